@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package endpoints
+
+import (
+	"context"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/api/activation"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Controller carries out what the endpoints are asked for. Its methods run
+// inside a request, on the active node, while Vault's core holds its state lock
+// for reading: a change of role that takes that lock has to go on after the
+// method has returned, with a context of its own.
+//
+// The endpoints check the role before they call; the controller checks again
+// when it changes it, since two requests can race. Errors are of the contract
+// ([replication.Error]); warnings are shown beside the endpoint's own.
+type Controller interface {
+	// Role is the role now, from memory: it must not block.
+	Role(mode replication.Mode) replication.Role
+	// Status must not wait for another cluster.
+	Status(ctx context.Context, mode replication.Mode) (*ModeStatus, error)
+
+	EnablePrimary(ctx context.Context, mode replication.Mode, req replication.EnablePrimaryRequest) (warnings []string, err error)
+	DemotePrimary(ctx context.Context, mode replication.Mode) (warnings []string, err error)
+	DisablePrimary(ctx context.Context, mode replication.Mode) (warnings []string, err error)
+	// SecondaryToken registers the secondary and returns what its activation
+	// token is to stand for. The endpoint sets Mode and ID in it.
+	SecondaryToken(ctx context.Context, mode replication.Mode, req replication.SecondaryTokenRequest) (payload *activation.Payload, warnings []string, err error)
+	RevokeSecondary(ctx context.Context, mode replication.Mode, req replication.RevokeSecondaryRequest) (warnings []string, err error)
+
+	// EnableSecondary joins the cluster of the payload; its token is spent.
+	EnableSecondary(ctx context.Context, mode replication.Mode, payload *activation.Payload) (warnings []string, err error)
+	PromoteSecondary(ctx context.Context, mode replication.Mode, req PromoteRequest) (warnings []string, err error)
+	DisableSecondary(ctx context.Context, mode replication.Mode, consume Consume) (warnings []string, err error)
+	UpdatePrimary(ctx context.Context, mode replication.Mode, req UpdatePrimaryRequest) (warnings []string, err error)
+	Recover(ctx context.Context, mode replication.Mode) (warnings []string, err error)
+}
+
+// Consume deletes the generated DR operation token that allowed a change of
+// role; it does nothing for a batch token. The controller calls it once, when
+// the change is certain and before the barrier is closed for it, so that a
+// change that fails leaves the token usable. An error of it ends the change:
+// another request has used the token.
+type Consume func(ctx context.Context) error
+
+// PromoteRequest has the parameters of secondary/promote.
+type PromoteRequest struct {
+	replication.PromoteSecondaryRequest
+	Consume Consume
+}
+
+// UpdatePrimaryRequest has the parameters of secondary/update-primary. Payload
+// and Addrs both empty means: forget the primary.
+type UpdatePrimaryRequest struct {
+	Payload *activation.Payload
+	Addrs   []string
+}
+
+// OperationTokens checks DR operation tokens; operationtoken.Verifier is one.
+type OperationTokens interface {
+	Allow(ctx context.Context, token, path string) error
+	Consume(ctx context.Context, token string) error
+}
+
+// Activations exchanges activation tokens; activation.Client is one.
+type Activations interface {
+	Fetch(ctx context.Context, req activation.Request) (payload *activation.Payload, warnings []string, spent bool, err error)
+}
+
+// ModeStatus is the status of one mode: what the host knows, and what the
+// plugin told of its sessions.
+type ModeStatus struct {
+	Role replication.Role
+	// ClusterID is the id of the replication set.
+	ClusterID string
+	// Fingerprint is that of the replicated content; empty while it is computed.
+	Fingerprint replication.Fingerprint
+	// LastWAL is the last sequence written here, LastModeWAL the last that holds
+	// data of this mode. Both of a primary.
+	LastWAL, LastModeWAL uint64
+	// LastRemoteWAL is the last sequence of the primary that was applied, and
+	// ConsistentFrom the one from which the content is exactly the primary's;
+	// Consistent says whether it is now. Of a secondary.
+	LastRemoteWAL, ConsistentFrom uint64
+	Consistent                    bool
+	// CorruptedMerkleTree is the result of the check at LastCorruptionCheck.
+	CorruptedMerkleTree bool
+	// LastCorruptionCheck and LastReindex are zero for never.
+	LastCorruptionCheck, LastReindex time.Time
+	// SSCTGeneration is the epoch of server-side-consistent tokens.
+	SSCTGeneration uint64
+	// Sessions is the plugin's part.
+	Sessions replication.Status
+}

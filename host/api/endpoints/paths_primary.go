@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package endpoints
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/helper/wrapping"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Warnings in Vault's words.
+const (
+	warnPrimaryEnabled = "This cluster is being enabled as a primary for replication. Vault will be unavailable for a brief period and will resume service shortly."
+	warnDemoted        = "This cluster is being demoted to a replication secondary. Vault will be unavailable for a brief period and will resume service shortly."
+	warnDisabled       = "This cluster is having replication disabled. Vault will be unavailable for a brief period and will resume service shortly."
+)
+
+// defaultTokenTTL is how long an activation token can be used, in seconds.
+const defaultTokenTTL = 30 * 60
+
+func (h *handlers) primaryPaths() []*framework.Path {
+	const mode = replication.DR
+	return paths([]endpoint{
+		{
+			pattern: "replication/dr/primary/enable", op: logical.UpdateOperation, verb: "enable", noun: "dr-primary",
+			synopsis: "Enable disaster recovery replication as a primary.",
+			fields: map[string]*framework.FieldSchema{
+				"primary_cluster_addr": text("Cluster address to hand to secondaries, for a load balancer in front of the cluster port. The node's own cluster address by default."),
+			},
+			handle: h.enablePrimary(mode),
+		},
+		{
+			pattern: "replication/dr/primary/demote", op: logical.UpdateOperation, verb: "demote", noun: "dr-primary",
+			synopsis:    "Make this DR primary a secondary without a primary.",
+			description: "The cluster keeps its replication set and can join its successor with update-primary, without a new copy.",
+			handle:      h.leavePrimary(mode, h.Controller.DemotePrimary, warnDemoted),
+		},
+		{
+			pattern: "replication/dr/primary/disable", op: logical.UpdateOperation, verb: "disable", noun: "dr-primary",
+			synopsis:    "Disable disaster recovery replication on this primary.",
+			description: "The set is forgotten: secondaries lose their connection and have to be enabled anew.",
+			handle:      h.leavePrimary(mode, h.Controller.DisablePrimary, warnDisabled),
+		},
+		{
+			pattern: "replication/dr/primary/secondary-token", op: logical.UpdateOperation, verb: "generate", noun: "dr-secondary-token",
+			synopsis:    "Register a DR secondary and make its activation token.",
+			description: "The answer is always response-wrapped. The token in wrap_info can be used once, by secondary/enable or secondary/update-primary, and is to be treated like a root token.",
+			fields: map[string]*framework.FieldSchema{
+				"id":                   {Type: framework.TypeString, Description: "Name of the secondary, unique at this primary.", Required: true},
+				"ttl":                  {Type: framework.TypeDurationSecond, Default: defaultTokenTTL, Description: "How long the activation token can be used."},
+				"secondary_public_key": text("Not supported: the activation is response-wrapped always."),
+			},
+			handle: h.secondaryToken(mode),
+		},
+		{
+			pattern: "replication/dr/primary/revoke-secondary", op: logical.UpdateOperation, verb: "revoke", noun: "dr-secondary",
+			synopsis: "Cut off a DR secondary for ever.",
+			fields: map[string]*framework.FieldSchema{
+				"id": {Type: framework.TypeString, Description: "Name of the secondary.", Required: true},
+			},
+			handle: h.revokeSecondary(mode),
+		},
+		{
+			pattern: "replication/recover", op: logical.UpdateOperation, verb: "recover", noun: "replication",
+			synopsis: "Begin the replication sessions of this cluster anew.",
+			handle:   h.recoverAll,
+		},
+	})
+}
+
+func (h *handlers) enablePrimary(mode replication.Mode) call {
+	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		addr := d.Get("primary_cluster_addr").(string)
+		if err := clusterAddr("primary_cluster_addr", addr); err != nil {
+			return nil, coded(err)
+		}
+		if err := h.requireRole(mode, replication.Disabled); err != nil {
+			return nil, coded(err)
+		}
+		more, err := h.Controller.EnablePrimary(ctx, mode, replication.EnablePrimaryRequest{PrimaryClusterAddr: addr})
+		if err != nil {
+			return nil, coded(err)
+		}
+		return warn(warnPrimaryEnabled, more), nil
+	}
+}
+
+// leavePrimary is demote and disable.
+func (h *handlers) leavePrimary(mode replication.Mode, leave func(context.Context, replication.Mode) ([]string, error), warning string) call {
+	return func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+		if err := h.requireRole(mode, replication.Primary); err != nil {
+			return nil, coded(err)
+		}
+		more, err := leave(ctx, mode)
+		if err != nil {
+			return nil, coded(err)
+		}
+		return warn(warning, more), nil
+	}
+}
+
+func (h *handlers) secondaryToken(mode replication.Mode) call {
+	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		id := d.Get("id").(string)
+		ttl := time.Duration(d.Get("ttl").(int)) * time.Second
+		if err := secondaryID(id); err != nil {
+			return nil, coded(err)
+		}
+		if ttl <= 0 {
+			return nil, coded(invalid("ttl has to be longer than nothing: leave it out for 30 minutes"))
+		}
+		if d.Get("secondary_public_key").(string) != "" {
+			return nil, coded(invalid("secondary_public_key is not supported yet: leave it out, and let the secondary reach this cluster's API to fetch its activation"))
+		}
+		if err := h.requireRole(mode, replication.Primary); err != nil {
+			return nil, coded(err)
+		}
+		payload, more, err := h.Controller.SecondaryToken(ctx, mode, replication.SecondaryTokenRequest{ID: id, TTL: ttl})
+		if err != nil {
+			return nil, coded(err)
+		}
+		if payload == nil {
+			return nil, coded(replication.Errorf(replication.Internal, "no activation was made for the secondary: see the server's log"))
+		}
+		payload.Mode, payload.ID = mode, id
+		data, err := payload.Seal()
+		if err != nil {
+			return nil, coded(err)
+		}
+		resp := warn("", more)
+		resp.Data = data
+		// With a TTL the core replaces the data by a wrapping token before it
+		// audits or answers, and answers an error when it cannot.
+		resp.WrapInfo = &wrapping.ResponseWrapInfo{TTL: ttl, Format: "jwt"}
+		return resp, nil
+	}
+}
+
+func (h *handlers) revokeSecondary(mode replication.Mode) call {
+	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		id := d.Get("id").(string)
+		if err := secondaryID(id); err != nil {
+			return nil, coded(err)
+		}
+		if err := h.requireRole(mode, replication.Primary); err != nil {
+			return nil, coded(err)
+		}
+		more, err := h.Controller.RevokeSecondary(ctx, mode, replication.RevokeSecondaryRequest{ID: id})
+		if err != nil {
+			return nil, coded(err)
+		}
+		if len(more) == 0 {
+			return nil, nil
+		}
+		return warn("", more), nil
+	}
+}
+
+// recoverAll is for every mode that is enabled.
+func (h *handlers) recoverAll(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	var more []string
+	enabled := false
+	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+		if role := h.Controller.Role(mode); role == replication.Disabled || role == "" {
+			continue
+		}
+		enabled = true
+		w, err := h.Controller.Recover(ctx, mode)
+		if err != nil {
+			return nil, coded(err)
+		}
+		more = append(more, w...)
+	}
+	if !enabled {
+		return nil, coded(invalid("replication is not enabled on this cluster: there is nothing to recover"))
+	}
+	return warn(warnRecovering, more), nil
+}

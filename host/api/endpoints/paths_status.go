@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package endpoints
+
+import (
+	"context"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+func (h *handlers) statusPaths() []*framework.Path {
+	return paths([]endpoint{
+		{
+			pattern: "replication/status", op: logical.ReadOperation, verb: "read", noun: "status",
+			synopsis: "Status of disaster recovery and performance replication.",
+			response: map[string]*framework.FieldSchema{
+				"dr":          {Type: framework.TypeMap, Description: "Status of disaster recovery replication."},
+				"performance": {Type: framework.TypeMap, Description: "Status of performance replication."},
+			},
+			handle: h.readStatus,
+		},
+		{
+			pattern: "replication/dr/status", op: logical.ReadOperation, verb: "read", noun: "dr-status",
+			synopsis: "Status of disaster recovery replication.", response: statusFields(),
+			handle: h.readModeStatus(replication.DR),
+		},
+		{
+			pattern: "replication/performance/status", op: logical.ReadOperation, verb: "read", noun: "performance-status",
+			synopsis: "Status of performance replication.", response: statusFields(),
+			handle: h.readModeStatus(replication.Performance),
+		},
+	})
+}
+
+func (h *handlers) readStatus(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	if statusDisabled(ctx) {
+		return nil, logical.ErrUnsupportedPath
+	}
+	data := map[string]any{}
+	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+		s, err := h.Controller.Status(ctx, mode)
+		if err != nil {
+			return nil, coded(err)
+		}
+		data[string(mode)] = render(mode, s)
+	}
+	return &logical.Response{Data: data}, nil
+}
+
+func (h *handlers) readModeStatus(mode replication.Mode) call {
+	return func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+		if statusDisabled(ctx) {
+			return nil, logical.ErrUnsupportedPath
+		}
+		s, err := h.Controller.Status(ctx, mode)
+		if err != nil {
+			return nil, coded(err)
+		}
+		return &logical.Response{Data: render(mode, s)}, nil
+	}
+}
+
+// statusDisabled honours the listener's disable_replication_status_endpoints.
+func statusDisabled(ctx context.Context) bool {
+	disabled, ok := logical.ContextDisableReplicationStatusEndpointsValue(ctx)
+	return ok && disabled
+}
+
+func statusFields() map[string]*framework.FieldSchema {
+	fields := map[string]*framework.FieldSchema{
+		"mode":                  {Type: framework.TypeString, Description: "disabled, bootstrapping, primary or secondary.", Required: true},
+		"corrupted_merkle_tree": {Type: framework.TypeBool, Description: "Result of the last check."},
+		"consistent":            {Type: framework.TypeBool, Description: "On a secondary: whether the content is exactly that of the primary at last_remote_wal."},
+		"merkle_sync_progress":  {Type: framework.TypeMap, Description: "sync_progress and sync_total_keys of a copy under way."},
+	}
+	for _, name := range []string{"cluster_id", "merkle_root", "primary_cluster_addr", "state", "last_error", "last_corruption_check_epoch", "last_reindex_epoch", "secondary_id", "last_start", "connection_state"} {
+		fields[name] = &framework.FieldSchema{Type: framework.TypeString}
+	}
+	for _, name := range []string{"last_wal", "last_dr_wal", "last_performance_wal", "last_remote_wal", "consistent_from_wal", "ssct_generation_counter"} {
+		fields[name] = &framework.FieldSchema{Type: framework.TypeInt64}
+	}
+	for _, name := range []string{"known_secondaries", "known_primary_cluster_addrs"} {
+		fields[name] = &framework.FieldSchema{Type: framework.TypeStringSlice}
+	}
+	for _, name := range []string{"secondaries", "primaries"} {
+		fields[name] = &framework.FieldSchema{Type: framework.TypeSlice}
+	}
+	return fields
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package endpoints
+
+import (
+	"context"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/api/operationtoken"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// raftPaths are opened by Vault to requests without a token when the cluster is
+// a DR secondary, because Enterprise checks a dr_operation_token there.
+var raftPaths = []string{
+	"storage/raft/configuration",
+	"storage/raft/remove-peer",
+	"storage/raft/autopilot/state",
+	"storage/raft/autopilot/configuration",
+}
+
+// guardRaft makes those paths check the token themselves, behind the gate that
+// has checked it already. They exist with raft storage only.
+func (h *handlers) guardRaft(byPattern map[string]*framework.Path) {
+	for _, pattern := range raftPaths {
+		p := byPattern[pattern]
+		if p == nil {
+			continue
+		}
+		if p.Fields == nil {
+			p.Fields = map[string]*framework.FieldSchema{}
+		}
+		if p.Fields[tokenField] == nil {
+			p.Fields[tokenField] = text("DR operation token used to authorize this request (if a DR secondary node).")
+		}
+		for op, handler := range p.Operations {
+			p.Operations[op] = guarded{handler, h}
+		}
+	}
+}
+
+// guarded keeps the properties of the operation it wraps.
+type guarded struct {
+	framework.OperationHandler
+	h *handlers
+}
+
+func (g guarded) Handler() framework.OperationFunc {
+	next := g.OperationHandler.Handler()
+	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		switch g.h.Controller.Role(replication.DR) {
+		case replication.Disabled, replication.Primary, "":
+			return next(ctx, req, d)
+		}
+		token, _ := d.Get(tokenField).(string)
+		if err := g.h.Tokens.Allow(operationtoken.WithinCore(ctx), token, "sys/"+req.Path); err != nil {
+			return nil, coded(err)
+		}
+		return next(ctx, req, d)
+	}
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package endpoints
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// render puts a status into the documented words and types: sequence numbers are
+// JSON numbers; whatever ends in _epoch or _ms is a decimal string.
+func render(mode replication.Mode, s *ModeStatus) map[string]any {
+	if s == nil || s.Role == replication.Disabled || s.Role == "" {
+		return map[string]any{"mode": string(replication.Disabled)}
+	}
+	data := map[string]any{
+		"mode":                        string(s.Role),
+		"cluster_id":                  s.ClusterID,
+		"merkle_root":                 s.Fingerprint.String(),
+		"primary_cluster_addr":        s.Sessions.PrimaryClusterAddr,
+		"state":                       string(s.Sessions.State),
+		"corrupted_merkle_tree":       s.CorruptedMerkleTree,
+		"last_corruption_check_epoch": strconv.FormatInt(s.LastCorruptionCheck.Unix(), 10),
+		"last_reindex_epoch":          reindexEpoch(s.LastReindex),
+		"ssct_generation_counter":     s.SSCTGeneration,
+	}
+	if s.Sessions.LastError != "" {
+		data["last_error"] = s.Sessions.LastError
+	}
+	if s.Role == replication.Primary {
+		renderPrimary(data, mode, s)
+	} else {
+		renderSecondary(data, s)
+	}
+	return data
+}
+
+func renderPrimary(data map[string]any, mode replication.Mode, s *ModeStatus) {
+	data["known_secondaries"] = texts(s.Sessions.KnownSecondaries)
+	data["secondaries"] = peers(s.Sessions.Secondaries, true)
+	data["last_wal"] = s.LastWAL
+	data["last_"+string(mode)+"_wal"] = s.LastModeWAL
+}
+
+func renderSecondary(data map[string]any, s *ModeStatus) {
+	data["secondary_id"] = s.Sessions.SecondaryID
+	data["known_primary_cluster_addrs"] = texts(s.Sessions.KnownPrimaryClusterAddrs)
+	data["primaries"] = peers(s.Sessions.Primaries, false)
+	data["last_remote_wal"] = s.LastRemoteWAL
+	data["last_start"] = stamp(s.Sessions.LastStart)
+	data["connection_state"] = string(s.Sessions.ConnectionState)
+	// These two are not in Vault's documentation: a promotion without force waits
+	// for the first, and the second says how long.
+	data["consistent"] = s.Consistent
+	data["consistent_from_wal"] = s.ConsistentFrom
+	if s.Sessions.State == replication.MerkleSync {
+		data["merkle_sync_progress"] = map[string]any{
+			"sync_progress":   s.Sessions.SyncProgress,
+			"sync_total_keys": s.Sessions.SyncTotal,
+		}
+	}
+}
+
+func peers(list []replication.Peer, withID bool) []map[string]any {
+	out := make([]map[string]any, 0, len(list))
+	for _, p := range list {
+		status := "disconnected"
+		if p.Connected {
+			status = "connected"
+		}
+		m := map[string]any{
+			"api_address":                       p.APIAddress,
+			"cluster_address":                   p.ClusterAddress,
+			"connection_status":                 status,
+			"last_heartbeat":                    stamp(p.LastHeartbeat),
+			"last_heartbeat_duration_ms":        millis(p.LastHeartbeatDuration),
+			"clock_skew_ms":                     millis(p.ClockSkew),
+			"replication_primary_canary_age_ms": millis(p.CanaryAge),
+		}
+		if withID {
+			m["node_id"] = p.NodeID
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// texts makes an empty JSON list of none, rather than null.
+func texts(list []string) []string { return append([]string{}, list...) }
+
+func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.RFC3339)
+}
+
+// reindexEpoch is "0" for never, unlike the corruption check's epoch, which is
+// the zero time's.
+func reindexEpoch(t time.Time) string {
+	if t.IsZero() {
+		return "0"
+	}
+	return strconv.FormatInt(t.Unix(), 10)
+}

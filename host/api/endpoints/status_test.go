@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package endpoints
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+var heartbeat = time.Date(2024, 3, 4, 10, 5, 56, 0, time.FixedZone("", -5*3600))
+
+func samplePeer() replication.Peer {
+	return replication.Peer{
+		NodeID: "dr-b", APIAddress: "https://b:8200", ClusterAddress: "https://b:8201", Connected: true,
+		LastHeartbeat: heartbeat, LastHeartbeatDuration: 1500 * time.Microsecond, ClockSkew: -time.Millisecond, CanaryAge: 696 * time.Millisecond,
+	}
+}
+
+func samplePrimary() *ModeStatus {
+	return &ModeStatus{
+		Role: replication.Primary, ClusterID: "set", Fingerprint: replication.Fingerprint{0x24, 0x94}, LastWAL: 1<<53 + 1, LastModeWAL: 223,
+		Sessions: replication.Status{State: replication.Running, KnownSecondaries: []string{"dr-b"}, Secondaries: []replication.Peer{samplePeer()}},
+	}
+}
+
+func sampleSecondary() *ModeStatus {
+	return &ModeStatus{
+		Role: replication.Secondary, ClusterID: "set", LastRemoteWAL: 223, ConsistentFrom: 200, Consistent: true, LastReindex: time.Unix(1709564746, 0),
+		Sessions: replication.Status{
+			State: replication.StreamWALs, ConnectionState: replication.ConnReady, SecondaryID: "dr-b", PrimaryClusterAddr: "https://a:8201",
+			KnownPrimaryClusterAddrs: []string{"https://a:8201", "https://c:8201"}, Primaries: []replication.Peer{samplePeer()}, LastStart: heartbeat,
+		},
+	}
+}
+
+// asJSON reads a status as it goes over the wire.
+func asJSON(t *testing.T, f *fixture, path string) map[string]any {
+	resp, status, err := f.do(t, logical.ReadOperation, path, nil)
+	require.NoError(t, err)
+	require.Equal(t, 200, status)
+	data, err := json.Marshal(resp.Data)
+	require.NoError(t, err)
+	var out map[string]any
+	dec := json.NewDecoder(strings.NewReader(string(data)))
+	dec.UseNumber()
+	require.NoError(t, dec.Decode(&out))
+	return out
+}
+
+func TestStatusOfPrimary(t *testing.T) {
+	t.Parallel()
+	f := decorated(t, replication.Primary)
+	f.controller.status = samplePrimary()
+	require.Equal(t, map[string]any{
+		"mode": "primary", "cluster_id": "set", "merkle_root": "2494", "primary_cluster_addr": "", "state": "running",
+		"corrupted_merkle_tree": false, "last_corruption_check_epoch": "-62135596800", "last_reindex_epoch": "0",
+		"ssct_generation_counter": json.Number("0"), "last_wal": json.Number("9007199254740993"), "last_dr_wal": json.Number("223"),
+		"known_secondaries": []any{"dr-b"},
+		"secondaries": []any{map[string]any{
+			"node_id": "dr-b", "api_address": "https://b:8200", "cluster_address": "https://b:8201", "connection_status": "connected",
+			"last_heartbeat": "2024-03-04T10:05:56-05:00", "last_heartbeat_duration_ms": "1", "clock_skew_ms": "-1", "replication_primary_canary_age_ms": "696",
+		}},
+	}, asJSON(t, f, "replication/dr/status"))
+}
+
+func TestStatusOfSecondary(t *testing.T) {
+	t.Parallel()
+	f := decorated(t, replication.Secondary)
+	f.controller.status = sampleSecondary()
+	got := asJSON(t, f, "replication/dr/status")
+	require.NotContains(t, got["primaries"].([]any)[0], "node_id")
+	delete(got, "primaries")
+	require.Equal(t, map[string]any{
+		"mode": "secondary", "cluster_id": "set", "merkle_root": "", "primary_cluster_addr": "https://a:8201", "state": "stream-wals",
+		"corrupted_merkle_tree": false, "last_corruption_check_epoch": "-62135596800", "last_reindex_epoch": "1709564746",
+		"ssct_generation_counter": json.Number("0"), "last_remote_wal": json.Number("223"), "last_start": "2024-03-04T10:05:56-05:00",
+		"secondary_id": "dr-b", "known_primary_cluster_addrs": []any{"https://a:8201", "https://c:8201"}, "connection_state": "ready",
+		"consistent": true, "consistent_from_wal": json.Number("200"),
+	}, got)
+
+	f.controller.status.Sessions.State = replication.MerkleSync
+	f.controller.status.Sessions.SyncProgress, f.controller.status.Sessions.SyncTotal = 10, 40
+	f.controller.status.Sessions.LastError = "the primary was away"
+	got = asJSON(t, f, "replication/dr/status")
+	require.Equal(t, map[string]any{"sync_progress": json.Number("10"), "sync_total_keys": json.Number("40")}, got["merkle_sync_progress"])
+	require.Equal(t, "the primary was away", got["last_error"])
+}
+
+func TestStatusWhenDisabled(t *testing.T) {
+	t.Parallel()
+	f := decorated(t, replication.Disabled)
+	disabled := map[string]any{"mode": "disabled"}
+	require.Equal(t, disabled, asJSON(t, f, "replication/dr/status"))
+	require.Equal(t, disabled, asJSON(t, f, "replication/performance/status"))
+	require.Equal(t, map[string]any{"dr": disabled, "performance": disabled}, asJSON(t, f, "replication/status"))
+
+	ctx := logical.CreateContextDisableReplicationStatusEndpoints(context.Background(), true)
+	for _, path := range []string{"replication/status", "replication/dr/status", "replication/performance/status"} {
+		_, err := f.HandleRequest(ctx, &logical.Request{Operation: logical.ReadOperation, Path: path})
+		require.ErrorIs(t, err, logical.ErrUnsupportedPath)
+	}
+}
+
+func TestStatusHasNoNullLists(t *testing.T) {
+	t.Parallel()
+	f := decorated(t, replication.Primary)
+	f.controller.status = &ModeStatus{Role: replication.Primary}
+	got := asJSON(t, f, "replication/dr/status")
+	require.Equal(t, []any{}, got["known_secondaries"])
+	require.Equal(t, []any{}, got["secondaries"])
+	f.controller.status = &ModeStatus{Role: replication.Secondary}
+	got = asJSON(t, f, "replication/dr/status")
+	require.Equal(t, []any{}, got["primaries"])
+	require.Equal(t, "", got["last_start"])
+}
+
+// TestStockClientDecodes reads the status with Vault's own Go client.
+func TestStockClientDecodes(t *testing.T) {
+	t.Parallel()
+	f := decorated(t, replication.Primary)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		resp, err := f.HandleRequest(r.Context(), &logical.Request{Operation: logical.ReadOperation, Path: strings.TrimPrefix(r.URL.Path, "/v1/sys/")})
+		if err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(logical.LogicalResponseToHTTPResponse(resp))
+	}))
+	t.Cleanup(server.Close)
+	client, err := api.NewClient(&api.Config{Address: server.URL})
+	require.NoError(t, err)
+
+	f.controller.status = samplePrimary()
+	all, err := client.Sys().ReplicationStatus()
+	require.NoError(t, err)
+	require.Equal(t, "disabled", all.Performance.Mode)
+	require.EqualValues(t, 1<<53+1, all.DR.LastWAL)
+	require.EqualValues(t, 223, all.DR.LastDRWAL)
+	require.Equal(t, "0", all.DR.LastReindexEpoch)
+	require.Equal(t, api.ClusterInfo{
+		NodeID: "dr-b", APIAddr: "https://b:8200", ClusterAddress: "https://b:8201", ConnectionStatus: "connected", LastHeartBeat: "2024-03-04T10:05:56-05:00",
+		LastHeartBeatDurationMillis: "1", ClockSkewMillis: "-1", ReplicationPrimaryCanaryAgeMillis: "696",
+	}, all.DR.Secondaries[0])
+
+	f.controller.status = sampleSecondary()
+	one, err := client.Sys().ReplicationDRStatusWithContext(context.Background())
+	require.NoError(t, err)
+	require.EqualValues(t, 223, one.LastRemoteWAL)
+	require.Equal(t, "dr-b", one.SecondaryID)
+	require.Len(t, one.KnownPrimaryClusterAddrs, 2)
+}

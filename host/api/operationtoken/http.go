@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package operationtoken
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Paths that [Handler] serves.
+const (
+	AttemptPath = "/v1/sys/replication/dr/secondary/generate-operation-token/attempt"
+	UpdatePath  = "/v1/sys/replication/dr/secondary/generate-operation-token/update"
+)
+
+// bodyMax bounds a request in bytes; the largest thing in one is a PGP key.
+const bodyMax = 512 << 10
+
+type initRequest struct {
+	OTP    string `json:"otp"`
+	PGPKey string `json:"pgp_key"`
+}
+
+type updateRequest struct {
+	Nonce string     `json:"nonce"`
+	Key   secretText `json:"key"`
+}
+
+// statusResponse is the wire format of generate-root, field by field.
+type statusResponse struct {
+	Nonce            string `json:"nonce"`
+	Started          bool   `json:"started"`
+	Progress         int    `json:"progress"`
+	Required         int    `json:"required"`
+	Complete         bool   `json:"complete"`
+	EncodedToken     string `json:"encoded_token"`
+	EncodedRootToken string `json:"encoded_root_token"`
+	PGPFingerprint   string `json:"pgp_fingerprint"`
+	OTP              string `json:"otp"`
+	OTPLength        int    `json:"otp_length"`
+}
+
+// Handler serves [AttemptPath] and [UpdatePath]. The caller makes sure that the
+// node is the active one of a DR secondary; no token is asked for, as with
+// generate-root, since the shares are the authority.
+func Handler(c *Collector) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Content-Type", "application/json")
+		switch update, m := r.URL.Path == UpdatePath, r.Method; {
+		case !update && m == http.MethodGet:
+			serveStatus(w, r, c)
+		case !update && m == http.MethodDelete:
+			c.Cancel()
+			w.WriteHeader(http.StatusNoContent)
+		case !update && (m == http.MethodPost || m == http.MethodPut):
+			serveInit(w, r, c)
+		case update && (m == http.MethodPost || m == http.MethodPut):
+			serveUpdate(w, r, c)
+		default:
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			writeJSON(w, map[string][]string{"errors": {}})
+		}
+	})
+}
+
+func serveStatus(w http.ResponseWriter, r *http.Request, c *Collector) {
+	status, err := c.Status(r.Context())
+	if err != nil {
+		respondError(w, err)
+		return
+	}
+	writeJSON(w, wire(*status))
+}
+
+func serveInit(w http.ResponseWriter, r *http.Request, c *Collector) {
+	var req initRequest
+	if _, err := readBody(w, r, &req, true); err != nil {
+		respondError(w, err)
+		return
+	}
+	status, otp, err := c.Begin(r.Context(), req.OTP, req.PGPKey)
+	if err != nil {
+		respondError(w, err)
+		return
+	}
+	resp := wire(*status)
+	resp.OTP = otp
+	writeJSON(w, resp)
+}
+
+func serveUpdate(w http.ResponseWriter, r *http.Request, c *Collector) {
+	var req updateRequest
+	body, err := readBody(w, r, &req, false)
+	defer wipe(body)
+	defer func() { wipe(req.Key) }()
+	if err != nil {
+		respondError(w, err)
+		return
+	}
+	if len(req.Key) == 0 {
+		respondError(w, replication.Errorf(replication.InvalidInput, "'key' must be specified in request body as JSON"))
+		return
+	}
+	share, err := decodeShare(req.Key)
+	if err != nil {
+		respondError(w, err)
+		return
+	}
+	// The client's going away must not leave a token stored that nobody has, or
+	// an attempt half dropped.
+	result, err := c.Provide(context.WithoutCancel(r.Context()), share, req.Nonce)
+	if err != nil {
+		respondError(w, err)
+		return
+	}
+	resp := wire(result.Status)
+	resp.Complete = result.Complete
+	resp.EncodedToken = result.EncodedToken
+	writeJSON(w, resp)
+}
+
+func wire(s Status) statusResponse {
+	return statusResponse{
+		Nonce:          s.Nonce,
+		Started:        s.Started,
+		Progress:       s.Progress,
+		Required:       s.Required,
+		PGPFingerprint: s.PGPFingerprint,
+		OTPLength:      tokenLength,
+	}
+}
+
+// readBody reads one JSON object. The returned bytes may hold a secret.
+func readBody(w http.ResponseWriter, r *http.Request, into any, emptyAllowed bool) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
+	if err != nil {
+		return body, replication.Errorf(replication.InvalidInput, "the request body cannot be read, or is larger than %d bytes", bodyMax)
+	}
+	if len(body) == 0 && emptyAllowed {
+		return body, nil
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		// The cause could quote a share.
+		return body, replication.Errorf(replication.InvalidInput, "the request body is not the JSON object that is expected here")
+	}
+	return body, nil
+}
+
+func writeJSON(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
+
+// respondError answers as generate-root does: refusals are 400.
+func respondError(w http.ResponseWriter, err error) {
+	status := http.StatusInternalServerError
+	switch replication.KindOf(err) {
+	case replication.InvalidInput, replication.Denied:
+		status = http.StatusBadRequest
+	case replication.Unavailable:
+		status = http.StatusServiceUnavailable
+	}
+	w.WriteHeader(status)
+	writeJSON(w, map[string][]string{"errors": {err.Error()}})
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package catalog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-plugin"
+
+	"github.com/vault-replication/vault-replication/shared/grpcplugin"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// killWait is how long to wait for a process that was asked to end, before it is
+// killed, and then for what is left of it.
+const killWait = 3 * time.Second
+
+// process is a running plugin.
+type process struct {
+	entry   *Entry
+	client  *plugin.Client
+	backend *grpcplugin.Client
+	cmd     *exec.Cmd
+	kill    context.CancelFunc // SIGKILL, at any time
+	pid     int
+	sockets string // directory of the process' sockets
+}
+
+// launch starts a plugin and attaches to it. It must be called on the OS thread
+// that stays for the life of the process (see endWithHost).
+func (s *Supervisor) launch(ctx context.Context, e *Entry, path string) (*process, error) {
+	sum, err := hex.DecodeString(e.SHA256)
+	if err != nil {
+		return nil, invalid("the sha256 of plugin %q is not hexadecimal", e.Name)
+	}
+	// A directory of its own: a process that is killed leaves its sockets.
+	sockets, err := os.MkdirTemp(s.cfg.SocketDir, "replication")
+	if err != nil {
+		return nil, replication.Errorf(replication.Unavailable, "no directory can be made for the sockets of plugin %q: %w", e.Name, err)
+	}
+	logger := s.cfg.Logger.Named(e.Name)
+	p := &process{entry: e, sockets: sockets}
+	// The context is the only way to kill a process that go-plugin is still
+	// waiting for.
+	cmdCtx, kill := context.WithCancel(context.Background())
+	p.kill = kill
+	defer context.AfterFunc(ctx, kill)()
+	p.cmd = exec.CommandContext(cmdCtx, path, e.Args...)
+	p.cmd.Env = append(append([]string{}, e.Env...),
+		grpcplugin.EnvLogLevel+"="+logger.GetLevel().String(),
+		plugin.EnvUnixSocketDir+"="+sockets)
+	p.cmd.SysProcAttr = endWithHost()
+	p.client = plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig: grpcplugin.Handshake(),
+		VersionedPlugins: grpcplugin.Versions(&grpcplugin.Plugin{
+			Host: s.cfg.Host, PluginName: e.Name, AttachTimeout: s.cfg.StartTimeout, Logger: logger,
+		}),
+		Cmd:              p.cmd,
+		SecureConfig:     &plugin.SecureConfig{Checksum: sum, Hash: sha256.New()},
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		SkipHostEnv:      true,
+		StartTimeout:     s.cfg.StartTimeout,
+		GRPCDialOptions:  grpcplugin.DialOptions(),
+		Logger:           logger,
+	})
+	protocol, err := p.client.Client()
+	if err == nil {
+		var raw any
+		if raw, err = protocol.Dispense(grpcplugin.Name); err == nil {
+			p.backend = raw.(*grpcplugin.Client)
+			p.pid, _ = strconv.Atoi(p.client.ID())
+			return p, nil
+		}
+	}
+	p.destroy()
+	return nil, s.startError(e, err)
+}
+
+// startError makes one sentence of what go-plugin says.
+func (s *Supervisor) startError(e *Entry, err error) error {
+	text := err.Error()
+	const garbage = "Unrecognized remote plugin message: "
+	switch {
+	case errors.Is(err, plugin.ErrChecksumsDoNotMatch):
+		return checksumError(e)
+	case strings.Contains(text, "timeout while waiting for plugin to start"):
+		return broken("plugin %q did not complete its handshake within %s: it hangs or is no replication plugin", e.Name, s.cfg.StartTimeout)
+	case strings.Contains(text, "plugin exited before we could connect"), strings.Contains(text, "Failed to read any lines"):
+		return broken("plugin %q ended before its handshake: its output is in the server's log", e.Name)
+	case strings.HasPrefix(text, garbage):
+		line, _, _ := strings.Cut(strings.TrimPrefix(text, garbage), "\n")
+		return broken("plugin %q wrote %q instead of a handshake: it is no replication plugin", e.Name, shorten(line))
+	}
+	line, _, _ := strings.Cut(text, "\n")
+	return replication.Errorf(replication.Unavailable, "plugin %q could not be started: %s", e.Name, shorten(line))
+}
+
+func broken(format string, args ...any) error {
+	return replication.Errorf(replication.Unavailable, format, args...)
+}
+
+func shorten(s string) string {
+	const most = 200
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
+
+// stop ends the plugin in order: its sessions first, then the process, by force
+// if it does not end.
+func (p *process) stop(timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	// A plugin that does not stop is killed all the same.
+	_ = p.backend.Stop(ctx)
+	force := time.AfterFunc(killWait, p.kill)
+	defer force.Stop()
+	p.end()
+	p.kill()
+}
+
+// destroy kills the process at once and waits for it.
+func (p *process) destroy() {
+	p.kill()
+	p.end()
+}
+
+// end lets go-plugin end the process and remove its sockets. What it waits for
+// can be held up by the plugin's own children, which must not hold up Vault.
+func (p *process) end() {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		p.client.Kill()
+	}()
+	patience := time.NewTimer(2 * killWait)
+	defer patience.Stop()
+	select {
+	case <-ended:
+	case <-patience.C:
+	}
+	// What cannot be removed is left in the system's directory for such things.
+	_ = os.RemoveAll(p.sockets)
+}
+
+// exitReason is one sentence on a process whose connection has ended. It waits
+// shortly: the connection breaks before the exit is known, and a kill before
+// that would hide how the process ended.
+func (p *process) exitReason() error {
+	patience := time.NewTimer(killWait)
+	defer patience.Stop()
+	select {
+	case <-p.backend.Exited():
+	case <-patience.C:
+	}
+	if p.client.Exited() && p.cmd.ProcessState != nil {
+		return broken("plugin %q ended by itself (%s): the end of its output is in the server's log", p.entry.Name, p.cmd.ProcessState)
+	}
+	return broken("plugin %q closed its connection to the host", p.entry.Name)
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// DialTimeout bounds connecting and the TLS handshake together.
+const DialTimeout = 15 * time.Second
+
+// Dial connects to the cluster port of another cluster for a mode, by mutual
+// TLS under the CA and the server name of the request.
+func (p *Port) Dial(ctx context.Context, mode replication.Mode, req replication.DialRequest) (net.Conn, error) {
+	addr, err := hostPort(req.Address)
+	if err != nil {
+		return nil, err
+	}
+	ca, err := x509.ParseCertificate(req.CACert)
+	if err != nil {
+		return nil, replication.Errorf(replication.InvalidInput, "the CA certificate of the primary cannot be parsed: %w", err)
+	}
+	cert, err := keyPair(req.Cert, req.Key)
+	if err != nil {
+		return nil, replication.Errorf(replication.InvalidInput, "the certificate of this secondary cannot be used: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca)
+
+	ctx, cancel := context.WithTimeout(ctx, DialTimeout)
+	defer cancel()
+	raw, err := (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, replication.Errorf(replication.Unreachable, "the cluster port %s of the primary does not answer: check the address, the firewall and that the primary is active: %w", addr, err)
+	}
+	conn := tls.Client(raw, &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		RootCAs:      roots,
+		ServerName:   req.ServerName,
+		NextProtos:   []string{mode.ALPN()},
+		Certificates: []tls.Certificate{*cert},
+	})
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = raw.Close()
+		if ctx.Err() != nil {
+			return nil, replication.Errorf(replication.Unreachable, "the cluster port %s did not finish the TLS handshake in time: %w", addr, err)
+		}
+		return nil, replication.Errorf(replication.Denied, "the cluster port %s refused the TLS handshake (a standby, a TLS-terminating load balancer, another replication set, or a revoked certificate): %w", addr, err)
+	}
+	if conn.ConnectionState().NegotiatedProtocol != mode.ALPN() {
+		_ = conn.Close()
+		return nil, replication.Errorf(replication.Denied, "the port %s does not speak %s: something between the clusters terminates TLS", addr, mode.ALPN())
+	}
+	return conn, nil
+}
+
+// hostPort is the host:port of an address that may be a URL.
+func hostPort(address string) (string, error) {
+	addr := address
+	if strings.Contains(address, "://") {
+		u, err := url.Parse(address)
+		if err != nil || u.Host == "" {
+			return "", replication.Errorf(replication.InvalidInput, "the cluster address %q is not a URL with a host", address)
+		}
+		addr = u.Host
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err == nil && (host == "" || port == "") {
+		err = errors.New("host or port missing")
+	}
+	if err != nil {
+		return "", replication.Errorf(replication.InvalidInput, "the cluster address %q is not host:port: %w", address, err)
+	}
+	return addr, nil
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package cluster
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"io"
+	"math/big"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	vaultcluster "github.com/hashicorp/vault/vault/cluster"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// authority is a CA that signs what a test needs.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "set"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	require.NoError(t, err)
+	cert, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return &authority{cert, key}
+}
+
+func (a *authority) issue(t *testing.T, name string, usage x509.ExtKeyUsage) (cert, key []byte) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{usage},
+	}
+	cert, err = x509.CreateCertificate(rand.Reader, tmpl, a.cert, k.Public(), a.key)
+	require.NoError(t, err)
+	key, err = x509.MarshalPKCS8PrivateKey(k)
+	require.NoError(t, err)
+	return cert, key
+}
+
+// listening is a port over a real cluster listener of Vault.
+func listening(t *testing.T) (*Port, string) {
+	t.Helper()
+	addr := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
+	l := vaultcluster.NewListener(vaultcluster.NewTCPLayer([]*net.TCPAddr{addr}, hclog.NewNullLogger()), nil, hclog.NewNullLogger(), time.Second)
+	require.NoError(t, l.Run(context.Background()))
+	t.Cleanup(l.Stop)
+	return New(func() vaultcluster.ClusterHook { return l }, hclog.NewNullLogger()), l.Addr().String()
+}
+
+// serveEcho accepts clients of the authority and sends back what they send.
+func serveEcho(t *testing.T, p *Port, a *authority, peers chan<- replication.PeerInfo) {
+	t.Helper()
+	cert, key := a.issue(t, "primary", x509.ExtKeyUsageServerAuth)
+	require.NoError(t, p.Listen(replication.DR, replication.ListenRequest{CACert: a.cert.Raw, Cert: cert, Key: key},
+		func(_ context.Context, conn net.Conn, peer replication.PeerInfo) error {
+			peers <- peer
+			_, err := io.Copy(conn, conn)
+			return err
+		}))
+}
+
+func dialAs(t *testing.T, addr string, server, client *authority) replication.DialRequest {
+	t.Helper()
+	cert, key := client.issue(t, "secondary", x509.ExtKeyUsageClientAuth)
+	return replication.DialRequest{Address: "https://" + addr, CACert: server.cert.Raw, ServerName: "primary", Cert: cert, Key: key}
+}
+
+func TestConnection(t *testing.T) {
+	t.Parallel()
+	p, addr := listening(t)
+	set := newAuthority(t)
+	peers := make(chan replication.PeerInfo, 1)
+	serveEcho(t, p, set, peers)
+	req := dialAs(t, addr, set, set)
+	conn, err := p.Dial(context.Background(), replication.DR, req)
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = conn.Write([]byte("hello"))
+	require.NoError(t, err)
+	got := make([]byte, 5)
+	_, err = io.ReadFull(conn, got)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(got))
+	require.Equal(t, req.Cert, (<-peers).Certificate)
+
+	// The end of listening ends the connection.
+	p.StopListening(replication.DR)
+	_, err = conn.Read(got)
+	require.Error(t, err)
+}
+
+// refused says whether a connection carries no data: with TLS 1.3 a client
+// learns that its certificate was refused only when it reads.
+func refused(t *testing.T, p *Port, mode replication.Mode, req replication.DialRequest) error {
+	t.Helper()
+	conn, err := p.Dial(context.Background(), mode, req)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	if _, err := conn.Write([]byte("x")); err != nil {
+		return err
+	}
+	_, err = conn.Read(make([]byte, 1))
+	return err
+}
+
+func TestStrangersAreRefused(t *testing.T) {
+	t.Parallel()
+	p, addr := listening(t)
+	set, other := newAuthority(t), newAuthority(t)
+	peers := make(chan replication.PeerInfo, 8)
+	serveEcho(t, p, set, peers)
+	require.NoError(t, refused(t, p, replication.DR, dialAs(t, addr, set, set)), "the check itself must let a good client in")
+	<-peers
+
+	server := dialAs(t, addr, set, set)
+	server.Cert, server.Key = set.issue(t, "primary", x509.ExtKeyUsageServerAuth)
+	tests := map[string]struct {
+		mode replication.Mode
+		req  replication.DialRequest
+	}{
+		"client of another CA":             {replication.DR, dialAs(t, addr, set, other)},
+		"server of another CA":             {replication.DR, dialAs(t, addr, other, set)},
+		"server's certificate as client's": {replication.DR, server},
+		"mode that nobody listens for":     {replication.Performance, dialAs(t, addr, set, set)},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			require.Error(t, refused(t, p, tt.mode, tt.req))
+			require.Empty(t, peers, "a stranger must not reach the plugin")
+		})
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"https://a.example:8201": "a.example:8201",
+		"127.0.0.1:8201":         "127.0.0.1:8201",
+		"https://[::1]:8201":     "[::1]:8201",
+	} {
+		got, err := hostPort(in)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	for _, in := range []string{"", "a.example", "https://a.example", ":8201", "https://", "a:b:c"} {
+		_, err := hostPort(in)
+		require.Equal(t, replication.InvalidInput, replication.KindOf(err), "%q", in)
+	}
+}
+
+func TestNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	p, _ := listening(t)
+	set := newAuthority(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := l.Addr().String()
+	require.NoError(t, l.Close())
+	_, err = p.Dial(context.Background(), replication.DR, dialAs(t, addr, set, set))
+	require.Equal(t, replication.Unreachable, replication.KindOf(err))
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestFromArgs(t *testing.T) {
+	t.Parallel()
+	write := func(t *testing.T, name, text string) string {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	stanza := `
+storage "inmem" {}
+replication {
+  logshipper_buffer_size        = "5mb"
+  logshipper_buffer_length      = 100
+  resolver_discover_servers     = false
+  best_effort_wal_wait_duration = "3s"
+}`
+	tests := map[string]struct {
+		args  func(t *testing.T) []string
+		check func(t *testing.T, c *Config)
+		err   string
+	}{
+		"no stanza": {
+			args: func(t *testing.T) []string {
+				return []string{"server", "-config", write(t, "a.hcl", `storage "inmem" {}`)}
+			},
+			check: func(t *testing.T, c *Config) {
+				require.Equal(t, int64(DefaultBufferSize), c.BufferSize)
+				require.True(t, c.ResolverDiscoverServers)
+			},
+		},
+		"all": {
+			args: func(t *testing.T) []string { return []string{"server", "-config=" + write(t, "a.hcl", stanza)} },
+			check: func(t *testing.T, c *Config) {
+				require.Equal(t, int64(5_000_000), c.BufferSize)
+				require.Equal(t, int64(100), c.BufferLength)
+				require.False(t, c.ResolverDiscoverServers)
+				require.Equal(t, 3*time.Second, c.BestEffortWALWaitDuration)
+			},
+		},
+		"a directory": {
+			args: func(t *testing.T) []string {
+				return []string{"server", "--config", filepath.Dir(write(t, "a.hcl", stanza))}
+			},
+			check: func(t *testing.T, c *Config) { require.Equal(t, int64(100), c.BufferLength) },
+		},
+		"another command": {
+			args: func(t *testing.T) []string { return []string{"agent", "-config=" + write(t, "a.hcl", stanza)} },
+			check: func(t *testing.T, c *Config) {
+				require.Equal(t, int64(DefaultBufferSize), c.BufferSize)
+			},
+		},
+		"unknown parameter": {
+			args: func(t *testing.T) []string {
+				return []string{"server", "-config", write(t, "a.hcl", `replication { buffer = 1 }`)}
+			},
+			err: "buffer: there is no such parameter",
+		},
+		"too small": {
+			args: func(t *testing.T) []string {
+				return []string{"server", "-config", write(t, "a.hcl", `replication { logshipper_buffer_size = 5 }`)}
+			},
+			err: "not between",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := FromArgs(tt.args(t))
+			if tt.err != "" {
+				require.ErrorContains(t, err, tt.err)
+				return
+			}
+			require.NoError(t, err)
+			tt.check(t, c)
+		})
+	}
+}

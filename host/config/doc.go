@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package config reads what replication needs from the server's own
+// configuration files: the `replication` stanza that Vault Enterprise documents,
+// and nothing else of them. Vault reads the files itself and ignores the stanza.
+//
+// Source of the parameters:
+// https://developer.hashicorp.com/vault/docs/configuration/replication
+package config

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package handover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/physical"
+	vaultseal "github.com/hashicorp/vault/vault/seal"
+
+	"github.com/vault-replication/vault-replication/host/vaultcore"
+)
+
+// startRows are the rows that a core reads at unseal and does not start
+// without. Everything else arrives by the copy that follows.
+var startRows = []string{
+	"core/keyring",
+	"core/master",
+	"core/mounts",
+	"core/local-mounts",
+	"core/auth",
+	"core/local-auth",
+	"core/audit",
+	"core/local-audit",
+	"core/wrapping/jwtkey",
+	"core/index-header-hmac-key",
+}
+
+// Collect reads the material of this cluster, the primary. Identity of the set
+// is the caller's to fill in.
+func Collect(ctx context.Context, core *vaultcore.Core, store physical.Backend) (*Material, error) {
+	m := &Material{Rows: map[string][]byte{}}
+	size := 0
+	for _, key := range startRows {
+		e, err := store.Get(ctx, key)
+		if err != nil {
+			return nil, fmt.Errorf("read of %s: %w", key, err)
+		}
+		if e == nil {
+			continue
+		}
+		m.Rows[key] = e.Value
+		size += len(key) + len(e.Value)
+	}
+	if size > tablesMax {
+		return nil, fmt.Errorf("the mount tables have %d bytes, more than the %d that a secondary can take over in one step", size, tablesMax)
+	}
+	var err error
+	if m.RootKey, err = core.RootKey(); err != nil {
+		return nil, err
+	}
+	if err := collectShares(ctx, core, m); err != nil {
+		m.Wipe()
+		return nil, err
+	}
+	return m, nil
+}
+
+// collectShares reads the key that the holders of the primary's shares can
+// combine: with a Shamir seal the key that encrypts the root key, with an
+// auto-unseal seal the recovery key.
+func collectShares(ctx context.Context, core *vaultcore.Core, m *Material) error {
+	seal := core.Seal()
+	switch seal.StoredKeysSupported() {
+	case vaultseal.StoredKeysSupportedShamirRoot:
+		conf, err := seal.BarrierConfig(ctx)
+		if err != nil {
+			return err
+		}
+		if conf == nil {
+			return errors.New("this cluster has no seal configuration")
+		}
+		key, err := core.GetEntry(ctx, "core/shamir-kek")
+		if err != nil {
+			return fmt.Errorf("read of the unseal key: %w", err)
+		}
+		if key == nil {
+			if key, err = seal.GetAccess().GetShamirKeyBytes(ctx); err != nil {
+				return fmt.Errorf("read of the unseal key: %w", err)
+			}
+		}
+		m.Shares = append([]byte(nil), key...)
+		m.ShareConfig = ShareConfig{Shares: conf.SecretShares, Threshold: conf.SecretThreshold}
+		return nil
+	case vaultseal.StoredKeysSupportedGeneric:
+		conf, err := seal.RecoveryConfig(ctx)
+		if err != nil {
+			return err
+		}
+		// A cluster may have been initialised without recovery shares.
+		if conf == nil || conf.SecretShares == 0 {
+			return nil
+		}
+		key, err := seal.RecoveryKey(ctx)
+		if err != nil {
+			if strings.Contains(err.Error(), "no recovery key") {
+				return nil
+			}
+			return err
+		}
+		m.Shares = key
+		m.ShareConfig = ShareConfig{Shares: conf.SecretShares, Threshold: conf.SecretThreshold}
+		return nil
+	default:
+		return errors.New("this cluster has a seal of before Vault 1.3 without a stored root key: rekey it once, then enable secondaries")
+	}
+}

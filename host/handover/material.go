@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package handover
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// version is that of the encoded material. A host refuses any other.
+const version = 1
+
+// tablesMax bounds the tables in the material, in bytes: together with the rest
+// they must fit one storage transaction, which raft bounds by max_entry_size
+// (1 MiB unless configured).
+const tablesMax = 768 << 10
+
+// Material is what makes a cluster a secondary of another. It holds the keys to
+// everything: it exists in memory, sealed on the wire, and never in storage.
+type Material struct {
+	Version int
+	// VaultVersion of the primary, to refuse a primary that is newer than the
+	// secondary.
+	VaultVersion string
+	// SetID is the id of the replication set; Epoch the present one.
+	SetID string
+	Epoch replication.Epoch
+	// IndexKey keys the fingerprints of the set.
+	IndexKey []byte
+	// RootKey opens the keyring in Rows.
+	RootKey []byte
+	// Shares is the key that the primary's unseal or recovery shares combine to,
+	// and ShareConfig how it was split.
+	Shares      []byte
+	ShareConfig ShareConfig
+	// Rows are storage rows as the primary has them (ciphertext).
+	Rows map[string][]byte
+}
+
+// ShareConfig is how the key of [Material.Shares] was split.
+type ShareConfig struct {
+	Shares, Threshold int
+}
+
+func (m *Material) encode() ([]byte, error) {
+	m.Version = version
+	return json.Marshal(m)
+}
+
+func decode(b []byte) (*Material, error) {
+	var m Material
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("the key material is malformed: %w", err)
+	}
+	switch {
+	case m.Version != version:
+		return nil, fmt.Errorf("the key material has version %d, this build knows %d: upgrade the secondary first, then the primary", m.Version, version)
+	case len(m.RootKey) == 0 || len(m.Rows["core/keyring"]) == 0:
+		return nil, errors.New("the key material has no keyring")
+	case len(m.IndexKey) != 32 || m.SetID == "" || m.Epoch.IsZero():
+		return nil, errors.New("the key material does not name its replication set")
+	case m.ShareConfig.Shares > 0 && len(m.Shares) == 0:
+		return nil, errors.New("the key material has no key for its shares")
+	}
+	for key := range m.Rows {
+		if !slices.Contains(startRows, key) {
+			return nil, fmt.Errorf("the key material holds the row %q, which is not part of a handover", key)
+		}
+	}
+	return &m, nil
+}
+
+// Wipe clears the keys.
+func (m *Material) Wipe() {
+	clear(m.RootKey)
+	clear(m.Shares)
+	clear(m.IndexKey)
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package node
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/api/gate"
+	"github.com/vault-replication/vault-replication/host/api/operationtoken"
+	"github.com/vault-replication/vault-replication/host/catalog"
+	"github.com/vault-replication/vault-replication/host/cluster"
+	"github.com/vault-replication/vault-replication/host/config"
+	"github.com/vault-replication/vault-replication/host/role"
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/vaultcore"
+)
+
+// Node is a Vault core with replication.
+type Node struct {
+	controller *role.Controller
+	plugins    *plugins
+	tokens     *operationtoken.Verifier
+	collector  http.Handler
+	logger     hclog.Logger
+}
+
+// New attaches replication to a core. It must run before the core is unsealed.
+func New(core *vault.Core, cfg *config.Config) (*Node, error) {
+	logger := core.Logger().Named("replication")
+	core.AddLogger(logger)
+	c, err := vaultcore.Attach(core)
+	if err != nil {
+		return nil, err
+	}
+	var tap *storage.Tap
+	c.InstallStorage(func(inner physical.Backend) physical.Backend {
+		tap = storage.New(inner, storage.Options{
+			Logger:    logger.Named("storage"),
+			Limits:    limitsOf(c.UnderlyingStorage()),
+			RingBytes: int(cfg.BufferSize),
+		})
+		return tap.Backend()
+	})
+	// A change of role that a crash has cut is finished before anything reads.
+	if err := onestep.Redo(context.Background(), tap.Inner()); err != nil {
+		return nil, fmt.Errorf("a change of role that was cut cannot be finished: %w", err)
+	}
+	port := cluster.New(c.ClusterListener, logger.Named("cluster"))
+	n := &Node{controller: role.New(c, tap, tap.Inner(), port, logger), logger: logger}
+	entries, err := catalog.New(catalog.Config{Dir: cfg.PluginDirectory, Store: entryStore{c}, BuiltinVersion: Version})
+	if err != nil {
+		return nil, err
+	}
+	if n.plugins, err = newPlugins(entries, n.controller, logger); err != nil {
+		return nil, err
+	}
+	n.controller.SetPlugins(n.plugins)
+	n.tokens = operationtoken.NewVerifier(n.controller.TokenStore(), n.controller.BatchTokens())
+	collector := operationtoken.NewCollector(n.controller.Shares(), n.tokens)
+	// Shares that were collected do not outlive the active duty.
+	n.controller.OnInactive(collector.Cancel)
+	n.collector = operationtoken.Handler(collector)
+	c.OnSystemBackend(func(b *framework.Backend) error {
+		return endpoints.Decorate(b, endpoints.Options{
+			Controller: n.controller, Tokens: n.tokens, Catalog: n.plugins,
+		})
+	})
+	return n, nil
+}
+
+// limitsOf reads the limits of transactions from the storage itself: the layers
+// above it do not pass them on.
+func limitsOf(store physical.Backend) func() (int, int) {
+	l, ok := store.(physical.TransactionalLimits)
+	if !ok {
+		return func() (int, int) { return 0, 0 }
+	}
+	return l.TransactionLimits
+}
+
+// Wrap puts the gate in front of Vault's handler for one listener, or for the
+// cluster port.
+func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Handler {
+	o := gate.Options{Node: n.controller, Tokens: n.tokens, OperationTokens: n.collector}
+	if l := props.ListenerConfig; l != nil {
+		o.UnauthenticatedMetrics = l.Telemetry.UnauthenticatedMetricsAccess
+		o.UnauthenticatedProfiling = l.Profiling.UnauthenticatedPProfAccess
+		o.UnauthenticatedInFlight = l.InFlightRequestLogging.UnauthenticatedInFlightAccess
+	}
+	return gate.Wrap(next, o)
+}
+
+// Close ends the plugins' processes.
+func (n *Node) Close() { n.plugins.close() }

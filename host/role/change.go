@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+
+	"github.com/vault-replication/vault-replication/host/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// beginChange reserves the node for one change of role. It does not wait: the
+// request that asks holds the core's state lock for reading, which the change
+// under way may be waiting for.
+func (c *Controller) beginChange() error {
+	if !c.changing.TryLock() {
+		return replication.Errorf(replication.Unavailable, "another change of replication is under way on this cluster: try again when it has ended")
+	}
+	return nil
+}
+
+// changeByRestart asks the plugin for a transition and carries it out by a
+// restart of the core in place, after the request has ended.
+func (c *Controller) changeByRestart(ctx context.Context, mode replication.Mode, from replication.Role, what string, consume endpoints.Consume, decide func(context.Context, replication.Backend) (*replication.Transition, error)) ([]string, error) {
+	if err := c.beginChange(); err != nil {
+		return nil, err
+	}
+	release := c.changing.Unlock
+	defer func() { release() }()
+	r := c.Record()
+	if err := mustBe(r, mode, from); err != nil {
+		return nil, err
+	}
+	b, err := c.backend(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	t, err := decide(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	unlock := release
+	release = func() {}
+	c.afterRequest(ctx, mode, what, unlock, func(ctx context.Context) error { return c.restartInto(ctx, mode, r, t, consume) })
+	return t.Warnings, nil
+}
+
+// restartInto carries out a transition that changes what a core builds at
+// unseal.
+func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition, consume endpoints.Consume) error {
+	mr := r.mode(mode)
+	from := mr.Role
+	mr.Role = t.Role
+	switch t.Role {
+	case replication.Disabled:
+		*mr = ModeRecord{Role: replication.Disabled}
+	case replication.Primary:
+		mr.SecondaryID, mr.Pairing = "", nil
+	}
+	if t.NewEpoch {
+		after := mr.Epoch
+		// A secondary may have followed its primary into a later epoch.
+		if cur, err := c.tap.Cursor(ctx, mode); err == nil && cur.Position.Epoch.Generation > after.Generation {
+			after = cur.Position.Epoch
+		}
+		epoch, err := newEpoch(after)
+		if err != nil {
+			return err
+		}
+		mr.Epoch = epoch
+	}
+	rows, err := c.stateRows(ctx, mode, t)
+	if err != nil {
+		return err
+	}
+	if err := withRole(rows, r); err != nil {
+		return err
+	}
+	// The sessions end before the rows are made: nothing may be applied or
+	// acknowledged beyond what the rows say.
+	c.stopPlugin(mode)
+	encrypted, err := c.encrypted(ctx, rows)
+	if err != nil {
+		return err
+	}
+	at, err := c.endOfHistory(mode, from)
+	if err != nil {
+		return err
+	}
+	if consume != nil {
+		if err := consume(ctx); err != nil {
+			return err
+		}
+	}
+	return c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
+		plain, err := c.endingRows(ctx, mode, t.Role)
+		if err != nil {
+			return nil, err
+		}
+		if at != nil {
+			// What a primary holds is consistent, and it may be promoted again as long
+			// as nobody else was. The cursor means nothing before the role changes.
+			if err := c.tap.BeginCopy(ctx, mode, *at); err != nil {
+				return nil, err
+			}
+			if _, err := c.tap.EndCopy(ctx, mode); err != nil {
+				return nil, err
+			}
+		}
+		return nil, c.write(ctx, append(encrypted, plain...))
+	})
+}
+
+// endOfHistory is where a primary that is demoted stands, nil in other cases.
+func (c *Controller) endOfHistory(mode replication.Mode, from replication.Role) (*replication.Position, error) {
+	if from != replication.Primary {
+		return nil, nil
+	}
+	p, err := c.tap.Position(mode)
+	if err != nil {
+		return nil, err
+	}
+	return &p.Position, nil
+}
+
+// endingRows deletes the unencrypted rows that do not outlive a change to a
+// role: slots end with a primary, the cursor with the set. A promoted secondary
+// keeps its cursor, above which its own numbers begin.
+func (c *Controller) endingRows(ctx context.Context, mode replication.Mode, to replication.Role) ([]onestep.Row, error) {
+	switch to {
+	case replication.Disabled:
+		return c.deletions(ctx, plainPrefix(mode))
+	case replication.Secondary:
+		return c.deletions(ctx, plainPrefix(mode)+"slots/")
+	default:
+		return nil, nil
+	}
+}
+
+// afterRequest runs a change once the request that asked for it has ended: the
+// restart needs the core to itself, and the client its answer. Unlock ends the
+// change.
+func (c *Controller) afterRequest(request context.Context, mode replication.Mode, what string, unlock func(), change func(context.Context) error) {
+	c.setFailure(mode, "")
+	context.AfterFunc(request, func() {
+		defer unlock()
+		// The change outlives the request and, for it seals the core, the duty.
+		if err := change(context.WithoutCancel(request)); err != nil {
+			c.logger.Error("a change of role failed; the cluster is what it was", "mode", mode, "change", what, "error", err)
+			c.setFailure(mode, what+" failed, and the cluster is what it was: "+err.Error())
+			if duty, derr := c.active(); derr == nil && c.Role(mode) != replication.Disabled {
+				c.startPlugin(duty, mode)
+			}
+			return
+		}
+		c.logger.Info("a change of role is complete", "mode", mode, "change", what, "role", c.Role(mode))
+	})
+}
+
+func (c *Controller) setFailure(mode replication.Mode, text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failure[mode] = text
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/cluster"
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Modes that a cluster can have a role in.
+var modes = []replication.Mode{replication.DR, replication.Performance}
+
+// Controller keeps the roles of the cluster on this node and changes them.
+type Controller struct {
+	core   *vaultcore.Core
+	tap    *storage.Tap
+	port   *cluster.Port
+	logger hclog.Logger
+	// store is the storage below the tap: writes to it pass no guard.
+	store physical.Backend
+
+	onInactive []func()
+
+	// changing is held for the whole of a change of role.
+	changing sync.Mutex
+
+	mu      sync.RWMutex
+	plugins Plugins
+	record  *Record
+	// duty is the context of the active duty, nil while there is none.
+	duty context.Context
+	// failure says what went wrong in the last change that was carried out in the
+	// background, for the status.
+	failure map[replication.Mode]string
+}
+
+// Plugins gives the plugin of each mode.
+type Plugins interface {
+	// Backend is the plugin of a mode, its process started when it was not. Calls
+	// are Unavailable while the process is down.
+	Backend(ctx context.Context, mode replication.Mode) (replication.Backend, error)
+	// Running is the plugin of a mode if it was started, nil otherwise.
+	Running(mode replication.Mode) replication.Backend
+}
+
+// New makes the controller of a core and sets its hooks. Store is the storage
+// below the tap.
+func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *cluster.Port, logger hclog.Logger) *Controller {
+	c := &Controller{
+		core: core, tap: tap, port: port, store: store, logger: logger,
+		record:  disabledRecord(),
+		failure: map[replication.Mode]string{},
+	}
+	core.OnBarrierOpen(c.barrierOpened)
+	core.OnBarrierSeal(c.barrierSealing)
+	core.OnActive(c.becameActive)
+	core.OnInactive(c.becameInactive)
+	tap.OnLeaderWrite(c.leadershipBegins)
+	return c
+}
+
+// SetPlugins gives the plugins, once, before the first unseal.
+func (c *Controller) SetPlugins(p Plugins) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.plugins = p
+}
+
+// Record is a copy of the present roles.
+func (c *Controller) Record() *Record {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.record.clone()
+}
+
+// Role is the present role in a mode.
+func (c *Controller) Role(mode replication.Mode) replication.Role {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.record.mode(mode).Role
+}
+
+// IsDRSecondary says whether the node serves nothing but its own endpoints.
+func (c *Controller) IsDRSecondary() bool { return c.Role(replication.DR) == replication.Secondary }
+
+// barrierOpened runs between the opening of the barrier and everything else.
+func (c *Controller) barrierOpened(ctx context.Context) error {
+	if err := c.takeUpRole(ctx); err != nil {
+		c.logger.Error("the node stays sealed", "error", err)
+		return err
+	}
+	if c.core.HasHA() {
+		// The journal begins with the leadership, not before.
+		return nil
+	}
+	return c.beginTerm(ctx)
+}
+
+// leadershipBegins runs when a node of an HA cluster has won the leadership and
+// announces itself, before it builds anything. The role may have changed since
+// the barrier was opened.
+func (c *Controller) leadershipBegins(ctx context.Context) error {
+	if err := c.takeUpRole(ctx); err != nil {
+		return err
+	}
+	return c.beginTerm(ctx)
+}
+
+// takeUpRole reads the role record and puts it in force.
+func (c *Controller) takeUpRole(ctx context.Context) error {
+	r, err := loadRecord(ctx, c.core)
+	if err != nil {
+		return err
+	}
+	if err := c.enforce(ctx, r); err != nil {
+		return err
+	}
+	return c.core.SetInertBackends(ctx, r.DR.Role == replication.Secondary)
+}
+
+// enforce makes the record the present one: Vault's word and the guard.
+func (c *Controller) enforce(ctx context.Context, r *Record) error {
+	guard := storage.Guard{}
+	for _, m := range modes {
+		if r.mode(m).Role == replication.Secondary {
+			guard.Level = storage.ReadOnly
+			guard.Modes = append(guard.Modes, m)
+		}
+	}
+	if err := c.tap.SetGuard(ctx, guard); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.record = r
+	c.mu.Unlock()
+	c.core.SetReplicationState(r.word())
+	return nil
+}
+
+// beginTerm starts the journal of a primary and the fingerprint of a secondary,
+// and ends those that the roles do not have.
+func (c *Controller) beginTerm(ctx context.Context) error {
+	r := c.Record()
+	primary := map[replication.Mode]storage.ModeConfig{}
+	for _, m := range modes {
+		if mr := r.mode(m); mr.Role == replication.Primary {
+			primary[m] = storage.ModeConfig{Epoch: mr.Epoch, IndexKey: fingerprint.Key(mr.IndexKey)}
+		}
+	}
+	var err error
+	if len(primary) > 0 {
+		err = c.tap.Activate(ctx, storage.JournalConfig{Modes: primary})
+	} else {
+		err = c.tap.Deactivate(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("the journal of replication cannot begin: %w", err)
+	}
+	for _, m := range modes {
+		if mr := r.mode(m); mr.Role == replication.Secondary {
+			if err := c.tap.StartFingerprint(ctx, m, fingerprint.Key(mr.IndexKey)); err != nil {
+				return fmt.Errorf("the fingerprint of replication cannot begin: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// barrierSealing runs while the barrier is still open.
+func (c *Controller) barrierSealing() {
+	if err := c.tap.Close(context.Background()); err != nil {
+		c.logger.Warn("the journal could not be closed cleanly; its end is found again at the next unseal", "error", err)
+	}
+}
+
+// becameActive starts the plugins of the modes in use. It must not block.
+func (c *Controller) becameActive(ctx context.Context) {
+	c.mu.Lock()
+	c.duty = ctx
+	c.mu.Unlock()
+	for _, m := range modes {
+		if c.Role(m) != replication.Disabled || c.plugins.Running(m) != nil {
+			go c.startPlugin(ctx, m)
+		}
+	}
+}
+
+// becameInactive ends all sessions of the active duty.
+func (c *Controller) becameInactive() {
+	c.mu.Lock()
+	c.duty = nil
+	c.mu.Unlock()
+	for _, m := range modes {
+		c.stopPlugin(m)
+	}
+	for _, hook := range c.onInactive {
+		hook()
+	}
+}
+
+// OnInactive adds a hook that runs when the active duty ends. It must be called
+// before the first unseal.
+func (c *Controller) OnInactive(hook func()) { c.onInactive = append(c.onInactive, hook) }
+
+// active is the context of the active duty, or an error that says there is none.
+func (c *Controller) active() (context.Context, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.duty == nil {
+		return nil, replication.Errorf(replication.Unavailable, "this node is not active: try again on the active node")
+	}
+	return c.duty, nil
+}
+
+var _ endpoints.Controller = (*Controller)(nil)

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+
+	"github.com/hashicorp/go-uuid"
+
+	"github.com/vault-replication/vault-replication/host/api/activation"
+	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// EnablePrimary makes a cluster without a role the primary of a new set. It
+// serves all the while: the journal and the port of the mode are added to a
+// running core.
+func (c *Controller) EnablePrimary(ctx context.Context, mode replication.Mode, req replication.EnablePrimaryRequest) ([]string, error) {
+	if err := c.beginChange(); err != nil {
+		return nil, err
+	}
+	defer c.changing.Unlock()
+	r := c.Record()
+	if err := mayBecomePrimary(r, mode); err != nil {
+		return nil, err
+	}
+	b, err := c.backend(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	t, err := b.EnablePrimary(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	epoch, err := newEpoch(replication.Epoch{})
+	if err != nil {
+		return nil, err
+	}
+	indexKey, err := handover.NewKey()
+	if err != nil {
+		return nil, err
+	}
+	*r.mode(mode) = ModeRecord{Role: replication.Primary, SetID: t.ClusterID, Epoch: epoch, IndexKey: indexKey}
+	if err := c.changeLive(ctx, mode, r, t); err != nil {
+		return nil, err
+	}
+	return t.Warnings, nil
+}
+
+func mayBecomePrimary(r *Record, mode replication.Mode) error {
+	switch r.mode(mode).Role {
+	case replication.Primary:
+		return replication.Errorf(replication.InvalidInput, "this cluster already is a %s primary: nothing was changed", mode)
+	case replication.Secondary:
+		return replication.Errorf(replication.InvalidInput, "this cluster is a %s secondary: promote it to make it a primary", mode)
+	}
+	if r.DR.Role == replication.Secondary {
+		return replication.Errorf(replication.InvalidInput, "this cluster is a DR secondary and cannot have another role: promote it first")
+	}
+	return nil
+}
+
+// DisablePrimary makes a primary a cluster without a role. Its secondaries lose
+// their connection.
+func (c *Controller) DisablePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
+	if err := c.beginChange(); err != nil {
+		return nil, err
+	}
+	defer c.changing.Unlock()
+	r := c.Record()
+	if err := mustBe(r, mode, replication.Primary); err != nil {
+		return nil, err
+	}
+	b, err := c.backend(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	t, err := b.DisablePrimary(ctx)
+	if err != nil {
+		return nil, err
+	}
+	*r.mode(mode) = ModeRecord{Role: replication.Disabled}
+	if err := c.changeLive(ctx, mode, r, t); err != nil {
+		return nil, err
+	}
+	return t.Warnings, nil
+}
+
+// changeLive carries out a change between no role and primary, which needs no
+// restart of the core.
+func (c *Controller) changeLive(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition) error {
+	rows, err := c.stateRows(ctx, mode, t)
+	if err != nil {
+		return err
+	}
+	if err := withRole(rows, r); err != nil {
+		return err
+	}
+	encrypted, err := c.encrypted(ctx, rows)
+	if err != nil {
+		return err
+	}
+	if r.mode(mode).Role == replication.Disabled {
+		c.stopPlugin(mode)
+		plain, err := c.deletions(ctx, plainPrefix(mode))
+		if err != nil {
+			return err
+		}
+		encrypted = append(encrypted, plain...)
+	}
+	if err := c.write(ctx, encrypted); err != nil {
+		return err
+	}
+	c.setFailure(mode, "")
+	if err := c.enforce(ctx, r); err != nil {
+		return err
+	}
+	// The journal must be on before a slot can be opened: the plugin gets its
+	// role after it.
+	if err := c.beginTerm(ctx); err != nil {
+		return err
+	}
+	duty, err := c.active()
+	if err != nil {
+		return err
+	}
+	b, err := c.backend(ctx, mode)
+	if err != nil {
+		return err
+	}
+	return c.giveRole(duty, mode, b)
+}
+
+// SecondaryToken registers a secondary and returns what its activation token
+// wraps.
+func (c *Controller) SecondaryToken(ctx context.Context, mode replication.Mode, req replication.SecondaryTokenRequest) (*activation.Payload, []string, error) {
+	if err := c.beginChange(); err != nil {
+		return nil, nil, err
+	}
+	defer c.changing.Unlock()
+	if err := mustBe(c.Record(), mode, replication.Primary); err != nil {
+		return nil, nil, err
+	}
+	b, err := c.backend(ctx, mode)
+	if err != nil {
+		return nil, nil, err
+	}
+	resp, err := b.SecondaryToken(ctx, req)
+	if err != nil {
+		return nil, nil, err
+	}
+	pairing, err := handover.NewKey()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.core.PutEntry(ctx, pairingKey(mode, req.ID), pairing); err != nil {
+		return nil, nil, replication.Errorf(replication.StorageFailed, "the pairing key of secondary %q could not be stored: %w", req.ID, err)
+	}
+	return &activation.Payload{Mode: mode, ID: req.ID, ClusterID: resp.ClusterID, Bundle: resp.Bundle, PairingKey: pairing}, nil, nil
+}
+
+// RevokeSecondary cuts a secondary off for ever.
+func (c *Controller) RevokeSecondary(ctx context.Context, mode replication.Mode, req replication.RevokeSecondaryRequest) ([]string, error) {
+	if err := c.beginChange(); err != nil {
+		return nil, err
+	}
+	defer c.changing.Unlock()
+	if err := mustBe(c.Record(), mode, replication.Primary); err != nil {
+		return nil, err
+	}
+	b, err := c.backend(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.RevokeSecondary(ctx, req); err != nil {
+		return nil, err
+	}
+	if err := c.tap.CloseSlot(ctx, mode, req.ID); err != nil {
+		c.logger.Warn("the slot of a revoked secondary could not be closed", "id", req.ID, "error", err)
+	}
+	if err := c.core.DeleteEntry(ctx, pairingKey(mode, req.ID)); err != nil {
+		return nil, replication.Errorf(replication.StorageFailed, "the pairing key of secondary %q could not be deleted: %w", req.ID, err)
+	}
+	return nil, nil
+}
+
+func mustBe(r *Record, mode replication.Mode, want replication.Role) error {
+	if have := r.mode(mode).Role; have != want {
+		return replication.Errorf(replication.InvalidInput, "this cluster is not a %s %s (its role is %q): nothing was changed", mode, want, have)
+	}
+	return nil
+}
+
+// backend is the plugin of a mode, started if need be, on the active node.
+func (c *Controller) backend(ctx context.Context, mode replication.Mode) (replication.Backend, error) {
+	if _, err := c.active(); err != nil {
+		return nil, err
+	}
+	return c.plugins.Backend(ctx, mode)
+}
+
+// newEpoch is the epoch that follows another.
+func newEpoch(after replication.Epoch) (replication.Epoch, error) {
+	id, err := uuid.GenerateUUID()
+	if err != nil {
+		return replication.Epoch{}, err
+	}
+	return replication.Epoch{Generation: after.Generation + 1, ID: id}, nil
+}

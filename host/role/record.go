@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/vault/sdk/helper/consts"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Names of the host's own records. All of them are of class Own: they are never
+// replicated.
+const (
+	recordPrefix = "core/replication/"
+	recordKey    = recordPrefix + "role"
+	// PluginPrefix is below which the entries of the plugin catalog are. They are
+	// this cluster's own and outlive an adoption.
+	PluginPrefix = recordPrefix + "plugins/"
+)
+
+// recordVersion is that of the stored form; any other is refused.
+const recordVersion = 1
+
+// Record is the role of the cluster in each mode.
+type Record struct {
+	Version     int        `json:"version"`
+	DR          ModeRecord `json:"dr"`
+	Performance ModeRecord `json:"performance"`
+}
+
+// ModeRecord is the role in one mode.
+type ModeRecord struct {
+	Role replication.Role `json:"role"`
+	// SetID is the id of the replication set.
+	SetID string `json:"set_id,omitempty"`
+	// Epoch is the own one of a primary, and the one in which a secondary last
+	// knew its primary.
+	Epoch replication.Epoch `json:"epoch"`
+	// IndexKey keys the fingerprints of the set; 32 bytes.
+	IndexKey []byte `json:"index_key,omitempty"`
+	// SecondaryID and Pairing are those of the activation token that a secondary
+	// joined with.
+	SecondaryID string `json:"secondary_id,omitempty"`
+	Pairing     []byte `json:"pairing,omitempty"`
+}
+
+// disabledRecord is that of a cluster that never had replication.
+func disabledRecord() *Record {
+	return &Record{
+		Version:     recordVersion,
+		DR:          ModeRecord{Role: replication.Disabled},
+		Performance: ModeRecord{Role: replication.Disabled},
+	}
+}
+
+// mode is the part for one mode.
+func (r *Record) mode(m replication.Mode) *ModeRecord {
+	if m == replication.Performance {
+		return &r.Performance
+	}
+	return &r.DR
+}
+
+// clone is a deep copy.
+func (r *Record) clone() *Record {
+	c := *r
+	for _, m := range []*ModeRecord{&c.DR, &c.Performance} {
+		m.IndexKey = bytes.Clone(m.IndexKey)
+		m.Pairing = bytes.Clone(m.Pairing)
+	}
+	return &c
+}
+
+func (r *Record) encode() ([]byte, error) { return json.Marshal(r) }
+
+// decodeRecord is strict: what it does not understand it refuses, for a role
+// that is guessed is worse than a node that stays sealed.
+func decodeRecord(raw []byte) (*Record, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	var r Record
+	if err := dec.Decode(&r); err != nil {
+		return nil, fmt.Errorf("it is malformed: %w", err)
+	}
+	if r.Version != recordVersion {
+		return nil, fmt.Errorf("it has version %d, and this build knows version %d", r.Version, recordVersion)
+	}
+	for _, m := range []*ModeRecord{&r.DR, &r.Performance} {
+		switch m.Role {
+		case replication.Disabled:
+		case replication.Primary, replication.Secondary:
+			if m.SetID == "" || len(m.IndexKey) != 32 || m.Epoch.IsZero() {
+				return nil, fmt.Errorf("its role %q has no replication set", m.Role)
+			}
+		default:
+			return nil, fmt.Errorf("its role %q is unknown", m.Role)
+		}
+	}
+	if r.DR.Role == replication.Secondary && r.Performance.Role != replication.Disabled {
+		return nil, errors.New("a disaster-recovery secondary cannot have another role")
+	}
+	return &r, nil
+}
+
+// word is the record as Vault's replication state.
+func (r *Record) word() consts.ReplicationState {
+	var w consts.ReplicationState
+	switch r.DR.Role {
+	case replication.Primary:
+		w |= consts.ReplicationDRPrimary
+	case replication.Secondary:
+		w |= consts.ReplicationDRSecondary
+	default:
+		w |= consts.ReplicationDRDisabled
+	}
+	switch r.Performance.Role {
+	case replication.Primary:
+		w |= consts.ReplicationPerformancePrimary
+	case replication.Secondary:
+		w |= consts.ReplicationPerformanceSecondary
+	default:
+		w |= consts.ReplicationPerformanceDisabled
+	}
+	return w
+}
+
+// records is the store behind the barrier.
+type records interface {
+	GetEntry(ctx context.Context, key string) ([]byte, error)
+	ListEntries(ctx context.Context, prefix string) ([]string, error)
+}
+
+// loadRecord reads the record from behind the open barrier.
+func loadRecord(ctx context.Context, store records) (*Record, error) {
+	raw, err := store.GetEntry(ctx, recordKey)
+	if err != nil {
+		return nil, fmt.Errorf("the role record of replication cannot be read, and without it this node must not be unsealed: restore storage from a snapshot: %w", err)
+	}
+	if raw != nil {
+		r, err := decodeRecord(raw)
+		if err != nil {
+			return nil, fmt.Errorf("the role record of replication cannot be used, and without it this node must not be unsealed: restore storage from a snapshot, or use the build that wrote it: %w", err)
+		}
+		return r, nil
+	}
+	// A record that was removed by hand must not turn a secondary into a primary.
+	names, err := store.ListEntries(ctx, recordPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("the records of replication cannot be listed: %w", err)
+	}
+	for _, name := range names {
+		if name == "dr/" || name == "performance/" {
+			return nil, errors.New("the role record of replication is missing while other records of it exist, so this node must not be unsealed: restore storage from a snapshot")
+		}
+	}
+	return disabledRecord(), nil
+}

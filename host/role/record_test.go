@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// memory is a store behind an open barrier.
+type memory struct {
+	rows map[string][]byte
+	err  error
+}
+
+func (m *memory) GetEntry(_ context.Context, key string) ([]byte, error) { return m.rows[key], m.err }
+
+func (m *memory) ListEntries(_ context.Context, prefix string) ([]string, error) {
+	seen := map[string]bool{}
+	var out []string
+	for key := range m.rows {
+		if len(key) <= len(prefix) || key[:len(prefix)] != prefix {
+			continue
+		}
+		rest := key[len(prefix):]
+		for i := range len(rest) {
+			if rest[i] == '/' {
+				rest = rest[:i+1]
+				break
+			}
+		}
+		if !seen[rest] {
+			seen[rest] = true
+			out = append(out, rest)
+		}
+	}
+	return out, m.err
+}
+
+func drSecondary() *Record {
+	r := disabledRecord()
+	r.DR = ModeRecord{
+		Role: replication.Secondary, SetID: "set", Epoch: replication.Epoch{Generation: 1, ID: "e"},
+		IndexKey: make([]byte, 32), SecondaryID: "b", Pairing: []byte{1},
+	}
+	return r
+}
+
+func TestRecordSurvivesEncoding(t *testing.T) {
+	t.Parallel()
+	raw, err := drSecondary().encode()
+	require.NoError(t, err)
+	got, err := loadRecord(context.Background(), &memory{rows: map[string][]byte{recordKey: raw}})
+	require.NoError(t, err)
+	require.Equal(t, drSecondary(), got)
+	require.True(t, got.word().HasState(consts.ReplicationDRSecondary))
+	require.True(t, got.word().HasState(consts.ReplicationPerformanceDisabled))
+}
+
+func TestRecordFailsClosed(t *testing.T) {
+	t.Parallel()
+	both := drSecondary()
+	both.Performance = both.DR
+	bothRaw, err := both.encode()
+	require.NoError(t, err)
+	tests := map[string]struct {
+		store *memory
+		err   string
+	}{
+		"unreadable":      {&memory{err: errors.New("cipher: message authentication failed")}, "cannot be read"},
+		"malformed":       {&memory{rows: map[string][]byte{recordKey: []byte("{")}}, "malformed"},
+		"empty":           {&memory{rows: map[string][]byte{recordKey: []byte("{}")}}, "version 0"},
+		"newer":           {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":2}`)}}, "version 2"},
+		"unknown field":   {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"x":1}`)}}, "unknown field"},
+		"unknown role":    {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"dr":{"role":"leader"}}`)}}, `role "leader" is unknown`},
+		"without a set":   {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"dr":{"role":"secondary"}}`)}}, "no replication set"},
+		"two roles":       {&memory{rows: map[string][]byte{recordKey: bothRaw}}, "another role"},
+		"removed by hand": {&memory{rows: map[string][]byte{modePrefix(replication.DR) + "state/x": {1}}}, "is missing"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := loadRecord(context.Background(), tt.store)
+			require.ErrorContains(t, err, tt.err)
+		})
+	}
+}
+
+func TestNoRecordMeansDisabled(t *testing.T) {
+	t.Parallel()
+	r, err := loadRecord(context.Background(), &memory{})
+	require.NoError(t, err)
+	require.Equal(t, disabledRecord(), r)
+}
+
+func TestStateNames(t *testing.T) {
+	t.Parallel()
+	for _, good := range []string{"ca", "secondaries/b_1", "a.b-c/d"} {
+		require.NoError(t, checkStateName(good))
+	}
+	for _, bad := range []string{"", "/a", "a/", "a//b", "../role", "a/../b", "a b", "a\x00"} {
+		require.Error(t, checkStateName(bad), "%q", bad)
+	}
+}
+
+func TestListBelow(t *testing.T) {
+	t.Parallel()
+	m := &memory{rows: map[string][]byte{"p/a": nil, "p/b/c": nil, "p/b/d/e": nil, "q/x": nil}}
+	names, err := listBelow(context.Background(), m, "p/")
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "b/c", "b/d/e"}, names)
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// stateRows are the plugin's records that a transition changes, by storage key,
+// in clear; nil deletes.
+func (c *Controller) stateRows(ctx context.Context, mode replication.Mode, t *replication.Transition) (map[string][]byte, error) {
+	rows := map[string][]byte{}
+	if t.ClearState {
+		for _, prefix := range []string{statePrefix(mode), modePrefix(mode) + "pairing/"} {
+			names, err := listBelow(ctx, c.core, prefix)
+			if err != nil {
+				return nil, err
+			}
+			for _, name := range names {
+				rows[prefix+name] = nil
+			}
+		}
+	}
+	for _, name := range t.DeleteState {
+		if err := checkStateName(name); err != nil {
+			return nil, err
+		}
+		rows[statePrefix(mode)+name] = nil
+	}
+	for name, value := range t.PutState {
+		if err := checkState(name, value); err != nil {
+			return nil, err
+		}
+		if value == nil {
+			value = []byte{}
+		}
+		rows[statePrefix(mode)+name] = value
+	}
+	return rows, nil
+}
+
+// encrypted turns rows in clear into storage rows under the open barrier.
+func (c *Controller) encrypted(ctx context.Context, rows map[string][]byte) ([]onestep.Row, error) {
+	out := make([]onestep.Row, 0, len(rows))
+	for key, plain := range rows {
+		row := onestep.Row{Key: key}
+		if plain != nil {
+			var err error
+			if row.Value, err = c.core.Encrypt(ctx, key, plain); err != nil {
+				return nil, fmt.Errorf("encryption of %s: %w", key, err)
+			}
+		}
+		out = append(out, row)
+	}
+	return out, nil
+}
+
+// withRole adds the role record to rows in clear.
+func withRole(rows map[string][]byte, r *Record) error {
+	raw, err := r.encode()
+	if err != nil {
+		return err
+	}
+	rows[recordKey] = raw
+	return nil
+}
+
+// write writes rows in one step, past the guard.
+func (c *Controller) write(ctx context.Context, rows []onestep.Row) error {
+	if err := onestep.Write(ctx, c.store, rows); err != nil {
+		return replication.Errorf(replication.StorageFailed, "the change of role could not be written: %w", err)
+	}
+	return nil
+}
+
+// plainPrefix is below which the unencrypted rows of a mode are: cursor, slots.
+func plainPrefix(mode replication.Mode) string { return "replication/" + string(mode) + "/" }
+
+// deletions deletes all storage keys below a prefix.
+func (c *Controller) deletions(ctx context.Context, prefix string) ([]onestep.Row, error) {
+	keys, err := physicalBelow(ctx, c.store, prefix)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]onestep.Row, 0, len(keys))
+	for _, key := range keys {
+		rows = append(rows, onestep.Row{Key: key})
+	}
+	return rows, nil
+}
+
+// physicalBelow lists all storage keys below a prefix.
+func physicalBelow(ctx context.Context, store physical.Backend, prefix string) ([]string, error) {
+	names, err := listBelow(ctx, physicalLister{store}, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("list of %s: %w", prefix, err)
+	}
+	for i := range names {
+		names[i] = prefix + names[i]
+	}
+	return names, nil
+}
+
+// physicalLister lists storage in place of the barrier.
+type physicalLister struct{ physical.Backend }
+
+func (p physicalLister) ListEntries(ctx context.Context, prefix string) ([]string, error) {
+	return p.List(ctx, prefix)
+}
+
+func (p physicalLister) GetEntry(ctx context.Context, key string) ([]byte, error) {
+	e, err := p.Get(ctx, key)
+	if err != nil || e == nil {
+		return nil, err
+	}
+	return e.Value, nil
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/api/activation"
+	"github.com/vault-replication/vault-replication/host/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// joinTimeout bounds the exchange with the primary before anything is changed.
+const joinTimeout = 45 * time.Second
+
+// CheckEnableSecondary says whether the cluster may become a secondary: asked
+// before an activation token is spent.
+func (c *Controller) CheckEnableSecondary(mode replication.Mode) error {
+	r := c.Record()
+	for _, m := range modes {
+		switch r.mode(m).Role {
+		case replication.Primary:
+			return replication.Errorf(replication.InvalidInput, "this cluster is a %s primary: disable that first, for a secondary loses all of its data", m)
+		case replication.Secondary:
+			return replication.Errorf(replication.InvalidInput, "this cluster already is a %s secondary: use update-primary to give it another primary, or disable it first", m)
+		}
+	}
+	_, err := c.active()
+	return err
+}
+
+// EnableSecondary joins the cluster of an activation token. When it returns
+// without an error everything was fetched and checked, and the change itself,
+// one storage transaction and a restart of the core in place, follows as soon as
+// the request has ended.
+func (c *Controller) EnableSecondary(ctx context.Context, mode replication.Mode, a *activation.Payload) ([]string, error) {
+	if err := c.beginChange(); err != nil {
+		return nil, err
+	}
+	release := c.changing.Unlock
+	defer func() { release() }()
+	if err := c.CheckEnableSecondary(mode); err != nil {
+		return nil, err
+	}
+	if a.Mode != mode {
+		return nil, replication.Errorf(replication.InvalidInput, "the activation token is for a %s secondary, not for a %s secondary: nothing was changed", a.Mode, mode)
+	}
+	b, err := c.backend(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	challenge, err := handover.NewKey()
+	if err != nil {
+		return nil, err
+	}
+	join, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	t, err := b.EnableSecondary(join, replication.EnableSecondaryRequest{Bundle: a.Bundle, ID: a.ID, Challenge: challenge})
+	if err != nil {
+		return nil, err
+	}
+	if t.Handover == nil {
+		return nil, replication.Errorf(replication.Internal, "the plugin brought no key material of the primary")
+	}
+	material, err := handover.Open(a.PairingKey, handover.Binding{Mode: mode, SetID: a.ClusterID, SecondaryID: a.ID, Challenge: challenge}, t.Handover.Sealed)
+	if err != nil {
+		return nil, replication.Errorf(replication.Denied, "this cluster cannot join: %w", err)
+	}
+	r := disabledRecord()
+	*r.mode(mode) = ModeRecord{
+		Role: replication.Secondary, SetID: material.SetID, Epoch: material.Epoch,
+		IndexKey: material.IndexKey, SecondaryID: a.ID, Pairing: a.PairingKey,
+	}
+	prepare := func(ctx context.Context) (*handover.Adoption, error) {
+		return c.prepareAdoption(ctx, mode, r, t, material)
+	}
+	// Prepared once now, so that what cannot work is told to the client.
+	first, err := prepare(ctx)
+	if err != nil {
+		return nil, replication.Errorf(replication.InvalidInput, "this cluster cannot take over the primary's keys: %w", err)
+	}
+	first.Wipe()
+
+	unlock := release
+	release = func() {}
+	c.afterRequest(ctx, mode, "becoming a secondary", unlock, func(ctx context.Context) error {
+		defer material.Wipe()
+		return c.adopt(ctx, mode, prepare)
+	})
+	return t.Warnings, nil
+}
+
+// prepareAdoption makes all rows of the step.
+func (c *Controller) prepareAdoption(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition, m *handover.Material) (*handover.Adoption, error) {
+	records, err := c.stateRows(ctx, mode, t)
+	if err != nil {
+		return nil, err
+	}
+	// Whatever the old cluster kept for replication ends with its keyring.
+	old, err := listBelow(ctx, c.core, recordPrefix)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range old {
+		key := recordPrefix + name
+		if _, ok := records[key]; ok {
+			continue
+		}
+		records[key] = nil
+		if strings.HasPrefix(key, PluginPrefix) {
+			if records[key], err = c.core.GetEntry(ctx, key); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := withRole(records, r); err != nil {
+		return nil, err
+	}
+	a, err := handover.Prepare(ctx, c.core, c.store, m, records, c.logger)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range modes {
+		plain, err := c.deletions(ctx, plainPrefix(m))
+		if err != nil {
+			return nil, err
+		}
+		a.Rows = append(a.Rows, plain...)
+	}
+	return a, nil
+}
+
+// adopt takes the step: afterwards the cluster is the secondary, whose copy
+// begins.
+func (c *Controller) adopt(ctx context.Context, mode replication.Mode, prepare func(context.Context) (*handover.Adoption, error)) error {
+	a, err := prepare(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.Wipe()
+	c.logger.Info("becoming a secondary: the data of this cluster is replaced by the primary's", "mode", mode)
+	return c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
+		if err := c.write(ctx, a.Rows); err != nil {
+			return nil, err
+		}
+		if err := a.Take(ctx, c.core); err != nil {
+			return nil, err
+		}
+		return a.RootKey, nil
+	})
+}
+
+// PromoteSecondary makes a secondary the primary of its set.
+func (c *Controller) PromoteSecondary(ctx context.Context, mode replication.Mode, req endpoints.PromoteRequest) ([]string, error) {
+	return c.changeByRestart(ctx, mode, replication.Secondary, "promotion", req.Consume, func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+		return b.PromoteSecondary(ctx, req.PromoteSecondaryRequest)
+	})
+}
+
+// DisableSecondary makes a secondary a cluster without a role that keeps its
+// data.
+func (c *Controller) DisableSecondary(ctx context.Context, mode replication.Mode, consume endpoints.Consume) ([]string, error) {
+	return c.changeByRestart(ctx, mode, replication.Secondary, "disabling", consume, func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+		return b.DisableSecondary(ctx)
+	})
+}
+
+// DemotePrimary makes a primary a secondary of its set, without a primary.
+func (c *Controller) DemotePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
+	return c.changeByRestart(ctx, mode, replication.Primary, "demotion", nil, func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+		return b.DemotePrimary(ctx)
+	})
+}
+
+// Recover ends and begins the sessions of a mode.
+func (c *Controller) Recover(ctx context.Context, mode replication.Mode) ([]string, error) {
+	if c.Role(mode) == replication.Disabled {
+		return nil, replication.Errorf(replication.InvalidInput, "%s replication is not enabled on this cluster: there is nothing to recover", mode)
+	}
+	b, err := c.backend(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	return nil, b.Recover(ctx)
+}
+
+// UpdatePrimary gives a secondary another primary of its set, or none. The core
+// goes on: only the sessions change.
+func (c *Controller) UpdatePrimary(ctx context.Context, mode replication.Mode, req endpoints.UpdatePrimaryRequest) ([]string, error) {
+	if err := c.beginChange(); err != nil {
+		return nil, err
+	}
+	defer c.changing.Unlock()
+	r := c.Record()
+	if err := mustBe(r, mode, replication.Secondary); err != nil {
+		return nil, err
+	}
+	b, err := c.backend(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	update := replication.UpdatePrimaryRequest{Addrs: req.Addrs}
+	mr := r.mode(mode)
+	if a := req.Payload; a != nil {
+		if a.Mode != mode || a.ClusterID != mr.SetID {
+			return nil, replication.Errorf(replication.InvalidInput, "the activation token is for %s replication set %q, and this cluster belongs to %s replication set %q: disable it and enable it anew to join another set", a.Mode, a.ClusterID, mode, mr.SetID)
+		}
+		update.Bundle, update.ID = a.Bundle, a.ID
+		mr.SecondaryID, mr.Pairing = a.ID, a.PairingKey
+	}
+	t, err := b.UpdatePrimary(ctx, update)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.changeLive(ctx, mode, r, t); err != nil {
+		return nil, err
+	}
+	return t.Warnings, nil
+}

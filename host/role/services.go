@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/vault/version"
+
+	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Services is what the host does for the plugin of one mode.
+type Services struct {
+	c    *Controller
+	mode replication.Mode
+}
+
+var _ replication.Host = (*Services)(nil)
+
+// Services returns the host's services for the plugin of a mode.
+func (c *Controller) Services(mode replication.Mode) *Services { return &Services{c: c, mode: mode} }
+
+// in says whether the node is active in one of the roles; what the plugin asks
+// for means nothing otherwise.
+func (s *Services) in(roles ...replication.Role) error {
+	if _, err := s.c.active(); err != nil {
+		return err
+	}
+	have := s.c.Role(s.mode)
+	for _, r := range roles {
+		if have == r {
+			return nil
+		}
+	}
+	return replication.Errorf(replication.Unavailable, "this cluster is no %s %v now (its role is %q)", s.mode, roles, have)
+}
+
+// Node implements [replication.Host].
+func (s *Services) Node(context.Context) (*replication.Node, error) {
+	if _, err := s.c.active(); err != nil {
+		return nil, err
+	}
+	name := ""
+	if cl, err := s.c.core.Cluster(context.Background()); err == nil && cl != nil {
+		name = cl.Name
+	}
+	addr := s.c.core.ClusterAddr()
+	n := &replication.Node{
+		APIAddr: s.c.core.RedirectAddr(), ClusterAddr: addr, ClusterName: name,
+		VaultVersion: version.GetVersion().VersionNumber(), Now: time.Now(),
+	}
+	if addr != "" {
+		n.ClusterAddrs = []string{addr}
+	}
+	return n, nil
+}
+
+// GetState implements [replication.Host].
+func (s *Services) GetState(ctx context.Context, key string) ([]byte, error) {
+	if err := checkStateName(key); err != nil {
+		return nil, err
+	}
+	return s.c.core.GetEntry(ctx, statePrefix(s.mode)+key)
+}
+
+// PutState implements [replication.Host].
+func (s *Services) PutState(ctx context.Context, key string, value []byte) error {
+	if err := checkState(key, value); err != nil {
+		return err
+	}
+	if _, err := s.c.active(); err != nil {
+		return err
+	}
+	return s.c.core.PutEntry(ctx, statePrefix(s.mode)+key, value)
+}
+
+// DeleteState implements [replication.Host].
+func (s *Services) DeleteState(ctx context.Context, key string) error {
+	if err := checkStateName(key); err != nil {
+		return err
+	}
+	return s.c.core.DeleteEntry(ctx, statePrefix(s.mode)+key)
+}
+
+// ListState implements [replication.Host].
+func (s *Services) ListState(ctx context.Context, prefix string) ([]string, error) {
+	all, err := listBelow(ctx, s.c.core, statePrefix(s.mode))
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(all))
+	for _, n := range all {
+		if strings.HasPrefix(n, prefix) {
+			names = append(names, n)
+		}
+	}
+	return names, nil
+}
+
+// Listen implements [replication.Host].
+func (s *Services) Listen(_ context.Context, req replication.ListenRequest) error {
+	if err := s.in(replication.Primary); err != nil {
+		return err
+	}
+	return s.c.port.Listen(s.mode, req, func(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error {
+		b := s.c.plugins.Running(s.mode)
+		if b == nil {
+			return replication.Errorf(replication.Unavailable, "the replication plugin is not running")
+		}
+		return b.ServeConn(ctx, conn, peer)
+	})
+}
+
+// StopListening implements [replication.Host].
+func (s *Services) StopListening(context.Context) error {
+	s.c.port.StopListening(s.mode)
+	return nil
+}
+
+// Dial implements [replication.Host].
+func (s *Services) Dial(ctx context.Context, req replication.DialRequest) (net.Conn, error) {
+	if _, err := s.c.active(); err != nil {
+		return nil, err
+	}
+	return s.c.port.Dial(ctx, s.mode, req)
+}
+
+// Position implements [replication.Host].
+func (s *Services) Position(context.Context) (*replication.JournalPosition, error) {
+	if err := s.in(replication.Primary); err != nil {
+		return nil, err
+	}
+	return s.c.tap.Position(s.mode)
+}
+
+// OpenSlot implements [replication.Host].
+func (s *Services) OpenSlot(ctx context.Context, id string) (replication.Position, error) {
+	if err := s.in(replication.Primary); err != nil {
+		return replication.Position{}, err
+	}
+	return s.c.tap.OpenSlot(ctx, s.mode, id)
+}
+
+// AckSlot implements [replication.Host].
+func (s *Services) AckSlot(ctx context.Context, id string, at replication.Position) error {
+	if err := s.in(replication.Primary); err != nil {
+		return err
+	}
+	return s.c.tap.AckSlot(ctx, s.mode, id, at)
+}
+
+// CloseSlot implements [replication.Host].
+func (s *Services) CloseSlot(ctx context.Context, id string) error {
+	if err := s.in(replication.Primary); err != nil {
+		return err
+	}
+	return s.c.tap.CloseSlot(ctx, s.mode, id)
+}
+
+// ReadJournal implements [replication.Host].
+func (s *Services) ReadJournal(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader, error) {
+	if err := s.in(replication.Primary); err != nil {
+		return nil, err
+	}
+	return s.c.tap.ReadJournal(ctx, s.mode, req.SlotID, req.After)
+}
+
+// ReadRange implements [replication.Host].
+func (s *Services) ReadRange(ctx context.Context, req replication.ReadRangeRequest) (*replication.Range, error) {
+	if err := s.in(replication.Primary); err != nil {
+		return nil, err
+	}
+	return s.c.tap.ReadRange(ctx, s.mode, req.After)
+}
+
+// SealHandover implements [replication.Host].
+func (s *Services) SealHandover(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover, error) {
+	if err := s.in(replication.Primary); err != nil {
+		return nil, err
+	}
+	pairing, err := s.c.core.GetEntry(ctx, pairingKey(s.mode, req.SecondaryID))
+	if err != nil {
+		return nil, err
+	}
+	if pairing == nil {
+		return nil, replication.Errorf(replication.Denied, "there is no secondary %q of this primary, or it was revoked", req.SecondaryID)
+	}
+	defer clear(pairing)
+	m, err := handover.Collect(ctx, s.c.core, s.c.store)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Wipe()
+	mr := s.c.Record().mode(s.mode)
+	m.VaultVersion = version.GetVersion().VersionNumber()
+	m.SetID, m.Epoch, m.IndexKey = mr.SetID, mr.Epoch, mr.IndexKey
+	sealed, err := handover.Seal(pairing, handover.Binding{
+		Mode: s.mode, SetID: mr.SetID, SecondaryID: req.SecondaryID, Challenge: req.Challenge,
+	}, m)
+	if err != nil {
+		return nil, replication.Errorf(replication.InvalidInput, "the key material cannot be sealed: %w", err)
+	}
+	return &replication.Handover{Sealed: sealed}, nil
+}
+
+// Cursor implements [replication.Host].
+func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
+	return s.c.tap.Cursor(ctx, s.mode)
+}
+
+// BeginCopy implements [replication.Host].
+func (s *Services) BeginCopy(ctx context.Context, from replication.Position) error {
+	if err := s.in(replication.Secondary); err != nil {
+		return err
+	}
+	return s.c.tap.BeginCopy(ctx, s.mode, from)
+}
+
+// ApplyRange implements [replication.Host].
+func (s *Services) ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error) {
+	if err := s.in(replication.Secondary); err != nil {
+		return nil, err
+	}
+	return s.c.tap.ApplyRange(ctx, s.mode, r)
+}
+
+// EndCopy implements [replication.Host].
+func (s *Services) EndCopy(ctx context.Context) (*replication.Cursor, error) {
+	if err := s.in(replication.Secondary); err != nil {
+		return nil, err
+	}
+	return s.c.tap.EndCopy(ctx, s.mode)
+}
+
+// ApplyFrame implements [replication.Host].
+func (s *Services) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
+	if err := s.in(replication.Secondary); err != nil {
+		return nil, err
+	}
+	return s.c.tap.ApplyFrame(ctx, s.mode, f)
+}

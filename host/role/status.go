@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/api/endpoints"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// statusTimeout bounds how long the status waits for the plugin.
+const statusTimeout = 3 * time.Second
+
+// Status is what the node knows of a mode, and the plugin of its sessions. It
+// answers without the plugin too, saying so.
+func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
+	mr := c.Record().mode(mode)
+	s := &endpoints.ModeStatus{Role: mr.Role, ClusterID: mr.SetID}
+	if mr.Role == replication.Disabled {
+		return s, nil
+	}
+	s.Fingerprint, _ = c.tap.Fingerprint(mode)
+	if mr.Role == replication.Primary {
+		if p, err := c.tap.Position(mode); err == nil {
+			s.LastWAL, s.LastModeWAL = p.Position.Sequence, p.Position.Sequence
+		}
+	} else {
+		cur, err := c.tap.Cursor(ctx, mode)
+		if err != nil {
+			return nil, err
+		}
+		s.LastRemoteWAL, s.ConsistentFrom, s.Consistent = cur.Position.Sequence, cur.ConsistentFrom, cur.Consistent()
+	}
+	c.sessions(ctx, mode, mr, s)
+	c.mu.RLock()
+	failure := c.failure[mode]
+	c.mu.RUnlock()
+	if failure != "" {
+		s.Sessions.LastError = failure
+	}
+	return s, nil
+}
+
+// sessions asks the plugin.
+func (c *Controller) sessions(ctx context.Context, mode replication.Mode, mr *ModeRecord, s *endpoints.ModeStatus) {
+	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle, SecondaryID: mr.SecondaryID}
+	b := c.plugins.Running(mode)
+	if b == nil {
+		s.Sessions.LastError = "the replication plugin is not running on this node"
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	got, err := b.Status(ctx)
+	if err != nil {
+		s.Sessions.LastError = err.Error()
+		return
+	}
+	s.Sessions = *got
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// What an apply leaves free in a transaction: for the cursor, a journal row of
+// its own when the cluster is a primary too, and what the host's hook adds.
+const (
+	applySpareEntries = 8
+	applySpareBytes   = 16 << 10
+)
+
+// load collects writes for one transaction, the last one of each key.
+type load struct {
+	batch   Batch
+	entries int
+	bytes   int
+
+	maxEntries, maxBytes int
+}
+
+func (t *Tap) newLoad() *load {
+	entries, bytes := t.txnLimits()
+	return &load{maxEntries: max(1, entries-applySpareEntries), maxBytes: max(1, bytes-applySpareBytes)}
+}
+
+// opSize counts a key three times: twice as storage does, once for its row in a
+// journal of this cluster.
+func opSize(op *journal.Op) int { return 3*len(op.Key) + len(op.Value) + 32 }
+
+// takes says whether operations fit; an empty load takes anything.
+func (l *load) takes(ops []journal.Op) bool {
+	if l.entries == 0 {
+		return true
+	}
+	n := 0
+	for i := range ops {
+		n += opSize(&ops[i])
+	}
+	return l.entries+len(ops) <= l.maxEntries && l.bytes+n <= l.maxBytes
+}
+
+func (l *load) add(ops []journal.Op) {
+	for i := range ops {
+		op := &ops[i]
+		if op.Kind == journal.Put {
+			l.batch.Put(&physical.Entry{Key: op.Key, Value: op.Value})
+		} else {
+			l.batch.Delete(op.Key)
+		}
+		l.entries++
+		l.bytes += opSize(op)
+	}
+}
+
+// over says that the load is more than one transaction holds: a row with many
+// or large values.
+func (l *load) over() bool { return l.entries > l.maxEntries || l.bytes > l.maxBytes }
+
+// write makes the load's writes durable, with the cursor in the same
+// transaction if one is given and it fits, and after them otherwise. It returns
+// the keys that were written.
+func (t *Tap) write(ctx context.Context, l *load, cursor *physical.Entry, o commitOptions) ([]string, error) {
+	if f := t.beforeApply.Load(); f != nil {
+		if err := (*f)(ctx, &l.batch); err != nil {
+			return nil, err
+		}
+	}
+	r := t.enter()
+	defer r.leave()
+	txn := l.batch.Entries()
+	keys := make([]string, len(txn))
+	for i, e := range txn {
+		keys[i] = e.Entry.Key
+	}
+	var last []*physical.TxnEntry
+	if cursor != nil {
+		last = []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: cursor}}
+	}
+	if l.over() {
+		for _, piece := range t.split(txn) {
+			if err := t.commit(ctx, r, piece, o); err != nil {
+				return nil, storageFailed("apply what the primary wrote", err)
+			}
+		}
+		txn = nil
+	}
+	if txn = append(txn, last...); len(txn) > 0 {
+		if err := t.commit(ctx, r, txn, o); err != nil {
+			return nil, storageFailed("apply what the primary wrote", err)
+		}
+	}
+	return keys, nil
+}
+
+// split cuts writes into transactions; a write that fits into none is alone.
+func (t *Tap) split(txn []*physical.TxnEntry) [][]*physical.TxnEntry {
+	l := t.newLoad()
+	var out [][]*physical.TxnEntry
+	start, size := 0, 0
+	for i, e := range txn {
+		n := entrySize(e.Entry) + len(e.Entry.Key) + 32
+		if i > start && (i-start >= l.maxEntries || size+n > l.maxBytes) {
+			out = append(out, txn[start:i])
+			start, size = i, 0
+		}
+		size += n
+	}
+	return append(out, txn[start:])
+}
+
+// applied tells the host.
+func (t *Tap) applied(ctx context.Context, keys []string) {
+	if f := t.onApplied.Load(); f != nil && len(keys) > 0 {
+		(*f)(ctx, keys)
+	}
+}
+
+// checkKeys refuses what a peer must not write: keys that are not replicated in
+// the mode. A primary never sends them.
+func (t *Tap) checkKeys(mode replication.Mode, ops []journal.Op) error {
+	for i := range ops {
+		if !t.classes.Replicated(mode, ops[i].Key) {
+			return replication.Errorf(replication.InvalidInput,
+				"the primary sent the key %q, which is not replicated in %s mode: nothing was applied; check that both clusters run the same version", ops[i].Key, mode)
+		}
+	}
+	return nil
+}
+
+func malformed(err error) error {
+	return replication.Errorf(replication.InvalidInput, "the primary sent content that cannot be read, nothing was applied: %w", err)
+}

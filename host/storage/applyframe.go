@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// ApplyFrame applies the rows of a frame in order; see [replication.Host]. Each
+// transaction has whole rows and the cursor at the last of them, so that a
+// crash leaves a state that the primary had.
+func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replication.Frame) (*replication.Cursor, error) {
+	if f == nil || f.To.Sequence < f.After {
+		return nil, replication.Errorf(replication.InvalidInput, "the frame ends before it begins")
+	}
+	rows, err := journal.DecodeFrame(f.Payload, f.After, f.To.Sequence)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	for i := range rows {
+		if err := t.checkKeys(mode, rows[i].Ops); err != nil {
+			return nil, err
+		}
+	}
+	unlock, err := t.lockApply(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	c, err := t.readCursor(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case c.Copying:
+		return nil, replication.Errorf(replication.InvalidInput, "rows cannot be applied while a copy is under way")
+	case c.Position.Epoch.IsZero() || c.Position.Epoch != f.To.Epoch:
+		return nil, replication.Errorf(replication.PositionLost,
+			"the rows are of the epoch %s, this secondary is at %s: it has to compare and copy", f.To.Epoch, c.Position)
+	case f.To.Sequence <= c.Position.Sequence:
+		return c.Contract(), nil
+	case f.After > c.Position.Sequence:
+		return nil, replication.Errorf(replication.PositionLost,
+			"the rows begin after %d, this secondary is at %d: rows are missing", f.After, c.Position.Sequence)
+	}
+
+	next := *c
+	next.ConsistentFrom = max(c.ConsistentFrom, f.ConsistentFrom)
+	l := t.newLoad()
+	flush := func(sequence uint64) error {
+		at := f.To
+		at.Sequence = sequence
+		next.Position = at
+		e, err := cursorEntry(mode, &next)
+		if err != nil {
+			return err
+		}
+		keys, err := t.write(ctx, l, e, commitOptions{})
+		if err != nil {
+			return err
+		}
+		t.applied(ctx, keys)
+		l = t.newLoad()
+		return nil
+	}
+	at := c.Position.Sequence
+	for i := range rows {
+		row := &rows[i]
+		if row.Sequence <= c.Position.Sequence {
+			continue
+		}
+		if !l.takes(row.Ops) {
+			if err := flush(at); err != nil {
+				return nil, err
+			}
+		}
+		l.add(row.Ops)
+		at = row.Sequence
+	}
+	if err := flush(f.To.Sequence); err != nil {
+		return nil, err
+	}
+	return next.Contract(), nil
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// applyInFlight is how many transactions of one range are under way at a time:
+// their order does not matter until the cursor passes the range.
+const applyInFlight = 4
+
+// ApplyRange makes the replicated keys of a range those of the payload; see
+// [replication.Host]. The range begins where the former one ended.
+func (t *Tap) ApplyRange(ctx context.Context, mode replication.Mode, rng *replication.Range) (*replication.Cursor, error) {
+	pairs, err := t.checkRange(mode, rng)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := t.lockApply(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	c, err := t.readCursor(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	if !c.Copying {
+		return nil, replication.Errorf(replication.InvalidInput, "a range cannot be applied: no copy is under way")
+	}
+	if rng.After != string(c.CopiedUpTo) {
+		return nil, replication.Errorf(replication.InvalidInput,
+			"the range begins after %q, the copy is at %q: ranges are applied in order", rng.After, c.CopiedUpTo)
+	}
+	ops, w, err := t.rangeOps(ctx, mode, rng, pairs)
+	if err != nil {
+		return nil, err
+	}
+
+	next := *c
+	next.CopiedKeys += rng.Keys
+	next.CopyAsOf = max(c.CopyAsOf, rng.AsOf)
+	next.CopiedAll = rng.Last
+	if !rng.Last {
+		next.CopiedUpTo = []byte(rng.UpTo)
+	} else if len(pairs) > 0 {
+		next.CopiedUpTo = []byte(pairs[len(pairs)-1].Key)
+	}
+	if err := t.writeRange(ctx, mode, ops, &next); err != nil {
+		return nil, err
+	}
+	if !rng.Last {
+		t.applies.put(mode, rng.UpTo, w)
+	}
+	return next.Contract(), nil
+}
+
+// checkRange reads the payload and refuses what a primary would not send.
+func (t *Tap) checkRange(mode replication.Mode, rng *replication.Range) ([]journal.Pair, error) {
+	if err := checkMode(mode); err != nil {
+		return nil, err
+	}
+	if rng == nil || (rng.Last && rng.UpTo != "") || (!rng.Last && rng.UpTo <= rng.After) {
+		return nil, replication.Errorf(replication.InvalidInput, "the range ends before it begins")
+	}
+	pairs, err := journal.DecodeRange(rng.Payload)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	if uint64(len(pairs)) != rng.Keys {
+		return nil, replication.Errorf(replication.InvalidInput, "the range has %d keys and says %d", len(pairs), rng.Keys)
+	}
+	for i := range pairs {
+		if key := pairs[i].Key; key <= rng.After || (!rng.Last && key > rng.UpTo) {
+			return nil, replication.Errorf(replication.InvalidInput, "the key %q is outside the range it came in", key)
+		}
+		if err := t.checkKeys(mode, []journal.Op{{Key: pairs[i].Key}}); err != nil {
+			return nil, err
+		}
+	}
+	return pairs, nil
+}
+
+// rangeOps are the writes of a range, in key order: its pairs, and a deletion of
+// each replicated key that this cluster has beside them.
+func (t *Tap) rangeOps(ctx context.Context, mode replication.Mode, rng *replication.Range, pairs []journal.Pair) ([]journal.Op, *walk, error) {
+	w, err := t.applies.take(ctx, t.inner, mode, rng.After)
+	if err != nil {
+		return nil, nil, err
+	}
+	ops := make([]journal.Op, 0, len(pairs))
+	i := 0
+	putUpTo := func(key string) {
+		for i < len(pairs) && (key == "" || pairs[i].Key <= key) {
+			ops = append(ops, journal.Op{Kind: journal.Put, Key: pairs[i].Key, Value: pairs[i].Value})
+			i++
+		}
+	}
+	for {
+		keys, err := w.group(ctx, t.classes, mode, rng.UpTo)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(keys) == 0 {
+			break
+		}
+		for _, key := range keys {
+			putUpTo(key)
+			if i == 0 || pairs[i-1].Key != key {
+				ops = append(ops, journal.Op{Kind: journal.Delete, Key: key})
+			}
+		}
+	}
+	putUpTo("")
+	return ops, w, nil
+}
+
+// writeRange writes the operations, several transactions at a time, and the
+// cursor with the last one when the others are durable.
+func (t *Tap) writeRange(ctx context.Context, mode replication.Mode, ops []journal.Op, next *journal.Cursor) error {
+	var loads []*load
+	l := t.newLoad()
+	for i := range ops {
+		one := ops[i : i+1]
+		if !l.takes(one) {
+			loads = append(loads, l)
+			l = t.newLoad()
+		}
+		l.add(one)
+	}
+	equal := commitOptions{skipEqual: true}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(applyInFlight)
+	for _, l := range loads {
+		g.Go(func() error {
+			keys, err := t.write(gctx, l, nil, equal)
+			if err == nil {
+				t.applied(gctx, keys)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	e, err := cursorEntry(mode, next)
+	if err != nil {
+		return err
+	}
+	keys, err := t.write(ctx, l, e, equal)
+	if err == nil {
+		t.applied(ctx, keys)
+	}
+	return err
+}

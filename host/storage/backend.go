@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/physical"
+)
+
+const leaderPrefix = "core/leader/"
+
+// Backend is what the core writes through. It has transactions if and only if
+// the inner backend does.
+func (t *Tap) Backend() physical.Backend {
+	if t.txn == nil {
+		return &backend{t}
+	}
+	return &transactional{backend{t}}
+}
+
+type backend struct{ t *Tap }
+
+type transactional struct{ backend }
+
+var (
+	_ physical.Backend             = (*backend)(nil)
+	_ physical.TransactionalLimits = (*transactional)(nil)
+)
+
+func (b *backend) Put(ctx context.Context, e *physical.Entry) error {
+	if c := collectorOf(ctx); c != nil {
+		c.Put(e)
+		return nil
+	}
+	if strings.HasPrefix(e.Key, leaderPrefix) {
+		if err := b.t.leaderStarts(ctx); err != nil {
+			return err
+		}
+	}
+	r := b.t.enter()
+	defer r.leave()
+	if r.guard.Level != Open && !unguarded(ctx) {
+		if _, err := r.guard.check(b.t.classes, physical.PutOperation, e.Key); err != nil {
+			return err
+		}
+	}
+	if !r.watching {
+		return b.t.inner.Put(ctx, e)
+	}
+	return b.t.commit(ctx, r, []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}, commitOptions{})
+}
+
+func (b *backend) Delete(ctx context.Context, key string) error {
+	if c := collectorOf(ctx); c != nil {
+		c.Delete(key)
+		return nil
+	}
+	r := b.t.enter()
+	defer r.leave()
+	if r.guard.Level != Open && !unguarded(ctx) {
+		drop, err := r.guard.check(b.t.classes, physical.DeleteOperation, key)
+		if drop || err != nil {
+			return err
+		}
+	}
+	if !r.watching {
+		return b.t.inner.Delete(ctx, key)
+	}
+	e := &physical.TxnEntry{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: key}}
+	return b.t.commit(ctx, r, []*physical.TxnEntry{e}, commitOptions{})
+}
+
+func (b *backend) Get(ctx context.Context, key string) (*physical.Entry, error) {
+	if c := collectorOf(ctx); c != nil {
+		if e, ok := c.Get(key); ok {
+			return e, nil
+		}
+	}
+	return b.t.inner.Get(ctx, key)
+}
+
+func (b *backend) List(ctx context.Context, prefix string) ([]string, error) {
+	names, err := b.t.inner.List(ctx, prefix)
+	if c := collectorOf(ctx); c != nil && err == nil {
+		names = c.overlay(prefix, names)
+	}
+	return names, err
+}
+
+// Transaction implements physical.Transactional.
+func (b *transactional) Transaction(ctx context.Context, txn []*physical.TxnEntry) error {
+	if c := collectorOf(ctx); c != nil {
+		return b.collect(ctx, c, txn)
+	}
+	for _, e := range txn {
+		if e.Operation == physical.PutOperation && strings.HasPrefix(e.Entry.Key, leaderPrefix) {
+			if err := b.t.leaderStarts(ctx); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	r := b.t.enter()
+	defer r.leave()
+	if r.guard.Level != Open && !unguarded(ctx) {
+		var err error
+		if txn, err = r.guard.checkTxn(b.t.classes, txn); err != nil {
+			return err
+		}
+	}
+	if !r.watching {
+		return b.t.txn.Transaction(ctx, txn)
+	}
+	return b.t.commit(ctx, r, txn, commitOptions{})
+}
+
+// TransactionLimits implements physical.TransactionalLimits.
+func (b *transactional) TransactionLimits() (int, int) { return b.t.txnLimits() }
+
+func (b *transactional) collect(ctx context.Context, c *Batch, txn []*physical.TxnEntry) error {
+	for _, e := range txn {
+		switch e.Operation {
+		case physical.PutOperation:
+			c.Put(e.Entry)
+		case physical.DeleteOperation:
+			c.Delete(e.Entry.Key)
+		case physical.GetOperation:
+			got, err := b.Get(ctx, e.Entry.Key)
+			if err != nil {
+				return err
+			}
+			if got != nil {
+				e.Entry.Value = got.Value
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Tap) leaderStarts(ctx context.Context) error {
+	if f := t.leaderHook.Load(); f != nil {
+		return (*f)(ctx)
+	}
+	return nil
+}

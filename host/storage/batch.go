@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"sort"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/vault/sdk/physical"
+)
+
+// Batch is a set of writes, at most one for a key. Safe for concurrent use; its
+// zero value is empty.
+type Batch struct {
+	mu    sync.Mutex
+	order []string
+	ops   map[string]*physical.TxnEntry
+}
+
+// Put adds a write; it replaces what the batch has for the key.
+func (b *Batch) Put(e *physical.Entry) {
+	b.set(e.Key, &physical.TxnEntry{Operation: physical.PutOperation, Entry: e})
+}
+
+// Delete adds a deletion; it replaces what the batch has for the key.
+func (b *Batch) Delete(key string) {
+	b.set(key, &physical.TxnEntry{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: key}})
+}
+
+// Drop takes a key out of the batch.
+func (b *Batch) Drop(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.ops[key]; !ok {
+		return
+	}
+	delete(b.ops, key)
+	for i, k := range b.order {
+		if k == key {
+			b.order = append(b.order[:i:i], b.order[i+1:]...)
+			return
+		}
+	}
+}
+
+// Get is what the batch has for a key: ok says that it has something, a nil
+// entry that it is a deletion.
+func (b *Batch) Get(key string) (e *physical.Entry, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	op, ok := b.ops[key]
+	if !ok || op.Operation == physical.DeleteOperation {
+		return nil, ok
+	}
+	return op.Entry, true
+}
+
+// Entries are the writes in the order in which their keys first came.
+func (b *Batch) Entries() []*physical.TxnEntry {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([]*physical.TxnEntry, 0, len(b.order))
+	for _, k := range b.order {
+		out = append(out, b.ops[k])
+	}
+	return out
+}
+
+func (b *Batch) set(key string, op *physical.TxnEntry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ops == nil {
+		b.ops = map[string]*physical.TxnEntry{}
+	}
+	if _, ok := b.ops[key]; !ok {
+		b.order = append(b.order, key)
+	}
+	b.ops[key] = op
+}
+
+// overlay changes a listing of prefix as the batch's writes would.
+func (b *Batch) overlay(prefix string, names []string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.ops) == 0 {
+		return names
+	}
+	set := make(map[string]bool, len(names))
+	for _, n := range names {
+		set[n] = true
+	}
+	for key, op := range b.ops {
+		rest, ok := strings.CutPrefix(key, prefix)
+		if !ok || rest == "" {
+			continue
+		}
+		dir, _, nested := strings.Cut(rest, "/")
+		switch {
+		case op.Operation == physical.PutOperation && nested:
+			set[dir+"/"] = true
+		case op.Operation == physical.PutOperation:
+			set[rest] = true
+		case !nested:
+			delete(set, rest)
+		}
+	}
+	out := make([]string, 0, len(set))
+	for n := range set {
+		out = append(out, n)
+	}
+	sort.Strings(out)
+	return out
+}
+
+type collector struct{}
+
+// WithCollector returns a context whose writes through the tap go to the batch
+// instead of the storage; its reads see the batch over the storage. It captures
+// what a function of the core would write. A directory whose last key the batch
+// deletes is still listed.
+func WithCollector(ctx context.Context, b *Batch) context.Context {
+	return context.WithValue(ctx, collector{}, b)
+}
+
+func collectorOf(ctx context.Context) *Batch {
+	b, _ := ctx.Value(collector{}).(*Batch)
+	return b
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"bytes"
+	"context"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+)
+
+type commitOptions struct {
+	// skipEqual leaves out writes that would change nothing.
+	skipEqual bool
+}
+
+// effect is what a write does to one watched key.
+type effect struct {
+	key           string
+	class         keyclass.Class
+	before, after []byte // nil: does not exist
+	knowsBefore   bool
+}
+
+// Commit writes a batch, past the guard, in one transaction where the storage
+// has transactions and it fits their limits by itself; otherwise key by key in
+// the batch's order. Writes to replicated keys are journalled as any other.
+func (t *Tap) Commit(ctx context.Context, b *Batch) error {
+	r := t.enter()
+	defer r.leave()
+	return t.commit(ctx, r, b.Entries(), commitOptions{})
+}
+
+// commit makes the writes of one transaction: it serialises them with others of
+// the same keys, gives them a number and a row in the journal, and keeps the
+// fingerprints right. The caller has entered r.
+func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o commitOptions) error {
+	effects := t.effectsOf(r, txn)
+	if len(effects) == 0 && !o.skipEqual && t.txn != nil {
+		return t.store(ctx, txn)
+	}
+	keys := make([]string, 0, len(txn))
+	for _, e := range txn {
+		// Without transactions every key is locked, own ones too: a walk of file
+		// storage relies on it, see readAt.
+		if e.Operation != physical.GetOperation {
+			keys = append(keys, e.Entry.Key)
+		}
+	}
+	locks, err := t.stripes.lock(ctx, keys...)
+	if err != nil {
+		return err
+	}
+	unlock := true
+	defer func() {
+		if unlock {
+			t.stripes.unlock(locks)
+		}
+	}()
+	if o.skipEqual {
+		if txn, err = t.withoutEqual(ctx, txn); err != nil || len(txn) == 0 {
+			return err
+		}
+		effects = t.effectsOf(r, txn)
+	}
+	if len(effects) == 0 {
+		return t.store(ctx, txn)
+	}
+	if len(r.prints) > 0 {
+		t.readBefore(ctx, r, effects)
+	}
+	if r.journal == nil || !r.journals(effects) {
+		err := t.store(ctx, txn)
+		t.account(ctx, r, effects, err)
+		return err
+	}
+
+	n, retain, err := r.journal.allocate(ctx)
+	if err != nil {
+		return err
+	}
+	ops := opsOf(effects)
+	if err = t.storeWithRow(ctx, r.journal, n, retain, ops, txn); err != nil {
+		// The storage may have done it all the same. What it has now decides.
+		if !t.settle(ctx, r, n, effects) {
+			unlock = false
+			t.settleLater(r, n, effects, locks)
+		}
+		return err
+	}
+	r.account(effects)
+	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: ops}
+	row.Weigh()
+	r.journal.seq.Finish(n, row)
+	return nil
+}
+
+// effectsOf are the effects on keys that the regime watches, one for a key.
+func (t *Tap) effectsOf(r *regime, txn []*physical.TxnEntry) []effect {
+	var effects []effect
+	if len(txn) == 1 {
+		effects = make([]effect, 0, 1)
+	}
+	var index map[string]int
+	for _, e := range txn {
+		if e.Operation == physical.GetOperation {
+			continue
+		}
+		class := t.classes.Class(e.Entry.Key)
+		if class == keyclass.Unknown && r.watching {
+			t.unknown.Add(1)
+		}
+		if !r.watched[class] {
+			continue
+		}
+		var after []byte
+		if e.Operation == physical.PutOperation {
+			if after = e.Entry.Value; after == nil {
+				after = []byte{} // nil would mean a deletion
+			}
+		}
+		if len(txn) > 1 {
+			if index == nil {
+				index = make(map[string]int, len(txn))
+			}
+			if i, ok := index[e.Entry.Key]; ok {
+				effects[i].after = after
+				continue
+			}
+			index[e.Entry.Key] = len(effects)
+		}
+		effects = append(effects, effect{key: e.Entry.Key, class: class, after: after})
+	}
+	return effects
+}
+
+// journals says whether any effect is on a key of a mode that is journalled.
+func (r *regime) journals(effects []effect) bool {
+	for i := range effects {
+		for m := range r.modes {
+			if keyclass.InMode(effects[i].class, m) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func opsOf(effects []effect) []journal.Op {
+	ops := make([]journal.Op, len(effects))
+	for i := range effects {
+		e := &effects[i]
+		ops[i] = journal.Op{Kind: journal.Put, Class: e.class, Key: e.key, Value: e.after}
+		if e.after == nil {
+			ops[i].Kind = journal.Delete
+		}
+	}
+	return ops
+}
+
+// withoutEqual leaves out what the storage has already.
+func (t *Tap) withoutEqual(ctx context.Context, txn []*physical.TxnEntry) ([]*physical.TxnEntry, error) {
+	keys := make([]string, len(txn))
+	for i, e := range txn {
+		keys[i] = e.Entry.Key
+	}
+	values, err := t.getAll(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	kept := make([]*physical.TxnEntry, 0, len(txn))
+	for i, e := range txn {
+		now := values[i]
+		switch e.Operation {
+		case physical.PutOperation:
+			if now != nil && bytes.Equal(now, e.Entry.Value) {
+				continue
+			}
+		case physical.DeleteOperation:
+			if now == nil {
+				continue
+			}
+		}
+		kept = append(kept, e)
+	}
+	return kept, nil
+}
+
+// store makes the writes without a row.
+func (t *Tap) store(ctx context.Context, txn []*physical.TxnEntry) error {
+	switch len(txn) {
+	case 0:
+		return nil
+	case 1:
+		e := txn[0]
+		switch e.Operation {
+		case physical.PutOperation:
+			return t.inner.Put(ctx, e.Entry)
+		case physical.DeleteOperation:
+			return t.inner.Delete(ctx, e.Entry.Key)
+		}
+	}
+	if t.txn != nil {
+		return t.txn.Transaction(ctx, txn)
+	}
+	for _, e := range txn {
+		if err := t.store(ctx, []*physical.TxnEntry{e}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// storeWithRow makes the writes, with the row in the same transaction where that
+// is possible and ahead of them otherwise. A row whose writes failed does no
+// harm: readers take the current values of its keys.
+func (t *Tap) storeWithRow(ctx context.Context, j *activeJournal, n uint64, retain bool, ops []journal.Op, txn []*physical.TxnEntry) error {
+	if !retain {
+		return t.store(ctx, txn)
+	}
+	row := &physical.Entry{Key: journal.RowKey(j.term, n), Value: journal.EncodeRow(ops)}
+	if t.txn != nil && t.fits(txn, row) {
+		joint := make([]*physical.TxnEntry, 0, len(txn)+1)
+		joint = append(joint, txn...)
+		joint = append(joint, &physical.TxnEntry{Operation: physical.PutOperation, Entry: row})
+		err := t.txn.Transaction(ctx, joint)
+		if err == nil || !tooLarge(err) {
+			return err
+		}
+	}
+	if err := t.inner.Put(ctx, row); err != nil {
+		return err
+	}
+	return t.store(ctx, txn)
+}
+
+// fits says whether one more entry fits into a transaction. Keys count twice, as
+// storage that encodes transactions does.
+func (t *Tap) fits(txn []*physical.TxnEntry, more *physical.Entry) bool {
+	entries, size := t.txnLimits()
+	n := entrySize(more)
+	for _, e := range txn {
+		n += entrySize(e.Entry)
+	}
+	return len(txn)+1 <= entries && n <= size
+}
+
+func entrySize(e *physical.Entry) int { return 2*len(e.Key) + len(e.Value) }
+
+// tooLarge recognises the refusal of a transaction for its size, which is only
+// a text: the SDK has no error value for it.
+func tooLarge(err error) bool {
+	return strings.Contains(err.Error(), physical.ErrValueTooLarge) || strings.Contains(err.Error(), physical.ErrKeyTooLarge)
+}

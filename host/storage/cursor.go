@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Cursor is how far this cluster, a secondary, has applied a mode.
+func (t *Tap) Cursor(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
+	if err := checkMode(mode); err != nil {
+		return nil, err
+	}
+	c, err := t.readCursor(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	return c.Contract(), nil
+}
+
+// BeginCopy records that a full copy begins; see [replication.Host].
+func (t *Tap) BeginCopy(ctx context.Context, mode replication.Mode, from replication.Position) error {
+	unlock, err := t.lockApply(ctx, mode)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if from.Epoch.IsZero() {
+		return replication.Errorf(replication.InvalidInput, "a copy cannot begin at a position without an epoch")
+	}
+	c, err := t.readCursor(ctx, mode)
+	if err != nil {
+		return err
+	}
+	t.applies.drop(mode)
+	n := &journal.Cursor{Position: c.Position, Copying: true, CopyFrom: from}
+	return t.writeCursor(ctx, mode, n)
+}
+
+// EndCopy records that the last range was applied; see [replication.Host].
+func (t *Tap) EndCopy(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
+	unlock, err := t.lockApply(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	c, err := t.readCursor(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	if !c.Copying || !c.CopiedAll {
+		return nil, replication.Errorf(replication.InvalidInput, "the copy cannot end: its last range was not applied")
+	}
+	n := &journal.Cursor{Position: c.CopyFrom, ConsistentFrom: max(c.CopyFrom.Sequence, c.CopyAsOf)}
+	if err := t.writeCursor(ctx, mode, n); err != nil {
+		return nil, err
+	}
+	t.applies.drop(mode)
+	return n.Contract(), nil
+}
+
+// ForgetCursor deletes the cursor of a mode, for a cluster that is a secondary
+// no more. No error when there is none.
+func (t *Tap) ForgetCursor(ctx context.Context, mode replication.Mode) error {
+	unlock, err := t.lockApply(ctx, mode)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	t.applies.drop(mode)
+	if err := t.inner.Delete(ctx, journal.CursorKey(mode)); err != nil {
+		return storageFailed("delete the cursor", err)
+	}
+	return nil
+}
+
+// lockApply lets one apply of a mode be under way.
+func (t *Tap) lockApply(ctx context.Context, mode replication.Mode) (unlock func(), err error) {
+	if err := checkMode(mode); err != nil {
+		return nil, err
+	}
+	t.applying[mode].Lock()
+	if err := ctx.Err(); err != nil {
+		t.applying[mode].Unlock()
+		return nil, err
+	}
+	return t.applying[mode].Unlock, nil
+}
+
+// readCursor reads the record, an empty one if there is none.
+func (t *Tap) readCursor(ctx context.Context, mode replication.Mode) (*journal.Cursor, error) {
+	b, err := t.readFresh(ctx, journal.CursorKey(mode))
+	if err != nil {
+		return nil, storageFailed("read the cursor", err)
+	}
+	if b == nil {
+		return &journal.Cursor{}, nil
+	}
+	c, err := journal.DecodeCursor(b)
+	if err != nil {
+		return nil, replication.Errorf(replication.StorageFailed, "the cursor of %s replication cannot be read: %w", mode, err)
+	}
+	return c, nil
+}
+
+func (t *Tap) writeCursor(ctx context.Context, mode replication.Mode, c *journal.Cursor) error {
+	e, err := cursorEntry(mode, c)
+	if err != nil {
+		return err
+	}
+	if err := t.inner.Put(ctx, e); err != nil {
+		return storageFailed("write the cursor", err)
+	}
+	return nil
+}
+
+func cursorEntry(mode replication.Mode, c *journal.Cursor) (*physical.Entry, error) {
+	b, err := c.Encode()
+	if err != nil {
+		return nil, replication.Errorf(replication.Internal, "encode the cursor: %w", err)
+	}
+	return &physical.Entry{Key: journal.CursorKey(mode), Value: b}, nil
+}

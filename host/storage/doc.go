@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package storage is the storage tap: a physical backend that stands between
+// Vault's barrier and its cache and sees every write of the core.
+//
+// Until it is told otherwise it passes everything through. Told to, it
+//
+//   - collects the writes of one call instead of making them ([WithCollector]),
+//   - refuses the core's writes to replicated keys ([Tap.SetGuard]),
+//   - says when a leadership begins ([Tap.OnLeaderWrite]),
+//   - keeps the journal of a primary and serves it to readers ([Tap.Activate]),
+//   - applies a primary's journal and content on a secondary ([Tap.ApplyFrame]),
+//   - keeps a fingerprint of the replicated content ([Tap.StartFingerprint]).
+//
+// Values are immutable from the moment they are given to the tap: Vault's cache
+// keeps the same slices, and so does the ring of recent writes. Nothing here
+// writes into a value or gives one out that it would write to later.
+//
+// Everything that changes how writes are treated makes a new regime. A write
+// enters the present regime and leaves it when the storage has answered; a
+// change returns when all writes of former regimes are done.
+package storage

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package fingerprint
+
+import (
+	"encoding/binary"
+	"hash"
+	"sync"
+
+	"golang.org/x/crypto/blake2b"
+)
+
+// Key is the secret of a replication set for one mode.
+type Key [32]byte
+
+// Hasher hashes pairs of key and value under a Key. Safe for concurrent use.
+type Hasher struct {
+	key  Key
+	pool sync.Pool
+}
+
+// NewHasher returns the hasher of a key.
+func NewHasher(key Key) *Hasher { return &Hasher{key: key} }
+
+// Element is the hash of one pair. Lengths are part of it, so that no two pairs
+// have the same bytes.
+func (h *Hasher) Element(key string, value []byte) Sum {
+	d := h.get()
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(len(key)))
+	d.Write(n[:])
+	d.Write([]byte(key))
+	binary.BigEndian.PutUint64(n[:], uint64(len(value)))
+	d.Write(n[:])
+	d.Write(value)
+	return h.finish(d)
+}
+
+// Root is the fingerprint of a set: its sum and the number of its pairs.
+func (h *Hasher) Root(sum Sum, count uint64) []byte {
+	d := h.get()
+	b := sum.Bytes()
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], count)
+	d.Write([]byte("root"))
+	d.Write(b[:])
+	d.Write(n[:])
+	out := h.finish(d).Bytes()
+	return out[:]
+}
+
+func (h *Hasher) get() hash.Hash {
+	if d, ok := h.pool.Get().(hash.Hash); ok {
+		d.Reset()
+		return d
+	}
+	// A key of 32 bytes is always accepted: the error is for longer than 64.
+	d, _ := blake2b.New256(h.key[:])
+	return d
+}
+
+func (h *Hasher) finish(d hash.Hash) Sum {
+	var buf [32]byte
+	s := sumOf(d.Sum(buf[:0]))
+	h.pool.Put(d)
+	return s
+}

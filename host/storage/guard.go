@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Level is how much of the core's writing a Guard refuses.
+type Level int
+
+// The levels of a guard.
+const (
+	// Open refuses nothing.
+	Open Level = iota
+	// ReadOnly refuses writes to keys that are replicated in the guard's modes
+	// with logical.ErrReadOnly; deletions that keyclass absorbs are dropped.
+	ReadOnly
+	// Frozen refuses every write with ErrFrozen.
+	Frozen
+)
+
+// Guard is what the core may write. Writes of the tap's own Apply and Commit
+// methods pass every guard.
+type Guard struct {
+	Level Level
+	// Modes are those in which the cluster is a secondary, for ReadOnly.
+	Modes []replication.Mode
+}
+
+// ErrFrozen refuses writes while a role change is under way.
+var ErrFrozen = errors.New("storage accepts no writes while the replication role of this cluster changes: try again in a moment")
+
+// SetGuard changes the guard and returns when no write that the former guard
+// let through is under way. When the context ends before, the guard holds all
+// the same.
+func (t *Tap) SetGuard(ctx context.Context, g Guard) error {
+	t.control.Lock()
+	defer t.control.Unlock()
+	g.Modes = append([]replication.Mode(nil), g.Modes...)
+	return t.change(ctx, func(r *regime) { r.guard = g })
+}
+
+// Guard is the present guard.
+func (t *Tap) Guard() Guard { return t.regime.Load().guard }
+
+// check says whether an operation is refused or to be dropped.
+func (g *Guard) check(c *keyclass.Classifier, op physical.Operation, key string) (drop bool, err error) {
+	switch g.Level {
+	case Open:
+		return false, nil
+	case Frozen:
+		return false, ErrFrozen
+	}
+	class := c.Class(key)
+	for _, m := range g.Modes {
+		if keyclass.InMode(class, m) {
+			if op == physical.DeleteOperation && keyclass.IsAbsorbed(key) {
+				return true, nil
+			}
+			return false, logical.ErrReadOnly
+		}
+	}
+	return false, nil
+}
+
+// checkTxn refuses a whole transaction or returns it without dropped operations.
+func (g *Guard) checkTxn(c *keyclass.Classifier, txn []*physical.TxnEntry) ([]*physical.TxnEntry, error) {
+	if g.Level == Open {
+		return txn, nil
+	}
+	kept := make([]*physical.TxnEntry, 0, len(txn))
+	for _, e := range txn {
+		if e.Operation != physical.GetOperation {
+			drop, err := g.check(c, e.Operation, e.Entry.Key)
+			if err != nil {
+				return nil, err
+			}
+			if drop {
+				continue
+			}
+		}
+		kept = append(kept, e)
+	}
+	return kept, nil
+}
+
+type bypass struct{}
+
+// WithoutGuard marks a context whose writes pass every guard. It is for the host
+// itself, never for a request of a client.
+func WithoutGuard(ctx context.Context) context.Context {
+	return context.WithValue(ctx, bypass{}, true)
+}
+
+func unguarded(ctx context.Context) bool { return ctx.Value(bypass{}) != nil }

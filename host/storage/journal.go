@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// reserveBlock is how many numbers are reserved at once. After a crash up to so
+// many numbers are void; it costs one small write for so many writes.
+const reserveBlock = 4096
+
+// fenceKey is written before the head is read: on storage that orders writes
+// (raft), everything that a former leader wrote is visible afterwards.
+const fenceKey = "replication/journal/fence"
+
+// JournalConfig says what a primary journals.
+type JournalConfig struct {
+	// Modes are those in which the cluster is a primary; at least one.
+	Modes map[replication.Mode]ModeConfig
+}
+
+// ModeConfig is what the journal needs to know of one mode.
+type ModeConfig struct {
+	Epoch replication.Epoch
+	// IndexKey is the secret of the mode's fingerprint.
+	IndexKey fingerprint.Key
+}
+
+// activeJournal is the journal of one term of a primary.
+type activeJournal struct {
+	tap    *Tap
+	term   uint64
+	seq    *journal.Sequencer
+	ctx    context.Context // ends with the journal
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+	chores chan struct{} // wakes the housekeeping
+
+	headMu sync.Mutex // serialises writes of the head record
+	terms  []journal.TermStart
+
+	mu       sync.Mutex
+	slots    map[replication.Mode]map[string]*slot
+	rowsFrom uint64 // rows up to here may be gone
+	deleted  uint64 // rows up to here are gone from storage
+	lastRow  uint64 // no row above it is stored, while no slot is open
+}
+
+// Activate begins a term of the journal, or, when there is one, changes the
+// modes that it is for. The term is durable when it returns, and every write
+// that begins after is journalled. The fingerprints of the modes are started.
+//
+// The host calls it at the start of each leadership of a primary, before the
+// core writes anything that is replicated.
+func (t *Tap) Activate(ctx context.Context, cfg JournalConfig) error {
+	if len(cfg.Modes) == 0 {
+		return replication.Errorf(replication.InvalidInput, "a journal needs at least one replication mode")
+	}
+	for m, c := range cfg.Modes {
+		if err := checkMode(m); err != nil {
+			return err
+		}
+		if c.Epoch.IsZero() {
+			return replication.Errorf(replication.InvalidInput, "the journal for %s replication needs an epoch", m)
+		}
+	}
+	t.control.Lock()
+	defer t.control.Unlock()
+	modes := copyMap(cfg.Modes, func(map[replication.Mode]ModeConfig) {})
+	j := t.regime.Load().journal
+	fresh := j == nil
+	if fresh {
+		var err error
+		if j, err = t.beginTerm(ctx); err != nil {
+			return err
+		}
+	}
+	if err := j.loadSlots(ctx, modes); err != nil {
+		if fresh {
+			j.end()
+		}
+		return err
+	}
+	if fresh {
+		j.trustSlots()
+		j.start()
+	}
+	if err := t.change(ctx, func(r *regime) { r.journal, r.modes = j, modes }); err != nil {
+		return err
+	}
+	for m, c := range modes {
+		if err := t.startFingerprint(ctx, m, c.IndexKey); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beginTerm makes a new term durable.
+func (t *Tap) beginTerm(ctx context.Context) (*activeJournal, error) {
+	if err := t.inner.Put(ctx, &physical.Entry{Key: fenceKey, Value: []byte{1}}); err != nil {
+		return nil, storageFailed("begin a term of the journal", err)
+	}
+	head := &journal.Head{}
+	b, err := t.readFresh(ctx, journal.HeadKey)
+	if err != nil {
+		return nil, storageFailed("read the head of the journal", err)
+	}
+	if b != nil {
+		if head, err = journal.DecodeHead(b); err != nil {
+			return nil, replication.Errorf(replication.StorageFailed, "the journal cannot go on: %w", err)
+		}
+	}
+	last := head.Reserved
+	// A promoted secondary goes on above what it has applied, so that its numbers
+	// never fall behind those that it knows from its primary.
+	for m := range t.applying {
+		c, err := t.readCursor(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		last = max(last, c.Position.Sequence, c.ConsistentFrom, c.CopyAsOf)
+	}
+	j := &activeJournal{
+		tap: t, term: head.Term + 1, chores: make(chan struct{}, 1),
+		slots:    map[replication.Mode]map[string]*slot{},
+		rowsFrom: head.RowsAfter, deleted: head.RowsAfter, lastRow: last,
+	}
+	j.seq = journal.NewSequencer(j.term, last, last+reserveBlock, t.ring)
+	j.terms = append(head.Terms, journal.TermStart{Term: j.term, First: last + 1})
+	j.ctx, j.cancel = context.WithCancel(context.Background())
+	if err := j.writeHead(ctx, last+reserveBlock); err != nil {
+		j.end()
+		return nil, err
+	}
+	return j, nil
+}
+
+// Deactivate ends the journal: readers get Unavailable, the head and all
+// acknowledgements are made durable. The host calls it when the core has made
+// its last write, before the storage is given up. Without a journal it does
+// nothing. The journal has ended even when an error is returned; after one, the
+// next term leaves some numbers unused.
+func (t *Tap) Deactivate(ctx context.Context) error {
+	t.control.Lock()
+	defer t.control.Unlock()
+	r := t.regime.Load()
+	j := r.journal
+	if j == nil {
+		return nil
+	}
+	// Writes that wait for the storage to say what became of them give up.
+	j.cancel()
+	var errs []error
+	for m := range r.modes {
+		errs = append(errs, t.stopFingerprint(ctx, m))
+	}
+	errs = append(errs, t.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
+	j.end()
+	drained := errors.Join(errs...) == nil
+	errs = append(errs, j.persistAcks(ctx))
+	if drained {
+		errs = append(errs, j.writeHead(ctx, j.seq.Allocated()))
+	}
+	return errors.Join(errs...)
+}
+
+func (j *activeJournal) start() {
+	j.tasks.Add(1)
+	go func() {
+		defer j.tasks.Done()
+		j.housekeeping()
+	}()
+}
+
+// end stops everything that belongs to the journal and waits for it.
+func (j *activeJournal) end() {
+	j.cancel()
+	j.seq.Close()
+	j.tasks.Wait()
+}
+
+// allocate gives out a number; it waits when the reserved ones are used up and
+// the storage is slow to reserve more.
+func (j *activeJournal) allocate(ctx context.Context) (n uint64, retain bool, err error) {
+	for {
+		n, retain, low, ok, wait := j.seq.Allocate(reserveBlock)
+		if low {
+			j.wake()
+		}
+		if ok {
+			return n, retain, nil
+		}
+		select {
+		case <-wait:
+		case <-j.ctx.Done():
+			return 0, false, errEnded
+		case <-ctx.Done():
+			return 0, false, ctx.Err()
+		}
+	}
+}
+
+var errEnded = replication.Errorf(replication.Unavailable, "the journal has ended because this node is no longer the active node of a primary")
+
+// writeHead makes the head durable and then allows numbers up to reserved.
+func (j *activeJournal) writeHead(ctx context.Context, reserved uint64) error {
+	j.headMu.Lock()
+	defer j.headMu.Unlock()
+	j.mu.Lock()
+	if j.openSlots() == 0 && j.deleted >= j.lastRow {
+		j.deleted = max(j.deleted, j.seq.Watermark()) // nothing is stored while no slot is open
+	}
+	head := journal.Head{Term: j.term, Reserved: reserved, RowsAfter: j.deleted}
+	// A term whose successor begins at or below the deleted rows has none left.
+	for len(j.terms) > 1 && j.terms[1].First <= j.deleted+1 {
+		j.terms = j.terms[1:]
+	}
+	head.Terms = append(head.Terms, j.terms...)
+	j.mu.Unlock()
+	b, err := head.Encode()
+	if err != nil {
+		return fmt.Errorf("encode the head of the journal: %w", err)
+	}
+	if err := j.tap.inner.Put(ctx, &physical.Entry{Key: journal.HeadKey, Value: b}); err != nil {
+		return storageFailed("write the head of the journal", err)
+	}
+	j.seq.Reserve(reserved)
+	return nil
+}
+
+// Position is the watermark of a mode's journal, with the fingerprint if known.
+func (t *Tap) Position(mode replication.Mode) (*replication.JournalPosition, error) {
+	r := t.regime.Load()
+	j, cfg, err := r.modeOf(mode)
+	if err != nil {
+		return nil, err
+	}
+	p := &replication.JournalPosition{Position: replication.Position{Epoch: cfg.Epoch, Term: j.term, Sequence: j.seq.Watermark()}}
+	p.Fingerprint, p.Keys = t.Fingerprint(mode)
+	return p, nil
+}
+
+// readFresh reads a record past the cache, which may be stale on a node that was
+// a standby; nil if there is none.
+func (t *Tap) readFresh(ctx context.Context, key string) ([]byte, error) {
+	e, err := t.inner.Get(physical.CacheRefreshContext(ctx, true), key)
+	if err != nil || e == nil {
+		return nil, err
+	}
+	return e.Value, nil
+}
+
+func storageFailed(what string, err error) error {
+	return replication.Errorf(replication.StorageFailed, "the storage failed to %s: %w", what, err)
+}
+
+func inMode(class keyclass.Class, mode replication.Mode) bool { return keyclass.InMode(class, mode) }

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package journal
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Storage keys of the journal and the records beside it. All are keyclass.Own.
+const (
+	// RowPrefix is one that Vault's cache leaves out, so that rows do not push
+	// other entries out of it.
+	RowPrefix = "wal/logs/"
+	HeadKey   = "replication/journal/head"
+)
+
+// RowKey is where a row is stored. The width is fixed so that the order of the
+// keys is the order of the numbers.
+func RowKey(term, sequence uint64) string {
+	return fmt.Sprintf("%s%08x/%016x", RowPrefix, term, sequence)
+}
+
+// TermPrefix is the directory of a term's rows.
+func TermPrefix(term uint64) string { return fmt.Sprintf("%s%08x/", RowPrefix, term) }
+
+// CursorKey is where a secondary keeps its cursor of a mode.
+func CursorKey(mode replication.Mode) string { return "replication/" + string(mode) + "/cursor" }
+
+// SlotPrefix is the directory of a mode's slots.
+func SlotPrefix(mode replication.Mode) string { return "replication/" + string(mode) + "/slots/" }
+
+// SlotKey is where a slot is stored. The id is hashed: it may have any
+// characters, and a name of fixed length fits every storage. The record has it
+// in full.
+func SlotKey(mode replication.Mode, id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return SlotPrefix(mode) + hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package journal
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+const recordVersion = 1
+
+// Head is the record from which a journal goes on after a restart.
+type Head struct {
+	Version int `json:"version"`
+	// Term is the present one.
+	Term uint64 `json:"term"`
+	// Reserved is the highest number that may have been given out; exact after
+	// an orderly end.
+	Reserved uint64 `json:"reserved"`
+	// RowsAfter says that no row up to this number is stored any more.
+	RowsAfter uint64 `json:"rows_after"`
+	// Terms are those whose rows may be stored, oldest first.
+	Terms []TermStart `json:"terms"`
+}
+
+// TermStart says where the numbers of a term begin.
+type TermStart struct {
+	Term  uint64 `json:"term"`
+	First uint64 `json:"first"`
+}
+
+// TermOf is the term that gave out a number; 0 for numbers before all terms.
+func TermOf(terms []TermStart, sequence uint64) uint64 {
+	var term uint64
+	for _, t := range terms {
+		if t.First > sequence {
+			break
+		}
+		term = t.Term
+	}
+	return term
+}
+
+// Slot is the record of a slot.
+type Slot struct {
+	Version int                  `json:"version"`
+	ID      string               `json:"id"`
+	Acked   replication.Position `json:"acked"`
+}
+
+// Cursor is the record of how far a secondary has applied a mode.
+type Cursor struct {
+	Version        int                  `json:"version"`
+	Position       replication.Position `json:"position"`
+	Copying        bool                 `json:"copying,omitempty"`
+	CopyFrom       replication.Position `json:"copy_from"`
+	CopiedUpTo     []byte               `json:"copied_up_to,omitempty"`
+	CopiedKeys     uint64               `json:"copied_keys,omitempty"`
+	ConsistentFrom uint64               `json:"consistent_from"`
+	// CopiedAll says that the last range was applied, CopyAsOf the highest AsOf
+	// of the ranges; both are for the end of the copy.
+	CopiedAll bool   `json:"copied_all,omitempty"`
+	CopyAsOf  uint64 `json:"copy_as_of,omitempty"`
+}
+
+// Contract is the record in the terms of the contract.
+func (c *Cursor) Contract() *replication.Cursor {
+	return &replication.Cursor{
+		Position: c.Position, Copying: c.Copying, CopyFrom: c.CopyFrom, CopiedUpTo: string(c.CopiedUpTo),
+		CopiedKeys: c.CopiedKeys, ConsistentFrom: c.ConsistentFrom,
+	}
+}
+
+// Encode sets the version and returns the stored form.
+func (h *Head) Encode() ([]byte, error) { h.Version = recordVersion; return json.Marshal(h) }
+
+// Encode sets the version and returns the stored form.
+func (s *Slot) Encode() ([]byte, error) { s.Version = recordVersion; return json.Marshal(s) }
+
+// Encode sets the version and returns the stored form.
+func (c *Cursor) Encode() ([]byte, error) { c.Version = recordVersion; return json.Marshal(c) }
+
+// DecodeHead, DecodeSlot and DecodeCursor read the records.
+func DecodeHead(b []byte) (*Head, error) {
+	h := new(Head)
+	if err := decodeRecord(b, h, &h.Version, "journal head"); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// DecodeSlot reads the record of a slot.
+func DecodeSlot(b []byte) (*Slot, error) {
+	s := new(Slot)
+	if err := decodeRecord(b, s, &s.Version, "slot"); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// DecodeCursor reads the record of a cursor.
+func DecodeCursor(b []byte) (*Cursor, error) {
+	c := new(Cursor)
+	if err := decodeRecord(b, c, &c.Version, "cursor"); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func decodeRecord(b []byte, into any, version *int, what string) error {
+	if err := json.Unmarshal(b, into); err != nil {
+		return fmt.Errorf("%w %s record: %w", ErrCorrupt, what, err)
+	}
+	if *version != recordVersion {
+		return fmt.Errorf("%w %s record: version %d is not known to this version of the server", ErrCorrupt, what, *version)
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package keyclass
+
+// Row classifies one key, or all keys below a prefix.
+type Row struct {
+	Key string
+	// Prefix makes the row hold for every key that begins with Key.
+	Prefix bool
+	Class  Class
+	Why    string
+}
+
+// Rows is the table: the longest prefix wins, an exact row wins over prefixes.
+// The keys are those that Vault v1.21.1's core writes (package vault, its
+// constants and barrier views) and the ones of the replication host.
+var Rows = []Row{
+	// The keyring is one for all clusters of a set.
+	{"core/keyring", false, Shared, "data of all clusters is encrypted with one keyring"},
+	{"core/master", false, Shared, "root key under the keyring, for standbys to follow a rekey"},
+	{"core/shamir-kek", false, Own, "seal material: what the shares of this cluster's own Shamir seal combine to"},
+	{"core/upgrade/", true, Shared, "new terms of the keyring under the old one"},
+	{"core/canary-keyring", false, Shared, "marks that a rotation is complete in the replicated data"},
+
+	// Tables and settings of the core.
+	{"core/mounts", false, Shared, "table of replicated mounts"},
+	{"core/auth", false, Shared, "table of replicated auth mounts"},
+	{"core/audit", false, Shared, "table of replicated audit devices"},
+	{"core/local-mounts", false, Local, "table of local mounts, cubbyhole among them"},
+	{"core/local-auth", false, Local, "table of local auth mounts, the token store among them"},
+	{"core/local-audit", false, Local, "table of local audit devices"},
+	{"core/group-policy-application-mode", false, Shared, "setting of the identity system"},
+	{"core/feature-flags", false, Shared, "flags of the whole set"},
+	{"core/index-header-hmac-key", false, Shared, "consistency headers are checked on every cluster of the set"},
+	{"core/plugin-catalog/", true, Shared, "registered plugins and their pinned versions"},
+	{"core/plugin-runtime-catalog/", true, Shared, "registered plugin runtimes"},
+	{"core/wrapping/", true, Local, "wrapping tokens are of one cluster, and so is the key that signs them"},
+	{"core/login/lockedUsers/", true, Local, "failed logins are counted where they happen"},
+	{"core/sscGenCounter/", true, Local, "generation of server side consistent tokens of one cluster"},
+
+	// Of one cluster: its nodes, locks, versions.
+	{"core/lock", false, Own, "lock of the leader"},
+	{"core/leader/", true, Own, "address and certificate of the leader"},
+	{"core/raft", true, Own, "TLS keys, autopilot and other state of the raft cluster"},
+	{"core/cluster/", true, Own, "name and id of the cluster"},
+	{"core/versions/", true, Own, "versions that this cluster has run; clusters are upgraded one by one"},
+	{"core/poison-pill", false, Own, "tells standbys of this cluster to seal"},
+	{"core/poison-pill-dr", false, Own, "tells standbys of this cluster to seal"},
+	{"core/dr-operation-token", false, Own, "token for operations on this cluster's role"},
+	{"core/autoloaded-license", false, Own, "license of the nodes"},
+
+	// Seal material: each cluster has its own seal.
+	{"core/seal-config", false, Own, "configuration of this cluster's seal"},
+	{"core/recovery-seal-config", false, Own, "recovery configuration, old place"},
+	{"core/recovery-config", false, Own, "recovery configuration of this cluster's seal"},
+	{"core/recovery-key", false, Own, "recovery key under this cluster's seal"},
+	{"core/hsm/", true, Own, "stored unseal keys under this cluster's seal"},
+	{"core/unseal-keys-backup", false, Own, "backup of a rekey, for this cluster's operators"},
+	{"core/recovery-keys-backup", false, Own, "backup of a rekey, for this cluster's operators"},
+	{"core/seal-gen-info", false, Own, "generation of this cluster's seal configuration"},
+	{"core/seal-initialization-flag", false, Own, "this cluster's initialisation"},
+	{"barrier/init", false, Own, "mark of initialisation of very old versions"},
+
+	// The system mount.
+	{"sys/policy/", true, Shared, "ACL policies"},
+	{"sys/policy-rgp/", true, Shared, "role governing policies"},
+	{"sys/policy-egp/", true, Shared, "endpoint governing policies"},
+	{"sys/password_policy/", true, Shared, "password policies"},
+	{"sys/quotas/", true, Shared, "quotas and their configuration"},
+	{"sys/config/", true, Shared, "CORS and other settings of the API"},
+	{"sys/ui", true, Shared, "settings and messages of the UI; the core's view of it has no slash"},
+	{"sys/audited-headers-config/", true, Shared, "headers to audit"},
+	{"sys/activation-flags", true, Shared, "features that were switched on for the set"},
+	{"sys/mfa/", true, Shared, "TOTP keys of login MFA"},
+	{"sys/login-mfa/", true, Shared, "login MFA methods and enforcements"},
+	{"sys/managed-key-registry/", true, Shared, "managed keys"},
+	{"sys/token/roles/", true, Shared, "token roles, the one replicated part of the token store"},
+	{"sys/token/", true, Local, "tokens are of one cluster"},
+	{"sys/expire/", true, Local, "leases are of one cluster"},
+	{"sys/counters/", true, Local, "activity is counted where it happens"},
+	{"utilization", true, Local, "census of one cluster"},
+
+	// Views of mounts. Local mounts and local storage of a backend are named by
+	// the hook of the Classifier.
+	{"logical/", true, Shared, "views of secrets engines"},
+	{"auth/", true, Shared, "views of auth methods"},
+	{"audit/", true, Shared, "views of audit devices"},
+
+	// Of the replication host.
+	{"core/replication/", true, Own, "records of this cluster's roles, behind the barrier"},
+	{"replication/", true, Own, "cursor, journal head and slots"},
+	{"wal/logs/", true, Own, "journal rows"},
+	{"index/pages/", true, Own, "index of the performance content"},
+	{"index-dr/pages/", true, Own, "index of the DR content"},
+}
+
+// Absorbed are prefixes whose deletion by a secondary's own core is dropped
+// without an error: the core cleans these up by itself, on the primary too, and
+// the primary's deletion arrives through replication.
+var Absorbed = []string{"core/upgrade/"}

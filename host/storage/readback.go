@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// rowGroup is how many numbers are read from storage at once.
+const rowGroup = 64
+
+// fromStorage makes a frame of stored rows and the current values of their keys.
+func (r *reader) fromStorage() (*replication.Frame, error) {
+	if err := r.retained(); err != nil {
+		return nil, err
+	}
+	enc := journal.NewFrameEncoder(r.after)
+	f := &replication.Frame{After: r.after}
+	at := r.after
+	for enc.Bytes() < replication.PayloadTarget {
+		// Rows that are in memory are taken from there by the next frame.
+		end := min(at+rowGroup, r.j.seq.Floor(), r.j.seq.Watermark())
+		if end <= at {
+			break
+		}
+		rows, err := r.readRows(r.ctx, at, end)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.readValues(r.ctx, rows); err != nil {
+			return nil, err
+		}
+		asOf := r.j.seq.Allocated()
+		cut, whole := cutRows(rows, replication.PayloadTarget-enc.Bytes())
+		f.ConsistentFrom = max(f.ConsistentFrom, addRows(enc, rows[:cut], asOf))
+		if !whole {
+			at = rows[cut-1].Sequence
+			break
+		}
+		at = end
+	}
+	// If rows were deleted while they were read, some may be missing.
+	if err := r.retained(); err != nil {
+		return nil, err
+	}
+	f.To = r.position(at)
+	f.Payload = enc.Payload()
+	return f, nil
+}
+
+func (r *reader) retained() error {
+	r.j.mu.Lock()
+	defer r.j.mu.Unlock()
+	s := r.j.slots[r.mode][r.slot]
+	if s == nil {
+		return noSlot(r.slot)
+	}
+	if r.after < r.j.rowsFrom {
+		return replication.Errorf(replication.PositionLost,
+			"the journal has no rows between %d and %d any more: the secondary has to compare and copy", r.after, r.j.rowsFrom)
+	}
+	return nil
+}
+
+// readRows reads the rows after one number up to another, in order, with the
+// operations of the reader's mode. A number without a row was never committed.
+func (r *reader) readRows(ctx context.Context, after, to uint64) ([]journal.Row, error) {
+	r.j.mu.Lock()
+	terms := append([]journal.TermStart(nil), r.j.terms...)
+	r.j.mu.Unlock()
+	keys := make([]string, 0, to-after)
+	for n := after + 1; n <= to; n++ {
+		keys = append(keys, journal.RowKey(journal.TermOf(terms, n), n))
+	}
+	values, err := r.tap.getAll(ctx, keys)
+	if err != nil {
+		return nil, storageFailed("read journal rows", err)
+	}
+	rows := make([]journal.Row, 0, len(keys))
+	for i, b := range values {
+		if b == nil {
+			continue
+		}
+		ops, err := journal.DecodeRow(b)
+		if err != nil {
+			return nil, replication.Errorf(replication.PositionLost, "the journal row %s cannot be read, so the secondary has to compare and copy: %w", keys[i], err)
+		}
+		if ops = relevant(ops, r.mode); len(ops) > 0 {
+			rows = append(rows, journal.Row{Sequence: after + 1 + uint64(i), Ops: ops})
+		}
+	}
+	return rows, nil
+}
+
+// readValues gives the operations the values that their keys have now, and marks
+// rows whose values are not the ones that they wrote.
+func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
+	index := map[string]int{}
+	var keys []string
+	for i := range rows {
+		for k := range rows[i].Ops {
+			key := rows[i].Ops[k].Key
+			if _, ok := index[key]; !ok {
+				index[key] = len(keys)
+				keys = append(keys, key)
+			}
+		}
+	}
+	values, err := r.tap.getAll(ctx, keys)
+	if err != nil {
+		return storageFailed("read the values of journal rows", err)
+	}
+	for i := range rows {
+		for k := range rows[i].Ops {
+			op := &rows[i].Ops[k]
+			now := values[index[op.Key]]
+			exact := now == nil && op.Kind == journal.Delete ||
+				now != nil && op.Kind == journal.Put && journal.HashOf(now) == op.Hash
+			op.Kind, op.Value = journal.Put, now
+			if now == nil {
+				op.Kind = journal.Delete
+			}
+			if !exact {
+				// Any later number; addRows puts the right one.
+				rows[i].ConsistentFrom = rows[i].Sequence + 1
+			}
+		}
+		rows[i].Weigh()
+	}
+	return nil
+}
+
+// cutRows is how many rows fit, at least one; whole says that all do.
+func cutRows(rows []journal.Row, bytes int) (cut int, whole bool) {
+	for i := range rows {
+		if i > 0 && rows[i].Bytes > bytes {
+			return i, false
+		}
+		bytes -= rows[i].Bytes
+	}
+	return len(rows), true
+}
+
+// addRows adds rows with current values, each key once, at the last row that has
+// it. It returns the sequence from which the content is consistent again, 0 if
+// it is all along.
+func addRows(enc *journal.FrameEncoder, rows []journal.Row, asOf uint64) (consistentFrom uint64) {
+	last := map[string]int{}
+	for i := range rows {
+		for k := range rows[i].Ops {
+			last[rows[i].Ops[k].Key] = i
+		}
+	}
+	for i := range rows {
+		row := &rows[i]
+		if row.ConsistentFrom != 0 {
+			consistentFrom = max(consistentFrom, asOf)
+		}
+		ops := row.Ops[:0:0]
+		for _, op := range row.Ops {
+			if at := last[op.Key]; at == i {
+				ops = append(ops, op)
+			} else {
+				consistentFrom = max(consistentFrom, rows[at].Sequence)
+			}
+		}
+		if len(ops) > 0 {
+			enc.Add(row.Sequence, ops)
+		}
+	}
+	return consistentFrom
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// ReadJournal streams the rows of a mode after a position; see
+// [replication.Host]. The slot must be open. PositionLost for a position of
+// another epoch, ahead of this primary, or before what the slot retains. The
+// reader ends with the context; Unavailable when the journal ends.
+func (t *Tap) ReadJournal(ctx context.Context, mode replication.Mode, slotID string, after replication.Position) (replication.FrameReader, error) {
+	j, cfg, err := t.regime.Load().modeOf(mode)
+	if err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	s := j.slots[mode][slotID]
+	j.mu.Unlock()
+	switch {
+	case s == nil:
+		return nil, noSlot(slotID)
+	case after.Epoch != cfg.Epoch:
+		return nil, replication.Errorf(replication.PositionLost,
+			"the secondary is at %s, which is not of this primary's epoch %s: it has to compare and copy", after, cfg.Epoch)
+	case after.Sequence > j.seq.Watermark():
+		return nil, replication.Errorf(replication.PositionLost,
+			"the secondary is at %s, ahead of this primary at sequence %d: it has to compare and copy", after, j.seq.Watermark())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	return &reader{tap: t, j: j, mode: mode, slot: slotID, epoch: cfg.Epoch, after: after.Sequence, ctx: ctx, cancel: cancel}, nil
+}
+
+// reader is a FrameReader over the ring in memory and, for rows that are in it
+// no longer, over the storage. It keeps nothing between frames.
+type reader struct {
+	tap    *Tap
+	j      *activeJournal
+	mode   replication.Mode
+	slot   string
+	epoch  replication.Epoch
+	after  uint64
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// Close implements replication.FrameReader.
+func (r *reader) Close() error {
+	r.cancel()
+	return nil
+}
+
+// Next implements replication.FrameReader. Under load a frame has all rows that
+// have come since the last one, up to about PayloadTarget.
+func (r *reader) Next() (*replication.Frame, error) {
+	for {
+		if err := r.ctx.Err(); err != nil {
+			return nil, err
+		}
+		if r.j.ctx.Err() != nil {
+			return nil, errEnded
+		}
+		wait := r.j.seq.Moved(r.after)
+		if wait == nil {
+			break
+		}
+		select {
+		case <-wait:
+		case <-r.j.ctx.Done():
+		case <-r.ctx.Done():
+		}
+	}
+	if _, cfg, err := r.tap.regime.Load().modeOf(r.mode); err != nil {
+		return nil, err
+	} else if cfg.Epoch != r.epoch {
+		return nil, replication.Errorf(replication.PositionLost, "this primary has begun the epoch %s: the secondary has to compare and copy", cfg.Epoch)
+	}
+	f := r.fromMemory()
+	if f == nil {
+		var err error
+		if f, err = r.fromStorage(); err != nil {
+			return nil, err
+		}
+	}
+	r.after = f.To.Sequence
+	return f, nil
+}
+
+// fromMemory makes a frame of rows in the ring, nil if they are not there.
+func (r *reader) fromMemory() *replication.Frame {
+	rows, to, ok := r.j.seq.Rows(r.after, replication.PayloadTarget)
+	if !ok {
+		return nil
+	}
+	enc := journal.NewFrameEncoder(r.after)
+	f := &replication.Frame{After: r.after, To: r.position(to)}
+	for _, row := range rows {
+		if ops := relevant(row.Ops, r.mode); len(ops) > 0 {
+			enc.Add(row.Sequence, ops)
+			f.ConsistentFrom = max(f.ConsistentFrom, row.ConsistentFrom)
+		}
+	}
+	f.Payload = enc.Payload()
+	return f
+}
+
+func (r *reader) position(sequence uint64) replication.Position {
+	r.j.mu.Lock()
+	defer r.j.mu.Unlock()
+	return replication.Position{Epoch: r.epoch, Term: journal.TermOf(r.j.terms, sequence), Sequence: sequence}
+}
+
+// relevant are the operations that belong to a mode; the row's own slice when
+// all do.
+func relevant(ops []journal.Op, mode replication.Mode) []journal.Op {
+	n := 0
+	for i := range ops {
+		if inMode(ops[i].Class, mode) {
+			n++
+		}
+	}
+	if n == len(ops) {
+		return ops
+	}
+	out := make([]journal.Op, 0, n)
+	for i := range ops {
+		if inMode(ops[i].Class, mode) {
+			out = append(out, ops[i])
+		}
+	}
+	return out
+}

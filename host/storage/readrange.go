@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"strings"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// ReadRange reads the keys of a mode after one, in order, with their values of
+// now, up to about PayloadTarget; see [replication.Host].
+func (t *Tap) ReadRange(ctx context.Context, mode replication.Mode, after string) (*replication.Range, error) {
+	j, _, err := t.regime.Load().modeOf(mode)
+	if err != nil {
+		return nil, err
+	}
+	w, err := t.reads.take(ctx, t.inner, mode, after)
+	if err != nil {
+		return nil, err
+	}
+	var pairs []journal.Pair
+	rng := &replication.Range{After: after, UpTo: after}
+	for size := 0; size < replication.PayloadTarget; {
+		keys, err := w.group(ctx, t.classes, mode, "")
+		if err != nil {
+			return nil, err
+		}
+		if len(keys) == 0 {
+			rng.Last, rng.UpTo = true, ""
+			break
+		}
+		values, err := t.readAt(ctx, keys)
+		if err != nil {
+			return nil, storageFailed("read a range of keys", err)
+		}
+		used := 0
+		for i, v := range values {
+			n := len(keys[i]) + len(v)
+			if size > 0 && size+n > replication.PayloadTarget {
+				size = replication.PayloadTarget
+				break
+			}
+			used, rng.UpTo = i+1, keys[i]
+			if v != nil {
+				pairs = append(pairs, journal.Pair{Key: keys[i], Value: v})
+				size += n
+			}
+		}
+		w.unread(keys[used:])
+	}
+	if j.ctx.Err() != nil {
+		return nil, errEnded
+	}
+	rng.AsOf = j.seq.Allocated()
+	rng.Keys = uint64(len(pairs))
+	rng.Payload = journal.EncodeRange(pairs)
+	if !rng.Last {
+		t.reads.put(mode, rng.UpTo, w)
+	}
+	return rng, nil
+}
+
+// readAt reads the values of keys that a walk has found. File storage writes a
+// value into a file beside its own, whose name has digits added, and renames it:
+// a listing may have that name, and a read find it. So where storage has no
+// transactions a key that ends with digits is read while nobody writes a key
+// that it may stand for.
+func (t *Tap) readAt(ctx context.Context, keys []string) ([][]byte, error) {
+	if t.txn != nil {
+		return t.getAll(ctx, keys)
+	}
+	values, err := t.getAll(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	for i, key := range keys {
+		bases := basesOf(key)
+		if len(bases) == 0 || values[i] == nil {
+			continue
+		}
+		locks, err := t.stripes.lock(ctx, bases...)
+		if err != nil {
+			return nil, err
+		}
+		one, err := t.getAll(ctx, keys[i:i+1])
+		t.stripes.unlock(locks)
+		if err != nil {
+			return nil, err
+		}
+		values[i] = one[0]
+	}
+	return values, nil
+}
+
+// tempDigits is the most digits that a temporary file's name has more.
+const tempDigits = 10
+
+// basesOf are the keys that a key may be a temporary file of.
+func basesOf(key string) []string {
+	var bases []string
+	name := strings.LastIndexByte(key, '/') + 1
+	for n := len(key); n > name+1 && len(bases) < tempDigits && key[n-1] >= '0' && key[n-1] <= '9'; n-- {
+		bases = append(bases, key[:n-1])
+	}
+	return bases
+}

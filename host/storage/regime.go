@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// regime is how writes are treated at a time. It is immutable but for the count
+// of the writes in it.
+type regime struct {
+	guard   Guard
+	journal *activeJournal // nil unless a primary
+	modes   map[replication.Mode]ModeConfig
+	prints  map[replication.Mode]*print
+
+	watched  [4]bool // by class: journal or a fingerprint wants to see its writes
+	watching bool
+
+	inflight atomic.Int64
+	retired  atomic.Bool
+	once     sync.Once
+	done     chan struct{}
+}
+
+func newRegime(r *regime) *regime {
+	r.done = make(chan struct{})
+	watch := func(m replication.Mode) {
+		r.watching = true
+		for c := range r.watched {
+			r.watched[c] = r.watched[c] || keyclass.InMode(keyclass.Class(c), m)
+		}
+	}
+	if r.journal != nil {
+		for m := range r.modes {
+			watch(m)
+		}
+	}
+	for m := range r.prints {
+		watch(m)
+	}
+	return r
+}
+
+// with makes a regime from this one; change may replace fields and must not
+// change maps.
+func (r *regime) with(change func(*regime)) *regime {
+	n := &regime{guard: r.guard, journal: r.journal, modes: r.modes, prints: r.prints}
+	change(n)
+	return newRegime(n)
+}
+
+// enter counts a write into the present regime.
+func (t *Tap) enter() *regime {
+	for {
+		r := t.regime.Load()
+		r.inflight.Add(1)
+		// A change between the two lines might not wait for this write.
+		if t.regime.Load() == r {
+			return r
+		}
+		r.leave()
+	}
+}
+
+// hold counts once more, for work that outlives the call that entered.
+func (r *regime) hold() { r.inflight.Add(1) }
+
+func (r *regime) leave() {
+	if r.inflight.Add(-1) == 0 && r.retired.Load() {
+		r.once.Do(func() { close(r.done) })
+	}
+}
+
+func (r *regime) retire() {
+	r.retired.Store(true)
+	if r.inflight.Load() == 0 {
+		r.once.Do(func() { close(r.done) })
+	}
+}
+
+// change makes a new regime the present one and waits for the writes of former
+// ones. When the context ends before, the new regime holds all the same. The
+// caller holds t.control.
+func (t *Tap) change(ctx context.Context, f func(*regime)) error {
+	old := t.regime.Load()
+	t.regime.Store(old.with(f))
+	old.retire()
+	t.draining = append(t.draining, old)
+	for len(t.draining) > 0 {
+		select {
+		case <-t.draining[0].done:
+			t.draining = t.draining[1:]
+		case <-ctx.Done():
+			return replication.Errorf(replication.Unavailable,
+				"writes that are under way did not end in time, so the change of the storage's state is not complete: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+// modeOf is the configuration of a mode that is journalled.
+func (r *regime) modeOf(mode replication.Mode) (*activeJournal, ModeConfig, error) {
+	cfg, ok := r.modes[mode]
+	if r.journal == nil || !ok {
+		return nil, cfg, replication.Errorf(replication.Unavailable,
+			"this node keeps no journal for %s replication: it is not the active node of a primary", mode)
+	}
+	return r.journal, cfg, nil
+}
+
+func copyMap[V any](m map[replication.Mode]V, change func(map[replication.Mode]V)) map[replication.Mode]V {
+	n := make(map[replication.Mode]V, len(m)+1)
+	for k, v := range m {
+		n[k] = v
+	}
+	change(n)
+	return n
+}
+
+func checkMode(mode replication.Mode) error {
+	if mode != replication.DR && mode != replication.Performance {
+		return replication.Errorf(replication.InvalidInput, "%w", fmt.Errorf("unknown replication mode %q", mode))
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/hashicorp/vault/sdk/physical"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+)
+
+const (
+	// settleTimeout bounds the first reading back, in the caller's time.
+	settleTimeout = 5 * time.Second
+	// settleRetryMax bounds the time between attempts afterwards.
+	settleRetryMax = 2 * time.Second
+	// parallelGets bounds the reads of one call that are under way.
+	parallelGets = 16
+)
+
+// settle finds out what a failed write has done and finishes its number. The row
+// gets what the storage has: if the write took effect in part or not at all,
+// the row says so. False if the storage does not answer.
+func (t *Tap) settle(ctx context.Context, r *regime, n uint64, effects []effect) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	if err := t.readAfter(ctx, effects); err != nil {
+		return false
+	}
+	r.account(effects)
+	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: opsOf(effects)}
+	row.Weigh()
+	r.journal.seq.Finish(n, row)
+	return true
+}
+
+// settleLater tries until the storage answers or the journal ends. The keys stay
+// locked meanwhile: nobody can write them anyway, and a later write would make
+// it impossible to say what this one did. The watermark waits.
+func (t *Tap) settleLater(r *regime, n uint64, effects []effect, locks held) {
+	r.hold()
+	t.logger.Warn("storage failed a write and does not answer; replication waits until it is known what became of it",
+		"sequence", n, "key", effects[0].key)
+	go func() {
+		defer r.leave()
+		defer t.stripes.unlock(locks)
+		retry := backoff.NewExponentialBackOff(
+			backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(settleRetryMax), backoff.WithMaxElapsedTime(0))
+		for {
+			timer := time.NewTimer(retry.NextBackOff())
+			select {
+			case <-r.journal.ctx.Done():
+				timer.Stop()
+				r.invalidate()
+				return
+			case <-timer.C:
+			}
+			if t.settle(r.journal.ctx, r, n, effects) {
+				return
+			}
+		}
+	}()
+}
+
+// readAfter replaces the intended effects by what the storage has. The cache
+// below still has the old value after a failed write, so it is passed by.
+func (t *Tap) readAfter(ctx context.Context, effects []effect) error {
+	ctx = physical.CacheRefreshContext(ctx, true)
+	keys := make([]string, len(effects))
+	for i := range effects {
+		keys[i] = effects[i].key
+	}
+	values, err := t.getAll(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for i := range effects {
+		effects[i].after = values[i]
+	}
+	return nil
+}
+
+// readBefore reads what is there before a write, for the fingerprints. If that
+// fails they become unknown and are computed anew; the write goes on.
+func (t *Tap) readBefore(ctx context.Context, r *regime, effects []effect) {
+	keys := make([]string, len(effects))
+	for i := range effects {
+		keys[i] = effects[i].key
+	}
+	values, err := t.getAll(ctx, keys)
+	if err != nil {
+		r.invalidate()
+		return
+	}
+	for i := range effects {
+		effects[i].before, effects[i].knowsBefore = values[i], true
+	}
+}
+
+// account finds out what a write outside the journal has done and tells the
+// fingerprints.
+func (t *Tap) account(ctx context.Context, r *regime, effects []effect, failed error) {
+	if len(r.prints) == 0 {
+		return
+	}
+	if failed != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+		defer cancel()
+		if err := t.readAfter(ctx, effects); err != nil {
+			r.invalidate()
+			return
+		}
+	}
+	r.account(effects)
+}
+
+func (r *regime) account(effects []effect) {
+	for m, p := range r.prints {
+		for i := range effects {
+			e := &effects[i]
+			if !inMode(e.class, m) || !e.knowsBefore {
+				continue
+			}
+			if e.before != nil && e.after != nil && bytes.Equal(e.before, e.after) {
+				continue
+			}
+			p.tracker.Replace(e.key, e.before, e.after)
+		}
+	}
+}
+
+func (r *regime) invalidate() {
+	for _, p := range r.prints {
+		p.invalidate()
+	}
+}
+
+// getAll reads values, nil for keys that do not exist.
+func (t *Tap) getAll(ctx context.Context, keys []string) ([][]byte, error) {
+	values := make([][]byte, len(keys))
+	get := func(ctx context.Context, i int) error {
+		e, err := t.inner.Get(ctx, keys[i])
+		if err == nil && e != nil {
+			if values[i] = e.Value; values[i] == nil {
+				values[i] = []byte{}
+			}
+		}
+		return err
+	}
+	if len(keys) <= 4 {
+		for i := range keys {
+			if err := get(ctx, i); err != nil {
+				return nil, err
+			}
+		}
+		return values, nil
+	}
+	// A few goroutines take a share each: one goroutine a key costs more than
+	// most storages need for the read.
+	workers := min(parallelGets, (len(keys)+3)/4)
+	g, ctx := errgroup.WithContext(ctx)
+	for w := range workers {
+		g.Go(func() error {
+			for i := w; i < len(keys); i += workers {
+				if err := get(ctx, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return values, g.Wait()
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+const (
+	// DefaultRingBytes bounds the recent writes that are kept in memory.
+	DefaultRingBytes = 64 << 20
+	// DefaultTxnEntries and DefaultTxnBytes are the limits of transactions on
+	// storage that does not name its own (those of consul, by the SDK).
+	DefaultTxnEntries = 63
+	DefaultTxnBytes   = 128 << 10
+)
+
+// Options configure a Tap; the zero value is usable.
+type Options struct {
+	Logger hclog.Logger
+	// Limits are those of the lowest layer's transactions, entries and bytes;
+	// zero means the default. The layers between do not pass them on, so the
+	// host reads them from the storage itself. nil asks the inner backend.
+	Limits func() (maxEntries, maxBytes int)
+	// RingBytes bounds the journal's rows in memory; zero for DefaultRingBytes.
+	RingBytes int
+	// Classes says which keys are replicated; nil for the table alone.
+	Classes *keyclass.Classifier
+}
+
+// Tap is the storage tap. Make it with New. Safe for concurrent use.
+type Tap struct {
+	inner   physical.Backend
+	txn     physical.Transactional // inner, nil if it has no transactions
+	logger  hclog.Logger
+	limits  func() (int, int)
+	ring    int
+	classes *keyclass.Classifier
+	stripes *stripes
+
+	regime   atomic.Pointer[regime]
+	control  sync.Mutex // serialises changes of the regime
+	draining []*regime  // regimes that a change gave up waiting for
+
+	leaderHook  atomic.Pointer[func(context.Context) error]
+	beforeApply atomic.Pointer[func(context.Context, *Batch) error]
+	onApplied   atomic.Pointer[func(context.Context, []string)]
+
+	applying map[replication.Mode]*sync.Mutex // one apply of a mode at a time
+	reads    *walkers                         // walks of ReadRange, by mode
+	applies  *walkers                         // walks of ApplyRange, by mode
+
+	unknown atomic.Uint64
+}
+
+// New puts a tap over a backend. It passes everything through.
+func New(inner physical.Backend, o Options) *Tap {
+	t := &Tap{
+		inner: inner, logger: o.Logger, limits: o.Limits, ring: o.RingBytes, classes: o.Classes,
+		stripes:  newStripes(),
+		applying: map[replication.Mode]*sync.Mutex{replication.DR: {}, replication.Performance: {}},
+	}
+	t.txn, _ = inner.(physical.Transactional)
+	if t.logger == nil {
+		t.logger = hclog.NewNullLogger()
+	}
+	if t.ring <= 0 {
+		t.ring = DefaultRingBytes
+	}
+	if t.classes == nil {
+		t.classes = &keyclass.Classifier{}
+	}
+	t.reads, t.applies = newWalkers(), newWalkers()
+	t.regime.Store(newRegime(&regime{}))
+	return t
+}
+
+// Classes is the tap's view of which key is what.
+func (t *Tap) Classes() *keyclass.Classifier { return t.classes }
+
+// Inner is the storage below the tap. Writes to it are neither guarded, nor
+// journalled, nor in the fingerprint: it is for Own keys.
+func (t *Tap) Inner() physical.Backend { return t.inner }
+
+// UnknownKeys counts writes to keys that the table of classes does not know,
+// seen while a journal or fingerprint was kept.
+func (t *Tap) UnknownKeys() uint64 { return t.unknown.Load() }
+
+// OnLeaderWrite installs a hook that is called before a write below core/leader/
+// is passed on, which the core makes once at the start of each leadership on
+// storage with high availability. An error fails the write, and with it the
+// leadership. The hook may change the regime. nil removes it.
+func (t *Tap) OnLeaderWrite(f func(context.Context) error) { store(&t.leaderHook, f, f == nil) }
+
+// BeforeApply installs a hook that sees each transaction of ApplyFrame and
+// ApplyRange before it is written. It may add writes of Own keys, which become
+// part of the transaction, and drop others; an error fails the apply. It must
+// not change the regime. nil removes it.
+func (t *Tap) BeforeApply(f func(context.Context, *Batch) error) { store(&t.beforeApply, f, f == nil) }
+
+// OnApplied installs a hook that is called with the keys that an apply has
+// written or deleted, after they are durable and before the apply returns. It
+// must not change the regime. nil removes it.
+func (t *Tap) OnApplied(f func(context.Context, []string)) { store(&t.onApplied, f, f == nil) }
+
+func store[F any](p *atomic.Pointer[F], f F, remove bool) {
+	if remove {
+		p.Store(nil)
+		return
+	}
+	p.Store(&f)
+}
+
+// txnLimits are the limits of one transaction, entries and bytes.
+func (t *Tap) txnLimits() (entries, bytes int) {
+	if t.limits != nil {
+		entries, bytes = t.limits()
+	} else if l, ok := t.inner.(physical.TransactionalLimits); ok {
+		entries, bytes = l.TransactionLimits()
+	}
+	if entries <= 0 {
+		entries = DefaultTxnEntries
+	}
+	if bytes <= 0 {
+		bytes = DefaultTxnBytes
+	}
+	return entries, bytes
+}
+
+// Close ends the journal and all fingerprints. The tap passes writes through
+// afterwards, under the guard that it has.
+func (t *Tap) Close(ctx context.Context) error {
+	err := t.Deactivate(ctx)
+	for _, m := range []replication.Mode{replication.DR, replication.Performance} {
+		err = errors.Join(err, t.StopFingerprint(ctx, m))
+	}
+	t.reads.close()
+	t.applies.close()
+	return err
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+func TestPassThrough(t *testing.T) {
+	t.Parallel()
+	backends(t, func(t *testing.T, inner physical.Backend) {
+		physical.ExerciseBackend(t, newTap(t, inner).Backend())
+	})
+}
+
+// The SDK's own test of a backend, with a journal and a slot.
+func TestBackendWhileJournalling(t *testing.T) {
+	t.Parallel()
+	backends(t, func(t *testing.T, inner physical.Backend) {
+		tap := newPrimary(t, inner)
+		_, err := tap.OpenSlot(testContext(t), replication.DR, "s")
+		require.NoError(t, err)
+		physical.ExerciseBackend(t, physical.NewView(tap.Backend(), "test/"))
+		physical.ExerciseBackend_ListPrefix(t, physical.NewView(tap.Backend(), "more/"))
+		b := tap.Backend()
+		if txn, ok := b.(physical.TransactionalBackend); ok {
+			require.NoError(t, txn.Transaction(testContext(t), []*physical.TxnEntry{
+				{Operation: physical.PutOperation, Entry: &physical.Entry{Key: "a", Value: []byte("1")}},
+				{Operation: physical.PutOperation, Entry: &physical.Entry{Key: "a", Value: []byte("2")}},
+				{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: "b"}},
+			}))
+			require.Equal(t, "2", get(t, b, "a"))
+		}
+	})
+}
+
+func TestTransactionalIffInnerIs(t *testing.T) {
+	t.Parallel()
+	_, ok := newTap(t, newTxn(t)).Backend().(physical.TransactionalLimits)
+	require.True(t, ok)
+	_, ok = newTap(t, newInmem(t)).Backend().(physical.Transactional)
+	require.False(t, ok)
+}
+
+func TestCollector(t *testing.T) {
+	t.Parallel()
+	tap := newTap(t, newTxn(t))
+	put(t, tap, "dir/old", "old")
+	put(t, tap, "dir/gone", "gone")
+	var b storage.Batch
+	ctx := storage.WithCollector(testContext(t), &b)
+	require.NoError(t, tap.Backend().Put(ctx, &physical.Entry{Key: "dir/new", Value: []byte("new")}))
+	require.NoError(t, tap.Backend().Delete(ctx, "dir/gone"))
+	require.NoError(t, tap.Backend().(physical.Transactional).Transaction(ctx, []*physical.TxnEntry{
+		{Operation: physical.PutOperation, Entry: &physical.Entry{Key: "dir/sub/x", Value: []byte("x")}},
+	}))
+
+	e, err := tap.Backend().Get(ctx, "dir/new")
+	require.NoError(t, err)
+	require.Equal(t, "new", string(e.Value))
+	e, err = tap.Backend().Get(ctx, "dir/gone")
+	require.NoError(t, err)
+	require.Nil(t, e)
+	names, err := tap.Backend().List(ctx, "dir/")
+	require.NoError(t, err)
+	require.Equal(t, []string{"new", "old", "sub/"}, names)
+	require.Equal(t, "<none>", get(t, tap.Inner(), "dir/new"), "nothing is written yet")
+	require.Equal(t, "gone", get(t, tap.Inner(), "dir/gone"))
+
+	require.NoError(t, tap.SetGuard(testContext(t), storage.Guard{Level: storage.Frozen}))
+	require.NoError(t, tap.Commit(testContext(t), &b), "a commit passes the guard")
+	require.Equal(t, "new", get(t, tap.Inner(), "dir/new"))
+	require.Equal(t, "<none>", get(t, tap.Inner(), "dir/gone"))
+}
+
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name    string
+		guard   storage.Guard
+		refused []string
+		passed  []string
+	}{
+		{"open", storage.Guard{}, nil, []string{"core/mounts", "sys/token/id/a", "core/hsm/iv", "core/new"}},
+		{
+			"DR", storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.DR}},
+			[]string{"core/mounts", "sys/token/id/a", "core/new"},
+			[]string{"core/hsm/iv", "core/leader/x", "core/replication/a"},
+		},
+		{
+			"performance", storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.Performance}},
+			[]string{"core/mounts", "logical/u/a"},
+			[]string{"sys/token/id/a", "core/hsm/iv", "core/local-mounts"},
+		},
+		{
+			"frozen", storage.Guard{Level: storage.Frozen},
+			[]string{"core/mounts", "sys/token/id/a", "core/hsm/iv", "core/new"}, nil,
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			ctx := testContext(t)
+			want := error(logical.ErrReadOnly)
+			if tc.guard.Level == storage.Frozen {
+				want = storage.ErrFrozen
+			}
+			tap := newTap(t, newTxn(t))
+			b := tap.Backend().(physical.TransactionalBackend)
+			require.NoError(t, tap.SetGuard(ctx, tc.guard))
+			for _, k := range tc.refused {
+				e := &physical.Entry{Key: k, Value: []byte("v")}
+				require.ErrorIs(t, b.Put(ctx, e), want, k)
+				require.ErrorIs(t, b.Delete(ctx, k), want, k)
+				require.ErrorIs(t, b.Transaction(ctx, []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}), want, k)
+				require.Equal(t, "<none>", get(t, tap.Inner(), k))
+				require.NoError(t, b.Put(storage.WithoutGuard(ctx), e))
+			}
+			for _, k := range tc.passed {
+				require.NoError(t, b.Put(ctx, &physical.Entry{Key: k, Value: []byte("v")}), k)
+			}
+		})
+	}
+}
+
+func TestGuardAbsorbs(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	tap := newTap(t, newTxn(t))
+	put(t, tap, "core/upgrade/1", "v")
+	require.NoError(t, tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.DR}}))
+	del(t, tap, "core/upgrade/1")
+	require.NoError(t, tap.Backend().(physical.Transactional).Transaction(ctx, []*physical.TxnEntry{
+		{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: "core/upgrade/1"}},
+		{Operation: physical.PutOperation, Entry: &physical.Entry{Key: "core/lock", Value: []byte("l")}},
+	}))
+	require.Equal(t, "v", get(t, tap.Inner(), "core/upgrade/1"))
+	require.Equal(t, "l", get(t, tap.Inner(), "core/lock"))
+	require.ErrorIs(t, tap.Backend().Put(ctx, &physical.Entry{Key: "core/upgrade/1"}), logical.ErrReadOnly)
+}
+
+func TestLeaderHook(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	tap := newTap(t, newTxn(t))
+	calls := 0
+	fail := true
+	tap.OnLeaderWrite(func(ctx context.Context) error {
+		calls++
+		if fail {
+			return errStorage
+		}
+		return tap.Activate(ctx, config(replication.DR))
+	})
+	require.ErrorIs(t, tap.Backend().Put(ctx, &physical.Entry{Key: "core/leader/u", Value: []byte("x")}), errStorage)
+	require.Equal(t, "<none>", get(t, tap.Inner(), "core/leader/u"))
+	fail = false
+	put(t, tap, "core/leader/u", "x")
+	put(t, tap, "core/mounts", "x")
+	require.Equal(t, 2, calls)
+	require.Equal(t, uint64(1), watermark(t, tap).Term)
+	require.Equal(t, uint64(1), watermark(t, tap).Sequence, "own keys take no number")
+}
+
+// A change of the guard returns only when writes that it would refuse are over.
+func TestGuardWaitsForWrites(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	f := newFaulty(t)
+	tap := newTap(t, f)
+	started, release := make(chan struct{}), make(chan struct{})
+	f.set(func([]string) (bool, error) { close(started); <-release; return true, nil }, nil)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = tap.Backend().Put(ctx, &physical.Entry{Key: "core/mounts", Value: []byte("v")}) })
+	<-started
+	short, cancel := context.WithCancel(ctx)
+	cancel()
+	require.Equal(t, replication.Unavailable, replication.KindOf(tap.SetGuard(short, storage.Guard{Level: storage.Frozen})))
+	done := make(chan error, 1)
+	go func() { done <- tap.SetGuard(ctx, storage.Guard{Level: storage.Frozen}) }()
+	require.ErrorIs(t, tap.Backend().Put(ctx, &physical.Entry{Key: "core/mounts"}), storage.ErrFrozen, "new writes are refused at once")
+	select {
+	case <-done:
+		t.Fatal("the change did not wait")
+	default:
+	}
+	close(release)
+	require.NoError(t, <-done)
+	wg.Wait()
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package vaultcore
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/vault"
+)
+
+// Types of backends that the core itself is made of: they keep their concrete
+// type in every role, for the core asserts on it.
+var coreBackends = map[string]bool{
+	"system": true, "ns_system": true,
+	"identity": true, "ns_identity": true,
+	"cubbyhole": true, "ns_cubbyhole": true,
+	"token": true, "ns_token": true,
+}
+
+// OnSystemBackend sets the hook that sees the system backend each time one is
+// made, before it serves: its paths may be replaced then. An error keeps the
+// node sealed.
+func (c *Core) OnSystemBackend(hook func(*framework.Backend) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onSystem = hook
+}
+
+// OnActive sets the hook that runs when the node has become active, just before
+// it serves. It must not block; the context ends with the active duty.
+func (c *Core) OnActive(hook func(context.Context)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onActive = hook
+}
+
+// OnInactive sets the hook that runs when the active duty ends, by a seal, a
+// step-down or a loss of leadership, before the mounts are unloaded.
+func (c *Core) OnInactive(hook func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onInactive = hook
+}
+
+// hookSystemBackend wraps the factory of the system backend. The factory runs
+// while the mounts are set up, at each start of active duty, which makes it the
+// one place where both the backend and the moment can be had.
+func (c *Core) hookSystemBackend() {
+	factories := *field[map[string]logical.Factory](c.Core, "logicalBackends")
+	stock := factories["system"]
+	factories["system"] = func(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
+		b, err := stock(ctx, conf)
+		if err != nil {
+			return nil, err
+		}
+		sys, ok := b.(*vault.SystemBackend)
+		if !ok {
+			return nil, fmt.Errorf("the system backend is a %T: replication cannot attach to it", b)
+		}
+		c.mu.Lock()
+		onSystem, onActive, onInactive := c.onSystem, c.onActive, c.onInactive
+		c.mu.Unlock()
+		if onSystem != nil {
+			if err := onSystem(sys.Backend); err != nil {
+				return nil, err
+			}
+		}
+		if onInactive != nil {
+			stockClean := sys.Backend.Clean
+			sys.Backend.Clean = func(ctx context.Context) {
+				onInactive()
+				if stockClean != nil {
+					stockClean(ctx)
+				}
+			}
+		}
+		if onActive != nil {
+			later := field[[]func()](c.Core, "postUnsealFuncs")
+			*later = append(*later, func() { onActive(*field[context.Context](c.Core, "activeContext")) })
+		}
+		return b, nil
+	}
+}
+
+// SetInertBackends decides whether the engines and auth methods that are set up
+// at the next unseal are real or inert. Inert ones hold their place in the
+// router, run nothing and refuse every request: a disaster-recovery secondary
+// must not start plugins, queues or timers (Vault's own build for it does not
+// either). It is called from the barrier hook, while nothing runs; it reads the
+// mount tables for the names of types that are not built in.
+func (c *Core) SetInertBackends(ctx context.Context, inert bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	logicalSlot := field[map[string]logical.Factory](c.Core, "logicalBackends")
+	authSlot := field[map[string]logical.Factory](c.Core, "credentialBackends")
+	if c.savedLogical == nil {
+		c.savedLogical, c.savedAuth = *logicalSlot, *authSlot
+	}
+	if !inert {
+		*logicalSlot, *authSlot = c.savedLogical, c.savedAuth
+		return nil
+	}
+	types, err := c.mountedTypes(ctx)
+	if err != nil {
+		return err
+	}
+	*logicalSlot = inertFactories(c.savedLogical, types, logical.TypeLogical)
+	*authSlot = inertFactories(c.savedAuth, types, logical.TypeCredential)
+	return nil
+}
+
+// mountedTypes are the types in all mount tables, built in or not.
+func (c *Core) mountedTypes(ctx context.Context) ([]string, error) {
+	var types []string
+	for _, table := range []string{"core/mounts", "core/local-mounts", "core/auth", "core/local-auth"} {
+		raw, err := c.GetEntry(ctx, table)
+		if err != nil {
+			return nil, fmt.Errorf("read of the mount table %s: %w", table, err)
+		}
+		if raw == nil {
+			continue
+		}
+		decoded, err := c.DecodeMountTable(ctx, raw)
+		if err != nil {
+			return nil, fmt.Errorf("decoding of the mount table %s: %w", table, err)
+		}
+		for _, e := range decoded.Entries {
+			types = append(types, e.Type)
+		}
+	}
+	return types, nil
+}
+
+func inertFactories(stock map[string]logical.Factory, types []string, kind logical.BackendType) map[string]logical.Factory {
+	out := maps.Clone(stock)
+	for t := range stock {
+		if !coreBackends[t] {
+			out[t] = inertFactory(kind)
+		}
+	}
+	for _, t := range types {
+		if !coreBackends[t] {
+			out[t] = inertFactory(kind)
+		}
+	}
+	return out
+}
+
+func inertFactory(kind logical.BackendType) logical.Factory {
+	return func(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
+		b := &inertBackend{framework.Backend{
+			BackendType: kind,
+			Help:        "This mount is inert: the cluster is a disaster-recovery secondary.",
+		}}
+		if err := b.Setup(ctx, conf); err != nil {
+			return nil, err
+		}
+		return b, nil
+	}
+}
+
+// inertBackend refuses everything.
+type inertBackend struct{ framework.Backend }
+
+func (b *inertBackend) HandleRequest(context.Context, *logical.Request) (*logical.Response, error) {
+	return nil, logical.ErrUnsupportedPath
+}

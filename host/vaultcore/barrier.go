@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package vaultcore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/vault"
+)
+
+// openBarrier is the core's barrier with a step between its opening and
+// everything that comes after: the role of the cluster is stored behind the
+// barrier, and Vault decides by it what it builds at unseal.
+type openBarrier struct {
+	vault.SecurityBarrier
+	inner *vault.AESGCMBarrier
+
+	onOpen atomic.Pointer[func(context.Context) error]
+	onSeal atomic.Pointer[func()]
+}
+
+// Unseal opens the barrier and runs the hook. When the hook fails the barrier
+// is closed again: a node that does not know its role must not serve.
+func (b *openBarrier) Unseal(ctx context.Context, key []byte) error {
+	sealed, err := b.inner.Sealed()
+	if err != nil {
+		return err
+	}
+	if !sealed {
+		return nil
+	}
+	if err := b.inner.Unseal(ctx, key); err != nil {
+		return err
+	}
+	hook := b.onOpen.Load()
+	if hook == nil {
+		return nil
+	}
+	if err := (*hook)(ctx); err != nil {
+		if sealErr := b.inner.Seal(); sealErr != nil {
+			return fmt.Errorf("%w (and the barrier could not be sealed again: %v)", err, sealErr)
+		}
+		return err
+	}
+	return nil
+}
+
+// Seal runs the hook while the barrier is still open, then closes it.
+func (b *openBarrier) Seal() error {
+	if sealed, err := b.inner.Sealed(); err == nil && !sealed {
+		if hook := b.onSeal.Load(); hook != nil {
+			(*hook)()
+		}
+	}
+	return b.inner.Seal()
+}
+
+// OnBarrierOpen sets the hook that runs each time the barrier was opened,
+// before Vault builds anything. An error keeps the node sealed.
+func (c *Core) OnBarrierOpen(hook func(context.Context) error) { c.barrier.onOpen.Store(&hook) }
+
+// OnBarrierSeal sets the hook that runs before the barrier is closed.
+func (c *Core) OnBarrierSeal(hook func()) { c.barrier.onSeal.Store(&hook) }
+
+// GetEntry reads and decrypts a record, nil when there is none.
+func (c *Core) GetEntry(ctx context.Context, key string) ([]byte, error) {
+	e, err := c.barrier.inner.Get(ctx, key)
+	if err != nil || e == nil {
+		return nil, err
+	}
+	return e.Value, nil
+}
+
+// PutEntry encrypts and writes a record.
+func (c *Core) PutEntry(ctx context.Context, key string, value []byte) error {
+	return c.barrier.inner.Put(ctx, &logical.StorageEntry{Key: key, Value: value})
+}
+
+// DeleteEntry deletes a record.
+func (c *Core) DeleteEntry(ctx context.Context, key string) error {
+	return c.barrier.inner.Delete(ctx, key)
+}
+
+// ListEntries lists the names directly below a prefix.
+func (c *Core) ListEntries(ctx context.Context, prefix string) ([]string, error) {
+	return c.barrier.inner.List(ctx, prefix)
+}
+
+// Encrypt and Decrypt use the barrier's keyring without touching storage.
+func (c *Core) Encrypt(ctx context.Context, key string, plain []byte) ([]byte, error) {
+	return c.barrier.inner.Encrypt(ctx, key, plain)
+}
+
+// Decrypt is the inverse of Encrypt.
+func (c *Core) Decrypt(ctx context.Context, key string, cipher []byte) ([]byte, error) {
+	return c.barrier.inner.Decrypt(ctx, key, cipher)
+}
+
+// RootKey is a copy of the root key of the open barrier. The caller wipes it.
+func (c *Core) RootKey() ([]byte, error) {
+	// Keyring returns a clone that shares its keys with the live one: the clone
+	// must not be wiped.
+	ring, err := c.barrier.inner.Keyring()
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Clone(ring.RootKey()), nil
+}
+
+// VerifyRootKey says whether key is the root key of the open barrier.
+func (c *Core) VerifyRootKey(key []byte) error { return c.barrier.inner.VerifyRoot(key) }
+
+// ReloadKeys makes the open barrier take up a keyring and a root key that were
+// written below it.
+func (c *Core) ReloadKeys(ctx context.Context) error {
+	if err := c.barrier.inner.ReloadRootKey(ctx); err != nil {
+		return fmt.Errorf("reload of the root key: %w", err)
+	}
+	if err := c.barrier.inner.ReloadKeyring(ctx); err != nil {
+		return fmt.Errorf("reload of the keyring: %w", err)
+	}
+	return nil
+}

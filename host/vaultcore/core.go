@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package vaultcore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/helper/locking"
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/vault"
+	"github.com/hashicorp/vault/vault/cluster"
+)
+
+// Core is a Vault core with the seams that replication needs. Its hooks must be
+// set between [Attach] and the first unseal; everything else is safe for
+// concurrent use.
+type Core struct {
+	*vault.Core
+
+	barrier *openBarrier
+
+	// restarting serialises changes of role.
+	restarting sync.Mutex
+
+	mu           sync.Mutex
+	onSystem     func(*framework.Backend) error
+	onActive     func(context.Context)
+	onInactive   func()
+	inert        bool
+	savedLogical map[string]logical.Factory
+	savedAuth    map[string]logical.Factory
+}
+
+// Attach checks the expectations and puts the barrier and system backend seams
+// in. It must run before the core is unsealed for the first time.
+func Attach(core *vault.Core) (*Core, error) {
+	if err := checkExpectations(expectations); err != nil {
+		return nil, err
+	}
+	c := &Core{Core: core}
+	slot := field[vault.SecurityBarrier](core, "barrier")
+	inner, ok := (*slot).(*vault.AESGCMBarrier)
+	if !ok {
+		return nil, fmt.Errorf("the barrier of this Vault is a %T, not the AES-GCM barrier: replication cannot attach", *slot)
+	}
+	if sealed, err := inner.Sealed(); err != nil || !sealed {
+		return nil, errors.New("replication must attach before Vault is unsealed")
+	}
+	c.barrier = &openBarrier{SecurityBarrier: inner, inner: inner}
+	*slot = c.barrier
+	c.hookSystemBackend()
+	return c, nil
+}
+
+// Logger is the core's logger.
+func (c *Core) Logger() hclog.Logger { return c.Core.Logger() }
+
+// InstallStorage replaces the storage that the barrier and the seal write to by
+// a wrapper of it. Raft and HA keep the storage they have.
+func (c *Core) InstallStorage(wrap func(physical.Backend) physical.Backend) {
+	chain := field[physical.Backend](c.Core, "physical")
+	wrapped := wrap(*chain)
+	*chain = wrapped
+	*field[physical.Backend](c.barrier.inner, "backend") = wrapped
+}
+
+// UnderlyingStorage is the storage at the bottom of Vault's chain, the one that
+// knows its own limits.
+func (c *Core) UnderlyingStorage() physical.Backend {
+	return *field[physical.Backend](c.Core, "underlyingPhysical")
+}
+
+// RedirectAddr is the API address that the node advertises.
+func (c *Core) RedirectAddr() string { return *field[string](c.Core, "redirectAddr") }
+
+// HasHA says whether the storage elects leaders. Without it the node is active
+// as soon as it is unsealed.
+func (c *Core) HasHA() bool {
+	return *field[physical.HABackend](c.Core, "ha") != nil
+}
+
+// SetReplicationState sets the word that Vault's secondary branches read. It
+// takes effect at once for single requests; what a core builds at unseal follows
+// at the next [Core.Restart].
+func (c *Core) SetReplicationState(s consts.ReplicationState) {
+	atomic.StoreUint32(*field[*uint32](c.Core, "replicationState"), uint32(s))
+}
+
+// ClusterListener is the cluster port, nil when the node has none or is sealed.
+// It is made anew at each unseal.
+func (c *Core) ClusterListener() cluster.ClusterHook {
+	v := (*field[*atomic.Value](c.Core, "clusterListener")).Load()
+	if l, ok := v.(*cluster.Listener); ok && l != nil {
+		return l
+	}
+	return nil
+}
+
+// withState runs f while the core can neither seal nor change its state.
+func (c *Core) withState(f func() error) error {
+	lock := *field[locking.RWMutex](c.Core, "stateLock")
+	lock.RLock()
+	defer lock.RUnlock()
+	return f()
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package vaultcore
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hashicorp/vault/helper/namespace"
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/vault"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	normal      = consts.ReplicationDRDisabled | consts.ReplicationPerformanceDisabled
+	drSecondary = consts.ReplicationDRSecondary | consts.ReplicationPerformanceDisabled
+)
+
+// attached is a core with seams that is initialised and sealed.
+func attached(t *testing.T) (*Core, [][]byte, string) {
+	t.Helper()
+	core := vault.TestCore(t)
+	c, err := Attach(core)
+	require.NoError(t, err)
+	keys, root := vault.TestCoreInit(t, core)
+	return c, keys, root
+}
+
+func unseal(t *testing.T, c *Core, keys [][]byte) {
+	t.Helper()
+	for _, k := range keys {
+		_, err := vault.TestCoreUnseal(c.Core, vault.TestKeyCopy(k))
+		require.NoError(t, err)
+	}
+	require.False(t, c.Sealed())
+}
+
+func request(c *Core, op logical.Operation, path, token string, data map[string]any) (*logical.Response, error) {
+	req := logical.TestRequest(&testing.T{}, op, path)
+	req.ClientToken = token
+	req.Data = data
+	return c.HandleRequest(namespace.RootContext(context.Background()), req)
+}
+
+func mountKV(t *testing.T, c *Core, root string) {
+	t.Helper()
+	_, err := request(c, logical.UpdateOperation, "sys/mounts/secret", root, map[string]any{"type": "kv"})
+	require.NoError(t, err)
+}
+
+func TestAttachRefusesAnOpenCore(t *testing.T) {
+	t.Parallel()
+	core, _, _ := vault.TestCoreUnsealed(t)
+	_, err := Attach(core)
+	require.ErrorContains(t, err, "before Vault is unsealed")
+}
+
+func TestBarrierHook(t *testing.T) {
+	t.Parallel()
+	c, keys, _ := attached(t)
+	refuse := errors.New("the role is unknown")
+	fail := true
+	c.OnBarrierOpen(func(context.Context) error {
+		if fail {
+			return refuse
+		}
+		return nil
+	})
+	var err error
+	for _, k := range keys {
+		_, err = vault.TestCoreUnseal(c.Core, vault.TestKeyCopy(k))
+	}
+	require.ErrorIs(t, err, refuse)
+	require.True(t, c.Sealed())
+	sealed, err := c.barrier.Sealed()
+	require.NoError(t, err)
+	require.True(t, sealed, "a node that does not know its role must not keep its barrier open")
+
+	fail = false
+	unseal(t, c, keys)
+}
+
+// recorder counts the writes that pass.
+type recorder struct {
+	physical.Backend
+	mu   sync.Mutex
+	keys map[string]int
+}
+
+func (r *recorder) Put(ctx context.Context, e *physical.Entry) error {
+	r.mu.Lock()
+	r.keys[e.Key]++
+	r.mu.Unlock()
+	return r.Backend.Put(ctx, e)
+}
+
+func TestStorageSeamSeesBarrierAndSealWrites(t *testing.T) {
+	t.Parallel()
+	core := vault.TestCore(t)
+	c, err := Attach(core)
+	require.NoError(t, err)
+	r := &recorder{keys: map[string]int{}}
+	c.InstallStorage(func(inner physical.Backend) physical.Backend {
+		r.Backend = inner
+		return r
+	})
+	keys, root := vault.TestCoreInit(t, core)
+	unseal(t, c, keys)
+	_, err = request(c, logical.UpdateOperation, "sys/policy/p", root, map[string]any{"policy": `path "a" { capabilities = ["read"] }`})
+	require.NoError(t, err)
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	require.NotZero(t, r.keys["core/keyring"])
+	require.NotZero(t, r.keys["core/seal-config"])
+	require.NotZero(t, r.keys["core/hsm/barrier-unseal-keys"])
+	require.NotZero(t, r.keys["sys/policy/p"])
+}
+
+func TestRestartChangesTheRole(t *testing.T) {
+	t.Parallel()
+	c, keys, root := attached(t)
+	var word atomic.Uint32
+	word.Store(uint32(normal))
+	var active, inactive atomic.Int32
+	c.OnBarrierOpen(func(ctx context.Context) error {
+		w := consts.ReplicationState(word.Load())
+		c.SetReplicationState(w)
+		return c.SetInertBackends(ctx, w.HasState(consts.ReplicationDRSecondary))
+	})
+	c.OnActive(func(context.Context) { active.Add(1) })
+	c.OnInactive(func() { inactive.Add(1) })
+	unseal(t, c, keys)
+	require.EqualValues(t, 1, active.Load())
+	mountKV(t, c, root)
+
+	_, err := request(c, logical.UpdateOperation, "secret/a", root, map[string]any{"v": "1"})
+	require.NoError(t, err)
+
+	require.NoError(t, c.Restart(context.Background(), func(context.Context) ([]byte, error) {
+		require.EqualValues(t, 1, inactive.Load(), "the active duty must end before the change")
+		word.Store(uint32(drSecondary))
+		return nil, nil
+	}))
+	require.True(t, c.IsDRSecondary())
+	require.EqualValues(t, 2, active.Load())
+	_, err = request(c, logical.ReadOperation, "secret/a", root, nil)
+	require.Error(t, err, "an engine of a secondary must be inert")
+
+	require.NoError(t, c.Restart(context.Background(), func(context.Context) ([]byte, error) {
+		word.Store(uint32(normal))
+		return nil, nil
+	}))
+	resp, err := request(c, logical.ReadOperation, "secret/a", root, nil)
+	require.NoError(t, err)
+	require.Equal(t, "1", resp.Data["v"])
+}
+
+func TestRestartThatFailsLeavesTheOldRole(t *testing.T) {
+	t.Parallel()
+	c, keys, root := attached(t)
+	unseal(t, c, keys)
+	mountKV(t, c, root)
+	broken := errors.New("disk full")
+	err := c.Restart(context.Background(), func(context.Context) ([]byte, error) { return []byte("not a key"), broken })
+	require.ErrorIs(t, err, broken)
+	require.False(t, c.Sealed())
+	_, err = request(c, logical.UpdateOperation, "secret/a", root, map[string]any{"v": "1"})
+	require.NoError(t, err)
+}
+
+func TestSystemBackendHook(t *testing.T) {
+	t.Parallel()
+	c, keys, root := attached(t)
+	c.OnSystemBackend(func(b *framework.Backend) error {
+		b.Paths = append([]*framework.Path{{
+			Pattern: "replication/ours$",
+			Operations: map[logical.Operation]framework.OperationHandler{
+				logical.ReadOperation: &framework.PathOperation{Callback: func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+					return &logical.Response{Data: map[string]any{"ours": true}}, nil
+				}},
+			},
+		}}, b.Paths...)
+		return nil
+	})
+	unseal(t, c, keys)
+	resp, err := request(c, logical.ReadOperation, "sys/replication/ours", root, nil)
+	require.NoError(t, err)
+	require.Equal(t, true, resp.Data["ours"])
+}
+
+func TestKeysAndShares(t *testing.T) {
+	t.Parallel()
+	c, keys, _ := attached(t)
+	unseal(t, c, keys)
+	ctx := context.Background()
+
+	root, err := c.RootKey()
+	require.NoError(t, err)
+	require.NoError(t, c.VerifyRootKey(root))
+	clear(root)
+	again, err := c.RootKey()
+	require.NoError(t, err)
+	require.NoError(t, c.VerifyRootKey(again), "wiping the copy must leave the barrier's key alone")
+
+	require.Error(t, c.VerifyShares(ctx, make([]byte, 32)))
+	shares, threshold, err := c.ShareConfig(ctx)
+	require.NoError(t, err)
+	require.Equal(t, len(keys), shares)
+	require.LessOrEqual(t, threshold, shares)
+}
+
+func TestAllowBatchToken(t *testing.T) {
+	t.Parallel()
+	c, keys, root := attached(t)
+	unseal(t, c, keys)
+	const path = "sys/replication/dr/secondary/promote"
+	_, err := request(c, logical.UpdateOperation, "sys/policy/dr", root, map[string]any{"policy": `path "` + path + `" { capabilities = ["update"] }`})
+	require.NoError(t, err)
+	token := func(t *testing.T, data map[string]any) string {
+		t.Helper()
+		resp, err := request(c, logical.UpdateOperation, "auth/token/create", root, data)
+		require.NoError(t, err)
+		require.NoError(t, resp.Error())
+		return resp.Auth.ClientToken
+	}
+	tests := map[string]struct {
+		token string
+		path  string
+		want  error
+	}{
+		"orphan batch":  {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"dr"}, "ttl": "1h"}), path, nil},
+		"other path":    {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"dr"}, "ttl": "1h"}), "sys/replication/dr/secondary/disable", ErrTokenPolicy},
+		"other policy":  {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"default"}, "ttl": "1h"}), path, ErrTokenPolicy},
+		"with a parent": {token(t, map[string]any{"type": "batch", "policies": []string{"dr"}, "ttl": "1h"}), path, ErrNotOrphan},
+		"service":       {token(t, map[string]any{"policies": []string{"dr"}}), path, ErrNoBatchToken},
+		"root":          {root, path, ErrNoBatchToken},
+		"garbage":       {"hvb.AAAAAQ", path, ErrTokenExpired},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := c.AllowBatchToken(context.Background(), tt.token, tt.path, false)
+			if tt.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, tt.want)
+		})
+	}
+}

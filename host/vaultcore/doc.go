@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package vaultcore is the only place of this project that touches unexported
+// state of Vault's core. It works with exactly one version of Vault, the one in
+// go.mod; raising that version is a change to this package and its tests.
+//
+// [Attach] is called with the core before any unseal. It first checks that
+// every field it will use is there with the type it expects, and refuses with
+// one sentence otherwise: a server that starts without its replication seams
+// would accept writes that no secondary ever sees. Functions and methods that
+// are reached with go:linkname are checked by the linker: a binary in which one
+// is missing does not link.
+//
+// What the seams are:
+//
+//   - storage: [Core.InstallStorage] puts a wrapper around the storage below the
+//     barrier and beside it (seal configuration, stored keys).
+//   - barrier: [Core.OnBarrierOpen] and [Core.OnBarrierSeal] run between the
+//     opening of the barrier and everything that depends on the role.
+//   - role: [Core.SetReplicationState] sets the word that all of Vault's own
+//     secondary branches read; [Core.Restart] seals and unseals in place.
+//   - backends: [Core.OnSystemBackend] sees Vault's system backend before it
+//     serves; [Core.SetInertBackends] keeps every engine from being built.
+//   - cluster port: [Core.ClusterListener].
+//   - keys: root key, seal, shares.
+package vaultcore

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/vault-replication/vault-replication/integration/cluster"
+)
+
+// settings are the flags.
+type settings struct {
+	bin     string
+	rounds  int
+	round   time.Duration
+	entries int
+}
+
+func main() {
+	var s settings
+	flag.StringVar(&s.bin, "bin", "bin", "folder of the built binaries")
+	flag.IntVar(&s.rounds, "rounds", 5, "how often each side takes its turn")
+	flag.DurationVar(&s.round, "round", 5*time.Second, "how long a turn lasts")
+	flag.IntVar(&s.entries, "entries", 100_000, "how many entries the first copy has")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, s); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, s settings) error {
+	dir, err := os.MkdirTemp("", "vault-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a leftover folder is no reason to fail
+	ca, err := cluster.NewCA(dir)
+	if err != nil {
+		return err
+	}
+	b := &bench{settings: s, ca: ca}
+	defer b.close()
+
+	for _, step := range []func(context.Context) error{b.setUp, b.throughput, b.processorTime, b.lag, b.firstCopy} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	fmt.Print(b.report())
+	return nil
+}
+
+// bench holds the clusters and the rows of the table.
+type bench struct {
+	settings
+	ca                        *cluster.CA
+	plain, primary, secondary *cluster.Cluster
+	running                   []*cluster.Cluster
+	rows                      []row
+}
+
+func (b *bench) start(ctx context.Context, name, binary string) (*cluster.Cluster, error) {
+	path, err := filepath.Abs(filepath.Join(b.bin, binary))
+	if err != nil {
+		return nil, err
+	}
+	c, err := cluster.Start(ctx, cluster.Options{Name: name, Binary: path, CA: b.ca, LogLevel: "warn"})
+	if err != nil {
+		return nil, err
+	}
+	b.running = append(b.running, c)
+	return c, nil
+}
+
+// setUp starts stock Vault, and a primary whose secondary has joined and is down
+// again: so a slot is open, and the journal keeps rows for it.
+func (b *bench) setUp(ctx context.Context) (err error) {
+	progress("starting the servers")
+	if b.plain, err = b.start(ctx, "plain", "vault-plain"); err != nil {
+		return err
+	}
+	if b.primary, err = b.start(ctx, "primary", "vault-replication"); err != nil {
+		return err
+	}
+	if b.secondary, err = b.start(ctx, "secondary", "vault-replication"); err != nil {
+		return err
+	}
+	for _, c := range []*cluster.Cluster{b.plain, b.primary} {
+		if err := mount(ctx, c); err != nil {
+			return err
+		}
+	}
+	if err := b.primary.EnableDRPrimary(ctx); err != nil {
+		return err
+	}
+	if err := b.secondary.JoinDR(ctx, b.primary); err != nil {
+		return err
+	}
+	return b.secondary.Stop(ctx, true)
+}
+
+func (b *bench) close() {
+	for _, c := range b.running {
+		c.Cleanup()
+	}
+}
+
+func progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "==> "+format+"\n", args...)
+}

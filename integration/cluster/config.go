@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package cluster
+
+import (
+	"fmt"
+	"strings"
+)
+
+// config is the node's configuration as an operator would write it.
+func (n *Node) config() string {
+	o := n.cluster.opts
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+
+	line("disable_mlock = true")
+	line("ui            = false")
+	line("log_level     = %q", o.LogLevel)
+	line("cluster_name  = %q", o.Name)
+	line("api_addr      = %q", n.Address())
+	line("cluster_addr  = %q", n.ClusterAddress())
+	line("default_lease_ttl = \"1h\"\nmax_lease_ttl     = \"24h\"")
+
+	line("\nlistener \"tcp\" {")
+	line("  address         = \"127.0.0.1:%d\"", n.apiPort)
+	line("  cluster_address = \"127.0.0.1:%d\"", n.clusterPort)
+	if o.DisableTLS {
+		line("  tls_disable = true")
+	} else {
+		line("  tls_cert_file = %q\n  tls_key_file  = %q", n.path("api.pem"), n.path("api.key"))
+	}
+	line("}")
+
+	line("\nstorage %q {", string(o.Storage))
+	switch o.Storage {
+	case Raft:
+		line("  path = %q\n  node_id = %q", n.path("data"), n.Name())
+		// The default multiplier is meant for wide networks and would make every
+		// election of a test take many seconds.
+		line("  performance_multiplier = 1")
+		for _, other := range n.cluster.nodes[:n.index] {
+			line("  retry_join {\n    leader_api_addr = %q", other.Address())
+			if !o.DisableTLS {
+				line("    leader_ca_cert_file = %q", o.CA.File)
+			}
+			line("  }")
+		}
+	case File:
+		line("  path = %q", n.path("data"))
+	}
+	line("}")
+
+	if s := o.Seal; s != nil {
+		line("\nseal \"transit\" {\n  address = %q\n  token = %q\n  key_name = %q\n  mount_path = \"transit/\"", s.Address, s.Token, s.KeyName)
+		if s.CAFile != "" {
+			line("  tls_ca_cert = %q", s.CAFile)
+		}
+		line("}")
+	}
+	if o.ExtraHCL != "" {
+		line("\n%s", o.ExtraHCL)
+	}
+	return b.String()
+}

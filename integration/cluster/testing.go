@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package cluster
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// BinEnv is the environment variable with the folder of the built binaries. The
+// integration tests are skipped without it.
+const BinEnv = "VAULT_REPLICATION_BIN"
+
+// startLimit bounds the start of a cluster in a test.
+const startLimit = 3 * time.Minute
+
+// Binary is the path of a built binary, or the test is skipped.
+func Binary(t testing.TB, name string) string {
+	t.Helper()
+	dir := os.Getenv(BinEnv)
+	if dir == "" {
+		t.Skipf("set %s to the folder of the built binaries (make test does)", BinEnv)
+	}
+	path, err := filepath.Abs(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("%s names a folder without %s: run make build first", BinEnv, name)
+	}
+	return path
+}
+
+// NewTestCA makes a CA that lives as long as the test.
+func NewTestCA(t testing.TB) *CA {
+	t.Helper()
+	ca, err := NewCA(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
+// New starts a cluster for a test. It is gone when the test ends; the ends of
+// its logs are printed if the test failed.
+func New(t testing.TB, opts Options) *Cluster {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	defer cancel()
+	c, err := Start(ctx, opts)
+	if err != nil {
+		t.Fatalf("starting cluster %s: %v", opts.Name, err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("end of the logs of %s:\n%s", c.opts.Name, c.Logs())
+		}
+		c.Cleanup()
+	})
+	return c
+}

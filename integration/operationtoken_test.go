@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package integration_test
+
+import (
+	"encoding/hex"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/vault/api"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/integration/cluster"
+)
+
+// Only a DR operation token, or a batch token whose policy names the path,
+// promotes; and a promotion uses the token up.
+func TestOnlyADROperationTokenPromotes(t *testing.T) {
+	parallel(t)
+	ctx := t.Context()
+	primary, secondary := pair(t, cluster.Options{Shares: 3, Threshold: 2})
+	root := primary.Node(0).APIClient()
+	require.NoError(t, root.Sys().PutPolicy("all", `path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }`))
+	token := func(request api.TokenCreateRequest) string {
+		secret, err := root.Auth().Token().Create(&request)
+		require.NoError(t, err)
+		return secret.Auth.ClientToken
+	}
+	tokens := map[string]string{
+		"none":                 "",
+		"nonsense":             "hvs.nonsense",
+		"root":                 primary.GetRootToken(),
+		"service with policy":  token(api.TokenCreateRequest{Policies: []string{"all"}}),
+		"batch without policy": token(api.TokenCreateRequest{Policies: []string{"default"}, Type: "batch", NoParent: true}),
+	}
+	require.NoError(t, secondary.WaitEqual(ctx, primary))
+	deleted, err := secondary.OperationToken()
+	require.NoError(t, err)
+	_, err = secondary.Node(0).Anonymous().Logical().Write(cluster.PathOperationTokenDel, map[string]any{"dr_operation_token": deleted})
+	require.NoError(t, err)
+	tokens["deleted"] = deleted
+
+	for name, value := range tokens {
+		for _, path := range []string{cluster.PathSecondaryPromote, cluster.PathSecondaryDisable, cluster.PathOperationTokenDel} {
+			_, err := secondary.Node(0).Anonymous().Logical().Write(path, map[string]any{"dr_operation_token": value, "force": true})
+			requireStatus(t, err, http.StatusBadRequest, http.StatusForbidden)
+			require.Contains(t, err.Error(), "token", "%s at %s", name, path)
+		}
+	}
+	requireSecondary(t, secondary)
+
+	good, err := secondary.OperationToken()
+	require.NoError(t, err)
+	require.NoError(t, primary.Stop(ctx, false))
+	require.NoError(t, secondary.PromoteWith(ctx, map[string]any{"dr_operation_token": good}))
+	_, err = secondary.Node(0).Anonymous().Logical().Write(cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": good})
+	requireStatus(t, err, http.StatusBadRequest, http.StatusForbidden)
+}
+
+func requireStatus(t *testing.T, err error, codes ...int) {
+	t.Helper()
+	var response *api.ResponseError
+	require.ErrorAs(t, err, &response)
+	require.Contains(t, codes, response.StatusCode, "%v", response)
+}
+
+// The stock command line makes the token, step by step, as the runbook says.
+func TestStockCLIMakesADROperationToken(t *testing.T) {
+	parallel(t)
+	ctx := t.Context()
+	primary, secondary := pair(t, cluster.Options{Shares: 3, Threshold: 2})
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := cli(t, secondary, args...)
+		require.NoError(t, err, out)
+		return out
+	}
+	out := run("operator", "generate-root", "-dr-token", "-init")
+	nonce, otp := column(t, out, "Nonce"), column(t, out, "OTP")
+
+	wrong, err := cli(t, secondary, "operator", "generate-root", "-dr-token", "-nonce=00000000-0000-0000-0000-000000000000",
+		hex.EncodeToString(secondary.GetBarrierKeys()[0]))
+	require.Error(t, err, wrong)
+
+	for _, key := range secondary.GetBarrierKeys()[:2] {
+		out = run("operator", "generate-root", "-dr-token", "-nonce="+nonce, hex.EncodeToString(key))
+	}
+	require.Equal(t, "true", column(t, out, "Complete"))
+	decoded := run("operator", "generate-root", "-dr-token", "-decode="+column(t, out, "Encoded Token"), "-otp="+otp)
+
+	require.NoError(t, primary.Stop(ctx, false))
+	run("write", cluster.PathSecondaryPromote, "dr_operation_token="+strings.TrimSpace(decoded))
+	require.NoError(t, secondary.Node(0).WaitRole(ctx, "primary"))
+}
+
+// column is a value of the CLI's two-column output.
+func column(t *testing.T, out, name string) string {
+	t.Helper()
+	match := regexp.MustCompile(`(?m)^` + name + `\s+(\S+)`).FindStringSubmatch(out)
+	require.NotNil(t, match, "%q is not in:\n%s", name, out)
+	return match[1]
+}

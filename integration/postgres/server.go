@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vault-replication/vault-replication/integration/cluster"
+)
+
+// Server is a running PostgreSQL with a superuser "vaultadmin".
+type Server struct {
+	// Port on 127.0.0.1.
+	Port int
+	// Admin and Password are the superuser's.
+	Admin, Password string
+
+	dir    string
+	binDir string
+	cmd    *exec.Cmd
+	done   chan struct{}
+}
+
+// New starts a server that ends with the test.
+func New(t testing.TB) *Server {
+	t.Helper()
+	binDir, err := findBinaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not t.TempDir: the server's user must be able to reach the folder.
+	dir, err := os.MkdirTemp("", "pg-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Admin: "vaultadmin", Password: "adminpass", dir: dir, binDir: binDir}
+	t.Cleanup(s.stop)
+	if err := s.start(t.Context()); err != nil {
+		t.Fatalf("starting PostgreSQL: %v", err)
+	}
+	return s
+}
+
+// URL is a connection string; Vault fills in the two templates.
+func (s *Server) URL() string {
+	return fmt.Sprintf("postgresql://{{username}}:{{password}}@127.0.0.1:%d/postgres?sslmode=disable", s.Port)
+}
+
+// Query runs one statement as a user and returns the bare rows.
+func (s *Server) Query(ctx context.Context, username, password, statement string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.binDir, "psql"), "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port),
+		"-U", username, "-d", "postgres", "-At", "-c", statement)
+	cmd.Env = append(os.Environ(), "PGPASSWORD="+password, "PGCONNECT_TIMEOUT=5")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+func findBinaries() (string, error) {
+	dirs, err := filepath.Glob("/usr/lib/postgresql/*/bin")
+	if err != nil {
+		return "", err
+	}
+	if path, err := exec.LookPath("initdb"); err == nil {
+		dirs = append(dirs, filepath.Dir(path))
+	}
+	slices.Reverse(dirs)
+	for _, dir := range dirs {
+		ok := true
+		for _, name := range []string{"initdb", "postgres", "psql"} {
+			_, err := os.Stat(filepath.Join(dir, name))
+			ok = ok && err == nil
+		}
+		if ok {
+			return dir, nil
+		}
+	}
+	return "", errors.New("PostgreSQL is not installed, and the tests of database leases need it: run scripts/deps.sh as root")
+}
+
+// unprivileged makes a command run as an ordinary user when the test is root:
+// PostgreSQL refuses to run as root.
+func (s *Server) unprivileged(cmd *exec.Cmd) error {
+	cmd.SysProcAttr = attributes()
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		if u, err = user.Lookup("nobody"); err != nil {
+			return err
+		}
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return err
+	}
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	cmd.Dir = s.dir
+	return os.Chown(s.dir, int(uid), int(gid))
+}
+
+func (s *Server) start(ctx context.Context) error {
+	passwordFile := filepath.Join(s.dir, "password")
+	data := filepath.Join(s.dir, "data")
+	if err := os.WriteFile(passwordFile, []byte(s.Password+"\n"), 0o644); err != nil {
+		return err
+	}
+	initdb := exec.CommandContext(ctx, filepath.Join(s.binDir, "initdb"), "-D", data, "-U", s.Admin,
+		"--pwfile="+passwordFile, "--auth=scram-sha-256", "--no-sync", "-E", "UTF8", "--locale=C")
+	if err := s.unprivileged(initdb); err != nil {
+		return err
+	}
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	port, err := cluster.ReservePort()
+	if err != nil {
+		return err
+	}
+	s.Port = port
+	s.cmd = exec.Command(filepath.Join(s.binDir, "postgres"), "-D", data, "-h", "127.0.0.1",
+		"-p", strconv.Itoa(port), "-k", s.dir, "-c", "fsync=off", "-c", "max_connections=50")
+	if err := s.unprivileged(s.cmd); err != nil {
+		return err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	s.done = make(chan struct{})
+	go func() {
+		_ = s.cmd.Wait() // ended by stop
+		close(s.done)
+	}()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return cluster.Wait(ctx, "PostgreSQL answers", func(ctx context.Context) error {
+		_, err := s.Query(ctx, s.Admin, s.Password, "select 1")
+		return err
+	})
+}
+
+func (s *Server) stop() {
+	if s.done != nil {
+		// SIGINT is PostgreSQL's fast shutdown: it ends its children too.
+		_ = s.cmd.Process.Signal(syscall.SIGINT)
+		<-s.done
+		cluster.ReleasePort(s.Port)
+	}
+	_ = os.RemoveAll(s.dir)
+}

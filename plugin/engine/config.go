@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"time"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/primary"
+	"github.com/vault-replication/vault-replication/plugin/engine/secondary"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Config is what an engine is made with. Only Mode is required; zero elsewhere
+// means the default.
+type Config struct {
+	// Mode is the mode of replication that the engine does.
+	Mode replication.Mode
+	// HeartbeatEvery is the interval of heartbeats; 1 s.
+	HeartbeatEvery time.Duration
+	// LossAfter is the silence after which either end gives a link up; 10 s.
+	LossAfter time.Duration
+	// WindowBytes bounds what a primary sends to one secondary ahead of its
+	// acknowledgements; 16 MiB. A larger single frame passes alone.
+	WindowBytes int
+	// WindowFrames bounds the same in frames; 4.
+	WindowFrames int
+	// RetryMin and RetryMax bound the delay between attempts to connect; 500 ms
+	// and 30 s.
+	RetryMin, RetryMax time.Duration
+}
+
+func orDefault[T ~int | ~int64](v, d T) T {
+	if v <= 0 {
+		return d
+	}
+	return v
+}
+
+func (c Config) primary() primary.Config {
+	return primary.Config{
+		LossAfter:    orDefault(c.LossAfter, 10*time.Second),
+		WindowBytes:  orDefault(c.WindowBytes, 16<<20),
+		WindowFrames: orDefault(c.WindowFrames, 4),
+		AckInterval:  200 * time.Millisecond,
+	}
+}
+
+func (c Config) secondary() secondary.Config {
+	return secondary.Config{
+		HeartbeatEvery: orDefault(c.HeartbeatEvery, time.Second),
+		LossAfter:      orDefault(c.LossAfter, 10*time.Second),
+		DialTimeout:    10 * time.Second,
+		CallTimeout:    time.Minute,
+		RetryMin:       orDefault(c.RetryMin, 500*time.Millisecond),
+		RetryMax:       orDefault(c.RetryMax, 30*time.Second),
+		RefusedRetry:   30 * time.Second,
+		CopyRetryMin:   30 * time.Second,
+		CopyRetryMax:   10 * time.Minute,
+	}
+}

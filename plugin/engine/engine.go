@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"context"
+	"net"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/primary"
+	"github.com/vault-replication/vault-replication/plugin/engine/secondary"
+	"github.com/vault-replication/vault-replication/plugin/engine/trust"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Engine implements [replication.Backend].
+type Engine struct {
+	cfg    Config
+	host   replication.Host
+	logger hclog.Logger
+
+	// lifecycle serialises Start, Stop and Recover.
+	lifecycle sync.Mutex
+	// leftover are slots of a set that this cluster was primary of; only
+	// lifecycle uses it.
+	leftover []string
+
+	mu      sync.RWMutex
+	started bool
+	// failed says why the last Start did not succeed.
+	failed    string
+	start     replication.StartRequest
+	primary   *primaryRole
+	secondary *secondaryRole
+}
+
+var _ replication.Backend = (*Engine)(nil)
+
+type primaryRole struct {
+	authority *trust.Authority
+	registry  *trust.Registry
+	server    *primary.Server
+}
+
+// secondaryRole has no client while there is no primary to follow.
+type secondaryRole struct {
+	bundle *trust.Bundle
+	client *secondary.Client
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// New makes an engine on top of a host. It does nothing before Start.
+func New(cfg Config, host replication.Host, logger hclog.Logger) *Engine {
+	if logger == nil {
+		logger = hclog.NewNullLogger()
+	}
+	return &Engine{cfg: cfg, host: host, logger: logger}
+}
+
+// Start implements [replication.Backend].
+func (e *Engine) Start(ctx context.Context, req replication.StartRequest) error {
+	e.lifecycle.Lock()
+	defer e.lifecycle.Unlock()
+	e.stop(ctx)
+	return e.begin(ctx, req)
+}
+
+// begin needs lifecycle, and an engine that is stopped.
+func (e *Engine) begin(ctx context.Context, req replication.StartRequest) error {
+	err := e.beginRole(ctx, req)
+	if err != nil {
+		e.mu.Lock()
+		e.failed = err.Error()
+		e.mu.Unlock()
+	}
+	return err
+}
+
+func (e *Engine) beginRole(ctx context.Context, req replication.StartRequest) error {
+	if req.Role != replication.Primary {
+		e.closeLeftover(ctx)
+	}
+	switch req.Role {
+	case replication.Disabled:
+		e.set(req, nil, nil)
+		return nil
+	case replication.Primary:
+		return e.beginPrimary(ctx, req)
+	case replication.Secondary, replication.Bootstrapping:
+		return e.beginSecondary(ctx, req)
+	default:
+		return replication.Errorf(replication.InvalidInput, "the role %q is unknown to the replication plugin: run the plugin of this server's release", req.Role)
+	}
+}
+
+func (e *Engine) set(req replication.StartRequest, p *primaryRole, s *secondaryRole) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.started, e.start, e.primary, e.secondary = true, req, p, s
+}
+
+func (e *Engine) beginPrimary(ctx context.Context, req replication.StartRequest) error {
+	data, err := e.host.GetState(ctx, trust.AuthorityKey)
+	if err != nil {
+		return err
+	}
+	if data == nil {
+		return replication.Errorf(replication.Internal, "this %s primary has no record of its certificate authority: disable replication here and enable it anew", e.cfg.Mode)
+	}
+	authority, err := trust.DecodeAuthority(data)
+	if err != nil {
+		return replication.Errorf(replication.Internal, "%w: disable replication here and enable it anew", err)
+	}
+	if authority.Mode() != e.cfg.Mode || authority.SetID() != req.ClusterID {
+		return replication.Errorf(replication.Internal, "the record of the certificate authority is of another replication set than this primary (%s): disable replication here and enable it anew", req.ClusterID)
+	}
+	registry, err := trust.LoadRegistry(ctx, e.host)
+	if err != nil {
+		return err
+	}
+	p := &primaryRole{authority: authority, registry: registry}
+	p.server = primary.NewServer(e.cfg.primary(), e.host, e.logger.Named("primary"), authority, registry)
+	// Before it listens: connections may arrive at once.
+	e.set(req, p, nil)
+	if err := p.server.Start(ctx); err != nil {
+		e.stop(ctx)
+		return err
+	}
+	return nil
+}
+
+func (e *Engine) beginSecondary(ctx context.Context, req replication.StartRequest) error {
+	data, err := e.host.GetState(ctx, bundleKey)
+	if err != nil {
+		return err
+	}
+	if data == nil {
+		e.set(req, nil, &secondaryRole{})
+		return nil
+	}
+	bundle, err := trust.DecodeStoredBundle(data)
+	if err == nil {
+		err = bundle.CheckFor(e.cfg.Mode, "")
+	}
+	if err != nil || bundle.SetID != req.ClusterID {
+		return replication.Errorf(replication.Internal, "the stored credentials of this secondary are not those of its replication set (%s): use update-primary with a new token", req.ClusterID)
+	}
+	addresses, err := secondary.LoadAddresses(ctx, e.host, bundle.Addresses)
+	if err != nil {
+		return err
+	}
+	// The client outlives this call; Stop ends it.
+	run, cancel := context.WithCancel(context.Background())
+	s := &secondaryRole{
+		bundle: bundle,
+		client: secondary.NewClient(e.cfg.secondary(), e.host, e.logger.Named("secondary"), bundle, addresses),
+		cancel: cancel,
+		done:   make(chan struct{}),
+	}
+	e.set(req, nil, s)
+	go func() {
+		defer close(s.done)
+		s.client.Run(run)
+	}()
+	return nil
+}
+
+// Stop implements [replication.Backend].
+func (e *Engine) Stop(ctx context.Context) error {
+	e.lifecycle.Lock()
+	defer e.lifecycle.Unlock()
+	e.stop(ctx)
+	return nil
+}
+
+// stop needs lifecycle.
+func (e *Engine) stop(ctx context.Context) {
+	e.mu.Lock()
+	p, s := e.primary, e.secondary
+	e.started, e.failed, e.primary, e.secondary = false, "", nil, nil
+	e.mu.Unlock()
+	if p != nil {
+		e.leftover = p.registry.IDs()
+		p.server.Stop(ctx)
+	}
+	if s != nil && s.client != nil {
+		s.cancel()
+		<-s.done
+	}
+}
+
+// closeLeftover ends retention for the secondaries of a set that this cluster
+// leads no more.
+func (e *Engine) closeLeftover(ctx context.Context) {
+	for _, id := range e.leftover {
+		if err := e.host.CloseSlot(ctx, id); err != nil {
+			e.logger.Warn("could not close the slot of a former secondary", "id", id, "error", err)
+		}
+	}
+	e.leftover = nil
+}
+
+// Recover implements [replication.Backend].
+func (e *Engine) Recover(ctx context.Context) error {
+	e.lifecycle.Lock()
+	defer e.lifecycle.Unlock()
+	e.mu.RLock()
+	started, req := e.started, e.start
+	e.mu.RUnlock()
+	if !started {
+		return errNotStarted
+	}
+	e.stop(ctx)
+	return e.begin(ctx, req)
+}
+
+var errNotStarted = replication.Errorf(replication.Unavailable, "replication is not running on this node: try again on the active node")
+
+// ServeConn implements [replication.Backend].
+func (e *Engine) ServeConn(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error {
+	e.mu.RLock()
+	p := e.primary
+	e.mu.RUnlock()
+	if p == nil {
+		_ = conn.Close()
+		return replication.Errorf(replication.Unavailable, "this cluster is not a %s primary now", e.cfg.Mode)
+	}
+	return p.server.Serve(ctx, conn, peer)
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package enginetest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Write writes one key on a primary.
+func (h *Host) Write(key, value string) {
+	h.write(entry{Key: key, Value: value})
+}
+
+// Delete deletes one key on a primary.
+func (h *Host) Delete(key string) { h.write(entry{Key: key, Delete: true}) }
+
+func (h *Host) write(e entry) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.position.Sequence++
+	e.Sequence = h.position.Sequence
+	h.rows = append(h.rows, e)
+	h.apply(e)
+	h.wake()
+}
+
+func (h *Host) apply(e entry) {
+	if e.Delete {
+		delete(h.content, e.Key)
+		return
+	}
+	h.content[e.Key] = e.Value
+}
+
+// wake needs mu.
+func (h *Host) wake() {
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+// Now is the position of the journal.
+func (h *Host) Now() replication.Position {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.position
+}
+
+// SetEpoch begins another history, as a promotion or restore does.
+func (h *Host) SetEpoch(e replication.Epoch) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.position.Epoch = e
+	h.rows = nil
+	h.slots = map[string]replication.Position{}
+	h.wake()
+}
+
+// Forget drops all rows so far, as retention past its cap does; slots stay.
+func (h *Host) Forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.rows = nil
+	h.wake()
+}
+
+// Slots are the ids of slots with what they have acknowledged.
+func (h *Host) Slots() map[string]uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := map[string]uint64{}
+	for id, p := range h.slots {
+		out[id] = p.Sequence
+	}
+	return out
+}
+
+// Position implements replication.Host.
+func (h *Host) Position(context.Context) (*replication.JournalPosition, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.called("Position"); err != nil {
+		return nil, err
+	}
+	return &replication.JournalPosition{Position: h.position, Fingerprint: replication.Fingerprint("content"), Keys: uint64(len(h.content))}, nil
+}
+
+// OpenSlot implements replication.Host.
+func (h *Host) OpenSlot(_ context.Context, id string) (replication.Position, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.called("OpenSlot"); err != nil {
+		return replication.Position{}, err
+	}
+	h.slots[id] = h.position
+	return h.position, nil
+}
+
+// AckSlot implements replication.Host.
+func (h *Host) AckSlot(_ context.Context, id string, at replication.Position) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.called("AckSlot"); err != nil {
+		return err
+	}
+	p, ok := h.slots[id]
+	if !ok {
+		return replication.Errorf(replication.NotFound, "no slot %q", id)
+	}
+	if at.Epoch == p.Epoch && at.Sequence > p.Sequence {
+		h.slots[id] = at
+	}
+	return nil
+}
+
+// CloseSlot implements replication.Host.
+func (h *Host) CloseSlot(_ context.Context, id string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.called("CloseSlot"); err != nil {
+		return err
+	}
+	delete(h.slots, id)
+	return nil
+}
+
+// ReadJournal implements replication.Host.
+func (h *Host) ReadJournal(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.called("ReadJournal"); err != nil {
+		return nil, err
+	}
+	return &reader{ctx: ctx, host: h, slot: req.SlotID, after: req.After}, nil
+}
+
+type reader struct {
+	ctx   context.Context
+	host  *Host
+	slot  string
+	after replication.Position
+}
+
+func (r *reader) Close() error { return nil }
+
+// Next yields all rows there are up to the target size.
+func (r *reader) Next() (*replication.Frame, error) {
+	for {
+		f, changed, err := r.try()
+		if f != nil || err != nil {
+			return f, err
+		}
+		select {
+		case <-changed:
+		case <-r.ctx.Done():
+			return nil, r.ctx.Err()
+		}
+	}
+}
+
+func (r *reader) try() (*replication.Frame, chan struct{}, error) {
+	h := r.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.called("Next"); err != nil {
+		return nil, nil, err
+	}
+	slot, ok := h.slots[r.slot]
+	switch {
+	case !ok, slot.Epoch != r.after.Epoch, r.after.Sequence < slot.Sequence,
+		r.after.Sequence < h.position.Sequence-uint64(len(h.rows)):
+		return nil, nil, replication.Errorf(replication.PositionLost, "the rows after %s are gone", r.after)
+	case r.after.Sequence == h.position.Sequence:
+		return nil, h.changed, nil
+	}
+	from := int(r.after.Sequence - (h.position.Sequence - uint64(len(h.rows))))
+	size, to := 0, from
+	for to < len(h.rows) && size < replication.PayloadTarget {
+		size += len(h.rows[to].Value)
+		to++
+	}
+	payload, err := json.Marshal(h.rows[from:to])
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &replication.Frame{After: r.after.Sequence, To: h.position, Payload: payload}
+	f.To.Sequence = h.rows[to-1].Sequence
+	r.after = f.To
+	h.counts["frames read"]++
+	h.counts["bytes read"] += len(payload)
+	return f, nil, nil
+}
+
+// ReadRange implements replication.Host.
+func (h *Host) ReadRange(_ context.Context, req replication.ReadRangeRequest) (*replication.Range, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.called("ReadRange"); err != nil {
+		return nil, err
+	}
+	var keys []string
+	for k := range h.content {
+		if k > req.After {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	r := &replication.Range{After: req.After, AsOf: h.position.Sequence, Last: len(keys) <= h.rangeKeys}
+	if !r.Last {
+		keys = keys[:h.rangeKeys]
+		r.UpTo = keys[len(keys)-1]
+	}
+	entries := []entry{}
+	for _, k := range keys {
+		entries = append(entries, entry{Key: k, Value: h.content[k]})
+	}
+	r.Keys = uint64(len(keys))
+	var err error
+	r.Payload, err = json.Marshal(entries)
+	return r, err
+}
+
+// SealHandover implements replication.Host.
+func (h *Host) SealHandover(_ context.Context, req replication.SealHandoverRequest) (*replication.Handover, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.called("SealHandover"); err != nil {
+		return nil, err
+	}
+	return &replication.Handover{Sealed: fmt.Appendf(nil, "sealed for %s by %s", req.SecondaryID, req.Challenge)}, nil
+}

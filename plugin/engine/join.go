@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/plugin/engine/trust"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+const (
+	// joinDial bounds connecting to one address, joinCall the exchange after it.
+	joinDial = 10 * time.Second
+	joinCall = 90 * time.Second
+)
+
+func (e *Engine) readBundle(data []byte, id string) (*trust.Bundle, error) {
+	bundle, err := trust.DecodeBundle(data, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return bundle, bundle.CheckFor(e.cfg.Mode, id)
+}
+
+// bootstrap asks the addresses of a bundle in order for what is needed to join.
+func (e *Engine) bootstrap(ctx context.Context, b *trust.Bundle, challenge []byte) (*replication.Handover, []string, error) {
+	var first error
+	for _, address := range b.Addresses {
+		handover, addresses, err := e.bootstrapAt(ctx, b, address, challenge)
+		if err == nil {
+			return handover, addresses, nil
+		}
+		// Whoever answers this name with this authority is the primary: what it
+		// refuses, no other address grants.
+		if kind := replication.KindOf(err); kind == replication.InvalidInput || ctx.Err() != nil {
+			return nil, nil, err
+		}
+		if first == nil || replication.KindOf(first) == replication.Unreachable {
+			first = err
+		}
+	}
+	return nil, nil, first
+}
+
+func (e *Engine) bootstrapAt(ctx context.Context, b *trust.Bundle, address string, challenge []byte) (*replication.Handover, []string, error) {
+	dialCtx, cancel := context.WithTimeout(ctx, joinDial)
+	defer cancel()
+	raw, err := e.host.Dial(dialCtx, b.DialRequest(address))
+	if err != nil {
+		return nil, nil, replication.Errorf(replication.KindOf(err), "the primary cannot be reached at %s: %w", address, err)
+	}
+	conn, err := link.NewClientConn(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	callCtx, cancelCall := context.WithTimeout(ctx, joinCall)
+	defer cancelCall()
+	resp, err := linkv1.NewLinkClient(conn).Bootstrap(callCtx, &linkv1.BootstrapRequest{
+		Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: b.SecondaryID, Challenge: challenge,
+	})
+	if err != nil {
+		return nil, nil, link.FromStatus(err)
+	}
+	if n := len(resp.GetSealed()); n == 0 || n > link.HandoverMax {
+		return nil, nil, replication.Errorf(replication.InvalidInput, "the primary at %s answered with %d bytes instead of what is needed to join: run the same release on both clusters", address, n)
+	}
+	return &replication.Handover{Sealed: resp.GetSealed()}, link.FromNode(resp.GetNode()).ClusterAddrs, nil
+}
+
+// answering checks addresses that an operator gave and puts those in front at
+// which the primary answers now; Unreachable if it answers at none.
+func (e *Engine) answering(ctx context.Context, b *trust.Bundle, addresses []string) ([]string, error) {
+	if len(addresses) > link.AddressesMax {
+		return nil, replication.Errorf(replication.InvalidInput, "%d addresses were given, at most %d are kept", len(addresses), link.AddressesMax)
+	}
+	for _, a := range addresses {
+		if err := link.CheckAddress(a); err != nil {
+			return nil, err
+		}
+	}
+	var first error
+	for i, address := range addresses {
+		dialCtx, cancel := context.WithTimeout(ctx, joinDial)
+		conn, err := e.host.Dial(dialCtx, b.DialRequest(address))
+		cancel()
+		if err == nil {
+			_ = conn.Close()
+			return link.MergeAddresses([]string{address}, addresses[:i], addresses[i+1:]), nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, replication.Errorf(replication.Unreachable, "the primary answered at none of the addresses, nothing was changed: %w", first)
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package link
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// CheckAddress accepts a cluster address: an https URL without anything after
+// the port, or host:port.
+func CheckAddress(addr string) error {
+	refuse := func(why string) error {
+		return replication.Errorf(replication.InvalidInput, "%q is not a cluster address: %s; use https://host:port or host:port", clip(addr), why)
+	}
+	if addr == "" || len(addr) > AddressMax {
+		return refuse("it is empty or too long")
+	}
+	for _, r := range addr {
+		if r <= ' ' || r > '~' {
+			return refuse("it has characters that no address has")
+		}
+	}
+	hostPort := addr
+	if strings.Contains(addr, "://") {
+		u, err := url.Parse(addr)
+		if err != nil || u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
+			return refuse("it is not an https URL of a host and port alone")
+		}
+		hostPort = u.Host
+	}
+	host, port, err := net.SplitHostPort(hostPort)
+	if err != nil || host == "" {
+		return refuse("it has no host and port")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return refuse("its port is not a number from 1 to 65535")
+	}
+	return nil
+}
+
+func clip(s string) string {
+	if len(s) > AddressMax {
+		return s[:AddressMax] + "..."
+	}
+	return s
+}
+
+// MergeAddresses joins lists in order, without what is not an address, without
+// doubles, and bounded.
+func MergeAddresses(lists ...[]string) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, list := range lists {
+		for _, a := range list {
+			if len(out) == AddressesMax {
+				return out
+			}
+			if seen[a] || CheckAddress(a) != nil {
+				continue
+			}
+			seen[a] = true
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// NodeInfo is what a peer says of its active node. It is shown and dialled,
+// never trusted: whoever answers must still have the right certificate.
+type NodeInfo struct {
+	APIAddr, ClusterAddr string
+	ClusterAddrs         []string
+}
+
+// ToNode makes the wire form; first are addresses to hand out ahead of the
+// node's own.
+func ToNode(n *replication.Node, first ...string) *linkv1.Node {
+	return &linkv1.Node{
+		ApiAddr:      n.APIAddr,
+		ClusterAddr:  n.ClusterAddr,
+		ClusterAddrs: MergeAddresses(first, []string{n.ClusterAddr}, n.ClusterAddrs),
+	}
+}
+
+// FromNode reads the wire form. Addresses that are none are left out: they may
+// not end a session.
+func FromNode(w *linkv1.Node) NodeInfo {
+	n := NodeInfo{ClusterAddrs: MergeAddresses(w.GetClusterAddrs())}
+	if CheckAddress(w.GetClusterAddr()) == nil {
+		n.ClusterAddr = w.GetClusterAddr()
+	}
+	if len(w.GetApiAddr()) <= AddressMax {
+		n.APIAddr = strings.ToValidUTF8(w.GetApiAddr(), "")
+	}
+	return n
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package link
+
+import (
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+func invalid(format string, args ...any) error {
+	return replication.Errorf(replication.InvalidInput, "the other cluster sent a message that is not valid: "+format, args...)
+}
+
+// ToPosition makes the wire form.
+func ToPosition(p replication.Position) *linkv1.Position {
+	return &linkv1.Position{
+		Epoch:    &linkv1.Epoch{Generation: p.Epoch.Generation, Id: p.Epoch.ID},
+		Term:     p.Term,
+		Sequence: p.Sequence,
+	}
+}
+
+// FromPosition reads the wire form; absent is the zero position.
+func FromPosition(p *linkv1.Position) (replication.Position, error) {
+	e := p.GetEpoch()
+	if len(e.GetId()) > epochIDMax {
+		return replication.Position{}, invalid("an epoch's id has %d bytes, %d are allowed", len(e.GetId()), epochIDMax)
+	}
+	return replication.Position{
+		Epoch:    replication.Epoch{Generation: e.GetGeneration(), ID: e.GetId()},
+		Term:     p.GetTerm(),
+		Sequence: p.GetSequence(),
+	}, nil
+}
+
+// ToCursor makes the wire form. Names of keys stay here: only the secondary
+// needs to know where its copy was cut.
+func ToCursor(c *replication.Cursor) *linkv1.Cursor {
+	w := &linkv1.Cursor{Copying: c.Copying}
+	if !c.Position.Epoch.IsZero() {
+		w.Position = ToPosition(c.Position)
+	}
+	if c.Copying {
+		w.CopyFrom = ToPosition(c.CopyFrom)
+	}
+	return w
+}
+
+// FromCursor reads the wire form; absent is the empty cursor.
+func FromCursor(w *linkv1.Cursor) (*replication.Cursor, error) {
+	at, err := FromPosition(w.GetPosition())
+	if err != nil {
+		return nil, err
+	}
+	from, err := FromPosition(w.GetCopyFrom())
+	if err != nil {
+		return nil, err
+	}
+	return &replication.Cursor{Position: at, Copying: w.GetCopying(), CopyFrom: from}, nil
+}
+
+// ToRange makes the wire form.
+func ToRange(r *replication.Range) *linkv1.Range {
+	return &linkv1.Range{After: r.After, UpTo: r.UpTo, Last: r.Last, Keys: r.Keys, AsOf: r.AsOf, Payload: r.Payload}
+}
+
+// FromRange reads the wire form and checks that it goes on where the copy is.
+func FromRange(w *linkv1.Range, after string) (*replication.Range, error) {
+	if w == nil {
+		return nil, invalid("a range is missing")
+	}
+	r := &replication.Range{After: w.GetAfter(), UpTo: w.GetUpTo(), Last: w.GetLast(), Keys: w.GetKeys(), AsOf: w.GetAsOf(), Payload: w.GetPayload()}
+	return r, CheckRange(r, after)
+}
+
+// CheckRange says whether a range goes on after a key. Both ends check: the
+// primary what its host reads, the secondary what arrives.
+func CheckRange(r *replication.Range, after string) error {
+	switch {
+	case len(r.Payload) > replication.PayloadMax:
+		return invalid("a range has %d bytes, %d are allowed", len(r.Payload), replication.PayloadMax)
+	case len(r.UpTo) > KeyMax:
+		return invalid("the name of a key has %d bytes, %d are allowed", len(r.UpTo), KeyMax)
+	case r.After != after:
+		return invalid("a range does not begin where the one before ended")
+	case r.Last && r.UpTo != "":
+		return invalid("the last range has an end")
+	case !r.Last && r.UpTo <= r.After:
+		return invalid("a range ends before it begins")
+	}
+	return nil
+}
+
+// ToFrame makes the wire form.
+func ToFrame(f *replication.Frame) *linkv1.Frame {
+	return &linkv1.Frame{After: f.After, To: ToPosition(f.To), ConsistentFrom: f.ConsistentFrom, Payload: f.Payload}
+}
+
+// FromFrame reads the wire form and checks it on its own; whether it goes on
+// where the secondary is, is the cursor's to say.
+func FromFrame(w *linkv1.Frame) (*replication.Frame, error) {
+	if w == nil {
+		return nil, invalid("a frame is missing")
+	}
+	to, err := FromPosition(w.GetTo())
+	if err != nil {
+		return nil, err
+	}
+	f := &replication.Frame{After: w.GetAfter(), To: to, ConsistentFrom: w.GetConsistentFrom(), Payload: w.GetPayload()}
+	return f, CheckFrame(f)
+}
+
+// CheckFrame says whether a frame makes sense.
+func CheckFrame(f *replication.Frame) error {
+	switch {
+	case len(f.Payload) > replication.PayloadMax:
+		return invalid("a frame has %d bytes, %d are allowed", len(f.Payload), replication.PayloadMax)
+	case f.To.Epoch.IsZero():
+		return invalid("a frame has no epoch")
+	case f.To.Sequence <= f.After:
+		return invalid("a frame ends at sequence %d and begins after %d", f.To.Sequence, f.After)
+	}
+	return nil
+}
+
+// FromFingerprint checks the size of a fingerprint.
+func FromFingerprint(b []byte) (replication.Fingerprint, error) {
+	if len(b) > fingerprintMax {
+		return nil, invalid("a fingerprint has %d bytes, %d are allowed", len(b), fingerprintMax)
+	}
+	return replication.Fingerprint(b), nil
+}

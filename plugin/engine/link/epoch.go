@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package link
+
+import "github.com/vault-replication/vault-replication/shared/replication"
+
+// Relation is how a secondary's history of writes stands to its primary's.
+type Relation int
+
+const (
+	// Same history: positions can be compared.
+	Same Relation = iota
+	// Behind: the primary began a newer history; the secondary follows it.
+	Behind
+	// Ahead: the secondary comes from a newer history than the primary's.
+	Ahead
+	// Diverged: both were promoted from the same state.
+	Diverged
+)
+
+// Compare says how a secondary's epoch stands to its primary's. An epoch of zero
+// is behind any other.
+func Compare(secondary, primary replication.Epoch) Relation {
+	switch {
+	case secondary == primary:
+		return Same
+	case secondary.Generation < primary.Generation:
+		return Behind
+	case secondary.Generation > primary.Generation:
+		return Ahead
+	default:
+		return Diverged
+	}
+}
+
+// CheckRelation refuses what must never be merged silently. Both ends ask it, so
+// that neither depends on the other's build.
+func CheckRelation(secondary, primary replication.Epoch) error {
+	switch Compare(secondary, primary) {
+	case Diverged:
+		return replication.Errorf(replication.InvalidInput,
+			"the two clusters were promoted separately and have diverged (epoch %s on the secondary, %s on the primary): "+
+				"decide which data to keep, then disable replication on the other cluster and join it with a new activation token", secondary, primary)
+	case Ahead:
+		return replication.Errorf(replication.InvalidInput,
+			"the secondary has data of a newer primary (epoch %s, the primary has %s): demote this primary or point the secondary to the newer one", secondary, primary)
+	default:
+		return nil
+	}
+}
+
+// CursorEpoch is the history that a secondary's data comes from.
+func CursorEpoch(c *replication.Cursor) replication.Epoch {
+	if c.Copying {
+		return c.CopyFrom.Epoch
+	}
+	return c.Position.Epoch
+}

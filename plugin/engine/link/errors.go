@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package link
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// kindCodes is how a kind travels. UNAVAILABLE is left to gRPC itself, which
+// uses it for a broken connection.
+var kindCodes = map[replication.Kind]codes.Code{
+	replication.Internal:      codes.Internal,
+	replication.InvalidInput:  codes.InvalidArgument,
+	replication.Denied:        codes.PermissionDenied,
+	replication.Unavailable:   codes.Aborted,
+	replication.PositionLost:  codes.OutOfRange,
+	replication.NotFound:      codes.NotFound,
+	replication.Unreachable:   codes.FailedPrecondition,
+	replication.StorageFailed: codes.DataLoss,
+}
+
+// ToStatus makes err fit to be returned by a gRPC handler; the kind and the
+// sentence arrive at the other end.
+func ToStatus(err error) error {
+	if err == nil {
+		return nil
+	}
+	var e *replication.Error
+	if !errors.As(err, &e) {
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			return status.FromContextError(err).Err()
+		}
+		return status.Error(codes.Internal, err.Error())
+	}
+	code, ok := kindCodes[e.Kind]
+	if !ok {
+		code = codes.Internal
+	}
+	return status.Error(code, e.Message)
+}
+
+// FromStatus is the inverse at the caller's end. A failure of the connection
+// itself is Unreachable.
+func FromStatus(err error) error {
+	if err == nil {
+		return nil
+	}
+	st, ok := status.FromError(err)
+	if !ok {
+		return replication.Errorf(replication.Unreachable, "the connection to the primary failed: %w", err)
+	}
+	for kind, code := range kindCodes {
+		if code == st.Code() && kind != replication.Internal {
+			return replication.Errorf(kind, "%s", st.Message())
+		}
+	}
+	switch st.Code() {
+	case codes.Unimplemented:
+		return replication.Errorf(replication.InvalidInput, "the primary does not know this call (%s): upgrade secondaries before primaries, but not by more than one version", st.Message())
+	case codes.Internal:
+		return replication.Errorf(replication.Internal, "%s", st.Message())
+	default:
+		return replication.Errorf(replication.Unreachable, "the connection to the primary failed: %s", st.Message())
+	}
+}

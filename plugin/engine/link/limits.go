@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package link
+
+import (
+	"time"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// ProtocolVersion is the version of link.v1 that this build speaks.
+const ProtocolVersion = 1
+
+// Bounds of what is accepted from the other cluster, in bytes unless said
+// otherwise.
+const (
+	// MessageMax is the largest message a secondary accepts: one payload and
+	// its envelope.
+	MessageMax = replication.PayloadMax + 1<<20
+	// RequestMax is the largest message a primary accepts; requests are small,
+	// so a hostile secondary cannot make the primary hold much.
+	RequestMax = 256 << 10
+	// HandoverMax bounds the sealed handover.
+	HandoverMax = 16 << 20
+	// ChallengeMax bounds the challenge of a joining host.
+	ChallengeMax = 64 << 10
+	// KeyMax bounds the name of a storage key.
+	KeyMax = 32 << 10
+	// AddressMax bounds one address, AddressesMax how many of them are kept.
+	AddressMax   = 512
+	AddressesMax = 64
+	// epochIDMax bounds an epoch's id, fingerprintMax a fingerprint.
+	epochIDMax     = 128
+	fingerprintMax = 64
+)
+
+// Windows and probes of the gRPC transport. gRPC's defaults (64 KiB windows, no
+// client keepalive) starve a link with latency and never notice a half-open
+// connection.
+const (
+	// StreamWindow is how much of a stream is fetched ahead of its reader: a few
+	// payloads, which is also what overlaps fetching with applying.
+	StreamWindow = 4 * replication.PayloadTarget
+	// ConnWindow leaves room for heartbeats beside a full stream.
+	ConnWindow = 2 * StreamWindow
+	// KeepaliveTime is the silence after which a peer is probed.
+	KeepaliveTime = 10 * time.Second
+	// KeepaliveTimeout is how long it may take to answer that.
+	KeepaliveTimeout = 10 * time.Second
+	// KeepaliveMin is the shortest interval of probes that is tolerated.
+	KeepaliveMin = 5 * time.Second
+)

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package link_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+func TestErrorsKeepTheirKind(t *testing.T) {
+	t.Parallel()
+	for kind := replication.Internal; kind <= replication.StorageFailed; kind++ {
+		err := fmt.Errorf("wrapped: %w", replication.Errorf(kind, "sentence %d", kind))
+		back := link.FromStatus(link.ToStatus(err))
+		require.Equal(t, kind, replication.KindOf(back))
+		require.Equal(t, fmt.Sprintf("sentence %d", kind), back.Error())
+	}
+	require.NoError(t, link.ToStatus(nil))
+	require.NoError(t, link.FromStatus(nil))
+	require.Equal(t, codes.Canceled, status.Code(link.ToStatus(context.Canceled)))
+	require.Equal(t, codes.Internal, status.Code(link.ToStatus(fmt.Errorf("x"))))
+	require.Equal(t, replication.Unreachable, replication.KindOf(link.FromStatus(status.Error(codes.Unavailable, "reset"))))
+	require.Equal(t, replication.InvalidInput, replication.KindOf(link.FromStatus(status.Error(codes.Unimplemented, "x"))))
+}
+
+func TestEpochs(t *testing.T) {
+	t.Parallel()
+	e := func(g uint64, id string) replication.Epoch { return replication.Epoch{Generation: g, ID: id} }
+	for _, c := range []struct {
+		secondary, primary replication.Epoch
+		want               link.Relation
+	}{
+		{e(1, "a"), e(1, "a"), link.Same},
+		{replication.Epoch{}, e(1, "a"), link.Behind},
+		{e(1, "a"), e(2, "b"), link.Behind},
+		{e(2, "b"), e(1, "a"), link.Ahead},
+		{e(2, "b"), e(2, "c"), link.Diverged},
+	} {
+		require.Equal(t, c.want, link.Compare(c.secondary, c.primary), "%s %s", c.secondary, c.primary)
+		require.Equal(t, c.want == link.Same || c.want == link.Behind, link.CheckRelation(c.secondary, c.primary) == nil)
+	}
+	half := &replication.Cursor{Position: replication.Position{Epoch: e(1, "a")}, Copying: true, CopyFrom: replication.Position{Epoch: e(2, "b")}}
+	require.Equal(t, e(2, "b"), link.CursorEpoch(half))
+}
+
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	for _, a := range []string{"https://a:1", "https://a.test:8201/", "a:1", "[::1]:8201", "https://[::1]:8201"} {
+		require.NoError(t, link.CheckAddress(a), a)
+	}
+	for _, a := range []string{
+		"", "a", "https://a", "http://a:1", "https://a:0", "a:70000", "https://u@a:1", "https://a:1/x", "https://a:1?x",
+		"a:1\n", "a b:1", ":1", "a:-1", strings.Repeat("a", 600) + ":1", "ä:1",
+	} {
+		err := link.CheckAddress(a)
+		require.Error(t, err, a)
+		require.Less(t, len(err.Error()), 1000)
+	}
+	many := make([]string, 0, 200)
+	for i := range 200 {
+		many = append(many, fmt.Sprintf("a:%d", i+1))
+	}
+	require.Len(t, link.MergeAddresses(many), link.AddressesMax)
+	require.Equal(t, []string{"b:1", "a:1"}, link.MergeAddresses([]string{"b:1", "bad"}, []string{"a:1", "b:1"}))
+	n := link.FromNode(&linkv1.Node{ApiAddr: "https://x:1\xff", ClusterAddr: "bad", ClusterAddrs: many})
+	require.Equal(t, link.NodeInfo{APIAddr: "https://x:1", ClusterAddrs: many[:link.AddressesMax]}, n)
+}
+
+func TestRanges(t *testing.T) {
+	t.Parallel()
+	good := &linkv1.Range{After: "a", UpTo: "b", Keys: 1, Payload: []byte("x")}
+	r, err := link.FromRange(good, "a")
+	require.NoError(t, err)
+	require.Equal(t, &replication.Range{After: "a", UpTo: "b", Keys: 1, Payload: []byte("x")}, r)
+	for name, bad := range map[string]*linkv1.Range{
+		"none":          nil,
+		"hole":          {After: "aa", UpTo: "b"},
+		"backwards":     {After: "a", UpTo: "a"},
+		"end":           {After: "a", UpTo: "b", Last: true},
+		"key too long":  {After: "a", UpTo: strings.Repeat("b", link.KeyMax+1)},
+		"payload":       {After: "a", UpTo: "b", Payload: make([]byte, replication.PayloadMax+1)},
+		"without a end": {After: "a"},
+	} {
+		_, err := link.FromRange(bad, "a")
+		require.Error(t, err, name)
+	}
+}
+
+func TestFrames(t *testing.T) {
+	t.Parallel()
+	to := replication.Position{Epoch: replication.Epoch{Generation: 1, ID: "a"}, Term: 2, Sequence: 9}
+	want := &replication.Frame{After: 7, To: to, ConsistentFrom: 8, Payload: []byte("x")}
+	got, err := link.FromFrame(link.ToFrame(want))
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	noEpoch, empty, long := *want, *want, *want
+	noEpoch.To.Epoch = replication.Epoch{}
+	empty.After = 9
+	long.To.Epoch.ID = strings.Repeat("x", 200)
+	for name, bad := range map[string]*linkv1.Frame{
+		"none": nil, "no epoch": link.ToFrame(&noEpoch), "empty": link.ToFrame(&empty), "epoch too long": link.ToFrame(&long),
+		"payload": {After: 1, To: link.ToPosition(to), Payload: make([]byte, replication.PayloadMax+1)},
+	} {
+		_, err := link.FromFrame(bad)
+		require.Error(t, err, name)
+	}
+}

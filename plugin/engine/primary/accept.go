@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package primary
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// connsPerSecondary bounds the connections that one certificate can hold open.
+const connsPerSecondary = 8
+
+// Serve takes over one connection and returns when it is done. A peer that is
+// not wanted is told so by its first call, so that its operator can read why,
+// and cannot do anything else.
+func (s *Server) Serve(ctx context.Context, conn net.Conn, info replication.PeerInfo) error {
+	id, _ := s.registry.Identify(info.Certificate)
+	pc := &peerConn{Conn: conn, id: id, done: make(chan struct{})}
+	if err := s.track(pc); err != nil {
+		_ = conn.Close()
+		return err
+	}
+	defer s.untrack(pc)
+	defer func() { _ = pc.Close() }()
+	// Asked again now that a revocation would find the connection: whoever was
+	// revoked in between is cut by one or refused by the other.
+	if _, pc.denied = s.registry.Identify(info.Certificate); pc.denied != nil {
+		s.logger.Warn("refused a secondary", "id", id, "address", info.RemoteAddr, "error", pc.denied)
+	}
+	pc.expect(s.cfg.LossAfter)
+	if err := s.queue.push(ctx, pc); err != nil {
+		return err
+	}
+	select {
+	case <-pc.done:
+	case <-ctx.Done():
+	}
+	return pc.denied
+}
+
+func (s *Server) track(pc *peerConn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return replication.Errorf(replication.Unavailable, "this primary is stopping: try again later")
+	}
+	same := 0
+	for c := range s.conns {
+		if c.id == pc.id {
+			same++
+		}
+	}
+	if same >= connsPerSecondary {
+		return replication.Errorf(replication.Unavailable, "the secondary %q has %d connections already: try again later", pc.id, same)
+	}
+	s.conns[pc] = struct{}{}
+	return nil
+}
+
+func (s *Server) untrack(pc *peerConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, pc)
+}
+
+// peerConn is a connection with the identity that its certificate proved.
+type peerConn struct {
+	net.Conn
+	id     string
+	denied error
+	done   chan struct{}
+	once   sync.Once
+
+	mu       sync.Mutex
+	watchdog *time.Timer
+	// epoch is set by Hello; streaming while a Copy or Stream runs.
+	epoch     replication.Epoch
+	streaming bool
+}
+
+// Close ends the connection; idempotent, as gRPC and the server both call it.
+func (c *peerConn) Close() error {
+	var err error
+	c.once.Do(func() {
+		close(c.done)
+		c.mu.Lock()
+		if c.watchdog != nil {
+			c.watchdog.Stop()
+		}
+		c.mu.Unlock()
+		err = c.Conn.Close()
+	})
+	return err
+}
+
+// expect ends the connection unless it is called again in time. This is what
+// notices a half-open connection.
+func (c *peerConn) expect(within time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.done:
+		return
+	default:
+	}
+	if c.watchdog == nil {
+		c.watchdog = time.AfterFunc(within, func() { _ = c.Close() })
+		return
+	}
+	c.watchdog.Reset(within)
+}
+
+// acceptQueue is a net.Listener of connections that were accepted elsewhere.
+type acceptQueue struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newAcceptQueue() *acceptQueue {
+	return &acceptQueue{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+func (q *acceptQueue) push(ctx context.Context, c net.Conn) error {
+	select {
+	case q.conns <- c:
+		return nil
+	case <-q.closed:
+		return replication.Errorf(replication.Unavailable, "this primary is stopping: try again later")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (q *acceptQueue) Accept() (net.Conn, error) {
+	select {
+	case c := <-q.conns:
+		return c, nil
+	case <-q.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (q *acceptQueue) Close() error {
+	q.once.Do(func() { close(q.closed) })
+	return nil
+}
+
+func (q *acceptQueue) Addr() net.Addr { return queueAddr{} }
+
+type queueAddr struct{}
+
+func (queueAddr) Network() string { return "tunnel" }
+func (queueAddr) String() string  { return "cluster port" }
+
+// peerCredentials gives gRPC the identity that TLS on the cluster port has
+// proved before the connection came here.
+type peerCredentials struct{}
+
+var errNotOurs = errors.New("the connection did not come through the cluster port")
+
+func (peerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	pc, ok := raw.(*peerConn)
+	if !ok {
+		return nil, nil, errNotOurs
+	}
+	return pc, identity{CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}, conn: pc}, nil
+}
+
+func (peerCredentials) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return nil, nil, errors.New("these credentials are a server's")
+}
+
+func (peerCredentials) Info() credentials.ProtocolInfo {
+	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
+}
+func (c peerCredentials) Clone() credentials.TransportCredentials { return c }
+func (peerCredentials) OverrideServerName(string) error           { return nil }
+
+// identity is what a handler learns of its caller.
+type identity struct {
+	credentials.CommonAuthInfo
+	conn *peerConn
+}
+
+func (identity) AuthType() string { return "tls" }
+
+// caller is the connection of a call, Denied when it is not wanted.
+func caller(ctx context.Context) (*peerConn, error) {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil, errNotOurs
+	}
+	id, ok := p.AuthInfo.(identity)
+	if !ok {
+		return nil, errNotOurs
+	}
+	return id.conn, id.conn.denied
+}
+
+// The gates stand before every handler: no call of an unwanted peer gets by, and
+// every error keeps its kind.
+
+func unaryGate(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if _, err := caller(ctx); err != nil {
+		return nil, link.ToStatus(err)
+	}
+	resp, err := next(ctx, req)
+	return resp, link.ToStatus(err)
+}
+
+func streamGate(srv any, st grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if _, err := caller(st.Context()); err != nil {
+		return link.ToStatus(err)
+	}
+	return link.ToStatus(next(srv, st))
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package primary
+
+import (
+	"google.golang.org/grpc"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Copy implements link.v1. The stream's flow control holds it back, so that it
+// reads no more than what fits the window ahead of the secondary.
+func (s *Server) Copy(req *linkv1.CopyRequest, st grpc.ServerStreamingServer[linkv1.CopyResponse]) error {
+	ctx := st.Context()
+	pc, _, err := s.session(ctx)
+	if err != nil {
+		return err
+	}
+	if len(req.GetAfter()) > link.KeyMax {
+		return replication.Errorf(replication.InvalidInput, "the name of the key to copy after has %d bytes, %d are allowed", len(req.GetAfter()), link.KeyMax)
+	}
+	if _, err := pc.beginStreaming(); err != nil {
+		return err
+	}
+	defer pc.endStreaming()
+	for after := req.GetAfter(); ; {
+		r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: after})
+		if err != nil {
+			return err
+		}
+		// A range that does not go on would make a loop or a hole.
+		if err := link.CheckRange(r, after); err != nil {
+			return replication.Errorf(replication.Internal, "the primary's storage was read wrongly: %w", err)
+		}
+		if err := st.Send(&linkv1.CopyResponse{Range: link.ToRange(r)}); err != nil {
+			return err
+		}
+		if r.Last {
+			return nil
+		}
+		after = r.UpTo
+	}
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package primary
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// decide says how a secondary goes on. Retention of the rows that it will need
+// has begun when it returns.
+func (s *Server) decide(ctx context.Context, id string, c *replication.Cursor, copyWanted bool, now replication.Position) (linkv1.Decision, replication.Position, error) {
+	opened, err := s.slotOpened(ctx, id)
+	if err != nil {
+		return 0, replication.Position{}, err
+	}
+	decision, at := linkv1.Decision_DECISION_RESUME, c.Position
+	possible := !copyWanted && !at.Epoch.IsZero() && at.Epoch == now.Epoch && at.Epoch == opened.Epoch && at.Sequence >= opened.Sequence
+	if c.Copying {
+		// Only the rows since its own copy began complete what it has.
+		decision, at = linkv1.Decision_DECISION_RESUME_COPY, c.CopyFrom
+		possible = !copyWanted && at.Epoch == now.Epoch && at == opened
+	}
+	if possible && (at.Sequence > now.Sequence || at.Term > now.Term) {
+		s.logger.Warn("a secondary is ahead of this primary, whose storage must have gone back in time: it copies", "id", id, "secondary", at.String(), "primary", now.String())
+		possible = false
+	}
+	if possible {
+		// What the secondary has is durable there, so the slot may move on; and
+		// the answer says whether the slot is there.
+		switch err := s.host.AckSlot(ctx, id, at); {
+		case err == nil:
+			return decision, at, nil
+		case replication.KindOf(err) != replication.NotFound && replication.KindOf(err) != replication.PositionLost:
+			return 0, replication.Position{}, err
+		}
+	}
+	from, err := s.host.OpenSlot(ctx, id)
+	if err != nil {
+		return 0, replication.Position{}, err
+	}
+	if err := s.putSlotOpened(ctx, id, from); err != nil {
+		return 0, replication.Position{}, err
+	}
+	return linkv1.Decision_DECISION_COPY, from, nil
+}
+
+// The position at which a slot was opened is recorded because a slot does not
+// tell it: a cut copy can go on only if its slot is still the one it began with.
+
+const slotPrefix = "primary/slot/"
+
+func slotKey(id string) string { return slotPrefix + base64.RawURLEncoding.EncodeToString([]byte(id)) }
+
+func (s *Server) slotOpened(ctx context.Context, id string) (replication.Position, error) {
+	var p replication.Position
+	data, err := s.host.GetState(ctx, slotKey(id))
+	if err != nil || data == nil {
+		return p, err
+	}
+	if json.Unmarshal(data, &p) != nil {
+		// Without it a copy is decided, which writes it anew.
+		return replication.Position{}, nil
+	}
+	return p, nil
+}
+
+func (s *Server) putSlotOpened(ctx context.Context, id string, p replication.Position) error {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return s.host.PutState(ctx, slotKey(id), data)
+}
+
+// forgetStrangers closes the slots of secondaries that are not registered: a
+// crash may have come between a revocation and its end.
+func (s *Server) forgetStrangers(ctx context.Context) {
+	names, err := s.host.ListState(ctx, slotPrefix)
+	if err != nil {
+		s.logger.Warn("could not look for slots of revoked secondaries", "error", err)
+		return
+	}
+	wanted := map[string]bool{}
+	for _, id := range s.registry.IDs() {
+		wanted[slotKey(id)] = true
+	}
+	for _, name := range names {
+		id, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(name, slotPrefix))
+		if wanted[name] || err != nil {
+			continue
+		}
+		if err := s.forget(ctx, string(id)); err != nil {
+			s.logger.Warn("could not close the slot of a revoked secondary", "id", string(id), "error", err)
+		}
+	}
+}
+
+// forget ends retention for a secondary.
+func (s *Server) forget(ctx context.Context, id string) error {
+	if err := s.host.CloseSlot(ctx, id); err != nil {
+		return err
+	}
+	return s.host.DeleteState(ctx, slotKey(id))
+}

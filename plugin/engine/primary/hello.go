@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package primary
+
+import (
+	"context"
+	"time"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// hostPatience is how long a call of the host may take before the connection
+// that waits for it is given up.
+const hostPatience = time.Minute
+
+// Hello implements link.v1.
+func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.HelloResponse, error) {
+	pc, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkCaller(pc, req.GetVersion(), req.GetSetId(), req.GetSecondaryId()); err != nil {
+		return nil, err
+	}
+	cursor, err := link.FromCursor(req.GetCursor())
+	if err != nil {
+		return nil, err
+	}
+	pc.expect(hostPatience)
+	ps := s.peer(pc.id)
+	// One at a time for a secondary: two decisions at once would open two slots.
+	ps.hello.Lock()
+	defer ps.hello.Unlock()
+	now, err := s.host.Position(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := link.CheckRelation(link.CursorEpoch(cursor), now.Position.Epoch); err != nil {
+		s.logger.Error("refused a secondary of another history", "id", pc.id, "error", err)
+		return nil, err
+	}
+	node, err := s.host.Node(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.attach(ps, pc, now.Position.Epoch, link.FromNode(req.GetNode())); err != nil {
+		return nil, err
+	}
+	decision, from, err := s.decide(ctx, pc.id, cursor, req.GetCopyWanted(), now.Position)
+	if err != nil {
+		return nil, err
+	}
+	s.logger.Info("a secondary connected", "id", pc.id, "decision", decision.String(), "from", from.String())
+	pc.expect(s.cfg.LossAfter)
+	return &linkv1.HelloResponse{
+		Version:  link.ProtocolVersion,
+		SetId:    s.authority.SetID(),
+		Position: link.ToPosition(now.Position),
+		Decision: decision,
+		From:     link.ToPosition(from),
+		Keys:     now.Keys,
+		Node:     s.node(node),
+		Clock:    time.Now().UnixNano(),
+	}, nil
+}
+
+// Bootstrap implements link.v1.
+func (s *Server) Bootstrap(ctx context.Context, req *linkv1.BootstrapRequest) (*linkv1.BootstrapResponse, error) {
+	pc, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkCaller(pc, req.GetVersion(), req.GetSetId(), req.GetSecondaryId()); err != nil {
+		return nil, err
+	}
+	if n := len(req.GetChallenge()); n > link.ChallengeMax {
+		return nil, replication.Errorf(replication.InvalidInput, "the challenge of the joining cluster has %d bytes, %d are allowed", n, link.ChallengeMax)
+	}
+	pc.expect(hostPatience)
+	handover, err := s.host.SealHandover(ctx, replication.SealHandoverRequest{SecondaryID: pc.id, Challenge: req.GetChallenge()})
+	if err != nil {
+		return nil, err
+	}
+	if n := len(handover.Sealed); n > link.HandoverMax {
+		return nil, replication.Errorf(replication.Internal, "what a joining secondary needs has %d bytes, %d are allowed: report this with the number of mounts", n, link.HandoverMax)
+	}
+	node, err := s.host.Node(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.logger.Info("a secondary joins", "id", pc.id)
+	pc.expect(s.cfg.LossAfter)
+	return &linkv1.BootstrapResponse{Sealed: handover.Sealed, Node: s.node(node)}, nil
+}
+
+func (s *Server) node(n *replication.Node) *linkv1.Node {
+	if a := s.authority.PrimaryClusterAddr(); a != "" {
+		return link.ToNode(n, a)
+	}
+	return link.ToNode(n)
+}
+
+// checkCaller compares what the caller says with what its certificate proved.
+func (s *Server) checkCaller(pc *peerConn, version uint32, setID, id string) error {
+	switch {
+	case version != link.ProtocolVersion:
+		return replication.Errorf(replication.InvalidInput, "the secondary speaks version %d of the link protocol, the primary version %d: run the same release on both clusters", version, link.ProtocolVersion)
+	case setID != s.authority.SetID():
+		return replication.Errorf(replication.InvalidInput, "the secondary belongs to another replication set than this primary (%s): join it with an activation token of this primary", s.authority.SetID())
+	case id != pc.id:
+		return replication.Errorf(replication.Denied, "the certificate is that of the secondary %q: a secondary cannot use another one's", pc.id)
+	}
+	return nil
+}

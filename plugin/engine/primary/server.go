@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package primary
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/plugin/engine/trust"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Config has the bounds of the sessions.
+type Config struct {
+	// LossAfter is the silence after which a secondary's connection is ended.
+	LossAfter time.Duration
+	// WindowBytes and WindowFrames bound what is sent and not yet acknowledged.
+	// Few frames in flight are what makes frames grow under load: while they are
+	// under way, the journal gathers rows for the next one.
+	WindowBytes, WindowFrames int
+	// AckInterval is the shortest time between two AckSlot calls.
+	AckInterval time.Duration
+}
+
+// Server has the sessions of all secondaries of one set.
+type Server struct {
+	linkv1.UnimplementedLinkServer
+
+	cfg       Config
+	host      replication.Host
+	logger    hclog.Logger
+	authority *trust.Authority
+	registry  *trust.Registry
+
+	grpc  *grpc.Server
+	queue *acceptQueue
+	// background are the goroutines that handlers leave to end by themselves.
+	background sync.WaitGroup
+
+	mu      sync.Mutex
+	stopped bool
+	conns   map[*peerConn]struct{}
+	peers   map[string]*peerState
+}
+
+// NewServer makes a server; Start lets it listen.
+func NewServer(cfg Config, host replication.Host, logger hclog.Logger, authority *trust.Authority, registry *trust.Registry) *Server {
+	s := &Server{
+		cfg: cfg, host: host, logger: logger, authority: authority, registry: registry,
+		queue: newAcceptQueue(),
+		conns: map[*peerConn]struct{}{},
+		peers: map[string]*peerState{},
+	}
+	options := append(link.ServerOptions(peerCredentials{}), grpc.UnaryInterceptor(unaryGate), grpc.StreamInterceptor(streamGate))
+	s.grpc = grpc.NewServer(options...)
+	linkv1.RegisterLinkServer(s.grpc, s)
+	return s
+}
+
+// Start asks the host for connections.
+func (s *Server) Start(ctx context.Context) error {
+	s.forgetStrangers(ctx)
+	if err := s.host.Listen(ctx, s.authority.ListenRequest()); err != nil {
+		return err
+	}
+	s.background.Go(func() {
+		// Serve returns when the queue is closed, which is no failure.
+		_ = s.grpc.Serve(s.queue)
+	})
+	return nil
+}
+
+// Stop ends all sessions and waits for them.
+func (s *Server) Stop(ctx context.Context) {
+	if err := s.host.StopListening(ctx); err != nil {
+		s.logger.Warn("the host did not stop listening for secondaries", "error", err)
+	}
+	s.mu.Lock()
+	s.stopped = true
+	conns := make([]*peerConn, 0, len(s.conns))
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	s.grpc.Stop()
+	_ = s.queue.Close()
+	s.background.Wait()
+}
+
+// Revoke cuts all connections of a secondary, whose certificate the registry
+// refuses already, and ends retention for it.
+func (s *Server) Revoke(ctx context.Context, id string) error {
+	ps := s.peer(id)
+	s.cut(id)
+	// A Hello that was under way when it was cut may still open a slot.
+	ps.hello.Lock()
+	defer ps.hello.Unlock()
+	return s.forget(ctx, id)
+}
+
+func (s *Server) cut(id string) {
+	s.mu.Lock()
+	var conns []*peerConn
+	for c := range s.conns {
+		if c.id == id {
+			conns = append(conns, c)
+		}
+	}
+	delete(s.peers, id)
+	s.mu.Unlock()
+	for _, c := range conns {
+		_ = c.Close()
+	}
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package primary
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/lag"
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// peerState is what is known of a secondary that has a session or had one. Its
+// fields are guarded by Server.mu.
+type peerState struct {
+	hello sync.Mutex // not guarded: serialises Hello
+
+	conn          *peerConn
+	node          link.NodeInfo
+	lastHeartbeat time.Time
+	roundTrip     time.Duration
+	skew          time.Duration
+	applied       replication.Position
+	acknowledged  uint64
+	lag           lag.Tracker
+}
+
+func (s *Server) peer(id string) *peerState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ps, ok := s.peers[id]
+	if !ok {
+		ps = &peerState{}
+		s.peers[id] = ps
+	}
+	return ps
+}
+
+// attach makes a connection the session of its secondary and ends the older one:
+// after a failover of the secondary, the node that lost would hold the slot.
+func (s *Server) attach(ps *peerState, pc *peerConn, epoch replication.Epoch, node link.NodeInfo) error {
+	s.mu.Lock()
+	if _, tracked := s.conns[pc]; !tracked || s.stopped || s.peers[pc.id] != ps {
+		s.mu.Unlock()
+		return errSessionOver
+	}
+	older := ps.conn
+	ps.conn, ps.node = pc, node
+	s.mu.Unlock()
+	pc.mu.Lock()
+	pc.epoch = epoch
+	pc.mu.Unlock()
+	if older != nil && older != pc {
+		s.logger.Info("a newer session of a secondary replaces the older", "id", pc.id)
+		_ = older.Close()
+	}
+	return nil
+}
+
+var errSessionOver = replication.Errorf(replication.Unavailable, "this session is over: say Hello again")
+
+// session is the live session of a call, Unavailable if it is not that of the
+// secondary any more.
+func (s *Server) session(ctx context.Context) (*peerConn, *peerState, error) {
+	pc, err := caller(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ps := s.peers[pc.id]
+	if ps == nil || ps.conn != pc {
+		return nil, nil, errSessionOver
+	}
+	return pc, ps, nil
+}
+
+// beginStreaming claims the connection for a Copy or a Stream.
+func (c *peerConn) beginStreaming() (replication.Epoch, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.streaming {
+		return replication.Epoch{}, replication.Errorf(replication.InvalidInput, "this session streams already")
+	}
+	c.streaming = true
+	return c.epoch, nil
+}
+
+func (c *peerConn) endStreaming() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.streaming = false
+}
+
+// Heartbeat implements link.v1.
+func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*linkv1.HeartbeatResponse, error) {
+	pc, ps, err := s.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	applied, err := link.FromPosition(req.GetApplied())
+	if err != nil {
+		return nil, err
+	}
+	at, err := s.host.Position(ctx)
+	if err != nil {
+		return nil, err
+	}
+	node, err := s.host.Node(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pc.mu.Lock()
+	epoch := pc.epoch
+	pc.mu.Unlock()
+	if at.Position.Epoch != epoch {
+		return nil, replication.Errorf(replication.Unavailable, "the primary began a new epoch: say Hello again")
+	}
+	now := time.Now()
+	roundTrip := time.Duration(max(0, req.GetRoundTrip()))
+	s.mu.Lock()
+	ps.lastHeartbeat = now
+	ps.roundTrip = roundTrip
+	ps.skew = time.Unix(0, req.GetClock()).Add(roundTrip / 2).Sub(now)
+	ps.applied = applied
+	ps.node = link.FromNode(req.GetNode())
+	ps.lag.Observe(at.Position, now)
+	s.mu.Unlock()
+	pc.expect(s.cfg.LossAfter)
+	return &linkv1.HeartbeatResponse{
+		Clock: now.UnixNano(), Position: link.ToPosition(at.Position), Fingerprint: at.Fingerprint, Node: s.node(node),
+	}, nil
+}
+
+// Peers are the secondaries that have a session or had one since Start, sorted.
+func (s *Server) Peers() []replication.Peer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	peers := make([]replication.Peer, 0, len(s.peers))
+	for id, ps := range s.peers {
+		connected := false
+		if ps.conn != nil {
+			_, connected = s.conns[ps.conn]
+		}
+		peers = append(peers, replication.Peer{
+			NodeID: id, APIAddress: ps.node.APIAddr, ClusterAddress: ps.node.ClusterAddr, Connected: connected,
+			LastHeartbeat: ps.lastHeartbeat, LastHeartbeatDuration: ps.roundTrip, ClockSkew: ps.skew,
+			CanaryAge: ps.lag.Age(ps.applied, now), Acknowledged: ps.acknowledged,
+		})
+	}
+	slices.SortFunc(peers, func(a, b replication.Peer) int { return strings.Compare(a.NodeID, b.NodeID) })
+	return peers
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package primary
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+type frameStream = grpc.BidiStreamingServer[linkv1.StreamRequest, linkv1.StreamResponse]
+
+// Stream implements link.v1.
+func (s *Server) Stream(st frameStream) error {
+	pc, ps, err := s.session(st.Context())
+	if err != nil {
+		return err
+	}
+	first, err := st.Recv()
+	if err != nil {
+		return err
+	}
+	if first.GetStart() == nil {
+		return replication.Errorf(replication.InvalidInput, "the first message of a stream says where to begin")
+	}
+	after, err := link.FromPosition(first.GetStart().GetAfter())
+	if err != nil {
+		return err
+	}
+	epoch, err := pc.beginStreaming()
+	if err != nil {
+		return err
+	}
+	defer pc.endStreaming()
+	if after.Epoch != epoch {
+		return replication.Errorf(replication.PositionLost, "the position %s is of another epoch than the primary's %s", after, epoch)
+	}
+	ctx, cancel := context.WithCancelCause(st.Context())
+	defer cancel(nil)
+	credit := newCredit(s.cfg.WindowBytes, s.cfg.WindowFrames, after)
+	acks := newAckRelay()
+	// Recv ends only once this handler has returned, so it cannot be waited for
+	// here; Stop waits.
+	s.background.Go(func() {
+		err := s.receiveAcks(st, ps, credit, acks)
+		cancel(err)
+		var violation *replication.Error
+		if errors.As(err, &violation) {
+			// Whoever breaks the protocol may also have stopped reading, and then
+			// only this ends the handler.
+			s.logger.Warn("ended the session of a secondary", "id", pc.id, "error", err)
+			_ = pc.Close()
+		}
+	})
+	s.background.Go(func() { s.relayAcks(ctx, cancel, pc.id, acks) })
+	err = s.sendFrames(ctx, st, pc.id, after, credit)
+	if ctx.Err() != nil && st.Context().Err() == nil {
+		// What ended the stream is more telling than that it ended.
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+func (s *Server) sendFrames(ctx context.Context, st frameStream, id string, after replication.Position, credit *credit) error {
+	reader, err := s.host.ReadJournal(ctx, replication.ReadJournalRequest{SlotID: id, After: after})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reader.Close() }()
+	at := after.Sequence
+	for {
+		// Before reading, not after: rows that arrive meanwhile share a frame.
+		if err := credit.wait(ctx); err != nil {
+			return err
+		}
+		f, err := reader.Next()
+		if err != nil {
+			return err
+		}
+		if err := link.CheckFrame(f); err != nil {
+			return replication.Errorf(replication.Internal, "the primary's journal was read wrongly: %w", err)
+		}
+		if f.To.Epoch != after.Epoch {
+			return replication.Errorf(replication.PositionLost, "the primary began a new epoch %s", f.To.Epoch)
+		}
+		if f.After > at {
+			return replication.Errorf(replication.PositionLost, "the journal has no rows between sequence %d and %d", at, f.After)
+		}
+		credit.sent(f)
+		if err := st.Send(&linkv1.StreamResponse{Frame: link.ToFrame(f)}); err != nil {
+			return err
+		}
+		at = f.To.Sequence
+	}
+}
+
+func (s *Server) receiveAcks(st frameStream, ps *peerState, credit *credit, acks *ackRelay) error {
+	for {
+		m, err := st.Recv()
+		if err != nil {
+			return err
+		}
+		if m.GetAck() == nil {
+			return replication.Errorf(replication.InvalidInput, "a stream goes on with acknowledgements alone")
+		}
+		at, err := link.FromPosition(m.GetAck().GetPosition())
+		if err != nil {
+			return err
+		}
+		if err := credit.acknowledge(at); err != nil {
+			return err
+		}
+		acks.put(at)
+		s.mu.Lock()
+		ps.acknowledged, ps.applied = at.Sequence, at
+		s.mu.Unlock()
+	}
+}
+
+// ackRelay keeps the newest acknowledgement until it is passed on.
+type ackRelay struct {
+	mu     sync.Mutex
+	at     replication.Position
+	signal chan struct{}
+}
+
+func newAckRelay() *ackRelay { return &ackRelay{signal: make(chan struct{}, 1)} }
+
+func (r *ackRelay) put(at replication.Position) {
+	r.mu.Lock()
+	r.at = at
+	r.mu.Unlock()
+	select {
+	case r.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (r *ackRelay) newest() replication.Position {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.at
+}
+
+// relayAcks moves the slot on, not more often than it is worth: a lost call only
+// retains rows a little longer.
+func (s *Server) relayAcks(ctx context.Context, cancel context.CancelCauseFunc, id string, acks *ackRelay) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-acks.signal:
+		}
+		if err := s.host.AckSlot(ctx, id, acks.newest()); err != nil && ctx.Err() == nil {
+			if replication.KindOf(err) == replication.NotFound {
+				cancel(replication.Errorf(replication.PositionLost, "the primary no longer retains rows for the secondary %q", id))
+				return
+			}
+			s.logger.Warn("could not move the slot of a secondary on", "id", id, "error", err)
+		}
+		pause.Reset(s.cfg.AckInterval)
+	}
+}

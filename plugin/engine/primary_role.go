@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/go-uuid"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/plugin/engine/trust"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// EnablePrimary implements [replication.Backend].
+func (e *Engine) EnablePrimary(_ context.Context, req replication.EnablePrimaryRequest) (*replication.Transition, error) {
+	if err := e.asDisabled("enabling a primary"); err != nil {
+		return nil, err
+	}
+	setID, err := uuid.GenerateUUID()
+	if err != nil {
+		return nil, replication.Errorf(replication.Internal, "making the id of a replication set: %w", err)
+	}
+	return e.newPrimary(setID, req.PrimaryClusterAddr)
+}
+
+// newPrimary is the transition to a primary without secondaries. A promoted
+// cluster takes it too: the key of the former authority never left the former
+// primary, so that what that one issued says nothing about this cluster.
+func (e *Engine) newPrimary(setID, primaryClusterAddr string) (*replication.Transition, error) {
+	if primaryClusterAddr != "" {
+		if err := link.CheckAddress(primaryClusterAddr); err != nil {
+			return nil, err
+		}
+	}
+	authority, err := trust.NewAuthority(e.cfg.Mode, setID, primaryClusterAddr, time.Now())
+	if err != nil {
+		return nil, replication.Errorf(replication.Internal, "making the certificate authority: %w", err)
+	}
+	record, err := authority.Encode()
+	if err != nil {
+		return nil, replication.Errorf(replication.Internal, "encoding the certificate authority: %w", err)
+	}
+	return &replication.Transition{
+		Role: replication.Primary, ClusterID: setID, NewEpoch: true, ClearState: true,
+		PutState: map[string][]byte{trust.AuthorityKey: record},
+	}, nil
+}
+
+// DemotePrimary implements [replication.Backend].
+func (e *Engine) DemotePrimary(context.Context) (*replication.Transition, error) {
+	start, _, err := e.asPrimary("demoting")
+	if err != nil {
+		return nil, err
+	}
+	return &replication.Transition{
+		Role: replication.Secondary, ClusterID: start.ClusterID, ClearState: true,
+		Warnings: []string{"This cluster is now a secondary without a primary. Use update-primary with a token of the new primary to let it follow."},
+	}, nil
+}
+
+// DisablePrimary implements [replication.Backend].
+func (e *Engine) DisablePrimary(context.Context) (*replication.Transition, error) {
+	if _, _, err := e.asPrimary("disabling the primary"); err != nil {
+		return nil, err
+	}
+	return &replication.Transition{Role: replication.Disabled, ClearState: true}, nil
+}
+
+// SecondaryToken implements [replication.Backend].
+func (e *Engine) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (*replication.SecondaryTokenResponse, error) {
+	start, p, err := e.asPrimary("making a secondary token")
+	if err != nil {
+		return nil, err
+	}
+	if err := p.registry.CheckUnused(req.ID); err != nil {
+		return nil, err
+	}
+	node, err := e.host.Node(ctx)
+	if err != nil {
+		return nil, err
+	}
+	addresses := link.MergeAddresses([]string{p.authority.PrimaryClusterAddr(), node.ClusterAddr}, node.ClusterAddrs)
+	if len(addresses) == 0 {
+		return nil, replication.Errorf(replication.InvalidInput, "this node has no cluster address that a secondary could connect to: set cluster_addr in the server's configuration, or primary_cluster_addr when enabling the primary")
+	}
+	now := time.Now()
+	bundle, serial, err := p.authority.IssueBundle(req.ID, addresses, now)
+	if err != nil {
+		return nil, err
+	}
+	data, err := bundle.Encode()
+	if err != nil {
+		return nil, replication.Errorf(replication.Internal, "encoding the activation bundle: %w", err)
+	}
+	// Last, so that a failure before it leaves the id free.
+	if err := p.registry.Register(ctx, req.ID, serial, now); err != nil {
+		return nil, err
+	}
+	e.logger.Info("registered a secondary", "id", req.ID)
+	return &replication.SecondaryTokenResponse{Bundle: data, ClusterID: start.ClusterID}, nil
+}
+
+// RevokeSecondary implements [replication.Backend].
+func (e *Engine) RevokeSecondary(ctx context.Context, req replication.RevokeSecondaryRequest) error {
+	_, p, err := e.asPrimary("revoking a secondary")
+	if err != nil {
+		return err
+	}
+	if err := p.registry.Revoke(ctx, req.ID, time.Now()); err != nil {
+		return err
+	}
+	e.logger.Info("revoked a secondary", "id", req.ID)
+	if err := p.server.Revoke(ctx, req.ID); err != nil {
+		// It is cut and refused all the same; the next Start closes the slot.
+		e.logger.Warn("could not close the slot of a revoked secondary", "id", req.ID, "error", err)
+	}
+	return nil
+}

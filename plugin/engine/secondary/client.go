@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package secondary
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/trust"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Config has the times of a client.
+type Config struct {
+	// HeartbeatEvery is the interval of heartbeats, LossAfter the silence after
+	// which the link counts as lost.
+	HeartbeatEvery, LossAfter time.Duration
+	// DialTimeout bounds connecting to one address, CallTimeout the handshake
+	// after it.
+	DialTimeout, CallTimeout time.Duration
+	// RetryMin and RetryMax bound the delay between two attempts.
+	RetryMin, RetryMax time.Duration
+	// RefusedRetry is the delay after a refusal, which only an operator can end.
+	RefusedRetry time.Duration
+	// CopyRetryMin and CopyRetryMax bound the delay after copies that did not
+	// hold.
+	CopyRetryMin, CopyRetryMax time.Duration
+}
+
+// Client follows one primary.
+type Client struct {
+	cfg       Config
+	host      replication.Host
+	logger    hclog.Logger
+	bundle    *trust.Bundle
+	addresses *Addresses
+	status    status
+
+	// Only Run uses these.
+
+	// copyWanted says that streaming from the cursor cannot work.
+	copyWanted bool
+	// gapAt is where a frame did not fit, to tell a lost frame from a hole.
+	gapAt replication.Position
+	// mended is what to show as the last error once all is well again.
+	mended string
+}
+
+// NewClient makes a client; Run lets it work.
+func NewClient(cfg Config, host replication.Host, logger hclog.Logger, bundle *trust.Bundle, addresses *Addresses) *Client {
+	c := &Client{cfg: cfg, host: host, logger: logger, bundle: bundle, addresses: addresses}
+	c.status.s.State = replication.Idle
+	c.status.s.Connection = replication.ConnConnecting
+	return c
+}
+
+// Run follows the primary until the context ends.
+func (c *Client) Run(ctx context.Context) {
+	retry := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(c.cfg.RetryMin), backoff.WithMaxInterval(c.cfg.RetryMax),
+		backoff.WithMultiplier(2), backoff.WithRandomizationFactor(0.5), backoff.WithMaxElapsedTime(0))
+	defer c.status.ended()
+	for {
+		progressed, err := c.round(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if progressed {
+			retry.Reset()
+		}
+		delay := c.delay(err, retry)
+		c.status.failed(err)
+		c.logger.Warn("not connected to the primary", "error", err, "retry_in", delay)
+		timer := time.NewTimer(delay)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// delay says how long to wait after an error.
+func (c *Client) delay(err error, retry *backoff.ExponentialBackOff) time.Duration {
+	delay := retry.NextBackOff()
+	var refused *refusal
+	if errors.As(err, &refused) {
+		delay = max(delay, c.cfg.RefusedRetry)
+	}
+	if n := c.status.copiesInRow(); c.copyWanted && n >= 2 {
+		// Copying again at once would load the primary for nothing.
+		again := c.cfg.CopyRetryMin
+		for i := 2; i < n && again < c.cfg.CopyRetryMax; i++ {
+			again *= 2
+		}
+		delay = max(delay, min(again, c.cfg.CopyRetryMax))
+	}
+	return delay
+}
+
+// refusal is an answer of the primary that only an operator can change.
+type refusal struct{ error }
+
+func (r *refusal) Unwrap() error { return r.error }
+
+// round is one attempt at all addresses and, once one has answered, the session
+// with it. progressed says that something was applied or the link held.
+func (c *Client) round(ctx context.Context) (progressed bool, err error) {
+	c.status.connecting()
+	addresses := c.addresses.Candidates()
+	if len(addresses) == 0 {
+		return false, replication.Errorf(replication.InvalidInput, "no address of the primary is known: use update-primary")
+	}
+	var first error
+	for _, address := range addresses {
+		s, err := c.connect(ctx, address)
+		if err == nil {
+			return c.follow(ctx, s)
+		}
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		c.logger.Debug("an address of the primary did not answer", "address", address, "error", err)
+		// A refusal tells the operator more than a port that is closed.
+		var refused, before *refusal
+		if first == nil || (errors.As(err, &refused) && !errors.As(first, &before)) {
+			first = err
+		}
+	}
+	return false, first
+}

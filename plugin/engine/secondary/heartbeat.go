@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package secondary
+
+import (
+	"context"
+	"time"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// heartbeat calls the primary now and then, whatever else the session does, and
+// returns when no answer came in time: a connection that is half open looks
+// alive to everything else.
+func (c *Client) heartbeat(ctx context.Context, s *session) error {
+	ticker := time.NewTicker(c.cfg.HeartbeatEvery)
+	defer ticker.Stop()
+	var roundTrip time.Duration
+	for {
+		var err error
+		if roundTrip, err = c.beat(ctx, s, roundTrip); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (time.Duration, error) {
+	// Shorter than LossAfter, so that the primary hears from this end in time
+	// even if its answers are stuck behind bulk data.
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.LossAfter/3)
+	defer cancel()
+	node, err := c.host.Node(ctx)
+	if err != nil {
+		if ctx.Err() == context.DeadlineExceeded {
+			return before, nil
+		}
+		return 0, err
+	}
+	sent := time.Now()
+	resp, err := s.link.Heartbeat(ctx, &linkv1.HeartbeatRequest{
+		Clock: sent.UnixNano(), Applied: link.ToPosition(c.status.position()), RoundTrip: int64(before), Node: link.ToNode(node),
+	})
+	if err != nil {
+		if ctx.Err() == context.DeadlineExceeded {
+			if s.active.Silence() < c.cfg.LossAfter {
+				return before, nil
+			}
+			return 0, replication.Errorf(replication.Unreachable, "the primary at %s has not answered for %s", s.address, c.cfg.LossAfter)
+		}
+		return 0, link.FromStatus(err)
+	}
+	received := time.Now()
+	position, err := link.FromPosition(resp.GetPosition())
+	if err != nil {
+		return 0, err
+	}
+	if _, err := link.FromFingerprint(resp.GetFingerprint()); err != nil {
+		return 0, err
+	}
+	if position.Epoch != s.epoch {
+		return 0, replication.Errorf(replication.Unavailable, "the primary began a new epoch %s", position.Epoch)
+	}
+	c.status.heard(position, time.Unix(0, resp.GetClock()), sent, received)
+	c.learn(ctx, s.address, link.FromNode(resp.GetNode()))
+	return received.Sub(sent), nil
+}
+
+// learn keeps the addresses of the primary's nodes for the day when the one in
+// use is gone.
+func (c *Client) learn(ctx context.Context, used string, node link.NodeInfo) {
+	c.status.node(node)
+	if err := c.addresses.Learn(ctx, used, node.ClusterAddrs); err != nil {
+		c.logger.Warn("could not store the addresses of the primary", "error", err)
+	}
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package secondary
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// session is one connection whose Hello was answered.
+type session struct {
+	address string
+	conn    *grpc.ClientConn
+	active  *link.ActiveConn
+	link    linkv1.LinkClient
+	cursor  *replication.Cursor
+	// epoch is the primary's; from is where the decision begins.
+	epoch    replication.Epoch
+	decision linkv1.Decision
+	from     replication.Position
+	keys     uint64
+}
+
+// connect opens a session at one address.
+func (c *Client) connect(ctx context.Context, address string) (*session, error) {
+	cursor, err := c.host.Cursor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	node, err := c.host.Node(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dialCtx, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
+	raw, err := c.host.Dial(dialCtx, c.bundle.DialRequest(address))
+	cancel()
+	if err != nil {
+		return nil, err
+	}
+	active := link.NewActiveConn(raw)
+	conn, err := link.NewClientConn(active)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.hello(ctx, conn, address, cursor, node)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	s.active = active
+	return s, nil
+}
+
+func (c *Client) hello(ctx context.Context, conn *grpc.ClientConn, address string, cursor *replication.Cursor, node *replication.Node) (*session, error) {
+	client := linkv1.NewLinkClient(conn)
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.CallTimeout)
+	defer cancel()
+	sent := time.Now()
+	resp, err := client.Hello(ctx, &linkv1.HelloRequest{
+		Version: link.ProtocolVersion, SetId: c.bundle.SetID, SecondaryId: c.bundle.SecondaryID,
+		Cursor: link.ToCursor(cursor), CopyWanted: c.copyWanted,
+		Node: link.ToNode(node), Clock: sent.UnixNano(),
+	})
+	if err != nil {
+		err = link.FromStatus(err)
+		switch replication.KindOf(err) {
+		case replication.Denied, replication.InvalidInput:
+			return nil, &refusal{err}
+		}
+		return nil, err
+	}
+	received := time.Now()
+	s := &session{address: address, conn: conn, link: client, cursor: cursor, decision: resp.GetDecision(), keys: resp.GetKeys()}
+	position, err := c.checkHello(resp, s)
+	if err != nil {
+		return nil, &refusal{err}
+	}
+	c.status.connected(s, position, link.FromNode(resp.GetNode()))
+	c.status.heard(position, time.Unix(0, resp.GetClock()), sent, received)
+	c.learn(ctx, address, link.FromNode(resp.GetNode()))
+	return s, nil
+}
+
+// checkHello checks the primary's answer against what this cluster has.
+func (c *Client) checkHello(resp *linkv1.HelloResponse, s *session) (replication.Position, error) {
+	position, err := link.FromPosition(resp.GetPosition())
+	if err != nil {
+		return position, err
+	}
+	if s.from, err = link.FromPosition(resp.GetFrom()); err != nil {
+		return position, err
+	}
+	s.epoch = position.Epoch
+	if resp.GetSetId() != c.bundle.SetID {
+		return position, replication.Errorf(replication.InvalidInput, "the primary at %s belongs to another replication set than this secondary (%s): use update-primary with a token of this set", s.address, c.bundle.SetID)
+	}
+	if err := link.CheckRelation(link.CursorEpoch(s.cursor), position.Epoch); err != nil {
+		return position, err
+	}
+	fits := false
+	switch s.decision {
+	case linkv1.Decision_DECISION_RESUME:
+		fits = !s.cursor.Copying && s.from == s.cursor.Position
+	case linkv1.Decision_DECISION_RESUME_COPY:
+		fits = s.cursor.Copying && s.from == s.cursor.CopyFrom
+	case linkv1.Decision_DECISION_COPY:
+		fits = true
+	}
+	if !fits || s.epoch.IsZero() || s.from.Epoch != s.epoch {
+		return position, replication.Errorf(replication.InvalidInput, "the primary's answer does not fit what this secondary has: run the same release on both clusters")
+	}
+	return position, nil
+}
+
+// follow copies if it must and streams until the link fails.
+func (c *Client) follow(parent context.Context, s *session) (progressed bool, err error) {
+	ctx, cancel := context.WithCancelCause(parent)
+	var heartbeats sync.WaitGroup
+	heartbeats.Go(func() { cancel(c.heartbeat(ctx, s)) })
+	defer heartbeats.Wait()
+	defer func() { _ = s.conn.Close() }()
+	defer cancel(nil)
+
+	err = c.copyAndStream(ctx, s, &progressed)
+	if ctx.Err() != nil && parent.Err() == nil {
+		// The heartbeat noticed first; what it saw is more telling.
+		err = context.Cause(ctx)
+	}
+	return progressed || c.status.held(), err
+}
+
+func (c *Client) copyAndStream(ctx context.Context, s *session, progressed *bool) error {
+	switch s.decision {
+	case linkv1.Decision_DECISION_COPY, linkv1.Decision_DECISION_RESUME_COPY:
+		if err := c.copy(ctx, s, progressed); err != nil {
+			return err
+		}
+	}
+	return c.stream(ctx, s, progressed)
+}

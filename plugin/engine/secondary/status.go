@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package secondary
+
+import (
+	"sync"
+	"time"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/lag"
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Snapshot is what a client knows of its link at one moment.
+type Snapshot struct {
+	State      replication.State
+	Connection replication.ConnectionState
+	// Connected says that a session is live.
+	Connected bool
+	// Address is the one in use, or used last.
+	Address string
+	Known   []string
+	Node    link.NodeInfo
+
+	LastStart, LastHeartbeat time.Time
+	RoundTrip, Skew          time.Duration
+	CanaryAge                time.Duration
+	// SyncProgress and SyncTotal count keys of a copy under way.
+	SyncProgress, SyncTotal uint64
+	LastError               string
+	// Position is the primary's, as far as it is known.
+	Position replication.Position
+}
+
+// status is a snapshot in the making.
+type status struct {
+	mu     sync.Mutex
+	s      Snapshot
+	cursor replication.Cursor
+	lag    lag.Tracker
+	// copies counts copies since the link last held.
+	copies int
+	// streamSince and streamTarget are of the stream under way; holds says that
+	// it outlived a heartbeat and caught up.
+	streamSince  time.Time
+	streamTarget uint64
+	holds        bool
+	mended       string
+}
+
+// Snapshot reports the link.
+func (c *Client) Snapshot() Snapshot {
+	c.status.mu.Lock()
+	defer c.status.mu.Unlock()
+	s := c.status.s
+	s.Known = c.addresses.Known()
+	s.CanaryAge = c.status.lag.Age(c.status.cursor.Position, time.Now().Add(s.Skew))
+	return s
+}
+
+func (t *status) connecting() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.Connection = replication.ConnConnecting
+}
+
+func (t *status) connected(s *session, position replication.Position, node link.NodeInfo) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.Connection, t.s.Connected = replication.ConnReady, true
+	t.s.Address, t.s.Node, t.s.Position = s.address, node, position
+	t.s.LastStart = time.Now()
+	t.cursor = *s.cursor
+	t.holds = false
+}
+
+// heard records a point of the primary's clock and position.
+func (t *status) heard(position replication.Position, clock, sent, received time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	roundTrip := received.Sub(sent)
+	t.s.LastHeartbeat, t.s.RoundTrip = received, roundTrip
+	t.s.Skew = clock.Add(roundTrip / 2).Sub(received)
+	t.s.Position = position
+	t.lag.Observe(position, clock)
+	caughtUp := t.cursor.Consistent() && t.cursor.Position.Sequence >= t.streamTarget
+	if t.s.State == replication.StreamWALs && sent.After(t.streamSince) && caughtUp {
+		t.holds, t.copies = true, 0
+		t.s.LastError = t.mended
+	}
+}
+
+func (t *status) node(n link.NodeInfo) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.Node = n
+}
+
+func (t *status) copying(s *session, anew bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if anew {
+		t.copies++
+	}
+	t.cursor = *s.cursor
+	t.s.State = replication.MerkleSync
+	t.s.SyncProgress, t.s.SyncTotal = s.cursor.CopiedKeys, s.keys
+}
+
+func (t *status) streaming(mended string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.State = replication.StreamWALs
+	t.s.SyncProgress, t.s.SyncTotal = 0, 0
+	t.streamSince, t.streamTarget = time.Now(), t.s.Position.Sequence
+	t.mended = mended
+}
+
+func (t *status) applied(c *replication.Cursor) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cursor = *c
+	if c.Copying {
+		t.s.SyncProgress = c.CopiedKeys
+	}
+}
+
+func (t *status) failed(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.State, t.s.Connection, t.s.Connected = replication.Idle, replication.ConnTransientFailure, false
+	t.s.SyncProgress, t.s.SyncTotal = 0, 0
+	t.s.LastError = err.Error()
+}
+
+func (t *status) ended() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.State, t.s.Connection, t.s.Connected = replication.Idle, replication.ConnShutdown, false
+}
+
+func (t *status) copiesInRow() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.copies
+}
+
+func (t *status) held() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.holds
+}
+
+func (t *status) position() replication.Position {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cursor.Position
+}

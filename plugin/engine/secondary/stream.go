@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package secondary
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// stream applies frames after the cursor until the link fails.
+func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error {
+	if s.cursor.Copying || s.cursor.Position.Epoch != s.epoch {
+		return replication.Errorf(replication.Internal, "the host's position %s is not one of the primary's epoch %s", s.cursor.Position, s.epoch)
+	}
+	st, err := s.link.Stream(ctx)
+	if err != nil {
+		return link.FromStatus(err)
+	}
+	start := &linkv1.StreamRequest_Start{Start: &linkv1.StreamStart{After: link.ToPosition(s.cursor.Position)}}
+	// io.EOF says that the stream has ended; Recv says why.
+	if err := st.Send(&linkv1.StreamRequest{Message: start}); err != nil && !errors.Is(err, io.EOF) {
+		return link.FromStatus(err)
+	}
+	c.status.streaming(c.mended)
+	for {
+		m, err := st.Recv()
+		if errors.Is(err, io.EOF) {
+			return replication.Errorf(replication.Unreachable, "the primary ended the stream")
+		}
+		if err != nil {
+			return c.streamEnded(link.FromStatus(err))
+		}
+		f, err := link.FromFrame(m.GetFrame())
+		if err != nil {
+			return err
+		}
+		if f.To.Epoch != s.epoch {
+			return replication.Errorf(replication.Unavailable, "the primary began a new epoch %s", f.To.Epoch)
+		}
+		if f.After > s.cursor.Position.Sequence {
+			return c.gap(s.cursor.Position, f.After)
+		}
+		cursor, err := c.host.ApplyFrame(ctx, f)
+		if replication.KindOf(err) == replication.PositionLost && err != nil {
+			return c.gap(s.cursor.Position, f.After)
+		}
+		if err != nil {
+			return err
+		}
+		*progressed = true
+		s.cursor = cursor
+		c.status.applied(cursor)
+		ack := &linkv1.StreamRequest_Ack{Ack: &linkv1.Ack{Position: link.ToPosition(cursor.Position)}}
+		if err := st.Send(&linkv1.StreamRequest{Message: ack}); err != nil && !errors.Is(err, io.EOF) {
+			return link.FromStatus(err)
+		}
+	}
+}
+
+// streamEnded notes when only a copy can help.
+func (c *Client) streamEnded(err error) error {
+	if replication.KindOf(err) != replication.PositionLost {
+		return err
+	}
+	c.copyWanted = true
+	if n := c.status.copiesInRow(); n >= 2 {
+		return replication.Errorf(replication.PositionLost, "%d copies in a row did not hold (%w): raise the retention of the primary's journal, or look for what slows this cluster's storage", n, err)
+	}
+	return err
+}
+
+// gap is a frame that does not follow the cursor. Asking the primary again from
+// the cursor mends a lost frame; the same gap a second time is a hole in its
+// journal, which only a copy mends.
+func (c *Client) gap(at replication.Position, after uint64) error {
+	err := replication.Errorf(replication.PositionLost, "the primary sent what follows sequence %d, this secondary has applied %d", after, at.Sequence)
+	if c.gapAt == at {
+		return c.streamEnded(err)
+	}
+	c.gapAt = at
+	return err
+}

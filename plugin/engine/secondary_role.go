@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"context"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/plugin/engine/secondary"
+	"github.com/vault-replication/vault-replication/plugin/engine/trust"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// bundleKey is the name of the record of a secondary's credentials.
+const bundleKey = "secondary/bundle"
+
+// errCatchingUp is the refusal of a promotion that would lose writes.
+var errCatchingUp = replication.Errorf(replication.Unavailable, "replication is still catching up, try again later or provide the 'force' argument")
+
+// EnableSecondary implements [replication.Backend].
+func (e *Engine) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition, error) {
+	if err := e.asDisabled("enabling a secondary"); err != nil {
+		return nil, err
+	}
+	bundle, err := e.readBundle(req.Bundle, req.ID)
+	if err != nil {
+		return nil, err
+	}
+	handover, addresses, err := e.bootstrap(ctx, bundle, req.Challenge)
+	if err != nil {
+		return nil, err
+	}
+	records, err := bundleRecords(bundle, link.MergeAddresses(bundle.Addresses, addresses))
+	if err != nil {
+		return nil, err
+	}
+	return &replication.Transition{
+		Role: replication.Secondary, ClusterID: bundle.SetID, Handover: handover, ClearState: true, PutState: records,
+	}, nil
+}
+
+// PromoteSecondary implements [replication.Backend].
+func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition, error) {
+	start, s, err := e.asSecondary("promoting")
+	if err != nil {
+		return nil, err
+	}
+	if !req.Force {
+		if err := e.checkCaughtUp(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	t, err := e.newPrimary(start.ClusterID, req.PrimaryClusterAddr)
+	if err != nil {
+		return nil, err
+	}
+	t.Warnings = []string{"This cluster is now the primary. Other secondaries need a new activation token of it, used with update-primary."}
+	return t, nil
+}
+
+// checkCaughtUp is Unavailable when a promotion would lose writes that can still
+// be had. A secondary that is cut off from its primary has all it can get.
+func (e *Engine) checkCaughtUp(ctx context.Context, s *secondaryRole) error {
+	cursor, err := e.host.Cursor(ctx)
+	if err != nil {
+		return err
+	}
+	if !cursor.Consistent() {
+		e.logger.Warn("refused a promotion: the data is not that of the primary at one position", "cursor", cursor.Position.String(), "copying", cursor.Copying, "consistent_from", cursor.ConsistentFrom)
+		return errCatchingUp
+	}
+	if s.client == nil {
+		return nil
+	}
+	now := s.client.Snapshot()
+	if now.Connected && (now.State != replication.StreamWALs || now.Position.Epoch != cursor.Position.Epoch || now.Position.Sequence > cursor.Position.Sequence) {
+		e.logger.Warn("refused a promotion: the primary is connected and ahead", "cursor", cursor.Position.String(), "primary", now.Position.String(), "state", now.State)
+		return errCatchingUp
+	}
+	return nil
+}
+
+// DisableSecondary implements [replication.Backend].
+func (e *Engine) DisableSecondary(context.Context) (*replication.Transition, error) {
+	if _, _, err := e.asSecondary("disabling the secondary"); err != nil {
+		return nil, err
+	}
+	return &replication.Transition{Role: replication.Disabled, ClearState: true}, nil
+}
+
+// UpdatePrimary implements [replication.Backend].
+func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error) {
+	start, s, err := e.asSecondary("updating the primary")
+	if err != nil {
+		return nil, err
+	}
+	t := &replication.Transition{Role: replication.Secondary, ClusterID: start.ClusterID}
+	switch {
+	case len(req.Bundle) > 0 && len(req.Addrs) > 0:
+		return nil, replication.Errorf(replication.InvalidInput, "give either a token or addresses of the primary, not both")
+	case len(req.Bundle) > 0:
+		bundle, err := e.readBundle(req.Bundle, req.ID)
+		if err != nil {
+			return nil, err
+		}
+		if bundle.SetID != start.ClusterID {
+			return nil, replication.Errorf(replication.InvalidInput, "the activation token is of another replication set (%s) than this secondary (%s): disable replication here before joining another set", bundle.SetID, start.ClusterID)
+		}
+		t.PutState, err = bundleRecords(bundle, bundle.Addresses)
+		return t, err
+	case len(req.Addrs) > 0:
+		if s.bundle == nil {
+			return nil, replication.Errorf(replication.InvalidInput, "this secondary has no credentials for a primary, so addresses alone are not enough: use a token of the primary")
+		}
+		addresses, err := e.answering(ctx, s.bundle, req.Addrs)
+		if err != nil {
+			return nil, err
+		}
+		record, err := secondary.EncodeAddresses(addresses)
+		t.PutState = map[string][]byte{secondary.AddressesKey: record}
+		return t, err
+	default:
+		t.DeleteState = []string{bundleKey, secondary.AddressesKey}
+		t.Warnings = []string{"This secondary has no primary now and does not try to connect to any."}
+		return t, nil
+	}
+}
+
+func bundleRecords(b *trust.Bundle, addresses []string) (map[string][]byte, error) {
+	data, err := b.Encode()
+	if err != nil {
+		return nil, replication.Errorf(replication.Internal, "encoding the credentials of this secondary: %w", err)
+	}
+	record, err := secondary.EncodeAddresses(addresses)
+	if err != nil {
+		return nil, replication.Errorf(replication.Internal, "encoding the addresses of the primary: %w", err)
+	}
+	return map[string][]byte{bundleKey: data, secondary.AddressesKey: record}, nil
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"context"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Status implements [replication.Backend].
+func (e *Engine) Status(ctx context.Context) (*replication.Status, error) {
+	e.mu.RLock()
+	started, failed, p, s := e.started, e.failed, e.primary, e.secondary
+	e.mu.RUnlock()
+	switch {
+	case !started:
+		return &replication.Status{State: replication.Idle, ConnectionState: replication.ConnShutdown, LastError: failed}, nil
+	case p != nil:
+		return e.primaryStatus(ctx, p), nil
+	case s != nil:
+		return secondaryStatus(s), nil
+	default:
+		return &replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle}, nil
+	}
+}
+
+func (e *Engine) primaryStatus(ctx context.Context, p *primaryRole) *replication.Status {
+	st := &replication.Status{
+		State:              replication.Running,
+		ConnectionState:    replication.ConnReady,
+		PrimaryClusterAddr: p.authority.PrimaryClusterAddr(),
+		KnownSecondaries:   p.registry.IDs(),
+		Secondaries:        p.server.Peers(),
+	}
+	// Addresses are worth showing, not worth failing for.
+	if node, err := e.host.Node(ctx); err == nil {
+		st.KnownPrimaryClusterAddrs = link.MergeAddresses([]string{st.PrimaryClusterAddr, node.ClusterAddr}, node.ClusterAddrs)
+	}
+	return st
+}
+
+func secondaryStatus(s *secondaryRole) *replication.Status {
+	if s.client == nil {
+		return &replication.Status{
+			State: replication.Idle, ConnectionState: replication.ConnIdle,
+			LastError: "this secondary has no primary: use update-primary with a token of the primary, or promote it",
+		}
+	}
+	now := s.client.Snapshot()
+	st := &replication.Status{
+		State:                    now.State,
+		ConnectionState:          now.Connection,
+		PrimaryClusterAddr:       now.Address,
+		KnownPrimaryClusterAddrs: now.Known,
+		SecondaryID:              s.bundle.SecondaryID,
+		LastStart:                now.LastStart,
+		SyncProgress:             now.SyncProgress,
+		SyncTotal:                now.SyncTotal,
+		LastError:                now.LastError,
+	}
+	if !now.LastStart.IsZero() {
+		st.Primaries = []replication.Peer{{
+			APIAddress: now.Node.APIAddr, ClusterAddress: now.Node.ClusterAddr, Connected: now.Connected,
+			LastHeartbeat: now.LastHeartbeat, LastHeartbeatDuration: now.RoundTrip,
+			ClockSkew: now.Skew, CanaryAge: now.CanaryAge,
+		}}
+	}
+	return st
+}

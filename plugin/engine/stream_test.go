@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/enginetest"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+func TestFirstCopyAndStream(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, s := pair(t, enginetest.NewNetwork())
+		// Writes while the copy is held half way: the stream must bring them.
+		release := s.host.Hold()
+		s.awaitState(replication.MerkleSync)
+		require.Equal(t, uint64(10), s.status().SyncTotal)
+		for i := range 20 {
+			p.host.Write(fmt.Sprintf("key-%02d", i), "second")
+		}
+		p.host.Delete("key-00")
+		release()
+		awaitEqual(t, p, s)
+		p.host.Write("live", "one")
+		p.host.Delete("key-01")
+		awaitEqual(t, p, s)
+		require.NotContains(t, s.host.Content(), "own")
+		require.Equal(t, 1, s.host.Count("BeginCopy"))
+		eventually(t, time.Minute, "the slot follows", func() bool { return p.host.Slots()["sec"] == p.host.Now().Sequence })
+	})
+}
+
+func TestRestartsResumeWithoutCopy(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := enginetest.NewNetwork()
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		for _, again := range []func(){
+			s.restart,
+			p.restart,
+			func() { n.Break(primaryAddr) },
+			func() { require.NoError(t, s.engine.Recover(t.Context())) },
+			func() { require.NoError(t, p.engine.Recover(t.Context())) },
+		} {
+			again()
+			p.host.Write("key", time.Now().String())
+			awaitEqual(t, p, s)
+		}
+		require.Equal(t, 1, s.host.Count("BeginCopy"))
+		require.Equal(t, 1, p.host.Count("OpenSlot"))
+	})
+}
+
+func TestCopyGoesOnWhereItWasCut(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := enginetest.NewNetwork()
+		p := newCluster(t, n, "a", primaryAddr)
+		p.enablePrimary(epoch(1, "one"))
+		for i := range 30 {
+			p.host.Write(fmt.Sprintf("key-%02d", i), "first")
+		}
+		s := newCluster(t, n, "b", secondaryAddr)
+		s.host.FailAfter("ApplyRange", 4, replication.Errorf(replication.StorageFailed, "the disk is full"))
+		s.join(p.token("sec"), "sec")
+		eventually(t, time.Minute, "the failure shows", func() bool {
+			return strings.Contains(s.status().LastError, "disk is full") && s.status().State == replication.Idle
+		})
+		p.restart()
+		s.restart()
+		p.host.Write("key-00", "later")
+		s.host.Fail("ApplyRange", nil)
+		awaitEqual(t, p, s)
+		require.Equal(t, 1, s.host.Count("BeginCopy"))
+		require.Equal(t, 1, p.host.Count("OpenSlot"))
+		require.Equal(t, 10, s.host.Count("ranges applied"), "no range is applied twice")
+	})
+}
+
+func TestCutCopyBeginsAnewWithoutItsSlot(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, s := pair(t, enginetest.NewNetwork())
+		release := s.host.Hold()
+		s.awaitState(replication.MerkleSync)
+		require.NoError(t, s.engine.Stop(t.Context()))
+		p.host.Write("key-00", "missed by a slot that opens later")
+		_, err := p.host.OpenSlot(t.Context(), "sec")
+		require.NoError(t, err)
+		require.NoError(t, p.host.CloseSlot(t.Context(), "sec"))
+		release()
+		require.NoError(t, s.engine.Start(t.Context(), s.start))
+		awaitEqual(t, p, s)
+		require.Equal(t, 2, s.host.Count("BeginCopy"))
+	})
+}
+
+func TestGapAsksAgainThenCopies(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, s := pair(t, enginetest.NewNetwork())
+		awaitEqual(t, p, s)
+		s.host.FailAfter("ApplyFrame", 0, replication.Errorf(replication.PositionLost, "the frame does not fit"))
+		hellos := p.host.Count("OpenSlot")
+		p.host.Write("x", "y")
+		eventually(t, time.Minute, "asked again", func() bool { return s.host.Count("ApplyFrame") >= 2 })
+		require.Equal(t, 1, s.host.Count("BeginCopy"), "the first gap is asked for again")
+		require.Equal(t, hellos, p.host.Count("OpenSlot"))
+		eventually(t, time.Minute, "copied", func() bool { return s.host.Count("BeginCopy") == 2 })
+		s.host.Fail("ApplyFrame", nil)
+		awaitEqual(t, p, s)
+	})
+}
+
+func TestLostPositionCopiesAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, s := pair(t, enginetest.NewNetwork())
+		awaitEqual(t, p, s)
+		require.NoError(t, s.engine.Stop(t.Context()))
+		p.host.Write("missed", "x")
+		p.host.Forget()
+		require.NoError(t, s.engine.Start(t.Context(), s.start))
+		awaitEqual(t, p, s)
+		require.Equal(t, 2, s.host.Count("BeginCopy"))
+		eventually(t, time.Minute, "the reason is shown", func() bool { return strings.Contains(s.status().LastError, "copied again") })
+	})
+}
+
+func TestCopiesThatDoNotHoldAreNoTightLoop(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, s := pair(t, enginetest.NewNetwork())
+		awaitEqual(t, p, s)
+		lost := replication.Errorf(replication.PositionLost, "the rows are gone")
+		p.host.Fail("ReadJournal", lost)
+		require.NoError(t, s.engine.Recover(t.Context()))
+		begun := s.host.Count("BeginCopy")
+		eventually(t, time.Hour, "complaint", func() bool { return strings.Contains(s.status().LastError, "copies in a row did not hold") })
+		<-time.After(time.Hour)
+		synctest.Wait()
+		require.Less(t, s.host.Count("BeginCopy")-begun, 15)
+		p.host.Fail("ReadJournal", nil)
+		awaitEqual(t, p, s)
+	})
+}
+
+func TestSlowSecondaryIsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, s := pair(t, enginetest.NewNetwork())
+		awaitEqual(t, p, s)
+		read, bytes := p.host.Count("frames read"), p.host.Count("bytes read")
+		release := s.host.Hold()
+		value := strings.Repeat("v", 64<<10)
+		for i := range 300 {
+			p.host.Write(fmt.Sprintf("big-%03d", i), value)
+		}
+		<-time.After(time.Minute)
+		synctest.Wait()
+		require.LessOrEqual(t, p.host.Count("frames read")-read, 4)
+		require.LessOrEqual(t, p.host.Count("bytes read")-bytes, 16<<20)
+		require.Equal(t, replication.StreamWALs, s.status().State, "slow is not lost: heartbeats go on")
+		require.Greater(t, s.status().Primaries[0].CanaryAge, 50*time.Second)
+		require.Greater(t, p.status().Secondaries[0].CanaryAge, 50*time.Second)
+		release()
+		awaitEqual(t, p, s)
+	})
+}
+
+func TestHalfOpenLinkIsNoticedByBothEnds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := enginetest.NewNetwork()
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		n.Freeze(primaryAddr)
+		begun := s.status().LastStart
+		frozen := time.Now()
+		eventually(t, time.Minute, "the primary notices", func() bool { return !p.status().Secondaries[0].Connected })
+		eventually(t, time.Minute, "the secondary begins anew", func() bool { return s.status().LastStart.After(begun) })
+		require.Less(t, time.Since(frozen), 16*time.Second, "before the transport notices")
+		p.host.Write("after", "x")
+		awaitEqual(t, p, s)
+		require.Equal(t, 1, s.host.Count("BeginCopy"))
+	})
+}
+
+func TestStatusOfBothEnds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, s := pair(t, enginetest.NewNetwork())
+		awaitEqual(t, p, s)
+		<-time.After(5 * time.Second)
+		ps, ss := p.status(), s.status()
+		require.Equal(t, replication.Running, ps.State)
+		require.Equal(t, []string{"sec"}, ps.KnownSecondaries)
+		require.Len(t, ps.Secondaries, 1)
+		sec := ps.Secondaries[0]
+		require.True(t, sec.Connected)
+		require.Equal(t, "sec", sec.NodeID)
+		require.Equal(t, "https://b.test:8200", sec.APIAddress)
+		require.Equal(t, secondaryAddr, sec.ClusterAddress)
+		require.Less(t, sec.CanaryAge, 2*time.Second)
+		require.Equal(t, replication.ConnReady, ss.ConnectionState)
+		require.Equal(t, "sec", ss.SecondaryID)
+		require.Equal(t, primaryAddr, ss.PrimaryClusterAddr)
+		require.Equal(t, []string{primaryAddr}, ss.KnownPrimaryClusterAddrs)
+		require.Len(t, ss.Primaries, 1)
+		require.Less(t, ss.Primaries[0].CanaryAge, 2*time.Second)
+		require.Less(t, time.Since(ss.Primaries[0].LastHeartbeat), 2*time.Second)
+		require.Empty(t, ss.LastError)
+	})
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package trust
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Records is the part of replication.Host that a registry needs.
+type Records interface {
+	GetState(ctx context.Context, key string) ([]byte, error)
+	PutState(ctx context.Context, key string, value []byte) error
+	DeleteState(ctx context.Context, key string) error
+	ListState(ctx context.Context, prefix string) ([]string, error)
+}
+
+// Names of records. Ids are encoded so that whatever characters they have, a
+// record's name has none that a storage could treat as special.
+const (
+	AuthorityKey  = "primary/authority"
+	memberPrefix  = "primary/secondary/"
+	revokedPrefix = "primary/revoked/"
+)
+
+type member struct {
+	ID      string    `json:"id"`
+	Serial  string    `json:"serial"`
+	Since   time.Time `json:"since"`
+	Revoked time.Time `json:"revoked,omitzero"`
+}
+
+// Registry has a primary's secondaries: the registered ones and the revoked
+// ones. What it answers was durable before.
+type Registry struct {
+	records Records
+
+	mu      sync.RWMutex
+	members map[string]member
+	revoked map[string]member
+}
+
+// LoadRegistry reads the records of this cluster, and ends revocations that a
+// crash cut in two.
+func LoadRegistry(ctx context.Context, records Records) (*Registry, error) {
+	r := &Registry{records: records, members: map[string]member{}, revoked: map[string]member{}}
+	for prefix, into := range map[string]map[string]member{memberPrefix: r.members, revokedPrefix: r.revoked} {
+		names, err := records.ListState(ctx, prefix)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			data, err := records.GetState(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			var m member
+			if err := json.Unmarshal(data, &m); err != nil || name != recordName(prefix, m.ID) {
+				return nil, fmt.Errorf("the record %q of a secondary cannot be read", name)
+			}
+			into[m.ID] = m
+		}
+	}
+	for id := range r.revoked {
+		if _, ok := r.members[id]; !ok {
+			continue
+		}
+		if err := records.DeleteState(ctx, recordName(memberPrefix, id)); err != nil {
+			return nil, err
+		}
+		delete(r.members, id)
+	}
+	return r, nil
+}
+
+func recordName(prefix, id string) string {
+	return prefix + base64.RawURLEncoding.EncodeToString([]byte(id))
+}
+
+// Register records a new secondary. It is InvalidInput for an id that is
+// registered or was revoked.
+func (r *Registry) Register(ctx context.Context, id, serial string, now time.Time) error {
+	if err := CheckID(id); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.unusedLocked(id); err != nil {
+		return err
+	}
+	m := member{ID: id, Serial: serial, Since: now.UTC()}
+	if err := r.put(ctx, memberPrefix, m); err != nil {
+		return err
+	}
+	r.members[id] = m
+	return nil
+}
+
+// CheckUnused says whether an id can be registered, as Register would.
+func (r *Registry) CheckUnused(id string) error {
+	if err := CheckID(id); err != nil {
+		return err
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.unusedLocked(id)
+}
+
+func (r *Registry) unusedLocked(id string) error {
+	if _, ok := r.revoked[id]; ok {
+		return replication.Errorf(replication.InvalidInput, "the secondary %q was revoked and its id is refused for ever: choose another id", id)
+	}
+	if _, ok := r.members[id]; ok {
+		return replication.Errorf(replication.InvalidInput, "a secondary %q is already registered: choose another id, or revoke it first and use a new id", id)
+	}
+	return nil
+}
+
+// Revoke refuses a secondary from the moment it returns, also after a crash. It
+// is NotFound for an id that is not registered.
+func (r *Registry) Revoke(ctx context.Context, id string, now time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, ok := r.members[id]
+	if !ok {
+		return replication.Errorf(replication.NotFound, "no secondary %q is registered: see known_secondaries in the replication status", clipID(id))
+	}
+	m.Revoked = now.UTC()
+	// The record of the refusal first: in between, a crash leaves both, and the
+	// refusal wins.
+	if err := r.put(ctx, revokedPrefix, m); err != nil {
+		return err
+	}
+	r.revoked[id] = m
+	delete(r.members, id)
+	// Should this fail, LoadRegistry ends it later.
+	_ = r.records.DeleteState(ctx, recordName(memberPrefix, id))
+	return nil
+}
+
+func clipID(id string) string {
+	if len(id) > idMax {
+		return id[:idMax] + "..."
+	}
+	return id
+}
+
+func (r *Registry) put(ctx context.Context, prefix string, m member) error {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return r.records.PutState(ctx, recordName(prefix, m.ID), data)
+}
+
+// IDs are those of the registered secondaries, sorted.
+func (r *Registry) IDs() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	ids := make([]string, 0, len(r.members))
+	for id := range r.members {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, strings.Compare)
+	return ids
+}
+
+// Identify says whose certificate this is. The host has verified that the
+// authority signed it; it is Denied unless it is the one that was recorded for a
+// secondary that is still wanted. id is set also when the answer is Denied and
+// the certificate names one.
+func (r *Registry) Identify(leafDER []byte) (id string, err error) {
+	cert, err := x509.ParseCertificate(leafDER)
+	if err != nil {
+		return "", replication.Errorf(replication.Denied, "the certificate of the secondary cannot be read: join it with a new activation token")
+	}
+	id = cert.Subject.CommonName
+	return id, r.allow(id, serialText(cert.SerialNumber))
+}
+
+func (r *Registry) allow(id, serial string) error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if _, ok := r.revoked[id]; ok {
+		return replication.Errorf(replication.Denied, "the secondary %q was revoked on the primary: join it with a new activation token under another id", clipID(id))
+	}
+	m, ok := r.members[id]
+	if !ok || m.Serial != serial {
+		return replication.Errorf(replication.Denied, "the primary does not know this certificate of a secondary %q: join it with a new activation token", clipID(id))
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package engine_test
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/plugin/engine"
+	"github.com/vault-replication/vault-replication/plugin/engine/enginetest"
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/plugin/engine/trust"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+func requireKind(t *testing.T, kind replication.Kind, err error, text string) {
+	t.Helper()
+	require.Error(t, err)
+	require.Equal(t, kind, replication.KindOf(err), err.Error())
+	require.Contains(t, err.Error(), text)
+}
+
+func TestRevokedSecondaryIsCutAndRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := enginetest.NewNetwork()
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		bundle := s.host.State()["secondary/bundle"]
+		before := time.Now()
+		require.NoError(t, p.engine.RevokeSecondary(t.Context(), replication.RevokeSecondaryRequest{ID: "sec"}))
+		p.host.Write("secret", "x")
+		require.Empty(t, p.host.Slots())
+		require.Empty(t, p.status().KnownSecondaries)
+		eventually(t, time.Minute, "the reason is shown", func() bool { return strings.Contains(s.status().LastError, "was revoked") })
+		require.Less(t, time.Since(before), 5*time.Second)
+		require.Equal(t, replication.Idle, s.status().State)
+		require.NotContains(t, s.host.Content(), "secret")
+
+		_, err := p.engine.SecondaryToken(t.Context(), replication.SecondaryTokenRequest{ID: "sec"})
+		requireKind(t, replication.InvalidInput, err, "was revoked")
+		p.restart()
+		other := newCluster(t, n, "c", "https://c.test:8201")
+		_, err = other.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "sec"})
+		requireKind(t, replication.Denied, err, "was revoked")
+		requireKind(t, replication.NotFound, p.engine.RevokeSecondary(t.Context(), replication.RevokeSecondaryRequest{ID: "sec"}), "sec")
+	})
+}
+
+func TestRevocationDoesNotDependOnTheSlot(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, s := pair(t, enginetest.NewNetwork())
+		awaitEqual(t, p, s)
+		p.host.Fail("CloseSlot", replication.Errorf(replication.StorageFailed, "no space"))
+		require.NoError(t, p.engine.RevokeSecondary(t.Context(), replication.RevokeSecondaryRequest{ID: "sec"}))
+		p.host.Write("secret", "x")
+		eventually(t, time.Minute, "the reason is shown", func() bool { return strings.Contains(s.status().LastError, "was revoked") })
+		require.NotContains(t, s.host.Content(), "secret")
+		require.NotEmpty(t, p.host.Slots())
+		p.host.Fail("CloseSlot", nil)
+		p.restart()
+		require.Empty(t, p.host.Slots(), "the next start ends what was left")
+	})
+}
+
+func TestBundleIsForOneModeAndOneID(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := enginetest.NewNetwork()
+		p, _ := pair(t, n)
+		bundle := p.token("other")
+		c := newCluster(t, n, "c", "https://c.test:8201")
+		_, err := c.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "sec"})
+		requireKind(t, replication.Denied, err, `for "other"`)
+		c.cfg = engine.Config{Mode: replication.Performance}
+		c.restart()
+		_, err = c.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "other"})
+		requireKind(t, replication.InvalidInput, err, "for dr replication, not for performance")
+		_, err = p.engine.SecondaryToken(t.Context(), replication.SecondaryTokenRequest{ID: "other"})
+		requireKind(t, replication.InvalidInput, err, "already registered")
+		_, err = p.engine.SecondaryToken(t.Context(), replication.SecondaryTokenRequest{ID: "a/b"})
+		requireKind(t, replication.InvalidInput, err, "'/'")
+	})
+}
+
+// dialAs connects with the credentials of a bundle and nothing else.
+func dialAs(t *testing.T, h *enginetest.Host, data []byte) (linkv1.LinkClient, *trust.Bundle, func()) {
+	b, err := trust.DecodeBundle(data, time.Now())
+	require.NoError(t, err)
+	raw, err := h.Dial(t.Context(), b.DialRequest(primaryAddr))
+	require.NoError(t, err)
+	conn, err := link.NewClientConn(raw)
+	require.NoError(t, err)
+	return linkv1.NewLinkClient(conn), b, func() { _ = conn.Close() }
+}
+
+func TestCertificateOfAnotherSecondaryIsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, s := pair(t, enginetest.NewNetwork())
+		awaitEqual(t, p, s)
+		client, b, done := dialAs(t, s.host, p.token("thief"))
+		defer done()
+		hello := &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "sec"}
+		_, err := client.Hello(t.Context(), hello)
+		requireKind(t, replication.Denied, link.FromStatus(err), "cannot use another one's")
+		_, err = client.Bootstrap(t.Context(), &linkv1.BootstrapRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "sec"})
+		requireKind(t, replication.Denied, link.FromStatus(err), "cannot use another one's")
+		hello.SecondaryId, hello.SetId = "thief", "another set"
+		_, err = client.Hello(t.Context(), hello)
+		requireKind(t, replication.InvalidInput, link.FromStatus(err), "another replication set")
+		hello.SetId, hello.Version = b.SetID, 2
+		_, err = client.Hello(t.Context(), hello)
+		requireKind(t, replication.InvalidInput, link.FromStatus(err), "version 2")
+		// Without a session nothing can be read.
+		copying, err := client.Copy(t.Context(), &linkv1.CopyRequest{})
+		require.NoError(t, err)
+		_, err = copying.Recv()
+		requireKind(t, replication.Unavailable, link.FromStatus(err), "session is over")
+		_, err = client.Heartbeat(t.Context(), &linkv1.HeartbeatRequest{})
+		requireKind(t, replication.Unavailable, link.FromStatus(err), "session is over")
+		require.True(t, p.status().Secondaries[0].Connected, "the true one is not disturbed")
+	})
+}
+
+func TestUnknownCertificateOfTheAuthorityIsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, s := pair(t, enginetest.NewNetwork())
+		awaitEqual(t, p, s)
+		// Signed by the authority, but never recorded: a copy of an old backup.
+		a, err := trust.DecodeAuthority(p.host.State()[trust.AuthorityKey])
+		require.NoError(t, err)
+		b, _, err := a.IssueBundle("sec", []string{primaryAddr}, time.Now())
+		require.NoError(t, err)
+		data, err := b.Encode()
+		require.NoError(t, err)
+		client, _, done := dialAs(t, s.host, data)
+		defer done()
+		_, err = client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "sec"})
+		requireKind(t, replication.Denied, link.FromStatus(err), "does not know this certificate")
+	})
+}
+
+func TestServerCertificateIsNoClientAndClientNoServer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, s := pair(t, enginetest.NewNetwork())
+		b, err := trust.DecodeBundle(s.host.State()["secondary/bundle"], time.Now())
+		require.NoError(t, err)
+		leaf, err := x509.ParseCertificate(b.ClientCert)
+		require.NoError(t, err)
+		require.Equal(t, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, leaf.ExtKeyUsage)
+		a, err := trust.DecodeAuthority(p.host.State()[trust.AuthorityKey])
+		require.NoError(t, err)
+		server, err := x509.ParseCertificate(a.ListenRequest().Cert)
+		require.NoError(t, err)
+		require.Equal(t, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, server.ExtKeyUsage)
+		require.NotContains(t, string(s.host.State()["secondary/bundle"]), "ca_key")
+		var record map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal(s.host.State()["secondary/bundle"], &record))
+		require.NotContains(t, record, "ca_key")
+	})
+}
+
+func TestNewerSessionReplacesTheOlder(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, s := pair(t, enginetest.NewNetwork())
+		awaitEqual(t, p, s)
+		// Another node of the secondary becomes active and connects.
+		client, b, done := dialAs(t, s.host, s.host.State()["secondary/bundle"])
+		defer done()
+		begun := s.status().LastStart
+		cursor, err := s.host.Cursor(t.Context())
+		require.NoError(t, err)
+		resp, err := client.Hello(t.Context(), &linkv1.HelloRequest{
+			Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "sec", Cursor: link.ToCursor(cursor),
+		})
+		require.NoError(t, err)
+		require.Equal(t, linkv1.Decision_DECISION_RESUME, resp.GetDecision())
+		eventually(t, time.Minute, "the older one comes back", func() bool { return s.status().LastStart.After(begun) })
+		_, err = client.Heartbeat(t.Context(), &linkv1.HeartbeatRequest{})
+		requireKind(t, replication.Unreachable, link.FromStatus(err), "connection to the primary failed")
+	})
+}
+
+func TestConnectionWithoutAPrimaryIsClosed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, enginetest.NewNetwork(), "a", primaryAddr)
+		near, far := net.Pipe()
+		err := c.engine.ServeConn(context.Background(), far, replication.PeerInfo{})
+		requireKind(t, replication.Unavailable, err, "not a dr primary")
+		_, err = near.Read(make([]byte, 1))
+		require.Error(t, err)
+	})
+}
+
+func TestSilentConnectionIsEnded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, s := pair(t, enginetest.NewNetwork())
+		awaitEqual(t, p, s)
+		b, err := trust.DecodeBundle(p.token("silent"), time.Now())
+		require.NoError(t, err)
+		raw, err := s.host.Dial(t.Context(), b.DialRequest(primaryAddr))
+		require.NoError(t, err)
+		defer raw.Close()
+		began := time.Now()
+		for buf := make([]byte, 512); err == nil; {
+			_, err = raw.Read(buf)
+		}
+		require.LessOrEqual(t, time.Since(began), 15*time.Second)
+	})
+}

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+#
+# Builds bin/vault-replication, bin/plugins/* and bin/vault-plain (stock Vault of
+# the same module versions, for tests and the benchmark).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/progress.sh
+. scripts/progress.sh
+
+export CGO_ENABLED=0
+packages=(./host ./plugin/dr ./plugin/performance ./integration/vaultplain)
+say "looking what there is to compile"
+stale=$(go list -deps -f '{{if .Stale}}{{.ImportPath}}{{end}}' "${packages[@]}" 2> >(count_downloads) | wc -l)
+if [ "$stale" -gt 200 ]; then
+  say "$stale packages to compile; the first build takes about ten minutes on two cores"
+fi
+
+# One command for all, so that there is one count; the files are moved into place
+# together, and a failed build leaves the former ones.
+new=bin/.new
+rm -rf "$new"
+trap 'rm -rf "$new"' EXIT
+mkdir -p bin/plugins "$new"
+go build -v -ldflags '-s -w' -o "$new/" "${packages[@]}" 2> >(count_packages "$stale")
+mv "$new/host" bin/vault-replication
+mv "$new/dr" bin/plugins/replication-dr
+mv "$new/performance" bin/plugins/replication-performance
+mv "$new/vaultplain" bin/vault-plain
+say "built bin/vault-replication, bin/plugins/replication-dr, bin/plugins/replication-performance, bin/vault-plain"

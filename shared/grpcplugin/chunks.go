@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package grpcplugin
+
+import (
+	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
+	"github.com/vault-replication/vault-replication/shared/tunnel"
+)
+
+// chunks makes a tunnel's stream of a gRPC stream, whose messages differ. gRPC
+// encodes a message before its Send returns, as the tunnel demands: neither end
+// of the boundary installs anything that would look at it later.
+type chunks struct {
+	send func(*replicationv1.Chunk) error
+	recv func() (*replicationv1.Chunk, error)
+}
+
+func (c chunks) Send(chunk tunnel.Chunk) error {
+	return c.send(&replicationv1.Chunk{Data: chunk.Data, Signal: replicationv1.Chunk_Signal(chunk.Signal)})
+}
+
+func (c chunks) Recv() (tunnel.Chunk, error) {
+	chunk, err := c.recv()
+	if err != nil {
+		return tunnel.Chunk{}, err
+	}
+	return tunnel.Chunk{Data: chunk.GetData(), Signal: tunnel.Signal(chunk.GetSignal())}, nil
+}
+
+func serveConnClientChunks(s replicationv1.Replication_ServeConnClient) tunnel.Stream {
+	return chunks{
+		send: func(c *replicationv1.Chunk) error {
+			return s.Send(&replicationv1.ServeConnRequest{Message: &replicationv1.ServeConnRequest_Chunk{Chunk: c}})
+		},
+		recv: func() (*replicationv1.Chunk, error) {
+			m, err := s.Recv()
+			return m.GetChunk(), err
+		},
+	}
+}
+
+func serveConnServerChunks(s replicationv1.Replication_ServeConnServer) tunnel.Stream {
+	return chunks{
+		send: func(c *replicationv1.Chunk) error { return s.Send(&replicationv1.ServeConnResponse{Chunk: c}) },
+		recv: func() (*replicationv1.Chunk, error) {
+			m, err := s.Recv()
+			return m.GetChunk(), err
+		},
+	}
+}
+
+func dialClientChunks(s replicationv1.Host_DialClient) tunnel.Stream {
+	return chunks{
+		send: func(c *replicationv1.Chunk) error {
+			return s.Send(&replicationv1.DialRequest{Message: &replicationv1.DialRequest_Chunk{Chunk: c}})
+		},
+		recv: func() (*replicationv1.Chunk, error) {
+			m, err := s.Recv()
+			return m.GetChunk(), err
+		},
+	}
+}
+
+func dialServerChunks(s replicationv1.Host_DialServer) tunnel.Stream {
+	return chunks{
+		send: func(c *replicationv1.Chunk) error {
+			return s.Send(&replicationv1.DialResponse{Message: &replicationv1.DialResponse_Chunk{Chunk: c}})
+		},
+		recv: func() (*replicationv1.Chunk, error) {
+			m, err := s.Recv()
+			return m.GetChunk(), err
+		},
+	}
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package grpcplugin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+
+	"google.golang.org/grpc"
+
+	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/tunnel"
+)
+
+// Client is the host's view of a plugin.
+type Client struct {
+	rpc     replicationv1.ReplicationClient
+	link    link
+	version string
+	detach  context.CancelFunc
+	lost    chan struct{}
+}
+
+var _ replication.Backend = (*Client)(nil)
+
+// PluginVersion is the release that the plugin told; may be empty.
+func (c *Client) PluginVersion() string { return c.version }
+
+// Lost is closed when the plugin is not attached any more: its process or the
+// connection has ended, or Detach was called. The host's services are not
+// served to it from then on.
+func (c *Client) Lost() <-chan struct{} { return c.lost }
+
+// Exited is closed when the plugin's process has ended. It never is when there is
+// none, as in a test within one process.
+func (c *Client) Exited() <-chan struct{} { return c.link.done }
+
+// Detach tells the plugin that the host has no more use for it and waits until
+// the host's services are not served to it any more. The plugin stops its
+// backend and exits. May be called more than once.
+func (c *Client) Detach() {
+	c.detach()
+	<-c.lost
+}
+
+// call makes a unary call of either service.
+func call[Req, Res any](ctx context.Context, l link, rpc func(context.Context, *Req, ...grpc.CallOption) (*Res, error), req *Req) (*Res, error) {
+	res, err := rpc(ctx, req)
+	if err != nil {
+		return nil, l.err(ctx, err)
+	}
+	return res, nil
+}
+
+// transition makes a call that answers with a change of role.
+func transition[Req any](ctx context.Context, l link, rpc func(context.Context, *Req, ...grpc.CallOption) (*replicationv1.TransitionResponse, error), req *Req) (*replication.Transition, error) {
+	res, err := call(ctx, l, rpc, req)
+	if err != nil {
+		return nil, err
+	}
+	t := fromTransition(res)
+	if err := checkTransition(t); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Start implements [replication.Backend].
+func (c *Client) Start(ctx context.Context, req replication.StartRequest) error {
+	_, err := call(ctx, c.link, c.rpc.Start, &replicationv1.StartRequest{Role: string(req.Role), ClusterId: req.ClusterID})
+	return err
+}
+
+// Stop implements [replication.Backend].
+func (c *Client) Stop(ctx context.Context) error {
+	_, err := call(ctx, c.link, c.rpc.Stop, &replicationv1.StopRequest{})
+	return err
+}
+
+// Status implements [replication.Backend].
+func (c *Client) Status(ctx context.Context) (*replication.Status, error) {
+	res, err := call(ctx, c.link, c.rpc.Status, &replicationv1.StatusRequest{})
+	if err != nil {
+		return nil, err
+	}
+	return fromStatusResponse(res), nil
+}
+
+// ServeConn implements [replication.Backend]. It closes conn.
+func (c *Client) ServeConn(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error {
+	defer conn.Close()
+	streamCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := c.rpc.ServeConn(streamCtx)
+	if err != nil {
+		return c.link.err(ctx, err)
+	}
+	err = stream.Send(&replicationv1.ServeConnRequest{Message: &replicationv1.ServeConnRequest_Peer{
+		Peer: &replicationv1.PeerInfo{Certificate: peer.Certificate, RemoteAddr: peer.RemoteAddr},
+	}})
+	switch {
+	case err == nil:
+		err = tunnel.Splice(stream.Context(), serveConnClientChunks(stream), conn)
+	case errors.Is(err, io.EOF):
+		err = nil // a Send that fails does not say why; Recv does
+	}
+	for err == nil {
+		_, err = stream.Recv() // the plugin's verdict comes after the last chunk
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return c.link.err(ctx, err)
+}
+
+// EnablePrimary implements [replication.Backend].
+func (c *Client) EnablePrimary(ctx context.Context, req replication.EnablePrimaryRequest) (*replication.Transition, error) {
+	return transition(ctx, c.link, c.rpc.EnablePrimary, &replicationv1.EnablePrimaryRequest{PrimaryClusterAddr: req.PrimaryClusterAddr})
+}
+
+// DemotePrimary implements [replication.Backend].
+func (c *Client) DemotePrimary(ctx context.Context) (*replication.Transition, error) {
+	return transition(ctx, c.link, c.rpc.DemotePrimary, &replicationv1.DemotePrimaryRequest{})
+}
+
+// DisablePrimary implements [replication.Backend].
+func (c *Client) DisablePrimary(ctx context.Context) (*replication.Transition, error) {
+	return transition(ctx, c.link, c.rpc.DisablePrimary, &replicationv1.DisablePrimaryRequest{})
+}
+
+// SecondaryToken implements [replication.Backend].
+func (c *Client) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (*replication.SecondaryTokenResponse, error) {
+	res, err := call(ctx, c.link, c.rpc.SecondaryToken, &replicationv1.SecondaryTokenRequest{Id: req.ID, Ttl: toDuration(req.TTL)})
+	if err != nil {
+		return nil, err
+	}
+	return &replication.SecondaryTokenResponse{Bundle: res.GetBundle(), ClusterID: res.GetClusterId()}, nil
+}
+
+// RevokeSecondary implements [replication.Backend].
+func (c *Client) RevokeSecondary(ctx context.Context, req replication.RevokeSecondaryRequest) error {
+	_, err := call(ctx, c.link, c.rpc.RevokeSecondary, &replicationv1.RevokeSecondaryRequest{Id: req.ID})
+	return err
+}
+
+// EnableSecondary implements [replication.Backend].
+func (c *Client) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition, error) {
+	return transition(ctx, c.link, c.rpc.EnableSecondary, &replicationv1.EnableSecondaryRequest{Bundle: req.Bundle, Id: req.ID, Challenge: req.Challenge})
+}
+
+// PromoteSecondary implements [replication.Backend].
+func (c *Client) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition, error) {
+	return transition(ctx, c.link, c.rpc.PromoteSecondary, &replicationv1.PromoteSecondaryRequest{PrimaryClusterAddr: req.PrimaryClusterAddr, Force: req.Force})
+}
+
+// DisableSecondary implements [replication.Backend].
+func (c *Client) DisableSecondary(ctx context.Context) (*replication.Transition, error) {
+	return transition(ctx, c.link, c.rpc.DisableSecondary, &replicationv1.DisableSecondaryRequest{})
+}
+
+// UpdatePrimary implements [replication.Backend].
+func (c *Client) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error) {
+	return transition(ctx, c.link, c.rpc.UpdatePrimary, &replicationv1.UpdatePrimaryRequest{Bundle: req.Bundle, Id: req.ID, Addrs: req.Addrs})
+}
+
+// Recover implements [replication.Backend].
+func (c *Client) Recover(ctx context.Context) error {
+	_, err := call(ctx, c.link, c.rpc.Recover, &replicationv1.RecoverRequest{})
+	return err
+}

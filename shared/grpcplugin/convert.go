@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package grpcplugin
+
+import (
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Conversions between the contract and the wire: toX makes the message, fromX
+// the contract's value. A nil message is the zero value.
+
+func toTime(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func fromTime(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
+func toDuration(d time.Duration) *durationpb.Duration {
+	if d == 0 {
+		return nil
+	}
+	return durationpb.New(d)
+}
+
+// valid mends free text, which protobuf refuses when it is not UTF-8: a strange
+// message must not turn an answer into a failure.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+func toPosition(p replication.Position) *replicationv1.Position {
+	return &replicationv1.Position{
+		Epoch:    &replicationv1.Epoch{Generation: p.Epoch.Generation, Id: p.Epoch.ID},
+		Term:     p.Term,
+		Sequence: p.Sequence,
+	}
+}
+
+func fromPosition(p *replicationv1.Position) replication.Position {
+	return replication.Position{
+		Epoch:    replication.Epoch{Generation: p.GetEpoch().GetGeneration(), ID: p.GetEpoch().GetId()},
+		Term:     p.GetTerm(),
+		Sequence: p.GetSequence(),
+	}
+}
+
+func toFrame(f *replication.Frame) *replicationv1.Frame {
+	return &replicationv1.Frame{After: f.After, To: toPosition(f.To), ConsistentFrom: f.ConsistentFrom, Payload: f.Payload}
+}
+
+func fromFrame(f *replicationv1.Frame) *replication.Frame {
+	return &replication.Frame{After: f.GetAfter(), To: fromPosition(f.GetTo()), ConsistentFrom: f.GetConsistentFrom(), Payload: f.GetPayload()}
+}
+
+func toRange(r *replication.Range) *replicationv1.Range {
+	return &replicationv1.Range{
+		After: []byte(r.After), UpTo: []byte(r.UpTo), Last: r.Last,
+		Keys: r.Keys, AsOf: r.AsOf, Payload: r.Payload,
+	}
+}
+
+func fromRange(r *replicationv1.Range) *replication.Range {
+	return &replication.Range{
+		After: string(r.GetAfter()), UpTo: string(r.GetUpTo()), Last: r.GetLast(),
+		Keys: r.GetKeys(), AsOf: r.GetAsOf(), Payload: r.GetPayload(),
+	}
+}
+
+func toCursor(c *replication.Cursor) *replicationv1.CursorResponse {
+	return &replicationv1.CursorResponse{
+		Position: toPosition(c.Position), Copying: c.Copying, CopyFrom: toPosition(c.CopyFrom),
+		CopiedUpTo: []byte(c.CopiedUpTo), CopiedKeys: c.CopiedKeys, ConsistentFrom: c.ConsistentFrom,
+	}
+}
+
+func fromCursor(c *replicationv1.CursorResponse) *replication.Cursor {
+	return &replication.Cursor{
+		Position: fromPosition(c.GetPosition()), Copying: c.GetCopying(), CopyFrom: fromPosition(c.GetCopyFrom()),
+		CopiedUpTo: string(c.GetCopiedUpTo()), CopiedKeys: c.GetCopiedKeys(), ConsistentFrom: c.GetConsistentFrom(),
+	}
+}
+
+func toHandover(h *replication.Handover) *replicationv1.Handover {
+	if h == nil {
+		return nil
+	}
+	return &replicationv1.Handover{Sealed: h.Sealed}
+}
+
+func fromHandover(h *replicationv1.Handover) *replication.Handover {
+	if h == nil {
+		return nil
+	}
+	return &replication.Handover{Sealed: h.GetSealed()}
+}
+
+func toNode(n *replication.Node) *replicationv1.NodeResponse {
+	return &replicationv1.NodeResponse{
+		ApiAddr: n.APIAddr, ClusterAddr: n.ClusterAddr, ClusterAddrs: n.ClusterAddrs,
+		ClusterName: valid(n.ClusterName), VaultVersion: n.VaultVersion, Now: toTime(n.Now),
+	}
+}
+
+func fromNode(n *replicationv1.NodeResponse) *replication.Node {
+	return &replication.Node{
+		APIAddr: n.GetApiAddr(), ClusterAddr: n.GetClusterAddr(), ClusterAddrs: n.GetClusterAddrs(),
+		ClusterName: n.GetClusterName(), VaultVersion: n.GetVaultVersion(), Now: fromTime(n.GetNow()),
+	}
+}

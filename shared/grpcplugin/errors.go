@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package grpcplugin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// messageMax bounds the text of an error on the wire, in bytes: it travels twice
+// in HTTP/2 trailers, which are limited.
+const messageMax = 16 << 10
+
+// codeOf is the status of a kind, for whoever looks at the wire. The kind itself
+// is in the details.
+var codeOf = map[replication.Kind]codes.Code{
+	replication.Internal:      codes.Internal,
+	replication.InvalidInput:  codes.InvalidArgument,
+	replication.Denied:        codes.PermissionDenied,
+	replication.Unavailable:   codes.Unavailable,
+	replication.PositionLost:  codes.OutOfRange,
+	replication.NotFound:      codes.NotFound,
+	replication.Unreachable:   codes.Unavailable,
+	replication.StorageFailed: codes.Internal,
+}
+
+// toStatus makes of a handler's error one that crosses the boundary.
+func toStatus(err error) error {
+	if err == nil {
+		return nil
+	}
+	var e *replication.Error
+	if !errors.As(err, &e) {
+		switch {
+		case errors.Is(err, context.Canceled):
+			return status.Error(codes.Canceled, text(err))
+		case errors.Is(err, context.DeadlineExceeded):
+			return status.Error(codes.DeadlineExceeded, text(err))
+		}
+	}
+	kind := replication.KindOf(err)
+	code, ok := codeOf[kind]
+	if !ok {
+		code = codes.Unknown
+	}
+	// The text is that of the outermost error: it may add to the contract's.
+	s := status.New(code, text(err))
+	detailed, detailErr := s.WithDetails(&replicationv1.Error{
+		Kind: replicationv1.Error_Kind(kind), Message: text(err),
+	})
+	if detailErr != nil {
+		return s.Err()
+	}
+	return detailed.Err()
+}
+
+func text(err error) string {
+	s := strings.ToValidUTF8(err.Error(), "\uFFFD")
+	if len(s) > messageMax {
+		s = strings.ToValidUTF8(s[:messageMax], "") + " (cut)"
+	}
+	return s
+}
+
+// link is one direction of the boundary as its client sees it.
+type link struct {
+	// peer names the other side in sentences, such as `plugin "replication-dr"`.
+	peer string
+	// hint says what happens or what to do when the peer is gone.
+	hint string
+	// done is closed when the peer's process has ended; may be nil.
+	done <-chan struct{}
+}
+
+// err makes of a call's error that of the contract.
+func (l link) err(ctx context.Context, err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return err
+	}
+	s, ok := status.FromError(err)
+	if !ok {
+		var e *replication.Error
+		if errors.As(err, &e) {
+			return err
+		}
+	}
+	for _, d := range s.Details() {
+		if e, ok := d.(*replicationv1.Error); ok {
+			return replication.Errorf(replication.Kind(e.GetKind()), "%s", e.GetMessage())
+		}
+	}
+	if ctxErr := ctx.Err(); ctxErr != nil {
+		return ctxErr
+	}
+	switch s.Code() {
+	case codes.DeadlineExceeded:
+		// The other side's clock may notice the deadline first.
+		return context.DeadlineExceeded
+	case codes.Canceled, codes.Unavailable:
+		return l.gone(s.Message())
+	case codes.Unimplemented:
+		return replication.Errorf(replication.Internal,
+			"%s does not know this call (%s): it is older than this side, install the matching release", l.peer, s.Message())
+	case codes.ResourceExhausted:
+		return replication.Errorf(replication.Internal,
+			"a message between this process and %s is larger than the limit of %d bytes: %s", l.peer, MaxMessage, s.Message())
+	}
+	return replication.Errorf(replication.Internal, "%s failed: %s", l.peer, s.Message())
+}
+
+func (l link) gone(reason string) error {
+	select {
+	case <-l.done:
+		return replication.Errorf(replication.Unavailable, "the process of %s has ended: %s", l.peer, l.hint)
+	default:
+		return replication.Errorf(replication.Unavailable, "%s ended the call or is gone (%s): %s", l.peer, reason, l.hint)
+	}
+}

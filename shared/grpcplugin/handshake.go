@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package grpcplugin
+
+import "github.com/hashicorp/go-plugin"
+
+const (
+	// Name is what the plugin is dispensed by.
+	Name = "replication"
+	// ProtocolVersion is the major version of the wire format: the v1 of the
+	// protobuf package and the key of the versioned plugins.
+	ProtocolVersion = 1
+	// EnvLogLevel names the environment variable by which a host tells a plugin
+	// the least level that it wants to be logged; info when unset.
+	EnvLogLevel = "VAULT_REPLICATION_PLUGIN_LOG_LEVEL"
+)
+
+// Handshake lets a plugin say "do not run me by hand" and a host refuse a
+// program that is no replication plugin. It is no security measure: that is the
+// checksum's and AutoMTLS' duty. The cookie never changes.
+func Handshake() plugin.HandshakeConfig {
+	return plugin.HandshakeConfig{
+		MagicCookieKey:   "VAULT_REPLICATION_PLUGIN",
+		MagicCookieValue: "c2f9be31-6f0b-4d6e-9a45-8f7d1f0c5a9e",
+	}
+}
+
+// Versions is the set of protocol versions that this code speaks, for either
+// side.
+func Versions(p *Plugin) map[int]plugin.PluginSet {
+	return map[int]plugin.PluginSet{ProtocolVersion: {Name: p}}
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package grpcplugin
+
+import (
+	"context"
+
+	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// hostClient is the plugin's view of the host.
+type hostClient struct {
+	rpc  replicationv1.HostClient
+	link link
+}
+
+var _ replication.Host = (*hostClient)(nil)
+
+func (c *hostClient) Node(ctx context.Context) (*replication.Node, error) {
+	res, err := call(ctx, c.link, c.rpc.Node, &replicationv1.NodeRequest{})
+	if err != nil {
+		return nil, err
+	}
+	return fromNode(res), nil
+}
+
+func (c *hostClient) GetState(ctx context.Context, key string) ([]byte, error) {
+	if err := checkStateKey(key); err != nil {
+		return nil, err
+	}
+	res, err := call(ctx, c.link, c.rpc.GetState, &replicationv1.GetStateRequest{Key: key})
+	if err != nil {
+		return nil, err
+	}
+	return res.Value, nil // absent is nil, empty is not
+}
+
+func (c *hostClient) PutState(ctx context.Context, key string, value []byte) error {
+	if err := checkState(key, value); err != nil {
+		return err
+	}
+	_, err := call(ctx, c.link, c.rpc.PutState, &replicationv1.PutStateRequest{Key: key, Value: value})
+	return err
+}
+
+func (c *hostClient) DeleteState(ctx context.Context, key string) error {
+	if err := checkStateKey(key); err != nil {
+		return err
+	}
+	_, err := call(ctx, c.link, c.rpc.DeleteState, &replicationv1.DeleteStateRequest{Key: key})
+	return err
+}
+
+func (c *hostClient) ListState(ctx context.Context, prefix string) ([]string, error) {
+	res, err := call(ctx, c.link, c.rpc.ListState, &replicationv1.ListStateRequest{Prefix: prefix})
+	if err != nil {
+		return nil, err
+	}
+	return res.GetKeys(), nil
+}
+
+func (c *hostClient) Listen(ctx context.Context, req replication.ListenRequest) error {
+	_, err := call(ctx, c.link, c.rpc.Listen, &replicationv1.ListenRequest{CaCert: req.CACert, Cert: req.Cert, Key: req.Key})
+	return err
+}
+
+func (c *hostClient) StopListening(ctx context.Context) error {
+	_, err := call(ctx, c.link, c.rpc.StopListening, &replicationv1.StopListeningRequest{})
+	return err
+}
+
+func (c *hostClient) Position(ctx context.Context) (*replication.JournalPosition, error) {
+	res, err := call(ctx, c.link, c.rpc.Position, &replicationv1.PositionRequest{})
+	if err != nil {
+		return nil, err
+	}
+	return &replication.JournalPosition{Position: fromPosition(res.GetPosition()), Fingerprint: res.GetFingerprint(), Keys: res.GetKeys()}, nil
+}
+
+func (c *hostClient) OpenSlot(ctx context.Context, id string) (replication.Position, error) {
+	res, err := call(ctx, c.link, c.rpc.OpenSlot, &replicationv1.OpenSlotRequest{Id: id})
+	if err != nil {
+		return replication.Position{}, err
+	}
+	return fromPosition(res.GetPosition()), nil
+}
+
+func (c *hostClient) AckSlot(ctx context.Context, id string, at replication.Position) error {
+	_, err := call(ctx, c.link, c.rpc.AckSlot, &replicationv1.AckSlotRequest{Id: id, At: toPosition(at)})
+	return err
+}
+
+func (c *hostClient) CloseSlot(ctx context.Context, id string) error {
+	_, err := call(ctx, c.link, c.rpc.CloseSlot, &replicationv1.CloseSlotRequest{Id: id})
+	return err
+}
+
+func (c *hostClient) ReadRange(ctx context.Context, req replication.ReadRangeRequest) (*replication.Range, error) {
+	res, err := call(ctx, c.link, c.rpc.ReadRange, &replicationv1.ReadRangeRequest{After: []byte(req.After)})
+	if err != nil {
+		return nil, err
+	}
+	r := fromRange(res.GetRange())
+	if err := checkPayload("range", r.Payload); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (c *hostClient) SealHandover(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover, error) {
+	res, err := call(ctx, c.link, c.rpc.SealHandover, &replicationv1.SealHandoverRequest{SecondaryId: req.SecondaryID, Challenge: req.Challenge})
+	if err != nil {
+		return nil, err
+	}
+	return &replication.Handover{Sealed: res.GetHandover().GetSealed()}, nil
+}
+
+func (c *hostClient) cursor(res *replicationv1.CursorResponse, err error) (*replication.Cursor, error) {
+	if err != nil {
+		return nil, err
+	}
+	return fromCursor(res), nil
+}
+
+func (c *hostClient) Cursor(ctx context.Context) (*replication.Cursor, error) {
+	return c.cursor(call(ctx, c.link, c.rpc.Cursor, &replicationv1.CursorRequest{}))
+}
+
+func (c *hostClient) BeginCopy(ctx context.Context, from replication.Position) error {
+	_, err := call(ctx, c.link, c.rpc.BeginCopy, &replicationv1.BeginCopyRequest{From: toPosition(from)})
+	return err
+}
+
+func (c *hostClient) ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error) {
+	if err := checkPayload("range", r.Payload); err != nil {
+		return nil, err
+	}
+	return c.cursor(call(ctx, c.link, c.rpc.ApplyRange, &replicationv1.ApplyRangeRequest{Range: toRange(r)}))
+}
+
+func (c *hostClient) EndCopy(ctx context.Context) (*replication.Cursor, error) {
+	return c.cursor(call(ctx, c.link, c.rpc.EndCopy, &replicationv1.EndCopyRequest{}))
+}
+
+func (c *hostClient) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
+	if err := checkPayload("frame", f.Payload); err != nil {
+		return nil, err
+	}
+	return c.cursor(call(ctx, c.link, c.rpc.ApplyFrame, &replicationv1.ApplyFrameRequest{Frame: toFrame(f)}))
+}

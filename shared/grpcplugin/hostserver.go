@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package grpcplugin
+
+import (
+	"context"
+
+	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/tunnel"
+)
+
+// hostServer serves the host's implementation to a plugin.
+type hostServer struct {
+	replicationv1.UnimplementedHostServer
+	host replication.Host
+}
+
+// done makes of a result that is only an error that of a handler.
+func done[Res any](res *Res, err error) (*Res, error) {
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return res, nil
+}
+
+func (s *hostServer) Node(ctx context.Context, _ *replicationv1.NodeRequest) (*replicationv1.NodeResponse, error) {
+	n, err := s.host.Node(ctx)
+	if err == nil && n == nil {
+		err = missing("node")
+	}
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return toNode(n), nil
+}
+
+func (s *hostServer) GetState(ctx context.Context, req *replicationv1.GetStateRequest) (*replicationv1.GetStateResponse, error) {
+	if err := checkStateKey(req.GetKey()); err != nil {
+		return nil, toStatus(err)
+	}
+	value, err := s.host.GetState(ctx, req.GetKey())
+	return done(&replicationv1.GetStateResponse{Value: value}, err)
+}
+
+func (s *hostServer) PutState(ctx context.Context, req *replicationv1.PutStateRequest) (*replicationv1.PutStateResponse, error) {
+	if err := checkState(req.GetKey(), req.GetValue()); err != nil {
+		return nil, toStatus(err)
+	}
+	return done(&replicationv1.PutStateResponse{}, s.host.PutState(ctx, req.GetKey(), req.GetValue()))
+}
+
+func (s *hostServer) DeleteState(ctx context.Context, req *replicationv1.DeleteStateRequest) (*replicationv1.DeleteStateResponse, error) {
+	if err := checkStateKey(req.GetKey()); err != nil {
+		return nil, toStatus(err)
+	}
+	return done(&replicationv1.DeleteStateResponse{}, s.host.DeleteState(ctx, req.GetKey()))
+}
+
+func (s *hostServer) ListState(ctx context.Context, req *replicationv1.ListStateRequest) (*replicationv1.ListStateResponse, error) {
+	keys, err := s.host.ListState(ctx, req.GetPrefix())
+	return done(&replicationv1.ListStateResponse{Keys: keys}, err)
+}
+
+func (s *hostServer) Listen(ctx context.Context, req *replicationv1.ListenRequest) (*replicationv1.ListenResponse, error) {
+	return done(&replicationv1.ListenResponse{}, s.host.Listen(ctx, replication.ListenRequest{CACert: req.GetCaCert(), Cert: req.GetCert(), Key: req.GetKey()}))
+}
+
+func (s *hostServer) StopListening(ctx context.Context, _ *replicationv1.StopListeningRequest) (*replicationv1.StopListeningResponse, error) {
+	return done(&replicationv1.StopListeningResponse{}, s.host.StopListening(ctx))
+}
+
+func (s *hostServer) Dial(stream replicationv1.Host_DialServer) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	target := first.GetTarget()
+	if target == nil {
+		return toStatus(replication.Errorf(replication.InvalidInput, "the first message of Dial does not say whom to connect to"))
+	}
+	ctx := stream.Context()
+	conn, err := s.host.Dial(ctx, replication.DialRequest{
+		Address: target.GetAddress(), CACert: target.GetCaCert(), ServerName: target.GetServerName(), Cert: target.GetCert(), Key: target.GetKey(),
+	})
+	if err == nil && conn == nil {
+		err = missing("connection")
+	}
+	if err != nil {
+		return toStatus(err)
+	}
+	err = stream.Send(&replicationv1.DialResponse{Message: &replicationv1.DialResponse_Connected{Connected: &replicationv1.Connected{
+		LocalAddr: conn.LocalAddr().String(), RemoteAddr: conn.RemoteAddr().String(),
+	}}})
+	if err != nil {
+		conn.Close()
+		return err
+	}
+	return tunnel.Splice(ctx, dialServerChunks(stream), conn)
+}
+
+func (s *hostServer) Position(ctx context.Context, _ *replicationv1.PositionRequest) (*replicationv1.PositionResponse, error) {
+	p, err := s.host.Position(ctx)
+	if err == nil && p == nil {
+		err = missing("position")
+	}
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return &replicationv1.PositionResponse{Position: toPosition(p.Position), Fingerprint: p.Fingerprint, Keys: p.Keys}, nil
+}
+
+func (s *hostServer) OpenSlot(ctx context.Context, req *replicationv1.OpenSlotRequest) (*replicationv1.OpenSlotResponse, error) {
+	p, err := s.host.OpenSlot(ctx, req.GetId())
+	return done(&replicationv1.OpenSlotResponse{Position: toPosition(p)}, err)
+}
+
+func (s *hostServer) AckSlot(ctx context.Context, req *replicationv1.AckSlotRequest) (*replicationv1.AckSlotResponse, error) {
+	return done(&replicationv1.AckSlotResponse{}, s.host.AckSlot(ctx, req.GetId(), fromPosition(req.GetAt())))
+}
+
+func (s *hostServer) CloseSlot(ctx context.Context, req *replicationv1.CloseSlotRequest) (*replicationv1.CloseSlotResponse, error) {
+	return done(&replicationv1.CloseSlotResponse{}, s.host.CloseSlot(ctx, req.GetId()))
+}
+
+func (s *hostServer) ReadJournal(req *replicationv1.ReadJournalRequest, stream replicationv1.Host_ReadJournalServer) error {
+	reader, err := s.host.ReadJournal(stream.Context(), replication.ReadJournalRequest{SlotID: req.GetSlotId(), After: fromPosition(req.GetAfter())})
+	if err == nil && reader == nil {
+		err = missing("journal")
+	}
+	if err != nil {
+		return toStatus(err)
+	}
+	defer reader.Close()
+	// Tells the caller that it may rely on the position before there is a frame.
+	if err := stream.Send(&replicationv1.ReadJournalResponse{}); err != nil {
+		return err
+	}
+	for {
+		f, err := reader.Next()
+		if err == nil && f == nil {
+			err = missing("frame")
+		}
+		if err == nil {
+			err = checkPayload("frame", f.Payload)
+		}
+		if err != nil {
+			return toStatus(err)
+		}
+		if err := stream.Send(&replicationv1.ReadJournalResponse{Frame: toFrame(f)}); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *hostServer) ReadRange(ctx context.Context, req *replicationv1.ReadRangeRequest) (*replicationv1.ReadRangeResponse, error) {
+	r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: string(req.GetAfter())})
+	if err == nil && r == nil {
+		err = missing("range")
+	}
+	if err == nil {
+		err = checkPayload("range", r.Payload)
+	}
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return &replicationv1.ReadRangeResponse{Range: toRange(r)}, nil
+}
+
+func (s *hostServer) SealHandover(ctx context.Context, req *replicationv1.SealHandoverRequest) (*replicationv1.SealHandoverResponse, error) {
+	h, err := s.host.SealHandover(ctx, replication.SealHandoverRequest{SecondaryID: req.GetSecondaryId(), Challenge: req.GetChallenge()})
+	if err == nil && h == nil {
+		err = missing("handover")
+	}
+	return done(&replicationv1.SealHandoverResponse{Handover: toHandover(h)}, err)
+}
+
+func cursorAnswer(c *replication.Cursor, err error) (*replicationv1.CursorResponse, error) {
+	if err == nil && c == nil {
+		err = missing("cursor")
+	}
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return toCursor(c), nil
+}
+
+func (s *hostServer) Cursor(ctx context.Context, _ *replicationv1.CursorRequest) (*replicationv1.CursorResponse, error) {
+	return cursorAnswer(s.host.Cursor(ctx))
+}
+
+func (s *hostServer) BeginCopy(ctx context.Context, req *replicationv1.BeginCopyRequest) (*replicationv1.BeginCopyResponse, error) {
+	return done(&replicationv1.BeginCopyResponse{}, s.host.BeginCopy(ctx, fromPosition(req.GetFrom())))
+}
+
+func (s *hostServer) ApplyRange(ctx context.Context, req *replicationv1.ApplyRangeRequest) (*replicationv1.CursorResponse, error) {
+	if err := checkPayload("range", req.GetRange().GetPayload()); err != nil {
+		return nil, toStatus(err)
+	}
+	return cursorAnswer(s.host.ApplyRange(ctx, fromRange(req.GetRange())))
+}
+
+func (s *hostServer) EndCopy(ctx context.Context, _ *replicationv1.EndCopyRequest) (*replicationv1.CursorResponse, error) {
+	return cursorAnswer(s.host.EndCopy(ctx))
+}
+
+func (s *hostServer) ApplyFrame(ctx context.Context, req *replicationv1.ApplyFrameRequest) (*replicationv1.CursorResponse, error) {
+	if err := checkPayload("frame", req.GetFrame().GetPayload()); err != nil {
+		return nil, toStatus(err)
+	}
+	return cursorAnswer(s.host.ApplyFrame(ctx, fromFrame(req.GetFrame())))
+}

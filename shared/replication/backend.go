@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package replication
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// Backend is what a replication plugin implements: the protocol of one mode.
+// The host calls it; it never changes a role by itself but returns a
+// [Transition], which the host carries out as one step.
+//
+// All methods may be called concurrently, except Start and Stop, which the host
+// calls one at a time. Errors are [*Error] where the caller can act on them.
+type Backend interface {
+	// Start gives the plugin the role of its cluster. The host calls it when the
+	// node has become active, after each change of role, and after the plugin
+	// was restarted. The plugin reads its records through the host, begins its
+	// work (listening as a primary, connecting as a secondary) and returns
+	// without waiting for any other cluster. A Start while started replaces the
+	// former one.
+	Start(ctx context.Context, req StartRequest) error
+	// Stop ends all sessions and waits for them. The host calls it before the
+	// node seals, steps down or changes its role. Idempotent.
+	Stop(ctx context.Context) error
+	// Status reports the sessions. It must not wait for another cluster.
+	Status(ctx context.Context) (*Status, error)
+	// ServeConn takes over a connection that arrived on the cluster port for the
+	// mode's ALPN name. The host has verified the client's certificate against
+	// the CA given to [Host.Listen]; whether that certificate is still wanted is
+	// the plugin's to decide. Returns when the connection is done.
+	ServeConn(ctx context.Context, conn net.Conn, peer PeerInfo) error
+
+	// EnablePrimary makes the records of a new replication set: its id and CA.
+	EnablePrimary(ctx context.Context, req EnablePrimaryRequest) (*Transition, error)
+	// DemotePrimary leads to a secondary without a primary, of the same set.
+	DemotePrimary(ctx context.Context) (*Transition, error)
+	// DisablePrimary forgets the set.
+	DisablePrimary(ctx context.Context) (*Transition, error)
+	// SecondaryToken registers a secondary and makes its activation bundle. An id
+	// that is registered or was revoked is refused.
+	SecondaryToken(ctx context.Context, req SecondaryTokenRequest) (*SecondaryTokenResponse, error)
+	// RevokeSecondary cuts the secondary's sessions and refuses its certificate
+	// for ever. NotFound for an id that is not registered.
+	RevokeSecondary(ctx context.Context, req RevokeSecondaryRequest) error
+
+	// EnableSecondary connects to the primary of the bundle and fetches what is
+	// needed to join; nothing is changed when it fails. The context bounds the
+	// whole exchange.
+	EnableSecondary(ctx context.Context, req EnableSecondaryRequest) (*Transition, error)
+	// PromoteSecondary leads to a primary of the same set. Without Force it is
+	// Unavailable while the secondary is copying or not consistent.
+	PromoteSecondary(ctx context.Context, req PromoteSecondaryRequest) (*Transition, error)
+	// DisableSecondary forgets the set; the data stays.
+	DisableSecondary(ctx context.Context) (*Transition, error)
+	// UpdatePrimary points the secondary to another primary of the same set, or
+	// to none.
+	UpdatePrimary(ctx context.Context, req UpdatePrimaryRequest) (*Transition, error)
+	// Recover ends and begins all sessions anew.
+	Recover(ctx context.Context) error
+}
+
+// StartRequest is the role of the cluster at the time of [Backend.Start].
+type StartRequest struct {
+	Role Role
+	// ClusterID is the id of the replication set, empty when Disabled.
+	ClusterID string
+}
+
+// PeerInfo describes the other end of an accepted connection.
+type PeerInfo struct {
+	// Certificate is the client's leaf certificate, DER.
+	Certificate []byte
+	RemoteAddr  string
+}
+
+// Transition is a change of role that the plugin asks the host to carry out:
+// role record and plugin records change in one step, or nothing does.
+type Transition struct {
+	// Role is the role to take.
+	Role Role
+	// ClusterID is the id of the replication set in that role.
+	ClusterID string
+	// NewEpoch asks the host to begin a new epoch (enable primary, promotion).
+	NewEpoch bool
+	// ClearState removes all of the plugin's records first.
+	ClearState bool
+	// PutState are records to write, as by [Host.PutState].
+	PutState map[string][]byte
+	// DeleteState are names of records to delete.
+	DeleteState []string
+	// Handover is set by EnableSecondary alone: the cluster that is joined.
+	Handover *Handover
+	// Warnings are shown to the client beside the host's own.
+	Warnings []string
+}
+
+// EnablePrimaryRequest has the parameters of primary/enable.
+type EnablePrimaryRequest struct {
+	// PrimaryClusterAddr is the address to hand to secondaries; empty for the
+	// node's own cluster address.
+	PrimaryClusterAddr string
+}
+
+// SecondaryTokenRequest has the parameters of primary/secondary-token.
+type SecondaryTokenRequest struct {
+	// ID names the secondary; 1 to 128 characters.
+	ID string
+	// TTL is how long the bundle can be fetched; the wrapping itself is done by
+	// the host.
+	TTL time.Duration
+}
+
+// SecondaryTokenResponse is an activation bundle. It holds a private key: the
+// host wraps it and never logs it.
+type SecondaryTokenResponse struct {
+	// Bundle is opaque to the host.
+	Bundle []byte
+	// ClusterID is the id of the replication set.
+	ClusterID string
+}
+
+// RevokeSecondaryRequest has the parameters of primary/revoke-secondary.
+type RevokeSecondaryRequest struct{ ID string }
+
+// EnableSecondaryRequest has what the host found in an activation token.
+type EnableSecondaryRequest struct {
+	// Bundle is that of SecondaryTokenResponse.
+	Bundle []byte
+	// ID is the secondary's id in the token.
+	ID string
+	// Challenge is to be passed to the primary's [Host.SealHandover].
+	Challenge []byte
+}
+
+// PromoteSecondaryRequest has the parameters of secondary/promote.
+type PromoteSecondaryRequest struct {
+	PrimaryClusterAddr string
+	Force              bool
+}
+
+// UpdatePrimaryRequest has the parameters of secondary/update-primary. Bundle
+// and Addrs both empty means: forget the primary.
+type UpdatePrimaryRequest struct {
+	Bundle []byte
+	ID     string
+	// Addrs are cluster addresses to try in order, with the credentials that the
+	// secondary has.
+	Addrs []string
+}
+
+// Status is what the plugin knows of its sessions. The host adds what it owns
+// (mode, positions, merkle_root).
+type Status struct {
+	State           State
+	ConnectionState ConnectionState
+	// PrimaryClusterAddr is, on a primary, the address given at enable; on a
+	// secondary the one in use.
+	PrimaryClusterAddr string
+	// KnownPrimaryClusterAddrs are the addresses of the primary's nodes.
+	KnownPrimaryClusterAddrs []string
+	// KnownSecondaries are the ids of registered secondaries, sorted.
+	KnownSecondaries []string
+	// Secondaries are those that have a session or had one, on a primary.
+	Secondaries []Peer
+	// Primaries are the primary's nodes that have a session, on a secondary.
+	Primaries []Peer
+	// SecondaryID is the own id, on a secondary.
+	SecondaryID string
+	// LastStart is when the session to the primary was last begun.
+	LastStart time.Time
+	// SyncProgress and SyncTotal count keys of a copy under way; Total is an
+	// estimate and 0 when unknown.
+	SyncProgress, SyncTotal uint64
+	// LastError says why the state is Idle, or what was mended last; one
+	// sentence, empty if nothing failed.
+	LastError string
+}
+
+// Peer is the other end of a session.
+type Peer struct {
+	// NodeID is the secondary's id; empty for a primary.
+	NodeID         string
+	APIAddress     string
+	ClusterAddress string
+	Connected      bool
+	LastHeartbeat  time.Time
+	// LastHeartbeatDuration is the round trip of the last heartbeat.
+	LastHeartbeatDuration time.Duration
+	// ClockSkew is the peer's clock minus the own.
+	ClockSkew time.Duration
+	// CanaryAge is how far behind the primary's clock the secondary's data is.
+	CanaryAge time.Duration
+	// Acknowledged is the last sequence that the secondary has made durable.
+	Acknowledged uint64
+}

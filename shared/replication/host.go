@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package replication
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// Limits of the contract. Both ends of every boundary check them.
+const (
+	// StateKeyMax and StateValueMax bound one record of the plugin, in bytes.
+	StateKeyMax   = 256
+	StateValueMax = 512 << 10
+	// PayloadTarget is the size at which a Frame or Range is cut, in bytes. One
+	// oversized entry always fits alone: it may be exceeded by one write.
+	PayloadTarget = 1 << 20
+	// PayloadMax is the size above which a Frame or Range is refused, in bytes.
+	PayloadMax = 64 << 20
+)
+
+// Host is what the host does for a plugin. Calls are made from the plugin's
+// process; those that need the node to be active answer Unavailable otherwise.
+type Host interface {
+	// Node describes the node now.
+	Node(ctx context.Context) (*Node, error)
+
+	// GetState reads a record of the plugin, nil when there is none. Records are
+	// kept behind the barrier, per mode, and are never replicated.
+	GetState(ctx context.Context, key string) ([]byte, error)
+	// PutState writes a record.
+	PutState(ctx context.Context, key string, value []byte) error
+	// DeleteState deletes a record; no error when there is none.
+	DeleteState(ctx context.Context, key string) error
+	// ListState lists the names that begin with prefix, sorted.
+	ListState(ctx context.Context, prefix string) ([]string, error)
+
+	// Listen accepts connections for the mode's ALPN name on the cluster port
+	// with this certificate, from clients of this CA, until Stop or the next
+	// call. The connections arrive through [Backend.ServeConn].
+	Listen(ctx context.Context, req ListenRequest) error
+	// StopListening ends that; connections that were handed over stay.
+	StopListening(ctx context.Context) error
+	// Dial connects to another cluster's cluster port under the mode's ALPN name.
+	// Unreachable when nothing answers, Denied when TLS was refused.
+	Dial(ctx context.Context, req DialRequest) (net.Conn, error)
+
+	// Position is the watermark of the journal: everything up to it is finished.
+	Position(ctx context.Context) (*JournalPosition, error)
+	// OpenSlot begins retention of journal rows after the present watermark for
+	// a secondary, replacing a slot of the same id, and returns that position.
+	OpenSlot(ctx context.Context, id string) (Position, error)
+	// AckSlot says that the secondary has made everything up to the position
+	// durable. A slot never goes back: older positions change nothing. NotFound
+	// without such a slot.
+	AckSlot(ctx context.Context, id string, at Position) error
+	// CloseSlot ends retention for a secondary; no error without such a slot.
+	CloseSlot(ctx context.Context, id string) error
+	// ReadJournal streams the rows after a position in order, waiting for new
+	// ones, until the context ends. PositionLost when rows are missing.
+	ReadJournal(ctx context.Context, req ReadJournalRequest) (FrameReader, error)
+	// ReadRange reads the replicated keys after one in key order, with their
+	// values of now, up to about PayloadTarget bytes.
+	ReadRange(ctx context.Context, req ReadRangeRequest) (*Range, error)
+	// SealHandover makes what a joining secondary needs of this cluster, sealed
+	// for its host.
+	SealHandover(ctx context.Context, req SealHandoverRequest) (*Handover, error)
+
+	// Cursor is how far this cluster, a secondary, has applied.
+	Cursor(ctx context.Context) (*Cursor, error)
+	// BeginCopy records that a full copy of the primary's content as of a
+	// position begins; the content is not consistent until EndCopy.
+	BeginCopy(ctx context.Context, from Position) error
+	// ApplyRange makes the replicated keys of the range those of the payload:
+	// writes them and deletes the others, and remembers UpTo in the cursor, all
+	// durable when it returns. Ranges are applied in key order, one at a time.
+	ApplyRange(ctx context.Context, r *Range) (*Cursor, error)
+	// EndCopy records that the last range was applied: the cursor is at the
+	// position of BeginCopy, consistent from the highest AsOf of the ranges.
+	EndCopy(ctx context.Context) (*Cursor, error)
+	// ApplyFrame applies the rows of a frame in order, durable when it returns.
+	// A frame that the cursor is already past changes nothing; one that begins
+	// after the cursor is PositionLost.
+	ApplyFrame(ctx context.Context, f *Frame) (*Cursor, error)
+}
+
+// Node describes the node the plugin runs beside.
+type Node struct {
+	// APIAddr and ClusterAddr are the advertised addresses, as URLs.
+	APIAddr, ClusterAddr string
+	// ClusterAddrs are the cluster addresses of all nodes of the cluster that
+	// are known, the active one first.
+	ClusterAddrs []string
+	// ClusterName is the name of the Vault cluster.
+	ClusterName string
+	// VaultVersion is the version of the platform.
+	VaultVersion string
+	// Now is the node's clock.
+	Now time.Time
+}
+
+// ListenRequest has the TLS material of a primary.
+type ListenRequest struct {
+	// CACert signs the clients, DER.
+	CACert []byte
+	// Cert and Key are the server's: DER, PKCS #8.
+	Cert, Key []byte
+}
+
+// DialRequest says whom to connect to, and as whom.
+type DialRequest struct {
+	// Address is a URL or host:port.
+	Address string
+	// CACert signs the server, DER; ServerName is in its certificate.
+	CACert     []byte
+	ServerName string
+	// Cert and Key are the client's: DER, PKCS #8.
+	Cert, Key []byte
+}
+
+// JournalPosition is where the primary is.
+type JournalPosition struct {
+	Position Position
+	// Fingerprint is that of the content now; it may include writes after
+	// Position. Empty while the host computes it.
+	Fingerprint Fingerprint
+	// Keys is the number of replicated keys, 0 when not known yet.
+	Keys uint64
+}
+
+// ReadJournalRequest says where to read.
+type ReadJournalRequest struct {
+	// SlotID names the slot that retains the rows.
+	SlotID string
+	// After is the last position the reader has.
+	After Position
+}
+
+// FrameReader yields frames one by one.
+type FrameReader interface {
+	// Next waits for a frame. io.EOF is never returned; the context of
+	// ReadJournal ends it.
+	Next() (*Frame, error)
+	// Close releases the reader.
+	Close() error
+}
+
+// Frame is a run of journal rows. Payload is opaque to plugins: names of keys
+// and ciphertext, encoded and checked by the hosts.
+type Frame struct {
+	// After is the sequence before the first row, To the position of the last.
+	After uint64
+	To    Position
+	// ConsistentFrom is 0 when every value is the one that its row wrote.
+	// Otherwise some are newer, and the content is consistent only from this
+	// sequence on.
+	ConsistentFrom uint64
+	Payload        []byte
+}
+
+// ReadRangeRequest says where to read.
+type ReadRangeRequest struct {
+	// After is the last key of the range before, empty for the first.
+	After string
+}
+
+// Range is a run of the replicated key space, complete between two keys.
+type Range struct {
+	// After (exclusive) and UpTo (inclusive) bound the keys; UpTo is empty when
+	// Last.
+	After, UpTo string
+	Last        bool
+	// Keys is the number of keys in the payload.
+	Keys uint64
+	// AsOf is the highest sequence whose write the values may include.
+	AsOf    uint64
+	Payload []byte
+}
+
+// SealHandoverRequest comes from a joining secondary through its primary's
+// plugin.
+type SealHandoverRequest struct {
+	SecondaryID string
+	// Challenge was made by the joining host; the answer is bound to it.
+	Challenge []byte
+}
+
+// Handover is what a joining host needs: keyring, seal material and the tables
+// that a core cannot start without. Sealed from host to host.
+type Handover struct {
+	// Sealed is opaque to plugins.
+	Sealed []byte
+}
+
+// Cursor is how far a secondary has applied.
+type Cursor struct {
+	// Position is the last position applied; zero before the first copy ended.
+	Position Position
+	// Copying says that a copy is under way: from the position CopyFrom, applied
+	// up to and including the key CopiedUpTo, CopiedKeys of them.
+	Copying    bool
+	CopyFrom   Position
+	CopiedUpTo string
+	CopiedKeys uint64
+	// ConsistentFrom is the sequence from which the content is exactly the
+	// primary's at Position.
+	ConsistentFrom uint64
+}
+
+// Consistent says whether the content is exactly that of the primary at
+// Position.
+func (c *Cursor) Consistent() bool {
+	return !c.Copying && !c.Position.Epoch.IsZero() && c.Position.Sequence >= c.ConsistentFrom
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package replication
+
+import "fmt"
+
+// Epoch names one history of writes. It changes on every promotion and when
+// storage goes back in time, so that sequence numbers of different histories
+// are never compared. ID is random: two clusters that were promoted from the
+// same state have the same Generation and different IDs.
+type Epoch struct {
+	Generation uint64
+	ID         string
+}
+
+// IsZero says that there is no epoch yet.
+func (e Epoch) IsZero() bool { return e == Epoch{} }
+
+func (e Epoch) String() string { return fmt.Sprintf("%d/%s", e.Generation, e.ID) }
+
+// Position is a point in the history of writes of a primary.
+type Position struct {
+	Epoch Epoch
+	// Term counts the leaderships of the primary cluster within the epoch.
+	Term uint64
+	// Sequence is the number of the last write included. It grows by one a
+	// write and goes on over terms; numbers of writes that never committed stay
+	// unused. 0 is before the first write.
+	Sequence uint64
+}
+
+func (p Position) String() string {
+	return fmt.Sprintf("%s/%d/%d", p.Epoch, p.Term, p.Sequence)
+}
+
+// Fingerprint is the content of the replicated part of the storage in 32 bytes:
+// equal on two clusters if and only if their content is, up to the strength of
+// the hash. Empty means not known yet (the host is still computing it).
+type Fingerprint []byte
+
+// String is the lower-case hexadecimal form, the status field "merkle_root".
+func (f Fingerprint) String() string { return fmt.Sprintf("%x", []byte(f)) }

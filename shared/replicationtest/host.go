@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package replicationtest
+
+import (
+	"context"
+	"net"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Host is a fake host: each method calls the function of its name. A call of one
+// that is not set fails as Internal. The fields are set before first use.
+type Host struct {
+	NodeFunc          func(ctx context.Context) (*replication.Node, error)
+	GetStateFunc      func(ctx context.Context, key string) ([]byte, error)
+	PutStateFunc      func(ctx context.Context, key string, value []byte) error
+	DeleteStateFunc   func(ctx context.Context, key string) error
+	ListStateFunc     func(ctx context.Context, prefix string) ([]string, error)
+	ListenFunc        func(ctx context.Context, req replication.ListenRequest) error
+	StopListeningFunc func(ctx context.Context) error
+	DialFunc          func(ctx context.Context, req replication.DialRequest) (net.Conn, error)
+	PositionFunc      func(ctx context.Context) (*replication.JournalPosition, error)
+	OpenSlotFunc      func(ctx context.Context, id string) (replication.Position, error)
+	AckSlotFunc       func(ctx context.Context, id string, at replication.Position) error
+	CloseSlotFunc     func(ctx context.Context, id string) error
+	ReadJournalFunc   func(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader, error)
+	ReadRangeFunc     func(ctx context.Context, req replication.ReadRangeRequest) (*replication.Range, error)
+	SealHandoverFunc  func(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover, error)
+	CursorFunc        func(ctx context.Context) (*replication.Cursor, error)
+	BeginCopyFunc     func(ctx context.Context, from replication.Position) error
+	ApplyRangeFunc    func(ctx context.Context, r *replication.Range) (*replication.Cursor, error)
+	EndCopyFunc       func(ctx context.Context) (*replication.Cursor, error)
+	ApplyFrameFunc    func(ctx context.Context, f *replication.Frame) (*replication.Cursor, error)
+}
+
+var _ replication.Host = (*Host)(nil)
+
+// Node implements [replication.Host].
+func (fake *Host) Node(ctx context.Context) (*replication.Node, error) {
+	if fake.NodeFunc == nil {
+		return nil, unexpected("Node")
+	}
+	return fake.NodeFunc(ctx)
+}
+
+// GetState implements [replication.Host].
+func (fake *Host) GetState(ctx context.Context, key string) ([]byte, error) {
+	if fake.GetStateFunc == nil {
+		return nil, unexpected("GetState")
+	}
+	return fake.GetStateFunc(ctx, key)
+}
+
+// PutState implements [replication.Host].
+func (fake *Host) PutState(ctx context.Context, key string, value []byte) error {
+	if fake.PutStateFunc == nil {
+		return unexpected("PutState")
+	}
+	return fake.PutStateFunc(ctx, key, value)
+}
+
+// DeleteState implements [replication.Host].
+func (fake *Host) DeleteState(ctx context.Context, key string) error {
+	if fake.DeleteStateFunc == nil {
+		return unexpected("DeleteState")
+	}
+	return fake.DeleteStateFunc(ctx, key)
+}
+
+// ListState implements [replication.Host].
+func (fake *Host) ListState(ctx context.Context, prefix string) ([]string, error) {
+	if fake.ListStateFunc == nil {
+		return nil, unexpected("ListState")
+	}
+	return fake.ListStateFunc(ctx, prefix)
+}
+
+// Listen implements [replication.Host].
+func (fake *Host) Listen(ctx context.Context, req replication.ListenRequest) error {
+	if fake.ListenFunc == nil {
+		return unexpected("Listen")
+	}
+	return fake.ListenFunc(ctx, req)
+}
+
+// StopListening implements [replication.Host].
+func (fake *Host) StopListening(ctx context.Context) error {
+	if fake.StopListeningFunc == nil {
+		return unexpected("StopListening")
+	}
+	return fake.StopListeningFunc(ctx)
+}
+
+// Dial implements [replication.Host].
+func (fake *Host) Dial(ctx context.Context, req replication.DialRequest) (net.Conn, error) {
+	if fake.DialFunc == nil {
+		return nil, unexpected("Dial")
+	}
+	return fake.DialFunc(ctx, req)
+}
+
+// Position implements [replication.Host].
+func (fake *Host) Position(ctx context.Context) (*replication.JournalPosition, error) {
+	if fake.PositionFunc == nil {
+		return nil, unexpected("Position")
+	}
+	return fake.PositionFunc(ctx)
+}
+
+// OpenSlot implements [replication.Host].
+func (fake *Host) OpenSlot(ctx context.Context, id string) (replication.Position, error) {
+	if fake.OpenSlotFunc == nil {
+		return replication.Position{}, unexpected("OpenSlot")
+	}
+	return fake.OpenSlotFunc(ctx, id)
+}
+
+// AckSlot implements [replication.Host].
+func (fake *Host) AckSlot(ctx context.Context, id string, at replication.Position) error {
+	if fake.AckSlotFunc == nil {
+		return unexpected("AckSlot")
+	}
+	return fake.AckSlotFunc(ctx, id, at)
+}
+
+// CloseSlot implements [replication.Host].
+func (fake *Host) CloseSlot(ctx context.Context, id string) error {
+	if fake.CloseSlotFunc == nil {
+		return unexpected("CloseSlot")
+	}
+	return fake.CloseSlotFunc(ctx, id)
+}
+
+// ReadJournal implements [replication.Host].
+func (fake *Host) ReadJournal(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader, error) {
+	if fake.ReadJournalFunc == nil {
+		return nil, unexpected("ReadJournal")
+	}
+	return fake.ReadJournalFunc(ctx, req)
+}
+
+// ReadRange implements [replication.Host].
+func (fake *Host) ReadRange(ctx context.Context, req replication.ReadRangeRequest) (*replication.Range, error) {
+	if fake.ReadRangeFunc == nil {
+		return nil, unexpected("ReadRange")
+	}
+	return fake.ReadRangeFunc(ctx, req)
+}
+
+// SealHandover implements [replication.Host].
+func (fake *Host) SealHandover(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover, error) {
+	if fake.SealHandoverFunc == nil {
+		return nil, unexpected("SealHandover")
+	}
+	return fake.SealHandoverFunc(ctx, req)
+}
+
+// Cursor implements [replication.Host].
+func (fake *Host) Cursor(ctx context.Context) (*replication.Cursor, error) {
+	if fake.CursorFunc == nil {
+		return nil, unexpected("Cursor")
+	}
+	return fake.CursorFunc(ctx)
+}
+
+// BeginCopy implements [replication.Host].
+func (fake *Host) BeginCopy(ctx context.Context, from replication.Position) error {
+	if fake.BeginCopyFunc == nil {
+		return unexpected("BeginCopy")
+	}
+	return fake.BeginCopyFunc(ctx, from)
+}
+
+// ApplyRange implements [replication.Host].
+func (fake *Host) ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error) {
+	if fake.ApplyRangeFunc == nil {
+		return nil, unexpected("ApplyRange")
+	}
+	return fake.ApplyRangeFunc(ctx, r)
+}
+
+// EndCopy implements [replication.Host].
+func (fake *Host) EndCopy(ctx context.Context) (*replication.Cursor, error) {
+	if fake.EndCopyFunc == nil {
+		return nil, unexpected("EndCopy")
+	}
+	return fake.EndCopyFunc(ctx)
+}
+
+// ApplyFrame implements [replication.Host].
+func (fake *Host) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
+	if fake.ApplyFrameFunc == nil {
+		return nil, unexpected("ApplyFrame")
+	}
+	return fake.ApplyFrameFunc(ctx, f)
+}
