@@ -42,7 +42,7 @@ func cliFlow(t *testing.T, c *cluster.Cluster) string {
 		"kv put -mount=kv app user=v", "kv metadata get -mount=kv app", "kv get -mount=kv -version=1 app", "kv get -mount=kv missing",
 		"secrets enable transit", "write -f transit/keys/k", "read transit/keys/nothing",
 		"auth enable userpass", "write auth/userpass/users/u password=p policies=default",
-		"read sys/replication/status", "write -f sys/replication/performance/primary/enable extra=1 -bad",
+		"write -f sys/replication/performance/primary/enable extra=1 -bad",
 		"operator raft list-peers", "operator key-status", "operator rotate", "path-help sys/mounts",
 		"plugin list secret", "plugin info -version= secret kv", "audit list", "lease lookup none", "no-such-command",
 	} {

@@ -124,7 +124,7 @@ func call(ctx context.Context, t *testing.T, c *cluster.Cluster, method, path st
 	request, err := http.NewRequestWithContext(ctx, method, node.Address()+"/v1/"+path, bytes.NewReader([]byte("{}")))
 	require.NoError(t, err)
 	client := &http.Client{
-		Transport:     &http.Transport{TLSClientConfig: node.TLSConfig(), DisableKeepAlives: true},
+		Transport:     &http.Transport{TLSClientConfig: node.TLSConfig().Clone(), DisableKeepAlives: true, ForceAttemptHTTP2: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	response, err := client.Do(request)

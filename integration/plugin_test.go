@@ -122,10 +122,10 @@ func TestReplacedPluginFileIsNotStarted(t *testing.T) {
 	right := filepath.Join(dir, "replication-dr")
 	content, err := os.ReadFile(right)
 	require.NoError(t, err)
-	require.NoError(t, os.Remove(right))
-	script(t, dir, "replication-dr", "#!/bin/sh\ntouch \"$(dirname \"$0\")/started\"\n")
 	pid, err := pluginProcess(primary)
 	require.NoError(t, err)
+	require.NoError(t, os.Remove(right))
+	script(t, dir, "replication-dr", "#!/bin/sh\ntouch \"$(dirname \"$0\")/started\"\n")
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 	require.NoError(t, primary.Node(0).WaitDR(ctx, "refuses the file", func(s *cluster.DRStatus) error {
 		if !strings.Contains(s.LastError, "sha256") {

@@ -41,6 +41,9 @@ type Config struct {
 	// BestEffortWALWaitDuration is how long a forwarded write waits to be visible
 	// on the secondary.
 	BestEffortWALWaitDuration time.Duration
+	// ClusterAddr is the top-level cluster_addr. Vault takes it up with HA storage
+	// alone; replication needs it with any.
+	ClusterAddr string
 }
 
 // Default is the configuration without a stanza.
@@ -135,10 +138,14 @@ func filesOf(path string) ([]string, error) {
 // parse is left to Vault to report.
 func (c *Config) merge(raw []byte) error {
 	var file struct {
+		ClusterAddr string           `hcl:"cluster_addr"`
 		Replication []map[string]any `hcl:"replication"`
 	}
 	if err := hcl.Unmarshal(raw, &file); err != nil {
 		return nil
+	}
+	if file.ClusterAddr != "" {
+		c.ClusterAddr = file.ClusterAddr
 	}
 	for _, stanza := range file.Replication {
 		for name, value := range stanza {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/shamir"
 	"github.com/hashicorp/vault/vault"
@@ -158,6 +159,10 @@ func TestAdoption(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.core.VerifyShares(ctx, combined(t, b.shares)), "preparing must change nothing")
 
+	b.core.OnBarrierOpen(func(ctx context.Context) error {
+		b.core.SetReplicationState(consts.ReplicationDRSecondary | consts.ReplicationPerformanceDisabled)
+		return b.core.SetInertBackends(ctx, true)
+	})
 	require.NoError(t, b.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
 		if err := onestep.Write(ctx, b.store, adoption.Rows); err != nil {
 			return nil, err

@@ -6,8 +6,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/internalshared/configutil"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/vault"
@@ -54,6 +56,9 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	if err := onestep.Redo(context.Background(), tap.Inner()); err != nil {
 		return nil, fmt.Errorf("a change of role that was cut cannot be finished: %w", err)
 	}
+	if err := adoptClusterAddr(c, cfg.ClusterAddr); err != nil {
+		return nil, err
+	}
 	port := cluster.New(c.ClusterListener, logger.Named("cluster"))
 	n := &Node{controller: role.New(c, tap, tap.Inner(), port, logger), logger: logger}
 	entries, err := catalog.New(catalog.Config{Dir: cfg.PluginDirectory, Store: entryStore{c}, BuiltinVersion: Version})
@@ -75,6 +80,22 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 		})
 	})
 	return n, nil
+}
+
+// adoptClusterAddr makes the configured cluster address that of a core whose
+// storage elects no leader: Vault would advertise the API port plus one there.
+// The environment wins, as in Vault, and an empty address means that clustering
+// is disabled.
+func adoptClusterAddr(c *vaultcore.Core, addr string) error {
+	if addr == "" || c.HasHA() || c.ClusterAddr() == "" || os.Getenv("VAULT_CLUSTER_ADDR") != "" {
+		return nil
+	}
+	rendered, err := configutil.ParseSingleIPTemplate(addr)
+	if err != nil {
+		return fmt.Errorf("the cluster_addr %q of the configuration cannot be used: %w", addr, err)
+	}
+	c.SetClusterAddr(configutil.NormalizeAddr(rendered))
+	return nil
 }
 
 // limitsOf reads the limits of transactions from the storage itself: the layers

@@ -81,6 +81,19 @@ func (p *plugins) Running(mode replication.Mode) replication.Backend {
 	return p.supervisors[mode].Backend()
 }
 
+// Trouble implements [role.Plugins].
+func (p *plugins) Trouble(mode replication.Mode) string {
+	h := p.supervisors[mode].Health()
+	switch {
+	case h.Running:
+		return ""
+	case h.LastError != "":
+		return "the replication plugin " + h.Name + " is down and is started again: " + h.LastError
+	default:
+		return "the replication plugin " + h.Name + " is starting"
+	}
+}
+
 func (p *plugins) close() {
 	for _, s := range p.supervisors {
 		s.Stop()

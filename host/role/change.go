@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -100,13 +101,12 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 		}
 		if at != nil {
 			// What a primary holds is consistent, and it may be promoted again as long
-			// as nobody else was. The cursor means nothing before the role changes.
-			if err := c.tap.BeginCopy(ctx, mode, *at); err != nil {
+			// as nobody else was.
+			cursor, err := storage.CursorAt(mode, *at)
+			if err != nil {
 				return nil, err
 			}
-			if _, err := c.tap.EndCopy(ctx, mode); err != nil {
-				return nil, err
-			}
+			plain = append(plain, onestep.Row{Key: cursor.Key, Value: cursor.Value})
 		}
 		return nil, c.write(ctx, append(encrypted, plain...))
 	})

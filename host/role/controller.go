@@ -52,6 +52,9 @@ type Plugins interface {
 	Backend(ctx context.Context, mode replication.Mode) (replication.Backend, error)
 	// Running is the plugin of a mode if it was started, nil otherwise.
 	Running(mode replication.Mode) replication.Backend
+	// Trouble is one sentence on why the plugin of a mode is down, empty while it
+	// is up.
+	Trouble(mode replication.Mode) string
 }
 
 // New makes the controller of a core and sets its hooks. Store is the storage
@@ -67,6 +70,8 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 	core.OnActive(c.becameActive)
 	core.OnInactive(c.becameInactive)
 	tap.OnLeaderWrite(c.leadershipBegins)
+	tap.BeforeApply(c.beforeApply)
+	tap.OnApplied(c.applied)
 	return c
 }
 

@@ -51,6 +51,10 @@ func (c *Controller) sessions(ctx context.Context, mode replication.Mode, mr *Mo
 		s.Sessions.LastError = "the replication plugin is not running on this node"
 		return
 	}
+	if trouble := c.plugins.Trouble(mode); trouble != "" {
+		s.Sessions.LastError = trouble
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	got, err := b.Status(ctx)

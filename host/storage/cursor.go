@@ -64,6 +64,12 @@ func (t *Tap) EndCopy(ctx context.Context, mode replication.Mode) (*replication.
 	return n.Contract(), nil
 }
 
+// CursorAt is the storage row of a cursor that stands, consistent, at a position:
+// what a primary that is demoted has of itself. The host writes it with the role.
+func CursorAt(mode replication.Mode, at replication.Position) (*physical.Entry, error) {
+	return cursorEntry(mode, &journal.Cursor{Position: at, ConsistentFrom: at.Sequence})
+}
+
 // ForgetCursor deletes the cursor of a mode, for a cluster that is a secondary
 // no more. No error when there is none.
 func (t *Tap) ForgetCursor(ctx context.Context, mode replication.Mode) error {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/vault"
 )
 
@@ -115,8 +116,11 @@ func (c *Core) RootKey() ([]byte, error) {
 func (c *Core) VerifyRootKey(key []byte) error { return c.barrier.inner.VerifyRoot(key) }
 
 // ReloadKeys makes the open barrier take up a keyring and a root key that were
-// written below it.
+// written below it. After a rotation only the new keyring knows the key that the
+// root key is stored under; after a rekey only the root key opens the keyring:
+// hence the first attempt, whose failure says nothing.
 func (c *Core) ReloadKeys(ctx context.Context) error {
+	_ = c.barrier.inner.ReloadKeyring(ctx)
 	if err := c.barrier.inner.ReloadRootKey(ctx); err != nil {
 		return fmt.Errorf("reload of the root key: %w", err)
 	}
@@ -124,4 +128,27 @@ func (c *Core) ReloadKeys(ctx context.Context) error {
 		return fmt.Errorf("reload of the keyring: %w", err)
 	}
 	return nil
+}
+
+// OpensKeyring says whether a root key opens a keyring as it is stored.
+func OpensKeyring(ctx context.Context, stored, root []byte) bool {
+	b, err := vault.NewAESGCMBarrier(oneRow{value: stored}, false)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = b.Seal() }()
+	return b.Unseal(ctx, root) == nil
+}
+
+// oneRow is a storage that holds a keyring and nothing else.
+type oneRow struct {
+	physical.Backend
+	value []byte
+}
+
+func (o oneRow) Get(_ context.Context, key string) (*physical.Entry, error) {
+	if key != "core/keyring" {
+		return nil, nil
+	}
+	return &physical.Entry{Key: key, Value: o.value}, nil
 }

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/vaultcore"
+)
+
+// The two rows that a primary rewrites when it rotates or rekeys. They arrive one
+// after the other, and a secondary that had one without the other could not be
+// unsealed: the keyring is encrypted with the root key, and the root key is
+// stored under a key of the keyring.
+const (
+	keyringRow = "core/keyring"
+	rootKeyRow = "core/master"
+	heldPrefix = "replication/held/"
+)
+
+// beforeApply keeps the secondary's keys openable at every moment. A keyring that
+// the present root key opens (a rotation) passes. One that needs another root key
+// (a rekey) is held back with its root key until both are there; then they are
+// written together with the secondary's own stored keys.
+func (c *Controller) beforeApply(ctx context.Context, b *storage.Batch) error {
+	_, ringComes := b.Get(keyringRow)
+	_, rootComes := b.Get(rootKeyRow)
+	if !ringComes && !rootComes {
+		return nil
+	}
+	ring, err := c.arriving(ctx, b, keyringRow)
+	if err != nil {
+		return err
+	}
+	root, err := c.arriving(ctx, b, rootKeyRow)
+	if err != nil {
+		return err
+	}
+	if ring == nil {
+		return errors.New("the primary sent a deletion of its keyring: it is refused")
+	}
+	present, err := c.core.RootKey()
+	if err != nil {
+		return err
+	}
+	defer clear(present)
+	if vaultcore.OpensKeyring(ctx, ring, present) {
+		return nil
+	}
+	fresh := c.rootKeyIn(ctx, root)
+	defer clear(fresh)
+	if fresh == nil || !vaultcore.OpensKeyring(ctx, ring, fresh) {
+		c.hold(b, keyringRow, ring)
+		c.hold(b, rootKeyRow, root)
+		return nil
+	}
+	stored, err := vault.SealWrapStoredBarrierKeys(ctx, c.core.Seal().GetAccess(), [][]byte{fresh})
+	if err != nil {
+		return fmt.Errorf("the primary's new root key cannot be stored under this cluster's seal: %w", err)
+	}
+	b.Put(&physical.Entry{Key: keyringRow, Value: ring})
+	b.Put(&physical.Entry{Key: rootKeyRow, Value: root})
+	b.Put(stored)
+	b.Delete(heldPrefix + keyringRow)
+	b.Delete(heldPrefix + rootKeyRow)
+	c.logger.Info("the primary was rekeyed; this secondary has taken over the new root key and keeps its own seal and shares")
+	return nil
+}
+
+// arriving is the newest value of a row: in the batch, else held, else stored.
+func (c *Controller) arriving(ctx context.Context, b *storage.Batch, key string) ([]byte, error) {
+	if e, ok := b.Get(key); ok {
+		if e == nil {
+			return nil, nil
+		}
+		return e.Value, nil
+	}
+	for _, k := range []string{heldPrefix + key, key} {
+		e, err := c.store.Get(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		if e != nil {
+			return e.Value, nil
+		}
+	}
+	return nil, nil
+}
+
+func (c *Controller) hold(b *storage.Batch, key string, value []byte) {
+	b.Drop(key)
+	if value != nil {
+		b.Put(&physical.Entry{Key: heldPrefix + key, Value: value})
+	}
+}
+
+// rootKeyIn is the root key in a stored root key row, nil when the open keyring
+// does not know the key it is encrypted with.
+func (c *Controller) rootKeyIn(ctx context.Context, row []byte) []byte {
+	if row == nil {
+		return nil
+	}
+	plain, err := c.core.Decrypt(ctx, rootKeyRow, row)
+	if err != nil {
+		return nil
+	}
+	defer clear(plain)
+	key, err := vault.DeserializeKey(plain)
+	if err != nil {
+		return nil
+	}
+	return slices.Clone(key.Value)
+}
+
+// applied makes the open barrier follow keys that were written below it.
+func (c *Controller) applied(ctx context.Context, keys []string) {
+	if !slices.Contains(keys, keyringRow) && !slices.Contains(keys, rootKeyRow) {
+		return
+	}
+	if err := c.core.ReloadKeys(ctx); err != nil {
+		c.logger.Warn("the primary's new keys are not complete yet", "error", err)
+	}
+}
