@@ -29,7 +29,7 @@ func cli(t *testing.T, c *cluster.Cluster, args ...string) (string, error) {
 
 // random is what differs from run to run in the output of the command.
 var random = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|` +
-	`_[0-9a-f]{8}\b|hv[sb]\.[\w-]+|\d{4}-\d\d-\d\d[T ][\d:.]+(Z| UTC|[+-]\d\d:\d\d)?( m=\S+)?|127\.0\.0\.1:\d+|\b[A-Za-z0-9]{24}\b|\d+m\d+s|\b\d{10}\b`)
+	`_[0-9a-f]{8}\b|hv[sb]\.[\w-]+|\d{4}-\d\d-\d\d[T ][\d:.]+(Z| UTC|[+-]\d\d:\d\d)?( m=\S+)?|127\.0\.0\.1:\d+|\b[A-Za-z0-9]{24}\b|\d+m\d+s|\d\d [A-Z][a-z]{2} \d\d \d\d:\d\d UTC|\b\d{10}\b`)
 
 // cliFlow is what a first day with Vault looks like; the outputs are returned
 // without what is random or a time.

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/internalshared/configutil"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/sdk/physical/file"
 	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
@@ -49,6 +50,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 			Logger:    logger.Named("storage"),
 			Limits:    limitsOf(c.UnderlyingStorage()),
 			RingBytes: int(cfg.BufferSize),
+			PathKeys:  joinsPaths(c.UnderlyingStorage()),
 		})
 		return tap.Backend()
 	})
@@ -96,6 +98,12 @@ func adoptClusterAddr(c *vaultcore.Core, addr string) error {
 	}
 	c.SetClusterAddr(configutil.NormalizeAddr(rendered))
 	return nil
+}
+
+// joinsPaths says whether the storage takes keys for paths of files.
+func joinsPaths(store physical.Backend) bool {
+	_, ok := store.(*file.FileBackend)
+	return ok
 }
 
 // limitsOf reads the limits of transactions from the storage itself: the layers

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/physical"
@@ -31,6 +32,9 @@ type Controller struct {
 	store physical.Backend
 
 	onInactive []func()
+	// steppedDown says that the last active duty ended without a seal: another
+	// node may lead since.
+	steppedDown atomic.Bool
 
 	// changing is held for the whole of a change of role.
 	changing sync.Mutex
@@ -116,6 +120,11 @@ func (c *Controller) barrierOpened(ctx context.Context) error {
 // announces itself, before it builds anything. The role may have changed since
 // the barrier was opened.
 func (c *Controller) leadershipBegins(ctx context.Context) error {
+	// What is left of an earlier leadership of this node is older than what the
+	// leaders in between have written.
+	if err := c.tap.Abandon(ctx); err != nil {
+		return err
+	}
 	if err := c.takeUpRole(ctx); err != nil {
 		return err
 	}
@@ -184,13 +193,18 @@ func (c *Controller) beginTerm(ctx context.Context) error {
 
 // barrierSealing runs while the barrier is still open.
 func (c *Controller) barrierSealing() {
-	if err := c.tap.Close(context.Background()); err != nil {
+	end := c.tap.Close
+	if c.steppedDown.Load() {
+		end = c.tap.Abandon
+	}
+	if err := end(context.Background()); err != nil {
 		c.logger.Warn("the journal could not be closed cleanly; its end is found again at the next unseal", "error", err)
 	}
 }
 
 // becameActive starts the plugins of the modes in use. It must not block.
 func (c *Controller) becameActive(ctx context.Context) {
+	c.steppedDown.Store(false)
 	c.mu.Lock()
 	c.duty = ctx
 	c.mu.Unlock()
@@ -203,6 +217,8 @@ func (c *Controller) becameActive(ctx context.Context) {
 
 // becameInactive ends all sessions of the active duty.
 func (c *Controller) becameInactive() {
+	// A seal marks the core first, and the node leads until it is done.
+	c.steppedDown.Store(!c.core.Sealed())
 	c.mu.Lock()
 	c.duty = nil
 	c.mu.Unlock()

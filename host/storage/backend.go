@@ -14,6 +14,9 @@ const leaderPrefix = "core/leader/"
 // Backend is what the core writes through. It has transactions if and only if
 // the inner backend does.
 func (t *Tap) Backend() physical.Backend {
+	if t.txn == nil && t.pathKeys {
+		return canonicalKeys{&backend{t}}
+	}
 	if t.txn == nil {
 		return &backend{t}
 	}

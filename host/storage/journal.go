@@ -176,6 +176,24 @@ func (t *Tap) Deactivate(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// Abandon ends the journal and all fingerprints in memory and writes nothing: for
+// a node that has lost its leadership, whose numbers are no longer the newest.
+func (t *Tap) Abandon(ctx context.Context) error {
+	t.control.Lock()
+	defer t.control.Unlock()
+	r := t.regime.Load()
+	var errs []error
+	for m := range r.prints {
+		errs = append(errs, t.stopFingerprint(ctx, m))
+	}
+	if j := r.journal; j != nil {
+		j.cancel()
+		errs = append(errs, t.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
+		j.end()
+	}
+	return errors.Join(errs...)
+}
+
 func (j *activeJournal) start() {
 	j.tasks.Add(1)
 	go func() {

@@ -33,19 +33,24 @@ type Options struct {
 	Limits func() (maxEntries, maxBytes int)
 	// RingBytes bounds the journal's rows in memory; zero for DefaultRingBytes.
 	RingBytes int
+	// PathKeys says that the storage joins keys as paths, so that several spellings
+	// are one key. Only for storage without transactions.
+	PathKeys bool
 	// Classes says which keys are replicated; nil for the table alone.
 	Classes *keyclass.Classifier
 }
 
 // Tap is the storage tap. Make it with New. Safe for concurrent use.
 type Tap struct {
-	inner   physical.Backend
-	txn     physical.Transactional // inner, nil if it has no transactions
-	logger  hclog.Logger
-	limits  func() (int, int)
-	ring    int
-	classes *keyclass.Classifier
-	stripes *stripes
+	inner  physical.Backend
+	txn    physical.Transactional // inner, nil if it has no transactions
+	logger hclog.Logger
+	limits func() (int, int)
+	ring   int
+
+	pathKeys bool
+	classes  *keyclass.Classifier
+	stripes  *stripes
 
 	regime   atomic.Pointer[regime]
 	control  sync.Mutex // serialises changes of the regime
@@ -65,7 +70,7 @@ type Tap struct {
 // New puts a tap over a backend. It passes everything through.
 func New(inner physical.Backend, o Options) *Tap {
 	t := &Tap{
-		inner: inner, logger: o.Logger, limits: o.Limits, ring: o.RingBytes, classes: o.Classes,
+		inner: inner, logger: o.Logger, limits: o.Limits, ring: o.RingBytes, classes: o.Classes, pathKeys: o.PathKeys,
 		stripes:  newStripes(),
 		applying: map[replication.Mode]*sync.Mutex{replication.DR: {}, replication.Performance: {}},
 	}
