@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/internalshared/configutil"
@@ -29,6 +30,7 @@ import (
 
 // Node is a Vault core with replication.
 type Node struct {
+	core       *vaultcore.Core
 	controller *role.Controller
 	plugins    *plugins
 	tokens     *operationtoken.Verifier
@@ -62,7 +64,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 		return nil, err
 	}
 	port := cluster.New(c.ClusterListener, logger.Named("cluster"))
-	n := &Node{controller: role.New(c, tap, tap.Inner(), port, logger), logger: logger}
+	n := &Node{core: c, controller: role.New(c, tap, tap.Inner(), port, logger), logger: logger}
 	entries, err := catalog.New(catalog.Config{Dir: cfg.PluginDirectory, Store: entryStore{c}, BuiltinVersion: Version})
 	if err != nil {
 		return nil, err
@@ -125,7 +127,22 @@ func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Hand
 		o.UnauthenticatedProfiling = l.Profiling.UnauthenticatedPProfAccess
 		o.UnauthenticatedInFlight = l.InFlightRequestLogging.UnauthenticatedInFlightAccess
 	}
-	return gate.Wrap(next, o)
+	return n.noSealDuringChange(gate.Wrap(next, o))
+}
+
+// noSealDuringChange refuses to seal while a change of role has the core sealed
+// for its own reasons: Vault would answer that it is done, and the change would
+// then open the core again.
+func (n *Node) noSealDuringChange(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n.core.Restarting() && path.Clean(r.URL.Path) == "/v1/sys/seal" {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte(`{"errors":["a change of the replication role is under way, and the node would be unsealed by it: seal it again in a moment"]}`))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Close ends the plugins' processes.

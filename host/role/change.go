@@ -23,7 +23,7 @@ func (c *Controller) beginChange() error {
 
 // changeByRestart asks the plugin for a transition and carries it out by a
 // restart of the core in place, after the request has ended.
-func (c *Controller) changeByRestart(ctx context.Context, mode replication.Mode, from replication.Role, what string, consume endpoints.Consume, decide func(context.Context, replication.Backend) (*replication.Transition, error)) ([]string, error) {
+func (c *Controller) changeByRestart(ctx context.Context, mode replication.Mode, from, to replication.Role, what string, force bool, consume endpoints.Consume, decide func(context.Context, replication.Backend) (*replication.Transition, error)) ([]string, error) {
 	if err := c.beginChange(); err != nil {
 		return nil, err
 	}
@@ -41,15 +41,18 @@ func (c *Controller) changeByRestart(ctx context.Context, mode replication.Mode,
 	if err != nil {
 		return nil, err
 	}
+	if t.Role != to {
+		return nil, unexpected(t.Role, to)
+	}
 	unlock := release
 	release = func() {}
-	c.afterRequest(ctx, mode, what, unlock, func(ctx context.Context) error { return c.restartInto(ctx, mode, r, t, consume) })
+	c.afterRequest(ctx, mode, what, unlock, func(ctx context.Context) error { return c.restartInto(ctx, mode, r, t, force, consume) })
 	return t.Warnings, nil
 }
 
 // restartInto carries out a transition that changes what a core builds at
 // unseal.
-func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition, consume endpoints.Consume) error {
+func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition, force bool, consume endpoints.Consume) error {
 	mr := r.mode(mode)
 	from := mr.Role
 	mr.Role = t.Role
@@ -57,15 +60,9 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 	case replication.Disabled:
 		*mr = ModeRecord{Role: replication.Disabled}
 	case replication.Primary:
+		// A promotion always begins an epoch: two histories must not share one.
 		mr.SecondaryID, mr.Pairing = "", nil
-	}
-	if t.NewEpoch {
-		after := mr.Epoch
-		// A secondary may have followed its primary into a later epoch.
-		if cur, err := c.tap.Cursor(ctx, mode); err == nil && cur.Position.Epoch.Generation > after.Generation {
-			after = cur.Position.Epoch
-		}
-		epoch, err := newEpoch(after)
+		epoch, err := c.epochAfter(ctx, mode, mr.Epoch)
 		if err != nil {
 			return err
 		}
@@ -78,9 +75,24 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 	if err := withRole(rows, r); err != nil {
 		return err
 	}
+	if from == replication.Primary {
+		if err := c.drain(ctx, mode); err != nil {
+			return err
+		}
+	}
 	// The sessions end before the rows are made: nothing may be applied or
 	// acknowledged beyond what the rows say.
 	c.stopPlugin(mode)
+	if t.Role == replication.Primary && !force {
+		// It was consistent when the plugin decided; more may have been applied.
+		cur, err := c.cursor(ctx, mode)
+		if err != nil {
+			return err
+		}
+		if !cur.Consistent() {
+			return replication.Errorf(replication.Unavailable, "the primary sent more while the promotion began, and it is not complete: try again, or provide the 'force' argument")
+		}
+	}
 	encrypted, err := c.encrypted(ctx, rows)
 	if err != nil {
 		return err
@@ -95,6 +107,9 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 		}
 	}
 	return c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
+		// An apply of a plugin that hung may still be under way.
+		c.applies.Lock()
+		defer c.applies.Unlock()
 		plain, err := c.endingRows(ctx, mode, t.Role)
 		if err != nil {
 			return nil, err
@@ -110,6 +125,19 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 		}
 		return nil, c.write(ctx, append(encrypted, plain...))
 	})
+}
+
+// epochAfter is the epoch after the record's and after the one that a secondary
+// has followed its primary into.
+func (c *Controller) epochAfter(ctx context.Context, mode replication.Mode, epoch replication.Epoch) (replication.Epoch, error) {
+	cur, err := c.tap.Cursor(ctx, mode)
+	if err != nil {
+		return replication.Epoch{}, err
+	}
+	if cur.Position.Epoch.Generation > epoch.Generation {
+		epoch = cur.Position.Epoch
+	}
+	return newEpoch(epoch)
 }
 
 // endOfHistory is where a primary that is demoted stands, nil in other cases.
@@ -147,8 +175,11 @@ func (c *Controller) afterRequest(request context.Context, mode replication.Mode
 		defer unlock()
 		// The change outlives the request and, for it seals the core, the duty.
 		if err := change(context.WithoutCancel(request)); err != nil {
-			c.logger.Error("a change of role failed; the cluster is what it was", "mode", mode, "change", what, "error", err)
-			c.setFailure(mode, what+" failed, and the cluster is what it was: "+err.Error())
+			c.logger.Error("a change of role failed", "mode", mode, "change", what, "error", err)
+			c.setFailure(mode, what+" failed: "+err.Error())
+			if eerr := c.enforce(context.WithoutCancel(request), c.Record()); eerr != nil {
+				c.logger.Error("the guard of the storage could not be restored", "error", eerr)
+			}
 			if duty, derr := c.active(); derr == nil && c.Role(mode) != replication.Disabled {
 				c.startPlugin(duty, mode)
 			}

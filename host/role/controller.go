@@ -36,6 +36,10 @@ type Controller struct {
 	// node may lead since.
 	steppedDown atomic.Bool
 
+	// applies is held for reading by each apply, and for writing while a role
+	// changes.
+	applies sync.RWMutex
+
 	// changing is held for the whole of a change of role.
 	changing sync.Mutex
 
@@ -198,7 +202,7 @@ func (c *Controller) barrierSealing() {
 		end = c.tap.Abandon
 	}
 	if err := end(context.Background()); err != nil {
-		c.logger.Warn("the journal could not be closed cleanly; its end is found again at the next unseal", "error", err)
+		c.logger.Warn("the fingerprints could not be ended cleanly", "error", err)
 	}
 }
 
@@ -227,6 +231,29 @@ func (c *Controller) becameInactive() {
 	}
 	for _, hook := range c.onInactive {
 		hook()
+	}
+	if c.core.Sealed() {
+		c.endTerm()
+	}
+}
+
+// endTerm closes the journal of a primary that seals. What a core writes after its
+// mounts are unloaded belongs to the node alone; raft does not live until the
+// barrier closes. A replicated write would be missing in the journal, so none is
+// let through any more.
+func (c *Controller) endTerm() {
+	r := c.Record()
+	if r.DR.Role != replication.Primary && r.Performance.Role != replication.Primary {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	err := c.tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: modes})
+	if err == nil {
+		err = c.tap.Deactivate(ctx)
+	}
+	if err != nil {
+		c.logger.Warn("the journal could not be closed cleanly; its end is found again at the next unseal", "error", err)
 	}
 }
 

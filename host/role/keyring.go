@@ -13,6 +13,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // The two rows that a primary rewrites when it rotates or rekeys. They arrive one
@@ -52,11 +53,16 @@ func (c *Controller) beforeApply(ctx context.Context, b *storage.Batch) error {
 	}
 	defer clear(present)
 	if vaultcore.OpensKeyring(ctx, ring, present) {
-		return nil
+		return c.dropHeld(ctx, b, ringComes)
 	}
 	fresh := c.rootKeyIn(ctx, root)
 	defer clear(fresh)
 	if fresh == nil || !vaultcore.OpensKeyring(ctx, ring, fresh) {
+		if !ringComes || !rootComes {
+			c.logger.Debug("half of the primary's new keys is here; it is held back until the other half arrives")
+		} else {
+			c.logger.Error(heldText)
+		}
 		c.hold(b, keyringRow, ring)
 		c.hold(b, rootKeyRow, root)
 		return nil
@@ -72,6 +78,20 @@ func (c *Controller) beforeApply(ctx context.Context, b *storage.Batch) error {
 	b.Delete(heldPrefix + rootKeyRow)
 	c.logger.Info("the primary was rekeyed; this secondary has taken over the new root key and keeps its own seal and shares")
 	return nil
+}
+
+// dropHeld ends the holding back when a keyring has come that can be opened: what
+// is held is older than it, as after a restart that repeats what was applied.
+func (c *Controller) dropHeld(ctx context.Context, b *storage.Batch, ringComes bool) error {
+	if !ringComes {
+		return nil
+	}
+	held, err := c.keysHeld(ctx)
+	if held {
+		b.Delete(heldPrefix + keyringRow)
+		b.Delete(heldPrefix + rootKeyRow)
+	}
+	return err
 }
 
 // arriving is the newest value of a row: in the batch, else held, else stored.
@@ -127,4 +147,30 @@ func (c *Controller) applied(ctx context.Context, keys []string) {
 	if err := c.core.ReloadKeys(ctx); err != nil {
 		c.logger.Warn("the primary's new keys are not complete yet", "error", err)
 	}
+}
+
+const heldText = "the primary's keys were changed (rotated and rekeyed) while this secondary was away, and it cannot open the new ones: what was written since cannot be read here; disable this secondary on the primary (revoke-secondary), wipe it, and enable it anew"
+
+// keysHeld says whether keys of the primary wait for their other half.
+func (c *Controller) keysHeld(ctx context.Context) (bool, error) {
+	names, err := c.store.List(ctx, heldPrefix+"core/")
+	return len(names) > 0, err
+}
+
+// cursor is the cursor of a mode. While keys of the primary are held back the
+// content is not what the cursor says, for what is encrypted with them cannot be
+// read: it counts as inconsistent, and a promotion without force waits.
+func (c *Controller) cursor(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
+	cur, err := c.tap.Cursor(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	held, err := c.keysHeld(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if held {
+		cur.ConsistentFrom = max(cur.ConsistentFrom, cur.Position.Sequence+1)
+	}
+	return cur, nil
 }

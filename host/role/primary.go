@@ -32,6 +32,9 @@ func (c *Controller) EnablePrimary(ctx context.Context, mode replication.Mode, r
 	if err != nil {
 		return nil, err
 	}
+	if t.Role != replication.Primary {
+		return nil, unexpected(t.Role, replication.Primary)
+	}
 	epoch, err := newEpoch(replication.Epoch{})
 	if err != nil {
 		return nil, err
@@ -79,6 +82,9 @@ func (c *Controller) DisablePrimary(ctx context.Context, mode replication.Mode) 
 	if err != nil {
 		return nil, err
 	}
+	if t.Role != replication.Disabled {
+		return nil, unexpected(t.Role, replication.Disabled)
+	}
 	*r.mode(mode) = ModeRecord{Role: replication.Disabled}
 	if err := c.changeLive(ctx, mode, r, t); err != nil {
 		return nil, err
@@ -100,7 +106,8 @@ func (c *Controller) changeLive(ctx context.Context, mode replication.Mode, r *R
 	if err != nil {
 		return err
 	}
-	if r.mode(mode).Role == replication.Disabled {
+	ending := r.mode(mode).Role == replication.Disabled
+	if ending {
 		c.stopPlugin(mode)
 		plain, err := c.deletions(ctx, plainPrefix(mode))
 		if err != nil {
@@ -111,6 +118,8 @@ func (c *Controller) changeLive(ctx context.Context, mode replication.Mode, r *R
 	if err := c.write(ctx, encrypted); err != nil {
 		return err
 	}
+	// From here on the change is made, whether or not the client waits for it.
+	ctx = context.WithoutCancel(ctx)
 	c.setFailure(mode, "")
 	if err := c.enforce(ctx, r); err != nil {
 		return err
@@ -124,11 +133,39 @@ func (c *Controller) changeLive(ctx context.Context, mode replication.Mode, r *R
 	if err != nil {
 		return err
 	}
+	if ending {
+		go c.removeJournal(duty, mode)
+	}
 	b, err := c.backend(ctx, mode)
 	if err != nil {
 		return err
 	}
 	return c.giveRole(duty, mode, b)
+}
+
+// removeJournal deletes what a primary that is none any more leaves in storage:
+// the slots, which ending the journal wrote once more, and the rows.
+func (c *Controller) removeJournal(duty context.Context, mode replication.Mode) {
+	prefixes := []string{plainPrefix(mode)}
+	if r := c.Record(); r.DR.Role != replication.Primary && r.Performance.Role != replication.Primary {
+		prefixes = append(prefixes, "wal/logs/")
+	}
+	for _, prefix := range prefixes {
+		keys, err := physicalBelow(duty, c.store, prefix)
+		for _, key := range keys {
+			if err == nil {
+				err = c.store.Delete(duty, key)
+			}
+		}
+		if err != nil {
+			c.logger.Warn("rows of the former journal stay in storage; they are never read", "below", prefix, "error", err)
+		}
+	}
+}
+
+// unexpected refuses a transition to a role that was not asked for.
+func unexpected(have, want replication.Role) error {
+	return replication.Errorf(replication.Internal, "the plugin asked for the role %q in place of %q: nothing was changed", have, want)
 }
 
 // SecondaryToken registers a secondary and returns what its activation token
@@ -152,6 +189,9 @@ func (c *Controller) SecondaryToken(ctx context.Context, mode replication.Mode, 
 	pairing, err := handover.NewKey()
 	if err != nil {
 		return nil, nil, err
+	}
+	if resp.ClusterID != c.Record().mode(mode).SetID {
+		return nil, nil, replication.Errorf(replication.Internal, "the plugin made a bundle of another replication set")
 	}
 	if err := c.core.PutEntry(ctx, pairingKey(mode, req.ID), pairing); err != nil {
 		return nil, nil, replication.Errorf(replication.StorageFailed, "the pairing key of secondary %q could not be stored: %w", req.ID, err)

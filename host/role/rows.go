@@ -67,6 +67,10 @@ func withRole(rows map[string][]byte, r *Record) error {
 	if err != nil {
 		return err
 	}
+	// What is written must be readable at the next unseal, or there is none.
+	if _, err := decodeRecord(raw); err != nil {
+		return replication.Errorf(replication.Internal, "the plugin asked for a role that cannot be stored: %w", err)
+	}
 	rows[recordKey] = raw
 	return nil
 }

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	goversion "github.com/hashicorp/go-version"
+	"github.com/hashicorp/vault/version"
+
 	"github.com/vault-replication/vault-replication/host/api/activation"
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/handover"
@@ -69,6 +72,10 @@ func (c *Controller) EnableSecondary(ctx context.Context, mode replication.Mode,
 	if err != nil {
 		return nil, replication.Errorf(replication.Denied, "this cluster cannot join: %w", err)
 	}
+	if newer, err := isNewer(material.VaultVersion); err != nil || newer {
+		material.Wipe()
+		return nil, replication.Errorf(replication.InvalidInput, "the primary runs Vault %s and this cluster %s: upgrade the secondary first", material.VaultVersion, version.GetVersion().VersionNumber())
+	}
 	r := disabledRecord()
 	*r.mode(mode) = ModeRecord{
 		Role: replication.Secondary, SetID: material.SetID, Epoch: material.Epoch,
@@ -80,6 +87,7 @@ func (c *Controller) EnableSecondary(ctx context.Context, mode replication.Mode,
 	// Prepared once now, so that what cannot work is told to the client.
 	first, err := prepare(ctx)
 	if err != nil {
+		material.Wipe()
 		return nil, replication.Errorf(replication.InvalidInput, "this cluster cannot take over the primary's keys: %w", err)
 	}
 	first.Wipe()
@@ -91,6 +99,19 @@ func (c *Controller) EnableSecondary(ctx context.Context, mode replication.Mode,
 		return c.adopt(ctx, mode, prepare)
 	})
 	return t.Warnings, nil
+}
+
+// isNewer says whether a version of Vault is newer than the one that is linked in.
+func isNewer(primary string) (bool, error) {
+	theirs, err := goversion.NewVersion(primary)
+	if err != nil {
+		return false, err
+	}
+	ours, err := goversion.NewVersion(version.GetVersion().VersionNumber())
+	if err != nil {
+		return false, err
+	}
+	return theirs.GreaterThan(ours), nil
 }
 
 // prepareAdoption makes all rows of the step.
@@ -155,22 +176,46 @@ func (c *Controller) adopt(ctx context.Context, mode replication.Mode, prepare f
 
 // PromoteSecondary makes a secondary the primary of its set.
 func (c *Controller) PromoteSecondary(ctx context.Context, mode replication.Mode, req endpoints.PromoteRequest) ([]string, error) {
-	return c.changeByRestart(ctx, mode, replication.Secondary, "promotion", req.Consume, func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+	if err := c.checkCopied(ctx, mode, "promoted"); err != nil {
+		return nil, err
+	}
+	return c.changeByRestart(ctx, mode, replication.Secondary, replication.Primary, "promotion", req.Force, req.Consume, func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
 		return b.PromoteSecondary(ctx, req.PromoteSecondaryRequest)
 	})
+}
+
+// checkCopied refuses to make a cluster of a secondary whose first copy has never
+// ended: policies, tokens and secrets are partly missing, partly still those of
+// the old cluster under a keyring that is gone, and it could not be unsealed. Not
+// even force helps.
+func (c *Controller) checkCopied(ctx context.Context, mode replication.Mode, what string) error {
+	if err := mustBe(c.Record(), mode, replication.Secondary); err != nil {
+		return err
+	}
+	cur, err := c.tap.Cursor(ctx, mode)
+	if err != nil {
+		return err
+	}
+	if cur.Position.Epoch.IsZero() {
+		return replication.Errorf(replication.Unavailable, "the first copy of the primary has not ended, so there is no cluster here that could be %s: wait for state stream-wals; if the primary is gone for good, restore a snapshot of it instead", what)
+	}
+	return nil
 }
 
 // DisableSecondary makes a secondary a cluster without a role that keeps its
 // data.
 func (c *Controller) DisableSecondary(ctx context.Context, mode replication.Mode, consume endpoints.Consume) ([]string, error) {
-	return c.changeByRestart(ctx, mode, replication.Secondary, "disabling", consume, func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+	if err := c.checkCopied(ctx, mode, "disabled"); err != nil {
+		return nil, err
+	}
+	return c.changeByRestart(ctx, mode, replication.Secondary, replication.Disabled, "disabling", false, consume, func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
 		return b.DisableSecondary(ctx)
 	})
 }
 
 // DemotePrimary makes a primary a secondary of its set, without a primary.
 func (c *Controller) DemotePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
-	return c.changeByRestart(ctx, mode, replication.Primary, "demotion", nil, func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+	return c.changeByRestart(ctx, mode, replication.Primary, replication.Secondary, "demotion", false, nil, func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
 		return b.DemotePrimary(ctx)
 	})
 }

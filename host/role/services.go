@@ -210,11 +210,13 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 
 // Cursor implements [replication.Host].
 func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
-	return s.c.tap.Cursor(ctx, s.mode)
+	return s.c.cursor(ctx, s.mode)
 }
 
 // BeginCopy implements [replication.Host].
 func (s *Services) BeginCopy(ctx context.Context, from replication.Position) error {
+	s.c.applies.RLock()
+	defer s.c.applies.RUnlock()
 	if err := s.in(replication.Secondary); err != nil {
 		return err
 	}
@@ -223,6 +225,8 @@ func (s *Services) BeginCopy(ctx context.Context, from replication.Position) err
 
 // ApplyRange implements [replication.Host].
 func (s *Services) ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error) {
+	s.c.applies.RLock()
+	defer s.c.applies.RUnlock()
 	if err := s.in(replication.Secondary); err != nil {
 		return nil, err
 	}
@@ -231,6 +235,8 @@ func (s *Services) ApplyRange(ctx context.Context, r *replication.Range) (*repli
 
 // EndCopy implements [replication.Host].
 func (s *Services) EndCopy(ctx context.Context) (*replication.Cursor, error) {
+	s.c.applies.RLock()
+	defer s.c.applies.RUnlock()
 	if err := s.in(replication.Secondary); err != nil {
 		return nil, err
 	}
@@ -239,6 +245,8 @@ func (s *Services) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 
 // ApplyFrame implements [replication.Host].
 func (s *Services) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
+	s.c.applies.RLock()
+	defer s.c.applies.RUnlock()
 	if err := s.in(replication.Secondary); err != nil {
 		return nil, err
 	}

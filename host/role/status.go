@@ -27,9 +27,16 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 			s.LastWAL, s.LastModeWAL = p.Position.Sequence, p.Position.Sequence
 		}
 	} else {
-		cur, err := c.tap.Cursor(ctx, mode)
+		cur, err := c.cursor(ctx, mode)
 		if err != nil {
 			return nil, err
+		}
+		held, err := c.keysHeld(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if held {
+			defer func() { s.Sessions.LastError = heldText }()
 		}
 		s.LastRemoteWAL, s.ConsistentFrom, s.Consistent = cur.Position.Sequence, cur.ConsistentFrom, cur.Consistent()
 	}

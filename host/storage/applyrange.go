@@ -12,8 +12,9 @@ import (
 )
 
 // applyInFlight is how many transactions of one range are under way at a time:
-// their order does not matter until the cursor passes the range.
-const applyInFlight = 4
+// their order does not matter until the cursor passes the range, and storage that
+// commits in groups, such as raft, makes all of them durable together.
+const applyInFlight = 16
 
 // ApplyRange makes the replicated keys of a range those of the payload; see
 // [replication.Host]. The range begins where the former one ended.

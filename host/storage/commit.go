@@ -5,12 +5,14 @@ package storage
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
 )
 
 type commitOptions struct {
@@ -61,8 +63,9 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 			t.stripes.unlock(locks)
 		}
 	}()
+	var before map[string][]byte
 	if o.skipEqual {
-		if txn, err = t.withoutEqual(ctx, txn); err != nil || len(txn) == 0 {
+		if txn, before, err = t.withoutEqual(ctx, txn); err != nil || len(txn) == 0 {
 			return err
 		}
 		effects = t.effectsOf(r, txn)
@@ -71,7 +74,7 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 		return t.store(ctx, txn)
 	}
 	if len(r.prints) > 0 {
-		t.readBefore(ctx, r, effects)
+		t.readBefore(ctx, r, effects, before)
 	}
 	if r.journal == nil || !r.journals(effects) {
 		err := t.store(ctx, txn)
@@ -162,17 +165,19 @@ func opsOf(effects []effect) []journal.Op {
 	return ops
 }
 
-// withoutEqual leaves out what the storage has already.
-func (t *Tap) withoutEqual(ctx context.Context, txn []*physical.TxnEntry) ([]*physical.TxnEntry, error) {
+// withoutEqual leaves out what the storage has already, and returns what it has
+// of the rest, nil for a key that does not exist.
+func (t *Tap) withoutEqual(ctx context.Context, txn []*physical.TxnEntry) ([]*physical.TxnEntry, map[string][]byte, error) {
 	keys := make([]string, len(txn))
 	for i, e := range txn {
 		keys[i] = e.Entry.Key
 	}
 	values, err := t.getAll(ctx, keys)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	kept := make([]*physical.TxnEntry, 0, len(txn))
+	before := make(map[string][]byte, len(txn))
 	for i, e := range txn {
 		now := values[i]
 		switch e.Operation {
@@ -186,8 +191,9 @@ func (t *Tap) withoutEqual(ctx context.Context, txn []*physical.TxnEntry) ([]*ph
 			}
 		}
 		kept = append(kept, e)
+		before[e.Entry.Key] = now
 	}
-	return kept, nil
+	return kept, before, nil
 }
 
 // store makes the writes without a row.
@@ -207,12 +213,29 @@ func (t *Tap) store(ctx context.Context, txn []*physical.TxnEntry) error {
 	if t.txn != nil {
 		return t.txn.Transaction(ctx, txn)
 	}
+	if slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool { return isKeyRow(e.Entry.Key) }) {
+		// New keys of a primary come with the stored keys that open them: one
+		// without the other would lock the cluster out.
+		return onestep.Write(ctx, t.inner, rowsOf(txn))
+	}
 	for _, e := range txn {
 		if err := t.store(ctx, []*physical.TxnEntry{e}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func rowsOf(txn []*physical.TxnEntry) []onestep.Row {
+	rows := make([]onestep.Row, 0, len(txn))
+	for _, e := range txn {
+		row := onestep.Row{Key: e.Entry.Key}
+		if e.Operation == physical.PutOperation {
+			row.Value = e.Entry.Value
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // storeWithRow makes the writes, with the row in the same transaction where that

@@ -10,8 +10,13 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
+// rangeTarget is the size at which a range is cut, in bytes. A range is larger
+// than a frame: nobody waits for it to arrive, and the secondary makes a range's
+// transactions durable together and then records once how far it has come.
+const rangeTarget = 4 * replication.PayloadTarget
+
 // ReadRange reads the keys of a mode after one, in order, with their values of
-// now, up to about PayloadTarget; see [replication.Host].
+// now, up to about rangeTarget; see [replication.Host].
 func (t *Tap) ReadRange(ctx context.Context, mode replication.Mode, after string) (*replication.Range, error) {
 	j, _, err := t.regime.Load().modeOf(mode)
 	if err != nil {
@@ -23,7 +28,7 @@ func (t *Tap) ReadRange(ctx context.Context, mode replication.Mode, after string
 	}
 	var pairs []journal.Pair
 	rng := &replication.Range{After: after, UpTo: after}
-	for size := 0; size < replication.PayloadTarget; {
+	for size := 0; size < rangeTarget; {
 		keys, err := w.group(ctx, t.classes, mode, "")
 		if err != nil {
 			return nil, err
@@ -39,8 +44,8 @@ func (t *Tap) ReadRange(ctx context.Context, mode replication.Mode, after string
 		used := 0
 		for i, v := range values {
 			n := len(keys[i]) + len(v)
-			if size > 0 && size+n > replication.PayloadTarget {
-				size = replication.PayloadTarget
+			if size > 0 && size+n > rangeTarget {
+				size = rangeTarget
 				break
 			}
 			used, rng.UpTo = i+1, keys[i]

@@ -52,7 +52,7 @@ func TestRangesAreOrderedAndComplete(t *testing.T) {
 	primary := newPrimary(t, &reversedList{newInmem(t)})
 	want := map[string]bool{}
 	for _, k := range []string{"logical/a", "logical/a/b", "logical/a-b", "logical/a0", "logical/a/b/c", "logical/ab", "zz", "core/sscGenCounter/", "logical/é/x"} {
-		put(t, primary, k, strings.Repeat("v", 400<<10))
+		put(t, primary, k, strings.Repeat("v", 1600<<10))
 		want[k] = true
 	}
 	last, ranges := "", 0
@@ -62,7 +62,7 @@ func TestRangesAreOrderedAndComplete(t *testing.T) {
 		ranges++
 		pairs, err := journal.DecodeRange(rng.Payload)
 		require.NoError(t, err)
-		require.LessOrEqual(t, len(rng.Payload), replication.PayloadTarget+1024)
+		require.LessOrEqual(t, len(rng.Payload), 4*replication.PayloadTarget+1024)
 		for _, p := range pairs {
 			require.Greater(t, p.Key, last)
 			last = p.Key
@@ -106,7 +106,7 @@ func TestDirectoryIsListedOnce(t *testing.T) {
 	ctx := testContext(t)
 	inner := &countingList{Backend: newInmem(t), lists: map[string]int{}}
 	for i := range 5000 {
-		require.NoError(t, inner.Put(ctx, &physical.Entry{Key: key(i), Value: make([]byte, 1000)}))
+		require.NoError(t, inner.Put(ctx, &physical.Entry{Key: key(i), Value: make([]byte, 5000)}))
 	}
 	primary := newTap(t, inner)
 	require.NoError(t, primary.Activate(ctx, config(dr)))

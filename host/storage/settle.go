@@ -85,20 +85,30 @@ func (t *Tap) readAfter(ctx context.Context, effects []effect) error {
 	return nil
 }
 
-// readBefore reads what is there before a write, for the fingerprints. If that
-// fails they become unknown and are computed anew; the write goes on.
-func (t *Tap) readBefore(ctx context.Context, r *regime, effects []effect) {
-	keys := make([]string, len(effects))
+// readBefore notes what is there before a write, for the fingerprints; known is
+// what the caller, who holds the locks, has read already, nil for nothing. If
+// reading fails they become unknown and are computed anew; the write goes on.
+func (t *Tap) readBefore(ctx context.Context, r *regime, effects []effect, known map[string][]byte) {
+	var keys []string
 	for i := range effects {
-		keys[i] = effects[i].key
+		e := &effects[i]
+		if e.before, e.knowsBefore = known[e.key]; !e.knowsBefore {
+			keys = append(keys, e.key)
+		}
+	}
+	if len(keys) == 0 {
+		return
 	}
 	values, err := t.getAll(ctx, keys)
 	if err != nil {
 		r.invalidate()
 		return
 	}
-	for i := range effects {
-		effects[i].before, effects[i].knowsBefore = values[i], true
+	for i, next := 0, 0; i < len(effects); i++ {
+		if e := &effects[i]; !e.knowsBefore {
+			e.before, e.knowsBefore = values[next], true
+			next++
+		}
 	}
 }
 

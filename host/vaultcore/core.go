@@ -29,6 +29,7 @@ type Core struct {
 
 	// restarting serialises changes of role.
 	restarting sync.Mutex
+	inRestart  atomic.Bool
 
 	mu           sync.Mutex
 	onSystem     func(*framework.Backend) error

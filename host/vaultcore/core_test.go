@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/helper/namespace"
 	"github.com/hashicorp/vault/sdk/framework"
@@ -174,6 +175,32 @@ func TestRestartThatFailsLeavesTheOldRole(t *testing.T) {
 	require.False(t, c.Sealed())
 	_, err = request(c, logical.UpdateOperation, "secret/a", root, map[string]any{"v": "1"})
 	require.NoError(t, err)
+}
+
+// A share that is given during a restart waits for its end: it must not open the
+// core in the old role.
+func TestShareDuringRestartWaits(t *testing.T) {
+	t.Parallel()
+	c, keys, _ := attached(t)
+	unseal(t, c, keys)
+	asked := make(chan error, 1)
+	require.False(t, c.Restarting())
+	require.NoError(t, c.Restart(context.Background(), func(context.Context) ([]byte, error) {
+		require.True(t, c.Restarting())
+		go func() {
+			_, err := vault.TestCoreUnseal(c.Core, vault.TestKeyCopy(keys[0]))
+			asked <- err
+		}()
+		select {
+		case <-asked:
+			t.Error("a share was taken in the middle of a restart")
+		case <-time.After(50 * time.Millisecond):
+		}
+		return nil, nil
+	}))
+	require.NoError(t, <-asked)
+	require.False(t, c.Sealed())
+	require.False(t, c.Restarting())
 }
 
 func TestSystemBackendHook(t *testing.T) {

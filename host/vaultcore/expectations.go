@@ -32,6 +32,7 @@ var expectations = []expectation{
 	{coreType, "replicationState", "*uint32"},
 	{coreType, "stateLock", "locking.RWMutex"},
 	{coreType, "activeContext", "context.Context"},
+	{coreType, "activeContextCancelFunc", "*atomic.Value"},
 	{coreType, "logicalBackends", "map[string]logical.Factory"},
 	{coreType, "credentialBackends", "map[string]logical.Factory"},
 	{coreType, "postUnsealFuncs", "[]func()"},

@@ -74,7 +74,7 @@ func Tree(root int) ([]int, error) {
 	return tree, nil
 }
 
-// TreeRSS is the resident memory of the tree in bytes.
+// TreeRSS is the resident memory of the tree in bytes, without mapped files.
 func TreeRSS(root int) (uint64, error) { return sum(root, rss) }
 
 // TreeCPU is the processor time used by the tree's living processes.
@@ -110,9 +110,15 @@ func rss(pid int) (uint64, error) {
 		return 0, err
 	}
 	fields := strings.Fields(string(raw))
-	if len(fields) < 2 {
+	if len(fields) < 3 {
 		return 0, fmt.Errorf("/proc/%d/statm is not understood", pid)
 	}
-	pages, err := strconv.ParseUint(fields[1], 10, 64)
-	return pages * uint64(os.Getpagesize()), err
+	resident, err := strconv.ParseUint(fields[1], 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	// Pages of mapped files are left out: raft maps its database, which grows with
+	// the content and is the kernel's to drop.
+	mapped, err := strconv.ParseUint(fields[2], 10, 64)
+	return (resident - min(mapped, resident)) * uint64(os.Getpagesize()), err
 }

@@ -22,7 +22,7 @@ type Config struct {
 	// WindowBytes bounds what a primary sends to one secondary ahead of its
 	// acknowledgements; 16 MiB. A larger single frame passes alone.
 	WindowBytes int
-	// WindowFrames bounds the same in frames; 4.
+	// WindowFrames bounds the same in small frames, see primary.Config; 2.
 	WindowFrames int
 	// RetryMin and RetryMax bound the delay between attempts to connect; 500 ms
 	// and 30 s.
@@ -40,7 +40,7 @@ func (c Config) primary() primary.Config {
 	return primary.Config{
 		LossAfter:    orDefault(c.LossAfter, 10*time.Second),
 		WindowBytes:  orDefault(c.WindowBytes, 16<<20),
-		WindowFrames: orDefault(c.WindowFrames, 4),
+		WindowFrames: orDefault(c.WindowFrames, 2),
 		AckInterval:  200 * time.Millisecond,
 	}
 }

@@ -4,6 +4,8 @@ package grpcplugin
 
 import (
 	"context"
+	"errors"
+	"io"
 
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -123,7 +125,15 @@ func (s *hostServer) CloseSlot(ctx context.Context, req *replicationv1.CloseSlot
 	return done(&replicationv1.CloseSlotResponse{}, s.host.CloseSlot(ctx, req.GetId()))
 }
 
-func (s *hostServer) ReadJournal(req *replicationv1.ReadJournalRequest, stream replicationv1.Host_ReadJournalServer) error {
+func (s *hostServer) ReadJournal(stream replicationv1.Host_ReadJournalServer) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	req := first.GetStart()
+	if req == nil {
+		return toStatus(replication.Errorf(replication.InvalidInput, "the first message of ReadJournal does not say where to begin"))
+	}
 	reader, err := s.host.ReadJournal(stream.Context(), replication.ReadJournalRequest{SlotID: req.GetSlotId(), After: fromPosition(req.GetAfter())})
 	if err == nil && reader == nil {
 		err = missing("journal")
@@ -137,6 +147,17 @@ func (s *hostServer) ReadJournal(req *replicationv1.ReadJournalRequest, stream r
 		return err
 	}
 	for {
+		// A frame that is read before it is wanted would hold one row, and those
+		// that come meanwhile one frame each.
+		m, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case m.GetNext() == nil:
+			return toStatus(replication.Errorf(replication.InvalidInput, "ReadJournal goes on with requests for a frame alone"))
+		}
 		f, err := reader.Next()
 		if err == nil && f == nil {
 			err = missing("frame")

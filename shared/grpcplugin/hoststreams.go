@@ -52,8 +52,12 @@ func (c *hostClient) Dial(ctx context.Context, req replication.DialRequest) (net
 // ReadJournal implements [replication.Host].
 func (c *hostClient) ReadJournal(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader, error) {
 	streamCtx, cancel := context.WithCancel(ctx)
-	stream, err := c.rpc.ReadJournal(streamCtx, &replicationv1.ReadJournalRequest{SlotId: req.SlotID, After: toPosition(req.After)})
+	stream, err := c.rpc.ReadJournal(streamCtx)
 	if err == nil {
+		// A Send that fails says io.EOF; Recv has the reason.
+		_ = stream.Send(&replicationv1.ReadJournalRequest{Message: &replicationv1.ReadJournalRequest_Start{
+			Start: &replicationv1.JournalStart{SlotId: req.SlotID, After: toPosition(req.After)},
+		}})
 		_, err = stream.Recv() // the position is held
 	}
 	if err != nil {
@@ -66,8 +70,8 @@ func (c *hostClient) ReadJournal(ctx context.Context, req replication.ReadJourna
 	return &frameReader{ctx: streamCtx, cancel: cancel, stream: stream, link: c.link}, nil
 }
 
-// frameReader hands over frames as they arrive. What is ahead of the reader is
-// bounded by the stream's window.
+// frameReader asks for one frame at a time: the journal gathers rows for the next
+// one until then.
 type frameReader struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -76,6 +80,8 @@ type frameReader struct {
 }
 
 func (r *frameReader) Next() (*replication.Frame, error) {
+	// A Send that fails says io.EOF; Recv has the reason.
+	_ = r.stream.Send(&replicationv1.ReadJournalRequest{Message: &replicationv1.ReadJournalRequest_Next{Next: &replicationv1.NextFrame{}}})
 	res, err := r.stream.Recv()
 	switch {
 	case errors.Is(err, io.EOF):

@@ -38,8 +38,9 @@ func frameOf(sequence uint64) *replication.Frame {
 	return f
 }
 
-// The host has a frame only after the one before was acknowledged: a transport
-// that collects frames waits for ever.
+// The plugin asks for a frame after it has acknowledged the one before. A
+// transport that reads ahead is found out, and one that collects frames waits for
+// ever.
 func testFrames(t *testing.T, connect Connect) {
 	const last = 20
 	acked := make(chan uint64, 1)
@@ -53,8 +54,13 @@ func testFrames(t *testing.T, connect Connect) {
 			}
 			return Frames{
 				NextFunc: func() (*replication.Frame, error) {
-					if got := <-acked; got != next {
-						return nil, errors.New("frames out of order")
+					select {
+					case got := <-acked:
+						if got != next {
+							return nil, errors.New("frames out of order")
+						}
+					default:
+						return nil, errors.New("a frame was read before it was wanted")
 					}
 					if next == last {
 						return nil, replication.Errorf(replication.StorageFailed, "all was read")

@@ -12,6 +12,11 @@ import (
 // credit is what may still be sent to one secondary. HTTP/2 windows count bytes
 // that arrived; this counts frames that the secondary made durable, so what the
 // primary has given away unacknowledged is bounded whatever the network buffers.
+//
+// Only small frames are counted by their number: a frame that is far from full
+// means that the secondary keeps up, and then the next one had better wait and
+// gather rows, for each costs the secondary a storage transaction. Full frames,
+// which is what catching up is made of, are bounded in bytes alone.
 type credit struct {
 	maxBytes, maxFrames int
 
@@ -20,6 +25,7 @@ type credit struct {
 	acked    uint64
 	inFlight []frameSize
 	bytes    int
+	small    int
 	room     chan struct{}
 }
 
@@ -32,12 +38,17 @@ func newCredit(maxBytes, maxFrames int, after replication.Position) *credit {
 	return &credit{maxBytes: maxBytes, maxFrames: maxFrames, epoch: after.Epoch, acked: after.Sequence, room: make(chan struct{}, 1)}
 }
 
+// fullFrame is the size from which a frame is not a small one.
+const fullFrame = replication.PayloadTarget / 2
+
+func (f frameSize) isSmall() bool { return f.bytes < fullFrame }
+
 // wait returns when another frame may be sent. With nothing in flight it always
 // may: a frame larger than the window passes alone.
 func (c *credit) wait(ctx context.Context) error {
 	for {
 		c.mu.Lock()
-		free := len(c.inFlight) == 0 || (len(c.inFlight) < c.maxFrames && c.bytes < c.maxBytes)
+		free := len(c.inFlight) == 0 || (c.small < c.maxFrames && c.bytes < c.maxBytes)
 		c.mu.Unlock()
 		if free {
 			return nil
@@ -53,8 +64,12 @@ func (c *credit) wait(ctx context.Context) error {
 func (c *credit) sent(f *replication.Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inFlight = append(c.inFlight, frameSize{f.To.Sequence, len(f.Payload)})
-	c.bytes += len(f.Payload)
+	size := frameSize{f.To.Sequence, len(f.Payload)}
+	c.inFlight = append(c.inFlight, size)
+	c.bytes += size.bytes
+	if size.isSmall() {
+		c.small++
+	}
 }
 
 // acknowledge takes back the credit of frames up to a position.
@@ -72,6 +87,9 @@ func (c *credit) acknowledge(at replication.Position) error {
 	done := 0
 	for done < len(c.inFlight) && c.inFlight[done].to <= at.Sequence {
 		c.bytes -= c.inFlight[done].bytes
+		if c.inFlight[done].isSmall() {
+			c.small--
+		}
 		done++
 	}
 	c.inFlight = append(c.inFlight[:0], c.inFlight[done:]...)

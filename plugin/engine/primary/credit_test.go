@@ -43,6 +43,26 @@ func TestCreditCountsBytesAndFrames(t *testing.T) {
 	require.True(t, full(c), "a hundred bytes")
 }
 
+// Catching up is not held back by the number of frames.
+func TestCreditCountsFullFramesInBytesAlone(t *testing.T) {
+	t.Parallel()
+	c := newCredit(5*fullFrame, 2, at(0))
+	for i := range uint64(4) {
+		c.sent(frame(i+1, fullFrame))
+	}
+	require.False(t, full(c), "four full frames")
+	c.sent(frame(5, 10))
+	require.False(t, full(c), "and a small one")
+	c.sent(frame(6, 10))
+	require.True(t, full(c), "two small ones")
+	require.NoError(t, c.acknowledge(at(5)))
+	require.False(t, full(c), "a small one was acknowledged")
+	for i := range uint64(5) {
+		c.sent(frame(7+i, fullFrame))
+	}
+	require.True(t, full(c), "the window in bytes")
+}
+
 func TestCreditRefusesWhatWasNotSent(t *testing.T) {
 	t.Parallel()
 	c := newCredit(100, 3, at(5))

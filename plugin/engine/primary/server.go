@@ -20,9 +20,10 @@ import (
 type Config struct {
 	// LossAfter is the silence after which a secondary's connection is ended.
 	LossAfter time.Duration
-	// WindowBytes and WindowFrames bound what is sent and not yet acknowledged.
-	// Few frames in flight are what makes frames grow under load: while they are
-	// under way, the journal gathers rows for the next one.
+	// WindowBytes and WindowFrames bound what is sent and not yet acknowledged;
+	// WindowFrames counts small frames alone. Few of them in flight are what makes
+	// frames grow under load: while they are under way, the journal gathers rows
+	// for the next one.
 	WindowBytes, WindowFrames int
 	// AckInterval is the shortest time between two AckSlot calls.
 	AckInterval time.Duration

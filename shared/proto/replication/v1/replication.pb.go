@@ -3094,10 +3094,14 @@ func (*CloseSlotResponse) Descriptor() ([]byte, []int) {
 	return file_replication_v1_replication_proto_rawDescGZIP(), []int{56}
 }
 
+// ReadJournalRequest: start is the first message, all others are next.
 type ReadJournalRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SlotId        string                 `protobuf:"bytes,1,opt,name=slot_id,json=slotId,proto3" json:"slot_id,omitempty"`
-	After         *Position              `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*ReadJournalRequest_Start
+	//	*ReadJournalRequest_Next
+	Message       isReadJournalRequest_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3132,18 +3136,134 @@ func (*ReadJournalRequest) Descriptor() ([]byte, []int) {
 	return file_replication_v1_replication_proto_rawDescGZIP(), []int{57}
 }
 
-func (x *ReadJournalRequest) GetSlotId() string {
+func (x *ReadJournalRequest) GetMessage() isReadJournalRequest_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *ReadJournalRequest) GetStart() *JournalStart {
+	if x != nil {
+		if x, ok := x.Message.(*ReadJournalRequest_Start); ok {
+			return x.Start
+		}
+	}
+	return nil
+}
+
+func (x *ReadJournalRequest) GetNext() *NextFrame {
+	if x != nil {
+		if x, ok := x.Message.(*ReadJournalRequest_Next); ok {
+			return x.Next
+		}
+	}
+	return nil
+}
+
+type isReadJournalRequest_Message interface {
+	isReadJournalRequest_Message()
+}
+
+type ReadJournalRequest_Start struct {
+	Start *JournalStart `protobuf:"bytes,1,opt,name=start,proto3,oneof"`
+}
+
+type ReadJournalRequest_Next struct {
+	Next *NextFrame `protobuf:"bytes,2,opt,name=next,proto3,oneof"`
+}
+
+func (*ReadJournalRequest_Start) isReadJournalRequest_Message() {}
+
+func (*ReadJournalRequest_Next) isReadJournalRequest_Message() {}
+
+type JournalStart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SlotId        string                 `protobuf:"bytes,1,opt,name=slot_id,json=slotId,proto3" json:"slot_id,omitempty"`
+	After         *Position              `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JournalStart) Reset() {
+	*x = JournalStart{}
+	mi := &file_replication_v1_replication_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JournalStart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JournalStart) ProtoMessage() {}
+
+func (x *JournalStart) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JournalStart.ProtoReflect.Descriptor instead.
+func (*JournalStart) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *JournalStart) GetSlotId() string {
 	if x != nil {
 		return x.SlotId
 	}
 	return ""
 }
 
-func (x *ReadJournalRequest) GetAfter() *Position {
+func (x *JournalStart) GetAfter() *Position {
 	if x != nil {
 		return x.After
 	}
 	return nil
+}
+
+// NextFrame asks for one frame.
+type NextFrame struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NextFrame) Reset() {
+	*x = NextFrame{}
+	mi := &file_replication_v1_replication_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NextFrame) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NextFrame) ProtoMessage() {}
+
+func (x *NextFrame) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NextFrame.ProtoReflect.Descriptor instead.
+func (*NextFrame) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{59}
 }
 
 type ReadJournalResponse struct {
@@ -3156,7 +3276,7 @@ type ReadJournalResponse struct {
 
 func (x *ReadJournalResponse) Reset() {
 	*x = ReadJournalResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[58]
+	mi := &file_replication_v1_replication_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3168,7 +3288,7 @@ func (x *ReadJournalResponse) String() string {
 func (*ReadJournalResponse) ProtoMessage() {}
 
 func (x *ReadJournalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[58]
+	mi := &file_replication_v1_replication_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3181,7 +3301,7 @@ func (x *ReadJournalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadJournalResponse.ProtoReflect.Descriptor instead.
 func (*ReadJournalResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{58}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ReadJournalResponse) GetFrame() *Frame {
@@ -3204,7 +3324,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_replication_v1_replication_proto_msgTypes[59]
+	mi := &file_replication_v1_replication_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3216,7 +3336,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[59]
+	mi := &file_replication_v1_replication_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3229,7 +3349,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{59}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Frame) GetAfter() uint64 {
@@ -3269,7 +3389,7 @@ type ReadRangeRequest struct {
 
 func (x *ReadRangeRequest) Reset() {
 	*x = ReadRangeRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[60]
+	mi := &file_replication_v1_replication_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3281,7 +3401,7 @@ func (x *ReadRangeRequest) String() string {
 func (*ReadRangeRequest) ProtoMessage() {}
 
 func (x *ReadRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[60]
+	mi := &file_replication_v1_replication_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3294,7 +3414,7 @@ func (x *ReadRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRangeRequest.ProtoReflect.Descriptor instead.
 func (*ReadRangeRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{60}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ReadRangeRequest) GetAfter() []byte {
@@ -3313,7 +3433,7 @@ type ReadRangeResponse struct {
 
 func (x *ReadRangeResponse) Reset() {
 	*x = ReadRangeResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[61]
+	mi := &file_replication_v1_replication_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3325,7 +3445,7 @@ func (x *ReadRangeResponse) String() string {
 func (*ReadRangeResponse) ProtoMessage() {}
 
 func (x *ReadRangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[61]
+	mi := &file_replication_v1_replication_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3338,7 +3458,7 @@ func (x *ReadRangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRangeResponse.ProtoReflect.Descriptor instead.
 func (*ReadRangeResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{61}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ReadRangeResponse) GetRange() *Range {
@@ -3364,7 +3484,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_replication_v1_replication_proto_msgTypes[62]
+	mi := &file_replication_v1_replication_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3376,7 +3496,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[62]
+	mi := &file_replication_v1_replication_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3389,7 +3509,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{62}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *Range) GetAfter() []byte {
@@ -3444,7 +3564,7 @@ type SealHandoverRequest struct {
 
 func (x *SealHandoverRequest) Reset() {
 	*x = SealHandoverRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[63]
+	mi := &file_replication_v1_replication_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3456,7 +3576,7 @@ func (x *SealHandoverRequest) String() string {
 func (*SealHandoverRequest) ProtoMessage() {}
 
 func (x *SealHandoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[63]
+	mi := &file_replication_v1_replication_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3469,7 +3589,7 @@ func (x *SealHandoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealHandoverRequest.ProtoReflect.Descriptor instead.
 func (*SealHandoverRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{63}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *SealHandoverRequest) GetSecondaryId() string {
@@ -3495,7 +3615,7 @@ type SealHandoverResponse struct {
 
 func (x *SealHandoverResponse) Reset() {
 	*x = SealHandoverResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[64]
+	mi := &file_replication_v1_replication_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3507,7 +3627,7 @@ func (x *SealHandoverResponse) String() string {
 func (*SealHandoverResponse) ProtoMessage() {}
 
 func (x *SealHandoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[64]
+	mi := &file_replication_v1_replication_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3520,7 +3640,7 @@ func (x *SealHandoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealHandoverResponse.ProtoReflect.Descriptor instead.
 func (*SealHandoverResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{64}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *SealHandoverResponse) GetHandover() *Handover {
@@ -3538,7 +3658,7 @@ type CursorRequest struct {
 
 func (x *CursorRequest) Reset() {
 	*x = CursorRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[65]
+	mi := &file_replication_v1_replication_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3550,7 +3670,7 @@ func (x *CursorRequest) String() string {
 func (*CursorRequest) ProtoMessage() {}
 
 func (x *CursorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[65]
+	mi := &file_replication_v1_replication_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3563,7 +3683,7 @@ func (x *CursorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorRequest.ProtoReflect.Descriptor instead.
 func (*CursorRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{65}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{67}
 }
 
 type CursorResponse struct {
@@ -3580,7 +3700,7 @@ type CursorResponse struct {
 
 func (x *CursorResponse) Reset() {
 	*x = CursorResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	mi := &file_replication_v1_replication_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3592,7 +3712,7 @@ func (x *CursorResponse) String() string {
 func (*CursorResponse) ProtoMessage() {}
 
 func (x *CursorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	mi := &file_replication_v1_replication_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3605,7 +3725,7 @@ func (x *CursorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorResponse.ProtoReflect.Descriptor instead.
 func (*CursorResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{66}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *CursorResponse) GetPosition() *Position {
@@ -3659,7 +3779,7 @@ type BeginCopyRequest struct {
 
 func (x *BeginCopyRequest) Reset() {
 	*x = BeginCopyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[67]
+	mi := &file_replication_v1_replication_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3671,7 +3791,7 @@ func (x *BeginCopyRequest) String() string {
 func (*BeginCopyRequest) ProtoMessage() {}
 
 func (x *BeginCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[67]
+	mi := &file_replication_v1_replication_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3684,7 +3804,7 @@ func (x *BeginCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginCopyRequest.ProtoReflect.Descriptor instead.
 func (*BeginCopyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{67}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *BeginCopyRequest) GetFrom() *Position {
@@ -3702,7 +3822,7 @@ type BeginCopyResponse struct {
 
 func (x *BeginCopyResponse) Reset() {
 	*x = BeginCopyResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[68]
+	mi := &file_replication_v1_replication_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3714,7 +3834,7 @@ func (x *BeginCopyResponse) String() string {
 func (*BeginCopyResponse) ProtoMessage() {}
 
 func (x *BeginCopyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[68]
+	mi := &file_replication_v1_replication_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3727,7 +3847,7 @@ func (x *BeginCopyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginCopyResponse.ProtoReflect.Descriptor instead.
 func (*BeginCopyResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{68}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{70}
 }
 
 type ApplyRangeRequest struct {
@@ -3739,7 +3859,7 @@ type ApplyRangeRequest struct {
 
 func (x *ApplyRangeRequest) Reset() {
 	*x = ApplyRangeRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[69]
+	mi := &file_replication_v1_replication_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3751,7 +3871,7 @@ func (x *ApplyRangeRequest) String() string {
 func (*ApplyRangeRequest) ProtoMessage() {}
 
 func (x *ApplyRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[69]
+	mi := &file_replication_v1_replication_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3764,7 +3884,7 @@ func (x *ApplyRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRangeRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRangeRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{69}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ApplyRangeRequest) GetRange() *Range {
@@ -3782,7 +3902,7 @@ type EndCopyRequest struct {
 
 func (x *EndCopyRequest) Reset() {
 	*x = EndCopyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[70]
+	mi := &file_replication_v1_replication_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3794,7 +3914,7 @@ func (x *EndCopyRequest) String() string {
 func (*EndCopyRequest) ProtoMessage() {}
 
 func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[70]
+	mi := &file_replication_v1_replication_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3807,7 +3927,7 @@ func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndCopyRequest.ProtoReflect.Descriptor instead.
 func (*EndCopyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{70}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{72}
 }
 
 type ApplyFrameRequest struct {
@@ -3819,7 +3939,7 @@ type ApplyFrameRequest struct {
 
 func (x *ApplyFrameRequest) Reset() {
 	*x = ApplyFrameRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[71]
+	mi := &file_replication_v1_replication_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3831,7 +3951,7 @@ func (x *ApplyFrameRequest) String() string {
 func (*ApplyFrameRequest) ProtoMessage() {}
 
 func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[71]
+	mi := &file_replication_v1_replication_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3844,7 +3964,7 @@ func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyFrameRequest.ProtoReflect.Descriptor instead.
 func (*ApplyFrameRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{71}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ApplyFrameRequest) GetFrame() *Frame {
@@ -4051,10 +4171,15 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x0fAckSlotResponse\"\"\n" +
 	"\x10CloseSlotRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x13\n" +
-	"\x11CloseSlotResponse\"]\n" +
-	"\x12ReadJournalRequest\x12\x17\n" +
+	"\x11CloseSlotResponse\"\x86\x01\n" +
+	"\x12ReadJournalRequest\x124\n" +
+	"\x05start\x18\x01 \x01(\v2\x1c.replication.v1.JournalStartH\x00R\x05start\x12/\n" +
+	"\x04next\x18\x02 \x01(\v2\x19.replication.v1.NextFrameH\x00R\x04nextB\t\n" +
+	"\amessage\"W\n" +
+	"\fJournalStart\x12\x17\n" +
 	"\aslot_id\x18\x01 \x01(\tR\x06slotId\x12.\n" +
-	"\x05after\x18\x02 \x01(\v2\x18.replication.v1.PositionR\x05after\"B\n" +
+	"\x05after\x18\x02 \x01(\v2\x18.replication.v1.PositionR\x05after\"\v\n" +
+	"\tNextFrame\"B\n" +
 	"\x13ReadJournalResponse\x12+\n" +
 	"\x05frame\x18\x01 \x01(\v2\x15.replication.v1.FrameR\x05frame\"\x8a\x01\n" +
 	"\x05Frame\x12\x14\n" +
@@ -4112,7 +4237,7 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x10PromoteSecondary\x12'.replication.v1.PromoteSecondaryRequest\x1a\".replication.v1.TransitionResponse\x12_\n" +
 	"\x10DisableSecondary\x12'.replication.v1.DisableSecondaryRequest\x1a\".replication.v1.TransitionResponse\x12Y\n" +
 	"\rUpdatePrimary\x12$.replication.v1.UpdatePrimaryRequest\x1a\".replication.v1.TransitionResponse\x12J\n" +
-	"\aRecover\x12\x1e.replication.v1.RecoverRequest\x1a\x1f.replication.v1.RecoverResponse2\xca\f\n" +
+	"\aRecover\x12\x1e.replication.v1.RecoverRequest\x1a\x1f.replication.v1.RecoverResponse2\xcc\f\n" +
 	"\x04Host\x12A\n" +
 	"\x04Node\x12\x1b.replication.v1.NodeRequest\x1a\x1c.replication.v1.NodeResponse\x12M\n" +
 	"\bGetState\x12\x1f.replication.v1.GetStateRequest\x1a .replication.v1.GetStateResponse\x12M\n" +
@@ -4125,8 +4250,8 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\bPosition\x12\x1f.replication.v1.PositionRequest\x1a .replication.v1.PositionResponse\x12M\n" +
 	"\bOpenSlot\x12\x1f.replication.v1.OpenSlotRequest\x1a .replication.v1.OpenSlotResponse\x12J\n" +
 	"\aAckSlot\x12\x1e.replication.v1.AckSlotRequest\x1a\x1f.replication.v1.AckSlotResponse\x12P\n" +
-	"\tCloseSlot\x12 .replication.v1.CloseSlotRequest\x1a!.replication.v1.CloseSlotResponse\x12X\n" +
-	"\vReadJournal\x12\".replication.v1.ReadJournalRequest\x1a#.replication.v1.ReadJournalResponse0\x01\x12P\n" +
+	"\tCloseSlot\x12 .replication.v1.CloseSlotRequest\x1a!.replication.v1.CloseSlotResponse\x12Z\n" +
+	"\vReadJournal\x12\".replication.v1.ReadJournalRequest\x1a#.replication.v1.ReadJournalResponse(\x010\x01\x12P\n" +
 	"\tReadRange\x12 .replication.v1.ReadRangeRequest\x1a!.replication.v1.ReadRangeResponse\x12Y\n" +
 	"\fSealHandover\x12#.replication.v1.SealHandoverRequest\x1a$.replication.v1.SealHandoverResponse\x12G\n" +
 	"\x06Cursor\x12\x1d.replication.v1.CursorRequest\x1a\x1e.replication.v1.CursorResponse\x12P\n" +
@@ -4150,7 +4275,7 @@ func file_replication_v1_replication_proto_rawDescGZIP() []byte {
 }
 
 var file_replication_v1_replication_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 73)
+var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
 var file_replication_v1_replication_proto_goTypes = []any{
 	(Error_Kind)(0),                 // 0: replication.v1.Error.Kind
 	(Chunk_Signal)(0),               // 1: replication.v1.Chunk.Signal
@@ -4212,23 +4337,25 @@ var file_replication_v1_replication_proto_goTypes = []any{
 	(*CloseSlotRequest)(nil),        // 57: replication.v1.CloseSlotRequest
 	(*CloseSlotResponse)(nil),       // 58: replication.v1.CloseSlotResponse
 	(*ReadJournalRequest)(nil),      // 59: replication.v1.ReadJournalRequest
-	(*ReadJournalResponse)(nil),     // 60: replication.v1.ReadJournalResponse
-	(*Frame)(nil),                   // 61: replication.v1.Frame
-	(*ReadRangeRequest)(nil),        // 62: replication.v1.ReadRangeRequest
-	(*ReadRangeResponse)(nil),       // 63: replication.v1.ReadRangeResponse
-	(*Range)(nil),                   // 64: replication.v1.Range
-	(*SealHandoverRequest)(nil),     // 65: replication.v1.SealHandoverRequest
-	(*SealHandoverResponse)(nil),    // 66: replication.v1.SealHandoverResponse
-	(*CursorRequest)(nil),           // 67: replication.v1.CursorRequest
-	(*CursorResponse)(nil),          // 68: replication.v1.CursorResponse
-	(*BeginCopyRequest)(nil),        // 69: replication.v1.BeginCopyRequest
-	(*BeginCopyResponse)(nil),       // 70: replication.v1.BeginCopyResponse
-	(*ApplyRangeRequest)(nil),       // 71: replication.v1.ApplyRangeRequest
-	(*EndCopyRequest)(nil),          // 72: replication.v1.EndCopyRequest
-	(*ApplyFrameRequest)(nil),       // 73: replication.v1.ApplyFrameRequest
-	nil,                             // 74: replication.v1.TransitionResponse.PutStateEntry
-	(*timestamppb.Timestamp)(nil),   // 75: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 76: google.protobuf.Duration
+	(*JournalStart)(nil),            // 60: replication.v1.JournalStart
+	(*NextFrame)(nil),               // 61: replication.v1.NextFrame
+	(*ReadJournalResponse)(nil),     // 62: replication.v1.ReadJournalResponse
+	(*Frame)(nil),                   // 63: replication.v1.Frame
+	(*ReadRangeRequest)(nil),        // 64: replication.v1.ReadRangeRequest
+	(*ReadRangeResponse)(nil),       // 65: replication.v1.ReadRangeResponse
+	(*Range)(nil),                   // 66: replication.v1.Range
+	(*SealHandoverRequest)(nil),     // 67: replication.v1.SealHandoverRequest
+	(*SealHandoverResponse)(nil),    // 68: replication.v1.SealHandoverResponse
+	(*CursorRequest)(nil),           // 69: replication.v1.CursorRequest
+	(*CursorResponse)(nil),          // 70: replication.v1.CursorResponse
+	(*BeginCopyRequest)(nil),        // 71: replication.v1.BeginCopyRequest
+	(*BeginCopyResponse)(nil),       // 72: replication.v1.BeginCopyResponse
+	(*ApplyRangeRequest)(nil),       // 73: replication.v1.ApplyRangeRequest
+	(*EndCopyRequest)(nil),          // 74: replication.v1.EndCopyRequest
+	(*ApplyFrameRequest)(nil),       // 75: replication.v1.ApplyFrameRequest
+	nil,                             // 76: replication.v1.TransitionResponse.PutStateEntry
+	(*timestamppb.Timestamp)(nil),   // 77: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 78: google.protobuf.Duration
 }
 var file_replication_v1_replication_proto_depIdxs = []int32{
 	0,  // 0: replication.v1.Error.kind:type_name -> replication.v1.Error.Kind
@@ -4236,18 +4363,18 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	4,  // 2: replication.v1.Position.epoch:type_name -> replication.v1.Epoch
 	14, // 3: replication.v1.StatusResponse.secondaries:type_name -> replication.v1.Peer
 	14, // 4: replication.v1.StatusResponse.primaries:type_name -> replication.v1.Peer
-	75, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
-	75, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
-	76, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
-	76, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
-	76, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
+	77, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
+	77, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
+	78, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
+	78, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
+	78, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
 	15, // 10: replication.v1.ServeConnRequest.peer:type_name -> replication.v1.PeerInfo
 	3,  // 11: replication.v1.ServeConnRequest.chunk:type_name -> replication.v1.Chunk
 	3,  // 12: replication.v1.ServeConnResponse.chunk:type_name -> replication.v1.Chunk
-	74, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
+	76, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
 	19, // 14: replication.v1.TransitionResponse.handover:type_name -> replication.v1.Handover
-	76, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
-	75, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
+	78, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
+	77, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
 	47, // 17: replication.v1.DialRequest.target:type_name -> replication.v1.DialTarget
 	3,  // 18: replication.v1.DialRequest.chunk:type_name -> replication.v1.Chunk
 	49, // 19: replication.v1.DialResponse.connected:type_name -> replication.v1.Connected
@@ -4255,91 +4382,93 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	5,  // 21: replication.v1.PositionResponse.position:type_name -> replication.v1.Position
 	5,  // 22: replication.v1.OpenSlotResponse.position:type_name -> replication.v1.Position
 	5,  // 23: replication.v1.AckSlotRequest.at:type_name -> replication.v1.Position
-	5,  // 24: replication.v1.ReadJournalRequest.after:type_name -> replication.v1.Position
-	61, // 25: replication.v1.ReadJournalResponse.frame:type_name -> replication.v1.Frame
-	5,  // 26: replication.v1.Frame.to:type_name -> replication.v1.Position
-	64, // 27: replication.v1.ReadRangeResponse.range:type_name -> replication.v1.Range
-	19, // 28: replication.v1.SealHandoverResponse.handover:type_name -> replication.v1.Handover
-	5,  // 29: replication.v1.CursorResponse.position:type_name -> replication.v1.Position
-	5,  // 30: replication.v1.CursorResponse.copy_from:type_name -> replication.v1.Position
-	5,  // 31: replication.v1.BeginCopyRequest.from:type_name -> replication.v1.Position
-	64, // 32: replication.v1.ApplyRangeRequest.range:type_name -> replication.v1.Range
-	61, // 33: replication.v1.ApplyFrameRequest.frame:type_name -> replication.v1.Frame
-	6,  // 34: replication.v1.Replication.Attach:input_type -> replication.v1.AttachRequest
-	8,  // 35: replication.v1.Replication.Start:input_type -> replication.v1.StartRequest
-	10, // 36: replication.v1.Replication.Stop:input_type -> replication.v1.StopRequest
-	12, // 37: replication.v1.Replication.Status:input_type -> replication.v1.StatusRequest
-	16, // 38: replication.v1.Replication.ServeConn:input_type -> replication.v1.ServeConnRequest
-	20, // 39: replication.v1.Replication.EnablePrimary:input_type -> replication.v1.EnablePrimaryRequest
-	21, // 40: replication.v1.Replication.DemotePrimary:input_type -> replication.v1.DemotePrimaryRequest
-	22, // 41: replication.v1.Replication.DisablePrimary:input_type -> replication.v1.DisablePrimaryRequest
-	23, // 42: replication.v1.Replication.SecondaryToken:input_type -> replication.v1.SecondaryTokenRequest
-	25, // 43: replication.v1.Replication.RevokeSecondary:input_type -> replication.v1.RevokeSecondaryRequest
-	27, // 44: replication.v1.Replication.EnableSecondary:input_type -> replication.v1.EnableSecondaryRequest
-	28, // 45: replication.v1.Replication.PromoteSecondary:input_type -> replication.v1.PromoteSecondaryRequest
-	29, // 46: replication.v1.Replication.DisableSecondary:input_type -> replication.v1.DisableSecondaryRequest
-	30, // 47: replication.v1.Replication.UpdatePrimary:input_type -> replication.v1.UpdatePrimaryRequest
-	31, // 48: replication.v1.Replication.Recover:input_type -> replication.v1.RecoverRequest
-	33, // 49: replication.v1.Host.Node:input_type -> replication.v1.NodeRequest
-	35, // 50: replication.v1.Host.GetState:input_type -> replication.v1.GetStateRequest
-	37, // 51: replication.v1.Host.PutState:input_type -> replication.v1.PutStateRequest
-	39, // 52: replication.v1.Host.DeleteState:input_type -> replication.v1.DeleteStateRequest
-	41, // 53: replication.v1.Host.ListState:input_type -> replication.v1.ListStateRequest
-	43, // 54: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
-	45, // 55: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
-	48, // 56: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
-	51, // 57: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
-	53, // 58: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
-	55, // 59: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
-	57, // 60: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
-	59, // 61: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
-	62, // 62: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
-	65, // 63: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
-	67, // 64: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
-	69, // 65: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
-	71, // 66: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
-	72, // 67: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
-	73, // 68: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
-	7,  // 69: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
-	9,  // 70: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
-	11, // 71: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
-	13, // 72: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
-	17, // 73: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
-	18, // 74: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 75: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 76: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
-	24, // 77: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
-	26, // 78: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
-	18, // 79: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 80: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 81: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 82: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
-	32, // 83: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
-	34, // 84: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
-	36, // 85: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
-	38, // 86: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
-	40, // 87: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
-	42, // 88: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
-	44, // 89: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
-	46, // 90: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
-	50, // 91: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
-	52, // 92: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
-	54, // 93: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
-	56, // 94: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
-	58, // 95: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
-	60, // 96: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
-	63, // 97: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
-	66, // 98: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
-	68, // 99: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
-	70, // 100: replication.v1.Host.BeginCopy:output_type -> replication.v1.BeginCopyResponse
-	68, // 101: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
-	68, // 102: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
-	68, // 103: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
-	69, // [69:104] is the sub-list for method output_type
-	34, // [34:69] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	60, // 24: replication.v1.ReadJournalRequest.start:type_name -> replication.v1.JournalStart
+	61, // 25: replication.v1.ReadJournalRequest.next:type_name -> replication.v1.NextFrame
+	5,  // 26: replication.v1.JournalStart.after:type_name -> replication.v1.Position
+	63, // 27: replication.v1.ReadJournalResponse.frame:type_name -> replication.v1.Frame
+	5,  // 28: replication.v1.Frame.to:type_name -> replication.v1.Position
+	66, // 29: replication.v1.ReadRangeResponse.range:type_name -> replication.v1.Range
+	19, // 30: replication.v1.SealHandoverResponse.handover:type_name -> replication.v1.Handover
+	5,  // 31: replication.v1.CursorResponse.position:type_name -> replication.v1.Position
+	5,  // 32: replication.v1.CursorResponse.copy_from:type_name -> replication.v1.Position
+	5,  // 33: replication.v1.BeginCopyRequest.from:type_name -> replication.v1.Position
+	66, // 34: replication.v1.ApplyRangeRequest.range:type_name -> replication.v1.Range
+	63, // 35: replication.v1.ApplyFrameRequest.frame:type_name -> replication.v1.Frame
+	6,  // 36: replication.v1.Replication.Attach:input_type -> replication.v1.AttachRequest
+	8,  // 37: replication.v1.Replication.Start:input_type -> replication.v1.StartRequest
+	10, // 38: replication.v1.Replication.Stop:input_type -> replication.v1.StopRequest
+	12, // 39: replication.v1.Replication.Status:input_type -> replication.v1.StatusRequest
+	16, // 40: replication.v1.Replication.ServeConn:input_type -> replication.v1.ServeConnRequest
+	20, // 41: replication.v1.Replication.EnablePrimary:input_type -> replication.v1.EnablePrimaryRequest
+	21, // 42: replication.v1.Replication.DemotePrimary:input_type -> replication.v1.DemotePrimaryRequest
+	22, // 43: replication.v1.Replication.DisablePrimary:input_type -> replication.v1.DisablePrimaryRequest
+	23, // 44: replication.v1.Replication.SecondaryToken:input_type -> replication.v1.SecondaryTokenRequest
+	25, // 45: replication.v1.Replication.RevokeSecondary:input_type -> replication.v1.RevokeSecondaryRequest
+	27, // 46: replication.v1.Replication.EnableSecondary:input_type -> replication.v1.EnableSecondaryRequest
+	28, // 47: replication.v1.Replication.PromoteSecondary:input_type -> replication.v1.PromoteSecondaryRequest
+	29, // 48: replication.v1.Replication.DisableSecondary:input_type -> replication.v1.DisableSecondaryRequest
+	30, // 49: replication.v1.Replication.UpdatePrimary:input_type -> replication.v1.UpdatePrimaryRequest
+	31, // 50: replication.v1.Replication.Recover:input_type -> replication.v1.RecoverRequest
+	33, // 51: replication.v1.Host.Node:input_type -> replication.v1.NodeRequest
+	35, // 52: replication.v1.Host.GetState:input_type -> replication.v1.GetStateRequest
+	37, // 53: replication.v1.Host.PutState:input_type -> replication.v1.PutStateRequest
+	39, // 54: replication.v1.Host.DeleteState:input_type -> replication.v1.DeleteStateRequest
+	41, // 55: replication.v1.Host.ListState:input_type -> replication.v1.ListStateRequest
+	43, // 56: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
+	45, // 57: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
+	48, // 58: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
+	51, // 59: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
+	53, // 60: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
+	55, // 61: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
+	57, // 62: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
+	59, // 63: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
+	64, // 64: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
+	67, // 65: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
+	69, // 66: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
+	71, // 67: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
+	73, // 68: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
+	74, // 69: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
+	75, // 70: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
+	7,  // 71: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
+	9,  // 72: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
+	11, // 73: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
+	13, // 74: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
+	17, // 75: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
+	18, // 76: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
+	18, // 77: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
+	18, // 78: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
+	24, // 79: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
+	26, // 80: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
+	18, // 81: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 82: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 83: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 84: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
+	32, // 85: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
+	34, // 86: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
+	36, // 87: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
+	38, // 88: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
+	40, // 89: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
+	42, // 90: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
+	44, // 91: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
+	46, // 92: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
+	50, // 93: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
+	52, // 94: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
+	54, // 95: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
+	56, // 96: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
+	58, // 97: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
+	62, // 98: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
+	65, // 99: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
+	68, // 100: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
+	70, // 101: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
+	72, // 102: replication.v1.Host.BeginCopy:output_type -> replication.v1.BeginCopyResponse
+	70, // 103: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
+	70, // 104: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
+	70, // 105: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
+	71, // [71:106] is the sub-list for method output_type
+	36, // [36:71] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_replication_v1_replication_proto_init() }
@@ -4360,13 +4489,17 @@ func file_replication_v1_replication_proto_init() {
 		(*DialResponse_Connected)(nil),
 		(*DialResponse_Chunk)(nil),
 	}
+	file_replication_v1_replication_proto_msgTypes[57].OneofWrappers = []any{
+		(*ReadJournalRequest_Start)(nil),
+		(*ReadJournalRequest_Next)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_replication_v1_replication_proto_rawDesc), len(file_replication_v1_replication_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   73,
+			NumMessages:   75,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

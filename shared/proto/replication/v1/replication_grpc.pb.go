@@ -789,10 +789,13 @@ type HostClient interface {
 	AckSlot(ctx context.Context, in *AckSlotRequest, opts ...grpc.CallOption) (*AckSlotResponse, error)
 	// CloseSlot ends retention; no error without such a slot.
 	CloseSlot(ctx context.Context, in *CloseSlotRequest, opts ...grpc.CallOption) (*CloseSlotResponse, error)
-	// ReadJournal streams rows after a position, waiting for new ones, until it is
-	// cancelled. The first response carries no frame: it says that the position
-	// is held. POSITION_LOST when rows are missing, then or later.
-	ReadJournal(ctx context.Context, in *ReadJournalRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadJournalResponse], error)
+	// ReadJournal reads rows after a position in order, waiting for new ones, until
+	// it is cancelled. The first request says where; its response carries no frame:
+	// it says that the position is held. Each further request asks for one frame,
+	// which is read from the journal only then, so that rows which come while the
+	// plugin has no use for a frame share the next one. POSITION_LOST when rows are
+	// missing, then or later.
+	ReadJournal(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ReadJournalRequest, ReadJournalResponse], error)
 	// ReadRange reads replicated keys in key order with their values of now.
 	ReadRange(ctx context.Context, in *ReadRangeRequest, opts ...grpc.CallOption) (*ReadRangeResponse, error)
 	// SealHandover makes what a joining secondary needs, sealed for its host.
@@ -941,24 +944,18 @@ func (c *hostClient) CloseSlot(ctx context.Context, in *CloseSlotRequest, opts .
 	return out, nil
 }
 
-func (c *hostClient) ReadJournal(ctx context.Context, in *ReadJournalRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadJournalResponse], error) {
+func (c *hostClient) ReadJournal(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ReadJournalRequest, ReadJournalResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Host_ServiceDesc.Streams[1], Host_ReadJournal_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
 	x := &grpc.GenericClientStream[ReadJournalRequest, ReadJournalResponse]{ClientStream: stream}
-	if err := x.ClientStream.SendMsg(in); err != nil {
-		return nil, err
-	}
-	if err := x.ClientStream.CloseSend(); err != nil {
-		return nil, err
-	}
 	return x, nil
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Host_ReadJournalClient = grpc.ServerStreamingClient[ReadJournalResponse]
+type Host_ReadJournalClient = grpc.BidiStreamingClient[ReadJournalRequest, ReadJournalResponse]
 
 func (c *hostClient) ReadRange(ctx context.Context, in *ReadRangeRequest, opts ...grpc.CallOption) (*ReadRangeResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -1066,10 +1063,13 @@ type HostServer interface {
 	AckSlot(context.Context, *AckSlotRequest) (*AckSlotResponse, error)
 	// CloseSlot ends retention; no error without such a slot.
 	CloseSlot(context.Context, *CloseSlotRequest) (*CloseSlotResponse, error)
-	// ReadJournal streams rows after a position, waiting for new ones, until it is
-	// cancelled. The first response carries no frame: it says that the position
-	// is held. POSITION_LOST when rows are missing, then or later.
-	ReadJournal(*ReadJournalRequest, grpc.ServerStreamingServer[ReadJournalResponse]) error
+	// ReadJournal reads rows after a position in order, waiting for new ones, until
+	// it is cancelled. The first request says where; its response carries no frame:
+	// it says that the position is held. Each further request asks for one frame,
+	// which is read from the journal only then, so that rows which come while the
+	// plugin has no use for a frame share the next one. POSITION_LOST when rows are
+	// missing, then or later.
+	ReadJournal(grpc.BidiStreamingServer[ReadJournalRequest, ReadJournalResponse]) error
 	// ReadRange reads replicated keys in key order with their values of now.
 	ReadRange(context.Context, *ReadRangeRequest) (*ReadRangeResponse, error)
 	// SealHandover makes what a joining secondary needs, sealed for its host.
@@ -1131,7 +1131,7 @@ func (UnimplementedHostServer) AckSlot(context.Context, *AckSlotRequest) (*AckSl
 func (UnimplementedHostServer) CloseSlot(context.Context, *CloseSlotRequest) (*CloseSlotResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method CloseSlot not implemented")
 }
-func (UnimplementedHostServer) ReadJournal(*ReadJournalRequest, grpc.ServerStreamingServer[ReadJournalResponse]) error {
+func (UnimplementedHostServer) ReadJournal(grpc.BidiStreamingServer[ReadJournalRequest, ReadJournalResponse]) error {
 	return status.Errorf(codes.Unimplemented, "method ReadJournal not implemented")
 }
 func (UnimplementedHostServer) ReadRange(context.Context, *ReadRangeRequest) (*ReadRangeResponse, error) {
@@ -1382,15 +1382,11 @@ func _Host_CloseSlot_Handler(srv interface{}, ctx context.Context, dec func(inte
 }
 
 func _Host_ReadJournal_Handler(srv interface{}, stream grpc.ServerStream) error {
-	m := new(ReadJournalRequest)
-	if err := stream.RecvMsg(m); err != nil {
-		return err
-	}
-	return srv.(HostServer).ReadJournal(m, &grpc.GenericServerStream[ReadJournalRequest, ReadJournalResponse]{ServerStream: stream})
+	return srv.(HostServer).ReadJournal(&grpc.GenericServerStream[ReadJournalRequest, ReadJournalResponse]{ServerStream: stream})
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Host_ReadJournalServer = grpc.ServerStreamingServer[ReadJournalResponse]
+type Host_ReadJournalServer = grpc.BidiStreamingServer[ReadJournalRequest, ReadJournalResponse]
 
 func _Host_ReadRange_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ReadRangeRequest)
@@ -1609,6 +1605,7 @@ var Host_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "ReadJournal",
 			Handler:       _Host_ReadJournal_Handler,
 			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "replication/v1/replication.proto",

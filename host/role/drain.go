@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+const (
+	// drainTimeout bounds how long a demotion waits for its secondaries.
+	drainTimeout = 10 * time.Second
+	// drainPoll is how often it looks.
+	drainPoll = 20 * time.Millisecond
+)
+
+// drain ends writing on a primary that is demoted and waits until every secondary
+// that is connected has made the last write durable: whoever is promoted next has
+// all of it. One that does not acknowledge in time holds nothing up; the demoted
+// cluster keeps what it has not sent, and says so.
+func (c *Controller) drain(ctx context.Context, mode replication.Mode) error {
+	if err := c.tap.SetGuard(ctx, storage.Guard{Level: storage.Frozen}); err != nil {
+		return err
+	}
+	at, err := c.tap.Position(mode)
+	if err != nil {
+		return err
+	}
+	b := c.plugins.Running(mode)
+	if b == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	var behind string
+	for {
+		behind = ""
+		status, err := b.Status(ctx)
+		if err == nil {
+			behind = laggard(status, at.Position.Sequence)
+			if behind == "" {
+				return nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			c.logger.Warn("a secondary has not acknowledged all writes of the cluster that is demoted", "mode", mode, "secondary", behind, "sequence", at.Position.Sequence, "error", err)
+			return nil
+		}
+	}
+}
+
+// laggard is a connected secondary that has not acknowledged a sequence.
+func laggard(status *replication.Status, sequence uint64) string {
+	for _, p := range status.Secondaries {
+		if p.Connected && p.Acknowledged < sequence {
+			return p.NodeID
+		}
+	}
+	return ""
+}
