@@ -30,7 +30,7 @@ type Backend interface {
 	// ServeConn takes over a connection that arrived on the cluster port for the
 	// mode's ALPN name. The host has verified the client's certificate against
 	// the CA given to [Host.Listen]; whether that certificate is still wanted is
-	// the plugin's to decide. Returns when the connection is done.
+	// the plugin's to decide. It owns the connection and returns when that is done.
 	ServeConn(ctx context.Context, conn net.Conn, peer PeerInfo) error
 
 	// EnablePrimary makes the records of a new replication set: its id and CA.

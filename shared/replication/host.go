@@ -43,6 +43,7 @@ type Host interface {
 	// StopListening ends that; connections that were handed over stay.
 	StopListening(ctx context.Context) error
 	// Dial connects to another cluster's cluster port under the mode's ALPN name.
+	// The context bounds the dialling, not the connection.
 	// Unreachable when nothing answers, Denied when TLS was refused.
 	Dial(ctx context.Context, req DialRequest) (net.Conn, error)
 
@@ -61,7 +62,7 @@ type Host interface {
 	// ones, until the context ends. PositionLost when rows are missing.
 	ReadJournal(ctx context.Context, req ReadJournalRequest) (FrameReader, error)
 	// ReadRange reads the replicated keys after one in key order, with their
-	// values of now, up to about PayloadTarget bytes.
+	// values of now, up to a few times PayloadTarget bytes.
 	ReadRange(ctx context.Context, req ReadRangeRequest) (*Range, error)
 	// SealHandover makes what a joining secondary needs of this cluster, sealed
 	// for its host.
