@@ -43,7 +43,8 @@ func (p *Port) Dial(ctx context.Context, mode replication.Mode, req replication.
 		return nil, replication.Errorf(replication.Unreachable, "the cluster port %s of the primary does not answer: check the address, the firewall and that the primary is active: %w", addr, err)
 	}
 	conn := tls.Client(raw, &tls.Config{
-		MinVersion:   tls.VersionTLS12,
+		MinVersion:   p.policy.MinVersion,
+		CipherSuites: p.policy.CipherSuites,
 		RootCAs:      roots,
 		ServerName:   req.ServerName,
 		NextProtos:   []string{mode.ALPN()},

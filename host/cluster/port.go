@@ -27,14 +27,23 @@ type Port struct {
 	// anew when the node is unsealed.
 	listener func() vaultcluster.ClusterHook
 	logger   hclog.Logger
+	policy   TLSPolicy
 
 	mu       sync.Mutex
 	handlers map[replication.Mode]*handler
 }
 
+// TLSPolicy is the least that a connection to a primary must be. Its zero value is
+// TLS 1.2 with Go's cipher suites.
+type TLSPolicy struct {
+	MinVersion   uint16
+	CipherSuites []uint16
+}
+
 // New returns the port of the node whose listener is given.
-func New(listener func() vaultcluster.ClusterHook, logger hclog.Logger) *Port {
-	return &Port{listener: listener, logger: logger, handlers: map[replication.Mode]*handler{}}
+func New(listener func() vaultcluster.ClusterHook, policy TLSPolicy, logger hclog.Logger) *Port {
+	policy.MinVersion = max(policy.MinVersion, tls.VersionTLS12)
+	return &Port{listener: listener, policy: policy, logger: logger, handlers: map[replication.Mode]*handler{}}
 }
 
 // Listen accepts connections for a mode, replacing what was accepted before.

@@ -66,7 +66,7 @@ func listening(t *testing.T) (*Port, string) {
 	l := vaultcluster.NewListener(vaultcluster.NewTCPLayer([]*net.TCPAddr{addr}, hclog.NewNullLogger()), nil, hclog.NewNullLogger(), time.Second)
 	require.NoError(t, l.Run(context.Background()))
 	t.Cleanup(l.Stop)
-	return New(func() vaultcluster.ClusterHook { return l }, hclog.NewNullLogger()), l.Addr().String()
+	return New(func() vaultcluster.ClusterHook { return l }, TLSPolicy{}, hclog.NewNullLogger()), l.Addr().String()
 }
 
 // serveEcho accepts clients of the authority and sends back what they send.

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-secure-stdlib/parseutil"
+	"github.com/hashicorp/go-secure-stdlib/tlsutil"
 	"github.com/hashicorp/hcl"
 )
 
@@ -41,6 +43,11 @@ type Config struct {
 	// BestEffortWALWaitDuration is how long a forwarded write waits to be visible
 	// on the secondary.
 	BestEffortWALWaitDuration time.Duration
+	// TLSMinVersion and TLSCipherSuites are the least that this cluster accepts when
+	// it connects to a primary. The accepting side is Vault's cluster listener, with
+	// its own cluster_cipher_suites.
+	TLSMinVersion   uint16
+	TLSCipherSuites []uint16
 	// ClusterAddr is the top-level cluster_addr. Vault takes it up with HA storage
 	// alone; replication needs it with any.
 	ClusterAddr string
@@ -65,6 +72,7 @@ func Default() (*Config, error) {
 		BufferLength:              16384,
 		ResolverDiscoverServers:   true,
 		BestEffortWALWaitDuration: 2 * time.Second,
+		TLSMinVersion:             tls.VersionTLS12,
 	}, nil
 }
 
@@ -179,6 +187,19 @@ func (c *Config) set(name string, value any) (err error) {
 		if c.AllowForwardingViaToken, err = parseutil.ParseString(value); err == nil &&
 			c.AllowForwardingViaToken != "" && c.AllowForwardingViaToken != "new_token" {
 			err = fmt.Errorf("%q is not \"new_token\" or empty", c.AllowForwardingViaToken)
+		}
+	case "tls_min_version":
+		var name string
+		if name, err = parseutil.ParseString(value); err == nil {
+			known := false
+			if c.TLSMinVersion, known = tlsutil.TLSLookup[name]; !known || c.TLSMinVersion < tls.VersionTLS12 {
+				err = fmt.Errorf("%q is not \"tls12\" or \"tls13\"", name)
+			}
+		}
+	case "tls_cipher_suites":
+		var names string
+		if names, err = parseutil.ParseString(value); err == nil {
+			c.TLSCipherSuites, err = tlsutil.ParseCiphers(names)
 		}
 	case "best_effort_wal_wait_duration":
 		if c.BestEffortWALWaitDuration, err = parseutil.ParseDurationSecond(value); err == nil && c.BestEffortWALWaitDuration < 0 {

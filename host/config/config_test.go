@@ -3,6 +3,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"testing"
@@ -26,6 +27,8 @@ replication {
   logshipper_buffer_length      = 100
   resolver_discover_servers     = false
   best_effort_wal_wait_duration = "3s"
+  tls_min_version               = "tls13"
+  tls_cipher_suites             = "TLS_AES_256_GCM_SHA384"
 }`
 	tests := map[string]struct {
 		args  func(t *testing.T) []string
@@ -47,6 +50,8 @@ replication {
 				require.Equal(t, int64(5_000_000), c.BufferSize)
 				require.Equal(t, int64(100), c.BufferLength)
 				require.False(t, c.ResolverDiscoverServers)
+				require.EqualValues(t, tls.VersionTLS13, c.TLSMinVersion)
+				require.Equal(t, []uint16{tls.TLS_AES_256_GCM_SHA384}, c.TLSCipherSuites)
 				require.Equal(t, 3*time.Second, c.BestEffortWALWaitDuration)
 			},
 		},
@@ -67,6 +72,12 @@ replication {
 				return []string{"server", "-config", write(t, "a.hcl", `replication { buffer = 1 }`)}
 			},
 			err: "buffer: there is no such parameter",
+		},
+		"old TLS": {
+			args: func(t *testing.T) []string {
+				return []string{"server", "-config", write(t, "a.hcl", `replication { tls_min_version = "tls11" }`)}
+			},
+			err: "tls12",
 		},
 		"too small": {
 			args: func(t *testing.T) []string {

@@ -63,7 +63,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	if err := adoptClusterAddr(c, cfg.ClusterAddr); err != nil {
 		return nil, err
 	}
-	port := cluster.New(c.ClusterListener, logger.Named("cluster"))
+	port := cluster.New(c.ClusterListener, cluster.TLSPolicy{MinVersion: cfg.TLSMinVersion, CipherSuites: cfg.TLSCipherSuites}, logger.Named("cluster"))
 	n := &Node{core: c, controller: role.New(c, tap, tap.Inner(), port, logger), logger: logger}
 	entries, err := catalog.New(catalog.Config{Dir: cfg.PluginDirectory, Store: entryStore{c}, BuiltinVersion: Version})
 	if err != nil {

@@ -41,7 +41,7 @@ func (s *Services) in(roles ...replication.Role) error {
 }
 
 // Node implements [replication.Host].
-func (s *Services) Node(context.Context) (*replication.Node, error) {
+func (s *Services) Node(ctx context.Context) (*replication.Node, error) {
 	if _, err := s.c.active(); err != nil {
 		return nil, err
 	}
@@ -56,6 +56,12 @@ func (s *Services) Node(context.Context) (*replication.Node, error) {
 	}
 	if addr != "" {
 		n.ClusterAddrs = []string{addr}
+		// The other nodes, for a secondary to try when this one leads no more.
+		for _, other := range s.c.core.RaftAddrs(ctx) {
+			if other != addr {
+				n.ClusterAddrs = append(n.ClusterAddrs, other)
+			}
+		}
 	}
 	return n, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/helper/locking"
+	"github.com/hashicorp/vault/physical/raft"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -81,6 +82,28 @@ func (c *Core) UnderlyingStorage() physical.Backend {
 
 // RedirectAddr is the API address that the node advertises.
 func (c *Core) RedirectAddr() string { return *field[string](c.Core, "redirectAddr") }
+
+// RaftAddrs are the cluster addresses of all nodes of a raft cluster as URLs, the
+// leader's first; none on other storage.
+func (c *Core) RaftAddrs(ctx context.Context) []string {
+	store, ok := c.UnderlyingStorage().(*raft.RaftBackend)
+	if !ok {
+		return nil
+	}
+	conf, err := store.GetConfiguration(ctx)
+	if err != nil {
+		return nil
+	}
+	var leader, others []string
+	for _, s := range conf.Servers {
+		if s.Leader {
+			leader = append(leader, "https://"+s.Address)
+		} else {
+			others = append(others, "https://"+s.Address)
+		}
+	}
+	return append(leader, others...)
+}
 
 // HasHA says whether the storage elects leaders. Without it the node is active
 // as soon as it is unsealed.
