@@ -95,6 +95,8 @@ var known = map[string]keyclass.Class{
 	"core/invented-in-a-later-version":             keyclass.Unknown,
 	"sys/invented/x":                               keyclass.Unknown,
 	"core/mounts-of-something-else":                keyclass.Unknown,
+	"core/keyring2089123456":                       keyclass.Own, // left of file storage
+	"core/mounts7":                                 keyclass.Own,
 	"elsewhere":                                    keyclass.Unknown,
 	"":                                             keyclass.Unknown,
 }
