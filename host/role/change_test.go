@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"testing"
+
+	"github.com/hashicorp/vault/version"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// A role that could not be read at the next unseal is never written, whatever a
+// plugin asks for.
+func TestUnreadableRolesAreNotWritten(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*Record){
+		"empty role":    func(r *Record) { r.DR.Role = "" },
+		"invented role": func(r *Record) { r.DR.Role = "leader" },
+		"no set":        func(r *Record) { r.DR.SetID = "" },
+		"no epoch":      func(r *Record) { r.DR.Epoch = replication.Epoch{} },
+		"bootstrapping": func(r *Record) { r.DR.Role = replication.Bootstrapping },
+	} {
+		r := drSecondary()
+		spoil(r)
+		rows := map[string][]byte{}
+		require.Error(t, withRole(rows, r), name)
+		require.Empty(t, rows, name)
+	}
+	rows := map[string][]byte{}
+	require.NoError(t, withRole(rows, drSecondary()))
+	require.Contains(t, rows, recordKey)
+}
+
+func TestLaggard(t *testing.T) {
+	t.Parallel()
+	status := &replication.Status{Secondaries: []replication.Peer{
+		{NodeID: "done", Connected: true, Acknowledged: 10},
+		{NodeID: "gone", Connected: false, Acknowledged: 3},
+		{NodeID: "behind", Connected: true, Acknowledged: 9},
+	}}
+	require.Equal(t, "behind", laggard(status, 10))
+	require.Empty(t, laggard(status, 9), "a secondary that is away holds nothing up")
+}
+
+func TestNewerPrimaryIsTold(t *testing.T) {
+	t.Parallel()
+	same, err := isNewer(version.GetVersion().VersionNumber())
+	require.NoError(t, err)
+	require.False(t, same)
+	newer, err := isNewer("99.0.0")
+	require.NoError(t, err)
+	require.True(t, newer)
+	_, err = isNewer("")
+	require.Error(t, err)
+}
+
+func TestEpochsGrowAndDiffer(t *testing.T) {
+	t.Parallel()
+	first, err := newEpoch(replication.Epoch{})
+	require.NoError(t, err)
+	one, err := newEpoch(first)
+	require.NoError(t, err)
+	other, err := newEpoch(first)
+	require.NoError(t, err)
+	require.Equal(t, first.Generation+1, one.Generation)
+	require.Equal(t, one.Generation, other.Generation)
+	require.NotEqual(t, one.ID, other.ID, "two promotions of one state must be told apart")
+}
