@@ -19,9 +19,6 @@ import (
 // A first copy of 100,000 secrets of 512 bytes ends, is complete, and neither
 // servers nor plugins hold it in memory on the way.
 func TestFirstCopyOfManySecretsIsFlatInMemory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes about two minutes")
-	}
 	parallel(t)
 	ctx := t.Context()
 	const secrets = 100_000

@@ -85,7 +85,7 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 	c.stopPlugin(mode)
 	if t.Role == replication.Primary && !force {
 		// It was consistent when the plugin decided; more may have been applied.
-		cur, err := c.cursor(ctx, mode)
+		cur, _, err := c.cursor(ctx, mode)
 		if err != nil {
 			return err
 		}

@@ -157,20 +157,19 @@ func (c *Controller) keysHeld(ctx context.Context) (bool, error) {
 	return len(names) > 0, err
 }
 
-// cursor is the cursor of a mode. While keys of the primary are held back the
-// content is not what the cursor says, for what is encrypted with them cannot be
-// read: it counts as inconsistent, and a promotion without force waits.
-func (c *Controller) cursor(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
-	cur, err := c.tap.Cursor(ctx, mode)
-	if err != nil {
-		return nil, err
+// cursor is the cursor of a mode, and whether keys of the primary are held back.
+// While they are, the content is not what the cursor says, for what is encrypted
+// with them cannot be read: it counts as inconsistent, and a promotion without
+// force waits.
+func (c *Controller) cursor(ctx context.Context, mode replication.Mode) (cur *replication.Cursor, held bool, err error) {
+	if cur, err = c.tap.Cursor(ctx, mode); err != nil {
+		return nil, false, err
 	}
-	held, err := c.keysHeld(ctx)
-	if err != nil {
-		return nil, err
+	if held, err = c.keysHeld(ctx); err != nil {
+		return nil, false, err
 	}
 	if held {
 		cur.ConsistentFrom = max(cur.ConsistentFrom, cur.Position.Sequence+1)
 	}
-	return cur, nil
+	return cur, held, nil
 }

@@ -216,7 +216,8 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 
 // Cursor implements [replication.Host].
 func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
-	return s.c.cursor(ctx, s.mode)
+	cur, _, err := s.c.cursor(ctx, s.mode)
+	return cur, err
 }
 
 // BeginCopy implements [replication.Host].

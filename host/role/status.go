@@ -22,30 +22,27 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 		return s, nil
 	}
 	s.Fingerprint, _ = c.tap.Fingerprint(mode)
+	c.mu.RLock()
+	trouble := c.failure[mode]
+	c.mu.RUnlock()
 	if mr.Role == replication.Primary {
 		if p, err := c.tap.Position(mode); err == nil {
 			s.LastWAL, s.LastModeWAL = p.Position.Sequence, p.Position.Sequence
 		}
 	} else {
-		cur, err := c.cursor(ctx, mode)
-		if err != nil {
-			return nil, err
-		}
-		held, err := c.keysHeld(ctx)
+		cur, held, err := c.cursor(ctx, mode)
 		if err != nil {
 			return nil, err
 		}
 		if held {
-			defer func() { s.Sessions.LastError = heldText }()
+			trouble = heldText
 		}
 		s.LastRemoteWAL, s.ConsistentFrom, s.Consistent = cur.Position.Sequence, cur.ConsistentFrom, cur.Consistent()
 	}
 	c.sessions(ctx, mode, mr, s)
-	c.mu.RLock()
-	failure := c.failure[mode]
-	c.mu.RUnlock()
-	if failure != "" {
-		s.Sessions.LastError = failure
+	// What the host knows to be wrong matters more than a session's last trouble.
+	if trouble != "" {
+		s.Sessions.LastError = trouble
 	}
 	return s, nil
 }
