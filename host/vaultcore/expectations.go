@@ -5,6 +5,7 @@ package vaultcore
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/vault"
@@ -23,7 +24,9 @@ var (
 )
 
 // expectations are all fields that this package reads or writes.
-var expectations = []expectation{
+var expectations = slices.Concat(coreExpectations, routingExpectations, followExpectations, identityExpectations)
+
+var coreExpectations = []expectation{
 	{coreType, "barrier", "vault.SecurityBarrier"},
 	{coreType, "physical", "physical.Backend"},
 	{coreType, "underlyingPhysical", "physical.Backend"},
