@@ -119,6 +119,14 @@ func (f facade) UpdatePrimary(ctx context.Context, req replication.UpdatePrimary
 	return b.UpdatePrimary(ctx, req)
 }
 
+func (f facade) Forward(ctx context.Context, req replication.ForwardRequest) (*replication.ForwardResponse, error) {
+	b, err := f.s.current()
+	if err != nil {
+		return nil, err
+	}
+	return b.Forward(ctx, req)
+}
+
 func (f facade) Recover(ctx context.Context) error {
 	b, err := f.s.current()
 	if err != nil {

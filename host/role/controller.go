@@ -31,6 +31,9 @@ type Controller struct {
 	// store is the storage below the tap: writes to it pass no guard.
 	store physical.Backend
 
+	// receiver carries out what secondaries forward, nil until it is given.
+	receiver atomic.Pointer[Receiver]
+
 	onInactive []func()
 	// steppedDown says that the last active duty ended without a seal: another
 	// node may lead since.
@@ -82,6 +85,12 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 	tap.OnApplied(c.applied)
 	return c
 }
+
+// Receiver carries out on a primary what a secondary has forwarded.
+type Receiver func(ctx context.Context, mode replication.Mode, req replication.ReceiveRequest) (*replication.ReceiveResponse, error)
+
+// SetReceiver gives the receiver; what secondaries forward is Unavailable before.
+func (c *Controller) SetReceiver(r Receiver) { c.receiver.Store(&r) }
 
 // SetPlugins gives the plugins, once, before the first unseal.
 func (c *Controller) SetPlugins(p Plugins) {

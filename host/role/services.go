@@ -214,6 +214,18 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 	return &replication.Handover{Sealed: sealed}, nil
 }
 
+// Receive implements [replication.Host].
+func (s *Services) Receive(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
+	if err := s.in(replication.Primary); err != nil {
+		return nil, err
+	}
+	receive := s.c.receiver.Load()
+	if receive == nil {
+		return nil, replication.Errorf(replication.Unavailable, "this primary does not take forwarded requests yet: try again later")
+	}
+	return (*receive)(ctx, s.mode, req)
+}
+
 // Cursor implements [replication.Host].
 func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
 	cur, _, err := s.c.cursor(ctx, s.mode)

@@ -25,7 +25,8 @@ func attach(processCtx context.Context, p *Plugin, broker *plugin.GRPCBroker, cc
 		timeout = defaultAttachTimeout
 	}
 	c := &Client{
-		rpc: replicationv1.NewReplicationClient(cc),
+		rpc:  replicationv1.NewReplicationClient(cc),
+		conn: cc,
 		link: link{
 			peer: fmt.Sprintf("replication plugin %q", p.PluginName),
 			hint: "the host restarts it, try again shortly",

@@ -18,6 +18,7 @@ import (
 // Client is the host's view of a plugin.
 type Client struct {
 	rpc     replicationv1.ReplicationClient
+	conn    grpc.ClientConnInterface
 	link    link
 	version string
 	detach  context.CancelFunc

@@ -30,6 +30,7 @@ var codeOf = map[replication.Kind]codes.Code{
 	replication.NotFound:      codes.NotFound,
 	replication.Unreachable:   codes.Unavailable,
 	replication.StorageFailed: codes.Internal,
+	replication.Uncertain:     codes.Unknown,
 }
 
 // toStatus makes of a handler's error one that crosses the boundary.
@@ -92,10 +93,8 @@ func (l link) err(ctx context.Context, err error) error {
 			return err
 		}
 	}
-	for _, d := range s.Details() {
-		if e, ok := d.(*replicationv1.Error); ok {
-			return replication.Errorf(replication.Kind(e.GetKind()), "%s", e.GetMessage())
-		}
+	if told := contractError(s); told != nil {
+		return told
 	}
 	if ctxErr := ctx.Err(); ctxErr != nil {
 		return ctxErr
@@ -114,6 +113,33 @@ func (l link) err(ctx context.Context, err error) error {
 			"a message between this process and %s is larger than the limit of %d bytes: %s", l.peer, MaxMessage, s.Message())
 	}
 	return replication.Errorf(replication.Internal, "%s failed: %s", l.peer, s.Message())
+}
+
+// contractError is the error of the contract in a status, nil when the status is
+// a fault of the boundary itself.
+func contractError(s *status.Status) error {
+	for _, d := range s.Details() {
+		if e, ok := d.(*replicationv1.Error); ok {
+			return replication.Errorf(replication.Kind(e.GetKind()), "%s", e.GetMessage())
+		}
+	}
+	return nil
+}
+
+// once makes of the error of a call that must not be repeated blindly that of the
+// contract: it says whether the other side may have done what it was asked.
+func (l link) once(ctx context.Context, sent bool, err error) error {
+	s := status.Convert(err)
+	switch told := contractError(s); {
+	case told != nil:
+		return told
+	case sent && s.Code() != codes.Unimplemented:
+		return replication.Errorf(replication.Uncertain,
+			"the answer of %s was lost, and the request may have been carried out: look before trying again: %w", l.peer, l.err(ctx, err))
+	case ctx.Err() != nil:
+		return replication.Errorf(replication.Unreachable, "the request was not delivered: %w", ctx.Err())
+	}
+	return l.err(ctx, err)
 }
 
 func (l link) gone(reason string) error {

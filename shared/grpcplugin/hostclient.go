@@ -5,6 +5,8 @@ package grpcplugin
 import (
 	"context"
 
+	"google.golang.org/grpc"
+
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -12,6 +14,7 @@ import (
 // hostClient is the plugin's view of the host.
 type hostClient struct {
 	rpc  replicationv1.HostClient
+	conn grpc.ClientConnInterface
 	link link
 }
 
@@ -97,7 +100,7 @@ func (c *hostClient) CloseSlot(ctx context.Context, id string) error {
 }
 
 func (c *hostClient) ReadRange(ctx context.Context, req replication.ReadRangeRequest) (*replication.Range, error) {
-	res, err := call(ctx, c.link, c.rpc.ReadRange, &replicationv1.ReadRangeRequest{After: []byte(req.After)})
+	res, err := call(ctx, c.link, c.rpc.ReadRange, &replicationv1.ReadRangeRequest{After: []byte(req.After), SlotId: req.SlotID})
 	if err != nil {
 		return nil, err
 	}

@@ -175,7 +175,7 @@ func (s *hostServer) ReadJournal(stream replicationv1.Host_ReadJournalServer) er
 }
 
 func (s *hostServer) ReadRange(ctx context.Context, req *replicationv1.ReadRangeRequest) (*replicationv1.ReadRangeResponse, error) {
-	r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: string(req.GetAfter())})
+	r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: string(req.GetAfter()), SlotID: req.GetSlotId()})
 	if err == nil && r == nil {
 		err = missing("range")
 	}

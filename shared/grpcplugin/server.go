@@ -46,7 +46,7 @@ func (s *backendServer) Attach(req *replicationv1.AttachRequest, stream replicat
 	defer cc.Close()
 
 	ctx := stream.Context()
-	host := &hostClient{rpc: replicationv1.NewHostClient(cc), link: link{
+	host := &hostClient{rpc: replicationv1.NewHostClient(cc), conn: cc, link: link{
 		peer: "Vault host", hint: "the plugin tries again or is restarted", done: ctx.Done(),
 	}}
 	backend := s.factory(host, s.logger)

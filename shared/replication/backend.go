@@ -60,6 +60,22 @@ type Backend interface {
 	UpdatePrimary(ctx context.Context, req UpdatePrimaryRequest) (*Transition, error)
 	// Recover ends and begins all sessions anew.
 	Recover(ctx context.Context) error
+
+	// Forward carries sealed bytes of a secondary's host to the host of its primary
+	// and brings its answer back. The deadline of the context travels along. A
+	// request is sent at most once and waits for no connection:
+	//
+	//   - Uncertain when it was sent and the answer was lost, or the context ended
+	//     first; then the context's error is the cause. It may have been carried
+	//     out.
+	//   - Unreachable when it was certainly not delivered, at once when there is no
+	//     session with the primary.
+	//   - InvalidInput when the cluster is not a secondary, or the payload is larger
+	//     than PayloadMax.
+	//   - Any other kind is a refusal, by the primary or on the way to it (too many
+	//     requests under way, a node that is not active), and it was not carried
+	//     out. What a request itself came to is in the payload of the answer.
+	Forward(ctx context.Context, req ForwardRequest) (*ForwardResponse, error)
 }
 
 // StartRequest is the role of the cluster at the time of [Backend.Start].
@@ -149,6 +165,18 @@ type UpdatePrimaryRequest struct {
 	// Addrs are cluster addresses to try in order, with the credentials that the
 	// secondary has.
 	Addrs []string
+}
+
+// ForwardRequest is for the primary's host alone.
+type ForwardRequest struct {
+	// Payload is sealed from host to host, at most PayloadMax bytes.
+	Payload []byte
+}
+
+// ForwardResponse is the answer of the primary's host.
+type ForwardResponse struct {
+	// Payload is sealed from host to host, at most PayloadMax bytes.
+	Payload []byte
 }
 
 // Status is what the plugin knows of its sessions. The host adds what it owns

@@ -5,6 +5,7 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"net/http"
 )
 
 // Kind classifies an [Error] so that it keeps its meaning over every hop:
@@ -30,9 +31,31 @@ const (
 	NotFound Kind = 5
 	// Unreachable says that another cluster did not answer (HTTP 502).
 	Unreachable Kind = 6
-	// StorageFull or failing storage under the host (HTTP 500).
+	// StorageFailed is full or failing storage under the host (HTTP 500).
 	StorageFailed Kind = 7
+	// Uncertain says that a request was sent to another cluster and its answer was
+	// lost: it may have been carried out, and trying again may do it twice (HTTP
+	// 502).
+	Uncertain Kind = 8
 )
+
+// HTTPStatus is the status with which a client sees the kind.
+func (k Kind) HTTPStatus() int {
+	switch k {
+	case InvalidInput:
+		return http.StatusBadRequest
+	case Denied:
+		return http.StatusForbidden
+	case NotFound:
+		return http.StatusNotFound
+	case Unavailable:
+		return http.StatusServiceUnavailable
+	case Unreachable, Uncertain:
+		return http.StatusBadGateway
+	default:
+		return http.StatusInternalServerError
+	}
+}
 
 // Error is the error of the contract. Message is one sentence for an operator:
 // what failed, why, what to do.

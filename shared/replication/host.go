@@ -16,7 +16,8 @@ const (
 	// PayloadTarget is the size at which a Frame or Range is cut, in bytes. One
 	// oversized entry always fits alone: it may be exceeded by one write.
 	PayloadTarget = 1 << 20
-	// PayloadMax is the size above which a Frame or Range is refused, in bytes.
+	// PayloadMax is the size above which the payload of a Frame, a Range, a
+	// forwarded request or its answer is refused, in bytes.
 	PayloadMax = 64 << 20
 )
 
@@ -68,6 +69,11 @@ type Host interface {
 	// for its host.
 	SealHandover(ctx context.Context, req SealHandoverRequest) (*Handover, error)
 
+	// Receive gives the host of a primary what a secondary has forwarded
+	// ([Backend.Forward]). An error says that nothing was carried out, unless it is
+	// Internal, Uncertain or that of the context. Many calls run at once.
+	Receive(ctx context.Context, req ReceiveRequest) (*ReceiveResponse, error)
+
 	// Cursor is how far this cluster, a secondary, has applied.
 	Cursor(ctx context.Context) (*Cursor, error)
 	// BeginCopy records that a full copy of the primary's content as of a
@@ -82,7 +88,8 @@ type Host interface {
 	EndCopy(ctx context.Context) (*Cursor, error)
 	// ApplyFrame applies the rows of a frame in order, durable when it returns.
 	// A frame that the cursor is already past changes nothing; one that begins
-	// after the cursor is PositionLost.
+	// after the cursor is PositionLost, and so is one after which only a copy can
+	// bring what is missing, though it fits the cursor.
 	ApplyFrame(ctx context.Context, f *Frame) (*Cursor, error)
 }
 
@@ -164,6 +171,9 @@ type Frame struct {
 type ReadRangeRequest struct {
 	// After is the last key of the range before, empty for the first.
 	After string
+	// SlotID is the id of the secondary that the range is for: it decides what of
+	// the key space is replicated to it.
+	SlotID string
 }
 
 // Range is a run of the replicated key space, complete between two keys.
@@ -176,6 +186,20 @@ type Range struct {
 	Keys uint64
 	// AsOf is the highest sequence whose write the values may include.
 	AsOf    uint64
+	Payload []byte
+}
+
+// ReceiveRequest is what a secondary has forwarded.
+type ReceiveRequest struct {
+	// SecondaryID is the secondary that the certificate of the session belongs to.
+	SecondaryID string
+	// Payload is sealed by the secondary's host, at most PayloadMax bytes.
+	Payload []byte
+}
+
+// ReceiveResponse is the answer to it.
+type ReceiveResponse struct {
+	// Payload is sealed for the secondary's host, at most PayloadMax bytes.
 	Payload []byte
 }
 

@@ -26,6 +26,7 @@ type Backend struct {
 	DisableSecondaryFunc func(ctx context.Context) (*replication.Transition, error)
 	UpdatePrimaryFunc    func(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error)
 	RecoverFunc          func(ctx context.Context) error
+	ForwardFunc          func(ctx context.Context, req replication.ForwardRequest) (*replication.ForwardResponse, error)
 }
 
 var _ replication.Backend = (*Backend)(nil)
@@ -140,4 +141,12 @@ func (fake *Backend) Recover(ctx context.Context) error {
 		return unexpected("Recover")
 	}
 	return fake.RecoverFunc(ctx)
+}
+
+// Forward implements [replication.Backend].
+func (fake *Backend) Forward(ctx context.Context, req replication.ForwardRequest) (*replication.ForwardResponse, error) {
+	if fake.ForwardFunc == nil {
+		return nil, unexpected("Forward")
+	}
+	return fake.ForwardFunc(ctx, req)
 }

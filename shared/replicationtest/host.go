@@ -27,6 +27,7 @@ type Host struct {
 	ReadJournalFunc   func(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader, error)
 	ReadRangeFunc     func(ctx context.Context, req replication.ReadRangeRequest) (*replication.Range, error)
 	SealHandoverFunc  func(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover, error)
+	ReceiveFunc       func(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error)
 	CursorFunc        func(ctx context.Context) (*replication.Cursor, error)
 	BeginCopyFunc     func(ctx context.Context, from replication.Position) error
 	ApplyRangeFunc    func(ctx context.Context, r *replication.Range) (*replication.Cursor, error)
@@ -154,6 +155,14 @@ func (fake *Host) SealHandover(ctx context.Context, req replication.SealHandover
 		return nil, unexpected("SealHandover")
 	}
 	return fake.SealHandoverFunc(ctx, req)
+}
+
+// Receive implements [replication.Host].
+func (fake *Host) Receive(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
+	if fake.ReceiveFunc == nil {
+		return nil, unexpected("Receive")
+	}
+	return fake.ReceiveFunc(ctx, req)
 }
 
 // Cursor implements [replication.Host].

@@ -178,3 +178,16 @@ func (p *Probe) UpdatePrimary(ctx context.Context, req replication.UpdatePrimary
 func (p *Probe) Recover(ctx context.Context) error {
 	return replication.Errorf(replication.StorageFailed, "the disk is full")
 }
+
+// Forward gives the payload to the host, as that of the secondary "s", and answers
+// with what that answers. The payload "crash" ends the process instead.
+func (p *Probe) Forward(ctx context.Context, req replication.ForwardRequest) (*replication.ForwardResponse, error) {
+	if string(req.Payload) == "crash" {
+		os.Exit(3)
+	}
+	res, err := p.host.Receive(ctx, replication.ReceiveRequest{SecondaryID: "s", Payload: req.Payload})
+	if err != nil {
+		return nil, err
+	}
+	return &replication.ForwardResponse{Payload: res.Payload}, nil
+}

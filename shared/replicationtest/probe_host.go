@@ -71,7 +71,7 @@ func (p *Probe) callHost(ctx context.Context, method string) (any, error) {
 	case "ReadJournal":
 		return p.readJournal(ctx)
 	case "ReadRange":
-		return h.ReadRange(ctx, replication.ReadRangeRequest{After: "a\xff"})
+		return h.ReadRange(ctx, replication.ReadRangeRequest{After: "a\xff", SlotID: "slot"})
 	case "CopyRange":
 		r, err := h.ReadRange(ctx, replication.ReadRangeRequest{After: "large"})
 		if err != nil {

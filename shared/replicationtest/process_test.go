@@ -3,6 +3,7 @@
 package replicationtest_test
 
 import (
+	"bytes"
 	"context"
 	"testing"
 
@@ -69,5 +70,43 @@ func TestPanicInTheHostIsAnErrorNotAnEnd(t *testing.T) {
 		_, err := b.EnablePrimary(t.Context(), replication.EnablePrimaryRequest{PrimaryClusterAddr: "host " + method})
 		require.Equal(t, replication.Internal, replication.KindOf(err), "%v", err)
 		require.ErrorContains(t, err, "log")
+	}
+}
+
+// Nobody knows how far a plugin had come that ended under a request; after that,
+// nothing is delivered.
+func TestCrashUnderAForwardedRequestIsUncertain(t *testing.T) {
+	t.Parallel()
+	_, b := start(t, &replicationtest.Host{}, false)
+	_, err := b.Forward(t.Context(), replication.ForwardRequest{Payload: []byte("crash")})
+	require.Equal(t, replication.Uncertain, replication.KindOf(err), "%v", err)
+	require.ErrorContains(t, err, `"probe"`)
+	<-b.Lost()
+	<-b.Exited()
+	_, err = b.Forward(t.Context(), replication.ForwardRequest{Payload: []byte("x")})
+	require.Equal(t, replication.Unavailable, replication.KindOf(err), "%v", err)
+}
+
+// Not in the suite: go-plugin's connection within one process has limits of its
+// own.
+func TestForwardedPayloadsMayBeLarge(t *testing.T) {
+	t.Parallel()
+	large := bytes.Repeat([]byte("0123456789abcdef"), replication.PayloadMax/16)
+	host := &replicationtest.Host{ReceiveFunc: func(_ context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
+		if len(req.Payload) == 0 {
+			return &replication.ReceiveResponse{Payload: large}, nil
+		}
+		if !bytes.Equal(large, req.Payload) {
+			return nil, replication.Errorf(replication.InvalidInput, "the payload arrived changed")
+		}
+		return &replication.ReceiveResponse{}, nil
+	}}
+	for _, multiplex := range []bool{true, false} {
+		_, b := start(t, host, multiplex)
+		_, err := b.Forward(t.Context(), replication.ForwardRequest{Payload: large})
+		require.NoError(t, err)
+		res, err := b.Forward(t.Context(), replication.ForwardRequest{})
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(large, res.Payload))
 	}
 }

@@ -43,6 +43,11 @@ func Suite(t *testing.T, connect Connect) {
 		"ServeConnCarriesData":   testServeConn,
 		"ServeConnTellsVerdict":  testServeConnError,
 		"ServeConnEndsOnCancel":  testServeConnCancel,
+		"ForwardArrivesWhole":    testForward,
+		"ForwardErrorsSurvive":   testForwardErrors,
+		"ForwardDeadlineTravels": testForwardDeadline,
+		"ForwardEndsOnCancel":    testForwardCancel,
+		"ForwardsRunAtOnce":      testForwardConcurrent,
 		"CallsRunConcurrently":   testConcurrent,
 		"ManyConnectionsAtOnce":  testManyConns,
 		"ConnectionsCloseInTime": testDialPeerCloses,
@@ -58,6 +63,7 @@ func Suite(t *testing.T, connect Connect) {
 var kinds = []replication.Kind{
 	replication.Internal, replication.InvalidInput, replication.Denied, replication.Unavailable,
 	replication.PositionLost, replication.NotFound, replication.Unreachable, replication.StorageFailed,
+	replication.Uncertain,
 }
 
 func command(t *testing.T, b replication.Backend, text string) (*replication.Transition, error) {

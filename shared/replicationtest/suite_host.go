@@ -57,7 +57,7 @@ func testHostCalls(t *testing.T, connect Connect) {
 		},
 		CloseSlotFunc: func(_ context.Context, id string) error { seen("CloseSlot", id == "slot"); return nil },
 		ReadRangeFunc: func(_ context.Context, req replication.ReadRangeRequest) (*replication.Range, error) {
-			seen("ReadRange", req.After == "a\xff")
+			seen("ReadRange", req.After == "a\xff" && req.SlotID == "slot")
 			return probeRange(), nil
 		},
 		SealHandoverFunc: func(_ context.Context, req replication.SealHandoverRequest) (*replication.Handover, error) {

@@ -157,14 +157,5 @@ func refuse(w http.ResponseWriter, status int, text string) {
 
 // refuseError answers with the status of an error's kind.
 func refuseError(w http.ResponseWriter, err error) {
-	status := http.StatusInternalServerError
-	switch replication.KindOf(err) {
-	case replication.InvalidInput:
-		status = http.StatusBadRequest
-	case replication.Denied:
-		status = http.StatusForbidden
-	case replication.Unavailable:
-		status = http.StatusServiceUnavailable
-	}
-	refuse(w, status, err.Error())
+	refuse(w, replication.KindOf(err).HTTPStatus(), err.Error())
 }

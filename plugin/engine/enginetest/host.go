@@ -35,9 +35,11 @@ type Host struct {
 	// RangeKeys is how many keys a range has.
 	rangeKeys int
 	// gate, when set, is waited for before a frame or range is applied.
-	gate   chan struct{}
-	fail   map[string]failure
-	counts map[string]int
+	gate chan struct{}
+	// receive is what Receive does.
+	receive Receive
+	fail    map[string]failure
+	counts  map[string]int
 }
 
 // entry is one row, and one key of a range.
@@ -127,6 +129,34 @@ func (h *Host) called(call string) error {
 		return f.err
 	}
 	return nil
+}
+
+// Receive answers what a secondary has forwarded.
+type Receive func(ctx context.Context, secondaryID string, payload []byte) ([]byte, error)
+
+// OnReceive says what Receive does.
+func (h *Host) OnReceive(do Receive) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.receive = do
+}
+
+// Receive implements replication.Host.
+func (h *Host) Receive(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
+	h.mu.Lock()
+	err, do := h.called("Receive"), h.receive
+	h.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if do == nil {
+		return nil, replication.Errorf(replication.Unavailable, "the host receives nothing yet")
+	}
+	answer, err := do(ctx, req.SecondaryID, req.Payload)
+	if err != nil {
+		return nil, err
+	}
+	return &replication.ReceiveResponse{Payload: answer}, nil
 }
 
 // Content is a copy of the replicated keys.

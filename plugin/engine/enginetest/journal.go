@@ -202,6 +202,9 @@ func (h *Host) ReadRange(_ context.Context, req replication.ReadRangeRequest) (*
 	if err := h.called("ReadRange"); err != nil {
 		return nil, err
 	}
+	if _, ok := h.slots[req.SlotID]; !ok {
+		return nil, replication.Errorf(replication.InvalidInput, "there is no secondary with the slot %q to read for", req.SlotID)
+	}
 	var keys []string
 	for k := range h.content {
 		if k > req.After {

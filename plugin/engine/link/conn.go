@@ -56,9 +56,10 @@ func ServerOptions(creds credentials.TransportCredentials) []grpc.ServerOption {
 		grpc.InitialConnWindowSize(1 << 20),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: KeepaliveTime, Timeout: KeepaliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: KeepaliveMin, PermitWithoutStream: true}),
-		grpc.MaxRecvMsgSize(RequestMax),
+		// Of all but forwarded requests CheckRequest allows far less.
+		grpc.MaxRecvMsgSize(MessageMax),
 		grpc.MaxSendMsgSize(MessageMax),
-		grpc.MaxConcurrentStreams(8),
+		grpc.MaxConcurrentStreams(ForwardsMax + otherCalls),
 		grpc.MaxHeaderListSize(16 << 10),
 		grpc.WaitForHandlers(true),
 	}

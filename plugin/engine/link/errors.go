@@ -23,6 +23,7 @@ var kindCodes = map[replication.Kind]codes.Code{
 	replication.NotFound:      codes.NotFound,
 	replication.Unreachable:   codes.FailedPrecondition,
 	replication.StorageFailed: codes.DataLoss,
+	replication.Uncertain:     codes.Unknown,
 }
 
 // ToStatus makes err fit to be returned by a gRPC handler; the kind and the
@@ -43,6 +44,31 @@ func ToStatus(err error) error {
 		code = codes.Internal
 	}
 	return status.Error(code, e.Message)
+}
+
+// FromForward is the inverse for a call that must not be repeated blindly. Sent
+// says that the request left: then whatever is not a plain refusal of the primary
+// leaves open how far it got, and that is so of its inner faults too.
+func FromForward(ctx context.Context, sent bool, err error) error {
+	told := FromStatus(err)
+	switch code := status.Code(err); {
+	case !sent && ctx.Err() != nil:
+		return replication.Errorf(replication.Unreachable, "the request did not reach the primary: %w", ctx.Err())
+	case !sent, code == codes.Unimplemented:
+		return told
+	case ctx.Err() != nil:
+		return uncertain(ctx.Err())
+	}
+	for kind, code := range kindCodes {
+		if code == status.Code(err) && kind != replication.Internal {
+			return told
+		}
+	}
+	return uncertain(told)
+}
+
+func uncertain(why error) error {
+	return replication.Errorf(replication.Uncertain, "the request was sent to the primary and its answer was lost, so it may have been carried out: look before trying again: %w", why)
 }
 
 // FromStatus is the inverse at the caller's end. A failure of the connection

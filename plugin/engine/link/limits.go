@@ -14,12 +14,19 @@ const ProtocolVersion = 1
 // Bounds of what is accepted from the other cluster, in bytes unless said
 // otherwise.
 const (
-	// MessageMax is the largest message a secondary accepts: one payload and
-	// its envelope.
+	// MessageMax is the largest message: one payload and its envelope.
 	MessageMax = replication.PayloadMax + 1<<20
-	// RequestMax is the largest message a primary accepts; requests are small,
-	// so a hostile secondary cannot make the primary hold much.
+	// RequestMax is the largest message a primary accepts but for forwarded
+	// requests; they are small, so a hostile secondary cannot make the primary hold
+	// much.
 	RequestMax = 256 << 10
+	// ForwardsMax bounds the forwarded requests of one secondary that are under way,
+	// ForwardBytesMax the bytes of them. One request always fits alone.
+	ForwardsMax     = 256
+	ForwardBytesMax = 4 * replication.PayloadMax
+	// otherCalls is what a session needs beside forwarded requests: those must
+	// never keep a heartbeat from being sent.
+	otherCalls = 16
 	// HandoverMax bounds the sealed handover.
 	HandoverMax = 16 << 20
 	// ChallengeMax bounds the challenge of a joining host.

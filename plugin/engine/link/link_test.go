@@ -19,7 +19,7 @@ import (
 
 func TestErrorsKeepTheirKind(t *testing.T) {
 	t.Parallel()
-	for kind := replication.Internal; kind <= replication.StorageFailed; kind++ {
+	for kind := replication.Internal; kind <= replication.Uncertain; kind++ {
 		err := fmt.Errorf("wrapped: %w", replication.Errorf(kind, "sentence %d", kind))
 		back := link.FromStatus(link.ToStatus(err))
 		require.Equal(t, kind, replication.KindOf(back))

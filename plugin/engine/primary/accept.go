@@ -12,8 +12,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/tap"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -215,6 +217,9 @@ func unaryGate(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.
 	if _, err := caller(ctx); err != nil {
 		return nil, link.ToStatus(err)
 	}
+	if err := link.CheckRequest(req); err != nil {
+		return nil, link.ToStatus(err)
+	}
 	resp, err := next(ctx, req)
 	return resp, link.ToStatus(err)
 }
@@ -223,5 +228,26 @@ func streamGate(srv any, st grpc.ServerStream, _ *grpc.StreamServerInfo, next gr
 	if _, err := caller(st.Context()); err != nil {
 		return link.ToStatus(err)
 	}
-	return link.ToStatus(next(srv, st))
+	return link.ToStatus(next(srv, checkedStream{st}))
+}
+
+// checkedStream checks the size of what arrives.
+type checkedStream struct{ grpc.ServerStream }
+
+func (s checkedStream) RecvMsg(m any) error {
+	if err := s.ServerStream.RecvMsg(m); err != nil {
+		return err
+	}
+	return link.CheckRequest(m)
+}
+
+// headerGate stands before the body of a call is accepted: only a live session
+// may send as much as a forwarded request can have. gRPC holds its connection
+// meanwhile, so this must not wait.
+func (s *Server) headerGate(ctx context.Context, info *tap.Info) (context.Context, error) {
+	if info.FullMethodName != linkv1.Link_Forward_FullMethodName {
+		return ctx, nil
+	}
+	_, _, err := s.session(ctx)
+	return ctx, link.ToStatus(err)
 }

@@ -26,7 +26,7 @@ func (s *Server) Copy(req *linkv1.CopyRequest, st grpc.ServerStreamingServer[lin
 	}
 	defer pc.endStreaming()
 	for after := req.GetAfter(); ; {
-		r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: after})
+		r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: after, SlotID: pc.id})
 		if err != nil {
 			return err
 		}

@@ -58,7 +58,8 @@ func NewServer(cfg Config, host replication.Host, logger hclog.Logger, authority
 		conns: map[*peerConn]struct{}{},
 		peers: map[string]*peerState{},
 	}
-	options := append(link.ServerOptions(peerCredentials{}), grpc.UnaryInterceptor(unaryGate), grpc.StreamInterceptor(streamGate))
+	options := append(link.ServerOptions(peerCredentials{}), grpc.InTapHandle(s.headerGate),
+		grpc.UnaryInterceptor(unaryGate), grpc.StreamInterceptor(streamGate))
 	s.grpc = grpc.NewServer(options...)
 	linkv1.RegisterLinkServer(s.grpc, s)
 	return s

@@ -18,7 +18,8 @@ import (
 // peerState is what is known of a secondary that has a session or had one. Its
 // fields are guarded by Server.mu.
 type peerState struct {
-	hello sync.Mutex // not guarded: serialises Hello
+	hello    sync.Mutex    // not guarded: serialises Hello
+	forwards link.Forwards // not guarded
 
 	conn          *peerConn
 	node          link.NodeInfo

@@ -5,11 +5,13 @@ package secondary
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -39,6 +41,10 @@ type Client struct {
 	bundle    *trust.Bundle
 	addresses *Addresses
 	status    status
+
+	// live is the session that carries forwarded requests, nil between sessions.
+	live     atomic.Pointer[session]
+	forwards link.Forwards
 
 	// Only Run uses these.
 
@@ -74,7 +80,7 @@ func (c *Client) Run(ctx context.Context) {
 		}
 		delay := c.delay(err, retry)
 		c.status.failed(err)
-		c.logger.Warn("not connected to the primary", "error", err, "retry_in", delay)
+		c.logger.Warn("not connected to the primary", "error", err, "retry_in", delay.Round(time.Millisecond).String())
 		timer := time.NewTimer(delay)
 		select {
 		case <-ctx.Done():

@@ -127,6 +127,9 @@ func (c *Client) follow(parent context.Context, s *session) (progressed bool, er
 	defer heartbeats.Wait()
 	defer func() { _ = s.conn.Close() }()
 	defer cancel(nil)
+	// Before a copy, not after: what is forwarded need not wait for it.
+	c.live.Store(s)
+	defer c.live.Store(nil)
 
 	err = c.copyAndStream(ctx, s, &progressed)
 	if ctx.Err() != nil && parent.Err() == nil {

@@ -1249,6 +1249,95 @@ func (x *HeartbeatResponse) GetNode() *Node {
 	return nil
 }
 
+// The payloads are sealed from host to host.
+type ForwardRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Payload       []byte                 `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardRequest) Reset() {
+	*x = ForwardRequest{}
+	mi := &file_link_v1_link_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardRequest) ProtoMessage() {}
+
+func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_v1_link_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardRequest.ProtoReflect.Descriptor instead.
+func (*ForwardRequest) Descriptor() ([]byte, []int) {
+	return file_link_v1_link_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ForwardRequest) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+type ForwardResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Payload       []byte                 `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardResponse) Reset() {
+	*x = ForwardResponse{}
+	mi := &file_link_v1_link_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardResponse) ProtoMessage() {}
+
+func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_v1_link_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardResponse.ProtoReflect.Descriptor instead.
+func (*ForwardResponse) Descriptor() ([]byte, []int) {
+	return file_link_v1_link_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ForwardResponse) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
 var File_link_v1_link_proto protoreflect.FileDescriptor
 
 const file_link_v1_link_proto_rawDesc = "" +
@@ -1333,18 +1422,23 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\x05clock\x18\x01 \x01(\x03R\x05clock\x12-\n" +
 	"\bposition\x18\x02 \x01(\v2\x11.link.v1.PositionR\bposition\x12 \n" +
 	"\vfingerprint\x18\x03 \x01(\fR\vfingerprint\x12!\n" +
-	"\x04node\x18\x04 \x01(\v2\r.link.v1.NodeR\x04node*f\n" +
+	"\x04node\x18\x04 \x01(\v2\r.link.v1.NodeR\x04node\"*\n" +
+	"\x0eForwardRequest\x12\x18\n" +
+	"\apayload\x18\x01 \x01(\fR\apayload\"+\n" +
+	"\x0fForwardResponse\x12\x18\n" +
+	"\apayload\x18\x01 \x01(\fR\apayload*f\n" +
 	"\bDecision\x12\x18\n" +
 	"\x14DECISION_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fDECISION_RESUME\x10\x01\x12\x11\n" +
 	"\rDECISION_COPY\x10\x02\x12\x18\n" +
-	"\x14DECISION_RESUME_COPY\x10\x032\xbc\x02\n" +
+	"\x14DECISION_RESUME_COPY\x10\x032\xfa\x02\n" +
 	"\x04Link\x126\n" +
 	"\x05Hello\x12\x15.link.v1.HelloRequest\x1a\x16.link.v1.HelloResponse\x12B\n" +
 	"\tBootstrap\x12\x19.link.v1.BootstrapRequest\x1a\x1a.link.v1.BootstrapResponse\x125\n" +
 	"\x04Copy\x12\x14.link.v1.CopyRequest\x1a\x15.link.v1.CopyResponse0\x01\x12=\n" +
 	"\x06Stream\x12\x16.link.v1.StreamRequest\x1a\x17.link.v1.StreamResponse(\x010\x01\x12B\n" +
-	"\tHeartbeat\x12\x19.link.v1.HeartbeatRequest\x1a\x1a.link.v1.HeartbeatResponseBLZJgithub.com/vault-replication/vault-replication/shared/proto/link/v1;linkv1b\x06proto3"
+	"\tHeartbeat\x12\x19.link.v1.HeartbeatRequest\x1a\x1a.link.v1.HeartbeatResponse\x12<\n" +
+	"\aForward\x12\x17.link.v1.ForwardRequest\x1a\x18.link.v1.ForwardResponseBLZJgithub.com/vault-replication/vault-replication/shared/proto/link/v1;linkv1b\x06proto3"
 
 var (
 	file_link_v1_link_proto_rawDescOnce sync.Once
@@ -1359,7 +1453,7 @@ func file_link_v1_link_proto_rawDescGZIP() []byte {
 }
 
 var file_link_v1_link_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_link_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_link_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_link_v1_link_proto_goTypes = []any{
 	(Decision)(0),             // 0: link.v1.Decision
 	(*Epoch)(nil),             // 1: link.v1.Epoch
@@ -1380,6 +1474,8 @@ var file_link_v1_link_proto_goTypes = []any{
 	(*Frame)(nil),             // 16: link.v1.Frame
 	(*HeartbeatRequest)(nil),  // 17: link.v1.HeartbeatRequest
 	(*HeartbeatResponse)(nil), // 18: link.v1.HeartbeatResponse
+	(*ForwardRequest)(nil),    // 19: link.v1.ForwardRequest
+	(*ForwardResponse)(nil),   // 20: link.v1.ForwardResponse
 }
 var file_link_v1_link_proto_depIdxs = []int32{
 	1,  // 0: link.v1.Position.epoch:type_name -> link.v1.Epoch
@@ -1408,13 +1504,15 @@ var file_link_v1_link_proto_depIdxs = []int32{
 	9,  // 23: link.v1.Link.Copy:input_type -> link.v1.CopyRequest
 	12, // 24: link.v1.Link.Stream:input_type -> link.v1.StreamRequest
 	17, // 25: link.v1.Link.Heartbeat:input_type -> link.v1.HeartbeatRequest
-	6,  // 26: link.v1.Link.Hello:output_type -> link.v1.HelloResponse
-	8,  // 27: link.v1.Link.Bootstrap:output_type -> link.v1.BootstrapResponse
-	10, // 28: link.v1.Link.Copy:output_type -> link.v1.CopyResponse
-	15, // 29: link.v1.Link.Stream:output_type -> link.v1.StreamResponse
-	18, // 30: link.v1.Link.Heartbeat:output_type -> link.v1.HeartbeatResponse
-	26, // [26:31] is the sub-list for method output_type
-	21, // [21:26] is the sub-list for method input_type
+	19, // 26: link.v1.Link.Forward:input_type -> link.v1.ForwardRequest
+	6,  // 27: link.v1.Link.Hello:output_type -> link.v1.HelloResponse
+	8,  // 28: link.v1.Link.Bootstrap:output_type -> link.v1.BootstrapResponse
+	10, // 29: link.v1.Link.Copy:output_type -> link.v1.CopyResponse
+	15, // 30: link.v1.Link.Stream:output_type -> link.v1.StreamResponse
+	18, // 31: link.v1.Link.Heartbeat:output_type -> link.v1.HeartbeatResponse
+	20, // 32: link.v1.Link.Forward:output_type -> link.v1.ForwardResponse
+	27, // [27:33] is the sub-list for method output_type
+	21, // [21:27] is the sub-list for method input_type
 	21, // [21:21] is the sub-list for extension type_name
 	21, // [21:21] is the sub-list for extension extendee
 	0,  // [0:21] is the sub-list for field type_name
@@ -1435,7 +1533,7 @@ func file_link_v1_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_v1_link_proto_rawDesc), len(file_link_v1_link_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

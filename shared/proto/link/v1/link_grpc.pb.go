@@ -40,6 +40,7 @@ const (
 	Link_Copy_FullMethodName      = "/link.v1.Link/Copy"
 	Link_Stream_FullMethodName    = "/link.v1.Link/Stream"
 	Link_Heartbeat_FullMethodName = "/link.v1.Link/Heartbeat"
+	Link_Forward_FullMethodName   = "/link.v1.Link/Forward"
 )
 
 // LinkClient is the client API for Link service.
@@ -65,6 +66,10 @@ type LinkClient interface {
 	// going on. Either side ends the connection when none came through for ten
 	// seconds or so. Only in a session.
 	Heartbeat(ctx context.Context, in *HeartbeatRequest, opts ...grpc.CallOption) (*HeartbeatResponse, error)
+	// Forward carries a request of the secondary's host to the primary's host and
+	// the answer back, whatever else the session does. The secondary sends each at
+	// most once. ABORTED when too many are under way. Only in a session.
+	Forward(ctx context.Context, in *ForwardRequest, opts ...grpc.CallOption) (*ForwardResponse, error)
 }
 
 type linkClient struct {
@@ -137,6 +142,16 @@ func (c *linkClient) Heartbeat(ctx context.Context, in *HeartbeatRequest, opts .
 	return out, nil
 }
 
+func (c *linkClient) Forward(ctx context.Context, in *ForwardRequest, opts ...grpc.CallOption) (*ForwardResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ForwardResponse)
+	err := c.cc.Invoke(ctx, Link_Forward_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LinkServer is the server API for Link service.
 // All implementations must embed UnimplementedLinkServer
 // for forward compatibility.
@@ -160,6 +175,10 @@ type LinkServer interface {
 	// going on. Either side ends the connection when none came through for ten
 	// seconds or so. Only in a session.
 	Heartbeat(context.Context, *HeartbeatRequest) (*HeartbeatResponse, error)
+	// Forward carries a request of the secondary's host to the primary's host and
+	// the answer back, whatever else the session does. The secondary sends each at
+	// most once. ABORTED when too many are under way. Only in a session.
+	Forward(context.Context, *ForwardRequest) (*ForwardResponse, error)
 	mustEmbedUnimplementedLinkServer()
 }
 
@@ -184,6 +203,9 @@ func (UnimplementedLinkServer) Stream(grpc.BidiStreamingServer[StreamRequest, St
 }
 func (UnimplementedLinkServer) Heartbeat(context.Context, *HeartbeatRequest) (*HeartbeatResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Heartbeat not implemented")
+}
+func (UnimplementedLinkServer) Forward(context.Context, *ForwardRequest) (*ForwardResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Forward not implemented")
 }
 func (UnimplementedLinkServer) mustEmbedUnimplementedLinkServer() {}
 func (UnimplementedLinkServer) testEmbeddedByValue()              {}
@@ -278,6 +300,24 @@ func _Link_Heartbeat_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Link_Forward_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ForwardRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LinkServer).Forward(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Link_Forward_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LinkServer).Forward(ctx, req.(*ForwardRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Link_ServiceDesc is the grpc.ServiceDesc for Link service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -296,6 +336,10 @@ var Link_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Heartbeat",
 			Handler:    _Link_Heartbeat_Handler,
+		},
+		{
+			MethodName: "Forward",
+			Handler:    _Link_Forward_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

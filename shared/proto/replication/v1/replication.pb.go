@@ -53,6 +53,7 @@ const (
 	Error_KIND_NOT_FOUND      Error_Kind = 5
 	Error_KIND_UNREACHABLE    Error_Kind = 6
 	Error_KIND_STORAGE_FAILED Error_Kind = 7
+	Error_KIND_UNCERTAIN      Error_Kind = 8
 )
 
 // Enum value maps for Error_Kind.
@@ -66,6 +67,7 @@ var (
 		5: "KIND_NOT_FOUND",
 		6: "KIND_UNREACHABLE",
 		7: "KIND_STORAGE_FAILED",
+		8: "KIND_UNCERTAIN",
 	}
 	Error_Kind_value = map[string]int32{
 		"KIND_INTERNAL":       0,
@@ -76,6 +78,7 @@ var (
 		"KIND_NOT_FOUND":      5,
 		"KIND_UNREACHABLE":    6,
 		"KIND_STORAGE_FAILED": 7,
+		"KIND_UNCERTAIN":      8,
 	}
 )
 
@@ -1814,6 +1817,95 @@ func (*RecoverResponse) Descriptor() ([]byte, []int) {
 	return file_replication_v1_replication_proto_rawDescGZIP(), []int{30}
 }
 
+// The payloads are sealed from host to host.
+type ForwardRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Payload       []byte                 `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardRequest) Reset() {
+	*x = ForwardRequest{}
+	mi := &file_replication_v1_replication_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardRequest) ProtoMessage() {}
+
+func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardRequest.ProtoReflect.Descriptor instead.
+func (*ForwardRequest) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ForwardRequest) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+type ForwardResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Payload       []byte                 `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardResponse) Reset() {
+	*x = ForwardResponse{}
+	mi := &file_replication_v1_replication_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardResponse) ProtoMessage() {}
+
+func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardResponse.ProtoReflect.Descriptor instead.
+func (*ForwardResponse) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ForwardResponse) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
 type NodeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1822,7 +1914,7 @@ type NodeRequest struct {
 
 func (x *NodeRequest) Reset() {
 	*x = NodeRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[31]
+	mi := &file_replication_v1_replication_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1834,7 +1926,7 @@ func (x *NodeRequest) String() string {
 func (*NodeRequest) ProtoMessage() {}
 
 func (x *NodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[31]
+	mi := &file_replication_v1_replication_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1847,7 +1939,7 @@ func (x *NodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRequest.ProtoReflect.Descriptor instead.
 func (*NodeRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{31}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{33}
 }
 
 type NodeResponse struct {
@@ -1864,7 +1956,7 @@ type NodeResponse struct {
 
 func (x *NodeResponse) Reset() {
 	*x = NodeResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[32]
+	mi := &file_replication_v1_replication_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1876,7 +1968,7 @@ func (x *NodeResponse) String() string {
 func (*NodeResponse) ProtoMessage() {}
 
 func (x *NodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[32]
+	mi := &file_replication_v1_replication_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1889,7 +1981,7 @@ func (x *NodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeResponse.ProtoReflect.Descriptor instead.
 func (*NodeResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{32}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *NodeResponse) GetApiAddr() string {
@@ -1943,7 +2035,7 @@ type GetStateRequest struct {
 
 func (x *GetStateRequest) Reset() {
 	*x = GetStateRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[33]
+	mi := &file_replication_v1_replication_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1955,7 +2047,7 @@ func (x *GetStateRequest) String() string {
 func (*GetStateRequest) ProtoMessage() {}
 
 func (x *GetStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[33]
+	mi := &file_replication_v1_replication_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1968,7 +2060,7 @@ func (x *GetStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateRequest.ProtoReflect.Descriptor instead.
 func (*GetStateRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{33}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetStateRequest) GetKey() string {
@@ -1987,7 +2079,7 @@ type GetStateResponse struct {
 
 func (x *GetStateResponse) Reset() {
 	*x = GetStateResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[34]
+	mi := &file_replication_v1_replication_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1999,7 +2091,7 @@ func (x *GetStateResponse) String() string {
 func (*GetStateResponse) ProtoMessage() {}
 
 func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[34]
+	mi := &file_replication_v1_replication_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2012,7 +2104,7 @@ func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateResponse.ProtoReflect.Descriptor instead.
 func (*GetStateResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{34}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetStateResponse) GetValue() []byte {
@@ -2032,7 +2124,7 @@ type PutStateRequest struct {
 
 func (x *PutStateRequest) Reset() {
 	*x = PutStateRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[35]
+	mi := &file_replication_v1_replication_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +2136,7 @@ func (x *PutStateRequest) String() string {
 func (*PutStateRequest) ProtoMessage() {}
 
 func (x *PutStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[35]
+	mi := &file_replication_v1_replication_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,7 +2149,7 @@ func (x *PutStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutStateRequest.ProtoReflect.Descriptor instead.
 func (*PutStateRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{35}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PutStateRequest) GetKey() string {
@@ -2082,7 +2174,7 @@ type PutStateResponse struct {
 
 func (x *PutStateResponse) Reset() {
 	*x = PutStateResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[36]
+	mi := &file_replication_v1_replication_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +2186,7 @@ func (x *PutStateResponse) String() string {
 func (*PutStateResponse) ProtoMessage() {}
 
 func (x *PutStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[36]
+	mi := &file_replication_v1_replication_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +2199,7 @@ func (x *PutStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutStateResponse.ProtoReflect.Descriptor instead.
 func (*PutStateResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{36}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{38}
 }
 
 type DeleteStateRequest struct {
@@ -2119,7 +2211,7 @@ type DeleteStateRequest struct {
 
 func (x *DeleteStateRequest) Reset() {
 	*x = DeleteStateRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[37]
+	mi := &file_replication_v1_replication_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2131,7 +2223,7 @@ func (x *DeleteStateRequest) String() string {
 func (*DeleteStateRequest) ProtoMessage() {}
 
 func (x *DeleteStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[37]
+	mi := &file_replication_v1_replication_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2144,7 +2236,7 @@ func (x *DeleteStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteStateRequest.ProtoReflect.Descriptor instead.
 func (*DeleteStateRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{37}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DeleteStateRequest) GetKey() string {
@@ -2162,7 +2254,7 @@ type DeleteStateResponse struct {
 
 func (x *DeleteStateResponse) Reset() {
 	*x = DeleteStateResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[38]
+	mi := &file_replication_v1_replication_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2174,7 +2266,7 @@ func (x *DeleteStateResponse) String() string {
 func (*DeleteStateResponse) ProtoMessage() {}
 
 func (x *DeleteStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[38]
+	mi := &file_replication_v1_replication_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2187,7 +2279,7 @@ func (x *DeleteStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteStateResponse.ProtoReflect.Descriptor instead.
 func (*DeleteStateResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{38}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{40}
 }
 
 type ListStateRequest struct {
@@ -2199,7 +2291,7 @@ type ListStateRequest struct {
 
 func (x *ListStateRequest) Reset() {
 	*x = ListStateRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[39]
+	mi := &file_replication_v1_replication_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2211,7 +2303,7 @@ func (x *ListStateRequest) String() string {
 func (*ListStateRequest) ProtoMessage() {}
 
 func (x *ListStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[39]
+	mi := &file_replication_v1_replication_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2224,7 +2316,7 @@ func (x *ListStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStateRequest.ProtoReflect.Descriptor instead.
 func (*ListStateRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{39}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListStateRequest) GetPrefix() string {
@@ -2243,7 +2335,7 @@ type ListStateResponse struct {
 
 func (x *ListStateResponse) Reset() {
 	*x = ListStateResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[40]
+	mi := &file_replication_v1_replication_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2255,7 +2347,7 @@ func (x *ListStateResponse) String() string {
 func (*ListStateResponse) ProtoMessage() {}
 
 func (x *ListStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[40]
+	mi := &file_replication_v1_replication_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2268,7 +2360,7 @@ func (x *ListStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStateResponse.ProtoReflect.Descriptor instead.
 func (*ListStateResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{40}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListStateResponse) GetKeys() []string {
@@ -2290,7 +2382,7 @@ type ListenRequest struct {
 
 func (x *ListenRequest) Reset() {
 	*x = ListenRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[41]
+	mi := &file_replication_v1_replication_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2302,7 +2394,7 @@ func (x *ListenRequest) String() string {
 func (*ListenRequest) ProtoMessage() {}
 
 func (x *ListenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[41]
+	mi := &file_replication_v1_replication_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2315,7 +2407,7 @@ func (x *ListenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenRequest.ProtoReflect.Descriptor instead.
 func (*ListenRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{41}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListenRequest) GetCaCert() []byte {
@@ -2347,7 +2439,7 @@ type ListenResponse struct {
 
 func (x *ListenResponse) Reset() {
 	*x = ListenResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[42]
+	mi := &file_replication_v1_replication_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2359,7 +2451,7 @@ func (x *ListenResponse) String() string {
 func (*ListenResponse) ProtoMessage() {}
 
 func (x *ListenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[42]
+	mi := &file_replication_v1_replication_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2372,7 +2464,7 @@ func (x *ListenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenResponse.ProtoReflect.Descriptor instead.
 func (*ListenResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{42}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{44}
 }
 
 type StopListeningRequest struct {
@@ -2383,7 +2475,7 @@ type StopListeningRequest struct {
 
 func (x *StopListeningRequest) Reset() {
 	*x = StopListeningRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[43]
+	mi := &file_replication_v1_replication_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2395,7 +2487,7 @@ func (x *StopListeningRequest) String() string {
 func (*StopListeningRequest) ProtoMessage() {}
 
 func (x *StopListeningRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[43]
+	mi := &file_replication_v1_replication_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2408,7 +2500,7 @@ func (x *StopListeningRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopListeningRequest.ProtoReflect.Descriptor instead.
 func (*StopListeningRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{43}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{45}
 }
 
 type StopListeningResponse struct {
@@ -2419,7 +2511,7 @@ type StopListeningResponse struct {
 
 func (x *StopListeningResponse) Reset() {
 	*x = StopListeningResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[44]
+	mi := &file_replication_v1_replication_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2431,7 +2523,7 @@ func (x *StopListeningResponse) String() string {
 func (*StopListeningResponse) ProtoMessage() {}
 
 func (x *StopListeningResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[44]
+	mi := &file_replication_v1_replication_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2444,7 +2536,7 @@ func (x *StopListeningResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopListeningResponse.ProtoReflect.Descriptor instead.
 func (*StopListeningResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{44}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{46}
 }
 
 // DialTarget says whom to connect to, and as whom.
@@ -2462,7 +2554,7 @@ type DialTarget struct {
 
 func (x *DialTarget) Reset() {
 	*x = DialTarget{}
-	mi := &file_replication_v1_replication_proto_msgTypes[45]
+	mi := &file_replication_v1_replication_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2474,7 +2566,7 @@ func (x *DialTarget) String() string {
 func (*DialTarget) ProtoMessage() {}
 
 func (x *DialTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[45]
+	mi := &file_replication_v1_replication_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2487,7 +2579,7 @@ func (x *DialTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialTarget.ProtoReflect.Descriptor instead.
 func (*DialTarget) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{45}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *DialTarget) GetAddress() string {
@@ -2538,7 +2630,7 @@ type DialRequest struct {
 
 func (x *DialRequest) Reset() {
 	*x = DialRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[46]
+	mi := &file_replication_v1_replication_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2550,7 +2642,7 @@ func (x *DialRequest) String() string {
 func (*DialRequest) ProtoMessage() {}
 
 func (x *DialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[46]
+	mi := &file_replication_v1_replication_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2563,7 +2655,7 @@ func (x *DialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialRequest.ProtoReflect.Descriptor instead.
 func (*DialRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{46}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DialRequest) GetMessage() isDialRequest_Message {
@@ -2618,7 +2710,7 @@ type Connected struct {
 
 func (x *Connected) Reset() {
 	*x = Connected{}
-	mi := &file_replication_v1_replication_proto_msgTypes[47]
+	mi := &file_replication_v1_replication_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2630,7 +2722,7 @@ func (x *Connected) String() string {
 func (*Connected) ProtoMessage() {}
 
 func (x *Connected) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[47]
+	mi := &file_replication_v1_replication_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2643,7 +2735,7 @@ func (x *Connected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connected.ProtoReflect.Descriptor instead.
 func (*Connected) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{47}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Connected) GetLocalAddr() string {
@@ -2673,7 +2765,7 @@ type DialResponse struct {
 
 func (x *DialResponse) Reset() {
 	*x = DialResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[48]
+	mi := &file_replication_v1_replication_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2685,7 +2777,7 @@ func (x *DialResponse) String() string {
 func (*DialResponse) ProtoMessage() {}
 
 func (x *DialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[48]
+	mi := &file_replication_v1_replication_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2698,7 +2790,7 @@ func (x *DialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialResponse.ProtoReflect.Descriptor instead.
 func (*DialResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{48}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *DialResponse) GetMessage() isDialResponse_Message {
@@ -2750,7 +2842,7 @@ type PositionRequest struct {
 
 func (x *PositionRequest) Reset() {
 	*x = PositionRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[49]
+	mi := &file_replication_v1_replication_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2762,7 +2854,7 @@ func (x *PositionRequest) String() string {
 func (*PositionRequest) ProtoMessage() {}
 
 func (x *PositionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[49]
+	mi := &file_replication_v1_replication_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2775,7 +2867,7 @@ func (x *PositionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PositionRequest.ProtoReflect.Descriptor instead.
 func (*PositionRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{49}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{51}
 }
 
 type PositionResponse struct {
@@ -2789,7 +2881,7 @@ type PositionResponse struct {
 
 func (x *PositionResponse) Reset() {
 	*x = PositionResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[50]
+	mi := &file_replication_v1_replication_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2801,7 +2893,7 @@ func (x *PositionResponse) String() string {
 func (*PositionResponse) ProtoMessage() {}
 
 func (x *PositionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[50]
+	mi := &file_replication_v1_replication_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2814,7 +2906,7 @@ func (x *PositionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PositionResponse.ProtoReflect.Descriptor instead.
 func (*PositionResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{50}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *PositionResponse) GetPosition() *Position {
@@ -2847,7 +2939,7 @@ type OpenSlotRequest struct {
 
 func (x *OpenSlotRequest) Reset() {
 	*x = OpenSlotRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[51]
+	mi := &file_replication_v1_replication_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2859,7 +2951,7 @@ func (x *OpenSlotRequest) String() string {
 func (*OpenSlotRequest) ProtoMessage() {}
 
 func (x *OpenSlotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[51]
+	mi := &file_replication_v1_replication_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2872,7 +2964,7 @@ func (x *OpenSlotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSlotRequest.ProtoReflect.Descriptor instead.
 func (*OpenSlotRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{51}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *OpenSlotRequest) GetId() string {
@@ -2891,7 +2983,7 @@ type OpenSlotResponse struct {
 
 func (x *OpenSlotResponse) Reset() {
 	*x = OpenSlotResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[52]
+	mi := &file_replication_v1_replication_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2903,7 +2995,7 @@ func (x *OpenSlotResponse) String() string {
 func (*OpenSlotResponse) ProtoMessage() {}
 
 func (x *OpenSlotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[52]
+	mi := &file_replication_v1_replication_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2916,7 +3008,7 @@ func (x *OpenSlotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSlotResponse.ProtoReflect.Descriptor instead.
 func (*OpenSlotResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{52}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *OpenSlotResponse) GetPosition() *Position {
@@ -2936,7 +3028,7 @@ type AckSlotRequest struct {
 
 func (x *AckSlotRequest) Reset() {
 	*x = AckSlotRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[53]
+	mi := &file_replication_v1_replication_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2948,7 +3040,7 @@ func (x *AckSlotRequest) String() string {
 func (*AckSlotRequest) ProtoMessage() {}
 
 func (x *AckSlotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[53]
+	mi := &file_replication_v1_replication_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2961,7 +3053,7 @@ func (x *AckSlotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckSlotRequest.ProtoReflect.Descriptor instead.
 func (*AckSlotRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{53}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *AckSlotRequest) GetId() string {
@@ -2986,7 +3078,7 @@ type AckSlotResponse struct {
 
 func (x *AckSlotResponse) Reset() {
 	*x = AckSlotResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[54]
+	mi := &file_replication_v1_replication_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2998,7 +3090,7 @@ func (x *AckSlotResponse) String() string {
 func (*AckSlotResponse) ProtoMessage() {}
 
 func (x *AckSlotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[54]
+	mi := &file_replication_v1_replication_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3011,7 +3103,7 @@ func (x *AckSlotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckSlotResponse.ProtoReflect.Descriptor instead.
 func (*AckSlotResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{54}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{56}
 }
 
 type CloseSlotRequest struct {
@@ -3023,7 +3115,7 @@ type CloseSlotRequest struct {
 
 func (x *CloseSlotRequest) Reset() {
 	*x = CloseSlotRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[55]
+	mi := &file_replication_v1_replication_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3035,7 +3127,7 @@ func (x *CloseSlotRequest) String() string {
 func (*CloseSlotRequest) ProtoMessage() {}
 
 func (x *CloseSlotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[55]
+	mi := &file_replication_v1_replication_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3048,7 +3140,7 @@ func (x *CloseSlotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSlotRequest.ProtoReflect.Descriptor instead.
 func (*CloseSlotRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{55}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *CloseSlotRequest) GetId() string {
@@ -3066,7 +3158,7 @@ type CloseSlotResponse struct {
 
 func (x *CloseSlotResponse) Reset() {
 	*x = CloseSlotResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[56]
+	mi := &file_replication_v1_replication_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3078,7 +3170,7 @@ func (x *CloseSlotResponse) String() string {
 func (*CloseSlotResponse) ProtoMessage() {}
 
 func (x *CloseSlotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[56]
+	mi := &file_replication_v1_replication_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3091,7 +3183,7 @@ func (x *CloseSlotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSlotResponse.ProtoReflect.Descriptor instead.
 func (*CloseSlotResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{56}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{58}
 }
 
 // ReadJournalRequest: start is the first message, all others are next.
@@ -3108,7 +3200,7 @@ type ReadJournalRequest struct {
 
 func (x *ReadJournalRequest) Reset() {
 	*x = ReadJournalRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[57]
+	mi := &file_replication_v1_replication_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3120,7 +3212,7 @@ func (x *ReadJournalRequest) String() string {
 func (*ReadJournalRequest) ProtoMessage() {}
 
 func (x *ReadJournalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[57]
+	mi := &file_replication_v1_replication_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3133,7 +3225,7 @@ func (x *ReadJournalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadJournalRequest.ProtoReflect.Descriptor instead.
 func (*ReadJournalRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{57}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ReadJournalRequest) GetMessage() isReadJournalRequest_Message {
@@ -3187,7 +3279,7 @@ type JournalStart struct {
 
 func (x *JournalStart) Reset() {
 	*x = JournalStart{}
-	mi := &file_replication_v1_replication_proto_msgTypes[58]
+	mi := &file_replication_v1_replication_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3199,7 +3291,7 @@ func (x *JournalStart) String() string {
 func (*JournalStart) ProtoMessage() {}
 
 func (x *JournalStart) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[58]
+	mi := &file_replication_v1_replication_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3212,7 +3304,7 @@ func (x *JournalStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalStart.ProtoReflect.Descriptor instead.
 func (*JournalStart) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{58}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *JournalStart) GetSlotId() string {
@@ -3238,7 +3330,7 @@ type NextFrame struct {
 
 func (x *NextFrame) Reset() {
 	*x = NextFrame{}
-	mi := &file_replication_v1_replication_proto_msgTypes[59]
+	mi := &file_replication_v1_replication_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3250,7 +3342,7 @@ func (x *NextFrame) String() string {
 func (*NextFrame) ProtoMessage() {}
 
 func (x *NextFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[59]
+	mi := &file_replication_v1_replication_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3263,7 +3355,7 @@ func (x *NextFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextFrame.ProtoReflect.Descriptor instead.
 func (*NextFrame) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{59}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{61}
 }
 
 type ReadJournalResponse struct {
@@ -3276,7 +3368,7 @@ type ReadJournalResponse struct {
 
 func (x *ReadJournalResponse) Reset() {
 	*x = ReadJournalResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[60]
+	mi := &file_replication_v1_replication_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3288,7 +3380,7 @@ func (x *ReadJournalResponse) String() string {
 func (*ReadJournalResponse) ProtoMessage() {}
 
 func (x *ReadJournalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[60]
+	mi := &file_replication_v1_replication_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3301,7 +3393,7 @@ func (x *ReadJournalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadJournalResponse.ProtoReflect.Descriptor instead.
 func (*ReadJournalResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{60}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ReadJournalResponse) GetFrame() *Frame {
@@ -3324,7 +3416,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_replication_v1_replication_proto_msgTypes[61]
+	mi := &file_replication_v1_replication_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3336,7 +3428,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[61]
+	mi := &file_replication_v1_replication_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3349,7 +3441,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{61}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *Frame) GetAfter() uint64 {
@@ -3381,15 +3473,17 @@ func (x *Frame) GetPayload() []byte {
 }
 
 type ReadRangeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	After         []byte                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	After []byte                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	// slot_id is the id of the secondary that the range is for.
+	SlotId        string `protobuf:"bytes,2,opt,name=slot_id,json=slotId,proto3" json:"slot_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReadRangeRequest) Reset() {
 	*x = ReadRangeRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[62]
+	mi := &file_replication_v1_replication_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3401,7 +3495,7 @@ func (x *ReadRangeRequest) String() string {
 func (*ReadRangeRequest) ProtoMessage() {}
 
 func (x *ReadRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[62]
+	mi := &file_replication_v1_replication_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3414,7 +3508,7 @@ func (x *ReadRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRangeRequest.ProtoReflect.Descriptor instead.
 func (*ReadRangeRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{62}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ReadRangeRequest) GetAfter() []byte {
@@ -3422,6 +3516,13 @@ func (x *ReadRangeRequest) GetAfter() []byte {
 		return x.After
 	}
 	return nil
+}
+
+func (x *ReadRangeRequest) GetSlotId() string {
+	if x != nil {
+		return x.SlotId
+	}
+	return ""
 }
 
 type ReadRangeResponse struct {
@@ -3433,7 +3534,7 @@ type ReadRangeResponse struct {
 
 func (x *ReadRangeResponse) Reset() {
 	*x = ReadRangeResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[63]
+	mi := &file_replication_v1_replication_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3445,7 +3546,7 @@ func (x *ReadRangeResponse) String() string {
 func (*ReadRangeResponse) ProtoMessage() {}
 
 func (x *ReadRangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[63]
+	mi := &file_replication_v1_replication_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3458,7 +3559,7 @@ func (x *ReadRangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRangeResponse.ProtoReflect.Descriptor instead.
 func (*ReadRangeResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{63}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ReadRangeResponse) GetRange() *Range {
@@ -3484,7 +3585,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_replication_v1_replication_proto_msgTypes[64]
+	mi := &file_replication_v1_replication_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3496,7 +3597,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[64]
+	mi := &file_replication_v1_replication_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3509,7 +3610,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{64}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Range) GetAfter() []byte {
@@ -3564,7 +3665,7 @@ type SealHandoverRequest struct {
 
 func (x *SealHandoverRequest) Reset() {
 	*x = SealHandoverRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[65]
+	mi := &file_replication_v1_replication_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3576,7 +3677,7 @@ func (x *SealHandoverRequest) String() string {
 func (*SealHandoverRequest) ProtoMessage() {}
 
 func (x *SealHandoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[65]
+	mi := &file_replication_v1_replication_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3589,7 +3690,7 @@ func (x *SealHandoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealHandoverRequest.ProtoReflect.Descriptor instead.
 func (*SealHandoverRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{65}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *SealHandoverRequest) GetSecondaryId() string {
@@ -3615,7 +3716,7 @@ type SealHandoverResponse struct {
 
 func (x *SealHandoverResponse) Reset() {
 	*x = SealHandoverResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	mi := &file_replication_v1_replication_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3627,7 +3728,7 @@ func (x *SealHandoverResponse) String() string {
 func (*SealHandoverResponse) ProtoMessage() {}
 
 func (x *SealHandoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	mi := &file_replication_v1_replication_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3640,12 +3741,109 @@ func (x *SealHandoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealHandoverResponse.ProtoReflect.Descriptor instead.
 func (*SealHandoverResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{66}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *SealHandoverResponse) GetHandover() *Handover {
 	if x != nil {
 		return x.Handover
+	}
+	return nil
+}
+
+type ReceiveRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// secondary_id is the one that the certificate of the connection belongs to.
+	SecondaryId   string `protobuf:"bytes,1,opt,name=secondary_id,json=secondaryId,proto3" json:"secondary_id,omitempty"`
+	Payload       []byte `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReceiveRequest) Reset() {
+	*x = ReceiveRequest{}
+	mi := &file_replication_v1_replication_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReceiveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReceiveRequest) ProtoMessage() {}
+
+func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReceiveRequest.ProtoReflect.Descriptor instead.
+func (*ReceiveRequest) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *ReceiveRequest) GetSecondaryId() string {
+	if x != nil {
+		return x.SecondaryId
+	}
+	return ""
+}
+
+func (x *ReceiveRequest) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+type ReceiveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Payload       []byte                 `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReceiveResponse) Reset() {
+	*x = ReceiveResponse{}
+	mi := &file_replication_v1_replication_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReceiveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReceiveResponse) ProtoMessage() {}
+
+func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReceiveResponse.ProtoReflect.Descriptor instead.
+func (*ReceiveResponse) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *ReceiveResponse) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
 	}
 	return nil
 }
@@ -3658,7 +3856,7 @@ type CursorRequest struct {
 
 func (x *CursorRequest) Reset() {
 	*x = CursorRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[67]
+	mi := &file_replication_v1_replication_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3670,7 +3868,7 @@ func (x *CursorRequest) String() string {
 func (*CursorRequest) ProtoMessage() {}
 
 func (x *CursorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[67]
+	mi := &file_replication_v1_replication_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3683,7 +3881,7 @@ func (x *CursorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorRequest.ProtoReflect.Descriptor instead.
 func (*CursorRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{67}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{71}
 }
 
 type CursorResponse struct {
@@ -3700,7 +3898,7 @@ type CursorResponse struct {
 
 func (x *CursorResponse) Reset() {
 	*x = CursorResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[68]
+	mi := &file_replication_v1_replication_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3712,7 +3910,7 @@ func (x *CursorResponse) String() string {
 func (*CursorResponse) ProtoMessage() {}
 
 func (x *CursorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[68]
+	mi := &file_replication_v1_replication_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3725,7 +3923,7 @@ func (x *CursorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorResponse.ProtoReflect.Descriptor instead.
 func (*CursorResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{68}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *CursorResponse) GetPosition() *Position {
@@ -3779,7 +3977,7 @@ type BeginCopyRequest struct {
 
 func (x *BeginCopyRequest) Reset() {
 	*x = BeginCopyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[69]
+	mi := &file_replication_v1_replication_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3791,7 +3989,7 @@ func (x *BeginCopyRequest) String() string {
 func (*BeginCopyRequest) ProtoMessage() {}
 
 func (x *BeginCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[69]
+	mi := &file_replication_v1_replication_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3804,7 +4002,7 @@ func (x *BeginCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginCopyRequest.ProtoReflect.Descriptor instead.
 func (*BeginCopyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{69}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *BeginCopyRequest) GetFrom() *Position {
@@ -3822,7 +4020,7 @@ type BeginCopyResponse struct {
 
 func (x *BeginCopyResponse) Reset() {
 	*x = BeginCopyResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[70]
+	mi := &file_replication_v1_replication_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3834,7 +4032,7 @@ func (x *BeginCopyResponse) String() string {
 func (*BeginCopyResponse) ProtoMessage() {}
 
 func (x *BeginCopyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[70]
+	mi := &file_replication_v1_replication_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3847,7 +4045,7 @@ func (x *BeginCopyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginCopyResponse.ProtoReflect.Descriptor instead.
 func (*BeginCopyResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{70}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{74}
 }
 
 type ApplyRangeRequest struct {
@@ -3859,7 +4057,7 @@ type ApplyRangeRequest struct {
 
 func (x *ApplyRangeRequest) Reset() {
 	*x = ApplyRangeRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[71]
+	mi := &file_replication_v1_replication_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3871,7 +4069,7 @@ func (x *ApplyRangeRequest) String() string {
 func (*ApplyRangeRequest) ProtoMessage() {}
 
 func (x *ApplyRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[71]
+	mi := &file_replication_v1_replication_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3884,7 +4082,7 @@ func (x *ApplyRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRangeRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRangeRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{71}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ApplyRangeRequest) GetRange() *Range {
@@ -3902,7 +4100,7 @@ type EndCopyRequest struct {
 
 func (x *EndCopyRequest) Reset() {
 	*x = EndCopyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[72]
+	mi := &file_replication_v1_replication_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3914,7 +4112,7 @@ func (x *EndCopyRequest) String() string {
 func (*EndCopyRequest) ProtoMessage() {}
 
 func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[72]
+	mi := &file_replication_v1_replication_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3927,7 +4125,7 @@ func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndCopyRequest.ProtoReflect.Descriptor instead.
 func (*EndCopyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{72}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{76}
 }
 
 type ApplyFrameRequest struct {
@@ -3939,7 +4137,7 @@ type ApplyFrameRequest struct {
 
 func (x *ApplyFrameRequest) Reset() {
 	*x = ApplyFrameRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[73]
+	mi := &file_replication_v1_replication_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3951,7 +4149,7 @@ func (x *ApplyFrameRequest) String() string {
 func (*ApplyFrameRequest) ProtoMessage() {}
 
 func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[73]
+	mi := &file_replication_v1_replication_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3964,7 +4162,7 @@ func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyFrameRequest.ProtoReflect.Descriptor instead.
 func (*ApplyFrameRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{73}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ApplyFrameRequest) GetFrame() *Frame {
@@ -3978,10 +4176,10 @@ var File_replication_v1_replication_proto protoreflect.FileDescriptor
 
 const file_replication_v1_replication_proto_rawDesc = "" +
 	"\n" +
-	" replication/v1/replication.proto\x12\x0ereplication.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x02\n" +
+	" replication/v1/replication.proto\x12\x0ereplication.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9b\x02\n" +
 	"\x05Error\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.replication.v1.Error.KindR\x04kind\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"\xb3\x01\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\xc7\x01\n" +
 	"\x04Kind\x12\x11\n" +
 	"\rKIND_INTERNAL\x10\x00\x12\x16\n" +
 	"\x12KIND_INVALID_INPUT\x10\x01\x12\x0f\n" +
@@ -3990,7 +4188,8 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x12KIND_POSITION_LOST\x10\x04\x12\x12\n" +
 	"\x0eKIND_NOT_FOUND\x10\x05\x12\x14\n" +
 	"\x10KIND_UNREACHABLE\x10\x06\x12\x17\n" +
-	"\x13KIND_STORAGE_FAILED\x10\a\"\x95\x01\n" +
+	"\x13KIND_STORAGE_FAILED\x10\a\x12\x12\n" +
+	"\x0eKIND_UNCERTAIN\x10\b\"\x95\x01\n" +
 	"\x05Chunk\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x124\n" +
 	"\x06signal\x18\x02 \x01(\x0e2\x1c.replication.v1.Chunk.SignalR\x06signal\"B\n" +
@@ -4103,7 +4302,11 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
 	"\x05addrs\x18\x03 \x03(\tR\x05addrs\"\x10\n" +
 	"\x0eRecoverRequest\"\x11\n" +
-	"\x0fRecoverResponse\"\r\n" +
+	"\x0fRecoverResponse\"*\n" +
+	"\x0eForwardRequest\x12\x18\n" +
+	"\apayload\x18\x01 \x01(\fR\apayload\"+\n" +
+	"\x0fForwardResponse\x12\x18\n" +
+	"\apayload\x18\x01 \x01(\fR\apayload\"\r\n" +
 	"\vNodeRequest\"\xe7\x01\n" +
 	"\fNodeResponse\x12\x19\n" +
 	"\bapi_addr\x18\x01 \x01(\tR\aapiAddr\x12!\n" +
@@ -4186,9 +4389,10 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12(\n" +
 	"\x02to\x18\x02 \x01(\v2\x18.replication.v1.PositionR\x02to\x12'\n" +
 	"\x0fconsistent_from\x18\x03 \x01(\x04R\x0econsistentFrom\x12\x18\n" +
-	"\apayload\x18\x04 \x01(\fR\apayload\"(\n" +
+	"\apayload\x18\x04 \x01(\fR\apayload\"A\n" +
 	"\x10ReadRangeRequest\x12\x14\n" +
-	"\x05after\x18\x01 \x01(\fR\x05after\"@\n" +
+	"\x05after\x18\x01 \x01(\fR\x05after\x12\x17\n" +
+	"\aslot_id\x18\x02 \x01(\tR\x06slotId\"@\n" +
 	"\x11ReadRangeResponse\x12+\n" +
 	"\x05range\x18\x01 \x01(\v2\x15.replication.v1.RangeR\x05range\"\x89\x01\n" +
 	"\x05Range\x12\x14\n" +
@@ -4202,7 +4406,12 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\fsecondary_id\x18\x01 \x01(\tR\vsecondaryId\x12\x1c\n" +
 	"\tchallenge\x18\x02 \x01(\fR\tchallenge\"L\n" +
 	"\x14SealHandoverResponse\x124\n" +
-	"\bhandover\x18\x01 \x01(\v2\x18.replication.v1.HandoverR\bhandover\"\x0f\n" +
+	"\bhandover\x18\x01 \x01(\v2\x18.replication.v1.HandoverR\bhandover\"M\n" +
+	"\x0eReceiveRequest\x12!\n" +
+	"\fsecondary_id\x18\x01 \x01(\tR\vsecondaryId\x12\x18\n" +
+	"\apayload\x18\x02 \x01(\fR\apayload\"+\n" +
+	"\x0fReceiveResponse\x12\x18\n" +
+	"\apayload\x18\x01 \x01(\fR\apayload\"\x0f\n" +
 	"\rCursorRequest\"\x83\x02\n" +
 	"\x0eCursorResponse\x124\n" +
 	"\bposition\x18\x01 \x01(\v2\x18.replication.v1.PositionR\bposition\x12\x18\n" +
@@ -4220,7 +4429,7 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x05range\x18\x01 \x01(\v2\x15.replication.v1.RangeR\x05range\"\x10\n" +
 	"\x0eEndCopyRequest\"@\n" +
 	"\x11ApplyFrameRequest\x12+\n" +
-	"\x05frame\x18\x01 \x01(\v2\x15.replication.v1.FrameR\x05frame2\xa0\n" +
+	"\x05frame\x18\x01 \x01(\v2\x15.replication.v1.FrameR\x05frame2\xec\n" +
 	"\n" +
 	"\vReplication\x12I\n" +
 	"\x06Attach\x12\x1d.replication.v1.AttachRequest\x1a\x1e.replication.v1.AttachResponse0\x01\x12D\n" +
@@ -4237,7 +4446,8 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x10PromoteSecondary\x12'.replication.v1.PromoteSecondaryRequest\x1a\".replication.v1.TransitionResponse\x12_\n" +
 	"\x10DisableSecondary\x12'.replication.v1.DisableSecondaryRequest\x1a\".replication.v1.TransitionResponse\x12Y\n" +
 	"\rUpdatePrimary\x12$.replication.v1.UpdatePrimaryRequest\x1a\".replication.v1.TransitionResponse\x12J\n" +
-	"\aRecover\x12\x1e.replication.v1.RecoverRequest\x1a\x1f.replication.v1.RecoverResponse2\xcc\f\n" +
+	"\aRecover\x12\x1e.replication.v1.RecoverRequest\x1a\x1f.replication.v1.RecoverResponse\x12J\n" +
+	"\aForward\x12\x1e.replication.v1.ForwardRequest\x1a\x1f.replication.v1.ForwardResponse2\x98\r\n" +
 	"\x04Host\x12A\n" +
 	"\x04Node\x12\x1b.replication.v1.NodeRequest\x1a\x1c.replication.v1.NodeResponse\x12M\n" +
 	"\bGetState\x12\x1f.replication.v1.GetStateRequest\x1a .replication.v1.GetStateResponse\x12M\n" +
@@ -4253,7 +4463,8 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\tCloseSlot\x12 .replication.v1.CloseSlotRequest\x1a!.replication.v1.CloseSlotResponse\x12Z\n" +
 	"\vReadJournal\x12\".replication.v1.ReadJournalRequest\x1a#.replication.v1.ReadJournalResponse(\x010\x01\x12P\n" +
 	"\tReadRange\x12 .replication.v1.ReadRangeRequest\x1a!.replication.v1.ReadRangeResponse\x12Y\n" +
-	"\fSealHandover\x12#.replication.v1.SealHandoverRequest\x1a$.replication.v1.SealHandoverResponse\x12G\n" +
+	"\fSealHandover\x12#.replication.v1.SealHandoverRequest\x1a$.replication.v1.SealHandoverResponse\x12J\n" +
+	"\aReceive\x12\x1e.replication.v1.ReceiveRequest\x1a\x1f.replication.v1.ReceiveResponse\x12G\n" +
 	"\x06Cursor\x12\x1d.replication.v1.CursorRequest\x1a\x1e.replication.v1.CursorResponse\x12P\n" +
 	"\tBeginCopy\x12 .replication.v1.BeginCopyRequest\x1a!.replication.v1.BeginCopyResponse\x12O\n" +
 	"\n" +
@@ -4275,7 +4486,7 @@ func file_replication_v1_replication_proto_rawDescGZIP() []byte {
 }
 
 var file_replication_v1_replication_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
+var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 79)
 var file_replication_v1_replication_proto_goTypes = []any{
 	(Error_Kind)(0),                 // 0: replication.v1.Error.Kind
 	(Chunk_Signal)(0),               // 1: replication.v1.Chunk.Signal
@@ -4310,52 +4521,56 @@ var file_replication_v1_replication_proto_goTypes = []any{
 	(*UpdatePrimaryRequest)(nil),    // 30: replication.v1.UpdatePrimaryRequest
 	(*RecoverRequest)(nil),          // 31: replication.v1.RecoverRequest
 	(*RecoverResponse)(nil),         // 32: replication.v1.RecoverResponse
-	(*NodeRequest)(nil),             // 33: replication.v1.NodeRequest
-	(*NodeResponse)(nil),            // 34: replication.v1.NodeResponse
-	(*GetStateRequest)(nil),         // 35: replication.v1.GetStateRequest
-	(*GetStateResponse)(nil),        // 36: replication.v1.GetStateResponse
-	(*PutStateRequest)(nil),         // 37: replication.v1.PutStateRequest
-	(*PutStateResponse)(nil),        // 38: replication.v1.PutStateResponse
-	(*DeleteStateRequest)(nil),      // 39: replication.v1.DeleteStateRequest
-	(*DeleteStateResponse)(nil),     // 40: replication.v1.DeleteStateResponse
-	(*ListStateRequest)(nil),        // 41: replication.v1.ListStateRequest
-	(*ListStateResponse)(nil),       // 42: replication.v1.ListStateResponse
-	(*ListenRequest)(nil),           // 43: replication.v1.ListenRequest
-	(*ListenResponse)(nil),          // 44: replication.v1.ListenResponse
-	(*StopListeningRequest)(nil),    // 45: replication.v1.StopListeningRequest
-	(*StopListeningResponse)(nil),   // 46: replication.v1.StopListeningResponse
-	(*DialTarget)(nil),              // 47: replication.v1.DialTarget
-	(*DialRequest)(nil),             // 48: replication.v1.DialRequest
-	(*Connected)(nil),               // 49: replication.v1.Connected
-	(*DialResponse)(nil),            // 50: replication.v1.DialResponse
-	(*PositionRequest)(nil),         // 51: replication.v1.PositionRequest
-	(*PositionResponse)(nil),        // 52: replication.v1.PositionResponse
-	(*OpenSlotRequest)(nil),         // 53: replication.v1.OpenSlotRequest
-	(*OpenSlotResponse)(nil),        // 54: replication.v1.OpenSlotResponse
-	(*AckSlotRequest)(nil),          // 55: replication.v1.AckSlotRequest
-	(*AckSlotResponse)(nil),         // 56: replication.v1.AckSlotResponse
-	(*CloseSlotRequest)(nil),        // 57: replication.v1.CloseSlotRequest
-	(*CloseSlotResponse)(nil),       // 58: replication.v1.CloseSlotResponse
-	(*ReadJournalRequest)(nil),      // 59: replication.v1.ReadJournalRequest
-	(*JournalStart)(nil),            // 60: replication.v1.JournalStart
-	(*NextFrame)(nil),               // 61: replication.v1.NextFrame
-	(*ReadJournalResponse)(nil),     // 62: replication.v1.ReadJournalResponse
-	(*Frame)(nil),                   // 63: replication.v1.Frame
-	(*ReadRangeRequest)(nil),        // 64: replication.v1.ReadRangeRequest
-	(*ReadRangeResponse)(nil),       // 65: replication.v1.ReadRangeResponse
-	(*Range)(nil),                   // 66: replication.v1.Range
-	(*SealHandoverRequest)(nil),     // 67: replication.v1.SealHandoverRequest
-	(*SealHandoverResponse)(nil),    // 68: replication.v1.SealHandoverResponse
-	(*CursorRequest)(nil),           // 69: replication.v1.CursorRequest
-	(*CursorResponse)(nil),          // 70: replication.v1.CursorResponse
-	(*BeginCopyRequest)(nil),        // 71: replication.v1.BeginCopyRequest
-	(*BeginCopyResponse)(nil),       // 72: replication.v1.BeginCopyResponse
-	(*ApplyRangeRequest)(nil),       // 73: replication.v1.ApplyRangeRequest
-	(*EndCopyRequest)(nil),          // 74: replication.v1.EndCopyRequest
-	(*ApplyFrameRequest)(nil),       // 75: replication.v1.ApplyFrameRequest
-	nil,                             // 76: replication.v1.TransitionResponse.PutStateEntry
-	(*timestamppb.Timestamp)(nil),   // 77: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 78: google.protobuf.Duration
+	(*ForwardRequest)(nil),          // 33: replication.v1.ForwardRequest
+	(*ForwardResponse)(nil),         // 34: replication.v1.ForwardResponse
+	(*NodeRequest)(nil),             // 35: replication.v1.NodeRequest
+	(*NodeResponse)(nil),            // 36: replication.v1.NodeResponse
+	(*GetStateRequest)(nil),         // 37: replication.v1.GetStateRequest
+	(*GetStateResponse)(nil),        // 38: replication.v1.GetStateResponse
+	(*PutStateRequest)(nil),         // 39: replication.v1.PutStateRequest
+	(*PutStateResponse)(nil),        // 40: replication.v1.PutStateResponse
+	(*DeleteStateRequest)(nil),      // 41: replication.v1.DeleteStateRequest
+	(*DeleteStateResponse)(nil),     // 42: replication.v1.DeleteStateResponse
+	(*ListStateRequest)(nil),        // 43: replication.v1.ListStateRequest
+	(*ListStateResponse)(nil),       // 44: replication.v1.ListStateResponse
+	(*ListenRequest)(nil),           // 45: replication.v1.ListenRequest
+	(*ListenResponse)(nil),          // 46: replication.v1.ListenResponse
+	(*StopListeningRequest)(nil),    // 47: replication.v1.StopListeningRequest
+	(*StopListeningResponse)(nil),   // 48: replication.v1.StopListeningResponse
+	(*DialTarget)(nil),              // 49: replication.v1.DialTarget
+	(*DialRequest)(nil),             // 50: replication.v1.DialRequest
+	(*Connected)(nil),               // 51: replication.v1.Connected
+	(*DialResponse)(nil),            // 52: replication.v1.DialResponse
+	(*PositionRequest)(nil),         // 53: replication.v1.PositionRequest
+	(*PositionResponse)(nil),        // 54: replication.v1.PositionResponse
+	(*OpenSlotRequest)(nil),         // 55: replication.v1.OpenSlotRequest
+	(*OpenSlotResponse)(nil),        // 56: replication.v1.OpenSlotResponse
+	(*AckSlotRequest)(nil),          // 57: replication.v1.AckSlotRequest
+	(*AckSlotResponse)(nil),         // 58: replication.v1.AckSlotResponse
+	(*CloseSlotRequest)(nil),        // 59: replication.v1.CloseSlotRequest
+	(*CloseSlotResponse)(nil),       // 60: replication.v1.CloseSlotResponse
+	(*ReadJournalRequest)(nil),      // 61: replication.v1.ReadJournalRequest
+	(*JournalStart)(nil),            // 62: replication.v1.JournalStart
+	(*NextFrame)(nil),               // 63: replication.v1.NextFrame
+	(*ReadJournalResponse)(nil),     // 64: replication.v1.ReadJournalResponse
+	(*Frame)(nil),                   // 65: replication.v1.Frame
+	(*ReadRangeRequest)(nil),        // 66: replication.v1.ReadRangeRequest
+	(*ReadRangeResponse)(nil),       // 67: replication.v1.ReadRangeResponse
+	(*Range)(nil),                   // 68: replication.v1.Range
+	(*SealHandoverRequest)(nil),     // 69: replication.v1.SealHandoverRequest
+	(*SealHandoverResponse)(nil),    // 70: replication.v1.SealHandoverResponse
+	(*ReceiveRequest)(nil),          // 71: replication.v1.ReceiveRequest
+	(*ReceiveResponse)(nil),         // 72: replication.v1.ReceiveResponse
+	(*CursorRequest)(nil),           // 73: replication.v1.CursorRequest
+	(*CursorResponse)(nil),          // 74: replication.v1.CursorResponse
+	(*BeginCopyRequest)(nil),        // 75: replication.v1.BeginCopyRequest
+	(*BeginCopyResponse)(nil),       // 76: replication.v1.BeginCopyResponse
+	(*ApplyRangeRequest)(nil),       // 77: replication.v1.ApplyRangeRequest
+	(*EndCopyRequest)(nil),          // 78: replication.v1.EndCopyRequest
+	(*ApplyFrameRequest)(nil),       // 79: replication.v1.ApplyFrameRequest
+	nil,                             // 80: replication.v1.TransitionResponse.PutStateEntry
+	(*timestamppb.Timestamp)(nil),   // 81: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 82: google.protobuf.Duration
 }
 var file_replication_v1_replication_proto_depIdxs = []int32{
 	0,  // 0: replication.v1.Error.kind:type_name -> replication.v1.Error.Kind
@@ -4363,37 +4578,37 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	4,  // 2: replication.v1.Position.epoch:type_name -> replication.v1.Epoch
 	14, // 3: replication.v1.StatusResponse.secondaries:type_name -> replication.v1.Peer
 	14, // 4: replication.v1.StatusResponse.primaries:type_name -> replication.v1.Peer
-	77, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
-	77, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
-	78, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
-	78, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
-	78, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
+	81, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
+	81, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
+	82, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
+	82, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
+	82, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
 	15, // 10: replication.v1.ServeConnRequest.peer:type_name -> replication.v1.PeerInfo
 	3,  // 11: replication.v1.ServeConnRequest.chunk:type_name -> replication.v1.Chunk
 	3,  // 12: replication.v1.ServeConnResponse.chunk:type_name -> replication.v1.Chunk
-	76, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
+	80, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
 	19, // 14: replication.v1.TransitionResponse.handover:type_name -> replication.v1.Handover
-	78, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
-	77, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
-	47, // 17: replication.v1.DialRequest.target:type_name -> replication.v1.DialTarget
+	82, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
+	81, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
+	49, // 17: replication.v1.DialRequest.target:type_name -> replication.v1.DialTarget
 	3,  // 18: replication.v1.DialRequest.chunk:type_name -> replication.v1.Chunk
-	49, // 19: replication.v1.DialResponse.connected:type_name -> replication.v1.Connected
+	51, // 19: replication.v1.DialResponse.connected:type_name -> replication.v1.Connected
 	3,  // 20: replication.v1.DialResponse.chunk:type_name -> replication.v1.Chunk
 	5,  // 21: replication.v1.PositionResponse.position:type_name -> replication.v1.Position
 	5,  // 22: replication.v1.OpenSlotResponse.position:type_name -> replication.v1.Position
 	5,  // 23: replication.v1.AckSlotRequest.at:type_name -> replication.v1.Position
-	60, // 24: replication.v1.ReadJournalRequest.start:type_name -> replication.v1.JournalStart
-	61, // 25: replication.v1.ReadJournalRequest.next:type_name -> replication.v1.NextFrame
+	62, // 24: replication.v1.ReadJournalRequest.start:type_name -> replication.v1.JournalStart
+	63, // 25: replication.v1.ReadJournalRequest.next:type_name -> replication.v1.NextFrame
 	5,  // 26: replication.v1.JournalStart.after:type_name -> replication.v1.Position
-	63, // 27: replication.v1.ReadJournalResponse.frame:type_name -> replication.v1.Frame
+	65, // 27: replication.v1.ReadJournalResponse.frame:type_name -> replication.v1.Frame
 	5,  // 28: replication.v1.Frame.to:type_name -> replication.v1.Position
-	66, // 29: replication.v1.ReadRangeResponse.range:type_name -> replication.v1.Range
+	68, // 29: replication.v1.ReadRangeResponse.range:type_name -> replication.v1.Range
 	19, // 30: replication.v1.SealHandoverResponse.handover:type_name -> replication.v1.Handover
 	5,  // 31: replication.v1.CursorResponse.position:type_name -> replication.v1.Position
 	5,  // 32: replication.v1.CursorResponse.copy_from:type_name -> replication.v1.Position
 	5,  // 33: replication.v1.BeginCopyRequest.from:type_name -> replication.v1.Position
-	66, // 34: replication.v1.ApplyRangeRequest.range:type_name -> replication.v1.Range
-	63, // 35: replication.v1.ApplyFrameRequest.frame:type_name -> replication.v1.Frame
+	68, // 34: replication.v1.ApplyRangeRequest.range:type_name -> replication.v1.Range
+	65, // 35: replication.v1.ApplyFrameRequest.frame:type_name -> replication.v1.Frame
 	6,  // 36: replication.v1.Replication.Attach:input_type -> replication.v1.AttachRequest
 	8,  // 37: replication.v1.Replication.Start:input_type -> replication.v1.StartRequest
 	10, // 38: replication.v1.Replication.Stop:input_type -> replication.v1.StopRequest
@@ -4409,63 +4624,67 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	29, // 48: replication.v1.Replication.DisableSecondary:input_type -> replication.v1.DisableSecondaryRequest
 	30, // 49: replication.v1.Replication.UpdatePrimary:input_type -> replication.v1.UpdatePrimaryRequest
 	31, // 50: replication.v1.Replication.Recover:input_type -> replication.v1.RecoverRequest
-	33, // 51: replication.v1.Host.Node:input_type -> replication.v1.NodeRequest
-	35, // 52: replication.v1.Host.GetState:input_type -> replication.v1.GetStateRequest
-	37, // 53: replication.v1.Host.PutState:input_type -> replication.v1.PutStateRequest
-	39, // 54: replication.v1.Host.DeleteState:input_type -> replication.v1.DeleteStateRequest
-	41, // 55: replication.v1.Host.ListState:input_type -> replication.v1.ListStateRequest
-	43, // 56: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
-	45, // 57: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
-	48, // 58: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
-	51, // 59: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
-	53, // 60: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
-	55, // 61: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
-	57, // 62: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
-	59, // 63: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
-	64, // 64: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
-	67, // 65: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
-	69, // 66: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
-	71, // 67: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
-	73, // 68: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
-	74, // 69: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
-	75, // 70: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
-	7,  // 71: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
-	9,  // 72: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
-	11, // 73: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
-	13, // 74: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
-	17, // 75: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
-	18, // 76: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 77: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 78: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
-	24, // 79: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
-	26, // 80: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
-	18, // 81: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 82: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 83: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 84: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
-	32, // 85: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
-	34, // 86: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
-	36, // 87: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
-	38, // 88: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
-	40, // 89: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
-	42, // 90: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
-	44, // 91: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
-	46, // 92: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
-	50, // 93: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
-	52, // 94: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
-	54, // 95: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
-	56, // 96: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
-	58, // 97: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
-	62, // 98: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
-	65, // 99: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
-	68, // 100: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
-	70, // 101: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
-	72, // 102: replication.v1.Host.BeginCopy:output_type -> replication.v1.BeginCopyResponse
-	70, // 103: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
-	70, // 104: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
-	70, // 105: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
-	71, // [71:106] is the sub-list for method output_type
-	36, // [36:71] is the sub-list for method input_type
+	33, // 51: replication.v1.Replication.Forward:input_type -> replication.v1.ForwardRequest
+	35, // 52: replication.v1.Host.Node:input_type -> replication.v1.NodeRequest
+	37, // 53: replication.v1.Host.GetState:input_type -> replication.v1.GetStateRequest
+	39, // 54: replication.v1.Host.PutState:input_type -> replication.v1.PutStateRequest
+	41, // 55: replication.v1.Host.DeleteState:input_type -> replication.v1.DeleteStateRequest
+	43, // 56: replication.v1.Host.ListState:input_type -> replication.v1.ListStateRequest
+	45, // 57: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
+	47, // 58: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
+	50, // 59: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
+	53, // 60: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
+	55, // 61: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
+	57, // 62: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
+	59, // 63: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
+	61, // 64: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
+	66, // 65: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
+	69, // 66: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
+	71, // 67: replication.v1.Host.Receive:input_type -> replication.v1.ReceiveRequest
+	73, // 68: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
+	75, // 69: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
+	77, // 70: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
+	78, // 71: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
+	79, // 72: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
+	7,  // 73: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
+	9,  // 74: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
+	11, // 75: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
+	13, // 76: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
+	17, // 77: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
+	18, // 78: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
+	18, // 79: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
+	18, // 80: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
+	24, // 81: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
+	26, // 82: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
+	18, // 83: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 84: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 85: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 86: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
+	32, // 87: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
+	34, // 88: replication.v1.Replication.Forward:output_type -> replication.v1.ForwardResponse
+	36, // 89: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
+	38, // 90: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
+	40, // 91: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
+	42, // 92: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
+	44, // 93: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
+	46, // 94: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
+	48, // 95: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
+	52, // 96: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
+	54, // 97: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
+	56, // 98: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
+	58, // 99: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
+	60, // 100: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
+	64, // 101: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
+	67, // 102: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
+	70, // 103: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
+	72, // 104: replication.v1.Host.Receive:output_type -> replication.v1.ReceiveResponse
+	74, // 105: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
+	76, // 106: replication.v1.Host.BeginCopy:output_type -> replication.v1.BeginCopyResponse
+	74, // 107: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
+	74, // 108: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
+	74, // 109: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
+	73, // [73:110] is the sub-list for method output_type
+	36, // [36:73] is the sub-list for method input_type
 	36, // [36:36] is the sub-list for extension type_name
 	36, // [36:36] is the sub-list for extension extendee
 	0,  // [0:36] is the sub-list for field type_name
@@ -4480,16 +4699,16 @@ func file_replication_v1_replication_proto_init() {
 		(*ServeConnRequest_Peer)(nil),
 		(*ServeConnRequest_Chunk)(nil),
 	}
-	file_replication_v1_replication_proto_msgTypes[34].OneofWrappers = []any{}
-	file_replication_v1_replication_proto_msgTypes[46].OneofWrappers = []any{
+	file_replication_v1_replication_proto_msgTypes[36].OneofWrappers = []any{}
+	file_replication_v1_replication_proto_msgTypes[48].OneofWrappers = []any{
 		(*DialRequest_Target)(nil),
 		(*DialRequest_Chunk)(nil),
 	}
-	file_replication_v1_replication_proto_msgTypes[48].OneofWrappers = []any{
+	file_replication_v1_replication_proto_msgTypes[50].OneofWrappers = []any{
 		(*DialResponse_Connected)(nil),
 		(*DialResponse_Chunk)(nil),
 	}
-	file_replication_v1_replication_proto_msgTypes[57].OneofWrappers = []any{
+	file_replication_v1_replication_proto_msgTypes[59].OneofWrappers = []any{
 		(*ReadJournalRequest_Start)(nil),
 		(*ReadJournalRequest_Next)(nil),
 	}
@@ -4499,7 +4718,7 @@ func file_replication_v1_replication_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_replication_v1_replication_proto_rawDesc), len(file_replication_v1_replication_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   75,
+			NumMessages:   79,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -52,6 +52,7 @@ const (
 	Replication_DisableSecondary_FullMethodName = "/replication.v1.Replication/DisableSecondary"
 	Replication_UpdatePrimary_FullMethodName    = "/replication.v1.Replication/UpdatePrimary"
 	Replication_Recover_FullMethodName          = "/replication.v1.Replication/Recover"
+	Replication_Forward_FullMethodName          = "/replication.v1.Replication/Forward"
 )
 
 // ReplicationClient is the client API for Replication service.
@@ -104,6 +105,10 @@ type ReplicationClient interface {
 	UpdatePrimary(ctx context.Context, in *UpdatePrimaryRequest, opts ...grpc.CallOption) (*TransitionResponse, error)
 	// Recover ends and begins all sessions anew.
 	Recover(ctx context.Context, in *RecoverRequest, opts ...grpc.CallOption) (*RecoverResponse, error)
+	// Forward carries sealed bytes from a secondary to the host of its primary and
+	// the answer back. The deadline of the call travels along. It is sent at most
+	// once: UNCERTAIN when it was and the answer was lost.
+	Forward(ctx context.Context, in *ForwardRequest, opts ...grpc.CallOption) (*ForwardResponse, error)
 }
 
 type replicationClient struct {
@@ -276,6 +281,16 @@ func (c *replicationClient) Recover(ctx context.Context, in *RecoverRequest, opt
 	return out, nil
 }
 
+func (c *replicationClient) Forward(ctx context.Context, in *ForwardRequest, opts ...grpc.CallOption) (*ForwardResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ForwardResponse)
+	err := c.cc.Invoke(ctx, Replication_Forward_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ReplicationServer is the server API for Replication service.
 // All implementations must embed UnimplementedReplicationServer
 // for forward compatibility.
@@ -326,6 +341,10 @@ type ReplicationServer interface {
 	UpdatePrimary(context.Context, *UpdatePrimaryRequest) (*TransitionResponse, error)
 	// Recover ends and begins all sessions anew.
 	Recover(context.Context, *RecoverRequest) (*RecoverResponse, error)
+	// Forward carries sealed bytes from a secondary to the host of its primary and
+	// the answer back. The deadline of the call travels along. It is sent at most
+	// once: UNCERTAIN when it was and the answer was lost.
+	Forward(context.Context, *ForwardRequest) (*ForwardResponse, error)
 	mustEmbedUnimplementedReplicationServer()
 }
 
@@ -380,6 +399,9 @@ func (UnimplementedReplicationServer) UpdatePrimary(context.Context, *UpdatePrim
 }
 func (UnimplementedReplicationServer) Recover(context.Context, *RecoverRequest) (*RecoverResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Recover not implemented")
+}
+func (UnimplementedReplicationServer) Forward(context.Context, *ForwardRequest) (*ForwardResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Forward not implemented")
 }
 func (UnimplementedReplicationServer) mustEmbedUnimplementedReplicationServer() {}
 func (UnimplementedReplicationServer) testEmbeddedByValue()                     {}
@@ -654,6 +676,24 @@ func _Replication_Recover_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Replication_Forward_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ForwardRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReplicationServer).Forward(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Replication_Forward_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReplicationServer).Forward(ctx, req.(*ForwardRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Replication_ServiceDesc is the grpc.ServiceDesc for Replication service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -713,6 +753,10 @@ var Replication_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Recover",
 			Handler:    _Replication_Recover_Handler,
 		},
+		{
+			MethodName: "Forward",
+			Handler:    _Replication_Forward_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -746,6 +790,7 @@ const (
 	Host_ReadJournal_FullMethodName   = "/replication.v1.Host/ReadJournal"
 	Host_ReadRange_FullMethodName     = "/replication.v1.Host/ReadRange"
 	Host_SealHandover_FullMethodName  = "/replication.v1.Host/SealHandover"
+	Host_Receive_FullMethodName       = "/replication.v1.Host/Receive"
 	Host_Cursor_FullMethodName        = "/replication.v1.Host/Cursor"
 	Host_BeginCopy_FullMethodName     = "/replication.v1.Host/BeginCopy"
 	Host_ApplyRange_FullMethodName    = "/replication.v1.Host/ApplyRange"
@@ -800,6 +845,9 @@ type HostClient interface {
 	ReadRange(ctx context.Context, in *ReadRangeRequest, opts ...grpc.CallOption) (*ReadRangeResponse, error)
 	// SealHandover makes what a joining secondary needs, sealed for its host.
 	SealHandover(ctx context.Context, in *SealHandoverRequest, opts ...grpc.CallOption) (*SealHandoverResponse, error)
+	// Receive gives the host of a primary what a secondary has forwarded. The
+	// deadline of the call is that of the secondary's client.
+	Receive(ctx context.Context, in *ReceiveRequest, opts ...grpc.CallOption) (*ReceiveResponse, error)
 	// Cursor is how far this cluster, a secondary, has applied.
 	Cursor(ctx context.Context, in *CursorRequest, opts ...grpc.CallOption) (*CursorResponse, error)
 	// BeginCopy records that a full copy as of a position begins.
@@ -977,6 +1025,16 @@ func (c *hostClient) SealHandover(ctx context.Context, in *SealHandoverRequest, 
 	return out, nil
 }
 
+func (c *hostClient) Receive(ctx context.Context, in *ReceiveRequest, opts ...grpc.CallOption) (*ReceiveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReceiveResponse)
+	err := c.cc.Invoke(ctx, Host_Receive_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *hostClient) Cursor(ctx context.Context, in *CursorRequest, opts ...grpc.CallOption) (*CursorResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CursorResponse)
@@ -1074,6 +1132,9 @@ type HostServer interface {
 	ReadRange(context.Context, *ReadRangeRequest) (*ReadRangeResponse, error)
 	// SealHandover makes what a joining secondary needs, sealed for its host.
 	SealHandover(context.Context, *SealHandoverRequest) (*SealHandoverResponse, error)
+	// Receive gives the host of a primary what a secondary has forwarded. The
+	// deadline of the call is that of the secondary's client.
+	Receive(context.Context, *ReceiveRequest) (*ReceiveResponse, error)
 	// Cursor is how far this cluster, a secondary, has applied.
 	Cursor(context.Context, *CursorRequest) (*CursorResponse, error)
 	// BeginCopy records that a full copy as of a position begins.
@@ -1139,6 +1200,9 @@ func (UnimplementedHostServer) ReadRange(context.Context, *ReadRangeRequest) (*R
 }
 func (UnimplementedHostServer) SealHandover(context.Context, *SealHandoverRequest) (*SealHandoverResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method SealHandover not implemented")
+}
+func (UnimplementedHostServer) Receive(context.Context, *ReceiveRequest) (*ReceiveResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Receive not implemented")
 }
 func (UnimplementedHostServer) Cursor(context.Context, *CursorRequest) (*CursorResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Cursor not implemented")
@@ -1424,6 +1488,24 @@ func _Host_SealHandover_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Host_Receive_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReceiveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServer).Receive(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Host_Receive_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServer).Receive(ctx, req.(*ReceiveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Host_Cursor_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CursorRequest)
 	if err := dec(in); err != nil {
@@ -1572,6 +1654,10 @@ var Host_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SealHandover",
 			Handler:    _Host_SealHandover_Handler,
+		},
+		{
+			MethodName: "Receive",
+			Handler:    _Host_Receive_Handler,
 		},
 		{
 			MethodName: "Cursor",

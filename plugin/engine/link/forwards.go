@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package link
+
+import (
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Forwards bounds the forwarded requests of one secondary that are under way.
+// Both ends count: the secondary so that it never fills the connection, on which
+// its heartbeats go too, the primary because it need not believe the secondary.
+type Forwards struct {
+	mu           sync.Mutex
+	calls, bytes int
+}
+
+// Enter admits a request, or is Unavailable when too many are under way. Leave is
+// called once.
+func (f *Forwards) Enter(payload int) (leave func(), err error) {
+	if payload > replication.PayloadMax {
+		return nil, replication.Errorf(replication.InvalidInput, "the request to forward has %d bytes, %d are allowed", payload, replication.PayloadMax)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.calls >= ForwardsMax || f.bytes+payload > ForwardBytesMax {
+		return nil, replication.Errorf(replication.Unavailable, "%d forwarded requests of %d bytes are under way, as many as a secondary may have: try again shortly", f.calls, f.bytes)
+	}
+	f.calls++
+	f.bytes += payload
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.calls--
+		f.bytes -= payload
+	}, nil
+}
+
+// CheckRequest refuses a message that is larger than a secondary has reason to
+// send. gRPC has one limit for all calls, which is that of forwarded requests.
+func CheckRequest(m any) error {
+	if _, ok := m.(*linkv1.ForwardRequest); ok {
+		return nil
+	}
+	if p, ok := m.(proto.Message); ok && proto.Size(p) > RequestMax {
+		return invalid("a request has %d bytes, %d are allowed", proto.Size(p), RequestMax)
+	}
+	return nil
+}

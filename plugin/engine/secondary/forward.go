@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package secondary
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/delivery"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Forward carries a request of the host to the primary's host and its answer
+// back, over the session that is live now. It neither waits for one nor tries
+// another: a client is waiting, and only it can say whether to try again.
+func (c *Client) Forward(ctx context.Context, payload []byte) ([]byte, error) {
+	leave, err := c.forwards.Enter(len(payload))
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	s := c.live.Load()
+	if s == nil {
+		return nil, replication.Errorf(replication.Unreachable, "there is no connection to the primary now: see the replication status")
+	}
+	res := &linkv1.ForwardResponse{}
+	sent, err := delivery.Call(ctx, s.conn, linkv1.Link_Forward_FullMethodName, &linkv1.ForwardRequest{Payload: payload}, res,
+		grpc.MaxCallSendMsgSize(link.MessageMax))
+	if err != nil {
+		return nil, link.FromForward(ctx, sent, err)
+	}
+	return res.GetPayload(), nil
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package delivery makes unary gRPC calls that say whether the request may have
+// reached the other end. The generated clients do not: an error of theirs looks
+// the same before the request left and after, and whoever forwards a write must
+// know, for only one of the two may be tried again.
+package delivery
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"google.golang.org/grpc"
+)
+
+// Call makes a unary call. Sent says that the whole request was given to the
+// connection: the other end may carry it out whatever the error. Without it the
+// other end has certainly not seen the request whole.
+//
+// gRPC itself repeats a call only when the other end says that it has not looked
+// at it, so a request is carried out at most once.
+func Call(ctx context.Context, conn grpc.ClientConnInterface, method string, req, res any, opts ...grpc.CallOption) (sent bool, err error) {
+	// A stream that is given up half way is released by its context alone.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// The same bytes as those of a unary call, with its steps told apart.
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, method, opts...)
+	if err != nil {
+		return false, err
+	}
+	switch err := stream.SendMsg(req); {
+	case errors.Is(err, io.EOF):
+		// The stream ended before the request was in it; why, only the answer says.
+		err = stream.RecvMsg(res)
+		return err == nil, err
+	case err != nil:
+		return false, err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return true, err
+	}
+	return true, stream.RecvMsg(res)
+}
