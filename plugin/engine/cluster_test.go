@@ -37,8 +37,8 @@ func epoch(generation uint64, id string) replication.Epoch {
 
 // newCluster starts a cluster without a role. It stops at the end of the test:
 // the bubble fails if anything of it is left.
-func newCluster(t *testing.T, n *enginetest.Network, name, addr string) *cluster {
-	c := &cluster{t: t, host: enginetest.NewHost(n, name, addr), cfg: engine.Config{Mode: replication.DR}}
+func newCluster(t *testing.T, n *network, name, addr string) *cluster {
+	c := &cluster{t: t, host: enginetest.NewHost(n.Network, name, addr), cfg: engine.Config{Mode: n.mode}}
 	c.start = replication.StartRequest{Role: replication.Disabled}
 	c.restart()
 	t.Cleanup(func() { require.NoError(t, c.engine.Stop(t.Context())) })
@@ -115,7 +115,7 @@ func awaitEqual(t *testing.T, p, s *cluster) {
 }
 
 // pair is a primary with ten keys and a secondary that has joined it.
-func pair(t *testing.T, n *enginetest.Network) (p, s *cluster) {
+func pair(t *testing.T, n *network) (p, s *cluster) {
 	p = newCluster(t, n, "a", primaryAddr)
 	p.enablePrimary(epoch(1, "one"))
 	for i := range 10 {
@@ -127,8 +127,20 @@ func pair(t *testing.T, n *enginetest.Network) (p, s *cluster) {
 	return p, s
 }
 
-// bubble runs a test in fake time; whatever it leaves running fails it.
-func bubble(t *testing.T, test func(*testing.T)) {
+// network is a network of clusters that replicate in one mode.
+type network struct {
+	*enginetest.Network
+	mode replication.Mode
+}
+
+// bubble runs a test in each mode, in fake time; whatever it leaves running fails
+// it.
+func bubble(t *testing.T, test func(*testing.T, *network)) {
 	t.Parallel()
-	synctest.Test(t, test)
+	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { test(t, &network{Network: enginetest.NewNetwork(), mode: mode}) })
+		})
+	}
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vault-replication/vault-replication/plugin/engine/enginetest"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -22,8 +21,7 @@ func (c *cluster) promote(force bool) (*replication.Transition, error) {
 }
 
 func TestJoinChangesNothingBeforeTheHostDoes(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := enginetest.NewNetwork()
+	bubble(t, func(t *testing.T, n *network) {
 		p := newCluster(t, n, "a", primaryAddr)
 		p.enablePrimary(epoch(1, "one"))
 		s := newCluster(t, n, "b", secondaryAddr)
@@ -46,8 +44,8 @@ func TestJoinChangesNothingBeforeTheHostDoes(t *testing.T) {
 }
 
 func TestRolesThatDoNotFitAreRefused(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		_, err := p.engine.EnablePrimary(t.Context(), replication.EnablePrimaryRequest{})
 		requireKind(t, replication.InvalidInput, err, "primary already")
@@ -56,9 +54,9 @@ func TestRolesThatDoNotFitAreRefused(t *testing.T) {
 		_, err = s.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{})
 		requireKind(t, replication.InvalidInput, err, "secondary already")
 		_, err = p.promote(true)
-		requireKind(t, replication.InvalidInput, err, "not a dr secondary")
+		requireKind(t, replication.InvalidInput, err, "not a "+string(n.mode)+" secondary")
 		_, err = s.engine.DemotePrimary(t.Context())
-		requireKind(t, replication.InvalidInput, err, "not a dr primary")
+		requireKind(t, replication.InvalidInput, err, "not a "+string(n.mode)+" primary")
 		require.NoError(t, p.engine.Stop(t.Context()))
 		_, err = p.engine.DemotePrimary(t.Context())
 		requireKind(t, replication.Unavailable, err, "not running")
@@ -67,8 +65,8 @@ func TestRolesThatDoNotFitAreRefused(t *testing.T) {
 }
 
 func TestPromotionWaitsUnlessForced(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		release := s.host.Hold()
 		s.awaitState(replication.MerkleSync)
 		_, err := s.promote(false)
@@ -107,8 +105,8 @@ func TestPromotionWaitsUnlessForced(t *testing.T) {
 }
 
 func TestSwitchOverAndBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		eventually(t, time.Minute, "a heartbeat", func() bool { return s.status().LastError == "" })
 		tr, err := p.engine.DemotePrimary(t.Context())
@@ -140,8 +138,8 @@ func TestDivergedClustersAreNeverMerged(t *testing.T) {
 		"the secondary was newer": epoch(3, "mine"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				p, s := pair(t, enginetest.NewNetwork())
+			bubble(t, func(t *testing.T, n *network) {
+				p, s := pair(t, n)
 				awaitEqual(t, p, s)
 				require.NoError(t, s.engine.Stop(t.Context()))
 				require.NoError(t, p.engine.Stop(t.Context()))
@@ -164,8 +162,8 @@ func TestDivergedClustersAreNeverMerged(t *testing.T) {
 }
 
 func TestNewEpochOfThePrimaryIsFollowed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		p.host.SetEpoch(epoch(2, "restored"))
 		p.host.Delete("key-00")
@@ -175,8 +173,8 @@ func TestNewEpochOfThePrimaryIsFollowed(t *testing.T) {
 }
 
 func TestSecondaryAheadOfARestoredPrimaryCopies(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		require.NoError(t, s.engine.Stop(t.Context()))
 		cursor, err := s.host.Cursor(t.Context())
@@ -191,8 +189,7 @@ func TestSecondaryAheadOfARestoredPrimaryCopies(t *testing.T) {
 }
 
 func TestAddressesAreLearntAndTried(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := enginetest.NewNetwork()
+	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		p.host.SetAddresses(primaryAddr, "https://a2.test:8201", "not an address")
@@ -208,8 +205,7 @@ func TestAddressesAreLearntAndTried(t *testing.T) {
 }
 
 func TestUpdatePrimary(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := enginetest.NewNetwork()
+	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		update := func(req replication.UpdatePrimaryRequest) (*replication.Transition, error) {
@@ -245,8 +241,8 @@ func TestUpdatePrimary(t *testing.T) {
 }
 
 func TestPrimaryClusterAddrIsHandedOutFirst(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p := newCluster(t, enginetest.NewNetwork(), "a", primaryAddr)
+	bubble(t, func(t *testing.T, n *network) {
+		p := newCluster(t, n, "a", primaryAddr)
 		_, err := p.engine.EnablePrimary(t.Context(), replication.EnablePrimaryRequest{PrimaryClusterAddr: "nonsense"})
 		requireKind(t, replication.InvalidInput, err, "not a cluster address")
 		tr, err := p.engine.EnablePrimary(t.Context(), replication.EnablePrimaryRequest{PrimaryClusterAddr: "lb.test:443"})
@@ -260,8 +256,8 @@ func TestPrimaryClusterAddrIsHandedOutFirst(t *testing.T) {
 }
 
 func TestStartWithoutRecordsSaysWhy(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p := newCluster(t, enginetest.NewNetwork(), "a", primaryAddr)
+	bubble(t, func(t *testing.T, n *network) {
+		p := newCluster(t, n, "a", primaryAddr)
 		err := p.engine.Start(t.Context(), replication.StartRequest{Role: replication.Primary, ClusterID: "x"})
 		requireKind(t, replication.Internal, err, "no record of its certificate authority")
 		require.Equal(t, err.Error(), p.status().LastError)

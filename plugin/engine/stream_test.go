@@ -11,13 +11,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vault-replication/vault-replication/plugin/engine/enginetest"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 func TestFirstCopyAndStream(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		// Writes while the copy is held half way: the stream must bring them.
 		release := s.host.Hold()
 		s.awaitState(replication.MerkleSync)
@@ -38,8 +37,7 @@ func TestFirstCopyAndStream(t *testing.T) {
 }
 
 func TestRestartsResumeWithoutCopy(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := enginetest.NewNetwork()
+	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		for _, again := range []func(){
@@ -59,8 +57,7 @@ func TestRestartsResumeWithoutCopy(t *testing.T) {
 }
 
 func TestCopyGoesOnWhereItWasCut(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := enginetest.NewNetwork()
+	bubble(t, func(t *testing.T, n *network) {
 		p := newCluster(t, n, "a", primaryAddr)
 		p.enablePrimary(epoch(1, "one"))
 		for i := range 30 {
@@ -84,8 +81,8 @@ func TestCopyGoesOnWhereItWasCut(t *testing.T) {
 }
 
 func TestCutCopyBeginsAnewWithoutItsSlot(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		release := s.host.Hold()
 		s.awaitState(replication.MerkleSync)
 		require.NoError(t, s.engine.Stop(t.Context()))
@@ -101,8 +98,8 @@ func TestCutCopyBeginsAnewWithoutItsSlot(t *testing.T) {
 }
 
 func TestGapAsksAgainThenCopies(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		s.host.FailAfter("ApplyFrame", 0, replication.Errorf(replication.PositionLost, "the frame does not fit"))
 		hellos := p.host.Count("OpenSlot")
@@ -117,8 +114,8 @@ func TestGapAsksAgainThenCopies(t *testing.T) {
 }
 
 func TestLostPositionCopiesAgain(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		require.NoError(t, s.engine.Stop(t.Context()))
 		p.host.Write("missed", "x")
@@ -131,8 +128,8 @@ func TestLostPositionCopiesAgain(t *testing.T) {
 }
 
 func TestCopiesThatDoNotHoldAreNoTightLoop(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		lost := replication.Errorf(replication.PositionLost, "the rows are gone")
 		p.host.Fail("ReadJournal", lost)
@@ -148,8 +145,8 @@ func TestCopiesThatDoNotHoldAreNoTightLoop(t *testing.T) {
 }
 
 func TestSlowSecondaryIsBounded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		read, bytes := p.host.Count("frames read"), p.host.Count("bytes read")
 		release := s.host.Hold()
@@ -170,8 +167,7 @@ func TestSlowSecondaryIsBounded(t *testing.T) {
 }
 
 func TestHalfOpenLinkIsNoticedByBothEnds(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := enginetest.NewNetwork()
+	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		n.Freeze(primaryAddr)
@@ -187,8 +183,8 @@ func TestHalfOpenLinkIsNoticedByBothEnds(t *testing.T) {
 }
 
 func TestStatusOfBothEnds(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		<-time.After(5 * time.Second)
 		ps, ss := p.status(), s.status()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -29,8 +30,7 @@ func requireKind(t *testing.T, kind replication.Kind, err error, text string) {
 }
 
 func TestRevokedSecondaryIsCutAndRefused(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := enginetest.NewNetwork()
+	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		bundle := s.host.State()["secondary/bundle"]
@@ -55,8 +55,8 @@ func TestRevokedSecondaryIsCutAndRefused(t *testing.T) {
 }
 
 func TestRevocationDoesNotDependOnTheSlot(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		p.host.Fail("CloseSlot", replication.Errorf(replication.StorageFailed, "no space"))
 		require.NoError(t, p.engine.RevokeSecondary(t.Context(), replication.RevokeSecondaryRequest{ID: "sec"}))
@@ -71,17 +71,17 @@ func TestRevocationDoesNotDependOnTheSlot(t *testing.T) {
 }
 
 func TestBundleIsForOneModeAndOneID(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := enginetest.NewNetwork()
+	bubble(t, func(t *testing.T, n *network) {
 		p, _ := pair(t, n)
 		bundle := p.token("other")
 		c := newCluster(t, n, "c", "https://c.test:8201")
 		_, err := c.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "sec"})
 		requireKind(t, replication.Denied, err, `for "other"`)
-		c.cfg = engine.Config{Mode: replication.Performance}
+		other := map[replication.Mode]replication.Mode{replication.DR: replication.Performance, replication.Performance: replication.DR}[n.mode]
+		c.cfg = engine.Config{Mode: other}
 		c.restart()
 		_, err = c.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "other"})
-		requireKind(t, replication.InvalidInput, err, "for dr replication, not for performance")
+		requireKind(t, replication.InvalidInput, err, fmt.Sprintf("for %s replication, not for %s", n.mode, other))
 		_, err = p.engine.SecondaryToken(t.Context(), replication.SecondaryTokenRequest{ID: "other"})
 		requireKind(t, replication.InvalidInput, err, "already registered")
 		_, err = p.engine.SecondaryToken(t.Context(), replication.SecondaryTokenRequest{ID: "a/b"})
@@ -101,8 +101,8 @@ func dialAs(t *testing.T, h *enginetest.Host, data []byte) (linkv1.LinkClient, *
 }
 
 func TestCertificateOfAnotherSecondaryIsRefused(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		client, b, done := dialAs(t, s.host, p.token("thief"))
 		defer done()
@@ -129,8 +129,8 @@ func TestCertificateOfAnotherSecondaryIsRefused(t *testing.T) {
 }
 
 func TestUnknownCertificateOfTheAuthorityIsRefused(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		// Signed by the authority, but never recorded: a copy of an old backup.
 		a, err := trust.DecodeAuthority(p.host.State()[trust.AuthorityKey])
@@ -147,8 +147,8 @@ func TestUnknownCertificateOfTheAuthorityIsRefused(t *testing.T) {
 }
 
 func TestServerCertificateIsNoClientAndClientNoServer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		b, err := trust.DecodeBundle(s.host.State()["secondary/bundle"], time.Now())
 		require.NoError(t, err)
 		leaf, err := x509.ParseCertificate(b.ClientCert)
@@ -167,8 +167,8 @@ func TestServerCertificateIsNoClientAndClientNoServer(t *testing.T) {
 }
 
 func TestNewerSessionReplacesTheOlder(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		// Another node of the secondary becomes active and connects.
 		client, b, done := dialAs(t, s.host, s.host.State()["secondary/bundle"])
@@ -188,19 +188,19 @@ func TestNewerSessionReplacesTheOlder(t *testing.T) {
 }
 
 func TestConnectionWithoutAPrimaryIsClosed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCluster(t, enginetest.NewNetwork(), "a", primaryAddr)
+	bubble(t, func(t *testing.T, n *network) {
+		c := newCluster(t, n, "a", primaryAddr)
 		near, far := net.Pipe()
 		err := c.engine.ServeConn(context.Background(), far, replication.PeerInfo{})
-		requireKind(t, replication.Unavailable, err, "not a dr primary")
+		requireKind(t, replication.Unavailable, err, "not a "+string(n.mode)+" primary")
 		_, err = near.Read(make([]byte, 1))
 		require.Error(t, err)
 	})
 }
 
 func TestSilentConnectionIsEnded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p, s := pair(t, enginetest.NewNetwork())
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		b, err := trust.DecodeBundle(p.token("silent"), time.Now())
 		require.NoError(t, err)
