@@ -97,17 +97,81 @@ func TestCutCopyBeginsAnewWithoutItsSlot(t *testing.T) {
 	})
 }
 
-func TestGapAsksAgainThenCopies(t *testing.T) {
+// A host whose cursor is not where this end left it has not refused the rows.
+func TestHostThatMovedIsAskedAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
 		awaitEqual(t, p, s)
-		s.host.FailAfter("ApplyFrame", 0, replication.Errorf(replication.PositionLost, "the frame does not fit"))
-		hellos := p.host.Count("OpenSlot")
-		p.host.Write("x", "y")
-		eventually(t, time.Minute, "asked again", func() bool { return s.host.Count("ApplyFrame") >= 2 })
-		require.Equal(t, 1, s.host.Count("BeginCopy"), "the first gap is asked for again")
-		require.Equal(t, hellos, p.host.Count("OpenSlot"))
-		eventually(t, time.Minute, "copied", func() bool { return s.host.Count("BeginCopy") == 2 })
+		before, err := s.host.Cursor(t.Context())
+		require.NoError(t, err)
+		// The slot stays, so that the primary still has the rows.
+		p.host.Fail("AckSlot", replication.Errorf(replication.StorageFailed, "no space"))
+		p.host.Write("lost", "x")
+		awaitEqual(t, p, s)
+		s.host.SetCursor(*before)
+		p.host.Fail("AckSlot", nil)
+		applied := s.host.Count("ApplyFrame")
+		p.host.Write("after", "x")
+		eventually(t, time.Minute, "asked again", func() bool { return s.host.Count("ApplyFrame") >= applied+2 })
+		awaitEqual(t, p, s)
+		require.Equal(t, 1, s.host.Count("BeginCopy"))
+	})
+}
+
+var errWidened = replication.Errorf(replication.PositionLost, "more of the primary is replicated here now")
+
+// The epoch and the cursor are those of before: the host alone knows that what it
+// has is not enough.
+func TestRefusedFrameCopiesOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		s.host.RefuseUntilCopied(errWidened)
+		applied, dials := s.host.Count("ApplyFrame"), n.Dials(primaryAddr)
+		p.host.Write("refused", "x")
+		eventually(t, time.Minute, "a copy", func() bool { return s.host.Count("BeginCopy") == 2 })
+		require.Equal(t, applied+1, s.host.Count("ApplyFrame"), "a refused frame is not tried again")
+		awaitEqual(t, p, s)
+		eventually(t, time.Minute, "the reason is shown", func() bool {
+			return strings.Contains(s.status().LastError, "copied again: more of the primary")
+		})
+		for i := range 20 {
+			p.host.Write(fmt.Sprintf("live-%02d", i), "x")
+			awaitEqual(t, p, s)
+		}
+		require.Equal(t, 2, s.host.Count("BeginCopy"))
+		require.Equal(t, dials+1, n.Dials(primaryAddr))
+	})
+}
+
+func TestRefusedRangeBeginsTheCopyAnew(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		release := s.host.Hold()
+		s.awaitState(replication.MerkleSync)
+		s.host.RefuseUntilCopied(errWidened)
+		release()
+		awaitEqual(t, p, s)
+		require.Equal(t, 2, s.host.Count("BeginCopy"))
+	})
+}
+
+// Each copy ends well, and heartbeats go on for a while before the next write: it
+// must not look as if the copies had helped.
+func TestHostThatRefusesForEverIsNoTightLoop(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		s.host.Fail("ApplyFrame", errWidened)
+		begun := s.host.Count("BeginCopy")
+		for i := range 1200 {
+			p.host.Write(fmt.Sprintf("key-%04d", i), "x")
+			<-time.After(3 * time.Second)
+		}
+		synctest.Wait()
+		require.Greater(t, s.host.Count("BeginCopy")-begun, 2)
+		require.Less(t, s.host.Count("BeginCopy")-begun, 15)
+		require.Contains(t, s.status().LastError, "copies in a row did not hold")
 		s.host.Fail("ApplyFrame", nil)
 		awaitEqual(t, p, s)
 	})

@@ -32,7 +32,16 @@ func (h *Host) BeginCopy(_ context.Context, from replication.Position) error {
 		return err
 	}
 	h.cursor = replication.Cursor{Position: h.cursor.Position, Copying: true, CopyFrom: from}
+	h.untilCopied = nil
 	return nil
+}
+
+// RefuseUntilCopied refuses what would be applied until a copy begins, as a host
+// does to which more of its primary is replicated than before.
+func (h *Host) RefuseUntilCopied(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.untilCopied = err
 }
 
 // wait stops where a test holds the host.
@@ -60,6 +69,9 @@ func (h *Host) ApplyRange(ctx context.Context, r *replication.Range) (*replicati
 	defer h.mu.Unlock()
 	if err := h.called("ApplyRange"); err != nil {
 		return nil, err
+	}
+	if h.untilCopied != nil {
+		return nil, h.untilCopied
 	}
 	if !h.cursor.Copying || r.After != h.cursor.CopiedUpTo {
 		return nil, replication.Errorf(replication.InvalidInput, "the range after %q does not go on after %q", r.After, h.cursor.CopiedUpTo)
@@ -105,6 +117,9 @@ func (h *Host) ApplyFrame(ctx context.Context, f *replication.Frame) (*replicati
 	defer h.mu.Unlock()
 	if err := h.called("ApplyFrame"); err != nil {
 		return nil, err
+	}
+	if h.untilCopied != nil {
+		return nil, h.untilCopied
 	}
 	if h.cursor.Copying || f.To.Epoch != h.cursor.Position.Epoch || f.After > h.cursor.Position.Sequence {
 		return nil, replication.Errorf(replication.PositionLost, "the frame after %d does not fit %s", f.After, h.cursor.Position)

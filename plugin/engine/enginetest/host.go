@@ -38,8 +38,10 @@ type Host struct {
 	gate chan struct{}
 	// receive is what Receive does.
 	receive Receive
-	fail    map[string]failure
-	counts  map[string]int
+	// untilCopied is what a frame or range is refused with until a copy begins.
+	untilCopied error
+	fail        map[string]failure
+	counts      map[string]int
 }
 
 // entry is one row, and one key of a range.

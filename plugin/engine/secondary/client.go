@@ -48,8 +48,9 @@ type Client struct {
 
 	// Only Run uses these.
 
-	// copyWanted says that streaming from the cursor cannot work.
+	// copyWanted says that going on from the cursor cannot work, copyReason why.
 	copyWanted bool
+	copyReason string
 	// gapAt is where a frame did not fit, to tell a lost frame from a hole.
 	gapAt replication.Position
 	// mended is what to show as the last error once all is well again.
@@ -59,6 +60,7 @@ type Client struct {
 // NewClient makes a client; Run lets it work.
 func NewClient(cfg Config, host replication.Host, logger hclog.Logger, bundle *trust.Bundle, addresses *Addresses) *Client {
 	c := &Client{cfg: cfg, host: host, logger: logger, bundle: bundle, addresses: addresses}
+	c.status.settle = cfg.CopyRetryMin
 	c.status.s.State = replication.Idle
 	c.status.s.Connection = replication.ConnConnecting
 	return c

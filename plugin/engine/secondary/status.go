@@ -38,13 +38,16 @@ type status struct {
 	s      Snapshot
 	cursor replication.Cursor
 	lag    lag.Tracker
-	// copies counts copies since the link last held.
+	// copies counts copies since a stream last proved that one had held: by a frame
+	// that was applied, or by settle without any.
 	copies int
+	settle time.Duration
 	// streamSince and streamTarget are of the stream under way; holds says that
 	// it outlived a heartbeat and caught up.
 	streamSince  time.Time
 	streamTarget uint64
 	holds        bool
+	framesCame   bool
 	mended       string
 }
 
@@ -85,8 +88,11 @@ func (t *status) heard(position replication.Position, clock, sent, received time
 	t.lag.Observe(position, clock)
 	caughtUp := t.cursor.Consistent() && t.cursor.Position.Sequence >= t.streamTarget
 	if t.s.State == replication.StreamWALs && sent.After(t.streamSince) && caughtUp {
-		t.holds, t.copies = true, 0
+		t.holds = true
 		t.s.LastError = t.mended
+		if t.framesCame || received.Sub(t.streamSince) >= t.settle {
+			t.copies = 0
+		}
 	}
 }
 
@@ -113,7 +119,7 @@ func (t *status) streaming(mended string) {
 	t.s.State = replication.StreamWALs
 	t.s.SyncProgress, t.s.SyncTotal = 0, 0
 	t.streamSince, t.streamTarget = time.Now(), t.s.Position.Sequence
-	t.mended = mended
+	t.framesCame, t.mended = false, mended
 }
 
 func (t *status) applied(c *replication.Cursor) {
@@ -123,6 +129,7 @@ func (t *status) applied(c *replication.Cursor) {
 	if c.Copying {
 		t.s.SyncProgress = c.CopiedKeys
 	}
+	t.framesCame = t.s.State == replication.StreamWALs
 }
 
 func (t *status) failed(err error) {

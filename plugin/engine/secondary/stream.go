@@ -33,7 +33,7 @@ func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error
 			return replication.Errorf(replication.Unreachable, "the primary ended the stream")
 		}
 		if err != nil {
-			return c.streamEnded(link.FromStatus(err))
+			return c.lost(link.FromStatus(err))
 		}
 		f, err := link.FromFrame(m.GetFrame())
 		if err != nil {
@@ -46,11 +46,8 @@ func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error
 			return c.gap(s.cursor.Position, f.After)
 		}
 		cursor, err := c.host.ApplyFrame(ctx, f)
-		if replication.KindOf(err) == replication.PositionLost && err != nil {
-			return c.gap(s.cursor.Position, f.After)
-		}
 		if err != nil {
-			return err
+			return c.applyFailed(ctx, s, err)
 		}
 		*progressed = true
 		s.cursor = cursor
@@ -62,12 +59,12 @@ func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error
 	}
 }
 
-// streamEnded notes when only a copy can help.
-func (c *Client) streamEnded(err error) error {
+// lost notes when only a copy can help: then the next session begins one.
+func (c *Client) lost(err error) error {
 	if replication.KindOf(err) != replication.PositionLost {
 		return err
 	}
-	c.copyWanted = true
+	c.copyWanted, c.copyReason = true, err.Error()
 	if n := c.status.copiesInRow(); n >= 2 {
 		return replication.Errorf(replication.PositionLost, "%d copies in a row did not hold (%w): raise the retention of the primary's journal, or look for what slows this cluster's storage", n, err)
 	}
@@ -80,8 +77,25 @@ func (c *Client) streamEnded(err error) error {
 func (c *Client) gap(at replication.Position, after uint64) error {
 	err := replication.Errorf(replication.PositionLost, "the primary sent what follows sequence %d, this secondary has applied %d", after, at.Sequence)
 	if c.gapAt == at {
-		return c.streamEnded(err)
+		return c.lost(err)
 	}
 	c.gapAt = at
 	return err
+}
+
+// applyFailed tells a host that has moved, for which the primary is asked again,
+// from one that has not: what follows its cursor was refused then, and only a copy
+// brings what is missing (more of the primary is replicated here than before).
+func (c *Client) applyFailed(ctx context.Context, s *session, err error) error {
+	if replication.KindOf(err) != replication.PositionLost {
+		return err
+	}
+	now, cursorErr := c.host.Cursor(ctx)
+	if cursorErr != nil {
+		return cursorErr
+	}
+	if now.Position != s.cursor.Position || now.Copying {
+		return replication.Errorf(replication.Unavailable, "the host's position has changed from %s to %s: %w", s.cursor.Position, now.Position, err)
+	}
+	return c.lost(err)
 }
