@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 
 	"github.com/vault-replication/vault-replication/plugin/engine"
 	"github.com/vault-replication/vault-replication/plugin/engine/enginetest"
@@ -91,13 +92,18 @@ func TestBundleIsForOneModeAndOneID(t *testing.T) {
 
 // dialAs connects with the credentials of a bundle and nothing else.
 func dialAs(t *testing.T, h *enginetest.Host, data []byte) (linkv1.LinkClient, *trust.Bundle, func()) {
+	conn, b := connectAs(t, h, data)
+	return linkv1.NewLinkClient(conn), b, func() { _ = conn.Close() }
+}
+
+func connectAs(t *testing.T, h *enginetest.Host, data []byte) (*grpc.ClientConn, *trust.Bundle) {
 	b, err := trust.DecodeBundle(data, time.Now())
 	require.NoError(t, err)
 	raw, err := h.Dial(t.Context(), b.DialRequest(primaryAddr))
 	require.NoError(t, err)
 	conn, err := link.NewClientConn(raw)
 	require.NoError(t, err)
-	return linkv1.NewLinkClient(conn), b, func() { _ = conn.Close() }
+	return conn, b
 }
 
 func TestCertificateOfAnotherSecondaryIsRefused(t *testing.T) {
