@@ -399,3 +399,19 @@ func TestOtherRequestsAreSmall(t *testing.T) {
 		requireKind(t, replication.InvalidInput, link.FromStatus(err), "262144 are allowed")
 	})
 }
+
+// What is one too many is not sent: the connection is for heartbeats too.
+func TestTooManyForwardsAreNotSent(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		n.Freeze(primaryAddr)
+		answers := s.background(t.Context(), link.ForwardsMax)
+		synctest.Wait()
+		_, err := s.forward(t.Context(), "one more")
+		requireKind(t, replication.Unavailable, err, "try again shortly")
+		for range link.ForwardsMax {
+			requireKind(t, replication.Uncertain, <-answers, "answer was lost")
+		}
+	})
+}
