@@ -79,7 +79,9 @@ func (t *Tap) ForgetCursor(ctx context.Context, mode replication.Mode) error {
 	}
 	defer unlock()
 	t.applies.drop(mode)
-	if err := t.inner.Delete(ctx, journal.CursorKey(mode)); err != nil {
+	b := &Batch{}
+	b.Delete(journal.CursorKey(mode))
+	if err := t.Commit(ctx, b); err != nil {
 		return storageFailed("delete the cursor", err)
 	}
 	return nil
@@ -119,7 +121,10 @@ func (t *Tap) writeCursor(ctx context.Context, mode replication.Mode, c *journal
 	if err != nil {
 		return err
 	}
-	if err := t.inner.Put(ctx, e); err != nil {
+	// The cursor of performance mode goes to DR secondaries, as any local key.
+	b := &Batch{}
+	b.Put(e)
+	if err := t.Commit(ctx, b); err != nil {
 		return storageFailed("write the cursor", err)
 	}
 	return nil

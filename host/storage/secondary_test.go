@@ -406,7 +406,25 @@ func TestApplyIsJournalled(t *testing.T) {
 	put(t, middle, "sys/token/id/a", "local")
 	follow(t, first, middle, replication.Performance, "m", 1)
 	follow(t, middle, last, dr, "l", watermark(t, middle).Sequence)
-	require.Equal(t, map[string]string{"core/mounts": "v", "sys/token/id/a": "local"}, content(t, last, dr))
+	// The cursor goes with what it says was applied, so that the DR secondary can
+	// take over as performance secondary where the middle was.
+	cursor := "replication/performance/cursor"
+	require.Equal(t, map[string]string{
+		"core/mounts": "v", "sys/token/id/a": "local", cursor: get(t, middle.Inner(), cursor),
+	}, content(t, last, dr))
+	p, err := first.Position(replication.Performance)
+	require.NoError(t, err)
+	require.Equal(t, uint64(1), p.Position.Sequence, "what the middle does with its cursor does not come back")
+	require.NoError(t, last.StartFingerprint(ctx, dr, indexKey))
+	require.Equal(t, fingerprintOf(t, middle, dr), fingerprintOf(t, last, dr))
+	c, err := last.Cursor(ctx, replication.Performance)
+	require.NoError(t, err)
+	require.Equal(t, uint64(1), c.Position.Sequence)
+
+	require.NoError(t, middle.ForgetCursor(ctx, replication.Performance))
+	follow(t, middle, last, dr, "l", watermark(t, middle).Sequence)
+	require.Equal(t, "<none>", get(t, last.Inner(), cursor))
+	require.Equal(t, fingerprintOf(t, middle, dr), fingerprintOf(t, last, dr))
 }
 
 // A key that is created in a directory after a scan has listed it, ahead of

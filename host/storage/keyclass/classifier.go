@@ -28,26 +28,19 @@ func init() {
 	}
 }
 
-// LocalFunc says whether a key of a mount's view is local: the view belongs to a
-// local mount, or the rest to a prefix that the backend declared as local
-// storage. kind is "logical", "auth" or "audit", uuid that of the view, rest the
-// key within it. It is called on every write and must not block.
-type LocalFunc func(kind, uuid, rest string) bool
-
 // Classifier is the table together with what is known of the mounts. Its zero
-// value knows no local mounts. Safe for concurrent use.
+// value knows no mounts, and then all views are Shared: that is enough for DR,
+// where they go anyway. Safe for concurrent use.
 type Classifier struct {
-	local atomic.Pointer[LocalFunc]
+	mounts atomic.Pointer[Mounts]
 }
 
-// SetLocal installs the hook for views of mounts; nil removes it.
-func (c *Classifier) SetLocal(f LocalFunc) {
-	if f == nil {
-		c.local.Store(nil)
-		return
-	}
-	c.local.Store(&f)
-}
+// SetMounts gives what is known of the mounts, without which performance
+// replication must not begin; nil removes it.
+func (c *Classifier) SetMounts(m *Mounts) { c.mounts.Store(m) }
+
+// Mounts is what is known of the mounts, nil if nothing was given.
+func (c *Classifier) Mounts() *Mounts { return c.mounts.Load() }
 
 // Class is the class of a key.
 func (c *Classifier) Class(key string) Class {
@@ -55,19 +48,32 @@ func (c *Classifier) Class(key string) Class {
 	if class != Shared {
 		return class
 	}
-	f := c.local.Load()
-	if f == nil {
+	m := c.mounts.Load()
+	if m == nil || !InView(key) {
 		return class
 	}
-	kind, rest, ok := strings.Cut(key, "/")
-	if !ok || (kind != "logical" && kind != "auth" && kind != "audit") {
-		return class
+	prefix, rest, ok := SplitView(key)
+	if !ok {
+		return Unknown
 	}
-	uuid, rest, _ := strings.Cut(rest, "/")
-	if (*f)(kind, uuid, rest) {
-		return Local
+	return (*m.views.Load())[prefix].class(rest)
+}
+
+// Held says whether a key is Unknown because its mount is not known yet, and may
+// become known.
+func (c *Classifier) Held(key string) bool {
+	return InView(key) && c.Class(key) == Unknown
+}
+
+// Orphan says whether a key is in a view that no mount has. While not all mount
+// tables were given nobody can say, and it is false.
+func (c *Classifier) Orphan(key string) bool {
+	m := c.mounts.Load()
+	if m == nil || !InView(key) || !m.Complete() {
+		return false
 	}
-	return class
+	_, ok := m.View(key)
+	return !ok
 }
 
 // Replicated says whether a key is part of the content of a mode.

@@ -87,7 +87,13 @@ var known = map[string]keyclass.Class{
 	"core/seal-initialization-flag":                keyclass.Own,
 	"barrier/init":                                 keyclass.Own,
 	"core/replication/dr/role":                     keyclass.Own,
+	"core/replication/role":                        keyclass.Own,
+	"core/replication/performance/state/set":       keyclass.Local,
+	"core/replication/performance-of/state/set":    keyclass.Own,
 	"replication/dr/cursor":                        keyclass.Own,
+	"replication/performance/cursor":               keyclass.Local,
+	"replication/performance/cursors":              keyclass.Own,
+	"replication/performance/slots/1":              keyclass.Own,
 	"replication/journal/head":                     keyclass.Own,
 	"wal/logs/00000001/0000000000000001":           keyclass.Own,
 	"index/pages/1":                                keyclass.Own,
@@ -153,33 +159,11 @@ func TestReplicated(t *testing.T) {
 	}
 }
 
-func TestLocalHook(t *testing.T) {
-	t.Parallel()
-	var c keyclass.Classifier
-	c.SetLocal(func(kind, uuid, rest string) bool {
-		return kind == "logical" && (uuid == "cubby" || (uuid == "pki" && len(rest) > 3 && rest[:4] == "crl/"))
-	})
-	for key, want := range map[string]keyclass.Class{
-		"logical/cubby/a":   keyclass.Local,
-		"logical/pki/crl/1": keyclass.Local,
-		"logical/pki/ca":    keyclass.Shared,
-		"auth/cubby/a":      keyclass.Shared,
-		"core/mounts":       keyclass.Shared,
-	} {
-		if got := c.Class(key); got != want {
-			t.Errorf("class of %q is %s, want %s", key, got, want)
-		}
-	}
-	c.SetLocal(nil)
-	if got := c.Class("logical/cubby/a"); got != keyclass.Shared {
-		t.Errorf("without the hook: %s", got)
-	}
-}
-
 func TestOwnDirectory(t *testing.T) {
 	t.Parallel()
 	for dir, want := range map[string]bool{
-		"wal/logs/": true, "wal/logs/00000001/": true, "replication/": true, "core/raft/": true,
+		"wal/logs/": true, "wal/logs/00000001/": true, "replication/": false, "replication/dr/": true, "replication/journal/": true,
+		"replication/performance/": false, "replication/performance/slots/": true, "core/replication/": false, "core/raft/": true,
 		"core/hsm/": true, "core/": false, "wal/": false, "sys/": false, "logical/": false,
 	} {
 		if got := keyclass.OwnDirectory(dir); got != want {

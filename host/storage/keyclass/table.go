@@ -80,15 +80,17 @@ var Rows = []Row{
 	{"sys/counters/", true, Local, "activity is counted where it happens"},
 	{"utilization", true, Local, "census of one cluster"},
 
-	// Views of mounts. Local mounts and local storage of a backend are named by
-	// the hook of the Classifier.
+	// Views of mounts. What of them is local is known from the mount tables and the
+	// backends: see Mounts.
 	{"logical/", true, Shared, "views of secrets engines"},
 	{"auth/", true, Shared, "views of auth methods"},
 	{"audit/", true, Shared, "views of audit devices"},
 
 	// Of the replication host.
 	{"core/replication/", true, Own, "records of this cluster's roles, behind the barrier"},
+	{"core/replication/performance/", true, Local, "what a DR secondary that takes over needs to go on as the performance primary or secondary that this cluster is"},
 	{"replication/", true, Own, "cursor, journal head and slots"},
+	{"replication/performance/cursor", false, Local, "a DR secondary that takes over goes on where this performance secondary was"},
 	{"wal/logs/", true, Own, "journal rows"},
 	{"index/pages/", true, Own, "index of the performance content"},
 	{"index-dr/pages/", true, Own, "index of the DR content"},

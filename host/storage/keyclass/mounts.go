@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package keyclass
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Tables are the storage keys of the mount tables that a Mounts is made from, with
+// the kind of their views.
+var Tables = map[string]string{
+	"core/mounts": "logical", "core/local-mounts": "logical",
+	"core/auth": "auth", "core/local-auth": "auth",
+	"core/audit": "audit", "core/local-audit": "audit",
+}
+
+// Mount is what a mount table says of a mount, as far as its keys depend on it.
+type Mount struct {
+	UUID  string
+	Path  string
+	Type  string
+	Local bool
+	// External says that a registered plugin runs under the type's name, not the
+	// engine that is built in: what is known of the built-in one means nothing.
+	External bool
+}
+
+// View is what is known of a mount's view.
+type View struct {
+	Prefix string // such as "logical/<uuid>/"
+	Mount
+	// LocalPrefixes are those of the backend; not known until it was loaded, unless
+	// it is built in.
+	LocalPrefixes []string
+	Known         bool
+}
+
+// Mounts knows the views of all mounts. What it knows comes from two sources at
+// different times: a view belongs to a mount once the table has it, and the
+// local part of it is known when the backend is. Until both are known its keys
+// are held: they are Unknown. Make it with NewMounts; safe for concurrent use.
+type Mounts struct {
+	mu       sync.Mutex
+	tables   map[string][]Mount
+	declared map[string][]string // by UUID: what the backend itself says
+	views    atomic.Pointer[map[string]*View]
+}
+
+// NewMounts knows nothing yet: the keys of all views are held.
+func NewMounts() *Mounts {
+	m := &Mounts{tables: map[string][]Mount{}, declared: map[string][]string{}}
+	m.views.Store(&map[string]*View{})
+	return m
+}
+
+// SetTable says what a mount table has now and returns the prefixes of the views
+// whose classes it has changed, in order.
+func (m *Mounts) SetTable(table string, mounts []Mount) (changed []string, err error) {
+	if _, ok := Tables[table]; !ok {
+		return nil, fmt.Errorf("%q is no mount table, so nothing can be learned from it", table)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	gone := m.tables[table]
+	m.tables[table] = slices.Clone(mounts)
+	for _, old := range gone {
+		if !slices.ContainsFunc(mounts, func(n Mount) bool { return n.UUID == old.UUID }) {
+			delete(m.declared, old.UUID)
+		}
+	}
+	return m.renew(), nil
+}
+
+// SetLocalPrefixes says which storage prefixes the backend of a view declares as
+// local to a cluster, none if there are none. It may be called before the table
+// has the mount. It returns the prefixes of the views whose classes it has
+// changed.
+func (m *Mounts) SetLocalPrefixes(uuid string, prefixes []string) (changed []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.declared[uuid] = slices.Clone(prefixes)
+	return m.renew()
+}
+
+// Complete says whether all mount tables were given, so that a view that is not
+// known belongs to no mount.
+func (m *Mounts) Complete() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.tables) == len(Tables)
+}
+
+// View is what is known of the view that a key, or a prefix of keys, is in.
+func (m *Mounts) View(key string) (View, bool) {
+	prefix, _, ok := SplitView(key)
+	if !ok {
+		return View{}, false
+	}
+	v := (*m.views.Load())[prefix]
+	if v == nil {
+		return View{}, false
+	}
+	return *v, true
+}
+
+// Views are all that are known, by prefix.
+func (m *Mounts) Views() []View {
+	views := *m.views.Load()
+	out := make([]View, 0, len(views))
+	for _, p := range slices.Sorted(maps.Keys(views)) {
+		out = append(out, *views[p])
+	}
+	return out
+}
+
+// renew makes the views anew and returns those that differ in class.
+func (m *Mounts) renew() []string {
+	old := *m.views.Load()
+	views := make(map[string]*View, len(old))
+	for table, mounts := range m.tables {
+		for _, mount := range mounts {
+			v := &View{Prefix: Tables[table] + "/" + mount.UUID + "/", Mount: mount}
+			v.Local = mount.Local || strings.HasPrefix(table, "core/local-")
+			if was := views[v.Prefix]; was != nil && was.Local {
+				continue // in two tables at once: what is local anywhere never leaves
+			}
+			v.LocalPrefixes, v.Known = m.prefixesOf(Tables[table], mount)
+			views[v.Prefix] = v
+		}
+	}
+	m.views.Store(&views)
+	var changed []string
+	for p, v := range views {
+		if was := old[p]; was == nil || !was.sameClasses(v) {
+			changed = append(changed, p)
+		}
+	}
+	for p := range old {
+		if views[p] == nil {
+			changed = append(changed, p)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
+
+// prefixesOf joins what the backend declares with what is known of its type: a
+// backend that could not be loaded declares nothing.
+func (m *Mounts) prefixesOf(kind string, mount Mount) (prefixes []string, known bool) {
+	declared, known := m.declared[mount.UUID]
+	prefixes = slices.Clone(declared)
+	if !mount.External {
+		if b, ok := builtin(kind, mount.Type); ok {
+			prefixes, known = append(prefixes, b.LocalPrefixes...), true
+		}
+	}
+	slices.Sort(prefixes)
+	return slices.Compact(prefixes), known
+}
+
+func (v *View) sameClasses(o *View) bool {
+	return v.Local == o.Local && (v.Local || v.Known == o.Known && slices.Equal(v.LocalPrefixes, o.LocalPrefixes))
+}
+
+// class is that of a key of the view, rest the key below it. Prefixes are those
+// of text, as the SDK documents them, and need not end with a slash.
+func (v *View) class(rest string) Class {
+	switch {
+	case v == nil:
+		return Unknown
+	case v.Local:
+		return Local
+	case !v.Known:
+		return Unknown
+	}
+	for _, p := range v.LocalPrefixes {
+		if strings.HasPrefix(rest, p) {
+			return Local
+		}
+	}
+	return Shared
+}
+
+// SplitView cuts a key of a mount's view into the view's prefix and the rest; ok
+// is false for any other key.
+func SplitView(key string) (prefix, rest string, ok bool) {
+	var n int
+	switch {
+	case strings.HasPrefix(key, "logical/"):
+		n = len("logical/")
+	case strings.HasPrefix(key, "auth/"):
+		n = len("auth/")
+	case strings.HasPrefix(key, "audit/"):
+		n = len("audit/")
+	default:
+		return "", "", false
+	}
+	i := strings.IndexByte(key[n:], '/')
+	if i <= 0 {
+		return "", "", false
+	}
+	return key[:n+i+1], key[n+i+1:], true
+}
+
+// InView says whether a key is of a mount's view, or would be if it were longer.
+func InView(key string) bool {
+	return strings.HasPrefix(key, "logical/") || strings.HasPrefix(key, "auth/") || strings.HasPrefix(key, "audit/")
+}

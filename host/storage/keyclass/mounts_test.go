@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package keyclass_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+)
+
+func setTable(t *testing.T, m *keyclass.Mounts, table string, mounts ...keyclass.Mount) []string {
+	t.Helper()
+	changed, err := m.SetTable(table, mounts)
+	require.NoError(t, err)
+	return changed
+}
+
+func TestClassesOfViews(t *testing.T) {
+	t.Parallel()
+	m := keyclass.NewMounts()
+	var c keyclass.Classifier
+	require.Equal(t, keyclass.Shared, c.Class("logical/new/a"), "without mounts all views are shared, for DR")
+	c.SetMounts(m)
+	setTable(t, m, "core/mounts",
+		keyclass.Mount{UUID: "pki", Type: "pki", Path: "pki/"},
+		keyclass.Mount{UUID: "kv", Type: "kv"},
+		keyclass.Mount{UUID: "old-local", Type: "kv", Local: true},
+		keyclass.Mount{UUID: "ext", Type: "my-plugin", External: true},
+		keyclass.Mount{UUID: "fake-kv", Type: "kv", External: true},
+		keyclass.Mount{UUID: "id", Type: "identity"})
+	setTable(t, m, "core/local-mounts", keyclass.Mount{UUID: "cubby", Type: "cubbyhole"}, keyclass.Mount{UUID: "lkv", Type: "kv"})
+	setTable(t, m, "core/auth", keyclass.Mount{UUID: "approle", Type: "approle"})
+	setTable(t, m, "core/local-auth", keyclass.Mount{UUID: "lup", Type: "userpass"})
+	setTable(t, m, "core/audit", keyclass.Mount{UUID: "file", Type: "file"})
+	for key, want := range map[string]keyclass.Class{
+		"logical/pki/crls/1":                        keyclass.Local,
+		"logical/pki/crl":                           keyclass.Local,
+		"logical/pki/certs/1":                       keyclass.Local,
+		"logical/pki/config/cluster":                keyclass.Local,
+		"logical/pki/config/issuers":                keyclass.Shared,
+		"logical/pki/unified-delta-wal/1":           keyclass.Shared,
+		"logical/kv/certs/1":                        keyclass.Shared,
+		"logical/kv/wal/1":                          keyclass.Shared,
+		"logical/old-local/a":                       keyclass.Local,
+		"logical/ext/a":                             keyclass.Unknown,
+		"logical/fake-kv/a":                         keyclass.Unknown,
+		"logical/id/packer/local-aliases/buckets/1": keyclass.Local,
+		"logical/id/packer/buckets/1":               keyclass.Shared,
+		"logical/cubby/token/a":                     keyclass.Local,
+		"logical/lkv/a":                             keyclass.Local,
+		"logical/unheard-of/a":                      keyclass.Unknown,
+		"logical/lup/a":                             keyclass.Unknown,
+		"logical/":                                  keyclass.Unknown,
+		"logical/kv":                                keyclass.Unknown,
+		"auth/approle/secret_id_local/a":            keyclass.Local,
+		"auth/approle/secret_id/a":                  keyclass.Shared,
+		"auth/lup/user/a":                           keyclass.Local,
+		"auth/kv/a":                                 keyclass.Unknown,
+		"audit/file/salt":                           keyclass.Shared,
+		"audit/gone/salt":                           keyclass.Unknown,
+		"core/mounts":                               keyclass.Shared,
+	} {
+		require.Equal(t, want, c.Class(key), key)
+	}
+	require.True(t, c.Held("logical/ext/a"))
+	require.False(t, c.Held("core/invented"))
+	require.False(t, c.Orphan("logical/unheard-of/a"), "a table is missing that may have it")
+	setTable(t, m, "core/local-audit")
+	require.True(t, c.Orphan("logical/unheard-of/a"))
+	require.False(t, c.Orphan("logical/ext/a"))
+	v, ok := m.View("logical/pki/some/key")
+	require.True(t, ok)
+	require.Equal(t, "pki/", v.Path)
+	require.Len(t, m.Views(), 11)
+}
+
+// Each of the two sources alone is not enough, in whichever order they come, and
+// each says what it has changed.
+func TestTwoSources(t *testing.T) {
+	t.Parallel()
+	m := keyclass.NewMounts()
+	var c keyclass.Classifier
+	c.SetMounts(m)
+	ext := keyclass.Mount{UUID: "u", Type: "my-plugin", External: true}
+	require.Empty(t, m.SetLocalPrefixes("u", []string{"here/"}), "of no known mount")
+	require.Equal(t, keyclass.Unknown, c.Class("auth/u/a"))
+	require.Equal(t, []string{"auth/u/"}, setTable(t, m, "core/auth", ext))
+	require.Equal(t, keyclass.Shared, c.Class("auth/u/a"))
+	require.Equal(t, keyclass.Local, c.Class("auth/u/here/a"))
+	require.Empty(t, setTable(t, m, "core/auth", ext), "nothing has changed")
+	require.Equal(t, []string{"auth/u/"}, m.SetLocalPrefixes("u", nil))
+	require.Equal(t, keyclass.Shared, c.Class("auth/u/here/a"))
+
+	require.Equal(t, []string{"auth/u/"}, setTable(t, m, "core/auth"))
+	require.Equal(t, keyclass.Unknown, c.Class("auth/u/a"))
+	setTable(t, m, "core/auth", ext)
+	require.Equal(t, keyclass.Unknown, c.Class("auth/u/a"), "what an earlier mount declared is forgotten with it")
+	require.Equal(t, []string{"auth/u/"}, m.SetLocalPrefixes("u", []string{}))
+	require.Equal(t, keyclass.Shared, c.Class("auth/u/a"))
+
+	_, err := m.SetTable("core/mountz", nil)
+	require.Error(t, err)
+}
+
+// A built-in backend that could not be loaded declares nothing; what is known of
+// its type holds all the same.
+func TestDeclaredPrefixesDoNotTakeAway(t *testing.T) {
+	t.Parallel()
+	m := keyclass.NewMounts()
+	var c keyclass.Classifier
+	c.SetMounts(m)
+	setTable(t, m, "core/mounts", keyclass.Mount{UUID: "pki", Type: "pki"})
+	m.SetLocalPrefixes("pki", nil)
+	require.Equal(t, keyclass.Local, c.Class("logical/pki/certs/1"))
+	m.SetLocalPrefixes("pki", []string{"more/"})
+	require.Equal(t, keyclass.Local, c.Class("logical/pki/more/1"))
+}
+
+// A mount that some table calls local is local, in whichever order they come.
+func TestLocalWins(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		m := keyclass.NewMounts()
+		var c keyclass.Classifier
+		c.SetMounts(m)
+		setTable(t, m, "core/mounts", keyclass.Mount{UUID: "u", Type: "kv"})
+		setTable(t, m, "core/local-mounts", keyclass.Mount{UUID: "u", Type: "kv"})
+		require.Equal(t, keyclass.Local, c.Class("logical/u/a"))
+	}
+}
+
+func TestBuiltins(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, b := range keyclass.Builtins {
+		require.False(t, seen[b.Kind+b.Type], "%s %s is there twice", b.Kind, b.Type)
+		seen[b.Kind+b.Type] = true
+		require.Contains(t, []string{"logical", "auth", "audit"}, b.Kind)
+		require.NotEmpty(t, b.Why, b.Type)
+	}
+}
+
+func TestMountsConcurrently(t *testing.T) {
+	t.Parallel()
+	m := keyclass.NewMounts()
+	var c keyclass.Classifier
+	c.SetMounts(m)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 200 {
+				_, _ = m.SetTable("core/mounts", []keyclass.Mount{{UUID: "u", Type: "kv"}})
+				m.SetLocalPrefixes("u", []string{"a/"})
+			}
+		})
+		wg.Go(func() {
+			for range 200 {
+				if class := c.Class("logical/u/b"); class == keyclass.Local {
+					t.Error("never local")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Equal(t, keyclass.Local, c.Class("logical/u/a/1"))
+}
