@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 )
 
 const leaderPrefix = "core/leader/"
@@ -42,12 +44,18 @@ func (b *backend) Put(ctx context.Context, e *physical.Entry) error {
 			return err
 		}
 	}
+	if keyclass.Tables[e.Key] == "" {
+		return b.put(ctx, e)
+	}
+	txn := []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}
+	return b.t.aroundTables(ctx, txn, func() error { return b.put(ctx, e) })
+}
+
+func (b *backend) put(ctx context.Context, e *physical.Entry) error {
 	r := b.t.enter()
 	defer r.leave()
-	if r.guard.Level != Open && !unguarded(ctx) {
-		if _, err := r.guard.check(b.t.classes, physical.PutOperation, e.Key); err != nil {
-			return err
-		}
+	if drop, err := b.t.guarded(ctx, &r.guard, physical.PutOperation, e.Key); drop || err != nil {
+		return err
 	}
 	if !r.watching {
 		return b.t.inner.Put(ctx, e)
@@ -62,11 +70,8 @@ func (b *backend) Delete(ctx context.Context, key string) error {
 	}
 	r := b.t.enter()
 	defer r.leave()
-	if r.guard.Level != Open && !unguarded(ctx) {
-		drop, err := r.guard.check(b.t.classes, physical.DeleteOperation, key)
-		if drop || err != nil {
-			return err
-		}
+	if drop, err := b.t.guarded(ctx, &r.guard, physical.DeleteOperation, key); drop || err != nil {
+		return err
 	}
 	if !r.watching {
 		return b.t.inner.Delete(ctx, key)
@@ -105,18 +110,18 @@ func (b *transactional) Transaction(ctx context.Context, txn []*physical.TxnEntr
 			break
 		}
 	}
-	r := b.t.enter()
-	defer r.leave()
-	if r.guard.Level != Open && !unguarded(ctx) {
-		var err error
-		if txn, err = r.guard.checkTxn(b.t.classes, txn); err != nil {
+	return b.t.aroundTables(ctx, txn, func() error {
+		r := b.t.enter()
+		defer r.leave()
+		txn, err := b.t.guardedTxn(ctx, &r.guard, txn)
+		if err != nil {
 			return err
 		}
-	}
-	if !r.watching {
-		return b.t.txn.Transaction(ctx, txn)
-	}
-	return b.t.commit(ctx, r, txn, commitOptions{})
+		if !r.watching {
+			return b.t.txn.Transaction(ctx, txn)
+		}
+		return b.t.commit(ctx, r, txn, commitOptions{})
+	})
 }
 
 // TransactionLimits implements physical.TransactionalLimits.

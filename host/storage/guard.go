@@ -5,11 +5,13 @@ package storage
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/refusal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -21,7 +23,9 @@ const (
 	// Open refuses nothing.
 	Open Level = iota
 	// ReadOnly refuses writes to keys that are replicated in the guard's modes
-	// with logical.ErrReadOnly; deletions that keyclass absorbs are dropped.
+	// with logical.ErrReadOnly, and notes the refusal; deletions that keyclass
+	// absorbs are dropped. In performance mode a key that is held is refused too:
+	// if it is shared in the end, the write would be lost here.
 	ReadOnly
 	// Frozen refuses every write with ErrFrozen.
 	Frozen
@@ -33,6 +37,10 @@ type Guard struct {
 	Level Level
 	// Modes are those in which the cluster is a secondary, for ReadOnly.
 	Modes []replication.Mode
+	// Absorb are keys whose writes and deletions by the core are dropped without an
+	// error, for ReadOnly: what a core writes by itself while it starts, and a
+	// secondary receives from its primary.
+	Absorb []string
 }
 
 // ErrFrozen refuses writes while a role change is under way.
@@ -44,9 +52,12 @@ var ErrFrozen = errors.New("storage accepts no writes while the replication role
 func (t *Tap) SetGuard(ctx context.Context, g Guard) error {
 	t.control.Lock()
 	defer t.control.Unlock()
-	g.Modes = append([]replication.Mode(nil), g.Modes...)
+	g.Modes, g.Absorb = slices.Clone(g.Modes), slices.Clone(g.Absorb)
 	return t.change(ctx, func(r *regime) { r.guard = g })
 }
+
+// Refusals count the writes that the guard has refused with logical.ErrReadOnly.
+func (t *Tap) Refusals() *refusal.Counters { return &t.refusals }
 
 // Guard is the present guard.
 func (t *Tap) Guard() Guard { return t.regime.Load().guard }
@@ -59,9 +70,13 @@ func (g *Guard) check(c *keyclass.Classifier, op physical.Operation, key string)
 	case Frozen:
 		return false, ErrFrozen
 	}
+	if slices.Contains(g.Absorb, key) {
+		return true, nil
+	}
 	class := c.Class(key)
 	for _, m := range g.Modes {
-		if keyclass.InMode(class, m) {
+		held := m == replication.Performance && class == keyclass.Unknown && keyclass.InView(key)
+		if held || keyclass.InMode(class, m) {
 			if op == physical.DeleteOperation && keyclass.IsAbsorbed(key) {
 				return true, nil
 			}
@@ -71,15 +86,29 @@ func (g *Guard) check(c *keyclass.Classifier, op physical.Operation, key string)
 	return false, nil
 }
 
-// checkTxn refuses a whole transaction or returns it without dropped operations.
-func (g *Guard) checkTxn(c *keyclass.Classifier, txn []*physical.TxnEntry) ([]*physical.TxnEntry, error) {
-	if g.Level == Open {
+// guarded says whether an operation of the core is refused or to be dropped, and
+// notes a refusal for who runs the request.
+func (t *Tap) guarded(ctx context.Context, g *Guard, op physical.Operation, key string) (drop bool, err error) {
+	if g.Level == Open || unguarded(ctx) {
+		return false, nil
+	}
+	drop, err = g.check(t.classes, op, key)
+	if errors.Is(err, logical.ErrReadOnly) {
+		refusal.Note(ctx)
+		t.refusals.Bump(key)
+	}
+	return drop, err
+}
+
+// guardedTxn refuses a whole transaction or returns it without dropped operations.
+func (t *Tap) guardedTxn(ctx context.Context, g *Guard, txn []*physical.TxnEntry) ([]*physical.TxnEntry, error) {
+	if g.Level == Open || unguarded(ctx) {
 		return txn, nil
 	}
 	kept := make([]*physical.TxnEntry, 0, len(txn))
 	for _, e := range txn {
 		if e.Operation != physical.GetOperation {
-			drop, err := g.check(c, e.Operation, e.Entry.Key)
+			drop, err := t.guarded(ctx, g, e.Operation, e.Entry.Key)
 			if err != nil {
 				return nil, err
 			}

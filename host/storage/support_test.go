@@ -19,6 +19,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -92,6 +93,13 @@ func newPrimary(t testing.TB, inner physical.Backend, change ...func(*storage.Op
 	tap := newTap(t, inner, change...)
 	require.NoError(t, tap.Activate(testContext(t), config(replication.DR)))
 	return tap
+}
+
+func setTable(t testing.TB, m *keyclass.Mounts, table string, mounts ...keyclass.Mount) []string {
+	t.Helper()
+	changed, err := m.SetTable(table, mounts)
+	require.NoError(t, err)
+	return changed
 }
 
 func put(t testing.TB, tap *storage.Tap, key, value string) {

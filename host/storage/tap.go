@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/refusal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -57,6 +58,7 @@ type Tap struct {
 	draining []*regime  // regimes that a change gave up waiting for
 
 	leaderHook  atomic.Pointer[func(context.Context) error]
+	tableHook   atomic.Pointer[func(context.Context, string, []byte) error]
 	beforeApply atomic.Pointer[func(context.Context, *Batch) error]
 	onApplied   atomic.Pointer[func(context.Context, []string)]
 
@@ -64,7 +66,8 @@ type Tap struct {
 	reads    *walkers                         // walks of ReadRange, by mode
 	applies  *walkers                         // walks of ApplyRange, by mode
 
-	unknown atomic.Uint64
+	unknown  atomic.Uint64
+	refusals refusal.Counters
 }
 
 // New puts a tap over a backend. It passes everything through.

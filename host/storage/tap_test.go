@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/refusal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -195,4 +197,102 @@ func TestGuardWaitsForWrites(t *testing.T) {
 	close(release)
 	require.NoError(t, <-done)
 	wg.Wait()
+}
+
+// The core's start writes tables that the secondary gets from its primary; these
+// writes vanish, and nothing else does.
+func TestGuardAbsorbsExactKeys(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	tap := newTap(t, newTxn(t))
+	put(t, tap, "core/mounts", "primary's")
+	guard := storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.Performance}, Absorb: []string{"core/mounts"}}
+	require.NoError(t, tap.SetGuard(ctx, guard))
+	put(t, tap, "core/mounts", "upgraded")
+	del(t, tap, "core/mounts")
+	require.NoError(t, tap.Backend().(physical.Transactional).Transaction(ctx, []*physical.TxnEntry{
+		{Operation: physical.PutOperation, Entry: &physical.Entry{Key: "core/mounts", Value: []byte("upgraded")}},
+		{Operation: physical.PutOperation, Entry: &physical.Entry{Key: "core/local-mounts", Value: []byte("local")}},
+	}))
+	require.Equal(t, "primary's", get(t, tap.Inner(), "core/mounts"))
+	require.Equal(t, "local", get(t, tap.Inner(), "core/local-mounts"))
+	require.ErrorIs(t, tap.Backend().Put(ctx, &physical.Entry{Key: "core/auth"}), logical.ErrReadOnly)
+	require.NoError(t, tap.SetGuard(ctx, storage.Guard{Level: storage.Frozen, Absorb: guard.Absorb}))
+	require.ErrorIs(t, tap.Backend().Put(ctx, &physical.Entry{Key: "core/mounts"}), storage.ErrFrozen)
+}
+
+// On a performance secondary a shared or held key is refused and the refusal is
+// noted; a local one is written.
+func TestGuardByMounts(t *testing.T) {
+	t.Parallel()
+	tap, mounts := newTap(t, newTxn(t)), keyclass.NewMounts()
+	tap.Classes().SetMounts(mounts)
+	setTable(t, mounts, "core/mounts", keyclass.Mount{UUID: "pki", Type: "pki"}, keyclass.Mount{UUID: "ext", Type: "ext", External: true})
+	setTable(t, mounts, "core/local-mounts", keyclass.Mount{UUID: "cubby", Type: "cubbyhole"})
+	b := tap.Backend().(physical.TransactionalBackend)
+	require.NoError(t, tap.SetGuard(testContext(t), storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.Performance}}))
+	for _, k := range []string{"logical/pki/certs/1", "logical/cubby/a", "sys/token/id/a"} {
+		ctx, mark := refusal.With(testContext(t))
+		require.NoError(t, b.Put(ctx, &physical.Entry{Key: k, Value: []byte("v")}), k)
+		require.False(t, mark.Noted())
+	}
+	require.Zero(t, tap.Refusals().Of("logical/pki/"))
+	for i, k := range []string{"logical/pki/role/a", "logical/ext/a", "logical/unheard-of/a"} {
+		e := &physical.Entry{Key: k, Value: []byte("v")}
+		for _, write := range []func(context.Context) error{
+			func(ctx context.Context) error { return b.Put(ctx, e) },
+			func(ctx context.Context) error { return b.Delete(ctx, k) },
+			func(ctx context.Context) error {
+				return b.Transaction(ctx, []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}})
+			},
+		} {
+			ctx, mark := refusal.With(testContext(t))
+			require.ErrorIs(t, write(ctx), logical.ErrReadOnly, k)
+			require.True(t, mark.Noted(), k)
+		}
+		require.Equal(t, "<none>", get(t, tap.Inner(), k))
+		require.Equal(t, uint64(3), tap.Refusals().Of([]string{"logical/pki/", "logical/ext/", "logical/unheard-of/"}[i]))
+	}
+}
+
+// The hook knows a table before the storage has it, and what the storage has after
+// a failure.
+func TestTableHook(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	f := newFaulty(t)
+	tap := newTap(t, f)
+	var told []string
+	tap.OnTableWrite(func(ctx context.Context, key string, value []byte) error {
+		told = append(told, key+"="+string(value)+" over "+get(t, tap.Inner(), key))
+		if string(value) == "bad" {
+			return errStorage
+		}
+		return nil
+	})
+	b := tap.Backend().(physical.TransactionalBackend)
+	put(t, tap, "core/mounts", "1")
+	put(t, tap, "core/other", "1")
+	require.NoError(t, b.Transaction(ctx, []*physical.TxnEntry{
+		{Operation: physical.PutOperation, Entry: &physical.Entry{Key: "core/auth", Value: []byte("2")}},
+		{Operation: physical.PutOperation, Entry: &physical.Entry{Key: "core/local-auth", Value: []byte("3")}},
+	}))
+	require.Equal(t, []string{"core/mounts=1 over <none>", "core/auth=2 over <none>", "core/local-auth=3 over <none>"}, told)
+
+	told = nil
+	f.set(failWritesOf("core/mounts", false), nil)
+	require.ErrorIs(t, b.Put(ctx, &physical.Entry{Key: "core/mounts", Value: []byte("2")}), errStorage)
+	require.Equal(t, []string{"core/mounts=2 over 1", "core/mounts=1 over 1"}, told)
+	f.set(nil, nil)
+
+	require.ErrorIs(t, b.Put(ctx, &physical.Entry{Key: "core/mounts", Value: []byte("bad")}), errStorage)
+	require.Equal(t, "1", get(t, tap.Inner(), "core/mounts"))
+
+	told = nil
+	require.NoError(t, tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.Performance}, Absorb: []string{"core/auth"}}))
+	require.ErrorIs(t, b.Put(ctx, &physical.Entry{Key: "core/mounts", Value: []byte("3")}), logical.ErrReadOnly)
+	put(t, tap, "core/auth", "3")
+	require.Empty(t, told, "a table that is not written changes nothing")
+	put(t, tap, "core/local-mounts", "4")
+	require.Len(t, told, 1)
 }
