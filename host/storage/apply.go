@@ -4,6 +4,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 
 	"github.com/hashicorp/vault/sdk/physical"
 
@@ -75,7 +76,8 @@ func (l *load) over() bool { return l.entries > l.maxEntries || l.bytes > l.maxB
 
 // write makes the load's writes durable, with the cursor in the same
 // transaction if one is given and it fits, and after them otherwise. It returns
-// the keys that were written.
+// the keys that were written, with skipEqual those that were changed; with an
+// error, those that may have been.
 func (t *Tap) write(ctx context.Context, l *load, cursor *physical.Entry, o commitOptions) ([]string, error) {
 	if f := t.beforeApply.Load(); f != nil {
 		if err := (*f)(ctx, &l.batch); err != nil {
@@ -85,9 +87,13 @@ func (t *Tap) write(ctx context.Context, l *load, cursor *physical.Entry, o comm
 	r := t.enter()
 	defer r.leave()
 	txn := l.batch.Entries()
-	keys := make([]string, len(txn))
-	for i, e := range txn {
-		keys[i] = e.Entry.Key
+	keys := make([]string, 0, len(txn))
+	if o.skipEqual {
+		o.changed = &keys
+	} else {
+		for _, e := range txn {
+			keys = append(keys, e.Entry.Key)
+		}
 	}
 	var last []*physical.TxnEntry
 	if cursor != nil {
@@ -96,15 +102,18 @@ func (t *Tap) write(ctx context.Context, l *load, cursor *physical.Entry, o comm
 	if l.over() {
 		for _, piece := range t.split(txn) {
 			if err := t.commit(ctx, r, piece, o); err != nil {
-				return nil, storageFailed("apply what the primary wrote", err)
+				return keys, storageFailed("apply what the primary wrote", err)
 			}
 		}
 		txn = nil
 	}
 	if txn = append(txn, last...); len(txn) > 0 {
 		if err := t.commit(ctx, r, txn, o); err != nil {
-			return nil, storageFailed("apply what the primary wrote", err)
+			return keys, storageFailed("apply what the primary wrote", err)
 		}
+	}
+	if cursor != nil && o.skipEqual {
+		keys = slices.DeleteFunc(keys, func(k string) bool { return k == cursor.Key })
 	}
 	return keys, nil
 }
@@ -128,8 +137,15 @@ func (t *Tap) split(txn []*physical.TxnEntry) [][]*physical.TxnEntry {
 // applied tells the host.
 func (t *Tap) applied(ctx context.Context, keys []string) {
 	if f := t.onApplied.Load(); f != nil && len(keys) > 0 {
+		t.telling.Lock()
+		defer t.telling.Unlock()
 		(*f)(ctx, keys)
 	}
+}
+
+// isAlone says whether a row must not share a transaction with others.
+func (t *Tap) isAlone(ops []journal.Op) bool {
+	return t.alone != nil && slices.ContainsFunc(ops, func(op journal.Op) bool { return t.alone(op.Key) })
 }
 
 // checkKeys refuses what a peer must not write: keys that are not replicated in

@@ -37,6 +37,9 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 	switch {
 	case c.Copying:
 		return nil, replication.Errorf(replication.InvalidInput, "rows cannot be applied while a copy is under way")
+	case c.MustCopy:
+		return nil, replication.Errorf(replication.PositionLost,
+			"what this secondary may have was widened, so it has to compare and copy before it goes on")
 	case c.Position.Epoch.IsZero() || c.Position.Epoch != f.To.Epoch:
 		return nil, replication.Errorf(replication.PositionLost,
 			"the rows are of the epoch %s, this secondary is at %s: it has to compare and copy", f.To.Epoch, c.Position)
@@ -63,16 +66,20 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 			return err
 		}
 		t.applied(ctx, keys)
+		t.progress[mode].set(&next)
 		l = t.newLoad()
 		return nil
 	}
+	alone := false // the load has a row that none may join
 	at := c.Position.Sequence
 	for i := range rows {
 		row := &rows[i]
 		if row.Sequence <= c.Position.Sequence {
 			continue
 		}
-		if !l.takes(row.Ops) {
+		was := alone
+		alone = t.isAlone(row.Ops)
+		if !l.takes(row.Ops) || (l.entries > 0 && (alone || was)) {
 			if err := flush(at); err != nil {
 				return nil, err
 			}

@@ -4,7 +4,9 @@ package storage
 
 import (
 	"context"
+	"slices"
 
+	"github.com/hashicorp/vault/sdk/physical"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
@@ -138,25 +140,27 @@ func (t *Tap) writeRange(ctx context.Context, mode replication.Mode, ops []journ
 	equal := commitOptions{skipEqual: true}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(applyInFlight)
-	for _, l := range loads {
-		g.Go(func() error {
-			keys, err := t.write(gctx, l, nil, equal)
-			if err == nil {
-				t.applied(gctx, keys)
-			}
+	changed := make([][]string, len(loads)+1)
+	for i, l := range loads {
+		g.Go(func() (err error) {
+			changed[i], err = t.write(gctx, l, nil, equal)
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	e, err := cursorEntry(mode, next)
-	if err != nil {
-		return err
-	}
-	keys, err := t.write(ctx, l, e, equal)
+	err := g.Wait()
 	if err == nil {
-		t.applied(ctx, keys)
+		var e *physical.Entry
+		if e, err = cursorEntry(mode, next); err == nil {
+			changed[len(loads)], err = t.write(ctx, l, e, equal)
+		}
 	}
-	return err
+	keys := append(t.untold[mode], slices.Concat(changed...)...)
+	if err != nil {
+		// The next attempt finds equal what this one has written.
+		t.untold[mode] = keys
+		return err
+	}
+	delete(t.untold, mode)
+	t.applied(ctx, keys)
+	return nil
 }

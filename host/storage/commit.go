@@ -18,6 +18,9 @@ import (
 type commitOptions struct {
 	// skipEqual leaves out writes that would change nothing.
 	skipEqual bool
+	// changed gets the keys that skipEqual has not left out, whether or not the
+	// storage then made the writes.
+	changed *[]string
 }
 
 // effect is what a write does to one watched key.
@@ -67,6 +70,11 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 	if o.skipEqual {
 		if txn, before, err = t.withoutEqual(ctx, txn); err != nil || len(txn) == 0 {
 			return err
+		}
+		if o.changed != nil {
+			for _, e := range txn {
+				*o.changed = append(*o.changed, e.Entry.Key)
+			}
 		}
 		effects = t.effectsOf(r, txn)
 	}

@@ -39,7 +39,32 @@ func (t *Tap) BeginCopy(ctx context.Context, mode replication.Mode, from replica
 	}
 	t.applies.drop(mode)
 	n := &journal.Cursor{Position: c.Position, Copying: true, CopyFrom: from}
-	return t.writeCursor(ctx, mode, n)
+	if err := t.writeCursor(ctx, mode, n); err != nil {
+		return err
+	}
+	t.progress[mode].set(n)
+	return nil
+}
+
+// ForceCopy makes ApplyFrame answer PositionLost until a copy begins, over
+// restarts too: rows alone cannot bring what the primary kept back until now. A
+// copy that is under way is not enough, for ranges that it has applied may lack
+// something. A secondary that has nothing yet copies anyway.
+func (t *Tap) ForceCopy(ctx context.Context, mode replication.Mode) error {
+	unlock, err := t.lockApply(ctx, mode)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c, err := t.readCursor(ctx, mode)
+	if err != nil {
+		return err
+	}
+	if c.MustCopy || (c.Position.Epoch.IsZero() && !c.Copying) {
+		return nil
+	}
+	c.MustCopy = true
+	return t.writeCursor(ctx, mode, c)
 }
 
 // EndCopy records that the last range was applied; see [replication.Host].
@@ -56,10 +81,11 @@ func (t *Tap) EndCopy(ctx context.Context, mode replication.Mode) (*replication.
 	if !c.Copying || !c.CopiedAll {
 		return nil, replication.Errorf(replication.InvalidInput, "the copy cannot end: its last range was not applied")
 	}
-	n := &journal.Cursor{Position: c.CopyFrom, ConsistentFrom: max(c.CopyFrom.Sequence, c.CopyAsOf)}
+	n := &journal.Cursor{Position: c.CopyFrom, ConsistentFrom: max(c.CopyFrom.Sequence, c.CopyAsOf), MustCopy: c.MustCopy}
 	if err := t.writeCursor(ctx, mode, n); err != nil {
 		return nil, err
 	}
+	t.progress[mode].set(n)
 	t.applies.drop(mode)
 	return n.Contract(), nil
 }
@@ -79,6 +105,7 @@ func (t *Tap) ForgetCursor(ctx context.Context, mode replication.Mode) error {
 	}
 	defer unlock()
 	t.applies.drop(mode)
+	t.progress[mode].end(errNoSecondary)
 	b := &Batch{}
 	b.Delete(journal.CursorKey(mode))
 	if err := t.Commit(ctx, b); err != nil {

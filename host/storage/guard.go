@@ -53,6 +53,11 @@ func (t *Tap) SetGuard(ctx context.Context, g Guard) error {
 	t.control.Lock()
 	defer t.control.Unlock()
 	g.Modes, g.Absorb = slices.Clone(g.Modes), slices.Clone(g.Absorb)
+	for m, p := range t.progress {
+		if g.Level != ReadOnly || !slices.Contains(g.Modes, m) {
+			p.end(errNoSecondary) // a secondary no more, or about to change
+		}
+	}
 	return t.change(ctx, func(r *regime) { r.guard = g })
 }
 

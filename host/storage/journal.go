@@ -179,6 +179,7 @@ func (t *Tap) Deactivate(ctx context.Context) error {
 // Abandon ends the journal and all fingerprints in memory and writes nothing: for
 // a node that has lost its leadership, whose numbers are no longer the newest.
 func (t *Tap) Abandon(ctx context.Context) error {
+	t.endWaits()
 	t.control.Lock()
 	defer t.control.Unlock()
 	r := t.regime.Load()

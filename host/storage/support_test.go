@@ -19,11 +19,19 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
+const (
+	waitMax = 30 * time.Second
+	tick    = time.Millisecond
+)
+
 var (
+	emptyRange = journal.EncodeRange(nil)
+
 	epoch    = replication.Epoch{Generation: 1, ID: "e1"}
 	indexKey = fingerprint.Key{1, 2, 3}
 )

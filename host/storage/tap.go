@@ -37,6 +37,10 @@ type Options struct {
 	// PathKeys says that the storage joins keys as paths, so that several spellings
 	// are one key. Only for storage without transactions.
 	PathKeys bool
+	// Alone says which keys, such as mount tables, a frame's apply must write in a
+	// transaction apart from other rows: who is told of it may have to act before
+	// anything later is there. nil for none.
+	Alone func(key string) bool
 	// Classes says which keys are replicated; nil for the table alone.
 	Classes *keyclass.Classifier
 }
@@ -50,6 +54,7 @@ type Tap struct {
 	ring   int
 
 	pathKeys bool
+	alone    func(string) bool
 	classes  *keyclass.Classifier
 	stripes  *stripes
 
@@ -63,8 +68,11 @@ type Tap struct {
 	onApplied   atomic.Pointer[func(context.Context, []string)]
 
 	applying map[replication.Mode]*sync.Mutex // one apply of a mode at a time
-	reads    *walkers                         // walks of ReadRange, by mode
-	applies  *walkers                         // walks of ApplyRange, by mode
+	untold   map[replication.Mode][]string    // changed by a range that failed; by applying
+	telling  sync.Mutex                       // one call of onApplied at a time
+	progress map[replication.Mode]*progress
+	reads    *walkers // walks of ReadRange, by mode
+	applies  *walkers // walks of ApplyRange, by mode
 
 	unknown  atomic.Uint64
 	refusals refusal.Counters
@@ -73,10 +81,12 @@ type Tap struct {
 // New puts a tap over a backend. It passes everything through.
 func New(inner physical.Backend, o Options) *Tap {
 	t := &Tap{
-		inner: inner, logger: o.Logger, limits: o.Limits, ring: o.RingBytes, classes: o.Classes, pathKeys: o.PathKeys,
+		inner: inner, logger: o.Logger, limits: o.Limits, ring: o.RingBytes, classes: o.Classes, pathKeys: o.PathKeys, alone: o.Alone,
 		stripes:  newStripes(),
 		applying: map[replication.Mode]*sync.Mutex{replication.DR: {}, replication.Performance: {}},
 	}
+	t.untold = map[replication.Mode][]string{}
+	t.progress = map[replication.Mode]*progress{replication.DR: {}, replication.Performance: {}}
 	t.txn, _ = inner.(physical.Transactional)
 	if t.logger == nil {
 		t.logger = hclog.NewNullLogger()
@@ -116,8 +126,9 @@ func (t *Tap) OnLeaderWrite(f func(context.Context) error) { store(&t.leaderHook
 func (t *Tap) BeforeApply(f func(context.Context, *Batch) error) { store(&t.beforeApply, f, f == nil) }
 
 // OnApplied installs a hook that is called with the keys that an apply has
-// written or deleted, after they are durable and before the apply returns. It
-// must not change the regime. nil removes it.
+// written or deleted, in order, after they are durable and before anything later
+// is applied: for each transaction of a frame, and once for a range with those
+// that it has changed. It is never called concurrently. nil removes it.
 func (t *Tap) OnApplied(f func(context.Context, []string)) { store(&t.onApplied, f, f == nil) }
 
 func store[F any](p *atomic.Pointer[F], f F, remove bool) {
@@ -147,6 +158,7 @@ func (t *Tap) txnLimits() (entries, bytes int) {
 // Close ends the journal and all fingerprints. The tap passes writes through
 // afterwards, under the guard that it has.
 func (t *Tap) Close(ctx context.Context) error {
+	t.endWaits()
 	err := t.Deactivate(ctx)
 	for _, m := range []replication.Mode{replication.DR, replication.Performance} {
 		err = errors.Join(err, t.StopFingerprint(ctx, m))

@@ -63,6 +63,8 @@ type Cursor struct {
 	// of the ranges; both are for the end of the copy.
 	CopiedAll bool   `json:"copied_all,omitempty"`
 	CopyAsOf  uint64 `json:"copy_as_of,omitempty"`
+	// MustCopy says that rows must not be applied before a copy has begun.
+	MustCopy bool `json:"must_copy,omitempty"`
 }
 
 // Contract is the record in the terms of the contract.
