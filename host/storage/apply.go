@@ -149,10 +149,11 @@ func (t *Tap) isAlone(ops []journal.Op) bool {
 }
 
 // checkKeys refuses what a peer must not write: keys that are not replicated in
-// the mode. A primary never sends them.
+// the mode. A primary never sends them. A key whose mount is not known here yet
+// comes before the table that has it.
 func (t *Tap) checkKeys(mode replication.Mode, ops []journal.Op) error {
 	for i := range ops {
-		if !t.classes.Replicated(mode, ops[i].Key) {
+		if key := ops[i].Key; !t.classes.Replicated(mode, key) && !t.classes.Held(key) {
 			return replication.Errorf(replication.InvalidInput,
 				"the primary sent the key %q, which is not replicated in %s mode: nothing was applied; check that both clusters run the same version", ops[i].Key, mode)
 		}

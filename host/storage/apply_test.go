@@ -116,7 +116,7 @@ func TestFailedRangeIsToldInTheEnd(t *testing.T) {
 	at, err := primary.OpenSlot(ctx, dr, "s")
 	require.NoError(t, err)
 	require.NoError(t, secondary.BeginCopy(ctx, dr, at))
-	rng, err := primary.ReadRange(ctx, dr, "")
+	rng, err := primary.ReadRange(ctx, dr, "", "")
 	require.NoError(t, err)
 	calls := told(t, secondary)
 	f.set(failWritesOf(key(49), false), nil)
@@ -286,7 +286,7 @@ func TestForceCopy(t *testing.T) {
 	// Widened during a copy: that one does not count.
 	require.NoError(t, secondary.BeginCopy(ctx, dr, at))
 	require.NoError(t, secondary.ForceCopy(ctx, dr))
-	rng, err := primary.ReadRange(ctx, dr, "")
+	rng, err := primary.ReadRange(ctx, dr, "", "")
 	require.NoError(t, err)
 	_, err = secondary.ApplyRange(ctx, dr, rng)
 	require.NoError(t, err)

@@ -91,7 +91,7 @@ func (t *Tap) checkRange(mode replication.Mode, rng *replication.Range) ([]journ
 }
 
 // rangeOps are the writes of a range, in key order: its pairs, and a deletion of
-// each replicated key that this cluster has beside them.
+// each key of the primary's that this cluster has beside them.
 func (t *Tap) rangeOps(ctx context.Context, mode replication.Mode, rng *replication.Range, pairs []journal.Pair) ([]journal.Op, *walk, error) {
 	w, err := t.applies.take(ctx, t.inner, mode, rng.After)
 	if err != nil {
@@ -106,7 +106,7 @@ func (t *Tap) rangeOps(ctx context.Context, mode replication.Mode, rng *replicat
 		}
 	}
 	for {
-		keys, err := w.group(ctx, t.classes, mode, rng.UpTo)
+		keys, err := w.group(ctx, func(key string) bool { return t.ofPrimary(mode, key) }, rng.UpTo)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -122,6 +122,12 @@ func (t *Tap) rangeOps(ctx context.Context, mode replication.Mode, rng *replicat
 	}
 	putUpTo("")
 	return ops, w, nil
+}
+
+// ofPrimary says whether a key must be as the primary has it, and is deleted if
+// it has none. A view that no mount has is left of one that the primary had.
+func (t *Tap) ofPrimary(mode replication.Mode, key string) bool {
+	return t.classes.Replicated(mode, key) || (mode == replication.Performance && t.classes.Orphan(key))
 }
 
 // writeRange writes the operations, several transactions at a time, and the

@@ -123,7 +123,11 @@ func (t *Tap) effectsOf(r *regime, txn []*physical.TxnEntry) []effect {
 		}
 		class := t.classes.Class(e.Entry.Key)
 		if class == keyclass.Unknown && r.watching {
-			t.unknown.Add(1)
+			if keyclass.InView(e.Entry.Key) {
+				t.held.note(e.Entry.Key, e.Operation == physical.DeleteOperation)
+			} else {
+				t.unknown.Add(1)
+			}
 		}
 		if !r.watched[class] {
 			continue

@@ -52,9 +52,10 @@ type activeJournal struct {
 
 	mu       sync.Mutex
 	slots    map[replication.Mode]map[string]*slot
-	rowsFrom uint64 // rows up to here may be gone
-	deleted  uint64 // rows up to here are gone from storage
-	lastRow  uint64 // no row above it is stored, while no slot is open
+	rowsFrom uint64                      // rows up to here may be gone
+	deleted  uint64                      // rows up to here are gone from storage
+	lacking  map[replication.Mode]uint64 // rows up to here lack something
+	lastRow  uint64                      // no row above it is stored, while no slot is open
 }
 
 // Activate begins a term of the journal, or, when there is one, changes the
@@ -77,6 +78,11 @@ func (t *Tap) Activate(ctx context.Context, cfg JournalConfig) error {
 	}
 	t.control.Lock()
 	defer t.control.Unlock()
+	if _, ok := cfg.Modes[replication.Performance]; ok && t.classes.Mounts() == nil {
+		// Without it local mounts would leave. It is empty: no view leaves.
+		t.logger.Warn("nothing is known of the mounts, so performance replication leaves them all out")
+		t.classes.SetMounts(keyclass.NewMounts())
+	}
 	modes := copyMap(cfg.Modes, func(map[replication.Mode]ModeConfig) {})
 	j := t.regime.Load().journal
 	fresh := j == nil

@@ -125,10 +125,10 @@ func TestModesSeeTheirOwn(t *testing.T) {
 	require.Empty(t, rows)
 	require.Equal(t, uint64(1), tap.UnknownKeys())
 
-	rng, err := tap.ReadRange(ctx, replication.Performance, "")
+	rng, err := tap.ReadRange(ctx, replication.Performance, "", "")
 	require.NoError(t, err)
 	require.Zero(t, rng.Keys)
-	rng, err = tap.ReadRange(ctx, dr, "")
+	rng, err = tap.ReadRange(ctx, dr, "", "")
 	require.NoError(t, err)
 	require.Equal(t, uint64(2), rng.Keys)
 }

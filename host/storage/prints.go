@@ -144,8 +144,9 @@ func (p *print) scan(ctx context.Context, t *Tap) error {
 	if err != nil {
 		return err
 	}
+	in := func(key string) bool { return t.classes.Replicated(p.mode, key) }
 	for p.tracker.Current(scan) {
-		keys, err := w.group(ctx, t.classes, p.mode, "")
+		keys, err := w.group(ctx, in, "")
 		if err != nil {
 			return err
 		}

@@ -88,7 +88,7 @@ func (r *reader) readRows(ctx context.Context, after, to uint64) ([]journal.Row,
 		if err != nil {
 			return nil, replication.Errorf(replication.PositionLost, "the journal row %s cannot be read, so the secondary has to compare and copy: %w", keys[i], err)
 		}
-		if ops = relevant(ops, r.mode); len(ops) > 0 {
+		if ops = r.relevant(ops); len(ops) > 0 {
 			rows = append(rows, journal.Row{Sequence: after + 1 + uint64(i), Ops: ops})
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -44,6 +45,7 @@ type reader struct {
 	slot   string
 	epoch  replication.Epoch
 	after  uint64
+	allow  allowed // while a frame is made
 	ctx    context.Context
 	cancel context.CancelFunc
 }
@@ -79,12 +81,19 @@ func (r *reader) Next() (*replication.Frame, error) {
 	} else if cfg.Epoch != r.epoch {
 		return nil, replication.Errorf(replication.PositionLost, "this primary has begun the epoch %s: the secondary has to compare and copy", cfg.Epoch)
 	}
-	f := r.fromMemory()
-	if f == nil {
-		var err error
-		if f, err = r.fromStorage(); err != nil {
-			return nil, err
+	if err := r.j.complete(r.mode, r.after); err != nil {
+		return nil, err
+	}
+	var f *replication.Frame
+	err := r.tap.filters.with(r.mode, r.slot, func(allow allowed) (err error) {
+		r.allow = allow
+		if f = r.fromMemory(); f == nil {
+			f, err = r.fromStorage()
 		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	r.after = f.To.Sequence
 	return f, nil
@@ -99,7 +108,7 @@ func (r *reader) fromMemory() *replication.Frame {
 	enc := journal.NewFrameEncoder(r.after)
 	f := &replication.Frame{After: r.after, To: r.position(to)}
 	for _, row := range rows {
-		if ops := relevant(row.Ops, r.mode); len(ops) > 0 {
+		if ops := r.relevant(row.Ops); len(ops) > 0 {
 			enc.Add(row.Sequence, ops)
 			f.ConsistentFrom = max(f.ConsistentFrom, row.ConsistentFrom)
 		}
@@ -114,12 +123,12 @@ func (r *reader) position(sequence uint64) replication.Position {
 	return replication.Position{Epoch: r.epoch, Term: journal.TermOf(r.j.terms, sequence), Sequence: sequence}
 }
 
-// relevant are the operations that belong to a mode; the row's own slice when
-// all do.
-func relevant(ops []journal.Op, mode replication.Mode) []journal.Op {
+// relevant are the operations that the reader's slot gets; the row's own slice
+// when it gets all.
+func (r *reader) relevant(ops []journal.Op) []journal.Op {
 	n := 0
 	for i := range ops {
-		if inMode(ops[i].Class, mode) {
+		if r.gets(&ops[i]) {
 			n++
 		}
 	}
@@ -128,9 +137,24 @@ func relevant(ops []journal.Op, mode replication.Mode) []journal.Op {
 	}
 	out := make([]journal.Op, 0, n)
 	for i := range ops {
-		if inMode(ops[i].Class, mode) {
+		if r.gets(&ops[i]) {
 			out = append(out, ops[i])
 		}
 	}
 	return out
+}
+
+// gets says whether an operation goes to the reader's slot. The class that the key
+// had when it was written decides: what was held then is journalled again when it
+// is known. What is known now may only take away: a key that has turned out to be
+// local never leaves. The deletions of a mount that is gone still go.
+func (r *reader) gets(op *journal.Op) bool {
+	if !inMode(op.Class, r.mode) {
+		return false
+	}
+	if r.mode != replication.Performance {
+		return r.allow(op.Key)
+	}
+	now := r.tap.classes.Class(op.Key)
+	return (inMode(now, r.mode) || (now == keyclass.Unknown && keyclass.InView(op.Key))) && r.allow(op.Key)
 }

@@ -16,12 +16,22 @@ import (
 const rangeTarget = 4 * replication.PayloadTarget
 
 // ReadRange reads the keys of a mode after one, in order, with their values of
-// now, up to about rangeTarget; see [replication.Host].
-func (t *Tap) ReadRange(ctx context.Context, mode replication.Mode, after string) (*replication.Range, error) {
+// now, up to about rangeTarget, for the secondary of a slot; see
+// [replication.Host]. It has what the slot's filter allows.
+func (t *Tap) ReadRange(ctx context.Context, mode replication.Mode, slotID, after string) (rng *replication.Range, err error) {
+	err = t.filters.with(mode, slotID, func(allow allowed) error {
+		rng, err = t.readRange(ctx, mode, allow, after)
+		return err
+	})
+	return rng, err
+}
+
+func (t *Tap) readRange(ctx context.Context, mode replication.Mode, allow allowed, after string) (*replication.Range, error) {
 	j, _, err := t.regime.Load().modeOf(mode)
 	if err != nil {
 		return nil, err
 	}
+	may := func(key string) bool { return t.classes.Replicated(mode, key) && allow(key) }
 	w, err := t.reads.take(ctx, t.inner, mode, after)
 	if err != nil {
 		return nil, err
@@ -29,7 +39,7 @@ func (t *Tap) ReadRange(ctx context.Context, mode replication.Mode, after string
 	var pairs []journal.Pair
 	rng := &replication.Range{After: after, UpTo: after}
 	for size := 0; size < rangeTarget; {
-		keys, err := w.group(ctx, t.classes, mode, "")
+		keys, err := w.group(ctx, may, "")
 		if err != nil {
 			return nil, err
 		}

@@ -57,7 +57,7 @@ func TestRangesAreOrderedAndComplete(t *testing.T) {
 	}
 	last, ranges := "", 0
 	for {
-		rng, err := primary.ReadRange(ctx, dr, last)
+		rng, err := primary.ReadRange(ctx, dr, "", last)
 		require.NoError(t, err)
 		ranges++
 		pairs, err := journal.DecodeRange(rng.Payload)
@@ -116,7 +116,7 @@ func TestDirectoryIsListedOnce(t *testing.T) {
 	inner.mu.Unlock()
 	n, after := 0, ""
 	for {
-		rng, err := primary.ReadRange(ctx, dr, after)
+		rng, err := primary.ReadRange(ctx, dr, "", after)
 		require.NoError(t, err)
 		n++
 		if rng.Last {
@@ -128,7 +128,7 @@ func TestDirectoryIsListedOnce(t *testing.T) {
 	require.Equal(t, 1, inner.lists["logical/uuid/"])
 	require.Zero(t, inner.lists["wal/logs/"])
 	// Going back is a new walk.
-	_, err := primary.ReadRange(ctx, dr, key(100))
+	_, err := primary.ReadRange(ctx, dr, "", key(100))
 	require.NoError(t, err)
 	require.Equal(t, 2, inner.lists["logical/uuid/"])
 }

@@ -173,7 +173,7 @@ func copyAll(t testing.TB, primary, secondary *storage.Tap, mode replication.Mod
 	require.NoError(t, secondary.BeginCopy(ctx, mode, from))
 	after := ""
 	for {
-		rng, err := primary.ReadRange(ctx, mode, after)
+		rng, err := primary.ReadRange(ctx, mode, "", after)
 		require.NoError(t, err)
 		_, err = secondary.ApplyRange(ctx, mode, rng)
 		require.NoError(t, err)

@@ -71,6 +71,8 @@ type Tap struct {
 	untold   map[replication.Mode][]string    // changed by a range that failed; by applying
 	telling  sync.Mutex                       // one call of onApplied at a time
 	progress map[replication.Mode]*progress
+	filters  filters
+	held     heldViews
 	reads    *walkers // walks of ReadRange, by mode
 	applies  *walkers // walks of ApplyRange, by mode
 

@@ -112,9 +112,20 @@ func (w *walk) next(ctx context.Context) (key string, ok bool, err error) {
 	return "", false, nil
 }
 
-// group returns up to walkGroup keys of a mode, none after the last one or after
-// upTo (empty: no bound).
-func (w *walk) group(ctx context.Context, c *keyclass.Classifier, mode replication.Mode, upTo string) ([]string, error) {
+// newWalkBelow goes through the keys of one directory.
+func newWalkBelow(ctx context.Context, inner physical.Backend, dir string) (*walk, error) {
+	w := &walk{inner: inner}
+	l, err := w.list(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	w.levels = []level{l}
+	return w, nil
+}
+
+// group returns up to walkGroup keys that are accepted, none after the last one
+// or after upTo (empty: no bound).
+func (w *walk) group(ctx context.Context, accept func(key string) bool, upTo string) ([]string, error) {
 	var keys []string
 	for len(keys) < walkGroup {
 		key, ok, err := w.next(ctx)
@@ -129,7 +140,7 @@ func (w *walk) group(ctx context.Context, c *keyclass.Classifier, mode replicati
 			w.unread([]string{key})
 			break
 		}
-		if c.Replicated(mode, key) {
+		if accept(key) {
 			keys = append(keys, key)
 		}
 	}

@@ -65,15 +65,21 @@ func (c *Classifier) Held(key string) bool {
 	return InView(key) && c.Class(key) == Unknown
 }
 
-// Orphan says whether a key is in a view that no mount has. While not all mount
-// tables were given nobody can say, and it is false.
-func (c *Classifier) Orphan(key string) bool {
+// Homeless says whether a key is below the views' directories and no mount table
+// that is known has its view.
+func (c *Classifier) Homeless(key string) bool {
 	m := c.mounts.Load()
-	if m == nil || !InView(key) || !m.Complete() {
+	if m == nil || !InView(key) {
 		return false
 	}
 	_, ok := m.View(key)
 	return !ok
+}
+
+// Orphan says whether a key is in a view that no mount has. While not all mount
+// tables were given nobody can say, and it is false.
+func (c *Classifier) Orphan(key string) bool {
+	return c.Homeless(key) && c.mounts.Load().Complete()
 }
 
 // Replicated says whether a key is part of the content of a mode.

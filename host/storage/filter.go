@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"sync"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// allowed says whether a slot's secondary may have a key.
+type allowed func(key string) bool
+
+// SetFilter restricts what the secondary of a slot gets of a mode's content to
+// keys that allow accepts; nil removes the filter. Frames and ranges that are
+// made after it returns are filtered, values and names of keys alike. Keys of
+// views that no mount table has are left out for a filtered secondary: nobody
+// can say whether it may have them.
+//
+// What a secondary has got before, or lacks now that it is allowed more, is for
+// the caller to mend: see ForceCopy.
+func (t *Tap) SetFilter(mode replication.Mode, slotID string, allow func(key string) bool) {
+	t.filters.mu.Lock()
+	defer t.filters.mu.Unlock()
+	if allow == nil {
+		delete(t.filters.of, filterKey{mode, slotID})
+		return
+	}
+	if t.filters.of == nil {
+		t.filters.of = map[filterKey]allowed{}
+	}
+	t.filters.of[filterKey{mode, slotID}] = func(key string) bool { return !t.classes.Homeless(key) && allow(key) }
+}
+
+// filters are those of the slots. Who reads holds the lock until the frame or
+// range is made.
+type filters struct {
+	mu sync.RWMutex
+	of map[filterKey]allowed
+}
+
+type filterKey struct {
+	mode replication.Mode
+	slot string
+}
+
+func everything(string) bool { return true }
+
+// with calls f with the filter of a slot, which does not change meanwhile.
+func (fs *filters) with(mode replication.Mode, slot string, f func(allowed) error) error {
+	fs.mu.RLock()
+	defer fs.mu.RUnlock()
+	allow := fs.of[filterKey{mode, slot}]
+	if allow == nil {
+		allow = everything
+	}
+	return f(allow)
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Reclassify must be called when the classes of the keys below a prefix, which
+// ends with a slash, have changed: when keyclass.Mounts has learned what a view
+// is. It returns when no write that was classified before is under way, and has
+// then
+//
+//   - journalled the keys that are there, with their present values, for the
+//     secondaries that did not get them when they were written,
+//   - made the fingerprint unknown, and begun to compute it anew, if there are
+//     any keys.
+//
+// The order for a new mount is: Mounts learns of it, Reclassify, and then its
+// table is written. It can be repeated after an error.
+//
+// It also journals what was written below the tap: the records of performance
+// replication that a change of role wrote, for DR secondaries.
+func (t *Tap) Reclassify(ctx context.Context, prefix string) error {
+	if !strings.HasSuffix(prefix, "/") {
+		return replication.Errorf(replication.InvalidInput, "%q is no prefix of keys: it must end with a slash", prefix)
+	}
+	if err := t.fence(ctx); err != nil {
+		return err
+	}
+	held := t.held.take(prefix)
+	if err := t.reclassify(ctx, prefix, held); err != nil {
+		t.held.putBack(prefix, held)
+		return err
+	}
+	return nil
+}
+
+// fence returns when all writes that began before are over.
+func (t *Tap) fence(ctx context.Context) error {
+	t.control.Lock()
+	defer t.control.Unlock()
+	return t.change(ctx, func(*regime) {})
+}
+
+func (t *Tap) reclassify(ctx context.Context, prefix string, held *heldView) error {
+	w, err := newWalkBelow(ctx, t.inner, prefix)
+	if err != nil {
+		return err
+	}
+	any := func(key string) bool { return t.classes.Class(key) != keyclass.Own }
+	first := true
+	for {
+		keys, err := w.group(ctx, any, "")
+		if err != nil {
+			return err
+		}
+		if first && (len(keys) > 0 || held != nil) {
+			t.lostCount(prefix)
+		}
+		first = false
+		if len(keys) == 0 {
+			break
+		}
+		if err := t.journalAgain(ctx, keys); err != nil {
+			return err
+		}
+	}
+	if held == nil {
+		return nil
+	}
+	for keys := range slices.Chunk(slices.Sorted(maps.Keys(held.deleted)), walkGroup) {
+		if err := t.journalAgain(ctx, keys); err != nil {
+			return err
+		}
+	}
+	if j := t.regime.Load().journal; j != nil && held.tooMany {
+		j.incomplete(replication.Performance)
+	}
+	return nil
+}
+
+// lostCount makes the fingerprints unknown that do not know what they have
+// counted below a prefix. Views belong to the one of DR whatever their class.
+func (t *Tap) lostCount(prefix string) {
+	for m, p := range t.regime.Load().prints {
+		if m == replication.Performance || !keyclass.InView(prefix) {
+			p.invalidate()
+		}
+	}
+}
+
+// journalAgain makes rows of keys as they are now.
+func (t *Tap) journalAgain(ctx context.Context, keys []string) error {
+	r := t.enter()
+	defer r.leave()
+	if r.journal == nil {
+		return nil
+	}
+	wanted := make([]string, 0, len(keys))
+	for _, key := range keys {
+		if r.missed(key, t.classes.Class(key)) {
+			wanted = append(wanted, key)
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	locks, err := t.stripes.lock(ctx, wanted...)
+	if err != nil {
+		return err
+	}
+	defer t.stripes.unlock(locks)
+	values, err := t.getAll(physical.CacheRefreshContext(ctx, true), wanted)
+	if err != nil {
+		return storageFailed("read keys that are journalled again", err)
+	}
+	var ops []journal.Op
+	size := 0
+	for i, key := range wanted {
+		op := journal.Op{Kind: journal.Put, Class: t.classes.Class(key), Key: key, Value: values[i]}
+		if op.Value == nil {
+			op.Kind = journal.Delete
+		}
+		ops = append(ops, op)
+		if size += len(key) + len(op.Value); size >= replication.PayloadTarget || i == len(wanted)-1 {
+			if err := t.rowAlone(ctx, r, ops); err != nil {
+				return err
+			}
+			ops, size = nil, 0
+		}
+	}
+	return nil
+}
+
+// missed says whether a mode that is journalled may not have got a key. DR gets
+// keys of views whatever is known of them.
+func (r *regime) missed(key string, class keyclass.Class) bool {
+	for m := range r.modes {
+		if inMode(class, m) && (m == replication.Performance || !keyclass.InView(key)) {
+			return true
+		}
+	}
+	return false
+}
+
+// rowAlone journals a row whose writes were made before. The caller has locked its
+// keys.
+func (t *Tap) rowAlone(ctx context.Context, r *regime, ops []journal.Op) error {
+	n, retain, err := r.journal.allocate(ctx)
+	if err != nil {
+		return err
+	}
+	if retain {
+		err = t.inner.Put(ctx, &physical.Entry{Key: journal.RowKey(r.journal.term, n), Value: journal.EncodeRow(ops)})
+	}
+	// A row that may not be stored is right all the same: it says what is there.
+	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: ops}
+	row.Weigh()
+	r.journal.seq.Finish(n, row)
+	if err != nil {
+		return storageFailed("write a journal row", err)
+	}
+	return nil
+}
+
+// incomplete says that the rows of a mode up to now lack something that cannot be
+// made up for: whoever has not read them all has to copy, and so has who has.
+func (j *activeJournal) incomplete(mode replication.Mode) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.lacking == nil {
+		j.lacking = map[replication.Mode]uint64{}
+	}
+	j.lacking[mode] = j.seq.Allocated()
+}
+
+// complete is an error if the rows after a position do not lead to the content.
+func (j *activeJournal) complete(mode replication.Mode, after uint64) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if lacking := j.lacking[mode]; after < lacking {
+		return replication.Errorf(replication.PositionLost,
+			"the journal lacks deletions up to %d, of a mount that was not known then: the secondary has to compare and copy", lacking)
+	}
+	return nil
+}

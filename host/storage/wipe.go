@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// WipeLocal deletes what a cluster that has become a secondary has left of its
+// own: tokens, leases, local tables and everything else that is not replicated in
+// the mode, is not Own, and is encrypted with keys that are gone. Views that no
+// mount table has are of the old cluster too, so in performance mode all tables
+// must be known. Kept are the records of replication, and keys and prefixes (with
+// a slash at the end) that the caller names: local tables that were made for the
+// new role.
+//
+// It passes the guard and is journalled, for this cluster's own DR secondaries.
+// After an error it is called again and goes on with what is left. It must be
+// done before the core reads or writes anything local. It returns how many keys
+// it has deleted.
+func (t *Tap) WipeLocal(ctx context.Context, mode replication.Mode, keep ...string) (deleted uint64, err error) {
+	if err := checkMode(mode); err != nil {
+		return 0, err
+	}
+	if m := t.classes.Mounts(); mode == replication.Performance && (m == nil || !m.Complete()) {
+		return 0, replication.Errorf(replication.Unavailable,
+			"what is left of the former cluster cannot be deleted: it is not known yet which mounts are of the new one")
+	}
+	w, err := newWalk(ctx, t.inner, "")
+	if err != nil {
+		return 0, err
+	}
+	old := func(key string) bool { return t.leftBehind(mode, key) && !kept(keep, key) }
+	for {
+		keys, err := w.group(ctx, old, "")
+		if err != nil {
+			return deleted, err
+		}
+		if len(keys) == 0 {
+			return deleted, nil
+		}
+		n, err := t.deleteKeys(ctx, keys)
+		deleted += n
+		if err != nil {
+			return deleted, storageFailed("delete what is left of the former cluster", err)
+		}
+	}
+}
+
+// leftBehind says whether a key is of the cluster as it was before.
+func (t *Tap) leftBehind(mode replication.Mode, key string) bool {
+	if strings.HasPrefix(key, "core/replication/") || strings.HasPrefix(key, "replication/") {
+		return false
+	}
+	switch class := t.classes.Class(key); {
+	case class == keyclass.Own || keyclass.InMode(class, mode):
+		return false
+	case class == keyclass.Unknown && keyclass.InView(key):
+		// A mount of the new cluster whose backend is not known may hold what the
+		// primary has sent.
+		return t.classes.Orphan(key)
+	default:
+		return true
+	}
+}
+
+func kept(keep []string, key string) bool {
+	return slices.ContainsFunc(keep, func(k string) bool {
+		return k == key || (strings.HasSuffix(k, "/") && strings.HasPrefix(key, k))
+	})
+}
+
+// deleteKeys deletes keys in transactions, past the guard.
+func (t *Tap) deleteKeys(ctx context.Context, keys []string) (deleted uint64, err error) {
+	txn := make([]*physical.TxnEntry, len(keys))
+	for i, key := range keys {
+		txn[i] = &physical.TxnEntry{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: key}}
+	}
+	r := t.enter()
+	defer r.leave()
+	for _, piece := range t.split(txn) {
+		if err := t.commit(ctx, r, piece, commitOptions{}); err != nil {
+			return deleted, err
+		}
+		deleted += uint64(len(piece))
+	}
+	return deleted, nil
+}
