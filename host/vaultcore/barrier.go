@@ -22,6 +22,8 @@ type openBarrier struct {
 
 	onOpen atomic.Pointer[func(context.Context) error]
 	onSeal atomic.Pointer[func()]
+	// onTable changes a mount table as the core reads it; see HideMounts.
+	onTable atomic.Pointer[func(context.Context, *logical.StorageEntry) error]
 }
 
 // Unseal opens the barrier and runs the hook. When the hook fails the barrier

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package follow
+
+import (
+	"context"
+	"strings"
+
+	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+)
+
+// A rule says what a key that begins with prefix (or is it, without a slash at
+// its end) means to the core.
+type rule struct {
+	prefix string
+	// once is for what is renewed as a whole, whichever of its keys changed.
+	once bool
+	do   func(f *Follower, ctx context.Context, key string)
+}
+
+func whole(prefix, what string, step func(Core, context.Context) error) rule {
+	return rule{prefix: prefix, once: true, do: func(f *Follower, ctx context.Context, _ string) {
+		f.try(ctx, f.o.StepWait, what, "", func(ctx context.Context) error { return step(f.core, ctx) })
+	}}
+}
+
+var rules = []rule{
+	{mounttable.Secrets, true, func(f *Follower, ctx context.Context, key string) { f.table(ctx, key) }},
+	{mounttable.Auth, true, func(f *Follower, ctx context.Context, key string) { f.table(ctx, key) }},
+	{mounttable.Audit, true, func(f *Follower, ctx context.Context, key string) { f.table(ctx, key) }},
+	{"core/plugin-catalog/", true, func(f *Follower, ctx context.Context, _ string) { f.retryIdle(ctx) }},
+	{"logical/", false, (*Follower).changed},
+	{"auth/", false, (*Follower).changed},
+	{"audit/", true, (*Follower).auditSalts},
+	{"sys/policy/", false, func(f *Follower, ctx context.Context, key string) {
+		f.core.Policy(ctx, strings.TrimPrefix(key, "sys/policy/"))
+	}},
+	{"sys/quotas/", false, func(f *Follower, _ context.Context, key string) {
+		f.core.Quota(strings.TrimPrefix(key, "sys/quotas/"))
+	}},
+	{"sys/login-mfa/", false, func(f *Follower, ctx context.Context, key string) {
+		f.try(ctx, f.o.StepWait, "the login MFA of "+key, "", func(ctx context.Context) error { return f.core.LoginMFA(ctx, key) })
+	}},
+	whole("sys/config/cors", "the CORS configuration", Core.CORS),
+	whole("sys/uiconfig", "the headers of the UI", Core.UIHeaders),
+	whole("sys/audited-headers-config/", "the audited request headers", Core.AuditedHeaders),
+	whole("sys/activation-flags", "the activated features", Core.ActivationFlags),
+}
+
+func ruleOf(key string) *rule {
+	for i := range rules {
+		r := &rules[i]
+		if key == r.prefix || (strings.HasSuffix(r.prefix, "/") && strings.HasPrefix(key, r.prefix)) {
+			return r
+		}
+	}
+	return nil
+}
+
+// take takes up keys. Rules that renew something as a whole run once, where the
+// last of their keys is: everything that they read is in storage already.
+func (f *Follower) take(ctx context.Context, keys []string) {
+	last := map[string]int{}
+	for i, key := range keys {
+		if r := ruleOf(key); r != nil && r.once {
+			last[r.prefix] = i
+		}
+	}
+	for i, key := range keys {
+		r := ruleOf(key)
+		if r == nil || (r.once && last[r.prefix] != i) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		r.do(f, ctx, key)
+	}
+}
+
+// changed tells the backend of a mount.
+func (f *Follower) changed(ctx context.Context, key string) {
+	view, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(key, "logical/"), "auth/"), "/")
+	f.try(ctx, f.o.StepWait, "a change in the engine with the storage "+view, "", func(ctx context.Context) error {
+		f.core.Changed(ctx, key)
+		return nil
+	})
+	if uuid, waits := f.kv[key]; waits {
+		f.versioned(ctx, uuid)
+	}
+}
+
+// auditSalts makes devices use the salts that have come, and enables those that
+// waited for theirs.
+func (f *Follower) auditSalts(ctx context.Context, _ string) {
+	f.core.AuditSalts(ctx)
+	f.table(ctx, mounttable.Audit)
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package vaultcore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+)
+
+// EnableAudit opens an audit device and begins to log to it.
+func (l *Live) EnableAudit(ctx context.Context, e mounttable.Entry) error {
+	entry, err := l.decode(ctx, e)
+	if err != nil {
+		return err
+	}
+	return enableAudit(l.core.Core, root(ctx), entry, false)
+}
+
+// DisableAudit ends an audit device.
+func (l *Live) DisableAudit(ctx context.Context, path string) error {
+	found, err := disableAudit(l.core.Core, root(ctx), path, false)
+	if err == nil && !found {
+		return fmt.Errorf("there is no audit device %s", path)
+	}
+	return err
+}
+
+// HasAuditSalt says whether the salt of an audit device is there. Vault makes one
+// when the first request is logged if it is not, which a secondary may not:
+// nothing could be logged then.
+func (l *Live) HasAuditSalt(ctx context.Context, uuid string) (bool, error) {
+	raw, err := l.core.GetEntry(ctx, "audit/"+uuid+"/salt")
+	return raw != nil, err
+}
+
+// AuditSalts makes all devices read their salts anew.
+func (l *Live) AuditSalts(ctx context.Context) {
+	if b := l.broker(); b != nil {
+		b.Invalidate(ctx, "salt")
+	}
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package vaultcore
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"github.com/hashicorp/vault/audit"
+	"github.com/hashicorp/vault/helper/activationflags"
+	"github.com/hashicorp/vault/helper/namespace"
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/vault"
+	"github.com/hashicorp/vault/vault/quotas"
+)
+
+// Policy takes up an ACL policy that was written or deleted.
+func (l *Live) Policy(ctx context.Context, name string) {
+	if ps := *field[*vault.PolicyStore](l.core.Core, "policyStore"); ps != nil {
+		invalidatePolicy(ps, root(ctx), name, vault.PolicyTypeACL)
+	}
+}
+
+// Quota takes up a quota, "rate-limit/name", or the "config" of all.
+func (l *Live) Quota(key string) {
+	if m := *field[*quotas.Manager](l.core.Core, "quotaManager"); m != nil {
+		m.Invalidate(key)
+	}
+}
+
+// CORS takes up the CORS configuration. It changes the one that requests are
+// reading, under its own lock; Vault's loader puts another in its place and may
+// only run while nothing else does.
+func (l *Live) CORS(ctx context.Context) error {
+	raw, err := l.core.GetEntry(ctx, "sys/config/cors")
+	if err != nil {
+		return err
+	}
+	var stored vault.CORSConfig
+	if raw != nil {
+		if err := json.Unmarshal(raw, &stored); err != nil {
+			return fmt.Errorf("the CORS configuration cannot be read: %w", err)
+		}
+	}
+	running := l.core.CORSConfig()
+	running.Lock()
+	running.AllowedOrigins, running.AllowedHeaders = stored.AllowedOrigins, stored.AllowedHeaders
+	running.Unlock()
+	enabled := vault.CORSDisabled
+	if stored.Enabled != nil {
+		enabled = *stored.Enabled
+	}
+	atomic.StoreUint32(running.Enabled, enabled)
+	return nil
+}
+
+const uiPlaintextKey = "config_plaintext"
+
+// UIHeaders copies the headers of the UI to where Vault keeps them in plain text,
+// beside the barrier: it compares the two at each request and would try to mend a
+// difference by writing both, which a secondary may not.
+func (l *Live) UIHeaders(ctx context.Context) error {
+	conf := *field[*vault.UIConfig](l.core.Core, "uiConfig")
+	if conf == nil {
+		return nil
+	}
+	store := *field[physical.Backend](conf, "physicalStorage")
+	raw, err := l.core.GetEntry(ctx, "sys/uiconfig")
+	if err != nil {
+		return err
+	}
+	plain, err := store.Get(ctx, uiPlaintextKey)
+	switch {
+	case err != nil:
+		return err
+	case raw == nil && plain == nil, raw != nil && plain != nil && bytes.Equal(raw, plain.Value):
+		return nil
+	case raw == nil:
+		return store.Delete(ctx, uiPlaintextKey)
+	default:
+		return store.Put(ctx, &physical.Entry{Key: uiPlaintextKey, Value: raw})
+	}
+}
+
+// AuditedHeaders takes up the request headers that audit devices log.
+func (l *Live) AuditedHeaders(ctx context.Context) error {
+	if h := *field[*audit.HeadersConfig](l.core.Core, "auditedHeaders"); h != nil {
+		return h.Invalidate(ctx)
+	}
+	return nil
+}
+
+const mfaMethodTable = "login_mfa_configs"
+
+// LoginMFA takes up a method or an enforcement of login MFA. Nothing is dropped
+// before what takes its place is there: in between, logins would pass without a
+// second factor.
+func (l *Live) LoginMFA(ctx context.Context, key string) error {
+	b := *field[*vault.LoginMFABackend](l.core.Core, "loginMFABackend")
+	if b == nil {
+		return nil
+	}
+	raw, err := l.core.GetEntry(ctx, key)
+	if err != nil {
+		return err
+	}
+	kind, id, _ := strings.Cut(strings.TrimPrefix(key, "sys/login-mfa/"), "/")
+	switch {
+	case kind == "method" && raw == nil:
+		return b.MemDBDeleteMFAConfigByID(id, mfaMethodTable)
+	case kind == "method":
+		return loadMFAMethodConfigs(b, root(ctx), namespace.RootNamespace)
+	case kind == "enforcement" && raw == nil:
+		return b.MemDBDeleteMFALoginEnforcementConfigByID(id)
+	case kind == "enforcement":
+		_, err := loadMFAEnforcementConfigs(b, root(ctx), namespace.RootNamespace)
+		return err
+	}
+	return nil
+}
+
+// ActivationFlags takes up features that the primary has activated.
+func (l *Live) ActivationFlags(ctx context.Context) error {
+	flags := l.core.FeatureActivationFlags
+	if flags == nil {
+		return nil
+	}
+	changed, err := flags.ReloadFlagsFromStorage(ctx)
+	if err != nil {
+		return err
+	}
+	if identity := l.core.IdentityStore(); changed[activationflags.IdentityDeduplication] && identity != nil && identity.ActivationFunc != nil {
+		return identity.ActivationFunc(root(ctx), nil)
+	}
+	return nil
+}

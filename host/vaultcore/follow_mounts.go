@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package vaultcore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+)
+
+// Mount builds, wraps and starts the backend of a new mount, and only then lets
+// requests reach it. When it cannot be built, for a plugin that is not installed
+// here as a rule, the mount is there all the same and answers nothing, as Vault
+// does at unseal, and the reason is returned.
+func (l *Live) Mount(ctx context.Context, table string, e mounttable.Entry) error {
+	entry, err := l.decode(ctx, e)
+	if err != nil {
+		return err
+	}
+	entry.SyncCache()
+	backend, view, buildErr := l.build(table, entry)
+	if err := ctx.Err(); err != nil {
+		// Whoever asked has gone on without this mount.
+		l.discard(backend)
+		return err
+	}
+	if err := l.enter(table, entry, backend, view); err != nil {
+		l.discard(backend)
+		return errors.Join(err, buildErr)
+	}
+	return buildErr
+}
+
+// Rebuild replaces the backend of a mount by one that is built from what the
+// mount is now. The old one serves until then, and ends when its requests are
+// done; it goes on serving if the new one cannot be built.
+func (l *Live) Rebuild(ctx context.Context, table, uuid string) error {
+	entry, err := l.entry(table, uuid)
+	if err != nil {
+		return err
+	}
+	old, ok := l.router().at(routed(entry))
+	if !ok {
+		return fmt.Errorf("the mount %s is not in the router", entry.Path)
+	}
+	backend, view, err := l.build(table, entry)
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		l.discard(backend)
+		return err
+	}
+	if err := l.router().replace(entry, backend, view); err != nil {
+		l.discard(backend)
+		return err
+	}
+	l.cleanUp(l.active(), old)
+	return nil
+}
+
+func (l *Live) discard(b logical.Backend) {
+	if b != nil {
+		b.Cleanup(l.active())
+	}
+}
+
+// build makes and starts a wrapped backend. The view is there without a backend
+// too.
+func (l *Live) build(table string, entry *vault.MountEntry) (logical.Backend, *vault.BarrierView, error) {
+	ctx := l.active()
+	view, err := l.view(ctx, table, entry)
+	if err != nil {
+		return nil, nil, err
+	}
+	want, factory := logical.TypeLogical, newLogicalBackend
+	if table == mounttable.Auth {
+		want, factory = logical.TypeCredential, newCredentialBackend
+	}
+	// A backend must not write before it is mounted; see Vault's own mount.
+	setReadOnlyErr(view, logical.ErrSetupReadOnly)
+	backend, err := factory(l.core.Core, ctx, entry, mountEntrySysView(l.core.Core, entry), view)
+	setReadOnlyErr(view, nil)
+	if err != nil {
+		return nil, view, err
+	}
+	if backend == nil {
+		return nil, view, fmt.Errorf("the engine %q makes no backend", entry.Type)
+	}
+	if backend.Type() != want && entry.Type != "kv" {
+		backend.Cleanup(ctx)
+		return nil, view, fmt.Errorf("the engine %q is of the type %s, not %s", entry.Type, backend.Type(), want)
+	}
+	addPathCheckers(l.core.Core, entry, backend, view.Prefix())
+	// As at unseal, an engine that does not start well is mounted all the same.
+	if err := backend.Initialize(ctx, &logical.InitializationRequest{Storage: view}); err != nil {
+		l.core.Logger().Error("an engine that the primary mounted did not start well", "path", entry.Path, "type", entry.Type, "error", err)
+	}
+	return l.wrap(entry, backend), view, nil
+}
+
+// view is the storage of a mount. That of a secrets engine resolves the keys that
+// are written for one cluster of a set.
+func (l *Live) view(ctx context.Context, table string, entry *vault.MountEntry) (*vault.BarrierView, error) {
+	var store logical.Storage = l.core.barrier
+	if table == mounttable.Secrets {
+		forwarded, err := l.core.NewForwardedWriter(ctx, l.core.barrier, entry.Local)
+		if err != nil {
+			return nil, err
+		}
+		store = forwarded
+	}
+	return vault.NewBarrierView(store, entry.ViewPath()), nil
+}
+
+// enter makes a mount known to the table and the router.
+func (l *Live) enter(table string, entry *vault.MountEntry, backend logical.Backend, view *vault.BarrierView) error {
+	if view == nil {
+		view = vault.NewBarrierView(l.core.barrier, entry.ViewPath())
+	}
+	l.add(table, entry)
+	if err := l.router().Mount(backend, entry.APIPathNoNamespace(), entry, view); err != nil {
+		l.remove(table, entry.UUID)
+		return err
+	}
+	return nil
+}
+
+// Unmount takes a mount away. Requests that are in it go on to their end.
+func (l *Live) Unmount(_ context.Context, table, uuid string) error {
+	entry, err := l.entry(table, uuid)
+	if err != nil {
+		return err
+	}
+	old, ok := l.router().at(routed(entry))
+	l.router().drop(entry)
+	l.remove(table, uuid)
+	removePathCheckers(l.core.Core, entry, entry.ViewPath())
+	l.core.WellKnownRedirects.DeregisterMount(uuid)
+	if ok {
+		l.cleanUp(l.active(), old)
+	}
+	return nil
+}
+
+// Move changes the path of a mount, and lets requests through.
+func (l *Live) Move(_ context.Context, table string, to mounttable.Entry) error {
+	entry, err := l.entry(table, to.UUID)
+	if err != nil {
+		return err
+	}
+	ctx := l.active()
+	from := entry.APIPathNoNamespace()
+	_, lock := l.tableOf(table)
+	lock.Lock()
+	defer lock.Unlock()
+	before := entry.Path
+	entry.Path = to.Path
+	if err := l.router().Remount(ctx, from, entry.APIPathNoNamespace()); err != nil {
+		entry.Path = before
+		return err
+	}
+	entry.Tainted, entry.MountState = false, ""
+	return l.router().Untaint(ctx, entry.APIPathNoNamespace())
+}
+
+// Taint stops or admits requests to a mount; revocation passes always.
+func (l *Live) Taint(_ context.Context, table string, to mounttable.Entry) error {
+	entry, err := l.entry(table, to.UUID)
+	if err != nil {
+		return err
+	}
+	_, lock := l.tableOf(table)
+	lock.Lock()
+	entry.Tainted = to.Tainted
+	lock.Unlock()
+	if to.Tainted {
+		return l.router().Taint(l.active(), entry.APIPathNoNamespace())
+	}
+	return l.router().Untaint(l.active(), entry.APIPathNoNamespace())
+}
+
+// Tune takes over what can be tuned, in the entry that the router and the system
+// views have.
+func (l *Live) Tune(ctx context.Context, table string, to mounttable.Entry) error {
+	entry, err := l.entry(table, to.UUID)
+	if err != nil {
+		return err
+	}
+	from, err := l.decode(ctx, to)
+	if err != nil {
+		return err
+	}
+	_, lock := l.tableOf(table)
+	lock.Lock()
+	defer lock.Unlock()
+	if entry.Type == "token" {
+		// Vault sets it at unseal and stores nothing.
+		from.Config.TokenType = entry.Config.TokenType
+	}
+	entry.Description = from.Description
+	entry.Config = from.Config
+	entry.Options = from.Options
+	entry.Version = from.Version
+	entry.SealWrap = from.SealWrap
+	entry.ExternalEntropyAccess = from.ExternalEntropyAccess
+	entry.SyncCache()
+	return nil
+}
+
+// RevokeLeases revokes what this cluster has given out under a mount's path. It
+// goes through the mount, which must have its configuration yet. With force,
+// leases whose revocation fails are forgotten.
+func (l *Live) RevokeLeases(ctx context.Context, table, uuid string, force bool) error {
+	entry, err := l.entry(table, uuid)
+	if err != nil {
+		return err
+	}
+	leases := *field[*vault.ExpirationManager](l.core.Core, "expiration")
+	if leases == nil {
+		return errNotActive
+	}
+	if force {
+		return leases.RevokeForce(root(ctx), entry.APIPathNoNamespace())
+	}
+	return leases.RevokePrefix(root(ctx), entry.APIPathNoNamespace(), true)
+}
+
+// ClearView deletes what is left below the storage of a mount that is gone: what
+// this cluster wrote itself, for the primary has deleted the rest. Keys that this
+// cluster may not delete are left alone.
+func (l *Live) ClearView(ctx context.Context, e mounttable.Entry) error {
+	entry, err := l.decode(ctx, e)
+	if err != nil {
+		return err
+	}
+	view := vault.NewBarrierView(l.core.barrier, entry.ViewPath())
+	keys, err := logical.CollectKeys(ctx, view)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := view.Delete(ctx, key); err != nil && !errors.Is(err, logical.ErrReadOnly) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Idle are the mounts that have no backend.
+func (l *Live) Idle(table string) ([]mounttable.Entry, error) {
+	running, err := l.Running(table)
+	if err != nil {
+		return nil, err
+	}
+	prefix := ""
+	if table == mounttable.Auth {
+		prefix = "auth/"
+	}
+	var idle []mounttable.Entry
+	for _, e := range running {
+		r, ok := l.router().at(prefix + e.Path)
+		if !ok {
+			continue
+		}
+		r.lock().RLock()
+		if *r.backend() == nil {
+			idle = append(idle, e)
+		}
+		r.lock().RUnlock()
+	}
+	return idle, nil
+}
+
+// Changed tells the backend that has a storage key that the key changed.
+func (l *Live) Changed(ctx context.Context, key string) {
+	ctx = root(ctx)
+	_, path, prefix, ok := l.router().MatchingAPIPrefixByStoragePath(ctx, key)
+	if !ok {
+		return
+	}
+	rest, ok := strings.CutPrefix(key, prefix)
+	if !ok || rest == "" {
+		return
+	}
+	if backend := l.router().MatchingBackend(ctx, path); backend != nil {
+		backend.InvalidateKey(ctx, rest)
+	}
+}
