@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package follow
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+)
+
+// fakeCore notes what it is asked to do, and keeps tables.
+type fakeCore struct {
+	mu      sync.Mutex
+	calls   []string
+	stored  map[string][]mounttable.Entry
+	running map[string][]mounttable.Entry
+	noBack  map[string]bool  // UUIDs whose backend cannot be built
+	noSalt  map[string]bool  // UUIDs of audit devices without a salt
+	fail    map[string]error // by the first word of a call
+	hang    map[string]bool  // calls that wait for the end of their context
+	held    int
+	refuse  error
+}
+
+func newFake() *fakeCore {
+	return &fakeCore{
+		stored: map[string][]mounttable.Entry{}, running: map[string][]mounttable.Entry{},
+		noBack: map[string]bool{}, noSalt: map[string]bool{}, fail: map[string]error{}, hang: map[string]bool{},
+	}
+}
+
+func (c *fakeCore) call(ctx context.Context, format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
+	name, _, _ := strings.Cut(text, " ")
+	c.mu.Lock()
+	if c.held == 0 {
+		text = "UNHELD " + text
+	}
+	c.calls = append(c.calls, text)
+	err, hang := c.fail[name], c.hang[name]
+	c.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return err
+}
+
+// done are the calls since the last time.
+func (c *fakeCore) done() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := strings.Join(c.calls, ", ")
+	c.calls = nil
+	return out
+}
+
+func (c *fakeCore) Hold(context.Context) (func(), error) {
+	if c.refuse != nil {
+		return nil, c.refuse
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.held--
+	}, nil
+}
+
+func (c *fakeCore) Stored(_ context.Context, table string) ([]mounttable.Entry, error) {
+	return c.stored[table], c.fail["stored"]
+}
+func (c *fakeCore) Running(table string) ([]mounttable.Entry, error) { return c.running[table], nil }
+
+func (c *fakeCore) Idle(table string) (idle []mounttable.Entry, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.running[table] {
+		if c.noBack[e.UUID] {
+			idle = append(idle, e)
+		}
+	}
+	return idle, nil
+}
+
+func (c *fakeCore) set(table string, e mounttable.Entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running[table] = append(without(c.running[table], e.UUID), e)
+}
+
+func without(entries []mounttable.Entry, uuid string) (out []mounttable.Entry) {
+	for _, e := range entries {
+		if e.UUID != uuid {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func (c *fakeCore) Mount(ctx context.Context, table string, e mounttable.Entry) error {
+	if err := c.call(ctx, "mount %s", e.UUID); err != nil {
+		return err
+	}
+	c.set(table, e)
+	if c.noBack[e.UUID] {
+		return errors.New("plugin not found")
+	}
+	return nil
+}
+
+func (c *fakeCore) Unmount(ctx context.Context, table, uuid string) error {
+	if err := c.call(ctx, "unmount %s", uuid); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running[table] = without(c.running[table], uuid)
+	return nil
+}
+
+func (c *fakeCore) Move(ctx context.Context, table string, to mounttable.Entry) error {
+	c.set(table, to)
+	return c.call(ctx, "move %s", to.UUID)
+}
+
+func (c *fakeCore) Taint(ctx context.Context, table string, to mounttable.Entry) error {
+	c.set(table, to)
+	return c.call(ctx, "taint %s %v", to.UUID, to.Tainted)
+}
+
+func (c *fakeCore) Tune(ctx context.Context, table string, to mounttable.Entry) error {
+	c.set(table, to)
+	return c.call(ctx, "tune %s", to.UUID)
+}
+
+func (c *fakeCore) Rebuild(ctx context.Context, _, uuid string) error {
+	if err := c.call(ctx, "rebuild %s", uuid); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.noBack, uuid)
+	return nil
+}
+
+func (c *fakeCore) RevokeLeases(ctx context.Context, _, uuid string, force bool) error {
+	if force {
+		return c.call(ctx, "forget %s", uuid)
+	}
+	return c.call(ctx, "revoke %s", uuid)
+}
+
+func (c *fakeCore) ClearView(ctx context.Context, e mounttable.Entry) error {
+	return c.call(ctx, "clear %s", e.UUID)
+}
+func (c *fakeCore) Changed(ctx context.Context, key string) { _ = c.call(ctx, "changed %s", key) }
+
+func (c *fakeCore) EnableAudit(ctx context.Context, e mounttable.Entry) error {
+	c.set(mounttable.Audit, e)
+	return c.call(ctx, "enable %s", e.UUID)
+}
+
+func (c *fakeCore) DisableAudit(ctx context.Context, path string) error {
+	c.mu.Lock()
+	c.running[mounttable.Audit] = nil
+	c.mu.Unlock()
+	return c.call(ctx, "disable %s", path)
+}
+
+func (c *fakeCore) HasAuditSalt(_ context.Context, uuid string) (bool, error) {
+	return !c.noSalt[uuid], nil
+}
+func (c *fakeCore) AuditSalts(ctx context.Context)               { _ = c.call(ctx, "salts") }
+func (c *fakeCore) Policy(ctx context.Context, name string)      { _ = c.call(ctx, "policy %s", name) }
+func (c *fakeCore) Quota(key string)                             { _ = c.call(context.Background(), "quota %s", key) }
+func (c *fakeCore) CORS(ctx context.Context) error               { return c.call(ctx, "cors") }
+func (c *fakeCore) UIHeaders(ctx context.Context) error          { return c.call(ctx, "ui") }
+func (c *fakeCore) AuditedHeaders(ctx context.Context) error     { return c.call(ctx, "headers") }
+func (c *fakeCore) LoginMFA(ctx context.Context, k string) error { return c.call(ctx, "mfa %s", k) }
+func (c *fakeCore) ActivationFlags(ctx context.Context) error    { return c.call(ctx, "flags") }
+
+func mount(t *testing.T, uuid, path string, more ...string) mounttable.Entry {
+	t.Helper()
+	text := fmt.Sprintf(`{"uuid":%q,"path":%q,"type":"kv","backend_aware_uuid":"b%s"`, uuid, path, uuid)
+	for _, m := range more {
+		text += "," + m
+	}
+	raw, err := json.Marshal(map[string]any{"entries": []json.RawMessage{json.RawMessage(text + "}")}})
+	require.NoError(t, err)
+	entries, err := mounttable.Decode(raw)
+	require.NoError(t, err)
+	return entries[0]
+}
+
+func newFollower(c *fakeCore) *Follower {
+	return New(c, hclog.NewNullLogger(), Options{RevokeWait: 50 * time.Millisecond, StepWait: 50 * time.Millisecond})
+}
