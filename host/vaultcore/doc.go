@@ -22,5 +22,8 @@
 //   - backends: [Core.OnSystemBackend] sees Vault's system backend before it
 //     serves; [Core.SetInertBackends] keeps every engine from being built.
 //   - cluster port: [Core.ClusterListener].
+//   - live changes: [Core.Live] mounts, unmounts, moves and tunes while the core
+//     runs, and renews its caches; [Core.HideMounts] and
+//     [Core.TolerateAuditFailures] are for the unseal of a performance secondary.
 //   - keys: root key, seal, shares.
 package vaultcore
