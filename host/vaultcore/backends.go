@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/routing"
 )
 
 // Types of backends that the core itself is made of: they keep their concrete
@@ -25,9 +27,17 @@ var coreBackends = map[string]bool{
 // made, before it serves: its paths may be replaced then. An error keeps the
 // node sealed.
 func (c *Core) OnSystemBackend(hook func(*framework.Backend) error) {
+	c.OnCoreBackend(routing.System, hook)
+}
+
+// OnCoreBackend sets the hook of one of the backends that keep their concrete
+// type, routing.System, Identity or Token: it sees the backend each time one is
+// made, before it serves. The role of the cluster is known by then. An error
+// keeps the node sealed.
+func (c *Core) OnCoreBackend(kind string, hook func(*framework.Backend) error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.onSystem = hook
+	c.onBackend[kind] = hook
 }
 
 // OnActive sets the hook that runs when the node has become active, just before
@@ -46,44 +56,82 @@ func (c *Core) OnInactive(hook func()) {
 	c.onInactive = hook
 }
 
-// hookSystemBackend wraps the factory of the system backend. The factory runs
-// while the mounts are set up, at each start of active duty, which makes it the
-// one place where both the backend and the moment can be had.
-func (c *Core) hookSystemBackend() {
-	factories := *field[map[string]logical.Factory](c.Core, "logicalBackends")
-	stock := factories["system"]
-	factories["system"] = func(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
+// hookCoreBackends wraps the factories of the core's own backends. They run while
+// the mounts are set up, at each start of active duty, which makes them the one
+// place where both the backend and the moment can be had.
+func (c *Core) hookCoreBackends() {
+	engines := *field[map[string]logical.Factory](c.Core, "logicalBackends")
+	methods := *field[map[string]logical.Factory](c.Core, "credentialBackends")
+	engines["system"] = c.hooked(routing.System, engines["system"])
+	engines["identity"] = c.hooked(routing.Identity, engines["identity"])
+	methods["token"] = c.hooked(routing.Token, methods["token"])
+}
+
+// hooked is a factory whose backends pass the hook.
+func (c *Core) hooked(kind string, stock logical.Factory) logical.Factory {
+	return func(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
 		b, err := stock(ctx, conf)
 		if err != nil {
 			return nil, err
 		}
-		sys, ok := b.(*vault.SystemBackend)
-		if !ok {
-			return nil, fmt.Errorf("the system backend is a %T: replication cannot attach to it", b)
+		inner, err := frameworkOf(b)
+		if err != nil {
+			return nil, err
 		}
 		c.mu.Lock()
-		onSystem, onActive, onInactive := c.onSystem, c.onActive, c.onInactive
+		hook := c.onBackend[kind]
 		c.mu.Unlock()
-		if onSystem != nil {
-			if err := onSystem(sys.Backend); err != nil {
+		if hook != nil {
+			if err := hook(inner); err != nil {
 				return nil, err
 			}
 		}
-		if onInactive != nil {
-			stockClean := sys.Backend.Clean
-			sys.Backend.Clean = func(ctx context.Context) {
-				onInactive()
-				if stockClean != nil {
-					stockClean(ctx)
-				}
-			}
-		}
-		if onActive != nil {
-			later := field[[]func()](c.Core, "postUnsealFuncs")
-			*later = append(*later, func() { onActive(*field[context.Context](c.Core, "activeContext")) })
+		if kind == routing.System {
+			c.hookDuty(inner)
 		}
 		return b, nil
 	}
+}
+
+// frameworkOf is what one of the core's own backends is made of.
+func frameworkOf(b logical.Backend) (*framework.Backend, error) {
+	switch b := b.(type) {
+	case *vault.SystemBackend:
+		return b.Backend, nil
+	case *vault.IdentityStore:
+		return b.Backend, nil
+	case *vault.TokenStore:
+		return b.Backend, nil
+	default:
+		return nil, fmt.Errorf("one of the core's own backends is a %T: replication cannot attach to it", b)
+	}
+}
+
+// hookDuty ties the hooks of the active duty to the system backend, which lives
+// as long.
+func (c *Core) hookDuty(sys *framework.Backend) {
+	c.mu.Lock()
+	onReady, onActive, onInactive := c.onReady, c.onActive, c.onInactive
+	c.mu.Unlock()
+	if onInactive != nil {
+		stockClean := sys.Clean
+		sys.Clean = func(ctx context.Context) {
+			onInactive()
+			if stockClean != nil {
+				stockClean(ctx)
+			}
+		}
+	}
+	later := field[[]func()](c.Core, "postUnsealFuncs")
+	*later = append(*later, func() {
+		active := *field[context.Context](c.Core, "activeContext")
+		if onReady != nil {
+			onReady(active)
+		}
+		if onActive != nil {
+			onActive(active)
+		}
+	})
 }
 
 // SetInertBackends decides whether the engines and auth methods that are set up

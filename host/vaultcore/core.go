@@ -33,7 +33,8 @@ type Core struct {
 	inRestart  atomic.Bool
 
 	mu           sync.Mutex
-	onSystem     func(*framework.Backend) error
+	onBackend    map[string]func(*framework.Backend) error
+	onReady      func(context.Context)
 	onActive     func(context.Context)
 	onInactive   func()
 	inert        bool
@@ -41,13 +42,13 @@ type Core struct {
 	savedAuth    map[string]logical.Factory
 }
 
-// Attach checks the expectations and puts the barrier and system backend seams
-// in. It must run before the core is unsealed for the first time.
+// Attach checks the expectations and puts the seams of the barrier and of
+// the core's own backends in. It must run before the core is unsealed for the first time.
 func Attach(core *vault.Core) (*Core, error) {
 	if err := checkExpectations(expectations); err != nil {
 		return nil, err
 	}
-	c := &Core{Core: core}
+	c := &Core{Core: core, onBackend: map[string]func(*framework.Backend) error{}}
 	slot := field[vault.SecurityBarrier](core, "barrier")
 	inner, ok := (*slot).(*vault.AESGCMBarrier)
 	if !ok {
@@ -58,7 +59,7 @@ func Attach(core *vault.Core) (*Core, error) {
 	}
 	c.barrier = &openBarrier{SecurityBarrier: inner, inner: inner}
 	*slot = c.barrier
-	c.hookSystemBackend()
+	c.hookCoreBackends()
 	return c, nil
 }
 

@@ -19,11 +19,16 @@
 //     opening of the barrier and everything that depends on the role.
 //   - role: [Core.SetReplicationState] sets the word that all of Vault's own
 //     secondary branches read; [Core.Restart] seals and unseals in place.
-//   - backends: [Core.OnSystemBackend] sees Vault's system backend before it
-//     serves; [Core.SetInertBackends] keeps every engine from being built.
+//   - backends: [Core.OnCoreBackend] sees Vault's system, identity and token
+//     backends before they serve; [Core.SetInertBackends] keeps every engine from
+//     being built.
+//   - routing: [Core.WrapBackends] puts wrappers around the engines where the
+//     router holds them; [Core.Execute] runs another host's request in one.
 //   - cluster port: [Core.ClusterListener].
 //   - live changes: [Core.Live] mounts, unmounts, moves and tunes while the core
 //     runs, and renews its caches; [Core.HideMounts] and
 //     [Core.TolerateAuditFailures] are for the unseal of a performance secondary.
 //   - keys: root key, seal, shares.
+//   - identity: [Identity] makes the identity store of a performance secondary
+//     follow its primary.
 package vaultcore

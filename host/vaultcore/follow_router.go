@@ -5,11 +5,9 @@ package vaultcore
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"sync"
 
 	radix "github.com/armon/go-radix"
-	"github.com/hashicorp/vault/helper/namespace"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 )
@@ -17,23 +15,17 @@ import (
 // router is the core's router, with the trees that a mount is entered in.
 type router struct{ *vault.Router }
 
-func (l *Live) router() router { return router{*field[*vault.Router](l.core.Core, "router")} }
+func (l *Live) router() router { return l.core.router() }
 
 func (r router) lock() *sync.RWMutex          { return field[sync.RWMutex](r.Router, "l") }
 func (r router) tree(name string) *radix.Tree { return *field[*radix.Tree](r.Router, name) }
-
-// route is an entry of the router, a pointer to Vault's unexported type.
-type route struct{ entry any }
-
-func (r route) lock() *sync.RWMutex       { return field[sync.RWMutex](r.entry, "l") }
-func (r route) backend() *logical.Backend { return field[logical.Backend](r.entry, "backend") }
 
 // at is the route with exactly this path.
 func (r router) at(path string) (route, bool) {
 	r.lock().RLock()
 	defer r.lock().RUnlock()
 	e, ok := r.tree("root").Get(path)
-	return route{e}, ok
+	return route{path, e}, ok
 }
 
 // routed is the path of a mount as the router knows it.
@@ -84,21 +76,3 @@ func (l *Live) cleanUp(ctx context.Context, old route) {
 		}
 	}()
 }
-
-// routeEntryType is the type of the router's entries, taken from one; an empty
-// type, which no expectation fits, if this Vault's router has none like that.
-var routeEntryType = sync.OnceValue(func() (t reflect.Type) {
-	defer func() {
-		if recover() != nil {
-			t = reflect.TypeOf(struct{}{})
-		}
-	}()
-	e := &vault.MountEntry{Table: "mounts", Path: "x/", Type: "x", UUID: "x", Accessor: "x"}
-	*field[*namespace.Namespace](e, "namespace") = namespace.RootNamespace
-	r := router{vault.NewRouter()}
-	if err := r.Mount(nil, "x/", e, vault.NewBarrierView(&logical.InmemStorage{}, "x/")); err != nil {
-		panic(err)
-	}
-	found, _ := r.at("x/")
-	return reflect.TypeOf(found.entry).Elem()
-})

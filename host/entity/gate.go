@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package entity
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// gate lets requests of one alias through together while they want the same, and
+// one after the other while they do not: what the first has made sure of must
+// still hold when the core compares, a moment later. A request leaves when its
+// context ends, which the core sees to when it has answered.
+type gate struct {
+	mu    sync.Mutex
+	lanes map[string]*lane
+}
+
+// lane is one alias.
+type lane struct {
+	// want is what those inside agree on.
+	want   string
+	inside int
+	// queue is served in order, so that nobody starves.
+	queue []*waiting
+}
+
+type waiting struct {
+	want string
+	in   chan struct{}
+}
+
+// enter waits for its turn.
+func (g *gate) enter(ctx context.Context, e Ensure) error {
+	if ctx.Done() == nil {
+		// A context that never ends would never leave.
+		return nil
+	}
+	key, want := e.Accessor+"\x00"+strings.ToLower(e.Name), string(encode(e))
+	w := g.join(key, want)
+	select {
+	case <-w.in:
+	case <-ctx.Done():
+		g.giveUp(key, w)
+		return fmt.Errorf("another login of the same alias with different metadata did not end in time: %w", ctx.Err())
+	}
+	context.AfterFunc(ctx, func() { g.leave(key) })
+	return nil
+}
+
+func (g *gate) join(key, want string) *waiting {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.lanes == nil {
+		g.lanes = map[string]*lane{}
+	}
+	l := g.lanes[key]
+	if l == nil {
+		l = &lane{}
+		g.lanes[key] = l
+	}
+	w := &waiting{want: want, in: make(chan struct{})}
+	l.queue = append(l.queue, w)
+	l.admit()
+	return w
+}
+
+// admit lets in those at the head of the queue who want what those inside want.
+func (l *lane) admit() {
+	for len(l.queue) > 0 && (l.inside == 0 || l.queue[0].want == l.want) {
+		l.want = l.queue[0].want
+		l.inside++
+		close(l.queue[0].in)
+		l.queue = l.queue[1:]
+	}
+}
+
+func (g *gate) leave(key string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.lanes[key]
+	l.inside--
+	g.tidy(key, l)
+}
+
+// giveUp takes a request out of the queue, or out of the lane when its turn came
+// at the same moment.
+func (g *gate) giveUp(key string, w *waiting) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.lanes[key]
+	select {
+	case <-w.in:
+		l.inside--
+	default:
+		for n, q := range l.queue {
+			if q == w {
+				l.queue = append(l.queue[:n:n], l.queue[n+1:]...)
+				break
+			}
+		}
+	}
+	g.tidy(key, l)
+}
+
+func (g *gate) tidy(key string, l *lane) {
+	l.admit()
+	if l.inside == 0 && len(l.queue) == 0 {
+		delete(g.lanes, key)
+	}
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package routing
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// Way is what becomes of the writing operations of a path of the core's own
+// backends on a performance secondary.
+type Way int
+
+// The ways. Only AtOnce and IfRefused let a request leave the cluster, and the
+// receiver takes no other.
+const (
+	// Local: Vault's handler alone, whatever it answers.
+	Local Way = iota
+	// OnPrimary: refused with a sentence that says so and whose reason is the row's.
+	OnPrimary
+	// AtOnce: always writes shared storage; the handler is not run here.
+	AtOnce
+	// IfRefused: writes shared or local storage, as the request has it.
+	IfRefused
+)
+
+// The core's own backends.
+const (
+	System   = "system"
+	Identity = "identity"
+	Token    = "token"
+)
+
+// corePrefixes are where the core's own backends are mounted, on every cluster.
+// Their UUIDs and accessors say nothing more and are not sent.
+var corePrefixes = map[string]string{System: "sys/", Identity: "identity/", Token: "auth/token/"}
+
+// CorePath is a row of the table of the core's own paths.
+type CorePath struct {
+	Backend string
+	// Pattern is the path's pattern in Vault's source, without anchors.
+	Pattern string
+	// Prefix makes the row hold for all patterns that begin so; such a row is never
+	// for a way out of the cluster.
+	Prefix bool
+	Way    Way
+	// Reads makes the row hold for reads and lists as well.
+	Reads bool
+	Why   string
+
+	match *regexp.Regexp
+}
+
+// CorePaths is the table. What it does not name stays local on a secondary and
+// is refused by a primary; a test finds paths of Vault that it does not name.
+var CorePaths = compiled(slices.Concat(systemPaths, identityPaths, tokenPaths))
+
+func compiled(rows []CorePath) []CorePath {
+	for i, r := range rows {
+		if !r.Prefix {
+			rows[i].match = regexp.MustCompile("^(?:" + r.Pattern + ")$")
+		}
+	}
+	return rows
+}
+
+// writing are the operations of which a path's way is.
+var writing = []logical.Operation{logical.CreateOperation, logical.UpdateOperation, logical.PatchOperation, logical.DeleteOperation}
+
+var reading = []logical.Operation{logical.ReadOperation, logical.ListOperation}
+
+// rowOf is the row of a pattern as a backend registers it.
+func rowOf(backend, pattern string) (CorePath, bool) {
+	pattern = strings.TrimSuffix(strings.TrimPrefix(pattern, "^"), "$")
+	for _, r := range CorePaths {
+		if r.Backend == backend && (r.Pattern == pattern || r.Prefix && strings.HasPrefix(pattern, r.Pattern)) {
+			return r, true
+		}
+	}
+	return CorePath{}, false
+}
+
+// Named says whether the table names a pattern.
+func Named(backend, pattern string) bool {
+	_, ok := rowOf(backend, pattern)
+	return ok
+}
+
+// way is what the row says of an operation.
+func (r CorePath) way(op logical.Operation) Way {
+	if slices.Contains(writing, op) || r.Reads && slices.Contains(reading, op) {
+		return r.Way
+	}
+	return Local
+}
+
+// mayArrive says whether a primary takes an operation on a path of one of the
+// core's backends. A row that forbids wins over one that allows.
+func mayArrive(backend string, op logical.Operation, path string) bool {
+	allowed := false
+	for _, r := range CorePaths {
+		if r.Backend != backend || r.match == nil || !r.match.MatchString(path) {
+			continue
+		}
+		switch r.way(op) {
+		case AtOnce, IfRefused:
+			allowed = true
+		case OnPrimary:
+			return false
+		}
+	}
+	return allowed
+}

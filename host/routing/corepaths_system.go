@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package routing
+
+const (
+	name   = `(?P<name>\w(([\w-.]+)?\w)?)`
+	idRe   = `(?P<id>\w(([\w-.]+)?\w)?)`
+	method = `(?P<method_id>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})`
+)
+
+// systemPaths are those of sys/.
+var systemPaths = []CorePath{
+	// What is shared by its nature.
+	{Backend: System, Pattern: `policy/(?P<name>.+)`, Way: AtOnce, Why: "policies are shared"},
+	{Backend: System, Pattern: `policies/acl/(?P<name>.+)`, Way: AtOnce, Why: "policies are shared"},
+	{Backend: System, Pattern: `policies/password/(?P<name>.+)`, Way: AtOnce, Why: "password policies are shared"},
+	{Backend: System, Pattern: `quotas/config`, Way: AtOnce, Why: "quotas are shared"},
+	{Backend: System, Pattern: `quotas/rate-limit/` + name, Way: AtOnce, Why: "quotas are shared"},
+	{Backend: System, Pattern: `config/auditing/request-headers/(?P<header>.+)`, Way: AtOnce, Why: "audited headers are shared"},
+	{Backend: System, Pattern: `config/cors`, Way: AtOnce, Why: "settings of the API are shared"},
+	{Backend: System, Pattern: `config/ui/headers/(?P<header>\w(([\w-.]+)?\w)?)`, Way: AtOnce, Why: "settings of the UI are shared"},
+	{Backend: System, Pattern: `config/group-policy-application`, Way: AtOnce, Why: "settings of identity are shared"},
+	{Backend: System, Pattern: `activation-flags/activation-test/activate`, Way: AtOnce, Why: "features are switched on for the set"},
+	{Backend: System, Pattern: `activation-flags/force-identity-deduplication/activate`, Way: AtOnce, Why: "features are switched on for the set"},
+
+	// Shared or of this cluster, as the request or the mount is.
+	{Backend: System, Pattern: `mounts/(?P<path>.+?)`, Way: IfRefused, Why: "replicated mounts are made by the primary, local ones here"},
+	{Backend: System, Pattern: `mounts/(?P<path>.+?)/tune`, Way: IfRefused, Why: "as the mount is"},
+	{Backend: System, Pattern: `mounts/auth/(?P<path>.+?)/tune`, Way: IfRefused, Why: "as the mount is"},
+	{Backend: System, Pattern: `auth/(?P<path>.+)`, Way: IfRefused, Why: "replicated auth methods are enabled by the primary, local ones here"},
+	{Backend: System, Pattern: `auth/(?P<path>.+?)/tune`, Way: IfRefused, Why: "as the mount is"},
+	{Backend: System, Pattern: `remount`, Way: IfRefused, Why: "as the mount is"},
+	{Backend: System, Pattern: `remount/status/(?P<migration_id>.+?)`, Way: IfRefused, Reads: true, Why: "the cluster that moves the mount knows how far it is"},
+	{Backend: System, Pattern: `audit/(?P<path>.+)`, Way: IfRefused, Why: "replicated devices are enabled by the primary, local ones here"},
+
+	// What an operator of the primary does there.
+	{Backend: System, Pattern: `rotate`, Way: OnPrimary, Why: "turns the keyring of the whole set"},
+	{Backend: System, Pattern: `rotate/config`, Way: OnPrimary, Why: "turns the keyring of the whole set"},
+	{Backend: System, Pattern: `rotate/keyring`, Prefix: true, Way: OnPrimary, Why: "turns the keyring of the whole set"},
+	{Backend: System, Pattern: `plugins/catalog`, Prefix: true, Way: OnPrimary, Why: "names programs that the primary's servers run"},
+	{Backend: System, Pattern: `plugins/pins`, Prefix: true, Way: OnPrimary, Why: "chooses programs that the primary's servers run"},
+	{Backend: System, Pattern: `plugins/runtimes/`, Prefix: true, Way: OnPrimary, Why: "says how the primary's servers run programs"},
+
+	// Of this cluster: its seal, keys, nodes, storage and roles.
+	{Backend: System, Pattern: `raw`, Prefix: true, Why: "the storage of this cluster, below all rules"},
+	{Backend: System, Pattern: `(raw`, Prefix: true, Why: "the storage of this cluster, below all rules"},
+	{Backend: System, Pattern: `seal`, Why: "of this node"},
+	{Backend: System, Pattern: `unseal`, Why: "of this node"},
+	{Backend: System, Pattern: `seal-status`, Why: "of this node"},
+	{Backend: System, Pattern: `sealwrap/`, Prefix: true, Why: "each cluster has its own seal"},
+	{Backend: System, Pattern: `seal-backend-status`, Why: "of this node"},
+	{Backend: System, Pattern: `step-down`, Why: "of this node"},
+	{Backend: System, Pattern: `init`, Why: "of this cluster"},
+	{Backend: System, Pattern: `leader`, Why: "of this cluster"},
+	{Backend: System, Pattern: `health`, Why: "of this node"},
+	{Backend: System, Pattern: `ha-status`, Why: "of this cluster"},
+	{Backend: System, Pattern: `key-status`, Why: "read only"},
+	{Backend: System, Pattern: `rekey`, Prefix: true, Why: "each cluster has its own seal and shares"},
+	{Backend: System, Pattern: `generate-root`, Prefix: true, Why: "a root token of this cluster"},
+	{Backend: System, Pattern: `storage/`, Prefix: true, Why: "raft and snapshots of this cluster"},
+	{Backend: System, Pattern: `replication/`, Prefix: true, Why: "the role of this cluster"},
+	{Backend: System, Pattern: `config/state/sanitized`, Why: "of this node"},
+	{Backend: System, Pattern: `config/reload/(?P<subsystem>.+)`, Why: "of this node"},
+	{Backend: System, Pattern: `plugins/reload/`, Prefix: true, Why: "processes of this cluster"},
+
+	// Tokens, leases and what hangs on them are of this cluster.
+	{Backend: System, Pattern: `leases`, Prefix: true, Why: "leases of this cluster"},
+	{Backend: System, Pattern: `(leases/)?`, Prefix: true, Why: "leases of this cluster; the engine behind may forward the rest"},
+	{Backend: System, Pattern: `wrapping/`, Prefix: true, Why: "wrapping tokens are of one cluster"},
+	{Backend: System, Pattern: `capabilities`, Prefix: true, Why: "of a token of this cluster"},
+	{Backend: System, Pattern: `decode-token`, Why: "computes only"},
+	{Backend: System, Pattern: `mfa/validate`, Why: "ends a login of this cluster"},
+	{Backend: System, Pattern: `locked-users`, Prefix: true, Why: "failed logins are counted where they happen"},
+	{Backend: System, Pattern: `control-group/`, Prefix: true, Why: "not in this edition of Vault"},
+	{Backend: System, Pattern: `config/control-group`, Why: "not in this edition of Vault"},
+
+	// What observes, and what computes only.
+	{Backend: System, Pattern: `internal/`, Prefix: true, Why: "observes this cluster; its counters are local"},
+	{Backend: System, Pattern: `pprof`, Prefix: true, Why: "of this node"},
+	{Backend: System, Pattern: `monitor`, Why: "a stream of this node"},
+	{Backend: System, Pattern: `metrics`, Why: "of this node"},
+	{Backend: System, Pattern: `events`, Prefix: true, Why: "a stream of this node"},
+	{Backend: System, Pattern: `host-info/?`, Why: "of this node"},
+	{Backend: System, Pattern: `in-flight-req`, Why: "of this node"},
+	{Backend: System, Pattern: `loggers`, Prefix: true, Why: "of this node"},
+	{Backend: System, Pattern: `experiments`, Why: "of this node"},
+	{Backend: System, Pattern: `version-history/?`, Why: "of this cluster"},
+	{Backend: System, Pattern: `license/`, Prefix: true, Why: "of the nodes"},
+	{Backend: System, Pattern: `reporting/`, Prefix: true, Why: "of this cluster"},
+	{Backend: System, Pattern: `tools/`, Prefix: true, Why: "computes only"},
+	{Backend: System, Pattern: `audit-hash/(?P<path>.+)`, Why: "computes only"},
+	{Backend: System, Pattern: `well-known/`, Prefix: true, Why: "read only"},
+
+	// Lists and reads beside the writes above.
+	{Backend: System, Pattern: `activation-flags`, Why: "read only"},
+	{Backend: System, Pattern: `audit`, Why: "read only"},
+	{Backend: System, Pattern: `auth`, Why: "read only"},
+	{Backend: System, Pattern: `mounts`, Why: "read only"},
+	{Backend: System, Pattern: `config/auditing/request-headers`, Why: "read only"},
+	{Backend: System, Pattern: `config/ui/headers/?`, Why: "read only"},
+	{Backend: System, Pattern: `policy/?`, Why: "read only"},
+	{Backend: System, Pattern: `policies/acl/?`, Why: "read only"},
+	{Backend: System, Pattern: `policies/password/?`, Why: "read only"},
+	{Backend: System, Pattern: `policies/password/(?P<name>.+)/generate`, Why: "computes only"},
+	{Backend: System, Pattern: `quotas/rate-limit/?`, Why: "read only"},
+
+	// Stubs of Vault Enterprise, which answer for themselves.
+	{Backend: System, Pattern: `managed-keys/`, Prefix: true, Why: "not in this edition of Vault"},
+	{Backend: System, Pattern: `mfa/method/`, Prefix: true, Why: "not in this edition of Vault"},
+	{Backend: System, Pattern: `namespaces/`, Prefix: true, Why: "not in this edition of Vault"},
+	{Backend: System, Pattern: `policies/egp/`, Prefix: true, Why: "not in this edition of Vault"},
+	{Backend: System, Pattern: `policies/rgp/`, Prefix: true, Why: "not in this edition of Vault"},
+	{Backend: System, Pattern: `quotas/lease-count/`, Prefix: true, Why: "not in this edition of Vault"},
+}

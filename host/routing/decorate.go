@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package routing
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/storage/refusal"
+)
+
+// DecorateForward replaces the handlers of one of the core's own backends, System,
+// Identity or Token, by the table. It is for a performance secondary only, each
+// time that the backend is made and before it serves. It answers the patterns that
+// the table does not name; their handlers are left as they are.
+func DecorateForward(b *framework.Backend, kind string, f Forwarder) (unnamed []string, err error) {
+	if corePrefixes[kind] == "" {
+		return nil, fmt.Errorf("%q is none of the core's own backends", kind)
+	}
+	for _, p := range b.Paths {
+		row, ok := rowOf(kind, p.Pattern)
+		if !ok {
+			unnamed = append(unnamed, p.Pattern)
+			continue
+		}
+		for op, h := range p.Operations {
+			if row.way(op) != Local {
+				p.Operations[op] = &handler{OperationHandler: h, row: row, f: f}
+			}
+		}
+		for op, call := range p.Callbacks {
+			if row.way(op) != Local {
+				p.Callbacks[op] = row.decide(call, f)
+			}
+		}
+	}
+	return unnamed, nil
+}
+
+// After has run called when a handler of a pattern that begins with one of the
+// prefixes has ended, whatever it answered, and before its answer goes out.
+func After(b *framework.Backend, prefixes []string, run func()) {
+	for _, p := range b.Paths {
+		pattern := strings.TrimPrefix(p.Pattern, "^")
+		if !slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(pattern, prefix) }) {
+			continue
+		}
+		for op, h := range p.Operations {
+			p.Operations[op] = &followed{OperationHandler: h, run: run}
+		}
+	}
+}
+
+// handler is an operation whose row has the say. Vault's flag that makes the
+// framework refuse the operation on a secondary is taken off, for the framework
+// looks at it before it calls.
+type handler struct {
+	framework.OperationHandler
+	row CorePath
+	f   Forwarder
+}
+
+func (h *handler) Handler() framework.OperationFunc {
+	return h.row.decide(h.OperationHandler.Handler(), h.f)
+}
+
+func (h *handler) Properties() framework.OperationProperties {
+	p := h.OperationHandler.Properties()
+	p.ForwardPerformanceSecondary = false
+	return p
+}
+
+// decide runs an operation in the row's way.
+func (r CorePath) decide(stock framework.OperationFunc, f Forwarder) framework.OperationFunc {
+	if stock == nil {
+		return nil
+	}
+	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+		switch r.Way {
+		case OnPrimary:
+			return nil, coded(http.StatusBadRequest, "this cluster is a performance secondary and does not pass this request on, for it %s: send it to the primary cluster", r.Why)
+		case AtOnce:
+			return r.send(ctx, req, f)
+		default:
+			return r.tryHere(ctx, req, data, stock, f)
+		}
+	}
+}
+
+// tryHere runs Vault's handler, and asks the primary if that could not write. What
+// counts is what the handler says, and a success that was none: Vault rewords the
+// error where a local thing alone was to be written.
+func (r CorePath) tryHere(ctx context.Context, req *logical.Request, data *framework.FieldData, stock framework.OperationFunc, f Forwarder) (*logical.Response, error) {
+	sent := envelope(ctx, r.mount(), req)
+	marked, mark := refusal.With(ctx)
+	resp, err := stock(marked, req, data)
+	swallowed := mark.Noted() && err == nil && !resp.IsError()
+	if !saysReadOnly(resp, err) && !swallowed {
+		return resp, err
+	}
+	return ask(ctx, f, sent)
+}
+
+func (r CorePath) send(ctx context.Context, req *logical.Request, f Forwarder) (*logical.Response, error) {
+	return ask(ctx, f, envelope(ctx, r.mount(), req))
+}
+
+// mount is the place of the core's backend, the same on every cluster.
+func (r CorePath) mount() Mount { return Mount{Path: corePrefixes[r.Backend]} }
+
+// followed is an operation after which something runs.
+type followed struct {
+	framework.OperationHandler
+	run func()
+}
+
+func (h *followed) Handler() framework.OperationFunc {
+	stock := h.OperationHandler.Handler()
+	if stock == nil {
+		return nil
+	}
+	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+		defer h.run()
+		return stock(ctx, req, data)
+	}
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package routing
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage/refusal"
+)
+
+// stub is a backend with the patterns of a core backend, as a performance
+// secondary sees it.
+func stub(t *testing.T, paths ...*framework.Path) *framework.Backend {
+	t.Helper()
+	b := &framework.Backend{Paths: paths}
+	view := logical.TestSystemView()
+	view.ReplicationStateVal = consts.ReplicationPerformanceSecondary
+	require.NoError(t, b.Setup(context.Background(), &logical.BackendConfig{System: view}))
+	return b
+}
+
+func path(pattern string, fn framework.OperationFunc, ops ...logical.Operation) *framework.Path {
+	p := &framework.Path{Pattern: pattern, TakesArbitraryInput: true, Operations: map[logical.Operation]framework.OperationHandler{}}
+	p.Fields = map[string]*framework.FieldSchema{"name": {Type: framework.TypeString}, "path": {Type: framework.TypeString}, "id": {Type: framework.TypeString}, "migration_id": {Type: framework.TypeString}}
+	for _, op := range ops {
+		p.Operations[op] = &framework.PathOperation{Callback: fn, ForwardPerformanceSecondary: true}
+	}
+	return p
+}
+
+func TestDecorateForward(t *testing.T) {
+	t.Parallel()
+	answers := func(resp *logical.Response, err error) framework.OperationFunc {
+		return func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+			return resp, err
+		}
+	}
+	stock, _ := here()
+	swallow := func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+		refusal.Note(ctx)
+		return here()
+	}
+	reworded := func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+		refusal.Note(ctx)
+		return nil, errors.New("operation could not be completed as storage is read-only")
+	}
+	tests := map[string]struct {
+		kind, pattern, path string
+		op                  logical.Operation
+		fn                  framework.OperationFunc
+		forwards            bool
+		err                 string
+	}{
+		"flagged, at once":         {Identity, "group$", "group", logical.UpdateOperation, answers(stock, nil), true, ""},
+		"policy":                   {System, "policy/(?P<name>.+)", "policy/p", logical.UpdateOperation, answers(stock, nil), true, ""},
+		"token role":               {Token, `roles/(?P<role_name>\w(([\w-.]+)?\w)?)`, "roles/r", logical.DeleteOperation, answers(stock, nil), true, ""},
+		"local mount":              {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, answers(stock, nil), false, ""},
+		"replicated mount":         {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, answers(nil, logical.ErrReadOnly), true, ""},
+		"swallowed":                {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, swallow, true, ""},
+		"reworded, of a local one": {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, reworded, false, "could not be completed"},
+		"state of a remount":       {System, "remount/status/(?P<migration_id>.+?)$", "remount/status/x", logical.ReadOperation, answers(nil, logical.ErrReadOnly), true, ""},
+		"primary's business":       {System, "rotate/config$", "rotate/config", logical.UpdateOperation, answers(stock, nil), false, "send it to the primary"},
+		"plugin catalog":           {System, "plugins/catalog(/(?P<type>auth|database|secret))?/(?P<name>.+)", "plugins/catalog/x", logical.UpdateOperation, answers(stock, nil), false, "send it to the primary"},
+	}
+	for what, tt := range tests {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			p := &primary{answer: remote("primary")}
+			b := stub(t, path(tt.pattern, tt.fn, tt.op))
+			unnamed, err := DecorateForward(b, tt.kind, p)
+			require.NoError(t, err)
+			require.Empty(t, unnamed)
+			resp, err := b.HandleRequest(context.Background(), &logical.Request{Operation: tt.op, Path: tt.path, ClientToken: "hvs.root"})
+			if tt.err != "" {
+				require.ErrorContains(t, err, tt.err)
+				require.Empty(t, p.got)
+				return
+			}
+			require.NoError(t, err)
+			if !tt.forwards {
+				require.Equal(t, "here", from(resp))
+				require.Empty(t, p.got)
+				return
+			}
+			require.Equal(t, "primary", from(resp))
+			require.Equal(t, corePrefixes[tt.kind], p.got[0].MountPath)
+			require.Equal(t, tt.path, p.got[0].Logical.Path)
+			require.Empty(t, p.got[0].Logical.ClientToken, "the core's backends see the token itself")
+		})
+	}
+}
+
+func TestDecorateForwardLeavesTheRest(t *testing.T) {
+	t.Parallel()
+	p := &primary{answer: remote("primary")}
+	fn := func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+		return here()
+	}
+	legacy := &framework.Path{Pattern: "entity-alias$", Callbacks: map[logical.Operation]framework.OperationFunc{logical.UpdateOperation: fn, logical.ReadOperation: fn}}
+	unheard := &framework.Path{Pattern: "unheard$", Callbacks: map[logical.Operation]framework.OperationFunc{logical.UpdateOperation: fn}}
+	b := stub(t, legacy, unheard)
+	unnamed, err := DecorateForward(b, Identity, p)
+	require.NoError(t, err)
+	require.Equal(t, []string{"unheard$"}, unnamed)
+	for _, tt := range []struct {
+		path string
+		op   logical.Operation
+		want string
+	}{{"entity-alias", logical.UpdateOperation, "primary"}, {"entity-alias", logical.ReadOperation, "here"}, {"unheard", logical.UpdateOperation, "here"}} {
+		resp, err := b.HandleRequest(context.Background(), &logical.Request{Operation: tt.op, Path: tt.path})
+		require.NoError(t, err)
+		require.Equal(t, tt.want, from(resp), tt)
+	}
+	_, err = DecorateForward(b, "cubbyhole", p)
+	require.Error(t, err)
+}
+
+func TestAfter(t *testing.T) {
+	t.Parallel()
+	ran := 0
+	failed := errors.New("reload failed half way")
+	b := stub(t,
+		path("plugins/reload/backend$", func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+			return nil, failed
+		}, logical.ReadOperation),
+		path("other$", func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+			return nil, nil
+		}, logical.ReadOperation))
+	for _, p := range b.Paths {
+		for _, h := range p.Operations {
+			h.(*framework.PathOperation).ForwardPerformanceSecondary = false
+		}
+	}
+	After(b, []string{"plugins/reload/"}, func() { ran++ })
+	_, err := b.HandleRequest(context.Background(), &logical.Request{Operation: logical.ReadOperation, Path: "plugins/reload/backend"})
+	require.ErrorIs(t, err, failed)
+	require.Equal(t, 1, ran, "a reload that fails half way has replaced backends too")
+	_, err = b.HandleRequest(context.Background(), &logical.Request{Operation: logical.ReadOperation, Path: "other"})
+	require.NoError(t, err)
+	require.Equal(t, 1, ran)
+}
+
+// What may leave a cluster is what another one takes, and the table of what must
+// never cross is checked by name.
+func TestTableOfCorePaths(t *testing.T) {
+	t.Parallel()
+	for _, r := range CorePaths {
+		require.NotEmpty(t, r.Why, r.Pattern)
+		require.NotEmpty(t, corePrefixes[r.Backend], r.Pattern)
+		require.False(t, r.Prefix && r.Way > OnPrimary, "%s: a prefix would let paths out that nobody has thought of", r.Pattern)
+	}
+	for _, path := range []string{
+		"raw/core/keyring", "seal", "unseal", "step-down", "rekey/init", "rotate", "rotate/config", "generate-root/attempt", "init",
+		"storage/raft/join", "storage/raft/snapshot", "replication/performance/primary/enable", "plugins/catalog/secret/x", "plugins/pins/secret/x",
+		"plugins/reload/backend", "plugins/runtimes/catalog/container/x", "leases/revoke", "revoke/x", "wrapping/unwrap", "capabilities-self", "internal/counters/config",
+		"pprof/heap", "monitor", "events/subscribe/x", "host-info", "in-flight-req", "metrics", "loggers", "mfa/validate", "locked-users/x/unlock/y", "something/new", "",
+	} {
+		for _, op := range append(reading, writing...) {
+			require.False(t, mayArrive(System, op, path), "%s %s", op, path)
+		}
+	}
+	for _, path := range []string{"create", "create/r", "create-orphan", "lookup", "renew-self", "revoke-self", "tidy", "accessors"} {
+		require.False(t, mayArrive(Token, logical.UpdateOperation, path), path)
+	}
+	for _, path := range []string{"oidc/token/x", "oidc/provider/p/token", "oidc/introspect", "lookup/entity"} {
+		require.False(t, mayArrive(Identity, logical.UpdateOperation, path), path)
+		require.False(t, mayArrive(Identity, logical.ReadOperation, path), path)
+	}
+	require.True(t, mayArrive(System, logical.UpdateOperation, "policy/p"))
+	require.False(t, mayArrive(System, logical.ReadOperation, "policy/p"))
+	require.False(t, mayArrive(System, logical.RollbackOperation, "policy/p"))
+	require.True(t, mayArrive(System, logical.ReadOperation, "remount/status/x"))
+	require.True(t, mayArrive(Identity, logical.DeleteOperation, "group/name/a/b"))
+	require.True(t, mayArrive(Token, logical.CreateOperation, "roles/r"))
+}

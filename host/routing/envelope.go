@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package routing
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/forward/wire"
+)
+
+// envelope is what the primary gets of a request. It is made before the request
+// runs here, because backends write into what they are given. Nothing goes along
+// that is of this cluster alone: token, token entry, storage, connection of the
+// client with its HTTP objects.
+func envelope(ctx context.Context, m Mount, req *logical.Request) *wire.Request {
+	sent := &logical.Request{
+		ID:                     req.ID,
+		Operation:              req.Operation,
+		Path:                   req.Path,
+		Data:                   maps.Clone(req.Data),
+		Secret:                 secretOf(req.Secret),
+		Auth:                   authOf(req.Auth),
+		Headers:                req.Headers,
+		Connection:             req.Connection,
+		ClientTokenAccessor:    req.ClientTokenAccessor,
+		DisplayName:            req.DisplayName,
+		MountPoint:             req.MountPoint,
+		MountType:              req.MountType,
+		MountAccessor:          req.MountAccessor,
+		WrapInfo:               req.WrapInfo,
+		EntityID:               req.EntityID,
+		ClientID:               req.ClientID,
+		PolicyOverride:         req.PolicyOverride,
+		Unauthenticated:        req.Unauthenticated,
+		PathLimited:            req.PathLimited,
+		RequestLimiterDisabled: req.RequestLimiterDisabled,
+		ForwardedFrom:          req.ForwardedFrom,
+	}
+	out := &wire.Request{Logical: sent, MountPath: m.Path, MountUUID: m.UUID, MountAccessor: m.Accessor}
+	// The router knows where the mount is now.
+	if req.MountPoint != "" {
+		out.MountPath = req.MountPoint
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		out.Timeout = time.Until(deadline)
+	}
+	return out
+}
+
+func secretOf(s *logical.Secret) *logical.Secret {
+	if s == nil {
+		return nil
+	}
+	c := *s
+	c.InternalData = maps.Clone(s.InternalData)
+	c.LeaseID = ""
+	return &c
+}
+
+func authOf(a *logical.Auth) *logical.Auth {
+	if a == nil {
+		return nil
+	}
+	c := *a
+	c.InternalData = maps.Clone(a.InternalData)
+	c.Metadata = maps.Clone(a.Metadata)
+	c.ClientToken = ""
+	c.Accessor = ""
+	return &c
+}
+
+// ask sends a request and gives back what the primary's backend returned, ready
+// for this cluster's core to make token and lease of.
+func ask(ctx context.Context, f Forwarder, req *wire.Request) (*logical.Response, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, noAnswer(ctx, err)
+	}
+	// Time has passed in the attempt here.
+	if deadline, ok := ctx.Deadline(); ok {
+		req.Timeout = time.Until(deadline)
+	}
+	answer, err := f.Do(ctx, req)
+	if err == nil && answer == nil {
+		err = errors.New("the answer is empty")
+	}
+	if err != nil {
+		return nil, noAnswer(ctx, err)
+	}
+	if saysReadOnly(answer.Response, answer.Err) {
+		return nil, errPrimaryReadOnly
+	}
+	return local(answer.Response), answer.Err
+}
+
+// local takes out of a response what only this cluster's core may give it.
+func local(resp *logical.Response) *logical.Response {
+	if resp == nil {
+		return nil
+	}
+	if resp.Secret != nil {
+		resp.Secret.LeaseID = ""
+	}
+	if resp.Auth != nil {
+		resp.Auth.ClientToken = ""
+		resp.Auth.Accessor = ""
+	}
+	if resp.WrapInfo != nil {
+		resp.WrapInfo.Token = ""
+		resp.WrapInfo.Accessor = ""
+		resp.WrapInfo.WrappedAccessor = ""
+	}
+	return resp
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package routing
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/forward/wire"
+)
+
+// Core is what a receiver needs of the primary's core.
+type Core interface {
+	// Execute runs a request in the backend that is mounted at the path, if it is
+	// the mount with this UUID and accessor and neither local nor tainted; empty
+	// UUID and accessor stand for the core's own backends. The request's path is
+	// relative to the mount.
+	Execute(ctx context.Context, req *logical.Request, path, uuid, accessor string) (*logical.Response, error)
+	// AuditRequest and AuditResponse write to the audit devices. They fail when no
+	// device took the entry.
+	AuditRequest(ctx context.Context, in *logical.LogInput) error
+	AuditResponse(ctx context.Context, in *logical.LogInput) error
+	// MountAt is the mount that serves a path.
+	MountAt(path string) (Mount, bool)
+	// LocalAudit says whether an audit device exists and is local.
+	LocalAudit(path string) bool
+}
+
+// Receiver carries out on the primary what secondaries forward.
+type Receiver struct {
+	Core Core
+	// Allowed says whether a secondary has the mount with this UUID: a mount that
+	// its paths-filter withholds is none of its business. Nil allows all.
+	Allowed func(secondaryID, uuid string) bool
+	Logger  hclog.Logger
+}
+
+// longest is how long a request may take whose sender names no limit: Vault's own
+// for a request.
+const longest = 90 * time.Second
+
+// Handle carries out a request of a secondary. Everything that goes wrong is in
+// the answer.
+func (r *Receiver) Handle(ctx context.Context, secondaryID string, in *wire.Request) *wire.Answer {
+	resp, err := r.handle(ctx, secondaryID, in)
+	return &wire.Answer{Response: resp, Err: err}
+}
+
+func (r *Receiver) handle(ctx context.Context, secondaryID string, in *wire.Request) (*logical.Response, error) {
+	if in == nil || in.Logical == nil {
+		return nil, coded(http.StatusBadRequest, "the forwarded request is empty")
+	}
+	req := r.strip(in.Logical, secondaryID)
+	if err := r.admit(secondaryID, in, req); err != nil {
+		r.log().Warn("a forwarded request was refused", "secondary", secondaryID, "mount", in.MountPath, "operation", req.Operation, "error", err)
+		return nil, err
+	}
+	limit := in.Timeout
+	if limit <= 0 {
+		limit = longest
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return r.audited(ctx, in, req)
+}
+
+// strip makes a request of what came that carries nothing a backend could take
+// for a right, and that audit shows for what it is.
+func (r *Receiver) strip(in *logical.Request, secondaryID string) *logical.Request {
+	req := *in
+	req.ClientToken = ""
+	req.InboundSSCToken = ""
+	req.Storage = nil
+	req.SetTokenEntry(nil)
+	req.MFACreds = nil
+	req.ControlGroup = nil
+	req.HTTPRequest = nil
+	req.ResponseWriter = nil
+	req.RequiresSnapshotID = ""
+	req.ReplicationCluster = secondaryID
+	req.ForwardedFrom = "performance secondary " + secondaryID
+	return &req
+}
+
+// admit says whether a secondary may have a request carried out.
+func (r *Receiver) admit(secondaryID string, in *wire.Request, req *logical.Request) error {
+	if kind := coreKind(in.MountPath); kind != "" {
+		if !mayArrive(kind, req.Operation, req.Path) {
+			return coded(http.StatusForbidden, "the primary does not carry out %s on %s%s for a secondary", req.Operation, in.MountPath, req.Path)
+		}
+		if kind == System {
+			return r.admitTarget(secondaryID, req)
+		}
+		return nil
+	}
+	if !ruleOf(req.Operation).forward || strings.HasPrefix(in.MountPath, "cubbyhole/") || in.MountUUID == "" || in.MountAccessor == "" {
+		return coded(http.StatusForbidden, "the primary does not carry out %s on %s for a secondary", req.Operation, in.MountPath)
+	}
+	if !r.has(secondaryID, in.MountUUID) {
+		return unknownMount(in.MountPath)
+	}
+	return nil
+}
+
+func (r *Receiver) has(secondaryID, uuid string) bool {
+	return r.Allowed == nil || r.Allowed(secondaryID, uuid)
+}
+
+func unknownMount(path string) error {
+	return coded(http.StatusNotFound, "the primary has no mount at %s that this secondary may use", path)
+}
+
+// coreKind is which of the core's own backends a path is of.
+func coreKind(mountPath string) string {
+	for kind, prefix := range corePrefixes {
+		if mountPath == prefix {
+			return kind
+		}
+	}
+	return ""
+}
+
+// audited runs a request between two audit entries. As in Vault, a request that
+// cannot be audited is not run, and a response that cannot be audited is not given.
+func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.Request) (*logical.Response, error) {
+	logged := *req
+	logged.Path = in.MountPath + req.Path
+	logged.MountPoint = in.MountPath
+	entry := &logical.LogInput{Request: &logged, Auth: authAsSent(req)}
+	if err := r.Core.AuditRequest(ctx, entry); err != nil {
+		r.log().Error("a forwarded request cannot be audited and is refused", "path", logged.Path, "error", err)
+		return nil, coded(http.StatusInternalServerError, "the primary cannot audit the request and refuses it: look at its audit devices")
+	}
+	uuid, accessor := in.MountUUID, in.MountAccessor
+	if coreKind(in.MountPath) != "" {
+		uuid, accessor = "", ""
+	}
+	resp, execErr := r.Core.Execute(ctx, req, in.MountPath, uuid, accessor)
+	err := r.Core.AuditResponse(ctx, &logical.LogInput{Request: &logged, Auth: entry.Auth, Response: resp, OuterErr: execErr})
+	if err != nil {
+		r.log().Error("the response to a forwarded request cannot be audited and is withheld", "path", logged.Path, "error", err)
+		return nil, coded(http.StatusInternalServerError, "the primary carried the request out but cannot audit the response: look at its audit devices")
+	}
+	return resp, execErr
+}
+
+// authAsSent is who the secondary says that the client is.
+func authAsSent(req *logical.Request) *logical.Auth {
+	auth := &logical.Auth{DisplayName: req.DisplayName, EntityID: req.EntityID, Accessor: req.ClientTokenAccessor}
+	if req.Auth != nil {
+		auth.Policies = req.Auth.Policies
+		auth.TokenPolicies = req.Auth.TokenPolicies
+		auth.IdentityPolicies = req.Auth.IdentityPolicies
+		auth.Metadata = req.Auth.Metadata
+	}
+	return auth
+}
+
+func (r *Receiver) log() hclog.Logger {
+	if r.Logger == nil {
+		return hclog.NewNullLogger()
+	}
+	return r.Logger
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package routing
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/forward/wire"
+)
+
+// core is a primary's core.
+type core struct {
+	ran       []string
+	audited   []*logical.LogInput
+	auditFail map[int]bool
+	mounts    map[string]Mount
+	resp      *logical.Response
+	err       error
+	last      *logical.Request
+}
+
+func (c *core) Execute(ctx context.Context, req *logical.Request, path, uuid, accessor string) (*logical.Response, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		return nil, errors.New("no limit")
+	}
+	c.ran = append(c.ran, path+req.Path+" "+uuid+" "+accessor)
+	c.last = req
+	return c.resp, c.err
+}
+
+func (c *core) AuditRequest(_ context.Context, in *logical.LogInput) error {
+	c.audited = append(c.audited, in)
+	if c.auditFail[len(c.audited)] {
+		return errors.New("disk full")
+	}
+	return nil
+}
+
+func (c *core) AuditResponse(ctx context.Context, in *logical.LogInput) error {
+	return c.AuditRequest(ctx, in)
+}
+
+func (c *core) MountAt(path string) (Mount, bool) {
+	m, ok := c.mounts[path]
+	return m, ok
+}
+
+func (c *core) LocalAudit(path string) bool { return path == "own/" }
+
+func TestReceiverAdmits(t *testing.T) {
+	t.Parallel()
+	mounts := map[string]Mount{
+		"kv/":         {Path: "kv/", UUID: "kv"},
+		"own/":        {Path: "own/", UUID: "own", Local: true},
+		"hidden/":     {Path: "hidden/", UUID: "hidden"},
+		"auth/own/":   {Path: "auth/own/", UUID: "aown", Local: true},
+		"auth/token/": {Path: "auth/token/", UUID: "token", Type: "token"},
+	}
+	req := func(mount, uuid string, op logical.Operation, path string, data map[string]any) *wire.Request {
+		return &wire.Request{MountPath: mount, MountUUID: uuid, MountAccessor: uuid, Logical: &logical.Request{Operation: op, Path: path, Data: data}}
+	}
+	up := logical.Operation(logical.UpdateOperation)
+	tests := map[string]struct {
+		in *wire.Request
+		ok bool
+	}{
+		"write":                        {req("kv/", "kv", up, "a", nil), true},
+		"revocation":                   {req("kv/", "kv", logical.RevokeOperation, "a", nil), true},
+		"periodic job":                 {req("kv/", "kv", logical.RollbackOperation, "", nil), false},
+		"unknown operation":            {req("kv/", "kv", "dance", "", nil), false},
+		"filtered":                     {req("hidden/", "hidden", up, "a", nil), false},
+		"no uuid":                      {req("kv/", "", up, "a", nil), false},
+		"cubbyhole":                    {req("cubbyhole/", "c", up, "a", nil), false},
+		"nothing":                      {nil, false},
+		"empty":                        {&wire.Request{}, false},
+		"policy":                       {req("sys/", "", up, "policy/p", nil), true},
+		"policy with a uuid":           {req("sys/", "x", up, "policy/p", nil), true},
+		"raw":                          {req("sys/", "", up, "raw/core/keyring", nil), false},
+		"sys below a mount's name":     {req("sys/raw/", "", up, "core/keyring", nil), false},
+		"group":                        {req("identity/", "", up, "group", nil), true},
+		"token":                        {req("auth/token/", "", up, "create", nil), false},
+		"mount":                        {req("sys/", "", up, "mounts/new", map[string]any{"type": "kv"}), true},
+		"local mount":                  {req("sys/", "", up, "mounts/new", map[string]any{"local": true}), false},
+		"local in other words":         {req("sys/", "", up, "mounts/new", map[string]any{"local": "1"}), false},
+		"local that cannot be read":    {req("sys/", "", up, "mounts/new", map[string]any{"local": []string{"x"}}), false},
+		"not local":                    {req("sys/", "", up, "mounts/new", map[string]any{"local": "false"}), true},
+		"unmount":                      {req("sys/", "", logical.DeleteOperation, "mounts/kv", nil), true},
+		"unmount of a local one":       {req("sys/", "", logical.DeleteOperation, "mounts/own", nil), false},
+		"the same, written so":         {req("sys/", "", logical.DeleteOperation, `mounts//\/own/`, nil), false},
+		"tune of a local one":          {req("sys/", "", up, "mounts/own/tune", nil), false},
+		"tune of a filtered one":       {req("sys/", "", up, "mounts/hidden/tune", nil), false},
+		"tune of tokens":               {req("sys/", "", up, "mounts/auth/token/tune", nil), true},
+		"local method":                 {req("sys/", "", logical.DeleteOperation, "auth/own", nil), false},
+		"local method, written so":     {req("sys/", "", logical.DeleteOperation, "auth//own", nil), false},
+		"tune of a local method":       {req("sys/", "", up, "auth/own/tune", nil), false},
+		"tune of it among the mounts":  {req("sys/", "", up, "mounts/auth/own/tune", nil), false},
+		"remount of a local one":       {req("sys/", "", up, "remount", map[string]any{"from": "/own", "to": "x"}), false},
+		"remount":                      {req("sys/", "", up, "remount", map[string]any{"from": "kv", "to": "x"}), true},
+		"audit device":                 {req("sys/", "", up, "audit/file", nil), true},
+		"local audit device":           {req("sys/", "", logical.DeleteOperation, "audit/own", nil), false},
+		"local audit device, so":       {req("sys/", "", logical.DeleteOperation, "audit//own/", nil), false},
+		"local audit device to be":     {req("sys/", "", up, "audit/new", map[string]any{"local": 1}), false},
+		"prefix and operation unnamed": {req("sys/", "", logical.ReadOperation, "policy/p", nil), false},
+	}
+	for what, tt := range tests {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			c := &core{mounts: mounts}
+			r := &Receiver{Core: c, Allowed: func(id, uuid string) bool { return id == "west" && uuid != "hidden" && uuid != "token" }}
+			a := r.Handle(context.Background(), "west", tt.in)
+			if tt.ok {
+				require.NoError(t, a.Err)
+				require.Len(t, c.ran, 1)
+				require.Len(t, c.audited, 2)
+				return
+			}
+			require.Error(t, a.Err)
+			require.Empty(t, c.ran)
+		})
+	}
+}
+
+func TestReceiverRunsAndAudits(t *testing.T) {
+	t.Parallel()
+	in := func() *wire.Request {
+		req := &logical.Request{ID: "id", Operation: logical.UpdateOperation, Path: "a/b", ClientToken: "hvs.x", EntityID: "e", DisplayName: "me", ClientTokenAccessor: "acc", MFACreds: logical.MFACreds{"m": nil}}
+		req.SetTokenEntry(&logical.TokenEntry{})
+		return &wire.Request{MountPath: "kv/", MountUUID: "u", MountAccessor: "ac", Logical: req}
+	}
+	c := &core{resp: logical.ErrorResponse("no"), err: logical.ErrInvalidCredentials}
+	a := (&Receiver{Core: c}).Handle(context.Background(), "west", in())
+	require.Same(t, logical.ErrInvalidCredentials, a.Err)
+	require.Equal(t, c.resp, a.Response)
+	require.Equal(t, []string{"kv/a/b u ac"}, c.ran)
+	require.Empty(t, c.last.ClientToken)
+	require.Nil(t, c.last.TokenEntry())
+	require.Nil(t, c.last.MFACreds)
+
+	request, response := c.audited[0], c.audited[1]
+	require.Equal(t, "kv/a/b", request.Request.Path)
+	require.Equal(t, "west", request.Request.ReplicationCluster)
+	require.Contains(t, request.Request.ForwardedFrom, "west")
+	require.Equal(t, "me", request.Auth.DisplayName)
+	require.Equal(t, "e", request.Auth.EntityID)
+	require.Equal(t, "acc", request.Auth.Accessor)
+	require.Nil(t, request.Response)
+	require.Equal(t, c.resp, response.Response)
+	require.Same(t, logical.ErrInvalidCredentials, response.OuterErr)
+
+	blind := &core{auditFail: map[int]bool{1: true}}
+	a = (&Receiver{Core: blind}).Handle(context.Background(), "west", in())
+	require.ErrorContains(t, a.Err, "cannot audit the request")
+	require.Empty(t, blind.ran, "what cannot be audited is not run")
+
+	withheld := &core{auditFail: map[int]bool{2: true}, resp: &logical.Response{Data: map[string]any{"secret": 1}}}
+	a = (&Receiver{Core: withheld}).Handle(context.Background(), "west", in())
+	require.ErrorContains(t, a.Err, "cannot audit the response")
+	require.Nil(t, a.Response)
+	var e *logical.ReplicationCodedError
+	require.ErrorAs(t, a.Err, &e)
+	require.Equal(t, http.StatusInternalServerError, e.Code)
+}

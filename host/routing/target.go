@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package routing
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// admitTarget looks at the mount or audit device that a request to sys/ is about:
+// local ones of the primary, and ones that are filtered, are out of reach.
+func (r *Receiver) admitTarget(secondaryID string, req *logical.Request) error {
+	if makesLocal(req) {
+		return coded(http.StatusForbidden, "a secondary cannot make anything local on the primary")
+	}
+	if device, ok := strings.CutPrefix(req.Path, "audit/"); ok {
+		if r.Core.LocalAudit(asMounted(device)) {
+			return coded(http.StatusForbidden, "the audit device %q is local to the primary", device)
+		}
+		return nil
+	}
+	path, ok := target(req)
+	if !ok {
+		return nil
+	}
+	m, found := r.Core.MountAt(path)
+	if found && (m.Local || coreKind(m.Path) == "" && !r.has(secondaryID, m.UUID)) {
+		return unknownMount(path)
+	}
+	return nil
+}
+
+// target is the mount that a request to sys/ is about.
+func target(req *logical.Request) (string, bool) {
+	if req.Path == "remount" {
+		from, _ := field(req, "from", framework.TypeString).(string)
+		return asMounted(from), true
+	}
+	if path, ok := strings.CutPrefix(req.Path, "mounts/"); ok {
+		return asMounted(strings.TrimSuffix(path, "/tune")), true
+	}
+	if path, ok := strings.CutPrefix(req.Path, "auth/"); ok {
+		return "auth/" + asMounted(strings.TrimSuffix(path, "/tune")), true
+	}
+	return "", false
+}
+
+// makesLocal says whether a request asks for something local. What cannot be read
+// is taken for yes.
+func makesLocal(req *logical.Request) bool {
+	v := field(req, "local", framework.TypeBool)
+	local, ok := v.(bool)
+	return v != nil && (local || !ok)
+}
+
+// field is a value of the request as Vault's framework reads it, which takes "1"
+// and "t" for true; nil if it is not there, the error if it cannot be read.
+func field(req *logical.Request, name string, t framework.FieldType) any {
+	data := framework.FieldData{Raw: req.Data, Schema: map[string]*framework.FieldSchema{name: {Type: t}}}
+	v, ok, err := data.GetOkErr(name)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return nil
+	}
+	return v
+}
+
+// asMounted is a path in the form in which Vault's handlers look a mount up: with
+// a slash at the end and none, nor a slash and a backslash, in front.
+func asMounted(path string) string {
+	path = strings.TrimSuffix(path, "/") + "/"
+	for strings.HasPrefix(path, "/") {
+		path = strings.TrimPrefix(path[1:], `\`)
+	}
+	return path
+}

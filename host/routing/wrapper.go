@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package routing
+
+import (
+	"context"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/sdk/plugin"
+
+	"github.com/vault-replication/vault-replication/host/forward/wire"
+	"github.com/vault-replication/vault-replication/host/storage/refusal"
+)
+
+// Options are what wrapped backends work with.
+type Options struct {
+	Forwarder Forwarder
+	// Refusals counts the refused writes of external plugins; nil if there is none.
+	Refusals *refusal.Counters
+	// AfterAuth is called with each login and renewal of an auth method that
+	// succeeded, before the core makes or renews a token of it. An error is the
+	// answer instead. The alias has no mount accessor yet: it is the mount's. Nil
+	// if there is nothing to do.
+	AfterAuth func(ctx context.Context, m Mount, req *logical.Request, resp *logical.Response) error
+	// Replaced is called, in a goroutine of its own, when the core reloads a wrapped
+	// backend: it puts another, bare one in its place. It is to wrap what is bare.
+	// Nil if nothing reloads.
+	Replaced func()
+}
+
+// Wrapper is a backend of a performance secondary.
+type Wrapper struct {
+	logical.Backend
+	mount Mount
+	o     Options
+}
+
+var _ Wrapped = (*Wrapper)(nil)
+
+// Wrap puts a wrapper in front of a mount's backend.
+func (o Options) Wrap(m Mount, b logical.Backend) logical.Backend {
+	return &Wrapper{Backend: b, mount: m, o: o}
+}
+
+// Unwrap is the backend behind.
+func (w *Wrapper) Unwrap() logical.Backend { return w.Backend }
+
+// Cleanup ends the backend. Each reload begins with it, whatever asked for it.
+func (w *Wrapper) Cleanup(ctx context.Context) {
+	w.Backend.Cleanup(ctx)
+	if w.o.Replaced != nil && ctx.Value(plugin.ContextKeyPluginReload) != nil {
+		// The core holds the lock of the route entry until the new one is in place,
+		// so this must not wait for it.
+		go w.o.Replaced()
+	}
+}
+
+// HandleRequest runs a request here, or where it can be run.
+func (w *Wrapper) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
+	resp, err := w.handle(ctx, req)
+	if err != nil || resp == nil || resp.Auth == nil || resp.IsError() {
+		return resp, err
+	}
+	if w.mount.Class == classAuth && w.o.AfterAuth != nil && ruleOf(req.Operation).forward {
+		if err := w.o.AfterAuth(ctx, w.mount, req, resp); err != nil {
+			return nil, err
+		}
+	}
+	return resp, nil
+}
+
+func (w *Wrapper) handle(ctx context.Context, req *logical.Request) (*logical.Response, error) {
+	r := ruleOf(req.Operation)
+	if !r.forward || w.mount.Local || req.IsSnapshotReadOrList() {
+		return w.Backend.HandleRequest(ctx, req)
+	}
+	sent := envelope(ctx, w.mount, req)
+	marked, mark := refusal.With(ctx)
+	before := w.refusals()
+	resp, err := w.Backend.HandleRequest(marked, req)
+	refused := mark.Noted() || w.refusals() != before
+	if !saysReadOnly(resp, err) && !(refused && r.writes) {
+		return resp, err
+	}
+	return w.forward(ctx, sent)
+}
+
+func (w *Wrapper) forward(ctx context.Context, sent *wire.Request) (*logical.Response, error) {
+	resp, err := ask(ctx, w.o.Forwarder, sent)
+	if err != nil && w.Logger() != nil {
+		w.Logger().Debug("a forwarded request failed", "operation", sent.Logical.Operation, "error", err)
+	}
+	return resp, err
+}
+
+// refusals is the count of an external plugin's mount. A backend in this process
+// asks for storage under the context of the request, whose mark is exact.
+func (w *Wrapper) refusals() uint64 {
+	if !w.mount.External || w.o.Refusals == nil {
+		return 0
+	}
+	return w.o.Refusals.Of(w.mount.StoragePrefix)
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package vaultcore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/hashicorp/vault/helper/identity"
+	"github.com/hashicorp/vault/helper/namespace"
+	"github.com/hashicorp/vault/sdk/logical"
+	"google.golang.org/protobuf/proto"
+)
+
+// EnsureEntity makes the entity of an alias, or its alias' metadata, what a login
+// that brings this alias wants. It is what Vault does at a login, on a primary.
+func (i *Identity) EnsureEntity(ctx context.Context, alias *logical.Alias) (entityID string, err error) {
+	store, err := i.store()
+	if err != nil {
+		return "", err
+	}
+	entity, _, err := store.CreateOrFetchEntity(namespace.RootContext(ctx), alias)
+	if err != nil {
+		return "", err
+	}
+	return entity.ID, nil
+}
+
+// CreateEntity makes an empty entity and returns it as stored.
+func (i *Identity) CreateEntity(ctx context.Context) (entityID string, stored []byte, err error) {
+	store, err := i.store()
+	if err != nil {
+		return "", nil, err
+	}
+	entity, err := store.CreateEntity(namespace.RootContext(ctx))
+	if err != nil {
+		return "", nil, err
+	}
+	stored, err = proto.Marshal(entity)
+	return entity.ID, stored, err
+}
+
+// RefreshGroups makes the external groups of an entity what a login or renewal
+// that brings these group aliases wants.
+func (i *Identity) RefreshGroups(ctx context.Context, entityID, accessor string, aliases []string) error {
+	store, err := i.store()
+	if err != nil {
+		return err
+	}
+	groups := make([]*logical.Alias, len(aliases))
+	for n, name := range aliases {
+		groups[n] = &logical.Alias{MountAccessor: accessor, Name: name}
+	}
+	_, err = refreshExternalGroups(store, namespace.RootContext(ctx), entityID, groups, accessor)
+	return err
+}
+
+// ChangeMembers adds entities to an external group and removes others. Members
+// that another cluster changed meanwhile stay as they are.
+func (i *Identity) ChangeMembers(ctx context.Context, groupID string, add, remove []string) error {
+	store, err := i.store()
+	if err != nil {
+		return err
+	}
+	lock := field[sync.RWMutex](store, "groupLock")
+	lock.Lock()
+	defer lock.Unlock()
+	group, err := store.MemDBGroupByID(groupID, true)
+	if err != nil {
+		return err
+	}
+	if group == nil || group.Type != "external" {
+		return fmt.Errorf("there is no external group %s on the primary", groupID)
+	}
+	group.MemberEntityIDs = changedMembers(group, add, remove)
+	return store.UpsertGroup(namespace.RootContext(ctx), group, true)
+}
+
+func changedMembers(group *identity.Group, add, remove []string) []string {
+	var members []string
+	for _, id := range append(slices.Clone(group.MemberEntityIDs), add...) {
+		if !slices.Contains(remove, id) && !slices.Contains(members, id) {
+			members = append(members, id)
+		}
+	}
+	return members
+}
