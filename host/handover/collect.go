@@ -11,7 +11,9 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 	vaultseal "github.com/hashicorp/vault/vault/seal"
 
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // startRows are the rows that a core reads at unseal and does not start
@@ -29,12 +31,17 @@ var startRows = []string{
 	"core/index-header-hmac-key",
 }
 
-// Collect reads the material of this cluster, the primary. Identity of the set
-// is the caller's to fill in.
-func Collect(ctx context.Context, core *vaultcore.Core, store physical.Backend) (*Material, error) {
+// Collect reads the material of this cluster, the primary, for a secondary of a
+// mode. Identity of the set is the caller's to fill in.
+func Collect(ctx context.Context, core *vaultcore.Core, store physical.Backend, mode replication.Mode) (*Material, error) {
 	m := &Material{Rows: map[string][]byte{}}
 	size := 0
+	var classes keyclass.Classifier
 	for _, key := range startRows {
+		// What is local to this cluster is no concern of a performance secondary.
+		if !classes.Replicated(mode, key) {
+			continue
+		}
 		e, err := store.Get(ctx, key)
 		if err != nil {
 			return nil, fmt.Errorf("read of %s: %w", key, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/vault/sdk/physical/file"
 	"github.com/hashicorp/vault/vault"
 
+	"github.com/vault-replication/vault-replication/host/api/consistency"
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/api/gate"
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
@@ -23,6 +24,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/cluster"
 	"github.com/vault-replication/vault-replication/host/config"
 	"github.com/vault-replication/vault-replication/host/role"
+	"github.com/vault-replication/vault-replication/host/routing"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
@@ -33,6 +35,8 @@ type Node struct {
 	core       *vaultcore.Core
 	controller *role.Controller
 	plugins    *plugins
+	serving    *serving
+	states     consistency.Node
 	tokens     *operationtoken.Verifier
 	collector  http.Handler
 	logger     hclog.Logger
@@ -73,16 +77,25 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 		return nil, err
 	}
 	n.controller.SetPlugins(n.plugins)
+	if n.serving, err = newServing(c, n.controller, tap, cfg.BestEffortWALWaitDuration, logger); err != nil {
+		return nil, err
+	}
+	n.controller.SetServing(n.serving)
 	n.tokens = operationtoken.NewVerifier(n.controller.TokenStore(), n.controller.BatchTokens())
 	collector := operationtoken.NewCollector(n.controller.Shares(), n.tokens)
 	// Shares that were collected do not outlive the active duty.
 	n.controller.OnInactive(collector.Cancel)
 	n.collector = operationtoken.Handler(collector)
 	c.OnSystemBackend(func(b *framework.Backend) error {
-		return endpoints.Decorate(b, endpoints.Options{
+		err := endpoints.Decorate(b, endpoints.Options{
 			Controller: n.controller, Tokens: n.tokens, Catalog: n.plugins,
 		})
+		if err != nil {
+			return err
+		}
+		return n.serving.decorate(b, routing.System)
 	})
+	n.states = n.controller.Consistency(cfg.BestEffortWALWaitDuration)
 	return n, nil
 }
 
@@ -127,7 +140,7 @@ func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Hand
 		o.UnauthenticatedProfiling = l.Profiling.UnauthenticatedPProfAccess
 		o.UnauthenticatedInFlight = l.InFlightRequestLogging.UnauthenticatedInFlightAccess
 	}
-	return n.noSealDuringChange(gate.Wrap(next, o))
+	return n.noSealDuringChange(gate.Wrap(consistency.Wrap(next, n.states), o))
 }
 
 // noSealDuringChange refuses to seal while a change of role has the core sealed

@@ -72,6 +72,11 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 	if err != nil {
 		return err
 	}
+	if mode == replication.DR {
+		if err := c.otherRole(ctx, r, from, rows); err != nil {
+			return err
+		}
+	}
 	if err := withRole(rows, r); err != nil {
 		return err
 	}
@@ -106,7 +111,7 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 			return err
 		}
 	}
-	return c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
+	err = c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
 		// An apply of a plugin that hung may still be under way.
 		c.applies.Lock()
 		defer c.applies.Unlock()
@@ -125,6 +130,40 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 		}
 		return nil, c.write(ctx, append(encrypted, plain...))
 	})
+	if err != nil {
+		return err
+	}
+	// There was no journal while the core was sealed.
+	return c.journalRows(ctx, encrypted)
+}
+
+// otherRole is what a change of the role in disaster recovery does to the one in
+// performance replication. A DR secondary has none; it keeps that of its primary
+// at hand, for it takes it over with everything else when it is promoted.
+func (c *Controller) otherRole(ctx context.Context, r *Record, from replication.Role, rows map[string][]byte) error {
+	if from != replication.Secondary {
+		r.Performance = ModeRecord{Role: replication.Disabled}
+		return nil
+	}
+	if r.DR.Role == replication.Disabled {
+		// It leaves the set, and with it the performance set.
+		names, err := listBelow(ctx, c.core, modePrefix(replication.Performance))
+		for _, name := range names {
+			rows[modePrefix(replication.Performance)+name] = nil
+		}
+		return err
+	}
+	role, err := inherited(ctx, c.core)
+	if err != nil {
+		return err
+	}
+	if role.Role == replication.Primary {
+		if role.Epoch, err = c.epochAfter(ctx, replication.Performance, role.Epoch); err != nil {
+			return err
+		}
+	}
+	r.Performance = *role
+	return nil
 }
 
 // epochAfter is the epoch after the record's and after the one that a secondary
@@ -156,11 +195,18 @@ func (c *Controller) endOfHistory(mode replication.Mode, from replication.Role) 
 // role: slots end with a primary, the cursor with the set. A promoted secondary
 // keeps its cursor, above which its own numbers begin.
 func (c *Controller) endingRows(ctx context.Context, mode replication.Mode, to replication.Role) ([]onestep.Row, error) {
-	switch to {
-	case replication.Disabled:
-		return c.deletions(ctx, plainPrefix(mode))
-	case replication.Secondary:
+	switch {
+	case to == replication.Secondary && mode == replication.DR:
+		rows, err := c.deletions(ctx, plainPrefix(mode)+"slots/")
+		if err != nil {
+			return nil, err
+		}
+		other, err := c.deletions(ctx, plainPrefix(replication.Performance)+"slots/")
+		return append(rows, other...), err
+	case to == replication.Secondary:
 		return c.deletions(ctx, plainPrefix(mode)+"slots/")
+	case to == replication.Disabled:
+		return c.deletions(ctx, plainPrefix(mode))
 	default:
 		return nil, nil
 	}

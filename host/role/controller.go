@@ -15,6 +15,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/cluster"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -31,8 +32,6 @@ type Controller struct {
 	// store is the storage below the tap: writes to it pass no guard.
 	store physical.Backend
 
-	// receiver carries out what secondaries forward, nil until it is given.
-	receiver atomic.Pointer[Receiver]
 
 	onInactive []func()
 	// steppedDown says that the last active duty ended without a seal: another
@@ -46,9 +45,26 @@ type Controller struct {
 	// changing is held for the whole of a change of role.
 	changing sync.Mutex
 
+	// mounts is what is known of the mounts, for the classes of their keys.
+	mounts *keyclass.Mounts
+
+	// filters serialises changes of paths filters; hiding is what this cluster, a
+	// performance secondary, hides from its core.
+	filters sync.Mutex
+	hiding  atomic.Pointer[hiding]
+
+	// forwarded is the highest sequence that an answer of the performance primary has
+	// named.
+	forwarded atomic.Uint64
+
+	// bootstrapping says that this cluster is a performance secondary whose first
+	// copy has not ended: it serves nothing.
+	bootstrapping atomic.Bool
+
 	mu      sync.RWMutex
 	plugins Plugins
 	record  *Record
+	serving Serving
 	// duty is the context of the active duty, nil while there is none.
 	duty context.Context
 	// failure says what went wrong in the last change that was carried out in the
@@ -73,6 +89,7 @@ type Plugins interface {
 func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *cluster.Port, logger hclog.Logger) *Controller {
 	c := &Controller{
 		core: core, tap: tap, port: port, store: store, logger: logger,
+		mounts:  keyclass.NewMounts(),
 		record:  disabledRecord(),
 		failure: map[replication.Mode]string{},
 	}
@@ -83,14 +100,10 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 	tap.OnLeaderWrite(c.leadershipBegins)
 	tap.BeforeApply(c.beforeApply)
 	tap.OnApplied(c.applied)
+	tap.Classes().SetMounts(c.mounts)
+	tap.OnTableWrite(c.tableWritten)
 	return c
 }
-
-// Receiver carries out on a primary what a secondary has forwarded.
-type Receiver func(ctx context.Context, mode replication.Mode, req replication.ReceiveRequest) (*replication.ReceiveResponse, error)
-
-// SetReceiver gives the receiver; what secondaries forward is Unavailable before.
-func (c *Controller) SetReceiver(r Receiver) { c.receiver.Store(&r) }
 
 // SetPlugins gives the plugins, once, before the first unseal.
 func (c *Controller) SetPlugins(p Plugins) {
@@ -150,20 +163,44 @@ func (c *Controller) takeUpRole(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := c.loadMounts(ctx); err != nil {
+		return err
+	}
+	bootstrapping := false
+	if r.Performance.Role == replication.Secondary {
+		if err := c.wipeFormer(ctx); err != nil {
+			return err
+		}
+		if bootstrapping, err = c.firstCopy(ctx); err != nil {
+			return err
+		}
+		if err := c.loadHiding(ctx, r.Performance.SecondaryID); err != nil {
+			return err
+		}
+	} else {
+		c.hiding.Store(nil)
+	}
+	c.bootstrapping.Store(bootstrapping)
+	c.forwarded.Store(0)
 	if err := c.enforce(ctx, r); err != nil {
 		return err
 	}
-	return c.core.SetInertBackends(ctx, r.DR.Role == replication.Secondary)
+	return c.core.SetInertBackends(ctx, bootstrapping || r.DR.Role == replication.Secondary)
 }
 
 // enforce makes the record the present one: Vault's word and the guard.
 func (c *Controller) enforce(ctx context.Context, r *Record) error {
 	guard := storage.Guard{}
+	bootstrapping := c.bootstrapping.Load()
 	for _, m := range modes {
 		if r.mode(m).Role == replication.Secondary {
 			guard.Level = storage.ReadOnly
 			guard.Modes = append(guard.Modes, m)
 		}
+	}
+	if bootstrapping {
+		// What it has of its own is not read yet, and must not be made anew.
+		guard.Modes = modes
 	}
 	if err := c.tap.SetGuard(ctx, guard); err != nil {
 		return err
@@ -171,7 +208,7 @@ func (c *Controller) enforce(ctx context.Context, r *Record) error {
 	c.mu.Lock()
 	c.record = r
 	c.mu.Unlock()
-	c.core.SetReplicationState(r.word())
+	c.core.SetReplicationState(r.word(bootstrapping))
 	return nil
 }
 
@@ -186,6 +223,11 @@ func (c *Controller) beginTerm(ctx context.Context) error {
 		}
 	}
 	var err error
+	if r.Performance.Role == replication.Primary {
+		if err := c.loadFilters(ctx); err != nil {
+			return err
+		}
+	}
 	if len(primary) > 0 {
 		err = c.tap.Activate(ctx, storage.JournalConfig{Modes: primary})
 	} else {

@@ -31,6 +31,7 @@ const (
 // (a rekey) is held back with its root key until both are there; then they are
 // written together with the secondary's own stored keys.
 func (c *Controller) beforeApply(ctx context.Context, b *storage.Batch) error {
+	c.learnArriving(ctx, b)
 	_, ringComes := b.Get(keyringRow)
 	_, rootComes := b.Get(rootKeyRow)
 	if !ringComes && !rootComes {
@@ -141,12 +142,25 @@ func (c *Controller) rootKeyIn(ctx context.Context, row []byte) []byte {
 
 // applied makes the open barrier follow keys that were written below it.
 func (c *Controller) applied(ctx context.Context, keys []string) {
-	if !slices.Contains(keys, keyringRow) && !slices.Contains(keys, rootKeyRow) {
+	if slices.Contains(keys, keyringRow) || slices.Contains(keys, rootKeyRow) {
+		if err := c.core.ReloadKeys(ctx); err != nil {
+			c.logger.Warn("the primary's new keys are not complete yet", "error", err)
+		}
+	}
+	if !c.Serves() {
 		return
 	}
-	if err := c.core.ReloadKeys(ctx); err != nil {
-		c.logger.Warn("the primary's new keys are not complete yet", "error", err)
+	own := filterKey(c.Record().Performance.SecondaryID)
+	filtered := slices.Contains(keys, own)
+	if filtered || slices.ContainsFunc(sharedTables, func(t string) bool { return slices.Contains(keys, t) }) {
+		if err := c.reviewHiding(ctx); err != nil {
+			c.logger.Error("the paths filter of this secondary cannot be taken up; the last one stays in force", "error", err)
+		}
 	}
+	if filtered {
+		keys = append(slices.Clone(keys), sharedTables...)
+	}
+	c.serving.Applied(ctx, keys)
 }
 
 const heldText = "the primary's keys were changed (rotated and rekeyed) while this secondary was away, and it cannot open the new ones: what was written since cannot be read here; disable this secondary on the primary (revoke-secondary), wipe it, and enable it anew"

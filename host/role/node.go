@@ -17,9 +17,10 @@ import (
 func (c *Controller) State() gate.State {
 	_, err := c.active()
 	return gate.State{
-		Sealed:      c.core.Sealed(),
-		DRSecondary: c.IsDRSecondary(),
-		Active:      err == nil,
+		Sealed:        c.core.Sealed(),
+		DRSecondary:   c.IsDRSecondary(),
+		Bootstrapping: c.bootstrapping.Load(),
+		Active:        err == nil,
 	}
 }
 

@@ -129,6 +129,11 @@ func (c *Controller) changeLive(ctx context.Context, mode replication.Mode, r *R
 	if err := c.beginTerm(ctx); err != nil {
 		return err
 	}
+	if mode == replication.Performance {
+		if err := c.journalRows(ctx, encrypted); err != nil {
+			return err
+		}
+	}
 	duty, err := c.active()
 	if err != nil {
 		return err

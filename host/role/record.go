@@ -19,6 +19,9 @@ import (
 const (
 	recordPrefix = "core/replication/"
 	recordKey    = recordPrefix + "role"
+	// inheritedKey holds the role in performance replication once more, where DR
+	// secondaries get it: one that is promoted takes the role over.
+	inheritedKey = recordPrefix + "performance/role"
 	// PluginPrefix is below which the entries of the plugin catalog are. They are
 	// this cluster's own and outlive an adoption.
 	PluginPrefix = recordPrefix + "plugins/"
@@ -108,8 +111,37 @@ func decodeRecord(raw []byte) (*Record, error) {
 	return &r, nil
 }
 
-// word is the record as Vault's replication state.
-func (r *Record) word() consts.ReplicationState {
+// encodeInherited is the role in performance replication as DR secondaries get it.
+func (r *Record) encodeInherited() ([]byte, error) {
+	only := disabledRecord()
+	only.Performance = r.Performance
+	return only.encode()
+}
+
+// inherited is the role in performance replication that a DR secondary takes over
+// when it is promoted.
+func inherited(ctx context.Context, store records) (*ModeRecord, error) {
+	raw, err := store.GetEntry(ctx, inheritedKey)
+	if err != nil {
+		return nil, fmt.Errorf("the role of the former primary in performance replication cannot be read: %w", err)
+	}
+	if raw == nil {
+		return &ModeRecord{Role: replication.Disabled}, nil
+	}
+	r, err := decodeRecord(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the role of the former primary in performance replication cannot be used: %w", err)
+	}
+	return &r.Performance, nil
+}
+
+// word is the record as Vault's replication state. A performance secondary whose
+// first copy has not ended is built as a DR secondary is: nothing that it could
+// serve is there yet.
+func (r *Record) word(bootstrapping bool) consts.ReplicationState {
+	if bootstrapping {
+		return consts.ReplicationDRSecondary | consts.ReplicationPerformanceBootstrapping
+	}
 	var w consts.ReplicationState
 	switch r.DR.Role {
 	case replication.Primary:

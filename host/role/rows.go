@@ -8,6 +8,8 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -72,6 +74,16 @@ func withRole(rows map[string][]byte, r *Record) error {
 		return replication.Errorf(replication.Internal, "the plugin asked for a role that cannot be stored: %w", err)
 	}
 	rows[recordKey] = raw
+	if r.DR.Role == replication.Secondary {
+		// The row is the DR primary's, and comes from there.
+		return nil
+	}
+	rows[inheritedKey] = nil
+	if r.Performance.Role != replication.Disabled {
+		if rows[inheritedKey], err = r.encodeInherited(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -81,6 +93,27 @@ func (c *Controller) write(ctx context.Context, rows []onestep.Row) error {
 		return replication.Errorf(replication.StorageFailed, "the change of role could not be written: %w", err)
 	}
 	return nil
+}
+
+// journalRows writes once more, through the journal, what a change of role has
+// written below it and what DR secondaries of this cluster are to have: the records
+// of performance replication.
+func (c *Controller) journalRows(ctx context.Context, rows []onestep.Row) error {
+	if c.Role(replication.DR) != replication.Primary {
+		return nil
+	}
+	var classes keyclass.Classifier
+	b := new(storage.Batch)
+	for _, row := range rows {
+		switch {
+		case !classes.Replicated(replication.DR, row.Key):
+		case row.Value == nil:
+			b.Delete(row.Key)
+		default:
+			b.Put(&physical.Entry{Key: row.Key, Value: row.Value})
+		}
+	}
+	return c.tap.Commit(ctx, b)
 }
 
 // plainPrefix is below which the unencrypted rows of a mode are: cursor, slots.

@@ -13,6 +13,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/api/activation"
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -140,6 +141,11 @@ func (c *Controller) prepareAdoption(ctx context.Context, mode replication.Mode,
 	if err := withRole(records, r); err != nil {
 		return nil, err
 	}
+	if mode == replication.Performance {
+		if err := handover.SeedLocal(records); err != nil {
+			return nil, err
+		}
+	}
 	a, err := handover.Prepare(ctx, c.core, c.store, m, records, c.logger)
 	if err != nil {
 		return nil, err
@@ -150,6 +156,9 @@ func (c *Controller) prepareAdoption(ctx context.Context, mode replication.Mode,
 			return nil, err
 		}
 		a.Rows = append(a.Rows, plain...)
+	}
+	if mode == replication.Performance {
+		a.Rows = append(a.Rows, onestep.Row{Key: wipeKey, Value: []byte{1}})
 	}
 	return a, nil
 }

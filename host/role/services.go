@@ -197,7 +197,7 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 		return nil, replication.Errorf(replication.Denied, "there is no secondary %q of this primary, or it was revoked", req.SecondaryID)
 	}
 	defer clear(pairing)
-	m, err := handover.Collect(ctx, s.c.core, s.c.store)
+	m, err := handover.Collect(ctx, s.c.core, s.c.store, s.mode)
 	if err != nil {
 		return nil, err
 	}
@@ -212,18 +212,6 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 		return nil, replication.Errorf(replication.InvalidInput, "the key material cannot be sealed: %w", err)
 	}
 	return &replication.Handover{Sealed: sealed}, nil
-}
-
-// Receive implements [replication.Host].
-func (s *Services) Receive(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
-	if err := s.in(replication.Primary); err != nil {
-		return nil, err
-	}
-	receive := s.c.receiver.Load()
-	if receive == nil {
-		return nil, replication.Errorf(replication.Unavailable, "this primary does not take forwarded requests yet: try again later")
-	}
-	return (*receive)(ctx, s.mode, req)
 }
 
 // Cursor implements [replication.Host].
@@ -259,7 +247,11 @@ func (s *Services) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 	if err := s.in(replication.Secondary); err != nil {
 		return nil, err
 	}
-	return s.c.tap.EndCopy(ctx, s.mode)
+	cur, err := s.c.tap.EndCopy(ctx, s.mode)
+	if err == nil {
+		s.c.copied(s.mode)
+	}
+	return cur, err
 }
 
 // ApplyFrame implements [replication.Host].

@@ -39,6 +39,13 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 		}
 		s.LastRemoteWAL, s.ConsistentFrom, s.Consistent = cur.Position.Sequence, cur.ConsistentFrom, cur.Consistent()
 	}
+	if mode == replication.Performance && mr.Role == replication.Secondary {
+		if c.bootstrapping.Load() {
+			s.Role = replication.Bootstrapping
+		} else {
+			s.Lacks = c.serving.Lacks()
+		}
+	}
 	c.sessions(ctx, mode, mr, s)
 	// What the host knows to be wrong matters more than a session's last trouble.
 	if trouble != "" {

@@ -46,6 +46,15 @@ type filterKey struct {
 
 func everything(string) bool { return true }
 
+// Sends says whether the filter of a slot lets a key through.
+func (t *Tap) Sends(mode replication.Mode, slotID, key string) (sends bool) {
+	_ = t.filters.with(mode, slotID, func(allow allowed) error {
+		sends = allow(key)
+		return nil
+	})
+	return sends
+}
+
 // with calls f with the filter of a slot, which does not change meanwhile.
 func (fs *filters) with(mode replication.Mode, slot string, f func(allowed) error) error {
 	fs.mu.RLock()

@@ -165,16 +165,12 @@ func (c *Core) SetInertBackends(ctx context.Context, inert bool) error {
 func (c *Core) mountedTypes(ctx context.Context) ([]string, error) {
 	var types []string
 	for _, table := range []string{"core/mounts", "core/local-mounts", "core/auth", "core/local-auth"} {
-		raw, err := c.GetEntry(ctx, table)
+		decoded, err := c.StoredTable(ctx, table)
 		if err != nil {
-			return nil, fmt.Errorf("read of the mount table %s: %w", table, err)
+			return nil, err
 		}
-		if raw == nil {
+		if decoded == nil {
 			continue
-		}
-		decoded, err := c.DecodeMountTable(ctx, raw)
-		if err != nil {
-			return nil, fmt.Errorf("decoding of the mount table %s: %w", table, err)
 		}
 		for _, e := range decoded.Entries {
 			types = append(types, e.Type)

@@ -38,6 +38,8 @@ type Controller interface {
 	DisableSecondary(ctx context.Context, mode replication.Mode, consume Consume) (warnings []string, err error)
 	UpdatePrimary(ctx context.Context, mode replication.Mode, req UpdatePrimaryRequest) (warnings []string, err error)
 	Recover(ctx context.Context, mode replication.Mode) (warnings []string, err error)
+
+	Filters
 }
 
 // Consume deletes the generated DR operation token that allowed a change of
@@ -93,6 +95,9 @@ type ModeStatus struct {
 	LastCorruptionCheck, LastReindex time.Time
 	// SSCTGeneration is the epoch of server-side-consistent tokens.
 	SSCTGeneration uint64
+	// Lacks says what a performance secondary cannot do, one sentence each: an audit
+	// device that cannot be opened here, a plugin that is not installed.
+	Lacks []string
 	// Sessions is the plugin's part.
 	Sessions replication.Status
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -46,7 +47,7 @@ func Decorate(b *framework.Backend, o Options) error {
 		}
 		byPattern[strings.TrimSuffix(p.Pattern, "$")] = p
 	}
-	wanted := append(append(h.statusPaths(), h.primaryPaths()...), h.secondaryPaths()...)
+	wanted := slices.Concat(h.statusPaths(), h.primaryPaths(), h.secondaryPaths(), h.filterPaths())
 	for _, p := range wanted {
 		if byPattern[p.Pattern] == nil {
 			return fmt.Errorf("this version of Vault does not register the path sys/%s: use the version that this server was built for", p.Pattern)
@@ -59,7 +60,7 @@ func Decorate(b *framework.Backend, o Options) error {
 	}
 	for pattern, p := range byPattern {
 		if strings.HasPrefix(pattern, "replication/") && !replaced[pattern] {
-			unavailable(pattern, p)
+			unavailable(p)
 		}
 	}
 	h.guardRaft(byPattern)
@@ -79,18 +80,13 @@ func replace(stub, p *framework.Path) {
 }
 
 // unavailable makes a stub say what is missing in words that are true here.
-func unavailable(pattern string, p *framework.Path) {
-	text := "this endpoint is not available in this version of the replication server"
-	for _, prefix := range []string{"replication/performance/", "replication/primary/", "replication/secondary/"} {
-		if strings.HasPrefix(pattern, prefix) {
-			text = "performance replication is not available in this version of the replication server: use sys/replication/dr/ for disaster recovery"
-		}
-	}
+func unavailable(p *framework.Path) {
+	const text = "this endpoint is not available in this version of the replication server"
 	for op := range p.Operations {
 		p.Operations[op] = &framework.PathOperation{
 			Summary: "Not available in this version.",
 			Callback: func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
-				return nil, coded(invalid("%s", text))
+				return nil, coded(invalid(text))
 			},
 		}
 	}

@@ -40,10 +40,7 @@ func TestNoStubIsLeft(t *testing.T) {
 			require.NotContains(t, resp.Data, "stock", pattern)
 		}
 	}
-	_, status, err := f.update(t, "replication/performance/primary/enable", nil)
-	require.Equal(t, 400, status)
-	require.ErrorContains(t, err, "performance replication is not available in this version")
-	_, status, err = f.update(t, "replication/reindex", nil)
+	_, status, err := f.update(t, "replication/reindex", nil)
 	require.Equal(t, 400, status)
 	require.ErrorContains(t, err, "this endpoint is not available in this version")
 	for _, p := range f.Paths {

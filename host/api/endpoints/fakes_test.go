@@ -13,6 +13,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/api/activation"
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
+	"github.com/vault-replication/vault-replication/host/filter"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -28,6 +29,15 @@ var stubPatterns = []string{
 	"replication/dr/secondary/operation-token/delete", "replication/performance/secondary/update-primary",
 	"replication/dr/secondary/update-primary", "replication/recover", "replication/dr/secondary/recover",
 	"replication/dr/secondary/reindex", "replication/reindex", "replication/primary/enable", "replication/secondary/promote",
+	"replication/primary/demote", "replication/primary/disable", "replication/primary/secondary-token", "replication/primary/revoke-secondary",
+	"replication/secondary/enable", "replication/secondary/disable", "replication/secondary/update-primary",
+}
+
+// filterPatterns take the name of a secondary.
+var filterPatterns = []string{
+	"replication/performance/primary/paths-filter/" + framework.GenericNameRegex("id"),
+	"replication/performance/primary/dynamic-filter/" + framework.GenericNameRegex("id"),
+	"replication/performance/secondary/dynamic-filter/" + framework.GenericNameRegex("id"),
 }
 
 var readPatterns = []string{"replication/status", "replication/dr/status", "replication/performance/status", "replication/dr/secondary/license/status"}
@@ -57,6 +67,9 @@ func systemBackend() *framework.Backend {
 	for _, pattern := range readPatterns {
 		b.Paths = append(b.Paths, stub(pattern, logical.ReadOperation))
 	}
+	for _, pattern := range filterPatterns {
+		b.Paths = append(b.Paths, stub(pattern, logical.ReadOperation, logical.UpdateOperation, logical.DeleteOperation))
+	}
 	b.Paths = append(b.Paths,
 		stub("plugins/catalog/(?P<type>auth|database|secret)/?$", logical.ListOperation),
 		stub("plugins/catalog/?$", logical.ReadOperation),
@@ -80,6 +93,7 @@ type fakeController struct {
 	promote PromoteRequest
 	update  UpdatePrimaryRequest
 	joined  *activation.Payload
+	filters map[string]filter.Filter
 }
 
 func (c *fakeController) did(name string) ([]string, error) {
@@ -145,6 +159,29 @@ func (c *fakeController) Recover(_ context.Context, mode replication.Mode) ([]st
 	return c.did("recover-" + string(mode))
 }
 
+func (c *fakeController) PathsFilter(_ context.Context, id string) (*filter.Filter, error) {
+	if f, ok := c.filters[id]; ok {
+		return &f, nil
+	}
+	return nil, c.err
+}
+
+func (c *fakeController) SetPathsFilter(_ context.Context, id string, f filter.Filter) error {
+	if c.err == nil {
+		c.filters[id] = f
+	}
+	return c.err
+}
+
+func (c *fakeController) DeletePathsFilter(_ context.Context, id string) error {
+	delete(c.filters, id)
+	return c.err
+}
+
+func (c *fakeController) DynamicFilter(_ context.Context, id string) ([]string, error) {
+	return c.filters[id].Paths, c.err
+}
+
 // fakeTokens knows one generated and one batch token.
 type fakeTokens struct {
 	paths    []string
@@ -194,7 +231,7 @@ type fixture struct {
 func decorated(t *testing.T, dr replication.Role) *fixture {
 	f := &fixture{
 		Backend:     systemBackend(),
-		controller:  &fakeController{roles: map[replication.Mode]replication.Role{replication.DR: dr}},
+		controller:  &fakeController{roles: map[replication.Mode]replication.Role{replication.DR: dr}, filters: map[string]filter.Filter{}},
 		tokens:      new(fakeTokens),
 		activations: new(fakeActivations),
 		catalog:     &fakeCatalog{plugins: map[string]Plugin{}},

@@ -23,32 +23,60 @@ const (
 // defaultTokenTTL is how long an activation token can be used, in seconds.
 const defaultTokenTTL = 30 * 60
 
+// family is a set of endpoints of one mode, below a prefix. Performance has two:
+// the paths of before there was disaster recovery are still served.
+type family struct {
+	mode replication.Mode
+	// prefix is that of the patterns.
+	prefix string
+	// noun begins the operation ids of OpenAPI.
+	noun string
+}
+
+var families = []family{
+	{replication.DR, "replication/dr/", "dr-"},
+	{replication.Performance, "replication/performance/", "performance-"},
+	{replication.Performance, "replication/", ""},
+}
+
 func (h *handlers) primaryPaths() []*framework.Path {
-	const mode = replication.DR
+	var all []*framework.Path
+	for _, f := range families {
+		all = append(all, h.primaryPathsOf(f)...)
+	}
+	return append(all, paths([]endpoint{{
+		pattern: "replication/recover", op: logical.UpdateOperation, verb: "recover", noun: "replication",
+		synopsis: "Begin the replication sessions of this cluster anew.",
+		handle:   h.recoverAll,
+	}})...)
+}
+
+func (h *handlers) primaryPathsOf(f family) []*framework.Path {
+	mode, name := f.mode, modeName(f.mode)
 	return paths([]endpoint{
 		{
-			pattern: "replication/dr/primary/enable", op: logical.UpdateOperation, verb: "enable", noun: "dr-primary",
-			synopsis: "Enable disaster recovery replication as a primary.",
+			pattern: f.prefix + "primary/enable", op: logical.UpdateOperation, verb: "enable", noun: f.noun + "primary",
+			synopsis: "Enable " + name + " replication as a primary.",
 			fields: map[string]*framework.FieldSchema{
 				"primary_cluster_addr": text("Cluster address to hand to secondaries, for a load balancer in front of the cluster port. The node's own cluster address by default."),
 			},
 			handle: h.enablePrimary(mode),
 		},
 		{
-			pattern: "replication/dr/primary/demote", op: logical.UpdateOperation, verb: "demote", noun: "dr-primary",
-			synopsis:    "Make this DR primary a secondary without a primary.",
+			pattern: f.prefix + "primary/demote", op: logical.UpdateOperation, verb: "demote", noun: f.noun + "primary",
+			synopsis:    "Make this " + name + " primary a secondary without a primary.",
 			description: "The cluster keeps its replication set and can join its successor with update-primary, without a new copy.",
 			handle:      h.leavePrimary(mode, h.Controller.DemotePrimary, warnDemoted),
 		},
 		{
-			pattern: "replication/dr/primary/disable", op: logical.UpdateOperation, verb: "disable", noun: "dr-primary",
-			synopsis:    "Disable disaster recovery replication on this primary.",
+			pattern: f.prefix + "primary/disable", op: logical.UpdateOperation, verb: "disable", noun: f.noun + "primary",
+			synopsis:    "Disable " + name + " replication on this primary.",
 			description: "The set is forgotten: secondaries lose their connection and have to be enabled anew.",
 			handle:      h.leavePrimary(mode, h.Controller.DisablePrimary, warnDisabled),
 		},
 		{
-			pattern: "replication/dr/primary/secondary-token", op: logical.UpdateOperation, verb: "generate", noun: "dr-secondary-token",
-			synopsis:    "Register a DR secondary and make its activation token.",
+			pattern: f.prefix + "primary/secondary-token", op: logical.UpdateOperation, verb: "generate", noun: f.noun + "secondary-token",
+			synopsis:    "Register a " + name + " secondary and make its activation token.",
 			description: "The answer is always response-wrapped. The token in wrap_info can be used once, by secondary/enable or secondary/update-primary, and is to be treated like a root token.",
 			fields: map[string]*framework.FieldSchema{
 				"id":                   {Type: framework.TypeString, Description: "Name of the secondary, unique at this primary.", Required: true},
@@ -58,17 +86,12 @@ func (h *handlers) primaryPaths() []*framework.Path {
 			handle: h.secondaryToken(mode),
 		},
 		{
-			pattern: "replication/dr/primary/revoke-secondary", op: logical.UpdateOperation, verb: "revoke", noun: "dr-secondary",
-			synopsis: "Cut off a DR secondary for ever.",
+			pattern: f.prefix + "primary/revoke-secondary", op: logical.UpdateOperation, verb: "revoke", noun: f.noun + "secondary",
+			synopsis: "Cut off a " + name + " secondary for ever.",
 			fields: map[string]*framework.FieldSchema{
 				"id": {Type: framework.TypeString, Description: "Name of the secondary.", Required: true},
 			},
 			handle: h.revokeSecondary(mode),
-		},
-		{
-			pattern: "replication/recover", op: logical.UpdateOperation, verb: "recover", noun: "replication",
-			synopsis: "Begin the replication sessions of this cluster anew.",
-			handle:   h.recoverAll,
 		},
 	})
 }

@@ -25,7 +25,18 @@ const (
 const tokenField = "dr_operation_token"
 
 func (h *handlers) secondaryPaths() []*framework.Path {
-	const mode = replication.DR
+	var all []*framework.Path
+	for _, f := range families {
+		all = append(all, h.secondaryPathsOf(f)...)
+	}
+	return append(all, h.drSecondaryPaths()...)
+}
+
+// secondaryPathsOf are the paths that both modes have. A DR secondary knows no
+// tokens: its requests are authorized by a DR operation token in the body. On a
+// performance secondary Vault's own tokens and policies do that.
+func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
+	mode, name := f.mode, modeName(f.mode)
 	source := map[string]*framework.FieldSchema{
 		"token":            text("Activation token that secondary-token returned on the primary."),
 		"primary_api_addr": text("API address of the primary, in place of the one in the token."),
@@ -33,23 +44,24 @@ func (h *handlers) secondaryPaths() []*framework.Path {
 		"ca_path":          text("Directory on this node with such files."),
 	}
 	withToken := func(more map[string]*framework.FieldSchema) map[string]*framework.FieldSchema {
-		fields := map[string]*framework.FieldSchema{
-			tokenField: {Type: framework.TypeString, Description: "DR operation token that authorizes this request.", Required: true},
+		fields := map[string]*framework.FieldSchema{}
+		if mode == replication.DR {
+			fields[tokenField] = operationTokenField
 		}
 		maps.Copy(fields, more)
 		return fields
 	}
 	return paths([]endpoint{
 		{
-			pattern: "replication/dr/secondary/enable", op: logical.UpdateOperation, verb: "enable", noun: "dr-secondary",
-			synopsis:    "Make this cluster a DR secondary.",
+			pattern: f.prefix + "secondary/enable", op: logical.UpdateOperation, verb: "enable", noun: f.noun + "secondary",
+			synopsis:    "Make this cluster a " + name + " secondary.",
 			description: "All data of this cluster is replaced by the primary's, key shares included.",
 			fields:      source,
 			handle:      h.enableSecondary(mode),
 		},
 		{
-			pattern: "replication/dr/secondary/promote", op: logical.UpdateOperation, verb: "promote", noun: "dr-secondary",
-			synopsis: "Make this DR secondary the primary.",
+			pattern: f.prefix + "secondary/promote", op: logical.UpdateOperation, verb: "promote", noun: f.noun + "secondary",
+			synopsis: "Make this " + name + " secondary the primary.",
 			fields: withToken(map[string]*framework.FieldSchema{
 				"primary_cluster_addr": text("Cluster address to hand to secondaries. The node's own cluster address by default."),
 				"force":                {Type: framework.TypeBool, Description: "Promote although the content is not consistent; data may be lost."},
@@ -57,21 +69,15 @@ func (h *handlers) secondaryPaths() []*framework.Path {
 			handle: h.promote(mode),
 		},
 		{
-			pattern: "replication/dr/secondary/disable", op: logical.UpdateOperation, verb: "disable", noun: "dr-secondary",
-			synopsis:    "Disable disaster recovery replication on this secondary.",
+			pattern: f.prefix + "secondary/disable", op: logical.UpdateOperation, verb: "disable", noun: f.noun + "secondary",
+			synopsis:    "Disable " + name + " replication on this secondary.",
 			description: "The cluster leaves its set with the data it has.",
 			fields:      withToken(nil),
 			handle:      h.disableSecondary(mode),
 		},
 		{
-			pattern: "replication/dr/secondary/recover", op: logical.UpdateOperation, verb: "recover", noun: "dr-secondary",
-			synopsis: "Begin the replication sessions of this DR secondary anew.",
-			fields:   withToken(nil),
-			handle:   h.recoverSecondary(mode),
-		},
-		{
-			pattern: "replication/dr/secondary/update-primary", op: logical.UpdateOperation, verb: "update", noun: "dr-secondary-primary",
-			synopsis:    "Give this DR secondary another primary of its set.",
+			pattern: f.prefix + "secondary/update-primary", op: logical.UpdateOperation, verb: "update", noun: f.noun + "secondary-primary",
+			synopsis:    "Give this " + name + " secondary another primary of its set.",
 			description: "With a token, new credentials are fetched; with update_primary_addrs the ones it has are used; with neither the primary is forgotten. No data is wiped.",
 			fields: func() map[string]*framework.FieldSchema {
 				fields := withToken(source)
@@ -80,10 +86,26 @@ func (h *handlers) secondaryPaths() []*framework.Path {
 			}(),
 			handle: h.updatePrimary(mode),
 		},
+	})
+}
+
+var operationTokenField = &framework.FieldSchema{Type: framework.TypeString, Description: "DR operation token that authorizes this request.", Required: true}
+
+// drSecondaryPaths are those of a DR secondary alone.
+func (h *handlers) drSecondaryPaths() []*framework.Path {
+	const mode = replication.DR
+	fields := map[string]*framework.FieldSchema{tokenField: operationTokenField}
+	return paths([]endpoint{
+		{
+			pattern: "replication/dr/secondary/recover", op: logical.UpdateOperation, verb: "recover", noun: "dr-secondary",
+			synopsis: "Begin the replication sessions of this DR secondary anew.",
+			fields:   fields,
+			handle:   h.recoverSecondary(mode),
+		},
 		{
 			pattern: "replication/dr/secondary/operation-token/delete", op: logical.UpdateOperation, verb: "delete", noun: "dr-operation-token",
 			synopsis: "Delete a DR operation token that was generated here.",
-			fields:   withToken(nil),
+			fields:   fields,
 			handle:   h.deleteToken(mode),
 		},
 	})
@@ -157,7 +179,7 @@ func (h *handlers) promote(mode replication.Mode) call {
 		}
 		more, err := h.Controller.PromoteSecondary(ctx, mode, PromoteRequest{
 			PromoteSecondaryRequest: replication.PromoteSecondaryRequest{PrimaryClusterAddr: addr, Force: d.Get("force").(bool)},
-			Consume:                 h.consume(d),
+			Consume:                 h.consume(mode, d),
 		})
 		if err != nil {
 			return nil, coded(err)
@@ -168,7 +190,7 @@ func (h *handlers) promote(mode replication.Mode) call {
 
 func (h *handlers) disableSecondary(mode replication.Mode) call {
 	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		more, err := h.Controller.DisableSecondary(ctx, mode, h.consume(d))
+		more, err := h.Controller.DisableSecondary(ctx, mode, h.consume(mode, d))
 		if err != nil {
 			return nil, coded(err)
 		}
@@ -199,12 +221,16 @@ func (h *handlers) deleteToken(mode replication.Mode) call {
 	})
 }
 
-// authorized lets a request of a secondary through when its DR operation token
-// allows the path. Vault asks for no token of its own there.
+// authorized lets a request of a secondary through: of a DR secondary when its DR
+// operation token allows the path, for Vault asks for no token of its own there.
 func (h *handlers) authorized(mode replication.Mode, next call) call {
 	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		if err := h.requireRole(mode, replication.Secondary); err != nil {
 			return nil, coded(err)
+		}
+		if mode == replication.Performance {
+			// The core has checked the request's token and its policies.
+			return next(ctx, req, d)
 		}
 		if err := h.Tokens.Allow(operationtoken.WithinCore(ctx), d.Get(tokenField).(string), "sys/"+req.Path); err != nil {
 			return nil, coded(err)
@@ -213,7 +239,10 @@ func (h *handlers) authorized(mode replication.Mode, next call) call {
 	}
 }
 
-func (h *handlers) consume(d *framework.FieldData) Consume {
+func (h *handlers) consume(mode replication.Mode, d *framework.FieldData) Consume {
+	if mode == replication.Performance {
+		return nil
+	}
 	token := d.Get(tokenField).(string)
 	return func(ctx context.Context) error { return h.Tokens.Consume(ctx, token) }
 }

@@ -55,6 +55,9 @@ func renderSecondary(data map[string]any, s *ModeStatus) {
 	// for the first, and the second says how long.
 	data["consistent"] = s.Consistent
 	data["consistent_from_wal"] = s.ConsistentFrom
+	if len(s.Lacks) > 0 {
+		data["lacks"] = s.Lacks
+	}
 	if s.Sessions.State == replication.MerkleSync {
 		data["merkle_sync_progress"] = map[string]any{
 			"sync_progress":   s.Sessions.SyncProgress,

@@ -17,6 +17,9 @@ type rule struct {
 	token bool
 	// rootOnly: refused inside a namespace.
 	rootOnly bool
+	// state: tells of the node or of replication, or opens the node. A performance
+	// secondary that is bootstrapping serves these alone.
+	state bool
 }
 
 var (
@@ -34,22 +37,22 @@ var (
 // that joins is not unsealed yet, and sealed nodes are not gated), init by PUT.
 var rules = map[string]rule{
 	// Node state: Vault answers these without a token on any node.
-	"/v1/sys/health":                    {methods: probe},
-	"/v1/sys/leader":                    {methods: read},
-	"/v1/sys/seal-status":               {methods: read},
-	"/v1/sys/seal-backend-status":       {methods: read},
-	"/v1/sys/init":                      {methods: read},
-	"/v1/sys/unseal":                    {methods: write},
-	"/v1/sys/internal/ui/feature-flags": {methods: read},
+	"/v1/sys/health":                    {methods: probe, state: true},
+	"/v1/sys/leader":                    {methods: read, state: true},
+	"/v1/sys/seal-status":               {methods: read, state: true},
+	"/v1/sys/seal-backend-status":       {methods: read, state: true},
+	"/v1/sys/init":                      {methods: read, state: true},
+	"/v1/sys/unseal":                    {methods: write, state: true},
+	"/v1/sys/internal/ui/feature-flags": {methods: read, state: true},
 	// It decodes with what the client sends and reads nothing.
 	"/v1/sys/decode-token": {methods: write},
 	// New raft nodes prove that they have the seal's key.
-	"/v1/sys/storage/raft/bootstrap/challenge": {methods: write},
-	"/v1/sys/storage/raft/bootstrap/answer":    {methods: write},
+	"/v1/sys/storage/raft/bootstrap/challenge": {methods: write, state: true},
+	"/v1/sys/storage/raft/bootstrap/answer":    {methods: write, state: true},
 
-	"/v1/sys/replication/status":             {methods: read, rootOnly: true},
-	"/v1/sys/replication/dr/status":          {methods: read, rootOnly: true},
-	"/v1/sys/replication/performance/status": {methods: read, rootOnly: true},
+	"/v1/sys/replication/status":             {methods: read, rootOnly: true, state: true},
+	"/v1/sys/replication/dr/status":          {methods: read, rootOnly: true, state: true},
+	"/v1/sys/replication/performance/status": {methods: read, rootOnly: true, state: true},
 	// These check the dr_operation_token themselves, in the core.
 	"/v1/sys/replication/dr/secondary/promote":                {methods: write, rootOnly: true},
 	"/v1/sys/replication/dr/secondary/disable":                {methods: write, rootOnly: true},

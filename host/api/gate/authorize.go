@@ -107,7 +107,7 @@ var errRoleChanged = errors.New(refusedText)
 func (b *guardedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	// After the read: it may have waited long.
-	if state := b.node.State(); state.DRSecondary && !state.Sealed {
+	if state := b.node.State(); (state.DRSecondary || state.Bootstrapping) && !state.Sealed {
 		clear(p[:n])
 		return 0, errRoleChanged
 	}

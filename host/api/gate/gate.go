@@ -17,8 +17,9 @@ import (
 const internalPrefix = "X-Vault-Replication-"
 
 const (
-	refusedText  = "path disabled in replication DR secondary mode"
-	notDRSecText = "DR operation tokens can be generated on a DR secondary only, and this cluster is none"
+	refusedText       = "path disabled in replication DR secondary mode"
+	bootstrappingText = "this performance secondary is bootstrapping: it serves as soon as its first copy of the primary has ended; see sys/replication/performance/status"
+	notDRSecText      = "DR operation tokens can be generated on a DR secondary only, and this cluster is none"
 )
 
 // State is what a node is at a moment.
@@ -27,6 +28,9 @@ type State struct {
 	// DRSecondary is the cluster's role, on standbys too; it must be set before
 	// the first request can be served after an unseal.
 	DRSecondary bool
+	// Bootstrapping says that the cluster is a performance secondary whose first
+	// copy has not ended: it serves the state of the node and nothing else.
+	Bootstrapping bool
 	// Active is true on the active node, and on a node without high
 	// availability.
 	Active bool
@@ -85,8 +89,12 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	state := g.Node.State()
-	if state.Sealed || !state.DRSecondary {
+	switch {
+	case state.Sealed, !state.DRSecondary && !state.Bootstrapping:
 		g.serveOpen(w, r, state)
+		return
+	case state.Bootstrapping:
+		g.serveBootstrapping(w, r)
 		return
 	}
 	found, ok := g.find(r)

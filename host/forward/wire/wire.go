@@ -1,11 +1,49 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Package wire turns what one host asks of another into bytes: logical requests
-// and their answers, with what plain protobuf of Vault's plugins would lose (the
-// class of an error, large integers, wrapping, deadlines).
+// and their answers, with what the protobuf of Vault's plugins would lose (the
+// class of an error, large integers, the types of values, wrapping, deadlines).
+//
+// # Form
+//
+// A message is one byte of version and a JSON object. Struct fields carry their
+// Go names and those that are zero are absent, so that a host of another build
+// still reads what both know. JSON alone would change values on the way, hence:
+//
+//   - numbers keep their digits, they are never turned into float64,
+//   - a string that is not UTF-8 is {"b": base64}, and a map with such a key is a
+//     list of pairs,
+//   - a value of an interface{} whose type JSON does not have is an object with
+//     its type, {"$": "duration", "v": 5}; an object of the caller's that has a
+//     key "$" itself is {"$": "map", "v": {...}},
+//   - a value of any other type (a struct, say) becomes what encoding/json makes
+//     of it: that is what a client gets to see of it in any case.
+//
+// # Errors
+//
+// An error is a tree of its text, its class and what it wraps. Decoding gives
+// the very sentinels of the sdk back, so that comparisons by ==, by errors.Is and
+// by errwrap hold, and types that Vault asks for (coded errors, bad requests,
+// multierror). Other error types keep their text and what they wrap.
+//
+// # What does not travel
+//
+// Nothing that is a token: not the client's (salted or not), not the one inside
+// Auth or WrapInfo, not the headers that carry it. Nothing that is bound to a
+// process: storage, the response writer, the token entry. The tables in
+// leftout.go have each field with its reason; a test fails when the sdk grows a
+// field that is neither carried nor in them. Of a TLS connection the certificates,
+// version and names travel, of an HTTP request method, address, headers and the
+// body that the caller gives. A request that reads a loaded raft snapshot is
+// refused: the snapshot is on one cluster only. An error that delegates
+// authentication is its text only, since its handler is code. What a handler
+// changes in its request is not seen by the sender.
 package wire
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -15,13 +53,37 @@ import (
 // authorised and that its primary's backend is to carry out.
 type Request struct {
 	// Logical is the request as the secondary's router gave it to the backend: its
-	// path is relative to the mount, and it carries no client token.
+	// path is relative to the mount. Its tokens are not sent.
 	Logical *logical.Request
 	// MountPath, MountUUID and MountAccessor name the mount. The primary refuses a
 	// request whose mount is not the same one there.
 	MountPath, MountUUID, MountAccessor string
-	// Timeout is what is left of the client's deadline.
+	// Timeout is what is left of the client's deadline; 0 is none.
 	Timeout time.Duration
+	// OriginalPath is logical.ContextOriginalRequestPathValue, empty when the
+	// context has none.
+	OriginalPath string
+	// Body is the body of the client's HTTP request, nil when it is not known. A
+	// handler finds it in its context and in HTTPRequest. The sender must have kept
+	// it: who reads the stream takes it from the local backend.
+	Body []byte
+}
+
+// TakeContext takes from the context of the local request what a handler may
+// look for in its own.
+func (r *Request) TakeContext(ctx context.Context) {
+	r.OriginalPath, _ = logical.ContextOriginalRequestPathValue(ctx)
+}
+
+// Context is parent with what the sender's context had for the handler.
+func (r *Request) Context(parent context.Context) context.Context {
+	if r.OriginalPath != "" {
+		parent = logical.CreateContextOriginalRequestPath(parent, r.OriginalPath)
+	}
+	if r.Body != nil {
+		parent = logical.CreateContextOriginalBody(parent, io.NopCloser(bytes.NewReader(r.Body)))
+	}
+	return parent
 }
 
 // Answer is what came of a Request: what the primary's backend returned, an error

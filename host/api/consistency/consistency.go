@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package consistency gives clients that move between clusters of a performance
+// replication set the state that their last write needs: the header X-Vault-Index
+// of an answer names it, and a request that carries it is served only where that
+// state is.
+//
+// The value is that of Vault's documentation and Go client (api.RecordState,
+// api.RequireState): base64 of "v1:<set>:<local>:<replicated>:<hex HMAC-SHA256>",
+// keyed with a key that all clusters of the set share. The cluster id in it is the
+// id of the replication set, so that all its clusters understand each other;
+// replicated is a sequence number of the primary's journal, local one of the
+// answering cluster's own, of which nothing is required.
+//
+// The index of an answer may be that of a somewhat later write than the request's
+// own: it costs the next request a little waiting at most, never a stale answer.
+package consistency
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/hashicorp/vault/api"
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// Names of the headers, and what X-Vault-Inconsistent may say.
+const (
+	IndexHeader        = "X-Vault-Index"
+	InconsistentHeader = "X-Vault-Inconsistent"
+	inconsistentFail   = "fail"
+)
+
+// Node is the state of this node in the set.
+type Node interface {
+	// Index is what a write that has just been answered may be part of. OK is false
+	// on a node that is not active in a set: the headers mean nothing there.
+	Index() (i Index, ok bool)
+	// Wait waits, for as long as this node waits for its own writes, until the
+	// primary's write with this number is here.
+	Wait(ctx context.Context, replicated uint64) error
+	// Present says whether it is here now.
+	Present(replicated uint64) bool
+}
+
+// Index is a state of a set.
+type Index struct {
+	// Set is the id of the replication set, Key the key of its headers.
+	Set               string
+	Key               []byte
+	Local, Replicated uint64
+}
+
+// Encode is the value of the header.
+func (i Index) Encode() string {
+	state := fmt.Sprintf("v1:%s:%d:%d", i.Set, i.Local, i.Replicated)
+	mac := hmac.New(sha256.New, i.Key)
+	mac.Write([]byte(state))
+	return base64.StdEncoding.EncodeToString([]byte(state + ":" + hex.EncodeToString(mac.Sum(nil))))
+}
+
+// Wrap puts the headers' meaning in front of Vault's handler.
+func Wrap(next http.Handler, node Node) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/v1/") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if required := r.Header.Values(IndexHeader); len(required) > 0 {
+			if err := present(r, node, required); err != nil {
+				refuse(w, err)
+				return
+			}
+		}
+		if writes(r.Method) {
+			if _, ok := node.Index(); ok {
+				w = &stamped{ResponseWriter: w, node: node}
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// writes says whether a request of a method may have written. Reads that make a
+// lease do too; of what they write nothing is replicated.
+func writes(method string) bool {
+	switch method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+var errMalformed = errors.New("malformed")
+
+// present returns when every state is here.
+func present(r *http.Request, node Node, required []string) error {
+	here, ok := node.Index()
+	if !ok {
+		// As stock Vault does, which knows no states.
+		return nil
+	}
+	for _, raw := range required {
+		state, err := api.ParseReplicationState(raw, here.Key)
+		if err != nil {
+			return fmt.Errorf("%w %s header: %v: send back what a cluster of this replication set has answered", errMalformed, IndexHeader, err)
+		}
+		if state.ClusterID != here.Set {
+			return logical.ErrMissingRequiredState
+		}
+		if node.Present(state.ReplicatedIndex) {
+			continue
+		}
+		if r.Header.Get(InconsistentHeader) == inconsistentFail {
+			return logical.ErrMissingRequiredState
+		}
+		if err := node.Wait(r.Context(), state.ReplicatedIndex); err != nil {
+			return logical.ErrMissingRequiredState
+		}
+	}
+	return nil
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	status := http.StatusPreconditionFailed
+	if errors.Is(err, errMalformed) {
+		status = http.StatusBadRequest
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string][]string{"errors": {err.Error()}})
+}
+
+// stamped adds the index to an answer, when its status is known: by then what the
+// request wrote is written.
+type stamped struct {
+	http.ResponseWriter
+	node Node
+	done bool
+}
+
+func (s *stamped) WriteHeader(status int) {
+	s.stamp(status)
+	s.ResponseWriter.WriteHeader(status)
+}
+
+func (s *stamped) Write(b []byte) (int, error) {
+	s.stamp(http.StatusOK)
+	return s.ResponseWriter.Write(b)
+}
+
+func (s *stamped) stamp(status int) {
+	if s.done {
+		return
+	}
+	s.done = true
+	if status < http.StatusOK || status >= http.StatusBadRequest {
+		return
+	}
+	if i, ok := s.node.Index(); ok {
+		s.Header().Set(IndexHeader, i.Encode())
+	}
+}
+
+// Unwrap lets http.ResponseController reach what is below.
+func (s *stamped) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+// Flush implements [http.Flusher], which Vault's streaming endpoints ask for.
+func (s *stamped) Flush() {
+	s.stamp(http.StatusOK)
+	_ = http.NewResponseController(s.ResponseWriter).Flush()
+}

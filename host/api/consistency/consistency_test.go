@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package consistency
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/hashicorp/vault/api"
+	"github.com/stretchr/testify/require"
+)
+
+// fakeNode has applied up to a sequence; another one arrives when waited for.
+type fakeNode struct {
+	index   Index
+	off     bool
+	arrives uint64
+	waited  []uint64
+}
+
+func (n *fakeNode) Index() (Index, bool) { return n.index, !n.off }
+
+func (n *fakeNode) Present(s uint64) bool { return s <= n.index.Replicated }
+
+func (n *fakeNode) Wait(_ context.Context, s uint64) error {
+	n.waited = append(n.waited, s)
+	if s <= n.arrives {
+		return nil
+	}
+	return errors.New("not in time")
+}
+
+func node() *fakeNode {
+	return &fakeNode{index: Index{Set: "set", Key: []byte("key"), Local: 7, Replicated: 10}}
+}
+
+func do(n *fakeNode, method, path string, header http.Header, status int) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, nil)
+	if header != nil {
+		r.Header = header
+	}
+	w := httptest.NewRecorder()
+	Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		// A write moves the state before it is answered.
+		n.index.Replicated++
+		if status != 0 {
+			w.WriteHeader(status)
+		}
+		_, _ = w.Write([]byte("{}"))
+	}), n).ServeHTTP(w, r)
+	return w
+}
+
+func TestWritesAnswerTheirIndex(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{0, http.StatusOK, http.StatusNoContent} {
+		w := do(node(), http.MethodPost, "/v1/secret/a", nil, status)
+		state, err := api.ParseReplicationState(w.Header().Get(IndexHeader), []byte("key"))
+		require.NoError(t, err)
+		require.Equal(t, &api.WALState{ClusterID: "set", LocalIndex: 7, ReplicatedIndex: 11}, state)
+	}
+	require.Empty(t, do(node(), http.MethodGet, "/v1/secret/a", nil, 0).Header().Get(IndexHeader), "a read")
+	require.Empty(t, do(node(), http.MethodPost, "/ui/", nil, 0).Header().Get(IndexHeader), "not the API")
+	require.Empty(t, do(node(), http.MethodPost, "/v1/secret/a", nil, http.StatusForbidden).Header().Get(IndexHeader), "a refusal")
+	off := node()
+	off.off = true
+	require.Empty(t, do(off, http.MethodPost, "/v1/secret/a", nil, 0).Header().Get(IndexHeader), "no set")
+}
+
+func TestRequiredState(t *testing.T) {
+	t.Parallel()
+	header := func(i Index, more ...string) http.Header {
+		h := http.Header{IndexHeader: {i.Encode()}}
+		if len(more) > 0 {
+			h.Set(InconsistentHeader, more[0])
+		}
+		return h
+	}
+	at := func(s uint64) Index { return Index{Set: "set", Key: []byte("key"), Replicated: s} }
+	other := at(1)
+	other.Set = "another"
+	forged := at(1)
+	forged.Key = []byte("guess")
+	for name, c := range map[string]struct {
+		header http.Header
+		status int
+		waited []uint64
+	}{
+		"here":                   {header(at(10)), 200, nil},
+		"arrives in time":        {header(at(12)), 200, []uint64{12}},
+		"does not arrive":        {header(at(13)), 412, []uint64{13}},
+		"not here, fail":         {header(at(12), "fail"), 412, nil},
+		"here, fail":             {header(at(10), "fail"), 200, nil},
+		"of another set":         {header(other), 412, nil},
+		"forged":                 {header(forged), 400, nil},
+		"no index":               {http.Header{IndexHeader: {"bm9uc2Vuc2U="}}, 400, nil},
+		"one of two is not here": {http.Header{IndexHeader: {at(10).Encode(), at(13).Encode()}}, 412, []uint64{13}},
+	} {
+		n := node()
+		n.arrives = 12
+		w := do(n, http.MethodGet, "/v1/secret/a", c.header, 0)
+		require.Equal(t, c.status, w.Code, name)
+		require.Equal(t, c.waited, n.waited, name)
+		if c.status == 412 {
+			require.JSONEq(t, `{"errors":["required index state not present"]}`, w.Body.String(), name)
+		}
+	}
+}

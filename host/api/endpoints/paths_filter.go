@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package endpoints
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/filter"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Filters is the part of a Controller that keeps the filters of performance
+// secondaries.
+type Filters interface {
+	// PathsFilter is that of a secondary, on a primary; nil when there is none.
+	PathsFilter(ctx context.Context, id string) (*filter.Filter, error)
+	// SetPathsFilter is in force for the secondary when it returns: nothing that it
+	// leaves out is sent any more.
+	SetPathsFilter(ctx context.Context, id string, f filter.Filter) error
+	DeletePathsFilter(ctx context.Context, id string) error
+	// DynamicFilter lists the mounts that the filter of a secondary leaves out now.
+	// On that secondary it is what the secondary itself knows of it.
+	DynamicFilter(ctx context.Context, id string) (mounts []string, err error)
+}
+
+func (h *handlers) filterPaths() []*framework.Path {
+	id := map[string]*framework.FieldSchema{
+		"id": {Type: framework.TypeString, Description: "Name of the secondary.", Required: true},
+	}
+	choice := &framework.Path{
+		Pattern: "replication/performance/primary/paths-filter/" + framework.GenericNameRegex("id"),
+		Fields: map[string]*framework.FieldSchema{
+			"id":    id["id"],
+			"mode":  {Type: framework.TypeString, Default: filter.Allow, Description: `"allow" sends the given paths alone, "deny" everything but them.`},
+			"paths": {Type: framework.TypeCommaStringSlice, Description: `Paths of mounts, such as "secret/" or "auth/ldap/".`},
+		},
+		HelpSynopsis:    "Choose which mounts a performance secondary gets.",
+		HelpDescription: "What becomes filtered disappears from the secondary; what is allowed again is copied to it. System mounts cannot be filtered, and local mounts never leave.",
+		DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: "replication", OperationSuffix: "performance-paths-filter"},
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.ReadOperation:   &framework.PathOperation{Callback: h.onPrimary(h.readFilter), Summary: "Read the filter of a performance secondary."},
+			logical.UpdateOperation: &framework.PathOperation{Callback: h.onPrimary(h.writeFilter), Summary: "Set the filter of a performance secondary."},
+			logical.DeleteOperation: &framework.PathOperation{Callback: h.onPrimary(h.deleteFilter), Summary: "Remove the filter of a performance secondary."},
+		},
+	}
+	list := []*framework.Path{choice}
+	for _, side := range []replication.Role{replication.Primary, replication.Secondary} {
+		list = append(list, endpoint{
+			pattern: "replication/performance/" + string(side) + "/dynamic-filter/" + framework.GenericNameRegex("id"),
+			op:      logical.ReadOperation, verb: "read", noun: "performance-" + string(side) + "-dynamic-filter",
+			synopsis: "List what the filter of a performance secondary leaves out now.",
+			fields:   id,
+			response: map[string]*framework.FieldSchema{
+				"dynamic_filtered_mounts":     {Type: framework.TypeStringSlice},
+				"dynamic_filtered_namespaces": {Type: framework.TypeStringSlice},
+			},
+			handle: h.dynamicFilter(side),
+		}.path())
+	}
+	return list
+}
+
+func (h *handlers) onPrimary(next call) framework.OperationFunc {
+	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		if err := h.requireRole(replication.Performance, replication.Primary); err != nil {
+			return nil, coded(err)
+		}
+		return next(ctx, req, d)
+	}
+}
+
+func (h *handlers) readFilter(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	f, err := h.Controller.PathsFilter(ctx, d.Get("id").(string))
+	if err != nil || f == nil {
+		return nil, coded(err)
+	}
+	return &logical.Response{Data: map[string]any{"mode": f.Mode, "paths": texts(f.Paths)}}, nil
+}
+
+func (h *handlers) writeFilter(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	f := filter.Filter{Mode: d.Get("mode").(string)}
+	if f.Mode != filter.Allow && f.Mode != filter.Deny {
+		return nil, coded(invalid("mode has to be %q or %q: nothing was changed", filter.Allow, filter.Deny))
+	}
+	for _, p := range d.Get("paths").([]string) {
+		p = strings.Trim(p, "/") + "/"
+		if p == "/" {
+			return nil, coded(invalid("paths has an empty path: give paths of mounts, such as secret/"))
+		}
+		f.Paths = append(f.Paths, p)
+	}
+	slices.Sort(f.Paths)
+	f.Paths = slices.Compact(f.Paths)
+	return nil, coded(h.Controller.SetPathsFilter(ctx, d.Get("id").(string), f))
+}
+
+func (h *handlers) deleteFilter(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	return nil, coded(h.Controller.DeletePathsFilter(ctx, d.Get("id").(string)))
+}
+
+func (h *handlers) dynamicFilter(side replication.Role) call {
+	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		if err := h.requireRole(replication.Performance, side); err != nil {
+			return nil, coded(err)
+		}
+		mounts, err := h.Controller.DynamicFilter(ctx, d.Get("id").(string))
+		if err != nil {
+			return nil, coded(err)
+		}
+		// The community server has the root namespace alone.
+		return &logical.Response{Data: map[string]any{"dynamic_filtered_mounts": texts(mounts), "dynamic_filtered_namespaces": []string{}}}, nil
+	}
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package gate
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+const healthPath = "/v1/sys/health"
+
+// serveBootstrapping is for a performance secondary whose first copy has not ended.
+func (g *gate) serveBootstrapping(w http.ResponseWriter, r *http.Request) {
+	found, ok := g.find(r)
+	if !ok || !found.state {
+		refuse(w, http.StatusServiceUnavailable, bootstrappingText)
+		return
+	}
+	disarm(r, found)
+	if r.URL.Path != healthPath {
+		g.next.ServeHTTP(w, r)
+		return
+	}
+	// The core is built as that of a DR secondary, and takes itself for one.
+	answer := &recorded{header: w.Header()}
+	g.next.ServeHTTP(answer, r)
+	body := notDRSecondary(answer.body.Bytes())
+	if w.Header().Get("Content-Length") != "" {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	if answer.status != 0 {
+		w.WriteHeader(answer.status)
+	}
+	_, _ = w.Write(body)
+}
+
+// notDRSecondary corrects the role in disaster recovery in a health answer.
+func notDRSecondary(body []byte) []byte {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(body, &fields) != nil || fields["replication_dr_mode"] == nil {
+		return body
+	}
+	fields["replication_dr_mode"] = json.RawMessage(`"disabled"`)
+	corrected, err := json.Marshal(fields)
+	if err != nil {
+		return body
+	}
+	return append(corrected, '\n')
+}
+
+// recorded keeps an answer.
+type recorded struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (r *recorded) Header() http.Header         { return r.header }
+func (r *recorded) WriteHeader(status int)      { r.status = status }
+func (r *recorded) Write(b []byte) (int, error) { return r.body.Write(b) }

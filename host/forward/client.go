@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package forward
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/forward/envelope"
+	"github.com/vault-replication/vault-replication/host/forward/wire"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// ClientOptions are what a client works with; all are required.
+type ClientOptions struct {
+	// Carry brings sealed bytes to the primary's host: [replication.Backend.Forward].
+	Carry envelope.Carry
+	// Key is the pairing key, SetID and SecondaryID name the relation it is for.
+	Key                []byte
+	SetID, SecondaryID string
+	// Wait returns when a position of the primary has been applied here and the core
+	// has taken it up.
+	Wait func(ctx context.Context, at replication.Position) error
+	// BestEffortWait bounds that wait for a logical request.
+	BestEffortWait time.Duration
+}
+
+// Client is the side of the secondary. Safe for concurrent use.
+type Client struct {
+	o        ClientOptions
+	envelope *envelope.Client
+}
+
+// NewClient makes the client of the relation to one primary.
+func NewClient(o ClientOptions) *Client {
+	return &Client{o: o, envelope: envelope.NewClient(o.Key, envelope.Binding{SetID: o.SetID, SecondaryID: o.SecondaryID})}
+}
+
+// Call has the primary do something and returns its answer, with the position
+// after which that is in the primary's journal: zero when nothing was written. It
+// does not wait for it. Errors are of the contract: Unreachable when the primary
+// has done nothing, Uncertain when it may have.
+func (c *Client) Call(ctx context.Context, kind Kind, body []byte) (answer []byte, at replication.Position, err error) {
+	none := replication.Position{}
+	if len(body) > bodyMax {
+		return nil, none, replication.Errorf(replication.InvalidInput, "the request has %d bytes, more than the %d that can be forwarded to the primary: send it to the primary itself", len(body), bodyMax)
+	}
+	h := callHeader{Kind: kind}
+	if deadline, ok := ctx.Deadline(); ok {
+		h.Timeout = time.Until(deadline)
+	}
+	plain, err := join(h, body)
+	if err != nil {
+		return nil, none, err
+	}
+	raw, err := c.envelope.Call(ctx, c.o.Carry, plain)
+	switch {
+	case errors.Is(err, envelope.ErrForged), errors.Is(err, envelope.ErrMalformed):
+		return nil, none, replication.Errorf(replication.Uncertain, "the primary's answer cannot be trusted, and whether it has carried out the request is not known: %w", err)
+	case err != nil:
+		return nil, none, err
+	}
+	var ah answerHeader
+	if answer, err = split(raw, &ah); err != nil {
+		return nil, none, replication.Errorf(replication.Uncertain, "the primary's answer cannot be read: run the same version on both clusters: %w", err)
+	}
+	if ah.Wrote {
+		at = ah.At
+	}
+	if ah.Failed {
+		return nil, at, replication.Errorf(ah.ErrorKind, "%s", ah.Error)
+	}
+	return answer, at, nil
+}
+
+// Do has the primary carry out a logical request. When the primary has written, Do
+// returns once that has arrived here, or with a warning when it did not in time.
+func (c *Client) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error) {
+	body, err := wire.EncodeRequest(req)
+	if err != nil {
+		return nil, replication.Errorf(replication.InvalidInput, "the request cannot be forwarded to the primary: %w", err)
+	}
+	raw, at, err := c.Call(ctx, KindRequest, body)
+	if err != nil {
+		return nil, err
+	}
+	a, err := wire.DecodeAnswer(raw)
+	if err != nil {
+		return nil, replication.Errorf(replication.Uncertain, "the primary's answer cannot be read: run the same version on both clusters: %w", err)
+	}
+	if at == (replication.Position{}) {
+		return a, nil
+	}
+	wait, cancel := context.WithTimeout(ctx, c.o.BestEffortWait)
+	defer cancel()
+	if c.o.Wait(wait, at) != nil && a.Err == nil {
+		warn(a)
+	}
+	return a, nil
+}
+
+// warn says in the answer that it is ahead of this cluster.
+func warn(a *wire.Answer) {
+	const text = "The primary has carried out the request, and this cluster has not received what it changed yet: a read here may show the state of before."
+	if a.Response == nil {
+		a.Response = &logical.Response{}
+	}
+	if a.Response.IsError() {
+		return
+	}
+	a.Response.AddWarning(text)
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package envelope
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+)
+
+// Carry brings a message to the other host and its answer back.
+type Carry func(ctx context.Context, message []byte) (answer []byte, err error)
+
+// Client is the side of the secondary. Safe for concurrent use.
+type Client struct {
+	key     []byte
+	binding Binding
+
+	mu      sync.Mutex
+	session *session
+	opening chan struct{} // closed when the handshake under way has ended
+}
+
+// NewClient makes the client of one relation. The session is opened by the first
+// call.
+func NewClient(key []byte, b Binding) *Client { return &Client{key: key, binding: b} }
+
+// Call sends a request and returns the answer. Errors of carry are returned as they
+// are. A request is sent a second time only if the primary's host has said that it
+// did not execute it, for it has lost its sessions.
+func (c *Client) Call(ctx context.Context, carry Carry, plain []byte) ([]byte, error) {
+	for attempt := 0; ; attempt++ {
+		s, err := c.open(ctx, carry)
+		if err != nil {
+			return nil, err
+		}
+		answer, lost, err := c.send(ctx, carry, s, plain)
+		if !lost || attempt > 0 {
+			return answer, err
+		}
+		c.forget(s)
+	}
+}
+
+func (c *Client) send(ctx context.Context, carry Carry, s *session, plain []byte) (answer []byte, lost bool, err error) {
+	n := s.number()
+	raw, err := carry(ctx, s.seal(kindRequest, s.toServer, n, plain))
+	if err != nil {
+		return nil, false, err
+	}
+	m, err := parse(raw)
+	if err != nil {
+		return nil, false, err
+	}
+	if m.id != s.id || m.number != n {
+		return nil, false, ErrForged
+	}
+	if m.kind == kindUnknown {
+		if err := checkMAC(c.key, c.binding, m.rest, []byte("unknown"), m.head); err != nil {
+			return nil, false, err
+		}
+		return nil, true, fmt.Errorf("the primary's host does not know the session: %w", ErrForged)
+	}
+	answer, err = s.open(kindAnswer, s.toClient, m)
+	return answer, false, err
+}
+
+func (c *Client) forget(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session == s {
+		c.session = nil
+	}
+}
+
+// open returns the session; one caller makes it, and the others wait.
+func (c *Client) open(ctx context.Context, carry Carry) (*session, error) {
+	for {
+		c.mu.Lock()
+		if c.session != nil {
+			defer c.mu.Unlock()
+			return c.session, nil
+		}
+		wait := c.opening
+		if wait == nil {
+			wait = make(chan struct{})
+			c.opening = wait
+			c.mu.Unlock()
+			s, err := c.handshake(ctx, carry)
+			c.mu.Lock()
+			c.session, c.opening = s, nil
+			c.mu.Unlock()
+			close(wait)
+			return s, err
+		}
+		c.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (c *Client) handshake(ctx context.Context, carry Carry) (*session, error) {
+	var id [idSize]byte
+	own := make([]byte, randomSize)
+	if _, err := rand.Read(id[:]); err != nil {
+		return nil, err
+	}
+	if _, err := rand.Read(own); err != nil {
+		return nil, err
+	}
+	hello := append([]byte{kindHello}, id[:]...)
+	hello = append(hello, own...)
+	sum, err := mac(c.key, c.binding, hello)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := carry(ctx, append(hello, sum...))
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) != headSize+randomSize+macSize || raw[0] != kindWelcome || string(raw[1:headSize]) != string(id[:]) {
+		return nil, ErrMalformed
+	}
+	theirs, sum := raw[headSize:headSize+randomSize], raw[headSize+randomSize:]
+	if err := checkMAC(c.key, c.binding, sum, raw[:headSize], theirs, own); err != nil {
+		return nil, err
+	}
+	return newSession(c.key, c.binding, id, own, theirs)
+}

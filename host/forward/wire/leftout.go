@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package wire
+
+import (
+	"reflect"
+
+	"github.com/hashicorp/vault/sdk/helper/wrapping"
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// leftOut has the exported fields of the sdk's structs that the struct codec
+// passes over, with the reason. "beside" means that the field is carried by a
+// record of its own.
+var leftOut = map[reflect.Type]map[string]string{
+	reflect.TypeFor[logical.Request](): {
+		"Storage":            "bound to a process; the receiver gives its own view of the mount",
+		"ClientToken":        "a token never leaves its cluster",
+		"InboundSSCToken":    "a token never leaves its cluster",
+		"ClientTokenSource":  "says where the token that is not sent came from",
+		"HTTPRequest":        "beside: httpRecord",
+		"ResponseWriter":     "bound to a connection; paths that stream are not forwarded",
+		"Headers":            "beside: without those that carry the token",
+		"MFACreds":           "the router blanks it before a backend is called",
+		"ControlGroup":       "the router blanks it before a backend is called",
+		"RequiresSnapshotID": "a request with it is refused: a snapshot is loaded on one cluster",
+		"RecoverSourcePath":  "has a meaning with RequiresSnapshotID alone",
+		"ReplicationCluster": "for the receiver to set: it knows the secondary's id from the link",
+	},
+	reflect.TypeFor[logical.Connection](): {
+		"ConnState": "beside: tlsRecord",
+	},
+	reflect.TypeFor[logical.Auth](): {
+		"ClientToken": "a token never leaves its cluster; Vault's core sets it itself",
+	},
+	reflect.TypeFor[wrapping.ResponseWrapInfo](): {
+		"Token": "a token never leaves its cluster; the secondary's core wraps",
+	},
+}
+
+// unexported has the unexported fields of logical.Request: those with methods
+// are carried by mountRecord, the others not at all.
+var unexported = map[string]string{
+	"mountRunningVersion":   "beside: mountRecord",
+	"mountRunningSha256":    "beside: mountRecord",
+	"mountIsExternalPlugin": "beside: mountRecord",
+	"mountClass":            "beside: mountRecord",
+	"tokenEntry":            "is the token; the router takes it away before a backend is called",
+	"lastRemoteWAL":         "consistency of the sender's own answer",
+	"requiredState":         "checked by the sender's core before the backend is called",
+	"responseState":         "consistency of the sender's own answer",
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// version is the first byte of a message.
+const version = 1
+
+// requestRecord is a Request as it is sent. Its fields are part of the format.
+type requestRecord struct {
+	Logical                             *logical.Request
+	Headers                             map[string][]string
+	Mount                               mountRecord
+	TLS                                 *tlsRecord
+	HTTP                                *httpRecord
+	MountPath, MountUUID, MountAccessor string
+	Timeout                             time.Duration
+	OriginalPath                        string
+	Body                                []byte
+}
+
+// mountRecord is what logical.Request knows of its mount beside its exported
+// fields; an audit device writes it.
+type mountRecord struct {
+	RunningVersion, RunningSha256, Class string
+	External                             bool
+}
+
+// EncodeRequest is r as bytes. The tokens of r are not in them. InvalidInput for a
+// request that cannot be carried out by another cluster.
+func EncodeRequest(r *Request) ([]byte, error) {
+	l := r.Logical
+	if l == nil {
+		return nil, replication.Errorf(replication.InvalidInput, "there is no request to send to the primary")
+	}
+	if l.RequiresSnapshotID != "" {
+		return nil, replication.Errorf(replication.InvalidInput,
+			"the request needs the snapshot %q, which is loaded on this cluster only: the primary cannot carry it out", l.RequiresSnapshotID)
+	}
+	secret := secretsOf(l)
+	rec := &requestRecord{
+		Logical: l,
+		Headers: secret.without(l.Headers),
+		Mount: mountRecord{
+			RunningVersion: l.MountRunningVersion(), RunningSha256: l.MountRunningSha256(),
+			Class: l.MountClass(), External: l.MountIsExternalPlugin(),
+		},
+		HTTP:      takeHTTP(l.HTTPRequest, secret),
+		MountPath: r.MountPath, MountUUID: r.MountUUID, MountAccessor: r.MountAccessor,
+		Timeout: r.Timeout, OriginalPath: r.OriginalPath, Body: r.Body,
+	}
+	if l.Connection != nil {
+		rec.TLS = takeTLS(l.Connection.ConnState)
+	}
+	return encode("request", rec)
+}
+
+// DecodeRequest is the inverse of EncodeRequest.
+func DecodeRequest(raw []byte) (*Request, error) {
+	var rec requestRecord
+	if err := decode("request", raw, &rec); err != nil {
+		return nil, err
+	}
+	l := rec.Logical
+	if l == nil {
+		return nil, replication.Errorf(replication.InvalidInput, "a message that should have a request has none")
+	}
+	l.Headers = rec.Headers
+	l.SetMountRunningVersion(rec.Mount.RunningVersion)
+	l.SetMountRunningSha256(rec.Mount.RunningSha256)
+	l.SetMountClass(rec.Mount.Class)
+	l.SetMountIsExternalPlugin(rec.Mount.External)
+	var err error
+	if rec.TLS != nil && l.Connection != nil {
+		if l.Connection.ConnState, err = rec.TLS.restore(); err != nil {
+			return nil, invalid("request", err)
+		}
+	}
+	if l.HTTPRequest, err = rec.HTTP.restore(rec.Body); err != nil {
+		return nil, invalid("request", err)
+	}
+	return &Request{
+		Logical:   l,
+		MountPath: rec.MountPath, MountUUID: rec.MountUUID, MountAccessor: rec.MountAccessor,
+		Timeout: rec.Timeout, OriginalPath: rec.OriginalPath, Body: rec.Body,
+	}, nil
+}
+
+// encode is a record as a message.
+func encode(what string, record any) ([]byte, error) {
+	t, err := tree(reflect.ValueOf(record), 0)
+	if err != nil {
+		return nil, unsendable(what, err)
+	}
+	raw, err := json.Marshal(t)
+	if err != nil {
+		return nil, unsendable(what, err)
+	}
+	return append([]byte{version}, raw...), nil
+}
+
+// decode sets a record, given by its address, from a message.
+func decode(what string, raw []byte, record any) error {
+	if len(raw) == 0 {
+		return invalid(what, fmt.Errorf("it is empty"))
+	}
+	if raw[0] != version {
+		return invalid(what, fmt.Errorf("it has version %d and this cluster knows version %d: run the same version on both clusters", raw[0], version))
+	}
+	t, err := parse(raw[1:])
+	if err != nil {
+		return invalid(what, err)
+	}
+	if err := fill(reflect.ValueOf(record).Elem(), t); err != nil {
+		return invalid(what, err)
+	}
+	return nil
+}
+
+func unsendable(what string, err error) error {
+	return replication.Errorf(replication.InvalidInput, "the %s cannot be sent to the other cluster: %w", what, err)
+}
+
+func invalid(what string, err error) error {
+	return replication.Errorf(replication.InvalidInput, "the %s of the other cluster cannot be read: %w", what, err)
+}

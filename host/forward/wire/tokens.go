@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package wire
+
+import (
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// secrets decides which headers of a request carry its token.
+type secrets struct {
+	values []string
+	// bearer says that the token came in the Authorization header.
+	bearer bool
+}
+
+func secretsOf(l *logical.Request) secrets {
+	s := secrets{bearer: l.ClientTokenSource == logical.ClientTokenFromAuthzHeader}
+	for _, v := range []string{l.ClientToken, l.InboundSSCToken} {
+		if v != "" {
+			s.values = append(s.values, v)
+		}
+	}
+	return s
+}
+
+// without is a copy of the headers without those that carry the token. An
+// Authorization header that is not the token stays: backends that ask for it to
+// be passed through (OIDC clients) read it.
+func (s secrets) without(headers map[string][]string) map[string][]string {
+	if headers == nil {
+		return nil
+	}
+	left := make(map[string][]string, len(headers))
+	for name, values := range headers {
+		if strings.EqualFold(name, consts.AuthHeaderName) || s.bearer && strings.EqualFold(name, "Authorization") || s.in(values) {
+			continue
+		}
+		left[name] = values
+	}
+	return left
+}
+
+func (s secrets) in(values []string) bool {
+	for _, v := range values {
+		for _, secret := range s.values {
+			if strings.Contains(v, secret) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package wire
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/helper/wrapping"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTokensAreNotSent(t *testing.T) {
+	t.Parallel()
+	const token = "hvs.secrettoken"
+	hr := httptest.NewRequest(http.MethodPut, "/v1/kv/a?x=y", strings.NewReader("{}"))
+	hr.Header = http.Header{"X-Vault-Token": {token}, "Authorization": {"bearer " + token}, "Accept": {"x"}}
+	l := &logical.Request{
+		ID: "id", Path: "a", Operation: logical.UpdateOperation,
+		ClientToken: "salted-" + token, InboundSSCToken: token,
+		ClientTokenSource: logical.ClientTokenFromAuthzHeader,
+		Headers:           http.Header{"x-vault-token": {token}, "Authorization": {"Bearer " + token}, "X-Copy": {"t=" + token}, "X-Kept": {"kept"}},
+		HTTPRequest:       hr,
+		Auth:              &logical.Auth{ClientToken: token, Accessor: "accessor"},
+	}
+	l.SetTokenEntry(&logical.TokenEntry{ID: token})
+	raw, err := EncodeRequest(&Request{Logical: l})
+	require.NoError(t, err)
+	require.NotContains(t, string(raw), token)
+	got, err := DecodeRequest(raw)
+	require.NoError(t, err)
+	require.Equal(t, map[string][]string{"X-Kept": {"kept"}}, got.Logical.Headers)
+	require.Equal(t, http.Header{"Accept": {"x"}}, got.Logical.HTTPRequest.Header)
+	require.Equal(t, "accessor", got.Logical.Auth.Accessor)
+	require.Len(t, l.Headers, 4, "the caller's request is not changed")
+
+	answer, err := EncodeAnswer(&Answer{Response: &logical.Response{
+		Auth:     &logical.Auth{ClientToken: token},
+		WrapInfo: &wrapping.ResponseWrapInfo{Token: token, TTL: 5},
+	}})
+	require.NoError(t, err)
+	require.NotContains(t, string(answer), token)
+}
+
+// TestCredentialsForBackendsAreSent: what a backend asked Vault to pass through
+// is not the token.
+func TestCredentialsForBackendsAreSent(t *testing.T) {
+	t.Parallel()
+	got := transfer(t, &Request{Logical: &logical.Request{
+		ClientToken: "other", ClientTokenSource: logical.ClientTokenFromVaultHeader,
+		Headers: http.Header{"Authorization": {"Basic Y2xpZW50OnNlY3JldA=="}},
+	}})
+	require.Equal(t, []string{"Basic Y2xpZW50OnNlY3JldA=="}, got.Logical.Headers["Authorization"])
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package handover
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/hashicorp/go-uuid"
+	"github.com/hashicorp/vault/helper/namespace"
+	"github.com/hashicorp/vault/helper/versions"
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/vault"
+)
+
+// cubbyhole is the type and, with a slash, the path of the one mount that every
+// cluster has for itself.
+const cubbyhole = "cubbyhole"
+
+// SeedLocal adds the table of local mounts that a new performance secondary starts
+// with. Without it the core would find its cubbyhole missing at unseal, and would
+// write all mount tables, of which the shared one is not the secondary's to write.
+func SeedLocal(records map[string][]byte) error {
+	ids := make([]string, 3)
+	for i := range ids {
+		id, err := uuid.GenerateUUID()
+		if err != nil {
+			return err
+		}
+		ids[i] = id
+	}
+	raw, err := json.Marshal(&vault.MountTable{
+		Type: "mounts",
+		Entries: []*vault.MountEntry{{
+			Table: "mounts", Path: cubbyhole + "/", Type: cubbyhole, Local: true,
+			Description:      "per-token private secret storage",
+			UUID:             ids[0],
+			BackendAwareUUID: ids[1],
+			Accessor:         cubbyhole + "_" + ids[2][:8],
+			NamespaceID:      namespace.RootNamespaceID,
+			RunningVersion:   versions.GetBuiltinVersion(consts.PluginTypeSecrets, cubbyhole),
+		}},
+	})
+	if err != nil {
+		return fmt.Errorf("the table of local mounts cannot be made: %w", err)
+	}
+	records["core/local-mounts"] = raw
+	return nil
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/entity"
+	"github.com/vault-replication/vault-replication/host/follow"
+	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/forward"
+	"github.com/vault-replication/vault-replication/host/forward/wire"
+	"github.com/vault-replication/vault-replication/host/role"
+	"github.com/vault-replication/vault-replication/host/routing"
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// serving is what a node of a performance set does for its clients: on a secondary
+// it forwards what is not the secondary's to write and makes the running core
+// follow the primary; on a primary it carries out what is forwarded.
+type serving struct {
+	core       *vaultcore.Core
+	controller *role.Controller
+	tap        *storage.Tap
+	wait       time.Duration
+	logger     hclog.Logger
+
+	follower *follow.Follower
+	entities *entity.Secondary
+	server   *forward.Server
+	// plan makes the wrappers of a secondary.
+	plan routing.Options
+
+	mu sync.Mutex
+	// client belongs to the relation to one primary.
+	client   *forward.Client
+	relation relation
+}
+
+type relation struct{ set, id, key string }
+
+var _ role.Serving = (*serving)(nil)
+
+func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, wait time.Duration, logger hclog.Logger) (*serving, error) {
+	s := &serving{core: core, controller: c, tap: tap, wait: wait, logger: logger}
+	identity := vaultcore.NewIdentity(core)
+	s.entities = entity.NewSecondary(identity, s, s, logger.Named("identity"))
+	s.plan = routing.Options{Forwarder: s, Refusals: tap.Refusals(), AfterAuth: s.afterAuth, Replaced: s.wrap}
+	s.follower = follow.New(core.Live(s.wrapEntry), logger.Named("follow"), follow.Options{
+		Hidden: func(table string, e mounttable.Entry) bool { return c.Hides(e.APIPath(table), e.UUID) },
+	})
+	s.server = forward.NewServer(forward.ServerOptions{
+		KeyOf: c.PairingKey, SetID: c.SetID, Position: c.Position, Logger: logger.Named("forward"),
+	})
+	receiver := &routing.Receiver{Core: core, Allowed: c.Sends, Logger: logger.Named("forward")}
+	s.server.HandleRequests(receiver.Handle)
+	for kind, handle := range entity.NewServer(identity).Handlers() {
+		s.server.Handle(forward.Kind(kind), func(ctx context.Context, _ string, body []byte) ([]byte, error) { return handle(ctx, body) })
+	}
+	core.HideMounts(func(table string, e mounttable.Entry) bool { return c.Hides(e.APIPath(table), e.UUID) })
+	core.TolerateAuditFailures(s.follower.AuditDevice)
+	core.OnBackendsReady(s.ready)
+	for kind, name := range map[string]string{"identity": routing.Identity, "token": routing.Token} {
+		core.OnCoreBackend(kind, func(b *framework.Backend) error { return s.decorate(b, name) })
+	}
+	return s, nil
+}
+
+// decorate makes one of the core's own backends forward what is the primary's. It
+// runs each time that backend is made, in the role that the cluster has then.
+func (s *serving) decorate(b *framework.Backend, kind string) error {
+	if kind == routing.Token {
+		err := entity.DecorateTokenCreate(b, func() entity.Ensurer {
+			if s.controller.Serves() {
+				return s.entities
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if !s.controller.Serves() {
+		return nil
+	}
+	unnamed, err := routing.DecorateForward(b, kind, s)
+	if len(unnamed) > 0 {
+		s.logger.Debug("these paths are served by this secondary alone", "backend", kind, "paths", unnamed)
+	}
+	if kind == routing.System {
+		routing.After(b, []string{"plugins/reload"}, s.wrap)
+	}
+	return err
+}
+
+// ready runs at the end of each unseal, before any request is served.
+func (s *serving) ready(ctx context.Context) {
+	for _, m := range s.core.Mounts() {
+		b := s.core.BackendOf(m.Path)
+		if b == nil {
+			continue
+		}
+		if err := s.controller.LearnBackend(ctx, m, b); err != nil {
+			s.logger.Error("the local storage of a mount could not be learned; its keys are held back from performance secondaries", "mount", m.Path, "error", err)
+		}
+	}
+	if !s.controller.Serves() {
+		return
+	}
+	s.wrap()
+	s.follower.Start(ctx)
+}
+
+// wrap puts wrappers in front of all backends that have none.
+func (s *serving) wrap() {
+	if !s.controller.Serves() {
+		return
+	}
+	err := s.core.WrapBackends(func(m vaultcore.Mount, b logical.Backend) logical.Backend {
+		if m.Local {
+			return b
+		}
+		return s.plan.Wrap(m, b)
+	})
+	if err != nil {
+		s.logger.Error("writes to some mounts are refused and not forwarded to the primary", "error", err)
+	}
+}
+
+// wrapEntry does that for a mount that has come from the primary.
+func (s *serving) wrapEntry(e *vault.MountEntry, b logical.Backend) logical.Backend {
+	m := vaultcore.MountOf(e)
+	if err := s.controller.LearnBackend(context.Background(), m, b); err != nil {
+		s.logger.Error("the local storage of a mount could not be learned", "mount", m.Path, "error", err)
+	}
+	return s.plan.Wrap(m, b)
+}
+
+// Applied implements [role.Serving].
+func (s *serving) Applied(ctx context.Context, keys []string) { s.follower.Applied(ctx, keys) }
+
+// Receive implements [role.Serving].
+func (s *serving) Receive(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
+	payload, err := s.server.Serve(ctx, req.SecondaryID, req.Payload)
+	if err != nil {
+		return nil, err
+	}
+	return &replication.ReceiveResponse{Payload: payload}, nil
+}
+
+// Lacks implements [role.Serving].
+func (s *serving) Lacks() []string { return s.follower.Lacks() }
+
+// Do implements [routing.Forwarder].
+func (s *serving) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error) {
+	return s.toPrimary().Do(ctx, req)
+}
+
+// Call implements [entity.Caller].
+func (s *serving) Call(ctx context.Context, kind string, body []byte) ([]byte, replication.Position, error) {
+	return s.toPrimary().Call(ctx, forward.Kind(kind), body)
+}
+
+// Wait implements [entity.Waiter].
+func (s *serving) Wait(ctx context.Context, at replication.Position) error {
+	return s.controller.WaitApplied(ctx, at)
+}
+
+// toPrimary is the client of the present relation. It keeps a session with the
+// primary's host, which is of no use for another one.
+func (s *serving) toPrimary() *forward.Client {
+	set, id, key := s.controller.Relation()
+	r := relation{set, id, string(key)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client == nil || s.relation != r {
+		s.relation = r
+		s.client = forward.NewClient(forward.ClientOptions{
+			Carry: s.controller.Forward, Key: key, SetID: set, SecondaryID: id,
+			Wait: s.waitForWrite, BestEffortWait: s.wait,
+		})
+	}
+	return s.client
+}
+
+// waitForWrite waits until a write that was forwarded is here.
+func (s *serving) waitForWrite(ctx context.Context, at replication.Position) error {
+	s.controller.Forwarded(at)
+	return s.controller.WaitApplied(ctx, at)
+}
+
+func (s *serving) afterAuth(ctx context.Context, m routing.Mount, req *logical.Request, resp *logical.Response) error {
+	return s.entities.AfterAuth(ctx, entity.Mount{Accessor: m.Accessor, Type: m.Type, Local: m.Local}, req, resp)
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// A cluster that becomes a performance secondary serves nothing until its first
+// copy has ended: it is built as a DR secondary is, with inert engines, and none of
+// what the copy brings has to be taken up by a running core. When the copy has
+// ended the core restarts in place into the role.
+
+// wipeKey marks a cluster that has become a performance secondary and still has
+// what the cluster of before kept for itself: tokens, leases, local mounts. All of
+// it is encrypted with a keyring that is gone. The copy does not remove it, for it
+// is no part of the replicated content.
+const wipeKey = "replication/wipe"
+
+// wipeFormer removes what the marker stands for, before anything reads it. Cut
+// anywhere, it is done again.
+func (c *Controller) wipeFormer(ctx context.Context) error {
+	mark, err := c.store.Get(ctx, wipeKey)
+	if err != nil || mark == nil {
+		return err
+	}
+	c.logger.Info("removing the tokens, leases and local mounts of the cluster that has become a performance secondary")
+	if _, err := c.tap.WipeLocal(ctx, replication.Performance, seededKeys...); err != nil {
+		return err
+	}
+	return c.store.Delete(ctx, wipeKey)
+}
+
+// seededKeys are local keys that came with the adoption.
+var seededKeys = []string{"core/local-mounts"}
+
+// firstCopy says whether the first copy of a performance secondary has not ended.
+func (c *Controller) firstCopy(ctx context.Context) (bool, error) {
+	cur, err := c.tap.Cursor(ctx, replication.Performance)
+	if err != nil {
+		return false, err
+	}
+	return cur.Position.Epoch.IsZero(), nil
+}
+
+// copied is called when a copy has ended.
+func (c *Controller) copied(mode replication.Mode) {
+	if mode != replication.Performance {
+		return
+	}
+	if !c.bootstrapping.Load() {
+		c.showAwaited()
+		return
+	}
+	// The plugin waits for the answer to its last call, and the restart for the
+	// plugin's sessions to end.
+	go func() {
+		c.changing.Lock()
+		defer c.changing.Unlock()
+		if !c.bootstrapping.Load() {
+			return
+		}
+		c.logger.Info("the first copy has ended; the performance secondary begins to serve")
+		if err := c.core.Restart(context.Background(), func(context.Context) ([]byte, error) { return nil, nil }); err != nil {
+			c.logger.Error("the performance secondary could not begin to serve", "error", err)
+			c.setFailure(mode, "beginning to serve failed: "+err.Error())
+		}
+	}()
+}
+
+// showAwaited makes the core take up mounts whose content a copy has brought.
+func (c *Controller) showAwaited() {
+	ctx := context.Background()
+	any, err := c.endAwaiting(ctx)
+	if err != nil {
+		c.logger.Error("mounts that the paths filter has let in stay hidden until the next copy", "error", err)
+	}
+	if any {
+		c.serving.Applied(ctx, sharedTables)
+	}
+}

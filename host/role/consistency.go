@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/api/consistency"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Consistency is this node's state in its performance set, for the consistency
+// headers.
+type Consistency struct {
+	c *Controller
+	// wait bounds how long a request waits for a state that is not here yet.
+	wait time.Duration
+}
+
+// Consistency returns it.
+func (c *Controller) Consistency(wait time.Duration) Consistency { return Consistency{c, wait} }
+
+// Index implements [consistency.Node].
+func (s Consistency) Index() (consistency.Index, bool) {
+	if _, err := s.c.active(); err != nil {
+		return consistency.Index{}, false
+	}
+	key, _ := s.c.core.IndexHeaderHMACKey.Load().([]byte)
+	mr := s.c.Record().Performance
+	if len(key) == 0 {
+		return consistency.Index{}, false
+	}
+	i := consistency.Index{Set: mr.SetID, Key: key}
+	switch mr.Role {
+	case replication.Primary:
+		at, err := s.c.tap.LastWritten(replication.Performance)
+		if err != nil {
+			return consistency.Index{}, false
+		}
+		i.Local, i.Replicated = at.Sequence, at.Sequence
+	case replication.Secondary:
+		i.Replicated = max(s.c.appliedHere(context.Background()).Sequence, s.c.forwarded.Load())
+	default:
+		return consistency.Index{}, false
+	}
+	return i, true
+}
+
+// Present implements [consistency.Node].
+func (s Consistency) Present(replicated uint64) bool {
+	switch s.c.Role(replication.Performance) {
+	case replication.Primary:
+		p, err := s.c.tap.Position(replication.Performance)
+		return err == nil && p.Position.Sequence >= replicated
+	case replication.Secondary:
+		return s.c.appliedHere(context.Background()).Sequence >= replicated
+	default:
+		return false
+	}
+}
+
+// appliedHere is how far this performance secondary is.
+func (c *Controller) appliedHere(ctx context.Context) replication.Position {
+	return c.tap.Applied(ctx, replication.Performance)
+}
+
+// Wait implements [consistency.Node].
+func (s Consistency) Wait(ctx context.Context, replicated uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, s.wait)
+	defer cancel()
+	if s.c.Role(replication.Performance) == replication.Primary {
+		return s.c.tap.WaitFinished(ctx, replication.Performance, replicated)
+	}
+	at := s.c.appliedHere(context.Background())
+	at.Sequence = replicated
+	return s.c.tap.WaitApplied(ctx, replication.Performance, at)
+}
+
+// Forwarded notes a position that an answer of the primary has named, so that the
+// index of the client's answer covers it even when it has not arrived here.
+func (c *Controller) Forwarded(at replication.Position) {
+	for {
+		old := c.forwarded.Load()
+		if at.Sequence <= old || c.forwarded.CompareAndSwap(old, at.Sequence) {
+			return
+		}
+	}
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultcore"
+)
+
+// prefixesKey keeps what engines that are no part of Vault have declared as local
+// storage, by the UUID of their mount, so that the classes of their keys are known
+// from the unseal on and not only once they were loaded.
+const prefixesKey = recordPrefix + "local-prefixes"
+
+// loadMounts learns all mounts from the stored tables, before the core reads or
+// writes anything below their views.
+func (c *Controller) loadMounts(ctx context.Context) error {
+	raw, err := c.core.GetEntry(ctx, prefixesKey)
+	if err != nil {
+		return err
+	}
+	declared := map[string][]string{}
+	if raw != nil {
+		if err := json.Unmarshal(raw, &declared); err != nil {
+			return fmt.Errorf("the list of local storage prefixes cannot be read: %w", err)
+		}
+	}
+	for uuid, prefixes := range declared {
+		c.mounts.SetLocalPrefixes(uuid, prefixes)
+	}
+	for key := range keyclass.Tables {
+		table, err := c.core.StoredTable(ctx, key)
+		if err != nil {
+			return err
+		}
+		if err := c.learnTable(ctx, key, table); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tableWritten takes up a table of mounts that is about to be stored, by this core
+// or because the primary has sent it. Value is nil when there is none any more.
+func (c *Controller) tableWritten(ctx context.Context, key string, value []byte) error {
+	if value == nil {
+		return c.learnTable(ctx, key, nil)
+	}
+	table, err := c.core.OpenTable(ctx, key, value)
+	if err != nil {
+		return err
+	}
+	return c.learnTable(ctx, key, table)
+}
+
+// learnArriving takes up the tables of mounts in a batch that is applied.
+func (c *Controller) learnArriving(ctx context.Context, b *storage.Batch) {
+	for key := range keyclass.Tables {
+		e, comes := b.Get(key)
+		if !comes {
+			continue
+		}
+		var value []byte
+		if e != nil {
+			value = e.Value
+		}
+		if err := c.tableWritten(ctx, key, value); err != nil {
+			// The table is the primary's to decide, and this one is stored all the same;
+			// what it adds stays unknown here until the next one can be read.
+			c.logger.Error("a table of mounts of the primary cannot be read here", "table", key, "error", err)
+		}
+	}
+}
+
+// learnTable takes up what a table says, before it is stored. What was written
+// below a view that was not known until now is told to the secondaries again: it
+// was held back from those of performance replication.
+func (c *Controller) learnTable(ctx context.Context, key string, table *vault.MountTable) error {
+	var mounts []keyclass.Mount
+	if table != nil {
+		for _, e := range table.Entries {
+			mounts = append(mounts, keyclass.Mount{
+				UUID: e.UUID, Path: vaultcore.MountPath(key, e), Type: typeOf(e), Local: e.Local, External: e.Type == "plugin" || e.IsExternalPlugin(),
+			})
+		}
+	}
+	changed, err := c.mounts.SetTable(key, mounts)
+	if err != nil {
+		return err
+	}
+	return c.reclassify(ctx, changed)
+}
+
+// typeOf is the type of an entry; before there were types for them, engines that
+// are no part of Vault were of the type "plugin".
+func typeOf(e *vault.MountEntry) string {
+	if e.Type == "plugin" {
+		return e.Config.PluginName
+	}
+	return e.Type
+}
+
+func (c *Controller) reclassify(ctx context.Context, changed []string) error {
+	for _, prefix := range changed {
+		if err := c.tap.Reclassify(ctx, prefix); err != nil {
+			return fmt.Errorf("keys below %s cannot be told to the secondaries: %w", prefix, err)
+		}
+	}
+	return nil
+}
+
+// LearnBackend takes up which storage of a mount its backend declares as local.
+func (c *Controller) LearnBackend(ctx context.Context, m vaultcore.Mount, b logical.Backend) error {
+	var prefixes []string
+	if paths := b.SpecialPaths(); paths != nil {
+		prefixes = paths.LocalStorage
+	}
+	_, uuid, ok := strings.Cut(strings.TrimSuffix(m.StoragePrefix, "/"), "/")
+	if !ok {
+		return nil
+	}
+	changed := c.mounts.SetLocalPrefixes(uuid, prefixes)
+	if len(changed) == 0 {
+		return nil
+	}
+	if m.External {
+		if err := c.keepPrefixes(ctx, uuid, prefixes); err != nil {
+			return err
+		}
+	}
+	return c.reclassify(ctx, changed)
+}
+
+func (c *Controller) keepPrefixes(ctx context.Context, uuid string, prefixes []string) error {
+	raw, err := c.core.GetEntry(ctx, prefixesKey)
+	if err != nil {
+		return err
+	}
+	declared := map[string][]string{}
+	if raw != nil {
+		if err := json.Unmarshal(raw, &declared); err != nil {
+			return err
+		}
+	}
+	if have, ok := declared[uuid]; ok && slices.Equal(have, prefixes) {
+		return nil
+	}
+	// Those of mounts that are gone go with them.
+	for known := range declared {
+		if _, ok := c.mounts.View("logical/" + known + "/"); !ok {
+			if _, ok := c.mounts.View("auth/" + known + "/"); !ok {
+				delete(declared, known)
+			}
+		}
+	}
+	declared[uuid] = prefixes
+	if raw, err = json.Marshal(declared); err != nil {
+		return err
+	}
+	return c.core.PutEntry(ctx, prefixesKey, raw)
+}

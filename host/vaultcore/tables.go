@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package vaultcore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/vault/vault"
+)
+
+// The tables of mounts that are shared with other clusters.
+const (
+	MountsTable = "core/mounts"
+	AuthTable   = "core/auth"
+)
+
+// MountPath is the path of a mount as requests have it.
+func MountPath(table string, e *vault.MountEntry) string {
+	if strings.HasSuffix(table, "auth") {
+		return "auth/" + e.Path
+	}
+	return e.Path
+}
+
+// StoredTable reads a table of mounts as it is stored, hidden entries included;
+// nil when there is none.
+func (c *Core) StoredTable(ctx context.Context, key string) (*vault.MountTable, error) {
+	raw, err := c.GetEntry(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("read of the mount table %s: %w", key, err)
+	}
+	if raw == nil {
+		return nil, nil
+	}
+	table, err := c.DecodeMountTable(ctx, raw)
+	if err != nil {
+		return nil, fmt.Errorf("decoding of the mount table %s: %w", key, err)
+	}
+	return table, nil
+}
+
+// OpenTable decrypts and reads a table of mounts that is on its way to storage.
+func (c *Core) OpenTable(ctx context.Context, key string, value []byte) (*vault.MountTable, error) {
+	raw, err := c.Decrypt(ctx, key, value)
+	if err != nil {
+		return nil, fmt.Errorf("decryption of the mount table %s: %w", key, err)
+	}
+	table, err := c.DecodeMountTable(ctx, raw)
+	if err != nil {
+		return nil, fmt.Errorf("decoding of the mount table %s: %w", key, err)
+	}
+	return table, nil
+}
+
