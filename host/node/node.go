@@ -57,6 +57,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 			Limits:    limitsOf(c.UnderlyingStorage()),
 			RingBytes: int(cfg.BufferSize),
 			PathKeys:  joinsPaths(c.UnderlyingStorage()),
+			Alone:     role.AppliedAlone,
 		})
 		return tap.Backend()
 	})

@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,7 +35,9 @@ type serving struct {
 	wait       time.Duration
 	logger     hclog.Logger
 
+	live     *vaultcore.Live
 	follower *follow.Follower
+	identity *vaultcore.Identity
 	entities *entity.Secondary
 	server   *forward.Server
 	// plan makes the wrappers of a secondary.
@@ -52,21 +55,27 @@ var _ role.Serving = (*serving)(nil)
 
 func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, wait time.Duration, logger hclog.Logger) (*serving, error) {
 	s := &serving{core: core, controller: c, tap: tap, wait: wait, logger: logger}
-	identity := vaultcore.NewIdentity(core)
-	s.entities = entity.NewSecondary(identity, s, s, logger.Named("identity"))
+	s.identity = vaultcore.NewIdentity(core)
+	s.entities = entity.NewSecondary(s.identity, s, s, logger.Named("identity"))
 	s.plan = routing.Options{Forwarder: s, Refusals: tap.Refusals(), AfterAuth: s.afterAuth, Replaced: s.wrap}
-	s.follower = follow.New(core.Live(s.wrapEntry), logger.Named("follow"), follow.Options{
-		Hidden: func(table string, e mounttable.Entry) bool { return c.Hides(e.APIPath(table), e.UUID) },
-	})
+	hidden := func(table string, e mounttable.Entry) bool {
+		path := e.Path
+		if table == mounttable.Auth {
+			path = "auth/" + path
+		}
+		return c.Hides(path, e.UUID)
+	}
+	s.live = core.Live(s.wrapEntry)
+	s.follower = follow.New(s.live, logger.Named("follow"), follow.Options{Hidden: hidden})
 	s.server = forward.NewServer(forward.ServerOptions{
 		KeyOf: c.PairingKey, SetID: c.SetID, Position: c.Position, Logger: logger.Named("forward"),
 	})
 	receiver := &routing.Receiver{Core: core, Allowed: c.Sends, Logger: logger.Named("forward")}
 	s.server.HandleRequests(receiver.Handle)
-	for kind, handle := range entity.NewServer(identity).Handlers() {
+	for kind, handle := range entity.NewServer(s.identity).Handlers() {
 		s.server.Handle(forward.Kind(kind), func(ctx context.Context, _ string, body []byte) ([]byte, error) { return handle(ctx, body) })
 	}
-	core.HideMounts(func(table string, e mounttable.Entry) bool { return c.Hides(e.APIPath(table), e.UUID) })
+	core.HideMounts(hidden)
 	core.TolerateAuditFailures(s.follower.AuditDevice)
 	core.OnBackendsReady(s.ready)
 	for kind, name := range map[string]string{"identity": routing.Identity, "token": routing.Token} {
@@ -97,7 +106,7 @@ func (s *serving) decorate(b *framework.Backend, kind string) error {
 		s.logger.Debug("these paths are served by this secondary alone", "backend", kind, "paths", unnamed)
 	}
 	if kind == routing.System {
-		routing.After(b, []string{"plugins/reload"}, s.wrap)
+		routing.After(b, []string{"plugins/reload/", "mounts/", "auth/"}, s.wrap)
 	}
 	return err
 }
@@ -117,6 +126,9 @@ func (s *serving) ready(ctx context.Context) {
 		return
 	}
 	s.wrap()
+	if err := s.identity.ForwardWrites(s.entities); err != nil {
+		s.logger.Error("groups and entities that a request of this secondary needs cannot be made on the primary", "error", err)
+	}
 	s.follower.Start(ctx)
 }
 
@@ -146,7 +158,44 @@ func (s *serving) wrapEntry(e *vault.MountEntry, b logical.Backend) logical.Back
 }
 
 // Applied implements [role.Serving].
-func (s *serving) Applied(ctx context.Context, keys []string) { s.follower.Applied(ctx, keys) }
+func (s *serving) Applied(ctx context.Context, keys []string) {
+	rest, rows := s.identityRows(keys)
+	if len(rows) > 0 {
+		s.refreshIdentity(ctx, rows)
+	}
+	if len(rest) > 0 {
+		s.follower.Applied(ctx, rest)
+	}
+}
+
+// identityRows takes the rows of the identity store out, relative to its view. Its
+// own invalidation is made for rows that come one by one in the order in which the
+// primary wrote them, so it is not asked.
+func (s *serving) identityRows(keys []string) (rest, rows []string) {
+	m, ok := s.core.MountAt("identity/")
+	if !ok {
+		return keys, nil
+	}
+	for _, key := range keys {
+		if row, is := strings.CutPrefix(key, m.StoragePrefix); is {
+			rows = append(rows, row)
+		} else {
+			rest = append(rest, key)
+		}
+	}
+	return rest, rows
+}
+
+func (s *serving) refreshIdentity(ctx context.Context, rows []string) {
+	release, err := s.live.Hold(ctx)
+	if err != nil {
+		return // it is read from storage when this node becomes active
+	}
+	defer release()
+	if err := s.identity.Refresh(ctx, rows); err != nil {
+		s.logger.Error("a change of identity was not taken up; it is when this node is unsealed next", "error", err)
+	}
+}
 
 // Receive implements [role.Serving].
 func (s *serving) Receive(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {

@@ -5,6 +5,7 @@ package role
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -32,7 +33,6 @@ type Controller struct {
 	// store is the storage below the tap: writes to it pass no guard.
 	store physical.Backend
 
-
 	onInactive []func()
 	// steppedDown says that the last active duty ended without a seal: another
 	// node may lead since.
@@ -47,6 +47,9 @@ type Controller struct {
 
 	// mounts is what is known of the mounts, for the classes of their keys.
 	mounts *keyclass.Mounts
+	// learnedViews are those whose classes a batch changes that is being applied.
+	learned      sync.Mutex
+	learnedViews []string
 
 	// filters serialises changes of paths filters; hiding is what this cluster, a
 	// performance secondary, hides from its core.
@@ -198,6 +201,11 @@ func (c *Controller) enforce(ctx context.Context, r *Record) error {
 			guard.Modes = append(guard.Modes, m)
 		}
 	}
+	if r.Performance.Role == replication.Secondary {
+		// A core brings the tables of an older version up to date while it starts. In
+		// storage that is for the primary to do.
+		guard.Absorb = startupTables
+	}
 	if bootstrapping {
 		// What it has of its own is not read yet, and must not be made anew.
 		guard.Modes = modes
@@ -210,6 +218,27 @@ func (c *Controller) enforce(ctx context.Context, r *Record) error {
 	c.mu.Unlock()
 	c.core.SetReplicationState(r.word(bootstrapping))
 	return nil
+}
+
+// startupTables are the keys that a core of a secondary may write while it starts.
+var startupTables = []string{vaultcore.MountsTable, vaultcore.AuthTable, "core/audit"}
+
+// endStartup ends the absorbing of what a core writes while it starts.
+func (c *Controller) endStartup(ctx context.Context) {
+	guard := c.tap.Guard()
+	if len(guard.Absorb) == 0 {
+		return
+	}
+	guard.Absorb = nil
+	if err := c.tap.SetGuard(ctx, guard); err != nil {
+		c.logger.Error("the guard of the storage could not be set", "error", err)
+	}
+}
+
+// AppliedAlone says whether a key is applied in a transaction of its own, and taken
+// up before what follows it: tables of mounts, keys, the filter.
+func AppliedAlone(key string) bool {
+	return keyclass.Tables[key] != "" || key == keyringRow || key == rootKeyRow || strings.HasPrefix(key, filterPrefix)
 }
 
 // beginTerm starts the journal of a primary and the fingerprint of a secondary,
@@ -236,6 +265,14 @@ func (c *Controller) beginTerm(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the journal of replication cannot begin: %w", err)
 	}
+	if r.DR.Role == replication.Primary {
+		// Changes of role write below the journal, and DR secondaries are to have them.
+		for _, prefix := range []string{modePrefix(replication.Performance), plainPrefix(replication.Performance)} {
+			if err := c.tap.Reclassify(ctx, prefix); err != nil {
+				return err
+			}
+		}
+	}
 	for _, m := range modes {
 		if mr := r.mode(m); mr.Role == replication.Secondary {
 			if err := c.tap.StartFingerprint(ctx, m, fingerprint.Key(mr.IndexKey)); err != nil {
@@ -260,6 +297,7 @@ func (c *Controller) barrierSealing() {
 // becameActive starts the plugins of the modes in use. It must not block.
 func (c *Controller) becameActive(ctx context.Context) {
 	c.steppedDown.Store(false)
+	c.endStartup(ctx)
 	c.mu.Lock()
 	c.duty = ctx
 	c.mu.Unlock()

@@ -147,6 +147,7 @@ func (c *Controller) applied(ctx context.Context, keys []string) {
 			c.logger.Warn("the primary's new keys are not complete yet", "error", err)
 		}
 	}
+	c.settleLearned(ctx)
 	if !c.Serves() {
 		return
 	}

@@ -43,27 +43,38 @@ func (c *Controller) loadMounts(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := c.learnTable(ctx, key, table); err != nil {
+		if _, err := c.learnTable(key, table); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// tableWritten takes up a table of mounts that is about to be stored, by this core
-// or because the primary has sent it. Value is nil when there is none any more.
+// tableWritten takes up a table of mounts that this core is about to store. What
+// was written below a view that was not known until now is told to the secondaries
+// again: it was held back from those of performance replication. Value is nil when
+// there is no table any more.
 func (c *Controller) tableWritten(ctx context.Context, key string, value []byte) error {
-	if value == nil {
-		return c.learnTable(ctx, key, nil)
-	}
-	table, err := c.core.OpenTable(ctx, key, value)
+	changed, err := c.learnStored(ctx, key, value)
 	if err != nil {
 		return err
 	}
-	return c.learnTable(ctx, key, table)
+	return c.reclassify(ctx, changed)
 }
 
-// learnArriving takes up the tables of mounts in a batch that is applied.
+func (c *Controller) learnStored(ctx context.Context, key string, value []byte) (changed []string, err error) {
+	if value == nil {
+		return c.learnTable(key, nil)
+	}
+	table, err := c.core.OpenTable(ctx, key, value)
+	if err != nil {
+		return nil, err
+	}
+	return c.learnTable(key, table)
+}
+
+// learnArriving takes up the tables of mounts in a batch that is applied: the
+// classes must be right when it is. The rest follows when it was.
 func (c *Controller) learnArriving(ctx context.Context, b *storage.Batch) {
 	for key := range keyclass.Tables {
 		e, comes := b.Get(key)
@@ -74,18 +85,32 @@ func (c *Controller) learnArriving(ctx context.Context, b *storage.Batch) {
 		if e != nil {
 			value = e.Value
 		}
-		if err := c.tableWritten(ctx, key, value); err != nil {
+		changed, err := c.learnStored(ctx, key, value)
+		if err != nil {
 			// The table is the primary's to decide, and this one is stored all the same;
 			// what it adds stays unknown here until the next one can be read.
 			c.logger.Error("a table of mounts of the primary cannot be read here", "table", key, "error", err)
 		}
+		c.learned.Lock()
+		c.learnedViews = append(c.learnedViews, changed...)
+		c.learned.Unlock()
 	}
 }
 
-// learnTable takes up what a table says, before it is stored. What was written
-// below a view that was not known until now is told to the secondaries again: it
-// was held back from those of performance replication.
-func (c *Controller) learnTable(ctx context.Context, key string, table *vault.MountTable) error {
+// settleLearned finishes what learnArriving has begun, once the batch is applied.
+func (c *Controller) settleLearned(ctx context.Context) {
+	c.learned.Lock()
+	changed := c.learnedViews
+	c.learnedViews = nil
+	c.learned.Unlock()
+	if err := c.reclassify(ctx, changed); err != nil {
+		c.logger.Error("the classes of keys could not be renewed; the fingerprint of this cluster may differ until it is unsealed again", "error", err)
+	}
+}
+
+// learnTable takes up what a table says and returns the views whose classes that
+// changes.
+func (c *Controller) learnTable(key string, table *vault.MountTable) (changed []string, err error) {
 	var mounts []keyclass.Mount
 	if table != nil {
 		for _, e := range table.Entries {
@@ -94,11 +119,7 @@ func (c *Controller) learnTable(ctx context.Context, key string, table *vault.Mo
 			})
 		}
 	}
-	changed, err := c.mounts.SetTable(key, mounts)
-	if err != nil {
-		return err
-	}
-	return c.reclassify(ctx, changed)
+	return c.mounts.SetTable(key, mounts)
 }
 
 // typeOf is the type of an entry; before there were types for them, engines that

@@ -181,7 +181,7 @@ func (s *Services) ReadRange(ctx context.Context, req replication.ReadRangeReque
 	if err := s.in(replication.Primary); err != nil {
 		return nil, err
 	}
-	return s.c.tap.ReadRange(ctx, s.mode, "", req.After)
+	return s.c.tap.ReadRange(ctx, s.mode, req.SlotID, req.After)
 }
 
 // SealHandover implements [replication.Host].

@@ -115,16 +115,22 @@ func (e route) lock() *sync.RWMutex { return entryField[sync.RWMutex](e, "l") }
 func (e route) backend() *logical.Backend { return entryField[logical.Backend](e, "backend") }
 
 func (e route) mount() Mount {
-	m := *entryField[*vault.MountEntry](e, "mountEntry")
+	m := MountOf(*entryField[*vault.MountEntry](e, "mountEntry"))
+	m.Path, m.StoragePrefix = e.prefix, *entryField[string](e, "storagePrefix")
+	return m
+}
+
+// MountOf is a mount as its entry in a table names it.
+func MountOf(m *vault.MountEntry) Mount {
 	return Mount{
-		Path:          e.prefix,
+		Path:          m.APIPathNoNamespace(),
 		Class:         m.MountClass(),
 		UUID:          m.UUID,
 		Accessor:      m.Accessor,
 		Type:          m.Type,
 		Local:         m.Local,
 		External:      m.IsExternalPlugin(),
-		StoragePrefix: *entryField[string](e, "storagePrefix"),
+		StoragePrefix: m.ViewPath(),
 	}
 }
 

@@ -53,4 +53,3 @@ func (c *Core) OpenTable(ctx context.Context, key string, value []byte) (*vault.
 	}
 	return table, nil
 }
-
