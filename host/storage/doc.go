@@ -9,7 +9,10 @@
 //   - refuses the core's writes to replicated keys ([Tap.SetGuard]),
 //   - says when a leadership begins ([Tap.OnLeaderWrite]),
 //   - keeps the journal of a primary and serves it to readers ([Tap.Activate]),
+//   - keeps from a performance secondary what is local or not known yet, and what
+//     its slot's filter does not allow ([Tap.Reclassify], [Tap.SetFilter]),
 //   - applies a primary's journal and content on a secondary ([Tap.ApplyFrame]),
+//     and says when a position has arrived ([Tap.WaitApplied]),
 //   - keeps a fingerprint of the replicated content ([Tap.StartFingerprint]).
 //
 // Values are immutable from the moment they are given to the tap: Vault's cache

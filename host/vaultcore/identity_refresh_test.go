@@ -140,6 +140,17 @@ var changes = map[string]func(p people){
 		empty := p.ask(p.primary, "identity/entity", map[string]any{"name": "empty"})["id"]
 		p.ask(p.primary, "identity/entity/merge", map[string]any{"from_entity_ids": p.c, "to_entity_id": empty})
 	},
+	"alias of an external group moved": func(p people) {
+		var ids []any
+		for _, g := range []string{"x1", "x2"} {
+			ids = append(ids, p.ask(p.primary, "identity/group", map[string]any{"name": g, "type": "external"})["id"])
+		}
+		alias := map[string]any{"name": "dev", "canonical_id": ids[0], "mount_accessor": p.mounts["auth/who/"].Accessor}
+		id := p.ask(p.primary, "identity/group-alias", alias)["id"].(string)
+		require.NoError(p.t, p.arrive(p.t.Context()))
+		alias["canonical_id"] = ids[1]
+		p.ask(p.primary, "identity/group-alias/id/"+id, alias)
+	},
 	"groups": func(p people) {
 		for _, g := range []string{"g1", "g2"} {
 			p.ask(p.primary, "identity/group", map[string]any{"name": g, "member_entity_ids": p.a + "," + p.b})
