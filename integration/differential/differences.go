@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package differential
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Difference is something that a target answers otherwise than stock Vault on
+// purpose.
+type Difference struct {
+	// Section and Step are those of the request; "*" in Step is any text.
+	Section, Step string
+	// Place is that of the divergence; "*" is any text without a dot. What lies
+	// below the place is meant too.
+	Place string
+	// Targets are the names of those that differ.
+	Targets []string
+	// Reason is for the reader of the table.
+	Reason string
+}
+
+func (d Difference) String() string {
+	return fmt.Sprintf("%s: %s at %s for %s (%s)", d.Section, d.Step, d.Place, strings.Join(d.Targets, ", "), d.Reason)
+}
+
+func (d Difference) covers(target, section, step string, found Divergence) bool {
+	return slices.Contains(d.Targets, target) && d.Section == section && like(d.Step, step) && d.holds(found.Place)
+}
+
+// like compares with "*" for any text; path.Match would stop at a slash.
+func like(pattern, text string) bool {
+	slash := func(s string) string { return strings.ReplaceAll(s, "/", "\x00") }
+	ok, err := path.Match(slash(pattern), slash(text))
+	return err == nil && ok
+}
+
+func (d Difference) holds(place string) bool {
+	want, got := strings.Split(d.Place, "."), strings.Split(place, ".")
+	if len(got) < len(want) {
+		return false
+	}
+	for i, part := range want {
+		if part != "*" && part != got[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// known is the table and which of its entries were needed.
+type known struct {
+	entries []Difference
+
+	mu   sync.Mutex
+	used map[int]bool
+}
+
+func newKnown(entries []Difference) *known { return &known{entries: entries, used: map[int]bool{}} }
+
+func (k *known) accepts(target, section, step string, found Divergence) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	accepted := false
+	for i, d := range k.entries {
+		if d.covers(target, section, step, found) {
+			k.used[i] = true
+			accepted = true
+		}
+	}
+	return accepted
+}
+
+func (k *known) unused(targets map[string]bool) []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var out []string
+	for i, d := range k.entries {
+		ran := slices.ContainsFunc(d.Targets, func(name string) bool { return targets[name] })
+		if ran && !k.used[i] {
+			out = append(out, d.String())
+		}
+	}
+	return out
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package differential
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Answer is what is compared: plain JSON values, with names in place of what is
+// made anew on each server.
+type Answer struct {
+	Status  int
+	Headers map[string]any
+	Body    any
+}
+
+// ignoredHeaders are of the moment or follow from the body.
+var ignoredHeaders = []string{"Date", "Content-Length"}
+
+// unixTimes are keys of times as numbers, which no form tells from others.
+var unixTimes = map[string]bool{
+	"creation_time": true, "last_renewal_time": true, "expiration": true, "revocation_time": true, "issue_time_unix": true,
+	"iat": true, "exp": true, "nbf": true, "ca_expiration": true,
+}
+
+// form is a kind of value that is random and known by how it looks.
+type form struct {
+	like *regexp.Regexp
+	name string
+}
+
+// forms in the order in which they are tried.
+var forms = []form{
+	{regexp.MustCompile(`-----BEGIN ([A-Z ]+)-----[^-]+-----END [A-Z ]+-----`), "<PEM $1>"},
+	{regexp.MustCompile(`\bhv([sbr])\.[A-Za-z0-9_-]{20,}`), "<hv$1 token>"},
+	{regexp.MustCompile(`vault:v(\d+):[A-Za-z0-9+/=_-]{8,}`), "<vault:v$1>"},
+	{regexp.MustCompile(`hmac-sha256:[0-9a-f]{64}`), "<hmac-sha256>"},
+	{regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`), "<uuid>"},
+	{regexp.MustCompile(`\b[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`), "<time>"},
+	{regexp.MustCompile(`\b([0-9a-f]{2}[:-]){9,}[0-9a-f]{2}\b`), "<serial>"},
+	{regexp.MustCompile(`\b((?:auth_)?[a-z][a-z-]*)_[0-9a-f]{8}\b`), "<accessor of $1>"},
+	{regexp.MustCompile(`^ssh-rsa AAAA[A-Za-z0-9+/=]+`), "<ssh-rsa key>"},
+	{regexp.MustCompile(`AAAA[A-Za-z0-9+/=]{60,}`), "<ssh blob>"},
+	{regexp.MustCompile(`/[A-Za-z0-9]{24}$`), "/<24 characters>"},
+	{regexp.MustCompile(`^[A-Za-z0-9]{24}$`), "<24 characters>"},
+}
+
+var jwt = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]+\.(eyJ[A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+`)
+
+// normaliser makes comparable what one target answered.
+type normaliser struct{ values *values }
+
+func (n normaliser) answer(s Step, r *response) (*Answer, error) {
+	a := &Answer{Status: r.status, Headers: n.headers(r.header)}
+	body, err := parse(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := places(s, body); err != nil && r.status < http.StatusBadRequest {
+		return nil, err
+	}
+	a.Body = n.value("", body)
+	return a, nil
+}
+
+// parse reads JSON with numbers as they are written: a large one that lost its
+// last digits on the way must be seen.
+func parse(r *response) (any, error) {
+	if len(r.body) == 0 {
+		return nil, nil
+	}
+	if !strings.HasPrefix(r.header.Get("Content-Type"), "application/json") {
+		if slices.ContainsFunc(r.body, func(b byte) bool { return b == 0 }) {
+			return "<binary>", nil
+		}
+		return string(r.body), nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(r.body))
+	decoder.UseNumber()
+	var body any
+	if err := decoder.Decode(&body); err != nil {
+		return nil, fmt.Errorf("the answer is no JSON: %w: %s", err, r.body)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, fmt.Errorf("the answer goes on after its JSON: %s", r.body)
+	}
+	return body, nil
+}
+
+// places applies what the step says of single values. A place that is not there
+// is an error: the step would compare less than it says.
+func places(s Step, body any) error {
+	for _, place := range s.Random {
+		if !change(body, place, kind) {
+			return fmt.Errorf("the answer has nothing at %q, which the step calls random", place)
+		}
+	}
+	for _, place := range s.Remaining {
+		if !change(body, place, coarse) {
+			return fmt.Errorf("the answer has nothing at %q, which the step calls remaining", place)
+		}
+	}
+	return nil
+}
+
+func (n normaliser) headers(h http.Header) map[string]any {
+	out := map[string]any{}
+	for name, values := range h {
+		if !slices.Contains(ignoredHeaders, name) {
+			out[name] = n.text(strings.Join(values, ", "))
+		}
+	}
+	return out
+}
+
+func (n normaliser) value(key string, value any) any {
+	switch v := value.(type) {
+	case string:
+		return n.text(v)
+	case json.Number:
+		if unixTimes[key] && v.String() != "0" {
+			return "<time>"
+		}
+		return v
+	case []any:
+		return n.list(key, v)
+	case map[string]any:
+		return n.object(v)
+	}
+	return value
+}
+
+// list keeps the order of what the servers order, and sorts by name what they
+// have ordered by a random value.
+func (n normaliser) list(key string, in []any) any {
+	out := make([]any, len(in))
+	renamed := false
+	for i, value := range in {
+		out[i] = n.value(key, value)
+		before, isText := value.(string)
+		renamed = renamed || isText && out[i] != before
+	}
+	if renamed {
+		slices.SortFunc(out, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	}
+	return out
+}
+
+func (n normaliser) object(in map[string]any) any {
+	// Values of keys that get the same name are kept apart and ordered by
+	// content: which of them came first is random.
+	byName := map[string][]any{}
+	for key, value := range in {
+		name := n.text(key)
+		byName[name] = append(byName[name], n.value(key, value))
+	}
+	out := map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		values := byName[name]
+		slices.SortFunc(values, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		for i, value := range values {
+			if i > 0 {
+				name = fmt.Sprintf("%s #%d", name, i+1)
+			}
+			out[name] = value
+		}
+	}
+	return out
+}
+
+func (n normaliser) text(text string) string {
+	text = n.values.named(text)
+	text = jwt.ReplaceAllStringFunc(text, n.token)
+	for _, f := range forms {
+		text = f.like.ReplaceAllString(text, f.name)
+	}
+	return text
+}
+
+// token shows the claims of a JWT, normalised, in place of its text.
+func (n normaliser) token(text string) string {
+	content, err := base64.RawURLEncoding.DecodeString(jwt.FindStringSubmatch(text)[1])
+	if err != nil {
+		return "<JWT that cannot be decoded>"
+	}
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.UseNumber()
+	var claims any
+	if err := decoder.Decode(&claims); err != nil {
+		return "<JWT that cannot be decoded>"
+	}
+	shown, err := json.Marshal(n.value("", claims))
+	if err != nil {
+		return "<JWT that cannot be shown>"
+	}
+	return "<JWT " + string(shown) + ">"
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package differential
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Target is a server under test: where it is and with which token. That is all
+// the engine knows of it, so that it can be a cluster in any role.
+type Target struct {
+	// Name is in reports and in the table of differences.
+	Name    string
+	Address string
+	// Token is a root token.
+	Token string
+	// TLS is the client's side, nil for plain HTTP.
+	TLS *tls.Config
+	// Values are what steps may name and what differs between targets: addresses,
+	// names of things outside. They are replaced by their names in answers.
+	Values map[string]string
+}
+
+// requestLimit bounds one request.
+const requestLimit = 60 * time.Second
+
+// client sends requests to one target.
+type client struct {
+	target    Target
+	http      *http.Client
+	certified *http.Client
+}
+
+func newClient(t Target, f *Fixtures) *client {
+	certified := t.TLS.Clone()
+	if certified != nil {
+		certified.Certificates = []tls.Certificate{f.ClientCert}
+	}
+	return &client{target: t, http: httpClient(t.TLS.Clone()), certified: httpClient(certified)}
+}
+
+func httpClient(config *tls.Config) *http.Client {
+	return &http.Client{
+		Timeout:   requestLimit,
+		Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true},
+		// A redirection is an answer to compare, not a way to another server.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func (c *client) close() {
+	c.http.CloseIdleConnections()
+	c.certified.CloseIdleConnections()
+}
+
+// response is an answer as it came.
+type response struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (c *client) send(ctx context.Context, s Step, v *values) (*response, error) {
+	body, err := encode(v.fill(s.Body))
+	if err != nil {
+		return nil, err
+	}
+	url := strings.TrimSuffix(c.target.Address, "/") + "/v1/" + v.fillText(s.Path)
+	request, err := http.NewRequestWithContext(ctx, s.Method, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	switch s.Token {
+	case "":
+		request.Header.Set("X-Vault-Token", c.target.Token)
+	case NoToken:
+	default:
+		request.Header.Set("X-Vault-Token", v.fillText(s.Token))
+	}
+	request.Header.Set("X-Vault-Request", "true")
+	for name, value := range s.Headers {
+		request.Header.Set(name, v.fillText(value))
+	}
+	sender := c.http
+	if s.ClientCert {
+		sender = c.certified
+	}
+	answer, err := sender.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close() //nolint:errcheck // read to its end
+	content, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	return &response{status: answer.StatusCode, header: answer.Header, body: content}, nil
+}
+
+func encode(body any) ([]byte, error) {
+	switch b := body.(type) {
+	case nil:
+		return nil, nil
+	case string:
+		return []byte(b), nil
+	}
+	return json.Marshal(body)
+}
