@@ -3,6 +3,12 @@
 package integration_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -10,12 +16,10 @@ import (
 
 	"github.com/vault-replication/vault-replication/integration/cluster"
 	"github.com/vault-replication/vault-replication/integration/differential"
+	"github.com/vault-replication/vault-replication/integration/postgres"
 )
 
-// differentialName is every target's cluster name, so that it is no difference.
-const differentialName = "differential"
-
-// side is one way to run this build; start returns its target.
+// side is one way to run this build.
 type side struct {
 	name  string
 	start func(*testing.T, cluster.Options) *cluster.Cluster
@@ -27,9 +31,13 @@ var sides = []side{
 	{differential.Primary, startPrimary},
 }
 
-func startSingle(t *testing.T, opts cluster.Options) *cluster.Cluster { return cluster.New(t, opts) }
+func startSingle(t *testing.T, opts cluster.Options) *cluster.Cluster {
+	t.Helper()
+	return cluster.New(t, opts)
+}
 
 func startPrimary(t *testing.T, opts cluster.Options) *cluster.Cluster {
+	t.Helper()
 	c := cluster.New(t, opts)
 	require.NoError(t, c.EnableDRPrimary(t.Context()))
 	return c
@@ -39,17 +47,17 @@ func startPrimary(t *testing.T, opts cluster.Options) *cluster.Cluster {
 // stock Vault answers them, but for the documented differences.
 func TestDifferential(t *testing.T) {
 	parallel(t)
-	opts := cluster.Options{Name: differentialName, CA: cluster.NewTestCA(t)}
-	opts.Binary = stock(t)
-	reference := differentialTarget(differential.Stock, cluster.New(t, opts))
-	opts.Binary = product(t)
+	product := product(t)
+	outside := newOutside(t)
+	// All have one name, so that the name of the cluster is no difference.
+	opts := cluster.Options{Name: "differential", Binary: stock(t), CA: cluster.NewTestCA(t), ExtraHCL: outside.hcl()}
+	reference := outside.target(t, differential.Stock, cluster.New(t, opts))
+	opts.Binary = product
 	var others []differential.Target
 	for _, s := range sides {
-		others = append(others, differentialTarget(s.name, s.start(t, opts)))
+		others = append(others, outside.target(t, s.name, s.start(t, opts)))
 	}
-	fixtures, err := differential.NewFixtures()
-	require.NoError(t, err)
-	runner := differential.NewRunner(fixtures, reference, others...)
+	runner := differential.NewRunner(outside.fixtures, reference, others...)
 	t.Cleanup(runner.Close)
 
 	all := true
@@ -63,19 +71,62 @@ func TestDifferential(t *testing.T) {
 		})
 		all = all && ran
 	}
+	// With a part of the sections (-run) nothing can be said about the table.
 	if all && !t.Failed() {
 		require.Empty(t, runner.Unused(), "entries of the table of differences that nothing needs")
 	}
 }
 
-func differentialTarget(name string, c *cluster.Cluster) differential.Target {
+// outside is what the servers under test use besides themselves.
+type outside struct {
+	fixtures *differential.Fixtures
+	database *postgres.Server
+	plugins  string
+}
+
+func newOutside(t *testing.T) *outside {
+	t.Helper()
+	fixtures, err := differential.NewFixtures()
+	require.NoError(t, err)
+	o := &outside{fixtures: fixtures, database: postgres.New(t), plugins: t.TempDir()}
+	sum := buildExternalPlugin(t, filepath.Join(o.plugins, "externalplugin"))
+	for name, value := range map[string]string{
+		"plugin_command": "externalplugin", "plugin_sha256": sum,
+		"postgres_url": o.database.URL(), "postgres_admin": o.database.Admin, "postgres_password": o.database.Password,
+	} {
+		fixtures.Give(name, value)
+	}
+	return o
+}
+
+// hcl is the part of a server's configuration that lets it run the plugins.
+func (o *outside) hcl() string { return fmt.Sprintf("plugin_directory = %q", o.plugins) }
+
+// target is a cluster's only server with a user of the database of its own.
+func (o *outside) target(t *testing.T, name string, c *cluster.Cluster) differential.Target {
+	t.Helper()
+	static := "static_" + strings.ReplaceAll(strings.ToLower(name), " ", "_")
+	_, err := o.database.Query(t.Context(), o.database.Admin, o.database.Password, "CREATE ROLE "+static+" WITH LOGIN PASSWORD 'first'")
+	require.NoError(t, err)
 	node := c.Node(0)
-	address := strings.TrimPrefix(node.Address(), "https://")
 	return differential.Target{
 		Name: name, Address: node.Address(), Token: c.GetRootToken(), TLS: node.TLSConfig(),
 		Values: map[string]string{
-			"api_address": address, "cluster_address": strings.TrimPrefix(node.ClusterAddress(), "https://"),
-			"root_token": c.GetRootToken(),
+			"api_address": strings.TrimPrefix(node.Address(), "https://"), "cluster_address": strings.TrimPrefix(node.ClusterAddress(), "https://"),
+			"root_token": c.GetRootToken(), "target_dir": c.Options().Dir, "postgres_static_user": static,
 		},
 	}
+}
+
+// buildExternalPlugin builds the plugin for the tests and returns its checksum.
+func buildExternalPlugin(t *testing.T, file string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", file, "./externalplugin")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
 }

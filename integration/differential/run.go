@@ -91,7 +91,7 @@ func (r *Runner) sendAll(ctx context.Context, c *client, section Section) []outc
 
 // repeatLimit bounds the waiting for what a server does in the background.
 const (
-	repeatLimit    = 90 * time.Second
+	repeatLimit    = 15 * time.Second
 	repeatInterval = 50 * time.Millisecond
 )
 
