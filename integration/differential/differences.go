@@ -15,8 +15,8 @@ import (
 type Difference struct {
 	// Section and Step are those of the request; "*" in Step is any text.
 	Section, Step string
-	// Place is that of the divergence; "*" is any text without a dot. What lies
-	// below the place is meant too.
+	// Place is that of the divergence; "*" is any text between two dots. What
+	// lies below the place is meant too.
 	Place string
 	// Targets are the names of those that differ.
 	Targets []string
@@ -45,7 +45,7 @@ func (d Difference) holds(place string) bool {
 		return false
 	}
 	for i, part := range want {
-		if part != "*" && part != got[i] {
+		if !like(part, got[i]) {
 			return false
 		}
 	}

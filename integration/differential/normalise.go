@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Answer is what is compared: plain JSON values, with names in place of what is
@@ -26,11 +27,14 @@ type Answer struct {
 // ignoredHeaders are of the moment or follow from the body.
 var ignoredHeaders = []string{"Date", "Content-Length"}
 
-// unixTimes are keys of times as numbers, which no form tells from others.
-var unixTimes = map[string]bool{
-	"creation_time": true, "last_renewal_time": true, "expiration": true, "revocation_time": true, "issue_time_unix": true,
-	"iat": true, "exp": true, "nbf": true, "ca_expiration": true,
-}
+// futureTimes are keys of times as numbers that may lie far from now.
+var futureTimes = []string{"expiration", "ca_expiration"}
+
+// hashClaims are claims of a JWT that are made from its random values.
+var hashClaims = []string{"at_hash", "c_hash"}
+
+// nearNow is how far from now a number is still taken for a time in seconds.
+const nearNow = 40 * 24 * time.Hour
 
 // form is a kind of value that is random and known by how it looks.
 type form struct {
@@ -40,7 +44,6 @@ type form struct {
 
 // forms in the order in which they are tried.
 var forms = []form{
-	{regexp.MustCompile(`-----BEGIN ([A-Z ]+)-----[^-]+-----END [A-Z ]+-----`), "<PEM $1>"},
 	{regexp.MustCompile(`\bhv([sbr])\.[A-Za-z0-9_-]{20,}`), "<hv$1 token>"},
 	{regexp.MustCompile(`vault:v(\d+):[A-Za-z0-9+/=_-]{8,}`), "<vault:v$1>"},
 	{regexp.MustCompile(`hmac-sha256:[0-9a-f]{64}`), "<hmac-sha256>"},
@@ -50,7 +53,7 @@ var forms = []form{
 	{regexp.MustCompile(`\b((?:auth_)?[a-z][a-z-]*)_[0-9a-f]{8}\b`), "<accessor of $1>"},
 	{regexp.MustCompile(`^ssh-rsa AAAA[A-Za-z0-9+/=]+`), "<ssh-rsa key>"},
 	{regexp.MustCompile(`AAAA[A-Za-z0-9+/=]{60,}`), "<ssh blob>"},
-	{regexp.MustCompile(`/[A-Za-z0-9]{24}$`), "/<24 characters>"},
+	{regexp.MustCompile(`/[A-Za-z0-9]{24}("|$)`), "/<24 characters>$1"},
 	{regexp.MustCompile(`^[A-Za-z0-9]{24}$`), "<24 characters>"},
 }
 
@@ -109,8 +112,22 @@ func places(s Step, body any) error {
 			return fmt.Errorf("the answer has nothing at %q, which the step calls remaining", place)
 		}
 	}
+	for _, place := range s.Unordered {
+		if !change(body, place, sorted) {
+			return fmt.Errorf("the answer has nothing at %q, which the step calls unordered", place)
+		}
+	}
 	return nil
 }
+
+func sorted(value any) any {
+	if items, ok := value.([]any); ok {
+		slices.SortFunc(items, byText)
+	}
+	return value
+}
+
+func byText(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
 
 func (n normaliser) headers(h http.Header) map[string]any {
 	out := map[string]any{}
@@ -127,16 +144,24 @@ func (n normaliser) value(key string, value any) any {
 	case string:
 		return n.text(v)
 	case json.Number:
-		if unixTimes[key] && v.String() != "0" {
-			return "<time>"
-		}
-		return v
+		return n.number(key, v)
 	case []any:
 		return n.list(key, v)
 	case map[string]any:
 		return n.object(v)
 	}
 	return value
+}
+
+func (n normaliser) number(key string, number json.Number) any {
+	seconds, err := number.Int64()
+	if err != nil || seconds == 0 {
+		return number
+	}
+	if slices.Contains(futureTimes, key) || time.Since(time.Unix(seconds, 0)).Abs() < nearNow {
+		return "<time>"
+	}
+	return number
 }
 
 // list keeps the order of what the servers order, and sorts by name what they
@@ -150,7 +175,7 @@ func (n normaliser) list(key string, in []any) any {
 		renamed = renamed || isText && out[i] != before
 	}
 	if renamed {
-		slices.SortFunc(out, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		slices.SortFunc(out, byText)
 	}
 	return out
 }
@@ -166,12 +191,13 @@ func (n normaliser) object(in map[string]any) any {
 	out := map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		values := byName[name]
-		slices.SortFunc(values, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		slices.SortFunc(values, byText)
 		for i, value := range values {
-			if i > 0 {
-				name = fmt.Sprintf("%s #%d", name, i+1)
+			if i == 0 {
+				out[name] = value
+			} else {
+				out[fmt.Sprintf("%s #%d", name, i+1)] = value
 			}
-			out[name] = value
 		}
 	}
 	return out
@@ -179,6 +205,7 @@ func (n normaliser) object(in map[string]any) any {
 
 func (n normaliser) text(text string) string {
 	text = n.values.named(text)
+	text = pemBlock.ReplaceAllStringFunc(text, showPEM)
 	text = jwt.ReplaceAllStringFunc(text, n.token)
 	for _, f := range forms {
 		text = f.like.ReplaceAllString(text, f.name)
@@ -198,9 +225,8 @@ func (n normaliser) token(text string) string {
 	if err := decoder.Decode(&claims); err != nil {
 		return "<JWT that cannot be decoded>"
 	}
-	shown, err := json.Marshal(n.value("", claims))
-	if err != nil {
-		return "<JWT that cannot be shown>"
+	for _, name := range hashClaims {
+		change(claims, name, kind)
 	}
-	return "<JWT " + string(shown) + ">"
+	return "<JWT " + show(n.value("", claims)) + ">"
 }

@@ -88,9 +88,15 @@ func kind(value any) any {
 		}
 		return "<number>"
 	case []any:
-		return fmt.Sprintf("<list of %d>", len(v))
+		if len(v) == 0 {
+			return v
+		}
+		return "<list>"
 	case map[string]any:
-		return fmt.Sprintf("<object of %d>", len(v))
+		if len(v) == 0 {
+			return v
+		}
+		return "<object>"
 	}
 	return value
 }

@@ -165,13 +165,16 @@ func (r *Runner) judge(target string, section Section, s Step, want, got outcome
 	if got.err != nil {
 		return []string{got.err.Error()}
 	}
-	var out []string
+	var found []string
 	for _, d := range compare(want.answer, got.answer) {
 		if !r.known.accepts(target, section.Name, s.Name, d) {
-			out = append(out, d.String())
+			found = append(found, d.String())
 		}
 	}
-	return out
+	if found == nil {
+		return nil
+	}
+	return []string{strings.Join(found, "\n    ")}
 }
 
 func report(s Step, problem string) string {

@@ -17,7 +17,8 @@ const NoToken = "none"
 // Step is one request. In Path, Body, Token and Headers "${name}" stands for a
 // value saved by a former step or given with the target.
 type Step struct {
-	// Name is unique in its section; method and path by default.
+	// Name is for reports and for the table of differences; method and path by
+	// default.
 	Name   string
 	Method string
 	Path   string
@@ -37,6 +38,8 @@ type Step struct {
 	Random []string
 	// Remaining are places of a number of seconds that runs down.
 	Remaining []string
+	// Unordered are places of lists whose order follows from random values.
+	Unordered []string
 	// Repeat asks again until the value at the place is the wanted one: for what
 	// a server does in the background.
 	Repeat map[string]string
@@ -78,6 +81,10 @@ func (s Step) withCert() Step           { s.ClientCert = true; return s }
 func (s Step) random(at ...string) Step { s.Random = append(slices.Clip(s.Random), at...); return s }
 func (s Step) remaining(at ...string) Step {
 	s.Remaining = append(slices.Clip(s.Remaining), at...)
+	return s
+}
+func (s Step) unordered(at ...string) Step {
+	s.Unordered = append(slices.Clip(s.Unordered), at...)
 	return s
 }
 func (s Step) save(name, at string) Step  { s.Saves = with(s.Saves, name, at); return s }

@@ -13,21 +13,24 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 )
 
-// localPrefix is storage that stays on its cluster.
-const localPrefix = "local/"
+// localEntries and periodic are storage that stays on its cluster.
+const (
+	localEntries = "local/"
+	periodic     = "periodic/"
+)
 
 func newSecrets(ctx context.Context, config *logical.BackendConfig) (logical.Backend, error) {
 	b := &framework.Backend{
 		BackendType:  logical.TypeLogical,
 		Help:         "A secrets engine for tests.",
-		PathsSpecial: &logical.Paths{LocalStorage: []string{localPrefix}, Unauthenticated: []string{"raw"}},
+		PathsSpecial: &logical.Paths{LocalStorage: []string{localEntries, periodic}, Unauthenticated: []string{"raw"}},
 		Secrets:      []*framework.Secret{credential()},
 		PeriodicFunc: func(ctx context.Context, req *logical.Request) error {
-			return count(ctx, req.Storage, localPrefix+"runs")
+			return count(ctx, req.Storage, periodic+"runs")
 		},
 	}
 	b.Paths = append(entries("entries"), entries("local")...)
-	b.Paths = append(b.Paths, swallowPath(), counterPath("counter", "counter"), counterPath("runs", localPrefix+"runs"),
+	b.Paths = append(b.Paths, swallowPath(), counterPath("counter", "counter"), counterPath("runs", periodic+"runs"),
 		credentialPath(b), markPath("renewed"), markPath("revoked"), failPath(), rawPath())
 	return b, b.Setup(ctx, config)
 }

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package differential
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// normalised is what is compared of a body.
+func normalised(t *testing.T, s Step, v *values, body string) any {
+	t.Helper()
+	r := &response{status: http.StatusOK, header: http.Header{"Content-Type": {"application/json"}}, body: []byte(body)}
+	a, err := normaliser{v}.answer(s, r)
+	require.NoError(t, err)
+	return a.Body
+}
+
+// What is random on a server is the same after normalising, whoever refers to it.
+func TestRandomValuesAreNamed(t *testing.T) {
+	t.Parallel()
+	one, two := newValues(nil), newValues(nil)
+	one.set("id", "0b0a7f1c-1111-2222-3333-444455556666")
+	two.set("id", "9b0a7f1c-1111-2222-3333-444455556666")
+	s := Step{Random: []string{"data.password"}, Remaining: []string{"data.ttl"}, Unordered: []string{"data.list"}}
+	a := normalised(t, s, one, `{"data":{"id":"0b0a7f1c-1111-2222-3333-444455556666","other":"aaaaaaaa-1111-2222-3333-444455556666","password":"x","ttl":3599,
+		"list":["b","a"],"keys":["aaaaaaaa-1111-2222-3333-444455556666","0b0a7f1c-1111-2222-3333-444455556666"],"time":"2026-01-02T03:04:05Z"}}`)
+	b := normalised(t, s, two, `{"data":{"id":"9b0a7f1c-1111-2222-3333-444455556666","other":"bbbbbbbb-1111-2222-3333-444455556666","password":"y","ttl":3601,
+		"list":["a","b"],"keys":["9b0a7f1c-1111-2222-3333-444455556666","bbbbbbbb-1111-2222-3333-444455556666"],"time":"2026-01-02T03:04:06.5Z"}}`)
+	a.(map[string]any)["data"].(map[string]any)["ttl"] = b.(map[string]any)["data"].(map[string]any)["ttl"]
+	require.Equal(t, b, a)
+}
+
+// What is not random is a divergence: type, presence, count, order, the digits of
+// large numbers, and who refers to whom.
+func TestDivergences(t *testing.T) {
+	t.Parallel()
+	v := newValues(map[string]string{"jane": "aaaaaaaa-1111-2222-3333-444455556666", "joe": "bbbbbbbb-1111-2222-3333-444455556666"})
+	for name, pair := range map[string][2]string{
+		"type":        {`{"a":"1"}`, `{"a":1}`},
+		"presence":    {`{"a":null}`, `{}`},
+		"null":        {`{"a":[]}`, `{"a":null}`},
+		"count":       {`{"a":[1]}`, `{"a":[1,1]}`},
+		"order":       {`{"a":["x","y"]}`, `{"a":["y","x"]}`},
+		"digits":      {`{"a":9007199254740993}`, `{"a":9007199254740992}`},
+		"number form": {`{"a":1.10}`, `{"a":1.1}`},
+		"reference":   {`{"a":"aaaaaaaa-1111-2222-3333-444455556666"}`, `{"a":"bbbbbbbb-1111-2222-3333-444455556666"}`},
+		"no time":     {`{"a":"2026-01-02T03:04:05Z"}`, `{"a":"0001-01-01T00:00:00Z"}`},
+		"empty":       {`{"a":"hvs.aaaaaaaaaaaaaaaaaaaaaaaa"}`, `{"a":""}`},
+		"token kind":  {`{"a":"hvs.aaaaaaaaaaaaaaaaaaaaaaaa"}`, `{"a":"hvb.aaaaaaaaaaaaaaaaaaaaaaaa"}`},
+		"key version": {`{"a":"vault:v1:aaaaaaaaaaaa"}`, `{"a":"vault:v2:aaaaaaaaaaaa"}`},
+	} {
+		want := &Answer{Body: normalised(t, Step{}, v, pair[0])}
+		got := &Answer{Body: normalised(t, Step{}, v, pair[1])}
+		require.NotEmpty(t, compare(want, got), name)
+		require.Empty(t, compare(want, want), name)
+	}
+	require.Len(t, compare(&Answer{Status: 200}, &Answer{Status: 204}), 1)
+	require.Len(t, compare(&Answer{Headers: map[string]any{"X": "a"}}, &Answer{}), 1)
+}
+
+// A place that a step names and that is not there is an error.
+func TestPlacesMustBeThere(t *testing.T) {
+	t.Parallel()
+	for _, s := range []Step{{Random: []string{"data.x"}}, {Remaining: []string{"data.x"}}, {Unordered: []string{"x.*"}}} {
+		r := &response{status: http.StatusOK, header: http.Header{"Content-Type": {"application/json"}}, body: []byte(`{"data":{}}`)}
+		_, err := normaliser{newValues(nil)}.answer(s, r)
+		require.ErrorContains(t, err, "nothing at")
+	}
+}
+
+// A difference holds for its target, section, step and place alone, and is
+// reported when nothing needs it.
+func TestKnownDifferences(t *testing.T) {
+	t.Parallel()
+	k := newKnown([]Difference{
+		{Section: "s", Step: "GET sys/*", Place: "body.data.a*", Targets: []string{Primary}, Reason: "r"},
+		{Section: "s", Step: "*", Place: "status", Targets: []string{Secondary}, Reason: "r"},
+	})
+	found := Divergence{Place: "body.data.ab.c"}
+	require.False(t, k.accepts(Single, "s", "GET sys/x/y", found))
+	require.False(t, k.accepts(Primary, "other", "GET sys/x/y", found))
+	require.False(t, k.accepts(Primary, "s", "GET kv/x", found))
+	require.False(t, k.accepts(Primary, "s", "GET sys/x", Divergence{Place: "body.data.b"}))
+	require.Len(t, k.unused(map[string]bool{Primary: true}), 1, "those of the targets that ran")
+	require.True(t, k.accepts(Primary, "s", "GET sys/x/y", found))
+	require.Empty(t, k.unused(map[string]bool{Primary: true}))
+}
+
+// A write that one target loses is seen in what is read after it, and only
+// there; a request that the reference refuses unexpectedly is reported too.
+func TestRunSeesALostWrite(t *testing.T) {
+	t.Parallel()
+	var lose atomic.Bool
+	reference := httptest.NewServer(store(nil))
+	t.Cleanup(reference.Close)
+	other := httptest.NewServer(store(&lose))
+	t.Cleanup(other.Close)
+	f, err := NewFixtures()
+	require.NoError(t, err)
+	r := NewRunner(f, Target{Name: Stock, Address: reference.URL}, Target{Name: Single, Address: other.URL})
+	t.Cleanup(r.Close)
+	section := Section{"s", []Step{write("a", Body{"x": "one"}), read("a")}}
+	require.Empty(t, r.Run(t.Context(), section))
+	lose.Store(true)
+	section.Steps[0].Body = Body{"x": "two"}
+	report := r.Run(t.Context(), section)
+	require.Len(t, report[Single], 1)
+	require.Contains(t, report[Single][0], "GET a")
+	require.Contains(t, report[Single][0], `"two"`)
+	require.Empty(t, report[Stock])
+
+	section.Steps = []Step{read("a").fails(http.StatusNotFound), read("${unknown}"), read("a").save("x", "no.such.place").named("save")}
+	require.Len(t, r.Run(t.Context(), section)[Stock], 3)
+}
+
+// store keeps one object, or loses what is written.
+func store(lose *atomic.Bool) http.Handler {
+	var kept atomic.Value
+	kept.Store(map[string]any{})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && (lose == nil || !lose.Load()) {
+			body := map[string]any{}
+			if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			kept.Store(body)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if r.Method == http.MethodGet {
+			_ = json.NewEncoder(w).Encode(kept.Load()) // the client reads all
+		}
+	})
+}
+
+// The names of a section's steps are what the table of differences goes by, and
+// a place to save or a name to use may be misspelt without a server too.
+func TestSectionsAreWellFormed(t *testing.T) {
+	t.Parallel()
+	steps, names := 0, map[string]bool{}
+	for _, section := range Sections() {
+		require.False(t, names[section.Name], section.Name)
+		names[section.Name] = true
+		for _, s := range section.Steps {
+			steps++
+			require.NotEmpty(t, s.Method, s.Name)
+			require.False(t, strings.HasPrefix(s.Path, "/"), s.Path)
+		}
+	}
+	t.Logf("%d steps", steps)
+	require.Greater(t, steps, 1000)
+	for _, d := range Differences() {
+		require.True(t, names[d.Section], "%s", d)
+		require.NotEmpty(t, d.Reason)
+		require.NotEmpty(t, d.Targets)
+	}
+}
