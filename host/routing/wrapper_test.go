@@ -287,7 +287,7 @@ func TestReloadIsTold(t *testing.T) {
 	b := Options{Replaced: func() { told <- struct{}{} }}.Wrap(secret, inner)
 	require.Same(t, inner, b.(Wrapped).Unwrap())
 	b.Cleanup(context.WithValue(context.Background(), plugin.ContextKeyPluginReload, "reload"))
-	<-told
+	require.Eventually(t, func() bool { return len(told) == 1 }, time.Minute, time.Millisecond)
 	require.Equal(t, 1, cleaned)
 }
 
