@@ -46,7 +46,7 @@ func newCluster(t *testing.T) *cluster {
 
 func (c *cluster) material(t *testing.T) *Material {
 	t.Helper()
-	m, err := Collect(context.Background(), c.core, c.store)
+	m, err := Collect(context.Background(), c.core, c.store, replication.DR)
 	require.NoError(t, err)
 	m.SetID, m.Epoch = "set", replication.Epoch{Generation: 1, ID: "e"}
 	m.IndexKey, err = NewKey()

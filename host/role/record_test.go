@@ -59,8 +59,8 @@ func TestRecordSurvivesEncoding(t *testing.T) {
 	got, err := loadRecord(context.Background(), &memory{rows: map[string][]byte{recordKey: raw}})
 	require.NoError(t, err)
 	require.Equal(t, drSecondary(), got)
-	require.True(t, got.word().HasState(consts.ReplicationDRSecondary))
-	require.True(t, got.word().HasState(consts.ReplicationPerformanceDisabled))
+	require.True(t, got.word(false).HasState(consts.ReplicationDRSecondary))
+	require.True(t, got.word(false).HasState(consts.ReplicationPerformanceDisabled))
 }
 
 func TestRecordFailsClosed(t *testing.T) {
@@ -115,4 +115,43 @@ func TestListBelow(t *testing.T) {
 	names, err := listBelow(context.Background(), m, "p/")
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "b/c", "b/d/e"}, names)
+}
+
+// A performance secondary whose first copy has not ended must not be built as one:
+// what it has is not what it will serve.
+func TestBootstrappingIsBuiltAsADRSecondary(t *testing.T) {
+	t.Parallel()
+	r := disabledRecord()
+	r.Performance = drSecondary().DR
+	require.True(t, r.word(false).HasState(consts.ReplicationPerformanceSecondary))
+	require.False(t, r.word(false).HasState(consts.ReplicationDRSecondary))
+	require.True(t, r.word(true).HasState(consts.ReplicationDRSecondary))
+	require.Equal(t, "bootstrapping", r.word(true).GetPerformanceString())
+}
+
+// A promoted DR secondary takes over what its primary was in performance
+// replication, and a DR secondary never writes over what its primary has sent.
+func TestRoleOfThePrimaryIsInherited(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	primary := disabledRecord()
+	primary.DR, primary.Performance = drSecondary().DR, drSecondary().DR
+	primary.DR.Role, primary.Performance.Role = replication.Primary, replication.Primary
+	rows := map[string][]byte{}
+	require.NoError(t, withRole(rows, primary))
+
+	sent := &memory{rows: map[string][]byte{inheritedKey: rows[inheritedKey]}}
+	got, err := inherited(ctx, sent)
+	require.NoError(t, err)
+	require.Equal(t, &primary.Performance, got)
+
+	own := map[string][]byte{}
+	require.NoError(t, withRole(own, drSecondary()))
+	require.NotContains(t, own, inheritedKey)
+
+	none, err := inherited(ctx, &memory{})
+	require.NoError(t, err)
+	require.Equal(t, replication.Disabled, none.Role)
+	_, err = inherited(ctx, &memory{rows: map[string][]byte{inheritedKey: []byte("{")}})
+	require.ErrorContains(t, err, "cannot be used")
 }

@@ -89,15 +89,15 @@ func TestHowARefusalIsRecognised(t *testing.T) {
 		"no refusal":                    {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) { return here() }, false},
 		"another error":                 {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) { return nil, errors.New("no such role") }, false},
 		"swallowed by an external one": {logical.UpdateOperation, func(m *Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
-			counter.Refused(context.Background(), "logical/u/x")
+			counter.Bump("logical/u/x")
 			return here()
 		}, true},
 		"counted for an in-process one": {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) {
-			counter.Refused(context.Background(), "logical/u/x")
+			counter.Bump("logical/u/x")
 			return here()
 		}, false},
 		"counted for another mount": {logical.UpdateOperation, func(m *Mount) { m.External, m.StoragePrefix = true, "logical/v/" }, func(context.Context) (*logical.Response, error) {
-			counter.Refused(context.Background(), "logical/u/x")
+			counter.Bump("logical/u/x")
 			return here()
 		}, false},
 		"local mount":                    {logical.UpdateOperation, func(m *Mount) { m.Local = true }, func(context.Context) (*logical.Response, error) { return nil, logical.ErrReadOnly }, false},

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package forward
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/forward/envelope"
+	"github.com/vault-replication/vault-replication/host/forward/wire"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// relation is a secondary and its primary, whose journal is a number.
+type relation struct {
+	*Client
+	server   *Server
+	sequence uint64
+	waited   []replication.Position
+	arrives  bool
+	cut      error
+}
+
+func newRelation() *relation {
+	r := &relation{arrives: true}
+	key := bytes.Repeat([]byte{1}, envelope.KeySize)
+	r.server = NewServer(ServerOptions{
+		KeyOf:    func(context.Context, string) ([]byte, error) { return bytes.Clone(key), nil },
+		SetID:    func() string { return "set" },
+		Position: func() (replication.Position, error) { return r.position(), nil },
+		Logger:   hclog.NewNullLogger(),
+	})
+	r.Client = NewClient(ClientOptions{
+		Key: key, SetID: "set", SecondaryID: "eu", BestEffortWait: time.Minute,
+		Carry: func(ctx context.Context, m []byte) ([]byte, error) {
+			if r.cut != nil {
+				return nil, r.cut
+			}
+			return r.server.Serve(ctx, "eu", m)
+		},
+		Wait: func(_ context.Context, at replication.Position) error {
+			r.waited = append(r.waited, at)
+			if r.arrives {
+				return nil
+			}
+			return context.DeadlineExceeded
+		},
+	})
+	return r
+}
+
+func (r *relation) position() replication.Position {
+	return replication.Position{Epoch: replication.Epoch{Generation: 1, ID: "e"}, Sequence: r.sequence}
+}
+
+func TestCallBringsBodyErrorAndDeadline(t *testing.T) {
+	t.Parallel()
+	r := newRelation()
+	r.server.Handle("echo", func(ctx context.Context, id string, body []byte) ([]byte, error) {
+		_, bounded := ctx.Deadline()
+		require.True(t, bounded)
+		require.Equal(t, "eu", id)
+		return append([]byte("re: "), body...), nil
+	})
+	r.server.Handle("refuse", func(context.Context, string, []byte) ([]byte, error) {
+		return nil, replication.Errorf(replication.NotFound, "there is no such thing")
+	})
+	r.server.Handle("panic", func(context.Context, string, []byte) ([]byte, error) { panic("a fault") })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	got, at, err := r.Call(ctx, "echo", []byte("hello"))
+	require.NoError(t, err)
+	require.Equal(t, "re: hello", string(got))
+	require.Zero(t, at, "nothing was written")
+
+	_, _, err = r.Call(ctx, "refuse", nil)
+	require.Equal(t, replication.NotFound, replication.KindOf(err))
+	require.EqualError(t, err, "there is no such thing")
+	_, _, err = r.Call(ctx, "panic", nil)
+	require.Equal(t, replication.Internal, replication.KindOf(err))
+	_, _, err = r.Call(ctx, "invented", nil)
+	require.Equal(t, replication.InvalidInput, replication.KindOf(err))
+	_, _, err = r.Call(ctx, "echo", make([]byte, bodyMax+1))
+	require.Equal(t, replication.InvalidInput, replication.KindOf(err))
+	r.cut = replication.Errorf(replication.Unreachable, "no session")
+	_, _, err = r.Call(ctx, "echo", nil)
+	require.Equal(t, replication.Unreachable, replication.KindOf(err))
+}
+
+// A write is waited for, a read is not, and an answer that is ahead of this cluster
+// says so.
+func TestDoWaitsForItsOwnWrite(t *testing.T) {
+	t.Parallel()
+	r := newRelation()
+	r.server.HandleRequests(func(_ context.Context, _ string, req *wire.Request) *wire.Answer {
+		switch req.Logical.Operation {
+		case logical.UpdateOperation:
+			r.sequence++
+			return &wire.Answer{}
+		case logical.DeleteOperation:
+			r.sequence++
+			return &wire.Answer{Response: logical.ErrorResponse("in use"), Err: logical.ErrInvalidRequest}
+		default:
+			return &wire.Answer{Response: &logical.Response{Data: map[string]any{"a": "b"}}}
+		}
+	})
+	do := func(op logical.Operation) *wire.Answer {
+		a, err := r.Do(t.Context(), &wire.Request{Logical: &logical.Request{Operation: op, Path: "a"}, MountPath: "kv/"})
+		require.NoError(t, err)
+		return a
+	}
+	require.Equal(t, "b", do(logical.ReadOperation).Response.Data["a"])
+	require.Empty(t, r.waited)
+	require.Nil(t, do(logical.UpdateOperation).Response)
+	require.Equal(t, []replication.Position{r.position()}, r.waited)
+
+	r.arrives = false
+	a := do(logical.UpdateOperation)
+	require.Len(t, a.Response.Warnings, 1)
+	a = do(logical.DeleteOperation)
+	require.ErrorIs(t, a.Err, logical.ErrInvalidRequest)
+	require.Empty(t, a.Response.Warnings, "an error is the backend's own")
+}
+
+// What cannot be opened was perhaps executed: nobody may try it again by himself.
+func TestAnswerThatCannotBeTrusted(t *testing.T) {
+	t.Parallel()
+	r := newRelation()
+	executed := 0
+	r.server.Handle("count", func(context.Context, string, []byte) ([]byte, error) { executed++; return nil, nil })
+	_, _, err := r.Call(t.Context(), "count", nil)
+	require.NoError(t, err)
+	carry := r.o.Carry
+	r.o.Carry = func(ctx context.Context, m []byte) ([]byte, error) {
+		answer, err := carry(ctx, m)
+		answer[len(answer)-1] ^= 1
+		return answer, err
+	}
+	_, _, err = r.Call(t.Context(), "count", nil)
+	require.Equal(t, replication.Uncertain, replication.KindOf(err))
+	require.True(t, errors.Is(err, envelope.ErrForged))
+	require.Equal(t, 2, executed, "it was sent again")
+}
