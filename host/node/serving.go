@@ -106,13 +106,25 @@ func (s *serving) decorate(b *framework.Backend, kind string) error {
 		s.logger.Debug("these paths are served by this secondary alone", "backend", kind, "paths", unnamed)
 	}
 	if kind == routing.System {
+		routing.Before(b, []string{"plugins/reload/"}, s.prepareReload)
 		routing.After(b, []string{"plugins/reload/", "mounts/", "auth/"}, s.wrap)
 	}
 	return err
 }
 
+// prepareReload lets Vault reload plugins without a write that is not this
+// cluster's.
+func (s *serving) prepareReload(ctx context.Context) {
+	if err := s.live.PrepareReload(ctx); err != nil {
+		s.logger.Warn("a plugin that is reloaded may stay as it is on this secondary", "error", err)
+	}
+}
+
 // ready runs at the end of each unseal, before any request is served.
 func (s *serving) ready(ctx context.Context) {
+	if s.controller.Inert() {
+		return // inert backends declare nothing
+	}
 	for _, m := range s.core.Mounts() {
 		b := s.core.BackendOf(m.Path)
 		if b == nil {

@@ -151,6 +151,13 @@ func (c *Controller) applied(ctx context.Context, keys []string) {
 	if !c.Serves() {
 		return
 	}
+	// What follows needs the core's state; a seal that has it waits for this.
+	if duty, err := c.active(); err == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(duty, cancel)()
+	}
 	own := filterKey(c.Record().Performance.SecondaryID)
 	filtered := slices.Contains(keys, own)
 	if filtered || slices.ContainsFunc(sharedTables, func(t string) bool { return slices.Contains(keys, t) }) {

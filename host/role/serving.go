@@ -30,6 +30,9 @@ func (c *Controller) Serves() bool {
 	return c.Role(replication.Performance) == replication.Secondary && !c.bootstrapping.Load()
 }
 
+// Inert says whether the engines of this cluster are inert now.
+func (c *Controller) Inert() bool { return c.bootstrapping.Load() || c.IsDRSecondary() }
+
 // Forward carries sealed bytes to the host of the performance primary.
 func (c *Controller) Forward(ctx context.Context, payload []byte) ([]byte, error) {
 	b := c.plugins.Running(replication.Performance)

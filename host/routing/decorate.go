@@ -46,13 +46,22 @@ func DecorateForward(b *framework.Backend, kind string, f Forwarder) (unnamed []
 // After has run called when a handler of a pattern that begins with one of the
 // prefixes has ended, whatever it answered, and before its answer goes out.
 func After(b *framework.Backend, prefixes []string, run func()) {
+	around(b, prefixes, func(context.Context) {}, run)
+}
+
+// Before has run called before a handler of such a pattern begins.
+func Before(b *framework.Backend, prefixes []string, run func(context.Context)) {
+	around(b, prefixes, run, func() {})
+}
+
+func around(b *framework.Backend, prefixes []string, before func(context.Context), after func()) {
 	for _, p := range b.Paths {
 		pattern := strings.TrimPrefix(p.Pattern, "^")
 		if !slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(pattern, prefix) }) {
 			continue
 		}
 		for op, h := range p.Operations {
-			p.Operations[op] = &followed{OperationHandler: h, run: run}
+			p.Operations[op] = &surrounded{OperationHandler: h, before: before, after: after}
 		}
 	}
 }
@@ -114,19 +123,21 @@ func (r CorePath) send(ctx context.Context, req *logical.Request, f Forwarder) (
 // mount is the place of the core's backend, the same on every cluster.
 func (r CorePath) mount() Mount { return Mount{Path: corePrefixes[r.Backend]} }
 
-// followed is an operation after which something runs.
-type followed struct {
+// surrounded is an operation before and after which something runs.
+type surrounded struct {
 	framework.OperationHandler
-	run func()
+	before func(context.Context)
+	after  func()
 }
 
-func (h *followed) Handler() framework.OperationFunc {
+func (h *surrounded) Handler() framework.OperationFunc {
 	stock := h.OperationHandler.Handler()
 	if stock == nil {
 		return nil
 	}
 	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-		defer h.run()
+		h.before(ctx)
+		defer h.after()
 		return stock(ctx, req, data)
 	}
 }
