@@ -21,26 +21,37 @@ import (
 
 // side is one way to run this build.
 type side struct {
-	name  string
-	start func(*testing.T, cluster.Options) *cluster.Cluster
+	name string
+	// start returns the cluster and, of a performance secondary, its primary.
+	start func(*testing.T, cluster.Options) (c, upstream *cluster.Cluster)
 }
 
 // sides are compared with stock Vault.
 var sides = []side{
 	{differential.Single, startSingle},
 	{differential.Primary, startPrimary},
+	{differential.Secondary, startSecondary},
 }
 
-func startSingle(t *testing.T, opts cluster.Options) *cluster.Cluster {
+func startSingle(t *testing.T, opts cluster.Options) (c, upstream *cluster.Cluster) {
 	t.Helper()
-	return cluster.New(t, opts)
+	return cluster.New(t, opts), nil
 }
 
-func startPrimary(t *testing.T, opts cluster.Options) *cluster.Cluster {
+func startPrimary(t *testing.T, opts cluster.Options) (c, upstream *cluster.Cluster) {
 	t.Helper()
-	c := cluster.New(t, opts)
+	c = cluster.New(t, opts)
 	require.NoError(t, c.EnableDRPrimary(t.Context()))
-	return c
+	return c, nil
+}
+
+// startSecondary starts a performance secondary of a primary of its own.
+func startSecondary(t *testing.T, opts cluster.Options) (c, upstream *cluster.Cluster) {
+	t.Helper()
+	primary, secondary := cluster.New(t, opts), cluster.New(t, opts)
+	require.NoError(t, primary.EnablePerformancePrimary(t.Context()))
+	require.NoError(t, secondary.JoinPerformance(t.Context(), primary, "secondary"))
+	return secondary, primary
 }
 
 // Several hundred requests over all engines and auth methods are answered as
@@ -55,7 +66,14 @@ func TestDifferential(t *testing.T) {
 	opts.Binary = product
 	var others []differential.Target
 	for _, s := range sides {
-		others = append(others, outside.target(t, s.name, s.start(t, opts)))
+		c, upstream := s.start(t, opts)
+		target := outside.target(t, s.name, c)
+		if upstream != nil {
+			target.Upstream = &differential.Target{
+				Name: "primary of the secondary", Address: upstream.Node(0).Address(), Token: upstream.GetRootToken(), TLS: upstream.Node(0).TLSConfig(),
+			}
+		}
+		others = append(others, target)
 	}
 	runner := differential.NewRunner(outside.fixtures, reference, others...)
 	t.Cleanup(runner.Close)

@@ -98,6 +98,9 @@ func (s *serving) decorate(b *framework.Backend, kind string) error {
 			return err
 		}
 	}
+	if kind == routing.System {
+		routing.After(b, []string{"mounts/", "auth/", "plugins/reload/"}, s.learn)
+	}
 	if !s.controller.Serves() {
 		return nil
 	}
@@ -120,8 +123,9 @@ func (s *serving) prepareReload(ctx context.Context) {
 	}
 }
 
-// ready runs at the end of each unseal, before any request is served.
-func (s *serving) ready(ctx context.Context) {
+// learn takes up what the backends of all mounts declare as local: at unseal, and
+// after a request that may have mounted or replaced one.
+func (s *serving) learn() {
 	if s.controller.Inert() {
 		return // inert backends declare nothing
 	}
@@ -130,10 +134,15 @@ func (s *serving) ready(ctx context.Context) {
 		if b == nil {
 			continue
 		}
-		if err := s.controller.LearnBackend(ctx, m, b); err != nil {
+		if err := s.controller.LearnBackend(context.Background(), m, b); err != nil {
 			s.logger.Error("the local storage of a mount could not be learned; its keys are held back from performance secondaries", "mount", m.Path, "error", err)
 		}
 	}
+}
+
+// ready runs at the end of each unseal, before any request is served.
+func (s *serving) ready(ctx context.Context) {
+	s.learn()
 	if !s.controller.Serves() {
 		return
 	}

@@ -13,7 +13,8 @@ import (
 // Difference is something that a target answers otherwise than stock Vault on
 // purpose.
 type Difference struct {
-	// Section and Step are those of the request; "*" in Step is any text.
+	// Section and Step are those of the request; a Section "*" is any, and "*" in
+	// Step is any text.
 	Section, Step string
 	// Place is that of the divergence; "*" is any text between two dots. What
 	// lies below the place is meant too.
@@ -29,7 +30,7 @@ func (d Difference) String() string {
 }
 
 func (d Difference) covers(target, section, step string, found Divergence) bool {
-	return slices.Contains(d.Targets, target) && d.Section == section && like(d.Step, step) && d.holds(found.Place)
+	return slices.Contains(d.Targets, target) && (d.Section == "*" || d.Section == section) && like(d.Step, step) && d.holds(found.Place)
 }
 
 // like compares with "*" for any text; path.Match would stop at a slash.

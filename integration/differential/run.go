@@ -35,12 +35,15 @@ func (r *Runner) Close() {
 }
 
 // Run sends a section to every target, to each in order and to all at the same
-// time, and reports by target what is not as it should be.
+// time (unless the section is to have what is outside for itself), and reports by target what is not as it should be.
 func (r *Runner) Run(ctx context.Context, section Section) map[string][]string {
 	runs := make([][]outcome, len(r.clients))
 	var wait sync.WaitGroup
 	for i, c := range r.clients {
 		wait.Go(func() { runs[i] = r.sendAll(ctx, c, section) })
+		if section.alone() {
+			wait.Wait()
+		}
 	}
 	wait.Wait()
 

@@ -51,6 +51,10 @@ type Section struct {
 	Steps []Step
 }
 
+// alone says that only one target at a time gets the section: PostgreSQL refuses
+// changes of roles that are made at once.
+func (s Section) alone() bool { return s.Name == "database" }
+
 func step(method, path string, body any) Step {
 	return Step{Name: method + " " + path, Method: method, Path: path, Body: body}
 }

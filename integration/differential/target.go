@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,7 +28,23 @@ type Target struct {
 	// Values are what steps may name and what differs between targets: addresses,
 	// names of things outside. They are replaced by their names in answers.
 	Values map[string]string
+	// Upstream is the primary of a performance secondary: it gets the requests that a
+	// secondary refuses to pass on. What it answers as X-Vault-Index goes with the
+	// secondary's next requests.
+	Upstream *Target
 }
+
+// upstreamOnly are the paths whose changes a performance secondary does not pass
+// on: they choose programs that the primary's servers run, or turn its keyring.
+var upstreamOnly = []string{"sys/plugins/catalog/", "sys/plugins/pins/", "sys/rotate"}
+
+// goesUpstream says whether a step is for the primary of a secondary.
+func goesUpstream(s Step) bool {
+	return s.Method != http.MethodGet && s.Method != "LIST" &&
+		slices.ContainsFunc(upstreamOnly, func(prefix string) bool { return strings.HasPrefix(s.Path, prefix) })
+}
+
+const indexHeader = "X-Vault-Index"
 
 // requestLimit bounds one request.
 const requestLimit = 60 * time.Second
@@ -37,6 +54,8 @@ type client struct {
 	target    Target
 	http      *http.Client
 	certified *http.Client
+	upstream  *client
+	index     string
 }
 
 func newClient(t Target, f *Fixtures) *client {
@@ -44,7 +63,11 @@ func newClient(t Target, f *Fixtures) *client {
 	if certified != nil {
 		certified.Certificates = []tls.Certificate{f.ClientCert}
 	}
-	return &client{target: t, http: httpClient(t.TLS.Clone()), certified: httpClient(certified)}
+	c := &client{target: t, http: httpClient(t.TLS.Clone()), certified: httpClient(certified)}
+	if t.Upstream != nil {
+		c.upstream = newClient(*t.Upstream, f)
+	}
+	return c
 }
 
 func httpClient(config *tls.Config) *http.Client {
@@ -59,6 +82,9 @@ func httpClient(config *tls.Config) *http.Client {
 func (c *client) close() {
 	c.http.CloseIdleConnections()
 	c.certified.CloseIdleConnections()
+	if c.upstream != nil {
+		c.upstream.close()
+	}
 }
 
 // response is an answer as it came.
@@ -69,6 +95,13 @@ type response struct {
 }
 
 func (c *client) send(ctx context.Context, s Step, v *values) (*response, error) {
+	if c.upstream != nil && goesUpstream(s) {
+		r, err := c.upstream.send(ctx, s, v)
+		if err == nil && r.header.Get(indexHeader) != "" {
+			c.index = r.header.Get(indexHeader)
+		}
+		return r, err
+	}
 	body, err := encode(v.fill(s.Body))
 	if err != nil {
 		return nil, err
@@ -86,6 +119,9 @@ func (c *client) send(ctx context.Context, s Step, v *values) (*response, error)
 		request.Header.Set("X-Vault-Token", v.fillText(s.Token))
 	}
 	request.Header.Set("X-Vault-Request", "true")
+	if c.index != "" {
+		request.Header.Set(indexHeader, c.index)
+	}
 	for name, value := range s.Headers {
 		request.Header.Set(name, v.fillText(value))
 	}
