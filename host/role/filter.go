@@ -274,9 +274,21 @@ func (c *Controller) reviewHiding(ctx context.Context) error {
 	c.hiding.Store(h)
 	if widened {
 		c.logger.Info("the paths filter of this secondary lets mounts in that it did not have: they are copied from the primary")
-		return c.tap.ForceCopy(ctx, replication.Performance)
+		// The apply that has brought the filter waits for this.
+		go c.copyAgain(context.WithoutCancel(ctx))
 	}
 	return nil
+}
+
+// copyAgain begins a copy while this secondary serves.
+func (c *Controller) copyAgain(ctx context.Context) {
+	err := c.tap.ForceCopy(ctx, replication.Performance)
+	if err == nil {
+		_, err = c.Recover(ctx, replication.Performance)
+	}
+	if err != nil {
+		c.logger.Warn("the copy of what the paths filter has let in begins with the next session", "error", err)
+	}
 }
 
 // endAwaiting shows the core what a copy has brought, and says whether there was

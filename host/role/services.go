@@ -217,6 +217,14 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 // Cursor implements [replication.Host].
 func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
 	cur, _, err := s.c.cursor(ctx, s.mode)
+	if err != nil {
+		return nil, err
+	}
+	must, err := s.c.tap.MustCopy(ctx, s.mode)
+	if must {
+		// What it has is not of use to go on from.
+		cur.Position = replication.Position{}
+	}
 	return cur, err
 }
 

@@ -49,7 +49,8 @@ func (t *Tap) BeginCopy(ctx context.Context, mode replication.Mode, from replica
 // ForceCopy makes ApplyFrame answer PositionLost until a copy begins, over
 // restarts too: rows alone cannot bring what the primary kept back until now. A
 // copy that is under way is not enough, for ranges that it has applied may lack
-// something. A secondary that has nothing yet copies anyway.
+// something. A secondary that has nothing yet copies anyway. It waits for the apply
+// under way, so it must not be called from OnApplied.
 func (t *Tap) ForceCopy(ctx context.Context, mode replication.Mode) error {
 	unlock, err := t.lockApply(ctx, mode)
 	if err != nil {
@@ -65,6 +66,15 @@ func (t *Tap) ForceCopy(ctx context.Context, mode replication.Mode) error {
 	}
 	c.MustCopy = true
 	return t.writeCursor(ctx, mode, c)
+}
+
+// MustCopy says whether ForceCopy was called and no copy has begun since.
+func (t *Tap) MustCopy(ctx context.Context, mode replication.Mode) (bool, error) {
+	c, err := t.readCursor(ctx, mode)
+	if err != nil {
+		return false, err
+	}
+	return c.MustCopy && !c.Copying, nil
 }
 
 // EndCopy records that the last range was applied; see [replication.Host].

@@ -86,6 +86,7 @@ var known = map[string]keyclass.Class{
 	"core/seal-gen-info":                           keyclass.Own,
 	"core/seal-initialization-flag":                keyclass.Own,
 	"barrier/init":                                 keyclass.Own,
+	"core/replication-filters/6575":                keyclass.Shared,
 	"core/replication/dr/role":                     keyclass.Own,
 	"core/replication/role":                        keyclass.Own,
 	"core/replication/performance/state/set":       keyclass.Local,
