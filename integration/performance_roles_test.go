@@ -14,15 +14,6 @@ import (
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
-// performancePair starts a performance primary and a secondary that serves.
-func performancePair(t *testing.T, opts cluster.Options) (primary, secondary *cluster.Cluster) {
-	t.Helper()
-	primary, secondary = clusters(t, opts)
-	require.NoError(t, primary.EnablePerformancePrimary(t.Context()))
-	require.NoError(t, secondary.JoinPerformance(t.Context(), primary, "secondary"))
-	return primary, secondary
-}
-
 func client(c *cluster.Cluster) *api.Logical { return c.Node(0).APIClient().Logical() }
 
 // eventually waits until a read answers a value.
@@ -44,7 +35,7 @@ func eventually(t *testing.T, c *cluster.Cluster, path, field, want string) {
 	}))
 }
 
-func write(t *testing.T, c *cluster.Cluster, path string, data map[string]any) *api.Secret {
+func put(t *testing.T, c *cluster.Cluster, path string, data map[string]any) *api.Secret {
 	t.Helper()
 	secret, err := client(c).WriteWithContext(t.Context(), path, data)
 	require.NoError(t, err, path)
@@ -55,7 +46,7 @@ func write(t *testing.T, c *cluster.Cluster, path string, data map[string]any) *
 // it.
 func mounted(t *testing.T, primary, secondary *cluster.Cluster, path string) {
 	t.Helper()
-	write(t, primary, "sys/mounts/"+path, map[string]any{"type": "kv"})
+	put(t, primary, "sys/mounts/"+path, map[string]any{"type": "kv"})
 	eventually(t, secondary, "sys/mounts/"+path, "type", "kv")
 }
 
@@ -75,11 +66,11 @@ func TestBothModesInOneCluster(t *testing.T) {
 	defer cancel()
 	require.NoError(t, testcluster.SetupFourClusterReplication(ctx, us, eu, usDR, euDR))
 	mounted(t, us, eu, "kv")
-	write(t, eu, "kv/a", map[string]any{"v": "one"})
+	put(t, eu, "kv/a", map[string]any{"v": "one"})
 	eventually(t, us, "kv/a", "v", "one")
 	eventually(t, eu, "kv/a", "v", "one")
-	write(t, eu, "sys/mounts/mine", map[string]any{"type": "kv", "local": true})
-	write(t, eu, "mine/a", map[string]any{"v": "eu"})
+	put(t, eu, "sys/mounts/mine", map[string]any{"type": "kv", "local": true})
+	put(t, eu, "mine/a", map[string]any{"v": "eu"})
 	require.NoError(t, usDR.WaitEqual(ctx, us))
 	require.NoError(t, euDR.WaitEqual(ctx, eu))
 	euToken := eu.GetRootToken()
@@ -90,7 +81,7 @@ func TestBothModesInOneCluster(t *testing.T) {
 	euDR.SetRootToken(euToken)
 	require.NoError(t, euDR.Node(0).WaitPerformanceStreaming(ctx))
 	eventually(t, euDR, "mine/a", "v", "eu")
-	write(t, euDR, "kv/a", map[string]any{"v": "two"})
+	put(t, euDR, "kv/a", map[string]any{"v": "two"})
 	eventually(t, euDR, "kv/a", "v", "two")
 	eventually(t, us, "kv/a", "v", "two")
 
@@ -101,11 +92,11 @@ func TestBothModesInOneCluster(t *testing.T) {
 	require.NoError(t, testcluster.PromoteDRSecondary(ctx, usDR))
 	usDR.SetRootToken(usToken)
 	require.NoError(t, usDR.Node(0).WaitPerformanceRole(ctx, "primary"))
-	write(t, euDR, cluster.PathPerformance+"secondary/update-primary", map[string]any{"update_primary_addrs": usDR.Node(0).ClusterAddress()})
+	put(t, euDR, cluster.PathPerformance+"secondary/update-primary", map[string]any{"update_primary_addrs": usDR.Node(0).ClusterAddress()})
 	require.NoError(t, euDR.Node(0).WaitPerformanceStreaming(ctx))
-	write(t, usDR, "kv/b", map[string]any{"v": "three"})
+	put(t, usDR, "kv/b", map[string]any{"v": "three"})
 	eventually(t, euDR, "kv/b", "v", "three")
-	write(t, euDR, "kv/c", map[string]any{"v": "four"})
+	put(t, euDR, "kv/c", map[string]any{"v": "four"})
 	eventually(t, usDR, "kv/c", "v", "four")
 	eventually(t, euDR, "mine/a", "v", "eu")
 }
@@ -113,24 +104,24 @@ func TestBothModesInOneCluster(t *testing.T) {
 // A planned switch between two performance clusters, without a wipe.
 func TestPerformanceSwitch(t *testing.T) {
 	parallel(t)
-	a, b := performancePair(t, cluster.Options{})
+	a, b := performancePair(t)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	mounted(t, a, b, "kv")
-	write(t, b, "kv/a", map[string]any{"v": "one"})
+	put(t, b, "kv/a", map[string]any{"v": "one"})
 	require.NoError(t, b.WaitCaughtUp(ctx, a))
 
-	write(t, a, cluster.PathPerformance+"primary/demote", nil)
+	put(t, a, cluster.PathPerformance+"primary/demote", nil)
 	require.NoError(t, a.Node(0).WaitPerformanceRole(ctx, "secondary"))
-	write(t, b, cluster.PathPerformance+"secondary/promote", nil)
+	put(t, b, cluster.PathPerformance+"secondary/promote", nil)
 	require.NoError(t, b.Node(0).WaitPerformanceRole(ctx, "primary"))
 	_, err := client(a).WriteWithContext(ctx, "kv/a", map[string]any{"v": "lost"})
 	require.Error(t, err, "a demoted primary without a primary took a write")
 
-	token := write(t, b, cluster.PathPerformance+"primary/secondary-token", map[string]any{"id": "a"})
-	write(t, a, cluster.PathPerformance+"secondary/update-primary", map[string]any{"token": token.WrapInfo.Token, "ca_file": b.GetCACertPEMFile()})
+	token := put(t, b, cluster.PathPerformance+"primary/secondary-token", map[string]any{"id": "a"})
+	put(t, a, cluster.PathPerformance+"secondary/update-primary", map[string]any{"token": token.WrapInfo.Token, "ca_file": b.GetCACertPEMFile()})
 	require.NoError(t, a.Node(0).WaitPerformanceStreaming(ctx))
-	write(t, a, "kv/a", map[string]any{"v": "two"})
+	put(t, a, "kv/a", map[string]any{"v": "two"})
 	eventually(t, a, "kv/a", "v", "two")
 	eventually(t, b, "kv/a", "v", "two")
 	// Its tokens are its own, and go on.
@@ -141,16 +132,16 @@ func TestPerformanceSwitch(t *testing.T) {
 // What becomes filtered disappears, what is allowed again comes back.
 func TestPathsFilter(t *testing.T) {
 	parallel(t)
-	us, eu := performancePair(t, cluster.Options{})
-	const path = cluster.PathPerformance + "primary/paths-filter/secondary"
+	us, eu := performancePair(t)
+	const path = cluster.PathPerformance + "primary/paths-filter/west"
 	for _, mount := range []string{"shown", "hidden"} {
 		mounted(t, us, eu, mount)
-		write(t, us, mount+"/a", map[string]any{"v": "one"})
+		put(t, us, mount+"/a", map[string]any{"v": "one"})
 		eventually(t, eu, mount+"/a", "v", "one")
 	}
 	_, err := client(us).WriteWithContext(t.Context(), path, map[string]any{"mode": "deny", "paths": "hiden/"})
 	require.ErrorContains(t, err, "no mount hiden/")
-	write(t, us, path, map[string]any{"mode": "deny", "paths": "hidden/"})
+	put(t, us, path, map[string]any{"mode": "deny", "paths": "hidden/"})
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	require.NoError(t, cluster.Wait(ctx, "hidden/ has gone", func(ctx context.Context) error {
@@ -164,19 +155,19 @@ func TestPathsFilter(t *testing.T) {
 		return nil
 	}))
 	for c, side := range map[*cluster.Cluster]string{us: "primary", eu: "secondary"} {
-		list, err := client(c).ReadWithContext(ctx, cluster.PathPerformance+side+"/dynamic-filter/secondary")
+		list, err := client(c).ReadWithContext(ctx, cluster.PathPerformance+side+"/dynamic-filter/west")
 		require.NoError(t, err)
 		require.Equal(t, []any{"hidden/"}, list.Data["dynamic_filtered_mounts"], side)
 	}
 	_, err = client(eu).WriteWithContext(ctx, "hidden/a", map[string]any{"v": "no"})
 	require.Error(t, err)
-	write(t, us, "hidden/a", map[string]any{"v": "two"})
-	write(t, us, "shown/a", map[string]any{"v": "two"})
+	put(t, us, "hidden/a", map[string]any{"v": "two"})
+	put(t, us, "shown/a", map[string]any{"v": "two"})
 	eventually(t, eu, "shown/a", "v", "two")
 
 	_, err = client(us).DeleteWithContext(ctx, path)
 	require.NoError(t, err)
 	eventually(t, eu, "hidden/a", "v", "two")
-	write(t, eu, "hidden/a", map[string]any{"v": "three"})
+	put(t, eu, "hidden/a", map[string]any{"v": "three"})
 	eventually(t, us, "hidden/a", "v", "three")
 }

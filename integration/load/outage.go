@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package load
+
+import "sync/atomic"
+
+// Outage says when the link between the clusters cannot be counted on.
+type Outage struct {
+	// Odd while the link is out, so that one number says both whether it is and
+	// whether it has been since.
+	changes atomic.Uint64
+}
+
+// Begin and End mark an outage. End belongs after the link has been seen to work.
+func (o *Outage) Begin() { o.changes.Add(1) }
+
+// End marks the end of an outage.
+func (o *Outage) End() { o.changes.Add(1) }
+
+// Moment is to be taken before a request.
+func (o *Outage) Moment() uint64 { return o.changes.Load() }
+
+// Since says whether the link was out at any time since the moment.
+func (o *Outage) Since(moment uint64) bool { return moment%2 == 1 || o.changes.Load() != moment }
