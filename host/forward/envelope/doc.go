@@ -25,5 +25,8 @@
 // answers "unknown", authenticated, and the request, which was not executed, is
 // sent again in a new session.
 //
-// What a plugin can do is to drop messages, and to find out their size and time.
+// What a plugin can do is to drop messages, and to find out their size and time. It
+// can also hold the answer of a request back until the primary has restarted, and
+// then deliver the request anew: the primary does not know the session and says so,
+// and the request is sent, and carried out, once more.
 package envelope
