@@ -303,7 +303,7 @@ func TestFollowRotation(t *testing.T) {
 func TestLocalMountInThePlaceOfASharedOne(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, pairConfig, nil).open()
-	p.to.classes.SetLocal(func(string, string, string) bool { return true })
+	p.to.local = func(string) bool { return true }
 	_, err := p.ask(logical.UpdateOperation, "sys/mounts/mine", p.root, map[string]any{"type": "kv", "local": true})
 	require.NoError(t, err)
 	_, err = p.ask(logical.UpdateOperation, "mine/x", p.root, map[string]any{"v": "local"})

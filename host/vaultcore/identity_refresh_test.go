@@ -79,18 +79,18 @@ func pictureOfEntity(ctx context.Context, t *testing.T, c *Core, e *identity.Ent
 // people are entities a and b with an alias each, and entity c with an alias on the
 // secondary's local mount.
 type people struct {
-	*pair
+	*identityPair
 	a, b, c string
 }
 
 func newPeople(t *testing.T) people {
 	t.Helper()
-	p := newPair(t)
+	p := newPeoplePair(t)
 	out := people{
-		pair: p,
-		a:    p.mustLogin("auth/who/login/a", nil).EntityID,
-		b:    p.mustLogin("auth/who/login/b", nil).EntityID,
-		c:    p.mustLogin("auth/here/login/c", nil).EntityID,
+		identityPair: p,
+		a:            p.mustLogin("auth/who/login/a", nil).EntityID,
+		b:            p.mustLogin("auth/who/login/b", nil).EntityID,
+		c:            p.mustLogin("auth/here/login/c", nil).EntityID,
 	}
 	for name, id := range map[string]string{"name-a": out.a, "name-b": out.b, "name-c": out.c} {
 		p.ask(p.primary, "identity/entity/id/"+id, map[string]any{"name": name})

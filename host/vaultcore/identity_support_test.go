@@ -17,7 +17,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/helper/namespace"
 	"github.com/hashicorp/vault/sdk/framework"
-	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/vault"
@@ -27,16 +26,14 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-const perfSecondary = consts.ReplicationDRDisabled | consts.ReplicationPerformanceSecondary
-
-// guarded refuses what a performance secondary must not write, and counts.
-type guarded struct {
+// guardedRows refuses what a performance secondary must not write, and counts.
+type guardedRows struct {
 	physical.Backend
 	mu      sync.Mutex
 	refused []string
 }
 
-func (g *guarded) allow(key string) error {
+func (g *guardedRows) allow(key string) error {
 	shared := (strings.HasPrefix(key, "logical/") && !strings.Contains(key, "/packer/local-aliases/")) || strings.HasPrefix(key, "sys/policy/")
 	if !shared {
 		return nil
@@ -47,14 +44,14 @@ func (g *guarded) allow(key string) error {
 	return logical.ErrReadOnly
 }
 
-func (g *guarded) Put(ctx context.Context, e *physical.Entry) error {
+func (g *guardedRows) Put(ctx context.Context, e *physical.Entry) error {
 	if err := g.allow(e.Key); err != nil {
 		return err
 	}
 	return g.Backend.Put(ctx, e)
 }
 
-func (g *guarded) Delete(ctx context.Context, key string) error {
+func (g *guardedRows) Delete(ctx context.Context, key string) error {
 	if err := g.allow(key); err != nil {
 		return err
 	}
@@ -62,7 +59,7 @@ func (g *guarded) Delete(ctx context.Context, key string) error {
 }
 
 // takeRefused are the identity rows that were refused since the last call.
-func (g *guarded) takeRefused() []string {
+func (g *guardedRows) takeRefused() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	taken := slices.DeleteFunc(g.refused, func(k string) bool { return !strings.Contains(k, "/packer/") })
@@ -70,14 +67,14 @@ func (g *guarded) takeRefused() []string {
 	return taken
 }
 
-// pair is a primary, a performance secondary of it, and between them a link whose
+// identityPair is a primary, a performance secondary of it, and between them a link whose
 // arrival is a call.
-type pair struct {
+type identityPair struct {
 	t                  *testing.T
 	primary, secondary *Core
 	keys               [][]byte
 	root               string
-	below              *guarded
+	below              *guardedRows
 	identity           *Identity
 	client             *entity.Secondary
 	server             map[string]func(context.Context, []byte) ([]byte, error)
@@ -94,9 +91,9 @@ type pair struct {
 	arriving    sync.Mutex
 }
 
-func newPair(t *testing.T) *pair {
+func newPeoplePair(t *testing.T) *identityPair {
 	t.Helper()
-	p := &pair{t: t, mounts: map[string]entity.Mount{}}
+	p := &identityPair{t: t, mounts: map[string]entity.Mount{}}
 	quiet := hclog.New(&hclog.LoggerOptions{Output: io.Discard})
 	conf := func(factory logical.Factory) *vault.CoreConfig {
 		return &vault.CoreConfig{Logger: quiet, CredentialBackends: map[string]logical.Factory{"who": factory}}
@@ -114,7 +111,7 @@ func newPair(t *testing.T) *pair {
 	p.secondary, err = Attach(secondary)
 	require.NoError(t, err)
 	p.secondary.InstallStorage(func(inner physical.Backend) physical.Backend {
-		p.below = &guarded{Backend: inner}
+		p.below = &guardedRows{Backend: inner}
 		return p.below
 	})
 	p.identity = NewIdentity(p.secondary)
@@ -133,7 +130,7 @@ func newPair(t *testing.T) *pair {
 	return p
 }
 
-func (p *pair) learnMounts() {
+func (p *identityPair) learnMounts() {
 	for path, c := range map[string]*Core{"who": p.primary, "here": p.secondary} {
 		resp := p.read(c, "sys/auth/"+path)
 		p.mounts["auth/"+path+"/"] = entity.Mount{
@@ -143,7 +140,7 @@ func (p *pair) learnMounts() {
 }
 
 // who is an auth method that believes everything.
-func (p *pair) who(after func(context.Context, *logical.Request, *logical.Response) error) logical.Factory {
+func (p *identityPair) who(after func(context.Context, *logical.Request, *logical.Response) error) logical.Factory {
 	return func(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
 		b := &framework.Backend{
 			BackendType:  logical.TypeCredential,
@@ -210,7 +207,7 @@ func (w *watched) HandleRequest(ctx context.Context, req *logical.Request) (*log
 	return resp, nil
 }
 
-func (p *pair) after(ctx context.Context, req *logical.Request, resp *logical.Response) error {
+func (p *identityPair) after(ctx context.Context, req *logical.Request, resp *logical.Response) error {
 	p.mu.Lock()
 	m, off := p.mounts[req.MountPoint], p.off
 	p.mu.Unlock()
@@ -220,7 +217,7 @@ func (p *pair) after(ctx context.Context, req *logical.Request, resp *logical.Re
 	return p.client.AfterAuth(ctx, m, req, resp)
 }
 
-func (p *pair) Call(ctx context.Context, kind string, body []byte) ([]byte, replication.Position, error) {
+func (p *identityPair) Call(ctx context.Context, kind string, body []byte) ([]byte, replication.Position, error) {
 	p.mu.Lock()
 	p.calls = append(p.calls, kind)
 	n := len(p.calls)
@@ -229,7 +226,7 @@ func (p *pair) Call(ctx context.Context, kind string, body []byte) ([]byte, repl
 	return answer, replication.Position{Sequence: uint64(n)}, err
 }
 
-func (p *pair) Wait(ctx context.Context, _ replication.Position) error {
+func (p *identityPair) Wait(ctx context.Context, _ replication.Position) error {
 	p.mu.Lock()
 	lag := p.lag
 	p.mu.Unlock()
@@ -239,13 +236,13 @@ func (p *pair) Wait(ctx context.Context, _ replication.Position) error {
 	return p.arrive(ctx)
 }
 
-func (p *pair) set(f func()) {
+func (p *identityPair) set(f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f()
 }
 
-func (p *pair) takeCalls() []string {
+func (p *identityPair) takeCalls() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	taken := p.calls
@@ -254,7 +251,7 @@ func (p *pair) takeCalls() []string {
 }
 
 // shared are the rows of entities and groups of a cluster.
-func (p *pair) shared(c *Core) map[string][]byte {
+func (p *identityPair) shared(c *Core) map[string][]byte {
 	all := rows(p.t, c.UnderlyingStorage(), "logical/")
 	maps.DeleteFunc(all, func(k string, _ []byte) bool {
 		return !strings.Contains(k, "/"+entityBuckets) && !strings.Contains(k, "/"+groupBuckets)
@@ -263,7 +260,7 @@ func (p *pair) shared(c *Core) map[string][]byte {
 }
 
 // pending are the rows in which the clusters differ.
-func (p *pair) pending() []string {
+func (p *identityPair) pending() []string {
 	want, have := p.shared(p.primary), p.shared(p.secondary)
 	var keys []string
 	for key, value := range want {
@@ -281,7 +278,7 @@ func (p *pair) pending() []string {
 
 // put writes one of the primary's rows below the secondary and returns its key
 // relative to the mount.
-func (p *pair) put(ctx context.Context, key string) (string, error) {
+func (p *identityPair) put(ctx context.Context, key string) (string, error) {
 	short := key[strings.Index(key, "packer/"):]
 	e, err := p.primary.UnderlyingStorage().Get(ctx, key)
 	if err != nil {
@@ -293,7 +290,7 @@ func (p *pair) put(ctx context.Context, key string) (string, error) {
 	return short, p.below.Backend.Put(ctx, e)
 }
 
-func (p *pair) applyOne(ctx context.Context, key string) error {
+func (p *identityPair) applyOne(ctx context.Context, key string) error {
 	short, err := p.put(ctx, key)
 	if err != nil {
 		return err
@@ -302,7 +299,7 @@ func (p *pair) applyOne(ctx context.Context, key string) error {
 }
 
 // apply writes the rows that differ and returns their keys.
-func (p *pair) apply(ctx context.Context) ([]string, error) {
+func (p *identityPair) apply(ctx context.Context) ([]string, error) {
 	var keys []string
 	for _, key := range p.pending() {
 		short, err := p.put(ctx, key)
@@ -315,7 +312,7 @@ func (p *pair) apply(ctx context.Context) ([]string, error) {
 }
 
 // arrive applies everything and takes it up as one change.
-func (p *pair) arrive(ctx context.Context) error {
+func (p *identityPair) arrive(ctx context.Context) error {
 	p.arriving.Lock()
 	defer p.arriving.Unlock()
 	keys, err := p.apply(ctx)
@@ -349,7 +346,7 @@ func rows(t *testing.T, from physical.Backend, prefix string) map[string][]byte 
 }
 
 // ask makes a request that must succeed.
-func (p *pair) ask(c *Core, path string, data map[string]any) map[string]any {
+func (p *identityPair) ask(c *Core, path string, data map[string]any) map[string]any {
 	p.t.Helper()
 	resp, err := request(c, logical.UpdateOperation, path, p.root, data)
 	require.NoError(p.t, err, path)
@@ -360,7 +357,7 @@ func (p *pair) ask(c *Core, path string, data map[string]any) map[string]any {
 	return resp.Data
 }
 
-func (p *pair) read(c *Core, path string) map[string]any {
+func (p *identityPair) read(c *Core, path string) map[string]any {
 	p.t.Helper()
 	resp, err := request(c, logical.ReadOperation, path, p.root, nil)
 	require.NoError(p.t, err, path)
@@ -371,7 +368,7 @@ func (p *pair) read(c *Core, path string) map[string]any {
 }
 
 // login logs in without a token.
-func (p *pair) login(c *Core, path string, data map[string]any) (*logical.Auth, error) {
+func (p *identityPair) login(c *Core, path string, data map[string]any) (*logical.Auth, error) {
 	req := &logical.Request{
 		Operation: logical.UpdateOperation, Path: path, Data: data,
 		Connection: &logical.Connection{RemoteAddr: "127.0.0.1"},
@@ -389,7 +386,7 @@ func (p *pair) login(c *Core, path string, data map[string]any) (*logical.Auth, 
 	return resp.Auth, nil
 }
 
-func (p *pair) mustLogin(path string, data map[string]any) *logical.Auth {
+func (p *identityPair) mustLogin(path string, data map[string]any) *logical.Auth {
 	p.t.Helper()
 	auth, err := p.login(p.secondary, path, data)
 	require.NoError(p.t, err)
@@ -397,7 +394,7 @@ func (p *pair) mustLogin(path string, data map[string]any) *logical.Auth {
 	return auth
 }
 
-func (p *pair) restart() {
+func (p *identityPair) restart() {
 	p.t.Helper()
 	require.NoError(p.t, p.secondary.Restart(context.Background(), func(context.Context) ([]byte, error) { return nil, nil }))
 }

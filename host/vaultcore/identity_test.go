@@ -17,7 +17,7 @@ import (
 )
 
 // group makes an external group with an alias on the shared mount.
-func (p *pair) group(name string) string {
+func (p *identityPair) group(name string) string {
 	p.t.Helper()
 	id := p.ask(p.primary, "identity/group", map[string]any{"name": name, "type": "external"})["id"].(string)
 	p.ask(p.primary, "identity/group-alias", map[string]any{
@@ -27,7 +27,7 @@ func (p *pair) group(name string) string {
 	return id
 }
 
-func (p *pair) members(c *Core, group string) any {
+func (p *identityPair) members(c *Core, group string) any {
 	p.t.Helper()
 	return p.read(c, "identity/group/id/"+group)["member_entity_ids"]
 }
@@ -35,7 +35,7 @@ func (p *pair) members(c *Core, group string) any {
 // Vault itself cannot do it: that is what the hook is for.
 func TestSecondaryLoginNeedsTheHook(t *testing.T) {
 	t.Parallel()
-	p := newPair(t)
+	p := newPeoplePair(t)
 	p.set(func() { p.off = true })
 	_, err := p.login(p.secondary, "auth/who/login/bob", nil)
 	require.ErrorIs(t, err, logical.ErrReadOnly)
@@ -44,7 +44,7 @@ func TestSecondaryLoginNeedsTheHook(t *testing.T) {
 
 func TestSecondaryLogin(t *testing.T) {
 	t.Parallel()
-	p := newPair(t)
+	p := newPeoplePair(t)
 	dev, ops := p.group("dev"), p.group("ops")
 
 	first := p.mustLogin("auth/who/login/bob", map[string]any{"meta": "a=1", "groups": "dev"})
@@ -83,7 +83,7 @@ func TestSecondaryLogin(t *testing.T) {
 
 func TestSecondaryLoginThatDoesNotArriveIs503(t *testing.T) {
 	t.Parallel()
-	p := newPair(t)
+	p := newPeoplePair(t)
 	p.set(func() { p.lag = true })
 	for _, mount := range []string{"who", "here"} {
 		_, err := p.login(p.secondary, "auth/"+mount+"/login/bob", nil)
@@ -100,7 +100,7 @@ func TestSecondaryLoginThatDoesNotArriveIs503(t *testing.T) {
 // metadata all succeed.
 func TestSecondaryLoginsAtOnce(t *testing.T) {
 	t.Parallel()
-	p := newPair(t)
+	p := newPeoplePair(t)
 	for _, mount := range []string{"who", "here"} {
 		for _, different := range []bool{false, true} {
 			name := fmt.Sprintf("auth/%s/login/%v", mount, different)
@@ -136,7 +136,7 @@ func TestSecondaryLoginsAtOnce(t *testing.T) {
 // difference.
 func TestGroupUpdateFromInside(t *testing.T) {
 	t.Parallel()
-	p := newPair(t)
+	p := newPeoplePair(t)
 	dev := p.group("dev")
 	bob := p.mustLogin("auth/who/login/bob", nil)
 	p.takeCalls()
@@ -153,7 +153,7 @@ func TestGroupUpdateFromInside(t *testing.T) {
 
 func TestLocalAlias(t *testing.T) {
 	t.Parallel()
-	p := newPair(t)
+	p := newPeoplePair(t)
 	bob := p.mustLogin("auth/here/login/bob", map[string]any{"meta": "a=1"})
 	require.Equal(t, []string{entity.KindCreate}, p.takeCalls())
 	require.Empty(t, p.read(p.primary, "identity/entity/id/"+bob.EntityID)["aliases"])
@@ -193,7 +193,7 @@ func TestLocalAlias(t *testing.T) {
 	require.Nil(t, item, "the sweep takes what deleted entities leave")
 }
 
-func (p *pair) aliases(entityID string) []map[string]any {
+func (p *identityPair) aliases(entityID string) []map[string]any {
 	p.t.Helper()
 	var out []map[string]any
 	for _, a := range p.read(p.secondary, "identity/entity/id/"+entityID)["aliases"].([]any) {
@@ -206,7 +206,7 @@ func (p *pair) aliases(entityID string) []map[string]any {
 // An entity for an alias made through the API is kept until it arrives.
 func TestLocalAliasThroughTheAPI(t *testing.T) {
 	t.Parallel()
-	p := newPair(t)
+	p := newPeoplePair(t)
 	p.set(func() { p.lag = true })
 	made := p.ask(p.secondary, "identity/entity-alias", map[string]any{"name": "ann", "mount_accessor": p.mounts["auth/here/"].Accessor})
 	id := made["canonical_id"].(string)
@@ -240,7 +240,7 @@ func TestLocalAliasThroughTheAPI(t *testing.T) {
 
 func TestTokenWithEntityAlias(t *testing.T) {
 	t.Parallel()
-	p := newPair(t)
+	p := newPeoplePair(t)
 	store := *field[*vault.TokenStore](p.secondary.Core, "tokenStore")
 	require.NoError(t, entity.DecorateTokenCreate(store.Backend, func() entity.Ensurer { return p.client }))
 	p.ask(p.secondary, "auth/token/roles/web", map[string]any{"allowed_entity_aliases": "app-*"})

@@ -24,8 +24,6 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
 )
 
-const perfSecondary = consts.ReplicationDRDisabled | consts.ReplicationPerformanceSecondary
-
 // A path of Vault that nobody has decided about stays local without a word: this
 // finds it when the version of Vault is raised.
 func TestEveryCorePathIsNamed(t *testing.T) {
@@ -122,7 +120,7 @@ func (d *direct) log() []string {
 }
 
 // pair is a primary and a performance secondary, both with a mount secret/.
-func pair(t *testing.T) (primary, secondary *Core, primaryRoot, root string, d *direct) {
+func routingPair(t *testing.T) (primary, secondary *Core, primaryRoot, root string, d *direct) {
 	t.Helper()
 	primary, pKeys, primaryRoot := attached(t)
 	unseal(t, primary, pKeys)
@@ -171,7 +169,7 @@ func pair(t *testing.T) (primary, secondary *Core, primaryRoot, root string, d *
 
 func TestWritesOfASecondaryReachThePrimary(t *testing.T) {
 	t.Parallel()
-	primary, secondary, primaryRoot, root, d := pair(t)
+	primary, secondary, primaryRoot, root, d := routingPair(t)
 	trail := filepath.Join(t.TempDir(), "audit.log")
 	_, err := request(primary, logical.UpdateOperation, "sys/audit/file", primaryRoot, map[string]any{"type": "file", "options": map[string]string{"file_path": trail}})
 	require.NoError(t, err)
@@ -221,7 +219,7 @@ func TestWritesOfASecondaryReachThePrimary(t *testing.T) {
 
 func TestWrapBackends(t *testing.T) {
 	t.Parallel()
-	_, secondary, _, root, d := pair(t)
+	_, secondary, _, root, d := routingPair(t)
 	wrapped := func(path string) bool {
 		_, ok := secondary.BackendOf(path).(routing.Wrapped)
 		return ok
