@@ -43,7 +43,10 @@ func TestPerformanceServesMixedLoadWhileThePrimaryChangesAndTheLinkIsCut(t *test
 	require.NoError(t, err)
 	end := time.Now().Add(loadDuration(t))
 	for round := 0; time.Now().Before(end) || round < 2; round++ {
+		// With the link whole nothing is excused, before the change and after it.
+		calm(t, working)
 		changePrimary(t, root, round)
+		calm(t, working)
 		cutAndMend(t, working, link, root, secondary, round)
 	}
 	last, wrong := working.Stop()
@@ -56,6 +59,19 @@ func TestPerformanceServesMixedLoadWhileThePrimaryChangesAndTheLinkIsCut(t *test
 		require.NotNil(t, secret, path)
 		require.Equal(t, value, secret.Data["value"], path)
 	}
+}
+
+// calm waits until the clients have had some forwarded requests carried out.
+func calm(t *testing.T, working *load.Clients) {
+	t.Helper()
+	const enough = 64
+	from := working.Forwarded()
+	cluster.Eventually(t, limit, "the clients work", func(context.Context) error {
+		if n := working.Forwarded() - from; n < enough {
+			return fmt.Errorf("%d of %d forwarded requests", n, enough)
+		}
+		return nil
+	})
 }
 
 func loadDuration(t *testing.T) time.Duration {

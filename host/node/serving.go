@@ -151,6 +151,12 @@ func (s *serving) ready(ctx context.Context) {
 		s.logger.Error("groups and entities that a request of this secondary needs cannot be made on the primary", "error", err)
 	}
 	s.follower.Start(ctx)
+	// In the middle of a copy an entity that is not there may be on its way.
+	if s.controller.Consistent(ctx) {
+		if err := s.identity.SweepLocalAliases(ctx); err != nil {
+			s.logger.Warn("aliases of local auth mounts whose entity is gone stay until the next unseal", "error", err)
+		}
+	}
 }
 
 // wrap puts wrappers in front of all backends that have none.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/cluster"
+	"github.com/vault-replication/vault-replication/host/follow/mounttable"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
@@ -221,7 +222,7 @@ func (c *Controller) enforce(ctx context.Context, r *Record) error {
 }
 
 // startupTables are the keys that a core of a secondary may write while it starts.
-var startupTables = []string{vaultcore.MountsTable, vaultcore.AuthTable, "core/audit"}
+var startupTables = []string{mounttable.Secrets, mounttable.Auth, mounttable.Audit}
 
 // endStartup ends the absorbing of what a core writes while it starts.
 func (c *Controller) endStartup(ctx context.Context) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/vault-replication/vault-replication/host/filter"
+	"github.com/vault-replication/vault-replication/host/follow/mounttable"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -26,7 +27,7 @@ const awaitedKey = recordPrefix + "awaited-mounts"
 
 func filterKey(id string) string { return filterPrefix + encodeName(id) }
 
-var sharedTables = []string{vaultcore.MountsTable, vaultcore.AuthTable}
+var sharedTables = []string{mounttable.Secrets, mounttable.Auth}
 
 // PathsFilter is the filter of a secondary.
 func (c *Controller) PathsFilter(ctx context.Context, id string) (*filter.Filter, error) {

@@ -30,6 +30,13 @@ func (c *Controller) Serves() bool {
 	return c.Role(replication.Performance) == replication.Secondary && !c.bootstrapping.Load()
 }
 
+// Consistent says whether the content of this performance secondary is exactly that
+// of its primary at one position.
+func (c *Controller) Consistent(ctx context.Context) bool {
+	cur, _, err := c.cursor(ctx, replication.Performance)
+	return err == nil && cur.Consistent()
+}
+
 // Inert says whether the engines of this cluster are inert now.
 func (c *Controller) Inert() bool { return c.bootstrapping.Load() || c.IsDRSecondary() }
 

@@ -43,13 +43,13 @@ func DecorateForward(b *framework.Backend, kind string, f Forwarder) (unnamed []
 	return unnamed, nil
 }
 
-// After has run called when a handler of a pattern that begins with one of the
-// prefixes has ended, whatever it answered, and before its answer goes out.
+// After has run called when a writing operation on a pattern that begins with one of
+// the prefixes has ended, whatever it answered, and before its answer goes out.
 func After(b *framework.Backend, prefixes []string, run func()) {
 	around(b, prefixes, func(context.Context) {}, run)
 }
 
-// Before has run called before a handler of such a pattern begins.
+// Before has run called before such an operation begins.
 func Before(b *framework.Backend, prefixes []string, run func(context.Context)) {
 	around(b, prefixes, run, func() {})
 }
@@ -61,6 +61,9 @@ func around(b *framework.Backend, prefixes []string, before func(context.Context
 			continue
 		}
 		for op, h := range p.Operations {
+			if !slices.Contains(writing, op) {
+				continue
+			}
 			p.Operations[op] = &surrounded{OperationHandler: h, before: before, after: after}
 		}
 	}

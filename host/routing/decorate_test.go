@@ -129,10 +129,10 @@ func TestAfter(t *testing.T) {
 	b := stub(t,
 		path("plugins/reload/backend$", func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
 			return nil, failed
-		}, logical.ReadOperation),
+		}, logical.ReadOperation, logical.UpdateOperation),
 		path("other$", func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
 			return nil, nil
-		}, logical.ReadOperation))
+		}, logical.UpdateOperation))
 	for _, p := range b.Paths {
 		for _, h := range p.Operations {
 			h.(*framework.PathOperation).ForwardPerformanceSecondary = false
@@ -141,8 +141,11 @@ func TestAfter(t *testing.T) {
 	After(b, []string{"plugins/reload/"}, func() { ran++ })
 	_, err := b.HandleRequest(context.Background(), &logical.Request{Operation: logical.ReadOperation, Path: "plugins/reload/backend"})
 	require.ErrorIs(t, err, failed)
+	require.Zero(t, ran, "a read replaces no backend")
+	_, err = b.HandleRequest(context.Background(), &logical.Request{Operation: logical.UpdateOperation, Path: "plugins/reload/backend"})
+	require.ErrorIs(t, err, failed)
 	require.Equal(t, 1, ran, "a reload that fails half way has replaced backends too")
-	_, err = b.HandleRequest(context.Background(), &logical.Request{Operation: logical.ReadOperation, Path: "other"})
+	_, err = b.HandleRequest(context.Background(), &logical.Request{Operation: logical.UpdateOperation, Path: "other"})
 	require.NoError(t, err)
 	require.Equal(t, 1, ran)
 }

@@ -10,12 +10,6 @@ import (
 	"github.com/hashicorp/vault/vault"
 )
 
-// The tables of mounts that are shared with other clusters.
-const (
-	MountsTable = "core/mounts"
-	AuthTable   = "core/auth"
-)
-
 // MountPath is the path of a mount as requests have it.
 func MountPath(table string, e *vault.MountEntry) string {
 	if strings.HasSuffix(table, "auth") {

@@ -173,6 +173,17 @@ func (c *Clients) Stop() (map[string]string, error) {
 	return maps.Clone(c.last), errors.Join(c.wrong...)
 }
 
+// Forwarded is how many requests that the primary had to carry out went well.
+func (c *Clients) Forwarded() int64 {
+	var n int64
+	for i, a := range actions {
+		if a.primary {
+			n += c.counts[i].Load()
+		}
+	}
+	return n
+}
+
 // Report says what was done.
 func (c *Clients) Report() string {
 	text := fmt.Sprintf("%d faults, %d requests to the primary failed in outages", c.faults.Load(), c.failed.Load())
