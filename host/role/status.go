@@ -26,8 +26,10 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 	trouble := c.failure[mode]
 	c.mu.RUnlock()
 	if mr.Role == replication.Primary {
-		if p, err := c.tap.Position(mode); err == nil {
-			s.LastWAL, s.LastModeWAL = p.Position.Sequence, p.Position.Sequence
+		// Not the watermark, which a write under way holds back: who has read this
+		// and sees a secondary reach it must know that his own writes are there.
+		if p, err := c.tap.LastWritten(mode); err == nil {
+			s.LastWAL, s.LastModeWAL = p.Sequence, p.Sequence
 		}
 	} else {
 		cur, held, err := c.cursor(ctx, mode)

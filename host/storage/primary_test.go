@@ -362,7 +362,15 @@ func TestWatermarkWaits(t *testing.T) {
 	<-started
 	put(t, tap, "core/auth", "later")
 	require.Equal(t, at.Sequence, watermark(t, tap).Sequence)
+	// The status of a primary names this one: what was answered is in it.
+	written, err := tap.LastWritten(dr)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, written.Sequence, at.Sequence+2)
+	short, cancel := context.WithCancel(ctx)
+	cancel()
+	require.Error(t, tap.WaitFinished(short, dr, written.Sequence))
 	close(release)
+	require.NoError(t, tap.WaitFinished(ctx, dr, written.Sequence))
 	wg.Wait()
 	require.Equal(t, at.Sequence+2, watermark(t, tap).Sequence)
 }

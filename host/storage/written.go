@@ -21,22 +21,11 @@ func (t *Tap) LastWritten(mode replication.Mode) (replication.Position, error) {
 
 // WaitFinished waits until the writes of a primary are finished up to a sequence.
 func (t *Tap) WaitFinished(ctx context.Context, mode replication.Mode, sequence uint64) error {
-	for {
-		j, _, err := t.regime.Load().modeOf(mode)
-		if err != nil {
-			return err
-		}
-		if j.seq.Watermark() >= sequence {
-			return nil
-		}
-		select {
-		case <-j.seq.Moved(j.seq.Watermark()):
-		case <-j.ctx.Done():
-			return errEnded
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	j, _, err := t.regime.Load().modeOf(mode)
+	if err != nil {
+		return err
 	}
+	return j.waitFor(ctx, sequence)
 }
 
 // Applied is how far a secondary is, OnApplied included: what WaitApplied does not
