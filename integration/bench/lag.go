@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
 const (
@@ -29,35 +31,43 @@ func (b *bench) lag(ctx context.Context) error {
 	if err := b.secondary.WaitEqual(ctx, b.primary); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, lagDuration+time.Minute)
-	defer cancel()
-	loadCtx, stopLoad := context.WithCancel(ctx)
-	defer stopLoad()
-	var load errgroup.Group
-	for i := range lagWriters {
-		load.Go(func() error { return b.pacedWriter(loadCtx, i) })
-	}
-	lags, err := b.probe(ctx)
-	stopLoad()
-	if loadErr := load.Wait(); err == nil {
-		err = loadErr
-	}
+	lags, err := underLoad(ctx, b.primary, b.probe)
 	if err != nil {
 		return err
 	}
-	slices.Sort(lags)
-	percentile := func(p int) time.Duration { return lags[(len(lags)-1)*p/100] }
 	b.add(row{
 		what: fmt.Sprintf("lag at %d writes/s, answer on the primary to applied on the secondary (%d probes, upper bound)", lagRate, len(lags)),
-		ours: fmt.Sprintf("p50 %s, p99 %s", percentile(50).Round(100*time.Microsecond), percentile(99).Round(100*time.Microsecond)),
+		ours: percentiles(lags),
 		// There is nothing to compare with in stock Vault.
 		plain: "–", ratio: "–", target: "p50 ≤ 10 ms, p99 ≤ 50 ms",
 	})
 	return nil
 }
 
-func (b *bench) pacedWriter(ctx context.Context, writer int) error {
-	client := b.primary.Node(0).APIClient()
+// underLoad probes while a primary is written at lagRate.
+func underLoad(ctx context.Context, primary *cluster.Cluster, probe func(context.Context) ([]time.Duration, error)) ([]time.Duration, error) {
+	loadCtx, stopLoad := context.WithCancel(ctx)
+	defer stopLoad()
+	var load errgroup.Group
+	for i := range lagWriters {
+		load.Go(func() error { return pacedWriter(loadCtx, primary, i) })
+	}
+	lags, err := probe(ctx)
+	stopLoad()
+	if loadErr := load.Wait(); err == nil {
+		err = loadErr
+	}
+	return lags, err
+}
+
+func percentiles(lags []time.Duration) string {
+	slices.Sort(lags)
+	at := func(p int) time.Duration { return lags[(len(lags)-1)*p/100].Round(100 * time.Microsecond) }
+	return fmt.Sprintf("p50 %s, p99 %s", at(50), at(99))
+}
+
+func pacedWriter(ctx context.Context, primary *cluster.Cluster, writer int) error {
+	client := primary.Node(0).APIClient()
 	ticker := time.NewTicker(time.Second * lagWriters / lagRate)
 	defer ticker.Stop()
 	for n := writer; ; n += lagWriters {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/vault-replication/vault-replication/integration/cable"
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
@@ -51,7 +52,10 @@ func run(ctx context.Context, s settings) error {
 	b := &bench{settings: s, ca: ca}
 	defer b.close()
 
-	for _, step := range []func(context.Context) error{b.setUp, b.throughput, b.processorTime, b.lag, b.firstCopy} {
+	for _, step := range []func(context.Context) error{
+		b.setUp, b.throughput, b.processorTime, b.lag, b.firstCopy,
+		b.setUpPerformance, b.reads, b.forwardedWrites, b.newLogins, b.performanceLag, b.lagDuringCopy, b.catchUp,
+	} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -66,7 +70,10 @@ type bench struct {
 	ca                        *cluster.CA
 	plain, primary, secondary *cluster.Cluster
 	running                   []*cluster.Cluster
-	rows                      []row
+	// us and eu are a performance primary and its secondary, with link between.
+	us, eu *cluster.Cluster
+	link   *cable.Cable
+	rows   []row
 }
 
 func (b *bench) start(ctx context.Context, name, binary string) (*cluster.Cluster, error) {
@@ -110,6 +117,9 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 }
 
 func (b *bench) close() {
+	if b.link != nil {
+		b.link.Close()
+	}
 	for _, c := range b.running {
 		c.Cleanup()
 	}

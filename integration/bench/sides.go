@@ -17,12 +17,24 @@ type sample struct {
 	cpuPerWrite time.Duration
 }
 
-func turn(ctx context.Context, c *cluster.Cluster, clients int, limit time.Duration) (sample, error) {
+func perSecond(s sample) float64 { return s.perSecond }
+
+// work does something against a cluster for a time, from a number of clients, and
+// returns how often it was done and how long it took to the last answer.
+type work func(ctx context.Context, c *cluster.Cluster, limit time.Duration) (int64, time.Duration, error)
+
+func writes(clients int) work {
+	return func(ctx context.Context, c *cluster.Cluster, limit time.Duration) (int64, time.Duration, error) {
+		return write(ctx, c, clients, limit)
+	}
+}
+
+func turn(ctx context.Context, c *cluster.Cluster, do work, limit time.Duration) (sample, error) {
 	before, err := procfs.TreeCPU(c.Node(0).PID())
 	if err != nil {
 		return sample{}, err
 	}
-	writes, took, err := write(ctx, c, clients, limit)
+	n, took, err := do(ctx, c, limit)
 	if err != nil {
 		return sample{}, err
 	}
@@ -30,28 +42,28 @@ func turn(ctx context.Context, c *cluster.Cluster, clients int, limit time.Durat
 	if err != nil {
 		return sample{}, err
 	}
-	return sample{float64(writes) / took.Seconds(), (after - before) / time.Duration(max(writes, 1))}, nil
+	return sample{float64(n) / took.Seconds(), (after - before) / time.Duration(max(n, 1))}, nil
 }
 
-// pairs lets stock Vault and the primary take turns; which one begins alternates.
-func (b *bench) pairs(ctx context.Context, clients int) (plain, ours []sample, err error) {
+// turns lets two clusters do the same work in turns; which one begins alternates.
+func (b *bench) turns(ctx context.Context, reference, measured *cluster.Cluster, do work) (plain, ours []sample, err error) {
 	// One turn each is not counted: connections, caches and files are new.
-	for _, c := range []*cluster.Cluster{b.plain, b.primary} {
-		if _, err := turn(ctx, c, clients, b.round/4); err != nil {
+	for _, c := range []*cluster.Cluster{reference, measured} {
+		if _, err := turn(ctx, c, do, b.round/4); err != nil {
 			return nil, nil, err
 		}
 	}
 	for n := range b.rounds {
-		order := []*cluster.Cluster{b.plain, b.primary}
+		order := []*cluster.Cluster{reference, measured}
 		if n%2 == 1 {
 			order[0], order[1] = order[1], order[0]
 		}
 		for _, c := range order {
-			s, err := turn(ctx, c, clients, b.round)
+			s, err := turn(ctx, c, do, b.round)
 			if err != nil {
 				return nil, nil, err
 			}
-			if c == b.plain {
+			if c == reference {
 				plain = append(plain, s)
 			} else {
 				ours = append(ours, s)
@@ -66,11 +78,10 @@ func (b *bench) pairs(ctx context.Context, clients int) (plain, ours []sample, e
 func (b *bench) throughput(ctx context.Context) error {
 	for _, clients := range []int{1, 16, 64} {
 		progress("write throughput with %d clients", clients)
-		plain, ours, err := b.pairs(ctx, clients)
+		plain, ours, err := b.turns(ctx, b.plain, b.primary, writes(clients))
 		if err != nil {
 			return err
 		}
-		perSecond := func(s sample) float64 { return s.perSecond }
 		b.add(row{
 			what:   fmt.Sprintf("write throughput, %d clients, slot open, no secondary connected", clients),
 			plain:  fmt.Sprintf("%.0f/s", median(plain, perSecond)),
@@ -98,7 +109,7 @@ func (b *bench) processorTime(ctx context.Context) error {
 	if err := b.secondary.WaitEqual(ctx, b.primary); err != nil {
 		return err
 	}
-	plain, ours, err := b.pairs(ctx, 16)
+	plain, ours, err := b.turns(ctx, b.plain, b.primary, writes(16))
 	if err != nil {
 		return err
 	}

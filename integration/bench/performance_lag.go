@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vault-replication/vault-replication/integration/cluster"
+)
+
+const lagTarget = "p50 ≤ 10 ms, p99 ≤ 50 ms"
+
+func cheapHash(password string) (string, error) {
+	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	return string(h), err
+}
+
+// performanceLag is the time from a write's answer on the primary until the
+// secondary's API answers a read with it: the last read that shows it included.
+func (b *bench) performanceLag(ctx context.Context) error {
+	progress("lag of a performance secondary at %d writes a second", lagRate)
+	lags, err := underLoad(ctx, b.us, func(ctx context.Context) ([]time.Duration, error) { return b.readable(ctx, untilDone(lagDuration)) })
+	if err != nil {
+		return err
+	}
+	b.add(row{
+		what: fmt.Sprintf("lag at %d writes/s, answer on the primary to readable on a performance secondary (%d probes)", lagRate, len(lags)),
+		ours: percentiles(lags), plain: "–", ratio: "–", target: lagTarget,
+	})
+	return nil
+}
+
+// lagDuringCopy is the same while another secondary is filled.
+func (b *bench) lagDuringCopy(ctx context.Context) error {
+	progress("lag while a first copy runs for another secondary")
+	if err := fill(ctx, b.us, b.entries); err != nil {
+		return err
+	}
+	if err := b.eu.WaitCaughtUp(ctx, b.us); err != nil {
+		return err
+	}
+	third, err := b.start(ctx, "third", "vault-replication")
+	if err != nil {
+		return err
+	}
+	var join errgroup.Group
+	joined := make(chan struct{})
+	join.Go(func() error {
+		defer close(joined)
+		return third.JoinPerformance(ctx, b.us, "third")
+	})
+	started := time.Now()
+	lags, err := underLoad(ctx, b.us, func(ctx context.Context) ([]time.Duration, error) {
+		return b.readable(ctx, func() bool {
+			select {
+			case <-joined:
+				return true
+			default:
+				return false
+			}
+		})
+	})
+	took := time.Since(started)
+	if joinErr := join.Wait(); joinErr != nil {
+		return joinErr
+	}
+	if err != nil {
+		return err
+	}
+	b.add(row{
+		what: fmt.Sprintf("the same while a first copy of %d entries runs for another secondary (%s, %d probes)", b.entries, took.Round(100*time.Millisecond), len(lags)),
+		ours: percentiles(lags), plain: "–", ratio: "–", target: lagTarget,
+	})
+	return third.Stop(ctx, true)
+}
+
+func untilDone(d time.Duration) func() bool {
+	end := time.Now().Add(d)
+	return func() bool { return time.Now().After(end) }
+}
+
+func (b *bench) readable(ctx context.Context, done func() bool) ([]time.Duration, error) {
+	there, here := b.us.Node(0).APIClient(), b.eu.Node(0).APIClient()
+	ticker := time.NewTicker(lagProbe)
+	defer ticker.Stop()
+	var lags []time.Duration
+	for n := 0; n == 0 || !done(); n++ {
+		want := fmt.Sprint(n)
+		if _, err := there.Logical().WriteWithContext(ctx, "bench/probe", map[string]any{"v": want}); err != nil {
+			return nil, err
+		}
+		answered := time.Now()
+		for {
+			secret, err := here.Logical().ReadWithContext(ctx, "bench/probe")
+			if err != nil {
+				return nil, err
+			}
+			if secret != nil && secret.Data["v"] == want {
+				break
+			}
+		}
+		lags = append(lags, time.Since(answered))
+		<-ticker.C
+	}
+	return lags, nil
+}
+
+// catchUp cuts the link, writes for as long as two turns from sixteen clients, and
+// mends it. The clock of the row begins when the first of the missed writes has
+// arrived: how long the secondary waited before it tried again is beside it.
+func (b *bench) catchUp(ctx context.Context) error {
+	const clients = 16
+	progress("catch-up after a disconnect")
+	if err := b.eu.WaitCaughtUp(ctx, b.us); err != nil {
+		return err
+	}
+	b.link.Cut()
+	before, err := b.eu.Node(0).PerformanceStatus(ctx)
+	if err != nil {
+		return err
+	}
+	written, took, err := write(ctx, b.us, clients, 4*b.round)
+	if err != nil {
+		return err
+	}
+	own := float64(written) / took.Seconds()
+	target, err := b.us.Node(0).PerformanceStatus(ctx)
+	if err != nil {
+		return err
+	}
+	b.link.Mend()
+	mended := time.Now()
+	first, err := b.reaches(ctx, b.eu, before.LastRemoteWAL+1)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if _, err := b.reaches(ctx, b.eu, target.LastPerformanceWAL); err != nil {
+		return err
+	}
+	rate := float64(target.LastPerformanceWAL-first) / time.Since(began).Seconds()
+	b.add(row{
+		what: fmt.Sprintf("catch-up with %d writes missed in %s, over the primary's own rate of %.0f/s at %d clients (first of them %s after the link was whole)",
+			written, took.Round(time.Second), own, clients, began.Sub(mended).Round(10*time.Millisecond)),
+		ours: fmt.Sprintf("%.0f/s", rate), plain: "–", ratio: fmt.Sprintf("%.1f", rate/own), target: "≥ 10",
+	})
+	return nil
+}
+
+// reaches polls the status until a secondary has applied a sequence, and returns
+// the one it shows.
+func (b *bench) reaches(ctx context.Context, c *cluster.Cluster, sequence uint64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	for {
+		s, err := c.Node(0).PerformanceStatus(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if s.LastRemoteWAL >= sequence {
+			return s.LastRemoteWAL, nil
+		}
+	}
+}
