@@ -25,6 +25,7 @@ func (b *bench) firstCopy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.fresh = fresh
 	sampler := procfs.StartSampler(b.primary.Node(0).PID(), fresh.Node(0).PID())
 	started := time.Now()
 	err = fresh.JoinDR(ctx, b.primary)

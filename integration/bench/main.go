@@ -19,6 +19,7 @@ import (
 // settings are the flags.
 type settings struct {
 	bin     string
+	only    string
 	rounds  int
 	round   time.Duration
 	entries int
@@ -27,6 +28,7 @@ type settings struct {
 func main() {
 	var s settings
 	flag.StringVar(&s.bin, "bin", "bin", "folder of the built binaries")
+	flag.StringVar(&s.only, "only", "", "measure one mode alone: dr or performance")
 	flag.IntVar(&s.rounds, "rounds", 5, "how often each side takes its turn")
 	flag.DurationVar(&s.round, "round", 5*time.Second, "how long a turn lasts")
 	flag.IntVar(&s.entries, "entries", 100_000, "how many entries the first copy has")
@@ -52,10 +54,14 @@ func run(ctx context.Context, s settings) error {
 	b := &bench{settings: s, ca: ca}
 	defer b.close()
 
-	for _, step := range []func(context.Context) error{
-		b.setUp, b.throughput, b.processorTime, b.lag, b.firstCopy,
-		b.setUpPerformance, b.reads, b.forwardedWrites, b.newLogins, b.performanceLag, b.lagDuringCopy, b.catchUp,
-	} {
+	steps := []func(context.Context) error{b.setUpStock}
+	if s.only != "performance" {
+		steps = append(steps, b.setUpDR, b.throughput, b.processorTime, b.lag, b.firstCopy, b.stopDR)
+	}
+	if s.only != "dr" {
+		steps = append(steps, b.setUpPerformance, b.reads, b.forwardedWrites, b.newLogins, b.performanceLag, b.catchUp, b.lagDuringCopy)
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -69,6 +75,7 @@ type bench struct {
 	settings
 	ca                        *cluster.CA
 	plain, primary, secondary *cluster.Cluster
+	fresh                     *cluster.Cluster
 	running                   []*cluster.Cluster
 	// us and eu are a performance primary and its secondary, with link between.
 	us, eu *cluster.Cluster
@@ -77,11 +84,16 @@ type bench struct {
 }
 
 func (b *bench) start(ctx context.Context, name, binary string) (*cluster.Cluster, error) {
+	return b.startAt(ctx, name, binary, "")
+}
+
+// startAt starts a cluster that names clusterAddr to others.
+func (b *bench) startAt(ctx context.Context, name, binary, clusterAddr string) (*cluster.Cluster, error) {
 	path, err := filepath.Abs(filepath.Join(b.bin, binary))
 	if err != nil {
 		return nil, err
 	}
-	c, err := cluster.Start(ctx, cluster.Options{Name: name, Binary: path, CA: b.ca, LogLevel: "warn"})
+	c, err := cluster.Start(ctx, cluster.Options{Name: name, Binary: path, CA: b.ca, LogLevel: "warn", ClusterAddr: clusterAddr})
 	if err != nil {
 		return nil, err
 	}
@@ -89,23 +101,25 @@ func (b *bench) start(ctx context.Context, name, binary string) (*cluster.Cluste
 	return c, nil
 }
 
-// setUp starts stock Vault, and a primary whose secondary has joined and is down
-// again: so a slot is open, and the journal keeps rows for it.
-func (b *bench) setUp(ctx context.Context) (err error) {
+func (b *bench) setUpStock(ctx context.Context) (err error) {
 	progress("starting the servers")
 	if b.plain, err = b.start(ctx, "plain", "vault-plain"); err != nil {
 		return err
 	}
+	return mount(ctx, b.plain)
+}
+
+// setUpDR starts a primary whose secondary has joined and is down again: so a
+// slot is open, and the journal keeps rows for it.
+func (b *bench) setUpDR(ctx context.Context) (err error) {
 	if b.primary, err = b.start(ctx, "primary", "vault-replication"); err != nil {
 		return err
 	}
 	if b.secondary, err = b.start(ctx, "secondary", "vault-replication"); err != nil {
 		return err
 	}
-	for _, c := range []*cluster.Cluster{b.plain, b.primary} {
-		if err := mount(ctx, c); err != nil {
-			return err
-		}
+	if err := mount(ctx, b.primary); err != nil {
+		return err
 	}
 	if err := b.primary.EnableDRPrimary(ctx); err != nil {
 		return err
@@ -114,6 +128,17 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 		return err
 	}
 	return b.secondary.Stop(ctx, true)
+}
+
+// stopDR leaves the machine to what is measured next. The secondary is down since
+// the first copy was measured.
+func (b *bench) stopDR(ctx context.Context) error {
+	for _, c := range []*cluster.Cluster{b.primary, b.fresh} {
+		if err := c.Stop(ctx, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *bench) close() {

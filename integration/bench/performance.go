@@ -17,20 +17,19 @@ import (
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
-// setUpPerformance ends the DR clusters and starts a performance pair beside the
-// stock server. The link between the two can be cut.
+// setUpPerformance starts a performance pair beside the stock server. The link
+// between the two can be cut.
 func (b *bench) setUpPerformance(ctx context.Context) (err error) {
 	progress("starting a performance primary and its secondary")
-	for _, c := range b.running {
-		if c != b.plain && c != b.secondary { // the secondary was stopped before the first copy
-			if err := c.Stop(ctx, true); err != nil {
-				return err
-			}
-		}
-	}
-	if b.us, err = b.start(ctx, "us", "vault-replication"); err != nil {
+	// The primary names the cable as its address, or its secondary would learn the
+	// way around it.
+	if b.link, err = cable.Lay(""); err != nil {
 		return err
 	}
+	if b.us, err = b.startAt(ctx, "us", "vault-replication", "https://"+b.link.Addr()); err != nil {
+		return err
+	}
+	b.link.Aim(strings.TrimPrefix(b.us.Node(0).ClusterAddress(), "https://"))
 	if b.eu, err = b.start(ctx, "eu", "vault-replication"); err != nil {
 		return err
 	}
@@ -42,15 +41,7 @@ func (b *bench) setUpPerformance(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if b.link, err = cable.Lay(strings.TrimPrefix(b.us.Node(0).ClusterAddress(), "https://")); err != nil {
-		return err
-	}
-	_, err = b.us.Node(0).APIClient().Logical().WriteWithContext(ctx, cluster.PathPerformance+"primary/enable",
-		map[string]any{"primary_cluster_addr": "https://" + b.link.Addr()})
-	if err != nil {
-		return err
-	}
-	if err := b.us.Node(0).WaitPerformanceRole(ctx, "primary"); err != nil {
+	if err := b.us.EnablePerformancePrimary(ctx); err != nil {
 		return err
 	}
 	if err := b.eu.JoinPerformance(ctx, b.us, "eu"); err != nil {

@@ -110,7 +110,7 @@ func (b *bench) readable(ctx context.Context, done func() bool) ([]time.Duration
 	return lags, nil
 }
 
-// catchUp cuts the link, writes for as long as two turns from sixteen clients, and
+// catchUp cuts the link, writes for as long as four turns from sixteen clients, and
 // mends it. The clock of the row begins when the first of the missed writes has
 // arrived: how long the secondary waited before it tried again is beside it.
 func (b *bench) catchUp(ctx context.Context) error {
@@ -120,7 +120,14 @@ func (b *bench) catchUp(ctx context.Context) error {
 		return err
 	}
 	b.link.Cut()
-	before, err := b.eu.Node(0).PerformanceStatus(ctx)
+	var before uint64
+	err := b.eu.Node(0).WaitPerformance(ctx, "has noticed the cut", func(s *cluster.PerformanceStatus) error {
+		if s.ConnectionState == "ready" {
+			return fmt.Errorf("it is connected")
+		}
+		before = s.LastRemoteWAL
+		return nil
+	})
 	if err != nil {
 		return err
 	}
@@ -135,7 +142,7 @@ func (b *bench) catchUp(ctx context.Context) error {
 	}
 	b.link.Mend()
 	mended := time.Now()
-	first, err := b.reaches(ctx, b.eu, before.LastRemoteWAL+1)
+	first, err := b.reaches(ctx, b.eu, before+1)
 	if err != nil {
 		return err
 	}

@@ -13,15 +13,15 @@ import (
 // Cable forwards connections to one target while it is whole.
 type Cable struct {
 	listener net.Listener
-	target   string
 	wg       sync.WaitGroup
 
-	mu    sync.Mutex
-	cut   bool
-	conns map[net.Conn]bool
+	mu     sync.Mutex
+	target string
+	cut    bool
+	conns  map[net.Conn]bool
 }
 
-// Lay opens a whole cable to a target, host and port.
+// Lay opens a whole cable to a target, host and port; it may be empty until Aim.
 func Lay(target string) (*Cable, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -30,6 +30,14 @@ func Lay(target string) (*Cable, error) {
 	c := &Cable{listener: l, target: target, conns: map[net.Conn]bool{}}
 	c.wg.Go(c.accept)
 	return c, nil
+}
+
+// Aim sets the target of new connections: a server that is to advertise the cable
+// as its own address has to be started after it was laid.
+func (c *Cable) Aim(target string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.target = target
 }
 
 // Addr is where the near end listens.
@@ -74,7 +82,10 @@ func (c *Cable) carry(near net.Conn) {
 	if !c.hold(near) {
 		return
 	}
-	far, err := net.Dial("tcp", c.target)
+	c.mu.Lock()
+	target := c.target
+	c.mu.Unlock()
+	far, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}

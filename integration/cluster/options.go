@@ -51,6 +51,9 @@ type Options struct {
 	Shares, Threshold int
 	// Seal is Shamir by default.
 	Seal *TransitSeal
+	// ClusterAddr is the cluster_addr that a node names to others, a URL: its own
+	// cluster port by default. Only for clusters of one node.
+	ClusterAddr string
 	// ExtraHCL is appended to each node's configuration.
 	ExtraHCL string
 	// Env is added to the servers' environment.

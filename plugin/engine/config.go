@@ -25,7 +25,8 @@ type Config struct {
 	// WindowFrames bounds the same in small frames, see primary.Config; 2.
 	WindowFrames int
 	// RetryMin and RetryMax bound the delay between attempts to connect; 500 ms
-	// and 30 s.
+	// and 5 s: a link that works again is used within seconds, and an attempt
+	// costs less than a heartbeat.
 	RetryMin, RetryMax time.Duration
 }
 
@@ -52,7 +53,7 @@ func (c Config) secondary() secondary.Config {
 		DialTimeout:    10 * time.Second,
 		CallTimeout:    time.Minute,
 		RetryMin:       orDefault(c.RetryMin, 500*time.Millisecond),
-		RetryMax:       orDefault(c.RetryMax, 30*time.Second),
+		RetryMax:       orDefault(c.RetryMax, 5*time.Second),
 		RefusedRetry:   30 * time.Second,
 		CopyRetryMin:   30 * time.Second,
 		CopyRetryMax:   10 * time.Minute,
