@@ -113,8 +113,10 @@ func (n *Node) newClient() error {
 
 // prepare writes the node's files for its present ports.
 func (n *Node) prepare() error {
-	if err := os.MkdirAll(n.path("data"), 0o700); err != nil {
-		return err
+	for _, dir := range []string{"data", "tmp"} {
+		if err := os.MkdirAll(n.path(dir), 0o700); err != nil {
+			return err
+		}
 	}
 	if !n.cluster.opts.DisableTLS {
 		if err := n.cluster.opts.CA.issue(n.path("api.pem"), n.path("api.key")); err != nil {
@@ -133,7 +135,9 @@ func (n *Node) Start(ctx context.Context) error {
 		return fmt.Errorf("%s is running already", n.Name())
 	}
 	o := n.cluster.opts
-	p, err := startProcess(n.LogFile(), o.Env, o.Binary, "server", "-config="+n.path("vault.hcl"))
+	// A server that is killed leaves the sockets of its plugins there.
+	env := append([]string{"TMPDIR=" + n.path("tmp")}, o.Env...)
+	p, err := startProcess(n.LogFile(), env, o.Binary, "server", "-config="+n.path("vault.hcl"))
 	if err != nil {
 		return err
 	}
