@@ -61,6 +61,8 @@ type Controller struct {
 	// named.
 	forwarded atomic.Uint64
 
+	taints taints
+
 	// bootstrapping says that this cluster is a performance secondary whose first
 	// copy has not ended: it serves nothing.
 	bootstrapping atomic.Bool
@@ -106,6 +108,7 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 	tap.OnApplied(c.applied)
 	tap.Classes().SetMounts(c.mounts)
 	tap.OnTableWrite(c.tableWritten)
+	tap.OnTableStored(c.tableStored)
 	return c
 }
 

@@ -35,25 +35,10 @@ func (c *Controller) drain(ctx context.Context, mode replication.Mode) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
-	tick := time.NewTicker(drainPoll)
-	defer tick.Stop()
-	var behind string
-	for {
-		behind = ""
-		status, err := b.Status(ctx)
-		if err == nil {
-			behind = laggard(status, at.Position.Sequence)
-			if behind == "" {
-				return nil
-			}
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			c.logger.Warn("a secondary has not acknowledged all writes of the cluster that is demoted", "mode", mode, "secondary", behind, "sequence", at.Position.Sequence, "error", err)
-			return nil
-		}
+	if behind := awaitAcknowledged(ctx, b, at.Position.Sequence); behind != "" {
+		c.logger.Warn("a secondary has not acknowledged all writes of the cluster that is demoted", "mode", mode, "secondary", behind, "sequence", at.Position.Sequence)
 	}
+	return nil
 }
 
 // laggard is a connected secondary that has not acknowledged a sequence.

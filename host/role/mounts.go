@@ -119,6 +119,7 @@ func (c *Controller) learnTable(key string, table *vault.MountTable) (changed []
 			})
 		}
 	}
+	c.taints.learn(key, table)
 	return c.mounts.SetTable(key, mounts)
 }
 

@@ -21,6 +21,13 @@ func (t *Tap) OnTableWrite(f func(ctx context.Context, key string, value []byte)
 	store(&t.tableHook, f, f == nil)
 }
 
+// OnTableStored installs a hook that is called with the key of a mount table that
+// the core has written, before its write returns. The hook may wait: no lock of the
+// storage is held. nil removes it.
+func (t *Tap) OnTableStored(f func(ctx context.Context, key string)) {
+	store(&t.tableStored, f, f == nil)
+}
+
 // aroundTables makes a write, which may be one of mount tables.
 func (t *Tap) aroundTables(ctx context.Context, txn []*physical.TxnEntry, write func() error) error {
 	hook := t.tableHook.Load()
@@ -43,8 +50,14 @@ func (t *Tap) aroundTables(ctx context.Context, txn []*physical.TxnEntry, write 
 	}
 	if err != nil {
 		t.tablesStay(ctx, *hook, told)
+		return err
 	}
-	return err
+	if stored := t.tableStored.Load(); stored != nil {
+		for _, key := range told {
+			(*stored)(ctx, key)
+		}
+	}
+	return nil
 }
 
 // passes says whether the present guard lets a write through; the write itself is

@@ -64,6 +64,7 @@ type Tap struct {
 
 	leaderHook  atomic.Pointer[func(context.Context) error]
 	tableHook   atomic.Pointer[func(context.Context, string, []byte) error]
+	tableStored atomic.Pointer[func(context.Context, string)]
 	beforeApply atomic.Pointer[func(context.Context, *Batch) error]
 	onApplied   atomic.Pointer[func(context.Context, []string)]
 

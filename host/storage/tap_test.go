@@ -271,6 +271,8 @@ func TestTableHook(t *testing.T) {
 		return nil
 	})
 	b := tap.Backend().(physical.TransactionalBackend)
+	var stored []string
+	tap.OnTableStored(func(_ context.Context, key string) { stored = append(stored, key+"="+get(t, tap.Inner(), key)) })
 	put(t, tap, "core/mounts", "1")
 	put(t, tap, "core/other", "1")
 	require.NoError(t, b.Transaction(ctx, []*physical.TxnEntry{
@@ -278,11 +280,13 @@ func TestTableHook(t *testing.T) {
 		{Operation: physical.PutOperation, Entry: &physical.Entry{Key: "core/local-auth", Value: []byte("3")}},
 	}))
 	require.Equal(t, []string{"core/mounts=1 over <none>", "core/auth=2 over <none>", "core/local-auth=3 over <none>"}, told)
+	require.Equal(t, []string{"core/mounts=1", "core/auth=2", "core/local-auth=3"}, stored)
 
-	told = nil
+	told, stored = nil, nil
 	f.set(failWritesOf("core/mounts", false), nil)
 	require.ErrorIs(t, b.Put(ctx, &physical.Entry{Key: "core/mounts", Value: []byte("2")}), errStorage)
 	require.Equal(t, []string{"core/mounts=2 over 1", "core/mounts=1 over 1"}, told)
+	require.Empty(t, stored, "a write that failed")
 	f.set(nil, nil)
 
 	require.ErrorIs(t, b.Put(ctx, &physical.Entry{Key: "core/mounts", Value: []byte("bad")}), errStorage)

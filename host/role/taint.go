@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// taintWait bounds how long a mount that is taken away waits for the performance
+// secondaries to revoke their leases of it.
+const taintWait = 15 * time.Second
+
+// taints knows which mounts the tables call tainted: Vault marks a mount so before
+// it revokes its leases and deletes it.
+type taints struct {
+	mu    sync.Mutex
+	known map[string]map[string]bool // by table, the UUIDs
+	fresh map[string]bool            // tables with mounts that were not tainted before
+}
+
+// learn takes up a table.
+func (t *taints) learn(key string, table *vault.MountTable) {
+	now := map[string]bool{}
+	if table != nil {
+		for _, e := range table.Entries {
+			if e.Tainted {
+				now[e.UUID] = true
+			}
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.known == nil {
+		t.known, t.fresh = map[string]map[string]bool{}, map[string]bool{}
+	}
+	before := t.known[key]
+	t.known[key] = now
+	t.fresh[key] = false
+	for uuid := range now {
+		t.fresh[key] = t.fresh[key] || !before[uuid]
+	}
+}
+
+// take says, once, whether the table that was learnt last tainted a mount.
+func (t *taints) take(key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fresh := t.fresh[key]
+	delete(t.fresh, key)
+	return fresh
+}
+
+// tableStored holds a mount that was just tainted until every performance secondary
+// that is connected has taken that up: it revokes its leases of the mount before it
+// acknowledges, and the engine and its configuration have to be there for that. A
+// secondary that is away or slow holds it up for a bounded time.
+func (c *Controller) tableStored(ctx context.Context, key string) {
+	if !c.taints.take(key) || c.Role(replication.Performance) != replication.Primary {
+		return
+	}
+	c.mu.RLock()
+	plugins := c.plugins
+	c.mu.RUnlock()
+	b := plugins.Running(replication.Performance)
+	at, err := c.tap.LastWritten(replication.Performance)
+	if b == nil || err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, taintWait)
+	defer cancel()
+	if behind := awaitAcknowledged(ctx, b, at.Sequence); behind != "" {
+		c.logger.Warn("a mount is taken away before a performance secondary has revoked its leases of it", "secondary", behind, "table", key)
+	}
+}
+
+// awaitAcknowledged waits until every secondary that is connected has made a
+// sequence durable. It returns the name of one that had not when the context
+// ended.
+func awaitAcknowledged(ctx context.Context, b replication.Backend, sequence uint64) string {
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	for {
+		status, err := b.Status(ctx)
+		behind := "unknown"
+		if err == nil {
+			behind = laggard(status, sequence)
+		}
+		if behind == "" {
+			return ""
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return behind
+		}
+	}
+}
