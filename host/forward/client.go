@@ -39,9 +39,10 @@ func NewClient(o ClientOptions) *Client {
 	return &Client{o: o, envelope: envelope.NewClient(o.Key, envelope.Binding{SetID: o.SetID, SecondaryID: o.SecondaryID})}
 }
 
-// Call has the primary do something and returns its answer, with the position
-// after which that is in the primary's journal: zero when nothing was written. It
-// does not wait for it. Errors are of the contract: Unreachable when the primary
+// Call has the primary do something and returns its answer, with the position that
+// its journal had reached then: what the answer says is true there, also when the
+// primary had nothing to write because another request had written it. It does
+// not wait for it. Errors are of the contract: Unreachable when the primary
 // has done nothing, Uncertain when it may have.
 func (c *Client) Call(ctx context.Context, kind Kind, body []byte) (answer []byte, at replication.Position, err error) {
 	none := replication.Position{}
@@ -67,17 +68,15 @@ func (c *Client) Call(ctx context.Context, kind Kind, body []byte) (answer []byt
 	if answer, err = split(raw, &ah); err != nil {
 		return nil, none, replication.Errorf(replication.Uncertain, "the primary's answer cannot be read: run the same version on both clusters: %w", err)
 	}
-	if ah.Wrote {
-		at = ah.At
-	}
+	at = ah.At
 	if ah.Failed {
 		return nil, at, replication.Errorf(ah.ErrorKind, "%s", ah.Error)
 	}
 	return answer, at, nil
 }
 
-// Do has the primary carry out a logical request. When the primary has written, Do
-// returns once that has arrived here, or with a warning when it did not in time.
+// Do has the primary carry out a logical request. It returns once the state that the
+// answer speaks of has arrived here, or with a warning when it did not in time.
 func (c *Client) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error) {
 	body, err := wire.EncodeRequest(req)
 	if err != nil {

@@ -104,7 +104,7 @@ func (s *serving) decorate(b *framework.Backend, kind string) error {
 	if !s.controller.Serves() {
 		return nil
 	}
-	unnamed, err := routing.DecorateForward(b, kind, s)
+	unnamed, err := routing.DecorateForward(b, kind, s, s.isLocal)
 	if len(unnamed) > 0 {
 		s.logger.Debug("these paths are served by this secondary alone", "backend", kind, "paths", unnamed)
 	}
@@ -113,6 +113,12 @@ func (s *serving) decorate(b *framework.Backend, kind string) error {
 		routing.After(b, []string{"plugins/reload/", "mounts/", "auth/"}, s.wrap)
 	}
 	return err
+}
+
+// isLocal says whether the mount at a path is local to this cluster.
+func (s *serving) isLocal(path string) bool {
+	m, ok := s.core.MountAt(path)
+	return ok && m.Local
 }
 
 // prepareReload lets Vault reload plugins without a write that is not this
@@ -164,12 +170,9 @@ func (s *serving) wrap() {
 	if !s.controller.Serves() {
 		return
 	}
-	err := s.core.WrapBackends(func(m vaultcore.Mount, b logical.Backend) logical.Backend {
-		if m.Local {
-			return b
-		}
-		return s.plan.Wrap(m, b)
-	})
+	// Local mounts too: their requests stay here, but a login on one may need an
+	// entity that the primary makes.
+	err := s.core.WrapBackends(s.plan.Wrap)
 	if err != nil {
 		s.logger.Error("writes to some mounts are refused and not forwarded to the primary", "error", err)
 	}

@@ -18,8 +18,9 @@ import (
 // DecorateForward replaces the handlers of one of the core's own backends, System,
 // Identity or Token, by the table. It is for a performance secondary only, each
 // time that the backend is made and before it serves. It answers the patterns that
-// the table does not name; their handlers are left as they are.
-func DecorateForward(b *framework.Backend, kind string, f Forwarder) (unnamed []string, err error) {
+// the table does not name; their handlers are left as they are. Local says whether
+// the mount at a path is local to this cluster; nil for a cluster without any.
+func DecorateForward(b *framework.Backend, kind string, f Forwarder, local func(path string) bool) (unnamed []string, err error) {
 	if corePrefixes[kind] == "" {
 		return nil, fmt.Errorf("%q is none of the core's own backends", kind)
 	}
@@ -31,12 +32,12 @@ func DecorateForward(b *framework.Backend, kind string, f Forwarder) (unnamed []
 		}
 		for op, h := range p.Operations {
 			if row.way(op) != Local {
-				p.Operations[op] = &handler{OperationHandler: h, row: row, f: f}
+				p.Operations[op] = &handler{OperationHandler: h, row: row, f: f, local: local}
 			}
 		}
 		for op, call := range p.Callbacks {
 			if row.way(op) != Local {
-				p.Callbacks[op] = row.decide(call, f)
+				p.Callbacks[op] = row.decide(call, f, local)
 			}
 		}
 	}
@@ -74,12 +75,13 @@ func around(b *framework.Backend, prefixes []string, before func(context.Context
 // looks at it before it calls.
 type handler struct {
 	framework.OperationHandler
-	row CorePath
-	f   Forwarder
+	row   CorePath
+	f     Forwarder
+	local func(path string) bool
 }
 
 func (h *handler) Handler() framework.OperationFunc {
-	return h.row.decide(h.OperationHandler.Handler(), h.f)
+	return h.row.decide(h.OperationHandler.Handler(), h.f, h.local)
 }
 
 func (h *handler) Properties() framework.OperationProperties {
@@ -89,7 +91,7 @@ func (h *handler) Properties() framework.OperationProperties {
 }
 
 // decide runs an operation in the row's way.
-func (r CorePath) decide(stock framework.OperationFunc, f Forwarder) framework.OperationFunc {
+func (r CorePath) decide(stock framework.OperationFunc, f Forwarder, local func(path string) bool) framework.OperationFunc {
 	if stock == nil {
 		return nil
 	}
@@ -100,7 +102,7 @@ func (r CorePath) decide(stock framework.OperationFunc, f Forwarder) framework.O
 		case AtOnce:
 			return r.send(ctx, req, f)
 		default:
-			return r.tryHere(ctx, req, data, stock, f)
+			return r.tryHere(ctx, req, data, stock, f, local)
 		}
 	}
 }
@@ -108,15 +110,27 @@ func (r CorePath) decide(stock framework.OperationFunc, f Forwarder) framework.O
 // tryHere runs Vault's handler, and asks the primary if that could not write. What
 // counts is what the handler says, and a success that was none: Vault rewords the
 // error where a local thing alone was to be written.
-func (r CorePath) tryHere(ctx context.Context, req *logical.Request, data *framework.FieldData, stock framework.OperationFunc, f Forwarder) (*logical.Response, error) {
+func (r CorePath) tryHere(ctx context.Context, req *logical.Request, data *framework.FieldData, stock framework.OperationFunc, f Forwarder, local func(path string) bool) (*logical.Response, error) {
 	sent := envelope(ctx, r.mount(), req)
 	marked, mark := refusal.With(ctx)
 	resp, err := stock(marked, req, data)
-	swallowed := mark.Noted() && err == nil && !resp.IsError()
+	// With something local a success is one: Vault does without the default key of
+	// identity tokens then, which it would have made by the way.
+	swallowed := mark.Noted() && err == nil && !resp.IsError() && !aboutLocal(req, local)
 	if !saysReadOnly(resp, err) && !swallowed {
 		return resp, err
 	}
 	return ask(ctx, f, sent)
+}
+
+// aboutLocal says whether a request to sys/ makes or changes something that is
+// local to this cluster.
+func aboutLocal(req *logical.Request, local func(path string) bool) bool {
+	if makesLocal(req) {
+		return true
+	}
+	path, ok := target(req)
+	return ok && local != nil && local(path)
 }
 
 func (r CorePath) send(ctx context.Context, req *logical.Request, f Forwarder) (*logical.Response, error) {

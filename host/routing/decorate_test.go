@@ -64,6 +64,8 @@ func TestDecorateForward(t *testing.T) {
 		"local mount":              {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, answers(stock, nil), false, ""},
 		"replicated mount":         {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, answers(nil, logical.ErrReadOnly), true, ""},
 		"swallowed":                {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, swallow, true, ""},
+		"swallowed, local tune":    {System, "mounts/(?P<path>.+?)/tune", "mounts/mine/tune", logical.UpdateOperation, swallow, false, ""},
+		"swallowed, other tune":    {System, "mounts/(?P<path>.+?)/tune", "mounts/x/tune", logical.UpdateOperation, swallow, true, ""},
 		"reworded, of a local one": {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, reworded, false, "could not be completed"},
 		"state of a remount":       {System, "remount/status/(?P<migration_id>.+?)$", "remount/status/x", logical.ReadOperation, answers(nil, logical.ErrReadOnly), true, ""},
 		"primary's business":       {System, "rotate/config$", "rotate/config", logical.UpdateOperation, answers(stock, nil), false, "send it to the primary"},
@@ -74,7 +76,7 @@ func TestDecorateForward(t *testing.T) {
 			t.Parallel()
 			p := &primary{answer: remote("primary")}
 			b := stub(t, path(tt.pattern, tt.fn, tt.op))
-			unnamed, err := DecorateForward(b, tt.kind, p)
+			unnamed, err := DecorateForward(b, tt.kind, p, func(path string) bool { return path == "mine/" })
 			require.NoError(t, err)
 			require.Empty(t, unnamed)
 			resp, err := b.HandleRequest(context.Background(), &logical.Request{Operation: tt.op, Path: tt.path, ClientToken: "hvs.root"})
@@ -106,7 +108,7 @@ func TestDecorateForwardLeavesTheRest(t *testing.T) {
 	legacy := &framework.Path{Pattern: "entity-alias$", Callbacks: map[logical.Operation]framework.OperationFunc{logical.UpdateOperation: fn, logical.ReadOperation: fn}}
 	unheard := &framework.Path{Pattern: "unheard$", Callbacks: map[logical.Operation]framework.OperationFunc{logical.UpdateOperation: fn}}
 	b := stub(t, legacy, unheard)
-	unnamed, err := DecorateForward(b, Identity, p)
+	unnamed, err := DecorateForward(b, Identity, p, nil)
 	require.NoError(t, err)
 	require.Equal(t, []string{"unheard$"}, unnamed)
 	for _, tt := range []struct {
@@ -118,7 +120,7 @@ func TestDecorateForwardLeavesTheRest(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, tt.want, from(resp), tt)
 	}
-	_, err = DecorateForward(b, "cubbyhole", p)
+	_, err = DecorateForward(b, "cubbyhole", p, nil)
 	require.Error(t, err)
 }
 

@@ -4,6 +4,7 @@ package vaultcore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -40,12 +41,12 @@ func (c *Core) OnBackendsReady(hook func(context.Context)) {
 // (sys/plugins/reload, a tune that changes options). Only the last one replaces a
 // backend that may be wrapped, and begins with its Cleanup.
 func (c *Core) WrapBackends(wrap func(Mount, logical.Backend) logical.Backend) error {
+	// One that cannot be wrapped must not leave those after it without.
+	var errs []error
 	for _, e := range c.routes() {
-		if err := e.wrap(wrap); err != nil {
-			return err
-		}
+		errs = append(errs, e.wrap(wrap))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Mounts are all mounts of the router.
