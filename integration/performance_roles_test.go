@@ -4,7 +4,10 @@ package integration_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"testing"
 
 	"github.com/hashicorp/vault/api"
@@ -132,7 +135,10 @@ func TestPerformanceSwitch(t *testing.T) {
 // What becomes filtered disappears, what is allowed again comes back.
 func TestPathsFilter(t *testing.T) {
 	parallel(t)
-	us, eu := performancePair(t)
+	// On file storage what a cluster has stored can be looked at from outside.
+	us, eu := clusters(t, cluster.Options{Storage: cluster.File})
+	require.NoError(t, us.EnablePerformancePrimary(t.Context()))
+	require.NoError(t, eu.JoinPerformance(t.Context(), us, "west"))
 	const path = cluster.PathPerformance + "primary/paths-filter/west"
 	for _, mount := range []string{"shown", "hidden"} {
 		mounted(t, us, eu, mount)
@@ -141,6 +147,7 @@ func TestPathsFilter(t *testing.T) {
 	}
 	_, err := client(us).WriteWithContext(t.Context(), path, map[string]any{"mode": "deny", "paths": "hiden/"})
 	require.ErrorContains(t, err, "no mount hiden/")
+	require.NotEmpty(t, storedBelow(t, eu, viewOf(t, us, "hidden/")))
 	put(t, us, path, map[string]any{"mode": "deny", "paths": "hidden/"})
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
@@ -159,6 +166,12 @@ func TestPathsFilter(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []any{"hidden/"}, list.Data["dynamic_filtered_mounts"], side)
 	}
+	cluster.Eventually(t, limit, "what was stored of hidden/ is deleted", func(context.Context) error {
+		if left := storedBelow(t, eu, viewOf(t, us, "hidden/")); len(left) > 0 {
+			return fmt.Errorf("left: %v", left)
+		}
+		return nil
+	})
 	_, err = client(eu).WriteWithContext(ctx, "hidden/a", map[string]any{"v": "no"})
 	require.Error(t, err)
 	put(t, us, "hidden/a", map[string]any{"v": "two"})
@@ -170,4 +183,56 @@ func TestPathsFilter(t *testing.T) {
 	eventually(t, eu, "hidden/a", "v", "two")
 	put(t, eu, "hidden/a", map[string]any{"v": "three"})
 	eventually(t, us, "hidden/a", "v", "three")
+}
+
+// What a secondary has of a mount goes with the mount, its own certificates too,
+// which the primary knows nothing of.
+func TestUnmountLeavesNothingStored(t *testing.T) {
+	parallel(t)
+	us, eu := clusters(t, cluster.Options{Storage: cluster.File})
+	require.NoError(t, us.EnablePerformancePrimary(t.Context()))
+	require.NoError(t, eu.JoinPerformance(t.Context(), us, "west"))
+	require.NoError(t, us.Node(0).APIClient().Sys().MountWithContext(t.Context(), "ca", &api.MountInput{Type: "pki"}))
+	put(t, us, "ca/root/generate/internal", map[string]any{"common_name": "root.test", "ttl": "24h"})
+	put(t, us, "ca/roles/web", map[string]any{"allow_any_name": true})
+	view := viewOf(t, us, "ca/")
+	cluster.Eventually(t, limit, "the secondary issues a certificate", func(ctx context.Context) error {
+		_, err := client(eu).WriteWithContext(ctx, "ca/issue/web", map[string]any{"common_name": "a.test", "ttl": "1h"})
+		return err
+	})
+	require.NotEmpty(t, storedBelow(t, eu, view+"certs/"))
+	require.NoError(t, us.Node(0).APIClient().Sys().UnmountWithContext(t.Context(), "ca"))
+	cluster.Eventually(t, limit, "nothing of the mount is left", func(context.Context) error {
+		if left := storedBelow(t, eu, view); len(left) > 0 {
+			return fmt.Errorf("left: %v", left)
+		}
+		return nil
+	})
+}
+
+// viewOf is where a secrets engine's keys are.
+func viewOf(t *testing.T, c *cluster.Cluster, mount string) string {
+	t.Helper()
+	mounts, err := c.Node(0).APIClient().Sys().ListMountsWithContext(t.Context())
+	require.NoError(t, err)
+	require.NotNil(t, mounts[mount])
+	return "logical/" + mounts[mount].UUID + "/"
+}
+
+// storedBelow are the files of a node on file storage below a prefix.
+func storedBelow(t *testing.T, c *cluster.Cluster, prefix string) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join(c.Node(0).DataDir(), prefix), func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case !d.IsDir():
+			files = append(files, path)
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	return files
 }

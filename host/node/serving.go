@@ -65,7 +65,7 @@ func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, wait
 		}
 		return c.Hides(path, e.UUID)
 	}
-	s.live = core.Live(s.wrapEntry)
+	s.live = core.Live(s.wrapEntry, s.clearView)
 	s.follower = follow.New(s.live, logger.Named("follow"), follow.Options{Hidden: hidden})
 	s.server = forward.NewServer(forward.ServerOptions{
 		KeyOf: c.PairingKey, SetID: c.SetID, Position: c.Position, Logger: logger.Named("forward"),
@@ -115,6 +115,12 @@ func (s *serving) decorate(b *framework.Backend, kind string) error {
 	return err
 }
 
+// clearView deletes what this cluster has of a mount that is gone or hidden.
+func (s *serving) clearView(ctx context.Context, prefix string) error {
+	_, err := s.tap.ClearView(ctx, prefix)
+	return err
+}
+
 // isLocal says whether the mount at a path is local to this cluster.
 func (s *serving) isLocal(path string) bool {
 	m, ok := s.core.MountAt(path)
@@ -157,6 +163,9 @@ func (s *serving) ready(ctx context.Context) {
 		s.logger.Error("groups and entities that a request of this secondary needs cannot be made on the primary", "error", err)
 	}
 	s.follower.Start(ctx)
+	if err := s.controller.ClearHidden(ctx); err != nil {
+		s.logger.Warn("what this secondary has of mounts that its paths filter hides is deleted when it is unsealed next", "error", err)
+	}
 	// In the middle of a copy an entity that is not there may be on its way.
 	if s.controller.Consistent(ctx) {
 		if err := s.identity.SweepLocalAliases(ctx); err != nil {

@@ -214,11 +214,52 @@ type hiding struct {
 	awaited map[string]bool
 }
 
+// missing names the shared mounts whose content this cluster does not have, empty if
+// it has all.
+func (h *hiding) missing() string {
+	if h == nil || len(h.hidden)+len(h.awaited) == 0 {
+		return ""
+	}
+	var names []string
+	for _, path := range h.hidden {
+		names = append(names, path)
+	}
+	slices.Sort(names)
+	if n := len(h.awaited); n > 0 {
+		names = append(names, fmt.Sprintf("%d mounts that a copy has not brought yet", n))
+	}
+	return "the content of " + strings.Join(names, ", ")
+}
+
 // Hides says whether this cluster, a performance secondary, treats a mount of its
 // primary as absent.
 func (c *Controller) Hides(path, uuid string) bool {
 	h := c.hiding.Load()
 	return h != nil && (h.filter.Hides(path) || h.awaited[uuid])
+}
+
+// ClearHidden deletes what a performance secondary has stored of the mounts that its
+// filter hides: it may have been killed before it had done so. What a copy has yet
+// to bring is not hidden by the filter any more and stays.
+func (c *Controller) ClearHidden(ctx context.Context) error {
+	h := c.hiding.Load()
+	if h == nil {
+		return nil
+	}
+	for uuid, path := range h.hidden {
+		kind := "logical/"
+		if strings.HasPrefix(path, "auth/") {
+			kind = "auth/"
+		}
+		deleted, err := c.tap.ClearView(ctx, kind+uuid+"/")
+		if err != nil {
+			return err
+		}
+		if deleted > 0 {
+			c.logger.Info("deleted what was stored of a mount that the paths filter hides", "path", path, "keys", deleted)
+		}
+	}
+	return nil
 }
 
 // loadHiding takes up the own filter of a performance secondary, before its core

@@ -77,6 +77,31 @@ func kept(keep []string, key string) bool {
 	})
 }
 
+// ClearView deletes everything below a view (its prefix ends with a slash), past the
+// guard: what a performance secondary has of a mount that is gone, or that its paths
+// filter hides. It is journalled, for this cluster's own DR secondaries. After an
+// error it is called again and goes on with what is left.
+func (t *Tap) ClearView(ctx context.Context, prefix string) (deleted uint64, err error) {
+	if !keyclass.InView(prefix + "key") {
+		return 0, replication.Errorf(replication.InvalidInput, "%q is no view of a mount, so nothing below it is deleted", prefix)
+	}
+	w, err := newWalkBelow(ctx, t.inner, prefix)
+	if err != nil {
+		return 0, err
+	}
+	for {
+		keys, err := w.group(ctx, func(string) bool { return true }, "")
+		if err != nil || len(keys) == 0 {
+			return deleted, err
+		}
+		n, err := t.deleteKeys(ctx, keys)
+		deleted += n
+		if err != nil {
+			return deleted, storageFailed("delete what a mount has left", err)
+		}
+	}
+}
+
 // deleteKeys deletes keys in transactions, past the guard.
 func (t *Tap) deleteKeys(ctx context.Context, keys []string) (deleted uint64, err error) {
 	txn := make([]*physical.TxnEntry, len(keys))

@@ -28,15 +28,18 @@ type WrapBackend func(*vault.MountEntry, logical.Backend) logical.Backend
 type Live struct {
 	core *Core
 	wrap WrapBackend
-	wait sync.WaitGroup // backends that are cleaned up when their requests are done
+	// clear deletes what is stored below a prefix.
+	clear func(ctx context.Context, prefix string) error
+	wait  sync.WaitGroup // backends that are cleaned up when their requests are done
 }
 
-// Live is the running core. wrap may be nil.
-func (c *Core) Live(wrap WrapBackend) *Live {
+// Live is the running core. Clear deletes what is stored below a view's prefix, which
+// the core itself may not where the primary has written it. wrap may be nil.
+func (c *Core) Live(wrap WrapBackend, clear func(ctx context.Context, prefix string) error) *Live {
 	if wrap == nil {
 		wrap = func(_ *vault.MountEntry, b logical.Backend) logical.Backend { return b }
 	}
-	return &Live{core: c, wrap: wrap}
+	return &Live{core: c, wrap: wrap, clear: clear}
 }
 
 var errNotActive = errors.New("the node is not active")

@@ -232,25 +232,13 @@ func (l *Live) RevokeLeases(ctx context.Context, table, uuid string, force bool)
 	return leases.RevokePrefix(root(ctx), entry.APIPathNoNamespace(), true)
 }
 
-// ClearView deletes what is left below the storage of a mount that is gone: what
-// this cluster wrote itself, for the primary has deleted the rest. Keys that this
-// cluster may not delete are left alone.
+// ClearView deletes what is stored of a mount that is gone here.
 func (l *Live) ClearView(ctx context.Context, e mounttable.Entry) error {
 	entry, err := l.decode(ctx, e)
 	if err != nil {
 		return err
 	}
-	view := vault.NewBarrierView(l.core.barrier, entry.ViewPath())
-	keys, err := logical.CollectKeys(ctx, view)
-	if err != nil {
-		return err
-	}
-	for _, key := range keys {
-		if err := view.Delete(ctx, key); err != nil && !errors.Is(err, logical.ErrReadOnly) {
-			return err
-		}
-	}
-	return nil
+	return l.clear(ctx, entry.ViewPath())
 }
 
 // Idle are the mounts that have no backend.

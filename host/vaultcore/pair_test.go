@@ -144,7 +144,7 @@ func newPair(t *testing.T, conf func() *vault.CoreConfig, before func(p *pair)) 
 		p.secondary.SetReplicationState(perfSecondary)
 		return nil
 	})
-	p.live = p.secondary.Live(nil)
+	p.live = p.secondary.Live(nil, func(context.Context, string) error { return nil })
 	p.follower = follow.New(p.live, hclog.NewNullLogger(), follow.Options{
 		Hidden: func(table string, e mounttable.Entry) bool { return p.hidden(table, e) },
 	})

@@ -76,6 +76,10 @@ func TestPromotionWaitsUnlessForced(t *testing.T) {
 		release()
 		awaitEqual(t, p, s)
 		tr, err := s.promote(false)
+		if n.mode == replication.Performance {
+			requireKind(t, replication.Unavailable, err, "demote it first")
+			tr, err = s.promote(true)
+		}
 		require.NoError(t, err)
 		require.True(t, tr.NewEpoch)
 		require.True(t, tr.ClearState)

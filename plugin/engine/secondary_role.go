@@ -49,6 +49,9 @@ func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSe
 		if err := e.checkCaughtUp(ctx, s); err != nil {
 			return nil, err
 		}
+		if err := e.checkOnlyPrimary(s); err != nil {
+			return nil, err
+		}
 	}
 	t, err := e.newPrimary(start.ClusterID, req.PrimaryClusterAddr)
 	if err != nil {
@@ -56,6 +59,19 @@ func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSe
 	}
 	t.Warnings = []string{"This cluster is now the primary. Other secondaries need a new activation token of it, used with update-primary."}
 	return t, nil
+}
+
+// checkOnlyPrimary is Unavailable when a performance secondary would become a second
+// primary beside one that works: clients of both would write, and nobody could
+// merge it. A DR secondary is promoted beside a live primary in a drill.
+func (e *Engine) checkOnlyPrimary(s *secondaryRole) error {
+	if e.cfg.Mode != replication.Performance || s.client == nil {
+		return nil
+	}
+	if now := s.client.Snapshot(); now.Connected {
+		return replication.Errorf(replication.Unavailable, "the primary at %s works and is connected, and a set has one primary: demote it first (primary/demote), or use force if that cannot be done", now.Address)
+	}
+	return nil
 }
 
 // checkCaughtUp is Unavailable when a promotion would lose writes that can still
