@@ -58,6 +58,9 @@ func FromForward(ctx context.Context, sent bool, err error) error {
 		return told
 	case ctx.Err() != nil:
 		return uncertain(ctx.Err())
+	case code == codes.DeadlineExceeded:
+		// The deadline travels, and the primary's clock may see it first.
+		return uncertain(context.DeadlineExceeded)
 	}
 	for kind, code := range kindCodes {
 		if code == status.Code(err) && kind != replication.Internal {
