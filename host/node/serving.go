@@ -164,12 +164,8 @@ func (s *serving) wrap() {
 	if !s.controller.Serves() {
 		return
 	}
-	err := s.core.WrapBackends(func(m vaultcore.Mount, b logical.Backend) logical.Backend {
-		if m.Local {
-			return b
-		}
-		return s.plan.Wrap(m, b)
-	})
+	// Local mounts, too: their requests stay here, but a login needs its entity.
+	err := s.core.WrapBackends(s.plan.Wrap)
 	if err != nil {
 		s.logger.Error("writes to some mounts are refused and not forwarded to the primary", "error", err)
 	}
