@@ -78,7 +78,7 @@ func TestCallBringsBodyErrorAndDeadline(t *testing.T) {
 	got, at, err := r.Call(ctx, "echo", []byte("hello"))
 	require.NoError(t, err)
 	require.Equal(t, "re: hello", string(got))
-	require.Zero(t, at, "nothing was written")
+	require.Equal(t, r.position(), at, "what was found there is to be waited for, too")
 
 	_, _, err = r.Call(ctx, "refuse", nil)
 	require.Equal(t, replication.NotFound, replication.KindOf(err))
@@ -104,6 +104,8 @@ func TestDoWaitsForItsOwnWrite(t *testing.T) {
 		case logical.UpdateOperation:
 			r.sequence++
 			return &wire.Answer{}
+		case logical.PatchOperation:
+			return &wire.Answer{}
 		case logical.DeleteOperation:
 			r.sequence++
 			return &wire.Answer{Response: logical.ErrorResponse("in use"), Err: logical.ErrInvalidRequest}
@@ -120,6 +122,8 @@ func TestDoWaitsForItsOwnWrite(t *testing.T) {
 	require.Empty(t, r.waited)
 	require.Nil(t, do(logical.UpdateOperation).Response)
 	require.Equal(t, []replication.Position{r.position()}, r.waited)
+	do(logical.PatchOperation)
+	require.Equal(t, []replication.Position{r.position(), r.position()}, r.waited, "a write that changed nothing")
 
 	r.arrives = false
 	a := do(logical.UpdateOperation)
