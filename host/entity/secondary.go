@@ -69,14 +69,16 @@ type refusal struct{ reason string }
 
 func (r refusal) Error() string { return "the primary refused the change of identity: " + r.reason }
 
-// unavailable is the answer to a client whose identity cannot be had now.
+// unavailable is the answer to a client whose identity cannot be had now. Of Vault's
+// coded errors only this one keeps its status where the core puts errors around it,
+// as it does with those of a renewal.
 func unavailable(err error) error {
 	var no refusal
 	if errors.As(err, &no) {
-		return no
+		return &logical.ReplicationCodedError{Code: http.StatusBadRequest, Msg: no.Error()}
 	}
-	return logical.CodedError(http.StatusServiceUnavailable, fmt.Sprintf(
-		"this needs a change of identity data that only the primary cluster can make, and it was not made: %v; try again when that is mended", err))
+	return &logical.ReplicationCodedError{Code: http.StatusServiceUnavailable, Msg: fmt.Sprintf(
+		"this needs a change of identity data that only the primary cluster can make, and it was not made: %v; try again when that is mended", err)}
 }
 
 // ask makes one call and waits until what it wrote is here. The same question

@@ -107,9 +107,9 @@ func TestTokenCreateNeverLeavesTheCluster(t *testing.T) {
 	b = tokens(t, &created, logical.ErrReadOnly)
 	require.NoError(t, DecorateTokenCreate(b, func() Ensurer { return &ensured{} }))
 	_, err = b.HandleRequest(t.Context(), create)
-	var coded logical.HTTPCodedError
+	var coded *logical.ReplicationCodedError
 	require.ErrorAs(t, err, &coded, "read only would be forwarded, and the primary would make the token")
-	require.Equal(t, http.StatusServiceUnavailable, coded.Code())
+	require.Equal(t, http.StatusServiceUnavailable, coded.Code)
 
 	b = tokens(t, &created, nil)
 	require.NoError(t, DecorateTokenCreate(b, func() Ensurer { return nil }))

@@ -5,6 +5,8 @@ package forward
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -39,15 +41,19 @@ func NewClient(o ClientOptions) *Client {
 	return &Client{o: o, envelope: envelope.NewClient(o.Key, envelope.Binding{SetID: o.SetID, SecondaryID: o.SecondaryID})}
 }
 
-// Call has the primary do something and returns its answer, with the position that
-// its journal had reached then: what the answer says is true there, also when the
-// primary had nothing to write because another request had written it. It does
-// not wait for it. Errors are of the contract: Unreachable when the primary
+// Call has the primary do something and returns its answer, with the primary's
+// position after that: what it did, or found done before, is in its journal there.
+// It does not wait for it. Errors are of the contract: Unreachable when the primary
 // has done nothing, Uncertain when it may have.
 func (c *Client) Call(ctx context.Context, kind Kind, body []byte) (answer []byte, at replication.Position, err error) {
-	none := replication.Position{}
+	answer, ah, err := c.call(ctx, kind, body)
+	return answer, ah.At, err
+}
+
+func (c *Client) call(ctx context.Context, kind Kind, body []byte) (answer []byte, ah answerHeader, err error) {
+	none := answerHeader{}
 	if len(body) > bodyMax {
-		return nil, none, replication.Errorf(replication.InvalidInput, "the request has %d bytes, more than the %d that can be forwarded to the primary: send it to the primary itself", len(body), bodyMax)
+		return nil, none, tooLarge(len(body))
 	}
 	h := callHeader{Kind: kind}
 	if deadline, ok := ctx.Deadline(); ok {
@@ -64,25 +70,32 @@ func (c *Client) Call(ctx context.Context, kind Kind, body []byte) (answer []byt
 	case err != nil:
 		return nil, none, err
 	}
-	var ah answerHeader
 	if answer, err = split(raw, &ah); err != nil {
 		return nil, none, replication.Errorf(replication.Uncertain, "the primary's answer cannot be read: run the same version on both clusters: %w", err)
 	}
-	at = ah.At
 	if ah.Failed {
-		return nil, at, replication.Errorf(ah.ErrorKind, "%s", ah.Error)
+		return nil, ah, replication.Errorf(ah.ErrorKind, "%s", ah.Error)
 	}
-	return answer, at, nil
+	return answer, ah, nil
 }
 
-// Do has the primary carry out a logical request. It returns once the state that the
-// answer speaks of has arrived here, or with a warning when it did not in time.
+// tooLarge has the status of a body that is too large for Vault itself.
+func tooLarge(size int) error {
+	return replication.Errorf(replication.InvalidInput, "%w", &logical.ReplicationCodedError{
+		Code: http.StatusRequestEntityTooLarge,
+		Msg:  fmt.Sprintf("the request has %d bytes, more than the %d that can be forwarded to the primary: send it to the primary itself", size, bodyMax),
+	})
+}
+
+// Do has the primary carry out a logical request. When the primary has written, Do
+// returns once that has arrived here, or with a warning when it did not in time. So
+// it is with a write that changed nothing: what made it one may not be here yet.
 func (c *Client) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error) {
 	body, err := wire.EncodeRequest(req)
 	if err != nil {
 		return nil, replication.Errorf(replication.InvalidInput, "the request cannot be forwarded to the primary: %w", err)
 	}
-	raw, at, err := c.Call(ctx, KindRequest, body)
+	raw, ah, err := c.call(ctx, KindRequest, body)
 	if err != nil {
 		return nil, err
 	}
@@ -90,12 +103,13 @@ func (c *Client) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error
 	if err != nil {
 		return nil, replication.Errorf(replication.Uncertain, "the primary's answer cannot be read: run the same version on both clusters: %w", err)
 	}
-	if at == (replication.Position{}) {
+	reads := req.Logical.Operation == logical.ReadOperation || req.Logical.Operation == logical.ListOperation
+	if ah.At.Epoch.IsZero() || reads && !ah.Wrote {
 		return a, nil
 	}
 	wait, cancel := context.WithTimeout(ctx, c.o.BestEffortWait)
 	defer cancel()
-	if c.o.Wait(wait, at) != nil && a.Err == nil {
+	if c.o.Wait(wait, ah.At) != nil && a.Err == nil {
 		warn(a)
 	}
 	return a, nil

@@ -10,6 +10,6 @@
 // body.
 //
 // The answer of each call names the primary's position before and after it. When
-// they differ the call may have written, and the secondary can wait until it has
-// applied what was written: a client reads its own writes.
+// they differ the call may have written. The secondary can wait until it has applied
+// what was written, or found there: a client reads its own writes.
 package forward

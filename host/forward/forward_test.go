@@ -78,7 +78,7 @@ func TestCallBringsBodyErrorAndDeadline(t *testing.T) {
 	got, at, err := r.Call(ctx, "echo", []byte("hello"))
 	require.NoError(t, err)
 	require.Equal(t, "re: hello", string(got))
-	require.Equal(t, r.position(), at, "nothing was written, but what the answer speaks of may have been just before")
+	require.Equal(t, r.position(), at, "what was found there is to be waited for, too")
 
 	_, _, err = r.Call(ctx, "refuse", nil)
 	require.Equal(t, replication.NotFound, replication.KindOf(err))
@@ -94,15 +94,17 @@ func TestCallBringsBodyErrorAndDeadline(t *testing.T) {
 	require.Equal(t, replication.Unreachable, replication.KindOf(err))
 }
 
-// What an answer speaks of is waited for, also when another request has written it,
-// and an answer that is ahead of this cluster says so.
-func TestDoWaitsForWhatItsAnswerSpeaksOf(t *testing.T) {
+// A write is waited for, a read is not, and an answer that is ahead of this cluster
+// says so.
+func TestDoWaitsForItsOwnWrite(t *testing.T) {
 	t.Parallel()
 	r := newRelation()
 	r.server.HandleRequests(func(_ context.Context, _ string, req *wire.Request) *wire.Answer {
 		switch req.Logical.Operation {
 		case logical.UpdateOperation:
 			r.sequence++
+			return &wire.Answer{}
+		case logical.PatchOperation:
 			return &wire.Answer{}
 		case logical.DeleteOperation:
 			r.sequence++
@@ -117,10 +119,11 @@ func TestDoWaitsForWhatItsAnswerSpeaksOf(t *testing.T) {
 		return a
 	}
 	require.Equal(t, "b", do(logical.ReadOperation).Response.Data["a"])
-	require.Equal(t, []replication.Position{r.position()}, r.waited, "nothing was written, but perhaps just before")
-	r.waited = nil
+	require.Empty(t, r.waited)
 	require.Nil(t, do(logical.UpdateOperation).Response)
 	require.Equal(t, []replication.Position{r.position()}, r.waited)
+	do(logical.PatchOperation)
+	require.Equal(t, []replication.Position{r.position(), r.position()}, r.waited, "a write that changed nothing")
 
 	r.arrives = false
 	a := do(logical.UpdateOperation)

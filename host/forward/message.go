@@ -34,9 +34,10 @@ type answerHeader struct {
 	Failed    bool             `json:"failed,omitempty"`
 	ErrorKind replication.Kind `json:"error_kind,omitempty"`
 	Error     string           `json:"error,omitempty"`
-	// At is the position of the primary's journal when the call had ended: all that
-	// the answer speaks of is up to it.
-	At replication.Position `json:"at"`
+	// Wrote says that the primary's journal moved during the call, At is its
+	// position then.
+	Wrote bool                 `json:"wrote,omitempty"`
+	At    replication.Position `json:"at"`
 }
 
 func join(header any, body []byte) ([]byte, error) {

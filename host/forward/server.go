@@ -72,18 +72,19 @@ func (s *Server) serve(ctx context.Context, secondaryID string, plain []byte) []
 	var h callHeader
 	body, err := split(plain, &h)
 	if err != nil {
-		return s.answer(nil, replication.Errorf(replication.InvalidInput, "the forwarded call cannot be read: run the same version on both clusters"))
+		return s.answer(nil, replication.Errorf(replication.InvalidInput, "the forwarded call cannot be read: run the same version on both clusters"), replication.Position{})
 	}
 	if h.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, h.Timeout)
 		defer cancel()
 	}
-	if _, err := s.o.Position(); err != nil {
-		return s.answer(nil, err) // not the active node of a primary
+	before, err := s.o.Position()
+	if err != nil {
+		return s.answer(nil, err, replication.Position{})
 	}
 	out, err := s.call(ctx, secondaryID, h.Kind, body)
-	return s.answer(out, err)
+	return s.answer(out, err, before)
 }
 
 // call runs the handler. A panic of a backend must not end the primary.
@@ -101,10 +102,10 @@ func (s *Server) call(ctx context.Context, secondaryID string, kind Kind, body [
 	return handle(ctx, secondaryID, body)
 }
 
-func (s *Server) answer(body []byte, err error) []byte {
+func (s *Server) answer(body []byte, err error, before replication.Position) []byte {
 	h := answerHeader{}
-	if at, perr := s.o.Position(); perr == nil {
-		h.At = at
+	if after, perr := s.o.Position(); perr == nil {
+		h.Wrote, h.At = after != before, after
 	}
 	if err == nil && len(body) > bodyMax {
 		err = replication.Errorf(replication.Internal, "the answer has %d bytes, more than the %d that can be brought to a secondary: ask the primary itself", len(body), bodyMax)

@@ -26,6 +26,7 @@ func envelope(ctx context.Context, m Mount, req *logical.Request) *wire.Request 
 		Secret:                 secretOf(req.Secret),
 		Auth:                   authOf(req.Auth),
 		Headers:                req.Headers,
+		ClientTokenSource:      req.ClientTokenSource, // says which header to leave out
 		Connection:             req.Connection,
 		ClientTokenAccessor:    req.ClientTokenAccessor,
 		DisplayName:            req.DisplayName,

@@ -9,6 +9,8 @@ import (
 	"net/http"
 
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // coded is an error whose status and text reach the client as they are. Of
@@ -25,10 +27,19 @@ func noAnswer(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &own):
 		return own
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return coded(http.StatusGatewayTimeout, "the primary cluster did not answer this write in time: it may have been carried out, read before you repeat it")
 	case ctx.Err() != nil:
-		return ctx.Err()
+		// The core hands its backends no deadline: when the listener's limit for a
+		// request has passed, the context is cancelled, as for a client that has gone,
+		// which reads no answer.
+		return coded(http.StatusGatewayTimeout, "the primary cluster did not answer this write in time: it may have been carried out, read before you repeat it")
+	}
+	switch replication.KindOf(err) {
+	case replication.InvalidInput:
+		return coded(http.StatusBadRequest, "this request cannot be forwarded to the primary cluster: %v", err)
+	case replication.Unreachable:
+		return coded(http.StatusServiceUnavailable, "this cluster is a performance secondary and cannot reach its primary, which did not carry out this write (%v): see sys/replication/performance/status, and try again later", err)
+	case replication.Unavailable:
+		return coded(http.StatusServiceUnavailable, "this cluster is a performance secondary and its primary cannot answer this write now (%v): see sys/replication/performance/status, and read before you repeat it", err)
 	default:
 		return coded(http.StatusBadGateway, "this cluster is a performance secondary and could not get its primary's answer to this write (%v): see sys/replication/performance/status, and read before you repeat it", err)
 	}

@@ -4,11 +4,13 @@ package routing
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/forward/wire"
@@ -31,6 +33,10 @@ type Core interface {
 	LocalAudit(path string) bool
 }
 
+// ErrDutyEnds is a [Core]'s answer when its node is about to stop being active, or
+// not quite active yet.
+var ErrDutyEnds = errors.New("the node's active duty begins or ends: try again in a moment")
+
 // Receiver carries out on the primary what secondaries forward.
 type Receiver struct {
 	Core Core
@@ -40,8 +46,8 @@ type Receiver struct {
 	Logger  hclog.Logger
 }
 
-// longest is how long a request may take whose sender names no limit: Vault's own
-// for a request.
+// longest is how long a request may take, whatever its sender names: Vault's own
+// limit for a request.
 const longest = 90 * time.Second
 
 // Handle carries out a request of a secondary. Everything that goes wrong is in
@@ -61,7 +67,7 @@ func (r *Receiver) handle(ctx context.Context, secondaryID string, in *wire.Requ
 		return nil, err
 	}
 	limit := in.Timeout
-	if limit <= 0 {
+	if limit <= 0 || limit > longest {
 		limit = longest
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -133,6 +139,9 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 	logged.MountPoint = in.MountPath
 	entry := &logical.LogInput{Request: &logged, Auth: authAsSent(req)}
 	if err := r.Core.AuditRequest(ctx, entry); err != nil {
+		if away := notServing(err, "and did not carry the request out: try again in a moment"); away != nil {
+			return nil, away
+		}
 		r.log().Error("a forwarded request cannot be audited and is refused", "path", logged.Path, "error", err)
 		return nil, coded(http.StatusInternalServerError, "the primary cannot audit the request and refuses it: look at its audit devices")
 	}
@@ -143,10 +152,24 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 	resp, execErr := r.Core.Execute(ctx, req, in.MountPath, uuid, accessor)
 	err := r.Core.AuditResponse(ctx, &logical.LogInput{Request: &logged, Auth: entry.Auth, Response: resp, OuterErr: execErr})
 	if err != nil {
+		if away := notServing(err, "and may have carried the request out: read before you repeat it"); away != nil {
+			return nil, away
+		}
 		r.log().Error("the response to a forwarded request cannot be audited and is withheld", "path", logged.Path, "error", err)
 		return nil, coded(http.StatusInternalServerError, "the primary carried the request out but cannot audit the response: look at its audit devices")
 	}
 	return resp, execErr
+}
+
+// notServing is the answer of a node that is sealing, or ends its active duty, while
+// a request is there: no fault of its audit devices. Nil for other errors.
+func notServing(err error, what string) error {
+	for _, ends := range []error{consts.ErrSealed, consts.ErrStandby, ErrDutyEnds, context.Canceled} {
+		if errors.Is(err, ends) {
+			return coded(http.StatusServiceUnavailable, "the primary's active node is sealing or stepping down %s", what)
+		}
+	}
+	return nil
 }
 
 // authAsSent is who the secondary says that the client is.

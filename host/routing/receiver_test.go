@@ -5,9 +5,11 @@ package routing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 
+	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
@@ -19,6 +21,7 @@ type core struct {
 	ran       []string
 	audited   []*logical.LogInput
 	auditFail map[int]bool
+	auditErr  error
 	mounts    map[string]Mount
 	resp      *logical.Response
 	err       error
@@ -36,6 +39,9 @@ func (c *core) Execute(ctx context.Context, req *logical.Request, path, uuid, ac
 
 func (c *core) AuditRequest(_ context.Context, in *logical.LogInput) error {
 	c.audited = append(c.audited, in)
+	if c.auditFail[len(c.audited)] && c.auditErr != nil {
+		return c.auditErr
+	}
 	if c.auditFail[len(c.audited)] {
 		return errors.New("disk full")
 	}
@@ -165,4 +171,21 @@ func TestReceiverRunsAndAudits(t *testing.T) {
 	var e *logical.ReplicationCodedError
 	require.ErrorAs(t, a.Err, &e)
 	require.Equal(t, http.StatusInternalServerError, e.Code)
+}
+
+// A primary that is on its way out says so, and does not blame its audit devices.
+func TestReceiverThatStopsServing(t *testing.T) {
+	t.Parallel()
+	for _, ends := range []error{consts.ErrSealed, consts.ErrStandby, ErrDutyEnds, context.Canceled} {
+		for call, text := range map[int]string{1: "did not carry", 2: "may have"} {
+			c := &core{auditFail: map[int]bool{call: true}, auditErr: fmt.Errorf("audit: %w", ends)}
+			a := (&Receiver{Core: c}).Handle(t.Context(), "west", &wire.Request{
+				MountPath: "kv/", MountUUID: "kv", MountAccessor: "kv", Logical: &logical.Request{Operation: logical.UpdateOperation, Path: "a"},
+			})
+			var own *logical.ReplicationCodedError
+			require.ErrorAs(t, a.Err, &own)
+			require.Equal(t, http.StatusServiceUnavailable, own.Code)
+			require.ErrorContains(t, own, text)
+		}
+	}
 }

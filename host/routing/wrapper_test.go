@@ -18,6 +18,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/forward/wire"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // primary is a forwarder that keeps what it was given.
@@ -149,7 +150,9 @@ func TestWhatIsSent(t *testing.T) {
 		ClientToken: "hvs.secret", InboundSSCToken: "hvs.secret", ClientTokenAccessor: "accessor",
 		Data: map[string]any{"a": 1}, EntityID: "e", DisplayName: "me", Storage: &logical.InmemStorage{},
 		Secret:  &logical.Secret{LeaseID: "l", InternalData: map[string]any{"b": 2}},
-		Headers: map[string][]string{"X-Ok": {"1"}},
+		Headers: map[string][]string{"X-Ok": {"1"}, "Authorization": {"Bearer old-style-token"}},
+		// At a backend the token itself is salted.
+		ClientTokenSource: logical.ClientTokenFromAuthzHeader,
 	}
 	req.SetTokenEntry(&logical.TokenEntry{ID: "hvs.secret"})
 	resp, err := b.HandleRequest(ctx, req)
@@ -171,6 +174,9 @@ func TestWhatIsSent(t *testing.T) {
 	require.Empty(t, got.Logical.InboundSSCToken)
 	require.Nil(t, got.Logical.Storage)
 	require.Nil(t, got.Logical.TokenEntry())
+	raw, err := wire.EncodeRequest(got)
+	require.NoError(t, err)
+	require.NotContains(t, string(raw), "old-style-token")
 
 	require.Empty(t, resp.Secret.LeaseID)
 	require.Equal(t, "creds", resp.Secret.InternalData["secret_type"])
@@ -193,13 +199,19 @@ func TestErrorsOfForwarding(t *testing.T) {
 		status int
 		text   string
 	}{
-		"no connection":         {context.Background(), &primary{err: errors.New("no session")}, http.StatusBadGateway, "no session"},
-		"no answer":             {context.Background(), &primary{}, http.StatusBadGateway, "empty"},
-		"a coded one":           {context.Background(), &primary{err: coded(http.StatusServiceUnavailable, "not applied yet")}, http.StatusServiceUnavailable, "not applied yet"},
-		"read-only primary":     {context.Background(), &primary{answer: &wire.Answer{Err: logical.ErrReadOnly}}, http.StatusBadGateway, "demoted"},
-		"the backend's own":     {context.Background(), &primary{answer: &wire.Answer{Err: logical.ErrPermissionDenied}}, http.StatusForbidden, "permission denied"},
-		"deadline has passed":   {late, &primary{}, http.StatusGatewayTimeout, "in time"},
-		"the client went away ": {ended, &primary{}, http.StatusInternalServerError, "canceled"},
+		"no connection":            {context.Background(), &primary{err: errors.New("no session")}, http.StatusBadGateway, "no session"},
+		"no answer":                {context.Background(), &primary{}, http.StatusBadGateway, "empty"},
+		"a coded one":              {context.Background(), &primary{err: coded(http.StatusServiceUnavailable, "not applied yet")}, http.StatusServiceUnavailable, "not applied yet"},
+		"read-only primary":        {context.Background(), &primary{answer: &wire.Answer{Err: logical.ErrReadOnly}}, http.StatusBadGateway, "demoted"},
+		"the backend's own":        {context.Background(), &primary{answer: &wire.Answer{Err: logical.ErrPermissionDenied}}, http.StatusForbidden, "permission denied"},
+		"deadline has passed":      {late, &primary{}, http.StatusGatewayTimeout, "in time"},
+		"the core's context ended": {ended, &primary{}, http.StatusGatewayTimeout, "in time"},
+		"not reached":              {context.Background(), &primary{err: replication.Errorf(replication.Unreachable, "no session")}, http.StatusServiceUnavailable, "did not carry out"},
+		"too many":                 {context.Background(), &primary{err: replication.Errorf(replication.Unavailable, "too many")}, http.StatusServiceUnavailable, "too many"},
+		"answer lost":              {context.Background(), &primary{err: replication.Errorf(replication.Uncertain, "lost")}, http.StatusBadGateway, "lost"},
+		"cannot be sent":           {context.Background(), &primary{err: replication.Errorf(replication.InvalidInput, "a snapshot")}, http.StatusBadRequest, "a snapshot"},
+		"too large": {context.Background(), &primary{err: replication.Errorf(replication.InvalidInput, "%w", coded(http.StatusRequestEntityTooLarge, "too large"))},
+			http.StatusRequestEntityTooLarge, "too large"},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {

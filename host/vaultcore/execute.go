@@ -4,7 +4,6 @@ package vaultcore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/hashicorp/vault/audit"
@@ -84,7 +83,7 @@ func (c *Core) audited(ctx context.Context, f func(context.Context, *audit.Broke
 	return c.serving(ctx, func(ctx context.Context) error {
 		b := *field[*audit.Broker](c.Core, "auditBroker")
 		if b == nil {
-			return errors.New("the node has no audit devices yet: try again when it is active")
+			return routing.ErrDutyEnds
 		}
 		return f(ctx, b)
 	})
@@ -101,7 +100,7 @@ func (c *Core) serving(ctx context.Context, f func(context.Context) error) error
 		case *field[bool](c.Core, "standby"):
 			return consts.ErrStandby
 		case active == nil || active.Err() != nil:
-			return errors.New("the node ends its active duty: try again at its successor")
+			return routing.ErrDutyEnds
 		}
 		ctx, cancel := context.WithCancel(namespace.RootContext(ctx))
 		defer cancel()

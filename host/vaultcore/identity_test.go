@@ -87,9 +87,9 @@ func TestSecondaryLoginThatDoesNotArriveIs503(t *testing.T) {
 	p.set(func() { p.lag = true })
 	for _, mount := range []string{"who", "here"} {
 		_, err := p.login(p.secondary, "auth/"+mount+"/login/bob", nil)
-		var coded logical.HTTPCodedError
+		var coded *logical.ReplicationCodedError
 		require.ErrorAs(t, err, &coded)
-		require.Equal(t, http.StatusServiceUnavailable, coded.Code())
+		require.Equal(t, http.StatusServiceUnavailable, coded.Code)
 	}
 	p.set(func() { p.lag = false })
 	p.mustLogin("auth/who/login/bob", nil)

@@ -33,6 +33,8 @@ func (c *Core) OnBackendsReady(hook func(context.Context)) {
 // identity, token and cubbyhole backends keep their concrete type, for the core
 // asserts on it.
 //
+// One that cannot be wrapped does not keep the others from it.
+//
 // It can be called at any time outside of a request to the mount in question: it
 // waits for the requests that run in a backend before it wraps it, and holds up
 // later ones until then. A backend is replaced at four places in Vault, each of
@@ -41,7 +43,6 @@ func (c *Core) OnBackendsReady(hook func(context.Context)) {
 // (sys/plugins/reload, a tune that changes options). Only the last one replaces a
 // backend that may be wrapped, and begins with its Cleanup.
 func (c *Core) WrapBackends(wrap func(Mount, logical.Backend) logical.Backend) error {
-	// One that cannot be wrapped must not leave those after it without.
 	var errs []error
 	for _, e := range c.routes() {
 		errs = append(errs, e.wrap(wrap))

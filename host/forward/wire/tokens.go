@@ -35,12 +35,29 @@ func (s secrets) without(headers map[string][]string) map[string][]string {
 	}
 	left := make(map[string][]string, len(headers))
 	for name, values := range headers {
-		if strings.EqualFold(name, consts.AuthHeaderName) || s.bearer && strings.EqualFold(name, "Authorization") || s.in(values) {
+		if strings.EqualFold(name, consts.AuthHeaderName) || strings.EqualFold(name, "Authorization") && (s.bearer || bearsToken(values)) || s.in(values) {
 			continue
 		}
 		left[name] = values
 	}
 	return left
+}
+
+// bearsToken says whether a value has the form of Vault's own tokens. A client may
+// send its token in two headers, and the request names one of them.
+func bearsToken(values []string) bool {
+	for _, v := range values {
+		scheme, token, _ := strings.Cut(strings.TrimSpace(v), " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			continue
+		}
+		for _, prefix := range []string{consts.ServiceTokenPrefix, consts.BatchTokenPrefix, consts.RecoveryTokenPrefix} {
+			if strings.HasPrefix(strings.TrimSpace(token), prefix) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (s secrets) in(values []string) bool {

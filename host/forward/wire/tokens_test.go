@@ -45,6 +45,19 @@ func TestTokensAreNotSent(t *testing.T) {
 	require.NotContains(t, string(answer), token)
 }
 
+// TestSecondCopyOfATokenIsNotSent: at a backend the token is salted and cannot be
+// compared.
+func TestSecondCopyOfATokenIsNotSent(t *testing.T) {
+	t.Parallel()
+	for _, v := range []string{"Bearer hvs.secret", "bearer  hvb.secret", " Bearer hvr.secret"} {
+		got := transfer(t, &Request{Logical: &logical.Request{
+			ClientTokenSource: logical.ClientTokenFromVaultHeader,
+			Headers:           http.Header{"Authorization": {v}},
+		}})
+		require.Empty(t, got.Logical.Headers["Authorization"], v)
+	}
+}
+
 // TestCredentialsForBackendsAreSent: what a backend asked Vault to pass through
 // is not the token.
 func TestCredentialsForBackendsAreSent(t *testing.T) {
