@@ -72,6 +72,10 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 	if err != nil {
 		return err
 	}
+	if mode == replication.Performance {
+		// What it has taken up of a filter is no measure for another role.
+		rows[hidingKey] = nil
+	}
 	if mode == replication.DR {
 		if err := c.otherRole(ctx, r, from, rows); err != nil {
 			return err

@@ -289,7 +289,7 @@ func (c *Controller) beginTerm(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return c.settleHiding(ctx)
 }
 
 // barrierSealing runs while the barrier is still open.

@@ -133,6 +133,9 @@ func (c *Controller) changeLive(ctx context.Context, mode replication.Mode, r *R
 		if err := c.journalRows(ctx, encrypted); err != nil {
 			return err
 		}
+		if r.Performance.Role == replication.Secondary {
+			c.renamed(ctx)
+		}
 	}
 	duty, err := c.active()
 	if err != nil {
