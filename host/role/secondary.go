@@ -145,6 +145,10 @@ func (c *Controller) prepareAdoption(ctx context.Context, mode replication.Mode,
 		if err := handover.SeedLocal(records); err != nil {
 			return nil, err
 		}
+		// One that this cluster had as a primary could not be read any more.
+		if own := filterKey(r.Performance.SecondaryID); m.Rows[own] == nil {
+			records[own] = nil
+		}
 	}
 	a, err := handover.Prepare(ctx, c.core, c.store, m, records, c.logger)
 	if err != nil {
