@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/sdk/physical/inmem"
 	"github.com/hashicorp/vault/shamir"
 	"github.com/hashicorp/vault/vault"
 	"github.com/stretchr/testify/require"
@@ -138,10 +139,19 @@ func TestMaterialIsChecked(t *testing.T) {
 		_, err = decode(raw)
 		require.Error(t, err, name)
 	}
-	raw, err := good().encode()
+	m := good()
+	store, err := inmem.NewInmem(nil, hclog.NewNullLogger())
 	require.NoError(t, err)
-	_, err = decode(raw)
+	ctx := context.Background()
+	require.NoError(t, m.AddFilter(ctx, store, "core/replication-filters/62"))
+	require.Len(t, m.Rows, 1, "most secondaries have no filter")
+	require.NoError(t, store.Put(ctx, &physical.Entry{Key: "core/replication-filters/62", Value: []byte("f")}))
+	require.NoError(t, m.AddFilter(ctx, store, "core/replication-filters/62"))
+	raw, err := m.encode()
 	require.NoError(t, err)
+	m, err = decode(raw)
+	require.NoError(t, err)
+	require.Equal(t, []byte("f"), m.Rows["core/replication-filters/62"])
 }
 
 // After the adoption the secondary is opened by the primary's shares, cold too,

@@ -3,10 +3,14 @@
 package handover
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -67,11 +71,27 @@ func decode(b []byte) (*Material, error) {
 		return nil, errors.New("the key material has no key for its shares")
 	}
 	for key := range m.Rows {
-		if !slices.Contains(startRows, key) {
+		if !slices.Contains(startRows, key) && !strings.HasPrefix(key, filterPrefix) {
 			return nil, fmt.Errorf("the key material holds the row %q, which is not part of a handover", key)
 		}
 	}
 	return &m, nil
+}
+
+// filterPrefix is below which the paths filters are; a handover has at most the one
+// of the secondary that it is for.
+const filterPrefix = "core/replication-filters/"
+
+// AddFilter adds the paths filter at a key, if there is one.
+func (m *Material) AddFilter(ctx context.Context, store physical.Backend, key string) error {
+	e, err := store.Get(ctx, key)
+	if err != nil {
+		return fmt.Errorf("read of %s: %w", key, err)
+	}
+	if e != nil {
+		m.Rows[key] = e.Value
+	}
+	return nil
 }
 
 // Wipe clears the keys.

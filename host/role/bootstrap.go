@@ -50,8 +50,25 @@ func (c *Controller) copied(mode replication.Mode) {
 	if mode != replication.Performance {
 		return
 	}
+	ctx := context.Background()
+	again, err := c.tap.MustCopy(ctx, mode)
+	if err != nil {
+		c.logger.Error("nothing of what the copy has brought is shown until the next copy", "error", err)
+		return
+	}
+	if again {
+		// The filter let mounts in while it ran: ranges before may lack their content.
+		go c.copyAgain(ctx)
+		return
+	}
+	any, err := c.endAwaiting(ctx)
+	if err != nil {
+		c.logger.Error("mounts that the paths filter has let in stay hidden until the next copy", "error", err)
+	}
 	if !c.bootstrapping.Load() {
-		c.showAwaited()
+		if any {
+			c.serving.Applied(ctx, sharedTables)
+		}
 		return
 	}
 	// The plugin waits for the answer to its last call, and the restart for the
@@ -68,16 +85,4 @@ func (c *Controller) copied(mode replication.Mode) {
 			c.setFailure(mode, "beginning to serve failed: "+err.Error())
 		}
 	}()
-}
-
-// showAwaited makes the core take up mounts whose content a copy has brought.
-func (c *Controller) showAwaited() {
-	ctx := context.Background()
-	any, err := c.endAwaiting(ctx)
-	if err != nil {
-		c.logger.Error("mounts that the paths filter has let in stay hidden until the next copy", "error", err)
-	}
-	if any {
-		c.serving.Applied(ctx, sharedTables)
-	}
 }

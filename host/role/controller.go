@@ -189,32 +189,24 @@ func (c *Controller) takeUpRole(ctx context.Context) error {
 	}
 	c.bootstrapping.Store(bootstrapping)
 	c.forwarded.Store(0)
-	if err := c.enforce(ctx, r); err != nil {
+	var absorb []string
+	if r.Performance.Role == replication.Secondary {
+		// A core brings the tables of an older version up to date while it starts. In
+		// storage that is for the primary to do.
+		absorb = startupTables
+	}
+	if err := c.enforce(ctx, r, absorb); err != nil {
 		return err
 	}
 	return c.core.SetInertBackends(ctx, bootstrapping || r.DR.Role == replication.Secondary)
 }
 
-// enforce makes the record the present one: Vault's word and the guard.
-func (c *Controller) enforce(ctx context.Context, r *Record) error {
-	guard := storage.Guard{}
+// enforce makes the record the present one: Vault's word and the guard. Absorb is
+// what the core may believe it has written. A core that runs is told of what it may
+// not write, so it is for one that is about to start alone.
+func (c *Controller) enforce(ctx context.Context, r *Record, absorb []string) error {
 	bootstrapping := c.bootstrapping.Load()
-	for _, m := range modes {
-		if r.mode(m).Role == replication.Secondary {
-			guard.Level = storage.ReadOnly
-			guard.Modes = append(guard.Modes, m)
-		}
-	}
-	if r.Performance.Role == replication.Secondary {
-		// A core brings the tables of an older version up to date while it starts. In
-		// storage that is for the primary to do.
-		guard.Absorb = startupTables
-	}
-	if bootstrapping {
-		// What it has of its own is not read yet, and must not be made anew.
-		guard.Modes = modes
-	}
-	if err := c.tap.SetGuard(ctx, guard); err != nil {
+	if err := c.tap.SetGuard(ctx, guardOf(r, bootstrapping, absorb)); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -222,6 +214,22 @@ func (c *Controller) enforce(ctx context.Context, r *Record) error {
 	c.mu.Unlock()
 	c.core.SetReplicationState(r.word(bootstrapping))
 	return nil
+}
+
+// guardOf is what the core may write in the roles of a record.
+func guardOf(r *Record, bootstrapping bool, absorb []string) storage.Guard {
+	guard := storage.Guard{Absorb: absorb}
+	for _, m := range modes {
+		if r.mode(m).Role == replication.Secondary {
+			guard.Level = storage.ReadOnly
+			guard.Modes = append(guard.Modes, m)
+		}
+	}
+	if bootstrapping {
+		// What it has of its own is not read yet, and must not be made anew.
+		guard.Modes = modes
+	}
+	return guard
 }
 
 // startupTables are the keys that a core of a secondary may write while it starts.
@@ -284,7 +292,7 @@ func (c *Controller) beginTerm(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return c.settleHiding(ctx)
 }
 
 // barrierSealing runs while the barrier is still open.

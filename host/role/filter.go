@@ -5,7 +5,6 @@ package role
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,10 +19,6 @@ import (
 // encoded name of the secondary. They are shared: each secondary reads its own, and
 // a DR secondary of the primary has them all.
 const filterPrefix = "core/replication-filters/"
-
-// awaitedKey lists the mounts that a secondary's filter has let in and whose
-// content the copy that this has begun has yet to bring.
-const awaitedKey = recordPrefix + "awaited-mounts"
 
 func filterKey(id string) string { return filterPrefix + encodeName(id) }
 
@@ -204,160 +199,6 @@ func (c *Controller) hiddenBy(ctx context.Context, f *filter.Filter) (hidden, vi
 		}
 	}
 	return hidden, visible, nil
-}
-
-// hiding is what a performance secondary hides from its core: what its filter
-// leaves out, and what the filter has let in and the copy has not brought yet.
-type hiding struct {
-	filter  *filter.Filter
-	hidden  map[string]string
-	awaited map[string]bool
-}
-
-// missing names the shared mounts whose content this cluster does not have, empty if
-// it has all.
-func (h *hiding) missing() string {
-	if h == nil || len(h.hidden)+len(h.awaited) == 0 {
-		return ""
-	}
-	var names []string
-	for _, path := range h.hidden {
-		names = append(names, path)
-	}
-	slices.Sort(names)
-	if n := len(h.awaited); n > 0 {
-		names = append(names, fmt.Sprintf("%d mounts that a copy has not brought yet", n))
-	}
-	return "the content of " + strings.Join(names, ", ")
-}
-
-// Hides says whether this cluster, a performance secondary, treats a mount of its
-// primary as absent.
-func (c *Controller) Hides(path, uuid string) bool {
-	h := c.hiding.Load()
-	return h != nil && (h.filter.Hides(path) || h.awaited[uuid])
-}
-
-// ClearHidden deletes what a performance secondary has stored of the mounts that its
-// filter hides: it may have been killed before it had done so. What a copy has yet
-// to bring is not hidden by the filter any more and stays.
-func (c *Controller) ClearHidden(ctx context.Context) error {
-	h := c.hiding.Load()
-	if h == nil {
-		return nil
-	}
-	for uuid, path := range h.hidden {
-		kind := "logical/"
-		if strings.HasPrefix(path, "auth/") {
-			kind = "auth/"
-		}
-		deleted, err := c.tap.ClearView(ctx, kind+uuid+"/")
-		if err != nil {
-			return err
-		}
-		if deleted > 0 {
-			c.logger.Info("deleted what was stored of a mount that the paths filter hides", "path", path, "keys", deleted)
-		}
-	}
-	return nil
-}
-
-// loadHiding takes up the own filter of a performance secondary, before its core
-// reads the mount tables.
-func (c *Controller) loadHiding(ctx context.Context, id string) error {
-	f, err := c.PathsFilter(ctx, id)
-	if err != nil {
-		return err
-	}
-	h := &hiding{filter: f, awaited: map[string]bool{}}
-	if h.hidden, _, err = c.hiddenBy(ctx, f); err != nil {
-		return err
-	}
-	raw, err := c.core.GetEntry(ctx, awaitedKey)
-	if err != nil {
-		return err
-	}
-	if raw != nil {
-		if err := json.Unmarshal(raw, &h.awaited); err != nil {
-			return fmt.Errorf("the list of mounts that a copy has yet to bring cannot be read: %w", err)
-		}
-	}
-	c.hiding.Store(h)
-	return nil
-}
-
-// reviewHiding runs on a performance secondary when its filter or a mount table has
-// come. What was hidden and is not any more stays hidden until a new copy has
-// brought its content: it was never sent.
-func (c *Controller) reviewHiding(ctx context.Context) error {
-	old := c.hiding.Load()
-	f, err := c.PathsFilter(ctx, c.Record().Performance.SecondaryID)
-	if err != nil {
-		return err
-	}
-	hidden, visible, err := c.hiddenBy(ctx, f)
-	if err != nil {
-		return err
-	}
-	h := &hiding{filter: f, hidden: hidden, awaited: map[string]bool{}}
-	widened := false
-	for uuid := range visible {
-		_, was := old.hidden[uuid]
-		widened = widened || was
-		if was || old.awaited[uuid] {
-			h.awaited[uuid] = true
-		}
-	}
-	if len(h.awaited) != len(old.awaited) || widened {
-		if err := c.putAwaited(ctx, h.awaited); err != nil {
-			return err
-		}
-	}
-	c.hiding.Store(h)
-	if widened {
-		c.logger.Info("the paths filter of this secondary lets mounts in that it did not have: they are copied from the primary")
-		// The apply that has brought the filter waits for this.
-		go c.copyAgain(context.WithoutCancel(ctx))
-	}
-	return nil
-}
-
-// copyAgain begins a copy while this secondary serves.
-func (c *Controller) copyAgain(ctx context.Context) {
-	err := c.tap.ForceCopy(ctx, replication.Performance)
-	if err == nil {
-		_, err = c.Recover(ctx, replication.Performance)
-	}
-	if err != nil {
-		c.logger.Warn("the copy of what the paths filter has let in begins with the next session", "error", err)
-	}
-}
-
-// endAwaiting shows the core what a copy has brought, and says whether there was
-// anything.
-func (c *Controller) endAwaiting(ctx context.Context) (bool, error) {
-	old := c.hiding.Load()
-	if old == nil || len(old.awaited) == 0 {
-		return false, nil
-	}
-	if err := c.putAwaited(ctx, nil); err != nil {
-		return false, err
-	}
-	h := *old
-	h.awaited = map[string]bool{}
-	c.hiding.Store(&h)
-	return true, nil
-}
-
-func (c *Controller) putAwaited(ctx context.Context, awaited map[string]bool) error {
-	if len(awaited) == 0 {
-		return c.core.DeleteEntry(ctx, awaitedKey)
-	}
-	raw, err := json.Marshal(awaited)
-	if err != nil {
-		return err
-	}
-	return c.core.PutEntry(ctx, awaitedKey, raw)
 }
 
 // Sends says whether a secondary of this performance primary has the mount with a

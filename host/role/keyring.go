@@ -148,27 +148,36 @@ func (c *Controller) applied(ctx context.Context, keys []string) {
 		}
 	}
 	c.settleLearned(ctx)
+	own := filterKey(c.Record().Performance.SecondaryID)
+	filtered := slices.Contains(keys, own)
+	if c.Role(replication.Performance) == replication.Secondary &&
+		(filtered || slices.ContainsFunc(sharedTables, func(t string) bool { return slices.Contains(keys, t) })) {
+		// In the first copy too: what is let in while it runs may be missing after it.
+		if err := c.reviewHiding(ctx, c.tap.ForceCopyApplied); err != nil {
+			c.logger.Error("the paths filter of this secondary cannot be taken up; the last one stays in force", "error", err)
+		}
+	}
 	if !c.Serves() {
 		return
 	}
 	// What follows needs the core's state; a seal that has it waits for this.
-	if duty, err := c.active(); err == nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(duty, cancel)()
-	}
-	own := filterKey(c.Record().Performance.SecondaryID)
-	filtered := slices.Contains(keys, own)
-	if filtered || slices.ContainsFunc(sharedTables, func(t string) bool { return slices.Contains(keys, t) }) {
-		if err := c.reviewHiding(ctx); err != nil {
-			c.logger.Error("the paths filter of this secondary cannot be taken up; the last one stays in force", "error", err)
-		}
-	}
+	ctx, cancel := c.untilSeal(ctx)
+	defer cancel()
 	if filtered {
 		keys = append(slices.Clone(keys), sharedTables...)
 	}
 	c.serving.Applied(ctx, keys)
+}
+
+// untilSeal ends a context with the active duty too.
+func (c *Controller) untilSeal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	duty, err := c.active()
+	if err != nil {
+		return ctx, cancel
+	}
+	stop := context.AfterFunc(duty, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 const heldText = "the primary's keys were changed (rotated and rekeyed) while this secondary was away, and it cannot open the new ones: what was written since cannot be read here; disable this secondary on the primary (revoke-secondary), wipe it, and enable it anew"

@@ -151,16 +151,37 @@ func (c *Controller) LearnBackend(ctx context.Context, m vaultcore.Mount, b logi
 	if !ok {
 		return nil
 	}
-	changed := c.mounts.SetLocalPrefixes(uuid, prefixes)
+	return learnPrefixes(c.mounts, uuid, prefixes,
+		func(changed []string) error { return c.reclassify(ctx, changed) },
+		func() error {
+			if !m.External {
+				return nil
+			}
+			return c.keepPrefixes(ctx, uuid, prefixes)
+		})
+}
+
+// learnPrefixes takes up what a backend declares, tells the secondaries of the views
+// whose classes that changes, and keeps it for the next unseal. It is kept last, and
+// unlearned when either fails: what is known already is told to nobody any more.
+func learnPrefixes(mounts *keyclass.Mounts, uuid string, prefixes []string, tell func(changed []string) error, keep func() error) error {
+	before, known := mounts.LocalPrefixes(uuid)
+	changed := mounts.SetLocalPrefixes(uuid, prefixes)
 	if len(changed) == 0 {
 		return nil
 	}
-	if m.External {
-		if err := c.keepPrefixes(ctx, uuid, prefixes); err != nil {
-			return err
-		}
+	err := tell(changed)
+	if err == nil {
+		err = keep()
 	}
-	return c.reclassify(ctx, changed)
+	switch {
+	case err == nil:
+	case known:
+		mounts.SetLocalPrefixes(uuid, before)
+	default:
+		mounts.ForgetLocalPrefixes(uuid)
+	}
+	return err
 }
 
 func (c *Controller) keepPrefixes(ctx context.Context, uuid string, prefixes []string) error {

@@ -121,7 +121,7 @@ func (c *Controller) changeLive(ctx context.Context, mode replication.Mode, r *R
 	// From here on the change is made, whether or not the client waits for it.
 	ctx = context.WithoutCancel(ctx)
 	c.setFailure(mode, "")
-	if err := c.enforce(ctx, r); err != nil {
+	if err := c.enforce(ctx, r, nil); err != nil {
 		return err
 	}
 	// The journal must be on before a slot can be opened: the plugin gets its
@@ -132,6 +132,9 @@ func (c *Controller) changeLive(ctx context.Context, mode replication.Mode, r *R
 	if mode == replication.Performance {
 		if err := c.journalRows(ctx, encrypted); err != nil {
 			return err
+		}
+		if r.Performance.Role == replication.Secondary {
+			c.renamed(ctx)
 		}
 	}
 	duty, err := c.active()

@@ -145,6 +145,10 @@ func (c *Controller) prepareAdoption(ctx context.Context, mode replication.Mode,
 		if err := handover.SeedLocal(records); err != nil {
 			return nil, err
 		}
+		// One that this cluster had as a primary could not be read any more.
+		if own := filterKey(r.Performance.SecondaryID); m.Rows[own] == nil {
+			records[own] = nil
+		}
 	}
 	a, err := handover.Prepare(ctx, c.core, c.store, m, records, c.logger)
 	if err != nil {
@@ -190,16 +194,19 @@ func (c *Controller) PromoteSecondary(ctx context.Context, mode replication.Mode
 	}
 	lost := ""
 	if mode == replication.Performance {
-		lost = c.hiding.Load().missing()
+		var err error
+		if lost, err = c.lacking(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if lost != "" && !req.Force {
-		return nil, replication.Errorf(replication.Unavailable, "this secondary does not have %s, and as the primary it would have them empty, and every other cluster of the set after it: "+
+		return nil, replication.Errorf(replication.Unavailable, "this secondary does not have the content of %s, and as the primary it would have them empty, and every other cluster of the set after it: "+
 			"let them in first (delete its paths filter and wait for state stream-wals), promote a secondary that has them, or use force", lost)
 	}
 	return c.changeByRestart(ctx, mode, replication.Secondary, replication.Primary, "promotion", req.Force, req.Consume, func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
 		t, err := b.PromoteSecondary(ctx, req.PromoteSecondaryRequest)
 		if err == nil && lost != "" {
-			t.Warnings = append(t.Warnings, "This cluster does not have "+lost+": they are empty here now, and clusters that follow it lose what they have of them.")
+			t.Warnings = append(t.Warnings, "This cluster does not have the content of "+lost+": these mounts are empty here now, and clusters that follow it lose what they have of them.")
 		}
 		return t, err
 	})

@@ -202,6 +202,13 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 		return nil, err
 	}
 	defer m.Wipe()
+	if s.mode == replication.Performance {
+		// What its filter lets in while the first copy runs is known only against the
+		// one that it began with.
+		if err := m.AddFilter(ctx, s.c.store, filterKey(req.SecondaryID)); err != nil {
+			return nil, err
+		}
+	}
 	mr := s.c.Record().mode(s.mode)
 	m.VaultVersion = version.GetVersion().VersionNumber()
 	m.SetID, m.Epoch, m.IndexKey = mr.SetID, mr.Epoch, mr.IndexKey

@@ -304,3 +304,48 @@ func TestForceCopy(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &replication.Cursor{}, c)
 }
+
+// What the hook of an apply forces holds from there on, whatever the same frame or
+// copy writes of the cursor after it.
+func TestForceCopyWithinAnApply(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	primary, secondary, at := pair(t, newTxn(t))
+	secondary = newTap(t, secondary.Inner(), func(o *storage.Options) { o.Alone = func(key string) bool { return key == "core/mounts" } })
+	force := func(_ context.Context, keys []string) {
+		if slices.Contains(keys, "core/mounts") {
+			require.NoError(t, secondary.ForceCopyApplied(ctx, dr))
+		}
+	}
+	mustCopy := func() bool {
+		must, err := secondary.MustCopy(ctx, dr)
+		require.NoError(t, err)
+		return must
+	}
+	secondary.OnApplied(force)
+	r, err := primary.ReadJournal(ctx, dr, "s", at)
+	require.NoError(t, err)
+	put(t, primary, "core/mounts", "1")
+	put(t, primary, "core/after", "1")
+	for mine := at; mine.Sequence < at.Sequence+2; {
+		f, err := r.Next()
+		require.NoError(t, err)
+		_, err = secondary.ApplyFrame(ctx, dr, f)
+		if mine != at {
+			require.Equal(t, replication.PositionLost, replication.KindOf(err))
+		}
+		mine = f.To
+	}
+	require.True(t, mustCopy())
+
+	secondary.OnApplied(nil)
+	copyAll(t, primary, secondary, dr, at)
+	require.False(t, mustCopy())
+	put(t, primary, "core/mounts", "2")
+	secondary.OnApplied(force)
+	copyAll(t, primary, secondary, dr, watermark(t, primary))
+	require.True(t, mustCopy(), "the copy that has brought it may lack what it lets in")
+	secondary.OnApplied(nil)
+	copyAll(t, primary, secondary, dr, watermark(t, primary))
+	follow(t, primary, secondary, dr, "s", watermark(t, primary).Sequence)
+}

@@ -50,6 +50,7 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 			"the rows begin after %d, this secondary is at %d: rows are missing", f.After, c.Position.Sequence)
 	}
 
+	t.forced[mode].Store(false)
 	next := *c
 	next.ConsistentFrom = max(c.ConsistentFrom, f.ConsistentFrom)
 	l := t.newLoad()
@@ -66,6 +67,7 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 			return err
 		}
 		t.applied(ctx, keys)
+		next.MustCopy = next.MustCopy || t.forced[mode].Load()
 		t.progress[mode].set(&next)
 		l = t.newLoad()
 		return nil

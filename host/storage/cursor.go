@@ -50,7 +50,7 @@ func (t *Tap) BeginCopy(ctx context.Context, mode replication.Mode, from replica
 // restarts too: rows alone cannot bring what the primary kept back until now. A
 // copy that is under way is not enough, for ranges that it has applied may lack
 // something. A secondary that has nothing yet copies anyway. It waits for the apply
-// under way, so it must not be called from OnApplied.
+// under way, so it must not be called from OnApplied: see ForceCopyApplied.
 func (t *Tap) ForceCopy(ctx context.Context, mode replication.Mode) error {
 	unlock, err := t.lockApply(ctx, mode)
 	if err != nil {
@@ -66,6 +66,24 @@ func (t *Tap) ForceCopy(ctx context.Context, mode replication.Mode) error {
 	}
 	c.MustCopy = true
 	return t.writeCursor(ctx, mode, c)
+}
+
+// ForceCopyApplied is ForceCopy for the hook of OnApplied, which an apply of the mode
+// has called: that apply holds the lock, and keeps what this says.
+func (t *Tap) ForceCopyApplied(ctx context.Context, mode replication.Mode) error {
+	if err := checkMode(mode); err != nil {
+		return err
+	}
+	c, err := t.readCursor(ctx, mode)
+	if err != nil {
+		return err
+	}
+	c.MustCopy = true
+	if err := t.writeCursor(ctx, mode, c); err != nil {
+		return err
+	}
+	t.forced[mode].Store(true)
+	return nil
 }
 
 // MustCopy says whether ForceCopy was called and no copy has begun since.

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -35,7 +36,7 @@ func (r *reader) fromStorage() (*replication.Frame, error) {
 		}
 		asOf := r.j.seq.Allocated()
 		cut, whole := cutRows(rows, replication.PayloadTarget-enc.Bytes())
-		f.ConsistentFrom = max(f.ConsistentFrom, addRows(enc, rows[:cut], asOf))
+		f.ConsistentFrom = max(f.ConsistentFrom, addRows(enc, rows[:cut], asOf, r.tablesAhead(rows[:cut])))
 		if !whole {
 			at = rows[cut-1].Sequence
 			break
@@ -114,9 +115,15 @@ func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
 		return storageFailed("read the values of journal rows", err)
 	}
 	for i := range rows {
-		for k := range rows[i].Ops {
-			op := &rows[i].Ops[k]
+		ops := rows[i].Ops[:0:0]
+		for _, op := range rows[i].Ops {
 			now := values[index[op.Key]]
+			if now == nil && op.Kind == journal.Put && r.mode == replication.Performance && r.tap.classes.Homeless(op.Key) {
+				// Its mount is gone. The row that deletes it is behind the one of the table
+				// that marks the mount, and this one may not be.
+				rows[i].ConsistentFrom = rows[i].Sequence + 1
+				continue
+			}
 			exact := now == nil && op.Kind == journal.Delete ||
 				now != nil && op.Kind == journal.Put && journal.HashOf(now) == op.Hash
 			op.Kind, op.Value = journal.Put, now
@@ -127,7 +134,9 @@ func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
 				// Any later number; addRows puts the right one.
 				rows[i].ConsistentFrom = rows[i].Sequence + 1
 			}
+			ops = append(ops, op)
 		}
+		rows[i].Ops = ops
 		rows[i].Weigh()
 	}
 	return nil
@@ -144,10 +153,33 @@ func cutRows(rows []journal.Row, bytes int) (cut int, whole bool) {
 	return len(rows), true
 }
 
+// tablesAhead are the rows, by table of mounts, that a performance secondary gets the
+// table in beside the last one: a row ahead of the first deletion below a view. An
+// engine is unmounted in the order of a table that marks it, its storage, a table
+// without it. The secondary revokes what the engine has issued when it sees the first
+// of these, and needs the engine's storage for it.
+func (r *reader) tablesAhead(rows []journal.Row) map[string]int {
+	if r.mode != replication.Performance {
+		return nil
+	}
+	ahead := map[string]int{}
+	for i := range rows {
+		for _, op := range rows[i].Ops {
+			switch {
+			case keyclass.Tables[op.Key] != "":
+				ahead[op.Key] = i
+			case op.Kind == journal.Delete && keyclass.InView(op.Key):
+				return ahead
+			}
+		}
+	}
+	return nil
+}
+
 // addRows adds rows with current values, each key once, at the last row that has
-// it. It returns the sequence from which the content is consistent again, 0 if
+// it, and tables also at the row in ahead. It returns the sequence from which the content is consistent again, 0 if
 // it is all along.
-func addRows(enc *journal.FrameEncoder, rows []journal.Row, asOf uint64) (consistentFrom uint64) {
+func addRows(enc *journal.FrameEncoder, rows []journal.Row, asOf uint64, ahead map[string]int) (consistentFrom uint64) {
 	last := map[string]int{}
 	for i := range rows {
 		for k := range rows[i].Ops {
@@ -161,9 +193,11 @@ func addRows(enc *journal.FrameEncoder, rows []journal.Row, asOf uint64) (consis
 		}
 		ops := row.Ops[:0:0]
 		for _, op := range row.Ops {
-			if at := last[op.Key]; at == i {
+			at := last[op.Key]
+			if first, early := ahead[op.Key]; at == i || (early && first == i) {
 				ops = append(ops, op)
-			} else {
+			}
+			if at != i {
 				consistentFrom = max(consistentFrom, rows[at].Sequence)
 			}
 		}

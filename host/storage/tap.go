@@ -68,9 +68,10 @@ type Tap struct {
 	beforeApply atomic.Pointer[func(context.Context, *Batch) error]
 	onApplied   atomic.Pointer[func(context.Context, []string)]
 
-	applying map[replication.Mode]*sync.Mutex // one apply of a mode at a time
-	untold   map[replication.Mode][]string    // changed by a range that failed; by applying
-	telling  sync.Mutex                       // one call of onApplied at a time
+	applying map[replication.Mode]*sync.Mutex  // one apply of a mode at a time
+	forced   map[replication.Mode]*atomic.Bool // ForceCopyApplied was called in the apply under way
+	untold   map[replication.Mode][]string     // changed by a range that failed; by applying
+	telling  sync.Mutex                        // one call of onApplied at a time
 	progress map[replication.Mode]*progress
 	filters  filters
 	held     heldViews
@@ -88,6 +89,7 @@ func New(inner physical.Backend, o Options) *Tap {
 		stripes:  newStripes(),
 		applying: map[replication.Mode]*sync.Mutex{replication.DR: {}, replication.Performance: {}},
 	}
+	t.forced = map[replication.Mode]*atomic.Bool{replication.DR: {}, replication.Performance: {}}
 	t.untold = map[replication.Mode][]string{}
 	t.progress = map[replication.Mode]*progress{replication.DR: {}, replication.Performance: {}}
 	t.txn, _ = inner.(physical.Transactional)

@@ -87,6 +87,23 @@ func (m *Mounts) SetLocalPrefixes(uuid string, prefixes []string) (changed []str
 	return m.renew()
 }
 
+// LocalPrefixes is what SetLocalPrefixes has said of a mount; known is false while
+// it has said nothing.
+func (m *Mounts) LocalPrefixes(uuid string) (prefixes []string, known bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	prefixes, known = m.declared[uuid]
+	return slices.Clone(prefixes), known
+}
+
+// ForgetLocalPrefixes takes back what SetLocalPrefixes has said of a mount.
+func (m *Mounts) ForgetLocalPrefixes(uuid string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.declared, uuid)
+	m.renew()
+}
+
 // Complete says whether all mount tables were given, so that a view that is not
 // known belongs to no mount.
 func (m *Mounts) Complete() bool {

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/helper/namespace"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/vault"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/api/activation"
+	"github.com/vault-replication/vault-replication/host/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/filter"
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+const perf = replication.Performance
+
+var (
+	epoch  = replication.Epoch{Generation: 1, ID: "e"}
+	at     = replication.Position{Epoch: epoch, Sequence: 7}
+	deny   = &filter.Filter{Mode: filter.Deny, Paths: []string{"secret/"}}
+	denyNo = &filter.Filter{Mode: filter.Deny, Paths: []string{"other/"}}
+)
+
+func TestReviewed(t *testing.T) {
+	t.Parallel()
+	type paths = map[string]string
+	for name, tc := range map[string]struct {
+		old             *hiding
+		filter          *filter.Filter
+		hidden, visible paths
+		awaited         []string
+		widened         bool
+	}{
+		"first of all":                          {nil, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
+		"nothing changes":                       {&hiding{filter: deny, hidden: setOf([]string{"s"})}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
+		"narrower":                              {&hiding{filter: denyNo}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
+		"wider":                                 {&hiding{filter: deny, hidden: setOf([]string{"s"})}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
+		"deleted":                               {&hiding{filter: deny, hidden: setOf([]string{"s"})}, nil, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
+		"moved to where nothing hides it":       {&hiding{filter: deny, hidden: setOf([]string{"s"})}, deny, nil, paths{"s": "moved/"}, []string{"s"}, true},
+		"comes with the filter that lets it in": {&hiding{filter: deny}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
+		"still awaited":                         {&hiding{filter: denyNo, awaited: setOf([]string{"s"})}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, false},
+		"awaited and hidden again":              {&hiding{filter: denyNo, awaited: setOf([]string{"s"})}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
+		"awaited and gone":                      {&hiding{filter: denyNo, awaited: setOf([]string{"s"})}, denyNo, nil, paths{"k": "kv/"}, nil, false},
+	} {
+		h, widened := reviewed(tc.old, tc.filter, tc.hidden, tc.visible)
+		require.Equal(t, tc.widened, widened, name)
+		require.Equal(t, setOf(tc.awaited), h.awaited, name)
+		require.Len(t, h.hidden, len(tc.hidden), name)
+		raw, err := h.encode()
+		require.NoError(t, err)
+		again, err := decodeHiding(raw)
+		require.NoError(t, err)
+		require.True(t, again.sameAs(h), name)
+	}
+}
+
+// standing is a performance secondary in front of a real core.
+type standing struct {
+	*Controller
+	secret string // the UUID of the mount secret/
+
+	mu   sync.Mutex
+	told [][]string
+}
+
+func (s *standing) Applied(_ context.Context, keys []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, slices.Clone(keys))
+}
+
+func (s *standing) Receive(context.Context, replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
+	return nil, errors.New("not in this test")
+}
+
+func (s *standing) Lacks() []string { return nil }
+
+func (s *standing) shown() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.told, func(keys []string) bool { return slices.Equal(keys, sharedTables) })
+}
+
+// plugins gives a plugin that says yes to everything that it is asked here.
+type plugins struct{}
+
+func (plugins) Backend(context.Context, replication.Mode) (replication.Backend, error) {
+	return plugin{}, nil
+}
+func (plugins) Running(replication.Mode) replication.Backend { return nil }
+func (plugins) Trouble(replication.Mode) string              { return "" }
+
+type plugin struct{ replication.Backend }
+
+func (plugin) Start(context.Context, replication.StartRequest) error { return nil }
+func (plugin) Recover(context.Context) error                         { return nil }
+func (plugin) UpdatePrimary(context.Context, replication.UpdatePrimaryRequest) (*replication.Transition, error) {
+	return &replication.Transition{Role: replication.Secondary}, nil
+}
+
+func newStanding(t *testing.T) *standing {
+	t.Helper()
+	ctx := t.Context()
+	raw := vault.TestCore(t)
+	core, err := vaultcore.Attach(raw)
+	require.NoError(t, err)
+	s := &standing{Controller: &Controller{
+		core: core, logger: hclog.NewNullLogger(), plugins: plugins{}, mounts: keyclass.NewMounts(),
+		record: disabledRecord(), failure: map[replication.Mode]string{}, duty: ctx,
+	}}
+	s.serving, s.secret = s, "5ec7e7"
+	s.record.Performance = drSecondary().DR
+	core.InstallStorage(func(inner physical.Backend) physical.Backend {
+		s.store, s.tap = inner, storage.New(inner, storage.Options{})
+		return s.tap.Backend()
+	})
+	t.Cleanup(func() { _ = s.tap.Close(context.Background()) })
+	shares, _ := vault.TestCoreInit(t, raw)
+	for _, share := range shares {
+		_, err := vault.TestCoreUnseal(raw, vault.TestKeyCopy(share))
+		require.NoError(t, err)
+	}
+	table, err := json.Marshal(&vault.MountTable{Type: "mounts", Entries: []*vault.MountEntry{
+		{Table: "mounts", Path: "secret/", Type: "kv", UUID: s.secret, NamespaceID: namespace.RootNamespaceID},
+	}})
+	require.NoError(t, err)
+	require.NoError(t, core.PutEntry(ctx, "core/mounts", table))
+	s.stands(t, journal.Cursor{Position: at})
+	s.filter(t, "b", deny)
+	s.starts(t)
+	require.True(t, s.Hides("secret/", s.secret))
+	return s
+}
+
+// starts is what an unseal does; what the process knew is gone.
+func (s *standing) starts(t *testing.T) {
+	t.Helper()
+	s.hiding.Store(nil)
+	require.NoError(t, s.loadHiding(t.Context(), s.Record().Performance.SecondaryID))
+	require.NoError(t, s.settleHiding(t.Context()))
+}
+
+func (s *standing) filter(t *testing.T, id string, f *filter.Filter) {
+	t.Helper()
+	raw, err := f.Encode()
+	require.NoError(t, err)
+	require.NoError(t, s.core.PutEntry(t.Context(), filterKey(id), raw))
+}
+
+func (s *standing) stands(t *testing.T, c journal.Cursor) {
+	t.Helper()
+	raw, err := c.Encode()
+	require.NoError(t, err)
+	require.NoError(t, s.store.Put(t.Context(), &physical.Entry{Key: journal.CursorKey(perf), Value: raw}))
+}
+
+func (s *standing) mustCopy(t *testing.T) bool {
+	t.Helper()
+	raw, err := s.store.Get(t.Context(), journal.CursorKey(perf))
+	require.NoError(t, err)
+	c, err := journal.DecodeCursor(raw.Value)
+	require.NoError(t, err)
+	return c.MustCopy
+}
+
+// copyEnds is a copy that has begun and ended, with what has come in between.
+func (s *standing) copyEnds(t *testing.T, meanwhile func()) {
+	t.Helper()
+	s.stands(t, journal.Cursor{Position: at, Copying: true, CopyFrom: at, CopiedAll: true})
+	meanwhile()
+	_, err := s.tap.EndCopy(t.Context(), perf)
+	require.NoError(t, err)
+	s.copied(perf)
+}
+
+// A mount that the filter lets in is shown by the copy that began after it, not by
+// the one under way.
+func TestWidenedDuringACopy(t *testing.T) {
+	s := newStanding(t)
+	s.copyEnds(t, func() {
+		s.filter(t, "b", denyNo)
+		s.applied(t.Context(), []string{filterKey("b")})
+	})
+	require.True(t, s.Hides("secret/", s.secret), "what the copy has brought may lack its content")
+	require.True(t, s.mustCopy(t))
+	s.copyEnds(t, func() {})
+	require.False(t, s.Hides("secret/", s.secret))
+	require.True(t, s.shown())
+	s.starts(t)
+	require.False(t, s.Hides("secret/", s.secret))
+	require.False(t, s.mustCopy(t))
+}
+
+// The first copy is no exception: it does not end until one has brought everything.
+func TestWidenedDuringTheFirstCopy(t *testing.T) {
+	s := newStanding(t)
+	s.bootstrapping.Store(true)
+	s.stands(t, journal.Cursor{Copying: true, CopyFrom: at})
+	s.filter(t, "b", denyNo)
+	s.applied(t.Context(), []string{filterKey("b")})
+	require.True(t, s.mustCopy(t))
+	require.True(t, s.Hides("secret/", s.secret))
+	s.starts(t)
+	require.True(t, s.Hides("secret/", s.secret))
+}
+
+// A secondary that is killed anywhere between the filter's apply and the copy copies
+// after the next start, and shows nothing before.
+func TestWidenedAndKilled(t *testing.T) {
+	s := newStanding(t)
+	// Nobody has looked at it.
+	s.filter(t, "b", denyNo)
+	s.starts(t)
+	require.True(t, s.Hides("secret/", s.secret))
+	require.True(t, s.mustCopy(t))
+	// What is awaited is known, and the copy is not forced.
+	s.stands(t, journal.Cursor{Position: at})
+	s.starts(t)
+	require.True(t, s.Hides("secret/", s.secret))
+	require.True(t, s.mustCopy(t))
+	// The copy that brings it goes on after a start, and is not done twice.
+	s.stands(t, journal.Cursor{Position: at, Copying: true, CopyFrom: at})
+	s.starts(t)
+	require.False(t, s.mustCopy(t))
+	// It was under way when the filter came.
+	s.copyEnds(t, func() {})
+	s.filter(t, "b", deny)
+	s.starts(t)
+	s.stands(t, journal.Cursor{Position: at, Copying: true, CopyFrom: at})
+	s.filter(t, "b", denyNo)
+	s.starts(t)
+	require.True(t, s.mustCopy(t))
+}
+
+// A secondary that gets another id follows the filter of that, and its core, which
+// runs, is told what it may not write.
+func TestUpdatePrimaryWithAnotherID(t *testing.T) {
+	s := newStanding(t)
+	ctx := t.Context()
+	require.NoError(t, s.enforce(ctx, s.Record(), startupTables))
+	s.endStartup(ctx)
+	set := s.Record().Performance.SetID
+	_, err := s.UpdatePrimary(ctx, perf, endpoints.UpdatePrimaryRequest{
+		Payload: &activation.Payload{Mode: perf, ClusterID: set, ID: "c", PairingKey: []byte{2}},
+	})
+	require.NoError(t, err)
+	require.Equal(t, "c", s.Record().Performance.SecondaryID)
+	h := s.hiding.Load()
+	require.Nil(t, h.filter, "nothing is known of a filter of c")
+	require.True(t, h.awaited[s.secret])
+	require.True(t, s.mustCopy(t))
+	require.Eventually(t, s.shown, 30*time.Second, time.Millisecond)
+	require.ErrorIs(t, s.core.PutEntry(ctx, "core/mounts", []byte("x")), logical.ErrReadOnly)
+}
+
+// A change that fails leaves a running core with the guard of one that runs.
+func TestFailedChangeDoesNotAbsorb(t *testing.T) {
+	s := newStanding(t)
+	ctx := t.Context()
+	require.NoError(t, s.enforce(ctx, s.Record(), startupTables))
+	require.NoError(t, s.core.PutEntry(ctx, "core/mounts", []byte("x")))
+	s.endStartup(ctx)
+	over, ended := make(chan struct{}), context.Background()
+	ended, end := context.WithCancel(ended)
+	end()
+	s.afterRequest(ended, perf, "a change", func() { close(over) }, func(context.Context) error { return errors.New("not today") })
+	<-over
+	require.ErrorIs(t, s.core.PutEntry(ctx, "core/mounts", []byte("x")), logical.ErrReadOnly)
+}
