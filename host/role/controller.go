@@ -5,6 +5,7 @@ package role
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/cluster"
-	"github.com/vault-replication/vault-replication/host/follow/mounttable"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
@@ -202,15 +202,11 @@ func (c *Controller) enforce(ctx context.Context, r *Record) error {
 			guard.Modes = append(guard.Modes, m)
 		}
 	}
-	if r.Performance.Role == replication.Secondary {
-		// A core brings the tables of an older version up to date while it starts. In
-		// storage that is for the primary to do.
-		guard.Absorb = startupTables
-	}
 	if bootstrapping {
 		// What it has of its own is not read yet, and must not be made anew.
 		guard.Modes = modes
 	}
+	guard.Absorb = startupTables(guard.Modes)
 	if err := c.tap.SetGuard(ctx, guard); err != nil {
 		return err
 	}
@@ -221,8 +217,20 @@ func (c *Controller) enforce(ctx context.Context, r *Record) error {
 	return nil
 }
 
-// startupTables are the keys that a core of a secondary may write while it starts.
-var startupTables = []string{mounttable.Secrets, mounttable.Auth, mounttable.Audit}
+// startupTables are the keys whose writes vanish while the core of a secondary of
+// these modes starts. A core brings the tables of an older version up to date, the
+// shared and the local one at once; in storage that is for whoever may write them
+// to do, and an error would leave the node sealed.
+func startupTables(secondary []replication.Mode) []string {
+	var tables []string
+	for table := range keyclass.Tables {
+		local := strings.HasPrefix(table, "core/local-")
+		if slices.Contains(secondary, replication.DR) || !local && len(secondary) > 0 {
+			tables = append(tables, table)
+		}
+	}
+	return tables
+}
 
 // endStartup ends the absorbing of what a core writes while it starts.
 func (c *Controller) endStartup(ctx context.Context) {
