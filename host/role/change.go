@@ -227,7 +227,7 @@ func (c *Controller) afterRequest(request context.Context, mode replication.Mode
 		if err := change(context.WithoutCancel(request)); err != nil {
 			c.logger.Error("a change of role failed", "mode", mode, "change", what, "error", err)
 			c.setFailure(mode, what+" failed: "+err.Error())
-			if eerr := c.enforce(context.WithoutCancel(request), c.Record(), nil); eerr != nil {
+			if eerr := c.enforce(context.WithoutCancel(request), c.Record(), false); eerr != nil {
 				c.logger.Error("the guard of the storage could not be restored", "error", eerr)
 			}
 			if duty, derr := c.active(); derr == nil && c.Role(mode) != replication.Disabled {

@@ -5,6 +5,7 @@ package role
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/cluster"
-	"github.com/vault-replication/vault-replication/host/follow/mounttable"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
@@ -189,24 +189,18 @@ func (c *Controller) takeUpRole(ctx context.Context) error {
 	}
 	c.bootstrapping.Store(bootstrapping)
 	c.forwarded.Store(0)
-	var absorb []string
-	if r.Performance.Role == replication.Secondary {
-		// A core brings the tables of an older version up to date while it starts. In
-		// storage that is for the primary to do.
-		absorb = startupTables
-	}
-	if err := c.enforce(ctx, r, absorb); err != nil {
+	if err := c.enforce(ctx, r, true); err != nil {
 		return err
 	}
 	return c.core.SetInertBackends(ctx, bootstrapping || r.DR.Role == replication.Secondary)
 }
 
-// enforce makes the record the present one: Vault's word and the guard. Absorb is
-// what the core may believe it has written. A core that runs is told of what it may
-// not write, so it is for one that is about to start alone.
-func (c *Controller) enforce(ctx context.Context, r *Record, absorb []string) error {
+// enforce makes the record the present one: Vault's word and the guard. A core that
+// is about to start, alone, may believe that it has written the tables of mounts; one
+// that runs is told what it may not write.
+func (c *Controller) enforce(ctx context.Context, r *Record, starting bool) error {
 	bootstrapping := c.bootstrapping.Load()
-	if err := c.tap.SetGuard(ctx, guardOf(r, bootstrapping, absorb)); err != nil {
+	if err := c.tap.SetGuard(ctx, guardOf(r, bootstrapping, starting)); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -217,8 +211,8 @@ func (c *Controller) enforce(ctx context.Context, r *Record, absorb []string) er
 }
 
 // guardOf is what the core may write in the roles of a record.
-func guardOf(r *Record, bootstrapping bool, absorb []string) storage.Guard {
-	guard := storage.Guard{Absorb: absorb}
+func guardOf(r *Record, bootstrapping, starting bool) storage.Guard {
+	guard := storage.Guard{}
 	for _, m := range modes {
 		if r.mode(m).Role == replication.Secondary {
 			guard.Level = storage.ReadOnly
@@ -229,11 +223,26 @@ func guardOf(r *Record, bootstrapping bool, absorb []string) storage.Guard {
 		// What it has of its own is not read yet, and must not be made anew.
 		guard.Modes = modes
 	}
+	if starting {
+		guard.Absorb = startupTables(guard.Modes)
+	}
 	return guard
 }
 
-// startupTables are the keys that a core of a secondary may write while it starts.
-var startupTables = []string{mounttable.Secrets, mounttable.Auth, mounttable.Audit}
+// startupTables are the keys whose writes vanish while the core of a secondary of
+// these modes starts. A core brings the tables of an older version up to date, the
+// shared and the local one at once; in storage that is for whoever may write them
+// to do, and an error would leave the node sealed.
+func startupTables(secondary []replication.Mode) []string {
+	var tables []string
+	for table := range keyclass.Tables {
+		local := strings.HasPrefix(table, "core/local-")
+		if slices.Contains(secondary, replication.DR) || !local && len(secondary) > 0 {
+			tables = append(tables, table)
+		}
+	}
+	return tables
+}
 
 // endStartup ends the absorbing of what a core writes while it starts.
 func (c *Controller) endStartup(ctx context.Context) {

@@ -253,7 +253,7 @@ func TestWidenedAndKilled(t *testing.T) {
 func TestUpdatePrimaryWithAnotherID(t *testing.T) {
 	s := newStanding(t)
 	ctx := t.Context()
-	require.NoError(t, s.enforce(ctx, s.Record(), startupTables))
+	require.NoError(t, s.enforce(ctx, s.Record(), true))
 	s.endStartup(ctx)
 	set := s.Record().Performance.SetID
 	_, err := s.UpdatePrimary(ctx, perf, endpoints.UpdatePrimaryRequest{
@@ -273,7 +273,7 @@ func TestUpdatePrimaryWithAnotherID(t *testing.T) {
 func TestFailedChangeDoesNotAbsorb(t *testing.T) {
 	s := newStanding(t)
 	ctx := t.Context()
-	require.NoError(t, s.enforce(ctx, s.Record(), startupTables))
+	require.NoError(t, s.enforce(ctx, s.Record(), true))
 	require.NoError(t, s.core.PutEntry(ctx, "core/mounts", []byte("x")))
 	s.endStartup(ctx)
 	over, ended := make(chan struct{}), context.Background()

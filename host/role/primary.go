@@ -121,7 +121,7 @@ func (c *Controller) changeLive(ctx context.Context, mode replication.Mode, r *R
 	// From here on the change is made, whether or not the client waits for it.
 	ctx = context.WithoutCancel(ctx)
 	c.setFailure(mode, "")
-	if err := c.enforce(ctx, r, nil); err != nil {
+	if err := c.enforce(ctx, r, false); err != nil {
 		return err
 	}
 	// The journal must be on before a slot can be opened: the plugin gets its

@@ -22,6 +22,7 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 		return s, nil
 	}
 	s.Fingerprint, _ = c.tap.Fingerprint(mode)
+	s.UnclassifiedKeys = c.tap.UnknownKeys()
 	c.mu.RLock()
 	trouble := c.failure[mode]
 	c.mu.RUnlock()

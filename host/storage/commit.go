@@ -126,7 +126,10 @@ func (t *Tap) effectsOf(r *regime, txn []*physical.TxnEntry) []effect {
 			if keyclass.InView(e.Entry.Key) {
 				t.held.note(e.Entry.Key, e.Operation == physical.DeleteOperation)
 			} else {
-				t.unknown.Add(1)
+				if t.unknown.Add(1) == 1 {
+					t.logger.Warn("a key was written that this version of replication has no class for; such keys go to DR secondaries alone; "+
+						"the status field unclassified_keys counts them", "key", e.Entry.Key)
+				}
 			}
 		}
 		if !r.watched[class] {

@@ -414,7 +414,7 @@ func TestWipeLocal(t *testing.T) {
 		ctx := testContext(t)
 		tap := newTap(t, inner, func(o *storage.Options) { o.Limits = func() (int, int) { return 12, 0 } })
 		stay := []string{
-			"core/mounts", "logical/kv/a", "logical/ext/a", "logical/pki/role/a", "sys/policy/a", "core/hsm/iv", "core/cluster/local/info",
+			"core/mounts", "logical/kv/a", "logical/ext/a", "logical/pki/role/a", "sys/policy/a", "core/hsm/iv", "core/cluster/local/info", "core/cluster/feature-flags", "core/migration",
 			"replication/performance/slots/1", "core/replication/performance/state/a", "core/local-mounts", "sys/counters/keep/a",
 		}
 		gone := []string{"core/local-auth", "core/wrapping/jwtkey", "logical/old/a", "auth/old/a", "audit/old/salt", "logical/lkv/a", "logical/pki/certs/a", "core/unheard-of"}

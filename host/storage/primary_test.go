@@ -3,6 +3,7 @@
 package storage_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/sdk/physical/inmem"
 	"github.com/stretchr/testify/require"
@@ -109,11 +111,13 @@ func TestReaderWaits(t *testing.T) {
 func TestModesSeeTheirOwn(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
-	tap := newTap(t, newTxn(t))
+	var log bytes.Buffer
+	tap := newTap(t, newTxn(t), func(o *storage.Options) { o.Logger = hclog.New(&hclog.LoggerOptions{Output: &log}) })
 	require.NoError(t, tap.Activate(ctx, config(dr, replication.Performance)))
 	at, err := tap.OpenSlot(ctx, replication.Performance, "p")
 	require.NoError(t, err)
 	put(t, tap, "sys/token/id/a", "local")
+	require.NotContains(t, log.String(), "no class")
 	put(t, tap, "core/unheard-of", "unknown")
 	r, err := tap.ReadJournal(ctx, replication.Performance, "p", at)
 	require.NoError(t, err)
@@ -124,6 +128,7 @@ func TestModesSeeTheirOwn(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, rows)
 	require.Equal(t, uint64(1), tap.UnknownKeys())
+	require.Contains(t, log.String(), "key=core/unheard-of")
 
 	rng, err := tap.ReadRange(ctx, replication.Performance, "", "")
 	require.NoError(t, err)

@@ -30,6 +30,8 @@ func TestCopy(t *testing.T) {
 			put(t, primary, fmt.Sprintf("logical/u/%d", i), strings.Repeat("x", i*100))
 			put(t, primary, fmt.Sprintf("logical/u-%d/dir/%d", i%7, i), "v")
 		}
+		put(t, primary, "core/cluster/feature-flags", "shared, in a directory of own keys")
+		put(t, primary, "core/cluster/local/info", "primary's")
 		put(t, primary, "core/hsm/iv", "primary's")
 		put(t, secondary, "core/hsm/iv", "secondary's")
 		put(t, secondary, "logical/a", "not on the primary")
@@ -41,6 +43,8 @@ func TestCopy(t *testing.T) {
 		require.Equal(t, at, c.Position)
 		require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
 		require.Equal(t, "secondary's", get(t, secondary.Inner(), "core/hsm/iv"))
+		require.Equal(t, "shared, in a directory of own keys", get(t, secondary.Inner(), "core/cluster/feature-flags"))
+		require.Equal(t, "<none>", get(t, secondary.Inner(), "core/cluster/local/info"))
 		require.True(t, c.Consistent())
 	})
 }

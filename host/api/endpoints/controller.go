@@ -98,6 +98,9 @@ type ModeStatus struct {
 	// Lacks says what a performance secondary cannot do, one sentence each: an audit
 	// device that cannot be opened here, a plugin that is not installed.
 	Lacks []string
+	// UnclassifiedKeys counts the writes on this node, since it was started, to keys
+	// that the table of classes does not know.
+	UnclassifiedKeys uint64
 	// Sessions is the plugin's part.
 	Sessions replication.Status
 }

@@ -29,6 +29,10 @@ func render(mode replication.Mode, s *ModeStatus) map[string]any {
 	if s.Sessions.LastError != "" {
 		data["last_error"] = s.Sessions.LastError
 	}
+	if s.UnclassifiedKeys > 0 {
+		// Not in Vault's documentation: a key that no release of replication knows.
+		data["unclassified_keys"] = s.UnclassifiedKeys
+	}
 	if s.Role == replication.Primary {
 		renderPrimary(data, mode, s)
 	} else {

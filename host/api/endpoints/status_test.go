@@ -97,6 +97,20 @@ func TestStatusOfSecondary(t *testing.T) {
 	require.Equal(t, "the primary was away", got["last_error"])
 }
 
+// Keys without a class are in the status of both modes and roles, and only when
+// there are some.
+func TestStatusCountsUnclassifiedKeys(t *testing.T) {
+	t.Parallel()
+	for _, sample := range []func() *ModeStatus{samplePrimary, sampleSecondary} {
+		for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+			s := sample()
+			require.NotContains(t, render(mode, s), "unclassified_keys")
+			s.UnclassifiedKeys = 3
+			require.Equal(t, uint64(3), render(mode, s)["unclassified_keys"])
+		}
+	}
+}
+
 func TestStatusWhenDisabled(t *testing.T) {
 	t.Parallel()
 	f := decorated(t, replication.Disabled)

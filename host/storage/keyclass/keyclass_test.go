@@ -12,19 +12,18 @@ import (
 // Keys as the core of Vault v1.21.1 writes them, each with the class it must
 // have. A key of this list that the table loses is a leak or a lost secret.
 var known = map[string]keyclass.Class{
-	"core/keyring":                       keyclass.Shared,
-	"core/master":                        keyclass.Shared,
-	"core/shamir-kek":                    keyclass.Own,
-	"core/upgrade/3":                     keyclass.Shared,
-	"core/canary-keyring":                keyclass.Shared,
-	"core/mounts":                        keyclass.Shared,
-	"core/auth":                          keyclass.Shared,
-	"core/audit":                         keyclass.Shared,
-	"core/group-policy-application-mode": keyclass.Shared,
-	"core/cluster/feature-flags":         keyclass.Shared,
-	"core/migration":                     keyclass.Own,
-	"core/index-header-hmac-key":         keyclass.Shared,
-	"core/plugin-catalog/auth/oidc":      keyclass.Shared,
+	"core/keyring":                                 keyclass.Shared,
+	"core/master":                                  keyclass.Shared,
+	"core/shamir-kek":                              keyclass.Own,
+	"core/upgrade/3":                               keyclass.Shared,
+	"core/canary-keyring":                          keyclass.Shared,
+	"core/mounts":                                  keyclass.Shared,
+	"core/auth":                                    keyclass.Shared,
+	"core/audit":                                   keyclass.Shared,
+	"core/group-policy-application-mode":           keyclass.Shared,
+	"core/cluster/feature-flags":                   keyclass.Shared,
+	"core/index-header-hmac-key":                   keyclass.Shared,
+	"core/plugin-catalog/auth/oidc":                keyclass.Shared,
 	"core/plugin-runtime-catalog/container/gvisor": keyclass.Shared,
 	"sys/policy/default":                           keyclass.Shared,
 	"sys/policy-rgp/a":                             keyclass.Shared,
@@ -64,6 +63,7 @@ var known = map[string]keyclass.Class{
 	"utilization/snapshots/1":                      keyclass.Local,
 	"utilizationsnapshots":                         keyclass.Local,
 	"core/lock":                                    keyclass.Own,
+	"core/migration":                               keyclass.Own,
 	"core/leader/2f1d":                             keyclass.Own,
 	"core/raft/tls":                                keyclass.Own,
 	"core/raft/autopilot/configuration":            keyclass.Own,
@@ -100,6 +100,7 @@ var known = map[string]keyclass.Class{
 	"wal/logs/00000001/0000000000000001":           keyclass.Own,
 	"index/pages/1":                                keyclass.Own,
 	"index-dr/pages/1":                             keyclass.Own,
+	"core/feature-flags":                           keyclass.Unknown, // no key of Vault
 	"core/invented-in-a-later-version":             keyclass.Unknown,
 	"sys/invented/x":                               keyclass.Unknown,
 	"core/mounts-of-something-else":                keyclass.Unknown,
@@ -166,7 +167,7 @@ func TestOwnDirectory(t *testing.T) {
 	for dir, want := range map[string]bool{
 		"wal/logs/": true, "wal/logs/00000001/": true, "replication/": false, "replication/dr/": true, "replication/journal/": true,
 		"replication/performance/": false, "replication/performance/slots/": true, "core/replication/": false, "core/raft/": true,
-		"core/hsm/": true, "core/": false, "wal/": false, "sys/": false, "logical/": false,
+		"core/hsm/": true, "core/": false, "core/cluster/": false, "core/cluster/local/": true, "wal/": false, "sys/": false, "logical/": false,
 	} {
 		if got := keyclass.OwnDirectory(dir); got != want {
 			t.Errorf("own directory %q: %v", dir, got)

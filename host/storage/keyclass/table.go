@@ -24,14 +24,13 @@ var Rows = []Row{
 
 	// Tables and settings of the core.
 	{"core/mounts", false, Shared, "table of replicated mounts"},
-	{"core/auth", false, Shared, "table of replicated auth mounts"},
+	{"core/auth", false, Shared, "table of replicated auth mounts, the token store among them"},
 	{"core/audit", false, Shared, "table of replicated audit devices"},
 	{"core/local-mounts", false, Local, "table of local mounts, cubbyhole among them"},
 	{"core/local-auth", false, Local, "table of local auth mounts"},
 	{"core/local-audit", false, Local, "table of local audit devices"},
 	{"core/group-policy-application-mode", false, Shared, "setting of the identity system"},
-	{"core/cluster/feature-flags", false, Shared, "flags of the whole set"},
-	{"core/migration", false, Own, "lock of operator migrate on this storage"},
+	{"core/cluster/feature-flags", false, Shared, "flags of the whole set, among rows of one cluster"},
 	{"core/index-header-hmac-key", false, Shared, "consistency headers are checked on every cluster of the set"},
 	{"core/plugin-catalog/", true, Shared, "registered plugins and their pinned versions"},
 	{"core/plugin-runtime-catalog/", true, Shared, "registered plugin runtimes"},
@@ -41,6 +40,7 @@ var Rows = []Row{
 
 	// Of one cluster: its nodes, locks, versions.
 	{"core/lock", false, Own, "lock of the leader"},
+	{"core/migration", false, Own, "lock of a migration of this cluster's storage"},
 	{"core/leader/", true, Own, "address and certificate of the leader"},
 	{"core/raft", true, Own, "TLS keys, autopilot and other state of the raft cluster"},
 	{"core/cluster/", true, Own, "name and id of the cluster"},
