@@ -22,8 +22,7 @@ var wal = []string{walPrefix}
 // nothing is for engines whose whole storage is replicated.
 const nothing = "declares no local storage"
 
-// Builtins are the engines of Vault v1.21.1 with their plugins' versions. A test
-// of the host compares them with the backends themselves.
+// Builtins are the engines of Vault v1.21.1 with their plugins' versions.
 var Builtins = []Builtin{
 	{"logical", "pki", []string{
 		"revoked/", "delta-wal/", "crl", "config/cluster", "crls/", "certs/", "cert-metadata/", "acme/", "config/auto-tidy-last-run",
