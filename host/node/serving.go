@@ -104,7 +104,7 @@ func (s *serving) decorate(b *framework.Backend, kind string) error {
 	if !s.controller.Serves() {
 		return nil
 	}
-	unnamed, err := routing.DecorateForward(b, kind, s)
+	unnamed, err := routing.DecorateForward(b, kind, s, s.identity.LocalAlias)
 	if len(unnamed) > 0 {
 		s.logger.Debug("these paths are served by this secondary alone", "backend", kind, "paths", unnamed)
 	}

@@ -15,11 +15,15 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
 )
 
+// LocalAlias says whether an alias is this cluster's own: by its id, or without one
+// by the accessor of its mount. Nil takes none for local.
+type LocalAlias func(id, accessor string) bool
+
 // DecorateForward replaces the handlers of one of the core's own backends, System,
 // Identity or Token, by the table. It is for a performance secondary only, each
 // time that the backend is made and before it serves. It answers the patterns that
 // the table does not name; their handlers are left as they are.
-func DecorateForward(b *framework.Backend, kind string, f Forwarder) (unnamed []string, err error) {
+func DecorateForward(b *framework.Backend, kind string, f Forwarder, own LocalAlias) (unnamed []string, err error) {
 	if corePrefixes[kind] == "" {
 		return nil, fmt.Errorf("%q is none of the core's own backends", kind)
 	}
@@ -31,12 +35,12 @@ func DecorateForward(b *framework.Backend, kind string, f Forwarder) (unnamed []
 		}
 		for op, h := range p.Operations {
 			if row.way(op) != Local {
-				p.Operations[op] = &handler{OperationHandler: h, row: row, f: f}
+				p.Operations[op] = &handler{OperationHandler: h, row: row, f: f, own: own}
 			}
 		}
 		for op, call := range p.Callbacks {
 			if row.way(op) != Local {
-				p.Callbacks[op] = row.decide(call, f)
+				p.Callbacks[op] = row.decide(call, f, own)
 			}
 		}
 	}
@@ -76,10 +80,11 @@ type handler struct {
 	framework.OperationHandler
 	row CorePath
 	f   Forwarder
+	own LocalAlias
 }
 
 func (h *handler) Handler() framework.OperationFunc {
-	return h.row.decide(h.OperationHandler.Handler(), h.f)
+	return h.row.decide(h.OperationHandler.Handler(), h.f, h.own)
 }
 
 func (h *handler) Properties() framework.OperationProperties {
@@ -89,12 +94,16 @@ func (h *handler) Properties() framework.OperationProperties {
 }
 
 // decide runs an operation in the row's way.
-func (r CorePath) decide(stock framework.OperationFunc, f Forwarder) framework.OperationFunc {
+func (r CorePath) decide(stock framework.OperationFunc, f Forwarder, own LocalAlias) framework.OperationFunc {
 	if stock == nil {
 		return nil
 	}
 	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-		switch r.Way {
+		way := r.Way
+		if way == ByAlias && !(own != nil && own(text(data, "id"), text(data, "mount_accessor"))) {
+			way = AtOnce
+		}
+		switch way {
 		case OnPrimary:
 			return nil, coded(http.StatusBadRequest, "this cluster is a performance secondary and does not pass this request on, for it %s: send it to the primary cluster", r.Why)
 		case AtOnce:
@@ -105,6 +114,19 @@ func (r CorePath) decide(stock framework.OperationFunc, f Forwarder) framework.O
 	}
 }
 
+// text is a field of a request, path and body alike, "" if there is none.
+func text(data *framework.FieldData, name string) string {
+	if data == nil || data.Schema[name] == nil {
+		return ""
+	}
+	v, ok, err := data.GetOkErr(name)
+	if !ok || err != nil {
+		return ""
+	}
+	s, _ := v.(string)
+	return s
+}
+
 // tryHere runs Vault's handler, and asks the primary if that could not write. What
 // counts is what the handler says, and a success that was none: Vault rewords the
 // error where a local thing alone was to be written.
@@ -112,7 +134,8 @@ func (r CorePath) tryHere(ctx context.Context, req *logical.Request, data *frame
 	sent := envelope(ctx, r.mount(), req)
 	marked, mark := refusal.With(ctx)
 	resp, err := stock(marked, req, data)
-	swallowed := mark.Noted() && err == nil && !resp.IsError()
+	// A local mount is made without the default key of OIDC, which is shared.
+	swallowed := mark.Noted() && err == nil && !resp.IsError() && !makesLocal(req)
 	if !saysReadOnly(resp, err) && !swallowed {
 		return resp, err
 	}

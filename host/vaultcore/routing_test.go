@@ -145,7 +145,7 @@ func routingPair(t *testing.T) (primary, secondary *Core, primaryRoot, root stri
 			if !store.on.Load() {
 				return nil
 			}
-			_, err := routing.DecorateForward(b, kind, d)
+			_, err := routing.DecorateForward(b, kind, d, NewIdentity(secondary).LocalAlias)
 			return err
 		})
 	}
