@@ -104,7 +104,7 @@ func (s *serving) decorate(b *framework.Backend, kind string) error {
 	if !s.controller.Serves() {
 		return nil
 	}
-	unnamed, err := routing.DecorateForward(b, kind, s, s.isLocal)
+	unnamed, err := routing.DecorateForward(b, kind, s, s)
 	if len(unnamed) > 0 {
 		s.logger.Debug("these paths are served by this secondary alone", "backend", kind, "paths", unnamed)
 	}
@@ -121,8 +121,11 @@ func (s *serving) clearView(ctx context.Context, prefix string) error {
 	return err
 }
 
-// isLocal says whether the mount at a path is local to this cluster.
-func (s *serving) isLocal(path string) bool {
+// LocalAlias implements [routing.Locals].
+func (s *serving) LocalAlias(id, accessor string) bool { return s.identity.LocalAlias(id, accessor) }
+
+// LocalMount implements [routing.Locals].
+func (s *serving) LocalMount(path string) bool {
 	m, ok := s.core.MountAt(path)
 	return ok && m.Local
 }

@@ -14,8 +14,8 @@ import (
 // backends on a performance secondary.
 type Way int
 
-// The ways. Only AtOnce and IfRefused let a request leave the cluster, and the
-// receiver takes no other.
+// The ways. Only AtOnce, IfRefused and ByAlias let a request leave the cluster, and
+// the receiver takes no other.
 const (
 	// Local: Vault's handler alone, whatever it answers.
 	Local Way = iota
@@ -25,6 +25,8 @@ const (
 	AtOnce
 	// IfRefused: writes shared or local storage, as the request has it.
 	IfRefused
+	// ByAlias: as IfRefused for an alias of a local mount, otherwise AtOnce.
+	ByAlias
 )
 
 // The core's own backends.
@@ -106,7 +108,7 @@ func mayArrive(backend string, op logical.Operation, path string) bool {
 			continue
 		}
 		switch r.way(op) {
-		case AtOnce, IfRefused:
+		case AtOnce, IfRefused, ByAlias:
 			allowed = true
 		case OnPrimary:
 			return false

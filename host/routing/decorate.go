@@ -15,12 +15,20 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
 )
 
+// Locals says what a secondary has of its own, which the primary does not know.
+type Locals interface {
+	// LocalMount says whether the mount at a path is local.
+	LocalMount(path string) bool
+	// LocalAlias says whether an alias is local: by its id, or without one by the
+	// accessor of its mount.
+	LocalAlias(id, accessor string) bool
+}
+
 // DecorateForward replaces the handlers of one of the core's own backends, System,
 // Identity or Token, by the table. It is for a performance secondary only, each
 // time that the backend is made and before it serves. It answers the patterns that
-// the table does not name; their handlers are left as they are. Local says whether
-// the mount at a path is local to this cluster; nil for a cluster without any.
-func DecorateForward(b *framework.Backend, kind string, f Forwarder, local func(path string) bool) (unnamed []string, err error) {
+// the table does not name; their handlers are left as they are.
+func DecorateForward(b *framework.Backend, kind string, f Forwarder, own Locals) (unnamed []string, err error) {
 	if corePrefixes[kind] == "" {
 		return nil, fmt.Errorf("%q is none of the core's own backends", kind)
 	}
@@ -32,12 +40,12 @@ func DecorateForward(b *framework.Backend, kind string, f Forwarder, local func(
 		}
 		for op, h := range p.Operations {
 			if row.way(op) != Local {
-				p.Operations[op] = &handler{OperationHandler: h, row: row, f: f, local: local}
+				p.Operations[op] = &handler{OperationHandler: h, row: row, f: f, own: own}
 			}
 		}
 		for op, call := range p.Callbacks {
 			if row.way(op) != Local {
-				p.Callbacks[op] = row.decide(call, f, local)
+				p.Callbacks[op] = row.decide(call, f, own)
 			}
 		}
 	}
@@ -75,13 +83,13 @@ func around(b *framework.Backend, prefixes []string, before func(context.Context
 // looks at it before it calls.
 type handler struct {
 	framework.OperationHandler
-	row   CorePath
-	f     Forwarder
-	local func(path string) bool
+	row CorePath
+	f   Forwarder
+	own Locals
 }
 
 func (h *handler) Handler() framework.OperationFunc {
-	return h.row.decide(h.OperationHandler.Handler(), h.f, h.local)
+	return h.row.decide(h.OperationHandler.Handler(), h.f, h.own)
 }
 
 func (h *handler) Properties() framework.OperationProperties {
@@ -91,32 +99,49 @@ func (h *handler) Properties() framework.OperationProperties {
 }
 
 // decide runs an operation in the row's way.
-func (r CorePath) decide(stock framework.OperationFunc, f Forwarder, local func(path string) bool) framework.OperationFunc {
+func (r CorePath) decide(stock framework.OperationFunc, f Forwarder, own Locals) framework.OperationFunc {
 	if stock == nil {
 		return nil
 	}
 	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-		switch r.Way {
+		way := r.Way
+		if way == ByAlias && !own.LocalAlias(text(data, "id"), text(data, "mount_accessor")) {
+			way = AtOnce
+		}
+		switch way {
 		case OnPrimary:
 			return nil, coded(http.StatusBadRequest, "this cluster is a performance secondary and does not pass this request on, for it %s: send it to the primary cluster", r.Why)
 		case AtOnce:
 			return r.send(ctx, req, f)
 		default:
-			return r.tryHere(ctx, req, data, stock, f, local)
+			return r.tryHere(ctx, req, data, stock, f, own)
 		}
 	}
+}
+
+// text is a field of a request, path and body alike, "" if there is none.
+func text(data *framework.FieldData, name string) string {
+	if data == nil || data.Schema[name] == nil {
+		return ""
+	}
+	v, ok, err := data.GetOkErr(name)
+	if !ok || err != nil {
+		return ""
+	}
+	s, _ := v.(string)
+	return s
 }
 
 // tryHere runs Vault's handler, and asks the primary if that could not write. What
 // counts is what the handler says, and a success that was none: Vault rewords the
 // error where a local thing alone was to be written.
-func (r CorePath) tryHere(ctx context.Context, req *logical.Request, data *framework.FieldData, stock framework.OperationFunc, f Forwarder, local func(path string) bool) (*logical.Response, error) {
+func (r CorePath) tryHere(ctx context.Context, req *logical.Request, data *framework.FieldData, stock framework.OperationFunc, f Forwarder, own Locals) (*logical.Response, error) {
 	sent := envelope(ctx, r.mount(), req)
 	marked, mark := refusal.With(ctx)
 	resp, err := stock(marked, req, data)
 	// With something local a success is one: Vault does without the default key of
-	// identity tokens then, which it would have made by the way.
-	swallowed := mark.Noted() && err == nil && !resp.IsError() && !aboutLocal(req, local)
+	// OIDC then, which is shared.
+	swallowed := mark.Noted() && err == nil && !resp.IsError() && !aboutLocal(req, own)
 	if !saysReadOnly(resp, err) && !swallowed {
 		return resp, err
 	}
@@ -125,12 +150,12 @@ func (r CorePath) tryHere(ctx context.Context, req *logical.Request, data *frame
 
 // aboutLocal says whether a request to sys/ makes or changes something that is
 // local to this cluster.
-func aboutLocal(req *logical.Request, local func(path string) bool) bool {
+func aboutLocal(req *logical.Request, own Locals) bool {
 	if makesLocal(req) {
 		return true
 	}
 	path, ok := target(req)
-	return ok && local != nil && local(path)
+	return ok && own.LocalMount(path)
 }
 
 func (r CorePath) send(ctx context.Context, req *logical.Request, f Forwarder) (*logical.Response, error) {

@@ -35,6 +35,12 @@ func path(pattern string, fn framework.OperationFunc, ops ...logical.Operation) 
 	return p
 }
 
+// locals has one mount and one alias of its own.
+type locals struct{}
+
+func (locals) LocalMount(path string) bool  { return path == "mine/" }
+func (locals) LocalAlias(id, _ string) bool { return id == "here" }
+
 func TestDecorateForward(t *testing.T) {
 	t.Parallel()
 	answers := func(resp *logical.Response, err error) framework.OperationFunc {
@@ -51,6 +57,7 @@ func TestDecorateForward(t *testing.T) {
 		refusal.Note(ctx)
 		return nil, errors.New("operation could not be completed as storage is read-only")
 	}
+	own := locals{}
 	tests := map[string]struct {
 		kind, pattern, path string
 		op                  logical.Operation
@@ -61,6 +68,9 @@ func TestDecorateForward(t *testing.T) {
 		"flagged, at once":         {Identity, "group$", "group", logical.UpdateOperation, answers(stock, nil), true, ""},
 		"policy":                   {System, "policy/(?P<name>.+)", "policy/p", logical.UpdateOperation, answers(stock, nil), true, ""},
 		"token role":               {Token, `roles/(?P<role_name>\w(([\w-.]+)?\w)?)`, "roles/r", logical.DeleteOperation, answers(stock, nil), true, ""},
+		"alias of a local mount":   {Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)", "entity-alias/id/here", logical.DeleteOperation, answers(stock, nil), false, ""},
+		"local alias gone shared":  {Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)", "entity-alias/id/here", logical.UpdateOperation, answers(nil, logical.ErrReadOnly), true, ""},
+		"alias":                    {Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)", "entity-alias/id/there", logical.DeleteOperation, answers(stock, nil), true, ""},
 		"local mount":              {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, answers(stock, nil), false, ""},
 		"replicated mount":         {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, answers(nil, logical.ErrReadOnly), true, ""},
 		"swallowed":                {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, swallow, true, ""},
@@ -76,7 +86,7 @@ func TestDecorateForward(t *testing.T) {
 			t.Parallel()
 			p := &primary{answer: remote("primary")}
 			b := stub(t, path(tt.pattern, tt.fn, tt.op))
-			unnamed, err := DecorateForward(b, tt.kind, p, func(path string) bool { return path == "mine/" })
+			unnamed, err := DecorateForward(b, tt.kind, p, own)
 			require.NoError(t, err)
 			require.Empty(t, unnamed)
 			resp, err := b.HandleRequest(context.Background(), &logical.Request{Operation: tt.op, Path: tt.path, ClientToken: "hvs.root"})
@@ -99,6 +109,23 @@ func TestDecorateForward(t *testing.T) {
 	}
 }
 
+// Vault makes a local auth method and goes on without the default key of OIDC, which
+// it could not write: that is no failure, and nothing for the primary.
+func TestLocalMountWithoutADefaultKey(t *testing.T) {
+	t.Parallel()
+	p := &primary{answer: remote("primary")}
+	b := stub(t, path("auth/(?P<path>.+)", func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+		refusal.Note(ctx)
+		return here()
+	}, logical.UpdateOperation))
+	_, err := DecorateForward(b, System, p, locals{})
+	require.NoError(t, err)
+	resp, err := b.HandleRequest(context.Background(), &logical.Request{Operation: logical.UpdateOperation, Path: "auth/own", Data: map[string]any{"local": true}})
+	require.NoError(t, err)
+	require.Equal(t, "here", from(resp))
+	require.Empty(t, p.got)
+}
+
 func TestDecorateForwardLeavesTheRest(t *testing.T) {
 	t.Parallel()
 	p := &primary{answer: remote("primary")}
@@ -108,7 +135,7 @@ func TestDecorateForwardLeavesTheRest(t *testing.T) {
 	legacy := &framework.Path{Pattern: "entity-alias$", Callbacks: map[logical.Operation]framework.OperationFunc{logical.UpdateOperation: fn, logical.ReadOperation: fn}}
 	unheard := &framework.Path{Pattern: "unheard$", Callbacks: map[logical.Operation]framework.OperationFunc{logical.UpdateOperation: fn}}
 	b := stub(t, legacy, unheard)
-	unnamed, err := DecorateForward(b, Identity, p, nil)
+	unnamed, err := DecorateForward(b, Identity, p, locals{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"unheard$"}, unnamed)
 	for _, tt := range []struct {
@@ -120,7 +147,7 @@ func TestDecorateForwardLeavesTheRest(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, tt.want, from(resp), tt)
 	}
-	_, err = DecorateForward(b, "cubbyhole", p, nil)
+	_, err = DecorateForward(b, "cubbyhole", p, locals{})
 	require.Error(t, err)
 }
 

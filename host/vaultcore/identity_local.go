@@ -226,3 +226,19 @@ func (i *Identity) sweepItem(ctx context.Context, item string) (bucket string, e
 	r := &refresher{store: store, locals: locals}
 	return became.BucketKey, r.moveLocalAliases(ctx, id, became.ID)
 }
+
+// LocalAlias says whether an alias is of a local mount of this cluster: by its id,
+// or without one by the accessor of its mount. An alias that is not known here is
+// not.
+func (i *Identity) LocalAlias(id, accessor string) bool {
+	if id == "" {
+		e := i.core.router().MatchingMountByAccessor(accessor)
+		return e != nil && e.Local
+	}
+	store, err := i.store()
+	if err != nil {
+		return false
+	}
+	alias, err := store.MemDBAliasByID(id, false, false)
+	return err == nil && alias != nil && alias.Local
+}

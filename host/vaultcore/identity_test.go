@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/entity"
+	"github.com/vault-replication/vault-replication/host/forward/wire"
+	"github.com/vault-replication/vault-replication/host/routing"
 )
 
 // group makes an external group with an alias on the shared mount.
@@ -236,6 +238,43 @@ func TestLocalAliasThroughTheAPI(t *testing.T) {
 	require.NoError(t, p.identity.SettleEntity(t.Context(), id))
 	require.Nil(t, p.read(p.secondary, "identity/entity/id/"+id))
 	require.Empty(t, p.below.takeRefused())
+}
+
+// forwarded keeps what a secondary sends and has no primary.
+type forwarded struct{ paths []string }
+
+func (f *forwarded) Do(_ context.Context, req *wire.Request) (*wire.Answer, error) {
+	f.paths = append(f.paths, req.MountPath+req.Logical.Path)
+	return &wire.Answer{}, nil
+}
+
+// Behind the handlers of a secondary aliases of local mounts are managed here, and
+// those of other mounts on the primary.
+func TestAliasesOfLocalMountsAreManagedHere(t *testing.T) {
+	t.Parallel()
+	p := newPeoplePair(t)
+	sent := &forwarded{}
+	_, err := routing.DecorateForward(p.secondary.IdentityStore().Backend, routing.Identity, sent, localsOf{p.secondary})
+	require.NoError(t, err)
+	made := p.ask(p.secondary, "identity/entity-alias", map[string]any{"name": "ann", "mount_accessor": p.mounts["auth/here/"].Accessor})
+	path := "identity/entity-alias/id/" + made["id"].(string)
+	p.ask(p.secondary, path, map[string]any{"custom_metadata": map[string]string{"a": "1"}})
+	require.Equal(t, map[string]string{"a": "1"}, p.read(p.secondary, path)["custom_metadata"])
+	_, err = request(p.secondary, logical.DeleteOperation, path, p.root, nil)
+	require.NoError(t, err)
+	require.Nil(t, p.read(p.secondary, path))
+	require.Empty(t, sent.paths)
+	require.Empty(t, p.below.takeRefused())
+
+	for path, data := range map[string]map[string]any{
+		"identity/entity-alias":         {"name": "eve", "mount_accessor": p.mounts["auth/who/"].Accessor},
+		"identity/entity-alias/id/none": {"name": "eve", "mount_accessor": p.mounts["auth/here/"].Accessor},
+	} {
+		sent.paths = nil
+		_, err = request(p.secondary, logical.UpdateOperation, path, p.root, data)
+		require.NoError(t, err)
+		require.Equal(t, []string{path}, sent.paths)
+	}
 }
 
 func TestTokenWithEntityAlias(t *testing.T) {

@@ -120,6 +120,18 @@ func (d *direct) log() []string {
 }
 
 // pair is a primary and a performance secondary, both with a mount secret/.
+// localsOf is what a core has of its own.
+type localsOf struct{ c *Core }
+
+func (l localsOf) LocalAlias(id, accessor string) bool {
+	return NewIdentity(l.c).LocalAlias(id, accessor)
+}
+
+func (l localsOf) LocalMount(path string) bool {
+	m, ok := l.c.MountAt(path)
+	return ok && m.Local
+}
+
 func routingPair(t *testing.T) (primary, secondary *Core, primaryRoot, root string, d *direct) {
 	t.Helper()
 	primary, pKeys, primaryRoot := attached(t)
@@ -145,7 +157,7 @@ func routingPair(t *testing.T) (primary, secondary *Core, primaryRoot, root stri
 			if !store.on.Load() {
 				return nil
 			}
-			_, err := routing.DecorateForward(b, kind, d, nil)
+			_, err := routing.DecorateForward(b, kind, d, localsOf{secondary})
 			return err
 		})
 	}
