@@ -38,10 +38,12 @@ func startSingle(t *testing.T, opts cluster.Options) (c, upstream *cluster.Clust
 	return cluster.New(t, opts), nil
 }
 
+// startPrimary starts a primary of both modes.
 func startPrimary(t *testing.T, opts cluster.Options) (c, upstream *cluster.Cluster) {
 	t.Helper()
 	c = cluster.New(t, opts)
 	require.NoError(t, c.EnableDRPrimary(t.Context()))
+	require.NoError(t, c.EnablePerformancePrimary(t.Context()))
 	return c, nil
 }
 

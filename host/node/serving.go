@@ -115,8 +115,13 @@ func (s *serving) decorate(b *framework.Backend, kind string) error {
 	return err
 }
 
-// clearView deletes what this cluster has of a mount that is gone or hidden.
+// clearView deletes what this cluster has of a mount that is gone or that its filter
+// hides. A mount that is only unmounted for a while, to change places with another
+// or because a local one is in its way, keeps its content.
 func (s *serving) clearView(ctx context.Context, prefix string) error {
+	if !s.tap.Classes().Orphan(prefix+"key") && !s.controller.Filtered(ctx, prefix) {
+		return nil
+	}
 	_, err := s.tap.ClearView(ctx, prefix)
 	return err
 }

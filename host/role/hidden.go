@@ -36,24 +36,46 @@ func namesOfLacking(hidden, visible map[string]string, awaited map[string]bool) 
 	return strings.Join(names, ", ")
 }
 
+// Filtered says whether the own filter of a performance secondary hides the mount
+// with this view, as the tables are now.
+func (c *Controller) Filtered(ctx context.Context, prefix string) bool {
+	views, err := c.filteredViews(ctx)
+	_, ok := views[prefix]
+	return err == nil && ok
+}
+
+// filteredViews are the views that the own filter hides, with the mounts' paths.
+func (c *Controller) filteredViews(ctx context.Context) (map[string]string, error) {
+	h := c.hiding.Load()
+	if h == nil {
+		return nil, nil
+	}
+	hidden, _, err := c.hiddenBy(ctx, h.filter)
+	views := make(map[string]string, len(hidden))
+	for uuid, path := range hidden {
+		views[viewOf(uuid, path)] = path
+	}
+	return views, err
+}
+
+// viewOf is where the keys of a mount are.
+func viewOf(uuid, path string) string {
+	if strings.HasPrefix(path, "auth/") {
+		return "auth/" + uuid + "/"
+	}
+	return "logical/" + uuid + "/"
+}
+
 // ClearHidden deletes what a performance secondary has stored of the mounts that its
 // filter hides: it may have been killed before it had done so. What a copy has yet
 // to bring is not hidden by the filter any more and stays.
 func (c *Controller) ClearHidden(ctx context.Context) error {
-	h := c.hiding.Load()
-	if h == nil {
-		return nil
-	}
-	hidden, _, err := c.hiddenBy(ctx, h.filter)
+	views, err := c.filteredViews(ctx)
 	if err != nil {
 		return err
 	}
-	for uuid, path := range hidden {
-		kind := "logical/"
-		if strings.HasPrefix(path, "auth/") {
-			kind = "auth/"
-		}
-		deleted, err := c.tap.ClearView(ctx, kind+uuid+"/")
+	for prefix, path := range views {
+		deleted, err := c.tap.ClearView(ctx, prefix)
 		if err != nil {
 			return err
 		}

@@ -25,6 +25,9 @@ const (
 	AtOnce
 	// IfRefused: writes shared or local storage, as the request has it.
 	IfRefused
+	// HereOrOnPrimary: local storage may be written here; what is shared is refused
+	// as with OnPrimary.
+	HereOrOnPrimary
 	// ByAlias: as IfRefused for an alias of a local mount, otherwise AtOnce.
 	ByAlias
 )
@@ -110,7 +113,7 @@ func mayArrive(backend string, op logical.Operation, path string) bool {
 		switch r.way(op) {
 		case AtOnce, IfRefused, ByAlias:
 			allowed = true
-		case OnPrimary:
+		case OnPrimary, HereOrOnPrimary:
 			return false
 		}
 	}

@@ -31,7 +31,7 @@ var systemPaths = []CorePath{
 	{Backend: System, Pattern: `auth/(?P<path>.+?)/tune`, Way: IfRefused, Why: "as the mount is"},
 	{Backend: System, Pattern: `remount`, Way: IfRefused, Why: "as the mount is"},
 	{Backend: System, Pattern: `remount/status/(?P<migration_id>.+?)`, Way: IfRefused, Reads: true, Why: "the cluster that moves the mount knows how far it is"},
-	{Backend: System, Pattern: `audit/(?P<path>.+)`, Way: IfRefused, Why: "replicated devices are enabled by the primary, local ones here"},
+	{Backend: System, Pattern: `audit/(?P<path>.+)`, Way: HereOrOnPrimary, Why: "names files and addresses to which the primary's servers write all their requests"},
 
 	// What an operator of the primary does there.
 	{Backend: System, Pattern: `rotate`, Way: OnPrimary, Why: "turns the keyring of the whole set"},

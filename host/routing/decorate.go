@@ -110,13 +110,24 @@ func (r CorePath) decide(stock framework.OperationFunc, f Forwarder, own Locals)
 		}
 		switch way {
 		case OnPrimary:
-			return nil, coded(http.StatusBadRequest, "this cluster is a performance secondary and does not pass this request on, for it %s: send it to the primary cluster", r.Why)
+			return nil, r.notPassedOn()
+		case HereOrOnPrimary:
+			marked, mark := refusal.With(ctx)
+			resp, err := stock(marked, req, data)
+			if saysReadOnly(resp, err) || mark.Noted() && err == nil && !resp.IsError() && !makesLocal(req) {
+				return nil, r.notPassedOn()
+			}
+			return resp, err
 		case AtOnce:
 			return r.send(ctx, req, f)
 		default:
 			return r.tryHere(ctx, req, data, stock, f, own)
 		}
 	}
+}
+
+func (r CorePath) notPassedOn() error {
+	return coded(http.StatusBadRequest, "this cluster is a performance secondary and does not pass this request on, for it %s: send it to the primary cluster", r.Why)
 }
 
 // text is a field of a request, path and body alike, "" if there is none.

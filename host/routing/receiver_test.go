@@ -108,7 +108,7 @@ func TestReceiverAdmits(t *testing.T) {
 		"tune of it among the mounts":  {req("sys/", "", up, "mounts/auth/own/tune", nil), false},
 		"remount of a local one":       {req("sys/", "", up, "remount", map[string]any{"from": "/own", "to": "x"}), false},
 		"remount":                      {req("sys/", "", up, "remount", map[string]any{"from": "kv", "to": "x"}), true},
-		"audit device":                 {req("sys/", "", up, "audit/file", nil), true},
+		"audit device":                 {req("sys/", "", up, "audit/file", nil), false},
 		"local audit device":           {req("sys/", "", logical.DeleteOperation, "audit/own", nil), false},
 		"local audit device, so":       {req("sys/", "", logical.DeleteOperation, "audit//own/", nil), false},
 		"local audit device to be":     {req("sys/", "", up, "audit/new", map[string]any{"local": 1}), false},

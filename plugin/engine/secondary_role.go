@@ -4,6 +4,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/plugin/engine/secondary"
@@ -49,7 +50,7 @@ func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSe
 		if err := e.checkCaughtUp(ctx, s); err != nil {
 			return nil, err
 		}
-		if err := e.checkOnlyPrimary(s); err != nil {
+		if err := e.checkOnlyPrimary(ctx, s); err != nil {
 			return nil, err
 		}
 	}
@@ -61,17 +62,34 @@ func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSe
 	return t, nil
 }
 
+// demotionNoticed bounds how long a promotion waits to see that a primary which was
+// just demoted has let go of its sessions.
+const demotionNoticed = 3 * time.Second
+
 // checkOnlyPrimary is Unavailable when a performance secondary would become a second
 // primary beside one that works: clients of both would write, and nobody could
 // merge it. A DR secondary is promoted beside a live primary in a drill.
-func (e *Engine) checkOnlyPrimary(s *secondaryRole) error {
+func (e *Engine) checkOnlyPrimary(ctx context.Context, s *secondaryRole) error {
 	if e.cfg.Mode != replication.Performance || s.client == nil {
 		return nil
 	}
-	if now := s.client.Snapshot(); now.Connected {
-		return replication.Errorf(replication.Unavailable, "the primary at %s works and is connected, and a set has one primary: demote it first (primary/demote), or use force if that cannot be done", now.Address)
+	end := time.NewTimer(demotionNoticed)
+	defer end.Stop()
+	look := time.NewTicker(demotionNoticed / 60)
+	defer look.Stop()
+	for {
+		now := s.client.Snapshot()
+		if !now.Connected {
+			return nil
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-end.C:
+			return replication.Errorf(replication.Unavailable, "the primary at %s works and is connected, and a set has one primary: demote it first (primary/demote), or use force if that cannot be done", now.Address)
+		}
 	}
-	return nil
 }
 
 // checkCaughtUp is Unavailable when a promotion would lose writes that can still
