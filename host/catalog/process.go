@@ -46,6 +46,10 @@ func (s *Supervisor) launch(ctx context.Context, e *Entry, path string) (*proces
 	if err != nil {
 		return nil, replication.Errorf(replication.Unavailable, "no directory can be made for the sockets of plugin %q: %w", e.Name, err)
 	}
+	if err := fitsSocket(sockets); err != nil {
+		_ = os.Remove(sockets) // an empty folder is no reason to fail
+		return nil, err
+	}
 	logger := s.cfg.Logger.Named(e.Name)
 	p := &process{entry: e, sockets: sockets}
 	// The context is the only way to kill a process that go-plugin is still
@@ -83,6 +87,20 @@ func (s *Supervisor) launch(ctx context.Context, e *Entry, path string) (*proces
 	}
 	p.destroy()
 	return nil, s.startError(e, err)
+}
+
+// maxSocketPath is what the path of a Unix socket may have in bytes: sun_path of
+// sockaddr_un is 108 on Linux, with its end (unix(7)).
+const maxSocketPath = 107
+
+// fitsSocket refuses a directory in which no plugin could listen. Otherwise the
+// plugin ends with "bind: invalid argument", again and again.
+func fitsSocket(dir string) error {
+	// go-plugin names its sockets with os.CreateTemp, which adds up to ten digits.
+	if room := maxSocketPath - len("/plugin4294967295"); len(dir) > room {
+		return broken("the directory %s for the sockets of plugins has %d bytes and may have %d: start the server with TMPDIR set to a shorter path", dir, len(dir), room)
+	}
+	return nil
 }
 
 // startError makes one sentence of what go-plugin says.

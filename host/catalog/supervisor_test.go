@@ -163,6 +163,24 @@ func TestBadPluginsSayWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestTooLongADirectoryForSocketsSaysSo(t *testing.T) {
+	t.Parallel()
+	c, _ := plugins(t, "probe")
+	s := supervise(t, c, func(cfg *catalog.SupervisorConfig) {
+		cfg.SocketDir = filepath.Join(t.TempDir(), strings.Repeat("long/", 20))
+		require.NoError(t, os.MkdirAll(cfg.SocketDir, 0o700))
+		dir := cfg.SocketDir
+		t.Cleanup(func() {
+			left, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			require.Empty(t, left)
+		})
+	})
+	s.Run(t.Context())
+	h := eventually(t, s, "the start fails", func(h catalog.Health) bool { return h.LastError != "" })
+	require.Contains(t, h.LastError, "start the server with TMPDIR set to a shorter path")
+}
+
 func TestBadFilesSayWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

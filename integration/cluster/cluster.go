@@ -155,9 +155,12 @@ func (c *Cluster) Cleanup() {
 		if n.client != nil {
 			n.client.CloneConfig().HttpClient.CloseIdleConnections()
 		}
+		if n.tmp != "" {
+			_ = os.RemoveAll(n.tmp) // a leftover folder is no reason to fail
+		}
 	}
 	if !c.opts.KeepDir {
-		_ = os.RemoveAll(c.opts.Dir) // a leftover folder is no reason to fail
+		_ = os.RemoveAll(c.opts.Dir)
 	}
 }
 

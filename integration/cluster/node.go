@@ -26,6 +26,7 @@ type Node struct {
 	index                int
 	apiPort, clusterPort int
 	dir                  string
+	tmp                  string // short: the path of a socket has at most 107 bytes
 	client               *api.Client
 	process              *process
 }
@@ -113,8 +114,12 @@ func (n *Node) newClient() error {
 
 // prepare writes the node's files for its present ports.
 func (n *Node) prepare() error {
-	for _, dir := range []string{"data", "tmp"} {
-		if err := os.MkdirAll(n.path(dir), 0o700); err != nil {
+	if err := os.MkdirAll(n.DataDir(), 0o700); err != nil {
+		return err
+	}
+	if n.tmp == "" {
+		var err error
+		if n.tmp, err = os.MkdirTemp("", "v"); err != nil {
 			return err
 		}
 	}
@@ -136,7 +141,7 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	o := n.cluster.opts
 	// A server that is killed leaves the sockets of its plugins there.
-	env := append([]string{"TMPDIR=" + n.path("tmp")}, o.Env...)
+	env := append([]string{"TMPDIR=" + n.tmp}, o.Env...)
 	p, err := startProcess(n.LogFile(), env, o.Binary, "server", "-config="+n.path("vault.hcl"))
 	if err != nil {
 		return err
