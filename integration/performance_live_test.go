@@ -103,11 +103,13 @@ func readSteadily(t *testing.T, c *api.Client, path string) (stop func()) {
 	once.SetMaxRetries(0)
 	done, failed := make(chan struct{}), make(chan error, 1)
 	go func() {
-		for {
+		for first := true; ; first = false {
 			select {
 			case <-done:
-				failed <- nil
-				return
+				if !first {
+					failed <- nil
+					return
+				}
 			default:
 			}
 			secret, err := once.Logical().Read(path)

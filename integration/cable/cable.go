@@ -5,7 +5,6 @@
 package cable
 
 import (
-	"io"
 	"net"
 	"sync"
 )
@@ -18,6 +17,7 @@ type Cable struct {
 	mu     sync.Mutex
 	target string
 	cut    bool
+	thaw   chan struct{} // closed unless the cable is frozen
 	conns  map[net.Conn]bool
 }
 
@@ -27,7 +27,8 @@ func Lay(target string) (*Cable, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cable{listener: l, target: target, conns: map[net.Conn]bool{}}
+	c := &Cable{listener: l, target: target, thaw: make(chan struct{}), conns: map[net.Conn]bool{}}
+	close(c.thaw)
 	c.wg.Go(c.accept)
 	return c, nil
 }
@@ -53,17 +54,41 @@ func (c *Cable) Cut() {
 	}
 }
 
-// Mend lets new connections through.
+// Freeze lets nothing through and closes nothing, as a network does that drops
+// packets: connections stand, new ones are taken, and neither side hears of it.
+func (c *Cable) Freeze() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.thaw:
+		c.thaw = make(chan struct{})
+	default:
+	}
+}
+
+// Mend lets everything through again.
 func (c *Cable) Mend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cut = false
+	c.melt()
+}
+
+func (c *Cable) melt() {
+	select {
+	case <-c.thaw:
+	default:
+		close(c.thaw)
+	}
 }
 
 // Close takes the cable away and waits for what ran in it.
 func (c *Cable) Close() {
 	_ = c.listener.Close()
 	c.Cut()
+	c.mu.Lock()
+	c.melt()
+	c.mu.Unlock()
 	c.wg.Wait()
 }
 
@@ -83,8 +108,9 @@ func (c *Cable) carry(near net.Conn) {
 		return
 	}
 	c.mu.Lock()
-	target := c.target
+	target, thaw := c.target, c.thaw
 	c.mu.Unlock()
+	<-thaw
 	far, err := net.Dial("tcp", target)
 	if err != nil {
 		return
@@ -94,10 +120,30 @@ func (c *Cable) carry(near net.Conn) {
 		return
 	}
 	c.wg.Go(func() {
-		_, _ = io.Copy(far, near)
+		c.copy(far, near)
 		_ = far.Close()
 	})
-	_, _ = io.Copy(near, far)
+	c.copy(near, far)
+}
+
+// copy ends with either connection.
+func (c *Cable) copy(to, from net.Conn) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		c.mu.Lock()
+		thaw := c.thaw
+		c.mu.Unlock()
+		<-thaw
+		if n > 0 {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
 }
 
 // hold keeps a connection to be cut, unless the cable is cut already.

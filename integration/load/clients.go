@@ -4,7 +4,6 @@ package load
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,26 +19,30 @@ const (
 	Password = "correct horse"
 	Policy   = `
 path "load/*"                { capabilities = ["create", "read", "update"] }
+path "passing/*"             { capabilities = ["create", "read", "update"] }
 path "transit/*"             { capabilities = ["update"] }
+path "db/creds/load"         { capabilities = ["read"] }
+path "sys/leases/renew"      { capabilities = ["update"] }
 path "auth/userpass/users/*" { capabilities = ["create", "update"] }`
 )
 
 // Clients use a performance secondary as applications do.
 type Clients struct {
-	Outage Outage
+	Outage  Outage
+	Passing Passing
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	counts [kinds]atomic.Int64
 	faults atomic.Int64
-	failed atomic.Int64 // writes that the outage explains
+	failed atomic.Int64 // requests to the primary that the outage explains
 
 	mu    sync.Mutex
 	wrong []error
 	last  map[string]string
 }
 
-const kinds = 6
+const kinds = 8
 
 // actions in the order of a client's round. Those that need the primary may fail
 // in an outage, the others never.
@@ -52,13 +55,21 @@ var actions = [kinds]struct {
 	{"read", false, (*user).read},
 	{"transit", false, (*user).transit},
 	{"login", false, (*user).login},
-	{"renewal", false, (*user).renew},
+	{"renewal of a token", false, (*user).renew},
+	{"renewal of a lease", false, (*user).renewLease},
 	{"login of a new entity", true, (*user).newcomer},
+	{"write and read in a mount that goes", true, (*user).passing},
 }
 
+// Database is what the clients have leases of.
+type Database struct{ URL, Admin, Password string }
+
 // PrepareClients makes on the primary what the clients need.
-func PrepareClients(ctx context.Context, root *api.Client, count int) error {
+func PrepareClients(ctx context.Context, root *api.Client, count int, db Database) error {
 	if err := Prepare(ctx, root); err != nil {
+		return err
+	}
+	if err := prepareDatabase(ctx, root, db); err != nil {
 		return err
 	}
 	if err := root.Sys().MountWithContext(ctx, "transit", &api.MountInput{Type: "transit"}); err != nil {
@@ -89,6 +100,23 @@ func PrepareClients(ctx context.Context, root *api.Client, count int) error {
 	return nil
 }
 
+func prepareDatabase(ctx context.Context, root *api.Client, db Database) error {
+	if err := root.Sys().MountWithContext(ctx, "db", &api.MountInput{Type: "database"}); err != nil {
+		return err
+	}
+	if _, err := root.Logical().WriteWithContext(ctx, "db/config/main", map[string]any{
+		"plugin_name": "postgresql-database-plugin", "allowed_roles": "*", "connection_url": db.URL,
+		"username": db.Admin, "password": db.Password,
+	}); err != nil {
+		return err
+	}
+	_, err := root.Logical().WriteWithContext(ctx, "db/roles/load", map[string]any{
+		"db_name": "main", "default_ttl": "10m", "max_ttl": "1h",
+		"creation_statements": `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'`,
+	})
+	return err
+}
+
 // StartClients logs the clients in, with no outage yet, and lets them work.
 func StartClients(ctx context.Context, newClient func() *api.Client, count int) (*Clients, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -99,7 +127,7 @@ func StartClients(ctx context.Context, newClient func() *api.Client, count int) 
 		// A retry of the client would hide an answer.
 		client.SetMaxRetries(0)
 		u := &user{all: c, client: client, number: i}
-		if err := u.login(ctx); err != nil {
+		if err := errors.Join(u.login(ctx), u.lease(ctx)); err != nil {
 			cancel()
 			return nil, err
 		}
@@ -121,6 +149,7 @@ func (c *Clients) run(ctx context.Context, u *user) {
 			return
 		case err == nil:
 			c.counts[kind].Add(1)
+		case errors.Is(err, errIdle):
 		case action.primary && c.Outage.Since(moment) && excused(err):
 			c.failed.Add(1)
 			u.lifetime++
@@ -132,13 +161,13 @@ func (c *Clients) run(ctx context.Context, u *user) {
 }
 
 // excused says whether an outage explains the error: an answer that says so, or
-// a value that has not arrived because the link went between answer and arrival.
+// a value that has not arrived and of which the write's answer said so.
 func excused(err error) bool {
 	var answer *api.ResponseError
 	if errors.As(err, &answer) {
 		return answer.StatusCode == http.StatusBadGateway || answer.StatusCode == http.StatusServiceUnavailable
 	}
-	return errors.Is(err, errStale)
+	return errors.Is(err, errAnnounced)
 }
 
 func (c *Clients) fault(err error) {
@@ -191,92 +220,4 @@ func (c *Clients) Report() string {
 		text += fmt.Sprintf(", %d × %s", c.counts[i].Load(), a.name)
 	}
 	return text
-}
-
-var errStale = errors.New("the value read is not the one that this client wrote last")
-
-// user is one client. A write without an answer may or may not have happened, so
-// the user goes on with another key then: its lifetime counts them.
-type user struct {
-	all                        *Clients
-	client                     *api.Client
-	number, lifetime, sequence int
-	sealed                     string
-}
-
-func (u *user) writeAndRead(ctx context.Context) error {
-	path := fmt.Sprintf("%s/%d/%d", Mount, u.number, u.lifetime)
-	u.sequence++
-	value := fmt.Sprint(u.sequence)
-	u.all.forget(path)
-	if _, err := u.client.Logical().WriteWithContext(ctx, path, map[string]any{"value": value}); err != nil {
-		return err
-	}
-	u.all.acknowledged(path, value)
-	return u.expect(ctx, path, value)
-}
-
-func (u *user) expect(ctx context.Context, path, value string) error {
-	secret, err := u.client.Logical().ReadWithContext(ctx, path)
-	if err != nil {
-		// Not wrapped: a read has no excuse in an outage.
-		return fmt.Errorf("reading %s: %v", path, err) //nolint:errorlint // see above
-	}
-	if secret == nil || secret.Data["value"] != value {
-		return fmt.Errorf("%w: %s, want %s, got %v", errStale, path, value, secret)
-	}
-	return nil
-}
-
-func (u *user) read(ctx context.Context) error { return u.expect(ctx, Mount+"/known", "known") }
-
-// transit decrypts what was encrypted a round ago, with an older key perhaps.
-func (u *user) transit(ctx context.Context) error {
-	plain := base64.StdEncoding.EncodeToString(fmt.Append(nil, "client ", u.number))
-	if u.sealed != "" {
-		secret, err := u.client.Logical().WriteWithContext(ctx, "transit/decrypt/load", map[string]any{"ciphertext": u.sealed})
-		if err != nil {
-			return err
-		}
-		if secret == nil || secret.Data["plaintext"] != plain {
-			return fmt.Errorf("decrypted to something else: %v", secret)
-		}
-	}
-	secret, err := u.client.Logical().WriteWithContext(ctx, "transit/encrypt/load", map[string]any{"plaintext": plain})
-	if err != nil {
-		return err
-	}
-	u.sealed, _ = secret.Data["ciphertext"].(string)
-	return nil
-}
-
-func (u *user) login(ctx context.Context) error {
-	return u.loginAs(ctx, fmt.Sprintf("user-%d", u.number))
-}
-
-func (u *user) loginAs(ctx context.Context, name string) error {
-	secret, err := u.client.Logical().WriteWithContext(ctx, "auth/userpass/login/"+name, map[string]any{"password": Password})
-	if err != nil {
-		return err
-	}
-	if secret == nil || secret.Auth == nil || secret.Auth.EntityID == "" {
-		return fmt.Errorf("the login of %s gave no token with an entity", name)
-	}
-	u.client.SetToken(secret.Auth.ClientToken)
-	return nil
-}
-
-func (u *user) renew(ctx context.Context) error {
-	_, err := u.client.Auth().Token().RenewSelfWithContext(ctx, 600)
-	return err
-}
-
-func (u *user) newcomer(ctx context.Context) error {
-	u.sequence++
-	name := fmt.Sprintf("new-%d-%d", u.number, u.sequence)
-	data := map[string]any{"password": Password, "token_policies": "load"}
-	if _, err := u.client.Logical().WriteWithContext(ctx, "auth/userpass/users/"+name, data); err != nil {
-		return err
-	}
-	return u.loginAs(ctx, name)
 }

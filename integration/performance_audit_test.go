@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package integration_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/vault/api"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/integration/cluster"
+)
+
+// A request that was forwarded is in the logs of both clusters under one id: on the
+// secondary with its client, on the primary with the secondary that sent it.
+func TestForwardedRequestIsInBothAuditLogs(t *testing.T) {
+	parallel(t)
+	primary, secondary := performancePair(t)
+	mounted(t, primary, secondary, "kv")
+	logs := map[*cluster.Cluster]string{}
+	for _, c := range []*cluster.Cluster{primary, secondary} {
+		logs[c] = filepath.Join(t.TempDir(), "audit.log")
+		require.NoError(t, c.Node(0).APIClient().Sys().EnableAuditWithOptionsWithContext(t.Context(), "own", &api.EnableAuditOptions{
+			Type: "file", Local: true, Options: map[string]string{"file_path": logs[c], "hmac_accessor": "false"},
+		}))
+	}
+	token, err := secondary.Node(0).APIClient().Auth().Token().CreateWithContext(t.Context(), &api.TokenCreateRequest{Policies: []string{"root"}, DisplayName: "somebody"})
+	require.NoError(t, err)
+	c := secondary.Node(0).Anonymous()
+	c.SetToken(token.Auth.ClientToken)
+	write(t, c, "kv/audited", map[string]any{"v": "very secret"})
+
+	here, there := auditedOf(t, logs[secondary], "kv/audited"), auditedOf(t, logs[primary], "kv/audited")
+	for side, entries := range map[string][]audited{"secondary": here, "primary": there} {
+		require.Len(t, entries, 2, "%s: a request and a response", side)
+		require.Equal(t, []string{"request", "response"}, []string{entries[0].Type, entries[1].Type}, side)
+		require.Equal(t, here[0].Request.ID, entries[0].Request.ID, side)
+		require.Equal(t, "update", entries[0].Request.Operation, side)
+	}
+	require.Equal(t, token.Auth.Accessor, here[0].Auth.Accessor)
+	require.Empty(t, here[0].Request.ReplicationCluster)
+	require.Equal(t, "west", there[0].Request.ReplicationCluster)
+	for _, file := range logs {
+		raw, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NotContains(t, string(raw), "very secret")
+		require.NotContains(t, string(raw), token.Auth.ClientToken)
+	}
+}
+
+// audited is the part of an audit entry that the test reads.
+type audited struct {
+	Type    string
+	Auth    struct{ Accessor string }
+	Request struct {
+		ID, Operation, Path string
+		ReplicationCluster  string `json:"replication_cluster"`
+	}
+}
+
+func auditedOf(t *testing.T, file, path string) (entries []audited) {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for line := range strings.Lines(string(raw)) {
+		var entry audited
+		require.NoError(t, json.Unmarshal([]byte(line), &entry))
+		if entry.Request.Path == path {
+			entries = append(entries, entry)
+		}
+	}
+	return entries
+}

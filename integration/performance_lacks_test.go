@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package integration_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/vault/api"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/integration/cluster"
+)
+
+// A secondary starts, joins and restarts where a program and a folder are missing
+// that the primary has. It says so, serves the rest, and takes up what is missing
+// once it is there.
+func TestPerformanceSecondaryServesWithoutWhatItLacks(t *testing.T) {
+	parallel(t)
+	ctx := t.Context()
+	withPlugin, without, logs := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "logs")
+	sum := buildExternalPlugin(t, filepath.Join(withPlugin, "externalplugin"))
+	opts := cluster.Options{Name: "primary", Binary: product(t), CA: cluster.NewTestCA(t), ExtraHCL: fmt.Sprintf("plugin_directory = %q", withPlugin)}
+	primary := cluster.New(t, opts)
+	opts.Name, opts.ExtraHCL = "secondary", fmt.Sprintf("plugin_directory = %q", without)
+	secondary := cluster.New(t, opts)
+
+	put(t, primary, "sys/mounts/kv", map[string]any{"type": "kv"})
+	put(t, primary, "kv/a", map[string]any{"v": "one"})
+	put(t, primary, "sys/plugins/catalog/secret/outside", map[string]any{"command": "externalplugin", "sha256": sum, "args": []string{"-type=secret"}})
+	put(t, primary, "sys/mounts/out", map[string]any{"type": "outside"})
+	put(t, primary, "out/entries/a", map[string]any{"value": "one"})
+	// The primary has the file open. Nobody else can open it: its folder is a file.
+	require.NoError(t, os.Mkdir(logs, 0o700))
+	require.NoError(t, primary.Node(0).APIClient().Sys().EnableAuditWithOptionsWithContext(ctx, "shared", &api.EnableAuditOptions{
+		Type: "file", Options: map[string]string{"file_path": filepath.Join(logs, "audit.log")},
+	}))
+	require.NoError(t, os.Rename(logs, logs+"-moved"))
+	require.NoError(t, os.WriteFile(logs, nil, 0o600))
+
+	require.NoError(t, primary.EnablePerformancePrimary(ctx))
+	require.NoError(t, secondary.JoinPerformance(ctx, primary, "west"))
+	lacks := func(wants ...string) {
+		t.Helper()
+		cluster.Eventually(t, limit, fmt.Sprintf("the status says what it lacks: %q", wants), func(ctx context.Context) error {
+			status, err := secondary.Node(0).PerformanceStatus(ctx)
+			if err != nil {
+				return err
+			}
+			text := strings.Join(status.Lacks, "\n")
+			if len(status.Lacks) != len(wants) {
+				return errors.New(text)
+			}
+			for _, want := range wants {
+				if !strings.Contains(text, want) {
+					return errors.New(text)
+				}
+			}
+			return nil
+		})
+	}
+	serves := func(value string) {
+		t.Helper()
+		put(t, secondary, "kv/a", map[string]any{"v": value})
+		eventually(t, secondary, "kv/a", "v", value)
+		_, err := client(secondary).ReadWithContext(ctx, "out/entries/a")
+		require.Error(t, err, "a program that is not there answered")
+	}
+	lacks("shared/", "out/")
+	serves("two")
+	require.NoError(t, secondary.Restart(ctx, false))
+	require.NoError(t, secondary.Node(0).WaitPerformanceStreaming(ctx))
+	lacks("shared/", "out/")
+	serves("three")
+
+	// With a device of its own it logs again; that changes nothing else.
+	own := filepath.Join(t.TempDir(), "own.log")
+	require.NoError(t, secondary.Node(0).APIClient().Sys().EnableAuditWithOptionsWithContext(ctx, "own", &api.EnableAuditOptions{
+		Type: "file", Local: true, Options: map[string]string{"file_path": own},
+	}))
+	require.NoError(t, secondary.Restart(ctx, true))
+	require.NoError(t, secondary.Node(0).WaitPerformanceStreaming(ctx))
+	lacks("shared/", "out/")
+	serves("four")
+	require.NotEmpty(t, auditedOf(t, own, "kv/a"))
+
+	// The program is installed and reloaded, as the documentation of Vault says.
+	program, err := os.ReadFile(filepath.Join(withPlugin, "externalplugin"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(without, "externalplugin"), program, 0o700)) //nolint:gosec // a program
+	put(t, secondary, "sys/plugins/reload/backend", map[string]any{"plugin": "outside"})
+	eventually(t, secondary, "out/entries/a", "value", "one")
+	lacks("shared/")
+	put(t, secondary, "out/entries/a", map[string]any{"value": "two"})
+	eventually(t, primary, "out/entries/a", "value", "two")
+
+	// The folder is mended; the device is opened at the next start.
+	require.NoError(t, os.Remove(logs))
+	require.NoError(t, os.Mkdir(logs, 0o700))
+	require.NoError(t, secondary.Restart(ctx, true))
+	require.NoError(t, secondary.Node(0).WaitPerformanceStreaming(ctx))
+	lacks()
+	put(t, secondary, "kv/a", map[string]any{"v": "five"})
+	require.NotEmpty(t, auditedOf(t, filepath.Join(logs, "audit.log"), "kv/a"))
+}
