@@ -39,7 +39,7 @@ func TestForwardedRequestIsInBothAuditLogs(t *testing.T) {
 		require.Len(t, entries, 2, "%s: a request and a response", side)
 		require.Equal(t, []string{"request", "response"}, []string{entries[0].Type, entries[1].Type}, side)
 		require.Equal(t, here[0].Request.ID, entries[0].Request.ID, side)
-		require.Equal(t, "update", entries[0].Request.Operation, side)
+		require.Equal(t, here[0].Request.Operation, entries[0].Request.Operation, side)
 	}
 	require.Equal(t, token.Auth.Accessor, here[0].Auth.Accessor)
 	require.Empty(t, here[0].Request.ReplicationCluster)

@@ -35,16 +35,17 @@ func TestPerformanceSecondaryServesWithoutWhatItLacks(t *testing.T) {
 	put(t, primary, "sys/plugins/catalog/secret/outside", map[string]any{"command": "externalplugin", "sha256": sum, "args": []string{"-type=secret"}})
 	put(t, primary, "sys/mounts/out", map[string]any{"type": "outside"})
 	put(t, primary, "out/entries/a", map[string]any{"value": "one"})
-	// The primary has the file open. Nobody else can open it: its folder is a file.
-	require.NoError(t, os.Mkdir(logs, 0o700))
-	require.NoError(t, primary.Node(0).APIClient().Sys().EnableAuditWithOptionsWithContext(ctx, "shared", &api.EnableAuditOptions{
-		Type: "file", Options: map[string]string{"file_path": filepath.Join(logs, "audit.log")},
-	}))
-	require.NoError(t, os.Rename(logs, logs+"-moved"))
-	require.NoError(t, os.WriteFile(logs, nil, 0o600))
-
 	require.NoError(t, primary.EnablePerformancePrimary(ctx))
 	require.NoError(t, secondary.JoinPerformance(ctx, primary, "west"))
+	own := filepath.Join(t.TempDir(), "own.log")
+	audit := func(c *cluster.Cluster, name, file string, local bool) {
+		require.NoError(t, c.Node(0).APIClient().Sys().EnableAuditWithOptionsWithContext(ctx, name, &api.EnableAuditOptions{
+			Type: "file", Local: local, Options: map[string]string{"file_path": file},
+		}))
+	}
+	audit(secondary, "own", own, true)
+	require.NoError(t, os.Mkdir(logs, 0o700))
+	audit(primary, "shared", filepath.Join(logs, "audit.log"), false)
 	lacks := func(wants ...string) {
 		t.Helper()
 		cluster.Eventually(t, limit, fmt.Sprintf("the status says what it lacks: %q", wants), func(ctx context.Context) error {
@@ -68,25 +69,20 @@ func TestPerformanceSecondaryServesWithoutWhatItLacks(t *testing.T) {
 		t.Helper()
 		put(t, secondary, "kv/a", map[string]any{"v": value})
 		eventually(t, secondary, "kv/a", "v", value)
-		_, err := client(secondary).ReadWithContext(ctx, "out/entries/a")
-		require.Error(t, err, "a program that is not there answered")
+		_, err := client(secondary).WriteWithContext(ctx, "out/entries/a", map[string]any{"value": value})
+		var answer *api.ResponseError
+		require.ErrorAs(t, err, &answer, "a program that is not there answered")
+		require.Equal(t, 404, answer.StatusCode)
 	}
-	lacks("shared/", "out/")
+	lacks("out/")
 	serves("two")
+	// Both servers have the file open. Nobody can open it again: its folder is a file.
+	require.NoError(t, os.Rename(logs, logs+"-moved"))
+	require.NoError(t, os.WriteFile(logs, nil, 0o600))
 	require.NoError(t, secondary.Restart(ctx, false))
 	require.NoError(t, secondary.Node(0).WaitPerformanceStreaming(ctx))
 	lacks("shared/", "out/")
 	serves("three")
-
-	// With a device of its own it logs again; that changes nothing else.
-	own := filepath.Join(t.TempDir(), "own.log")
-	require.NoError(t, secondary.Node(0).APIClient().Sys().EnableAuditWithOptionsWithContext(ctx, "own", &api.EnableAuditOptions{
-		Type: "file", Local: true, Options: map[string]string{"file_path": own},
-	}))
-	require.NoError(t, secondary.Restart(ctx, true))
-	require.NoError(t, secondary.Node(0).WaitPerformanceStreaming(ctx))
-	lacks("shared/", "out/")
-	serves("four")
 	require.NotEmpty(t, auditedOf(t, own, "kv/a"))
 
 	// The program is installed and reloaded, as the documentation of Vault says.
@@ -99,12 +95,23 @@ func TestPerformanceSecondaryServesWithoutWhatItLacks(t *testing.T) {
 	put(t, secondary, "out/entries/a", map[string]any{"value": "two"})
 	eventually(t, primary, "out/entries/a", "value", "two")
 
-	// The folder is mended; the device is opened at the next start.
-	require.NoError(t, os.Remove(logs))
-	require.NoError(t, os.Mkdir(logs, 0o700))
+	// Without a device that logs, requests are refused, as Vault's rule is, and the
+	// status says why; replication goes on.
+	require.NoError(t, secondary.Node(0).APIClient().Sys().DisableAuditWithContext(ctx, "own"))
 	require.NoError(t, secondary.Restart(ctx, true))
 	require.NoError(t, secondary.Node(0).WaitPerformanceStreaming(ctx))
+	lacks("shared/")
+	_, err = client(secondary).ReadWithContext(ctx, "kv/a")
+	var answer *api.ResponseError
+	require.ErrorAs(t, err, &answer)
+	require.Equal(t, 500, answer.StatusCode)
+	put(t, primary, "kv/a", map[string]any{"v": "four"})
+	require.NoError(t, secondary.WaitCaughtUp(ctx, primary))
+
+	// Once the folder is mended, the next request opens the device.
+	require.NoError(t, os.Remove(logs))
+	require.NoError(t, os.Mkdir(logs, 0o700))
+	eventually(t, secondary, "kv/a", "v", "four")
 	lacks()
-	put(t, secondary, "kv/a", map[string]any{"v": "five"})
 	require.NotEmpty(t, auditedOf(t, filepath.Join(logs, "audit.log"), "kv/a"))
 }

@@ -99,7 +99,7 @@ func transitFollows(t *testing.T, primary, secondary *cluster.Cluster) {
 		if err == nil {
 			return errors.New("it was decrypted")
 		}
-		if !strings.Contains(err.Error(), "minimum") {
+		if !strings.Contains(err.Error(), "too old") {
 			return err
 		}
 		return nil
