@@ -37,10 +37,12 @@
 //
 // # What is carried out twice
 //
-// The built-in engines write before they change anything outside of Vault, or
-// nothing at all, so a request that is forwarded has done nothing locally. For
-// other engines this cannot be promised: one that changes the world and then
-// writes does so on the secondary and again on the primary.
+// Nothing of the built-in engines and auth methods: most write before they change
+// anything outside of Vault or in their memory, so that a request that is forwarded
+// has done nothing here. The table [ActFirst] names the operations that do not, and
+// those are forwarded without being tried. For other engines this cannot be
+// promised: one that changes the world and then writes does so on the secondary and
+// again on the primary.
 //
 // # Receiving
 //

@@ -29,8 +29,11 @@ type Mount struct {
 	StoragePrefix string
 }
 
-// classAuth is the class of auth methods.
-const classAuth = "auth"
+// The classes of mounts.
+const (
+	classAuth   = "auth"
+	classSecret = "secret"
+)
 
 // Wrapped is a backend that stands in front of another one.
 type Wrapped interface {

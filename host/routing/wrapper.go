@@ -75,6 +75,9 @@ func (w *Wrapper) handle(ctx context.Context, req *logical.Request) (*logical.Re
 		return w.Backend.HandleRequest(ctx, req)
 	}
 	sent := envelope(ctx, w.mount, req)
+	if actsFirst(w.mount, req.Operation, req.Path) {
+		return w.forward(ctx, sent)
+	}
 	marked, mark := refusal.With(ctx)
 	before := w.refusals()
 	resp, err := w.Backend.HandleRequest(marked, req)
