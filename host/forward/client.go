@@ -23,6 +23,8 @@ type ClientOptions struct {
 	// Key is the pairing key, SetID and SecondaryID name the relation it is for.
 	Key                []byte
 	SetID, SecondaryID string
+	// Wrote is told at once of each position that the answer to a write names.
+	Wrote func(at replication.Position)
 	// Wait returns when a position of the primary has been applied here and the core
 	// has taken it up.
 	Wait func(ctx context.Context, at replication.Position) error
@@ -90,6 +92,11 @@ func tooLarge(size int) error {
 // Do has the primary carry out a logical request. When the primary has written, Do
 // returns once that has arrived here, or with a warning when it did not in time. So
 // it is with a write that changed nothing: what made it one may not be here yet.
+//
+// What a renewal or a revocation of a lease has written is not waited for. Vault
+// holds the lease's lock meanwhile, and the taking up of an unmount, which comes
+// before what is waited for, revokes the leases of the mount: each would wait for
+// the other.
 func (c *Client) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error) {
 	body, err := wire.EncodeRequest(req)
 	if err != nil {
@@ -103,8 +110,13 @@ func (c *Client) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error
 	if err != nil {
 		return nil, replication.Errorf(replication.Uncertain, "the primary's answer cannot be read: run the same version on both clusters: %w", err)
 	}
-	reads := req.Logical.Operation == logical.ReadOperation || req.Logical.Operation == logical.ListOperation
+	op := req.Logical.Operation
+	reads := op == logical.ReadOperation || op == logical.ListOperation
 	if ah.At.Epoch.IsZero() || reads && !ah.Wrote {
+		return a, nil
+	}
+	c.o.Wrote(ah.At)
+	if op == logical.RenewOperation || op == logical.RevokeOperation {
 		return a, nil
 	}
 	wait, cancel := context.WithTimeout(ctx, c.o.BestEffortWait)

@@ -23,6 +23,7 @@ type relation struct {
 	*Client
 	server   *Server
 	sequence uint64
+	wrote    []replication.Position
 	waited   []replication.Position
 	arrives  bool
 	cut      error
@@ -45,6 +46,7 @@ func newRelation() *relation {
 			}
 			return r.server.Serve(ctx, "eu", m)
 		},
+		Wrote: func(at replication.Position) { r.wrote = append(r.wrote, at) },
 		Wait: func(_ context.Context, at replication.Position) error {
 			r.waited = append(r.waited, at)
 			if r.arrives {
@@ -131,6 +133,27 @@ func TestDoWaitsForItsOwnWrite(t *testing.T) {
 	a = do(logical.DeleteOperation)
 	require.ErrorIs(t, a.Err, logical.ErrInvalidRequest)
 	require.Empty(t, a.Response.Warnings, "an error is the backend's own")
+}
+
+// The taking up of an unmount revokes leases, and is before their writes in the
+// stream: what it waits for must not wait for it. That the answer is ahead of this
+// cluster is noted all the same.
+func TestDoDoesNotWaitForWhatALeaseWrote(t *testing.T) {
+	t.Parallel()
+	for _, op := range []logical.Operation{logical.RenewOperation, logical.RevokeOperation} {
+		r := newRelation()
+		r.arrives = false
+		r.server.HandleRequests(func(context.Context, string, *wire.Request) *wire.Answer {
+			r.sequence++
+			return &wire.Answer{Response: &logical.Response{Data: map[string]any{"a": "b"}}}
+		})
+		a, err := r.Do(t.Context(), &wire.Request{Logical: &logical.Request{Operation: op, Path: "a"}, MountPath: "pki/"})
+		require.NoError(t, err)
+		require.Equal(t, "b", a.Response.Data["a"])
+		require.Empty(t, a.Response.Warnings)
+		require.Empty(t, r.waited)
+		require.Equal(t, []replication.Position{r.position()}, r.wrote)
+	}
 }
 
 // What cannot be opened was perhaps executed: nobody may try it again by himself.

@@ -282,16 +282,10 @@ func (s *serving) toPrimary() *forward.Client {
 		s.relation = r
 		s.client = forward.NewClient(forward.ClientOptions{
 			Carry: s.controller.Forward, Key: key, SetID: set, SecondaryID: id,
-			Wait: s.waitForWrite, BestEffortWait: s.wait,
+			Wrote: s.controller.Forwarded, Wait: s.controller.WaitApplied, BestEffortWait: s.wait,
 		})
 	}
 	return s.client
-}
-
-// waitForWrite waits until a write that was forwarded is here.
-func (s *serving) waitForWrite(ctx context.Context, at replication.Position) error {
-	s.controller.Forwarded(at)
-	return s.controller.WaitApplied(ctx, at)
 }
 
 func (s *serving) afterAuth(ctx context.Context, m routing.Mount, req *logical.Request, resp *logical.Response) error {
