@@ -18,8 +18,8 @@
 //     its pins), or belongs to others (the keyring is followed in package role).
 //
 // Applying never waits for long: each step has a bound. A step that fails or
-// takes longer is logged, and is what the secondary lacks ([Follower.Lacks])
-// until it was done.
+// takes longer is logged, is what the secondary lacks ([Follower.Lacks]) until it
+// was done, and is tried again in a while, further and further apart.
 //
 // An unmount on the primary comes as three changes: the mount is tainted in the
 // table, its data is deleted, it vanishes from the table. The leases that this

@@ -79,10 +79,24 @@ func (c *fakeCore) Hold(context.Context) (func(), error) {
 	}, nil
 }
 
+// with changes what the fake does, beside a follower that tries again.
+func (c *fakeCore) with(change func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change()
+}
+
 func (c *fakeCore) Stored(_ context.Context, table string) ([]mounttable.Entry, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return c.stored[table], c.fail["stored"]
 }
-func (c *fakeCore) Running(table string) ([]mounttable.Entry, error) { return c.running[table], nil }
+
+func (c *fakeCore) Running(table string) ([]mounttable.Entry, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running[table], nil
+}
 
 func (c *fakeCore) Idle(table string) (idle []mounttable.Entry, err error) {
 	c.mu.Lock()

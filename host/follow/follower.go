@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,6 +53,7 @@ type Core interface {
 const (
 	DefaultRevokeWait = 10 * time.Second
 	DefaultStepWait   = 20 * time.Second
+	DefaultRetryWait  = 5 * time.Second
 )
 
 // Options of a Follower; the zero value is usable.
@@ -61,21 +63,32 @@ type Options struct {
 	// RevokeWait bounds the revoking of the leases of one mount, StepWait every
 	// other step.
 	RevokeWait, StepWait time.Duration
+	// RetryWait is how long what has failed waits before it is tried again. It
+	// doubles with each attempt, up to about sixty times as long.
+	RetryWait time.Duration
 }
 
-// Follower follows. Applied, Start and Recheck must not be called concurrently
-// with each other; Lacks and AuditDevice may be called at any time.
+// Follower follows. Start must not be called concurrently with anything that takes
+// something up; the others may be called at any time.
 type Follower struct {
 	core   Core
 	logger hclog.Logger
 	o      Options
 
+	// taking is held while the core takes something up. Who takes it holds the
+	// core's state already, so that Start, which has that to itself, never waits.
+	taking sync.Mutex
+	// duty lasts as long as the node is active.
+	duty context.Context
 	// built is what the backends of each table were built from, by UUID, as the
 	// primary had stored it.
 	built map[string]map[string]string
 	// kv are the mounts that wait for the primary to have made them versioned, by
 	// the key that says so.
 	kv map[string]string
+	// again is what has failed and is to be done once more, by what it is about.
+	again map[string]func(context.Context)
+	retry retry
 
 	mu    sync.Mutex
 	lacks map[string]string
@@ -92,23 +105,47 @@ func New(core Core, logger hclog.Logger, o Options) *Follower {
 	if o.StepWait <= 0 {
 		o.StepWait = DefaultStepWait
 	}
-	return &Follower{core: core, logger: logger, o: o, built: map[string]map[string]string{}, kv: map[string]string{}, lacks: map[string]string{}}
+	if o.RetryWait <= 0 {
+		o.RetryWait = DefaultRetryWait
+	}
+	f := &Follower{core: core, logger: logger, o: o, duty: context.Background(), lacks: map[string]string{}}
+	f.forgetAll()
+	return f
+}
+
+func (f *Follower) forgetAll() {
+	f.built = map[string]map[string]string{}
+	f.kv = map[string]string{}
+	f.again = map[string]func(context.Context){}
+	f.retry.reset()
 }
 
 // Start is called when the node becomes the active one of a performance
 // secondary, before anything is applied, while the core's state is held as it is
-// in a hook of the unseal. It takes up what was applied to storage and not to the
-// core, as after a crash between the two.
+// in a hook of the unseal; the context ends with that duty. It takes up what was
+// applied to storage and not to the core, as after a crash between the two.
 func (f *Follower) Start(ctx context.Context) {
-	f.built = map[string]map[string]string{}
-	f.kv = map[string]string{}
+	f.taking.Lock()
+	defer f.taking.Unlock()
+	f.duty = ctx
+	f.forgetAll()
+	// The devices have said so for themselves when they were opened.
+	f.mu.Lock()
+	for about := range f.lacks {
+		if !strings.HasPrefix(about, "audit ") {
+			delete(f.lacks, about)
+		}
+	}
+	f.mu.Unlock()
 	f.tables(ctx)
-	f.try(ctx, f.o.StepWait, "the headers of the UI", "", f.core.UIHeaders)
+	f.persist(ctx, "the headers of the UI", f.core.UIHeaders)
+	f.done(len(f.idleMounts()) == 0, "idle mounts", f.retryIdle)
+	f.plan()
 }
 
 // Applied takes up keys that were written or deleted, in their order.
 func (f *Follower) Applied(ctx context.Context, keys []string) {
-	release, err := f.core.Hold(ctx)
+	release, err := f.hold(ctx)
 	if err != nil {
 		f.logger.Debug("what was applied is taken up when this node becomes active", "reason", err)
 		return
@@ -117,17 +154,32 @@ func (f *Follower) Applied(ctx context.Context, keys []string) {
 	f.take(ctx, keys)
 }
 
-// Recheck compares all tables again: the filter has changed, or a plugin was
-// installed.
+// Recheck compares all tables again, and does again what has failed: the filter
+// has changed, or a plugin was installed.
 func (f *Follower) Recheck(ctx context.Context) error {
-	release, err := f.core.Hold(ctx)
+	release, err := f.hold(ctx)
 	if err != nil {
 		return fmt.Errorf("the mounts of this secondary cannot be compared now: %w", err)
 	}
 	defer release()
 	f.tables(ctx)
 	f.retryIdle(ctx)
+	f.redo(ctx)
 	return nil
+}
+
+// hold keeps the core as it is, and others from taking something up.
+func (f *Follower) hold(ctx context.Context) (release func(), err error) {
+	free, err := f.core.Hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.taking.Lock()
+	return func() {
+		f.plan()
+		f.taking.Unlock()
+		free()
+	}, nil
 }
 
 func (f *Follower) tables(ctx context.Context) {
@@ -189,43 +241,3 @@ func (f *Follower) mend(about string) {
 	defer f.mu.Unlock()
 	delete(f.lacks, about)
 }
-
-// try does a step within a bound. A failure is what the secondary lacks until
-// the same step succeeds; about names it, what if it is empty.
-func (f *Follower) try(ctx context.Context, wait time.Duration, what, about string, step func(context.Context) error) bool {
-	if about == "" {
-		about = what
-	}
-	if err := bounded(ctx, wait, step); err != nil {
-		if ctx.Err() == nil {
-			f.lack(about, fmt.Sprintf("%s could not be taken over: %v; it is tried again at its next change, and when this node becomes active", what, err))
-		}
-		return false
-	}
-	f.mend(about)
-	return true
-}
-
-// bounded runs a step and waits for it for a while. A step that does not heed
-// its context, in a plugin that hangs, is left to itself then.
-func bounded(ctx context.Context, wait time.Duration, step func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- step(ctx) }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-	}
-	// It may have ended in the same moment, or be about to for the same reason.
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(grace):
-		return fmt.Errorf("it took longer than %s", wait)
-	}
-}
-
-// grace is what a step has to notice that its time is up.
-const grace = 200 * time.Millisecond

@@ -20,7 +20,7 @@ type rule struct {
 
 func whole(prefix, what string, step func(Core, context.Context) error) rule {
 	return rule{prefix: prefix, once: true, do: func(f *Follower, ctx context.Context, _ string) {
-		f.try(ctx, f.o.StepWait, what, "", func(ctx context.Context) error { return step(f.core, ctx) })
+		f.persist(ctx, what, func(ctx context.Context) error { return step(f.core, ctx) })
 	}}
 }
 
@@ -39,7 +39,7 @@ var rules = []rule{
 		f.core.Quota(strings.TrimPrefix(key, "sys/quotas/"))
 	}},
 	{"sys/login-mfa/", false, func(f *Follower, ctx context.Context, key string) {
-		f.try(ctx, f.o.StepWait, "the login MFA of "+key, "", func(ctx context.Context) error { return f.core.LoginMFA(ctx, key) })
+		f.persist(ctx, "the login MFA of "+key, func(ctx context.Context) error { return f.core.LoginMFA(ctx, key) })
 	}},
 	whole("sys/config/cors", "the CORS configuration", Core.CORS),
 	whole("sys/uiconfig", "the headers of the UI", Core.UIHeaders),
@@ -78,16 +78,46 @@ func (f *Follower) take(ctx context.Context, keys []string) {
 	}
 }
 
-// changed tells the backend of a mount.
+// changed tells the backend of a mount. One that could not be told in time is
+// built anew: what else has changed meanwhile it has not heard of either.
 func (f *Follower) changed(ctx context.Context, key string) {
-	view, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(key, "logical/"), "auth/"), "/")
-	f.try(ctx, f.o.StepWait, "a change in the engine with the storage "+view, "", func(ctx context.Context) error {
+	kind, rest, _ := strings.Cut(key, "/")
+	table := mounttable.Secrets
+	if kind == "auth" {
+		table = mounttable.Auth
+	}
+	uuid, _, _ := strings.Cut(rest, "/")
+	told := f.try(ctx, f.o.StepWait, "a change in the engine with the storage "+uuid, subject("change", table, uuid), func(ctx context.Context) error {
 		f.core.Changed(ctx, key)
-		return nil
+		return ctx.Err()
 	})
+	if !told {
+		f.again[subject("change", table, uuid)] = func(ctx context.Context) { f.anew(ctx, table, uuid) }
+	}
 	if uuid, waits := f.kv[key]; waits {
 		f.versioned(ctx, uuid)
 	}
+}
+
+// anew builds the backend of a mount that has missed a change.
+func (f *Follower) anew(ctx context.Context, table, uuid string) {
+	about := subject("change", table, uuid)
+	running, err := f.core.Running(table)
+	if err != nil {
+		return
+	}
+	for _, e := range running {
+		if e.UUID == uuid {
+			if f.rebuild(ctx, table, e) {
+				f.mend(about)
+				delete(f.again, about)
+			}
+			return
+		}
+	}
+	// It is not mounted any more.
+	f.mend(about)
+	delete(f.again, about)
 }
 
 // auditSalts makes devices use the salts that have come, and enables those that

@@ -4,40 +4,60 @@ package follow
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
 )
 
-// table makes the core run the mounts of a stored table.
+// table makes the core run the mounts of a stored table, now or in a while.
 func (f *Follower) table(ctx context.Context, table string) {
+	f.done(f.compare(ctx, table), "the table "+table, func(ctx context.Context) { f.table(ctx, table) })
+}
+
+// compare does all steps that are to be done and says whether all were.
+func (f *Follower) compare(ctx context.Context, table string) bool {
 	var stored, running []mounttable.Entry
-	read := f.try(ctx, f.o.StepWait, "the table "+table, "", func(ctx context.Context) (err error) {
+	about := "the table " + table
+	all := f.try(ctx, f.o.StepWait, about, about, func(ctx context.Context) (err error) {
 		if stored, err = f.core.Stored(ctx, table); err != nil {
 			return err
 		}
 		running, err = f.core.Running(table)
 		return err
 	})
-	if !read {
-		return
+	if !all {
+		return false
 	}
 	hidden := func(e mounttable.Entry) bool { return f.o.Hidden(table, e) }
+	built := mounttable.BuiltOf(stored)
 	for _, step := range mounttable.Diff(running, stored, hidden, f.built[table]) {
 		if ctx.Err() != nil {
-			return
+			return false
 		}
+		do := f.step
 		if table == mounttable.Audit {
-			f.auditStep(ctx, step)
-		} else {
-			f.step(ctx, table, step)
+			do = f.auditStep
+		}
+		if do(ctx, table, step) {
+			continue
+		}
+		all = false
+		if step.Op == mounttable.Rebuild {
+			// The next comparison is to find a difference again: that of the settings is gone
+			// by then.
+			built[step.New.UUID] = ""
 		}
 	}
-	f.built[table] = mounttable.BuiltOf(stored)
+	f.built[table] = built
 	f.forget(table, stored)
+	return all
 }
+
+// ends are what is said of a mount for as long as the primary has it.
+var ends = []string{"refused", "mount", "end", "move", "tuning", "version"}
 
 // forget drops what is said of mounts that the primary no longer has.
 func (f *Follower) forget(table string, stored []mounttable.Entry) {
@@ -45,86 +65,105 @@ func (f *Follower) forget(table string, stored []mounttable.Entry) {
 	for _, e := range stored {
 		has[e.UUID] = true
 	}
+	gone := func(about string) bool {
+		kind, of, uuid, ok := ofMount(about)
+		return ok && of == table && !has[uuid] && slices.Contains(ends, kind)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for about := range f.lacks {
-		if uuid, ok := refusedOf(table, about); ok && !has[uuid] {
-			delete(f.lacks, about)
-		}
-	}
+	maps.DeleteFunc(f.lacks, func(about, _ string) bool { return gone(about) })
 }
 
-func refused(table, uuid string) string { return "refused " + table + " " + uuid }
-
-func refusedOf(table, about string) (uuid string, ok bool) {
-	prefix := refused(table, "")
-	if len(about) <= len(prefix) || about[:len(prefix)] != prefix {
-		return "", false
-	}
-	return about[len(prefix):], true
-}
-
-func (f *Follower) step(ctx context.Context, table string, s mounttable.Step) {
+// step does one step.
+func (f *Follower) step(ctx context.Context, table string, s mounttable.Step) bool {
 	path := apiPath(table, s.New)
+	about := func(kind string) string { return subject(kind, table, s.New.UUID) }
 	switch s.Op {
 	case mounttable.Add:
-		f.add(ctx, table, s.New)
+		return f.add(ctx, table, s.New)
 	case mounttable.Refuse:
-		f.lack(refused(table, s.New.UUID), fmt.Sprintf(
-			"the primary has a mount at %s and this secondary a local one at %s: the local one stays; move or disable it here, and the primary's appears at its next change",
+		f.lack(about("refused"), fmt.Sprintf(
+			"the primary has a mount at %s and this secondary a local one at %s: the local one stays; move or disable it here, and the primary's appears",
 			path, apiPath(table, s.Blocker)))
+		return true // nothing is to be done until a mount here or there goes
 	case mounttable.Taint:
-		f.try(ctx, f.o.StepWait, "the end of "+path, "", func(ctx context.Context) error { return f.core.Taint(ctx, table, s.New) })
+		tainted := f.taint(ctx, table, s.New)
 		f.revoke(ctx, table, s.New)
+		return tainted
 	case mounttable.Untaint:
-		f.try(ctx, f.o.StepWait, "the end of "+path, "", func(ctx context.Context) error { return f.core.Taint(ctx, table, s.New) })
+		return f.taint(ctx, table, s.New)
 	case mounttable.Remove:
-		f.remove(ctx, table, s.Old)
+		return f.remove(ctx, table, s.Old)
 	case mounttable.Move:
 		// The primary revokes its own leases when it moves a mount. Those that are left
 		// here could not be revoked under the new path.
 		if !s.Old.Tainted {
 			f.revoke(ctx, table, s.Old)
 		}
-		f.try(ctx, f.o.StepWait, "the move of "+apiPath(table, s.Old)+" to "+path, "", func(ctx context.Context) error {
+		return f.try(ctx, f.o.StepWait, "the move of "+apiPath(table, s.Old)+" to "+path, about("move"), func(ctx context.Context) error {
 			return f.core.Move(ctx, table, s.New)
 		})
 	case mounttable.Tune:
-		f.try(ctx, f.o.StepWait, "the tuning of "+path, "", func(ctx context.Context) error { return f.core.Tune(ctx, table, s.New) })
+		return f.try(ctx, f.o.StepWait, "the tuning of "+path, about("tuning"), func(ctx context.Context) error { return f.core.Tune(ctx, table, s.New) })
 	case mounttable.Rebuild:
 		f.awaitVersioned(s.New)
-		f.rebuild(ctx, table, s.New)
+		return f.rebuild(ctx, table, s.New)
 	}
+	return true
 }
 
-func (f *Follower) add(ctx context.Context, table string, e mounttable.Entry) {
-	f.mend(refused(table, e.UUID))
+// taint stops or admits requests to a mount.
+func (f *Follower) taint(ctx context.Context, table string, to mounttable.Entry) bool {
+	return f.try(ctx, f.o.StepWait, "the end of "+apiPath(table, to), subject("end", table, to.UUID), func(ctx context.Context) error {
+		return f.core.Taint(ctx, table, to)
+	})
+}
+
+func (f *Follower) add(ctx context.Context, table string, e mounttable.Entry) bool {
+	f.mend(subject("refused", table, e.UUID))
 	f.awaitVersioned(e)
-	path := apiPath(table, e)
+	path, about := apiPath(table, e), subject("mount", table, e.UUID)
 	err := bounded(ctx, f.o.StepWait, func(ctx context.Context) error { return f.core.Mount(ctx, table, e) })
 	switch {
 	case err == nil:
-		f.mend("mount " + e.UUID)
+		f.mend(about)
 		f.logger.Info("the primary mounted an engine", "path", path, "type", e.Type)
-	case ctx.Err() == nil && f.idle(table, e.UUID):
+		return true
+	case ctx.Err() != nil:
+		return false
+	case f.isIdle(table, e.UUID):
+		f.mend(about)
 		// Lacks finds it by itself as long as it answers nothing.
 		f.logger.Warn("an engine of the primary cannot be started here: its mount answers nothing until the plugin is installed and reloaded", "path", path, "type", e.Type, "error", err)
-	case ctx.Err() == nil:
-		f.lack("mount "+e.UUID, fmt.Sprintf("mount %s of the primary could not be made here: %v", path, err))
+		f.again["idle mounts"] = f.retryIdle
+		return true
+	default:
+		f.lack(about, fmt.Sprintf("mount %s of the primary could not be made here: %v; it is tried again", path, err))
+		return false
 	}
 }
 
-func (f *Follower) idle(table, uuid string) bool {
-	idle, err := f.core.Idle(table)
-	if err != nil {
-		return false
-	}
-	for _, e := range idle {
-		if e.UUID == uuid {
-			return true
+// idle is a mount without a backend.
+type idle struct {
+	table string
+	mounttable.Entry
+}
+
+func (f *Follower) idleMounts() (all []idle) {
+	for _, table := range []string{mounttable.Secrets, mounttable.Auth} {
+		entries, err := f.core.Idle(table)
+		if err != nil {
+			continue // said by Lacks
+		}
+		for _, e := range entries {
+			all = append(all, idle{table, e})
 		}
 	}
-	return false
+	return all
+}
+
+func (f *Follower) isIdle(table, uuid string) bool {
+	return slices.ContainsFunc(f.idleMounts(), func(m idle) bool { return m.table == table && m.UUID == uuid })
 }
 
 // revoke revokes what this secondary gave out of a mount that is about to go.
@@ -136,48 +175,57 @@ func (f *Follower) revoke(ctx context.Context, table string, e mounttable.Entry)
 	}
 }
 
-func (f *Follower) remove(ctx context.Context, table string, e mounttable.Entry) {
+func (f *Follower) remove(ctx context.Context, table string, e mounttable.Entry) bool {
 	path := apiPath(table, e)
 	gone := e
 	gone.Tainted = true
-	f.try(ctx, f.o.StepWait, "the end of "+path, "", func(ctx context.Context) error { return f.core.Taint(ctx, table, gone) })
+	f.taint(ctx, table, gone)
 	if !e.Tainted {
 		f.revoke(ctx, table, e)
 	}
 	// No lease may be left without its engine: it could never be revoked.
-	f.try(ctx, f.o.RevokeWait, "the forgetting of the leases of "+path, "", func(ctx context.Context) error {
+	f.try(ctx, f.o.RevokeWait, "the forgetting of the leases of "+path, subject("forgetting", table, e.UUID), func(ctx context.Context) error {
 		return f.core.RevokeLeases(ctx, table, e.UUID, true)
 	})
-	if !f.try(ctx, f.o.StepWait, "the unmounting of "+path, "", func(ctx context.Context) error { return f.core.Unmount(ctx, table, e.UUID) }) {
-		return
+	unmounted := f.try(ctx, f.o.StepWait, "the unmounting of "+path, subject("unmount", table, e.UUID), func(ctx context.Context) error {
+		return f.core.Unmount(ctx, table, e.UUID)
+	})
+	if !unmounted {
+		return false
 	}
-	f.mend("mount " + e.UUID)
-	f.try(ctx, f.o.StepWait, "the clearing of what "+path+" left", "", func(ctx context.Context) error { return f.core.ClearView(ctx, e) })
+	f.clear(ctx, table, e)
 	f.logger.Info("the primary unmounted an engine", "path", path, "type", e.Type)
+	return true
 }
 
-func (f *Follower) rebuild(ctx context.Context, table string, e mounttable.Entry) {
-	f.try(ctx, f.o.StepWait, "the new version of "+apiPath(table, e), "", func(ctx context.Context) error {
+// clear deletes what is stored of a mount that is gone.
+func (f *Follower) clear(ctx context.Context, table string, e mounttable.Entry) {
+	about := subject("clearing", table, e.UUID)
+	cleared := f.try(ctx, f.o.StepWait, "the clearing of what "+apiPath(table, e)+" left", about, func(ctx context.Context) error {
+		return f.core.ClearView(ctx, e)
+	})
+	f.done(cleared, about, func(ctx context.Context) { f.clear(ctx, table, e) })
+}
+
+func (f *Follower) rebuild(ctx context.Context, table string, e mounttable.Entry) bool {
+	return f.try(ctx, f.o.StepWait, "the new version of "+apiPath(table, e), subject("version", table, e.UUID), func(ctx context.Context) error {
 		return f.core.Rebuild(ctx, table, e.UUID)
 	})
 }
 
 // retryIdle tries again the mounts that have no backend.
 func (f *Follower) retryIdle(ctx context.Context) {
-	for _, table := range []string{mounttable.Secrets, mounttable.Auth} {
-		idle, err := f.core.Idle(table)
+	all := true
+	for _, m := range f.idleMounts() {
+		err := bounded(ctx, f.o.StepWait, func(ctx context.Context) error { return f.core.Rebuild(ctx, m.table, m.UUID) })
 		if err != nil {
+			all = false
+			f.logger.Debug("a mount still answers nothing", "path", apiPath(m.table, m.Entry), "error", err)
 			continue
 		}
-		for _, e := range idle {
-			err := bounded(ctx, f.o.StepWait, func(ctx context.Context) error { return f.core.Rebuild(ctx, table, e.UUID) })
-			if err != nil {
-				f.logger.Debug("a mount still answers nothing", "path", apiPath(table, e), "error", err)
-				continue
-			}
-			f.logger.Info("a mount that answered nothing works", "path", apiPath(table, e))
-		}
+		f.logger.Info("a mount that answered nothing works", "path", apiPath(m.table, m.Entry))
 	}
+	f.done(all, "idle mounts", f.retryIdle)
 }
 
 // awaitVersioned remembers the key that ends the upgrade of a versioned kv
@@ -191,58 +239,8 @@ func (f *Follower) awaitVersioned(e mounttable.Entry) {
 }
 
 func (f *Follower) versioned(ctx context.Context, uuid string) {
+	about := subject("upgrade", mounttable.Secrets, uuid)
 	running, err := f.core.Running(mounttable.Secrets)
-	if err != nil {
-		return
-	}
-	for _, e := range running {
-		if e.UUID == uuid {
-			f.rebuild(ctx, mounttable.Secrets, e)
-		}
-	}
-}
-
-// auditStep enables and disables. A device whose settings changed is another one.
-func (f *Follower) auditStep(ctx context.Context, s mounttable.Step) {
-	switch s.Op {
-	case mounttable.Add:
-		f.enableAudit(ctx, s.New)
-	case mounttable.Remove:
-		f.disableAudit(ctx, s.Old)
-	case mounttable.Tune, mounttable.Move:
-		f.disableAudit(ctx, s.Old)
-		f.enableAudit(ctx, s.New)
-	case mounttable.Refuse:
-		f.lack(refused(mounttable.Audit, s.New.UUID), fmt.Sprintf("the primary has an audit device at %s and this secondary a local one at %s: the local one stays", s.New.Path, s.Blocker.Path))
-	}
-}
-
-func (f *Follower) enableAudit(ctx context.Context, e mounttable.Entry) {
-	f.mend(refused(mounttable.Audit, e.UUID))
-	if e.Options["log_raw"] != "true" {
-		ready := false
-		err := bounded(ctx, f.o.StepWait, func(ctx context.Context) (err error) {
-			ready, err = f.core.HasAuditSalt(ctx, e.UUID)
-			return err
-		})
-		if err == nil && !ready {
-			// The primary writes it with the first entry that it logs.
-			f.logger.Debug("an audit device of the primary is enabled when its salt has come", "path", e.Path)
-			return
-		}
-	}
-	if err := bounded(ctx, f.o.StepWait, func(ctx context.Context) error { return f.core.EnableAudit(ctx, e) }); err != nil {
-		if ctx.Err() == nil && !errors.Is(err, context.Canceled) {
-			f.lack("audit "+e.Path, fmt.Sprintf("audit device %s could not be enabled here: %v", e.Path, err))
-		}
-		return
-	}
-	f.logger.Info("the primary enabled an audit device", "path", e.Path, "type", e.Type)
-}
-
-func (f *Follower) disableAudit(ctx context.Context, e mounttable.Entry) {
-	if f.try(ctx, f.o.StepWait, "the end of the audit device "+e.Path, "", func(ctx context.Context) error { return f.core.DisableAudit(ctx, e.Path) }) {
-		f.mend("audit " + e.Path)
-		f.logger.Info("the primary disabled an audit device", "path", e.Path)
-	}
+	i := slices.IndexFunc(running, func(e mounttable.Entry) bool { return e.UUID == uuid })
+	f.done(err == nil && (i < 0 || f.rebuild(ctx, mounttable.Secrets, running[i])), about, func(ctx context.Context) { f.versioned(ctx, uuid) })
 }

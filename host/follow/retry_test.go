@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package follow
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+)
+
+// patient is for conditions that come by themselves.
+const patient = 30 * time.Second
+
+// newPersistent is a follower that tries again at once.
+func newPersistent(c *fakeCore) *Follower {
+	return New(c, hclog.NewNullLogger(), Options{RevokeWait: patient, StepWait: patient, RetryWait: time.Millisecond})
+}
+
+func lacksNothing(f *Follower) func() bool { return func() bool { return len(f.Lacks()) == 0 } }
+
+// What has failed is tried again though nothing changes any more.
+func TestWhatFailedIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	old, changed := mount(t, "1", "a/"), mount(t, "1", "a/", `"options":{"version":"1"}`)
+	for name, tt := range map[string]struct {
+		fail            string
+		running, stored []mounttable.Entry
+		key, want       string
+	}{
+		"settings":       {"cors", nil, nil, "sys/config/cors", "cors"},
+		"login mfa":      {"mfa", nil, nil, "sys/login-mfa/method/1", "mfa sys/login-mfa/method/1"},
+		"a mount":        {"mount", nil, []mounttable.Entry{old}, mounttable.Secrets, "mount 1"},
+		"an unmount":     {"unmount", []mounttable.Entry{old}, nil, mounttable.Secrets, "unmount 1"},
+		"what is stored": {"clear", []mounttable.Entry{old}, nil, mounttable.Secrets, "clear 1"},
+		// The settings are those of the primary by then: the table alone shows no difference.
+		"another backend": {"rebuild", []mounttable.Entry{old}, []mounttable.Entry{changed}, mounttable.Secrets, "rebuild 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			core := newFake()
+			core.running[mounttable.Secrets], core.stored[mounttable.Secrets] = tt.running, tt.stored
+			core.fail[tt.fail] = errors.New("not now")
+			f := newPersistent(core)
+			f.Applied(context.Background(), []string{tt.key})
+			require.Len(t, f.Lacks(), 1)
+			require.Contains(t, f.Lacks()[0], "not now")
+			core.with(func() { delete(core.fail, tt.fail) })
+			core.done()
+			require.Eventually(t, lacksNothing(f), patient, time.Millisecond)
+			require.Contains(t, core.done(), tt.want)
+			f.Applied(context.Background(), []string{mounttable.Secrets})
+			require.Empty(t, core.done(), "it was done")
+		})
+	}
+}
+
+// A backend of before goes on, and what it has cached; one that could not be told of
+// a change is built anew.
+func TestEngineThatMissedAChangeIsBuiltAnew(t *testing.T) {
+	t.Parallel()
+	ctx, core := context.Background(), newFake()
+	f := newFollower(core)
+	core.running[mounttable.Auth] = []mounttable.Entry{mount(t, "1", "a/")}
+	core.stored[mounttable.Auth] = core.running[mounttable.Auth]
+	core.hang["changed"] = true
+	f.Applied(ctx, []string{"auth/1/config"})
+	require.Len(t, f.Lacks(), 1)
+	core.done()
+	require.NoError(t, f.Recheck(ctx))
+	require.Equal(t, "rebuild 1", core.done())
+	require.Empty(t, f.Lacks())
+	require.NoError(t, f.Recheck(ctx))
+	require.Empty(t, core.done())
+}
+
+// Trying again does not become a load of its own.
+func TestAttemptsAreFurtherAndFurtherApart(t *testing.T) {
+	t.Parallel()
+	core := newFake()
+	f := newFollower(core)
+	core.fail["cors"] = errors.New("broken")
+	require.Equal(t, time.Second, f.retry.wait(time.Second))
+	before := time.Second
+	for range 20 {
+		f.retry.next()
+		wait := f.retry.wait(time.Second)
+		require.GreaterOrEqual(t, wait, before)
+		before = wait
+	}
+	require.Equal(t, 64*time.Second, before)
+	f.Applied(context.Background(), []string{"sys/config/cors"})
+	require.Equal(t, 20, f.retry.attempts, "another change is no attempt")
+	delete(core.fail, "cors")
+	f.Applied(context.Background(), []string{"sys/config/cors"})
+	require.Zero(t, f.retry.attempts)
+	require.Nil(t, f.retry.timer)
+}
+
+// What is said of a mount ends with it.
+func TestFailureOfAMountIsForgottenWithIt(t *testing.T) {
+	t.Parallel()
+	ctx, core := context.Background(), newFake()
+	f := newFollower(core)
+	core.fail["mount"] = errors.New("broken")
+	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")}
+	f.Applied(ctx, []string{mounttable.Secrets})
+	require.Len(t, f.Lacks(), 1)
+	core.stored[mounttable.Secrets] = nil
+	f.Applied(ctx, []string{mounttable.Secrets})
+	require.Empty(t, f.Lacks())
+	require.Empty(t, f.again)
+}
+
+// The node becomes active again and has read everything anew.
+func TestStartForgetsWhatFailedBefore(t *testing.T) {
+	t.Parallel()
+	ctx, core := context.Background(), newFake()
+	f := newFollower(core)
+	core.fail["cors"] = errors.New("broken")
+	f.AuditDevice("file/", errors.New("no such file"))
+	f.Applied(ctx, []string{"sys/config/cors"})
+	require.Len(t, f.Lacks(), 2)
+	f.Start(ctx)
+	require.Len(t, f.Lacks(), 1)
+	require.Contains(t, f.Lacks()[0], "audit device file/", "it was opened, or not, before the start")
+	require.Empty(t, f.again)
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package follow
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// subject names what a step is about: one mount of a table.
+func subject(kind, table, uuid string) string { return kind + " " + table + " " + uuid }
+
+// ofMount takes it apart.
+func ofMount(about string) (kind, table, uuid string, ok bool) {
+	parts := strings.Split(about, " ")
+	if len(parts) != 3 {
+		return "", "", "", false
+	}
+	return parts[0], parts[1], parts[2], true
+}
+
+// try does a step within a bound. A failure is what the secondary lacks until a
+// step about the same succeeds.
+func (f *Follower) try(ctx context.Context, wait time.Duration, what, about string, step func(context.Context) error) bool {
+	if err := bounded(ctx, wait, step); err != nil {
+		if ctx.Err() == nil {
+			f.lack(about, fmt.Sprintf("%s could not be taken over: %v; it is tried again", what, err))
+		}
+		return false
+	}
+	f.mend(about)
+	return true
+}
+
+// persist does a step, and again until it succeeds.
+func (f *Follower) persist(ctx context.Context, what string, step func(context.Context) error) {
+	f.done(f.try(ctx, f.o.StepWait, what, what, step), what, func(ctx context.Context) { f.persist(ctx, what, step) })
+}
+
+// bounded runs a step and waits for it for a while. A step that does not heed
+// its context, in a plugin that hangs, is left to itself then.
+func bounded(ctx context.Context, wait time.Duration, step func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- step(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	// It may have ended in the same moment, or be about to for the same reason.
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(grace):
+		return fmt.Errorf("it took longer than %s", wait)
+	}
+}
+
+// grace is what a step has to notice that its time is up.
+const grace = 200 * time.Millisecond
