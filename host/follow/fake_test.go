@@ -170,11 +170,18 @@ func (c *fakeCore) Rebuild(ctx context.Context, _, uuid string) error {
 	return nil
 }
 
-func (c *fakeCore) RevokeLeases(ctx context.Context, _, uuid string, force bool) error {
-	if force {
-		return c.call(ctx, "forget %s", uuid)
+func (c *fakeCore) RevokeLeases(ctx context.Context, _ string, e mounttable.Entry) error {
+	return c.call(ctx, "revoke %s", e.UUID)
+}
+
+func (c *fakeCore) ForgetLeases(ctx context.Context, _ string, e mounttable.Entry) (int, error) {
+	err := c.call(ctx, "forget %s", e.UUID)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fail["revoke"] != nil || c.hang["revoke"] {
+		return 1, err
 	}
-	return c.call(ctx, "revoke %s", uuid)
+	return 0, err
 }
 
 func (c *fakeCore) ClearView(ctx context.Context, e mounttable.Entry) error {

@@ -31,7 +31,10 @@ type Core interface {
 	Taint(ctx context.Context, table string, to mounttable.Entry) error
 	Tune(ctx context.Context, table string, to mounttable.Entry) error
 	Rebuild(ctx context.Context, table, uuid string) error
-	RevokeLeases(ctx context.Context, table, uuid string, force bool) error
+	// RevokeLeases revokes the leases under the path of a mount, ForgetLeases leaves
+	// none, and says how many were not revoked; the mount may be gone then.
+	RevokeLeases(ctx context.Context, table string, e mounttable.Entry) error
+	ForgetLeases(ctx context.Context, table string, e mounttable.Entry) (orphans int, err error)
 	ClearView(ctx context.Context, e mounttable.Entry) error
 	Changed(ctx context.Context, key string)
 
@@ -86,6 +89,9 @@ type Follower struct {
 	// kv are the mounts that wait for the primary to have made them versioned, by
 	// the key that says so.
 	kv map[string]string
+	// former are mounts that are gone and whose leases are not, by what is said of
+	// them.
+	former map[string]former
 	// again is what has failed and is to be done once more, by what it is about.
 	again map[string]func(context.Context)
 	retry retry
@@ -116,6 +122,7 @@ func New(core Core, logger hclog.Logger, o Options) *Follower {
 func (f *Follower) forgetAll() {
 	f.built = map[string]map[string]string{}
 	f.kv = map[string]string{}
+	f.former = map[string]former{}
 	f.again = map[string]func(context.Context){}
 	f.retry.reset()
 }

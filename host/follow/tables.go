@@ -91,18 +91,12 @@ func (f *Follower) step(ctx context.Context, table string, s mounttable.Step) bo
 		f.revoke(ctx, table, s.New)
 		return tainted
 	case mounttable.Untaint:
+		f.keepLeases(table, s.New.UUID)
 		return f.taint(ctx, table, s.New)
 	case mounttable.Remove:
 		return f.remove(ctx, table, s.Old)
 	case mounttable.Move:
-		// The primary revokes its own leases when it moves a mount. Those that are left
-		// here could not be revoked under the new path.
-		if !s.Old.Tainted {
-			f.revoke(ctx, table, s.Old)
-		}
-		return f.try(ctx, f.o.StepWait, "the move of "+apiPath(table, s.Old)+" to "+path, about("move"), func(ctx context.Context) error {
-			return f.core.Move(ctx, table, s.New)
-		})
+		return f.move(ctx, table, s.Old, s.New)
 	case mounttable.Tune:
 		return f.try(ctx, f.o.StepWait, "the tuning of "+path, about("tuning"), func(ctx context.Context) error { return f.core.Tune(ctx, table, s.New) })
 	case mounttable.Rebuild:
@@ -123,7 +117,10 @@ func (f *Follower) add(ctx context.Context, table string, e mounttable.Entry) bo
 	f.mend(subject("refused", table, e.UUID))
 	f.awaitVersioned(e)
 	path, about := apiPath(table, e), subject("mount", table, e.UUID)
-	err := bounded(ctx, f.o.StepWait, func(ctx context.Context) error { return f.core.Mount(ctx, table, e) })
+	err := f.clean(ctx, table, e.Path)
+	if err == nil {
+		err = bounded(ctx, f.o.StepWait, func(ctx context.Context) error { return f.core.Mount(ctx, table, e) })
+	}
 	switch {
 	case err == nil:
 		f.mend(about)
@@ -166,36 +163,42 @@ func (f *Follower) isIdle(table, uuid string) bool {
 	return slices.ContainsFunc(f.idleMounts(), func(m idle) bool { return m.table == table && m.UUID == uuid })
 }
 
-// revoke revokes what this secondary gave out of a mount that is about to go.
-func (f *Follower) revoke(ctx context.Context, table string, e mounttable.Entry) {
-	path := apiPath(table, e)
-	err := bounded(ctx, f.o.RevokeWait, func(ctx context.Context) error { return f.core.RevokeLeases(ctx, table, e.UUID, false) })
-	if err != nil && ctx.Err() == nil {
-		f.lack("leases of "+e.UUID, fmt.Sprintf("not all leases of %s were revoked before it was unmounted or moved: %v; what they gave access to may still be valid", path, err))
-	}
-}
-
 func (f *Follower) remove(ctx context.Context, table string, e mounttable.Entry) bool {
 	path := apiPath(table, e)
 	gone := e
 	gone.Tainted = true
 	f.taint(ctx, table, gone)
-	if !e.Tainted {
-		f.revoke(ctx, table, e)
-	}
-	// No lease may be left without its engine: it could never be revoked.
-	f.try(ctx, f.o.RevokeWait, "the forgetting of the leases of "+path, subject("forgetting", table, e.UUID), func(ctx context.Context) error {
-		return f.core.RevokeLeases(ctx, table, e.UUID, true)
-	})
+	ended := f.endLeases(ctx, table, e)
 	unmounted := f.try(ctx, f.o.StepWait, "the unmounting of "+path, subject("unmount", table, e.UUID), func(ctx context.Context) error {
 		return f.core.Unmount(ctx, table, e.UUID)
 	})
 	if !unmounted {
 		return false
 	}
+	if !ended {
+		f.endFormer(ctx, table, e)
+	}
 	f.clear(ctx, table, e)
 	f.logger.Info("the primary unmounted an engine", "path", path, "type", e.Type)
 	return true
+}
+
+// move moves a mount. The primary revokes its own leases first, and so does this
+// secondary.
+func (f *Follower) move(ctx context.Context, table string, from, to mounttable.Entry) bool {
+	ended := f.endLeases(ctx, table, from)
+	what := "the move of " + apiPath(table, from) + " to " + apiPath(table, to)
+	clean := f.clean(ctx, table, to.Path)
+	moved := f.try(ctx, f.o.StepWait, what, subject("move", table, to.UUID), func(ctx context.Context) error {
+		if clean != nil {
+			return clean
+		}
+		return f.core.Move(ctx, table, to)
+	})
+	if moved && !ended {
+		f.endFormer(ctx, table, from)
+	}
+	return moved
 }
 
 // clear deletes what is stored of a mount that is gone.

@@ -214,24 +214,6 @@ func (l *Live) Tune(ctx context.Context, table string, to mounttable.Entry) erro
 	return nil
 }
 
-// RevokeLeases revokes what this cluster has given out under a mount's path. It
-// goes through the mount, which must have its configuration yet. With force,
-// leases whose revocation fails are forgotten.
-func (l *Live) RevokeLeases(ctx context.Context, table, uuid string, force bool) error {
-	entry, err := l.entry(table, uuid)
-	if err != nil {
-		return err
-	}
-	leases := *field[*vault.ExpirationManager](l.core.Core, "expiration")
-	if leases == nil {
-		return errNotActive
-	}
-	if force {
-		return leases.RevokeForce(root(ctx), entry.APIPathNoNamespace())
-	}
-	return leases.RevokePrefix(root(ctx), entry.APIPathNoNamespace(), true)
-}
-
 // ClearView deletes what is stored of a mount that is gone here.
 func (l *Live) ClearView(ctx context.Context, e mounttable.Entry) error {
 	entry, err := l.decode(ctx, e)

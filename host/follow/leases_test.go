@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package follow
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+)
+
+const tainted = `"tainted":true`
+
+var errRefused = errors.New("connection refused")
+
+// What could not be revoked is revoked later, as long as the mount is there.
+func TestRevocationThatFailedIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	core := newFake()
+	f := newPersistent(core)
+	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")}
+	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", tainted)}
+	core.fail["revoke"] = errRefused
+	f.Applied(context.Background(), []string{mounttable.Secrets})
+	require.Len(t, f.Lacks(), 1)
+	require.Contains(t, f.Lacks()[0], "connection refused")
+	core.with(func() { delete(core.fail, "revoke") })
+	require.Eventually(t, lacksNothing(f), patient, time.Millisecond)
+}
+
+// A mount that stays keeps its leases.
+func TestRevocationEndsWhenTheMountStays(t *testing.T) {
+	t.Parallel()
+	ctx, core := context.Background(), newFake()
+	f := newFollower(core)
+	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")}
+	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", tainted)}
+	core.fail["revoke"] = errRefused
+	f.Applied(ctx, []string{mounttable.Secrets})
+	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")}
+	f.Applied(ctx, []string{mounttable.Secrets})
+	core.done()
+	require.Empty(t, f.Lacks())
+	require.NoError(t, f.Recheck(ctx))
+	require.Empty(t, core.done())
+}
+
+// Leases that are left when their mount is gone are ended when they can be, and it
+// is said until then.
+func TestLeasesOfAnUnmountThatAreLeft(t *testing.T) {
+	t.Parallel()
+	ctx, core := context.Background(), newFake()
+	f := newFollower(core)
+	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", tainted)}
+	core.fail["forget"] = errors.New("storage is full")
+	f.Applied(ctx, []string{mounttable.Secrets})
+	require.Equal(t, "taint 1 true, forget 1, unmount 1, forget 1, clear 1", core.done())
+	require.Len(t, f.Lacks(), 1)
+	require.Contains(t, f.Lacks()[0], "storage is full")
+
+	// They would be revoked by the next mount at their path.
+	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "2", "a/"), mount(t, "3", "b/")}
+	f.Applied(ctx, []string{mounttable.Secrets})
+	require.Equal(t, "forget 1, mount 3", core.done())
+	require.Len(t, f.Lacks(), 2)
+
+	delete(core.fail, "forget")
+	require.NoError(t, f.Recheck(ctx))
+	require.Equal(t, "forget 1, mount 2", core.done())
+	require.Empty(t, f.Lacks())
+	require.NoError(t, f.Recheck(ctx))
+	require.Empty(t, core.done())
+}
+
+// A lease that ended without having been revoked is not the same as one that was.
+func TestLeaseThatCouldNotBeRevoked(t *testing.T) {
+	t.Parallel()
+	ctx, core := context.Background(), newFake()
+	f := newFollower(core)
+	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/"), mount(t, "2", "b/")}
+	core.fail["revoke"] = errRefused
+	f.Applied(ctx, []string{mounttable.Secrets})
+	require.Len(t, f.Lacks(), 2)
+	require.Contains(t, f.Lacks()[0], "1 leases of a/ ended without having been revoked")
+
+	// The second attempt was successful.
+	delete(core.fail, "revoke")
+	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", tainted)}
+	f.Applied(ctx, []string{mounttable.Secrets})
+	require.Len(t, f.Lacks(), 1)
+	require.Contains(t, f.Lacks()[0], "leases of b/")
+}
+
+func TestMoveEndsLeasesFirst(t *testing.T) {
+	t.Parallel()
+	ctx, core := context.Background(), newFake()
+	f := newFollower(core)
+	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", tainted), mount(t, "2", "b/")}
+	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "c/"), mount(t, "2", "d/")}
+	core.fail["forget"] = errors.New("storage is full")
+	f.Applied(ctx, []string{mounttable.Secrets})
+	require.Equal(t, "forget 1, move 1, forget 1, revoke 2, forget 2, move 2, forget 2", core.done())
+	require.Len(t, f.Lacks(), 2)
+	delete(core.fail, "forget")
+	require.NoError(t, f.Recheck(ctx))
+	require.Equal(t, "forget 1, forget 2", core.done())
+	require.Empty(t, f.Lacks())
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package vaultcore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/vault"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+)
+
+// lender gives leases out and takes them back, unless something is broken.
+type lender struct {
+	mu      sync.Mutex
+	revoked []string
+	broken  map[string]bool
+}
+
+func (l *lender) factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
+	b := &framework.Backend{BackendType: logical.TypeLogical}
+	secret := &framework.Secret{
+		Type: "loan",
+		Revoke: func(_ context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			name, _ := req.Secret.InternalData["name"].(string)
+			if l.broken[name] {
+				return nil, errors.New("it is not there to be taken back")
+			}
+			l.revoked = append(l.revoked, name)
+			return nil, nil
+		},
+	}
+	b.Secrets = []*framework.Secret{secret}
+	b.Paths = []*framework.Path{{
+		Pattern: "loan/" + framework.GenericNameRegex("name"),
+		Fields:  map[string]*framework.FieldSchema{"name": {Type: framework.TypeString}},
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.ReadOperation: &framework.PathOperation{Callback: func(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+				return secret.Response(map[string]any{"got": "it"}, map[string]any{"name": d.Get("name")}), nil
+			}},
+		},
+	}}
+	return b, b.Setup(ctx, conf)
+}
+
+// One lease that cannot be revoked keeps no other one from it, and is forgotten when
+// the mount goes.
+func TestLeasesThatCannotBeRevoked(t *testing.T) {
+	t.Parallel()
+	l := &lender{broken: map[string]bool{"a": true, "z": true}}
+	p := newPair(t, func() *vault.CoreConfig {
+		conf := pairConfig()
+		conf.LogicalBackends["lender"] = l.factory
+		return conf
+	}, func(p *pair) { p.prepare("sys/mounts/lender", map[string]any{"type": "lender"}) }).open()
+	ctx := context.Background()
+	want := []string{}
+	borrow := func(name string) {
+		t.Helper()
+		_, err := p.ask(logical.ReadOperation, "lender/loan/"+name, p.root, nil)
+		require.NoError(t, err)
+	}
+	for _, name := range []string{"a", "z"} {
+		borrow(name)
+	}
+	for i := range 3 * leasesAtOnce {
+		name := fmt.Sprintf("m%02d", i)
+		borrow(name)
+		want = append(want, name)
+	}
+	left := func() int {
+		t.Helper()
+		names, err := logical.CollectKeys(ctx, vault.NewBarrierView(p.secondary.barrier, leasesPrefix+"lender/"))
+		require.NoError(t, err)
+		return len(names)
+	}
+	e := mounttable.Entry{Path: "lender/"}
+	require.ErrorContains(t, p.live.RevokeLeases(ctx, mounttable.Secrets, e), fmt.Sprintf("2 of %d could not be revoked", len(want)+2))
+	require.ElementsMatch(t, want, l.revoked)
+	require.Equal(t, 2, left())
+
+	l.broken = map[string]bool{"z": true}
+	orphans, err := p.live.ForgetLeases(ctx, mounttable.Secrets, e)
+	require.NoError(t, err)
+	require.Equal(t, 1, orphans)
+	require.Contains(t, l.revoked, "a")
+	require.Zero(t, left())
+
+	// Without the mount there is nobody to ask.
+	borrow("b")
+	p.secondary.router().drop(onlyEntry(t, p.live, "lender/"))
+	orphans, err = p.live.ForgetLeases(ctx, mounttable.Secrets, e)
+	require.NoError(t, err)
+	require.Equal(t, 1, orphans)
+	require.Zero(t, left())
+}
+
+func onlyEntry(t *testing.T, l *Live, path string) *vault.MountEntry {
+	t.Helper()
+	slot, _ := l.tableOf(mounttable.Secrets)
+	for _, e := range (*slot).Entries {
+		if e.Path == path {
+			return e
+		}
+	}
+	t.Fatalf("there is no mount %s", path)
+	return nil
+}
