@@ -27,9 +27,10 @@ func (f *Follower) auditStep(ctx context.Context, table string, s mounttable.Ste
 
 func (f *Follower) enableAudit(ctx context.Context, e mounttable.Entry) bool {
 	f.mend(subject("refused", mounttable.Audit, e.UUID))
+	about := "audit " + e.Path
 	if e.Options["log_raw"] != "true" {
 		ready := false
-		err := bounded(ctx, f.o.StepWait, func(ctx context.Context) (err error) {
+		err := f.bounded(ctx, f.o.StepWait, about, func(ctx context.Context) (err error) {
 			ready, err = f.core.HasAuditSalt(ctx, e.UUID)
 			return err
 		})
@@ -39,9 +40,9 @@ func (f *Follower) enableAudit(ctx context.Context, e mounttable.Entry) bool {
 			return true
 		}
 	}
-	if err := bounded(ctx, f.o.StepWait, func(ctx context.Context) error { return f.core.EnableAudit(ctx, e) }); err != nil {
+	if err := f.bounded(ctx, f.o.StepWait, about, func(ctx context.Context) error { return f.core.EnableAudit(ctx, e) }); err != nil {
 		if ctx.Err() == nil && !errors.Is(err, context.Canceled) {
-			f.lack("audit "+e.Path, fmt.Sprintf("audit device %s could not be enabled here: %v; it is tried again", e.Path, err))
+			f.lack(about, fmt.Sprintf("audit device %s could not be enabled here: %v; it is tried again", e.Path, err))
 		}
 		return false
 	}

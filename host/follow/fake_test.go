@@ -24,10 +24,11 @@ type fakeCore struct {
 	calls   []string
 	stored  map[string][]mounttable.Entry
 	running map[string][]mounttable.Entry
-	noBack  map[string]bool  // UUIDs whose backend cannot be built
-	noSalt  map[string]bool  // UUIDs of audit devices without a salt
-	fail    map[string]error // by the first word of a call
-	hang    map[string]bool  // calls that wait for the end of their context
+	noBack  map[string]bool          // UUIDs whose backend cannot be built
+	noSalt  map[string]bool          // UUIDs of audit devices without a salt
+	fail    map[string]error         // by the first word of a call
+	hang    map[string]bool          // calls that wait for the end of their context
+	stuck   map[string]chan struct{} // calls that wait for this, whatever their context says
 	held    int
 	refuse  error
 }
@@ -35,7 +36,7 @@ type fakeCore struct {
 func newFake() *fakeCore {
 	return &fakeCore{
 		stored: map[string][]mounttable.Entry{}, running: map[string][]mounttable.Entry{},
-		noBack: map[string]bool{}, noSalt: map[string]bool{}, fail: map[string]error{}, hang: map[string]bool{},
+		noBack: map[string]bool{}, noSalt: map[string]bool{}, fail: map[string]error{}, hang: map[string]bool{}, stuck: map[string]chan struct{}{},
 	}
 }
 
@@ -47,8 +48,11 @@ func (c *fakeCore) call(ctx context.Context, format string, args ...any) error {
 		text = "UNHELD " + text
 	}
 	c.calls = append(c.calls, text)
-	err, hang := c.fail[name], c.hang[name]
+	err, hang, stuck := c.fail[name], c.hang[name], c.stuck[name]
 	c.mu.Unlock()
+	if stuck != nil {
+		<-stuck
+	}
 	if hang {
 		<-ctx.Done()
 		return ctx.Err()

@@ -98,6 +98,8 @@ type Follower struct {
 
 	mu    sync.Mutex
 	lacks map[string]string
+	// steps are those that go on, by what they are about.
+	steps map[string]chan struct{}
 }
 
 // New makes a follower of a core.
@@ -114,7 +116,7 @@ func New(core Core, logger hclog.Logger, o Options) *Follower {
 	if o.RetryWait <= 0 {
 		o.RetryWait = DefaultRetryWait
 	}
-	f := &Follower{core: core, logger: logger, o: o, duty: context.Background(), lacks: map[string]string{}}
+	f := &Follower{core: core, logger: logger, o: o, duty: context.Background(), lacks: map[string]string{}, steps: map[string]chan struct{}{}}
 	f.forgetAll()
 	return f
 }

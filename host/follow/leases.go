@@ -24,7 +24,7 @@ func unforgotten(table, uuid string) string { return subject("forgetting", table
 // what is left of it again until the mount is gone or stays.
 func (f *Follower) revoke(ctx context.Context, table string, e mounttable.Entry) {
 	about, path := unrevoked(table, e.UUID), apiPath(table, e)
-	err := bounded(ctx, f.o.RevokeWait, func(ctx context.Context) error { return f.core.RevokeLeases(ctx, table, e) })
+	err := f.bounded(ctx, f.o.RevokeWait, about, func(ctx context.Context) error { return f.core.RevokeLeases(ctx, table, e) })
 	f.done(err == nil, about, func(ctx context.Context) { f.revoke(ctx, table, e) })
 	switch {
 	case err == nil:

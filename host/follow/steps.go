@@ -4,6 +4,7 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ func ofMount(about string) (kind, table, uuid string, ok bool) {
 // try does a step within a bound. A failure is what the secondary lacks until a
 // step about the same succeeds.
 func (f *Follower) try(ctx context.Context, wait time.Duration, what, about string, step func(context.Context) error) bool {
-	if err := bounded(ctx, wait, step); err != nil {
+	if err := f.bounded(ctx, wait, about, step); err != nil {
 		if ctx.Err() == nil {
 			f.lack(about, fmt.Sprintf("%s could not be taken over: %v; it is tried again", what, err))
 		}
@@ -40,12 +41,26 @@ func (f *Follower) persist(ctx context.Context, what string, step func(context.C
 }
 
 // bounded runs a step and waits for it for a while. A step that does not heed
-// its context, in a plugin that hangs, is left to itself then.
-func bounded(ctx context.Context, wait time.Duration, step func(context.Context) error) error {
+// its context, in a plugin that hangs, is left to itself then; as long as it goes
+// on no other step about the same begins.
+func (f *Follower) bounded(ctx context.Context, wait time.Duration, about string, step func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- step(ctx) }()
+	if err := f.awaitFormer(ctx, about); err != nil {
+		return err
+	}
+	done, ended := make(chan error, 1), make(chan struct{})
+	f.mu.Lock()
+	f.steps[about] = ended
+	f.mu.Unlock()
+	go func() {
+		err := step(ctx)
+		f.mu.Lock()
+		delete(f.steps, about)
+		f.mu.Unlock()
+		close(ended)
+		done <- err
+	}()
 	select {
 	case err := <-done:
 		return err
@@ -60,5 +75,24 @@ func bounded(ctx context.Context, wait time.Duration, step func(context.Context)
 	}
 }
 
-// grace is what a step has to notice that its time is up.
+// awaitFormer waits for a step about the same that has been left to itself, not for
+// long: it has had its time.
+func (f *Follower) awaitFormer(ctx context.Context, about string) error {
+	f.mu.Lock()
+	former := f.steps[about]
+	f.mu.Unlock()
+	if former == nil {
+		return nil
+	}
+	select {
+	case <-former:
+		return nil
+	case <-ctx.Done():
+	case <-time.After(grace):
+	}
+	return errors.New("the last attempt has not ended yet")
+}
+
+// grace is what a step has to notice that its time is up, and how long the next one
+// waits for it.
 const grace = 200 * time.Millisecond

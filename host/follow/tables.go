@@ -119,7 +119,7 @@ func (f *Follower) add(ctx context.Context, table string, e mounttable.Entry) bo
 	path, about := apiPath(table, e), subject("mount", table, e.UUID)
 	err := f.clean(ctx, table, e.Path)
 	if err == nil {
-		err = bounded(ctx, f.o.StepWait, func(ctx context.Context) error { return f.core.Mount(ctx, table, e) })
+		err = f.bounded(ctx, f.o.StepWait, about, func(ctx context.Context) error { return f.core.Mount(ctx, table, e) })
 	}
 	switch {
 	case err == nil:
@@ -220,7 +220,7 @@ func (f *Follower) rebuild(ctx context.Context, table string, e mounttable.Entry
 func (f *Follower) retryIdle(ctx context.Context) {
 	all := true
 	for _, m := range f.idleMounts() {
-		err := bounded(ctx, f.o.StepWait, func(ctx context.Context) error { return f.core.Rebuild(ctx, m.table, m.UUID) })
+		err := f.bounded(ctx, f.o.StepWait, subject("version", m.table, m.UUID), func(ctx context.Context) error { return f.core.Rebuild(ctx, m.table, m.UUID) })
 		if err != nil {
 			all = false
 			f.logger.Debug("a mount still answers nothing", "path", apiPath(m.table, m.Entry), "error", err)
