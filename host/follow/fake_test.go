@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -58,6 +59,13 @@ func (c *fakeCore) call(ctx context.Context, format string, args ...any) error {
 		return ctx.Err()
 	}
 	return err
+}
+
+// asked says whether there was a call.
+func (c *fakeCore) asked(call string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Contains(c.calls, call)
 }
 
 // done are the calls since the last time.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -81,8 +82,6 @@ type Follower struct {
 	// taking is held while the core takes something up. Who takes it holds the
 	// core's state already, so that Start, which has that to itself, never waits.
 	taking sync.Mutex
-	// duty lasts as long as the node is active.
-	duty context.Context
 	// built is what the backends of each table were built from, by UUID, as the
 	// primary had stored it.
 	built map[string]map[string]string
@@ -96,7 +95,12 @@ type Follower struct {
 	again map[string]func(context.Context)
 	retry retry
 
-	mu    sync.Mutex
+	// rechecks says that a comparison of everything waits for its turn.
+	rechecks atomic.Bool
+
+	mu sync.Mutex
+	// duty lasts as long as the node is active.
+	duty  context.Context
 	lacks map[string]string
 	// steps are those that go on, by what they are about.
 	steps map[string]chan struct{}
@@ -136,10 +140,10 @@ func (f *Follower) forgetAll() {
 func (f *Follower) Start(ctx context.Context) {
 	f.taking.Lock()
 	defer f.taking.Unlock()
-	f.duty = ctx
 	f.forgetAll()
-	// The devices have said so for themselves when they were opened.
 	f.mu.Lock()
+	f.duty = ctx
+	// The devices have said so for themselves when they were opened.
 	for about := range f.lacks {
 		if !strings.HasPrefix(about, "audit ") {
 			delete(f.lacks, about)
@@ -171,10 +175,32 @@ func (f *Follower) Recheck(ctx context.Context) error {
 		return fmt.Errorf("the mounts of this secondary cannot be compared now: %w", err)
 	}
 	defer release()
+	f.recheck(ctx)
+	return nil
+}
+
+// RecheckSoon is Recheck beside the caller, which may hold what that waits for.
+func (f *Follower) RecheckSoon() {
+	if f.rechecks.Swap(true) {
+		return // the one that waits comes after what this one is for
+	}
+	go func() {
+		duty := f.onDuty()
+		release, err := f.hold(duty)
+		f.rechecks.Store(false)
+		if err != nil {
+			return // everything is taken up when this node becomes active
+		}
+		defer release()
+		f.recheck(duty)
+	}()
+}
+
+// recheck compares and does again what there is.
+func (f *Follower) recheck(ctx context.Context) {
 	f.tables(ctx)
 	f.retryIdle(ctx)
 	f.redo(ctx)
-	return nil
 }
 
 // hold keeps the core as it is, and others from taking something up.

@@ -59,9 +59,7 @@ func (f *Follower) plan() {
 
 // tryAgain runs when the timer does.
 func (f *Follower) tryAgain() {
-	f.taking.Lock()
-	duty := f.duty
-	f.taking.Unlock()
+	duty := f.onDuty()
 	release, err := f.hold(duty)
 	if err != nil {
 		return // everything is taken up when this node becomes active
@@ -69,6 +67,12 @@ func (f *Follower) tryAgain() {
 	defer release()
 	f.retry.next()
 	f.redo(duty)
+}
+
+func (f *Follower) onDuty() context.Context {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.duty
 }
 
 // redo does again what has failed.

@@ -131,3 +131,52 @@ func TestStartForgetsWhatFailedBefore(t *testing.T) {
 	require.Contains(t, f.Lacks()[0], "audit device file/", "it was opened, or not, before the start")
 	require.Empty(t, f.again)
 }
+
+// A comparison that a request asks for comes after what is being taken up, and does
+// not keep the request.
+func TestRecheckSoon(t *testing.T) {
+	t.Parallel()
+	core := newFake()
+	f := newPersistent(core)
+	hangs, ended := make(chan struct{}), make(chan struct{})
+	core.stuck["cors"] = hangs
+	go func() {
+		defer close(ended)
+		f.Applied(context.Background(), []string{"sys/config/cors"})
+	}()
+	require.Eventually(t, func() bool { return core.asked("cors") }, patient, time.Millisecond)
+	core.with(func() { core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")} })
+	for range 3 {
+		f.RecheckSoon()
+	}
+	// The comparison has the state of the core, as the apply has, and waits.
+	require.Eventually(t, func() bool {
+		core.mu.Lock()
+		defer core.mu.Unlock()
+		return core.held == 2
+	}, patient, time.Millisecond)
+	require.False(t, f.taking.TryLock())
+	core.with(func() { require.Equal(t, []string{"cors"}, core.calls) })
+	close(hangs)
+	<-ended
+	require.Eventually(t, func() bool { return core.asked("mount 1") }, patient, time.Millisecond)
+
+	// The next one is another one.
+	core.with(func() { core.stored[mounttable.Secrets] = nil })
+	f.RecheckSoon()
+	require.Eventually(t, func() bool { return core.asked("unmount 1") }, patient, time.Millisecond)
+}
+
+// A local mount that was in the way may go without a change of the primary.
+func TestMountWhosePlaceIsFreeIsMade(t *testing.T) {
+	t.Parallel()
+	core := newFake()
+	f := newPersistent(core)
+	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", `"local":true`)}
+	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "2", "a/")}
+	f.Applied(context.Background(), []string{mounttable.Secrets})
+	require.Len(t, f.Lacks(), 1)
+	core.with(func() { core.running[mounttable.Secrets] = nil })
+	require.Eventually(t, lacksNothing(f), patient, time.Millisecond)
+	require.Equal(t, "mount 2", core.done())
+}

@@ -85,7 +85,7 @@ func (f *Follower) step(ctx context.Context, table string, s mounttable.Step) bo
 		f.lack(about("refused"), fmt.Sprintf(
 			"the primary has a mount at %s and this secondary a local one at %s: the local one stays; move or disable it here, and the primary's appears",
 			path, apiPath(table, s.Blocker)))
-		return true // nothing is to be done until a mount here or there goes
+		return false // a local mount that moves does so a while after the request
 	case mounttable.Taint:
 		tainted := f.taint(ctx, table, s.New)
 		f.revoke(ctx, table, s.New)

@@ -111,6 +111,9 @@ func (s *serving) decorate(b *framework.Backend, kind string) error {
 	if kind == routing.System {
 		routing.Before(b, []string{"plugins/reload/"}, s.prepareReload)
 		routing.After(b, []string{"plugins/reload/", "mounts/", "auth/"}, s.wrap)
+		// A local mount may have left the place of a shared one, and a plugin may be there
+		// now. The request holds the core's state, and an apply may wait for what it does.
+		routing.After(b, []string{"plugins/reload/", "mounts/", "auth/", "remount", "audit/"}, s.follower.RecheckSoon)
 	}
 	return err
 }
