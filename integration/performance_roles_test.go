@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/vault/api"
@@ -55,7 +57,8 @@ func mounted(t *testing.T, primary, secondary *cluster.Cluster, path string) {
 
 // A performance primary and a performance secondary, each with a DR secondary of
 // its own: HashiCorp's helper sets them up. Then both active clusters die, and
-// their DR secondaries take over their roles in performance replication too.
+// their DR secondaries take over their roles in performance replication too. Nobody
+// tells a performance secondary where its new primary is.
 func TestBothModesInOneCluster(t *testing.T) {
 	parallel(t)
 	opts := cluster.Options{Binary: product(t), CA: cluster.NewTestCA(t)}
@@ -90,18 +93,57 @@ func TestBothModesInOneCluster(t *testing.T) {
 
 	// The performance primary dies; its DR secondary leads the set.
 	require.NoError(t, usDR.WaitEqual(ctx, us))
+	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "knows who may take the primary's place", func(s *cluster.PerformanceStatus) error {
+		if !slices.Equal(s.KnownFailover, []string{usDR.Node(0).ClusterAddress()}) {
+			return fmt.Errorf("it knows %v", s.KnownFailover)
+		}
+		return nil
+	}))
 	usToken := us.GetRootToken()
 	require.NoError(t, us.Node(0).Kill(ctx))
+	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "says that nobody has taken the primary's place", func(s *cluster.PerformanceStatus) error {
+		if s.State != "idle" || !strings.Contains(s.LastError, "its DR secondary at "+usDR.Node(0).ClusterAddress()+" has not taken its place") {
+			return fmt.Errorf("it says %q", s.LastError)
+		}
+		return nil
+	}))
 	require.NoError(t, testcluster.PromoteDRSecondary(ctx, usDR))
 	usDR.SetRootToken(usToken)
 	require.NoError(t, usDR.Node(0).WaitPerformanceRole(ctx, "primary"))
-	put(t, euDR, cluster.PathPerformance+"secondary/update-primary", map[string]any{"update_primary_addrs": usDR.Node(0).ClusterAddress()})
 	require.NoError(t, euDR.Node(0).WaitPerformanceStreaming(ctx))
 	put(t, usDR, "kv/b", map[string]any{"v": "three"})
 	eventually(t, euDR, "kv/b", "v", "three")
 	put(t, euDR, "kv/c", map[string]any{"v": "four"})
 	eventually(t, usDR, "kv/c", "v", "four")
 	eventually(t, euDR, "mine/a", "v", "eu")
+
+	// The old primary comes back as the primary it was, and the new one is away for a
+	// while: the secondary waits for the new one.
+	require.NoError(t, us.Restart(ctx, false))
+	put(t, us, "kv/a", map[string]any{"v": "nobody follows"})
+	require.NoError(t, usDR.Stop(ctx, false))
+	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "has lost the new primary", func(s *cluster.PerformanceStatus) error {
+		if s.State != "idle" {
+			return fmt.Errorf("it is %s", s.State)
+		}
+		return nil
+	}))
+	require.NoError(t, usDR.Restart(ctx, false))
+	require.NoError(t, euDR.Node(0).WaitPerformanceStreaming(ctx))
+	put(t, euDR, "kv/c", map[string]any{"v": "five"})
+	eventually(t, usDR, "kv/c", "v", "five")
+	eventually(t, euDR, "kv/a", "v", "two")
+
+	// It is demoted and follows its former DR secondary, which it may replace one day.
+	put(t, us, "sys/replication/dr/primary/demote", nil)
+	require.NoError(t, us.Node(0).WaitRole(ctx, "secondary"))
+	require.NoError(t, us.RejoinDR(ctx, usDR, "former"))
+	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "knows the former primary as one that may take the new one's place", func(s *cluster.PerformanceStatus) error {
+		if !slices.Equal(s.KnownFailover, []string{us.Node(0).ClusterAddress()}) {
+			return fmt.Errorf("it knows %v", s.KnownFailover)
+		}
+		return nil
+	}))
 }
 
 // A planned switch between two performance clusters, without a wipe.

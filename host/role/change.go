@@ -77,7 +77,7 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 		rows[hidingKey] = nil
 	}
 	if mode == replication.DR {
-		if err := c.otherRole(ctx, r, from, rows); err != nil {
+		if err := c.otherRole(ctx, r, from, t.Contested, rows); err != nil {
 			return err
 		}
 	}
@@ -144,7 +144,7 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 // otherRole is what a change of the role in disaster recovery does to the one in
 // performance replication. A DR secondary has none; it keeps that of its primary
 // at hand, for it takes it over with everything else when it is promoted.
-func (c *Controller) otherRole(ctx context.Context, r *Record, from replication.Role, rows map[string][]byte) error {
+func (c *Controller) otherRole(ctx context.Context, r *Record, from replication.Role, contested bool, rows map[string][]byte) error {
 	if from != replication.Secondary {
 		r.Performance = ModeRecord{Role: replication.Disabled}
 		return nil
@@ -166,6 +166,7 @@ func (c *Controller) otherRole(ctx context.Context, r *Record, from replication.
 			return err
 		}
 	}
+	role.Contested = contested && role.Role != replication.Disabled
 	r.Performance = *role
 	return nil
 }

@@ -51,6 +51,9 @@ type ModeRecord struct {
 	// joined with.
 	SecondaryID string `json:"secondary_id,omitempty"`
 	Pairing     []byte `json:"pairing,omitempty"`
+	// Contested says that the role was taken over beside a cluster that was alive and
+	// may have it too, see replication.StartRequest.
+	Contested bool `json:"contested,omitempty"`
 }
 
 // disabledRecord is that of a cluster that never had replication.

@@ -52,6 +52,21 @@ func drSecondary() *Record {
 	return r
 }
 
+// Builds that do not know the field read every record in which it says nothing.
+func TestOnlyContestedRolesAreRecordedSo(t *testing.T) {
+	t.Parallel()
+	r := drSecondary()
+	raw, err := r.encode()
+	require.NoError(t, err)
+	require.NotContains(t, string(raw), "contested")
+	r.DR.Contested = true
+	raw, err = r.encode()
+	require.NoError(t, err)
+	got, err := decodeRecord(raw)
+	require.NoError(t, err)
+	require.True(t, got.DR.Contested)
+}
+
 func TestRecordSurvivesEncoding(t *testing.T) {
 	t.Parallel()
 	raw, err := drSecondary().encode()

@@ -288,6 +288,8 @@ func (c *Controller) UpdatePrimary(ctx context.Context, mode replication.Mode, r
 	if err != nil {
 		return nil, err
 	}
+	// An operator has decided which cluster goes on as this secondary.
+	mr.Contested = false
 	if err := c.changeLive(ctx, mode, r, t); err != nil {
 		return nil, err
 	}

@@ -63,6 +63,9 @@ func (s *Services) Node(ctx context.Context) (*replication.Node, error) {
 			}
 		}
 	}
+	if s.mode == replication.Performance {
+		n.FailoverAddrs = s.c.failoverAddrs(ctx)
+	}
 	return n, nil
 }
 

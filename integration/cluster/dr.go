@@ -22,6 +22,7 @@ const (
 	PathSecondaryEnable   = "sys/replication/dr/secondary/enable"
 	PathSecondaryPromote  = "sys/replication/dr/secondary/promote"
 	PathSecondaryDisable  = "sys/replication/dr/secondary/disable"
+	PathUpdatePrimary     = "sys/replication/dr/secondary/update-primary"
 	PathOperationTokenDel = "sys/replication/dr/secondary/operation-token/delete"
 )
 
@@ -142,6 +143,27 @@ func (c *Cluster) JoinDR(ctx context.Context, primary *Cluster) error {
 		return err
 	}
 	return c.nodes[0].WaitStreaming(ctx)
+}
+
+// RejoinDR lets a DR secondary, one that was demoted, follow a primary of its set that
+// shares its CA, under an id of its own, and waits until it streams.
+func (c *Cluster) RejoinDR(ctx context.Context, primary *Cluster, id string) error {
+	token, err := primary.ActivationToken(ctx, id)
+	if err != nil {
+		return err
+	}
+	operation, err := c.OperationToken()
+	if err != nil {
+		return err
+	}
+	n := c.nodes[0]
+	_, err = n.Anonymous().Logical().WriteWithContext(ctx, PathUpdatePrimary, map[string]any{
+		"dr_operation_token": operation, "token": token, "ca_file": primary.GetCACertPEMFile(),
+	})
+	if err != nil {
+		return err
+	}
+	return n.WaitStreaming(ctx)
 }
 
 // Adopt takes over the shares and the root token of the primary, by the rules

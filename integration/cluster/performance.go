@@ -29,6 +29,7 @@ type PerformanceStatus struct {
 	LastError          string            `json:"last_error"`
 	Lacks              []string          `json:"lacks"`
 	KnownPrimaries     []string          `json:"known_primary_cluster_addrs"`
+	KnownFailover      []string          `json:"known_failover_cluster_addrs"`
 	KnownSecondary     []string          `json:"known_secondaries"`
 	Secondaries        []api.ClusterInfo `json:"secondaries"`
 	Primaries          []api.ClusterInfo `json:"primaries"`

@@ -43,6 +43,7 @@ func (c Config) primary() primary.Config {
 		WindowBytes:  orDefault(c.WindowBytes, 16<<20),
 		WindowFrames: orDefault(c.WindowFrames, 2),
 		AckInterval:  200 * time.Millisecond,
+		KeepNodes:    c.Mode == replication.DR,
 	}
 }
 

@@ -44,12 +44,14 @@ type primaryRole struct {
 	server    *primary.Server
 }
 
-// secondaryRole has no client while there is no primary to follow.
+// secondaryRole has no client while there is no primary to follow, or while another
+// cluster may follow it in its place.
 type secondaryRole struct {
-	bundle *trust.Bundle
-	client *secondary.Client
-	cancel context.CancelFunc
-	done   chan struct{}
+	bundle    *trust.Bundle
+	contested bool
+	client    *secondary.Client
+	cancel    context.CancelFunc
+	done      chan struct{}
 }
 
 // New makes an engine on top of a host. It does nothing before Start.
@@ -122,7 +124,9 @@ func (e *Engine) beginPrimary(ctx context.Context, req replication.StartRequest)
 		return err
 	}
 	p := &primaryRole{authority: authority, registry: registry}
-	p.server = primary.NewServer(e.cfg.primary(), e.host, e.logger.Named("primary"), authority, registry)
+	cfg := e.cfg.primary()
+	cfg.Contested = req.Contested
+	p.server = primary.NewServer(cfg, e.host, e.logger.Named("primary"), authority, registry)
 	// Before it listens: connections may arrive at once.
 	e.set(req, p, nil)
 	if err := p.server.Start(ctx); err != nil {
@@ -148,6 +152,12 @@ func (e *Engine) beginSecondary(ctx context.Context, req replication.StartReques
 	if err != nil || bundle.SetID != req.ClusterID {
 		return replication.Errorf(replication.Internal, "the stored credentials of this secondary are not those of its replication set (%s): use update-primary with a new token", req.ClusterID)
 	}
+	if req.Contested {
+		// The other one has the same id and certificate: of two that connect, each would
+		// end the other's session.
+		e.set(req, nil, &secondaryRole{bundle: bundle, contested: true})
+		return nil
+	}
 	addresses, err := secondary.LoadAddresses(ctx, e.host, bundle.Addresses)
 	if err != nil {
 		return err
@@ -167,6 +177,9 @@ func (e *Engine) beginSecondary(ctx context.Context, req replication.StartReques
 	}()
 	return nil
 }
+
+const contestedSecondary = "this cluster was promoted while the cluster whose part it took over was connected, so it does not follow the primary by itself: " +
+	"if that one is gone or demoted, use update-primary, otherwise disable performance replication here"
 
 // Stop implements [replication.Backend].
 func (e *Engine) Stop(ctx context.Context) error {

@@ -50,15 +50,23 @@ func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSe
 		if err := e.checkCaughtUp(ctx, s); err != nil {
 			return nil, err
 		}
-		if err := e.checkOnlyPrimary(ctx, s); err != nil {
-			return nil, err
-		}
+	}
+	alive, err := livePrimary(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if alive != "" && e.cfg.Mode == replication.Performance && !req.Force {
+		return nil, replication.Errorf(replication.Unavailable, "the primary at %s works and is connected, and a set has one primary: demote it first (primary/demote), or use force if that cannot be done", alive)
 	}
 	t, err := e.newPrimary(start.ClusterID, req.PrimaryClusterAddr)
 	if err != nil {
 		return nil, err
 	}
 	t.Warnings = []string{"This cluster is now the primary. Other secondaries need a new activation token of it, used with update-primary."}
+	if alive != "" {
+		t.Contested = true
+		t.Warnings = append(t.Warnings, "The primary at "+alive+" is connected and works: there are two now, and what their clients write is never merged. Demote one of them.")
+	}
 	return t, nil
 }
 
@@ -66,13 +74,16 @@ func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSe
 // just demoted has let go of its sessions.
 const demotionNoticed = 3 * time.Second
 
-// checkOnlyPrimary is Unavailable when a performance secondary would become a second
-// primary beside one that works: clients of both would write, and nobody could
-// merge it. A DR secondary is promoted beside a live primary in a drill.
-func (e *Engine) checkOnlyPrimary(ctx context.Context, s *secondaryRole) error {
-	if e.cfg.Mode != replication.Performance || s.client == nil {
-		return nil
+// livePrimary is the address of the primary if it works beside this secondary: then
+// there would be two after a promotion, clients of both would write, and nobody could
+// merge it. A performance secondary is not promoted so without force; a DR secondary
+// is, in a drill. A primary that is only connected, as one whose power has gone, may
+// be dead: one that works has let its heartbeat be heard meanwhile.
+func livePrimary(ctx context.Context, s *secondaryRole) (address string, err error) {
+	if s.client == nil {
+		return "", nil
 	}
+	begun := time.Now()
 	end := time.NewTimer(demotionNoticed)
 	defer end.Stop()
 	look := time.NewTicker(demotionNoticed / 60)
@@ -80,14 +91,17 @@ func (e *Engine) checkOnlyPrimary(ctx context.Context, s *secondaryRole) error {
 	for {
 		now := s.client.Snapshot()
 		if !now.Connected {
-			return nil
+			return "", nil
 		}
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			return ctx.Err()
+			return "", ctx.Err()
 		case <-end.C:
-			return replication.Errorf(replication.Unavailable, "the primary at %s works and is connected, and a set has one primary: demote it first (primary/demote), or use force if that cannot be done", now.Address)
+			if now.LastHeartbeat.After(begun) {
+				return now.Address, nil
+			}
+			return "", nil
 		}
 	}
 }

@@ -33,6 +33,7 @@ func (e *Engine) primaryStatus(ctx context.Context, p *primaryRole) *replication
 		PrimaryClusterAddr: p.authority.PrimaryClusterAddr(),
 		KnownSecondaries:   p.registry.IDs(),
 		Secondaries:        p.server.Peers(),
+		FailoverAddrs:      p.server.FailoverAddrs(),
 	}
 	// Addresses are worth showing, not worth failing for.
 	if node, err := e.host.Node(ctx); err == nil {
@@ -42,6 +43,9 @@ func (e *Engine) primaryStatus(ctx context.Context, p *primaryRole) *replication
 }
 
 func secondaryStatus(s *secondaryRole) *replication.Status {
+	if s.contested {
+		return &replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle, SecondaryID: s.bundle.SecondaryID, LastError: contestedSecondary}
+	}
 	if s.client == nil {
 		return &replication.Status{
 			State: replication.Idle, ConnectionState: replication.ConnIdle,
@@ -59,6 +63,7 @@ func secondaryStatus(s *secondaryRole) *replication.Status {
 		SyncProgress:             now.SyncProgress,
 		SyncTotal:                now.SyncTotal,
 		LastError:                now.LastError,
+		FailoverAddrs:            now.Failover,
 	}
 	if !now.LastStart.IsZero() {
 		st.Primaries = []replication.Peer{{

@@ -71,7 +71,7 @@ func transition[Req any](ctx context.Context, l link, rpc func(context.Context, 
 
 // Start implements [replication.Backend].
 func (c *Client) Start(ctx context.Context, req replication.StartRequest) error {
-	_, err := call(ctx, c.link, c.rpc.Start, &replicationv1.StartRequest{Role: string(req.Role), ClusterId: req.ClusterID})
+	_, err := call(ctx, c.link, c.rpc.Start, &replicationv1.StartRequest{Role: string(req.Role), ClusterId: req.ClusterID, Contested: req.Contested})
 	return err
 }
 

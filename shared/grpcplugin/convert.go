@@ -108,15 +108,24 @@ func fromHandover(h *replicationv1.Handover) *replication.Handover {
 }
 
 func toNode(n *replication.Node) *replicationv1.NodeResponse {
-	return &replicationv1.NodeResponse{
+	w := &replicationv1.NodeResponse{
 		ApiAddr: n.APIAddr, ClusterAddr: n.ClusterAddr, ClusterAddrs: n.ClusterAddrs,
 		ClusterName: valid(n.ClusterName), VaultVersion: n.VaultVersion, Now: toTime(n.Now),
 	}
+	if n.FailoverAddrs != nil {
+		w.Failover = &replicationv1.Addresses{ClusterAddrs: n.FailoverAddrs}
+	}
+	return w
 }
 
-func fromNode(n *replicationv1.NodeResponse) *replication.Node {
-	return &replication.Node{
-		APIAddr: n.GetApiAddr(), ClusterAddr: n.GetClusterAddr(), ClusterAddrs: n.GetClusterAddrs(),
-		ClusterName: n.GetClusterName(), VaultVersion: n.GetVaultVersion(), Now: fromTime(n.GetNow()),
+func fromNode(w *replicationv1.NodeResponse) *replication.Node {
+	n := &replication.Node{
+		APIAddr: w.GetApiAddr(), ClusterAddr: w.GetClusterAddr(), ClusterAddrs: w.GetClusterAddrs(),
+		ClusterName: w.GetClusterName(), VaultVersion: w.GetVaultVersion(), Now: fromTime(w.GetNow()),
 	}
+	if w.Failover != nil {
+		// None is something else than not known.
+		n.FailoverAddrs = append([]string{}, w.GetFailover().GetClusterAddrs()...)
+	}
+	return n
 }

@@ -15,6 +15,7 @@ func toTransition(t *replication.Transition) *replicationv1.TransitionResponse {
 	return &replicationv1.TransitionResponse{
 		Role: string(t.Role), ClusterId: t.ClusterID, NewEpoch: t.NewEpoch, ClearState: t.ClearState,
 		PutState: t.PutState, DeleteState: t.DeleteState, Handover: toHandover(t.Handover), Warnings: warnings,
+		Contested: t.Contested,
 	}
 }
 
@@ -22,6 +23,7 @@ func fromTransition(t *replicationv1.TransitionResponse) *replication.Transition
 	return &replication.Transition{
 		Role: replication.Role(t.GetRole()), ClusterID: t.GetClusterId(), NewEpoch: t.GetNewEpoch(), ClearState: t.GetClearState(),
 		PutState: t.GetPutState(), DeleteState: t.GetDeleteState(), Handover: fromHandover(t.GetHandover()), Warnings: t.GetWarnings(),
+		Contested: t.GetContested(),
 	}
 }
 
@@ -39,6 +41,7 @@ func toStatusResponse(s *replication.Status) *replicationv1.StatusResponse {
 		SyncProgress:             s.SyncProgress,
 		SyncTotal:                s.SyncTotal,
 		LastError:                valid(s.LastError),
+		FailoverAddrs:            s.FailoverAddrs,
 	}
 }
 
@@ -56,6 +59,7 @@ func fromStatusResponse(s *replicationv1.StatusResponse) *replication.Status {
 		SyncProgress:             s.GetSyncProgress(),
 		SyncTotal:                s.GetSyncTotal(),
 		LastError:                s.GetLastError(),
+		FailoverAddrs:            s.GetFailoverAddrs(),
 	}
 }
 

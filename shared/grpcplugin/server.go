@@ -105,7 +105,7 @@ func answerTransition(s *backendServer, do func(replication.Backend) (*replicati
 
 func (s *backendServer) Start(ctx context.Context, req *replicationv1.StartRequest) (*replicationv1.StartResponse, error) {
 	return answer(s, func(b replication.Backend) (*replicationv1.StartResponse, error) {
-		return &replicationv1.StartResponse{}, b.Start(ctx, replication.StartRequest{Role: replication.Role(req.GetRole()), ClusterID: req.GetClusterId()})
+		return &replicationv1.StartResponse{}, b.Start(ctx, replication.StartRequest{Role: replication.Role(req.GetRole()), ClusterID: req.GetClusterId(), Contested: req.GetContested()})
 	})
 }
 

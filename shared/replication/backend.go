@@ -83,6 +83,11 @@ type StartRequest struct {
 	Role Role
 	// ClusterID is the id of the replication set, empty when Disabled.
 	ClusterID string
+	// Contested says that the role was taken over with a promotion beside a primary
+	// that was connected, see [Transition]: another cluster may have the same role in
+	// the same set. Nothing that would take the place of that one may begin before
+	// an operator asks for it.
+	Contested bool
 }
 
 // PeerInfo describes the other end of an accepted connection.
@@ -109,6 +114,9 @@ type Transition struct {
 	DeleteState []string
 	// Handover is set by EnableSecondary alone: the cluster that is joined.
 	Handover *Handover
+	// Contested is set by PromoteSecondary when the primary was connected: there are
+	// two then, until an operator ends one.
+	Contested bool
 	// Warnings are shown to the client beside the host's own.
 	Warnings []string
 }
@@ -205,6 +213,9 @@ type Status struct {
 	// LastError says why the state is Idle, or what was mended last; one
 	// sentence, empty if nothing failed.
 	LastError string
+	// FailoverAddrs are, on a DR primary, the cluster addresses of its secondaries,
+	// connected or not; on a secondary, those that it tries when its primary is gone.
+	FailoverAddrs []string
 }
 
 // Peer is the other end of a session.

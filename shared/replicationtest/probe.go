@@ -44,6 +44,7 @@ func ProbeStatus() *replication.Status {
 		KnownPrimaryClusterAddrs: []string{"https://p1", "https://p2"}, KnownSecondaries: []string{"s1"},
 		Secondaries: []replication.Peer{peer, {}}, Primaries: []replication.Peer{peer}, SecondaryID: "s", LastStart: at,
 		SyncProgress: 7, SyncTotal: 8, LastError: "a sentence",
+		FailoverAddrs: []string{"https://f1", "https://f2"},
 	}
 }
 
@@ -53,6 +54,7 @@ func ProbeTransition() *replication.Transition {
 		Role: replication.Primary, ClusterID: "id", NewEpoch: true, ClearState: true,
 		PutState: map[string][]byte{"a": {0, 255}, "b": {1}}, DeleteState: []string{"c"},
 		Handover: &replication.Handover{Sealed: []byte{9}}, Warnings: []string{"w"},
+		Contested: true,
 	}
 }
 

@@ -85,8 +85,8 @@ func testStart(t *testing.T, connect Connect) {
 		return nil
 	}}
 	b := connect(t, host)
-	require.NoError(t, b.Start(t.Context(), replication.StartRequest{Role: replication.Secondary, ClusterID: "set"}))
-	require.Equal(t, `started{"Role":"secondary","ClusterID":"set"}`, <-got)
+	require.NoError(t, b.Start(t.Context(), replication.StartRequest{Role: replication.Secondary, ClusterID: "set", Contested: true}))
+	require.Equal(t, `started{"Role":"secondary","ClusterID":"set","Contested":true}`, <-got)
 	require.NoError(t, b.Stop(t.Context()))
 }
 

@@ -17,7 +17,7 @@ import (
 func testHostCalls(t *testing.T, connect Connect) {
 	pos := probePosition()
 	node := &replication.Node{
-		APIAddr: "a", ClusterAddr: "c", ClusterAddrs: []string{"c", "d"}, ClusterName: "n", VaultVersion: "1", Now: fixedTime(),
+		APIAddr: "a", ClusterAddr: "c", ClusterAddrs: []string{"c", "d"}, FailoverAddrs: []string{"f"}, ClusterName: "n", VaultVersion: "1", Now: fixedTime(),
 	}
 	journal := &replication.JournalPosition{Position: pos, Fingerprint: replication.Fingerprint{1, 2}, Keys: 3}
 	cursor := &replication.Cursor{Position: pos, Copying: true, CopyFrom: pos, CopiedUpTo: "k\xff", CopiedKeys: 4, ConsistentFrom: 5}

@@ -82,7 +82,7 @@ func statusFields() map[string]*framework.FieldSchema {
 	for _, name := range []string{"last_wal", "last_dr_wal", "last_performance_wal", "last_remote_wal", "consistent_from_wal", "ssct_generation_counter"} {
 		fields[name] = &framework.FieldSchema{Type: framework.TypeInt64}
 	}
-	for _, name := range []string{"known_secondaries", "known_primary_cluster_addrs", "lacks"} {
+	for _, name := range []string{"known_secondaries", "known_primary_cluster_addrs", "known_failover_cluster_addrs", "lacks"} {
 		fields[name] = &framework.FieldSchema{Type: framework.TypeStringSlice}
 	}
 	for _, name := range []string{"secondaries", "primaries"} {

@@ -51,6 +51,10 @@ func renderPrimary(data map[string]any, mode replication.Mode, s *ModeStatus) {
 func renderSecondary(data map[string]any, s *ModeStatus) {
 	data["secondary_id"] = s.Sessions.SecondaryID
 	data["known_primary_cluster_addrs"] = texts(s.Sessions.KnownPrimaryClusterAddrs)
+	if len(s.Sessions.FailoverAddrs) > 0 {
+		// Nor is this in Vault's documentation.
+		data["known_failover_cluster_addrs"] = s.Sessions.FailoverAddrs
+	}
 	data["primaries"] = peers(s.Sessions.Primaries, false)
 	data["last_remote_wal"] = s.LastRemoteWAL
 	data["last_start"] = stamp(s.Sessions.LastStart)

@@ -89,6 +89,8 @@ func TestStatusOfSecondary(t *testing.T) {
 		"consistent": true, "consistent_from_wal": json.Number("200"),
 	}, got)
 
+	f.controller.status.Sessions.FailoverAddrs = []string{"https://d:8201"}
+	require.Equal(t, []any{"https://d:8201"}, asJSON(t, f, "replication/dr/status")["known_failover_cluster_addrs"])
 	f.controller.status.Sessions.State = replication.MerkleSync
 	f.controller.status.Sessions.SyncProgress, f.controller.status.Sessions.SyncTotal = 10, 40
 	f.controller.status.Sessions.LastError = "the primary was away"

@@ -24,8 +24,10 @@ type Host struct {
 	changed chan struct{} // closed and made anew with each change
 	backend replication.Backend
 	addrs   []string
-	listens []string
-	state   map[string][]byte
+	// failover is what Node tells of them.
+	failover []string
+	listens  []string
+	state    map[string][]byte
 
 	content  map[string]string
 	position replication.Position
@@ -75,6 +77,24 @@ func (h *Host) SetAddresses(addrs ...string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.addrs = addrs
+}
+
+// SetFailover changes the addresses of the clusters that may take this one's place;
+// nil is that they are not known.
+func (h *Host) SetFailover(addrs []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failover = addrs
+}
+
+// Inherit gives the host what a DR secondary has of its primary when it is promoted:
+// content and records, under an epoch of its own.
+func (h *Host) Inherit(from *Host, e replication.Epoch) {
+	content, state, at := from.Content(), from.State(), from.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.content, h.state, h.position = content, state, at
+	h.position.Epoch = e
 }
 
 // ListenOn says where the node listens from the next Listen on.
@@ -181,7 +201,8 @@ func (h *Host) Node(context.Context) (*replication.Node, error) {
 	defer h.mu.Unlock()
 	return &replication.Node{
 		APIAddr: "https://" + h.name + ".test:8200", ClusterAddr: h.addrs[0], ClusterAddrs: slices.Clone(h.addrs),
-		ClusterName: h.name, VaultVersion: "1.21.1", Now: time.Now(),
+		FailoverAddrs: slices.Clone(h.failover),
+		ClusterName:   h.name, VaultVersion: "1.21.1", Now: time.Now(),
 	}, h.called("Node")
 }
 

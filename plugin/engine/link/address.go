@@ -71,27 +71,43 @@ func MergeAddresses(lists ...[]string) []string {
 	return out
 }
 
+// FailoverAddresses joins lists as MergeAddresses does, bounded by FailoverMax. It
+// is not nil: none is something else than not known.
+func FailoverAddresses(lists ...[]string) []string {
+	all := MergeAddresses(lists...)
+	return append([]string{}, all[:min(len(all), FailoverMax)]...)
+}
+
 // NodeInfo is what a peer says of its active node. It is shown and dialled,
 // never trusted: whoever answers must still have the right certificate.
 type NodeInfo struct {
 	APIAddr, ClusterAddr string
 	ClusterAddrs         []string
+	// FailoverAddrs is nil when the peer does not know them, or does not tell.
+	FailoverAddrs []string
 }
 
 // ToNode makes the wire form; first are addresses to hand out ahead of the
 // node's own.
 func ToNode(n *replication.Node, first ...string) *linkv1.Node {
-	return &linkv1.Node{
+	w := &linkv1.Node{
 		ApiAddr:      n.APIAddr,
 		ClusterAddr:  n.ClusterAddr,
 		ClusterAddrs: MergeAddresses(first, []string{n.ClusterAddr}, n.ClusterAddrs),
 	}
+	if n.FailoverAddrs != nil {
+		w.Failover = &linkv1.Addresses{ClusterAddrs: FailoverAddresses(n.FailoverAddrs)}
+	}
+	return w
 }
 
 // FromNode reads the wire form. Addresses that are none are left out: they may
 // not end a session.
 func FromNode(w *linkv1.Node) NodeInfo {
 	n := NodeInfo{ClusterAddrs: MergeAddresses(w.GetClusterAddrs())}
+	if f := w.GetFailover(); f != nil {
+		n.FailoverAddrs = FailoverAddresses(f.GetClusterAddrs())
+	}
 	if CheckAddress(w.GetClusterAddr()) == nil {
 		n.ClusterAddr = w.GetClusterAddr()
 	}

@@ -36,6 +36,9 @@ const (
 	// AddressMax bounds one address, AddressesMax how many of them are kept.
 	AddressMax   = 512
 	AddressesMax = 64
+	// FailoverMax bounds the addresses of clusters that may take a primary's place: a
+	// secondary that lost its primary tries them all at once.
+	FailoverMax = 16
 	// epochIDMax bounds an epoch's id, fingerprintMax a fingerprint.
 	epochIDMax     = 128
 	fingerprintMax = 64

@@ -81,29 +81,34 @@ func (s *Server) putSlotOpened(ctx context.Context, id string, p replication.Pos
 // forgetStrangers closes the slots of secondaries that are not registered: a
 // crash may have come between a revocation and its end.
 func (s *Server) forgetStrangers(ctx context.Context) {
-	names, err := s.host.ListState(ctx, slotPrefix)
-	if err != nil {
-		s.logger.Warn("could not look for slots of revoked secondaries", "error", err)
-		return
-	}
 	wanted := map[string]bool{}
 	for _, id := range s.registry.IDs() {
-		wanted[slotKey(id)] = true
+		wanted[id] = true
 	}
-	for _, name := range names {
-		id, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(name, slotPrefix))
-		if wanted[name] || err != nil {
-			continue
+	for _, prefix := range []string{slotPrefix, nodePrefix} {
+		names, err := s.host.ListState(ctx, prefix)
+		if err != nil {
+			s.logger.Warn("could not look for records of revoked secondaries", "error", err)
+			return
 		}
-		if err := s.forget(ctx, string(id)); err != nil {
-			s.logger.Warn("could not close the slot of a revoked secondary", "id", string(id), "error", err)
+		for _, name := range names {
+			id, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(name, prefix))
+			if wanted[string(id)] || err != nil {
+				continue
+			}
+			if err := s.forget(ctx, string(id)); err != nil {
+				s.logger.Warn("could not close the slot of a revoked secondary", "id", string(id), "error", err)
+			}
 		}
 	}
 }
 
-// forget ends retention for a secondary.
+// forget ends retention for a secondary, and what is known of it.
 func (s *Server) forget(ctx context.Context, id string) error {
 	if err := s.host.CloseSlot(ctx, id); err != nil {
+		return err
+	}
+	if err := s.nodes.forget(ctx, s.host, id); err != nil {
 		return err
 	}
 	return s.host.DeleteState(ctx, slotKey(id))

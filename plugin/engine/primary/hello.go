@@ -24,6 +24,10 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	if err := s.checkCaller(pc, req.GetVersion(), req.GetSetId(), req.GetSecondaryId()); err != nil {
 		return nil, err
 	}
+	if req.GetFailover() && s.cfg.Contested {
+		s.logger.Warn("refused a secondary that came by itself: this cluster was promoted while its primary was connected", "id", pc.id)
+		return nil, errContested
+	}
 	cursor, err := link.FromCursor(req.GetCursor())
 	if err != nil {
 		return nil, err
@@ -52,6 +56,7 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	if err != nil {
 		return nil, err
 	}
+	s.keepNode(ctx, pc.id, link.FromNode(req.GetNode()))
 	s.logger.Info("a secondary connected", "id", pc.id, "decision", decision.String(), "from", from.String())
 	pc.expect(s.cfg.LossAfter)
 	return &linkv1.HelloResponse{
@@ -65,6 +70,11 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 		Clock:    time.Now().UnixNano(),
 	}, nil
 }
+
+// errContested keeps secondaries of a primary from a cluster that was promoted
+// beside it, in a drill or for want of a connection between people.
+var errContested = replication.Errorf(replication.Unavailable,
+	"this cluster was promoted while its primary was connected, so no secondary changes over to it by itself: use update-primary on the secondary if it is to follow this cluster")
 
 // Bootstrap implements link.v1.
 func (s *Server) Bootstrap(ctx context.Context, req *linkv1.BootstrapRequest) (*linkv1.BootstrapResponse, error) {

@@ -27,6 +27,12 @@ type Config struct {
 	WindowBytes, WindowFrames int
 	// AckInterval is the shortest time between two AckSlot calls.
 	AckInterval time.Duration
+	// KeepNodes says that a secondary may take this cluster's place, so that the
+	// addresses of its nodes are kept.
+	KeepNodes bool
+	// Contested says that another cluster may be the primary of the set too: no
+	// secondary that comes by itself is accepted.
+	Contested bool
 }
 
 // Server has the sessions of all secondaries of one set.
@@ -48,6 +54,8 @@ type Server struct {
 	stopped bool
 	conns   map[*peerConn]struct{}
 	peers   map[string]*peerState
+
+	nodes nodes
 }
 
 // NewServer makes a server; Start lets it listen.
@@ -68,6 +76,11 @@ func NewServer(cfg Config, host replication.Host, logger hclog.Logger, authority
 // Start asks the host for connections.
 func (s *Server) Start(ctx context.Context) error {
 	s.forgetStrangers(ctx)
+	if s.cfg.KeepNodes {
+		if err := s.nodes.load(ctx, s.host); err != nil {
+			return err
+		}
+	}
 	if err := s.host.Listen(ctx, s.authority.ListenRequest()); err != nil {
 		return err
 	}

@@ -132,6 +132,7 @@ func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*
 	ps.node = link.FromNode(req.GetNode())
 	ps.lag.Observe(at.Position, now)
 	s.mu.Unlock()
+	s.keepNode(ctx, pc.id, link.FromNode(req.GetNode()))
 	pc.expect(s.cfg.LossAfter)
 	return &linkv1.HeartbeatResponse{
 		Clock: now.UnixNano(), Position: link.ToPosition(at.Position), Fingerprint: at.Fingerprint, Node: s.node(node),

@@ -32,10 +32,12 @@ type Addresses struct {
 
 type addressRecord struct {
 	// Configured come from the bundle or from update-primary, Learnt from the
-	// primary; Used is the one that worked last.
+	// primary; Used is the one that worked last. Failover are not the primary's but of
+	// those that may take its place, as it said.
 	Configured []string `json:"configured"`
 	Learnt     []string `json:"learnt,omitempty"`
 	Used       string   `json:"used,omitempty"`
+	Failover   []string `json:"failover,omitempty"`
 }
 
 // EncodeAddresses makes the record for addresses that an operator gave.
@@ -77,15 +79,39 @@ func (a *Addresses) Known() []string {
 	return slices.Clone(a.record.Learnt)
 }
 
-// Learn records what the primary says; it writes only when something changed.
-func (a *Addresses) Learn(ctx context.Context, used string, learnt []string) error {
+// Failover are the addresses of clusters that may take the primary's place.
+func (a *Addresses) Failover() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	next := addressRecord{Configured: a.record.Configured, Learnt: learnt, Used: used}
-	if len(learnt) == 0 {
+	return slices.Clone(a.record.Failover)
+}
+
+// Learn records what the primary says; it writes only when something changed.
+func (a *Addresses) Learn(ctx context.Context, used string, node link.NodeInfo) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	next := addressRecord{Configured: a.record.Configured, Learnt: node.ClusterAddrs, Used: used, Failover: node.FailoverAddrs}
+	if len(next.Learnt) == 0 {
 		next.Learnt = a.record.Learnt
 	}
-	if next.Used == a.record.Used && slices.Equal(next.Learnt, a.record.Learnt) {
+	if next.Failover == nil {
+		next.Failover = a.record.Failover
+	}
+	return a.put(ctx, next)
+}
+
+// Move makes another cluster the primary. The addresses of the former one go: what
+// answers there, if it comes back, is of an older history.
+func (a *Addresses) Move(ctx context.Context, to string, node link.NodeInfo) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.put(ctx, addressRecord{Configured: []string{to}, Learnt: node.ClusterAddrs, Used: to, Failover: node.FailoverAddrs})
+}
+
+// put needs mu.
+func (a *Addresses) put(ctx context.Context, next addressRecord) error {
+	if next.Used == a.record.Used && slices.Equal(next.Configured, a.record.Configured) &&
+		slices.Equal(next.Learnt, a.record.Learnt) && slices.Equal(next.Failover, a.record.Failover) {
 		return nil
 	}
 	data, err := json.Marshal(next)

@@ -55,6 +55,10 @@ type Client struct {
 	gapAt replication.Position
 	// mended is what to show as the last error once all is well again.
 	mended string
+	// moved is a session with a cluster that has taken the primary's place, begun in
+	// place of another attempt; note says why there is none.
+	moved *session
+	note  string
 }
 
 // NewClient makes a client; Run lets it work.
@@ -81,14 +85,24 @@ func (c *Client) Run(ctx context.Context) {
 			retry.Reset()
 		}
 		delay := c.delay(err, retry)
-		c.status.failed(err)
+		var gone *unreached
+		if !errors.As(err, &gone) {
+			c.note = ""
+		}
+		c.status.failed(err, c.note)
 		c.logger.Warn("not connected to the primary", "error", err, "retry_in", delay.Round(time.Millisecond).String())
-		timer := time.NewTimer(delay)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		due, cancel := context.WithTimeout(ctx, delay)
+		if gone != nil {
+			c.failOver(ctx, due)
+		}
+		if c.moved == nil {
+			c.status.failed(err, c.note)
+			<-due.Done()
+		}
+		cancel()
+		if ctx.Err() != nil {
+			c.dropMoved()
 			return
-		case <-timer.C:
 		}
 	}
 }
@@ -97,7 +111,8 @@ func (c *Client) Run(ctx context.Context) {
 func (c *Client) delay(err error, retry *backoff.ExponentialBackOff) time.Duration {
 	delay := retry.NextBackOff()
 	var refused *refusal
-	if errors.As(err, &refused) {
+	var gone *unreached
+	if errors.As(err, &refused) && !(errors.As(err, &gone) && gone.silent) {
 		delay = max(delay, c.cfg.RefusedRetry)
 	}
 	if n := c.status.copiesInRow(); c.copyWanted && n >= 2 {
@@ -116,15 +131,29 @@ type refusal struct{ error }
 
 func (r *refusal) Unwrap() error { return r.error }
 
+// unreached says that no session could be begun at any address of the primary.
+type unreached struct {
+	error
+	// silent says that at one of them nothing answered: it may at any moment.
+	silent bool
+}
+
+func (u *unreached) Unwrap() error { return u.error }
+
 // round is one attempt at all addresses and, once one has answered, the session
 // with it. progressed says that something was applied or the link held.
 func (c *Client) round(ctx context.Context) (progressed bool, err error) {
+	if s := c.moved; s != nil {
+		c.moved = nil
+		return c.follow(ctx, s)
+	}
 	c.status.connecting()
 	addresses := c.addresses.Candidates()
 	if len(addresses) == 0 {
 		return false, replication.Errorf(replication.InvalidInput, "no address of the primary is known: use update-primary")
 	}
 	var first error
+	silent := false
 	for _, address := range addresses {
 		s, err := c.connect(ctx, address)
 		if err == nil {
@@ -139,6 +168,7 @@ func (c *Client) round(ctx context.Context) (progressed bool, err error) {
 		if first == nil || (errors.As(err, &refused) && !errors.As(first, &before)) {
 			first = err
 		}
+		silent = silent || replication.KindOf(err) == replication.Unreachable
 	}
-	return false, first
+	return false, &unreached{error: first, silent: silent}
 }

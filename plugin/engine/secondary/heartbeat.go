@@ -72,11 +72,11 @@ func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (ti
 	return received.Sub(sent), nil
 }
 
-// learn keeps the addresses of the primary's nodes for the day when the one in
-// use is gone.
+// learn keeps the addresses of the primary's nodes, and of those that may take its
+// place, for the day when the one in use is gone.
 func (c *Client) learn(ctx context.Context, used string, node link.NodeInfo) {
 	c.status.node(node)
-	if err := c.addresses.Learn(ctx, used, node.ClusterAddrs); err != nil {
+	if err := c.addresses.Learn(ctx, used, node); err != nil {
 		c.logger.Warn("could not store the addresses of the primary", "error", err)
 	}
 }

@@ -4,6 +4,7 @@ package secondary
 
 import (
 	"context"
+	"net"
 	"sync"
 	"time"
 
@@ -28,28 +29,27 @@ type session struct {
 	keys     uint64
 }
 
-// connect opens a session at one address.
+// connect opens a session at one address of the primary.
 func (c *Client) connect(ctx context.Context, address string) (*session, error) {
-	cursor, err := c.host.Cursor(ctx)
-	if err != nil {
-		return nil, err
-	}
-	node, err := c.host.Node(ctx)
-	if err != nil {
-		return nil, err
-	}
 	dialCtx, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
 	raw, err := c.host.Dial(dialCtx, c.bundle.DialRequest(address))
 	cancel()
 	if err != nil {
 		return nil, err
 	}
+	return c.open(ctx, raw, address, false)
+}
+
+// open begins a session on a connection, which is closed otherwise. Failover says
+// that the address is not one of the primary's.
+func (c *Client) open(ctx context.Context, raw net.Conn, address string, failover bool) (*session, error) {
 	active := link.NewActiveConn(raw)
 	conn, err := link.NewClientConn(active)
 	if err != nil {
+		_ = raw.Close()
 		return nil, err
 	}
-	s, err := c.hello(ctx, conn, address, cursor, node)
+	s, err := c.hello(ctx, conn, address, failover)
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -58,7 +58,15 @@ func (c *Client) connect(ctx context.Context, address string) (*session, error) 
 	return s, nil
 }
 
-func (c *Client) hello(ctx context.Context, conn *grpc.ClientConn, address string, cursor *replication.Cursor, node *replication.Node) (*session, error) {
+func (c *Client) hello(ctx context.Context, conn *grpc.ClientConn, address string, failover bool) (*session, error) {
+	cursor, err := c.host.Cursor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	node, err := c.host.Node(ctx)
+	if err != nil {
+		return nil, err
+	}
 	client := linkv1.NewLinkClient(conn)
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.CallTimeout)
 	defer cancel()
@@ -66,7 +74,7 @@ func (c *Client) hello(ctx context.Context, conn *grpc.ClientConn, address strin
 	resp, err := client.Hello(ctx, &linkv1.HelloRequest{
 		Version: link.ProtocolVersion, SetId: c.bundle.SetID, SecondaryId: c.bundle.SecondaryID,
 		Cursor: link.ToCursor(cursor), CopyWanted: c.copyWanted,
-		Node: link.ToNode(node), Clock: sent.UnixNano(),
+		Node: link.ToNode(node), Clock: sent.UnixNano(), Failover: failover,
 	})
 	if err != nil {
 		err = link.FromStatus(err)
@@ -82,9 +90,15 @@ func (c *Client) hello(ctx context.Context, conn *grpc.ClientConn, address strin
 	if err != nil {
 		return nil, &refusal{err}
 	}
-	c.status.connected(s, position, link.FromNode(resp.GetNode()))
+	peer := link.FromNode(resp.GetNode())
+	if failover {
+		if err := c.addresses.Move(ctx, address, peer); err != nil {
+			return nil, err
+		}
+	}
+	c.status.connected(s, position, peer)
 	c.status.heard(position, time.Unix(0, resp.GetClock()), sent, received)
-	c.learn(ctx, address, link.FromNode(resp.GetNode()))
+	c.learn(ctx, address, peer)
 	return s, nil
 }
 

@@ -20,7 +20,9 @@ type Snapshot struct {
 	// Address is the one in use, or used last.
 	Address string
 	Known   []string
-	Node    link.NodeInfo
+	// Failover are the addresses that are tried when the primary is gone.
+	Failover []string
+	Node     link.NodeInfo
 
 	LastStart, LastHeartbeat time.Time
 	RoundTrip, Skew          time.Duration
@@ -56,7 +58,7 @@ func (c *Client) Snapshot() Snapshot {
 	c.status.mu.Lock()
 	defer c.status.mu.Unlock()
 	s := c.status.s
-	s.Known = c.addresses.Known()
+	s.Known, s.Failover = c.addresses.Known(), c.addresses.Failover()
 	s.CanaryAge = c.status.lag.Age(c.status.cursor.Position, time.Now().Add(s.Skew))
 	return s
 }
@@ -132,12 +134,17 @@ func (t *status) applied(c *replication.Cursor) {
 	t.framesCame = t.s.State == replication.StreamWALs
 }
 
-func (t *status) failed(err error) {
+// failed shows why there is no session, and in note what of those that could take
+// the primary's place.
+func (t *status) failed(err error, note string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.s.State, t.s.Connection, t.s.Connected = replication.Idle, replication.ConnTransientFailure, false
 	t.s.SyncProgress, t.s.SyncTotal = 0, 0
 	t.s.LastError = err.Error()
+	if note != "" {
+		t.s.LastError += "; " + note
+	}
 }
 
 func (t *status) ended() {

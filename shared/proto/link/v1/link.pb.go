@@ -213,7 +213,10 @@ type Node struct {
 	ClusterAddr string                 `protobuf:"bytes,2,opt,name=cluster_addr,json=clusterAddr,proto3" json:"cluster_addr,omitempty"`
 	// cluster_addrs are those of all nodes, the active one first. A primary that
 	// was given an address to hand out has it first.
-	ClusterAddrs  []string `protobuf:"bytes,3,rep,name=cluster_addrs,json=clusterAddrs,proto3" json:"cluster_addrs,omitempty"`
+	ClusterAddrs []string `protobuf:"bytes,3,rep,name=cluster_addrs,json=clusterAddrs,proto3" json:"cluster_addrs,omitempty"`
+	// failover are the addresses of clusters that may take this one's place, its DR
+	// secondaries; absent while they are not known.
+	Failover      *Addresses `protobuf:"bytes,4,opt,name=failover,proto3" json:"failover,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -269,6 +272,57 @@ func (x *Node) GetClusterAddrs() []string {
 	return nil
 }
 
+func (x *Node) GetFailover() *Addresses {
+	if x != nil {
+		return x.Failover
+	}
+	return nil
+}
+
+type Addresses struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ClusterAddrs  []string               `protobuf:"bytes,1,rep,name=cluster_addrs,json=clusterAddrs,proto3" json:"cluster_addrs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Addresses) Reset() {
+	*x = Addresses{}
+	mi := &file_link_v1_link_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Addresses) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Addresses) ProtoMessage() {}
+
+func (x *Addresses) ProtoReflect() protoreflect.Message {
+	mi := &file_link_v1_link_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Addresses.ProtoReflect.Descriptor instead.
+func (*Addresses) Descriptor() ([]byte, []int) {
+	return file_link_v1_link_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Addresses) GetClusterAddrs() []string {
+	if x != nil {
+		return x.ClusterAddrs
+	}
+	return nil
+}
+
 // Cursor is what a secondary has.
 type Cursor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -283,7 +337,7 @@ type Cursor struct {
 
 func (x *Cursor) Reset() {
 	*x = Cursor{}
-	mi := &file_link_v1_link_proto_msgTypes[3]
+	mi := &file_link_v1_link_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -295,7 +349,7 @@ func (x *Cursor) String() string {
 func (*Cursor) ProtoMessage() {}
 
 func (x *Cursor) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[3]
+	mi := &file_link_v1_link_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -308,7 +362,7 @@ func (x *Cursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cursor.ProtoReflect.Descriptor instead.
 func (*Cursor) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{3}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Cursor) GetPosition() *Position {
@@ -343,14 +397,17 @@ type HelloRequest struct {
 	CopyWanted bool  `protobuf:"varint,5,opt,name=copy_wanted,json=copyWanted,proto3" json:"copy_wanted,omitempty"`
 	Node       *Node `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
 	// clock is the sender's, in nanoseconds since 1970.
-	Clock         int64 `protobuf:"varint,7,opt,name=clock,proto3" json:"clock,omitempty"`
+	Clock int64 `protobuf:"varint,7,opt,name=clock,proto3" json:"clock,omitempty"`
+	// failover says that nobody told the secondary to come: its primary does not
+	// answer, and this is one of the addresses in Node.failover.
+	Failover      bool `protobuf:"varint,8,opt,name=failover,proto3" json:"failover,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HelloRequest) Reset() {
 	*x = HelloRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[4]
+	mi := &file_link_v1_link_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -362,7 +419,7 @@ func (x *HelloRequest) String() string {
 func (*HelloRequest) ProtoMessage() {}
 
 func (x *HelloRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[4]
+	mi := &file_link_v1_link_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -375,7 +432,7 @@ func (x *HelloRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloRequest.ProtoReflect.Descriptor instead.
 func (*HelloRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{4}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *HelloRequest) GetVersion() uint32 {
@@ -427,6 +484,13 @@ func (x *HelloRequest) GetClock() int64 {
 	return 0
 }
 
+func (x *HelloRequest) GetFailover() bool {
+	if x != nil {
+		return x.Failover
+	}
+	return false
+}
+
 type HelloResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
@@ -445,7 +509,7 @@ type HelloResponse struct {
 
 func (x *HelloResponse) Reset() {
 	*x = HelloResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[5]
+	mi := &file_link_v1_link_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -457,7 +521,7 @@ func (x *HelloResponse) String() string {
 func (*HelloResponse) ProtoMessage() {}
 
 func (x *HelloResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[5]
+	mi := &file_link_v1_link_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -470,7 +534,7 @@ func (x *HelloResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloResponse.ProtoReflect.Descriptor instead.
 func (*HelloResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{5}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *HelloResponse) GetVersion() uint32 {
@@ -542,7 +606,7 @@ type BootstrapRequest struct {
 
 func (x *BootstrapRequest) Reset() {
 	*x = BootstrapRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[6]
+	mi := &file_link_v1_link_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -554,7 +618,7 @@ func (x *BootstrapRequest) String() string {
 func (*BootstrapRequest) ProtoMessage() {}
 
 func (x *BootstrapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[6]
+	mi := &file_link_v1_link_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -567,7 +631,7 @@ func (x *BootstrapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapRequest.ProtoReflect.Descriptor instead.
 func (*BootstrapRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{6}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *BootstrapRequest) GetVersion() uint32 {
@@ -609,7 +673,7 @@ type BootstrapResponse struct {
 
 func (x *BootstrapResponse) Reset() {
 	*x = BootstrapResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[7]
+	mi := &file_link_v1_link_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -621,7 +685,7 @@ func (x *BootstrapResponse) String() string {
 func (*BootstrapResponse) ProtoMessage() {}
 
 func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[7]
+	mi := &file_link_v1_link_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -634,7 +698,7 @@ func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapResponse.ProtoReflect.Descriptor instead.
 func (*BootstrapResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{7}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BootstrapResponse) GetSealed() []byte {
@@ -661,7 +725,7 @@ type CopyRequest struct {
 
 func (x *CopyRequest) Reset() {
 	*x = CopyRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[8]
+	mi := &file_link_v1_link_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -673,7 +737,7 @@ func (x *CopyRequest) String() string {
 func (*CopyRequest) ProtoMessage() {}
 
 func (x *CopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[8]
+	mi := &file_link_v1_link_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -686,7 +750,7 @@ func (x *CopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyRequest.ProtoReflect.Descriptor instead.
 func (*CopyRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{8}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CopyRequest) GetAfter() string {
@@ -705,7 +769,7 @@ type CopyResponse struct {
 
 func (x *CopyResponse) Reset() {
 	*x = CopyResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[9]
+	mi := &file_link_v1_link_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -717,7 +781,7 @@ func (x *CopyResponse) String() string {
 func (*CopyResponse) ProtoMessage() {}
 
 func (x *CopyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[9]
+	mi := &file_link_v1_link_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -730,7 +794,7 @@ func (x *CopyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyResponse.ProtoReflect.Descriptor instead.
 func (*CopyResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{9}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CopyResponse) GetRange() *Range {
@@ -755,7 +819,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_link_v1_link_proto_msgTypes[10]
+	mi := &file_link_v1_link_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +831,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[10]
+	mi := &file_link_v1_link_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +844,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{10}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Range) GetAfter() string {
@@ -838,7 +902,7 @@ type StreamRequest struct {
 
 func (x *StreamRequest) Reset() {
 	*x = StreamRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[11]
+	mi := &file_link_v1_link_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +914,7 @@ func (x *StreamRequest) String() string {
 func (*StreamRequest) ProtoMessage() {}
 
 func (x *StreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[11]
+	mi := &file_link_v1_link_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +927,7 @@ func (x *StreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRequest.ProtoReflect.Descriptor instead.
 func (*StreamRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{11}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StreamRequest) GetMessage() isStreamRequest_Message {
@@ -916,7 +980,7 @@ type StreamStart struct {
 
 func (x *StreamStart) Reset() {
 	*x = StreamStart{}
-	mi := &file_link_v1_link_proto_msgTypes[12]
+	mi := &file_link_v1_link_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +992,7 @@ func (x *StreamStart) String() string {
 func (*StreamStart) ProtoMessage() {}
 
 func (x *StreamStart) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[12]
+	mi := &file_link_v1_link_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1005,7 @@ func (x *StreamStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamStart.ProtoReflect.Descriptor instead.
 func (*StreamStart) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{12}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StreamStart) GetAfter() *Position {
@@ -961,7 +1025,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_link_v1_link_proto_msgTypes[13]
+	mi := &file_link_v1_link_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -973,7 +1037,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[13]
+	mi := &file_link_v1_link_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -986,7 +1050,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{13}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Ack) GetPosition() *Position {
@@ -1005,7 +1069,7 @@ type StreamResponse struct {
 
 func (x *StreamResponse) Reset() {
 	*x = StreamResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[14]
+	mi := &file_link_v1_link_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1017,7 +1081,7 @@ func (x *StreamResponse) String() string {
 func (*StreamResponse) ProtoMessage() {}
 
 func (x *StreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[14]
+	mi := &file_link_v1_link_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1030,7 +1094,7 @@ func (x *StreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamResponse.ProtoReflect.Descriptor instead.
 func (*StreamResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{14}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StreamResponse) GetFrame() *Frame {
@@ -1053,7 +1117,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_link_v1_link_proto_msgTypes[15]
+	mi := &file_link_v1_link_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1129,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[15]
+	mi := &file_link_v1_link_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1142,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{15}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Frame) GetAfter() uint64 {
@@ -1123,7 +1187,7 @@ type HeartbeatRequest struct {
 
 func (x *HeartbeatRequest) Reset() {
 	*x = HeartbeatRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[16]
+	mi := &file_link_v1_link_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1199,7 @@ func (x *HeartbeatRequest) String() string {
 func (*HeartbeatRequest) ProtoMessage() {}
 
 func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[16]
+	mi := &file_link_v1_link_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1212,7 @@ func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatRequest.ProtoReflect.Descriptor instead.
 func (*HeartbeatRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{16}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HeartbeatRequest) GetClock() int64 {
@@ -1193,7 +1257,7 @@ type HeartbeatResponse struct {
 
 func (x *HeartbeatResponse) Reset() {
 	*x = HeartbeatResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[17]
+	mi := &file_link_v1_link_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1269,7 @@ func (x *HeartbeatResponse) String() string {
 func (*HeartbeatResponse) ProtoMessage() {}
 
 func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[17]
+	mi := &file_link_v1_link_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1282,7 @@ func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatResponse.ProtoReflect.Descriptor instead.
 func (*HeartbeatResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{17}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HeartbeatResponse) GetClock() int64 {
@@ -1259,7 +1323,7 @@ type ForwardRequest struct {
 
 func (x *ForwardRequest) Reset() {
 	*x = ForwardRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[18]
+	mi := &file_link_v1_link_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1271,7 +1335,7 @@ func (x *ForwardRequest) String() string {
 func (*ForwardRequest) ProtoMessage() {}
 
 func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[18]
+	mi := &file_link_v1_link_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1284,7 +1348,7 @@ func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardRequest.ProtoReflect.Descriptor instead.
 func (*ForwardRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{18}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ForwardRequest) GetPayload() []byte {
@@ -1303,7 +1367,7 @@ type ForwardResponse struct {
 
 func (x *ForwardResponse) Reset() {
 	*x = ForwardResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[19]
+	mi := &file_link_v1_link_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1379,7 @@ func (x *ForwardResponse) String() string {
 func (*ForwardResponse) ProtoMessage() {}
 
 func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[19]
+	mi := &file_link_v1_link_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1392,7 @@ func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardResponse.ProtoReflect.Descriptor instead.
 func (*ForwardResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{19}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ForwardResponse) GetPayload() []byte {
@@ -1351,15 +1415,18 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\bPosition\x12$\n" +
 	"\x05epoch\x18\x01 \x01(\v2\x0e.link.v1.EpochR\x05epoch\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x1a\n" +
-	"\bsequence\x18\x03 \x01(\x04R\bsequence\"i\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"\x99\x01\n" +
 	"\x04Node\x12\x19\n" +
 	"\bapi_addr\x18\x01 \x01(\tR\aapiAddr\x12!\n" +
 	"\fcluster_addr\x18\x02 \x01(\tR\vclusterAddr\x12#\n" +
-	"\rcluster_addrs\x18\x03 \x03(\tR\fclusterAddrs\"\x81\x01\n" +
+	"\rcluster_addrs\x18\x03 \x03(\tR\fclusterAddrs\x12.\n" +
+	"\bfailover\x18\x04 \x01(\v2\x12.link.v1.AddressesR\bfailover\"0\n" +
+	"\tAddresses\x12#\n" +
+	"\rcluster_addrs\x18\x01 \x03(\tR\fclusterAddrs\"\x81\x01\n" +
 	"\x06Cursor\x12-\n" +
 	"\bposition\x18\x01 \x01(\v2\x11.link.v1.PositionR\bposition\x12\x18\n" +
 	"\acopying\x18\x02 \x01(\bR\acopying\x12.\n" +
-	"\tcopy_from\x18\x03 \x01(\v2\x11.link.v1.PositionR\bcopyFrom\"\xe5\x01\n" +
+	"\tcopy_from\x18\x03 \x01(\v2\x11.link.v1.PositionR\bcopyFrom\"\x81\x02\n" +
 	"\fHelloRequest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x15\n" +
 	"\x06set_id\x18\x02 \x01(\tR\x05setId\x12!\n" +
@@ -1368,7 +1435,8 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\vcopy_wanted\x18\x05 \x01(\bR\n" +
 	"copyWanted\x12!\n" +
 	"\x04node\x18\x06 \x01(\v2\r.link.v1.NodeR\x04node\x12\x14\n" +
-	"\x05clock\x18\a \x01(\x03R\x05clock\"\x92\x02\n" +
+	"\x05clock\x18\a \x01(\x03R\x05clock\x12\x1a\n" +
+	"\bfailover\x18\b \x01(\bR\bfailover\"\x92\x02\n" +
 	"\rHelloResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x15\n" +
 	"\x06set_id\x18\x02 \x01(\tR\x05setId\x12-\n" +
@@ -1453,69 +1521,71 @@ func file_link_v1_link_proto_rawDescGZIP() []byte {
 }
 
 var file_link_v1_link_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_link_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_link_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_link_v1_link_proto_goTypes = []any{
 	(Decision)(0),             // 0: link.v1.Decision
 	(*Epoch)(nil),             // 1: link.v1.Epoch
 	(*Position)(nil),          // 2: link.v1.Position
 	(*Node)(nil),              // 3: link.v1.Node
-	(*Cursor)(nil),            // 4: link.v1.Cursor
-	(*HelloRequest)(nil),      // 5: link.v1.HelloRequest
-	(*HelloResponse)(nil),     // 6: link.v1.HelloResponse
-	(*BootstrapRequest)(nil),  // 7: link.v1.BootstrapRequest
-	(*BootstrapResponse)(nil), // 8: link.v1.BootstrapResponse
-	(*CopyRequest)(nil),       // 9: link.v1.CopyRequest
-	(*CopyResponse)(nil),      // 10: link.v1.CopyResponse
-	(*Range)(nil),             // 11: link.v1.Range
-	(*StreamRequest)(nil),     // 12: link.v1.StreamRequest
-	(*StreamStart)(nil),       // 13: link.v1.StreamStart
-	(*Ack)(nil),               // 14: link.v1.Ack
-	(*StreamResponse)(nil),    // 15: link.v1.StreamResponse
-	(*Frame)(nil),             // 16: link.v1.Frame
-	(*HeartbeatRequest)(nil),  // 17: link.v1.HeartbeatRequest
-	(*HeartbeatResponse)(nil), // 18: link.v1.HeartbeatResponse
-	(*ForwardRequest)(nil),    // 19: link.v1.ForwardRequest
-	(*ForwardResponse)(nil),   // 20: link.v1.ForwardResponse
+	(*Addresses)(nil),         // 4: link.v1.Addresses
+	(*Cursor)(nil),            // 5: link.v1.Cursor
+	(*HelloRequest)(nil),      // 6: link.v1.HelloRequest
+	(*HelloResponse)(nil),     // 7: link.v1.HelloResponse
+	(*BootstrapRequest)(nil),  // 8: link.v1.BootstrapRequest
+	(*BootstrapResponse)(nil), // 9: link.v1.BootstrapResponse
+	(*CopyRequest)(nil),       // 10: link.v1.CopyRequest
+	(*CopyResponse)(nil),      // 11: link.v1.CopyResponse
+	(*Range)(nil),             // 12: link.v1.Range
+	(*StreamRequest)(nil),     // 13: link.v1.StreamRequest
+	(*StreamStart)(nil),       // 14: link.v1.StreamStart
+	(*Ack)(nil),               // 15: link.v1.Ack
+	(*StreamResponse)(nil),    // 16: link.v1.StreamResponse
+	(*Frame)(nil),             // 17: link.v1.Frame
+	(*HeartbeatRequest)(nil),  // 18: link.v1.HeartbeatRequest
+	(*HeartbeatResponse)(nil), // 19: link.v1.HeartbeatResponse
+	(*ForwardRequest)(nil),    // 20: link.v1.ForwardRequest
+	(*ForwardResponse)(nil),   // 21: link.v1.ForwardResponse
 }
 var file_link_v1_link_proto_depIdxs = []int32{
 	1,  // 0: link.v1.Position.epoch:type_name -> link.v1.Epoch
-	2,  // 1: link.v1.Cursor.position:type_name -> link.v1.Position
-	2,  // 2: link.v1.Cursor.copy_from:type_name -> link.v1.Position
-	4,  // 3: link.v1.HelloRequest.cursor:type_name -> link.v1.Cursor
-	3,  // 4: link.v1.HelloRequest.node:type_name -> link.v1.Node
-	2,  // 5: link.v1.HelloResponse.position:type_name -> link.v1.Position
-	0,  // 6: link.v1.HelloResponse.decision:type_name -> link.v1.Decision
-	2,  // 7: link.v1.HelloResponse.from:type_name -> link.v1.Position
-	3,  // 8: link.v1.HelloResponse.node:type_name -> link.v1.Node
-	3,  // 9: link.v1.BootstrapResponse.node:type_name -> link.v1.Node
-	11, // 10: link.v1.CopyResponse.range:type_name -> link.v1.Range
-	13, // 11: link.v1.StreamRequest.start:type_name -> link.v1.StreamStart
-	14, // 12: link.v1.StreamRequest.ack:type_name -> link.v1.Ack
-	2,  // 13: link.v1.StreamStart.after:type_name -> link.v1.Position
-	2,  // 14: link.v1.Ack.position:type_name -> link.v1.Position
-	16, // 15: link.v1.StreamResponse.frame:type_name -> link.v1.Frame
-	2,  // 16: link.v1.Frame.to:type_name -> link.v1.Position
-	2,  // 17: link.v1.HeartbeatRequest.applied:type_name -> link.v1.Position
-	3,  // 18: link.v1.HeartbeatRequest.node:type_name -> link.v1.Node
-	2,  // 19: link.v1.HeartbeatResponse.position:type_name -> link.v1.Position
-	3,  // 20: link.v1.HeartbeatResponse.node:type_name -> link.v1.Node
-	5,  // 21: link.v1.Link.Hello:input_type -> link.v1.HelloRequest
-	7,  // 22: link.v1.Link.Bootstrap:input_type -> link.v1.BootstrapRequest
-	9,  // 23: link.v1.Link.Copy:input_type -> link.v1.CopyRequest
-	12, // 24: link.v1.Link.Stream:input_type -> link.v1.StreamRequest
-	17, // 25: link.v1.Link.Heartbeat:input_type -> link.v1.HeartbeatRequest
-	19, // 26: link.v1.Link.Forward:input_type -> link.v1.ForwardRequest
-	6,  // 27: link.v1.Link.Hello:output_type -> link.v1.HelloResponse
-	8,  // 28: link.v1.Link.Bootstrap:output_type -> link.v1.BootstrapResponse
-	10, // 29: link.v1.Link.Copy:output_type -> link.v1.CopyResponse
-	15, // 30: link.v1.Link.Stream:output_type -> link.v1.StreamResponse
-	18, // 31: link.v1.Link.Heartbeat:output_type -> link.v1.HeartbeatResponse
-	20, // 32: link.v1.Link.Forward:output_type -> link.v1.ForwardResponse
-	27, // [27:33] is the sub-list for method output_type
-	21, // [21:27] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	4,  // 1: link.v1.Node.failover:type_name -> link.v1.Addresses
+	2,  // 2: link.v1.Cursor.position:type_name -> link.v1.Position
+	2,  // 3: link.v1.Cursor.copy_from:type_name -> link.v1.Position
+	5,  // 4: link.v1.HelloRequest.cursor:type_name -> link.v1.Cursor
+	3,  // 5: link.v1.HelloRequest.node:type_name -> link.v1.Node
+	2,  // 6: link.v1.HelloResponse.position:type_name -> link.v1.Position
+	0,  // 7: link.v1.HelloResponse.decision:type_name -> link.v1.Decision
+	2,  // 8: link.v1.HelloResponse.from:type_name -> link.v1.Position
+	3,  // 9: link.v1.HelloResponse.node:type_name -> link.v1.Node
+	3,  // 10: link.v1.BootstrapResponse.node:type_name -> link.v1.Node
+	12, // 11: link.v1.CopyResponse.range:type_name -> link.v1.Range
+	14, // 12: link.v1.StreamRequest.start:type_name -> link.v1.StreamStart
+	15, // 13: link.v1.StreamRequest.ack:type_name -> link.v1.Ack
+	2,  // 14: link.v1.StreamStart.after:type_name -> link.v1.Position
+	2,  // 15: link.v1.Ack.position:type_name -> link.v1.Position
+	17, // 16: link.v1.StreamResponse.frame:type_name -> link.v1.Frame
+	2,  // 17: link.v1.Frame.to:type_name -> link.v1.Position
+	2,  // 18: link.v1.HeartbeatRequest.applied:type_name -> link.v1.Position
+	3,  // 19: link.v1.HeartbeatRequest.node:type_name -> link.v1.Node
+	2,  // 20: link.v1.HeartbeatResponse.position:type_name -> link.v1.Position
+	3,  // 21: link.v1.HeartbeatResponse.node:type_name -> link.v1.Node
+	6,  // 22: link.v1.Link.Hello:input_type -> link.v1.HelloRequest
+	8,  // 23: link.v1.Link.Bootstrap:input_type -> link.v1.BootstrapRequest
+	10, // 24: link.v1.Link.Copy:input_type -> link.v1.CopyRequest
+	13, // 25: link.v1.Link.Stream:input_type -> link.v1.StreamRequest
+	18, // 26: link.v1.Link.Heartbeat:input_type -> link.v1.HeartbeatRequest
+	20, // 27: link.v1.Link.Forward:input_type -> link.v1.ForwardRequest
+	7,  // 28: link.v1.Link.Hello:output_type -> link.v1.HelloResponse
+	9,  // 29: link.v1.Link.Bootstrap:output_type -> link.v1.BootstrapResponse
+	11, // 30: link.v1.Link.Copy:output_type -> link.v1.CopyResponse
+	16, // 31: link.v1.Link.Stream:output_type -> link.v1.StreamResponse
+	19, // 32: link.v1.Link.Heartbeat:output_type -> link.v1.HeartbeatResponse
+	21, // 33: link.v1.Link.Forward:output_type -> link.v1.ForwardResponse
+	28, // [28:34] is the sub-list for method output_type
+	22, // [22:28] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_link_v1_link_proto_init() }
@@ -1523,7 +1593,7 @@ func file_link_v1_link_proto_init() {
 	if File_link_v1_link_proto != nil {
 		return
 	}
-	file_link_v1_link_proto_msgTypes[11].OneofWrappers = []any{
+	file_link_v1_link_proto_msgTypes[12].OneofWrappers = []any{
 		(*StreamRequest_Start)(nil),
 		(*StreamRequest_Ack)(nil),
 	}
@@ -1533,7 +1603,7 @@ func file_link_v1_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_v1_link_proto_rawDesc), len(file_link_v1_link_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

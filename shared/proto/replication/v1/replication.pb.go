@@ -477,6 +477,7 @@ type StartRequest struct {
 	// role is spelled as in sys/health: disabled, primary, secondary.
 	Role          string `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
 	ClusterId     string `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	Contested     bool   `protobuf:"varint,3,opt,name=contested,proto3" json:"contested,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -523,6 +524,13 @@ func (x *StartRequest) GetClusterId() string {
 		return x.ClusterId
 	}
 	return ""
+}
+
+func (x *StartRequest) GetContested() bool {
+	if x != nil {
+		return x.Contested
+	}
+	return false
 }
 
 type StartResponse struct {
@@ -683,6 +691,7 @@ type StatusResponse struct {
 	SyncProgress             uint64                 `protobuf:"varint,10,opt,name=sync_progress,json=syncProgress,proto3" json:"sync_progress,omitempty"`
 	SyncTotal                uint64                 `protobuf:"varint,11,opt,name=sync_total,json=syncTotal,proto3" json:"sync_total,omitempty"`
 	LastError                string                 `protobuf:"bytes,12,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	FailoverAddrs            []string               `protobuf:"bytes,13,rep,name=failover_addrs,json=failoverAddrs,proto3" json:"failover_addrs,omitempty"`
 	unknownFields            protoimpl.UnknownFields
 	sizeCache                protoimpl.SizeCache
 }
@@ -799,6 +808,13 @@ func (x *StatusResponse) GetLastError() string {
 		return x.LastError
 	}
 	return ""
+}
+
+func (x *StatusResponse) GetFailoverAddrs() []string {
+	if x != nil {
+		return x.FailoverAddrs
+	}
+	return nil
 }
 
 // Peer is the other end of a session.
@@ -1101,6 +1117,7 @@ type TransitionResponse struct {
 	// handover is set by EnableSecondary alone.
 	Handover      *Handover `protobuf:"bytes,7,opt,name=handover,proto3" json:"handover,omitempty"`
 	Warnings      []string  `protobuf:"bytes,8,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Contested     bool      `protobuf:"varint,9,opt,name=contested,proto3" json:"contested,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1189,6 +1206,13 @@ func (x *TransitionResponse) GetWarnings() []string {
 		return x.Warnings
 	}
 	return nil
+}
+
+func (x *TransitionResponse) GetContested() bool {
+	if x != nil {
+		return x.Contested
+	}
+	return false
 }
 
 // Handover is opaque to plugins.
@@ -1943,13 +1967,15 @@ func (*NodeRequest) Descriptor() ([]byte, []int) {
 }
 
 type NodeResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ApiAddr       string                 `protobuf:"bytes,1,opt,name=api_addr,json=apiAddr,proto3" json:"api_addr,omitempty"`
-	ClusterAddr   string                 `protobuf:"bytes,2,opt,name=cluster_addr,json=clusterAddr,proto3" json:"cluster_addr,omitempty"`
-	ClusterAddrs  []string               `protobuf:"bytes,3,rep,name=cluster_addrs,json=clusterAddrs,proto3" json:"cluster_addrs,omitempty"`
-	ClusterName   string                 `protobuf:"bytes,4,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
-	VaultVersion  string                 `protobuf:"bytes,5,opt,name=vault_version,json=vaultVersion,proto3" json:"vault_version,omitempty"`
-	Now           *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=now,proto3" json:"now,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	ApiAddr      string                 `protobuf:"bytes,1,opt,name=api_addr,json=apiAddr,proto3" json:"api_addr,omitempty"`
+	ClusterAddr  string                 `protobuf:"bytes,2,opt,name=cluster_addr,json=clusterAddr,proto3" json:"cluster_addr,omitempty"`
+	ClusterAddrs []string               `protobuf:"bytes,3,rep,name=cluster_addrs,json=clusterAddrs,proto3" json:"cluster_addrs,omitempty"`
+	ClusterName  string                 `protobuf:"bytes,4,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
+	VaultVersion string                 `protobuf:"bytes,5,opt,name=vault_version,json=vaultVersion,proto3" json:"vault_version,omitempty"`
+	Now          *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=now,proto3" json:"now,omitempty"`
+	// failover is absent while it is not known.
+	Failover      *Addresses `protobuf:"bytes,7,opt,name=failover,proto3" json:"failover,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2026,6 +2052,57 @@ func (x *NodeResponse) GetNow() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *NodeResponse) GetFailover() *Addresses {
+	if x != nil {
+		return x.Failover
+	}
+	return nil
+}
+
+type Addresses struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ClusterAddrs  []string               `protobuf:"bytes,1,rep,name=cluster_addrs,json=clusterAddrs,proto3" json:"cluster_addrs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Addresses) Reset() {
+	*x = Addresses{}
+	mi := &file_replication_v1_replication_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Addresses) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Addresses) ProtoMessage() {}
+
+func (x *Addresses) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Addresses.ProtoReflect.Descriptor instead.
+func (*Addresses) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Addresses) GetClusterAddrs() []string {
+	if x != nil {
+		return x.ClusterAddrs
+	}
+	return nil
+}
+
 type GetStateRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -2035,7 +2112,7 @@ type GetStateRequest struct {
 
 func (x *GetStateRequest) Reset() {
 	*x = GetStateRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[35]
+	mi := &file_replication_v1_replication_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2047,7 +2124,7 @@ func (x *GetStateRequest) String() string {
 func (*GetStateRequest) ProtoMessage() {}
 
 func (x *GetStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[35]
+	mi := &file_replication_v1_replication_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2060,7 +2137,7 @@ func (x *GetStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateRequest.ProtoReflect.Descriptor instead.
 func (*GetStateRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{35}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetStateRequest) GetKey() string {
@@ -2079,7 +2156,7 @@ type GetStateResponse struct {
 
 func (x *GetStateResponse) Reset() {
 	*x = GetStateResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[36]
+	mi := &file_replication_v1_replication_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2091,7 +2168,7 @@ func (x *GetStateResponse) String() string {
 func (*GetStateResponse) ProtoMessage() {}
 
 func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[36]
+	mi := &file_replication_v1_replication_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2104,7 +2181,7 @@ func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateResponse.ProtoReflect.Descriptor instead.
 func (*GetStateResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{36}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetStateResponse) GetValue() []byte {
@@ -2124,7 +2201,7 @@ type PutStateRequest struct {
 
 func (x *PutStateRequest) Reset() {
 	*x = PutStateRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[37]
+	mi := &file_replication_v1_replication_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2136,7 +2213,7 @@ func (x *PutStateRequest) String() string {
 func (*PutStateRequest) ProtoMessage() {}
 
 func (x *PutStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[37]
+	mi := &file_replication_v1_replication_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2149,7 +2226,7 @@ func (x *PutStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutStateRequest.ProtoReflect.Descriptor instead.
 func (*PutStateRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{37}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PutStateRequest) GetKey() string {
@@ -2174,7 +2251,7 @@ type PutStateResponse struct {
 
 func (x *PutStateResponse) Reset() {
 	*x = PutStateResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[38]
+	mi := &file_replication_v1_replication_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2186,7 +2263,7 @@ func (x *PutStateResponse) String() string {
 func (*PutStateResponse) ProtoMessage() {}
 
 func (x *PutStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[38]
+	mi := &file_replication_v1_replication_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2199,7 +2276,7 @@ func (x *PutStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutStateResponse.ProtoReflect.Descriptor instead.
 func (*PutStateResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{38}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{39}
 }
 
 type DeleteStateRequest struct {
@@ -2211,7 +2288,7 @@ type DeleteStateRequest struct {
 
 func (x *DeleteStateRequest) Reset() {
 	*x = DeleteStateRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[39]
+	mi := &file_replication_v1_replication_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2223,7 +2300,7 @@ func (x *DeleteStateRequest) String() string {
 func (*DeleteStateRequest) ProtoMessage() {}
 
 func (x *DeleteStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[39]
+	mi := &file_replication_v1_replication_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2236,7 +2313,7 @@ func (x *DeleteStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteStateRequest.ProtoReflect.Descriptor instead.
 func (*DeleteStateRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{39}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *DeleteStateRequest) GetKey() string {
@@ -2254,7 +2331,7 @@ type DeleteStateResponse struct {
 
 func (x *DeleteStateResponse) Reset() {
 	*x = DeleteStateResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[40]
+	mi := &file_replication_v1_replication_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2266,7 +2343,7 @@ func (x *DeleteStateResponse) String() string {
 func (*DeleteStateResponse) ProtoMessage() {}
 
 func (x *DeleteStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[40]
+	mi := &file_replication_v1_replication_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2279,7 +2356,7 @@ func (x *DeleteStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteStateResponse.ProtoReflect.Descriptor instead.
 func (*DeleteStateResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{40}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{41}
 }
 
 type ListStateRequest struct {
@@ -2291,7 +2368,7 @@ type ListStateRequest struct {
 
 func (x *ListStateRequest) Reset() {
 	*x = ListStateRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[41]
+	mi := &file_replication_v1_replication_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2303,7 +2380,7 @@ func (x *ListStateRequest) String() string {
 func (*ListStateRequest) ProtoMessage() {}
 
 func (x *ListStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[41]
+	mi := &file_replication_v1_replication_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2316,7 +2393,7 @@ func (x *ListStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStateRequest.ProtoReflect.Descriptor instead.
 func (*ListStateRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{41}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListStateRequest) GetPrefix() string {
@@ -2335,7 +2412,7 @@ type ListStateResponse struct {
 
 func (x *ListStateResponse) Reset() {
 	*x = ListStateResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[42]
+	mi := &file_replication_v1_replication_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2347,7 +2424,7 @@ func (x *ListStateResponse) String() string {
 func (*ListStateResponse) ProtoMessage() {}
 
 func (x *ListStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[42]
+	mi := &file_replication_v1_replication_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2360,7 +2437,7 @@ func (x *ListStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStateResponse.ProtoReflect.Descriptor instead.
 func (*ListStateResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{42}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListStateResponse) GetKeys() []string {
@@ -2382,7 +2459,7 @@ type ListenRequest struct {
 
 func (x *ListenRequest) Reset() {
 	*x = ListenRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[43]
+	mi := &file_replication_v1_replication_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2394,7 +2471,7 @@ func (x *ListenRequest) String() string {
 func (*ListenRequest) ProtoMessage() {}
 
 func (x *ListenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[43]
+	mi := &file_replication_v1_replication_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2407,7 +2484,7 @@ func (x *ListenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenRequest.ProtoReflect.Descriptor instead.
 func (*ListenRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{43}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListenRequest) GetCaCert() []byte {
@@ -2439,7 +2516,7 @@ type ListenResponse struct {
 
 func (x *ListenResponse) Reset() {
 	*x = ListenResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[44]
+	mi := &file_replication_v1_replication_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2451,7 +2528,7 @@ func (x *ListenResponse) String() string {
 func (*ListenResponse) ProtoMessage() {}
 
 func (x *ListenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[44]
+	mi := &file_replication_v1_replication_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2464,7 +2541,7 @@ func (x *ListenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenResponse.ProtoReflect.Descriptor instead.
 func (*ListenResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{44}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{45}
 }
 
 type StopListeningRequest struct {
@@ -2475,7 +2552,7 @@ type StopListeningRequest struct {
 
 func (x *StopListeningRequest) Reset() {
 	*x = StopListeningRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[45]
+	mi := &file_replication_v1_replication_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2487,7 +2564,7 @@ func (x *StopListeningRequest) String() string {
 func (*StopListeningRequest) ProtoMessage() {}
 
 func (x *StopListeningRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[45]
+	mi := &file_replication_v1_replication_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2500,7 +2577,7 @@ func (x *StopListeningRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopListeningRequest.ProtoReflect.Descriptor instead.
 func (*StopListeningRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{45}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{46}
 }
 
 type StopListeningResponse struct {
@@ -2511,7 +2588,7 @@ type StopListeningResponse struct {
 
 func (x *StopListeningResponse) Reset() {
 	*x = StopListeningResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[46]
+	mi := &file_replication_v1_replication_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +2600,7 @@ func (x *StopListeningResponse) String() string {
 func (*StopListeningResponse) ProtoMessage() {}
 
 func (x *StopListeningResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[46]
+	mi := &file_replication_v1_replication_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +2613,7 @@ func (x *StopListeningResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopListeningResponse.ProtoReflect.Descriptor instead.
 func (*StopListeningResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{46}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{47}
 }
 
 // DialTarget says whom to connect to, and as whom.
@@ -2554,7 +2631,7 @@ type DialTarget struct {
 
 func (x *DialTarget) Reset() {
 	*x = DialTarget{}
-	mi := &file_replication_v1_replication_proto_msgTypes[47]
+	mi := &file_replication_v1_replication_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2566,7 +2643,7 @@ func (x *DialTarget) String() string {
 func (*DialTarget) ProtoMessage() {}
 
 func (x *DialTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[47]
+	mi := &file_replication_v1_replication_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2579,7 +2656,7 @@ func (x *DialTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialTarget.ProtoReflect.Descriptor instead.
 func (*DialTarget) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{47}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DialTarget) GetAddress() string {
@@ -2630,7 +2707,7 @@ type DialRequest struct {
 
 func (x *DialRequest) Reset() {
 	*x = DialRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[48]
+	mi := &file_replication_v1_replication_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2642,7 +2719,7 @@ func (x *DialRequest) String() string {
 func (*DialRequest) ProtoMessage() {}
 
 func (x *DialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[48]
+	mi := &file_replication_v1_replication_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2655,7 +2732,7 @@ func (x *DialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialRequest.ProtoReflect.Descriptor instead.
 func (*DialRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{48}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *DialRequest) GetMessage() isDialRequest_Message {
@@ -2710,7 +2787,7 @@ type Connected struct {
 
 func (x *Connected) Reset() {
 	*x = Connected{}
-	mi := &file_replication_v1_replication_proto_msgTypes[49]
+	mi := &file_replication_v1_replication_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2722,7 +2799,7 @@ func (x *Connected) String() string {
 func (*Connected) ProtoMessage() {}
 
 func (x *Connected) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[49]
+	mi := &file_replication_v1_replication_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2735,7 +2812,7 @@ func (x *Connected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connected.ProtoReflect.Descriptor instead.
 func (*Connected) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{49}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Connected) GetLocalAddr() string {
@@ -2765,7 +2842,7 @@ type DialResponse struct {
 
 func (x *DialResponse) Reset() {
 	*x = DialResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[50]
+	mi := &file_replication_v1_replication_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2777,7 +2854,7 @@ func (x *DialResponse) String() string {
 func (*DialResponse) ProtoMessage() {}
 
 func (x *DialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[50]
+	mi := &file_replication_v1_replication_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2790,7 +2867,7 @@ func (x *DialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialResponse.ProtoReflect.Descriptor instead.
 func (*DialResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{50}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *DialResponse) GetMessage() isDialResponse_Message {
@@ -2842,7 +2919,7 @@ type PositionRequest struct {
 
 func (x *PositionRequest) Reset() {
 	*x = PositionRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[51]
+	mi := &file_replication_v1_replication_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2854,7 +2931,7 @@ func (x *PositionRequest) String() string {
 func (*PositionRequest) ProtoMessage() {}
 
 func (x *PositionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[51]
+	mi := &file_replication_v1_replication_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2867,7 +2944,7 @@ func (x *PositionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PositionRequest.ProtoReflect.Descriptor instead.
 func (*PositionRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{51}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{52}
 }
 
 type PositionResponse struct {
@@ -2881,7 +2958,7 @@ type PositionResponse struct {
 
 func (x *PositionResponse) Reset() {
 	*x = PositionResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[52]
+	mi := &file_replication_v1_replication_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2893,7 +2970,7 @@ func (x *PositionResponse) String() string {
 func (*PositionResponse) ProtoMessage() {}
 
 func (x *PositionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[52]
+	mi := &file_replication_v1_replication_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2906,7 +2983,7 @@ func (x *PositionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PositionResponse.ProtoReflect.Descriptor instead.
 func (*PositionResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{52}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *PositionResponse) GetPosition() *Position {
@@ -2939,7 +3016,7 @@ type OpenSlotRequest struct {
 
 func (x *OpenSlotRequest) Reset() {
 	*x = OpenSlotRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[53]
+	mi := &file_replication_v1_replication_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2951,7 +3028,7 @@ func (x *OpenSlotRequest) String() string {
 func (*OpenSlotRequest) ProtoMessage() {}
 
 func (x *OpenSlotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[53]
+	mi := &file_replication_v1_replication_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2964,7 +3041,7 @@ func (x *OpenSlotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSlotRequest.ProtoReflect.Descriptor instead.
 func (*OpenSlotRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{53}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *OpenSlotRequest) GetId() string {
@@ -2983,7 +3060,7 @@ type OpenSlotResponse struct {
 
 func (x *OpenSlotResponse) Reset() {
 	*x = OpenSlotResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[54]
+	mi := &file_replication_v1_replication_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2995,7 +3072,7 @@ func (x *OpenSlotResponse) String() string {
 func (*OpenSlotResponse) ProtoMessage() {}
 
 func (x *OpenSlotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[54]
+	mi := &file_replication_v1_replication_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3008,7 +3085,7 @@ func (x *OpenSlotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSlotResponse.ProtoReflect.Descriptor instead.
 func (*OpenSlotResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{54}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *OpenSlotResponse) GetPosition() *Position {
@@ -3028,7 +3105,7 @@ type AckSlotRequest struct {
 
 func (x *AckSlotRequest) Reset() {
 	*x = AckSlotRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[55]
+	mi := &file_replication_v1_replication_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3040,7 +3117,7 @@ func (x *AckSlotRequest) String() string {
 func (*AckSlotRequest) ProtoMessage() {}
 
 func (x *AckSlotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[55]
+	mi := &file_replication_v1_replication_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3053,7 +3130,7 @@ func (x *AckSlotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckSlotRequest.ProtoReflect.Descriptor instead.
 func (*AckSlotRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{55}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *AckSlotRequest) GetId() string {
@@ -3078,7 +3155,7 @@ type AckSlotResponse struct {
 
 func (x *AckSlotResponse) Reset() {
 	*x = AckSlotResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[56]
+	mi := &file_replication_v1_replication_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3090,7 +3167,7 @@ func (x *AckSlotResponse) String() string {
 func (*AckSlotResponse) ProtoMessage() {}
 
 func (x *AckSlotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[56]
+	mi := &file_replication_v1_replication_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3103,7 +3180,7 @@ func (x *AckSlotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckSlotResponse.ProtoReflect.Descriptor instead.
 func (*AckSlotResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{56}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{57}
 }
 
 type CloseSlotRequest struct {
@@ -3115,7 +3192,7 @@ type CloseSlotRequest struct {
 
 func (x *CloseSlotRequest) Reset() {
 	*x = CloseSlotRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[57]
+	mi := &file_replication_v1_replication_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3127,7 +3204,7 @@ func (x *CloseSlotRequest) String() string {
 func (*CloseSlotRequest) ProtoMessage() {}
 
 func (x *CloseSlotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[57]
+	mi := &file_replication_v1_replication_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3140,7 +3217,7 @@ func (x *CloseSlotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSlotRequest.ProtoReflect.Descriptor instead.
 func (*CloseSlotRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{57}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CloseSlotRequest) GetId() string {
@@ -3158,7 +3235,7 @@ type CloseSlotResponse struct {
 
 func (x *CloseSlotResponse) Reset() {
 	*x = CloseSlotResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[58]
+	mi := &file_replication_v1_replication_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3170,7 +3247,7 @@ func (x *CloseSlotResponse) String() string {
 func (*CloseSlotResponse) ProtoMessage() {}
 
 func (x *CloseSlotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[58]
+	mi := &file_replication_v1_replication_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3183,7 +3260,7 @@ func (x *CloseSlotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSlotResponse.ProtoReflect.Descriptor instead.
 func (*CloseSlotResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{58}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{59}
 }
 
 // ReadJournalRequest: start is the first message, all others are next.
@@ -3200,7 +3277,7 @@ type ReadJournalRequest struct {
 
 func (x *ReadJournalRequest) Reset() {
 	*x = ReadJournalRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[59]
+	mi := &file_replication_v1_replication_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3212,7 +3289,7 @@ func (x *ReadJournalRequest) String() string {
 func (*ReadJournalRequest) ProtoMessage() {}
 
 func (x *ReadJournalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[59]
+	mi := &file_replication_v1_replication_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3225,7 +3302,7 @@ func (x *ReadJournalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadJournalRequest.ProtoReflect.Descriptor instead.
 func (*ReadJournalRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{59}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ReadJournalRequest) GetMessage() isReadJournalRequest_Message {
@@ -3279,7 +3356,7 @@ type JournalStart struct {
 
 func (x *JournalStart) Reset() {
 	*x = JournalStart{}
-	mi := &file_replication_v1_replication_proto_msgTypes[60]
+	mi := &file_replication_v1_replication_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3291,7 +3368,7 @@ func (x *JournalStart) String() string {
 func (*JournalStart) ProtoMessage() {}
 
 func (x *JournalStart) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[60]
+	mi := &file_replication_v1_replication_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3304,7 +3381,7 @@ func (x *JournalStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalStart.ProtoReflect.Descriptor instead.
 func (*JournalStart) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{60}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *JournalStart) GetSlotId() string {
@@ -3330,7 +3407,7 @@ type NextFrame struct {
 
 func (x *NextFrame) Reset() {
 	*x = NextFrame{}
-	mi := &file_replication_v1_replication_proto_msgTypes[61]
+	mi := &file_replication_v1_replication_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3342,7 +3419,7 @@ func (x *NextFrame) String() string {
 func (*NextFrame) ProtoMessage() {}
 
 func (x *NextFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[61]
+	mi := &file_replication_v1_replication_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3355,7 +3432,7 @@ func (x *NextFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextFrame.ProtoReflect.Descriptor instead.
 func (*NextFrame) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{61}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{62}
 }
 
 type ReadJournalResponse struct {
@@ -3368,7 +3445,7 @@ type ReadJournalResponse struct {
 
 func (x *ReadJournalResponse) Reset() {
 	*x = ReadJournalResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[62]
+	mi := &file_replication_v1_replication_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3380,7 +3457,7 @@ func (x *ReadJournalResponse) String() string {
 func (*ReadJournalResponse) ProtoMessage() {}
 
 func (x *ReadJournalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[62]
+	mi := &file_replication_v1_replication_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3393,7 +3470,7 @@ func (x *ReadJournalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadJournalResponse.ProtoReflect.Descriptor instead.
 func (*ReadJournalResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{62}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ReadJournalResponse) GetFrame() *Frame {
@@ -3416,7 +3493,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_replication_v1_replication_proto_msgTypes[63]
+	mi := &file_replication_v1_replication_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3428,7 +3505,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[63]
+	mi := &file_replication_v1_replication_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3441,7 +3518,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{63}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *Frame) GetAfter() uint64 {
@@ -3483,7 +3560,7 @@ type ReadRangeRequest struct {
 
 func (x *ReadRangeRequest) Reset() {
 	*x = ReadRangeRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[64]
+	mi := &file_replication_v1_replication_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3495,7 +3572,7 @@ func (x *ReadRangeRequest) String() string {
 func (*ReadRangeRequest) ProtoMessage() {}
 
 func (x *ReadRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[64]
+	mi := &file_replication_v1_replication_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3508,7 +3585,7 @@ func (x *ReadRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRangeRequest.ProtoReflect.Descriptor instead.
 func (*ReadRangeRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{64}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ReadRangeRequest) GetAfter() []byte {
@@ -3534,7 +3611,7 @@ type ReadRangeResponse struct {
 
 func (x *ReadRangeResponse) Reset() {
 	*x = ReadRangeResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[65]
+	mi := &file_replication_v1_replication_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3546,7 +3623,7 @@ func (x *ReadRangeResponse) String() string {
 func (*ReadRangeResponse) ProtoMessage() {}
 
 func (x *ReadRangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[65]
+	mi := &file_replication_v1_replication_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3559,7 +3636,7 @@ func (x *ReadRangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRangeResponse.ProtoReflect.Descriptor instead.
 func (*ReadRangeResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{65}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ReadRangeResponse) GetRange() *Range {
@@ -3585,7 +3662,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	mi := &file_replication_v1_replication_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3597,7 +3674,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	mi := &file_replication_v1_replication_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3610,7 +3687,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{66}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *Range) GetAfter() []byte {
@@ -3665,7 +3742,7 @@ type SealHandoverRequest struct {
 
 func (x *SealHandoverRequest) Reset() {
 	*x = SealHandoverRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[67]
+	mi := &file_replication_v1_replication_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3677,7 +3754,7 @@ func (x *SealHandoverRequest) String() string {
 func (*SealHandoverRequest) ProtoMessage() {}
 
 func (x *SealHandoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[67]
+	mi := &file_replication_v1_replication_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3690,7 +3767,7 @@ func (x *SealHandoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealHandoverRequest.ProtoReflect.Descriptor instead.
 func (*SealHandoverRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{67}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *SealHandoverRequest) GetSecondaryId() string {
@@ -3716,7 +3793,7 @@ type SealHandoverResponse struct {
 
 func (x *SealHandoverResponse) Reset() {
 	*x = SealHandoverResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[68]
+	mi := &file_replication_v1_replication_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3728,7 +3805,7 @@ func (x *SealHandoverResponse) String() string {
 func (*SealHandoverResponse) ProtoMessage() {}
 
 func (x *SealHandoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[68]
+	mi := &file_replication_v1_replication_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3741,7 +3818,7 @@ func (x *SealHandoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealHandoverResponse.ProtoReflect.Descriptor instead.
 func (*SealHandoverResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{68}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *SealHandoverResponse) GetHandover() *Handover {
@@ -3762,7 +3839,7 @@ type ReceiveRequest struct {
 
 func (x *ReceiveRequest) Reset() {
 	*x = ReceiveRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[69]
+	mi := &file_replication_v1_replication_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3774,7 +3851,7 @@ func (x *ReceiveRequest) String() string {
 func (*ReceiveRequest) ProtoMessage() {}
 
 func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[69]
+	mi := &file_replication_v1_replication_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3787,7 +3864,7 @@ func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveRequest.ProtoReflect.Descriptor instead.
 func (*ReceiveRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{69}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ReceiveRequest) GetSecondaryId() string {
@@ -3813,7 +3890,7 @@ type ReceiveResponse struct {
 
 func (x *ReceiveResponse) Reset() {
 	*x = ReceiveResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[70]
+	mi := &file_replication_v1_replication_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3825,7 +3902,7 @@ func (x *ReceiveResponse) String() string {
 func (*ReceiveResponse) ProtoMessage() {}
 
 func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[70]
+	mi := &file_replication_v1_replication_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3838,7 +3915,7 @@ func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveResponse.ProtoReflect.Descriptor instead.
 func (*ReceiveResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{70}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ReceiveResponse) GetPayload() []byte {
@@ -3856,7 +3933,7 @@ type CursorRequest struct {
 
 func (x *CursorRequest) Reset() {
 	*x = CursorRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[71]
+	mi := &file_replication_v1_replication_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3868,7 +3945,7 @@ func (x *CursorRequest) String() string {
 func (*CursorRequest) ProtoMessage() {}
 
 func (x *CursorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[71]
+	mi := &file_replication_v1_replication_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3881,7 +3958,7 @@ func (x *CursorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorRequest.ProtoReflect.Descriptor instead.
 func (*CursorRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{71}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{72}
 }
 
 type CursorResponse struct {
@@ -3898,7 +3975,7 @@ type CursorResponse struct {
 
 func (x *CursorResponse) Reset() {
 	*x = CursorResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[72]
+	mi := &file_replication_v1_replication_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3910,7 +3987,7 @@ func (x *CursorResponse) String() string {
 func (*CursorResponse) ProtoMessage() {}
 
 func (x *CursorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[72]
+	mi := &file_replication_v1_replication_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3923,7 +4000,7 @@ func (x *CursorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorResponse.ProtoReflect.Descriptor instead.
 func (*CursorResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{72}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *CursorResponse) GetPosition() *Position {
@@ -3977,7 +4054,7 @@ type BeginCopyRequest struct {
 
 func (x *BeginCopyRequest) Reset() {
 	*x = BeginCopyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[73]
+	mi := &file_replication_v1_replication_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3989,7 +4066,7 @@ func (x *BeginCopyRequest) String() string {
 func (*BeginCopyRequest) ProtoMessage() {}
 
 func (x *BeginCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[73]
+	mi := &file_replication_v1_replication_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4002,7 +4079,7 @@ func (x *BeginCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginCopyRequest.ProtoReflect.Descriptor instead.
 func (*BeginCopyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{73}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *BeginCopyRequest) GetFrom() *Position {
@@ -4020,7 +4097,7 @@ type BeginCopyResponse struct {
 
 func (x *BeginCopyResponse) Reset() {
 	*x = BeginCopyResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[74]
+	mi := &file_replication_v1_replication_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4032,7 +4109,7 @@ func (x *BeginCopyResponse) String() string {
 func (*BeginCopyResponse) ProtoMessage() {}
 
 func (x *BeginCopyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[74]
+	mi := &file_replication_v1_replication_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4045,7 +4122,7 @@ func (x *BeginCopyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginCopyResponse.ProtoReflect.Descriptor instead.
 func (*BeginCopyResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{74}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{75}
 }
 
 type ApplyRangeRequest struct {
@@ -4057,7 +4134,7 @@ type ApplyRangeRequest struct {
 
 func (x *ApplyRangeRequest) Reset() {
 	*x = ApplyRangeRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[75]
+	mi := &file_replication_v1_replication_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4069,7 +4146,7 @@ func (x *ApplyRangeRequest) String() string {
 func (*ApplyRangeRequest) ProtoMessage() {}
 
 func (x *ApplyRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[75]
+	mi := &file_replication_v1_replication_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4082,7 +4159,7 @@ func (x *ApplyRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRangeRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRangeRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{75}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ApplyRangeRequest) GetRange() *Range {
@@ -4100,7 +4177,7 @@ type EndCopyRequest struct {
 
 func (x *EndCopyRequest) Reset() {
 	*x = EndCopyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[76]
+	mi := &file_replication_v1_replication_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4112,7 +4189,7 @@ func (x *EndCopyRequest) String() string {
 func (*EndCopyRequest) ProtoMessage() {}
 
 func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[76]
+	mi := &file_replication_v1_replication_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4125,7 +4202,7 @@ func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndCopyRequest.ProtoReflect.Descriptor instead.
 func (*EndCopyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{76}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{77}
 }
 
 type ApplyFrameRequest struct {
@@ -4137,7 +4214,7 @@ type ApplyFrameRequest struct {
 
 func (x *ApplyFrameRequest) Reset() {
 	*x = ApplyFrameRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[77]
+	mi := &file_replication_v1_replication_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4149,7 +4226,7 @@ func (x *ApplyFrameRequest) String() string {
 func (*ApplyFrameRequest) ProtoMessage() {}
 
 func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[77]
+	mi := &file_replication_v1_replication_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4162,7 +4239,7 @@ func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyFrameRequest.ProtoReflect.Descriptor instead.
 func (*ApplyFrameRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{77}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ApplyFrameRequest) GetFrame() *Frame {
@@ -4210,15 +4287,16 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\rAttachRequest\x12&\n" +
 	"\x0fhost_service_id\x18\x01 \x01(\rR\rhostServiceId\"7\n" +
 	"\x0eAttachResponse\x12%\n" +
-	"\x0eplugin_version\x18\x01 \x01(\tR\rpluginVersion\"A\n" +
+	"\x0eplugin_version\x18\x01 \x01(\tR\rpluginVersion\"_\n" +
 	"\fStartRequest\x12\x12\n" +
 	"\x04role\x18\x01 \x01(\tR\x04role\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x02 \x01(\tR\tclusterId\"\x0f\n" +
+	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12\x1c\n" +
+	"\tcontested\x18\x03 \x01(\bR\tcontested\"\x0f\n" +
 	"\rStartResponse\"\r\n" +
 	"\vStopRequest\"\x0e\n" +
 	"\fStopResponse\"\x0f\n" +
-	"\rStatusRequest\"\x9c\x04\n" +
+	"\rStatusRequest\"\xc3\x04\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12)\n" +
 	"\x10connection_state\x18\x02 \x01(\tR\x0fconnectionState\x120\n" +
@@ -4235,7 +4313,8 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\n" +
 	"sync_total\x18\v \x01(\x04R\tsyncTotal\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\f \x01(\tR\tlastError\"\xb5\x03\n" +
+	"last_error\x18\f \x01(\tR\tlastError\x12%\n" +
+	"\x0efailover_addrs\x18\r \x03(\tR\rfailoverAddrs\"\xb5\x03\n" +
 	"\x04Peer\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x1f\n" +
 	"\vapi_address\x18\x02 \x01(\tR\n" +
@@ -4258,7 +4337,7 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x05chunk\x18\x02 \x01(\v2\x15.replication.v1.ChunkH\x00R\x05chunkB\t\n" +
 	"\amessage\"@\n" +
 	"\x11ServeConnResponse\x12+\n" +
-	"\x05chunk\x18\x01 \x01(\v2\x15.replication.v1.ChunkR\x05chunk\"\x86\x03\n" +
+	"\x05chunk\x18\x01 \x01(\v2\x15.replication.v1.ChunkR\x05chunk\"\xa4\x03\n" +
 	"\x12TransitionResponse\x12\x12\n" +
 	"\x04role\x18\x01 \x01(\tR\x04role\x12\x1d\n" +
 	"\n" +
@@ -4269,7 +4348,8 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\tput_state\x18\x05 \x03(\v20.replication.v1.TransitionResponse.PutStateEntryR\bputState\x12!\n" +
 	"\fdelete_state\x18\x06 \x03(\tR\vdeleteState\x124\n" +
 	"\bhandover\x18\a \x01(\v2\x18.replication.v1.HandoverR\bhandover\x12\x1a\n" +
-	"\bwarnings\x18\b \x03(\tR\bwarnings\x1a;\n" +
+	"\bwarnings\x18\b \x03(\tR\bwarnings\x12\x1c\n" +
+	"\tcontested\x18\t \x01(\bR\tcontested\x1a;\n" +
 	"\rPutStateEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\"\n" +
@@ -4307,14 +4387,17 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\apayload\x18\x01 \x01(\fR\apayload\"+\n" +
 	"\x0fForwardResponse\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\"\r\n" +
-	"\vNodeRequest\"\xe7\x01\n" +
+	"\vNodeRequest\"\x9e\x02\n" +
 	"\fNodeResponse\x12\x19\n" +
 	"\bapi_addr\x18\x01 \x01(\tR\aapiAddr\x12!\n" +
 	"\fcluster_addr\x18\x02 \x01(\tR\vclusterAddr\x12#\n" +
 	"\rcluster_addrs\x18\x03 \x03(\tR\fclusterAddrs\x12!\n" +
 	"\fcluster_name\x18\x04 \x01(\tR\vclusterName\x12#\n" +
 	"\rvault_version\x18\x05 \x01(\tR\fvaultVersion\x12,\n" +
-	"\x03now\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"#\n" +
+	"\x03now\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x125\n" +
+	"\bfailover\x18\a \x01(\v2\x19.replication.v1.AddressesR\bfailover\"0\n" +
+	"\tAddresses\x12#\n" +
+	"\rcluster_addrs\x18\x01 \x03(\tR\fclusterAddrs\"#\n" +
 	"\x0fGetStateRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\"7\n" +
 	"\x10GetStateResponse\x12\x19\n" +
@@ -4486,7 +4569,7 @@ func file_replication_v1_replication_proto_rawDescGZIP() []byte {
 }
 
 var file_replication_v1_replication_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 79)
+var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 80)
 var file_replication_v1_replication_proto_goTypes = []any{
 	(Error_Kind)(0),                 // 0: replication.v1.Error.Kind
 	(Chunk_Signal)(0),               // 1: replication.v1.Chunk.Signal
@@ -4525,52 +4608,53 @@ var file_replication_v1_replication_proto_goTypes = []any{
 	(*ForwardResponse)(nil),         // 34: replication.v1.ForwardResponse
 	(*NodeRequest)(nil),             // 35: replication.v1.NodeRequest
 	(*NodeResponse)(nil),            // 36: replication.v1.NodeResponse
-	(*GetStateRequest)(nil),         // 37: replication.v1.GetStateRequest
-	(*GetStateResponse)(nil),        // 38: replication.v1.GetStateResponse
-	(*PutStateRequest)(nil),         // 39: replication.v1.PutStateRequest
-	(*PutStateResponse)(nil),        // 40: replication.v1.PutStateResponse
-	(*DeleteStateRequest)(nil),      // 41: replication.v1.DeleteStateRequest
-	(*DeleteStateResponse)(nil),     // 42: replication.v1.DeleteStateResponse
-	(*ListStateRequest)(nil),        // 43: replication.v1.ListStateRequest
-	(*ListStateResponse)(nil),       // 44: replication.v1.ListStateResponse
-	(*ListenRequest)(nil),           // 45: replication.v1.ListenRequest
-	(*ListenResponse)(nil),          // 46: replication.v1.ListenResponse
-	(*StopListeningRequest)(nil),    // 47: replication.v1.StopListeningRequest
-	(*StopListeningResponse)(nil),   // 48: replication.v1.StopListeningResponse
-	(*DialTarget)(nil),              // 49: replication.v1.DialTarget
-	(*DialRequest)(nil),             // 50: replication.v1.DialRequest
-	(*Connected)(nil),               // 51: replication.v1.Connected
-	(*DialResponse)(nil),            // 52: replication.v1.DialResponse
-	(*PositionRequest)(nil),         // 53: replication.v1.PositionRequest
-	(*PositionResponse)(nil),        // 54: replication.v1.PositionResponse
-	(*OpenSlotRequest)(nil),         // 55: replication.v1.OpenSlotRequest
-	(*OpenSlotResponse)(nil),        // 56: replication.v1.OpenSlotResponse
-	(*AckSlotRequest)(nil),          // 57: replication.v1.AckSlotRequest
-	(*AckSlotResponse)(nil),         // 58: replication.v1.AckSlotResponse
-	(*CloseSlotRequest)(nil),        // 59: replication.v1.CloseSlotRequest
-	(*CloseSlotResponse)(nil),       // 60: replication.v1.CloseSlotResponse
-	(*ReadJournalRequest)(nil),      // 61: replication.v1.ReadJournalRequest
-	(*JournalStart)(nil),            // 62: replication.v1.JournalStart
-	(*NextFrame)(nil),               // 63: replication.v1.NextFrame
-	(*ReadJournalResponse)(nil),     // 64: replication.v1.ReadJournalResponse
-	(*Frame)(nil),                   // 65: replication.v1.Frame
-	(*ReadRangeRequest)(nil),        // 66: replication.v1.ReadRangeRequest
-	(*ReadRangeResponse)(nil),       // 67: replication.v1.ReadRangeResponse
-	(*Range)(nil),                   // 68: replication.v1.Range
-	(*SealHandoverRequest)(nil),     // 69: replication.v1.SealHandoverRequest
-	(*SealHandoverResponse)(nil),    // 70: replication.v1.SealHandoverResponse
-	(*ReceiveRequest)(nil),          // 71: replication.v1.ReceiveRequest
-	(*ReceiveResponse)(nil),         // 72: replication.v1.ReceiveResponse
-	(*CursorRequest)(nil),           // 73: replication.v1.CursorRequest
-	(*CursorResponse)(nil),          // 74: replication.v1.CursorResponse
-	(*BeginCopyRequest)(nil),        // 75: replication.v1.BeginCopyRequest
-	(*BeginCopyResponse)(nil),       // 76: replication.v1.BeginCopyResponse
-	(*ApplyRangeRequest)(nil),       // 77: replication.v1.ApplyRangeRequest
-	(*EndCopyRequest)(nil),          // 78: replication.v1.EndCopyRequest
-	(*ApplyFrameRequest)(nil),       // 79: replication.v1.ApplyFrameRequest
-	nil,                             // 80: replication.v1.TransitionResponse.PutStateEntry
-	(*timestamppb.Timestamp)(nil),   // 81: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 82: google.protobuf.Duration
+	(*Addresses)(nil),               // 37: replication.v1.Addresses
+	(*GetStateRequest)(nil),         // 38: replication.v1.GetStateRequest
+	(*GetStateResponse)(nil),        // 39: replication.v1.GetStateResponse
+	(*PutStateRequest)(nil),         // 40: replication.v1.PutStateRequest
+	(*PutStateResponse)(nil),        // 41: replication.v1.PutStateResponse
+	(*DeleteStateRequest)(nil),      // 42: replication.v1.DeleteStateRequest
+	(*DeleteStateResponse)(nil),     // 43: replication.v1.DeleteStateResponse
+	(*ListStateRequest)(nil),        // 44: replication.v1.ListStateRequest
+	(*ListStateResponse)(nil),       // 45: replication.v1.ListStateResponse
+	(*ListenRequest)(nil),           // 46: replication.v1.ListenRequest
+	(*ListenResponse)(nil),          // 47: replication.v1.ListenResponse
+	(*StopListeningRequest)(nil),    // 48: replication.v1.StopListeningRequest
+	(*StopListeningResponse)(nil),   // 49: replication.v1.StopListeningResponse
+	(*DialTarget)(nil),              // 50: replication.v1.DialTarget
+	(*DialRequest)(nil),             // 51: replication.v1.DialRequest
+	(*Connected)(nil),               // 52: replication.v1.Connected
+	(*DialResponse)(nil),            // 53: replication.v1.DialResponse
+	(*PositionRequest)(nil),         // 54: replication.v1.PositionRequest
+	(*PositionResponse)(nil),        // 55: replication.v1.PositionResponse
+	(*OpenSlotRequest)(nil),         // 56: replication.v1.OpenSlotRequest
+	(*OpenSlotResponse)(nil),        // 57: replication.v1.OpenSlotResponse
+	(*AckSlotRequest)(nil),          // 58: replication.v1.AckSlotRequest
+	(*AckSlotResponse)(nil),         // 59: replication.v1.AckSlotResponse
+	(*CloseSlotRequest)(nil),        // 60: replication.v1.CloseSlotRequest
+	(*CloseSlotResponse)(nil),       // 61: replication.v1.CloseSlotResponse
+	(*ReadJournalRequest)(nil),      // 62: replication.v1.ReadJournalRequest
+	(*JournalStart)(nil),            // 63: replication.v1.JournalStart
+	(*NextFrame)(nil),               // 64: replication.v1.NextFrame
+	(*ReadJournalResponse)(nil),     // 65: replication.v1.ReadJournalResponse
+	(*Frame)(nil),                   // 66: replication.v1.Frame
+	(*ReadRangeRequest)(nil),        // 67: replication.v1.ReadRangeRequest
+	(*ReadRangeResponse)(nil),       // 68: replication.v1.ReadRangeResponse
+	(*Range)(nil),                   // 69: replication.v1.Range
+	(*SealHandoverRequest)(nil),     // 70: replication.v1.SealHandoverRequest
+	(*SealHandoverResponse)(nil),    // 71: replication.v1.SealHandoverResponse
+	(*ReceiveRequest)(nil),          // 72: replication.v1.ReceiveRequest
+	(*ReceiveResponse)(nil),         // 73: replication.v1.ReceiveResponse
+	(*CursorRequest)(nil),           // 74: replication.v1.CursorRequest
+	(*CursorResponse)(nil),          // 75: replication.v1.CursorResponse
+	(*BeginCopyRequest)(nil),        // 76: replication.v1.BeginCopyRequest
+	(*BeginCopyResponse)(nil),       // 77: replication.v1.BeginCopyResponse
+	(*ApplyRangeRequest)(nil),       // 78: replication.v1.ApplyRangeRequest
+	(*EndCopyRequest)(nil),          // 79: replication.v1.EndCopyRequest
+	(*ApplyFrameRequest)(nil),       // 80: replication.v1.ApplyFrameRequest
+	nil,                             // 81: replication.v1.TransitionResponse.PutStateEntry
+	(*timestamppb.Timestamp)(nil),   // 82: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 83: google.protobuf.Duration
 }
 var file_replication_v1_replication_proto_depIdxs = []int32{
 	0,  // 0: replication.v1.Error.kind:type_name -> replication.v1.Error.Kind
@@ -4578,116 +4662,117 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	4,  // 2: replication.v1.Position.epoch:type_name -> replication.v1.Epoch
 	14, // 3: replication.v1.StatusResponse.secondaries:type_name -> replication.v1.Peer
 	14, // 4: replication.v1.StatusResponse.primaries:type_name -> replication.v1.Peer
-	81, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
-	81, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
-	82, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
-	82, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
-	82, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
+	82, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
+	82, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
+	83, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
+	83, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
+	83, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
 	15, // 10: replication.v1.ServeConnRequest.peer:type_name -> replication.v1.PeerInfo
 	3,  // 11: replication.v1.ServeConnRequest.chunk:type_name -> replication.v1.Chunk
 	3,  // 12: replication.v1.ServeConnResponse.chunk:type_name -> replication.v1.Chunk
-	80, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
+	81, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
 	19, // 14: replication.v1.TransitionResponse.handover:type_name -> replication.v1.Handover
-	82, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
-	81, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
-	49, // 17: replication.v1.DialRequest.target:type_name -> replication.v1.DialTarget
-	3,  // 18: replication.v1.DialRequest.chunk:type_name -> replication.v1.Chunk
-	51, // 19: replication.v1.DialResponse.connected:type_name -> replication.v1.Connected
-	3,  // 20: replication.v1.DialResponse.chunk:type_name -> replication.v1.Chunk
-	5,  // 21: replication.v1.PositionResponse.position:type_name -> replication.v1.Position
-	5,  // 22: replication.v1.OpenSlotResponse.position:type_name -> replication.v1.Position
-	5,  // 23: replication.v1.AckSlotRequest.at:type_name -> replication.v1.Position
-	62, // 24: replication.v1.ReadJournalRequest.start:type_name -> replication.v1.JournalStart
-	63, // 25: replication.v1.ReadJournalRequest.next:type_name -> replication.v1.NextFrame
-	5,  // 26: replication.v1.JournalStart.after:type_name -> replication.v1.Position
-	65, // 27: replication.v1.ReadJournalResponse.frame:type_name -> replication.v1.Frame
-	5,  // 28: replication.v1.Frame.to:type_name -> replication.v1.Position
-	68, // 29: replication.v1.ReadRangeResponse.range:type_name -> replication.v1.Range
-	19, // 30: replication.v1.SealHandoverResponse.handover:type_name -> replication.v1.Handover
-	5,  // 31: replication.v1.CursorResponse.position:type_name -> replication.v1.Position
-	5,  // 32: replication.v1.CursorResponse.copy_from:type_name -> replication.v1.Position
-	5,  // 33: replication.v1.BeginCopyRequest.from:type_name -> replication.v1.Position
-	68, // 34: replication.v1.ApplyRangeRequest.range:type_name -> replication.v1.Range
-	65, // 35: replication.v1.ApplyFrameRequest.frame:type_name -> replication.v1.Frame
-	6,  // 36: replication.v1.Replication.Attach:input_type -> replication.v1.AttachRequest
-	8,  // 37: replication.v1.Replication.Start:input_type -> replication.v1.StartRequest
-	10, // 38: replication.v1.Replication.Stop:input_type -> replication.v1.StopRequest
-	12, // 39: replication.v1.Replication.Status:input_type -> replication.v1.StatusRequest
-	16, // 40: replication.v1.Replication.ServeConn:input_type -> replication.v1.ServeConnRequest
-	20, // 41: replication.v1.Replication.EnablePrimary:input_type -> replication.v1.EnablePrimaryRequest
-	21, // 42: replication.v1.Replication.DemotePrimary:input_type -> replication.v1.DemotePrimaryRequest
-	22, // 43: replication.v1.Replication.DisablePrimary:input_type -> replication.v1.DisablePrimaryRequest
-	23, // 44: replication.v1.Replication.SecondaryToken:input_type -> replication.v1.SecondaryTokenRequest
-	25, // 45: replication.v1.Replication.RevokeSecondary:input_type -> replication.v1.RevokeSecondaryRequest
-	27, // 46: replication.v1.Replication.EnableSecondary:input_type -> replication.v1.EnableSecondaryRequest
-	28, // 47: replication.v1.Replication.PromoteSecondary:input_type -> replication.v1.PromoteSecondaryRequest
-	29, // 48: replication.v1.Replication.DisableSecondary:input_type -> replication.v1.DisableSecondaryRequest
-	30, // 49: replication.v1.Replication.UpdatePrimary:input_type -> replication.v1.UpdatePrimaryRequest
-	31, // 50: replication.v1.Replication.Recover:input_type -> replication.v1.RecoverRequest
-	33, // 51: replication.v1.Replication.Forward:input_type -> replication.v1.ForwardRequest
-	35, // 52: replication.v1.Host.Node:input_type -> replication.v1.NodeRequest
-	37, // 53: replication.v1.Host.GetState:input_type -> replication.v1.GetStateRequest
-	39, // 54: replication.v1.Host.PutState:input_type -> replication.v1.PutStateRequest
-	41, // 55: replication.v1.Host.DeleteState:input_type -> replication.v1.DeleteStateRequest
-	43, // 56: replication.v1.Host.ListState:input_type -> replication.v1.ListStateRequest
-	45, // 57: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
-	47, // 58: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
-	50, // 59: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
-	53, // 60: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
-	55, // 61: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
-	57, // 62: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
-	59, // 63: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
-	61, // 64: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
-	66, // 65: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
-	69, // 66: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
-	71, // 67: replication.v1.Host.Receive:input_type -> replication.v1.ReceiveRequest
-	73, // 68: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
-	75, // 69: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
-	77, // 70: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
-	78, // 71: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
-	79, // 72: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
-	7,  // 73: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
-	9,  // 74: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
-	11, // 75: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
-	13, // 76: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
-	17, // 77: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
-	18, // 78: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 79: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 80: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
-	24, // 81: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
-	26, // 82: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
-	18, // 83: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 84: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 85: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 86: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
-	32, // 87: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
-	34, // 88: replication.v1.Replication.Forward:output_type -> replication.v1.ForwardResponse
-	36, // 89: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
-	38, // 90: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
-	40, // 91: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
-	42, // 92: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
-	44, // 93: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
-	46, // 94: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
-	48, // 95: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
-	52, // 96: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
-	54, // 97: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
-	56, // 98: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
-	58, // 99: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
-	60, // 100: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
-	64, // 101: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
-	67, // 102: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
-	70, // 103: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
-	72, // 104: replication.v1.Host.Receive:output_type -> replication.v1.ReceiveResponse
-	74, // 105: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
-	76, // 106: replication.v1.Host.BeginCopy:output_type -> replication.v1.BeginCopyResponse
-	74, // 107: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
-	74, // 108: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
-	74, // 109: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
-	73, // [73:110] is the sub-list for method output_type
-	36, // [36:73] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	83, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
+	82, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
+	37, // 17: replication.v1.NodeResponse.failover:type_name -> replication.v1.Addresses
+	50, // 18: replication.v1.DialRequest.target:type_name -> replication.v1.DialTarget
+	3,  // 19: replication.v1.DialRequest.chunk:type_name -> replication.v1.Chunk
+	52, // 20: replication.v1.DialResponse.connected:type_name -> replication.v1.Connected
+	3,  // 21: replication.v1.DialResponse.chunk:type_name -> replication.v1.Chunk
+	5,  // 22: replication.v1.PositionResponse.position:type_name -> replication.v1.Position
+	5,  // 23: replication.v1.OpenSlotResponse.position:type_name -> replication.v1.Position
+	5,  // 24: replication.v1.AckSlotRequest.at:type_name -> replication.v1.Position
+	63, // 25: replication.v1.ReadJournalRequest.start:type_name -> replication.v1.JournalStart
+	64, // 26: replication.v1.ReadJournalRequest.next:type_name -> replication.v1.NextFrame
+	5,  // 27: replication.v1.JournalStart.after:type_name -> replication.v1.Position
+	66, // 28: replication.v1.ReadJournalResponse.frame:type_name -> replication.v1.Frame
+	5,  // 29: replication.v1.Frame.to:type_name -> replication.v1.Position
+	69, // 30: replication.v1.ReadRangeResponse.range:type_name -> replication.v1.Range
+	19, // 31: replication.v1.SealHandoverResponse.handover:type_name -> replication.v1.Handover
+	5,  // 32: replication.v1.CursorResponse.position:type_name -> replication.v1.Position
+	5,  // 33: replication.v1.CursorResponse.copy_from:type_name -> replication.v1.Position
+	5,  // 34: replication.v1.BeginCopyRequest.from:type_name -> replication.v1.Position
+	69, // 35: replication.v1.ApplyRangeRequest.range:type_name -> replication.v1.Range
+	66, // 36: replication.v1.ApplyFrameRequest.frame:type_name -> replication.v1.Frame
+	6,  // 37: replication.v1.Replication.Attach:input_type -> replication.v1.AttachRequest
+	8,  // 38: replication.v1.Replication.Start:input_type -> replication.v1.StartRequest
+	10, // 39: replication.v1.Replication.Stop:input_type -> replication.v1.StopRequest
+	12, // 40: replication.v1.Replication.Status:input_type -> replication.v1.StatusRequest
+	16, // 41: replication.v1.Replication.ServeConn:input_type -> replication.v1.ServeConnRequest
+	20, // 42: replication.v1.Replication.EnablePrimary:input_type -> replication.v1.EnablePrimaryRequest
+	21, // 43: replication.v1.Replication.DemotePrimary:input_type -> replication.v1.DemotePrimaryRequest
+	22, // 44: replication.v1.Replication.DisablePrimary:input_type -> replication.v1.DisablePrimaryRequest
+	23, // 45: replication.v1.Replication.SecondaryToken:input_type -> replication.v1.SecondaryTokenRequest
+	25, // 46: replication.v1.Replication.RevokeSecondary:input_type -> replication.v1.RevokeSecondaryRequest
+	27, // 47: replication.v1.Replication.EnableSecondary:input_type -> replication.v1.EnableSecondaryRequest
+	28, // 48: replication.v1.Replication.PromoteSecondary:input_type -> replication.v1.PromoteSecondaryRequest
+	29, // 49: replication.v1.Replication.DisableSecondary:input_type -> replication.v1.DisableSecondaryRequest
+	30, // 50: replication.v1.Replication.UpdatePrimary:input_type -> replication.v1.UpdatePrimaryRequest
+	31, // 51: replication.v1.Replication.Recover:input_type -> replication.v1.RecoverRequest
+	33, // 52: replication.v1.Replication.Forward:input_type -> replication.v1.ForwardRequest
+	35, // 53: replication.v1.Host.Node:input_type -> replication.v1.NodeRequest
+	38, // 54: replication.v1.Host.GetState:input_type -> replication.v1.GetStateRequest
+	40, // 55: replication.v1.Host.PutState:input_type -> replication.v1.PutStateRequest
+	42, // 56: replication.v1.Host.DeleteState:input_type -> replication.v1.DeleteStateRequest
+	44, // 57: replication.v1.Host.ListState:input_type -> replication.v1.ListStateRequest
+	46, // 58: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
+	48, // 59: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
+	51, // 60: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
+	54, // 61: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
+	56, // 62: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
+	58, // 63: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
+	60, // 64: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
+	62, // 65: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
+	67, // 66: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
+	70, // 67: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
+	72, // 68: replication.v1.Host.Receive:input_type -> replication.v1.ReceiveRequest
+	74, // 69: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
+	76, // 70: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
+	78, // 71: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
+	79, // 72: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
+	80, // 73: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
+	7,  // 74: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
+	9,  // 75: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
+	11, // 76: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
+	13, // 77: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
+	17, // 78: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
+	18, // 79: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
+	18, // 80: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
+	18, // 81: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
+	24, // 82: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
+	26, // 83: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
+	18, // 84: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 85: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 86: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 87: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
+	32, // 88: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
+	34, // 89: replication.v1.Replication.Forward:output_type -> replication.v1.ForwardResponse
+	36, // 90: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
+	39, // 91: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
+	41, // 92: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
+	43, // 93: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
+	45, // 94: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
+	47, // 95: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
+	49, // 96: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
+	53, // 97: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
+	55, // 98: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
+	57, // 99: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
+	59, // 100: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
+	61, // 101: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
+	65, // 102: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
+	68, // 103: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
+	71, // 104: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
+	73, // 105: replication.v1.Host.Receive:output_type -> replication.v1.ReceiveResponse
+	75, // 106: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
+	77, // 107: replication.v1.Host.BeginCopy:output_type -> replication.v1.BeginCopyResponse
+	75, // 108: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
+	75, // 109: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
+	75, // 110: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
+	74, // [74:111] is the sub-list for method output_type
+	37, // [37:74] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_replication_v1_replication_proto_init() }
@@ -4699,16 +4784,16 @@ func file_replication_v1_replication_proto_init() {
 		(*ServeConnRequest_Peer)(nil),
 		(*ServeConnRequest_Chunk)(nil),
 	}
-	file_replication_v1_replication_proto_msgTypes[36].OneofWrappers = []any{}
-	file_replication_v1_replication_proto_msgTypes[48].OneofWrappers = []any{
+	file_replication_v1_replication_proto_msgTypes[37].OneofWrappers = []any{}
+	file_replication_v1_replication_proto_msgTypes[49].OneofWrappers = []any{
 		(*DialRequest_Target)(nil),
 		(*DialRequest_Chunk)(nil),
 	}
-	file_replication_v1_replication_proto_msgTypes[50].OneofWrappers = []any{
+	file_replication_v1_replication_proto_msgTypes[51].OneofWrappers = []any{
 		(*DialResponse_Connected)(nil),
 		(*DialResponse_Chunk)(nil),
 	}
-	file_replication_v1_replication_proto_msgTypes[59].OneofWrappers = []any{
+	file_replication_v1_replication_proto_msgTypes[60].OneofWrappers = []any{
 		(*ReadJournalRequest_Start)(nil),
 		(*ReadJournalRequest_Next)(nil),
 	}
@@ -4718,7 +4803,7 @@ func file_replication_v1_replication_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_replication_v1_replication_proto_rawDesc), len(file_replication_v1_replication_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   79,
+			NumMessages:   80,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package primary
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// nodePrefix is below which the addresses of secondaries are kept. They are wanted
+// when this cluster is gone, and then it is too late to ask: a secondary that is
+// away, or has not come back since this node was started, must not be missing.
+const nodePrefix = "primary/node/"
+
+func nodeKey(id string) string {
+	return nodePrefix + base64.RawURLEncoding.EncodeToString([]byte(id))
+}
+
+// nodes are the cluster addresses of the nodes of each secondary.
+type nodes struct {
+	mu   sync.Mutex
+	byID map[string][]string
+}
+
+func (n *nodes) load(ctx context.Context, host replication.Host) error {
+	names, err := host.ListState(ctx, nodePrefix)
+	if err != nil {
+		return err
+	}
+	byID := map[string][]string{}
+	for _, name := range names {
+		id, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(name, nodePrefix))
+		if err != nil {
+			continue
+		}
+		data, err := host.GetState(ctx, name)
+		if err != nil {
+			return err
+		}
+		var addresses []string
+		if json.Unmarshal(data, &addresses) == nil {
+			byID[string(id)] = link.MergeAddresses(addresses)
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.byID = byID
+	return nil
+}
+
+// keep writes only what has changed.
+func (n *nodes) keep(ctx context.Context, host replication.Host, id string, addresses []string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(addresses) == 0 || slices.Equal(n.byID[id], addresses) {
+		return nil
+	}
+	data, err := json.Marshal(addresses)
+	if err != nil {
+		return err
+	}
+	if err := host.PutState(ctx, nodeKey(id), data); err != nil {
+		return err
+	}
+	n.byID[id] = addresses
+	return nil
+}
+
+func (n *nodes) forget(ctx context.Context, host replication.Host, id string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.byID, id)
+	return host.DeleteState(ctx, nodeKey(id))
+}
+
+func (n *nodes) of(ids []string) []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var lists [][]string
+	for _, id := range ids {
+		lists = append(lists, n.byID[id])
+	}
+	return link.FailoverAddresses(lists...)
+}
+
+// keepNode remembers where a secondary is. That it could not be stored is no reason
+// to lose the session.
+func (s *Server) keepNode(ctx context.Context, id string, node link.NodeInfo) {
+	if !s.cfg.KeepNodes {
+		return
+	}
+	if err := s.nodes.keep(ctx, s.host, id, node.ClusterAddrs); err != nil {
+		s.logger.Warn("could not store the addresses of a secondary", "id", id, "error", err)
+	}
+}
+
+// FailoverAddrs are the addresses of secondaries that may take this cluster's place,
+// connected or not. A heartbeat may have come in just before its secondary was
+// revoked, so the registry is asked whose they are.
+func (s *Server) FailoverAddrs() []string {
+	if !s.cfg.KeepNodes {
+		return nil
+	}
+	return s.nodes.of(s.registry.IDs())
+}
