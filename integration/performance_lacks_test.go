@@ -97,12 +97,14 @@ func TestPerformanceSecondaryServesWithoutWhatItLacks(t *testing.T) {
 
 	// Without a device that logs, requests are refused, as Vault's rule is, and the
 	// status says why; replication goes on.
-	require.NoError(t, secondary.Node(0).APIClient().Sys().DisableAuditWithContext(ctx, "own"))
+	// The answer to what takes the last one away cannot be logged either.
+	var answer *api.ResponseError
+	require.ErrorAs(t, secondary.Node(0).APIClient().Sys().DisableAuditWithContext(ctx, "own"), &answer)
+	require.Equal(t, 500, answer.StatusCode)
 	require.NoError(t, secondary.Restart(ctx, true))
 	require.NoError(t, secondary.Node(0).WaitPerformanceStreaming(ctx))
 	lacks("shared/")
 	_, err = client(secondary).ReadWithContext(ctx, "kv/a")
-	var answer *api.ResponseError
 	require.ErrorAs(t, err, &answer)
 	require.Equal(t, 500, answer.StatusCode)
 	put(t, primary, "kv/a", map[string]any{"v": "four"})

@@ -28,6 +28,7 @@ var routingExpectations = []expectation{
 	{routeEntryType, "backend", "logical.Backend"},
 	{routeEntryType, "mountEntry", "*vault.MountEntry"},
 	{routeEntryType, "storagePrefix", "string"},
+	{routeEntryType, "storageView", "logical.Storage"},
 	{routeEntryType, "tainted", "atomic.Bool"},
 }
 

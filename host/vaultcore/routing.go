@@ -150,8 +150,11 @@ func (e route) bare() bool {
 // that waits holds up every request to the mount.
 func (e route) wrap(wrap func(Mount, logical.Backend) logical.Backend) error {
 	e.lock().RLock()
-	bare := e.bare()
+	bare, idle := e.bare(), *e.backend() == nil
 	e.lock().RUnlock()
+	if idle {
+		e.admitWrites()
+	}
 	if !bare {
 		return nil
 	}
@@ -166,4 +169,14 @@ func (e route) wrap(wrap func(Mount, logical.Backend) logical.Backend) error {
 	}
 	*e.backend() = w
 	return nil
+}
+
+// admitWrites lifts the refusal of writes from the storage of a mount without a
+// backend. Vault refuses them while it makes the backend, and where it cannot make
+// one never lifts that, so that a backend which a reload brings later could not
+// write.
+func (e route) admitWrites() {
+	if view, ok := (*entryField[logical.Storage](e, "storageView")).(*vault.BarrierView); ok {
+		setReadOnlyErr(view, nil)
+	}
 }
