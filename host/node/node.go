@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/internalshared/configutil"
+	"github.com/hashicorp/vault/physical/raft"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/sdk/physical/file"
@@ -53,11 +54,12 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	var tap *storage.Tap
 	c.InstallStorage(func(inner physical.Backend) physical.Backend {
 		tap = storage.New(inner, storage.Options{
-			Logger:    logger.Named("storage"),
-			Limits:    limitsOf(c.UnderlyingStorage()),
-			RingBytes: int(cfg.BufferSize),
-			PathKeys:  joinsPaths(c.UnderlyingStorage()),
-			Alone:     role.AppliedAlone,
+			Logger:     logger.Named("storage"),
+			Limits:     limitsOf(c.UnderlyingStorage()),
+			ApplyBytes: applyBytesOf(c.UnderlyingStorage()),
+			RingBytes:  int(cfg.BufferSize),
+			PathKeys:   joinsPaths(c.UnderlyingStorage()),
+			Alone:      role.AppliedAlone,
 		})
 		return tap.Backend()
 	})
@@ -130,6 +132,22 @@ func limitsOf(store physical.Backend) func() (int, int) {
 		return func() (int, int) { return 0, 0 }
 	}
 	return l.TransactionLimits
+}
+
+// raftApplyBytes leaves an eighth free below the 512 KiB from which Vault's raft cuts
+// a log entry into pieces: half of the largest entry that it takes, unless
+// max_entry_size is set lower.
+const raftApplyBytes = 448 << 10
+
+// applyBytesOf says how large transactions of applied writes may be. Raft's own
+// limit is for batches of a core that serves clients; each of a secondary's
+// transactions has to wait for the one before, and so larger ones catch up sooner.
+// An operator's limit is kept.
+func applyBytesOf(store physical.Backend) int {
+	if _, ok := store.(*raft.RaftBackend); !ok || os.Getenv(raft.EnvVaultRaftMaxBatchSizeBytes) != "" {
+		return 0
+	}
+	return raftApplyBytes
 }
 
 // Wrap puts the gate in front of Vault's handler for one listener, or for the

@@ -29,7 +29,7 @@ type load struct {
 }
 
 func (t *Tap) newLoad() *load {
-	entries, bytes := t.txnLimits()
+	entries, bytes := t.applyLimits()
 	return &load{maxEntries: max(1, entries-applySpareEntries), maxBytes: max(1, bytes-applySpareBytes)}
 }
 
@@ -109,6 +109,10 @@ func (t *Tap) write(ctx context.Context, l *load, cursor *physical.Entry, o comm
 	}
 	if txn = append(txn, last...); len(txn) > 0 {
 		if err := t.commit(ctx, r, txn, o); err != nil {
+			if tooLarge(err) {
+				// The caller comes again, and then it is cut as the storage says.
+				t.applyBytes.Store(0)
+			}
 			return keys, storageFailed("apply what the primary wrote", err)
 		}
 	}

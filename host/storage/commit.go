@@ -279,7 +279,7 @@ func (t *Tap) storeWithRow(ctx context.Context, j *activeJournal, n uint64, reta
 // fits says whether one more entry fits into a transaction. Keys count twice, as
 // storage that encodes transactions does.
 func (t *Tap) fits(txn []*physical.TxnEntry, more *physical.Entry) bool {
-	entries, size := t.txnLimits()
+	entries, size := t.applyLimits()
 	n := entrySize(more)
 	for _, e := range txn {
 		n += entrySize(e.Entry)

@@ -32,6 +32,10 @@ type Options struct {
 	// zero means the default. The layers between do not pass them on, so the
 	// host reads them from the storage itself. nil asks the inner backend.
 	Limits func() (maxEntries, maxBytes int)
+	// ApplyBytes is how large a transaction of applied writes may be where the
+	// storage takes larger ones than its limits say; zero for no more than those. It
+	// may refuse one all the same: then its limits hold from the next attempt on.
+	ApplyBytes int
 	// RingBytes bounds the journal's rows in memory; zero for DefaultRingBytes.
 	RingBytes int
 	// PathKeys says that the storage joins keys as paths, so that several spellings
@@ -52,6 +56,8 @@ type Tap struct {
 	logger hclog.Logger
 	limits func() (int, int)
 	ring   int
+
+	applyBytes atomic.Int64
 
 	pathKeys bool
 	alone    func(string) bool
@@ -93,6 +99,7 @@ func New(inner physical.Backend, o Options) *Tap {
 	t.untold = map[replication.Mode][]string{}
 	t.progress = map[replication.Mode]*progress{replication.DR: {}, replication.Performance: {}}
 	t.txn, _ = inner.(physical.Transactional)
+	t.applyBytes.Store(int64(o.ApplyBytes))
 	if t.logger == nil {
 		t.logger = hclog.NewNullLogger()
 	}
@@ -158,6 +165,12 @@ func (t *Tap) txnLimits() (entries, bytes int) {
 		bytes = DefaultTxnBytes
 	}
 	return entries, bytes
+}
+
+// applyLimits are those of a transaction that the tap makes itself.
+func (t *Tap) applyLimits() (entries, bytes int) {
+	entries, bytes = t.txnLimits()
+	return entries, max(bytes, int(t.applyBytes.Load()))
 }
 
 // Close ends the journal and all fingerprints. The tap passes writes through
