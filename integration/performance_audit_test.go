@@ -3,6 +3,7 @@
 package integration_test
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -50,6 +51,41 @@ func TestForwardedRequestIsInBothAuditLogs(t *testing.T) {
 		require.NotContains(t, string(raw), "very secret")
 		require.NotContains(t, string(raw), token.Auth.ClientToken)
 	}
+}
+
+// What a login on the secondary has the primary change in identity is in the
+// primary's log, with the secondary that asked for it and no word of the client in
+// clear. What the filter hides from the secondary cannot be changed so: see
+// TestServerRefuses of host/entity.
+func TestChangeOfIdentityForALoginIsInThePrimarysAuditLog(t *testing.T) {
+	parallel(t)
+	primary, secondary := performancePair(t)
+	put(t, primary, "sys/auth/userpass", map[string]any{"type": "userpass"})
+	put(t, primary, "auth/userpass/users/ann", map[string]any{"password": "secret"})
+	file := filepath.Join(t.TempDir(), "audit.log")
+	require.NoError(t, primary.Node(0).APIClient().Sys().EnableAuditWithOptionsWithContext(t.Context(), "own", &api.EnableAuditOptions{
+		Type: "file", Local: true, Options: map[string]string{"file_path": file},
+	}))
+	var id string
+	cluster.Eventually(t, limit, "a login on the secondary", func(ctx context.Context) error {
+		secret, err := client(secondary).WriteWithContext(ctx, "auth/userpass/login/ann", map[string]any{"password": "secret"})
+		if err == nil {
+			id = secret.Auth.EntityID
+		}
+		return err
+	})
+	require.NotNil(t, read(t, primary, "identity/entity/id/"+id))
+	entries := auditedOf(t, file, "identity/for-secondary/entity/ensure")
+	require.Len(t, entries, 2, "a request and a response")
+	require.Equal(t, []string{"request", "response"}, []string{entries[0].Type, entries[1].Type})
+	require.Equal(t, "west", entries[0].Request.ReplicationCluster)
+	require.Equal(t, entries[0].Request.ID, entries[1].Request.ID)
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NotContains(t, string(raw), `"ann"`)
+
+	put(t, secondary, "auth/userpass/login/ann", map[string]any{"password": "secret"})
+	require.Len(t, auditedOf(t, file, "identity/for-secondary/entity/ensure"), 2, "a login that changes nothing asks nothing")
 }
 
 // audited is the part of an audit entry that the test reads.

@@ -27,7 +27,8 @@
 // made through the API on a local mount) goes through [Secondary.ChangeMembers] and
 // [Secondary.CreateEntity].
 //
-// [Server] is the primary's side.
+// [Server] is the primary's side. It audits each change, and makes none that is about
+// an auth mount which the secondary does not have.
 //
 // What stays per cluster: TOTP passcodes that were used (one passcode can be used
 // once on each cluster within its validity), login attempts that failed and users

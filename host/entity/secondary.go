@@ -78,7 +78,7 @@ func unavailable(err error) error {
 		return &logical.ReplicationCodedError{Code: http.StatusBadRequest, Msg: no.Error()}
 	}
 	return &logical.ReplicationCodedError{Code: http.StatusServiceUnavailable, Msg: fmt.Sprintf(
-		"this needs a change of identity data that only the primary cluster can make, and it was not made: %v; try again when that is mended", err)}
+		"this needs a change of identity data that only the primary cluster can make, and this cluster did not get it: %v; try again when that is mended", err)}
 }
 
 // ask makes one call and waits until what it wrote is here. The same question

@@ -3,11 +3,16 @@
 package entity
 
 import (
+	"context"
 	"errors"
+	"maps"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 const (
@@ -31,21 +36,102 @@ func TestServerRefuses(t *testing.T) {
 		"groups without mount": {KindGroups, `{"entity_id":"e","accessor":"","aliases":["g"]}`, "no auth mount"},
 		"no group":             {KindMembers, `{"add":["e"]}`, "group is missing"},
 		"no JSON":              {KindCreate, `x`, "not understood"},
+		"filtered mount":       {KindEnsure, `{"accessor":"hidden","type":"userpass","name":"bob"}`, "no auth mount"},
+		"its groups":           {KindGroups, `{"entity_id":"e","accessor":"hidden","aliases":["g"]}`, "no auth mount"},
+		"to leave its groups":  {KindGroups, `{"entity_id":"in-hidden","accessor":"hidden"}`, "no auth mount"},
+		"to leave all groups":  {KindGroups, `{"entity_id":"in-hidden","accessor":""}`, "no auth mount"},
+		"member of its group":  {KindMembers, `{"group_id":"hidden:admins","add":["e"]}`, "no auth mount"},
+		"group, local mount":   {KindMembers, `{"group_id":"here:admins","add":["e"]}`, "local to the primary"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := newIdentities()
-			raw, err := NewServer(store).Handlers()[tt.kind](t.Context(), []byte(tt.body))
+			store.groups["in-hidden"] = []string{"hidden:admins"}
+			log := &audit{}
+			server := NewServer(ServerOptions{Store: store, Audit: log, Allowed: func(id, uuid string) bool { return id == "eu" && uuid != "uuid-hidden" }})
+			raw, err := server.Handlers()[tt.kind](t.Context(), "eu", []byte(tt.body))
 			require.NoError(t, err)
 			var answer Entity
 			require.NoError(t, decode(raw, &answer))
 			require.Contains(t, answer.Refused, tt.want)
 			require.Zero(t, store.entities)
-			require.Empty(t, store.groups)
+			require.Equal(t, map[string][]string{"in-hidden": {"hidden:admins"}}, store.groups)
+			if !strings.Contains(tt.want, "not understood") {
+				require.Len(t, log.entries, 2)
+				require.ErrorContains(t, log.entries[1].Response.Error(), tt.want)
+			}
 		})
 	}
 }
+
+// What the primary changes for a secondary is in its audit log, with who asked, for
+// what, and what came of it; what cannot be written there is not done.
+func TestServerAudits(t *testing.T) {
+	t.Parallel()
+	bodies := map[string]string{
+		KindEnsure:  `{"accessor":"acc","type":"userpass","name":"bob","groups":["dev"],"refresh_groups":true}`,
+		KindCreate:  `{}`,
+		KindGroups:  `{"entity_id":"e","accessor":"acc","aliases":["dev"]}`,
+		KindMembers: `{"group_id":"acc:dev","add":["e"]}`,
+	}
+	for kind, body := range bodies {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			store, log := newIdentities(), &audit{}
+			server := func() Handler { return NewServer(ServerOptions{Store: store, Audit: log}).Handlers()[kind] }
+			raw, err := server()(t.Context(), "eu", []byte(body))
+			require.NoError(t, err)
+			var answer Entity
+			require.NoError(t, decode(raw, &answer))
+			require.Empty(t, answer.Refused)
+			require.Len(t, log.entries, 2)
+			request, response := log.entries[0], log.entries[1]
+			require.Equal(t, AuditPath+kind, request.Request.Path)
+			require.Equal(t, "eu", request.Request.ReplicationCluster)
+			require.NotEmpty(t, request.Request.ID)
+			require.Nil(t, request.Response)
+			require.Equal(t, request.Request.ID, response.Request.ID)
+			require.NoError(t, response.OuterErr)
+			if answer.ID != "" {
+				require.Equal(t, answer.ID, response.Response.Data["entity_id"])
+			}
+			if kind == KindEnsure {
+				require.Equal(t, "bob", request.Request.Data["name"])
+				require.Equal(t, []any{"dev"}, request.Request.Data["groups"])
+			}
+
+			entities, groups := store.entities, maps.Clone(store.groups)
+			log = &audit{failAt: 1}
+			_, err = server()(t.Context(), "eu", []byte(body))
+			require.Equal(t, replication.Unavailable, replication.KindOf(err))
+			require.Equal(t, entities, store.entities, "what cannot be audited is not done")
+			require.Equal(t, groups, store.groups)
+
+			log = &audit{failAt: 2}
+			raw, err = server()(t.Context(), "eu", []byte(body))
+			require.Equal(t, replication.Uncertain, replication.KindOf(err))
+			require.Nil(t, raw, "the answer is withheld")
+		})
+	}
+}
+
+// A failure of the store is in the audit log as an error of the request.
+func TestServerAuditsWhatFails(t *testing.T) {
+	t.Parallel()
+	log, failed := &audit{}, errors.New("storage is full")
+	store := &failing{newIdentities(), failed}
+	_, err := NewServer(ServerOptions{Store: store, Audit: log}).Handlers()[KindCreate](t.Context(), "eu", []byte(`{}`))
+	require.ErrorIs(t, err, failed)
+	require.ErrorIs(t, log.entries[1].OuterErr, failed)
+}
+
+type failing struct {
+	*identities
+	err error
+}
+
+func (f *failing) CreateEntity(context.Context) (string, []byte, error) { return "", nil, f.err }
 
 func TestMessagesKeepWhatTheyCarry(t *testing.T) {
 	t.Parallel()

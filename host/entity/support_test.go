@@ -38,14 +38,54 @@ func newIdentities() *identities {
 		"acc":   {Accessor: "acc", Type: "userpass"},
 		"token": {Accessor: "token", Type: "token"},
 		"here":  {Accessor: "here", Type: "userpass", Local: true},
+		// A filter may hide it.
+		"hidden": {Accessor: "hidden", Type: "userpass"},
 	}}
 }
 
 func factors(accessor, name string) string { return accessor + "/" + strings.ToLower(name) }
 
-func (i *identities) AuthMount(accessor string) (string, bool, bool) {
+func (i *identities) AuthMount(accessor string) (AuthMount, bool) {
 	m, ok := i.mounts[accessor]
-	return m.Type, m.Local, ok
+	return AuthMount{Type: m.Type, UUID: "uuid-" + m.Accessor, Local: m.Local}, ok
+}
+
+// GroupMount takes the part of a group's name before the colon for its mount.
+func (i *identities) GroupMount(groupID string) (string, error) {
+	accessor, _, _ := strings.Cut(groupID, ":")
+	return accessor, nil
+}
+
+func (i *identities) GroupMounts(entityID string) ([]string, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var all []string
+	for _, g := range i.groups[entityID] {
+		accessor, _ := i.GroupMount(g)
+		all = append(all, accessor)
+	}
+	return all, nil
+}
+
+// audit keeps what was written, and fails from an entry on.
+type audit struct {
+	mu      sync.Mutex
+	entries []*logical.LogInput
+	failAt  int
+}
+
+func (a *audit) AuditRequest(_ context.Context, in *logical.LogInput) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.entries = append(a.entries, in)
+	if a.failAt > 0 && len(a.entries) >= a.failAt {
+		return errors.New("disk full")
+	}
+	return nil
+}
+
+func (a *audit) AuditResponse(ctx context.Context, in *logical.LogInput) error {
+	return a.AuditRequest(ctx, in)
 }
 
 func (i *identities) EnsureEntity(_ context.Context, a *logical.Alias) (string, error) {
@@ -118,7 +158,7 @@ func (i *identities) SettleEntity(_ context.Context, id string) error {
 // clusters are a primary and a secondary whose replication is a call of Wait.
 type clusters struct {
 	primary, secondary *identities
-	server             map[string]func(context.Context, []byte) ([]byte, error)
+	server             map[string]Handler
 
 	mu    sync.Mutex
 	calls []string
@@ -132,7 +172,7 @@ type clusters struct {
 func newClusters(t *testing.T) *clusters {
 	t.Helper()
 	c := &clusters{primary: newIdentities(), secondary: newIdentities()}
-	c.server = NewServer(c.primary).Handlers()
+	c.server = NewServer(ServerOptions{Store: c.primary, Audit: &audit{}}).Handlers()
 	c.Secondary = NewSecondary(c.secondary, c, c, hclog.NewNullLogger())
 	return c
 }
@@ -148,7 +188,7 @@ func (c *clusters) Call(ctx context.Context, kind string, body []byte) ([]byte, 
 	if down != nil {
 		return nil, replication.Position{}, down
 	}
-	answer, err := c.server[kind](ctx, body)
+	answer, err := c.server[kind](ctx, "eu", body)
 	return answer, replication.Position{Sequence: uint64(n)}, err //nolint:gosec // a count
 }
 

@@ -72,8 +72,11 @@ func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, wait
 	})
 	receiver := &routing.Receiver{Core: core, Allowed: c.Sends, Logger: logger.Named("forward")}
 	s.server.HandleRequests(receiver.Handle)
-	for kind, handle := range entity.NewServer(s.identity).Handlers() {
-		s.server.Handle(forward.Kind(kind), func(ctx context.Context, _ string, body []byte) ([]byte, error) { return handle(ctx, body) })
+	identities := entity.NewServer(entity.ServerOptions{
+		Store: s.identity, Audit: core, Allowed: c.Sends, Logger: logger.Named("identity"),
+	})
+	for kind, handle := range identities.Handlers() {
+		s.server.Handle(forward.Kind(kind), forward.Handler(handle))
 	}
 	core.HideMounts(hidden)
 	core.TolerateAuditFailures(s.follower.AuditDevice)

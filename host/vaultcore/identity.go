@@ -15,6 +15,8 @@ import (
 	"github.com/hashicorp/vault/helper/storagepacker"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/entity"
 )
 
 // Identity is the identity store of a core, which makes a new one at each unseal.
@@ -167,17 +169,17 @@ func (i *Identity) PutLocalAlias(ctx context.Context, entityID, accessor, name s
 	return err
 }
 
-// AuthMount is the type of the mount with an accessor and whether it is local.
-func (i *Identity) AuthMount(accessor string) (typ string, local, ok bool) {
+// AuthMount is the auth mount with an accessor, if it is in service.
+func (i *Identity) AuthMount(accessor string) (entity.AuthMount, bool) {
 	router := *field[*vault.Router](i.core.Core, "router")
 	if router == nil {
-		return "", false, false
+		return entity.AuthMount{}, false
 	}
-	entry := router.MatchingMountByAccessor(accessor)
-	if entry == nil || entry.Tainted || entry.Table != "auth" {
-		return "", false, false
+	m := router.MatchingMountByAccessor(accessor)
+	if m == nil || m.Tainted || m.Table != "auth" {
+		return entity.AuthMount{}, false
 	}
-	return entry.Type, entry.Local, true
+	return entity.AuthMount{Type: m.Type, UUID: m.UUID, Local: m.Local}, true
 }
 
 // packer is one of the store's three bucket stores.

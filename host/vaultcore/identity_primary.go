@@ -87,3 +87,35 @@ func changedMembers(group *identity.Group, add, remove []string) []string {
 	}
 	return members
 }
+
+// GroupMount is the accessor of the mount that the alias of an external group is of,
+// "" if there is none.
+func (i *Identity) GroupMount(groupID string) (accessor string, err error) {
+	store, err := i.store()
+	if err != nil {
+		return "", err
+	}
+	group, err := store.MemDBGroupByID(groupID, false)
+	if err != nil || group == nil || group.Alias == nil {
+		return "", err
+	}
+	return group.Alias.MountAccessor, nil
+}
+
+// GroupMounts are those of the external groups that an entity is a member of.
+func (i *Identity) GroupMounts(entityID string) (accessors []string, err error) {
+	store, err := i.store()
+	if err != nil {
+		return nil, err
+	}
+	groups, err := store.MemDBGroupsByMemberEntityID(entityID, false, true)
+	if err != nil {
+		return nil, err
+	}
+	for _, group := range groups {
+		if group.Alias != nil {
+			accessors = append(accessors, group.Alias.MountAccessor)
+		}
+	}
+	return accessors, nil
+}

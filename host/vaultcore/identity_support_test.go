@@ -77,7 +77,7 @@ type identityPair struct {
 	below              *guardedRows
 	identity           *Identity
 	client             *entity.Secondary
-	server             map[string]func(context.Context, []byte) ([]byte, error)
+	server             map[string]entity.Handler
 
 	mu     sync.Mutex
 	calls  []string
@@ -105,7 +105,7 @@ func newPeoplePair(t *testing.T) *identityPair {
 	p.keys, p.root = vault.TestCoreInit(t, primary)
 	unseal(t, p.primary, p.keys)
 	p.ask(p.primary, "sys/auth/who", map[string]any{"type": "who"})
-	p.server = entity.NewServer(NewIdentity(p.primary)).Handlers()
+	p.server = entity.NewServer(entity.ServerOptions{Store: NewIdentity(p.primary), Audit: p.primary}).Handlers()
 
 	secondary := vault.TestCoreWithConfig(t, conf(p.who(p.after)))
 	p.secondary, err = Attach(secondary)
@@ -222,7 +222,7 @@ func (p *identityPair) Call(ctx context.Context, kind string, body []byte) ([]by
 	p.calls = append(p.calls, kind)
 	n := len(p.calls)
 	p.mu.Unlock()
-	answer, err := p.server[kind](ctx, body)
+	answer, err := p.server[kind](ctx, "eu", body)
 	return answer, replication.Position{Sequence: uint64(n)}, err
 }
 
