@@ -39,7 +39,9 @@ type serving struct {
 	follower *follow.Follower
 	identity *vaultcore.Identity
 	entities *entity.Secondary
-	server   *forward.Server
+	// identityRows are those of the identity store that it has still to take up.
+	identityRows follow.Again
+	server       *forward.Server
 	// plan makes the wrappers of a secondary.
 	plan routing.Options
 
@@ -173,6 +175,7 @@ func (s *serving) ready(ctx context.Context) {
 		return
 	}
 	s.wrap()
+	s.identityRows.Forget() // the store has just read all
 	if err := s.identity.ForwardWrites(s.entities); err != nil {
 		s.logger.Error("groups and entities that a request of this secondary needs cannot be made on the primary", "error", err)
 	}
@@ -212,19 +215,19 @@ func (s *serving) wrapEntry(e *vault.MountEntry, b logical.Backend) logical.Back
 
 // Applied implements [role.Serving].
 func (s *serving) Applied(ctx context.Context, keys []string) {
-	rest, rows := s.identityRows(keys)
-	if len(rows) > 0 {
-		s.refreshIdentity(ctx, rows)
+	rest, rows := s.splitIdentity(keys)
+	if err := s.identityRows.Take(ctx, rows, s.refreshIdentity); err != nil {
+		s.logger.Error("a change of identity was not taken up; it is tried again with the next change that arrives", "error", err)
 	}
 	if len(rest) > 0 {
 		s.follower.Applied(ctx, rest)
 	}
 }
 
-// identityRows takes the rows of the identity store out, relative to its view. Its
+// splitIdentity takes the rows of the identity store out, relative to its view. Its
 // own invalidation is made for rows that come one by one in the order in which the
 // primary wrote them, so it is not asked.
-func (s *serving) identityRows(keys []string) (rest, rows []string) {
+func (s *serving) splitIdentity(keys []string) (rest, rows []string) {
 	m, ok := s.core.MountAt("identity/")
 	if !ok {
 		return keys, nil
@@ -239,15 +242,15 @@ func (s *serving) identityRows(keys []string) (rest, rows []string) {
 	return rest, rows
 }
 
-func (s *serving) refreshIdentity(ctx context.Context, rows []string) {
+func (s *serving) refreshIdentity(ctx context.Context, rows []string) error {
 	release, err := s.live.Hold(ctx)
 	if err != nil {
-		return // it is read from storage when this node becomes active
+		// Either it is to be tried again, or it is read from storage when this node
+		// becomes active.
+		return ctx.Err()
 	}
 	defer release()
-	if err := s.identity.Refresh(ctx, rows); err != nil {
-		s.logger.Error("a change of identity was not taken up; it is when this node is unsealed next", "error", err)
-	}
+	return s.identity.Refresh(ctx, rows)
 }
 
 // Receive implements [role.Serving].
