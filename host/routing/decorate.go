@@ -114,7 +114,7 @@ func (r CorePath) decide(stock framework.OperationFunc, f Forwarder, own Locals)
 		case HereOrOnPrimary:
 			marked, mark := refusal.With(ctx)
 			resp, err := stock(marked, req, data)
-			if saysReadOnly(resp, err) || mark.Noted() && err == nil && !resp.IsError() && !makesLocal(req) {
+			if refusedHere(mark, resp, err) || mark.Noted() && err == nil && !resp.IsError() && !makesLocal(req) {
 				return nil, r.notPassedOn()
 			}
 			return resp, err
@@ -124,6 +124,11 @@ func (r CorePath) decide(stock framework.OperationFunc, f Forwarder, own Locals)
 			return r.tryHere(ctx, req, data, stock, f, own)
 		}
 	}
+}
+
+// refusedHere says whether a handler of the core reports that it could not write.
+func refusedHere(mark *refusal.Mark, resp *logical.Response, err error) bool {
+	return isReadOnly(err, false) || mark.Noted() && (mentions(err) || tells(resp))
 }
 
 func (r CorePath) notPassedOn() error {
@@ -153,7 +158,7 @@ func (r CorePath) tryHere(ctx context.Context, req *logical.Request, data *frame
 	// With something local a success is one: Vault does without the default key of
 	// OIDC then, which is shared.
 	swallowed := mark.Noted() && err == nil && !resp.IsError() && !aboutLocal(req, own)
-	if !saysReadOnly(resp, err) && !swallowed {
+	if !refusedHere(mark, resp, err) && !swallowed {
 		return resp, err
 	}
 	return ask(ctx, f, sent)

@@ -22,9 +22,12 @@
 // The storage guard refuses writes with logical.ErrReadOnly. A request is
 // forwarded when
 //
-//   - the error is that error, or contains its text, for backends wrap it, make a
-//     string of it and external plugins send it over gRPC;
-//   - the text is in an error response, or in an "error" in the data;
+//   - the error is that error. An external plugin sends no more than its text over
+//     gRPC: if it is that text alone, it is taken for it;
+//   - its text is in the error, in an error response or in an "error" in the data, for
+//     backends wrap it and make a string of it, and the guard did refuse a write
+//     meanwhile. Text alone is none: a server that a backend talks to may say the
+//     same of itself, and a client may have stored it;
 //   - the guard noted a refusal in the context of the request
 //     ([github.com/vault-replication/vault-replication/host/storage/refusal]) or,
 //     for external plugins, counted one for the mount while the request ran, and

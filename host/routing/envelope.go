@@ -92,7 +92,7 @@ func ask(ctx context.Context, f Forwarder, req *wire.Request) (*logical.Response
 	if err != nil {
 		return nil, noAnswer(ctx, err)
 	}
-	if saysReadOnly(answer.Response, answer.Err) {
+	if isReadOnly(answer.Err, false) {
 		return nil, errPrimaryReadOnly
 	}
 	return local(answer.Response), answer.Err

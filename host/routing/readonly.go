@@ -9,12 +9,23 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 )
 
-// saysReadOnly says whether a backend reports that it could not write, in one of
-// the ways in which backends do.
-func saysReadOnly(resp *logical.Response, err error) bool {
-	if err != nil && (errors.Is(err, logical.ErrReadOnly) || hasReadOnlyText(err.Error())) {
-		return true
+// isReadOnly says whether an error is the one of the storage guard, or of the
+// framework that has an operation forwarded. A plugin in another process sends no
+// more than the text of it, which is that and nothing else if nobody has wrapped it.
+func isReadOnly(err error, external bool) bool {
+	if err == nil {
+		return false
 	}
+	return errors.Is(err, logical.ErrReadOnly) || external && err.Error() == logical.ErrReadOnly.Error()
+}
+
+// mentions says whether an error has the guard's text in it. Alone it proves
+// nothing: a server that a backend talks to may say the same of itself.
+func mentions(err error) bool { return err != nil && hasReadOnlyText(err.Error()) }
+
+// tells says whether an answer has the guard's text where backends put an error.
+// Alone it proves nothing: in an answer to a read it may be what a client has stored.
+func tells(resp *logical.Response) bool {
 	if resp == nil {
 		return false
 	}
@@ -28,3 +39,23 @@ func saysReadOnly(resp *logical.Response, err error) bool {
 }
 
 func hasReadOnlyText(s string) bool { return strings.Contains(s, logical.ErrReadOnly.Error()) }
+
+// refusals are what the guard noted while a backend ran a request.
+type refusals struct {
+	// marked: it refused a write of this very request.
+	marked bool
+	// counted: it refused a write of the mount meanwhile, of this request or another.
+	counted bool
+	// external: the backend is in another process, whose writes bear no mark.
+	external bool
+}
+
+// wasRefused says whether what a backend answered stands for a write that it could
+// not make.
+func (r refusals) wasRefused(resp *logical.Response, err error, writes bool) bool {
+	own := r.marked || r.external && r.counted
+	return isReadOnly(err, r.external) || // the error itself
+		writes && own || // whatever the backend has made of it
+		own && tells(resp) ||
+		(r.marked || r.counted) && mentions(err) // a backend may have lost the mark with the context
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/forward/wire"
+	"github.com/vault-replication/vault-replication/host/storage/refusal"
 )
 
 // Core is what a receiver needs of the primary's core.
@@ -149,7 +150,11 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 	if coreKind(in.MountPath) != "" {
 		uuid, accessor = "", ""
 	}
-	resp, execErr := r.Core.Execute(ctx, req, in.MountPath, uuid, accessor)
+	marked, mark := refusal.With(ctx)
+	resp, execErr := r.Core.Execute(marked, req, in.MountPath, uuid, accessor)
+	if cannotWrite(mark, req.Operation, resp, execErr) {
+		resp, execErr = nil, errPrimaryReadOnly
+	}
 	err := r.Core.AuditResponse(ctx, &logical.LogInput{Request: &logged, Auth: entry.Auth, Response: resp, OuterErr: execErr})
 	if err != nil {
 		if away := notServing(err, "and may have carried the request out: read before you repeat it"); away != nil {
@@ -159,6 +164,12 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 		return nil, coded(http.StatusInternalServerError, "the primary carried the request out but cannot audit the response: look at its audit devices")
 	}
 	return resp, execErr
+}
+
+// cannotWrite says whether this cluster is a primary no more, whose backend could not
+// do what it was asked for. To the secondary that would look like its own refusal.
+func cannotWrite(mark *refusal.Mark, op logical.Operation, resp *logical.Response, err error) bool {
+	return isReadOnly(err, true) || mark.Noted() && (ruleOf(op).writes || mentions(err) || tells(resp))
 }
 
 // notServing is the answer of a node that is sealing, or ends its active duty, while

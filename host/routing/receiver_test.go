@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/forward/wire"
+	"github.com/vault-replication/vault-replication/host/storage/refusal"
 )
 
 // core is a primary's core.
@@ -26,6 +27,7 @@ type core struct {
 	resp      *logical.Response
 	err       error
 	last      *logical.Request
+	refuses   bool
 }
 
 func (c *core) Execute(ctx context.Context, req *logical.Request, path, uuid, accessor string) (*logical.Response, error) {
@@ -34,6 +36,9 @@ func (c *core) Execute(ctx context.Context, req *logical.Request, path, uuid, ac
 	}
 	c.ran = append(c.ran, path+req.Path+" "+uuid+" "+accessor)
 	c.last = req
+	if c.refuses {
+		refusal.Note(ctx)
+	}
 	return c.resp, c.err
 }
 
@@ -187,5 +192,43 @@ func TestReceiverThatStopsServing(t *testing.T) {
 			require.Equal(t, http.StatusServiceUnavailable, own.Code)
 			require.ErrorContains(t, own, text)
 		}
+	}
+}
+
+// A primary that was demoted says so; one whose backend talks to a server that cannot
+// write, or that stores such a text, does not.
+func TestReceiverThatCannotWrite(t *testing.T) {
+	t.Parallel()
+	text := logical.ErrReadOnly.Error()
+	tests := map[string]struct {
+		c       core
+		op      logical.Operation
+		demoted bool
+	}{
+		"the error":                {core{err: fmt.Errorf("put: %w", logical.ErrReadOnly)}, logical.ReadOperation, true},
+		"of a plugin":              {core{err: errors.New(text)}, logical.ReadOperation, true},
+		"as text":                  {core{err: errors.New("put: " + text), refuses: true}, logical.ReadOperation, true},
+		"in a response":            {core{resp: logical.ErrorResponse(text), refuses: true}, logical.ReadOperation, true},
+		"swallowed by a write":     {core{refuses: true}, logical.UpdateOperation, true},
+		"swallowed by a read":      {core{resp: &logical.Response{}, refuses: true}, logical.ReadOperation, false},
+		"text of another server":   {core{err: errors.New("the database says: " + text)}, logical.UpdateOperation, false},
+		"what a client has stored": {core{resp: &logical.Response{Data: map[string]any{"error": text}}}, logical.ReadOperation, false},
+	}
+	for what, tt := range tests {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			c := tt.c
+			a := (&Receiver{Core: &c}).Handle(t.Context(), "west", &wire.Request{
+				MountPath: "kv/", MountUUID: "kv", MountAccessor: "kv", Logical: &logical.Request{Operation: tt.op, Path: "a"},
+			})
+			if tt.demoted {
+				require.Equal(t, errPrimaryReadOnly, a.Err)
+				require.Nil(t, a.Response)
+				require.Equal(t, errPrimaryReadOnly, c.audited[1].OuterErr)
+				return
+			}
+			require.Equal(t, tt.c.err, a.Err)
+			require.Equal(t, tt.c.resp, a.Response)
+		})
 	}
 }

@@ -15,7 +15,7 @@ import (
 // Options are what wrapped backends work with.
 type Options struct {
 	Forwarder Forwarder
-	// Refusals counts the refused writes of external plugins; nil if there is none.
+	// Refusals counts the refused writes of each mount; nil if nothing does.
 	Refusals *refusal.Counters
 	// AfterAuth is called with each login and renewal of an auth method that
 	// succeeded, before the core makes or renews a token of it. An error is the
@@ -81,8 +81,8 @@ func (w *Wrapper) handle(ctx context.Context, req *logical.Request) (*logical.Re
 	marked, mark := refusal.With(ctx)
 	before := w.refusals()
 	resp, err := w.Backend.HandleRequest(marked, req)
-	refused := mark.Noted() || w.refusals() != before
-	if !saysReadOnly(resp, err) && !(refused && r.writes) {
+	seen := refusals{marked: mark.Noted(), counted: w.refusals() != before, external: w.mount.External}
+	if !seen.wasRefused(resp, err, r.writes) {
 		return resp, err
 	}
 	return w.forward(ctx, sent)
@@ -96,10 +96,9 @@ func (w *Wrapper) forward(ctx context.Context, sent *wire.Request) (*logical.Res
 	return resp, err
 }
 
-// refusals is the count of an external plugin's mount. A backend in this process
-// asks for storage under the context of the request, whose mark is exact.
+// refusals is the count of the mount.
 func (w *Wrapper) refusals() uint64 {
-	if !w.mount.External || w.o.Refusals == nil {
+	if w.o.Refusals == nil {
 		return 0
 	}
 	return w.o.Refusals.Of(w.mount.StoragePrefix)

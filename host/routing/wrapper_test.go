@@ -75,15 +75,56 @@ func TestHowARefusalIsRecognised(t *testing.T) {
 		"wrapped": {logical.DeleteOperation, nil, func(context.Context) (*logical.Response, error) {
 			return nil, fmt.Errorf("put: %w", logical.ErrReadOnly)
 		}, true},
-		"as text": {logical.RevokeOperation, nil, func(context.Context) (*logical.Response, error) {
+		"as text": {logical.RevokeOperation, nil, func(ctx context.Context) (*logical.Response, error) {
+			noted(ctx)
 			return nil, errors.New("put: " + logical.ErrReadOnly.Error())
 		}, true},
-		"in an error response": {logical.RenewOperation, nil, func(context.Context) (*logical.Response, error) {
+		"as text, without the context": {logical.ReadOperation, nil, func(context.Context) (*logical.Response, error) {
+			counter.Bump("logical/u/x")
+			return nil, errors.New("put: " + logical.ErrReadOnly.Error())
+		}, true},
+		"as text of a read": {logical.ReadOperation, nil, func(ctx context.Context) (*logical.Response, error) {
+			noted(ctx)
+			return nil, errors.New("put: " + logical.ErrReadOnly.Error())
+		}, true},
+		"in an error response": {logical.ReadOperation, nil, func(ctx context.Context) (*logical.Response, error) {
+			noted(ctx)
 			return logical.ErrorResponse("failed: " + logical.ErrReadOnly.Error()), logical.ErrInvalidRequest
 		}, true},
-		"in the data": {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) {
+		"in the data": {logical.ReadOperation, nil, func(ctx context.Context) (*logical.Response, error) {
+			noted(ctx)
 			return &logical.Response{Data: map[string]any{"error": logical.ErrReadOnly.Error(), "more": 1, "data": 2}}, nil
 		}, true},
+		"text of another server": {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) {
+			return nil, errors.New("the database says: " + logical.ErrReadOnly.Error())
+		}, false},
+		"text of another server in a response": {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) {
+			return logical.ErrorResponse("the database says: " + logical.ErrReadOnly.Error()), nil
+		}, false},
+		"what a client has stored": {logical.ReadOperation, nil, func(context.Context) (*logical.Response, error) {
+			return &logical.Response{Data: map[string]any{"error": logical.ErrReadOnly.Error()}}, nil
+		}, false},
+		"the same, beside a refused write": {logical.ReadOperation, nil, func(context.Context) (*logical.Response, error) {
+			counter.Bump("logical/u/x")
+			return &logical.Response{Data: map[string]any{"error": logical.ErrReadOnly.Error()}}, nil
+		}, false},
+		"the text of an external one": {logical.ReadOperation, func(m *Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
+			return nil, errors.New(logical.ErrReadOnly.Error())
+		}, true},
+		"wrapped by an external one": {logical.ReadOperation, func(m *Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
+			counter.Bump("logical/u/x")
+			return nil, errors.New("put: " + logical.ErrReadOnly.Error())
+		}, true},
+		"in a response of an external one": {logical.ReadOperation, func(m *Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
+			counter.Bump("logical/u/x")
+			return logical.ErrorResponse("put: " + logical.ErrReadOnly.Error()), nil
+		}, true},
+		"an external one's other server": {logical.UpdateOperation, func(m *Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
+			return nil, errors.New("the database says: " + logical.ErrReadOnly.Error())
+		}, false},
+		"an external one's stored text": {logical.ReadOperation, func(m *Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
+			return &logical.Response{Data: map[string]any{"error": logical.ErrReadOnly.Error()}}, nil
+		}, false},
 		"swallowed by a write":          {logical.UpdateOperation, nil, func(ctx context.Context) (*logical.Response, error) { noted(ctx); return here() }, true},
 		"swallowed by a read":           {logical.ReadOperation, nil, func(ctx context.Context) (*logical.Response, error) { noted(ctx); return here() }, false},
 		"another error after a refusal": {logical.UpdateOperation, nil, func(ctx context.Context) (*logical.Response, error) { noted(ctx); return nil, errors.New("internal") }, true},
@@ -226,6 +267,18 @@ func TestErrorsOfForwarding(t *testing.T) {
 			require.Equal(t, tt.status, status)
 			require.ErrorContains(t, shown, tt.text)
 		})
+	}
+	// What a client has stored on the primary, and what another server says there, is
+	// handed on as it is.
+	for _, answer := range []*wire.Answer{
+		{Response: &logical.Response{Data: map[string]any{"error": logical.ErrReadOnly.Error()}}},
+		{Err: errors.New("the database says: " + logical.ErrReadOnly.Error())},
+	} {
+		resp, err := Options{Forwarder: &primary{answer: answer}}.Wrap(secret, &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
+			return nil, logical.ErrReadOnly
+		}}).HandleRequest(context.Background(), &logical.Request{Operation: logical.ReadOperation})
+		require.Equal(t, answer.Response, resp)
+		require.Equal(t, answer.Err, err)
 	}
 	// The identity of an error is what user lock-outs go by.
 	p := &primary{answer: &wire.Answer{Err: logical.ErrInvalidCredentials}}
