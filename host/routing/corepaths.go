@@ -54,7 +54,10 @@ type CorePath struct {
 	Way    Way
 	// Reads makes the row hold for reads and lists as well.
 	Reads bool
-	Why   string
+	// Behind says that a backend behind the handler may have asked the primary: if that
+	// failed, the client is told so, and not what the handler makes of it.
+	Behind bool
+	Why    string
 
 	match *regexp.Regexp
 }

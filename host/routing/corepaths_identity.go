@@ -80,7 +80,7 @@ var tokenPaths = []CorePath{
 	{Backend: Token, Pattern: `accessors/?`, Why: "tokens of this cluster"},
 	{Backend: Token, Pattern: `create`, Prefix: true, Why: "tokens of this cluster"},
 	{Backend: Token, Pattern: `lookup`, Prefix: true, Why: "tokens of this cluster"},
-	{Backend: Token, Pattern: `renew`, Prefix: true, Why: "tokens of this cluster; the auth method behind may forward"},
+	{Backend: Token, Pattern: `renew`, Prefix: true, Behind: true, Why: "tokens of this cluster; the auth method behind may forward"},
 	{Backend: Token, Pattern: `revoke`, Prefix: true, Why: "tokens of this cluster"},
 	{Backend: Token, Pattern: `tidy`, Why: "tokens of this cluster"},
 }

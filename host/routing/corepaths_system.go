@@ -65,7 +65,7 @@ var systemPaths = []CorePath{
 
 	// Tokens, leases and what hangs on them are of this cluster.
 	{Backend: System, Pattern: `leases`, Prefix: true, Why: "leases of this cluster"},
-	{Backend: System, Pattern: `(leases/)?`, Prefix: true, Why: "leases of this cluster; the engine behind may forward the rest"},
+	{Backend: System, Pattern: `(leases/)?`, Prefix: true, Behind: true, Why: "leases of this cluster; the engine behind may forward the rest"},
 	{Backend: System, Pattern: `wrapping/`, Prefix: true, Why: "wrapping tokens are of one cluster"},
 	{Backend: System, Pattern: `capabilities`, Prefix: true, Why: "of a token of this cluster"},
 	{Backend: System, Pattern: `decode-token`, Why: "computes only"},

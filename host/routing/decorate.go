@@ -39,13 +39,19 @@ func DecorateForward(b *framework.Backend, kind string, f Forwarder, own Locals)
 			continue
 		}
 		for op, h := range p.Operations {
-			if row.way(op) != Local {
+			switch {
+			case row.way(op) != Local:
 				p.Operations[op] = &handler{OperationHandler: h, row: row, f: f, own: own}
+			case row.Behind && slices.Contains(writing, op):
+				p.Operations[op] = &teller{h}
 			}
 		}
 		for op, call := range p.Callbacks {
-			if row.way(op) != Local {
+			switch {
+			case row.way(op) != Local:
 				p.Callbacks[op] = row.decide(call, f, own)
+			case row.Behind && slices.Contains(writing, op):
+				p.Callbacks[op] = tell(call)
 			}
 		}
 	}
@@ -180,6 +186,25 @@ func (r CorePath) send(ctx context.Context, req *logical.Request, f Forwarder) (
 
 // mount is the place of the core's backend, the same on every cluster.
 func (r CorePath) mount() Mount { return Mount{Path: corePrefixes[r.Backend]} }
+
+// teller is an operation that says what a backend behind it has said of the way to the
+// primary.
+type teller struct{ framework.OperationHandler }
+
+func (h *teller) Handler() framework.OperationFunc { return tell(h.OperationHandler.Handler()) }
+
+func tell(stock framework.OperationFunc) framework.OperationFunc {
+	if stock == nil {
+		return nil
+	}
+	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+		resp, err := stock(ctx, req, data)
+		if told := asTold(resp, err); told != nil {
+			return nil, told
+		}
+		return resp, err
+	}
+}
 
 // surrounded is an operation before and after which something runs.
 type surrounded struct {

@@ -5,6 +5,8 @@ package routing
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // stub is a backend with the patterns of a core backend, as a performance
@@ -124,6 +127,116 @@ func TestLocalMountWithoutADefaultKey(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "here", from(resp))
 	require.Empty(t, p.got)
+}
+
+// Audit devices: the secondary's own are its business, those of the set are neither made
+// here nor by the primary.
+func TestHereOrOnPrimary(t *testing.T) {
+	t.Parallel()
+	refused := func(resp *logical.Response, err error) framework.OperationFunc {
+		return func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+			refusal.Note(ctx)
+			return resp, err
+		}
+	}
+	tests := map[string]struct {
+		fn   framework.OperationFunc
+		data map[string]any
+		err  string // the answer of the row if empty
+		here bool
+	}{
+		"its own": {fn: func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+			return here()
+		}, here: true},
+		"its own, a shared row beside": {fn: func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+			refusal.Note(ctx)
+			return here()
+		}, data: map[string]any{"local": true}, here: true},
+		"one of the set":            {fn: refused(nil, logical.ErrReadOnly)},
+		"one of the set, as text":   {fn: refused(logical.ErrorResponse(logical.ErrReadOnly.Error()), logical.ErrInvalidRequest)},
+		"one of the set, swallowed": {fn: refused(&logical.Response{}, nil)},
+		"another error":             {fn: refused(nil, errors.New("no such file")), err: "no such file"},
+	}
+	for what, tt := range tests {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			p := &primary{answer: remote("primary")}
+			b := stub(t, path("audit/(?P<path>.+)", tt.fn, logical.UpdateOperation))
+			unnamed, err := DecorateForward(b, System, p, locals{})
+			require.NoError(t, err)
+			require.Empty(t, unnamed)
+			resp, err := b.HandleRequest(t.Context(), &logical.Request{Operation: logical.UpdateOperation, Path: "audit/file", Data: tt.data})
+			require.Empty(t, p.got, "an audit device never leaves the cluster")
+			if tt.here {
+				require.NoError(t, err)
+				require.Equal(t, "here", from(resp))
+				return
+			}
+			if tt.err == "" {
+				tt.err = "send it to the primary"
+				var own *logical.ReplicationCodedError
+				require.ErrorAs(t, err, &own)
+				require.Equal(t, http.StatusBadRequest, own.Code)
+			}
+			require.ErrorContains(t, err, tt.err)
+		})
+	}
+}
+
+// A lease whose engine could not reach the primary is no mistake of the client's: he is
+// told in one sentence, with its status, what Vault puts words around.
+func TestLeaseWhoseEngineCannotReachThePrimary(t *testing.T) {
+	t.Parallel()
+	cut := noAnswer(t.Context(), replication.Errorf(replication.Unreachable, "no session"))
+	wrapped := func(err error) framework.OperationFunc {
+		return func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+			return nil, fmt.Errorf("failed to renew entry: %w", err)
+		}
+	}
+	reworded := func(err error) framework.OperationFunc { // as Vault's system backend does it
+		return func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+			return logical.ErrorResponse(fmt.Errorf("failed to revoke entry: resp: (*logical.Response)(nil) err: %w", err).Error()), logical.ErrInvalidRequest
+		}
+	}
+	tests := map[string]struct {
+		kind, pattern, path string
+		fn                  framework.OperationFunc
+		status              int
+		text                string
+	}{
+		"renewal":                {System, "(leases/)?renew(/(?P<url_lease_id>.+))?", "leases/renew", reworded(cut), 503, cut.Error()},
+		"the older path":         {System, "(leases/)?renew(/(?P<url_lease_id>.+))?", "renew/x", reworded(cut), 503, cut.Error()},
+		"revocation":             {System, "(leases/)?revoke(/(?P<url_lease_id>.+))?", "leases/revoke", reworded(cut), 503, cut.Error()},
+		"of all below a path":    {System, "(leases/)?revoke-prefix/(?P<prefix>.+)", "leases/revoke-prefix/db", reworded(cut), 503, cut.Error()},
+		"token":                  {Token, "renew-self$", "renew-self", wrapped(cut), 503, cut.Error()},
+		"answer lost":            {System, "(leases/)?revoke", "leases/revoke", reworded(noAnswer(t.Context(), errors.New("cut"))), 502, "could not get its primary's answer"},
+		"late":                   {System, "(leases/)?revoke", "leases/revoke", reworded(errLate), 504, errLate.Error()},
+		"primary was demoted":    {System, "(leases/)?revoke", "leases/revoke", reworded(errPrimaryReadOnly), 502, errPrimaryReadOnly.Error()},
+		"primary steps down":     {System, "(leases/)?revoke", "leases/revoke", reworded(leaving.error(notRun)), 503, "did not carry"},
+		"another error":          {System, "(leases/)?revoke", "leases/revoke", reworded(errors.New("no such user")), 400, "no such user"},
+		"another error, token":   {Token, "renew-self$", "renew-self", wrapped(errors.New("no such role")), 500, "no such role"},
+		"identity cannot be had": {Token, "renew$", "renew", wrapped(&logical.ReplicationCodedError{Code: 503, Msg: "the entity"}), 503, "the entity"},
+	}
+	for what, tt := range tests {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			p := path(tt.pattern, tt.fn, logical.UpdateOperation)
+			p.Operations[logical.UpdateOperation].(*framework.PathOperation).ForwardPerformanceSecondary = false
+			b := stub(t, p)
+			_, err := DecorateForward(b, tt.kind, &primary{}, locals{})
+			require.NoError(t, err)
+			req := &logical.Request{Operation: logical.UpdateOperation, Path: tt.path}
+			resp, err := b.HandleRequest(t.Context(), req)
+			status, shown := logical.RespondErrorCommon(req, resp, err)
+			logical.AdjustErrorStatusCode(&status, shown)
+			require.Equal(t, tt.status, status)
+			require.ErrorContains(t, shown, tt.text)
+			if tt.status >= 502 {
+				require.NotContains(t, shown.Error(), "failed to", "one sentence")
+				require.NotContains(t, shown.Error(), "occurred", "no list")
+			}
+		})
+	}
 }
 
 func TestDecorateForwardLeavesTheRest(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
@@ -20,30 +22,75 @@ func coded(status int, format string, args ...any) error {
 	return &logical.ReplicationCodedError{Code: status, Msg: fmt.Sprintf(format, args...)}
 }
 
-// noAnswer says why a forwarded request has none. That the primary carried it out
-// all the same cannot be ruled out, and the client must know.
+// answer is how the sentences begin that are about the way to the primary, not about
+// what was asked of it, and their status.
+type answer struct {
+	status int
+	begins string
+}
+
+var (
+	late        = answer{http.StatusGatewayTimeout, "the primary cluster did not answer this write in time"}
+	unreachable = answer{http.StatusServiceUnavailable, "this cluster is a performance secondary and cannot reach its primary, which did not carry out this write"}
+	unavailable = answer{http.StatusServiceUnavailable, "this cluster is a performance secondary and its primary cannot answer this write now"}
+	noAnswerYet = answer{http.StatusBadGateway, "this cluster is a performance secondary and could not get its primary's answer to this write"}
+	leaving     = answer{http.StatusServiceUnavailable, "the primary's active node is sealing or stepping down"}
+	readOnly    = answer{http.StatusBadGateway, "the primary cluster refused this write because it cannot write itself"}
+
+	answers = []answer{late, unreachable, unavailable, noAnswerYet, leaving, readOnly}
+)
+
+func (a answer) error(format string, args ...any) error {
+	return coded(a.status, "%s", a.begins+fmt.Sprintf(format, args...))
+}
+
+// errLate is the answer when the time is over. That the primary carried it out all the
+// same cannot be ruled out, and the client must know.
+var errLate = late.error(": it may have been carried out, read before you repeat it")
+
+// errPrimaryReadOnly is the answer of a cluster that was the primary.
+var errPrimaryReadOnly = readOnly.error(": it may have been demoted, see sys/replication/performance/status on both clusters")
+
+// noAnswer says why a forwarded request has none.
 func noAnswer(ctx context.Context, err error) error {
 	var own *logical.ReplicationCodedError
 	switch {
 	case errors.As(err, &own):
 		return own
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
 		// The core hands its backends no deadline: when the listener's limit for a
 		// request has passed, the context is cancelled, as for a client that has gone,
 		// which reads no answer.
-		return coded(http.StatusGatewayTimeout, "the primary cluster did not answer this write in time: it may have been carried out, read before you repeat it")
+		return errLate
 	}
 	switch replication.KindOf(err) {
 	case replication.InvalidInput:
 		return coded(http.StatusBadRequest, "this request cannot be forwarded to the primary cluster: %v", err)
 	case replication.Unreachable:
-		return coded(http.StatusServiceUnavailable, "this cluster is a performance secondary and cannot reach its primary, which did not carry out this write (%v): see sys/replication/performance/status, and try again later", err)
+		return unreachable.error(" (%v): see sys/replication/performance/status, and try again later", err)
 	case replication.Unavailable:
-		return coded(http.StatusServiceUnavailable, "this cluster is a performance secondary and its primary cannot answer this write now (%v): see sys/replication/performance/status, and read before you repeat it", err)
+		return unavailable.error(" (%v): see sys/replication/performance/status, and read before you repeat it", err)
 	default:
-		return coded(http.StatusBadGateway, "this cluster is a performance secondary and could not get its primary's answer to this write (%v): see sys/replication/performance/status, and read before you repeat it", err)
+		return noAnswerYet.error(" (%v): see sys/replication/performance/status, and read before you repeat it", err)
 	}
 }
 
-// errPrimaryReadOnly is the answer of a cluster that was the primary.
-var errPrimaryReadOnly = coded(http.StatusBadGateway, "the primary cluster refused this write because it cannot write itself: it may have been demoted, see sys/replication/performance/status on both clusters")
+// asTold is the answer of a backend that failed to reach the primary, from what one
+// of the core's own handlers has made of it: they call whatever a backend answers a
+// mistake of the client's, and put words around it. Nil if it is none.
+func asTold(resp *logical.Response, err error) error {
+	var own *logical.ReplicationCodedError
+	if errors.As(err, &own) {
+		return own
+	}
+	if resp == nil || !resp.IsError() {
+		return nil
+	}
+	said := resp.Error().Error()
+	n := slices.IndexFunc(answers, func(a answer) bool { return strings.Contains(said, a.begins) })
+	if n < 0 {
+		return nil
+	}
+	a := answers[n]
+	return coded(a.status, "%s", strings.TrimSpace(said[strings.Index(said, a.begins):]))
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,8 @@ type Core interface {
 	// Execute runs a request in the backend that is mounted at the path, if it is
 	// the mount with this UUID and accessor and neither local nor tainted; empty
 	// UUID and accessor stand for the core's own backends. The request's path is
-	// relative to the mount.
+	// relative to the mount. All of these fail with [Away] on a node that is not active,
+	// or ceases to be while they run.
 	Execute(ctx context.Context, req *logical.Request, path, uuid, accessor string) (*logical.Response, error)
 	// AuditRequest and AuditResponse write to the audit devices. They fail when no
 	// device took the entry.
@@ -30,13 +32,23 @@ type Core interface {
 	AuditResponse(ctx context.Context, in *logical.LogInput) error
 	// MountAt is the mount that serves a path.
 	MountAt(path string) (Mount, bool)
-	// LocalAudit says whether an audit device exists and is local.
-	LocalAudit(path string) bool
 }
 
 // ErrDutyEnds is a [Core]'s answer when its node is about to stop being active, or
 // not quite active yet.
 var ErrDutyEnds = errors.New("the node's active duty begins or ends: try again in a moment")
+
+// Away is a [Core]'s answer when its node is sealed, on standby or about to be.
+type Away struct {
+	// Begun says that the request may have been run.
+	Begun bool
+	Err   error
+}
+
+func (a *Away) Error() string { return a.Err.Error() }
+
+// Unwrap is what the node said, or the backend when the node's duty ended.
+func (a *Away) Unwrap() error { return a.Err }
 
 // Receiver carries out on the primary what secondaries forward.
 type Receiver struct {
@@ -140,8 +152,8 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 	logged.MountPoint = in.MountPath
 	entry := &logical.LogInput{Request: &logged, Auth: authAsSent(req)}
 	if err := r.Core.AuditRequest(ctx, entry); err != nil {
-		if away := notServing(err, "and did not carry the request out: try again in a moment"); away != nil {
-			return nil, away
+		if notServing(err) {
+			return nil, leaving.error(notRun)
 		}
 		r.log().Error("a forwarded request cannot be audited and is refused", "path", logged.Path, "error", err)
 		return nil, coded(http.StatusInternalServerError, "the primary cannot audit the request and refuses it: look at its audit devices")
@@ -152,13 +164,24 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 	}
 	marked, mark := refusal.With(ctx)
 	resp, execErr := r.Core.Execute(marked, req, in.MountPath, uuid, accessor)
-	if cannotWrite(mark, req.Operation, resp, execErr) {
+	var away *Away
+	switch {
+	case errors.As(execErr, &away) && !away.Begun:
+		resp, execErr = nil, leaving.error(notRun)
+	case away != nil:
+		resp, execErr = nil, leaving.error(perhapsRun)
+	case execErr != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		resp, execErr = nil, errLate
+	case cannotWrite(mark, req.Operation, resp, execErr):
 		resp, execErr = nil, errPrimaryReadOnly
 	}
 	err := r.Core.AuditResponse(ctx, &logical.LogInput{Request: &logged, Auth: entry.Auth, Response: resp, OuterErr: execErr})
 	if err != nil {
-		if away := notServing(err, "and may have carried the request out: read before you repeat it"); away != nil {
-			return nil, away
+		if away != nil && !away.Begun {
+			return nil, execErr // it was not run, whatever becomes of its entry
+		}
+		if notServing(err) {
+			return nil, leaving.error(perhapsRun)
 		}
 		r.log().Error("the response to a forwarded request cannot be audited and is withheld", "path", logged.Path, "error", err)
 		return nil, coded(http.StatusInternalServerError, "the primary carried the request out but cannot audit the response: look at its audit devices")
@@ -172,15 +195,18 @@ func cannotWrite(mark *refusal.Mark, op logical.Operation, resp *logical.Respons
 	return isReadOnly(err, true) || mark.Noted() && (ruleOf(op).writes || mentions(err) || tells(resp))
 }
 
-// notServing is the answer of a node that is sealing, or ends its active duty, while
-// a request is there: no fault of its audit devices. Nil for other errors.
-func notServing(err error, what string) error {
-	for _, ends := range []error{consts.ErrSealed, consts.ErrStandby, ErrDutyEnds, context.Canceled} {
-		if errors.Is(err, ends) {
-			return coded(http.StatusServiceUnavailable, "the primary's active node is sealing or stepping down %s", what)
-		}
-	}
-	return nil
+// What a client is told of a node that is on its way out.
+const (
+	notRun     = " and did not carry the request out: try again in a moment"
+	perhapsRun = " and may have carried the request out: read before you repeat it"
+)
+
+// notServing says whether audit failed because the node is sealing, or ends its active
+// duty, while a request is there: no fault of its audit devices.
+func notServing(err error) bool {
+	var away *Away
+	return errors.As(err, &away) || slices.ContainsFunc([]error{consts.ErrSealed, consts.ErrStandby, ErrDutyEnds, context.Canceled},
+		func(ends error) bool { return errors.Is(err, ends) })
 }
 
 // authAsSent is who the secondary says that the client is.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -62,8 +64,6 @@ func (c *core) MountAt(path string) (Mount, bool) {
 	return m, ok
 }
 
-func (c *core) LocalAudit(path string) bool { return path == "own/" }
-
 func TestReceiverAdmits(t *testing.T) {
 	t.Parallel()
 	mounts := map[string]Mount{
@@ -103,7 +103,7 @@ func TestReceiverAdmits(t *testing.T) {
 		"not local":                    {req("sys/", "", up, "mounts/new", map[string]any{"local": "false"}), true},
 		"unmount":                      {req("sys/", "", logical.DeleteOperation, "mounts/kv", nil), true},
 		"unmount of a local one":       {req("sys/", "", logical.DeleteOperation, "mounts/own", nil), false},
-		"the same, written so":         {req("sys/", "", logical.DeleteOperation, `mounts//\/own/`, nil), false},
+		"that one, written so":         {req("sys/", "", logical.DeleteOperation, `mounts//\/own/`, nil), false},
 		"tune of a local one":          {req("sys/", "", up, "mounts/own/tune", nil), false},
 		"tune of a filtered one":       {req("sys/", "", up, "mounts/hidden/tune", nil), false},
 		"tune of tokens":               {req("sys/", "", up, "mounts/auth/token/tune", nil), true},
@@ -114,9 +114,9 @@ func TestReceiverAdmits(t *testing.T) {
 		"remount of a local one":       {req("sys/", "", up, "remount", map[string]any{"from": "/own", "to": "x"}), false},
 		"remount":                      {req("sys/", "", up, "remount", map[string]any{"from": "kv", "to": "x"}), true},
 		"audit device":                 {req("sys/", "", up, "audit/file", nil), false},
-		"local audit device":           {req("sys/", "", logical.DeleteOperation, "audit/own", nil), false},
-		"local audit device, so":       {req("sys/", "", logical.DeleteOperation, "audit//own/", nil), false},
-		"local audit device to be":     {req("sys/", "", up, "audit/new", map[string]any{"local": 1}), false},
+		"end of an audit device":       {req("sys/", "", logical.DeleteOperation, "audit/own", nil), false},
+		"the same, written so":         {req("sys/", "", logical.DeleteOperation, "audit//own/", nil), false},
+		"local audit device":           {req("sys/", "", up, "audit/new", map[string]any{"local": 1}), false},
 		"prefix and operation unnamed": {req("sys/", "", logical.ReadOperation, "policy/p", nil), false},
 	}
 	for what, tt := range tests {
@@ -178,21 +178,62 @@ func TestReceiverRunsAndAudits(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, e.Code)
 }
 
-// A primary that is on its way out says so, and does not blame its audit devices.
+// A primary that is on its way out says so, and whether it carried the request out,
+// and does not blame its audit devices. The secondary must not take it for its own state:
+// Vault would call itself sealed, or send the client to another node.
 func TestReceiverThatStopsServing(t *testing.T) {
 	t.Parallel()
-	for _, ends := range []error{consts.ErrSealed, consts.ErrStandby, ErrDutyEnds, context.Canceled} {
-		for call, text := range map[int]string{1: "did not carry", 2: "may have"} {
-			c := &core{auditFail: map[int]bool{call: true}, auditErr: fmt.Errorf("audit: %w", ends)}
-			a := (&Receiver{Core: c}).Handle(t.Context(), "west", &wire.Request{
-				MountPath: "kv/", MountUUID: "kv", MountAccessor: "kv", Logical: &logical.Request{Operation: logical.UpdateOperation, Path: "a"},
-			})
-			var own *logical.ReplicationCodedError
-			require.ErrorAs(t, a.Err, &own)
-			require.Equal(t, http.StatusServiceUnavailable, own.Code)
-			require.ErrorContains(t, own, text)
+	const not, perhaps = "did not carry", "may have"
+	answerOf := func(t *testing.T, c *core, text string) {
+		t.Helper()
+		a := (&Receiver{Core: c}).Handle(t.Context(), "west", &wire.Request{
+			MountPath: "kv/", MountUUID: "kv", MountAccessor: "kv", Logical: &logical.Request{Operation: logical.UpdateOperation, Path: "a"},
+		})
+		var own *logical.ReplicationCodedError
+		require.ErrorAs(t, a.Err, &own)
+		require.Equal(t, http.StatusServiceUnavailable, own.Code)
+		require.ErrorContains(t, own, text)
+		require.Nil(t, a.Response)
+		for _, ends := range []error{consts.ErrSealed, consts.ErrStandby} {
+			require.NotContains(t, own.Error(), ends.Error())
 		}
 	}
+	for _, ends := range []error{consts.ErrSealed, consts.ErrStandby, ErrDutyEnds, context.Canceled, &Away{Err: consts.ErrSealed}} {
+		for call, text := range map[int]string{1: not, 2: perhaps} {
+			answerOf(t, &core{auditFail: map[int]bool{call: true}, auditErr: fmt.Errorf("audit: %w", ends)}, text)
+		}
+	}
+	for _, ends := range []error{consts.ErrSealed, consts.ErrStandby, ErrDutyEnds} {
+		answerOf(t, &core{err: &Away{Err: ends}}, not)
+		answerOf(t, &core{err: &Away{Begun: true, Err: fmt.Errorf("put: %w", ends)}, resp: &logical.Response{}}, perhaps)
+		both := map[int]bool{2: true}
+		answerOf(t, &core{err: &Away{Err: ends}, auditFail: both, auditErr: &Away{Err: ends}}, not)
+		answerOf(t, &core{err: &Away{Begun: true, Err: ends}, auditFail: both, auditErr: &Away{Err: ends}}, perhaps)
+	}
+}
+
+// A request that was given up at its deadline may have been carried out.
+func TestReceiverWhoseTimeIsOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowCore{core{err: errors.New("i/o timeout")}}
+		started := time.Now()
+		a := (&Receiver{Core: slow}).Handle(t.Context(), "west", &wire.Request{
+			MountPath: "kv/", MountUUID: "kv", MountAccessor: "kv", Timeout: 7 * time.Second,
+			Logical: &logical.Request{Operation: logical.UpdateOperation, Path: "a"},
+		})
+		require.Equal(t, errLate, a.Err)
+		require.Equal(t, 7*time.Second, time.Since(started), "the secondary's limit holds")
+		require.Len(t, slow.audited, 2)
+	})
+}
+
+// slowCore is a core whose backend goes on until its context ends.
+type slowCore struct{ core }
+
+func (c *slowCore) Execute(ctx context.Context, _ *logical.Request, _, _, _ string) (*logical.Response, error) {
+	<-ctx.Done()
+	return nil, c.err
 }
 
 // A primary that was demoted says so; one whose backend talks to a server that cannot

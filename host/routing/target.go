@@ -10,17 +10,11 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 )
 
-// admitTarget looks at the mount or audit device that a request to sys/ is about:
-// local ones of the primary, and ones that are filtered, are out of reach.
+// admitTarget looks at the mount that a request to sys/ is about: local ones of the
+// primary, and ones that are filtered, are out of reach.
 func (r *Receiver) admitTarget(secondaryID string, req *logical.Request) error {
 	if makesLocal(req) {
 		return coded(http.StatusForbidden, "a secondary cannot make anything local on the primary")
-	}
-	if device, ok := strings.CutPrefix(req.Path, "audit/"); ok {
-		if r.Core.LocalAudit(asMounted(device)) {
-			return coded(http.StatusForbidden, "the audit device %q is local to the primary", device)
-		}
-		return nil
 	}
 	path, ok := target(req)
 	if !ok {

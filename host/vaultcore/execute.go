@@ -68,17 +68,6 @@ func (c *Core) AuditResponse(ctx context.Context, in *logical.LogInput) error {
 	return c.audited(ctx, func(ctx context.Context, b *audit.Broker) error { return b.LogResponse(ctx, in) })
 }
 
-// LocalAudit says whether an audit device exists and is local.
-func (c *Core) LocalAudit(path string) bool {
-	local := false
-	err := c.audited(context.Background(), func(_ context.Context, b *audit.Broker) error {
-		var err error
-		local, err = b.IsLocal(path)
-		return err
-	})
-	return err == nil && local
-}
-
 func (c *Core) audited(ctx context.Context, f func(context.Context, *audit.Broker) error) error {
 	return c.serving(ctx, func(ctx context.Context) error {
 		b := *field[*audit.Broker](c.Core, "auditBroker")
@@ -90,21 +79,26 @@ func (c *Core) audited(ctx context.Context, f func(context.Context, *audit.Broke
 }
 
 // serving runs f as Vault runs a request of a client: on an active node alone,
-// with its state held, and no longer than the active duty lasts.
+// with its state held, and no longer than the active duty lasts. If that is why f
+// fails, or does not run, the error is a [routing.Away].
 func (c *Core) serving(ctx context.Context, f func(context.Context) error) error {
 	return c.withState(func() error {
 		active := *field[context.Context](c.Core, "activeContext")
 		switch {
 		case c.Sealed():
-			return consts.ErrSealed
+			return &routing.Away{Err: consts.ErrSealed}
 		case *field[bool](c.Core, "standby"):
-			return consts.ErrStandby
+			return &routing.Away{Err: consts.ErrStandby}
 		case active == nil || active.Err() != nil:
-			return routing.ErrDutyEnds
+			return &routing.Away{Err: routing.ErrDutyEnds}
 		}
 		ctx, cancel := context.WithCancel(namespace.RootContext(ctx))
 		defer cancel()
 		defer context.AfterFunc(active, cancel)()
-		return f(ctx)
+		err := f(ctx)
+		if err != nil && active.Err() != nil {
+			return &routing.Away{Begun: true, Err: err}
+		}
+		return err
 	})
 }
