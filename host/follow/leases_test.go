@@ -110,3 +110,19 @@ func TestMoveEndsLeasesFirst(t *testing.T) {
 	require.Equal(t, "forget 1, forget 2", core.done())
 	require.Empty(t, f.Lacks())
 }
+
+// Two mounts that have traded places are never both at one path, and neither meets
+// leases of the other there.
+func TestMountsThatTradePlaces(t *testing.T) {
+	t.Parallel()
+	ctx, core := context.Background(), newFake()
+	f := newFollower(core)
+	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/"), mount(t, "2", "b/")}
+	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "b/"), mount(t, "2", "a/")}
+	// Three moves write the table six times; one batch has it once.
+	f.Applied(ctx, []string{mounttable.Secrets, mounttable.Secrets, mounttable.Secrets})
+	require.Equal(t, "taint 1 true, revoke 1, forget 1, unmount 1, clear 1, revoke 2, forget 2, move 2, mount 1", core.done())
+	require.Empty(t, f.Lacks())
+	require.NoError(t, f.Recheck(ctx))
+	require.Empty(t, core.done())
+}

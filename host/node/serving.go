@@ -67,7 +67,7 @@ func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, wait
 		}
 		return c.Hides(path, e.UUID)
 	}
-	s.live = core.Live(s.wrapEntry, s.clearView)
+	s.live = core.Live(s.wrapEntry, c.ClearView)
 	s.follower = follow.New(s.live, logger.Named("follow"), follow.Options{Hidden: hidden})
 	s.server = forward.NewServer(forward.ServerOptions{
 		KeyOf: c.PairingKey, SetID: c.SetID, Position: c.Position, Logger: logger.Named("forward"),
@@ -120,17 +120,6 @@ func (s *serving) decorate(b *framework.Backend, kind string) error {
 		// now. The request holds the core's state, and an apply may wait for what it does.
 		routing.After(b, []string{"plugins/reload/", "mounts/", "auth/", "remount", "audit/"}, s.follower.RecheckSoon)
 	}
-	return err
-}
-
-// clearView deletes what this cluster has of a mount that is gone or that its filter
-// hides. A mount that is only unmounted for a while, to change places with another
-// or because a local one is in its way, keeps its content.
-func (s *serving) clearView(ctx context.Context, prefix string) error {
-	if !s.tap.Classes().Orphan(prefix+"key") && !s.controller.Filtered(ctx, prefix) {
-		return nil
-	}
-	_, err := s.tap.ClearView(ctx, prefix)
 	return err
 }
 

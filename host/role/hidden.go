@@ -66,6 +66,17 @@ func viewOf(uuid, path string) string {
 	return "logical/" + uuid + "/"
 }
 
+// ClearView deletes what this cluster has of a mount that is gone or that its filter
+// hides. A mount that is only unmounted for a while, to change places with another
+// or because a local one is in its way, keeps its content.
+func (c *Controller) ClearView(ctx context.Context, prefix string) error {
+	if !c.tap.Classes().Orphan(prefix+"key") && !c.Filtered(ctx, prefix) {
+		return nil
+	}
+	_, err := c.tap.ClearView(ctx, prefix)
+	return err
+}
+
 // ClearHidden deletes what a performance secondary has stored of the mounts that its
 // filter hides: it may have been killed before it had done so. What a copy has yet
 // to bring is not hidden by the filter any more and stays.

@@ -3,9 +3,14 @@
 package role
 
 import (
+	"encoding/json"
 	"testing"
 
+	"github.com/hashicorp/vault/helper/namespace"
+	"github.com/hashicorp/vault/vault"
 	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 )
 
 func TestWhatASecondaryDoesNotHave(t *testing.T) {
@@ -15,4 +20,71 @@ func TestWhatASecondaryDoesNotHave(t *testing.T) {
 	hidden := map[string]string{"1": "secret/", "2": "auth/ldap/"}
 	require.Equal(t, "auth/ldap/, secret/", namesOfLacking(hidden, visible, nil))
 	require.Equal(t, "auth/ldap/, kv/, secret/", namesOfLacking(hidden, visible, map[string]bool{"3": true, "gone": true}))
+}
+
+// withContent is a secondary whose filter hides secret/, with content of that, of the
+// visible kv/, and of a mount that no table has.
+func withContent(t *testing.T) (s *standing, has func(view string) bool) {
+	t.Helper()
+	s = newStanding(t)
+	ctx := t.Context()
+	table, err := json.Marshal(&vault.MountTable{Type: "mounts", Entries: []*vault.MountEntry{
+		{Table: "mounts", Path: "secret/", Type: "kv", UUID: s.secret, NamespaceID: namespace.RootNamespaceID},
+		{Table: "mounts", Path: "kv/", Type: "kv", UUID: "ce11", NamespaceID: namespace.RootNamespaceID},
+	}})
+	require.NoError(t, err)
+	require.NoError(t, s.core.PutEntry(ctx, "core/mounts", table))
+	for name := range keyclass.Tables {
+		decoded, err := s.core.StoredTable(ctx, name)
+		require.NoError(t, err)
+		_, err = s.learnTable(name, decoded)
+		require.NoError(t, err)
+	}
+	s.tap.Classes().SetMounts(s.mounts)
+	for _, uuid := range []string{s.secret, "ce11", "90ne"} {
+		require.NoError(t, s.core.PutEntry(ctx, "logical/"+uuid+"/a/b", []byte("v")))
+	}
+	return s, func(uuid string) bool {
+		t.Helper()
+		raw, err := s.core.GetEntry(ctx, "logical/"+uuid+"/a/b")
+		require.NoError(t, err)
+		return raw != nil
+	}
+}
+
+// A secondary that was killed before it had deleted what its filter hides does so when
+// it starts. What the filter lets in and a copy has yet to bring stays: the copy does
+// not write again what is equal.
+func TestClearHidden(t *testing.T) {
+	s, has := withContent(t)
+	ctx := t.Context()
+	s.filter(t, "b", denyNo)
+	s.starts(t)
+	require.True(t, s.Hides("secret/", s.secret), "it is awaited")
+	require.NoError(t, s.ClearHidden(ctx))
+	require.True(t, has(s.secret))
+
+	s.filter(t, "b", deny)
+	s.starts(t)
+	require.NoError(t, s.ClearHidden(ctx))
+	require.False(t, has(s.secret))
+	require.True(t, has("ce11"))
+	require.True(t, has("90ne"), "that is no filter's")
+
+	s.hiding.Store(nil)
+	require.NoError(t, s.ClearHidden(ctx), "without a filter there is nothing to do")
+	require.True(t, has("ce11"))
+}
+
+// A mount that is unmounted for a while keeps its content: two that change places are,
+// and one whose place a local mount has.
+func TestClearView(t *testing.T) {
+	s, has := withContent(t)
+	ctx := t.Context()
+	for _, uuid := range []string{s.secret, "ce11", "90ne"} {
+		require.NoError(t, s.ClearView(ctx, "logical/"+uuid+"/"))
+	}
+	require.False(t, has(s.secret), "the filter hides it")
+	require.True(t, has("ce11"), "the primary has it")
+	require.False(t, has("90ne"), "nobody has it")
 }

@@ -4,6 +4,7 @@ package storage_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -81,5 +82,50 @@ func TestTableIsAheadOfUnmountedStorage(t *testing.T) {
 			require.Equal(t, "<none>", get(t, secondary.Inner(), "logical/kv/config"))
 			require.Equal(t, "<none>", get(t, secondary.Inner(), "logical/kv/role"))
 		})
+	}
+}
+
+// What is below one view goes, local or shared, past the guard, and for DR secondaries
+// of this cluster too. What is beside it stays.
+func TestClearView(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	f := newFaulty(t)
+	tap := newPrimary(t, f, func(o *storage.Options) { o.Limits = func() (int, int) { return 12, 0 } })
+	withMounts(t, tap)
+	gone := []string{"logical/pki/role/a/b", "logical/pki/certs/a"} // the second one is local
+	for i := range 100 {
+		gone = append(gone, fmt.Sprintf("logical/pki/x/%03d", i))
+	}
+	stay := []string{"logical/pki2/a", "logical/pk/a", "logical/kv/a", "auth/pki/a", "sys/token/id/pki", "core/mounts"}
+	for _, k := range append(slices.Clone(gone), stay...) {
+		put(t, tap, k, "v")
+	}
+	at, err := tap.OpenSlot(ctx, dr, "s")
+	require.NoError(t, err)
+	secondary := newTap(t, newTxn(t))
+	copyAll(t, tap, secondary, dr, at)
+	require.NoError(t, tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{perf}}))
+
+	for _, prefix := range []string{"", "core/", "logical/", "logical/pki", "sys/token/", "audit"} {
+		_, err := tap.ClearView(ctx, prefix)
+		require.Equal(t, replication.InvalidInput, replication.KindOf(err), "%q", prefix)
+	}
+	f.set(failWritesOf("logical/pki/x/050", false), nil)
+	n, err := tap.ClearView(ctx, "logical/pki/")
+	require.Equal(t, replication.StorageFailed, replication.KindOf(err))
+	require.NotZero(t, n)
+	f.set(nil, nil)
+	rest, err := tap.ClearView(ctx, "logical/pki/")
+	require.NoError(t, err)
+	require.Equal(t, uint64(len(gone)), n+rest)
+	follow(t, tap, secondary, dr, "s", watermark(t, tap).Sequence)
+	for _, k := range gone {
+		require.Equal(t, "<none>", get(t, f, k), k)
+		require.Equal(t, "<none>", get(t, secondary.Inner(), k), k)
+	}
+	for _, k := range stay {
+		require.Equal(t, "v", get(t, f, k), k)
+		require.Equal(t, "v", get(t, secondary.Inner(), k), k)
 	}
 }

@@ -82,7 +82,7 @@ func kept(keep []string, key string) bool {
 // filter hides. It is journalled, for this cluster's own DR secondaries. After an
 // error it is called again and goes on with what is left.
 func (t *Tap) ClearView(ctx context.Context, prefix string) (deleted uint64, err error) {
-	if !keyclass.InView(prefix + "key") {
+	if view, _, ok := keyclass.SplitView(prefix); !ok || view != prefix {
 		return 0, replication.Errorf(replication.InvalidInput, "%q is no view of a mount, so nothing below it is deleted", prefix)
 	}
 	w, err := newWalkBelow(ctx, t.inner, prefix)

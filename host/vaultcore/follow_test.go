@@ -56,6 +56,36 @@ func TestFollowMounts(t *testing.T) {
 	requireNoTableWrites(t, p)
 }
 
+// Two mounts that trade places, in one batch, have their own content at the other's
+// path.
+func TestFollowMountsThatTradePlaces(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, pairConfig, func(p *pair) {
+		for _, name := range []string{"a", "b"} {
+			p.prepare("sys/mounts/"+name, map[string]any{"type": "kv"})
+			p.prepare(name+"/x", map[string]any{"v": name})
+		}
+	}).open()
+	for _, m := range [][2]string{{"a", "between"}, {"b", "a"}, {"between", "b"}} {
+		_, err := request(p.primary, logical.UpdateOperation, "sys/remount", p.root, map[string]any{"from": m[0], "to": m[1]})
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			resp, err := request(p.primary, logical.ReadOperation, m[1]+"/x", p.root, nil)
+			return err == nil && resp != nil
+		}, waitLong, tick)
+	}
+	p.syncAtOnce()
+	require.Equal(t, "b", p.read("a/x")["v"])
+	require.Equal(t, "a", p.read("b/x")["v"])
+	require.NotContains(t, p.read("sys/mounts"), "between/")
+	require.Empty(t, p.follower.Lacks())
+	for _, name := range []string{"a", "b"} {
+		p.write(name+"/x", map[string]any{"v": name})
+		require.Equal(t, name, p.read(name + "/x")["v"], "changes reach the mount at its new path")
+	}
+	requireNoTableWrites(t, p)
+}
+
 // requireNoTableWrites checks that following wrote no table of the primary.
 func requireNoTableWrites(t *testing.T, p *pair) {
 	t.Helper()

@@ -191,18 +191,38 @@ func (p *pair) localViews() func(uuid string) bool {
 // sync applies what the primary has written since, row by row.
 func (p *pair) sync() {
 	p.t.Helper()
-	ctx := context.Background()
+	for _, r := range p.written() {
+		p.store(r)
+		p.follower.Applied(context.Background(), []string{r.key})
+	}
+}
+
+// syncAtOnce does it in one batch.
+func (p *pair) syncAtOnce() {
+	p.t.Helper()
+	var keys []string
+	for _, r := range p.written() {
+		p.store(r)
+		keys = append(keys, r.key)
+	}
+	p.follower.Applied(context.Background(), keys)
+}
+
+func (p *pair) written() []row {
 	p.from.mu.Lock()
+	defer p.from.mu.Unlock()
 	rows := p.from.rows
 	p.from.rows = nil
-	p.from.mu.Unlock()
-	for _, r := range rows {
-		if r.value == nil {
-			require.NoError(p.t, p.to.Backend.Delete(ctx, r.key))
-		} else {
-			require.NoError(p.t, p.to.Backend.Put(ctx, &physical.Entry{Key: r.key, Value: r.value}))
-		}
-		p.follower.Applied(ctx, []string{r.key})
+	return rows
+}
+
+func (p *pair) store(r row) {
+	p.t.Helper()
+	ctx := context.Background()
+	if r.value == nil {
+		require.NoError(p.t, p.to.Backend.Delete(ctx, r.key))
+	} else {
+		require.NoError(p.t, p.to.Backend.Put(ctx, &physical.Entry{Key: r.key, Value: r.value}))
 	}
 }
 
