@@ -59,7 +59,7 @@ func (c *Client) call(ctx context.Context, kind Kind, body []byte) (answer []byt
 	}
 	h := callHeader{Kind: kind}
 	if deadline, ok := ctx.Deadline(); ok {
-		h.Timeout = time.Until(deadline)
+		h.Timeout = forPrimary(time.Until(deadline))
 	}
 	plain, err := join(h, body)
 	if err != nil {
@@ -69,6 +69,8 @@ func (c *Client) call(ctx context.Context, kind Kind, body []byte) (answer []byt
 	switch {
 	case errors.Is(err, envelope.ErrForged), errors.Is(err, envelope.ErrMalformed):
 		return nil, none, replication.Errorf(replication.Uncertain, "the primary's answer cannot be trusted, and whether it has carried out the request is not known: %w", err)
+	case err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()):
+		return nil, none, replication.Errorf(replication.KindOf(err), "%w: %v", ctx.Err(), err) //nolint:errorlint // the cause is the time
 	case err != nil:
 		return nil, none, err
 	}
@@ -79,6 +81,13 @@ func (c *Client) call(ctx context.Context, kind Kind, body []byte) (answer []byt
 		return nil, ah, replication.Errorf(ah.ErrorKind, "%s", ah.Error)
 	}
 	return answer, ah, nil
+}
+
+// forPrimary is how long the primary may take when the caller has so much time left:
+// what it has to say when its time is over must still find the caller waiting.
+func forPrimary(left time.Duration) time.Duration {
+	// Nothing left is still a bound, which 0 is not.
+	return max(left-min(left/10, time.Second), 1)
 }
 
 // tooLarge has the status of a body that is too large for Vault itself.

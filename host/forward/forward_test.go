@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -153,6 +154,75 @@ func TestDoDoesNotWaitForWhatALeaseWrote(t *testing.T) {
 		require.Empty(t, a.Response.Warnings)
 		require.Empty(t, r.waited)
 		require.Equal(t, []replication.Position{r.position()}, r.wrote)
+	}
+}
+
+// A peer that never answers, on a link that is frozen, holds nobody longer than the
+// caller's own time, and the primary is given a little less than that.
+func TestPeerThatNeverAnswers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelation()
+		never := func(ctx context.Context, _ string, _ []byte) ([]byte, error) {
+			deadline, ok := ctx.Deadline()
+			require.True(t, ok)
+			left := time.Until(deadline)
+			require.Less(t, left, 20*time.Second)
+			require.Greater(t, left, 18*time.Second)
+			<-ctx.Done()
+			return nil, replication.Errorf(replication.Unavailable, "the primary gave up in time")
+		}
+		r.server.Handle("wait", never)
+		carry := r.o.Carry
+		frozen := func(ctx context.Context, _ []byte) ([]byte, error) {
+			<-ctx.Done()
+			// What a link says is its own matter.
+			return nil, replication.Errorf(replication.Uncertain, "the answer was lost")
+		}
+		call := func() (time.Duration, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			started := time.Now()
+			_, _, err := r.Call(ctx, "wait", nil)
+			return time.Since(started), err
+		}
+		r.o.Carry = frozen
+		for range 2 { // in the handshake, and those who wait for it
+			took, err := call()
+			require.Equal(t, 20*time.Second, took)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.Equal(t, replication.Uncertain, replication.KindOf(err))
+		}
+		r.o.Carry = carry
+		took, err := call()
+		require.Less(t, took, 20*time.Second)
+		require.ErrorContains(t, err, "gave up in time")
+		r.o.Carry = frozen
+		took, err = call()
+		require.Equal(t, 20*time.Second, took)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
+// A primary that is sealed, or none any more, has not looked at what it was sent.
+func TestPrimaryThatDoesNotServe(t *testing.T) {
+	t.Parallel()
+	r := newRelation()
+	r.server.Handle("do", func(context.Context, string, []byte) ([]byte, error) {
+		require.Fail(t, "it was carried out")
+		return nil, nil
+	})
+	sealed := errors.New("Vault is sealed")
+	r.server.o.Position = func() (replication.Position, error) { return replication.Position{}, sealed }
+	_, _, err := r.Call(t.Context(), "do", nil)
+	require.Equal(t, replication.Unreachable, replication.KindOf(err))
+	for _, given := range []error{sealed, replication.Errorf(replication.InvalidInput, "no primary now")} {
+		server := NewServer(ServerOptions{
+			KeyOf: func(context.Context, string) ([]byte, error) { return nil, given },
+			SetID: func() string { return "set" }, Logger: hclog.NewNullLogger(),
+		})
+		_, err = server.Serve(t.Context(), "eu", []byte("x"))
+		require.Equal(t, replication.Unreachable, replication.KindOf(err))
 	}
 }
 

@@ -63,8 +63,20 @@ func (s *Server) Serve(ctx context.Context, secondaryID string, payload []byte) 
 	case errors.Is(err, envelope.ErrForged), errors.Is(err, envelope.ErrReplayed), errors.Is(err, envelope.ErrMalformed):
 		s.o.Logger.Warn("a forwarded request was refused, and nothing was executed", "secondary", secondaryID, "reason", err)
 		return nil, replication.Errorf(replication.Denied, "the primary refused the request: %w", err)
+	case err != nil:
+		return nil, notLookedAt(err)
+	}
+	return answer, nil
+}
+
+// notLookedAt is the error of a node that is no primary, or does not serve, before it has
+// looked at a request.
+func notLookedAt(err error) error {
+	switch kind := replication.KindOf(err); kind {
+	case replication.Denied, replication.Unavailable, replication.Unreachable:
+		return err
 	default:
-		return answer, err
+		return replication.Errorf(replication.Unreachable, "the primary's node cannot serve now: %w", err)
 	}
 }
 
@@ -81,7 +93,7 @@ func (s *Server) serve(ctx context.Context, secondaryID string, plain []byte) []
 	}
 	before, err := s.o.Position()
 	if err != nil {
-		return s.answer(nil, err, replication.Position{})
+		return s.answer(nil, notLookedAt(err), replication.Position{})
 	}
 	out, err := s.call(ctx, secondaryID, h.Kind, body)
 	return s.answer(out, err, before)

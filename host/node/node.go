@@ -154,6 +154,7 @@ func applyBytesOf(store physical.Backend) int {
 // cluster port.
 func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Handler {
 	o := gate.Options{Node: n.controller, Tokens: n.tokens, OperationTokens: n.collector}
+	n.serving.listens(props.ListenerConfig)
 	if l := props.ListenerConfig; l != nil {
 		o.UnauthenticatedMetrics = l.Telemetry.UnauthenticatedMetricsAccess
 		o.UnauthenticatedProfiling = l.Profiling.UnauthenticatedPProfAccess

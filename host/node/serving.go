@@ -6,9 +6,11 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/internalshared/configutil"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
@@ -44,6 +46,8 @@ type serving struct {
 	server       *forward.Server
 	// plan makes the wrappers of a secondary.
 	plan routing.Options
+	// limit is how long a client's request may take, of the listeners the longest.
+	limit atomic.Int64
 
 	mu sync.Mutex
 	// client belongs to the relation to one primary.
@@ -256,7 +260,44 @@ func (s *serving) Lacks() []string { return s.follower.Lacks() }
 
 // Do implements [routing.Forwarder].
 func (s *serving) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	return s.toPrimary().Do(ctx, req)
+}
+
+// listens learns of a listener how long its requests may take.
+func (s *serving) listens(l *configutil.Listener) {
+	if l == nil || l.Type == "" {
+		return // the cluster port: its requests came in at a listener of another node
+	}
+	limit := int64(l.MaxRequestDuration)
+	if limit == 0 {
+		limit = int64(vault.DefaultMaxRequestDuration)
+	}
+	for {
+		old := s.limit.Load()
+		if limit <= old || s.limit.CompareAndSwap(old, limit) {
+			return
+		}
+	}
+}
+
+// bounded gives a context its request's deadline back, so that the primary learns of it:
+// the core cancels the contexts of its backends instead. What the core does by itself may
+// take as long as a client's request.
+func (s *serving) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, has := ctx.Deadline(); has {
+		return ctx, func() {}
+	}
+	from, ok := s.core.RequestStarted(ctx)
+	if !ok {
+		from = time.Now()
+	}
+	limit := time.Duration(s.limit.Load())
+	if limit == 0 {
+		limit = vault.DefaultMaxRequestDuration
+	}
+	return context.WithDeadline(ctx, from.Add(limit))
 }
 
 // Call implements [entity.Caller].

@@ -57,6 +57,8 @@ func noAnswer(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &own):
 		return own
+	case replication.KindOf(err) == replication.Unreachable:
+		return unreachable.error(" (%v): see sys/replication/performance/status, and try again later", err)
 	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
 		// The core hands its backends no deadline: when the listener's limit for a
 		// request has passed, the context is cancelled, as for a client that has gone,
@@ -66,8 +68,6 @@ func noAnswer(ctx context.Context, err error) error {
 	switch replication.KindOf(err) {
 	case replication.InvalidInput:
 		return coded(http.StatusBadRequest, "this request cannot be forwarded to the primary cluster: %v", err)
-	case replication.Unreachable:
-		return unreachable.error(" (%v): see sys/replication/performance/status, and try again later", err)
 	case replication.Unavailable:
 		return unavailable.error(" (%v): see sys/replication/performance/status, and read before you repeat it", err)
 	default:

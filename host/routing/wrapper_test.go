@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -248,6 +249,7 @@ func TestErrorsOfForwarding(t *testing.T) {
 		"deadline has passed":      {late, &primary{}, http.StatusGatewayTimeout, "in time"},
 		"the core's context ended": {ended, &primary{}, http.StatusGatewayTimeout, "in time"},
 		"not reached":              {context.Background(), &primary{err: replication.Errorf(replication.Unreachable, "no session")}, http.StatusServiceUnavailable, "did not carry out"},
+		"the link's deadline":      {context.Background(), &primary{err: replication.Errorf(replication.Uncertain, "sent: %w", context.DeadlineExceeded)}, http.StatusGatewayTimeout, "in time"},
 		"too many":                 {context.Background(), &primary{err: replication.Errorf(replication.Unavailable, "too many")}, http.StatusServiceUnavailable, "too many"},
 		"answer lost":              {context.Background(), &primary{err: replication.Errorf(replication.Uncertain, "lost")}, http.StatusBadGateway, "lost"},
 		"cannot be sent":           {context.Background(), &primary{err: replication.Errorf(replication.InvalidInput, "a snapshot")}, http.StatusBadRequest, "a snapshot"},
@@ -286,6 +288,30 @@ func TestErrorsOfForwarding(t *testing.T) {
 		return nil, logical.ErrReadOnly
 	}}).HandleRequest(context.Background(), &logical.Request{Operation: logical.UpdateOperation})
 	require.Same(t, logical.ErrInvalidCredentials, err)
+}
+
+// frozen is a link to a primary that never answers.
+type frozen struct{}
+
+func (frozen) Do(ctx context.Context, _ *wire.Request) (*wire.Answer, error) {
+	<-ctx.Done()
+	return nil, replication.Errorf(replication.Uncertain, "the answer was lost")
+}
+
+// Whatever ends the client's request ends its wait for the primary.
+func TestClientIsNotHeldByAPrimaryThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := Options{Forwarder: frozen{}}.Wrap(secret, &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
+			return nil, logical.ErrReadOnly
+		}})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		started := time.Now()
+		_, err := b.HandleRequest(ctx, &logical.Request{Operation: logical.UpdateOperation})
+		require.Equal(t, errLate, err)
+		require.Equal(t, 5*time.Second, time.Since(started))
+	})
 }
 
 func TestAfterAuth(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/helper/locking"
@@ -127,6 +128,19 @@ func (c *Core) ClusterListener() cluster.ClusterHook {
 		return l
 	}
 	return nil
+}
+
+// RequestStarted is when the HTTP request came that a context is of, as the core hands
+// it to its backends: it takes the request's deadline off. OK is false for what the core
+// does by itself.
+func (c *Core) RequestStarted(ctx context.Context) (at time.Time, ok bool) {
+	id, _ := ctx.Value(logical.CtxKeyInFlightRequestID{}).(string)
+	if id == "" {
+		return time.Time{}, false
+	}
+	kept, _ := (*field[*vault.InFlightRequests](c.Core, "inFlightReqData")).InFlightReqMap.Load(id)
+	data, ok := kept.(vault.InFlightReqData)
+	return data.StartTime, ok
 }
 
 // withState runs f while the core can neither seal nor change its state.

@@ -21,6 +21,7 @@ var routingExpectations = []expectation{
 	{coreType, "router", "*vault.Router"},
 	{coreType, "auditBroker", "*audit.Broker"},
 	{coreType, "standby", "bool"},
+	{coreType, "inFlightReqData", "*vault.InFlightRequests"},
 	{routerType, "l", "sync.RWMutex"},
 	{routerType, "root", "*radix.Tree"},
 	{mountEntryType, "namespace", "*namespace.Namespace"},

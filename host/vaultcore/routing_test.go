@@ -317,3 +317,18 @@ func TestExecuteChecksTheMount(t *testing.T) {
 	}
 	require.NoError(t, c.AuditRequest(context.Background(), &logical.LogInput{Request: write}), "without devices there is nothing to fail")
 }
+
+// The deadline of a request is known by when it came: a backend's context has none.
+func TestWhenARequestCame(t *testing.T) {
+	t.Parallel()
+	c, _, _ := attached(t)
+	came := time.Now().Add(-time.Minute)
+	c.StoreInFlightReqData("r", vault.InFlightReqData{StartTime: came})
+	at, ok := c.RequestStarted(context.WithValue(t.Context(), logical.CtxKeyInFlightRequestID{}, "r"))
+	require.True(t, ok)
+	require.True(t, at.Equal(came))
+	for _, ctx := range []context.Context{t.Context(), context.WithValue(t.Context(), logical.CtxKeyInFlightRequestID{}, "gone")} {
+		_, ok = c.RequestStarted(ctx)
+		require.False(t, ok)
+	}
+}
