@@ -49,6 +49,9 @@ type Node interface {
 	Wait(ctx context.Context, replicated uint64) error
 	// Present says whether it is here now.
 	Present(replicated uint64) bool
+	// Forwarded is the highest state that a forwarded request has written. OK is false
+	// on a node that forwards nothing.
+	Forwarded() (replicated uint64, ok bool)
 }
 
 // Index is a state of a set.
@@ -84,13 +87,20 @@ func Wrap(next http.Handler, node Node) http.Handler {
 			if _, ok := node.Index(); ok {
 				w = &stamped{ResponseWriter: w, node: node}
 			}
+		} else if before, ok := node.Forwarded(); ok && r.Header.Get("Upgrade") == "" {
+			w = &stamped{ResponseWriter: w, node: node, unless: func() bool {
+				now, _ := node.Forwarded()
+				return now == before
+			}}
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// writes says whether a request of a method may have written. Reads that make a
-// lease do too; of what they write nothing is replicated.
+// writes says whether a request of a method may have written. Some reads do too: of what
+// one that makes a lease writes here nothing is replicated, and what the primary has
+// written for one shows in [Node.Forwarded]. That may be of another request which
+// ended meanwhile.
 func writes(method string) bool {
 	switch method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
@@ -145,7 +155,9 @@ func refuse(w http.ResponseWriter, err error) {
 type stamped struct {
 	http.ResponseWriter
 	node Node
-	done bool
+	// unless says that the request has written nothing; nil for one that has.
+	unless func() bool
+	done   bool
 }
 
 func (s *stamped) WriteHeader(status int) {
@@ -163,7 +175,7 @@ func (s *stamped) stamp(status int) {
 		return
 	}
 	s.done = true
-	if status < http.StatusOK || status >= http.StatusBadRequest {
+	if status < http.StatusOK || status >= http.StatusBadRequest || s.unless != nil && s.unless() {
 		return
 	}
 	if i, ok := s.node.Index(); ok {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/vault/api"
@@ -19,7 +20,13 @@ type fakeNode struct {
 	off     bool
 	arrives uint64
 	waited  []uint64
+	// forwarded is what the primary wrote last for a request of this node, if it
+	// forwards; each request to a path below "lease/" makes it write.
+	forwarded uint64
+	forwards  bool
 }
+
+func (n *fakeNode) Forwarded() (uint64, bool) { return n.forwarded, n.forwards }
 
 func (n *fakeNode) Index() (Index, bool) { return n.index, !n.off }
 
@@ -46,6 +53,9 @@ func do(n *fakeNode, method, path string, header http.Header, status int) *httpt
 	Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		// A write moves the state before it is answered.
 		n.index.Replicated++
+		if strings.HasPrefix(path, "/v1/lease/") {
+			n.forwarded = n.index.Replicated
+		}
 		if status != 0 {
 			w.WriteHeader(status)
 		}
@@ -68,6 +78,23 @@ func TestWritesAnswerTheirIndex(t *testing.T) {
 	off := node()
 	off.off = true
 	require.Empty(t, do(off, http.MethodPost, "/v1/secret/a", nil, 0).Header().Get(IndexHeader), "no set")
+}
+
+// A read for which the primary has written answers its index like a write.
+func TestReadsThatWroteOnThePrimaryAnswerTheirIndex(t *testing.T) {
+	t.Parallel()
+	stampOf := func(forwards bool, path string, header http.Header, status int) string {
+		n := node()
+		n.forwards = forwards
+		return do(n, http.MethodGet, path, header, status).Header().Get(IndexHeader)
+	}
+	state, err := api.ParseReplicationState(stampOf(true, "/v1/lease/a", nil, 0), []byte("key"))
+	require.NoError(t, err)
+	require.EqualValues(t, 11, state.ReplicatedIndex)
+	require.Empty(t, stampOf(true, "/v1/secret/a", nil, 0), "it wrote nothing")
+	require.Empty(t, stampOf(true, "/v1/lease/a", nil, http.StatusNotFound), "a refusal")
+	require.Empty(t, stampOf(false, "/v1/lease/a", nil, 0), "a node that forwards nothing")
+	require.Empty(t, stampOf(true, "/v1/lease/a", http.Header{"Upgrade": {"websocket"}}, 0), "a connection that is handed over")
 }
 
 func TestRequiredState(t *testing.T) {
