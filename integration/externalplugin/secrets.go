@@ -31,7 +31,7 @@ func newSecrets(ctx context.Context, config *logical.BackendConfig) (logical.Bac
 	}
 	b.Paths = append(entries("entries"), entries("local")...)
 	b.Paths = append(b.Paths, swallowPath(), counterPath("counter", "counter"), counterPath("runs", periodic+"runs"),
-		credentialPath(b), markPath("renewed"), markPath("revoked"), failPath(), rawPath())
+		credentialPath(b), markPath("renewed"), markPath("revoked"), failPath(), rawPath(), headersPath())
 	return b, b.Setup(ctx, config)
 }
 
@@ -165,5 +165,17 @@ func rawPath() *framework.Path {
 		return &logical.Response{Data: map[string]any{
 			logical.HTTPContentType: "text/plain", logical.HTTPStatusCode: http.StatusAccepted, logical.HTTPRawBody: []byte("raw text"),
 		}}, nil
+	})
+}
+
+// headersPath writes an entry, and answers with the header X-Sent that it got, in the
+// data and in the header X-Answered.
+func headersPath() *framework.Path {
+	return path("headers/(?P<name>.+)", logical.UpdateOperation, "Write an entry and say what header came along.", func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		sent := req.Headers["X-Sent"]
+		if err := store(ctx, req.Storage, "entries/"+d.Get("name").(string), map[string]any{"value": "with a header"}); err != nil {
+			return nil, err
+		}
+		return &logical.Response{Data: map[string]any{"sent": sent}, Headers: map[string][]string{"X-Answered": sent, "X-Kept": {"from clients"}}}, nil
 	})
 }
