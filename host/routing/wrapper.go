@@ -78,14 +78,24 @@ func (w *Wrapper) handle(ctx context.Context, req *logical.Request) (*logical.Re
 	if actsFirst(w.mount, req.Operation, req.Path) {
 		return w.forward(ctx, sent)
 	}
-	marked, mark := refusal.With(ctx)
-	before := w.refusals()
-	resp, err := w.Backend.HandleRequest(marked, req)
-	seen := refusals{marked: mark.Noted(), counted: w.refusals() != before, external: w.mount.External}
-	if !seen.wasRefused(resp, err, r.writes) {
+	resp, refused, err := w.tryHere(ctx, req, r.writes)
+	if !refused {
 		return resp, err
 	}
+	if n := neededFirstOf(w.mount, sent.Logical.Operation, sent.Logical.Path); n != nil {
+		return w.runHereAfter(ctx, n, req, sent)
+	}
 	return w.forward(ctx, sent)
+}
+
+// tryHere runs a request here, and says whether what came of it stands for a write that
+// the storage refused.
+func (w *Wrapper) tryHere(ctx context.Context, req *logical.Request, writes bool) (resp *logical.Response, refused bool, err error) {
+	marked, mark := refusal.With(ctx)
+	before := w.refusals()
+	resp, err = w.Backend.HandleRequest(marked, req)
+	seen := refusals{marked: mark.Noted(), counted: w.refusals() != before, external: w.mount.External}
+	return resp, seen.wasRefused(resp, err, writes), err
 }
 
 func (w *Wrapper) forward(ctx context.Context, sent *wire.Request) (*logical.Response, error) {
