@@ -100,7 +100,9 @@ func tooLarge(size int) error {
 
 // Do has the primary carry out a logical request. When the primary has written, Do
 // returns once that has arrived here, or with a warning when it did not in time. So
-// it is with a write that changed nothing: what made it one may not be here yet.
+// it is with a write that changed nothing: what made it one may not be here yet. And with
+// a read that tells of something, as of the end of a remount, which the client will look
+// for here; there nothing is said if it has not arrived.
 //
 // What a renewal or a revocation of a lease has written is not waited for. Vault
 // holds the lease's lock meanwhile, and the taking up of an unmount, which comes
@@ -120,17 +122,19 @@ func (c *Client) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error
 		return nil, replication.Errorf(replication.Uncertain, "the primary's answer cannot be read: run the same version on both clusters: %w", err)
 	}
 	op := req.Logical.Operation
-	reads := op == logical.ReadOperation || op == logical.ListOperation
-	if ah.At.Epoch.IsZero() || reads && !ah.Wrote {
+	told := (op == logical.ReadOperation || op == logical.ListOperation) && !ah.Wrote
+	if ah.At.Epoch.IsZero() {
 		return a, nil
 	}
-	c.o.Wrote(ah.At)
+	if !told {
+		c.o.Wrote(ah.At)
+	}
 	if op == logical.RenewOperation || op == logical.RevokeOperation {
 		return a, nil
 	}
 	wait, cancel := context.WithTimeout(ctx, c.o.BestEffortWait)
 	defer cancel()
-	if c.o.Wait(wait, ah.At) != nil && a.Err == nil {
+	if c.o.Wait(wait, ah.At) != nil && a.Err == nil && !told {
 		warn(a)
 	}
 	return a, nil

@@ -97,8 +97,8 @@ func TestCallBringsBodyErrorAndDeadline(t *testing.T) {
 	require.Equal(t, replication.Unreachable, replication.KindOf(err))
 }
 
-// A write is waited for, a read is not, and an answer that is ahead of this cluster
-// says so.
+// What an answer speaks of is waited for, and the answer to a write that is ahead of this
+// cluster says so.
 func TestDoWaitsForItsOwnWrite(t *testing.T) {
 	t.Parallel()
 	r := newRelation()
@@ -122,13 +122,16 @@ func TestDoWaitsForItsOwnWrite(t *testing.T) {
 		return a
 	}
 	require.Equal(t, "b", do(logical.ReadOperation).Response.Data["a"])
-	require.Empty(t, r.waited)
+	require.Equal(t, []replication.Position{r.position()}, r.waited, "what is told of has been done before")
+	require.Empty(t, r.wrote)
+	r.waited = nil
 	require.Nil(t, do(logical.UpdateOperation).Response)
 	require.Equal(t, []replication.Position{r.position()}, r.waited)
 	do(logical.PatchOperation)
 	require.Equal(t, []replication.Position{r.position(), r.position()}, r.waited, "a write that changed nothing")
 
 	r.arrives = false
+	require.Empty(t, do(logical.ReadOperation).Response.Warnings)
 	a := do(logical.UpdateOperation)
 	require.Len(t, a.Response.Warnings, 1)
 	a = do(logical.DeleteOperation)
