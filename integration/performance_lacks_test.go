@@ -76,6 +76,16 @@ func TestPerformanceSecondaryServesWithoutWhatItLacks(t *testing.T) {
 	}
 	lacks("out/")
 	serves("two")
+	// A local mount that is in the place of one of the primary's makes room for it when
+	// it goes, without a change of the primary.
+	put(t, secondary, "sys/mounts/taken", map[string]any{"type": "kv", "local": true})
+	put(t, primary, "sys/mounts/taken", map[string]any{"type": "kv"})
+	put(t, primary, "taken/a", map[string]any{"v": "shared"})
+	lacks("out/", "taken/")
+	_, err := client(secondary).DeleteWithContext(ctx, "sys/mounts/taken")
+	require.NoError(t, err)
+	eventually(t, secondary, "taken/a", "v", "shared")
+	lacks("out/")
 	// Both servers have the file open. Nobody can open it again: its folder is a file.
 	require.NoError(t, os.Rename(logs, logs+"-moved"))
 	require.NoError(t, os.WriteFile(logs, nil, 0o600))
