@@ -24,8 +24,8 @@ func filterKey(id string) string { return filterPrefix + encodeName(id) }
 
 var sharedTables = []string{mounttable.Secrets, mounttable.Auth}
 
-// PathsFilter is the filter of a secondary.
-func (c *Controller) PathsFilter(ctx context.Context, id string) (*filter.Filter, error) {
+// storedFilter is the record of a secondary's filter, nil if there has never been one.
+func (c *Controller) storedFilter(ctx context.Context, id string) (*filter.Filter, error) {
 	raw, err := c.core.GetEntry(ctx, filterKey(id))
 	if err != nil {
 		return nil, err
@@ -33,38 +33,49 @@ func (c *Controller) PathsFilter(ctx context.Context, id string) (*filter.Filter
 	return filter.Decode(raw)
 }
 
-// SetPathsFilter changes the filter of a secondary of this primary.
-func (c *Controller) SetPathsFilter(ctx context.Context, id string, f filter.Filter) error {
-	if err := c.checkFilter(ctx, id, f); err != nil {
-		return err
+// PathsFilter is the filter of a secondary.
+func (c *Controller) PathsFilter(ctx context.Context, id string) (*filter.Rule, error) {
+	f, err := c.storedFilter(ctx, id)
+	if err != nil || f == nil || f.Mode == filter.None {
+		return nil, err
 	}
-	raw, err := f.Encode()
-	if err != nil {
-		return err
-	}
-	return c.changeFilter(ctx, id, &f, func() error { return c.core.PutEntry(ctx, filterKey(id), raw) })
+	return &f.Rule, nil
 }
 
-// DeletePathsFilter removes it.
+// SetPathsFilter changes the filter of a secondary of this primary.
+func (c *Controller) SetPathsFilter(ctx context.Context, id string, r filter.Rule) error {
+	if err := c.checkFilter(ctx, id, r); err != nil {
+		return err
+	}
+	return c.changeFilter(ctx, id, r)
+}
+
+// DeletePathsFilter removes it. Its record stays: a secondary that sees the next
+// filter only is to know that this one is gone.
 func (c *Controller) DeletePathsFilter(ctx context.Context, id string) error {
 	if err := mustBe(c.Record(), replication.Performance, replication.Primary); err != nil {
 		return err
 	}
-	return c.changeFilter(ctx, id, nil, func() error { return c.core.DeleteEntry(ctx, filterKey(id)) })
+	return c.changeFilter(ctx, id, filter.Rule{Mode: filter.None})
 }
 
-// changeFilter puts a filter in force before it is stored, so that nothing of what
-// it leaves out is sent once the secondary knows of it.
-func (c *Controller) changeFilter(ctx context.Context, id string, f *filter.Filter, store func() error) error {
+// changeFilter puts a filter in force while it is stored, so that nothing of what it
+// leaves out is sent once the secondary knows of it, and nothing left out without its
+// knowledge.
+func (c *Controller) changeFilter(ctx context.Context, id string, r filter.Rule) error {
 	c.filters.Lock()
 	defer c.filters.Unlock()
-	old, err := c.PathsFilter(ctx, id)
+	old, err := c.storedFilter(ctx, id)
+	if err != nil || old == nil && r.Mode == filter.None {
+		return err
+	}
+	f := filter.Following(old, r)
+	raw, err := f.Encode()
 	if err != nil {
 		return err
 	}
-	c.useFilter(id, f)
-	if err := store(); err != nil {
-		c.useFilter(id, old)
+	err = c.tap.ChangeFilter(replication.Performance, id, c.allows(id, f), func() error { return c.core.PutEntry(ctx, filterKey(id), raw) })
+	if err != nil {
 		return replication.Errorf(replication.StorageFailed, "the paths filter could not be stored, and nothing was changed: %w", err)
 	}
 	return nil
@@ -72,7 +83,7 @@ func (c *Controller) changeFilter(ctx context.Context, id string, f *filter.Filt
 
 // checkFilter refuses what cannot be meant: a name with a typing error would let
 // secrets through.
-func (c *Controller) checkFilter(ctx context.Context, id string, f filter.Filter) error {
+func (c *Controller) checkFilter(ctx context.Context, id string, r filter.Rule) error {
 	if err := mustBe(c.Record(), replication.Performance, replication.Primary); err != nil {
 		return err
 	}
@@ -96,7 +107,7 @@ func (c *Controller) checkFilter(ctx context.Context, id string, f filter.Filter
 			known[vaultcore.MountPath(key, e)] = true
 		}
 	}
-	for _, path := range f.Paths {
+	for _, path := range r.Paths {
 		switch {
 		case filter.System(path):
 			return replication.Errorf(replication.InvalidInput, "%s is a system mount and cannot be filtered: leave it out", path)
@@ -120,19 +131,23 @@ func (c *Controller) pluginStatus(ctx context.Context, mode replication.Mode) (*
 
 // useFilter makes the tap leave out, for one secondary, what a filter hides.
 func (c *Controller) useFilter(id string, f *filter.Filter) {
-	if f == nil {
-		c.tap.SetFilter(replication.Performance, id, nil)
-		return
+	c.tap.SetFilter(replication.Performance, id, c.allows(id, f))
+}
+
+// allows says which keys a secondary gets; nil if it gets all.
+func (c *Controller) allows(id string, f *filter.Filter) func(key string) bool {
+	if f == nil || f.Mode == filter.None {
+		return nil
 	}
 	own := filterKey(id)
-	c.tap.SetFilter(replication.Performance, id, func(key string) bool {
+	return func(key string) bool {
 		if strings.HasPrefix(key, filterPrefix) {
 			// What other secondaries get is no concern of this one.
 			return key == own
 		}
 		view, ok := c.mounts.View(key)
 		return !ok || !f.Hides(view.Path)
-	})
+	}
 }
 
 // loadFilters puts the stored filters in force on a primary, before anything is
@@ -149,7 +164,7 @@ func (c *Controller) loadFilters(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("the name of the paths filter %q cannot be read: %w", name, err)
 		}
-		f, err := c.PathsFilter(ctx, string(id))
+		f, err := c.storedFilter(ctx, string(id))
 		if err != nil {
 			return fmt.Errorf("secondary %q: %w", id, err)
 		}
@@ -165,8 +180,8 @@ func (c *Controller) DynamicFilter(ctx context.Context, id string) ([]string, er
 			return nil, replication.Errorf(replication.NotFound, "this secondary is %q and knows nothing of the filter of %q: ask the primary", own, id)
 		}
 	}
-	f, err := c.PathsFilter(ctx, id)
-	if err != nil || f == nil {
+	f, err := c.storedFilter(ctx, id)
+	if err != nil || f == nil || f.Mode == filter.None {
 		return nil, err
 	}
 	hidden, _, err := c.hiddenBy(ctx, f)

@@ -25,8 +25,8 @@ import (
 func TestWhatAFilterHidesIsNotGivenToThePlugin(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]*filter.Filter{
-		"deny":  {Mode: filter.Deny, Paths: []string{"hidden/", "auth/hidden/"}},
-		"allow": {Mode: filter.Allow, Paths: []string{"shown/", "auth/shown/"}},
+		"deny":  {Rule: filter.Rule{Mode: filter.Deny, Paths: []string{"hidden/", "auth/hidden/"}}},
+		"allow": {Rule: filter.Rule{Mode: filter.Allow, Paths: []string{"shown/", "auth/shown/"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -22,6 +22,8 @@ const hidingKey = recordPrefix + "hiding"
 // leaves out, and what the filter has let in and the copy has not brought yet.
 // Mounts are by UUID.
 type hiding struct {
+	// id is the name of the secondary whose filter it is.
+	id      string
 	filter  *filter.Filter
 	hidden  map[string]bool
 	awaited map[string]bool
@@ -33,13 +35,18 @@ type hiding struct {
 
 // storedHiding is the stored form.
 type storedHiding struct {
-	Filter  *filter.Filter `json:"filter,omitempty"`
-	Hidden  []string       `json:"hidden,omitempty"`
-	Awaited []string       `json:"awaited,omitempty"`
+	ID      string       `json:"id,omitempty"`
+	Filter  *filter.Rule `json:"filter,omitempty"`
+	Hidden  []string     `json:"hidden,omitempty"`
+	Awaited []string     `json:"awaited,omitempty"`
 }
 
 func (h *hiding) encode() ([]byte, error) {
-	return json.Marshal(&storedHiding{Filter: h.filter, Hidden: slices.Sorted(maps.Keys(h.hidden)), Awaited: slices.Sorted(maps.Keys(h.awaited))})
+	s := &storedHiding{ID: h.id, Hidden: slices.Sorted(maps.Keys(h.hidden)), Awaited: slices.Sorted(maps.Keys(h.awaited))}
+	if h.filter != nil {
+		s.Filter = &h.filter.Rule
+	}
+	return json.Marshal(s)
 }
 
 func decodeHiding(raw []byte) (*hiding, error) {
@@ -47,7 +54,11 @@ func decodeHiding(raw []byte) (*hiding, error) {
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return nil, fmt.Errorf("what this secondary has taken up of its paths filter cannot be read: %w", err)
 	}
-	return &hiding{filter: s.Filter, hidden: setOf(s.Hidden), awaited: setOf(s.Awaited), kept: true, forced: true}, nil
+	h := &hiding{id: s.ID, hidden: setOf(s.Hidden), awaited: setOf(s.Awaited), kept: true, forced: true}
+	if s.Filter != nil {
+		h.filter = &filter.Filter{Rule: *s.Filter}
+	}
+	return h, nil
 }
 
 func setOf(names []string) map[string]bool {
@@ -61,18 +72,19 @@ func setOf(names []string) map[string]bool {
 // sameAs says that the stored form of both is the same.
 func (h *hiding) sameAs(o *hiding) bool {
 	same := func(a, b *filter.Filter) bool {
-		return a == b || (a != nil && b != nil && a.Mode == b.Mode && slices.Equal(a.Paths, b.Paths))
+		return a == b || (a != nil && b != nil && a.Revision == b.Revision && a.Mode == b.Mode && slices.Equal(a.Paths, b.Paths))
 	}
-	return same(h.filter, o.filter) && maps.Equal(h.hidden, o.hidden) && maps.Equal(h.awaited, o.awaited)
+	return h.id == o.id && same(h.filter, o.filter) && maps.Equal(h.hidden, o.hidden) && maps.Equal(h.awaited, o.awaited)
 }
 
 // reviewed is what is hidden when the filter and the tables are now these, given what
 // was hidden before; nil is a secondary that has taken up nothing yet. What was hidden
 // and is not any more is awaited until a new copy has brought it: it was never sent.
 // So is a mount that has come with the filter that lets it in, and that the one before
-// would have hidden.
-func reviewed(old *hiding, f *filter.Filter, hidden, visible map[string]string) (h *hiding, widened bool) {
-	h = &hiding{filter: f, hidden: make(map[string]bool, len(hidden)), awaited: map[string]bool{}, forced: true}
+// would have hidden; and one that a filter in between has hidden, which this secondary
+// has not seen: what came meanwhile was left out of the stream.
+func reviewed(old *hiding, id string, f *filter.Filter, hidden, visible map[string]string) (h *hiding, widened bool) {
+	h = &hiding{id: id, filter: f, hidden: make(map[string]bool, len(hidden)), awaited: map[string]bool{}, forced: true}
 	for uuid := range hidden {
 		h.hidden[uuid] = true
 	}
@@ -80,7 +92,7 @@ func reviewed(old *hiding, f *filter.Filter, hidden, visible map[string]string) 
 		return h, false
 	}
 	for uuid, path := range visible {
-		was := old.hidden[uuid] || old.filter.Hides(path)
+		was := old.hidden[uuid] || old.filter.Hides(path) || (old.id == id && f.HidSince(old.filter.Number(), path))
 		widened = widened || was
 		if was || old.awaited[uuid] {
 			h.awaited[uuid] = true
@@ -120,7 +132,7 @@ func (c *Controller) loadHiding(ctx context.Context, id string) error {
 
 // hidingNow is what is hidden by what the storage has.
 func (c *Controller) hidingNow(ctx context.Context, old *hiding, id string) (h *hiding, widened bool, err error) {
-	f, err := c.PathsFilter(ctx, id)
+	f, err := c.storedFilter(ctx, id)
 	if err != nil {
 		return nil, false, err
 	}
@@ -128,7 +140,7 @@ func (c *Controller) hidingNow(ctx context.Context, old *hiding, id string) (h *
 	if err != nil {
 		return nil, false, err
 	}
-	h, widened = reviewed(old, f, hidden, visible)
+	h, widened = reviewed(old, id, f, hidden, visible)
 	return h, widened, nil
 }
 

@@ -33,13 +33,16 @@ const perf = replication.Performance
 var (
 	epoch  = replication.Epoch{Generation: 1, ID: "e"}
 	at     = replication.Position{Epoch: epoch, Sequence: 7}
-	deny   = &filter.Filter{Mode: filter.Deny, Paths: []string{"secret/"}}
-	denyNo = &filter.Filter{Mode: filter.Deny, Paths: []string{"other/"}}
+	deny   = &filter.Filter{Rule: filter.Rule{Mode: filter.Deny, Paths: []string{"secret/"}}}
+	denyNo = &filter.Filter{Rule: filter.Rule{Mode: filter.Deny, Paths: []string{"other/"}}}
 )
 
 func TestReviewed(t *testing.T) {
 	t.Parallel()
 	type paths = map[string]string
+	// The primary has filtered by deny for a while; the record of now says so.
+	was := filter.Following(nil, denyNo.Rule)
+	between := filter.Following(filter.Following(was, deny.Rule), denyNo.Rule)
 	for name, tc := range map[string]struct {
 		old             *hiding
 		filter          *filter.Filter
@@ -47,18 +50,21 @@ func TestReviewed(t *testing.T) {
 		awaited         []string
 		widened         bool
 	}{
-		"first of all":                          {nil, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
-		"nothing changes":                       {&hiding{filter: deny, hidden: setOf([]string{"s"})}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
-		"narrower":                              {&hiding{filter: denyNo}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
-		"wider":                                 {&hiding{filter: deny, hidden: setOf([]string{"s"})}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
-		"deleted":                               {&hiding{filter: deny, hidden: setOf([]string{"s"})}, nil, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
-		"moved to where nothing hides it":       {&hiding{filter: deny, hidden: setOf([]string{"s"})}, deny, nil, paths{"s": "moved/"}, []string{"s"}, true},
-		"comes with the filter that lets it in": {&hiding{filter: deny}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
-		"still awaited":                         {&hiding{filter: denyNo, awaited: setOf([]string{"s"})}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, false},
-		"awaited and hidden again":              {&hiding{filter: denyNo, awaited: setOf([]string{"s"})}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
-		"awaited and gone":                      {&hiding{filter: denyNo, awaited: setOf([]string{"s"})}, denyNo, nil, paths{"k": "kv/"}, nil, false},
+		"first of all":                            {nil, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
+		"nothing changes":                         {&hiding{filter: deny, hidden: setOf([]string{"s"})}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
+		"narrower":                                {&hiding{filter: denyNo}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
+		"wider":                                   {&hiding{filter: deny, hidden: setOf([]string{"s"})}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
+		"deleted":                                 {&hiding{filter: deny, hidden: setOf([]string{"s"})}, nil, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
+		"moved to where nothing hides it":         {&hiding{filter: deny, hidden: setOf([]string{"s"})}, deny, nil, paths{"s": "moved/"}, []string{"s"}, true},
+		"comes with the filter that lets it in":   {&hiding{filter: deny}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
+		"a filter in between was not seen":        {&hiding{id: "b", filter: was}, between, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
+		"a filter in between, of another name":    {&hiding{id: "a", filter: was}, between, nil, paths{"s": "secret/", "k": "kv/"}, nil, false},
+		"a filter in between that hides it still": {&hiding{id: "b", filter: was}, filter.Following(between, deny.Rule), paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
+		"still awaited":                           {&hiding{filter: denyNo, awaited: setOf([]string{"s"})}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, false},
+		"awaited and hidden again":                {&hiding{filter: denyNo, awaited: setOf([]string{"s"})}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
+		"awaited and gone":                        {&hiding{filter: denyNo, awaited: setOf([]string{"s"})}, denyNo, nil, paths{"k": "kv/"}, nil, false},
 	} {
-		h, widened := reviewed(tc.old, tc.filter, tc.hidden, tc.visible)
+		h, widened := reviewed(tc.old, "b", tc.filter, tc.hidden, tc.visible)
 		require.Equal(t, tc.widened, widened, name)
 		require.Equal(t, setOf(tc.awaited), h.awaited, name)
 		require.Len(t, h.hidden, len(tc.hidden), name)
@@ -246,6 +252,44 @@ func TestWidenedAndKilled(t *testing.T) {
 	s.filter(t, "b", denyNo)
 	s.starts(t)
 	require.True(t, s.mustCopy(t))
+}
+
+// Between two looks of the secondary its filter was another one, and is as it was: what
+// was written meanwhile was left out of the stream, so that the secondary copies, and
+// shows what may lack something only then.
+func TestFilterInBetweenThatWasNotSeen(t *testing.T) {
+	s := newStanding(t)
+	ctx := t.Context()
+	changes := func(rules ...filter.Rule) {
+		t.Helper()
+		for _, r := range rules {
+			require.NoError(t, s.changeFilter(ctx, "b", r))
+		}
+		s.applied(ctx, []string{filterKey("b")})
+	}
+	changes(denyNo.Rule)
+	s.copyEnds(t, func() {})
+	s.stands(t, journal.Cursor{Position: at})
+	require.False(t, s.Hides("secret/", s.secret))
+	changes(denyNo.Rule)
+	require.False(t, s.mustCopy(t), "nothing was hidden in between")
+
+	changes(deny.Rule, denyNo.Rule)
+	require.True(t, s.Hides("secret/", s.secret))
+	require.True(t, s.mustCopy(t))
+	s.copyEnds(t, func() {})
+	require.False(t, s.Hides("secret/", s.secret))
+
+	// So it is with a filter that was there for a while only.
+	changes(filter.Rule{Mode: filter.None})
+	s.stands(t, journal.Cursor{Position: at})
+	changes(deny.Rule, filter.Rule{Mode: filter.None})
+	require.True(t, s.mustCopy(t))
+	r, err := s.PathsFilter(ctx, "b")
+	require.NoError(t, err)
+	require.Nil(t, r, "there is no filter now")
+	s.starts(t)
+	require.True(t, s.Hides("secret/", s.secret), "a restart forgets nothing")
 }
 
 // A secondary that gets another id follows the filter of that, and its core, which

@@ -22,14 +22,30 @@ type allowed func(key string) bool
 func (t *Tap) SetFilter(mode replication.Mode, slotID string, allow func(key string) bool) {
 	t.filters.mu.Lock()
 	defer t.filters.mu.Unlock()
+	t.setFilter(filterKey{mode, slotID}, allow)
+}
+
+// ChangeFilter is SetFilter together with the record that says so: no frame or range
+// is made before both have changed, or neither. It must not be called within a read.
+func (t *Tap) ChangeFilter(mode replication.Mode, slotID string, allow func(key string) bool, store func() error) error {
+	t.filters.mu.Lock()
+	defer t.filters.mu.Unlock()
+	if err := store(); err != nil {
+		return err
+	}
+	t.setFilter(filterKey{mode, slotID}, allow)
+	return nil
+}
+
+func (t *Tap) setFilter(slot filterKey, allow func(key string) bool) {
 	if allow == nil {
-		delete(t.filters.of, filterKey{mode, slotID})
+		delete(t.filters.of, slot)
 		return
 	}
 	if t.filters.of == nil {
 		t.filters.of = map[filterKey]allowed{}
 	}
-	t.filters.of[filterKey{mode, slotID}] = func(key string) bool { return !t.classes.Homeless(key) && allow(key) }
+	t.filters.of[slot] = func(key string) bool { return !t.classes.Homeless(key) && allow(key) }
 }
 
 // filters are those of the slots. Who reads holds the lock until the frame or

@@ -5,6 +5,7 @@ package storage_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -386,6 +387,43 @@ func TestFilter(t *testing.T) {
 			require.Contains(t, read("s", c.Position), "SECRET2")
 		})
 	}
+}
+
+// A filter and its record change in one: nothing is read between them, and a record
+// that cannot be stored leaves nothing out of the stream.
+func TestFilterChangesWithItsRecord(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	primary, _, _, _ := perfPair(t, newTxn(t))
+	at := watermark(t, primary)
+	deny := func(key string) bool { return !strings.HasPrefix(key, "logical/kv/") }
+	r, err := primary.ReadJournal(ctx, perf, "s", at)
+	require.NoError(t, err)
+	defer r.Close()
+	frames := make(chan string, 2)
+	begun := make(chan struct{})
+	err = primary.ChangeFilter(perf, "s", deny, func() error {
+		put(t, primary, "logical/kv/a", "SECRET")
+		go func() {
+			close(begun)
+			f, err := r.Next()
+			if err == nil {
+				frames <- string(f.Payload)
+			}
+		}()
+		<-begun
+		put(t, primary, "core/replication-filters/s", "F")
+		return nil
+	})
+	require.NoError(t, err)
+	require.NotContains(t, <-frames, "SECRET")
+	require.False(t, primary.Sends(perf, "s", "logical/kv/a"))
+
+	err = primary.ChangeFilter(perf, "s", nil, func() error { return errors.New("storage is full") })
+	require.Error(t, err)
+	require.False(t, primary.Sends(perf, "s", "logical/kv/a"))
+	require.NoError(t, primary.ChangeFilter(perf, "s", nil, func() error { return nil }))
+	require.True(t, primary.Sends(perf, "s", "logical/kv/a"))
 }
 
 // A view that no table has is left out for a filtered slot whatever its filter

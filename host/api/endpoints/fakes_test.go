@@ -93,7 +93,7 @@ type fakeController struct {
 	promote PromoteRequest
 	update  UpdatePrimaryRequest
 	joined  *activation.Payload
-	filters map[string]filter.Filter
+	filters map[string]filter.Rule
 }
 
 func (c *fakeController) did(name string) ([]string, error) {
@@ -159,14 +159,14 @@ func (c *fakeController) Recover(_ context.Context, mode replication.Mode) ([]st
 	return c.did("recover-" + string(mode))
 }
 
-func (c *fakeController) PathsFilter(_ context.Context, id string) (*filter.Filter, error) {
+func (c *fakeController) PathsFilter(_ context.Context, id string) (*filter.Rule, error) {
 	if f, ok := c.filters[id]; ok {
 		return &f, nil
 	}
 	return nil, c.err
 }
 
-func (c *fakeController) SetPathsFilter(_ context.Context, id string, f filter.Filter) error {
+func (c *fakeController) SetPathsFilter(_ context.Context, id string, f filter.Rule) error {
 	if c.err == nil {
 		c.filters[id] = f
 	}
@@ -231,7 +231,7 @@ type fixture struct {
 func decorated(t *testing.T, dr replication.Role) *fixture {
 	f := &fixture{
 		Backend:     systemBackend(),
-		controller:  &fakeController{roles: map[replication.Mode]replication.Role{replication.DR: dr}, filters: map[string]filter.Filter{}},
+		controller:  &fakeController{roles: map[replication.Mode]replication.Role{replication.DR: dr}, filters: map[string]filter.Rule{}},
 		tokens:      new(fakeTokens),
 		activations: new(fakeActivations),
 		catalog:     &fakeCatalog{plugins: map[string]Plugin{}},

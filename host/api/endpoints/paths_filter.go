@@ -18,10 +18,10 @@ import (
 // secondaries.
 type Filters interface {
 	// PathsFilter is that of a secondary, on a primary; nil when there is none.
-	PathsFilter(ctx context.Context, id string) (*filter.Filter, error)
+	PathsFilter(ctx context.Context, id string) (*filter.Rule, error)
 	// SetPathsFilter is in force for the secondary when it returns: nothing that it
 	// leaves out is sent any more.
-	SetPathsFilter(ctx context.Context, id string, f filter.Filter) error
+	SetPathsFilter(ctx context.Context, id string, f filter.Rule) error
 	DeletePathsFilter(ctx context.Context, id string) error
 	// DynamicFilter lists the mounts that the filter of a secondary leaves out now.
 	// On that secondary it is what the secondary itself knows of it.
@@ -83,7 +83,7 @@ func (h *handlers) readFilter(ctx context.Context, _ *logical.Request, d *framew
 }
 
 func (h *handlers) writeFilter(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	f := filter.Filter{Mode: d.Get("mode").(string)}
+	f := filter.Rule{Mode: d.Get("mode").(string)}
 	if f.Mode != filter.Allow && f.Mode != filter.Deny {
 		return nil, coded(invalid("mode has to be %q or %q: nothing was changed", filter.Allow, filter.Deny))
 	}
