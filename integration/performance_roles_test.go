@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -160,8 +161,11 @@ func TestPerformanceSwitch(t *testing.T) {
 	require.NoError(t, a.Node(0).WaitPerformanceRole(ctx, "secondary"))
 	put(t, b, cluster.PathPerformance+"secondary/promote", nil)
 	require.NoError(t, b.Node(0).WaitPerformanceRole(ctx, "primary"))
-	_, err := client(a).WriteWithContext(ctx, "kv/a", map[string]any{"v": "lost"})
-	require.Error(t, err, "a demoted primary without a primary took a write")
+	refused := refusal(t, once(t, a, a.GetRootToken()), http.MethodPut, "kv/a", map[string]any{"v": "lost"})
+	require.Equal(t, http.StatusServiceUnavailable, refused.StatusCode)
+	require.Equal(t, []string{"this cluster is a performance secondary and cannot reach its primary, which did not carry out this write " +
+		"(this secondary has no primary: use update-primary with a token of the primary): see sys/replication/performance/status, and try again later"}, refused.Errors)
+	eventually(t, b, "kv/a", "v", "one")
 
 	token := put(t, b, cluster.PathPerformance+"primary/secondary-token", map[string]any{"id": "a"})
 	put(t, a, cluster.PathPerformance+"secondary/update-primary", map[string]any{"token": token.WrapInfo.Token, "ca_file": b.GetCACertPEMFile()})
@@ -170,7 +174,7 @@ func TestPerformanceSwitch(t *testing.T) {
 	eventually(t, a, "kv/a", "v", "two")
 	eventually(t, b, "kv/a", "v", "two")
 	// Its tokens are its own, and go on.
-	_, err = client(a).ReadWithContext(ctx, "auth/token/lookup-self")
+	_, err := client(a).ReadWithContext(ctx, "auth/token/lookup-self")
 	require.NoError(t, err)
 }
 

@@ -14,6 +14,9 @@ func (e *Engine) Forward(ctx context.Context, req replication.ForwardRequest) (*
 	if err != nil {
 		return nil, err
 	}
+	if s.contested {
+		return nil, replication.Errorf(replication.Unreachable, contestedSecondary)
+	}
 	if s.client == nil {
 		return nil, replication.Errorf(replication.Unreachable, "this secondary has no primary: use update-primary with a token of the primary")
 	}

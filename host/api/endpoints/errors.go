@@ -10,12 +10,14 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// coded gives an error the HTTP status of its kind.
+// coded gives an error the HTTP status of its kind. Of Vault's coded errors only this
+// one reaches the client as the sentence that it is: the others become the one entry
+// of a list ("1 error occurred: ...").
 func coded(err error) error {
 	if err == nil {
 		return nil
 	}
-	return logical.CodedError(replication.KindOf(err).HTTPStatus(), err.Error())
+	return &logical.ReplicationCodedError{Code: replication.KindOf(err).HTTPStatus(), Msg: err.Error()}
 }
 
 // codedSpent is coded for errors after an activation token was used up. Vault's
@@ -26,7 +28,7 @@ func codedSpent(err error) error {
 	if status > http.StatusNotImplemented || status == http.StatusForbidden {
 		status = http.StatusBadRequest
 	}
-	return logical.CodedError(status, err.Error()+" (the activation token is used up: ask the primary for a new one)")
+	return &logical.ReplicationCodedError{Code: status, Msg: err.Error() + " (the activation token is used up: ask the primary for a new one)"}
 }
 
 func invalid(format string, args ...any) error {
