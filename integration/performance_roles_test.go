@@ -134,6 +134,17 @@ func TestBothModesInOneCluster(t *testing.T) {
 	put(t, euDR, "kv/c", map[string]any{"v": "five"})
 	eventually(t, usDR, "kv/c", "v", "five")
 	eventually(t, euDR, "kv/a", "v", "two")
+	// Told to follow it, the secondary refuses: what it has is newer.
+	put(t, euDR, cluster.PathPerformance+"secondary/update-primary", map[string]any{"update_primary_addrs": us.Node(0).ClusterAddress()})
+	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "refuses the old primary", func(s *cluster.PerformanceStatus) error {
+		if s.State != "idle" || !strings.Contains(s.LastError, "the secondary has data of a newer primary") {
+			return fmt.Errorf("it is %s and says %q", s.State, s.LastError)
+		}
+		return nil
+	}))
+	put(t, euDR, cluster.PathPerformance+"secondary/update-primary", map[string]any{"update_primary_addrs": usDR.Node(0).ClusterAddress()})
+	require.NoError(t, euDR.Node(0).WaitPerformanceStreaming(ctx))
+	eventually(t, euDR, "kv/a", "v", "two")
 
 	// It is demoted and follows its former DR secondary, which it may replace one day.
 	put(t, us, "sys/replication/dr/primary/demote", nil)
