@@ -11,6 +11,16 @@ import (
 
 const healthPath = "/v1/sys/health"
 
+// Query parameters of sys/health with the status for a DR secondary, in place of 472,
+// and for a node that is sealed, in place of 503.
+const (
+	drSecondaryCode = "drsecondarycode"
+	sealedCode      = "sealedcode"
+)
+
+// statusDRSecondary is what sys/health answers of a DR secondary.
+const statusDRSecondary = 472
+
 // serveBootstrapping is for a performance secondary whose first copy has not ended.
 func (g *gate) serveBootstrapping(w http.ResponseWriter, r *http.Request) {
 	found, ok := g.find(r)
@@ -23,9 +33,23 @@ func (g *gate) serveBootstrapping(w http.ResponseWriter, r *http.Request) {
 		g.next.ServeHTTP(w, r)
 		return
 	}
-	// The core is built as that of a DR secondary, and takes itself for one.
+	// The core is built as that of a DR secondary, and takes itself for one. It is none,
+	// and as little use as a sealed node: every other request is answered 503.
+	query := r.URL.Query()
+	if query.Has(drSecondaryCode) {
+		r = r.Clone(r.Context())
+		query.Del(drSecondaryCode)
+		r.URL.RawQuery = query.Encode()
+	}
 	answer := &recorded{header: w.Header()}
 	g.next.ServeHTTP(answer, r)
+	if answer.status == statusDRSecondary {
+		answer.status = http.StatusServiceUnavailable
+		// Vault has refused one that is no number.
+		if code, err := strconv.Atoi(query.Get(sealedCode)); err == nil && code >= 100 && code <= 999 {
+			answer.status = code
+		}
+	}
 	body := notDRSecondary(answer.body.Bytes())
 	if w.Header().Get("Content-Length") != "" {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,7 +21,11 @@ func TestBootstrapping(t *testing.T) {
 		require.Empty(t, r.Header.Get("X-Vault-Token"))
 		w.Header().Set("Content-Type", "application/json")
 		if r.URL.Path == healthPath {
-			w.WriteHeader(472)
+			code := 472
+			if other := r.URL.Query().Get("drsecondarycode"); other != "" {
+				code, _ = strconv.Atoi(other)
+			}
+			w.WriteHeader(code)
 			_, _ = io.WriteString(w, `{"replication_dr_mode":"secondary","replication_performance_mode":"bootstrapping","server_time_utc":1800000000}`)
 			return
 		}
@@ -47,7 +52,15 @@ func TestBootstrapping(t *testing.T) {
 		require.Equal(t, 503, w.Code, path)
 		require.Contains(t, w.Body.String(), "bootstrapping", path)
 	}
-	w := do(http.MethodGet, healthPath)
-	require.Equal(t, 472, w.Code)
-	require.JSONEq(t, `{"replication_dr_mode":"disabled","replication_performance_mode":"bootstrapping","server_time_utc":1800000000}`, w.Body.String())
+	// It is no DR secondary, and no load balancer may take it for a cluster that
+	// serves, whatever it takes a DR secondary for.
+	for query, code := range map[string]int{
+		"": 503, "?drsecondarycode=200": 503, "?standbyok=true&drsecondarycode=200": 503,
+		// The stock client asks so, to be able to read the answer.
+		"?drsecondarycode=299&sealedcode=298": 298,
+	} {
+		w := do(http.MethodGet, healthPath+query)
+		require.Equal(t, code, w.Code, query)
+		require.JSONEq(t, `{"replication_dr_mode":"disabled","replication_performance_mode":"bootstrapping","server_time_utc":1800000000}`, w.Body.String())
+	}
 }
