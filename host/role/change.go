@@ -85,6 +85,12 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 		return err
 	}
 	if from == replication.Primary {
+		if mode == replication.DR && c.Role(replication.Performance) == replication.Secondary {
+			// What is applied from the performance primary is journalled past the guard. The
+			// DR secondary that goes on in this cluster's place is to have all of it: of what
+			// was acknowledged here, the performance primary keeps nothing.
+			c.stopPlugin(replication.Performance)
+		}
 		if err := c.drain(ctx, mode); err != nil {
 			return err
 		}
@@ -231,8 +237,13 @@ func (c *Controller) afterRequest(request context.Context, mode replication.Mode
 			if eerr := c.enforce(context.WithoutCancel(request), c.Record(), false); eerr != nil {
 				c.logger.Error("the guard of the storage could not be restored", "error", eerr)
 			}
-			if duty, derr := c.active(); derr == nil && c.Role(mode) != replication.Disabled {
-				c.startPlugin(duty, mode)
+			if duty, derr := c.active(); derr == nil {
+				// Both: a change in one mode may have ended the sessions of the other.
+				for _, m := range modes {
+					if c.Role(m) != replication.Disabled {
+						c.startPlugin(duty, m)
+					}
+				}
 			}
 			return
 		}
