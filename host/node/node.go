@@ -40,7 +40,9 @@ type Node struct {
 	states     consistency.Node
 	tokens     *operationtoken.Verifier
 	collector  http.Handler
-	logger     hclog.Logger
+	// bootstrapping serves what a cluster without tokens can be asked for.
+	bootstrapping http.Handler
+	logger        hclog.Logger
 }
 
 // New attaches replication to a core. It must run before the core is unsealed.
@@ -89,6 +91,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	// Shares that were collected do not outlive the active duty.
 	n.controller.OnInactive(collector.Cancel)
 	n.collector = operationtoken.Handler(collector)
+	n.bootstrapping = endpoints.Bootstrapping(endpoints.Options{Controller: n.controller, Tokens: n.tokens})
 	c.OnSystemBackend(func(b *framework.Backend) error {
 		err := endpoints.Decorate(b, endpoints.Options{
 			Controller: n.controller, Tokens: n.tokens, Catalog: n.plugins,
@@ -153,7 +156,7 @@ func applyBytesOf(store physical.Backend) int {
 // Wrap puts the gate in front of Vault's handler for one listener, or for the
 // cluster port.
 func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Handler {
-	o := gate.Options{Node: n.controller, Tokens: n.tokens, OperationTokens: n.collector}
+	o := gate.Options{Node: n.controller, Tokens: n.tokens, OperationTokens: n.collector, Bootstrapping: n.bootstrapping}
 	n.serving.listens(props.ListenerConfig)
 	if l := props.ListenerConfig; l != nil {
 		o.UnauthenticatedMetrics = l.Telemetry.UnauthenticatedMetricsAccess

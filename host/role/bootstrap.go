@@ -79,6 +79,10 @@ func (c *Controller) copied(mode replication.Mode) {
 		if !c.bootstrapping.Load() {
 			return
 		}
+		// It was for the time without tokens.
+		if err := c.core.DeleteEntry(context.Background(), operationTokenKey); err != nil {
+			c.logger.Warn("a DR operation token that was made during the first copy could not be deleted", "error", err)
+		}
 		c.logger.Info("the first copy has ended; the performance secondary begins to serve")
 		if err := c.core.Restart(context.Background(), func(context.Context) ([]byte, error) { return nil, nil }); err != nil {
 			c.logger.Error("the performance secondary could not begin to serve", "error", err)

@@ -293,5 +293,9 @@ func (c *Controller) UpdatePrimary(ctx context.Context, mode replication.Mode, r
 	if err := c.changeLive(ctx, mode, r, t); err != nil {
 		return nil, err
 	}
+	if c.bootstrapping.Load() {
+		// There are no audit devices yet.
+		c.logger.Info("the primary of this secondary was changed with a DR operation token while it waits for its first copy", "secondary_id", mr.SecondaryID)
+	}
 	return t.Warnings, nil
 }

@@ -6,7 +6,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
+
+	"github.com/vault-replication/vault-replication/host/api/operationtoken"
 )
 
 const healthPath = "/v1/sys/health"
@@ -22,7 +25,10 @@ const (
 const statusDRSecondary = 472
 
 // serveBootstrapping is for a performance secondary whose first copy has not ended.
-func (g *gate) serveBootstrapping(w http.ResponseWriter, r *http.Request) {
+func (g *gate) serveBootstrapping(w http.ResponseWriter, r *http.Request, state State) {
+	if g.serveOperator(w, r, state) {
+		return
+	}
 	found, ok := g.find(r)
 	if !ok || !found.state {
 		refuse(w, http.StatusServiceUnavailable, bootstrappingText)
@@ -58,6 +64,33 @@ func (g *gate) serveBootstrapping(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(answer.status)
 	}
 	_, _ = w.Write(body)
+}
+
+// operatorPaths are what an operator can do whose primary is gone before the first copy
+// has ended: give another one. Without a token of its own the cluster goes by a DR
+// operation token, which is made of the primary's key shares.
+var operatorPaths = map[string]bool{
+	"/v1/sys/replication/performance/secondary/update-primary": true,
+	"/v1/sys/replication/secondary/update-primary":             true,
+	"/v1/sys/replication/recover":                              true,
+}
+
+func (g *gate) serveOperator(w http.ResponseWriter, r *http.Request, state State) bool {
+	found, ok := rule{methods: write, rootOnly: true}, operatorPaths[r.URL.Path]
+	next := g.Bootstrapping
+	if r.URL.Path == operationtoken.AttemptPath || r.URL.Path == operationtoken.UpdatePath {
+		found, ok = g.find(r)
+		next = g.OperationTokens
+	}
+	if !ok || next == nil || r.URL.RawPath != "" || !slices.Contains(found.methods, r.Method) || inNamespace(r) {
+		return false
+	}
+	disarm(r, found)
+	if !state.Active {
+		next = g.Forward
+	}
+	next.ServeHTTP(w, r)
+	return true
 }
 
 // notDRSecondary corrects the role in disaster recovery in a health answer.

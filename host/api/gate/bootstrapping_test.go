@@ -13,6 +13,65 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// Whose primary is gone can be given another one, and nothing else.
+func TestOperatorOfABootstrappingSecondary(t *testing.T) {
+	t.Parallel()
+	answers := func(name string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			require.Empty(t, r.Header.Get("X-Vault-Token"))
+			require.Empty(t, r.Header.Get("X-Vault-Wrap-Ttl"))
+			_, _ = io.WriteString(w, name)
+		})
+	}
+	node := &fakeNode{state: State{Bootstrapping: true, Active: true}}
+	g := Wrap(answers("vault"), Options{
+		Node: node, Tokens: fakeTokens{}, OperationTokens: answers("collector"), Bootstrapping: answers("operator"), Forward: answers("active node"),
+	})
+	do := func(method, path string, header ...string) (int, string) {
+		req := httptest.NewRequest(method, path, strings.NewReader("{}"))
+		req.Header.Set("X-Vault-Token", "hvs.old")
+		req.Header.Set("X-Vault-Wrap-Ttl", "1h")
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, req)
+		return w.Code, w.Body.String()
+	}
+	const update = "/v1/sys/replication/performance/secondary/update-primary"
+	const attempt = "/v1/sys/replication/dr/secondary/generate-operation-token/attempt"
+	served := map[string]string{
+		"PUT " + update: "operator", "POST " + update: "operator", "POST /v1/sys/replication/recover": "operator",
+		"PUT /v1/sys/replication/secondary/update-primary": "operator",
+		"GET " + attempt: "collector", "DELETE " + attempt: "collector", "PUT " + strings.Replace(attempt, "attempt", "update", 1): "collector",
+	}
+	for request, want := range served {
+		method, path, _ := strings.Cut(request, " ")
+		_, body := do(method, path)
+		require.Equal(t, want, body, request)
+		code, _ := do(method, path, "X-Vault-Namespace", "team")
+		require.Equal(t, 503, code, request)
+	}
+	for _, request := range []string{
+		"GET " + update, "DELETE " + update, "PUT /v1/sys/replication/performance/secondary/%75pdate-primary",
+		"PUT /v1/sys/replication/performance/secondary/promote", "PUT /v1/sys/replication/performance/secondary/disable",
+		"PUT /v1/sys/replication/dr/secondary/update-primary", "PATCH " + attempt,
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		code, _ := do(method, path)
+		require.Equal(t, 503, code, request)
+	}
+	node.state.Active = false
+	for request := range served {
+		method, path, _ := strings.Cut(request, " ")
+		_, body := do(method, path)
+		require.Equal(t, "active node", body, request)
+	}
+	node.state = State{DRSecondary: true, Active: true}
+	code, _ := do(http.MethodPut, update)
+	require.Equal(t, 400, code)
+}
+
 // A performance secondary that is bootstrapping tells its state and serves
 // nothing, not even what a DR secondary lets a DR operation token do.
 func TestBootstrapping(t *testing.T) {

@@ -59,7 +59,11 @@ type Options struct {
 	// secondary (operationtoken.Handler, with auditing around it if wanted). Nil
 	// refuses it.
 	OperationTokens http.Handler
-	// Forward gets, on a standby, what OperationTokens serves on the active node;
+	// Bootstrapping serves update-primary and recover on the active node of a
+	// performance secondary that is bootstrapping (endpoints.Bootstrapping). It
+	// checks the DR operation token in the body. Nil refuses them.
+	Bootstrapping http.Handler
+	// Forward gets, on a standby, what these two serve on the active node;
 	// nil means Vault's handler, which forwards every path below /v1/sys/ that it
 	// does not know.
 	Forward http.Handler
@@ -94,7 +98,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.serveOpen(w, r, state)
 		return
 	case state.Bootstrapping:
-		g.serveBootstrapping(w, r)
+		g.serveBootstrapping(w, r, state)
 		return
 	}
 	found, ok := g.find(r)
