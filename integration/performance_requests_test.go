@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/vault/api"
+	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/integration/cluster"
@@ -64,6 +65,11 @@ func TestRequestsKeepTheirMeaningOnTheWay(t *testing.T) {
 		post(t, secondary.Node(0).APIClient(), "kv/n", `{"n":9007199254740993}`, http.StatusNoContent)
 		require.Equal(t, json.Number("9007199254740993"), read(t, primary, "kv/n").Data["n"])
 		require.Equal(t, json.Number("9007199254740993"), read(t, secondary, "kv/n").Data["n"])
+	})
+	t.Run("a text like Vault's own", func(t *testing.T) {
+		// Neither side takes it for a write that it could not make.
+		put(t, secondary, "kv/odd", map[string]any{"error": logical.ErrReadOnly.Error(), "more": "a", "other": "b"})
+		require.Equal(t, read(t, primary, "kv/odd").Data, read(t, secondary, "kv/odd").Data)
 	})
 	t.Run("address of the client", func(t *testing.T) { addressBinds(t, secondary) })
 	t.Run("locked user", func(t *testing.T) { userIsLocked(t, primary, secondary) })
