@@ -5,6 +5,7 @@ package integration_test
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,8 +20,11 @@ import (
 func TestUnmountOnThePrimaryRevokesTheSecondarysLeases(t *testing.T) {
 	parallel(t)
 	ctx := t.Context()
-	database := postgres.New(t)
-	primary, secondary := performancePair(t)
+	database, plugins := postgres.New(t), t.TempDir()
+	sum := buildExternalPlugin(t, filepath.Join(plugins, "externalplugin"))
+	primary, secondary := clusters(t, cluster.Options{ExtraHCL: fmt.Sprintf("plugin_directory = %q", plugins)})
+	require.NoError(t, primary.EnablePerformancePrimary(ctx))
+	require.NoError(t, secondary.JoinPerformance(ctx, primary, "west"))
 	put(t, primary, "sys/mounts/db", map[string]any{"type": "database"})
 	put(t, primary, "db/config/main", map[string]any{
 		"plugin_name": "postgresql-database-plugin", "allowed_roles": "*", "connection_url": database.URL(),
@@ -29,8 +33,8 @@ func TestUnmountOnThePrimaryRevokesTheSecondarysLeases(t *testing.T) {
 	put(t, primary, "db/roles/app", map[string]any{"db_name": "main", "default_ttl": "1h", "creation_statements": []string{
 		`CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'`,
 	}})
-	put(t, primary, "sys/mounts/ssh", map[string]any{"type": "ssh"})
-	put(t, primary, "ssh/roles/otp", map[string]any{"key_type": "otp", "default_user": "ann", "cidr_list": "0.0.0.0/0"})
+	put(t, primary, "sys/plugins/catalog/secret/outside", map[string]any{"command": "externalplugin", "sha256": sum, "args": []string{"-type=secret"}})
+	put(t, primary, "sys/mounts/out", map[string]any{"type": "outside"})
 	require.NoError(t, secondary.WaitCaughtUp(ctx, primary))
 
 	users := func(want string) {
@@ -60,20 +64,21 @@ func TestUnmountOnThePrimaryRevokesTheSecondarysLeases(t *testing.T) {
 	}
 	users("3")
 	// Many enough that waiting for each of their writes would take longer than there is.
-	const otps = 60
-	for range otps {
-		put(t, secondary, "ssh/creds/otp", map[string]any{"ip": "127.0.0.1"})
+	const credentials = 60
+	for i := range credentials {
+		_, err := client(secondary).ReadWithContext(ctx, fmt.Sprintf("out/creds/%d", i))
+		require.NoError(t, err)
 	}
 	require.Equal(t, 3, leases("db/creds/app"))
-	require.Equal(t, otps, leases("ssh/creds/otp"))
+	require.Equal(t, credentials, leases("out/creds"))
 
-	for _, path := range []string{"ssh", "db"} {
+	for _, path := range []string{"out", "db"} {
 		require.NoError(t, primary.Node(0).APIClient().Sys().UnmountWithContext(ctx, path))
 	}
 	require.NoError(t, secondary.WaitCaughtUp(ctx, primary))
 	users("0")
 	require.Zero(t, leases("db/creds/app"))
-	require.Zero(t, leases("ssh/creds/otp"))
+	require.Zero(t, leases("out/creds"))
 	status, err := secondary.Node(0).PerformanceStatus(ctx)
 	require.NoError(t, err)
 	require.Empty(t, status.Lacks)

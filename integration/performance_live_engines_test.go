@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ func TestPerformanceEnginesFollowLive(t *testing.T) {
 	t.Run("pki", func(t *testing.T) { pkiFollows(t, primary, secondary) })
 	t.Run("database", func(t *testing.T) { databaseFollows(t, primary, secondary) })
 	t.Run("plugin version", func(t *testing.T) { pluginVersionFollows(t, primary, secondary, sum) })
+	t.Run("writes meet reloads", func(t *testing.T) { writesMeetReloads(t, primary, secondary) })
 	t.Run("plugin in the place of a built-in engine", func(t *testing.T) { pluginTakesAPlace(t, primary, secondary, sum) })
 	stop()
 }
@@ -233,6 +235,41 @@ func pluginVersionFollows(t *testing.T, primary, secondary *cluster.Cluster, sum
 	put(t, secondary, "out/entries/a", map[string]any{"value": "two"})
 	eventually(t, secondary, "out/entries/a", "value", "two")
 	eventually(t, primary, "out/entries/a", "value", "two")
+}
+
+// writesMeetReloads reloads a plugin on the secondary while clients of it write: each
+// write is carried out by the primary.
+func writesMeetReloads(t *testing.T, primary, secondary *cluster.Cluster) {
+	const writers, reloads = 4, 10
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	written, failed := make([]int, writers), make([]error, writers)
+	for w := range writers {
+		wg.Go(func() {
+			for failed[w] == nil {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				_, failed[w] = client(secondary).WriteWithContext(t.Context(), fmt.Sprintf("out/entries/w%d", w), map[string]any{"value": fmt.Sprint(written[w] + 1)})
+				written[w]++
+			}
+		})
+	}
+	for range reloads {
+		put(t, secondary, "sys/plugins/reload/backend", map[string]any{"mounts": "out/"})
+		put(t, secondary, "sys/plugins/reload/secret/outside", nil)
+	}
+	close(stop)
+	wg.Wait()
+	for w := range writers {
+		require.NoError(t, failed[w])
+		eventually(t, primary, fmt.Sprintf("out/entries/w%d", w), "value", fmt.Sprint(written[w]))
+	}
+	status, err := secondary.Node(0).PerformanceStatus(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, status.Lacks)
 }
 
 // pluginTakesAPlace mounts a registered plugin that has the name of an engine that

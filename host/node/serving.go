@@ -118,7 +118,9 @@ func (s *serving) decorate(b *framework.Backend, kind string) error {
 		s.logger.Debug("these paths are served by this secondary alone", "backend", kind, "paths", unnamed)
 	}
 	if kind == routing.System {
-		routing.Before(b, []string{"plugins/reload/"}, s.prepareReload)
+		if reload := routing.DecorateReload(b, s.live); reload != nil {
+			return reload
+		}
 		routing.After(b, []string{"plugins/reload/", "mounts/", "auth/"}, s.wrap)
 		// A local mount may have left the place of a shared one, and a plugin may be there
 		// now. The request holds the core's state, and an apply may wait for what it does.
@@ -134,14 +136,6 @@ func (s *serving) LocalAlias(id, accessor string) bool { return s.identity.Local
 func (s *serving) LocalMount(path string) bool {
 	m, ok := s.core.MountAt(path)
 	return ok && m.Local
-}
-
-// prepareReload lets Vault reload plugins without a write that is not this
-// cluster's.
-func (s *serving) prepareReload(ctx context.Context) {
-	if err := s.live.PrepareReload(ctx); err != nil {
-		s.logger.Warn("a plugin that is reloaded may stay as it is on this secondary", "error", err)
-	}
 }
 
 // learn takes up what the backends of all mounts declare as local: at unseal, and

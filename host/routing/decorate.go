@@ -61,15 +61,6 @@ func DecorateForward(b *framework.Backend, kind string, f Forwarder, own Locals)
 // After has run called when a writing operation on a pattern that begins with one of
 // the prefixes has ended, whatever it answered, and before its answer goes out.
 func After(b *framework.Backend, prefixes []string, run func()) {
-	around(b, prefixes, func(context.Context) {}, run)
-}
-
-// Before has run called before such an operation begins.
-func Before(b *framework.Backend, prefixes []string, run func(context.Context)) {
-	around(b, prefixes, run, func() {})
-}
-
-func around(b *framework.Backend, prefixes []string, before func(context.Context), after func()) {
 	for _, p := range b.Paths {
 		pattern := strings.TrimPrefix(p.Pattern, "^")
 		if !slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(pattern, prefix) }) {
@@ -79,7 +70,7 @@ func around(b *framework.Backend, prefixes []string, before func(context.Context
 			if !slices.Contains(writing, op) {
 				continue
 			}
-			p.Operations[op] = &surrounded{OperationHandler: h, before: before, after: after}
+			p.Operations[op] = &followed{OperationHandler: h, run: run}
 		}
 	}
 }
@@ -206,21 +197,19 @@ func tell(stock framework.OperationFunc) framework.OperationFunc {
 	}
 }
 
-// surrounded is an operation before and after which something runs.
-type surrounded struct {
+// followed is an operation after which something runs.
+type followed struct {
 	framework.OperationHandler
-	before func(context.Context)
-	after  func()
+	run func()
 }
 
-func (h *surrounded) Handler() framework.OperationFunc {
+func (h *followed) Handler() framework.OperationFunc {
 	stock := h.OperationHandler.Handler()
 	if stock == nil {
 		return nil
 	}
 	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-		h.before(ctx)
-		defer h.after()
+		defer h.run()
 		return stock(ctx, req, data)
 	}
 }

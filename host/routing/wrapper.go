@@ -33,9 +33,10 @@ type Wrapper struct {
 	logical.Backend
 	mount Mount
 	o     Options
+	turn  turn
 }
 
-var _ Wrapped = (*Wrapper)(nil)
+var _ Replaceable = (*Wrapper)(nil)
 
 // Wrap puts a wrapper in front of a mount's backend.
 func (o Options) Wrap(m Mount, b logical.Backend) logical.Backend {
@@ -57,6 +58,14 @@ func (w *Wrapper) Cleanup(ctx context.Context) {
 
 // HandleRequest runs a request here, or where it can be run.
 func (w *Wrapper) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
+	next, err := w.turn.enter(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case next != nil:
+		return next.HandleRequest(ctx, req)
+	}
+	defer w.turn.leave()
 	resp, err := w.handle(ctx, req)
 	if err != nil || resp == nil || resp.Auth == nil || resp.IsError() {
 		return resp, err

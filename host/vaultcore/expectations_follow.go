@@ -23,7 +23,6 @@ var followExpectations = []expectation{
 	{coreType, "expiration", "*vault.ExpirationManager"},
 	{coreType, "quotaManager", "*quotas.Manager"},
 	{coreType, "loginMFABackend", "*vault.LoginMFABackend"},
-	{coreType, "pluginCatalog", "*plugincatalog.PluginCatalog"},
 	{coreType, "uiConfig", "*vault.UIConfig"},
 	{uiConfigType, "physicalStorage", "physical.Backend"},
 	{routerType, "storagePrefix", "*radix.Tree"},

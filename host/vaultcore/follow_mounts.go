@@ -57,7 +57,7 @@ func (l *Live) Rebuild(ctx context.Context, table, uuid string) error {
 		l.discard(backend)
 		return err
 	}
-	if err := l.router().replace(entry, backend, view); err != nil {
+	if err := l.router().replace(entry, old, backend, view); err != nil {
 		l.discard(backend)
 		return err
 	}

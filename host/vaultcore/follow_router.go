@@ -33,8 +33,9 @@ func routed(e *vault.MountEntry) string { return e.APIPath() }
 
 // replace puts another route in the place of a mount's at once: a request meets
 // the old backend or the new one, and both are whole. Another router makes the
-// route, for only Vault knows what it takes from a backend.
-func (r router) replace(e *vault.MountEntry, backend logical.Backend, view *vault.BarrierView) error {
+// route, for only Vault knows what it takes from a backend. It fails when the mount
+// has another route than the old one by now, or none.
+func (r router) replace(e *vault.MountEntry, old route, backend logical.Backend, view *vault.BarrierView) error {
 	maker := router{vault.NewRouter()}
 	if err := maker.Mount(backend, e.APIPathNoNamespace(), e, view); err != nil {
 		return err
@@ -45,6 +46,9 @@ func (r router) replace(e *vault.MountEntry, backend logical.Backend, view *vaul
 	}
 	r.lock().Lock()
 	defer r.lock().Unlock()
+	if now, ok := r.tree("root").Get(routed(e)); !ok || now != old.entry {
+		return fmt.Errorf("the mount %s was changed at the same time", e.Path)
+	}
 	r.tree("root").Insert(routed(e), made.entry)
 	r.tree("storagePrefix").Insert(view.Prefix(), made.entry)
 	return nil

@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/vault/helper/identity/mfa"
 	"github.com/hashicorp/vault/helper/namespace"
-	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 )
@@ -32,9 +31,6 @@ type extendedSystemView interface {
 
 //go:linkname mountEntrySysView github.com/hashicorp/vault/vault.(*Core).mountEntrySysView
 func mountEntrySysView(c *vault.Core, entry *vault.MountEntry) extendedSystemView
-
-//go:linkname resolveMountEntryVersion github.com/hashicorp/vault/vault.(*Core).resolveMountEntryVersion
-func resolveMountEntryVersion(c *vault.Core, ctx context.Context, pluginType consts.PluginType, entry *vault.MountEntry) (string, error)
 
 //go:linkname addPathCheckers github.com/hashicorp/vault/vault.addPathCheckers
 func addPathCheckers(c *vault.Core, entry *vault.MountEntry, backend logical.Backend, viewPath string)

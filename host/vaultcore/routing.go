@@ -40,7 +40,8 @@ func (c *Core) OnBackendsReady(hook func(context.Context)) {
 // later ones until then. A backend is replaced at four places in Vault, each of
 // which needs a call afterwards: the set-up of the mounts at unseal, a new mount
 // and a new auth method (at run time, by the sys API or the follower), and a reload
-// (sys/plugins/reload, a tune that changes options). Only the last one replaces a
+// (a tune that changes options; sys/plugins/reload elsewhere than on a serving
+// secondary, which has [Live.Reload] for it). Only the last one replaces a
 // backend that may be wrapped, and begins with its Cleanup.
 func (c *Core) WrapBackends(wrap func(Mount, logical.Backend) logical.Backend) error {
 	var errs []error

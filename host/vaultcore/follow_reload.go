@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package vaultcore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/sdk/plugin"
+	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/routing"
+)
+
+var _ routing.Reloader = (*Live)(nil)
+
+// Reload ends the backend of a mount, with the process of its plugin, and puts a new
+// one in its place. Requests that come meanwhile wait for that; none meets a backend
+// that is not wrapped. Nothing is stored: what runs is in the entry in memory alone,
+// for the table is the primary's. When the new one cannot be made the mount is left
+// with the old one, which has ended, as by Vault's own reload.
+//
+// It may be called beside the other methods. Who changes the mount first wins.
+func (l *Live) Reload(ctx context.Context, table, uuid string) error {
+	entry, err := l.entry(table, uuid)
+	if err != nil {
+		return err
+	}
+	old, ok := l.router().at(routed(entry))
+	if !ok {
+		return fmt.Errorf("the mount %s is not in the router", entry.Path)
+	}
+	put := func() (logical.Backend, error) {
+		made, view, err := l.build(table, entry)
+		if err != nil {
+			return nil, err
+		}
+		if err := l.router().replace(entry, old, made, view); err != nil {
+			l.discard(made)
+			return nil, err
+		}
+		return made, nil
+	}
+	old.lock().RLock()
+	running := *old.backend()
+	old.lock().RUnlock()
+	if running == nil {
+		_, err := put()
+		return err
+	}
+	b, ok := running.(routing.Replaceable)
+	if !ok {
+		return fmt.Errorf("the backend at %s is not one of those that this secondary puts in front of engines: try again in a moment", entry.Path)
+	}
+	return b.Replace(ctx, func(inner logical.Backend) (logical.Backend, error) {
+		inner.Cleanup(context.WithValue(ctx, plugin.ContextKeyPluginReload, "reload"))
+		return put()
+	})
+}
+
+// ReloadMounts implements [routing.Reloader].
+func (l *Live) ReloadMounts(ctx context.Context, paths []string) error {
+	var all error
+	for _, path := range paths {
+		if err := l.reloadAt(ctx, path); err != nil {
+			all = errors.Join(all, fmt.Errorf("cannot reload plugin on %q: %w", path, err))
+		}
+	}
+	return all
+}
+
+func (l *Live) reloadAt(ctx context.Context, path string) error {
+	// "sys/auth/ldap" means auth/ldap/ too.
+	if method, ok := strings.CutPrefix(path, "sys/auth/"); ok {
+		path = "auth/" + method
+	}
+	m, ok := l.core.MountAt(strings.TrimSuffix(path, "/") + "/")
+	switch {
+	case !ok:
+		return errors.New("there is no mount")
+	case coreBackends[m.Type]:
+		return nil // the core itself is made of it
+	case m.Class == "auth":
+		return l.Reload(ctx, mounttable.Auth, m.UUID)
+	default:
+		return l.Reload(ctx, mounttable.Secrets, m.UUID)
+	}
+}
+
+// ReloadPlugin implements [routing.Reloader].
+func (l *Live) ReloadPlugin(ctx context.Context, kind, name string) (reloaded int, err error) {
+	var all error
+	each := func(table string, do func(*vault.MountEntry) (int, error)) {
+		for _, e := range l.entries(table) {
+			n, err := do(e)
+			if err != nil {
+				err = fmt.Errorf("cannot reload plugin %q on %s: %w", name, e.Path, err)
+			}
+			reloaded, all = reloaded+n, errors.Join(all, err)
+		}
+	}
+	ofTable := func(table string) func(*vault.MountEntry) (int, error) {
+		return func(e *vault.MountEntry) (int, error) {
+			if coreBackends[e.Type] || e.Type != name && (e.Type != "plugin" || e.Config.PluginName != name) {
+				return 0, nil
+			}
+			if err := l.Reload(ctx, table, e.UUID); err != nil {
+				return 0, err
+			}
+			return 1, nil
+		}
+	}
+	if kind == "secret" || kind == "unknown" {
+		each(mounttable.Secrets, ofTable(mounttable.Secrets))
+	}
+	if kind == "database" || kind == "unknown" {
+		each(mounttable.Secrets, func(e *vault.MountEntry) (int, error) {
+			if e.Type != "database" || e.Type == name {
+				return 0, nil
+			}
+			return l.reloadConnections(ctx, e, name)
+		})
+	}
+	if kind == "auth" || kind == "unknown" {
+		each(mounttable.Auth, ofTable(mounttable.Auth))
+	}
+	return reloaded, all
+}
+
+// reloadConnections reloads a plugin of databases within a database engine, which
+// alone knows which of its connections use it.
+func (l *Live) reloadConnections(ctx context.Context, e *vault.MountEntry, name string) (int, error) {
+	resp, err := l.router().Route(root(ctx), &logical.Request{Operation: logical.UpdateOperation, Path: e.Path + "reload/" + name})
+	switch {
+	case err != nil:
+		return 0, err
+	case resp == nil:
+		return 0, errors.New("the engine has not answered")
+	case resp.IsError():
+		return 0, resp.Error()
+	}
+	n, _ := resp.Data["count"].(int)
+	return n, nil
+}
+
+// entries are those of a running table.
+func (l *Live) entries(table string) []*vault.MountEntry {
+	slot, lock := l.tableOf(table)
+	lock.RLock()
+	defer lock.RUnlock()
+	if *slot == nil {
+		return nil
+	}
+	return append([]*vault.MountEntry(nil), (*slot).Entries...)
+}
