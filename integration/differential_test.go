@@ -3,6 +3,7 @@
 package integration_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -67,12 +68,15 @@ func TestDifferential(t *testing.T) {
 	reference := outside.target(t, differential.Stock, cluster.New(t, opts))
 	opts.Binary = product
 	var others []differential.Target
+	replicating := map[string]*cluster.Cluster{}
 	for _, s := range sides {
 		c, upstream := s.start(t, opts)
+		replicating[s.name] = c
 		target := outside.target(t, s.name, c)
 		if upstream != nil {
+			replicating[upstreamName] = upstream
 			target.Upstream = &differential.Target{
-				Name: "primary of the secondary", Address: upstream.Node(0).Address(), Token: upstream.GetRootToken(), TLS: upstream.Node(0).TLSConfig(),
+				Name: upstreamName, Address: upstream.Node(0).Address(), Token: upstream.GetRootToken(), TLS: upstream.Node(0).TLSConfig(),
 			}
 		}
 		others = append(others, target)
@@ -80,21 +84,42 @@ func TestDifferential(t *testing.T) {
 	runner := differential.NewRunner(outside.fixtures, reference, others...)
 	t.Cleanup(runner.Close)
 
-	all := true
-	for _, section := range differential.Sections() {
-		ran := false
-		t.Run(strings.ReplaceAll(section.Name, " ", "-"), func(t *testing.T) {
-			ran = true
-			for target, problems := range runner.Run(t.Context(), section) {
-				t.Errorf("%s:\n  %s", target, strings.Join(problems, "\n  "))
-			}
+	// What the sections have made stays until all keys were walked.
+	all := eachSection(t, "", runner.Run)
+	if all {
+		t.Run("stored", func(t *testing.T) {
+			requireClassified(t, replicating[differential.Primary])
+			requireClassified(t, replicating[upstreamName])
+			requireClassified(t, replicating[differential.Secondary])
+			requireSharedAlone(t, replicating[upstreamName], replicating[differential.Secondary])
 		})
-		all = all && ran
+		eachSection(t, "end-of-", runner.Finish)
 	}
 	// With a part of the sections (-run) nothing can be said about the table.
 	if all && !t.Failed() {
 		require.Empty(t, runner.Unused(), "entries of the table of differences that nothing needs")
 	}
+}
+
+// upstreamName is the primary of the secondary that is compared.
+const upstreamName = "primary of the secondary"
+
+// eachSection sends all sections, or those that -run names, and says whether it was
+// all.
+func eachSection(t *testing.T, prefix string, send func(context.Context, differential.Section) map[string][]string) (all bool) {
+	t.Helper()
+	all = true
+	for _, section := range differential.Sections() {
+		ran := false
+		t.Run(prefix+strings.ReplaceAll(section.Name, " ", "-"), func(t *testing.T) {
+			ran = true
+			for target, problems := range send(t.Context(), section) {
+				t.Errorf("%s:\n  %s", target, strings.Join(problems, "\n  "))
+			}
+		})
+		all = all && ran
+	}
+	return all
 }
 
 // outside is what the servers under test use besides themselves.
@@ -119,8 +144,11 @@ func newOutside(t *testing.T) *outside {
 	return o
 }
 
-// hcl is the part of a server's configuration that lets it run the plugins.
-func (o *outside) hcl() string { return fmt.Sprintf("plugin_directory = %q", o.plugins) }
+// hcl is the part of a server's configuration that lets it run the plugins, and the
+// test read its mount tables.
+func (o *outside) hcl() string {
+	return fmt.Sprintf("plugin_directory = %q\nraw_storage_endpoint = true", o.plugins)
+}
 
 // target is a cluster's only server with a user of the database of its own.
 func (o *outside) target(t *testing.T, name string, c *cluster.Cluster) differential.Target {

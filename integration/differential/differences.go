@@ -4,7 +4,6 @@ package differential
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -13,12 +12,14 @@ import (
 // Difference is something that a target answers otherwise than stock Vault on
 // purpose.
 type Difference struct {
-	// Section and Step are those of the request; a Section "*" is any, and "*" in
-	// Step is any text.
+	// Section and Step are those of the request; "*" in them is any text.
 	Section, Step string
 	// Place is that of the divergence; "*" is any text between two dots. What
 	// lies below the place is meant too.
 	Place string
+	// Here is what the target answers in that place, as a report shows it: "*" in it
+	// is any text.
+	Here string
 	// Targets are the names of those that differ.
 	Targets []string
 	// Reason is for the reader of the table.
@@ -30,14 +31,28 @@ func (d Difference) String() string {
 }
 
 func (d Difference) covers(target, section, step string, found Divergence) bool {
-	return slices.Contains(d.Targets, target) && (d.Section == "*" || d.Section == section) && like(d.Step, step) && d.holds(found.Place)
+	return slices.Contains(d.Targets, target) && like(d.Section, section) && like(d.Step, step) && d.holds(found.Place) && like(d.Here, found.Got)
 }
 
-// like compares with "*" for any text; path.Match would stop at a slash.
+// like compares with "*" for any text; nothing else has a meaning of its own.
 func like(pattern, text string) bool {
-	slash := func(s string) string { return strings.ReplaceAll(s, "/", "\x00") }
-	ok, err := path.Match(slash(pattern), slash(text))
-	return err == nil && ok
+	first, rest, more := strings.Cut(pattern, "*")
+	if !more {
+		return pattern == text
+	}
+	text, ok := strings.CutPrefix(text, first)
+	if !ok {
+		return false
+	}
+	parts := strings.Split(rest, "*")
+	last := parts[len(parts)-1]
+	for _, part := range parts[:len(parts)-1] {
+		// The first place where a part fits leaves the most for what follows.
+		if _, text, ok = strings.Cut(text, part); !ok {
+			return false
+		}
+	}
+	return strings.HasSuffix(text, last)
 }
 
 func (d Difference) holds(place string) bool {

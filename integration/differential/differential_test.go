@@ -37,6 +37,17 @@ func TestRandomValuesAreNamed(t *testing.T) {
 	require.Equal(t, b, a)
 }
 
+// A lease that took a second to be stored is as long as another one; one of another
+// length is not, nor is what is no lease.
+func TestDurationOfLeases(t *testing.T) {
+	t.Parallel()
+	of := func(body string) any { return normalised(t, Step{}, newValues(nil), body) }
+	require.Equal(t, of(`{"lease_id":"a","lease_duration":3600}`), of(`{"lease_id":"a","lease_duration":3599}`))
+	require.NotEqual(t, of(`{"lease_id":"a","lease_duration":3600}`), of(`{"lease_id":"a","lease_duration":3500}`))
+	require.NotEqual(t, of(`{"lease_id":"a","lease_duration":0}`), of(`{"lease_id":"a","lease_duration":1}`))
+	require.NotEqual(t, of(`{"lease_id":"","lease_duration":3600}`), of(`{"lease_id":"","lease_duration":3599}`))
+}
+
 // What is not random is a divergence: type, presence, count, order, the digits of
 // large numbers, and who refers to whom.
 func TestDivergences(t *testing.T) {
@@ -80,17 +91,33 @@ func TestPlacesMustBeThere(t *testing.T) {
 func TestKnownDifferences(t *testing.T) {
 	t.Parallel()
 	k := newKnown([]Difference{
-		{Section: "s", Step: "GET sys/*", Place: "body.data.a*", Targets: []string{Primary}, Reason: "r"},
-		{Section: "s", Step: "*", Place: "status", Targets: []string{Secondary}, Reason: "r"},
+		{Section: "s", Step: "GET sys/*", Place: "body.data.a*", Here: `"primary*"`, Targets: []string{Primary}, Reason: "r"},
+		{Section: "s", Step: "*", Place: "status", Here: "400", Targets: []string{Secondary}, Reason: "r"},
 	})
-	found := Divergence{Place: "body.data.ab.c"}
+	found := Divergence{Place: "body.data.ab.c", Got: `"primary"`}
 	require.False(t, k.accepts(Single, "s", "GET sys/x/y", found))
 	require.False(t, k.accepts(Primary, "other", "GET sys/x/y", found))
 	require.False(t, k.accepts(Primary, "s", "GET kv/x", found))
-	require.False(t, k.accepts(Primary, "s", "GET sys/x", Divergence{Place: "body.data.b"}))
+	require.False(t, k.accepts(Primary, "s", "GET sys/x", Divergence{Place: "body.data.b", Got: `"primary"`}))
+	require.False(t, k.accepts(Primary, "s", "GET sys/x/y", Divergence{Place: "body.data.ab.c", Got: `"secondary"`}), "another answer")
+	require.False(t, k.accepts(Secondary, "s", "GET sys/x", Divergence{Place: "status", Got: "500"}), "another answer")
 	require.Len(t, k.unused(map[string]bool{Primary: true}), 1, "those of the targets that ran")
 	require.True(t, k.accepts(Primary, "s", "GET sys/x/y", found))
 	require.Empty(t, k.unused(map[string]bool{Primary: true}))
+}
+
+func TestLike(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		pattern, text string
+		want          bool
+	}{
+		{"a", "a", true}, {"a", "ab", false}, {"*", "", true}, {"*", "a/b", true}, {"a*", "a", true}, {"a*", "ba", false}, {"*b", "a/b", true}, {"*b", "a/bc", false},
+		{"a*c", "abc", true}, {"a*c", "ac", true}, {"a*a", "a", false}, {"a*b*c", "a1b2c", true}, {"a*b*c", "acb", false}, {"a*b*b", "ab", false}, {"GET sys?help=1", "GET sys?help=1", true},
+		{"[a]", "a", false}, {"", "", true}, {"", "a", false},
+	} {
+		require.Equal(t, tc.want, like(tc.pattern, tc.text), "%q %q", tc.pattern, tc.text)
+	}
 }
 
 // A write that one target loses is seen in what is read after it, and only
@@ -140,6 +167,58 @@ func store(lose *atomic.Bool) http.Handler {
 	})
 }
 
+// What a server does in the background may take its time, but not by errors of the
+// server.
+func TestRepeatedStepsSeeErrors(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		status   int
+		problems int
+	}{{http.StatusBadRequest, 0}, {http.StatusInternalServerError, 1}, {http.StatusServiceUnavailable, 1}} {
+		var asked atomic.Int32
+		slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if asked.Add(1) == 1 {
+				w.WriteHeader(tc.status)
+				_, _ = w.Write([]byte(`{"errors":["not yet"]}`)) // the client reads all
+				return
+			}
+			_, _ = w.Write([]byte(`{"state":"done"}`)) // the client reads all
+		}))
+		t.Cleanup(slow.Close)
+		reference := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"state":"done"}`)) // the client reads all
+		}))
+		t.Cleanup(reference.Close)
+		f, err := NewFixtures()
+		require.NoError(t, err)
+		r := NewRunner(f, Target{Name: Stock, Address: reference.URL}, Target{Name: Single, Address: slow.URL})
+		t.Cleanup(r.Close)
+		report := r.Run(t.Context(), Section{"s", []Step{read("job").until("state", "done")}})
+		require.Len(t, report[Single], tc.problems, "%d: %v", tc.status, report)
+	}
+}
+
+// Steps to be sent last are sent when asked for, with what the section has saved.
+func TestLastSteps(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(store(nil))
+	t.Cleanup(server.Close)
+	f, err := NewFixtures()
+	require.NoError(t, err)
+	r := NewRunner(f, Target{Name: Stock, Address: server.URL})
+	t.Cleanup(r.Close)
+	section := Section{"s", []Step{
+		write("a", Body{"x": "first"}), write("a", Body{"x": "${x}"}).last(), read("a").save("y", "x").named("at the end").last(), read("a").save("x", "x"),
+	}}
+	require.Empty(t, r.Run(t.Context(), section))
+	require.Equal(t, "first", r.values["s"][0].byName["x"])
+	require.NotContains(t, r.values["s"][0].byName, "y")
+	require.Empty(t, r.Finish(t.Context(), section))
+	require.Equal(t, "first", r.values["s"][0].byName["y"])
+}
+
 // The names of a section's steps are what the table of differences goes by, and
 // a place to save or a name to use may be misspelt without a server too.
 func TestSectionsAreWellFormed(t *testing.T) {
@@ -152,6 +231,7 @@ func TestSectionsAreWellFormed(t *testing.T) {
 			steps++
 			require.NotEmpty(t, s.Method, s.Name)
 			require.False(t, strings.HasPrefix(s.Path, "/"), s.Path)
+			require.False(t, s.Repeat != nil && s.Status >= http.StatusInternalServerError, "%s: an error of the server is not waited for", s.Name)
 		}
 	}
 	t.Logf("%d steps", steps)

@@ -29,6 +29,7 @@ func ssh() []Step {
 		write("ssh/creds/otp", Body{"ip": "10.1.2.4"}).named("another password").save("otp2", "data.key").save("lease2", "lease_id"),
 		write("sys/leases/revoke", Body{"lease_id": "${lease2}"}),
 		write("ssh/verify", Body{"otp": "${otp2}"}).as(NoToken).named("verify revoked").fails(400),
+		write("ssh/creds/otp", Body{"ip": "10.1.2.5"}).named("a password that is not used").save("otp3", "data.key"),
 		write("ssh/config/zeroaddress", Body{"roles": "otp"}),
 		read("ssh/config/zeroaddress"),
 		write("ssh/config/zeroaddress", Body{"roles": "nothing"}).named("no such role").fails(400),
@@ -39,7 +40,7 @@ func ssh() []Step {
 		remove("ssh/config/ca"),
 		read("ssh/config/ca").named("read deleted CA").fails(400),
 		help("ssh"),
-		unmount("ssh"),
+		unmount("ssh").last(),
 	}
 }
 
@@ -66,7 +67,7 @@ func totp() []Step {
 		read("totp/code/given").named("code of deleted").fails(400),
 		list("totp/keys").named("list the other"),
 		help("totp"),
-		unmount("totp"),
+		unmount("totp").last(),
 	}
 }
 
@@ -121,11 +122,15 @@ func database() []Step {
 		write("auth/token/revoke", Body{"token": "${token}"}),
 		write("sys/leases/lookup", Body{"lease_id": "${lease4}"}).named("it ended with its token").fails(400).until("errors.0", "invalid lease"),
 		write("sys/leases/revoke-prefix/db", nil),
-		remove("db/static-roles/static"),
+		// What a rotation has begun is noted, and tried again later.
+		write("db/config/main", Body{"plugin_name": "postgresql-database-plugin", "allowed_roles": "static", "connection_url": "postgresql://a:b@127.0.0.1:1/x?sslmode=disable", "verify_connection": false}).named("a server that is away"),
+		write("db/rotate-role/static", nil).named("rotate without a server").fails(500),
+		read("db/static-creds/static").named("read not rotated").random("data.password").remaining("data.ttl"),
 		remove("db/roles/app"),
-		remove("db/config/main"),
-		read("db/config/main").named("read deleted").fails(404),
+		remove("db/static-roles/static").last(),
+		remove("db/config/main").last(),
+		read("db/config/main").named("read deleted").fails(404).last(),
 		help("db"),
-		unmount("db"),
+		unmount("db").last(),
 	}
 }

@@ -59,8 +59,8 @@ func keyValue1() []Step {
 		read("kv1/metadata/large").until("data.current_version", "1").named("read upgraded metadata"),
 		read("kv1/data/large"),
 		list("kv1/metadata"),
-		unmount("kv1"),
-		read("kv1/data/large").fails(404).named("read unmounted"),
+		unmount("kv1").last(),
+		read("kv1/data/large").fails(404).named("read unmounted").last(),
 	}
 }
 
@@ -136,8 +136,8 @@ func keyValue2() []Step {
 		help("kv2/data/a"),
 		help("kv2/metadata/a"),
 		read("sys/internal/ui/mounts/kv2/data/a"),
-		unmount("kv2"),
-		read("kv2/config").named("config of unmounted").fails(404),
+		unmount("kv2").last(),
+		read("kv2/config").named("config of unmounted").fails(404).last(),
 	}
 }
 
@@ -164,7 +164,7 @@ func cubbyhole() []Step {
 		read("cubbyhole/root").fails(404),
 		write("cubbyhole/root", Body{"mine": true}),
 		read("cubbyhole/root").named("root reads his"),
-		remove("cubbyhole/root"),
+		remove("cubbyhole/root").last(),
 		help("cubbyhole"),
 	}
 }

@@ -25,7 +25,7 @@ func mounts() []Step {
 		read("sys/mounts/syslocal"),
 		write("syslocal/a", Body{"x": "y"}),
 		read("syslocal/a"),
-		unmount("syslocal"),
+		unmount("syslocal").last(),
 		write("sysa/x/y", Body{"v": 1}),
 		write("sys/remount", Body{"from": "sysa", "to": "moved/here"}).save("migration", "data.migration_id"),
 		read("sys/remount/status/${migration}").until("data.migration_info.status", "success"),
@@ -33,8 +33,8 @@ func mounts() []Step {
 		read("sysa/x/y").named("the old path").fails(404),
 		write("sys/remount", Body{"from": "nothing", "to": "b"}).named("remount nothing").fails(400),
 		write("sys/remount", Body{"from": "moved/here", "to": "sys/x"}).named("remount into sys").fails(400),
-		unmount("moved/here"),
-		unmount("moved/here").named("unmount again"),
+		unmount("moved/here").last(),
+		unmount("moved/here").named("unmount again").last(),
 		unmount("sys").fails(400),
 		unmount("cubbyhole").fails(400),
 	}
@@ -52,7 +52,7 @@ func authMounts() []Step {
 		enableAuth("sysbad", "nonsense").fails(400),
 		read("sys/auth/nothing").fails(400),
 		remove("sys/auth/token").fails(400),
-		remove("sys/auth/sysauth"),
+		remove("sys/auth/sysauth").last(),
 	}
 }
 
@@ -75,5 +75,10 @@ func plugins() []Step {
 		write("sys/plugins/pins/secret/kv", Body{"version": "v9.9.9"}).fails(400),
 		read("sys/plugins/pins"),
 		list("sys/plugins/runtimes/catalog"),
+		write("sys/plugins/runtimes/catalog/container/r", Body{"oci_runtime": "runc"}),
+		read("sys/plugins/runtimes/catalog/container/r"),
+		list("sys/plugins/runtimes/catalog").named("list the runtime"),
+		write("sys/plugins/runtimes/catalog/odd/r", Body{"oci_runtime": "runc"}).fails(404),
+		remove("sys/plugins/runtimes/catalog/container/r").last(),
 	}
 }

@@ -121,9 +121,9 @@ func pki() []Step {
 		help("pki"),
 		help("pki/roles/x"),
 		help("pki/issue/x"),
-		remove("pki/root"),
-		list("pki/issuers").named("list no issuers any more").fails(404),
-		unmount("pki"),
-		write("sys/leases/lookup", Body{"lease_id": "${l1}"}).named("the lease is gone").fails(400),
+		remove("pki/root").last(),
+		list("pki/issuers").named("list no issuers any more").fails(404).last(),
+		unmount("pki").last(),
+		write("sys/leases/lookup", Body{"lease_id": "${l1}"}).named("the lease is gone").fails(400).last(),
 	}
 }

@@ -16,11 +16,12 @@ type Runner struct {
 	clients  []*client // the reference is the first
 	fixtures *Fixtures
 	known    *known
+	values   map[string][]*values // by section, one for each client
 }
 
 // NewRunner makes a runner. Close it when it is done.
 func NewRunner(f *Fixtures, reference Target, others ...Target) *Runner {
-	r := &Runner{fixtures: f, known: newKnown(Differences())}
+	r := &Runner{fixtures: f, known: newKnown(Differences()), values: map[string][]*values{}}
 	for _, target := range append([]Target{reference}, others...) {
 		r.clients = append(r.clients, newClient(target, f))
 	}
@@ -34,13 +35,32 @@ func (r *Runner) Close() {
 	}
 }
 
-// Run sends a section to every target, to each in order and to all at the same
-// time (unless the section is to have what is outside for itself), and reports by target what is not as it should be.
+// Run sends a section without its last steps to every target, to each in order
+// and to all at the same time (unless the section is to have what is outside for
+// itself), and reports by target what is not as it should be.
 func (r *Runner) Run(ctx context.Context, section Section) map[string][]string {
+	kept := make([]*values, len(r.clients))
+	for i, c := range r.clients {
+		kept[i] = newValues(c.target.Values)
+		for name, value := range r.fixtures.values() {
+			kept[i].constant(name, value)
+		}
+	}
+	r.values[section.Name] = kept
+	return r.send(ctx, section, false)
+}
+
+// Finish sends the last steps of a section that was run, and reports as Run does.
+func (r *Runner) Finish(ctx context.Context, section Section) map[string][]string {
+	return r.send(ctx, section, true)
+}
+
+func (r *Runner) send(ctx context.Context, section Section, last bool) map[string][]string {
+	steps, kept := section.part(last), r.values[section.Name]
 	runs := make([][]outcome, len(r.clients))
 	var wait sync.WaitGroup
 	for i, c := range r.clients {
-		wait.Go(func() { runs[i] = r.sendAll(ctx, c, section) })
+		wait.Go(func() { runs[i] = sendAll(ctx, c, kept[i], steps) })
 		if section.alone() {
 			wait.Wait()
 		}
@@ -48,7 +68,7 @@ func (r *Runner) Run(ctx context.Context, section Section) map[string][]string {
 	wait.Wait()
 
 	reports := map[string][]string{}
-	for i, s := range section.Steps {
+	for i, s := range steps {
 		reference := runs[0][i]
 		if problem := s.unexpected(reference); problem != "" {
 			name := r.clients[0].target.Name
@@ -80,13 +100,9 @@ type outcome struct {
 	err    error
 }
 
-func (r *Runner) sendAll(ctx context.Context, c *client, section Section) []outcome {
-	v := newValues(c.target.Values)
-	for name, value := range r.fixtures.values() {
-		v.constant(name, value)
-	}
-	out := make([]outcome, len(section.Steps))
-	for i, s := range section.Steps {
+func sendAll(ctx context.Context, c *client, v *values, steps []Step) []outcome {
+	out := make([]outcome, len(steps))
+	for i, s := range steps {
 		out[i].answer, out[i].err = ask(ctx, c, v, s)
 	}
 	return out
@@ -112,7 +128,8 @@ func ask(ctx context.Context, c *client, v *values, s Step) (*Answer, error) {
 		if err != nil {
 			return nil, err
 		}
-		if s.settled(body) {
+		// An error of the server is never a state on the way to the wanted one.
+		if r.status >= http.StatusInternalServerError || s.settled(body) {
 			return keep(v, s, r, body)
 		}
 		if time.Now().After(end) {

@@ -2,6 +2,31 @@
 
 package differential
 
+import (
+	"net/http"
+	"strings"
+)
+
+// Engines are the kinds and types of all engines, auth methods and audit devices
+// that the list enables, as "logical/kv" or "auth/userpass".
+func Engines() map[string]bool {
+	engines := map[string]bool{"logical/identity": true} // is always there
+	for _, section := range Sections() {
+		for _, s := range section.Steps {
+			body, ok := s.Body.(Body)
+			if !ok || s.Method != http.MethodPost || s.Status >= http.StatusBadRequest {
+				continue
+			}
+			for prefix, kind := range map[string]string{"sys/mounts/": "logical/", "sys/auth/": "auth/", "sys/audit/": "audit/"} {
+				if name, ok := body["type"].(string); ok && strings.HasPrefix(s.Path, prefix) {
+					engines[kind+name] = true
+				}
+			}
+		}
+	}
+	return engines
+}
+
 // Sections are all requests, in the order in which they are sent.
 func Sections() []Section {
 	return []Section{
@@ -15,8 +40,10 @@ func Sections() []Section {
 		{"ssh", ssh()},
 		{"totp", totp()},
 		{"database", database()},
+		{"databases of absent servers", databases()},
 		{"engines of absent services", storing()},
 		{"auth methods of absent services", storingAuth()},
+		{"removed engines", removed()},
 		{"userpass", userpass()},
 		{"approle", appRole()},
 		{"certificates", certificate()},
@@ -27,6 +54,7 @@ func Sections() []Section {
 		{"operations", systemOperations()},
 		{"mounts", mounts()},
 		{"auth mounts", authMounts()},
+		{"local mounts", localMounts()},
 		{"plugin catalog", plugins()},
 		{"policies", policies()},
 		{"quotas", quotas()},

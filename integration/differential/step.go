@@ -41,14 +41,23 @@ type Step struct {
 	// Unordered are places of lists whose order follows from random values.
 	Unordered []string
 	// Repeat asks again until the value at the place is the wanted one: for what
-	// a server does in the background.
+	// a server does in the background. An answer of 500 or above ends it, and is
+	// compared.
 	Repeat map[string]string
+	// Last sends the step when the other steps of all sections were sent: what the
+	// sections have made is stored until then.
+	Last bool
 }
 
 // Section is a list of steps that needs no other section.
 type Section struct {
 	Name  string
 	Steps []Step
+}
+
+// part are the steps that are sent at once, or those that are sent last.
+func (s Section) part(last bool) []Step {
+	return slices.DeleteFunc(slices.Clone(s.Steps), func(step Step) bool { return step.Last != last })
 }
 
 // alone says that only one target at a time gets the section: PostgreSQL refuses
@@ -82,6 +91,7 @@ func (s Step) fails(status int) Step    { s.Status = status; return s }
 func (s Step) as(token string) Step     { s.Token = token; return s }
 func (s Step) named(name string) Step   { s.Name = name; return s }
 func (s Step) withCert() Step           { s.ClientCert = true; return s }
+func (s Step) last() Step               { s.Last = true; return s }
 func (s Step) random(at ...string) Step { s.Random = append(slices.Clip(s.Random), at...); return s }
 func (s Step) remaining(at ...string) Step {
 	s.Remaining = append(slices.Clip(s.Remaining), at...)

@@ -32,6 +32,9 @@ func storing() []Step {
 		{"terraform", "role/r", Body{"user_id": "u"}, "role"},
 		{"alicloud", "config", Body{"access_key": "a", "secret_key": "s"}, ""},
 		{"alicloud", "role/r", Body{"role_arn": "acs:ram::1:role/r"}, "role"},
+		{"openldap", "config", Body{"url": "ldap://127.0.0.1:1", "binddn": "cn=admin", "bindpass": "secret"}, ""},
+		{"ad", "config", Body{"url": "ldap://127.0.0.1:1", "binddn": "cn=admin", "bindpass": "secret"}, ""},
+		{"gcpkms", "config", Body{"scopes": "https://www.googleapis.com/auth/kms"}, ""},
 	}
 	var steps []Step
 	mounted := ""
@@ -44,9 +47,15 @@ func storing() []Step {
 		steps = append(steps, stored(base, e.path, e.body, e.list)...)
 	}
 	return append(steps,
+		// What was begun outside is noted, and undone later.
+		write("stored-aws/config/root", Body{"access_key": "AKIAEXAMPLE", "secret_key": "secret", "region": "us-east-1", "iam_endpoint": "http://127.0.0.1:1", "sts_endpoint": "http://127.0.0.1:1", "max_retries": 0}).named("no service there"),
+		write("stored-aws/roles/begun", Body{"credential_type": "iam_user", "policy_arns": "arn:aws:iam::aws:policy/ReadOnlyAccess"}),
+		read("stored-aws/creds/begun").fails(400),
 		write("stored-rabbitmq/config/connection", Body{"connection_uri": "http://127.0.0.1:1", "username": "u", "password": "p", "verify_connection": false}),
 		read("stored-rabbitmq/config/connection").fails(405),
-		read("stored-consul/creds/r").fails(400), read("stored-aws/creds/r").fails(400), read("stored-nomad/creds/r").fails(400),
+		read("stored-consul/creds/nothing").fails(400), read("stored-aws/creds/nothing").fails(400), read("stored-nomad/creds/nothing").fails(400),
+		read("stored-consul/creds/r").fails(400), read("stored-nomad/creds/r").fails(500),
+		write("stored-ldap/library/l", Body{"service_account_names": "a,b", "ttl": "1h"}).fails(500),
 	)
 }
 
@@ -54,8 +63,8 @@ func storing() []Step {
 func stored(base, path string, body Body, in string) []Step {
 	steps := []Step{write(base+"/"+path, body), read(base + "/" + path)}
 	if in != "" {
-		steps = append(steps, list(base+"/"+in), remove(base+"/"+path),
-			read(base+"/"+path).named("read deleted "+base+"/"+path).fails(404))
+		steps = append(steps, list(base+"/"+in), remove(base+"/"+path).last(),
+			read(base+"/"+path).named("read deleted "+base+"/"+path).fails(404).last())
 	}
 	return steps
 }
@@ -83,10 +92,16 @@ func storingAuth() []Step {
 		{"gcp", "role/r", Body{"type": "iam", "bound_service_accounts": "s@p.iam", "token_policies": "p"}, "roles"},
 		{"github", "config", Body{"organization": "o", "organization_id": 7}, ""},
 		{"github", "map/teams/t", Body{"value": "p"}, ""},
+		{"github", "map/users/u", Body{"value": "p"}, ""},
 		{"kerberos", "config/ldap", Body{"url": "ldap://127.0.0.1:1"}, ""},
+		{"kerberos", "groups/g", Body{"policies": "p"}, "groups"},
+		{"oci", "config", Body{"home_tenancy_id": "ocid1.tenancy.oc1..a"}, ""},
 		{"oci", "role/r", Body{"ocid_list": "ocid1.group.oc1..a"}, "role"},
 		{"cf", "roles/r", Body{"bound_organization_ids": "o"}, "roles"},
 		{"alicloud", "role/r", Body{"arn": "acs:ram::1:role/r"}, "role"},
+		{"pcf", "roles/r", Body{"bound_organization_ids": "o"}, "roles"},
+		{"oidc", "config", Body{"jwt_validation_pubkeys": "${jwt_public_key}", "bound_issuer": "https://issuer.test"}, ""},
+		{"oidc", "role/r", Body{"role_type": "jwt", "user_claim": "user", "bound_audiences": "vault", "token_policies": "p"}, "role"},
 	}
 	var steps []Step
 	mounted := ""
@@ -102,8 +117,17 @@ func storingAuth() []Step {
 		login("auth/stored-ldap/login/u", Body{"password": "p"}).fails(500),
 		login("auth/stored-ldap/login/u", Body{}).named("LDAP without a password").fails(500),
 		login("auth/stored-radius/login/u", Body{}).fails(400),
-		login("auth/stored-kubernetes/login", Body{"role": "r", "jwt": "${jwt_good}"}).fails(400),
+		login("auth/stored-kubernetes/login", Body{"role": "r", "jwt": "${jwt_good}"}).fails(500),
 		login("auth/stored-aws/login", Body{"role": "r"}).fails(400),
 		login("auth/stored-gcp/login", Body{"role": "r", "jwt": "x"}).fails(400),
 	)
+}
+
+// removed are engines and auth methods that Vault had once.
+func removed() []Step {
+	var steps []Step
+	for _, kind := range []string{"cassandra", "mongodb", "mssql", "mysql", "postgresql"} {
+		steps = append(steps, mount("removed-"+kind, Body{"type": kind}).fails(400))
+	}
+	return append(steps, enableAuth("removed-app-id", "app-id").fails(400))
 }

@@ -2,6 +2,8 @@
 
 package differential
 
+import "slices"
+
 // The targets' names, as the table of differences has them.
 const (
 	Stock     = "stock Vault"
@@ -13,46 +15,94 @@ const (
 // Differences are what is answered otherwise on purpose.
 func Differences() []Difference {
 	build, primary, secondary := []string{Single, Primary, Secondary}, []string{Primary}, []string{Secondary}
+	return slices.Concat(additions(build), shown(primary, `"primary"`, "dr", "performance"), shown(secondary, `"secondary"`, "performance"), indexes(primary, secondary), ofSecondary(secondary))
+}
+
+// additions are what this build has and stock Vault has not, in any role.
+func additions(build []string) []Difference {
 	const (
+		// What the endpoints say of themselves is tested on its own; here it matters
+		// that nothing else in the document has changed.
 		endpoints = "stock Vault has stubs of Enterprise's endpoints, this build the endpoints"
 		catalog   = "this build has a catalog of replication plugins"
-		role      = "the role is shown"
-		issued    = "a certificate is listed on the cluster that has issued it; what changes issuers is done by the primary"
-		crl       = "each cluster has a CRL of its own, and builds it anew a little after a change of the configuration"
-		acme      = "config/cluster is of each cluster, and ACME is switched on for all: the primary's own has to be set"
-		rekey     = "Vault refuses it on a performance secondary"
-		counts    = "each cluster counts its own encryptions"
-		index     = "a client that moves between clusters is told the state that its write needs"
 	)
 	return []Difference{
-		{"operations", "OpenAPI", "body.paths./sys/replication/*", build, endpoints},
-		{"operations", "OpenAPI", "body.components.schemas.Replication*", build, endpoints},
-		{"operations", "OpenAPI", "body.paths./sys/plugins/*/replication*", build, catalog},
-		{"operations", "GET sys[?]help=1", "body.help", build, endpoints},
-		{"operations", "GET sys[?]help=1", "body.openapi.paths./replication/*", build, endpoints},
-		{"operations", "GET sys[?]help=1", "body.openapi.components.schemas.Replication*", build, endpoints},
-		{"operations", "GET sys[?]help=1", "body.openapi.paths./plugins/*/replication*", build, catalog},
-		{"operations", "GET sys/loggers", "body.data.core.replication", build, "replication has loggers of its own"},
-		{"system status", "*health*", "body.replication_dr_mode", primary, role},
-		{"settings", "an allowed origin", "body.replication_dr_mode", primary, role},
-		{"system status", "*health*", "body.replication_performance_mode", primary, role},
-		{"settings", "an allowed origin", "body.replication_performance_mode", primary, role},
-		{"*", "*", "headers.X-Vault-Index", primary, index},
-		{"system status", "*health*", "body.replication_performance_mode", secondary, role},
-		{"settings", "an allowed origin", "body.replication_performance_mode", secondary, role},
-		{"*", "*", "headers.X-Vault-Index", secondary, index},
-		{"pki", "LIST pki/certs", "body.data.keys", secondary, issued},
-		{"pki", "GET pki/crl/pem", "body", secondary, crl},
-		{"pki", "GET pki/cert/crl", "body.data.certificate", secondary, crl},
-		{"pki", "disabled CRL*", "body", secondary, crl},
-		{"pki", "enable ACME*", "*", secondary, acme},
-		{"pki", "GET pki/acme/directory", "*", secondary, acme},
-		{"pki", "GET pki[?]help=1", "body.openapi.components.schemas.PkiGenerateIntermediateRequest", secondary, "of two paths of the engine that share the name of a schema the other one is listed"},
-		{"operations", "the new key*", "body.encryptions", secondary, counts},
-		{"operations", "the new key*", "body.data.encryptions", secondary, counts},
-		{"external plugins", "DELETE sys/mounts/out", "*", secondary, "a secondary revokes its leases of the mount first, which takes longer than a forwarded request waits: it says so"},
-		{"jwt", "left the first*", "body.data.member_entity_ids", secondary, "a list that has become empty is absent, as after a restart"},
-		{"operations", "GET sys/loggers", "body.data.*", secondary, "the core of a secondary has been started twice, and its loggers are listed twice"},
-		{"operations", "GET sys/rekey/init", "*", secondary, rekey},
+		{"operations", "OpenAPI", "body.paths./sys/replication/*", "*", build, endpoints},
+		{"operations", "OpenAPI", "body.components.schemas.Replication*", "{*}", build, endpoints},
+		{"operations", "OpenAPI", "body.paths./sys/plugins/catalog/replication*", "{*}", build, catalog},
+		{"operations", "OpenAPI", "body.paths./sys/plugins/reload/replication/{name}", "{*}", build, catalog},
+		{"operations", "GET sys?help=1", "body.help", `"## DESCRIPTION\n\nThe system backend is built-in to Vault*plugins/catalog/replication*`, build, "a text with all paths, which are compared one by one in body.openapi.paths"},
+		{"operations", "GET sys?help=1", "body.openapi.paths./replication/*", "*", build, endpoints},
+		{"operations", "GET sys?help=1", "body.openapi.components.schemas.Replication*", "{*}", build, endpoints},
+		{"operations", "GET sys?help=1", "body.openapi.paths./plugins/catalog/replication*", "{*}", build, catalog},
+		{"operations", "GET sys?help=1", "body.openapi.paths./plugins/reload/replication/{name}", "{*}", build, catalog},
+		{"operations", "GET sys/loggers", "body.data.core.replication", `"info"`, build, "replication has loggers of its own"},
+	}
+}
+
+// shown are the places where the role of a target is shown.
+func shown(target []string, role string, modes ...string) []Difference {
+	var out []Difference
+	for _, mode := range modes {
+		place := "body.replication_" + mode + "_mode"
+		out = append(out,
+			Difference{"system status", "GET sys/health", place, role, target, "the role is shown"},
+			Difference{"system status", "health with a code", place, role, target, "the role is shown"},
+			Difference{"settings", "an allowed origin", place, role, target, "the role is shown"},
+		)
+	}
+	return out
+}
+
+// indexes are of all sections and steps: an answer has the header when what was
+// done before it was written, be it a login only.
+func indexes(targets ...[]string) []Difference {
+	var out []Difference
+	for _, target := range targets {
+		out = append(out, Difference{"*", "*", "headers.X-Vault-Index", `"<index>"`, target, "a client that moves between clusters is told the state that its write needs"})
+	}
+	return out
+}
+
+// ofSecondary is what a performance secondary answers otherwise.
+func ofSecondary(secondary []string) []Difference {
+	const (
+		// The number of a CRL counts how often a cluster has built it.
+		crl     = "each cluster has a CRL of its own, with what it has revoked and a number of its own"
+		acme    = "config/cluster is of each cluster, and ACME is switched on for all: the primary's own has to be set"
+		pss     = "the engine documents this field from its first request to make an intermediate on, and the primary carried that out"
+		counts  = "each cluster counts its own encryptions, and this one has made none with the new key"
+		loggers = "the core of a secondary has been started twice, and what it always has is listed twice"
+	)
+	return slices.Concat(
+		[]Difference{
+			{"pki", "LIST pki/certs", "body.data.keys", `["<s1>","<s2>","<s3>","<s4>","<serial>","<serial>","<serial>"]`, secondary, "a certificate is listed on the cluster that has issued it; root and nameless root were made by the primary"},
+			{"pki", "GET pki/crl/pem", "body", `"<PEM X509 CRL * by CN=root.test, 2 revoked, up to 72h0m0s>"`, secondary, crl},
+			{"pki", "GET pki/cert/crl", "body.data.certificate", `"<PEM X509 CRL * by CN=root.test, 2 revoked, up to 72h0m0s>"`, secondary, crl},
+			{"pki", "disabled CRL", "body", `"<PEM X509 CRL * by CN=root.test, * revoked, up to *h0m0s>"`, secondary, crl + "; a change of the configuration is taken up within a minute"},
+			{"pki", "GET pki?help=1", "body.openapi.components.schemas.PkiGenerateIntermediateRequest.properties.use_pss", absent, secondary, pss},
+			{"operations", "OpenAPI", "body.components.schemas.PkiGenerateIntermediateRequest.properties.use_pss", absent, secondary, pss},
+			{"pki", "GET pki/acme/directory", "status", "404", secondary, acme},
+			{"pki", "GET pki/acme/directory", "headers.Content-Type", `"application/json"`, secondary, acme},
+			{"pki", "GET pki/acme/directory", "body", "null", secondary, acme},
+			{"operations", "the new key", "body.encryptions", "0", secondary, counts},
+			{"operations", "the new key", "body.data.encryptions", "0", secondary, counts},
+			{"operations", "GET sys/loggers", "body.data.auth.token.<accessor of auth_token> #2", `"info"`, secondary, loggers},
+			{"operations", "GET sys/loggers", "body.data.secrets.cubbyhole.<accessor of cubbyhole> #2", `"info"`, secondary, loggers},
+			{"operations", "GET sys/loggers", "body.data.secrets.identity.<accessor of identity> #2", `"info"`, secondary, loggers},
+			{"operations", "GET sys/loggers", "body.data.secrets.system.<accessor of system> #2", `"info"`, secondary, loggers},
+			{"jwt", "left the first", "body.data.member_entity_ids", "null", secondary, "a list that has become empty is absent, as after a restart"},
+		},
+		refused("pki", "enable ACME", "500", `["1 error occurred:\n\t* ACME feature requires local cluster 'path' field configuration to be set\n\n"]`, secondary, acme),
+		refused("operations", "GET sys/rekey/init", "400", `["rekeying can only be performed on the primary cluster when replication is activated"]`, secondary, "Vault refuses it on a performance secondary"),
+	)
+}
+
+// refused is an error in place of an answer: nothing of the answer is there.
+func refused(section, step, status, errors string, targets []string, reason string) []Difference {
+	return []Difference{
+		{section, step, "status", status, targets, reason},
+		{section, step, "body.errors", errors, targets, reason},
+		{section, step, "body.*", absent, targets, reason},
 	}
 }

@@ -36,7 +36,7 @@ type Target struct {
 
 // upstreamOnly are the paths whose changes a performance secondary does not pass
 // on: they choose programs that the primary's servers run, or turn its keyring.
-var upstreamOnly = []string{"sys/plugins/catalog/", "sys/plugins/pins/", "sys/rotate", "sys/audit/"}
+var upstreamOnly = []string{"sys/plugins/catalog/", "sys/plugins/pins/", "sys/plugins/runtimes/", "sys/rotate", "sys/audit/"}
 
 // goesUpstream says whether a step is for the primary of a secondary.
 func goesUpstream(s Step) bool {

@@ -106,10 +106,10 @@ func tokens() []Step {
 		remove("auth/token/accessors").fails(405),
 		help("auth/token"),
 		help("auth/token/create"),
-		unmount("tk"),
-		remove("sys/policies/acl/reader"),
-		remove("sys/policies/acl/writer"),
-		remove("identity/entity/id/${e}"),
+		unmount("tk").last(),
+		remove("sys/policies/acl/reader").last(),
+		remove("sys/policies/acl/writer").last(),
+		remove("identity/entity/id/${e}").last(),
 	}
 }
 

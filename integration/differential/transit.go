@@ -126,7 +126,7 @@ func transit() []Step {
 			write("transit/encrypt/upsert", Body{"plaintext": base64Text}).named(fmt.Sprint("encrypt with ", version)),
 		)
 	}
-	return append(steps, unmount("transit"), read("transit/keys/upsert").named("read unmounted").fails(404))
+	return append(steps, unmount("transit").last(), read("transit/keys/upsert").named("read unmounted").fails(404).last())
 }
 
 // signs is the status of a request to sign with a kind of key.

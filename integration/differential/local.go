@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package differential
+
+// localMounts are mounts that a cluster keeps for itself: they work alike on all.
+func localMounts() []Step {
+	return []Step{
+		mount("lockv", Body{"type": "kv", "local": true, "options": map[string]any{"version": "2"}}),
+		read("sys/mounts/lockv"),
+		read("lockv/config").until("data.cas_required", "false"),
+		write("lockv/data/a", Body{"data": map[string]any{"x": "y"}}),
+		read("lockv/data/a"),
+		list("lockv/metadata"),
+		mount("loctransit", Body{"type": "transit", "local": true}),
+		write("loctransit/keys/k", nil),
+		write("loctransit/encrypt/k", Body{"plaintext": base64Text}).save("c", "data.ciphertext"),
+		write("loctransit/keys/k/rotate", nil),
+		write("loctransit/decrypt/k", Body{"ciphertext": "${c}"}),
+		mount("locpki", Body{"type": "pki", "local": true}),
+		write("locpki/root/generate/internal", Body{"common_name": "local.test", "ttl": "10h", "key_type": "ec"}),
+		write("locpki/roles/web", Body{"allow_any_name": true, "key_type": "ec"}),
+		write("locpki/issue/web", Body{"common_name": "a.test", "ttl": "1h"}).save("serial", "data.serial_number"),
+		list("locpki/certs"),
+		write("locpki/revoke", Body{"serial_number": "${serial}"}),
+		write("sys/auth/locup", Body{"type": "userpass", "local": true}),
+		read("sys/auth/locup").save("accessor", "data.accessor"),
+		write("auth/locup/users/ann", Body{"password": "one", "token_policies": "default,p1"}),
+		login("auth/locup/login/ann", Body{"password": "one"}).save("t", "auth.client_token").save("entity", "auth.entity_id"),
+		login("auth/locup/login/ann", Body{"password": "two"}).named("wrong password").fails(400),
+		read("auth/token/lookup-self").as("${t}").remaining("data.ttl"),
+		read("identity/entity/id/${entity}"),
+		write("identity/lookup/entity", Body{"alias_name": "ann", "alias_mount_accessor": "${accessor}"}),
+		login("auth/locup/login/ann", Body{"password": "one"}).named("login again"),
+		write("auth/token/renew-self", nil).as("${t}"),
+		write("sys/auth/locapp", Body{"type": "approle", "local": true}),
+		write("auth/locapp/role/r", Body{"token_policies": "p1", "secret_id_num_uses": 2}),
+		read("auth/locapp/role/r/role-id").save("role_id", "data.role_id"),
+		write("auth/locapp/role/r/secret-id", nil).save("s", "data.secret_id").save("sa", "data.secret_id_accessor"),
+		login("auth/locapp/login", Body{"role_id": "${role_id}", "secret_id": "${s}"}),
+		write("auth/locapp/role/r/secret-id/lookup", Body{"secret_id": "${s}"}),
+		write("sys/mounts/lockv/tune", Body{"description": "of this cluster"}),
+		read("sys/mounts/lockv/tune"),
+		unmount("loctransit").last(),
+		unmount("locpki").last(),
+		unmount("lockv").last(),
+		read("lockv/data/a").named("read unmounted").fails(404).last(),
+		remove("sys/auth/locapp").last(),
+		remove("sys/auth/locup").last(),
+		read("auth/token/lookup-self").as("${t}").named("its token ended").fails(403).last(),
+		remove("identity/entity/id/${entity}").last(),
+	}
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package integration_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/integration/cluster"
+	"github.com/vault-replication/vault-replication/integration/differential"
+	"github.com/vault-replication/vault-replication/integration/stored"
+)
+
+// requireClassified walks all keys of a cluster after the list was sent, and asks
+// the server whether a key without a class was ever written.
+func requireClassified(t *testing.T, c *cluster.Cluster) *stored.Store {
+	t.Helper()
+	store, err := stored.Read(t.Context(), c.Node(0).APIClient())
+	require.NoError(t, err)
+	for _, key := range store.Keys() {
+		if store.Classes.Class(key) == keyclass.Unknown {
+			t.Errorf("%s has stored %q, which has no class", c.Node(0).Name(), key)
+		}
+	}
+	for _, path := range []string{cluster.PathPerformance + "status", "sys/replication/dr/status"} {
+		status, err := c.Node(0).Anonymous().Logical().ReadWithContext(t.Context(), path)
+		require.NoError(t, err)
+		require.NotContains(t, status.Data, "unclassified_keys", "%s: keys without a class were written", path)
+	}
+	return store
+}
+
+// requireSharedAlone compares what a primary and its secondary have stored: shared
+// keys are the same, all others are each cluster's own.
+func requireSharedAlone(t *testing.T, primary, secondary *cluster.Cluster) {
+	t.Helper()
+	require.NoError(t, secondary.WaitCaughtUp(t.Context(), primary))
+	var here, there *stored.Store
+	cluster.Eventually(t, limit, "the shared keys of both clusters are the same", func(ctx context.Context) (err error) {
+		if there, err = stored.Read(ctx, primary.Node(0).APIClient()); err != nil {
+			return err
+		}
+		if here, err = stored.Read(ctx, secondary.Node(0).APIClient()); err != nil {
+			return err
+		}
+		problems, settling := stored.Compare(there, here)
+		if len(problems) > 0 {
+			return cluster.Final(errors.New(strings.Join(problems, "\n")))
+		}
+		if len(settling) > 0 {
+			return errors.New(strings.Join(settling, "\n"))
+		}
+		return nil
+	})
+	requireContent(t, "the primary", there, onPrimary)
+	requireContent(t, "the secondary", here, onSecondary)
+	for _, row := range keyclass.Rows {
+		if _, excused := notInTheRun[row.Key]; !excused && there.Decided()[row.Key]+here.Decided()[row.Key] == 0 {
+			t.Errorf("no key was stored that the row %q of the table of keys decides", row.Key)
+		}
+	}
+}
+
+// onPrimary and onSecondary are what each is to have for itself, beside all engines:
+// local mounts and the local storage of engines, as stored.Mounted names them.
+var (
+	onPrimary = []string{"logical/pki certs/", "logical/pki crls/"}
+	// A client of the secondary has made these there.
+	onSecondary = []string{
+		"logical/cubbyhole local", "logical/kv local", "logical/transit local", "logical/pki local", "auth/userpass local", "auth/approle local",
+		"logical/pki certs/", "logical/pki crls/", "logical/pki revoked/", "logical/pki config/cluster", "logical/ssh otp/", "logical/identity packer/local-aliases/buckets/",
+		"auth/approle secret_id_local/", "auth/approle accessor_local/", "logical/outside local/",
+	}
+)
+
+// notInTheRun are rows of the table of keys for which nothing is stored in this run.
+var notInTheRun = map[string]string{
+	"core/group-policy-application-mode": "Vault Enterprise's",
+	"sys/policy-rgp/":                    "Vault Enterprise's",
+	"sys/policy-egp/":                    "Vault Enterprise's",
+	"sys/managed-key-registry/":          "Vault Enterprise's",
+	"core/autoloaded-license":            "Vault Enterprise's",
+	"core/poison-pill":                   "Vault Enterprise's",
+	"core/poison-pill-dr":                "Vault Enterprise's",
+	"core/sscGenCounter/":                "Vault Enterprise's",
+	"index/pages/":                       "Vault Enterprise's",
+	"index-dr/pages/":                    "Vault Enterprise's",
+	"core/dr-operation-token":            "of a DR secondary that is promoted",
+	"core/recovery-seal-config":          "of automatic unsealing",
+	"core/recovery-config":               "of automatic unsealing",
+	"core/recovery-key":                  "of automatic unsealing",
+	"core/recovery-keys-backup":          "of a rekey under automatic unsealing",
+	"core/unseal-keys-backup":            "of a rekey with PGP keys",
+	"core/migration":                     "while storage is migrated",
+	"core/seal-gen-info":                 "of several seals",
+	"core/seal-initialization-flag":      "of several seals",
+	"barrier/init":                       "of old versions",
+	"utilization":                        "written once a day",
+	"core/replication-filters/":          "without a paths filter",
+}
+
+// requireContent makes sure that a walk has seen what the list is to leave: without
+// it the walk would say nothing.
+func requireContent(t *testing.T, name string, store *stored.Store, own []string) {
+	t.Helper()
+	mounted := store.Mounted()
+	for _, kind := range slices.Sorted(maps.Keys(differential.Engines())) {
+		if mounted[kind] == 0 {
+			t.Errorf("the list has left no key of %s on %s", kind, name)
+		}
+	}
+	for _, part := range own {
+		if mounted[part] == 0 {
+			t.Errorf("the list has left no key of %s on %s", part, name)
+		}
+	}
+}
