@@ -129,6 +129,23 @@ func TestFirstCopyGoesOnWithTheClusterThatTookOver(t *testing.T) {
 	})
 }
 
+// So does one that the primary did not live to begin.
+func TestFirstCopyBeginsWithTheClusterThatTookOver(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p := newCluster(t, n, "a", primaryAddr)
+		p.enablePrimary(epoch(1, "one"))
+		p.host.Write("key", "x")
+		d := standIn(t, n, p)
+		s := newCluster(t, n, "b", secondaryAddr)
+		tr, err := s.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: p.token("sec"), ID: "sec", Challenge: []byte("challenge")})
+		require.NoError(t, err)
+		require.NoError(t, p.engine.Stop(t.Context()))
+		s.carryOut(tr, replication.Epoch{})
+		d.takeOver(p, epoch(2, "two"), false)
+		awaitEqual(t, d, s)
+	})
+}
+
 // Whoever was promoted beside a primary that works calls nobody: its secondaries would
 // go there at the next hiccup of the network, and never come back.
 func TestContestedPrimaryTakesOverNothingByItself(t *testing.T) {

@@ -27,12 +27,12 @@ func (e *Engine) readBundle(data []byte, id string) (*trust.Bundle, error) {
 }
 
 // bootstrap asks the addresses of a bundle in order for what is needed to join.
-func (e *Engine) bootstrap(ctx context.Context, b *trust.Bundle, challenge []byte) (*replication.Handover, []string, error) {
+func (e *Engine) bootstrap(ctx context.Context, b *trust.Bundle, challenge []byte) (*replication.Handover, *link.NodeInfo, error) {
 	var first error
 	for _, address := range b.Addresses {
-		handover, addresses, err := e.bootstrapAt(ctx, b, address, challenge)
+		handover, node, err := e.bootstrapAt(ctx, b, address, challenge)
 		if err == nil {
-			return handover, addresses, nil
+			return handover, node, nil
 		}
 		// Whoever answers this name with this authority is the primary: what it
 		// refuses, no other address grants.
@@ -46,7 +46,7 @@ func (e *Engine) bootstrap(ctx context.Context, b *trust.Bundle, challenge []byt
 	return nil, nil, first
 }
 
-func (e *Engine) bootstrapAt(ctx context.Context, b *trust.Bundle, address string, challenge []byte) (*replication.Handover, []string, error) {
+func (e *Engine) bootstrapAt(ctx context.Context, b *trust.Bundle, address string, challenge []byte) (*replication.Handover, *link.NodeInfo, error) {
 	dialCtx, cancel := context.WithTimeout(ctx, joinDial)
 	defer cancel()
 	raw, err := e.host.Dial(dialCtx, b.DialRequest(address))
@@ -69,7 +69,8 @@ func (e *Engine) bootstrapAt(ctx context.Context, b *trust.Bundle, address strin
 	if n := len(resp.GetSealed()); n == 0 || n > link.HandoverMax {
 		return nil, nil, replication.Errorf(replication.InvalidInput, "the primary at %s answered with %d bytes instead of what is needed to join: run the same release on both clusters", address, n)
 	}
-	return &replication.Handover{Sealed: resp.GetSealed()}, link.FromNode(resp.GetNode()).ClusterAddrs, nil
+	node := link.FromNode(resp.GetNode())
+	return &replication.Handover{Sealed: resp.GetSealed()}, &node, nil
 }
 
 // answering checks addresses that an operator gave and puts those in front at

@@ -27,11 +27,11 @@ func (e *Engine) EnableSecondary(ctx context.Context, req replication.EnableSeco
 	if err != nil {
 		return nil, err
 	}
-	handover, addresses, err := e.bootstrap(ctx, bundle, req.Challenge)
+	handover, node, err := e.bootstrap(ctx, bundle, req.Challenge)
 	if err != nil {
 		return nil, err
 	}
-	records, err := bundleRecords(bundle, link.MergeAddresses(bundle.Addresses, addresses))
+	records, err := bundleRecords(bundle, link.MergeAddresses(bundle.Addresses, node.ClusterAddrs), node.FailoverAddrs)
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +62,20 @@ func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSe
 	if err != nil {
 		return nil, err
 	}
-	t.Warnings = []string{"This cluster is now the primary. Other secondaries need a new activation token of it, used with update-primary."}
+	t.Warnings = []string{"This cluster is now the primary. Other " + e.modeName() + " secondaries need a new activation token of it, used with update-primary."}
 	if alive != "" {
 		t.Contested = true
-		t.Warnings = append(t.Warnings, "The primary at "+alive+" is connected and works: there are two now, and what their clients write is never merged. Demote one of them.")
+		t.Warnings = append(t.Warnings, "The primary at "+alive+" is connected and works: there are two now, and what their clients write is never merged. Demote that one. To undo this promotion, disable replication here and enable this cluster as a secondary anew.")
 	}
 	return t, nil
+}
+
+// modeName is the mode in the words of a sentence.
+func (e *Engine) modeName() string {
+	if e.cfg.Mode == replication.DR {
+		return "DR"
+	}
+	return string(e.cfg.Mode)
 }
 
 // demotionNoticed bounds how long a promotion waits to see that a primary which was
@@ -154,7 +162,7 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 		if bundle.SetID != start.ClusterID {
 			return nil, replication.Errorf(replication.InvalidInput, "the activation token is of another replication set (%s) than this secondary (%s): disable replication here before joining another set", bundle.SetID, start.ClusterID)
 		}
-		t.PutState, err = bundleRecords(bundle, bundle.Addresses)
+		t.PutState, err = bundleRecords(bundle, bundle.Addresses, nil)
 		return t, err
 	case len(req.Addrs) > 0:
 		if s.bundle == nil {
@@ -164,7 +172,7 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 		if err != nil {
 			return nil, err
 		}
-		record, err := secondary.EncodeAddresses(addresses)
+		record, err := secondary.EncodeAddresses(addresses, nil)
 		t.PutState = map[string][]byte{secondary.AddressesKey: record}
 		return t, err
 	default:
@@ -174,12 +182,12 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 	}
 }
 
-func bundleRecords(b *trust.Bundle, addresses []string) (map[string][]byte, error) {
+func bundleRecords(b *trust.Bundle, addresses, failover []string) (map[string][]byte, error) {
 	data, err := b.Encode()
 	if err != nil {
 		return nil, replication.Errorf(replication.Internal, "encoding the credentials of this secondary: %w", err)
 	}
-	record, err := secondary.EncodeAddresses(addresses)
+	record, err := secondary.EncodeAddresses(addresses, failover)
 	if err != nil {
 		return nil, replication.Errorf(replication.Internal, "encoding the addresses of the primary: %w", err)
 	}

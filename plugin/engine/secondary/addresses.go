@@ -40,9 +40,10 @@ type addressRecord struct {
 	Failover   []string `json:"failover,omitempty"`
 }
 
-// EncodeAddresses makes the record for addresses that an operator gave.
-func EncodeAddresses(configured []string) ([]byte, error) {
-	return json.Marshal(addressRecord{Configured: link.MergeAddresses(configured)})
+// EncodeAddresses makes the record for addresses that an operator gave, and for what
+// is known of those that may take the primary's place.
+func EncodeAddresses(configured, failover []string) ([]byte, error) {
+	return json.Marshal(addressRecord{Configured: link.MergeAddresses(configured), Failover: failover})
 }
 
 // LoadAddresses reads the record; without one the fallback is what an operator
