@@ -34,7 +34,10 @@ func TestPerformanceServesMixedLoadWhileThePrimaryChangesAndTheLinkIsCut(t *test
 	link, err := cable.Lay("")
 	require.NoError(t, err)
 	t.Cleanup(link.Close)
-	opts := cluster.Options{Binary: product(t), CA: cluster.NewTestCA(t), Name: "secondary"}
+	// A busy machine may need more than the two seconds that the secondary waits for a
+	// forwarded write by default; then its answer would say so, and no client err.
+	opts := cluster.Options{Binary: product(t), CA: cluster.NewTestCA(t), Name: "secondary",
+		ExtraHCL: `replication { best_effort_wal_wait_duration = "40s" }`}
 	secondary := cluster.New(t, opts)
 	opts.Name, opts.ClusterAddr = "primary", "https://"+link.Addr()
 	primary := cluster.New(t, opts)

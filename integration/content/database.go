@@ -5,9 +5,15 @@ package content
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/vault/api"
+
+	"github.com/vault-replication/vault-replication/integration/cluster"
 )
+
+// revokeLimit bounds the wait for leases that are being revoked.
+const revokeLimit = time.Minute
 
 func loadDatabase(ctx context.Context, v *Vault) error {
 	if v.Database == nil {
@@ -80,12 +86,17 @@ func RevokeAll(ctx context.Context, v *Vault) error {
 	if err := v.Root.Auth().Token().RevokeTreeWithContext(ctx, v.Notes["service"]); err != nil {
 		return err
 	}
-	left, err := v.Database.Query(ctx, v.Database.Admin, v.Database.Password, "select count(*) from pg_roles where rolname like 'v-%'")
-	if err != nil {
-		return err
-	}
-	if left != "0" {
-		return fmt.Errorf("%s users of revoked leases are left in the database", left)
-	}
-	return nil
+	// Vault revokes the leases of a token after it has answered.
+	ctx, cancel := context.WithTimeout(ctx, revokeLimit)
+	defer cancel()
+	return cluster.Wait(ctx, "the database has forgotten the users of revoked leases", func(ctx context.Context) error {
+		left, err := v.Database.Query(ctx, v.Database.Admin, v.Database.Password, "select count(*) from pg_roles where rolname like 'v-%'")
+		if err != nil {
+			return err
+		}
+		if left != "0" {
+			return fmt.Errorf("%s of them are left", left)
+		}
+		return nil
+	})
 }
