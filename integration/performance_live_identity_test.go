@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,12 +96,26 @@ func TestPerformanceIdentityFollowsLive(t *testing.T) {
 // and the keys, which a rekey changes.
 func TestPerformanceSettingsFollowLive(t *testing.T) {
 	parallel(t)
-	primary, secondary := performancePair(t)
-	p, s := primary.Node(0).APIClient(), secondary.Node(0).APIClient()
 	ctx := t.Context()
+	primary, secondary := clusters(t, cluster.Options{ExtraHCL: "ui = true"})
+	require.NoError(t, primary.EnablePerformancePrimary(ctx))
+	require.NoError(t, secondary.JoinPerformance(ctx, primary, "west"))
+	p, s := primary.Node(0).APIClient(), secondary.Node(0).APIClient()
 
 	put(t, primary, "sys/config/ui/headers/X-Live", map[string]any{"values": "yes"})
 	eventually(t, secondary, "sys/config/ui/headers/X-Live", "value", "yes")
+	// Who reads the setting is not who uses it.
+	cluster.Eventually(t, limit, "the secondary's UI has the header", func(ctx context.Context) error {
+		resp, err := s.RawRequestWithContext(ctx, s.NewRequest(http.MethodGet, "/ui/")) //nolint:staticcheck // no other way to a path that is not of the API
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if got := resp.Header.Get("X-Live"); got != "yes" {
+			return fmt.Errorf("it is %q", got)
+		}
+		return nil
+	})
 
 	// One name on both sides: each server has its own.
 	log := filepath.Join(t.TempDir(), "audit.log")

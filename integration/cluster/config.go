@@ -14,7 +14,6 @@ func (n *Node) config() string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 
 	line("disable_mlock = true")
-	line("ui            = false")
 	line("log_level     = %q", o.LogLevel)
 	line("cluster_name  = %q", o.Name)
 	line("api_addr      = %q", n.Address())
