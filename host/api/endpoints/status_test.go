@@ -113,6 +113,25 @@ func TestStatusCountsUnclassifiedKeys(t *testing.T) {
 	}
 }
 
+// What a secondary cannot do is listed, one sentence each in its order, and only
+// when there is something; a primary has no such field.
+func TestStatusSaysWhatASecondaryLacks(t *testing.T) {
+	t.Parallel()
+	f := decorated(t, replication.Secondary)
+	f.controller.status = sampleSecondary()
+	require.NotContains(t, asJSON(t, f, "replication/dr/status"), "lacks")
+	f.controller.status.Lacks = []string{"the plugin \"outside\" is not there", "audit device shared/ cannot be opened"}
+	want := []any{"the plugin \"outside\" is not there", "audit device shared/ cannot be opened"}
+	require.Equal(t, want, asJSON(t, f, "replication/dr/status")["lacks"])
+	both := asJSON(t, f, "replication/status")
+	require.Equal(t, want, both["dr"].(map[string]any)["lacks"])
+
+	f = decorated(t, replication.Primary)
+	f.controller.status = samplePrimary()
+	f.controller.status.Lacks = []string{"of another role"}
+	require.NotContains(t, asJSON(t, f, "replication/dr/status"), "lacks")
+}
+
 func TestStatusWhenDisabled(t *testing.T) {
 	t.Parallel()
 	f := decorated(t, replication.Disabled)
