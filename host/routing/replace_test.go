@@ -76,6 +76,7 @@ func TestRequestsThatMeetAReplacement(t *testing.T) {
 		go func() {
 			replaced <- w.Replace(ctx, func(inner logical.Backend) (logical.Backend, error) {
 				require.Same(t, old, inner)
+				synctest.Wait()
 				require.True(t, before.over, "a request is in the old backend")
 				during = begin(ctx, w)
 				synctest.Wait()
