@@ -106,6 +106,27 @@ var notInTheRun = map[string]string{
 	"core/replication-filters/":          "without a paths filter",
 }
 
+// requireAllBuiltins makes sure that no plugin which is built into stock Vault has been
+// left out of the list.
+func requireAllBuiltins(t *testing.T, reference *cluster.Cluster) {
+	t.Helper()
+	catalog, err := reference.Node(0).APIClient().Logical().ReadWithContext(t.Context(), "sys/plugins/catalog")
+	require.NoError(t, err)
+	kinds, named, found := map[string]string{"secret": "logical/", "auth": "auth/", "database": "database/"}, differential.Plugins(), 0
+	for _, entry := range catalog.Data["detailed"].([]any) {
+		plugin := entry.(map[string]any)
+		if plugin["builtin"] != true {
+			continue
+		}
+		found++
+		name := kinds[plugin["type"].(string)] + plugin["name"].(string)
+		if _, ok := named[name]; !ok {
+			t.Errorf("%s is built into Vault, and no step of the list uses it", name)
+		}
+	}
+	require.NotZero(t, found)
+}
+
 // requireContent makes sure that a walk has seen what the list is to leave: without
 // it the walk would say nothing.
 func requireContent(t *testing.T, name string, store *stored.Store, own []string) {

@@ -65,7 +65,9 @@ func TestDifferential(t *testing.T) {
 	outside := newOutside(t)
 	// All have one name, so that the name of the cluster is no difference.
 	opts := cluster.Options{Name: "differential", Binary: stock(t), CA: cluster.NewTestCA(t), ExtraHCL: outside.hcl()}
-	reference := outside.target(t, differential.Stock, cluster.New(t, opts))
+	plain := cluster.New(t, opts)
+	requireAllBuiltins(t, plain)
+	reference := outside.target(t, differential.Stock, plain)
 	opts.Binary = product
 	var others []differential.Target
 	replicating := map[string]*cluster.Cluster{}

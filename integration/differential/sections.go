@@ -11,20 +11,35 @@ import (
 // that the list enables, as "logical/kv" or "auth/userpass".
 func Engines() map[string]bool {
 	engines := map[string]bool{"logical/identity": true} // is always there
+	for name, enabled := range Plugins() {
+		if enabled && !strings.HasPrefix(name, "database/") {
+			engines[name] = true
+		}
+	}
+	return engines
+}
+
+// Plugins are the kinds and names of all plugins that a step of the list names, of
+// databases too, and whether some step with it succeeds.
+func Plugins() map[string]bool {
+	plugins := map[string]bool{}
 	for _, section := range Sections() {
 		for _, s := range section.Steps {
 			body, ok := s.Body.(Body)
-			if !ok || s.Method != http.MethodPost || s.Status >= http.StatusBadRequest {
+			if !ok || s.Method != http.MethodPost {
 				continue
 			}
 			for prefix, kind := range map[string]string{"sys/mounts/": "logical/", "sys/auth/": "auth/", "sys/audit/": "audit/"} {
 				if name, ok := body["type"].(string); ok && strings.HasPrefix(s.Path, prefix) {
-					engines[kind+name] = true
+					plugins[kind+name] = plugins[kind+name] || s.Status < http.StatusBadRequest
 				}
+			}
+			if name, ok := body["plugin_name"].(string); ok {
+				plugins["database/"+name] = plugins["database/"+name] || s.Status < http.StatusBadRequest
 			}
 		}
 	}
-	return engines
+	return plugins
 }
 
 // Sections are all requests, in the order in which they are sent.
