@@ -5,6 +5,7 @@ package integration_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/vault/api"
@@ -238,10 +239,45 @@ func rotateAway(k *keyed, t *testing.T) { k.rotate(t, 3) }
 
 func rekeyAway(k *keyed, t *testing.T) { k.rekey(t, 3, 2) }
 
+// A secondary that cannot follow the keys of its primary asks for them. It has all of
+// the primary then, and the primary's shares of now open it.
+func TestSecondaryAsksForKeysThatItCannotFollow(t *testing.T) {
+	t.Parallel()
+	for _, storage := range []cluster.Storage{cluster.Raft, cluster.File} {
+		t.Run(string(storage), func(t *testing.T) {
+			parallel(t)
+			ctx := t.Context()
+			k := newKeyed(t, cluster.Options{Storage: storage})
+			k.requireStreaming(t)
+			require.NoError(t, k.secondary.Stop(ctx, false))
+			k.rotate(t, 2)
+			k.rekey(t, 3, 2)
+			k.rotate(t, 1)
+			require.NoError(t, k.primary.Restart(ctx, true))
+			require.NoError(t, k.secondary.Node(0).Start(ctx))
+			require.NoError(t, k.secondary.Unseal(ctx), "its shares open it")
+			require.NoError(t, k.secondary.Node(0).WaitDR(ctx, "says what is missing", func(s *cluster.DRStatus) error {
+				if !strings.Contains(s.LastError, "keys were changed") {
+					return fmt.Errorf("it says %q", s.LastError)
+				}
+				return nil
+			}))
+			k.requireStreaming(t)
+			k.secondary.Adopt(k.primary)
+			k.restart(t, false)
+			k.requireStreaming(t)
+			k.rotate(t, 1)
+			k.rekey(t, 1, 1)
+			k.requireStreaming(t)
+			k.failOver(t, 5)
+		})
+	}
+}
+
 // A primary that was rotated and rekeyed while the secondary was away, and has
 // lost its memory since, can send its present keys only, which those of the
-// secondary do not open. The secondary must not be locked out by them, nor lose
-// what it had.
+// secondary do not open. If it is gone before it was asked for them, the secondary
+// must not be locked out, nor lose what it had.
 func TestSecondaryThatCannotFollowKeysKeepsWhatItHad(t *testing.T) {
 	parallel(t)
 	ctx := t.Context()

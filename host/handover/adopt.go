@@ -51,9 +51,20 @@ type Adoption struct {
 // host, to be encrypted under the new keyring (nil deletes). Store is the storage
 // as the core sees it.
 func Prepare(ctx context.Context, core *vaultcore.Core, store physical.Backend, m *Material, records map[string][]byte, logger hclog.Logger) (*Adoption, error) {
+	return prepare(ctx, core, store, m, records, false, logger)
+}
+
+// PrepareKeys is Prepare for a cluster that is a secondary of the primary already and
+// lacks its keys alone: of the tables it keeps those that they open, for they are
+// what it has applied.
+func PrepareKeys(ctx context.Context, core *vaultcore.Core, store physical.Backend, m *Material, records map[string][]byte, logger hclog.Logger) (*Adoption, error) {
+	return prepare(ctx, core, store, m, records, true, logger)
+}
+
+func prepare(ctx context.Context, core *vaultcore.Core, store physical.Backend, m *Material, records map[string][]byte, keep bool, logger hclog.Logger) (*Adoption, error) {
 	overlay := newOverlay(store)
-	for key, value := range m.Rows {
-		overlay.set(key, value)
+	for _, key := range startRows[:2] {
+		overlay.set(key, m.Rows[key])
 	}
 	barrier, err := vault.NewAESGCMBarrier(overlay, false)
 	if err != nil {
@@ -64,11 +75,20 @@ func Prepare(ctx context.Context, core *vaultcore.Core, store physical.Backend, 
 	}
 	defer func() { _ = barrier.Seal() }()
 	for _, key := range startRows[2:] {
-		if _, ok := m.Rows[key]; !ok {
-			// What the primary does not have must not be read from the old cluster.
-			overlay.set(key, nil)
-		} else if _, err := barrier.Get(ctx, key); err != nil {
+		if keep {
+			if _, err := barrier.Get(ctx, key); err == nil {
+				continue
+			}
+		}
+		// What the primary does not have must not be read from the old cluster.
+		overlay.set(key, m.Rows[key])
+		if _, err := barrier.Get(ctx, key); err != nil {
 			return nil, fmt.Errorf("the primary's row %s does not decrypt: %w", key, err)
+		}
+	}
+	for key, value := range m.Rows {
+		if !keep && strings.HasPrefix(key, filterPrefix) {
+			overlay.set(key, value)
 		}
 	}
 	for _, key := range ownEncrypted {

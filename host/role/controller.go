@@ -326,6 +326,9 @@ func (c *Controller) becameActive(ctx context.Context) {
 		if c.Role(m) != replication.Disabled || c.plugins.Running(m) != nil {
 			go c.startPlugin(ctx, m)
 		}
+		if c.Role(m) == replication.Secondary {
+			go c.watchKeys(ctx, m)
+		}
 	}
 }
 

@@ -180,7 +180,8 @@ func (c *Controller) untilSeal(ctx context.Context) (context.Context, context.Ca
 	return ctx, func() { stop(); cancel() }
 }
 
-const heldText = "the primary's keys were changed (rotated and rekeyed) while this secondary was away, and it cannot open the new ones: what was written since cannot be read here; disable this secondary on the primary (revoke-secondary), wipe it, and enable it anew"
+const heldText = "the primary's keys were changed (rotated and rekeyed) while this secondary was away, and it cannot open the new ones: what was written since cannot be read here; " +
+	"this secondary asks its primary for them as soon as they are connected"
 
 // keysHeld says whether keys of the primary wait for their other half.
 func (c *Controller) keysHeld(ctx context.Context) (bool, error) {

@@ -43,6 +43,34 @@ func TestJoinChangesNothingBeforeTheHostDoes(t *testing.T) {
 	})
 }
 
+// A secondary asks the primary that it has for what that handed over, and nothing else
+// is changed by it.
+func TestHandoverAnew(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		before := s.host.State()
+		anew := func(c *cluster) (*replication.Transition, error) {
+			return c.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Challenge: []byte("again")})
+		}
+		tr, err := anew(s)
+		require.NoError(t, err)
+		require.Equal(t, &replication.Transition{
+			Role: replication.Secondary, ClusterID: p.start.ClusterID, Handover: &replication.Handover{Sealed: []byte("sealed for sec by again")},
+		}, tr)
+		require.Equal(t, before, s.host.State())
+		require.Equal(t, replication.StreamWALs, s.status().State, "the session goes on")
+		_, err = anew(p)
+		requireKind(t, replication.InvalidInput, err, "not a "+string(n.mode)+" secondary")
+		require.NoError(t, p.engine.RevokeSecondary(t.Context(), replication.RevokeSecondaryRequest{ID: "sec"}))
+		_, err = anew(s)
+		requireKind(t, replication.Denied, err, "revoked")
+		require.NoError(t, p.engine.Stop(t.Context()))
+		_, err = anew(s)
+		requireKind(t, replication.Unreachable, err, "cannot be reached")
+	})
+}
+
 func TestRolesThatDoNotFitAreRefused(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -51,7 +79,7 @@ func TestRolesThatDoNotFitAreRefused(t *testing.T) {
 		requireKind(t, replication.InvalidInput, err, "primary already")
 		_, err = s.engine.EnablePrimary(t.Context(), replication.EnablePrimaryRequest{})
 		requireKind(t, replication.InvalidInput, err, "secondary already")
-		_, err = s.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{})
+		_, err = s.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: p.token("other"), ID: "other"})
 		requireKind(t, replication.InvalidInput, err, "secondary already")
 		_, err = p.promote(true)
 		requireKind(t, replication.InvalidInput, err, "not a "+string(n.mode)+" secondary")

@@ -20,6 +20,9 @@ var errCatchingUp = replication.Errorf(replication.Unavailable, "replication is 
 
 // EnableSecondary implements [replication.Backend].
 func (e *Engine) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition, error) {
+	if len(req.Bundle) == 0 {
+		return e.handOverAnew(ctx, req.Challenge)
+	}
 	if err := e.asDisabled("enabling a secondary"); err != nil {
 		return nil, err
 	}
@@ -38,6 +41,24 @@ func (e *Engine) EnableSecondary(ctx context.Context, req replication.EnableSeco
 	return &replication.Transition{
 		Role: replication.Secondary, ClusterID: bundle.SetID, Handover: handover, ClearState: true, PutState: records,
 	}, nil
+}
+
+// handOverAnew asks the primary of a secondary once more for what it handed over.
+func (e *Engine) handOverAnew(ctx context.Context, challenge []byte) (*replication.Transition, error) {
+	start, s, err := e.asSecondary("asking the primary for its keys")
+	if err != nil {
+		return nil, err
+	}
+	if s.client == nil {
+		return nil, replication.Errorf(replication.Unreachable, "this secondary has no primary that could be asked for its keys: use update-primary")
+	}
+	reachable := *s.bundle
+	reachable.Addresses = s.client.Addresses()
+	handover, _, err := e.bootstrap(ctx, &reachable, challenge)
+	if err != nil {
+		return nil, err
+	}
+	return &replication.Transition{Role: start.Role, ClusterID: start.ClusterID, Handover: handover}, nil
 }
 
 // PromoteSecondary implements [replication.Backend].

@@ -48,7 +48,9 @@ type Backend interface {
 
 	// EnableSecondary connects to the primary of the bundle and fetches what is
 	// needed to join; nothing is changed when it fails. The context bounds the
-	// whole exchange.
+	// whole exchange. Asked of a secondary without a bundle, it fetches that anew from
+	// its primary, with the credentials and the id that it has, and the transition has
+	// nothing but the handover.
 	EnableSecondary(ctx context.Context, req EnableSecondaryRequest) (*Transition, error)
 	// PromoteSecondary leads to a primary of the same set. Without Force it is
 	// Unavailable while the secondary is copying or not consistent.
@@ -151,7 +153,8 @@ type RevokeSecondaryRequest struct{ ID string }
 
 // EnableSecondaryRequest has what the host found in an activation token.
 type EnableSecondaryRequest struct {
-	// Bundle is that of SecondaryTokenResponse.
+	// Bundle is that of SecondaryTokenResponse, empty for a secondary that wants what
+	// its primary hands over anew.
 	Bundle []byte
 	// ID is the secondary's id in the token.
 	ID string

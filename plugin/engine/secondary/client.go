@@ -70,6 +70,9 @@ func NewClient(cfg Config, host replication.Host, logger hclog.Logger, bundle *t
 	return c
 }
 
+// Addresses are those of the primary in the order to try them.
+func (c *Client) Addresses() []string { return c.addresses.Candidates() }
+
 // Run follows the primary until the context ends.
 func (c *Client) Run(ctx context.Context) {
 	retry := backoff.NewExponentialBackOff(

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// keysPatience is how long keys of the primary may wait for their other half. When it
+// has not come until then it never will, and the primary's host is asked for its keys
+// as it was when this cluster joined.
+const keysPatience = 15 * time.Second
+
+// watchKeys looks for keys that are held back for too long, as long as the node is
+// the active one of a secondary.
+func (c *Controller) watchKeys(duty context.Context, mode replication.Mode) {
+	ticker := time.NewTicker(keysPatience)
+	defer ticker.Stop()
+	waited := false
+	for {
+		select {
+		case <-duty.Done():
+			return
+		case <-ticker.C:
+		}
+		held, err := c.keysHeld(duty)
+		if err != nil {
+			continue
+		}
+		if held && waited {
+			if err := c.takeKeysAnew(duty, mode); err != nil && duty.Err() == nil {
+				c.logger.Warn("the primary's new keys could not be had from it; it is asked again", "error", err)
+			}
+		}
+		waited = held
+	}
+}
+
+// takeKeysAnew asks the primary's host for its keys and takes them over: keyring, root
+// key and shares, with the records of this cluster under the new keyring, in one step
+// and a restart of the core in place.
+func (c *Controller) takeKeysAnew(duty context.Context, mode replication.Mode) error {
+	if err := c.beginChange(); err != nil {
+		return err
+	}
+	defer c.changing.Unlock()
+	before, err := c.heldKeys(duty)
+	if err != nil || len(before) == 0 {
+		return err
+	}
+	material, err := c.askForKeys(duty, mode)
+	if err != nil {
+		return err
+	}
+	defer material.Wipe()
+	// From here on nothing newer may arrive: it would be lost with what is held.
+	c.stopPlugin(mode)
+	// The restart ends the duty.
+	ctx := context.WithoutCancel(duty)
+	err = c.takeKeys(ctx, mode, material, before)
+	if err != nil {
+		if duty, derr := c.active(); derr == nil {
+			c.startPlugin(duty, mode)
+		}
+	}
+	return err
+}
+
+// askForKeys is the exchange with the primary's host.
+func (c *Controller) askForKeys(ctx context.Context, mode replication.Mode) (*handover.Material, error) {
+	b, err := c.backend(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	challenge, err := handover.NewKey()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	t, err := b.EnableSecondary(ctx, replication.EnableSecondaryRequest{Challenge: challenge})
+	if err != nil {
+		return nil, err
+	}
+	if t.Handover == nil {
+		return nil, replication.Errorf(replication.Internal, "the plugin brought no key material of the primary")
+	}
+	mr := c.Record().mode(mode)
+	return handover.Open(mr.Pairing, handover.Binding{Mode: mode, SetID: mr.SetID, SecondaryID: mr.SecondaryID, Challenge: challenge}, t.Handover.Sealed)
+}
+
+func (c *Controller) takeKeys(ctx context.Context, mode replication.Mode, m *handover.Material, before map[string][]byte) error {
+	now, err := c.heldKeys(ctx)
+	if err != nil {
+		return err
+	}
+	if !maps.EqualFunc(before, now, bytes.Equal) {
+		return replication.Errorf(replication.Unavailable, "the primary has changed its keys once more")
+	}
+	records, err := c.ownRecords(ctx, mode)
+	if err != nil {
+		return err
+	}
+	a, err := handover.PrepareKeys(ctx, c.core, c.store, m, records, c.logger)
+	if err != nil {
+		return err
+	}
+	defer a.Wipe()
+	for key := range now {
+		a.Rows = append(a.Rows, onestep.Row{Key: key})
+	}
+	c.logger.Info("taking over the primary's keys, which this secondary could not follow: from now on the primary's key shares open it", "mode", mode)
+	if err := c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
+		// An apply of a plugin that hung may still be under way.
+		c.applies.Lock()
+		defer c.applies.Unlock()
+		if err := c.write(ctx, a.Rows); err != nil {
+			return nil, err
+		}
+		return a.RootKey, a.Take(ctx, c.core)
+	}); err != nil {
+		return err
+	}
+	// There was no journal while the core was sealed.
+	return c.journalRows(ctx, a.Rows)
+}
+
+// heldKeys are the rows that wait for their other half.
+func (c *Controller) heldKeys(ctx context.Context) (map[string][]byte, error) {
+	keys, err := physicalBelow(ctx, c.store, heldPrefix)
+	if err != nil {
+		return nil, err
+	}
+	rows := map[string][]byte{}
+	for _, key := range keys {
+		e, err := c.store.Get(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if e != nil {
+			rows[key] = e.Value
+		}
+	}
+	return rows, nil
+}
+
+// ownRecords are the records of replication that are this cluster's and not its
+// primary's, in clear.
+func (c *Controller) ownRecords(ctx context.Context, mode replication.Mode) (map[string][]byte, error) {
+	names, err := listBelow(ctx, c.core, recordPrefix)
+	if err != nil {
+		return nil, err
+	}
+	var classes keyclass.Classifier
+	records := map[string][]byte{}
+	for _, name := range names {
+		key := recordPrefix + name
+		if classes.Replicated(mode, key) {
+			continue
+		}
+		if records[key], err = c.core.GetEntry(ctx, key); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
