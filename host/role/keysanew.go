@@ -56,7 +56,9 @@ func (c *Controller) takeKeysAnew(duty context.Context, mode replication.Mode) e
 	if err != nil || len(before) == 0 {
 		return err
 	}
-	material, err := c.askForKeys(duty, mode)
+	mr := c.Record().mode(mode)
+	_, material, err := c.askHandover(duty, mode, replication.EnableSecondaryRequest{}, mr.Pairing,
+		handover.Binding{Mode: mode, SetID: mr.SetID, SecondaryID: mr.SecondaryID})
 	if err != nil {
 		return err
 	}
@@ -72,29 +74,6 @@ func (c *Controller) takeKeysAnew(duty context.Context, mode replication.Mode) e
 		}
 	}
 	return err
-}
-
-// askForKeys is the exchange with the primary's host.
-func (c *Controller) askForKeys(ctx context.Context, mode replication.Mode) (*handover.Material, error) {
-	b, err := c.backend(ctx, mode)
-	if err != nil {
-		return nil, err
-	}
-	challenge, err := handover.NewKey()
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
-	defer cancel()
-	t, err := b.EnableSecondary(ctx, replication.EnableSecondaryRequest{Challenge: challenge})
-	if err != nil {
-		return nil, err
-	}
-	if t.Handover == nil {
-		return nil, replication.Errorf(replication.Internal, "the plugin brought no key material of the primary")
-	}
-	mr := c.Record().mode(mode)
-	return handover.Open(mr.Pairing, handover.Binding{Mode: mode, SetID: mr.SetID, SecondaryID: mr.SecondaryID, Challenge: challenge}, t.Handover.Sealed)
 }
 
 func (c *Controller) takeKeys(ctx context.Context, mode replication.Mode, m *handover.Material, before map[string][]byte) error {

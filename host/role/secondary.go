@@ -52,26 +52,10 @@ func (c *Controller) EnableSecondary(ctx context.Context, mode replication.Mode,
 	if a.Mode != mode {
 		return nil, replication.Errorf(replication.InvalidInput, "the activation token is for a %s secondary, not for a %s secondary: nothing was changed", a.Mode, mode)
 	}
-	b, err := c.backend(ctx, mode)
+	t, material, err := c.askHandover(ctx, mode, replication.EnableSecondaryRequest{Bundle: a.Bundle, ID: a.ID}, a.PairingKey,
+		handover.Binding{Mode: mode, SetID: a.ClusterID, SecondaryID: a.ID})
 	if err != nil {
 		return nil, err
-	}
-	challenge, err := handover.NewKey()
-	if err != nil {
-		return nil, err
-	}
-	join, cancel := context.WithTimeout(ctx, joinTimeout)
-	defer cancel()
-	t, err := b.EnableSecondary(join, replication.EnableSecondaryRequest{Bundle: a.Bundle, ID: a.ID, Challenge: challenge})
-	if err != nil {
-		return nil, err
-	}
-	if t.Handover == nil {
-		return nil, replication.Errorf(replication.Internal, "the plugin brought no key material of the primary")
-	}
-	material, err := handover.Open(a.PairingKey, handover.Binding{Mode: mode, SetID: a.ClusterID, SecondaryID: a.ID, Challenge: challenge}, t.Handover.Sealed)
-	if err != nil {
-		return nil, replication.Errorf(replication.Denied, "this cluster cannot join: %w", err)
 	}
 	if newer, err := isNewer(material.VaultVersion); err != nil || newer {
 		material.Wipe()
@@ -298,4 +282,33 @@ func (c *Controller) UpdatePrimary(ctx context.Context, mode replication.Mode, r
 		c.logger.Info("the primary of this secondary was changed with a DR operation token while it waits for its first copy", "secondary_id", mr.SecondaryID)
 	}
 	return t.Warnings, nil
+}
+
+// askHandover has the plugin fetch what the primary's host hands over, and opens it:
+// it is sealed under the pairing key, for this cluster and a challenge of this very
+// exchange.
+func (c *Controller) askHandover(ctx context.Context, mode replication.Mode, req replication.EnableSecondaryRequest, pairing []byte, b handover.Binding) (*replication.Transition, *handover.Material, error) {
+	plugin, err := c.backend(ctx, mode)
+	if err != nil {
+		return nil, nil, err
+	}
+	challenge, err := handover.NewKey()
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Challenge, b.Challenge = challenge, challenge
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	t, err := plugin.EnableSecondary(ctx, req)
+	if err != nil {
+		return nil, nil, err
+	}
+	if t.Handover == nil {
+		return nil, nil, replication.Errorf(replication.Internal, "the plugin brought no key material of the primary")
+	}
+	m, err := handover.Open(pairing, b, t.Handover.Sealed)
+	if err != nil {
+		return nil, nil, replication.Errorf(replication.Denied, "what the primary handed over cannot be opened by this cluster: %w", err)
+	}
+	return t, m, nil
 }
