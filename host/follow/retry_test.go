@@ -22,7 +22,15 @@ func newPersistent(c *fakeCore) *Follower {
 	return New(c, hclog.NewNullLogger(), Options{RevokeWait: patient, StepWait: patient, RetryWait: time.Millisecond})
 }
 
-func lacksNothing(f *Follower) func() bool { return func() bool { return len(f.Lacks()) == 0 } }
+// settled says that nothing is lacked and nothing is being taken up: what is lacked
+// is mended in the middle of a step that goes on.
+func settled(f *Follower) func() bool {
+	return func() bool {
+		f.taking.Lock()
+		defer f.taking.Unlock()
+		return len(f.Lacks()) == 0
+	}
+}
 
 // What has failed is tried again though nothing changes any more.
 func TestWhatFailedIsTriedAgain(t *testing.T) {
@@ -52,7 +60,7 @@ func TestWhatFailedIsTriedAgain(t *testing.T) {
 			require.Contains(t, f.Lacks()[0], "not now")
 			core.with(func() { delete(core.fail, tt.fail) })
 			core.done()
-			require.Eventually(t, lacksNothing(f), patient, time.Millisecond)
+			require.Eventually(t, settled(f), patient, time.Millisecond)
 			require.Contains(t, core.done(), tt.want)
 			f.Applied(context.Background(), []string{mounttable.Secrets})
 			require.Empty(t, core.done(), "it was done")
@@ -177,6 +185,6 @@ func TestMountWhosePlaceIsFreeIsMade(t *testing.T) {
 	f.Applied(context.Background(), []string{mounttable.Secrets})
 	require.Len(t, f.Lacks(), 1)
 	core.with(func() { core.running[mounttable.Secrets] = nil })
-	require.Eventually(t, lacksNothing(f), patient, time.Millisecond)
+	require.Eventually(t, settled(f), patient, time.Millisecond)
 	require.Equal(t, "mount 2", core.done())
 }
