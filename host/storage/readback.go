@@ -21,7 +21,7 @@ func (r *reader) fromStorage() (*replication.Frame, error) {
 	enc := journal.NewFrameEncoder(r.after)
 	f := &replication.Frame{After: r.after}
 	at := r.after
-	for enc.Bytes() < replication.PayloadTarget {
+	for enc.Bytes() < r.tap.frames {
 		// Rows that are in memory are taken from there by the next frame.
 		end := min(at+rowGroup, r.j.seq.Floor(), r.j.seq.Watermark())
 		if end <= at {
@@ -35,7 +35,7 @@ func (r *reader) fromStorage() (*replication.Frame, error) {
 			return nil, err
 		}
 		asOf := r.j.seq.Allocated()
-		cut, whole := cutRows(rows, replication.PayloadTarget-enc.Bytes())
+		cut, whole := cutRows(rows, r.tap.frames-enc.Bytes())
 		f.ConsistentFrom = max(f.ConsistentFrom, addRows(enc, rows[:cut], asOf, r.tablesAhead(rows[:cut])))
 		if !whole {
 			at = rows[cut-1].Sequence

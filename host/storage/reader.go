@@ -57,7 +57,7 @@ func (r *reader) Close() error {
 }
 
 // Next implements replication.FrameReader. Under load a frame has all rows that
-// have come since the last one, up to about PayloadTarget.
+// have come since the last one, up to about Options.FrameBytes.
 func (r *reader) Next() (*replication.Frame, error) {
 	for {
 		if err := r.ctx.Err(); err != nil {
@@ -101,7 +101,7 @@ func (r *reader) Next() (*replication.Frame, error) {
 
 // fromMemory makes a frame of rows in the ring, nil if they are not there.
 func (r *reader) fromMemory() *replication.Frame {
-	rows, to, ok := r.j.seq.Rows(r.after, replication.PayloadTarget)
+	rows, to, ok := r.j.seq.Rows(r.after, r.tap.frames)
 	if !ok {
 		return nil
 	}

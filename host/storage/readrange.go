@@ -16,7 +16,7 @@ import (
 const rangeTarget = 4 * replication.PayloadTarget
 
 // ReadRange reads the keys of a mode after one, in order, with their values of
-// now, up to about rangeTarget, for the secondary of a slot; see
+// now, up to about Options.RangeBytes, for the secondary of a slot; see
 // [replication.Host]. It has what the slot's filter allows.
 func (t *Tap) ReadRange(ctx context.Context, mode replication.Mode, slotID, after string) (rng *replication.Range, err error) {
 	err = t.filters.with(mode, slotID, func(allow allowed) error {
@@ -38,7 +38,7 @@ func (t *Tap) readRange(ctx context.Context, mode replication.Mode, allow allowe
 	}
 	var pairs []journal.Pair
 	rng := &replication.Range{After: after, UpTo: after}
-	for size := 0; size < rangeTarget; {
+	for size := 0; size < t.ranges; {
 		keys, err := w.group(ctx, may, "")
 		if err != nil {
 			return nil, err
@@ -54,8 +54,8 @@ func (t *Tap) readRange(ctx context.Context, mode replication.Mode, allow allowe
 		used := 0
 		for i, v := range values {
 			n := len(keys[i]) + len(v)
-			if size > 0 && size+n > rangeTarget {
-				size = rangeTarget
+			if size > 0 && size+n > t.ranges {
+				size = t.ranges
 				break
 			}
 			used, rng.UpTo = i+1, keys[i]

@@ -38,6 +38,9 @@ type Options struct {
 	ApplyBytes int
 	// RingBytes bounds the journal's rows in memory; zero for DefaultRingBytes.
 	RingBytes int
+	// FrameBytes and RangeBytes are the sizes at which a frame and a range are cut;
+	// zero for replication.PayloadTarget and a few times that.
+	FrameBytes, RangeBytes int
 	// PathKeys says that the storage joins keys as paths, so that several spellings
 	// are one key. Only for storage without transactions.
 	PathKeys bool
@@ -56,6 +59,8 @@ type Tap struct {
 	logger hclog.Logger
 	limits func() (int, int)
 	ring   int
+	frames int // bytes of a frame
+	ranges int // bytes of a range
 
 	applyBytes atomic.Int64
 
@@ -105,6 +110,12 @@ func New(inner physical.Backend, o Options) *Tap {
 	}
 	if t.ring <= 0 {
 		t.ring = DefaultRingBytes
+	}
+	if t.frames = o.FrameBytes; t.frames <= 0 {
+		t.frames = replication.PayloadTarget
+	}
+	if t.ranges = o.RangeBytes; t.ranges <= 0 {
+		t.ranges = rangeTarget
 	}
 	if t.classes == nil {
 		t.classes = &keyclass.Classifier{}

@@ -35,8 +35,10 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	pc.expect(hostPatience)
 	ps := s.peer(pc.id)
 	// One at a time for a secondary: two decisions at once would open two slots.
-	ps.hello.Lock()
-	defer ps.hello.Unlock()
+	if err := ps.hello.Enter(ctx); err != nil {
+		return nil, err
+	}
+	defer ps.hello.Leave()
 	now, err := s.host.Position(ctx)
 	if err != nil {
 		return nil, err

@@ -25,6 +25,10 @@ func nodeKey(id string) string {
 
 // nodes are the cluster addresses of the nodes of each secondary.
 type nodes struct {
+	// writing is held while a record is written, which may take long: a status must
+	// not wait for it.
+	writing link.Gate
+
 	mu   sync.Mutex
 	byID map[string][]string
 }
@@ -57,11 +61,18 @@ func (n *nodes) load(ctx context.Context, host replication.Host) error {
 
 // keep writes only what has changed.
 func (n *nodes) keep(ctx context.Context, host replication.Host, id string, addresses []string) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(addresses) == 0 || slices.Equal(n.byID[id], addresses) {
+	known := func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return slices.Equal(n.byID[id], addresses)
+	}
+	if len(addresses) == 0 || known() {
 		return nil
 	}
+	if err := n.writing.Enter(ctx); err != nil {
+		return err
+	}
+	defer n.writing.Leave()
 	data, err := json.Marshal(addresses)
 	if err != nil {
 		return err
@@ -69,14 +80,20 @@ func (n *nodes) keep(ctx context.Context, host replication.Host, id string, addr
 	if err := host.PutState(ctx, nodeKey(id), data); err != nil {
 		return err
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.byID[id] = addresses
 	return nil
 }
 
 func (n *nodes) forget(ctx context.Context, host replication.Host, id string) error {
+	if err := n.writing.Enter(ctx); err != nil {
+		return err
+	}
+	defer n.writing.Leave()
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	delete(n.byID, id)
+	n.mu.Unlock()
 	return host.DeleteState(ctx, nodeKey(id))
 }
 

@@ -65,6 +65,7 @@ func NewServer(cfg Config, host replication.Host, logger hclog.Logger, authority
 		queue: newAcceptQueue(),
 		conns: map[*peerConn]struct{}{},
 		peers: map[string]*peerState{},
+		nodes: nodes{writing: link.NewGate()},
 	}
 	options := append(link.ServerOptions(peerCredentials{}), grpc.InTapHandle(s.headerGate),
 		grpc.UnaryInterceptor(unaryGate), grpc.StreamInterceptor(streamGate))
@@ -117,8 +118,10 @@ func (s *Server) Revoke(ctx context.Context, id string) error {
 	ps := s.peer(id)
 	s.cut(id)
 	// A Hello that was under way when it was cut may still open a slot.
-	ps.hello.Lock()
-	defer ps.hello.Unlock()
+	if err := ps.hello.Enter(ctx); err != nil {
+		return err
+	}
+	defer ps.hello.Leave()
 	return s.forget(ctx, id)
 }
 

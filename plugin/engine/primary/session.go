@@ -6,7 +6,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/lag"
@@ -18,7 +17,7 @@ import (
 // peerState is what is known of a secondary that has a session or had one. Its
 // fields are guarded by Server.mu.
 type peerState struct {
-	hello    sync.Mutex    // not guarded: serialises Hello
+	hello    link.Gate     // not guarded: serialises Hello
 	forwards link.Forwards // not guarded
 
 	conn          *peerConn
@@ -36,7 +35,7 @@ func (s *Server) peer(id string) *peerState {
 	defer s.mu.Unlock()
 	ps, ok := s.peers[id]
 	if !ok {
-		ps = &peerState{}
+		ps = &peerState{hello: link.NewGate()}
 		s.peers[id] = ps
 	}
 	return ps

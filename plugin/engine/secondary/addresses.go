@@ -25,6 +25,9 @@ type records interface {
 // the primary said since.
 type Addresses struct {
 	records records
+	// writing is held while the record is written, which may take long: a status must
+	// not wait for it.
+	writing link.Gate
 
 	mu     sync.Mutex
 	record addressRecord
@@ -49,7 +52,7 @@ func EncodeAddresses(configured, failover []string) ([]byte, error) {
 // LoadAddresses reads the record; without one the fallback is what an operator
 // gave.
 func LoadAddresses(ctx context.Context, r records, fallback []string) (*Addresses, error) {
-	a := &Addresses{records: r, record: addressRecord{Configured: fallback}}
+	a := &Addresses{records: r, writing: link.NewGate(), record: addressRecord{Configured: fallback}}
 	data, err := r.GetState(ctx, AddressesKey)
 	if err != nil || data == nil {
 		return a, err
@@ -89,14 +92,17 @@ func (a *Addresses) Failover() []string {
 
 // Learn records what the primary says; it writes only when something changed.
 func (a *Addresses) Learn(ctx context.Context, used string, node link.NodeInfo) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	next := addressRecord{Configured: a.record.Configured, Learnt: node.ClusterAddrs, Used: used, Failover: node.FailoverAddrs}
+	if err := a.writing.Enter(ctx); err != nil {
+		return err
+	}
+	defer a.writing.Leave()
+	now := a.now()
+	next := addressRecord{Configured: now.Configured, Learnt: node.ClusterAddrs, Used: used, Failover: node.FailoverAddrs}
 	if len(next.Learnt) == 0 {
-		next.Learnt = a.record.Learnt
+		next.Learnt = now.Learnt
 	}
 	if next.Failover == nil {
-		next.Failover = a.record.Failover
+		next.Failover = now.Failover
 	}
 	return a.put(ctx, next)
 }
@@ -104,15 +110,24 @@ func (a *Addresses) Learn(ctx context.Context, used string, node link.NodeInfo) 
 // Move makes another cluster the primary. The addresses of the former one go: what
 // answers there, if it comes back, is of an older history.
 func (a *Addresses) Move(ctx context.Context, to string, node link.NodeInfo) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	if err := a.writing.Enter(ctx); err != nil {
+		return err
+	}
+	defer a.writing.Leave()
 	return a.put(ctx, addressRecord{Configured: []string{to}, Learnt: node.ClusterAddrs, Used: to, Failover: node.FailoverAddrs})
 }
 
-// put needs mu.
+func (a *Addresses) now() addressRecord {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.record
+}
+
+// put needs writing.
 func (a *Addresses) put(ctx context.Context, next addressRecord) error {
-	if next.Used == a.record.Used && slices.Equal(next.Configured, a.record.Configured) &&
-		slices.Equal(next.Learnt, a.record.Learnt) && slices.Equal(next.Failover, a.record.Failover) {
+	now := a.now()
+	if next.Used == now.Used && slices.Equal(next.Configured, now.Configured) &&
+		slices.Equal(next.Learnt, now.Learnt) && slices.Equal(next.Failover, now.Failover) {
 		return nil
 	}
 	data, err := json.Marshal(next)
@@ -122,6 +137,8 @@ func (a *Addresses) put(ctx context.Context, next addressRecord) error {
 	if err := a.records.PutState(ctx, AddressesKey, data); err != nil {
 		return err
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.record = next
 	return nil
 }

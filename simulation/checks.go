@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package simulation
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"maps"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+var cursorKey = journal.CursorKey(mode)
+
+// cursorOn is the cursor on a node's disk; the caller holds disk.mu.
+func cursorOn(d *disk) *replication.Cursor {
+	b := d.rows[cursorKey]
+	if b == nil {
+		return &replication.Cursor{}
+	}
+	c, err := journal.DecodeCursor(b)
+	if err != nil {
+		return &replication.Cursor{}
+	}
+	return c.Contract()
+}
+
+// check compares a secondary with the primary after each of its writes; it is called
+// with disk.mu held. Storage without transactions has an applied row key by key and
+// then the cursor: until it rests again, keys may be newer than the cursor.
+func (r *run) check(n *node, changes []change) {
+	n.sim.compare(n, !n.disk.txn)
+}
+
+// rests says that nothing is being applied, so that storage without transactions is
+// exact too.
+func (n *node) rests() {
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	n.sim.compare(n, false)
+}
+
+func (r *run) compare(n *node, newer bool) {
+	c := cursorOn(n.disk)
+	if !c.Consistent() {
+		return
+	}
+	if what := r.history.compare(n.disk.rows, c.Position.Sequence, newer); what != "" {
+		r.fail(Prefix, "%s is at %d and says that it is consistent, but %s", n.name, c.Position.Sequence, what)
+	}
+}
+
+// outstanding are the frames of a session that the secondary has not made durable.
+type outstanding struct{ frames []frameSize }
+
+type frameSize struct {
+	to    uint64
+	bytes int
+}
+
+func (o *outstanding) add(f *replication.Frame) {
+	o.frames = append(o.frames, frameSize{f.To.Sequence, len(f.Payload)})
+}
+
+// window checks, when a session asks for the next frame, that what it has sent ahead
+// of the secondary's disk leaves room for it.
+func (r *run) window(n *node, f *frames) {
+	for i, s := range r.secondaries {
+		if f.slot != secondaryID(i) {
+			continue
+		}
+		s.disk.mu.Lock()
+		at := cursorOn(s.disk).Position.Sequence
+		s.disk.mu.Unlock()
+		bytes := 0
+		kept := f.sent.frames[:0]
+		for _, one := range f.sent.frames {
+			if one.to > at {
+				kept = append(kept, one)
+				bytes += one.bytes
+			}
+		}
+		f.sent.frames = kept
+		if len(kept) > 0 && (bytes >= windowBytes || len(kept) >= windowFrames) {
+			r.fail(Bounded, "%d frames with %d bytes are under way to %s, which has applied %d, and one more is read", len(kept), bytes, s.name, at)
+		}
+	}
+}
+
+func (n *node) copyBegins(from replication.Position, err error) {
+	n.say("a copy begins from %d: %v", from.Sequence, err)
+	if err != nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.copies++
+}
+
+// content are the replicated rows of a node.
+func (r *run) content(n *node) map[string][]byte {
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	out := map[string][]byte{}
+	for k, v := range n.disk.rows {
+		if r.history.replicated(k) {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// restTime is how long after the last fault all must be equal: a primary whose
+// secondary asks for copies in a row lets it wait.
+const restTime = 20 * time.Minute
+
+// settle waits for the secondaries to catch up and makes the last checks.
+func (r *run) settle(ctx context.Context) {
+	begun := time.Now()
+	why := ""
+	for {
+		if why = r.behind(); why == "" {
+			break
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(begun) > restTime {
+			r.fail(Rest, "%s after faults had ended: %s", restTime, why)
+			return
+		}
+		pause(ctx, 500*time.Millisecond)
+	}
+	r.events.add("sim", "all is quiet")
+	r.last()
+}
+
+// behind says why it is not quiet yet.
+func (r *run) behind() string {
+	p := r.primary.now()
+	if p == nil {
+		return "the primary is down"
+	}
+	at, err := p.tap.Position(mode)
+	if err != nil {
+		return err.Error()
+	}
+	written, err := p.tap.LastWritten(mode)
+	if err != nil {
+		return err.Error()
+	}
+	if at.Position.Sequence != written.Sequence {
+		return "writes of the primary are not finished"
+	}
+	if at.Fingerprint == nil {
+		return "the primary's fingerprint is not known"
+	}
+	for _, s := range r.secondaries {
+		sp := s.now()
+		if sp == nil {
+			return s.name + " is down"
+		}
+		s.disk.mu.Lock()
+		c := cursorOn(s.disk)
+		s.disk.mu.Unlock()
+		if !c.Consistent() || c.Position.Sequence != at.Position.Sequence {
+			return s.name + " is not where the primary is"
+		}
+		if f, _ := sp.tap.Fingerprint(mode); f == nil {
+			return "the fingerprint of " + s.name + " is not known"
+		}
+	}
+	return ""
+}
+
+// last makes the checks of a run that has become quiet.
+func (r *run) last() {
+	want := r.content(r.primary)
+	if broken := r.history.broken; broken != "" {
+		r.fail(Order, "%s", broken)
+		return
+	}
+	r.mu.Lock()
+	acked := r.acked
+	r.mu.Unlock()
+	for _, a := range acked {
+		n, landed := r.history.numberOf(a.key, a.value)
+		now, _ := r.history.numberOf(a.key, want[a.key])
+		if !landed || (want[a.key] != nil && now < n) || (want[a.key] == nil && r.history.at(a.key, ^uint64(0)) != nil) {
+			r.fail(Acknowledged, "%s was answered to be %s, and the primary has %s", a.key, show(a.value), show(want[a.key]))
+			return
+		}
+	}
+	wantPrint := printOf(r.set.indexKey, want)
+	for _, n := range r.nodes() {
+		got := r.content(n)
+		if !maps.EqualFunc(got, want, bytes.Equal) {
+			r.fail(Equal, "%s has %d keys, the primary %d, and they are not equal", n.name, len(got), len(want))
+			return
+		}
+		if f, keys := n.now().tap.Fingerprint(mode); f.String() != wantPrint || keys != uint64(len(want)) {
+			r.fail(Equal, "the fingerprint of %s is %s of %d keys, that of its content %s", n.name, f, keys, wantPrint)
+			return
+		}
+	}
+	for _, s := range r.secondaries {
+		s.mu.Lock()
+		copies := s.copies
+		s.mu.Unlock()
+		if allowed := 1 + r.plan.grave; copies > allowed {
+			r.fail(Copies, "%s has copied %d times, and %d faults may cost a copy", s.name, copies, r.plan.grave)
+		}
+	}
+}
+
+func printOf(key fingerprint.Key, rows map[string][]byte) string {
+	h := fingerprint.NewHasher(key)
+	var sum fingerprint.Sum
+	for k, v := range rows {
+		sum.Add(h.Element(k, v))
+	}
+	return hex.EncodeToString(h.Root(sum, uint64(len(rows))))
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package simulation
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// history is the model: what each replicated key of the primary was at each number
+// of its journal. It is learnt from what lands on the primary's disk, not from what
+// the primary says.
+type history struct {
+	classes keyclass.Classifier
+
+	mu      sync.Mutex
+	keys    map[string][]version
+	writer  map[string]uint64 // the number of the row that was written ahead, by key
+	highest uint64
+	broken  string
+}
+
+type version struct {
+	number uint64
+	value  []byte // nil: the key does not exist
+}
+
+func newHistory() *history {
+	return &history{keys: map[string][]version{}, writer: map[string]uint64{}}
+}
+
+func (h *history) replicated(key string) bool {
+	return h.classes.Replicated(replication.DR, key)
+}
+
+// landed takes over what has become durable on the primary. A write has the number
+// of the row in its transaction, or of the row that was written ahead for its key. A
+// write without a row was made while no slot was open: no position that a secondary
+// has can be before it.
+func (h *history) landed(changes []change) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var number uint64
+	for _, c := range changes {
+		if c.value == nil || !strings.HasPrefix(c.key, journal.RowPrefix) {
+			continue
+		}
+		n, err := strconv.ParseUint(c.key[strings.LastIndexByte(c.key, '/')+1:], 16, 64)
+		if err != nil {
+			h.broken = "a journal row has the key " + c.key
+			return
+		}
+		number = n
+		h.highest = max(h.highest, n)
+		if len(changes) > 1 {
+			break
+		}
+		ops, err := journal.DecodeRow(c.value)
+		if err != nil {
+			h.broken = "the journal row " + c.key + " cannot be read"
+			return
+		}
+		for i := range ops {
+			h.writer[ops[i].Key] = n
+		}
+	}
+	for _, c := range changes {
+		if !h.replicated(c.key) {
+			continue
+		}
+		n := number
+		if n == 0 {
+			if ahead, ok := h.writer[c.key]; ok {
+				n = ahead
+			} else {
+				n = h.highest
+			}
+		}
+		delete(h.writer, c.key)
+		old := h.keys[c.key]
+		if len(old) > 0 && old[len(old)-1].number > n {
+			h.broken = fmt.Sprintf("the key %s was written by number %d after number %d", c.key, n, old[len(old)-1].number)
+		}
+		h.keys[c.key] = append(old, version{n, c.value})
+	}
+}
+
+// at is the value of a key at a number; the caller holds mu.
+func (h *history) at(key string, number uint64) []byte {
+	versions := h.keys[key]
+	for i := len(versions) - 1; i >= 0; i-- {
+		if versions[i].number <= number {
+			return versions[i].value
+		}
+	}
+	return nil
+}
+
+// since says whether a key had a value at a number or at a later one; the caller
+// holds mu.
+func (h *history) since(key string, number uint64, value []byte) bool {
+	versions := h.keys[key]
+	for i := len(versions) - 1; i >= 0; i-- {
+		if same(versions[i].value, value) {
+			return true
+		}
+		if versions[i].number <= number {
+			return false
+		}
+	}
+	return value == nil
+}
+
+// compare says where rows differ from the primary's at a number. Of storage without
+// transactions that is not at rest, a key may be newer.
+func (h *history) compare(rows map[string][]byte, number uint64, newer bool) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ok := func(key string, value []byte) bool {
+		if newer {
+			return h.since(key, number, value)
+		}
+		return same(h.at(key, number), value)
+	}
+	for key, value := range rows {
+		if _, known := h.keys[key]; !known && h.replicated(key) {
+			return fmt.Sprintf("%s is there with %s, and the primary never had it", key, show(value))
+		}
+	}
+	for key := range h.keys {
+		if value := rows[key]; !ok(key, value) {
+			return fmt.Sprintf("%s is %s; the primary had %s at %d", key, show(value), show(h.at(key, number)), number)
+		}
+	}
+	return ""
+}
+
+// numberOf is the number of the write of a value, which is unique.
+func (h *history) numberOf(key string, value []byte) (uint64, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, v := range h.keys[key] {
+		if v.value != nil && bytes.Equal(v.value, value) {
+			return v.number, true
+		}
+	}
+	return 0, false
+}
+
+func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
+
+func show(v []byte) string {
+	if v == nil {
+		return "not there"
+	}
+	if len(v) > 24 {
+		v = v[:24]
+	}
+	return strconv.Quote(string(v))
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package simulation
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/plugin/engine"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// node is a cluster of one node: what stays of it when its processes end.
+type node struct {
+	sim  *run
+	name string
+	addr string
+	role replication.Role
+	disk *disk
+	// link leads to the primary; nil on the primary.
+	link *link
+
+	mu         sync.Mutex
+	rng        *rand.Rand
+	proc       *process
+	listening  *plugin
+	calls      map[string]int
+	pluginTrap *trap
+	laggy      time.Duration
+	repeats    float64
+	older      []*replication.Frame
+	copies     int
+	downtime   time.Duration
+	mute       bool // it ends without a word to its peers, as when its power goes
+	lost       []*conn
+}
+
+// process is one life of a node's server.
+type process struct {
+	node     *node
+	handle   *handle
+	tap      *storage.Tap
+	ended    chan struct{} // that somebody has decided to end it
+	once     sync.Once
+	orderly  bool
+	applying chan struct{}
+	work     sync.WaitGroup
+
+	mu     sync.Mutex
+	plugin *plugin
+}
+
+func (n *node) say(format string, args ...any) { n.sim.events.add(n.name, format, args...) }
+
+// live runs the node until the run ends: its server is started anew each time that
+// it has ended.
+func (n *node) live(ctx context.Context) {
+	for ctx.Err() == nil {
+		p, err := n.boot(ctx)
+		if err != nil {
+			n.say("the server does not start: %v", err)
+			pause(ctx, time.Second)
+			continue
+		}
+		n.mu.Lock()
+		n.proc = p
+		n.mu.Unlock()
+		p.serve(ctx)
+		n.mu.Lock()
+		n.proc = nil
+		down := n.downtime
+		n.mu.Unlock()
+		pause(ctx, down)
+	}
+}
+
+// boot makes the server of a node ready, as a host does before its core writes.
+func (n *node) boot(ctx context.Context) (*process, error) {
+	p := &process{node: n, handle: n.disk.start(), ended: make(chan struct{}), applying: make(chan struct{}, 1)}
+	n.revive()
+	inner := p.handle.backend()
+	p.tap = storage.New(inner, n.sim.options)
+	err := onestep.Redo(ctx, inner)
+	if err == nil && n.role == replication.Primary {
+		err = p.tap.Activate(ctx, storage.JournalConfig{Modes: map[replication.Mode]storage.ModeConfig{
+			mode: {Epoch: n.sim.set.epoch, IndexKey: n.sim.set.indexKey},
+		}})
+	}
+	if err == nil && n.role == replication.Secondary {
+		if err = p.tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{mode}}); err == nil {
+			err = p.tap.StartFingerprint(ctx, mode, n.sim.set.indexKey)
+		}
+	}
+	if err != nil {
+		p.handle.end()
+		p.abandon()
+		return nil, err
+	}
+	n.say("the server has started")
+	return p, nil
+}
+
+// end decides that a process ends; orderly is a step down, after which nothing is
+// under way.
+func (p *process) end(orderly bool) {
+	p.once.Do(func() {
+		p.orderly = orderly
+		close(p.ended)
+		if !orderly {
+			p.handle.end()
+			p.node.disconnect(p)
+		}
+	})
+}
+
+// serve runs the plugin until the process ends.
+func (p *process) serve(ctx context.Context) {
+	for !p.over(ctx) {
+		g := &plugin{p: p, dead: make(chan struct{})}
+		g.engine = engine.New(p.node.sim.engine, g, p.node.sim.logger(p.node.name))
+		p.mu.Lock()
+		p.plugin = g
+		p.mu.Unlock()
+		err := g.engine.Start(ctx, replication.StartRequest{Role: p.node.role, ClusterID: p.node.sim.set.id})
+		if err != nil {
+			// The host starts a plugin anew that does not take up its role.
+			p.node.say("the plugin does not start: %v", err)
+			g.kill()
+		}
+		select {
+		case <-g.dead:
+		case <-p.ended:
+		case <-ctx.Done():
+		}
+		if p.orderly || ctx.Err() != nil {
+			_ = g.engine.Stop(context.WithoutCancel(ctx))
+		}
+		g.kill()
+		p.node.unlisten(g)
+		_ = g.engine.Stop(context.WithoutCancel(ctx))
+		if !p.over(ctx) {
+			pause(ctx, 300*time.Millisecond)
+		}
+	}
+	p.end(true)
+	if p.orderly {
+		if err := p.tap.Deactivate(context.WithoutCancel(ctx)); err != nil {
+			p.node.say("the journal did not end in order: %v", err)
+		}
+		p.handle.end()
+	}
+	p.abandon()
+	p.work.Wait()
+}
+
+func (p *process) over(ctx context.Context) bool {
+	select {
+	case <-p.ended:
+		return true
+	case <-ctx.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *process) abandon() {
+	_ = p.tap.Abandon(context.Background())
+	_ = p.tap.Close(context.Background())
+}
+
+// now is the process that runs, nil while the node is down.
+func (n *node) now() *process {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.proc == nil || n.proc.handle.over() {
+		return nil
+	}
+	return n.proc
+}
+
+// crash ends the server, without a word to its peers if mute.
+func (n *node) crash(mute bool, down time.Duration) {
+	n.mu.Lock()
+	p := n.proc
+	n.mute, n.downtime = mute, down
+	n.mu.Unlock()
+	if p != nil {
+		n.say("the server crashes, mute %v, down for %s", mute, down)
+		p.end(false)
+	}
+}
+
+// lag is how long a call of the plugin takes to get to its host.
+func (n *node) lag() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.laggy == 0 || n.rng.IntN(3) > 0 {
+		return 0
+	}
+	return time.Duration(n.rng.Int64N(int64(n.laggy)))
+}
+
+// repeat gives the host a frame again, or an older one, as a plugin does that has
+// not heard an answer; none of that may change anything.
+func (n *node) repeat(ctx context.Context, tap *storage.Tap, f *replication.Frame) {
+	n.mu.Lock()
+	again := n.repeats > 0 && n.rng.Float64() < n.repeats
+	frame := f
+	if again && len(n.older) > 0 && n.rng.IntN(2) == 0 {
+		frame = n.older[n.rng.IntN(len(n.older))]
+	}
+	if len(n.older) < 8 {
+		n.older = append(n.older, f)
+	} else {
+		n.older[n.rng.IntN(8)] = f
+	}
+	n.mu.Unlock()
+	if again {
+		_, err := tap.ApplyFrame(ctx, mode, frame)
+		n.say("the frame up to %d once more: %v", frame.To.Sequence, err)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/plugin/engine"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// run is one simulation under way.
+type run struct {
+	set     *Set
+	plan    *plan
+	tamper  Tamper
+	options storage.Options
+	engine  engine.Config
+	events  *events
+	debug   io.Writer
+
+	history     *history
+	primary     *node
+	secondaries []*node
+	tasks       sync.WaitGroup // connections that are served
+
+	stop context.CancelFunc
+
+	mu     sync.Mutex
+	failed *Failure
+	acked  []ack
+}
+
+// Check names what a run is checked for.
+type Check string
+
+// The checks.
+const (
+	// Prefix: at every moment at which its cursor says so, a secondary has exactly
+	// the primary's content at that position.
+	Prefix Check = "a secondary is the primary at its position"
+	// Equal: in the end all have the same content, and the same fingerprint.
+	Equal Check = "equal content after quiet"
+	// Rest: after the last fault the secondaries catch up.
+	Rest Check = "the secondaries come to rest"
+	// Acknowledged: no write that was answered is missing.
+	Acknowledged Check = "no acknowledged write is missing"
+	// Copies: a fault costs at most one full copy, and one of the network none.
+	Copies Check = "at most one copy a fault"
+	// Bounded: what is under way, and what is kept, has a bound.
+	Bounded Check = "bounded memory"
+	// Order: a key's numbers grow with its writes.
+	Order Check = "numbers are in the order of the writes"
+)
+
+// Failure is a check that did not hold.
+type Failure struct {
+	Seed  uint64
+	Check Check
+	What  string
+	log   *events
+}
+
+func (f *Failure) Error() string {
+	return fmt.Sprintf("seed %d: %s: %s", f.Seed, f.Check, f.What)
+}
+
+// WriteLog prints what happened until then.
+func (f *Failure) WriteLog(w io.Writer) { _, _ = f.log.WriteTo(w) }
+
+// Options of a run.
+type Options struct {
+	// Tamper breaks something on purpose.
+	Tamper Tamper
+	// Debug gets the engines' own logs.
+	Debug io.Writer
+	// Steps, if set, counts the steps at which processes were ended.
+	Steps *Steps
+}
+
+// Run runs the simulation of a seed: in a bubble of testing/synctest, with a set that
+// was made in one. It returns nil if all checks hold.
+func Run(seed uint64, set *Set, o Options) *Failure {
+	p := newPlan(seed)
+	ctx, stop := context.WithCancel(context.Background())
+	r := &run{
+		set: set, plan: p, tamper: o.Tamper, debug: o.Debug, history: newHistory(), stop: stop,
+		events:  &events{begun: time.Now()},
+		options: storage.Options{RingBytes: p.ringBytes, RangeBytes: p.rangeBytes, FrameBytes: p.frameBytes},
+		engine:  engine.Config{Mode: mode, HeartbeatEvery: 4 * time.Second, WindowBytes: windowBytes, WindowFrames: windowFrames},
+	}
+	r.primary = r.newNode("prim", primaryAddr, replication.Primary, p.primaryTxn, 0)
+	r.primary.disk.landed = r.history.landed
+	r.seedRows(r.primary, set.primary)
+	for i := range p.secondaries {
+		s := r.newNode(secondaryID(i), fmt.Sprintf("https://%s.test:8201", secondaryID(i)), replication.Secondary, p.secondaryTxn[i], uint64(i)+1)
+		s.link = newLink(p.stream(50 + uint64(i)))
+		r.seedRows(s, set.members[i])
+		s.disk.landed = func(changes []change) { r.check(s, changes) }
+		r.secondaries = append(r.secondaries, s)
+	}
+	r.fill()
+
+	var nodes, work sync.WaitGroup
+	for _, n := range r.nodes() {
+		nodes.Go(func() { n.live(ctx) })
+	}
+	busy, done := context.WithTimeout(ctx, p.length)
+	for i := range p.writers {
+		work.Go(func() { r.write(busy, i) })
+	}
+	work.Go(func() { r.strike(busy, o.Steps) })
+	work.Wait()
+	done()
+	if ctx.Err() == nil {
+		r.heal()
+		r.settle(ctx)
+	}
+	stop()
+	nodes.Wait()
+	r.tasks.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
+}
+
+func (r *run) nodes() []*node { return append([]*node{r.primary}, r.secondaries...) }
+
+func (r *run) newNode(name, addr string, role replication.Role, txn bool, stream uint64) *node {
+	return &node{
+		sim: r, name: name, addr: addr, role: role, rng: r.plan.stream(20 + stream), calls: map[string]int{},
+		disk: &disk{who: name, txn: txn, events: r.events, rng: r.plan.stream(10 + stream), rows: map[string][]byte{}, steps: map[string]int{}},
+	}
+}
+
+// seedRows puts the plugin's records on a node's disk.
+func (r *run) seedRows(n *node, records map[string][]byte) {
+	for k, v := range records {
+		n.disk.rows[statePrefix+k] = v
+	}
+}
+
+// fail keeps the first failure and ends the run.
+func (r *run) fail(c Check, format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed != nil {
+		return
+	}
+	r.failed = &Failure{Seed: r.plan.seed, Check: c, What: fmt.Sprintf(format, args...), log: r.events}
+	r.events.add("sim", "FAILED: %s: %s", c, r.failed.What)
+	r.stop()
+}
+
+func (r *run) logger(name string) hclog.Logger {
+	if r.debug == nil {
+		return hclog.NewNullLogger()
+	}
+	return hclog.New(&hclog.LoggerOptions{Name: name, Output: r.debug, Level: hclog.Debug})
+}
+
+// plan is what a seed decides.
+type plan struct {
+	seed         uint64
+	rng          *rand.Rand
+	primaryTxn   bool
+	secondaries  int
+	secondaryTxn []bool
+	keys         []string
+	writers      int
+	writes       int // by each of them
+	length       time.Duration
+	ringBytes    int
+	rangeBytes   int
+	frameBytes   int
+	strikes      int
+	grave        int // of them that may cost a copy
+}
+
+// Bounds of what a primary sends ahead; small, so that they are reached.
+const (
+	windowBytes  = 4 << 10
+	windowFrames = 2
+)
+
+func (p *plan) stream(n uint64) *rand.Rand { return rand.New(rand.NewPCG(p.seed, n)) }
+
+func newPlan(seed uint64) *plan {
+	p := &plan{seed: seed}
+	p.rng = p.stream(1)
+	p.primaryTxn = p.rng.IntN(3) > 0
+	p.secondaries = 1 + p.rng.IntN(2)
+	for range p.secondaries {
+		p.secondaryTxn = append(p.secondaryTxn, p.rng.IntN(3) > 0)
+	}
+	for i := range 12 + p.rng.IntN(24) {
+		p.keys = append(p.keys, fmt.Sprintf("logical/%c/key-%02d", 'a'+i%3, i))
+	}
+	p.writers = 2 + p.rng.IntN(3)
+	p.writes = 30 + p.rng.IntN(60)
+	p.length = time.Duration(15+p.rng.IntN(30)) * time.Second
+	p.ringBytes = []int{400, 2 << 10, 16 << 10, 1 << 20}[p.rng.IntN(4)]
+	p.rangeBytes = []int{60, 300, 1 << 20}[p.rng.IntN(3)]
+	p.frameBytes = []int{200, 2 << 10, 1 << 20}[p.rng.IntN(3)]
+	p.strikes = 1 + p.rng.IntN(6)
+	return p
+}
