@@ -73,6 +73,8 @@ type Controller struct {
 	serving Serving
 	// duty is the context of the active duty, nil while there is none.
 	duty context.Context
+	// endWatch ends the looking of a standby, nil while there is none.
+	endWatch context.CancelFunc
 	// failure says what went wrong in the last change that was carried out in the
 	// background, for the status.
 	failure map[replication.Mode]string
@@ -103,6 +105,7 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 	core.OnBarrierSeal(c.barrierSealing)
 	core.OnActive(c.becameActive)
 	core.OnInactive(c.becameInactive)
+	core.OnKeyCheck(c.checkKeys)
 	tap.OnLeaderWrite(c.leadershipBegins)
 	tap.BeforeApply(c.beforeApply)
 	tap.OnApplied(c.applied)
@@ -138,12 +141,13 @@ func (c *Controller) IsDRSecondary() bool { return c.Role(replication.DR) == rep
 
 // barrierOpened runs between the opening of the barrier and everything else.
 func (c *Controller) barrierOpened(ctx context.Context) error {
-	if err := c.takeUpRole(ctx); err != nil {
+	if err := c.takeUpRole(ctx, !c.core.HasHA()); err != nil {
 		c.logger.Error("the node stays sealed", "error", err)
 		return err
 	}
 	if c.core.HasHA() {
 		// The journal begins with the leadership, not before.
+		c.watchAsStandby()
 		return nil
 	}
 	return c.beginTerm(ctx)
@@ -158,14 +162,15 @@ func (c *Controller) leadershipBegins(ctx context.Context) error {
 	if err := c.tap.Abandon(ctx); err != nil {
 		return err
 	}
-	if err := c.takeUpRole(ctx); err != nil {
+	if err := c.takeUpRole(ctx, true); err != nil {
 		return err
 	}
 	return c.beginTerm(ctx)
 }
 
-// takeUpRole reads the role record and puts it in force.
-func (c *Controller) takeUpRole(ctx context.Context) error {
+// takeUpRole reads the role record and puts it in force. Only a node that leads may
+// write.
+func (c *Controller) takeUpRole(ctx context.Context, leads bool) error {
 	r, err := loadRecord(ctx, c.core)
 	if err != nil {
 		return err
@@ -175,8 +180,10 @@ func (c *Controller) takeUpRole(ctx context.Context) error {
 	}
 	bootstrapping := false
 	if r.Performance.Role == replication.Secondary {
-		if err := c.wipeFormer(ctx); err != nil {
-			return err
+		if leads {
+			if err := c.wipeFormer(ctx); err != nil {
+				return err
+			}
 		}
 		if bootstrapping, err = c.firstCopy(ctx); err != nil {
 			return err
@@ -306,6 +313,7 @@ func (c *Controller) beginTerm(ctx context.Context) error {
 
 // barrierSealing runs while the barrier is still open.
 func (c *Controller) barrierSealing() {
+	c.endStandbyWatch()
 	end := c.tap.Close
 	if c.steppedDown.Load() {
 		end = c.tap.Abandon

@@ -102,6 +102,9 @@ func (c *Controller) journalRows(ctx context.Context, rows []onestep.Row) error 
 	if c.Role(replication.DR) != replication.Primary {
 		return nil
 	}
+	if err := c.leadAgain(ctx); err != nil {
+		return err
+	}
 	var classes keyclass.Classifier
 	b := new(storage.Batch)
 	for _, row := range rows {

@@ -22,6 +22,8 @@ type openBarrier struct {
 
 	onOpen atomic.Pointer[func(context.Context) error]
 	onSeal atomic.Pointer[func()]
+	// onKeyCheck runs before a check for upgrades; see OnKeyCheck.
+	onKeyCheck atomic.Pointer[func(context.Context) error]
 	// onTable changes a mount table as the core reads it; see HideMounts.
 	onTable atomic.Pointer[func(context.Context, *logical.StorageEntry) error]
 }
@@ -60,6 +62,16 @@ func (b *openBarrier) Seal() error {
 		}
 	}
 	return b.inner.Seal()
+}
+
+// CheckUpgrade runs the hook first.
+func (b *openBarrier) CheckUpgrade(ctx context.Context) (bool, uint32, error) {
+	if hook := b.onKeyCheck.Load(); hook != nil {
+		if err := (*hook)(ctx); err != nil {
+			return false, 0, err
+		}
+	}
+	return b.inner.CheckUpgrade(ctx)
 }
 
 // OnBarrierOpen sets the hook that runs each time the barrier was opened,

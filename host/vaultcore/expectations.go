@@ -32,6 +32,7 @@ var coreExpectations = []expectation{
 	{coreType, "underlyingPhysical", "physical.Backend"},
 	{coreType, "seal", "vault.Seal"},
 	{coreType, "ha", "physical.HABackend"},
+	{coreType, "heldHALock", "physical.Lock"},
 	{coreType, "replicationState", "*uint32"},
 	{coreType, "stateLock", "locking.RWMutex"},
 	{coreType, "activeContext", "context.Context"},

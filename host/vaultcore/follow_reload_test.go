@@ -32,13 +32,13 @@ func TestWritesThatMeetAReload(t *testing.T) {
 	for w := range writers {
 		wg.Go(func() {
 			for failed[w] == nil {
+				_, failed[w] = request(secondary, logical.UpdateOperation, fmt.Sprintf("secret/%d-%d", w, written[w]), root, map[string]any{"v": "1"})
+				written[w]++
 				select {
 				case <-stop:
 					return
 				default:
 				}
-				_, failed[w] = request(secondary, logical.UpdateOperation, fmt.Sprintf("secret/%d-%d", w, written[w]), root, map[string]any{"v": "1"})
-				written[w]++
 			}
 		})
 	}

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/helper/locking"
+	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/vault"
 )
 
-// Restart seals the core in place, runs during, and unseals it again. Raft, the
-// HA lock and the cluster listener stay up: there is no election and nobody has
-// to give key shares. It takes about half a second, the time that Vault waits for
-// forwarded requests.
+// Restart seals the core in place, runs during, and unseals it again. Raft and the
+// cluster listener stay up, and the HA lock until the core is unsealed: with raft there
+// is no election, and nobody has to give key shares. It takes about half a second, the
+// time that Vault waits for forwarded requests; on other storage with HA a second more.
 //
 // The core's state lock is held from before the seal until after the unseal: a
 // share that an operator gives in between waits and meets the core in its new
@@ -50,6 +51,7 @@ func (c *Core) Restart(ctx context.Context, during func(context.Context) ([]byte
 	if err := sealInternalWithOptions(c.Core, false, true, false); err != nil {
 		return fmt.Errorf("seal in place: %w", err)
 	}
+	defer c.releaseLock()()
 	key, duringErr := during(ctx)
 	if duringErr != nil || key == nil {
 		key = old
@@ -61,6 +63,25 @@ func (c *Core) Restart(ctx context.Context, during func(context.Context) ([]byte
 		return fmt.Errorf("unseal in place: the node stays sealed and needs its key shares: %w", err)
 	}
 	return duringErr
+}
+
+// releaseLock takes the HA lock that the seal has kept from the core and returns what
+// gives it up once the core is unsealed. Vault then asks for a lock of its own: raft
+// gives it one, for it still leads, and any other storage would wait for the first for
+// ever, which is renewed as long as the process lives. There another node may get it
+// first, and finds what was written.
+func (c *Core) releaseLock() (release func()) {
+	held := field[physical.Lock](c.Core, "heldHALock")
+	lock := *held
+	if lock == nil || c.raftElects() {
+		return func() {}
+	}
+	*held = nil
+	return func() {
+		if err := lock.Unlock(); err != nil {
+			c.Logger().Warn("the HA lock of before a change of role could not be given up; this node becomes active again when it has expired", "error", err)
+		}
+	}
 }
 
 // Restarting says whether a restart in place is under way. Requests to seal must

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+)
+
+// standbyInterval is how often a standby looks for what the active node has changed
+// under it; standbyTimeout bounds one look.
+const (
+	standbyInterval = time.Second
+	standbyTimeout  = 10 * time.Second
+)
+
+// The standbys of a cluster have its roles and keys from storage alone. Nothing tells
+// them when the active node changes these, so they look, from each unseal on until the
+// barrier is closed. See docs/adr/0017-standbys.md.
+
+// watchAsStandby begins to look, unless it has begun.
+func (c *Controller) watchAsStandby() {
+	ctx, end := context.WithCancel(context.Background())
+	c.mu.Lock()
+	former := c.endWatch
+	c.endWatch = end
+	c.mu.Unlock()
+	if former != nil {
+		former()
+	}
+	go c.standby(ctx)
+}
+
+func (c *Controller) endStandbyWatch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.endWatch != nil {
+		c.endWatch()
+		c.endWatch = nil
+	}
+}
+
+func (c *Controller) standby(ctx context.Context) {
+	ticker := time.NewTicker(standbyInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		replaced := false
+		err := c.core.WhileStandby(func() error {
+			if ctx.Err() != nil {
+				return nil
+			}
+			ctx, cancel := context.WithTimeout(ctx, standbyTimeout)
+			defer cancel()
+			var err error
+			if replaced, err = c.core.KeysReplaced(ctx); replaced || err != nil {
+				return err
+			}
+			return c.followRole(ctx)
+		})
+		if replaced {
+			c.sealStandby()
+			return
+		}
+		if err != nil && ctx.Err() == nil {
+			c.logger.Debug("this standby could not look for a change of its cluster's keys and role; it looks again", "error", err)
+		}
+	}
+}
+
+// followRole takes up the role if the active node has changed it. What is not in the
+// record is when the first copy of a performance secondary has ended.
+func (c *Controller) followRole(ctx context.Context) error {
+	r, err := loadRecord(ctx, c.core)
+	if err != nil {
+		return err
+	}
+	stored, err := r.encode()
+	if err != nil {
+		return err
+	}
+	have, err := c.Record().encode()
+	if err != nil || bytes.Equal(stored, have) && !c.bootstrapping.Load() {
+		return err
+	}
+	return c.takeUpRole(ctx, false)
+}
+
+// checkKeys keeps a node whose keys were replaced from the leadership: it would fail
+// to read what is stored and end the server. It seals itself in place of that.
+func (c *Controller) checkKeys(ctx context.Context) error {
+	replaced, err := c.core.KeysReplaced(ctx)
+	if err != nil {
+		// Vault's own check comes next, and says what is wrong.
+		c.logger.Debug("this node could not look for a change of its cluster's keys", "error", err)
+		return nil
+	}
+	if !replaced {
+		return nil
+	}
+	go c.sealStandby()
+	return fmt.Errorf("the keys of this cluster were replaced, so that this node must not lead: %w", context.Canceled)
+}
+
+// sealStandby seals the node, which is a standby, for its keys mean nothing any more.
+func (c *Controller) sealStandby() {
+	c.logger.Warn("the keys of this cluster were replaced, as happens when it becomes a secondary: this standby seals itself, and is unsealed with the key shares of the primary")
+	if err := c.core.SealStandby(context.Background()); err != nil {
+		c.logger.Error("this standby has keys that mean nothing any more and could not be brought to the new ones: restart it and unseal it with the key shares of the primary", "error", err)
+	}
+}
+
+// leadTimeout bounds how long a node waits for its leadership after a restart in place,
+// where another one may have taken it.
+const leadTimeout = 30 * time.Second
+
+// leadAgain waits until the node leads after a restart in place: with high availability
+// that is not at once, and nothing is journalled before.
+func (c *Controller) leadAgain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, leadTimeout)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		_, err := c.active()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the change of role is stored, and another node has taken the leadership meanwhile; secondaries of this cluster may have to be given its keys by a new copy: %w", err)
+		case <-ticker.C:
+		}
+	}
+}

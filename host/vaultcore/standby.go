@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package vaultcore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/vault/physical/raft"
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/vault"
+	vaultseal "github.com/hashicorp/vault/vault/seal"
+)
+
+const (
+	keyringKey = "core/keyring"
+	rootKeyKey = "core/master"
+)
+
+// KeysReplaced makes the open barrier of a standby follow the keys in storage, which
+// the active node rotates and rekeys, and says whether they are others that cannot be
+// come to from those it has: the cluster has become a secondary, whose keys are the
+// primary's. Both rows are asked for, for a rekey writes them one after the other.
+func (c *Core) KeysReplaced(ctx context.Context) (bool, error) {
+	ctx = physical.CacheRefreshContext(ctx, true)
+	store := *field[physical.Backend](c.Core, "physical")
+	ring, err := store.Get(ctx, keyringKey)
+	if err != nil || ring == nil {
+		return false, err
+	}
+	root, err := c.RootKey()
+	if err != nil {
+		return false, err
+	}
+	defer clear(root)
+	if OpensKeyring(ctx, ring.Value, root) {
+		// A standby that was away for long has missed the upgrade that a rotation leaves.
+		return false, c.barrier.inner.ReloadKeyring(ctx)
+	}
+	for more := true; more; {
+		if more, _, err = c.barrier.inner.CheckUpgrade(ctx); err != nil {
+			break // it may be of the other keys too
+		}
+	}
+	row, err := store.Get(ctx, rootKeyKey)
+	if err != nil || row == nil {
+		return false, err
+	}
+	plain, err := c.Decrypt(ctx, rootKeyKey, row.Value)
+	if errors.Is(err, vault.ErrBarrierSealed) {
+		return false, err
+	}
+	if err != nil {
+		return true, nil
+	}
+	clear(plain)
+	return false, c.ReloadKeys(ctx)
+}
+
+// OnKeyCheck sets the hook that runs before Vault looks whether the keys in storage
+// were upgraded: from time to time on a standby, and each time that a node has won the
+// leadership, with the core's state lock held. An error that is context.Canceled makes
+// the node give up the leadership; after any other Vault shuts the server down.
+func (c *Core) OnKeyCheck(hook func(context.Context) error) { c.barrier.onKeyCheck.Store(&hook) }
+
+// WhileStandby runs f if the node is an unsealed standby, and keeps it one meanwhile.
+func (c *Core) WhileStandby(f func() error) error {
+	return c.withState(func() error {
+		if c.Sealed() || !*field[bool](c.Core, "standby") {
+			return nil
+		}
+		return f()
+	})
+}
+
+// SealStandby seals a standby whose keys were replaced. Raft goes on, as Vault has it:
+// the node has to receive what follows, and to vote. Nothing that Vault keeps of the
+// old keys is left, so that the new shares open it; an auto-unseal seal does by itself.
+func (c *Core) SealStandby(ctx context.Context) error {
+	// Who finds it sealed is to be asked for the new shares.
+	seal := c.Seal()
+	_ = seal.ClearBarrierConfig(ctx)
+	if seal.RecoveryKeySupported() {
+		_ = seal.ClearRecoveryConfig(ctx)
+	}
+	if err := sealInternalWithOptions(c.Core, true, false, !c.raftElects()); err != nil {
+		return fmt.Errorf("seal of a standby: %w", err)
+	}
+	if seal.StoredKeysSupported() != vaultseal.StoredKeysSupportedGeneric {
+		return nil
+	}
+	if err := c.UnsealWithStoredKeys(ctx); err != nil {
+		return fmt.Errorf("unseal of a standby with the new keys: %w", err)
+	}
+	return nil
+}
+
+// raftElects says whether raft elects the active node; it keeps the leadership while
+// the core is sealed.
+func (c *Core) raftElects() bool {
+	_, ok := (*field[physical.HABackend](c.Core, "ha")).(*raft.RaftBackend)
+	return ok
+}
