@@ -39,6 +39,12 @@ func (r *run) check(n *node, changes []change) {
 // rests says that nothing is being applied, so that storage without transactions is
 // exact too.
 func (n *node) rests() {
+	if p := n.now(); p != nil {
+		f, _ := p.tap.Fingerprint(mode)
+		if want := printOf(n.sim.set.indexKey, n.sim.content(n)); f != nil && f.String() != want {
+			n.sim.fail(Equal, "the fingerprint of %s is %s, that of its content %s", n.name, f, want)
+		}
+	}
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
 	n.sim.compare(n, false)

@@ -149,6 +149,7 @@ func (d *disk) land(p *pending) {
 	}
 	for _, c := range changes {
 		d.set(c.key, c.value)
+		d.events.add(d.who, "landed %s = %s", c.key, shown(c.value))
 	}
 	p.done = true
 	if d.landed != nil {
@@ -260,6 +261,7 @@ func (h *handle) read(ctx context.Context, what func()) error {
 	case h.over():
 		return errPower
 	case failed:
+		d.events.add(d.who, "an I/O error of a read")
 		return errIO
 	}
 	if err := ctx.Err(); err != nil {

@@ -165,3 +165,8 @@ func show(v []byte) string {
 	}
 	return strconv.Quote(string(v))
 }
+
+// shown is a value for the log, made into text when somebody reads it.
+type shown []byte
+
+func (v shown) String() string { return show(v) }

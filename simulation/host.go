@@ -90,6 +90,7 @@ func (g *plugin) trapped(call string) *trap {
 		return nil
 	}
 	n.pluginTrap = nil
+	n.sim.reached(n, t)
 	return t
 }
 

@@ -26,6 +26,7 @@ type run struct {
 	engine  engine.Config
 	events  *events
 	debug   io.Writer
+	steps   *Steps
 
 	history     *history
 	primary     *node
@@ -92,7 +93,7 @@ func Run(seed uint64, set *Set, o Options) *Failure {
 	p := newPlan(seed)
 	ctx, stop := context.WithCancel(context.Background())
 	r := &run{
-		set: set, plan: p, tamper: o.Tamper, debug: o.Debug, history: newHistory(), stop: stop,
+		set: set, plan: p, tamper: o.Tamper, debug: o.Debug, steps: o.Steps, history: newHistory(), stop: stop,
 		events:  &events{begun: time.Now()},
 		options: storage.Options{RingBytes: p.ringBytes, RangeBytes: p.rangeBytes, FrameBytes: p.frameBytes},
 		engine:  engine.Config{Mode: mode, HeartbeatEvery: 4 * time.Second, WindowBytes: windowBytes, WindowFrames: windowFrames},
@@ -110,14 +111,18 @@ func Run(seed uint64, set *Set, o Options) *Failure {
 	r.fill()
 
 	var nodes, work sync.WaitGroup
-	for _, n := range r.nodes() {
-		nodes.Go(func() { n.live(ctx) })
+	nodes.Go(func() { r.primary.live(ctx) })
+	for i, s := range r.secondaries {
+		nodes.Go(func() {
+			pause(ctx, p.joins[i])
+			s.live(ctx)
+		})
 	}
 	busy, done := context.WithTimeout(ctx, p.length)
 	for i := range p.writers {
 		work.Go(func() { r.write(busy, i) })
 	}
-	work.Go(func() { r.strike(busy, o.Steps) })
+	work.Go(func() { r.strike(busy) })
 	work.Wait()
 	done()
 	if ctx.Err() == nil {
@@ -182,6 +187,7 @@ type plan struct {
 	rangeBytes   int
 	frameBytes   int
 	strikes      int
+	joins        []time.Duration // when a secondary begins
 	grave        int // of them that may cost a copy
 }
 
@@ -211,5 +217,12 @@ func newPlan(seed uint64) *plan {
 	p.rangeBytes = []int{60, 300, 1 << 20}[p.rng.IntN(3)]
 	p.frameBytes = []int{200, 2 << 10, 1 << 20}[p.rng.IntN(3)]
 	p.strikes = 1 + p.rng.IntN(6)
+	for range p.secondaries {
+		at := time.Duration(0)
+		if p.rng.IntN(2) == 0 {
+			at = short(p.rng, p.length/2)
+		}
+		p.joins = append(p.joins, at)
+	}
 	return p
 }

@@ -48,6 +48,7 @@ func TestSeeds(t *testing.T) {
 	if n == 0 {
 		n = defaultSeeds
 	}
+	steps := &simulation.Steps{}
 	var next, failed atomic.Int64
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -59,7 +60,7 @@ func TestSeeds(t *testing.T) {
 				}
 				t.Run(fmt.Sprint(i), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						if f := simulation.Run(i, set, simulation.Options{}); f != nil {
+						if f := simulation.Run(i, set, simulation.Options{Steps: steps}); f != nil {
 							failed.Add(1)
 							t.Errorf("%v\nrun it alone: go test ./simulation -run TestSeeds -seed %d", f, i)
 						}
@@ -69,4 +70,10 @@ func TestSeeds(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if failed.Load() == 0 && n >= 1000 {
+		require.Empty(t, steps.Missing(), "every named step is one at which a process was ended")
+	}
+	if testing.Verbose() {
+		_, _ = steps.WriteTo(os.Stdout)
+	}
 }

@@ -2,7 +2,16 @@
 
 package simulation
 
-import "strings"
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
 
 // Steps of the storage at which a process can end. A write has the name of the
 // most telling row in it.
@@ -21,7 +30,90 @@ const (
 	stepOther   = "other"
 )
 
-// The steps at which a plugin can end are its calls of the host, by name.
+// stepsOf are the steps that a node of a role comes to.
+func stepsOf(role replication.Role, txn bool) []string {
+	switch {
+	case role == replication.Primary && txn:
+		return []string{stepCommit, stepCommit, stepHead, stepFence, stepSlot, stepState}
+	case role == replication.Primary:
+		return []string{stepRow, stepData, stepHead, stepFence, stepSlot, stepState}
+	case txn:
+		return []string{stepFrame, stepFrame, stepData, stepCursor, stepState}
+	default:
+		return []string{stepData, stepCursor, stepState}
+	}
+}
+
+// callsOf are the calls that a plugin in a role makes: the steps at which it can end.
+func callsOf(role replication.Role) []string {
+	if role == replication.Primary {
+		return []string{"GetState", "ListState", "PutState", "Listen", "Position", "OpenSlot", "AckSlot", "ReadJournal", "Next", "ReadRange"}
+	}
+	return []string{"GetState", "PutState", "Dial", "Cursor", "BeginCopy", "ApplyRange", "EndCopy", "ApplyFrame", "ApplyFrame"}
+}
+
+// Steps counts where processes were ended, over all runs.
+type Steps struct {
+	mu    sync.Mutex
+	count map[string]int
+}
+
+func (s *Steps) add(step string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count == nil {
+		s.count = map[string]int{}
+	}
+	s.count[step]++
+}
+
+// Missing are the steps that no process was ended at, before and after.
+func (s *Steps) Missing() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var missing []string
+	for _, role := range []replication.Role{replication.Primary, replication.Secondary} {
+		names := slices.Concat(stepsOf(role, true), stepsOf(role, false), callsOf(role))
+		slices.Sort(names)
+		for _, name := range slices.Compact(names) {
+			for _, after := range []bool{false, true} {
+				if full := stepName(role, name, after); s.count[full] == 0 {
+					missing = append(missing, full)
+				}
+			}
+		}
+	}
+	return missing
+}
+
+// WriteTo prints the counts.
+func (s *Steps) WriteTo(w io.Writer) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var total int64
+	for _, name := range slices.Sorted(maps.Keys(s.count)) {
+		n, err := fmt.Fprintf(w, "%6d %s\n", s.count[name], name)
+		total += int64(n)
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+func stepName(role replication.Role, step string, after bool) string {
+	if after {
+		return fmt.Sprintf("%s, after %q", role, step)
+	}
+	return fmt.Sprintf("%s, before %q", role, step)
+}
+
+// reached notes that a process has been ended at a step.
+func (r *run) reached(n *node, t *trap) {
+	if r.steps != nil {
+		r.steps.add(stepName(n.role, t.step, t.after))
+	}
+}
 
 func stepOf(changes []change) string {
 	var row, data, cursor bool

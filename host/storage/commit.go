@@ -82,7 +82,7 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 		return t.store(ctx, txn)
 	}
 	if len(r.prints) > 0 {
-		t.readBefore(ctx, r, effects, before)
+		t.readBefore(ctx, effects, before)
 	}
 	if r.journal == nil || !r.journals(effects) {
 		err := t.store(ctx, txn)

@@ -189,12 +189,16 @@ func (t *Tap) Abandon(ctx context.Context) error {
 	t.control.Lock()
 	defer t.control.Unlock()
 	r := t.regime.Load()
+	if r.journal != nil {
+		// First of all: writes that wait for the storage to say what became of them are
+		// waited for below, and give up.
+		r.journal.cancel()
+	}
 	var errs []error
 	for m := range r.prints {
 		errs = append(errs, t.stopFingerprint(ctx, m))
 	}
 	if j := r.journal; j != nil {
-		j.cancel()
 		errs = append(errs, t.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
 		j.end()
 	}

@@ -87,8 +87,8 @@ func (t *Tap) readAfter(ctx context.Context, effects []effect) error {
 
 // readBefore notes what is there before a write, for the fingerprints; known is
 // what the caller, who holds the locks, has read already, nil for nothing. If
-// reading fails they become unknown and are computed anew; the write goes on.
-func (t *Tap) readBefore(ctx context.Context, r *regime, effects []effect, known map[string][]byte) {
+// reading fails the write goes on, and account has them computed anew.
+func (t *Tap) readBefore(ctx context.Context, effects []effect, known map[string][]byte) {
 	var keys []string
 	for i := range effects {
 		e := &effects[i]
@@ -101,7 +101,6 @@ func (t *Tap) readBefore(ctx context.Context, r *regime, effects []effect, known
 	}
 	values, err := t.getAll(ctx, keys)
 	if err != nil {
-		r.invalidate()
 		return
 	}
 	for i, next := 0, 0; i < len(effects); i++ {
@@ -129,12 +128,19 @@ func (t *Tap) account(ctx context.Context, r *regime, effects []effect, failed e
 	r.account(effects)
 }
 
+// account tells the fingerprints what a write has done. One of which it is not known
+// what was there before makes them unknown, now and not before the write: a scan that
+// had begun by then would not have listed the keys that it made.
 func (r *regime) account(effects []effect) {
 	for m, p := range r.prints {
 		for i := range effects {
 			e := &effects[i]
-			if !inMode(e.class, m) || !e.knowsBefore {
+			if !inMode(e.class, m) {
 				continue
+			}
+			if !e.knowsBefore {
+				p.invalidate()
+				break
 			}
 			if e.before != nil && e.after != nil && bytes.Equal(e.before, e.after) {
 				continue
