@@ -5,6 +5,7 @@ package config
 import (
 	"crypto/tls"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"sort"
@@ -24,6 +25,14 @@ const PluginDirectoryEnv = "VAULT_REPLICATION_PLUGIN_DIR"
 // stanza does not set logshipper_buffer_size.
 const DefaultBufferSize = 256 << 20
 
+// Defaults of what the journal retains for a secondary that is away. A row has about
+// 120 bytes, so that 1 GiB is nine million writes: a day of a hundred each second.
+// Three days are a weekend and the Monday after it.
+const (
+	DefaultSlotMaxRetained = 1 << 30
+	DefaultSlotMaxAge      = 72 * time.Hour
+)
+
 // Config is the `replication` stanza.
 type Config struct {
 	// PluginDirectory holds the replication plugins; by default the directory
@@ -33,6 +42,10 @@ type Config struct {
 	BufferSize int64
 	// BufferLength bounds it in writes.
 	BufferLength int64
+	// SlotMaxRetained and SlotMaxAge bound what the journal keeps for a secondary that
+	// does not come, in bytes and in time; zero for no bound.
+	SlotMaxRetained uint64
+	SlotMaxAge      time.Duration
 	// ResolverDiscoverServers lets a secondary try all nodes of the primary that
 	// it knows, not only the first.
 	ResolverDiscoverServers bool
@@ -70,6 +83,8 @@ func Default() (*Config, error) {
 		PluginDirectory:           dir,
 		BufferSize:                DefaultBufferSize,
 		BufferLength:              16384,
+		SlotMaxRetained:           DefaultSlotMaxRetained,
+		SlotMaxAge:                DefaultSlotMaxAge,
 		ResolverDiscoverServers:   true,
 		BestEffortWALWaitDuration: 2 * time.Second,
 		TLSMinVersion:             tls.VersionTLS12,
@@ -165,6 +180,15 @@ func (c *Config) merge(raw []byte) error {
 	return nil
 }
 
+// parseCap reads a size; parseutil takes a negative number for a huge one.
+func parseCap(value any) (uint64, error) {
+	n, err := parseutil.ParseCapacityString(value)
+	if err != nil || n > math.MaxInt64 {
+		return 0, fmt.Errorf("%v is no size such as \"1GiB\", and not 0 for no bound", value)
+	}
+	return n, nil
+}
+
 func (c *Config) set(name string, value any) (err error) {
 	switch name {
 	case "plugin_directory":
@@ -178,6 +202,14 @@ func (c *Config) set(name string, value any) (err error) {
 	case "logshipper_buffer_length":
 		if c.BufferLength, err = parseutil.ParseInt(value); err == nil && c.BufferLength < 1 {
 			err = fmt.Errorf("%d is less than 1", c.BufferLength)
+		}
+	case "slot_max_retained":
+		c.SlotMaxRetained, err = parseCap(value)
+	case "slot_max_age":
+		if c.SlotMaxAge, err = parseutil.ParseDurationSecond(value); err != nil {
+			err = fmt.Errorf("%v is no duration such as \"72h\", and not 0 for no bound: %w", value, err)
+		} else if c.SlotMaxAge < 0 {
+			err = fmt.Errorf("%s is negative; 0 is no bound", c.SlotMaxAge)
 		}
 	case "resolver_discover_servers":
 		c.ResolverDiscoverServers, err = parseutil.ParseBool(value)

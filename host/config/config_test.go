@@ -29,6 +29,8 @@ replication {
   best_effort_wal_wait_duration = "3s"
   tls_min_version               = "tls13"
   tls_cipher_suites             = "TLS_AES_256_GCM_SHA384"
+  slot_max_retained             = "2GiB"
+  slot_max_age                  = "36h"
 }`
 	tests := map[string]struct {
 		args  func(t *testing.T) []string
@@ -42,6 +44,8 @@ replication {
 			check: func(t *testing.T, c *Config) {
 				require.Equal(t, int64(DefaultBufferSize), c.BufferSize)
 				require.True(t, c.ResolverDiscoverServers)
+				require.EqualValues(t, 1<<30, c.SlotMaxRetained)
+				require.Equal(t, 72*time.Hour, c.SlotMaxAge)
 			},
 		},
 		"all": {
@@ -53,6 +57,8 @@ replication {
 				require.EqualValues(t, tls.VersionTLS13, c.TLSMinVersion)
 				require.Equal(t, []uint16{tls.TLS_AES_256_GCM_SHA384}, c.TLSCipherSuites)
 				require.Equal(t, 3*time.Second, c.BestEffortWALWaitDuration)
+				require.EqualValues(t, 2<<30, c.SlotMaxRetained)
+				require.Equal(t, 36*time.Hour, c.SlotMaxAge)
 			},
 		},
 		"a directory": {
@@ -78,6 +84,39 @@ replication {
 				return []string{"server", "-config", write(t, "a.hcl", `replication { tls_min_version = "tls11" }`)}
 			},
 			err: "tls12",
+		},
+		"no caps": {
+			args: func(t *testing.T) []string {
+				return []string{"server", "-config", write(t, "a.hcl", "replication {\n slot_max_retained = 0\n slot_max_age = 0\n}")}
+			},
+			check: func(t *testing.T, c *Config) {
+				require.Zero(t, c.SlotMaxRetained)
+				require.Zero(t, c.SlotMaxAge)
+			},
+		},
+		"a cap that is no size": {
+			args: func(t *testing.T) []string {
+				return []string{"server", "-config", write(t, "a.hcl", `replication { slot_max_retained = "much" }`)}
+			},
+			err: `slot_max_retained: much is no size such as "1GiB"`,
+		},
+		"a negative cap": {
+			args: func(t *testing.T) []string {
+				return []string{"server", "-config", write(t, "a.hcl", `replication { slot_max_retained = -1 }`)}
+			},
+			err: `slot_max_retained: -1 is no size`,
+		},
+		"an age that is none": {
+			args: func(t *testing.T) []string {
+				return []string{"server", "-config", write(t, "a.hcl", `replication { slot_max_age = "soon" }`)}
+			},
+			err: `slot_max_age: soon is no duration such as "72h"`,
+		},
+		"a negative age": {
+			args: func(t *testing.T) []string {
+				return []string{"server", "-config", write(t, "a.hcl", `replication { slot_max_age = "-1h" }`)}
+			},
+			err: "slot_max_age: -1h0m0s is negative",
 		},
 		"too small": {
 			args: func(t *testing.T) []string {

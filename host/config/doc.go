@@ -2,7 +2,7 @@
 
 // Package config reads what replication needs from the server's own
 // configuration files: the `replication` stanza that Vault Enterprise documents,
-// and nothing else of them. Vault reads the files itself and ignores the stanza.
+// with a few parameters of its own, and nothing else of them. Vault reads the files itself and ignores the stanza.
 //
 // Source of the parameters:
 // https://developer.hashicorp.com/vault/docs/configuration/replication

@@ -60,6 +60,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 			Limits:     limitsOf(c.UnderlyingStorage()),
 			ApplyBytes: applyBytesOf(c.UnderlyingStorage()),
 			RingBytes:  int(cfg.BufferSize),
+			Caps:       storage.SlotCaps{Bytes: cfg.SlotMaxRetained, Age: cfg.SlotMaxAge},
 			PathKeys:   joinsPaths(c.UnderlyingStorage()),
 			Alone:      role.AppliedAlone,
 		})

@@ -32,6 +32,11 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 		if p, err := c.tap.LastWritten(mode); err == nil {
 			s.LastWAL, s.LastModeWAL = p.Sequence, p.Sequence
 		}
+		for _, slot := range c.tap.Slots(mode) {
+			s.Slots = append(s.Slots, endpoints.Slot{
+				ID: slot.ID, State: string(slot.State), Reason: slot.Reason, RetainedBytes: slot.RetainedBytes, RetainedAge: slot.RetainedAge,
+			})
+		}
 	} else {
 		cur, held, err := c.cursor(ctx, mode)
 		if err != nil {

@@ -267,9 +267,12 @@ func (t *Tap) storeWithRow(ctx context.Context, j *activeJournal, n uint64, reta
 		joint = append(joint, &physical.TxnEntry{Operation: physical.PutOperation, Entry: row})
 		err := t.txn.Transaction(ctx, joint)
 		if err == nil || !tooLarge(err) {
+			// An error may come after it was stored; then it is counted and there.
+			j.stored(len(row.Key) + len(row.Value))
 			return err
 		}
 	}
+	j.stored(len(row.Key) + len(row.Value))
 	if err := t.inner.Put(ctx, row); err != nil {
 		return err
 	}

@@ -26,9 +26,11 @@ func (j *activeJournal) wake() {
 	}
 }
 
-// housekeeping reserves numbers, stores acknowledgements and deletes rows that
-// nobody needs, until the journal ends.
+// housekeeping reserves numbers, stores acknowledgements, gives up slots that are
+// over their cap and deletes rows that nobody needs, until the journal ends.
 func (j *activeJournal) housekeeping() {
+	look := time.NewTicker(j.look())
+	defer look.Stop()
 	for {
 		var retry <-chan time.Time
 		if err := j.doChores(j.ctx); err != nil && j.ctx.Err() == nil {
@@ -37,6 +39,7 @@ func (j *activeJournal) housekeeping() {
 		}
 		select {
 		case <-j.chores:
+		case <-look.C:
 		case <-retry:
 		case <-j.ctx.Done():
 			return
@@ -49,6 +52,12 @@ func (j *activeJournal) doChores(ctx context.Context) error {
 		return err
 	}
 	if err := j.persistAcks(ctx); err != nil {
+		return err
+	}
+	if err := j.markTime(ctx); err != nil {
+		return err
+	}
+	if err := j.checkCaps(ctx); err != nil {
 		return err
 	}
 	return j.deleteRows(ctx)
@@ -73,7 +82,9 @@ func (j *activeJournal) deleteRows(ctx context.Context) error {
 	}
 	for _, slots := range j.slots {
 		for _, s := range slots {
-			to = min(to, s.stored)
+			if s.lost == "" {
+				to = min(to, s.stored)
+			}
 		}
 	}
 	from := j.deleted

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/vault/sdk/physical"
 
@@ -50,7 +52,11 @@ type activeJournal struct {
 	headMu sync.Mutex // serialises writes of the head record
 	terms  []journal.TermStart
 
+	rowBytes atomic.Uint64 // size of all rows that were ever stored
+	lookAt   atomic.Uint64 // from this size on the slots have to be looked at
+
 	mu       sync.Mutex
+	marks    journal.Marks
 	slots    map[replication.Mode]map[string]*slot
 	rowsFrom uint64                      // rows up to here may be gone
 	deleted  uint64                      // rows up to here are gone from storage
@@ -141,8 +147,11 @@ func (t *Tap) beginTerm(ctx context.Context) (*activeJournal, error) {
 	j := &activeJournal{
 		tap: t, term: head.Term + 1, chores: make(chan struct{}, 1),
 		slots:    map[replication.Mode]map[string]*slot{},
-		rowsFrom: head.RowsAfter, deleted: head.RowsAfter, lastRow: last,
+		rowsFrom: head.RowsAfter, deleted: head.RowsAfter, lastRow: last, marks: head.Marks,
 	}
+	// Rows of a crashed term that came after its last mark are not counted.
+	j.rowBytes.Store(head.Marks.Last().Bytes)
+	j.lookAt.Store(math.MaxUint64)
 	j.seq = journal.NewSequencer(j.term, last, last+reserveBlock, t.ring)
 	j.terms = append(head.Terms, journal.TermStart{Term: j.term, First: last + 1})
 	j.ctx, j.cancel = context.WithCancel(context.Background())
@@ -257,6 +266,9 @@ func (j *activeJournal) writeHead(ctx context.Context, reserved uint64) error {
 		j.terms = j.terms[1:]
 	}
 	head.Terms = append(head.Terms, j.terms...)
+	j.marks = j.marks.Prune(j.deleted)
+	j.mark()
+	head.Marks = append(head.Marks, j.marks...)
 	j.mu.Unlock()
 	b, err := head.Encode()
 	if err != nil {
@@ -279,20 +291,6 @@ func (t *Tap) Position(mode replication.Mode) (*replication.JournalPosition, err
 	p := &replication.JournalPosition{Position: replication.Position{Epoch: cfg.Epoch, Term: j.term, Sequence: j.seq.Watermark()}}
 	p.Fingerprint, p.Keys = t.Fingerprint(mode)
 	return p, nil
-}
-
-// readFresh reads a record past the cache, which may be stale on a node that was
-// a standby; nil if there is none.
-func (t *Tap) readFresh(ctx context.Context, key string) ([]byte, error) {
-	e, err := t.inner.Get(physical.CacheRefreshContext(ctx, true), key)
-	if err != nil || e == nil {
-		return nil, err
-	}
-	return e.Value, nil
-}
-
-func storageFailed(what string, err error) error {
-	return replication.Errorf(replication.StorageFailed, "the storage failed to %s: %w", what, err)
 }
 
 func inMode(class keyclass.Class, mode replication.Mode) bool { return keyclass.InMode(class, mode) }

@@ -55,9 +55,8 @@ func (r *reader) fromStorage() (*replication.Frame, error) {
 func (r *reader) retained() error {
 	r.j.mu.Lock()
 	defer r.j.mu.Unlock()
-	s := r.j.slots[r.mode][r.slot]
-	if s == nil {
-		return noSlot(r.slot)
+	if err := r.j.holds(r.mode, r.slot); err != nil {
+		return err
 	}
 	if r.after < r.j.rowsFrom {
 		return replication.Errorf(replication.PositionLost,

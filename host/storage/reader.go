@@ -20,11 +20,11 @@ func (t *Tap) ReadJournal(ctx context.Context, mode replication.Mode, slotID str
 		return nil, err
 	}
 	j.mu.Lock()
-	s := j.slots[mode][slotID]
+	err = j.holds(mode, slotID)
 	j.mu.Unlock()
 	switch {
-	case s == nil:
-		return nil, noSlot(slotID)
+	case err != nil:
+		return nil, err
 	case after.Epoch != cfg.Epoch:
 		return nil, replication.Errorf(replication.PositionLost,
 			"the secondary is at %s, which is not of this primary's epoch %s: it has to compare and copy", after, cfg.Epoch)
@@ -81,7 +81,7 @@ func (r *reader) Next() (*replication.Frame, error) {
 	} else if cfg.Epoch != r.epoch {
 		return nil, replication.Errorf(replication.PositionLost, "this primary has begun the epoch %s: the secondary has to compare and copy", cfg.Epoch)
 	}
-	if err := r.j.complete(r.mode, r.after); err != nil {
+	if err := r.j.complete(r.mode, r.slot, r.after); err != nil {
 		return nil, err
 	}
 	var f *replication.Frame

@@ -161,7 +161,9 @@ func (t *Tap) rowAlone(ctx context.Context, r *regime, ops []journal.Op) error {
 		return err
 	}
 	if retain {
-		err = t.inner.Put(ctx, &physical.Entry{Key: journal.RowKey(r.journal.term, n), Value: journal.EncodeRow(ops)})
+		row := &physical.Entry{Key: journal.RowKey(r.journal.term, n), Value: journal.EncodeRow(ops)}
+		r.journal.stored(len(row.Key) + len(row.Value))
+		err = t.inner.Put(ctx, row)
 	}
 	// A row that may not be stored is right all the same: it says what is there.
 	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: ops}
@@ -184,10 +186,14 @@ func (j *activeJournal) incomplete(mode replication.Mode) {
 	j.lacking[mode] = j.seq.Allocated()
 }
 
-// complete is an error if the rows after a position do not lead to the content.
-func (j *activeJournal) complete(mode replication.Mode, after uint64) error {
+// complete is an error if the rows after a position do not lead to the content, or
+// if the slot that is to retain them does not any more.
+func (j *activeJournal) complete(mode replication.Mode, id string, after uint64) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if err := j.holds(mode, id); err != nil {
+		return err
+	}
 	if lacking := j.lacking[mode]; after < lacking {
 		return replication.Errorf(replication.PositionLost,
 			"the journal lacks deletions up to %d, of a mount that was not known then: the secondary has to compare and copy", lacking)

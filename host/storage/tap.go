@@ -41,6 +41,8 @@ type Options struct {
 	// FrameBytes and RangeBytes are the sizes at which a frame and a range are cut;
 	// zero for replication.PayloadTarget and a few times that.
 	FrameBytes, RangeBytes int
+	// Caps bound what a slot retains.
+	Caps SlotCaps
 	// PathKeys says that the storage joins keys as paths, so that several spellings
 	// are one key. Only for storage without transactions.
 	PathKeys bool
@@ -63,6 +65,9 @@ type Tap struct {
 	ranges int // bytes of a range
 
 	applyBytes atomic.Int64
+
+	caps        SlotCaps
+	slotRecords turns // of writes of the slots' records
 
 	pathKeys bool
 	alone    func(string) bool
@@ -96,7 +101,7 @@ type Tap struct {
 // New puts a tap over a backend. It passes everything through.
 func New(inner physical.Backend, o Options) *Tap {
 	t := &Tap{
-		inner: inner, logger: o.Logger, limits: o.Limits, ring: o.RingBytes, classes: o.Classes, pathKeys: o.PathKeys, alone: o.Alone,
+		inner: inner, logger: o.Logger, limits: o.Limits, ring: o.RingBytes, caps: o.Caps, slotRecords: make(turns, 1), classes: o.Classes, pathKeys: o.PathKeys, alone: o.Alone,
 		stripes:  newStripes(),
 		applying: map[replication.Mode]*sync.Mutex{replication.DR: {}, replication.Performance: {}},
 	}

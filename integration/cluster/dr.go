@@ -42,6 +42,16 @@ type DRStatus struct {
 	KnownSecondary  []string          `json:"known_secondaries"`
 	Secondaries     []api.ClusterInfo `json:"secondaries"`
 	Primaries       []api.ClusterInfo `json:"primaries"`
+	Slots           []Slot            `json:"slots"`
+}
+
+// Slot is what a primary retains for a secondary.
+type Slot struct {
+	ID            string `json:"id"`
+	State         string `json:"state"`
+	Reason        string `json:"reason"`
+	RetainedBytes uint64 `json:"retained_bytes"`
+	RetainedAge   int64  `json:"retained_age_seconds"`
 }
 
 // DRStatus reads the node's DR status.

@@ -54,8 +54,9 @@ type Host interface {
 	// a secondary, replacing a slot of the same id, and returns that position.
 	OpenSlot(ctx context.Context, id string) (Position, error)
 	// AckSlot says that the secondary has made everything up to the position
-	// durable. A slot never goes back: older positions change nothing. NotFound
-	// without such a slot.
+	// durable. A slot never goes back: older positions move nothing. It also says
+	// that the secondary is there: rows of one that is silent are not kept for ever.
+	// NotFound without such a slot, PositionLost when it was given up.
 	AckSlot(ctx context.Context, id string, at Position) error
 	// CloseSlot ends retention for a secondary; no error without such a slot.
 	CloseSlot(ctx context.Context, id string) error

@@ -73,6 +73,19 @@ type Activations interface {
 	Fetch(ctx context.Context, req activation.Request) (payload *activation.Payload, warnings []string, spent bool, err error)
 }
 
+// Slot is what a primary retains for one secondary.
+type Slot struct {
+	// ID is that of the secondary.
+	ID string
+	// State is active, warning near a cap, or lost: then nothing is retained and the
+	// secondary compares and copies when it comes. Reason says why.
+	State, Reason string
+	// RetainedBytes and RetainedAge are of the changes that the secondary has not
+	// acknowledged.
+	RetainedBytes uint64
+	RetainedAge   time.Duration
+}
+
 // ModeStatus is the status of one mode: what the host knows, and what the
 // plugin told of its sessions.
 type ModeStatus struct {
@@ -101,6 +114,8 @@ type ModeStatus struct {
 	// UnclassifiedKeys counts the writes on this node, since it was started, to keys
 	// that the table of classes does not know.
 	UnclassifiedKeys uint64
+	// Slots are, on the active node of a primary, what is retained for its secondaries.
+	Slots []Slot
 	// Sessions is the plugin's part.
 	Sessions replication.Status
 }

@@ -85,7 +85,7 @@ func statusFields() map[string]*framework.FieldSchema {
 	for _, name := range []string{"known_secondaries", "known_primary_cluster_addrs", "known_failover_cluster_addrs", "lacks"} {
 		fields[name] = &framework.FieldSchema{Type: framework.TypeStringSlice}
 	}
-	for _, name := range []string{"secondaries", "primaries"} {
+	for _, name := range []string{"secondaries", "primaries", "slots"} {
 		fields[name] = &framework.FieldSchema{Type: framework.TypeSlice}
 	}
 	return fields

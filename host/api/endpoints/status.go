@@ -46,6 +46,23 @@ func renderPrimary(data map[string]any, mode replication.Mode, s *ModeStatus) {
 	data["secondaries"] = peers(s.Sessions.Secondaries, true)
 	data["last_wal"] = s.LastWAL
 	data["last_"+string(mode)+"_wal"] = s.LastModeWAL
+	// Not in Vault's documentation: what is kept for each secondary, and whether it
+	// still is.
+	data["slots"] = slots(s.Slots)
+}
+
+func slots(list []Slot) []map[string]any {
+	out := make([]map[string]any, 0, len(list))
+	for _, s := range list {
+		m := map[string]any{
+			"id": s.ID, "state": s.State, "retained_bytes": s.RetainedBytes, "retained_age_seconds": int64(s.RetainedAge.Seconds()),
+		}
+		if s.Reason != "" {
+			m["reason"] = s.Reason
+		}
+		out = append(out, m)
+	}
+	return out
 }
 
 func renderSecondary(data map[string]any, s *ModeStatus) {

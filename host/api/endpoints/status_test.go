@@ -30,6 +30,10 @@ func samplePeer() replication.Peer {
 func samplePrimary() *ModeStatus {
 	return &ModeStatus{
 		Role: replication.Primary, ClusterID: "set", Fingerprint: replication.Fingerprint{0x24, 0x94}, LastWAL: 1<<53 + 1, LastModeWAL: 223,
+		Slots: []Slot{
+			{ID: "dr-b", State: "active", RetainedBytes: 120, RetainedAge: 1500 * time.Millisecond},
+			{ID: "dr-c", State: "lost", Reason: "it retained too much"},
+		},
 		Sessions: replication.Status{State: replication.Running, KnownSecondaries: []string{"dr-b"}, Secondaries: []replication.Peer{samplePeer()}},
 	}
 }
@@ -67,6 +71,10 @@ func TestStatusOfPrimary(t *testing.T) {
 		"corrupted_merkle_tree": false, "last_corruption_check_epoch": "-62135596800", "last_reindex_epoch": "0",
 		"ssct_generation_counter": json.Number("0"), "last_wal": json.Number("9007199254740993"), "last_dr_wal": json.Number("223"),
 		"known_secondaries": []any{"dr-b"},
+		"slots": []any{
+			map[string]any{"id": "dr-b", "state": "active", "retained_bytes": json.Number("120"), "retained_age_seconds": json.Number("1")},
+			map[string]any{"id": "dr-c", "state": "lost", "retained_bytes": json.Number("0"), "retained_age_seconds": json.Number("0"), "reason": "it retained too much"},
+		},
 		"secondaries": []any{map[string]any{
 			"node_id": "dr-b", "api_address": "https://b:8200", "cluster_address": "https://b:8201", "connection_status": "connected",
 			"last_heartbeat": "2024-03-04T10:05:56-05:00", "last_heartbeat_duration_ms": "1", "clock_skew_ms": "-1", "replication_primary_canary_age_ms": "696",
@@ -154,6 +162,7 @@ func TestStatusHasNoNullLists(t *testing.T) {
 	got := asJSON(t, f, "replication/dr/status")
 	require.Equal(t, []any{}, got["known_secondaries"])
 	require.Equal(t, []any{}, got["secondaries"])
+	require.Equal(t, []any{}, got["slots"])
 	f.controller.status = &ModeStatus{Role: replication.Secondary}
 	got = asJSON(t, f, "replication/dr/status")
 	require.Equal(t, []any{}, got["primaries"])

@@ -23,6 +23,8 @@ type Head struct {
 	RowsAfter uint64 `json:"rows_after"`
 	// Terms are those whose rows may be stored, oldest first.
 	Terms []TermStart `json:"terms"`
+	// Marks tell of the rows that are retained how large and how old they are.
+	Marks Marks `json:"marks,omitempty"`
 }
 
 // TermStart says where the numbers of a term begin.
@@ -48,6 +50,14 @@ type Slot struct {
 	Version int                  `json:"version"`
 	ID      string               `json:"id"`
 	Acked   replication.Position `json:"acked"`
+	// Opened is the sequence at which retention began; nothing was acknowledged
+	// while Acked is there too.
+	Opened uint64 `json:"opened,omitempty"`
+	// Lost says why nothing is retained for the slot any more, empty while it holds.
+	Lost string `json:"lost,omitempty"`
+	// Cut counts how often in a row the slot was lost before anything was
+	// acknowledged: copies that took longer than the cap allows.
+	Cut int `json:"cut,omitempty"`
 }
 
 // Cursor is the record of how far a secondary has applied a mode.

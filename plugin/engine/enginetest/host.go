@@ -33,7 +33,9 @@ type Host struct {
 	position replication.Position
 	rows     []entry
 	slots    map[string]replication.Position
-	cursor   replication.Cursor
+	// lost are the slots that were given up.
+	lost   map[string]bool
+	cursor replication.Cursor
 	// RangeKeys is how many keys a range has.
 	rangeKeys int
 	// gate, when set, is waited for before a frame or range is applied.
@@ -59,7 +61,7 @@ func NewHost(network *Network, name, address string) *Host {
 	return &Host{
 		network: network, name: name, addrs: []string{address}, listens: []string{address},
 		changed: make(chan struct{}), state: map[string][]byte{}, content: map[string]string{},
-		slots: map[string]replication.Position{}, rangeKeys: 3,
+		slots: map[string]replication.Position{}, lost: map[string]bool{}, rangeKeys: 3,
 		fail: map[string]failure{}, counts: map[string]int{},
 	}
 }

@@ -68,6 +68,18 @@ func (h *Host) Forget() {
 	h.wake()
 }
 
+// LoseSlot gives up a slot, as its cap does.
+func (h *Host) LoseSlot(id string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lost[id] = true
+	h.wake()
+}
+
+func lost(id string) error {
+	return replication.Errorf(replication.PositionLost, "the slot %q was given up", id)
+}
+
 // Slots are the ids of slots with what they have acknowledged.
 func (h *Host) Slots() map[string]uint64 {
 	h.mu.Lock()
@@ -97,6 +109,7 @@ func (h *Host) OpenSlot(_ context.Context, id string) (replication.Position, err
 		return replication.Position{}, err
 	}
 	h.slots[id] = h.position
+	delete(h.lost, id)
 	return h.position, nil
 }
 
@@ -110,6 +123,9 @@ func (h *Host) AckSlot(_ context.Context, id string, at replication.Position) er
 	p, ok := h.slots[id]
 	if !ok {
 		return replication.Errorf(replication.NotFound, "no slot %q", id)
+	}
+	if h.lost[id] {
+		return lost(id)
 	}
 	if at.Epoch == p.Epoch && at.Sequence > p.Sequence {
 		h.slots[id] = at
@@ -171,6 +187,8 @@ func (r *reader) try() (*replication.Frame, chan struct{}, error) {
 	}
 	slot, ok := h.slots[r.slot]
 	switch {
+	case h.lost[r.slot]:
+		return nil, nil, lost(r.slot)
 	case !ok, slot.Epoch != r.after.Epoch, r.after.Sequence < slot.Sequence,
 		r.after.Sequence < h.position.Sequence-uint64(len(h.rows)):
 		return nil, nil, replication.Errorf(replication.PositionLost, "the rows after %s are gone", r.after)

@@ -58,6 +58,9 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	if err != nil {
 		return nil, err
 	}
+	pc.mu.Lock()
+	pc.from = from
+	pc.mu.Unlock()
 	s.keepNode(ctx, pc.id, link.FromNode(req.GetNode()))
 	s.logger.Info("a secondary connected", "id", pc.id, "decision", decision.String(), "from", from.String())
 	pc.expect(s.cfg.LossAfter)

@@ -116,10 +116,17 @@ func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*
 		return nil, err
 	}
 	pc.mu.Lock()
-	epoch := pc.epoch
+	epoch, from := pc.epoch, pc.from
 	pc.mu.Unlock()
 	if at.Position.Epoch != epoch {
 		return nil, replication.Errorf(replication.Unavailable, "the primary began a new epoch: say Hello again")
+	}
+	// It acknowledges nothing new. The host learns that the secondary is there, also
+	// while it copies, and this end, that its slot is.
+	if err := s.host.AckSlot(ctx, pc.id, from); replication.KindOf(err) == replication.PositionLost {
+		return nil, err
+	} else if err != nil {
+		s.logger.Debug("could not say that a secondary is there", "id", pc.id, "error", err)
 	}
 	now := time.Now()
 	roundTrip := time.Duration(max(0, req.GetRoundTrip()))

@@ -166,7 +166,10 @@ func (s *Server) relayAcks(ctx context.Context, cancel context.CancelCauseFunc, 
 		case <-acks.signal:
 		}
 		if err := s.host.AckSlot(ctx, id, acks.newest()); err != nil && ctx.Err() == nil {
-			if replication.KindOf(err) == replication.NotFound {
+			if kind := replication.KindOf(err); kind == replication.PositionLost {
+				cancel(err)
+				return
+			} else if kind == replication.NotFound {
 				cancel(replication.Errorf(replication.PositionLost, "the primary no longer retains rows for the secondary %q", id))
 				return
 			}

@@ -148,7 +148,7 @@ func (c *Client) follow(parent context.Context, s *session) (progressed bool, er
 	err = c.copyAndStream(ctx, s, &progressed)
 	if ctx.Err() != nil && parent.Err() == nil {
 		// The heartbeat noticed first; what it saw is more telling.
-		err = context.Cause(ctx)
+		err = c.lost(context.Cause(ctx))
 	}
 	return progressed || c.status.held(), err
 }

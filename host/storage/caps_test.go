@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// inBubble runs a test in fake time.
+func inBubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, test)
+}
+
+func withCaps(c storage.SlotCaps) func(*storage.Options) {
+	return func(o *storage.Options) { o.Caps = c }
+}
+
+// pass lets time go by and the housekeeping do what is due.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func openSlot(t *testing.T, tap *storage.Tap, id string) replication.Position {
+	t.Helper()
+	at, err := tap.OpenSlot(testContext(t), dr, id)
+	require.NoError(t, err)
+	return at
+}
+
+func slotOf(t *testing.T, tap *storage.Tap, id string) storage.SlotStatus {
+	t.Helper()
+	synctest.Wait()
+	for _, s := range tap.Slots(dr) {
+		if s.ID == id {
+			return s
+		}
+	}
+	require.FailNow(t, "there is no slot "+id)
+	return storage.SlotStatus{}
+}
+
+// requireLost asserts that a slot is of no use to its secondary any more.
+func requireLost(t *testing.T, tap *storage.Tap, id string, at replication.Position, why string) {
+	t.Helper()
+	s := slotOf(t, tap, id)
+	require.Equal(t, storage.SlotLost, s.State)
+	require.Contains(t, s.Reason, why)
+	require.Zero(t, s.RetainedBytes)
+	err := tap.AckSlot(testContext(t), dr, id, at)
+	require.Equal(t, replication.PositionLost, replication.KindOf(err), "%v", err)
+	_, err = tap.ReadJournal(testContext(t), dr, id, at)
+	require.Equal(t, replication.PositionLost, replication.KindOf(err), "%v", err)
+}
+
+func fill(t *testing.T, tap *storage.Tap, rows int) {
+	t.Helper()
+	for i := range rows {
+		put(t, tap, key(i), "value")
+	}
+	synctest.Wait()
+}
+
+// rowSize is that of the rows of fill.
+const rowSize = 34 + 1 + 1 + 1 + 1 + len("logical/uuid/key-00000") + 16 + 4
+
+type safeLog struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *safeLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *safeLog) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.b.String(), text)
+}
+
+func TestSlotOverItsCapInBytesIsLost(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var log safeLog
+		inner := newTxn(t)
+		tap := newPrimary(t, inner, withCaps(storage.SlotCaps{Bytes: 1000 * uint64(rowSize)}),
+			func(o *storage.Options) { o.Logger = hclog.New(&hclog.LoggerOptions{Output: &log}) })
+		away := openSlot(t, tap, "away")
+		openSlot(t, tap, "good")
+		r, err := tap.ReadJournal(testContext(t), dr, "away", away)
+		require.NoError(t, err)
+		defer r.Close()
+		fill(t, tap, 500)
+		s := slotOf(t, tap, "away")
+		require.Equal(t, storage.SlotActive, s.State)
+		require.EqualValues(t, 500*rowSize, s.RetainedBytes)
+		require.NoError(t, tap.AckSlot(testContext(t), dr, "good", watermark(t, tap)))
+		require.Less(t, slotOf(t, tap, "good").RetainedBytes, uint64(10*rowSize))
+
+		fill(t, tap, 350)
+		require.Equal(t, storage.SlotWarning, slotOf(t, tap, "away").State)
+		fill(t, tap, 100)
+		require.Equal(t, 1, log.count("near the cap"), "warned of once")
+		require.NoError(t, tap.AckSlot(testContext(t), dr, "good", watermark(t, tap)))
+		require.Equal(t, 0, log.count("nothing is retained"))
+
+		fill(t, tap, 100)
+		requireLost(t, tap, "away", away, "slot_max_retained")
+		require.Equal(t, 1, log.count("near the cap"))
+		require.Equal(t, 1, log.count("nothing is retained"))
+		_, err = r.Next()
+		require.Equal(t, replication.PositionLost, replication.KindOf(err), "a reader from memory ends too")
+
+		// The other one is as it was, and what it has acknowledged is deleted.
+		require.Equal(t, storage.SlotActive, slotOf(t, tap, "good").State)
+		require.NoError(t, tap.AckSlot(testContext(t), dr, "good", watermark(t, tap)))
+		put(t, tap, "core/mounts", "after")
+		pass(time.Minute)
+		require.Less(t, rowsStored(t, inner), 300)
+		_, err = tap.ReadJournal(testContext(t), dr, "good", watermark(t, tap))
+		require.NoError(t, err)
+	})
+}
+
+// When the last slot is lost, no row is stored any more, and all are deleted; one
+// that is opened then retains again.
+func TestNothingIsStoredForLostSlots(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		ctx := testContext(t)
+		inner := newTxn(t)
+		tap := newPrimary(t, inner, withCaps(storage.SlotCaps{Bytes: 100 * uint64(rowSize)}))
+		at := openSlot(t, tap, "s")
+		fill(t, tap, 150)
+		requireLost(t, tap, "s", at, "slot_max_retained")
+		pass(time.Minute) // for a row that was being written then
+		require.Zero(t, rowsStored(t, inner))
+		fill(t, tap, 150)
+		require.Zero(t, rowsStored(t, inner))
+
+		at = openSlot(t, tap, "s")
+		require.Equal(t, watermark(t, tap), at)
+		fill(t, tap, 20)
+		require.Equal(t, 20, rowsStored(t, inner))
+		s := slotOf(t, tap, "s")
+		require.Equal(t, storage.SlotActive, s.State)
+		require.EqualValues(t, 20*rowSize, s.RetainedBytes)
+		require.NoError(t, tap.AckSlot(ctx, dr, "s", watermark(t, tap)))
+	})
+}
+
+func TestSlotOverItsCapInAgeIsLost(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		inner := newTxn(t)
+		tap := newPrimary(t, inner, withCaps(storage.SlotCaps{Age: 72 * time.Hour}))
+		away, there := openSlot(t, tap, "away"), openSlot(t, tap, "there")
+		// A pause in which nothing is written makes nothing old.
+		pass(200 * time.Hour)
+		require.Zero(t, slotOf(t, tap, "away").RetainedAge)
+		fill(t, tap, 300)
+		hour := func() {
+			for range 12 {
+				pass(5 * time.Minute)
+				// It has a session, and acknowledges nothing.
+				require.NoError(t, tap.AckSlot(testContext(t), dr, "there", there))
+			}
+		}
+		states := map[int]storage.SlotState{40: storage.SlotActive, 65: storage.SlotWarning, 71: storage.SlotWarning}
+		for h := range 72 {
+			if want := states[h]; want != "" {
+				s := slotOf(t, tap, "away")
+				require.Equal(t, want, s.State, "after %d hours: %s", h, s.RetainedAge)
+				require.InDelta(t, h, s.RetainedAge.Hours(), 2)
+			}
+			hour()
+		}
+		for range 3 {
+			hour()
+		}
+		requireLost(t, tap, "away", away, "slot_max_age")
+		require.Equal(t, storage.SlotWarning, slotOf(t, tap, "there").State, "one that is there is not cut")
+		require.Equal(t, 300, rowsStored(t, inner), "they are retained for the other")
+		pass(time.Hour)
+		requireLost(t, tap, "there", there, "slot_max_age")
+		require.Zero(t, rowsStored(t, inner))
+	})
+}
+
+// What a slot retains is known after a crash and after an orderly end.
+func TestRetainedSurvivesARestart(t *testing.T) {
+	for _, orderly := range []bool{true, false} {
+		t.Run(fmt.Sprintf("orderly %t", orderly), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				inner := newTxn(t)
+				caps := withCaps(storage.SlotCaps{Bytes: 10_000 * uint64(rowSize), Age: 72 * time.Hour})
+				tap := newPrimary(t, inner, caps)
+				at := openSlot(t, tap, "s")
+				fill(t, tap, 3000)
+				pass(40 * time.Hour)
+				before := slotOf(t, tap, "s")
+				if orderly {
+					require.NoError(t, tap.Deactivate(testContext(t)))
+				} else {
+					require.NoError(t, tap.Abandon(testContext(t)))
+				}
+				pass(10 * time.Hour)
+
+				tap = newPrimary(t, inner, caps)
+				s := slotOf(t, tap, "s")
+				require.Equal(t, storage.SlotActive, s.State)
+				require.Equal(t, before.RetainedBytes, s.RetainedBytes)
+				require.InDelta(t, before.RetainedAge.Hours()+10, s.RetainedAge.Hours(), 0.1)
+				// The first of these bytes are those of before: they count together.
+				fill(t, tap, 6000)
+				require.Equal(t, storage.SlotWarning, slotOf(t, tap, "s").State)
+				fill(t, tap, 1100)
+				requireLost(t, tap, "s", at, "slot_max_retained")
+
+				require.NoError(t, tap.Abandon(testContext(t)))
+				tap = newPrimary(t, inner, caps)
+				requireLost(t, tap, "s", at, "slot_max_retained")
+				pass(time.Minute)
+				require.Zero(t, rowsStored(t, inner))
+			})
+		})
+	}
+}
+
+// A primary that was away itself for longer than the cap gives its secondaries time
+// to come before it gives them up.
+func TestSlotIsNotLostForThePrimarysAbsence(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		ctx := testContext(t)
+		inner := newTxn(t)
+		caps := withCaps(storage.SlotCaps{Age: 72 * time.Hour})
+		tap := newPrimary(t, inner, caps)
+		gone := openSlot(t, tap, "gone")
+		openSlot(t, tap, "back")
+		fill(t, tap, 10)
+		require.NoError(t, tap.Deactivate(ctx))
+		pass(100 * time.Hour)
+		tap = newPrimary(t, inner, caps)
+		pass(5 * time.Minute)
+		require.Equal(t, storage.SlotWarning, slotOf(t, tap, "back").State)
+		require.NoError(t, tap.AckSlot(ctx, dr, "back", watermark(t, tap)))
+		pass(10 * time.Minute)
+		requireLost(t, tap, "gone", gone, "slot_max_age")
+		require.Equal(t, storage.SlotActive, slotOf(t, tap, "back").State)
+	})
+}
+
+// Copies that take longer than the cap come to an end: each one that was cut off
+// doubles what the next may retain, until something was acknowledged.
+func TestCopiesThatAreCutOffComeToAnEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		ctx := testContext(t)
+		inner := newTxn(t)
+		caps := withCaps(storage.SlotCaps{Bytes: 100 * uint64(rowSize)})
+		tap := newPrimary(t, inner, caps)
+		copies := 0
+		for done := false; !done; copies++ {
+			at := openSlot(t, tap, "s")
+			fill(t, tap, 700) // while it copies
+			if copies == 1 {
+				require.NoError(t, tap.Abandon(ctx))
+				tap = newPrimary(t, inner, caps)
+			}
+			done = tap.AckSlot(ctx, dr, "s", at) == nil
+			require.Less(t, copies, 10)
+		}
+		require.Equal(t, 4, copies, "100, 200, 400, 800 rows")
+		// From now on the cap is the one that was set.
+		require.NoError(t, tap.AckSlot(ctx, dr, "s", watermark(t, tap)))
+		at := watermark(t, tap)
+		fill(t, tap, 150)
+		requireLost(t, tap, "s", at, "slot_max_retained")
+		at = openSlot(t, tap, "s")
+		fill(t, tap, 150)
+		requireLost(t, tap, "s", at, "slot_max_retained")
+	})
+}
+
+// A slot is lost durably before it is lost in memory, and nothing of it is deleted
+// until then.
+func TestSlotHoldsUntilItsLossIsDurable(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		inner := newFaulty(t)
+		tap := newPrimary(t, inner, withCaps(storage.SlotCaps{Bytes: 300 * uint64(rowSize)}))
+		at := openSlot(t, tap, "s")
+		tries := 0
+		inner.set(func(keys []string) (bool, error) {
+			if strings.Contains(keys[0], "/slots/") {
+				tries++
+				return false, errStorage
+			}
+			return true, nil
+		}, nil)
+		fill(t, tap, 400)
+		pass(10 * time.Second)
+		require.Greater(t, tries, 2)
+		require.Equal(t, storage.SlotWarning, slotOf(t, tap, "s").State)
+		require.Equal(t, 400, rowsStored(t, inner))
+		require.NoError(t, tap.AckSlot(testContext(t), dr, "s", at))
+		inner.set(nil, nil)
+		pass(time.Minute)
+		requireLost(t, tap, "s", at, "slot_max_retained")
+		require.Zero(t, rowsStored(t, inner))
+	})
+}
+
+// A slot that is opened anew while its loss is written is the new one, before and
+// after a restart.
+func TestSlotOpenedAnewIsNotLostWithTheOld(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	inner := newFaulty(t)
+	caps := withCaps(storage.SlotCaps{Bytes: 300 * uint64(rowSize)})
+	tap := newPrimary(t, inner, caps)
+	_, err := tap.OpenSlot(ctx, dr, "s")
+	require.NoError(t, err)
+	writing, held := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	inner.set(func(keys []string) (bool, error) {
+		if strings.Contains(keys[0], "/slots/") {
+			once.Do(func() { close(writing); <-held })
+		}
+		return true, nil
+	}, nil)
+	for i := range 310 {
+		put(t, tap, key(i), "value")
+	}
+	<-writing
+	opened := make(chan replication.Position)
+	go func() {
+		at, _ := tap.OpenSlot(ctx, dr, "s")
+		opened <- at
+	}()
+	// In memory the new one is there at once.
+	require.Eventually(t, func() bool { return tap.Slots(dr)[0].RetainedBytes == 0 }, waitMax, tick)
+	close(held)
+	at := <-opened
+	require.False(t, at.Epoch.IsZero())
+	require.NoError(t, tap.AckSlot(ctx, dr, "s", at))
+	require.NoError(t, tap.Abandon(ctx))
+	inner.set(nil, nil)
+	tap = newPrimary(t, inner, caps)
+	require.Equal(t, storage.SlotActive, tap.Slots(dr)[0].State)
+	require.NoError(t, tap.AckSlot(ctx, dr, "s", at))
+}
+
+// With no caps nothing is ever lost.
+func TestSlotWithoutCapsIsNeverLost(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		inner := newTxn(t)
+		tap := newPrimary(t, inner)
+		at := openSlot(t, tap, "s")
+		for range 100 {
+			fill(t, tap, 10)
+			pass(100 * time.Hour)
+		}
+		s := slotOf(t, tap, "s")
+		require.Equal(t, storage.SlotActive, s.State)
+		require.EqualValues(t, 1000*rowSize, s.RetainedBytes)
+		require.NoError(t, tap.AckSlot(testContext(t), dr, "s", at))
+		require.Equal(t, 1000, rowsStored(t, inner))
+		head, err := inner.Get(context.Background(), "replication/journal/head")
+		require.NoError(t, err)
+		require.Less(t, len(head.Value), 8<<10, "what is known of them stays small")
+	})
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// readFresh reads a record past the cache, which may be stale on a node that was
+// a standby; nil if there is none.
+func (t *Tap) readFresh(ctx context.Context, key string) ([]byte, error) {
+	e, err := t.inner.Get(physical.CacheRefreshContext(ctx, true), key)
+	if err != nil || e == nil {
+		return nil, err
+	}
+	return e.Value, nil
+}
+
+func storageFailed(what string, err error) error {
+	return replication.Errorf(replication.StorageFailed, "the storage failed to %s: %w", what, err)
+}
+
+// turns lets one after the other do what takes as long as the storage does.
+type turns chan struct{}
+
+// take waits for a turn; done ends it.
+func (t turns) take(ctx context.Context) (done func(), err error) {
+	done = func() { <-t }
+	select {
+	case t <- struct{}{}:
+		return done, nil
+	default:
+	}
+	select {
+	case t <- struct{}{}:
+		return done, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// loadSlots reads the slots of modes that are new to the journal. A slot of an
+// epoch that is over retains nothing; its secondary is told PositionLost.
+func (j *activeJournal) loadSlots(ctx context.Context, modes map[replication.Mode]ModeConfig) error {
+	t := j.tap
+	for mode, cfg := range modes {
+		loaded := map[string]*slot{}
+		names, err := t.inner.List(ctx, journal.SlotPrefix(mode))
+		if err != nil {
+			return storageFailed("list the slots", err)
+		}
+		for _, name := range names {
+			b, err := t.readFresh(ctx, journal.SlotPrefix(mode)+name)
+			if err != nil {
+				return storageFailed("read a slot", err)
+			}
+			if b == nil {
+				continue
+			}
+			rec, err := journal.DecodeSlot(b)
+			if err != nil {
+				return replication.Errorf(replication.StorageFailed, "the slots of %s replication cannot be loaded: %w", mode, err)
+			}
+			if rec.Acked.Epoch == cfg.Epoch {
+				// All are taken for seen: this primary may have been away itself.
+				loaded[rec.ID] = &slot{
+					acked: rec.Acked, stored: rec.Acked.Sequence, opened: rec.Opened, lost: rec.Lost, cut: rec.Cut, seen: time.Now(),
+				}
+			}
+		}
+		j.mu.Lock()
+		for id, s := range j.slots[mode] {
+			if s.acked.Epoch == cfg.Epoch {
+				loaded[id] = s // what is in memory is newer than its record
+			}
+		}
+		j.slots[mode] = loaded
+		if j.openSlots() > 0 {
+			j.seq.SetRetain(true)
+		}
+		j.mu.Unlock()
+	}
+	return nil
+}
+
+// trustSlots sets, for a new term, from where rows are complete: the head may be
+// older than the last time that no slot was open, the records of slots are not.
+func (j *activeJournal) trustSlots() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	from := j.seq.Watermark()
+	for _, slots := range j.slots {
+		for _, s := range slots {
+			if s.lost == "" {
+				from = min(from, s.stored)
+			}
+		}
+	}
+	j.rowsFrom = max(j.rowsFrom, from)
+}
+
+// persistAcks makes acknowledgements durable that are ahead of their records.
+func (j *activeJournal) persistAcks(ctx context.Context) error {
+	done, err := j.tap.slotRecords.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	type due struct {
+		mode replication.Mode
+		id   string
+		rec  *journal.Slot
+	}
+	var all []due
+	j.mu.Lock()
+	for m, slots := range j.slots {
+		for id, s := range slots {
+			if s.acked.Sequence > s.stored && s.lost == "" {
+				all = append(all, due{m, id, s.record(id)})
+			}
+		}
+	}
+	j.mu.Unlock()
+	var errs []error
+	for _, d := range all {
+		if err := j.tap.writeSlot(ctx, d.mode, d.rec); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		j.mu.Lock()
+		s := j.slots[d.mode][d.id]
+		if s != nil && s.stored < d.rec.Acked.Sequence {
+			s.stored = d.rec.Acked.Sequence
+		}
+		j.mu.Unlock()
+		if s == nil {
+			// Closed meanwhile: its record must not come back.
+			if err := j.tap.inner.Delete(ctx, journal.SlotKey(d.mode, d.id)); err != nil {
+				errs = append(errs, storageFailed("delete a slot", err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// writeSlot writes the record of a slot. It is the caller's turn of t.slotRecords.
+func (t *Tap) writeSlot(ctx context.Context, mode replication.Mode, rec *journal.Slot) error {
+	b, err := rec.Encode()
+	if err != nil {
+		return replication.Errorf(replication.Internal, "encode a slot: %w", err)
+	}
+	if err := t.inner.Put(ctx, &physical.Entry{Key: journal.SlotKey(mode, rec.ID), Value: b}); err != nil {
+		return storageFailed("write a slot", err)
+	}
+	return nil
+}
