@@ -29,6 +29,7 @@ type Node struct {
 	tmp                  string // short: the path of a socket has at most 107 bytes
 	client               *api.Client
 	process              *process
+	frozen               bool
 }
 
 var _ testcluster.VaultClusterNode = (*Node)(nil)

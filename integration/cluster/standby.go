@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"syscall"
 )
 
 // WaitSealed waits until the node has sealed itself, its server running.
@@ -45,14 +46,15 @@ func (n *Node) WaitStandby(ctx context.Context) error {
 	})
 }
 
-// WaitOtherActive waits until a node leads that is not the given one.
+// WaitOtherActive waits until a node leads that is not the given one, which is not
+// asked: it may be gone or frozen.
 func (c *Cluster) WaitOtherActive(ctx context.Context, than *Node) (*Node, error) {
 	ctx, cancel := within(ctx, unsealLimit)
 	defer cancel()
 	var active *Node
-	err := Wait(ctx, "another node than "+than.Name()+" leads", func(ctx context.Context) error {
+	err := Wait(ctx, "a node of "+c.opts.Name+" leads", func(ctx context.Context) error {
 		for _, n := range c.nodes {
-			if n == than || n.process.exited() {
+			if n == than || n.frozen || n.process.exited() {
 				continue
 			}
 			if health, err := n.Health(ctx); err == nil && !health.Sealed && !health.Standby {
@@ -102,4 +104,20 @@ func (c *Cluster) WaitVoters(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// WaitLeader waits until a node leads.
+func (c *Cluster) WaitLeader(ctx context.Context) (*Node, error) { return c.WaitOtherActive(ctx, nil) }
+
+// Freeze stops the server where it is, as a network does that drops all of its packets,
+// and worse: it hears of nothing, and goes on with what it has begun after [Node.Thaw].
+func (n *Node) Freeze() error {
+	n.frozen = true
+	return n.process.cmd.Process.Signal(syscall.SIGSTOP)
+}
+
+// Thaw lets it go on.
+func (n *Node) Thaw() error {
+	n.frozen = false
+	return n.process.cmd.Process.Signal(syscall.SIGCONT)
 }

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package integration_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+	"github.com/hashicorp/vault/sdk/helper/testcluster"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/integration/cluster"
+	"github.com/vault-replication/vault-replication/integration/load"
+)
+
+// trio is a DR primary and its DR secondary, three nodes each, under load.
+type trio struct {
+	primary, secondary *cluster.Cluster
+	writers            *load.Steady
+}
+
+// The active node moves, on either side, by step-down, kill -9 and standstill, while
+// clients write to all nodes of the primary: each time the stream goes on from its
+// position, no copy is made, and no acknowledged write is missing.
+func TestTheActiveNodeMovesUnderLoad(t *testing.T) {
+	parallel(t)
+	ctx := t.Context()
+	primary, secondary := threeNodes(t)
+	c := &trio{primary: primary, secondary: secondary}
+	require.NoError(t, primary.WaitVoters(ctx))
+	require.NoError(t, secondary.WaitVoters(ctx))
+	require.NoError(t, load.Prepare(ctx, primary.Node(0).APIClient()))
+	require.NoError(t, primary.EnableDRPrimary(ctx))
+	require.NoError(t, secondary.JoinDR(ctx, primary))
+	requireOpenedAnew(t, secondary)
+	var nodes []*api.Client
+	for i := range 3 {
+		nodes = append(nodes, primary.Node(i).APIClient())
+	}
+	c.writers = load.StartSteady(ctx, nodes, 4)
+	defer c.writers.Stop()
+	c.follows(t, "all is well")
+
+	active := c.leader(t, primary)
+	require.NoError(t, active.APIClient().Sys().StepDownWithContext(ctx))
+	c.moved(t, primary, active)
+	c.follows(t, "the primary's active node stepped down")
+
+	active = c.leader(t, primary)
+	require.NoError(t, active.Kill(ctx))
+	c.moved(t, primary, active)
+	c.follows(t, "the primary's active node was killed")
+	c.back(t, active)
+
+	active = c.leader(t, secondary)
+	require.NoError(t, active.Kill(ctx))
+	c.moved(t, secondary, active)
+	c.follows(t, "the secondary's active node was killed")
+	c.back(t, active)
+
+	// The one that stands still goes on in the middle of what it did, as a leader that
+	// does not know that it is none any more.
+	active = c.leader(t, primary)
+	require.NoError(t, active.Freeze())
+	c.moved(t, primary, active)
+	c.follows(t, "the primary's active node stood still")
+	require.NoError(t, active.Thaw())
+	require.NoError(t, active.WaitStandby(ctx))
+	c.follows(t, "the deposed one is a standby")
+
+	// The address that the activation token named is gone, and the secondary starts cold.
+	require.NoError(t, primary.Node(0).Kill(ctx))
+	c.moved(t, primary, primary.Node(0))
+	require.NoError(t, secondary.Stop(ctx, false))
+	for i := range 3 {
+		require.NoError(t, secondary.Node(i).Start(ctx))
+		require.NoError(t, secondary.Node(i).Unseal(ctx))
+	}
+	c.follows(t, "the node of the token is gone and the secondary was restarted")
+
+	c.writers.Stop()
+	t.Logf("%d writes were acknowledged, %d attempts were not", c.writers.Acknowledged(), c.writers.Failed())
+	require.NoError(t, c.writers.Missing(ctx, c.leader(t, primary).APIClient()))
+	cluster.Eventually(t, limit, "both hold the same", func(ctx context.Context) error {
+		p, s, err := c.statuses(ctx)
+		if err == nil && (p.MerkleRoot == "" || p.MerkleRoot != s.MerkleRoot) {
+			err = fmt.Errorf("%q and %q", p.MerkleRoot, s.MerkleRoot)
+		}
+		return err
+	})
+	require.Equal(t, 1, c.copies(t), "the first copy is the only one")
+
+	require.NoError(t, primary.Stop(ctx, false))
+	token, err := testcluster.GenerateRoot(secondary, testcluster.GenerateRootDR)
+	require.NoError(t, err)
+	write(t, secondary.Node(2).Anonymous(), cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": token})
+	for i := range 3 {
+		n := secondary.Node(i)
+		cluster.Eventually(t, limit, n.Name()+" serves what was acknowledged", func(ctx context.Context) error {
+			return c.writers.Missing(ctx, n.APIClient())
+		})
+	}
+}
+
+func (c *trio) leader(t *testing.T, of *cluster.Cluster) *cluster.Node {
+	t.Helper()
+	n, err := of.WaitLeader(t.Context())
+	require.NoError(t, err)
+	return n
+}
+
+func (c *trio) moved(t *testing.T, of *cluster.Cluster, from *cluster.Node) {
+	t.Helper()
+	_, err := of.WaitOtherActive(t.Context(), from)
+	require.NoError(t, err)
+}
+
+// back starts a node again that was killed.
+func (c *trio) back(t *testing.T, n *cluster.Node) {
+	t.Helper()
+	require.NoError(t, n.Start(t.Context()))
+	require.NoError(t, n.Unseal(t.Context()))
+	require.NoError(t, n.WaitStandby(t.Context()))
+}
+
+// statuses are those of both sides, answered by the nodes that lead.
+func (c *trio) statuses(ctx context.Context) (primary, secondary *cluster.DRStatus, err error) {
+	status := func(of *cluster.Cluster) (*cluster.DRStatus, error) {
+		n, err := of.WaitLeader(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return n.DRStatus(ctx)
+	}
+	if primary, err = status(c.primary); err != nil {
+		return nil, nil, err
+	}
+	secondary, err = status(c.secondary)
+	return primary, secondary, err
+}
+
+// follows waits until writes are acknowledged and the secondary, which streams, has one
+// that the primary made after this was called.
+func (c *trio) follows(t *testing.T, when string) {
+	t.Helper()
+	begun, before := time.Now(), c.writers.Acknowledged()
+	cluster.Eventually(t, limit, "writes are acknowledged after "+when, func(context.Context) error {
+		if now := c.writers.Acknowledged(); now < before+40 {
+			return fmt.Errorf("%d since", now-before)
+		}
+		return nil
+	})
+	written := time.Since(begun)
+	n := c.leader(t, c.primary)
+	at, err := n.DRStatus(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "primary", at.Mode)
+	cluster.Eventually(t, limit, "the secondary follows after "+when, func(ctx context.Context) error {
+		_, s, err := c.statuses(ctx)
+		if err == nil && (s.State != "stream-wals" || s.LastRemoteWAL < at.LastDRWAL || len(s.KnownPrimaries) != 3) {
+			err = fmt.Errorf("%s at %d of %d, knows %v, %s", s.State, s.LastRemoteWAL, at.LastDRWAL, s.KnownPrimaries, s.LastError)
+		}
+		return err
+	})
+	t.Logf("%s: writes went on after %s, the secondary had them after %s", when, written.Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
+}
+
+// copies counts those that the secondary has begun.
+func (c *trio) copies(t *testing.T) (n int) {
+	t.Helper()
+	for i := range 3 {
+		log, err := os.ReadFile(c.secondary.Node(i).LogFile())
+		require.NoError(t, err)
+		n += strings.Count(string(log), ": copying the primary's content")
+	}
+	return n
+}
