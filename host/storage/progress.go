@@ -140,6 +140,13 @@ func (p *progress) set(c *journal.Cursor) {
 	}
 }
 
+// isCopying says whether a copy is under way, as far as it is known.
+func (p *progress) isCopying() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known && p.copying
+}
+
 // end ends all waits; what is known is read anew when it is asked for next.
 func (p *progress) end(err error) {
 	p.mu.Lock()

@@ -145,7 +145,7 @@ func (r *regime) account(effects []effect) {
 			if e.before != nil && e.after != nil && bytes.Equal(e.before, e.after) {
 				continue
 			}
-			p.tracker.Replace(e.key, e.before, e.after)
+			p.index.Replace(e.key, e.before, e.after)
 		}
 	}
 }

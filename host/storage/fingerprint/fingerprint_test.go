@@ -52,80 +52,88 @@ func TestElementsDiffer(t *testing.T) {
 
 func scanned(t *testing.T, content map[string]string) []byte {
 	t.Helper()
-	tr := fingerprint.NewTracker(fingerprint.NewHasher(fingerprint.Key{9}))
-	scan := tr.BeginScan()
-	done, ok := tr.Finish(scan)
+	x := fingerprint.NewIndex(fingerprint.NewHasher(fingerprint.Key{9}))
+	done, wrong, ok := x.Begin("", "").Finish()
 	require.True(t, done && ok)
+	require.False(t, wrong)
 	for k, v := range content {
-		tr.Replace(k, nil, []byte(v))
+		x.Replace(k, nil, []byte(v))
 	}
-	root, n := tr.Root()
+	root, n := x.Root()
 	require.Equal(t, uint64(len(content)), n)
 	return root
 }
 
-// Writes on all sides of a scan: the result is that of the final content.
-func TestScanBesideWrites(t *testing.T) {
-	t.Parallel()
-	tr := fingerprint.NewTracker(fingerprint.NewHasher(fingerprint.Key{9}))
-	root, _ := tr.Root()
-	require.Nil(t, root)
-	tr.Replace("before", nil, []byte("any scan"))
-
-	scan := tr.BeginScan()
-	created, ok := tr.Advance(scan, "b")
-	require.True(t, ok)
-	require.Empty(t, created)
-	tr.Add(scan, "a", []byte("1"))
-	tr.Add(scan, "b", []byte("1"))
-	tr.Replace("a", []byte("1"), []byte("2")) // passed: counts
-	tr.Replace("aa", nil, []byte("new"))      // passed: counts
-	tr.Replace("b", []byte("1"), nil)         // passed: counts
-	tr.Replace("m", nil, []byte("new"))       // ahead, created: remembered
-	tr.Replace("x", []byte("1"), []byte("2")) // ahead, will be read
-	root, _ = tr.Root()
-	require.Nil(t, root, "unknown until the scan ends")
-
-	created, ok = tr.Advance(scan, "x")
-	require.True(t, ok)
-	require.Equal(t, []string{"m"}, created, "the scan has to read it too")
-	created, ok = tr.Advance(scan, "x")
-	require.True(t, ok)
-	require.Empty(t, created)
-	tr.Add(scan, "m", []byte("new"))
-	tr.Add(scan, "x", []byte("2"))
-	tr.Replace("z", nil, []byte("late"))
-	done, ok := tr.Finish(scan)
-	require.True(t, ok)
-	require.False(t, done)
-	k, ok := tr.NextCreated(scan, "")
-	require.True(t, ok)
-	require.Equal(t, "z", k)
-	_, _ = tr.Advance(scan, k)
-	tr.Add(scan, k, []byte("late"))
-	done, ok = tr.Finish(scan)
-	require.True(t, ok && done)
-
-	root, n := tr.Root()
-	require.Equal(t, uint64(5), n)
-	require.Equal(t, scanned(t, map[string]string{"a": "2", "aa": "new", "m": "new", "x": "2", "z": "late"}), root)
+func add(p *fingerprint.Pass, pairs ...string) {
+	var keys []string
+	var values [][]byte
+	for i := 0; i < len(pairs); i += 2 {
+		keys, values = append(keys, pairs[i]), append(values, []byte(pairs[i+1]))
+	}
+	p.Add(keys, values)
 }
 
-func TestInvalidateEndsTheScan(t *testing.T) {
+// Writes on all sides of a pass: the result is that of the final content.
+func TestPassBesideWrites(t *testing.T) {
 	t.Parallel()
-	tr := fingerprint.NewTracker(fingerprint.NewHasher(fingerprint.Key{9}))
-	scan := tr.BeginScan()
-	tr.Invalidate()
-	require.False(t, tr.Current(scan))
-	_, ok := tr.Advance(scan, "a")
+	x := fingerprint.NewIndex(fingerprint.NewHasher(fingerprint.Key{9}))
+	root, _ := x.Root()
+	require.Nil(t, root)
+	x.Replace("before", nil, []byte("any pass"))
+
+	p := x.Begin("", "")
+	created, ok := p.Advance("b")
+	require.True(t, ok)
+	require.Empty(t, created)
+	x.Replace("aaa", nil, []byte("new")) // told before the values are added: counts
+	add(p, "a", "1", "b", "1")
+	x.Replace("a", []byte("1"), []byte("2")) // passed: counts
+	x.Replace("aa", nil, []byte("new"))      // passed: counts
+	x.Replace("b", []byte("1"), nil)         // passed: counts
+	x.Replace("m", nil, []byte("new"))       // ahead, created: remembered
+	x.Replace("x", []byte("1"), []byte("2")) // ahead, will be read
+	root, _ = x.Root()
+	require.Nil(t, root, "unknown until the pass ends")
+
+	created, ok = p.Advance("x")
+	require.True(t, ok)
+	require.Equal(t, []string{"m"}, created, "the pass has to read it too")
+	created, ok = p.Advance("x")
+	require.True(t, ok)
+	require.Empty(t, created)
+	add(p, "m", "new", "x", "2")
+	x.Replace("z", nil, []byte("late"))
+	done, _, ok := p.Finish()
+	require.True(t, ok)
+	require.False(t, done)
+	k, ok := p.NextCreated()
+	require.True(t, ok)
+	require.Equal(t, "z", k)
+	_, _ = p.Advance(k)
+	add(p, k, "late")
+	done, wrong, ok := p.Finish()
+	require.True(t, ok && done)
+	require.False(t, wrong)
+
+	root, n := x.Root()
+	require.Equal(t, uint64(6), n)
+	require.Equal(t, scanned(t, map[string]string{"a": "2", "aa": "new", "aaa": "new", "m": "new", "x": "2", "z": "late"}), root)
+}
+
+func TestInvalidateEndsThePass(t *testing.T) {
+	t.Parallel()
+	x := fingerprint.NewIndex(fingerprint.NewHasher(fingerprint.Key{9}))
+	p := x.Begin("", "")
+	x.Invalidate()
+	require.False(t, p.Current())
+	_, ok := p.Advance("a")
 	require.False(t, ok)
-	tr.Add(scan, "a", []byte("x"))
-	_, ok = tr.Finish(scan)
+	add(p, "a", "x")
+	_, _, ok = p.Finish()
 	require.False(t, ok)
-	scan = tr.BeginScan()
-	done, ok := tr.Finish(scan)
+	done, _, ok := x.Begin("", "").Finish()
 	require.True(t, done && ok)
-	root, n := tr.Root()
+	root, n := x.Root()
 	require.Zero(t, n)
 	require.Equal(t, scanned(t, nil), root)
 }

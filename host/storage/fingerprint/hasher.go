@@ -5,6 +5,7 @@ package fingerprint
 import (
 	"encoding/binary"
 	"hash"
+	"math/bits"
 	"sync"
 
 	"golang.org/x/crypto/blake2b"
@@ -34,6 +35,16 @@ func (h *Hasher) Element(key string, value []byte) Sum {
 	d.Write(n[:])
 	d.Write(value)
 	return h.finish(d)
+}
+
+// Level is how coarse a cut of the key space may be for a key to be one of its
+// cuts: one key in 2^n has a level of at least n. It depends on the name alone,
+// and on the secret, so that nobody can choose names that are all cuts.
+func (h *Hasher) Level(key string) int {
+	d := h.get()
+	d.Write([]byte("level"))
+	d.Write([]byte(key))
+	return bits.TrailingZeros64(h.finish(d)[0])
 }
 
 // Root is the fingerprint of a set: its sum and the number of its pairs.

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package fingerprint
+
+import (
+	"slices"
+	"sync"
+)
+
+// Index is the fingerprint of a set that changes, cut into ranges of the key
+// space: it says whether two sets are equal, and where they are not. A range ends
+// at a key whose [Hasher.Level] is at least CutLevel, so where two sets have the
+// same keys they are cut at the same places, whatever came first.
+//
+// It is in memory only: some 150 bytes for a range of 256 keys on average. It
+// is unknown until a [Pass] has read the whole set. Safe for concurrent use.
+type Index struct {
+	hasher *Hasher
+
+	mu     sync.Mutex
+	known  bool
+	total  Range
+	ranges ranges
+	passes map[*Pass]struct{}
+	// cuts are keys that are there and end no range yet: what is below such a key
+	// has to be read before its range can be cut there.
+	cuts map[string]struct{}
+}
+
+// NewIndex returns an index that is unknown.
+func NewIndex(h *Hasher) *Index {
+	return &Index{hasher: h, passes: map[*Pass]struct{}{}, cuts: map[string]struct{}{}}
+}
+
+// Hasher is the hasher of the index.
+func (x *Index) Hasher() *Hasher { return x.hasher }
+
+// Replace says that a key had the value before and has the value after; nil
+// means that it did not or does not exist. The caller holds its own lock of that
+// key since before the write, and a Pass is moved over it under the same lock.
+func (x *Index) Replace(key string, before, after []byte) {
+	x.mu.Lock()
+	idle := !x.known && len(x.passes) == 0
+	x.mu.Unlock()
+	if idle {
+		return // a pass that begins now will read it
+	}
+	c := change{key: key}
+	if before != nil {
+		e := x.hasher.Element(key, before)
+		c.before = &e
+	}
+	if after != nil {
+		e := x.hasher.Element(key, after)
+		c.after = &e
+	}
+	cut := before == nil && after != nil && x.hasher.Level(key) >= CutLevel
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for p := range x.passes {
+		p.replace(c)
+	}
+	if !x.known {
+		return
+	}
+	x.total.apply(c)
+	x.ranges.apply(c)
+	switch {
+	case after == nil:
+		delete(x.cuts, key)
+	case cut:
+		x.cuts[key] = struct{}{}
+	}
+}
+
+// Root is the fingerprint and the number of keys; nil while unknown.
+func (x *Index) Root() ([]byte, uint64) {
+	x.mu.Lock()
+	total, known := x.total, x.known
+	x.mu.Unlock()
+	if !known {
+		return nil, 0
+	}
+	return x.hasher.Root(total.Sum, total.Count), total.Count
+}
+
+// Known says whether the index is.
+func (x *Index) Known() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.known
+}
+
+// Ranges is how many there are, 0 while unknown.
+func (x *Index) Ranges() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.ranges)
+}
+
+// Invalidate makes the index unknown and ends all passes without effect.
+func (x *Index) Invalidate() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.known, x.total, x.ranges = false, Range{}, nil
+	clear(x.passes)
+	clear(x.cuts)
+}
+
+// Cut sums up what is after a key, up to another one, in parts that end at keys of
+// at least a level. Empty keys are the beginning and the end of all. ok is false
+// if the index is unknown or has no ranges with these bounds.
+func (x *Index) Cut(after, upTo string, level int) (parts []Range, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	from, to, ok := x.bounds(after, upTo)
+	if !ok {
+		return nil, false
+	}
+	var part Range
+	for i := from; i < to; i++ {
+		r := &x.ranges[i]
+		part.add(r)
+		part.UpTo, part.level = r.UpTo, r.level
+		if int(r.level) >= level || i == to-1 {
+			parts = append(parts, part)
+			part = Range{}
+		}
+	}
+	return parts, true
+}
+
+// Between sums up what is after a key, up to another one, as Cut does.
+func (x *Index) Between(after, upTo string) (r Range, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	from, to, ok := x.bounds(after, upTo)
+	if !ok {
+		return Range{}, false
+	}
+	return x.ranges[from:to].sum(), true
+}
+
+func (x *Index) bounds(after, upTo string) (from, to int, ok bool) {
+	if !x.known {
+		return 0, 0, false
+	}
+	return x.ranges.between(after, upTo)
+}
+
+// NextCut is the bounds of a range that has keys which should end one; ok is
+// false if there is none.
+func (x *Index) NextCut() (after, upTo string, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for key := range x.cuts {
+		after, upTo = x.around(key)
+		return after, upTo, true
+	}
+	return "", "", false
+}
+
+// Around is the bounds of the range that has a key; ok is false while unknown.
+func (x *Index) Around(key string) (after, upTo string, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.known {
+		return "", "", false
+	}
+	after, upTo = x.around(key)
+	return after, upTo, true
+}
+
+func (x *Index) around(key string) (after, upTo string) {
+	i := x.ranges.at(key)
+	if i > 0 {
+		after = x.ranges[i-1].UpTo
+	}
+	return after, x.ranges[i].UpTo
+}
+
+// install takes over what a pass has read. The caller holds x.mu.
+func (x *Index) install(p *Pass) (wrong bool) {
+	whole := p.after == "" && p.upTo == ""
+	read := p.parts.sum()
+	switch {
+	case !x.known && !whole:
+		return false
+	case !x.known:
+	case whole:
+		wrong = read.Sum != x.total.Sum || read.Count != x.total.Count
+	default:
+		from, to, ok := x.ranges.between(p.after, p.upTo)
+		if !ok {
+			return false // two ranges have become one meanwhile
+		}
+		had := x.ranges[from:to].sum()
+		if wrong = read.Sum != had.Sum || read.Count != had.Count; wrong {
+			x.total.Sum.Sub(had.Sum)
+			x.total.Count -= had.Count
+			x.total.add(&read)
+		}
+		p.parts[len(p.parts)-1].level = x.ranges[to-1].level
+		x.ranges = slices.Replace(x.ranges, from, to, p.parts...)
+		x.dropCuts(p)
+		return wrong
+	}
+	x.known, x.total, x.ranges = true, read, p.parts
+	x.dropCuts(p)
+	return wrong
+}
+
+// dropCuts forgets the keys at which the pass has cut.
+func (x *Index) dropCuts(p *Pass) {
+	for i := range p.parts {
+		delete(x.cuts, p.parts[i].UpTo)
+	}
+	for key := range p.missed {
+		x.cuts[key] = struct{}{}
+	}
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package fingerprint
+
+import (
+	"container/heap"
+)
+
+// Pass reads a part of the set of an [Index], or all of it, while it changes. It
+// goes through the keys in order. A write of a key that it has passed adjusts
+// what it has read; a write of a later key does not, for it will be read. Keys
+// that are created ahead of it are remembered, because a listing that the reader
+// holds may not have them.
+//
+// One goroutine calls its methods, in this order: Advance and, if that says so,
+// Add with the values of the keys up to there, for each group of keys; then Finish
+// and NextCreated until it is done.
+type Pass struct {
+	x           *Index
+	after, upTo string
+
+	frontier string // all keys up to and including this one are passed
+	started  bool   // frontier is meaningful
+	// reading says that the values between former and frontier are being read.
+	// What is told of keys in between waits in late: they are not listed, and it is
+	// not known yet in which part they are.
+	reading bool
+	former  string
+	late    []change
+
+	created keyHeap
+	inHeap  map[string]struct{}
+	parts   ranges // the last one is open
+	// missed are keys that should end a part and do not.
+	missed map[string]struct{}
+}
+
+// Begin starts a pass over what is after a key, up to another one; empty keys are
+// the beginning and the end of all. The set is listed after this call.
+func (x *Index) Begin(after, upTo string) *Pass {
+	p := &Pass{x: x, after: after, upTo: upTo, inHeap: map[string]struct{}{}, parts: make(ranges, 1), missed: map[string]struct{}{}}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.passes[p] = struct{}{}
+	return p
+}
+
+// End gives the pass up. After Finish it does nothing.
+func (p *Pass) End() {
+	p.x.mu.Lock()
+	defer p.x.mu.Unlock()
+	delete(p.x.passes, p)
+}
+
+// Current says whether the pass has not ended.
+func (p *Pass) Current() bool {
+	p.x.mu.Lock()
+	defer p.x.mu.Unlock()
+	return p.current()
+}
+
+func (p *Pass) current() bool {
+	_, ok := p.x.passes[p]
+	return ok
+}
+
+// NextCreated takes the lowest key that was created ahead of the pass; ok is
+// false if there is none.
+func (p *Pass) NextCreated() (key string, ok bool) {
+	p.x.mu.Lock()
+	defer p.x.mu.Unlock()
+	if !p.current() || len(p.created) == 0 {
+		return "", false
+	}
+	return p.take(), true
+}
+
+// Advance moves the pass to upTo and returns the keys below it that were created
+// meanwhile and have to be read as well; the caller holds the locks of the keys
+// it is about to read. When some are returned the pass has not moved. ok is false
+// when the pass has ended.
+func (p *Pass) Advance(upTo string) (created []string, ok bool) {
+	p.x.mu.Lock()
+	defer p.x.mu.Unlock()
+	if !p.current() {
+		return nil, false
+	}
+	for len(p.created) > 0 && p.created[0] <= upTo {
+		created = append(created, p.take())
+	}
+	if len(created) == 0 {
+		p.reading, p.former = true, p.frontier
+		if !p.started {
+			p.former = p.after
+		}
+		p.frontier, p.started = upTo, true
+	}
+	return created, true
+}
+
+// Add counts what was read up to the frontier: keys in order, with nil for one
+// that is not there any more.
+func (p *Pass) Add(keys []string, values [][]byte) {
+	elements := make([]Sum, len(keys))
+	levels := make([]int, len(keys))
+	for i, v := range values {
+		if v != nil {
+			elements[i], levels[i] = p.x.hasher.Element(keys[i], v), p.x.hasher.Level(keys[i])
+		}
+	}
+	p.x.mu.Lock()
+	defer p.x.mu.Unlock()
+	for i, v := range values {
+		if v == nil {
+			continue
+		}
+		open := &p.parts[len(p.parts)-1]
+		open.Sum.Add(elements[i])
+		open.Count++
+		if levels[i] >= CutLevel {
+			open.UpTo, open.level = keys[i], uint8(levels[i])
+			p.parts = append(p.parts, Range{})
+		}
+	}
+	p.reading = false
+	late := p.late
+	p.late = nil
+	for _, c := range late {
+		p.adjust(c)
+	}
+}
+
+// Finish ends the pass. It returns false, and the pass is not over, when keys
+// were created ahead of it; they are got with NextCreated. ok is false when the
+// pass has ended before. Wrong says that the index had something else for what
+// was read: then it has what was read now.
+func (p *Pass) Finish() (done, wrong, ok bool) {
+	p.x.mu.Lock()
+	defer p.x.mu.Unlock()
+	if !p.current() {
+		return false, false, false
+	}
+	if len(p.created) > 0 {
+		return false, false, true
+	}
+	if last := len(p.parts) - 1; last > 0 && p.parts[last-1].UpTo == p.upTo {
+		p.parts[last-1].add(&p.parts[last])
+		p.parts = p.parts[:last]
+	} else {
+		p.parts[last].UpTo = p.upTo
+	}
+	delete(p.x.passes, p)
+	return true, p.x.install(p), true
+}
+
+// replace is told of a write. The caller holds the index's lock.
+func (p *Pass) replace(c change) {
+	if c.key <= p.after || (p.upTo != "" && c.key > p.upTo) {
+		return
+	}
+	switch {
+	case !p.started || c.key > p.frontier:
+		if c.before == nil && c.after != nil {
+			p.remember(c.key)
+		}
+	case p.reading && c.key > p.former:
+		p.late = append(p.late, c)
+	default:
+		p.adjust(c)
+	}
+}
+
+func (p *Pass) adjust(c change) {
+	p.parts.apply(c)
+	switch {
+	case c.after == nil:
+		delete(p.missed, c.key)
+	case c.before == nil && p.x.hasher.Level(c.key) >= CutLevel:
+		p.missed[c.key] = struct{}{}
+	}
+}
+
+func (p *Pass) remember(key string) {
+	if _, ok := p.inHeap[key]; ok {
+		return
+	}
+	p.inHeap[key] = struct{}{}
+	heap.Push(&p.created, key)
+}
+
+func (p *Pass) take() string {
+	key := heap.Pop(&p.created).(string)
+	delete(p.inHeap, key)
+	return key
+}
+
+type keyHeap []string
+
+func (h keyHeap) Len() int           { return len(h) }
+func (h keyHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h keyHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *keyHeap) Push(x any)        { *h = append(*h, x.(string)) }
+func (h *keyHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}

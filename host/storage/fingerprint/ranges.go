@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package fingerprint
+
+import (
+	"slices"
+	"sort"
+)
+
+// CutLevel is the level of the keys that end a range of an [Index]: one key in
+// 2^CutLevel does.
+const CutLevel = 8
+
+// Range is a run of the key space: what is after the range before it, up to and
+// including UpTo.
+type Range struct {
+	// UpTo is empty when the range has no upper bound.
+	UpTo string
+	// Sum and Count are those of its pairs.
+	Sum   Sum
+	Count uint64
+	// level is that of UpTo.
+	level uint8
+}
+
+func (r *Range) add(o *Range) {
+	r.Sum.Add(o.Sum)
+	r.Count += o.Count
+}
+
+// change is what a write does to the sum of where its key is.
+type change struct {
+	key           string
+	before, after *Sum // nil: there was, there is none
+}
+
+func (r *Range) apply(c change) {
+	if c.before != nil {
+		r.Sum.Sub(*c.before)
+		r.Count--
+	}
+	if c.after != nil {
+		r.Sum.Add(*c.after)
+		r.Count++
+	}
+}
+
+// ranges are in key order, without gaps, and never empty; the last one has no
+// upper bound or that of what they cover.
+type ranges []Range
+
+// at is the place of the range that has a key.
+func (rs ranges) at(key string) int {
+	return sort.Search(len(rs)-1, func(i int) bool { return key <= rs[i].UpTo })
+}
+
+// apply changes one range. A range whose last key goes becomes part of the next
+// one, so that two sets with the same keys are cut at the same places.
+func (rs *ranges) apply(c change) {
+	i := rs.at(c.key)
+	r := &(*rs)[i]
+	r.apply(c)
+	if c.after == nil && i < len(*rs)-1 && r.UpTo == c.key {
+		(*rs)[i+1].add(r)
+		*rs = slices.Delete(*rs, i, i+1)
+	}
+}
+
+// after is the place of the range that begins after a key, false if none does.
+func (rs ranges) after(key string) (int, bool) {
+	if key == "" {
+		return 0, true
+	}
+	i := rs.at(key)
+	return i + 1, i < len(rs)-1 && rs[i].UpTo == key
+}
+
+// between are the places [from, to) of the ranges that cover exactly what is
+// after a key up to another one; empty is the beginning and no end.
+func (rs ranges) between(after, upTo string) (from, to int, ok bool) {
+	if from, ok = rs.after(after); !ok {
+		return 0, 0, false
+	}
+	if upTo == "" {
+		return from, len(rs), rs[len(rs)-1].UpTo == ""
+	}
+	to, ok = rs.after(upTo)
+	return from, to, ok && to > from
+}
+
+func (rs ranges) sum() Range {
+	var all Range
+	for i := range rs {
+		all.add(&rs[i])
+	}
+	if len(rs) > 0 {
+		all.UpTo, all.level = rs[len(rs)-1].UpTo, rs[len(rs)-1].level
+	}
+	return all
+}
