@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,12 +25,15 @@ import (
 
 // primary is a forwarder that keeps what it was given.
 type primary struct {
+	mu     sync.Mutex
 	got    []*wire.Request
 	answer *wire.Answer
 	err    error
 }
 
 func (p *primary) Do(_ context.Context, req *wire.Request) (*wire.Answer, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.got = append(p.got, req)
 	return p.answer, p.err
 }
