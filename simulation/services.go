@@ -142,6 +142,24 @@ func (g *plugin) ApplyRange(ctx context.Context, r *replication.Range) (*replica
 	})
 }
 
+// AnswerDiff implements replication.Host.
+func (g *plugin) AnswerDiff(ctx context.Context, req replication.AnswerDiffRequest) ([]byte, error) {
+	return call(ctx, g, "AnswerDiff", func(ctx context.Context) ([]byte, error) {
+		return g.p.tap.AnswerDiff(ctx, mode, req.SlotID, req.Question)
+	})
+}
+
+// Diff implements replication.Host.
+func (g *plugin) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
+	return apply(ctx, g, "Diff", func(ctx context.Context) (*replication.DiffStep, error) {
+		step, err := g.p.tap.Diff(ctx, mode, answer)
+		if err == nil {
+			g.p.node.say("comparing: %d of %d keys fetched, done %t, copy %t", step.Synced, step.Differing, step.Done, step.Copy)
+		}
+		return step, err
+	})
+}
+
 // EndCopy implements replication.Host.
 func (g *plugin) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 	return apply(ctx, g, "EndCopy", func(ctx context.Context) (*replication.Cursor, error) {

@@ -187,6 +187,14 @@ func (s *Services) ReadRange(ctx context.Context, req replication.ReadRangeReque
 	return s.c.tap.ReadRange(ctx, s.mode, req.SlotID, req.After)
 }
 
+// AnswerDiff implements [replication.Host].
+func (s *Services) AnswerDiff(ctx context.Context, req replication.AnswerDiffRequest) ([]byte, error) {
+	if err := s.in(replication.Primary); err != nil {
+		return nil, err
+	}
+	return s.c.tap.AnswerDiff(ctx, s.mode, req.SlotID, req.Question)
+}
+
 // SealHandover implements [replication.Host].
 func (s *Services) SealHandover(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover, error) {
 	if err := s.in(replication.Primary); err != nil {
@@ -256,6 +264,16 @@ func (s *Services) ApplyRange(ctx context.Context, r *replication.Range) (*repli
 		return nil, err
 	}
 	return s.c.tap.ApplyRange(ctx, s.mode, r)
+}
+
+// Diff implements [replication.Host].
+func (s *Services) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
+	s.c.applies.RLock()
+	defer s.c.applies.RUnlock()
+	if err := s.in(replication.Secondary); err != nil {
+		return nil, err
+	}
+	return s.c.tap.Diff(ctx, s.mode, answer)
 }
 
 // EndCopy implements [replication.Host].

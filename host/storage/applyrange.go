@@ -5,11 +5,13 @@ package storage
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/vault/sdk/physical"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -97,6 +99,12 @@ func (t *Tap) rangeOps(ctx context.Context, mode replication.Mode, rng *replicat
 	if err != nil {
 		return nil, nil, err
 	}
+	ops, err := t.opsBetween(ctx, mode, w, rng.UpTo, pairs)
+	return ops, w, err
+}
+
+// opsBetween goes on with a walk up to a key, and makes what is there the pairs.
+func (t *Tap) opsBetween(ctx context.Context, mode replication.Mode, w *walk, upTo string, pairs []journal.Pair) ([]journal.Op, error) {
 	ops := make([]journal.Op, 0, len(pairs))
 	i := 0
 	putUpTo := func(key string) {
@@ -106,9 +114,9 @@ func (t *Tap) rangeOps(ctx context.Context, mode replication.Mode, rng *replicat
 		}
 	}
 	for {
-		keys, err := w.group(ctx, func(key string) bool { return t.ofPrimary(mode, key) }, rng.UpTo)
+		keys, err := w.group(ctx, func(key string) bool { return t.ofPrimary(mode, key) }, upTo)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if len(keys) == 0 {
 			break
@@ -121,7 +129,37 @@ func (t *Tap) rangeOps(ctx context.Context, mode replication.Mode, rng *replicat
 		}
 	}
 	putUpTo("")
-	return ops, w, nil
+	return ops, nil
+}
+
+// orphans are deletions of what this cluster has in views that no mount has: they
+// are left of mounts that the primary had, and in no fingerprint.
+func (t *Tap) orphans(ctx context.Context, mode replication.Mode) ([]journal.Op, error) {
+	if mode != replication.Performance {
+		return nil, nil
+	}
+	var ops []journal.Op
+	for _, dir := range keyclass.ViewDirectories {
+		views, err := t.inner.List(ctx, dir)
+		if err != nil {
+			return nil, storageFailed("list "+dir, err)
+		}
+		for _, view := range views {
+			if !strings.HasSuffix(view, "/") || !t.classes.Orphan(dir+view+"key") {
+				continue
+			}
+			w, err := newWalkBelow(ctx, t.inner, dir+view)
+			if err != nil {
+				return nil, err
+			}
+			left, err := t.opsBetween(ctx, mode, w, "", nil)
+			if err != nil {
+				return nil, err
+			}
+			ops = append(ops, left...)
+		}
+	}
+	return ops, nil
 }
 
 // ofPrimary says whether a key must be as the primary has it, and is deleted if

@@ -60,24 +60,22 @@ type filterKey struct {
 	slot string
 }
 
-func everything(string) bool { return true }
+// lets says whether a filter, which may be nil, lets a key through.
+func (allow allowed) lets(key string) bool { return allow == nil || allow(key) }
 
 // Sends says whether the filter of a slot lets a key through.
 func (t *Tap) Sends(mode replication.Mode, slotID, key string) (sends bool) {
 	_ = t.filters.with(mode, slotID, func(allow allowed) error {
-		sends = allow(key)
+		sends = allow.lets(key)
 		return nil
 	})
 	return sends
 }
 
-// with calls f with the filter of a slot, which does not change meanwhile.
+// with calls f with the filter of a slot, nil if it has none, which does not change
+// meanwhile.
 func (fs *filters) with(mode replication.Mode, slot string, f func(allowed) error) error {
 	fs.mu.RLock()
 	defer fs.mu.RUnlock()
-	allow := fs.of[filterKey{mode, slot}]
-	if allow == nil {
-		allow = everything
-	}
-	return f(allow)
+	return f(fs.of[filterKey{mode, slot}])
 }

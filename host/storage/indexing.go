@@ -11,22 +11,22 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// checkEvery is how often one range of the index is compared with the storage: one
-// of about 256 keys a second is an hour for a million keys, and no load.
-const checkEvery = time.Second
+// tendEvery is how often the index is looked after.
+const tendEvery = time.Second
 
 // indexing is what is known of the passes over the storage that keep an index.
 type indexing struct {
 	mu sync.Mutex
 	// rebuilding says that a pass over everything is under way, read of how many.
-	rebuilding    bool
-	read, total   uint64
-	rebuilt       time.Time
-	checked       time.Time // when the last check of everything ended
-	wrong, before bool      // found wrong in the check under way, and in the one before
-	at            string    // how far the check in the background is
+	rebuilding  bool
+	read, total uint64
+	rebuilt     time.Time
+	// checked is when the last check of everything ended, wrong what it found.
+	checked time.Time
+	wrong   bool
 }
 
 // keep scans, again after a failure and whenever the fingerprint is lost, and
@@ -34,8 +34,9 @@ type indexing struct {
 func (p *print) keep(ctx context.Context, t *Tap) {
 	retry := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
-	check := time.NewTicker(checkEvery)
-	defer check.Stop()
+	tend := time.NewTicker(tendEvery)
+	defer tend.Stop()
+	defer func() { p.round.end() }()
 	for {
 		err := p.rebuild(ctx, t)
 		for err == nil && ctx.Err() == nil && p.index.Known() {
@@ -43,7 +44,7 @@ func (p *print) keep(ctx context.Context, t *Tap) {
 			select {
 			case <-p.unknown:
 				err = p.rebuild(ctx, t)
-			case <-check.C:
+			case <-tend.C:
 				if err := p.tend(ctx, t); err != nil && ctx.Err() == nil {
 					t.logger.Warn("a part of the replicated content cannot be checked", "mode", p.mode, "error", err)
 				}
@@ -76,74 +77,69 @@ func (p *print) rebuild(ctx context.Context, t *Tap) error {
 	}
 	_, total := p.index.Root()
 	p.indexing.begin(total)
-	wrong, done, err := p.pass(ctx, t, "", "", p.indexing.progress)
-	p.indexing.ended(done, wrong)
-	if wrong {
-		t.logger.Error("the storage had something else than was written to it through this server: the fingerprint follows the storage", "mode", p.mode)
+	wrong, done, err := p.pass(ctx, t, p.indexing.progress)
+	p.indexing.ended(done)
+	if done {
+		p.round.end() // it has nothing more to find
+		p.checked(t, wrong)
 	}
 	return err
 }
 
-// tend cuts ranges that have grown, and checks the next one.
+// checked notes the result of a check of everything.
+func (p *print) checked(t *Tap, wrong bool) {
+	p.indexing.checkEnded(wrong)
+	if wrong {
+		t.logger.Error("the storage has something else than was written to it through this server: the fingerprint follows the storage now", "mode", p.mode)
+	}
+}
+
+// tend reads everything once more when too much has grown since, and otherwise a
+// little of it.
 func (p *print) tend(ctx context.Context, t *Tap) error {
 	// What a copy writes is cut when it has ended, not while it grows.
-	for !t.progress[p.mode].isCopying() {
-		after, upTo, ok := p.index.NextCut()
-		if !ok {
-			break
-		}
-		if err := p.check(ctx, t, after, upTo); err != nil {
-			return err
-		}
+	if p.index.Overgrown() && !t.progress[p.mode].isCopying() {
+		return p.rebuild(ctx, t)
 	}
-	after, upTo, ok := p.index.Around(p.indexing.next())
-	if !ok {
-		return nil
-	}
-	if err := p.check(ctx, t, after, upTo); err != nil {
-		return err
-	}
-	p.indexing.checkedUpTo(upTo)
-	return nil
+	return p.round.advance(ctx, t, p)
 }
 
-// check reads one range anew.
-func (p *print) check(ctx context.Context, t *Tap, after, upTo string) error {
-	wrong, _, err := p.pass(ctx, t, after, upTo, nil)
-	if wrong {
-		p.indexing.found()
-		t.logger.Error("a part of the storage has something else than was written to it through this server: the fingerprint follows the storage",
-			"mode", p.mode, "after", after, "up_to", upTo)
-	}
-	return err
-}
-
-// pass reads what is after a key, up to another one, and puts it into the index.
-// Wrong says that the index had something else there. It is not done, without an
-// error, when the index was invalidated meanwhile.
-func (p *print) pass(ctx context.Context, t *Tap, after, upTo string, progress func(keys int)) (wrong, done bool, err error) {
-	pass := p.index.Begin(after, upTo)
+// pass reads everything at once and puts it into the index. Wrong says that the
+// index had something else. It is not done, without an error, when the index was
+// invalidated meanwhile.
+func (p *print) pass(ctx context.Context, t *Tap, progress func(keys int)) (wrong, done bool, err error) {
+	pass := p.index.Begin()
 	defer pass.End()
-	w, err := newWalk(ctx, t.inner, after)
+	w, err := newWalk(ctx, t.inner, "")
 	if err != nil {
 		return false, false, err
 	}
-	in := func(key string) bool { return t.classes.Replicated(p.mode, key) }
 	for pass.Current() {
-		keys, err := w.group(ctx, in, upTo)
+		n, err := readGroup(ctx, t, p.mode, pass, w)
 		if err != nil {
 			return false, false, err
 		}
-		if len(keys) == 0 {
+		if n == 0 {
 			break
 		}
-		if err := readPass(ctx, t, pass, keys); err != nil {
-			return false, false, err
-		}
 		if progress != nil {
-			progress(len(keys))
+			progress(n)
 		}
 	}
+	return finishPass(ctx, t, pass)
+}
+
+// readGroup reads the next keys of a pass, 0 if there are none.
+func readGroup(ctx context.Context, t *Tap, mode replication.Mode, pass *fingerprint.Pass, w *walk) (int, error) {
+	keys, err := w.group(ctx, func(key string) bool { return t.classes.Replicated(mode, key) }, "")
+	if err != nil || len(keys) == 0 {
+		return 0, err
+	}
+	return len(keys), readPass(ctx, t, pass, keys)
+}
+
+// finishPass reads what was created behind the last key that was listed.
+func finishPass(ctx context.Context, t *Tap, pass *fingerprint.Pass) (wrong, done bool, err error) {
 	for {
 		done, wrong, ok := pass.Finish()
 		if done || !ok {
@@ -211,33 +207,17 @@ func (i *indexing) progress(keys int) {
 	i.total = max(i.total, i.read)
 }
 
-func (i *indexing) ended(done, wrong bool) {
+func (i *indexing) ended(done bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.rebuilding = false
 	if done {
-		now := time.Now()
-		i.rebuilt, i.checked, i.wrong, i.before, i.at = now, now, false, wrong, ""
+		i.rebuilt = time.Now()
 	}
 }
 
-// next is a key of the range that is checked next.
-func (i *indexing) next() string {
+func (i *indexing) checkEnded(wrong bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.at + "\x00"
-}
-
-func (i *indexing) checkedUpTo(upTo string) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.at = upTo; upTo == "" {
-		i.checked, i.before, i.wrong = time.Now(), i.wrong, false
-	}
-}
-
-func (i *indexing) found() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.wrong = true
+	i.checked, i.wrong = time.Now(), wrong
 }

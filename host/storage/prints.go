@@ -19,6 +19,7 @@ type print struct {
 	unknown chan struct{} // asks for a scan
 
 	indexing indexing
+	round    round // of keep alone
 }
 
 // StartFingerprint begins to keep the fingerprint of a mode's content: a scan in

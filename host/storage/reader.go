@@ -153,8 +153,8 @@ func (r *reader) gets(op *journal.Op) bool {
 		return false
 	}
 	if r.mode != replication.Performance {
-		return r.allow(op.Key)
+		return r.allow.lets(op.Key)
 	}
 	now := r.tap.classes.Class(op.Key)
-	return (inMode(now, r.mode) || (now == keyclass.Unknown && keyclass.InView(op.Key))) && r.allow(op.Key)
+	return (inMode(now, r.mode) || (now == keyclass.Unknown && keyclass.InView(op.Key))) && r.allow.lets(op.Key)
 }

@@ -31,7 +31,7 @@ func (t *Tap) readRange(ctx context.Context, mode replication.Mode, allow allowe
 	if err != nil {
 		return nil, err
 	}
-	may := func(key string) bool { return t.classes.Replicated(mode, key) && allow(key) }
+	may := func(key string) bool { return t.classes.Replicated(mode, key) && allow.lets(key) }
 	w, err := t.reads.take(ctx, t.inner, mode, after)
 	if err != nil {
 		return nil, err

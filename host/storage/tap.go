@@ -91,8 +91,10 @@ type Tap struct {
 	progress map[replication.Mode]*progress
 	filters  filters
 	held     heldViews
-	reads    *walkers // walks of ReadRange, by mode
-	applies  *walkers // walks of ApplyRange, by mode
+	reads    *walkers                   // walks of ReadRange, by mode
+	applies  *walkers                   // walks of ApplyRange, by mode
+	listings listings                   // of the comparisons of secondaries
+	diffs    map[replication.Mode]*diff // by applying
 
 	unknown  atomic.Uint64
 	refusals refusal.Counters
@@ -107,6 +109,7 @@ func New(inner physical.Backend, o Options) *Tap {
 	}
 	t.forced = map[replication.Mode]*atomic.Bool{replication.DR: {}, replication.Performance: {}}
 	t.untold = map[replication.Mode][]string{}
+	t.diffs = map[replication.Mode]*diff{}
 	t.progress = map[replication.Mode]*progress{replication.DR: {}, replication.Performance: {}}
 	t.txn, _ = inner.(physical.Transactional)
 	t.applyBytes.Store(int64(o.ApplyBytes))
@@ -199,5 +202,6 @@ func (t *Tap) Close(ctx context.Context) error {
 	}
 	t.reads.close()
 	t.applies.close()
+	t.listings.close()
 	return err
 }

@@ -30,7 +30,7 @@ const (
 // where its keys do. It holds the listings of the directories it is in, and so
 // does not see keys that are made in them later.
 type walk struct {
-	inner  physical.Backend
+	inner  lister
 	levels []level
 	back   []string // keys that were returned and given back, in order
 }
@@ -42,7 +42,7 @@ type level struct {
 }
 
 // newWalk begins after a key; the empty key is before all.
-func newWalk(ctx context.Context, inner physical.Backend, after string) (*walk, error) {
+func newWalk(ctx context.Context, inner lister, after string) (*walk, error) {
 	w := &walk{inner: inner}
 	prefix, rest := "", after
 	for {
@@ -113,7 +113,7 @@ func (w *walk) next(ctx context.Context) (key string, ok bool, err error) {
 }
 
 // newWalkBelow goes through the keys of one directory.
-func newWalkBelow(ctx context.Context, inner physical.Backend, dir string) (*walk, error) {
+func newWalkBelow(ctx context.Context, inner lister, dir string) (*walk, error) {
 	w := &walk{inner: inner}
 	l, err := w.list(ctx, dir)
 	if err != nil {

@@ -133,7 +133,7 @@ func TestRefusedFrameCopiesOnce(t *testing.T) {
 		require.Equal(t, applied+1, s.host.Count("ApplyFrame"), "a refused frame is not tried again")
 		awaitEqual(t, p, s)
 		eventually(t, time.Minute, "the reason is shown", func() bool {
-			return strings.Contains(s.status().LastError, "copied again: more of the primary")
+			return strings.Contains(s.status().LastError, "mended: more of the primary")
 		})
 		for i := range 20 {
 			p.host.Write(fmt.Sprintf("live-%02d", i), "x")
@@ -187,7 +187,7 @@ func TestLostPositionCopiesAgain(t *testing.T) {
 		require.NoError(t, s.engine.Start(t.Context(), s.start))
 		awaitEqual(t, p, s)
 		require.Equal(t, 2, s.host.Count("BeginCopy"))
-		eventually(t, time.Minute, "the reason is shown", func() bool { return strings.Contains(s.status().LastError, "copied again") })
+		eventually(t, time.Minute, "the reason is shown", func() bool { return strings.Contains(s.status().LastError, "compared and mended") })
 	})
 }
 

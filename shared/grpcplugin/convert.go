@@ -93,6 +93,18 @@ func fromCursor(c *replicationv1.CursorResponse) *replication.Cursor {
 	}
 }
 
+func toDiffStep(s *replication.DiffStep) *replicationv1.DiffResponse {
+	return &replicationv1.DiffResponse{
+		Copy: s.Copy, Done: s.Done, Question: s.Question, Differing: s.Differing, Synced: s.Synced, Cursor: toCursor(s.Cursor),
+	}
+}
+
+func fromDiffStep(w *replicationv1.DiffResponse) *replication.DiffStep {
+	return &replication.DiffStep{
+		Copy: w.GetCopy(), Done: w.GetDone(), Question: w.GetQuestion(), Differing: w.GetDiffering(), Synced: w.GetSynced(), Cursor: fromCursor(w.GetCursor()),
+	}
+}
+
 func toHandover(h *replication.Handover) *replicationv1.Handover {
 	if h == nil {
 		return nil

@@ -111,6 +111,20 @@ func (c *hostClient) ReadRange(ctx context.Context, req replication.ReadRangeReq
 	return r, nil
 }
 
+func (c *hostClient) AnswerDiff(ctx context.Context, req replication.AnswerDiffRequest) ([]byte, error) {
+	if err := checkPayload("question", req.Question); err != nil {
+		return nil, err
+	}
+	res, err := call(ctx, c.link, c.rpc.AnswerDiff, &replicationv1.AnswerDiffRequest{SlotId: req.SlotID, Question: req.Question})
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPayload("answer", res.GetAnswer()); err != nil {
+		return nil, err
+	}
+	return res.GetAnswer(), nil
+}
+
 func (c *hostClient) SealHandover(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover, error) {
 	res, err := call(ctx, c.link, c.rpc.SealHandover, &replicationv1.SealHandoverRequest{SecondaryId: req.SecondaryID, Challenge: req.Challenge})
 	if err != nil {
@@ -140,6 +154,20 @@ func (c *hostClient) ApplyRange(ctx context.Context, r *replication.Range) (*rep
 		return nil, err
 	}
 	return c.cursor(call(ctx, c.link, c.rpc.ApplyRange, &replicationv1.ApplyRangeRequest{Range: toRange(r)}))
+}
+
+func (c *hostClient) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
+	if err := checkPayload("answer", answer); err != nil {
+		return nil, err
+	}
+	res, err := call(ctx, c.link, c.rpc.Diff, &replicationv1.DiffRequest{Answer: answer})
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPayload("question", res.GetQuestion()); err != nil {
+		return nil, err
+	}
+	return fromDiffStep(res), nil
 }
 
 func (c *hostClient) EndCopy(ctx context.Context) (*replication.Cursor, error) {

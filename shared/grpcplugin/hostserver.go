@@ -188,6 +188,14 @@ func (s *hostServer) ReadRange(ctx context.Context, req *replicationv1.ReadRange
 	return &replicationv1.ReadRangeResponse{Range: toRange(r)}, nil
 }
 
+func (s *hostServer) AnswerDiff(ctx context.Context, req *replicationv1.AnswerDiffRequest) (*replicationv1.AnswerDiffResponse, error) {
+	answer, err := s.host.AnswerDiff(ctx, replication.AnswerDiffRequest{SlotID: req.GetSlotId(), Question: req.GetQuestion()})
+	if err == nil {
+		err = checkPayload("answer", answer)
+	}
+	return done(&replicationv1.AnswerDiffResponse{Answer: answer}, err)
+}
+
 func (s *hostServer) SealHandover(ctx context.Context, req *replicationv1.SealHandoverRequest) (*replicationv1.SealHandoverResponse, error) {
 	h, err := s.host.SealHandover(ctx, replication.SealHandoverRequest{SecondaryID: req.GetSecondaryId(), Challenge: req.GetChallenge()})
 	if err == nil && h == nil {
@@ -219,6 +227,20 @@ func (s *hostServer) ApplyRange(ctx context.Context, req *replicationv1.ApplyRan
 		return nil, toStatus(err)
 	}
 	return cursorAnswer(s.host.ApplyRange(ctx, fromRange(req.GetRange())))
+}
+
+func (s *hostServer) Diff(ctx context.Context, req *replicationv1.DiffRequest) (*replicationv1.DiffResponse, error) {
+	if err := checkPayload("answer", req.Answer); err != nil {
+		return nil, toStatus(err)
+	}
+	step, err := s.host.Diff(ctx, req.Answer)
+	if err == nil && (step == nil || step.Cursor == nil) {
+		err = missing("step of a comparison")
+	}
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return toDiffStep(step), nil
 }
 
 func (s *hostServer) EndCopy(ctx context.Context, _ *replicationv1.EndCopyRequest) (*replicationv1.CursorResponse, error) {

@@ -66,6 +66,9 @@ type Host interface {
 	// ReadRange reads the replicated keys after one in key order, with their
 	// values of now, up to a few times PayloadTarget bytes.
 	ReadRange(ctx context.Context, req ReadRangeRequest) (*Range, error)
+	// AnswerDiff answers what a secondary asks while it compares: see Diff. The answer
+	// speaks of the values of now. It is at most PayloadMax bytes.
+	AnswerDiff(ctx context.Context, req AnswerDiffRequest) (answer []byte, err error)
 	// SealHandover makes what a joining secondary needs of this cluster, sealed
 	// for its host.
 	SealHandover(ctx context.Context, req SealHandoverRequest) (*Handover, error)
@@ -84,7 +87,13 @@ type Host interface {
 	// writes them and deletes the others, and remembers UpTo in the cursor, all
 	// durable when it returns. Ranges are applied in key order, one at a time.
 	ApplyRange(ctx context.Context, r *Range) (*Cursor, error)
-	// EndCopy records that the last range was applied: the cursor is at the
+	// Diff goes on with the copy that BeginCopy began by comparing this cluster's
+	// content with the primary's: it takes the primary's answer to the question of the
+	// step before, nil to begin or to go on after a cut, applies what the answer
+	// brings, durable when it returns, and says what to ask next. One at a time.
+	// After an error it is begun again with nil.
+	Diff(ctx context.Context, answer []byte) (*DiffStep, error)
+	// EndCopy records that the last range was applied, or Diff is done: the cursor is at the
 	// position of BeginCopy, consistent from the highest AsOf of the ranges.
 	EndCopy(ctx context.Context) (*Cursor, error)
 	// ApplyFrame applies the rows of a frame in order, durable when it returns.
@@ -192,6 +201,29 @@ type Range struct {
 	// AsOf is the highest sequence whose write the values may include.
 	AsOf    uint64
 	Payload []byte
+}
+
+// AnswerDiffRequest is a question about ranges of the key space.
+type AnswerDiffRequest struct {
+	// SlotID is the id of the secondary that asks.
+	SlotID string
+	// Question was made by its host; see [DiffStep].
+	Question []byte
+}
+
+// DiffStep is where a comparison is.
+type DiffStep struct {
+	// Copy says that most of the primary's content is missing here, so that a copy
+	// after the cursor's CopiedUpTo is less work. The comparison has ended then.
+	Copy bool
+	// Done says that the content is the primary's: EndCopy follows.
+	Done bool
+	// Question is for the primary's host otherwise; opaque to plugins.
+	Question []byte
+	// Differing is how many keys the primary has in what was found to differ so far,
+	// Synced how many of them were fetched.
+	Differing, Synced uint64
+	Cursor            *Cursor
 }
 
 // ReceiveRequest is what a secondary has forwarded.

@@ -26,11 +26,13 @@ type Host struct {
 	CloseSlotFunc     func(ctx context.Context, id string) error
 	ReadJournalFunc   func(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader, error)
 	ReadRangeFunc     func(ctx context.Context, req replication.ReadRangeRequest) (*replication.Range, error)
+	AnswerDiffFunc    func(ctx context.Context, req replication.AnswerDiffRequest) ([]byte, error)
 	SealHandoverFunc  func(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover, error)
 	ReceiveFunc       func(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error)
 	CursorFunc        func(ctx context.Context) (*replication.Cursor, error)
 	BeginCopyFunc     func(ctx context.Context, from replication.Position) error
 	ApplyRangeFunc    func(ctx context.Context, r *replication.Range) (*replication.Cursor, error)
+	DiffFunc          func(ctx context.Context, answer []byte) (*replication.DiffStep, error)
 	EndCopyFunc       func(ctx context.Context) (*replication.Cursor, error)
 	ApplyFrameFunc    func(ctx context.Context, f *replication.Frame) (*replication.Cursor, error)
 }
@@ -171,6 +173,22 @@ func (fake *Host) Cursor(ctx context.Context) (*replication.Cursor, error) {
 		return nil, unexpected("Cursor")
 	}
 	return fake.CursorFunc(ctx)
+}
+
+// AnswerDiff implements [replication.Host].
+func (fake *Host) AnswerDiff(ctx context.Context, req replication.AnswerDiffRequest) ([]byte, error) {
+	if fake.AnswerDiffFunc == nil {
+		return nil, unexpected("AnswerDiff")
+	}
+	return fake.AnswerDiffFunc(ctx, req)
+}
+
+// Diff implements [replication.Host].
+func (fake *Host) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
+	if fake.DiffFunc == nil {
+		return nil, unexpected("Diff")
+	}
+	return fake.DiffFunc(ctx, answer)
 }
 
 // BeginCopy implements [replication.Host].

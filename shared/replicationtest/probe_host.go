@@ -78,6 +78,12 @@ func (p *Probe) callHost(ctx context.Context, method string) (any, error) {
 			return nil, err
 		}
 		return h.ApplyRange(ctx, r)
+	case "AnswerDiff":
+		return h.AnswerDiff(ctx, replication.AnswerDiffRequest{SlotID: "slot", Question: []byte("q\x00")})
+	case "Diff":
+		return h.Diff(ctx, []byte("a\x00"))
+	case "BeginDiff":
+		return h.Diff(ctx, nil)
 	case "SealHandover":
 		return h.SealHandover(ctx, replication.SealHandoverRequest{SecondaryID: "s", Challenge: []byte("c")})
 	case "Cursor":

@@ -21,6 +21,7 @@ func testHostCalls(t *testing.T, connect Connect) {
 	}
 	journal := &replication.JournalPosition{Position: pos, Fingerprint: replication.Fingerprint{1, 2}, Keys: 3}
 	cursor := &replication.Cursor{Position: pos, Copying: true, CopyFrom: pos, CopiedUpTo: "k\xff", CopiedKeys: 4, ConsistentFrom: 5}
+	step := &replication.DiffStep{Done: true, Question: []byte("q\x00"), Differing: 5, Synced: 4, Cursor: cursor}
 	handover := &replication.Handover{Sealed: []byte("sealed")}
 
 	// One entry a method: the result, and whether the arguments arrived.
@@ -60,6 +61,18 @@ func testHostCalls(t *testing.T, connect Connect) {
 			seen("ReadRange", req.After == "a\xff" && req.SlotID == "slot")
 			return probeRange(), nil
 		},
+		AnswerDiffFunc: func(_ context.Context, req replication.AnswerDiffRequest) ([]byte, error) {
+			seen("AnswerDiff", req.SlotID == "slot" && string(req.Question) == "q\x00")
+			return []byte("answer\x00"), nil
+		},
+		DiffFunc: func(_ context.Context, answer []byte) (*replication.DiffStep, error) {
+			if answer == nil {
+				seen("BeginDiff", true)
+				return &replication.DiffStep{Copy: true, Cursor: cursor}, nil
+			}
+			seen("Diff", string(answer) == "a\x00")
+			return step, nil
+		},
 		SealHandoverFunc: func(_ context.Context, req replication.SealHandoverRequest) (*replication.Handover, error) {
 			seen("SealHandover", req.SecondaryID == "s" && string(req.Challenge) == "c")
 			return handover, nil
@@ -84,6 +97,7 @@ func testHostCalls(t *testing.T, connect Connect) {
 		"Node": node, "GetState": []any{[]byte{}, false}, "PutState": nil, "DeleteState": nil, "ListState": []string{"p1", "p2"},
 		"Listen": nil, "StopListening": nil, "Position": journal, "OpenSlot": pos, "AckSlot": nil, "CloseSlot": nil,
 		"ReadRange": probeRange(), "SealHandover": handover, "Cursor": cursor, "BeginCopy": nil,
+		"AnswerDiff": []byte("answer\x00"), "Diff": step, "BeginDiff": &replication.DiffStep{Copy: true, Cursor: cursor},
 		"ApplyRange": cursor, "EndCopy": cursor, "ApplyFrame": cursor,
 	} {
 		tr, err := command(t, b, "host "+method)

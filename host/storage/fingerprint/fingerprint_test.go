@@ -53,7 +53,7 @@ func TestElementsDiffer(t *testing.T) {
 func scanned(t *testing.T, content map[string]string) []byte {
 	t.Helper()
 	x := fingerprint.NewIndex(fingerprint.NewHasher(fingerprint.Key{9}))
-	done, wrong, ok := x.Begin("", "").Finish()
+	done, wrong, ok := x.Begin().Finish()
 	require.True(t, done && ok)
 	require.False(t, wrong)
 	for k, v := range content {
@@ -81,7 +81,7 @@ func TestPassBesideWrites(t *testing.T) {
 	require.Nil(t, root)
 	x.Replace("before", nil, []byte("any pass"))
 
-	p := x.Begin("", "")
+	p := x.Begin()
 	created, ok := p.Advance("b")
 	require.True(t, ok)
 	require.Empty(t, created)
@@ -123,7 +123,7 @@ func TestPassBesideWrites(t *testing.T) {
 func TestInvalidateEndsThePass(t *testing.T) {
 	t.Parallel()
 	x := fingerprint.NewIndex(fingerprint.NewHasher(fingerprint.Key{9}))
-	p := x.Begin("", "")
+	p := x.Begin()
 	x.Invalidate()
 	require.False(t, p.Current())
 	_, ok := p.Advance("a")
@@ -131,7 +131,7 @@ func TestInvalidateEndsThePass(t *testing.T) {
 	add(p, "a", "x")
 	_, _, ok = p.Finish()
 	require.False(t, ok)
-	done, _, ok := x.Begin("", "").Finish()
+	done, _, ok := x.Begin().Finish()
 	require.True(t, done && ok)
 	root, n := x.Root()
 	require.Zero(t, n)

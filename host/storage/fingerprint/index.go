@@ -3,6 +3,7 @@
 package fingerprint
 
 import (
+	"context"
 	"slices"
 	"sync"
 )
@@ -19,6 +20,7 @@ type Index struct {
 
 	mu     sync.Mutex
 	known  bool
+	ready  chan struct{} // closed when known
 	total  Range
 	ranges ranges
 	passes map[*Pass]struct{}
@@ -27,9 +29,15 @@ type Index struct {
 	cuts map[string]struct{}
 }
 
+// An index is overgrown when one range in overgrownPart lacks a cut.
+const (
+	overgrownMin  = 16
+	overgrownPart = 4
+)
+
 // NewIndex returns an index that is unknown.
 func NewIndex(h *Hasher) *Index {
-	return &Index{hasher: h, passes: map[*Pass]struct{}{}, cuts: map[string]struct{}{}}
+	return &Index{hasher: h, ready: make(chan struct{}), passes: map[*Pass]struct{}{}, cuts: map[string]struct{}{}}
 }
 
 // Hasher is the hasher of the index.
@@ -91,6 +99,19 @@ func (x *Index) Known() bool {
 	return x.known
 }
 
+// Wait waits until the index is known.
+func (x *Index) Wait(ctx context.Context) error {
+	x.mu.Lock()
+	ready := x.ready
+	x.mu.Unlock()
+	select {
+	case <-ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Ranges is how many there are, 0 while unknown.
 func (x *Index) Ranges() int {
 	x.mu.Lock()
@@ -102,6 +123,9 @@ func (x *Index) Ranges() int {
 func (x *Index) Invalidate() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.known {
+		x.ready = make(chan struct{})
+	}
 	x.known, x.total, x.ranges = false, Range{}, nil
 	clear(x.passes)
 	clear(x.cuts)
@@ -148,16 +172,12 @@ func (x *Index) bounds(after, upTo string) (from, to int, ok bool) {
 	return x.ranges.between(after, upTo)
 }
 
-// NextCut is the bounds of a range that has keys which should end one; ok is
-// false if there is none.
-func (x *Index) NextCut() (after, upTo string, ok bool) {
+// Overgrown says that many keys should end a range and do not: a pass cuts there.
+// Until then comparisons are only coarser.
+func (x *Index) Overgrown() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for key := range x.cuts {
-		after, upTo = x.around(key)
-		return after, upTo, true
-	}
-	return "", "", false
+	return len(x.cuts) > max(overgrownMin, len(x.ranges)/overgrownPart)
 }
 
 // Around is the bounds of the range that has a key; ok is false while unknown.
@@ -181,33 +201,33 @@ func (x *Index) around(key string) (after, upTo string) {
 
 // install takes over what a pass has read. The caller holds x.mu.
 func (x *Index) install(p *Pass) (wrong bool) {
-	whole := p.after == "" && p.upTo == ""
 	read := p.parts.sum()
-	switch {
-	case !x.known && !whole:
-		return false
-	case !x.known:
-	case whole:
+	if x.known {
 		wrong = read.Sum != x.total.Sum || read.Count != x.total.Count
-	default:
-		from, to, ok := x.ranges.between(p.after, p.upTo)
-		if !ok {
-			return false // two ranges have become one meanwhile
-		}
-		had := x.ranges[from:to].sum()
-		if wrong = read.Sum != had.Sum || read.Count != had.Count; wrong {
-			x.total.Sum.Sub(had.Sum)
-			x.total.Count -= had.Count
-			x.total.add(&read)
-		}
-		p.parts[len(p.parts)-1].level = x.ranges[to-1].level
-		x.ranges = slices.Replace(x.ranges, from, to, p.parts...)
-		x.dropCuts(p)
-		return wrong
+	} else {
+		close(x.ready)
 	}
 	x.known, x.total, x.ranges = true, read, p.parts
 	x.dropCuts(p)
 	return wrong
+}
+
+// correct replaces what the index has after a key by the part that begins there, if
+// they differ. The caller holds x.mu.
+func (x *Index) correct(after string, part Range) (wrong bool) {
+	from, to, ok := x.ranges.between(after, part.UpTo)
+	if !ok {
+		return false
+	}
+	had := x.ranges[from:to].sum()
+	if part.Sum == had.Sum && part.Count == had.Count {
+		return false
+	}
+	x.total.Sum.Sub(had.Sum)
+	x.total.Count -= had.Count
+	x.total.add(&part)
+	x.ranges = slices.Replace(x.ranges, from, to, part)
+	return true
 }
 
 // dropCuts forgets the keys at which the pass has cut.

@@ -6,7 +6,7 @@ import (
 	"container/heap"
 )
 
-// Pass reads a part of the set of an [Index], or all of it, while it changes. It
+// Pass reads the set of an [Index] while it changes. It
 // goes through the keys in order. A write of a key that it has passed adjusts
 // what it has read; a write of a later key does not, for it will be read. Keys
 // that are created ahead of it are remembered, because a listing that the reader
@@ -16,8 +16,7 @@ import (
 // Add with the values of the keys up to there, for each group of keys; then Finish
 // and NextCreated until it is done.
 type Pass struct {
-	x           *Index
-	after, upTo string
+	x *Index
 
 	frontier string // all keys up to and including this one are passed
 	started  bool   // frontier is meaningful
@@ -31,14 +30,16 @@ type Pass struct {
 	created keyHeap
 	inHeap  map[string]struct{}
 	parts   ranges // the last one is open
+	// compared are the closed parts that were compared with the index.
+	compared int
+	wrong    bool
 	// missed are keys that should end a part and do not.
 	missed map[string]struct{}
 }
 
-// Begin starts a pass over what is after a key, up to another one; empty keys are
-// the beginning and the end of all. The set is listed after this call.
-func (x *Index) Begin(after, upTo string) *Pass {
-	p := &Pass{x: x, after: after, upTo: upTo, inHeap: map[string]struct{}{}, parts: make(ranges, 1), missed: map[string]struct{}{}}
+// Begin starts a pass. The set is listed after this call.
+func (x *Index) Begin() *Pass {
+	p := &Pass{x: x, inHeap: map[string]struct{}{}, parts: make(ranges, 1), missed: map[string]struct{}{}}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.passes[p] = struct{}{}
@@ -62,6 +63,13 @@ func (p *Pass) Current() bool {
 func (p *Pass) current() bool {
 	_, ok := p.x.passes[p]
 	return ok
+}
+
+// Created is how many keys that were created ahead of the pass are remembered.
+func (p *Pass) Created() int {
+	p.x.mu.Lock()
+	defer p.x.mu.Unlock()
+	return len(p.created)
 }
 
 // NextCreated takes the lowest key that was created ahead of the pass; ok is
@@ -90,9 +98,6 @@ func (p *Pass) Advance(upTo string) (created []string, ok bool) {
 	}
 	if len(created) == 0 {
 		p.reading, p.former = true, p.frontier
-		if !p.started {
-			p.former = p.after
-		}
 		p.frontier, p.started = upTo, true
 	}
 	return created, true
@@ -128,6 +133,24 @@ func (p *Pass) Add(keys []string, values [][]byte) {
 	for _, c := range late {
 		p.adjust(c)
 	}
+	p.compare()
+}
+
+// compare looks whether the index has the same for the parts that were closed since
+// it was last done; if not, it gets what was read.
+func (p *Pass) compare() {
+	if !p.x.known {
+		return
+	}
+	for ; p.compared < len(p.parts)-1; p.compared++ {
+		after := ""
+		if p.compared > 0 {
+			after = p.parts[p.compared-1].UpTo
+		}
+		if p.x.correct(after, p.parts[p.compared]) {
+			p.wrong = true
+		}
+	}
 }
 
 // Finish ends the pass. It returns false, and the pass is not over, when keys
@@ -143,21 +166,13 @@ func (p *Pass) Finish() (done, wrong, ok bool) {
 	if len(p.created) > 0 {
 		return false, false, true
 	}
-	if last := len(p.parts) - 1; last > 0 && p.parts[last-1].UpTo == p.upTo {
-		p.parts[last-1].add(&p.parts[last])
-		p.parts = p.parts[:last]
-	} else {
-		p.parts[last].UpTo = p.upTo
-	}
 	delete(p.x.passes, p)
-	return true, p.x.install(p), true
+	wrong = p.x.install(p) || p.wrong
+	return true, wrong, true
 }
 
 // replace is told of a write. The caller holds the index's lock.
 func (p *Pass) replace(c change) {
-	if c.key <= p.after || (p.upTo != "" && c.key > p.upTo) {
-		return
-	}
 	switch {
 	case !p.started || c.key > p.frontier:
 		if c.before == nil && c.after != nil {
@@ -171,7 +186,9 @@ func (p *Pass) replace(c change) {
 }
 
 func (p *Pass) adjust(c change) {
-	p.parts.apply(c)
+	if i := p.parts.apply(c); i >= 0 && i < p.compared {
+		p.compared--
+	}
 	switch {
 	case c.after == nil:
 		delete(p.missed, c.key)

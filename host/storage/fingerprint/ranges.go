@@ -55,15 +55,18 @@ func (rs ranges) at(key string) int {
 }
 
 // apply changes one range. A range whose last key goes becomes part of the next
-// one, so that two sets with the same keys are cut at the same places.
-func (rs *ranges) apply(c change) {
+// one, so that two sets with the same keys are cut at the same places; then it
+// returns its place, and -1 otherwise.
+func (rs *ranges) apply(c change) (gone int) {
 	i := rs.at(c.key)
 	r := &(*rs)[i]
 	r.apply(c)
 	if c.after == nil && i < len(*rs)-1 && r.UpTo == c.key {
 		(*rs)[i+1].add(r)
 		*rs = slices.Delete(*rs, i, i+1)
+		return i
 	}
+	return -1
 }
 
 // after is the place of the range that begins after a key, false if none does.

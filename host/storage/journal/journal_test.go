@@ -210,3 +210,77 @@ func FuzzDecodePayloads(f *testing.F) {
 		_, _ = journal.DecodeRow(b)
 	})
 }
+
+// What passes the decoder is a question, or an answer to it, and nothing else: it is
+// the same again when it is encoded.
+func FuzzDecodeQuestions(f *testing.F) {
+	asks := []journal.Ask{{UpTo: "b", Level: 4}, {After: "b", UpTo: "bc", Level: journal.Values}, {After: "c"}}
+	q := journal.Question{From: 7, Asks: asks}
+	f.Add(q.Encode())
+	a := journal.Answer{AsOf: 9, Ranges: []journal.AnswerRange{
+		{Parts: []journal.Part{{UpTo: "aa", Digest: journal.Digest{1}, Count: 3}, {UpTo: "b", Count: 1}}},
+		{Pairs: []journal.Pair{{Key: "ba", Value: []byte("1")}, {Key: "bb", Value: []byte{}}}, Cut: true},
+		{Parts: []journal.Part{{Count: 4}}},
+	}}
+	f.Add(a.Encode(asks))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		b = journal.FixChecksum(b)
+		if q, err := journal.DecodeQuestion(b); err == nil {
+			again, err := journal.DecodeQuestion(q.Encode())
+			require.NoError(t, err)
+			require.Equal(t, q, again)
+		}
+		if a, err := journal.DecodeAnswer(b, asks); err == nil {
+			again, err := journal.DecodeAnswer(a.Encode(asks), asks)
+			require.NoError(t, err)
+			require.Equal(t, a, again)
+			if len(a.Ranges) > 1 {
+				for _, p := range a.Ranges[1].Pairs {
+					require.Greater(t, p.Key, "b")
+					require.LessOrEqual(t, p.Key, "bc")
+				}
+			}
+		}
+	})
+}
+
+func TestQuestionsAndAnswers(t *testing.T) {
+	t.Parallel()
+	asks := []journal.Ask{{UpTo: "logical/a", Level: 12}, {After: "logical/b", UpTo: "logical/bcd", Level: journal.Values}, {After: "logical/x"}}
+	q := &journal.Question{From: 7, Asks: asks}
+	got, err := journal.DecodeQuestion(q.Encode())
+	require.NoError(t, err)
+	require.Equal(t, q, got)
+	a := &journal.Answer{AsOf: 9, Ranges: []journal.AnswerRange{
+		{Parts: []journal.Part{{UpTo: "auth/", Digest: journal.Digest{1}, Count: 3}, {UpTo: "logical/a", Count: 1}}},
+		{Pairs: []journal.Pair{{Key: "logical/bc", Value: []byte("1")}}, Cut: true},
+	}}
+	answer, err := journal.DecodeAnswer(a.Encode(asks), asks)
+	require.NoError(t, err)
+	require.Equal(t, a, answer)
+
+	for what, bad := range map[string]journal.Question{
+		"overlap":       {Asks: []journal.Ask{{UpTo: "b"}, {After: "a", UpTo: "c"}}},
+		"after the end": {Asks: []journal.Ask{{}, {After: "a", UpTo: "c"}}},
+		"backwards":     {Asks: []journal.Ask{{After: "b", UpTo: "a"}}},
+		"no level":      {Asks: []journal.Ask{{Level: journal.Values + 1}}},
+	} {
+		_, err := journal.DecodeQuestion(bad.Encode())
+		require.ErrorIs(t, err, journal.ErrCorrupt, what)
+	}
+	for what, bad := range map[string]journal.AnswerRange{
+		"no parts":       {},
+		"a part outside": {Parts: []journal.Part{{UpTo: "m"}, {}}},
+		"out of order":   {Parts: []journal.Part{{UpTo: "b"}, {UpTo: "a"}, {}}},
+	} {
+		b := journal.Answer{Ranges: []journal.AnswerRange{bad}}
+		_, err := journal.DecodeAnswer(b.Encode(asks), asks)
+		require.ErrorIs(t, err, journal.ErrCorrupt, what)
+	}
+	outside := journal.Answer{Ranges: []journal.AnswerRange{{Pairs: []journal.Pair{{Key: "logical/zzz"}}}}}
+	_, err = journal.DecodeAnswer(outside.Encode(asks[1:]), asks[1:])
+	require.ErrorIs(t, err, journal.ErrCorrupt)
+	many := journal.Answer{Ranges: make([]journal.AnswerRange, 2)}
+	_, err = journal.DecodeAnswer(many.Encode([]journal.Ask{asks[1], asks[1]}), asks[1:2])
+	require.ErrorIs(t, err, journal.ErrCorrupt, "more than was asked")
+}

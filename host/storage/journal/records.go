@@ -73,6 +73,9 @@ type Cursor struct {
 	// of the ranges; both are for the end of the copy.
 	CopiedAll bool   `json:"copied_all,omitempty"`
 	CopyAsOf  uint64 `json:"copy_as_of,omitempty"`
+	// Diffing says that the copy compares first, range by range, and that what is
+	// before CopiedUpTo was found equal or made so.
+	Diffing bool `json:"diffing,omitempty"`
 	// MustCopy says that rows must not be applied before a copy has begun.
 	MustCopy bool `json:"must_copy,omitempty"`
 }

@@ -226,5 +226,8 @@ func SplitView(key string) (prefix, rest string, ok bool) {
 
 // InView says whether a key is of a mount's view, or would be if it were longer.
 func InView(key string) bool {
-	return strings.HasPrefix(key, "logical/") || strings.HasPrefix(key, "auth/") || strings.HasPrefix(key, "audit/")
+	return slices.ContainsFunc(ViewDirectories, func(dir string) bool { return strings.HasPrefix(key, dir) })
 }
+
+// ViewDirectories are where the views of mounts are, one directory for each UUID.
+var ViewDirectories = []string{"logical/", "auth/", "audit/"}

@@ -32,6 +32,7 @@ func (h *Host) BeginCopy(_ context.Context, from replication.Position) error {
 		return err
 	}
 	h.cursor = replication.Cursor{Position: h.cursor.Position, Copying: true, CopyFrom: from}
+	h.comparing = false
 	h.untilCopied = nil
 	return nil
 }
@@ -73,25 +74,10 @@ func (h *Host) ApplyRange(ctx context.Context, r *replication.Range) (*replicati
 	if h.untilCopied != nil {
 		return nil, h.untilCopied
 	}
-	if !h.cursor.Copying || r.After != h.cursor.CopiedUpTo {
-		return nil, replication.Errorf(replication.InvalidInput, "the range after %q does not go on after %q", r.After, h.cursor.CopiedUpTo)
-	}
-	var entries []entry
-	if err := json.Unmarshal(r.Payload, &entries); err != nil {
+	if err := h.applyRange(r); err != nil {
 		return nil, err
 	}
-	for k := range h.content {
-		if k > r.After && (r.Last || k <= r.UpTo) {
-			delete(h.content, k)
-		}
-	}
-	for _, e := range entries {
-		h.apply(e)
-	}
 	h.counts["ranges applied"]++
-	h.cursor.CopiedUpTo = r.UpTo
-	h.cursor.CopiedKeys += r.Keys
-	h.cursor.ConsistentFrom = max(h.cursor.ConsistentFrom, r.AsOf)
 	c := h.cursor
 	return &c, nil
 }

@@ -36,6 +36,8 @@ type Host struct {
 	// lost are the slots that were given up.
 	lost   map[string]bool
 	cursor replication.Cursor
+	// comparing says that a comparison has begun and not ended.
+	comparing bool
 	// RangeKeys is how many keys a range has.
 	rangeKeys int
 	// gate, when set, is waited for before a frame or range is applied.

@@ -15,16 +15,15 @@ import (
 // copy makes this cluster's content that of the primary. A copy that cannot go on
 // where it is begins anew with the next session.
 func (c *Client) copy(ctx context.Context, s *session, progressed *bool) error {
-	if err := c.copyRanges(ctx, s, progressed); err != nil {
+	if err := c.bring(ctx, s, progressed); err != nil {
 		return c.lost(err)
 	}
 	return nil
 }
 
-// copyRanges is one copy or the rest of one. The transport fetches about four
-// ranges ahead while one is applied (link.StreamWindow).
-func (c *Client) copyRanges(ctx context.Context, s *session, progressed *bool) error {
-	after := ""
+// bring is one copy, or the rest of one: by a comparison, and by a stream of
+// everything where there is next to nothing to compare.
+func (c *Client) bring(ctx context.Context, s *session, progressed *bool) error {
 	if s.decision == linkv1.Decision_DECISION_COPY {
 		if !s.cursor.Position.Epoch.IsZero() && s.cursor.Position.Epoch == s.epoch {
 			c.mended = c.whyCopied(s)
@@ -34,12 +33,31 @@ func (c *Client) copyRanges(ctx context.Context, s *session, progressed *bool) e
 		}
 		c.copyWanted, c.copyReason = false, ""
 		s.cursor = &replication.Cursor{Position: s.cursor.Position, Copying: true, CopyFrom: s.from}
-		c.logger.Info("copying the primary's content", "from", s.from.String(), "keys", s.keys)
-	} else {
-		after = s.cursor.CopiedUpTo
-		c.logger.Info("going on with a copy", "from", s.from.String(), "copied", s.cursor.CopiedKeys)
 	}
-	c.status.copying(s, s.decision == linkv1.Decision_DECISION_COPY)
+	c.status.beginCopy(s, s.decision == linkv1.Decision_DECISION_COPY)
+	done, err := c.diff(ctx, s, progressed)
+	if err == nil && !done {
+		err = c.copyRanges(ctx, s, progressed)
+	}
+	if err != nil {
+		return err
+	}
+	cursor, err := c.host.EndCopy(ctx)
+	if err != nil {
+		return err
+	}
+	s.cursor = cursor
+	c.status.applied(cursor)
+	c.logger.Info("this cluster has the primary's content", "position", cursor.Position.String(), "consistent_from", cursor.ConsistentFrom, "compared", done)
+	return nil
+}
+
+// copyRanges streams the key space. The transport fetches about four ranges ahead
+// while one is applied (link.StreamWindow).
+func (c *Client) copyRanges(ctx context.Context, s *session, progressed *bool) error {
+	after := s.cursor.CopiedUpTo
+	c.logger.Info("copying the primary's content", "from", s.from.String(), "keys", s.keys, "copied", s.cursor.CopiedKeys)
+	c.status.copying(s)
 	st, err := s.link.Copy(ctx, &linkv1.CopyRequest{After: after})
 	if err != nil {
 		return link.FromStatus(err)
@@ -64,24 +82,16 @@ func (c *Client) copyRanges(ctx context.Context, s *session, progressed *bool) e
 		s.cursor = cursor
 		c.status.applied(cursor)
 		if r.Last {
-			break
+			return nil
 		}
 		after = r.UpTo
 	}
-	cursor, err := c.host.EndCopy(ctx)
-	if err != nil {
-		return err
-	}
-	s.cursor = cursor
-	c.status.applied(cursor)
-	c.logger.Info("copied the primary's content", "position", cursor.Position.String(), "consistent_from", cursor.ConsistentFrom)
-	return nil
 }
 
 // whyCopied is what the status shows of a copy that nobody asked for.
 func (c *Client) whyCopied(s *session) string {
 	if c.copyReason != "" {
-		return "the primary's content was copied again: " + c.copyReason
+		return "the content was compared and mended: " + c.copyReason
 	}
-	return "the primary no longer had the changes after position " + s.cursor.Position.String() + ", so its content was copied again"
+	return "the primary no longer had the changes after position " + s.cursor.Position.String() + ", so the content was compared and mended"
 }

@@ -104,15 +104,36 @@ func (t *status) node(n link.NodeInfo) {
 	t.s.Node = n
 }
 
-func (t *status) copying(s *session, anew bool) {
+// beginCopy counts a copy, which may turn out to be a comparison.
+func (t *status) beginCopy(s *session, anew bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if anew {
 		t.copies++
 	}
 	t.cursor = *s.cursor
+	t.s.State = replication.MerkleDiff
+	t.s.SyncProgress, t.s.SyncTotal = 0, 0
+}
+
+func (t *status) copying(s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cursor = *s.cursor
 	t.s.State = replication.MerkleSync
 	t.s.SyncProgress, t.s.SyncTotal = s.cursor.CopiedKeys, s.keys
+}
+
+// comparing shows a step of a comparison.
+func (t *status) comparing(step *replication.DiffStep) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cursor = *step.Cursor
+	t.s.State = replication.MerkleDiff
+	if step.Synced < step.Differing {
+		t.s.State = replication.MerkleSync
+	}
+	t.s.SyncProgress, t.s.SyncTotal = step.Synced, step.Differing
 }
 
 func (t *status) streaming(mended string) {

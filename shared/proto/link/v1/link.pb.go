@@ -804,6 +804,96 @@ func (x *CopyResponse) GetRange() *Range {
 	return nil
 }
 
+// The question and the answer are from host to host: names of keys, digests and
+// ciphertext.
+type DiffRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Question      []byte                 `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffRequest) Reset() {
+	*x = DiffRequest{}
+	mi := &file_link_v1_link_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffRequest) ProtoMessage() {}
+
+func (x *DiffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_v1_link_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
+func (*DiffRequest) Descriptor() ([]byte, []int) {
+	return file_link_v1_link_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DiffRequest) GetQuestion() []byte {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+type DiffResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Answer        []byte                 `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffResponse) Reset() {
+	*x = DiffResponse{}
+	mi := &file_link_v1_link_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffResponse) ProtoMessage() {}
+
+func (x *DiffResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_link_v1_link_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
+func (*DiffResponse) Descriptor() ([]byte, []int) {
+	return file_link_v1_link_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DiffResponse) GetAnswer() []byte {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
 // Range is a run of the key space, complete between two keys.
 type Range struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -819,7 +909,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_link_v1_link_proto_msgTypes[11]
+	mi := &file_link_v1_link_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -831,7 +921,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[11]
+	mi := &file_link_v1_link_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -844,7 +934,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{11}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Range) GetAfter() string {
@@ -902,7 +992,7 @@ type StreamRequest struct {
 
 func (x *StreamRequest) Reset() {
 	*x = StreamRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[12]
+	mi := &file_link_v1_link_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -914,7 +1004,7 @@ func (x *StreamRequest) String() string {
 func (*StreamRequest) ProtoMessage() {}
 
 func (x *StreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[12]
+	mi := &file_link_v1_link_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -927,7 +1017,7 @@ func (x *StreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRequest.ProtoReflect.Descriptor instead.
 func (*StreamRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{12}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StreamRequest) GetMessage() isStreamRequest_Message {
@@ -980,7 +1070,7 @@ type StreamStart struct {
 
 func (x *StreamStart) Reset() {
 	*x = StreamStart{}
-	mi := &file_link_v1_link_proto_msgTypes[13]
+	mi := &file_link_v1_link_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1082,7 @@ func (x *StreamStart) String() string {
 func (*StreamStart) ProtoMessage() {}
 
 func (x *StreamStart) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[13]
+	mi := &file_link_v1_link_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1095,7 @@ func (x *StreamStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamStart.ProtoReflect.Descriptor instead.
 func (*StreamStart) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{13}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StreamStart) GetAfter() *Position {
@@ -1025,7 +1115,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_link_v1_link_proto_msgTypes[14]
+	mi := &file_link_v1_link_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1127,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[14]
+	mi := &file_link_v1_link_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1140,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{14}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Ack) GetPosition() *Position {
@@ -1069,7 +1159,7 @@ type StreamResponse struct {
 
 func (x *StreamResponse) Reset() {
 	*x = StreamResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[15]
+	mi := &file_link_v1_link_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1171,7 @@ func (x *StreamResponse) String() string {
 func (*StreamResponse) ProtoMessage() {}
 
 func (x *StreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[15]
+	mi := &file_link_v1_link_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1184,7 @@ func (x *StreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamResponse.ProtoReflect.Descriptor instead.
 func (*StreamResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{15}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StreamResponse) GetFrame() *Frame {
@@ -1117,7 +1207,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_link_v1_link_proto_msgTypes[16]
+	mi := &file_link_v1_link_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1129,7 +1219,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[16]
+	mi := &file_link_v1_link_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1142,7 +1232,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{16}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Frame) GetAfter() uint64 {
@@ -1187,7 +1277,7 @@ type HeartbeatRequest struct {
 
 func (x *HeartbeatRequest) Reset() {
 	*x = HeartbeatRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[17]
+	mi := &file_link_v1_link_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +1289,7 @@ func (x *HeartbeatRequest) String() string {
 func (*HeartbeatRequest) ProtoMessage() {}
 
 func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[17]
+	mi := &file_link_v1_link_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +1302,7 @@ func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatRequest.ProtoReflect.Descriptor instead.
 func (*HeartbeatRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{17}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HeartbeatRequest) GetClock() int64 {
@@ -1257,7 +1347,7 @@ type HeartbeatResponse struct {
 
 func (x *HeartbeatResponse) Reset() {
 	*x = HeartbeatResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[18]
+	mi := &file_link_v1_link_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1269,7 +1359,7 @@ func (x *HeartbeatResponse) String() string {
 func (*HeartbeatResponse) ProtoMessage() {}
 
 func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[18]
+	mi := &file_link_v1_link_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1282,7 +1372,7 @@ func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatResponse.ProtoReflect.Descriptor instead.
 func (*HeartbeatResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{18}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HeartbeatResponse) GetClock() int64 {
@@ -1323,7 +1413,7 @@ type ForwardRequest struct {
 
 func (x *ForwardRequest) Reset() {
 	*x = ForwardRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[19]
+	mi := &file_link_v1_link_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1425,7 @@ func (x *ForwardRequest) String() string {
 func (*ForwardRequest) ProtoMessage() {}
 
 func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[19]
+	mi := &file_link_v1_link_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1438,7 @@ func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardRequest.ProtoReflect.Descriptor instead.
 func (*ForwardRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{19}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ForwardRequest) GetPayload() []byte {
@@ -1367,7 +1457,7 @@ type ForwardResponse struct {
 
 func (x *ForwardResponse) Reset() {
 	*x = ForwardResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[20]
+	mi := &file_link_v1_link_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1469,7 @@ func (x *ForwardResponse) String() string {
 func (*ForwardResponse) ProtoMessage() {}
 
 func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[20]
+	mi := &file_link_v1_link_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1482,7 @@ func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardResponse.ProtoReflect.Descriptor instead.
 func (*ForwardResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{20}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ForwardResponse) GetPayload() []byte {
@@ -1457,7 +1547,11 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\vCopyRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\tR\x05after\"4\n" +
 	"\fCopyResponse\x12$\n" +
-	"\x05range\x18\x01 \x01(\v2\x0e.link.v1.RangeR\x05range\"\x89\x01\n" +
+	"\x05range\x18\x01 \x01(\v2\x0e.link.v1.RangeR\x05range\")\n" +
+	"\vDiffRequest\x12\x1a\n" +
+	"\bquestion\x18\x01 \x01(\fR\bquestion\"&\n" +
+	"\fDiffResponse\x12\x16\n" +
+	"\x06answer\x18\x01 \x01(\fR\x06answer\"\x89\x01\n" +
 	"\x05Range\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\tR\x05after\x12\x13\n" +
 	"\x05up_to\x18\x02 \x01(\tR\x04upTo\x12\x12\n" +
@@ -1499,11 +1593,12 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\x14DECISION_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fDECISION_RESUME\x10\x01\x12\x11\n" +
 	"\rDECISION_COPY\x10\x02\x12\x18\n" +
-	"\x14DECISION_RESUME_COPY\x10\x032\xfa\x02\n" +
+	"\x14DECISION_RESUME_COPY\x10\x032\xaf\x03\n" +
 	"\x04Link\x126\n" +
 	"\x05Hello\x12\x15.link.v1.HelloRequest\x1a\x16.link.v1.HelloResponse\x12B\n" +
 	"\tBootstrap\x12\x19.link.v1.BootstrapRequest\x1a\x1a.link.v1.BootstrapResponse\x125\n" +
-	"\x04Copy\x12\x14.link.v1.CopyRequest\x1a\x15.link.v1.CopyResponse0\x01\x12=\n" +
+	"\x04Copy\x12\x14.link.v1.CopyRequest\x1a\x15.link.v1.CopyResponse0\x01\x123\n" +
+	"\x04Diff\x12\x14.link.v1.DiffRequest\x1a\x15.link.v1.DiffResponse\x12=\n" +
 	"\x06Stream\x12\x16.link.v1.StreamRequest\x1a\x17.link.v1.StreamResponse(\x010\x01\x12B\n" +
 	"\tHeartbeat\x12\x19.link.v1.HeartbeatRequest\x1a\x1a.link.v1.HeartbeatResponse\x12<\n" +
 	"\aForward\x12\x17.link.v1.ForwardRequest\x1a\x18.link.v1.ForwardResponseBLZJgithub.com/vault-replication/vault-replication/shared/proto/link/v1;linkv1b\x06proto3"
@@ -1521,7 +1616,7 @@ func file_link_v1_link_proto_rawDescGZIP() []byte {
 }
 
 var file_link_v1_link_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_link_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_link_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_link_v1_link_proto_goTypes = []any{
 	(Decision)(0),             // 0: link.v1.Decision
 	(*Epoch)(nil),             // 1: link.v1.Epoch
@@ -1535,16 +1630,18 @@ var file_link_v1_link_proto_goTypes = []any{
 	(*BootstrapResponse)(nil), // 9: link.v1.BootstrapResponse
 	(*CopyRequest)(nil),       // 10: link.v1.CopyRequest
 	(*CopyResponse)(nil),      // 11: link.v1.CopyResponse
-	(*Range)(nil),             // 12: link.v1.Range
-	(*StreamRequest)(nil),     // 13: link.v1.StreamRequest
-	(*StreamStart)(nil),       // 14: link.v1.StreamStart
-	(*Ack)(nil),               // 15: link.v1.Ack
-	(*StreamResponse)(nil),    // 16: link.v1.StreamResponse
-	(*Frame)(nil),             // 17: link.v1.Frame
-	(*HeartbeatRequest)(nil),  // 18: link.v1.HeartbeatRequest
-	(*HeartbeatResponse)(nil), // 19: link.v1.HeartbeatResponse
-	(*ForwardRequest)(nil),    // 20: link.v1.ForwardRequest
-	(*ForwardResponse)(nil),   // 21: link.v1.ForwardResponse
+	(*DiffRequest)(nil),       // 12: link.v1.DiffRequest
+	(*DiffResponse)(nil),      // 13: link.v1.DiffResponse
+	(*Range)(nil),             // 14: link.v1.Range
+	(*StreamRequest)(nil),     // 15: link.v1.StreamRequest
+	(*StreamStart)(nil),       // 16: link.v1.StreamStart
+	(*Ack)(nil),               // 17: link.v1.Ack
+	(*StreamResponse)(nil),    // 18: link.v1.StreamResponse
+	(*Frame)(nil),             // 19: link.v1.Frame
+	(*HeartbeatRequest)(nil),  // 20: link.v1.HeartbeatRequest
+	(*HeartbeatResponse)(nil), // 21: link.v1.HeartbeatResponse
+	(*ForwardRequest)(nil),    // 22: link.v1.ForwardRequest
+	(*ForwardResponse)(nil),   // 23: link.v1.ForwardResponse
 }
 var file_link_v1_link_proto_depIdxs = []int32{
 	1,  // 0: link.v1.Position.epoch:type_name -> link.v1.Epoch
@@ -1558,12 +1655,12 @@ var file_link_v1_link_proto_depIdxs = []int32{
 	2,  // 8: link.v1.HelloResponse.from:type_name -> link.v1.Position
 	3,  // 9: link.v1.HelloResponse.node:type_name -> link.v1.Node
 	3,  // 10: link.v1.BootstrapResponse.node:type_name -> link.v1.Node
-	12, // 11: link.v1.CopyResponse.range:type_name -> link.v1.Range
-	14, // 12: link.v1.StreamRequest.start:type_name -> link.v1.StreamStart
-	15, // 13: link.v1.StreamRequest.ack:type_name -> link.v1.Ack
+	14, // 11: link.v1.CopyResponse.range:type_name -> link.v1.Range
+	16, // 12: link.v1.StreamRequest.start:type_name -> link.v1.StreamStart
+	17, // 13: link.v1.StreamRequest.ack:type_name -> link.v1.Ack
 	2,  // 14: link.v1.StreamStart.after:type_name -> link.v1.Position
 	2,  // 15: link.v1.Ack.position:type_name -> link.v1.Position
-	17, // 16: link.v1.StreamResponse.frame:type_name -> link.v1.Frame
+	19, // 16: link.v1.StreamResponse.frame:type_name -> link.v1.Frame
 	2,  // 17: link.v1.Frame.to:type_name -> link.v1.Position
 	2,  // 18: link.v1.HeartbeatRequest.applied:type_name -> link.v1.Position
 	3,  // 19: link.v1.HeartbeatRequest.node:type_name -> link.v1.Node
@@ -1572,17 +1669,19 @@ var file_link_v1_link_proto_depIdxs = []int32{
 	6,  // 22: link.v1.Link.Hello:input_type -> link.v1.HelloRequest
 	8,  // 23: link.v1.Link.Bootstrap:input_type -> link.v1.BootstrapRequest
 	10, // 24: link.v1.Link.Copy:input_type -> link.v1.CopyRequest
-	13, // 25: link.v1.Link.Stream:input_type -> link.v1.StreamRequest
-	18, // 26: link.v1.Link.Heartbeat:input_type -> link.v1.HeartbeatRequest
-	20, // 27: link.v1.Link.Forward:input_type -> link.v1.ForwardRequest
-	7,  // 28: link.v1.Link.Hello:output_type -> link.v1.HelloResponse
-	9,  // 29: link.v1.Link.Bootstrap:output_type -> link.v1.BootstrapResponse
-	11, // 30: link.v1.Link.Copy:output_type -> link.v1.CopyResponse
-	16, // 31: link.v1.Link.Stream:output_type -> link.v1.StreamResponse
-	19, // 32: link.v1.Link.Heartbeat:output_type -> link.v1.HeartbeatResponse
-	21, // 33: link.v1.Link.Forward:output_type -> link.v1.ForwardResponse
-	28, // [28:34] is the sub-list for method output_type
-	22, // [22:28] is the sub-list for method input_type
+	12, // 25: link.v1.Link.Diff:input_type -> link.v1.DiffRequest
+	15, // 26: link.v1.Link.Stream:input_type -> link.v1.StreamRequest
+	20, // 27: link.v1.Link.Heartbeat:input_type -> link.v1.HeartbeatRequest
+	22, // 28: link.v1.Link.Forward:input_type -> link.v1.ForwardRequest
+	7,  // 29: link.v1.Link.Hello:output_type -> link.v1.HelloResponse
+	9,  // 30: link.v1.Link.Bootstrap:output_type -> link.v1.BootstrapResponse
+	11, // 31: link.v1.Link.Copy:output_type -> link.v1.CopyResponse
+	13, // 32: link.v1.Link.Diff:output_type -> link.v1.DiffResponse
+	18, // 33: link.v1.Link.Stream:output_type -> link.v1.StreamResponse
+	21, // 34: link.v1.Link.Heartbeat:output_type -> link.v1.HeartbeatResponse
+	23, // 35: link.v1.Link.Forward:output_type -> link.v1.ForwardResponse
+	29, // [29:36] is the sub-list for method output_type
+	22, // [22:29] is the sub-list for method input_type
 	22, // [22:22] is the sub-list for extension type_name
 	22, // [22:22] is the sub-list for extension extendee
 	0,  // [0:22] is the sub-list for field type_name
@@ -1593,7 +1692,7 @@ func file_link_v1_link_proto_init() {
 	if File_link_v1_link_proto != nil {
 		return
 	}
-	file_link_v1_link_proto_msgTypes[12].OneofWrappers = []any{
+	file_link_v1_link_proto_msgTypes[14].OneofWrappers = []any{
 		(*StreamRequest_Start)(nil),
 		(*StreamRequest_Ack)(nil),
 	}
@@ -1603,7 +1702,7 @@ func file_link_v1_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_v1_link_proto_rawDesc), len(file_link_v1_link_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

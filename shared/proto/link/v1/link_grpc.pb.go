@@ -38,6 +38,7 @@ const (
 	Link_Hello_FullMethodName     = "/link.v1.Link/Hello"
 	Link_Bootstrap_FullMethodName = "/link.v1.Link/Bootstrap"
 	Link_Copy_FullMethodName      = "/link.v1.Link/Copy"
+	Link_Diff_FullMethodName      = "/link.v1.Link/Diff"
 	Link_Stream_FullMethodName    = "/link.v1.Link/Stream"
 	Link_Heartbeat_FullMethodName = "/link.v1.Link/Heartbeat"
 	Link_Forward_FullMethodName   = "/link.v1.Link/Forward"
@@ -56,6 +57,10 @@ type LinkClient interface {
 	// Copy streams the replicated key space after a key, in key order, with the
 	// values of now; the last message has range.last set. Only in a session.
 	Copy(ctx context.Context, in *CopyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CopyResponse], error)
+	// Diff answers what the secondary's host asks about ranges of the key space while
+	// it compares what it has with what the primary has, in place of Copy or of the
+	// rest of one. Only in a session.
+	Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error)
 	// Stream sends journal rows after a position until the session ends. The
 	// first request is start, all others are ack. The primary keeps at most a
 	// window of bytes unacknowledged, so a slow secondary holds back only itself.
@@ -119,6 +124,16 @@ func (c *linkClient) Copy(ctx context.Context, in *CopyRequest, opts ...grpc.Cal
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Link_CopyClient = grpc.ServerStreamingClient[CopyResponse]
 
+func (c *linkClient) Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DiffResponse)
+	err := c.cc.Invoke(ctx, Link_Diff_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *linkClient) Stream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamRequest, StreamResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Link_ServiceDesc.Streams[1], Link_Stream_FullMethodName, cOpts...)
@@ -165,6 +180,10 @@ type LinkServer interface {
 	// Copy streams the replicated key space after a key, in key order, with the
 	// values of now; the last message has range.last set. Only in a session.
 	Copy(*CopyRequest, grpc.ServerStreamingServer[CopyResponse]) error
+	// Diff answers what the secondary's host asks about ranges of the key space while
+	// it compares what it has with what the primary has, in place of Copy or of the
+	// rest of one. Only in a session.
+	Diff(context.Context, *DiffRequest) (*DiffResponse, error)
 	// Stream sends journal rows after a position until the session ends. The
 	// first request is start, all others are ack. The primary keeps at most a
 	// window of bytes unacknowledged, so a slow secondary holds back only itself.
@@ -197,6 +216,9 @@ func (UnimplementedLinkServer) Bootstrap(context.Context, *BootstrapRequest) (*B
 }
 func (UnimplementedLinkServer) Copy(*CopyRequest, grpc.ServerStreamingServer[CopyResponse]) error {
 	return status.Errorf(codes.Unimplemented, "method Copy not implemented")
+}
+func (UnimplementedLinkServer) Diff(context.Context, *DiffRequest) (*DiffResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Diff not implemented")
 }
 func (UnimplementedLinkServer) Stream(grpc.BidiStreamingServer[StreamRequest, StreamResponse]) error {
 	return status.Errorf(codes.Unimplemented, "method Stream not implemented")
@@ -275,6 +297,24 @@ func _Link_Copy_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Link_CopyServer = grpc.ServerStreamingServer[CopyResponse]
 
+func _Link_Diff_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DiffRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LinkServer).Diff(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Link_Diff_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LinkServer).Diff(ctx, req.(*DiffRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Link_Stream_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(LinkServer).Stream(&grpc.GenericServerStream[StreamRequest, StreamResponse]{ServerStream: stream})
 }
@@ -332,6 +372,10 @@ var Link_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Bootstrap",
 			Handler:    _Link_Bootstrap_Handler,
+		},
+		{
+			MethodName: "Diff",
+			Handler:    _Link_Diff_Handler,
 		},
 		{
 			MethodName: "Heartbeat",

@@ -3602,6 +3602,104 @@ func (x *ReadRangeRequest) GetSlotId() string {
 	return ""
 }
 
+type AnswerDiffRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// slot_id is the id of the secondary that asks.
+	SlotId string `protobuf:"bytes,1,opt,name=slot_id,json=slotId,proto3" json:"slot_id,omitempty"`
+	// question was made by the secondary's host.
+	Question      []byte `protobuf:"bytes,2,opt,name=question,proto3" json:"question,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerDiffRequest) Reset() {
+	*x = AnswerDiffRequest{}
+	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerDiffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerDiffRequest) ProtoMessage() {}
+
+func (x *AnswerDiffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerDiffRequest.ProtoReflect.Descriptor instead.
+func (*AnswerDiffRequest) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *AnswerDiffRequest) GetSlotId() string {
+	if x != nil {
+		return x.SlotId
+	}
+	return ""
+}
+
+func (x *AnswerDiffRequest) GetQuestion() []byte {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+type AnswerDiffResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Answer        []byte                 `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerDiffResponse) Reset() {
+	*x = AnswerDiffResponse{}
+	mi := &file_replication_v1_replication_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerDiffResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerDiffResponse) ProtoMessage() {}
+
+func (x *AnswerDiffResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerDiffResponse.ProtoReflect.Descriptor instead.
+func (*AnswerDiffResponse) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *AnswerDiffResponse) GetAnswer() []byte {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
 type ReadRangeResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Range         *Range                 `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"`
@@ -3611,7 +3709,7 @@ type ReadRangeResponse struct {
 
 func (x *ReadRangeResponse) Reset() {
 	*x = ReadRangeResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	mi := &file_replication_v1_replication_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3623,7 +3721,7 @@ func (x *ReadRangeResponse) String() string {
 func (*ReadRangeResponse) ProtoMessage() {}
 
 func (x *ReadRangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	mi := &file_replication_v1_replication_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3636,7 +3734,7 @@ func (x *ReadRangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRangeResponse.ProtoReflect.Descriptor instead.
 func (*ReadRangeResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{66}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ReadRangeResponse) GetRange() *Range {
@@ -3662,7 +3760,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_replication_v1_replication_proto_msgTypes[67]
+	mi := &file_replication_v1_replication_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3674,7 +3772,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[67]
+	mi := &file_replication_v1_replication_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3687,7 +3785,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{67}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Range) GetAfter() []byte {
@@ -3742,7 +3840,7 @@ type SealHandoverRequest struct {
 
 func (x *SealHandoverRequest) Reset() {
 	*x = SealHandoverRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[68]
+	mi := &file_replication_v1_replication_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3754,7 +3852,7 @@ func (x *SealHandoverRequest) String() string {
 func (*SealHandoverRequest) ProtoMessage() {}
 
 func (x *SealHandoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[68]
+	mi := &file_replication_v1_replication_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3767,7 +3865,7 @@ func (x *SealHandoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealHandoverRequest.ProtoReflect.Descriptor instead.
 func (*SealHandoverRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{68}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *SealHandoverRequest) GetSecondaryId() string {
@@ -3793,7 +3891,7 @@ type SealHandoverResponse struct {
 
 func (x *SealHandoverResponse) Reset() {
 	*x = SealHandoverResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[69]
+	mi := &file_replication_v1_replication_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3805,7 +3903,7 @@ func (x *SealHandoverResponse) String() string {
 func (*SealHandoverResponse) ProtoMessage() {}
 
 func (x *SealHandoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[69]
+	mi := &file_replication_v1_replication_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3818,7 +3916,7 @@ func (x *SealHandoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealHandoverResponse.ProtoReflect.Descriptor instead.
 func (*SealHandoverResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{69}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *SealHandoverResponse) GetHandover() *Handover {
@@ -3839,7 +3937,7 @@ type ReceiveRequest struct {
 
 func (x *ReceiveRequest) Reset() {
 	*x = ReceiveRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[70]
+	mi := &file_replication_v1_replication_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3851,7 +3949,7 @@ func (x *ReceiveRequest) String() string {
 func (*ReceiveRequest) ProtoMessage() {}
 
 func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[70]
+	mi := &file_replication_v1_replication_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3864,7 +3962,7 @@ func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveRequest.ProtoReflect.Descriptor instead.
 func (*ReceiveRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{70}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ReceiveRequest) GetSecondaryId() string {
@@ -3890,7 +3988,7 @@ type ReceiveResponse struct {
 
 func (x *ReceiveResponse) Reset() {
 	*x = ReceiveResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[71]
+	mi := &file_replication_v1_replication_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3902,7 +4000,7 @@ func (x *ReceiveResponse) String() string {
 func (*ReceiveResponse) ProtoMessage() {}
 
 func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[71]
+	mi := &file_replication_v1_replication_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3915,7 +4013,7 @@ func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveResponse.ProtoReflect.Descriptor instead.
 func (*ReceiveResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{71}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ReceiveResponse) GetPayload() []byte {
@@ -3933,7 +4031,7 @@ type CursorRequest struct {
 
 func (x *CursorRequest) Reset() {
 	*x = CursorRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[72]
+	mi := &file_replication_v1_replication_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3945,7 +4043,7 @@ func (x *CursorRequest) String() string {
 func (*CursorRequest) ProtoMessage() {}
 
 func (x *CursorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[72]
+	mi := &file_replication_v1_replication_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3958,7 +4056,7 @@ func (x *CursorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorRequest.ProtoReflect.Descriptor instead.
 func (*CursorRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{72}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{74}
 }
 
 type CursorResponse struct {
@@ -3975,7 +4073,7 @@ type CursorResponse struct {
 
 func (x *CursorResponse) Reset() {
 	*x = CursorResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[73]
+	mi := &file_replication_v1_replication_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3987,7 +4085,7 @@ func (x *CursorResponse) String() string {
 func (*CursorResponse) ProtoMessage() {}
 
 func (x *CursorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[73]
+	mi := &file_replication_v1_replication_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4000,7 +4098,7 @@ func (x *CursorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorResponse.ProtoReflect.Descriptor instead.
 func (*CursorResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{73}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *CursorResponse) GetPosition() *Position {
@@ -4054,7 +4152,7 @@ type BeginCopyRequest struct {
 
 func (x *BeginCopyRequest) Reset() {
 	*x = BeginCopyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[74]
+	mi := &file_replication_v1_replication_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4066,7 +4164,7 @@ func (x *BeginCopyRequest) String() string {
 func (*BeginCopyRequest) ProtoMessage() {}
 
 func (x *BeginCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[74]
+	mi := &file_replication_v1_replication_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4079,7 +4177,7 @@ func (x *BeginCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginCopyRequest.ProtoReflect.Descriptor instead.
 func (*BeginCopyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{74}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *BeginCopyRequest) GetFrom() *Position {
@@ -4097,7 +4195,7 @@ type BeginCopyResponse struct {
 
 func (x *BeginCopyResponse) Reset() {
 	*x = BeginCopyResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[75]
+	mi := &file_replication_v1_replication_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4109,7 +4207,7 @@ func (x *BeginCopyResponse) String() string {
 func (*BeginCopyResponse) ProtoMessage() {}
 
 func (x *BeginCopyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[75]
+	mi := &file_replication_v1_replication_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4122,7 +4220,7 @@ func (x *BeginCopyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginCopyResponse.ProtoReflect.Descriptor instead.
 func (*BeginCopyResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{75}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{77}
 }
 
 type ApplyRangeRequest struct {
@@ -4134,7 +4232,7 @@ type ApplyRangeRequest struct {
 
 func (x *ApplyRangeRequest) Reset() {
 	*x = ApplyRangeRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[76]
+	mi := &file_replication_v1_replication_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4146,7 +4244,7 @@ func (x *ApplyRangeRequest) String() string {
 func (*ApplyRangeRequest) ProtoMessage() {}
 
 func (x *ApplyRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[76]
+	mi := &file_replication_v1_replication_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4159,12 +4257,142 @@ func (x *ApplyRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRangeRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRangeRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{76}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ApplyRangeRequest) GetRange() *Range {
 	if x != nil {
 		return x.Range
+	}
+	return nil
+}
+
+type DiffRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// answer is that to the question of the step before; absent to begin.
+	Answer        []byte `protobuf:"bytes,1,opt,name=answer,proto3,oneof" json:"answer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffRequest) Reset() {
+	*x = DiffRequest{}
+	mi := &file_replication_v1_replication_proto_msgTypes[79]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffRequest) ProtoMessage() {}
+
+func (x *DiffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[79]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
+func (*DiffRequest) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{79}
+}
+
+func (x *DiffRequest) GetAnswer() []byte {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+type DiffResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// copy says that a copy from the cursor's copied_up_to is less work.
+	Copy          bool            `protobuf:"varint,1,opt,name=copy,proto3" json:"copy,omitempty"`
+	Done          bool            `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	Question      []byte          `protobuf:"bytes,3,opt,name=question,proto3" json:"question,omitempty"`
+	Differing     uint64          `protobuf:"varint,4,opt,name=differing,proto3" json:"differing,omitempty"`
+	Synced        uint64          `protobuf:"varint,5,opt,name=synced,proto3" json:"synced,omitempty"`
+	Cursor        *CursorResponse `protobuf:"bytes,6,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffResponse) Reset() {
+	*x = DiffResponse{}
+	mi := &file_replication_v1_replication_proto_msgTypes[80]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffResponse) ProtoMessage() {}
+
+func (x *DiffResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[80]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
+func (*DiffResponse) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{80}
+}
+
+func (x *DiffResponse) GetCopy() bool {
+	if x != nil {
+		return x.Copy
+	}
+	return false
+}
+
+func (x *DiffResponse) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *DiffResponse) GetQuestion() []byte {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+func (x *DiffResponse) GetDiffering() uint64 {
+	if x != nil {
+		return x.Differing
+	}
+	return 0
+}
+
+func (x *DiffResponse) GetSynced() uint64 {
+	if x != nil {
+		return x.Synced
+	}
+	return 0
+}
+
+func (x *DiffResponse) GetCursor() *CursorResponse {
+	if x != nil {
+		return x.Cursor
 	}
 	return nil
 }
@@ -4177,7 +4405,7 @@ type EndCopyRequest struct {
 
 func (x *EndCopyRequest) Reset() {
 	*x = EndCopyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[77]
+	mi := &file_replication_v1_replication_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4189,7 +4417,7 @@ func (x *EndCopyRequest) String() string {
 func (*EndCopyRequest) ProtoMessage() {}
 
 func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[77]
+	mi := &file_replication_v1_replication_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4202,7 +4430,7 @@ func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndCopyRequest.ProtoReflect.Descriptor instead.
 func (*EndCopyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{77}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{81}
 }
 
 type ApplyFrameRequest struct {
@@ -4214,7 +4442,7 @@ type ApplyFrameRequest struct {
 
 func (x *ApplyFrameRequest) Reset() {
 	*x = ApplyFrameRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[78]
+	mi := &file_replication_v1_replication_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4226,7 +4454,7 @@ func (x *ApplyFrameRequest) String() string {
 func (*ApplyFrameRequest) ProtoMessage() {}
 
 func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[78]
+	mi := &file_replication_v1_replication_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4239,7 +4467,7 @@ func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyFrameRequest.ProtoReflect.Descriptor instead.
 func (*ApplyFrameRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{78}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *ApplyFrameRequest) GetFrame() *Frame {
@@ -4475,7 +4703,12 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\apayload\x18\x04 \x01(\fR\apayload\"A\n" +
 	"\x10ReadRangeRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\fR\x05after\x12\x17\n" +
-	"\aslot_id\x18\x02 \x01(\tR\x06slotId\"@\n" +
+	"\aslot_id\x18\x02 \x01(\tR\x06slotId\"H\n" +
+	"\x11AnswerDiffRequest\x12\x17\n" +
+	"\aslot_id\x18\x01 \x01(\tR\x06slotId\x12\x1a\n" +
+	"\bquestion\x18\x02 \x01(\fR\bquestion\",\n" +
+	"\x12AnswerDiffResponse\x12\x16\n" +
+	"\x06answer\x18\x01 \x01(\fR\x06answer\"@\n" +
 	"\x11ReadRangeResponse\x12+\n" +
 	"\x05range\x18\x01 \x01(\v2\x15.replication.v1.RangeR\x05range\"\x89\x01\n" +
 	"\x05Range\x12\x14\n" +
@@ -4509,7 +4742,17 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x04from\x18\x01 \x01(\v2\x18.replication.v1.PositionR\x04from\"\x13\n" +
 	"\x11BeginCopyResponse\"@\n" +
 	"\x11ApplyRangeRequest\x12+\n" +
-	"\x05range\x18\x01 \x01(\v2\x15.replication.v1.RangeR\x05range\"\x10\n" +
+	"\x05range\x18\x01 \x01(\v2\x15.replication.v1.RangeR\x05range\"5\n" +
+	"\vDiffRequest\x12\x1b\n" +
+	"\x06answer\x18\x01 \x01(\fH\x00R\x06answer\x88\x01\x01B\t\n" +
+	"\a_answer\"\xc0\x01\n" +
+	"\fDiffResponse\x12\x12\n" +
+	"\x04copy\x18\x01 \x01(\bR\x04copy\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\bR\x04done\x12\x1a\n" +
+	"\bquestion\x18\x03 \x01(\fR\bquestion\x12\x1c\n" +
+	"\tdiffering\x18\x04 \x01(\x04R\tdiffering\x12\x16\n" +
+	"\x06synced\x18\x05 \x01(\x04R\x06synced\x126\n" +
+	"\x06cursor\x18\x06 \x01(\v2\x1e.replication.v1.CursorResponseR\x06cursor\"\x10\n" +
 	"\x0eEndCopyRequest\"@\n" +
 	"\x11ApplyFrameRequest\x12+\n" +
 	"\x05frame\x18\x01 \x01(\v2\x15.replication.v1.FrameR\x05frame2\xec\n" +
@@ -4530,7 +4773,7 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x10DisableSecondary\x12'.replication.v1.DisableSecondaryRequest\x1a\".replication.v1.TransitionResponse\x12Y\n" +
 	"\rUpdatePrimary\x12$.replication.v1.UpdatePrimaryRequest\x1a\".replication.v1.TransitionResponse\x12J\n" +
 	"\aRecover\x12\x1e.replication.v1.RecoverRequest\x1a\x1f.replication.v1.RecoverResponse\x12J\n" +
-	"\aForward\x12\x1e.replication.v1.ForwardRequest\x1a\x1f.replication.v1.ForwardResponse2\x98\r\n" +
+	"\aForward\x12\x1e.replication.v1.ForwardRequest\x1a\x1f.replication.v1.ForwardResponse2\xb0\x0e\n" +
 	"\x04Host\x12A\n" +
 	"\x04Node\x12\x1b.replication.v1.NodeRequest\x1a\x1c.replication.v1.NodeResponse\x12M\n" +
 	"\bGetState\x12\x1f.replication.v1.GetStateRequest\x1a .replication.v1.GetStateResponse\x12M\n" +
@@ -4545,13 +4788,16 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\aAckSlot\x12\x1e.replication.v1.AckSlotRequest\x1a\x1f.replication.v1.AckSlotResponse\x12P\n" +
 	"\tCloseSlot\x12 .replication.v1.CloseSlotRequest\x1a!.replication.v1.CloseSlotResponse\x12Z\n" +
 	"\vReadJournal\x12\".replication.v1.ReadJournalRequest\x1a#.replication.v1.ReadJournalResponse(\x010\x01\x12P\n" +
-	"\tReadRange\x12 .replication.v1.ReadRangeRequest\x1a!.replication.v1.ReadRangeResponse\x12Y\n" +
+	"\tReadRange\x12 .replication.v1.ReadRangeRequest\x1a!.replication.v1.ReadRangeResponse\x12S\n" +
+	"\n" +
+	"AnswerDiff\x12!.replication.v1.AnswerDiffRequest\x1a\".replication.v1.AnswerDiffResponse\x12Y\n" +
 	"\fSealHandover\x12#.replication.v1.SealHandoverRequest\x1a$.replication.v1.SealHandoverResponse\x12J\n" +
 	"\aReceive\x12\x1e.replication.v1.ReceiveRequest\x1a\x1f.replication.v1.ReceiveResponse\x12G\n" +
 	"\x06Cursor\x12\x1d.replication.v1.CursorRequest\x1a\x1e.replication.v1.CursorResponse\x12P\n" +
 	"\tBeginCopy\x12 .replication.v1.BeginCopyRequest\x1a!.replication.v1.BeginCopyResponse\x12O\n" +
 	"\n" +
-	"ApplyRange\x12!.replication.v1.ApplyRangeRequest\x1a\x1e.replication.v1.CursorResponse\x12I\n" +
+	"ApplyRange\x12!.replication.v1.ApplyRangeRequest\x1a\x1e.replication.v1.CursorResponse\x12A\n" +
+	"\x04Diff\x12\x1b.replication.v1.DiffRequest\x1a\x1c.replication.v1.DiffResponse\x12I\n" +
 	"\aEndCopy\x12\x1e.replication.v1.EndCopyRequest\x1a\x1e.replication.v1.CursorResponse\x12O\n" +
 	"\n" +
 	"ApplyFrame\x12!.replication.v1.ApplyFrameRequest\x1a\x1e.replication.v1.CursorResponseBZZXgithub.com/vault-replication/vault-replication/shared/proto/replication/v1;replicationv1b\x06proto3"
@@ -4569,7 +4815,7 @@ func file_replication_v1_replication_proto_rawDescGZIP() []byte {
 }
 
 var file_replication_v1_replication_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 80)
+var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 84)
 var file_replication_v1_replication_proto_goTypes = []any{
 	(Error_Kind)(0),                 // 0: replication.v1.Error.Kind
 	(Chunk_Signal)(0),               // 1: replication.v1.Chunk.Signal
@@ -4639,22 +4885,26 @@ var file_replication_v1_replication_proto_goTypes = []any{
 	(*ReadJournalResponse)(nil),     // 65: replication.v1.ReadJournalResponse
 	(*Frame)(nil),                   // 66: replication.v1.Frame
 	(*ReadRangeRequest)(nil),        // 67: replication.v1.ReadRangeRequest
-	(*ReadRangeResponse)(nil),       // 68: replication.v1.ReadRangeResponse
-	(*Range)(nil),                   // 69: replication.v1.Range
-	(*SealHandoverRequest)(nil),     // 70: replication.v1.SealHandoverRequest
-	(*SealHandoverResponse)(nil),    // 71: replication.v1.SealHandoverResponse
-	(*ReceiveRequest)(nil),          // 72: replication.v1.ReceiveRequest
-	(*ReceiveResponse)(nil),         // 73: replication.v1.ReceiveResponse
-	(*CursorRequest)(nil),           // 74: replication.v1.CursorRequest
-	(*CursorResponse)(nil),          // 75: replication.v1.CursorResponse
-	(*BeginCopyRequest)(nil),        // 76: replication.v1.BeginCopyRequest
-	(*BeginCopyResponse)(nil),       // 77: replication.v1.BeginCopyResponse
-	(*ApplyRangeRequest)(nil),       // 78: replication.v1.ApplyRangeRequest
-	(*EndCopyRequest)(nil),          // 79: replication.v1.EndCopyRequest
-	(*ApplyFrameRequest)(nil),       // 80: replication.v1.ApplyFrameRequest
-	nil,                             // 81: replication.v1.TransitionResponse.PutStateEntry
-	(*timestamppb.Timestamp)(nil),   // 82: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 83: google.protobuf.Duration
+	(*AnswerDiffRequest)(nil),       // 68: replication.v1.AnswerDiffRequest
+	(*AnswerDiffResponse)(nil),      // 69: replication.v1.AnswerDiffResponse
+	(*ReadRangeResponse)(nil),       // 70: replication.v1.ReadRangeResponse
+	(*Range)(nil),                   // 71: replication.v1.Range
+	(*SealHandoverRequest)(nil),     // 72: replication.v1.SealHandoverRequest
+	(*SealHandoverResponse)(nil),    // 73: replication.v1.SealHandoverResponse
+	(*ReceiveRequest)(nil),          // 74: replication.v1.ReceiveRequest
+	(*ReceiveResponse)(nil),         // 75: replication.v1.ReceiveResponse
+	(*CursorRequest)(nil),           // 76: replication.v1.CursorRequest
+	(*CursorResponse)(nil),          // 77: replication.v1.CursorResponse
+	(*BeginCopyRequest)(nil),        // 78: replication.v1.BeginCopyRequest
+	(*BeginCopyResponse)(nil),       // 79: replication.v1.BeginCopyResponse
+	(*ApplyRangeRequest)(nil),       // 80: replication.v1.ApplyRangeRequest
+	(*DiffRequest)(nil),             // 81: replication.v1.DiffRequest
+	(*DiffResponse)(nil),            // 82: replication.v1.DiffResponse
+	(*EndCopyRequest)(nil),          // 83: replication.v1.EndCopyRequest
+	(*ApplyFrameRequest)(nil),       // 84: replication.v1.ApplyFrameRequest
+	nil,                             // 85: replication.v1.TransitionResponse.PutStateEntry
+	(*timestamppb.Timestamp)(nil),   // 86: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 87: google.protobuf.Duration
 }
 var file_replication_v1_replication_proto_depIdxs = []int32{
 	0,  // 0: replication.v1.Error.kind:type_name -> replication.v1.Error.Kind
@@ -4662,18 +4912,18 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	4,  // 2: replication.v1.Position.epoch:type_name -> replication.v1.Epoch
 	14, // 3: replication.v1.StatusResponse.secondaries:type_name -> replication.v1.Peer
 	14, // 4: replication.v1.StatusResponse.primaries:type_name -> replication.v1.Peer
-	82, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
-	82, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
-	83, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
-	83, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
-	83, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
+	86, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
+	86, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
+	87, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
+	87, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
+	87, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
 	15, // 10: replication.v1.ServeConnRequest.peer:type_name -> replication.v1.PeerInfo
 	3,  // 11: replication.v1.ServeConnRequest.chunk:type_name -> replication.v1.Chunk
 	3,  // 12: replication.v1.ServeConnResponse.chunk:type_name -> replication.v1.Chunk
-	81, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
+	85, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
 	19, // 14: replication.v1.TransitionResponse.handover:type_name -> replication.v1.Handover
-	83, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
-	82, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
+	87, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
+	86, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
 	37, // 17: replication.v1.NodeResponse.failover:type_name -> replication.v1.Addresses
 	50, // 18: replication.v1.DialRequest.target:type_name -> replication.v1.DialTarget
 	3,  // 19: replication.v1.DialRequest.chunk:type_name -> replication.v1.Chunk
@@ -4687,92 +4937,97 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	5,  // 27: replication.v1.JournalStart.after:type_name -> replication.v1.Position
 	66, // 28: replication.v1.ReadJournalResponse.frame:type_name -> replication.v1.Frame
 	5,  // 29: replication.v1.Frame.to:type_name -> replication.v1.Position
-	69, // 30: replication.v1.ReadRangeResponse.range:type_name -> replication.v1.Range
+	71, // 30: replication.v1.ReadRangeResponse.range:type_name -> replication.v1.Range
 	19, // 31: replication.v1.SealHandoverResponse.handover:type_name -> replication.v1.Handover
 	5,  // 32: replication.v1.CursorResponse.position:type_name -> replication.v1.Position
 	5,  // 33: replication.v1.CursorResponse.copy_from:type_name -> replication.v1.Position
 	5,  // 34: replication.v1.BeginCopyRequest.from:type_name -> replication.v1.Position
-	69, // 35: replication.v1.ApplyRangeRequest.range:type_name -> replication.v1.Range
-	66, // 36: replication.v1.ApplyFrameRequest.frame:type_name -> replication.v1.Frame
-	6,  // 37: replication.v1.Replication.Attach:input_type -> replication.v1.AttachRequest
-	8,  // 38: replication.v1.Replication.Start:input_type -> replication.v1.StartRequest
-	10, // 39: replication.v1.Replication.Stop:input_type -> replication.v1.StopRequest
-	12, // 40: replication.v1.Replication.Status:input_type -> replication.v1.StatusRequest
-	16, // 41: replication.v1.Replication.ServeConn:input_type -> replication.v1.ServeConnRequest
-	20, // 42: replication.v1.Replication.EnablePrimary:input_type -> replication.v1.EnablePrimaryRequest
-	21, // 43: replication.v1.Replication.DemotePrimary:input_type -> replication.v1.DemotePrimaryRequest
-	22, // 44: replication.v1.Replication.DisablePrimary:input_type -> replication.v1.DisablePrimaryRequest
-	23, // 45: replication.v1.Replication.SecondaryToken:input_type -> replication.v1.SecondaryTokenRequest
-	25, // 46: replication.v1.Replication.RevokeSecondary:input_type -> replication.v1.RevokeSecondaryRequest
-	27, // 47: replication.v1.Replication.EnableSecondary:input_type -> replication.v1.EnableSecondaryRequest
-	28, // 48: replication.v1.Replication.PromoteSecondary:input_type -> replication.v1.PromoteSecondaryRequest
-	29, // 49: replication.v1.Replication.DisableSecondary:input_type -> replication.v1.DisableSecondaryRequest
-	30, // 50: replication.v1.Replication.UpdatePrimary:input_type -> replication.v1.UpdatePrimaryRequest
-	31, // 51: replication.v1.Replication.Recover:input_type -> replication.v1.RecoverRequest
-	33, // 52: replication.v1.Replication.Forward:input_type -> replication.v1.ForwardRequest
-	35, // 53: replication.v1.Host.Node:input_type -> replication.v1.NodeRequest
-	38, // 54: replication.v1.Host.GetState:input_type -> replication.v1.GetStateRequest
-	40, // 55: replication.v1.Host.PutState:input_type -> replication.v1.PutStateRequest
-	42, // 56: replication.v1.Host.DeleteState:input_type -> replication.v1.DeleteStateRequest
-	44, // 57: replication.v1.Host.ListState:input_type -> replication.v1.ListStateRequest
-	46, // 58: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
-	48, // 59: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
-	51, // 60: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
-	54, // 61: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
-	56, // 62: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
-	58, // 63: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
-	60, // 64: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
-	62, // 65: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
-	67, // 66: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
-	70, // 67: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
-	72, // 68: replication.v1.Host.Receive:input_type -> replication.v1.ReceiveRequest
-	74, // 69: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
-	76, // 70: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
-	78, // 71: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
-	79, // 72: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
-	80, // 73: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
-	7,  // 74: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
-	9,  // 75: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
-	11, // 76: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
-	13, // 77: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
-	17, // 78: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
-	18, // 79: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 80: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 81: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
-	24, // 82: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
-	26, // 83: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
-	18, // 84: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 85: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 86: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 87: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
-	32, // 88: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
-	34, // 89: replication.v1.Replication.Forward:output_type -> replication.v1.ForwardResponse
-	36, // 90: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
-	39, // 91: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
-	41, // 92: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
-	43, // 93: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
-	45, // 94: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
-	47, // 95: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
-	49, // 96: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
-	53, // 97: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
-	55, // 98: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
-	57, // 99: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
-	59, // 100: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
-	61, // 101: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
-	65, // 102: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
-	68, // 103: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
-	71, // 104: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
-	73, // 105: replication.v1.Host.Receive:output_type -> replication.v1.ReceiveResponse
-	75, // 106: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
-	77, // 107: replication.v1.Host.BeginCopy:output_type -> replication.v1.BeginCopyResponse
-	75, // 108: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
-	75, // 109: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
-	75, // 110: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
-	74, // [74:111] is the sub-list for method output_type
-	37, // [37:74] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	71, // 35: replication.v1.ApplyRangeRequest.range:type_name -> replication.v1.Range
+	77, // 36: replication.v1.DiffResponse.cursor:type_name -> replication.v1.CursorResponse
+	66, // 37: replication.v1.ApplyFrameRequest.frame:type_name -> replication.v1.Frame
+	6,  // 38: replication.v1.Replication.Attach:input_type -> replication.v1.AttachRequest
+	8,  // 39: replication.v1.Replication.Start:input_type -> replication.v1.StartRequest
+	10, // 40: replication.v1.Replication.Stop:input_type -> replication.v1.StopRequest
+	12, // 41: replication.v1.Replication.Status:input_type -> replication.v1.StatusRequest
+	16, // 42: replication.v1.Replication.ServeConn:input_type -> replication.v1.ServeConnRequest
+	20, // 43: replication.v1.Replication.EnablePrimary:input_type -> replication.v1.EnablePrimaryRequest
+	21, // 44: replication.v1.Replication.DemotePrimary:input_type -> replication.v1.DemotePrimaryRequest
+	22, // 45: replication.v1.Replication.DisablePrimary:input_type -> replication.v1.DisablePrimaryRequest
+	23, // 46: replication.v1.Replication.SecondaryToken:input_type -> replication.v1.SecondaryTokenRequest
+	25, // 47: replication.v1.Replication.RevokeSecondary:input_type -> replication.v1.RevokeSecondaryRequest
+	27, // 48: replication.v1.Replication.EnableSecondary:input_type -> replication.v1.EnableSecondaryRequest
+	28, // 49: replication.v1.Replication.PromoteSecondary:input_type -> replication.v1.PromoteSecondaryRequest
+	29, // 50: replication.v1.Replication.DisableSecondary:input_type -> replication.v1.DisableSecondaryRequest
+	30, // 51: replication.v1.Replication.UpdatePrimary:input_type -> replication.v1.UpdatePrimaryRequest
+	31, // 52: replication.v1.Replication.Recover:input_type -> replication.v1.RecoverRequest
+	33, // 53: replication.v1.Replication.Forward:input_type -> replication.v1.ForwardRequest
+	35, // 54: replication.v1.Host.Node:input_type -> replication.v1.NodeRequest
+	38, // 55: replication.v1.Host.GetState:input_type -> replication.v1.GetStateRequest
+	40, // 56: replication.v1.Host.PutState:input_type -> replication.v1.PutStateRequest
+	42, // 57: replication.v1.Host.DeleteState:input_type -> replication.v1.DeleteStateRequest
+	44, // 58: replication.v1.Host.ListState:input_type -> replication.v1.ListStateRequest
+	46, // 59: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
+	48, // 60: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
+	51, // 61: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
+	54, // 62: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
+	56, // 63: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
+	58, // 64: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
+	60, // 65: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
+	62, // 66: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
+	67, // 67: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
+	68, // 68: replication.v1.Host.AnswerDiff:input_type -> replication.v1.AnswerDiffRequest
+	72, // 69: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
+	74, // 70: replication.v1.Host.Receive:input_type -> replication.v1.ReceiveRequest
+	76, // 71: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
+	78, // 72: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
+	80, // 73: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
+	81, // 74: replication.v1.Host.Diff:input_type -> replication.v1.DiffRequest
+	83, // 75: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
+	84, // 76: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
+	7,  // 77: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
+	9,  // 78: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
+	11, // 79: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
+	13, // 80: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
+	17, // 81: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
+	18, // 82: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
+	18, // 83: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
+	18, // 84: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
+	24, // 85: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
+	26, // 86: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
+	18, // 87: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 88: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 89: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 90: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
+	32, // 91: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
+	34, // 92: replication.v1.Replication.Forward:output_type -> replication.v1.ForwardResponse
+	36, // 93: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
+	39, // 94: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
+	41, // 95: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
+	43, // 96: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
+	45, // 97: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
+	47, // 98: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
+	49, // 99: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
+	53, // 100: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
+	55, // 101: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
+	57, // 102: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
+	59, // 103: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
+	61, // 104: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
+	65, // 105: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
+	70, // 106: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
+	69, // 107: replication.v1.Host.AnswerDiff:output_type -> replication.v1.AnswerDiffResponse
+	73, // 108: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
+	75, // 109: replication.v1.Host.Receive:output_type -> replication.v1.ReceiveResponse
+	77, // 110: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
+	79, // 111: replication.v1.Host.BeginCopy:output_type -> replication.v1.BeginCopyResponse
+	77, // 112: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
+	82, // 113: replication.v1.Host.Diff:output_type -> replication.v1.DiffResponse
+	77, // 114: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
+	77, // 115: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
+	77, // [77:116] is the sub-list for method output_type
+	38, // [38:77] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_replication_v1_replication_proto_init() }
@@ -4797,13 +5052,14 @@ func file_replication_v1_replication_proto_init() {
 		(*ReadJournalRequest_Start)(nil),
 		(*ReadJournalRequest_Next)(nil),
 	}
+	file_replication_v1_replication_proto_msgTypes[79].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_replication_v1_replication_proto_rawDesc), len(file_replication_v1_replication_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   80,
+			NumMessages:   84,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -789,11 +789,13 @@ const (
 	Host_CloseSlot_FullMethodName     = "/replication.v1.Host/CloseSlot"
 	Host_ReadJournal_FullMethodName   = "/replication.v1.Host/ReadJournal"
 	Host_ReadRange_FullMethodName     = "/replication.v1.Host/ReadRange"
+	Host_AnswerDiff_FullMethodName    = "/replication.v1.Host/AnswerDiff"
 	Host_SealHandover_FullMethodName  = "/replication.v1.Host/SealHandover"
 	Host_Receive_FullMethodName       = "/replication.v1.Host/Receive"
 	Host_Cursor_FullMethodName        = "/replication.v1.Host/Cursor"
 	Host_BeginCopy_FullMethodName     = "/replication.v1.Host/BeginCopy"
 	Host_ApplyRange_FullMethodName    = "/replication.v1.Host/ApplyRange"
+	Host_Diff_FullMethodName          = "/replication.v1.Host/Diff"
 	Host_EndCopy_FullMethodName       = "/replication.v1.Host/EndCopy"
 	Host_ApplyFrame_FullMethodName    = "/replication.v1.Host/ApplyFrame"
 )
@@ -843,6 +845,8 @@ type HostClient interface {
 	ReadJournal(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ReadJournalRequest, ReadJournalResponse], error)
 	// ReadRange reads replicated keys in key order with their values of now.
 	ReadRange(ctx context.Context, in *ReadRangeRequest, opts ...grpc.CallOption) (*ReadRangeResponse, error)
+	// AnswerDiff answers what a secondary asks while it compares.
+	AnswerDiff(ctx context.Context, in *AnswerDiffRequest, opts ...grpc.CallOption) (*AnswerDiffResponse, error)
 	// SealHandover makes what a joining secondary needs, sealed for its host.
 	SealHandover(ctx context.Context, in *SealHandoverRequest, opts ...grpc.CallOption) (*SealHandoverResponse, error)
 	// Receive gives the host of a primary what a secondary has forwarded. The
@@ -855,7 +859,10 @@ type HostClient interface {
 	// ApplyRange makes the keys of a range those of its payload, durable when it
 	// returns. Ranges are applied in key order, one at a time.
 	ApplyRange(ctx context.Context, in *ApplyRangeRequest, opts ...grpc.CallOption) (*CursorResponse, error)
-	// EndCopy records that the last range was applied.
+	// Diff goes on with a copy by comparing: it takes an answer of the primary and
+	// says what to ask next. One at a time.
+	Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error)
+	// EndCopy records that the last range was applied, or Diff is done.
 	EndCopy(ctx context.Context, in *EndCopyRequest, opts ...grpc.CallOption) (*CursorResponse, error)
 	// ApplyFrame applies the rows of a frame in order, durable when it returns.
 	ApplyFrame(ctx context.Context, in *ApplyFrameRequest, opts ...grpc.CallOption) (*CursorResponse, error)
@@ -1015,6 +1022,16 @@ func (c *hostClient) ReadRange(ctx context.Context, in *ReadRangeRequest, opts .
 	return out, nil
 }
 
+func (c *hostClient) AnswerDiff(ctx context.Context, in *AnswerDiffRequest, opts ...grpc.CallOption) (*AnswerDiffResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AnswerDiffResponse)
+	err := c.cc.Invoke(ctx, Host_AnswerDiff_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *hostClient) SealHandover(ctx context.Context, in *SealHandoverRequest, opts ...grpc.CallOption) (*SealHandoverResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SealHandoverResponse)
@@ -1059,6 +1076,16 @@ func (c *hostClient) ApplyRange(ctx context.Context, in *ApplyRangeRequest, opts
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CursorResponse)
 	err := c.cc.Invoke(ctx, Host_ApplyRange_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostClient) Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DiffResponse)
+	err := c.cc.Invoke(ctx, Host_Diff_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -1130,6 +1157,8 @@ type HostServer interface {
 	ReadJournal(grpc.BidiStreamingServer[ReadJournalRequest, ReadJournalResponse]) error
 	// ReadRange reads replicated keys in key order with their values of now.
 	ReadRange(context.Context, *ReadRangeRequest) (*ReadRangeResponse, error)
+	// AnswerDiff answers what a secondary asks while it compares.
+	AnswerDiff(context.Context, *AnswerDiffRequest) (*AnswerDiffResponse, error)
 	// SealHandover makes what a joining secondary needs, sealed for its host.
 	SealHandover(context.Context, *SealHandoverRequest) (*SealHandoverResponse, error)
 	// Receive gives the host of a primary what a secondary has forwarded. The
@@ -1142,7 +1171,10 @@ type HostServer interface {
 	// ApplyRange makes the keys of a range those of its payload, durable when it
 	// returns. Ranges are applied in key order, one at a time.
 	ApplyRange(context.Context, *ApplyRangeRequest) (*CursorResponse, error)
-	// EndCopy records that the last range was applied.
+	// Diff goes on with a copy by comparing: it takes an answer of the primary and
+	// says what to ask next. One at a time.
+	Diff(context.Context, *DiffRequest) (*DiffResponse, error)
+	// EndCopy records that the last range was applied, or Diff is done.
 	EndCopy(context.Context, *EndCopyRequest) (*CursorResponse, error)
 	// ApplyFrame applies the rows of a frame in order, durable when it returns.
 	ApplyFrame(context.Context, *ApplyFrameRequest) (*CursorResponse, error)
@@ -1198,6 +1230,9 @@ func (UnimplementedHostServer) ReadJournal(grpc.BidiStreamingServer[ReadJournalR
 func (UnimplementedHostServer) ReadRange(context.Context, *ReadRangeRequest) (*ReadRangeResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ReadRange not implemented")
 }
+func (UnimplementedHostServer) AnswerDiff(context.Context, *AnswerDiffRequest) (*AnswerDiffResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method AnswerDiff not implemented")
+}
 func (UnimplementedHostServer) SealHandover(context.Context, *SealHandoverRequest) (*SealHandoverResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method SealHandover not implemented")
 }
@@ -1212,6 +1247,9 @@ func (UnimplementedHostServer) BeginCopy(context.Context, *BeginCopyRequest) (*B
 }
 func (UnimplementedHostServer) ApplyRange(context.Context, *ApplyRangeRequest) (*CursorResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ApplyRange not implemented")
+}
+func (UnimplementedHostServer) Diff(context.Context, *DiffRequest) (*DiffResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Diff not implemented")
 }
 func (UnimplementedHostServer) EndCopy(context.Context, *EndCopyRequest) (*CursorResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method EndCopy not implemented")
@@ -1470,6 +1508,24 @@ func _Host_ReadRange_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Host_AnswerDiff_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AnswerDiffRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServer).AnswerDiff(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Host_AnswerDiff_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServer).AnswerDiff(ctx, req.(*AnswerDiffRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Host_SealHandover_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SealHandoverRequest)
 	if err := dec(in); err != nil {
@@ -1556,6 +1612,24 @@ func _Host_ApplyRange_Handler(srv interface{}, ctx context.Context, dec func(int
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(HostServer).ApplyRange(ctx, req.(*ApplyRangeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Host_Diff_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DiffRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServer).Diff(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Host_Diff_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServer).Diff(ctx, req.(*DiffRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1652,6 +1726,10 @@ var Host_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Host_ReadRange_Handler,
 		},
 		{
+			MethodName: "AnswerDiff",
+			Handler:    _Host_AnswerDiff_Handler,
+		},
+		{
 			MethodName: "SealHandover",
 			Handler:    _Host_SealHandover_Handler,
 		},
@@ -1670,6 +1748,10 @@ var Host_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ApplyRange",
 			Handler:    _Host_ApplyRange_Handler,
+		},
+		{
+			MethodName: "Diff",
+			Handler:    _Host_Diff_Handler,
 		},
 		{
 			MethodName: "EndCopy",

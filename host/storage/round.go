@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+)
+
+const (
+	// roundGroups is how many groups of keys a round reads each time: 256 keys a
+	// second are an hour for a million, and no load.
+	roundGroups = 4
+	// roundEvery is the time between two rounds.
+	roundEvery = 10 * time.Minute
+	// roundCreated is after how many keys that are created ahead of it a round is
+	// given up: they are kept in memory.
+	roundCreated = 1 << 20
+)
+
+// round compares the index with the storage in the background, slowly, so that
+// what was changed below this server is found. It lists each directory once.
+type round struct {
+	pass  *fingerprint.Pass
+	walk  *walk
+	ended time.Time
+}
+
+// advance goes on with the round, or begins one when it is time.
+func (r *round) advance(ctx context.Context, t *Tap, p *print) error {
+	if r.ended.IsZero() {
+		r.ended = time.Now() // the first one comes after the pass that made the index
+	}
+	if r.pass == nil {
+		if time.Since(r.ended) < roundEvery {
+			return nil
+		}
+		pass := p.index.Begin()
+		w, err := newWalk(ctx, t.inner, "")
+		if err != nil {
+			pass.End()
+			return err
+		}
+		r.pass, r.walk = pass, w
+	}
+	for range roundGroups {
+		n, err := readGroup(ctx, t, p.mode, r.pass, r.walk)
+		if err != nil {
+			r.end()
+			return err
+		}
+		if n > 0 {
+			continue
+		}
+		wrong, done, err := finishPass(ctx, t, r.pass)
+		r.end()
+		if done {
+			p.checked(t, wrong)
+		}
+		return err
+	}
+	if !r.pass.Current() || r.pass.Created() > roundCreated {
+		r.end()
+	}
+	return nil
+}
+
+func (r *round) end() {
+	if r.pass != nil {
+		r.pass.End()
+	}
+	*r = round{ended: time.Now()}
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package enginetest
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// The comparison of the fake hosts is one by one: a question is the last key that was
+// compared, an answer the pairs after it, and what is equal already is not counted.
+
+// AnswerDiff implements replication.Host.
+func (h *Host) AnswerDiff(ctx context.Context, req replication.AnswerDiffRequest) ([]byte, error) {
+	h.mu.Lock()
+	err := h.called("AnswerDiff")
+	h.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	r, err := h.ReadRange(ctx, replication.ReadRangeRequest{SlotID: req.SlotID, After: string(req.Question[1:])})
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(r)
+}
+
+// Diff implements replication.Host.
+func (h *Host) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
+	if answer != nil {
+		if err := h.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.called("Diff"); err != nil {
+		return nil, err
+	}
+	switch {
+	case h.untilCopied != nil:
+		return nil, h.untilCopied
+	case !h.cursor.Copying:
+		return nil, replication.Errorf(replication.InvalidInput, "nothing can be compared: no copy has begun")
+	}
+	if answer == nil {
+		h.comparing = h.comparing || (!h.cursor.Position.Epoch.IsZero() && h.cursor.CopiedUpTo == "")
+		step := h.step()
+		step.Copy = !h.comparing
+		return step, nil
+	}
+	var r replication.Range
+	if err := json.Unmarshal(answer, &r); err != nil {
+		return nil, err
+	}
+	if err := h.applyRange(&r); err != nil {
+		return nil, err
+	}
+	h.counts["answers applied"]++
+	step := h.step()
+	step.Done = r.Last
+	h.comparing = !r.Last
+	return step, nil
+}
+
+func (h *Host) step() *replication.DiffStep {
+	c := h.cursor
+	return &replication.DiffStep{Question: append([]byte{'>'}, c.CopiedUpTo...), Differing: c.CopiedKeys + 1, Synced: c.CopiedKeys, Cursor: &c}
+}
+
+// applyRange makes the keys of a range those of its payload.
+func (h *Host) applyRange(r *replication.Range) error {
+	if !h.cursor.Copying || r.After != h.cursor.CopiedUpTo {
+		return replication.Errorf(replication.InvalidInput, "the range after %q does not go on after %q", r.After, h.cursor.CopiedUpTo)
+	}
+	var entries []entry
+	if err := json.Unmarshal(r.Payload, &entries); err != nil {
+		return err
+	}
+	for k := range h.content {
+		in := k > r.After && (r.Last || k <= r.UpTo)
+		if in && !slices.ContainsFunc(entries, func(e entry) bool { return e.Key == k }) {
+			delete(h.content, k)
+			h.cursor.CopiedKeys++
+		}
+	}
+	for _, e := range entries {
+		if h.comparing && h.content[e.Key] == e.Value {
+			continue
+		}
+		h.apply(e)
+		h.cursor.CopiedKeys++
+	}
+	h.cursor.CopiedUpTo = r.UpTo
+	h.cursor.ConsistentFrom = max(h.cursor.ConsistentFrom, r.AsOf)
+	return nil
+}
