@@ -48,7 +48,7 @@ func TestLostSlotCopiesOnce(t *testing.T) {
 				<-time.After(time.Hour)
 				require.Equal(t, begun+1, s.host.Count("BeginCopy"), "one copy for one loss")
 				require.Equal(t, 2, p.host.Count("OpenSlot"))
-				require.Contains(t, s.status().LastError, "copied again")
+				require.Contains(t, s.status().LastError, "compared and mended")
 			})
 		})
 	}
