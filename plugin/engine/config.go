@@ -52,6 +52,7 @@ func (c Config) secondary() secondary.Config {
 		HeartbeatEvery: orDefault(c.HeartbeatEvery, time.Second),
 		LossAfter:      orDefault(c.LossAfter, 10*time.Second),
 		DialTimeout:    10 * time.Second,
+		DialPatience:   2 * time.Second,
 		CallTimeout:    time.Minute,
 		RetryMin:       orDefault(c.RetryMin, 500*time.Millisecond),
 		RetryMax:       orDefault(c.RetryMax, 5*time.Second),

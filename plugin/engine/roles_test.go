@@ -236,6 +236,30 @@ func TestAddressesAreLearntAndTried(t *testing.T) {
 	})
 }
 
+// A node that is gone with its machine answers nothing, and holds the others up for a
+// moment only.
+func TestSilentAddressDoesNotHoldUpTheOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		const other, third = "https://a2.test:8201", "https://a3.test:8201"
+		p.host.SetAddresses(primaryAddr, other, third)
+		eventually(t, time.Minute, "learnt", func() bool { return len(s.status().KnownPrimaryClusterAddrs) == 3 })
+		awaitEqual(t, p, s)
+
+		p.host.ListenOn(third)
+		gone := time.Now()
+		n.Silence(primaryAddr)
+		n.Silence(other)
+		require.NoError(t, p.engine.Stop(t.Context()))
+		require.NoError(t, p.engine.Start(t.Context(), p.start))
+		p.host.Write("after", "x")
+		awaitEqual(t, p, s)
+		require.Equal(t, third, s.status().PrimaryClusterAddr)
+		require.Less(t, time.Since(gone), 16*time.Second, "ten until the link is lost, two for each that is silent")
+		require.Equal(t, 1, s.host.Count("BeginCopy"))
+	})
+}
+
 func TestUpdatePrimary(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)

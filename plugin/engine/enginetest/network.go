@@ -20,6 +20,7 @@ type Network struct {
 	listeners map[string]*listener
 	conns     map[*wire]string
 	dials     map[string]int
+	silent    map[string]bool
 }
 
 type listener struct {
@@ -29,7 +30,7 @@ type listener struct {
 
 // NewNetwork makes an empty network.
 func NewNetwork() *Network {
-	return &Network{listeners: map[string]*listener{}, conns: map[*wire]string{}, dials: map[string]int{}}
+	return &Network{listeners: map[string]*listener{}, conns: map[*wire]string{}, dials: map[string]int{}, silent: map[string]bool{}}
 }
 
 // Dials is how often an address was dialled.
@@ -43,6 +44,14 @@ func (n *Network) Dials(address string) int {
 // vanishes, nothing arrives, nothing is closed.
 func (n *Network) Freeze(address string) {
 	n.each(address, func(w *wire) { w.freeze() })
+}
+
+// Silence freezes an address for good: what dials it from now on waits.
+func (n *Network) Silence(address string) {
+	n.mu.Lock()
+	n.silent[address] = true
+	n.mu.Unlock()
+	n.Freeze(address)
 }
 
 // Break closes all present connections to an address.
@@ -102,8 +111,12 @@ func (n *Network) stopListening(h *Host) {
 func (n *Network) dial(ctx context.Context, req replication.DialRequest) (net.Conn, error) {
 	n.mu.Lock()
 	n.dials[req.Address]++
-	l := n.listeners[req.Address]
+	l, silent := n.listeners[req.Address], n.silent[req.Address]
 	n.mu.Unlock()
+	if silent {
+		<-ctx.Done()
+		return nil, replication.Errorf(replication.Unreachable, "%s did not answer in time: %w", req.Address, ctx.Err())
+	}
 	if l == nil {
 		return nil, replication.Errorf(replication.Unreachable, "nothing answers at %s", req.Address)
 	}

@@ -22,8 +22,8 @@ type Config struct {
 	// which the link counts as lost.
 	HeartbeatEvery, LossAfter time.Duration
 	// DialTimeout bounds connecting to one address, CallTimeout the handshake
-	// after it.
-	DialTimeout, CallTimeout time.Duration
+	// after it. After DialPatience the next address is tried as well.
+	DialTimeout, CallTimeout, DialPatience time.Duration
 	// RetryMin and RetryMax bound the delay between two attempts.
 	RetryMin, RetryMax time.Duration
 	// RefusedRetry is the delay after a refusal, which only an operator can end.
@@ -134,15 +134,6 @@ type refusal struct{ error }
 
 func (r *refusal) Unwrap() error { return r.error }
 
-// unreached says that no session could be begun at any address of the primary.
-type unreached struct {
-	error
-	// silent says that at one of them nothing answered: it may at any moment.
-	silent bool
-}
-
-func (u *unreached) Unwrap() error { return u.error }
-
 // round is one attempt at all addresses and, once one has answered, the session
 // with it. progressed says that something was applied or the link held.
 func (c *Client) round(ctx context.Context) (progressed bool, err error) {
@@ -155,23 +146,9 @@ func (c *Client) round(ctx context.Context) (progressed bool, err error) {
 	if len(addresses) == 0 {
 		return false, replication.Errorf(replication.InvalidInput, "no address of the primary is known: use update-primary")
 	}
-	var first error
-	silent := false
-	for _, address := range addresses {
-		s, err := c.connect(ctx, address)
-		if err == nil {
-			return c.follow(ctx, s)
-		}
-		if ctx.Err() != nil {
-			return false, ctx.Err()
-		}
-		c.logger.Debug("an address of the primary did not answer", "address", address, "error", err)
-		// A refusal tells the operator more than a port that is closed.
-		var refused, before *refusal
-		if first == nil || (errors.As(err, &refused) && !errors.As(first, &before)) {
-			first = err
-		}
-		silent = silent || replication.KindOf(err) == replication.Unreachable
+	s, err := c.reach(ctx, addresses)
+	if err != nil {
+		return false, err
 	}
-	return false, &unreached{error: first, silent: silent}
+	return c.follow(ctx, s)
 }

@@ -29,17 +29,6 @@ type session struct {
 	keys     uint64
 }
 
-// connect opens a session at one address of the primary.
-func (c *Client) connect(ctx context.Context, address string) (*session, error) {
-	dialCtx, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
-	raw, err := c.host.Dial(dialCtx, c.bundle.DialRequest(address))
-	cancel()
-	if err != nil {
-		return nil, err
-	}
-	return c.open(ctx, raw, address, false)
-}
-
 // open begins a session on a connection, which is closed otherwise. Failover says
 // that the address is not one of the primary's.
 func (c *Client) open(ctx context.Context, raw net.Conn, address string, failover bool) (*session, error) {
