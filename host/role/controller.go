@@ -107,6 +107,7 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 	core.OnInactive(c.becameInactive)
 	core.OnKeyCheck(c.checkKeys)
 	tap.OnLeaderWrite(c.leadershipBegins)
+	tap.OnHistoryLost(c.historyLost)
 	tap.BeforeApply(c.beforeApply)
 	tap.OnApplied(c.applied)
 	tap.Classes().SetMounts(c.mounts)
@@ -273,33 +274,22 @@ func AppliedAlone(key string) bool {
 // and ends those that the roles do not have.
 func (c *Controller) beginTerm(ctx context.Context) error {
 	r := c.Record()
-	primary := map[replication.Mode]storage.ModeConfig{}
-	for _, m := range modes {
-		if mr := r.mode(m); mr.Role == replication.Primary {
-			primary[m] = storage.ModeConfig{Epoch: mr.Epoch, IndexKey: fingerprint.Key(mr.IndexKey)}
-		}
-	}
-	var err error
 	if r.Performance.Role == replication.Primary {
 		if err := c.loadFilters(ctx); err != nil {
 			return err
 		}
 	}
-	if len(primary) > 0 {
-		err = c.tap.Activate(ctx, storage.JournalConfig{Modes: primary})
-	} else {
-		err = c.tap.Deactivate(ctx)
+	if err := c.activate(ctx, r); err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("the journal of replication cannot begin: %w", err)
-	}
-	if r.DR.Role == replication.Primary {
-		// Changes of role write below the journal, and DR secondaries are to have them.
-		for _, prefix := range []string{modePrefix(replication.Performance), plainPrefix(replication.Performance)} {
-			if err := c.tap.Reclassify(ctx, prefix); err != nil {
-				return err
-			}
+	if c.tap.HistoryLost() {
+		if err := c.newHistory(ctx); err != nil {
+			return err
 		}
+		r = c.Record()
+	}
+	if err := c.journalInherited(ctx, r); err != nil {
+		return err
 	}
 	for _, m := range modes {
 		if mr := r.mode(m); mr.Role == replication.Secondary {
@@ -309,6 +299,26 @@ func (c *Controller) beginTerm(ctx context.Context) error {
 		}
 	}
 	return c.settleHiding(ctx)
+}
+
+// activate begins the journal for the roles of a record, or ends it.
+func (c *Controller) activate(ctx context.Context, r *Record) error {
+	primary := map[replication.Mode]storage.ModeConfig{}
+	for _, m := range modes {
+		if mr := r.mode(m); mr.Role == replication.Primary {
+			primary[m] = storage.ModeConfig{Epoch: mr.Epoch, IndexKey: fingerprint.Key(mr.IndexKey)}
+		}
+	}
+	var err error
+	if len(primary) > 0 {
+		err = c.tap.Activate(ctx, storage.JournalConfig{Modes: primary})
+	} else {
+		err = c.tap.Deactivate(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("the journal of replication cannot begin: %w", err)
+	}
+	return nil
 }
 
 // barrierSealing runs while the barrier is still open.
@@ -355,6 +365,11 @@ func (c *Controller) becameInactive() {
 	}
 	if c.core.Sealed() {
 		c.endTerm()
+	} else {
+		// A snapshot may be restored now, and nothing of before may be written over it.
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		c.tap.Rest(ctx)
 	}
 }
 

@@ -152,6 +152,11 @@ func (s *Services) OpenSlot(ctx context.Context, id string) (replication.Positio
 	if err := s.in(replication.Primary); err != nil {
 		return replication.Position{}, err
 	}
+	if s.c.tap.HistoryLost() {
+		s.c.historyLost()
+		return replication.Position{}, replication.Errorf(replication.Unavailable,
+			"the storage of this primary has gone back in time, and it is beginning a new epoch: try again in a moment")
+	}
 	return s.c.tap.OpenSlot(ctx, s.mode, id)
 }
 

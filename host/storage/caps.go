@@ -158,7 +158,7 @@ func (j *activeJournal) markTime(ctx context.Context) error {
 	if !due {
 		return nil
 	}
-	return j.writeHead(ctx, j.seq.Limit())
+	return j.writeHead(ctx, j.seq.Limit(), false)
 }
 
 // mark notes how far the journal is. The caller holds j.mu.

@@ -77,7 +77,7 @@ func fill(t *testing.T, tap *storage.Tap, rows int) {
 }
 
 // rowSize is that of the rows of fill.
-const rowSize = 34 + 1 + 1 + 1 + 1 + len("logical/uuid/key-00000") + 16 + 4
+const rowSize = 37 + 1 + 1 + 1 + 1 + len("logical/uuid/key-00000") + 16 + 4
 
 type safeLog struct {
 	mu sync.Mutex

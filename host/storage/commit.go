@@ -97,9 +97,9 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 	ops := opsOf(effects)
 	if err = t.storeWithRow(ctx, r.journal, n, retain, ops, txn); err != nil {
 		// The storage may have done it all the same. What it has now decides.
-		if !t.settle(ctx, r, n, effects) {
+		if !t.settle(ctx, r, n, retain, effects) {
 			unlock = false
-			t.settleLater(r, n, effects, locks)
+			t.settleLater(r, n, retain, effects, locks)
 		}
 		return err
 	}

@@ -69,7 +69,7 @@ func (j *activeJournal) reserveMore(ctx context.Context) error {
 	if limit-given > reserveBlock/2 {
 		return nil
 	}
-	return j.writeHead(ctx, given+2*reserveBlock)
+	return j.writeHead(ctx, given+2*reserveBlock, false)
 }
 
 // deleteRows deletes rows that all slots have acknowledged durably. A reader of

@@ -5,7 +5,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -145,7 +144,7 @@ func (t *Tap) beginTerm(ctx context.Context) (*activeJournal, error) {
 		last = max(last, c.Position.Sequence, c.ConsistentFrom, c.CopyAsOf)
 	}
 	j := &activeJournal{
-		tap: t, term: head.Term + 1, chores: make(chan struct{}, 1),
+		tap: t, term: journal.NewTerm(head.Term), chores: make(chan struct{}, 1),
 		slots:    map[replication.Mode]map[string]*slot{},
 		rowsFrom: head.RowsAfter, deleted: head.RowsAfter, lastRow: last, marks: head.Marks,
 	}
@@ -153,12 +152,20 @@ func (t *Tap) beginTerm(ctx context.Context) (*activeJournal, error) {
 	j.rowBytes.Store(head.Marks.Last().Bytes)
 	j.lookAt.Store(math.MaxUint64)
 	j.seq = journal.NewSequencer(j.term, last, last+reserveBlock, t.ring)
+	if n := len(head.Terms); n > 0 {
+		end, err := t.termEnd(ctx, head)
+		if err != nil {
+			return nil, err
+		}
+		head.Terms[n-1].Next = end + 1
+	}
 	j.terms = append(head.Terms, journal.TermStart{Term: j.term, First: last + 1})
 	j.ctx, j.cancel = context.WithCancel(context.Background())
-	if err := j.writeHead(ctx, last+reserveBlock); err != nil {
+	if err := j.writeHead(ctx, last+reserveBlock, false); err != nil {
 		j.end()
 		return nil, err
 	}
+	j.noteBefore()
 	return j, nil
 }
 
@@ -173,6 +180,7 @@ func (t *Tap) Deactivate(ctx context.Context) error {
 	r := t.regime.Load()
 	j := r.journal
 	if j == nil {
+		t.reached = reached{} // it may have another cluster's storage when it is a primary again
 		return nil
 	}
 	// Writes that wait for the storage to say what became of them give up.
@@ -183,10 +191,11 @@ func (t *Tap) Deactivate(ctx context.Context) error {
 	}
 	errs = append(errs, t.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
 	j.end()
+	t.noteReached(j)
 	drained := errors.Join(errs...) == nil
 	errs = append(errs, j.persistAcks(ctx))
 	if drained {
-		errs = append(errs, j.writeHead(ctx, j.seq.Allocated()))
+		errs = append(errs, j.writeHead(ctx, j.seq.Allocated(), true))
 	}
 	return errors.Join(errs...)
 }
@@ -210,7 +219,11 @@ func (t *Tap) Abandon(ctx context.Context) error {
 	if j := r.journal; j != nil {
 		errs = append(errs, t.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
 		j.end()
+		t.noteReached(j)
 	}
+	// What was listed may not be there any more: the storage may be another one.
+	t.reads.close()
+	t.applies.close()
 	return errors.Join(errs...)
 }
 
@@ -251,35 +264,6 @@ func (j *activeJournal) allocate(ctx context.Context) (n uint64, retain bool, er
 }
 
 var errEnded = replication.Errorf(replication.Unavailable, "the journal has ended because this node is no longer the active node of a primary")
-
-// writeHead makes the head durable and then allows numbers up to reserved.
-func (j *activeJournal) writeHead(ctx context.Context, reserved uint64) error {
-	j.headMu.Lock()
-	defer j.headMu.Unlock()
-	j.mu.Lock()
-	if j.openSlots() == 0 && j.deleted >= j.lastRow {
-		j.deleted = max(j.deleted, j.seq.Watermark()) // nothing is stored while no slot is open
-	}
-	head := journal.Head{Term: j.term, Reserved: reserved, RowsAfter: j.deleted}
-	// A term whose successor begins at or below the deleted rows has none left.
-	for len(j.terms) > 1 && j.terms[1].First <= j.deleted+1 {
-		j.terms = j.terms[1:]
-	}
-	head.Terms = append(head.Terms, j.terms...)
-	j.marks = j.marks.Prune(j.deleted)
-	j.mark()
-	head.Marks = append(head.Marks, j.marks...)
-	j.mu.Unlock()
-	b, err := head.Encode()
-	if err != nil {
-		return fmt.Errorf("encode the head of the journal: %w", err)
-	}
-	if err := j.tap.inner.Put(ctx, &physical.Entry{Key: journal.HeadKey, Value: b}); err != nil {
-		return storageFailed("write the head of the journal", err)
-	}
-	j.seq.Reserve(reserved)
-	return nil
-}
 
 // Position is the watermark of a mode's journal, with the fingerprint if known.
 func (t *Tap) Position(mode replication.Mode) (*replication.JournalPosition, error) {

@@ -138,12 +138,20 @@ func TestModesSeeTheirOwn(t *testing.T) {
 	require.Equal(t, uint64(2), rng.Keys)
 }
 
+// numbered is a position of the present term.
+func numbered(t *testing.T, tap *storage.Tap, sequence uint64) replication.Position {
+	t.Helper()
+	at := watermark(t, tap)
+	at.Sequence = sequence
+	return at
+}
+
 func TestNumbersGoOnOverTerms(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {
 		ctx := testContext(t)
 		tap := newPrimary(t, inner)
-		_, err := tap.OpenSlot(ctx, dr, "s")
+		at, err := tap.OpenSlot(ctx, dr, "s")
 		require.NoError(t, err)
 		for i := range 5 {
 			put(t, tap, key(i), "1")
@@ -153,16 +161,17 @@ func TestNumbersGoOnOverTerms(t *testing.T) {
 		require.Equal(t, replication.Unavailable, replication.KindOf(err))
 
 		tap = newPrimary(t, inner)
-		require.Equal(t, replication.Position{Epoch: epoch, Term: 2, Sequence: 5}, watermark(t, tap), "exact after an orderly end")
+		require.Equal(t, uint64(5), watermark(t, tap).Sequence, "exact after an orderly end")
+		require.Equal(t, uint64(2), journal.TermCount(watermark(t, tap).Term))
 		put(t, tap, key(5), "1")
 
 		// Without an orderly end numbers are skipped, never used twice.
 		tap = newPrimary(t, inner)
 		p := watermark(t, tap)
-		require.Equal(t, uint64(3), p.Term)
+		require.Equal(t, uint64(3), journal.TermCount(p.Term))
 		require.Greater(t, p.Sequence, uint64(6))
 		put(t, tap, key(6), "1")
-		r, err := tap.ReadJournal(ctx, dr, "s", replication.Position{Epoch: epoch})
+		r, err := tap.ReadJournal(ctx, dr, "s", at)
 		require.NoError(t, err, "the slot outlived the process")
 		seen := map[string]bool{}
 		var last uint64
@@ -289,24 +298,24 @@ func TestPositionLost(t *testing.T) {
 	for i := range 600 {
 		put(t, tap, key(i%3), "v")
 	}
-	_, err = tap.ReadJournal(ctx, dr, "other", replication.Position{Epoch: epoch})
+	_, err = tap.ReadJournal(ctx, dr, "other", numbered(t, tap, 0))
 	require.Equal(t, replication.NotFound, replication.KindOf(err))
 	_, err = tap.ReadJournal(ctx, dr, "s", replication.Position{Epoch: replication.Epoch{Generation: 1, ID: "e2"}})
 	require.Equal(t, replication.PositionLost, replication.KindOf(err))
-	_, err = tap.ReadJournal(ctx, dr, "s", replication.Position{Epoch: epoch, Sequence: 601})
+	_, err = tap.ReadJournal(ctx, dr, "s", numbered(t, tap, 601))
 	require.Equal(t, replication.PositionLost, replication.KindOf(err))
 
 	// Acknowledged rows are deleted, and a reader that needs them is told.
-	require.NoError(t, tap.AckSlot(ctx, dr, "s", replication.Position{Epoch: epoch, Sequence: 600}))
+	require.NoError(t, tap.AckSlot(ctx, dr, "s", numbered(t, tap, 600)))
 	require.NoError(t, tap.Deactivate(ctx))
 	tap = newPrimary(t, inner)
 	require.Eventually(t, func() bool { return rowsStored(t, inner) == 0 }, 20*time.Second, time.Millisecond)
-	r, err := tap.ReadJournal(ctx, dr, "s", replication.Position{Epoch: epoch, Sequence: 10})
+	r, err := tap.ReadJournal(ctx, dr, "s", numbered(t, tap, 10))
 	require.NoError(t, err)
 	put(t, tap, key(1), "v")
 	_, err = r.Next()
 	require.Equal(t, replication.PositionLost, replication.KindOf(err))
-	r, err = tap.ReadJournal(ctx, dr, "s", replication.Position{Epoch: epoch, Sequence: 600})
+	r, err = tap.ReadJournal(ctx, dr, "s", numbered(t, tap, 600))
 	require.NoError(t, err)
 	f, err := r.Next()
 	require.NoError(t, err)
@@ -319,9 +328,9 @@ func TestAckSlot(t *testing.T) {
 	tap := newPrimary(t, newTxn(t))
 	_, err := tap.OpenSlot(ctx, dr, "s")
 	require.NoError(t, err)
-	require.NoError(t, tap.AckSlot(ctx, dr, "s", replication.Position{Epoch: epoch}))
-	require.Equal(t, replication.NotFound, replication.KindOf(tap.AckSlot(ctx, dr, "x", replication.Position{Epoch: epoch})))
-	require.Equal(t, replication.InvalidInput, replication.KindOf(tap.AckSlot(ctx, dr, "s", replication.Position{Epoch: epoch, Sequence: 7})))
+	require.NoError(t, tap.AckSlot(ctx, dr, "s", numbered(t, tap, 0)))
+	require.Equal(t, replication.NotFound, replication.KindOf(tap.AckSlot(ctx, dr, "x", numbered(t, tap, 0))))
+	require.Equal(t, replication.InvalidInput, replication.KindOf(tap.AckSlot(ctx, dr, "s", numbered(t, tap, 7))))
 	require.Equal(t, replication.PositionLost, replication.KindOf(tap.AckSlot(ctx, dr, "s", replication.Position{})))
 	require.NoError(t, tap.CloseSlot(ctx, dr, "s"))
 	require.NoError(t, tap.CloseSlot(ctx, dr, "s"))
@@ -340,9 +349,9 @@ func TestAcknowledgedRowsAreDeleted(t *testing.T) {
 	for i := range 3000 {
 		put(t, tap, key(i%10), "v")
 	}
-	require.NoError(t, tap.AckSlot(ctx, dr, "a", replication.Position{Epoch: epoch, Sequence: 2900}))
+	require.NoError(t, tap.AckSlot(ctx, dr, "a", numbered(t, tap, 2900)))
 	require.Equal(t, 3000, rowsStored(t, inner), "b needs them")
-	require.NoError(t, tap.AckSlot(ctx, dr, "b", replication.Position{Epoch: epoch, Sequence: 2000}))
+	require.NoError(t, tap.AckSlot(ctx, dr, "b", numbered(t, tap, 2000)))
 	require.Eventually(t, func() bool { return rowsStored(t, inner) == 1000 }, 20*time.Second, time.Millisecond)
 }
 
@@ -441,7 +450,7 @@ func TestDeactivateWhileUnsettled(t *testing.T) {
 	ctx := testContext(t)
 	f := newFaulty(t)
 	tap := newPrimary(t, f)
-	_, err := tap.OpenSlot(ctx, dr, "s")
+	at, err := tap.OpenSlot(ctx, dr, "s")
 	require.NoError(t, err)
 	f.set(failWritesOf("core/mounts", true), func(key string) error {
 		if key == "core/mounts" {
@@ -455,7 +464,7 @@ func TestDeactivateWhileUnsettled(t *testing.T) {
 	put(t, tap, "core/mounts", "w")
 
 	next := newPrimary(t, f)
-	r, err := next.ReadJournal(ctx, dr, "s", replication.Position{Epoch: epoch})
+	r, err := next.ReadJournal(ctx, dr, "s", at)
 	require.NoError(t, err)
 	fr, err := r.Next()
 	require.NoError(t, err)
@@ -565,7 +574,9 @@ func TestCrashAfterTimeWithoutSlots(t *testing.T) {
 	put(t, tap, "core/auth", "with a row")
 
 	next := newPrimary(t, inner)
-	r, err := next.ReadJournal(ctx, dr, "s", replication.Position{Epoch: epoch})
+	before := at
+	before.Sequence = 0
+	r, err := next.ReadJournal(ctx, dr, "s", before)
 	require.NoError(t, err)
 	_, err = r.Next()
 	require.Equal(t, replication.PositionLost, replication.KindOf(err))

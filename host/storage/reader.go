@@ -20,7 +20,9 @@ func (t *Tap) ReadJournal(ctx context.Context, mode replication.Mode, slotID str
 		return nil, err
 	}
 	j.mu.Lock()
-	err = j.holds(mode, slotID)
+	if err = j.holds(mode, slotID); err == nil && after.Epoch == cfg.Epoch {
+		err = j.checkHistory(after)
+	}
 	j.mu.Unlock()
 	switch {
 	case err != nil:
@@ -120,7 +122,7 @@ func (r *reader) fromMemory() *replication.Frame {
 func (r *reader) position(sequence uint64) replication.Position {
 	r.j.mu.Lock()
 	defer r.j.mu.Unlock()
-	return replication.Position{Epoch: r.epoch, Term: journal.TermOf(r.j.terms, sequence), Sequence: sequence}
+	return replication.Position{Epoch: r.epoch, Term: journal.TermAt(r.j.terms, sequence), Sequence: sequence}
 }
 
 // relevant are the operations that the reader's slot gets; the row's own slice

@@ -165,13 +165,13 @@ func (t *Tap) rowAlone(ctx context.Context, r *regime, ops []journal.Op) error {
 		r.journal.stored(len(row.Key) + len(row.Value))
 		err = t.inner.Put(ctx, row)
 	}
-	// A row that may not be stored is right all the same: it says what is there.
 	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: ops}
-	row.Weigh()
-	r.journal.seq.Finish(n, row)
 	if err != nil {
+		t.finish(ctx, r, row, retain)
 		return storageFailed("write a journal row", err)
 	}
+	row.Weigh()
+	r.journal.seq.Finish(n, row)
 	return nil
 }
 

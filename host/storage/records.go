@@ -5,6 +5,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/physical"
@@ -25,6 +26,37 @@ func (t *Tap) readFresh(ctx context.Context, key string) ([]byte, error) {
 
 func storageFailed(what string, err error) error {
 	return replication.Errorf(replication.StorageFailed, "the storage failed to %s: %w", what, err)
+}
+
+// writeHead makes the head durable and then allows numbers up to reserved. Ended says
+// that no more are given out.
+func (j *activeJournal) writeHead(ctx context.Context, reserved uint64, ended bool) error {
+	j.headMu.Lock()
+	defer j.headMu.Unlock()
+	j.mu.Lock()
+	if j.openSlots() == 0 && j.deleted >= j.lastRow {
+		j.deleted = max(j.deleted, j.seq.Watermark()) // nothing is stored while no slot is open
+	}
+	head := journal.Head{Term: j.term, Reserved: reserved, Ended: ended, Finished: j.seq.Watermark(), RowsAfter: j.deleted}
+	// A term whose successor has deleted rows has none left, and nobody stands at its
+	// end.
+	for len(j.terms) > 1 && j.terms[1].First <= j.deleted {
+		j.terms = j.terms[1:]
+	}
+	head.Terms = append(head.Terms, j.terms...)
+	j.marks = j.marks.Prune(j.deleted)
+	j.mark()
+	head.Marks = append(head.Marks, j.marks...)
+	j.mu.Unlock()
+	b, err := head.Encode()
+	if err != nil {
+		return fmt.Errorf("encode the head of the journal: %w", err)
+	}
+	if err := j.tap.inner.Put(ctx, &physical.Entry{Key: journal.HeadKey, Value: b}); err != nil {
+		return storageFailed("write the head of the journal", err)
+	}
+	j.seq.Reserve(reserved)
+	return nil
 }
 
 // turns lets one after the other do what takes as long as the storage does.
@@ -84,6 +116,8 @@ func (j *activeJournal) loadSlots(ctx context.Context, modes map[replication.Mod
 		j.slots[mode] = loaded
 		if j.openSlots() > 0 {
 			j.seq.SetRetain(true)
+		} else {
+			j.idle() // all were of an epoch that is over
 		}
 		j.mu.Unlock()
 	}

@@ -26,23 +26,21 @@ const (
 // settle finds out what a failed write has done and finishes its number. The row
 // gets what the storage has: if the write took effect in part or not at all,
 // the row says so. False if the storage does not answer.
-func (t *Tap) settle(ctx context.Context, r *regime, n uint64, effects []effect) bool {
+func (t *Tap) settle(ctx context.Context, r *regime, n uint64, retain bool, effects []effect) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	if err := t.readAfter(ctx, effects); err != nil {
 		return false
 	}
 	r.account(effects)
-	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: opsOf(effects)}
-	row.Weigh()
-	r.journal.seq.Finish(n, row)
+	t.finish(ctx, r, &journal.Row{Sequence: n, Term: r.journal.term, Ops: opsOf(effects)}, retain)
 	return true
 }
 
 // settleLater tries until the storage answers or the journal ends. The keys stay
 // locked meanwhile: nobody can write them anyway, and a later write would make
 // it impossible to say what this one did. The watermark waits.
-func (t *Tap) settleLater(r *regime, n uint64, effects []effect, locks held) {
+func (t *Tap) settleLater(r *regime, n uint64, retain bool, effects []effect, locks held) {
 	r.hold()
 	t.logger.Warn("storage failed a write and does not answer; replication waits until it is known what became of it",
 		"sequence", n, "key", effects[0].key)
@@ -60,7 +58,7 @@ func (t *Tap) settleLater(r *regime, n uint64, effects []effect, locks held) {
 				return
 			case <-timer.C:
 			}
-			if t.settle(r.journal.ctx, r, n, effects) {
+			if t.settle(r.journal.ctx, r, n, retain, effects) {
 				return
 			}
 		}

@@ -138,7 +138,11 @@ func (t *Tap) AckSlot(_ context.Context, mode replication.Mode, id string, at re
 		return lostSlot(id, s.lost)
 	case at.Epoch != cfg.Epoch:
 		return replication.Errorf(replication.PositionLost, "the position %s is not of this primary's epoch %s", at, cfg.Epoch)
-	case at.Sequence > j.seq.Watermark():
+	}
+	if err := j.checkHistory(at); err != nil {
+		return err
+	}
+	if at.Sequence > j.seq.Watermark() {
 		return replication.Errorf(replication.InvalidInput, "the position %s is ahead of this primary", at)
 	}
 	s.seen = time.Now()

@@ -78,6 +78,10 @@ type Tap struct {
 	control  sync.Mutex // serialises changes of the regime
 	draining []*regime  // regimes that a change gave up waiting for
 
+	reached  reached // of the last term of this process; by control
+	lost     atomic.Bool
+	lostHook atomic.Pointer[func()]
+
 	leaderHook  atomic.Pointer[func(context.Context) error]
 	tableHook   atomic.Pointer[func(context.Context, string, []byte) error]
 	tableStored atomic.Pointer[func(context.Context, string)]

@@ -3,6 +3,8 @@
 package journal
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 
@@ -19,6 +21,10 @@ type Head struct {
 	// Reserved is the highest number that may have been given out; exact after
 	// an orderly end.
 	Reserved uint64 `json:"reserved"`
+	// Finished is a number up to which all were finished.
+	Finished uint64 `json:"finished,omitempty"`
+	// Ended says that the term has ended in order.
+	Ended bool `json:"ended,omitempty"`
 	// RowsAfter says that no row up to this number is stored any more.
 	RowsAfter uint64 `json:"rows_after"`
 	// Terms are those whose rows may be stored, oldest first.
@@ -31,6 +37,35 @@ type Head struct {
 type TermStart struct {
 	Term  uint64 `json:"term"`
 	First uint64 `json:"first"`
+	// Next is set when the term is over: no number from it on was streamed in the
+	// term.
+	Next uint64 `json:"next,omitempty"`
+}
+
+// termRandom is how many bits of a term are random. The others count the terms.
+const termRandom = 40
+
+// NewTerm is a term after another one. Storage that went back in time begins the terms
+// that it has had a second time: the random part tells them apart.
+func NewTerm(after uint64) uint64 {
+	var b [8]byte
+	// Read never fails.
+	_, _ = rand.Read(b[:])
+	return (TermCount(after)+1)<<termRandom | binary.BigEndian.Uint64(b[:])>>(64-termRandom)
+}
+
+// TermCount is how many terms there were.
+func TermCount(term uint64) uint64 { return term >> termRandom }
+
+// TermAt is the term of a position: as TermOf, but numbers that no term has streamed
+// belong to the next one, which has skipped them.
+func TermAt(terms []TermStart, sequence uint64) uint64 {
+	for i, t := range terms {
+		if i == len(terms)-1 || sequence < t.Next || t.Next == 0 && sequence < terms[i+1].First {
+			return t.Term
+		}
+	}
+	return 0
 }
 
 // TermOf is the term that gave out a number; 0 for numbers before all terms.

@@ -26,8 +26,9 @@ func (s *Server) decide(ctx context.Context, id string, c *replication.Cursor, c
 		decision, at = linkv1.Decision_DECISION_RESUME_COPY, c.CopyFrom
 		possible = !copyWanted && at.Epoch == now.Epoch && at == opened
 	}
-	if possible && (at.Sequence > now.Sequence || at.Term > now.Term) {
-		s.logger.Warn("a secondary is ahead of this primary, whose storage must have gone back in time: it copies", "id", id, "secondary", at.String(), "primary", now.String())
+	// Whether a position of an earlier term is one of what is stored, the host knows.
+	if possible && at.Term == now.Term && at.Sequence > now.Sequence {
+		s.logger.Warn("a secondary is ahead of this primary: it copies", "id", id, "secondary", at.String(), "primary", now.String())
 		possible = false
 	}
 	if possible {

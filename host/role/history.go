@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Storage that goes back in time takes the history of a primary with it. Then a new
+// epoch begins: the secondaries compare and copy, and positions of the history that is
+// gone mean nothing any more. See docs/adr/0016-storage-that-goes-back.md.
+
+const wentBackText = "the storage of this cluster has gone back in time, as when a snapshot or an old data directory is restored: a new epoch has begun, and the secondaries compare and copy"
+
+// newHistory begins a new epoch in each mode in which the cluster is a primary. The
+// journal is there, and whoever reads it is told that the position is lost.
+func (c *Controller) newHistory(ctx context.Context) error {
+	r := c.Record()
+	for _, m := range modes {
+		mr := r.mode(m)
+		if mr.Role != replication.Primary {
+			continue
+		}
+		epoch, err := c.epochAfter(ctx, m, mr.Epoch)
+		if err != nil {
+			return err
+		}
+		mr.Epoch = epoch
+	}
+	rows := map[string][]byte{}
+	if err := withRole(rows, r); err != nil {
+		return err
+	}
+	encrypted, err := c.encrypted(ctx, rows)
+	if err != nil {
+		return err
+	}
+	if err := c.write(ctx, encrypted); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.record = r
+	c.mu.Unlock()
+	if err := c.activate(ctx, r); err != nil {
+		return err
+	}
+	c.tap.BeginHistory()
+	for _, m := range modes {
+		if r.mode(m).Role == replication.Primary {
+			c.logger.Error(wentBackText, "mode", m, "epoch", r.mode(m).Epoch.String())
+			c.setFailure(m, wentBackText)
+		}
+	}
+	return nil
+}
+
+// historyLost is called when a secondary has proved that it has what this primary's
+// storage had and has no more. It must not block.
+func (c *Controller) historyLost() {
+	duty, err := c.active()
+	if err != nil {
+		return // beginTerm asks
+	}
+	go func() {
+		c.changing.Lock()
+		defer c.changing.Unlock()
+		if duty.Err() != nil || !c.tap.HistoryLost() {
+			return
+		}
+		if err := c.newHistory(duty); err != nil {
+			c.logger.Error("the storage of this cluster has gone back in time, and no new epoch could be begun; it is tried again when the node becomes active", "error", err)
+			return
+		}
+		if err := c.journalInherited(duty, c.Record()); err != nil {
+			c.logger.Error("the new epoch could not be journalled for DR secondaries", "error", err)
+		}
+	}()
+}
+
+// journalInherited journals what changes of role have written below the journal and
+// what DR secondaries are to have.
+func (c *Controller) journalInherited(ctx context.Context, r *Record) error {
+	if r.DR.Role != replication.Primary {
+		return nil
+	}
+	for _, prefix := range []string{modePrefix(replication.Performance), plainPrefix(replication.Performance)} {
+		if err := c.tap.Reclassify(ctx, prefix); err != nil {
+			return fmt.Errorf("the records of performance replication cannot be journalled: %w", err)
+		}
+	}
+	return nil
+}

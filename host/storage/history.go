@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Storage that goes back in time, by a snapshot or an old data directory, takes the
+// journal with it, and its numbers are then given out a second time. A secondary that
+// has applied rows of the history that is gone must not go on from there. It is known
+// by its term, which has a random part, and by where that term ends in what is stored.
+// See docs/adr/0016-storage-that-goes-back.md.
+
+// reached is how far this process has been in a term.
+type reached struct {
+	term, sequence uint64
+}
+
+// termEnd is the highest number up to which all rows of the last term in a head are
+// stored: no number above it was ever streamed from this storage. While a slot holds,
+// every finished number has a row (see finish), so nothing that was streamed is
+// above it in the same history.
+func (t *Tap) termEnd(ctx context.Context, head *journal.Head) (uint64, error) {
+	if head.Ended || len(head.Terms) == 0 {
+		return head.Reserved, nil
+	}
+	end := max(head.Finished, head.RowsAfter)
+	for m := range t.applying {
+		// What was acknowledged was finished, and its row may be deleted.
+		names, err := t.inner.List(ctx, journal.SlotPrefix(m))
+		if err != nil {
+			return 0, storageFailed("list the slots", err)
+		}
+		for _, name := range names {
+			b, err := t.readFresh(ctx, journal.SlotPrefix(m)+name)
+			if err != nil {
+				return 0, storageFailed("read a slot", err)
+			}
+			if b == nil {
+				continue
+			}
+			if rec, err := journal.DecodeSlot(b); err == nil && rec.Acked.Sequence <= head.Reserved {
+				end = max(end, rec.Acked.Sequence)
+			}
+		}
+	}
+	term := head.Terms[len(head.Terms)-1].Term
+	for end < head.Reserved {
+		to := min(end+rowGroup, head.Reserved)
+		keys := make([]string, 0, rowGroup)
+		for n := end + 1; n <= to; n++ {
+			keys = append(keys, journal.RowKey(term, n))
+		}
+		rows, err := t.getAll(physical.CacheRefreshContext(ctx, true), keys)
+		if err != nil {
+			return 0, storageFailed("look for the last row of a term", err)
+		}
+		for _, row := range rows {
+			if row == nil {
+				return end, nil
+			}
+			end++
+		}
+	}
+	return end, nil
+}
+
+// ofHistory is what a journal says of a position of its epoch: an error if it is not
+// of what is stored here. Lost says that it proves a history that was here and is gone.
+// The caller holds j.mu.
+func (j *activeJournal) ofHistory(at replication.Position) (lost bool, err error) {
+	for i, term := range j.terms {
+		if term.Term != at.Term {
+			continue
+		}
+		if i == len(j.terms)-1 {
+			return false, nil
+		}
+		next := term.Next
+		if next == 0 {
+			next = j.terms[i+1].First // written by a version that did not know more
+		}
+		if at.Sequence < next {
+			return false, nil
+		}
+		return true, errHistory(at)
+	}
+	// A term whose rows are all deleted is not known any more.
+	return at.Sequence >= j.terms[0].First, errHistory(at)
+}
+
+func errHistory(at replication.Position) error {
+	return replication.Errorf(replication.PositionLost,
+		"the secondary is at %s, which is not in what the primary has stored: its storage went back in time since, and the secondary has to compare and copy", at)
+}
+
+// checkHistory is the error of ofHistory, and remembers a proof. The caller holds j.mu.
+func (j *activeJournal) checkHistory(at replication.Position) error {
+	lost, err := j.ofHistory(at)
+	if lost {
+		j.tap.historyIsLost()
+	}
+	return err
+}
+
+// noteBefore compares what this process knows of its own former terms with what is
+// stored, when a term begins: the storage may have been replaced under it.
+func (j *activeJournal) noteBefore() {
+	if was := j.tap.reached; was.term != 0 {
+		j.mu.Lock()
+		lost, _ := j.ofHistory(replication.Position{Term: was.term, Sequence: was.sequence})
+		j.mu.Unlock()
+		if lost || journal.TermCount(was.term) >= journal.TermCount(j.term) {
+			j.tap.historyIsLost()
+		}
+	}
+}
+
+// noteReached remembers how far a journal was that ends. The caller holds t.control.
+func (t *Tap) noteReached(j *activeJournal) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	t.reached = reached{term: j.term}
+	if j.openSlots() > 0 {
+		t.reached.sequence = j.seq.Watermark()
+	}
+}
+
+func (t *Tap) historyIsLost() {
+	if t.lost.Swap(true) {
+		return
+	}
+	if f := t.lostHook.Load(); f != nil {
+		(*f)()
+	}
+}
+
+// HistoryLost says that the storage has turned out to have gone back in time, by what
+// this process or a secondary knows: the primary needs a new epoch. BeginHistory
+// forgets it.
+func (t *Tap) HistoryLost() bool { return t.lost.Load() }
+
+// BeginHistory says that Activate has begun the new epoch.
+func (t *Tap) BeginHistory() { t.lost.Store(false) }
+
+// OnHistoryLost installs a hook that is called when HistoryLost becomes true. It must
+// return at once and call nothing of the tap. nil removes it.
+func (t *Tap) OnHistoryLost(f func()) { store(&t.lostHook, f, f == nil) }
+
+// Rest stops what the journal writes by itself, and waits for it until the context
+// ends: the node has ended its duty, and its storage may be replaced under it.
+func (t *Tap) Rest(ctx context.Context) {
+	j := t.regime.Load().journal
+	if j == nil {
+		return
+	}
+	j.cancel()
+	over := make(chan struct{})
+	go func() {
+		j.tasks.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
+}
+
+// finish finishes a number whose write was settled. A row that is retained must be
+// stored first: what is streamed and not stored would be taken for a history that is
+// gone after a crash. Nothing is streamed meanwhile.
+func (t *Tap) finish(ctx context.Context, r *regime, row *journal.Row, retain bool) {
+	j := r.journal
+	row.Weigh()
+	if !retain || t.rowStored(ctx, row) == nil {
+		j.seq.Finish(row.Sequence, row)
+		return
+	}
+	r.hold()
+	go func() {
+		defer r.leave()
+		for {
+			timer := time.NewTimer(choreRetry)
+			select {
+			case <-j.ctx.Done():
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
+			ctx, cancel := context.WithTimeout(j.ctx, settleTimeout)
+			err := t.rowStored(ctx, row)
+			cancel()
+			if err == nil {
+				j.seq.Finish(row.Sequence, row)
+				return
+			}
+		}
+	}()
+}
+
+// rowStored stores a row unless it is stored.
+func (t *Tap) rowStored(ctx context.Context, row *journal.Row) error {
+	key := journal.RowKey(row.Term, row.Sequence)
+	have, err := t.readFresh(ctx, key)
+	if err != nil || have != nil {
+		return err
+	}
+	return t.inner.Put(ctx, &physical.Entry{Key: key, Value: journal.EncodeRow(row.Ops)})
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage_test
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// snapshot is a copy of everything stored.
+func snapshot(t *testing.T, from physical.Backend) physical.Backend {
+	t.Helper()
+	to := newTxn(t)
+	replaceContent(t, to, from)
+	return to
+}
+
+// replaceContent makes one storage what another is, as a restore does.
+func replaceContent(t *testing.T, to, from physical.Backend) {
+	t.Helper()
+	for _, key := range keysOf(t, to, "") {
+		require.NoError(t, to.Delete(testContext(t), key))
+	}
+	for _, key := range keysOf(t, from, "") {
+		e, err := from.Get(testContext(t), key)
+		require.NoError(t, err)
+		require.NoError(t, to.Put(testContext(t), e))
+	}
+}
+
+func keysOf(t *testing.T, b physical.Backend, prefix string) []string {
+	t.Helper()
+	names, err := b.List(testContext(t), prefix)
+	require.NoError(t, err)
+	var keys []string
+	for _, n := range names {
+		if strings.HasSuffix(n, "/") {
+			keys = append(keys, keysOf(t, b, prefix+n)...)
+		} else {
+			keys = append(keys, prefix+n)
+		}
+	}
+	return keys
+}
+
+func requireHistory(t *testing.T, tap *storage.Tap, id string, at replication.Position, known bool) {
+	t.Helper()
+	r, err := tap.ReadJournal(testContext(t), dr, id, at)
+	acked := tap.AckSlot(testContext(t), dr, id, at)
+	if known {
+		require.NoError(t, err)
+		require.NoError(t, r.Close())
+		require.NoError(t, acked)
+		return
+	}
+	require.Equal(t, replication.PositionLost, replication.KindOf(err), "%v", err)
+	require.Equal(t, replication.PositionLost, replication.KindOf(acked), "%v", acked)
+}
+
+func write(t *testing.T, tap *storage.Tap, rows int) replication.Position {
+	t.Helper()
+	for i := range rows {
+		put(t, tap, key(i), "value")
+	}
+	return watermark(t, tap)
+}
+
+// A primary whose storage is an older copy of itself knows the positions of what it
+// has lost, however many numbers it gives out afterwards.
+func TestPositionsOfALostHistory(t *testing.T) {
+	t.Parallel()
+	for name, orderly := range map[string]bool{"in a term": false, "after an orderly end": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := testContext(t)
+			inner := newTxn(t)
+			tap := newPrimary(t, inner)
+			_, err := tap.OpenSlot(ctx, dr, "s")
+			require.NoError(t, err)
+			kept := write(t, tap, 10)
+			if orderly {
+				require.NoError(t, tap.Deactivate(ctx))
+			}
+			old := snapshot(t, inner)
+			if orderly {
+				tap = newPrimary(t, inner)
+			}
+			lost := write(t, tap, 10)
+
+			told := atomic.Int32{}
+			tap = newTap(t, old)
+			tap.OnHistoryLost(func() { told.Add(1) })
+			require.NoError(t, tap.Activate(ctx, config(dr)))
+			require.False(t, tap.HistoryLost(), "nobody has said so")
+			requireHistory(t, tap, "s", kept, true)
+			require.False(t, tap.HistoryLost())
+			write(t, tap, 5000)
+			require.Greater(t, watermark(t, tap).Sequence, lost.Sequence)
+			requireHistory(t, tap, "s", lost, false)
+			require.True(t, tap.HistoryLost())
+			require.EqualValues(t, 1, told.Load())
+			requireHistory(t, tap, "s", watermark(t, tap), true)
+		})
+	}
+}
+
+// Restarts lose nothing, so no position of before is taken for one of a lost history:
+// not after a crash, not with rows that are deleted, not with writes that failed.
+func TestRestartsKeepTheHistory(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	inner := newFaulty(t)
+	tap := newPrimary(t, inner)
+	at, err := tap.OpenSlot(ctx, dr, "s")
+	require.NoError(t, err)
+	again := func() {
+		require.NoError(t, tap.Abandon(ctx))
+		tap = newPrimary(t, inner)
+		require.False(t, tap.HistoryLost())
+		requireHistory(t, tap, "s", at, true)
+	}
+	again() // at the beginning
+	for range 3 {
+		at = write(t, tap, 20)
+		again()
+	}
+	at = write(t, tap, 1500)
+	require.NoError(t, tap.AckSlot(ctx, dr, "s", at))
+	require.Eventually(t, func() bool { return rowsStored(t, inner) < 300 }, waitMax, tick)
+	at = write(t, tap, 5)
+	again()
+
+	// The write fails, and its row with it; the number is finished all the same.
+	inner.set(failWritesOf("core/mounts", false), nil)
+	require.Error(t, tap.Backend().Put(ctx, &physical.Entry{Key: "core/mounts", Value: []byte("refused")}))
+	inner.set(nil, nil)
+	at = write(t, tap, 5)
+	again()
+
+	require.NoError(t, tap.Deactivate(ctx))
+	tap = newPrimary(t, inner)
+	require.False(t, tap.HistoryLost())
+	requireHistory(t, tap, "s", at, true)
+
+	// A secondary that reads over the gap between two terms stands well in it.
+	reader, err := tap.ReadJournal(ctx, dr, "s", at)
+	require.NoError(t, err)
+	defer reader.Close()
+	write(t, tap, 1)
+	for at.Sequence < watermark(t, tap).Sequence {
+		f, err := reader.Next()
+		require.NoError(t, err)
+		at = f.To
+		requireHistory(t, tap, "s", at, true)
+	}
+	again()
+}
+
+// A number whose row cannot be stored after its write has failed is not streamed before
+// it is.
+func TestNothingIsStreamedThatIsNotStored(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	inner := newFaulty(t)
+	tap := newPrimary(t, inner)
+	_, err := tap.OpenSlot(ctx, dr, "s")
+	require.NoError(t, err)
+	before := write(t, tap, 5)
+	inner.set(func([]string) (bool, error) { return false, errStorage }, nil)
+	require.Error(t, tap.Backend().Put(ctx, &physical.Entry{Key: "core/mounts", Value: []byte("refused")}))
+	require.Equal(t, before, watermark(t, tap))
+	inner.set(nil, nil)
+	write(t, tap, 1)
+	require.Eventually(t, func() bool { return watermark(t, tap).Sequence == before.Sequence+2 }, waitMax, tick)
+	require.Equal(t, 7, rowsStored(t, inner))
+}
+
+// A process whose storage is replaced under it sees it by itself; one that is elected
+// again, or whose storage another node has gone on with, does not.
+func TestStorageThatIsReplacedUnderAProcess(t *testing.T) {
+	t.Parallel()
+	for name, slot := range map[string]bool{"with a slot": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := testContext(t)
+			inner := newTxn(t)
+			tap := newPrimary(t, inner)
+			if slot {
+				_, err := tap.OpenSlot(ctx, dr, "s")
+				require.NoError(t, err)
+			}
+			write(t, tap, 10)
+			elected := func() {
+				tap.Rest(ctx)
+				require.NoError(t, tap.Abandon(ctx))
+				require.NoError(t, tap.Activate(ctx, config(dr)))
+			}
+			elected()
+			require.False(t, tap.HistoryLost())
+			write(t, tap, 10)
+			other := newPrimary(t, inner)
+			write(t, other, 10)
+			require.NoError(t, other.Abandon(ctx))
+			elected()
+			require.False(t, tap.HistoryLost())
+
+			write(t, tap, 10)
+			old := snapshot(t, inner)
+			write(t, tap, 10)
+			if !slot {
+				// Without a slot nobody can have what is lost; the terms tell all the same.
+				elected()
+				require.False(t, tap.HistoryLost())
+			}
+			tap.Rest(ctx)
+			replaceContent(t, inner, old)
+			require.NoError(t, tap.Abandon(ctx))
+			require.NoError(t, tap.Activate(ctx, config(dr)))
+			require.True(t, tap.HistoryLost())
+			tap.BeginHistory()
+			elected()
+			require.False(t, tap.HistoryLost(), "it is seen once")
+		})
+	}
+}
