@@ -160,6 +160,14 @@ func (g *plugin) Diff(ctx context.Context, answer []byte) (*replication.DiffStep
 	})
 }
 
+// Verify implements replication.Host.
+func (g *plugin) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint) error {
+	_, err := apply(ctx, g, "Verify", func(ctx context.Context) (nothing, error) {
+		return nothing{}, g.p.tap.Verify(ctx, mode, at, fingerprint)
+	})
+	return err
+}
+
 // EndCopy implements replication.Host.
 func (g *plugin) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 	return apply(ctx, g, "EndCopy", func(ctx context.Context) (*replication.Cursor, error) {

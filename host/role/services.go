@@ -281,6 +281,16 @@ func (s *Services) Diff(ctx context.Context, answer []byte) (*replication.DiffSt
 	return s.c.tap.Diff(ctx, s.mode, answer)
 }
 
+// Verify implements [replication.Host].
+func (s *Services) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint) error {
+	s.c.applies.RLock()
+	defer s.c.applies.RUnlock()
+	if err := s.in(replication.Secondary); err != nil {
+		return err
+	}
+	return s.c.tap.Verify(ctx, s.mode, at, fingerprint)
+}
+
 // EndCopy implements [replication.Host].
 func (s *Services) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 	s.c.applies.RLock()

@@ -70,7 +70,10 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 		next.MustCopy = next.MustCopy || t.forced[mode].Load()
 		t.progress[mode].set(&next)
 		l = t.newLoad()
-		return nil
+		if next.MustCopy {
+			return nil
+		}
+		return t.verified(ctx, mode, &next)
 	}
 	alone := false // the load has a row that none may join
 	at := c.Position.Sequence
@@ -78,6 +81,12 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 		row := &rows[i]
 		if row.Sequence <= c.Position.Sequence {
 			continue
+		}
+		// The content is compared at exactly the position of which it is known.
+		if n := t.verifiers[mode].expects(f.To.Epoch, at, row.Sequence); n > next.Position.Sequence {
+			if err := flush(n); err != nil {
+				return nil, err
+			}
 		}
 		was := alone
 		alone = t.isAlone(row.Ops)

@@ -103,7 +103,7 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 		}
 		return err
 	}
-	r.account(effects)
+	r.account(effects, n)
 	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: ops}
 	row.Weigh()
 	r.journal.seq.Finish(n, row)

@@ -3,6 +3,7 @@
 package storage
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -70,6 +71,20 @@ func (t *Tap) Sends(mode replication.Mode, slotID, key string) (sends bool) {
 		return nil
 	})
 	return sends
+}
+
+// slots are those that have a filter, in order.
+func (fs *filters) slots(mode replication.Mode) []string {
+	fs.mu.RLock()
+	defer fs.mu.RUnlock()
+	var ids []string
+	for k := range fs.of {
+		if k.mode == mode {
+			ids = append(ids, k.slot)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // with calls f with the filter of a slot, nil if it has none, which does not change

@@ -273,7 +273,10 @@ func (t *Tap) Position(mode replication.Mode) (*replication.JournalPosition, err
 		return nil, err
 	}
 	p := &replication.JournalPosition{Position: replication.Position{Epoch: cfg.Epoch, Term: j.term, Sequence: j.seq.Watermark()}}
-	p.Fingerprint, p.Keys = t.Fingerprint(mode)
+	if print := r.prints[mode]; print != nil {
+		p.Fingerprint, p.Keys = print.index.RootAt(p.Position.Sequence, j.seq.Allocated())
+	}
+	p.Filtered = t.filters.slots(mode)
 	return p, nil
 }
 

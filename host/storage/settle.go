@@ -19,6 +19,9 @@ const (
 	settleTimeout = 5 * time.Second
 	// settleRetryMax bounds the time between attempts afterwards.
 	settleRetryMax = 2 * time.Second
+	// settledEvery is after how many writes the fingerprints forget of finished ones
+	// what they would need to take them back.
+	settledEvery = 1024
 	// parallelGets bounds the reads of one call that are under way.
 	parallelGets = 16
 )
@@ -32,7 +35,7 @@ func (t *Tap) settle(ctx context.Context, r *regime, n uint64, retain bool, effe
 	if err := t.readAfter(ctx, effects); err != nil {
 		return false
 	}
-	r.account(effects)
+	r.account(effects, n)
 	t.finish(ctx, r, &journal.Row{Sequence: n, Term: r.journal.term, Ops: opsOf(effects)}, retain)
 	return true
 }
@@ -123,13 +126,14 @@ func (t *Tap) account(ctx context.Context, r *regime, effects []effect, failed e
 			return
 		}
 	}
-	r.account(effects)
+	r.account(effects, 0)
 }
 
-// account tells the fingerprints what a write has done. One of which it is not known
+// account tells the fingerprints what a write has done; number is its own in the
+// journal, or 0. One of which it is not known
 // what was there before makes them unknown, now and not before the write: a scan that
 // had begun by then would not have listed the keys that it made.
-func (r *regime) account(effects []effect) {
+func (r *regime) account(effects []effect, number uint64) {
 	for m, p := range r.prints {
 		for i := range effects {
 			e := &effects[i]
@@ -143,7 +147,10 @@ func (r *regime) account(effects []effect) {
 			if e.before != nil && e.after != nil && bytes.Equal(e.before, e.after) {
 				continue
 			}
-			p.index.Replace(e.key, e.before, e.after)
+			p.index.Replace(e.key, e.before, e.after, number)
+		}
+		if number > 0 && number%settledEvery == 0 {
+			p.index.Settled(r.journal.seq.Watermark())
 		}
 	}
 }

@@ -88,17 +88,18 @@ type Tap struct {
 	beforeApply atomic.Pointer[func(context.Context, *Batch) error]
 	onApplied   atomic.Pointer[func(context.Context, []string)]
 
-	applying map[replication.Mode]*sync.Mutex  // one apply of a mode at a time
-	forced   map[replication.Mode]*atomic.Bool // ForceCopyApplied was called in the apply under way
-	untold   map[replication.Mode][]string     // changed by a range that failed; by applying
-	telling  sync.Mutex                        // one call of onApplied at a time
-	progress map[replication.Mode]*progress
-	filters  filters
-	held     heldViews
-	reads    *walkers                   // walks of ReadRange, by mode
-	applies  *walkers                   // walks of ApplyRange, by mode
-	listings listings                   // of the comparisons of secondaries
-	diffs    map[replication.Mode]*diff // by applying
+	applying  map[replication.Mode]*sync.Mutex  // one apply of a mode at a time
+	forced    map[replication.Mode]*atomic.Bool // ForceCopyApplied was called in the apply under way
+	untold    map[replication.Mode][]string     // changed by a range that failed; by applying
+	telling   sync.Mutex                        // one call of onApplied at a time
+	progress  map[replication.Mode]*progress
+	verifiers map[replication.Mode]*verifier
+	filters   filters
+	held      heldViews
+	reads     *walkers                   // walks of ReadRange, by mode
+	applies   *walkers                   // walks of ApplyRange, by mode
+	listings  listings                   // of the comparisons of secondaries
+	diffs     map[replication.Mode]*diff // by applying
 
 	unknown  atomic.Uint64
 	refusals refusal.Counters
@@ -115,6 +116,7 @@ func New(inner physical.Backend, o Options) *Tap {
 	t.untold = map[replication.Mode][]string{}
 	t.diffs = map[replication.Mode]*diff{}
 	t.progress = map[replication.Mode]*progress{replication.DR: {}, replication.Performance: {}}
+	t.verifiers = map[replication.Mode]*verifier{replication.DR: {}, replication.Performance: {}}
 	t.txn, _ = inner.(physical.Transactional)
 	t.applyBytes.Store(int64(o.ApplyBytes))
 	if t.logger == nil {

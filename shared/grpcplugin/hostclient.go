@@ -78,7 +78,7 @@ func (c *hostClient) Position(ctx context.Context) (*replication.JournalPosition
 	if err != nil {
 		return nil, err
 	}
-	return &replication.JournalPosition{Position: fromPosition(res.GetPosition()), Fingerprint: res.GetFingerprint(), Keys: res.GetKeys()}, nil
+	return &replication.JournalPosition{Position: fromPosition(res.GetPosition()), Fingerprint: res.GetFingerprint(), Keys: res.GetKeys(), Filtered: res.GetFiltered()}, nil
 }
 
 func (c *hostClient) OpenSlot(ctx context.Context, id string) (replication.Position, error) {
@@ -168,6 +168,11 @@ func (c *hostClient) Diff(ctx context.Context, answer []byte) (*replication.Diff
 		return nil, err
 	}
 	return fromDiffStep(res), nil
+}
+
+func (c *hostClient) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint) error {
+	_, err := call(ctx, c.link, c.rpc.Verify, &replicationv1.VerifyRequest{At: toPosition(at), Fingerprint: fingerprint})
+	return err
 }
 
 func (c *hostClient) EndCopy(ctx context.Context) (*replication.Cursor, error) {

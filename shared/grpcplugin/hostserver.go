@@ -109,7 +109,7 @@ func (s *hostServer) Position(ctx context.Context, _ *replicationv1.PositionRequ
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &replicationv1.PositionResponse{Position: toPosition(p.Position), Fingerprint: p.Fingerprint, Keys: p.Keys}, nil
+	return &replicationv1.PositionResponse{Position: toPosition(p.Position), Fingerprint: p.Fingerprint, Keys: p.Keys, Filtered: p.Filtered}, nil
 }
 
 func (s *hostServer) OpenSlot(ctx context.Context, req *replicationv1.OpenSlotRequest) (*replicationv1.OpenSlotResponse, error) {
@@ -241,6 +241,10 @@ func (s *hostServer) Diff(ctx context.Context, req *replicationv1.DiffRequest) (
 		return nil, toStatus(err)
 	}
 	return toDiffStep(step), nil
+}
+
+func (s *hostServer) Verify(ctx context.Context, req *replicationv1.VerifyRequest) (*replicationv1.VerifyResponse, error) {
+	return done(&replicationv1.VerifyResponse{}, s.host.Verify(ctx, fromPosition(req.GetAt()), req.GetFingerprint()))
 }
 
 func (s *hostServer) EndCopy(ctx context.Context, _ *replicationv1.EndCopyRequest) (*replicationv1.CursorResponse, error) {

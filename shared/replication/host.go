@@ -93,6 +93,11 @@ type Host interface {
 	// brings, durable when it returns, and says what to ask next. One at a time.
 	// After an error it is begun again with nil.
 	Diff(ctx context.Context, answer []byte) (*DiffStep, error)
+	// Verify compares this cluster's content with the fingerprint that the primary had
+	// at a position, at once if it is there and otherwise when it gets there by
+	// ApplyFrame. PositionLost, of either, when they have differed more than once: only
+	// a copy mends that.
+	Verify(ctx context.Context, at Position, fingerprint Fingerprint) error
 	// EndCopy records that the last range was applied, or Diff is done: the cursor is at the
 	// position of BeginCopy, consistent from the highest AsOf of the ranges.
 	EndCopy(ctx context.Context) (*Cursor, error)
@@ -144,9 +149,12 @@ type DialRequest struct {
 // JournalPosition is where the primary is.
 type JournalPosition struct {
 	Position Position
-	// Fingerprint is that of the content now; it may include writes after
-	// Position. Empty while the host computes it.
+	// Fingerprint is that of the content at exactly this position. Empty while the
+	// host does not know it.
 	Fingerprint Fingerprint
+	// Filtered are the ids of slots whose secondaries get a part of the content, so
+	// that the fingerprint says nothing of them.
+	Filtered []string
 	// Keys is the number of replicated keys, 0 when not known yet.
 	Keys uint64
 }

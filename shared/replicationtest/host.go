@@ -33,6 +33,7 @@ type Host struct {
 	BeginCopyFunc     func(ctx context.Context, from replication.Position) error
 	ApplyRangeFunc    func(ctx context.Context, r *replication.Range) (*replication.Cursor, error)
 	DiffFunc          func(ctx context.Context, answer []byte) (*replication.DiffStep, error)
+	VerifyFunc        func(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint) error
 	EndCopyFunc       func(ctx context.Context) (*replication.Cursor, error)
 	ApplyFrameFunc    func(ctx context.Context, f *replication.Frame) (*replication.Cursor, error)
 }
@@ -189,6 +190,14 @@ func (fake *Host) Diff(ctx context.Context, answer []byte) (*replication.DiffSte
 		return nil, unexpected("Diff")
 	}
 	return fake.DiffFunc(ctx, answer)
+}
+
+// Verify implements [replication.Host].
+func (fake *Host) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint) error {
+	if fake.VerifyFunc == nil {
+		return unexpected("Verify")
+	}
+	return fake.VerifyFunc(ctx, at, fingerprint)
 }
 
 // BeginCopy implements [replication.Host].

@@ -84,6 +84,8 @@ func (p *Probe) callHost(ctx context.Context, method string) (any, error) {
 		return h.Diff(ctx, []byte("a\x00"))
 	case "BeginDiff":
 		return h.Diff(ctx, nil)
+	case "Verify":
+		return nil, h.Verify(ctx, probePosition(), replication.Fingerprint{1, 2})
 	case "SealHandover":
 		return h.SealHandover(ctx, replication.SealHandoverRequest{SecondaryID: "s", Challenge: []byte("c")})
 	case "Cursor":

@@ -19,7 +19,7 @@ func testHostCalls(t *testing.T, connect Connect) {
 	node := &replication.Node{
 		APIAddr: "a", ClusterAddr: "c", ClusterAddrs: []string{"c", "d"}, FailoverAddrs: []string{"f"}, ClusterName: "n", VaultVersion: "1", Now: fixedTime(),
 	}
-	journal := &replication.JournalPosition{Position: pos, Fingerprint: replication.Fingerprint{1, 2}, Keys: 3}
+	journal := &replication.JournalPosition{Position: pos, Fingerprint: replication.Fingerprint{1, 2}, Keys: 3, Filtered: []string{"f"}}
 	cursor := &replication.Cursor{Position: pos, Copying: true, CopyFrom: pos, CopiedUpTo: "k\xff", CopiedKeys: 4, ConsistentFrom: 5}
 	step := &replication.DiffStep{Done: true, Question: []byte("q\x00"), Differing: 5, Synced: 4, Cursor: cursor}
 	handover := &replication.Handover{Sealed: []byte("sealed")}
@@ -73,6 +73,10 @@ func testHostCalls(t *testing.T, connect Connect) {
 			seen("Diff", string(answer) == "a\x00")
 			return step, nil
 		},
+		VerifyFunc: func(_ context.Context, at replication.Position, f replication.Fingerprint) error {
+			seen("Verify", at == pos && f.String() == "0102")
+			return nil
+		},
 		SealHandoverFunc: func(_ context.Context, req replication.SealHandoverRequest) (*replication.Handover, error) {
 			seen("SealHandover", req.SecondaryID == "s" && string(req.Challenge) == "c")
 			return handover, nil
@@ -97,7 +101,7 @@ func testHostCalls(t *testing.T, connect Connect) {
 		"Node": node, "GetState": []any{[]byte{}, false}, "PutState": nil, "DeleteState": nil, "ListState": []string{"p1", "p2"},
 		"Listen": nil, "StopListening": nil, "Position": journal, "OpenSlot": pos, "AckSlot": nil, "CloseSlot": nil,
 		"ReadRange": probeRange(), "SealHandover": handover, "Cursor": cursor, "BeginCopy": nil,
-		"AnswerDiff": []byte("answer\x00"), "Diff": step, "BeginDiff": &replication.DiffStep{Copy: true, Cursor: cursor},
+		"Verify": nil, "AnswerDiff": []byte("answer\x00"), "Diff": step, "BeginDiff": &replication.DiffStep{Copy: true, Cursor: cursor},
 		"ApplyRange": cursor, "EndCopy": cursor, "ApplyFrame": cursor,
 	} {
 		tr, err := command(t, b, "host "+method)

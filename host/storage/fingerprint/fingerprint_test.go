@@ -57,7 +57,7 @@ func scanned(t *testing.T, content map[string]string) []byte {
 	require.True(t, done && ok)
 	require.False(t, wrong)
 	for k, v := range content {
-		x.Replace(k, nil, []byte(v))
+		x.Replace(k, nil, []byte(v), 0)
 	}
 	root, n := x.Root()
 	require.Equal(t, uint64(len(content)), n)
@@ -79,19 +79,19 @@ func TestPassBesideWrites(t *testing.T) {
 	x := fingerprint.NewIndex(fingerprint.NewHasher(fingerprint.Key{9}))
 	root, _ := x.Root()
 	require.Nil(t, root)
-	x.Replace("before", nil, []byte("any pass"))
+	x.Replace("before", nil, []byte("any pass"), 0)
 
 	p := x.Begin()
 	created, ok := p.Advance("b")
 	require.True(t, ok)
 	require.Empty(t, created)
-	x.Replace("aaa", nil, []byte("new")) // told before the values are added: counts
+	x.Replace("aaa", nil, []byte("new"), 0) // told before the values are added: counts
 	add(p, "a", "1", "b", "1")
-	x.Replace("a", []byte("1"), []byte("2")) // passed: counts
-	x.Replace("aa", nil, []byte("new"))      // passed: counts
-	x.Replace("b", []byte("1"), nil)         // passed: counts
-	x.Replace("m", nil, []byte("new"))       // ahead, created: remembered
-	x.Replace("x", []byte("1"), []byte("2")) // ahead, will be read
+	x.Replace("a", []byte("1"), []byte("2"), 0) // passed: counts
+	x.Replace("aa", nil, []byte("new"), 0)      // passed: counts
+	x.Replace("b", []byte("1"), nil, 0)         // passed: counts
+	x.Replace("m", nil, []byte("new"), 0)       // ahead, created: remembered
+	x.Replace("x", []byte("1"), []byte("2"), 0) // ahead, will be read
 	root, _ = x.Root()
 	require.Nil(t, root, "unknown until the pass ends")
 
@@ -102,7 +102,7 @@ func TestPassBesideWrites(t *testing.T) {
 	require.True(t, ok)
 	require.Empty(t, created)
 	add(p, "m", "new", "x", "2")
-	x.Replace("z", nil, []byte("late"))
+	x.Replace("z", nil, []byte("late"), 0)
 	done, _, ok := p.Finish()
 	require.True(t, ok)
 	require.False(t, done)

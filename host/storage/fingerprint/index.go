@@ -24,6 +24,12 @@ type Index struct {
 	total  Range
 	ranges ranges
 	passes map[*Pass]struct{}
+	// pending are changes with a number that may be above the watermark.
+	pending map[uint64]*pending
+	// exact is the watermark from which RootAt knows, 0 if that is not decided yet.
+	exact uint64
+	// settled is the highest watermark whose changes were forgotten.
+	settled uint64
 	// cuts are keys that are there and end no range yet: what is below such a key
 	// has to be read before its range can be cut there.
 	cuts map[string]struct{}
@@ -46,7 +52,9 @@ func (x *Index) Hasher() *Hasher { return x.hasher }
 // Replace says that a key had the value before and has the value after; nil
 // means that it did not or does not exist. The caller holds its own lock of that
 // key since before the write, and a Pass is moved over it under the same lock.
-func (x *Index) Replace(key string, before, after []byte) {
+//
+// Number is that of the write, 0 if it has none: see RootAt.
+func (x *Index) Replace(key string, before, after []byte, number uint64) {
 	x.mu.Lock()
 	idle := !x.known && len(x.passes) == 0
 	x.mu.Unlock()
@@ -67,6 +75,9 @@ func (x *Index) Replace(key string, before, after []byte) {
 	defer x.mu.Unlock()
 	for p := range x.passes {
 		p.replace(c)
+	}
+	if number > 0 {
+		x.remember(number, c)
 	}
 	if !x.known {
 		return
@@ -126,7 +137,7 @@ func (x *Index) Invalidate() {
 	if x.known {
 		x.ready = make(chan struct{})
 	}
-	x.known, x.total, x.ranges = false, Range{}, nil
+	x.known, x.total, x.ranges, x.pending, x.exact = false, Range{}, nil, nil, 0
 	clear(x.passes)
 	clear(x.cuts)
 }

@@ -34,7 +34,7 @@ func (m *model) put(key string, value []byte) {
 	} else {
 		m.set[key] = value
 	}
-	m.x.Replace(key, before, value)
+	m.x.Replace(key, before, value, 0)
 }
 
 // change writes a key that nobody reads now.

@@ -98,3 +98,13 @@ func (h *Host) applyRange(r *replication.Range) error {
 	h.cursor.ConsistentFrom = max(h.cursor.ConsistentFrom, r.AsOf)
 	return nil
 }
+
+// Verify implements replication.Host. It finds nothing; see RefuseUntilCopied.
+func (h *Host) Verify(context.Context, replication.Position, replication.Fingerprint) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.called("Verify"); err != nil {
+		return err
+	}
+	return h.untilCopied
+}

@@ -128,6 +128,9 @@ func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*
 	} else if err != nil {
 		s.logger.Debug("could not say that a secondary is there", "id", pc.id, "error", err)
 	}
+	if slices.Contains(at.Filtered, pc.id) {
+		at.Fingerprint = nil
+	}
 	now := time.Now()
 	roundTrip := time.Duration(max(0, req.GetRoundTrip()))
 	s.mu.Lock()

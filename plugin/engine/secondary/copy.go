@@ -25,7 +25,7 @@ func (c *Client) copy(ctx context.Context, s *session, progressed *bool) error {
 // everything where there is next to nothing to compare.
 func (c *Client) bring(ctx context.Context, s *session, progressed *bool) error {
 	if s.decision == linkv1.Decision_DECISION_COPY {
-		if !s.cursor.Position.Epoch.IsZero() && s.cursor.Position.Epoch == s.epoch {
+		if c.copyReason != "" || (!s.cursor.Position.Epoch.IsZero() && s.cursor.Position.Epoch == s.epoch) {
 			c.mended = c.whyCopied(s)
 		}
 		if err := c.host.BeginCopy(ctx, s.from); err != nil {

@@ -61,7 +61,8 @@ func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (ti
 	if err != nil {
 		return 0, err
 	}
-	if _, err := link.FromFingerprint(resp.GetFingerprint()); err != nil {
+	fingerprint, err := link.FromFingerprint(resp.GetFingerprint())
+	if err != nil {
 		return 0, err
 	}
 	if position.Epoch != s.epoch {
@@ -69,6 +70,12 @@ func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (ti
 	}
 	c.status.heard(position, time.Unix(0, resp.GetClock()), sent, received)
 	c.learn(ctx, s.address, link.FromNode(resp.GetNode()))
+	if len(fingerprint) > 0 {
+		// Only what a copy has to mend ends the session.
+		if err := c.host.Verify(ctx, position, fingerprint); replication.KindOf(err) == replication.PositionLost {
+			return 0, err
+		}
+	}
 	return received.Sub(sent), nil
 }
 

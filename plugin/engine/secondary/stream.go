@@ -94,6 +94,9 @@ func (c *Client) applyFailed(ctx context.Context, s *session, err error) error {
 	if cursorErr != nil {
 		return cursorErr
 	}
+	if now.Position.Epoch.IsZero() && !now.Copying {
+		return c.lost(err) // it was applied, and the content is not the primary's
+	}
 	if now.Position != s.cursor.Position || now.Copying {
 		return replication.Errorf(replication.Unavailable, "the host's position has changed from %s to %s: %w", s.cursor.Position, now.Position, err)
 	}

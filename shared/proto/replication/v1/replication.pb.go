@@ -2948,10 +2948,12 @@ func (*PositionRequest) Descriptor() ([]byte, []int) {
 }
 
 type PositionResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
-	Fingerprint   []byte                 `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
-	Keys          uint64                 `protobuf:"varint,3,opt,name=keys,proto3" json:"keys,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Position    *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Fingerprint []byte                 `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Keys        uint64                 `protobuf:"varint,3,opt,name=keys,proto3" json:"keys,omitempty"`
+	// filtered are the ids of slots that have a filter.
+	Filtered      []string `protobuf:"bytes,4,rep,name=filtered,proto3" json:"filtered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3005,6 +3007,13 @@ func (x *PositionResponse) GetKeys() uint64 {
 		return x.Keys
 	}
 	return 0
+}
+
+func (x *PositionResponse) GetFiltered() []string {
+	if x != nil {
+		return x.Filtered
+	}
+	return nil
 }
 
 type OpenSlotRequest struct {
@@ -4397,6 +4406,94 @@ func (x *DiffResponse) GetCursor() *CursorResponse {
 	return nil
 }
 
+type VerifyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            *Position              `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Fingerprint   []byte                 `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyRequest) Reset() {
+	*x = VerifyRequest{}
+	mi := &file_replication_v1_replication_proto_msgTypes[81]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyRequest) ProtoMessage() {}
+
+func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[81]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
+func (*VerifyRequest) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{81}
+}
+
+func (x *VerifyRequest) GetAt() *Position {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *VerifyRequest) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+type VerifyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyResponse) Reset() {
+	*x = VerifyResponse{}
+	mi := &file_replication_v1_replication_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyResponse) ProtoMessage() {}
+
+func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
+func (*VerifyResponse) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{82}
+}
+
 type EndCopyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -4405,7 +4502,7 @@ type EndCopyRequest struct {
 
 func (x *EndCopyRequest) Reset() {
 	*x = EndCopyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[81]
+	mi := &file_replication_v1_replication_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4417,7 +4514,7 @@ func (x *EndCopyRequest) String() string {
 func (*EndCopyRequest) ProtoMessage() {}
 
 func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[81]
+	mi := &file_replication_v1_replication_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4430,7 +4527,7 @@ func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndCopyRequest.ProtoReflect.Descriptor instead.
 func (*EndCopyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{81}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{83}
 }
 
 type ApplyFrameRequest struct {
@@ -4442,7 +4539,7 @@ type ApplyFrameRequest struct {
 
 func (x *ApplyFrameRequest) Reset() {
 	*x = ApplyFrameRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[82]
+	mi := &file_replication_v1_replication_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4454,7 +4551,7 @@ func (x *ApplyFrameRequest) String() string {
 func (*ApplyFrameRequest) ProtoMessage() {}
 
 func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[82]
+	mi := &file_replication_v1_replication_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4467,7 +4564,7 @@ func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyFrameRequest.ProtoReflect.Descriptor instead.
 func (*ApplyFrameRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{82}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ApplyFrameRequest) GetFrame() *Frame {
@@ -4670,11 +4767,12 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\tconnected\x18\x01 \x01(\v2\x19.replication.v1.ConnectedH\x00R\tconnected\x12-\n" +
 	"\x05chunk\x18\x02 \x01(\v2\x15.replication.v1.ChunkH\x00R\x05chunkB\t\n" +
 	"\amessage\"\x11\n" +
-	"\x0fPositionRequest\"~\n" +
+	"\x0fPositionRequest\"\x9a\x01\n" +
 	"\x10PositionResponse\x124\n" +
 	"\bposition\x18\x01 \x01(\v2\x18.replication.v1.PositionR\bposition\x12 \n" +
 	"\vfingerprint\x18\x02 \x01(\fR\vfingerprint\x12\x12\n" +
-	"\x04keys\x18\x03 \x01(\x04R\x04keys\"!\n" +
+	"\x04keys\x18\x03 \x01(\x04R\x04keys\x12\x1a\n" +
+	"\bfiltered\x18\x04 \x03(\tR\bfiltered\"!\n" +
 	"\x0fOpenSlotRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"H\n" +
 	"\x10OpenSlotResponse\x124\n" +
@@ -4752,7 +4850,11 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\bquestion\x18\x03 \x01(\fR\bquestion\x12\x1c\n" +
 	"\tdiffering\x18\x04 \x01(\x04R\tdiffering\x12\x16\n" +
 	"\x06synced\x18\x05 \x01(\x04R\x06synced\x126\n" +
-	"\x06cursor\x18\x06 \x01(\v2\x1e.replication.v1.CursorResponseR\x06cursor\"\x10\n" +
+	"\x06cursor\x18\x06 \x01(\v2\x1e.replication.v1.CursorResponseR\x06cursor\"[\n" +
+	"\rVerifyRequest\x12(\n" +
+	"\x02at\x18\x01 \x01(\v2\x18.replication.v1.PositionR\x02at\x12 \n" +
+	"\vfingerprint\x18\x02 \x01(\fR\vfingerprint\"\x10\n" +
+	"\x0eVerifyResponse\"\x10\n" +
 	"\x0eEndCopyRequest\"@\n" +
 	"\x11ApplyFrameRequest\x12+\n" +
 	"\x05frame\x18\x01 \x01(\v2\x15.replication.v1.FrameR\x05frame2\xec\n" +
@@ -4773,7 +4875,7 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x10DisableSecondary\x12'.replication.v1.DisableSecondaryRequest\x1a\".replication.v1.TransitionResponse\x12Y\n" +
 	"\rUpdatePrimary\x12$.replication.v1.UpdatePrimaryRequest\x1a\".replication.v1.TransitionResponse\x12J\n" +
 	"\aRecover\x12\x1e.replication.v1.RecoverRequest\x1a\x1f.replication.v1.RecoverResponse\x12J\n" +
-	"\aForward\x12\x1e.replication.v1.ForwardRequest\x1a\x1f.replication.v1.ForwardResponse2\xb0\x0e\n" +
+	"\aForward\x12\x1e.replication.v1.ForwardRequest\x1a\x1f.replication.v1.ForwardResponse2\xf9\x0e\n" +
 	"\x04Host\x12A\n" +
 	"\x04Node\x12\x1b.replication.v1.NodeRequest\x1a\x1c.replication.v1.NodeResponse\x12M\n" +
 	"\bGetState\x12\x1f.replication.v1.GetStateRequest\x1a .replication.v1.GetStateResponse\x12M\n" +
@@ -4797,7 +4899,8 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\tBeginCopy\x12 .replication.v1.BeginCopyRequest\x1a!.replication.v1.BeginCopyResponse\x12O\n" +
 	"\n" +
 	"ApplyRange\x12!.replication.v1.ApplyRangeRequest\x1a\x1e.replication.v1.CursorResponse\x12A\n" +
-	"\x04Diff\x12\x1b.replication.v1.DiffRequest\x1a\x1c.replication.v1.DiffResponse\x12I\n" +
+	"\x04Diff\x12\x1b.replication.v1.DiffRequest\x1a\x1c.replication.v1.DiffResponse\x12G\n" +
+	"\x06Verify\x12\x1d.replication.v1.VerifyRequest\x1a\x1e.replication.v1.VerifyResponse\x12I\n" +
 	"\aEndCopy\x12\x1e.replication.v1.EndCopyRequest\x1a\x1e.replication.v1.CursorResponse\x12O\n" +
 	"\n" +
 	"ApplyFrame\x12!.replication.v1.ApplyFrameRequest\x1a\x1e.replication.v1.CursorResponseBZZXgithub.com/vault-replication/vault-replication/shared/proto/replication/v1;replicationv1b\x06proto3"
@@ -4815,7 +4918,7 @@ func file_replication_v1_replication_proto_rawDescGZIP() []byte {
 }
 
 var file_replication_v1_replication_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 84)
+var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 86)
 var file_replication_v1_replication_proto_goTypes = []any{
 	(Error_Kind)(0),                 // 0: replication.v1.Error.Kind
 	(Chunk_Signal)(0),               // 1: replication.v1.Chunk.Signal
@@ -4900,11 +5003,13 @@ var file_replication_v1_replication_proto_goTypes = []any{
 	(*ApplyRangeRequest)(nil),       // 80: replication.v1.ApplyRangeRequest
 	(*DiffRequest)(nil),             // 81: replication.v1.DiffRequest
 	(*DiffResponse)(nil),            // 82: replication.v1.DiffResponse
-	(*EndCopyRequest)(nil),          // 83: replication.v1.EndCopyRequest
-	(*ApplyFrameRequest)(nil),       // 84: replication.v1.ApplyFrameRequest
-	nil,                             // 85: replication.v1.TransitionResponse.PutStateEntry
-	(*timestamppb.Timestamp)(nil),   // 86: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 87: google.protobuf.Duration
+	(*VerifyRequest)(nil),           // 83: replication.v1.VerifyRequest
+	(*VerifyResponse)(nil),          // 84: replication.v1.VerifyResponse
+	(*EndCopyRequest)(nil),          // 85: replication.v1.EndCopyRequest
+	(*ApplyFrameRequest)(nil),       // 86: replication.v1.ApplyFrameRequest
+	nil,                             // 87: replication.v1.TransitionResponse.PutStateEntry
+	(*timestamppb.Timestamp)(nil),   // 88: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 89: google.protobuf.Duration
 }
 var file_replication_v1_replication_proto_depIdxs = []int32{
 	0,  // 0: replication.v1.Error.kind:type_name -> replication.v1.Error.Kind
@@ -4912,18 +5017,18 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	4,  // 2: replication.v1.Position.epoch:type_name -> replication.v1.Epoch
 	14, // 3: replication.v1.StatusResponse.secondaries:type_name -> replication.v1.Peer
 	14, // 4: replication.v1.StatusResponse.primaries:type_name -> replication.v1.Peer
-	86, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
-	86, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
-	87, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
-	87, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
-	87, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
+	88, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
+	88, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
+	89, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
+	89, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
+	89, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
 	15, // 10: replication.v1.ServeConnRequest.peer:type_name -> replication.v1.PeerInfo
 	3,  // 11: replication.v1.ServeConnRequest.chunk:type_name -> replication.v1.Chunk
 	3,  // 12: replication.v1.ServeConnResponse.chunk:type_name -> replication.v1.Chunk
-	85, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
+	87, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
 	19, // 14: replication.v1.TransitionResponse.handover:type_name -> replication.v1.Handover
-	87, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
-	86, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
+	89, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
+	88, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
 	37, // 17: replication.v1.NodeResponse.failover:type_name -> replication.v1.Addresses
 	50, // 18: replication.v1.DialRequest.target:type_name -> replication.v1.DialTarget
 	3,  // 19: replication.v1.DialRequest.chunk:type_name -> replication.v1.Chunk
@@ -4944,90 +5049,93 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	5,  // 34: replication.v1.BeginCopyRequest.from:type_name -> replication.v1.Position
 	71, // 35: replication.v1.ApplyRangeRequest.range:type_name -> replication.v1.Range
 	77, // 36: replication.v1.DiffResponse.cursor:type_name -> replication.v1.CursorResponse
-	66, // 37: replication.v1.ApplyFrameRequest.frame:type_name -> replication.v1.Frame
-	6,  // 38: replication.v1.Replication.Attach:input_type -> replication.v1.AttachRequest
-	8,  // 39: replication.v1.Replication.Start:input_type -> replication.v1.StartRequest
-	10, // 40: replication.v1.Replication.Stop:input_type -> replication.v1.StopRequest
-	12, // 41: replication.v1.Replication.Status:input_type -> replication.v1.StatusRequest
-	16, // 42: replication.v1.Replication.ServeConn:input_type -> replication.v1.ServeConnRequest
-	20, // 43: replication.v1.Replication.EnablePrimary:input_type -> replication.v1.EnablePrimaryRequest
-	21, // 44: replication.v1.Replication.DemotePrimary:input_type -> replication.v1.DemotePrimaryRequest
-	22, // 45: replication.v1.Replication.DisablePrimary:input_type -> replication.v1.DisablePrimaryRequest
-	23, // 46: replication.v1.Replication.SecondaryToken:input_type -> replication.v1.SecondaryTokenRequest
-	25, // 47: replication.v1.Replication.RevokeSecondary:input_type -> replication.v1.RevokeSecondaryRequest
-	27, // 48: replication.v1.Replication.EnableSecondary:input_type -> replication.v1.EnableSecondaryRequest
-	28, // 49: replication.v1.Replication.PromoteSecondary:input_type -> replication.v1.PromoteSecondaryRequest
-	29, // 50: replication.v1.Replication.DisableSecondary:input_type -> replication.v1.DisableSecondaryRequest
-	30, // 51: replication.v1.Replication.UpdatePrimary:input_type -> replication.v1.UpdatePrimaryRequest
-	31, // 52: replication.v1.Replication.Recover:input_type -> replication.v1.RecoverRequest
-	33, // 53: replication.v1.Replication.Forward:input_type -> replication.v1.ForwardRequest
-	35, // 54: replication.v1.Host.Node:input_type -> replication.v1.NodeRequest
-	38, // 55: replication.v1.Host.GetState:input_type -> replication.v1.GetStateRequest
-	40, // 56: replication.v1.Host.PutState:input_type -> replication.v1.PutStateRequest
-	42, // 57: replication.v1.Host.DeleteState:input_type -> replication.v1.DeleteStateRequest
-	44, // 58: replication.v1.Host.ListState:input_type -> replication.v1.ListStateRequest
-	46, // 59: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
-	48, // 60: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
-	51, // 61: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
-	54, // 62: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
-	56, // 63: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
-	58, // 64: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
-	60, // 65: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
-	62, // 66: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
-	67, // 67: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
-	68, // 68: replication.v1.Host.AnswerDiff:input_type -> replication.v1.AnswerDiffRequest
-	72, // 69: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
-	74, // 70: replication.v1.Host.Receive:input_type -> replication.v1.ReceiveRequest
-	76, // 71: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
-	78, // 72: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
-	80, // 73: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
-	81, // 74: replication.v1.Host.Diff:input_type -> replication.v1.DiffRequest
-	83, // 75: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
-	84, // 76: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
-	7,  // 77: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
-	9,  // 78: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
-	11, // 79: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
-	13, // 80: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
-	17, // 81: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
-	18, // 82: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 83: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 84: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
-	24, // 85: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
-	26, // 86: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
-	18, // 87: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 88: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 89: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 90: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
-	32, // 91: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
-	34, // 92: replication.v1.Replication.Forward:output_type -> replication.v1.ForwardResponse
-	36, // 93: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
-	39, // 94: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
-	41, // 95: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
-	43, // 96: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
-	45, // 97: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
-	47, // 98: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
-	49, // 99: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
-	53, // 100: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
-	55, // 101: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
-	57, // 102: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
-	59, // 103: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
-	61, // 104: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
-	65, // 105: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
-	70, // 106: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
-	69, // 107: replication.v1.Host.AnswerDiff:output_type -> replication.v1.AnswerDiffResponse
-	73, // 108: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
-	75, // 109: replication.v1.Host.Receive:output_type -> replication.v1.ReceiveResponse
-	77, // 110: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
-	79, // 111: replication.v1.Host.BeginCopy:output_type -> replication.v1.BeginCopyResponse
-	77, // 112: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
-	82, // 113: replication.v1.Host.Diff:output_type -> replication.v1.DiffResponse
-	77, // 114: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
-	77, // 115: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
-	77, // [77:116] is the sub-list for method output_type
-	38, // [38:77] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	5,  // 37: replication.v1.VerifyRequest.at:type_name -> replication.v1.Position
+	66, // 38: replication.v1.ApplyFrameRequest.frame:type_name -> replication.v1.Frame
+	6,  // 39: replication.v1.Replication.Attach:input_type -> replication.v1.AttachRequest
+	8,  // 40: replication.v1.Replication.Start:input_type -> replication.v1.StartRequest
+	10, // 41: replication.v1.Replication.Stop:input_type -> replication.v1.StopRequest
+	12, // 42: replication.v1.Replication.Status:input_type -> replication.v1.StatusRequest
+	16, // 43: replication.v1.Replication.ServeConn:input_type -> replication.v1.ServeConnRequest
+	20, // 44: replication.v1.Replication.EnablePrimary:input_type -> replication.v1.EnablePrimaryRequest
+	21, // 45: replication.v1.Replication.DemotePrimary:input_type -> replication.v1.DemotePrimaryRequest
+	22, // 46: replication.v1.Replication.DisablePrimary:input_type -> replication.v1.DisablePrimaryRequest
+	23, // 47: replication.v1.Replication.SecondaryToken:input_type -> replication.v1.SecondaryTokenRequest
+	25, // 48: replication.v1.Replication.RevokeSecondary:input_type -> replication.v1.RevokeSecondaryRequest
+	27, // 49: replication.v1.Replication.EnableSecondary:input_type -> replication.v1.EnableSecondaryRequest
+	28, // 50: replication.v1.Replication.PromoteSecondary:input_type -> replication.v1.PromoteSecondaryRequest
+	29, // 51: replication.v1.Replication.DisableSecondary:input_type -> replication.v1.DisableSecondaryRequest
+	30, // 52: replication.v1.Replication.UpdatePrimary:input_type -> replication.v1.UpdatePrimaryRequest
+	31, // 53: replication.v1.Replication.Recover:input_type -> replication.v1.RecoverRequest
+	33, // 54: replication.v1.Replication.Forward:input_type -> replication.v1.ForwardRequest
+	35, // 55: replication.v1.Host.Node:input_type -> replication.v1.NodeRequest
+	38, // 56: replication.v1.Host.GetState:input_type -> replication.v1.GetStateRequest
+	40, // 57: replication.v1.Host.PutState:input_type -> replication.v1.PutStateRequest
+	42, // 58: replication.v1.Host.DeleteState:input_type -> replication.v1.DeleteStateRequest
+	44, // 59: replication.v1.Host.ListState:input_type -> replication.v1.ListStateRequest
+	46, // 60: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
+	48, // 61: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
+	51, // 62: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
+	54, // 63: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
+	56, // 64: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
+	58, // 65: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
+	60, // 66: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
+	62, // 67: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
+	67, // 68: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
+	68, // 69: replication.v1.Host.AnswerDiff:input_type -> replication.v1.AnswerDiffRequest
+	72, // 70: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
+	74, // 71: replication.v1.Host.Receive:input_type -> replication.v1.ReceiveRequest
+	76, // 72: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
+	78, // 73: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
+	80, // 74: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
+	81, // 75: replication.v1.Host.Diff:input_type -> replication.v1.DiffRequest
+	83, // 76: replication.v1.Host.Verify:input_type -> replication.v1.VerifyRequest
+	85, // 77: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
+	86, // 78: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
+	7,  // 79: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
+	9,  // 80: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
+	11, // 81: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
+	13, // 82: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
+	17, // 83: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
+	18, // 84: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
+	18, // 85: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
+	18, // 86: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
+	24, // 87: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
+	26, // 88: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
+	18, // 89: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 90: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 91: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 92: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
+	32, // 93: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
+	34, // 94: replication.v1.Replication.Forward:output_type -> replication.v1.ForwardResponse
+	36, // 95: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
+	39, // 96: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
+	41, // 97: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
+	43, // 98: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
+	45, // 99: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
+	47, // 100: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
+	49, // 101: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
+	53, // 102: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
+	55, // 103: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
+	57, // 104: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
+	59, // 105: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
+	61, // 106: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
+	65, // 107: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
+	70, // 108: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
+	69, // 109: replication.v1.Host.AnswerDiff:output_type -> replication.v1.AnswerDiffResponse
+	73, // 110: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
+	75, // 111: replication.v1.Host.Receive:output_type -> replication.v1.ReceiveResponse
+	77, // 112: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
+	79, // 113: replication.v1.Host.BeginCopy:output_type -> replication.v1.BeginCopyResponse
+	77, // 114: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
+	82, // 115: replication.v1.Host.Diff:output_type -> replication.v1.DiffResponse
+	84, // 116: replication.v1.Host.Verify:output_type -> replication.v1.VerifyResponse
+	77, // 117: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
+	77, // 118: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
+	79, // [79:119] is the sub-list for method output_type
+	39, // [39:79] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_replication_v1_replication_proto_init() }
@@ -5059,7 +5167,7 @@ func file_replication_v1_replication_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_replication_v1_replication_proto_rawDesc), len(file_replication_v1_replication_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   84,
+			NumMessages:   86,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

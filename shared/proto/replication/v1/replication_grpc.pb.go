@@ -796,6 +796,7 @@ const (
 	Host_BeginCopy_FullMethodName     = "/replication.v1.Host/BeginCopy"
 	Host_ApplyRange_FullMethodName    = "/replication.v1.Host/ApplyRange"
 	Host_Diff_FullMethodName          = "/replication.v1.Host/Diff"
+	Host_Verify_FullMethodName        = "/replication.v1.Host/Verify"
 	Host_EndCopy_FullMethodName       = "/replication.v1.Host/EndCopy"
 	Host_ApplyFrame_FullMethodName    = "/replication.v1.Host/ApplyFrame"
 )
@@ -862,6 +863,9 @@ type HostClient interface {
 	// Diff goes on with a copy by comparing: it takes an answer of the primary and
 	// says what to ask next. One at a time.
 	Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error)
+	// Verify compares the content with the fingerprint that the primary had at a
+	// position. POSITION_LOST when it differs.
+	Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (*VerifyResponse, error)
 	// EndCopy records that the last range was applied, or Diff is done.
 	EndCopy(ctx context.Context, in *EndCopyRequest, opts ...grpc.CallOption) (*CursorResponse, error)
 	// ApplyFrame applies the rows of a frame in order, durable when it returns.
@@ -1092,6 +1096,16 @@ func (c *hostClient) Diff(ctx context.Context, in *DiffRequest, opts ...grpc.Cal
 	return out, nil
 }
 
+func (c *hostClient) Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (*VerifyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VerifyResponse)
+	err := c.cc.Invoke(ctx, Host_Verify_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *hostClient) EndCopy(ctx context.Context, in *EndCopyRequest, opts ...grpc.CallOption) (*CursorResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CursorResponse)
@@ -1174,6 +1188,9 @@ type HostServer interface {
 	// Diff goes on with a copy by comparing: it takes an answer of the primary and
 	// says what to ask next. One at a time.
 	Diff(context.Context, *DiffRequest) (*DiffResponse, error)
+	// Verify compares the content with the fingerprint that the primary had at a
+	// position. POSITION_LOST when it differs.
+	Verify(context.Context, *VerifyRequest) (*VerifyResponse, error)
 	// EndCopy records that the last range was applied, or Diff is done.
 	EndCopy(context.Context, *EndCopyRequest) (*CursorResponse, error)
 	// ApplyFrame applies the rows of a frame in order, durable when it returns.
@@ -1250,6 +1267,9 @@ func (UnimplementedHostServer) ApplyRange(context.Context, *ApplyRangeRequest) (
 }
 func (UnimplementedHostServer) Diff(context.Context, *DiffRequest) (*DiffResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Diff not implemented")
+}
+func (UnimplementedHostServer) Verify(context.Context, *VerifyRequest) (*VerifyResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Verify not implemented")
 }
 func (UnimplementedHostServer) EndCopy(context.Context, *EndCopyRequest) (*CursorResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method EndCopy not implemented")
@@ -1634,6 +1654,24 @@ func _Host_Diff_Handler(srv interface{}, ctx context.Context, dec func(interface
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Host_Verify_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VerifyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServer).Verify(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Host_Verify_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServer).Verify(ctx, req.(*VerifyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Host_EndCopy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(EndCopyRequest)
 	if err := dec(in); err != nil {
@@ -1752,6 +1790,10 @@ var Host_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Diff",
 			Handler:    _Host_Diff_Handler,
+		},
+		{
+			MethodName: "Verify",
+			Handler:    _Host_Verify_Handler,
 		},
 		{
 			MethodName: "EndCopy",

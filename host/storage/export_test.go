@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import "github.com/vault-replication/vault-replication/shared/replication"
+
+// Differences is how often in a row a secondary was seen to differ.
+func (t *Tap) Differences(mode replication.Mode) int {
+	v := t.verifiers[mode]
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.differs
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// verifyAt has the secondary compare itself with the primary's position of now.
+func verifyAt(t testing.TB, primary, secondary *storage.Tap) (replication.Position, error) {
+	t.Helper()
+	p, err := primary.Position(dr)
+	require.NoError(t, err)
+	require.NotEmpty(t, p.Fingerprint)
+	return p.Position, secondary.Verify(testContext(t), dr, p.Position, p.Fingerprint)
+}
+
+// What was changed below a secondary is noticed where both stand at the same
+// position, and rows are refused until it was mended.
+func TestDifferenceIsNoticed(t *testing.T) {
+	t.Parallel()
+	for name, moving := range map[string]bool{"at rest": false, "while rows come": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := testContext(t)
+			primary, secondary := twins(t, newTxn(t), 200)
+			for range 3 {
+				_, err := verifyAt(t, primary, secondary)
+				require.NoError(t, err)
+			}
+			putInner(t, secondary.Inner(), key(7), "flipped")
+			secondary = reopen(t, secondary)
+			var err error
+			for range 2 {
+				if moving {
+					put(t, primary, key(1), "x")
+					_, err = verifyAt(t, primary, secondary)
+					require.NoError(t, err, "it is not there yet")
+					put(t, primary, key(2), "x")
+					put(t, primary, key(3), "x")
+					err = followOnce(t, primary, secondary)
+				} else {
+					require.NoError(t, err, "once is not enough")
+					_, err = verifyAt(t, primary, secondary)
+				}
+			}
+			require.Equal(t, replication.PositionLost, replication.KindOf(err), err)
+			must, err := secondary.MustCopy(ctx, dr)
+			require.NoError(t, err)
+			require.True(t, must)
+			require.Equal(t, replication.PositionLost, replication.KindOf(followOnce(t, primary, secondary)))
+
+			at, err := primary.OpenSlot(ctx, dr, "s")
+			require.NoError(t, err)
+			require.NoError(t, secondary.BeginCopy(ctx, dr, at))
+			require.Less(t, compare(t, primary, secondary, dr, "s", 0).synced, uint64(10))
+			follow(t, primary, secondary, dr, "s", watermark(t, primary).Sequence)
+			require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
+
+			// Another difference right after it is not believed at once.
+			putInner(t, secondary.Inner(), key(8), "flipped")
+			require.NoError(t, secondary.StopFingerprint(ctx, dr))
+			require.NoError(t, secondary.StartFingerprint(ctx, dr, indexKey))
+			fingerprintOf(t, secondary, dr)
+			for range 5 {
+				_, err = verifyAt(t, primary, secondary)
+				require.NoError(t, err)
+			}
+		})
+	}
+}
+
+// followOnce applies one frame with everything after the cursor.
+func followOnce(t testing.TB, primary, secondary *storage.Tap) error {
+	t.Helper()
+	ctx := testContext(t)
+	c, err := secondary.Cursor(ctx, dr)
+	require.NoError(t, err)
+	put(t, primary, "logical/uuid/one-more", fmt.Sprint(c.Position.Sequence))
+	r, err := primary.ReadJournal(ctx, dr, "s", c.Position)
+	require.NoError(t, err)
+	defer r.Close()
+	f, err := r.Next()
+	require.NoError(t, err)
+	_, err = secondary.ApplyFrame(ctx, dr, f)
+	return err
+}
+
+// The fingerprint of a position is that of exactly this position, whatever else is
+// being written: no difference is seen where there is none.
+func TestFingerprintIsThatOfItsPosition(t *testing.T) {
+	t.Parallel()
+	backends(t, func(t *testing.T, inner physical.Backend) {
+		primary, secondary := twins(t, inner, 100)
+		ctx, cancel := context.WithCancel(t.Context())
+		var writers sync.WaitGroup
+		for w := range 3 {
+			writers.Go(func() {
+				for n := 0; ctx.Err() == nil; n++ {
+					k := key((n*7 + w) % 150)
+					if n%5 == 4 {
+						_ = primary.Backend().Delete(context.Background(), k)
+					} else {
+						_ = primary.Backend().Put(context.Background(), &physical.Entry{Key: k, Value: fmt.Appendf(nil, "%d/%d", w, n)})
+					}
+				}
+			})
+		}
+		defer writers.Wait()
+		defer cancel()
+		c, err := secondary.Cursor(testContext(t), dr)
+		require.NoError(t, err)
+		r, err := primary.ReadJournal(testContext(t), dr, "s", c.Position)
+		require.NoError(t, err)
+		defer r.Close()
+		equal := 0
+		for equal < 8 {
+			p, err := primary.Position(dr)
+			require.NoError(t, err)
+			for c.Position.Sequence < p.Position.Sequence {
+				if p.Fingerprint != nil {
+					require.NoError(t, secondary.Verify(testContext(t), dr, p.Position, p.Fingerprint))
+				}
+				f, err := r.Next()
+				require.NoError(t, err)
+				c, err = secondary.ApplyFrame(testContext(t), dr, f)
+				require.NoError(t, err)
+			}
+			if p.Fingerprint != nil {
+				require.Zero(t, secondary.Differences(dr))
+				equal++
+			}
+		}
+	})
+}
