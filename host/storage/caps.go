@@ -24,7 +24,7 @@ const (
 	// cutShiftMax bounds the doubling of the cap; that many copies never fail.
 	cutShiftMax = 30
 	// sightingMin and sightingMax bound the time between two looks at the slots.
-	sightingMin, sightingMax = 100 * time.Millisecond, time.Minute
+	sightingMin, sightingMax = 100 * time.Millisecond, 5 * time.Minute
 	// markMax is the longest time between two marks while rows are stored.
 	markMax = time.Hour
 )

@@ -132,7 +132,7 @@ func TestSlotOverItsCapInBytesIsLost(t *testing.T) {
 		require.Equal(t, storage.SlotActive, slotOf(t, tap, "good").State)
 		require.NoError(t, tap.AckSlot(testContext(t), dr, "good", watermark(t, tap)))
 		put(t, tap, "core/mounts", "after")
-		pass(time.Minute)
+		pass(5 * time.Minute)
 		require.Less(t, rowsStored(t, inner), 300)
 		_, err = tap.ReadJournal(testContext(t), dr, "good", watermark(t, tap))
 		require.NoError(t, err)
@@ -149,7 +149,7 @@ func TestNothingIsStoredForLostSlots(t *testing.T) {
 		at := openSlot(t, tap, "s")
 		fill(t, tap, 150)
 		requireLost(t, tap, "s", at, "slot_max_retained")
-		pass(time.Minute) // for a row that was being written then
+		pass(5 * time.Minute) // for a row that was being written then
 		require.Zero(t, rowsStored(t, inner))
 		fill(t, tap, 150)
 		require.Zero(t, rowsStored(t, inner))
@@ -171,12 +171,12 @@ func TestSlotOverItsCapInAgeIsLost(t *testing.T) {
 		tap := newPrimary(t, inner, withCaps(storage.SlotCaps{Age: 72 * time.Hour}))
 		away, there := openSlot(t, tap, "away"), openSlot(t, tap, "there")
 		// A pause in which nothing is written makes nothing old.
-		pass(200 * time.Hour)
+		pass(80 * time.Hour)
 		require.Zero(t, slotOf(t, tap, "away").RetainedAge)
 		fill(t, tap, 300)
 		hour := func() {
-			for range 12 {
-				pass(5 * time.Minute)
+			for range 7 {
+				pass(510 * time.Second)
 				// It has a session, and acknowledges nothing.
 				require.NoError(t, tap.AckSlot(testContext(t), dr, "there", there))
 			}
@@ -208,10 +208,10 @@ func TestRetainedSurvivesARestart(t *testing.T) {
 		t.Run(fmt.Sprintf("orderly %t", orderly), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				inner := newTxn(t)
-				caps := withCaps(storage.SlotCaps{Bytes: 10_000 * uint64(rowSize), Age: 72 * time.Hour})
+				caps := withCaps(storage.SlotCaps{Bytes: 1000 * uint64(rowSize), Age: 72 * time.Hour})
 				tap := newPrimary(t, inner, caps)
 				at := openSlot(t, tap, "s")
-				fill(t, tap, 3000)
+				fill(t, tap, 300)
 				pass(40 * time.Hour)
 				before := slotOf(t, tap, "s")
 				if orderly {
@@ -227,15 +227,15 @@ func TestRetainedSurvivesARestart(t *testing.T) {
 				require.Equal(t, before.RetainedBytes, s.RetainedBytes)
 				require.InDelta(t, before.RetainedAge.Hours()+10, s.RetainedAge.Hours(), 0.1)
 				// The first of these bytes are those of before: they count together.
-				fill(t, tap, 6000)
+				fill(t, tap, 600)
 				require.Equal(t, storage.SlotWarning, slotOf(t, tap, "s").State)
-				fill(t, tap, 1100)
+				fill(t, tap, 110)
 				requireLost(t, tap, "s", at, "slot_max_retained")
 
 				require.NoError(t, tap.Abandon(testContext(t)))
 				tap = newPrimary(t, inner, caps)
 				requireLost(t, tap, "s", at, "slot_max_retained")
-				pass(time.Minute)
+				pass(5 * time.Minute)
 				require.Zero(t, rowsStored(t, inner))
 			})
 		})
@@ -318,7 +318,7 @@ func TestSlotHoldsUntilItsLossIsDurable(t *testing.T) {
 		require.Equal(t, 400, rowsStored(t, inner))
 		require.NoError(t, tap.AckSlot(testContext(t), dr, "s", at))
 		inner.set(nil, nil)
-		pass(time.Minute)
+		pass(5 * time.Minute)
 		requireLost(t, tap, "s", at, "slot_max_retained")
 		require.Zero(t, rowsStored(t, inner))
 	})
@@ -370,15 +370,16 @@ func TestSlotWithoutCapsIsNeverLost(t *testing.T) {
 		inner := newTxn(t)
 		tap := newPrimary(t, inner)
 		at := openSlot(t, tap, "s")
-		for range 100 {
-			fill(t, tap, 10)
-			pass(100 * time.Hour)
+		for range 150 { // more than there are marks
+			fill(t, tap, 1)
+			pass(2 * time.Hour)
 		}
 		s := slotOf(t, tap, "s")
 		require.Equal(t, storage.SlotActive, s.State)
-		require.EqualValues(t, 1000*rowSize, s.RetainedBytes)
+		require.EqualValues(t, 150*rowSize, s.RetainedBytes)
+		require.InDelta(t, 300, s.RetainedAge.Hours(), 10)
 		require.NoError(t, tap.AckSlot(testContext(t), dr, "s", at))
-		require.Equal(t, 1000, rowsStored(t, inner))
+		require.Equal(t, 150, rowsStored(t, inner))
 		head, err := inner.Get(context.Background(), "replication/journal/head")
 		require.NoError(t, err)
 		require.Less(t, len(head.Value), 8<<10, "what is known of them stays small")
