@@ -115,6 +115,9 @@ func (t *Tap) EndCopy(ctx context.Context, mode replication.Mode) (*replication.
 	}
 	t.progress[mode].set(n)
 	t.applies.drop(mode)
+	if p := t.regime.Load().prints[mode]; p != nil {
+		signal(p.grown)
+	}
 	return n.Contract(), nil
 }
 

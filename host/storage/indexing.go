@@ -14,9 +14,6 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// tendEvery is how often the index is looked after.
-const tendEvery = time.Second
-
 // indexing is what is known of the passes over the storage that keep an index.
 type indexing struct {
 	mu sync.Mutex
@@ -34,7 +31,7 @@ type indexing struct {
 func (p *print) keep(ctx context.Context, t *Tap) {
 	retry := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
-	tend := time.NewTicker(tendEvery)
+	tend := time.NewTimer(roundEvery)
 	defer tend.Stop()
 	defer func() { p.round.end() }()
 	for {
@@ -44,10 +41,16 @@ func (p *print) keep(ctx context.Context, t *Tap) {
 			select {
 			case <-p.unknown:
 				err = p.rebuild(ctx, t)
+			case <-p.grown:
+				// What a copy writes is cut when it has ended, not while it grows.
+				if p.index.Overgrown() && !t.progress[p.mode].isCopying() {
+					err = p.rebuild(ctx, t)
+				}
 			case <-tend.C:
-				if err := p.tend(ctx, t); err != nil && ctx.Err() == nil {
+				if err := p.round.advance(ctx, t, p); err != nil && ctx.Err() == nil {
 					t.logger.Warn("a part of the replicated content cannot be checked", "mode", p.mode, "error", err)
 				}
+				tend.Reset(p.round.pause())
 			case <-ctx.Done():
 			}
 		}
@@ -92,16 +95,6 @@ func (p *print) checked(t *Tap, wrong bool) {
 	if wrong {
 		t.logger.Error("the storage has something else than was written to it through this server: the fingerprint follows the storage now", "mode", p.mode)
 	}
-}
-
-// tend reads everything once more when too much has grown since, and otherwise a
-// little of it.
-func (p *print) tend(ctx context.Context, t *Tap) error {
-	// What a copy writes is cut when it has ended, not while it grows.
-	if p.index.Overgrown() && !t.progress[p.mode].isCopying() {
-		return p.rebuild(ctx, t)
-	}
-	return p.round.advance(ctx, t, p)
 }
 
 // pass reads everything at once and puts it into the index. Wrong says that the

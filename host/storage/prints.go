@@ -17,6 +17,7 @@ type print struct {
 	cancel  context.CancelFunc
 	done    chan struct{}
 	unknown chan struct{} // asks for a scan
+	grown   chan struct{} // says that the index has too few cuts
 
 	indexing indexing
 	round    round // of keep alone
@@ -64,7 +65,7 @@ func (t *Tap) startFingerprint(ctx context.Context, mode replication.Mode, key f
 	}
 	p := &print{
 		mode: mode, key: key, index: fingerprint.NewIndex(fingerprint.NewHasher(key)),
-		done: make(chan struct{}), unknown: make(chan struct{}, 1),
+		done: make(chan struct{}), unknown: make(chan struct{}, 1), grown: make(chan struct{}, 1),
 	}
 	// Scanning begins when every write is one that the index is told of.
 	err := t.change(ctx, func(r *regime) {
@@ -97,11 +98,16 @@ func (t *Tap) stopFingerprint(ctx context.Context, mode replication.Mode) error 
 	return err
 }
 
+// signal wakes who waits for it, once.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
 // invalidate makes the fingerprint unknown and has it computed anew.
 func (p *print) invalidate() {
 	p.index.Invalidate()
-	select {
-	case p.unknown <- struct{}{}:
-	default:
-	}
+	signal(p.unknown)
 }

@@ -10,11 +10,12 @@ import (
 )
 
 const (
-	// roundGroups is how many groups of keys a round reads each time: 256 keys a
-	// second are an hour for a million, and no load.
+	// roundGroups is how many groups of keys a round reads before each pause: 256 keys
+	// a second are an hour for a million, and no load.
 	roundGroups = 4
+	roundPause  = time.Second
 	// roundEvery is the time between two rounds.
-	roundEvery = 10 * time.Minute
+	roundEvery = time.Hour
 	// roundCreated is after how many keys that are created ahead of it a round is
 	// given up: they are kept in memory.
 	roundCreated = 1 << 20
@@ -23,20 +24,21 @@ const (
 // round compares the index with the storage in the background, slowly, so that
 // what was changed below this server is found. It lists each directory once.
 type round struct {
-	pass  *fingerprint.Pass
-	walk  *walk
-	ended time.Time
+	pass *fingerprint.Pass
+	walk *walk
 }
 
-// advance goes on with the round, or begins one when it is time.
-func (r *round) advance(ctx context.Context, t *Tap, p *print) error {
-	if r.ended.IsZero() {
-		r.ended = time.Now() // the first one comes after the pass that made the index
+// pause is how long the round waits before it goes on, or the next one begins.
+func (r *round) pause() time.Duration {
+	if r.pass != nil {
+		return roundPause
 	}
+	return roundEvery
+}
+
+// advance goes on with the round, or begins one.
+func (r *round) advance(ctx context.Context, t *Tap, p *print) error {
 	if r.pass == nil {
-		if time.Since(r.ended) < roundEvery {
-			return nil
-		}
 		pass := p.index.Begin()
 		w, err := newWalk(ctx, t.inner, "")
 		if err != nil {
@@ -71,5 +73,5 @@ func (r *round) end() {
 	if r.pass != nil {
 		r.pass.End()
 	}
-	*r = round{ended: time.Now()}
+	*r = round{}
 }

@@ -147,7 +147,9 @@ func (r *regime) account(effects []effect, number uint64) {
 			if e.before != nil && e.after != nil && bytes.Equal(e.before, e.after) {
 				continue
 			}
-			p.index.Replace(e.key, e.before, e.after, number)
+			if p.index.Replace(e.key, e.before, e.after, number) {
+				signal(p.grown)
+			}
 		}
 		if number > 0 && number%settledEvery == 0 {
 			p.index.Settled(r.journal.seq.Watermark())

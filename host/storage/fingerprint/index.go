@@ -53,13 +53,14 @@ func (x *Index) Hasher() *Hasher { return x.hasher }
 // means that it did not or does not exist. The caller holds its own lock of that
 // key since before the write, and a Pass is moved over it under the same lock.
 //
-// Number is that of the write, 0 if it has none: see RootAt.
-func (x *Index) Replace(key string, before, after []byte, number uint64) {
+// Number is that of the write, 0 if it has none: see RootAt. Overgrown is what
+// Overgrown says, if this write has made a key that should end a range.
+func (x *Index) Replace(key string, before, after []byte, number uint64) (overgrown bool) {
 	x.mu.Lock()
 	idle := !x.known && len(x.passes) == 0
 	x.mu.Unlock()
 	if idle {
-		return // a pass that begins now will read it
+		return false // a pass that begins now will read it
 	}
 	c := change{key: key}
 	if before != nil {
@@ -80,7 +81,7 @@ func (x *Index) Replace(key string, before, after []byte, number uint64) {
 		x.remember(number, c)
 	}
 	if !x.known {
-		return
+		return false
 	}
 	x.total.apply(c)
 	x.ranges.apply(c)
@@ -89,7 +90,9 @@ func (x *Index) Replace(key string, before, after []byte, number uint64) {
 		delete(x.cuts, key)
 	case cut:
 		x.cuts[key] = struct{}{}
+		return x.overgrown()
 	}
+	return false
 }
 
 // Root is the fingerprint and the number of keys; nil while unknown.
@@ -188,6 +191,10 @@ func (x *Index) bounds(after, upTo string) (from, to int, ok bool) {
 func (x *Index) Overgrown() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	return x.overgrown()
+}
+
+func (x *Index) overgrown() bool {
 	return len(x.cuts) > max(overgrownMin, len(x.ranges)/overgrownPart)
 }
 
