@@ -22,11 +22,15 @@ func cursorOn(d *disk) *replication.Cursor {
 	if b == nil {
 		return &replication.Cursor{}
 	}
-	c, err := journal.DecodeCursor(b)
-	if err != nil {
-		return &replication.Cursor{}
+	// Rows are never written into, so it is the same one while it begins at the same
+	// place.
+	if d.cursor == nil || d.cursorRow != &b[0] {
+		d.cursor, d.cursorRow = &replication.Cursor{}, &b[0]
+		if c, err := journal.DecodeCursor(b); err == nil {
+			d.cursor = c.Contract()
+		}
 	}
-	return c.Contract()
+	return d.cursor
 }
 
 // check compares a secondary with the primary after each of its writes; it is called
@@ -142,6 +146,9 @@ func (r *run) settle(ctx context.Context) {
 		pause(ctx, 500*time.Millisecond)
 	}
 	r.events.add("sim", "all is quiet")
+	if rest := r.tamper.rest; rest != nil {
+		rest(r.secondaryDisks())
+	}
 	r.last()
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 var (
@@ -44,7 +46,11 @@ type disk struct {
 	// last is gone with the process.
 	lying  bool
 	unsure []map[string][]byte
-	steps  map[string]int
+	// cursor is what the row of the cursor says, see cursorOn.
+	cursor    *replication.Cursor
+	cursorRow *byte
+
+	steps map[string]int
 }
 
 // change is one row; nil deletes it.

@@ -29,11 +29,10 @@ type plugin struct {
 	engine *engine.Engine
 	dead   chan struct{}
 	once   sync.Once
+	frame  applyFrame
 
 	mu    sync.Mutex
 	conns []*conn
-	trap  *trap
-	sent  outstanding
 }
 
 var _ replication.Host = (*plugin)(nil)
@@ -113,7 +112,7 @@ func call[T any](ctx context.Context, g *plugin, name string, do func(context.Co
 	}
 	done := make(chan result, 1)
 	lag := g.p.node.lag()
-	g.p.work.Go(func() {
+	g.p.carryOut(func() {
 		if lag > 0 {
 			time.Sleep(lag)
 		}

@@ -48,10 +48,13 @@ type process struct {
 	once     sync.Once
 	orderly  bool
 	applying chan struct{}
+	jobs     chan func() // of the plugin's calls
 	work     sync.WaitGroup
 
 	mu     sync.Mutex
 	plugin *plugin
+
+	late sync.Mutex // see answerFirst
 }
 
 func (n *node) say(format string, args ...any) { n.sim.events.add(n.name, format, args...) }
@@ -80,7 +83,7 @@ func (n *node) live(ctx context.Context) {
 
 // boot makes the server of a node ready, as a host does before its core writes.
 func (n *node) boot(ctx context.Context) (*process, error) {
-	p := &process{node: n, handle: n.disk.start(), ended: make(chan struct{}), applying: make(chan struct{}, 1)}
+	p := &process{node: n, handle: n.disk.start(), ended: make(chan struct{}), applying: make(chan struct{}, 1), jobs: make(chan func())}
 	n.revive()
 	inner := p.handle.backend()
 	p.tap = storage.New(inner, n.sim.options)
@@ -120,7 +123,10 @@ func (p *process) end(orderly bool) {
 // serve runs the plugin until the process ends.
 func (p *process) serve(ctx context.Context) {
 	for !p.over(ctx) {
-		g := &plugin{p: p, dead: make(chan struct{})}
+		g := &plugin{p: p, dead: make(chan struct{}), frame: p.tap.ApplyFrame}
+		if tamper := p.node.sim.tamper.apply; tamper != nil {
+			g.frame = tamper(p)
+		}
 		g.engine = engine.New(p.node.sim.engine, g, p.node.sim.logger(p.node.name))
 		p.mu.Lock()
 		p.plugin = g
@@ -154,7 +160,24 @@ func (p *process) serve(ctx context.Context) {
 		p.handle.end()
 	}
 	p.abandon()
+	close(p.jobs)
 	p.work.Wait()
+}
+
+// carryOut runs a call of the plugin beside it. Those who have done one do the next,
+// because their stacks have grown already.
+func (p *process) carryOut(job func()) {
+	select {
+	case p.jobs <- job:
+		return
+	default:
+	}
+	p.work.Go(func() {
+		job()
+		for job := range p.jobs {
+			job()
+		}
+	})
 }
 
 func (p *process) over(ctx context.Context) bool {

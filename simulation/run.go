@@ -109,6 +109,9 @@ func Run(seed uint64, set *Set, o Options) *Failure {
 		r.secondaries = append(r.secondaries, s)
 	}
 	r.fill()
+	if o.Tamper.disks != nil {
+		o.Tamper.disks(r.primary.disk, r.secondaryDisks())
+	}
 
 	var nodes, work sync.WaitGroup
 	nodes.Go(func() { r.primary.live(ctx) })
@@ -138,6 +141,14 @@ func Run(seed uint64, set *Set, o Options) *Failure {
 }
 
 func (r *run) nodes() []*node { return append([]*node{r.primary}, r.secondaries...) }
+
+func (r *run) secondaryDisks() []*disk {
+	var disks []*disk
+	for _, s := range r.secondaries {
+		disks = append(disks, s.disk)
+	}
+	return disks
+}
 
 func (r *run) newNode(name, addr string, role replication.Role, txn bool, stream uint64) *node {
 	return &node{
@@ -188,7 +199,7 @@ type plan struct {
 	frameBytes   int
 	strikes      int
 	joins        []time.Duration // when a secondary begins
-	grave        int // of them that may cost a copy
+	grave        int             // of them that may cost a copy
 }
 
 // Bounds of what a primary sends ahead; small, so that they are reached.

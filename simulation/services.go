@@ -180,12 +180,8 @@ func (g *plugin) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 // ApplyFrame implements replication.Host.
 func (g *plugin) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
 	n := g.p.node
-	frame := g.p.tap.ApplyFrame
-	if tamper := n.sim.tamper.apply; tamper != nil {
-		frame = tamper(g.p)
-	}
 	return apply(ctx, g, "ApplyFrame", func(ctx context.Context) (*replication.Cursor, error) {
-		c, err := frame(ctx, mode, f)
+		c, err := g.frame(ctx, mode, f)
 		if err == nil {
 			n.rests()
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -48,6 +49,8 @@ func TestSeeds(t *testing.T) {
 	if n == 0 {
 		n = defaultSeeds
 	}
+	// Runs are many and small: the collector need not come after each few of them.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	steps := &simulation.Steps{}
 	var next, failed atomic.Int64
 	var wg sync.WaitGroup

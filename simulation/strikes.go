@@ -44,6 +44,14 @@ func short(rng *rand.Rand, longest time.Duration) time.Duration {
 	return time.Duration(rng.Int64N(int64(longest)))
 }
 
+// nth is how often a step comes before it ends a process: many steps come once.
+func nth(rng *rand.Rand) int {
+	if rng.IntN(2) == 0 {
+		return 1
+	}
+	return 1 + rng.IntN(6)
+}
+
 // long is a time that some timeouts are shorter than and others not.
 func long(rng *rand.Rand) time.Duration {
 	return short(rng, []time.Duration{time.Second, 8 * time.Second, 40 * time.Second}[rng.IntN(3)])
@@ -128,7 +136,7 @@ var kinds = []kind{
 
 func crashAtStep(_ context.Context, n *node, rng *rand.Rand) {
 	names := stepsOf(n.role, n.disk.txn)
-	t := &trap{step: names[rng.IntN(len(names))], nth: 1 + rng.IntN(4), after: rng.IntN(2) == 0}
+	t := &trap{step: names[rng.IntN(len(names))], nth: nth(rng), after: rng.IntN(2) == 0}
 	mute, down := rng.IntN(3) == 0, short(rng, 5*time.Second)
 	t.fire = func() {
 		n.sim.reached(n, t)
@@ -142,7 +150,7 @@ func crashAtStep(_ context.Context, n *node, rng *rand.Rand) {
 
 func endAtCall(_ context.Context, n *node, rng *rand.Rand) {
 	names := callsOf(n.role)
-	t := &trap{step: names[rng.IntN(len(names))], nth: 1 + rng.IntN(4), after: rng.IntN(2) == 0}
+	t := &trap{step: names[rng.IntN(len(names))], nth: nth(rng), after: rng.IntN(2) == 0}
 	n.say("plugin trap: %q, time %d, after it %v", t.step, t.nth, t.after)
 	n.mu.Lock()
 	n.pluginTrap = t

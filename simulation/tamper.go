@@ -9,10 +9,21 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Tamper breaks something on purpose, to see that a check finds it.
+// Tamper breaks something on purpose, to see that a check finds it. Its zero value
+// breaks nothing. The production code has no seam for it: all is done around it.
 type Tamper struct {
-	frame  func(*storage.Tap, *replication.Frame) *replication.Frame
+	// frame changes what the primary's host has read; nil leaves it out.
+	frame func(*storage.Tap, *replication.Frame) *replication.Frame
+	// ranges changes a range that was read.
 	ranges func(*replication.Range)
+	// cursor changes what a secondary's host says.
 	cursor func(*replication.Cursor)
-	apply  func(*process) func(context.Context, replication.Mode, *replication.Frame) (*replication.Cursor, error)
+	// apply takes the place of a secondary's ApplyFrame.
+	apply func(*process) applyFrame
+	// disks changes the disks before the run.
+	disks func(primary *disk, secondaries []*disk)
+	// rest is called when all is quiet, before the last checks.
+	rest func(secondaries []*disk)
 }
+
+type applyFrame func(context.Context, replication.Mode, *replication.Frame) (*replication.Cursor, error)

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package simulation
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Deliberate is a fault of the code that was made on purpose, with the check that has
+// to find it: the test of the simulation itself.
+type Deliberate struct {
+	Name   string
+	Caught Check
+	// Make breaks one run; each needs its own.
+	Make func() Tamper
+}
+
+// Deliberates are the faults that the simulation must find.
+var Deliberates = []Deliberate{
+	{"an acknowledgement before the rows are durable", Bounded, func() Tamper { return Tamper{apply: answerFirst} }},
+	{"storage that forgets the cursor of a transaction", Prefix, func() Tamper { return Tamper{disks: forgetCursors} }},
+	{"frames that are applied out of order", Prefix, func() Tamper { return Tamper{apply: secondFrameFirst} }},
+	{"a ring that gives the newest value instead of the one written", Prefix, func() Tamper { return Tamper{frame: newestValues} }},
+	{"a copy that leaves out a key", Prefix, func() Tamper { return Tamper{ranges: leaveOutKey} }},
+	{"a watermark that passes an unfinished write", Prefix, func() Tamper { return Tamper{frame: pastUnfinished} }},
+	{"storage that answers before it has written", Acknowledged, func() Tamper {
+		return Tamper{disks: func(p *disk, _ []*disk) { p.lying = true }}
+	}},
+	{"a secondary that copies with each session", Copies, func() Tamper {
+		return Tamper{cursor: func(c *replication.Cursor) {
+			if !c.Copying {
+				*c = replication.Cursor{}
+			}
+		}}
+	}},
+	{"rows that are never sent", Rest, func() Tamper { return Tamper{frame: swallow()} }},
+	{"a value that changes where it lies", Equal, func() Tamper { return Tamper{rest: rot} }},
+}
+
+// answerFirst answers at once and applies afterwards.
+func answerFirst(p *process) applyFrame {
+	return func(_ context.Context, m replication.Mode, f *replication.Frame) (*replication.Cursor, error) {
+		p.carryOut(func() {
+			p.late.Lock()
+			defer p.late.Unlock()
+			_, _ = p.tap.ApplyFrame(context.Background(), m, f)
+		})
+		return &replication.Cursor{Position: f.To}, nil
+	}
+}
+
+// forgetCursors loses the cursor of each seventh transaction that has one.
+func forgetCursors(_ *disk, secondaries []*disk) {
+	for _, d := range secondaries {
+		n := 0
+		d.loses = func(changes []change) []change {
+			if len(changes) < 2 || !slices.ContainsFunc(changes, isCursor) {
+				return changes
+			}
+			if n++; n%7 != 0 {
+				return changes
+			}
+			return slices.DeleteFunc(slices.Clone(changes), isCursor)
+		}
+	}
+}
+
+func isCursor(c change) bool { return c.key == cursorKey }
+
+// secondFrameFirst holds a frame back until the next one was applied in its place.
+func secondFrameFirst(p *process) applyFrame {
+	var held *replication.Frame
+	n := 0
+	return func(ctx context.Context, m replication.Mode, f *replication.Frame) (*replication.Cursor, error) {
+		if n++; held == nil && n%5 == 0 {
+			held = f
+			return &replication.Cursor{Position: f.To}, nil
+		}
+		if held == nil || f.After != held.To.Sequence {
+			held = nil
+			return p.tap.ApplyFrame(ctx, m, f)
+		}
+		first := *f
+		first.After, first.Payload = held.After, reencode(f, held.After, func(*journal.Op) {})
+		if _, err := p.tap.ApplyFrame(ctx, m, &first); err != nil {
+			return nil, err
+		}
+		c, err := p.tap.ApplyFrame(ctx, m, held)
+		held = nil
+		return c, err
+	}
+}
+
+// reencode makes the payload of a frame anew, after another number.
+func reencode(f *replication.Frame, after uint64, do func(*journal.Op)) []byte {
+	rows, err := journal.DecodeFrame(f.Payload, f.After, f.To.Sequence)
+	if err != nil {
+		return f.Payload
+	}
+	enc := journal.NewFrameEncoder(after)
+	for i := range rows {
+		for k := range rows[i].Ops {
+			do(&rows[i].Ops[k])
+		}
+		enc.Add(rows[i].Sequence, rows[i].Ops)
+	}
+	return enc.Payload()
+}
+
+func newestValues(tap *storage.Tap, f *replication.Frame) *replication.Frame {
+	out := *f
+	out.Payload = reencode(f, f.After, func(op *journal.Op) {
+		if e, err := tap.Inner().Get(context.Background(), op.Key); err == nil && e != nil {
+			op.Kind, op.Value = journal.Put, e.Value
+		}
+	})
+	return &out
+}
+
+// leaveOutKey leaves out the first key of a range that has several.
+func leaveOutKey(r *replication.Range) {
+	pairs, err := journal.DecodeRange(r.Payload)
+	if err != nil || len(pairs) < 2 {
+		return
+	}
+	r.Payload = journal.EncodeRange(pairs[1:])
+	r.Keys--
+}
+
+func pastUnfinished(tap *storage.Tap, f *replication.Frame) *replication.Frame {
+	last, err := tap.LastWritten(mode)
+	if err != nil {
+		return f
+	}
+	out := *f
+	out.To.Sequence = max(f.To.Sequence, last.Sequence)
+	return &out
+}
+
+// swallow lets some frames through and then none.
+func swallow() func(*storage.Tap, *replication.Frame) *replication.Frame {
+	var mu sync.Mutex
+	n := 0
+	return func(_ *storage.Tap, f *replication.Frame) *replication.Frame {
+		mu.Lock()
+		defer mu.Unlock()
+		if n++; n > 10 {
+			return nil
+		}
+		return f
+	}
+}
+
+func rot(secondaries []*disk) {
+	for _, d := range secondaries {
+		d.mu.Lock()
+		for k, v := range d.rows {
+			if len(k) > 8 && k[:8] == "logical/" {
+				d.rows[k] = append([]byte("rotten "), v...)
+				break
+			}
+		}
+		d.mu.Unlock()
+	}
+}
