@@ -47,8 +47,12 @@ var Deliberates = []Deliberate{
 func answerFirst(p *process) applyFrame {
 	return func(_ context.Context, m replication.Mode, f *replication.Frame) (*replication.Cursor, error) {
 		p.carryOut(func() {
-			p.late.Lock()
-			defer p.late.Unlock()
+			select {
+			case p.applying <- struct{}{}:
+			case <-p.handle.dead:
+				return
+			}
+			defer func() { <-p.applying }()
 			_, _ = p.tap.ApplyFrame(context.Background(), m, f)
 		})
 		return &replication.Cursor{Position: f.To}, nil

@@ -53,8 +53,6 @@ type process struct {
 
 	mu     sync.Mutex
 	plugin *plugin
-
-	late sync.Mutex // see answerFirst
 }
 
 func (n *node) say(format string, args ...any) { n.sim.events.add(n.name, format, args...) }

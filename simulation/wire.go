@@ -130,7 +130,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		l := c.in
 		l.mu.Lock()
 		var due time.Time
-		if len(l.queue) > 0 && !l.link.isCut(l.way) {
+		if len(l.queue) > 0 && (!l.link.isCut(l.way) || l.queue[0].at.IsZero()) {
 			first := &l.queue[0]
 			due = first.at
 			if !time.Now().Before(due) {
@@ -167,6 +167,11 @@ func (c *conn) Write(p []byte) (int, error) {
 		l.mu.Lock()
 		if l.deaf && !l.link.isCut(0) && !l.link.isCut(1) {
 			l.mu.Unlock()
+			// The answer to it ends the other direction as well, with what is in it.
+			c.in.mu.Lock()
+			c.in.queue = append(c.in.queue[:0], chunk{end: errReset})
+			c.in.wake()
+			c.in.mu.Unlock()
 			return 0, errReset
 		}
 		if l.size < socketBytes {

@@ -351,8 +351,7 @@ func TestSlotOpenedAnewIsNotLostWithTheOld(t *testing.T) {
 		at, _ := tap.OpenSlot(ctx, dr, "s")
 		opened <- at
 	}()
-	// In memory the new one is there at once.
-	require.Eventually(t, func() bool { return tap.Slots(dr)[0].RetainedBytes == 0 }, waitMax, tick)
+	// It may come before the record of the loss or after it.
 	close(held)
 	at := <-opened
 	require.False(t, at.Epoch.IsZero())

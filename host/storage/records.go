@@ -157,6 +157,7 @@ func (j *activeJournal) persistAcks(ctx context.Context) error {
 	for m, slots := range j.slots {
 		for id, s := range slots {
 			if s.acked.Sequence > s.stored && s.lost == "" {
+				s.recorded = true
 				all = append(all, due{m, id, s.record(id)})
 			}
 		}

@@ -21,6 +21,8 @@ type slot struct {
 	stored uint64
 	// opened is the sequence at which retention began.
 	opened uint64
+	// recorded says that a record of it was written, or may have been.
+	recorded bool
 	// lost says why nothing is retained any more, empty while the slot holds.
 	lost string
 	// cut counts the copies in a row that the cap has cut off.
@@ -48,21 +50,27 @@ func (t *Tap) OpenSlot(ctx context.Context, mode replication.Mode, id string) (r
 	if id == "" || len(id) > replication.StateKeyMax {
 		return none, replication.Errorf(replication.InvalidInput, "the id of a slot must have 1 to %d bytes", replication.StateKeyMax)
 	}
+	if err := j.forgetRecord(ctx, mode, id); err != nil {
+		return none, err
+	}
 	h, mine := j.retainFor(mode, id, cfg.Epoch)
 	if err := j.waitFor(ctx, h); err != nil {
-		j.forget(mode, id)
+		j.unopened(ctx, mode, id, mine)
 		return none, err
 	}
 	at := replication.Position{Epoch: cfg.Epoch, Term: j.term, Sequence: j.seq.Watermark()}
 	done, err := t.slotRecords.take(ctx)
 	if err != nil {
-		j.forget(mode, id)
+		j.unopened(ctx, mode, id, mine)
 		return none, err
 	}
 	defer done()
 	rec := &journal.Slot{ID: id, Acked: at, Opened: at.Sequence, Cut: mine.cut}
+	j.mu.Lock()
+	mine.recorded = true
+	j.mu.Unlock()
 	if err := t.writeSlot(ctx, mode, rec); err != nil {
-		j.forget(mode, id)
+		j.unopened(ctx, mode, id, mine)
 		return none, err
 	}
 	j.mu.Lock()
@@ -73,6 +81,52 @@ func (t *Tap) OpenSlot(ctx context.Context, mode replication.Mode, id string) (r
 	}
 	s.acked, s.stored, s.opened, s.lost, s.seen = at, at.Sequence, at.Sequence, "", time.Now()
 	return at, nil
+}
+
+// forgetRecord deletes the record of a slot that is about to be opened anew. While it
+// is there a crash brings the slot back as it was, and from then on the rows after it
+// need not be.
+func (j *activeJournal) forgetRecord(ctx context.Context, mode replication.Mode, id string) error {
+	j.mu.Lock()
+	known := j.slots[mode][id] != nil
+	j.mu.Unlock()
+	if !known {
+		return nil
+	}
+	done, err := j.tap.slotRecords.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := j.tap.inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
+		return storageFailed("delete a slot", err)
+	}
+	return nil
+}
+
+// unopened takes a slot back that could not be opened. A record of it may have been
+// written all the same: if that cannot be deleted the slot goes on to retain rows, as
+// the record says after a crash.
+func (j *activeJournal) unopened(ctx context.Context, mode replication.Mode, id string, mine *slot) {
+	j.mu.Lock()
+	recorded := mine.recorded
+	if !recorded && j.slots[mode][id] == mine {
+		delete(j.slots[mode], id)
+		j.idle()
+	}
+	j.mu.Unlock()
+	if !recorded {
+		j.wake()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	if err := j.tap.inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
+		j.tap.logger.Warn("a slot could not be opened, and it is not known whether its record was written; it retains rows until it is opened anew",
+			"mode", mode, "id", id, "error", err)
+		return
+	}
+	j.forget(mode, id)
 }
 
 // retainFor makes the slot, and all writes that begin after it store rows. It

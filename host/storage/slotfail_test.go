@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// A slot that could not be opened anew is there after a crash, because its record is.
+// Whoever goes on from it has all that was written meanwhile, or is told that he has
+// not.
+func TestSlotThatCouldNotBeOpenedAnew(t *testing.T) {
+	t.Parallel()
+	type outcome struct {
+		landed bool
+		err    error
+	}
+	// The writes of the record: it is deleted, written, and deleted again if that failed.
+	for name, writes := range map[string][]outcome{
+		"the old record stays":    {{false, errStorage}},
+		"the old record is gone":  {{true, errStorage}},
+		"no new record":           {{true, nil}, {false, errStorage}},
+		"a new record goes again": {{true, nil}, {true, errStorage}},
+		"a new record stays":      {{true, nil}, {true, errStorage}, {false, errStorage}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := testContext(t)
+			f := newFaulty(t)
+			tap := newPrimary(t, f)
+			_, err := tap.OpenSlot(ctx, dr, "s")
+			require.NoError(t, err)
+			put(t, tap, "core/mounts", "v")
+			at := watermark(t, tap)
+			f.set(func(keys []string) (bool, error) {
+				if !slices.Contains(keys, journal.SlotKey(dr, "s")) || len(writes) == 0 {
+					return true, nil
+				}
+				now := writes[0]
+				writes = writes[1:]
+				return now.landed, now.err
+			}, nil)
+			_, err = tap.OpenSlot(ctx, dr, "s")
+			require.ErrorIs(t, err, errStorage)
+			f.set(nil, nil)
+			put(t, tap, "core/auth", "meanwhile")
+
+			// The process ends here.
+			next := newPrimary(t, f)
+			r, err := next.ReadJournal(ctx, dr, "s", at)
+			if err != nil {
+				require.Equal(t, replication.NotFound, replication.KindOf(err))
+				return
+			}
+			fr, err := r.Next()
+			if err != nil {
+				require.Equal(t, replication.PositionLost, replication.KindOf(err))
+				return
+			}
+			rows, err := journal.DecodeFrame(fr.Payload, fr.After, fr.To.Sequence)
+			require.NoError(t, err)
+			require.Len(t, rows, 1)
+			require.Equal(t, "core/auth", rows[0].Ops[0].Key)
+		})
+	}
+}
