@@ -244,6 +244,20 @@ func (c *Controller) Recover(ctx context.Context, mode replication.Mode) ([]stri
 	return nil, b.Recover(ctx)
 }
 
+// Reindex has the index of a mode computed anew.
+func (c *Controller) Reindex(_ context.Context, mode replication.Mode, forget bool) error {
+	return c.tap.Reindex(mode, forget)
+}
+
+// CheckIndex compares the index of a mode with the storage.
+func (c *Controller) CheckIndex(ctx context.Context, mode replication.Mode) (*endpoints.IndexReport, error) {
+	r, err := c.tap.CheckIndex(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	return &endpoints.IndexReport{Root: r.Root, Wrong: r.Wrong, Ranges: r.Ranges}, nil
+}
+
 // UpdatePrimary gives a secondary another primary of its set, or none. The core
 // goes on: only the sessions change.
 func (c *Controller) UpdatePrimary(ctx context.Context, mode replication.Mode, req endpoints.UpdatePrimaryRequest) ([]string, error) {

@@ -22,6 +22,9 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 		return s, nil
 	}
 	s.Fingerprint, _ = c.tap.Fingerprint(mode)
+	index := c.tap.IndexState(mode)
+	s.CorruptedMerkleTree, s.LastCorruptionCheck, s.LastReindex = index.Wrong, index.Checked, index.Rebuilt
+	s.Reindexing, s.Indexed, s.IndexTotal = index.Rebuilding, index.Read, index.Total
 	s.UnclassifiedKeys = c.tap.UnknownKeys()
 	c.mu.RLock()
 	trouble := c.failure[mode]

@@ -80,11 +80,11 @@ func (p *print) rebuild(ctx context.Context, t *Tap) error {
 	}
 	_, total := p.index.Root()
 	p.indexing.begin(total)
-	wrong, done, err := p.pass(ctx, t, p.indexing.progress)
+	r, done, err := p.pass(ctx, t, p.indexing.progress)
 	p.indexing.ended(done)
 	if done {
 		p.round.end() // it has nothing more to find
-		p.checked(t, wrong)
+		p.checked(t, r.Wrong)
 	}
 	return err
 }
@@ -97,20 +97,20 @@ func (p *print) checked(t *Tap, wrong bool) {
 	}
 }
 
-// pass reads everything at once and puts it into the index. Wrong says that the
-// index had something else. It is not done, without an error, when the index was
+// pass reads everything at once and puts it into the index. The report says what the
+// index had otherwise. It is not done, without an error, when the index was
 // invalidated meanwhile.
-func (p *print) pass(ctx context.Context, t *Tap, progress func(keys int)) (wrong, done bool, err error) {
+func (p *print) pass(ctx context.Context, t *Tap, progress func(keys int)) (r *IndexReport, done bool, err error) {
 	pass := p.index.Begin()
 	defer pass.End()
 	w, err := newWalk(ctx, t.inner, "")
 	if err != nil {
-		return false, false, err
+		return nil, false, err
 	}
 	for pass.Current() {
 		n, err := readGroup(ctx, t, p.mode, pass, w)
 		if err != nil {
-			return false, false, err
+			return nil, false, err
 		}
 		if n == 0 {
 			break
@@ -119,7 +119,8 @@ func (p *print) pass(ctx context.Context, t *Tap, progress func(keys int)) (wron
 			progress(n)
 		}
 	}
-	return finishPass(ctx, t, pass)
+	wrong, done, err := finishPass(ctx, t, pass)
+	return &IndexReport{Wrong: wrong, Ranges: pass.Wrong()}, done, err
 }
 
 // readGroup reads the next keys of a pass, 0 if there are none.

@@ -39,7 +39,22 @@ type Controller interface {
 	UpdatePrimary(ctx context.Context, mode replication.Mode, req UpdatePrimaryRequest) (warnings []string, err error)
 	Recover(ctx context.Context, mode replication.Mode) (warnings []string, err error)
 
+	// Reindex has the index of the content computed anew, in the background; what there
+	// is serves until then, unless forget is set.
+	Reindex(ctx context.Context, mode replication.Mode, forget bool) error
+	// CheckIndex compares the index with the storage.
+	CheckIndex(ctx context.Context, mode replication.Mode) (*IndexReport, error)
+
 	Filters
+}
+
+// IndexReport is the result of a check of the index.
+type IndexReport struct {
+	Root replication.Fingerprint
+	// Wrong says that the index had something else than the storage, Ranges where: the
+	// numbers of the ranges of keys, in order.
+	Wrong  bool
+	Ranges []int
 }
 
 // Consume deletes the generated DR operation token that allowed a change of
@@ -106,6 +121,10 @@ type ModeStatus struct {
 	CorruptedMerkleTree bool
 	// LastCorruptionCheck and LastReindex are zero for never.
 	LastCorruptionCheck, LastReindex time.Time
+	// Reindexing says that the index is being computed: Indexed keys of about
+	// IndexTotal.
+	Reindexing          bool
+	Indexed, IndexTotal uint64
 	// SSCTGeneration is the epoch of server-side-consistent tokens.
 	SSCTGeneration uint64
 	// Lacks says what a performance secondary cannot do, one sentence each: an audit

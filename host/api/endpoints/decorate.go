@@ -47,7 +47,7 @@ func Decorate(b *framework.Backend, o Options) error {
 		}
 		byPattern[strings.TrimSuffix(p.Pattern, "$")] = p
 	}
-	wanted := slices.Concat(h.statusPaths(), h.primaryPaths(), h.secondaryPaths(), h.filterPaths())
+	wanted := slices.Concat(h.statusPaths(), h.primaryPaths(), h.secondaryPaths(), h.filterPaths(), h.indexPaths())
 	for _, p := range wanted {
 		if byPattern[p.Pattern] == nil {
 			return fmt.Errorf("this version of Vault does not register the path sys/%s: use the version that this server was built for", p.Pattern)
@@ -57,6 +57,15 @@ func Decorate(b *framework.Backend, o Options) error {
 	for _, p := range wanted {
 		replaced[p.Pattern] = true
 		replace(byPattern[p.Pattern], p)
+	}
+	for _, p := range h.addedIndexPaths() {
+		if byPattern[p.Pattern] == nil {
+			b.Paths = append(b.Paths, p)
+		}
+	}
+	if b.PathsSpecial != nil {
+		// As the other paths of a DR secondary: they take a DR operation token.
+		b.PathsSpecial.Unauthenticated = append(b.PathsSpecial.Unauthenticated, "replication/dr/secondary/merkle-check")
 	}
 	for pattern, p := range byPattern {
 		if strings.HasPrefix(pattern, "replication/") && !replaced[pattern] {

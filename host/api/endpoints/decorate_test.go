@@ -40,7 +40,7 @@ func TestNoStubIsLeft(t *testing.T) {
 			require.NotContains(t, resp.Data, "stock", pattern)
 		}
 	}
-	_, status, err := f.update(t, "replication/reindex", nil)
+	_, status, err := f.update(t, "replication/dr/secondary/generate-public-key", nil)
 	require.Equal(t, 400, status)
 	require.ErrorContains(t, err, "this endpoint is not available in this version")
 	for _, p := range f.Paths {

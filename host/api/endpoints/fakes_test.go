@@ -4,6 +4,7 @@ package endpoints
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -153,6 +154,16 @@ func (c *fakeController) DisableSecondary(context.Context, replication.Mode, Con
 func (c *fakeController) UpdatePrimary(_ context.Context, _ replication.Mode, req UpdatePrimaryRequest) ([]string, error) {
 	c.update = req
 	return c.did("update-primary")
+}
+
+func (c *fakeController) Reindex(_ context.Context, mode replication.Mode, forget bool) error {
+	_, err := c.did(fmt.Sprintf("reindex-%s-%t", mode, forget))
+	return err
+}
+
+func (c *fakeController) CheckIndex(_ context.Context, mode replication.Mode) (*IndexReport, error) {
+	_, err := c.did("check-" + string(mode))
+	return &IndexReport{Root: replication.Fingerprint{1}, Wrong: true, Ranges: []int{3}}, err
 }
 
 func (c *fakeController) Recover(_ context.Context, mode replication.Mode) ([]string, error) {

@@ -26,6 +26,12 @@ func render(mode replication.Mode, s *ModeStatus) map[string]any {
 		"last_reindex_epoch":          reindexEpoch(s.LastReindex),
 		"ssct_generation_counter":     s.SSCTGeneration,
 	}
+	if s.Reindexing {
+		data["reindex_in_progress"] = true
+		data["reindex_stage"] = "building"
+		data["reindex_building_progress"] = s.Indexed
+		data["reindex_building_total"] = s.IndexTotal
+	}
 	if s.Sessions.LastError != "" {
 		data["last_error"] = s.Sessions.LastError
 	}

@@ -57,6 +57,8 @@ var rules = map[string]rule{
 	"/v1/sys/replication/dr/secondary/promote":                {methods: write, rootOnly: true},
 	"/v1/sys/replication/dr/secondary/disable":                {methods: write, rootOnly: true},
 	"/v1/sys/replication/dr/secondary/recover":                {methods: write, rootOnly: true},
+	"/v1/sys/replication/dr/secondary/reindex":                {methods: write, rootOnly: true},
+	"/v1/sys/replication/dr/secondary/merkle-check":           {methods: write, rootOnly: true},
 	"/v1/sys/replication/dr/secondary/update-primary":         {methods: write, rootOnly: true},
 	"/v1/sys/replication/dr/secondary/operation-token/delete": {methods: write, rootOnly: true},
 

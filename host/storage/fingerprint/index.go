@@ -221,7 +221,9 @@ func (x *Index) around(key string) (after, upTo string) {
 func (x *Index) install(p *Pass) (wrong bool) {
 	read := p.parts.sum()
 	if x.known {
-		wrong = read.Sum != x.total.Sum || read.Count != x.total.Count
+		if wrong = read.Sum != x.total.Sum || read.Count != x.total.Count; wrong {
+			p.wrong = append(p.wrong, len(p.parts)-1) // the others were compared before
+		}
 	} else {
 		close(x.ready)
 	}

@@ -4,6 +4,7 @@ package fingerprint
 
 import (
 	"container/heap"
+	"slices"
 )
 
 // Pass reads the set of an [Index] while it changes. It
@@ -32,7 +33,7 @@ type Pass struct {
 	parts   ranges // the last one is open
 	// compared are the closed parts that were compared with the index.
 	compared int
-	wrong    bool
+	wrong    []int
 	// missed are keys that should end a part and do not.
 	missed map[string]struct{}
 }
@@ -63,6 +64,14 @@ func (p *Pass) Current() bool {
 func (p *Pass) current() bool {
 	_, ok := p.x.passes[p]
 	return ok
+}
+
+// Wrong are the numbers of the ranges, in key order, for which the index had
+// something else than was read.
+func (p *Pass) Wrong() []int {
+	p.x.mu.Lock()
+	defer p.x.mu.Unlock()
+	return slices.Clone(p.wrong)
 }
 
 // Created is how many keys that were created ahead of the pass are remembered.
@@ -148,7 +157,7 @@ func (p *Pass) compare() {
 			after = p.parts[p.compared-1].UpTo
 		}
 		if p.x.correct(after, p.parts[p.compared]) {
-			p.wrong = true
+			p.wrong = append(p.wrong, p.compared)
 		}
 	}
 }
@@ -167,7 +176,7 @@ func (p *Pass) Finish() (done, wrong, ok bool) {
 		return false, false, true
 	}
 	delete(p.x.passes, p)
-	wrong = p.x.install(p) || p.wrong
+	wrong = p.x.install(p) || len(p.wrong) > 0
 	return true, wrong, true
 }
 

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"time"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// IndexState is what is known of the index of a mode's content.
+type IndexState struct {
+	// Rebuilding says that everything is being read, Read of about Total keys so far.
+	Rebuilding  bool
+	Read, Total uint64
+	// Rebuilt is when it was last read anew, Checked when it was last compared with
+	// the storage, Wrong whether that has found something. Zero for never.
+	Rebuilt, Checked time.Time
+	Wrong            bool
+}
+
+// IndexReport is the result of a check.
+type IndexReport struct {
+	// Root is the fingerprint of what the storage has.
+	Root replication.Fingerprint
+	// Wrong says that the index had something else; Ranges are the numbers of the
+	// ranges where, in key order.
+	Wrong  bool
+	Ranges []int
+}
+
+// IndexState is that of a mode; zero while this node keeps no index of it.
+func (t *Tap) IndexState(mode replication.Mode) IndexState {
+	p := t.regime.Load().prints[mode]
+	if p == nil {
+		return IndexState{}
+	}
+	p.indexing.mu.Lock()
+	defer p.indexing.mu.Unlock()
+	i := &p.indexing
+	return IndexState{Rebuilding: i.rebuilding, Read: i.read, Total: i.total, Rebuilt: i.rebuilt, Checked: i.checked, Wrong: i.wrong}
+}
+
+// Reindex has the index of a mode computed anew from the storage, in the background.
+// What there is serves until then, unless it is forgotten at once. InvalidInput while
+// one is under way.
+func (t *Tap) Reindex(mode replication.Mode, forget bool) error {
+	p, err := t.printOf(mode)
+	if err != nil {
+		return err
+	}
+	if s := t.IndexState(mode); s.Rebuilding {
+		return replication.Errorf(replication.InvalidInput, "the index of %s replication is being computed already: %d of about %d keys were read", mode, s.Read, s.Total)
+	}
+	if forget {
+		p.invalidate()
+	} else {
+		signal(p.unknown)
+	}
+	return nil
+}
+
+// CheckIndex compares the index of a mode with the storage, which it reads once. The
+// index follows the storage where they differ.
+func (t *Tap) CheckIndex(ctx context.Context, mode replication.Mode) (*IndexReport, error) {
+	p, err := t.printOf(mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.index.Wait(ctx); err != nil {
+		return nil, err
+	}
+	r, done, err := p.pass(ctx, t, nil)
+	if err != nil {
+		return nil, err
+	}
+	if !done {
+		return nil, replication.Errorf(replication.Unavailable, "the index of %s replication is computed anew just now: check it again in a moment", mode)
+	}
+	p.checked(t, r.Wrong)
+	r.Root, _ = t.Fingerprint(mode)
+	return r, nil
+}
+
+func (t *Tap) printOf(mode replication.Mode) (*print, error) {
+	if err := checkMode(mode); err != nil {
+		return nil, err
+	}
+	if p := t.regime.Load().prints[mode]; p != nil {
+		return p, nil
+	}
+	return nil, replication.Errorf(replication.Unavailable, "this node keeps no index of %s replication: it is not the active node of a cluster that replicates", mode)
+}
