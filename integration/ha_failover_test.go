@@ -18,10 +18,12 @@ import (
 	"github.com/vault-replication/vault-replication/integration/load"
 )
 
-// trio is a DR primary and its DR secondary, three nodes each, under load.
-type trio struct {
+// moving is a DR primary and its DR secondary, of several nodes each, under load.
+type moving struct {
 	primary, secondary *cluster.Cluster
-	writers            *load.Steady
+	// known is how many nodes of the primary the secondary is to know.
+	known   int
+	writers *load.Steady
 }
 
 // The active node moves, on either side, by step-down, kill -9 and standstill, while
@@ -31,19 +33,14 @@ func TestTheActiveNodeMovesUnderLoad(t *testing.T) {
 	parallel(t)
 	ctx := t.Context()
 	primary, secondary := threeNodes(t)
-	c := &trio{primary: primary, secondary: secondary}
+	c := &moving{primary: primary, secondary: secondary, known: 3}
 	require.NoError(t, primary.WaitVoters(ctx))
 	require.NoError(t, secondary.WaitVoters(ctx))
 	require.NoError(t, load.Prepare(ctx, primary.Node(0).APIClient()))
 	require.NoError(t, primary.EnableDRPrimary(ctx))
 	require.NoError(t, secondary.JoinDR(ctx, primary))
 	requireOpenedAnew(t, secondary)
-	var nodes []*api.Client
-	for i := range 3 {
-		nodes = append(nodes, primary.Node(i).APIClient())
-	}
-	c.writers = load.StartSteady(ctx, nodes, 4)
-	defer c.writers.Stop()
+	c.write(t)
 	c.follows(t, "all is well")
 
 	active := c.leader(t, primary)
@@ -85,14 +82,7 @@ func TestTheActiveNodeMovesUnderLoad(t *testing.T) {
 
 	c.writers.Stop()
 	t.Logf("%d writes were acknowledged, %d attempts were not", c.writers.Acknowledged(), c.writers.Failed())
-	require.NoError(t, c.writers.Missing(ctx, c.leader(t, primary).APIClient()))
-	cluster.Eventually(t, limit, "both hold the same", func(ctx context.Context) error {
-		p, s, err := c.statuses(ctx)
-		if err == nil && (p.MerkleRoot == "" || p.MerkleRoot != s.MerkleRoot) {
-			err = fmt.Errorf("%q and %q", p.MerkleRoot, s.MerkleRoot)
-		}
-		return err
-	})
+	c.equal(t)
 	require.Equal(t, 1, c.copies(t), "the first copy is the only one")
 
 	require.NoError(t, primary.Stop(ctx, false))
@@ -107,21 +97,45 @@ func TestTheActiveNodeMovesUnderLoad(t *testing.T) {
 	}
 }
 
-func (c *trio) leader(t *testing.T, of *cluster.Cluster) *cluster.Node {
+// write begins the load.
+func (c *moving) write(t *testing.T) {
+	var nodes []*api.Client
+	for i := range c.primary.Nodes() {
+		nodes = append(nodes, c.primary.Node(i).APIClient())
+	}
+	c.writers = load.StartSteady(t.Context(), nodes, 4)
+	t.Cleanup(c.writers.Stop)
+}
+
+// equal asserts, once the load has ended, that nothing that was acknowledged is missing
+// and that both sides hold the same.
+func (c *moving) equal(t *testing.T) {
+	t.Helper()
+	require.NoError(t, c.writers.Missing(t.Context(), c.leader(t, c.primary).APIClient()))
+	cluster.Eventually(t, limit, "both hold the same", func(ctx context.Context) error {
+		p, s, err := c.statuses(ctx)
+		if err == nil && (p.MerkleRoot == "" || p.MerkleRoot != s.MerkleRoot) {
+			err = fmt.Errorf("%q and %q", p.MerkleRoot, s.MerkleRoot)
+		}
+		return err
+	})
+}
+
+func (c *moving) leader(t *testing.T, of *cluster.Cluster) *cluster.Node {
 	t.Helper()
 	n, err := of.WaitLeader(t.Context())
 	require.NoError(t, err)
 	return n
 }
 
-func (c *trio) moved(t *testing.T, of *cluster.Cluster, from *cluster.Node) {
+func (c *moving) moved(t *testing.T, of *cluster.Cluster, from *cluster.Node) {
 	t.Helper()
 	_, err := of.WaitOtherActive(t.Context(), from)
 	require.NoError(t, err)
 }
 
 // back starts a node again that was killed.
-func (c *trio) back(t *testing.T, n *cluster.Node) {
+func (c *moving) back(t *testing.T, n *cluster.Node) {
 	t.Helper()
 	require.NoError(t, n.Start(t.Context()))
 	require.NoError(t, n.Unseal(t.Context()))
@@ -129,7 +143,7 @@ func (c *trio) back(t *testing.T, n *cluster.Node) {
 }
 
 // statuses are those of both sides, answered by the nodes that lead.
-func (c *trio) statuses(ctx context.Context) (primary, secondary *cluster.DRStatus, err error) {
+func (c *moving) statuses(ctx context.Context) (primary, secondary *cluster.DRStatus, err error) {
 	status := func(of *cluster.Cluster) (*cluster.DRStatus, error) {
 		n, err := of.WaitLeader(ctx)
 		if err != nil {
@@ -146,7 +160,7 @@ func (c *trio) statuses(ctx context.Context) (primary, secondary *cluster.DRStat
 
 // follows waits until writes are acknowledged and the secondary, which streams, has one
 // that the primary made after this was called.
-func (c *trio) follows(t *testing.T, when string) {
+func (c *moving) follows(t *testing.T, when string) {
 	t.Helper()
 	begun, before := time.Now(), c.writers.Acknowledged()
 	cluster.Eventually(t, limit, "writes are acknowledged after "+when, func(context.Context) error {
@@ -162,7 +176,7 @@ func (c *trio) follows(t *testing.T, when string) {
 	require.Equal(t, "primary", at.Mode)
 	cluster.Eventually(t, limit, "the secondary follows after "+when, func(ctx context.Context) error {
 		_, s, err := c.statuses(ctx)
-		if err == nil && (s.State != "stream-wals" || s.LastRemoteWAL < at.LastDRWAL || len(s.KnownPrimaries) != 3) {
+		if err == nil && (s.State != "stream-wals" || s.LastRemoteWAL < at.LastDRWAL || len(s.KnownPrimaries) != c.known) {
 			err = fmt.Errorf("%s at %d of %d, knows %v, %s", s.State, s.LastRemoteWAL, at.LastDRWAL, s.KnownPrimaries, s.LastError)
 		}
 		return err
@@ -171,9 +185,9 @@ func (c *trio) follows(t *testing.T, when string) {
 }
 
 // copies counts those that the secondary has begun.
-func (c *trio) copies(t *testing.T) (n int) {
+func (c *moving) copies(t *testing.T) (n int) {
 	t.Helper()
-	for i := range 3 {
+	for i := range c.secondary.Nodes() {
 		log, err := os.ReadFile(c.secondary.Node(i).LogFile())
 		require.NoError(t, err)
 		n += strings.Count(string(log), ": copying the primary's content")

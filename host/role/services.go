@@ -57,7 +57,7 @@ func (s *Services) Node(ctx context.Context) (*replication.Node, error) {
 	if addr != "" {
 		n.ClusterAddrs = []string{addr}
 		// The other nodes, for a secondary to try when this one leads no more.
-		for _, other := range s.c.core.RaftAddrs(ctx) {
+		for _, other := range s.c.core.NodeAddrs(ctx) {
 			if other != addr {
 				n.ClusterAddrs = append(n.ClusterAddrs, other)
 			}

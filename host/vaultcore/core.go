@@ -85,12 +85,20 @@ func (c *Core) UnderlyingStorage() physical.Backend {
 // RedirectAddr is the API address that the node advertises.
 func (c *Core) RedirectAddr() string { return *field[string](c.Core, "redirectAddr") }
 
-// RaftAddrs are the cluster addresses of all nodes of a raft cluster as URLs, the
-// leader's first; none on other storage.
-func (c *Core) RaftAddrs(ctx context.Context) []string {
+// NodeAddrs are the cluster addresses of the nodes of this cluster as URLs. With raft
+// they are those of its configuration, the leader's first. On other storage nobody
+// writes down which nodes there are: the active node has those of the standbys that it
+// hears from.
+func (c *Core) NodeAddrs(ctx context.Context) []string {
 	store, ok := c.UnderlyingStorage().(*raft.RaftBackend)
 	if !ok {
-		return nil
+		var addrs []string
+		for _, peer := range c.GetHAPeerNodesCached() {
+			if peer.ClusterAddress != "" {
+				addrs = append(addrs, peer.ClusterAddress)
+			}
+		}
+		return addrs
 	}
 	conf, err := store.GetConfiguration(ctx)
 	if err != nil {

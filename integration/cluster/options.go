@@ -18,6 +18,17 @@ const (
 	Inmem Storage = "inmem"
 )
 
+// PostgreSQL is Vault's storage of that name, with high availability.
+const PostgreSQL Storage = "postgresql"
+
+// Tables are where a cluster with PostgreSQL storage keeps what it has.
+type Tables struct {
+	// URL of the database, with name and password.
+	URL string
+	// Entries and Locks are the names of the two tables.
+	Entries, Locks string
+}
+
 // TransitSeal makes a cluster unseal itself with the transit engine of another
 // Vault.
 type TransitSeal struct {
@@ -41,6 +52,8 @@ type Options struct {
 	KeepDir bool
 	// Storage is Raft by default. File and Inmem have one node.
 	Storage Storage
+	// Tables are needed for PostgreSQL storage.
+	Tables Tables
 	// Nodes is the number of servers, 1 by default.
 	Nodes int
 	// DisableTLS serves plain HTTP on the API port.
@@ -80,7 +93,7 @@ func (o *Options) complete() error {
 	if o.Nodes == 0 {
 		o.Nodes = 1
 	}
-	if o.Nodes > 1 && o.Storage != Raft {
+	if o.Nodes > 1 && o.Storage != Raft && o.Storage != PostgreSQL {
 		return fmt.Errorf("cluster: %s storage has one node", o.Storage)
 	}
 	if o.Shares == 0 {

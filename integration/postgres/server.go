@@ -58,6 +58,27 @@ func (s *Server) URL() string {
 	return fmt.Sprintf("postgresql://{{username}}:{{password}}@127.0.0.1:%d/postgres?sslmode=disable", s.Port)
 }
 
+// VaultTables makes the two tables of a Vault cluster, as Vault's documentation has
+// them, and says where they are.
+func (s *Server) VaultTables(t testing.TB, name string) cluster.Tables {
+	t.Helper()
+	tables := cluster.Tables{
+		URL:     fmt.Sprintf("postgresql://%s:%s@127.0.0.1:%d/postgres?sslmode=disable", s.Admin, s.Password, s.Port),
+		Entries: name + "_kv_store", Locks: name + "_ha_locks",
+	}
+	for _, statement := range []string{
+		`CREATE TABLE ` + tables.Entries + ` (parent_path TEXT COLLATE "C" NOT NULL, path TEXT COLLATE "C", key TEXT COLLATE "C", value BYTEA, PRIMARY KEY (path, key))`,
+		`CREATE INDEX ` + name + `_parent_path_idx ON ` + tables.Entries + ` (parent_path)`,
+		`CREATE TABLE ` + tables.Locks + ` (ha_key TEXT COLLATE "C" NOT NULL, ha_identity TEXT COLLATE "C" NOT NULL, ` +
+			`ha_value TEXT COLLATE "C", valid_until TIMESTAMP WITH TIME ZONE NOT NULL, PRIMARY KEY (ha_key))`,
+	} {
+		if _, err := s.Query(t.Context(), s.Admin, s.Password, statement); err != nil {
+			t.Fatalf("making the tables of %s: %v", name, err)
+		}
+	}
+	return tables
+}
+
 // Query runs one statement as a user and returns the bare rows.
 func (s *Server) Query(ctx context.Context, username, password, statement string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.binDir, "psql"), "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port),
