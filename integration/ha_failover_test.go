@@ -112,13 +112,18 @@ func (c *moving) write(t *testing.T) {
 func (c *moving) equal(t *testing.T) {
 	t.Helper()
 	require.NoError(t, c.writers.Missing(t.Context(), c.leader(t, c.primary).APIClient()))
-	cluster.Eventually(t, limit, "both hold the same", func(ctx context.Context) error {
+	var differ error
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	err := cluster.Wait(ctx, "both hold the same", func(ctx context.Context) error {
 		p, s, err := c.statuses(ctx)
 		if err == nil && (p.MerkleRoot == "" || p.MerkleRoot != s.MerkleRoot) {
 			err = fmt.Errorf("%q and %q", p.MerkleRoot, s.MerkleRoot)
+			differ = err
 		}
 		return err
 	})
+	require.NoError(t, err, "they were last %v", differ)
 }
 
 func (c *moving) leader(t *testing.T, of *cluster.Cluster) *cluster.Node {

@@ -40,6 +40,9 @@ type ModeConfig struct {
 
 // activeJournal is the journal of one term of a primary.
 type activeJournal struct {
+	// formerEnd is the last row of the former term up to which none is missing.
+	formerEnd string
+
 	tap    *Tap
 	term   uint64
 	seq    *journal.Sequencer
@@ -158,6 +161,7 @@ func (t *Tap) beginTerm(ctx context.Context) (*activeJournal, error) {
 			return nil, err
 		}
 		head.Terms[n-1].Next = end + 1
+		j.formerEnd = journal.RowKey(head.Terms[n-1].Term, end)
 	}
 	j.terms = append(head.Terms, journal.TermStart{Term: j.term, First: last + 1})
 	j.ctx, j.cancel = context.WithCancel(context.Background())
@@ -233,6 +237,9 @@ func (j *activeJournal) start() {
 		defer j.tasks.Done()
 		j.housekeeping()
 	}()
+	if !j.tap.fences() {
+		j.tasks.Go(j.watchLate)
+	}
 }
 
 // end stops everything that belongs to the journal and waits for it.

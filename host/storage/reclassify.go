@@ -112,6 +112,12 @@ func (t *Tap) journalAgain(ctx context.Context, keys []string) error {
 			wanted = append(wanted, key)
 		}
 	}
+	return t.journalKeys(ctx, r, wanted)
+}
+
+// journalKeys makes rows of keys as they are now. The caller has entered r, whose journal
+// gets them.
+func (t *Tap) journalKeys(ctx context.Context, r *regime, wanted []string) error {
 	if len(wanted) == 0 {
 		return nil
 	}

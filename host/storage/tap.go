@@ -7,6 +7,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/physical"
@@ -43,6 +44,9 @@ type Options struct {
 	FrameBytes, RangeBytes int
 	// Caps bound what a slot retains.
 	Caps SlotCaps
+	// LateEvery is how often rows of deposed leaders are looked for on storage that does
+	// not fence them; zero for DefaultLateEvery.
+	LateEvery time.Duration
 	// PathKeys says that the storage joins keys as paths, so that several spellings
 	// are one key. Only for storage without transactions.
 	PathKeys bool
@@ -68,6 +72,9 @@ type Tap struct {
 
 	caps        SlotCaps
 	slotRecords turns // of writes of the slots' records
+
+	lateEvery time.Duration
+	lateLooks atomic.Uint64
 
 	pathKeys bool
 	alone    func(string) bool
@@ -121,6 +128,9 @@ func New(inner physical.Backend, o Options) *Tap {
 	t.applyBytes.Store(int64(o.ApplyBytes))
 	if t.logger == nil {
 		t.logger = hclog.NewNullLogger()
+	}
+	if t.lateEvery = o.LateEvery; t.lateEvery <= 0 {
+		t.lateEvery = DefaultLateEvery
 	}
 	if t.ring <= 0 {
 		t.ring = DefaultRingBytes

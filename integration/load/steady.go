@@ -14,11 +14,11 @@ import (
 	"github.com/hashicorp/vault/api"
 )
 
-// patience is how long a steady writer waits for an answer, retryAfter the time between
-// its attempts.
+// patience is how long a steady writer waits for an answer, pace the time between its
+// writes: what failures do to a secondary is to be seen, not how much it can take.
 const (
-	patience   = 5 * time.Second
-	retryAfter = 20 * time.Millisecond
+	patience = 5 * time.Second
+	pace     = 20 * time.Millisecond
 )
 
 // Steady writers go on over failures: each sends the same value again, to the next node,
@@ -52,13 +52,13 @@ func (s *Steady) run(ctx context.Context, nodes []*api.Client, writer int) {
 		if err != nil {
 			s.failed.Add(1)
 			node++
-			select {
-			case <-ctx.Done():
-			case <-time.After(retryAfter):
-			}
-			continue
+		} else {
+			s.counts[writer].Add(1)
 		}
-		s.counts[writer].Add(1)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pace):
+		}
 	}
 }
 

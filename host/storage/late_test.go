@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Storage without fencing takes what a deposed leader writes. The new leader finds it,
+// sends what is there to secondaries that are past it, and counts it in the fingerprint.
+func TestWritesOfADeposedLeaderAreFound(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	soon := func(o *storage.Options) { o.LateEvery = 5 * time.Millisecond }
+	inner := newInmem(t)
+	deposed := newPrimary(t, inner, soon)
+	_, err := deposed.OpenSlot(ctx, replication.DR, "west")
+	require.NoError(t, err)
+	put(t, deposed, key(1), "first")
+	secondary := newTap(t, newInmem(t))
+	copyAll(t, deposed, secondary, replication.DR, watermark(t, deposed))
+
+	leader := newPrimary(t, inner, soon)
+	put(t, leader, key(2), "of the leader")
+	follow(t, leader, secondary, replication.DR, "west", watermark(t, leader).Sequence)
+	fingerprintOf(t, leader, replication.DR)
+	// What it finds at its beginning is not what this is about.
+	require.Eventually(t, func() bool { return leader.LateLooks() > 0 }, waitMax, tick)
+
+	put(t, deposed, key(1), "slipped in")
+	put(t, deposed, key(3), "slipped in too")
+	require.Eventually(t, func() bool {
+		follow(t, leader, secondary, replication.DR, "west", watermark(t, leader).Sequence)
+		return get(t, secondary.Inner(), key(1)) == "slipped in" && get(t, secondary.Inner(), key(3)) == "slipped in too"
+	}, waitMax, tick)
+	require.NoError(t, secondary.StartFingerprint(ctx, replication.DR, indexKey))
+	require.Eventually(t, func() bool {
+		follow(t, leader, secondary, replication.DR, "west", watermark(t, leader).Sequence)
+		return fingerprintOf(t, leader, replication.DR) == fingerprintOf(t, secondary, replication.DR)
+	}, waitMax, tick)
+	// The deposed one does not take the new leader for another that is deposed.
+	at := watermark(t, deposed)
+	looks := deposed.LateLooks()
+	require.Eventually(t, func() bool { return deposed.LateLooks() > looks+1 }, waitMax, tick)
+	require.Equal(t, at, watermark(t, deposed))
+}
