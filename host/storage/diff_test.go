@@ -193,10 +193,10 @@ func TestCutDiffGoesOn(t *testing.T) {
 func TestDiffBesideWrites(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {
-		primary, secondary := twins(t, inner, 1500)
+		primary, secondary := twins(t, inner, 600)
 		rnd := rand.New(rand.NewPCG(3, 4))
-		for range 200 {
-			if i := rnd.IntN(1500); i%2 == 0 {
+		for range 100 {
+			if i := rnd.IntN(600); i%2 == 0 {
 				putInner(t, secondary.Inner(), key(i), "flipped")
 			} else {
 				require.NoError(t, secondary.Inner().Delete(t.Context(), key(i)))
@@ -205,11 +205,11 @@ func TestDiffBesideWrites(t *testing.T) {
 		secondary = reopen(t, secondary)
 		ctx, cancel := context.WithCancel(t.Context())
 		var writers sync.WaitGroup
-		for w := range 4 {
+		for w := range 2 {
 			rnd := rand.New(rand.NewPCG(5, uint64(w)))
 			writers.Go(func() {
 				for n := 0; ctx.Err() == nil; n++ {
-					k := key(rnd.IntN(2000))
+					k := key(rnd.IntN(800))
 					if rnd.IntN(4) == 0 {
 						_ = primary.Backend().Delete(context.Background(), k)
 						continue

@@ -69,7 +69,7 @@ func newFile(t testing.TB) physical.Backend {
 
 // context of a test: a test that waits for ever fails with a clear error.
 func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
