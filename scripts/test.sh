@@ -40,6 +40,10 @@ say "unit tests with the race detector"
 # shellcheck disable=SC2086
 CGO_ENABLED=1 go test -race -vet=off -timeout 10m $light
 
+# The race detector makes each seed ten times as slow: a few of them ran with it above.
+say "the simulation, ten thousand seeds"
+go test -vet=off -timeout 15m ./simulation
+
 scripts/build.sh
 
 say "unit tests of the packages that link the platform"

@@ -34,6 +34,7 @@ type node struct {
 	repeats    float64
 	older      []*replication.Frame
 	copies     int
+	rested     int
 	downtime   time.Duration
 	mute       bool // it ends without a word to its peers, as when its power goes
 	lost       []*conn
@@ -51,8 +52,21 @@ type process struct {
 	jobs     chan func() // of the plugin's calls
 	work     sync.WaitGroup
 
-	mu     sync.Mutex
-	plugin *plugin
+	mu      sync.Mutex
+	plugin  *plugin
+	closing bool
+	writes  sync.WaitGroup // of the core
+}
+
+// admit lets the core make a write; one that steps down makes no more.
+func (p *process) admit() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing {
+		return false
+	}
+	p.writes.Add(1)
+	return true
 }
 
 func (n *node) say(format string, args ...any) { n.sim.events.add(n.name, format, args...) }
@@ -152,6 +166,10 @@ func (p *process) serve(ctx context.Context) {
 	}
 	p.end(true)
 	if p.orderly {
+		p.mu.Lock()
+		p.closing = true
+		p.mu.Unlock()
+		p.writes.Wait()
 		if err := p.tap.Deactivate(context.WithoutCancel(ctx)); err != nil {
 			p.node.say("the journal did not end in order: %v", err)
 		}

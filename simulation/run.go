@@ -222,7 +222,7 @@ func newPlan(seed uint64) *plan {
 		p.keys = append(p.keys, fmt.Sprintf("logical/%c/key-%02d", 'a'+i%3, i))
 	}
 	p.writers = 2 + p.rng.IntN(3)
-	p.writes = 30 + p.rng.IntN(60)
+	p.writes = 25 + p.rng.IntN(40)
 	p.length = time.Duration(15+p.rng.IntN(30)) * time.Second
 	p.ringBytes = []int{400, 2 << 10, 16 << 10, 1 << 20}[p.rng.IntN(4)]
 	p.rangeBytes = []int{60, 300, 1 << 20}[p.rng.IntN(3)]

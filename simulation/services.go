@@ -127,7 +127,7 @@ func apply[T any](ctx context.Context, g *plugin, name string, f func(context.Co
 func (g *plugin) BeginCopy(ctx context.Context, from replication.Position) error {
 	_, err := apply(ctx, g, "BeginCopy", func(ctx context.Context) (nothing, error) {
 		err := g.p.tap.BeginCopy(ctx, mode, from)
-		g.p.node.copyBegins(from, err)
+		g.p.node.say("a copy begins from %d: %v", from.Sequence, err)
 		return nothing{}, err
 	})
 	return err
@@ -137,7 +137,7 @@ func (g *plugin) BeginCopy(ctx context.Context, from replication.Position) error
 func (g *plugin) ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error) {
 	return apply(ctx, g, "ApplyRange", func(ctx context.Context) (*replication.Cursor, error) {
 		c, err := g.p.tap.ApplyRange(ctx, mode, r)
-		g.p.node.say("range after %q, %d keys: %v", r.After, r.Keys, err)
+		g.p.node.copied(r, err)
 		return c, err
 	})
 }

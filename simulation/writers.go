@@ -58,9 +58,14 @@ func (r *run) write(ctx context.Context, writer int) {
 			return
 		}
 		batch, acks := r.batch(rng, writer, n)
-		if err := send(ctx, p, batch, rng.IntN(8) == 0); err == nil {
+		impatient := rng.IntN(8) == 0
+		if !p.admit() {
+			continue
+		}
+		if err := send(ctx, p, batch, impatient); err == nil {
 			r.answered(acks)
 		}
+		p.writes.Done()
 	}
 }
 

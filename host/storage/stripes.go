@@ -6,24 +6,33 @@ import (
 	"context"
 	"hash/maphash"
 	"slices"
+	"sync/atomic"
 )
 
 const stripeCount = 16384
 
 // stripes are locks of keys. Several keys share one, which costs a little
 // waiting and saves a lock for each key. They are channels so that waiting ends
-// with the context, and so that another goroutine may unlock.
+// with the context, and so that another goroutine may unlock. Each is made when it is
+// first used.
 type stripes struct {
 	seed  maphash.Seed
-	locks []chan struct{}
+	locks []atomic.Pointer[stripe]
 }
 
+type stripe chan struct{}
+
 func newStripes() *stripes {
-	s := &stripes{seed: maphash.MakeSeed(), locks: make([]chan struct{}, stripeCount)}
-	for i := range s.locks {
-		s.locks[i] = make(chan struct{}, 1)
+	return &stripes{seed: maphash.MakeSeed(), locks: make([]atomic.Pointer[stripe], stripeCount)}
+}
+
+func (s *stripes) at(n int) stripe {
+	if l := s.locks[n].Load(); l != nil {
+		return *l
 	}
-	return s
+	l := make(stripe, 1)
+	s.locks[n].CompareAndSwap(nil, &l)
+	return *s.locks[n].Load()
 }
 
 // held are locks in ascending order.
@@ -41,13 +50,14 @@ func (s *stripes) lock(ctx context.Context, keys ...string) (held, error) {
 		h = slices.Compact(h)
 	}
 	for i, n := range h {
+		lock := s.at(n)
 		select {
-		case s.locks[n] <- struct{}{}:
+		case lock <- struct{}{}:
 			continue
 		default:
 		}
 		select {
-		case s.locks[n] <- struct{}{}:
+		case lock <- struct{}{}:
 		case <-ctx.Done():
 			s.unlock(h[:i])
 			return nil, ctx.Err()
@@ -58,6 +68,6 @@ func (s *stripes) lock(ctx context.Context, keys ...string) (held, error) {
 
 func (s *stripes) unlock(h held) {
 	for _, n := range h {
-		<-s.locks[n]
+		<-s.at(n)
 	}
 }
