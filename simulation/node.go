@@ -35,6 +35,7 @@ type node struct {
 	older      []*replication.Frame
 	copies     int
 	rested     int
+	ahead      uint64 // see begins
 	downtime   time.Duration
 	mute       bool // it ends without a word to its peers, as when its power goes
 	lost       []*conn

@@ -181,6 +181,7 @@ func (g *plugin) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 func (g *plugin) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
 	n := g.p.node
 	return apply(ctx, g, "ApplyFrame", func(ctx context.Context) (*replication.Cursor, error) {
+		n.begins(f)
 		c, err := g.frame(ctx, mode, f)
 		if err == nil {
 			n.rests()
