@@ -142,6 +142,13 @@ func (h *history) compare(rows map[string][]byte, number uint64, newer bool) str
 	return ""
 }
 
+// newest is the last value of a key.
+func (h *history) newest(key string) []byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.at(key, ^uint64(0))
+}
+
 // numberOf is the number of the write of a value, which is unique.
 func (h *history) numberOf(key string, value []byte) (uint64, bool) {
 	h.mu.Lock()

@@ -98,6 +98,9 @@ func (n *node) live(ctx context.Context) {
 func (n *node) boot(ctx context.Context) (*process, error) {
 	p := &process{node: n, handle: n.disk.start(), ended: make(chan struct{}), applying: make(chan struct{}, 1), jobs: make(chan func())}
 	n.revive()
+	if n.role == replication.Primary {
+		n.sim.checkAcked(n.sim.content(n))
+	}
 	inner := p.handle.backend()
 	p.tap = storage.New(inner, n.sim.options)
 	err := onestep.Redo(ctx, inner)

@@ -137,7 +137,7 @@ func (g *plugin) BeginCopy(ctx context.Context, from replication.Position) error
 func (g *plugin) ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error) {
 	return apply(ctx, g, "ApplyRange", func(ctx context.Context) (*replication.Cursor, error) {
 		c, err := g.p.tap.ApplyRange(ctx, mode, r)
-		g.p.node.copied(r, err)
+		g.p.node.say("range after %q, %d keys: %v", r.After, r.Keys, err)
 		return c, err
 	})
 }
@@ -172,7 +172,7 @@ func (g *plugin) Verify(ctx context.Context, at replication.Position, fingerprin
 func (g *plugin) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 	return apply(ctx, g, "EndCopy", func(ctx context.Context) (*replication.Cursor, error) {
 		c, err := g.p.tap.EndCopy(ctx, mode)
-		g.p.node.say("the copy ends: %v", err)
+		g.p.node.copied(err)
 		return c, err
 	})
 }
