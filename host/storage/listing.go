@@ -38,7 +38,7 @@ func newListing(inner lister) *listing {
 	return &listing{inner: inner, dirs: map[string][]string{}}
 }
 
-// List implements lister.
+// List implements lister. The names are in order, and must not be changed.
 func (l *listing) List(ctx context.Context, prefix string) ([]string, error) {
 	l.mu.Lock()
 	names, ok := l.dirs[prefix]
@@ -50,6 +50,7 @@ func (l *listing) List(ctx context.Context, prefix string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	names = sortNames(names)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, ok := l.dirs[prefix]; !ok && l.names+len(names) <= listingMax {

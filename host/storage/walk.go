@@ -75,9 +75,17 @@ func (w *walk) list(ctx context.Context, prefix string) (level, error) {
 	if err != nil {
 		return level{}, storageFailed("list "+prefix, err)
 	}
+	if _, sorted := w.inner.(*listing); !sorted {
+		names = sortNames(names)
+	}
+	return level{prefix: prefix, names: names}, nil
+}
+
+// sortNames is what a walk needs of a listing, in a copy.
+func sortNames(names []string) []string {
 	names = slices.Clone(names)
 	slices.Sort(names)
-	return level{prefix: prefix, names: slices.Compact(names)}, nil
+	return slices.Compact(names)
 }
 
 // next is the next key; ok is false after the last. Directories that have own
