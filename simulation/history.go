@@ -23,6 +23,8 @@ type history struct {
 	mu      sync.Mutex
 	keys    map[string][]version
 	writer  map[string]uint64 // the number of the row that was written ahead, by key
+	rows    map[uint64]bool   // that have come alone
+	joint   bool              // the primary's storage has transactions
 	highest uint64
 	broken  string
 }
@@ -33,7 +35,7 @@ type version struct {
 }
 
 func newHistory() *history {
-	return &history{keys: map[string][]version{}, writer: map[string]uint64{}}
+	return &history{keys: map[string][]version{}, writer: map[string]uint64{}, rows: map[uint64]bool{}}
 }
 
 func (h *history) replicated(key string) bool {
@@ -57,11 +59,18 @@ func (h *history) landed(changes []change) {
 			h.broken = "a journal row has the key " + c.key
 			return
 		}
-		number = n
 		h.highest = max(h.highest, n)
 		if len(changes) > 1 {
+			number = n
 			break
 		}
+		// A row that comes alone is ahead of its data on storage without transactions.
+		// Otherwise, and the second time, it says what became of a write that had failed.
+		if h.joint || h.rows[n] {
+			continue
+		}
+		h.rows[n] = true
+		number = n
 		ops, err := journal.DecodeRow(c.value)
 		if err != nil {
 			h.broken = "the journal row " + c.key + " cannot be read"

@@ -105,6 +105,7 @@ func Run(seed uint64, set *Set, o Options) *Failure {
 		engine:  engine.Config{Mode: mode, HeartbeatEvery: 4 * time.Second, WindowBytes: windowBytes, WindowFrames: windowFrames},
 	}
 	r.primary = r.newNode("prim", primaryAddr, replication.Primary, p.primaryTxn, 0)
+	r.history.joint = p.primaryTxn
 	r.primary.disk.landed = r.history.landed
 	r.seedRows(r.primary, set.primary)
 	for i := range p.secondaries {
