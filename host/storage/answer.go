@@ -44,7 +44,7 @@ func (t *Tap) answer(ctx context.Context, j *activeJournal, p *print, allow allo
 	d := &digester{
 		t: t, hasher: p.index.Hasher(), index: p.index,
 		in:   func(key string) bool { return t.classes.Replicated(p.mode, key) },
-		dirs: t.listings.of(listingKey{walkKey{p.mode, slotID}, q.From}, t.inner),
+		dirs: t.listings.of(listingKey{listingOf{p.mode, slotID}, q.From}, t.inner),
 	}
 	if allow != nil {
 		all := d.in

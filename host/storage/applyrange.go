@@ -61,7 +61,7 @@ func (t *Tap) ApplyRange(ctx context.Context, mode replication.Mode, rng *replic
 		return nil, err
 	}
 	if !rng.Last {
-		t.applies.put(mode, rng.UpTo, w)
+		t.applies.put(mode, "", rng.UpTo, w)
 	}
 	return next.Contract(), nil
 }
@@ -95,7 +95,7 @@ func (t *Tap) checkRange(mode replication.Mode, rng *replication.Range) ([]journ
 // rangeOps are the writes of a range, in key order: its pairs, and a deletion of
 // each key of the primary's that this cluster has beside them.
 func (t *Tap) rangeOps(ctx context.Context, mode replication.Mode, rng *replication.Range, pairs []journal.Pair) ([]journal.Op, *walk, error) {
-	w, err := t.applies.take(ctx, t.inner, mode, rng.After)
+	w, err := t.applies.take(ctx, t.inner, mode, "", rng.After)
 	if err != nil {
 		return nil, nil, err
 	}

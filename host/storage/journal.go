@@ -228,6 +228,7 @@ func (t *Tap) Abandon(ctx context.Context) error {
 	// What was listed may not be there any more: the storage may be another one.
 	t.reads.close()
 	t.applies.close()
+	t.listings.close()
 	return errors.Join(errs...)
 }
 

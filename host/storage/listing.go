@@ -6,6 +6,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 const (
@@ -67,8 +69,13 @@ type listings struct {
 }
 
 type listingKey struct {
-	walkKey
+	who  listingOf
 	from uint64
+}
+
+type listingOf struct {
+	mode replication.Mode
+	slot string
 }
 
 // of is the listing of a comparison, made if there is none. The others of the same
@@ -79,7 +86,7 @@ func (ls *listings) of(k listingKey, inner lister) *listing {
 	l := ls.kept[k]
 	if l == nil {
 		for other, old := range ls.kept {
-			if other.walkKey == k.walkKey {
+			if other.who == k.who {
 				old.timer.Stop()
 				delete(ls.kept, other)
 			}

@@ -20,19 +20,19 @@ const rangeTarget = 4 * replication.PayloadTarget
 // [replication.Host]. It has what the slot's filter allows.
 func (t *Tap) ReadRange(ctx context.Context, mode replication.Mode, slotID, after string) (rng *replication.Range, err error) {
 	err = t.filters.with(mode, slotID, func(allow allowed) error {
-		rng, err = t.readRange(ctx, mode, allow, after)
+		rng, err = t.readRange(ctx, mode, slotID, allow, after)
 		return err
 	})
 	return rng, err
 }
 
-func (t *Tap) readRange(ctx context.Context, mode replication.Mode, allow allowed, after string) (*replication.Range, error) {
+func (t *Tap) readRange(ctx context.Context, mode replication.Mode, slotID string, allow allowed, after string) (*replication.Range, error) {
 	j, _, err := t.regime.Load().modeOf(mode)
 	if err != nil {
 		return nil, err
 	}
 	may := func(key string) bool { return t.classes.Replicated(mode, key) && allow.lets(key) }
-	w, err := t.reads.take(ctx, t.inner, mode, after)
+	w, err := t.reads.take(ctx, t.inner, mode, slotID, after)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (t *Tap) readRange(ctx context.Context, mode replication.Mode, allow allowe
 	rng.Keys = uint64(len(pairs))
 	rng.Payload = journal.EncodeRange(pairs)
 	if !rng.Last {
-		t.reads.put(mode, rng.UpTo, w)
+		t.reads.put(mode, slotID, rng.UpTo, w)
 	}
 	return rng, nil
 }

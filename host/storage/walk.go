@@ -167,9 +167,11 @@ type walkers struct {
 	kept map[walkKey]*keptWalk
 }
 
+// Each slot has its own: what another one has listed may be older than the rows that
+// this one's secondary gets.
 type walkKey struct {
-	mode  replication.Mode
-	after string
+	mode        replication.Mode
+	slot, after string
 }
 
 type keptWalk struct {
@@ -182,8 +184,8 @@ func newWalkers() *walkers { return &walkers{kept: map[walkKey]*keptWalk{}} }
 
 // take returns the walk that stands after a key, a new one if there is none. It
 // is the caller's alone until put back.
-func (ws *walkers) take(ctx context.Context, inner physical.Backend, mode replication.Mode, after string) (*walk, error) {
-	k := walkKey{mode, after}
+func (ws *walkers) take(ctx context.Context, inner physical.Backend, mode replication.Mode, slot, after string) (*walk, error) {
+	k := walkKey{mode, slot, after}
 	ws.mu.Lock()
 	kept := ws.kept[k]
 	delete(ws.kept, k)
@@ -196,8 +198,8 @@ func (ws *walkers) take(ctx context.Context, inner physical.Backend, mode replic
 }
 
 // put keeps a walk for the call that goes on after a key.
-func (ws *walkers) put(mode replication.Mode, after string, w *walk) {
-	k := walkKey{mode, after}
+func (ws *walkers) put(mode replication.Mode, slot, after string, w *walk) {
+	k := walkKey{mode, slot, after}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if len(ws.kept) >= walksMax {

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package integration_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/integration/cluster"
+	"github.com/vault-replication/vault-replication/integration/load"
+	"github.com/vault-replication/vault-replication/integration/procfs"
+)
+
+// killsEnv is how long processes are killed, one round of all by default; a soak takes
+// 10m.
+const killsEnv = "VAULT_REPLICATION_KILLS"
+
+// Whatever is killed under load, and how often: what was acknowledged is on both sides in
+// the end, and no restart costs a copy or a comparison.
+func TestKillsUnderLoad(t *testing.T) {
+	parallel(t)
+	ctx := t.Context()
+	primary, secondary := clusters(t, cluster.Options{})
+	c := &moving{primary: primary, secondary: secondary, known: 1}
+	require.NoError(t, load.Prepare(ctx, primary.Node(0).APIClient()))
+	require.NoError(t, primary.EnableDRPrimary(ctx))
+	require.NoError(t, secondary.JoinDR(ctx, primary))
+	c.write(t)
+	c.follows(t, "all is well")
+
+	var duration time.Duration
+	if text := os.Getenv(killsEnv); text != "" {
+		var err error
+		duration, err = time.ParseDuration(text)
+		require.NoError(t, err, "%s is how long processes are killed, such as 10m", killsEnv)
+	}
+	victims := map[string]func(){
+		"the primary's server":   func() { killServers(t, primary) },
+		"the secondary's server": func() { killServers(t, secondary) },
+		"both servers":           func() { killServers(t, primary, secondary) },
+		"the primary's plugin":   func() { killPlugin(t, primary) },
+		"the secondary's plugin": func() { killPlugin(t, secondary) },
+		"both plugins":           func() { killPlugin(t, primary); killPlugin(t, secondary) },
+	}
+	names := make([]string, 0, len(victims))
+	for name := range victims {
+		names = append(names, name)
+	}
+	until, rounds := time.Now().Add(duration), 0
+	for rounds == 0 || time.Now().Before(until) {
+		rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		for _, name := range names {
+			victims[name]()
+			c.follows(t, name+" died")
+		}
+		rounds++
+	}
+	c.writers.Stop()
+	c.equal(t)
+	require.Equal(t, 1, c.copies(t), "the first copy is the only one")
+	t.Logf("%d rounds, %d writes acknowledged, %d attempts failed", rounds, c.writers.Acknowledged(), c.writers.Failed())
+}
+
+// killServers kills servers at the same time and starts them again.
+func killServers(t *testing.T, of ...*cluster.Cluster) {
+	t.Helper()
+	for _, c := range of {
+		require.NoError(t, syscall.Kill(c.Node(0).PID(), syscall.SIGKILL))
+	}
+	for _, c := range of {
+		require.NoError(t, c.Node(0).Kill(t.Context()))
+		require.NoError(t, c.Node(0).Start(t.Context()))
+		require.NoError(t, c.Unseal(t.Context()))
+	}
+}
+
+// killPlugin kills the plugin's process, and waits until there is another one.
+func killPlugin(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	var old int
+	cluster.Eventually(t, limit, "a plugin runs", func(context.Context) (err error) {
+		old, err = pluginProcess(c)
+		return err
+	})
+	require.NoError(t, syscall.Kill(old, syscall.SIGKILL))
+	cluster.Eventually(t, limit, "the plugin is gone", func(context.Context) error {
+		tree, err := procfs.Tree(c.Node(0).PID())
+		if err != nil {
+			return err
+		}
+		for _, pid := range tree {
+			if pid == old {
+				return os.ErrExist
+			}
+		}
+		return nil
+	})
+}
