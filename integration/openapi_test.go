@@ -43,6 +43,8 @@ var guarded = map[string]bool{
 	"sys/replication/dr/secondary/disable":                true,
 	"sys/replication/dr/secondary/update-primary":         true,
 	"sys/replication/dr/secondary/operation-token/delete": true,
+	"sys/replication/dr/secondary/reindex":                true,
+	"sys/replication/dr/secondary/merkle-check":           true,
 	"sys/storage/raft/configuration":                      true,
 	"sys/storage/raft/remove-peer":                        true,
 	"sys/storage/raft/autopilot/state":                    true,

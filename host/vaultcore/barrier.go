@@ -146,12 +146,26 @@ func (c *Core) ReloadKeys(ctx context.Context) error {
 
 // OpensKeyring says whether a root key opens a keyring as it is stored.
 func OpensKeyring(ctx context.Context, stored, root []byte) bool {
+	_, ok := keyringTerm(ctx, stored, root)
+	return ok
+}
+
+// keyringTerm is the term of the newest key in a stored keyring; ok is false if the
+// root key does not open it.
+func keyringTerm(ctx context.Context, stored, root []byte) (term int, ok bool) {
 	b, err := vault.NewAESGCMBarrier(oneRow{value: stored}, false)
 	if err != nil {
-		return false
+		return 0, false
 	}
 	defer func() { _ = b.Seal() }()
-	return b.Unseal(ctx, root) == nil
+	if b.Unseal(ctx, root) != nil {
+		return 0, false
+	}
+	info, err := b.ActiveKeyInfo()
+	if err != nil {
+		return 0, false
+	}
+	return info.Term, true
 }
 
 // oneRow is a storage that holds a keyring and nothing else.

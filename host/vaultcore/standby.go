@@ -34,8 +34,15 @@ func (c *Core) KeysReplaced(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	defer clear(root)
-	if OpensKeyring(ctx, ring.Value, root) {
+	if stored, ok := keyringTerm(ctx, ring.Value, root); ok {
+		info, err := c.barrier.inner.ActiveKeyInfo()
 		// A standby that was away for long has missed the upgrade that a rotation leaves.
+		// One that has come further by upgrades must not go back: a secondary that holds
+		// its primary's keyring back has the upgrades without it, and Vault, which asks
+		// until there is none, would never end.
+		if err != nil || stored <= info.Term {
+			return false, err
+		}
 		return false, c.barrier.inner.ReloadKeyring(ctx)
 	}
 	for more := true; more; {

@@ -102,6 +102,36 @@ func TestStandbyFollowsKeys(t *testing.T) {
 	follows()
 }
 
+// A secondary that holds its primary's keyring back has the upgrades of the rotation
+// without it. Vault asks for upgrades until there is none: that has to end.
+func TestUpgradesBeforeTheirKeyringAreFollowed(t *testing.T) {
+	t.Parallel()
+	store, active, standby, _ := sharedStorage(t)
+	ctx := t.Context()
+	standby.OnKeyCheck(func(ctx context.Context) error {
+		_, err := standby.KeysReplaced(ctx)
+		return err
+	})
+	ring, err := store.Get(ctx, keyringKey)
+	require.NoError(t, err)
+	for range 2 {
+		term, err := active.barrier.inner.Rotate(ctx, rand.Reader)
+		require.NoError(t, err)
+		require.NoError(t, active.barrier.inner.CreateUpgrade(ctx, term))
+	}
+	require.NoError(t, store.Put(ctx, ring))
+	upgrades := 0
+	for more := true; more; upgrades++ {
+		require.Less(t, upgrades, 10, "it goes round")
+		more, _, err = standby.barrier.CheckUpgrade(ctx)
+		require.NoError(t, err)
+	}
+	sealed, err := active.Encrypt(ctx, "a", []byte("b"))
+	require.NoError(t, err)
+	_, err = standby.Decrypt(ctx, "a", sealed)
+	require.NoError(t, err)
+}
+
 // replaceKeys puts the keys of another cluster into storage, as an adoption does.
 func replaceKeys(t *testing.T, store physical.Backend) {
 	t.Helper()
