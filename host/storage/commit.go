@@ -81,6 +81,12 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 	if len(effects) == 0 {
 		return t.store(ctx, txn)
 	}
+	written := r.writing(effects)
+	defer func() {
+		if unlock {
+			written()
+		}
+	}()
 	if len(r.prints) > 0 {
 		t.readBefore(ctx, effects, before)
 	}
@@ -99,7 +105,7 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 		// The storage may have done it all the same. What it has now decides.
 		if !t.settle(ctx, r, n, retain, effects) {
 			unlock = false
-			t.settleLater(r, n, retain, effects, locks)
+			t.settleLater(r, n, retain, effects, written, locks)
 		}
 		return err
 	}

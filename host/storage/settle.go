@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 )
 
@@ -43,13 +44,14 @@ func (t *Tap) settle(ctx context.Context, r *regime, n uint64, retain bool, effe
 // settleLater tries until the storage answers or the journal ends. The keys stay
 // locked meanwhile: nobody can write them anyway, and a later write would make
 // it impossible to say what this one did. The watermark waits.
-func (t *Tap) settleLater(r *regime, n uint64, retain bool, effects []effect, locks held) {
+func (t *Tap) settleLater(r *regime, n uint64, retain bool, effects []effect, written func(), locks held) {
 	r.hold()
 	t.logger.Warn("storage failed a write and does not answer; replication waits until it is known what became of it",
 		"sequence", n, "key", effects[0].key)
 	go func() {
 		defer r.leave()
 		defer t.stripes.unlock(locks)
+		defer written()
 		retry := backoff.NewExponentialBackOff(
 			backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(settleRetryMax), backoff.WithMaxElapsedTime(0))
 		for {
@@ -127,6 +129,22 @@ func (t *Tap) account(ctx context.Context, r *regime, effects []effect, failed e
 		}
 	}
 	r.account(effects, 0)
+}
+
+// writing tells the fingerprints that keys are about to be written; the caller has their
+// locks, and calls what it returns before it gives them back.
+func (r *regime) writing(effects []effect) (written func()) {
+	each := func(f func(x *fingerprint.Index, key string)) {
+		for m, p := range r.prints {
+			for i := range effects {
+				if inMode(effects[i].class, m) {
+					f(p.index, effects[i].key)
+				}
+			}
+		}
+	}
+	each((*fingerprint.Index).Writing)
+	return func() { each((*fingerprint.Index).Written) }
 }
 
 // account tells the fingerprints what a write has done; number is its own in the

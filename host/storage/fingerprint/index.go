@@ -30,6 +30,9 @@ type Index struct {
 	exact uint64
 	// settled is the highest watermark whose changes were forgotten.
 	settled uint64
+	// writing are keys whose writes are under way, with how many: of such a key a
+	// listing may or may not have what is there.
+	writing map[string]int
 	// cuts are keys that are there and end no range yet: what is below such a key
 	// has to be read before its range can be cut there.
 	cuts map[string]struct{}
@@ -43,11 +46,30 @@ const (
 
 // NewIndex returns an index that is unknown.
 func NewIndex(h *Hasher) *Index {
-	return &Index{hasher: h, ready: make(chan struct{}), passes: map[*Pass]struct{}{}, cuts: map[string]struct{}{}}
+	return &Index{hasher: h, ready: make(chan struct{}), passes: map[*Pass]struct{}{}, writing: map[string]int{}, cuts: map[string]struct{}{}}
 }
 
 // Hasher is the hasher of the index.
 func (x *Index) Hasher() *Hasher { return x.hasher }
+
+// Writing says that a key is about to be written, under the caller's lock of it;
+// Written, that this is over and was told. A pass waits for the lock of such a key
+// before it goes past it: it may have been deleted, so that nobody has listed it, and
+// the pass must not be told afterwards of a pair that it has not counted.
+func (x *Index) Writing(key string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.writing[key]++
+}
+
+// Written ends Writing.
+func (x *Index) Written(key string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.writing[key]--; x.writing[key] <= 0 {
+		delete(x.writing, key)
+	}
+}
 
 // Replace says that a key had the value before and has the value after; nil
 // means that it did not or does not exist. The caller holds its own lock of that

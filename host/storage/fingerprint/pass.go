@@ -102,6 +102,12 @@ func (p *Pass) Advance(upTo string) (created []string, ok bool) {
 	if !p.current() {
 		return nil, false
 	}
+	// Whoever holds the locks of the keys up to there has none of these.
+	for key := range p.x.writing {
+		if key <= upTo && (!p.started || key > p.frontier) {
+			p.remember(key)
+		}
+	}
 	for len(p.created) > 0 && p.created[0] <= upTo {
 		created = append(created, p.take())
 	}
@@ -171,6 +177,11 @@ func (p *Pass) Finish() (done, wrong, ok bool) {
 	defer p.x.mu.Unlock()
 	if !p.current() {
 		return false, false, false
+	}
+	for key := range p.x.writing {
+		if !p.started || key > p.frontier {
+			p.remember(key)
+		}
 	}
 	if len(p.created) > 0 {
 		return false, false, true
