@@ -221,7 +221,12 @@ func TestDiffBesideWrites(t *testing.T) {
 		at, err := primary.OpenSlot(testContext(t), dr, "s")
 		require.NoError(t, err)
 		require.NoError(t, secondary.BeginCopy(testContext(t), dr, at))
+		put(t, primary, "logical/uuid/later", "x")
 		compare(t, primary, secondary, dr, "s", 0)
+		after, err := secondary.Cursor(testContext(t), dr)
+		require.NoError(t, err)
+		require.Equal(t, at, after.Position)
+		require.Greater(t, after.ConsistentFrom, at.Sequence, "it has values of later writes")
 		cancel()
 		writers.Wait()
 		c := follow(t, primary, secondary, dr, "s", watermark(t, primary).Sequence)
@@ -274,7 +279,13 @@ func TestDiffBehindAFilter(t *testing.T) {
 		}
 	}
 	require.Equal(t, want, content(t, secondary, perf))
-	for _, k := range []string{"logical/gone/1", "logical/gone/dir/1"} {
+	// Also where nothing else differs.
+	put(t, secondary, "logical/gone/2", "left")
+	at, err = primary.OpenSlot(ctx, perf, "s")
+	require.NoError(t, err)
+	require.NoError(t, secondary.BeginCopy(ctx, perf, at))
+	require.Zero(t, compare(t, primary, secondary, perf, "s", 0).differing)
+	for _, k := range []string{"logical/gone/1", "logical/gone/dir/1", "logical/gone/2"} {
 		require.Equal(t, "<none>", get(t, secondary.Inner(), k))
 	}
 }
