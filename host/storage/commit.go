@@ -193,7 +193,8 @@ func (t *Tap) withoutEqual(ctx context.Context, txn []*physical.TxnEntry) ([]*ph
 	for i, e := range txn {
 		keys[i] = e.Entry.Key
 	}
-	values, err := t.getAll(ctx, keys)
+	// Past the cache: what is equal in it alone would not be written.
+	values, err := t.getAll(physical.CacheRefreshContext(ctx, true), keys)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"sort"
 
+	"github.com/hashicorp/vault/sdk/physical"
+
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 )
@@ -102,7 +104,7 @@ func (d *digester) each(ctx context.Context, after, upTo string, do func(key str
 		if err != nil || len(keys) == 0 {
 			return err
 		}
-		values, err := d.t.readAt(ctx, keys)
+		values, err := d.t.readAt(physical.CacheRefreshContext(ctx, true), keys)
 		if err != nil {
 			return storageFailed("read keys to compare them", err)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -168,7 +169,8 @@ func readPass(ctx context.Context, t *Tap, pass *fingerprint.Pass, keys []string
 		}
 		created, ok := pass.Advance(keys[len(keys)-1])
 		if ok && len(created) == 0 {
-			values, err := t.getAll(ctx, keys)
+			// Past the cache, which does not know of what was changed below it.
+			values, err := t.getAll(physical.CacheRefreshContext(ctx, true), keys)
 			if err == nil {
 				pass.Add(keys, values)
 			}
