@@ -16,6 +16,9 @@ const (
 	// differsMin is how often in a row the fingerprints must differ. It takes two:
 	// what is seen once may be a write that this cluster makes by itself just then.
 	differsMin = 2
+	// differsMinShared is that of performance mode, where what belongs to the content
+	// changes with the mounts, and not on both sides at the same moment.
+	differsMinShared = 20
 	// verifyWait is how long the next comparison is not believed after a copy that did
 	// not help; it grows tenfold with each of those, up to verifyWaitMax, so that
 	// nothing can make it a loop.
@@ -86,7 +89,11 @@ func (t *Tap) verified(ctx context.Context, mode replication.Mode, c *journal.Cu
 		v.differs, v.copies, v.notBefore = 0, 0, time.Time{}
 		return nil
 	}
-	if v.differs++; v.differs < differsMin || time.Now().Before(v.notBefore) {
+	atLeast := differsMin
+	if mode == replication.Performance {
+		atLeast = differsMinShared
+	}
+	if v.differs++; v.differs < atLeast || time.Now().Before(v.notBefore) {
 		return nil
 	}
 	t.logger.Error("the content of this secondary is not that of its primary at the same position: it is compared and mended",
