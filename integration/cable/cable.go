@@ -19,6 +19,9 @@ type Cable struct {
 	cut    bool
 	thaw   chan struct{} // closed unless the cable is frozen
 	conns  map[net.Conn]bool
+	// swallows are the ways on which everything is lost.
+	swallows [2]bool
+	halfOpen int
 }
 
 // Lay opens a whole cable to a target, host and port; it may be empty until Aim.
@@ -66,11 +69,12 @@ func (c *Cable) Freeze() {
 	}
 }
 
-// Mend lets everything through again.
+// Mend lets everything through again, but for connections that have lost something.
 func (c *Cable) Mend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cut = false
+	c.swallows = [2]bool{}
 	c.melt()
 }
 
@@ -103,8 +107,8 @@ func (c *Cable) accept() {
 }
 
 func (c *Cable) carry(near net.Conn) {
-	defer c.drop(near)
 	if !c.hold(near) {
+		c.drop(near)
 		return
 	}
 	c.mu.Lock()
@@ -113,37 +117,17 @@ func (c *Cable) carry(near net.Conn) {
 	<-thaw
 	far, err := net.Dial("tcp", target)
 	if err != nil {
+		c.drop(near)
 		return
 	}
-	defer c.drop(far)
 	if !c.hold(far) {
+		c.drop(near)
+		c.drop(far)
 		return
 	}
-	c.wg.Go(func() {
-		c.copy(far, near)
-		_ = far.Close()
-	})
-	c.copy(near, far)
-}
-
-// copy ends with either connection.
-func (c *Cable) copy(to, from net.Conn) {
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		c.mu.Lock()
-		thaw := c.thaw
-		c.mu.Unlock()
-		<-thaw
-		if n > 0 {
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
+	l := &line{}
+	c.wg.Go(func() { c.pump(l, ToTarget, far, near) })
+	c.pump(l, FromTarget, near, far)
 }
 
 // hold keeps a connection to be cut, unless the cable is cut already.
