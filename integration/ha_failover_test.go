@@ -5,8 +5,6 @@ package integration_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -190,12 +188,7 @@ func (c *moving) follows(t *testing.T, when string) {
 }
 
 // copies counts how often the secondary has compared or copied.
-func (c *moving) copies(t *testing.T) (n int) {
+func (c *moving) copies(t *testing.T) int {
 	t.Helper()
-	for i := range c.secondary.Nodes() {
-		log, err := os.ReadFile(c.secondary.Node(i).LogFile())
-		require.NoError(t, err)
-		n += strings.Count(string(log), ": this cluster has the primary's content")
-	}
-	return n
+	return copiesOf(t, c.secondary)
 }

@@ -166,7 +166,10 @@ func (c *Controller) leadershipBegins(ctx context.Context) error {
 	if err := c.takeUpRole(ctx, true); err != nil {
 		return err
 	}
-	return c.beginTerm(ctx)
+	if err := c.beginTerm(ctx); err != nil {
+		return err
+	}
+	return c.journalKeys(ctx)
 }
 
 // takeUpRole reads the role record and puts it in force. Only a node that leads may

@@ -81,6 +81,27 @@ func (c *Controller) beforeApply(ctx context.Context, b *storage.Batch) error {
 	return nil
 }
 
+// journalKeys writes the keys of a primary once more, through the journal. A migration
+// of the seal makes a new root key when a node has won the leadership and before it
+// announces itself, so that there is no journal yet.
+func (c *Controller) journalKeys(ctx context.Context) error {
+	r := c.Record()
+	if r.DR.Role != replication.Primary && r.Performance.Role != replication.Primary {
+		return nil
+	}
+	b := new(storage.Batch)
+	for _, key := range []string{keyringRow, rootKeyRow} {
+		e, err := c.store.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		if e != nil {
+			b.Put(e)
+		}
+	}
+	return c.tap.Commit(ctx, b)
+}
+
 // dropHeld ends the holding back when a keyring has come that can be opened: what
 // is held is older than it, as after a restart that repeats what was applied.
 func (c *Controller) dropHeld(ctx context.Context, b *storage.Batch, ringComes bool) error {

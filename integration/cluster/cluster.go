@@ -26,6 +26,8 @@ type Cluster struct {
 	opts  Options
 	id    string
 	nodes []*Node
+	// leaving is the seal that a migration ends.
+	leaving *TransitSeal
 
 	mu           sync.Mutex
 	rootToken    string

@@ -57,10 +57,16 @@ func (n *Node) config() string {
 	}
 	line("}")
 
-	if s := o.Seal; s != nil {
+	for _, s := range []*TransitSeal{o.Seal, n.cluster.leaving} {
+		if s == nil {
+			continue
+		}
 		line("\nseal \"transit\" {\n  address = %q\n  token = %q\n  key_name = %q\n  mount_path = \"transit/\"", s.Address, s.Token, s.KeyName)
 		if s.CAFile != "" {
 			line("  tls_ca_cert = %q", s.CAFile)
+		}
+		if s == n.cluster.leaving {
+			line("  disabled = \"true\"")
 		}
 		line("}")
 	}

@@ -132,7 +132,7 @@ func (n *Node) prepare() error {
 	if err := n.newClient(); err != nil {
 		return err
 	}
-	return os.WriteFile(n.path("vault.hcl"), []byte(n.config()), 0o600)
+	return n.writeConfig()
 }
 
 // Start starts the server and waits until its API answers, sealed or not.

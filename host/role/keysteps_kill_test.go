@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// changed is the primary after rotations and rekeys that followed each other at once,
+// and the share that opens it.
+func (s *set) changed(t *testing.T, k kill) (p *process, share []byte) {
+	t.Helper()
+	p, share = open(t, k, newDisk(s.primary), s.share), s.share
+	for _, again := range []bool{false, true} {
+		require.NoError(t, rotate(p, s))
+		require.NoError(t, s.write(p))
+		require.NoError(t, rekey(p, share, func(fresh []byte) { share = fresh }))
+		require.NoError(t, s.write(p))
+		if again {
+			require.NoError(t, rotate(p, s))
+			require.NoError(t, rotate(p, s))
+			require.NoError(t, s.write(p))
+		}
+	}
+	return p, share
+}
+
+// A secondary that is killed at any of the writes by which it follows rotations and
+// rekeys is opened by its share, goes on, and has all of the primary.
+func TestSecondaryIsKilledAtEachWriteOfNewKeys(t *testing.T) {
+	t.Parallel()
+	eachKill(t, func(t *testing.T, k kill) {
+		s := newSet(t, k)
+		primary, _ := s.changed(t, k)
+		frames := s.frames(t, primary)
+		for write, done := 0, false; !done; write++ {
+			p := open(t, k, newDisk(s.secondary), s.share)
+			p.disk.killAt(write, k.lands)
+			err := p.apply(frames)
+			if done = !p.disk.killed(); done {
+				require.NoError(t, err)
+				require.Greater(t, write, 15)
+			} else {
+				p = open(t, k, p.disk.survivor(), s.share)
+				require.NoError(t, p.apply(frames))
+			}
+			s.requireSame(t, k, primary, p, s.share)
+		}
+	})
+}
+
+// A secondary that was away for all of it and asks for the keys is opened by its old
+// share or by the primary's new one, wherever it is killed, and has all in the end.
+func TestSecondaryIsKilledAtEachWriteOfKeysThatItAskedFor(t *testing.T) {
+	t.Parallel()
+	eachKill(t, func(t *testing.T, k kill) {
+		s := newSet(t, k)
+		primary, share := s.changed(t, k)
+		// What was in memory is gone: only the present values can be sent.
+		primary = open(t, k, primary.disk.survivor(), share)
+		frames := s.frames(t, primary)
+		for write, done := 0, false; !done; write++ {
+			p := open(t, k, newDisk(s.secondary), s.share)
+			p.disk.killAt(write, k.lands)
+			err := p.apply(frames)
+			if err == nil {
+				held, herr := p.keysHeld(t.Context())
+				require.NoError(t, herr)
+				require.True(t, held, "it cannot follow")
+				err = p.asks(t, primary.material(t))
+			}
+			if done = !p.disk.killed(); done {
+				require.NoError(t, err)
+				require.Greater(t, write, 3)
+			} else {
+				p = openAny(t, k, p.disk.survivor(), s.share, share)
+				require.NoError(t, p.apply(frames))
+				if held, err := p.keysHeld(t.Context()); err != nil || held {
+					require.NoError(t, err)
+					require.NoError(t, p.asks(t, primary.material(t)))
+				}
+			}
+			require.NoError(t, p.apply(frames))
+			s.requireSame(t, k, primary, p, share)
+		}
+	})
+}
+
+// A primary that is killed at any write of a rotation or a rekey and can be opened goes
+// on, and its secondary follows or asks. Between two writes of a rekey Vault itself
+// cannot be opened any more, with replication or without: the secondary has what was
+// before then, and its share opens it.
+func TestPrimaryIsKilledAtEachWriteOfAChangeOfKeys(t *testing.T) {
+	t.Parallel()
+	eachKill(t, func(t *testing.T, k kill) {
+		s := newSet(t, k)
+		for name, change := range map[string]func(p *process, fresh *[]byte) error{
+			"rotate": func(p *process, _ *[]byte) error { return rotate(p, s) },
+			"rekey": func(p *process, fresh *[]byte) error {
+				return rekey(p, s.share, func(f []byte) { *fresh = f })
+			},
+		} {
+			lost := 0
+			for write, done := 0, false; !done; write++ {
+				share := s.share
+				p := open(t, k, newDisk(s.primary), s.share)
+				require.NoError(t, s.write(p))
+				p.disk.killAt(write, k.lands)
+				err := change(p, &share)
+				if done = !p.disk.killed(); done {
+					require.NoError(t, err)
+					require.Greater(t, write, 2, name)
+				}
+				wrote := slices.Clone(p.disk.wrote)
+				secondary := open(t, k, newDisk(s.secondary), s.share)
+				p = start(t, k, p.disk.survivor())
+				if !p.opens(share) && !p.opens(s.share) {
+					require.True(t, unopenable(wrote, k.lands), "%s killed at %v", name, wrote)
+					lost++
+					continue
+				}
+				require.NoError(t, rotate(p, s))
+				require.NoError(t, s.write(p))
+				require.NoError(t, secondary.apply(s.frames(t, p)))
+				if held, err := secondary.keysHeld(t.Context()); err != nil || held {
+					require.NoError(t, err)
+					require.NoError(t, secondary.asks(t, p.material(t)))
+					require.NoError(t, secondary.apply(s.frames(t, p)))
+				}
+				s.requireSame(t, k, p, secondary, share, s.share)
+			}
+			if name == "rotate" {
+				require.Zero(t, lost)
+			}
+		}
+	})
+}
+
+// unopenable says whether the writes of a killed rekey have stored the new root key
+// under the new share and not yet the keyring under the new root key.
+func unopenable(wrote []string, landed bool) bool {
+	if !landed {
+		wrote = wrote[:len(wrote)-1]
+	}
+	has := func(key string) bool {
+		return slices.ContainsFunc(wrote, func(w string) bool { return slices.Contains(strings.Split(w, "+"), key) })
+	}
+	return has("core/hsm/barrier-unseal-keys") && !has(keyringRow)
+}

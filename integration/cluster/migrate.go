@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package cluster
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/hashicorp/vault/api"
+)
+
+// MigrateSeal gives a cluster of one node another kind of seal, nil for Shamir, as an
+// operator does: the server is started with the new configuration and given the key
+// shares of now with the word that they are for a migration. The shares stay.
+func (c *Cluster) MigrateSeal(ctx context.Context, to *TransitSeal) error {
+	ctx, cancel := within(ctx, unsealLimit)
+	defer cancel()
+	if len(c.nodes) != 1 {
+		return errors.New("cluster: the seal of a cluster of several nodes is not migrated here")
+	}
+	shares := c.GetBarrierOrRecoveryKeys()
+	if err := c.Stop(ctx, true); err != nil {
+		return err
+	}
+	if to == nil {
+		c.leaving = c.opts.Seal
+	}
+	c.opts.Seal = to
+	n := c.nodes[0]
+	if err := n.writeConfig(); err != nil {
+		return err
+	}
+	if err := n.Start(ctx); err != nil {
+		return err
+	}
+	c.SetBarrierKeys(shares)
+	c.SetRecoveryKeys(shares)
+	// The stanza of the seal that was left is for the one start of the migration.
+	c.leaving = nil
+	if err := n.writeConfig(); err != nil {
+		return err
+	}
+	for _, key := range shares {
+		status, err := n.Anonymous().Sys().UnsealWithOptionsWithContext(ctx, &api.UnsealOpts{Key: hex.EncodeToString(key), Migrate: true})
+		if err != nil {
+			return fmt.Errorf("migrating the seal of %s: %w", n.Name(), err)
+		}
+		if !status.Sealed {
+			return c.WaitActive(ctx)
+		}
+	}
+	return fmt.Errorf("the shares of %s did not complete the migration of its seal", c.opts.Name)
+}
+
+func (n *Node) writeConfig() error {
+	return os.WriteFile(n.path("vault.hcl"), []byte(n.config()), 0o600)
+}
