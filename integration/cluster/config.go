@@ -27,6 +27,9 @@ func (n *Node) config() string {
 	line("\nlistener \"tcp\" {")
 	line("  address         = \"127.0.0.1:%d\"", n.apiPort)
 	line("  cluster_address = \"127.0.0.1:%d\"", n.clusterPort)
+	if o.OpenProfiles {
+		line("  profiling {\n    unauthenticated_pprof_access = true\n  }")
+	}
 	if o.DisableTLS {
 		line("  tls_disable = true")
 	} else {

@@ -169,3 +169,6 @@ func (n *Node) end(ctx context.Context, sig os.Signal) error {
 	}
 	return n.process.end(ctx, sig)
 }
+
+// Ended says that the server was started and runs no more.
+func (n *Node) Ended() bool { return n.process != nil && n.process.exited() }

@@ -71,6 +71,9 @@ type Options struct {
 	ExtraHCL string
 	// Env is added to the servers' environment.
 	Env []string
+	// OpenProfiles serves the profiles of the server, see [Node.Goroutines], to who has no
+	// token.
+	OpenProfiles bool
 	// LogLevel is "info" by default.
 	LogLevel string
 	// SkipInit leaves the cluster uninitialised.
