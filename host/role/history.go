@@ -15,6 +15,10 @@ import (
 
 const wentBackText = "the storage of this cluster has gone back in time, as when a snapshot or an old data directory is restored: a new epoch has begun, and the secondaries compare and copy"
 
+// lateText is said where a deposed leader was followed, which storage that does not keep
+// it from writing lets happen.
+const lateText = "a node of this cluster has written and sent to a secondary after another node had taken over, which this storage cannot keep it from: a new epoch has begun, and the secondaries compare and copy"
+
 // newHistory begins a new epoch in each mode in which the cluster is a primary. The
 // journal is there, and whoever reads it is told that the position is lost.
 func (c *Controller) newHistory(ctx context.Context) error {
@@ -47,11 +51,15 @@ func (c *Controller) newHistory(ctx context.Context) error {
 	if err := c.activate(ctx, r); err != nil {
 		return err
 	}
+	text := wentBackText
+	if c.tap.HistoryWasLate(ctx) {
+		text = lateText
+	}
 	c.tap.BeginHistory()
 	for _, m := range modes {
 		if r.mode(m).Role == replication.Primary {
-			c.logger.Error(wentBackText, "mode", m, "epoch", r.mode(m).Epoch.String())
-			c.setFailure(m, wentBackText)
+			c.logger.Error(text, "mode", m, "epoch", r.mode(m).Epoch.String())
+			c.setFailure(m, text)
 		}
 	}
 	return nil

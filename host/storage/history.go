@@ -90,22 +90,26 @@ func (j *activeJournal) ofHistory(at replication.Position) (lost bool, err error
 		if at.Sequence < next {
 			return false, nil
 		}
-		return true, errHistory(at)
+		return true, j.errHistory(at)
 	}
 	// A term whose rows are all deleted is not known any more.
-	return at.Sequence >= j.terms[0].First, errHistory(at)
+	return at.Sequence >= j.terms[0].First, j.errHistory(at)
 }
 
-func errHistory(at replication.Position) error {
+func (j *activeJournal) errHistory(at replication.Position) error {
+	why := "its storage went back in time since"
+	if !j.tap.fences() {
+		why += ", or a node that led before has sent more than the next one found"
+	}
 	return replication.Errorf(replication.PositionLost,
-		"the secondary is at %s, which is not in what the primary has stored: its storage went back in time since, and the secondary has to compare and copy", at)
+		"the secondary is at %s, which is not in what the primary has stored: %s, and the secondary has to compare and copy", at, why)
 }
 
 // checkHistory is the error of ofHistory, and remembers a proof. The caller holds j.mu.
 func (j *activeJournal) checkHistory(at replication.Position) error {
 	lost, err := j.ofHistory(at)
 	if lost {
-		j.tap.historyIsLost()
+		j.tap.historyIsLost(at)
 	}
 	return err
 }
@@ -115,10 +119,11 @@ func (j *activeJournal) checkHistory(at replication.Position) error {
 func (j *activeJournal) noteBefore() {
 	if was := j.tap.reached; was.term != 0 {
 		j.mu.Lock()
-		lost, _ := j.ofHistory(replication.Position{Term: was.term, Sequence: was.sequence})
+		at := replication.Position{Term: was.term, Sequence: was.sequence}
+		lost, _ := j.ofHistory(at)
 		j.mu.Unlock()
 		if lost || journal.TermCount(was.term) >= journal.TermCount(j.term) {
-			j.tap.historyIsLost()
+			j.tap.historyIsLost(at)
 		}
 	}
 }
@@ -133,10 +138,12 @@ func (t *Tap) noteReached(j *activeJournal) {
 	}
 }
 
-func (t *Tap) historyIsLost() {
+// historyIsLost remembers the position that is the proof.
+func (t *Tap) historyIsLost(at replication.Position) {
 	if t.lost.Swap(true) {
 		return
 	}
+	t.lostAt.Store(&at)
 	if f := t.lostHook.Load(); f != nil {
 		(*f)()
 	}
@@ -146,6 +153,19 @@ func (t *Tap) historyIsLost() {
 // this process or a secondary knows: the primary needs a new epoch. BeginHistory
 // forgets it.
 func (t *Tap) HistoryLost() bool { return t.lost.Load() }
+
+// HistoryWasLate says that nothing has gone back in time: the row that proved it is
+// stored, so that a node has written and sent it after another one had begun to lead,
+// which storage without transactions cannot keep it from. Once every secondary has what
+// was sent its rows are deleted, and this is not known.
+func (t *Tap) HistoryWasLate(ctx context.Context) bool {
+	at := t.lostAt.Load()
+	if at == nil || at.Sequence == 0 || t.fences() {
+		return false
+	}
+	row, err := t.readFresh(ctx, journal.RowKey(at.Term, at.Sequence))
+	return err == nil && row != nil
+}
 
 // BeginHistory says that Activate has begun the new epoch.
 func (t *Tap) BeginHistory() { t.lost.Store(false) }

@@ -230,3 +230,30 @@ func TestStorageThatIsReplacedUnderAProcess(t *testing.T) {
 		})
 	}
 }
+
+// Where the storage does not keep a deposed leader from writing, a position that the
+// leader of now did not find is of one that sent too much, or of a storage that went
+// back: the rows tell.
+func TestADeposedLeaderIsNoLostHistory(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	inner := newInmem(t)
+	deposed := newPrimary(t, inner)
+	_, err := deposed.OpenSlot(ctx, dr, "s")
+	require.NoError(t, err)
+	write(t, deposed, 10)
+	old := newInmem(t)
+	replaceContent(t, old, inner)
+
+	leads := newPrimary(t, inner)
+	require.False(t, leads.HistoryWasLate(ctx))
+	late := write(t, deposed, 10)
+	requireHistory(t, leads, "s", late, false)
+	require.True(t, leads.HistoryLost())
+	require.True(t, leads.HistoryWasLate(ctx))
+
+	restored := newPrimary(t, old)
+	requireHistory(t, restored, "s", late, false)
+	require.True(t, restored.HistoryLost())
+	require.False(t, restored.HistoryWasLate(ctx))
+}

@@ -87,6 +87,7 @@ type Tap struct {
 
 	reached  reached // of the last term of this process; by control
 	lost     atomic.Bool
+	lostAt   atomic.Pointer[replication.Position]
 	lostHook atomic.Pointer[func()]
 
 	leaderHook  atomic.Pointer[func(context.Context) error]
