@@ -14,6 +14,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/helper/testcluster"
+
+	"github.com/vault-replication/vault-replication/integration/cable"
 )
 
 // startAttempts is how often ports are chosen anew when they were taken by
@@ -26,6 +28,7 @@ type Cluster struct {
 	opts  Options
 	id    string
 	nodes []*Node
+	mesh  *cable.Mesh // nil without Partitions
 	// leaving is the seal that a migration ends.
 	leaving *TransitSeal
 
@@ -33,6 +36,7 @@ type Cluster struct {
 	rootToken    string
 	barrierKeys  [][]byte
 	recoveryKeys [][]byte
+	pids         []int // of the nodes' servers, by their last start
 }
 
 var _ testcluster.VaultCluster = (*Cluster)(nil)
@@ -65,6 +69,11 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 }
 
 func (c *Cluster) run(ctx context.Context) error {
+	if c.opts.Partitions {
+		if err := c.weave(); err != nil {
+			return err
+		}
+	}
 	for i := range c.opts.Nodes {
 		if err := c.add(ctx, i); err != nil {
 			return err
@@ -160,6 +169,9 @@ func (c *Cluster) Cleanup() {
 		if n.tmp != "" {
 			_ = os.RemoveAll(n.tmp) // a leftover folder is no reason to fail
 		}
+	}
+	if c.mesh != nil {
+		c.mesh.Close()
 	}
 	if !c.opts.KeepDir {
 		_ = os.RemoveAll(c.opts.Dir)

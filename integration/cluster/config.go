@@ -17,11 +17,7 @@ func (n *Node) config() string {
 	line("log_level     = %q", o.LogLevel)
 	line("cluster_name  = %q", o.Name)
 	line("api_addr      = %q", n.Address())
-	advertised := n.ClusterAddress()
-	if o.ClusterAddr != "" {
-		advertised = o.ClusterAddr
-	}
-	line("cluster_addr  = %q", advertised)
+	line("cluster_addr  = %q", n.advertised())
 	line("default_lease_ttl = \"1h\"\nmax_lease_ttl     = \"24h\"")
 
 	line("\nlistener \"tcp\" {")

@@ -30,6 +30,7 @@ type Node struct {
 	client               *api.Client
 	process              *process
 	frozen               bool
+	cutOff               bool // from its peers
 }
 
 var _ testcluster.VaultClusterNode = (*Node)(nil)
@@ -148,6 +149,7 @@ func (n *Node) Start(ctx context.Context) error {
 		return err
 	}
 	n.process = p
+	n.cluster.started(n.index, n.PID())
 	return Wait(ctx, n.Name()+" answers on its API port", func(ctx context.Context) error {
 		if p.exited() {
 			return Final(fmt.Errorf("the server ended (%v): %s", p.result(), tail(n.LogFile())))

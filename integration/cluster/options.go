@@ -67,6 +67,9 @@ type Options struct {
 	// ClusterAddr is the cluster_addr that a node names to others, a URL: its own
 	// cluster port by default. Only for clusters of one node.
 	ClusterAddr string
+	// Partitions gives the nodes a network between their cluster ports in which one can
+	// be cut off from the others, see [Cluster.CutOff].
+	Partitions bool
 	// ExtraHCL is appended to each node's configuration.
 	ExtraHCL string
 	// Env is added to the servers' environment.

@@ -47,14 +47,14 @@ func (n *Node) WaitStandby(ctx context.Context) error {
 }
 
 // WaitOtherActive waits until a node leads that is not the given one, which is not
-// asked: it may be gone or frozen.
+// asked: it may be gone or frozen, or cut off so that it does not know that it leads no more.
 func (c *Cluster) WaitOtherActive(ctx context.Context, than *Node) (*Node, error) {
 	ctx, cancel := within(ctx, unsealLimit)
 	defer cancel()
 	var active *Node
 	err := Wait(ctx, "a node of "+c.opts.Name+" leads", func(ctx context.Context) error {
 		for _, n := range c.nodes {
-			if n == than || n.frozen || n.process.exited() {
+			if n == than || n.frozen || n.cutOff || n.process.exited() {
 				continue
 			}
 			if health, err := n.Health(ctx); err == nil && !health.Sealed && !health.Standby {
