@@ -59,6 +59,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 			Logger:     logger.Named("storage"),
 			Limits:     limitsOf(c.UnderlyingStorage()),
 			ApplyBytes: applyBytesOf(c.UnderlyingStorage()),
+			Room:       roomIn(c.RaftFolder()),
 			RingBytes:  int(cfg.BufferSize),
 			Caps:       storage.SlotCaps{Bytes: cfg.SlotMaxRetained, Age: cfg.SlotMaxAge},
 			PathKeys:   joinsPaths(c.UnderlyingStorage()),

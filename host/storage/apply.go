@@ -79,6 +79,11 @@ func (l *load) over() bool { return l.entries > l.maxEntries || l.bytes > l.maxB
 // the keys that were written, with skipEqual those that were changed; with an
 // error, those that may have been.
 func (t *Tap) write(ctx context.Context, l *load, cursor *physical.Entry, o commitOptions) ([]string, error) {
+	if t.room != nil {
+		if err := t.room(); err != nil {
+			return nil, storageFailed("apply what the primary wrote", err)
+		}
+	}
 	if f := t.beforeApply.Load(); f != nil {
 		if err := (*f)(ctx, &l.batch); err != nil {
 			return nil, err

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/physical"
@@ -25,6 +27,10 @@ func (t *Tap) readFresh(ctx context.Context, key string) ([]byte, error) {
 }
 
 func storageFailed(what string, err error) error {
+	// The one failure that an operator can mend at once. Raft gives no more than its text.
+	if errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
+		return replication.Errorf(replication.StorageFailed, "the disk of this cluster is full, so the storage failed to %s; make room on it, and it goes on by itself: %w", what, err)
+	}
 	return replication.Errorf(replication.StorageFailed, "the storage failed to %s: %w", what, err)
 }
 

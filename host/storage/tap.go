@@ -37,6 +37,10 @@ type Options struct {
 	// storage takes larger ones than its limits say; zero for no more than those. It
 	// may refuse one all the same: then its limits hold from the next attempt on.
 	ApplyBytes int
+	// Room is asked before each transaction that applies what a primary wrote; its error
+	// says that the storage has no room for it. nil for storage that says so itself, and
+	// goes on.
+	Room func() error
 	// RingBytes bounds the journal's rows in memory; zero for DefaultRingBytes.
 	RingBytes int
 	// FrameBytes and RangeBytes are the sizes at which a frame and a range are cut;
@@ -64,6 +68,7 @@ type Tap struct {
 	txn    physical.Transactional // inner, nil if it has no transactions
 	logger hclog.Logger
 	limits func() (int, int)
+	room   func() error // nil for none
 	ring   int
 	frames int // bytes of a frame
 	ranges int // bytes of a range
@@ -116,7 +121,7 @@ type Tap struct {
 // New puts a tap over a backend. It passes everything through.
 func New(inner physical.Backend, o Options) *Tap {
 	t := &Tap{
-		inner: inner, logger: o.Logger, limits: o.Limits, ring: o.RingBytes, caps: o.Caps, slotRecords: make(turns, 1), classes: o.Classes, pathKeys: o.PathKeys, alone: o.Alone,
+		inner: inner, logger: o.Logger, limits: o.Limits, room: o.Room, ring: o.RingBytes, caps: o.Caps, slotRecords: make(turns, 1), classes: o.Classes, pathKeys: o.PathKeys, alone: o.Alone,
 		stripes:  newStripes(),
 		applying: map[replication.Mode]*sync.Mutex{replication.DR: {}, replication.Performance: {}},
 	}

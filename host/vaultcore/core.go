@@ -82,6 +82,15 @@ func (c *Core) UnderlyingStorage() physical.Backend {
 	return *field[physical.Backend](c.Core, "underlyingPhysical")
 }
 
+// RaftFolder is where raft has its files; empty with other storage.
+func (c *Core) RaftFolder() string {
+	store, ok := c.UnderlyingStorage().(*raft.RaftBackend)
+	if !ok {
+		return ""
+	}
+	return *field[string](store, "dataDir")
+}
+
 // RedirectAddr is the API address that the node advertises.
 func (c *Core) RedirectAddr() string { return *field[string](c.Core, "redirectAddr") }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/vault/physical/raft"
 	"github.com/hashicorp/vault/vault"
 )
 
@@ -21,6 +22,7 @@ type expectation struct {
 var (
 	coreType    = reflect.TypeOf(vault.Core{})
 	barrierType = reflect.TypeOf(vault.AESGCMBarrier{})
+	raftType    = reflect.TypeOf(raft.RaftBackend{})
 )
 
 // expectations are all fields that this package reads or writes.
@@ -45,6 +47,7 @@ var coreExpectations = []expectation{
 	{coreType, "redirectAddr", "string"},
 	{coreType, "policyStore", "*vault.PolicyStore"},
 	{barrierType, "backend", "physical.Backend"},
+	{raftType, "dataDir", "string"},
 }
 
 // checkExpectations compares expectations with the types that are linked in.

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package node
+
+import "syscall"
+
+// freeBytes is what this process may still write where the folder is.
+func freeBytes(folder string) (uint64, error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(folder, &s); err != nil {
+		return 0, err
+	}
+	return s.Bavail * uint64(s.Bsize), nil
+}
