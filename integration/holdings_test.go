@@ -25,7 +25,7 @@ import (
 const (
 	memoryShare    = 0.10
 	memorySlack    = 16 << 20
-	countSlack     = 4
+	countSlack     = 2
 	goroutineSlack = 12
 )
 

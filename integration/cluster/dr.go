@@ -38,11 +38,18 @@ type DRStatus struct {
 	ConnectionState string            `json:"connection_state"`
 	SecondaryID     string            `json:"secondary_id"`
 	LastError       string            `json:"last_error"`
+	Sync            Sync              `json:"merkle_sync_progress"`
 	KnownPrimaries  []string          `json:"known_primary_cluster_addrs"`
 	KnownSecondary  []string          `json:"known_secondaries"`
 	Secondaries     []api.ClusterInfo `json:"secondaries"`
 	Primaries       []api.ClusterInfo `json:"primaries"`
 	Slots           []Slot            `json:"slots"`
+}
+
+// Sync is how far a copy or a comparison is.
+type Sync struct {
+	Progress uint64 `json:"sync_progress"`
+	Total    uint64 `json:"sync_total_keys"`
 }
 
 // Slot is what a primary retains for a secondary.
