@@ -71,16 +71,15 @@ func (h *holdings) sample(t *testing.T) {
 
 func (h *holdings) process(t *testing.T, of string, pid int) {
 	t.Helper()
-	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	if errors.Is(err, os.ErrNotExist) {
-		return // it has just ended
-	}
-	require.NoError(t, err)
+	exe, noExe := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	name := of + " " + filepath.Base(exe)
-	memory, err := procfs.Anonymous(pid)
-	require.NoError(t, err)
-	descriptors, err := procfs.Descriptors(pid)
-	require.NoError(t, err)
+	memory, noMemory := procfs.Anonymous(pid)
+	descriptors, noDescriptors := procfs.Descriptors(pid)
+	if err := errors.Join(noExe, noMemory, noDescriptors); errors.Is(err, os.ErrNotExist) {
+		return // it has just ended
+	} else {
+		require.NoError(t, err)
+	}
 	h.add(name, "memory", float64(memory))
 	h.add(name, "descriptors", float64(descriptors))
 }

@@ -4,13 +4,10 @@ package storage_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/physical"
@@ -133,59 +130,6 @@ func TestFailedRangeIsToldInTheEnd(t *testing.T) {
 	for i := range 50 {
 		require.Contains(t, (*calls)[0], key(i))
 	}
-}
-
-// A full disk is said to be one, with what to do, however deep the storage wrapped it.
-func TestFullDiskIsSaidToBeOne(t *testing.T) {
-	t.Parallel()
-	ctx := testContext(t)
-	for name, full := range map[string]error{
-		"as an error": fmt.Errorf("writing: %w", &os.PathError{Op: "write", Path: "/data/x", Err: syscall.ENOSPC}),
-		"as a text":   errors.New("raft: write /data/raft.db: no space left on device"),
-	} {
-		primary := newPrimary(t, newTxn(t))
-		at, err := primary.OpenSlot(ctx, dr, "s")
-		require.NoError(t, err)
-		f := newFaulty(t)
-		secondary := newTap(t, f)
-		copyAll(t, primary, secondary, dr, at)
-		put(t, primary, key(1), "v")
-		r, err := primary.ReadJournal(ctx, dr, "s", at)
-		require.NoError(t, err)
-		frame, err := r.Next()
-		require.NoError(t, err)
-		f.set(func([]string) (bool, error) { return false, full }, nil)
-		_, err = secondary.ApplyFrame(ctx, dr, frame)
-		require.ErrorContains(t, err, "the disk of this cluster is full, so the storage failed to apply what the primary wrote; make room on it", name)
-		require.Equal(t, replication.StorageFailed, replication.KindOf(err))
-		f.set(func([]string) (bool, error) { return false, errStorage }, nil)
-		_, err = secondary.ApplyFrame(ctx, dr, frame)
-		require.ErrorIs(t, err, errStorage)
-		require.NotContains(t, err.Error(), "full")
-	}
-}
-
-// Where there is no room nothing is written at all, and when there is it goes on.
-func TestNothingIsAppliedWithoutRoom(t *testing.T) {
-	t.Parallel()
-	ctx := testContext(t)
-	var room error
-	primary, secondary, at := pair(t, newTxn(t), func(o *storage.Options) { o.Room = func() error { return room } })
-	put(t, primary, key(1), "v")
-	r, err := primary.ReadJournal(ctx, dr, "s", at)
-	require.NoError(t, err)
-	frame, err := r.Next()
-	require.NoError(t, err)
-	before := content(t, secondary, dr)
-	room = fmt.Errorf("/data has 3 MiB free: %w", syscall.ENOSPC)
-	_, err = secondary.ApplyFrame(ctx, dr, frame)
-	require.ErrorContains(t, err, "the disk of this cluster is full")
-	require.ErrorContains(t, err, "3 MiB free")
-	require.Equal(t, before, content(t, secondary, dr))
-	room = nil
-	_, err = secondary.ApplyFrame(ctx, dr, frame)
-	require.NoError(t, err)
-	require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
 }
 
 func TestWaitApplied(t *testing.T) {
