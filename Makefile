@@ -29,6 +29,10 @@ demo: build ## watch a failover: two real servers, a kill, a promotion (under a 
 test: ## check the format, vet, run all unit and integration tests
 	@scripts/test.sh
 
+.PHONY: fuzz
+fuzz: ## run each fuzz test of the decoders for ten seconds (FUZZTIME=1m for longer)
+	@scripts/fuzz.sh
+
 .PHONY: lint
 lint: ## run golangci-lint (built from source the first time)
 	@scripts/lint.sh

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/shared/corpus"
 )
 
 var key = bytes.Repeat([]byte{7}, KeySize)
@@ -239,9 +241,7 @@ func FuzzServe(f *testing.F) {
 	if _, err := h.call("one"); err != nil {
 		f.Fatal(err)
 	}
-	for _, m := range messages {
-		f.Add(m)
-	}
+	corpus.Add(f, messages...)
 	f.Fuzz(func(t *testing.T, m []byte) {
 		before := h.calls.Load()
 		_, _ = h.deliver(context.Background(), "eu", m)

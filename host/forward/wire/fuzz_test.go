@@ -9,6 +9,8 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/shared/corpus"
 )
 
 // FuzzDecodeRequest: whatever comes is refused or read, and what was read is the
@@ -19,7 +21,7 @@ func FuzzDecodeRequest(f *testing.F) {
 		Connection: &logical.Connection{}, Secret: &logical.Secret{},
 	}})
 	require.NoError(f, err)
-	f.Add(seed)
+	corpus.Add(f, seed)
 	f.Add([]byte("\x01{\"Logical\":{},\"HTTP\":{\"URL\":\"/x\"},\"TLS\":{}}"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got, err := DecodeRequest(raw)
@@ -40,7 +42,7 @@ func FuzzDecodeAnswer(f *testing.F) {
 	for _, err := range []error{nil, logical.ErrReadOnly, fmt.Errorf("x: %w", errors.Join(logical.ErrNotFound, logical.CodedError(4, "d")))} {
 		seed, encodeErr := EncodeAnswer(&Answer{Response: logical.ErrorResponse("no"), Err: err})
 		require.NoError(f, encodeErr)
-		f.Add(seed)
+		corpus.Add(f, seed)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got, err := DecodeAnswer(raw)

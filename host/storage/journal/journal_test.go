@@ -12,6 +12,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/shared/corpus"
 )
 
 var sample = []journal.Op{
@@ -173,8 +174,7 @@ func TestSequencerConcurrent(t *testing.T) {
 }
 
 func FuzzDecodeRow(f *testing.F) {
-	f.Add(journal.EncodeRow(sample))
-	f.Add([]byte{})
+	corpus.Add(f, journal.EncodeRow(sample))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		ops, err := journal.DecodeRow(b)
 		if err != nil {
@@ -189,8 +189,7 @@ func FuzzDecodeRow(f *testing.F) {
 func FuzzDecodePayloads(f *testing.F) {
 	e := journal.NewFrameEncoder(0)
 	e.Add(1, sample)
-	f.Add(e.Payload())
-	f.Add(journal.EncodeRange([]journal.Pair{{Key: "a", Value: []byte("1")}}))
+	corpus.Add(f, e.Payload(), journal.EncodeRange([]journal.Pair{{Key: "a", Value: []byte("1")}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b = journal.FixChecksum(b)
 		if rows, err := journal.DecodeFrame(b, 0, 1<<32); err == nil {
@@ -216,13 +215,12 @@ func FuzzDecodePayloads(f *testing.F) {
 func FuzzDecodeQuestions(f *testing.F) {
 	asks := []journal.Ask{{UpTo: "b", Level: 4}, {After: "b", UpTo: "bc", Level: journal.Values}, {After: "c"}}
 	q := journal.Question{From: 7, Asks: asks}
-	f.Add(q.Encode())
 	a := journal.Answer{AsOf: 9, Ranges: []journal.AnswerRange{
 		{Parts: []journal.Part{{UpTo: "aa", Digest: journal.Digest{1}, Count: 3}, {UpTo: "b", Count: 1}}},
 		{Pairs: []journal.Pair{{Key: "ba", Value: []byte("1")}, {Key: "bb", Value: []byte{}}}, Cut: true},
 		{Parts: []journal.Part{{Count: 4}}},
 	}}
-	f.Add(a.Encode(asks))
+	corpus.Add(f, q.Encode(), a.Encode(asks))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b = journal.FixChecksum(b)
 		if q, err := journal.DecodeQuestion(b); err == nil {

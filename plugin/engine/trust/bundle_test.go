@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
+	"github.com/vault-replication/vault-replication/shared/corpus"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -105,9 +106,7 @@ func TestIDs(t *testing.T) {
 
 func FuzzDecodeBundle(f *testing.F) {
 	data := encode(f, issue(f, setID, "sec"))
-	f.Add(data)
-	f.Add(data[:len(data)/2])
-	f.Add([]byte(`{"version":1}`))
+	corpus.Add(f, data, []byte(`{"version":1}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := trust.DecodeBundle(data, time.Now())
 		if err != nil {

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package grpcplugin
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/vault-replication/vault-replication/shared/corpus"
+	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Messages between host and plugin: nothing that either may be sent makes the other end.
+func FuzzMessages(f *testing.F) {
+	at := replication.Position{Epoch: replication.Epoch{Generation: 1, ID: "e"}, Term: 2, Sequence: 9}
+	for _, m := range []proto.Message{
+		toFrame(&replication.Frame{After: 7, To: at, ConsistentFrom: 8, Payload: []byte("x")}),
+		toRange(&replication.Range{After: "a", UpTo: "b", Keys: 1, Payload: []byte("x")}),
+		toCursor(&replication.Cursor{Position: at, Copying: true, CopyFrom: at, CopiedUpTo: "k"}),
+		toTransition(&replication.Transition{PutState: map[string][]byte{"a": {1}}, DeleteState: []string{"b"}, Warnings: []string{"w"}}),
+		toStatusResponse(&replication.Status{Secondaries: []replication.Peer{{NodeID: "west", Acknowledged: 4}}}),
+		toNode(&replication.Node{APIAddr: "https://a", ClusterAddrs: []string{"https://b"}}),
+	} {
+		raw, err := proto.Marshal(m)
+		require.NoError(f, err)
+		corpus.Add(f, raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		messages := []proto.Message{
+			new(replicationv1.Frame), new(replicationv1.Range), new(replicationv1.CursorResponse), new(replicationv1.TransitionResponse),
+			new(replicationv1.StatusResponse), new(replicationv1.NodeResponse), new(replicationv1.DiffResponse), new(replicationv1.Handover),
+		}
+		for _, m := range messages {
+			if proto.Unmarshal(raw, m) != nil {
+				continue
+			}
+			switch m := m.(type) {
+			case *replicationv1.Frame:
+				require.Equal(t, fromFrame(m), fromFrame(toFrame(fromFrame(m))))
+			case *replicationv1.Range:
+				require.Equal(t, fromRange(m), fromRange(toRange(fromRange(m))))
+			case *replicationv1.CursorResponse:
+				require.Equal(t, fromCursor(m), fromCursor(toCursor(fromCursor(m))))
+			case *replicationv1.TransitionResponse:
+				tr := fromTransition(m)
+				if checkTransition(tr) == nil {
+					for _, v := range tr.PutState {
+						require.LessOrEqual(t, len(v), replication.StateValueMax)
+					}
+				}
+			case *replicationv1.StatusResponse:
+				require.NotNil(t, fromStatusResponse(m))
+			case *replicationv1.NodeResponse:
+				require.NotNil(t, fromNode(m))
+			case *replicationv1.DiffResponse:
+				require.NotNil(t, fromDiffStep(m))
+			case *replicationv1.Handover:
+				fromHandover(m)
+			}
+		}
+	})
+}
