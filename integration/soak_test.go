@@ -70,7 +70,9 @@ func soaked(t *testing.T) *soak {
 	link, err := cable.Lay("")
 	require.NoError(t, err)
 	t.Cleanup(link.Close)
-	opts := cluster.Options{Binary: product(t), CA: cluster.NewTestCA(t), OpenProfiles: true, Name: "dr"}
+	// What a primary keeps of recent writes grows up to a bound of 256 MiB: with the least
+	// bound it is reached at once.
+	opts := cluster.Options{Binary: product(t), CA: cluster.NewTestCA(t), OpenProfiles: true, Name: "dr", ExtraHCL: `replication { logshipper_buffer_size = "1MiB" }`}
 	s := &soak{t: t, link: link, dr: cluster.New(t, opts), long: os.Getenv(soakEnv) != ""}
 	opts.Name = "performance"
 	s.performance = cluster.New(t, opts)
