@@ -47,7 +47,11 @@ func (n *node) rests() {
 	n.rested++
 	look := n.rested%4 == 0
 	n.mu.Unlock()
-	if p := n.now(); p != nil && look {
+	p := n.now()
+	if p != nil && p.tap.IndexState(mode).Wrong {
+		n.sim.fail(Equal, "%s has stored an index that was not that of its content", n.name)
+	}
+	if p != nil && look {
 		f, _ := p.tap.Fingerprint(mode)
 		if want := printOf(n.sim.set.indexKey, n.sim.content(n)); f != nil && f.String() != want {
 			n.sim.fail(Equal, "the fingerprint of %s is %s, that of its content %s", n.name, f, want)
@@ -219,6 +223,10 @@ func (r *run) last() {
 	}
 	wantPrint := printOf(r.set.indexKey, want)
 	for _, n := range r.nodes() {
+		if n.now().tap.IndexState(mode).Wrong {
+			r.fail(Equal, "%s has stored an index that was not that of its content", n.name)
+			return
+		}
 		got := r.content(n)
 		if !maps.EqualFunc(got, want, bytes.Equal) {
 			r.fail(Equal, "%s has %d keys, the primary %d, and they are not equal", n.name, len(got), len(want))

@@ -5,6 +5,7 @@ package simulation
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/vault-replication/vault-replication/host/storage"
@@ -40,6 +41,7 @@ var Deliberates = []Deliberate{
 		}}
 	}},
 	{"rows that are never sent", Rest, func() Tamper { return Tamper{frame: swallow()} }},
+	{"a row of the index that outlives a write of its keys", Equal, func() Tamper { return Tamper{disks: keepIndexRows} }},
 	{"a value that changes where it lies", Equal, func() Tamper { return Tamper{rest: rot} }},
 }
 
@@ -71,6 +73,17 @@ func forgetCursors(_ *disk, secondaries []*disk) {
 				return changes
 			}
 			return slices.DeleteFunc(slices.Clone(changes), isCursor)
+		}
+	}
+}
+
+// keepIndexRows forgets to delete the rows of the index when their keys are written.
+func keepIndexRows(primary *disk, secondaries []*disk) {
+	for _, d := range append([]*disk{primary}, secondaries...) {
+		d.loses = func(changes []change) []change {
+			return slices.DeleteFunc(slices.Clone(changes), func(c change) bool {
+				return c.value == nil && strings.HasPrefix(c.key, indexPrefix)
+			})
 		}
 	}
 }

@@ -20,6 +20,9 @@ import (
 // statePrefix is where a host keeps the records of its plugin.
 const statePrefix = "core/replication/dr/state/"
 
+// indexPrefix is where the index is stored.
+const indexPrefix = "index-dr/pages/"
+
 const mode = replication.DR
 
 // plugin is one life of a plugin's process, and the host's services for it: those

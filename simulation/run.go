@@ -101,7 +101,7 @@ func Run(seed uint64, set *Set, o Options) *Failure {
 	r := &run{
 		set: set, plan: p, tamper: o.Tamper, debug: o.Debug, steps: o.Steps, history: newHistory(), stop: stop,
 		events:  &events{begun: time.Now()},
-		options: storage.Options{RingBytes: p.ringBytes, RangeBytes: p.rangeBytes, FrameBytes: p.frameBytes},
+		options: storage.Options{RingBytes: p.ringBytes, RangeBytes: p.rangeBytes, FrameBytes: p.frameBytes, StoreAfter: p.storeAfter},
 		engine:  engine.Config{Mode: mode, HeartbeatEvery: 4 * time.Second, WindowBytes: windowBytes, WindowFrames: windowFrames},
 	}
 	r.primary = r.newNode("prim", primaryAddr, replication.Primary, p.primaryTxn, 0)
@@ -204,6 +204,7 @@ type plan struct {
 	ringBytes    int
 	rangeBytes   int
 	frameBytes   int
+	storeAfter   time.Duration
 	strikes      int
 	joins        []time.Duration // when a secondary begins
 	grave        int             // of them that may cost a copy
@@ -242,5 +243,6 @@ func newPlan(seed uint64) *plan {
 		}
 		p.joins = append(p.joins, at)
 	}
+	p.storeAfter = []time.Duration{200 * time.Millisecond, time.Second, 5 * time.Second}[p.stream(4).IntN(3)]
 	return p
 }

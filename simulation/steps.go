@@ -27,6 +27,7 @@ const (
 	stepCursor  = "cursor"
 	stepState   = "record of the plugin"
 	stepOneStep = "redo record"
+	stepIndex   = "rows of the index"
 	stepOther   = "other"
 )
 
@@ -34,13 +35,13 @@ const (
 func stepsOf(role replication.Role, txn bool) []string {
 	switch {
 	case role == replication.Primary && txn:
-		return []string{stepCommit, stepCommit, stepHead, stepFence, stepSlot, stepState}
+		return []string{stepCommit, stepCommit, stepHead, stepFence, stepSlot, stepState, stepIndex}
 	case role == replication.Primary:
-		return []string{stepRow, stepData, stepHead, stepFence, stepSlot, stepState}
+		return []string{stepRow, stepData, stepHead, stepFence, stepSlot, stepState, stepIndex}
 	case txn:
-		return []string{stepFrame, stepFrame, stepData, stepCursor, stepState}
+		return []string{stepFrame, stepFrame, stepData, stepCursor, stepState, stepIndex}
 	default:
-		return []string{stepData, stepCursor, stepState}
+		return []string{stepData, stepCursor, stepState, stepIndex}
 	}
 }
 
@@ -116,7 +117,7 @@ func (r *run) reached(n *node, t *trap) {
 }
 
 func stepOf(changes []change) string {
-	var row, data, cursor bool
+	var row, data, cursor, index bool
 	for _, c := range changes {
 		switch key := c.key; {
 		case strings.HasPrefix(key, "wal/logs/"):
@@ -136,6 +137,8 @@ func stepOf(changes []change) string {
 			cursor = true
 		case strings.HasPrefix(key, statePrefix):
 			return stepState
+		case strings.HasPrefix(key, indexPrefix):
+			index = true
 		default:
 			data = true
 		}
@@ -151,6 +154,8 @@ func stepOf(changes []change) string {
 		return stepCursor
 	case data:
 		return stepData
+	case index:
+		return stepIndex
 	default:
 		return stepOther
 	}

@@ -382,11 +382,12 @@ func (c *Controller) becameInactive() {
 // let through any more.
 func (c *Controller) endTerm() {
 	r := c.Record()
-	if r.DR.Role != replication.Primary && r.Performance.Role != replication.Primary {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
+	if r.DR.Role != replication.Primary && r.Performance.Role != replication.Primary {
+		c.tap.StoreIndexes(ctx)
+		return
+	}
 	err := c.tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: modes})
 	if err == nil {
 		err = c.tap.Deactivate(ctx)

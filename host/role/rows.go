@@ -5,6 +5,7 @@ package role
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/vault/sdk/physical"
 
@@ -87,8 +88,18 @@ func withRole(rows map[string][]byte, r *Record) error {
 	return nil
 }
 
-// write writes rows in one step, past the guard.
+// write writes rows in one step, past the guard, and past the index of what is
+// replicated: what of that is stored goes if any of them counts there.
 func (c *Controller) write(ctx context.Context, rows []onestep.Row) error {
+	if slices.ContainsFunc(rows, func(row onestep.Row) bool { return c.tap.Classes().Class(row.Key) != keyclass.Own }) {
+		heads, err := c.tap.StoredIndexes(ctx)
+		if err != nil {
+			return err
+		}
+		for _, head := range heads {
+			rows = append(rows, onestep.Row{Key: head})
+		}
+	}
 	if err := onestep.Write(ctx, c.store, rows); err != nil {
 		return replication.Errorf(replication.StorageFailed, "the change of role could not be written: %w", err)
 	}

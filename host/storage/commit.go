@@ -81,7 +81,7 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 	if len(effects) == 0 {
 		return t.store(ctx, txn)
 	}
-	written := r.writing(effects)
+	stale, written := r.writing(effects)
 	defer func() {
 		if unlock {
 			written()
@@ -90,8 +90,14 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 	if len(r.prints) > 0 {
 		t.readBefore(ctx, effects, before)
 	}
+	txn, deleted, err := t.withStale(ctx, txn, stale)
+	if err != nil {
+		return err
+	}
 	if r.journal == nil || !r.journals(effects) {
-		err := t.store(ctx, txn)
+		if err = t.store(ctx, txn); err == nil {
+			deleted()
+		}
 		t.account(ctx, r, effects, err)
 		return err
 	}
@@ -109,6 +115,7 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 		}
 		return err
 	}
+	deleted()
 	r.account(effects, n)
 	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: ops}
 	row.Weigh()
@@ -286,15 +293,18 @@ func (t *Tap) storeWithRow(ctx context.Context, j *activeJournal, n uint64, reta
 	return t.store(ctx, txn)
 }
 
-// fits says whether one more entry fits into a transaction. Keys count twice, as
-// storage that encodes transactions does.
+// fits says whether entries, and one more unless it is nil, fit into a transaction. Keys
+// count twice, as storage that encodes transactions does.
 func (t *Tap) fits(txn []*physical.TxnEntry, more *physical.Entry) bool {
 	entries, size := t.applyLimits()
-	n := entrySize(more)
+	count, n := len(txn), 0
+	if more != nil {
+		count, n = count+1, entrySize(more)
+	}
 	for _, e := range txn {
 		n += entrySize(e.Entry)
 	}
-	return len(txn)+1 <= entries && n <= size
+	return count <= entries && n <= size
 }
 
 func entrySize(e *physical.Entry) int { return 2*len(e.Key) + len(e.Value) }

@@ -71,6 +71,12 @@ func twins(t testing.TB, inner physical.Backend, keys int) (primary, secondary *
 	return primary, secondary
 }
 
+// checked waits until all that the index has was read since it began.
+func checked(t testing.TB, tap *storage.Tap) {
+	t.Helper()
+	require.Eventually(t, func() bool { return !tap.IndexState(dr).Checked.IsZero() }, waitMax, tick)
+}
+
 // reopen is a tap on the storage of another, as after a restart that has read
 // everything.
 func reopen(t testing.TB, old *storage.Tap) *storage.Tap {
@@ -78,7 +84,7 @@ func reopen(t testing.TB, old *storage.Tap) *storage.Tap {
 	require.NoError(t, old.Close(testContext(t)))
 	tap := newTap(t, old.Inner())
 	require.NoError(t, tap.StartFingerprint(testContext(t), dr, indexKey))
-	fingerprintOf(t, tap, dr)
+	checked(t, tap)
 	return tap
 }
 

@@ -177,7 +177,11 @@ func (t *Tap) OnHistoryLost(f func()) { store(&t.lostHook, f, f == nil) }
 // Rest stops what the journal writes by itself, and waits for it until the context
 // ends: the node has ended its duty, and its storage may be replaced under it.
 func (t *Tap) Rest(ctx context.Context) {
-	j := t.regime.Load().journal
+	r := t.regime.Load()
+	for _, p := range r.prints {
+		p.rest(ctx)
+	}
+	j := r.journal
 	if j == nil {
 		return
 	}

@@ -34,9 +34,14 @@ func (p *print) keep(ctx context.Context, t *Tap) {
 		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
 	tend := time.NewTimer(roundEvery)
 	defer tend.Stop()
+	rest := time.NewTicker(t.storeAfter/2 + 1)
+	defer rest.Stop()
 	defer func() { p.round.end() }()
 	for {
-		err := p.rebuild(ctx, t)
+		err := p.begin(ctx, t)
+		if !p.confirmed.Load() {
+			tend.Reset(0)
+		}
 		for err == nil && ctx.Err() == nil && p.index.Known() {
 			retry.Reset()
 			select {
@@ -51,7 +56,11 @@ func (p *print) keep(ctx context.Context, t *Tap) {
 				if err := p.round.advance(ctx, t, p); err != nil && ctx.Err() == nil {
 					t.logger.Warn("a part of the replicated content cannot be checked", "mode", p.mode, "error", err)
 				}
-				tend.Reset(p.round.pause())
+				tend.Reset(p.round.pause(p.confirmed.Load()))
+			case now := <-rest.C:
+				if err := p.store(ctx, t, now.Add(-t.storeAfter)); err != nil && ctx.Err() == nil {
+					t.logger.Warn("the index of the replicated content is not stored; trying again", "mode", p.mode, "error", err)
+				}
 			case <-ctx.Done():
 			}
 		}
@@ -72,12 +81,34 @@ func (p *print) keep(ctx context.Context, t *Tap) {
 	}
 }
 
+// begin takes what is stored of the index, and reads the rest.
+func (p *print) begin(ctx context.Context, t *Tap) error {
+	if p.stored.blocks == nil {
+		return p.rebuild(ctx, t)
+	}
+	p.indexing.begin(0)
+	done, err := p.takeStored(ctx, t)
+	p.indexing.ended(false)
+	if err != nil {
+		return err // once more: what was written meanwhile is not taken
+	}
+	p.stored.blocks = nil
+	if !done {
+		return p.rebuild(ctx, t)
+	}
+	return nil
+}
+
 // rebuild reads everything once. It ends without an error when the index was
 // invalidated meanwhile.
 func (p *print) rebuild(ctx context.Context, t *Tap) error {
 	select {
 	case <-p.unknown: // this is what was asked for
 	default:
+	}
+	if err := p.unstore(ctx, t); err != nil {
+		// The next write does it, and until then what is stored is right.
+		t.logger.Warn("an index that is stored and not needed any more cannot be deleted", "mode", p.mode, "error", err)
 	}
 	_, total := p.index.Root()
 	p.indexing.begin(total)
@@ -92,6 +123,7 @@ func (p *print) rebuild(ctx context.Context, t *Tap) error {
 
 // checked notes the result of a check of everything.
 func (p *print) checked(t *Tap, wrong bool) {
+	p.confirmed.Store(true)
 	p.indexing.checkEnded(wrong)
 	if wrong {
 		t.logger.Error("the storage has something else than was written to it through this server: the fingerprint follows the storage now", "mode", p.mode)

@@ -191,7 +191,7 @@ func (t *Tap) Deactivate(ctx context.Context) error {
 	j.cancel()
 	var errs []error
 	for m := range r.modes {
-		errs = append(errs, t.stopFingerprint(ctx, m))
+		errs = append(errs, t.stopFingerprint(ctx, m, true))
 	}
 	errs = append(errs, t.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
 	j.end()
@@ -218,7 +218,7 @@ func (t *Tap) Abandon(ctx context.Context) error {
 	}
 	var errs []error
 	for m := range r.prints {
-		errs = append(errs, t.stopFingerprint(ctx, m))
+		errs = append(errs, t.stopFingerprint(ctx, m, false))
 	}
 	if j := r.journal; j != nil {
 		errs = append(errs, t.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))

@@ -125,6 +125,7 @@ func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
 	if row.late {
 		l.tap.logger.Warn("a deposed leader has written after this node took over; what its keys have now is sent to the secondaries", "row", key, "keys", len(keys))
 		r.invalidate()
+		return l.tap.unstoreLost(ctx, r)
 	}
 	return nil
 }

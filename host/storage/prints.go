@@ -4,6 +4,9 @@ package storage
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
+	"time"
 
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -21,6 +24,9 @@ type print struct {
 
 	indexing indexing
 	round    round // of keep alone
+	stored   storedIndex
+	// confirmed says that all that the index has was read since it began.
+	confirmed atomic.Bool
 }
 
 // StartFingerprint begins to keep the fingerprint of a mode's content: a scan in
@@ -41,7 +47,7 @@ func (t *Tap) StartFingerprint(ctx context.Context, mode replication.Mode, key f
 func (t *Tap) StopFingerprint(ctx context.Context, mode replication.Mode) error {
 	t.control.Lock()
 	defer t.control.Unlock()
-	return t.stopFingerprint(ctx, mode)
+	return t.stopFingerprint(ctx, mode, true)
 }
 
 // Fingerprint is that of a mode's content now, with the number of its keys; nil
@@ -59,24 +65,32 @@ func (t *Tap) startFingerprint(ctx context.Context, mode replication.Mode, key f
 		if old.key == key {
 			return nil
 		}
-		if err := t.stopFingerprint(ctx, mode); err != nil {
+		if err := t.stopFingerprint(ctx, mode, true); err != nil {
 			return err
 		}
 	}
 	p := &print{
 		mode: mode, key: key, index: fingerprint.NewIndex(fingerprint.NewHasher(key)),
 		done: make(chan struct{}), unknown: make(chan struct{}, 1), grown: make(chan struct{}, 1),
+		stored: storedIndex{turn: make(turns, 1)},
 	}
-	// Scanning begins when every write is one that the index is told of.
+	// Scanning begins when every write is one that the index is told of, and what is
+	// stored is read when none is made.
+	p.index.Hold()
 	err := t.change(ctx, func(r *regime) {
 		r.prints = copyMap(r.prints, func(m map[replication.Mode]*print) { m[mode] = p })
 	})
 	scanCtx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
+	if err == nil {
+		err = p.findStored(ctx, t)
+	} else {
+		p.index.Release("", nil)
+	}
 	if err != nil {
 		cancel()
 		close(p.done)
-		return err
+		return errors.Join(err, t.stopFingerprint(ctx, mode, false))
 	}
 	go func() {
 		defer close(p.done)
@@ -85,7 +99,8 @@ func (t *Tap) startFingerprint(ctx context.Context, mode replication.Mode, key f
 	return nil
 }
 
-func (t *Tap) stopFingerprint(ctx context.Context, mode replication.Mode) error {
+// stopFingerprint stores the index if this node may write.
+func (t *Tap) stopFingerprint(ctx context.Context, mode replication.Mode, mayWrite bool) error {
 	p := t.regime.Load().prints[mode]
 	if p == nil {
 		return nil
@@ -95,7 +110,28 @@ func (t *Tap) stopFingerprint(ctx context.Context, mode replication.Mode) error 
 	})
 	p.cancel()
 	<-p.done
+	if mayWrite && err == nil {
+		p.storeNow(ctx, t)
+	}
 	return err
+}
+
+// StoreIndexes stores what is not stored yet of the indexes, so that they are there at
+// once after a restart. The host calls it when the node is about to seal, while it
+// can write; it takes a few seconds at most.
+func (t *Tap) StoreIndexes(ctx context.Context) {
+	for _, p := range t.regime.Load().prints {
+		p.storeNow(ctx, t)
+	}
+}
+
+// storeNow stores what it can in a few seconds. What it cannot is read at the next start.
+func (p *print) storeNow(ctx context.Context, t *Tap) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := p.store(ctx, t, time.Now()); err != nil {
+		t.logger.Info("the index of the replicated content could not be stored, so a part of the content is read at the next start", "mode", p.mode, "error", err)
+	}
 }
 
 // signal wakes who waits for it, once.

@@ -65,7 +65,9 @@ func (t *Tap) reclassify(ctx context.Context, prefix string, held *heldView) err
 			return err
 		}
 		if first && (len(keys) > 0 || held != nil) {
-			t.lostCount(prefix)
+			if err := t.lostCount(ctx, prefix); err != nil {
+				return err
+			}
 		}
 		first = false
 		if len(keys) == 0 {
@@ -91,12 +93,14 @@ func (t *Tap) reclassify(ctx context.Context, prefix string, held *heldView) err
 
 // lostCount makes the fingerprints unknown that do not know what they have
 // counted below a prefix. Views belong to the one of DR whatever their class.
-func (t *Tap) lostCount(prefix string) {
-	for m, p := range t.regime.Load().prints {
+func (t *Tap) lostCount(ctx context.Context, prefix string) error {
+	r := t.regime.Load()
+	for m, p := range r.prints {
 		if m == replication.Performance || !keyclass.InView(prefix) {
 			p.invalidate()
 		}
 	}
+	return t.unstoreLost(ctx, r)
 }
 
 // journalAgain makes rows of keys as they are now.

@@ -14,6 +14,10 @@ const (
 	// a second are an hour for a million, and no load.
 	roundGroups = 4
 	roundPause  = time.Second
+	// An index that was stored is compared faster, a million keys in a minute: the storage
+	// may have been changed while nobody looked.
+	firstGroups = 16
+	firstPause  = 50 * time.Millisecond
 	// roundEvery is the time between two rounds.
 	roundEvery = time.Hour
 	// roundCreated is after how many keys that are created ahead of it a round is
@@ -29,11 +33,15 @@ type round struct {
 }
 
 // pause is how long the round waits before it goes on, or the next one begins.
-func (r *round) pause() time.Duration {
-	if r.pass != nil {
+func (r *round) pause(confirmed bool) time.Duration {
+	switch {
+	case !confirmed && r.pass != nil:
+		return firstPause
+	case !confirmed || r.pass != nil:
 		return roundPause
+	default:
+		return roundEvery
 	}
-	return roundEvery
 }
 
 // advance goes on with the round, or begins one.
@@ -47,7 +55,11 @@ func (r *round) advance(ctx context.Context, t *Tap, p *print) error {
 		}
 		r.pass, r.walk = pass, w
 	}
-	for range roundGroups {
+	groups := roundGroups
+	if !p.confirmed.Load() {
+		groups = firstGroups
+	}
+	for range groups {
 		n, err := readGroup(ctx, t, p.mode, r.pass, r.walk)
 		if err != nil {
 			r.end()

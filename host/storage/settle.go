@@ -11,7 +11,6 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 )
 
@@ -129,22 +128,6 @@ func (t *Tap) account(ctx context.Context, r *regime, effects []effect, failed e
 		}
 	}
 	r.account(effects, 0)
-}
-
-// writing tells the fingerprints that keys are about to be written; the caller has their
-// locks, and calls what it returns before it gives them back.
-func (r *regime) writing(effects []effect) (written func()) {
-	each := func(f func(x *fingerprint.Index, key string)) {
-		for m, p := range r.prints {
-			for i := range effects {
-				if inMode(effects[i].class, m) {
-					f(p.index, effects[i].key)
-				}
-			}
-		}
-	}
-	each((*fingerprint.Index).Writing)
-	return func() { each((*fingerprint.Index).Written) }
 }
 
 // account tells the fingerprints what a write has done; number is its own in the

@@ -51,6 +51,9 @@ type Options struct {
 	// LateEvery is how often rows of deposed leaders are looked for on storage that does
 	// not fence them; zero for DefaultLateEvery.
 	LateEvery time.Duration
+	// StoreAfter is how long a part of the index is at rest before it is stored again;
+	// zero for DefaultStoreAfter.
+	StoreAfter time.Duration
 	// PathKeys says that the storage joins keys as paths, so that several spellings
 	// are one key. Only for storage without transactions.
 	PathKeys bool
@@ -77,6 +80,8 @@ type Tap struct {
 
 	caps        SlotCaps
 	slotRecords turns // of writes of the slots' records
+
+	storeAfter time.Duration
 
 	lateEvery time.Duration
 	lateLooks atomic.Uint64
@@ -134,6 +139,9 @@ func New(inner physical.Backend, o Options) *Tap {
 	t.applyBytes.Store(int64(o.ApplyBytes))
 	if t.logger == nil {
 		t.logger = hclog.NewNullLogger()
+	}
+	if t.storeAfter = o.StoreAfter; t.storeAfter <= 0 {
+		t.storeAfter = DefaultStoreAfter
 	}
 	if t.lateEvery = o.LateEvery; t.lateEvery <= 0 {
 		t.lateEvery = DefaultLateEvery

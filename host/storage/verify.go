@@ -89,6 +89,9 @@ func (t *Tap) verified(ctx context.Context, mode replication.Mode, c *journal.Cu
 		v.differs, v.copies, v.notBefore = 0, 0, time.Time{}
 		return nil
 	}
+	if p := t.regime.Load().prints[mode]; p == nil || !p.confirmed.Load() {
+		return nil // it was stored, and the storage may have been changed since
+	}
 	atLeast := differsMin
 	if mode == replication.Performance {
 		atLeast = differsMinShared

@@ -70,7 +70,7 @@ func TestDifferenceIsNoticed(t *testing.T) {
 			putInner(t, secondary.Inner(), key(8), "flipped")
 			require.NoError(t, secondary.StopFingerprint(ctx, dr))
 			require.NoError(t, secondary.StartFingerprint(ctx, dr, indexKey))
-			fingerprintOf(t, secondary, dr)
+			checked(t, secondary)
 			for range 5 {
 				_, err = verifyAt(t, primary, secondary)
 				require.NoError(t, err)

@@ -13,8 +13,9 @@ import (
 // at a key whose [Hasher.Level] is at least CutLevel, so where two sets have the
 // same keys they are cut at the same places, whatever came first.
 //
-// It is in memory only: some 150 bytes for a range of 256 keys on average. It
-// is unknown until a [Pass] has read the whole set. Safe for concurrent use.
+// It is in memory, some 150 bytes for a range of 256 keys on average, and stored by
+// blocks of ranges, see Store. It is unknown until a [Pass] has read the whole set, or
+// what of it is not stored. Safe for concurrent use.
 type Index struct {
 	hasher *Hasher
 
@@ -36,6 +37,14 @@ type Index struct {
 	// cuts are keys that are there and end no range yet: what is below such a key
 	// has to be read before its range can be cut there.
 	cuts map[string]struct{}
+
+	// blocks cover all that there may be, in order; there is always one.
+	blocks   []*block
+	perBlock int           // ranges
+	storing  chan struct{} // closed when what is being stored is
+	home     string        // where rows are stored, with a slash at the end
+	lost     uint64        // how often all of it was
+	held     uint64        // the same when Hold was called
 }
 
 // An index is overgrown when one range in overgrownPart lacks a cut.
@@ -46,21 +55,11 @@ const (
 
 // NewIndex returns an index that is unknown.
 func NewIndex(h *Hasher) *Index {
-	return &Index{hasher: h, ready: make(chan struct{}), passes: map[*Pass]struct{}{}, writing: map[string]int{}, cuts: map[string]struct{}{}}
+	return &Index{hasher: h, ready: make(chan struct{}), passes: map[*Pass]struct{}{}, writing: map[string]int{}, cuts: map[string]struct{}{}, blocks: []*block{{}}, perBlock: blockRanges}
 }
 
 // Hasher is the hasher of the index.
 func (x *Index) Hasher() *Hasher { return x.hasher }
-
-// Writing says that a key is about to be written, under the caller's lock of it;
-// Written, that this is over and was told. A pass waits for the lock of such a key
-// before it goes past it: it may have been deleted, so that nobody has listed it, and
-// the pass must not be told afterwards of a pair that it has not counted.
-func (x *Index) Writing(key string) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.writing[key]++
-}
 
 // Written ends Writing.
 func (x *Index) Written(key string) {
@@ -106,7 +105,9 @@ func (x *Index) Replace(key string, before, after []byte, number uint64) (overgr
 		return false
 	}
 	x.total.apply(c)
-	x.ranges.apply(c)
+	if x.ranges.apply(c) >= 0 {
+		x.unbound(key)
+	}
 	switch {
 	case after == nil:
 		delete(x.cuts, key)
@@ -155,7 +156,8 @@ func (x *Index) Ranges() int {
 	return len(x.ranges)
 }
 
-// Invalidate makes the index unknown and ends all passes without effect.
+// Invalidate makes the index unknown and ends all passes without effect. What is stored
+// counts until one of Heads is deleted, which the next write does.
 func (x *Index) Invalidate() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -165,6 +167,8 @@ func (x *Index) Invalidate() {
 	x.known, x.total, x.ranges, x.pending, x.exact = false, Range{}, nil, nil, 0
 	clear(x.passes)
 	clear(x.cuts)
+	x.lost++
+	x.unstore()
 }
 
 // Cut sums up what is after a key, up to another one, in parts that end at keys of
@@ -250,6 +254,14 @@ func (x *Index) install(p *Pass) (wrong bool) {
 		close(x.ready)
 	}
 	x.known, x.total, x.ranges = true, read, p.parts
+	x.fitBlocks()
+	if wrong {
+		after := ""
+		if n := len(p.parts); n > 1 {
+			after = p.parts[n-2].UpTo
+		}
+		x.soil(after, "")
+	}
 	x.dropCuts(p)
 	return wrong
 }
@@ -268,7 +280,12 @@ func (x *Index) correct(after string, part Range) (wrong bool) {
 	x.total.Sum.Sub(had.Sum)
 	x.total.Count -= had.Count
 	x.total.add(&part)
+	gone := slices.Clone(x.ranges[from : to-1])
 	x.ranges = slices.Replace(x.ranges, from, to, part)
+	for i := range gone {
+		x.unbound(gone[i].UpTo)
+	}
+	x.soil(after, part.UpTo)
 	return true
 }
 

@@ -21,6 +21,7 @@ type Pass struct {
 
 	frontier string // all keys up to and including this one are passed
 	started  bool   // frontier is meaningful
+	whole    bool   // there is nothing behind it
 	// reading says that the values between former and frontier are being read.
 	// What is told of keys in between waits in late: they are not listed, and it is
 	// not known yet in which part they are.
@@ -102,20 +103,67 @@ func (p *Pass) Advance(upTo string) (created []string, ok bool) {
 	if !p.current() {
 		return nil, false
 	}
-	// Whoever holds the locks of the keys up to there has none of these.
+	if created = p.between(upTo); len(created) == 0 {
+		p.reading, p.former = true, p.frontier
+		p.frontier, p.started = upTo, true
+	}
+	return created, true
+}
+
+// ahead says whether the pass has yet to come to a key.
+func (p *Pass) ahead(key string) bool { return !p.whole && (!p.started || key > p.frontier) }
+
+// between takes the keys up to one that were created ahead of the pass or are being
+// written: whoever holds the locks of the keys up to there has none of the latter.
+func (p *Pass) between(upTo string) (created []string) {
 	for key := range p.x.writing {
-		if key <= upTo && (!p.started || key > p.frontier) {
+		if key <= upTo && p.ahead(key) {
 			p.remember(key)
 		}
 	}
 	for len(p.created) > 0 && p.created[0] <= upTo {
 		created = append(created, p.take())
 	}
-	if len(created) == 0 {
-		p.reading, p.former = true, p.frontier
-		p.frontier, p.started = upTo, true
+	return created
+}
+
+// Take counts a block that is stored in place of its keys, when the pass has come to
+// where it begins. When some keys are returned they are to be read first. The block is
+// not taken if it was written since it was stored: then it has to be read.
+func (p *Pass) Take(s *Stored) (created []string, taken, ok bool) {
+	p.x.mu.Lock()
+	defer p.x.mu.Unlock()
+	if !p.current() {
+		return nil, false, false
 	}
-	return created, true
+	if s.After != "" {
+		if created = p.between(s.After); len(created) > 0 {
+			return created, false, true
+		}
+	}
+	// The one that ends there is clean if nothing of it was written, nor is being.
+	i := len(p.x.blocks) - 1
+	if s.UpTo() != "" {
+		i = p.x.blockAt(s.UpTo())
+	}
+	b := p.x.blocks[i]
+	if !b.clean || b.upTo != s.UpTo() || p.x.blockAfter(i) != s.After {
+		return nil, false, true
+	}
+	// What the pass has read since the last cut belongs to the first range.
+	open := &p.parts[len(p.parts)-1]
+	sum, count := open.Sum, open.Count
+	p.parts = append(p.parts[:len(p.parts)-1], s.Ranges...)
+	first := &p.parts[len(p.parts)-len(s.Ranges)]
+	first.Sum.Add(sum)
+	first.Count += count
+	if s.UpTo() == "" {
+		p.whole = true
+	} else {
+		p.parts = append(p.parts, Range{})
+	}
+	p.frontier, p.started = s.UpTo(), true
+	return nil, true, true
 }
 
 // Add counts what was read up to the frontier: keys in order, with nil for one
@@ -179,7 +227,7 @@ func (p *Pass) Finish() (done, wrong, ok bool) {
 		return false, false, false
 	}
 	for key := range p.x.writing {
-		if !p.started || key > p.frontier {
+		if p.ahead(key) {
 			p.remember(key)
 		}
 	}
@@ -194,7 +242,7 @@ func (p *Pass) Finish() (done, wrong, ok bool) {
 // replace is told of a write. The caller holds the index's lock.
 func (p *Pass) replace(c change) {
 	switch {
-	case !p.started || c.key > p.frontier:
+	case p.ahead(c.key):
 		if c.before == nil && c.after != nil {
 			p.remember(c.key)
 		}

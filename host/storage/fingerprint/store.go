@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package fingerprint
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Storing are blocks that are about to be stored. Writes of their keys wait until End.
+type Storing struct {
+	// Blocks are in order.
+	Blocks []StoringBlock
+	x      *Index
+	held   chan struct{}
+}
+
+// StoringBlock is one of them: rows to delete, and then the one to store.
+type StoringBlock struct {
+	Drop []string
+	Stored
+
+	block   *block
+	changes uint64
+}
+
+// SetHome says where rows are stored from now on. It does nothing and returns false if
+// the index was lost since Lost was asked.
+func (x *Index) SetHome(home string, lost uint64) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.lost != lost || !x.known {
+		return false
+	}
+	x.home = home
+	return true
+}
+
+// Lost is how often the index was lost.
+func (x *Index) Lost() uint64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.lost
+}
+
+// Store begins to store up to a number of blocks that were not touched since a moment
+// and of whose keys none is being written. It returns nil if there are none, or if the
+// index has no home or is not worth it: unknown, or about to be cut anew.
+func (x *Index) Store(before time.Time, most int) *Storing {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.known || x.home == "" || x.overgrown() {
+		return nil
+	}
+	x.splitBlocks()
+	busy := map[*block]bool{}
+	for key := range x.writing {
+		busy[x.blocks[x.blockAt(key)]] = true
+	}
+	s := &Storing{x: x}
+	rows := map[string]bool{}
+	from := 0
+	for i, b := range x.blocks {
+		to := x.rangesUpTo(i)
+		if !b.clean && !b.storing && !busy[b] && !b.touched.After(before) {
+			one := StoringBlock{block: b, changes: b.changes}
+			one.After, one.Ranges = x.blockAfter(i), slices.Clone(x.ranges[from:to])
+			one.Row = x.hasher.RowOf(x.home, one.After)
+			rows[one.Row] = true // what it had before is written over
+			one.Drop = slices.DeleteFunc(slices.Clone(b.rows), func(row string) bool { return rows[row] })
+			s.Blocks = append(s.Blocks, one)
+			if len(s.Blocks) == most {
+				break
+			}
+		}
+		from = to
+	}
+	if len(s.Blocks) == 0 {
+		return nil
+	}
+	s.held = make(chan struct{})
+	x.storing = s.held
+	for i := range s.Blocks {
+		s.Blocks[i].block.storing = true
+	}
+	return s
+}
+
+// End says that the blocks are stored, or that it is not known.
+func (s *Storing) End(stored bool) {
+	x := s.x
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if stored {
+		s.dropped()
+	}
+	for i := range s.Blocks {
+		one := &s.Blocks[i]
+		b := one.block
+		for b.into != nil {
+			b = b.into
+		}
+		switch {
+		case stored && b == one.block && b.changes == one.changes:
+			b.rows, b.clean, b.ranges = []string{one.Row}, true, len(one.Ranges)
+		case x.home == "" || !strings.HasPrefix(one.Row, x.home):
+			// The index was lost, and the row does not count.
+		default:
+			b.addRows(one.Row)
+		}
+	}
+	for _, b := range x.blocks {
+		b.storing = false
+	}
+	close(s.held)
+}
+
+// dropped forgets the rows that are deleted or written over, wherever a block that was
+// cut has left them.
+func (s *Storing) dropped() {
+	gone := map[string]bool{}
+	for i := range s.Blocks {
+		gone[s.Blocks[i].Row] = true
+		for _, row := range s.Blocks[i].Drop {
+			gone[row] = true
+		}
+	}
+	for _, b := range s.x.blocks {
+		b.rows = slices.DeleteFunc(b.rows, func(row string) bool { return gone[row] })
+	}
+}
+
+// splitBlocks cuts blocks that have grown.
+func (x *Index) splitBlocks() {
+	grown := false
+	from := 0
+	for i, b := range x.blocks {
+		to := x.rangesUpTo(i)
+		grown = grown || (to-from > 2*x.perBlock && !b.storing)
+		from = to
+	}
+	if !grown {
+		return
+	}
+	var blocks []*block
+	from = 0
+	for i, b := range x.blocks {
+		to := x.rangesUpTo(i)
+		if to-from > 2*x.perBlock && !b.storing {
+			b.change()
+			for ; to-from > 2*x.perBlock; from += x.perBlock {
+				blocks = append(blocks, &block{
+					upTo: x.ranges[from+x.perBlock-1].UpTo, rows: slices.Clone(b.rows), changes: b.changes, touched: b.touched,
+				})
+			}
+		}
+		blocks = append(blocks, b)
+		from = to
+	}
+	x.blocks = blocks
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"slices"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+)
+
+// stale is what is stored of an index that has a key which is about to be written: its
+// rows go with the write, or before it. Only the first write of a block since it was
+// stored has any.
+type stale struct {
+	index   *fingerprint.Index
+	key     string
+	rows    []string
+	storing <-chan struct{}
+}
+
+// writing tells the fingerprints that keys are about to be written; the caller has their
+// locks, and calls what it returns before it gives them back.
+func (r *regime) writing(effects []effect) (all []stale, written func()) {
+	for m, p := range r.prints {
+		for i := range effects {
+			if !inMode(effects[i].class, m) {
+				continue
+			}
+			rows, storing := p.index.Writing(effects[i].key)
+			if rows != nil || storing != nil {
+				all = append(all, stale{p.index, effects[i].key, rows, storing})
+			}
+		}
+	}
+	return all, func() {
+		for m, p := range r.prints {
+			for i := range effects {
+				if inMode(effects[i].class, m) {
+					p.index.Written(effects[i].key)
+				}
+			}
+		}
+	}
+}
+
+// withStale adds the deletion of stale rows to writes, ahead of them. What cannot be in
+// one transaction with them is deleted at once. Deleted is called when the writes are
+// made.
+func (t *Tap) withStale(ctx context.Context, txn []*physical.TxnEntry, all []stale) (joint []*physical.TxnEntry, deleted func(), err error) {
+	deleted = func() {}
+	var rows []string
+	for i := range all {
+		s := &all[i]
+		for s.storing != nil {
+			select {
+			case <-s.storing:
+				s.rows, s.storing = s.index.Rows(s.key)
+			case <-ctx.Done():
+				return nil, deleted, ctx.Err()
+			}
+		}
+		for _, row := range s.rows {
+			if !slices.Contains(rows, row) {
+				rows = append(rows, row)
+			}
+		}
+	}
+	if len(rows) == 0 {
+		return txn, deleted, nil
+	}
+	for _, row := range rows {
+		joint = append(joint, &physical.TxnEntry{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: row}})
+	}
+	gone := func() {
+		for i := range all {
+			all[i].index.Deleted(all[i].key, all[i].rows)
+		}
+	}
+	if t.txn != nil && t.fits(append(joint, txn...), nil) {
+		return append(joint, txn...), gone, nil
+	}
+	for _, piece := range t.split(joint) {
+		if err := t.store(ctx, piece); err != nil {
+			return nil, deleted, err
+		}
+	}
+	gone()
+	return txn, deleted, nil
+}
