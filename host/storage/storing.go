@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+)
+
+// store stores what was not touched since a moment.
+func (p *print) store(ctx context.Context, t *Tap, before time.Time) error {
+	s := &p.stored
+	end, err := s.turn.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if s.off.Load() || !isStored(p.mode) || !p.index.Known() || p.index.Overgrown() || t.progress[p.mode].isCopying() {
+		return nil
+	}
+	home := p.index.Home()
+	if home == "" {
+		if home, err = p.newHome(ctx, t); err != nil || home == "" {
+			return err
+		}
+	}
+	first := true
+	for ctx.Err() == nil {
+		batch := p.index.Store(before, storeBlocks)
+		if batch == nil {
+			return nil
+		}
+		if first {
+			err = p.owned(ctx, t, home)
+			first = false
+		}
+		if err == nil && !s.off.Load() {
+			err = t.storeRows(ctx, batch.Blocks, p.index.Hasher())
+		}
+		batch.End(err == nil && !s.off.Load())
+		if err != nil {
+			return storageFailed("store the index of the replicated content", err)
+		}
+		if s.off.Load() {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// rest ends storing, and waits for it until the context ends.
+func (p *print) rest(ctx context.Context) {
+	p.stored.off.Store(true)
+	if end, err := p.stored.turn.take(ctx); err == nil {
+		end()
+	}
+}
+
+// owned looks whether the head is still the one that this node has written: a leader
+// that was deposed must not store what it does not know of.
+func (p *print) owned(ctx context.Context, t *Tap, home string) error {
+	b, err := t.readFresh(ctx, fingerprint.HeadOf(home))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(b, p.stored.head) {
+		p.stored.off.Store(true)
+		t.logger.Warn("the stored index of the replicated content is another node's now, so this one does not store it any more", "mode", p.mode)
+	}
+	return nil
+}
+
+// newHome makes a place for the rows of an index, and removes what is left of others.
+// It is empty, without an error, if the index was lost meanwhile.
+func (p *print) newHome(ctx context.Context, t *Tap) (string, error) {
+	lost := p.index.Lost()
+	if err := p.unstore(ctx, t); err != nil {
+		return "", err
+	}
+	homes, err := t.homes(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, home := range homes {
+		if err := t.deleteStored(ctx, home); err != nil {
+			return "", err
+		}
+	}
+	id := random()
+	home := indexPrefix + hex.EncodeToString(id[:8]) + "/"
+	head := fingerprint.HeadOf(home)
+	p.stored.head = p.index.Hasher().EncodeHead(head, counted, random())
+	if err := t.inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
+		return "", storageFailed("begin to store the index", err)
+	}
+	if !p.index.SetHome(home, lost) {
+		return "", nil
+	}
+	return home, nil
+}
+
+// storeRows stores blocks: of each, what is to go first. Cut anywhere, a row that is
+// there is right.
+func (t *Tap) storeRows(ctx context.Context, blocks []fingerprint.StoringBlock, h *fingerprint.Hasher) error {
+	var txn []*physical.TxnEntry
+	for i := range blocks {
+		for _, row := range blocks[i].Drop {
+			txn = append(txn, &physical.TxnEntry{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: row}})
+		}
+	}
+	for i := range blocks {
+		e := &physical.Entry{Key: blocks[i].Row, Value: h.Encode(&blocks[i].Stored)}
+		txn = append(txn, &physical.TxnEntry{Operation: physical.PutOperation, Entry: e})
+	}
+	for _, piece := range t.split(txn) {
+		if err := t.store(ctx, piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func random() (b [16]byte) {
+	_, _ = rand.Read(b[:])
+	return b
+}
