@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/stretchr/testify/require"
@@ -112,9 +113,10 @@ func TestDirectoryIsListedOnce(t *testing.T) {
 	for i := range 5000 {
 		require.NoError(t, inner.Put(ctx, &physical.Entry{Key: key(i), Value: make([]byte, 5000)}))
 	}
-	primary := newTap(t, inner)
+	primary := newTap(t, inner, func(o *storage.Options) { o.LateEvery = time.Hour })
 	require.NoError(t, primary.Activate(ctx, config(dr)))
-	fingerprintOf(t, primary, dr)
+	checked(t, primary)
+	require.Eventually(t, func() bool { return primary.LateLooks() > 0 }, waitMax, tick)
 	inner.mu.Lock()
 	clear(inner.lists)
 	inner.mu.Unlock()
