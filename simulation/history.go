@@ -77,7 +77,12 @@ func (h *history) landed(changes []change) {
 			return
 		}
 		for i := range ops {
-			h.writer[ops[i].Key] = n
+			// Numbers of a key are in the order of its writes: a row that comes behind a later
+			// one is of a write that has failed.
+			key := ops[i].Key
+			if v := h.keys[key]; n > h.writer[key] && (len(v) == 0 || n > v[len(v)-1].number) {
+				h.writer[key] = n
+			}
 		}
 	}
 	for _, c := range changes {

@@ -3,6 +3,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -26,9 +27,14 @@ type reached struct {
 // termEnd is the highest number up to which all rows of the last term in a head are
 // stored: no number above it was ever streamed from this storage. While a slot holds,
 // every finished number has a row (see finish), so nothing that was streamed is
-// above it in the same history.
+// above it in the same history. It notes up to where the term is sure of its rows.
 func (t *Tap) termEnd(ctx context.Context, head *journal.Head) (uint64, error) {
-	if head.Ended || len(head.Terms) == 0 {
+	if len(head.Terms) == 0 {
+		return head.Reserved, nil
+	}
+	last := &head.Terms[len(head.Terms)-1]
+	if head.Ended {
+		last.Sure = head.Reserved
 		return head.Reserved, nil
 	}
 	end := max(head.Finished, head.RowsAfter)
@@ -51,12 +57,12 @@ func (t *Tap) termEnd(ctx context.Context, head *journal.Head) (uint64, error) {
 			}
 		}
 	}
-	term := head.Terms[len(head.Terms)-1].Term
+	last.Sure = end
 	for end < head.Reserved {
 		to := min(end+rowGroup, head.Reserved)
 		keys := make([]string, 0, rowGroup)
 		for n := end + 1; n <= to; n++ {
-			keys = append(keys, journal.RowKey(term, n))
+			keys = append(keys, journal.RowKey(last.Term, n))
 		}
 		rows, err := t.getAll(physical.CacheRefreshContext(ctx, true), keys)
 		if err != nil {
@@ -229,12 +235,14 @@ func (t *Tap) finish(ctx context.Context, r *regime, row *journal.Row, retain bo
 	}()
 }
 
-// rowStored stores a row unless it is stored.
+// rowStored stores a row, in the place of one that was stored ahead of a write that then
+// did something else.
 func (t *Tap) rowStored(ctx context.Context, row *journal.Row) error {
 	key := journal.RowKey(row.Term, row.Sequence)
+	value := journal.EncodeRow(row.Ops)
 	have, err := t.readFresh(ctx, key)
-	if err != nil || have != nil {
+	if err != nil || bytes.Equal(have, value) {
 		return err
 	}
-	return t.inner.Put(ctx, &physical.Entry{Key: key, Value: journal.EncodeRow(row.Ops)})
+	return t.inner.Put(ctx, &physical.Entry{Key: key, Value: value})
 }

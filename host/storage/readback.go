@@ -89,7 +89,12 @@ func (r *reader) readRows(ctx context.Context, after, to uint64) ([]journal.Row,
 			return nil, replication.Errorf(replication.PositionLost, "the journal row %s cannot be read, so the secondary has to compare and copy: %w", keys[i], err)
 		}
 		if ops = r.relevant(ops); len(ops) > 0 {
-			rows = append(rows, journal.Row{Sequence: after + 1 + uint64(i), Ops: ops})
+			row := journal.Row{Sequence: after + 1 + uint64(i), Ops: ops}
+			if r.tap.txn == nil && journal.Doubtful(terms, row.Sequence) {
+				// That a key is what the row says may be the work of a later one.
+				row.ConsistentFrom = row.Sequence + 1
+			}
+			rows = append(rows, row)
 		}
 	}
 	return rows, nil

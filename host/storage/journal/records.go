@@ -40,6 +40,20 @@ type TermStart struct {
 	// Next is set when the term is over: no number from it on was streamed in the
 	// term.
 	Next uint64 `json:"next,omitempty"`
+	// Sure is a number, of a term that is over, up to which all were finished when it
+	// ended: a row above it may be there whose write was never made, on storage that has
+	// it ahead of its write.
+	Sure uint64 `json:"sure,omitempty"`
+}
+
+// Doubtful says whether the write of a row may never have been made.
+func Doubtful(terms []TermStart, sequence uint64) bool {
+	for i := len(terms) - 2; i >= 0; i-- {
+		if terms[i].First <= sequence && sequence < terms[i+1].First {
+			return sequence > terms[i].Sure
+		}
+	}
+	return false
 }
 
 // termRandom is how many bits of a term are random. The others count the terms.
