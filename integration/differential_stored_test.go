@@ -5,6 +5,7 @@ package integration_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -35,6 +36,25 @@ func requireClassified(t *testing.T, c *cluster.Cluster) *stored.Store {
 		require.NotContains(t, status.Data, "unclassified_keys", "%s: keys without a class were written", path)
 	}
 	return store
+}
+
+// requireIndexed has each cluster compare its index with its storage: nothing may have
+// written around it.
+func requireIndexed(t *testing.T, clusters map[string]*cluster.Cluster) {
+	t.Helper()
+	for name, c := range clusters {
+		cluster.Eventually(t, limit, "the index of the "+name+" is checked", func(ctx context.Context) error {
+			checked, err := c.Node(0).APIClient().Logical().WriteWithContext(ctx, "sys/replication/merkle-check", nil)
+			if err != nil {
+				return err // it is being computed anew
+			}
+			report := checked.Data["merkle_corruption_report"].(map[string]any)
+			if report["corrupted_root"] != false {
+				return cluster.Final(fmt.Errorf("the storage has something else than the index: %v", report))
+			}
+			return nil
+		})
+	}
 }
 
 // requireSharedAlone compares what a primary and its secondary have stored: shared

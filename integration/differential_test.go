@@ -94,8 +94,10 @@ func TestDifferential(t *testing.T) {
 			requireClassified(t, replicating[upstreamName])
 			requireClassified(t, replicating[differential.Secondary])
 			requireSharedAlone(t, replicating[upstreamName], replicating[differential.Secondary])
+			requireIndexed(t, replicating)
 		})
 		eachSection(t, "end-of-", runner.Finish)
+		t.Run("indexed", func(t *testing.T) { requireIndexed(t, replicating) })
 	}
 	// With a part of the sections (-run) nothing can be said about the table.
 	if all && !t.Failed() {

@@ -11,3 +11,6 @@ func (t *Tap) Differences(mode replication.Mode) int {
 	defer v.mu.Unlock()
 	return v.differs
 }
+
+// DiffersMin is how often a difference is seen until it is acted on.
+const DiffersMin = differsMin

@@ -14,11 +14,9 @@ import (
 
 const (
 	// differsMin is how often in a row the fingerprints must differ. It takes two:
-	// what is seen once may be a write that this cluster makes by itself just then.
+	// what is seen once may be a write that this cluster makes by itself just then, or
+	// keys that come ahead of the table that has their mount.
 	differsMin = 2
-	// differsMinShared is that of performance mode, where what belongs to the content
-	// changes with the mounts, and not on both sides at the same moment.
-	differsMinShared = 20
 	// verifyWait is how long the next comparison is not believed after a copy that did
 	// not help; it grows tenfold with each of those, up to verifyWaitMax, so that
 	// nothing can make it a loop.
@@ -92,11 +90,7 @@ func (t *Tap) verified(ctx context.Context, mode replication.Mode, c *journal.Cu
 	if p := t.regime.Load().prints[mode]; p == nil || !p.confirmed.Load() {
 		return nil // it was stored, and the storage may have been changed since
 	}
-	atLeast := differsMin
-	if mode == replication.Performance {
-		atLeast = differsMinShared
-	}
-	if v.differs++; v.differs < atLeast || time.Now().Before(v.notBefore) {
+	if v.differs++; v.differs < differsMin || time.Now().Before(v.notBefore) {
 		return nil
 	}
 	t.logger.Error("the content of this secondary is not that of its primary at the same position: it is compared and mended",

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -140,5 +141,54 @@ func TestFingerprintIsThatOfItsPosition(t *testing.T) {
 				equal++
 			}
 		}
+	})
+}
+
+// A plugin that is missing on a performance secondary, or that starts later than its
+// content arrives, makes no difference, and neither do mounts that come and go.
+func TestMountsMakeNoDifference(t *testing.T) {
+	t.Parallel()
+	backends(t, func(t *testing.T, inner physical.Backend) {
+		ctx := testContext(t)
+		primary, secondary, pm, sm := perfPair(t, inner)
+		reclassify := func(tap *storage.Tap, changed []string) {
+			for _, prefix := range changed {
+				require.NoError(t, tap.Reclassify(ctx, prefix))
+			}
+		}
+		equal := func() {
+			t.Helper()
+			catchUp(t, primary, secondary)
+			requireSame(t, primary, secondary)
+			for range 2 * storage.DiffersMin {
+				p, err := primary.Position(perf)
+				require.NoError(t, err)
+				require.NotEmpty(t, p.Fingerprint)
+				require.NoError(t, secondary.Verify(ctx, perf, p.Position, p.Fingerprint))
+			}
+			require.Zero(t, secondary.Differences(perf))
+		}
+		reclassify(secondary, sm.SetReceived(true))
+		reclassify(primary, pm.SetLocalPrefixes("ext", []string{"here/"}))
+		put(t, primary, "logical/ext/a", "1")
+		put(t, primary, "logical/ext/here/a", "local")
+		equal()
+		require.Contains(t, content(t, secondary, perf), "logical/ext/a")
+		reclassify(secondary, sm.SetLocalPrefixes("ext", []string{"here/"}))
+		equal()
+
+		// The first keys of a mount may come ahead of the table that has it.
+		put(t, primary, "audit/new/salt", "1")
+		table := []keyclass.Mount{{UUID: "new", Type: "file"}}
+		reclassify(primary, setTable(t, pm, "core/audit", table...))
+		put(t, primary, "core/audit", "with it")
+		catchUp(t, primary, secondary)
+		reclassify(secondary, setTable(t, sm, "core/audit", table...))
+		equal()
+		reclassify(primary, setTable(t, pm, "core/audit"))
+		put(t, primary, "core/audit", "without")
+		catchUp(t, primary, secondary)
+		reclassify(secondary, setTable(t, sm, "core/audit"))
+		equal()
 	})
 }

@@ -14,7 +14,8 @@ import (
 // alike are keys of one cluster whose values may be the same on two, with the
 // reason: they are written without encryption and without anything random.
 var alike = map[string]string{
-	"core/seal-config": "numbers of shares, read before anything can be decrypted",
+	"sys/uiconfig_plaintext": "each core's own copy of a shared key",
+	"core/seal-config":       "numbers of shares, read before anything can be decrypted",
 }
 
 // Compare says what is wrong with what a performance primary and its secondary

@@ -33,7 +33,7 @@ var known = map[string]keyclass.Class{
 	"sys/quotas/rate-limit/a":                      keyclass.Shared,
 	"sys/config/cors":                              keyclass.Shared,
 	"sys/uiconfig":                                 keyclass.Shared,
-	"sys/uiconfig_plaintext":                       keyclass.Shared,
+	"sys/uiconfig_plaintext":                       keyclass.Own,
 	"sys/ui/custom-messages/namespaces/root":       keyclass.Shared,
 	"sys/audited-headers-config/audited-headers":   keyclass.Shared,
 	"sys/activation-flags":                         keyclass.Shared,

@@ -38,6 +38,8 @@ type View struct {
 	// it is built in.
 	LocalPrefixes []string
 	Known         bool
+	// Received says that all it has came from a primary while it is not Known.
+	Received bool
 }
 
 // Mounts knows the views of all mounts. What it knows comes from two sources at
@@ -48,6 +50,7 @@ type Mounts struct {
 	mu       sync.Mutex
 	tables   map[string][]Mount
 	declared map[string][]string // by UUID: what the backend itself says
+	received bool
 	views    atomic.Pointer[map[string]*View]
 }
 
@@ -84,6 +87,20 @@ func (m *Mounts) SetLocalPrefixes(uuid string, prefixes []string) (changed []str
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.declared[uuid] = slices.Clone(prefixes)
+	return m.renew()
+}
+
+// SetReceived says whether this cluster is a performance secondary. There a mount whose
+// backend was never loaded has only what the primary has sent, so its keys are Shared:
+// the plugin may be missing here, and the content is the primary's all the same. It
+// returns the prefixes of the views whose classes that changes.
+func (m *Mounts) SetReceived(received bool) (changed []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.received == received {
+		return nil
+	}
+	m.received = received
 	return m.renew()
 }
 
@@ -147,6 +164,7 @@ func (m *Mounts) renew() []string {
 				continue // in two tables at once: what is local anywhere never leaves
 			}
 			v.LocalPrefixes, v.Known = m.prefixesOf(Tables[table], mount)
+			v.Received = m.received && !v.Known
 			views[v.Prefix] = v
 		}
 	}
@@ -181,8 +199,11 @@ func (m *Mounts) prefixesOf(kind string, mount Mount) (prefixes []string, known 
 }
 
 func (v *View) sameClasses(o *View) bool {
-	return v.Local == o.Local && (v.Local || v.Known == o.Known && slices.Equal(v.LocalPrefixes, o.LocalPrefixes))
+	return v.Local == o.Local && (v.Local || v.decided() == o.decided() && slices.Equal(v.LocalPrefixes, o.LocalPrefixes))
 }
+
+// decided says whether its keys have classes.
+func (v *View) decided() bool { return v.Known || v.Received }
 
 // class is that of a key of the view, rest the key below it. Prefixes are those
 // of text, as the SDK documents them, and need not end with a slash.
@@ -192,7 +213,7 @@ func (v *View) class(rest string) Class {
 		return Unknown
 	case v.Local:
 		return Local
-	case !v.Known:
+	case !v.decided():
 		return Unknown
 	}
 	for _, p := range v.LocalPrefixes {

@@ -119,6 +119,30 @@ func TestDeclaredPrefixesDoNotTakeAway(t *testing.T) {
 	require.Equal(t, keyclass.Local, c.Class("logical/pki/more/1"))
 }
 
+// On a performance secondary a mount whose backend was never loaded has what the primary
+// has sent, and what the backend declares once it is loaded counts then.
+func TestReceivedMount(t *testing.T) {
+	t.Parallel()
+	m := keyclass.NewMounts()
+	var c keyclass.Classifier
+	c.SetMounts(m)
+	setTable(t, m, "core/mounts", keyclass.Mount{UUID: "ext", Type: "ext", External: true}, keyclass.Mount{UUID: "kv", Type: "kv"})
+	require.Equal(t, []string{"logical/ext/"}, m.SetReceived(true))
+	require.Empty(t, m.SetReceived(true))
+	require.Equal(t, keyclass.Shared, c.Class("logical/ext/a"))
+	require.Equal(t, keyclass.Unknown, c.Class("logical/new/a"), "no table has it")
+	require.Empty(t, m.SetLocalPrefixes("ext", nil), "it has no local part")
+	require.Equal(t, []string{"logical/ext/"}, m.SetLocalPrefixes("ext", []string{"here/"}))
+	require.Equal(t, keyclass.Local, c.Class("logical/ext/here/a"))
+	require.Empty(t, m.SetReceived(false), "it is known")
+
+	setTable(t, m, "core/auth", keyclass.Mount{UUID: "x", Type: "ext", External: true})
+	require.Equal(t, keyclass.Unknown, c.Class("auth/x/a"))
+	setTable(t, m, "core/local-auth", keyclass.Mount{UUID: "l", Type: "ext", External: true})
+	require.Equal(t, []string{"auth/x/"}, m.SetReceived(true))
+	require.Equal(t, keyclass.Local, c.Class("auth/l/a"))
+}
+
 // A mount that some table calls local is local, in whichever order they come.
 func TestLocalWins(t *testing.T) {
 	t.Parallel()

@@ -70,6 +70,7 @@ var Rows = []Row{
 	{"sys/quotas/", true, Shared, "quotas and their configuration"},
 	{"sys/config/", true, Shared, "CORS and other settings of the API"},
 	{"sys/ui", true, Shared, "settings and messages of the UI; the core's view of it has no slash"},
+	{"sys/uiconfig_plaintext", false, Own, "copy of sys/uiconfig to read while sealed; each core makes it by itself, below the journal"},
 	{"sys/audited-headers-config/", true, Shared, "headers to audit"},
 	{"sys/activation-flags", true, Shared, "features that were switched on for the set"},
 	{"sys/mfa/", true, Shared, "TOTP keys of login MFA"},
