@@ -42,7 +42,8 @@ func requireClassified(t *testing.T, c *cluster.Cluster) *stored.Store {
 // written around it.
 func requireIndexed(t *testing.T, clusters map[string]*cluster.Cluster) {
 	t.Helper()
-	for name, c := range clusters {
+	for _, name := range []string{differential.Primary, upstreamName, differential.Secondary} {
+		c := clusters[name]
 		cluster.Eventually(t, limit, "the index of the "+name+" is checked", func(ctx context.Context) error {
 			checked, err := c.Node(0).APIClient().Logical().WriteWithContext(ctx, "sys/replication/merkle-check", nil)
 			if err != nil {

@@ -166,11 +166,11 @@ func (c *Controller) LearnBackend(ctx context.Context, m vaultcore.Mount, b logi
 // unlearned when either fails: what is known already is told to nobody any more.
 func learnPrefixes(mounts *keyclass.Mounts, uuid string, prefixes []string, tell func(changed []string) error, keep func() error) error {
 	before, known := mounts.LocalPrefixes(uuid)
-	changed := mounts.SetLocalPrefixes(uuid, prefixes)
-	if len(changed) == 0 {
+	if known && slices.Equal(before, prefixes) {
 		return nil
 	}
-	err := tell(changed)
+	// On a secondary it may change nothing now, and does when that is a primary.
+	err := tell(mounts.SetLocalPrefixes(uuid, prefixes))
 	if err == nil {
 		err = keep()
 	}

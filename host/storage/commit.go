@@ -102,25 +102,40 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 		return err
 	}
 
+	w := &numbered{txn: txn, effects: effects, written: written, locks: locks}
+	commit := t.commitNumbered
+	if !o.skipEqual && t.gathers(txn) {
+		commit = t.commitGathered
+	}
+	keeps, err := commit(ctx, r, w)
+	unlock = !keeps
+	if err == nil {
+		deleted()
+	}
+	return err
+}
+
+// commitNumbered stores a write with its row. It keeps the locks, and with them the
+// call of written, while it is not known what became of a write that failed.
+func (t *Tap) commitNumbered(ctx context.Context, r *regime, w *numbered) (keeps bool, err error) {
 	n, retain, err := r.journal.allocate(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	ops := opsOf(effects)
-	if err = t.storeWithRow(ctx, r.journal, n, retain, ops, txn); err != nil {
+	ops := opsOf(w.effects)
+	if err = t.storeWithRow(ctx, r.journal, n, retain, ops, w.txn); err != nil {
 		// The storage may have done it all the same. What it has now decides.
-		if !t.settle(ctx, r, n, retain, effects) {
-			unlock = false
-			t.settleLater(r, n, retain, effects, written, locks)
+		if t.settle(ctx, r, n, retain, w.effects) {
+			return false, err
 		}
-		return err
+		t.settleLater(r, n, retain, w.effects, w.written, w.locks)
+		return true, err
 	}
-	deleted()
-	r.account(effects, n)
+	r.account(w.effects, n)
 	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: ops}
 	row.Weigh()
 	r.journal.seq.Finish(n, row)
-	return nil
+	return false, nil
 }
 
 // effectsOf are the effects on keys that the regime watches, one for a key.

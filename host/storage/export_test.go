@@ -14,3 +14,11 @@ func (t *Tap) Differences(mode replication.Mode) int {
 
 // DiffersMin is how often a difference is seen until it is acted on.
 const DiffersMin = differsMin
+
+// Gathering is how many writes wait to be stored together with others.
+func (t *Tap) Gathering() int {
+	g := &t.regime.Load().gathering
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting)
+}

@@ -20,6 +20,8 @@ type regime struct {
 	modes   map[replication.Mode]ModeConfig
 	prints  map[replication.Mode]*print
 
+	gathering gathering // of writes that are journalled
+
 	watched  [4]bool // by class: journal or a fingerprint wants to see its writes
 	watching bool
 
