@@ -81,9 +81,6 @@ func (f *Failure) WriteLog(w io.Writer) { _, _ = f.log.WriteTo(w) }
 type Options struct {
 	// Tamper breaks something on purpose.
 	Tamper Tamper
-	// Plain lets some primaries have storage without transactions. It is not the
-	// default while what docs/adr/0018-simulation.md has of it is open.
-	Plain bool
 	// Debug gets the engines' own logs.
 	Debug io.Writer
 	// Steps, if set, counts the steps at which processes were ended.
@@ -94,9 +91,6 @@ type Options struct {
 // was made in one. It returns nil if all checks hold.
 func Run(seed uint64, set *Set, o Options) *Failure {
 	p := newPlan(seed)
-	if !o.Plain {
-		p.primaryTxn = true
-	}
 	ctx, stop := context.WithCancel(context.Background())
 	r := &run{
 		set: set, plan: p, tamper: o.Tamper, debug: o.Debug, steps: o.Steps, history: newHistory(), stop: stop,

@@ -22,7 +22,6 @@ import (
 var (
 	one   = flag.Int64("seed", -1, "run this seed alone and print what happens")
 	seeds = flag.Int("seeds", defaultSeeds, "how many seeds to run")
-	plain = flag.Bool("plain", false, "let some primaries have storage without transactions")
 	first = flag.Uint64("first", 0, "the first seed")
 )
 
@@ -43,7 +42,7 @@ func TestSeeds(t *testing.T) {
 	set := makeSet(t)
 	if *one >= 0 {
 		synctest.Test(t, func(t *testing.T) {
-			if f := simulation.Run(uint64(*one), set, simulation.Options{Debug: os.Stderr, Plain: *plain}); f != nil {
+			if f := simulation.Run(uint64(*one), set, simulation.Options{Debug: os.Stderr}); f != nil {
 				f.WriteLog(os.Stderr)
 				t.Fatal(f)
 			}
@@ -65,7 +64,7 @@ func TestSeeds(t *testing.T) {
 				seed := i + *first
 				t.Run(fmt.Sprint(seed), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						if f := simulation.Run(seed, set, simulation.Options{Steps: steps, Plain: *plain}); f != nil {
+						if f := simulation.Run(seed, set, simulation.Options{Steps: steps}); f != nil {
 							failed.Add(1)
 							show(t, f)
 						}
@@ -78,7 +77,7 @@ func TestSeeds(t *testing.T) {
 	if testing.Verbose() {
 		_, _ = steps.WriteTo(os.Stdout)
 	}
-	if failed.Load() == 0 && *plain && n >= 10_000 {
+	if failed.Load() == 0 && n >= 10_000 {
 		require.Empty(t, steps.Missing(), "steps at which no process has ended")
 	}
 }
