@@ -16,13 +16,13 @@ import (
 
 const warnReindexing = "The index of the replicated content is being computed anew from the storage: the status shows how far it is."
 
-// reindexFields are the documented ones. The index is in memory only, so there is
-// nothing to flush, and it is always computed key by key.
+// reindexFields are the documented ones. What is stored of the
+// index is written by itself, and it is always computed key by key.
 func reindexFields(more map[string]*framework.FieldSchema) map[string]*framework.FieldSchema {
 	fields := map[string]*framework.FieldSchema{
 		"diff":       {Type: framework.TypeBool, Description: "Compare key by key. This is always done."},
 		"force":      {Type: framework.TypeBool, Description: "Forget the present index at once, in place of replacing it when the new one is complete."},
-		"skip_flush": {Type: framework.TypeBool, Description: "Accepted and without effect: the index is not kept in the storage."},
+		"skip_flush": {Type: framework.TypeBool, Description: "Accepted and without effect: the index is stored by itself, in the background."},
 	}
 	for name, f := range more {
 		fields[name] = f
