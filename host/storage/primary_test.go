@@ -191,7 +191,8 @@ func TestNumbersGoOnOverTerms(t *testing.T) {
 
 func TestMoreNumbersThanOneBlock(t *testing.T) {
 	t.Parallel()
-	tap := newPrimary(t, newTxn(t))
+	// Each write has a number of its own.
+	tap := newPrimary(t, newTxn(t), func(o *storage.Options) { o.Alone = func(string) bool { return true } })
 	ctx := testContext(t)
 	var wg sync.WaitGroup
 	for w := range 8 {
