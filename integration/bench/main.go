@@ -23,6 +23,7 @@ type settings struct {
 	rounds  int
 	round   time.Duration
 	entries int
+	missed  int
 }
 
 func main() {
@@ -32,6 +33,7 @@ func main() {
 	flag.IntVar(&s.rounds, "rounds", 5, "how often each side takes its turn")
 	flag.DurationVar(&s.round, "round", 5*time.Second, "how long a turn lasts")
 	flag.IntVar(&s.entries, "entries", 100_000, "how many entries the first copy has")
+	flag.IntVar(&s.missed, "missed", 0, "how many writes the catch-up has at least; 0 for those of four turns")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
