@@ -95,7 +95,7 @@ func Run(seed uint64, set *Set, o Options) *Failure {
 	r := &run{
 		set: set, plan: p, tamper: o.Tamper, debug: o.Debug, steps: o.Steps, history: newHistory(), stop: stop,
 		events:  &events{begun: time.Now()},
-		options: storage.Options{RingBytes: p.ringBytes, RangeBytes: p.rangeBytes, FrameBytes: p.frameBytes, StoreAfter: p.storeAfter},
+		options: storage.Options{RingBytes: p.ringBytes, RangeBytes: p.rangeBytes, FrameBytes: p.frameBytes, StoreAfter: p.storeAfter, AnyPrefix: seed%2 == 0},
 		engine:  engine.Config{Mode: mode, HeartbeatEvery: 4 * time.Second, WindowBytes: windowBytes, WindowFrames: windowFrames},
 	}
 	r.primary = r.newNode("prim", primaryAddr, replication.Primary, p.primaryTxn, 0)

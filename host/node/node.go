@@ -63,6 +63,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 			RingBytes:  int(cfg.BufferSize),
 			Caps:       storage.SlotCaps{Bytes: cfg.SlotMaxRetained, Age: cfg.SlotMaxAge},
 			PathKeys:   joinsPaths(c.UnderlyingStorage()),
+			AnyPrefix:  listsAnyPrefix(c.UnderlyingStorage()),
 			Alone:      role.AppliedAlone,
 		})
 		return tap.Backend()
@@ -126,6 +127,13 @@ func adoptClusterAddr(c *vaultcore.Core, addr string) error {
 // joinsPaths says whether the storage takes keys for paths of files.
 func joinsPaths(store physical.Backend) bool {
 	_, ok := store.(*file.FileBackend)
+	return ok
+}
+
+// listsAnyPrefix says whether the storage lists what begins with any prefix. Raft's does,
+// for its keys are in order; others know directories alone. A test holds it to that.
+func listsAnyPrefix(store physical.Backend) bool {
+	_, ok := store.(*raft.RaftBackend)
 	return ok
 }
 

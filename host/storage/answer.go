@@ -44,7 +44,7 @@ func (t *Tap) answer(ctx context.Context, j *activeJournal, p *print, allow allo
 	d := &digester{
 		t: t, hasher: p.index.Hasher(), index: p.index,
 		in:   func(key string) bool { return t.classes.Replicated(p.mode, key) },
-		dirs: t.listings.of(listingKey{listingOf{p.mode, slotID}, q.From}, t.inner),
+		dirs: t.listings.of(listingKey{listingOf{p.mode, slotID}, q.From}, t.inner, t.anyPrefix),
 	}
 	if allow != nil {
 		all := d.in
@@ -82,7 +82,7 @@ func (t *Tap) answer(ctx context.Context, j *activeJournal, p *print, allow allo
 
 // pairs reads a range up to about a size, at least one pair.
 func (d *digester) pairs(ctx context.Context, ask journal.Ask, most int) (pairs []journal.Pair, cut bool, err error) {
-	w, err := newWalk(ctx, d.dirs, ask.After)
+	w, err := newWalkBetween(ctx, d.dirs, ask.After, ask.UpTo)
 	if err != nil {
 		return nil, false, err
 	}

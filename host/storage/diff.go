@@ -86,7 +86,7 @@ func (t *Tap) beginDiff(ctx context.Context, p *print, c *journal.Cursor) (*repl
 	if !c.Diffing && (count == 0 || len(c.CopiedUpTo) > 0) {
 		return &replication.DiffStep{Copy: true, Cursor: c.Contract()}, nil
 	}
-	d := &diff{from: c.CopyFrom, dirs: newListing(t.inner)}
+	d := &diff{from: c.CopyFrom, dirs: newListing(t.inner, t.anyPrefix)}
 	d.step.Differing, d.step.Synced = c.CopiedKeys, c.CopiedKeys
 	rest := journal.Ask{After: string(c.CopiedUpTo), Level: max(fingerprint.CutLevel, bits.Len64(count)-diffFirst)}
 	if c.CopiedAll {
@@ -266,7 +266,7 @@ func (t *Tap) valueOps(ctx context.Context, mode replication.Mode, d *diff, ask 
 	if rng.Cut {
 		upTo = rng.Pairs[len(rng.Pairs)-1].Key
 	}
-	w, err := newWalk(ctx, d.dirs, ask.After)
+	w, err := newWalkBetween(ctx, d.dirs, ask.After, upTo)
 	if err != nil {
 		return nil, err
 	}

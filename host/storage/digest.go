@@ -20,7 +20,7 @@ type digester struct {
 	hasher *fingerprint.Hasher
 	index  *fingerprint.Index // nil if what is compared is not all that it has
 	in     func(key string) bool
-	dirs   lister
+	dirs   *listing
 	read   int // keys that were read
 }
 
@@ -95,7 +95,7 @@ func (d *digester) sort(ctx context.Context, after, upTo string, theirs, ours []
 
 // each reads the pairs of a range in key order.
 func (d *digester) each(ctx context.Context, after, upTo string, do func(key string, value []byte)) error {
-	w, err := newWalk(ctx, d.dirs, after)
+	w, err := newWalkBetween(ctx, d.dirs, after, upTo)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/vault/sdk/physical"
+
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -23,22 +25,30 @@ type lister interface {
 	List(ctx context.Context, prefix string) ([]string, error)
 }
 
+// inOrder is a lister whose names are in order, each once.
+type inOrder interface{ ordered() }
+
 // listing remembers what directories had: to list one takes as long as it is large,
 // and a comparison looks into the same ones again and again. What is created later
 // is not in it, which does no harm where later writes are streamed. Safe for
 // concurrent use.
 type listing struct {
-	inner lister
+	inner physical.Backend
+	// anyPrefix says that the storage lists what begins with any prefix.
+	anyPrefix bool
 
 	mu    sync.Mutex
-	dirs  map[string][]string
+	dirs  map[string][]string // by prefix
+	parts map[string]int      // names that were listed of a part of a directory
 	names int
 	timer *time.Timer
 }
 
-func newListing(inner lister) *listing {
-	return &listing{inner: inner, dirs: map[string][]string{}}
+func newListing(inner physical.Backend, anyPrefix bool) *listing {
+	return &listing{inner: inner, anyPrefix: anyPrefix, dirs: map[string][]string{}, parts: map[string]int{}}
 }
+
+func (*listing) ordered() {}
 
 // List implements lister. The names are in order, and must not be changed.
 func (l *listing) List(ctx context.Context, prefix string) ([]string, error) {
@@ -55,7 +65,7 @@ func (l *listing) List(ctx context.Context, prefix string) ([]string, error) {
 	names = sortNames(names)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.dirs[prefix]; !ok && l.names+len(names) <= listingMax {
+	if _, ok := l.dirs[prefix]; !ok && len(names) > 0 && l.names+len(names) <= listingMax {
 		l.dirs[prefix] = names
 		l.names += len(names)
 	}
@@ -80,7 +90,7 @@ type listingOf struct {
 
 // of is the listing of a comparison, made if there is none. The others of the same
 // secondary are forgotten.
-func (ls *listings) of(k listingKey, inner lister) *listing {
+func (ls *listings) of(k listingKey, inner physical.Backend, anyPrefix bool) *listing {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	l := ls.kept[k]
@@ -91,7 +101,7 @@ func (ls *listings) of(k listingKey, inner lister) *listing {
 				delete(ls.kept, other)
 			}
 		}
-		l = newListing(inner)
+		l = newListing(inner, anyPrefix)
 		l.timer = time.AfterFunc(listingIdle, func() { ls.drop(k, l) })
 		if ls.kept == nil {
 			ls.kept = map[listingKey]*listing{}

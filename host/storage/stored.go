@@ -148,10 +148,10 @@ func (p *print) takeStored(ctx context.Context, t *Tap) (done bool, err error) {
 	blocks := p.stored.blocks
 	pass := p.index.Begin()
 	defer pass.End()
-	dirs := newListing(t.inner)
+	dirs := newListing(t.inner, t.anyPrefix)
 	read, after := 0, ""
 	gap := func(upTo string) error {
-		w, err := newWalk(ctx, dirs, after)
+		w, err := newWalkBetween(ctx, dirs, after, upTo)
 		if err != nil {
 			return err
 		}

@@ -75,7 +75,9 @@ func testContext(t testing.TB) context.Context {
 }
 
 func newTap(t testing.TB, inner physical.Backend, change ...func(*storage.Options)) *storage.Tap {
-	o := storage.Options{}
+	// What is in memory lists any prefix, but is to be as other storage at times.
+	_, transactional := inner.(physical.Transactional)
+	o := storage.Options{AnyPrefix: transactional}
 	for _, f := range change {
 		f(&o)
 	}

@@ -57,6 +57,9 @@ type Options struct {
 	// PathKeys says that the storage joins keys as paths, so that several spellings
 	// are one key. Only for storage without transactions.
 	PathKeys bool
+	// AnyPrefix says that the storage lists what begins with any prefix, not directories
+	// alone: then the large ones need not be listed as a whole.
+	AnyPrefix bool
 	// Alone says which keys, such as mount tables, a frame's apply must write in a
 	// transaction apart from other rows: who is told of it may have to act before
 	// anything later is there. nil for none.
@@ -87,9 +90,11 @@ type Tap struct {
 	lateLooks atomic.Uint64
 
 	pathKeys bool
-	alone    func(string) bool
-	classes  *keyclass.Classifier
-	stripes  *stripes
+	// anyPrefix says that the storage lists what begins with any prefix.
+	anyPrefix bool
+	alone     func(string) bool
+	classes   *keyclass.Classifier
+	stripes   *stripes
 
 	regime   atomic.Pointer[regime]
 	control  sync.Mutex // serialises changes of the regime
@@ -126,7 +131,7 @@ type Tap struct {
 // New puts a tap over a backend. It passes everything through.
 func New(inner physical.Backend, o Options) *Tap {
 	t := &Tap{
-		inner: inner, logger: o.Logger, limits: o.Limits, room: o.Room, ring: o.RingBytes, caps: o.Caps, slotRecords: make(turns, 1), classes: o.Classes, pathKeys: o.PathKeys, alone: o.Alone,
+		inner: inner, logger: o.Logger, limits: o.Limits, room: o.Room, ring: o.RingBytes, caps: o.Caps, slotRecords: make(turns, 1), classes: o.Classes, pathKeys: o.PathKeys, anyPrefix: o.AnyPrefix, alone: o.Alone,
 		stripes:  newStripes(),
 		applying: map[replication.Mode]*sync.Mutex{replication.DR: {}, replication.Performance: {}},
 	}

@@ -75,7 +75,7 @@ func (w *walk) list(ctx context.Context, prefix string) (level, error) {
 	if err != nil {
 		return level{}, storageFailed("list "+prefix, err)
 	}
-	if _, sorted := w.inner.(*listing); !sorted {
+	if _, sorted := w.inner.(inOrder); !sorted {
 		names = sortNames(names)
 	}
 	return level{prefix: prefix, names: names}, nil

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"slices"
+	"strings"
+)
+
+const (
+	// betweenBytes is how many neighbouring bytes are listed one by one where two keys
+	// of a directory part.
+	betweenBytes = 16
+	// betweenNames is how many names of a directory are listed in parts before all of it
+	// is: it is cheaper then.
+	betweenNames = 200_000
+)
+
+// between lists what may be after one key and up to another (empty: no bound), for a
+// walk. Storage that lists what begins with any prefix reads no more than that: of a
+// directory of a million names, and of all above it, a comparison needs a few hundred.
+type between struct {
+	*listing
+	after, upTo string
+}
+
+// newWalkBetween goes through the keys after one and up to another; what it returns
+// later is not complete.
+func newWalkBetween(ctx context.Context, l *listing, after, upTo string) (*walk, error) {
+	return newWalk(ctx, &between{l, after, upTo}, after)
+}
+
+// List implements lister. Directories that a bound is in are there whether or not they
+// exist.
+func (b *between) List(ctx context.Context, dir string) ([]string, error) {
+	lower, cutBelow := strings.CutPrefix(b.after, dir)
+	upper, cutAbove := strings.CutPrefix(b.upTo, dir)
+	cutBelow, cutAbove = cutBelow && lower != "", cutAbove && upper != ""
+	if !b.anyPrefix || (!cutBelow && !cutAbove) || (cutBelow && cutAbove && lower >= upper) || b.whole(dir) {
+		return b.listing.List(ctx, dir)
+	}
+	p := part{between: b, dir: dir}
+	var lo, hi *string
+	if cutBelow {
+		lo = &lower
+	}
+	if cutAbove {
+		hi = &upper
+	}
+	if err := p.list(ctx, dir, lo, hi); err != nil {
+		return nil, err
+	}
+	b.listed(dir, p.cost)
+	slices.Sort(p.names)
+	return slices.Compact(p.names), nil
+}
+
+// part is what is listed of one directory.
+type part struct {
+	*between
+	dir   string
+	names []string
+	cost  int // in names
+}
+
+// list lists what begins with a prefix, between two bounds of what follows the prefix.
+// Without a bound that is one question to the storage; where there is one, each byte that
+// may follow is looked at by itself.
+func (p *part) list(ctx context.Context, prefix string, lower, upper *string) error {
+	exact := lower == nil
+	if upper != nil && *upper == "" {
+		if exact {
+			return p.key(ctx, prefix)
+		}
+		return nil
+	}
+	if upper == nil && (lower == nil || *lower == "") {
+		return p.all(ctx, prefix, exact)
+	}
+	from, to := 0, 255
+	if lower != nil && *lower != "" {
+		from = int((*lower)[0])
+	}
+	if upper != nil {
+		to = int((*upper)[0])
+	}
+	// Keys of this directory that stand close: what begins as they do is little.
+	leaf := lower != nil && upper != nil && from != to && !strings.Contains(*lower+*upper, "/")
+	if leaf && (*lower == "" || to-from >= betweenBytes) {
+		return p.all(ctx, prefix, exact)
+	}
+	if exact && prefix != p.dir {
+		if err := p.key(ctx, prefix); err != nil {
+			return err
+		}
+	}
+	for c := from; c <= to; c++ {
+		next := prefix + string([]byte{byte(c)})
+		var lo, hi *string
+		if lower != nil && *lower != "" && c == from {
+			rest := (*lower)[1:]
+			lo = &rest
+		}
+		if upper != nil && c == to {
+			rest := (*upper)[1:]
+			hi = &rest
+		}
+		var err error
+		switch {
+		case c == '/' && (lo != nil || hi != nil):
+			p.names = append(p.names, next[len(p.dir):])
+		case c == '/':
+			err = p.directory(ctx, next)
+		case leaf:
+			err = p.all(ctx, next, true)
+		default:
+			err = p.list(ctx, next, lo, hi)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// all lists what begins with a prefix, with what is exactly that or without.
+func (p *part) all(ctx context.Context, prefix string, exact bool) error {
+	names, err := p.listing.List(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	p.cost += 1 + len(names)
+	begin := prefix[len(p.dir):]
+	for _, name := range names {
+		if name != "" || exact {
+			p.names = append(p.names, begin+name)
+		}
+	}
+	return nil
+}
+
+// directory has the name of a directory if there is anything in it.
+func (p *part) directory(ctx context.Context, dir string) error {
+	names, err := p.listing.List(ctx, dir)
+	if err == nil && len(names) > 0 {
+		p.names = append(p.names, dir[len(p.dir):])
+	}
+	p.cost++
+	return err
+}
+
+// key has the name of a key if it exists.
+func (p *part) key(ctx context.Context, key string) error {
+	e, err := p.inner.Get(ctx, key)
+	if err == nil && e != nil {
+		p.names = append(p.names, key[len(p.dir):])
+	}
+	p.cost++
+	return err
+}
+
+// whole says whether a directory is known as a whole, or should be.
+func (l *listing) whole(dir string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, known := l.dirs[dir]
+	return known || l.parts[dir] > betweenNames
+}
+
+// listed adds up what was listed of a directory in parts.
+func (l *listing) listed(dir string, names int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.parts[dir] += names
+}
