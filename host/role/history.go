@@ -94,10 +94,8 @@ func (c *Controller) journalInherited(ctx context.Context, r *Record) error {
 	if r.DR.Role != replication.Primary {
 		return nil
 	}
-	for _, prefix := range []string{modePrefix(replication.Performance), plainPrefix(replication.Performance)} {
-		if err := c.tap.Reclassify(ctx, prefix); err != nil {
-			return fmt.Errorf("the records of performance replication cannot be journalled: %w", err)
-		}
+	if err := c.tap.Reclassify(ctx, modePrefix(replication.Performance), plainPrefix(replication.Performance)); err != nil {
+		return fmt.Errorf("the records of performance replication cannot be journalled: %w", err)
 	}
 	return nil
 }

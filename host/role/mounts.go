@@ -133,10 +133,8 @@ func typeOf(e *vault.MountEntry) string {
 }
 
 func (c *Controller) reclassify(ctx context.Context, changed []string) error {
-	for _, prefix := range changed {
-		if err := c.tap.Reclassify(ctx, prefix); err != nil {
-			return fmt.Errorf("keys below %s cannot be told to the secondaries: %w", prefix, err)
-		}
+	if err := c.tap.Reclassify(ctx, changed...); err != nil {
+		return fmt.Errorf("keys of mounts cannot be told to the secondaries: %w", err)
 	}
 	return nil
 }

@@ -74,6 +74,7 @@ func (t *Tap) startFingerprint(ctx context.Context, mode replication.Mode, key f
 		done: make(chan struct{}), unknown: make(chan struct{}, 1), grown: make(chan struct{}, 1),
 		stored: storedIndex{turn: make(turns, 1)},
 	}
+	t.settleClasses()
 	// Scanning begins when every write is one that the index is told of, and what is
 	// stored is read when none is made.
 	p.index.Hold()

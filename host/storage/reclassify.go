@@ -4,6 +4,7 @@ package storage
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -15,9 +16,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Reclassify must be called when the classes of the keys below a prefix, which
-// ends with a slash, have changed: when keyclass.Mounts has learned what a view
-// is. It returns when no write that was classified before is under way, and has
+// Reclassify must be called when the classes of the keys below prefixes, which
+// end with a slash, have changed: when keyclass.Mounts has learned what views
+// are. It returns when no write that was classified before is under way, and has
 // then
 //
 //   - journalled the keys that are there, with their present values, for the
@@ -30,18 +31,26 @@ import (
 //
 // It also journals what was written below the tap: the records of performance
 // replication that a change of role wrote, for DR secondaries.
-func (t *Tap) Reclassify(ctx context.Context, prefix string) error {
-	if !strings.HasSuffix(prefix, "/") {
-		return replication.Errorf(replication.InvalidInput, "%q is no prefix of keys: it must end with a slash", prefix)
+func (t *Tap) Reclassify(ctx context.Context, prefixes ...string) error {
+	for _, prefix := range prefixes {
+		if !strings.HasSuffix(prefix, "/") {
+			return replication.Errorf(replication.InvalidInput, "%q is no prefix of keys: it must end with a slash", prefix)
+		}
+	}
+	if len(prefixes) == 0 {
+		return nil
 	}
 	if err := t.fence(ctx); err != nil {
 		return err
 	}
-	held := t.held.take(prefix)
-	if err := t.reclassify(ctx, prefix, held); err != nil {
-		t.held.putBack(prefix, held)
-		return err
+	for _, prefix := range prefixes {
+		held := t.held.take(prefix)
+		if err := t.reclassify(ctx, prefix, held); err != nil {
+			t.held.putBack(prefix, held)
+			return fmt.Errorf("keys below %s: %w", prefix, err)
+		}
 	}
+	t.settleClasses()
 	return nil
 }
 

@@ -18,9 +18,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// The index of DR mode is stored, by blocks of ranges, so that it is there at once after
-// a restart. See docs/adr/0019-a-stored-index.md for what makes it safe. That of
-// performance mode is not: what counts there changes with the mounts.
+// An index is stored, by blocks of ranges, so that it is there at once after a restart.
+// See docs/adr/0019-a-stored-index.md for what makes it safe.
 
 const (
 	// DefaultStoreAfter is how long a block of the index is at rest before it is stored
@@ -32,15 +31,17 @@ const (
 	storeTimeout = 5 * time.Second
 )
 
-// indexPrefix is below which the rows of an index are. They are Own, and the cache below
-// the tap leaves them alone.
-const indexPrefix = "index-dr/pages/"
+// indexPrefixes are below which the rows of an index are. They are Own, and the cache
+// below the tap leaves them alone.
+var indexPrefixes = map[replication.Mode]string{
+	replication.DR: "index-dr/pages/", replication.Performance: "index/pages/",
+}
 
-func isStored(mode replication.Mode) bool { return mode == replication.DR }
+// counting identifies what an index counts.
+type counting [16]byte
 
-// counted identifies what an index counts: it is not the same under another table of
-// classes.
-var counted = func() (id [16]byte) {
+// tableCounting is that of the table of classes.
+var tableCounting = func() (id counting) {
 	h := sha256.New()
 	for _, r := range keyclass.Rows {
 		_, _ = fmt.Fprintf(h, "%q %t %d\n", r.Key, r.Prefix, r.Class)
@@ -49,10 +50,32 @@ var counted = func() (id [16]byte) {
 	return id
 }()
 
+// counts identifies what the index of a mode counts. In performance mode that changes with
+// the mounts: it is as of the last time when all who must know of a change were told.
+func (t *Tap) counts(mode replication.Mode) counting {
+	classes := t.settled.Load()
+	if mode == replication.DR || classes == nil {
+		return tableCounting
+	}
+	h := sha256.New()
+	h.Write(tableCounting[:])
+	h.Write(classes[:])
+	return counting(h.Sum(nil)[:16])
+}
+
+// settleClasses takes the classes that the keys have now for what the indexes count.
+func (t *Tap) settleClasses() {
+	if m := t.classes.Mounts(); m != nil {
+		classes := m.Classes()
+		t.settled.Store(&classes)
+	}
+}
+
 // storedIndex is how an index is stored.
 type storedIndex struct {
 	turn turns       // one at a time
 	head []byte      // as this node has written it
+	of   counting    // what the head says that is counted
 	off  atomic.Bool // another node has taken it over, or the storage may be replaced
 	// blocks were found when the index began, in order.
 	blocks []*fingerprint.Stored
@@ -64,11 +87,8 @@ type storedIndex struct {
 func (p *print) findStored(ctx context.Context, t *Tap) error {
 	home, blocks := "", []*fingerprint.Stored(nil)
 	defer func() { p.index.Release(home, blocks) }()
-	if !isStored(p.mode) {
-		return nil
-	}
 	ctx = physical.CacheRefreshContext(ctx, true)
-	homes, err := t.homes(ctx)
+	homes, err := t.homes(ctx, p.mode)
 	if err != nil || len(homes) == 0 {
 		return err
 	}
@@ -80,7 +100,7 @@ func (p *print) findStored(ctx context.Context, t *Tap) error {
 	}
 	if why == nil && blocks != nil {
 		head := fingerprint.HeadOf(homes[0])
-		p.stored.head = p.index.Hasher().EncodeHead(head, counted, random())
+		p.newHead(head, t.counts(p.mode))
 		if err := t.inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
 			return storageFailed("take over the stored index", err)
 		}
@@ -120,8 +140,8 @@ func (p *print) readStored(ctx context.Context, t *Tap, home string) (blocks []*
 	switch {
 	case why != nil:
 		return nil, why, nil
-	case of != counted:
-		return nil, fmt.Errorf("it is of another version, which counts other keys"), nil
+	case of != t.counts(p.mode):
+		return nil, fmt.Errorf("it counts other keys: it is of another version, or of other mounts"), nil
 	}
 	blocks = []*fingerprint.Stored{}
 	for i, key := range keys[1:] {

@@ -71,13 +71,18 @@ func storedRows(t testing.TB, b physical.Backend) map[string]string {
 // requireRoot compares the fingerprint with that of the content.
 func requireRoot(t testing.TB, tap *storage.Tap) {
 	t.Helper()
+	requireRootOf(t, tap, dr)
+}
+
+func requireRootOf(t testing.TB, tap *storage.Tap, mode replication.Mode) {
+	t.Helper()
 	h := fingerprint.NewHasher(indexKey)
 	var sum fingerprint.Sum
-	all := content(t, tap, dr)
+	all := content(t, tap, mode)
 	for k, v := range all {
 		sum.Add(h.Element(k, []byte(v)))
 	}
-	got, n := tap.Fingerprint(dr)
+	got, n := tap.Fingerprint(mode)
 	require.Equal(t, uint64(len(all)), n)
 	require.Equal(t, h.Root(sum, n), []byte(got))
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/physical"
@@ -22,7 +23,7 @@ func (p *print) store(ctx context.Context, t *Tap, before time.Time) error {
 		return err
 	}
 	defer end()
-	if s.off.Load() || !isStored(p.mode) || !p.index.Known() || p.index.Overgrown() || t.progress[p.mode].isCopying() {
+	if s.off.Load() || !p.index.Known() || p.index.Overgrown() || t.progress[p.mode].isCopying() {
 		return nil
 	}
 	home := p.index.Home()
@@ -30,6 +31,9 @@ func (p *print) store(ctx context.Context, t *Tap, before time.Time) error {
 		if home, err = p.newHome(ctx, t); err != nil || home == "" {
 			return err
 		}
+	}
+	if err := p.renewHead(ctx, t, home); err != nil {
+		return storageFailed("renew the head of the stored index", err)
 	}
 	first := true
 	for ctx.Err() == nil {
@@ -77,6 +81,31 @@ func (p *print) owned(ctx context.Context, t *Tap, home string) error {
 	return nil
 }
 
+// newHead makes the head that this node owns its stored index by.
+func (p *print) newHead(row string, of counting) {
+	p.stored.of, p.stored.head = of, p.index.Hasher().EncodeHead(row, of, random())
+}
+
+// renewHead makes the head say what is counted after the classes of keys have changed of
+// which there are none: with any the index would have been lost.
+func (p *print) renewHead(ctx context.Context, t *Tap, home string) error {
+	lost, of := p.index.Lost(), t.counts(p.mode)
+	if of == p.stored.of || p.index.Home() != home {
+		return nil
+	}
+	if err := p.owned(ctx, t, home); err != nil || p.stored.off.Load() {
+		return err
+	}
+	head := fingerprint.HeadOf(home)
+	p.newHead(head, of)
+	err := t.inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head})
+	if p.index.Lost() != lost {
+		// Its head may have been deleted before this one was written.
+		err = errors.Join(err, t.inner.Delete(ctx, head))
+	}
+	return err
+}
+
 // newHome makes a place for the rows of an index, and removes what is left of others.
 // It is empty, without an error, if the index was lost meanwhile.
 func (p *print) newHome(ctx context.Context, t *Tap) (string, error) {
@@ -84,7 +113,7 @@ func (p *print) newHome(ctx context.Context, t *Tap) (string, error) {
 	if err := p.unstore(ctx, t); err != nil {
 		return "", err
 	}
-	homes, err := t.homes(ctx)
+	homes, err := t.homes(ctx, p.mode)
 	if err != nil {
 		return "", err
 	}
@@ -94,9 +123,9 @@ func (p *print) newHome(ctx context.Context, t *Tap) (string, error) {
 		}
 	}
 	id := random()
-	home := indexPrefix + hex.EncodeToString(id[:8]) + "/"
+	home := indexPrefixes[p.mode] + hex.EncodeToString(id[:8]) + "/"
 	head := fingerprint.HeadOf(home)
-	p.stored.head = p.index.Hasher().EncodeHead(head, counted, random())
+	p.newHead(head, t.counts(p.mode))
 	if err := t.inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
 		return "", storageFailed("begin to store the index", err)
 	}

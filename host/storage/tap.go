@@ -94,7 +94,9 @@ type Tap struct {
 	anyPrefix bool
 	alone     func(string) bool
 	classes   *keyclass.Classifier
-	stripes   *stripes
+	// settled are the classes of keys of mounts that the indexes count by.
+	settled atomic.Pointer[[32]byte]
+	stripes *stripes
 
 	regime   atomic.Pointer[regime]
 	control  sync.Mutex // serialises changes of the regime

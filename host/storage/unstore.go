@@ -12,15 +12,16 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// homes are the directories of all indexes that are stored.
-func (t *Tap) homes(ctx context.Context) (homes []string, err error) {
-	names, err := t.inner.List(ctx, indexPrefix)
+// homes are the directories of the indexes of a mode that are stored.
+func (t *Tap) homes(ctx context.Context, mode replication.Mode) (homes []string, err error) {
+	prefix := indexPrefixes[mode]
+	names, err := t.inner.List(ctx, prefix)
 	if err != nil {
 		return nil, storageFailed("list the stored index", err)
 	}
 	for _, name := range names {
 		if strings.HasSuffix(name, "/") {
-			homes = append(homes, indexPrefix+name)
+			homes = append(homes, prefix+name)
 		}
 	}
 	return homes, nil
@@ -36,27 +37,38 @@ func (t *Tap) behead(ctx context.Context, homes []string) error {
 	return nil
 }
 
-// forgetStored makes a stored index count no more that no running one looks after: keys
+// forgetStored makes stored indexes count no more that no running one looks after: keys
 // of the content are about to be changed.
 func (t *Tap) forgetStored(ctx context.Context) error {
-	if t.regime.Load().prints[replication.DR] != nil {
-		return nil
+	prints := t.regime.Load().prints
+	for mode := range indexPrefixes {
+		if prints[mode] != nil {
+			continue
+		}
+		homes, err := t.homes(ctx, mode)
+		if err != nil {
+			return err
+		}
+		if err := t.behead(ctx, homes); err != nil {
+			return err
+		}
 	}
-	homes, err := t.homes(ctx)
-	if err != nil {
-		return err
-	}
-	return t.behead(ctx, homes)
+	return nil
 }
 
 // StoredIndexes are the rows without which no index that is stored counts. Who changes
 // replicated keys below the tap deletes them with it.
-func (t *Tap) StoredIndexes(ctx context.Context) ([]string, error) {
-	homes, err := t.homes(ctx)
-	for i, home := range homes {
-		homes[i] = fingerprint.HeadOf(home)
+func (t *Tap) StoredIndexes(ctx context.Context) (heads []string, err error) {
+	for mode := range indexPrefixes {
+		homes, err := t.homes(ctx, mode)
+		if err != nil {
+			return nil, err
+		}
+		for _, home := range homes {
+			heads = append(heads, fingerprint.HeadOf(home))
+		}
 	}
-	return homes, err
+	return heads, nil
 }
 
 // unstore deletes the heads of what does not count any more.

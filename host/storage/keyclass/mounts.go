@@ -3,6 +3,7 @@
 package keyclass
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -150,6 +151,21 @@ func (m *Mounts) Views() []View {
 		out = append(out, *views[p])
 	}
 	return out
+}
+
+// Classes identifies the classes that the keys of all views have: equal if and only if
+// they have the same.
+func (m *Mounts) Classes() (id [32]byte) {
+	h := sha256.New()
+	for _, v := range m.Views() {
+		_, _ = fmt.Fprintf(h, "%q %t", v.Prefix, v.Local)
+		if !v.Local {
+			_, _ = fmt.Fprintf(h, " %t %q", v.decided(), v.LocalPrefixes)
+		}
+		_, _ = fmt.Fprintln(h)
+	}
+	copy(id[:], h.Sum(nil))
+	return id
 }
 
 // renew makes the views anew and returns those that differ in class.
