@@ -4,7 +4,6 @@ package catalog
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
@@ -97,11 +96,7 @@ func (c *Catalog) Get(ctx context.Context, name string) (*Entry, error) {
 		return nil, storageError("read", name, err)
 	}
 	if text != nil {
-		var e Entry
-		if err := json.Unmarshal(text, &e); err != nil {
-			return nil, replication.Errorf(replication.Internal, "the entry of plugin %q is damaged: register it again: %w", name, err)
-		}
-		return &e, nil
+		return decodeEntry(name, text)
 	}
 	mode, ok := builtinMode(name)
 	if !ok {
@@ -144,9 +139,9 @@ func (c *Catalog) Put(ctx context.Context, e Entry) error {
 	if err := verify(&e, path); err != nil {
 		return err
 	}
-	text, err := json.Marshal(e)
+	text, err := e.encode()
 	if err != nil {
-		return replication.Errorf(replication.InvalidInput, "plugin %q: %w", e.Name, err)
+		return err
 	}
 	if err := c.cfg.Store.Put(ctx, e.Name, text); err != nil {
 		return storageError("write", e.Name, err)

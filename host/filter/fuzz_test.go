@@ -4,6 +4,7 @@ package filter
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,6 +18,10 @@ func FuzzDecode(f *testing.F) {
 	raw, err := json.Marshal(rule)
 	require.NoError(f, err)
 	corpus.Add(f, raw)
+	rule.Former = slices.Repeat(rule.Former, mostFormer)
+	raw, err = json.Marshal(rule)
+	require.NoError(f, err)
+	f.Add(raw)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got, err := Decode(raw)
 		if err != nil {
@@ -26,5 +31,20 @@ func FuzzDecode(f *testing.F) {
 			got.HidSince(1, path)
 			require.False(t, System(path) && got.Hides(path))
 		}
+		if got == nil {
+			require.Nil(t, raw)
+			return
+		}
+		require.LessOrEqual(t, len(got.Former), mostFormer)
+		again, err := got.Encode()
+		require.NoError(t, err)
+		same, err := Decode(again)
+		require.NoError(t, err)
+		require.Equal(t, got.Number(), same.Number())
+		for _, path := range got.Paths {
+			require.Equal(t, got.Hides(path), same.Hides(path))
+			require.Equal(t, got.HidSince(1, path), same.HidSince(1, path))
+		}
+		require.LessOrEqual(t, len(Following(got, Rule{Mode: None}).Former), mostFormer)
 	})
 }

@@ -55,5 +55,11 @@ func split(b []byte, header any) (body []byte, err error) {
 		return nil, envelope.ErrMalformed
 	}
 	b = b[used:]
-	return b[n:], json.Unmarshal(b[:n], header)
+	if err := json.Unmarshal(b[:n], header); err != nil {
+		return nil, err
+	}
+	if h, ok := header.(*callHeader); ok && h.Timeout < 0 {
+		return nil, envelope.ErrMalformed
+	}
+	return b[n:], nil
 }

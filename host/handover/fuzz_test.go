@@ -23,11 +23,17 @@ func FuzzOpen(f *testing.F) {
 	pairing := make([]byte, 32)
 	sealed, err := Seal(pairing, b, m)
 	require.NoError(f, err)
+	m.ShareConfig = ShareConfig{-1, 2}
+	negative, err := m.encode()
+	require.NoError(f, err)
 	corpus.Add(f, plain, sealed)
+	f.Add(negative)
 	other := make([]byte, 32)
 	other[0] = 1
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if m, err := decode(raw); err == nil {
+			require.GreaterOrEqual(t, m.ShareConfig.Threshold, 0)
+			require.LessOrEqual(t, m.ShareConfig.Threshold, m.ShareConfig.Shares)
 			again, err := m.encode()
 			require.NoError(t, err)
 			_, err = decode(again)

@@ -18,6 +18,9 @@ import (
 // version is that of the encoded material. A host refuses any other.
 const version = 1
 
+// sharesMax is how many shares a key can be split into.
+const sharesMax = 255
+
 // tablesMax bounds the tables in the material, in bytes: together with the rest
 // they must fit one storage transaction, which raft bounds by max_entry_size
 // (1 MiB unless configured).
@@ -67,6 +70,8 @@ func decode(b []byte) (*Material, error) {
 		return nil, errors.New("the key material has no keyring")
 	case len(m.IndexKey) != 32 || m.SetID == "" || m.Epoch.IsZero():
 		return nil, errors.New("the key material does not name its replication set")
+	case m.ShareConfig.Shares < 0 || m.ShareConfig.Shares > sharesMax || m.ShareConfig.Threshold < 0 || m.ShareConfig.Threshold > m.ShareConfig.Shares:
+		return nil, fmt.Errorf("the key material needs %d of %d key shares, which cannot be", m.ShareConfig.Threshold, m.ShareConfig.Shares)
 	case m.ShareConfig.Shares > 0 && len(m.Shares) == 0:
 		return nil, errors.New("the key material has no key for its shares")
 	}

@@ -3,6 +3,7 @@
 package role
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,6 +26,7 @@ func FuzzDecodeRecord(f *testing.F) {
 	both, err := r.encode()
 	require.NoError(f, err)
 	corpus.Add(f, raw, both)
+	f.Add(append(raw, raw...))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		r, err := decodeRecord(raw)
 		if err != nil {
@@ -35,6 +37,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		same, err := decodeRecord(again)
 		require.NoError(t, err)
 		require.Equal(t, r.word(false), same.word(false))
+		require.True(t, json.Valid(raw), "it is one record, and nothing else")
 	})
 }
 

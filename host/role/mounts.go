@@ -4,7 +4,6 @@ package role
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,11 +28,9 @@ func (c *Controller) loadMounts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	declared := map[string][]string{}
-	if raw != nil {
-		if err := json.Unmarshal(raw, &declared); err != nil {
-			return fmt.Errorf("the list of local storage prefixes cannot be read: %w", err)
-		}
+	declared, err := keyclass.DecodeDeclared(raw)
+	if err != nil {
+		return err
 	}
 	for uuid, prefixes := range declared {
 		c.mounts.SetLocalPrefixes(uuid, prefixes)
@@ -187,11 +184,9 @@ func (c *Controller) keepPrefixes(ctx context.Context, uuid string, prefixes []s
 	if err != nil {
 		return err
 	}
-	declared := map[string][]string{}
-	if raw != nil {
-		if err := json.Unmarshal(raw, &declared); err != nil {
-			return err
-		}
+	declared, err := keyclass.DecodeDeclared(raw)
+	if err != nil {
+		return err
 	}
 	if have, ok := declared[uuid]; ok && slices.Equal(have, prefixes) {
 		return nil
@@ -205,7 +200,7 @@ func (c *Controller) keepPrefixes(ctx context.Context, uuid string, prefixes []s
 		}
 	}
 	declared[uuid] = prefixes
-	if raw, err = json.Marshal(declared); err != nil {
+	if raw, err = declared.Encode(); err != nil {
 		return err
 	}
 	return c.core.PutEntry(ctx, prefixesKey, raw)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
 
@@ -93,6 +94,9 @@ func decodeRecord(raw []byte) (*Record, error) {
 	var r Record
 	if err := dec.Decode(&r); err != nil {
 		return nil, fmt.Errorf("it is malformed: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows it")
 	}
 	if r.Version != recordVersion {
 		return nil, fmt.Errorf("it has version %d, and this build knows version %d", r.Version, recordVersion)

@@ -70,3 +70,16 @@ func TestSlotThatCouldNotBeOpenedAnew(t *testing.T) {
 		})
 	}
 }
+
+// The record of a slot is that of the id in it: under the name of another one it would
+// hold rows for a secondary that acknowledges none.
+func TestSlotRecordOfAnotherSlot(t *testing.T) {
+	t.Parallel()
+	inner := newTxn(t)
+	tap := newPrimary(t, inner)
+	_, err := tap.OpenSlot(testContext(t), dr, "s")
+	require.NoError(t, err)
+	require.NoError(t, tap.Close(testContext(t)))
+	putInner(t, inner, journal.SlotKey(dr, "other"), get(t, inner, journal.SlotKey(dr, "s")))
+	require.ErrorContains(t, newTap(t, inner).Activate(testContext(t), config(dr)), "is that of another slot")
+}

@@ -23,6 +23,7 @@ func FuzzMessages(f *testing.F) {
 		toTransition(&replication.Transition{PutState: map[string][]byte{"a": {1}}, DeleteState: []string{"b"}, Warnings: []string{"w"}}),
 		toStatusResponse(&replication.Status{Secondaries: []replication.Peer{{NodeID: "west", Acknowledged: 4}}}),
 		toNode(&replication.Node{APIAddr: "https://a", ClusterAddrs: []string{"https://b"}}),
+		toNode(&replication.Node{FailoverAddrs: []string{}}),
 	} {
 		raw, err := proto.Marshal(m)
 		require.NoError(f, err)
@@ -47,18 +48,32 @@ func FuzzMessages(f *testing.F) {
 			case *replicationv1.TransitionResponse:
 				tr := fromTransition(m)
 				if checkTransition(tr) == nil {
-					for _, v := range tr.PutState {
+					for k, v := range tr.PutState {
+						require.LessOrEqual(t, len(k), replication.StateKeyMax)
 						require.LessOrEqual(t, len(v), replication.StateValueMax)
 					}
 				}
+				same := fromTransition(toTransition(tr))
+				require.Equal(t, tr.Role, same.Role)
+				require.Equal(t, tr.PutState, same.PutState)
+				require.Equal(t, tr.DeleteState, same.DeleteState)
+				require.Equal(t, tr.Handover, same.Handover)
 			case *replicationv1.StatusResponse:
-				require.NotNil(t, fromStatusResponse(m))
+				s := fromStatusResponse(m)
+				same := fromStatusResponse(toStatusResponse(s))
+				require.Equal(t, s.KnownSecondaries, same.KnownSecondaries)
+				require.Len(t, same.Secondaries, len(s.Secondaries))
 			case *replicationv1.NodeResponse:
-				require.NotNil(t, fromNode(m))
+				n := fromNode(m)
+				require.Equal(t, m.GetFailover() == nil, n.FailoverAddrs == nil, "none is something else than not known")
+				same := fromNode(toNode(n))
+				require.Equal(t, n.ClusterAddrs, same.ClusterAddrs)
+				require.Equal(t, n.FailoverAddrs, same.FailoverAddrs)
 			case *replicationv1.DiffResponse:
-				require.NotNil(t, fromDiffStep(m))
+				d := fromDiffStep(m)
+				require.Equal(t, d, fromDiffStep(toDiffStep(d)))
 			case *replicationv1.Handover:
-				fromHandover(m)
+				require.Equal(t, m.GetSealed(), fromHandover(m).Sealed)
 			}
 		}
 	})

@@ -37,7 +37,7 @@ func TestFetchOnce(t *testing.T) {
 		require.True(t, spent)
 		require.Empty(t, warnings)
 		require.Equal(t, "dr-b", got.ID)
-		require.Equal(t, []byte("pairing"), got.PairingKey)
+		require.Equal(t, samplePayload().PairingKey, got.PairingKey)
 
 		_, _, _, err = fetch(t, req)
 		require.Equal(t, replication.Denied, replication.KindOf(err), form)

@@ -4,6 +4,7 @@ package activation
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -32,5 +33,49 @@ func FuzzParse(f *testing.F) {
 		}
 		require.NotNil(t, token)
 		require.LessOrEqual(t, len(strings.TrimSpace(string(raw))), jwtMax)
+	})
+}
+
+// What the primary has wrapped: an activation with all that a secondary takes into its
+// own records, or an error that does not quote it.
+func FuzzOpen(f *testing.F) {
+	sample := samplePayload()
+	sample.Version = payloadVersion
+	valid, err := json.Marshal(sample)
+	require.NoError(f, err)
+	corpus.Add(f, valid)
+	for _, change := range []func(p *Payload){
+		func(p *Payload) { p.ID = strings.Repeat("x", idMax+1) },
+		func(p *Payload) { p.ID = "a\nb" },
+		func(p *Payload) { p.ClusterID = "" },
+		func(p *Payload) { p.PairingKey = nil },
+		func(p *Payload) { p.Version = -1 },
+		func(p *Payload) { p.Bundle = make([]byte, payloadMax) },
+	} {
+		p := sample
+		change(&p)
+		raw, err := json.Marshal(p)
+		require.NoError(f, err)
+		f.Add(raw)
+	}
+	wrapped := func(raw []byte) map[string]any {
+		return map[string]any{fieldPrefix + "0": base64.StdEncoding.EncodeToString(raw), "other": 1}
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		p, err := Open(wrapped(raw))
+		if err != nil {
+			require.Equal(t, replication.InvalidInput, replication.KindOf(err))
+			return
+		}
+		require.LessOrEqual(t, len(raw), payloadMax)
+		require.True(t, len(p.ID) > 0 && len(p.ID) <= idMax)
+		require.True(t, len(p.ClusterID) > 0 && len(p.ClusterID) <= clusterIDMax)
+		require.NotContains(t, p.ID+p.ClusterID, "\n")
+		require.Len(t, p.PairingKey, pairingKeySize)
+		sealed, err := p.Seal()
+		require.NoError(t, err)
+		same, err := Open(sealed)
+		require.NoError(t, err)
+		require.Equal(t, p, same)
 	})
 }

@@ -17,6 +17,11 @@ const (
 	payloadVersion = 1
 	// payloadMax bounds a payload in bytes, decoded.
 	payloadMax = 1 << 20
+	// idMax bounds a secondary's id, clusterIDMax that of a replication set, in bytes.
+	idMax        = 128
+	clusterIDMax = 128
+	// pairingKeySize is that of the keys that hosts share, in bytes.
+	pairingKeySize = 32
 	// fieldPrefix begins the name of the one field a payload travels in.
 	fieldPrefix = "activation_"
 )
@@ -46,19 +51,19 @@ func (p Payload) Seal() (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding an activation: %w", err)
 	}
-	name := make([]byte, 16)
-	if _, err := rand.Read(name); err != nil {
+	field := make([]byte, 16)
+	if _, err := rand.Read(field); err != nil {
 		return nil, fmt.Errorf("naming the field of an activation: %w", err)
 	}
-	return map[string]any{fieldPrefix + hex.EncodeToString(name): base64.StdEncoding.EncodeToString(data)}, nil
+	return map[string]any{fieldPrefix + hex.EncodeToString(field): base64.StdEncoding.EncodeToString(data)}, nil
 }
 
 // Open is the reverse of Seal. Errors are InvalidInput and do not quote the data.
 func Open(data map[string]any) (*Payload, error) {
 	var text string
 	var fields int
-	for name, value := range data {
-		if s, ok := value.(string); ok && strings.HasPrefix(name, fieldPrefix) {
+	for field, value := range data {
+		if s, ok := value.(string); ok && strings.HasPrefix(field, fieldPrefix) {
 			text = s
 			fields++
 		}
@@ -83,5 +88,14 @@ func Open(data map[string]any) (*Payload, error) {
 	if _, err := replication.ParseMode(string(p.Mode)); err != nil || p.ID == "" || len(p.Bundle) == 0 {
 		return nil, invalid("the activation is incomplete: ask the primary for a new token")
 	}
+	// All of it becomes a part of this cluster's records.
+	if !name(p.ID, idMax) || !name(p.ClusterID, clusterIDMax) || len(p.PairingKey) != pairingKeySize {
+		return nil, invalid("the activation has names or a key that no primary gives out: ask the primary for a new token")
+	}
 	return p, nil
+}
+
+// name says whether a text is short and printable: ids are shown and logged.
+func name(text string, most int) bool {
+	return text != "" && len(text) <= most && strings.IndexFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) < 0
 }

@@ -120,5 +120,5 @@ func jwt(change map[string]any) string {
 }
 
 func samplePayload() Payload {
-	return Payload{Mode: replication.DR, ID: "dr-b", ClusterID: "set", Bundle: []byte("certificate"), PairingKey: []byte("pairing")}
+	return Payload{Mode: replication.DR, ID: "dr-b", ClusterID: "set", Bundle: []byte("certificate"), PairingKey: []byte("a pairing key that has 32 bytes.")}
 }

@@ -129,7 +129,7 @@ func (c *fakeController) DisablePrimary(context.Context, replication.Mode) ([]st
 func (c *fakeController) SecondaryToken(_ context.Context, _ replication.Mode, req replication.SecondaryTokenRequest) (*activation.Payload, []string, error) {
 	c.token = req
 	warnings, err := c.did("secondary-token")
-	return &activation.Payload{ClusterID: "set", Bundle: []byte("bundle"), PairingKey: []byte("key")}, warnings, err
+	return &activation.Payload{ClusterID: "set", Bundle: []byte("bundle"), PairingKey: make([]byte, 32)}, warnings, err
 }
 
 func (c *fakeController) RevokeSecondary(context.Context, replication.Mode, replication.RevokeSecondaryRequest) ([]string, error) {

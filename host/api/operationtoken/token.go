@@ -63,6 +63,18 @@ type record struct {
 	Hash []byte `json:"sha256"`
 }
 
+// recordMax bounds it in bytes.
+const recordMax = 1 << 10
+
+// decodeRecord is the hash in it.
+func decodeRecord(data []byte) (hash [sha256.Size]byte, err error) {
+	var stored record
+	if len(data) > recordMax || json.Unmarshal(data, &stored) != nil || len(stored.Hash) != sha256.Size {
+		return hash, replication.Errorf(replication.Internal, "the stored DR operation token is damaged: delete the attempt and make a new token")
+	}
+	return [sha256.Size]byte(stored.Hash), nil
+}
+
 // Verifier checks DR operation tokens. Make one with [NewVerifier] for a core's
 // life; all methods may be called concurrently.
 type Verifier struct {
@@ -137,14 +149,12 @@ func (v *Verifier) match(ctx context.Context, token string) error {
 	if err != nil {
 		return replication.Errorf(replication.StorageFailed, "the DR operation token cannot be checked because storage failed: %w", err)
 	}
-	var stored record
 	var want [sha256.Size]byte
 	known := 0
 	if data != nil {
-		if err := json.Unmarshal(data, &stored); err != nil || len(stored.Hash) != sha256.Size {
-			return replication.Errorf(replication.Internal, "the stored DR operation token is damaged: delete the attempt and make a new token")
+		if want, err = decodeRecord(data); err != nil {
+			return err
 		}
-		copy(want[:], stored.Hash)
 		known = 1
 	}
 	hash := sha256.Sum256([]byte(token))

@@ -24,8 +24,14 @@ func FuzzDecodeRecords(f *testing.F) {
 		require.NoError(f, err)
 		corpus.Add(f, b)
 	}
+	corpus.Add(f, []byte(`{"version":1,"id":"west","cut":-1}`), []byte(`{"version":1,"reserved":-1}`))
+	crowd := &journal.Head{Marks: make(journal.Marks, journal.MarksMax+1)}
+	b, err := crowd.Encode()
+	require.NoError(f, err)
+	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if h, err := journal.DecodeHead(b); err == nil {
+			require.LessOrEqual(t, len(h.Marks), journal.MarksMax)
 			again, err := h.Encode()
 			require.NoError(t, err)
 			same, err := journal.DecodeHead(again)
@@ -33,6 +39,8 @@ func FuzzDecodeRecords(f *testing.F) {
 			require.Equal(t, h, same)
 		}
 		if s, err := journal.DecodeSlot(b); err == nil {
+			require.NotEmpty(t, s.ID)
+			require.GreaterOrEqual(t, s.Cut, 0, "it is a number of bits to shift by")
 			again, err := s.Encode()
 			require.NoError(t, err)
 			same, err := journal.DecodeSlot(again)
@@ -40,11 +48,12 @@ func FuzzDecodeRecords(f *testing.F) {
 			require.Equal(t, s, same)
 		}
 		if c, err := journal.DecodeCursor(b); err == nil {
-			require.NotNil(t, c.Contract())
+			require.LessOrEqual(t, len(c.CopiedUpTo), journal.MaxKey)
 			again, err := c.Encode()
 			require.NoError(t, err)
-			_, err = journal.DecodeCursor(again)
+			same, err := journal.DecodeCursor(again)
 			require.NoError(t, err)
+			require.Equal(t, c.Contract(), same.Contract())
 		}
 	})
 }

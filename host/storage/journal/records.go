@@ -11,7 +11,11 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-const recordVersion = 1
+const (
+	recordVersion = 1
+	// recordMax bounds a record in bytes: what a storage takes in one value.
+	recordMax = 1 << 20
+)
 
 // Head is the record from which a journal goes on after a restart.
 type Head struct {
@@ -152,6 +156,9 @@ func DecodeHead(b []byte) (*Head, error) {
 	if err := decodeRecord(b, h, &h.Version, "journal head"); err != nil {
 		return nil, err
 	}
+	if len(h.Marks) > MarksMax {
+		return nil, fmt.Errorf("%w journal head record: %d marks are above the limit of %d", ErrCorrupt, len(h.Marks), MarksMax)
+	}
 	return h, nil
 }
 
@@ -160,6 +167,9 @@ func DecodeSlot(b []byte) (*Slot, error) {
 	s := new(Slot)
 	if err := decodeRecord(b, s, &s.Version, "slot"); err != nil {
 		return nil, err
+	}
+	if s.ID == "" || s.Cut < 0 {
+		return nil, fmt.Errorf("%w slot record: it has no id, or was lost %d times", ErrCorrupt, s.Cut)
 	}
 	return s, nil
 }
@@ -170,10 +180,16 @@ func DecodeCursor(b []byte) (*Cursor, error) {
 	if err := decodeRecord(b, c, &c.Version, "cursor"); err != nil {
 		return nil, err
 	}
+	if len(c.CopiedUpTo) > MaxKey {
+		return nil, fmt.Errorf("%w cursor record: a key of %d bytes", ErrCorrupt, len(c.CopiedUpTo))
+	}
 	return c, nil
 }
 
 func decodeRecord(b []byte, into any, version *int, what string) error {
+	if len(b) > recordMax {
+		return fmt.Errorf("%w %s record: %d bytes are above the limit of %d", ErrCorrupt, what, len(b), recordMax)
+	}
 	if err := json.Unmarshal(b, into); err != nil {
 		return fmt.Errorf("%w %s record: %w", ErrCorrupt, what, err)
 	}

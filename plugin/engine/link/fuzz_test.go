@@ -15,6 +15,48 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
+// What the other cluster says of its node: what is kept of it can be dialled, and is not
+// more than is kept.
+func FuzzNode(f *testing.F) {
+	addresses := []string{"https://a.test:8201", "b.test:8201"}
+	for _, n := range []*linkv1.Node{
+		link.ToNode(&replication.Node{APIAddr: "https://a.test:8200", ClusterAddr: addresses[0], ClusterAddrs: addresses, FailoverAddrs: addresses}, "lb.test:1"),
+		{ClusterAddr: "http://a:1", ClusterAddrs: []string{"", "a\nb:1", "a:0"}, Failover: &linkv1.Addresses{}},
+	} {
+		raw, err := proto.Marshal(n)
+		require.NoError(f, err)
+		corpus.Add(f, raw)
+	}
+	var crowd linkv1.Node
+	for i := range 2 * link.AddressesMax {
+		crowd.ClusterAddrs = append(crowd.ClusterAddrs, strings.Repeat("a", i+1)+":1")
+	}
+	crowd.ApiAddr, crowd.Failover = strings.Repeat("a", link.AddressMax+1), &linkv1.Addresses{ClusterAddrs: crowd.ClusterAddrs}
+	raw, err := proto.Marshal(&crowd)
+	require.NoError(f, err)
+	f.Add(raw)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var w linkv1.Node
+		if proto.Unmarshal(raw, &w) != nil {
+			return
+		}
+		n := link.FromNode(&w)
+		require.LessOrEqual(t, len(n.ClusterAddrs), link.AddressesMax)
+		require.LessOrEqual(t, len(n.FailoverAddrs), link.FailoverMax)
+		require.LessOrEqual(t, len(n.APIAddr), link.AddressMax)
+		require.Equal(t, w.GetFailover() == nil, n.FailoverAddrs == nil, "none is something else than not known")
+		for _, a := range append(append([]string{}, n.ClusterAddrs...), n.FailoverAddrs...) {
+			require.NoError(t, link.CheckAddress(a))
+		}
+		same := link.FromNode(link.ToNode(&replication.Node{
+			APIAddr: n.APIAddr, ClusterAddr: n.ClusterAddr, ClusterAddrs: n.ClusterAddrs, FailoverAddrs: n.FailoverAddrs,
+		}))
+		require.Equal(t, n.FailoverAddrs, same.FailoverAddrs)
+		require.Equal(t, n.ClusterAddr, same.ClusterAddr)
+		require.Equal(t, n.APIAddr, same.APIAddr)
+	})
+}
+
 // Messages of the other cluster: what passes is within the bounds, and the same again.
 func FuzzMessages(f *testing.F) {
 	at := replication.Position{Epoch: replication.Epoch{Generation: 1, ID: "a"}, Term: 2, Sequence: 9}

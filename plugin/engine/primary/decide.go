@@ -59,16 +59,24 @@ const slotPrefix = "primary/slot/"
 func slotKey(id string) string { return slotPrefix + base64.RawURLEncoding.EncodeToString([]byte(id)) }
 
 func (s *Server) slotOpened(ctx context.Context, id string) (replication.Position, error) {
-	var p replication.Position
 	data, err := s.host.GetState(ctx, slotKey(id))
 	if err != nil || data == nil {
-		return p, err
+		return replication.Position{}, err
 	}
-	if json.Unmarshal(data, &p) != nil {
-		// Without it a copy is decided, which writes it anew.
-		return replication.Position{}, nil
+	return decodeOpened(data), nil
+}
+
+// openedMax bounds the record in bytes.
+const openedMax = 1 << 10
+
+// decodeOpened reads the record. Without one that can be used a copy is decided, which
+// writes it anew: that is what the zero position is.
+func decodeOpened(data []byte) replication.Position {
+	var p replication.Position
+	if len(data) > openedMax || json.Unmarshal(data, &p) != nil || p.Epoch.IsZero() {
+		return replication.Position{}
 	}
-	return p, nil
+	return p
 }
 
 func (s *Server) putSlotOpened(ctx context.Context, id string, p replication.Position) error {

@@ -40,23 +40,28 @@ func (n *nodes) load(ctx context.Context, host replication.Host) error {
 	}
 	byID := map[string][]string{}
 	for _, name := range names {
-		id, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(name, nodePrefix))
-		if err != nil {
-			continue
-		}
 		data, err := host.GetState(ctx, name)
 		if err != nil {
 			return err
 		}
-		var addresses []string
-		if json.Unmarshal(data, &addresses) == nil {
-			byID[string(id)] = link.MergeAddresses(addresses)
+		if id, addresses := decodeNode(name, data); len(addresses) > 0 {
+			byID[id] = addresses
 		}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.byID = byID
 	return nil
+}
+
+// decodeNode reads the record of a secondary's addresses, none of one that cannot be
+// used: the secondary says them again.
+func decodeNode(name string, data []byte) (id string, addresses []string) {
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(name, nodePrefix))
+	if err != nil || nodeKey(string(raw)) != name || len(data) > replication.StateValueMax || json.Unmarshal(data, &addresses) != nil {
+		return "", nil
+	}
+	return string(raw), link.MergeAddresses(addresses)
 }
 
 // keep writes only what has changed.

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // AddressesKey is the name of the record of the primary's addresses.
@@ -57,11 +58,33 @@ func LoadAddresses(ctx context.Context, r records, fallback []string) (*Addresse
 	if err != nil || data == nil {
 		return a, err
 	}
-	a.record = addressRecord{}
-	if err := json.Unmarshal(data, &a.record); err != nil {
-		return nil, fmt.Errorf("reading the record of the primary's addresses: %w", err)
+	if a.record, err = decodeAddresses(data); err != nil {
+		return nil, err
+	}
+	if len(a.record.Configured) == 0 {
+		a.record.Configured = fallback
 	}
 	return a, nil
+}
+
+// decodeAddresses reads the record. What is no address, or too many, is left out: all
+// of them are dialled.
+func decodeAddresses(data []byte) (addressRecord, error) {
+	var r addressRecord
+	if len(data) > replication.StateValueMax {
+		return addressRecord{}, fmt.Errorf("the record of the primary's addresses has %d bytes, %d are allowed: use update-primary to write it anew", len(data), replication.StateValueMax)
+	}
+	if err := json.Unmarshal(data, &r); err != nil {
+		return addressRecord{}, fmt.Errorf("reading the record of the primary's addresses: %w", err)
+	}
+	r.Configured, r.Learnt = link.MergeAddresses(r.Configured), link.MergeAddresses(r.Learnt)
+	if link.CheckAddress(r.Used) != nil {
+		r.Used = ""
+	}
+	if r.Failover != nil {
+		r.Failover = link.FailoverAddresses(r.Failover)
+	}
+	return r, nil
 }
 
 // Candidates are all addresses in the order to try them: what worked last, then

@@ -63,9 +63,9 @@ func LoadRegistry(ctx context.Context, records Records) (*Registry, error) {
 			if err != nil {
 				return nil, err
 			}
-			var m member
-			if err := json.Unmarshal(data, &m); err != nil || name != recordName(prefix, m.ID) {
-				return nil, fmt.Errorf("the record %q of a secondary cannot be read", name)
+			m, err := decodeMember(prefix, name, data)
+			if err != nil {
+				return nil, err
 			}
 			into[m.ID] = m
 		}
@@ -80,6 +80,24 @@ func LoadRegistry(ctx context.Context, records Records) (*Registry, error) {
 		delete(r.members, id)
 	}
 	return r, nil
+}
+
+// memberMax bounds the record of a secondary, serialMax the serial number in it, in
+// bytes.
+const (
+	memberMax = 4 << 10
+	serialMax = 64
+)
+
+// decodeMember reads a record. Without one of them a primary would let a revoked
+// secondary in, or lose one, so none is skipped.
+func decodeMember(prefix, name string, data []byte) (member, error) {
+	var m member
+	if len(data) > memberMax || json.Unmarshal(data, &m) != nil || name != recordName(prefix, m.ID) ||
+		CheckID(m.ID) != nil || m.Serial == "" || len(m.Serial) > serialMax {
+		return member{}, fmt.Errorf("the record %q of a secondary cannot be read", name)
+	}
+	return m, nil
 }
 
 func recordName(prefix, id string) string {

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package catalog
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// recordMax bounds the record of an entry in bytes: what a storage takes in one value,
+// with room for what it adds.
+const recordMax = 512 << 10
+
+// encode is the stored form.
+func (e *Entry) encode() ([]byte, error) {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return nil, invalid("plugin %q: %w", e.Name, err)
+	}
+	if len(text) > recordMax {
+		return nil, invalid("the entry of plugin %q has %d bytes, %d are allowed: give it fewer or shorter arguments and variables", e.Name, len(text), recordMax)
+	}
+	return text, nil
+}
+
+// decodeEntry reads the record of a name. Whether it keeps the rules of now is checked
+// when it is run, so that an operator can see one that does not.
+func decodeEntry(name string, text []byte) (*Entry, error) {
+	var e Entry
+	err := fmt.Errorf("it has %d bytes, %d are allowed", len(text), recordMax)
+	if len(text) <= recordMax {
+		err = json.Unmarshal(text, &e)
+	}
+	switch {
+	case err != nil:
+	case e.Name != name:
+		err = errors.New("it is that of another plugin")
+	case e.Builtin:
+		// Its file would be taken from another directory, and with whatever checksum.
+		err = errors.New("it claims to be the one that comes with the host")
+	default:
+		return &e, nil
+	}
+	return nil, replication.Errorf(replication.Internal, "the entry of plugin %q is damaged: register it again: %w", name, err)
+}

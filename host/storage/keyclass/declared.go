@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package keyclass
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+const (
+	// declaredMax bounds the record of what backends have declared, in bytes: what a
+	// storage takes in one value, with room for what it adds.
+	declaredMax = 1000 << 10
+	// uuidMax bounds the UUID of a mount, in bytes.
+	uuidMax = 256
+)
+
+// Declared are the local storage prefixes that backends have declared, by the UUIDs of
+// their mounts.
+type Declared map[string][]string
+
+// Encode is the stored form. It refuses what DecodeDeclared would.
+func (d Declared) Encode() ([]byte, error) {
+	raw, err := json.Marshal(d)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := DecodeDeclared(raw); err != nil {
+		return nil, err
+	}
+	return raw, nil
+}
+
+// DecodeDeclared reads what Encode made; nothing is an empty one. It is never nil.
+func DecodeDeclared(raw []byte) (Declared, error) {
+	d := Declared{}
+	if raw == nil {
+		return d, nil
+	}
+	if len(raw) > declaredMax {
+		return nil, fmt.Errorf("the list of local storage prefixes has %d bytes, and %d are allowed: a plugin of a mount declares too many", len(raw), declaredMax)
+	}
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return nil, fmt.Errorf("the list of local storage prefixes cannot be read: %w", err)
+	}
+	if d == nil {
+		return nil, fmt.Errorf("the list of local storage prefixes cannot be read: it is none")
+	}
+	for uuid := range d {
+		if uuid == "" || len(uuid) > uuidMax || strings.ContainsRune(uuid, '/') {
+			return nil, fmt.Errorf("the list of local storage prefixes has %.64q, which is not the UUID of a mount", uuid)
+		}
+	}
+	return d, nil
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package keyclass
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/shared/corpus"
+)
+
+// What backends that are no part of Vault have declared: a list that can be added to,
+// of names that are those of mounts.
+func FuzzDecodeDeclared(f *testing.F) {
+	raw, err := Declared{"8a1f": {"local/", "cache"}, "77c0": nil, "00": {""}}.Encode()
+	require.NoError(f, err)
+	corpus.Add(f, raw, []byte(`null`), []byte(`{"a/b":[]}`), []byte(`{"":null}`))
+	f.Add([]byte(`{"a":["` + strings.Repeat("x", declaredMax) + `"]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		d, err := DecodeDeclared(raw)
+		if err != nil {
+			require.Nil(t, d)
+			return
+		}
+		require.LessOrEqual(t, len(raw), declaredMax)
+		m := NewMounts()
+		for uuid, prefixes := range d {
+			require.NotContains(t, uuid, "/")
+			m.SetLocalPrefixes(uuid, prefixes)
+			have, known := m.LocalPrefixes(uuid)
+			require.True(t, known)
+			require.Len(t, have, len(prefixes))
+		}
+		again, err := d.Encode()
+		if err != nil {
+			return // with its quotes escaped it has become too long
+		}
+		same, err := DecodeDeclared(again)
+		require.NoError(t, err)
+		require.Len(t, same, len(d))
+		for uuid, prefixes := range d {
+			require.Equal(t, prefixes, same[uuid])
+		}
+		d["new"] = nil // must not be nil
+	})
+}
