@@ -159,7 +159,8 @@ func TestGatheredWritesFail(t *testing.T) {
 	}
 }
 
-// What the storage does not answer for keeps the locks of all, until it does.
+// What the storage does not answer for keeps the locks of all, until it does, and then
+// all of them are over.
 func TestGatheredWritesAreUnsettled(t *testing.T) {
 	t.Parallel()
 	b := newBusy(t)
@@ -188,6 +189,10 @@ func TestGatheredWritesAreUnsettled(t *testing.T) {
 	for i := range 3 {
 		put(t, b.Tap, key(i), "later")
 	}
+	// Each of them was told to be over: a block with a key that is being written is
+	// never stored.
+	b.StoreIndexes(testContext(t))
+	require.Len(t, storedRows(t, b.f), 2, "the head, and the block")
 	b.requireFollowed(t)
 }
 
