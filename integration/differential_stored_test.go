@@ -58,6 +58,19 @@ func requireIndexed(t *testing.T, clusters map[string]*cluster.Cluster) {
 	}
 }
 
+// requireIndexStored restarts a cluster that is replicated in performance mode: its stored
+// index is taken up, whatever mounts it has had.
+func requireIndexStored(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	offset, err := c.Node(0).LogSize()
+	require.NoError(t, err)
+	require.NoError(t, c.Restart(t.Context(), true))
+	const text = "index of the replicated content was stored, and is compared with the storage now: mode=performance"
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	require.NoError(t, c.Node(0).WaitLog(ctx, offset, text))
+}
+
 // requireSharedAlone compares what a primary and its secondary have stored: shared
 // keys are the same, all others are each cluster's own.
 func requireSharedAlone(t *testing.T, primary, secondary *cluster.Cluster) {

@@ -98,6 +98,14 @@ func TestDifferential(t *testing.T) {
 		})
 		eachSection(t, "end-of-", runner.Finish)
 		t.Run("indexed", func(t *testing.T) { requireIndexed(t, replicating) })
+		t.Run("restarted", func(t *testing.T) {
+			for _, c := range replicating {
+				if c != replicating[differential.Single] {
+					requireIndexStored(t, c)
+				}
+			}
+			requireIndexed(t, replicating)
+		})
 	}
 	// With a part of the sections (-run) nothing can be said about the table.
 	if all && !t.Failed() {

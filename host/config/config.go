@@ -40,7 +40,7 @@ type Config struct {
 	PluginDirectory string
 	// BufferSize bounds the ring of recent writes in memory, in bytes.
 	BufferSize int64
-	// BufferLength bounds it in writes.
+	// BufferLength bounds it in rows of the journal too; zero for no such bound.
 	BufferLength int64
 	// SlotMaxRetained and SlotMaxAge bound what the journal keeps for a secondary that
 	// does not come, in bytes and in time; zero for no bound.
@@ -82,7 +82,6 @@ func Default() (*Config, error) {
 	return &Config{
 		PluginDirectory:           dir,
 		BufferSize:                DefaultBufferSize,
-		BufferLength:              16384,
 		SlotMaxRetained:           DefaultSlotMaxRetained,
 		SlotMaxAge:                DefaultSlotMaxAge,
 		ResolverDiscoverServers:   true,
@@ -200,8 +199,8 @@ func (c *Config) set(name string, value any) (err error) {
 		}
 		c.BufferSize = int64(n)
 	case "logshipper_buffer_length":
-		if c.BufferLength, err = parseutil.ParseInt(value); err == nil && c.BufferLength < 1 {
-			err = fmt.Errorf("%d is less than 1", c.BufferLength)
+		if c.BufferLength, err = parseutil.ParseInt(value); err == nil && (c.BufferLength < 1 || c.BufferLength > 1<<30) {
+			err = fmt.Errorf("%d is not between 1 and %d", c.BufferLength, 1<<30)
 		}
 	case "slot_max_retained":
 		c.SlotMaxRetained, err = parseCap(value)

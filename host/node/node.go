@@ -61,6 +61,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 			ApplyBytes: applyBytesOf(c.UnderlyingStorage()),
 			Room:       roomIn(c.RaftFolder()),
 			RingBytes:  int(cfg.BufferSize),
+			RingRows:   int(cfg.BufferLength),
 			Caps:       storage.SlotCaps{Bytes: cfg.SlotMaxRetained, Age: cfg.SlotMaxAge},
 			PathKeys:   joinsPaths(c.UnderlyingStorage()),
 			AnyPrefix:  listsAnyPrefix(c.UnderlyingStorage()),

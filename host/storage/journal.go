@@ -154,7 +154,7 @@ func (t *Tap) beginTerm(ctx context.Context) (*activeJournal, error) {
 	// Rows of a crashed term that came after its last mark are not counted.
 	j.rowBytes.Store(head.Marks.Last().Bytes)
 	j.lookAt.Store(math.MaxUint64)
-	j.seq = journal.NewSequencer(j.term, last, last+reserveBlock, t.ring)
+	j.seq = journal.NewSequencer(j.term, last, last+reserveBlock, t.ring, t.ringRows)
 	if n := len(head.Terms); n > 0 {
 		end, err := t.termEnd(ctx, head)
 		if err != nil {

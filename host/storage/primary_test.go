@@ -257,6 +257,25 @@ func TestStorageRowsWithOriginalValuesAreConsistent(t *testing.T) {
 	require.Equal(t, uint64(200), f.To.Sequence)
 }
 
+// A ring of seven rows has the last seven; those before come from the storage.
+func TestRingBoundedInRows(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	tap := newPrimary(t, newTxn(t), func(o *storage.Options) { o.RingRows = 7 })
+	at, err := tap.OpenSlot(ctx, dr, "s")
+	require.NoError(t, err)
+	for i := range 20 {
+		put(t, tap, key(i), "v")
+	}
+	r, err := tap.ReadJournal(ctx, dr, "s", at)
+	require.NoError(t, err)
+	for _, to := range []uint64{13, 20} {
+		f, err := r.Next()
+		require.NoError(t, err)
+		require.Equal(t, to, f.To.Sequence)
+	}
+}
+
 func TestFramesAreCut(t *testing.T) {
 	t.Parallel()
 	for name, ring := range map[string]int{"memory": 0, "storage": 1} {

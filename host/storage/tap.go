@@ -43,6 +43,8 @@ type Options struct {
 	Room func() error
 	// RingBytes bounds the journal's rows in memory; zero for DefaultRingBytes.
 	RingBytes int
+	// RingRows bounds them by their number too; zero for no such bound.
+	RingRows int
 	// FrameBytes and RangeBytes are the sizes at which a frame and a range are cut;
 	// zero for replication.PayloadTarget and a few times that.
 	FrameBytes, RangeBytes int
@@ -70,14 +72,15 @@ type Options struct {
 
 // Tap is the storage tap. Make it with New. Safe for concurrent use.
 type Tap struct {
-	inner  physical.Backend
-	txn    physical.Transactional // inner, nil if it has no transactions
-	logger hclog.Logger
-	limits func() (int, int)
-	room   func() error // nil for none
-	ring   int
-	frames int // bytes of a frame
-	ranges int // bytes of a range
+	inner    physical.Backend
+	txn      physical.Transactional // inner, nil if it has no transactions
+	logger   hclog.Logger
+	limits   func() (int, int)
+	room     func() error // nil for none
+	ring     int
+	ringRows int // 0 for no bound
+	frames   int // bytes of a frame
+	ranges   int // bytes of a range
 
 	applyBytes atomic.Int64
 
@@ -133,7 +136,7 @@ type Tap struct {
 // New puts a tap over a backend. It passes everything through.
 func New(inner physical.Backend, o Options) *Tap {
 	t := &Tap{
-		inner: inner, logger: o.Logger, limits: o.Limits, room: o.Room, ring: o.RingBytes, caps: o.Caps, slotRecords: make(turns, 1), classes: o.Classes, pathKeys: o.PathKeys, anyPrefix: o.AnyPrefix, alone: o.Alone,
+		inner: inner, logger: o.Logger, limits: o.Limits, room: o.Room, ring: o.RingBytes, ringRows: o.RingRows, caps: o.Caps, slotRecords: make(turns, 1), classes: o.Classes, pathKeys: o.PathKeys, anyPrefix: o.AnyPrefix, alone: o.Alone,
 		stripes:  newStripes(),
 		applying: map[replication.Mode]*sync.Mutex{replication.DR: {}, replication.Performance: {}},
 	}

@@ -83,7 +83,7 @@ func TestRowKeysSortByNumber(t *testing.T) {
 
 func TestSequencer(t *testing.T) {
 	t.Parallel()
-	s := journal.NewSequencer(3, 100, 200, 1000)
+	s := journal.NewSequencer(3, 100, 200, 1000, 0)
 	take := func() uint64 {
 		n, _, _, ok, _ := s.Allocate(100)
 		require.True(t, ok)
@@ -117,9 +117,23 @@ func TestSequencer(t *testing.T) {
 	require.Equal(t, uint64(104), to)
 }
 
+func TestSequencerBoundsItsRows(t *testing.T) {
+	t.Parallel()
+	s := journal.NewSequencer(1, 0, 100, 1<<20, 3)
+	for n := range uint64(5) {
+		s.Allocate(100)
+		s.Finish(n+1, &journal.Row{Sequence: n + 1, Bytes: 10})
+	}
+	_, _, ok := s.Rows(1, 1<<20)
+	require.False(t, ok)
+	rows, _, ok := s.Rows(2, 1<<20)
+	require.True(t, ok)
+	require.Len(t, rows, 3)
+}
+
 func TestSequencerReserve(t *testing.T) {
 	t.Parallel()
-	s := journal.NewSequencer(1, 0, 4, 1000)
+	s := journal.NewSequencer(1, 0, 4, 1000, 0)
 	lows := 0
 	for range 4 {
 		_, _, low, ok, _ := s.Allocate(4)
@@ -150,7 +164,7 @@ func TestSequencerReserve(t *testing.T) {
 // and the ring has the rows in order.
 func TestSequencerConcurrent(t *testing.T) {
 	t.Parallel()
-	s := journal.NewSequencer(1, 0, 1<<40, 1<<30)
+	s := journal.NewSequencer(1, 0, 1<<40, 1<<30, 0)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {

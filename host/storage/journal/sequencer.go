@@ -14,6 +14,7 @@ import (
 type Sequencer struct {
 	term      uint64
 	ringBytes int
+	ringRows  int // 0: no bound
 
 	mu       sync.Mutex
 	next     uint64
@@ -38,9 +39,9 @@ type slot struct {
 }
 
 // NewSequencer goes on after the number last, within a term; numbers up to limit
-// are reserved. ringBytes bounds the rows in memory.
-func NewSequencer(term, last, limit uint64, ringBytes int) *Sequencer {
-	s := &Sequencer{term: term, ringBytes: ringBytes, next: last + 1, limit: limit, mark: last, floor: last}
+// are reserved. ringBytes bounds the rows in memory, and so does ringRows if it is not 0.
+func NewSequencer(term, last, limit uint64, ringBytes, ringRows int) *Sequencer {
+	s := &Sequencer{term: term, ringBytes: ringBytes, ringRows: ringRows, next: last + 1, limit: limit, mark: last, floor: last}
 	s.allocated.Store(last)
 	return s
 }
@@ -133,7 +134,7 @@ func (s *Sequencer) Finish(n uint64, row *Row) {
 func (s *Sequencer) push(row *Row) {
 	s.ring = append(s.ring, row)
 	s.bytes += row.Bytes
-	for s.bytes > s.ringBytes && s.first < len(s.ring) {
+	for s.first < len(s.ring) && (s.bytes > s.ringBytes || s.ringRows > 0 && len(s.ring)-s.first > s.ringRows) {
 		old := s.ring[s.first]
 		s.ring[s.first] = nil
 		s.first++
