@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package fingerprint_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+)
+
+// newStoredShelf is a shelf all of whose blocks are stored.
+func newStoredShelf(t *testing.T, perBlock int) *shelf {
+	s := newShelf(t, 1)
+	s.x.SetPerBlock(perBlock)
+	s.changes(6000, nil)
+	s.pass(t, 0)
+	s.storeAll()
+	return s
+}
+
+// storeAll stores all that is not, one block after the other.
+func (s *shelf) storeAll() {
+	if s.x.Home() == "" {
+		s.store(true)
+	}
+	for {
+		batch := s.x.Store(time.Now(), 1)
+		if batch == nil {
+			break
+		}
+		s.put(batch)
+		batch.End(true)
+	}
+	require.Equal(s.t, s.x.Blocks(), s.x.Clean())
+	s.requireRight()
+}
+
+// put is what the storage does with blocks that are stored.
+func (s *shelf) put(batch *fingerprint.Storing) {
+	for i := range batch.Blocks {
+		for _, row := range batch.Blocks[i].Drop {
+			delete(s.rows, row)
+		}
+	}
+	for i := range batch.Blocks {
+		b := &batch.Blocks[i]
+		s.rows[b.Row] = s.h.Encode(&b.Stored)
+	}
+}
+
+// writeKey is a write that does what it has to; told says whether the index learns of
+// the rows that it has deleted. A nil value deletes.
+func (s *shelf) writeKey(key string, value []byte, told bool) {
+	s.t.Helper()
+	rows, storing := s.x.Writing(key)
+	require.Nil(s.t, storing)
+	for _, row := range rows {
+		delete(s.rows, row)
+	}
+	s.model.put(key, value)
+	if told {
+		s.x.Deleted(key, rows)
+	}
+	s.x.Written(key)
+}
+
+// inside is a key of a block that ends no range.
+func (s *shelf) inside(b *fingerprint.Stored) string {
+	s.t.Helper()
+	for _, key := range slices.Sorted(maps.Keys(s.set)) {
+		if key > b.After && s.h.Level(key) < fingerprint.CutLevel {
+			return key
+		}
+	}
+	s.t.Fatal("there is none")
+	return ""
+}
+
+// requireRows says which rows a write of a key has to delete.
+func (s *shelf) requireRows(key string, want ...string) {
+	s.t.Helper()
+	rows, storing := s.x.Rows(key)
+	require.Nil(s.t, storing)
+	require.ElementsMatch(s.t, want, rows)
+}
+
+// requireTaken restarts, and nothing has to be read.
+func (s *shelf) requireTaken() {
+	s.t.Helper()
+	s.storeAll()
+	blocks, before := s.x.Blocks(), s.taken
+	s.restart(0)
+	require.Equal(s.t, blocks, s.taken-before, "all is stored, and nothing else")
+}
+
+// A block that becomes part of the next one brings its rows along: whoever writes a key
+// of either deletes those of both.
+func TestMergedBlockHasTheRowsOfBoth(t *testing.T) {
+	t.Parallel()
+	s := newStoredShelf(t, 2)
+	blocks := s.stored()
+	a, b := blocks[1], blocks[2]
+	s.writeKey(a.UpTo(), nil, false)
+	require.Equal(t, len(blocks)-1, s.x.Blocks())
+	require.Equal(t, len(blocks)-2, s.x.Clean(), "it has grown since it was stored")
+	s.requireRows(s.inside(a), a.Row, b.Row)
+	s.requireRows(s.inside(b), a.Row, b.Row)
+	s.requireRight()
+	s.requireTaken()
+}
+
+// The same while the other one is being stored: it is not what is stored then.
+func TestBlockIsMergedIntoOneThatIsStored(t *testing.T) {
+	t.Parallel()
+	s := newStoredShelf(t, 2)
+	blocks := s.stored()
+	a, b := blocks[1], blocks[2]
+	s.writeKey(s.inside(b), []byte("changed"), true)
+	batch := s.x.Store(time.Now(), 100)
+	require.Len(t, batch.Blocks, 1)
+	require.Equal(t, b.Row, batch.Blocks[0].Row)
+	s.writeKey(a.UpTo(), nil, false)
+	s.put(batch)
+	batch.End(true)
+	require.Equal(t, s.x.Blocks()-1, s.x.Clean())
+	s.requireRows(s.inside(a), a.Row, b.Row)
+	s.requireRows(s.inside(b), a.Row, b.Row)
+	s.requireRight()
+	s.requireTaken()
+}
+
+// A pass can find that the bound of a block that is being stored is not there: writers
+// wait all the same, and then delete the row that was stored.
+func TestBlockIsMergedWhileItIsStored(t *testing.T) {
+	t.Parallel()
+	s := newStoredShelf(t, 2)
+	blocks := s.stored()
+	a, b := blocks[1], blocks[2]
+	key := s.inside(a)
+	s.writeKey(key, []byte("changed"), true)
+	batch := s.x.Store(time.Now(), 100)
+	require.Equal(t, a.Row, batch.Blocks[0].Row)
+	delete(s.set, a.UpTo()) // nobody has told
+	require.True(t, s.pass(t, 0))
+	require.Equal(t, len(blocks)-1, s.x.Blocks())
+
+	for _, key := range []string{key, s.inside(b)} {
+		rows, storing := s.x.Rows(key)
+		require.Nil(t, rows)
+		require.NotNil(t, storing)
+	}
+	s.put(batch)
+	batch.End(true)
+	require.Equal(t, s.x.Blocks()-1, s.x.Clean())
+	s.requireRows(s.inside(b), a.Row, b.Row)
+	s.writeKey(key, []byte("again"), true)
+	s.requireRight()
+	s.requireTaken()
+}
+
+// A block that a pass has put right while it was being stored has to be stored again:
+// its row is that of before.
+func TestBlockIsCorrectedWhileItIsStored(t *testing.T) {
+	t.Parallel()
+	s := newStoredShelf(t, 2)
+	a := s.stored()[1]
+	key := s.inside(a)
+	s.writeKey(key, []byte("changed"), true)
+	batch := s.x.Store(time.Now(), 100)
+	require.Equal(t, a.Row, batch.Blocks[0].Row)
+	s.set[key] = []byte("changed below")
+	require.True(t, s.pass(t, 0))
+	s.put(batch)
+	batch.End(true)
+	require.Equal(t, s.x.Blocks()-1, s.x.Clean(), "what was stored is not what there is")
+	s.requireRows(key, a.Row)
+	s.requireTaken()
+}
+
+// Whichever part of a block that was cut is written, the row of all of it goes.
+func TestBlockThatIsCutKeepsItsRow(t *testing.T) {
+	t.Parallel()
+	s := newStoredShelf(t, 1000)
+	blocks := s.stored()
+	require.Len(t, blocks, 1)
+	whole := blocks[0]
+	bounds := slices.Clone(whole.Ranges)
+	require.Greater(t, len(bounds), 8)
+	// A write that fails is one after which the row may be there.
+	began := time.Now()
+	s.x.Writing(s.inside(whole))
+	s.x.Written(s.inside(whole))
+	s.x.SetPerBlock(2)
+	require.Nil(t, s.x.Store(began.Add(-time.Minute), 100), "it is not at rest")
+	require.Greater(t, s.x.Blocks(), 3)
+	for i := range bounds {
+		s.requireRows(bounds[i].UpTo+"x", whole.Row)
+	}
+	s.writeKey(bounds[3].UpTo+"x", []byte("made"), true)
+	s.requireRight()
+	s.requireTaken()
+}
+
+// A block that was stored when blocks were larger is cut, and each part is stored.
+func TestBlockThatIsStoredIsCut(t *testing.T) {
+	t.Parallel()
+	s := newStoredShelf(t, 1000)
+	s.x.SetPerBlock(2)
+	batch := s.x.Store(time.Now(), 1)
+	require.NotNil(t, batch)
+	s.put(batch)
+	batch.End(true)
+	s.requireRight()
+	require.Greater(t, s.x.Blocks(), 3)
+	require.Equal(t, 1, s.x.Clean())
+	s.requireTaken()
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+)
+
+// What a block had as its row, or as those of the blocks that it was made of, goes from
+// the storage when it is stored: two rows that have the same keys would make all of the
+// index count no more.
+func TestRowsOfMergedBlocksAreDropped(t *testing.T) {
+	t.Parallel()
+	inner := newTxn(t)
+	fillInner(t, inner, manyKeys)
+	tap := newPrimary(t, inner)
+	fingerprintOf(t, tap, dr)
+	tap.StoreIndexes(testContext(t))
+	before := storedRows(t, inner)
+
+	// Without the key that the first block ends at it is a part of the second one.
+	h := fingerprint.NewHasher(indexKey)
+	var first *fingerprint.Stored
+	for name, row := range before {
+		if strings.HasSuffix(name, "/head") {
+			continue
+		}
+		b, err := h.Decode("index-dr/pages/"+name, []byte(row))
+		require.NoError(t, err)
+		if b.After == "" {
+			first = b
+		}
+	}
+	require.NotNil(t, first)
+	del(t, tap, first.UpTo())
+	require.Len(t, storedRows(t, inner), len(before)-1)
+	tap.StoreIndexes(testContext(t))
+	require.NoError(t, tap.Abandon(testContext(t)))
+
+	tap = newPrimary(t, inner)
+	fingerprintOf(t, tap, dr)
+	require.Zero(t, tap.IndexState(dr).Read)
+	requireRoot(t, tap)
+}
