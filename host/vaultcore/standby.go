@@ -84,23 +84,42 @@ func (c *Core) WhileStandby(f func() error) error {
 // SealStandby seals a standby whose keys were replaced. Raft goes on, as Vault has it:
 // the node has to receive what follows, and to vote. Nothing that Vault keeps of the
 // old keys is left, so that the new shares open it; an auto-unseal seal does by itself.
+// More than one call at a time may ask for it.
 func (c *Core) SealStandby(ctx context.Context) error {
+	if err := c.sealReplaced(ctx); err != nil {
+		return fmt.Errorf("seal of a standby: %w", err)
+	}
+	if c.Seal().StoredKeysSupported() != vaultseal.StoredKeysSupportedGeneric {
+		return nil
+	}
+	if !c.Sealed() {
+		return nil // another call was quicker
+	}
+	if err := c.UnsealWithStoredKeys(ctx); err != nil {
+		return fmt.Errorf("unseal of a standby with the new keys: %w", err)
+	}
+	return nil
+}
+
+// sealReplaced seals the standby unless that was done since its keys were looked at. Vault
+// marks a core as sealed first and then waits for the state lock. Who unseals in between
+// finds the barrier open, leaves it, and has a core that counts as unsealed and whose
+// barrier is closed a moment later. So the lock is held before.
+func (c *Core) sealReplaced(ctx context.Context) error {
+	defer c.lockState().Unlock()
+	if c.Sealed() || !*field[bool](c.Core, "standby") {
+		return nil
+	}
+	if replaced, err := c.KeysReplaced(ctx); err == nil && !replaced {
+		return nil
+	}
 	// Who finds it sealed is to be asked for the new shares.
 	seal := c.Seal()
 	_ = seal.ClearBarrierConfig(ctx)
 	if seal.RecoveryKeySupported() {
 		_ = seal.ClearRecoveryConfig(ctx)
 	}
-	if err := sealInternalWithOptions(c.Core, true, false, !c.raftElects()); err != nil {
-		return fmt.Errorf("seal of a standby: %w", err)
-	}
-	if seal.StoredKeysSupported() != vaultseal.StoredKeysSupportedGeneric {
-		return nil
-	}
-	if err := c.UnsealWithStoredKeys(ctx); err != nil {
-		return fmt.Errorf("unseal of a standby with the new keys: %w", err)
-	}
-	return nil
+	return sealInternalWithOptions(c.Core, false, false, !c.raftElects())
 }
 
 // raftElects says whether raft elects the active node; it keeps the leadership while

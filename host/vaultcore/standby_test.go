@@ -6,10 +6,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/helper/locking"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/sdk/physical/inmem"
@@ -188,16 +190,43 @@ func TestNodeWithReplacedKeysDoesNotLead(t *testing.T) {
 	require.False(t, held, "the lock was given back")
 }
 
+// From the moment in which a standby counts as sealed nobody can unseal it until its
+// barrier is closed, and one that has come to the new keys is not sealed once more.
+func TestStandbyIsSealedUnderTheStateLock(t *testing.T) {
+	t.Parallel()
+	store, _, standby, _ := sharedStorage(t)
+	require.NoError(t, standby.SealStandby(t.Context()))
+	require.False(t, standby.Sealed(), "its keys are those of the cluster")
+
+	replaceKeys(t, store)
+	// The seal waits for this right after its mark.
+	forwarding := field[sync.RWMutex](standby.Core, "requestForwardingConnectionLock")
+	forwarding.Lock()
+	done := make(chan error, 1)
+	go func() { done <- standby.SealStandby(context.Background()) }()
+	eventually(t, standby.Sealed)
+	state, ok := (*field[locking.RWMutex](standby.Core, "stateLock")).(interface{ TryRLock() bool })
+	require.True(t, ok)
+	free := state.TryRLock()
+	forwarding.Unlock()
+	require.False(t, free, "an unseal would not wait")
+	require.NoError(t, <-done)
+	closed, err := standby.barrier.inner.Sealed()
+	require.NoError(t, err)
+	require.True(t, closed)
+}
+
 // While nothing is wrong with its keys, f runs on a standby alone.
 func TestWhileStandby(t *testing.T) {
 	t.Parallel()
-	_, active, standby, root := sharedStorage(t)
+	store, active, standby, root := sharedStorage(t)
 	ran := 0
 	count := func() error { ran++; return nil }
 	require.NoError(t, active.WhileStandby(count))
 	require.Zero(t, ran)
 	require.NoError(t, standby.WhileStandby(count))
 	require.Equal(t, 1, ran)
+	replaceKeys(t, store)
 	require.NoError(t, standby.SealStandby(t.Context()))
 	require.NoError(t, standby.WhileStandby(count))
 	require.Equal(t, 1, ran, "not on a sealed one")
