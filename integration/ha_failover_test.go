@@ -110,6 +110,12 @@ func (c *moving) write(t *testing.T) {
 func (c *moving) equal(t *testing.T) {
 	t.Helper()
 	require.NoError(t, c.writers.Missing(t.Context(), c.leader(t, c.primary).APIClient()))
+	c.same(t)
+}
+
+// same waits until both sides hold the same.
+func (c *moving) same(t *testing.T) {
+	t.Helper()
 	var differ error
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()

@@ -84,6 +84,11 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 	if err := withRole(rows, r); err != nil {
 		return err
 	}
+	if t.Role == replication.Primary {
+		if err := c.onlyThere(ctx, rows); err != nil {
+			return err
+		}
+	}
 	if from == replication.Primary {
 		if mode == replication.DR && c.Role(replication.Performance) == replication.Secondary {
 			// What is applied from the performance primary is journalled past the guard. The

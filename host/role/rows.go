@@ -106,6 +106,24 @@ func (c *Controller) write(ctx context.Context, rows []onestep.Row) error {
 	return nil
 }
 
+// onlyThere leaves out of rows in clear the deletions of what is not stored: most
+// promotions delete nothing, and what is stored of the index counts on after them.
+func (c *Controller) onlyThere(ctx context.Context, rows map[string][]byte) error {
+	for key, value := range rows {
+		if value != nil {
+			continue
+		}
+		e, err := c.store.Get(physical.CacheRefreshContext(ctx, true), key)
+		if err != nil {
+			return replication.Errorf(replication.StorageFailed, "it cannot be read what the change of role replaces: %w", err)
+		}
+		if e == nil {
+			delete(rows, key)
+		}
+	}
+	return nil
+}
+
 // journalRows writes once more, through the journal, what a change of role has
 // written below it and what DR secondaries of this cluster are to have: the records
 // of performance replication.

@@ -39,6 +39,10 @@ func (p *print) store(ctx context.Context, t *Tap, before time.Time) error {
 	for ctx.Err() == nil {
 		batch := p.index.Store(before, storeBlocks)
 		if batch == nil {
+			if !first {
+				stored, all := p.index.StoredBlocks()
+				t.logger.Debug("blocks of the index of the replicated content were stored", "mode", p.mode, "stored", stored, "of", all)
+			}
 			return nil
 		}
 		if first {

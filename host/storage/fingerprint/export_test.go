@@ -7,21 +7,14 @@ func (x *Index) SetPerBlock(n int) { x.perBlock = n }
 
 // Blocks is how many there are.
 func (x *Index) Blocks() int {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return len(x.blocks)
+	_, all := x.StoredBlocks()
+	return all
 }
 
 // Clean is how many of them are stored.
-func (x *Index) Clean() (n int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, b := range x.blocks {
-		if b.clean {
-			n++
-		}
-	}
-	return n
+func (x *Index) Clean() int {
+	stored, _ := x.StoredBlocks()
+	return stored
 }
 
 // Seal is what gives a row its code.

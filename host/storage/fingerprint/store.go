@@ -44,6 +44,18 @@ func (x *Index) Lost() uint64 {
 	return x.lost
 }
 
+// StoredBlocks is how many blocks are stored as they are in memory, of all of them.
+func (x *Index) StoredBlocks() (stored, all int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, b := range x.blocks {
+		if b.clean {
+			stored++
+		}
+	}
+	return stored, len(x.blocks)
+}
+
 // Store begins to store up to a number of blocks that were not touched since a moment
 // and of whose keys none is being written. It returns nil if there are none, or if the
 // index has no home or is not worth it: unknown, or about to be cut anew.
