@@ -29,7 +29,7 @@ type settings struct {
 func main() {
 	var s settings
 	flag.StringVar(&s.bin, "bin", "bin", "folder of the built binaries")
-	flag.StringVar(&s.only, "only", "", "measure one mode alone: dr or performance")
+	flag.StringVar(&s.only, "only", "", "measure one mode alone, dr or performance, or the write throughput alone: writes")
 	flag.IntVar(&s.rounds, "rounds", 5, "how often each side takes its turn")
 	flag.DurationVar(&s.round, "round", 5*time.Second, "how long a turn lasts")
 	flag.IntVar(&s.entries, "entries", 100_000, "how many entries the first copy has")
@@ -58,9 +58,12 @@ func run(ctx context.Context, s settings) error {
 
 	steps := []func(context.Context) error{b.setUpStock}
 	if s.only != "performance" {
-		steps = append(steps, b.setUpDR, b.throughput, b.processorTime, b.lag, b.firstCopy, b.stopDR)
+		steps = append(steps, b.setUpDR, b.throughput)
 	}
-	if s.only != "dr" {
+	if s.only == "" || s.only == "dr" {
+		steps = append(steps, b.processorTime, b.lag, b.firstCopy, b.stopDR)
+	}
+	if s.only == "" || s.only == "performance" {
 		steps = append(steps, b.setUpPerformance, b.reads, b.forwardedWrites, b.newLogins, b.performanceLag, b.catchUp, b.lagDuringCopy)
 	}
 	for _, step := range steps {
