@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -44,6 +45,9 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) error {
+	if !slices.Contains([]string{"", "dr", "performance", "writes"}, s.only) {
+		return fmt.Errorf("-only %s is none of dr, performance and writes", s.only)
+	}
 	dir, err := os.MkdirTemp("", "vault-bench-")
 	if err != nil {
 		return err
