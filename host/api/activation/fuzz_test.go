@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,6 +45,11 @@ func FuzzOpen(f *testing.F) {
 	valid, err := json.Marshal(sample)
 	require.NoError(f, err)
 	corpus.Add(f, valid)
+	sample.ID = strings.Repeat("ü", idMax)
+	sealed, err := sample.Seal()
+	require.NoError(f, err)
+	_, err = Open(sealed)
+	require.NoError(f, err, "which characters an id may have, the plugin decides")
 	for _, change := range []func(p *Payload){
 		func(p *Payload) { p.ID = strings.Repeat("x", idMax+1) },
 		func(p *Payload) { p.ID = "a\nb" },
@@ -68,8 +74,8 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		require.LessOrEqual(t, len(raw), payloadMax)
-		require.True(t, len(p.ID) > 0 && len(p.ID) <= idMax)
-		require.True(t, len(p.ClusterID) > 0 && len(p.ClusterID) <= clusterIDMax)
+		require.True(t, p.ID != "" && utf8.RuneCountInString(p.ID) <= idMax)
+		require.True(t, p.ClusterID != "" && utf8.RuneCountInString(p.ClusterID) <= clusterIDMax)
 		require.NotContains(t, p.ID+p.ClusterID, "\n")
 		require.Len(t, p.PairingKey, pairingKeySize)
 		sealed, err := p.Seal()

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -17,7 +19,8 @@ const (
 	payloadVersion = 1
 	// payloadMax bounds a payload in bytes, decoded.
 	payloadMax = 1 << 20
-	// idMax bounds a secondary's id, clusterIDMax that of a replication set, in bytes.
+	// idMax bounds a secondary's id, clusterIDMax that of a replication set, in
+	// characters; which of them an id may have, the plugin decides.
 	idMax        = 128
 	clusterIDMax = 128
 	// pairingKeySize is that of the keys that hosts share, in bytes.
@@ -97,5 +100,5 @@ func Open(data map[string]any) (*Payload, error) {
 
 // name says whether a text is short and printable: ids are shown and logged.
 func name(text string, most int) bool {
-	return text != "" && len(text) <= most && strings.IndexFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) < 0
+	return text != "" && utf8.RuneCountInString(text) <= most && strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }
