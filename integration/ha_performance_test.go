@@ -40,6 +40,9 @@ func TestTheActiveNodeOfAPerformancePairMoves(t *testing.T) {
 	require.NoError(t, c.secondary.JoinPerformance(ctx, c.primary, "west"))
 	requireOpenedAnew(t, c.secondary)
 	requireMode(t, c.secondary, performanceMode, "secondary")
+	// The activation token names all nodes. Of what an operator gives it is to learn them.
+	address := c.leader(t, c.primary).ClusterAddress()
+	write(t, c.leader(t, c.secondary).APIClient(), cluster.PathPerformance+"secondary/update-primary", map[string]any{"update_primary_addrs": address})
 	var nodes []*api.Client
 	for i := range 3 {
 		nodes = append(nodes, c.secondary.Node(i).APIClient())

@@ -205,9 +205,15 @@ func TestStandbyIsSealedUnderTheStateLock(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- standby.SealStandby(context.Background()) }()
 	eventually(t, standby.Sealed)
-	state, ok := (*field[locking.RWMutex](standby.Core, "stateLock")).(interface{ TryRLock() bool })
+	state, ok := (*field[locking.RWMutex](standby.Core, "stateLock")).(interface {
+		TryRLock() bool
+		RUnlock()
+	})
 	require.True(t, ok)
 	free := state.TryRLock()
+	if free {
+		state.RUnlock()
+	}
 	forwarding.Unlock()
 	require.False(t, free, "an unseal would not wait")
 	require.NoError(t, <-done)
