@@ -111,8 +111,20 @@ func (c *Controller) checkKeys(ctx context.Context) error {
 // sealStandby seals the node, which is a standby, for its keys mean nothing any more.
 func (c *Controller) sealStandby() {
 	c.logger.Warn("the keys of this cluster were replaced, as happens when it becomes a secondary: this standby seals itself, and is unsealed with the key shares of the primary")
-	if err := c.core.SealStandby(context.Background()); err != nil {
-		c.logger.Error("this standby has keys that mean nothing any more and could not be brought to the new ones: restart it and unseal it with the key shares of the primary", "error", err)
+	again(sealRetry, func() error { return c.core.SealStandby(context.Background()) }, func(err error) {
+		c.logger.Error("this standby has keys that mean nothing any more and could not be brought to the new ones, perhaps because what unseals it does not answer; it is tried again in five seconds", "error", err)
+	})
+}
+
+// sealRetry is the pause after a seal or an automatic unseal that failed, as Vault has it
+// where it starts.
+const sealRetry = 5 * time.Second
+
+// again does something until it succeeds.
+func again(pause time.Duration, do func() error, failed func(error)) {
+	for err := do(); err != nil; err = do() {
+		failed(err)
+		time.Sleep(pause)
 	}
 }
 
