@@ -9,8 +9,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// answerReads is after how many keys that were read an answer ends, so that it does
-// not take long.
+// answerReads is after how many keys that were read, and questions to the storage for
+// their names, an answer ends, so that it does not take long.
 const answerReads = 64 << 10
 
 // AnswerDiff answers what a secondary asks while it compares; see
@@ -82,7 +82,7 @@ func (t *Tap) answer(ctx context.Context, j *activeJournal, p *print, allow allo
 
 // pairs reads a range up to about a size, at least one pair.
 func (d *digester) pairs(ctx context.Context, ask journal.Ask, most int) (pairs []journal.Pair, cut bool, err error) {
-	w, err := newWalkBetween(ctx, d.dirs, ask.After, ask.UpTo)
+	w, err := newWalkBetween(ctx, d.dirs, ask.After, ask.UpTo, &d.read)
 	if err != nil {
 		return nil, false, err
 	}

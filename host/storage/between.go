@@ -4,6 +4,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 )
@@ -15,7 +16,16 @@ const (
 	// betweenNames is how many names of a directory are listed in parts before all of it
 	// is: it is cheaper then.
 	betweenNames = 200_000
+	// betweenCalls is how many questions to the storage one directory takes at most before
+	// all of it is listed: names of a UUID's length take some nine thousand at the worst,
+	// and bounds that the other side names may be of any length.
+	betweenCalls = 20_000
+	// betweenLength bounds the names that are looked at byte by byte.
+	betweenLength = 256
 )
+
+// errCostly says that a directory is better listed as a whole.
+var errCostly = errors.New("too many questions for one directory")
 
 // between lists what may be after one key and up to another (empty: no bound), for a
 // walk. Storage that lists what begins with any prefix reads no more than that: of a
@@ -23,12 +33,14 @@ const (
 type between struct {
 	*listing
 	after, upTo string
+	// spent counts the questions to the storage, for who bounds them.
+	spent *int
 }
 
 // newWalkBetween goes through the keys after one and up to another; what it returns
-// later is not complete.
-func newWalkBetween(ctx context.Context, l *listing, after, upTo string) (*walk, error) {
-	return newWalk(ctx, &between{l, after, upTo}, after)
+// later is not complete. Its questions to the storage are added to spent.
+func newWalkBetween(ctx context.Context, l *listing, after, upTo string, spent *int) (*walk, error) {
+	return newWalk(ctx, &between{l, after, upTo, spent}, after)
 }
 
 // List implements lister. Directories that a bound is in are there whether or not they
@@ -37,10 +49,12 @@ func (b *between) List(ctx context.Context, dir string) ([]string, error) {
 	lower, cutBelow := strings.CutPrefix(b.after, dir)
 	upper, cutAbove := strings.CutPrefix(b.upTo, dir)
 	cutBelow, cutAbove = cutBelow && lower != "", cutAbove && upper != ""
-	if !b.anyPrefix || (!cutBelow && !cutAbove) || (cutBelow && cutAbove && lower >= upper) || b.whole(dir) {
+	switch {
+	case !b.anyPrefix, !cutBelow && !cutAbove, cutBelow && cutAbove && lower >= upper,
+		cutBelow && nameOf(lower) > betweenLength, cutAbove && nameOf(upper) > betweenLength, b.whole(dir):
 		return b.listing.List(ctx, dir)
 	}
-	p := part{between: b, dir: dir}
+	p := &part{between: b, dir: dir}
 	var lo, hi *string
 	if cutBelow {
 		lo = &lower
@@ -48,12 +62,23 @@ func (b *between) List(ctx context.Context, dir string) ([]string, error) {
 	if cutAbove {
 		hi = &upper
 	}
-	if err := p.list(ctx, dir, lo, hi); err != nil {
+	err := p.list(ctx, dir, lo, hi)
+	b.listed(dir, p.calls+p.found)
+	*b.spent += p.calls
+	switch {
+	case errors.Is(err, errCostly):
+		return b.listing.List(ctx, dir)
+	case err != nil:
 		return nil, err
 	}
-	b.listed(dir, p.cost)
 	slices.Sort(p.names)
 	return slices.Compact(p.names), nil
+}
+
+// nameOf is how long the name is that a bound begins with.
+func nameOf(bound string) int {
+	name, _, _ := strings.Cut(bound, "/")
+	return len(name)
 }
 
 // part is what is listed of one directory.
@@ -61,7 +86,16 @@ type part struct {
 	*between
 	dir   string
 	names []string
-	cost  int // in names
+	// calls to the storage, and names that they have listed.
+	calls, found int
+}
+
+// ask counts a call to the storage.
+func (p *part) ask() error {
+	if p.calls++; p.calls > betweenCalls {
+		return errCostly
+	}
+	return nil
 }
 
 // list lists what begins with a prefix, between two bounds of what follows the prefix.
@@ -126,11 +160,14 @@ func (p *part) list(ctx context.Context, prefix string, lower, upper *string) er
 
 // all lists what begins with a prefix, with what is exactly that or without.
 func (p *part) all(ctx context.Context, prefix string, exact bool) error {
+	if err := p.ask(); err != nil {
+		return err
+	}
 	names, err := p.listing.List(ctx, prefix)
 	if err != nil {
 		return err
 	}
-	p.cost += 1 + len(names)
+	p.found += len(names)
 	begin := prefix[len(p.dir):]
 	for _, name := range names {
 		if name != "" || exact {
@@ -142,21 +179,25 @@ func (p *part) all(ctx context.Context, prefix string, exact bool) error {
 
 // directory has the name of a directory if there is anything in it.
 func (p *part) directory(ctx context.Context, dir string) error {
+	if err := p.ask(); err != nil {
+		return err
+	}
 	names, err := p.listing.List(ctx, dir)
 	if err == nil && len(names) > 0 {
 		p.names = append(p.names, dir[len(p.dir):])
 	}
-	p.cost++
 	return err
 }
 
 // key has the name of a key if it exists.
 func (p *part) key(ctx context.Context, key string) error {
+	if err := p.ask(); err != nil {
+		return err
+	}
 	e, err := p.inner.Get(ctx, key)
 	if err == nil && e != nil {
 		p.names = append(p.names, key[len(p.dir):])
 	}
-	p.cost++
 	return err
 }
 

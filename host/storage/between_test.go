@@ -79,7 +79,7 @@ func TestWalkBetween(t *testing.T) {
 			}
 			w, err := newWalk(t.Context(), inner, after)
 			want := between(w, err, upTo)
-			w, err = newWalkBetween(t.Context(), l, after, upTo)
+			w, err = newWalkBetween(t.Context(), l, after, upTo, new(int))
 			require.Equal(t, want, between(w, err, upTo), "seed %d: of %q between %q and %q", seed, keys, after, upTo)
 		}
 	}
@@ -104,7 +104,7 @@ func TestWalkBetweenListsLittle(t *testing.T) {
 	look := func(after, upTo string, found, most int) {
 		t.Helper()
 		seen, calls := c.seen, c.calls
-		w, err := newWalkBetween(t.Context(), l, after, upTo)
+		w, err := newWalkBetween(t.Context(), l, after, upTo, new(int))
 		require.NoError(t, err)
 		keys, err := w.group(t.Context(), func(string) bool { return true }, upTo)
 		require.NoError(t, err)
@@ -119,6 +119,22 @@ func TestWalkBetweenListsLittle(t *testing.T) {
 	look(at(names-10), "logical/uvid/x", 10, 100) // the last of a mount
 	look("core/x", at(7), 8, 100)                 // from before the directory
 	look(at(9_990), at(10_010), 20, 20_000)       // the first digit differs: two of ten
+	// What the other side names may be of any length.
+	for _, length := range []int{betweenLength, 40_000} {
+		l = newListing(c, true)
+		endless := strings.Repeat("1", length)
+		calls := c.calls
+		spent := 0
+		w, err := newWalkBetween(t.Context(), l, "logical/uuid/"+endless, "logical/uuid/2/"+endless, &spent)
+		require.NoError(t, err)
+		key, ok, err := w.next(t.Context())
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, at(11_112), key)
+		require.LessOrEqual(t, c.calls-calls, betweenCalls+10)
+		require.InDelta(t, c.calls-calls, spent, 10, "whoever asks is told")
+	}
+	l = newListing(c, true)
 	l.parts["logical/uuid/"] = betweenNames + 1
 	look(at(15_000), at(15_600), walkGroup, names)
 	look(at(22_345), at(22_377), 32, 0) // it is known by now

@@ -266,7 +266,7 @@ func (t *Tap) valueOps(ctx context.Context, mode replication.Mode, d *diff, ask 
 	if rng.Cut {
 		upTo = rng.Pairs[len(rng.Pairs)-1].Key
 	}
-	w, err := newWalkBetween(ctx, d.dirs, ask.After, upTo)
+	w, err := newWalkBetween(ctx, d.dirs, ask.After, upTo, new(int))
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type digester struct {
 	index  *fingerprint.Index // nil if what is compared is not all that it has
 	in     func(key string) bool
 	dirs   *listing
-	read   int // keys that were read
+	read   int // keys that were read, and questions for their names
 }
 
 // parts cuts a range at its keys of a level.
@@ -95,7 +95,7 @@ func (d *digester) sort(ctx context.Context, after, upTo string, theirs, ours []
 
 // each reads the pairs of a range in key order.
 func (d *digester) each(ctx context.Context, after, upTo string, do func(key string, value []byte)) error {
-	w, err := newWalkBetween(ctx, d.dirs, after, upTo)
+	w, err := newWalkBetween(ctx, d.dirs, after, upTo, &d.read)
 	if err != nil {
 		return err
 	}

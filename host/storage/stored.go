@@ -171,7 +171,7 @@ func (p *print) takeStored(ctx context.Context, t *Tap) (done bool, err error) {
 	dirs := newListing(t.inner, t.anyPrefix)
 	read, after := 0, ""
 	gap := func(upTo string) error {
-		w, err := newWalkBetween(ctx, dirs, after, upTo)
+		w, err := newWalkBetween(ctx, dirs, after, upTo, new(int))
 		if err != nil {
 			return err
 		}
