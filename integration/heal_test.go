@@ -11,16 +11,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
-// files are those in which file storage has the values of the mounts' keys, in order.
-func files(t *testing.T, n *cluster.Node) []string {
+// files are those in which file storage has the values of keys below a directory, in
+// order.
+func files(t *testing.T, n *cluster.Node, dir string) []string {
 	t.Helper()
 	var list []string
-	root := filepath.Join(n.DataDir(), "logical")
+	root := filepath.Join(n.DataDir(), dir)
 	require.NoError(t, filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && strings.HasPrefix(d.Name(), "_") {
 			list = append(list, path)
@@ -33,9 +35,9 @@ func files(t *testing.T, n *cluster.Node) []string {
 
 // harm deletes a key of the secondary, gives another one a third one's value, and
 // makes one that the primary has not, all below the server.
-func harm(t *testing.T, n *cluster.Node, from int) {
+func harm(t *testing.T, n *cluster.Node, dir string, from int) {
 	t.Helper()
-	list := files(t, n)
+	list := files(t, n, dir)
 	require.Greater(t, len(list), from+3)
 	require.NoError(t, os.Remove(list[from]))
 	other, err := os.ReadFile(list[from+2])
@@ -75,7 +77,7 @@ func TestSecondaryHeals(t *testing.T) {
 	require.NoError(t, secondary.WaitEqual(ctx, primary))
 
 	require.NoError(t, secondary.Stop(ctx, true))
-	harm(t, secondary.Node(0), 3)
+	harm(t, secondary.Node(0), "logical", 3)
 	offset, err := secondary.Node(0).LogSize()
 	require.NoError(t, err)
 	require.NoError(t, secondary.Node(0).Start(ctx))
@@ -87,7 +89,7 @@ func TestSecondaryHeals(t *testing.T) {
 	require.NoError(t, secondary.WaitEqual(ctx, primary))
 	offset, err = secondary.Node(0).LogSize()
 	require.NoError(t, err)
-	harm(t, secondary.Node(0), 20)
+	harm(t, secondary.Node(0), "logical", 20)
 	token, err := secondary.OperationToken()
 	require.NoError(t, err)
 	report, err := secondary.Node(0).Anonymous().Logical().WriteWithContext(ctx, "sys/replication/dr/secondary/merkle-check", map[string]any{"dr_operation_token": token})
@@ -120,4 +122,63 @@ func requirePromotes(t *testing.T, ctx context.Context, primary, secondary *clus
 		require.NotNil(t, secret, "cubbyhole/%03d", i)
 		require.Equal(t, fmt.Sprint(i), fmt.Sprint(secret.Data["n"]))
 	}
+}
+
+// So does a performance secondary, also one whose index was stored before its storage
+// was changed, and serves what is right.
+func TestPerformanceSecondaryHeals(t *testing.T) {
+	parallel(t)
+	ctx := t.Context()
+	opts := cluster.Options{Name: "primary", Binary: product(t), CA: cluster.NewTestCA(t), Storage: cluster.File}
+	primary := cluster.New(t, opts)
+	opts.Name = "secondary"
+	secondary := cluster.New(t, opts)
+	client := primary.Node(0).APIClient()
+	require.NoError(t, client.Sys().MountWithContext(ctx, "kv", &api.MountInput{Type: "kv"}))
+	for i := range 60 {
+		write(t, client, fmt.Sprintf("kv/%03d", i), map[string]any{"n": i})
+	}
+	mounts, err := client.Sys().ListMountsWithContext(ctx)
+	require.NoError(t, err)
+	view := filepath.Join("logical", mounts["kv/"].UUID)
+	require.NoError(t, primary.EnablePerformancePrimary(ctx))
+	require.NoError(t, secondary.JoinPerformance(ctx, primary, "west"))
+	healed := func(offset int64) {
+		t.Helper()
+		waiting, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		require.NoError(t, secondary.Node(0).WaitLog(waiting, offset, "compared=true"))
+		require.NoError(t, secondary.WaitCaughtUp(ctx, primary))
+		for i := range 60 {
+			secret, err := secondary.Node(0).APIClient().Logical().ReadWithContext(ctx, fmt.Sprintf("kv/%03d", i))
+			require.NoError(t, err)
+			require.NotNil(t, secret, "kv/%03d", i)
+			require.Equal(t, fmt.Sprint(i), fmt.Sprint(secret.Data["n"]))
+		}
+		list, err := secondary.Node(0).APIClient().Logical().ListWithContext(ctx, "kv")
+		require.NoError(t, err)
+		require.Len(t, list.Data["keys"], 60)
+		log, err := secondary.Node(0).LogFrom(offset)
+		require.NoError(t, err)
+		require.NotContains(t, string(log), "copying the primary's content", "only what differs is fetched")
+	}
+
+	require.NoError(t, secondary.Stop(ctx, true))
+	harm(t, secondary.Node(0), view, 3)
+	offset, err := secondary.Node(0).LogSize()
+	require.NoError(t, err)
+	require.NoError(t, secondary.Node(0).Start(ctx))
+	require.NoError(t, secondary.Unseal(ctx))
+	healed(offset)
+
+	require.NoError(t, secondary.Restart(ctx, true))
+	require.NoError(t, secondary.WaitCaughtUp(ctx, primary))
+	offset, err = secondary.Node(0).LogSize()
+	require.NoError(t, err)
+	harm(t, secondary.Node(0), view, 20)
+	cluster.Eventually(t, limit, "it is asked to look", func(ctx context.Context) error {
+		_, err := secondary.Node(0).APIClient().Logical().WriteWithContext(ctx, "sys/replication/reindex", nil)
+		return err
+	})
+	healed(offset)
 }

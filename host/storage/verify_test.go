@@ -80,6 +80,27 @@ func TestDifferenceIsNoticed(t *testing.T) {
 	}
 }
 
+// So is one where nothing was written since replication began.
+func TestDifferenceBeforeTheFirstWrite(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	inner := newTxn(t)
+	fillInner(t, inner, 100)
+	primary, secondary := newPrimary(t, inner), newTap(t, newTxn(t))
+	fingerprintOf(t, primary, dr)
+	require.NoError(t, secondary.StartFingerprint(ctx, dr, indexKey))
+	at, err := primary.OpenSlot(ctx, dr, "s")
+	require.NoError(t, err)
+	require.Zero(t, at.Sequence)
+	copyAll(t, primary, secondary, dr, at)
+	putInner(t, secondary.Inner(), key(7), "flipped")
+	secondary = reopen(t, secondary)
+	for range 2 {
+		_, err = verifyAt(t, primary, secondary)
+	}
+	require.Equal(t, replication.PositionLost, replication.KindOf(err), err)
+}
+
 // followOnce applies one frame with everything after the cursor.
 func followOnce(t testing.TB, primary, secondary *storage.Tap) error {
 	t.Helper()

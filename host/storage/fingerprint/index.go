@@ -27,8 +27,8 @@ type Index struct {
 	passes map[*Pass]struct{}
 	// pending are changes with a number that may be above the watermark.
 	pending map[uint64]*pending
-	// exact is the watermark from which RootAt knows, 0 if that is not decided yet.
-	exact uint64
+	// exact is the watermark from which RootAt knows, nil if that is not decided yet.
+	exact *uint64
 	// settled is the highest watermark whose changes were forgotten.
 	settled uint64
 	// writing are keys whose writes are under way, with how many: of such a key a
@@ -164,7 +164,7 @@ func (x *Index) Invalidate() {
 	if x.known {
 		x.ready = make(chan struct{})
 	}
-	x.known, x.total, x.ranges, x.pending, x.exact = false, Range{}, nil, nil, 0
+	x.known, x.total, x.ranges, x.pending, x.exact = false, Range{}, nil, nil, nil
 	clear(x.passes)
 	clear(x.cuts)
 	x.lost++

@@ -40,11 +40,11 @@ func (x *Index) RootAt(watermark, allocated uint64) ([]byte, uint64) {
 		x.mu.Unlock()
 		return nil, 0
 	}
-	if x.exact == 0 {
-		x.exact = max(allocated, 1)
+	if x.exact == nil {
+		x.exact = &allocated
 	}
 	x.forget(watermark)
-	total, known := x.total, watermark >= max(x.exact, x.settled)
+	total, known := x.total, watermark >= max(*x.exact, x.settled)
 	for _, p := range x.pending {
 		total.Sum.Sub(p.sum)
 		total.Count -= p.count
