@@ -4,6 +4,7 @@ package integration_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -178,6 +179,27 @@ func TestPerformanceSecondaryHeals(t *testing.T) {
 	harm(t, secondary.Node(0), view, 20)
 	cluster.Eventually(t, limit, "it is asked to look", func(ctx context.Context) error {
 		_, err := secondary.Node(0).APIClient().Logical().WriteWithContext(ctx, "sys/replication/reindex", nil)
+		return err
+	})
+	healed(offset)
+
+	// With a filter it has another fingerprint than the primary, and looks by itself.
+	require.NoError(t, client.Sys().MountWithContext(ctx, "hidden", &api.MountInput{Type: "kv"}))
+	write(t, client, "hidden/a", map[string]any{"n": 1})
+	write(t, client, cluster.PathPerformance+"primary/paths-filter/west", map[string]any{"mode": "deny", "paths": "hidden/"})
+	require.NoError(t, secondary.WaitCaughtUp(ctx, primary))
+	cluster.Eventually(t, limit, "the mount is hidden", func(ctx context.Context) error {
+		mounts, err := secondary.Node(0).APIClient().Sys().ListMountsWithContext(ctx)
+		if err == nil && mounts["hidden/"] != nil {
+			err = errors.New("not yet")
+		}
+		return err
+	})
+	offset, err = secondary.Node(0).LogSize()
+	require.NoError(t, err)
+	harm(t, secondary.Node(0), view, 30)
+	cluster.Eventually(t, limit, "it is asked to look", func(ctx context.Context) error {
+		_, err := secondary.Node(0).APIClient().Logical().WriteWithContext(ctx, "sys/replication/merkle-check", nil)
 		return err
 	})
 	healed(offset)

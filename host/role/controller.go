@@ -108,6 +108,7 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 	core.OnKeyCheck(c.checkKeys)
 	tap.OnLeaderWrite(c.leadershipBegins)
 	tap.OnHistoryLost(c.historyLost)
+	tap.OnWrongIndex(c.indexWrong)
 	tap.BeforeApply(c.beforeApply)
 	tap.OnApplied(c.applied)
 	tap.Classes().SetMounts(c.mounts)

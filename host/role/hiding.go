@@ -237,10 +237,11 @@ func (c *Controller) renamed(ctx context.Context) {
 	}()
 }
 
-// copyAgain begins the copy that was forced.
+// copyAgain begins the copy or comparison that was forced, also where no row comes that
+// would be refused.
 func (c *Controller) copyAgain(ctx context.Context) {
 	if _, err := c.Recover(ctx, replication.Performance); err != nil {
-		c.logger.Warn("the copy of what the paths filter has let in begins with the next session", "error", err)
+		c.logger.Warn("the copy or comparison that this secondary needs begins with the next session", "error", err)
 	}
 }
 

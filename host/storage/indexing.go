@@ -127,6 +127,9 @@ func (p *print) checked(t *Tap, wrong bool) {
 	p.indexing.checkEnded(wrong)
 	if wrong {
 		t.logger.Error("the storage has something else than was written to it through this server: the fingerprint follows the storage now", "mode", p.mode)
+		if hook := t.wrongHook.Load(); hook != nil {
+			(*hook)(p.mode)
+		}
 	}
 }
 

@@ -113,6 +113,32 @@ func TestIndexIsThereAfterARestart(t *testing.T) {
 	require.Equal(t, was, fingerprintOf(t, tap, dr))
 }
 
+// What was changed past the server while it was down is found, and whoever asked is told.
+func TestChangePastTheServerIsTold(t *testing.T) {
+	t.Parallel()
+	inner := newTxn(t)
+	fillInner(t, inner, 100)
+	tap := newPrimary(t, inner)
+	fingerprintOf(t, tap, dr)
+	require.NoError(t, tap.Close(testContext(t)))
+	for _, changed := range []bool{true, false} {
+		if changed {
+			putInner(t, inner, key(7), "changed past it")
+		}
+		var told atomic.Int64
+		tap = newTap(t, inner)
+		tap.OnWrongIndex(func(mode replication.Mode) {
+			if mode == dr {
+				told.Add(1)
+			}
+		})
+		require.NoError(t, tap.StartFingerprint(testContext(t), dr, indexKey))
+		checked(t, tap)
+		require.NoError(t, tap.Close(testContext(t)))
+		require.Equal(t, changed, told.Load() == 1)
+	}
+}
+
 // After a crash what was written since it was stored is read, and little else.
 func TestIndexAfterACrash(t *testing.T) {
 	t.Parallel()

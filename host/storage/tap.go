@@ -113,6 +113,7 @@ type Tap struct {
 	leaderHook  atomic.Pointer[func(context.Context) error]
 	tableHook   atomic.Pointer[func(context.Context, string, []byte) error]
 	tableStored atomic.Pointer[func(context.Context, string)]
+	wrongHook   atomic.Pointer[func(replication.Mode)]
 	beforeApply atomic.Pointer[func(context.Context, *Batch) error]
 	onApplied   atomic.Pointer[func(context.Context, []string)]
 
@@ -189,6 +190,11 @@ func (t *Tap) UnknownKeys() uint64 { return t.unknown.Load() }
 // storage with high availability. An error fails the write, and with it the
 // leadership. The hook may change the regime. nil removes it.
 func (t *Tap) OnLeaderWrite(f func(context.Context) error) { store(&t.leaderHook, f, f == nil) }
+
+// OnWrongIndex installs a hook that is called when a check of the index of a mode has found
+// that the storage has something else than was written to it through this tap. It must
+// not block. nil removes it.
+func (t *Tap) OnWrongIndex(f func(replication.Mode)) { store(&t.wrongHook, f, f == nil) }
 
 // BeforeApply installs a hook that sees each transaction of ApplyFrame and
 // ApplyRange before it is written. It may add writes of Own keys, which become
