@@ -248,7 +248,7 @@ func (x *Index) install(p *Pass) (wrong bool) {
 	read := p.parts.sum()
 	if x.known {
 		if wrong = read.Sum != x.total.Sum || read.Count != x.total.Count; wrong {
-			p.wrong = append(p.wrong, len(p.parts)-1) // the others were compared before
+			p.wrong = append(p.wrong, len(p.parts)-1) // the others were compared before, if they could be
 		}
 	} else {
 		close(x.ready)
@@ -256,11 +256,8 @@ func (x *Index) install(p *Pass) (wrong bool) {
 	x.known, x.total, x.ranges = true, read, p.parts
 	x.fitBlocks()
 	if wrong {
-		after := ""
-		if n := len(p.parts); n > 1 {
-			after = p.parts[n-2].UpTo
-		}
-		x.soil(after, "")
+		// It may be anywhere: parts that begin or end where no range did were not compared.
+		x.soil("", "")
 	}
 	x.dropCuts(p)
 	return wrong
