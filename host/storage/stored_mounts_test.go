@@ -4,6 +4,7 @@ package storage_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/physical"
@@ -22,6 +23,39 @@ func fillViews(t testing.TB, inner physical.Backend, keys int) {
 	for _, k := range []string{"logical/lkv/a", "logical/pki/certs/a", "logical/pki/role/a", "sys/token/id/a", "sys/policy/a"} {
 		putInner(t, inner, k, "value")
 	}
+}
+
+// A head that could not be written anew after a mount has come is written the next time.
+func TestHeadOfTheStoredIndexIsRenewedAgain(t *testing.T) {
+	t.Parallel()
+	f := newFaulty(t)
+	fillViews(t, f, 100)
+	table := []keyclass.Mount{{UUID: "kv", Type: "kv"}, {UUID: "pki", Type: "pki"}, {UUID: "ext", Type: "ext", External: true}, {UUID: "more", Type: "kv"}}
+	tap := newTap(t, f)
+	m := withMounts(t, tap)
+	require.NoError(t, tap.Activate(testContext(t), config(dr, perf)))
+	fingerprintOf(t, tap, perf)
+	tap.StoreIndexes(testContext(t))
+	require.NoError(t, tap.Reclassify(testContext(t), setTable(t, m, "core/mounts", table...)...))
+	f.set(func(keys []string) (bool, error) {
+		if strings.HasSuffix(keys[0], "/head") {
+			return false, errStorage
+		}
+		return true, nil
+	}, nil)
+	tap.StoreIndexes(testContext(t))
+	f.set(nil, nil)
+	fingerprintOf(t, tap, perf)
+	tap.StoreIndexes(testContext(t))
+	require.NoError(t, tap.Abandon(testContext(t)))
+
+	tap = newTap(t, f)
+	m = withMounts(t, tap)
+	setTable(t, m, "core/mounts", table...)
+	require.NoError(t, tap.Activate(testContext(t), config(dr, perf)))
+	fingerprintOf(t, tap, perf)
+	require.Zero(t, tap.IndexState(perf).Read)
+	requireRootOf(t, tap, perf)
 }
 
 // The index of performance mode is there after a restart too, as long as the same keys

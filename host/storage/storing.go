@@ -100,9 +100,12 @@ func (p *print) renewHead(ctx context.Context, t *Tap, home string) error {
 	if err := p.owned(ctx, t, home); err != nil || p.stored.off.Load() {
 		return err
 	}
-	head := fingerprint.HeadOf(home)
+	head, formerOf, formerHead := fingerprint.HeadOf(home), p.stored.of, p.stored.head
 	p.newHead(head, of)
 	err := t.inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head})
+	if err != nil {
+		p.stored.of, p.stored.head = formerOf, formerHead // it is tried again
+	}
 	if p.index.Lost() != lost {
 		// Its head may have been deleted before this one was written.
 		err = errors.Join(err, t.inner.Delete(ctx, head))
