@@ -36,6 +36,29 @@ func TestFirstCopyAndStream(t *testing.T) {
 	})
 }
 
+// A demotion waits until a secondary has acknowledged the last write. One that has all of
+// it and is sent nothing has, however its session began.
+func TestSessionAtRestHasAcknowledged(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		for _, again := range []func(){
+			func() {},
+			s.restart,
+			p.restart,
+			func() { n.Break(primaryAddr) },
+			func() { require.NoError(t, p.engine.Recover(t.Context())) },
+		} {
+			again()
+			eventually(t, time.Minute, "all of it counts as acknowledged", func() bool {
+				peers := p.status().Secondaries
+				return len(peers) == 1 && peers[0].Connected && peers[0].Acknowledged == p.host.Now().Sequence
+			})
+		}
+		require.Equal(t, 1, s.host.Count("BeginCopy"))
+	})
+}
+
 func TestRestartsResumeWithoutCopy(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)

@@ -60,7 +60,7 @@ func (s *Server) Stream(st frameStream) error {
 		}
 	})
 	s.background.Go(func() { s.relayAcks(ctx, cancel, pc.id, acks) })
-	err = s.sendFrames(ctx, st, pc.id, after, credit)
+	err = s.sendFrames(ctx, st, pc.id, ps, after, credit)
 	if ctx.Err() != nil && st.Context().Err() == nil {
 		// What ended the stream is more telling than that it ended.
 		return context.Cause(ctx)
@@ -68,12 +68,15 @@ func (s *Server) Stream(st frameStream) error {
 	return err
 }
 
-func (s *Server) sendFrames(ctx context.Context, st frameStream, id string, after replication.Position, credit *credit) error {
+func (s *Server) sendFrames(ctx context.Context, st frameStream, id string, ps *peerState, after replication.Position, credit *credit) error {
 	reader, err := s.host.ReadJournal(ctx, replication.ReadJournalRequest{SlotID: id, After: after})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = reader.Close() }()
+	// Who asks for what comes after a position has all up to it. A primary at rest sends
+	// nothing that could be acknowledged.
+	s.acknowledged(ps, after)
 	at := after.Sequence
 	for {
 		// Before reading, not after: rows that arrive meanwhile share a frame.
@@ -118,10 +121,14 @@ func (s *Server) receiveAcks(st frameStream, ps *peerState, credit *credit, acks
 			return err
 		}
 		acks.put(at)
-		s.mu.Lock()
-		ps.acknowledged, ps.applied = at.Sequence, at
-		s.mu.Unlock()
+		s.acknowledged(ps, at)
 	}
+}
+
+func (s *Server) acknowledged(ps *peerState, at replication.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ps.acknowledged, ps.applied = at.Sequence, at
 }
 
 // ackRelay keeps the newest acknowledgement until it is passed on.
