@@ -88,7 +88,8 @@ type peerConn struct {
 	// epoch is set by Hello, and from, where the slot stood; streaming while a Copy or Stream runs.
 	epoch     replication.Epoch
 	from      replication.Position
-	streaming bool
+	streaming *streaming
+	comparing bool // a Diff runs
 }
 
 // Close ends the connection; idempotent, as gRPC and the server both call it.

@@ -21,10 +21,11 @@ func (s *Server) Copy(req *linkv1.CopyRequest, st grpc.ServerStreamingServer[lin
 	if len(req.GetAfter()) > link.KeyMax {
 		return replication.Errorf(replication.InvalidInput, "the name of the key to copy after has %d bytes, %d are allowed", len(req.GetAfter()), link.KeyMax)
 	}
-	if _, err := pc.beginStreaming(); err != nil {
+	ctx, _, done, err := pc.beginStreaming(ctx)
+	if err != nil {
 		return err
 	}
-	defer pc.endStreaming()
+	defer done()
 	for after := req.GetAfter(); ; {
 		r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: after, SlotID: pc.id})
 		if err != nil {

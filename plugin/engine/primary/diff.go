@@ -9,19 +9,36 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Diff implements link.v1.
+// Diff implements link.v1. One at a time, also beside a Stream: a secondary asks for what
+// its storage has refused before.
 func (s *Server) Diff(ctx context.Context, req *linkv1.DiffRequest) (*linkv1.DiffResponse, error) {
 	pc, _, err := s.session(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := pc.beginStreaming(); err != nil {
+	done, err := pc.beginComparing()
+	if err != nil {
 		return nil, err
 	}
-	defer pc.endStreaming()
+	defer done()
 	answer, err := s.host.AnswerDiff(ctx, replication.AnswerDiffRequest{SlotID: pc.id, Question: req.GetQuestion()})
 	if err != nil {
 		return nil, err
 	}
 	return &linkv1.DiffResponse{Answer: answer}, nil
+}
+
+// beginComparing claims the connection for a Diff until the returned function is called.
+func (c *peerConn) beginComparing() (done func(), err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.comparing {
+		return nil, errStreams
+	}
+	c.comparing = true
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.comparing = false
+	}, nil
 }

@@ -39,6 +39,9 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 		return nil, err
 	}
 	defer ps.hello.Leave()
+	if err := pc.stopStreaming(ctx); err != nil {
+		return nil, err
+	}
 	now, err := s.host.Position(ctx)
 	if err != nil {
 		return nil, err

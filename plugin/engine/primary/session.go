@@ -80,21 +80,50 @@ func (s *Server) session(ctx context.Context) (*peerConn, *peerState, error) {
 	return pc, ps, nil
 }
 
-// beginStreaming claims the connection for a Copy or a Stream.
-func (c *peerConn) beginStreaming() (replication.Epoch, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.streaming {
-		return replication.Epoch{}, replication.Errorf(replication.InvalidInput, "this session streams already")
-	}
-	c.streaming = true
-	return c.epoch, nil
+// streaming is a Copy or a Stream that runs on a connection.
+type streaming struct {
+	end  context.CancelFunc
+	done chan struct{}
 }
 
-func (c *peerConn) endStreaming() {
+var errStreams = replication.Errorf(replication.InvalidInput, "this session streams already")
+
+// beginStreaming claims the connection for a Copy or a Stream until the returned
+// function is called. The context ends with a newer Hello.
+func (c *peerConn) beginStreaming(ctx context.Context) (context.Context, replication.Epoch, func(), error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.streaming = false
+	if c.streaming != nil {
+		return nil, replication.Epoch{}, nil, errStreams
+	}
+	ctx, end := context.WithCancel(ctx)
+	st := &streaming{end: end, done: make(chan struct{})}
+	c.streaming = st
+	return ctx, c.epoch, func() {
+		end()
+		c.mu.Lock()
+		c.streaming = nil
+		c.mu.Unlock()
+		close(st.done)
+	}, nil
+}
+
+// stopStreaming ends what runs on the connection, because its secondary begins anew,
+// and waits for that.
+func (c *peerConn) stopStreaming(ctx context.Context) error {
+	c.mu.Lock()
+	st := c.streaming
+	c.mu.Unlock()
+	if st == nil {
+		return nil
+	}
+	st.end()
+	select {
+	case <-st.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Heartbeat implements link.v1.
@@ -121,6 +150,7 @@ func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*
 	if at.Position.Epoch != epoch {
 		return nil, replication.Errorf(replication.Unavailable, "the primary began a new epoch: say Hello again")
 	}
+	pc.expect(s.cfg.LossAfter)
 	// It acknowledges nothing new. The host learns that the secondary is there, also
 	// while it copies, and this end, that its slot is.
 	if err := s.host.AckSlot(ctx, pc.id, from); replication.KindOf(err) == replication.PositionLost {
@@ -142,7 +172,6 @@ func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*
 	ps.lag.Observe(at.Position, now)
 	s.mu.Unlock()
 	s.keepNode(ctx, pc.id, link.FromNode(req.GetNode()))
-	pc.expect(s.cfg.LossAfter)
 	return &linkv1.HeartbeatResponse{
 		Clock: now.UnixNano(), Position: link.ToPosition(at.Position), Fingerprint: at.Fingerprint, Node: s.node(node),
 	}, nil

@@ -34,15 +34,15 @@ func (s *Server) Stream(st frameStream) error {
 	if err != nil {
 		return err
 	}
-	epoch, err := pc.beginStreaming()
+	running, epoch, done, err := pc.beginStreaming(st.Context())
 	if err != nil {
 		return err
 	}
-	defer pc.endStreaming()
+	defer done()
 	if after.Epoch != epoch {
 		return replication.Errorf(replication.PositionLost, "the position %s is of another epoch than the primary's %s", after, epoch)
 	}
-	ctx, cancel := context.WithCancelCause(st.Context())
+	ctx, cancel := context.WithCancelCause(running)
 	defer cancel(nil)
 	credit := newCredit(s.cfg.WindowBytes, s.cfg.WindowFrames, after)
 	acks := newAckRelay()

@@ -45,9 +45,12 @@ type Client struct {
 	// live is the session that carries forwarded requests, nil between sessions.
 	live     atomic.Pointer[session]
 	forwards link.Forwards
+	// streaming is the attempt to take up what the primary sends that is under way.
+	streaming atomic.Pointer[attempt]
 
 	// Only Run uses these.
 
+	retry *backoff.ExponentialBackOff
 	// copyWanted says that going on from the cursor cannot work, copyReason why.
 	copyWanted bool
 	copyReason string
@@ -64,6 +67,9 @@ type Client struct {
 // NewClient makes a client; Run lets it work.
 func NewClient(cfg Config, host replication.Host, logger hclog.Logger, bundle *trust.Bundle, addresses *Addresses) *Client {
 	c := &Client{cfg: cfg, host: host, logger: logger, bundle: bundle, addresses: addresses}
+	c.retry = backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(cfg.RetryMin), backoff.WithMaxInterval(cfg.RetryMax),
+		backoff.WithMultiplier(2), backoff.WithRandomizationFactor(0.5), backoff.WithMaxElapsedTime(0))
 	c.status.settle = cfg.CopyRetryMin
 	c.status.s.State = replication.Idle
 	c.status.s.Connection = replication.ConnConnecting
@@ -75,9 +81,6 @@ func (c *Client) Addresses() []string { return c.addresses.Candidates() }
 
 // Run follows the primary until the context ends.
 func (c *Client) Run(ctx context.Context) {
-	retry := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(c.cfg.RetryMin), backoff.WithMaxInterval(c.cfg.RetryMax),
-		backoff.WithMultiplier(2), backoff.WithRandomizationFactor(0.5), backoff.WithMaxElapsedTime(0))
 	defer c.status.ended()
 	for {
 		progressed, err := c.round(ctx)
@@ -85,9 +88,9 @@ func (c *Client) Run(ctx context.Context) {
 			return
 		}
 		if progressed {
-			retry.Reset()
+			c.retry.Reset()
 		}
-		delay := c.delay(err, retry)
+		delay := c.delay(err)
 		var gone *unreached
 		if !errors.As(err, &gone) {
 			c.note = ""
@@ -111,8 +114,8 @@ func (c *Client) Run(ctx context.Context) {
 }
 
 // delay says how long to wait after an error.
-func (c *Client) delay(err error, retry *backoff.ExponentialBackOff) time.Duration {
-	delay := retry.NextBackOff()
+func (c *Client) delay(err error) time.Duration {
+	delay := c.retry.NextBackOff()
 	var refused *refusal
 	var gone *unreached
 	if errors.As(err, &refused) && !(errors.As(err, &gone) && gone.silent) {

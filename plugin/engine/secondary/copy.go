@@ -29,7 +29,7 @@ func (c *Client) bring(ctx context.Context, s *session, progressed *bool) error 
 			c.mended = c.whyCopied(s)
 		}
 		if err := c.host.BeginCopy(ctx, s.from); err != nil {
-			return err
+			return ownError(err)
 		}
 		c.copyWanted, c.copyReason = false, ""
 		s.cursor = &replication.Cursor{Position: s.cursor.Position, Copying: true, CopyFrom: s.from}
@@ -44,7 +44,7 @@ func (c *Client) bring(ctx context.Context, s *session, progressed *bool) error 
 	}
 	cursor, err := c.host.EndCopy(ctx)
 	if err != nil {
-		return err
+		return ownError(err)
 	}
 	s.cursor = cursor
 	c.status.applied(cursor)
@@ -76,7 +76,7 @@ func (c *Client) copyRanges(ctx context.Context, s *session, progressed *bool) e
 		}
 		cursor, err := c.host.ApplyRange(ctx, r)
 		if err != nil {
-			return err
+			return ownError(err)
 		}
 		*progressed = true
 		s.cursor = cursor

@@ -34,5 +34,5 @@ func (c *Client) diff(ctx context.Context, s *session, progressed *bool) (done b
 			*progressed = true
 		}
 	}
-	return false, err
+	return false, ownError(err)
 }

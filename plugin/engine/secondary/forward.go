@@ -24,7 +24,11 @@ func (c *Client) Forward(ctx context.Context, payload []byte) ([]byte, error) {
 	defer leave()
 	s := c.live.Load()
 	if s == nil {
-		return nil, replication.Errorf(replication.Unreachable, "there is no connection to the primary now: see the replication status")
+		why := c.status.why()
+		if why == "" {
+			why = "the first attempt has not ended"
+		}
+		return nil, replication.Errorf(replication.Unreachable, "there is no connection to the primary now: %s", why)
 	}
 	res := &linkv1.ForwardResponse{}
 	sent, err := delivery.Call(ctx, s.conn, linkv1.Link_Forward_FullMethodName, &linkv1.ForwardRequest{Payload: payload}, res,

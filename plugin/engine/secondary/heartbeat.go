@@ -43,6 +43,7 @@ func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (ti
 		}
 		return 0, err
 	}
+	streaming := c.streaming.Load()
 	sent := time.Now()
 	resp, err := s.link.Heartbeat(ctx, &linkv1.HeartbeatRequest{
 		Clock: sent.UnixNano(), Applied: link.ToPosition(c.status.position()), RoundTrip: int64(before), Node: link.ToNode(node),
@@ -54,7 +55,12 @@ func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (ti
 			}
 			return 0, replication.Errorf(replication.Unreachable, "the primary at %s has not answered for %s", s.address, c.cfg.LossAfter)
 		}
-		return 0, link.FromStatus(err)
+		err = link.FromStatus(err)
+		if replication.KindOf(err) != replication.PositionLost {
+			return 0, err
+		}
+		streaming.interrupt(err)
+		return before, nil
 	}
 	received := time.Now()
 	position, err := link.FromPosition(resp.GetPosition())
@@ -71,9 +77,9 @@ func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (ti
 	c.status.heard(position, time.Unix(0, resp.GetClock()), sent, received)
 	c.learn(ctx, s.address, link.FromNode(resp.GetNode()))
 	if len(fingerprint) > 0 {
-		// Only what a copy has to mend ends the session.
+		// Only what a copy has to mend ends anything, and that is not the session.
 		if err := c.host.Verify(ctx, position, fingerprint); replication.KindOf(err) == replication.PositionLost {
-			return 0, err
+			streaming.interrupt(err)
 		}
 	}
 	return received.Sub(sent), nil

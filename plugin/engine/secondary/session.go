@@ -38,16 +38,17 @@ func (c *Client) open(ctx context.Context, raw net.Conn, address string, failove
 		_ = raw.Close()
 		return nil, err
 	}
-	s, err := c.hello(ctx, conn, address, failover)
+	s, err := c.hello(ctx, &session{address: address, conn: conn, active: active, link: linkv1.NewLinkClient(conn)}, failover)
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
-	s.active = active
 	return s, nil
 }
 
-func (c *Client) hello(ctx context.Context, conn *grpc.ClientConn, address string, failover bool) (*session, error) {
+// hello asks the primary how to go on, over the connection of a session. A new Hello
+// ends what is streamed to an older one.
+func (c *Client) hello(ctx context.Context, over *session, failover bool) (*session, error) {
 	cursor, err := c.host.Cursor(ctx)
 	if err != nil {
 		return nil, err
@@ -56,11 +57,10 @@ func (c *Client) hello(ctx context.Context, conn *grpc.ClientConn, address strin
 	if err != nil {
 		return nil, err
 	}
-	client := linkv1.NewLinkClient(conn)
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.CallTimeout)
 	defer cancel()
 	sent := time.Now()
-	resp, err := client.Hello(ctx, &linkv1.HelloRequest{
+	resp, err := over.link.Hello(ctx, &linkv1.HelloRequest{
 		Version: link.ProtocolVersion, SetId: c.bundle.SetID, SecondaryId: c.bundle.SecondaryID,
 		Cursor: link.ToCursor(cursor), CopyWanted: c.copyWanted,
 		Node: link.ToNode(node), Clock: sent.UnixNano(), Failover: failover,
@@ -74,20 +74,23 @@ func (c *Client) hello(ctx context.Context, conn *grpc.ClientConn, address strin
 		return nil, err
 	}
 	received := time.Now()
-	s := &session{address: address, conn: conn, link: client, cursor: cursor, decision: resp.GetDecision(), keys: resp.GetKeys()}
+	s := &session{
+		address: over.address, conn: over.conn, active: over.active, link: over.link,
+		cursor: cursor, decision: resp.GetDecision(), keys: resp.GetKeys(),
+	}
 	position, err := c.checkHello(resp, s)
 	if err != nil {
 		return nil, &refusal{err}
 	}
 	peer := link.FromNode(resp.GetNode())
 	if failover {
-		if err := c.addresses.Move(ctx, address, peer); err != nil {
+		if err := c.addresses.Move(ctx, s.address, peer); err != nil {
 			return nil, err
 		}
 	}
 	c.status.connected(s, position, peer)
 	c.status.heard(position, time.Unix(0, resp.GetClock()), sent, received)
-	c.learn(ctx, address, peer)
+	c.learn(ctx, s.address, peer)
 	return s, nil
 }
 
@@ -122,7 +125,8 @@ func (c *Client) checkHello(resp *linkv1.HelloResponse, s *session) (replication
 	return position, nil
 }
 
-// follow copies if it must and streams until the link fails.
+// follow keeps a session until its link fails. It carries two duties: what is
+// forwarded goes on while what the primary sends cannot be taken up.
 func (c *Client) follow(parent context.Context, s *session) (progressed bool, err error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	var heartbeats sync.WaitGroup
@@ -134,12 +138,24 @@ func (c *Client) follow(parent context.Context, s *session) (progressed bool, er
 	c.live.Store(s)
 	defer c.live.Store(nil)
 
-	err = c.copyAndStream(ctx, s, &progressed)
+	for now := s; err == nil; {
+		moved := false
+		why := c.attempt(ctx, now, &moved)
+		progressed = progressed || moved || c.status.held()
+		if ctx.Err() != nil || !stalls(why) {
+			err = why
+			break
+		}
+		if moved || c.status.held() {
+			c.retry.Reset()
+		}
+		now, err = c.again(ctx, now, why)
+	}
 	if ctx.Err() != nil && parent.Err() == nil {
 		// The heartbeat noticed first; what it saw is more telling.
-		err = c.lost(context.Cause(ctx))
+		err = context.Cause(ctx)
 	}
-	return progressed || c.status.held(), err
+	return progressed, err
 }
 
 func (c *Client) copyAndStream(ctx context.Context, s *session, progressed *bool) error {

@@ -155,6 +155,15 @@ func (t *status) applied(c *replication.Cursor) {
 	t.framesCame = t.s.State == replication.StreamWALs
 }
 
+// stalled shows why nothing is taken up in a session that is live.
+func (t *status) stalled(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.State = replication.Idle
+	t.s.SyncProgress, t.s.SyncTotal = 0, 0
+	t.s.LastError = err.Error()
+}
+
 // failed shows why there is no session, and in note what of those that could take
 // the primary's place.
 func (t *status) failed(err error, note string) {
@@ -166,6 +175,13 @@ func (t *status) failed(err error, note string) {
 	if note != "" {
 		t.s.LastError += "; " + note
 	}
+}
+
+// why is the reason for which there is no session; empty if there was no attempt yet.
+func (t *status) why() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.s.LastError
 }
 
 func (t *status) ended() {

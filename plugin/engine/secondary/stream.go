@@ -47,7 +47,7 @@ func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error
 		}
 		cursor, err := c.host.ApplyFrame(ctx, f)
 		if err != nil {
-			return c.applyFailed(ctx, s, err)
+			return ownError(c.applyFailed(ctx, s, err))
 		}
 		*progressed = true
 		s.cursor = cursor
