@@ -18,6 +18,10 @@ func TestConformanceWithTestcluster(t *testing.T) {
 	t.Parallel()
 	promotions := map[string]func(ctx context.Context, primary, secondary testcluster.VaultCluster) error{
 		"key shares": func(ctx context.Context, primary, secondary testcluster.VaultCluster) error {
+			// It is for a primary that is out of service: beside one that works, force is needed.
+			if err := primary.Nodes()[0].APIClient().Sys().SealWithContext(ctx); err != nil {
+				return err
+			}
 			return testcluster.PromoteDRSecondary(ctx, secondary)
 		},
 		"batch token": testcluster.PromoteDRSecondaryWithBatchToken,

@@ -170,8 +170,8 @@ func TestPerformancePromotionBesideALivePrimary(t *testing.T) {
 
 	refused := refusal(t, once(t, b, b.GetRootToken()), http.MethodPut, pathPromote, nil)
 	require.Equal(t, http.StatusServiceUnavailable, refused.StatusCode)
-	require.Equal(t, []string{"the primary at " + a.Node(0).ClusterAddress() +
-		" works and is connected, and a set has one primary: demote it first (primary/demote), or use force if that cannot be done"}, refused.Errors)
+	require.Equal(t, []string{"the primary works at " + a.Node(0).ClusterAddress() +
+		", and a set has one primary: demote it first (primary/demote), or use force if that cannot be done"}, refused.Errors)
 	require.NoError(t, b.Node(0).WaitPerformanceStreaming(ctx))
 	put(t, b, "kv/a", map[string]any{"v": "forwarded"})
 	eventually(t, a, "kv/a", "v", "forwarded")
@@ -234,7 +234,7 @@ func TestDrillTakesNoPerformanceSecondaries(t *testing.T) {
 	}))
 	token, err := testcluster.GenerateRoot(drill, testcluster.GenerateRootDR)
 	require.NoError(t, err)
-	promoted, err := drill.Node(0).Anonymous().Logical().WriteWithContext(ctx, cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": token})
+	promoted, err := drill.Node(0).Anonymous().Logical().WriteWithContext(ctx, cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": token, "force": true})
 	require.NoError(t, err)
 	require.Contains(t, strings.Join(promoted.Warnings, "\n"), "there are two now")
 	require.NoError(t, drill.Node(0).WaitPerformanceRole(ctx, "primary"))

@@ -220,6 +220,11 @@ func (g *plugin) Dial(ctx context.Context, req replication.DialRequest) (net.Con
 	})
 }
 
+// RoleAt implements replication.Host.
+func (g *plugin) RoleAt(_ context.Context, apiAddr string) (*replication.RoleAtAnswer, error) {
+	return nil, replication.Errorf(replication.Unreachable, "no cluster of a simulation has an API, nor is one at %s", apiAddr)
+}
+
 // SealHandover implements replication.Host.
 func (g *plugin) SealHandover(context.Context, replication.SealHandoverRequest) (*replication.Handover, error) {
 	return nil, replication.Errorf(replication.Unavailable, "nobody joins in a simulation")

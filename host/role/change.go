@@ -56,6 +56,7 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 	mr := r.mode(mode)
 	from := mr.Role
 	mr.Role = t.Role
+	mr.Contested = t.Contested && t.Role == replication.Primary
 	switch t.Role {
 	case replication.Disabled:
 		*mr = ModeRecord{Role: replication.Disabled}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/vault/version"
 
+	"github.com/vault-replication/vault-replication/host/api/rolequery"
 	"github.com/vault-replication/vault-replication/host/handover"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -137,6 +138,14 @@ func (s *Services) Dial(ctx context.Context, req replication.DialRequest) (net.C
 		return nil, err
 	}
 	return s.c.port.Dial(ctx, s.mode, req)
+}
+
+// RoleAt implements [replication.Host].
+func (s *Services) RoleAt(ctx context.Context, apiAddr string) (*replication.RoleAtAnswer, error) {
+	if _, err := s.c.active(); err != nil {
+		return nil, err
+	}
+	return rolequery.Ask(ctx, s.mode, apiAddr)
 }
 
 // Position implements [replication.Host].

@@ -17,7 +17,7 @@ const statusTimeout = 3 * time.Second
 // answers without the plugin too, saying so.
 func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
 	mr := c.Record().mode(mode)
-	s := &endpoints.ModeStatus{Role: mr.Role, ClusterID: mr.SetID}
+	s := &endpoints.ModeStatus{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested}
 	if mr.Role == replication.Disabled {
 		return s, nil
 	}

@@ -55,6 +55,12 @@ func (c *cluster) restart() {
 	require.NoError(c.t, c.engine.Start(c.t.Context(), c.start))
 }
 
+// die ends a cluster as a loss of its site does.
+func (c *cluster) die() {
+	require.NoError(c.t, c.engine.Stop(c.t.Context()))
+	c.host.HideAPI(true)
+}
+
 // carryOut does with a transition what the host does.
 func (c *cluster) carryOut(tr *replication.Transition, e replication.Epoch) {
 	require.NoError(c.t, c.engine.Stop(c.t.Context()))

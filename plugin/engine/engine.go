@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -42,6 +43,8 @@ type primaryRole struct {
 	authority *trust.Authority
 	registry  *trust.Registry
 	server    *primary.Server
+	// demoted says that a demotion was begun.
+	demoted atomic.Bool
 }
 
 // secondaryRole has no client while there is no primary to follow, or while another
@@ -66,8 +69,19 @@ func New(cfg Config, host replication.Host, logger hclog.Logger) *Engine {
 func (e *Engine) Start(ctx context.Context, req replication.StartRequest) error {
 	e.lifecycle.Lock()
 	defer e.lifecycle.Unlock()
+	e.goOn()
 	e.stop(ctx)
 	return e.begin(ctx, req)
+}
+
+// goOn takes back a demotion that did not come to pass: sessions that end now do so for
+// another reason.
+func (e *Engine) goOn() {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.primary != nil {
+		e.primary.demoted.Store(false)
+	}
 }
 
 // begin needs lifecycle, and an engine that is stopped.
@@ -162,11 +176,15 @@ func (e *Engine) beginSecondary(ctx context.Context, req replication.StartReques
 	if err != nil {
 		return err
 	}
+	known, err := secondary.LoadKnown(ctx, e.host)
+	if err != nil {
+		return err
+	}
 	// The client outlives this call; Stop ends it.
 	run, cancel := context.WithCancel(context.Background())
 	s := &secondaryRole{
 		bundle: bundle,
-		client: secondary.NewClient(e.cfg.secondary(), e.host, e.logger.Named("secondary"), bundle, addresses),
+		client: secondary.NewClient(e.cfg.secondary(), e.host, e.logger.Named("secondary"), bundle, addresses, known),
 		cancel: cancel,
 		done:   make(chan struct{}),
 	}
@@ -197,7 +215,7 @@ func (e *Engine) stop(ctx context.Context) {
 	e.mu.Unlock()
 	if p != nil {
 		e.leftover = p.registry.IDs()
-		p.server.Stop(ctx)
+		p.server.Stop(ctx, p.demoted.Load())
 	}
 	if s != nil && s.client != nil {
 		s.cancel()
@@ -226,6 +244,7 @@ func (e *Engine) Recover(ctx context.Context) error {
 	if !started {
 		return errNotStarted
 	}
+	e.goOn()
 	e.stop(ctx)
 	return e.begin(ctx, req)
 }

@@ -226,7 +226,8 @@ func TestPromotionBesideALivePrimaryIsContested(t *testing.T) {
 		require.True(t, tr.Contested)
 		require.Contains(t, strings.Join(tr.Warnings, " "), "there are two now")
 		// Without power it is connected still, and says nothing.
-		n.Freeze(primaryAddr)
+		n.Silence(primaryAddr)
+		p.host.HideAPI(true)
 		tr, err = s.promote(false)
 		require.NoError(t, err)
 		require.False(t, tr.Contested)

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-uuid"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/plugin/engine/secondary"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -50,12 +51,23 @@ func (e *Engine) newPrimary(setID, primaryClusterAddr string) (*replication.Tran
 
 // DemotePrimary implements [replication.Backend].
 func (e *Engine) DemotePrimary(context.Context) (*replication.Transition, error) {
-	start, _, err := e.asPrimary("demoting")
+	start, p, err := e.asPrimary("demoting")
 	if err != nil {
 		return nil, err
 	}
+	// One of its secondaries may be promoted in its place, and then not this one again.
+	var apis []string
+	for _, peer := range p.server.Peers() {
+		apis = append(apis, peer.APIAddress)
+	}
+	known, err := secondary.Known{Peers: link.APIAddresses(apis)}.Encode()
+	if err != nil {
+		return nil, err
+	}
+	p.demoted.Store(true)
 	return &replication.Transition{
 		Role: replication.Secondary, ClusterID: start.ClusterID, ClearState: true,
+		PutState: map[string][]byte{secondary.KnownKey: known},
 		Warnings: []string{"This cluster is now a secondary without a primary. Use update-primary with a token of the new primary to let it follow."},
 	}, nil
 }

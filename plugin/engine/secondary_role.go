@@ -4,7 +4,6 @@ package engine
 
 import (
 	"context"
-	"time"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/plugin/engine/secondary"
@@ -34,7 +33,8 @@ func (e *Engine) EnableSecondary(ctx context.Context, req replication.EnableSeco
 	if err != nil {
 		return nil, err
 	}
-	records, err := bundleRecords(bundle, link.MergeAddresses(bundle.Addresses, node.ClusterAddrs), node.FailoverAddrs)
+	records, err := bundleRecords(bundle, link.MergeAddresses(bundle.Addresses, node.ClusterAddrs), node.FailoverAddrs,
+		secondary.Known{API: node.APIAddr, Peers: node.PeerAPIAddrs})
 	if err != nil {
 		return nil, err
 	}
@@ -72,21 +72,23 @@ func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSe
 			return nil, err
 		}
 	}
-	alive, err := livePrimary(ctx, s)
+	beside, err := e.lookForPrimary(ctx, start, s, req.Force)
 	if err != nil {
 		return nil, err
 	}
-	if alive != "" && e.cfg.Mode == replication.Performance && !req.Force {
-		return nil, replication.Errorf(replication.Unavailable, "the primary at %s works and is connected, and a set has one primary: demote it first (primary/demote), or use force if that cannot be done", alive)
+	if !req.Force {
+		if err := beside.refusal(); err != nil {
+			return nil, err
+		}
 	}
 	t, err := e.newPrimary(start.ClusterID, req.PrimaryClusterAddr)
 	if err != nil {
 		return nil, err
 	}
 	t.Warnings = []string{"This cluster is now the primary. Other " + e.modeName() + " secondaries need a new activation token of it, used with update-primary."}
-	if alive != "" {
+	if warning := beside.warning(); warning != "" {
 		t.Contested = true
-		t.Warnings = append(t.Warnings, "The primary at "+alive+" is connected and works: there are two now, and what their clients write is never merged. Demote that one. To undo this promotion, disable replication here and enable this cluster as a secondary anew.")
+		t.Warnings = append(t.Warnings, warning)
 	}
 	return t, nil
 }
@@ -97,42 +99,6 @@ func (e *Engine) modeName() string {
 		return "DR"
 	}
 	return string(e.cfg.Mode)
-}
-
-// demotionNoticed bounds how long a promotion waits to see that a primary which was
-// just demoted has let go of its sessions.
-const demotionNoticed = 3 * time.Second
-
-// livePrimary is the address of the primary if it works beside this secondary: then
-// there would be two after a promotion, clients of both would write, and nobody could
-// merge it. A performance secondary is not promoted so without force; a DR secondary
-// is, in a drill. A primary that is only connected, as one whose power has gone, may
-// be dead: one that works has let its heartbeat be heard meanwhile.
-func livePrimary(ctx context.Context, s *secondaryRole) (address string, err error) {
-	if s.client == nil {
-		return "", nil
-	}
-	begun := time.Now()
-	end := time.NewTimer(demotionNoticed)
-	defer end.Stop()
-	look := time.NewTicker(demotionNoticed / 60)
-	defer look.Stop()
-	for {
-		now := s.client.Snapshot()
-		if !now.Connected {
-			return "", nil
-		}
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			return "", ctx.Err()
-		case <-end.C:
-			if now.LastHeartbeat.After(begun) {
-				return now.Address, nil
-			}
-			return "", nil
-		}
-	}
 }
 
 // checkCaughtUp is Unavailable when a promotion would lose writes that can still
@@ -171,6 +137,10 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 	if err != nil {
 		return nil, err
 	}
+	known, err := secondary.LoadKnown(ctx, e.host)
+	if err != nil {
+		return nil, err
+	}
 	t := &replication.Transition{Role: replication.Secondary, ClusterID: start.ClusterID}
 	switch {
 	case len(req.Bundle) > 0 && len(req.Addrs) > 0:
@@ -183,7 +153,7 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 		if bundle.SetID != start.ClusterID {
 			return nil, replication.Errorf(replication.InvalidInput, "the activation token is of another replication set (%s) than this secondary (%s): disable replication here before joining another set", bundle.SetID, start.ClusterID)
 		}
-		t.PutState, err = bundleRecords(bundle, bundle.Addresses, nil)
+		t.PutState, err = bundleRecords(bundle, bundle.Addresses, nil, known.Followed())
 		return t, err
 	case len(req.Addrs) > 0:
 		if s.bundle == nil {
@@ -194,16 +164,44 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 			return nil, err
 		}
 		record, err := secondary.EncodeAddresses(addresses, nil)
-		t.PutState = map[string][]byte{secondary.AddressesKey: record}
+		if err != nil {
+			return nil, err
+		}
+		// It answered, so it is the primary.
+		known.Demoted = false
+		encoded, err := known.Encode()
+		t.PutState = map[string][]byte{secondary.AddressesKey: record, secondary.KnownKey: encoded}
 		return t, err
 	default:
+		// It is followed no more, and it is asked all the same before a promotion.
+		if s.bundle != nil {
+			if known, err = e.forget(ctx, s, known); err != nil {
+				return nil, err
+			}
+		}
+		encoded, err := known.Encode()
+		if err != nil {
+			return nil, err
+		}
+		t.PutState = map[string][]byte{secondary.KnownKey: encoded}
 		t.DeleteState = []string{bundleKey, secondary.AddressesKey}
 		t.Warnings = []string{"This secondary has no primary now and does not try to connect to any."}
 		return t, nil
 	}
 }
 
-func bundleRecords(b *trust.Bundle, addresses, failover []string) (map[string][]byte, error) {
+// forget is what is known once the primary is forgotten.
+func (e *Engine) forget(ctx context.Context, s *secondaryRole, known secondary.Known) (secondary.Known, error) {
+	addresses, err := secondary.LoadAddresses(ctx, e.host, s.bundle.Addresses)
+	if err != nil {
+		return known, err
+	}
+	known.Ports = addresses.Candidates()
+	known.Bundle, err = s.bundle.Encode()
+	return known, err
+}
+
+func bundleRecords(b *trust.Bundle, addresses, failover []string, known secondary.Known) (map[string][]byte, error) {
 	data, err := b.Encode()
 	if err != nil {
 		return nil, replication.Errorf(replication.Internal, "encoding the credentials of this secondary: %w", err)
@@ -212,5 +210,9 @@ func bundleRecords(b *trust.Bundle, addresses, failover []string) (map[string][]
 	if err != nil {
 		return nil, replication.Errorf(replication.Internal, "encoding the addresses of the primary: %w", err)
 	}
-	return map[string][]byte{bundleKey: data, secondary.AddressesKey: record}, nil
+	asked, err := known.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return map[string][]byte{bundleKey: data, secondary.AddressesKey: record, secondary.KnownKey: asked}, nil
 }

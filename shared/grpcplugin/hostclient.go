@@ -73,6 +73,14 @@ func (c *hostClient) StopListening(ctx context.Context) error {
 	return err
 }
 
+func (c *hostClient) RoleAt(ctx context.Context, apiAddr string) (*replication.RoleAtAnswer, error) {
+	res, err := call(ctx, c.link, c.rpc.RoleAt, &replicationv1.RoleAtRequest{ApiAddr: apiAddr})
+	if err != nil {
+		return nil, err
+	}
+	return &replication.RoleAtAnswer{Role: replication.Role(res.GetRole()), ClusterID: res.GetClusterId(), SecondaryID: res.GetSecondaryId()}, nil
+}
+
 func (c *hostClient) Position(ctx context.Context) (*replication.JournalPosition, error) {
 	res, err := call(ctx, c.link, c.rpc.Position, &replicationv1.PositionRequest{})
 	if err != nil {

@@ -101,6 +101,17 @@ func (s *hostServer) Dial(stream replicationv1.Host_DialServer) error {
 	return tunnel.Splice(ctx, dialServerChunks(stream), conn)
 }
 
+func (s *hostServer) RoleAt(ctx context.Context, req *replicationv1.RoleAtRequest) (*replicationv1.RoleAtResponse, error) {
+	a, err := s.host.RoleAt(ctx, req.GetApiAddr())
+	if err == nil && a == nil {
+		err = missing("role")
+	}
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return &replicationv1.RoleAtResponse{Role: string(a.Role), ClusterId: a.ClusterID, SecondaryId: a.SecondaryID}, nil
+}
+
 func (s *hostServer) Position(ctx context.Context, _ *replicationv1.PositionRequest) (*replicationv1.PositionResponse, error) {
 	p, err := s.host.Position(ctx)
 	if err == nil && p == nil {

@@ -53,7 +53,8 @@ type Backend interface {
 	// nothing but the handover.
 	EnableSecondary(ctx context.Context, req EnableSecondaryRequest) (*Transition, error)
 	// PromoteSecondary leads to a primary of the same set. Without Force it is
-	// Unavailable while the secondary is copying or not consistent.
+	// Unavailable while the secondary is copying or not consistent, and while the set has a
+	// primary or may have one. It looks for that one for 15 seconds at most.
 	PromoteSecondary(ctx context.Context, req PromoteSecondaryRequest) (*Transition, error)
 	// DisableSecondary forgets the set; the data stays.
 	DisableSecondary(ctx context.Context) (*Transition, error)
@@ -116,8 +117,8 @@ type Transition struct {
 	DeleteState []string
 	// Handover is set by EnableSecondary alone: the cluster that is joined.
 	Handover *Handover
-	// Contested is set by PromoteSecondary when the primary was connected: there are
-	// two then, until an operator ends one.
+	// Contested is set by PromoteSecondary when the primary was alive, or may be: there are
+	// two then, until an operator ends one. Force alone leads to that.
 	Contested bool
 	// Warnings are shown to the client beside the host's own.
 	Warnings []string

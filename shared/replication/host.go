@@ -47,6 +47,10 @@ type Host interface {
 	// The context bounds the dialling, not the connection.
 	// Unreachable when nothing answers, Denied when TLS was refused.
 	Dial(ctx context.Context, req DialRequest) (net.Conn, error)
+	// RoleAt asks the API of another cluster for its role in the mode, without a token.
+	// Nothing proves who answers there. Unreachable when nothing says a role: no server,
+	// or one that is sealed.
+	RoleAt(ctx context.Context, apiAddr string) (*RoleAtAnswer, error)
 
 	// Position is the watermark of the journal: everything up to it is finished.
 	Position(ctx context.Context) (*JournalPosition, error)
@@ -144,6 +148,14 @@ type DialRequest struct {
 	ServerName string
 	// Cert and Key are the client's: DER, PKCS #8.
 	Cert, Key []byte
+}
+
+// RoleAtAnswer is what another cluster says of itself.
+type RoleAtAnswer struct {
+	Role Role
+	// ClusterID is the id of its replication set and SecondaryID its own id as a secondary,
+	// both empty where it does not say them: the health of a node has the role alone.
+	ClusterID, SecondaryID string
 }
 
 // JournalPosition is where the primary is.

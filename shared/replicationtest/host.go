@@ -20,6 +20,7 @@ type Host struct {
 	ListenFunc        func(ctx context.Context, req replication.ListenRequest) error
 	StopListeningFunc func(ctx context.Context) error
 	DialFunc          func(ctx context.Context, req replication.DialRequest) (net.Conn, error)
+	RoleAtFunc        func(ctx context.Context, apiAddr string) (*replication.RoleAtAnswer, error)
 	PositionFunc      func(ctx context.Context) (*replication.JournalPosition, error)
 	OpenSlotFunc      func(ctx context.Context, id string) (replication.Position, error)
 	AckSlotFunc       func(ctx context.Context, id string, at replication.Position) error
@@ -166,6 +167,14 @@ func (fake *Host) Receive(ctx context.Context, req replication.ReceiveRequest) (
 		return nil, unexpected("Receive")
 	}
 	return fake.ReceiveFunc(ctx, req)
+}
+
+// RoleAt implements [replication.Host].
+func (fake *Host) RoleAt(ctx context.Context, apiAddr string) (*replication.RoleAtAnswer, error) {
+	if fake.RoleAtFunc == nil {
+		return nil, unexpected("RoleAt")
+	}
+	return fake.RoleAtFunc(ctx, apiAddr)
 }
 
 // Cursor implements [replication.Host].

@@ -60,6 +60,8 @@ func (p *Probe) callHost(ctx context.Context, method string) (any, error) {
 		return nil, h.StopListening(ctx)
 	case "Dial":
 		return p.dial(ctx)
+	case "RoleAt":
+		return h.RoleAt(ctx, "https://api")
 	case "Position":
 		return h.Position(ctx)
 	case "OpenSlot":

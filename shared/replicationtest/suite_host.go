@@ -22,6 +22,7 @@ func testHostCalls(t *testing.T, connect Connect) {
 	journal := &replication.JournalPosition{Position: pos, Fingerprint: replication.Fingerprint{1, 2}, Keys: 3, Filtered: []string{"f"}}
 	cursor := &replication.Cursor{Position: pos, Copying: true, CopyFrom: pos, CopiedUpTo: "k\xff", CopiedKeys: 4, ConsistentFrom: 5}
 	step := &replication.DiffStep{Done: true, Question: []byte("q\x00"), Differing: 5, Synced: 4, Cursor: cursor}
+	roleAt := &replication.RoleAtAnswer{Role: replication.Primary, ClusterID: "set", SecondaryID: "s"}
 	handover := &replication.Handover{Sealed: []byte("sealed")}
 
 	// One entry a method: the result, and whether the arguments arrived.
@@ -44,6 +45,10 @@ func testHostCalls(t *testing.T, connect Connect) {
 			return nil
 		},
 		StopListeningFunc: func(context.Context) error { seen("StopListening", true); return nil },
+		RoleAtFunc: func(_ context.Context, addr string) (*replication.RoleAtAnswer, error) {
+			seen("RoleAt", addr == "https://api")
+			return roleAt, nil
+		},
 		PositionFunc: func(context.Context) (*replication.JournalPosition, error) {
 			seen("Position", true)
 			return journal, nil
@@ -99,7 +104,7 @@ func testHostCalls(t *testing.T, connect Connect) {
 	b := connect(t, host)
 	for method, want := range map[string]any{
 		"Node": node, "GetState": []any{[]byte{}, false}, "PutState": nil, "DeleteState": nil, "ListState": []string{"p1", "p2"},
-		"Listen": nil, "StopListening": nil, "Position": journal, "OpenSlot": pos, "AckSlot": nil, "CloseSlot": nil,
+		"Listen": nil, "StopListening": nil, "RoleAt": roleAt, "Position": journal, "OpenSlot": pos, "AckSlot": nil, "CloseSlot": nil,
 		"ReadRange": probeRange(), "SealHandover": handover, "Cursor": cursor, "BeginCopy": nil,
 		"Verify": nil, "AnswerDiff": []byte("answer\x00"), "Diff": step, "BeginDiff": &replication.DiffStep{Copy: true, Cursor: cursor},
 		"ApplyRange": cursor, "EndCopy": cursor, "ApplyFrame": cursor,

@@ -107,6 +107,9 @@ type ModeStatus struct {
 	Role replication.Role
 	// ClusterID is the id of the replication set.
 	ClusterID string
+	// Contested says that the role was taken over by force beside a cluster that was alive,
+	// or of which nobody could say whether it was.
+	Contested bool
 	// Fingerprint is that of the replicated content; empty while it is computed.
 	Fingerprint replication.Fingerprint
 	// LastWAL is the last sequence written here, LastModeWAL the last that holds

@@ -35,6 +35,10 @@ func render(mode replication.Mode, s *ModeStatus) map[string]any {
 	if s.Sessions.LastError != "" {
 		data["last_error"] = s.Sessions.LastError
 	}
+	if s.Contested {
+		// Nor is this: the role was taken over by force beside a cluster that may have it too.
+		data["contested"] = true
+	}
 	if s.UnclassifiedKeys > 0 {
 		// Not in Vault's documentation: a key that no release of replication knows.
 		data["unclassified_keys"] = s.UnclassifiedKeys

@@ -121,6 +121,17 @@ func TestStatusCountsUnclassifiedKeys(t *testing.T) {
 	}
 }
 
+// A role that another cluster may have too says so, and others do not.
+func TestStatusSaysThatARoleIsContested(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+		s := samplePrimary()
+		require.NotContains(t, render(mode, s), "contested")
+		s.Contested = true
+		require.Equal(t, true, render(mode, s)["contested"])
+	}
+}
+
 // What a secondary cannot do is listed, one sentence each in its order, and only
 // when there is something; a primary has no such field.
 func TestStatusSaysWhatASecondaryLacks(t *testing.T) {

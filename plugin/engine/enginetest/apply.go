@@ -131,6 +131,7 @@ func (h *Host) ApplyFrame(ctx context.Context, f *replication.Frame) (*replicati
 func (h *Host) CarryOut(t *replication.Transition, epoch replication.Epoch) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.role = replication.RoleAtAnswer{Role: t.Role, ClusterID: t.ClusterID}
 	if t.ClearState {
 		h.state = map[string][]byte{}
 	}

@@ -28,6 +28,9 @@ type Host struct {
 	failover []string
 	listens  []string
 	state    map[string][]byte
+	// role is what the API of this cluster says; it says nothing while it is away.
+	role replication.RoleAtAnswer
+	away bool
 
 	content  map[string]string
 	position replication.Position
@@ -60,12 +63,16 @@ type entry struct {
 
 // NewHost makes the host of a cluster whose node has an address.
 func NewHost(network *Network, name, address string) *Host {
-	return &Host{
+	h := &Host{
 		network: network, name: name, addrs: []string{address}, listens: []string{address},
 		changed: make(chan struct{}), state: map[string][]byte{}, content: map[string]string{},
 		slots: map[string]replication.Position{}, lost: map[string]bool{}, rangeKeys: 3,
 		fail: map[string]failure{}, counts: map[string]int{},
 	}
+	network.mu.Lock()
+	defer network.mu.Unlock()
+	network.apis[h.apiAddr()] = h
+	return h
 }
 
 // SetBackend says who gets the connections.
@@ -204,7 +211,7 @@ func (h *Host) Node(context.Context) (*replication.Node, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return &replication.Node{
-		APIAddr: "https://" + h.name + ".test:8200", ClusterAddr: h.addrs[0], ClusterAddrs: slices.Clone(h.addrs),
+		APIAddr: h.apiAddr(), ClusterAddr: h.addrs[0], ClusterAddrs: slices.Clone(h.addrs),
 		FailoverAddrs: slices.Clone(h.failover),
 		ClusterName:   h.name, VaultVersion: "1.21.1", Now: time.Now(),
 	}, h.called("Node")
@@ -282,6 +289,41 @@ func (h *Host) Dial(ctx context.Context, req replication.DialRequest) (net.Conn,
 		return nil, err
 	}
 	return h.network.dial(ctx, req)
+}
+
+// apiAddr is that of the API of this cluster.
+func (h *Host) apiAddr() string { return "https://" + h.name + ".test:8200" }
+
+// SetRole says what the API of this cluster answers without a change of role.
+func (h *Host) SetRole(a replication.RoleAtAnswer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.role = a
+}
+
+// HideAPI keeps the API of this cluster from answering, or lets it answer again.
+func (h *Host) HideAPI(away bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.away = away
+}
+
+// RoleAt implements replication.Host.
+func (h *Host) RoleAt(_ context.Context, apiAddr string) (*replication.RoleAtAnswer, error) {
+	h.mu.Lock()
+	err := h.called("RoleAt")
+	h.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if other := h.network.apiOf(apiAddr); other != nil {
+		other.mu.Lock()
+		defer other.mu.Unlock()
+		if a := other.role; a.Role != "" && !other.away {
+			return &a, nil
+		}
+	}
+	return nil, replication.Errorf(replication.Unreachable, "nothing says a role at %s", apiAddr)
 }
 
 // accept does what the cluster port does.

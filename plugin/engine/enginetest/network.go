@@ -21,6 +21,9 @@ type Network struct {
 	conns     map[*wire]string
 	dials     map[string]int
 	silent    map[string]bool
+	// standing are addresses at which a server answers that has no role to offer.
+	standing map[string]bool
+	apis     map[string]*Host
 }
 
 type listener struct {
@@ -30,7 +33,7 @@ type listener struct {
 
 // NewNetwork makes an empty network.
 func NewNetwork() *Network {
-	return &Network{listeners: map[string]*listener{}, conns: map[*wire]string{}, dials: map[string]int{}, silent: map[string]bool{}}
+	return &Network{listeners: map[string]*listener{}, conns: map[*wire]string{}, dials: map[string]int{}, silent: map[string]bool{}, standing: map[string]bool{}, apis: map[string]*Host{}}
 }
 
 // Dials is how often an address was dialled.
@@ -52,6 +55,20 @@ func (n *Network) Silence(address string) {
 	n.silent[address] = true
 	n.mu.Unlock()
 	n.Freeze(address)
+}
+
+// Stand says that a server answers at an address also while nobody listens there for
+// secondaries, as the cluster port of a standby does.
+func (n *Network) Stand(address string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.standing[address] = true
+}
+
+func (n *Network) apiOf(address string) *Host {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.apis[address]
 }
 
 // Break closes all present connections to an address.
@@ -111,11 +128,14 @@ func (n *Network) stopListening(h *Host) {
 func (n *Network) dial(ctx context.Context, req replication.DialRequest) (net.Conn, error) {
 	n.mu.Lock()
 	n.dials[req.Address]++
-	l, silent := n.listeners[req.Address], n.silent[req.Address]
+	l, silent, stands := n.listeners[req.Address], n.silent[req.Address], n.standing[req.Address]
 	n.mu.Unlock()
 	if silent {
 		<-ctx.Done()
 		return nil, replication.Errorf(replication.Unreachable, "%s did not answer in time: %w", req.Address, ctx.Err())
+	}
+	if l == nil && stands {
+		return nil, replication.Errorf(replication.Denied, "TLS was refused at %s", req.Address)
 	}
 	if l == nil {
 		return nil, replication.Errorf(replication.Unreachable, "nothing answers at %s", req.Address)
@@ -146,8 +166,16 @@ func (n *Network) dial(ctx context.Context, req replication.DialRequest) (net.Co
 		_ = conn.Close()
 		return nil, replication.Errorf(replication.Denied, "TLS was refused at %s: %w", req.Address, err)
 	}
-	return conn, nil
+	return &dialled{conn, near}, nil
 }
+
+// dialled closes without a goodbye: on a pipe that waits until the other end reads.
+type dialled struct {
+	*tls.Conn
+	wire *wire
+}
+
+func (d *dialled) Close() error { return d.wire.Close() }
 
 func (n *Network) forget(w *wire) {
 	n.mu.Lock()

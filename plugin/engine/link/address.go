@@ -5,6 +5,7 @@ package link
 import (
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -85,6 +86,35 @@ type NodeInfo struct {
 	ClusterAddrs         []string
 	// FailoverAddrs is nil when the peer does not know them, or does not tell.
 	FailoverAddrs []string
+	// PeerAPIAddrs are the API addresses of a primary's other secondaries.
+	PeerAPIAddrs []string
+}
+
+// APIAddress is an address if it is the URL of an API, empty otherwise.
+func APIAddress(addr string) string {
+	if len(addr) > AddressMax {
+		return ""
+	}
+	u, err := url.Parse(addr)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil ||
+		u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/" {
+		return ""
+	}
+	return addr
+}
+
+// APIAddresses joins lists of the addresses of APIs in order, without doubles and what is
+// none, bounded by PeersMax.
+func APIAddresses(lists ...[]string) []string {
+	var out []string
+	for _, list := range lists {
+		for _, a := range list {
+			if len(out) < PeersMax && APIAddress(a) != "" && !slices.Contains(out, a) {
+				out = append(out, a)
+			}
+		}
+	}
+	return out
 }
 
 // ToNode makes the wire form; first are addresses to hand out ahead of the
@@ -104,15 +134,13 @@ func ToNode(n *replication.Node, first ...string) *linkv1.Node {
 // FromNode reads the wire form. Addresses that are none are left out: they may
 // not end a session.
 func FromNode(w *linkv1.Node) NodeInfo {
-	n := NodeInfo{ClusterAddrs: MergeAddresses(w.GetClusterAddrs())}
+	n := NodeInfo{ClusterAddrs: MergeAddresses(w.GetClusterAddrs()), PeerAPIAddrs: APIAddresses(w.GetPeerApiAddrs())}
 	if f := w.GetFailover(); f != nil {
 		n.FailoverAddrs = FailoverAddresses(f.GetClusterAddrs())
 	}
 	if CheckAddress(w.GetClusterAddr()) == nil {
 		n.ClusterAddr = w.GetClusterAddr()
 	}
-	if len(w.GetApiAddr()) <= AddressMax {
-		n.APIAddr = strings.ToValidUTF8(w.GetApiAddr(), "")
-	}
+	n.APIAddr = APIAddress(strings.ToValidUTF8(w.GetApiAddr(), ""))
 	return n
 }

@@ -39,6 +39,9 @@ const (
 	// FailoverMax bounds the addresses of clusters that may take a primary's place: a
 	// secondary that lost its primary tries them all at once.
 	FailoverMax = 16
+	// PeersMax bounds the API addresses of other secondaries: one that is promoted asks
+	// all of them at once.
+	PeersMax = 16
 	// epochIDMax bounds an epoch's id, fingerprintMax a fingerprint.
 	epochIDMax     = 128
 	fingerprintMax = 64

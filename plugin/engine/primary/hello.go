@@ -74,7 +74,7 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 		Decision: decision,
 		From:     link.ToPosition(from),
 		Keys:     now.Keys,
-		Node:     s.node(node),
+		Node:     s.node(node, pc.id),
 		Clock:    time.Now().UnixNano(),
 	}, nil
 }
@@ -110,14 +110,18 @@ func (s *Server) Bootstrap(ctx context.Context, req *linkv1.BootstrapRequest) (*
 	}
 	s.logger.Info("a secondary joins", "id", pc.id)
 	pc.expect(s.cfg.LossAfter)
-	return &linkv1.BootstrapResponse{Sealed: handover.Sealed, Node: s.node(node)}, nil
+	return &linkv1.BootstrapResponse{Sealed: handover.Sealed, Node: s.node(node, pc.id)}, nil
 }
 
-func (s *Server) node(n *replication.Node) *linkv1.Node {
+// node is what this cluster tells a secondary of itself.
+func (s *Server) node(n *replication.Node, id string) *linkv1.Node {
+	var first []string
 	if a := s.authority.PrimaryClusterAddr(); a != "" {
-		return link.ToNode(n, a)
+		first = []string{a}
 	}
-	return link.ToNode(n)
+	w := link.ToNode(n, first...)
+	w.PeerApiAddrs = s.peerAPIs(id)
+	return w
 }
 
 // checkCaller compares what the caller says with what its certificate proved.

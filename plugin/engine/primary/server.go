@@ -50,6 +50,12 @@ type Server struct {
 	// background are the goroutines that handlers leave to end by themselves.
 	background sync.WaitGroup
 
+	// leaving ends when this cluster is demoted, and words is held by each stream that is
+	// to tell its secondary.
+	leaving context.Context
+	leave   context.CancelFunc
+	words   sync.WaitGroup
+
 	mu      sync.Mutex
 	stopped bool
 	conns   map[*peerConn]struct{}
@@ -67,6 +73,7 @@ func NewServer(cfg Config, host replication.Host, logger hclog.Logger, authority
 		peers: map[string]*peerState{},
 		nodes: nodes{writing: link.NewGate()},
 	}
+	s.leaving, s.leave = context.WithCancel(context.Background())
 	options := append(link.ServerOptions(peerCredentials{}), grpc.InTapHandle(s.headerGate),
 		grpc.UnaryInterceptor(unaryGate), grpc.StreamInterceptor(streamGate))
 	s.grpc = grpc.NewServer(options...)
@@ -92,8 +99,9 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends all sessions and waits for them.
-func (s *Server) Stop(ctx context.Context) {
+// Stop ends all sessions and waits for them. Demoted says that this cluster is the
+// primary no more, which its secondaries are told.
+func (s *Server) Stop(ctx context.Context, demoted bool) {
 	if err := s.host.StopListening(ctx); err != nil {
 		s.logger.Warn("the host did not stop listening for secondaries", "error", err)
 	}
@@ -104,9 +112,13 @@ func (s *Server) Stop(ctx context.Context) {
 		conns = append(conns, c)
 	}
 	s.mu.Unlock()
+	if demoted {
+		s.sayDemoted()
+	}
 	for _, c := range conns {
 		_ = c.Close()
 	}
+	s.leave()
 	s.grpc.Stop()
 	_ = s.queue.Close()
 	s.background.Wait()

@@ -173,8 +173,19 @@ func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*
 	s.mu.Unlock()
 	s.keepNode(ctx, pc.id, link.FromNode(req.GetNode()))
 	return &linkv1.HeartbeatResponse{
-		Clock: now.UnixNano(), Position: link.ToPosition(at.Position), Fingerprint: at.Fingerprint, Node: s.node(node),
+		Clock: now.UnixNano(), Position: link.ToPosition(at.Position), Fingerprint: at.Fingerprint, Node: s.node(node, pc.id),
 	}, nil
+}
+
+// peerAPIs are the API addresses of all secondaries that have or had a session, but one.
+func (s *Server) peerAPIs(but string) []string {
+	var apis []string
+	for _, p := range s.Peers() {
+		if p.NodeID != but {
+			apis = append(apis, p.APIAddress)
+		}
+	}
+	return link.APIAddresses(apis)
 }
 
 // Peers are the secondaries that have a session or had one since Start, sorted.

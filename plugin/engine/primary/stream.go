@@ -39,11 +39,16 @@ func (s *Server) Stream(st frameStream) error {
 		return err
 	}
 	defer done()
+	if !s.mayStream() {
+		return errSessionOver
+	}
+	defer s.words.Done()
 	if after.Epoch != epoch {
 		return replication.Errorf(replication.PositionLost, "the position %s is of another epoch than the primary's %s", after, epoch)
 	}
 	ctx, cancel := context.WithCancelCause(running)
 	defer cancel(nil)
+	defer context.AfterFunc(s.leaving, func() { cancel(errDemoted) })()
 	credit := newCredit(s.cfg.WindowBytes, s.cfg.WindowFrames, after)
 	acks := newAckRelay()
 	// Recv ends only once this handler has returned, so it cannot be waited for
@@ -61,6 +66,9 @@ func (s *Server) Stream(st frameStream) error {
 	})
 	s.background.Go(func() { s.relayAcks(ctx, cancel, pc.id, acks) })
 	err = s.sendFrames(ctx, st, pc.id, ps, after, credit)
+	if errors.Is(context.Cause(ctx), errDemoted) {
+		return s.bidFarewell(st, pc)
+	}
 	if ctx.Err() != nil && st.Context().Err() == nil {
 		// What ended the stream is more telling than that it ended.
 		return context.Cause(ctx)

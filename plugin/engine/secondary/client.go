@@ -40,6 +40,7 @@ type Client struct {
 	logger    hclog.Logger
 	bundle    *trust.Bundle
 	addresses *Addresses
+	known     knowledge
 	status    status
 
 	// live is the session that carries forwarded requests, nil between sessions.
@@ -65,11 +66,12 @@ type Client struct {
 }
 
 // NewClient makes a client; Run lets it work.
-func NewClient(cfg Config, host replication.Host, logger hclog.Logger, bundle *trust.Bundle, addresses *Addresses) *Client {
+func NewClient(cfg Config, host replication.Host, logger hclog.Logger, bundle *trust.Bundle, addresses *Addresses, known Known) *Client {
 	c := &Client{cfg: cfg, host: host, logger: logger, bundle: bundle, addresses: addresses}
 	c.retry = backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(cfg.RetryMin), backoff.WithMaxInterval(cfg.RetryMax),
 		backoff.WithMultiplier(2), backoff.WithRandomizationFactor(0.5), backoff.WithMaxElapsedTime(0))
+	c.known = knowledge{records: host, writing: link.NewGate(), record: known}
 	c.status.settle = cfg.CopyRetryMin
 	c.status.s.State = replication.Idle
 	c.status.s.Connection = replication.ConnConnecting
@@ -78,6 +80,9 @@ func NewClient(cfg Config, host replication.Host, logger hclog.Logger, bundle *t
 
 // Addresses are those of the primary in the order to try them.
 func (c *Client) Addresses() []string { return c.addresses.Candidates() }
+
+// Demoted says that the primary has said that it is none any more.
+func (c *Client) Demoted() bool { return c.known.now().Demoted }
 
 // Run follows the primary until the context ends.
 func (c *Client) Run(ctx context.Context) {
@@ -95,14 +100,14 @@ func (c *Client) Run(ctx context.Context) {
 		if !errors.As(err, &gone) {
 			c.note = ""
 		}
-		c.status.failed(err, c.note)
+		c.failed(err)
 		c.logger.Warn("not connected to the primary", "error", err, "retry_in", delay.Round(time.Millisecond).String())
 		due, cancel := context.WithTimeout(ctx, delay)
 		if gone != nil {
 			c.failOver(ctx, due)
 		}
 		if c.moved == nil {
-			c.status.failed(err, c.note)
+			c.failed(err)
 			<-due.Done()
 		}
 		cancel()
@@ -111,6 +116,16 @@ func (c *Client) Run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// failed shows why there is no session. That the primary was demoted tells more than that
+// it does not answer since.
+func (c *Client) failed(err error) {
+	var gone *unreached
+	if c.Demoted() && errors.As(err, &gone) {
+		err = errors.New(demotedText)
+	}
+	c.status.failed(err, c.note)
 }
 
 // delay says how long to wait after an error.

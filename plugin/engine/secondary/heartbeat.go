@@ -92,4 +92,7 @@ func (c *Client) learn(ctx context.Context, used string, node link.NodeInfo) {
 	if err := c.addresses.Learn(ctx, used, node); err != nil {
 		c.logger.Warn("could not store the addresses of the primary", "error", err)
 	}
+	if err := c.known.learn(ctx, node); err != nil {
+		c.logger.Warn("could not store whom to ask before a promotion", "error", err)
+	}
 }

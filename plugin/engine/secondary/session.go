@@ -90,6 +90,9 @@ func (c *Client) hello(ctx context.Context, over *session, failover bool) (*sess
 	}
 	c.status.connected(s, position, peer)
 	c.status.heard(position, time.Unix(0, resp.GetClock()), sent, received)
+	if err := c.known.meet(ctx); err != nil {
+		return nil, err
+	}
 	c.learn(ctx, s.address, peer)
 	return s, nil
 }

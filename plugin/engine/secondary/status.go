@@ -25,8 +25,10 @@ type Snapshot struct {
 	Node     link.NodeInfo
 
 	LastStart, LastHeartbeat time.Time
-	RoundTrip, Skew          time.Duration
-	CanaryAge                time.Duration
+	// LastEnd is when the last session ended, zero while none has.
+	LastEnd         time.Time
+	RoundTrip, Skew time.Duration
+	CanaryAge       time.Duration
 	// SyncProgress and SyncTotal count keys of a copy under way.
 	SyncProgress, SyncTotal uint64
 	LastError               string
@@ -169,6 +171,9 @@ func (t *status) stalled(err error) {
 func (t *status) failed(err error, note string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.s.Connected {
+		t.s.LastEnd = time.Now()
+	}
 	t.s.State, t.s.Connection, t.s.Connected = replication.Idle, replication.ConnTransientFailure, false
 	t.s.SyncProgress, t.s.SyncTotal = 0, 0
 	t.s.LastError = err.Error()

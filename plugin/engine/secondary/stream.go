@@ -35,6 +35,9 @@ func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error
 		if err != nil {
 			return c.lost(link.FromStatus(err))
 		}
+		if m.GetDemoted() {
+			return c.bereft(ctx)
+		}
 		f, err := link.FromFrame(m.GetFrame())
 		if err != nil {
 			return err
@@ -58,6 +61,16 @@ func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error
 		}
 	}
 }
+
+// bereft notes that the primary was demoted.
+func (c *Client) bereft(ctx context.Context) error {
+	if err := c.known.leave(ctx); err != nil {
+		c.logger.Warn("could not store that the primary was demoted", "error", err)
+	}
+	return replication.Errorf(replication.Unavailable, "%s", demotedText)
+}
+
+const demotedText = "the primary was demoted: promote a cluster of the set, and use update-primary with a token of it on the others"
 
 // lost notes when only a copy can help: then the next session begins one.
 func (c *Client) lost(err error) error {

@@ -216,7 +216,10 @@ type Node struct {
 	ClusterAddrs []string `protobuf:"bytes,3,rep,name=cluster_addrs,json=clusterAddrs,proto3" json:"cluster_addrs,omitempty"`
 	// failover are the addresses of clusters that may take this one's place, its DR
 	// secondaries; absent while they are not known.
-	Failover      *Addresses `protobuf:"bytes,4,opt,name=failover,proto3" json:"failover,omitempty"`
+	Failover *Addresses `protobuf:"bytes,4,opt,name=failover,proto3" json:"failover,omitempty"`
+	// peer_api_addrs are the API addresses of the primary's other secondaries: one that
+	// is promoted asks there whether another was before.
+	PeerApiAddrs  []string `protobuf:"bytes,5,rep,name=peer_api_addrs,json=peerApiAddrs,proto3" json:"peer_api_addrs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -275,6 +278,13 @@ func (x *Node) GetClusterAddrs() []string {
 func (x *Node) GetFailover() *Addresses {
 	if x != nil {
 		return x.Failover
+	}
+	return nil
+}
+
+func (x *Node) GetPeerApiAddrs() []string {
+	if x != nil {
+		return x.PeerApiAddrs
 	}
 	return nil
 }
@@ -1151,8 +1161,10 @@ func (x *Ack) GetPosition() *Position {
 }
 
 type StreamResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Frame         *Frame                 `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Frame *Frame                 `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
+	// demoted says that the primary is none any more; nothing follows.
+	Demoted       bool `protobuf:"varint,2,opt,name=demoted,proto3" json:"demoted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1192,6 +1204,13 @@ func (x *StreamResponse) GetFrame() *Frame {
 		return x.Frame
 	}
 	return nil
+}
+
+func (x *StreamResponse) GetDemoted() bool {
+	if x != nil {
+		return x.Demoted
+	}
+	return false
 }
 
 // Frame is a run of journal rows.
@@ -1505,12 +1524,13 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\bPosition\x12$\n" +
 	"\x05epoch\x18\x01 \x01(\v2\x0e.link.v1.EpochR\x05epoch\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x1a\n" +
-	"\bsequence\x18\x03 \x01(\x04R\bsequence\"\x99\x01\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"\xbf\x01\n" +
 	"\x04Node\x12\x19\n" +
 	"\bapi_addr\x18\x01 \x01(\tR\aapiAddr\x12!\n" +
 	"\fcluster_addr\x18\x02 \x01(\tR\vclusterAddr\x12#\n" +
 	"\rcluster_addrs\x18\x03 \x03(\tR\fclusterAddrs\x12.\n" +
-	"\bfailover\x18\x04 \x01(\v2\x12.link.v1.AddressesR\bfailover\"0\n" +
+	"\bfailover\x18\x04 \x01(\v2\x12.link.v1.AddressesR\bfailover\x12$\n" +
+	"\x0epeer_api_addrs\x18\x05 \x03(\tR\fpeerApiAddrs\"0\n" +
 	"\tAddresses\x12#\n" +
 	"\rcluster_addrs\x18\x01 \x03(\tR\fclusterAddrs\"\x81\x01\n" +
 	"\x06Cursor\x12-\n" +
@@ -1566,9 +1586,10 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\vStreamStart\x12'\n" +
 	"\x05after\x18\x01 \x01(\v2\x11.link.v1.PositionR\x05after\"4\n" +
 	"\x03Ack\x12-\n" +
-	"\bposition\x18\x01 \x01(\v2\x11.link.v1.PositionR\bposition\"6\n" +
+	"\bposition\x18\x01 \x01(\v2\x11.link.v1.PositionR\bposition\"P\n" +
 	"\x0eStreamResponse\x12$\n" +
-	"\x05frame\x18\x01 \x01(\v2\x0e.link.v1.FrameR\x05frame\"\x83\x01\n" +
+	"\x05frame\x18\x01 \x01(\v2\x0e.link.v1.FrameR\x05frame\x12\x18\n" +
+	"\ademoted\x18\x02 \x01(\bR\ademoted\"\x83\x01\n" +
 	"\x05Frame\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12!\n" +
 	"\x02to\x18\x02 \x01(\v2\x11.link.v1.PositionR\x02to\x12'\n" +

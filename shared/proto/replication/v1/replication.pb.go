@@ -3558,6 +3558,111 @@ func (x *Frame) GetPayload() []byte {
 	return nil
 }
 
+type RoleAtRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ApiAddr       string                 `protobuf:"bytes,1,opt,name=api_addr,json=apiAddr,proto3" json:"api_addr,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoleAtRequest) Reset() {
+	*x = RoleAtRequest{}
+	mi := &file_replication_v1_replication_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoleAtRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoleAtRequest) ProtoMessage() {}
+
+func (x *RoleAtRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoleAtRequest.ProtoReflect.Descriptor instead.
+func (*RoleAtRequest) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *RoleAtRequest) GetApiAddr() string {
+	if x != nil {
+		return x.ApiAddr
+	}
+	return ""
+}
+
+type RoleAtResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Role  string                 `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
+	// cluster_id and secondary_id are empty where the cluster does not say them.
+	ClusterId     string `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	SecondaryId   string `protobuf:"bytes,3,opt,name=secondary_id,json=secondaryId,proto3" json:"secondary_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoleAtResponse) Reset() {
+	*x = RoleAtResponse{}
+	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoleAtResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoleAtResponse) ProtoMessage() {}
+
+func (x *RoleAtResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoleAtResponse.ProtoReflect.Descriptor instead.
+func (*RoleAtResponse) Descriptor() ([]byte, []int) {
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *RoleAtResponse) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *RoleAtResponse) GetClusterId() string {
+	if x != nil {
+		return x.ClusterId
+	}
+	return ""
+}
+
+func (x *RoleAtResponse) GetSecondaryId() string {
+	if x != nil {
+		return x.SecondaryId
+	}
+	return ""
+}
+
 type ReadRangeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	After []byte                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
@@ -3569,7 +3674,7 @@ type ReadRangeRequest struct {
 
 func (x *ReadRangeRequest) Reset() {
 	*x = ReadRangeRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[65]
+	mi := &file_replication_v1_replication_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3581,7 +3686,7 @@ func (x *ReadRangeRequest) String() string {
 func (*ReadRangeRequest) ProtoMessage() {}
 
 func (x *ReadRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[65]
+	mi := &file_replication_v1_replication_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3594,7 +3699,7 @@ func (x *ReadRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRangeRequest.ProtoReflect.Descriptor instead.
 func (*ReadRangeRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{65}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ReadRangeRequest) GetAfter() []byte {
@@ -3623,7 +3728,7 @@ type AnswerDiffRequest struct {
 
 func (x *AnswerDiffRequest) Reset() {
 	*x = AnswerDiffRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	mi := &file_replication_v1_replication_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3635,7 +3740,7 @@ func (x *AnswerDiffRequest) String() string {
 func (*AnswerDiffRequest) ProtoMessage() {}
 
 func (x *AnswerDiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	mi := &file_replication_v1_replication_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3648,7 +3753,7 @@ func (x *AnswerDiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerDiffRequest.ProtoReflect.Descriptor instead.
 func (*AnswerDiffRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{66}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *AnswerDiffRequest) GetSlotId() string {
@@ -3674,7 +3779,7 @@ type AnswerDiffResponse struct {
 
 func (x *AnswerDiffResponse) Reset() {
 	*x = AnswerDiffResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[67]
+	mi := &file_replication_v1_replication_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3686,7 +3791,7 @@ func (x *AnswerDiffResponse) String() string {
 func (*AnswerDiffResponse) ProtoMessage() {}
 
 func (x *AnswerDiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[67]
+	mi := &file_replication_v1_replication_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3699,7 +3804,7 @@ func (x *AnswerDiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerDiffResponse.ProtoReflect.Descriptor instead.
 func (*AnswerDiffResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{67}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *AnswerDiffResponse) GetAnswer() []byte {
@@ -3718,7 +3823,7 @@ type ReadRangeResponse struct {
 
 func (x *ReadRangeResponse) Reset() {
 	*x = ReadRangeResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[68]
+	mi := &file_replication_v1_replication_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3730,7 +3835,7 @@ func (x *ReadRangeResponse) String() string {
 func (*ReadRangeResponse) ProtoMessage() {}
 
 func (x *ReadRangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[68]
+	mi := &file_replication_v1_replication_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3743,7 +3848,7 @@ func (x *ReadRangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRangeResponse.ProtoReflect.Descriptor instead.
 func (*ReadRangeResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{68}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ReadRangeResponse) GetRange() *Range {
@@ -3769,7 +3874,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_replication_v1_replication_proto_msgTypes[69]
+	mi := &file_replication_v1_replication_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3781,7 +3886,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[69]
+	mi := &file_replication_v1_replication_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3794,7 +3899,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{69}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *Range) GetAfter() []byte {
@@ -3849,7 +3954,7 @@ type SealHandoverRequest struct {
 
 func (x *SealHandoverRequest) Reset() {
 	*x = SealHandoverRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[70]
+	mi := &file_replication_v1_replication_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3861,7 +3966,7 @@ func (x *SealHandoverRequest) String() string {
 func (*SealHandoverRequest) ProtoMessage() {}
 
 func (x *SealHandoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[70]
+	mi := &file_replication_v1_replication_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3874,7 +3979,7 @@ func (x *SealHandoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealHandoverRequest.ProtoReflect.Descriptor instead.
 func (*SealHandoverRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{70}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *SealHandoverRequest) GetSecondaryId() string {
@@ -3900,7 +4005,7 @@ type SealHandoverResponse struct {
 
 func (x *SealHandoverResponse) Reset() {
 	*x = SealHandoverResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[71]
+	mi := &file_replication_v1_replication_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3912,7 +4017,7 @@ func (x *SealHandoverResponse) String() string {
 func (*SealHandoverResponse) ProtoMessage() {}
 
 func (x *SealHandoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[71]
+	mi := &file_replication_v1_replication_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3925,7 +4030,7 @@ func (x *SealHandoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealHandoverResponse.ProtoReflect.Descriptor instead.
 func (*SealHandoverResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{71}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *SealHandoverResponse) GetHandover() *Handover {
@@ -3946,7 +4051,7 @@ type ReceiveRequest struct {
 
 func (x *ReceiveRequest) Reset() {
 	*x = ReceiveRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[72]
+	mi := &file_replication_v1_replication_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3958,7 +4063,7 @@ func (x *ReceiveRequest) String() string {
 func (*ReceiveRequest) ProtoMessage() {}
 
 func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[72]
+	mi := &file_replication_v1_replication_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3971,7 +4076,7 @@ func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveRequest.ProtoReflect.Descriptor instead.
 func (*ReceiveRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{72}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ReceiveRequest) GetSecondaryId() string {
@@ -3997,7 +4102,7 @@ type ReceiveResponse struct {
 
 func (x *ReceiveResponse) Reset() {
 	*x = ReceiveResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[73]
+	mi := &file_replication_v1_replication_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4009,7 +4114,7 @@ func (x *ReceiveResponse) String() string {
 func (*ReceiveResponse) ProtoMessage() {}
 
 func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[73]
+	mi := &file_replication_v1_replication_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4022,7 +4127,7 @@ func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveResponse.ProtoReflect.Descriptor instead.
 func (*ReceiveResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{73}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ReceiveResponse) GetPayload() []byte {
@@ -4040,7 +4145,7 @@ type CursorRequest struct {
 
 func (x *CursorRequest) Reset() {
 	*x = CursorRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[74]
+	mi := &file_replication_v1_replication_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4052,7 +4157,7 @@ func (x *CursorRequest) String() string {
 func (*CursorRequest) ProtoMessage() {}
 
 func (x *CursorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[74]
+	mi := &file_replication_v1_replication_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4065,7 +4170,7 @@ func (x *CursorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorRequest.ProtoReflect.Descriptor instead.
 func (*CursorRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{74}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{76}
 }
 
 type CursorResponse struct {
@@ -4082,7 +4187,7 @@ type CursorResponse struct {
 
 func (x *CursorResponse) Reset() {
 	*x = CursorResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[75]
+	mi := &file_replication_v1_replication_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4094,7 +4199,7 @@ func (x *CursorResponse) String() string {
 func (*CursorResponse) ProtoMessage() {}
 
 func (x *CursorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[75]
+	mi := &file_replication_v1_replication_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4107,7 +4212,7 @@ func (x *CursorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorResponse.ProtoReflect.Descriptor instead.
 func (*CursorResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{75}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *CursorResponse) GetPosition() *Position {
@@ -4161,7 +4266,7 @@ type BeginCopyRequest struct {
 
 func (x *BeginCopyRequest) Reset() {
 	*x = BeginCopyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[76]
+	mi := &file_replication_v1_replication_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4173,7 +4278,7 @@ func (x *BeginCopyRequest) String() string {
 func (*BeginCopyRequest) ProtoMessage() {}
 
 func (x *BeginCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[76]
+	mi := &file_replication_v1_replication_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4186,7 +4291,7 @@ func (x *BeginCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginCopyRequest.ProtoReflect.Descriptor instead.
 func (*BeginCopyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{76}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *BeginCopyRequest) GetFrom() *Position {
@@ -4204,7 +4309,7 @@ type BeginCopyResponse struct {
 
 func (x *BeginCopyResponse) Reset() {
 	*x = BeginCopyResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[77]
+	mi := &file_replication_v1_replication_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4216,7 +4321,7 @@ func (x *BeginCopyResponse) String() string {
 func (*BeginCopyResponse) ProtoMessage() {}
 
 func (x *BeginCopyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[77]
+	mi := &file_replication_v1_replication_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4229,7 +4334,7 @@ func (x *BeginCopyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginCopyResponse.ProtoReflect.Descriptor instead.
 func (*BeginCopyResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{77}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{79}
 }
 
 type ApplyRangeRequest struct {
@@ -4241,7 +4346,7 @@ type ApplyRangeRequest struct {
 
 func (x *ApplyRangeRequest) Reset() {
 	*x = ApplyRangeRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[78]
+	mi := &file_replication_v1_replication_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4253,7 +4358,7 @@ func (x *ApplyRangeRequest) String() string {
 func (*ApplyRangeRequest) ProtoMessage() {}
 
 func (x *ApplyRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[78]
+	mi := &file_replication_v1_replication_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4266,7 +4371,7 @@ func (x *ApplyRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRangeRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRangeRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{78}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *ApplyRangeRequest) GetRange() *Range {
@@ -4286,7 +4391,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[79]
+	mi := &file_replication_v1_replication_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4298,7 +4403,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[79]
+	mi := &file_replication_v1_replication_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4311,7 +4416,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{79}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *DiffRequest) GetAnswer() []byte {
@@ -4336,7 +4441,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[80]
+	mi := &file_replication_v1_replication_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4348,7 +4453,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[80]
+	mi := &file_replication_v1_replication_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4361,7 +4466,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{80}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *DiffResponse) GetCopy() bool {
@@ -4416,7 +4521,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[81]
+	mi := &file_replication_v1_replication_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4428,7 +4533,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[81]
+	mi := &file_replication_v1_replication_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4441,7 +4546,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{81}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *VerifyRequest) GetAt() *Position {
@@ -4466,7 +4571,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[82]
+	mi := &file_replication_v1_replication_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4478,7 +4583,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[82]
+	mi := &file_replication_v1_replication_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4491,7 +4596,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{82}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{84}
 }
 
 type EndCopyRequest struct {
@@ -4502,7 +4607,7 @@ type EndCopyRequest struct {
 
 func (x *EndCopyRequest) Reset() {
 	*x = EndCopyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[83]
+	mi := &file_replication_v1_replication_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4514,7 +4619,7 @@ func (x *EndCopyRequest) String() string {
 func (*EndCopyRequest) ProtoMessage() {}
 
 func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[83]
+	mi := &file_replication_v1_replication_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4527,7 +4632,7 @@ func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndCopyRequest.ProtoReflect.Descriptor instead.
 func (*EndCopyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{83}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{85}
 }
 
 type ApplyFrameRequest struct {
@@ -4539,7 +4644,7 @@ type ApplyFrameRequest struct {
 
 func (x *ApplyFrameRequest) Reset() {
 	*x = ApplyFrameRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[84]
+	mi := &file_replication_v1_replication_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4551,7 +4656,7 @@ func (x *ApplyFrameRequest) String() string {
 func (*ApplyFrameRequest) ProtoMessage() {}
 
 func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[84]
+	mi := &file_replication_v1_replication_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4564,7 +4669,7 @@ func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyFrameRequest.ProtoReflect.Descriptor instead.
 func (*ApplyFrameRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{84}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *ApplyFrameRequest) GetFrame() *Frame {
@@ -4798,7 +4903,14 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12(\n" +
 	"\x02to\x18\x02 \x01(\v2\x18.replication.v1.PositionR\x02to\x12'\n" +
 	"\x0fconsistent_from\x18\x03 \x01(\x04R\x0econsistentFrom\x12\x18\n" +
-	"\apayload\x18\x04 \x01(\fR\apayload\"A\n" +
+	"\apayload\x18\x04 \x01(\fR\apayload\"*\n" +
+	"\rRoleAtRequest\x12\x19\n" +
+	"\bapi_addr\x18\x01 \x01(\tR\aapiAddr\"f\n" +
+	"\x0eRoleAtResponse\x12\x12\n" +
+	"\x04role\x18\x01 \x01(\tR\x04role\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12!\n" +
+	"\fsecondary_id\x18\x03 \x01(\tR\vsecondaryId\"A\n" +
 	"\x10ReadRangeRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\fR\x05after\x12\x17\n" +
 	"\aslot_id\x18\x02 \x01(\tR\x06slotId\"H\n" +
@@ -4875,7 +4987,7 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x10DisableSecondary\x12'.replication.v1.DisableSecondaryRequest\x1a\".replication.v1.TransitionResponse\x12Y\n" +
 	"\rUpdatePrimary\x12$.replication.v1.UpdatePrimaryRequest\x1a\".replication.v1.TransitionResponse\x12J\n" +
 	"\aRecover\x12\x1e.replication.v1.RecoverRequest\x1a\x1f.replication.v1.RecoverResponse\x12J\n" +
-	"\aForward\x12\x1e.replication.v1.ForwardRequest\x1a\x1f.replication.v1.ForwardResponse2\xf9\x0e\n" +
+	"\aForward\x12\x1e.replication.v1.ForwardRequest\x1a\x1f.replication.v1.ForwardResponse2\xc2\x0f\n" +
 	"\x04Host\x12A\n" +
 	"\x04Node\x12\x1b.replication.v1.NodeRequest\x1a\x1c.replication.v1.NodeResponse\x12M\n" +
 	"\bGetState\x12\x1f.replication.v1.GetStateRequest\x1a .replication.v1.GetStateResponse\x12M\n" +
@@ -4884,7 +4996,8 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\tListState\x12 .replication.v1.ListStateRequest\x1a!.replication.v1.ListStateResponse\x12G\n" +
 	"\x06Listen\x12\x1d.replication.v1.ListenRequest\x1a\x1e.replication.v1.ListenResponse\x12\\\n" +
 	"\rStopListening\x12$.replication.v1.StopListeningRequest\x1a%.replication.v1.StopListeningResponse\x12E\n" +
-	"\x04Dial\x12\x1b.replication.v1.DialRequest\x1a\x1c.replication.v1.DialResponse(\x010\x01\x12M\n" +
+	"\x04Dial\x12\x1b.replication.v1.DialRequest\x1a\x1c.replication.v1.DialResponse(\x010\x01\x12G\n" +
+	"\x06RoleAt\x12\x1d.replication.v1.RoleAtRequest\x1a\x1e.replication.v1.RoleAtResponse\x12M\n" +
 	"\bPosition\x12\x1f.replication.v1.PositionRequest\x1a .replication.v1.PositionResponse\x12M\n" +
 	"\bOpenSlot\x12\x1f.replication.v1.OpenSlotRequest\x1a .replication.v1.OpenSlotResponse\x12J\n" +
 	"\aAckSlot\x12\x1e.replication.v1.AckSlotRequest\x1a\x1f.replication.v1.AckSlotResponse\x12P\n" +
@@ -4918,7 +5031,7 @@ func file_replication_v1_replication_proto_rawDescGZIP() []byte {
 }
 
 var file_replication_v1_replication_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 86)
+var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 88)
 var file_replication_v1_replication_proto_goTypes = []any{
 	(Error_Kind)(0),                 // 0: replication.v1.Error.Kind
 	(Chunk_Signal)(0),               // 1: replication.v1.Chunk.Signal
@@ -4987,29 +5100,31 @@ var file_replication_v1_replication_proto_goTypes = []any{
 	(*NextFrame)(nil),               // 64: replication.v1.NextFrame
 	(*ReadJournalResponse)(nil),     // 65: replication.v1.ReadJournalResponse
 	(*Frame)(nil),                   // 66: replication.v1.Frame
-	(*ReadRangeRequest)(nil),        // 67: replication.v1.ReadRangeRequest
-	(*AnswerDiffRequest)(nil),       // 68: replication.v1.AnswerDiffRequest
-	(*AnswerDiffResponse)(nil),      // 69: replication.v1.AnswerDiffResponse
-	(*ReadRangeResponse)(nil),       // 70: replication.v1.ReadRangeResponse
-	(*Range)(nil),                   // 71: replication.v1.Range
-	(*SealHandoverRequest)(nil),     // 72: replication.v1.SealHandoverRequest
-	(*SealHandoverResponse)(nil),    // 73: replication.v1.SealHandoverResponse
-	(*ReceiveRequest)(nil),          // 74: replication.v1.ReceiveRequest
-	(*ReceiveResponse)(nil),         // 75: replication.v1.ReceiveResponse
-	(*CursorRequest)(nil),           // 76: replication.v1.CursorRequest
-	(*CursorResponse)(nil),          // 77: replication.v1.CursorResponse
-	(*BeginCopyRequest)(nil),        // 78: replication.v1.BeginCopyRequest
-	(*BeginCopyResponse)(nil),       // 79: replication.v1.BeginCopyResponse
-	(*ApplyRangeRequest)(nil),       // 80: replication.v1.ApplyRangeRequest
-	(*DiffRequest)(nil),             // 81: replication.v1.DiffRequest
-	(*DiffResponse)(nil),            // 82: replication.v1.DiffResponse
-	(*VerifyRequest)(nil),           // 83: replication.v1.VerifyRequest
-	(*VerifyResponse)(nil),          // 84: replication.v1.VerifyResponse
-	(*EndCopyRequest)(nil),          // 85: replication.v1.EndCopyRequest
-	(*ApplyFrameRequest)(nil),       // 86: replication.v1.ApplyFrameRequest
-	nil,                             // 87: replication.v1.TransitionResponse.PutStateEntry
-	(*timestamppb.Timestamp)(nil),   // 88: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 89: google.protobuf.Duration
+	(*RoleAtRequest)(nil),           // 67: replication.v1.RoleAtRequest
+	(*RoleAtResponse)(nil),          // 68: replication.v1.RoleAtResponse
+	(*ReadRangeRequest)(nil),        // 69: replication.v1.ReadRangeRequest
+	(*AnswerDiffRequest)(nil),       // 70: replication.v1.AnswerDiffRequest
+	(*AnswerDiffResponse)(nil),      // 71: replication.v1.AnswerDiffResponse
+	(*ReadRangeResponse)(nil),       // 72: replication.v1.ReadRangeResponse
+	(*Range)(nil),                   // 73: replication.v1.Range
+	(*SealHandoverRequest)(nil),     // 74: replication.v1.SealHandoverRequest
+	(*SealHandoverResponse)(nil),    // 75: replication.v1.SealHandoverResponse
+	(*ReceiveRequest)(nil),          // 76: replication.v1.ReceiveRequest
+	(*ReceiveResponse)(nil),         // 77: replication.v1.ReceiveResponse
+	(*CursorRequest)(nil),           // 78: replication.v1.CursorRequest
+	(*CursorResponse)(nil),          // 79: replication.v1.CursorResponse
+	(*BeginCopyRequest)(nil),        // 80: replication.v1.BeginCopyRequest
+	(*BeginCopyResponse)(nil),       // 81: replication.v1.BeginCopyResponse
+	(*ApplyRangeRequest)(nil),       // 82: replication.v1.ApplyRangeRequest
+	(*DiffRequest)(nil),             // 83: replication.v1.DiffRequest
+	(*DiffResponse)(nil),            // 84: replication.v1.DiffResponse
+	(*VerifyRequest)(nil),           // 85: replication.v1.VerifyRequest
+	(*VerifyResponse)(nil),          // 86: replication.v1.VerifyResponse
+	(*EndCopyRequest)(nil),          // 87: replication.v1.EndCopyRequest
+	(*ApplyFrameRequest)(nil),       // 88: replication.v1.ApplyFrameRequest
+	nil,                             // 89: replication.v1.TransitionResponse.PutStateEntry
+	(*timestamppb.Timestamp)(nil),   // 90: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 91: google.protobuf.Duration
 }
 var file_replication_v1_replication_proto_depIdxs = []int32{
 	0,  // 0: replication.v1.Error.kind:type_name -> replication.v1.Error.Kind
@@ -5017,18 +5132,18 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	4,  // 2: replication.v1.Position.epoch:type_name -> replication.v1.Epoch
 	14, // 3: replication.v1.StatusResponse.secondaries:type_name -> replication.v1.Peer
 	14, // 4: replication.v1.StatusResponse.primaries:type_name -> replication.v1.Peer
-	88, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
-	88, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
-	89, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
-	89, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
-	89, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
+	90, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
+	90, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
+	91, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
+	91, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
+	91, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
 	15, // 10: replication.v1.ServeConnRequest.peer:type_name -> replication.v1.PeerInfo
 	3,  // 11: replication.v1.ServeConnRequest.chunk:type_name -> replication.v1.Chunk
 	3,  // 12: replication.v1.ServeConnResponse.chunk:type_name -> replication.v1.Chunk
-	87, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
+	89, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
 	19, // 14: replication.v1.TransitionResponse.handover:type_name -> replication.v1.Handover
-	89, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
-	88, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
+	91, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
+	90, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
 	37, // 17: replication.v1.NodeResponse.failover:type_name -> replication.v1.Addresses
 	50, // 18: replication.v1.DialRequest.target:type_name -> replication.v1.DialTarget
 	3,  // 19: replication.v1.DialRequest.chunk:type_name -> replication.v1.Chunk
@@ -5042,13 +5157,13 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	5,  // 27: replication.v1.JournalStart.after:type_name -> replication.v1.Position
 	66, // 28: replication.v1.ReadJournalResponse.frame:type_name -> replication.v1.Frame
 	5,  // 29: replication.v1.Frame.to:type_name -> replication.v1.Position
-	71, // 30: replication.v1.ReadRangeResponse.range:type_name -> replication.v1.Range
+	73, // 30: replication.v1.ReadRangeResponse.range:type_name -> replication.v1.Range
 	19, // 31: replication.v1.SealHandoverResponse.handover:type_name -> replication.v1.Handover
 	5,  // 32: replication.v1.CursorResponse.position:type_name -> replication.v1.Position
 	5,  // 33: replication.v1.CursorResponse.copy_from:type_name -> replication.v1.Position
 	5,  // 34: replication.v1.BeginCopyRequest.from:type_name -> replication.v1.Position
-	71, // 35: replication.v1.ApplyRangeRequest.range:type_name -> replication.v1.Range
-	77, // 36: replication.v1.DiffResponse.cursor:type_name -> replication.v1.CursorResponse
+	73, // 35: replication.v1.ApplyRangeRequest.range:type_name -> replication.v1.Range
+	79, // 36: replication.v1.DiffResponse.cursor:type_name -> replication.v1.CursorResponse
 	5,  // 37: replication.v1.VerifyRequest.at:type_name -> replication.v1.Position
 	66, // 38: replication.v1.ApplyFrameRequest.frame:type_name -> replication.v1.Frame
 	6,  // 39: replication.v1.Replication.Attach:input_type -> replication.v1.AttachRequest
@@ -5075,64 +5190,66 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	46, // 60: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
 	48, // 61: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
 	51, // 62: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
-	54, // 63: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
-	56, // 64: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
-	58, // 65: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
-	60, // 66: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
-	62, // 67: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
-	67, // 68: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
-	68, // 69: replication.v1.Host.AnswerDiff:input_type -> replication.v1.AnswerDiffRequest
-	72, // 70: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
-	74, // 71: replication.v1.Host.Receive:input_type -> replication.v1.ReceiveRequest
-	76, // 72: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
-	78, // 73: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
-	80, // 74: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
-	81, // 75: replication.v1.Host.Diff:input_type -> replication.v1.DiffRequest
-	83, // 76: replication.v1.Host.Verify:input_type -> replication.v1.VerifyRequest
-	85, // 77: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
-	86, // 78: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
-	7,  // 79: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
-	9,  // 80: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
-	11, // 81: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
-	13, // 82: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
-	17, // 83: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
-	18, // 84: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 85: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 86: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
-	24, // 87: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
-	26, // 88: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
-	18, // 89: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 90: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 91: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 92: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
-	32, // 93: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
-	34, // 94: replication.v1.Replication.Forward:output_type -> replication.v1.ForwardResponse
-	36, // 95: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
-	39, // 96: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
-	41, // 97: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
-	43, // 98: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
-	45, // 99: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
-	47, // 100: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
-	49, // 101: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
-	53, // 102: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
-	55, // 103: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
-	57, // 104: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
-	59, // 105: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
-	61, // 106: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
-	65, // 107: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
-	70, // 108: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
-	69, // 109: replication.v1.Host.AnswerDiff:output_type -> replication.v1.AnswerDiffResponse
-	73, // 110: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
-	75, // 111: replication.v1.Host.Receive:output_type -> replication.v1.ReceiveResponse
-	77, // 112: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
-	79, // 113: replication.v1.Host.BeginCopy:output_type -> replication.v1.BeginCopyResponse
-	77, // 114: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
-	82, // 115: replication.v1.Host.Diff:output_type -> replication.v1.DiffResponse
-	84, // 116: replication.v1.Host.Verify:output_type -> replication.v1.VerifyResponse
-	77, // 117: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
-	77, // 118: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
-	79, // [79:119] is the sub-list for method output_type
-	39, // [39:79] is the sub-list for method input_type
+	67, // 63: replication.v1.Host.RoleAt:input_type -> replication.v1.RoleAtRequest
+	54, // 64: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
+	56, // 65: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
+	58, // 66: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
+	60, // 67: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
+	62, // 68: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
+	69, // 69: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
+	70, // 70: replication.v1.Host.AnswerDiff:input_type -> replication.v1.AnswerDiffRequest
+	74, // 71: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
+	76, // 72: replication.v1.Host.Receive:input_type -> replication.v1.ReceiveRequest
+	78, // 73: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
+	80, // 74: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
+	82, // 75: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
+	83, // 76: replication.v1.Host.Diff:input_type -> replication.v1.DiffRequest
+	85, // 77: replication.v1.Host.Verify:input_type -> replication.v1.VerifyRequest
+	87, // 78: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
+	88, // 79: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
+	7,  // 80: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
+	9,  // 81: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
+	11, // 82: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
+	13, // 83: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
+	17, // 84: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
+	18, // 85: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
+	18, // 86: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
+	18, // 87: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
+	24, // 88: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
+	26, // 89: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
+	18, // 90: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 91: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 92: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 93: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
+	32, // 94: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
+	34, // 95: replication.v1.Replication.Forward:output_type -> replication.v1.ForwardResponse
+	36, // 96: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
+	39, // 97: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
+	41, // 98: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
+	43, // 99: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
+	45, // 100: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
+	47, // 101: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
+	49, // 102: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
+	53, // 103: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
+	68, // 104: replication.v1.Host.RoleAt:output_type -> replication.v1.RoleAtResponse
+	55, // 105: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
+	57, // 106: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
+	59, // 107: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
+	61, // 108: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
+	65, // 109: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
+	72, // 110: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
+	71, // 111: replication.v1.Host.AnswerDiff:output_type -> replication.v1.AnswerDiffResponse
+	75, // 112: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
+	77, // 113: replication.v1.Host.Receive:output_type -> replication.v1.ReceiveResponse
+	79, // 114: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
+	81, // 115: replication.v1.Host.BeginCopy:output_type -> replication.v1.BeginCopyResponse
+	79, // 116: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
+	84, // 117: replication.v1.Host.Diff:output_type -> replication.v1.DiffResponse
+	86, // 118: replication.v1.Host.Verify:output_type -> replication.v1.VerifyResponse
+	79, // 119: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
+	79, // 120: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
+	80, // [80:121] is the sub-list for method output_type
+	39, // [39:80] is the sub-list for method input_type
 	39, // [39:39] is the sub-list for extension type_name
 	39, // [39:39] is the sub-list for extension extendee
 	0,  // [0:39] is the sub-list for field type_name
@@ -5160,14 +5277,14 @@ func file_replication_v1_replication_proto_init() {
 		(*ReadJournalRequest_Start)(nil),
 		(*ReadJournalRequest_Next)(nil),
 	}
-	file_replication_v1_replication_proto_msgTypes[79].OneofWrappers = []any{}
+	file_replication_v1_replication_proto_msgTypes[81].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_replication_v1_replication_proto_rawDesc), len(file_replication_v1_replication_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   86,
+			NumMessages:   88,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -783,6 +783,7 @@ const (
 	Host_Listen_FullMethodName        = "/replication.v1.Host/Listen"
 	Host_StopListening_FullMethodName = "/replication.v1.Host/StopListening"
 	Host_Dial_FullMethodName          = "/replication.v1.Host/Dial"
+	Host_RoleAt_FullMethodName        = "/replication.v1.Host/RoleAt"
 	Host_Position_FullMethodName      = "/replication.v1.Host/Position"
 	Host_OpenSlot_FullMethodName      = "/replication.v1.Host/OpenSlot"
 	Host_AckSlot_FullMethodName       = "/replication.v1.Host/AckSlot"
@@ -828,6 +829,9 @@ type HostClient interface {
 	// to; the first response says that the connection stands, or the stream ends
 	// with UNREACHABLE or DENIED. All other messages are chunks.
 	Dial(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DialRequest, DialResponse], error)
+	// RoleAt asks the API of another cluster for its role in the mode. UNREACHABLE
+	// when nothing there says one.
+	RoleAt(ctx context.Context, in *RoleAtRequest, opts ...grpc.CallOption) (*RoleAtResponse, error)
 	// Position is the watermark of the journal.
 	Position(ctx context.Context, in *PositionRequest, opts ...grpc.CallOption) (*PositionResponse, error)
 	// OpenSlot begins retention of journal rows for a secondary, replacing a slot
@@ -962,6 +966,16 @@ func (c *hostClient) Dial(ctx context.Context, opts ...grpc.CallOption) (grpc.Bi
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Host_DialClient = grpc.BidiStreamingClient[DialRequest, DialResponse]
+
+func (c *hostClient) RoleAt(ctx context.Context, in *RoleAtRequest, opts ...grpc.CallOption) (*RoleAtResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RoleAtResponse)
+	err := c.cc.Invoke(ctx, Host_RoleAt_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
 
 func (c *hostClient) Position(ctx context.Context, in *PositionRequest, opts ...grpc.CallOption) (*PositionResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -1153,6 +1167,9 @@ type HostServer interface {
 	// to; the first response says that the connection stands, or the stream ends
 	// with UNREACHABLE or DENIED. All other messages are chunks.
 	Dial(grpc.BidiStreamingServer[DialRequest, DialResponse]) error
+	// RoleAt asks the API of another cluster for its role in the mode. UNREACHABLE
+	// when nothing there says one.
+	RoleAt(context.Context, *RoleAtRequest) (*RoleAtResponse, error)
 	// Position is the watermark of the journal.
 	Position(context.Context, *PositionRequest) (*PositionResponse, error)
 	// OpenSlot begins retention of journal rows for a secondary, replacing a slot
@@ -1228,6 +1245,9 @@ func (UnimplementedHostServer) StopListening(context.Context, *StopListeningRequ
 }
 func (UnimplementedHostServer) Dial(grpc.BidiStreamingServer[DialRequest, DialResponse]) error {
 	return status.Errorf(codes.Unimplemented, "method Dial not implemented")
+}
+func (UnimplementedHostServer) RoleAt(context.Context, *RoleAtRequest) (*RoleAtResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RoleAt not implemented")
 }
 func (UnimplementedHostServer) Position(context.Context, *PositionRequest) (*PositionResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Position not implemented")
@@ -1430,6 +1450,24 @@ func _Host_Dial_Handler(srv interface{}, stream grpc.ServerStream) error {
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Host_DialServer = grpc.BidiStreamingServer[DialRequest, DialResponse]
+
+func _Host_RoleAt_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RoleAtRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServer).RoleAt(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Host_RoleAt_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServer).RoleAt(ctx, req.(*RoleAtRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
 
 func _Host_Position_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(PositionRequest)
@@ -1742,6 +1780,10 @@ var Host_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "StopListening",
 			Handler:    _Host_StopListening_Handler,
+		},
+		{
+			MethodName: "RoleAt",
+			Handler:    _Host_RoleAt_Handler,
 		},
 		{
 			MethodName: "Position",

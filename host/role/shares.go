@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// sharesRow has the mark of the key shares that open the primary. It is shared: a secondary
+// that sees in it other shares than its own asks the primary's host for its keys. What is
+// encrypted with the keyring was written by a host that has it.
+const sharesRow = "core/replication-shares"
+
+// sharesInterval is how often a primary looks whether it was rekeyed.
+const sharesInterval = 2 * time.Second
+
+// sealRows are the rows that a rekey changes, of unseal and of recovery shares.
+var sealRows = []string{"core/seal-config", "core/shamir-kek", "core/recovery-config", "core/recovery-key"}
+
+// keyShares looks after the key shares of this cluster: a primary says which it has, and a
+// secondary compares its own with them.
+type keyShares struct {
+	c *Controller
+	// came says that the primary's mark was applied.
+	came chan struct{}
+}
+
+func newKeyShares(c *Controller) *keyShares {
+	return &keyShares{c: c, came: make(chan struct{}, 1)}
+}
+
+// applied takes notice of a mark that has arrived.
+func (k *keyShares) applied() {
+	select {
+	case k.came <- struct{}{}:
+	default:
+	}
+}
+
+// speaks says whether this cluster writes what all clusters of its set have: then its shares
+// are the set's.
+func (k *keyShares) speaks() bool {
+	r := k.c.Record()
+	return r.Performance.Role == replication.Primary || r.DR.Role == replication.Primary && r.Performance.Role != replication.Secondary
+}
+
+// watch keeps the mark of a primary up to date as long as the node is active. Vault writes a
+// rekey row by row and says nothing of it, so its rows are looked at; what has not changed
+// since the last look is what the rekey has come to.
+func (k *keyShares) watch(duty context.Context) {
+	ticker := time.NewTicker(sharesInterval)
+	defer ticker.Stop()
+	var last, told []byte
+	for {
+		select {
+		case <-duty.Done():
+			return
+		case <-ticker.C:
+		}
+		if !k.speaks() {
+			told = nil
+			continue
+		}
+		now, err := k.rows(duty)
+		if err != nil {
+			continue
+		}
+		if bytes.Equal(now, last) && !bytes.Equal(now, told) {
+			if err := k.tell(duty); err != nil {
+				if duty.Err() == nil {
+					k.c.logger.Warn("secondaries cannot be told of this cluster's key shares; it is tried again", "error", err)
+				}
+				continue
+			}
+			told = now
+		}
+		last = now
+	}
+}
+
+// rows is a digest of the rows that a rekey changes, as they are stored.
+func (k *keyShares) rows(ctx context.Context) ([]byte, error) {
+	h := sha256.New()
+	for _, key := range sealRows {
+		e, err := k.c.store.Get(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		size := uint64(0)
+		if e != nil {
+			size = uint64(len(e.Value)) + 1
+		}
+		_ = binary.Write(h, binary.BigEndian, size)
+		if e != nil {
+			h.Write(e.Value)
+		}
+	}
+	return h.Sum(nil), nil
+}
+
+// tell writes the mark if it is not that of the present shares.
+func (k *keyShares) tell(ctx context.Context) error {
+	own, err := handover.SharesOf(ctx, k.c.core)
+	if err != nil {
+		return err
+	}
+	defer own.Wipe()
+	mark, err := k.mark(ctx)
+	if err != nil || mark != nil && mark.Fits(own) {
+		return err
+	}
+	if mark, err = own.Mark(); err != nil {
+		return err
+	}
+	raw, err := mark.Encode()
+	if err != nil {
+		return err
+	}
+	k.c.logger.Info("secondaries are told of this cluster's key shares, and ask for them where theirs are others")
+	return k.c.core.PutEntry(ctx, sharesRow, raw)
+}
+
+// mark is the stored one, nil if there is none.
+func (k *keyShares) mark(ctx context.Context) (*handover.SharesMark, error) {
+	raw, err := k.c.core.GetEntry(ctx, sharesRow)
+	if err != nil || raw == nil {
+		return nil, err
+	}
+	return handover.DecodeSharesMark(raw)
+}
+
+// differ says whether this cluster, a secondary, is opened by other shares than its primary.
+// Where the mark cannot be read, its key is one of those that are held back.
+func (k *keyShares) differ(ctx context.Context) (bool, error) {
+	mark, err := k.mark(ctx)
+	if err != nil || mark == nil {
+		return false, err
+	}
+	own, err := handover.SharesOf(ctx, k.c.core)
+	if err != nil {
+		return false, fmt.Errorf("the key shares of this cluster cannot be compared with the primary's: %w", err)
+	}
+	defer own.Wipe()
+	return !mark.Fits(own), nil
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package lookout
+
+import (
+	"context"
+	"time"
+)
+
+// Sight is what one look at a place has found.
+type Sight int
+
+// The sights of a place.
+const (
+	// Nothing answers, or what answers cannot be the primary now: it is sealed, or
+	// another cluster.
+	Nothing Sight = iota
+	// Somebody answers and does not say what it is, as a standby on its cluster port.
+	Somebody
+	// Former says that it is not the primary any more.
+	Former
+	// Primary says that it is the primary of the set.
+	Primary
+)
+
+// Place is somewhere to look.
+type Place struct {
+	// Name is for the operator, such as an address.
+	Name string
+	// Own says that the place belongs to the primary that this cluster follows; others
+	// belong to clusters that may have taken its place.
+	Own bool
+	// Look looks once. It ends with the context.
+	Look func(ctx context.Context) Sight
+}
+
+// The times of a search.
+const (
+	// Quiet is how long nothing may have been seen of a primary before it counts as gone,
+	// and how long one that answers is given to let go after its demotion.
+	Quiet = 3 * time.Second
+	// Patience is how long somebody who does not say what he is may take to become the
+	// primary: a node that stepped down leads again after ten seconds.
+	Patience = 15 * time.Second
+	// every is the pause between two looks at one place.
+	every = 200 * time.Millisecond
+)
+
+// Verdict is what a search has come to.
+type Verdict int
+
+// The verdicts of a search.
+const (
+	// Gone says that there is no primary beside this cluster, as far as it can be seen.
+	Gone Verdict = iota
+	// Unknown says that somebody is there who does not say what he is.
+	Unknown
+	// Alive says that there is a primary.
+	Alive
+)
+
+// Search is what is known before the first look.
+type Search struct {
+	Places []Place
+	// Ended is when the last session with the primary ended, zero if there is one or none
+	// was seen to end.
+	Ended time.Time
+	// Hurry gives up on whoever does not say what he is after Quiet.
+	Hurry bool
+}
+
+// Find looks at all places until it knows. Where is the place that the verdict is from.
+// It takes Patience at most, and Quiet if nobody answers anywhere.
+func (s Search) Find(ctx context.Context) (v Verdict, where string, err error) {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	looks := make(chan seen)
+	for i, p := range s.Places {
+		go watch(ctx, i, p, looks)
+	}
+	w := newState(s, time.Now())
+	for {
+		now := time.Now()
+		v, where, again := w.decide(now)
+		if again <= 0 {
+			return v, where, nil
+		}
+		timer := time.NewTimer(again)
+		select {
+		case one := <-looks:
+			w.note(one, time.Now())
+		case <-timer.C:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		timer.Stop()
+		if err != nil {
+			return Unknown, "", err
+		}
+	}
+}
+
+// seen is one look at a place.
+type seen struct {
+	place int
+	sight Sight
+}
+
+func watch(ctx context.Context, i int, p Place, out chan<- seen) {
+	for {
+		sight := p.Look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case out <- seen{i, sight}:
+		case <-ctx.Done():
+			return
+		}
+		pause := time.NewTimer(every)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		}
+	}
+}
+
+// state is a search under way: the newest sight of each place.
+type state struct {
+	Search
+	begun time.Time
+	// heard is when a sign of life was seen last.
+	heard  time.Time
+	sights []Sight
+	known  []bool
+}
+
+func newState(s Search, now time.Time) *state {
+	w := &state{Search: s, begun: now, heard: s.Ended, sights: make([]Sight, len(s.Places)), known: make([]bool, len(s.Places))}
+	if w.heard.IsZero() {
+		w.heard = now
+	}
+	return w
+}
+
+func (w *state) note(one seen, now time.Time) {
+	w.sights[one.place], w.known[one.place] = one.sight, true
+	if one.sight == Primary || one.sight == Somebody && w.Places[one.place].Own {
+		w.heard = now
+	}
+}
+
+// decide is the verdict, or for how long to look on before the next one.
+func (w *state) decide(now time.Time) (v Verdict, where string, again time.Duration) {
+	asked, former := true, false
+	primary, somebody := "", ""
+	for i, p := range w.Places {
+		asked = asked && w.known[i]
+		switch {
+		case w.sights[i] == Primary:
+			primary = p.Name
+		case w.sights[i] == Somebody && p.Own:
+			somebody = p.Name
+		case w.sights[i] == Former && p.Own:
+			former = true
+		}
+	}
+	quiet := w.begun.Add(Quiet).Sub(now)
+	switch {
+	case primary != "":
+		return Alive, primary, quiet
+	case len(w.Places) == 0:
+		return Gone, "", 0
+	case former:
+		// What has not answered by then is not waited for any longer.
+		if asked {
+			return Gone, "", 0
+		}
+		return Gone, "", quiet
+	case somebody != "":
+		patience := w.begun.Add(Patience).Sub(now)
+		if w.Hurry {
+			patience = quiet
+		}
+		return Unknown, somebody, patience
+	case asked:
+		return Gone, "", min(w.heard.Add(Quiet).Sub(now), w.begun.Add(Patience).Sub(now))
+	default:
+		return Gone, "", max(quiet, min(w.heard.Add(Quiet).Sub(now), w.begun.Add(Patience).Sub(now)))
+	}
+}

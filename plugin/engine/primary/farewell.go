@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package primary
+
+import (
+	"errors"
+	"time"
+
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
+)
+
+// farewellPatience bounds how long a demoted primary waits until its secondaries have
+// heard so.
+const farewellPatience = time.Second
+
+// errDemoted ends the streams of a primary that is demoted.
+var errDemoted = errors.New("this cluster is the primary no more")
+
+// sayDemoted tells it to all secondaries that stream. One that has heard it is promoted
+// without a wait for its primary to come back.
+func (s *Server) sayDemoted() {
+	s.leave()
+	said := make(chan struct{})
+	s.background.Go(func() {
+		s.words.Wait()
+		close(said)
+	})
+	patience := time.NewTimer(farewellPatience)
+	defer patience.Stop()
+	select {
+	case <-said:
+	case <-patience.C:
+	}
+}
+
+// mayStream says whether a stream may begin; then it holds words.
+func (s *Server) mayStream() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	s.words.Add(1)
+	return true
+}
+
+// bidFarewell is the last message of a stream. What was sent is lost with the connection
+// if that is closed here, so the secondary closes it.
+func (s *Server) bidFarewell(st frameStream, pc *peerConn) error {
+	if err := st.Send(&linkv1.StreamResponse{Demoted: true}); err != nil {
+		return err
+	}
+	patience := time.NewTimer(farewellPatience)
+	defer patience.Stop()
+	select {
+	case <-pc.done:
+	case <-st.Context().Done():
+	case <-patience.C:
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package secondary
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// KnownKey is the name of the record of whom to ask before a promotion.
+const KnownKey = "secondary/known"
+
+// Known is whom a cluster asks, before it is promoted, whether its set has a primary
+// beside it. It outlives the plugin and a change of the primary.
+type Known struct {
+	// API is the API address of the primary, as it said last.
+	API string `json:"api,omitempty"`
+	// Peers are the API addresses of clusters of the set that may have been promoted.
+	Peers []string `json:"peers,omitempty"`
+	// Demoted says that the primary has said that it is none any more.
+	Demoted bool `json:"demoted,omitempty"`
+	// Bundle and Ports are the credentials for a primary that this cluster was told to
+	// forget, and its cluster addresses.
+	Bundle []byte   `json:"bundle,omitempty"`
+	Ports  []string `json:"ports,omitempty"`
+}
+
+// Encode makes the record.
+func (k Known) Encode() ([]byte, error) {
+	data, err := json.Marshal(k)
+	if err != nil {
+		return nil, replication.Errorf(replication.Internal, "encoding whom to ask before a promotion: %w", err)
+	}
+	return data, nil
+}
+
+// LoadKnown reads the record; without one nobody is known.
+func LoadKnown(ctx context.Context, r records) (Known, error) {
+	var k Known
+	data, err := r.GetState(ctx, KnownKey)
+	if err != nil || data == nil {
+		return k, err
+	}
+	if err := json.Unmarshal(data, &k); err != nil {
+		return Known{}, fmt.Errorf("reading the record of whom to ask before a promotion: %w", err)
+	}
+	k.API, k.Peers, k.Ports = link.APIAddress(k.API), link.APIAddresses(k.Peers), link.MergeAddresses(k.Ports)
+	return k, nil
+}
+
+// Followed is what is known once another primary is followed in place of the one so far,
+// which may be the primary still.
+func (k Known) Followed() Known {
+	return Known{Peers: link.APIAddresses([]string{k.API}, k.Peers)}
+}
+
+// knowledge is the record as long as a client runs.
+type knowledge struct {
+	records records
+	// writing is held while the record is written.
+	writing link.Gate
+
+	mu     sync.Mutex
+	record Known
+}
+
+// learn records what the primary says in a session with it.
+func (k *knowledge) learn(ctx context.Context, node link.NodeInfo) error {
+	return k.change(ctx, func(r *Known) {
+		*r = Known{API: node.APIAddr, Peers: node.PeerAPIAddrs, Demoted: r.Demoted}
+	})
+}
+
+// meet records that the primary has begun a session.
+func (k *knowledge) meet(ctx context.Context) error {
+	return k.change(ctx, func(r *Known) { r.Demoted = false })
+}
+
+// leave records that the primary was demoted.
+func (k *knowledge) leave(ctx context.Context) error {
+	return k.change(ctx, func(r *Known) { r.Demoted = true })
+}
+
+// change writes only what has changed.
+func (k *knowledge) change(ctx context.Context, do func(*Known)) error {
+	if err := k.writing.Enter(ctx); err != nil {
+		return err
+	}
+	defer k.writing.Leave()
+	now := k.now()
+	next := now
+	do(&next)
+	if next.API == now.API && next.Demoted == now.Demoted && slices.Equal(next.Peers, now.Peers) && next.Bundle == nil && now.Bundle == nil {
+		return nil
+	}
+	data, err := next.Encode()
+	if err != nil {
+		return err
+	}
+	if err := k.records.PutState(ctx, KnownKey, data); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.record = next
+	return nil
+}
+
+func (k *knowledge) now() Known {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.record
+}
