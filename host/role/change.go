@@ -85,11 +85,6 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 	if err := withRole(rows, r); err != nil {
 		return err
 	}
-	if t.Role == replication.Primary {
-		if err := c.onlyThere(ctx, rows); err != nil {
-			return err
-		}
-	}
 	if from == replication.Primary {
 		if mode == replication.DR && c.Role(replication.Performance) == replication.Secondary {
 			// What is applied from the performance primary is journalled past the guard. The
@@ -127,7 +122,7 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 			return err
 		}
 	}
-	err = c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
+	return c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
 		// An apply of a plugin that hung may still be under way.
 		c.applies.Lock()
 		defer c.applies.Unlock()
@@ -146,11 +141,6 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 		}
 		return nil, c.write(ctx, append(encrypted, plain...))
 	})
-	if err != nil {
-		return err
-	}
-	// There was no journal while the core was sealed.
-	return c.journalRows(ctx, encrypted)
 }
 
 // otherRole is what a change of the role in disaster recovery does to the one in

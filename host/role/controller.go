@@ -296,13 +296,15 @@ func (c *Controller) beginTerm(ctx context.Context) error {
 		}
 		r = c.Record()
 	}
-	if err := c.journalInherited(ctx, r); err != nil {
-		return err
-	}
 	for _, m := range modes {
-		if mr := r.mode(m); mr.Role == replication.Secondary {
+		switch mr := r.mode(m); mr.Role {
+		case replication.Secondary:
 			if err := c.tap.StartFingerprint(ctx, m, fingerprint.Key(mr.IndexKey)); err != nil {
 				return fmt.Errorf("the fingerprint of replication cannot begin: %w", err)
+			}
+		case replication.Disabled:
+			if err := c.tap.Forget(ctx, m); err != nil {
+				return fmt.Errorf("what %s replication has left here cannot be removed: %w", m, err)
 			}
 		}
 	}

@@ -79,7 +79,8 @@ func TestReviewed(t *testing.T) {
 // standing is a performance secondary in front of a real core.
 type standing struct {
 	*Controller
-	secret string // the UUID of the mount secret/
+	secret string   // the UUID of the mount secret/
+	lacks  []string // what it says that it lacks
 
 	mu   sync.Mutex
 	told [][]string
@@ -95,7 +96,7 @@ func (s *standing) Receive(context.Context, replication.ReceiveRequest) (*replic
 	return nil, errors.New("not in this test")
 }
 
-func (s *standing) Lacks() []string { return nil }
+func (s *standing) Lacks() []string { return s.lacks }
 
 func (s *standing) shown() bool {
 	s.mu.Lock()

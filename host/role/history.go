@@ -4,7 +4,6 @@ package role
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -80,22 +79,6 @@ func (c *Controller) historyLost() {
 		}
 		if err := c.newHistory(duty); err != nil {
 			c.logger.Error("the storage of this cluster has gone back in time, and no new epoch could be begun; it is tried again when the node becomes active", "error", err)
-			return
-		}
-		if err := c.journalInherited(duty, c.Record()); err != nil {
-			c.logger.Error("the new epoch could not be journalled for DR secondaries", "error", err)
 		}
 	}()
-}
-
-// journalInherited journals what changes of role have written below the journal and
-// what DR secondaries are to have.
-func (c *Controller) journalInherited(ctx context.Context, r *Record) error {
-	if r.DR.Role != replication.Primary {
-		return nil
-	}
-	if err := c.tap.Reclassify(ctx, modePrefix(replication.Performance), plainPrefix(replication.Performance)); err != nil {
-		return fmt.Errorf("the records of performance replication cannot be journalled: %w", err)
-	}
-	return nil
 }

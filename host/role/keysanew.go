@@ -97,7 +97,7 @@ func (c *Controller) takeKeys(ctx context.Context, mode replication.Mode, m *han
 		a.Rows = append(a.Rows, onestep.Row{Key: key})
 	}
 	c.logger.Info("taking over the primary's keys, which this secondary could not follow: from now on the primary's key shares open it", "mode", mode)
-	if err := c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
+	return c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
 		// An apply of a plugin that hung may still be under way.
 		c.applies.Lock()
 		defer c.applies.Unlock()
@@ -105,11 +105,7 @@ func (c *Controller) takeKeys(ctx context.Context, mode replication.Mode, m *han
 			return nil, err
 		}
 		return a.RootKey, a.Take(ctx, c.core)
-	}); err != nil {
-		return err
-	}
-	// There was no journal while the core was sealed.
-	return c.journalRows(ctx, a.Rows)
+	})
 }
 
 // heldKeys are the rows that wait for their other half.

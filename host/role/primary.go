@@ -129,20 +129,15 @@ func (c *Controller) changeLive(ctx context.Context, mode replication.Mode, r *R
 	if err := c.beginTerm(ctx); err != nil {
 		return err
 	}
-	if mode == replication.Performance {
-		if err := c.journalRows(ctx, encrypted); err != nil {
-			return err
-		}
-		if r.Performance.Role == replication.Secondary {
-			c.renamed(ctx)
-		}
+	if mode == replication.Performance && r.Performance.Role == replication.Secondary {
+		c.renamed(ctx)
 	}
 	duty, err := c.active()
 	if err != nil {
 		return err
 	}
 	if ending {
-		go c.removeJournal(duty, mode)
+		go c.removeJournal(duty)
 	}
 	b, err := c.backend(ctx, mode)
 	if err != nil {
@@ -151,23 +146,20 @@ func (c *Controller) changeLive(ctx context.Context, mode replication.Mode, r *R
 	return c.giveRole(duty, mode, b)
 }
 
-// removeJournal deletes what a primary that is none any more leaves in storage:
-// the slots, which ending the journal wrote once more, and the rows.
-func (c *Controller) removeJournal(duty context.Context, mode replication.Mode) {
-	prefixes := []string{plainPrefix(mode)}
-	if r := c.Record(); r.DR.Role != replication.Primary && r.Performance.Role != replication.Primary {
-		prefixes = append(prefixes, "wal/logs/")
+// removeJournal deletes the rows that a primary leaves in storage which is none in any
+// mode any more.
+func (c *Controller) removeJournal(duty context.Context) {
+	if r := c.Record(); r.DR.Role == replication.Primary || r.Performance.Role == replication.Primary {
+		return
 	}
-	for _, prefix := range prefixes {
-		keys, err := physicalBelow(duty, c.store, prefix)
-		for _, key := range keys {
-			if err == nil {
-				err = c.store.Delete(duty, key)
-			}
+	keys, err := physicalBelow(duty, c.store, "wal/logs/")
+	for _, key := range keys {
+		if err == nil {
+			err = c.store.Delete(duty, key)
 		}
-		if err != nil {
-			c.logger.Warn("rows of the former journal stay in storage; they are never read", "below", prefix, "error", err)
-		}
+	}
+	if err != nil {
+		c.logger.Warn("rows of the former journal stay in storage; they are never read", "error", err)
 	}
 }
 

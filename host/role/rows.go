@@ -5,12 +5,9 @@ package role
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/hashicorp/vault/sdk/physical"
 
-	"github.com/vault-replication/vault-replication/host/storage"
-	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -88,64 +85,12 @@ func withRole(rows map[string][]byte, r *Record) error {
 	return nil
 }
 
-// write writes rows in one step, past the guard, and past the index of what is
-// replicated: what of that is stored goes if any of them counts there.
+// write writes rows in one step, past the guard.
 func (c *Controller) write(ctx context.Context, rows []onestep.Row) error {
-	if slices.ContainsFunc(rows, func(row onestep.Row) bool { return c.tap.Classes().Class(row.Key) != keyclass.Own }) {
-		heads, err := c.tap.StoredIndexes(ctx)
-		if err != nil {
-			return err
-		}
-		for _, head := range heads {
-			rows = append(rows, onestep.Row{Key: head})
-		}
-	}
-	if err := onestep.Write(ctx, c.store, rows); err != nil {
+	if err := c.tap.Step(ctx, rows); err != nil {
 		return replication.Errorf(replication.StorageFailed, "the change of role could not be written: %w", err)
 	}
 	return nil
-}
-
-// onlyThere leaves out of rows in clear the deletions of what is not stored: most
-// promotions delete nothing, and what is stored of the index counts on after them.
-func (c *Controller) onlyThere(ctx context.Context, rows map[string][]byte) error {
-	for key, value := range rows {
-		if value != nil {
-			continue
-		}
-		e, err := c.store.Get(physical.CacheRefreshContext(ctx, true), key)
-		if err != nil {
-			return replication.Errorf(replication.StorageFailed, "it cannot be read what the change of role replaces: %w", err)
-		}
-		if e == nil {
-			delete(rows, key)
-		}
-	}
-	return nil
-}
-
-// journalRows writes once more, through the journal, what a change of role has
-// written below it and what DR secondaries of this cluster are to have: the records
-// of performance replication.
-func (c *Controller) journalRows(ctx context.Context, rows []onestep.Row) error {
-	if c.Role(replication.DR) != replication.Primary {
-		return nil
-	}
-	if err := c.leadAgain(ctx); err != nil {
-		return err
-	}
-	var classes keyclass.Classifier
-	b := new(storage.Batch)
-	for _, row := range rows {
-		switch {
-		case !classes.Replicated(replication.DR, row.Key):
-		case row.Value == nil:
-			b.Delete(row.Key)
-		default:
-			b.Put(&physical.Entry{Key: row.Key, Value: row.Value})
-		}
-	}
-	return c.tap.Commit(ctx, b)
 }
 
 // plainPrefix is below which the unencrypted rows of a mode are: cursor, slots.

@@ -176,21 +176,19 @@ func (c *Controller) PromoteSecondary(ctx context.Context, mode replication.Mode
 	if err := c.checkCopied(ctx, mode, "promoted"); err != nil {
 		return nil, err
 	}
-	lost := ""
-	if mode == replication.Performance {
-		var err error
-		if lost, err = c.lacking(ctx); err != nil {
+	losses, err := c.losses(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	if !req.Force {
+		if err := refuseLosses(losses); err != nil {
 			return nil, err
 		}
 	}
-	if lost != "" && !req.Force {
-		return nil, replication.Errorf(replication.Unavailable, "this secondary does not have the content of %s, and as the primary it would have them empty, and every other cluster of the set after it: "+
-			"let them in first (delete its paths filter and wait for state stream-wals), promote a secondary that has them, or use force", lost)
-	}
 	return c.changeByRestart(ctx, mode, replication.Secondary, replication.Primary, "promotion", req.Force, req.Consume, func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
 		t, err := b.PromoteSecondary(ctx, req.PromoteSecondaryRequest)
-		if err == nil && lost != "" {
-			t.Warnings = append(t.Warnings, "This cluster does not have the content of "+lost+": these mounts are empty here now, and clusters that follow it lose what they have of them.")
+		if err == nil {
+			t.Warnings = append(t.Warnings, warnOfLosses(losses)...)
 		}
 		return t, err
 	})

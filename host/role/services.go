@@ -179,7 +179,7 @@ func (s *Services) AckSlot(ctx context.Context, id string, at replication.Positi
 
 // CloseSlot implements [replication.Host].
 func (s *Services) CloseSlot(ctx context.Context, id string) error {
-	if err := s.in(replication.Primary); err != nil {
+	if _, err := s.c.active(); err != nil {
 		return err
 	}
 	return s.c.tap.CloseSlot(ctx, s.mode, id)

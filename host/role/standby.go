@@ -127,27 +127,3 @@ func again(pause time.Duration, do func() error, failed func(error)) {
 		time.Sleep(pause)
 	}
 }
-
-// leadTimeout bounds how long a node waits for its leadership after a restart in place,
-// where another one may have taken it.
-const leadTimeout = 30 * time.Second
-
-// leadAgain waits until the node leads after a restart in place: with high availability
-// that is not at once, and nothing is journalled before.
-func (c *Controller) leadAgain(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, leadTimeout)
-	defer cancel()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		_, err := c.active()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the change of role is stored, and another node has taken the leadership meanwhile; secondaries of this cluster may have to be given its keys by a new copy: %w", err)
-		case <-ticker.C:
-		}
-	}
-}

@@ -57,10 +57,14 @@ func (b *backend) put(ctx context.Context, e *physical.Entry) error {
 	if drop, err := b.t.guarded(ctx, &r.guard, physical.PutOperation, e.Key); drop || err != nil {
 		return err
 	}
+	txn := []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}
 	if !r.watching {
+		if err := b.t.beheadUnwatched(ctx, r, txn); err != nil {
+			return err
+		}
 		return b.t.inner.Put(ctx, e)
 	}
-	return b.t.commit(ctx, r, []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}, commitOptions{})
+	return b.t.commit(ctx, r, txn, commitOptions{})
 }
 
 func (b *backend) Delete(ctx context.Context, key string) error {
@@ -73,11 +77,14 @@ func (b *backend) Delete(ctx context.Context, key string) error {
 	if drop, err := b.t.guarded(ctx, &r.guard, physical.DeleteOperation, key); drop || err != nil {
 		return err
 	}
+	txn := []*physical.TxnEntry{{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: key}}}
 	if !r.watching {
+		if err := b.t.beheadUnwatched(ctx, r, txn); err != nil {
+			return err
+		}
 		return b.t.inner.Delete(ctx, key)
 	}
-	e := &physical.TxnEntry{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: key}}
-	return b.t.commit(ctx, r, []*physical.TxnEntry{e}, commitOptions{})
+	return b.t.commit(ctx, r, txn, commitOptions{})
 }
 
 func (b *backend) Get(ctx context.Context, key string) (*physical.Entry, error) {
@@ -118,6 +125,9 @@ func (b *transactional) Transaction(ctx context.Context, txn []*physical.TxnEntr
 			return err
 		}
 		if !r.watching {
+			if err := b.t.beheadUnwatched(ctx, r, txn); err != nil {
+				return err
+			}
 			return b.t.txn.Transaction(ctx, txn)
 		}
 		return b.t.commit(ctx, r, txn, commitOptions{})

@@ -21,6 +21,8 @@ type commitOptions struct {
 	// changed gets the keys that skipEqual has not left out, whether or not the
 	// storage then made the writes.
 	changed *[]string
+	// oneStep makes all of the writes or none, on storage without transactions too.
+	oneStep bool
 }
 
 // effect is what a write does to one watched key.
@@ -44,9 +46,16 @@ func (t *Tap) Commit(ctx context.Context, b *Batch) error {
 // the same keys, gives them a number and a row in the journal, and keeps the
 // fingerprints right. The caller has entered r.
 func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o commitOptions) error {
+	if err := t.beheadUnwatched(ctx, r, txn); err != nil {
+		return err
+	}
+	store := t.store
+	if o.oneStep {
+		store = t.storeOneStep
+	}
 	effects := t.effectsOf(r, txn)
 	if len(effects) == 0 && !o.skipEqual && t.txn != nil {
-		return t.store(ctx, txn)
+		return store(ctx, txn)
 	}
 	keys := make([]string, 0, len(txn))
 	for _, e := range txn {
@@ -79,7 +88,7 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 		effects = t.effectsOf(r, txn)
 	}
 	if len(effects) == 0 {
-		return t.store(ctx, txn)
+		return store(ctx, txn)
 	}
 	stale, written := r.writing(effects)
 	defer func() {
@@ -95,16 +104,16 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 		return err
 	}
 	if r.journal == nil || !r.journals(effects) {
-		if err = t.store(ctx, txn); err == nil {
+		if err = store(ctx, txn); err == nil {
 			deleted()
 		}
 		t.account(ctx, r, effects, err)
 		return err
 	}
 
-	w := &numbered{txn: txn, effects: effects, written: written, locks: locks}
+	w := &numbered{txn: txn, effects: effects, store: store, written: written, locks: locks}
 	commit := t.commitNumbered
-	if !o.skipEqual && t.gathers(txn) {
+	if !o.skipEqual && !o.oneStep && t.gathers(txn) {
 		commit = t.commitGathered
 	}
 	keeps, err := commit(ctx, r, w)
@@ -123,7 +132,7 @@ func (t *Tap) commitNumbered(ctx context.Context, r *regime, w *numbered) (keeps
 		return false, err
 	}
 	ops := opsOf(w.effects)
-	if err = t.storeWithRow(ctx, r.journal, n, retain, ops, w.txn); err != nil {
+	if err = t.storeWithRow(ctx, r.journal, n, retain, ops, w); err != nil {
 		// The storage may have done it all the same. What it has now decides.
 		if t.settle(ctx, r, n, retain, w.effects) {
 			return false, err
@@ -260,7 +269,7 @@ func (t *Tap) store(ctx context.Context, txn []*physical.TxnEntry) error {
 	if slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool { return isKeyRow(e.Entry.Key) }) {
 		// New keys of a primary come with the stored keys that open them: one
 		// without the other would lock the cluster out.
-		return onestep.Write(ctx, t.inner, rowsOf(txn))
+		return t.storeOneStep(ctx, txn)
 	}
 	for _, e := range txn {
 		if err := t.store(ctx, []*physical.TxnEntry{e}); err != nil {
@@ -268,6 +277,11 @@ func (t *Tap) store(ctx context.Context, txn []*physical.TxnEntry) error {
 		}
 	}
 	return nil
+}
+
+// storeOneStep makes all of the writes or none.
+func (t *Tap) storeOneStep(ctx context.Context, txn []*physical.TxnEntry) error {
+	return onestep.Write(ctx, t.inner, rowsOf(txn))
 }
 
 func rowsOf(txn []*physical.TxnEntry) []onestep.Row {
@@ -285,9 +299,10 @@ func rowsOf(txn []*physical.TxnEntry) []onestep.Row {
 // storeWithRow makes the writes, with the row in the same transaction where that
 // is possible and ahead of them otherwise. A row whose writes failed does no
 // harm: readers take the current values of its keys.
-func (t *Tap) storeWithRow(ctx context.Context, j *activeJournal, n uint64, retain bool, ops []journal.Op, txn []*physical.TxnEntry) error {
+func (t *Tap) storeWithRow(ctx context.Context, j *activeJournal, n uint64, retain bool, ops []journal.Op, w *numbered) error {
+	txn := w.txn
 	if !retain {
-		return t.store(ctx, txn)
+		return w.store(ctx, txn)
 	}
 	row := &physical.Entry{Key: journal.RowKey(j.term, n), Value: journal.EncodeRow(ops)}
 	if t.txn != nil && t.fits(txn, row) {
@@ -305,7 +320,7 @@ func (t *Tap) storeWithRow(ctx context.Context, j *activeJournal, n uint64, reta
 	if err := t.inner.Put(ctx, row); err != nil {
 		return err
 	}
-	return t.store(ctx, txn)
+	return w.store(ctx, txn)
 }
 
 // fits says whether entries, and one more unless it is nil, fit into a transaction. Keys

@@ -13,7 +13,9 @@
 //     its slot's filter does not allow ([Tap.Reclassify], [Tap.SetFilter]),
 //   - applies a primary's journal and content on a secondary ([Tap.ApplyFrame]),
 //     and says when a position has arrived ([Tap.WaitApplied]),
-//   - keeps a fingerprint of the replicated content ([Tap.StartFingerprint]).
+//   - keeps a fingerprint of the replicated content ([Tap.StartFingerprint]),
+//   - writes the rows of a change of role, which those who count must know of too
+//     ([Tap.Step]), and forgets a mode that has ended ([Tap.Forget]).
 //
 // Values are immutable from the moment they are given to the tap: Vault's cache
 // keeps the same slices, and so does the ring of recent writes. Nothing here

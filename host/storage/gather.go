@@ -37,6 +37,7 @@ type gathering struct {
 type numbered struct {
 	txn     []*physical.TxnEntry
 	effects []effect
+	store   func(context.Context, []*physical.TxnEntry) error
 	written func()
 	locks   held
 }
@@ -125,7 +126,7 @@ func join(batch []*gathered) *numbered {
 	if len(batch) == 1 {
 		return batch[0].numbered
 	}
-	w := &numbered{written: func() {
+	w := &numbered{store: batch[0].store, written: func() {
 		for _, m := range batch {
 			m.written()
 		}

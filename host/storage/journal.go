@@ -92,6 +92,7 @@ func (t *Tap) Activate(ctx context.Context, cfg JournalConfig) error {
 		t.classes.SetMounts(keyclass.NewMounts())
 	}
 	modes := copyMap(cfg.Modes, func(map[replication.Mode]ModeConfig) {})
+	former := t.regime.Load().modes
 	j := t.regime.Load().journal
 	fresh := j == nil
 	if fresh {
@@ -113,10 +114,21 @@ func (t *Tap) Activate(ctx context.Context, cfg JournalConfig) error {
 	if err := t.change(ctx, func(r *regime) { r.journal, r.modes = j, modes }); err != nil {
 		return err
 	}
+	for m := range former {
+		if _, ok := modes[m]; !ok {
+			j.endMode(m)
+			if err := t.stopFingerprint(ctx, m, false); err != nil {
+				return err
+			}
+		}
+	}
 	for m, c := range modes {
 		if err := t.startFingerprint(ctx, m, c.IndexKey); err != nil {
 			return err
 		}
+	}
+	if fresh {
+		return t.settleOwed(ctx)
 	}
 	return nil
 }

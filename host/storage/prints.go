@@ -102,6 +102,7 @@ func (t *Tap) startFingerprint(ctx context.Context, mode replication.Mode, key f
 
 // stopFingerprint stores the index if this node may write.
 func (t *Tap) stopFingerprint(ctx context.Context, mode replication.Mode, mayWrite bool) error {
+	t.mayBeStored(mode) // by another node, if not by this one
 	p := t.regime.Load().prints[mode]
 	if p == nil {
 		return nil

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/vault/sdk/physical"
 
@@ -16,9 +15,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Reclassify must be called when the classes of the keys below prefixes, which
-// end with a slash, have changed: when keyclass.Mounts has learned what views
-// are. It returns when no write that was classified before is under way, and has
+// Reclassify must be called when the classes of the keys of views have changed: when
+// keyclass.Mounts has learned what they are. It returns when no write that was classified before is under way, and has
 // then
 //
 //   - journalled the keys that are there, with their present values, for the
@@ -29,12 +27,12 @@ import (
 // The order for a new mount is: Mounts learns of it, Reclassify, and then its
 // table is written. It can be repeated after an error.
 //
-// It also journals what was written below the tap: the records of performance
-// replication that a change of role wrote, for DR secondaries.
+// DR replication has keys of views whatever is known of them, so only performance
+// replication is concerned.
 func (t *Tap) Reclassify(ctx context.Context, prefixes ...string) error {
 	for _, prefix := range prefixes {
-		if !strings.HasSuffix(prefix, "/") {
-			return replication.Errorf(replication.InvalidInput, "%q is no prefix of keys: it must end with a slash", prefix)
+		if view, _, ok := keyclass.SplitView(prefix); !ok || view != prefix {
+			return replication.Errorf(replication.InvalidInput, "%q is no view of a mount, so the classes of its keys do not change", prefix)
 		}
 	}
 	if len(prefixes) == 0 {
@@ -74,7 +72,7 @@ func (t *Tap) reclassify(ctx context.Context, prefix string, held *heldView) err
 			return err
 		}
 		if first && (len(keys) > 0 || held != nil) {
-			if err := t.lostCount(ctx, prefix); err != nil {
+			if err := t.lostCount(ctx); err != nil {
 				return err
 			}
 		}
@@ -100,16 +98,15 @@ func (t *Tap) reclassify(ctx context.Context, prefix string, held *heldView) err
 	return nil
 }
 
-// lostCount makes the fingerprints unknown that do not know what they have
-// counted below a prefix. Views belong to the one of DR whatever their class.
-func (t *Tap) lostCount(ctx context.Context, prefix string) error {
-	r := t.regime.Load()
-	for m, p := range r.prints {
-		if m == replication.Performance || !keyclass.InView(prefix) {
-			p.invalidate()
-		}
+// lostCount makes the fingerprint unknown that does not know what it has counted of a
+// view whose classes have changed.
+func (t *Tap) lostCount(ctx context.Context) error {
+	p := t.regime.Load().prints[replication.Performance]
+	if p == nil {
+		return nil
 	}
-	return t.unstoreLost(ctx, r)
+	p.invalidate()
+	return p.unstore(ctx, t)
 }
 
 // journalAgain makes rows of keys as they are now.
@@ -121,7 +118,7 @@ func (t *Tap) journalAgain(ctx context.Context, keys []string) error {
 	}
 	wanted := make([]string, 0, len(keys))
 	for _, key := range keys {
-		if r.missed(key, t.classes.Class(key)) {
+		if _, ok := r.modes[replication.Performance]; ok && inMode(t.classes.Class(key), replication.Performance) {
 			wanted = append(wanted, key)
 		}
 	}
@@ -159,17 +156,6 @@ func (t *Tap) journalKeys(ctx context.Context, r *regime, wanted []string) error
 		}
 	}
 	return nil
-}
-
-// missed says whether a mode that is journalled may not have got a key. DR gets
-// keys of views whatever is known of them.
-func (r *regime) missed(key string, class keyclass.Class) bool {
-	for m := range r.modes {
-		if inMode(class, m) && (m == replication.Performance || !keyclass.InView(key)) {
-			return true
-		}
-	}
-	return false
 }
 
 // rowAlone journals a row whose writes were made before. The caller has locked its

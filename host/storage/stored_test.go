@@ -219,12 +219,17 @@ func TestStoredIndexThatDoesNotCount(t *testing.T) {
 		"what a deposed leader wrote": func(t *testing.T, b physical.Backend, tap *storage.Tap) {
 			require.NoError(t, tap.StartFingerprint(t.Context(), dr, indexKey))
 			fingerprintOf(t, tap, dr)
-			require.NoError(t, tap.Reclassify(t.Context(), "core/"))
+			require.NoError(t, tap.LoseIndexes(t.Context()))
 			require.NoError(t, tap.Abandon(t.Context()))
 		},
 		"views are deleted while nobody counts": func(t *testing.T, b physical.Backend, tap *storage.Tap) {
+			putInner(t, b, "logical/other/a", "x")
 			_, err := tap.ClearView(t.Context(), "logical/other/")
 			require.NoError(t, err)
+		},
+		"a key is written before the term begins": func(t *testing.T, _ physical.Backend, tap *storage.Tap) {
+			put(t, tap, "core/keyring", "of another seal")
+			del(t, tap, "core/keyring")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

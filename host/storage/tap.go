@@ -130,6 +130,10 @@ type Tap struct {
 	listings  listings                   // of the comparisons of secondaries
 	diffs     map[replication.Mode]*diff // by applying
 
+	// unwatched says of which modes an index may be stored that no running one looks
+	// after: see beheadUnwatched.
+	unwatched map[replication.Mode]*atomic.Bool
+
 	unknown  atomic.Uint64
 	refusals refusal.Counters
 }
@@ -142,6 +146,10 @@ func New(inner physical.Backend, o Options) *Tap {
 		applying: map[replication.Mode]*sync.Mutex{replication.DR: {}, replication.Performance: {}},
 	}
 	t.forced = map[replication.Mode]*atomic.Bool{replication.DR: {}, replication.Performance: {}}
+	t.unwatched = map[replication.Mode]*atomic.Bool{replication.DR: {}, replication.Performance: {}}
+	for mode := range t.unwatched {
+		t.mayBeStored(mode)
+	}
 	t.untold = map[replication.Mode][]string{}
 	t.diffs = map[replication.Mode]*diff{}
 	t.progress = map[replication.Mode]*progress{replication.DR: {}, replication.Performance: {}}

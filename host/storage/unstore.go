@@ -4,11 +4,13 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -37,12 +39,12 @@ func (t *Tap) behead(ctx context.Context, homes []string) error {
 	return nil
 }
 
-// forgetStored makes stored indexes count no more that no running one looks after: keys
-// of the content are about to be changed.
-func (t *Tap) forgetStored(ctx context.Context) error {
-	prints := t.regime.Load().prints
-	for mode := range indexPrefixes {
-		if prints[mode] != nil {
+// beheadUnwatched makes stored indexes count no more that no running one looks after,
+// before keys that they have counted are written: by a core that leads and has not begun
+// its term, or one that has no role any more.
+func (t *Tap) beheadUnwatched(ctx context.Context, r *regime, txn []*physical.TxnEntry) error {
+	for mode, may := range t.unwatched {
+		if r.prints[mode] != nil || !may.Load() || !t.countsIn(mode, txn) {
 			continue
 		}
 		homes, err := t.homes(ctx, mode)
@@ -52,24 +54,24 @@ func (t *Tap) forgetStored(ctx context.Context) error {
 		if err := t.behead(ctx, homes); err != nil {
 			return err
 		}
+		may.Store(false)
 	}
 	return nil
 }
 
-// StoredIndexes are the rows without which no index that is stored counts. Who changes
-// replicated keys below the tap deletes them with it.
-func (t *Tap) StoredIndexes(ctx context.Context) (heads []string, err error) {
-	for mode := range indexPrefixes {
-		homes, err := t.homes(ctx, mode)
-		if err != nil {
-			return nil, err
+// countsIn says whether a write is one of a key that an index of a mode may have counted.
+func (t *Tap) countsIn(mode replication.Mode, txn []*physical.TxnEntry) bool {
+	return slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool {
+		if e.Operation == physical.GetOperation {
+			return false
 		}
-		for _, home := range homes {
-			heads = append(heads, fingerprint.HeadOf(home))
-		}
-	}
-	return heads, nil
+		class := t.classes.Class(e.Entry.Key)
+		return inMode(class, mode) || (class == keyclass.Unknown && keyclass.InView(e.Entry.Key))
+	})
 }
+
+// mayBeStored says that an index of a mode may be stored that no running one looks after.
+func (t *Tap) mayBeStored(mode replication.Mode) { t.unwatched[mode].Store(true) }
 
 // unstore deletes the heads of what does not count any more.
 func (p *print) unstore(ctx context.Context, t *Tap) error {

@@ -33,9 +33,6 @@ func (t *Tap) WipeLocal(ctx context.Context, mode replication.Mode, keep ...stri
 		return 0, replication.Errorf(replication.Unavailable,
 			"what is left of the former cluster cannot be deleted: it is not known yet which mounts are of the new one")
 	}
-	if err := t.forgetStored(ctx); err != nil {
-		return 0, err
-	}
 	w, err := newWalk(ctx, t.inner, "")
 	if err != nil {
 		return 0, err
@@ -87,9 +84,6 @@ func kept(keep []string, key string) bool {
 func (t *Tap) ClearView(ctx context.Context, prefix string) (deleted uint64, err error) {
 	if view, _, ok := keyclass.SplitView(prefix); !ok || view != prefix {
 		return 0, replication.Errorf(replication.InvalidInput, "%q is no view of a mount, so nothing below it is deleted", prefix)
-	}
-	if err := t.forgetStored(ctx); err != nil {
-		return 0, err
 	}
 	w, err := newWalkBelow(ctx, t.inner, prefix)
 	if err != nil {

@@ -26,7 +26,7 @@ var (
 )
 
 // expectations are all fields that this package reads or writes.
-var expectations = slices.Concat(coreExpectations, routingExpectations, followExpectations, identityExpectations)
+var expectations = slices.Concat(coreExpectations, routingExpectations, followExpectations, identityExpectations, pluginExpectations)
 
 var coreExpectations = []expectation{
 	{coreType, "barrier", "vault.SecurityBarrier"},

@@ -129,14 +129,28 @@ func (h *Hasher) Decode(row string, b []byte) (*Stored, error) {
 	body, err := h.open(row, b)
 	if err == nil {
 		var s *Stored
-		if s, err = h.parse(row, body); err == nil {
+		if s, err = parse(row, body, h.Level); err == nil {
 			return s, nil
 		}
 	}
 	return nil, fmt.Errorf("a row of the stored index cannot be used: %w", err)
 }
 
-func (h *Hasher) parse(row string, body []byte) (*Stored, error) {
+// Span is which keys a row says that its block has: those after one, up to another, empty
+// for no end. Whoever lacks the secret must not believe more of a row. It is not ok if the
+// row cannot be read.
+func Span(b []byte) (after, upTo string, ok bool) {
+	if len(b) <= macSize+1 || b[0] != formatVersion {
+		return "", "", false
+	}
+	s, err := parse("", b[1:len(b)-macSize], func(string) int { return 0 })
+	if err != nil {
+		return "", "", false
+	}
+	return s.After, s.UpTo(), true
+}
+
+func parse(row string, body []byte, level func(string) int) (*Stored, error) {
 	p := parser{rest: body}
 	s := &Stored{Row: row, After: string(p.bytes(maxKey))}
 	n := p.number(maxRanges)
@@ -155,7 +169,7 @@ func (h *Hasher) parse(row string, body []byte) (*Stored, error) {
 		case r.UpTo <= last || len(r.UpTo) > maxKey:
 			return nil, errors.New("its ranges are not in order")
 		default:
-			r.level = uint8(h.Level(r.UpTo))
+			r.level = uint8(level(r.UpTo))
 		}
 		r.Count = p.number(1<<63 - 1)
 		r.Sum = sumOf(p.take(32))

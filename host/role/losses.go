@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Loss is something that this cluster would not have as the primary of its set.
+type Loss struct {
+	// What is missing, without a full stop: "the content of secret/ is hidden by its paths filter".
+	What string
+	// Instead is what an operator can do about it: "delete its paths filter".
+	Instead string
+}
+
+// lossSource finds losses of one kind.
+type lossSource func(ctx context.Context, mode replication.Mode) ([]Loss, error)
+
+// lossSources are all who may know that a promotion would lose something. A promotion
+// without force is refused while one of them does.
+func (c *Controller) lossSources() []lossSource {
+	return []lossSource{c.hiddenLosses, c.lackLosses, c.pluginLosses}
+}
+
+// losses are what a promotion in a mode would lose now.
+func (c *Controller) losses(ctx context.Context, mode replication.Mode) (all []Loss, err error) {
+	for _, source := range c.lossSources() {
+		some, err := source(ctx, mode)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+// refuseLosses is the answer to a promotion without force.
+func refuseLosses(all []Loss) error {
+	if len(all) == 0 {
+		return nil
+	}
+	return replication.Errorf(replication.Unavailable, "this secondary would lack something as the primary: %s. Mend that first (%s), promote a secondary that has it, or use force",
+		joined(all, func(l Loss) string { return l.What }, "; "), joined(all, func(l Loss) string { return l.Instead }, "; "))
+}
+
+// warnOfLosses is what one with force is told.
+func warnOfLosses(all []Loss) []string {
+	if len(all) == 0 {
+		return nil
+	}
+	return []string{"This cluster is promoted although it lacks something: " + joined(all, func(l Loss) string { return l.What }, "; ") + "."}
+}
+
+// joined leaves out what was said before.
+func joined(all []Loss, part func(Loss) string, sep string) string {
+	var parts []string
+	said := map[string]bool{}
+	for _, l := range all {
+		if text := part(l); text != "" && !said[text] {
+			said[text] = true
+			parts = append(parts, text)
+		}
+	}
+	return strings.Join(parts, sep)
+}
+
+// hiddenLosses are mounts that a performance secondary never had the content of.
+func (c *Controller) hiddenLosses(ctx context.Context, mode replication.Mode) ([]Loss, error) {
+	if mode != replication.Performance {
+		return nil, nil
+	}
+	names, err := c.lacking(ctx)
+	if err != nil || names == "" {
+		return nil, err
+	}
+	return []Loss{{
+		What:    "it does not have the content of " + names + ", and every cluster that follows it would lose what it has of them",
+		Instead: "delete its paths filter and wait for state stream-wals",
+	}}, nil
+}
+
+// lackLosses are what a performance secondary that serves says of itself.
+func (c *Controller) lackLosses(_ context.Context, mode replication.Mode) (all []Loss, err error) {
+	if mode != replication.Performance || !c.Serves() {
+		return nil, nil
+	}
+	for _, text := range c.serving.Lacks() {
+		all = append(all, Loss{What: text, Instead: "see the status field lacks"})
+	}
+	return all, nil
+}
+
+// pluginLosses are mounts of a DR secondary, whose engines are inert, that would answer
+// nothing.
+func (c *Controller) pluginLosses(ctx context.Context, mode replication.Mode) (all []Loss, err error) {
+	if mode != replication.DR {
+		return nil, nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(keyclass.Tables)) {
+		if keyclass.Tables[key] == "audit" {
+			continue // a device that cannot be opened keeps nobody from promoting
+		}
+		table, err := c.core.StoredTable(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if table == nil {
+			continue
+		}
+		for _, e := range table.Entries {
+			if why := c.core.Unavailable(ctx, key, e); why != "" {
+				all = append(all, Loss{
+					What:    fmt.Sprintf("mount %s would answer nothing: %s", vaultcore.MountPath(key, e), why),
+					Instead: "install the plugin in the plugin_directory of every node",
+				})
+			}
+		}
+	}
+	return all, nil
+}

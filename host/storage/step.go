@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// owedKey keeps the keys that steps have written while no journal ran. The next journal
+// makes rows of them.
+const owedKey = "replication/journal/owed"
+
+// Step writes the rows of a change of role, past the guard: all or none, on every storage.
+// It is the only way to do so, so that what counts is never written without those who
+// count. While an index or a journal runs, the rows pass them as any write does. While
+// none runs, the core is sealed: then the parts of stored indexes that have counted the
+// keys go in the same step, and the next journal is owed the keys.
+func (t *Tap) Step(ctx context.Context, rows []onestep.Row) error {
+	r := t.enter()
+	defer r.leave()
+	if r.watching {
+		return t.commit(ctx, r, entriesOf(rows), commitOptions{oneStep: true})
+	}
+	changed, err := t.changing(ctx, rows)
+	if err != nil {
+		return err
+	}
+	if len(changed) > 0 {
+		beside, err := t.besideStep(ctx, changed)
+		if err != nil {
+			return err
+		}
+		rows = append(slices.Clone(rows), beside...)
+	}
+	return onestep.Write(ctx, t.inner, rows)
+}
+
+func entriesOf(rows []onestep.Row) []*physical.TxnEntry {
+	txn := make([]*physical.TxnEntry, len(rows))
+	for i, row := range rows {
+		txn[i] = &physical.TxnEntry{Operation: physical.PutOperation, Entry: &physical.Entry{Key: row.Key, Value: row.Value}}
+		if row.Value == nil {
+			txn[i].Operation = physical.DeleteOperation
+		}
+	}
+	return txn
+}
+
+// changing are the keys of rows that count somewhere and are not as the storage has them.
+func (t *Tap) changing(ctx context.Context, rows []onestep.Row) ([]string, error) {
+	last := map[string][]byte{}
+	for _, row := range rows {
+		if t.classes.Class(row.Key) != keyclass.Own {
+			last[row.Key] = row.Value
+		}
+	}
+	keys := slices.Sorted(maps.Keys(last))
+	now, err := t.getAll(physical.CacheRefreshContext(ctx, true), keys)
+	if err != nil {
+		return nil, storageFailed("read what a change of role replaces", err)
+	}
+	var changed []string
+	for i, key := range keys {
+		if (now[i] == nil) != (last[key] == nil) || !bytes.Equal(now[i], last[key]) {
+			changed = append(changed, key)
+		}
+	}
+	return changed, nil
+}
+
+// besideStep are the rows that a step of a sealed core has beside its own.
+func (t *Tap) besideStep(ctx context.Context, changed []string) ([]onestep.Row, error) {
+	stale, err := t.storedOf(ctx, changed)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]onestep.Row, 0, len(stale)+1)
+	for _, row := range stale {
+		rows = append(rows, onestep.Row{Key: row})
+	}
+	owed, err := t.owed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	owed = append(owed, changed...)
+	slices.Sort(owed)
+	b, err := json.Marshal(slices.Compact(owed))
+	if err != nil {
+		return nil, err
+	}
+	return append(rows, onestep.Row{Key: owedKey, Value: b}), nil
+}
+
+// storedOf are the rows of stored indexes that have counted keys.
+func (t *Tap) storedOf(ctx context.Context, keys []string) (rows []string, err error) {
+	ctx = physical.CacheRefreshContext(ctx, true)
+	for mode := range indexPrefixes {
+		homes, err := t.homes(ctx, mode)
+		if err != nil {
+			return nil, err
+		}
+		for _, home := range homes {
+			names, err := t.inner.List(ctx, home)
+			if err != nil {
+				return nil, storageFailed("list the stored index", err)
+			}
+			all := make([]string, 0, len(names))
+			for _, name := range names {
+				if row := home + name; !fingerprint.IsHead(row) {
+					all = append(all, row)
+				}
+			}
+			values, err := t.getAll(ctx, all)
+			if err != nil {
+				return nil, storageFailed("read the stored index", err)
+			}
+			for i, row := range all {
+				after, upTo, ok := fingerprint.Span(values[i])
+				if !ok || slices.ContainsFunc(keys, func(key string) bool { return key > after && (upTo == "" || key <= upTo) }) {
+					rows = append(rows, row)
+				}
+			}
+		}
+	}
+	return rows, nil
+}
+
+func (t *Tap) owed(ctx context.Context) (keys []string, err error) {
+	b, err := t.readFresh(ctx, owedKey)
+	if err != nil {
+		return nil, storageFailed("read what the journal is owed", err)
+	}
+	if b == nil {
+		return nil, nil
+	}
+	if err := json.Unmarshal(b, &keys); err != nil {
+		return nil, replication.Errorf(replication.StorageFailed, "what the journal is owed cannot be read: %w", err)
+	}
+	return keys, nil
+}
+
+// settleOwed makes rows of the keys that steps have written while no journal ran.
+func (t *Tap) settleOwed(ctx context.Context) error {
+	keys, err := t.owed(ctx)
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	r := t.enter()
+	defer r.leave()
+	keys = slices.DeleteFunc(keys, func(key string) bool {
+		class := t.classes.Class(key)
+		return !slices.ContainsFunc(slices.Collect(maps.Keys(r.modes)), func(m replication.Mode) bool { return inMode(class, m) })
+	})
+	if err := t.journalKeys(ctx, r, keys); err != nil {
+		return err
+	}
+	if err := t.inner.Delete(ctx, owedKey); err != nil {
+		return storageFailed("delete what the journal was owed", err)
+	}
+	return nil
+}
