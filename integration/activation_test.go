@@ -51,12 +51,12 @@ var enableCases = []enableCase{
 	}), "certificate"},
 	{"missing ca_file", with(func(t *testing.T, _ *cluster.Cluster, token string) map[string]any {
 		return map[string]any{"token": token, "ca_file": artifact(t, "missing.pem")}
-	}), "missing.pem"},
+	}), "ca_file or ca_path cannot be used"},
 	{"ca_file that is none", with(func(t *testing.T, _ *cluster.Cluster, token string) map[string]any {
 		file := artifact(t, "text.pem")
 		require.NoError(t, os.WriteFile(file, []byte("hello"), 0o600))
 		return map[string]any{"token": token, "ca_file": file}
-	}), "text.pem"},
+	}), "ca_file or ca_path cannot be used"},
 	{"unreachable address", with(func(_ *testing.T, p *cluster.Cluster, token string) map[string]any {
 		return map[string]any{"token": token, "ca_file": p.GetCACertPEMFile(), "primary_api_addr": "https://127.0.0.1:1"}
 	}), "127.0.0.1:1"},

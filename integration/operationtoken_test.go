@@ -102,3 +102,41 @@ func column(t *testing.T, out, name string) string {
 	require.NotNil(t, match, "%q is not in:\n%s", name, out)
 	return match[1]
 }
+
+// A batch token that lies in a drawer is held to what the operator bound it to: the
+// addresses of its clients and the parameters that its policy allows.
+func TestBatchDROperationTokenIsHeldToItsRules(t *testing.T) {
+	parallel(t)
+	ctx := t.Context()
+	primary, secondary := pair(t, cluster.Options{})
+	root := primary.Node(0).APIClient()
+	require.NoError(t, root.Sys().PutPolicy("promote", `path "sys/replication/dr/secondary/promote" {
+		capabilities = ["update"]
+		denied_parameters = { "force" = [] }
+	}
+	path "sys/storage/raft/*" { capabilities = ["update"] }`))
+	token := func(role, cidrs string) string {
+		write(t, root, "auth/token/roles/"+role, map[string]any{
+			"orphan": true, "token_type": "batch", "allowed_policies": "promote", "token_bound_cidrs": cidrs,
+		})
+		secret, err := root.Auth().Token().CreateWithRole(&api.TokenCreateRequest{Policies: []string{"promote"}, TTL: "1h"}, role)
+		require.NoError(t, err)
+		return secret.Auth.ClientToken
+	}
+	elsewhere, here := token("elsewhere", "192.0.2.9/32"), token("here", "127.0.0.0/8")
+	require.NoError(t, secondary.WaitEqual(ctx, primary))
+
+	promote := func(data map[string]any) error {
+		_, err := secondary.Node(0).Anonymous().Logical().Write(cluster.PathSecondaryPromote, data)
+		return err
+	}
+	requireStatus(t, promote(map[string]any{"dr_operation_token": elsewhere, "force": true}), http.StatusForbidden)
+	requireStatus(t, promote(map[string]any{"dr_operation_token": here, "force": true}), http.StatusForbidden)
+	_, err := secondary.Node(0).Anonymous().Logical().ReadWithData("sys/storage/raft/configuration",
+		map[string][]string{"dr_operation_token": {elsewhere}})
+	requireStatus(t, err, http.StatusForbidden, http.StatusBadRequest)
+	requireSecondary(t, secondary)
+
+	require.NoError(t, primary.Stop(ctx, false))
+	require.NoError(t, secondary.PromoteWith(ctx, map[string]any{"dr_operation_token": here}))
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/vault/sdk/physical/file"
 	"github.com/hashicorp/vault/vault"
 
+	"github.com/vault-replication/vault-replication/host/api/activation"
 	"github.com/vault-replication/vault-replication/host/api/consistency"
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/api/gate"
@@ -91,14 +92,15 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	}
 	n.controller.SetServing(n.serving)
 	n.tokens = operationtoken.NewVerifier(n.controller.TokenStore(), n.controller.BatchTokens())
-	collector := operationtoken.NewCollector(n.controller.Shares(), n.tokens)
+	collector := operationtoken.NewCollector(n.controller.Shares(), n.tokens, n.logger)
 	// Shares that were collected do not outlive the active duty.
-	n.controller.OnInactive(collector.Cancel)
+	n.controller.OnInactive(func() { collector.Cancel() })
 	n.collector = operationtoken.Handler(collector)
-	n.bootstrapping = endpoints.Bootstrapping(endpoints.Options{Controller: n.controller, Tokens: n.tokens})
+	activations := &activation.Client{Logger: logger.Named("activation")}
+	n.bootstrapping = endpoints.Bootstrapping(endpoints.Options{Controller: n.controller, Tokens: n.tokens, Activations: activations})
 	c.OnSystemBackend(func(b *framework.Backend) error {
 		err := endpoints.Decorate(b, endpoints.Options{
-			Controller: n.controller, Tokens: n.tokens, Catalog: n.plugins,
+			Controller: n.controller, Tokens: n.tokens, Activations: activations, Catalog: n.plugins,
 		})
 		if err != nil {
 			return err

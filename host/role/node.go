@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/hashicorp/vault/sdk/logical"
+
 	"github.com/vault-replication/vault-replication/host/api/gate"
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
@@ -71,13 +73,13 @@ type BatchTokens struct{ core *vaultcore.Core }
 func (c *Controller) BatchTokens() BatchTokens { return BatchTokens{c.core} }
 
 // Allowed implements operationtoken.BatchTokens.
-func (b BatchTokens) Allowed(ctx context.Context, token, path string) error {
-	err := b.core.AllowBatchToken(ctx, token, path, operationtoken.InsideCore(ctx))
+func (b BatchTokens) Allowed(ctx context.Context, token string, use *logical.Request) error {
+	err := b.core.AllowBatchToken(ctx, token, use, operationtoken.InsideCore(ctx))
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, vaultcore.ErrNotOrphan), errors.Is(err, vaultcore.ErrTokenPolicy),
-		errors.Is(err, vaultcore.ErrNoBatchToken), errors.Is(err, vaultcore.ErrTokenExpired):
+		errors.Is(err, vaultcore.ErrNoBatchToken), errors.Is(err, vaultcore.ErrTokenExpired), errors.Is(err, vaultcore.ErrTokenAddress):
 		return replication.Errorf(replication.Denied, "the dr_operation_token is refused: %w", err)
 	default:
 		return err

@@ -5,6 +5,7 @@ package vaultcore
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -254,29 +255,55 @@ func TestAllowBatchToken(t *testing.T) {
 	const path = "sys/replication/dr/secondary/promote"
 	_, err := request(c, logical.UpdateOperation, "sys/policy/dr", root, map[string]any{"policy": `path "` + path + `" { capabilities = ["update"] }`})
 	require.NoError(t, err)
-	token := func(t *testing.T, data map[string]any) string {
+	token := func(t *testing.T, data map[string]any, role ...string) string {
 		t.Helper()
-		resp, err := request(c, logical.UpdateOperation, "auth/token/create", root, data)
+		resp, err := request(c, logical.UpdateOperation, strings.Join(append([]string{"auth/token/create"}, role...), "/"), root, data)
 		require.NoError(t, err)
 		require.NoError(t, resp.Error())
 		return resp.Auth.ClientToken
 	}
+	_, err = request(c, logical.UpdateOperation, "sys/policy/ruled", root, map[string]any{"policy": `path "` + path + `" {
+		capabilities = ["update"]
+		denied_parameters = { "force" = [true] }
+		allowed_parameters = { "force" = [], "primary_api_addr" = [] }
+	}`})
+	require.NoError(t, err)
+	_, err = request(c, logical.UpdateOperation, "auth/token/roles/bound", root, map[string]any{
+		"orphan": true, "token_type": "batch", "allowed_policies": "dr", "token_bound_cidrs": "192.0.2.0/24",
+	})
+	require.NoError(t, err)
+	bound := token(t, map[string]any{"policies": []string{"dr"}, "ttl": "1h"}, "bound")
+	ruled := token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"ruled"}, "ttl": "1h"})
 	tests := map[string]struct {
 		token string
 		path  string
+		data  map[string]any
+		from  string
 		want  error
 	}{
-		"orphan batch":  {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"dr"}, "ttl": "1h"}), path, nil},
-		"other path":    {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"dr"}, "ttl": "1h"}), "sys/replication/dr/secondary/disable", ErrTokenPolicy},
-		"other policy":  {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"default"}, "ttl": "1h"}), path, ErrTokenPolicy},
-		"with a parent": {token(t, map[string]any{"type": "batch", "policies": []string{"dr"}, "ttl": "1h"}), path, ErrNotOrphan},
-		"service":       {token(t, map[string]any{"policies": []string{"dr"}}), path, ErrNoBatchToken},
-		"root":          {root, path, ErrNoBatchToken},
-		"garbage":       {"hvb.AAAAAQ", path, ErrTokenExpired},
+		"orphan batch":  {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"dr"}, "ttl": "1h"}), path, nil, "", nil},
+		"other path":    {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"dr"}, "ttl": "1h"}), "sys/replication/dr/secondary/disable", nil, "", ErrTokenPolicy},
+		"other policy":  {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"default"}, "ttl": "1h"}), path, nil, "", ErrTokenPolicy},
+		"with a parent": {token(t, map[string]any{"type": "batch", "policies": []string{"dr"}, "ttl": "1h"}), path, nil, "", ErrNotOrphan},
+		"service":       {token(t, map[string]any{"policies": []string{"dr"}}), path, nil, "", ErrNoBatchToken},
+		"root":          {root, path, nil, "", ErrNoBatchToken},
+		"garbage":       {"hvb.AAAAAQ", path, nil, "", ErrTokenExpired},
+
+		"bound, from there":          {bound, path, nil, "192.0.2.7", nil},
+		"bound, from elsewhere":      {bound, path, nil, "192.0.3.7", ErrTokenAddress},
+		"bound, from nobody knows":   {bound, path, nil, "", ErrTokenAddress},
+		"a parameter that is denied": {ruled, path, map[string]any{"force": true}, "", ErrTokenPolicy},
+		"a value that is not denied": {ruled, path, map[string]any{"force": false}, "", nil},
+		"a parameter not allowed":    {ruled, path, map[string]any{"other": "x"}, "", ErrTokenPolicy},
+		"without parameters":         {ruled, path, nil, "", nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			err := c.AllowBatchToken(context.Background(), tt.token, tt.path, false)
+			use := &logical.Request{Operation: logical.UpdateOperation, Path: tt.path, Data: tt.data}
+			if tt.from != "" {
+				use.Connection = &logical.Connection{RemoteAddr: tt.from}
+			}
+			err := c.AllowBatchToken(context.Background(), tt.token, use, false)
 			if tt.want == nil {
 				require.NoError(t, err)
 				return

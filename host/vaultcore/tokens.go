@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/helper/namespace"
+	"github.com/hashicorp/vault/sdk/helper/cidrutil"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 )
@@ -17,17 +18,20 @@ var (
 	ErrNoBatchToken = errors.New("the token is not a batch token: use an orphan batch token made on the primary, or a DR operation token made from key shares")
 	ErrNotOrphan    = errors.New("the batch token has a parent: make it with a token role that has orphan=true")
 	ErrTokenExpired = errors.New("the batch token is unknown or has expired")
-	ErrTokenPolicy  = errors.New("the policies of the batch token do not allow update on this path")
+	ErrTokenAddress = errors.New("the batch token is bound to other client addresses (token_bound_cidrs)")
+	ErrTokenPolicy  = errors.New("the policies of the batch token do not allow update on this path with these parameters")
 )
 
-// AllowBatchToken says whether an orphan batch token may update a path, by the
+// AllowBatchToken says whether an orphan batch token allows a request, by the
 // policies in the token alone: a disaster-recovery secondary loads no entities.
-// Path is relative to the API root, as in policies: "sys/replication/…".
+// It decides as Vault does for a request with a token: by the client's address, the
+// path (relative to the API root, as in policies: "sys/replication/…") and the
+// parameters.
 //
 // WithinRequest says that the caller is a request that the core is handling. The
 // core holds its state lock for it, and to take that a second time would wait for
 // ever when a change of role waits in between.
-func (c *Core) AllowBatchToken(ctx context.Context, token, path string, withinRequest bool) error {
+func (c *Core) AllowBatchToken(ctx context.Context, token string, use *logical.Request, withinRequest bool) error {
 	if !vault.IsBatchToken(token) {
 		return ErrNoBatchToken
 	}
@@ -55,6 +59,13 @@ func (c *Core) AllowBatchToken(ctx context.Context, token, path string, withinRe
 		if entry.TTL <= 0 || time.Now().After(time.Unix(entry.CreationTime, 0).Add(entry.TTL)) {
 			return ErrTokenExpired
 		}
+		from := ""
+		if use.Connection != nil {
+			from = use.Connection.RemoteAddr
+		}
+		if !cidrutil.RemoteAddrIsOk(from, entry.BoundCIDRs) {
+			return ErrTokenAddress
+		}
 		// A secondary's policies change below its policy cache.
 		for _, name := range entry.Policies {
 			invalidatePolicy(policies, ctx, name, vault.PolicyTypeACL)
@@ -63,8 +74,7 @@ func (c *Core) AllowBatchToken(ctx context.Context, token, path string, withinRe
 		if err != nil {
 			return err
 		}
-		req := &logical.Request{Operation: logical.UpdateOperation, Path: path}
-		if !acl.AllowOperation(ctx, req, false).Allowed {
+		if !acl.AllowOperation(ctx, use, false).Allowed {
 			return ErrTokenPolicy
 		}
 		return nil

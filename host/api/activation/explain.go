@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 
@@ -42,8 +41,6 @@ func (p *primary) explain(ctx context.Context, err error) error {
 		hostname  x509.HostnameError
 		bad       x509.CertificateInvalidError
 		verify    *tls.CertificateVerificationError
-		record    tls.RecordHeaderError
-		timeout   net.Error
 	)
 	switch {
 	case errors.As(err, &answer):
@@ -54,14 +51,14 @@ func (p *primary) explain(ctx context.Context, err error) error {
 		return denied("the certificate of %s is for another name: give primary_api_addr with a name that is in the certificate", p.addr)
 	case errors.As(err, &bad), errors.As(err, &verify):
 		return denied("the certificate of %s is not valid (expired, or not a server's): renew it on the primary", p.addr)
-	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
-		return replication.Errorf(replication.Unreachable, "the server at %s does not speak TLS: check primary_api_addr and the port", p.addr)
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return replication.Errorf(replication.Unavailable, "the request was ended before %s answered: try again", p.addr)
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return replication.Errorf(replication.Unreachable, "%s did not answer in time: check that this node can reach it, then try again", p.addr)
 	default:
-		return replication.Errorf(replication.Unreachable, "%s cannot be reached from this node: %w", p.addr, rootCause(err))
+		// Refused, filtered, not TLS and no such name have one sentence, so that the
+		// field cannot be used to look around in this node's network.
+		p.unsaid("the primary's API cannot be reached", err)
+		return replication.Errorf(replication.Unreachable,
+			"%s cannot be reached from this node, or does not speak TLS: check primary_api_addr, its port and the way to it; the log of this node has the cause", p.addr)
 	}
 }
 
@@ -80,16 +77,5 @@ func (p *primary) explainAnswer(answer *api.ResponseError) error {
 		return replication.Errorf(replication.Unavailable, "the server at %s is sealed, or has no active node (HTTP %d): try again later", p.addr, status)
 	default:
 		return replication.Errorf(replication.Unreachable, "the server at %s failed with HTTP %d: see its log, and check primary_api_addr", p.addr, status)
-	}
-}
-
-// rootCause drops the method and URL that each layer puts in front.
-func rootCause(err error) error {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err
-		}
-		err = inner
 	}
 }

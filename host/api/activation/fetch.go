@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/api"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -36,6 +37,16 @@ type Client struct {
 	Timeout time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Logger gets what a client is not told: the fields name files and addresses, and
+	// anybody who may call the endpoint chooses them. Nil logs nothing.
+	Logger hclog.Logger
+}
+
+// unsaid logs why something failed, for the operator of this node alone.
+func (c *Client) unsaid(message string, err error) {
+	if c.Logger != nil {
+		c.Logger.Warn(message, "error", err)
+	}
 }
 
 // Fetch checks the token, asks the primary what it was made for and, if it fits,
@@ -92,7 +103,7 @@ func address(given, claimed string) (addr string, warnings []string, err error) 
 		return "", nil, invalid("the activation token names no address: give primary_api_addr, or set api_addr on the primary and ask for a new token")
 	}
 	u, err := url.Parse(addr)
-	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Scheme != "https" && u.Scheme != "http") {
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return "", nil, invalid("%s is not a URL such as https://vault.example.com:8200: correct primary_api_addr, or api_addr on the primary", from)
 	}
 	if u.Scheme == "http" {
@@ -109,17 +120,28 @@ type primary struct {
 	client    *api.Client
 	transport *http.Transport
 	addr      string
+	unsaid    func(message string, err error)
 }
 
-// connect prepares a client that nothing in this server's environment
-// (VAULT_TOKEN, VAULT_SKIP_VERIFY, VAULT_NAMESPACE and others) changes.
+// connect prepares a client. Of this server's environment only the proxy for https
+// changes it (not VAULT_TOKEN, VAULT_SKIP_VERIFY, VAULT_NAMESPACE and others): without
+// TLS a proxy would read the activation.
+//
+// All faults of the files have one sentence, so that the fields cannot be used to find
+// out which files there are on this node.
 func (c *Client) connect(addr, caFile, caPath string) (*primary, error) {
 	pool, err := roots(caFile, caPath)
 	if err != nil {
-		return nil, err
+		c.unsaid("the CA for the primary's API cannot be used", err)
+		return nil, invalid("ca_file or ca_path cannot be used: give a readable file, or a directory of files, with the PEM certificate of the CA of the primary's API address; the log of this node says what is wrong with it")
 	}
 	transport := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
+		Proxy: func(r *http.Request) (*url.URL, error) {
+			if r.URL.Scheme != "https" {
+				return nil, nil
+			}
+			return http.ProxyFromEnvironment(r)
+		},
 		TLSHandshakeTimeout: 10 * time.Second,
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool},
 		ForceAttemptHTTP2:   true,
@@ -139,7 +161,7 @@ func (c *Client) connect(addr, caFile, caPath string) (*primary, error) {
 	}
 	client.ClearToken()
 	client.SetHeaders(http.Header{api.RequestHeaderName: {"true"}})
-	return &primary{client: client, transport: transport, addr: addr}, nil
+	return &primary{client: client, transport: transport, addr: addr, unsaid: c.unsaid}, nil
 }
 
 // CloseIdle ends the connections that were kept for another request.

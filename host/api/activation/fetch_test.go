@@ -3,6 +3,7 @@
 package activation
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -135,26 +137,41 @@ func TestFetchWithoutTLSOnlyWhenAsked(t *testing.T) {
 
 func TestFetchExplainsAddresses(t *testing.T) {
 	t.Parallel()
-	for _, addr := range []string{"", "vault.example.com:8200", "unix:///run/vault", "https://", "https://:8200", "https://user:pw@a:8200", "https://a:8200?x=1", "ftp://a"} {
+	for _, addr := range []string{"", "vault.example.com:8200", "unix:///run/vault", "https://", "https://:8200", "https://user:pw@a:8200", "https://a:8200?x=1", "https://a:8200/v1/sys/seal", "ftp://a"} {
 		_, _, spent, err := fetch(t, Request{Token: "hvs.x", PrimaryAPIAddr: addr})
 		require.Equal(t, replication.InvalidInput, replication.KindOf(err), addr)
 		require.False(t, spent)
 	}
+}
+
+// What a caller is told does not depend on what there is at an address that he chose.
+// The log has it.
+func TestFetchIsNoOracleOfTheNetwork(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	closed := l.Addr().String()
 	require.NoError(t, l.Close())
-	_, _, _, err = fetch(t, Request{Token: "hvs.x", PrimaryAPIAddr: "https://" + closed})
-	require.Equal(t, replication.Unreachable, replication.KindOf(err))
-	require.Contains(t, err.Error(), "cannot be reached from this node: connection refused")
-
-	plain := newFakePrimary(t, false)
-	_, _, _, err = fetch(t, Request{Token: "hvs.x", PrimaryAPIAddr: "https://" + plain.Listener.Addr().String()})
-	require.Equal(t, replication.Unreachable, replication.KindOf(err))
-	require.Contains(t, err.Error(), "does not speak TLS")
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = silent.Close() })
+	for addr, cause := range map[string]string{
+		closed: "connection refused",
+		newFakePrimary(t, false).Listener.Addr().String(): "HTTP response to HTTPS client",
+		silent.Addr().String():                            "context deadline exceeded",
+		"no-such-host.invalid:8200":                       "lookup",
+	} {
+		var log bytes.Buffer
+		client := &Client{Timeout: time.Second, Logger: hclog.New(&hclog.LoggerOptions{Output: &log})}
+		_, _, _, err = client.Fetch(context.Background(), Request{Mode: replication.DR, Token: "hvs.x", PrimaryAPIAddr: "https://" + addr})
+		require.Equal(t, replication.Unreachable, replication.KindOf(err))
+		require.EqualError(t, err, "https://"+addr+" cannot be reached from this node, or does not speak TLS: check primary_api_addr, its port and the way to it; the log of this node has the cause")
+		require.Contains(t, log.String(), cause)
+	}
 }
 
-func TestFetchExplainsTheCertificateFiles(t *testing.T) {
+// What a caller is told does not depend on which files there are on this node.
+func TestFetchIsNoOracleOfFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty.pem")
@@ -163,14 +180,17 @@ func TestFetchExplainsTheCertificateFiles(t *testing.T) {
 		"no such file or directory":      {CAFile: filepath.Join(dir, "missing")},
 		"holds no PEM certificate":       {CAFile: empty},
 		"not a regular file":             {CAFile: dir},
-		"cannot be read on this node":    {CAPath: filepath.Join(dir, "missing")},
+		"cannot be read":                 {CAPath: filepath.Join(dir, "missing")},
 		"no file with a PEM certificate": {CAPath: dir},
 	} {
 		req.Token, req.PrimaryAPIAddr = "hvs.x", "https://127.0.0.1:1"
-		_, _, _, err := fetch(t, req)
+		var log bytes.Buffer
+		client := &Client{Logger: hclog.New(&hclog.LoggerOptions{Output: &log})}
+		_, _, _, err := client.Fetch(context.Background(), req)
 		require.Equal(t, replication.InvalidInput, replication.KindOf(err), text)
-		require.Contains(t, err.Error(), text)
-		require.NotContains(t, err.Error(), "secret text")
+		require.EqualError(t, err, "ca_file or ca_path cannot be used: give a readable file, or a directory of files, with the PEM certificate of the CA of the primary's API address; the log of this node says what is wrong with it")
+		require.Contains(t, log.String(), text)
+		require.NotContains(t, log.String(), "secret text")
 	}
 }
 
@@ -215,7 +235,7 @@ func TestFetchIsBounded(t *testing.T) {
 	client := &Client{Timeout: 50 * time.Millisecond}
 	_, _, _, err = client.Fetch(context.Background(), Request{Mode: replication.DR, Token: "hvs.x", PrimaryAPIAddr: "https://" + l.Addr().String()})
 	require.Equal(t, replication.Unreachable, replication.KindOf(err))
-	require.Contains(t, err.Error(), "did not answer in time")
+	require.Contains(t, err.Error(), "cannot be reached from this node")
 
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -5,6 +5,7 @@ package activation
 import (
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -16,7 +17,8 @@ const pemMax = 4 << 20
 
 // roots returns the certificates to verify the primary's API with: those of
 // caFile and of the files in the directory caPath, or nil, which means the
-// system's, when neither is given.
+// system's, when neither is given. Its errors tell what is on this node's disk: they
+// are for the log, not for the client (see [Client.connect]).
 func roots(caFile, caPath string) (*x509.CertPool, error) {
 	if caFile == "" && caPath == "" {
 		return nil, nil
@@ -25,10 +27,10 @@ func roots(caFile, caPath string) (*x509.CertPool, error) {
 	if caFile != "" {
 		data, err := readPEM(caFile)
 		if err != nil {
-			return nil, invalid("ca_file %q cannot be read on this node: %w", caFile, plainCause(err))
+			return nil, fmt.Errorf("ca_file %q cannot be read: %w", caFile, plainCause(err))
 		}
 		if !pool.AppendCertsFromPEM(data) {
-			return nil, invalid("ca_file %q holds no PEM certificate: give the file with the CA of the primary's API address", caFile)
+			return nil, fmt.Errorf("ca_file %q holds no PEM certificate", caFile)
 		}
 	}
 	if caPath == "" {
@@ -36,7 +38,7 @@ func roots(caFile, caPath string) (*x509.CertPool, error) {
 	}
 	entries, err := os.ReadDir(caPath)
 	if err != nil {
-		return nil, invalid("ca_path %q cannot be read on this node: %w", caPath, plainCause(err))
+		return nil, fmt.Errorf("ca_path %q cannot be read: %w", caPath, plainCause(err))
 	}
 	found := false
 	for _, entry := range entries {
@@ -47,12 +49,12 @@ func roots(caFile, caPath string) (*x509.CertPool, error) {
 		}
 		data, err := readPEM(name)
 		if err != nil {
-			return nil, invalid("file %q in ca_path cannot be read on this node: %w", entry.Name(), plainCause(err))
+			return nil, fmt.Errorf("file %q in ca_path cannot be read: %w", entry.Name(), plainCause(err))
 		}
 		found = pool.AppendCertsFromPEM(data) || found
 	}
 	if !found {
-		return nil, invalid("ca_path %q holds no file with a PEM certificate: give the directory with the CA of the primary's API address", caPath)
+		return nil, fmt.Errorf("ca_path %q holds no file with a PEM certificate", caPath)
 	}
 	return pool, nil
 }

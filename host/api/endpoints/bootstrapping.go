@@ -11,9 +11,11 @@ import (
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/helper/jsonutil"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/api/activation"
+	"github.com/vault-replication/vault-replication/host/api/operationtoken"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -61,12 +63,12 @@ func (h *handlers) whileBootstrapping(w http.ResponseWriter, r *http.Request, pa
 		return nil, invalid("the request body cannot be read, or is larger than 64 KiB")
 	}
 	var data map[string]any
-	if len(body) > 0 && json.Unmarshal(body, &data) != nil {
+	if len(body) > 0 && jsonutil.DecodeJSON(body, &data) != nil {
 		return nil, invalid("the request body is not a JSON object")
 	}
 	token, _ := data[tokenField].(string)
 	name := strings.TrimPrefix(r.URL.Path, "/v1/")
-	if err := h.Tokens.Allow(r.Context(), token, name); err != nil {
+	if err := h.Tokens.Allow(r.Context(), token, operationtoken.Use(name, data, operationtoken.Connection(r))); err != nil {
 		return nil, err
 	}
 	d := &framework.FieldData{Raw: data, Schema: path.Fields}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
@@ -64,11 +65,11 @@ func TestBootstrappingSecondaryGoesByAnOperationToken(t *testing.T) {
 // outsideTokens are asked outside of Vault's core.
 type outsideTokens struct{ paths []string }
 
-func (f *outsideTokens) Allow(ctx context.Context, token, path string) error {
+func (f *outsideTokens) Allow(ctx context.Context, token string, use *logical.Request) error {
 	if operationtoken.InsideCore(ctx) {
 		return replication.Errorf(replication.Internal, "the core's state lock is not held here")
 	}
-	f.paths = append(f.paths, path)
+	f.paths = append(f.paths, use.Path)
 	if token == "dro.good" {
 		return nil
 	}

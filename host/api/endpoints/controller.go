@@ -6,6 +6,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/hashicorp/vault/sdk/logical"
+
 	"github.com/vault-replication/vault-replication/host/api/activation"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -79,7 +81,7 @@ type UpdatePrimaryRequest struct {
 
 // OperationTokens checks DR operation tokens; operationtoken.Verifier is one.
 type OperationTokens interface {
-	Allow(ctx context.Context, token, path string) error
+	Allow(ctx context.Context, token string, use *logical.Request) error
 	Consume(ctx context.Context, token string) error
 }
 

@@ -199,11 +199,11 @@ type fakeTokens struct {
 	consumed []string
 }
 
-func (f *fakeTokens) Allow(ctx context.Context, token, path string) error {
+func (f *fakeTokens) Allow(ctx context.Context, token string, use *logical.Request) error {
 	if !operationtoken.InsideCore(ctx) {
 		return replication.Errorf(replication.Internal, "the state lock would be taken twice")
 	}
-	f.paths = append(f.paths, path)
+	f.paths = append(f.paths, use.Path)
 	if token == "dro.good" || token == "hvb.good" {
 		return nil
 	}

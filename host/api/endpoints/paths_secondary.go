@@ -22,7 +22,7 @@ const (
 	warnRecovering       = "The replication sessions of this cluster are being begun anew. See the status for their state."
 )
 
-const tokenField = "dr_operation_token"
+const tokenField = operationtoken.Field
 
 func (h *handlers) secondaryPaths() []*framework.Path {
 	var all []*framework.Path
@@ -232,11 +232,16 @@ func (h *handlers) authorized(mode replication.Mode, next call) call {
 			// The core has checked the request's token and its policies.
 			return next(ctx, req, d)
 		}
-		if err := h.Tokens.Allow(operationtoken.WithinCore(ctx), d.Get(tokenField).(string), "sys/"+req.Path); err != nil {
+		if err := h.Tokens.Allow(operationtoken.WithinCore(ctx), d.Get(tokenField).(string), useOf(req)); err != nil {
 			return nil, coded(err)
 		}
 		return next(ctx, req, d)
 	}
+}
+
+// useOf is what the DR operation token in a request that the core handles has to allow.
+func useOf(req *logical.Request) *logical.Request {
+	return operationtoken.Use("sys/"+req.Path, req.Data, req.Connection)
 }
 
 func (h *handlers) consume(mode replication.Mode, d *framework.FieldData) Consume {

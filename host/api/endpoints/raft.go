@@ -55,7 +55,7 @@ func (g guarded) Handler() framework.OperationFunc {
 			return next(ctx, req, d)
 		}
 		token, _ := d.Get(tokenField).(string)
-		if err := g.h.Tokens.Allow(operationtoken.WithinCore(ctx), token, "sys/"+req.Path); err != nil {
+		if err := g.h.Tokens.Allow(operationtoken.WithinCore(ctx), token, useOf(req)); err != nil {
 			return nil, coded(err)
 		}
 		return next(ctx, req, d)

@@ -9,10 +9,14 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/hashicorp/vault/sdk/helper/jsonutil"
+
+	"github.com/vault-replication/vault-replication/host/api/operationtoken"
 )
 
 const (
-	tokenField = "dr_operation_token"
+	tokenField = operationtoken.Field
 	// adminBodyMax bounds the body of a raft administration request in bytes.
 	adminBodyMax = 64 << 10
 )
@@ -50,7 +54,13 @@ func (g *gate) authorize(w http.ResponseWriter, r *http.Request) (*http.Request,
 		refuse(w, http.StatusBadRequest, refusedText)
 		return nil, false
 	}
-	if err := g.Tokens.Allow(r.Context(), token, strings.TrimPrefix(r.URL.Path, "/v1/")); err != nil {
+	data, err := parameters(r, body)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "the request body is not a JSON object")
+		return nil, false
+	}
+	use := operationtoken.Use(strings.TrimPrefix(r.URL.Path, "/v1/"), data, operationtoken.Connection(r))
+	if err := g.Tokens.Allow(r.Context(), token, use); err != nil {
 		refuseError(w, err)
 		return nil, false
 	}
@@ -76,6 +86,25 @@ func (g *gate) authorize(w http.ResponseWriter, r *http.Request) (*http.Request,
 	r.Header.Del("Content-Length")
 	r.TransferEncoding = nil
 	return r, true
+}
+
+// parameters are those of the request as Vault will decode them: a policy compares
+// their values.
+func parameters(r *http.Request, body []byte) (map[string]any, error) {
+	data := map[string]any{}
+	if len(bytes.TrimSpace(body)) > 0 {
+		if err := jsonutil.DecodeJSON(body, &data); err != nil {
+			return nil, err
+		}
+	}
+	for name, values := range r.URL.Query() {
+		if len(values) == 1 {
+			data[name] = values[0]
+		} else {
+			data[name] = values
+		}
+	}
+	return data, nil
 }
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {

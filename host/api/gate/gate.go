@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/hashicorp/vault/sdk/logical"
+
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -44,9 +46,9 @@ type Node interface {
 
 // Tokens checks DR operation tokens, as operationtoken.Verifier does.
 type Tokens interface {
-	// Allow returns nil when the token may be used for the path, which is given
-	// as "sys/storage/raft/configuration".
-	Allow(ctx context.Context, token, path string) error
+	// Allow returns nil when the token may be used for the request, which
+	// operationtoken.Use has made.
+	Allow(ctx context.Context, token string, use *logical.Request) error
 }
 
 // Options configure a gate.

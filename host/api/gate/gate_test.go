@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
@@ -39,11 +40,11 @@ func (n *fakeNode) set(s State) {
 // fakeTokens allows "good" for everything below raft.
 type fakeTokens struct{}
 
-func (fakeTokens) Allow(_ context.Context, token, path string) error {
+func (fakeTokens) Allow(_ context.Context, token string, use *logical.Request) error {
 	switch {
 	case token == "":
 		return replication.Errorf(replication.InvalidInput, "dr_operation_token is missing")
-	case token == "good" && strings.HasPrefix(path, "sys/storage/raft/"):
+	case token == "good" && strings.HasPrefix(use.Path, "sys/storage/raft/"):
 		return nil
 	}
 	return replication.Errorf(replication.Denied, "the DR operation token is wrong")
@@ -362,4 +363,29 @@ func TestHeldBodyDoesNotOutliveTheRole(t *testing.T) {
 			require.NoError(t, got.err, path)
 		}
 	}
+}
+
+// The token is asked for the request as a policy sees it: with its parameters and the
+// client's address, without the token.
+func TestTokensAreAskedForTheWholeRequest(t *testing.T) {
+	t.Parallel()
+	uses := make(recordedUses, 1)
+	node := new(fakeNode)
+	node.set(State{DRSecondary: true, Active: true})
+	g := Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), Options{Node: node, Tokens: uses})
+	r := httptest.NewRequest(http.MethodPost, "/v1/sys/storage/raft/remove-peer",
+		strings.NewReader(`{"dr_operation_token":"good","server_id":"b","many":[1,2]}`))
+	r.RemoteAddr = "192.0.2.7:4711"
+	g.ServeHTTP(httptest.NewRecorder(), r)
+	use := <-uses
+	require.Equal(t, "sys/storage/raft/remove-peer", use.Path)
+	require.Equal(t, "192.0.2.7", use.Connection.RemoteAddr)
+	require.Equal(t, map[string]any{"server_id": "b", "many": []any{json.Number("1"), json.Number("2")}}, use.Data)
+}
+
+type recordedUses chan *logical.Request
+
+func (u recordedUses) Allow(_ context.Context, _ string, use *logical.Request) error {
+	u <- use
+	return replication.Errorf(replication.Denied, "no")
 }

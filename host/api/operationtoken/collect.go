@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"sync"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-secure-stdlib/base62"
 	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/helper/pgpkeys"
@@ -50,6 +51,7 @@ type Result struct {
 type Collector struct {
 	keys   Keys
 	tokens *Verifier
+	logger hclog.Logger
 
 	mu      sync.Mutex
 	attempt *attempt
@@ -60,12 +62,12 @@ type attempt struct {
 	otp         string
 	pgpKey      string
 	fingerprint string
-	shares      [][]byte
+	shares      shares
 }
 
 // NewCollector returns a Collector that stores what it makes through tokens.
-func NewCollector(keys Keys, tokens *Verifier) *Collector {
-	return &Collector{keys: keys, tokens: tokens}
+func NewCollector(keys Keys, tokens *Verifier, logger hclog.Logger) *Collector {
+	return &Collector{keys: keys, tokens: tokens, logger: logger}
 }
 
 // Status reports the attempt; Required is set without one too.
@@ -86,7 +88,7 @@ func (c *Collector) status(required int) *Status {
 	return &Status{
 		Started:        true,
 		Nonce:          c.attempt.nonce,
-		Progress:       len(c.attempt.shares),
+		Progress:       c.attempt.shares.progress(),
 		Required:       required,
 		PGPFingerprint: c.attempt.fingerprint,
 	}
@@ -100,7 +102,7 @@ func (c *Collector) Begin(ctx context.Context, otp, pgpKey string) (status *Stat
 	if err != nil {
 		return nil, "", err
 	}
-	a := &attempt{otp: otp, pgpKey: pgpKey}
+	a := &attempt{otp: otp, pgpKey: pgpKey, shares: shares{required: required}}
 	switch {
 	case required < 1:
 		return nil, "", replication.Errorf(replication.InvalidInput, "this cluster has no key shares to prove anything with: use an orphan batch token prepared on the primary")
@@ -133,31 +135,32 @@ func (c *Collector) Begin(ctx context.Context, otp, pgpKey string) (status *Stat
 }
 
 // Cancel drops the attempt and wipes its shares. Also to be called when the node
-// stops being the active node of a DR secondary. No error without an attempt.
-func (c *Collector) Cancel() {
+// stops being the active node of a DR secondary. It reports whether there was one.
+func (c *Collector) Cancel() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	had := c.attempt != nil
 	c.drop()
+	return had
 }
 
 func (c *Collector) drop() {
 	if c.attempt == nil {
 		return
 	}
-	for _, share := range c.attempt.shares {
-		wipe(share)
-	}
+	c.attempt.shares.wipe()
 	c.attempt = nil
 }
 
-// Provide adds a share and takes possession of it. With the last one required
-// it makes the token; shares that do not make the key end the attempt, so that
-// guessing starts anew each time.
+// Provide adds a share and takes possession of it. As soon as enough shares fit
+// together it makes the token. A share that does not fit is answered with Denied and
+// ends nothing: nobody who gives wrong shares can spoil the attempt of those who
+// have the right ones.
 func (c *Collector) Provide(ctx context.Context, share []byte, nonce string) (*Result, error) {
 	kept := false
 	defer func() {
 		if !kept {
-			wipe(share)
+			clear(share)
 		}
 	}()
 	_, required, err := c.keys.Threshold(ctx)
@@ -170,19 +173,31 @@ func (c *Collector) Provide(ctx context.Context, share []byte, nonce string) (*R
 		return nil, replication.Errorf(replication.InvalidInput, "no generation of a DR operation token is in progress: start one with -init")
 	}
 	if subtle.ConstantTimeCompare([]byte(nonce), []byte(c.attempt.nonce)) != 1 {
-		return nil, replication.Errorf(replication.InvalidInput, "incorrect nonce supplied; nonce for this DR operation token generation is %q", c.attempt.nonce)
+		return nil, replication.Errorf(replication.InvalidInput, "incorrect nonce supplied: give the nonce that starting this DR operation token generation returned")
 	}
-	for _, existing := range c.attempt.shares {
-		if subtle.ConstantTimeCompare(existing, share) == 1 {
-			return nil, replication.Errorf(replication.InvalidInput, "given key has already been provided during this generation operation")
-		}
+	if c.attempt.shares.required != required {
+		// The primary was rekeyed meanwhile.
+		c.drop()
+		return nil, replication.Errorf(replication.Denied, "the number of key shares that are required has changed: the attempt was dropped, start again with -init")
 	}
-	c.attempt.shares = append(c.attempt.shares, share)
+	if c.attempt.shares.has(share) {
+		return nil, replication.Errorf(replication.InvalidInput, "given key has already been provided during this generation operation")
+	}
+	enough := len(c.attempt.shares.kept)+1 >= required
 	kept = true
-	if len(c.attempt.shares) < required {
+	if c.attempt.shares.add(share) {
+		c.logger.Warn("too many key shares that do not fit together were given for the DR operation token: the oldest was dropped")
+	}
+	if !enough {
 		return &Result{Status: *c.status(required)}, nil
 	}
+	key := c.attempt.shares.find(ctx, c.keys.Verify)
+	if key == nil {
+		return nil, replication.Errorf(replication.Denied, "the key shares given so far do not make the key of this cluster (a DR secondary has the primary's): at least one is wrong; the attempt goes on, give another share")
+	}
+	clear(key)
 	result := &Result{Status: *c.status(required), Complete: true}
+	result.Progress = required
 	// Whatever comes of it, these shares and this password are not used again.
 	defer c.drop()
 	result.EncodedToken, err = c.finish(ctx)
@@ -192,16 +207,8 @@ func (c *Collector) Provide(ctx context.Context, share []byte, nonce string) (*R
 	return result, nil
 }
 
-// finish verifies the key, makes the token and stores its hash.
+// finish makes the token and stores its hash.
 func (c *Collector) finish(ctx context.Context) (encoded string, err error) {
-	key, err := combine(c.attempt.shares)
-	if err == nil {
-		defer wipe(key)
-		err = c.keys.Verify(ctx, key)
-	}
-	if err != nil {
-		return "", replication.Errorf(replication.Denied, "the key shares do not make the key of this cluster (a DR secondary has the primary's): the attempt was dropped, start again with -init")
-	}
 	random, err := base62.RandomWithReader(tokenRandom, rand.Reader)
 	if err != nil {
 		return "", err

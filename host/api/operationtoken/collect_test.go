@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -18,7 +19,7 @@ import (
 
 func newCollector(t *testing.T, shares, required int) (*Collector, *fakeKeys, *memoryStore) {
 	keys, store := newFakeKeys(t, shares, required), new(memoryStore)
-	return NewCollector(keys, NewVerifier(store, nil)), keys, store
+	return NewCollector(keys, NewVerifier(store, nil), hclog.NewNullLogger()), keys, store
 }
 
 func TestCollectorGathersDifferentShares(t *testing.T) {
@@ -56,23 +57,71 @@ func TestCollectorGathersDifferentShares(t *testing.T) {
 	require.Equal(t, &Status{Required: 3}, after)
 }
 
-func TestCollectorDropsTheAttemptAfterAWrongCombination(t *testing.T) {
+// Whoever gives wrong shares, by mistake or on purpose, spoils nothing for those who
+// give the right ones.
+func TestWrongSharesSpoilNothing(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	c, keys, store := newCollector(t, 3, 2)
+	c, keys, store := newCollector(t, 5, 3)
+	wrong := newFakeKeys(t, 5, 3)
+	status, _, err := c.Begin(ctx, "", "")
+	require.NoError(t, err)
+	give := func(share []byte) (*Result, error) { return c.Provide(ctx, share, status.Nonce) }
+
+	for i := range 2 {
+		_, err = give(wrong.share(i))
+		require.NoError(t, err)
+	}
+	result, err := give(keys.share(0))
+	require.Equal(t, replication.Denied, replication.KindOf(err), "three shares that do not fit")
+	require.ErrorContains(t, err, "the attempt goes on")
+	require.Nil(t, result)
+	_, err = give(wrong.share(3))
+	require.Equal(t, replication.Denied, replication.KindOf(err))
+	_, err = give(keys.share(1))
+	require.Equal(t, replication.Denied, replication.KindOf(err))
+	after, err := c.Status(ctx)
+	require.NoError(t, err)
+	require.Equal(t, &Status{Started: true, Nonce: status.Nonce, Progress: 2, Required: 3}, after)
+	require.Empty(t, store.data)
+	result, err = give(keys.share(4))
+	require.NoError(t, err)
+	require.True(t, result.Complete)
+	require.Equal(t, 3, result.Progress)
+	require.NotEmpty(t, store.data)
+}
+
+// A flood of wrong shares costs bounded memory and bounded work for each of them.
+func TestSharesAreBounded(t *testing.T) {
+	t.Parallel()
+	for required := 1; required <= 255; required++ {
+		n := capacity(required)
+		require.LessOrEqual(t, n, max(sharesMax, required+1))
+		require.GreaterOrEqual(t, n, required)
+		require.LessOrEqual(t, binomial(n-1, required-1), combinationsMax, required)
+	}
+	require.Equal(t, 10, binomial(5, 2))
+	require.Equal(t, sharesMax, capacity(3))
+
+	ctx := context.Background()
+	c, keys, _ := newCollector(t, 5, 3)
 	status, _, err := c.Begin(ctx, "", "")
 	require.NoError(t, err)
 	first := keys.share(0)
 	_, err = c.Provide(ctx, first, status.Nonce)
 	require.NoError(t, err)
-	wrong := newFakeKeys(t, 3, 2).share(1)
-	_, err = c.Provide(ctx, wrong, status.Nonce)
-	require.Equal(t, replication.Denied, replication.KindOf(err))
-	require.Empty(t, store.data)
-	require.Equal(t, make([]byte, len(first)), first, "shares are wiped")
-	require.Equal(t, make([]byte, len(wrong)), wrong)
-	_, err = c.Provide(ctx, keys.share(1), status.Nonce)
-	require.ErrorContains(t, err, "start one with -init")
+	for i := range 3 * sharesMax {
+		_, _ = c.Provide(ctx, newFakeKeys(t, 5, 3).share(i%5), status.Nonce)
+	}
+	require.Len(t, c.attempt.shares.kept, sharesMax)
+	require.Equal(t, make([]byte, len(first)), first, "a share that was dropped is wiped")
+	tried := 0
+	c.attempt.shares.find(ctx, func(context.Context, []byte) error { tried++; return errors.New("no") })
+	require.LessOrEqual(t, tried, combinationsMax)
+	for i := range 3 {
+		_, err = c.Provide(ctx, keys.share(i), status.Nonce)
+	}
+	require.NoError(t, err, "the right shares fit together after the flood")
 }
 
 func TestCollectorWipesOnCancelAndRefusal(t *testing.T) {
@@ -115,7 +164,7 @@ func TestCollectorChecksHowToHideTheToken(t *testing.T) {
 		_, _, err := c.Begin(ctx, in[0], in[1])
 		require.Equal(t, replication.InvalidInput, replication.KindOf(err), in)
 	}
-	_, _, err := NewCollector(&fakeKeys{}, NewVerifier(new(memoryStore), nil)).Begin(ctx, "", "")
+	_, _, err := NewCollector(&fakeKeys{}, NewVerifier(new(memoryStore), nil), hclog.NewNullLogger()).Begin(ctx, "", "")
 	require.ErrorContains(t, err, "no key shares")
 }
 
@@ -140,7 +189,7 @@ func TestCollectorEncryptsToPGPKey(t *testing.T) {
 	var token bytes.Buffer
 	_, err = token.ReadFrom(message.UnverifiedBody)
 	require.NoError(t, err)
-	require.NoError(t, NewVerifier(store, nil).Allow(ctx, token.String(), promotePath))
+	require.NoError(t, NewVerifier(store, nil).Allow(ctx, token.String(), promote))
 }
 
 func TestCollectorIsOneAttemptUnderConcurrency(t *testing.T) {

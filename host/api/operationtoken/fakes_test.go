@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/helper/roottoken"
+	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/shamir"
 	"github.com/stretchr/testify/require"
 
@@ -18,6 +19,9 @@ import (
 )
 
 const promotePath = "sys/replication/dr/secondary/promote"
+
+// promote is the use of a token that most tests have.
+var promote = Use(promotePath, nil, nil)
 
 // memoryStore is a Store that can be made to fail.
 type memoryStore struct {
@@ -87,8 +91,8 @@ func (k *fakeKeys) share(i int) []byte { return append([]byte(nil), k.shares[i].
 // fakeBatch allows one token on one path.
 type fakeBatch struct{}
 
-func (fakeBatch) Allowed(_ context.Context, token, path string) error {
-	if token == "hvb.good" && path == promotePath {
+func (fakeBatch) Allowed(_ context.Context, token string, use *logical.Request) error {
+	if token == "hvb.good" && use.Path == promotePath {
 		return nil
 	}
 	if token == "hvb.later" {

@@ -46,7 +46,10 @@ type statusResponse struct {
 
 // Handler serves [AttemptPath] and [UpdatePath]. The caller makes sure that the
 // node is the active one of a DR secondary; no token is asked for, as with
-// generate-root, since the shares are the authority.
+// generate-root, since the shares are the authority. So anybody who reaches the API
+// can begin or cancel an attempt, or give wrong shares for it. A DR secondary has no
+// audit devices, so each of these calls is logged with the client's address: whoever
+// disturbs an operator leaves a trace.
 func Handler(c *Collector) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -55,7 +58,9 @@ func Handler(c *Collector) http.Handler {
 		case !update && m == http.MethodGet:
 			serveStatus(w, r, c)
 		case !update && m == http.MethodDelete:
-			c.Cancel()
+			if c.Cancel() {
+				c.logger.Warn("the generation of a DR operation token was cancelled", "client", r.RemoteAddr)
+			}
 			w.WriteHeader(http.StatusNoContent)
 		case !update && (m == http.MethodPost || m == http.MethodPut):
 			serveInit(w, r, c)
@@ -85,9 +90,11 @@ func serveInit(w http.ResponseWriter, r *http.Request, c *Collector) {
 	}
 	status, otp, err := c.Begin(r.Context(), req.OTP, req.PGPKey)
 	if err != nil {
+		c.logger.Warn("the generation of a DR operation token was not started", "client", r.RemoteAddr, "error", err)
 		respondError(w, err)
 		return
 	}
+	c.logger.Info("the generation of a DR operation token was started", "client", r.RemoteAddr)
 	resp := wire(*status)
 	resp.OTP = otp
 	writeJSON(w, resp)
@@ -96,8 +103,8 @@ func serveInit(w http.ResponseWriter, r *http.Request, c *Collector) {
 func serveUpdate(w http.ResponseWriter, r *http.Request, c *Collector) {
 	var req updateRequest
 	body, err := readBody(w, r, &req, false)
-	defer wipe(body)
-	defer func() { wipe(req.Key) }()
+	defer clear(body)
+	defer func() { clear(req.Key) }()
 	if err != nil {
 		respondError(w, err)
 		return
@@ -115,9 +122,12 @@ func serveUpdate(w http.ResponseWriter, r *http.Request, c *Collector) {
 	// an attempt half dropped.
 	result, err := c.Provide(context.WithoutCancel(r.Context()), share, req.Nonce)
 	if err != nil {
+		c.logger.Warn("a key share for a DR operation token was refused", "client", r.RemoteAddr, "error", err)
 		respondError(w, err)
 		return
 	}
+	c.logger.Info("a key share for a DR operation token was given", "client", r.RemoteAddr,
+		"shares", result.Progress, "required", result.Required, "complete", result.Complete)
 	resp := wire(result.Status)
 	resp.Complete = result.Complete
 	resp.EncodedToken = result.EncodedToken

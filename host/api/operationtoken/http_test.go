@@ -3,6 +3,7 @@
 package operationtoken
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/api"
 	"github.com/hashicorp/vault/sdk/helper/roottoken"
 	"github.com/stretchr/testify/require"
@@ -67,7 +69,7 @@ func TestStockClient(t *testing.T) {
 	require.NoError(t, err)
 	token, err := roottoken.DecodeToken(status.EncodedToken, otp, idle.OTPLength)
 	require.NoError(t, err)
-	require.NoError(t, NewVerifier(store, nil).Allow(context.Background(), token, promotePath))
+	require.NoError(t, NewVerifier(store, nil).Allow(context.Background(), token, promote))
 }
 
 func TestHandlerWireFormat(t *testing.T) {
@@ -111,4 +113,38 @@ func TestHandlerWireFormat(t *testing.T) {
 	require.Equal(t, 405, code)
 	code, _ = do("PUT", AttemptPath, strings.Repeat(" ", bodyMax+1))
 	require.Equal(t, 400, code)
+}
+
+// A DR secondary has no audit devices: its log names who disturbed an attempt.
+func TestEachCallLeavesATrace(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	keys := newFakeKeys(t, 3, 2)
+	c := NewCollector(keys, NewVerifier(new(memoryStore), nil), hclog.New(&hclog.LoggerOptions{Output: &log}))
+	do := func(method, path, body, want string) map[string]any {
+		t.Helper()
+		log.Reset()
+		w, r := httptest.NewRecorder(), httptest.NewRequest(method, path, strings.NewReader(body))
+		r.RemoteAddr = "192.0.2.7:4711"
+		Handler(c).ServeHTTP(w, r)
+		if want == "" {
+			require.Empty(t, log.String())
+		} else {
+			require.Contains(t, log.String(), want)
+			require.Contains(t, log.String(), "client=192.0.2.7:4711")
+		}
+		var out map[string]any
+		_ = json.Unmarshal(w.Body.Bytes(), &out)
+		return out
+	}
+	do("DELETE", AttemptPath, "", "")
+	nonce := do("PUT", AttemptPath, "", "was started")["nonce"].(string)
+	do("PUT", AttemptPath, "", "was not started")
+	do("GET", AttemptPath, "", "")
+	share := hex.EncodeToString(keys.share(0))
+	refused := do("PUT", UpdatePath, `{"key":"`+share+`","nonce":"wrong"}`, "was refused")
+	require.NotContains(t, refused["errors"].([]any)[0], nonce)
+	do("PUT", UpdatePath, `{"key":"`+share+`","nonce":"`+nonce+`"}`, "was given")
+	require.NotContains(t, log.String(), share)
+	do("DELETE", AttemptPath, "", "was cancelled")
 }

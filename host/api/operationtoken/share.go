@@ -52,15 +52,15 @@ func decodeShare(text []byte) ([]byte, error) {
 	if n, err := hex.Decode(share, text); err == nil && n >= shareMin && n <= shareMax {
 		return share[:n], nil
 	}
-	wipe(share)
+	clear(share)
 	share = make([]byte, base64.StdEncoding.DecodedLen(len(text)))
 	n, err := base64.StdEncoding.Decode(share, text)
 	if err != nil {
-		wipe(share)
+		clear(share)
 		return nil, replication.Errorf(replication.InvalidInput, "'key' must be a valid hex or base64 string")
 	}
 	if n < shareMin || n > shareMax {
-		wipe(share)
+		clear(share)
 		return nil, replication.Errorf(replication.InvalidInput, "the key share has %d bytes where %d to %d are possible: check that it was copied whole", n, shareMin, shareMax)
 	}
 	return share[:n], nil
@@ -73,5 +73,3 @@ func combine(shares [][]byte) ([]byte, error) {
 	}
 	return shamir.Combine(shares)
 }
-
-func wipe(data []byte) { clear(data) }

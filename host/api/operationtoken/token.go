@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/hashicorp/vault/sdk/logical"
+
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -38,11 +40,11 @@ type Store interface {
 
 // BatchTokens decides on batch tokens that were prepared on the primary.
 type BatchTokens interface {
-	// Allowed returns nil when the token is a valid orphan batch token whose
-	// policies grant update on the path (as "sys/replication/dr/secondary/promote").
-	// Errors that are not of the contract count as Denied. When [InsideCore] says
-	// so, the core's state lock is held already and must not be taken again.
-	Allowed(ctx context.Context, token, path string) error
+	// Allowed returns nil when the token is a valid orphan batch token that may be
+	// used from the client's address, and whose policies grant the request (see
+	// [Use]). Errors that are not of the contract count as Denied. When [InsideCore]
+	// says so, the core's state lock is held already and must not be taken again.
+	Allowed(ctx context.Context, token string, use *logical.Request) error
 }
 
 type insideCore struct{}
@@ -89,10 +91,10 @@ func NewVerifier(store Store, batch BatchTokens) *Verifier {
 	return &Verifier{store: store, batch: batch}
 }
 
-// Allow returns nil when the token may be used for the path, as
-// "sys/replication/dr/secondary/promote". It spends nothing. Errors are
-// InvalidInput for a missing token, Denied for a wrong one.
-func (v *Verifier) Allow(ctx context.Context, token, path string) error {
+// Allow returns nil when the token may be used for the request that [Use]
+// describes. It spends nothing. Errors are InvalidInput for a missing token, Denied
+// for a wrong one.
+func (v *Verifier) Allow(ctx context.Context, token string, use *logical.Request) error {
 	switch {
 	case token == "":
 		return replication.Errorf(replication.InvalidInput, "dr_operation_token is missing: make one with \"vault operator generate-root -dr-token\", or give an orphan batch token prepared on the primary")
@@ -102,9 +104,9 @@ func (v *Verifier) Allow(ctx context.Context, token, path string) error {
 		if v.batch == nil {
 			return errWrong()
 		}
-		return asDenied(v.batch.Allowed(ctx, token, path))
+		return asDenied(v.batch.Allowed(ctx, token, use))
 	case strings.HasPrefix(token, "hvs."), strings.HasPrefix(token, "hvr."), strings.HasPrefix(token, "s."), strings.HasPrefix(token, "r."):
-		return replication.Errorf(replication.Denied, "service and root tokens are not accepted as dr_operation_token: make one with \"vault operator generate-root -dr-token\", or give an orphan batch token with update on %s", path)
+		return replication.Errorf(replication.Denied, "service and root tokens are not accepted as dr_operation_token: make one with \"vault operator generate-root -dr-token\", or give an orphan batch token with update on %s", use.Path)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
