@@ -54,6 +54,6 @@ fi
 
 say "integration tests with the binaries in bin/"
 # shellcheck disable=SC2046
-VAULT_REPLICATION_BIN="$PWD/bin" go test -vet=off -timeout 25m -count=1 -p 1 \
+VAULT_REPLICATION_BIN="$PWD/bin" go test -vet=off -timeout 50m -count=1 -p 1 \
   $(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./integration/...)
 say "all tests passed"
