@@ -37,6 +37,7 @@ var systemPaths = []CorePath{
 	{Backend: System, Pattern: `rotate`, Way: OnPrimary, Why: "turns the keyring of the whole set"},
 	{Backend: System, Pattern: `rotate/config`, Way: OnPrimary, Why: "turns the keyring of the whole set"},
 	{Backend: System, Pattern: `rotate/keyring`, Prefix: true, Way: OnPrimary, Why: "turns the keyring of the whole set"},
+	{Backend: System, Pattern: `plugins/catalog/replication`, Prefix: true, Why: "each cluster pins its own replication plugins"},
 	{Backend: System, Pattern: `plugins/catalog`, Prefix: true, Way: OnPrimary, Why: "names programs that the primary's servers run"},
 	{Backend: System, Pattern: `plugins/pins`, Prefix: true, Way: OnPrimary, Why: "chooses programs that the primary's servers run"},
 	{Backend: System, Pattern: `plugins/runtimes/`, Prefix: true, Way: OnPrimary, Why: "says how the primary's servers run programs"},

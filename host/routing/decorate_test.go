@@ -112,6 +112,22 @@ func TestDecorateForward(t *testing.T) {
 	}
 }
 
+// Each cluster pins its own replication plugins, so the endpoint is none of the
+// primary's, though it lies below that of the shared catalog.
+func TestReplicationPluginsAreOfEachCluster(t *testing.T) {
+	t.Parallel()
+	for pattern, want := range map[string]Way{
+		"plugins/catalog/replication/?$":                                 Local,
+		`plugins/catalog/replication/(?P<name>\w(([\w-.]+)?\w)?)$`:       Local,
+		"plugins/catalog(/(?P<type>auth|database|secret))?/(?P<name>.+)": OnPrimary,
+		"plugins/catalog/?$":                                             OnPrimary,
+	} {
+		row, ok := rowOf(System, pattern)
+		require.True(t, ok)
+		require.Equal(t, want, row.way(logical.UpdateOperation), pattern)
+	}
+}
+
 // Vault makes a local auth method and goes on without the default key of OIDC, which
 // it could not write: that is no failure, and nothing for the primary.
 func TestLocalMountWithoutADefaultKey(t *testing.T) {

@@ -144,13 +144,27 @@ func coreKind(mountPath string) string {
 	return ""
 }
 
-// audited runs a request between two audit entries. As in Vault, a request that
-// cannot be audited is not run, and a response that cannot be audited is not given.
-func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.Request) (*logical.Response, error) {
+// asAudited is a request as the primary's audit log shows it. The mount is as the
+// primary knows it. The client's address, the request's id and the identity are what
+// the secondary says; ForwardedFrom names it.
+func (r *Receiver) asAudited(in *wire.Request, req *logical.Request) *logical.Request {
 	logged := *req
 	logged.Path = in.MountPath + req.Path
 	logged.MountPoint = in.MountPath
-	entry := &logical.LogInput{Request: &logged, Auth: authAsSent(req)}
+	m, _ := r.Core.MountAt(in.MountPath)
+	logged.MountType, logged.MountAccessor = m.Type, m.Accessor
+	logged.SetMountClass(m.Class)
+	logged.SetMountIsExternalPlugin(m.External)
+	logged.SetMountRunningVersion("")
+	logged.SetMountRunningSha256("")
+	return &logged
+}
+
+// audited runs a request between two audit entries. As in Vault, a request that
+// cannot be audited is not run, and a response that cannot be audited is not given.
+func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.Request) (*logical.Response, error) {
+	logged := r.asAudited(in, req)
+	entry := &logical.LogInput{Request: logged, Auth: authAsSent(req)}
 	if err := r.Core.AuditRequest(ctx, entry); err != nil {
 		if notServing(err) {
 			return nil, leaving.error(notRun)
@@ -175,7 +189,7 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 	case cannotWrite(mark, req.Operation, resp, execErr):
 		resp, execErr = nil, errPrimaryReadOnly
 	}
-	err := r.Core.AuditResponse(ctx, &logical.LogInput{Request: &logged, Auth: entry.Auth, Response: resp, OuterErr: execErr})
+	err := r.Core.AuditResponse(ctx, &logical.LogInput{Request: logged, Auth: entry.Auth, Response: resp, OuterErr: execErr})
 	if err != nil {
 		if away != nil && !away.Begun {
 			return nil, execErr // it was not run, whatever becomes of its entry

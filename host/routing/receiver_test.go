@@ -140,11 +140,14 @@ func TestReceiverAdmits(t *testing.T) {
 func TestReceiverRunsAndAudits(t *testing.T) {
 	t.Parallel()
 	in := func() *wire.Request {
-		req := &logical.Request{ID: "id", Operation: logical.UpdateOperation, Path: "a/b", ClientToken: "hvs.x", EntityID: "e", DisplayName: "me", ClientTokenAccessor: "acc", MFACreds: logical.MFACreds{"m": nil}}
+		req := &logical.Request{ID: "id", Operation: logical.UpdateOperation, Path: "a/b", ClientToken: "hvs.x", EntityID: "e", DisplayName: "me", ClientTokenAccessor: "acc", MountType: "made up", MountAccessor: "made up", MFACreds: logical.MFACreds{"m": nil}}
 		req.SetTokenEntry(&logical.TokenEntry{})
+		req.SetMountClass("made up")
+		req.SetMountRunningVersion("made up")
 		return &wire.Request{MountPath: "kv/", MountUUID: "u", MountAccessor: "ac", Logical: req}
 	}
-	c := &core{resp: logical.ErrorResponse("no"), err: logical.ErrInvalidCredentials}
+	c := &core{resp: logical.ErrorResponse("no"), err: logical.ErrInvalidCredentials,
+		mounts: map[string]Mount{"kv/": {Path: "kv/", Class: "secret", Type: "kv", Accessor: "ac", UUID: "u"}}}
 	a := (&Receiver{Core: c}).Handle(context.Background(), "west", in())
 	require.Same(t, logical.ErrInvalidCredentials, a.Err)
 	require.Equal(t, c.resp, a.Response)
@@ -160,6 +163,8 @@ func TestReceiverRunsAndAudits(t *testing.T) {
 	require.Equal(t, "me", request.Auth.DisplayName)
 	require.Equal(t, "e", request.Auth.EntityID)
 	require.Equal(t, "acc", request.Auth.Accessor)
+	require.Equal(t, []string{"kv", "ac", "secret", ""}, []string{request.Request.MountType, request.Request.MountAccessor,
+		request.Request.MountClass(), request.Request.MountRunningVersion()}, "the mount is as the primary knows it")
 	require.Nil(t, request.Response)
 	require.Equal(t, c.resp, response.Response)
 	require.Same(t, logical.ErrInvalidCredentials, response.OuterErr)
