@@ -117,7 +117,7 @@ func TestBatchDROperationTokenIsHeldToItsRules(t *testing.T) {
 	path "sys/storage/raft/*" { capabilities = ["update"] }`))
 	token := func(role, cidrs string) string {
 		write(t, root, "auth/token/roles/"+role, map[string]any{
-			"orphan": true, "token_type": "batch", "allowed_policies": "promote", "token_bound_cidrs": cidrs,
+			"orphan": true, "renewable": false, "token_type": "batch", "allowed_policies": "promote", "token_bound_cidrs": cidrs,
 		})
 		secret, err := root.Auth().Token().CreateWithRole(&api.TokenCreateRequest{Policies: []string{"promote"}, TTL: "1h"}, role)
 		require.NoError(t, err)

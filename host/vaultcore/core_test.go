@@ -269,7 +269,7 @@ func TestAllowBatchToken(t *testing.T) {
 	}`})
 	require.NoError(t, err)
 	_, err = request(c, logical.UpdateOperation, "auth/token/roles/bound", root, map[string]any{
-		"orphan": true, "token_type": "batch", "allowed_policies": "dr", "token_bound_cidrs": "192.0.2.0/24",
+		"orphan": true, "renewable": false, "token_type": "batch", "allowed_policies": "dr", "token_bound_cidrs": "192.0.2.0/24",
 	})
 	require.NoError(t, err)
 	bound := token(t, map[string]any{"policies": []string{"dr"}, "ttl": "1h"}, "bound")
