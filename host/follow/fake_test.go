@@ -30,6 +30,7 @@ type fakeCore struct {
 	fail    map[string]error         // by the first word of a call
 	hang    map[string]bool          // calls that wait for the end of their context
 	stuck   map[string]chan struct{} // calls that wait for this, whatever their context says
+	ends    map[string]func()        // what happens in a call
 	held    int
 	refuse  error
 }
@@ -38,6 +39,7 @@ func newFake() *fakeCore {
 	return &fakeCore{
 		stored: map[string][]mounttable.Entry{}, running: map[string][]mounttable.Entry{},
 		noBack: map[string]bool{}, noSalt: map[string]bool{}, fail: map[string]error{}, hang: map[string]bool{}, stuck: map[string]chan struct{}{},
+		ends: map[string]func(){},
 	}
 }
 
@@ -49,8 +51,11 @@ func (c *fakeCore) call(ctx context.Context, format string, args ...any) error {
 		text = "UNHELD " + text
 	}
 	c.calls = append(c.calls, text)
-	err, hang, stuck := c.fail[name], c.hang[name], c.stuck[name]
+	err, hang, stuck, end := c.fail[name], c.hang[name], c.stuck[name], c.ends[name]
 	c.mu.Unlock()
+	if end != nil {
+		end()
+	}
 	if stuck != nil {
 		<-stuck
 	}
@@ -218,7 +223,7 @@ func (c *fakeCore) HasAuditSalt(_ context.Context, uuid string) (bool, error) {
 }
 func (c *fakeCore) AuditSalts(ctx context.Context)               { _ = c.call(ctx, "salts") }
 func (c *fakeCore) Policy(ctx context.Context, name string)      { _ = c.call(ctx, "policy %s", name) }
-func (c *fakeCore) Quota(key string)                             { _ = c.call(context.Background(), "quota %s", key) }
+func (c *fakeCore) Quota(ctx context.Context, k string) error    { return c.call(ctx, "quota %s", k) }
 func (c *fakeCore) CORS(ctx context.Context) error               { return c.call(ctx, "cors") }
 func (c *fakeCore) UIHeaders(ctx context.Context) error          { return c.call(ctx, "ui") }
 func (c *fakeCore) AuditedHeaders(ctx context.Context) error     { return c.call(ctx, "headers") }

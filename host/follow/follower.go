@@ -45,7 +45,7 @@ type Core interface {
 	AuditSalts(ctx context.Context)
 
 	Policy(ctx context.Context, name string)
-	Quota(key string)
+	Quota(ctx context.Context, key string) error
 	CORS(ctx context.Context) error
 	UIHeaders(ctx context.Context) error
 	AuditedHeaders(ctx context.Context) error
@@ -156,15 +156,18 @@ func (f *Follower) Start(ctx context.Context) {
 	f.plan()
 }
 
-// Applied takes up keys that were written or deleted, in their order.
-func (f *Follower) Applied(ctx context.Context, keys []string) {
-	release, err := f.hold(ctx)
+// Applied takes up keys that were written or deleted, in their order. It returns those
+// that it has not taken up, which are to be given again: the core could not be held, the
+// context has ended, or the core could not read what has changed. What one mount lacks is
+// no such thing, for it may lack it for long: Lacks says it, and the follower tries it
+// again by itself.
+func (f *Follower) Applied(ctx context.Context, keys []string) (left []string) {
+	release, err := f.holdSoon(ctx)
 	if err != nil {
-		f.logger.Debug("what was applied is taken up when this node becomes active", "reason", err)
-		return
+		return keys
 	}
 	defer release()
-	f.take(ctx, keys)
+	return f.take(ctx, keys)
 }
 
 // Recheck compares all tables again, and does again what has failed: the filter
@@ -201,6 +204,16 @@ func (f *Follower) recheck(ctx context.Context) {
 	f.tables(ctx)
 	f.retryIdle(ctx)
 	f.redo(ctx)
+}
+
+// HoldWait bounds how long taking up waits for the core's state. Who has it is about to
+// seal, and may wait for a request that waits for this.
+const HoldWait = time.Second
+
+func (f *Follower) holdSoon(ctx context.Context) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, HoldWait)
+	defer cancel()
+	return f.hold(ctx)
 }
 
 // hold keeps the core as it is, and others from taking something up.

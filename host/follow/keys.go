@@ -15,31 +15,36 @@ type rule struct {
 	prefix string
 	// once is for what is renewed as a whole, whichever of its keys changed.
 	once bool
-	do   func(f *Follower, ctx context.Context, key string)
+	// do says whether it is done, or is done again by the follower itself; otherwise the
+	// key stays owed.
+	do func(f *Follower, ctx context.Context, key string) bool
 }
 
 func whole(prefix, what string, step func(Core, context.Context) error) rule {
-	return rule{prefix: prefix, once: true, do: func(f *Follower, ctx context.Context, _ string) {
-		f.persist(ctx, what, func(ctx context.Context) error { return step(f.core, ctx) })
+	return rule{prefix: prefix, once: true, do: func(f *Follower, ctx context.Context, _ string) bool {
+		return f.renew(ctx, what, func(ctx context.Context) error { return step(f.core, ctx) })
 	}}
 }
 
 var rules = []rule{
-	{mounttable.Secrets, true, func(f *Follower, ctx context.Context, key string) { f.table(ctx, key) }},
-	{mounttable.Auth, true, func(f *Follower, ctx context.Context, key string) { f.table(ctx, key) }},
-	{mounttable.Audit, true, func(f *Follower, ctx context.Context, key string) { f.table(ctx, key) }},
-	{"core/plugin-catalog/", true, func(f *Follower, ctx context.Context, _ string) { f.retryIdle(ctx) }},
+	{mounttable.Secrets, true, (*Follower).table},
+	{mounttable.Auth, true, (*Follower).table},
+	{mounttable.Audit, true, (*Follower).table},
+	{"core/plugin-catalog/", true, func(f *Follower, ctx context.Context, _ string) bool { f.retryIdle(ctx); return true }},
 	{"logical/", false, (*Follower).changed},
 	{"auth/", false, (*Follower).changed},
 	{"audit/", true, (*Follower).auditSalts},
-	{"sys/policy/", false, func(f *Follower, ctx context.Context, key string) {
+	{"sys/policy/", false, func(f *Follower, ctx context.Context, key string) bool {
 		f.core.Policy(ctx, strings.TrimPrefix(key, "sys/policy/"))
+		return true
 	}},
-	{"sys/quotas/", false, func(f *Follower, _ context.Context, key string) {
-		f.core.Quota(strings.TrimPrefix(key, "sys/quotas/"))
+	{"sys/quotas/", false, func(f *Follower, ctx context.Context, key string) bool {
+		return f.renew(ctx, "the quota "+key, func(ctx context.Context) error {
+			return f.core.Quota(ctx, strings.TrimPrefix(key, "sys/quotas/"))
+		})
 	}},
-	{"sys/login-mfa/", false, func(f *Follower, ctx context.Context, key string) {
-		f.persist(ctx, "the login MFA of "+key, func(ctx context.Context) error { return f.core.LoginMFA(ctx, key) })
+	{"sys/login-mfa/", false, func(f *Follower, ctx context.Context, key string) bool {
+		return f.renew(ctx, "the login MFA of "+key, func(ctx context.Context) error { return f.core.LoginMFA(ctx, key) })
 	}},
 	whole("sys/config/cors", "the CORS configuration", Core.CORS),
 	whole("sys/uiconfig", "the headers of the UI", Core.UIHeaders),
@@ -57,9 +62,10 @@ func ruleOf(key string) *rule {
 	return nil
 }
 
-// take takes up keys. Rules that renew something as a whole run once, where the
-// last of their keys is: everything that they read is in storage already.
-func (f *Follower) take(ctx context.Context, keys []string) {
+// take takes up keys, and returns those that stay owed. Rules that renew something as
+// a whole run once, where the last of their keys is: everything that they read is in
+// storage already.
+func (f *Follower) take(ctx context.Context, keys []string) (left []string) {
 	last := map[string]int{}
 	for i, key := range keys {
 		if r := ruleOf(key); r != nil && r.once {
@@ -71,16 +77,22 @@ func (f *Follower) take(ctx context.Context, keys []string) {
 		if r == nil || (r.once && last[r.prefix] != i) {
 			continue
 		}
-		if ctx.Err() != nil {
-			return
+		// A step that its context has cut may have said that it is done.
+		if ctx.Err() != nil || !r.do(f, ctx, key) || ctx.Err() != nil {
+			left = append(left, key)
 		}
-		r.do(f, ctx, key)
 	}
+	return left
+}
+
+// renew renews what the core keeps in memory.
+func (f *Follower) renew(ctx context.Context, what string, step func(context.Context) error) bool {
+	return f.try(ctx, f.o.StepWait, what, what, step)
 }
 
 // changed tells the backend of a mount. One that could not be told in time is
 // built anew: what else has changed meanwhile it has not heard of either.
-func (f *Follower) changed(ctx context.Context, key string) {
+func (f *Follower) changed(ctx context.Context, key string) bool {
 	kind, rest, _ := strings.Cut(key, "/")
 	table := mounttable.Secrets
 	if kind == "auth" {
@@ -97,6 +109,7 @@ func (f *Follower) changed(ctx context.Context, key string) {
 	if uuid, waits := f.kv[key]; waits {
 		f.versioned(ctx, uuid)
 	}
+	return true
 }
 
 // anew builds the backend of a mount that has missed a change.
@@ -122,7 +135,7 @@ func (f *Follower) anew(ctx context.Context, table, uuid string) {
 
 // auditSalts makes devices use the salts that have come, and enables those that
 // waited for theirs.
-func (f *Follower) auditSalts(ctx context.Context, _ string) {
+func (f *Follower) auditSalts(ctx context.Context, _ string) bool {
 	f.core.AuditSalts(ctx)
-	f.table(ctx, mounttable.Audit)
+	return f.table(ctx, mounttable.Audit)
 }

@@ -12,30 +12,34 @@ import (
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
 )
 
-// table makes the core run the mounts of a stored table, now or in a while.
-func (f *Follower) table(ctx context.Context, table string) {
-	f.done(f.compare(ctx, table), "the table "+table, func(ctx context.Context) { f.table(ctx, table) })
+// table makes the core run the mounts of a stored table, now or in a while. It says
+// whether the table could be read: from then on the follower knows what is to be done.
+func (f *Follower) table(ctx context.Context, table string) bool {
+	read, all := f.compare(ctx, table)
+	f.done(all, "the table "+table, func(ctx context.Context) { f.table(ctx, table) })
+	return read
 }
 
 // compare does all steps that are to be done and says whether all were.
-func (f *Follower) compare(ctx context.Context, table string) bool {
+func (f *Follower) compare(ctx context.Context, table string) (read, all bool) {
 	var stored, running []mounttable.Entry
 	about := "the table " + table
-	all := f.try(ctx, f.o.StepWait, about, about, func(ctx context.Context) (err error) {
+	read = f.try(ctx, f.o.StepWait, about, about, func(ctx context.Context) (err error) {
 		if stored, err = f.core.Stored(ctx, table); err != nil {
 			return err
 		}
 		running, err = f.core.Running(table)
 		return err
 	})
-	if !all {
-		return false
+	if !read {
+		return false, false
 	}
+	all = true
 	hidden := func(e mounttable.Entry) bool { return f.o.Hidden(table, e) }
 	built := mounttable.BuiltOf(stored)
 	for _, step := range mounttable.Diff(running, stored, hidden, f.built[table]) {
 		if ctx.Err() != nil {
-			return false
+			return false, false
 		}
 		do := f.step
 		if table == mounttable.Audit {
@@ -53,7 +57,7 @@ func (f *Follower) compare(ctx context.Context, table string) bool {
 	}
 	f.built[table] = built
 	f.forget(table, stored)
-	return all
+	return true, all
 }
 
 // ends are what is said of a mount for as long as the primary has it.

@@ -41,9 +41,7 @@ type serving struct {
 	follower *follow.Follower
 	identity *vaultcore.Identity
 	entities *entity.Secondary
-	// identityRows are those of the identity store that it has still to take up.
-	identityRows follow.Again
-	server       *forward.Server
+	server   *forward.Server
 	// plan makes the wrappers of a secondary.
 	plan routing.Options
 	// limit is how long a client's request may take, of the listeners the longest.
@@ -162,7 +160,6 @@ func (s *serving) ready(ctx context.Context) {
 		return
 	}
 	s.wrap()
-	s.identityRows.Forget() // the store has just read all
 	if err := s.identity.ForwardWrites(s.entities); err != nil {
 		s.logger.Error("groups and entities that a request of this secondary needs cannot be made on the primary", "error", err)
 	}
@@ -201,26 +198,32 @@ func (s *serving) wrapEntry(e *vault.MountEntry, b logical.Backend) logical.Back
 }
 
 // Applied implements [role.Serving].
-func (s *serving) Applied(ctx context.Context, keys []string) {
-	rest, rows := s.splitIdentity(keys)
-	if err := s.identityRows.Take(ctx, rows, s.refreshIdentity); err != nil {
-		s.logger.Error("a change of identity was not taken up; it is tried again with the next change that arrives", "error", err)
+func (s *serving) Applied(ctx context.Context, keys []string) (left []string) {
+	m, ok := s.core.MountAt("identity/")
+	if !ok {
+		return keys // the core is not built, or not any more
+	}
+	rest, rows := splitIdentity(m.StoragePrefix, keys)
+	if len(rows) > 0 {
+		if err := s.refreshIdentity(ctx, rows); err != nil {
+			s.logger.Error("a change of identity was not taken up; it is tried again", "error", err)
+			for _, row := range rows {
+				left = append(left, m.StoragePrefix+row)
+			}
+		}
 	}
 	if len(rest) > 0 {
-		s.follower.Applied(ctx, rest)
+		left = append(left, s.follower.Applied(ctx, rest)...)
 	}
+	return left
 }
 
 // splitIdentity takes the rows of the identity store out, relative to its view. Its
 // own invalidation is made for rows that come one by one in the order in which the
 // primary wrote them, so it is not asked.
-func (s *serving) splitIdentity(keys []string) (rest, rows []string) {
-	m, ok := s.core.MountAt("identity/")
-	if !ok {
-		return keys, nil
-	}
+func splitIdentity(view string, keys []string) (rest, rows []string) {
 	for _, key := range keys {
-		if row, is := strings.CutPrefix(key, m.StoragePrefix); is {
+		if row, is := strings.CutPrefix(key, view); is {
 			rows = append(rows, row)
 		} else {
 			rest = append(rest, key)
@@ -230,14 +233,17 @@ func (s *serving) splitIdentity(keys []string) (rest, rows []string) {
 }
 
 func (s *serving) refreshIdentity(ctx context.Context, rows []string) error {
-	release, err := s.live.Hold(ctx)
+	soon, cancel := context.WithTimeout(ctx, follow.HoldWait)
+	defer cancel()
+	release, err := s.live.Hold(soon)
 	if err != nil {
-		// Either it is to be tried again, or it is read from storage when this node
-		// becomes active.
-		return ctx.Err()
+		return err
 	}
 	defer release()
-	return s.identity.Refresh(ctx, rows)
+	if err := s.identity.Refresh(ctx, rows); err != nil {
+		return err
+	}
+	return ctx.Err() // one that has ended may have cut it
 }
 
 // Receive implements [role.Serving].

@@ -67,7 +67,7 @@ func (c *Controller) copied(mode replication.Mode) {
 	}
 	if !c.bootstrapping.Load() {
 		if any {
-			c.serving.Applied(ctx, sharedTables)
+			c.tap.Owe(mode, sharedTables...)
 		}
 		return
 	}

@@ -347,6 +347,7 @@ func (c *Controller) barrierSealing() {
 func (c *Controller) becameActive(ctx context.Context) {
 	c.steppedDown.Store(false)
 	c.endStartup(ctx)
+	c.tap.OnDuty(ctx)
 	c.mu.Lock()
 	c.duty = ctx
 	c.mu.Unlock()

@@ -215,26 +215,10 @@ func (c *Controller) reviewHiding(ctx context.Context, force func(context.Contex
 }
 
 // renamed takes up the filter of the id that this secondary has now, and shows the
-// core what that leaves. It runs within a request, which holds the core's state:
-// the core takes it up beside it.
-func (c *Controller) renamed(ctx context.Context) {
-	c.applies.Lock()
-	err := c.reviewHiding(ctx, c.tap.ForceCopy)
-	c.applies.Unlock()
-	if err != nil {
-		c.logger.Error("the paths filter of this secondary cannot be taken up; the last one stays in force", "error", err)
-	}
-	if !c.Serves() {
-		return
-	}
-	go func() {
-		// Not beside an apply: the core takes up one after the other.
-		c.applies.Lock()
-		defer c.applies.Unlock()
-		ctx, cancel := c.untilSeal(ctx)
-		defer cancel()
-		c.serving.Applied(ctx, sharedTables)
-	}()
+// core what that leaves, before anything more is applied. It runs within a request,
+// which holds the core's state, and so waits for nothing.
+func (c *Controller) renamed() {
+	c.tap.Owe(replication.Performance, filterKey(c.Record().Performance.SecondaryID))
 }
 
 // copyAgain begins the copy or comparison that was forced, also where no row comes that

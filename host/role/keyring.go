@@ -161,44 +161,45 @@ func (c *Controller) rootKeyIn(ctx context.Context, row []byte) []byte {
 	return slices.Clone(key.Value)
 }
 
-// applied makes the open barrier follow keys that were written below it.
-func (c *Controller) applied(ctx context.Context, keys []string) {
-	if slices.Contains(keys, keyringRow) || slices.Contains(keys, rootKeyRow) {
+// applied makes the open barrier and the running core follow keys that were written
+// below them. It returns those that they have not taken up.
+func (c *Controller) applied(ctx context.Context, keys []string) (left []string) {
+	if ctx.Err() != nil {
+		return keys
+	}
+	of := func(names ...string) (some []string) {
+		for _, key := range keys {
+			if slices.Contains(names, key) {
+				some = append(some, key)
+			}
+		}
+		return some
+	}
+	if rows := of(keyringRow, rootKeyRow); len(rows) > 0 {
 		if err := c.core.ReloadKeys(ctx); err != nil {
 			c.logger.Warn("the primary's new keys are not complete yet", "error", err)
+			left = append(left, rows...)
 		}
 	}
-	c.settleLearned(ctx)
-	own := filterKey(c.Record().Performance.SecondaryID)
-	filtered := slices.Contains(keys, own)
-	if c.Role(replication.Performance) == replication.Secondary &&
-		(filtered || slices.ContainsFunc(sharedTables, func(t string) bool { return slices.Contains(keys, t) })) {
+	if err := c.settleLearned(ctx); err != nil {
+		c.logger.Error("the classes of keys could not be renewed; the fingerprint of this cluster may differ until they are", "error", err)
+		left = append(left, anyTable)
+	}
+	tables, own := of(sharedTables...), of(filterKey(c.Record().Performance.SecondaryID))
+	if c.Role(replication.Performance) == replication.Secondary && len(own)+len(tables) > 0 {
 		// In the first copy too: what is let in while it runs may be missing after it.
 		if err := c.reviewHiding(ctx, c.tap.ForceCopyApplied); err != nil {
 			c.logger.Error("the paths filter of this secondary cannot be taken up; the last one stays in force", "error", err)
+			left = append(append(left, own...), tables...)
 		}
 	}
 	if !c.Serves() {
-		return
+		return left // what it serves one day is read from storage then
 	}
-	// What follows needs the core's state; a seal that has it waits for this.
-	ctx, cancel := c.untilSeal(ctx)
-	defer cancel()
-	if filtered {
+	if len(own) > 0 {
 		keys = append(slices.Clone(keys), sharedTables...)
 	}
-	c.serving.Applied(ctx, keys)
-}
-
-// untilSeal ends a context with the active duty too.
-func (c *Controller) untilSeal(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	duty, err := c.active()
-	if err != nil {
-		return ctx, cancel
-	}
-	stop := context.AfterFunc(duty, cancel)
-	return ctx, func() { stop(); cancel() }
+	return append(left, c.serving.Applied(ctx, keys)...)
 }
 
 const heldText = "the primary's keys were changed (rotated and rekeyed) while this secondary was away, and it cannot open the new ones: what was written since cannot be read here; " +

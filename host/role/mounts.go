@@ -94,15 +94,25 @@ func (c *Controller) learnArriving(ctx context.Context, b *storage.Batch) {
 	}
 }
 
+// anyTable is owed for what settleLearned could not do.
+const anyTable = "core/mounts"
+
 // settleLearned finishes what learnArriving has begun, once the batch is applied.
-func (c *Controller) settleLearned(ctx context.Context) {
+func (c *Controller) settleLearned(ctx context.Context) error {
 	c.learned.Lock()
 	changed := c.learnedViews
 	c.learnedViews = nil
 	c.learned.Unlock()
-	if err := c.reclassify(ctx, changed); err != nil {
-		c.logger.Error("the classes of keys could not be renewed; the fingerprint of this cluster may differ until it is unsealed again", "error", err)
+	if len(changed) == 0 {
+		return nil
 	}
+	err := c.reclassify(ctx, changed)
+	if err != nil {
+		c.learned.Lock()
+		c.learnedViews = append(c.learnedViews, changed...)
+		c.learned.Unlock()
+	}
+	return err
 }
 
 // learnTable takes up what a table says and returns the views whose classes that

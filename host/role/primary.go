@@ -130,7 +130,7 @@ func (c *Controller) changeLive(ctx context.Context, mode replication.Mode, r *R
 		return err
 	}
 	if mode == replication.Performance && r.Performance.Role == replication.Secondary {
-		c.renamed(ctx)
+		c.renamed()
 	}
 	duty, err := c.active()
 	if err != nil {

@@ -246,8 +246,15 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 	return &replication.Handover{Sealed: sealed}, nil
 }
 
+// resumeWait bounds how long a new session waits for an apply of the former one.
+const resumeWait = 5 * time.Second
+
 // Cursor implements [replication.Host].
 func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
+	if s.in(replication.Secondary) == nil {
+		// What it brings is said again by what is applied next.
+		_, _ = s.resume(ctx)
+	}
 	cur, _, err := s.c.cursor(ctx, s.mode)
 	if err != nil {
 		return nil, err
@@ -258,6 +265,13 @@ func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
 		cur.Position = replication.Position{}
 	}
 	return cur, err
+}
+
+// resume has what is owed to the core taken up before a session goes on.
+func (s *Services) resume(ctx context.Context) (*replication.Cursor, error) {
+	ctx, cancel := context.WithTimeout(ctx, resumeWait)
+	defer cancel()
+	return s.c.tap.Resume(ctx, s.mode)
 }
 
 // BeginCopy implements [replication.Host].

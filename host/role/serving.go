@@ -14,8 +14,9 @@ import (
 // carries out what is forwarded to it.
 type Serving interface {
 	// Applied makes the running core of a secondary take up keys that were written
-	// below it. Calls are one after the other, in the order of the writes.
-	Applied(ctx context.Context, keys []string)
+	// below it, and returns those that it could not take up. Calls are one after the
+	// other, in the order of the writes.
+	Applied(ctx context.Context, keys []string) (left []string)
 	// Receive carries out what a secondary's host has sealed for this one.
 	Receive(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error)
 	// Lacks says what a secondary cannot do, one sentence each.

@@ -4,6 +4,7 @@ package role
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
@@ -55,6 +56,9 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 			s.Role = replication.Bootstrapping
 		} else {
 			s.Lacks = c.serving.Lacks()
+			if n := c.tap.Owed(mode); n > 0 {
+				s.Lacks = append(s.Lacks, fmt.Sprintf("%d changes of the primary are stored here and the running core could not take them up yet: what they change is served as it was before; it is tried again", n))
+			}
 		}
 	}
 	c.sessions(ctx, mode, mr, s)

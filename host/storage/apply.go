@@ -75,31 +75,23 @@ func isKeyRow(key string) bool { return key == "core/keyring" || key == "core/ma
 func (l *load) over() bool { return l.entries > l.maxEntries || l.bytes > l.maxBytes }
 
 // write makes the load's writes durable, with the cursor in the same
-// transaction if one is given and it fits, and after them otherwise. It returns
-// the keys that were written, with skipEqual those that were changed; with an
-// error, those that may have been.
-func (t *Tap) write(ctx context.Context, l *load, cursor *physical.Entry, o commitOptions) ([]string, error) {
+// transaction if one is given and it fits, and after them otherwise. The keys are
+// owed from before they are written, with skipEqual those that are changed.
+func (t *Tap) write(ctx context.Context, mode replication.Mode, l *load, cursor *physical.Entry, o commitOptions) error {
 	if t.room != nil {
 		if err := t.room(); err != nil {
-			return nil, storageFailed("apply what the primary wrote", err)
+			return storageFailed("apply what the primary wrote", err)
 		}
 	}
 	if f := t.beforeApply.Load(); f != nil {
 		if err := (*f)(ctx, &l.batch); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	r := t.enter()
 	defer r.leave()
 	txn := l.batch.Entries()
-	keys := make([]string, 0, len(txn))
-	if o.skipEqual {
-		o.changed = &keys
-	} else {
-		for _, e := range txn {
-			keys = append(keys, e.Entry.Key)
-		}
-	}
+	o.writes = func(txn []*physical.TxnEntry) { t.owe(mode, txn, cursor) }
 	var last []*physical.TxnEntry
 	if cursor != nil {
 		last = []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: cursor}}
@@ -107,7 +99,7 @@ func (t *Tap) write(ctx context.Context, l *load, cursor *physical.Entry, o comm
 	if l.over() {
 		for _, piece := range t.split(txn) {
 			if err := t.commit(ctx, r, piece, o); err != nil {
-				return keys, storageFailed("apply what the primary wrote", err)
+				return storageFailed("apply what the primary wrote", err)
 			}
 		}
 		txn = nil
@@ -118,13 +110,21 @@ func (t *Tap) write(ctx context.Context, l *load, cursor *physical.Entry, o comm
 				// The caller comes again, and then it is cut as the storage says.
 				t.applyBytes.Store(0)
 			}
-			return keys, storageFailed("apply what the primary wrote", err)
+			return storageFailed("apply what the primary wrote", err)
 		}
 	}
-	if cursor != nil && o.skipEqual {
-		keys = slices.DeleteFunc(keys, func(k string) bool { return k == cursor.Key })
+	return nil
+}
+
+// owe owes the keys of a transaction that is about to be written, but for the cursor.
+func (t *Tap) owe(mode replication.Mode, txn []*physical.TxnEntry, cursor *physical.Entry) {
+	keys := make([]string, 0, len(txn))
+	for _, e := range txn {
+		if e.Entry != cursor {
+			keys = append(keys, e.Entry.Key)
+		}
 	}
-	return keys, nil
+	t.debts[mode].keys.Add(keys...)
 }
 
 // split cuts writes into transactions; a write that fits into none is alone.
@@ -141,15 +141,6 @@ func (t *Tap) split(txn []*physical.TxnEntry) [][]*physical.TxnEntry {
 		size += n
 	}
 	return append(out, txn[start:])
-}
-
-// applied tells the host.
-func (t *Tap) applied(ctx context.Context, keys []string) {
-	if f := t.onApplied.Load(); f != nil && len(keys) > 0 {
-		t.telling.Lock()
-		defer t.telling.Unlock()
-		(*f)(ctx, keys)
-	}
 }
 
 // isAlone says whether a row must not share a transaction with others.

@@ -25,15 +25,11 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 			return nil, err
 		}
 	}
-	unlock, err := t.lockApply(ctx, mode)
+	c, unlock, err := t.beginApply(ctx, mode)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	c, err := t.readCursor(ctx, mode)
-	if err != nil {
-		return nil, err
-	}
 	switch {
 	case c.Copying:
 		return nil, replication.Errorf(replication.InvalidInput, "rows cannot be applied while a copy is under way")
@@ -55,6 +51,11 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 	next.ConsistentFrom = max(c.ConsistentFrom, f.ConsistentFrom)
 	l := t.newLoad()
 	flush := func(sequence uint64) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		ctx, cancel := t.detached(ctx)
+		defer cancel()
 		at := f.To
 		at.Sequence = sequence
 		next.Position = at
@@ -62,13 +63,13 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 		if err != nil {
 			return err
 		}
-		keys, err := t.write(ctx, l, e, commitOptions{})
+		reached := next
+		err = t.write(ctx, mode, l, e, commitOptions{})
+		t.stored(mode, &reached, err)
 		if err != nil {
 			return err
 		}
-		t.applied(ctx, keys)
 		next.MustCopy = next.MustCopy || t.forced[mode].Load()
-		t.progress[mode].set(&next)
 		l = t.newLoad()
 		if next.MustCopy {
 			return nil

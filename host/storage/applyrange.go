@@ -4,10 +4,8 @@ package storage
 
 import (
 	"context"
-	"slices"
 	"strings"
 
-	"github.com/hashicorp/vault/sdk/physical"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
@@ -27,15 +25,11 @@ func (t *Tap) ApplyRange(ctx context.Context, mode replication.Mode, rng *replic
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := t.lockApply(ctx, mode)
+	c, unlock, err := t.beginApply(ctx, mode)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	c, err := t.readCursor(ctx, mode)
-	if err != nil {
-		return nil, err
-	}
 	if !c.Copying {
 		return nil, replication.Errorf(replication.InvalidInput, "a range cannot be applied: no copy is under way")
 	}
@@ -169,8 +163,17 @@ func (t *Tap) ofPrimary(mode replication.Mode, key string) bool {
 }
 
 // writeRange writes the operations, several transactions at a time, and the
-// cursor with the last one when the others are durable.
+// cursor with the last one when the others are durable. The host is told when all is.
 func (t *Tap) writeRange(ctx context.Context, mode replication.Mode, ops []journal.Op, next *journal.Cursor) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := t.detached(ctx)
+	defer cancel()
+	e, err := cursorEntry(mode, next)
+	if err != nil {
+		return err
+	}
 	var loads []*load
 	l := t.newLoad()
 	for i := range ops {
@@ -184,27 +187,13 @@ func (t *Tap) writeRange(ctx context.Context, mode replication.Mode, ops []journ
 	equal := commitOptions{skipEqual: true}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(applyInFlight)
-	changed := make([][]string, len(loads)+1)
-	for i, l := range loads {
-		g.Go(func() (err error) {
-			changed[i], err = t.write(gctx, l, nil, equal)
-			return err
-		})
+	for _, l := range loads {
+		g.Go(func() error { return t.write(gctx, mode, l, nil, equal) })
 	}
-	err := g.Wait()
-	if err == nil {
-		var e *physical.Entry
-		if e, err = cursorEntry(mode, next); err == nil {
-			changed[len(loads)], err = t.write(ctx, l, e, equal)
-		}
+	if err = g.Wait(); err == nil {
+		err = t.write(ctx, mode, l, e, equal)
 	}
-	keys := append(t.untold[mode], slices.Concat(changed...)...)
-	if err != nil {
-		// The next attempt finds equal what this one has written.
-		t.untold[mode] = keys
-		return err
-	}
-	delete(t.untold, mode)
-	t.applied(ctx, keys)
-	return nil
+	reached := *next
+	t.stored(mode, &reached, err)
+	return err
 }

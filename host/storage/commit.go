@@ -18,9 +18,9 @@ import (
 type commitOptions struct {
 	// skipEqual leaves out writes that would change nothing.
 	skipEqual bool
-	// changed gets the keys that skipEqual has not left out, whether or not the
-	// storage then made the writes.
-	changed *[]string
+	// writes is called with what is about to be written, without what skipEqual leaves
+	// out, whether or not the storage then makes the writes. nil for none.
+	writes func([]*physical.TxnEntry)
 	// oneStep makes all of the writes or none, on storage without transactions too.
 	oneStep bool
 }
@@ -55,6 +55,9 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 	}
 	effects := t.effectsOf(r, txn)
 	if len(effects) == 0 && !o.skipEqual && t.txn != nil {
+		if o.writes != nil {
+			o.writes(txn)
+		}
 		return store(ctx, txn)
 	}
 	keys := make([]string, 0, len(txn))
@@ -80,12 +83,10 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 		if txn, before, err = t.withoutEqual(ctx, txn); err != nil || len(txn) == 0 {
 			return err
 		}
-		if o.changed != nil {
-			for _, e := range txn {
-				*o.changed = append(*o.changed, e.Entry.Key)
-			}
-		}
 		effects = t.effectsOf(r, txn)
+	}
+	if o.writes != nil {
+		o.writes(txn)
 	}
 	if len(effects) == 0 {
 		return store(ctx, txn)

@@ -25,25 +25,16 @@ func (t *Tap) Cursor(ctx context.Context, mode replication.Mode) (*replication.C
 
 // BeginCopy records that a full copy begins; see [replication.Host].
 func (t *Tap) BeginCopy(ctx context.Context, mode replication.Mode, from replication.Position) error {
-	unlock, err := t.lockApply(ctx, mode)
+	if from.Epoch.IsZero() {
+		return replication.Errorf(replication.InvalidInput, "a copy cannot begin at a position without an epoch")
+	}
+	c, unlock, err := t.beginApply(ctx, mode)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if from.Epoch.IsZero() {
-		return replication.Errorf(replication.InvalidInput, "a copy cannot begin at a position without an epoch")
-	}
-	c, err := t.readCursor(ctx, mode)
-	if err != nil {
-		return err
-	}
 	t.applies.drop(mode)
-	n := &journal.Cursor{Position: c.Position, Copying: true, CopyFrom: from}
-	if err := t.writeCursor(ctx, mode, n); err != nil {
-		return err
-	}
-	t.progress[mode].set(n)
-	return nil
+	return t.moveCursor(ctx, mode, &journal.Cursor{Position: c.Position, Copying: true, CopyFrom: from})
 }
 
 // ForceCopy makes ApplyFrame answer PositionLost until a copy begins, over
@@ -97,23 +88,18 @@ func (t *Tap) MustCopy(ctx context.Context, mode replication.Mode) (bool, error)
 
 // EndCopy records that the last range was applied; see [replication.Host].
 func (t *Tap) EndCopy(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
-	unlock, err := t.lockApply(ctx, mode)
+	c, unlock, err := t.beginApply(ctx, mode)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	c, err := t.readCursor(ctx, mode)
-	if err != nil {
-		return nil, err
-	}
 	if !c.Copying || !c.CopiedAll {
 		return nil, replication.Errorf(replication.InvalidInput, "the copy cannot end: its last range was not applied")
 	}
 	n := &journal.Cursor{Position: c.CopyFrom, ConsistentFrom: max(c.CopyFrom.Sequence, c.CopyAsOf), MustCopy: c.MustCopy}
-	if err := t.writeCursor(ctx, mode, n); err != nil {
+	if err := t.moveCursor(ctx, mode, n); err != nil {
 		return nil, err
 	}
-	t.progress[mode].set(n)
 	t.applies.drop(mode)
 	if p := t.regime.Load().prints[mode]; p != nil {
 		signal(p.grown)
@@ -150,12 +136,12 @@ func (t *Tap) lockApply(ctx context.Context, mode replication.Mode) (unlock func
 	if err := checkMode(mode); err != nil {
 		return nil, err
 	}
-	t.applying[mode].Lock()
-	if err := ctx.Err(); err != nil {
-		t.applying[mode].Unlock()
-		return nil, err
+	unlock, err = t.applying[mode].take(ctx)
+	if err == nil && ctx.Err() != nil {
+		unlock()
+		return nil, ctx.Err()
 	}
-	return t.applying[mode].Unlock, nil
+	return unlock, err
 }
 
 // readCursor reads the record, an empty one if there is none.
@@ -172,6 +158,15 @@ func (t *Tap) readCursor(ctx context.Context, mode replication.Mode) (*journal.C
 		return nil, replication.Errorf(replication.StorageFailed, "the cursor of %s replication cannot be read: %w", mode, err)
 	}
 	return c, nil
+}
+
+// moveCursor is what BeginCopy and EndCopy write: a cursor without content.
+func (t *Tap) moveCursor(ctx context.Context, mode replication.Mode, to *journal.Cursor) error {
+	ctx, cancel := t.detached(ctx)
+	defer cancel()
+	err := t.writeCursor(ctx, mode, to)
+	t.stored(mode, to, err)
+	return err
 }
 
 func (t *Tap) writeCursor(ctx context.Context, mode replication.Mode, c *journal.Cursor) error {

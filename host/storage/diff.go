@@ -48,15 +48,11 @@ func (t *Tap) Diff(ctx context.Context, mode replication.Mode, answer []byte) (*
 	if err := p.index.Wait(ctx); answer == nil && err != nil {
 		return nil, err
 	}
-	unlock, err := t.lockApply(ctx, mode)
+	c, unlock, err := t.beginApply(ctx, mode)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	c, err := t.readCursor(ctx, mode)
-	if err != nil {
-		return nil, err
-	}
 	if !c.Copying {
 		return nil, replication.Errorf(replication.InvalidInput, "nothing can be compared: no copy has begun")
 	}

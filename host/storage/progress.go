@@ -14,21 +14,30 @@ import (
 // progress is how far a mode is applied, OnApplied included, and who waits for
 // more. Its zero value knows nothing yet.
 type progress struct {
-	mu       sync.Mutex
-	known    bool
+	mu    sync.Mutex
+	known bool
+	// ended counts the times at which what is known became worth nothing.
+	ended    uint64
 	at       replication.Position
 	copying  bool
 	copyFrom replication.Position
-	waiting  waiters
+	// stored is the cursor that the storage has and the core not yet, nil for none.
+	stored  *journal.Cursor
+	waiting waiters
 }
 
 var errNoSecondary = replication.Errorf(replication.Unavailable,
 	"this node is no longer the active node of a secondary, so it cannot be said when the change arrives here: read it again in a moment")
 
+// errLate ends a wait that may take long: the core cannot take up what is stored. Who
+// waits may hold what the core waits for.
+var errLate = replication.Errorf(replication.Unavailable,
+	"the change has arrived on this secondary, and its core could not take it up yet: read it again in a moment")
+
 // WaitApplied waits until this secondary has applied a position of its primary
 // and OnApplied has returned for it. PositionLost for a position of another epoch
 // than the one it follows, Unavailable when the role or the duty of this node
-// ends. A copy that is under way is waited for: who cannot wait so long gives a
+// ends, or the core fails to take up what is stored. A copy that is under way is waited for: who cannot wait so long gives a
 // context that ends.
 func (t *Tap) WaitApplied(ctx context.Context, mode replication.Mode, at replication.Position) error {
 	if err := checkMode(mode); err != nil {
@@ -53,6 +62,9 @@ func (t *Tap) WaitApplied(ctx context.Context, mode replication.Mode, at replica
 	if w == nil || err != nil {
 		return err
 	}
+	if t.Owed(mode) > 0 {
+		p.endStored(errLate)
+	}
 	select {
 	case err := <-w.done:
 		return err
@@ -62,19 +74,29 @@ func (t *Tap) WaitApplied(ctx context.Context, mode replication.Mode, at replica
 	}
 }
 
-// loadProgress reads it from storage. No apply may be under way: its cursor may
-// be durable and the host not told.
+// loadProgress reads it from storage, and waits for nothing: who asks may hold what an
+// apply waits for. What an apply is writing is owed before it can be read here.
 func (t *Tap) loadProgress(ctx context.Context, mode replication.Mode) error {
-	unlock, err := t.lockApply(ctx, mode)
-	if err != nil {
-		return err
-	}
-	defer unlock()
+	p := t.progress[mode]
+	p.mu.Lock()
+	ended := p.ended
+	p.mu.Unlock()
 	c, err := t.readCursor(ctx, mode)
 	if err != nil {
 		return err
 	}
-	t.progress[mode].set(c)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known || p.ended != ended {
+		return nil
+	}
+	if t.debts[mode].keys.None() {
+		p.set(c)
+		return nil
+	}
+	// How far the core is nobody knows: not as far as this.
+	p.set(&journal.Cursor{Position: replication.Position{Epoch: c.Position.Epoch}, Copying: c.Copying, CopyFrom: c.CopyFrom})
+	p.stored = c
 	return nil
 }
 
@@ -116,10 +138,26 @@ func (p *progress) judge(at replication.Position) (reached bool, err error) {
 	}
 }
 
-// set takes over how far a cursor is and wakes those who have waited for it.
-func (p *progress) set(c *journal.Cursor) {
+// reached says that the storage has a cursor.
+func (p *progress) reached(c *journal.Cursor) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.stored = c
+}
+
+// taken says that the core has taken up all that the storage has.
+func (p *progress) taken() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stored != nil {
+		p.set(p.stored)
+		p.stored = nil
+	}
+}
+
+// set takes over how far a cursor is and wakes those who have waited for it. The
+// caller holds mu.
+func (p *progress) set(c *journal.Cursor) {
 	turn := !p.known || p.copying || c.Copying || p.at.Epoch != c.Position.Epoch
 	p.known, p.at, p.copying, p.copyFrom = true, c.Position, c.Copying, c.CopyFrom
 	if turn {
@@ -147,6 +185,30 @@ func (p *progress) isCopying() bool {
 	return p.known && p.copying
 }
 
+// endStored ends the waits for what the storage has and the core not.
+func (p *progress) endStored(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.stored
+	if c == nil || c.Copying {
+		return
+	}
+	kept := p.waiting[:0]
+	for _, w := range p.waiting {
+		if w.at.Epoch == c.Position.Epoch && w.at.Sequence <= c.Position.Sequence {
+			w.end(err)
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	clear(p.waiting[len(kept):])
+	p.waiting = kept
+	for i, w := range kept {
+		w.index = i
+	}
+	heap.Init(&p.waiting)
+}
+
 // end ends all waits; what is known is read anew when it is asked for next.
 func (p *progress) end(err error) {
 	p.mu.Lock()
@@ -154,7 +216,8 @@ func (p *progress) end(err error) {
 	for _, w := range p.waiting {
 		w.end(err)
 	}
-	p.known, p.waiting = false, nil
+	p.known, p.stored, p.waiting = false, nil, nil
+	p.ended++
 }
 
 func (p *progress) forget(w *waiter) {

@@ -68,17 +68,26 @@ func (j *activeJournal) writeHead(ctx context.Context, reserved uint64, ended bo
 // turns lets one after the other do what takes as long as the storage does.
 type turns chan struct{}
 
-// take waits for a turn; done ends it.
-func (t turns) take(ctx context.Context) (done func(), err error) {
-	done = func() { <-t }
+// try takes a turn if it is free.
+func (t turns) try() (done func(), ok bool) {
 	select {
 	case t <- struct{}{}:
-		return done, nil
+		return t.end, true
 	default:
+		return nil, false
+	}
+}
+
+func (t turns) end() { <-t }
+
+// take waits for a turn; done ends it.
+func (t turns) take(ctx context.Context) (done func(), err error) {
+	if done, ok := t.try(); ok {
+		return done, nil
 	}
 	select {
 	case t <- struct{}{}:
-		return done, nil
+		return t.end, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

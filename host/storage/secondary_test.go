@@ -332,7 +332,7 @@ func TestApplyFrameIsResumed(t *testing.T) {
 	require.Len(t, content(t, secondary, dr), 10, "a state that the primary had")
 	f.set(nil, nil)
 	var keys []string
-	secondary.OnApplied(func(_ context.Context, k []string) { keys = append(keys, k...) })
+	secondary.OnApplied(func(_ context.Context, k []string) []string { keys = append(keys, k...); return nil })
 	c, err = secondary.ApplyFrame(ctx, dr, frame)
 	require.NoError(t, err)
 	require.Equal(t, uint64(20), c.Position.Sequence)
@@ -379,7 +379,7 @@ func TestApplyHooks(t *testing.T) {
 		return nil
 	})
 	var keys []string
-	secondary.OnApplied(func(_ context.Context, k []string) { keys = append(keys, k...) })
+	secondary.OnApplied(func(_ context.Context, k []string) []string { keys = append(keys, k...); return nil })
 	put(t, primary, "core/keyring", "k")
 	follow(t, primary, secondary, dr, "s", 1)
 	require.Equal(t, "k", get(t, secondary.Inner(), "core/hsm/barrier-unseal-keys"))

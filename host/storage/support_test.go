@@ -238,6 +238,8 @@ type faulty struct {
 	read func(key string) error
 	// list is asked before each List. It may wait.
 	list func(prefix string)
+	// caught gets the transactions that were not made.
+	caught func([]*physical.TxnEntry)
 }
 
 func newFaulty(t testing.TB) *faulty {
@@ -279,7 +281,12 @@ func (f *faulty) Transaction(ctx context.Context, txn []*physical.TxnEntry) erro
 	for _, e := range txn {
 		keys = append(keys, e.Entry.Key)
 	}
-	return f.do(keys, func() error { return f.TransactionalBackend.Transaction(ctx, txn) })
+	made := false
+	err := f.do(keys, func() error { made = true; return f.TransactionalBackend.Transaction(ctx, txn) })
+	if !made && f.caught != nil {
+		f.caught(txn)
+	}
+	return err
 }
 
 func (f *faulty) Get(ctx context.Context, key string) (*physical.Entry, error) {

@@ -115,12 +115,13 @@ type Tap struct {
 	tableStored atomic.Pointer[func(context.Context, string)]
 	wrongHook   atomic.Pointer[func(replication.Mode)]
 	beforeApply atomic.Pointer[func(context.Context, *Batch) error]
-	onApplied   atomic.Pointer[func(context.Context, []string)]
+	onApplied   atomic.Pointer[func(context.Context, []string) []string]
 
-	applying  map[replication.Mode]*sync.Mutex  // one apply of a mode at a time
+	duty      atomic.Pointer[context.Context]
+	applying  map[replication.Mode]turns        // one apply of a mode at a time
 	forced    map[replication.Mode]*atomic.Bool // ForceCopyApplied was called in the apply under way
-	untold    map[replication.Mode][]string     // changed by a range that failed; by applying
-	telling   sync.Mutex                        // one call of onApplied at a time
+	debts     map[replication.Mode]*debt
+	telling   sync.Mutex // one call of onApplied at a time
 	progress  map[replication.Mode]*progress
 	verifiers map[replication.Mode]*verifier
 	filters   filters
@@ -143,14 +144,16 @@ func New(inner physical.Backend, o Options) *Tap {
 	t := &Tap{
 		inner: inner, logger: o.Logger, limits: o.Limits, room: o.Room, ring: o.RingBytes, ringRows: o.RingRows, caps: o.Caps, slotRecords: make(turns, 1), classes: o.Classes, pathKeys: o.PathKeys, anyPrefix: o.AnyPrefix, alone: o.Alone,
 		stripes:  newStripes(),
-		applying: map[replication.Mode]*sync.Mutex{replication.DR: {}, replication.Performance: {}},
+		applying: map[replication.Mode]turns{replication.DR: make(turns, 1), replication.Performance: make(turns, 1)},
+		debts:    map[replication.Mode]*debt{replication.DR: {}, replication.Performance: {}},
 	}
+	duty := context.Background()
+	t.duty.Store(&duty)
 	t.forced = map[replication.Mode]*atomic.Bool{replication.DR: {}, replication.Performance: {}}
 	t.unwatched = map[replication.Mode]*atomic.Bool{replication.DR: {}, replication.Performance: {}}
 	for mode := range t.unwatched {
 		t.mayBeStored(mode)
 	}
-	t.untold = map[replication.Mode][]string{}
 	t.diffs = map[replication.Mode]*diff{}
 	t.progress = map[replication.Mode]*progress{replication.DR: {}, replication.Performance: {}}
 	t.verifiers = map[replication.Mode]*verifier{replication.DR: {}, replication.Performance: {}}
@@ -213,8 +216,13 @@ func (t *Tap) BeforeApply(f func(context.Context, *Batch) error) { store(&t.befo
 // OnApplied installs a hook that is called with the keys that an apply has
 // written or deleted, in order, after they are durable and before anything later
 // is applied: for each transaction of a frame, and once for a range with those
-// that it has changed. It is never called concurrently. nil removes it.
-func (t *Tap) OnApplied(f func(context.Context, []string)) { store(&t.onApplied, f, f == nil) }
+// that it has changed. It returns those that it could not take up, and is called with
+// them again; nobody who waits for an apply is told that it is done before. Its
+// context is that of the node's duty. It may be called with keys that have not
+// changed, and is never called concurrently. nil removes it.
+func (t *Tap) OnApplied(f func(ctx context.Context, keys []string) (left []string)) {
+	store(&t.onApplied, f, f == nil)
+}
 
 func store[F any](p *atomic.Pointer[F], f F, remove bool) {
 	if remove {
@@ -250,6 +258,7 @@ func (t *Tap) applyLimits() (entries, bytes int) {
 // afterwards, under the guard that it has.
 func (t *Tap) Close(ctx context.Context) error {
 	t.endWaits()
+	t.endDuty()
 	err := t.Deactivate(ctx)
 	for _, m := range []replication.Mode{replication.DR, replication.Performance} {
 		err = errors.Join(err, t.StopFingerprint(ctx, m))

@@ -49,7 +49,7 @@ func TestTableIsAheadOfUnmountedStorage(t *testing.T) {
 			secondary = newTap(t, secondary.Inner(), func(o *storage.Options) { o.Alone = func(key string) bool { return key == "core/mounts" } })
 			secondary.Classes().SetMounts(sm)
 			table := "with"
-			secondary.OnApplied(func(_ context.Context, keys []string) {
+			secondary.OnApplied(func(_ context.Context, keys []string) []string {
 				if slices.Contains(keys, "core/mounts") {
 					table = get(t, secondary.Inner(), "core/mounts")
 					setTable(t, sm, "core/mounts")
@@ -59,6 +59,7 @@ func TestTableIsAheadOfUnmountedStorage(t *testing.T) {
 				}) {
 					require.NotEqual(t, "with", table, "%v was deleted before the table that says so", keys)
 				}
+				return nil
 			})
 			r, err := primary.ReadJournal(ctx, perf, "s", at.Position)
 			require.NoError(t, err)

@@ -46,10 +46,11 @@ func (t *Tap) Verify(ctx context.Context, mode replication.Mode, at replication.
 	v.at, v.fingerprint = at, fingerprint
 	v.mu.Unlock()
 	// An apply that is under way comes to it by itself.
-	if !t.applying[mode].TryLock() {
+	unlock, ok := t.applying[mode].try()
+	if !ok {
 		return nil
 	}
-	defer t.applying[mode].Unlock()
+	defer unlock()
 	c, err := t.readCursor(ctx, mode)
 	if err != nil || c.Copying || c.MustCopy {
 		return err

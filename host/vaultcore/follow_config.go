@@ -25,11 +25,16 @@ func (l *Live) Policy(ctx context.Context, name string) {
 	}
 }
 
-// Quota takes up a quota, "rate-limit/name", or the "config" of all.
-func (l *Live) Quota(key string) {
+// Quota takes up a quota, "rate-limit/name", or the "config" of all. Vault logs what it
+// cannot read and goes on with the old one, so it is looked first whether it can.
+func (l *Live) Quota(ctx context.Context, key string) error {
+	if _, err := l.core.GetEntry(ctx, "sys/"+quotas.StoragePrefix+key); err != nil {
+		return err
+	}
 	if m := *field[*quotas.Manager](l.core.Core, "quotaManager"); m != nil {
 		m.Invalidate(key)
 	}
+	return nil
 }
 
 // CORS takes up the CORS configuration. It changes the one that requests are

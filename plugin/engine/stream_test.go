@@ -79,6 +79,30 @@ func TestRestartsResumeWithoutCopy(t *testing.T) {
 	})
 }
 
+// What a former session has begun to store may land after the present one has said where
+// it begins. That is no claim of what was not sent: the session goes on.
+func TestApplyOfTheFormerSessionLandsLate(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		dials := s.host.Count("Dial")
+		release := s.host.Hold()
+		for i := range 20 {
+			p.host.Write(fmt.Sprintf("key-%02d", i), "v")
+			synctest.Wait()
+		}
+		s.host.SetCursor(replication.Cursor{Position: p.host.Now(), ConsistentFrom: p.host.Now().Sequence})
+		release()
+		synctest.Wait()
+		p.host.Write("key", "later")
+		eventually(t, time.Minute, "all is acknowledged", func() bool {
+			peers := p.status().Secondaries
+			return len(peers) == 1 && peers[0].Acknowledged == p.host.Now().Sequence
+		})
+		require.Equal(t, dials, s.host.Count("Dial"), "the session was cut: %s", s.status().LastError)
+	})
+}
+
 func TestCopyGoesOnWhereItWasCut(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p := newCluster(t, n, "a", primaryAddr)

@@ -3,6 +3,7 @@
 package journal
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
@@ -139,6 +140,12 @@ func (c *Cursor) Contract() *replication.Cursor {
 		Position: c.Position, Copying: c.Copying, CopyFrom: c.CopyFrom, CopiedUpTo: string(c.CopiedUpTo),
 		CopiedKeys: c.CopiedKeys, ConsistentFrom: c.ConsistentFrom,
 	}
+}
+
+// At says that two cursors stand at the same place, whatever must follow.
+func (c *Cursor) At(o *Cursor) bool {
+	return c.Position == o.Position && c.Copying == o.Copying && c.CopyFrom == o.CopyFrom &&
+		bytes.Equal(c.CopiedUpTo, o.CopiedUpTo) && c.CopiedAll == o.CopiedAll
 }
 
 // Encode sets the version and returns the stored form.

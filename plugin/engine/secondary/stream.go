@@ -55,7 +55,11 @@ func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error
 		*progressed = true
 		s.cursor = cursor
 		c.status.applied(cursor)
-		ack := &linkv1.StreamRequest_Ack{Ack: &linkv1.Ack{Position: link.ToPosition(cursor.Position)}}
+		at := cursor.Position
+		if at.Sequence > f.To.Sequence {
+			at = f.To // an apply of the former session has landed; here less was sent
+		}
+		ack := &linkv1.StreamRequest_Ack{Ack: &linkv1.Ack{Position: link.ToPosition(at)}}
 		if err := st.Send(&linkv1.StreamRequest{Message: ack}); err != nil && !errors.Is(err, io.EOF) {
 			return link.FromStatus(err)
 		}

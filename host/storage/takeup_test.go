@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/armon/go-metrics"
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// core is a running core: what it has read of the storage when it was told to.
+type core struct {
+	tap *storage.Tap
+
+	mu       sync.Mutex
+	has      map[string]string
+	refuses  func(key string) bool // what it cannot take up, nil for nothing
+	attempts int
+}
+
+func newCore(t *testing.T, tap *storage.Tap) *core {
+	c := &core{tap: tap, has: map[string]string{}}
+	tap.OnApplied(func(ctx context.Context, keys []string) (left []string) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.attempts++
+		if ctx.Err() != nil {
+			return keys
+		}
+		for _, key := range keys {
+			if c.refuses != nil && c.refuses(key) {
+				left = append(left, key)
+			} else {
+				c.has[key] = get(t, tap.Backend(), key)
+			}
+		}
+		return left
+	})
+	return c
+}
+
+func (c *core) of(key string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.has[key]
+}
+
+func (c *core) refuse(what func(string) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refuses = what
+}
+
+func (c *core) eventually(t *testing.T, key, value string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return c.of(key) == value }, waitMax, tick, "the core has %q of %s", c.of(key), key)
+}
+
+// nextFrame is what the primary sends to a secondary that stands where this one does.
+func nextFrame(t *testing.T, primary, secondary *storage.Tap) *replication.Frame {
+	t.Helper()
+	c, err := secondary.Cursor(testContext(t), dr)
+	require.NoError(t, err)
+	r, err := primary.ReadJournal(testContext(t), dr, "s", c.Position)
+	require.NoError(t, err)
+	f, err := r.Next()
+	require.NoError(t, err)
+	return f
+}
+
+const policy = "sys/policy/p"
+
+// doubtful are kinds of storage whose write of the policy lands and is answered with an
+// error. A cache below the tap has what was there before.
+func doubtful(t *testing.T, run func(t *testing.T, f *faulty, inner physical.Backend)) {
+	for name, over := range map[string]func(*faulty) physical.Backend{
+		"bare": func(f *faulty) physical.Backend { return f },
+		"cached": func(f *faulty) physical.Backend {
+			c := physical.NewTransactionalCache(f, 0, hclog.NewNullLogger(), &metrics.BlackholeSink{})
+			c.SetEnabled(true)
+			return c
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFaulty(t)
+			run(t, f, over(f))
+		})
+	}
+}
+
+// A frame that was stored and answered with an error is taken up: by itself, and at the
+// latest when the session goes on from the cursor that the storage has now.
+func TestFrameInDoubtIsTakenUp(t *testing.T) {
+	t.Parallel()
+	doubtful(t, func(t *testing.T, f *faulty, inner physical.Backend) {
+		ctx := testContext(t)
+		primary, secondary, _ := pair(t, inner)
+		core := newCore(t, secondary)
+		put(t, primary, policy, "allow")
+		follow(t, primary, secondary, dr, "s", watermark(t, primary).Sequence)
+		require.Equal(t, "allow", core.of(policy))
+
+		put(t, primary, policy, "deny")
+		frame := nextFrame(t, primary, secondary)
+		f.set(failWritesOf(policy, true), nil)
+		_, err := secondary.ApplyFrame(ctx, dr, frame)
+		require.ErrorIs(t, err, errStorage)
+		f.set(nil, nil)
+		core.eventually(t, policy, "deny")
+
+		resumed, err := secondary.Resume(ctx, dr)
+		require.NoError(t, err)
+		require.Equal(t, frame.To, resumed.Position)
+		require.Equal(t, "deny", core.of(policy))
+		require.NoError(t, secondary.WaitApplied(ctx, dr, frame.To))
+	})
+}
+
+// A write that lands after all, when what it was to change was taken up already, is
+// taken up once more.
+func TestFrameThatLandsLateIsTakenUp(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	f := newFaulty(t)
+	primary, secondary, _ := pair(t, f)
+	core := newCore(t, secondary)
+	put(t, primary, policy, "deny")
+	frame := nextFrame(t, primary, secondary)
+	var late []*physical.TxnEntry
+	f.set(failWritesOf(policy, false), nil)
+	f.caught = func(txn []*physical.TxnEntry) { late = txn }
+	_, err := secondary.ApplyFrame(ctx, dr, frame)
+	require.ErrorIs(t, err, errStorage)
+	f.set(nil, nil)
+	core.eventually(t, policy, "<none>")
+
+	require.NoError(t, f.TransactionalBackend.Transaction(ctx, late))
+	_, err = secondary.ApplyFrame(ctx, dr, frame)
+	require.NoError(t, err, "it is behind the cursor")
+	require.Equal(t, "deny", core.of(policy))
+	require.NoError(t, secondary.WaitApplied(ctx, dr, frame.To))
+}
+
+// sessions are what a plugin asks for, each of which changes the policy of a secondary.
+// The caller of the last step goes while it is stored.
+var sessions = map[string]func(ctx context.Context, t *testing.T, primary, secondary *storage.Tap) error{
+	"frame": func(ctx context.Context, t *testing.T, primary, secondary *storage.Tap) error {
+		_, err := secondary.ApplyFrame(ctx, dr, nextFrame(t, primary, secondary))
+		return err
+	},
+	"range": func(ctx context.Context, t *testing.T, primary, secondary *storage.Tap) error {
+		at, err := primary.OpenSlot(testContext(t), dr, "s")
+		require.NoError(t, err)
+		require.NoError(t, secondary.BeginCopy(testContext(t), dr, at))
+		rng, err := primary.ReadRange(testContext(t), dr, "", "")
+		require.NoError(t, err)
+		if _, err = secondary.ApplyRange(ctx, dr, rng); err != nil {
+			return err
+		}
+		_, err = secondary.EndCopy(testContext(t), dr)
+		return err
+	},
+	"comparison": func(ctx context.Context, t *testing.T, primary, secondary *storage.Tap) error {
+		require.NoError(t, secondary.StartFingerprint(testContext(t), dr, indexKey))
+		fingerprintOf(t, secondary, dr)
+		at, err := primary.OpenSlot(testContext(t), dr, "s")
+		require.NoError(t, err)
+		require.NoError(t, secondary.BeginCopy(testContext(t), dr, at))
+		step, err := secondary.Diff(testContext(t), dr, nil)
+		for ; err == nil && !step.Done; step, err = secondary.Diff(ctx, dr, mustAnswer(t, primary, step.Question)) {
+		}
+		if err != nil {
+			return err
+		}
+		_, err = secondary.EndCopy(testContext(t), dr)
+		return err
+	},
+}
+
+func mustAnswer(t *testing.T, primary *storage.Tap, question []byte) []byte {
+	t.Helper()
+	answer, err := primary.AnswerDiff(testContext(t), dr, "s", question)
+	require.NoError(t, err)
+	return answer
+}
+
+// Whoever asked for an apply may go while it is stored: it is stored, taken up under the
+// duty of the node, and who waits for it is told.
+func TestCallerGoesWhileItIsStored(t *testing.T) {
+	t.Parallel()
+	for name, session := range sessions {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFaulty(t)
+			primary, secondary, _ := pair(t, f)
+			core := newCore(t, secondary)
+			put(t, primary, policy, "allow")
+			follow(t, primary, secondary, dr, "s", watermark(t, primary).Sequence)
+			put(t, primary, policy, "deny")
+			ctx, leave := context.WithCancel(testContext(t))
+			defer leave()
+			f.set(func(keys []string) (bool, error) {
+				if slices.Contains(keys, policy) {
+					leave()
+				}
+				return true, nil
+			}, nil)
+			_ = session(ctx, t, primary, secondary)
+			require.ErrorIs(t, ctx.Err(), context.Canceled)
+			require.Equal(t, "deny", core.of(policy))
+			f.set(nil, nil)
+			if name == "frame" {
+				require.NoError(t, secondary.WaitApplied(testContext(t), dr, watermark(t, primary)))
+			}
+		})
+	}
+}
+
+// Nobody is told that a position is applied while something at or below it is owed, and
+// the core is asked again without anything else coming.
+func TestPositionsWaitForWhatIsOwed(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	primary, secondary, at := pair(t, newTxn(t))
+	core := newCore(t, secondary)
+	core.refuse(func(key string) bool { return key == policy })
+	put(t, primary, policy, "deny")
+	put(t, primary, key(1), "v")
+	owes := watermark(t, primary)
+	follow(t, primary, secondary, dr, "s", owes.Sequence)
+	require.Equal(t, "v", core.of(key(1)), "the others are taken up")
+	require.Equal(t, at, secondary.Applied(ctx, dr))
+
+	// What comes next is applied and taken up, and moves no position either.
+	put(t, primary, key(2), "w")
+	later := watermark(t, primary)
+	follow(t, primary, secondary, dr, "s", later.Sequence)
+	require.Equal(t, "w", core.of(key(2)))
+	require.Equal(t, at, secondary.Applied(ctx, dr))
+	// A request must not wait for long for what the core cannot do: it may hold what the
+	// core waits for.
+	require.Equal(t, replication.Unavailable, replication.KindOf(secondary.WaitApplied(ctx, dr, owes)))
+	require.Equal(t, 1, secondary.Owed(dr))
+
+	core.refuse(nil)
+	core.eventually(t, policy, "deny")
+	require.Eventually(t, func() bool { return secondary.Applied(ctx, dr) == later }, waitMax, tick)
+	require.NoError(t, secondary.WaitApplied(ctx, dr, later))
+	require.Zero(t, secondary.Owed(dr))
+}
+
+// A node that learns its progress only now does not take for applied what is owed.
+func TestProgressThatIsLearnedWhileSomethingIsOwed(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	primary, secondary, _ := pair(t, newTxn(t))
+	core := newCore(t, secondary)
+	core.refuse(func(string) bool { return true })
+	put(t, primary, policy, "deny")
+	at := watermark(t, primary)
+	follow(t, primary, secondary, dr, "s", at.Sequence)
+	require.NoError(t, secondary.SetGuard(ctx, storage.Guard{Level: storage.Frozen})) // forgets it
+	require.Zero(t, secondary.Applied(ctx, dr).Sequence)
+	core.refuse(nil)
+	require.Eventually(t, func() bool { return secondary.Applied(ctx, dr) == at }, waitMax, tick)
+}
+
+// When the duty ends nothing is taken up any more; the next one begins with what is left.
+func TestWhatIsOwedOutlivesADuty(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	f := newFaulty(t)
+	primary, secondary, _ := pair(t, f)
+	core := newCore(t, secondary)
+	duty, end := context.WithCancel(ctx)
+	secondary.OnDuty(duty)
+	put(t, primary, policy, "deny")
+	f.set(func(keys []string) (bool, error) {
+		if slices.Contains(keys, policy) {
+			end()
+		}
+		return true, nil
+	}, nil)
+	_, _ = secondary.ApplyFrame(ctx, dr, nextFrame(t, primary, secondary))
+	f.set(nil, nil)
+	require.Equal(t, "deny", get(t, secondary.Inner(), policy))
+	require.Empty(t, core.of(policy))
+	secondary.OnDuty(ctx)
+	core.eventually(t, policy, "deny")
+}
+
+// What the host owes itself is taken up before anything more is applied.
+func TestOweComesFirst(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	primary, secondary, _ := pair(t, newTxn(t))
+	var mu sync.Mutex
+	var calls []string
+	first := make(chan struct{})
+	secondary.OnApplied(func(_ context.Context, keys []string) []string {
+		<-first
+		mu.Lock()
+		defer mu.Unlock()
+		for _, k := range keys {
+			calls = append(calls, fmt.Sprintf("%s with %s", k, get(t, secondary.Inner(), policy)))
+		}
+		return nil
+	})
+	put(t, primary, policy, "deny")
+	frame := nextFrame(t, primary, secondary)
+	secondary.Owe(dr, "core/mounts")
+	applied := make(chan error, 1)
+	go func() {
+		_, err := secondary.ApplyFrame(ctx, dr, frame)
+		applied <- err
+	}()
+	close(first)
+	require.NoError(t, <-applied)
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(t, []string{"core/mounts with <none>", policy + " with deny"}, calls)
+}
+
+// A secondary whose core takes up nothing does not fill the memory: it applies no more.
+func TestNothingIsAppliedBeyondWhatCanBeOwed(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	primary, secondary, _ := pair(t, newTxn(t))
+	core := newCore(t, secondary)
+	core.refuse(func(string) bool { return true })
+	for i := range 9 {
+		secondary.Owe(dr, fmt.Sprint(i, strings.Repeat("k", 2<<20)))
+	}
+	put(t, primary, policy, "deny")
+	frame := nextFrame(t, primary, secondary)
+	_, err := secondary.ApplyFrame(ctx, dr, frame)
+	require.Equal(t, replication.Unavailable, replication.KindOf(err))
+	require.Equal(t, "<none>", get(t, secondary.Inner(), policy))
+	core.refuse(nil)
+	require.Eventually(t, func() bool {
+		_, err := secondary.ApplyFrame(ctx, dr, frame)
+		return err == nil
+	}, waitMax, tick)
+}
+
+// A new session learns where the storage is after the apply of the one before it.
+func TestResumeWaitsForAnApply(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	f := newFaulty(t)
+	primary, secondary, _ := pair(t, f)
+	put(t, primary, policy, "deny")
+	frame := nextFrame(t, primary, secondary)
+	storing, goOn := make(chan struct{}), make(chan struct{})
+	f.set(func(keys []string) (bool, error) {
+		if slices.Contains(keys, policy) {
+			close(storing)
+			<-goOn
+		}
+		return true, nil
+	}, nil)
+	former, leave := context.WithCancel(ctx)
+	go func() { _, _ = secondary.ApplyFrame(former, dr, frame) }()
+	<-storing
+	leave()
+	resumed := make(chan *replication.Cursor, 1)
+	go func() {
+		c, err := secondary.Resume(ctx, dr)
+		require.NoError(t, err)
+		resumed <- c
+	}()
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	_, err := secondary.Resume(gone, dr)
+	require.ErrorIs(t, err, context.Canceled, "nobody waits longer than he wants")
+	require.Empty(t, resumed)
+	close(goOn)
+	require.Equal(t, frame.To, (<-resumed).Position)
+	_, err = secondary.ApplyFrame(former, dr, frame)
+	require.ErrorIs(t, err, context.Canceled, "an apply of a session that is gone does not begin")
+}
+
