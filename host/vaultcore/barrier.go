@@ -5,8 +5,11 @@ package vaultcore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/sdk/physical"
@@ -20,6 +23,10 @@ type openBarrier struct {
 	vault.SecurityBarrier
 	inner *vault.AESGCMBarrier
 
+	// opening is held while the barrier is opened; opened says whether the core is.
+	opening sync.Mutex
+	opened  func() bool
+
 	onOpen atomic.Pointer[func(context.Context) error]
 	onSeal atomic.Pointer[func()]
 	// onKeyCheck runs before a check for upgrades; see OnKeyCheck.
@@ -31,12 +38,14 @@ type openBarrier struct {
 // Unseal opens the barrier and runs the hook. When the hook fails the barrier
 // is closed again: a node that does not know its role must not serve.
 func (b *openBarrier) Unseal(ctx context.Context, key []byte) error {
+	b.opening.Lock()
+	defer b.opening.Unlock()
 	sealed, err := b.inner.Sealed()
 	if err != nil {
 		return err
 	}
 	if !sealed {
-		return nil
+		return b.openAlready()
 	}
 	if err := b.inner.Unseal(ctx, key); err != nil {
 		return err
@@ -50,6 +59,28 @@ func (b *openBarrier) Unseal(ctx context.Context, key []byte) error {
 			return fmt.Errorf("%w (and the barrier could not be sealed again: %v)", err, sealErr)
 		}
 		return err
+	}
+	return nil
+}
+
+// openPatience is how long a core may take from the opening of its barrier until it counts
+// as unsealed.
+const openPatience = 10 * time.Second
+
+var errOpenAlready = errors.New("this node was unsealed meanwhile, by a key share that was given before: nothing is left to do")
+
+// openAlready refuses to open a core a second time. A node that joins a cluster on raft
+// opens in the background, without the state lock, and a share that is given meanwhile opens
+// it too: Vault would begin a second duty, whose end a seal does not wait for, and which
+// leads as likely as the first. A core that stays sealed has failed after its barrier was
+// opened, and tries again.
+func (b *openBarrier) openAlready() error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for last := time.Now().Add(openPatience); time.Now().Before(last); <-tick.C {
+		if b.opened() {
+			return errOpenAlready
+		}
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func Attach(core *vault.Core) (*Core, error) {
 	if sealed, err := inner.Sealed(); err != nil || !sealed {
 		return nil, errors.New("replication must attach before Vault is unsealed")
 	}
-	c.barrier = &openBarrier{SecurityBarrier: inner, inner: inner}
+	c.barrier = &openBarrier{SecurityBarrier: inner, inner: inner, opened: func() bool { return !core.Sealed() }}
 	*slot = c.barrier
 	c.hookCoreBackends()
 	return c, nil

@@ -89,6 +89,28 @@ func TestBarrierHook(t *testing.T) {
 	unseal(t, c, keys)
 }
 
+// A core is opened once, whoever else gives a share while it opens. One that has failed
+// half way is not open, and may be tried again.
+func TestCoreIsOpenedOnce(t *testing.T) {
+	t.Parallel()
+	c, keys, _ := attached(t)
+	unseal(t, c, keys)
+	root, err := c.RootKey()
+	require.NoError(t, err)
+	require.ErrorIs(t, unsealInternal(c.Core, context.Background(), root), errOpenAlready)
+	opened := make(chan struct{})
+	c.barrier.opened = func() bool {
+		select {
+		case <-opened:
+			return true
+		default:
+			close(opened)
+			return false
+		}
+	}
+	require.ErrorIs(t, c.barrier.Unseal(context.Background(), root), errOpenAlready, "it was being opened")
+}
+
 // recorder counts the writes that pass.
 type recorder struct {
 	physical.Backend
