@@ -86,8 +86,17 @@ func (c *Controller) followRole(ctx context.Context) error {
 		return err
 	}
 	have, err := c.Record().encode()
-	if err != nil || bytes.Equal(stored, have) && !c.bootstrapping.Load() {
+	if err != nil {
 		return err
+	}
+	if bytes.Equal(stored, have) {
+		if !c.bootstrapping.Load() {
+			return nil
+		}
+		// All that it takes is read anew when the copy has ended, and not each second of it.
+		if copying, err := c.firstCopy(ctx); copying || err != nil {
+			return err
+		}
 	}
 	return c.takeUpRole(ctx, false)
 }
