@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/enginetest"
+	"github.com/vault-replication/vault-replication/plugin/engine/primary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -244,6 +245,9 @@ func TestDRPrimaryKeepsAddressesOfItsSecondaries(t *testing.T) {
 		awaitEqual(t, p, s)
 		s.host.SetAddresses(secondaryAddr, "https://b2.test:8201")
 		p.awaitFailover(secondaryAddr, "https://b2.test:8201")
+		// They are in storage after a while: a secondary cannot have it written as often as
+		// it likes.
+		<-time.After(primary.NodeInterval)
 		require.NoError(t, s.engine.Stop(t.Context()))
 		p.restart()
 		p.awaitFailover(secondaryAddr, "https://b2.test:8201")

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
@@ -379,24 +381,67 @@ func TestPrimaryBoundsForwards(t *testing.T) {
 	})
 }
 
-// Forwarded requests alone may be large.
+// What is larger than its method needs is refused, and ends no session.
 func TestOtherRequestsAreSmall(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
 		awaitEqual(t, p, s)
 		client, b, done := dialAs(t, s.host, p.token("large"))
 		defer done()
-		large := &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "large", Node: &linkv1.Node{ApiAddr: strings.Repeat("x", link.RequestMax)}}
 		unlimited := grpc.MaxCallSendMsgSize(link.MessageMax)
-		_, err := client.Hello(t.Context(), large, unlimited)
-		requireKind(t, replication.InvalidInput, link.FromStatus(err), "262144 are allowed")
-		large.Node = nil
-		_, err = client.Hello(t.Context(), large)
+		_, err := client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "large"})
 		require.NoError(t, err)
-		copying, err := client.Copy(t.Context(), &linkv1.CopyRequest{After: strings.Repeat("x", link.RequestMax)}, unlimited)
+		copying, err := client.Copy(t.Context(), &linkv1.CopyRequest{After: strings.Repeat("x", link.SmallRequestMax)}, unlimited)
 		require.NoError(t, err)
 		_, err = copying.Recv()
-		requireKind(t, replication.InvalidInput, link.FromStatus(err), "262144 are allowed")
+		requireKind(t, replication.InvalidInput, link.FromStatus(err), "98304 are allowed")
+		_, err = client.Forward(t.Context(), &linkv1.ForwardRequest{Payload: make([]byte, link.RequestMax)}, unlimited)
+		require.Equal(t, codes.ResourceExhausted, status.Code(err), "%v", err)
+		_, err = client.Heartbeat(t.Context(), &linkv1.HeartbeatRequest{})
+		require.NoError(t, err)
+	})
+}
+
+// A forwarded request that is sent in parts is what its first message says.
+func TestPartsOfAForwardedRequest(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		p.host.OnReceive(echo)
+		large := strings.Repeat("x", 2*link.ForwardPart+1)
+		got, err := s.forward(t.Context(), large)
+		require.NoError(t, err)
+		require.Contains(t, got, large)
+		before := p.host.Count("Receive")
+
+		client, b, done := dialAs(t, s.host, p.token("parts"))
+		defer done()
+		send := func(parts ...*linkv1.ForwardLargeRequest) error {
+			stream, err := client.ForwardLarge(t.Context())
+			require.NoError(t, err)
+			for _, part := range parts {
+				if stream.Send(part) != nil {
+					break
+				}
+			}
+			_, err = stream.CloseAndRecv()
+			return link.FromStatus(err)
+		}
+		requireKind(t, replication.Unavailable, send(&linkv1.ForwardLargeRequest{Size: 1, Part: []byte("x")}), "say Hello again")
+		_, err = client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "parts"})
+		require.NoError(t, err)
+		for name, parts := range map[string][]*linkv1.ForwardLargeRequest{
+			"too large":      {{Size: replication.PayloadMax + 1, Part: []byte("x")}},
+			"much larger":    {{Size: 1 << 63, Part: []byte("x")}},
+			"more than said": {{Size: 2, Part: []byte("x")}, {Part: []byte("xx")}},
+			"an empty part":  {{Size: 2, Part: []byte("x")}, {}},
+			"less than said": {{Size: 2, Part: []byte("x")}},
+			"no size":        {{Part: []byte("x")}},
+		} {
+			require.Error(t, send(parts...), name)
+		}
+		require.Equal(t, before, p.host.Count("Receive"))
+		require.NoError(t, send(&linkv1.ForwardLargeRequest{Size: 2, Part: []byte("x")}, &linkv1.ForwardLargeRequest{Part: []byte("y")}))
 	})
 }
 

@@ -63,8 +63,13 @@ func (e *Engine) bootstrapAt(ctx context.Context, b *trust.Bundle, address strin
 	resp, err := linkv1.NewLinkClient(conn).Bootstrap(callCtx, &linkv1.BootstrapRequest{
 		Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: b.SecondaryID, Challenge: challenge,
 	})
+	if why := link.Refused(raw); why != nil {
+		err = why
+	} else if err != nil {
+		err = link.FromStatus(err)
+	}
 	if err != nil {
-		return nil, nil, link.FromStatus(err)
+		return nil, nil, err
 	}
 	if n := len(resp.GetSealed()); n == 0 || n > link.HandoverMax {
 		return nil, nil, replication.Errorf(replication.InvalidInput, "the primary at %s answered with %d bytes instead of what is needed to join: run the same release on both clusters", address, n)

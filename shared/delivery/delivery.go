@@ -14,13 +14,14 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Call makes a unary call. Sent says that the whole request was given to the
+// Call makes a unary call; with more than one request, one whose requests are parts of
+// a whole. Sent says that the whole request was given to the
 // connection: the other end may carry it out whatever the error. Without it the
 // other end has certainly not seen the request whole.
 //
 // gRPC itself repeats a call only when the other end says that it has not looked
 // at it, so a request is carried out at most once.
-func Call(ctx context.Context, conn grpc.ClientConnInterface, method string, req, res any, opts ...grpc.CallOption) (sent bool, err error) {
+func Call(ctx context.Context, conn grpc.ClientConnInterface, method string, reqs []any, res any, opts ...grpc.CallOption) (sent bool, err error) {
 	// A stream that is given up half way is released by its context alone.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -29,13 +30,15 @@ func Call(ctx context.Context, conn grpc.ClientConnInterface, method string, req
 	if err != nil {
 		return false, err
 	}
-	switch err := stream.SendMsg(req); {
-	case errors.Is(err, io.EOF):
-		// The stream ended before the request was in it; why, only the answer says.
-		err = stream.RecvMsg(res)
-		return err == nil, err
-	case err != nil:
-		return false, err
+	for _, req := range reqs {
+		switch err := stream.SendMsg(req); {
+		case errors.Is(err, io.EOF):
+			// The stream ended before the request was in it; why, only the answer says.
+			err = stream.RecvMsg(res)
+			return err == nil, err
+		case err != nil:
+			return false, err
+		}
 	}
 	if err := stream.CloseSend(); err != nil {
 		return true, err

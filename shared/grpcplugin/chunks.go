@@ -16,7 +16,7 @@ type chunks struct {
 }
 
 func (c chunks) Send(chunk tunnel.Chunk) error {
-	return c.send(&replicationv1.Chunk{Data: chunk.Data, Signal: replicationv1.Chunk_Signal(chunk.Signal)})
+	return c.send(&replicationv1.Chunk{Data: chunk.Data, Signal: replicationv1.Chunk_Signal(chunk.Signal), Refused: chunk.Refused})
 }
 
 func (c chunks) Recv() (tunnel.Chunk, error) {
@@ -24,7 +24,7 @@ func (c chunks) Recv() (tunnel.Chunk, error) {
 	if err != nil {
 		return tunnel.Chunk{}, err
 	}
-	return tunnel.Chunk{Data: chunk.GetData(), Signal: tunnel.Signal(chunk.GetSignal())}, nil
+	return tunnel.Chunk{Data: chunk.GetData(), Signal: tunnel.Signal(chunk.GetSignal()), Refused: chunk.GetRefused()}, nil
 }
 
 func serveConnClientChunks(s replicationv1.Replication_ServeConnClient) tunnel.Stream {

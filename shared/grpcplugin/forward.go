@@ -25,7 +25,7 @@ func (c *Client) Forward(ctx context.Context, req replication.ForwardRequest) (*
 		return nil, err
 	}
 	res := &replicationv1.ForwardResponse{}
-	sent, err := delivery.Call(ctx, c.conn, replicationv1.Replication_Forward_FullMethodName, &replicationv1.ForwardRequest{Payload: req.Payload}, res)
+	sent, err := delivery.Call(ctx, c.conn, replicationv1.Replication_Forward_FullMethodName, []any{&replicationv1.ForwardRequest{Payload: req.Payload}}, res)
 	if err != nil {
 		return nil, c.link.once(ctx, sent, err)
 	}
@@ -58,7 +58,7 @@ func (c *hostClient) Receive(ctx context.Context, req replication.ReceiveRequest
 	}
 	res := &replicationv1.ReceiveResponse{}
 	sent, err := delivery.Call(ctx, c.conn, replicationv1.Host_Receive_FullMethodName,
-		&replicationv1.ReceiveRequest{SecondaryId: req.SecondaryID, Payload: req.Payload}, res)
+		[]any{&replicationv1.ReceiveRequest{SecondaryId: req.SecondaryID, Payload: req.Payload}}, res)
 	if err != nil {
 		return nil, c.link.once(ctx, sent, err)
 	}

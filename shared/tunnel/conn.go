@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -34,9 +35,22 @@ type Conn struct {
 	out    *outbox
 	done   chan struct{}
 	once   sync.Once
+
+	refused atomic.Pointer[string]
 }
 
-var _ net.Conn = (*Conn)(nil)
+var (
+	_ net.Conn = (*Conn)(nil)
+	_ Refuser  = (*Conn)(nil)
+)
+
+// Refused implements [Refuser].
+func (c *Conn) Refused() string {
+	if why := c.refused.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
 
 // NewConn makes a connection of a stream, which it owns from then on. Close must
 // be called.
@@ -78,6 +92,10 @@ func (c *Conn) receive() {
 		case Fin:
 			c.in.finish(io.EOF)
 		case Close:
+			if why := chunk.Refused; why != "" {
+				why = why[:min(len(why), refusedMax)]
+				c.refused.Store(&why)
+			}
 			c.in.finish(io.EOF)
 			c.out.fail(syscall.EPIPE, true)
 			return

@@ -46,11 +46,11 @@ func (s serverStream) Recv() (tunnel.Chunk, error) {
 }
 
 func toWire(c tunnel.Chunk) *replicationv1.Chunk {
-	return &replicationv1.Chunk{Data: c.Data, Signal: replicationv1.Chunk_Signal(c.Signal)}
+	return &replicationv1.Chunk{Data: c.Data, Signal: replicationv1.Chunk_Signal(c.Signal), Refused: c.Refused}
 }
 
 func fromWire(c *replicationv1.Chunk) tunnel.Chunk {
-	return tunnel.Chunk{Data: c.GetData(), Signal: tunnel.Signal(c.GetSignal())}
+	return tunnel.Chunk{Data: c.GetData(), Signal: tunnel.Signal(c.GetSignal()), Refused: c.GetRefused()}
 }
 
 // service hands every stream to a function.

@@ -65,7 +65,11 @@ func (s *splice) send() {
 			<-s.ended
 		}
 		// A failure to send is the receiver's to tell: the stream is cut then.
-		_ = s.stream.Send(Chunk{Signal: Close})
+		end := Chunk{Signal: Close}
+		if r, ok := s.conn.(Refuser); ok {
+			end.Refused = r.Refused()
+		}
+		_ = s.stream.Send(end)
 		return
 	}
 }

@@ -5,6 +5,7 @@ package tunnel_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -135,4 +136,27 @@ func BenchmarkTunnel(b *testing.B) {
 	}
 	conn.Close()
 	<-read
+}
+
+// unwanted is a connection whose other end says that it does not want it.
+type unwanted struct{ net.Conn }
+
+func (unwanted) Read([]byte) (int, error) { return 0, errors.New("remote error") }
+func (unwanted) Refused() string          { return "it was revoked" }
+
+// Why a connection was not wanted is known at the far end of the tunnel, when the end of
+// it is.
+func TestSpliceTellsARefusal(t *testing.T) {
+	t.Parallel()
+	here, there := net.Pipe()
+	defer there.Close()
+	stream, cancel := dial(t, func(ctx context.Context, s tunnel.Stream) error {
+		return tunnel.Splice(ctx, s, unwanted{here})
+	})
+	conn := tunnel.NewConn(stream, tunnel.Options{Abort: cancel})
+	defer func() { conn.Close(); <-conn.Done() }()
+	require.Empty(t, conn.Refused())
+	_, err := conn.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	require.Equal(t, "it was revoked", conn.Refused())
 }

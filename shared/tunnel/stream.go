@@ -29,7 +29,16 @@ const (
 type Chunk struct {
 	Data   []byte
 	Signal Signal
+	// Refused says, with Close, why the other end of the connection did not want it.
+	Refused string
 }
+
+// Refuser is a connection that knows why its other end did not want it; empty when it
+// does not, or did.
+type Refuser interface{ Refused() string }
+
+// refusedMax bounds that reason, in bytes.
+const refusedMax = 1 << 10
 
 // Stream is one end of a bidirectional stream of chunks. Send and Recv may each
 // be called by one goroutine at a time. Both fail once the stream is cut.

@@ -90,9 +90,10 @@ type NodeInfo struct {
 	PeerAPIAddrs []string
 }
 
-// APIAddress is an address if it is the URL of an API, empty otherwise.
+// APIAddress is an address if it is the URL of an API, empty otherwise. It is shown, and
+// people click on it.
 func APIAddress(addr string) string {
-	if len(addr) > AddressMax {
+	if len(addr) > AddressMax || strings.ContainsFunc(addr, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return ""
 	}
 	u, err := url.Parse(addr)
@@ -141,6 +142,6 @@ func FromNode(w *linkv1.Node) NodeInfo {
 	if CheckAddress(w.GetClusterAddr()) == nil {
 		n.ClusterAddr = w.GetClusterAddr()
 	}
-	n.APIAddr = APIAddress(strings.ToValidUTF8(w.GetApiAddr(), ""))
+	n.APIAddr = APIAddress(w.GetApiAddr())
 	return n
 }

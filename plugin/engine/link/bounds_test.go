@@ -40,19 +40,21 @@ func methods(t *testing.T) (all []protoreflect.MethodDescriptor) {
 	return all
 }
 
-// A primary takes small requests alone, but for those that are forwarded.
+// A primary takes of each method what it needs.
 func TestRequestsAreSmall(t *testing.T) {
 	t.Parallel()
 	for _, method := range methods(t) {
 		typ, err := protoregistry.GlobalTypes.FindMessageByName(method.Input().FullName())
 		require.NoError(t, err)
-		require.NoError(t, link.CheckRequest(pad(typ.New().Interface(), link.RequestMax-1024)), method.FullName())
-		err = link.CheckRequest(pad(typ.New().Interface(), link.RequestMax))
-		if method.Name() == "Forward" {
-			require.NoError(t, err)
-			continue
+		most := link.SmallRequestMax
+		switch method.Name() {
+		case "Forward", "ForwardLarge", "Diff":
+			most = link.RequestMax
+		case "Stream":
+			most = link.AckMax
 		}
-		require.Error(t, err, method.FullName())
+		require.NoError(t, link.CheckRequest(pad(typ.New().Interface(), most-64)), method.FullName())
+		require.Error(t, link.CheckRequest(pad(typ.New().Interface(), most)), method.FullName())
 	}
 }
 

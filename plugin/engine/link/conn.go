@@ -13,6 +13,9 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/tunnel"
 )
 
 // errOneConn ends gRPC's own attempts to reconnect: a session is one connection,
@@ -56,13 +59,24 @@ func ServerOptions(creds credentials.TransportCredentials) []grpc.ServerOption {
 		grpc.InitialConnWindowSize(1 << 20),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: KeepaliveTime, Timeout: KeepaliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: KeepaliveMin, PermitWithoutStream: true}),
-		// Of all but forwarded requests CheckRequest allows far less.
-		grpc.MaxRecvMsgSize(MessageMax),
+		// Of most CheckRequest allows less.
+		grpc.MaxRecvMsgSize(RequestMax),
 		grpc.MaxSendMsgSize(MessageMax),
 		grpc.MaxConcurrentStreams(ForwardsMax + otherCalls),
 		grpc.MaxHeaderListSize(16 << 10),
 		grpc.WaitForHandlers(true),
 	}
+}
+
+// Refused says why the other end did not want a connection, Denied; nil when it is not
+// known to have said so. The host on the other side looks at certificates before any
+// call can be answered.
+func Refused(conn net.Conn) error {
+	r, ok := conn.(tunnel.Refuser)
+	if !ok || r.Refused() == "" {
+		return nil
+	}
+	return replication.Errorf(replication.Denied, "%s", r.Refused())
 }
 
 // ActiveConn remembers when something last arrived. A heartbeat can be stuck for

@@ -5,9 +5,6 @@ package link
 import (
 	"sync"
 
-	"google.golang.org/protobuf/proto"
-
-	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -38,16 +35,4 @@ func (f *Forwards) Enter(payload int) (leave func(), err error) {
 		f.calls--
 		f.bytes -= payload
 	}, nil
-}
-
-// CheckRequest refuses a message that is larger than a secondary has reason to
-// send. gRPC has one limit for all calls, which is that of forwarded requests.
-func CheckRequest(m any) error {
-	if _, ok := m.(*linkv1.ForwardRequest); ok {
-		return nil
-	}
-	if p, ok := m.(proto.Message); ok && proto.Size(p) > RequestMax {
-		return invalid("a request has %d bytes, %d are allowed", proto.Size(p), RequestMax)
-	}
-	return nil
 }

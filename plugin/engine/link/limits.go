@@ -14,12 +14,21 @@ const ProtocolVersion = 1
 // Bounds of what is accepted from the other cluster, in bytes unless said
 // otherwise.
 const (
-	// MessageMax is the largest message: one payload and its envelope.
+	// MessageMax is the largest message of a primary: one payload and its envelope.
 	MessageMax = replication.PayloadMax + 1<<20
-	// RequestMax is the largest message a primary accepts but for forwarded
-	// requests; they are small, so a hostile secondary cannot make the primary hold
-	// much.
+	// RequestMax is the largest message that a primary accepts of a secondary; a
+	// larger one is refused by its length, before it is read.
 	RequestMax = 256 << 10
+	// SmallRequestMax bounds all requests but questions of a comparison and forwarded
+	// ones.
+	SmallRequestMax = 96 << 10
+	// AckMax bounds the acknowledgements of a stream.
+	AckMax = 4 << 10
+	// StrangerMax bounds what is read of a connection that has no session, in all: one
+	// request, and what HTTP/2 has around it.
+	StrangerMax = 128 << 10
+	// ForwardPart is the size from which a forwarded request is sent in parts.
+	ForwardPart = 192 << 10
 	// ForwardsMax bounds the forwarded requests of one secondary that are under way,
 	// ForwardBytesMax the bytes of them. One request always fits alone.
 	ForwardsMax     = 256

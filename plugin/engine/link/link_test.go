@@ -72,8 +72,18 @@ func TestAddresses(t *testing.T) {
 	}
 	require.Len(t, link.MergeAddresses(many), link.AddressesMax)
 	require.Equal(t, []string{"b:1", "a:1"}, link.MergeAddresses([]string{"b:1", "bad"}, []string{"a:1", "b:1"}))
-	n := link.FromNode(&linkv1.Node{ApiAddr: "https://x:1\xff", ClusterAddr: "bad", ClusterAddrs: many})
+	n := link.FromNode(&linkv1.Node{ApiAddr: "https://x:1", ClusterAddr: "bad", ClusterAddrs: many})
 	require.Equal(t, link.NodeInfo{APIAddr: "https://x:1", ClusterAddrs: many[:link.AddressesMax]}, n)
+	for _, a := range []string{"http://a.test:8200", "https://[::1]:8200/", "https://a.test"} {
+		require.Equal(t, a, link.FromNode(&linkv1.Node{ApiAddr: a}).APIAddr)
+	}
+	// It is shown, and people click on it.
+	for _, a := range []string{
+		"javascript:alert(1)", "data:text/html,x", "//a.test", "a.test:8200", "https://", "https://u:p@a.test", "https://a.test/?x=1",
+		"https://a.test/#x", "https://a.test/\n", "https://x:1\xff", "https://" + strings.Repeat("a", 600),
+	} {
+		require.Empty(t, link.FromNode(&linkv1.Node{ApiAddr: a}).APIAddr, a)
+	}
 }
 
 func TestRanges(t *testing.T) {

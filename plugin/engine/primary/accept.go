@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -90,6 +91,37 @@ type peerConn struct {
 	from      replication.Position
 	streaming *streaming
 	comparing bool // a Diff runs
+	// entering is the context of the last call that needed no session, done when that
+	// is.
+	entering context.Context
+
+	// known says that the connection has or had a session; read is what came before.
+	known atomic.Bool
+	read  atomic.Int64
+}
+
+// Read gives a connection up that sends much before it has a session.
+func (c *peerConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.known.Load() && c.read.Add(int64(n)) > link.StrangerMax {
+		_ = c.Close()
+		return 0, errTalkative
+	}
+	return n, err
+}
+
+var errTalkative = replication.Errorf(replication.Denied, "a connection without a session has sent more than a Hello has")
+
+// enter claims the connection for the one call without a session that it may have at a
+// time, until that ends.
+func (c *peerConn) enter(call context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.entering != nil && c.entering.Err() == nil {
+		return replication.Errorf(replication.Unavailable, "a connection without a session has one call at a time")
+	}
+	c.entering = call
+	return nil
 }
 
 // Close ends the connection; idempotent, as gRPC and the server both call it.
@@ -243,13 +275,19 @@ func (s checkedStream) RecvMsg(m any) error {
 	return link.CheckRequest(m)
 }
 
-// headerGate stands before the body of a call is accepted: only a live session
-// may send as much as a forwarded request can have. gRPC holds its connection
+// headerGate stands before the body of a call is read: a peer that is not wanted, or
+// has no session, sends no more than it takes to be told so. gRPC holds its connection
 // meanwhile, so this must not wait.
 func (s *Server) headerGate(ctx context.Context, info *tap.Info) (context.Context, error) {
-	if info.FullMethodName != linkv1.Link_Forward_FullMethodName {
-		return ctx, nil
+	switch info.FullMethodName {
+	case linkv1.Link_Hello_FullMethodName, linkv1.Link_Bootstrap_FullMethodName:
+		pc, err := caller(ctx)
+		if err == nil {
+			err = pc.enter(ctx)
+		}
+		return ctx, link.ToStatus(err)
+	default:
+		_, _, err := s.session(ctx)
+		return ctx, link.ToStatus(err)
 	}
-	_, _, err := s.session(ctx)
-	return ctx, link.ToStatus(err)
 }

@@ -5,6 +5,8 @@ package primary
 import (
 	"context"
 
+	"google.golang.org/grpc"
+
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -21,9 +23,52 @@ func (s *Server) Forward(ctx context.Context, req *linkv1.ForwardRequest) (*link
 		return nil, err
 	}
 	defer leave()
+	return s.forward(ctx, pc, req.GetPayload())
+}
+
+// ForwardLarge implements link.v1.
+func (s *Server) ForwardLarge(stream grpc.ClientStreamingServer[linkv1.ForwardLargeRequest, linkv1.ForwardResponse]) error {
+	pc, ps, err := s.session(stream.Context())
+	if err != nil {
+		return err
+	}
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	size := first.GetSize()
+	leave, err := ps.forwards.Enter(int(min(size, replication.PayloadMax+1)))
+	if err != nil {
+		return err
+	}
+	defer leave()
+	payload := first.GetPart()
+	for uint64(len(payload)) < size {
+		// It grows with what arrives: a size that is only claimed takes no memory.
+		next, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		if len(next.GetPart()) == 0 {
+			return replication.Errorf(replication.InvalidInput, "a part of a forwarded request is empty")
+		}
+		payload = append(payload, next.GetPart()...)
+		pc.expect(s.cfg.LossAfter)
+	}
+	if uint64(len(payload)) > size {
+		return replication.Errorf(replication.InvalidInput, "a forwarded request of %d bytes has more than that", size)
+	}
+	res, err := s.forward(stream.Context(), pc, payload)
+	if err != nil {
+		return err
+	}
+	return stream.SendAndClose(res)
+}
+
+func (s *Server) forward(ctx context.Context, pc *peerConn, payload []byte) (*linkv1.ForwardResponse, error) {
 	// On a slow link a heartbeat may be stuck behind what has just arrived.
 	pc.expect(s.cfg.LossAfter)
-	res, err := s.host.Receive(ctx, replication.ReceiveRequest{SecondaryID: pc.id, Payload: req.GetPayload()})
+	res, err := s.host.Receive(ctx, replication.ReceiveRequest{SecondaryID: pc.id, Payload: payload})
 	if err != nil {
 		return nil, err
 	}

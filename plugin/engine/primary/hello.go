@@ -39,6 +39,9 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 		return nil, err
 	}
 	defer ps.hello.Leave()
+	if err := s.pace.wait(ctx, pc.id); err != nil {
+		return nil, err
+	}
 	if err := pc.stopStreaming(ctx); err != nil {
 		return nil, err
 	}
@@ -97,6 +100,9 @@ func (s *Server) Bootstrap(ctx context.Context, req *linkv1.BootstrapRequest) (*
 		return nil, replication.Errorf(replication.InvalidInput, "the challenge of the joining cluster has %d bytes, %d are allowed", n, link.ChallengeMax)
 	}
 	pc.expect(hostPatience)
+	if err := s.pace.wait(ctx, pc.id); err != nil {
+		return nil, err
+	}
 	handover, err := s.host.SealHandover(ctx, replication.SealHandoverRequest{SecondaryID: pc.id, Challenge: req.GetChallenge()})
 	if err != nil {
 		return nil, err

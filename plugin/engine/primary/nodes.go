@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -29,8 +30,15 @@ type nodes struct {
 	// not wait for it.
 	writing link.Gate
 
-	mu   sync.Mutex
-	byID map[string][]string
+	mu sync.Mutex
+	// byID are those of now, stored those in storage.
+	byID   map[string][]string
+	stored map[string]storedNode
+}
+
+type storedNode struct {
+	addresses []string
+	at        time.Time
 }
 
 func (n *nodes) load(ctx context.Context, host replication.Host) error {
@@ -38,19 +46,19 @@ func (n *nodes) load(ctx context.Context, host replication.Host) error {
 	if err != nil {
 		return err
 	}
-	byID := map[string][]string{}
+	byID, stored := map[string][]string{}, map[string]storedNode{}
 	for _, name := range names {
 		data, err := host.GetState(ctx, name)
 		if err != nil {
 			return err
 		}
 		if id, addresses := decodeNode(name, data); len(addresses) > 0 {
-			byID[id] = addresses
+			byID[id], stored[id] = addresses, storedNode{addresses: addresses}
 		}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.byID = byID
+	n.byID, n.stored = byID, stored
 	return nil
 }
 
@@ -64,20 +72,29 @@ func decodeNode(name string, data []byte) (id string, addresses []string) {
 	return string(raw), link.MergeAddresses(addresses)
 }
 
-// keep writes only what has changed.
+// keep writes only what has changed, and not more often than each NodeInterval: a
+// secondary says its addresses again with each heartbeat.
 func (n *nodes) keep(ctx context.Context, host replication.Host, id string, addresses []string) error {
-	known := func() bool {
+	if len(addresses) == 0 {
+		return nil
+	}
+	due := func() bool {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		return slices.Equal(n.byID[id], addresses)
+		n.byID[id] = addresses
+		s := n.stored[id]
+		return !slices.Equal(s.addresses, addresses) && time.Since(s.at) >= NodeInterval
 	}
-	if len(addresses) == 0 || known() {
+	if !due() {
 		return nil
 	}
 	if err := n.writing.Enter(ctx); err != nil {
 		return err
 	}
 	defer n.writing.Leave()
+	if !due() {
+		return nil
+	}
 	data, err := json.Marshal(addresses)
 	if err != nil {
 		return err
@@ -87,7 +104,7 @@ func (n *nodes) keep(ctx context.Context, host replication.Host, id string, addr
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.byID[id] = addresses
+	n.stored[id] = storedNode{addresses: addresses, at: time.Now()}
 	return nil
 }
 
@@ -98,6 +115,7 @@ func (n *nodes) forget(ctx context.Context, host replication.Host, id string) er
 	defer n.writing.Leave()
 	n.mu.Lock()
 	delete(n.byID, id)
+	delete(n.stored, id)
 	n.mu.Unlock()
 	return host.DeleteState(ctx, nodeKey(id))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
@@ -62,6 +63,7 @@ type Server struct {
 	peers   map[string]*peerState
 
 	nodes nodes
+	pace  pace
 }
 
 // NewServer makes a server; Start lets it listen.
@@ -71,7 +73,8 @@ func NewServer(cfg Config, host replication.Host, logger hclog.Logger, authority
 		queue: newAcceptQueue(),
 		conns: map[*peerConn]struct{}{},
 		peers: map[string]*peerState{},
-		nodes: nodes{writing: link.NewGate()},
+		nodes: nodes{writing: link.NewGate(), stored: map[string]storedNode{}},
+		pace:  pace{byID: map[string]*rate.Limiter{}},
 	}
 	s.leaving, s.leave = context.WithCancel(context.Background())
 	options := append(link.ServerOptions(peerCredentials{}), grpc.InTapHandle(s.headerGate),
@@ -129,6 +132,7 @@ func (s *Server) Stop(ctx context.Context, demoted bool) {
 func (s *Server) Revoke(ctx context.Context, id string) error {
 	ps := s.peer(id)
 	s.cut(id)
+	s.pace.forget(id)
 	// A Hello that was under way when it was cut may still open a slot.
 	if err := ps.hello.Enter(ctx); err != nil {
 		return err

@@ -51,6 +51,7 @@ func (s *Server) attach(ps *peerState, pc *peerConn, epoch replication.Epoch, no
 	}
 	older := ps.conn
 	ps.conn, ps.node = pc, node
+	pc.known.Store(true)
 	s.mu.Unlock()
 	pc.mu.Lock()
 	pc.epoch = epoch

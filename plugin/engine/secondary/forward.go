@@ -4,8 +4,7 @@ package secondary
 
 import (
 	"context"
-
-	"google.golang.org/grpc"
+	"slices"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/shared/delivery"
@@ -31,10 +30,24 @@ func (c *Client) Forward(ctx context.Context, payload []byte) ([]byte, error) {
 		return nil, replication.Errorf(replication.Unreachable, "there is no connection to the primary now: %s", why)
 	}
 	res := &linkv1.ForwardResponse{}
-	sent, err := delivery.Call(ctx, s.conn, linkv1.Link_Forward_FullMethodName, &linkv1.ForwardRequest{Payload: payload}, res,
-		grpc.MaxCallSendMsgSize(link.MessageMax))
+	method, requests := linkv1.Link_Forward_FullMethodName, []any{&linkv1.ForwardRequest{Payload: payload}}
+	if len(payload) > link.ForwardPart {
+		method, requests = linkv1.Link_ForwardLarge_FullMethodName, inParts(payload)
+	}
+	sent, err := delivery.Call(ctx, s.conn, method, requests, res)
 	if err != nil {
 		return nil, link.FromForward(ctx, sent, err)
 	}
 	return res.GetPayload(), nil
+}
+
+// inParts cuts a payload: no message to a primary is large.
+func inParts(payload []byte) []any {
+	var parts []any
+	size := uint64(len(payload))
+	for part := range slices.Chunk(payload, link.ForwardPart) {
+		parts = append(parts, &linkv1.ForwardLargeRequest{Size: size, Part: part})
+		size = 0
+	}
+	return parts
 }

@@ -41,6 +41,9 @@ func (c *Client) open(ctx context.Context, raw net.Conn, address string, failove
 	s, err := c.hello(ctx, &session{address: address, conn: conn, active: active, link: linkv1.NewLinkClient(conn)}, failover)
 	if err != nil {
 		_ = conn.Close()
+		if why := link.Refused(raw); why != nil {
+			err = &refusal{why}
+		}
 		return nil, err
 	}
 	return s, nil

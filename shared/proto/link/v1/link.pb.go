@@ -1467,6 +1467,59 @@ func (x *ForwardRequest) GetPayload() []byte {
 	return nil
 }
 
+type ForwardLargeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// size is that of the whole payload, in the first message alone.
+	Size          uint64 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	Part          []byte `protobuf:"bytes,2,opt,name=part,proto3" json:"part,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardLargeRequest) Reset() {
+	*x = ForwardLargeRequest{}
+	mi := &file_link_v1_link_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardLargeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardLargeRequest) ProtoMessage() {}
+
+func (x *ForwardLargeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_v1_link_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardLargeRequest.ProtoReflect.Descriptor instead.
+func (*ForwardLargeRequest) Descriptor() ([]byte, []int) {
+	return file_link_v1_link_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ForwardLargeRequest) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *ForwardLargeRequest) GetPart() []byte {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
 type ForwardResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Payload       []byte                 `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
@@ -1476,7 +1529,7 @@ type ForwardResponse struct {
 
 func (x *ForwardResponse) Reset() {
 	*x = ForwardResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[22]
+	mi := &file_link_v1_link_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1541,7 @@ func (x *ForwardResponse) String() string {
 func (*ForwardResponse) ProtoMessage() {}
 
 func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[22]
+	mi := &file_link_v1_link_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1554,7 @@ func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardResponse.ProtoReflect.Descriptor instead.
 func (*ForwardResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{22}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ForwardResponse) GetPayload() []byte {
@@ -1607,14 +1660,17 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\vfingerprint\x18\x03 \x01(\fR\vfingerprint\x12!\n" +
 	"\x04node\x18\x04 \x01(\v2\r.link.v1.NodeR\x04node\"*\n" +
 	"\x0eForwardRequest\x12\x18\n" +
-	"\apayload\x18\x01 \x01(\fR\apayload\"+\n" +
+	"\apayload\x18\x01 \x01(\fR\apayload\"=\n" +
+	"\x13ForwardLargeRequest\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x04R\x04size\x12\x12\n" +
+	"\x04part\x18\x02 \x01(\fR\x04part\"+\n" +
 	"\x0fForwardResponse\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload*f\n" +
 	"\bDecision\x12\x18\n" +
 	"\x14DECISION_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fDECISION_RESUME\x10\x01\x12\x11\n" +
 	"\rDECISION_COPY\x10\x02\x12\x18\n" +
-	"\x14DECISION_RESUME_COPY\x10\x032\xaf\x03\n" +
+	"\x14DECISION_RESUME_COPY\x10\x032\xf9\x03\n" +
 	"\x04Link\x126\n" +
 	"\x05Hello\x12\x15.link.v1.HelloRequest\x1a\x16.link.v1.HelloResponse\x12B\n" +
 	"\tBootstrap\x12\x19.link.v1.BootstrapRequest\x1a\x1a.link.v1.BootstrapResponse\x125\n" +
@@ -1622,7 +1678,8 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\x04Diff\x12\x14.link.v1.DiffRequest\x1a\x15.link.v1.DiffResponse\x12=\n" +
 	"\x06Stream\x12\x16.link.v1.StreamRequest\x1a\x17.link.v1.StreamResponse(\x010\x01\x12B\n" +
 	"\tHeartbeat\x12\x19.link.v1.HeartbeatRequest\x1a\x1a.link.v1.HeartbeatResponse\x12<\n" +
-	"\aForward\x12\x17.link.v1.ForwardRequest\x1a\x18.link.v1.ForwardResponseBLZJgithub.com/vault-replication/vault-replication/shared/proto/link/v1;linkv1b\x06proto3"
+	"\aForward\x12\x17.link.v1.ForwardRequest\x1a\x18.link.v1.ForwardResponse\x12H\n" +
+	"\fForwardLarge\x12\x1c.link.v1.ForwardLargeRequest\x1a\x18.link.v1.ForwardResponse(\x01BLZJgithub.com/vault-replication/vault-replication/shared/proto/link/v1;linkv1b\x06proto3"
 
 var (
 	file_link_v1_link_proto_rawDescOnce sync.Once
@@ -1637,32 +1694,33 @@ func file_link_v1_link_proto_rawDescGZIP() []byte {
 }
 
 var file_link_v1_link_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_link_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_link_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_link_v1_link_proto_goTypes = []any{
-	(Decision)(0),             // 0: link.v1.Decision
-	(*Epoch)(nil),             // 1: link.v1.Epoch
-	(*Position)(nil),          // 2: link.v1.Position
-	(*Node)(nil),              // 3: link.v1.Node
-	(*Addresses)(nil),         // 4: link.v1.Addresses
-	(*Cursor)(nil),            // 5: link.v1.Cursor
-	(*HelloRequest)(nil),      // 6: link.v1.HelloRequest
-	(*HelloResponse)(nil),     // 7: link.v1.HelloResponse
-	(*BootstrapRequest)(nil),  // 8: link.v1.BootstrapRequest
-	(*BootstrapResponse)(nil), // 9: link.v1.BootstrapResponse
-	(*CopyRequest)(nil),       // 10: link.v1.CopyRequest
-	(*CopyResponse)(nil),      // 11: link.v1.CopyResponse
-	(*DiffRequest)(nil),       // 12: link.v1.DiffRequest
-	(*DiffResponse)(nil),      // 13: link.v1.DiffResponse
-	(*Range)(nil),             // 14: link.v1.Range
-	(*StreamRequest)(nil),     // 15: link.v1.StreamRequest
-	(*StreamStart)(nil),       // 16: link.v1.StreamStart
-	(*Ack)(nil),               // 17: link.v1.Ack
-	(*StreamResponse)(nil),    // 18: link.v1.StreamResponse
-	(*Frame)(nil),             // 19: link.v1.Frame
-	(*HeartbeatRequest)(nil),  // 20: link.v1.HeartbeatRequest
-	(*HeartbeatResponse)(nil), // 21: link.v1.HeartbeatResponse
-	(*ForwardRequest)(nil),    // 22: link.v1.ForwardRequest
-	(*ForwardResponse)(nil),   // 23: link.v1.ForwardResponse
+	(Decision)(0),               // 0: link.v1.Decision
+	(*Epoch)(nil),               // 1: link.v1.Epoch
+	(*Position)(nil),            // 2: link.v1.Position
+	(*Node)(nil),                // 3: link.v1.Node
+	(*Addresses)(nil),           // 4: link.v1.Addresses
+	(*Cursor)(nil),              // 5: link.v1.Cursor
+	(*HelloRequest)(nil),        // 6: link.v1.HelloRequest
+	(*HelloResponse)(nil),       // 7: link.v1.HelloResponse
+	(*BootstrapRequest)(nil),    // 8: link.v1.BootstrapRequest
+	(*BootstrapResponse)(nil),   // 9: link.v1.BootstrapResponse
+	(*CopyRequest)(nil),         // 10: link.v1.CopyRequest
+	(*CopyResponse)(nil),        // 11: link.v1.CopyResponse
+	(*DiffRequest)(nil),         // 12: link.v1.DiffRequest
+	(*DiffResponse)(nil),        // 13: link.v1.DiffResponse
+	(*Range)(nil),               // 14: link.v1.Range
+	(*StreamRequest)(nil),       // 15: link.v1.StreamRequest
+	(*StreamStart)(nil),         // 16: link.v1.StreamStart
+	(*Ack)(nil),                 // 17: link.v1.Ack
+	(*StreamResponse)(nil),      // 18: link.v1.StreamResponse
+	(*Frame)(nil),               // 19: link.v1.Frame
+	(*HeartbeatRequest)(nil),    // 20: link.v1.HeartbeatRequest
+	(*HeartbeatResponse)(nil),   // 21: link.v1.HeartbeatResponse
+	(*ForwardRequest)(nil),      // 22: link.v1.ForwardRequest
+	(*ForwardLargeRequest)(nil), // 23: link.v1.ForwardLargeRequest
+	(*ForwardResponse)(nil),     // 24: link.v1.ForwardResponse
 }
 var file_link_v1_link_proto_depIdxs = []int32{
 	1,  // 0: link.v1.Position.epoch:type_name -> link.v1.Epoch
@@ -1694,15 +1752,17 @@ var file_link_v1_link_proto_depIdxs = []int32{
 	15, // 26: link.v1.Link.Stream:input_type -> link.v1.StreamRequest
 	20, // 27: link.v1.Link.Heartbeat:input_type -> link.v1.HeartbeatRequest
 	22, // 28: link.v1.Link.Forward:input_type -> link.v1.ForwardRequest
-	7,  // 29: link.v1.Link.Hello:output_type -> link.v1.HelloResponse
-	9,  // 30: link.v1.Link.Bootstrap:output_type -> link.v1.BootstrapResponse
-	11, // 31: link.v1.Link.Copy:output_type -> link.v1.CopyResponse
-	13, // 32: link.v1.Link.Diff:output_type -> link.v1.DiffResponse
-	18, // 33: link.v1.Link.Stream:output_type -> link.v1.StreamResponse
-	21, // 34: link.v1.Link.Heartbeat:output_type -> link.v1.HeartbeatResponse
-	23, // 35: link.v1.Link.Forward:output_type -> link.v1.ForwardResponse
-	29, // [29:36] is the sub-list for method output_type
-	22, // [22:29] is the sub-list for method input_type
+	23, // 29: link.v1.Link.ForwardLarge:input_type -> link.v1.ForwardLargeRequest
+	7,  // 30: link.v1.Link.Hello:output_type -> link.v1.HelloResponse
+	9,  // 31: link.v1.Link.Bootstrap:output_type -> link.v1.BootstrapResponse
+	11, // 32: link.v1.Link.Copy:output_type -> link.v1.CopyResponse
+	13, // 33: link.v1.Link.Diff:output_type -> link.v1.DiffResponse
+	18, // 34: link.v1.Link.Stream:output_type -> link.v1.StreamResponse
+	21, // 35: link.v1.Link.Heartbeat:output_type -> link.v1.HeartbeatResponse
+	24, // 36: link.v1.Link.Forward:output_type -> link.v1.ForwardResponse
+	24, // 37: link.v1.Link.ForwardLarge:output_type -> link.v1.ForwardResponse
+	30, // [30:38] is the sub-list for method output_type
+	22, // [22:30] is the sub-list for method input_type
 	22, // [22:22] is the sub-list for extension type_name
 	22, // [22:22] is the sub-list for extension extendee
 	0,  // [0:22] is the sub-list for field type_name
@@ -1723,7 +1783,7 @@ func file_link_v1_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_v1_link_proto_rawDesc), len(file_link_v1_link_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,13 +35,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Link_Hello_FullMethodName     = "/link.v1.Link/Hello"
-	Link_Bootstrap_FullMethodName = "/link.v1.Link/Bootstrap"
-	Link_Copy_FullMethodName      = "/link.v1.Link/Copy"
-	Link_Diff_FullMethodName      = "/link.v1.Link/Diff"
-	Link_Stream_FullMethodName    = "/link.v1.Link/Stream"
-	Link_Heartbeat_FullMethodName = "/link.v1.Link/Heartbeat"
-	Link_Forward_FullMethodName   = "/link.v1.Link/Forward"
+	Link_Hello_FullMethodName        = "/link.v1.Link/Hello"
+	Link_Bootstrap_FullMethodName    = "/link.v1.Link/Bootstrap"
+	Link_Copy_FullMethodName         = "/link.v1.Link/Copy"
+	Link_Diff_FullMethodName         = "/link.v1.Link/Diff"
+	Link_Stream_FullMethodName       = "/link.v1.Link/Stream"
+	Link_Heartbeat_FullMethodName    = "/link.v1.Link/Heartbeat"
+	Link_Forward_FullMethodName      = "/link.v1.Link/Forward"
+	Link_ForwardLarge_FullMethodName = "/link.v1.Link/ForwardLarge"
 )
 
 // LinkClient is the client API for Link service.
@@ -75,6 +76,10 @@ type LinkClient interface {
 	// the answer back, whatever else the session does. The secondary sends each at
 	// most once. ABORTED when too many are under way. Only in a session.
 	Forward(ctx context.Context, in *ForwardRequest, opts ...grpc.CallOption) (*ForwardResponse, error)
+	// ForwardLarge is Forward for a request that is larger than a message may be: its
+	// first message says how large, and all carry a part of it. ABORTED, before the rest
+	// is read, when it does not fit beside those under way.
+	ForwardLarge(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ForwardLargeRequest, ForwardResponse], error)
 }
 
 type linkClient struct {
@@ -167,6 +172,19 @@ func (c *linkClient) Forward(ctx context.Context, in *ForwardRequest, opts ...gr
 	return out, nil
 }
 
+func (c *linkClient) ForwardLarge(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ForwardLargeRequest, ForwardResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Link_ServiceDesc.Streams[2], Link_ForwardLarge_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ForwardLargeRequest, ForwardResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Link_ForwardLargeClient = grpc.ClientStreamingClient[ForwardLargeRequest, ForwardResponse]
+
 // LinkServer is the server API for Link service.
 // All implementations must embed UnimplementedLinkServer
 // for forward compatibility.
@@ -198,6 +216,10 @@ type LinkServer interface {
 	// the answer back, whatever else the session does. The secondary sends each at
 	// most once. ABORTED when too many are under way. Only in a session.
 	Forward(context.Context, *ForwardRequest) (*ForwardResponse, error)
+	// ForwardLarge is Forward for a request that is larger than a message may be: its
+	// first message says how large, and all carry a part of it. ABORTED, before the rest
+	// is read, when it does not fit beside those under way.
+	ForwardLarge(grpc.ClientStreamingServer[ForwardLargeRequest, ForwardResponse]) error
 	mustEmbedUnimplementedLinkServer()
 }
 
@@ -228,6 +250,9 @@ func (UnimplementedLinkServer) Heartbeat(context.Context, *HeartbeatRequest) (*H
 }
 func (UnimplementedLinkServer) Forward(context.Context, *ForwardRequest) (*ForwardResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Forward not implemented")
+}
+func (UnimplementedLinkServer) ForwardLarge(grpc.ClientStreamingServer[ForwardLargeRequest, ForwardResponse]) error {
+	return status.Errorf(codes.Unimplemented, "method ForwardLarge not implemented")
 }
 func (UnimplementedLinkServer) mustEmbedUnimplementedLinkServer() {}
 func (UnimplementedLinkServer) testEmbeddedByValue()              {}
@@ -358,6 +383,13 @@ func _Link_Forward_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Link_ForwardLarge_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(LinkServer).ForwardLarge(&grpc.GenericServerStream[ForwardLargeRequest, ForwardResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Link_ForwardLargeServer = grpc.ClientStreamingServer[ForwardLargeRequest, ForwardResponse]
+
 // Link_ServiceDesc is the grpc.ServiceDesc for Link service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -396,6 +428,11 @@ var Link_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Stream",
 			Handler:       _Link_Stream_Handler,
 			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "ForwardLarge",
+			Handler:       _Link_ForwardLarge_Handler,
 			ClientStreams: true,
 		},
 	},

@@ -219,9 +219,12 @@ func (x *Error) GetMessage() string {
 
 // Chunk is a piece of a connection in one direction, at most 64 KiB of data.
 type Chunk struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
-	Signal        Chunk_Signal           `protobuf:"varint,2,opt,name=signal,proto3,enum=replication.v1.Chunk_Signal" json:"signal,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Data   []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	Signal Chunk_Signal           `protobuf:"varint,2,opt,name=signal,proto3,enum=replication.v1.Chunk_Signal" json:"signal,omitempty"`
+	// refused says, with SIGNAL_CLOSE, why the other end of the connection did not want
+	// it; empty when it only ended.
+	Refused       string `protobuf:"bytes,3,opt,name=refused,proto3" json:"refused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -268,6 +271,13 @@ func (x *Chunk) GetSignal() Chunk_Signal {
 		return x.Signal
 	}
 	return Chunk_SIGNAL_UNSPECIFIED
+}
+
+func (x *Chunk) GetRefused() string {
+	if x != nil {
+		return x.Refused
+	}
+	return ""
 }
 
 type Epoch struct {
@@ -1430,9 +1440,11 @@ func (x *SecondaryTokenRequest) GetTtl() *durationpb.Duration {
 
 // SecondaryTokenResponse holds a private key: it is never logged.
 type SecondaryTokenResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Bundle        []byte                 `protobuf:"bytes,1,opt,name=bundle,proto3" json:"bundle,omitempty"`
-	ClusterId     string                 `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Bundle    []byte                 `protobuf:"bytes,1,opt,name=bundle,proto3" json:"bundle,omitempty"`
+	ClusterId string                 `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	// certificate is the one that the bundle has for the secondary, DER.
+	Certificate   []byte `protobuf:"bytes,3,opt,name=certificate,proto3" json:"certificate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1479,6 +1491,13 @@ func (x *SecondaryTokenResponse) GetClusterId() string {
 		return x.ClusterId
 	}
 	return ""
+}
+
+func (x *SecondaryTokenResponse) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
 }
 
 type RevokeSecondaryRequest struct {
@@ -4696,10 +4715,11 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x0eKIND_NOT_FOUND\x10\x05\x12\x14\n" +
 	"\x10KIND_UNREACHABLE\x10\x06\x12\x17\n" +
 	"\x13KIND_STORAGE_FAILED\x10\a\x12\x12\n" +
-	"\x0eKIND_UNCERTAIN\x10\b\"\x95\x01\n" +
+	"\x0eKIND_UNCERTAIN\x10\b\"\xaf\x01\n" +
 	"\x05Chunk\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x124\n" +
-	"\x06signal\x18\x02 \x01(\x0e2\x1c.replication.v1.Chunk.SignalR\x06signal\"B\n" +
+	"\x06signal\x18\x02 \x01(\x0e2\x1c.replication.v1.Chunk.SignalR\x06signal\x12\x18\n" +
+	"\arefused\x18\x03 \x01(\tR\arefused\"B\n" +
 	"\x06Signal\x12\x16\n" +
 	"\x12SIGNAL_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -4791,11 +4811,12 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x15DisablePrimaryRequest\"T\n" +
 	"\x15SecondaryTokenRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12+\n" +
-	"\x03ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"O\n" +
+	"\x03ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"q\n" +
 	"\x16SecondaryTokenResponse\x12\x16\n" +
 	"\x06bundle\x18\x01 \x01(\fR\x06bundle\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x02 \x01(\tR\tclusterId\"(\n" +
+	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12 \n" +
+	"\vcertificate\x18\x03 \x01(\fR\vcertificate\"(\n" +
 	"\x16RevokeSecondaryRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x19\n" +
 	"\x17RevokeSecondaryResponse\"^\n" +
