@@ -23,6 +23,9 @@ import (
 type Controller interface {
 	// Role is the role now, from memory: it must not block.
 	Role(mode replication.Mode) replication.Role
+	// Inert says whether the engines of this cluster are inert now, and tokens are none:
+	// it is a DR secondary, or has not ended its first copy.
+	Inert() bool
 	// Status must not wait for another cluster.
 	Status(ctx context.Context, mode replication.Mode) (*ModeStatus, error)
 

@@ -62,7 +62,9 @@ func TestHelp(t *testing.T) {
 	require.Contains(t, resp.Data["help"], "ttl")
 }
 
-func TestRaftPathsCheckTheTokenOnASecondaryOnly(t *testing.T) {
+// A performance secondary whose first copy has not ended has no role in disaster
+// recovery, and its core is built as that of a DR secondary.
+func TestRaftPathsCheckTheTokenWhereEnginesAreInert(t *testing.T) {
 	t.Parallel()
 	ops := map[string][]logical.Operation{
 		"storage/raft/configuration":           {logical.ReadOperation, logical.UpdateOperation},
@@ -70,12 +72,17 @@ func TestRaftPathsCheckTheTokenOnASecondaryOnly(t *testing.T) {
 		"storage/raft/autopilot/state":         {logical.ReadOperation},
 		"storage/raft/autopilot/configuration": {logical.ReadOperation, logical.UpdateOperation},
 	}
-	for _, role := range []replication.Role{replication.Disabled, replication.Primary, replication.Secondary, replication.Bootstrapping} {
+	for _, tt := range []struct {
+		role          replication.Role
+		bootstrapping bool
+	}{{replication.Disabled, false}, {replication.Primary, false}, {replication.Secondary, false}, {replication.Disabled, true}} {
+		role := tt.role
 		f := decorated(t, role)
+		f.controller.bootstrapping = tt.bootstrapping
 		for path, list := range ops {
 			for _, op := range list {
 				resp, status, _ := f.do(t, op, path, nil)
-				if role == replication.Disabled || role == replication.Primary {
+				if role != replication.Secondary && !tt.bootstrapping {
 					require.Equal(t, path, resp.Data["stock"], role)
 					continue
 				}

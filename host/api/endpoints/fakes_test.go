@@ -95,6 +95,8 @@ type fakeController struct {
 	update  UpdatePrimaryRequest
 	joined  *activation.Payload
 	filters map[string]filter.Rule
+
+	bootstrapping bool
 }
 
 func (c *fakeController) did(name string) ([]string, error) {
@@ -106,6 +108,11 @@ func (c *fakeController) did(name string) ([]string, error) {
 }
 
 func (c *fakeController) Role(mode replication.Mode) replication.Role { return c.roles[mode] }
+
+// Inert is also true of a performance secondary whose first copy has not ended.
+func (c *fakeController) Inert() bool {
+	return c.roles[replication.DR] == replication.Secondary || c.bootstrapping
+}
 
 func (c *fakeController) Status(_ context.Context, mode replication.Mode) (*ModeStatus, error) {
 	if mode == replication.DR {

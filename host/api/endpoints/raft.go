@@ -9,11 +9,10 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
-	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// raftPaths are opened by Vault to requests without a token when the cluster is
-// a DR secondary, because Enterprise checks a dr_operation_token there.
+// raftPaths are opened by Vault to requests without a token when the core is built as
+// that of a DR secondary, because Enterprise checks a dr_operation_token there.
 var raftPaths = []string{
 	"storage/raft/configuration",
 	"storage/raft/remove-peer",
@@ -50,8 +49,7 @@ type guarded struct {
 func (g guarded) Handler() framework.OperationFunc {
 	next := g.OperationHandler.Handler()
 	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		switch g.h.Controller.Role(replication.DR) {
-		case replication.Disabled, replication.Primary, "":
+		if !g.h.Controller.Inert() {
 			return next(ctx, req, d)
 		}
 		token, _ := d.Get(tokenField).(string)
