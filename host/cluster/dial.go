@@ -11,10 +11,12 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/tunnel"
 )
 
 // DialTimeout bounds connecting and the TLS handshake together.
@@ -67,7 +69,33 @@ func (p *Port) Dial(ctx context.Context, mode replication.Mode, req replication.
 		_ = conn.Close()
 		return nil, replication.Errorf(replication.Denied, "the port %s does not speak %s: something between the clusters terminates TLS", addr, mode.ALPN())
 	}
-	return conn, nil
+	return &verdictConn{Conn: conn}, nil
+}
+
+// verdictConn knows whether the other end refused the certificate. With TLS 1.3 a
+// client learns that only when it reads.
+type verdictConn struct {
+	*tls.Conn
+	refused atomic.Bool
+}
+
+var _ tunnel.Refuser = (*verdictConn)(nil)
+
+func (c *verdictConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		c.refused.Store(true)
+		err = replication.Errorf(replication.Denied, "%s: %w", c.Refused(), err)
+	}
+	return n, err
+}
+
+func (c *verdictConn) Refused() string {
+	if !c.refused.Load() {
+		return ""
+	}
+	return "the primary refused the certificate of this secondary: it was revoked, or is of another primary; join it with a new activation token under another id"
 }
 
 // hostPort is the host:port of an address that may be a URL.

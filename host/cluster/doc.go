@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package cluster puts replication on Vault's cluster port, beside request
-// forwarding and raft, told apart by the ALPN name of each mode.
+// Package cluster is the cluster port: what comes in there for request forwarding,
+// raft and replication, told apart by the one ALPN name that a client offers.
 //
-// The port keeps its one listener and its TLS policy; a mode brings its own root
-// of trust: a client is let in only with a certificate of the CA that the
-// plugin of that mode gave. Which of those certificates are still wanted is
-// decided by the plugin, which is handed every connection with the certificate.
+// [Border] accepts the connections of the port and shakes hands in place of Vault's
+// listener, within bounds, and gives each to the handler whose root of trust verified
+// it. [Port] has the handlers of replication: a mode brings its own root of trust, the
+// CA that its plugin gave, and the host says which of its certificates are let in.
 package cluster

@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,21 +60,23 @@ func (a *authority) issue(t *testing.T, name string, usage x509.ExtKeyUsage) (ce
 	return cert, key
 }
 
-// listening is a port over a real cluster listener of Vault.
+// listening is a port over a real cluster listener of Vault behind the border.
 func listening(t *testing.T) (*Port, string) {
 	t.Helper()
-	addr := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
-	l := vaultcluster.NewListener(vaultcluster.NewTCPLayer([]*net.TCPAddr{addr}, hclog.NewNullLogger()), nil, hclog.NewNullLogger(), time.Second)
-	require.NoError(t, l.Run(context.Background()))
-	t.Cleanup(l.Stop)
+	l := newNode(t).unseal(t)
 	return New(func() vaultcluster.ClusterHook { return l }, TLSPolicy{}, hclog.NewNullLogger()), l.Addr().String()
+}
+
+// anybody lets every certificate of the authority in.
+func anybody(_ context.Context, leaf *x509.Certificate) (string, error) {
+	return leaf.Subject.CommonName, nil
 }
 
 // serveEcho accepts clients of the authority and sends back what they send.
 func serveEcho(t *testing.T, p *Port, a *authority, peers chan<- replication.PeerInfo) {
 	t.Helper()
 	cert, key := a.issue(t, "primary", x509.ExtKeyUsageServerAuth)
-	require.NoError(t, p.Listen(replication.DR, replication.ListenRequest{CACert: a.cert.Raw, Cert: cert, Key: key},
+	require.NoError(t, p.Listen(replication.DR, replication.ListenRequest{CACert: a.cert.Raw, Cert: cert, Key: key}, anybody,
 		func(_ context.Context, conn net.Conn, peer replication.PeerInfo) error {
 			peers <- peer
 			_, err := io.Copy(conn, conn)
@@ -183,4 +186,94 @@ func TestNobodyAnswers(t *testing.T) {
 	require.NoError(t, l.Close())
 	_, err = p.Dial(context.Background(), replication.DR, dialAs(t, addr, set, set))
 	require.Equal(t, replication.Unreachable, replication.KindOf(err))
+}
+
+// Which certificates of the authority are let in is asked at each handshake: a refusal
+// takes effect at once, and who is connected is cut.
+func TestOnlyWhoIsAdmittedIsLetIn(t *testing.T) {
+	t.Parallel()
+	p, addr := listening(t)
+	set := newAuthority(t)
+	var wanted atomic.Bool
+	wanted.Store(true)
+	cert, key := set.issue(t, "primary", x509.ExtKeyUsageServerAuth)
+	served := make(chan struct{}, 16)
+	require.NoError(t, p.Listen(replication.DR, replication.ListenRequest{CACert: set.cert.Raw, Cert: cert, Key: key},
+		func(_ context.Context, leaf *x509.Certificate) (string, error) {
+			if !wanted.Load() {
+				return "", replication.Errorf(replication.Denied, "revoked")
+			}
+			return leaf.Subject.CommonName, nil
+		},
+		func(_ context.Context, conn net.Conn, _ replication.PeerInfo) error {
+			served <- struct{}{}
+			_, err := io.Copy(conn, conn)
+			return err
+		}))
+	req := dialAs(t, addr, set, set)
+	conn, err := p.Dial(t.Context(), replication.DR, req)
+	require.NoError(t, err)
+	defer conn.Close()
+	<-served
+
+	p.Cut(replication.DR, "another")
+	_, err = conn.Write([]byte("x"))
+	require.NoError(t, err)
+	_, err = io.ReadFull(conn, make([]byte, 1))
+	require.NoError(t, err, "another secondary was cut")
+
+	wanted.Store(false)
+	p.Cut(replication.DR, "secondary")
+	_, err = conn.Read(make([]byte, 1))
+	require.Error(t, err)
+	err = refused(t, p, replication.DR, req)
+	require.Equal(t, replication.Denied, replication.KindOf(err), "%v", err)
+	require.Empty(t, served)
+
+	wanted.Store(true)
+	require.NoError(t, refused(t, p, replication.DR, req), "the check itself must let a good client in")
+}
+
+// Who is revoked between the handshake and the handover is not served.
+func TestARevocationDuringTheHandover(t *testing.T) {
+	t.Parallel()
+	p, addr := listening(t)
+	set := newAuthority(t)
+	var asked atomic.Int32
+	cert, key := set.issue(t, "primary", x509.ExtKeyUsageServerAuth)
+	served := make(chan struct{}, 1)
+	require.NoError(t, p.Listen(replication.DR, replication.ListenRequest{CACert: set.cert.Raw, Cert: cert, Key: key},
+		func(_ context.Context, leaf *x509.Certificate) (string, error) {
+			if asked.Add(1) > 1 {
+				return "", replication.Errorf(replication.Denied, "revoked")
+			}
+			return leaf.Subject.CommonName, nil
+		},
+		func(context.Context, net.Conn, replication.PeerInfo) error {
+			served <- struct{}{}
+			return nil
+		}))
+	require.Error(t, refused(t, p, replication.DR, dialAs(t, addr, set, set)))
+	require.Empty(t, served)
+}
+
+// One certificate holds a few connections open, whatever the plugin allows.
+func TestConnectionsOfOneCertificateAreBounded(t *testing.T) {
+	t.Parallel()
+	p, addr := listening(t)
+	set := newAuthority(t)
+	peers := make(chan replication.PeerInfo, 2*ConnectionsMax)
+	serveEcho(t, p, set, peers)
+	req := dialAs(t, addr, set, set)
+	var conns []net.Conn
+	for range ConnectionsMax {
+		conn, err := p.Dial(t.Context(), replication.DR, req)
+		require.NoError(t, err)
+		defer conn.Close()
+		<-peers
+		conns = append(conns, conn)
+	}
+	require.Error(t, refused(t, p, replication.DR, req))
+	require.NoError(t, conns[0].Close())
+	require.Eventually(t, func() bool { return refused(t, p, replication.DR, req) == nil }, 20*time.Second, 10*time.Millisecond)
 }

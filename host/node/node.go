@@ -77,6 +77,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	if err := adoptClusterAddr(c, cfg.ClusterAddr); err != nil {
 		return nil, err
 	}
+	c.SetClusterNetwork(cluster.NewBorder(c.ClusterListenerAddrs, clusterListener(c), logger.Named("cluster")))
 	port := cluster.New(c.ClusterListener, cluster.TLSPolicy{MinVersion: cfg.TLSMinVersion, CipherSuites: cfg.TLSCipherSuites}, logger.Named("cluster"))
 	n := &Node{core: c, controller: role.New(c, tap, tap.Inner(), port, logger), logger: logger}
 	entries, err := catalog.New(catalog.Config{Dir: cfg.PluginDirectory, Store: entryStore{c}, BuiltinVersion: Version})
@@ -125,6 +126,14 @@ func adoptClusterAddr(c *vaultcore.Core, addr string) error {
 	}
 	c.SetClusterAddr(configutil.NormalizeAddr(rendered))
 	return nil
+}
+
+// clusterListener is Vault's cluster listener with what the border needs of it.
+func clusterListener(c *vaultcore.Core) func() cluster.Listener {
+	return func() cluster.Listener {
+		l, connections := c.ClusterListenerConnections()
+		return cluster.Listener{Listener: l, Connections: connections}
+	}
 }
 
 // joinsPaths says whether the storage takes keys for paths of files.

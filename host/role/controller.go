@@ -15,6 +15,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/cluster"
+	"github.com/vault-replication/vault-replication/host/pairing"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
@@ -30,6 +31,7 @@ type Controller struct {
 	core   *vaultcore.Core
 	tap    *storage.Tap
 	port   *cluster.Port
+	paired *pairing.Book
 	logger hclog.Logger
 	// store is the storage below the tap: writes to it pass no guard.
 	store physical.Backend
@@ -97,6 +99,7 @@ type Plugins interface {
 func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *cluster.Port, logger hclog.Logger) *Controller {
 	c := &Controller{
 		core: core, tap: tap, port: port, store: store, logger: logger,
+		paired:  pairing.New(core, modePrefix),
 		mounts:  keyclass.NewMounts(),
 		record:  disabledRecord(),
 		failure: map[replication.Mode]string{},

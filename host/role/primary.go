@@ -193,35 +193,10 @@ func (c *Controller) SecondaryToken(ctx context.Context, mode replication.Mode, 
 	if resp.ClusterID != c.Record().mode(mode).SetID {
 		return nil, nil, replication.Errorf(replication.Internal, "the plugin made a bundle of another replication set")
 	}
-	if err := c.core.PutEntry(ctx, pairingKey(mode, req.ID), pairing); err != nil {
-		return nil, nil, replication.Errorf(replication.StorageFailed, "the pairing key of secondary %q could not be stored: %w", req.ID, err)
+	if err := c.paired.Add(ctx, mode, req.ID, resp.Certificate, pairing); err != nil {
+		return nil, nil, err
 	}
 	return &activation.Payload{Mode: mode, ID: req.ID, ClusterID: resp.ClusterID, Bundle: resp.Bundle, PairingKey: pairing}, nil, nil
-}
-
-// RevokeSecondary cuts a secondary off for ever.
-func (c *Controller) RevokeSecondary(ctx context.Context, mode replication.Mode, req replication.RevokeSecondaryRequest) ([]string, error) {
-	if err := c.beginChange(); err != nil {
-		return nil, err
-	}
-	defer c.changing.Unlock()
-	if err := mustBe(c.Record(), mode, replication.Primary); err != nil {
-		return nil, err
-	}
-	b, err := c.backend(ctx, mode)
-	if err != nil {
-		return nil, err
-	}
-	if err := b.RevokeSecondary(ctx, req); err != nil {
-		return nil, err
-	}
-	if err := c.tap.CloseSlot(ctx, mode, req.ID); err != nil {
-		c.logger.Warn("the slot of a revoked secondary could not be closed", "id", req.ID, "error", err)
-	}
-	if err := c.core.DeleteEntry(ctx, pairingKey(mode, req.ID)); err != nil {
-		return nil, replication.Errorf(replication.StorageFailed, "the pairing key of secondary %q could not be deleted: %w", req.ID, err)
-	}
-	return nil, nil
 }
 
 func mustBe(r *Record, mode replication.Mode, want replication.Role) error {

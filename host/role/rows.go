@@ -17,7 +17,7 @@ import (
 func (c *Controller) stateRows(ctx context.Context, mode replication.Mode, t *replication.Transition) (map[string][]byte, error) {
 	rows := map[string][]byte{}
 	if t.ClearState {
-		for _, prefix := range []string{statePrefix(mode), modePrefix(mode) + "pairing/"} {
+		for _, prefix := range append(c.paired.Prefixes(mode), statePrefix(mode)) {
 			names, err := listBelow(ctx, c.core, prefix)
 			if err != nil {
 				return nil, err

@@ -4,6 +4,7 @@ package role
 
 import (
 	"context"
+	"crypto/x509"
 	"net"
 	"strings"
 	"time"
@@ -117,7 +118,10 @@ func (s *Services) Listen(_ context.Context, req replication.ListenRequest) erro
 	if err := s.in(replication.Primary); err != nil {
 		return err
 	}
-	return s.c.port.Listen(s.mode, req, func(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error {
+	admit := func(ctx context.Context, leaf *x509.Certificate) (string, error) {
+		return s.c.paired.Admit(ctx, s.mode, leaf)
+	}
+	return s.c.port.Listen(s.mode, req, admit, func(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error {
 		b := s.c.plugins.Running(s.mode)
 		if b == nil {
 			return replication.Errorf(replication.Unavailable, "the replication plugin is not running")
@@ -214,12 +218,9 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 	if err := s.in(replication.Primary); err != nil {
 		return nil, err
 	}
-	pairing, err := s.c.core.GetEntry(ctx, pairingKey(s.mode, req.SecondaryID))
+	pairing, err := s.c.paired.Key(ctx, s.mode, req.SecondaryID)
 	if err != nil {
 		return nil, err
-	}
-	if pairing == nil {
-		return nil, replication.Errorf(replication.Denied, "there is no secondary %q of this primary, or it was revoked", req.SecondaryID)
 	}
 	defer clear(pairing)
 	m, err := handover.Collect(ctx, s.c.core, s.c.store, s.mode)

@@ -3,7 +3,6 @@
 package role
 
 import (
-	"bytes"
 	"context"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -69,14 +68,7 @@ func (c *Controller) PairingKey(ctx context.Context, id string) ([]byte, error) 
 	if err := mustBe(c.Record(), replication.Performance, replication.Primary); err != nil {
 		return nil, err
 	}
-	key, err := c.core.GetEntry(ctx, pairingKey(replication.Performance, id))
-	if err != nil {
-		return nil, err
-	}
-	if key == nil {
-		return nil, replication.Errorf(replication.Denied, "there is no secondary %q of this primary, or it was revoked", id)
-	}
-	return bytes.Clone(key), nil
+	return c.paired.Key(ctx, replication.Performance, id)
 }
 
 // WaitApplied waits until a position of the performance primary was applied here

@@ -40,7 +40,11 @@ func (c *Controller) PluginStarted(ctx context.Context, mode replication.Mode, b
 
 func (c *Controller) giveRole(ctx context.Context, mode replication.Mode, b replication.Backend) error {
 	mr := c.Record().mode(mode)
-	return b.Start(ctx, replication.StartRequest{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested})
+	err := b.Start(ctx, replication.StartRequest{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested})
+	if err == nil && mr.Role == replication.Primary {
+		c.tellRevocations(ctx, mode, b)
+	}
+	return err
 }
 
 // stopPlugin ends the sessions of a mode; the process stays.

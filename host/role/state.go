@@ -21,11 +21,6 @@ func modePrefix(m replication.Mode) string { return recordPrefix + string(m) + "
 // statePrefix is below which a plugin's records are.
 func statePrefix(m replication.Mode) string { return modePrefix(m) + "state/" }
 
-// pairingKey is where a primary keeps the pairing key of a secondary.
-func pairingKey(m replication.Mode, id string) string {
-	return modePrefix(m) + "pairing/" + encodeName(id)
-}
-
 // encodeName makes an operator's id safe as part of a storage key.
 func encodeName(id string) string {
 	const hex = "0123456789abcdef"

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -145,6 +146,29 @@ func (c *Core) ClusterListener() cluster.ClusterHook {
 		return l
 	}
 	return nil
+}
+
+// SetClusterNetwork gives the network of the cluster port. A core that was made with
+// one of its own keeps it.
+func (c *Core) SetClusterNetwork(layer cluster.NetworkLayer) {
+	if slot := field[cluster.NetworkLayer](c.Core, "clusterNetworkLayer"); *slot == nil {
+		*slot = layer
+	}
+}
+
+// ClusterListenerAddrs are the addresses that the configuration gives the cluster port.
+func (c *Core) ClusterListenerAddrs() []*net.TCPAddr {
+	return *field[[]*net.TCPAddr](c.Core, "clusterListenerAddrs")
+}
+
+// ClusterListenerConnections is the present cluster listener with the group that it
+// waits for when it stops; nil as ClusterListener.
+func (c *Core) ClusterListenerConnections() (*cluster.Listener, *sync.WaitGroup) {
+	l, ok := c.ClusterListener().(*cluster.Listener)
+	if !ok {
+		return nil, nil
+	}
+	return l, *field[*sync.WaitGroup](l, "shutdownWg")
 }
 
 // RequestStarted is when the HTTP request came that a context is of, as the core hands

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/vault/physical/raft"
 	"github.com/hashicorp/vault/vault"
+	"github.com/hashicorp/vault/vault/cluster"
 )
 
 // expectation names one unexported field and the type it must have.
@@ -20,9 +21,10 @@ type expectation struct {
 }
 
 var (
-	coreType    = reflect.TypeOf(vault.Core{})
-	barrierType = reflect.TypeOf(vault.AESGCMBarrier{})
-	raftType    = reflect.TypeOf(raft.RaftBackend{})
+	coreType     = reflect.TypeOf(vault.Core{})
+	barrierType  = reflect.TypeOf(vault.AESGCMBarrier{})
+	listenerType = reflect.TypeOf(cluster.Listener{})
+	raftType     = reflect.TypeOf(raft.RaftBackend{})
 )
 
 // expectations are all fields that this package reads or writes.
@@ -43,6 +45,9 @@ var coreExpectations = []expectation{
 	{coreType, "credentialBackends", "map[string]logical.Factory"},
 	{coreType, "postUnsealFuncs", "[]func()"},
 	{coreType, "clusterListener", "*atomic.Value"},
+	{coreType, "clusterNetworkLayer", "cluster.NetworkLayer"},
+	{coreType, "clusterListenerAddrs", "[]*net.TCPAddr"},
+	{listenerType, "shutdownWg", "*sync.WaitGroup"},
 	{coreType, "tokenStore", "*vault.TokenStore"},
 	{coreType, "redirectAddr", "string"},
 	{coreType, "policyStore", "*vault.PolicyStore"},

@@ -111,7 +111,7 @@ func (e *Engine) SecondaryToken(ctx context.Context, req replication.SecondaryTo
 		return nil, err
 	}
 	e.logger.Info("registered a secondary", "id", req.ID)
-	return &replication.SecondaryTokenResponse{Bundle: data, ClusterID: start.ClusterID}, nil
+	return &replication.SecondaryTokenResponse{Bundle: data, ClusterID: start.ClusterID, Certificate: bundle.ClientCert}, nil
 }
 
 // RevokeSecondary implements [replication.Backend].

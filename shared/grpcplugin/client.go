@@ -138,7 +138,7 @@ func (c *Client) SecondaryToken(ctx context.Context, req replication.SecondaryTo
 	if err != nil {
 		return nil, err
 	}
-	return &replication.SecondaryTokenResponse{Bundle: res.GetBundle(), ClusterID: res.GetClusterId()}, nil
+	return &replication.SecondaryTokenResponse{Bundle: res.GetBundle(), ClusterID: res.GetClusterId(), Certificate: res.GetCertificate()}, nil
 }
 
 // RevokeSecondary implements [replication.Backend].

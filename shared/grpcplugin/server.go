@@ -182,7 +182,7 @@ func (s *backendServer) SecondaryToken(ctx context.Context, req *replicationv1.S
 		if res == nil {
 			return nil, missing("activation bundle")
 		}
-		return &replicationv1.SecondaryTokenResponse{Bundle: res.Bundle, ClusterId: res.ClusterID}, nil
+		return &replicationv1.SecondaryTokenResponse{Bundle: res.Bundle, ClusterId: res.ClusterID, Certificate: res.Certificate}, nil
 	})
 }
 

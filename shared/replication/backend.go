@@ -29,8 +29,8 @@ type Backend interface {
 	Status(ctx context.Context) (*Status, error)
 	// ServeConn takes over a connection that arrived on the cluster port for the
 	// mode's ALPN name. The host has verified the client's certificate against
-	// the CA given to [Host.Listen]; whether that certificate is still wanted is
-	// the plugin's to decide. It owns the connection and returns when that is done.
+	// the CA given to [Host.Listen], and that it is the one of a secondary that is
+	// wanted. It owns the connection and returns when that is done.
 	ServeConn(ctx context.Context, conn net.Conn, peer PeerInfo) error
 
 	// EnablePrimary makes the records of a new replication set: its id and CA.
@@ -42,8 +42,9 @@ type Backend interface {
 	// SecondaryToken registers a secondary and makes its activation bundle. An id
 	// that is registered or was revoked is refused.
 	SecondaryToken(ctx context.Context, req SecondaryTokenRequest) (*SecondaryTokenResponse, error)
-	// RevokeSecondary cuts the secondary's sessions and refuses its certificate
-	// for ever. NotFound for an id that is not registered.
+	// RevokeSecondary forgets a secondary and refuses its id for ever. The host has
+	// cut its connections and refuses its certificate already; after a failure it
+	// asks again. NotFound for an id that is not registered.
 	RevokeSecondary(ctx context.Context, req RevokeSecondaryRequest) error
 
 	// EnableSecondary connects to the primary of the bundle and fetches what is
@@ -147,6 +148,9 @@ type SecondaryTokenResponse struct {
 	Bundle []byte
 	// ClusterID is the id of the replication set.
 	ClusterID string
+	// Certificate is the one that the bundle has for the secondary, DER; its subject is
+	// the id. The host lets no other in under that id.
+	Certificate []byte
 }
 
 // RevokeSecondaryRequest has the parameters of primary/revoke-secondary.

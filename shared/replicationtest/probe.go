@@ -148,7 +148,7 @@ func (p *Probe) DisablePrimary(ctx context.Context) (*replication.Transition, er
 // SecondaryToken implements [replication.Backend].
 func (p *Probe) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (*replication.SecondaryTokenResponse, error) {
 	text, err := json.Marshal(req)
-	return &replication.SecondaryTokenResponse{Bundle: text, ClusterID: "set"}, err
+	return &replication.SecondaryTokenResponse{Bundle: text, ClusterID: "set", Certificate: []byte("certificate")}, err
 }
 
 // RevokeSecondary knows nobody.

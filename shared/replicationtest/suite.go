@@ -116,7 +116,7 @@ func testRequests(t *testing.T, connect Connect) {
 	check(update, tr, err)
 	token, err := b.SecondaryToken(ctx, replication.SecondaryTokenRequest{ID: "i", TTL: time.Minute})
 	require.NoError(t, err)
-	require.Equal(t, &replication.SecondaryTokenResponse{Bundle: []byte(`{"ID":"i","TTL":60000000000}`), ClusterID: "set"}, token)
+	require.Equal(t, &replication.SecondaryTokenResponse{Bundle: []byte(`{"ID":"i","TTL":60000000000}`), ClusterID: "set", Certificate: []byte("certificate")}, token)
 	requireError(t, b.RevokeSecondary(ctx, replication.RevokeSecondaryRequest{ID: "i"}), replication.NotFound, `no secondary "i"`)
 	requireError(t, b.Recover(ctx), replication.StorageFailed, "the disk is full")
 }

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package pairing
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// KeySize is the size of a pairing key, in bytes.
+const KeySize = 32
+
+// Store keeps the records behind the barrier.
+type Store interface {
+	GetEntry(ctx context.Context, key string) ([]byte, error)
+	PutEntry(ctx context.Context, key string, value []byte) error
+	DeleteEntry(ctx context.Context, key string) error
+	ListEntries(ctx context.Context, prefix string) ([]string, error)
+}
+
+// Book has the secondaries of a primary in each mode.
+type Book struct {
+	store Store
+	// below is the prefix of the records of a mode.
+	below func(replication.Mode) string
+
+	// changing is held while a record changes.
+	changing sync.Mutex
+}
+
+// New makes a book over records that are kept below a prefix for each mode.
+func New(store Store, below func(replication.Mode) string) *Book {
+	return &Book{store: store, below: below}
+}
+
+// Prefixes are below which the records of a mode are: they end with the set.
+func (b *Book) Prefixes(mode replication.Mode) []string {
+	return []string{b.below(mode) + "pairing/", b.below(mode) + "revoked/"}
+}
+
+func (b *Book) paired(mode replication.Mode, id string) string {
+	return b.below(mode) + "pairing/" + hex.EncodeToString([]byte(id))
+}
+
+func (b *Book) revoked(mode replication.Mode, id string) string {
+	return b.below(mode) + "revoked/" + hex.EncodeToString([]byte(id))
+}
+
+// Values of the record of a revocation.
+var (
+	untold = []byte("the plugin has not been told")
+	told   = []byte("the plugin has been told")
+)
+
+// record is what is kept of a secondary: the key, and after it the hash of the
+// certificate. Release 0.1.0 kept the key alone.
+type record []byte
+
+func (r record) key() []byte { return r[:KeySize] }
+
+func (r record) certificate() []byte { return r[KeySize:] }
+
+func (b *Book) read(ctx context.Context, mode replication.Mode, id string) (record, error) {
+	if raw, err := b.store.GetEntry(ctx, b.revoked(mode, id)); err != nil {
+		return nil, err
+	} else if raw != nil {
+		return nil, replication.Errorf(replication.Denied, "the secondary %q was revoked: join it with a new activation token under another id", id)
+	}
+	raw, err := b.store.GetEntry(ctx, b.paired(mode, id))
+	switch {
+	case err != nil:
+		return nil, err
+	case raw == nil:
+		return nil, replication.Errorf(replication.Denied, "there is no secondary %q of this primary, or it was revoked", id)
+	case len(raw) != KeySize && len(raw) != KeySize+sha256.Size:
+		return nil, replication.Errorf(replication.Internal, "the record of the secondary %q has %d bytes: revoke it and join it with a new activation token", id, len(raw))
+	}
+	return raw, nil
+}
+
+// Add records a secondary. Its certificate must name its id.
+func (b *Book) Add(ctx context.Context, mode replication.Mode, id string, certificate, key []byte) error {
+	leaf, err := x509.ParseCertificate(certificate)
+	if err != nil {
+		return replication.Errorf(replication.Internal, "the plugin made a certificate for %q that cannot be read: %w", id, err)
+	}
+	if leaf.Subject.CommonName != id {
+		return replication.Errorf(replication.Internal, "the plugin made a certificate of %q in place of one for %q", leaf.Subject.CommonName, id)
+	}
+	hash := sha256.Sum256(certificate)
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	if err := b.checkUnused(ctx, mode, id); err != nil {
+		return err
+	}
+	if err := b.store.PutEntry(ctx, b.paired(mode, id), append(append(make(record, 0, KeySize+sha256.Size), key...), hash[:]...)); err != nil {
+		return replication.Errorf(replication.StorageFailed, "the record of secondary %q could not be stored: %w", id, err)
+	}
+	return nil
+}
+
+func (b *Book) checkUnused(ctx context.Context, mode replication.Mode, id string) error {
+	for where, what := range map[string]string{
+		b.revoked(mode, id): "was revoked and its id is refused for ever",
+		b.paired(mode, id):  "is already registered",
+	} {
+		raw, err := b.store.GetEntry(ctx, where)
+		if err != nil {
+			return err
+		}
+		if raw != nil {
+			return replication.Errorf(replication.InvalidInput, "the secondary %q %s: choose another id", id, what)
+		}
+	}
+	return nil
+}
+
+// Key is the key that this host shares with that of a secondary; Denied for one that
+// is not known or was revoked.
+func (b *Book) Key(ctx context.Context, mode replication.Mode, id string) ([]byte, error) {
+	r, err := b.read(ctx, mode, id)
+	if err != nil {
+		return nil, err
+	}
+	key := append([]byte(nil), r.key()...)
+	clear(r)
+	return key, nil
+}
+
+// Admit says whose certificate this is: the one that was recorded for a secondary that
+// is still wanted. Denied otherwise.
+func (b *Book) Admit(ctx context.Context, mode replication.Mode, leaf *x509.Certificate) (id string, err error) {
+	id = leaf.Subject.CommonName
+	r, err := b.read(ctx, mode, id)
+	if err != nil {
+		return id, err
+	}
+	defer clear(r)
+	hash := sha256.Sum256(leaf.Raw)
+	if len(r.certificate()) == 0 {
+		return id, b.complete(ctx, mode, id, hash[:])
+	}
+	if subtle.ConstantTimeCompare(r.certificate(), hash[:]) != 1 {
+		return id, replication.Errorf(replication.Denied, "this is not the certificate that was made for the secondary %q: join it with a new activation token", id)
+	}
+	return id, nil
+}
+
+// complete records the certificate of a secondary that release 0.1.0 has paired: the
+// first that its authority has made for the id. An id has one for all its life.
+func (b *Book) complete(ctx context.Context, mode replication.Mode, id string, hash []byte) error {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	r, err := b.read(ctx, mode, id)
+	if err != nil {
+		return err
+	}
+	defer clear(r)
+	if have := r.certificate(); len(have) != 0 {
+		if subtle.ConstantTimeCompare(have, hash) != 1 {
+			return replication.Errorf(replication.Denied, "this is not the certificate that was made for the secondary %q: join it with a new activation token", id)
+		}
+		return nil
+	}
+	return b.store.PutEntry(ctx, b.paired(mode, id), append(append(make(record, 0, KeySize+sha256.Size), r.key()...), hash...))
+}
+
+// Revoke refuses a secondary from the moment it returns, also after a crash. Known is
+// false, and nothing is changed, for an id that this host never paired or has revoked
+// already.
+func (b *Book) Revoke(ctx context.Context, mode replication.Mode, id string) (known bool, err error) {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	raw, err := b.store.GetEntry(ctx, b.paired(mode, id))
+	if err != nil || raw == nil {
+		return false, err
+	}
+	// First: in between, a crash leaves both, and the refusal wins.
+	if err := b.store.PutEntry(ctx, b.revoked(mode, id), untold); err != nil {
+		return true, replication.Errorf(replication.StorageFailed, "the revocation of %q could not be stored, and it is not revoked: %w", id, err)
+	}
+	if err := b.store.DeleteEntry(ctx, b.paired(mode, id)); err != nil {
+		return true, replication.Errorf(replication.StorageFailed, "the secondary %q is revoked, but its key could not be deleted: revoke it again: %w", id, err)
+	}
+	return true, nil
+}
+
+// Untold are the revoked ids that the plugin of a mode has not been told of.
+func (b *Book) Untold(ctx context.Context, mode replication.Mode) ([]string, error) {
+	prefix := b.below(mode) + "revoked/"
+	names, err := b.store.ListEntries(ctx, prefix)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, name := range names {
+		raw, err := b.store.GetEntry(ctx, prefix+name)
+		if err != nil {
+			return nil, err
+		}
+		id, err := hex.DecodeString(strings.TrimSuffix(name, "/"))
+		if err != nil {
+			return nil, fmt.Errorf("the record %q of a revocation cannot be read: %w", name, err)
+		}
+		if string(raw) != string(told) {
+			ids = append(ids, string(id))
+		}
+	}
+	return ids, nil
+}
+
+// Told says that the plugin has been told of a revocation, or has never known the id.
+func (b *Book) Told(ctx context.Context, mode replication.Mode, id string) error {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	return b.store.PutEntry(ctx, b.revoked(mode, id), told)
+}

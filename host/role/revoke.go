@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"time"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// tellTimeout bounds how long a plugin may take to hear of a revocation: it holds
+// already.
+const tellTimeout = 5 * time.Second
+
+// RevokeSecondary cuts a secondary off for ever: by this host at once, and by the
+// plugin as soon as it hears. It waits for no change of role.
+func (c *Controller) RevokeSecondary(ctx context.Context, mode replication.Mode, req replication.RevokeSecondaryRequest) ([]string, error) {
+	if _, err := c.active(); err != nil {
+		return nil, err
+	}
+	if err := mustBe(c.Record(), mode, replication.Primary); err != nil {
+		return nil, err
+	}
+	known, err := c.paired.Revoke(ctx, mode, req.ID)
+	if known {
+		c.port.Cut(mode, req.ID)
+		c.logger.Info("revoked a secondary", "mode", mode, "id", req.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if known {
+		if err := c.tap.CloseSlot(ctx, mode, req.ID); err != nil {
+			c.logger.Warn("the slot of a revoked secondary could not be closed", "id", req.ID, "error", err)
+		}
+	}
+	telling, cancel := context.WithTimeout(ctx, tellTimeout)
+	defer cancel()
+	b, err := c.backend(telling, mode)
+	if err == nil {
+		err = c.tell(telling, mode, b, req.ID, known)
+	}
+	switch {
+	case err == nil:
+		return nil, nil
+	case known:
+		c.logger.Warn("the plugin has not heard of a revocation; it is told when it is up again", "mode", mode, "id", req.ID, "error", err)
+		return []string{"The secondary is cut off and refused. The replication plugin does not answer and hears of it when it does; until then it may still be shown in the status."}, nil
+	default:
+		return nil, err
+	}
+}
+
+// tell tells the plugin of a revocation. What it has never known counts as told, if
+// the host has: the plugin may have lost it.
+func (c *Controller) tell(ctx context.Context, mode replication.Mode, b replication.Backend, id string, known bool) error {
+	err := b.RevokeSecondary(ctx, replication.RevokeSecondaryRequest{ID: id})
+	if err != nil && !(known && replication.KindOf(err) == replication.NotFound) {
+		return err
+	}
+	return c.paired.Told(ctx, mode, id)
+}
+
+// tellRevocations tells a plugin that has taken up its role what it missed.
+func (c *Controller) tellRevocations(ctx context.Context, mode replication.Mode, b replication.Backend) {
+	ids, err := c.paired.Untold(ctx, mode)
+	if err != nil {
+		c.logger.Warn("the revocations that the plugin has not heard of could not be read", "mode", mode, "error", err)
+	}
+	for _, id := range ids {
+		if err := c.tell(ctx, mode, b, id, true); err != nil {
+			c.logger.Warn("the plugin has not heard of a revocation; it is told at its next start", "mode", mode, "id", id, "error", err)
+		}
+	}
+}
