@@ -9,14 +9,19 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// tellTimeout bounds how long a plugin may take to hear of a revocation: it holds
-// already.
-const tellTimeout = 5 * time.Second
+const (
+	// tellTimeout bounds how long a plugin may take to hear of a revocation: it holds
+	// already.
+	tellTimeout = 5 * time.Second
+	// tellAgain is how long one that did not hear is left alone.
+	tellAgain = 5 * time.Second
+)
 
 // RevokeSecondary cuts a secondary off for ever: by this host at once, and by the
 // plugin as soon as it hears. It waits for no change of role.
 func (c *Controller) RevokeSecondary(ctx context.Context, mode replication.Mode, req replication.RevokeSecondaryRequest) ([]string, error) {
-	if _, err := c.active(); err != nil {
+	duty, err := c.active()
+	if err != nil {
 		return nil, err
 	}
 	if err := mustBe(c.Record(), mode, replication.Primary); err != nil {
@@ -46,6 +51,7 @@ func (c *Controller) RevokeSecondary(ctx context.Context, mode replication.Mode,
 		return nil, nil
 	case known:
 		c.logger.Warn("the plugin has not heard of a revocation; it is told when it is up again", "mode", mode, "id", req.ID, "error", err)
+		go c.keepTelling(duty, mode)
 		return []string{"The secondary is cut off and refused. The replication plugin does not answer and hears of it when it does; until then it may still be shown in the status."}, nil
 	default:
 		return nil, err
@@ -62,15 +68,39 @@ func (c *Controller) tell(ctx context.Context, mode replication.Mode, b replicat
 	return c.paired.Told(ctx, mode, id)
 }
 
-// tellRevocations tells a plugin that has taken up its role what it missed.
-func (c *Controller) tellRevocations(ctx context.Context, mode replication.Mode, b replication.Backend) {
+// tellRevocations tells a plugin what it missed. It says whether that is all.
+func (c *Controller) tellRevocations(ctx context.Context, mode replication.Mode, b replication.Backend) bool {
 	ids, err := c.paired.Untold(ctx, mode)
 	if err != nil {
 		c.logger.Warn("the revocations that the plugin has not heard of could not be read", "mode", mode, "error", err)
+		return false
 	}
+	all := true
 	for _, id := range ids {
-		if err := c.tell(ctx, mode, b, id, true); err != nil {
-			c.logger.Warn("the plugin has not heard of a revocation; it is told at its next start", "mode", mode, "id", id, "error", err)
+		telling, cancel := context.WithTimeout(ctx, tellTimeout)
+		if err := c.tell(telling, mode, b, id, true); err != nil {
+			c.logger.Debug("the plugin has not heard of a revocation", "mode", mode, "id", id, "error", err)
+			all = false
+		}
+		cancel()
+	}
+	return all
+}
+
+// keepTelling tells a plugin that did not answer until it has heard all, or this node
+// leads no primary any more: then whoever does tells it.
+func (c *Controller) keepTelling(duty context.Context, mode replication.Mode) {
+	for {
+		select {
+		case <-time.After(tellAgain):
+		case <-duty.Done():
+			return
+		}
+		if c.Role(mode) != replication.Primary {
+			return
+		}
+		if b := c.plugins.Running(mode); b != nil && c.tellRevocations(duty, mode, b) {
+			return
 		}
 	}
 }
