@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	vaultcluster "github.com/hashicorp/vault/vault/cluster"
@@ -20,6 +21,12 @@ import (
 
 // ConnectionsMax bounds the connections that are open with one certificate.
 const ConnectionsMax = 8
+
+// A refused certificate is a line in the log, a few at once and then one in a while.
+const (
+	refusalsEvery = 10 * time.Second
+	refusalsBurst = 5
+)
 
 // handler serves one mode on the listener.
 type handler struct {

@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	vaultcluster "github.com/hashicorp/vault/vault/cluster"
@@ -69,7 +68,7 @@ func (p *Port) Listen(mode replication.Mode, req replication.ListenRequest, admi
 	h := &handler{
 		alpn: mode.ALPN(), ca: ca, cert: cert, admit: admit, serve: serve,
 		logger:   p.logger.Named(string(mode)),
-		refusals: rate.NewLimiter(rate.Every(10*time.Second), 5),
+		refusals: rate.NewLimiter(rate.Every(refusalsEvery), refusalsBurst),
 		ctx:      ctx, cancel: cancel,
 		open: map[string][]*tls.Conn{},
 	}

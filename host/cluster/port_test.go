@@ -277,3 +277,31 @@ func TestConnectionsOfOneCertificateAreBounded(t *testing.T) {
 	require.NoError(t, conns[0].Close())
 	require.Eventually(t, func() bool { return refused(t, p, replication.DR, req) == nil }, 20*time.Second, 10*time.Millisecond)
 }
+
+// A peer that is refused again and again does not fill the log.
+func TestRefusalsAreFewLines(t *testing.T) {
+	t.Parallel()
+	l := newNode(t).unseal(t)
+	var log lines
+	p := New(func() vaultcluster.ClusterHook { return l }, TLSPolicy{}, hclog.New(&hclog.LoggerOptions{Output: &log}))
+	set := newAuthority(t)
+	cert, key := set.issue(t, "primary", x509.ExtKeyUsageServerAuth)
+	require.NoError(t, p.Listen(replication.DR, replication.ListenRequest{CACert: set.cert.Raw, Cert: cert, Key: key},
+		func(context.Context, *x509.Certificate) (string, error) {
+			return "", replication.Errorf(replication.Denied, "revoked")
+		}, nil))
+	req := dialAs(t, l.Addr().String(), set, set)
+	for range 3 * refusalsBurst {
+		require.Error(t, refused(t, p, replication.DR, req))
+	}
+	require.NotZero(t, log.n.Load())
+	require.Less(t, log.n.Load(), int32(2*refusalsBurst))
+}
+
+// lines counts lines of a log.
+type lines struct{ n atomic.Int32 }
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.n.Add(1)
+	return len(p), nil
+}
