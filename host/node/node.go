@@ -11,7 +11,11 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/internalshared/configutil"
+	"github.com/hashicorp/vault/physical/etcd"
+	"github.com/hashicorp/vault/physical/manta"
 	"github.com/hashicorp/vault/physical/raft"
+	"github.com/hashicorp/vault/physical/s3"
+	"github.com/hashicorp/vault/physical/zookeeper"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/sdk/physical/file"
@@ -136,10 +140,14 @@ func clusterListener(c *vaultcore.Core) func() cluster.Listener {
 	}
 }
 
-// joinsPaths says whether the storage takes keys for paths of files.
+// joinsPaths says whether the storage takes keys for paths, so that several are one.
 func joinsPaths(store physical.Backend) bool {
-	_, ok := store.(*file.FileBackend)
-	return ok
+	switch store.(type) {
+	case *file.FileBackend, *etcd.EtcdBackend, *s3.S3Backend, *zookeeper.ZooKeeperBackend, *manta.MantaBackend:
+		return true
+	default:
+		return false
+	}
 }
 
 // listsAnyPrefix says whether the storage lists what begins with any prefix. Raft's does,

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -153,9 +154,14 @@ func (t *Tap) isAlone(ops []journal.Op) bool {
 // comes before the table that has it.
 func (t *Tap) checkKeys(mode replication.Mode, ops []journal.Op) error {
 	for i := range ops {
-		if key := ops[i].Key; !t.classes.Replicated(mode, key) && !t.classes.Held(key) {
+		key := ops[i].Key
+		if !t.classes.Replicated(mode, key) && !t.classes.Held(key) {
 			return replication.Errorf(replication.InvalidInput,
-				"the primary sent the key %q, which is not replicated in %s mode: nothing was applied; check that both clusters run the same version", ops[i].Key, mode)
+				"the primary sent the key %q, which is not replicated in %s mode: nothing was applied; check that both clusters run the same version", key, mode)
+		}
+		if t.pathKeys && keyclass.Canonical(key) != key {
+			return replication.Errorf(replication.InvalidInput,
+				"the primary sent the key %q, which the storage of this cluster takes for %q: nothing was applied; use a storage of the primary's kind", key, keyclass.Canonical(key))
 		}
 	}
 	return nil

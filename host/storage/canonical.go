@@ -4,10 +4,10 @@ package storage
 
 import (
 	"context"
-	"path"
-	"strings"
 
 	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 )
 
 // canonicalKeys is for storage that takes several keys for one, as file storage
@@ -16,20 +16,8 @@ import (
 // it would count one row twice.
 type canonicalKeys struct{ physical.Backend }
 
-// canonical is the shortest spelling of a key or, with a trailing slash, prefix.
-func canonical(key string) string {
-	if !strings.Contains(key, "//") && !strings.Contains(key, "/./") && !strings.HasPrefix(key, "/") {
-		return key
-	}
-	clean := strings.TrimPrefix(path.Clean(key), "/")
-	if strings.HasSuffix(key, "/") && clean != "" {
-		clean += "/"
-	}
-	return clean
-}
-
 func (c canonicalKeys) Put(ctx context.Context, e *physical.Entry) error {
-	if key := canonical(e.Key); key != e.Key {
+	if key := keyclass.Canonical(e.Key); key != e.Key {
 		same := *e
 		same.Key = key
 		e = &same
@@ -38,13 +26,13 @@ func (c canonicalKeys) Put(ctx context.Context, e *physical.Entry) error {
 }
 
 func (c canonicalKeys) Get(ctx context.Context, key string) (*physical.Entry, error) {
-	return c.Backend.Get(ctx, canonical(key))
+	return c.Backend.Get(ctx, keyclass.Canonical(key))
 }
 
 func (c canonicalKeys) Delete(ctx context.Context, key string) error {
-	return c.Backend.Delete(ctx, canonical(key))
+	return c.Backend.Delete(ctx, keyclass.Canonical(key))
 }
 
 func (c canonicalKeys) List(ctx context.Context, prefix string) ([]string, error) {
-	return c.Backend.List(ctx, canonical(prefix))
+	return c.Backend.List(ctx, keyclass.CanonicalPrefix(prefix))
 }

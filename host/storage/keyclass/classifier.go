@@ -13,10 +13,20 @@ var (
 	exact    = map[string]Class{}
 	prefixes = map[string]Class{} // those that end with a slash
 	literal  []Row                // prefixes that do not
+
+	// Rows with capital letters, as a storage has them that folds.
+	foldedExact, foldedPrefixes = map[string]Class{}, map[string]Class{}
 )
 
 func init() {
 	for _, r := range Rows {
+		if low := strings.ToLower(r.Key); low != r.Key {
+			if r.Prefix {
+				foldedPrefixes[low] = r.Class
+			} else {
+				foldedExact[low] = r.Class
+			}
+		}
 		switch {
 		case !r.Prefix:
 			exact[r.Key] = r.Class
@@ -42,8 +52,57 @@ func (c *Classifier) SetMounts(m *Mounts) { c.mounts.Store(m) }
 // Mounts is what is known of the mounts, nil if nothing was given.
 func (c *Classifier) Mounts() *Mounts { return c.mounts.Load() }
 
-// Class is the class of a key.
+// Class is the class of a key. No spelling of a key has another class than the key that
+// any storage takes it for.
 func (c *Classifier) Class(key string) Class {
+	class := c.literal(key)
+	if plain(key) || c.uniform(key) {
+		return class
+	}
+	if class == Unknown && !InView(key) && blocks(key) || Climbs(key) {
+		return Own
+	}
+	return confined(key, class, c.reaches(reached(key)))
+}
+
+// uniform says whether all keys of the key's view have one class.
+func (c *Classifier) uniform(key string) bool {
+	prefix, _, ok := SplitView(key)
+	if !ok || Climbs(key) || !plain(strings.TrimSuffix(prefix, "/")) {
+		return false
+	}
+	m := c.mounts.Load()
+	if m == nil {
+		return true
+	}
+	v := (*m.views.Load())[prefix]
+	return v != nil && (v.Local || v.decided() && len(v.LocalPrefixes) == 0)
+}
+
+// reaches is the class of a folded key. One that is a prefix of the table without its
+// slash is of what is below it: Vault writes such keys too.
+func (c *Classifier) reaches(key string) Class {
+	if key == "" {
+		return Own // the storage itself
+	}
+	for _, k := range []string{key, key + "/"} {
+		if class, ok := foldedExact[k]; ok {
+			return class
+		}
+		for i := strings.LastIndexByte(k, '/'); i >= 0; i = strings.LastIndexByte(k[:i], '/') {
+			if class, ok := foldedPrefixes[k[:i+1]]; ok {
+				return class
+			}
+		}
+	}
+	if class := c.literal(key); class != Unknown {
+		return class
+	}
+	return c.literal(key + "/")
+}
+
+// literal is the class of a key as it is written.
+func (c *Classifier) literal(key string) Class {
 	class := lookup(key)
 	if class != Shared {
 		return class

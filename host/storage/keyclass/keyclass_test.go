@@ -107,7 +107,6 @@ var known = map[string]keyclass.Class{
 	"core/keyring2089123456":                       keyclass.Own, // left of file storage
 	"core/mounts7":                                 keyclass.Own,
 	"elsewhere":                                    keyclass.Unknown,
-	"":                                             keyclass.Unknown,
 }
 
 func TestClass(t *testing.T) {
