@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/vault-replication/vault-replication/host/forward/envelope"
 	"github.com/vault-replication/vault-replication/host/forward/wire"
@@ -28,16 +29,21 @@ type ServerOptions struct {
 // Handler does what a kind of call asks for.
 type Handler func(ctx context.Context, secondaryID string, body []byte) ([]byte, error)
 
+// underWay bounds the requests that are held at a time, of all secondaries together, in
+// bytes as they came. One takes up to eight times as much while it is carried out.
+const underWay = 2 * replication.PayloadMax
+
 // Server is the side of the primary.
 type Server struct {
 	o        ServerOptions
 	envelope *envelope.Server
 	handlers map[Kind]Handler
+	room     *semaphore.Weighted
 }
 
 // NewServer makes a server without handlers.
 func NewServer(o ServerOptions) *Server {
-	return &Server{o: o, envelope: envelope.NewServer(o.SetID, o.KeyOf), handlers: map[Kind]Handler{}}
+	return &Server{o: o, envelope: envelope.NewServer(o.SetID, o.KeyOf), handlers: map[Kind]Handler{}, room: semaphore.NewWeighted(underWay)}
 }
 
 // Handle sets what a kind of call does, before the first one is served.
@@ -56,6 +62,13 @@ func (s *Server) HandleRequests(h func(ctx context.Context, secondaryID string, 
 
 // Serve answers one sealed message of a secondary.
 func (s *Server) Serve(ctx context.Context, secondaryID string, payload []byte) ([]byte, error) {
+	if len(payload) > replication.PayloadMax {
+		return nil, replication.Errorf(replication.InvalidInput, "the request has %d bytes, more than %d: nothing was executed", len(payload), replication.PayloadMax)
+	}
+	if err := s.room.Acquire(ctx, int64(len(payload))); err != nil {
+		return nil, replication.Errorf(replication.Unreachable, "the primary has too many forwarded requests under way: try again: %w", err)
+	}
+	defer s.room.Release(int64(len(payload)))
 	answer, err := s.envelope.Serve(ctx, secondaryID, payload, func(ctx context.Context, plain []byte) []byte {
 		return s.serve(ctx, secondaryID, plain)
 	})

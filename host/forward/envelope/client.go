@@ -3,6 +3,7 @@
 package envelope
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -28,42 +29,51 @@ func NewClient(key []byte, b Binding) *Client { return &Client{key: key, binding
 
 // Call sends a request and returns the answer. Errors of carry are returned as they
 // are. A request is sent a second time only if the primary's host has said that it
-// did not execute it, for it has lost its sessions.
+// was started anew since, and so knows no session: one that has forgotten this session
+// alone may have executed it.
 func (c *Client) Call(ctx context.Context, carry Carry, plain []byte) ([]byte, error) {
 	for attempt := 0; ; attempt++ {
 		s, err := c.open(ctx, carry)
 		if err != nil {
 			return nil, err
 		}
-		answer, lost, err := c.send(ctx, carry, s, plain)
-		if !lost || attempt > 0 {
+		answer, lost, restarted, err := c.send(ctx, carry, s, plain)
+		if lost {
+			c.forget(s)
+		}
+		if !restarted || attempt > 0 {
 			return answer, err
 		}
-		c.forget(s)
 	}
 }
 
-func (c *Client) send(ctx context.Context, carry Carry, s *session, plain []byte) (answer []byte, lost bool, err error) {
+// send sends one request. Lost says that the primary's host does not know the session,
+// restarted that it knows none of before.
+func (c *Client) send(ctx context.Context, carry Carry, s *session, plain []byte) (answer []byte, lost, restarted bool, err error) {
 	n := s.number()
 	raw, err := carry(ctx, s.seal(kindRequest, s.toServer, n, plain))
 	if err != nil {
-		return nil, false, err
+		return nil, false, false, err
 	}
 	m, err := parse(raw)
 	if err != nil {
-		return nil, false, err
+		return nil, false, false, err
 	}
 	if m.id != s.id || m.number != n {
-		return nil, false, ErrForged
+		return nil, false, false, ErrForged
 	}
 	if m.kind == kindUnknown {
-		if err := checkMAC(c.key, c.binding, m.rest, []byte("unknown"), m.head); err != nil {
-			return nil, false, err
+		if len(m.rest) != idSize+macSize {
+			return nil, false, false, ErrMalformed
 		}
-		return nil, true, fmt.Errorf("the primary's host does not know the session: %w", ErrForged)
+		instance, sum := m.rest[:idSize], m.rest[idSize:]
+		if err := checkMAC(c.key, c.binding, sum, []byte("unknown"), m.head, instance); err != nil {
+			return nil, false, false, err
+		}
+		return nil, true, !bytes.Equal(instance, s.instance[:]), fmt.Errorf("the primary's host does not know the session: %w", ErrForged)
 	}
 	answer, err = s.open(kindAnswer, s.toClient, m)
-	return answer, false, err
+	return answer, false, false, err
 }
 
 func (c *Client) forget(s *session) {
@@ -122,12 +132,13 @@ func (c *Client) handshake(ctx context.Context, carry Carry) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(raw) != headSize+randomSize+macSize || raw[0] != kindWelcome || string(raw[1:headSize]) != string(id[:]) {
+	if len(raw) != welcomeSize || raw[0] != kindWelcome || string(raw[1:headSize]) != string(id[:]) {
 		return nil, ErrMalformed
 	}
-	theirs, sum := raw[headSize:headSize+randomSize], raw[headSize+randomSize:]
-	if err := checkMAC(c.key, c.binding, sum, raw[:headSize], theirs, own); err != nil {
+	theirs, rest := raw[headSize:headSize+randomSize], raw[headSize+randomSize:]
+	instance, sum := [idSize]byte(rest[:idSize]), rest[idSize:]
+	if err := checkMAC(c.key, c.binding, sum, raw[:headSize], theirs, own, instance[:]); err != nil {
 		return nil, err
 	}
-	return newSession(c.key, c.binding, id, own, theirs)
+	return newSession(c.key, c.binding, id, instance, own, theirs)
 }

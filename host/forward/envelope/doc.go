@@ -14,16 +14,21 @@
 // has:
 //
 //	hello    the secondary's random bytes, HMAC-SHA256
-//	welcome  the primary's random bytes, HMAC-SHA256 over both sides' bytes
+//	welcome  the primary's random bytes, its instance (16 bytes), HMAC-SHA256 over
+//	         both sides' bytes and the instance
 //	request  a number (8 bytes), ciphertext
 //	answer   the number of the request, ciphertext
-//	unknown  the number of the request, HMAC-SHA256: there is no such session
+//	unknown  the number of the request, the instance, HMAC-SHA256: there is no such
+//	         session
 //
 // The number is the nonce, and each is used once: the primary keeps a window of the
 // last numbers and refuses one that it has seen or that is too old. An answer opens
-// only for its request. The primary keeps sessions in memory: after a restart it
-// answers "unknown", authenticated, and the request, which was not executed, is
-// sent again in a new session.
+// only for its request. The primary keeps sessions in memory, those in which a request
+// has come apart from those that a hello alone has opened: hellos that are played again
+// end no session. Its instance is made at its start. After a restart it answers "unknown",
+// authenticated and with another instance, and the request, which this instance has not
+// executed, is sent again in a new session. With the instance of the session "unknown"
+// says nothing of the request, which is not sent again.
 //
 // What a plugin can do is to drop messages, and to find out their size and time. It
 // can also hold the answer of a request back until the primary has restarted, and

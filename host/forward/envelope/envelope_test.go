@@ -93,6 +93,55 @@ func TestRestartOfThePrimary(t *testing.T) {
 	require.EqualValues(t, 2, h.calls.Load())
 }
 
+// Hellos that were kept do not have a request carried out twice.
+func TestOldHellosEndNoSession(t *testing.T) {
+	t.Parallel()
+	h := pair()
+	var hellos [][]byte
+	honest := h.carry
+	h.carry = func(_ context.Context, m []byte) ([]byte, error) {
+		hellos = append(hellos, bytes.Clone(m))
+		return nil, context.DeadlineExceeded
+	}
+	for range 4 * sessionsMax {
+		_, err := h.call("x")
+		require.Error(t, err)
+	}
+	attacked := false
+	h.carry = func(ctx context.Context, m []byte) ([]byte, error) {
+		if m[0] != kindRequest || attacked {
+			return honest(ctx, m)
+		}
+		attacked = true
+		_, err := honest(ctx, m) // carried out; the answer is held back
+		require.NoError(t, err)
+		for _, hello := range hellos {
+			_, _ = honest(ctx, hello)
+		}
+		return honest(ctx, m)
+	}
+	_, err := h.call("debit 100")
+	require.ErrorIs(t, err, ErrReplayed)
+	require.EqualValues(t, 1, h.calls.Load())
+	require.LessOrEqual(t, len(h.server.greeted["eu"]), sessionsMax)
+}
+
+// A primary that has forgotten one session may have carried its request out: it is not
+// sent again, and the next one opens another session.
+func TestForgottenSessionIsNoRestart(t *testing.T) {
+	t.Parallel()
+	h := pair()
+	_, err := h.call("before")
+	require.NoError(t, err)
+	h.server.sessions["eu"] = nil
+	_, err = h.call("lost")
+	require.ErrorIs(t, err, ErrForged)
+	require.EqualValues(t, 1, h.calls.Load())
+	got, err := h.call("after")
+	require.NoError(t, err)
+	require.Equal(t, "re: after", got)
+}
+
 func TestConcurrentCalls(t *testing.T) {
 	t.Parallel()
 	h := pair()
@@ -185,7 +234,7 @@ func TestHostileCarriers(t *testing.T) {
 		h.carry = func(ctx context.Context, m []byte) ([]byte, error) {
 			sent++
 			_, err := inner(ctx, m)
-			return append([]byte{kindUnknown}, append(bytes.Clone(m[1:headSize+numberSize]), make([]byte, macSize)...)...), err
+			return append([]byte{kindUnknown}, append(bytes.Clone(m[1:headSize+numberSize]), make([]byte, idSize+macSize)...)...), err
 		}
 		_, err := h.call("three")
 		require.ErrorIs(t, err, ErrForged)
@@ -212,6 +261,8 @@ func TestOldSessionsGo(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Len(t, h.server.sessions["eu"], sessionsMax)
+	_, err = h.call("may have been carried out before")
+	require.ErrorIs(t, err, ErrForged)
 	got, err := h.call("still")
 	require.NoError(t, err)
 	require.Equal(t, "re: still", got)

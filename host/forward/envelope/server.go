@@ -5,11 +5,13 @@ package envelope
 import (
 	"context"
 	"crypto/rand"
+	"slices"
 	"sync"
 )
 
 // sessionsMax is how many sessions a secondary may have: its active node has one,
-// and one that was replaced may still have requests under way.
+// and one that was replaced may still have requests under way. As many more may wait
+// for their first request.
 const sessionsMax = 16
 
 // Server is the side of the primary. Safe for concurrent use.
@@ -17,14 +19,22 @@ type Server struct {
 	setID func() string
 	keyOf func(ctx context.Context, secondaryID string) ([]byte, error)
 
-	mu       sync.Mutex
-	sessions map[string][]*session // of each secondary, the oldest first
+	// instance tells this server from the one of before a restart.
+	instance [idSize]byte
+
+	mu sync.Mutex
+	// Of each secondary, the oldest first. A session is greeted when its hello has come,
+	// which anybody can play again; it is one of the sessions when a request has come in
+	// it, which the secondary's host alone can seal. So hellos end no session.
+	sessions, greeted map[string][]*session
 }
 
 // NewServer makes a server. KeyOf is the pairing key of a secondary, an error for
 // one that is revoked: it is asked for each message.
 func NewServer(setID func() string, keyOf func(ctx context.Context, secondaryID string) ([]byte, error)) *Server {
-	return &Server{setID: setID, keyOf: keyOf, sessions: map[string][]*session{}}
+	s := &Server{setID: setID, keyOf: keyOf, sessions: map[string][]*session{}, greeted: map[string][]*session{}}
+	_, _ = rand.Read(s.instance[:]) // it never fails
+	return s
 }
 
 // Serve answers one message of a secondary. Handle is called with a request that
@@ -47,8 +57,8 @@ func (s *Server) Serve(ctx context.Context, secondaryID string, raw []byte, hand
 	found := s.find(secondaryID, m.id)
 	if found == nil {
 		head := append([]byte{kindUnknown}, m.head[1:]...)
-		sum, err := mac(key, b, []byte("unknown"), head)
-		return append(head, sum...), err
+		sum, err := mac(key, b, []byte("unknown"), head, s.instance[:])
+		return append(append(head, s.instance[:]...), sum...), err
 	}
 	plain, err := found.open(kindRequest, found.toServer, m)
 	if err != nil {
@@ -57,6 +67,7 @@ func (s *Server) Serve(ctx context.Context, secondaryID string, raw []byte, hand
 	if !found.accept(m.number) {
 		return nil, ErrReplayed
 	}
+	s.begun(secondaryID, found)
 	return found.seal(kindAnswer, found.toClient, m.number, handle(ctx, plain)), nil
 }
 
@@ -74,7 +85,7 @@ func (s *Server) welcome(key []byte, b Binding, raw []byte) ([]byte, error) {
 	if _, err := rand.Read(own); err != nil {
 		return nil, err
 	}
-	fresh, err := newSession(key, b, id, theirs, own)
+	fresh, err := newSession(key, b, id, s.instance, theirs, own)
 	if err != nil {
 		return nil, err
 	}
@@ -82,37 +93,57 @@ func (s *Server) welcome(key []byte, b Binding, raw []byte) ([]byte, error) {
 		return nil, ErrReplayed
 	}
 	welcome := append([]byte{kindWelcome}, id[:]...)
-	if sum, err = mac(key, b, welcome, own, theirs); err != nil {
+	if sum, err = mac(key, b, welcome, own, theirs, s.instance[:]); err != nil {
 		return nil, err
 	}
-	return append(append(welcome, own...), sum...), nil
+	return slices.Concat(welcome, own, s.instance[:], sum), nil
 }
 
 func (s *Server) find(secondaryID string, id [idSize]byte) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, have := range s.sessions[secondaryID] {
-		if have.id == id {
-			return have
+	return s.known(secondaryID, id)
+}
+
+// known is the session of an id, nil if there is none. The caller holds the lock.
+func (s *Server) known(secondaryID string, id [idSize]byte) *session {
+	for _, list := range []map[string][]*session{s.sessions, s.greeted} {
+		for _, have := range list[secondaryID] {
+			if have.id == id {
+				return have
+			}
 		}
 	}
 	return nil
 }
 
-// add keeps a session, in place of the oldest when there are too many. A hello that
-// is played again must not end the session that it once opened.
+// add keeps a session for its first request. A hello that is played again must not
+// replace the session that it once opened.
 func (s *Server) add(secondaryID string, fresh *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := s.sessions[secondaryID]
-	for _, have := range list {
-		if have.id == fresh.id {
-			return false
-		}
+	if s.known(secondaryID, fresh.id) != nil {
+		return false
 	}
-	if len(list) >= sessionsMax {
-		list = append([]*session(nil), list[1:]...)
-	}
-	s.sessions[secondaryID] = append(list, fresh)
+	s.greeted[secondaryID] = newest(append(s.greeted[secondaryID], fresh))
 	return true
 }
+
+// begun keeps a session in which a request has come, in place of the oldest when there are
+// too many.
+func (s *Server) begun(secondaryID string, session *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Contains(s.sessions[secondaryID], session) {
+		return
+	}
+	waiting := s.greeted[secondaryID]
+	at := slices.Index(waiting, session)
+	if at < 0 {
+		return // so many hellos came meanwhile; the request counts
+	}
+	s.greeted[secondaryID] = slices.Delete(waiting, at, at+1)
+	s.sessions[secondaryID] = newest(append(s.sessions[secondaryID], session))
+}
+
+func newest(list []*session) []*session { return slices.Clone(list[max(0, len(list)-sessionsMax):]) }

@@ -31,12 +31,14 @@ const (
 	numberSize = 8
 	macSize    = sha256.Size
 	headSize   = 1 + idSize
+
+	welcomeSize = headSize + randomSize + idSize + macSize
 )
 
 // Overhead is how many bytes longer a sealed message is.
 const Overhead = headSize + numberSize + 16
 
-const purpose = "vault-replication performance forwarding v1"
+const purpose = "vault-replication performance forwarding v2"
 
 // Binding names the relation that a key is for.
 type Binding struct{ SetID, SecondaryID string }
@@ -56,6 +58,7 @@ var (
 // session has the keys of both directions.
 type session struct {
 	id       [idSize]byte
+	instance [idSize]byte // of the server that made it
 	toServer cipher.AEAD
 	toClient cipher.AEAD
 
@@ -64,8 +67,8 @@ type session struct {
 	window window // of the server
 }
 
-func newSession(pairing []byte, b Binding, id [idSize]byte, client, server []byte) (*session, error) {
-	s := &session{id: id}
+func newSession(pairing []byte, b Binding, id, instance [idSize]byte, client, server []byte) (*session, error) {
+	s := &session{id: id, instance: instance}
 	salt := append(append([]byte(nil), client...), server...)
 	for use, slot := range map[string]*cipher.AEAD{"to primary": &s.toServer, "to secondary": &s.toClient} {
 		key, err := hkdf.Key(sha256.New, pairing, salt, b.info(use), KeySize)

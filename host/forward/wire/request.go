@@ -117,6 +117,9 @@ func decode(what string, raw []byte, record any) error {
 	if raw[0] != version {
 		return invalid(what, fmt.Errorf("it has version %d and this cluster knows version %d: run the same version on both clusters", raw[0], version))
 	}
+	if err := affordable(raw[1:]); err != nil {
+		return invalid(what, err)
+	}
 	t, err := parse(raw[1:])
 	if err != nil {
 		return invalid(what, err)
