@@ -96,9 +96,9 @@ func moments(storage cluster.Storage) []moment {
 			moment{name: "the transaction is in storage", come: onDisk("vault.db", changed)},
 		)
 	}
-	// Without transactions the rows are written one by one behind a redo record.
+	// Without transactions the rows are written one by one behind the record of the step.
 	return append(list,
-		moment{name: "the redo record is being written", come: onDisk("replication/_redo", func(_, now fs.FileInfo) bool { return now != nil })},
+		moment{name: "the record of the step is being written", come: onDisk("replication/_step", func(_, now fs.FileInfo) bool { return now != nil })},
 		moment{name: "the keyring is written", come: onDisk("core/_keyring", changed)},
 		moment{name: "the mount table is written", come: onDisk("core/_mounts", changed)},
 		moment{name: "the role is written", come: onDisk("core/replication/_role", changed)},
@@ -168,17 +168,18 @@ func killAt(t *testing.T, primary *cluster.Cluster, storage cluster.Storage, m m
 	require.NoError(t, m.come(ctx, w))
 	require.NoError(t, node.Kill(ctx))
 	answer := <-answered
-	redo, err := stat(filepath.Join(node.DataDir(), "replication", "_redo"))
+	record, err := stat(filepath.Join(node.DataDir(), "replication", "_step"))
 	require.NoError(t, err)
 
 	require.NoError(t, node.Start(ctx))
 	seal, err := node.Anonymous().Sys().SealStatusWithContext(ctx)
 	require.NoError(t, err)
 	isNew := seal.N == 3
-	t.Logf("killed when %s: answered %t, cut among its rows %t, the secondary %t", m.name, answer == nil, redo != nil, isNew)
+	t.Logf("killed when %s: answered %t, cut among its rows %t, the secondary %t", m.name, answer == nil, record != nil, isNew)
 	require.False(t, isNew && m.before, "the step was taken before it was asked for")
 	require.True(t, isNew || !m.after, "the step that had ended was lost")
 
+	require.False(t, isNew && record != nil, "a step that was cut counts as not taken")
 	if !isNew && !opens(ctx, c) {
 		// The transaction was in raft's log and not yet in the storage: the old
 		// shares opened what the log then replaced, and the node sealed itself.

@@ -101,9 +101,12 @@ func (n *node) boot(ctx context.Context) (*process, error) {
 	if n.role == replication.Primary {
 		n.sim.checkAcked(n.sim.content(n))
 	}
-	inner := p.handle.backend()
+	inner := onestep.Over(p.handle.backend())
+	if steps, ok := inner.(*onestep.Store); ok {
+		steps.SetKey(func() ([]byte, error) { return []byte(n.sim.set.epoch.ID), nil })
+	}
 	p.tap = storage.New(inner, n.sim.options)
-	err := onestep.Redo(ctx, inner)
+	err := onestep.Settle(ctx, inner)
 	if err == nil && n.role == replication.Primary {
 		err = p.tap.Activate(ctx, storage.JournalConfig{Modes: map[replication.Mode]storage.ModeConfig{
 			mode: {Epoch: n.sim.set.epoch, IndexKey: n.sim.set.indexKey},

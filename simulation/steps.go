@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -26,7 +27,7 @@ const (
 	stepFrame   = "applied data with the cursor"
 	stepCursor  = "cursor"
 	stepState   = "record of the plugin"
-	stepOneStep = "redo record"
+	stepOneStep = "record of a step"
 	stepIndex   = "rows of the index"
 	stepOther   = "other"
 )
@@ -129,7 +130,7 @@ func stepOf(changes []change) string {
 			return stepHead
 		case key == "replication/journal/fence":
 			return stepFence
-		case key == "replication/redo":
+		case key == onestep.RecordKey:
 			return stepOneStep
 		case strings.HasPrefix(key, "replication/") && strings.Contains(key, "/slots/"):
 			return stepSlot

@@ -34,8 +34,9 @@ func newCluster(t *testing.T) *cluster {
 	require.NoError(t, err)
 	c := &cluster{core: core}
 	core.InstallStorage(func(inner physical.Backend) physical.Backend {
-		c.store = inner
-		return inner
+		c.store = onestep.Over(inner)
+		c.store.(*onestep.Store).SetKey(func() ([]byte, error) { return []byte("a key of the test"), nil })
+		return c.store
 	})
 	c.shares, _ = vault.TestCoreInit(t, raw)
 	for _, s := range c.shares {

@@ -3,7 +3,6 @@
 package node
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -60,7 +59,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	}
 	var tap *storage.Tap
 	c.InstallStorage(func(inner physical.Backend) physical.Backend {
-		tap = storage.New(inner, storage.Options{
+		tap = storage.New(onestep.Over(inner), storage.Options{
 			Logger:     logger.Named("storage"),
 			Limits:     limitsOf(c.UnderlyingStorage()),
 			ApplyBytes: applyBytesOf(c.UnderlyingStorage()),
@@ -74,10 +73,6 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 		})
 		return tap.Backend()
 	})
-	// A change of role that a crash has cut is finished before anything reads.
-	if err := onestep.Redo(context.Background(), tap.Inner()); err != nil {
-		return nil, fmt.Errorf("a change of role that was cut cannot be finished: %w", err)
-	}
 	if err := adoptClusterAddr(c, cfg.ClusterAddr); err != nil {
 		return nil, err
 	}
@@ -211,5 +206,8 @@ func (n *Node) noSealDuringChange(next http.Handler) http.Handler {
 	})
 }
 
-// Close ends the plugins' processes.
-func (n *Node) Close() { n.plugins.close() }
+// Close ends the plugins' processes and what goes on beside the core.
+func (n *Node) Close() {
+	n.plugins.close()
+	n.controller.Close()
+}

@@ -64,6 +64,7 @@ type Controller struct {
 	forwarded atomic.Uint64
 
 	taints taints
+	steps  steps
 
 	// bootstrapping says that this cluster is a performance secondary whose first
 	// copy has not ended: it serves nothing.
@@ -104,6 +105,7 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 		record:  disabledRecord(),
 		failure: map[replication.Mode]string{},
 	}
+	c.steps.attach(core, store)
 	core.OnBarrierOpen(c.barrierOpened)
 	core.OnBarrierSeal(c.barrierSealing)
 	core.OnActive(c.becameActive)
@@ -146,6 +148,7 @@ func (c *Controller) IsDRSecondary() bool { return c.Role(replication.DR) == rep
 
 // barrierOpened runs between the opening of the barrier and everything else.
 func (c *Controller) barrierOpened(ctx context.Context) error {
+	c.steps.opened()
 	if err := c.takeUpRole(ctx, !c.core.HasHA()); err != nil {
 		c.logger.Error("the node stays sealed", "error", err)
 		return err
@@ -179,9 +182,19 @@ func (c *Controller) leadershipBegins(ctx context.Context) error {
 // takeUpRole reads the role record and puts it in force. Only a node that leads may
 // write.
 func (c *Controller) takeUpRole(ctx context.Context, leads bool) error {
+	if leads {
+		if err := c.steps.settle(ctx, c.store, c.logger); err != nil {
+			return err
+		}
+	}
 	r, err := loadRecord(ctx, c.core)
 	if err != nil {
 		return err
+	}
+	if leads {
+		if err := markHadRole(ctx, c.core); err != nil {
+			return err
+		}
 	}
 	received := c.mounts.SetReceived(r.Performance.Role == replication.Secondary)
 	if err := c.loadMounts(ctx); err != nil {
@@ -337,6 +350,7 @@ func (c *Controller) activate(ctx context.Context, r *Record) error {
 // barrierSealing runs while the barrier is still open.
 func (c *Controller) barrierSealing() {
 	c.endStandbyWatch()
+	c.steps.sealing()
 	end := c.tap.Close
 	if c.steppedDown.Load() {
 		end = c.tap.Abandon
@@ -407,6 +421,9 @@ func (c *Controller) endTerm() {
 		c.logger.Warn("the journal could not be closed cleanly; its end is found again at the next unseal", "error", err)
 	}
 }
+
+// Close ends what goes on beside the core.
+func (c *Controller) Close() { c.steps.close(c.store) }
 
 // OnInactive adds a hook that runs when the active duty ends. It must be called
 // before the first unseal.

@@ -24,6 +24,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -135,10 +136,13 @@ func newStanding(t *testing.T) *standing {
 	s.serving, s.secret = s, "5ec7e7"
 	s.record.Performance = drSecondary().DR
 	core.InstallStorage(func(inner physical.Backend) physical.Backend {
-		s.store, s.tap = inner, storage.New(inner, storage.Options{})
+		s.store = onestep.Over(inner)
+		s.tap = storage.New(s.store, storage.Options{})
 		s.tap.OnApplied(s.applied)
 		return s.tap.Backend()
 	})
+	s.steps.attach(core, s.store)
+	t.Cleanup(s.Close)
 	t.Cleanup(func() { _ = s.tap.Close(context.Background()) })
 	shares, _ := vault.TestCoreInit(t, raw)
 	for _, share := range shares {

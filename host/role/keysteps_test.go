@@ -199,12 +199,12 @@ func start(t *testing.T, k kill, d *disk) *process {
 	require.NoError(t, err)
 	var tap *storage.Tap
 	c.InstallStorage(func(inner physical.Backend) physical.Backend {
-		tap = storage.New(inner, storage.Options{Alone: AppliedAlone})
+		tap = storage.New(onestep.Over(inner), storage.Options{Alone: AppliedAlone})
 		return tap.Backend()
 	})
-	require.NoError(t, onestep.Redo(t.Context(), tap.Inner()))
 	p := &process{New(c, tap, tap.Inner(), cluster.New(c.ClusterListener, cluster.TLSPolicy{}, logger), logger), d}
 	p.SetPlugins(noPlugins{})
+	t.Cleanup(p.Close)
 	t.Cleanup(func() { k.ends.Go(func() { _ = core.ShutdownWait() }) })
 	return p
 }

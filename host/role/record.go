@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
 
@@ -20,6 +22,9 @@ import (
 const (
 	recordPrefix = "core/replication/"
 	recordKey    = recordPrefix + "role"
+	// hadRoleKey is written with the first role and stays for ever: where it is and no
+	// role is, the role was removed.
+	hadRoleKey = recordPrefix + "had-role"
 	// inheritedKey holds the role in performance replication once more, where DR
 	// secondaries get it: one that is promoted takes the role over.
 	inheritedKey = recordPrefix + "performance/role"
@@ -188,15 +193,41 @@ func loadRecord(ctx context.Context, store records) (*Record, error) {
 		}
 		return r, nil
 	}
-	// A record that was removed by hand must not turn a secondary into a primary.
+	// A record that was removed must not turn a secondary into a primary. Clusters of
+	// before have no mark, and are known by their other records.
 	names, err := store.ListEntries(ctx, recordPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("the records of replication cannot be listed: %w", err)
 	}
 	for _, name := range names {
-		if name == "dr/" || name == "performance/" {
-			return nil, errors.New("the role record of replication is missing while other records of it exist, so this node must not be unsealed: restore storage from a snapshot")
+		if name == "dr/" || name == "performance/" || recordPrefix+name == hadRoleKey {
+			return nil, errors.New("the role record of replication is missing while this cluster has had a role, so this node must not be unsealed: restore storage from a snapshot")
 		}
 	}
 	return disabledRecord(), nil
 }
+
+// marked are the records that say which role a cluster has.
+type marked interface {
+	records
+	PutEntry(ctx context.Context, key string, value []byte) error
+}
+
+// markHadRole marks a cluster whose role was written by a version without the mark.
+func markHadRole(ctx context.Context, store marked) error {
+	names, err := store.ListEntries(ctx, recordPrefix)
+	if err != nil {
+		return fmt.Errorf("the records of replication cannot be listed: %w", err)
+	}
+	has := func(key string) bool { return slices.Contains(names, strings.TrimPrefix(key, recordPrefix)) }
+	if !has(recordKey) || has(hadRoleKey) {
+		return nil
+	}
+	if err := store.PutEntry(ctx, hadRoleKey, hadRole); err != nil {
+		return fmt.Errorf("the mark that this cluster has had a role cannot be written: %w", err)
+	}
+	return nil
+}
+
+// hadRole is the content of the mark.
+var hadRole = []byte("1")

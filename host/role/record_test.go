@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -88,15 +89,16 @@ func TestRecordFailsClosed(t *testing.T) {
 		store *memory
 		err   string
 	}{
-		"unreadable":      {&memory{err: errors.New("cipher: message authentication failed")}, "cannot be read"},
-		"malformed":       {&memory{rows: map[string][]byte{recordKey: []byte("{")}}, "malformed"},
-		"empty":           {&memory{rows: map[string][]byte{recordKey: []byte("{}")}}, "version 0"},
-		"newer":           {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":2}`)}}, "version 2"},
-		"unknown field":   {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"x":1}`)}}, "unknown field"},
-		"unknown role":    {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"dr":{"role":"leader"}}`)}}, `role "leader" is unknown`},
-		"without a set":   {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"dr":{"role":"secondary"}}`)}}, "no replication set"},
-		"two roles":       {&memory{rows: map[string][]byte{recordKey: bothRaw}}, "another role"},
-		"removed by hand": {&memory{rows: map[string][]byte{modePrefix(replication.DR) + "state/x": {1}}}, "is missing"},
+		"unreadable":            {&memory{err: errors.New("cipher: message authentication failed")}, "cannot be read"},
+		"malformed":             {&memory{rows: map[string][]byte{recordKey: []byte("{")}}, "malformed"},
+		"empty":                 {&memory{rows: map[string][]byte{recordKey: []byte("{}")}}, "version 0"},
+		"newer":                 {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":2}`)}}, "version 2"},
+		"unknown field":         {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"x":1}`)}}, "unknown field"},
+		"unknown role":          {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"dr":{"role":"leader"}}`)}}, `role "leader" is unknown`},
+		"without a set":         {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"dr":{"role":"secondary"}}`)}}, "no replication set"},
+		"two roles":             {&memory{rows: map[string][]byte{recordKey: bothRaw}}, "another role"},
+		"removed":               {&memory{rows: map[string][]byte{hadRoleKey: hadRole}}, "has had a role"},
+		"removed with the mark": {&memory{rows: map[string][]byte{modePrefix(replication.DR) + "state/x": {1}}}, "is missing"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -104,6 +106,46 @@ func TestRecordFailsClosed(t *testing.T) {
 			_, err := loadRecord(context.Background(), tt.store)
 			require.ErrorContains(t, err, tt.err)
 		})
+	}
+}
+
+func (m *memory) PutEntry(_ context.Context, key string, value []byte) error {
+	m.rows[key] = value
+	return m.err
+}
+
+// A cluster of a version without the mark opens, and has it from then on: without its
+// role it opens no more, whatever else of replication's records is gone.
+func TestRoleOfFormerVersionIsMarked(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	raw, err := drSecondary().encode()
+	require.NoError(t, err)
+	m := &memory{rows: map[string][]byte{recordKey: raw}}
+	_, err = loadRecord(ctx, m)
+	require.NoError(t, err)
+	require.NoError(t, markHadRole(ctx, m))
+	delete(m.rows, recordKey)
+	_, err = loadRecord(ctx, m)
+	require.ErrorContains(t, err, "must not be unsealed")
+
+	never := &memory{rows: map[string][]byte{PluginPrefix + "x": {1}}}
+	require.NoError(t, markHadRole(ctx, never))
+	_, err = loadRecord(ctx, never)
+	require.NoError(t, err, "a cluster that never had a role")
+}
+
+// The mark is of this cluster alone, and no record of a plugin has its name.
+func TestNobodyElseReachesTheMark(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, keyclass.Own, new(keyclass.Classifier).Class(hadRoleKey))
+	for _, r := range []*Record{drSecondary(), disabledRecord()} {
+		rows := map[string][]byte{}
+		require.NoError(t, withRole(rows, r))
+		require.NotNil(t, rows[hadRoleKey])
+	}
+	for _, name := range []string{"../../had-role", "..//../had-role", "./../../had-role"} {
+		require.Error(t, checkStateName(name))
 	}
 }
 

@@ -71,7 +71,7 @@ func withRole(rows map[string][]byte, r *Record) error {
 	if _, err := decodeRecord(raw); err != nil {
 		return replication.Errorf(replication.Internal, "the plugin asked for a role that cannot be stored: %w", err)
 	}
-	rows[recordKey] = raw
+	rows[recordKey], rows[hadRoleKey] = raw, hadRole
 	if r.DR.Role == replication.Secondary {
 		// The row is the DR primary's, and comes from there.
 		return nil

@@ -5,6 +5,7 @@ package storage
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -270,7 +271,11 @@ func (t *Tap) store(ctx context.Context, txn []*physical.TxnEntry) error {
 	if slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool { return isKeyRow(e.Entry.Key) }) {
 		// New keys of a primary come with the stored keys that open them: one
 		// without the other would lock the cluster out.
-		return t.storeOneStep(ctx, txn)
+		step, rest := stepOf(txn)
+		if err := onestep.Write(ctx, t.inner, step); err != nil {
+			return err
+		}
+		txn = rest
 	}
 	for _, e := range txn {
 		if err := t.store(ctx, []*physical.TxnEntry{e}); err != nil {
@@ -282,19 +287,26 @@ func (t *Tap) store(ctx context.Context, txn []*physical.TxnEntry) error {
 
 // storeOneStep makes all of the writes or none.
 func (t *Tap) storeOneStep(ctx context.Context, txn []*physical.TxnEntry) error {
-	return onestep.Write(ctx, t.inner, rowsOf(txn))
+	step, rest := stepOf(txn)
+	if len(rest) > 0 {
+		return fmt.Errorf("%s is no part of a change of role: nothing was written", rest[0].Entry.Key)
+	}
+	return onestep.Write(ctx, t.inner, step)
 }
 
-func rowsOf(txn []*physical.TxnEntry) []onestep.Row {
-	rows := make([]onestep.Row, 0, len(txn))
+// stepOf are the rows that are written in one step with keys, and the other writes.
+func stepOf(txn []*physical.TxnEntry) (rows []onestep.Row, rest []*physical.TxnEntry) {
 	for _, e := range txn {
-		row := onestep.Row{Key: e.Entry.Key}
-		if e.Operation == physical.PutOperation {
-			row.Value = e.Entry.Value
+		switch {
+		case e.Operation == physical.GetOperation || !onestep.Allowed(e.Entry.Key):
+			rest = append(rest, e)
+		case e.Operation == physical.PutOperation:
+			rows = append(rows, onestep.Row{Key: e.Entry.Key, Value: e.Entry.Value})
+		default:
+			rows = append(rows, onestep.Row{Key: e.Entry.Key})
 		}
-		rows = append(rows, row)
 	}
-	return rows
+	return rows, rest
 }
 
 // storeWithRow makes the writes, with the row in the same transaction where that

@@ -218,7 +218,7 @@ func (c *clusterOfRoles) rows() (rows []onestep.Row) {
 	require.NoError(c.t, err)
 	for key, value := range map[string][]byte{
 		"core/replication/role": []byte("r"), "core/hsm/barrier-unseal-keys": []byte("k"), "core/keyring": []byte("ring"), perfRole: []byte("p"),
-		perfState: []byte("s"), "core/replication/performance/pairing/77": []byte("key"), at.Key: at.Value, "sys/token/a": []byte("t"),
+		perfState: []byte("s"), "core/replication/performance/pairing/77": []byte("key"), at.Key: at.Value, "core/wrapping/jwtkey": []byte("t"),
 	} {
 		switch c.rnd.IntN(3) {
 		case 0:

@@ -21,6 +21,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -58,13 +59,23 @@ func newTxn(t testing.TB) physical.Backend {
 func newInmem(t testing.TB) physical.Backend {
 	b, err := inmem.NewInmem(nil, hclog.NewNullLogger())
 	require.NoError(t, err)
-	return b
+	return withSteps(t, b)
 }
 
 func newFile(t testing.TB) physical.Backend {
 	b, err := file.NewFileBackend(map[string]string{"path": t.TempDir()}, hclog.NewNullLogger())
 	require.NoError(t, err)
-	return b
+	return withSteps(t, b)
+}
+
+// withSteps is a storage in which a change of role can be written.
+func withSteps(t testing.TB, store physical.Backend) physical.Backend {
+	over := onestep.Over(store)
+	if s, ok := over.(*onestep.Store); ok {
+		s.SetKey(func() ([]byte, error) { return []byte("a key of the test"), nil })
+		t.Cleanup(s.Close)
+	}
+	return over
 }
 
 // context of a test: a test that waits for ever fails with a clear error.
