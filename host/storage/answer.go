@@ -16,6 +16,11 @@ const answerReads = 64 << 10
 // AnswerDiff answers what a secondary asks while it compares; see
 // [replication.Host]. It speaks of what the slot's filter allows.
 func (t *Tap) AnswerDiff(ctx context.Context, mode replication.Mode, slotID string, question []byte) (answer []byte, err error) {
+	done, err := t.asking.take(ctx, listingOf{mode, slotID})
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	q, err := journal.DecodeQuestion(question)
 	if err != nil {
 		return nil, malformed(err)
@@ -52,6 +57,9 @@ func (t *Tap) answer(ctx context.Context, j *activeJournal, p *print, allow allo
 	}
 	a := &journal.Answer{}
 	for size := 0; len(a.Ranges) < len(q.Asks) && size < rangeTarget && d.read < answerReads; {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		ask := q.Asks[len(a.Ranges)]
 		var rng journal.AnswerRange
 		if ask.Level == journal.Values {
@@ -87,6 +95,9 @@ func (d *digester) pairs(ctx context.Context, ask journal.Ask, most int) (pairs 
 		return nil, false, err
 	}
 	for size := 0; ; {
+		if err := ctx.Err(); err != nil {
+			return nil, false, err
+		}
 		keys, err := w.group(ctx, d.in, ask.UpTo)
 		if err != nil || len(keys) == 0 {
 			return pairs, false, err

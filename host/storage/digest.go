@@ -100,6 +100,9 @@ func (d *digester) each(ctx context.Context, after, upTo string, do func(key str
 		return err
 	}
 	for {
+		if err := ctx.Err(); err != nil {
+			return err // a caller that is gone must not leave the storage busy
+		}
 		keys, err := w.group(ctx, d.in, upTo)
 		if err != nil || len(keys) == 0 {
 			return err

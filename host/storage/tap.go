@@ -86,6 +86,7 @@ type Tap struct {
 
 	caps        SlotCaps
 	slotRecords turns // of writes of the slots' records
+	asking      *asking
 
 	storeAfter time.Duration
 
@@ -142,7 +143,7 @@ type Tap struct {
 // New puts a tap over a backend. It passes everything through.
 func New(inner physical.Backend, o Options) *Tap {
 	t := &Tap{
-		inner: inner, logger: o.Logger, limits: o.Limits, room: o.Room, ring: o.RingBytes, ringRows: o.RingRows, caps: o.Caps, slotRecords: make(turns, 1), classes: o.Classes, pathKeys: o.PathKeys, anyPrefix: o.AnyPrefix, alone: o.Alone,
+		inner: inner, logger: o.Logger, limits: o.Limits, room: o.Room, ring: o.RingBytes, ringRows: o.RingRows, caps: o.Caps, slotRecords: make(turns, 1), asking: newAsking(), classes: o.Classes, pathKeys: o.PathKeys, anyPrefix: o.AnyPrefix, alone: o.Alone,
 		stripes:  newStripes(),
 		applying: map[replication.Mode]turns{replication.DR: make(turns, 1), replication.Performance: make(turns, 1)},
 		debts:    map[replication.Mode]*debt{replication.DR: {}, replication.Performance: {}},

@@ -65,6 +65,7 @@ func DecodeRow(b []byte) ([]Op, error) {
 	ops := make([]Op, 0, n)
 	for range n {
 		var op Op
+		r.spend(costOp)
 		op.Kind, op.Class = r.kindClass()
 		op.Key = r.key()
 		if op.Kind == Put {
@@ -98,14 +99,32 @@ func open(b []byte, version byte, what string) (*reader, error) {
 	if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(b[len(body):]) {
 		return nil, fmt.Errorf("%w %s: the checksum is wrong", ErrCorrupt, what)
 	}
-	return &reader{b: body[1:], what: what}, nil
+	return &reader{b: body[1:], what: what, left: costBase + costFactor*len(b)}, nil
 }
+
+// What a message may become in memory, in bytes: small ones anything that is used, and
+// large ones in proportion to their size.
+const (
+	costBase   = 16 << 20
+	costFactor = 8
+
+	costRow = 128
+	costOp  = 128 // a key with a value, a part, a range
+)
 
 // reader takes values off a buffer; after the first error it only returns zeros.
 type reader struct {
 	b    []byte
 	what string
+	left int // what it may still cost
 	err  error
+}
+
+// spend counts what is made of the message, before it is made.
+func (r *reader) spend(n int) {
+	if r.left -= n; r.left < 0 {
+		r.fail("it would take many times its size in memory")
+	}
 }
 
 func (r *reader) fail(format string, args ...any) {

@@ -67,6 +67,7 @@ func DecodeFrame(payload []byte, after, to uint64) ([]Row, error) {
 	n := r.count(replication.PayloadMax, 2)
 	rows := make([]Row, 0, min(n, 4096))
 	for range n {
+		r.spend(costRow)
 		delta := r.uvarint()
 		if r.err == nil && (delta == 0 || after >= to || delta > to-after) {
 			r.fail("a row is out of order")
@@ -77,6 +78,7 @@ func DecodeFrame(payload []byte, after, to uint64) ([]Row, error) {
 		row.Ops = make([]Op, 0, min(ops, 4096))
 		for range ops {
 			var op Op
+			r.spend(costOp)
 			op.Kind, _ = r.kindClass()
 			op.Key = r.key()
 			if op.Kind == Put {
@@ -131,6 +133,7 @@ func DecodeRange(payload []byte) ([]Pair, error) {
 	n := r.count(replication.PayloadMax, 3)
 	pairs := make([]Pair, 0, min(n, 4096))
 	for i := range n {
+		r.spend(costOp)
 		p := Pair{Key: r.key(), Value: r.value()}
 		if r.err == nil && i > 0 && p.Key <= pairs[i-1].Key {
 			r.fail("keys are out of order")

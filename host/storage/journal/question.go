@@ -17,6 +17,9 @@ const (
 	PartsMax = 1 << 20
 	// LevelMax is the highest level of an Ask. At level 0 each key is a part.
 	LevelMax = 64
+	// questionBase is what any question may become in memory; those of a secondary have
+	// keys of about 128 KiB.
+	questionBase = 1 << 20
 	// Values is the level that asks for the keys and values themselves.
 	Values = LevelMax + 1
 )
@@ -104,6 +107,10 @@ func (r *keyReader) maybe() string {
 		r.fail("a key of %d bytes", n+more)
 		return ""
 	}
+	// What is shared takes no byte of the message.
+	if r.spend(costOp + int(n+more)); r.err != nil {
+		return ""
+	}
 	key := r.last[:n] + string(r.bytes(int(more)))
 	r.last = key
 	return key
@@ -129,6 +136,7 @@ func DecodeQuestion(b []byte) (*Question, error) {
 		return nil, err
 	}
 	r := &keyReader{reader: in}
+	r.left = questionBase + costFactor*len(b)
 	q := &Question{From: r.uvarint()}
 	n := r.count(AsksMax, 5)
 	end := ""
@@ -203,6 +211,7 @@ func DecodeAnswer(b []byte, asks []Ask) (*Answer, error) {
 	n := r.count(uint64(len(asks)), 2)
 	for i := range n {
 		var rng AnswerRange
+		r.spend(costOp)
 		if asks[i].Level != Values {
 			rng.Parts = r.parts(asks[i])
 		} else {
@@ -228,6 +237,7 @@ func (r *keyReader) parts(ask Ask) []Part {
 	after := ask.After
 	for j := range n {
 		p := Part{UpTo: ask.UpTo}
+		r.spend(costOp)
 		if j < n-1 {
 			p.UpTo = r.maybe()
 			if p.UpTo <= after || (ask.UpTo != "" && p.UpTo > ask.UpTo) {

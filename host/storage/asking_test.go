@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Questions of one slot come one after the other, few of all slots do at a time, and one
+// whose caller is gone waits no more.
+func TestQuestionsTakeTurns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAsking()
+		var ends []func()
+		for i := range askingMax {
+			done, err := a.take(t.Context(), listingOf{"dr", fmt.Sprint(i)})
+			require.NoError(t, err)
+			ends = append(ends, done)
+		}
+		for _, slot := range []string{"0", "another"} {
+			ctx, cancel := context.WithCancel(t.Context())
+			failed := make(chan error)
+			go func() {
+				_, err := a.take(ctx, listingOf{"dr", slot})
+				failed <- err
+			}()
+			synctest.Wait()
+			cancel()
+			require.ErrorIs(t, <-failed, context.Canceled, slot)
+		}
+		for _, end := range ends {
+			end()
+		}
+		require.Empty(t, a.slots)
+		done, err := a.take(t.Context(), listingOf{"dr", "0"})
+		require.NoError(t, err)
+		done()
+	})
+}
