@@ -57,8 +57,13 @@ func (c *hostClient) Receive(ctx context.Context, req replication.ReceiveRequest
 		return nil, err
 	}
 	res := &replicationv1.ReceiveResponse{}
-	sent, err := delivery.Call(ctx, c.conn, replicationv1.Host_Receive_FullMethodName,
-		[]any{&replicationv1.ReceiveRequest{SecondaryId: req.SecondaryID, Payload: req.Payload}}, res)
+	msg := &replicationv1.ReceiveRequest{SecondaryId: req.SecondaryID, Payload: req.Payload}
+	conn, done, err := c.conn.of(ctx, msg)
+	if err != nil {
+		return nil, c.link.once(ctx, false, err)
+	}
+	defer done()
+	sent, err := delivery.Call(ctx, conn, replicationv1.Host_Receive_FullMethodName, []any{msg}, res)
 	if err != nil {
 		return nil, c.link.once(ctx, sent, err)
 	}

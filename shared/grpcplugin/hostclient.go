@@ -5,8 +5,6 @@ package grpcplugin
 import (
 	"context"
 
-	"google.golang.org/grpc"
-
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -14,7 +12,7 @@ import (
 // hostClient is the plugin's view of the host.
 type hostClient struct {
 	rpc  replicationv1.HostClient
-	conn grpc.ClientConnInterface
+	conn *hostConn
 	link link
 }
 

@@ -15,8 +15,19 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// hostService is the host's services at go-plugin's broker, served once for a
-// plugin process.
+// hostServices are the host's services at go-plugin's broker, served once for a plugin
+// process: for messages of usual size, and for large ones.
+type hostServices struct{ small, bulk *hostService }
+
+func serveHost(broker *plugin.GRPCBroker, host replication.Host, logger hclog.Logger) *hostServices {
+	return &hostServices{serveCalls(broker, host, logger, smallCalls), serveCalls(broker, host, logger, bulkCalls)}
+}
+
+func (h *hostServices) stop() {
+	h.small.stop()
+	h.bulk.stop()
+}
+
 type hostService struct {
 	id uint32
 
@@ -25,12 +36,12 @@ type hostService struct {
 	stopped bool
 }
 
-// serveHost begins to serve. The broker makes the gRPC server in a goroutine of
+// serveCalls begins to serve. The broker makes the gRPC server in a goroutine of
 // its own, perhaps after stop was called; both cases are stop's to settle.
-func serveHost(broker *plugin.GRPCBroker, host replication.Host, logger hclog.Logger) *hostService {
+func serveCalls(broker *plugin.GRPCBroker, host replication.Host, logger hclog.Logger, b callBounds) *hostService {
 	h := &hostService{id: broker.NextId()}
 	go broker.AcceptAndServe(h.id, func(opts []grpc.ServerOption) *grpc.Server {
-		server := grpc.NewServer(append(append(opts, ServerOptions()...),
+		server := grpc.NewServer(append(append(append(opts, ServerOptions()...), b.options()...),
 			grpc.UnaryInterceptor(recoverUnary(logger)), grpc.StreamInterceptor(recoverStream(logger)))...)
 		replicationv1.RegisterHostServer(server, &hostServer{host: host})
 		h.mu.Lock()

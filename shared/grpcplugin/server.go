@@ -38,12 +38,12 @@ func (s *backendServer) Attach(req *replicationv1.AttachRequest, stream replicat
 	if !s.claimed.CompareAndSwap(false, true) {
 		return toStatus(replication.Errorf(replication.InvalidInput, "the plugin is attached already: start another process for another host"))
 	}
-	cc, err := s.broker.DialWithOptions(req.GetHostServiceId(), DialOptions()...)
+	cc, err := dialHost(s.broker, req)
 	if err != nil {
 		s.claimed.Store(false)
 		return toStatus(replication.Errorf(replication.Unavailable, "the plugin cannot reach the services of the host: %w", err))
 	}
-	defer cc.Close()
+	defer cc.close()
 
 	ctx := stream.Context()
 	host := &hostClient{rpc: replicationv1.NewHostClient(cc), conn: cc, link: link{

@@ -396,6 +396,8 @@ type AttachRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// host_service_id is the id, at go-plugin's broker, where Host is served.
 	HostServiceId uint32 `protobuf:"varint,1,opt,name=host_service_id,json=hostServiceId,proto3" json:"host_service_id,omitempty"`
+	// bulk_service_id is where it is served for large messages, few at a time.
+	BulkServiceId uint32 `protobuf:"varint,2,opt,name=bulk_service_id,json=bulkServiceId,proto3" json:"bulk_service_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -433,6 +435,13 @@ func (*AttachRequest) Descriptor() ([]byte, []int) {
 func (x *AttachRequest) GetHostServiceId() uint32 {
 	if x != nil {
 		return x.HostServiceId
+	}
+	return 0
+}
+
+func (x *AttachRequest) GetBulkServiceId() uint32 {
+	if x != nil {
+		return x.BulkServiceId
 	}
 	return 0
 }
@@ -4733,9 +4742,10 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\bPosition\x12+\n" +
 	"\x05epoch\x18\x01 \x01(\v2\x15.replication.v1.EpochR\x05epoch\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x1a\n" +
-	"\bsequence\x18\x03 \x01(\x04R\bsequence\"7\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"_\n" +
 	"\rAttachRequest\x12&\n" +
-	"\x0fhost_service_id\x18\x01 \x01(\rR\rhostServiceId\"7\n" +
+	"\x0fhost_service_id\x18\x01 \x01(\rR\rhostServiceId\x12&\n" +
+	"\x0fbulk_service_id\x18\x02 \x01(\rR\rbulkServiceId\"7\n" +
 	"\x0eAttachResponse\x12%\n" +
 	"\x0eplugin_version\x18\x01 \x01(\tR\rpluginVersion\"_\n" +
 	"\fStartRequest\x12\x12\n" +
