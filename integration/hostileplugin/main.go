@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Command hostileplugin is a replication plugin that was taken over: it does what the real
+// one does until it is ordered to attack, tries what a plugin must not get, and goes on. It
+// is built by a test, for a test.
+//
+// Its environment has HOSTILE_MODE, and HOSTILE_DIR, a folder of its own: the attacks
+// begin when "order" is there, and "report" has a line of JSON for each that was made,
+// with the error of the host, empty if it let it pass.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/vault-replication/vault-replication/plugin/engine"
+	"github.com/vault-replication/vault-replication/shared/grpcplugin"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+func main() {
+	mode, dir := replication.Mode(os.Getenv("HOSTILE_MODE")), os.Getenv("HOSTILE_DIR")
+	grpcplugin.Serve(func(host replication.Host, logger hclog.Logger) replication.Backend {
+		return engine.New(engine.Config{Mode: mode}, &hostile{Host: host, mode: mode, dir: dir, logger: logger}, logger)
+	})
+}
+
+// hostile is between the engine and the host.
+type hostile struct {
+	replication.Host
+	mode   replication.Mode
+	dir    string
+	logger hclog.Logger
+
+	mu sync.Mutex // one call at a time attacks
+}
+
+// ordered says whether attacks of a side were ordered and not made yet.
+func (h *hostile) ordered(side string) bool {
+	_, err := os.Stat(filepath.Join(h.dir, "order"))
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(filepath.Join(h.dir, side))
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// done says that all attacks of a side were made.
+func (h *hostile) done(side string) {
+	if err := os.WriteFile(filepath.Join(h.dir, side), nil, 0o600); err != nil {
+		h.logger.Error("the end of the attacks cannot be noted", "error", err)
+	}
+}
+
+// try notes what became of an attack.
+func (h *hostile) try(name string, err error) {
+	line := struct{ Name, Error string }{Name: name}
+	if err != nil {
+		line.Error = err.Error()
+	}
+	raw, err := json.Marshal(line)
+	if err == nil {
+		var f *os.File
+		if f, err = os.OpenFile(filepath.Join(h.dir, "report"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err == nil {
+			_, err = f.Write(append(raw, '\n'))
+			err = errors.Join(err, f.Close())
+		}
+	}
+	if err != nil {
+		h.logger.Error("an attack cannot be noted", "attack", name, "error", err)
+	}
+}
+
+// ApplyFrame attacks the host of a secondary with the frame at hand.
+func (h *hostile) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ordered("secondary") {
+		h.attackSecondary(ctx, f)
+		h.done("secondary")
+	}
+	return h.Host.ApplyFrame(ctx, f)
+}
+
+// AckSlot attacks the host of a primary, which has a secondary then.
+func (h *hostile) AckSlot(ctx context.Context, id string, at replication.Position) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ordered("primary") {
+		h.attackPrimary(ctx, id, at)
+		h.done("primary")
+	}
+	return h.Host.AckSlot(ctx, id, at)
+}
