@@ -57,6 +57,7 @@ func (n *node) rests() {
 			n.sim.fail(Equal, "the fingerprint of %s is %s, that of its content %s", n.name, f, want)
 		}
 	}
+	n.sim.checkTold(n)
 	n.mu.Lock()
 	ahead := n.ahead
 	n.mu.Unlock()
@@ -207,6 +208,9 @@ func (r *run) behind() string {
 		if f, _ := sp.tap.Fingerprint(mode); f == nil {
 			return "the fingerprint of " + s.name + " is not known"
 		}
+		if sp.tap.Applied(context.Background(), mode) != c.Position {
+			return "the core of " + s.name + " has not taken up all that is stored"
+		}
 	}
 	return ""
 }
@@ -238,6 +242,9 @@ func (r *run) last() {
 		}
 	}
 	for _, s := range r.secondaries {
+		if !r.checkTold(s) {
+			return
+		}
 		s.mu.Lock()
 		copies := s.copies
 		s.mu.Unlock()

@@ -42,6 +42,7 @@ var Deliberates = []Deliberate{
 	}},
 	{"rows that are never sent", Rest, func() Tamper { return Tamper{frame: swallow()} }},
 	{"a row of the index that outlives a write of its keys", Equal, func() Tamper { return Tamper{disks: keepIndexRows} }},
+	{"a core that is told under the context of a session", Told, func() Tamper { return Tamper{apply: underSession} }},
 	{"a value that changes where it lies", Equal, func() Tamper { return Tamper{rest: rot} }},
 }
 

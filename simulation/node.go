@@ -19,8 +19,10 @@ type node struct {
 	sim  *run
 	name string
 	addr string
-	role replication.Role
-	disk *disk
+	// stream tells its random numbers from those of other nodes.
+	stream uint64
+	role   replication.Role
+	disk   *disk
 	// link leads to the primary; nil on the primary.
 	link *link
 
@@ -46,6 +48,7 @@ type process struct {
 	node     *node
 	handle   *handle
 	tap      *storage.Tap
+	core     *core         // of a secondary
 	ended    chan struct{} // that somebody has decided to end it
 	once     sync.Once
 	orderly  bool
@@ -115,6 +118,7 @@ func (n *node) boot(ctx context.Context) (*process, error) {
 	if err == nil && n.role == replication.Secondary {
 		if err = p.tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{mode}}); err == nil {
 			err = p.tap.StartFingerprint(ctx, mode, n.sim.set.indexKey)
+			p.core = newCore(p, n.stream)
 		}
 	}
 	if err != nil {

@@ -58,6 +58,9 @@ const (
 	Copies Check = "at most one copy a fault"
 	// Bounded: what is under way, and what is kept, has a bound.
 	Bounded Check = "bounded memory"
+	// Told: where a position is said to be applied, the core was told of all that is
+	// stored.
+	Told Check = "what the core was told is what is stored"
 	// Order: a key's numbers grow with its writes.
 	Order Check = "numbers are in the order of the writes"
 )
@@ -153,7 +156,7 @@ func (r *run) secondaryDisks() []*disk {
 
 func (r *run) newNode(name, addr string, role replication.Role, txn bool, stream uint64) *node {
 	return &node{
-		sim: r, name: name, addr: addr, role: role, rng: r.plan.stream(20 + stream), calls: map[string]int{},
+		sim: r, name: name, addr: addr, stream: stream, role: role, rng: r.plan.stream(20 + stream), calls: map[string]int{},
 		disk: &disk{who: name, txn: txn, events: r.events, rng: r.plan.stream(10 + stream), rows: map[string][]byte{}, steps: map[string]int{}},
 	}
 }

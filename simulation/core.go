@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package simulation
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// core is the memory of a secondary's running core: what it has read of the storage when
+// it started, and of each key when it was told of it.
+type core struct {
+	p *process
+
+	mu  sync.Mutex
+	rng *rand.Rand
+	has map[string][]byte
+
+	// gone says whether who has asked for the apply under way is gone, for a core that is
+	// broken on purpose.
+	gone atomic.Pointer[func() bool]
+}
+
+func newCore(p *process, stream uint64) *core {
+	r := p.node.sim
+	c := &core{p: p, rng: r.plan.stream(70 + stream), has: r.content(p.node)}
+	p.tap.OnApplied(c.take)
+	return c
+}
+
+// take takes keys up. At times that takes a while, or the core has no time for any, or a
+// read fails.
+func (c *core) take(ctx context.Context, keys []string) (left []string) {
+	c.mu.Lock()
+	busy, takes := c.rng.IntN(16) == 0, time.Duration(0)
+	if c.rng.IntN(4) == 0 {
+		takes = time.Duration(c.rng.Int64N(int64(50 * time.Millisecond)))
+	}
+	c.mu.Unlock()
+	pause(ctx, takes)
+	if gone := c.gone.Load(); gone != nil && (busy || (*gone)()) {
+		return nil
+	}
+	if busy {
+		return keys
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, key := range keys {
+		if !c.p.node.sim.history.replicated(key) {
+			continue
+		}
+		switch e, err := c.p.tap.Backend().Get(ctx, key); {
+		case err != nil:
+			left = append(left, key)
+		case e == nil:
+			delete(c.has, key)
+		default:
+			c.has[key] = e.Value
+		}
+	}
+	return left
+}
+
+// checkTold says whether the core has what the storage has, where who waits is told so.
+// Nothing is being applied.
+func (r *run) checkTold(n *node) bool {
+	p := n.now()
+	if p == nil || p.core == nil {
+		return true
+	}
+	at := p.tap.Applied(context.Background(), mode)
+	n.disk.mu.Lock()
+	c := cursorOn(n.disk)
+	n.disk.mu.Unlock()
+	if c.Copying || at != c.Position || at == (replication.Position{}) {
+		return true
+	}
+	want := r.content(n)
+	p.core.mu.Lock()
+	same := maps.EqualFunc(p.core.has, want, bytes.Equal)
+	p.core.mu.Unlock()
+	if !same && n.now() == p {
+		r.fail(Told, "%s is said to be applied on %s, and its core was not told of all that is stored", at, n.name)
+		return false
+	}
+	return true
+}
+
+// underSession tells the core under the context of the session, which ends with the
+// plugin too: it drops what comes after that, and what it has no time for.
+func underSession(p *process) applyFrame {
+	return func(ctx context.Context, m replication.Mode, f *replication.Frame) (*replication.Cursor, error) {
+		p.mu.Lock()
+		g := p.plugin
+		p.mu.Unlock()
+		gone := func() bool { return ctx.Err() != nil || g.over() }
+		p.core.gone.Store(&gone)
+		defer p.core.gone.Store(nil)
+		return p.tap.ApplyFrame(ctx, m, f)
+	}
+}
