@@ -43,10 +43,10 @@ func TestStandbysOfANewDRSecondary(t *testing.T) {
 		requireGate(t, secondary.Node(i), primary.GetRootToken())
 	}
 
-	// Asked of a standby, carried out by the active node, followed by all.
+	// Asked of a standby, carried out by the active node, followed by all. The primary works.
 	token, err := testcluster.GenerateRoot(secondary, testcluster.GenerateRootDR)
 	require.NoError(t, err)
-	_, err = secondary.Node(2).Anonymous().Logical().WriteWithContext(ctx, cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": token})
+	_, err = secondary.Node(2).Anonymous().Logical().WriteWithContext(ctx, cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": token, "force": true})
 	require.NoError(t, err)
 	requireMode(t, secondary, drMode, "primary")
 	for i := range 3 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/internalshared/configutil"
@@ -25,6 +24,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/api/gate"
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
+	"github.com/vault-replication/vault-replication/host/api/rolechange"
 	"github.com/vault-replication/vault-replication/host/catalog"
 	"github.com/vault-replication/vault-replication/host/cluster"
 	"github.com/vault-replication/vault-replication/host/config"
@@ -46,6 +46,8 @@ type Node struct {
 	collector  http.Handler
 	// bootstrapping serves what a cluster without tokens can be asked for.
 	bootstrapping http.Handler
+	itself        *itself
+	requests      *rolechange.Gate
 	logger        hclog.Logger
 }
 
@@ -87,7 +89,10 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 		return nil, err
 	}
 	n.controller.SetPlugins(n.plugins)
-	if n.serving, err = newServing(c, n.controller, tap, cfg.BestEffortWALWaitDuration, logger); err != nil {
+	n.itself = &itself{core: c, controller: n.controller}
+	n.requests = rolechange.New(n.itself, rolechange.Limits{})
+	n.controller.SetRequests(n.requests)
+	if n.serving, err = newServing(c, n.controller, tap, n.requests, cfg.BestEffortWALWaitDuration, logger); err != nil {
 		return nil, err
 	}
 	n.controller.SetServing(n.serving)
@@ -178,7 +183,7 @@ func applyBytesOf(store physical.Backend) int {
 	return raftApplyBytes
 }
 
-// Wrap puts the gate in front of Vault's handler for one listener, or for the
+// Wrap puts the gates in front of Vault's handler for one listener, or for the
 // cluster port.
 func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Handler {
 	o := gate.Options{Node: n.controller, Tokens: n.tokens, OperationTokens: n.collector, Bootstrapping: n.bootstrapping}
@@ -188,22 +193,7 @@ func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Hand
 		o.UnauthenticatedProfiling = l.Profiling.UnauthenticatedPProfAccess
 		o.UnauthenticatedInFlight = l.InFlightRequestLogging.UnauthenticatedInFlightAccess
 	}
-	return n.noSealDuringChange(gate.Wrap(consistency.Wrap(next, n.states), o))
-}
-
-// noSealDuringChange refuses to seal while a change of role has the core sealed
-// for its own reasons: Vault would answer that it is done, and the change would
-// then open the core again.
-func (n *Node) noSealDuringChange(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if n.core.Restarting() && path.Clean(r.URL.Path) == "/v1/sys/seal" {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = w.Write([]byte(`{"errors":["a change of the replication role is under way, and the node would be unsealed by it: seal it again in a moment"]}`))
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+	return n.requests.Wrap(gate.Wrap(consistency.Wrap(next, n.states), o), n.listener(props.ListenerConfig))
 }
 
 // Close ends the plugins' processes and what goes on beside the core.

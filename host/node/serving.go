@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 
+	"github.com/vault-replication/vault-replication/host/api/rolechange"
 	"github.com/vault-replication/vault-replication/host/entity"
 	"github.com/vault-replication/vault-replication/host/follow"
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
@@ -34,6 +35,7 @@ type serving struct {
 	core       *vaultcore.Core
 	controller *role.Controller
 	tap        *storage.Tap
+	requests   *rolechange.Gate
 	wait       time.Duration
 	logger     hclog.Logger
 
@@ -57,8 +59,8 @@ type relation struct{ set, id, key string }
 
 var _ role.Serving = (*serving)(nil)
 
-func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, wait time.Duration, logger hclog.Logger) (*serving, error) {
-	s := &serving{core: core, controller: c, tap: tap, wait: wait, logger: logger}
+func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, requests *rolechange.Gate, wait time.Duration, logger hclog.Logger) (*serving, error) {
+	s := &serving{core: core, controller: c, tap: tap, requests: requests, wait: wait, logger: logger}
 	s.identity = vaultcore.NewIdentity(core)
 	s.entities = entity.NewSecondary(s.identity, s, s, logger.Named("identity"))
 	s.plan = routing.Options{Forwarder: s, Refusals: tap.Refusals(), AfterAuth: s.afterAuth, Replaced: s.wrap}
@@ -248,6 +250,11 @@ func (s *serving) refreshIdentity(ctx context.Context, rows []string) error {
 
 // Receive implements [role.Serving].
 func (s *serving) Receive(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
+	ctx, leave, ok := s.requests.Enter(ctx)
+	if !ok {
+		return nil, replication.Errorf(replication.Unavailable, "its role is changing")
+	}
+	defer leave()
 	payload, err := s.server.Serve(ctx, req.SecondaryID, req.Payload)
 	if err != nil {
 		return nil, err

@@ -84,6 +84,9 @@ func (c *Controller) copied(mode replication.Mode) {
 			c.logger.Warn("a DR operation token that was made during the first copy could not be deleted", "error", err)
 		}
 		c.logger.Info("the first copy has ended; the performance secondary begins to serve")
+		empty, open := c.requests.Hold()
+		defer open()
+		empty()
 		if err := c.core.Restart(context.Background(), func(context.Context) ([]byte, error) { return nil, nil }); err != nil {
 			c.logger.Error("the performance secondary could not begin to serve", "error", err)
 			c.setFailure(mode, "beginning to serve failed: "+err.Error())

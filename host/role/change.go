@@ -224,8 +224,12 @@ func (c *Controller) endingRows(ctx context.Context, mode replication.Mode, to r
 // change.
 func (c *Controller) afterRequest(request context.Context, mode replication.Mode, what string, unlock func(), change func(context.Context) error) {
 	c.setFailure(mode, "")
+	// What the client sends next is for the role that it has asked for.
+	empty, open := c.requests.Hold()
 	context.AfterFunc(request, func() {
 		defer unlock()
+		defer open()
+		empty()
 		// The change outlives the request and, for it seals the core, the duty.
 		if err := change(context.WithoutCancel(request)); err != nil {
 			c.logger.Error("a change of role failed", "mode", mode, "change", what, "error", err)

@@ -47,6 +47,7 @@ type Controller struct {
 
 	// changing is held for the whole of a change of role.
 	changing sync.Mutex
+	requests Requests
 
 	// mounts is what is known of the mounts, for the classes of their keys.
 	mounts *keyclass.Mounts
@@ -94,6 +95,15 @@ type Plugins interface {
 	// is up.
 	Trouble(mode replication.Mode) string
 }
+
+// Requests are those of clients. Hold keeps new ones out of the core, for a change that
+// needs it to itself; empty ends those under way, and open lets them in again.
+type Requests interface {
+	Hold() (empty, open func())
+}
+
+// SetRequests gives them, once, before the first unseal.
+func (c *Controller) SetRequests(r Requests) { c.requests = r }
 
 // New makes the controller of a core and sets its hooks. Store is the storage
 // below the tap.

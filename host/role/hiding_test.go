@@ -123,6 +123,11 @@ func (plugin) UpdatePrimary(context.Context, replication.UpdatePrimaryRequest) (
 	return &replication.Transition{Role: replication.Secondary}, nil
 }
 
+// noRequests are those of no client.
+type noRequests struct{}
+
+func (noRequests) Hold() (empty, open func()) { return func() {}, func() {} }
+
 func newStanding(t *testing.T) *standing {
 	t.Helper()
 	ctx := t.Context()
@@ -131,7 +136,7 @@ func newStanding(t *testing.T) *standing {
 	require.NoError(t, err)
 	s := &standing{Controller: &Controller{
 		core: core, logger: hclog.NewNullLogger(), plugins: plugins{}, mounts: keyclass.NewMounts(),
-		record: disabledRecord(), failure: map[replication.Mode]string{}, duty: ctx,
+		record: disabledRecord(), failure: map[replication.Mode]string{}, duty: ctx, requests: noRequests{},
 	}}
 	s.serving, s.secret = s, "5ec7e7"
 	s.record.Performance = drSecondary().DR

@@ -63,6 +63,9 @@ func (c *Controller) takeKeysAnew(duty context.Context, mode replication.Mode) e
 		return err
 	}
 	defer material.Wipe()
+	empty, open := c.requests.Hold()
+	defer open()
+	empty()
 	// From here on nothing newer may arrive: it would be lost with what is held.
 	c.stopPlugin(mode)
 	// The restart ends the duty.

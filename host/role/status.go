@@ -69,6 +69,17 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 	return s, nil
 }
 
+// Known is what the node has in memory of a mode, its role above all.
+func (c *Controller) Known(mode replication.Mode) *endpoints.ModeStatus {
+	mr := c.Record().mode(mode)
+	s := &endpoints.ModeStatus{Role: mr.Role, ClusterID: mr.SetID}
+	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle, SecondaryID: mr.SecondaryID}
+	if mode == replication.Performance && mr.Role == replication.Secondary && c.bootstrapping.Load() {
+		s.Role = replication.Bootstrapping
+	}
+	return s
+}
+
 // sessions asks the plugin.
 func (c *Controller) sessions(ctx context.Context, mode replication.Mode, mr *ModeRecord, s *endpoints.ModeStatus) {
 	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle, SecondaryID: mr.SecondaryID}

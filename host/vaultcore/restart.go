@@ -11,7 +11,6 @@ import (
 
 	"github.com/hashicorp/vault/helper/locking"
 	"github.com/hashicorp/vault/sdk/physical"
-	"github.com/hashicorp/vault/vault"
 )
 
 // Restart seals the core in place, runs during, and unseals it again. Raft and the
@@ -22,7 +21,7 @@ import (
 // The core's state lock is held from before the seal until after the unseal: a
 // share that an operator gives in between waits and meets the core in its new
 // role. A seal that is asked for in between would be answered at once, as for a
-// core that is sealed already, and then undone: see [Core.Restarting].
+// core that is sealed already, and then undone: the caller keeps requests out.
 //
 // During runs while nothing in the core can write. It returns the root key to
 // unseal with, nil for the one in use. When it fails the core is unsealed as it
@@ -36,7 +35,7 @@ func (c *Core) Restart(ctx context.Context, during func(context.Context) ([]byte
 	defer c.restarting.Unlock()
 	c.inRestart.Store(true)
 	defer c.inRestart.Store(false)
-	defer c.lockState().Unlock()
+	defer c.lockState(restartPatience).Unlock()
 
 	if c.Sealed() {
 		return errors.New("the node is sealed: unseal it before its role can change")
@@ -84,18 +83,20 @@ func (c *Core) releaseLock() (release func()) {
 	}
 }
 
-// Restarting says whether a restart in place is under way. Requests to seal must
-// be refused then.
+// Restarting says whether a restart in place is under way.
 func (c *Core) Restarting() bool { return c.inRestart.Load() }
 
-// lockState takes the core's state lock. Requests under way are waited for; after
-// the longest time that a request may take they are cancelled, as Vault does when
-// it seals.
-func (c *Core) lockState() locking.RWMutex {
+// restartPatience is how long a restart waits for what the core does by itself. Requests
+// of clients have ended before.
+const restartPatience = 5 * time.Second
+
+// lockState takes the core's state lock. What is under way is waited for, and cancelled
+// after a while, as Vault does when it seals.
+func (c *Core) lockState(patience time.Duration) locking.RWMutex {
 	lock := *field[locking.RWMutex](c.Core, "stateLock")
-	patience := time.AfterFunc(vault.DefaultMaxRequestDuration, c.cancelRequests)
+	cancel := time.AfterFunc(patience, c.cancelRequests)
 	lock.Lock()
-	patience.Stop()
+	cancel.Stop()
 	return lock
 }
 

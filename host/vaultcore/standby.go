@@ -71,6 +71,13 @@ func (c *Core) KeysReplaced(ctx context.Context) (bool, error) {
 // the node give up the leadership; after any other Vault shuts the server down.
 func (c *Core) OnKeyCheck(hook func(context.Context) error) { c.barrier.onKeyCheck.Store(&hook) }
 
+// LeaderKnown says whether the node leads or knows who does. It is what Vault asks before
+// it passes a request on.
+func (c *Core) LeaderKnown() bool {
+	leads, addr, _, err := c.Leader()
+	return err == nil && (leads || addr != "")
+}
+
 // WhileStandby runs f if the node is an unsealed standby, and keeps it one meanwhile.
 func (c *Core) WhileStandby(f func() error) error {
 	return c.withState(func() error {
@@ -106,7 +113,7 @@ func (c *Core) SealStandby(ctx context.Context) error {
 // finds the barrier open, leaves it, and has a core that counts as unsealed and whose
 // barrier is closed a moment later. So the lock is held before.
 func (c *Core) sealReplaced(ctx context.Context) error {
-	defer c.lockState().Unlock()
+	defer c.lockState(vault.DefaultMaxRequestDuration).Unlock()
 	if c.Sealed() || !*field[bool](c.Core, "standby") {
 		return nil
 	}

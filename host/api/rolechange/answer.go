@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package rolechange
+
+import (
+	"bytes"
+	"net/http"
+)
+
+// answer says of a request whose body came too late what has happened: Vault takes it for a
+// body that cannot be read.
+type answer struct {
+	http.ResponseWriter
+	request *request
+	done    bool
+	// dropped says that the body of the answer is not Vault's.
+	dropped bool
+}
+
+func (a *answer) WriteHeader(status int) {
+	if !a.done && a.request.late.Load() {
+		a.dropped = true
+		refuse(a.ResponseWriter, changingText)
+	}
+	a.done = true
+	if !a.dropped {
+		a.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	if !a.done {
+		a.WriteHeader(http.StatusOK)
+	}
+	if a.dropped {
+		return len(b), nil
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach what is below.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// Flush implements [http.Flusher], which Vault's streaming endpoints ask for.
+func (a *answer) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flush() }
+
+// noActiveNode is what Vault says, with status 500, when the active node has gone since the
+// gate looked.
+const noActiveNode = "local node not active but active cluster node not found"
+
+// passOn serves a request on a node that is not active.
+func (g *Gate) passOn(w http.ResponseWriter, r *http.Request, next http.Handler, l Listener) {
+	told := r.URL.Path == healthPath || r.URL.Path == leaderPath
+	if r.Header.Get("Upgrade") != "" || onThisNode(r.URL.Path) && !told {
+		next.ServeHTTP(w, r)
+		return
+	}
+	// All of it is there when Vault answers: it has come from the active node as a whole.
+	whole := &recorded{header: w.Header()}
+	next.ServeHTTP(whole, r)
+	failed := whole.status == http.StatusInternalServerError ||
+		!told && (whole.status > http.StatusInternalServerError || whole.status == http.StatusTemporaryRedirect)
+	if failed && l.Own != nil {
+		// The active node was reached a moment ago, or not at all, or what it has stored cannot
+		// be read, for its keys are others now: what this one knows is better than nothing.
+		if status, body, ok := l.Own(r); ok {
+			w.Header().Del("Location")
+			write(w, r, status, body)
+			return
+		}
+	}
+	if whole.status == http.StatusInternalServerError && bytes.Contains(whole.body.Bytes(), []byte(noActiveNode)) {
+		refuse(w, leaderlessText)
+		return
+	}
+	if whole.status != 0 {
+		w.WriteHeader(whole.status)
+	}
+	_, _ = w.Write(whole.body.Bytes())
+}
+
+// recorded keeps an answer.
+type recorded struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (r *recorded) Header() http.Header { return r.header }
+
+func (r *recorded) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+}
+
+func (r *recorded) Write(b []byte) (int, error) {
+	r.WriteHeader(http.StatusOK)
+	return r.body.Write(b)
+}
