@@ -49,6 +49,7 @@ type front struct {
 	handlers handlers
 	suites   []uint16
 	lobby    *lobby
+	desks    desks
 	logger   hclog.Logger
 	sessions hclog.Level
 	// connections is what Vault waits for when its listener stops. One count of it is
@@ -119,6 +120,9 @@ func (f *front) shake(raw net.Conn, g *guest) (*tls.Conn, vaultcluster.Handler, 
 	var chosen vaultcluster.Handler
 	limited := &handshakeConn{Conn: raw}
 	limited.left.Store(HandshakeBytes)
+	defer limited.answered()
+	ctx, cancel := context.WithTimeout(f.ctx, HelloWithin+HandshakeWithin)
+	defer cancel()
 	conn := tls.Server(limited, &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -126,7 +130,11 @@ func (f *front) shake(raw net.Conn, g *guest) (*tls.Conn, vaultcluster.Handler, 
 			if err := raw.SetDeadline(time.Now().Add(HandshakeWithin)); err != nil {
 				return nil, err
 			}
-			var err error
+			leave, err := f.desks.take(ctx)
+			if err != nil {
+				return nil, err
+			}
+			limited.onAnswer(leave)
 			var cfg *tls.Config
 			chosen, cfg, err = f.configFor(hello)
 			return cfg, err
@@ -135,7 +143,7 @@ func (f *front) shake(raw net.Conn, g *guest) (*tls.Conn, vaultcluster.Handler, 
 	if err := raw.SetDeadline(time.Now().Add(HelloWithin)); err != nil {
 		return nil, nil, err
 	}
-	if err := conn.HandshakeContext(f.ctx); err != nil {
+	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, nil, err
 	}
 	limited.done.Store(true)
@@ -231,19 +239,4 @@ func (f *front) Close() error {
 		f.connections.Done()
 	})
 	return err
-}
-
-// handshakeConn bounds what is read until the handshake is done.
-type handshakeConn struct {
-	net.Conn
-	left atomic.Int64
-	done atomic.Bool
-}
-
-func (c *handshakeConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if n > 0 && !c.done.Load() && c.left.Add(-int64(n)) < 0 {
-		return 0, errors.New("the client sends more than a handshake has")
-	}
-	return n, err
 }

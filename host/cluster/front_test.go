@@ -308,3 +308,47 @@ func TestHandshakesEnd(t *testing.T) {
 		})
 	}
 }
+
+// Only some handshakes compute at a time, and a client that does not go on after its
+// ClientHello holds none of their places.
+func TestHandshakesComputeAFewAtATime(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.border.desks = make(desks, 1)
+	l := n.unseal(t)
+	p := New(func() vaultcluster.ClusterHook { return l }, TLSPolicy{}, hclog.NewNullLogger())
+	set := newAuthority(t)
+	peers := make(chan replication.PeerInfo, 8)
+	serveEcho(t, p, set, peers)
+	silent(t, l.Addr().String(), 3, clientHello(t, replication.DR.ALPN()))
+
+	leave, err := n.border.desks.take(t.Context())
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	req := dialAs(t, l.Addr().String(), set, set)
+	go func() {
+		conn, err := p.Dial(t.Context(), replication.DR, req)
+		if err == nil {
+			defer conn.Close()
+		}
+		done <- err
+	}()
+	require.Eventually(t, func() bool { return n.border.lobby.spoken() > 0 }, 20*time.Second, time.Millisecond)
+	require.Empty(t, done)
+	leave()
+	leave()
+	require.NoError(t, <-done)
+	require.Eventually(t, func() bool { return len(n.border.desks) == 0 }, 20*time.Second, time.Millisecond)
+}
+
+// spoken is how many guests have said their ClientHello.
+func (l *lobby) spoken() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for e := l.guests.Front(); e != nil; e = e.Next() {
+		if e.Value.(*guest).spoke {
+			n++
+		}
+	}
+	return n
+}
