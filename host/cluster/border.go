@@ -46,7 +46,10 @@ var _ vaultcluster.NetworkLayer = (*Border)(nil)
 
 // NewBorder makes the network of a node. Nothing listens yet.
 func NewBorder(configured func() []*net.TCPAddr, listener func() Listener, logger hclog.Logger) *Border {
-	return &Border{configured: configured, listener: listener, logger: logger, lobby: newLobby(LobbyMax, LobbyPerAddress), desks: newDesks()}
+	return &Border{
+		configured: configured, listener: listener, logger: logger,
+		lobby: newLobby(LobbyMax, LobbyPerAddress), desks: newDesks(),
+	}
 }
 
 // Addrs are the addresses that the node listens on.
@@ -91,7 +94,8 @@ func (b *Border) Listeners() []vaultcluster.NetworkListener {
 		}
 		b.addrs[i] = socket.Addr().(*net.TCPAddr)
 		f := &front{
-			socket: socket, handlers: l.Listener, suites: policy.CipherSuites, connections: l.Connections, lobby: b.lobby, desks: b.desks,
+			socket: socket, handlers: l.Listener, suites: policy.CipherSuites, connections: l.Connections,
+			lobby: b.lobby, desks: b.desks,
 			logger: b.logger, sessions: hclog.LevelFromString(os.Getenv("VAULT_CLUSTER_TLS_SESSION_LOG_LEVEL")),
 		}
 		f.open()

@@ -153,7 +153,7 @@ func (f *front) shake(raw net.Conn, g *guest) (*tls.Conn, vaultcluster.Handler, 
 // configFor is the TLS side of the one handler that a client asks for.
 func (f *front) configFor(hello *tls.ClientHelloInfo) (vaultcluster.Handler, *tls.Config, error) {
 	if len(hello.SupportedProtos) != 1 {
-		return nil, nil, fmt.Errorf("a client of the cluster port offers %d protocols in place of one", len(hello.SupportedProtos))
+		return nil, nil, fmt.Errorf("a client of the cluster port offers %d protocols, not one", len(hello.SupportedProtos))
 	}
 	alpn := hello.SupportedProtos[0]
 	h, ok := f.handlers.Handler(alpn)

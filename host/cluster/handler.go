@@ -79,7 +79,7 @@ func (h *handler) VerifyClient(ctx context.Context, leaf *x509.Certificate) erro
 }
 
 // Handoff takes over an accepted connection and returns at once.
-func (h *handler) Handoff(_ context.Context, listenerDone *sync.WaitGroup, closing chan struct{}, conn *tls.Conn) error {
+func (h *handler) Handoff(_ context.Context, done *sync.WaitGroup, closing chan struct{}, conn *tls.Conn) error {
 	state := conn.ConnectionState()
 	if !state.HandshakeComplete || len(state.VerifiedChains) == 0 || len(state.PeerCertificates) == 0 {
 		_ = conn.Close()
@@ -96,9 +96,9 @@ func (h *handler) Handoff(_ context.Context, listenerDone *sync.WaitGroup, closi
 		_ = conn.Close()
 		return err
 	}
-	listenerDone.Add(1)
+	done.Add(1)
 	go func() {
-		defer listenerDone.Done()
+		defer done.Done()
 		defer h.leave(id, conn)
 		ctx, cancel := context.WithCancel(h.ctx)
 		defer cancel()

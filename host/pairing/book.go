@@ -64,24 +64,40 @@ var (
 // certificate. Release 0.1.0 kept the key alone.
 type record []byte
 
+func newRecord(key, certificate []byte) record {
+	return append(append(make(record, 0, KeySize+sha256.Size), key...), certificate...)
+}
+
 func (r record) key() []byte { return r[:KeySize] }
 
 func (r record) certificate() []byte { return r[KeySize:] }
+
+// check refuses every certificate but the recorded one, by its hash.
+func (r record) check(id string, hash []byte) error {
+	if subtle.ConstantTimeCompare(r.certificate(), hash) == 1 {
+		return nil
+	}
+	return replication.Errorf(replication.Denied,
+		"this is not the certificate that was made for the secondary %q: join it with a new activation token", id)
+}
 
 func (b *Book) read(ctx context.Context, mode replication.Mode, id string) (record, error) {
 	if raw, err := b.store.GetEntry(ctx, b.revoked(mode, id)); err != nil {
 		return nil, err
 	} else if raw != nil {
-		return nil, replication.Errorf(replication.Denied, "the secondary %q was revoked: join it with a new activation token under another id", id)
+		return nil, replication.Errorf(replication.Denied,
+			"the secondary %q was revoked: join it with a new activation token under another id", id)
 	}
 	raw, err := b.store.GetEntry(ctx, b.paired(mode, id))
 	switch {
 	case err != nil:
 		return nil, err
 	case raw == nil:
-		return nil, replication.Errorf(replication.Denied, "there is no secondary %q of this primary, or it was revoked", id)
+		return nil, replication.Errorf(replication.Denied,
+			"there is no secondary %q of this primary, or it was revoked", id)
 	case len(raw) != KeySize && len(raw) != KeySize+sha256.Size:
-		return nil, replication.Errorf(replication.Internal, "the record of the secondary %q has %d bytes: revoke it and join it with a new activation token", id, len(raw))
+		return nil, replication.Errorf(replication.Internal,
+			"the record of the secondary %q has %d bytes: revoke it and join it with a new activation token", id, len(raw))
 	}
 	return raw, nil
 }
@@ -90,10 +106,12 @@ func (b *Book) read(ctx context.Context, mode replication.Mode, id string) (reco
 func (b *Book) Add(ctx context.Context, mode replication.Mode, id string, certificate, key []byte) error {
 	leaf, err := x509.ParseCertificate(certificate)
 	if err != nil {
-		return replication.Errorf(replication.Internal, "the plugin made a certificate for %q that cannot be read: %w", id, err)
+		return replication.Errorf(replication.Internal,
+			"the plugin made a certificate for %q that cannot be read: %w", id, err)
 	}
 	if leaf.Subject.CommonName != id {
-		return replication.Errorf(replication.Internal, "the plugin made a certificate of %q in place of one for %q", leaf.Subject.CommonName, id)
+		return replication.Errorf(replication.Internal,
+			"the plugin made a certificate of %q in place of one for %q", leaf.Subject.CommonName, id)
 	}
 	hash := sha256.Sum256(certificate)
 	b.changing.Lock()
@@ -101,7 +119,7 @@ func (b *Book) Add(ctx context.Context, mode replication.Mode, id string, certif
 	if err := b.checkUnused(ctx, mode, id); err != nil {
 		return err
 	}
-	if err := b.store.PutEntry(ctx, b.paired(mode, id), append(append(make(record, 0, KeySize+sha256.Size), key...), hash[:]...)); err != nil {
+	if err := b.store.PutEntry(ctx, b.paired(mode, id), newRecord(key, hash[:])); err != nil {
 		return replication.Errorf(replication.StorageFailed, "the record of secondary %q could not be stored: %w", id, err)
 	}
 	return nil
@@ -148,10 +166,7 @@ func (b *Book) Admit(ctx context.Context, mode replication.Mode, leaf *x509.Cert
 	if len(r.certificate()) == 0 {
 		return id, b.complete(ctx, mode, id, hash[:])
 	}
-	if subtle.ConstantTimeCompare(r.certificate(), hash[:]) != 1 {
-		return id, replication.Errorf(replication.Denied, "this is not the certificate that was made for the secondary %q: join it with a new activation token", id)
-	}
-	return id, nil
+	return id, r.check(id, hash[:])
 }
 
 // complete records the certificate of a secondary that release 0.1.0 has paired: the
@@ -164,13 +179,10 @@ func (b *Book) complete(ctx context.Context, mode replication.Mode, id string, h
 		return err
 	}
 	defer clear(r)
-	if have := r.certificate(); len(have) != 0 {
-		if subtle.ConstantTimeCompare(have, hash) != 1 {
-			return replication.Errorf(replication.Denied, "this is not the certificate that was made for the secondary %q: join it with a new activation token", id)
-		}
-		return nil
+	if len(r.certificate()) != 0 {
+		return r.check(id, hash)
 	}
-	return b.store.PutEntry(ctx, b.paired(mode, id), append(append(make(record, 0, KeySize+sha256.Size), r.key()...), hash...))
+	return b.store.PutEntry(ctx, b.paired(mode, id), newRecord(r.key(), hash))
 }
 
 // Revoke refuses a secondary from the moment it returns, also after a crash. Known is
@@ -185,10 +197,12 @@ func (b *Book) Revoke(ctx context.Context, mode replication.Mode, id string) (kn
 	}
 	// First: in between, a crash leaves both, and the refusal wins.
 	if err := b.store.PutEntry(ctx, b.revoked(mode, id), untold); err != nil {
-		return true, replication.Errorf(replication.StorageFailed, "the revocation of %q could not be stored, and it is not revoked: %w", id, err)
+		return true, replication.Errorf(replication.StorageFailed,
+			"the revocation of %q could not be stored, and it is not revoked: %w", id, err)
 	}
 	if err := b.store.DeleteEntry(ctx, b.paired(mode, id)); err != nil {
-		return true, replication.Errorf(replication.StorageFailed, "the secondary %q is revoked, but its key could not be deleted: revoke it again: %w", id, err)
+		return true, replication.Errorf(replication.StorageFailed,
+			"the secondary %q is revoked, but its key could not be deleted: revoke it again: %w", id, err)
 	}
 	return true, nil
 }

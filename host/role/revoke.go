@@ -50,9 +50,11 @@ func (c *Controller) RevokeSecondary(ctx context.Context, mode replication.Mode,
 	case err == nil:
 		return nil, nil
 	case known:
-		c.logger.Warn("the plugin has not heard of a revocation; it is told when it is up again", "mode", mode, "id", req.ID, "error", err)
+		c.logger.Warn("the plugin has not heard of a revocation; it is told when it is up again",
+			"mode", mode, "id", req.ID, "error", err)
 		go c.keepTelling(duty, mode)
-		return []string{"The secondary is cut off and refused. The replication plugin does not answer and hears of it when it does; until then it may still be shown in the status."}, nil
+		return []string{"The secondary is cut off and refused. The replication plugin does not answer and hears of it when it " +
+			"does; until then it may still be shown in the status."}, nil
 	default:
 		return nil, err
 	}
