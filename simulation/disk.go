@@ -5,6 +5,7 @@ package simulation
 import (
 	"context"
 	"errors"
+	"hash/crc32"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -20,6 +22,7 @@ var (
 	errPower   = errors.New("the process has ended")
 	errIO      = errors.New("input/output error")
 	errNoSpace = errors.New("no space left on device")
+	errRefused = errors.New(physical.ErrValueTooLarge)
 )
 
 // disk is the storage of a node. What it has answered is durable; what a process had
@@ -29,11 +32,13 @@ type disk struct {
 	txn    bool // it has transactions, as raft; otherwise single writes, as file
 	events *events
 
-	mu    sync.Mutex
-	rng   *rand.Rand
-	rows  map[string][]byte
-	open  *handle
-	full  bool
+	mu   sync.Mutex
+	rng  *rand.Rand
+	rows map[string][]byte
+	open *handle
+	full bool
+	// picky refuses some values for good, as storage with a smaller limit does.
+	picky bool
 	slow  time.Duration
 	fails float64 // how many of the operations fail
 	// trap ends the process at a step, see trap.
@@ -222,6 +227,9 @@ func (h *handle) write(ctx context.Context, changes []change) error {
 		return errPower
 	case d.full && p.grows():
 		return errNoSpace
+	case d.picky && p.refused():
+		d.events.add(d.who, "a value is refused at %q", p.step)
+		return errRefused
 	case failed:
 		if lands {
 			d.land(p)
@@ -235,6 +243,16 @@ func (h *handle) write(ctx context.Context, changes []change) error {
 
 func (p *pending) grows() bool {
 	return slices.ContainsFunc(p.changes, func(c change) bool { return c.value != nil })
+}
+
+var classes keyclass.Classifier
+
+// refused says whether a value of the content is one of those that picky storage does
+// not take: a third of them.
+func (p *pending) refused() bool {
+	return slices.ContainsFunc(p.changes, func(c change) bool {
+		return c.value != nil && classes.Replicated(mode, c.key) && crc32.ChecksumIEEE(c.value)%3 == 0
+	})
 }
 
 func (h *handle) over() bool {

@@ -106,6 +106,11 @@ var kinds = []kind{
 	{"the disk is full", false, func(ctx context.Context, n *node, rng *rand.Rand) {
 		n.disk.during(ctx, long(rng), func(d *disk) { d.full = true }, func(d *disk) { d.full = false })
 	}},
+	{"the disk of a secondary refuses some values", false, func(ctx context.Context, n *node, rng *rand.Rand) {
+		if n.role == replication.Secondary {
+			n.disk.during(ctx, long(rng), func(d *disk) { d.picky = true }, func(d *disk) { d.picky = false })
+		}
+	}},
 	{"the disk fails now and then", false, func(ctx context.Context, n *node, rng *rand.Rand) {
 		p := []float64{0.02, 0.2, 0.9}[rng.IntN(3)]
 		n.disk.during(ctx, long(rng), func(d *disk) { d.fails = p }, func(d *disk) { d.fails = 0 })
@@ -194,7 +199,7 @@ func (r *run) heal() {
 	r.events.add("sim", "faults end")
 	for _, n := range r.nodes() {
 		n.disk.mu.Lock()
-		n.disk.slow, n.disk.full, n.disk.fails, n.disk.trap = 0, false, 0, nil
+		n.disk.slow, n.disk.full, n.disk.picky, n.disk.fails, n.disk.trap = 0, false, false, 0, nil
 		n.disk.mu.Unlock()
 		n.mu.Lock()
 		n.pluginTrap, n.laggy, n.repeats = nil, 0, 0

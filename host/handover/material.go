@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/unstorable"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -33,6 +34,8 @@ type Material struct {
 	// VaultVersion of the primary, to refuse a primary that is newer than the
 	// secondary.
 	VaultVersion string
+	// Storage is what the primary's storage takes, nil from a primary that does not say.
+	Storage *unstorable.Limits
 	// SetID is the id of the replication set; Epoch the present one.
 	SetID string
 	Epoch replication.Epoch

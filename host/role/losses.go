@@ -28,7 +28,7 @@ type lossSource func(ctx context.Context, mode replication.Mode) ([]Loss, error)
 // lossSources are all who may know that a promotion would lose something. A promotion
 // without force is refused while one of them does.
 func (c *Controller) lossSources() []lossSource {
-	return []lossSource{c.hiddenLosses, c.lackLosses, c.pluginLosses}
+	return []lossSource{c.hiddenLosses, c.lackLosses, c.pluginLosses, c.missingLosses}
 }
 
 // losses are what a promotion in a mode would lose now.

@@ -77,13 +77,14 @@ func (c *Controller) EnableSecondary(ctx context.Context, mode replication.Mode,
 	}
 	first.Wipe()
 
+	warnings := append(t.Warnings, c.narrower(mode, material)...)
 	unlock := release
 	release = func() {}
 	c.afterRequest(ctx, mode, "becoming a secondary", unlock, func(ctx context.Context) error {
 		defer material.Wipe()
 		return c.adopt(ctx, mode, prepare)
 	})
-	return t.Warnings, nil
+	return warnings, nil
 }
 
 // isNewer says whether a version of Vault is newer than the one that is linked in.

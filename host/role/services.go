@@ -237,6 +237,8 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 	}
 	mr := s.c.Record().mode(s.mode)
 	m.VaultVersion = version.GetVersion().VersionNumber()
+	limits := s.c.core.StorageLimits()
+	m.Storage = &limits
 	m.SetID, m.Epoch, m.IndexKey = mr.SetID, mr.Epoch, mr.IndexKey
 	sealed, err := handover.Seal(pairing, handover.Binding{
 		Mode: s.mode, SetID: mr.SetID, SecondaryID: req.SecondaryID, Challenge: req.Challenge,

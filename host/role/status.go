@@ -30,6 +30,7 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 	c.mu.RLock()
 	trouble := c.failure[mode]
 	c.mu.RUnlock()
+	missing := ""
 	if mr.Role == replication.Primary {
 		// Not the watermark, which a write under way holds back: who has read this
 		// and sees a secondary reach it must know that his own writes are there.
@@ -49,6 +50,9 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 		if held {
 			trouble = heldText
 		}
+		if s.Missing, missing, err = c.missing(ctx, mode); err != nil {
+			return nil, err
+		}
 		s.LastRemoteWAL, s.ConsistentFrom, s.Consistent = cur.Position.Sequence, cur.ConsistentFrom, cur.Consistent()
 	}
 	if mode == replication.Performance && mr.Role == replication.Secondary {
@@ -66,6 +70,7 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 	if trouble != "" {
 		s.Sessions.LastError = trouble
 	}
+	s.Sessions.LastError = also(s.Sessions.LastError, missing)
 	return s, nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/unstorable"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -75,10 +76,11 @@ func isKeyRow(key string) bool { return key == "core/keyring" || key == "core/ma
 // or large values.
 func (l *load) over() bool { return l.entries > l.maxEntries || l.bytes > l.maxBytes }
 
-// write makes the load's writes durable, with the cursor in the same
-// transaction if one is given and it fits, and after them otherwise. The keys are
-// owed from before they are written, with skipEqual those that are changed.
-func (t *Tap) write(ctx context.Context, mode replication.Mode, l *load, cursor *physical.Entry, o commitOptions) error {
+// write makes the load's writes durable, and with them the cursor if one is given: in
+// the same transaction if it fits, and after them otherwise. The keys are owed from
+// before they are written, with skipEqual those that are changed. What the storage
+// refuses for good is set aside.
+func (t *Tap) write(ctx context.Context, mode replication.Mode, l *load, to *journal.Cursor, a *lacking, o commitOptions) error {
 	if t.room != nil {
 		if err := t.room(); err != nil {
 			return storageFailed("apply what the primary wrote", err)
@@ -92,37 +94,86 @@ func (t *Tap) write(ctx context.Context, mode replication.Mode, l *load, cursor 
 	r := t.enter()
 	defer r.leave()
 	txn := l.batch.Entries()
-	o.writes = func(txn []*physical.TxnEntry) { t.owe(mode, txn, cursor) }
-	var last []*physical.TxnEntry
-	if cursor != nil {
-		last = []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: cursor}}
+	o.writes = func(txn []*physical.TxnEntry) { t.owe(mode, txn) }
+	if !l.over() {
+		list := a.without(txn)
+		last, err := a.moved(mode, to, list)
+		if err != nil {
+			return err
+		}
+		err = t.commit(ctx, r, append(txn[:len(txn):len(txn)], last...), o)
+		switch {
+		case err == nil && to != nil:
+			a.written(list)
+			return nil
+		case err == nil:
+			a.stored(txn)
+			return nil
+		case !unstorable.Permanent(err):
+			return storageFailed("apply what the primary wrote", err)
+		case !t.separable(txn):
+			return t.refusedRow(txn, err)
+		}
 	}
-	if l.over() {
-		for _, piece := range t.split(txn) {
+	if err := t.markInParts(ctx, r, mode, to); err != nil {
+		return err
+	}
+	refused := 0
+	for _, piece := range t.split(txn) {
+		if !t.separable(piece) {
 			if err := t.commit(ctx, r, piece, o); err != nil {
 				return storageFailed("apply what the primary wrote", err)
 			}
+			continue
 		}
-		txn = nil
+		n, err := t.setAside(ctx, r, mode, a, piece, o)
+		if err != nil {
+			return err
+		}
+		refused += n
 	}
-	if txn = append(txn, last...); len(txn) > 0 {
-		if err := t.commit(ctx, r, txn, o); err != nil {
-			if tooLarge(err) {
-				// The caller comes again, and then it is cut as the storage says.
-				t.applyBytes.Store(0)
-			}
-			return storageFailed("apply what the primary wrote", err)
-		}
+	if !l.over() && refused == 0 {
+		// Together they were too large: from now on they are cut as the storage says.
+		t.applyBytes.Store(0)
+	}
+	last, err := a.moved(mode, to, a.list)
+	if err != nil || len(last) == 0 {
+		return err
+	}
+	if err := t.commit(ctx, r, last, o); err != nil {
+		return storageFailed("write the cursor", err)
+	}
+	a.written(a.list)
+	return nil
+}
+
+// markInParts says, ahead of writes that are made in parts, that the content is not that of
+// one position of the primary until the cursor has moved.
+func (t *Tap) markInParts(ctx context.Context, r *regime, mode replication.Mode, to *journal.Cursor) error {
+	if to == nil || to.Copying {
+		return nil
+	}
+	c, err := t.readCursor(ctx, mode)
+	if err != nil || c.Copying || c.ConsistentFrom >= to.Position.Sequence {
+		return err
+	}
+	c.ConsistentFrom = to.Position.Sequence
+	e, err := cursorEntry(mode, c)
+	if err != nil {
+		return err
+	}
+	if err := t.commit(ctx, r, []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}, commitOptions{}); err != nil {
+		return storageFailed("write the cursor", err)
 	}
 	return nil
 }
 
 // owe owes the keys of a transaction that is about to be written, but for the cursor.
-func (t *Tap) owe(mode replication.Mode, txn []*physical.TxnEntry, cursor *physical.Entry) {
+func (t *Tap) owe(mode replication.Mode, txn []*physical.TxnEntry) {
 	keys := make([]string, 0, len(txn))
 	for _, e := range txn {
-		if e.Entry != cursor {
-			keys = append(keys, e.Entry.Key)
+		if key := e.Entry.Key; key != journal.CursorKey(mode) && key != journal.MissingKey(mode) {
+			keys = append(keys, key)
 		}
 	}
 	t.debts[mode].keys.Add(keys...)

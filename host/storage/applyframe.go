@@ -46,6 +46,10 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 			"the rows begin after %d, this secondary is at %d: rows are missing", f.After, c.Position.Sequence)
 	}
 
+	a, err := t.readLacking(ctx, mode, c)
+	if err != nil {
+		return nil, err
+	}
 	t.forced[mode].Store(false)
 	next := *c
 	next.ConsistentFrom = max(c.ConsistentFrom, f.ConsistentFrom)
@@ -59,12 +63,8 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 		at := f.To
 		at.Sequence = sequence
 		next.Position = at
-		e, err := cursorEntry(mode, &next)
-		if err != nil {
-			return err
-		}
+		err := t.write(ctx, mode, l, &next, a, commitOptions{})
 		reached := next
-		err = t.write(ctx, mode, l, e, commitOptions{})
 		t.stored(mode, &reached, err)
 		if err != nil {
 			return err

@@ -37,6 +37,10 @@ func (t *Tap) ApplyRange(ctx context.Context, mode replication.Mode, rng *replic
 		return nil, replication.Errorf(replication.InvalidInput,
 			"the range begins after %q, the copy is at %q: ranges are applied in order", rng.After, c.CopiedUpTo)
 	}
+	a, err := t.readLacking(ctx, mode, c)
+	if err != nil {
+		return nil, err
+	}
 	ops, w, err := t.rangeOps(ctx, mode, rng, pairs)
 	if err != nil {
 		return nil, err
@@ -51,7 +55,7 @@ func (t *Tap) ApplyRange(ctx context.Context, mode replication.Mode, rng *replic
 	} else if len(pairs) > 0 {
 		next.CopiedUpTo = []byte(pairs[len(pairs)-1].Key)
 	}
-	if err := t.writeRange(ctx, mode, ops, &next); err != nil {
+	if err := t.writeRange(ctx, mode, ops, &next, a); err != nil {
 		return nil, err
 	}
 	if !rng.Last {
@@ -164,16 +168,12 @@ func (t *Tap) ofPrimary(mode replication.Mode, key string) bool {
 
 // writeRange writes the operations, several transactions at a time, and the
 // cursor with the last one when the others are durable. The host is told when all is.
-func (t *Tap) writeRange(ctx context.Context, mode replication.Mode, ops []journal.Op, next *journal.Cursor) error {
+func (t *Tap) writeRange(ctx context.Context, mode replication.Mode, ops []journal.Op, next *journal.Cursor, a *lacking) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	ctx, cancel := t.detached(ctx)
 	defer cancel()
-	e, err := cursorEntry(mode, next)
-	if err != nil {
-		return err
-	}
 	var loads []*load
 	l := t.newLoad()
 	for i := range ops {
@@ -188,10 +188,11 @@ func (t *Tap) writeRange(ctx context.Context, mode replication.Mode, ops []journ
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(applyInFlight)
 	for _, l := range loads {
-		g.Go(func() error { return t.write(gctx, mode, l, nil, equal) })
+		g.Go(func() error { return t.write(gctx, mode, l, nil, a, equal) })
 	}
-	if err = g.Wait(); err == nil {
-		err = t.write(ctx, mode, l, e, equal)
+	err := g.Wait()
+	if err == nil {
+		err = t.write(ctx, mode, l, next, a, equal)
 	}
 	reached := *next
 	t.stored(mode, &reached, err)

@@ -93,11 +93,11 @@ func (b *backend) Get(ctx context.Context, key string) (*physical.Entry, error) 
 			return e, nil
 		}
 	}
-	return b.t.inner.Get(ctx, key)
+	return b.t.raw.Get(ctx, key)
 }
 
 func (b *backend) List(ctx context.Context, prefix string) ([]string, error) {
-	names, err := b.t.inner.List(ctx, prefix)
+	names, err := b.t.raw.List(ctx, prefix)
 	if c := collectorOf(ctx); c != nil && err == nil {
 		names = c.overlay(prefix, names)
 	}

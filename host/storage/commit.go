@@ -272,7 +272,7 @@ func (t *Tap) store(ctx context.Context, txn []*physical.TxnEntry) error {
 		// New keys of a primary come with the stored keys that open them: one
 		// without the other would lock the cluster out.
 		step, rest := stepOf(txn)
-		if err := onestep.Write(ctx, t.inner, step); err != nil {
+		if err := onestep.Write(ctx, t.raw, step); err != nil {
 			return err
 		}
 		txn = rest
@@ -291,7 +291,7 @@ func (t *Tap) storeOneStep(ctx context.Context, txn []*physical.TxnEntry) error 
 	if len(rest) > 0 {
 		return fmt.Errorf("%s is no part of a change of role: nothing was written", rest[0].Entry.Key)
 	}
-	return onestep.Write(ctx, t.inner, step)
+	return onestep.Write(ctx, t.raw, step)
 }
 
 // stepOf are the rows that are written in one step with keys, and the other writes.

@@ -96,7 +96,7 @@ func (t *Tap) EndCopy(ctx context.Context, mode replication.Mode) (*replication.
 	if !c.Copying || !c.CopiedAll {
 		return nil, replication.Errorf(replication.InvalidInput, "the copy cannot end: its last range was not applied")
 	}
-	n := &journal.Cursor{Position: c.CopyFrom, ConsistentFrom: max(c.CopyFrom.Sequence, c.CopyAsOf), MustCopy: c.MustCopy}
+	n := &journal.Cursor{Position: c.CopyFrom, ConsistentFrom: max(c.CopyFrom.Sequence, c.CopyAsOf), MustCopy: c.MustCopy, Missing: c.Missing}
 	if err := t.moveCursor(ctx, mode, n); err != nil {
 		return nil, err
 	}
@@ -125,6 +125,7 @@ func (t *Tap) ForgetCursor(ctx context.Context, mode replication.Mode) error {
 	t.progress[mode].end(errNoSecondary)
 	b := &Batch{}
 	b.Delete(journal.CursorKey(mode))
+	b.Delete(journal.MissingKey(mode))
 	if err := t.Commit(ctx, b); err != nil {
 		return storageFailed("delete the cursor", err)
 	}

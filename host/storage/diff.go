@@ -45,6 +45,11 @@ func (t *Tap) Diff(ctx context.Context, mode replication.Mode, answer []byte) (*
 	if p == nil {
 		return nil, replication.Errorf(replication.Unavailable, "this node is not the active node of a secondary, so it cannot compare what it has")
 	}
+	if c, err := t.readCursor(ctx, mode); err != nil {
+		return nil, err
+	} else if !c.Copying && !c.MustCopy && !c.Position.Epoch.IsZero() {
+		return t.fetchMissing(ctx, mode, answer)
+	}
 	if err := p.index.Wait(ctx); answer == nil && err != nil {
 		return nil, err
 	}
@@ -172,6 +177,10 @@ func (t *Tap) takeAnswer(ctx context.Context, p *print, d *diff, c *journal.Curs
 		}
 	}
 	asks := append(next, d.asks[len(a.Ranges):]...)
+	lacks, err := t.readLacking(ctx, p.mode, c)
+	if err != nil {
+		return err
+	}
 	cursor := *c
 	cursor.CopyAsOf = max(c.CopyAsOf, a.AsOf)
 	cursor.CopiedKeys = step.Synced
@@ -186,7 +195,7 @@ func (t *Tap) takeAnswer(ctx context.Context, p *print, d *diff, c *journal.Curs
 		ops = append(ops, orphans...)
 		cursor.CopiedAll = true
 	}
-	if err := t.writeRange(ctx, p.mode, ops, &cursor); err != nil {
+	if err := t.writeRange(ctx, p.mode, ops, &cursor, lacks); err != nil {
 		return err
 	}
 	*c, d.asks, d.step = cursor, asks, step

@@ -43,7 +43,7 @@ func (t *Tap) Step(ctx context.Context, rows []onestep.Row) error {
 		}
 		rows = append(slices.Clone(rows), beside...)
 	}
-	return onestep.Write(ctx, t.inner, rows)
+	return onestep.Write(ctx, t.raw, rows)
 }
 
 func entriesOf(rows []onestep.Row) []*physical.TxnEntry {

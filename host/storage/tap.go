@@ -14,6 +14,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/host/storage/unstorable"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -35,7 +36,7 @@ type Options struct {
 	Limits func() (maxEntries, maxBytes int)
 	// ApplyBytes is how large a transaction of applied writes may be where the
 	// storage takes larger ones than its limits say; zero for no more than those. It
-	// may refuse one all the same: then its limits hold from the next attempt on.
+	// may refuse one all the same: then its limits hold from there on.
 	ApplyBytes int
 	// Room is asked before each transaction that applies what a primary wrote; its error
 	// says that the storage has no room for it. nil for storage that says so itself, and
@@ -72,7 +73,8 @@ type Options struct {
 
 // Tap is the storage tap. Make it with New. Safe for concurrent use.
 type Tap struct {
-	inner    physical.Backend
+	raw      physical.Backend       // what New was given
+	inner    physical.Backend       // the same, in which what cannot be there is absent
 	txn      physical.Transactional // inner, nil if it has no transactions
 	logger   hclog.Logger
 	limits   func() (int, int)
@@ -131,6 +133,7 @@ type Tap struct {
 	applies   *walkers                   // walks of ApplyRange, by mode
 	listings  listings                   // of the comparisons of secondaries
 	diffs     map[replication.Mode]*diff // by applying
+	refetches map[replication.Mode]*refetch
 
 	// unwatched says of which modes an index may be stored that no running one looks
 	// after: see beheadUnwatched.
@@ -143,7 +146,7 @@ type Tap struct {
 // New puts a tap over a backend. It passes everything through.
 func New(inner physical.Backend, o Options) *Tap {
 	t := &Tap{
-		inner: inner, logger: o.Logger, limits: o.Limits, room: o.Room, ring: o.RingBytes, ringRows: o.RingRows, caps: o.Caps, slotRecords: make(turns, 1), asking: newAsking(), classes: o.Classes, pathKeys: o.PathKeys, anyPrefix: o.AnyPrefix, alone: o.Alone,
+		raw: inner, inner: unstorable.Absent(inner), logger: o.Logger, limits: o.Limits, room: o.Room, ring: o.RingBytes, ringRows: o.RingRows, caps: o.Caps, slotRecords: make(turns, 1), asking: newAsking(), classes: o.Classes, pathKeys: o.PathKeys, anyPrefix: o.AnyPrefix, alone: o.Alone,
 		stripes:  newStripes(),
 		applying: map[replication.Mode]turns{replication.DR: make(turns, 1), replication.Performance: make(turns, 1)},
 		debts:    map[replication.Mode]*debt{replication.DR: {}, replication.Performance: {}},
@@ -156,6 +159,7 @@ func New(inner physical.Backend, o Options) *Tap {
 		t.mayBeStored(mode)
 	}
 	t.diffs = map[replication.Mode]*diff{}
+	t.refetches = map[replication.Mode]*refetch{replication.DR: {}, replication.Performance: {}}
 	t.progress = map[replication.Mode]*progress{replication.DR: {}, replication.Performance: {}}
 	t.verifiers = map[replication.Mode]*verifier{replication.DR: {}, replication.Performance: {}}
 	t.txn, _ = inner.(physical.Transactional)
@@ -191,7 +195,7 @@ func (t *Tap) Classes() *keyclass.Classifier { return t.classes }
 
 // Inner is the storage below the tap. Writes to it are neither guarded, nor
 // journalled, nor in the fingerprint: it is for Own keys.
-func (t *Tap) Inner() physical.Backend { return t.inner }
+func (t *Tap) Inner() physical.Backend { return t.raw }
 
 // UnknownKeys counts writes to keys that the table of classes does not know,
 // seen while a journal or fingerprint was kept.
@@ -237,7 +241,7 @@ func store[F any](p *atomic.Pointer[F], f F, remove bool) {
 func (t *Tap) txnLimits() (entries, bytes int) {
 	if t.limits != nil {
 		entries, bytes = t.limits()
-	} else if l, ok := t.inner.(physical.TransactionalLimits); ok {
+	} else if l, ok := t.raw.(physical.TransactionalLimits); ok {
 		entries, bytes = l.TransactionLimits()
 	}
 	if entries <= 0 {

@@ -76,6 +76,9 @@ func (t *Tap) verified(ctx context.Context, mode replication.Mode, c *journal.Cu
 	v := t.verifiers[mode]
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if c.Missing > 0 {
+		return nil // it differs, and it is known in what
+	}
 	if v.at != c.Position || v.at.Epoch.IsZero() || c.Position.Sequence < c.ConsistentFrom {
 		return nil
 	}

@@ -53,6 +53,7 @@ var coreExpectations = []expectation{
 	{coreType, "policyStore", "*vault.PolicyStore"},
 	{barrierType, "backend", "physical.Backend"},
 	{raftType, "dataDir", "string"},
+	{raftType, "maxEntrySize", "uint64"},
 }
 
 // checkExpectations compares expectations with the types that are linked in.

@@ -40,6 +40,9 @@ func (n *Node) config() string {
 		// The default multiplier is meant for wide networks and would make every
 		// election of a test take many seconds.
 		line("  performance_multiplier = 1")
+		if o.MaxEntrySize > 0 {
+			line("  max_entry_size = \"%d\"", o.MaxEntrySize)
+		}
 		for _, other := range n.cluster.nodes[:n.index] {
 			line("  retry_join {\n    leader_api_addr = %q", other.Address())
 			if !o.DisableTLS {

@@ -44,6 +44,8 @@ type DRStatus struct {
 	Secondaries     []api.ClusterInfo `json:"secondaries"`
 	Primaries       []api.ClusterInfo `json:"primaries"`
 	Slots           []Slot            `json:"slots"`
+	Consistent      bool              `json:"consistent"`
+	MissingKeys     uint64            `json:"missing_keys"`
 }
 
 // Sync is how far a copy or a comparison is.

@@ -55,6 +55,17 @@ func (c *Cluster) MigrateSeal(ctx context.Context, to *TransitSeal) error {
 	return fmt.Errorf("the shares of %s did not complete the migration of its seal", c.opts.Name)
 }
 
+// SetMaxEntrySize restarts a cluster with another max_entry_size of Raft.
+func (c *Cluster) SetMaxEntrySize(ctx context.Context, bytes int) error {
+	c.opts.MaxEntrySize = bytes
+	for _, n := range c.nodes {
+		if err := n.writeConfig(); err != nil {
+			return err
+		}
+	}
+	return c.Restart(ctx, true)
+}
+
 func (n *Node) writeConfig() error {
 	return os.WriteFile(n.path("vault.hcl"), []byte(n.config()), 0o600)
 }

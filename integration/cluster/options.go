@@ -54,6 +54,8 @@ type Options struct {
 	Storage Storage
 	// Tables are needed for PostgreSQL storage.
 	Tables Tables
+	// MaxEntrySize is that of Raft; its own default by default.
+	MaxEntrySize int
 	// Nodes is the number of servers, 1 by default.
 	Nodes int
 	// DisableTLS serves plain HTTP on the API port.

@@ -28,6 +28,8 @@ type PerformanceStatus struct {
 	SecondaryID        string            `json:"secondary_id"`
 	LastError          string            `json:"last_error"`
 	Lacks              []string          `json:"lacks"`
+	Consistent         bool              `json:"consistent"`
+	MissingKeys        uint64            `json:"missing_keys"`
 	KnownPrimaries     []string          `json:"known_primary_cluster_addrs"`
 	KnownFailover      []string          `json:"known_failover_cluster_addrs"`
 	KnownSecondary     []string          `json:"known_secondaries"`

@@ -59,5 +59,6 @@ func (c Config) secondary() secondary.Config {
 		RefusedRetry:   30 * time.Second,
 		CopyRetryMin:   30 * time.Second,
 		CopyRetryMax:   10 * time.Minute,
+		FetchEvery:     10 * time.Second,
 	}
 }

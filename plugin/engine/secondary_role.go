@@ -108,6 +108,9 @@ func (e *Engine) checkCaughtUp(ctx context.Context, s *secondaryRole) error {
 	if err != nil {
 		return err
 	}
+	if cursor.AtOnePosition() && cursor.Missing > 0 {
+		return replication.Errorf(replication.Unavailable, "%d keys of the primary are missing here, because the storage of this cluster refuses them: see last_error, or use force to go on without them", cursor.Missing)
+	}
 	if !cursor.Consistent() {
 		e.logger.Warn("refused a promotion: the data is not that of the primary at one position", "cursor", cursor.Position.String(), "copying", cursor.Copying, "consistent_from", cursor.ConsistentFrom)
 		return errCatchingUp

@@ -82,14 +82,14 @@ func fromRange(r *replicationv1.Range) *replication.Range {
 func toCursor(c *replication.Cursor) *replicationv1.CursorResponse {
 	return &replicationv1.CursorResponse{
 		Position: toPosition(c.Position), Copying: c.Copying, CopyFrom: toPosition(c.CopyFrom),
-		CopiedUpTo: []byte(c.CopiedUpTo), CopiedKeys: c.CopiedKeys, ConsistentFrom: c.ConsistentFrom,
+		CopiedUpTo: []byte(c.CopiedUpTo), CopiedKeys: c.CopiedKeys, ConsistentFrom: c.ConsistentFrom, Missing: c.Missing,
 	}
 }
 
 func fromCursor(c *replicationv1.CursorResponse) *replication.Cursor {
 	return &replication.Cursor{
 		Position: fromPosition(c.GetPosition()), Copying: c.GetCopying(), CopyFrom: fromPosition(c.GetCopyFrom()),
-		CopiedUpTo: string(c.GetCopiedUpTo()), CopiedKeys: c.GetCopiedKeys(), ConsistentFrom: c.GetConsistentFrom(),
+		CopiedUpTo: string(c.GetCopiedUpTo()), CopiedKeys: c.GetCopiedKeys(), ConsistentFrom: c.GetConsistentFrom(), Missing: c.GetMissing(),
 	}
 }
 

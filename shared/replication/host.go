@@ -95,7 +95,9 @@ type Host interface {
 	// content with the primary's: it takes the primary's answer to the question of the
 	// step before, nil to begin or to go on after a cut, applies what the answer
 	// brings, durable when it returns, and says what to ask next. One at a time.
-	// After an error it is begun again with nil.
+	// After an error it is begun again with nil. While no copy is under way it asks for
+	// the keys that are Missing in the cursor, also beside ApplyFrame; done then says that
+	// there are none to be asked for now.
 	Diff(ctx context.Context, answer []byte) (*DiffStep, error)
 	// Verify compares this cluster's content with the fingerprint that the primary had
 	// at a position, at once if it is there and otherwise when it gets there by
@@ -288,10 +290,16 @@ type Cursor struct {
 	// ConsistentFrom is the sequence from which the content is exactly the
 	// primary's at Position.
 	ConsistentFrom uint64
+	// Missing is how many keys of the primary this cluster's storage refuses for good.
+	// The others are the primary's.
+	Missing uint64
 }
 
 // Consistent says whether the content is exactly that of the primary at
 // Position.
-func (c *Cursor) Consistent() bool {
+func (c *Cursor) Consistent() bool { return c.AtOnePosition() && c.Missing == 0 }
+
+// AtOnePosition says so of all keys that are not missing.
+func (c *Cursor) AtOnePosition() bool {
 	return !c.Copying && !c.Position.Epoch.IsZero() && c.Position.Sequence >= c.ConsistentFrom
 }

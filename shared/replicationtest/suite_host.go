@@ -20,7 +20,7 @@ func testHostCalls(t *testing.T, connect Connect) {
 		APIAddr: "a", ClusterAddr: "c", ClusterAddrs: []string{"c", "d"}, FailoverAddrs: []string{"f"}, ClusterName: "n", VaultVersion: "1", Now: fixedTime(),
 	}
 	journal := &replication.JournalPosition{Position: pos, Fingerprint: replication.Fingerprint{1, 2}, Keys: 3, Filtered: []string{"f"}}
-	cursor := &replication.Cursor{Position: pos, Copying: true, CopyFrom: pos, CopiedUpTo: "k\xff", CopiedKeys: 4, ConsistentFrom: 5}
+	cursor := &replication.Cursor{Position: pos, Copying: true, CopyFrom: pos, CopiedUpTo: "k\xff", CopiedKeys: 4, ConsistentFrom: 5, Missing: 6}
 	step := &replication.DiffStep{Done: true, Question: []byte("q\x00"), Differing: 5, Synced: 4, Cursor: cursor}
 	roleAt := &replication.RoleAtAnswer{Role: replication.Primary, ClusterID: "set", SecondaryID: "s"}
 	handover := &replication.Handover{Sealed: []byte("sealed")}

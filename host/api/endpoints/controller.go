@@ -125,6 +125,8 @@ type ModeStatus struct {
 	// Consistent says whether it is now. Of a secondary.
 	LastRemoteWAL, ConsistentFrom uint64
 	Consistent                    bool
+	// Missing is how many keys of the primary the storage of a secondary refuses.
+	Missing uint64
 	// CorruptedMerkleTree is the result of the check at LastCorruptionCheck.
 	CorruptedMerkleTree bool
 	// LastCorruptionCheck and LastReindex are zero for never.

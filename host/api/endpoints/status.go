@@ -90,6 +90,9 @@ func renderSecondary(data map[string]any, s *ModeStatus) {
 	// for the first, and the second says how long.
 	data["consistent"] = s.Consistent
 	data["consistent_from_wal"] = s.ConsistentFrom
+	if s.Missing > 0 {
+		data["missing_keys"] = s.Missing
+	}
 	if len(s.Lacks) > 0 {
 		data["lacks"] = s.Lacks
 	}

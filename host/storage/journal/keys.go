@@ -30,6 +30,9 @@ func TermPrefix(term uint64) string { return fmt.Sprintf("%s%08x/", RowPrefix, t
 // CursorKey is where a secondary keeps its cursor of a mode.
 func CursorKey(mode replication.Mode) string { return "replication/" + string(mode) + "/cursor" }
 
+// MissingKey is where a secondary keeps which keys its storage refuses.
+func MissingKey(mode replication.Mode) string { return "replication/" + string(mode) + "/missing" }
+
 // SlotPrefix is the directory of a mode's slots.
 func SlotPrefix(mode replication.Mode) string { return "replication/" + string(mode) + "/slots/" }
 

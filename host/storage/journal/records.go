@@ -132,13 +132,16 @@ type Cursor struct {
 	Diffing bool `json:"diffing,omitempty"`
 	// MustCopy says that rows must not be applied before a copy has begun.
 	MustCopy bool `json:"must_copy,omitempty"`
+	// Missing is how many keys the storage of this cluster refuses; their list is a
+	// record of its own.
+	Missing uint64 `json:"missing,omitempty"`
 }
 
 // Contract is the record in the terms of the contract.
 func (c *Cursor) Contract() *replication.Cursor {
 	return &replication.Cursor{
 		Position: c.Position, Copying: c.Copying, CopyFrom: c.CopyFrom, CopiedUpTo: string(c.CopiedUpTo),
-		CopiedKeys: c.CopiedKeys, ConsistentFrom: c.ConsistentFrom,
+		CopiedKeys: c.CopiedKeys, ConsistentFrom: c.ConsistentFrom, Missing: c.Missing,
 	}
 }
 

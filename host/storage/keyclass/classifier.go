@@ -158,6 +158,21 @@ func InMode(class Class, mode replication.Mode) bool {
 	}
 }
 
+// Area says where a key is, for who may not see names: the place that the table has for
+// it, and of a view no more than what kind it is.
+func Area(key string) string {
+	best := ""
+	for _, r := range Rows {
+		if (key == r.Key || (r.Prefix && strings.HasPrefix(key, r.Key))) && len(r.Key) > len(best) {
+			best = r.Key
+		}
+	}
+	if best == "" {
+		return "a place that the table of classes does not know"
+	}
+	return best
+}
+
 // OwnDirectory says that everything below a directory (which ends with a slash)
 // is Own, so that a walk need not enter it.
 func OwnDirectory(dir string) bool {

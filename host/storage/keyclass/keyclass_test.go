@@ -95,6 +95,8 @@ var known = map[string]keyclass.Class{
 	"replication/dr/cursor":                        keyclass.Own,
 	"replication/performance/cursor":               keyclass.Local,
 	"replication/performance/cursors":              keyclass.Own,
+	"replication/performance/missing":              keyclass.Local,
+	"replication/dr/missing":                       keyclass.Own,
 	"replication/performance/slots/1":              keyclass.Own,
 	"replication/journal/head":                     keyclass.Own,
 	"wal/logs/00000001/0000000000000001":           keyclass.Own,
@@ -115,6 +117,22 @@ func TestClass(t *testing.T) {
 	for key, want := range known {
 		if got := c.Class(key); got != want {
 			t.Errorf("class of %q is %s, want %s", key, got, want)
+		}
+	}
+}
+
+// Who may not see names is told the area, which has none.
+func TestArea(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]string{
+		"logical/uuid/secret":  "logical/",
+		"sys/policy/name":      "sys/policy/",
+		"core/mounts":          "core/mounts",
+		"sys/token/roles/name": "sys/token/roles/",
+		"invented/name":        "a place that the table of classes does not know",
+	} {
+		if got := keyclass.Area(key); got != want {
+			t.Errorf("area of %q is %q, want %q", key, got, want)
 		}
 	}
 }

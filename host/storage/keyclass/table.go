@@ -94,6 +94,7 @@ var Rows = []Row{
 	{"core/replication/performance/", true, Local, "what a DR secondary that takes over needs to go on as the performance primary or secondary that this cluster is"},
 	{"replication/", true, Own, "cursor, journal head and slots"},
 	{"replication/performance/cursor", false, Local, "a DR secondary that takes over goes on where this performance secondary was"},
+	{"replication/performance/missing", false, Local, "and lacks what this one lacked"},
 	{"wal/logs/", true, Own, "journal rows"},
 	{"index/pages/", true, Own, "index of the performance content"},
 	{"index-dr/pages/", true, Own, "index of the DR content"},

@@ -32,9 +32,17 @@ func (h *Host) BeginCopy(_ context.Context, from replication.Position) error {
 		return err
 	}
 	h.cursor = replication.Cursor{Position: h.cursor.Position, Copying: true, CopyFrom: from}
+	clear(h.missing)
 	h.comparing = false
 	h.untilCopied = nil
 	return nil
+}
+
+// Refuse says which values the storage does not take; nil is that it takes all.
+func (h *Host) Refuse(refuses func(key, value string) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refuses = refuses
 }
 
 // RefuseUntilCopied refuses what would be applied until a copy begins, as a host
@@ -89,7 +97,7 @@ func (h *Host) EndCopy(context.Context) (*replication.Cursor, error) {
 	if err := h.called("EndCopy"); err != nil {
 		return nil, err
 	}
-	h.cursor = replication.Cursor{Position: h.cursor.CopyFrom, ConsistentFrom: h.cursor.ConsistentFrom}
+	h.cursor = replication.Cursor{Position: h.cursor.CopyFrom, ConsistentFrom: h.cursor.ConsistentFrom, Missing: h.cursor.Missing}
 	c := h.cursor
 	return &c, nil
 }

@@ -5,6 +5,7 @@ package enginetest
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -20,6 +21,9 @@ func (h *Host) AnswerDiff(ctx context.Context, req replication.AnswerDiffRequest
 	h.mu.Unlock()
 	if err != nil {
 		return nil, err
+	}
+	if req.Question[0] == '?' {
+		return h.answerMissing(req.Question[1:])
 	}
 	r, err := h.ReadRange(ctx, replication.ReadRangeRequest{SlotID: req.SlotID, After: string(req.Question[1:])})
 	if err != nil {
@@ -44,7 +48,7 @@ func (h *Host) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, 
 	case h.untilCopied != nil:
 		return nil, h.untilCopied
 	case !h.cursor.Copying:
-		return nil, replication.Errorf(replication.InvalidInput, "nothing can be compared: no copy has begun")
+		return h.fetchMissing(answer)
 	}
 	if answer == nil {
 		h.comparing = h.comparing || (!h.cursor.Position.Epoch.IsZero() && h.cursor.CopiedUpTo == "")
@@ -69,6 +73,45 @@ func (h *Host) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, 
 func (h *Host) step() *replication.DiffStep {
 	c := h.cursor
 	return &replication.DiffStep{Question: append([]byte{'>'}, c.CopiedUpTo...), Differing: c.CopiedKeys + 1, Synced: c.CopiedKeys, Cursor: &c}
+}
+
+// fetchMissing asks for what the storage has refused, once a call.
+func (h *Host) fetchMissing(answer []byte) (*replication.DiffStep, error) {
+	if answer != nil {
+		var entries []entry
+		if err := json.Unmarshal(answer, &entries); err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			h.apply(e)
+		}
+		h.counts["missing fetched"]++
+	}
+	c := h.cursor
+	step := &replication.DiffStep{Cursor: &c, Done: answer != nil || len(h.missing) == 0}
+	if !step.Done {
+		keys, err := json.Marshal(slices.Sorted(maps.Keys(h.missing)))
+		if err != nil {
+			return nil, err
+		}
+		step.Question = append([]byte{'?'}, keys...)
+	}
+	return step, nil
+}
+
+func (h *Host) answerMissing(question []byte) ([]byte, error) {
+	var keys []string
+	if err := json.Unmarshal(question, &keys); err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	entries := make([]entry, 0, len(keys))
+	for _, k := range keys {
+		v, ok := h.content[k]
+		entries = append(entries, entry{Key: k, Value: v, Delete: !ok})
+	}
+	return json.Marshal(entries)
 }
 
 // applyRange makes the keys of a range those of its payload.

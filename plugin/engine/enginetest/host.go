@@ -47,6 +47,10 @@ type Host struct {
 	gate chan struct{}
 	// receive is what Receive does.
 	receive Receive
+	// refuses says which values the storage does not take; missing are the keys that
+	// it has refused.
+	refuses func(key, value string) bool
+	missing map[string]bool
 	// untilCopied is what a frame or range is refused with until a copy begins.
 	untilCopied error
 	fail        map[string]failure
@@ -67,7 +71,7 @@ func NewHost(network *Network, name, address string) *Host {
 		network: network, name: name, addrs: []string{address}, listens: []string{address},
 		changed: make(chan struct{}), state: map[string][]byte{}, content: map[string]string{},
 		slots: map[string]replication.Position{}, lost: map[string]bool{}, rangeKeys: 3,
-		fail: map[string]failure{}, counts: map[string]int{},
+		missing: map[string]bool{}, fail: map[string]failure{}, counts: map[string]int{},
 	}
 	network.mu.Lock()
 	defer network.mu.Unlock()

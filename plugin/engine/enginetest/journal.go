@@ -30,6 +30,15 @@ func (h *Host) write(e entry) {
 }
 
 func (h *Host) apply(e entry) {
+	refused := !e.Delete && h.refuses != nil && h.refuses(e.Key, e.Value)
+	delete(h.missing, e.Key)
+	if refused {
+		h.missing[e.Key] = true
+	}
+	h.cursor.Missing = uint64(len(h.missing))
+	if refused {
+		return
+	}
 	if e.Delete {
 		delete(h.content, e.Key)
 		return

@@ -31,6 +31,8 @@ type Config struct {
 	// CopyRetryMin and CopyRetryMax bound the delay after copies that did not
 	// hold.
 	CopyRetryMin, CopyRetryMax time.Duration
+	// FetchEvery is how often the host is asked whether it wants what it lacks.
+	FetchEvery time.Duration
 }
 
 // Client follows one primary.

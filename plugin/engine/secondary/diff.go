@@ -13,26 +13,39 @@ import (
 // diff carries questions and answers between the two hosts until this cluster has
 // what its primary has. done is false when a copy is less work.
 func (c *Client) diff(ctx context.Context, s *session, progressed *bool) (done bool, err error) {
-	step, err := c.host.Diff(ctx, nil)
-	for err == nil {
+	last, err := c.ask(ctx, s, func(step *replication.DiffStep, answered bool) {
 		s.cursor = step.Cursor
+		*progressed = *progressed || answered
+		if !step.Done && !step.Copy {
+			c.status.comparing(step)
+		}
+	})
+	return err == nil && last.Done, err
+}
+
+// ask carries questions and answers between the two hosts until this end's has none
+// left. It is told each step, and whether one was answered before.
+func (c *Client) ask(ctx context.Context, s *session, tell func(step *replication.DiffStep, answered bool)) (*replication.DiffStep, error) {
+	var answer []byte
+	for {
+		step, err := c.host.Diff(ctx, answer)
+		if err != nil {
+			return nil, ownError(err)
+		}
+		tell(step, answer != nil)
 		if step.Done || step.Copy {
-			return step.Done, nil
+			return step, nil
 		}
 		if n := len(step.Question); n == 0 || n > link.RequestMax {
-			return false, replication.Errorf(replication.Internal, "the host asks a question of %d bytes, 1 to %d are possible", n, link.RequestMax)
+			return nil, replication.Errorf(replication.Internal, "the host asks a question of %d bytes, 1 to %d are possible", n, link.RequestMax)
 		}
-		c.status.comparing(step)
-		var resp *linkv1.DiffResponse
-		if resp, err = s.link.Diff(ctx, &linkv1.DiffRequest{Question: step.Question}); err != nil {
-			return false, link.FromStatus(err)
+		resp, err := s.link.Diff(ctx, &linkv1.DiffRequest{Question: step.Question})
+		if err != nil {
+			return nil, link.FromStatus(err)
 		}
-		if n := len(resp.GetAnswer()); n == 0 || n > replication.PayloadMax {
-			return false, replication.Errorf(replication.InvalidInput, "the primary answered a comparison with %d bytes, 1 to %d are possible", n, replication.PayloadMax)
-		}
-		if step, err = c.host.Diff(ctx, resp.GetAnswer()); err == nil {
-			*progressed = true
+		answer = resp.GetAnswer()
+		if n := len(answer); n == 0 || n > replication.PayloadMax {
+			return nil, replication.Errorf(replication.InvalidInput, "the primary answered a comparison with %d bytes, 1 to %d are possible", n, replication.PayloadMax)
 		}
 	}
-	return false, ownError(err)
 }

@@ -90,7 +90,7 @@ func (t *status) heard(position replication.Position, clock, sent, received time
 	t.s.Skew = clock.Add(roundTrip / 2).Sub(received)
 	t.s.Position = position
 	t.lag.Observe(position, clock)
-	caughtUp := t.cursor.Consistent() && t.cursor.Position.Sequence >= t.streamTarget
+	caughtUp := t.cursor.AtOnePosition() && t.cursor.Position.Sequence >= t.streamTarget
 	if t.s.State == replication.StreamWALs && sent.After(t.streamSince) && caughtUp {
 		t.holds = true
 		t.s.LastError = t.mended
@@ -164,6 +164,21 @@ func (t *status) stalled(err error) {
 	t.s.State = replication.Idle
 	t.s.SyncProgress, t.s.SyncTotal = 0, 0
 	t.s.LastError = err.Error()
+}
+
+// missing says whether this cluster's storage has refused keys of the primary.
+func (t *status) missing() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cursor.Missing > 0
+}
+
+// fetched takes over what is missing still. The stream moves the position.
+func (t *status) fetched(c *replication.Cursor) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cursor.Missing = c.Missing
+	t.cursor.ConsistentFrom = max(t.cursor.ConsistentFrom, c.ConsistentFrom)
 }
 
 // failed shows why there is no session, and in note what of those that could take

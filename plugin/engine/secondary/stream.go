@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
@@ -27,6 +28,11 @@ func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error
 		return link.FromStatus(err)
 	}
 	c.status.streaming(c.mended)
+	ctx, cancel := context.WithCancel(ctx)
+	var fetching sync.WaitGroup
+	fetching.Go(func() { c.fetchMissing(ctx, s) })
+	defer fetching.Wait()
+	defer cancel()
 	for {
 		m, err := st.Recv()
 		if errors.Is(err, io.EOF) {

@@ -4209,6 +4209,7 @@ type CursorResponse struct {
 	CopiedUpTo     []byte                 `protobuf:"bytes,4,opt,name=copied_up_to,json=copiedUpTo,proto3" json:"copied_up_to,omitempty"`
 	CopiedKeys     uint64                 `protobuf:"varint,5,opt,name=copied_keys,json=copiedKeys,proto3" json:"copied_keys,omitempty"`
 	ConsistentFrom uint64                 `protobuf:"varint,6,opt,name=consistent_from,json=consistentFrom,proto3" json:"consistent_from,omitempty"`
+	Missing        uint64                 `protobuf:"varint,7,opt,name=missing,proto3" json:"missing,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -4281,6 +4282,13 @@ func (x *CursorResponse) GetCopiedKeys() uint64 {
 func (x *CursorResponse) GetConsistentFrom() uint64 {
 	if x != nil {
 		return x.ConsistentFrom
+	}
+	return 0
+}
+
+func (x *CursorResponse) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
 	}
 	return 0
 }
@@ -4969,7 +4977,7 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\apayload\x18\x02 \x01(\fR\apayload\"+\n" +
 	"\x0fReceiveResponse\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\"\x0f\n" +
-	"\rCursorRequest\"\x83\x02\n" +
+	"\rCursorRequest\"\x9d\x02\n" +
 	"\x0eCursorResponse\x124\n" +
 	"\bposition\x18\x01 \x01(\v2\x18.replication.v1.PositionR\bposition\x12\x18\n" +
 	"\acopying\x18\x02 \x01(\bR\acopying\x125\n" +
@@ -4978,7 +4986,8 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"copiedUpTo\x12\x1f\n" +
 	"\vcopied_keys\x18\x05 \x01(\x04R\n" +
 	"copiedKeys\x12'\n" +
-	"\x0fconsistent_from\x18\x06 \x01(\x04R\x0econsistentFrom\"@\n" +
+	"\x0fconsistent_from\x18\x06 \x01(\x04R\x0econsistentFrom\x12\x18\n" +
+	"\amissing\x18\a \x01(\x04R\amissing\"@\n" +
 	"\x10BeginCopyRequest\x12,\n" +
 	"\x04from\x18\x01 \x01(\v2\x18.replication.v1.PositionR\x04from\"\x13\n" +
 	"\x11BeginCopyResponse\"@\n" +

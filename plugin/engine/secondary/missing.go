@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package secondary
+
+import (
+	"context"
+	"time"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// fetchMissing asks for what this cluster's storage has refused before, beside the
+// stream. The host says when there is something to be asked for; while nothing is
+// missing it is not bothered.
+func (c *Client) fetchMissing(ctx context.Context, s *session) {
+	streaming := c.streaming.Load()
+	look := time.NewTicker(c.cfg.FetchEvery)
+	defer look.Stop()
+	for {
+		if c.status.missing() {
+			_, err := c.ask(ctx, s, func(step *replication.DiffStep, _ bool) { c.status.fetched(step.Cursor) })
+			switch {
+			case err == nil:
+			case replication.KindOf(err) == replication.PositionLost:
+				streaming.interrupt(err)
+			case ctx.Err() == nil:
+				c.logger.Warn("what this cluster's storage had refused could not be fetched: it is tried again", "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
+}
