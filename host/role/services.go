@@ -87,7 +87,26 @@ func (s *Services) PutState(ctx context.Context, key string, value []byte) error
 	if _, err := s.c.active(); err != nil {
 		return err
 	}
+	if err := s.roomForState(ctx, key); err != nil {
+		return err
+	}
 	return s.c.core.PutEntry(ctx, statePrefix(s.mode)+key, value)
+}
+
+// stateRecordsMax is how many records a plugin may have; it has a few of each secondary.
+const stateRecordsMax = 4096
+
+// roomForState refuses a record that is one too many.
+func (s *Services) roomForState(ctx context.Context, key string) error {
+	now, err := s.c.core.GetEntry(ctx, statePrefix(s.mode)+key)
+	if err != nil || now != nil {
+		return err
+	}
+	names, err := listBelow(ctx, s.c.core, statePrefix(s.mode))
+	if err == nil && len(names) >= stateRecordsMax {
+		err = replication.Errorf(replication.InvalidInput, "the replication plugin has %d records, and more are not taken: the record %q was not stored", len(names), key)
+	}
+	return err
 }
 
 // DeleteState implements [replication.Host].
@@ -165,6 +184,12 @@ func (s *Services) OpenSlot(ctx context.Context, id string) (replication.Positio
 	if err := s.in(replication.Primary); err != nil {
 		return replication.Position{}, err
 	}
+	// Each slot keeps rows: nobody but a secondary of this primary has one.
+	key, err := s.c.paired.Key(ctx, s.mode, id)
+	if err != nil {
+		return replication.Position{}, err
+	}
+	clear(key)
 	if s.c.tap.HistoryLost() {
 		s.c.historyLost()
 		return replication.Position{}, replication.Errorf(replication.Unavailable,

@@ -119,3 +119,26 @@ func TestNoBoundOfAQuestionReachesOwnKeys(t *testing.T) {
 		}
 	})
 }
+
+// Storage that takes two keys of a mount for one is not given the second of them: content
+// would be lost. Any other storage has both.
+func TestKeysThatPathStorageTakesForOne(t *testing.T) {
+	t.Parallel()
+	eachStorage(t, func(t *testing.T, inner physical.Backend, pathKeys bool) {
+		ctx := testContext(t)
+		tap := spelled(t, inner, pathKeys)
+		require.NoError(t, tap.BeginCopy(ctx, dr, replication.Position{Epoch: epoch, Term: 1, Sequence: 10}))
+		for _, key := range []string{"logical/u//a", "logical/u/./a", "logical/u/a/"} {
+			payload := journal.EncodeRange([]journal.Pair{{Key: key, Value: []byte("v")}})
+			_, err := tap.ApplyRange(ctx, dr, &replication.Range{UpTo: key, Keys: 1, Payload: payload})
+			if pathKeys {
+				require.ErrorContains(t, err, "takes for", key)
+				require.Equal(t, "<none>", get(t, inner, "logical/u/a"))
+				continue
+			}
+			require.NoError(t, err)
+			require.Equal(t, "v", get(t, inner, key))
+			require.NoError(t, tap.BeginCopy(ctx, dr, replication.Position{Epoch: epoch, Term: 1, Sequence: 10}))
+		}
+	})
+}

@@ -109,7 +109,9 @@ func (h *hostile) attackPrimary(ctx context.Context, id string, at replication.P
 			h.try(fmt.Sprintf("a question about %q", s), err)
 		}
 	}
-	_, err := h.Host.SealHandover(ctx, replication.SealHandoverRequest{SecondaryID: id, Challenge: nil})
+	_, err := h.Host.OpenSlot(ctx, "nobody")
+	h.try("a slot for nobody", err)
+	_, err = h.Host.SealHandover(ctx, replication.SealHandoverRequest{SecondaryID: id, Challenge: nil})
 	h.try("the keys without a challenge", err)
 }
 
