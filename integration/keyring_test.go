@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/vault/api"
+	"github.com/hashicorp/vault/sdk/helper/testcluster"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/integration/cluster"
@@ -53,12 +54,20 @@ func (k *keyed) rotate(t *testing.T, times int) {
 	}
 }
 
-// rekey changes the primary's root key and shares. The secondary's seal is its
-// own: the shares that it was enabled with go on opening it.
+// rekey changes the primary's root key and shares. The secondary takes the shares over a
+// few seconds later; until then those of before open it.
 func (k *keyed) rekey(t *testing.T, shares, threshold int) {
 	t.Helper()
 	require.NoError(t, k.primary.Rekey(t.Context(), shares, threshold))
 	k.write(t)
+}
+
+// takesShares waits until the shares of the primary are the secondary's too.
+func (k *keyed) takesShares(t *testing.T) {
+	t.Helper()
+	require.NoError(t, k.secondary.TakeShares(t.Context(), k.primary, testcluster.GenerateRootDR))
+	// It has its token of the primary.
+	k.secondary.SetRootToken(k.primary.GetRootToken())
 }
 
 func (k *keyed) requireStreaming(t *testing.T) {
@@ -132,6 +141,7 @@ func TestSecondaryFollowsRotationAndRekey(t *testing.T) {
 
 				k.rekey(t, split.after.Shares, split.after.Threshold)
 				k.requireStreaming(t)
+				k.takesShares(t)
 				k.restart(t, true)
 				k.requireStreaming(t)
 
@@ -141,6 +151,7 @@ func TestSecondaryFollowsRotationAndRekey(t *testing.T) {
 				k.rekey(t, split.before.Shares, split.before.Threshold)
 				k.rotate(t, 1)
 				k.requireStreaming(t)
+				k.takesShares(t)
 				k.restart(t, false)
 				k.requireStreaming(t)
 				k.failOver(t, 7)
@@ -180,6 +191,7 @@ func TestSecondaryKilledWhileKeysArriveOpens(t *testing.T) {
 				require.NoError(t, k.secondary.Unseal(t.Context()))
 				requireSecondary(t, k.secondary)
 				k.requireStreaming(t)
+				k.takesShares(t)
 			}
 			k.failOver(t, 1+2*rounds)
 		})
@@ -229,7 +241,10 @@ func TestSecondaryFollowsKeysChangedWhileItWasDown(t *testing.T) {
 				for _, change := range test.change {
 					change(k, t)
 				}
-			}, func() { k.requireStreaming(t) })
+			}, func() {
+				k.requireStreaming(t)
+				k.takesShares(t)
+			})
 			k.failOver(t, test.term)
 		})
 	}
@@ -263,12 +278,13 @@ func TestSecondaryAsksForKeysThatItCannotFollow(t *testing.T) {
 				return nil
 			}))
 			k.requireStreaming(t)
-			k.secondary.Adopt(k.primary)
+			k.takesShares(t)
 			k.restart(t, false)
 			k.requireStreaming(t)
 			k.rotate(t, 1)
 			k.rekey(t, 1, 1)
 			k.requireStreaming(t)
+			k.takesShares(t)
 			k.failOver(t, 5)
 		})
 	}

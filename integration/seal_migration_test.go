@@ -28,11 +28,13 @@ func TestSecondaryFollowsAMigrationOfTheSeal(t *testing.T) {
 				k.requireStreaming(t)
 				k.rotate(t, 1)
 				k.requireStreaming(t)
+				k.takesShares(t)
 				k.restart(t, false)
 				k.requireStreaming(t)
 			}
 			k.rekey(t, 1, 1)
 			k.requireStreaming(t)
+			k.takesShares(t)
 			require.Equal(t, 1, copiesOf(t, k.secondary), "the first copy is the only one")
 			k.failOver(t, 3)
 		})
@@ -70,7 +72,7 @@ func TestSecondaryFollowsSealsMigratedWhileItWasDown(t *testing.T) {
 	}, func() {
 		k.requireStreaming(t)
 		// It has asked for the keys, and has the shares with them.
-		k.secondary.Adopt(k.primary)
+		k.takesShares(t)
 	})
 	k.failOver(t, 4)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/vault"
 	vaultseal "github.com/hashicorp/vault/vault/seal"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
@@ -66,6 +67,23 @@ func Collect(ctx context.Context, core *vaultcore.Core, store physical.Backend, 
 	return m, nil
 }
 
+// unsealKey is the key that encrypts the root key of a cluster with a Shamir seal. The
+// seal has the one that it was opened with. Vault keeps it once more behind the barrier,
+// and writes it there last: a rekey that was cut leaves an older one.
+func unsealKey(ctx context.Context, core *vaultcore.Core, seal vault.Seal) ([]byte, error) {
+	if roots, err := seal.GetStoredKeys(ctx); err == nil {
+		for _, root := range roots {
+			clear(root)
+		}
+		return seal.GetAccess().GetShamirKeyBytes(ctx)
+	}
+	key, err := core.GetEntry(ctx, "core/shamir-kek")
+	if err == nil && key == nil {
+		err = errors.New("there is none")
+	}
+	return key, err
+}
+
 // collectShares reads the key that the holders of the primary's shares can
 // combine: with a Shamir seal the key that encrypts the root key, with an
 // auto-unseal seal the recovery key.
@@ -80,14 +98,9 @@ func collectShares(ctx context.Context, core *vaultcore.Core, m *Material) error
 		if conf == nil {
 			return errors.New("this cluster has no seal configuration")
 		}
-		key, err := core.GetEntry(ctx, "core/shamir-kek")
+		key, err := unsealKey(ctx, core, seal)
 		if err != nil {
 			return fmt.Errorf("read of the unseal key: %w", err)
-		}
-		if key == nil {
-			if key, err = seal.GetAccess().GetShamirKeyBytes(ctx); err != nil {
-				return fmt.Errorf("read of the unseal key: %w", err)
-			}
 		}
 		m.Shares = append([]byte(nil), key...)
 		m.ShareConfig = ShareConfig{Shares: conf.SecretShares, Threshold: conf.SecretThreshold}

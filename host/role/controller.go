@@ -66,6 +66,7 @@ type Controller struct {
 
 	taints taints
 	steps  steps
+	shares *keyShares
 
 	// bootstrapping says that this cluster is a performance secondary whose first
 	// copy has not ended: it serves nothing.
@@ -116,6 +117,7 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 		failure: map[replication.Mode]string{},
 	}
 	c.steps.attach(core, store)
+	c.shares = newKeyShares(c)
 	core.OnBarrierOpen(c.barrierOpened)
 	core.OnBarrierSeal(c.barrierSealing)
 	core.OnActive(c.becameActive)
@@ -378,6 +380,7 @@ func (c *Controller) becameActive(ctx context.Context) {
 	c.mu.Lock()
 	c.duty = ctx
 	c.mu.Unlock()
+	go c.shares.watch(ctx)
 	for _, m := range modes {
 		if c.Role(m) != replication.Disabled || c.plugins.Running(m) != nil {
 			go c.startPlugin(ctx, m)

@@ -77,7 +77,7 @@ func (c *Controller) beforeApply(ctx context.Context, b *storage.Batch) error {
 	b.Put(stored)
 	b.Delete(heldPrefix + keyringRow)
 	b.Delete(heldPrefix + rootKeyRow)
-	c.logger.Info("the primary was rekeyed; this secondary has taken over the new root key and keeps its own seal and shares")
+	c.logger.Info("the primary was rekeyed; this secondary has taken over the new root key, and asks for the new key shares")
 	return nil
 }
 
@@ -180,6 +180,9 @@ func (c *Controller) applied(ctx context.Context, keys []string) (left []string)
 			c.logger.Warn("the primary's new keys are not complete yet", "error", err)
 			left = append(left, rows...)
 		}
+	}
+	if slices.Contains(keys, sharesRow) {
+		c.shares.applied()
 	}
 	if err := c.settleLearned(ctx); err != nil {
 		c.logger.Error("the classes of keys could not be renewed; the fingerprint of this cluster may differ until they are", "error", err)

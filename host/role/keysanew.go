@@ -19,41 +19,57 @@ import (
 // as it was when this cluster joined.
 const keysPatience = 15 * time.Second
 
-// watchKeys looks for keys that are held back for too long, as long as the node is
-// the active one of a secondary.
+// watchKeys looks for keys that are held back for too long, and for shares that are not
+// the primary's, as long as the node is the active one of a secondary.
 func (c *Controller) watchKeys(duty context.Context, mode replication.Mode) {
 	ticker := time.NewTicker(keysPatience)
 	defer ticker.Stop()
 	waited := false
 	for {
+		ticked := false
 		select {
 		case <-duty.Done():
 			return
+		case <-c.shares.came:
 		case <-ticker.C:
+			ticked = true
 		}
 		held, err := c.keysHeld(duty)
 		if err != nil {
 			continue
 		}
-		if held && waited {
-			if err := c.takeKeysAnew(duty, mode); err != nil && duty.Err() == nil {
+		others, err := c.shares.differ(duty)
+		if err != nil && !held {
+			c.logger.Warn("this secondary cannot tell whether its key shares are the primary's", "error", err)
+		}
+		if !others && err == nil {
+			c.shares.note(nil)
+		}
+		if held && waited && ticked || others && !held {
+			err := c.takeKeysAnew(duty, mode)
+			if others && duty.Err() == nil {
+				c.shares.note(err)
+			}
+			if err != nil && duty.Err() == nil {
 				c.logger.Warn("the primary's new keys could not be had from it; it is asked again", "error", err)
 			}
 		}
-		waited = held
+		if ticked {
+			waited = held
+		}
 	}
 }
 
-// takeKeysAnew asks the primary's host for its keys and takes them over: keyring, root
-// key and shares, with the records of this cluster under the new keyring, in one step
-// and a restart of the core in place.
+// takeKeysAnew asks the primary's host for its keys and takes them over, if this cluster
+// has others: keyring, root key and shares, with the records of this cluster under the new
+// keyring, in one step and a restart of the core in place.
 func (c *Controller) takeKeysAnew(duty context.Context, mode replication.Mode) error {
 	if err := c.beginChange(); err != nil {
 		return err
 	}
 	defer c.changing.Unlock()
 	before, err := c.heldKeys(duty)
-	if err != nil || len(before) == 0 {
+	if err != nil {
 		return err
 	}
 	mr := c.Record().mode(mode)
@@ -63,6 +79,11 @@ func (c *Controller) takeKeysAnew(duty context.Context, mode replication.Mode) e
 		return err
 	}
 	defer material.Wipe()
+	if len(before) == 0 {
+		if err := c.otherShares(duty, material); err != nil {
+			return err
+		}
+	}
 	empty, open := c.requests.Hold()
 	defer open()
 	empty()
@@ -77,6 +98,21 @@ func (c *Controller) takeKeysAnew(duty context.Context, mode replication.Mode) e
 		}
 	}
 	return err
+}
+
+// otherShares is an error if the shares that the primary has handed over are those that
+// this cluster has: the primary has not got the new ones itself, as a performance secondary
+// whose own primary was rekeyed.
+func (c *Controller) otherShares(ctx context.Context, m *handover.Material) error {
+	own, err := handover.SharesOf(ctx, c.core)
+	if err != nil {
+		return err
+	}
+	defer own.Wipe()
+	if m.Same(own) {
+		return replication.Errorf(replication.Unavailable, "the primary does not have the new key shares of its set yet")
+	}
+	return nil
 }
 
 func (c *Controller) takeKeys(ctx context.Context, mode replication.Mode, m *handover.Material, before map[string][]byte) error {
@@ -99,7 +135,7 @@ func (c *Controller) takeKeys(ctx context.Context, mode replication.Mode, m *han
 	for key := range now {
 		a.Rows = append(a.Rows, onestep.Row{Key: key})
 	}
-	c.logger.Info("taking over the primary's keys, which this secondary could not follow: from now on the primary's key shares open it", "mode", mode)
+	c.logger.Info("taking over the primary's keys: from now on the primary's key shares open this secondary, and no others", "mode", mode)
 	return c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
 		// An apply of a plugin that hung may still be under way.
 		c.applies.Lock()

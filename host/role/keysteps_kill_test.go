@@ -26,6 +26,7 @@ func (s *set) changed(t *testing.T, k kill) (p *process, share []byte) {
 			require.NoError(t, s.write(p))
 		}
 	}
+	require.NoError(t, p.shares.tell(t.Context()))
 	return p, share
 }
 
@@ -48,7 +49,40 @@ func TestSecondaryIsKilledAtEachWriteOfNewKeys(t *testing.T) {
 				p = open(t, k, p.disk.survivor(), s.share)
 				require.NoError(t, p.apply(frames))
 			}
+			require.True(t, p.wants(t), "its shares are not the primary's any more")
 			s.requireSame(t, k, primary, p, s.share)
+		}
+	})
+}
+
+// A secondary that is killed at any of the writes by which it takes over the shares of a
+// primary that was rekeyed is opened by the old share or by the new one, and in the end by
+// the new one alone.
+func TestSecondaryIsKilledAtEachWriteOfNewShares(t *testing.T) {
+	t.Parallel()
+	eachKill(t, func(t *testing.T, k kill) {
+		s := newSet(t, k)
+		primary, share := s.changed(t, k)
+		p := open(t, k, newDisk(s.secondary), s.share)
+		require.False(t, p.wants(t))
+		require.NoError(t, p.apply(s.frames(t, primary)))
+		followed := p.disk.survivor()
+		for write, done := 0, false; !done; write++ {
+			p := open(t, k, newDisk(followed.rows), s.share)
+			require.True(t, p.wants(t))
+			p.disk.killAt(write, k.lands)
+			err := p.asks(t, primary.material(t))
+			if done = !p.disk.killed(); done {
+				require.NoError(t, err)
+			} else {
+				p = openAny(t, k, p.disk.survivor(), s.share, share)
+				if p.wants(t) {
+					require.NoError(t, p.asks(t, primary.material(t)))
+				}
+			}
+			require.False(t, p.wants(t))
+			s.requireSame(t, k, primary, p, share)
+			require.False(t, start(t, k, newDisk(p.disk.rows)).opens(s.share), "the old share is refused")
 		}
 	})
 }
@@ -79,8 +113,7 @@ func TestSecondaryIsKilledAtEachWriteOfKeysThatItAskedFor(t *testing.T) {
 			} else {
 				p = openAny(t, k, p.disk.survivor(), s.share, share)
 				require.NoError(t, p.apply(frames))
-				if held, err := p.keysHeld(t.Context()); err != nil || held {
-					require.NoError(t, err)
+				if p.wants(t) {
 					require.NoError(t, p.asks(t, primary.material(t)))
 				}
 			}
@@ -125,13 +158,17 @@ func TestPrimaryIsKilledAtEachWriteOfAChangeOfKeys(t *testing.T) {
 				}
 				require.NoError(t, rotate(p, s))
 				require.NoError(t, s.write(p))
-				require.NoError(t, secondary.apply(s.frames(t, p)))
-				if held, err := secondary.keysHeld(t.Context()); err != nil || held {
-					require.NoError(t, err)
+				require.NoError(t, p.shares.tell(t.Context()))
+				frames := s.frames(t, p)
+				require.NoError(t, secondary.apply(frames))
+				if secondary.wants(t) {
 					require.NoError(t, secondary.asks(t, p.material(t)))
-					require.NoError(t, secondary.apply(s.frames(t, p)))
+					require.NoError(t, secondary.apply(frames))
 				}
+				require.False(t, secondary.wants(t))
 				s.requireSame(t, k, p, secondary, share, s.share)
+				primaryOpens, oldOpens := start(t, k, newDisk(p.disk.rows)), start(t, k, newDisk(secondary.disk.rows))
+				require.Equal(t, primaryOpens.opens(s.share), oldOpens.opens(s.share), "the same shares open both")
 			}
 			if name == "rotate" {
 				require.Zero(t, lost)

@@ -56,6 +56,7 @@ func newSet(t *testing.T, k kill) *set {
 	require.NoError(t, err)
 
 	p = open(t, k, d.survivor(), s.share)
+	require.NoError(t, p.shares.tell(ctx))
 	s.at, err = p.tap.OpenSlot(ctx, replication.DR, west)
 	require.NoError(t, err)
 	s.primary = p.disk.survivor().rows
@@ -140,6 +141,19 @@ func (p *process) apply(frames []*replication.Frame) error {
 		}
 	}
 	return nil
+}
+
+// wants says whether a secondary has to ask for the keys of its primary.
+func (p *process) wants(t *testing.T) bool {
+	t.Helper()
+	held, err := p.keysHeld(t.Context())
+	require.NoError(t, err)
+	if held {
+		return true
+	}
+	others, err := p.shares.differ(t.Context())
+	require.NoError(t, err)
+	return others
 }
 
 // asks takes the keys of a primary over, as a secondary does that cannot follow them.

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/vault-replication/vault-replication/host/handover"
@@ -23,7 +24,7 @@ const sharesRow = "core/replication-shares"
 const sharesInterval = 2 * time.Second
 
 // sealRows are the rows that a rekey changes, of unseal and of recovery shares.
-var sealRows = []string{"core/seal-config", "core/shamir-kek", "core/recovery-config", "core/recovery-key"}
+var sealRows = []string{"core/hsm/barrier-unseal-keys", "core/seal-config", "core/shamir-kek", "core/recovery-config", "core/recovery-key"}
 
 // keyShares looks after the key shares of this cluster: a primary says which it has, and a
 // secondary compares its own with them.
@@ -31,6 +32,8 @@ type keyShares struct {
 	c *Controller
 	// came says that the primary's mark was applied.
 	came chan struct{}
+	// late says why this cluster, a secondary, has other shares than its primary still.
+	late atomic.Pointer[string]
 }
 
 func newKeyShares(c *Controller) *keyShares {
@@ -43,6 +46,25 @@ func (k *keyShares) applied() {
 	case k.came <- struct{}{}:
 	default:
 	}
+}
+
+// note keeps why the primary's shares could not be taken over, or that there is nothing to
+// take over.
+func (k *keyShares) note(err error) {
+	if err == nil {
+		k.late.Store(nil)
+		return
+	}
+	text := "this secondary is opened by the key shares of before a rekey of its primary, and could not take over the new ones yet: " + err.Error()
+	k.late.Store(&text)
+}
+
+// trouble is one sentence for the status, empty if all is well.
+func (k *keyShares) trouble() string {
+	if text := k.late.Load(); text != nil {
+		return *text
+	}
+	return ""
 }
 
 // speaks says whether this cluster writes what all clusters of its set have: then its shares

@@ -49,6 +49,8 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 		}
 		if held {
 			trouble = heldText
+		} else if trouble == "" {
+			trouble = c.shares.trouble()
 		}
 		if s.Missing, missing, err = c.missing(ctx, mode); err != nil {
 			return nil, err

@@ -6,25 +6,31 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/vault/api"
+	"github.com/hashicorp/vault/sdk/helper/testcluster"
 )
 
-// Rekey makes a new root key and new unseal shares with the present ones, and
-// goes on with the new shares. It is for clusters with a Shamir seal.
+// Rekey makes new unseal shares with the present ones, recovery shares with auto-unseal, and
+// goes on with them.
 func (c *Cluster) Rekey(ctx context.Context, shares, threshold int) error {
 	active, err := c.Active(ctx)
 	if err != nil {
 		return err
 	}
 	sys := active.APIClient().Sys()
-	status, err := sys.RekeyInitWithContext(ctx, &api.RekeyInitRequest{SecretShares: shares, SecretThreshold: threshold})
+	begin, update, take := sys.RekeyInitWithContext, sys.RekeyUpdateWithContext, c.SetBarrierKeys
+	if c.opts.Seal != nil {
+		begin, update, take = sys.RekeyRecoveryKeyInitWithContext, sys.RekeyRecoveryKeyUpdateWithContext, c.SetRecoveryKeys
+	}
+	status, err := begin(ctx, &api.RekeyInitRequest{SecretShares: shares, SecretThreshold: threshold})
 	if err != nil {
 		return fmt.Errorf("beginning a rekey of %s: %w", c.opts.Name, err)
 	}
-	for _, key := range c.GetBarrierKeys() {
-		update, err := sys.RekeyUpdateWithContext(ctx, hex.EncodeToString(key), status.Nonce)
+	for _, key := range c.GetBarrierOrRecoveryKeys() {
+		update, err := update(ctx, hex.EncodeToString(key), status.Nonce)
 		if err != nil {
 			return fmt.Errorf("giving a share to the rekey of %s: %w", c.opts.Name, err)
 		}
@@ -39,9 +45,50 @@ func (c *Cluster) Rekey(ctx context.Context, shares, threshold int) error {
 			}
 			keys = append(keys, key)
 		}
-		c.SetBarrierKeys(keys)
+		take(keys)
 		c.opts.Shares, c.opts.Threshold = shares, threshold
 		return nil
 	}
 	return fmt.Errorf("the shares of %s did not complete the rekey", c.opts.Name)
+}
+
+// TakeShares waits until a primary's key shares are those of this secondary, and goes on
+// with them.
+func (c *Cluster) TakeShares(ctx context.Context, primary *Cluster, kind testcluster.GenerateRootKind) error {
+	token := c.GetRootToken()
+	c.Adopt(primary)
+	c.SetRootToken(token)
+	ctx, cancel := within(ctx, unsealLimit)
+	defer cancel()
+	return Wait(ctx, c.opts.Name+" has the key shares of its primary", func(context.Context) error { return c.try(kind) })
+}
+
+// RefusesShares is an error unless shares of before make no token.
+func (c *Cluster) RefusesShares(keys [][]byte, kind testcluster.GenerateRootKind) error {
+	present := c.GetBarrierOrRecoveryKeys()
+	defer func() {
+		c.SetBarrierKeys(present)
+		c.SetRecoveryKeys(present)
+	}()
+	c.SetBarrierKeys(keys)
+	c.SetRecoveryKeys(keys)
+	if err := c.try(kind); err == nil {
+		return errors.New("the key shares of before still make a token on " + c.opts.Name)
+	}
+	return nil
+}
+
+// try makes a token of the key shares.
+func (c *Cluster) try(kind testcluster.GenerateRootKind) error {
+	sys := c.nodes[0].APIClient().Sys()
+	// What was left half done is in the way.
+	cancel := sys.GenerateRootCancel
+	if kind == testcluster.GenerateRootDR {
+		cancel = sys.GenerateDROperationTokenCancel
+	}
+	if err := cancel(); err != nil {
+		return err
+	}
+	_, err := testcluster.GenerateRoot(c, kind)
+	return err
 }

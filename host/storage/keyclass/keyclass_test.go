@@ -87,6 +87,7 @@ var known = map[string]keyclass.Class{
 	"core/seal-gen-info":                           keyclass.Own,
 	"core/seal-initialization-flag":                keyclass.Own,
 	"barrier/init":                                 keyclass.Own,
+	"core/replication-shares":                      keyclass.Shared,
 	"core/replication-filters/6575":                keyclass.Shared,
 	"core/replication/dr/role":                     keyclass.Own,
 	"core/replication/role":                        keyclass.Own,

@@ -91,6 +91,7 @@ var Rows = []Row{
 	// Of the replication host.
 	{"core/replication/", true, Own, "records of this cluster's roles, behind the barrier"},
 	{"core/replication-filters/", true, Shared, "paths filters of performance secondaries: each reads its own"},
+	{"core/replication-shares", false, Shared, "which key shares open the primary, as a mark: a secondary that has others asks for them"},
 	{"core/replication/performance/", true, Local, "what a DR secondary that takes over needs to go on as the performance primary or secondary that this cluster is"},
 	{"replication/", true, Own, "cursor, journal head and slots"},
 	{"replication/performance/cursor", false, Local, "a DR secondary that takes over goes on where this performance secondary was"},
