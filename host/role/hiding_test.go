@@ -3,6 +3,7 @@
 package role
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/api/activation"
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/filter"
+	"github.com/vault-replication/vault-replication/host/handover"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
@@ -119,8 +121,35 @@ type plugin struct{ replication.Backend }
 
 func (plugin) Start(context.Context, replication.StartRequest) error { return nil }
 func (plugin) Recover(context.Context) error                         { return nil }
-func (plugin) UpdatePrimary(context.Context, replication.UpdatePrimaryRequest) (*replication.Transition, error) {
-	return &replication.Transition{Role: replication.Secondary}, nil
+func (plugin) UpdatePrimary(_ context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error) {
+	t := &replication.Transition{Role: replication.Secondary}
+	if len(req.Bundle) > 0 {
+		// The bundle of this plugin's primary is what that hands over.
+		var m handover.Material
+		if err := json.Unmarshal(req.Bundle, &m); err != nil {
+			return nil, err
+		}
+		sealed, err := handover.Seal(pairingOfC, handover.Binding{Mode: perf, SetID: m.SetID, SecondaryID: req.ID, Challenge: req.Challenge}, &m)
+		if err != nil {
+			return nil, err
+		}
+		t.Handover = &replication.Handover{Sealed: sealed}
+	}
+	return t, nil
+}
+
+// pairingOfC is the pairing key of an activation token for the id c.
+var pairingOfC = bytes.Repeat([]byte{2}, handover.PairingKeySize)
+
+// activationOf is a token of a cluster that shows a set's id and has an index key.
+func activationOf(t *testing.T, setID string, indexKey []byte) *activation.Payload {
+	t.Helper()
+	bundle, err := json.Marshal(&handover.Material{
+		SetID: setID, Epoch: replication.Epoch{Generation: 9, ID: "nine"}, IndexKey: indexKey, RootKey: []byte("root"),
+		Rows: map[string][]byte{"core/keyring": []byte("ring")},
+	})
+	require.NoError(t, err)
+	return &activation.Payload{Mode: perf, ClusterID: setID, ID: "c", PairingKey: pairingOfC, Bundle: bundle}
 }
 
 // noRequests are those of no client.
@@ -311,10 +340,8 @@ func TestUpdatePrimaryWithAnotherID(t *testing.T) {
 	ctx := t.Context()
 	require.NoError(t, s.enforce(ctx, s.Record(), true))
 	s.endStartup(ctx)
-	set := s.Record().Performance.SetID
-	_, err := s.UpdatePrimary(ctx, perf, endpoints.UpdatePrimaryRequest{
-		Payload: &activation.Payload{Mode: perf, ClusterID: set, ID: "c", PairingKey: []byte{2}},
-	})
+	of := s.Record().Performance
+	_, err := s.UpdatePrimary(ctx, perf, endpoints.UpdatePrimaryRequest{Payload: activationOf(t, of.SetID, of.IndexKey)})
 	require.NoError(t, err)
 	require.Equal(t, "c", s.Record().Performance.SecondaryID)
 	require.Eventually(t, s.shown, 30*time.Second, time.Millisecond)
@@ -323,6 +350,47 @@ func TestUpdatePrimaryWithAnotherID(t *testing.T) {
 	require.True(t, h.awaited[s.secret])
 	require.True(t, s.mustCopy(t))
 	require.ErrorIs(t, s.core.PutEntry(ctx, "core/mounts", []byte("x")), logical.ErrReadOnly)
+}
+
+// Everybody can read the id of a set. A cluster that shows it and does not have the set's
+// secret is not followed, and its pairing key is not kept: keys would be taken from it.
+func TestUpdatePrimaryWantsTheSecretOfTheSet(t *testing.T) {
+	s := newStanding(t)
+	ctx := t.Context()
+	require.NoError(t, s.enforce(ctx, s.Record(), true))
+	s.endStartup(ctx)
+	before := s.Record()
+	for name, key := range map[string][]byte{"another key": bytes.Repeat([]byte{7}, 32), "the key of a set without one": make([]byte, 32)} {
+		if bytes.Equal(key, before.Performance.IndexKey) {
+			key[0]++
+		}
+		_, err := s.UpdatePrimary(ctx, perf, endpoints.UpdatePrimaryRequest{Payload: activationOf(t, before.Performance.SetID, key)})
+		require.Equal(t, replication.Denied, replication.KindOf(err), "%s: %v", name, err)
+		require.ErrorContains(t, err, "does not have the secret of this replication set")
+		require.Equal(t, before, s.Record(), name)
+		stored, err := s.core.GetEntry(ctx, recordKey)
+		require.NoError(t, err)
+		require.NotContains(t, string(stored), `"secondary_id":"c"`, name)
+	}
+	// Nor is one that hands nothing over.
+	payload := activationOf(t, before.Performance.SetID, before.Performance.IndexKey)
+	payload.Bundle = nil
+	_, err := s.UpdatePrimary(ctx, perf, endpoints.UpdatePrimaryRequest{Payload: payload})
+	require.ErrorContains(t, err, "no key material")
+	require.Equal(t, before, s.Record())
+}
+
+// Keys are not taken from such a cluster either.
+func TestKeysAreTakenFromTheSetAlone(t *testing.T) {
+	t.Parallel()
+	mr := &ModeRecord{SetID: "set", IndexKey: bytes.Repeat([]byte{1}, 32)}
+	require.NoError(t, provesSet(mr, &handover.Material{SetID: "set", IndexKey: bytes.Repeat([]byte{1}, 32)}))
+	for name, m := range map[string]*handover.Material{
+		"another set": {SetID: "other", IndexKey: mr.IndexKey}, "another key": {SetID: "set", IndexKey: bytes.Repeat([]byte{2}, 32)}, "no key": {SetID: "set"},
+	} {
+		require.Equal(t, replication.Denied, replication.KindOf(provesSet(mr, m)), name)
+	}
+	require.Error(t, provesSet(&ModeRecord{SetID: "set"}, &handover.Material{SetID: "set"}))
 }
 
 // A change that fails leaves a running core with the guard of one that runs.

@@ -79,6 +79,9 @@ func (c *Controller) takeKeysAnew(duty context.Context, mode replication.Mode) e
 		return err
 	}
 	defer material.Wipe()
+	if err := provesSet(mr, material); err != nil {
+		return err
+	}
 	if len(before) == 0 {
 		if err := c.otherShares(duty, material); err != nil {
 			return err

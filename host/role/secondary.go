@@ -272,6 +272,8 @@ func (c *Controller) UpdatePrimary(ctx context.Context, mode replication.Mode, r
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
 	update := replication.UpdatePrimaryRequest{Addrs: req.Addrs}
 	mr := r.mode(mode)
 	if a := req.Payload; a != nil {
@@ -279,11 +281,27 @@ func (c *Controller) UpdatePrimary(ctx context.Context, mode replication.Mode, r
 			return nil, replication.Errorf(replication.InvalidInput, "the activation token is for %s replication set %q, and this cluster belongs to %s replication set %q: disable it and enable it anew to join another set", a.Mode, a.ClusterID, mode, mr.SetID)
 		}
 		update.Bundle, update.ID = a.Bundle, a.ID
-		mr.SecondaryID, mr.Pairing = a.ID, a.PairingKey
+		if update.Challenge, err = handover.NewKey(); err != nil {
+			return nil, err
+		}
 	}
 	t, err := b.UpdatePrimary(ctx, update)
 	if err != nil {
 		return nil, err
+	}
+	if a := req.Payload; a != nil {
+		m, err := openHandover(t, a.PairingKey, handover.Binding{Mode: mode, SetID: mr.SetID, SecondaryID: a.ID, Challenge: update.Challenge})
+		if err != nil {
+			return nil, err
+		}
+		err = provesSet(mr, m)
+		m.Wipe()
+		if err != nil {
+			c.logger.Error("update-primary was refused: a cluster that is not of this set answers as its primary", "secondary_id", a.ID)
+			return nil, err
+		}
+		// Not before: whoever has the pairing key is asked for keys.
+		mr.SecondaryID, mr.Pairing = a.ID, a.PairingKey
 	}
 	// An operator has decided which cluster goes on as this secondary.
 	mr.Contested = false
@@ -316,12 +334,18 @@ func (c *Controller) askHandover(ctx context.Context, mode replication.Mode, req
 	if err != nil {
 		return nil, nil, err
 	}
+	m, err := openHandover(t, pairing, b)
+	return t, m, err
+}
+
+// openHandover opens what a primary's host has handed over for this one.
+func openHandover(t *replication.Transition, pairing []byte, b handover.Binding) (*handover.Material, error) {
 	if t.Handover == nil {
-		return nil, nil, replication.Errorf(replication.Internal, "the plugin brought no key material of the primary")
+		return nil, replication.Errorf(replication.Internal, "the plugin brought no key material of the primary")
 	}
 	m, err := handover.Open(pairing, b, t.Handover.Sealed)
 	if err != nil {
-		return nil, nil, replication.Errorf(replication.Denied, "what the primary handed over cannot be opened by this cluster: %w", err)
+		return nil, replication.Errorf(replication.Denied, "what the primary handed over cannot be opened by this cluster: %w", err)
 	}
-	return t, m, nil
+	return m, nil
 }

@@ -294,6 +294,25 @@ func TestUpdatePrimary(t *testing.T) {
 	})
 }
 
+// A host that is to believe another primary hears from that one's host first.
+func TestUpdatePrimaryBringsAProof(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		update := replication.UpdatePrimaryRequest{Bundle: p.token("anew"), ID: "anew", Challenge: []byte("prove it")}
+		tr, err := s.engine.UpdatePrimary(t.Context(), update)
+		require.NoError(t, err)
+		require.Equal(t, "sealed for anew by prove it", string(tr.Handover.Sealed))
+		require.Equal(t, replication.StreamWALs, s.status().State, "nothing is changed before the host does")
+		p.host.Fail("SealHandover", replication.Errorf(replication.Denied, "no"))
+		_, err = s.engine.UpdatePrimary(t.Context(), update)
+		requireKind(t, replication.Denied, err, "no")
+		require.NoError(t, p.engine.Stop(t.Context()))
+		_, err = s.engine.UpdatePrimary(t.Context(), update)
+		requireKind(t, replication.Unreachable, err, "cannot be reached")
+	})
+}
+
 func TestPrimaryClusterAddrIsHandedOutFirst(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p := newCluster(t, n, "a", primaryAddr)

@@ -156,7 +156,16 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 		if bundle.SetID != start.ClusterID {
 			return nil, replication.Errorf(replication.InvalidInput, "the activation token is of another replication set (%s) than this secondary (%s): disable replication here before joining another set", bundle.SetID, start.ClusterID)
 		}
-		t.PutState, err = bundleRecords(bundle, bundle.Addresses, nil, known.Followed())
+		addresses, failover, next := bundle.Addresses, []string(nil), known.Followed()
+		if len(req.Challenge) > 0 {
+			handover, node, err := e.bootstrap(ctx, bundle, req.Challenge)
+			if err != nil {
+				return nil, err
+			}
+			t.Handover = handover
+			addresses, failover, next.API = link.MergeAddresses(addresses, node.ClusterAddrs), node.FailoverAddrs, node.APIAddr
+		}
+		t.PutState, err = bundleRecords(bundle, addresses, failover, next)
 		return t, err
 	case len(req.Addrs) > 0:
 		if s.bundle == nil {

@@ -164,7 +164,7 @@ func (c *Client) DisableSecondary(ctx context.Context) (*replication.Transition,
 
 // UpdatePrimary implements [replication.Backend].
 func (c *Client) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error) {
-	return transition(ctx, c.link, c.rpc.UpdatePrimary, &replicationv1.UpdatePrimaryRequest{Bundle: req.Bundle, Id: req.ID, Addrs: req.Addrs})
+	return transition(ctx, c.link, c.rpc.UpdatePrimary, &replicationv1.UpdatePrimaryRequest{Bundle: req.Bundle, Id: req.ID, Addrs: req.Addrs, Challenge: req.Challenge})
 }
 
 // Recover implements [replication.Backend].

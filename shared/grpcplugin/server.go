@@ -210,7 +210,7 @@ func (s *backendServer) DisableSecondary(ctx context.Context, _ *replicationv1.D
 
 func (s *backendServer) UpdatePrimary(ctx context.Context, req *replicationv1.UpdatePrimaryRequest) (*replicationv1.TransitionResponse, error) {
 	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
-		return b.UpdatePrimary(ctx, replication.UpdatePrimaryRequest{Bundle: req.GetBundle(), ID: req.GetId(), Addrs: req.GetAddrs()})
+		return b.UpdatePrimary(ctx, replication.UpdatePrimaryRequest{Bundle: req.GetBundle(), ID: req.GetId(), Addrs: req.GetAddrs(), Challenge: req.GetChallenge()})
 	})
 }
 

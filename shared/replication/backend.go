@@ -116,7 +116,8 @@ type Transition struct {
 	PutState map[string][]byte
 	// DeleteState are names of records to delete.
 	DeleteState []string
-	// Handover is set by EnableSecondary alone: the cluster that is joined.
+	// Handover is set by EnableSecondary, and by UpdatePrimary with a bundle: it is of the
+	// cluster that is followed from now on.
 	Handover *Handover
 	// Contested is set by PromoteSecondary when the primary was alive, or may be: there are
 	// two then, until an operator ends one. Force alone leads to that.
@@ -178,6 +179,10 @@ type PromoteSecondaryRequest struct {
 type UpdatePrimaryRequest struct {
 	Bundle []byte
 	ID     string
+	// Challenge is to be passed to the [Host.SealHandover] of the primary of the bundle,
+	// whose answer the transition brings: it proves to this cluster's host that the primary
+	// has the set's data. Empty asks for none.
+	Challenge []byte
 	// Addrs are cluster addresses to try in order, with the credentials that the
 	// secondary has.
 	Addrs []string

@@ -111,7 +111,7 @@ func testRequests(t *testing.T, connect Connect) {
 	promote := replication.PromoteSecondaryRequest{PrimaryClusterAddr: "a", Force: true}
 	tr, err = b.PromoteSecondary(ctx, promote)
 	check(promote, tr, err)
-	update := replication.UpdatePrimaryRequest{Bundle: []byte{1}, ID: "i", Addrs: []string{"a", "b"}}
+	update := replication.UpdatePrimaryRequest{Bundle: []byte{1}, ID: "i", Addrs: []string{"a", "b"}, Challenge: []byte{2}}
 	tr, err = b.UpdatePrimary(ctx, update)
 	check(update, tr, err)
 	token, err := b.SecondaryToken(ctx, replication.SecondaryTokenRequest{ID: "i", TTL: time.Minute})

@@ -64,7 +64,7 @@ func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 			synopsis: "Make this " + name + " secondary the primary.",
 			fields: withToken(map[string]*framework.FieldSchema{
 				"primary_cluster_addr": text("Cluster address to hand to secondaries. The node's own cluster address by default."),
-				"force":                {Type: framework.TypeBool, Description: "Promote although the content is not consistent; data may be lost."},
+				"force":                {Type: framework.TypeBool, Description: "Promote although the content is not consistent, or the primary is alive; data may be lost."},
 			}),
 			handle: h.promote(mode),
 		},

@@ -1738,10 +1738,12 @@ func (*DisableSecondaryRequest) Descriptor() ([]byte, []int) {
 }
 
 type UpdatePrimaryRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Bundle        []byte                 `protobuf:"bytes,1,opt,name=bundle,proto3" json:"bundle,omitempty"`
-	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	Addrs         []string               `protobuf:"bytes,3,rep,name=addrs,proto3" json:"addrs,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Bundle []byte                 `protobuf:"bytes,1,opt,name=bundle,proto3" json:"bundle,omitempty"`
+	Id     string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Addrs  []string               `protobuf:"bytes,3,rep,name=addrs,proto3" json:"addrs,omitempty"`
+	// challenge is for the primary's host, which answers with a handover.
+	Challenge     []byte `protobuf:"bytes,4,opt,name=challenge,proto3" json:"challenge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1793,6 +1795,13 @@ func (x *UpdatePrimaryRequest) GetId() string {
 func (x *UpdatePrimaryRequest) GetAddrs() []string {
 	if x != nil {
 		return x.Addrs
+	}
+	return nil
+}
+
+func (x *UpdatePrimaryRequest) GetChallenge() []byte {
+	if x != nil {
+		return x.Challenge
 	}
 	return nil
 }
@@ -4845,11 +4854,12 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x17PromoteSecondaryRequest\x120\n" +
 	"\x14primary_cluster_addr\x18\x01 \x01(\tR\x12primaryClusterAddr\x12\x14\n" +
 	"\x05force\x18\x02 \x01(\bR\x05force\"\x19\n" +
-	"\x17DisableSecondaryRequest\"T\n" +
+	"\x17DisableSecondaryRequest\"r\n" +
 	"\x14UpdatePrimaryRequest\x12\x16\n" +
 	"\x06bundle\x18\x01 \x01(\fR\x06bundle\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
-	"\x05addrs\x18\x03 \x03(\tR\x05addrs\"\x10\n" +
+	"\x05addrs\x18\x03 \x03(\tR\x05addrs\x12\x1c\n" +
+	"\tchallenge\x18\x04 \x01(\fR\tchallenge\"\x10\n" +
 	"\x0eRecoverRequest\"\x11\n" +
 	"\x0fRecoverResponse\"*\n" +
 	"\x0eForwardRequest\x12\x18\n" +
