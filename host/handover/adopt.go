@@ -3,6 +3,7 @@
 package handover
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -177,7 +178,8 @@ func (a *Adoption) Take(ctx context.Context, core *vaultcore.Core) error {
 		seal.SetCachedRecoveryConfig(nil)
 		return nil
 	}
-	return seal.GetAccess().SetShamirSealKey(a.shamirKey)
+	// The seal keeps what it is given, and Wipe clears this one.
+	return seal.GetAccess().SetShamirSealKey(bytes.Clone(a.shamirKey))
 }
 
 // Wipe clears the keys.
