@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
@@ -69,6 +70,8 @@ type Options struct {
 	// nil means Vault's handler, which forwards every path below /v1/sys/ that it
 	// does not know.
 	Forward http.Handler
+	// Logger has a line for each operation of a DR secondary. Nil writes none.
+	Logger hclog.Logger
 	// What the listener's configuration opens without a token: the telemetry,
 	// profiling and inflight_requests_logging stanzas. False on the cluster port.
 	UnauthenticatedMetrics, UnauthenticatedProfiling, UnauthenticatedInFlight bool
@@ -82,6 +85,9 @@ type gate struct {
 // Wrap puts a gate in front of Vault's handler. Each listener has its own, as
 // does the cluster port.
 func Wrap(next http.Handler, o Options) http.Handler {
+	if o.Logger == nil {
+		o.Logger = hclog.NewNullLogger()
+	}
 	if o.Forward == nil {
 		o.Forward = next
 	}
@@ -112,13 +118,22 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, refusedText)
 	case r.URL.Path == operationtoken.AttemptPath, r.URL.Path == operationtoken.UpdatePath:
 		g.serveOperationTokens(w, r, state)
-	case found.token && state.Active:
-		if r, ok := g.authorize(w, r); ok {
-			g.next.ServeHTTP(w, r)
-		}
+	case state.Active && operates(r, found):
+		g.logged(w, r, func(w http.ResponseWriter, r *http.Request) { g.pass(w, r, found, state) })
 	default:
-		g.next.ServeHTTP(w, r)
+		g.pass(w, r, found, state)
 	}
+}
+
+// pass hands on what a DR secondary serves.
+func (g *gate) pass(w http.ResponseWriter, r *http.Request, found rule, state State) {
+	if found.token && state.Active {
+		var ok bool
+		if r, ok = g.authorize(w, r); !ok {
+			return
+		}
+	}
+	g.next.ServeHTTP(w, r)
 }
 
 // disarm removes what would make the core do more than answer: a wrapped answer
