@@ -208,11 +208,7 @@ func (c *Controller) takeUpRole(ctx context.Context, leads bool) error {
 			return err
 		}
 	}
-	received := c.mounts.SetReceived(r.Performance.Role == replication.Secondary)
 	if err := c.loadMounts(ctx); err != nil {
-		return err
-	}
-	if err := c.reclassify(ctx, received); err != nil {
 		return err
 	}
 	bootstrapping := false

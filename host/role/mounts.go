@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
@@ -14,17 +13,14 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// prefixesKey keeps what engines that are no part of Vault have declared as local
-// storage, by the UUID of their mount, so that the classes of their keys are known
-// from the unseal on and not only once they were loaded.
-const prefixesKey = recordPrefix + "local-prefixes"
-
-// loadMounts learns all mounts from the stored tables, before the core reads or
-// writes anything below their views.
+// loadMounts learns all mounts from the stored tables, and of what their backends have
+// declared on a primary, before the core reads or writes anything below their views.
+// Nothing is counted yet.
 func (c *Controller) loadMounts(ctx context.Context) error {
-	raw, err := c.core.GetEntry(ctx, prefixesKey)
+	raw, err := c.core.GetEntry(ctx, keyclass.DeclaredKey)
 	if err != nil {
 		return err
 	}
@@ -32,9 +28,8 @@ func (c *Controller) loadMounts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for uuid, prefixes := range declared {
-		c.mounts.SetLocalPrefixes(uuid, prefixes)
-	}
+	c.mounts.Unload()
+	c.mounts.SetRecorded(declared)
 	for key := range keyclass.Tables {
 		table, err := c.core.StoredTable(ctx, key)
 		if err != nil {
@@ -70,9 +65,36 @@ func (c *Controller) learnStored(ctx context.Context, key string, value []byte) 
 	return c.learnTable(key, table)
 }
 
-// learnArriving takes up the tables of mounts in a batch that is applied: the
-// classes must be right when it is. The rest follows when it was.
+// learnDeclared takes up the record of what backends have declared.
+func (c *Controller) learnDeclared(ctx context.Context, value []byte) (changed []string, err error) {
+	var raw []byte
+	if value != nil {
+		if raw, err = c.core.Decrypt(ctx, keyclass.DeclaredKey, value); err != nil {
+			return nil, err
+		}
+	}
+	declared, err := keyclass.DecodeDeclared(raw)
+	if err != nil {
+		return nil, err
+	}
+	return c.mounts.SetRecorded(declared), nil
+}
+
+// learnArriving takes up the tables of mounts, and what backends have declared, in a
+// batch that is applied: the classes must be right when it is. The rest follows when it
+// was.
 func (c *Controller) learnArriving(ctx context.Context, b *storage.Batch) {
+	if e, comes := b.Get(keyclass.DeclaredKey); comes {
+		var value []byte
+		if e != nil {
+			value = e.Value
+		}
+		changed, err := c.learnDeclared(ctx, value)
+		if err != nil {
+			c.logger.Error("what backends of the primary have declared cannot be read here; the keys of their mounts are classified as before", "error", err)
+		}
+		c.toSettle(changed)
+	}
 	for key := range keyclass.Tables {
 		e, comes := b.Get(key)
 		if !comes {
@@ -88,14 +110,18 @@ func (c *Controller) learnArriving(ctx context.Context, b *storage.Batch) {
 			// what it adds stays unknown here until the next one can be read.
 			c.logger.Error("a table of mounts of the primary cannot be read here", "table", key, "error", err)
 		}
-		c.learned.Lock()
-		c.learnedViews = append(c.learnedViews, changed...)
-		c.learned.Unlock()
+		c.toSettle(changed)
 	}
 }
 
 // anyTable is owed for what settleLearned could not do.
 const anyTable = "core/mounts"
+
+func (c *Controller) toSettle(changed []string) {
+	c.learned.Lock()
+	defer c.learned.Unlock()
+	c.learnedViews = append(c.learnedViews, changed...)
+}
 
 // settleLearned finishes what learnArriving has begun, once the batch is applied.
 func (c *Controller) settleLearned(ctx context.Context) error {
@@ -146,23 +172,29 @@ func (c *Controller) reclassify(ctx context.Context, changed []string) error {
 	return nil
 }
 
-// LearnBackend takes up which storage of a mount its backend declares as local.
+// LearnBackend takes up which storage of a mount its backend declares as local. Of an
+// engine that is no part of Vault the primary's word counts on every cluster of the set:
+// one that a secondary loads may be of another version.
 func (c *Controller) LearnBackend(ctx context.Context, m vaultcore.Mount, b logical.Backend) error {
+	view, ok := c.mounts.View(m.StoragePrefix)
+	if !ok || view.Local {
+		return nil
+	}
+	recorded := view.ByRecord()
+	if r := c.Record(); recorded && (r.DR.Role == replication.Secondary || r.Performance.Role == replication.Secondary) {
+		return nil
+	}
 	var prefixes []string
 	if paths := b.SpecialPaths(); paths != nil {
 		prefixes = paths.LocalStorage
 	}
-	_, uuid, ok := strings.Cut(strings.TrimSuffix(m.StoragePrefix, "/"), "/")
-	if !ok {
-		return nil
-	}
-	return learnPrefixes(c.mounts, uuid, prefixes,
+	return learnPrefixes(c.mounts, view.UUID, prefixes,
 		func(changed []string) error { return c.reclassify(ctx, changed) },
 		func() error {
-			if !m.External {
+			if !recorded {
 				return nil
 			}
-			return c.keepPrefixes(ctx, uuid, prefixes)
+			return c.keepPrefixes(ctx, view.UUID, prefixes)
 		})
 }
 
@@ -190,7 +222,7 @@ func learnPrefixes(mounts *keyclass.Mounts, uuid string, prefixes []string, tell
 }
 
 func (c *Controller) keepPrefixes(ctx context.Context, uuid string, prefixes []string) error {
-	raw, err := c.core.GetEntry(ctx, prefixesKey)
+	raw, err := c.core.GetEntry(ctx, keyclass.DeclaredKey)
 	if err != nil {
 		return err
 	}
@@ -213,5 +245,9 @@ func (c *Controller) keepPrefixes(ctx context.Context, uuid string, prefixes []s
 	if raw, err = declared.Encode(); err != nil {
 		return err
 	}
-	return c.core.PutEntry(ctx, prefixesKey, raw)
+	if err := c.core.PutEntry(ctx, keyclass.DeclaredKey, raw); err != nil {
+		return err
+	}
+	c.mounts.SetRecorded(declared)
+	return nil
 }

@@ -4,6 +4,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -174,6 +175,17 @@ func (t *Tap) writeRange(ctx context.Context, mode replication.Mode, ops []journ
 	}
 	ctx, cancel := t.detached(ctx)
 	defer cancel()
+	ops, err := t.decideFirst(ctx, mode, ops, a)
+	if err == nil {
+		err = t.writeOps(ctx, mode, ops, next, a)
+	}
+	reached := *next
+	t.stored(mode, &reached, err)
+	return err
+}
+
+// writeOps writes operations whose order does not matter, and the cursor after them.
+func (t *Tap) writeOps(ctx context.Context, mode replication.Mode, ops []journal.Op, next *journal.Cursor, a *lacking) error {
 	var loads []*load
 	l := t.newLoad()
 	for i := range ops {
@@ -190,11 +202,31 @@ func (t *Tap) writeRange(ctx context.Context, mode replication.Mode, ops []journ
 	for _, l := range loads {
 		g.Go(func() error { return t.write(gctx, mode, l, nil, a, equal) })
 	}
-	err := g.Wait()
-	if err == nil {
-		err = t.write(ctx, mode, l, next, a, equal)
+	if err := g.Wait(); err != nil {
+		return err
 	}
-	reached := *next
-	t.stored(mode, &reached, err)
-	return err
+	return t.write(ctx, mode, l, next, a, equal)
+}
+
+// decideFirst writes what the classes of other keys follow from, before all else of a
+// range, and returns the rest: what has no place in the content any more, now that this
+// is known, is not deleted. A primary that knows less of a mount than this cluster did
+// until now has not sent its keys.
+func (t *Tap) decideFirst(ctx context.Context, mode replication.Mode, ops []journal.Op, a *lacking) ([]journal.Op, error) {
+	if !slices.ContainsFunc(ops, func(op journal.Op) bool { return keyclass.Decides(op.Key) }) {
+		return ops, nil
+	}
+	for i := range ops {
+		if !keyclass.Decides(ops[i].Key) {
+			continue
+		}
+		l := t.newLoad()
+		l.add(ops[i : i+1])
+		if err := t.write(ctx, mode, l, nil, a, commitOptions{skipEqual: true}); err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(ops), func(op journal.Op) bool {
+		return keyclass.Decides(op.Key) || (op.Kind == journal.Delete && !t.ofPrimary(mode, op.Key))
+	}), nil
 }

@@ -106,7 +106,7 @@ func TestPerformanceIndexIsThereAfterARestart(t *testing.T) {
 			differs: func(_ *testing.T, m *keyclass.Mounts) { m.SetLocalPrefixes("ext", []string{"local/"}) },
 		},
 		"other prefixes are local":   {differs: func(_ *testing.T, m *keyclass.Mounts) { m.SetLocalPrefixes("kv", []string{"key-0000"}) }},
-		"it is a secondary now":      {differs: func(_ *testing.T, m *keyclass.Mounts) { m.SetReceived(true) }},
+		"what one declares is known": {differs: func(_ *testing.T, m *keyclass.Mounts) { m.SetRecorded(keyclass.Declared{"ext": nil}) }},
 		"a mount is local now":       {differs: func(t *testing.T, m *keyclass.Mounts) { setTable(t, m, "core/local-mounts", kv) }},
 		"a mount has gone meanwhile": {differs: func(t *testing.T, m *keyclass.Mounts) { setTable(t, m, "core/mounts", pki, ext) }},
 	} {

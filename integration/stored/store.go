@@ -16,10 +16,6 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 )
 
-// declaredKey is where a cluster keeps what external engines have declared as local
-// storage, by the UUID of their mount.
-const declaredKey = "core/replication/local-prefixes"
-
 // Store is all that a cluster has stored at one moment.
 type Store struct {
 	// Values are by key, as they are in the storage.
@@ -50,13 +46,11 @@ func Read(ctx context.Context, client *api.Client) (*Store, error) {
 
 func readMounts(ctx context.Context, client *api.Client) (*keyclass.Mounts, error) {
 	mounts := keyclass.NewMounts()
-	declared := map[string][]string{}
-	if err := readRaw(ctx, client, declaredKey, &declared); err != nil {
+	declared := keyclass.Declared{}
+	if err := readRaw(ctx, client, keyclass.DeclaredKey, &declared); err != nil {
 		return nil, err
 	}
-	for uuid, prefixes := range declared {
-		mounts.SetLocalPrefixes(uuid, prefixes)
-	}
+	mounts.SetRecorded(declared)
 	for key := range keyclass.Tables {
 		var table struct {
 			Entries []struct {

@@ -76,7 +76,7 @@ func (c *Classifier) uniform(key string) bool {
 		return true
 	}
 	v := (*m.views.Load())[prefix]
-	return v != nil && (v.Local || v.decided() && len(v.LocalPrefixes) == 0)
+	return v != nil && (v.Local || v.Known && len(v.LocalPrefixes) == 0)
 }
 
 // reaches is the class of a folded key. One that is a prefix of the table without its

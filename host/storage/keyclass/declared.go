@@ -16,6 +16,16 @@ const (
 	uuidMax = 256
 )
 
+// DeclaredKey is the record of what the backends have declared that are no part of Vault.
+// The primary writes it, and all clusters of a set classify the keys of such mounts by it,
+// whether or not they can load the plugin: so they count the same. A mount that it lacks
+// is known to none of them, and its keys are left alone.
+const DeclaredKey = "core/replication/local-prefixes"
+
+// Decides says whether the classes of other keys follow from a record: a table of mounts,
+// or what backends have declared.
+func Decides(key string) bool { return key == DeclaredKey || Tables[key] != "" }
+
 // Declared are the local storage prefixes that backends have declared, by the UUIDs of
 // their mounts.
 type Declared map[string][]string

@@ -21,6 +21,8 @@ var known = map[string]keyclass.Class{
 	"core/auth":                                    keyclass.Shared,
 	"core/audit":                                   keyclass.Shared,
 	"core/group-policy-application-mode":           keyclass.Shared,
+	"core/replication/local-prefixes":              keyclass.Shared,
+	"core/replication/local-prefixes2":             keyclass.Own,
 	"core/cluster/feature-flags":                   keyclass.Shared,
 	"core/index-header-hmac-key":                   keyclass.Shared,
 	"core/plugin-catalog/auth/oidc":                keyclass.Shared,

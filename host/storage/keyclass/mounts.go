@@ -35,23 +35,22 @@ type Mount struct {
 type View struct {
 	Prefix string // such as "logical/<uuid>/"
 	Mount
-	// LocalPrefixes are those of the backend; not known until it was loaded, unless
-	// it is built in.
+	// LocalPrefixes are those of the backend; not known until it was loaded on some
+	// primary of the set, unless it is built in.
 	LocalPrefixes []string
 	Known         bool
-	// Received says that all it has came from a primary while it is not Known.
-	Received bool
 }
 
 // Mounts knows the views of all mounts. What it knows comes from two sources at
 // different times: a view belongs to a mount once the table has it, and the
-// local part of it is known when the backend is. Until both are known its keys
-// are held: they are Unknown. Make it with NewMounts; safe for concurrent use.
+// local part of it is known when the backend is, or when the record of what backends
+// have declared has it. Until both are known its keys are held: they are Unknown. Make it
+// with NewMounts; safe for concurrent use.
 type Mounts struct {
 	mu       sync.Mutex
 	tables   map[string][]Mount
 	declared map[string][]string // by UUID: what the backend itself says
-	received bool
+	recorded Declared            // what the record says
 	views    atomic.Pointer[map[string]*View]
 }
 
@@ -91,18 +90,33 @@ func (m *Mounts) SetLocalPrefixes(uuid string, prefixes []string) (changed []str
 	return m.renew()
 }
 
-// SetReceived says whether this cluster is a performance secondary. There a mount whose
-// backend was never loaded has only what the primary has sent, so its keys are Shared:
-// the plugin may be missing here, and the content is the primary's all the same. It
-// returns the prefixes of the views whose classes that changes.
-func (m *Mounts) SetReceived(received bool) (changed []string) {
+// SetRecorded says what the record of declared prefixes has now. It returns the prefixes of
+// the views whose classes that changes.
+func (m *Mounts) SetRecorded(d Declared) (changed []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.received == received {
-		return nil
-	}
-	m.received = received
+	m.recorded = maps.Clone(d)
 	return m.renew()
+}
+
+// Unload forgets what backends themselves have said, as in a core that is built anew: the
+// record alone counts, until they are loaded. It returns the prefixes of the views whose
+// classes that changes.
+func (m *Mounts) Unload() (changed []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.declared)
+	return m.renew()
+}
+
+// ByRecord says whether the classes of a view's keys follow from the record: it is not
+// local, and its engine is no part of Vault.
+func (v *View) ByRecord() bool { return !v.Local && !v.isBuiltin() }
+
+func (v *View) isBuiltin() bool {
+	kind, _, _ := strings.Cut(v.Prefix, "/")
+	_, ok := builtin(kind, v.Type)
+	return ok && !v.External
 }
 
 // LocalPrefixes is what SetLocalPrefixes has said of a mount; known is false while
@@ -160,7 +174,7 @@ func (m *Mounts) Classes() (id [32]byte) {
 	for _, v := range m.Views() {
 		_, _ = fmt.Fprintf(h, "%q %t", v.Prefix, v.Local)
 		if !v.Local {
-			_, _ = fmt.Fprintf(h, " %t %q", v.decided(), v.LocalPrefixes)
+			_, _ = fmt.Fprintf(h, " %t %q", v.Known, v.LocalPrefixes)
 		}
 		_, _ = fmt.Fprintln(h)
 	}
@@ -180,7 +194,6 @@ func (m *Mounts) renew() []string {
 				continue // in two tables at once: what is local anywhere never leaves
 			}
 			v.LocalPrefixes, v.Known = m.prefixesOf(Tables[table], mount)
-			v.Received = m.received && !v.Known
 			views[v.Prefix] = v
 		}
 	}
@@ -200,10 +213,13 @@ func (m *Mounts) renew() []string {
 	return changed
 }
 
-// prefixesOf joins what the backend declares with what is known of its type: a
-// backend that could not be loaded declares nothing.
+// prefixesOf joins what the backend declares, or has declared on a primary, with what is
+// known of its type: a backend that could not be loaded declares nothing.
 func (m *Mounts) prefixesOf(kind string, mount Mount) (prefixes []string, known bool) {
 	declared, known := m.declared[mount.UUID]
+	if !known {
+		declared, known = m.recorded[mount.UUID]
+	}
 	prefixes = slices.Clone(declared)
 	if !mount.External {
 		if b, ok := builtin(kind, mount.Type); ok {
@@ -215,11 +231,8 @@ func (m *Mounts) prefixesOf(kind string, mount Mount) (prefixes []string, known 
 }
 
 func (v *View) sameClasses(o *View) bool {
-	return v.Local == o.Local && (v.Local || v.decided() == o.decided() && slices.Equal(v.LocalPrefixes, o.LocalPrefixes))
+	return v.Local == o.Local && (v.Local || v.Known == o.Known && slices.Equal(v.LocalPrefixes, o.LocalPrefixes))
 }
-
-// decided says whether its keys have classes.
-func (v *View) decided() bool { return v.Known || v.Received }
 
 // class is that of a key of the view, rest the key below it. Prefixes are those
 // of text, as the SDK documents them, and need not end with a slash.
@@ -229,7 +242,7 @@ func (v *View) class(rest string) Class {
 		return Unknown
 	case v.Local:
 		return Local
-	case !v.decided():
+	case !v.Known:
 		return Unknown
 	}
 	for _, p := range v.LocalPrefixes {

@@ -119,28 +119,37 @@ func TestDeclaredPrefixesDoNotTakeAway(t *testing.T) {
 	require.Equal(t, keyclass.Local, c.Class("logical/pki/more/1"))
 }
 
-// On a performance secondary a mount whose backend was never loaded has what the primary
-// has sent, and what the backend declares once it is loaded counts then.
-func TestReceivedMount(t *testing.T) {
+// A mount whose backend cannot be loaded here has the classes that the record gives it,
+// and what a backend says that is loaded on the primary counts more.
+func TestRecordedMount(t *testing.T) {
 	t.Parallel()
 	m := keyclass.NewMounts()
 	var c keyclass.Classifier
 	c.SetMounts(m)
-	setTable(t, m, "core/mounts", keyclass.Mount{UUID: "ext", Type: "ext", External: true}, keyclass.Mount{UUID: "kv", Type: "kv"})
-	require.Equal(t, []string{"logical/ext/"}, m.SetReceived(true))
-	require.Empty(t, m.SetReceived(true))
-	require.Equal(t, keyclass.Shared, c.Class("logical/ext/a"))
-	require.Equal(t, keyclass.Unknown, c.Class("logical/new/a"), "no table has it")
-	require.Empty(t, m.SetLocalPrefixes("ext", nil), "it has no local part")
-	require.Equal(t, []string{"logical/ext/"}, m.SetLocalPrefixes("ext", []string{"here/"}))
-	require.Equal(t, keyclass.Local, c.Class("logical/ext/here/a"))
-	require.Empty(t, m.SetReceived(false), "it is known")
-
-	setTable(t, m, "core/auth", keyclass.Mount{UUID: "x", Type: "ext", External: true})
-	require.Equal(t, keyclass.Unknown, c.Class("auth/x/a"))
+	setTable(t, m, "core/mounts", keyclass.Mount{UUID: "ext", Type: "ext", External: true}, keyclass.Mount{UUID: "kv", Type: "kv"},
+		keyclass.Mount{UUID: "pki", Type: "pki", External: true})
 	setTable(t, m, "core/local-auth", keyclass.Mount{UUID: "l", Type: "ext", External: true})
-	require.Equal(t, []string{"auth/x/"}, m.SetReceived(true))
+	require.Equal(t, keyclass.Unknown, c.Class("logical/ext/a"))
+	require.Equal(t, []string{"logical/ext/"}, m.SetRecorded(keyclass.Declared{"ext": {"here/"}, "kv": nil, "l": nil}))
+	require.Empty(t, m.SetRecorded(keyclass.Declared{"ext": {"here/"}, "gone": nil}))
+	require.Equal(t, keyclass.Shared, c.Class("logical/ext/a"))
+	require.Equal(t, keyclass.Local, c.Class("logical/ext/here/a"))
+	require.Equal(t, keyclass.Unknown, c.Class("logical/pki/a"), "another program has the name of a built-in engine")
+	require.Equal(t, keyclass.Unknown, c.Class("logical/new/a"), "no table has it")
 	require.Equal(t, keyclass.Local, c.Class("auth/l/a"))
+
+	require.Equal(t, []string{"logical/ext/"}, m.SetLocalPrefixes("ext", nil), "it is of another version")
+	require.Equal(t, keyclass.Shared, c.Class("logical/ext/here/a"))
+	require.Equal(t, []string{"logical/ext/"}, m.Unload())
+	require.Equal(t, keyclass.Local, c.Class("logical/ext/here/a"))
+	require.Equal(t, []string{"logical/ext/"}, m.SetRecorded(nil))
+	require.Equal(t, keyclass.Unknown, c.Class("logical/ext/a"))
+
+	for prefix, want := range map[string]bool{"logical/ext/": true, "logical/kv/": false, "logical/pki/": true, "auth/l/": false} {
+		v, ok := m.View(prefix)
+		require.True(t, ok)
+		require.Equal(t, want, v.ByRecord(), prefix)
+	}
 }
 
 // A mount that some table calls local is local, in whichever order they come.

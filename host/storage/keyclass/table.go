@@ -90,6 +90,7 @@ var Rows = []Row{
 
 	// Of the replication host.
 	{"core/replication/", true, Own, "records of this cluster's roles, behind the barrier"},
+	{DeclaredKey, false, Shared, "what backends declare as local storage: all clusters of a set classify by what the primary knows"},
 	{"core/replication-filters/", true, Shared, "paths filters of performance secondaries: each reads its own"},
 	{"core/replication-shares", false, Shared, "which key shares open the primary, as a mark: a secondary that has others asks for them"},
 	{"core/replication/performance/", true, Local, "what a DR secondary that takes over needs to go on as the performance primary or secondary that this cluster is"},
