@@ -184,6 +184,9 @@ func (t *Tap) OnHistoryLost(f func()) { store(&t.lostHook, f, f == nil) }
 // ends: the node has ended its duty, and its storage may be replaced under it.
 func (t *Tap) Rest(ctx context.Context) {
 	r := t.regime.Load()
+	for mode := range t.unwatched {
+		t.mayBeStored(mode) // by the node that leads next
+	}
 	for _, p := range r.prints {
 		p.rest(ctx)
 	}

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -44,8 +45,9 @@ func NewTestCA(t testing.TB) *CA {
 	return ca
 }
 
-// New starts a cluster for a test. It is gone when the test ends; the ends of
-// its logs are printed if the test failed.
+// New starts a cluster for a test. When the test ends its roots are compared with what it
+// has stored (see [Cluster.CheckIndexes]), and it is gone; the ends of its logs are printed
+// if the test failed.
 func New(t testing.TB, opts Options) *Cluster {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
@@ -55,10 +57,29 @@ func New(t testing.TB, opts Options) *Cluster {
 		t.Fatalf("starting cluster %s: %v", opts.Name, err)
 	}
 	t.Cleanup(func() {
+		if !t.Failed() {
+			c.check(t)
+		}
 		if t.Failed() {
 			t.Logf("end of the logs of %s:\n%s", c.opts.Name, c.Logs())
 		}
 		c.Cleanup()
 	})
 	return c
+}
+
+// check fails the test if what the cluster says of its content is not true.
+func (c *Cluster) check(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), checkLimit)
+	defer cancel()
+	err := c.CheckIndexes(ctx)
+	var unchecked errUnchecked
+	switch {
+	case err == nil:
+	case errors.As(err, &unchecked):
+		t.Logf("the roots of %s are not compared with its content: %v", c.opts.Name, err)
+	default:
+		t.Errorf("at the end of the test: %v", err)
+	}
 }
