@@ -100,7 +100,9 @@ func TestPromotedWithoutThePlugin(t *testing.T) {
 	program, err := os.ReadFile(filepath.Join(with, "externalplugin"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(without, "externalplugin"), program, 0o700)) //nolint:gosec // a program
-	put(t, usDR, "sys/plugins/reload/backend", map[string]any{"plugin": "outside"})
+	// A reload lets it be read alone: to stock Vault it is still being set up.
+	require.NoError(t, usDR.Restart(ctx, true))
+	require.NoError(t, eu.Node(0).WaitPerformanceStreaming(ctx))
 	eventually(t, usDR, "out/entries/a", "value", "precious")
 	put(t, eu, "out/entries/a", map[string]any{"value": "changed"})
 	eventually(t, usDR, "out/entries/a", "value", "changed")

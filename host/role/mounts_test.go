@@ -6,9 +6,14 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // What a backend declares is kept only once the secondaries were told of what it
@@ -53,4 +58,66 @@ func TestPrefixesAreToldBeforeTheyAreKept(t *testing.T) {
 		require.NoError(t, learn(), name)
 		require.Len(t, calls, 2, "%s: nothing has changed since", name)
 	}
+}
+
+// declares is a backend that says what of its storage is local.
+type declares struct {
+	logical.Backend
+	local []string
+}
+
+func (d declares) SpecialPaths() *logical.Paths { return &logical.Paths{LocalStorage: d.local} }
+
+// What a plugin declares is the primary's word: a secondary that loads another version goes
+// on to classify as its primary does, and one that cannot load it knows all the same.
+func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
+	s := newStanding(t)
+	ctx := t.Context()
+	s.tap.Classes().SetMounts(s.mounts)
+	table := func() {
+		_, err := s.mounts.SetTable("core/mounts", []keyclass.Mount{{UUID: "ext", Type: "own", External: true}})
+		require.NoError(t, err)
+	}
+	table()
+	class := func(key string) keyclass.Class { return s.tap.Classes().Class("logical/ext/" + key) }
+	m := vaultcore.Mount{Path: "ext/", StoragePrefix: "logical/ext/", Type: "own", External: true}
+
+	require.NoError(t, s.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
+	require.Equal(t, keyclass.Unknown, class("a"), "the primary does not know it")
+	raw, err := s.core.GetEntry(ctx, keyclass.DeclaredKey)
+	require.NoError(t, err)
+	require.Nil(t, raw)
+
+	// The primary's record arrives.
+	record, err := keyclass.Declared{"ext": {"here/"}}.Encode()
+	require.NoError(t, err)
+	sealed, err := s.core.Encrypt(ctx, keyclass.DeclaredKey, record)
+	require.NoError(t, err)
+	b := new(storage.Batch)
+	b.Put(&physical.Entry{Key: keyclass.DeclaredKey, Value: sealed})
+	s.learnArriving(ctx, b)
+	s.settleLearned(ctx)
+	require.NoError(t, s.store.Put(ctx, &physical.Entry{Key: keyclass.DeclaredKey, Value: sealed}))
+	require.NoError(t, s.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
+	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Local, keyclass.Shared}, []keyclass.Class{class("a"), class("here/a"), class("mine/a")})
+
+	// It is promoted, without the plugin first.
+	s.record.Performance.Role = replication.Primary
+	require.NoError(t, s.loadMounts(ctx))
+	table()
+	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Local, keyclass.Shared}, []keyclass.Class{class("a"), class("here/a"), class("mine/a")})
+	require.NoError(t, s.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
+	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Shared, keyclass.Local}, []keyclass.Class{class("a"), class("here/a"), class("mine/a")})
+	raw, err = s.core.GetEntry(ctx, keyclass.DeclaredKey)
+	require.NoError(t, err)
+	declared, err := keyclass.DecodeDeclared(raw)
+	require.NoError(t, err)
+	require.Equal(t, keyclass.Declared{"ext": {"mine/"}}, declared)
+
+	// The record is gone, as in a cluster that joins another set.
+	b = new(storage.Batch)
+	b.Delete(keyclass.DeclaredKey)
+	s.learnArriving(ctx, b)
+	s.mounts.Unload()
+	require.Equal(t, keyclass.Unknown, class("a"))
 }
