@@ -96,7 +96,7 @@ func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
 	b := new(storage.Batch)
 	b.Put(&physical.Entry{Key: keyclass.DeclaredKey, Value: sealed})
 	s.learnArriving(ctx, b)
-	s.settleLearned(ctx)
+	require.NoError(t, s.settleLearned(ctx))
 	require.NoError(t, s.store.Put(ctx, &physical.Entry{Key: keyclass.DeclaredKey, Value: sealed}))
 	require.NoError(t, s.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
 	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Local, keyclass.Shared}, []keyclass.Class{class("a"), class("here/a"), class("mine/a")})
