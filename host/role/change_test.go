@@ -4,6 +4,7 @@ package role
 
 import (
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/version"
 	"github.com/stretchr/testify/require"
@@ -40,8 +41,8 @@ func TestLaggard(t *testing.T) {
 		{NodeID: "gone", Connected: false, Acknowledged: 3},
 		{NodeID: "behind", Connected: true, Acknowledged: 9},
 	}}
-	require.Equal(t, "behind", laggard(status, 10))
-	require.Empty(t, laggard(status, 9), "a secondary that is away holds nothing up")
+	require.Equal(t, "behind", laggard(status, 10, time.Second))
+	require.Empty(t, laggard(status, 9, time.Second), "a secondary that is away holds nothing up")
 }
 
 func TestNewerPrimaryIsTold(t *testing.T) {

@@ -35,16 +35,18 @@ func (c *Controller) drain(ctx context.Context, mode replication.Mode) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
-	if behind := awaitAcknowledged(ctx, b, at.Position.Sequence); behind != "" {
+	if behind := awaitAcknowledged(ctx, b, at.Position.Sequence, drainTimeout); behind != "" {
 		c.logger.Warn("a secondary has not acknowledged all writes of the cluster that is demoted", "mode", mode, "secondary", behind, "sequence", at.Position.Sequence)
 	}
 	return nil
 }
 
-// laggard is a connected secondary that has not acknowledged a sequence.
-func laggard(status *replication.Status, sequence uint64) string {
+// laggard is a connected secondary that has not acknowledged a sequence, and was heard
+// of within a time.
+func laggard(status *replication.Status, sequence uint64, heard time.Duration) string {
 	for _, p := range status.Secondaries {
-		if p.Connected && p.Acknowledged < sequence {
+		silent := !p.LastHeartbeat.IsZero() && time.Since(p.LastHeartbeat) > heard
+		if p.Connected && p.Acknowledged < sequence && !silent {
 			return p.NodeID
 		}
 	}

@@ -142,7 +142,8 @@ func (p *progress) judge(at replication.Position) (reached bool, err error) {
 func (p *progress) reached(c *journal.Cursor) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stored = c
+	stored := *c // the caller goes on with his
+	p.stored = &stored
 }
 
 // taken says that the core has taken up all that the storage has.

@@ -123,7 +123,8 @@ func (t *Tap) beginApply(ctx context.Context, mode replication.Mode) (c *journal
 		return nil, nil, replication.Errorf(replication.Unavailable,
 			"%d changes of the primary are stored and the core of this secondary could not take them up: nothing more is applied until it has", d.keys.Late())
 	}
-	d.from = c
+	from := *c // the caller goes on with his
+	d.from = &from
 	t.setProgress(mode, c)
 	return c, end, nil
 }

@@ -147,14 +147,15 @@ func (k *Keys) Wait() (time.Duration, bool) {
 	return 0, false
 }
 
-// Late is how many keys are still owed after the attempts of about a second.
+// Late is how many keys, that are no more in doubt, could not be taken up in the attempts
+// of about a second.
 func (k *Keys) Late() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.attempts < lateAttempts {
 		return 0
 	}
-	return len(k.stayed) + len(k.doubted)
+	return len(k.stayed)
 }
 
 // Bytes is about what the keys that wait for another attempt cost.

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/sdk/physical/inmem"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage"
+)
+
+// unlisted is storage that does not list for a while.
+type unlisted struct {
+	physical.Backend
+	err error
+}
+
+func (u *unlisted) List(ctx context.Context, prefix string) ([]string, error) {
+	if u.err != nil {
+		return nil, u.err
+	}
+	return u.Backend.List(ctx, prefix)
+}
+
+// What an arriving table of mounts changes in the classes of keys is owed until it was
+// renewed.
+func TestClassesThatCouldNotBeRenewedAreOwed(t *testing.T) {
+	t.Parallel()
+	inner, err := inmem.NewInmem(nil, hclog.NewNullLogger())
+	require.NoError(t, err)
+	u := &unlisted{Backend: inner, err: errors.New("the storage is busy")}
+	c := &Controller{
+		tap: storage.New(u, storage.Options{}), logger: hclog.NewNullLogger(), record: disabledRecord(),
+		learnedViews: []string{"logical/fresh/"},
+	}
+	over, end := context.WithCancel(t.Context())
+	end()
+	require.Equal(t, []string{"core/mounts"}, c.applied(over, []string{"core/mounts"}), "the duty is over")
+	require.Equal(t, []string{"core/mounts"}, c.applied(t.Context(), []string{"core/mounts"}))
+	require.Equal(t, []string{"logical/fresh/"}, c.learnedViews)
+	u.err = nil
+	require.Empty(t, c.applied(t.Context(), []string{"core/mounts"}))
+	require.Empty(t, c.learnedViews)
+}
