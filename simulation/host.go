@@ -32,7 +32,6 @@ type plugin struct {
 	engine *engine.Engine
 	dead   chan struct{}
 	once   sync.Once
-	frame  applyFrame
 
 	mu    sync.Mutex
 	conns []*conn

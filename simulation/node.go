@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vault-replication/vault-replication/host/proof"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/plugin/engine"
@@ -45,13 +46,18 @@ type node struct {
 
 // process is one life of a node's server.
 type process struct {
-	node     *node
-	handle   *handle
-	tap      *storage.Tap
-	core     *core         // of a secondary
-	ended    chan struct{} // that somebody has decided to end it
-	once     sync.Once
-	orderly  bool
+	node    *node
+	handle  *handle
+	tap     *storage.Tap
+	core    *core         // of a secondary
+	ended   chan struct{} // that somebody has decided to end it
+	once    sync.Once
+	orderly bool
+	// from and content are of a secondary, secondaries of a primary.
+	from        *proof.Secondary
+	content     *content
+	secondaries secondaries
+
 	applying chan struct{}
 	jobs     chan func() // of the plugin's calls
 	work     sync.WaitGroup
@@ -109,6 +115,9 @@ func (n *node) boot(ctx context.Context) (*process, error) {
 		steps.SetKey(func() ([]byte, error) { return []byte(n.sim.set.epoch.ID), nil })
 	}
 	p.tap = storage.New(inner, n.sim.options)
+	if err := p.border(); err != nil {
+		return nil, err
+	}
 	err := onestep.Settle(ctx, inner)
 	if err == nil && n.role == replication.Primary {
 		err = p.tap.Activate(ctx, storage.JournalConfig{Modes: map[replication.Mode]storage.ModeConfig{
@@ -146,9 +155,10 @@ func (p *process) end(orderly bool) {
 // serve runs the plugin until the process ends.
 func (p *process) serve(ctx context.Context) {
 	for !p.over(ctx) {
-		g := &plugin{p: p, dead: make(chan struct{}), frame: p.tap.ApplyFrame}
+		g := &plugin{p: p, dead: make(chan struct{})}
+		p.content.frame = p.tap.ApplyFrame
 		if tamper := p.node.sim.tamper.apply; tamper != nil {
-			g.frame = tamper(p)
+			p.content.frame = tamper(p)
 		}
 		g.engine = engine.New(p.node.sim.engine, g, p.node.sim.logger(p.node.name))
 		p.mu.Lock()
@@ -257,7 +267,7 @@ func (n *node) lag() time.Duration {
 
 // repeat gives the host a frame again, or an older one, as a plugin does that has
 // not heard an answer; none of that may change anything.
-func (n *node) repeat(ctx context.Context, tap *storage.Tap, f *replication.Frame) {
+func (n *node) repeat(ctx context.Context, from *proof.Secondary, f *replication.Frame) {
 	n.mu.Lock()
 	again := n.repeats > 0 && n.rng.Float64() < n.repeats
 	frame := f
@@ -271,7 +281,7 @@ func (n *node) repeat(ctx context.Context, tap *storage.Tap, f *replication.Fram
 	}
 	n.mu.Unlock()
 	if again {
-		_, err := tap.ApplyFrame(ctx, mode, frame)
+		_, err := from.ApplyFrame(ctx, frame)
 		n.say("the frame up to %d once more: %v", frame.To.Sequence, err)
 	}
 }

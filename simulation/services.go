@@ -9,24 +9,22 @@ import (
 )
 
 // Position implements replication.Host.
-func (g *plugin) Position(ctx context.Context) (*replication.JournalPosition, error) {
+func (g *plugin) Position(ctx context.Context, id string) (*replication.JournalPosition, error) {
 	return call(ctx, g, "Position", func(context.Context) (*replication.JournalPosition, error) {
-		return g.p.tap.Position(mode)
+		return g.p.to(id).Position()
 	})
 }
 
 // OpenSlot implements replication.Host.
-func (g *plugin) OpenSlot(ctx context.Context, id string) (replication.Position, error) {
-	return call(ctx, g, "OpenSlot", func(ctx context.Context) (replication.Position, error) {
-		at, err := g.p.tap.OpenSlot(ctx, mode, id)
-		g.p.node.say("slot %q opened at %d: %v", id, at.Sequence, err)
-		return at, err
+func (g *plugin) OpenSlot(ctx context.Context, id string, secondary replication.Proof) (*replication.Opening, error) {
+	return call(ctx, g, "OpenSlot", func(ctx context.Context) (*replication.Opening, error) {
+		return g.p.to(id).OpenSlot(ctx, secondary)
 	})
 }
 
 // AckSlot implements replication.Host.
-func (g *plugin) AckSlot(ctx context.Context, id string, at replication.Position) error {
-	return do(ctx, g, "AckSlot", func(ctx context.Context) error { return g.p.tap.AckSlot(ctx, mode, id, at) })
+func (g *plugin) AckSlot(ctx context.Context, id string, at replication.Position, secondary replication.Proof) error {
+	return do(ctx, g, "AckSlot", func(ctx context.Context) error { return g.p.to(id).AckSlot(ctx, at, secondary) })
 }
 
 // CloseSlot implements replication.Host.
@@ -37,7 +35,7 @@ func (g *plugin) CloseSlot(ctx context.Context, id string) error {
 // ReadJournal implements replication.Host.
 func (g *plugin) ReadJournal(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader, error) {
 	r, err := call(ctx, g, "ReadJournal", func(context.Context) (replication.FrameReader, error) {
-		return g.p.tap.ReadJournal(ctx, mode, req.SlotID, req.After)
+		return g.p.to(req.SlotID).ReadJournal(ctx, req.After, req.Proof)
 	})
 	if err != nil {
 		return nil, err
@@ -59,20 +57,7 @@ type frames struct {
 func (r *frames) Next() (*replication.Frame, error) {
 	n := r.g.p.node
 	n.sim.window(n, r)
-	f, err := call(r.ctx, r.g, "Next", func(context.Context) (*replication.Frame, error) {
-		for {
-			f, err := r.FrameReader.Next()
-			if err != nil {
-				return nil, err
-			}
-			if tamper := n.sim.tamper.frame; tamper != nil {
-				if f = tamper(r.g.p.tap, f); f == nil {
-					continue
-				}
-			}
-			return f, nil
-		}
-	})
+	f, err := call(r.ctx, r.g, "Next", func(context.Context) (*replication.Frame, error) { return r.FrameReader.Next() })
 	if err == nil {
 		r.sent.add(f)
 	}
@@ -82,11 +67,7 @@ func (r *frames) Next() (*replication.Frame, error) {
 // ReadRange implements replication.Host.
 func (g *plugin) ReadRange(ctx context.Context, req replication.ReadRangeRequest) (*replication.Range, error) {
 	return call(ctx, g, "ReadRange", func(ctx context.Context) (*replication.Range, error) {
-		r, err := g.p.tap.ReadRange(ctx, mode, req.SlotID, req.After)
-		if tamper := g.p.node.sim.tamper.ranges; tamper != nil && err == nil {
-			tamper(r)
-		}
-		return r, err
+		return g.p.to(req.SlotID).ReadRange(ctx, req.After, req.Proof)
 	})
 }
 
@@ -104,7 +85,7 @@ func (g *plugin) Cursor(ctx context.Context) (*replication.Cursor, error) {
 		if tamper := g.p.node.sim.tamper.cursor; tamper != nil && err == nil {
 			tamper(c)
 		}
-		return c, err
+		return g.p.from.Prove(c), err
 	})
 }
 
@@ -124,19 +105,18 @@ func apply[T any](ctx context.Context, g *plugin, name string, f func(context.Co
 }
 
 // BeginCopy implements replication.Host.
-func (g *plugin) BeginCopy(ctx context.Context, from replication.Position) error {
-	_, err := apply(ctx, g, "BeginCopy", func(ctx context.Context) (nothing, error) {
-		err := g.p.tap.BeginCopy(ctx, mode, from)
-		g.p.node.say("a copy begins from %d: %v", from.Sequence, err)
-		return nothing{}, err
+func (g *plugin) BeginCopy(ctx context.Context, from replication.Opening) (*replication.Cursor, error) {
+	return apply(ctx, g, "BeginCopy", func(ctx context.Context) (*replication.Cursor, error) {
+		c, err := g.p.from.BeginCopy(ctx, from)
+		g.p.node.say("a copy begins from %d: %v", from.Position.Sequence, err)
+		return c, err
 	})
-	return err
 }
 
 // ApplyRange implements replication.Host.
 func (g *plugin) ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error) {
 	return apply(ctx, g, "ApplyRange", func(ctx context.Context) (*replication.Cursor, error) {
-		c, err := g.p.tap.ApplyRange(ctx, mode, r)
+		c, err := g.p.from.ApplyRange(ctx, r)
 		g.p.node.say("range after %q, %d keys: %v", r.After, r.Keys, err)
 		return c, err
 	})
@@ -145,14 +125,14 @@ func (g *plugin) ApplyRange(ctx context.Context, r *replication.Range) (*replica
 // AnswerDiff implements replication.Host.
 func (g *plugin) AnswerDiff(ctx context.Context, req replication.AnswerDiffRequest) ([]byte, error) {
 	return call(ctx, g, "AnswerDiff", func(ctx context.Context) ([]byte, error) {
-		return g.p.tap.AnswerDiff(ctx, mode, req.SlotID, req.Question)
+		return g.p.to(req.SlotID).AnswerDiff(ctx, req.Question)
 	})
 }
 
 // Diff implements replication.Host.
 func (g *plugin) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
 	return apply(ctx, g, "Diff", func(ctx context.Context) (*replication.DiffStep, error) {
-		step, err := g.p.tap.Diff(ctx, mode, answer)
+		step, err := g.p.from.Diff(ctx, answer)
 		if err == nil {
 			g.p.node.say("comparing: %d of %d keys fetched, done %t, copy %t", step.Synced, step.Differing, step.Done, step.Copy)
 		}
@@ -161,9 +141,9 @@ func (g *plugin) Diff(ctx context.Context, answer []byte) (*replication.DiffStep
 }
 
 // Verify implements replication.Host.
-func (g *plugin) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint) error {
+func (g *plugin) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint, primary replication.Proof) error {
 	_, err := apply(ctx, g, "Verify", func(ctx context.Context) (nothing, error) {
-		return nothing{}, g.p.tap.Verify(ctx, mode, at, fingerprint)
+		return nothing{}, g.p.from.Verify(ctx, at, fingerprint, primary)
 	})
 	return err
 }
@@ -171,7 +151,7 @@ func (g *plugin) Verify(ctx context.Context, at replication.Position, fingerprin
 // EndCopy implements replication.Host.
 func (g *plugin) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 	return apply(ctx, g, "EndCopy", func(ctx context.Context) (*replication.Cursor, error) {
-		c, err := g.p.tap.EndCopy(ctx, mode)
+		c, err := g.p.from.EndCopy(ctx)
 		g.p.node.copied(err)
 		return c, err
 	})
@@ -182,11 +162,11 @@ func (g *plugin) ApplyFrame(ctx context.Context, f *replication.Frame) (*replica
 	n := g.p.node
 	return apply(ctx, g, "ApplyFrame", func(ctx context.Context) (*replication.Cursor, error) {
 		n.begins(f)
-		c, err := g.frame(ctx, mode, f)
+		c, err := g.p.from.ApplyFrame(ctx, f)
 		if err == nil {
 			n.rests()
 		}
-		n.repeat(ctx, g.p.tap, f)
+		n.repeat(ctx, g.p.from, f)
 		return c, err
 	})
 }

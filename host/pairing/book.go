@@ -4,6 +4,7 @@ package pairing
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
@@ -43,7 +44,7 @@ func New(store Store, below func(replication.Mode) string) *Book {
 
 // Prefixes are below which the records of a mode are: they end with the set.
 func (b *Book) Prefixes(mode replication.Mode) []string {
-	return []string{b.below(mode) + "pairing/", b.below(mode) + "revoked/"}
+	return []string{b.below(mode) + "pairing/", b.below(mode) + "revoked/", b.below(mode) + "marks/"}
 }
 
 func (b *Book) paired(mode replication.Mode, id string) string {
@@ -52,6 +53,10 @@ func (b *Book) paired(mode replication.Mode, id string) string {
 
 func (b *Book) revoked(mode replication.Mode, id string) string {
 	return b.below(mode) + "revoked/" + hex.EncodeToString([]byte(id))
+}
+
+func (b *Book) marks(mode replication.Mode, id string) string {
+	return b.below(mode) + "marks/" + hex.EncodeToString([]byte(id))
 }
 
 // Values of the record of a revocation.
@@ -153,6 +158,25 @@ func (b *Book) Key(ctx context.Context, mode replication.Mode, id string) ([]byt
 	return key, nil
 }
 
+// Marks is a key that this host shares with nobody, for what it gives to a secondary and
+// wants to know again. It is there before anything is given.
+func (b *Book) Marks(ctx context.Context, mode replication.Mode, id string) ([]byte, error) {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	key, err := b.store.GetEntry(ctx, b.marks(mode, id))
+	if err != nil || len(key) == KeySize {
+		return key, err
+	}
+	key = make([]byte, KeySize)
+	if _, err := rand.Read(key); err != nil {
+		return nil, err
+	}
+	if err := b.store.PutEntry(ctx, b.marks(mode, id), key); err != nil {
+		return nil, replication.Errorf(replication.StorageFailed, "a key of the secondary %q could not be stored: %w", id, err)
+	}
+	return key, nil
+}
+
 // Admit says whose certificate this is: the one that was recorded for a secondary that
 // is still wanted. Denied otherwise.
 func (b *Book) Admit(ctx context.Context, mode replication.Mode, leaf *x509.Certificate) (id string, err error) {
@@ -204,6 +228,8 @@ func (b *Book) Revoke(ctx context.Context, mode replication.Mode, id string) (kn
 		return true, replication.Errorf(replication.StorageFailed,
 			"the secondary %q is revoked, but its key could not be deleted: revoke it again: %w", id, err)
 	}
+	// What is marked with it nobody asks about any more: it may as well stay.
+	_ = b.store.DeleteEntry(ctx, b.marks(mode, id))
 	return true, nil
 }
 

@@ -68,6 +68,8 @@ type Controller struct {
 	steps  steps
 	shares *keyShares
 
+	relations relations
+
 	// bootstrapping says that this cluster is a performance secondary whose first
 	// copy has not ended: it serves nothing.
 	bootstrapping atomic.Bool
@@ -397,6 +399,7 @@ func (c *Controller) becameInactive() {
 	for _, m := range modes {
 		c.stopPlugin(m)
 	}
+	c.relations.forgetAll()
 	for _, hook := range c.onInactive {
 		hook()
 	}

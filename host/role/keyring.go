@@ -53,7 +53,12 @@ func (c *Controller) beforeApply(ctx context.Context, b *storage.Batch) error {
 		return err
 	}
 	defer clear(present)
-	if vaultcore.OpensKeyring(ctx, ring, present) {
+	if term, opens := vaultcore.KeyringTerm(ctx, ring, present); opens {
+		if ringComes {
+			if err := c.keepNewerRing(ctx, b, term); err != nil {
+				return err
+			}
+		}
 		return c.dropHeld(ctx, b, ringComes)
 	}
 	fresh := c.rootKeyIn(ctx, root)
@@ -78,6 +83,32 @@ func (c *Controller) beforeApply(ctx context.Context, b *storage.Batch) error {
 	b.Delete(heldPrefix + keyringRow)
 	b.Delete(heldPrefix + rootKeyRow)
 	c.logger.Info("the primary was rekeyed; this secondary has taken over the new root key, and asks for the new key shares")
+	return nil
+}
+
+// keepNewerRing leaves a keyring out that is older than the one that is here. A primary
+// never goes back to one within an epoch: it is a row that is applied once more after a
+// crash, and what is newer is in a row that follows. A copy may bring an older one, from
+// a primary that has none newer.
+func (c *Controller) keepNewerRing(ctx context.Context, b *storage.Batch, term int) error {
+	have, err := c.core.ActiveTerm()
+	if err != nil || term >= have {
+		return err
+	}
+	for _, m := range modes {
+		if c.Role(m) != replication.Secondary {
+			continue
+		}
+		cur, err := c.tap.Cursor(ctx, m)
+		if err != nil {
+			return err
+		}
+		if cur.Copying {
+			return nil
+		}
+	}
+	c.logger.Warn("a keyring that is older than the present one was left out", "term", term, "present", have)
+	b.Drop(keyringRow)
 	return nil
 }
 

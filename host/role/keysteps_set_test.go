@@ -69,7 +69,7 @@ func newSet(t *testing.T, k kill) *set {
 	}
 	d.rows[recordKey] = record
 	from, to := open(t, k, newDisk(s.primary), s.share), open(t, k, d, s.share)
-	require.NoError(t, to.tap.BeginCopy(ctx, replication.DR, s.at))
+	require.NoError(t, to.tap.BeginCopy(ctx, replication.DR, s.at, nil))
 	for after, last := "", false; !last; {
 		rng, err := from.tap.ReadRange(ctx, replication.DR, west, after)
 		require.NoError(t, err)

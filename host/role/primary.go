@@ -9,6 +9,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/api/activation"
 	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/host/proof"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -120,6 +121,7 @@ func (c *Controller) changeLive(ctx context.Context, mode replication.Mode, r *R
 	}
 	// From here on the change is made, whether or not the client waits for it.
 	ctx = context.WithoutCancel(ctx)
+	c.relations.forgetAll()
 	c.setFailure(mode, "")
 	if err := c.enforce(ctx, r, false); err != nil {
 		return err
@@ -196,6 +198,7 @@ func (c *Controller) SecondaryToken(ctx context.Context, mode replication.Mode, 
 	if err := c.paired.Add(ctx, mode, req.ID, resp.Certificate, pairing); err != nil {
 		return nil, nil, err
 	}
+	c.relations.forget(mode, req.ID)
 	return &activation.Payload{Mode: mode, ID: req.ID, ClusterID: resp.ClusterID, Bundle: resp.Bundle, PairingKey: pairing}, nil, nil
 }
 
@@ -216,6 +219,9 @@ func (c *Controller) backend(ctx context.Context, mode replication.Mode) (replic
 
 // newEpoch is the epoch that follows another.
 func newEpoch(after replication.Epoch) (replication.Epoch, error) {
+	if after.Generation >= proof.GenerationMax {
+		return replication.Epoch{}, replication.Errorf(replication.Internal, "no epoch can follow %s: no cluster is promoted as often", after)
+	}
 	id, err := uuid.GenerateUUID()
 	if err != nil {
 		return replication.Epoch{}, err

@@ -28,6 +28,7 @@ func (c *Controller) RevokeSecondary(ctx context.Context, mode replication.Mode,
 		return nil, err
 	}
 	known, err := c.paired.Revoke(ctx, mode, req.ID)
+	c.relations.forget(mode, req.ID)
 	if known {
 		c.port.Cut(mode, req.ID)
 		c.logger.Info("revoked a secondary", "mode", mode, "id", req.ID)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/api/rolequery"
 	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/host/proof"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -171,39 +172,46 @@ func (s *Services) RoleAt(ctx context.Context, apiAddr string) (*replication.Rol
 	return rolequery.Ask(ctx, s.mode, apiAddr)
 }
 
-// Position implements [replication.Host].
-func (s *Services) Position(context.Context) (*replication.JournalPosition, error) {
+// to is what this primary's host says to the secondary of an id.
+func (s *Services) to(ctx context.Context, id string) (*proof.Primary, error) {
 	if err := s.in(replication.Primary); err != nil {
 		return nil, err
 	}
-	return s.c.tap.Position(s.mode)
+	return s.c.toSecondary(ctx, s.mode, id)
+}
+
+// Position implements [replication.Host].
+func (s *Services) Position(ctx context.Context, id string) (*replication.JournalPosition, error) {
+	p, err := s.to(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return p.Position()
 }
 
 // OpenSlot implements [replication.Host].
-func (s *Services) OpenSlot(ctx context.Context, id string) (replication.Position, error) {
-	if err := s.in(replication.Primary); err != nil {
-		return replication.Position{}, err
-	}
-	// Each slot keeps rows: nobody but a secondary of this primary has one.
-	key, err := s.c.paired.Key(ctx, s.mode, id)
+func (s *Services) OpenSlot(ctx context.Context, id string, secondary replication.Proof) (*replication.Opening, error) {
+	p, err := s.to(ctx, id)
 	if err != nil {
-		return replication.Position{}, err
+		return nil, err
 	}
-	clear(key)
 	if s.c.tap.HistoryLost() {
-		s.c.historyLost()
-		return replication.Position{}, replication.Errorf(replication.Unavailable,
-			"the storage of this primary has gone back in time, and it is beginning a new epoch: try again in a moment")
+		s.c.historyLost() // it may have failed before
 	}
-	return s.c.tap.OpenSlot(ctx, s.mode, id)
+	return p.OpenSlot(ctx, secondary)
 }
 
 // AckSlot implements [replication.Host].
-func (s *Services) AckSlot(ctx context.Context, id string, at replication.Position) error {
-	if err := s.in(replication.Primary); err != nil {
+func (s *Services) AckSlot(ctx context.Context, id string, at replication.Position, secondary replication.Proof) error {
+	p, err := s.to(ctx, id)
+	if err != nil {
 		return err
 	}
-	return s.c.tap.AckSlot(ctx, s.mode, id, at)
+	if err := p.AckSlot(ctx, at, secondary); err != nil {
+		return err
+	}
+	s.c.relations.held(s.mode)
+	return nil
 }
 
 // CloseSlot implements [replication.Host].
@@ -216,26 +224,29 @@ func (s *Services) CloseSlot(ctx context.Context, id string) error {
 
 // ReadJournal implements [replication.Host].
 func (s *Services) ReadJournal(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader, error) {
-	if err := s.in(replication.Primary); err != nil {
+	p, err := s.to(ctx, req.SlotID)
+	if err != nil {
 		return nil, err
 	}
-	return s.c.tap.ReadJournal(ctx, s.mode, req.SlotID, req.After)
+	return p.ReadJournal(ctx, req.After, req.Proof)
 }
 
 // ReadRange implements [replication.Host].
 func (s *Services) ReadRange(ctx context.Context, req replication.ReadRangeRequest) (*replication.Range, error) {
-	if err := s.in(replication.Primary); err != nil {
+	p, err := s.to(ctx, req.SlotID)
+	if err != nil {
 		return nil, err
 	}
-	return s.c.tap.ReadRange(ctx, s.mode, req.SlotID, req.After)
+	return p.ReadRange(ctx, req.After, req.Proof)
 }
 
 // AnswerDiff implements [replication.Host].
 func (s *Services) AnswerDiff(ctx context.Context, req replication.AnswerDiffRequest) ([]byte, error) {
-	if err := s.in(replication.Primary); err != nil {
+	p, err := s.to(ctx, req.SlotID)
+	if err != nil {
 		return nil, err
 	}
-	return s.c.tap.AnswerDiff(ctx, s.mode, req.SlotID, req.Question)
+	return p.AnswerDiff(ctx, req.Question)
 }
 
 // SealHandover implements [replication.Host].
@@ -288,11 +299,39 @@ func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
 		return nil, err
 	}
 	must, err := s.c.tap.MustCopy(ctx, s.mode)
+	if err != nil {
+		return nil, err
+	}
 	if must {
 		// What it has is not of use to go on from.
 		cur.Position = replication.Position{}
 	}
-	return cur, err
+	p, err := s.c.toPrimary(s.mode)
+	if err != nil {
+		return nil, err
+	}
+	return p.Prove(cur), nil
+}
+
+// applying lets what arrives be applied by a secondary, as long as its role does not
+// change.
+func applying[T any](s *Services, do func(*proof.Secondary) (T, error)) (T, error) {
+	s.c.applies.RLock()
+	defer s.c.applies.RUnlock()
+	var none T
+	if err := s.in(replication.Secondary); err != nil {
+		return none, err
+	}
+	p, err := s.c.toPrimary(s.mode)
+	if err != nil {
+		return none, err
+	}
+	v, err := do(p)
+	if err != nil {
+		return none, err
+	}
+	s.c.relations.held(s.mode)
+	return v, nil
 }
 
 // resume has what is owed to the core taken up before a session goes on.
@@ -303,65 +342,38 @@ func (s *Services) resume(ctx context.Context) (*replication.Cursor, error) {
 }
 
 // BeginCopy implements [replication.Host].
-func (s *Services) BeginCopy(ctx context.Context, from replication.Position) error {
-	s.c.applies.RLock()
-	defer s.c.applies.RUnlock()
-	if err := s.in(replication.Secondary); err != nil {
-		return err
-	}
-	return s.c.tap.BeginCopy(ctx, s.mode, from)
+func (s *Services) BeginCopy(ctx context.Context, from replication.Opening) (*replication.Cursor, error) {
+	return applying(s, func(p *proof.Secondary) (*replication.Cursor, error) { return p.BeginCopy(ctx, from) })
 }
 
 // ApplyRange implements [replication.Host].
 func (s *Services) ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error) {
-	s.c.applies.RLock()
-	defer s.c.applies.RUnlock()
-	if err := s.in(replication.Secondary); err != nil {
-		return nil, err
-	}
-	return s.c.tap.ApplyRange(ctx, s.mode, r)
+	return applying(s, func(p *proof.Secondary) (*replication.Cursor, error) { return p.ApplyRange(ctx, r) })
 }
 
 // Diff implements [replication.Host].
 func (s *Services) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
-	s.c.applies.RLock()
-	defer s.c.applies.RUnlock()
-	if err := s.in(replication.Secondary); err != nil {
-		return nil, err
-	}
-	return s.c.tap.Diff(ctx, s.mode, answer)
+	return applying(s, func(p *proof.Secondary) (*replication.DiffStep, error) { return p.Diff(ctx, answer) })
 }
 
 // Verify implements [replication.Host].
-func (s *Services) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint) error {
-	s.c.applies.RLock()
-	defer s.c.applies.RUnlock()
-	if err := s.in(replication.Secondary); err != nil {
-		return err
-	}
-	return s.c.tap.Verify(ctx, s.mode, at, fingerprint)
+func (s *Services) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint, primary replication.Proof) error {
+	_, err := applying(s, func(p *proof.Secondary) (struct{}, error) { return struct{}{}, p.Verify(ctx, at, fingerprint, primary) })
+	return err
 }
 
 // EndCopy implements [replication.Host].
 func (s *Services) EndCopy(ctx context.Context) (*replication.Cursor, error) {
-	s.c.applies.RLock()
-	defer s.c.applies.RUnlock()
-	if err := s.in(replication.Secondary); err != nil {
-		return nil, err
-	}
-	cur, err := s.c.tap.EndCopy(ctx, s.mode)
-	if err == nil {
-		s.c.copied(s.mode)
-	}
-	return cur, err
+	return applying(s, func(p *proof.Secondary) (*replication.Cursor, error) {
+		cur, err := p.EndCopy(ctx)
+		if err == nil {
+			s.c.copied(s.mode)
+		}
+		return cur, err
+	})
 }
 
 // ApplyFrame implements [replication.Host].
 func (s *Services) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
-	s.c.applies.RLock()
-	defer s.c.applies.RUnlock()
-	if err := s.in(replication.Secondary); err != nil {
-		return nil, err
-	}
-	return s.c.tap.ApplyFrame(ctx, s.mode, f)
+	return applying(s, func(p *proof.Secondary) (*replication.Cursor, error) { return p.ApplyFrame(ctx, f) })
 }

@@ -30,6 +30,9 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 	c.mu.RLock()
 	trouble := c.failure[mode]
 	c.mu.RUnlock()
+	if trouble == "" {
+		trouble = c.relations.trouble(mode)
+	}
 	missing := ""
 	if mr.Role == replication.Primary {
 		// Not the watermark, which a write under way holds back: who has read this

@@ -118,7 +118,7 @@ func TestFailedRangeIsToldInTheEnd(t *testing.T) {
 	}
 	at, err := primary.OpenSlot(ctx, dr, "s")
 	require.NoError(t, err)
-	require.NoError(t, secondary.BeginCopy(ctx, dr, at))
+	require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
 	rng, err := primary.ReadRange(ctx, dr, "", "")
 	require.NoError(t, err)
 	calls := told(t, secondary)
@@ -205,7 +205,7 @@ func TestWaitsEnd(t *testing.T) {
 		}, replication.Unavailable},
 		"new epoch": {func(ctx context.Context, s *storage.Tap) error {
 			from := replication.Position{Epoch: replication.Epoch{Generation: 2, ID: "e2"}, Sequence: 5000}
-			if err := s.BeginCopy(ctx, dr, from); err != nil {
+			if err := s.BeginCopy(ctx, dr, from, nil); err != nil {
 				return err
 			}
 			if _, err := s.ApplyRange(ctx, dr, &replication.Range{Last: true, Payload: emptyRange}); err != nil {
@@ -287,7 +287,7 @@ func TestForceCopy(t *testing.T) {
 	require.NoError(t, err)
 
 	// Widened during a copy: that one does not count.
-	require.NoError(t, secondary.BeginCopy(ctx, dr, at))
+	require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
 	require.NoError(t, secondary.ForceCopy(ctx, dr))
 	rng, err := primary.ReadRange(ctx, dr, "", "")
 	require.NoError(t, err)

@@ -11,7 +11,8 @@ import (
 
 // ApplyFrame applies the rows of a frame in order; see [replication.Host]. Each
 // transaction has whole rows and the cursor at the last of them, so that a
-// crash leaves a state that the primary had.
+// crash leaves a state that the primary had. The proof of the frame is what the primary's
+// host has given with its end.
 func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replication.Frame) (*replication.Cursor, error) {
 	if f == nil || f.To.Sequence < f.After {
 		return nil, replication.Errorf(replication.InvalidInput, "the frame ends before it begins")
@@ -63,6 +64,9 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 		at := f.To
 		at.Sequence = sequence
 		next.Position = at
+		if at == f.To {
+			next.Given = f.Proof
+		}
 		err := t.write(ctx, mode, l, &next, a, commitOptions{})
 		reached := next
 		t.stored(mode, &reached, err)

@@ -23,8 +23,9 @@ func (t *Tap) Cursor(ctx context.Context, mode replication.Mode) (*replication.C
 	return c.Contract(), nil
 }
 
-// BeginCopy records that a full copy begins; see [replication.Host].
-func (t *Tap) BeginCopy(ctx context.Context, mode replication.Mode, from replication.Position) error {
+// BeginCopy records that a full copy begins; see [replication.Host]. What the primary's
+// host has given with the position is kept with it.
+func (t *Tap) BeginCopy(ctx context.Context, mode replication.Mode, from replication.Position, given replication.Proof) error {
 	if from.Epoch.IsZero() {
 		return replication.Errorf(replication.InvalidInput, "a copy cannot begin at a position without an epoch")
 	}
@@ -34,7 +35,7 @@ func (t *Tap) BeginCopy(ctx context.Context, mode replication.Mode, from replica
 	}
 	defer unlock()
 	t.applies.drop(mode)
-	return t.moveCursor(ctx, mode, &journal.Cursor{Position: c.Position, Copying: true, CopyFrom: from})
+	return t.moveCursor(ctx, mode, &journal.Cursor{Position: c.Position, Copying: true, CopyFrom: from, Given: given})
 }
 
 // ForceCopy makes ApplyFrame answer PositionLost until a copy begins, over
@@ -96,7 +97,7 @@ func (t *Tap) EndCopy(ctx context.Context, mode replication.Mode) (*replication.
 	if !c.Copying || !c.CopiedAll {
 		return nil, replication.Errorf(replication.InvalidInput, "the copy cannot end: its last range was not applied")
 	}
-	n := &journal.Cursor{Position: c.CopyFrom, ConsistentFrom: max(c.CopyFrom.Sequence, c.CopyAsOf), MustCopy: c.MustCopy, Missing: c.Missing}
+	n := &journal.Cursor{Position: c.CopyFrom, ConsistentFrom: max(c.CopyFrom.Sequence, c.CopyAsOf), MustCopy: c.MustCopy, Missing: c.Missing, Given: c.Given}
 	if err := t.moveCursor(ctx, mode, n); err != nil {
 		return nil, err
 	}

@@ -122,7 +122,7 @@ func TestDiffMendsWhatDiffers(t *testing.T) {
 			secondary = reopen(t, secondary)
 			at, err := primary.OpenSlot(testContext(t), dr, "s")
 			require.NoError(t, err)
-			require.NoError(t, secondary.BeginCopy(testContext(t), dr, at))
+			require.NoError(t, secondary.BeginCopy(testContext(t), dr, at, nil))
 			out := compare(t, primary, secondary, dr, "s", 0)
 			require.False(t, out.copied)
 			require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
@@ -151,7 +151,7 @@ func TestDiffOfAnEmptySecondaryIsACopy(t *testing.T) {
 			require.NoError(t, secondary.StartFingerprint(testContext(t), dr, indexKey))
 			at, err := primary.OpenSlot(testContext(t), dr, "s")
 			require.NoError(t, err)
-			require.NoError(t, secondary.BeginCopy(testContext(t), dr, at))
+			require.NoError(t, secondary.BeginCopy(testContext(t), dr, at, nil))
 			require.True(t, compare(t, primary, secondary, dr, "s", 0).copied)
 			c, err := secondary.Cursor(testContext(t), dr)
 			require.NoError(t, err)
@@ -174,7 +174,7 @@ func TestCutDiffGoesOn(t *testing.T) {
 	secondary = reopen(t, secondary)
 	at, err := primary.OpenSlot(testContext(t), dr, "s")
 	require.NoError(t, err)
-	require.NoError(t, secondary.BeginCopy(testContext(t), dr, at))
+	require.NoError(t, secondary.BeginCopy(testContext(t), dr, at, nil))
 	before := ""
 	cuts := 0
 	for ; ; cuts++ {
@@ -226,7 +226,7 @@ func TestDiffBesideWrites(t *testing.T) {
 		}
 		at, err := primary.OpenSlot(testContext(t), dr, "s")
 		require.NoError(t, err)
-		require.NoError(t, secondary.BeginCopy(testContext(t), dr, at))
+		require.NoError(t, secondary.BeginCopy(testContext(t), dr, at, nil))
 		put(t, primary, "logical/uuid/later", "x")
 		compare(t, primary, secondary, dr, "s", 0)
 		after, err := secondary.Cursor(testContext(t), dr)
@@ -275,7 +275,7 @@ func TestDiffBehindAFilter(t *testing.T) {
 	primary.SetFilter(perf, "s", func(key string) bool { return !strings.HasPrefix(key, "logical/hid/") })
 	at, err := primary.OpenSlot(ctx, perf, "s")
 	require.NoError(t, err)
-	require.NoError(t, secondary.BeginCopy(ctx, perf, at))
+	require.NoError(t, secondary.BeginCopy(ctx, perf, at, nil))
 	out := compare(t, primary, secondary, perf, "s", 0)
 	require.LessOrEqual(t, out.synced, uint64(2))
 	want := content(t, primary, perf)
@@ -289,7 +289,7 @@ func TestDiffBehindAFilter(t *testing.T) {
 	put(t, secondary, "logical/gone/2", "left")
 	at, err = primary.OpenSlot(ctx, perf, "s")
 	require.NoError(t, err)
-	require.NoError(t, secondary.BeginCopy(ctx, perf, at))
+	require.NoError(t, secondary.BeginCopy(ctx, perf, at, nil))
 	require.Zero(t, compare(t, primary, secondary, perf, "s", 0).differing)
 	for _, k := range []string{"logical/gone/1", "logical/gone/dir/1", "logical/gone/2"} {
 		require.Equal(t, "<none>", get(t, secondary.Inner(), k))
@@ -308,7 +308,7 @@ func TestDiffOutOfTurn(t *testing.T) {
 	require.Equal(t, replication.Unavailable, replication.KindOf(err))
 	at, err := primary.OpenSlot(ctx, dr, "s")
 	require.NoError(t, err)
-	require.NoError(t, secondary.BeginCopy(ctx, dr, at))
+	require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
 	_, err = secondary.Diff(ctx, dr, []byte("an answer to nothing"))
 	require.Equal(t, replication.Unavailable, replication.KindOf(err))
 	step, err = secondary.Diff(ctx, dr, nil)

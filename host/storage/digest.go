@@ -4,7 +4,6 @@ package storage
 
 import (
 	"context"
-	"encoding/binary"
 	"sort"
 
 	"github.com/hashicorp/vault/sdk/physical"
@@ -30,7 +29,7 @@ func (d *digester) parts(ctx context.Context, after, upTo string, level int) ([]
 		if ranges, ok := d.index.Cut(after, upTo, level); ok {
 			parts := make([]journal.Part, len(ranges))
 			for i := range ranges {
-				parts[i] = partOf(&ranges[i])
+				parts[i] = d.part(&ranges[i])
 			}
 			return parts, nil
 		}
@@ -42,7 +41,7 @@ func (d *digester) parts(ctx context.Context, after, upTo string, level int) ([]
 		open.Count++
 		if level == 0 || d.hasher.Level(key) >= level {
 			open.UpTo = key
-			parts = append(parts, partOf(&open))
+			parts = append(parts, d.part(&open))
 			open = fingerprint.Range{}
 		}
 	})
@@ -53,7 +52,7 @@ func (d *digester) parts(ctx context.Context, after, upTo string, level int) ([]
 		return parts, nil
 	}
 	open.UpTo = upTo
-	return append(parts, partOf(&open)), nil
+	return append(parts, d.part(&open)), nil
 }
 
 // sums are those of this side for the parts of the other one.
@@ -69,7 +68,7 @@ func (d *digester) sums(ctx context.Context, ask journal.Ask, theirs []journal.P
 			r, ok = d.index.Between(after, theirs[i].UpTo)
 		}
 		if ok {
-			ours[i] = partOf(&r)
+			ours[i] = d.part(&r)
 		} else if err := d.sort(ctx, after, theirs[i].UpTo, theirs[i:i+1], ours[i:i+1]); err != nil {
 			return nil, err
 		}
@@ -88,7 +87,7 @@ func (d *digester) sort(ctx context.Context, after, upTo string, theirs, ours []
 	})
 	for i := range sums {
 		sums[i].UpTo = theirs[i].UpTo
-		ours[i] = partOf(&sums[i])
+		ours[i] = d.part(&sums[i])
 	}
 	return err
 }
@@ -120,9 +119,6 @@ func (d *digester) each(ctx context.Context, after, upTo string, do func(key str
 	}
 }
 
-func partOf(r *fingerprint.Range) journal.Part {
-	p := journal.Part{UpTo: r.UpTo, Count: r.Count}
-	binary.BigEndian.PutUint64(p.Digest[:8], r.Sum[1])
-	binary.BigEndian.PutUint64(p.Digest[8:], r.Sum[0])
-	return p
+func (d *digester) part(r *fingerprint.Range) journal.Part {
+	return journal.Part{UpTo: r.UpTo, Count: r.Count, Digest: d.hasher.Part(r.Sum, r.Count)}
 }

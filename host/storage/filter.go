@@ -3,7 +3,6 @@
 package storage
 
 import (
-	"slices"
 	"sync"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -73,18 +72,12 @@ func (t *Tap) Sends(mode replication.Mode, slotID, key string) (sends bool) {
 	return sends
 }
 
-// slots are those that have a filter, in order.
-func (fs *filters) slots(mode replication.Mode) []string {
-	fs.mu.RLock()
-	defer fs.mu.RUnlock()
-	var ids []string
-	for k := range fs.of {
-		if k.mode == mode {
-			ids = append(ids, k.slot)
-		}
-	}
-	slices.Sort(ids)
-	return ids
+// Filtered says whether a slot has a filter, so that the fingerprint of all content says
+// nothing of what its secondary has.
+func (t *Tap) Filtered(mode replication.Mode, slotID string) bool {
+	t.filters.mu.RLock()
+	defer t.filters.mu.RUnlock()
+	return t.filters.of[filterKey{mode, slotID}] != nil
 }
 
 // with calls f with the filter of a slot, nil if it has none, which does not change

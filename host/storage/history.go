@@ -111,13 +111,27 @@ func (j *activeJournal) errHistory(at replication.Position) error {
 		"the secondary is at %s, which is not in what the primary has stored: %s, and the secondary has to compare and copy", at, why)
 }
 
-// checkHistory is the error of ofHistory, and remembers a proof. The caller holds j.mu.
+// checkHistory is the error of ofHistory. What a secondary says proves nothing: see
+// Given. The caller holds j.mu.
 func (j *activeJournal) checkHistory(at replication.Position) error {
-	lost, err := j.ofHistory(at)
-	if lost {
-		j.tap.historyIsLost(at)
-	}
+	_, err := j.ofHistory(at)
 	return err
+}
+
+// Given says that this cluster has given a position to a secondary, which has shown it.
+// If it is not of what is stored here, that is gone: HistoryLost. A position of another
+// epoch says nothing.
+func (t *Tap) Given(mode replication.Mode, at replication.Position) {
+	j, cfg, err := t.regime.Load().modeOf(mode)
+	if err != nil || at.Epoch != cfg.Epoch {
+		return
+	}
+	j.mu.Lock()
+	lost, _ := j.ofHistory(at)
+	j.mu.Unlock()
+	if lost {
+		t.historyIsLost(at)
+	}
 }
 
 // noteBefore compares what this process knows of its own former terms with what is

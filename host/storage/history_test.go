@@ -50,8 +50,10 @@ func keysOf(t *testing.T, b physical.Backend, prefix string) []string {
 	return keys
 }
 
+// requireHistory takes the position for one that the primary has given.
 func requireHistory(t *testing.T, tap *storage.Tap, id string, at replication.Position, known bool) {
 	t.Helper()
+	tap.Given(dr, at)
 	r, err := tap.ReadJournal(testContext(t), dr, id, at)
 	acked := tap.AckSlot(testContext(t), dr, id, at)
 	if known {
@@ -109,6 +111,41 @@ func TestPositionsOfALostHistory(t *testing.T) {
 			requireHistory(t, tap, "s", watermark(t, tap), true)
 		})
 	}
+}
+
+// What a secondary says of where it is proves nothing: it may lie. It is told to copy.
+func TestALieProvesNoLostHistory(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	tap := newPrimary(t, newTxn(t))
+	tap.OnHistoryLost(func() { t.Error("a lie was believed") })
+	at, err := tap.OpenSlot(ctx, dr, "liar")
+	require.NoError(t, err)
+	write(t, tap, 10)
+	require.NoError(t, tap.Deactivate(ctx))
+	require.NoError(t, tap.Activate(ctx, config(dr)))
+	for _, lie := range []replication.Position{
+		{Epoch: at.Epoch, Term: at.Term + 1<<41, Sequence: 5},  // a term that never was
+		{Epoch: at.Epoch, Term: at.Term, Sequence: 1 << 20},    // the end of one that is over
+		{Epoch: at.Epoch, Term: 1, Sequence: 1<<63 + 1},        // nowhere
+		{Epoch: at.Epoch, Term: at.Term - 1, Sequence: 1 << 3}, // before all
+	} {
+		_, err := tap.ReadJournal(ctx, dr, "liar", lie)
+		require.Equal(t, replication.PositionLost, replication.KindOf(err), "%v", err)
+		require.Equal(t, replication.PositionLost, replication.KindOf(tap.AckSlot(ctx, dr, "liar", lie)))
+		require.False(t, tap.HistoryLost())
+	}
+	// One that is given proves it once: the new epoch forgets it.
+	lost := replication.Position{Epoch: at.Epoch, Term: at.Term, Sequence: 1 << 20}
+	tap.OnHistoryLost(nil)
+	tap.Given(dr, lost)
+	require.True(t, tap.HistoryLost())
+	next := config(dr)
+	next.Modes[dr] = storage.ModeConfig{Epoch: replication.Epoch{Generation: at.Epoch.Generation + 1, ID: "next"}, IndexKey: next.Modes[dr].IndexKey}
+	require.NoError(t, tap.Activate(ctx, next))
+	tap.BeginHistory()
+	tap.Given(dr, lost)
+	require.False(t, tap.HistoryLost(), "a position of an epoch that is over proves something")
 }
 
 // Restarts lose nothing, so no position of before is taken for one of a lost history:

@@ -296,7 +296,6 @@ func (t *Tap) Position(mode replication.Mode) (*replication.JournalPosition, err
 	if print := r.prints[mode]; print != nil {
 		p.Fingerprint, p.Keys = print.index.RootAt(p.Position.Sequence, j.seq.Allocated())
 	}
-	p.Filtered = t.filters.slots(mode)
 	return p, nil
 }
 

@@ -367,7 +367,7 @@ func TestFilter(t *testing.T) {
 
 			at, err := primary.OpenSlot(ctx, perf, "s")
 			require.NoError(t, err)
-			require.NoError(t, secondary.BeginCopy(ctx, perf, at))
+			require.NoError(t, secondary.BeginCopy(ctx, perf, at, nil))
 			rng, err = primary.ReadRange(ctx, perf, "s", "")
 			require.NoError(t, err)
 			_, err = secondary.ApplyRange(ctx, perf, rng)
@@ -459,7 +459,7 @@ func TestWipeLocal(t *testing.T) {
 		_, err := tap.WipeLocal(ctx, perf)
 		require.Equal(t, replication.Unavailable, replication.KindOf(err), "nobody knows whose the views are")
 		withMounts(t, tap)
-		require.NoError(t, tap.BeginCopy(ctx, perf, replication.Position{Epoch: epoch}))
+		require.NoError(t, tap.BeginCopy(ctx, perf, replication.Position{Epoch: epoch}, nil))
 		require.NoError(t, tap.Activate(ctx, config(dr)))
 		require.NoError(t, tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{perf}}))
 		short, cancel := context.WithCancel(ctx)

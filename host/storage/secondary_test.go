@@ -214,7 +214,7 @@ func TestApplyFrameRules(t *testing.T) {
 		f1 := next("core/mounts", "1")
 		_, err = secondary.ApplyFrame(ctx, dr, f1)
 		require.Equal(t, replication.PositionLost, replication.KindOf(err), "there was no copy")
-		require.NoError(t, secondary.BeginCopy(ctx, dr, at))
+		require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
 		_, err = secondary.ApplyFrame(ctx, dr, f1)
 		require.Equal(t, replication.InvalidInput, replication.KindOf(err), "the copy is under way")
 		_, err = secondary.EndCopy(ctx, dr)
@@ -269,7 +269,7 @@ func TestApplyRangeRules(t *testing.T) {
 	}
 	require.Equal(t, replication.InvalidInput, apply(func(*replication.Range) {}), "no copy is under way")
 	at := replication.Position{Epoch: epoch, Sequence: 5}
-	require.NoError(t, secondary.BeginCopy(ctx, dr, at))
+	require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
 	for name, change := range map[string]func(*replication.Range){
 		"count":         func(r *replication.Range) { r.Keys = 2 },
 		"not in order":  func(r *replication.Range) { r.After = "core/a" },

@@ -209,6 +209,26 @@ func (t *Tap) AckSlot(_ context.Context, mode replication.Mode, id string, at re
 	return nil
 }
 
+// SlotSeen says that the secondary of a slot is there, for the cap in age. NotFound
+// without such a slot, PositionLost when it is lost.
+func (t *Tap) SlotSeen(mode replication.Mode, id string) error {
+	j, _, err := t.regime.Load().modeOf(mode)
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.slots[mode][id]
+	switch {
+	case s == nil:
+		return noSlot(id)
+	case s.lost != "":
+		return lostSlot(id, s.lost)
+	}
+	s.seen = time.Now()
+	return nil
+}
+
 // CloseSlot ends retention for a secondary; no error without such a slot. It may
 // be called without a journal: the record is deleted all the same.
 func (t *Tap) CloseSlot(ctx context.Context, mode replication.Mode, id string) error {

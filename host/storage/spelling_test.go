@@ -51,7 +51,7 @@ func TestNoSpellingInAFrameReachesOwnKeys(t *testing.T) {
 		ctx := testContext(t)
 		tap := spelled(t, inner, pathKeys)
 		from := replication.Position{Epoch: epoch, Term: 1, Sequence: 10}
-		require.NoError(t, tap.BeginCopy(ctx, dr, from))
+		require.NoError(t, tap.BeginCopy(ctx, dr, from, nil))
 		_, err := tap.ApplyRange(ctx, dr, &replication.Range{Last: true, Payload: emptyRange})
 		require.NoError(t, err)
 		_, err = tap.EndCopy(ctx, dr)
@@ -78,12 +78,12 @@ func TestNoSpellingInARangeReachesOwnKeys(t *testing.T) {
 		tap := spelled(t, inner, pathKeys)
 		from := replication.Position{Epoch: epoch, Term: 1, Sequence: 10}
 		for _, key := range forgeries {
-			require.NoError(t, tap.BeginCopy(ctx, dr, from))
+			require.NoError(t, tap.BeginCopy(ctx, dr, from, nil))
 			payload := journal.EncodeRange([]journal.Pair{{Key: key, Value: []byte("forged")}})
 			_, err := tap.ApplyRange(ctx, dr, &replication.Range{Last: true, Keys: 1, Payload: payload})
 			require.Equal(t, replication.InvalidInput, replication.KindOf(err), "%q: %v", key, err)
 
-			require.NoError(t, tap.BeginCopy(ctx, dr, from))
+			require.NoError(t, tap.BeginCopy(ctx, dr, from, nil))
 			upTo := key[:len(key)-1]
 			_, err = tap.ApplyRange(ctx, dr, &replication.Range{UpTo: upTo, Payload: emptyRange})
 			require.NoError(t, err)
@@ -127,7 +127,7 @@ func TestKeysThatPathStorageTakesForOne(t *testing.T) {
 	eachStorage(t, func(t *testing.T, inner physical.Backend, pathKeys bool) {
 		ctx := testContext(t)
 		tap := spelled(t, inner, pathKeys)
-		require.NoError(t, tap.BeginCopy(ctx, dr, replication.Position{Epoch: epoch, Term: 1, Sequence: 10}))
+		require.NoError(t, tap.BeginCopy(ctx, dr, replication.Position{Epoch: epoch, Term: 1, Sequence: 10}, nil))
 		for _, key := range []string{"logical/u//a", "logical/u/./a", "logical/u/a/"} {
 			payload := journal.EncodeRange([]journal.Pair{{Key: key, Value: []byte("v")}})
 			_, err := tap.ApplyRange(ctx, dr, &replication.Range{UpTo: key, Keys: 1, Payload: payload})
@@ -138,7 +138,7 @@ func TestKeysThatPathStorageTakesForOne(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.Equal(t, "v", get(t, inner, key))
-			require.NoError(t, tap.BeginCopy(ctx, dr, replication.Position{Epoch: epoch, Term: 1, Sequence: 10}))
+			require.NoError(t, tap.BeginCopy(ctx, dr, replication.Position{Epoch: epoch, Term: 1, Sequence: 10}, nil))
 		}
 	})
 }

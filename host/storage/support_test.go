@@ -183,7 +183,7 @@ func rowsStored(t testing.TB, b physical.Backend) int {
 func copyAll(t testing.TB, primary, secondary *storage.Tap, mode replication.Mode, from replication.Position) *replication.Cursor {
 	t.Helper()
 	ctx := testContext(t)
-	require.NoError(t, secondary.BeginCopy(ctx, mode, from))
+	require.NoError(t, secondary.BeginCopy(ctx, mode, from, nil))
 	after := ""
 	for {
 		rng, err := primary.ReadRange(ctx, mode, "", after)

@@ -163,7 +163,7 @@ var sessions = map[string]func(ctx context.Context, t *testing.T, primary, secon
 	"range": func(ctx context.Context, t *testing.T, primary, secondary *storage.Tap) error {
 		at, err := primary.OpenSlot(testContext(t), dr, "s")
 		require.NoError(t, err)
-		require.NoError(t, secondary.BeginCopy(testContext(t), dr, at))
+		require.NoError(t, secondary.BeginCopy(testContext(t), dr, at, nil))
 		rng, err := primary.ReadRange(testContext(t), dr, "", "")
 		require.NoError(t, err)
 		if _, err = secondary.ApplyRange(ctx, dr, rng); err != nil {
@@ -177,7 +177,7 @@ var sessions = map[string]func(ctx context.Context, t *testing.T, primary, secon
 		fingerprintOf(t, secondary, dr)
 		at, err := primary.OpenSlot(testContext(t), dr, "s")
 		require.NoError(t, err)
-		require.NoError(t, secondary.BeginCopy(testContext(t), dr, at))
+		require.NoError(t, secondary.BeginCopy(testContext(t), dr, at, nil))
 		step, err := secondary.Diff(testContext(t), dr, nil)
 		for ; err == nil && !step.Done; step, err = secondary.Diff(ctx, dr, mustAnswer(t, primary, step.Question)) {
 		}
@@ -391,4 +391,3 @@ func TestResumeWaitsForAnApply(t *testing.T) {
 	_, err = secondary.ApplyFrame(former, dr, frame)
 	require.ErrorIs(t, err, context.Canceled, "an apply of a session that is gone does not begin")
 }
-

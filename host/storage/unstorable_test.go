@@ -186,7 +186,7 @@ func TestRefusedKeyInACopy(t *testing.T) {
 		}
 		copyAll(t, primary, secondary, dr, at)
 		check()
-		require.NoError(t, secondary.BeginCopy(ctx, dr, at))
+		require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
 		require.False(t, compare(t, primary, secondary, dr, "s", 0).copied)
 		check()
 
@@ -205,7 +205,7 @@ func TestRefusedKeyInACopy(t *testing.T) {
 		del(t, primary, "logical/uuid/zz-large")
 		at, err = primary.OpenSlot(ctx, dr, "s")
 		require.NoError(t, err)
-		require.NoError(t, secondary.BeginCopy(ctx, dr, at))
+		require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
 		compare(t, primary, secondary, dr, "s", 0)
 		c, err := secondary.Cursor(ctx, dr)
 		require.NoError(t, err)
@@ -418,7 +418,7 @@ func TestLongNamesOnFileStorage(t *testing.T) {
 	at, err = primary.OpenSlot(ctx, dr, "s")
 	require.NoError(t, err)
 	require.Equal(t, uint64(len(names)), copyAll(t, primary, secondary, dr, at).Missing)
-	require.NoError(t, secondary.BeginCopy(ctx, dr, at))
+	require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
 	require.False(t, compare(t, primary, secondary, dr, "s", 0).copied)
 	for _, n := range names {
 		del(t, primary, n)

@@ -62,7 +62,7 @@ func TestDifferenceIsNoticed(t *testing.T) {
 
 			at, err := primary.OpenSlot(ctx, dr, "s")
 			require.NoError(t, err)
-			require.NoError(t, secondary.BeginCopy(ctx, dr, at))
+			require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
 			require.Less(t, compare(t, primary, secondary, dr, "s", 0).synced, uint64(10))
 			follow(t, primary, secondary, dr, "s", watermark(t, primary).Sequence)
 			require.Equal(t, content(t, primary, dr), content(t, secondary, dr))

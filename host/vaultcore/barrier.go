@@ -177,13 +177,22 @@ func (c *Core) ReloadKeys(ctx context.Context) error {
 
 // OpensKeyring says whether a root key opens a keyring as it is stored.
 func OpensKeyring(ctx context.Context, stored, root []byte) bool {
-	_, ok := keyringTerm(ctx, stored, root)
+	_, ok := KeyringTerm(ctx, stored, root)
 	return ok
 }
 
-// keyringTerm is the term of the newest key in a stored keyring; ok is false if the
+// ActiveTerm is the term of the newest key in the open barrier.
+func (c *Core) ActiveTerm() (int, error) {
+	info, err := c.barrier.inner.ActiveKeyInfo()
+	if err != nil {
+		return 0, err
+	}
+	return info.Term, nil
+}
+
+// KeyringTerm is the term of the newest key in a stored keyring; ok is false if the
 // root key does not open it.
-func keyringTerm(ctx context.Context, stored, root []byte) (term int, ok bool) {
+func KeyringTerm(ctx context.Context, stored, root []byte) (term int, ok bool) {
 	b, err := vault.NewAESGCMBarrier(oneRow{value: stored}, false)
 	if err != nil {
 		return 0, false

@@ -34,7 +34,7 @@ func (c *Core) KeysReplaced(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	defer clear(root)
-	if stored, ok := keyringTerm(ctx, ring.Value, root); ok {
+	if stored, ok := KeyringTerm(ctx, ring.Value, root); ok {
 		info, err := c.barrier.inner.ActiveKeyInfo()
 		// A standby that was away for long has missed the upgrade that a rotation leaves.
 		// One that has come further by upgrades must not go back: a secondary that holds

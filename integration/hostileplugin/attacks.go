@@ -67,6 +67,7 @@ func (h *hostile) attackSecondary(ctx context.Context, next *replication.Frame) 
 			frame(fmt.Sprintf("a frame that deletes %q", s), forge(journal.Op{Kind: journal.Delete, Key: s}))
 		}
 	}
+	h.attackProofs(ctx, next, forge)
 	frame("a frame that is torn", func(f *replication.Frame) { f.Payload = f.Payload[:len(f.Payload)-1] })
 	frame("a frame with rows without end", func(f *replication.Frame) {
 		const n = 8 << 20
@@ -93,8 +94,46 @@ func (h *hostile) attackSecondary(ctx context.Context, next *replication.Frame) 
 	}, 200, "a flood of answers")
 }
 
-func (h *hostile) attackPrimary(ctx context.Context, id string, at replication.Position) {
+// attackProofs tries what the host of a primary has not said: content, its order, the
+// beginning of a copy, fingerprints.
+func (h *hostile) attackProofs(ctx context.Context, next *replication.Frame, forge func(...journal.Op) func(*replication.Frame)) {
+	for name, change := range map[string]func(f *replication.Frame){
+		"a frame that deletes the audit devices": forge(journal.Op{Kind: journal.Delete, Key: "core/audit"}),
+		"a frame that writes a policy":           forge(journal.Op{Kind: journal.Put, Key: "sys/policy/forged", Value: []byte("old")}),
+		"a frame that says it is consistent":     func(f *replication.Frame) { f.ConsistentFrom++ },
+		"a frame of another term":                func(f *replication.Frame) { f.To.Term++ },
+		"a frame that leaves rows out":           func(f *replication.Frame) { f.To.Sequence++ },
+		"a frame without a proof":                func(f *replication.Frame) { f.Proof = nil },
+	} {
+		f := *next
+		change(&f)
+		_, err := h.Host.ApplyFrame(ctx, &f)
+		h.try(name, err)
+	}
+	_, err := h.Host.BeginCopy(ctx, replication.Opening{Position: next.To})
+	h.try("a copy without a proof", err)
+	_, err = h.Host.BeginCopy(ctx, replication.Opening{Position: next.To, Proof: next.Proof})
+	h.try("a copy with the proof of a frame", err)
+	h.try("a fingerprint", h.Host.Verify(ctx, next.To, make(replication.Fingerprint, 32), next.Proof))
+}
+
+func (h *hostile) attackPrimary(ctx context.Context, id string, at replication.Position, secondary replication.Proof) {
 	h.attackBoth(ctx)
+	beyond := at
+	beyond.Sequence++
+	h.try("an acknowledgement of what the secondary has not", h.Host.AckSlot(ctx, id, beyond, secondary))
+	h.try("an acknowledgement without a proof", h.Host.AckSlot(ctx, id, beyond, nil))
+	h.try("that nobody is there", h.Host.AckSlot(ctx, "nobody", replication.Position{}, nil))
+	_, err := h.Host.OpenSlot(ctx, id, nil)
+	h.try("a slot without a proof", err)
+	_, err = h.Host.OpenSlot(ctx, "nobody", secondary)
+	h.try("a slot for nobody", err)
+	_, err = h.Host.Position(ctx, "nobody")
+	h.try("a fingerprint for nobody", err)
+	_, err = h.Host.ReadRange(ctx, replication.ReadRangeRequest{SlotID: id})
+	h.try("a range without a proof", err)
+	_, err = h.Host.ReadJournal(ctx, replication.ReadJournalRequest{SlotID: id, After: beyond, Proof: secondary})
+	h.try("the rows after a position that is not the secondary's", err)
 	h.flood(func() error {
 		_, err := h.Host.AnswerDiff(ctx, replication.AnswerDiffRequest{SlotID: id, Question: inflatingQuestion})
 		return err
@@ -109,8 +148,6 @@ func (h *hostile) attackPrimary(ctx context.Context, id string, at replication.P
 			h.try(fmt.Sprintf("a question about %q", s), err)
 		}
 	}
-	_, err := h.Host.OpenSlot(ctx, "nobody")
-	h.try("a slot for nobody", err)
 	_, err = h.Host.SealHandover(ctx, replication.SealHandoverRequest{SecondaryID: id, Challenge: nil})
 	h.try("the keys without a challenge", err)
 }

@@ -89,12 +89,12 @@ func (h *hostile) ApplyFrame(ctx context.Context, f *replication.Frame) (*replic
 }
 
 // AckSlot attacks the host of a primary, which has a secondary then.
-func (h *hostile) AckSlot(ctx context.Context, id string, at replication.Position) error {
+func (h *hostile) AckSlot(ctx context.Context, id string, at replication.Position, secondary replication.Proof) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ordered("primary") {
-		h.attackPrimary(ctx, id, at)
+		h.attackPrimary(ctx, id, at, secondary)
 		h.done("primary")
 	}
-	return h.Host.AckSlot(ctx, id, at)
+	return h.Host.AckSlot(ctx, id, at, secondary)
 }

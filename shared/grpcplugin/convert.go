@@ -58,38 +58,40 @@ func fromPosition(p *replicationv1.Position) replication.Position {
 }
 
 func toFrame(f *replication.Frame) *replicationv1.Frame {
-	return &replicationv1.Frame{After: f.After, To: toPosition(f.To), ConsistentFrom: f.ConsistentFrom, Payload: f.Payload}
+	return &replicationv1.Frame{After: f.After, To: toPosition(f.To), ConsistentFrom: f.ConsistentFrom, Payload: f.Payload, Proof: f.Proof}
 }
 
 func fromFrame(f *replicationv1.Frame) *replication.Frame {
-	return &replication.Frame{After: f.GetAfter(), To: fromPosition(f.GetTo()), ConsistentFrom: f.GetConsistentFrom(), Payload: f.GetPayload()}
+	return &replication.Frame{
+		After: f.GetAfter(), To: fromPosition(f.GetTo()), ConsistentFrom: f.GetConsistentFrom(), Payload: f.GetPayload(), Proof: f.GetProof(),
+	}
 }
 
 func toRange(r *replication.Range) *replicationv1.Range {
 	return &replicationv1.Range{
 		After: []byte(r.After), UpTo: []byte(r.UpTo), Last: r.Last,
-		Keys: r.Keys, AsOf: r.AsOf, Payload: r.Payload,
+		Keys: r.Keys, AsOf: r.AsOf, Payload: r.Payload, Proof: r.Proof,
 	}
 }
 
 func fromRange(r *replicationv1.Range) *replication.Range {
 	return &replication.Range{
 		After: string(r.GetAfter()), UpTo: string(r.GetUpTo()), Last: r.GetLast(),
-		Keys: r.GetKeys(), AsOf: r.GetAsOf(), Payload: r.GetPayload(),
+		Keys: r.GetKeys(), AsOf: r.GetAsOf(), Payload: r.GetPayload(), Proof: r.GetProof(),
 	}
 }
 
 func toCursor(c *replication.Cursor) *replicationv1.CursorResponse {
 	return &replicationv1.CursorResponse{
 		Position: toPosition(c.Position), Copying: c.Copying, CopyFrom: toPosition(c.CopyFrom),
-		CopiedUpTo: []byte(c.CopiedUpTo), CopiedKeys: c.CopiedKeys, ConsistentFrom: c.ConsistentFrom, Missing: c.Missing,
+		CopiedUpTo: []byte(c.CopiedUpTo), CopiedKeys: c.CopiedKeys, ConsistentFrom: c.ConsistentFrom, Missing: c.Missing, Proof: c.Proof,
 	}
 }
 
 func fromCursor(c *replicationv1.CursorResponse) *replication.Cursor {
 	return &replication.Cursor{
 		Position: fromPosition(c.GetPosition()), Copying: c.GetCopying(), CopyFrom: fromPosition(c.GetCopyFrom()),
-		CopiedUpTo: string(c.GetCopiedUpTo()), CopiedKeys: c.GetCopiedKeys(), ConsistentFrom: c.GetConsistentFrom(), Missing: c.GetMissing(),
+		CopiedUpTo: string(c.GetCopiedUpTo()), CopiedKeys: c.GetCopiedKeys(), ConsistentFrom: c.GetConsistentFrom(), Missing: c.GetMissing(), Proof: c.GetProof(),
 	}
 }
 

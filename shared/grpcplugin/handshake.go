@@ -7,9 +7,9 @@ import "github.com/hashicorp/go-plugin"
 const (
 	// Name is what the plugin is dispensed by.
 	Name = "replication"
-	// ProtocolVersion is the major version of the wire format: the v1 of the
-	// protobuf package and the key of the versioned plugins.
-	ProtocolVersion = 1
+	// ProtocolVersion is the major version of the wire format: the key of the
+	// versioned plugins. 2 has proofs.
+	ProtocolVersion = 2
 	// EnvLogLevel names the environment variable by which a host tells a plugin
 	// the least level that it wants to be logged; info when unset.
 	EnvLogLevel = "VAULT_REPLICATION_PLUGIN_LOG_LEVEL"

@@ -79,24 +79,30 @@ func (c *hostClient) RoleAt(ctx context.Context, apiAddr string) (*replication.R
 	return &replication.RoleAtAnswer{Role: replication.Role(res.GetRole()), ClusterID: res.GetClusterId(), SecondaryID: res.GetSecondaryId()}, nil
 }
 
-func (c *hostClient) Position(ctx context.Context) (*replication.JournalPosition, error) {
-	res, err := call(ctx, c.link, c.rpc.Position, &replicationv1.PositionRequest{})
+func (c *hostClient) Position(ctx context.Context, id string) (*replication.JournalPosition, error) {
+	res, err := call(ctx, c.link, c.rpc.Position, &replicationv1.PositionRequest{Id: id})
 	if err != nil {
 		return nil, err
 	}
-	return &replication.JournalPosition{Position: fromPosition(res.GetPosition()), Fingerprint: res.GetFingerprint(), Keys: res.GetKeys(), Filtered: res.GetFiltered()}, nil
+	return &replication.JournalPosition{Position: fromPosition(res.GetPosition()), Fingerprint: res.GetFingerprint(), Keys: res.GetKeys(), Proof: res.GetProof()}, nil
 }
 
-func (c *hostClient) OpenSlot(ctx context.Context, id string) (replication.Position, error) {
-	res, err := call(ctx, c.link, c.rpc.OpenSlot, &replicationv1.OpenSlotRequest{Id: id})
-	if err != nil {
-		return replication.Position{}, err
+func (c *hostClient) OpenSlot(ctx context.Context, id string, secondary replication.Proof) (*replication.Opening, error) {
+	if err := checkProof(secondary); err != nil {
+		return nil, err
 	}
-	return fromPosition(res.GetPosition()), nil
+	res, err := call(ctx, c.link, c.rpc.OpenSlot, &replicationv1.OpenSlotRequest{Id: id, Proof: secondary})
+	if err != nil {
+		return nil, err
+	}
+	return &replication.Opening{Position: fromPosition(res.GetPosition()), Proof: res.GetProof()}, nil
 }
 
-func (c *hostClient) AckSlot(ctx context.Context, id string, at replication.Position) error {
-	_, err := call(ctx, c.link, c.rpc.AckSlot, &replicationv1.AckSlotRequest{Id: id, At: toPosition(at)})
+func (c *hostClient) AckSlot(ctx context.Context, id string, at replication.Position, secondary replication.Proof) error {
+	if err := checkProof(secondary); err != nil {
+		return err
+	}
+	_, err := call(ctx, c.link, c.rpc.AckSlot, &replicationv1.AckSlotRequest{Id: id, At: toPosition(at), Proof: secondary})
 	return err
 }
 
@@ -106,7 +112,10 @@ func (c *hostClient) CloseSlot(ctx context.Context, id string) error {
 }
 
 func (c *hostClient) ReadRange(ctx context.Context, req replication.ReadRangeRequest) (*replication.Range, error) {
-	res, err := call(ctx, c.link, c.rpc.ReadRange, &replicationv1.ReadRangeRequest{After: []byte(req.After), SlotId: req.SlotID})
+	if err := checkProof(req.Proof); err != nil {
+		return nil, err
+	}
+	res, err := call(ctx, c.link, c.rpc.ReadRange, &replicationv1.ReadRangeRequest{After: []byte(req.After), SlotId: req.SlotID, Proof: req.Proof})
 	if err != nil {
 		return nil, err
 	}
@@ -150,9 +159,8 @@ func (c *hostClient) Cursor(ctx context.Context) (*replication.Cursor, error) {
 	return c.cursor(call(ctx, c.link, c.rpc.Cursor, &replicationv1.CursorRequest{}))
 }
 
-func (c *hostClient) BeginCopy(ctx context.Context, from replication.Position) error {
-	_, err := call(ctx, c.link, c.rpc.BeginCopy, &replicationv1.BeginCopyRequest{From: toPosition(from)})
-	return err
+func (c *hostClient) BeginCopy(ctx context.Context, from replication.Opening) (*replication.Cursor, error) {
+	return c.cursor(call(ctx, c.link, c.rpc.BeginCopy, &replicationv1.BeginCopyRequest{From: toPosition(from.Position), Proof: from.Proof}))
 }
 
 func (c *hostClient) ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error) {
@@ -176,8 +184,8 @@ func (c *hostClient) Diff(ctx context.Context, answer []byte) (*replication.Diff
 	return fromDiffStep(res), nil
 }
 
-func (c *hostClient) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint) error {
-	_, err := call(ctx, c.link, c.rpc.Verify, &replicationv1.VerifyRequest{At: toPosition(at), Fingerprint: fingerprint})
+func (c *hostClient) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint, primary replication.Proof) error {
+	_, err := call(ctx, c.link, c.rpc.Verify, &replicationv1.VerifyRequest{At: toPosition(at), Fingerprint: fingerprint, Proof: primary})
 	return err
 }
 

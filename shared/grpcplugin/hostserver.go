@@ -112,24 +112,36 @@ func (s *hostServer) RoleAt(ctx context.Context, req *replicationv1.RoleAtReques
 	return &replicationv1.RoleAtResponse{Role: string(a.Role), ClusterId: a.ClusterID, SecondaryId: a.SecondaryID}, nil
 }
 
-func (s *hostServer) Position(ctx context.Context, _ *replicationv1.PositionRequest) (*replicationv1.PositionResponse, error) {
-	p, err := s.host.Position(ctx)
+func (s *hostServer) Position(ctx context.Context, req *replicationv1.PositionRequest) (*replicationv1.PositionResponse, error) {
+	p, err := s.host.Position(ctx, req.GetId())
 	if err == nil && p == nil {
 		err = missing("position")
 	}
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &replicationv1.PositionResponse{Position: toPosition(p.Position), Fingerprint: p.Fingerprint, Keys: p.Keys, Filtered: p.Filtered}, nil
+	return &replicationv1.PositionResponse{Position: toPosition(p.Position), Fingerprint: p.Fingerprint, Keys: p.Keys, Proof: p.Proof}, nil
 }
 
 func (s *hostServer) OpenSlot(ctx context.Context, req *replicationv1.OpenSlotRequest) (*replicationv1.OpenSlotResponse, error) {
-	p, err := s.host.OpenSlot(ctx, req.GetId())
-	return done(&replicationv1.OpenSlotResponse{Position: toPosition(p)}, err)
+	if err := checkProof(req.GetProof()); err != nil {
+		return nil, toStatus(err)
+	}
+	o, err := s.host.OpenSlot(ctx, req.GetId(), req.GetProof())
+	if err == nil && o == nil {
+		err = missing("position")
+	}
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return &replicationv1.OpenSlotResponse{Position: toPosition(o.Position), Proof: o.Proof}, nil
 }
 
 func (s *hostServer) AckSlot(ctx context.Context, req *replicationv1.AckSlotRequest) (*replicationv1.AckSlotResponse, error) {
-	return done(&replicationv1.AckSlotResponse{}, s.host.AckSlot(ctx, req.GetId(), fromPosition(req.GetAt())))
+	if err := checkProof(req.GetProof()); err != nil {
+		return nil, toStatus(err)
+	}
+	return done(&replicationv1.AckSlotResponse{}, s.host.AckSlot(ctx, req.GetId(), fromPosition(req.GetAt()), req.GetProof()))
 }
 
 func (s *hostServer) CloseSlot(ctx context.Context, req *replicationv1.CloseSlotRequest) (*replicationv1.CloseSlotResponse, error) {
@@ -145,7 +157,12 @@ func (s *hostServer) ReadJournal(stream replicationv1.Host_ReadJournalServer) er
 	if req == nil {
 		return toStatus(replication.Errorf(replication.InvalidInput, "the first message of ReadJournal does not say where to begin"))
 	}
-	reader, err := s.host.ReadJournal(stream.Context(), replication.ReadJournalRequest{SlotID: req.GetSlotId(), After: fromPosition(req.GetAfter())})
+	if err := checkProof(req.GetProof()); err != nil {
+		return toStatus(err)
+	}
+	reader, err := s.host.ReadJournal(stream.Context(), replication.ReadJournalRequest{
+		SlotID: req.GetSlotId(), After: fromPosition(req.GetAfter()), Proof: req.GetProof(),
+	})
 	if err == nil && reader == nil {
 		err = missing("journal")
 	}
@@ -186,7 +203,10 @@ func (s *hostServer) ReadJournal(stream replicationv1.Host_ReadJournalServer) er
 }
 
 func (s *hostServer) ReadRange(ctx context.Context, req *replicationv1.ReadRangeRequest) (*replicationv1.ReadRangeResponse, error) {
-	r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: string(req.GetAfter()), SlotID: req.GetSlotId()})
+	if err := checkProof(req.GetProof()); err != nil {
+		return nil, toStatus(err)
+	}
+	r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: string(req.GetAfter()), SlotID: req.GetSlotId(), Proof: req.GetProof()})
 	if err == nil && r == nil {
 		err = missing("range")
 	}
@@ -229,12 +249,15 @@ func (s *hostServer) Cursor(ctx context.Context, _ *replicationv1.CursorRequest)
 	return cursorAnswer(s.host.Cursor(ctx))
 }
 
-func (s *hostServer) BeginCopy(ctx context.Context, req *replicationv1.BeginCopyRequest) (*replicationv1.BeginCopyResponse, error) {
-	return done(&replicationv1.BeginCopyResponse{}, s.host.BeginCopy(ctx, fromPosition(req.GetFrom())))
+func (s *hostServer) BeginCopy(ctx context.Context, req *replicationv1.BeginCopyRequest) (*replicationv1.CursorResponse, error) {
+	if err := checkProof(req.GetProof()); err != nil {
+		return nil, toStatus(err)
+	}
+	return cursorAnswer(s.host.BeginCopy(ctx, replication.Opening{Position: fromPosition(req.GetFrom()), Proof: req.GetProof()}))
 }
 
 func (s *hostServer) ApplyRange(ctx context.Context, req *replicationv1.ApplyRangeRequest) (*replicationv1.CursorResponse, error) {
-	if err := checkPayload("range", req.GetRange().GetPayload()); err != nil {
+	if err := errors.Join(checkPayload("range", req.GetRange().GetPayload()), checkProof(req.GetRange().GetProof())); err != nil {
 		return nil, toStatus(err)
 	}
 	return cursorAnswer(s.host.ApplyRange(ctx, fromRange(req.GetRange())))
@@ -255,7 +278,10 @@ func (s *hostServer) Diff(ctx context.Context, req *replicationv1.DiffRequest) (
 }
 
 func (s *hostServer) Verify(ctx context.Context, req *replicationv1.VerifyRequest) (*replicationv1.VerifyResponse, error) {
-	return done(&replicationv1.VerifyResponse{}, s.host.Verify(ctx, fromPosition(req.GetAt()), req.GetFingerprint()))
+	if err := checkProof(req.GetProof()); err != nil {
+		return nil, toStatus(err)
+	}
+	return done(&replicationv1.VerifyResponse{}, s.host.Verify(ctx, fromPosition(req.GetAt()), req.GetFingerprint(), req.GetProof()))
 }
 
 func (s *hostServer) EndCopy(ctx context.Context, _ *replicationv1.EndCopyRequest) (*replicationv1.CursorResponse, error) {
@@ -263,7 +289,7 @@ func (s *hostServer) EndCopy(ctx context.Context, _ *replicationv1.EndCopyReques
 }
 
 func (s *hostServer) ApplyFrame(ctx context.Context, req *replicationv1.ApplyFrameRequest) (*replicationv1.CursorResponse, error) {
-	if err := checkPayload("frame", req.GetFrame().GetPayload()); err != nil {
+	if err := errors.Join(checkPayload("frame", req.GetFrame().GetPayload()), checkProof(req.GetFrame().GetProof())); err != nil {
 		return nil, toStatus(err)
 	}
 	return cursorAnswer(s.host.ApplyFrame(ctx, fromFrame(req.GetFrame())))

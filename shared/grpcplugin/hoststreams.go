@@ -56,7 +56,7 @@ func (c *hostClient) ReadJournal(ctx context.Context, req replication.ReadJourna
 	if err == nil {
 		// A Send that fails says io.EOF; Recv has the reason.
 		_ = stream.Send(&replicationv1.ReadJournalRequest{Message: &replicationv1.ReadJournalRequest_Start{
-			Start: &replicationv1.JournalStart{SlotId: req.SlotID, After: toPosition(req.After)},
+			Start: &replicationv1.JournalStart{SlotId: req.SlotID, After: toPosition(req.After), Proof: req.Proof},
 		}})
 		_, err = stream.Recv() // the position is held
 	}

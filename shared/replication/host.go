@@ -19,7 +19,15 @@ const (
 	// PayloadMax is the size above which the payload of a Frame, a Range, a
 	// forwarded request or its answer is refused, in bytes.
 	PayloadMax = 64 << 20
+	// ProofMax bounds a [Proof], in bytes.
+	ProofMax = 1 << 10
 )
+
+// Proof is what the host of one cluster adds to what it tells the host of another one:
+// it shows who says it, to whom, and what of. Plugins carry it beside what it proves and
+// cannot make one. Whatever comes without a valid proof the receiving host refuses with
+// Denied, and applies nothing of it.
+type Proof []byte
 
 // Host is what the host does for a plugin. Calls are made from the plugin's
 // process; those that need the node to be active answer Unavailable otherwise.
@@ -52,16 +60,22 @@ type Host interface {
 	// or one that is sealed.
 	RoleAt(ctx context.Context, apiAddr string) (*RoleAtAnswer, error)
 
-	// Position is the watermark of the journal: everything up to it is finished.
-	Position(ctx context.Context) (*JournalPosition, error)
+	// Calls that name a secondary by its id are Denied for one that was never registered
+	// or was revoked, but for CloseSlot.
+
+	// Position is the watermark of the journal: everything up to it is finished. It is
+	// for the secondary of an id.
+	Position(ctx context.Context, id string) (*JournalPosition, error)
 	// OpenSlot begins retention of journal rows after the present watermark for
-	// a secondary, replacing a slot of the same id, and returns that position.
-	OpenSlot(ctx context.Context, id string) (Position, error)
+	// a secondary, replacing a slot of the same id, and returns that position. Secondary
+	// is the proof of its cursor.
+	OpenSlot(ctx context.Context, id string, secondary Proof) (*Opening, error)
 	// AckSlot says that the secondary has made everything up to the position
-	// durable. A slot never goes back: older positions move nothing. It also says
-	// that the secondary is there: rows of one that is silent are not kept for ever.
+	// durable, which the proof of its cursor shows. A slot never goes back: older positions
+	// move nothing. It also says that the secondary is there, and with the zero position,
+	// which needs no proof, nothing else: rows of one that is silent are not kept for ever.
 	// NotFound without such a slot, PositionLost when it was given up.
-	AckSlot(ctx context.Context, id string, at Position) error
+	AckSlot(ctx context.Context, id string, at Position, secondary Proof) error
 	// CloseSlot ends retention for a secondary; no error without such a slot.
 	CloseSlot(ctx context.Context, id string) error
 	// ReadJournal streams the rows after a position in order, waiting for new
@@ -84,9 +98,11 @@ type Host interface {
 
 	// Cursor is how far this cluster, a secondary, has applied.
 	Cursor(ctx context.Context) (*Cursor, error)
-	// BeginCopy records that a full copy of the primary's content as of a
-	// position begins; the content is not consistent until EndCopy.
-	BeginCopy(ctx context.Context, from Position) error
+	// BeginCopy records that a full copy of the primary's content as of the
+	// position of an OpenSlot begins; the content is not consistent until EndCopy. The
+	// OpenSlot must have had the proof of the cursor as it is: one copy begins with it.
+	// Ranges are of this copy alone, whose proof is in the cursor that is returned.
+	BeginCopy(ctx context.Context, from Opening) (*Cursor, error)
 	// ApplyRange makes the replicated keys of the range those of the payload:
 	// writes them and deletes the others, and remembers UpTo in the cursor, all
 	// durable when it returns. Ranges are applied in key order, one at a time.
@@ -103,7 +119,7 @@ type Host interface {
 	// at a position, at once if it is there and otherwise when it gets there by
 	// ApplyFrame. PositionLost, of either, when they have differed more than once: only
 	// a copy mends that.
-	Verify(ctx context.Context, at Position, fingerprint Fingerprint) error
+	Verify(ctx context.Context, at Position, fingerprint Fingerprint, primary Proof) error
 	// EndCopy records that the last range was applied, or Diff is done: the cursor is at the
 	// position of BeginCopy, consistent from the highest AsOf of the ranges.
 	EndCopy(ctx context.Context) (*Cursor, error)
@@ -164,13 +180,20 @@ type RoleAtAnswer struct {
 type JournalPosition struct {
 	Position Position
 	// Fingerprint is that of the content at exactly this position. Empty while the
-	// host does not know it.
+	// host does not know it, and for a secondary that gets a part of the content.
 	Fingerprint Fingerprint
-	// Filtered are the ids of slots whose secondaries get a part of the content, so
-	// that the fingerprint says nothing of them.
-	Filtered []string
+	// Proof is for [Host.Verify]; empty without a fingerprint.
+	Proof Proof
 	// Keys is the number of replicated keys, 0 when not known yet.
 	Keys uint64
+}
+
+// Opening is where a copy can begin.
+type Opening struct {
+	// Position is that of the slot.
+	Position Position
+	// Proof is for [Host.BeginCopy].
+	Proof Proof
 }
 
 // ReadJournalRequest says where to read.
@@ -179,6 +202,8 @@ type ReadJournalRequest struct {
 	SlotID string
 	// After is the last position the reader has.
 	After Position
+	// Proof is that of its cursor.
+	Proof Proof
 }
 
 // FrameReader yields frames one by one.
@@ -201,6 +226,8 @@ type Frame struct {
 	// sequence on.
 	ConsistentFrom uint64
 	Payload        []byte
+	// Proof is for the host that applies the frame.
+	Proof Proof
 }
 
 // ReadRangeRequest says where to read.
@@ -210,6 +237,8 @@ type ReadRangeRequest struct {
 	// SlotID is the id of the secondary that the range is for: it decides what of
 	// the key space is replicated to it.
 	SlotID string
+	// Proof is that of its cursor since BeginCopy.
+	Proof Proof
 }
 
 // Range is a run of the replicated key space, complete between two keys.
@@ -223,6 +252,8 @@ type Range struct {
 	// AsOf is the highest sequence whose write the values may include.
 	AsOf    uint64
 	Payload []byte
+	// Proof is for the host that applies the range.
+	Proof Proof
 }
 
 // AnswerDiffRequest is a question about ranges of the key space.
@@ -293,6 +324,9 @@ type Cursor struct {
 	// Missing is how many keys of the primary this cluster's storage refuses for good.
 	// The others are the primary's.
 	Missing uint64
+	// Proof is for the primary's host: of Position, of CopyFrom while Copying, and of the
+	// copy that is under way or is next.
+	Proof Proof
 }
 
 // Consistent says whether the content is exactly that of the primary at

@@ -21,9 +21,9 @@ type Host struct {
 	StopListeningFunc func(ctx context.Context) error
 	DialFunc          func(ctx context.Context, req replication.DialRequest) (net.Conn, error)
 	RoleAtFunc        func(ctx context.Context, apiAddr string) (*replication.RoleAtAnswer, error)
-	PositionFunc      func(ctx context.Context) (*replication.JournalPosition, error)
-	OpenSlotFunc      func(ctx context.Context, id string) (replication.Position, error)
-	AckSlotFunc       func(ctx context.Context, id string, at replication.Position) error
+	PositionFunc      func(ctx context.Context, id string) (*replication.JournalPosition, error)
+	OpenSlotFunc      func(ctx context.Context, id string, secondary replication.Proof) (*replication.Opening, error)
+	AckSlotFunc       func(ctx context.Context, id string, at replication.Position, secondary replication.Proof) error
 	CloseSlotFunc     func(ctx context.Context, id string) error
 	ReadJournalFunc   func(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader, error)
 	ReadRangeFunc     func(ctx context.Context, req replication.ReadRangeRequest) (*replication.Range, error)
@@ -31,10 +31,10 @@ type Host struct {
 	SealHandoverFunc  func(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover, error)
 	ReceiveFunc       func(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error)
 	CursorFunc        func(ctx context.Context) (*replication.Cursor, error)
-	BeginCopyFunc     func(ctx context.Context, from replication.Position) error
+	BeginCopyFunc     func(ctx context.Context, from replication.Opening) (*replication.Cursor, error)
 	ApplyRangeFunc    func(ctx context.Context, r *replication.Range) (*replication.Cursor, error)
 	DiffFunc          func(ctx context.Context, answer []byte) (*replication.DiffStep, error)
-	VerifyFunc        func(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint) error
+	VerifyFunc        func(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint, primary replication.Proof) error
 	EndCopyFunc       func(ctx context.Context) (*replication.Cursor, error)
 	ApplyFrameFunc    func(ctx context.Context, f *replication.Frame) (*replication.Cursor, error)
 }
@@ -106,27 +106,27 @@ func (fake *Host) Dial(ctx context.Context, req replication.DialRequest) (net.Co
 }
 
 // Position implements [replication.Host].
-func (fake *Host) Position(ctx context.Context) (*replication.JournalPosition, error) {
+func (fake *Host) Position(ctx context.Context, id string) (*replication.JournalPosition, error) {
 	if fake.PositionFunc == nil {
 		return nil, unexpected("Position")
 	}
-	return fake.PositionFunc(ctx)
+	return fake.PositionFunc(ctx, id)
 }
 
 // OpenSlot implements [replication.Host].
-func (fake *Host) OpenSlot(ctx context.Context, id string) (replication.Position, error) {
+func (fake *Host) OpenSlot(ctx context.Context, id string, secondary replication.Proof) (*replication.Opening, error) {
 	if fake.OpenSlotFunc == nil {
-		return replication.Position{}, unexpected("OpenSlot")
+		return nil, unexpected("OpenSlot")
 	}
-	return fake.OpenSlotFunc(ctx, id)
+	return fake.OpenSlotFunc(ctx, id, secondary)
 }
 
 // AckSlot implements [replication.Host].
-func (fake *Host) AckSlot(ctx context.Context, id string, at replication.Position) error {
+func (fake *Host) AckSlot(ctx context.Context, id string, at replication.Position, secondary replication.Proof) error {
 	if fake.AckSlotFunc == nil {
 		return unexpected("AckSlot")
 	}
-	return fake.AckSlotFunc(ctx, id, at)
+	return fake.AckSlotFunc(ctx, id, at, secondary)
 }
 
 // CloseSlot implements [replication.Host].
@@ -202,17 +202,17 @@ func (fake *Host) Diff(ctx context.Context, answer []byte) (*replication.DiffSte
 }
 
 // Verify implements [replication.Host].
-func (fake *Host) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint) error {
+func (fake *Host) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint, primary replication.Proof) error {
 	if fake.VerifyFunc == nil {
 		return unexpected("Verify")
 	}
-	return fake.VerifyFunc(ctx, at, fingerprint)
+	return fake.VerifyFunc(ctx, at, fingerprint, primary)
 }
 
 // BeginCopy implements [replication.Host].
-func (fake *Host) BeginCopy(ctx context.Context, from replication.Position) error {
+func (fake *Host) BeginCopy(ctx context.Context, from replication.Opening) (*replication.Cursor, error) {
 	if fake.BeginCopyFunc == nil {
-		return unexpected("BeginCopy")
+		return nil, unexpected("BeginCopy")
 	}
 	return fake.BeginCopyFunc(ctx, from)
 }

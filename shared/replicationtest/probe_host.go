@@ -21,6 +21,8 @@ func probePosition() replication.Position {
 	return replication.Position{Epoch: replication.Epoch{Generation: 1, ID: "e"}, Term: 2, Sequence: 3}
 }
 
+func probeProof() replication.Proof { return replication.Proof("proof\x00") }
+
 func probeListen() replication.ListenRequest {
 	return replication.ListenRequest{CACert: []byte("ca"), Cert: []byte("cert"), Key: []byte("key")}
 }
@@ -31,11 +33,11 @@ func probeDial() replication.DialRequest {
 
 func probeRange() *replication.Range {
 	// Not UTF-8: a storage key may be any bytes.
-	return &replication.Range{After: "a\xff", UpTo: "b\xfe", Last: true, Keys: 4, AsOf: 5, Payload: []byte("range")}
+	return &replication.Range{After: "a\xff", UpTo: "b\xfe", Last: true, Keys: 4, AsOf: 5, Payload: []byte("range"), Proof: probeProof()}
 }
 
 func probeFrame() *replication.Frame {
-	return &replication.Frame{After: 1, To: probePosition(), ConsistentFrom: 2, Payload: []byte("frame")}
+	return &replication.Frame{After: 1, To: probePosition(), ConsistentFrom: 2, Payload: []byte("frame"), Proof: probeProof()}
 }
 
 func (p *Probe) callHost(ctx context.Context, method string) (any, error) {
@@ -63,17 +65,17 @@ func (p *Probe) callHost(ctx context.Context, method string) (any, error) {
 	case "RoleAt":
 		return h.RoleAt(ctx, "https://api")
 	case "Position":
-		return h.Position(ctx)
+		return h.Position(ctx, "slot")
 	case "OpenSlot":
-		return h.OpenSlot(ctx, "slot")
+		return h.OpenSlot(ctx, "slot", probeProof())
 	case "AckSlot":
-		return nil, h.AckSlot(ctx, "slot", probePosition())
+		return nil, h.AckSlot(ctx, "slot", probePosition(), probeProof())
 	case "CloseSlot":
 		return nil, h.CloseSlot(ctx, "slot")
 	case "ReadJournal":
 		return p.readJournal(ctx)
 	case "ReadRange":
-		return h.ReadRange(ctx, replication.ReadRangeRequest{After: "a\xff", SlotID: "slot"})
+		return h.ReadRange(ctx, replication.ReadRangeRequest{After: "a\xff", SlotID: "slot", Proof: probeProof()})
 	case "CopyRange":
 		r, err := h.ReadRange(ctx, replication.ReadRangeRequest{After: "large"})
 		if err != nil {
@@ -87,13 +89,13 @@ func (p *Probe) callHost(ctx context.Context, method string) (any, error) {
 	case "BeginDiff":
 		return h.Diff(ctx, nil)
 	case "Verify":
-		return nil, h.Verify(ctx, probePosition(), replication.Fingerprint{1, 2})
+		return nil, h.Verify(ctx, probePosition(), replication.Fingerprint{1, 2}, probeProof())
 	case "SealHandover":
 		return h.SealHandover(ctx, replication.SealHandoverRequest{SecondaryID: "s", Challenge: []byte("c")})
 	case "Cursor":
 		return h.Cursor(ctx)
 	case "BeginCopy":
-		return nil, h.BeginCopy(ctx, probePosition())
+		return h.BeginCopy(ctx, replication.Opening{Position: probePosition(), Proof: probeProof()})
 	case "ApplyRange":
 		return h.ApplyRange(ctx, probeRange())
 	case "EndCopy":
@@ -107,7 +109,7 @@ func (p *Probe) callHost(ctx context.Context, method string) (any, error) {
 // readJournal acknowledges each frame before it asks for the next, until an
 // error, which it returns.
 func (p *Probe) readJournal(ctx context.Context) (any, error) {
-	r, err := p.host.ReadJournal(ctx, replication.ReadJournalRequest{SlotID: "slot", After: probePosition()})
+	r, err := p.host.ReadJournal(ctx, replication.ReadJournalRequest{SlotID: "slot", After: probePosition(), Proof: probeProof()})
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +119,7 @@ func (p *Probe) readJournal(ctx context.Context) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := p.host.AckSlot(ctx, "slot", f.To); err != nil {
+		if err := p.host.AckSlot(ctx, "slot", f.To, f.Proof); err != nil {
 			return nil, err
 		}
 	}

@@ -19,8 +19,9 @@ func testHostCalls(t *testing.T, connect Connect) {
 	node := &replication.Node{
 		APIAddr: "a", ClusterAddr: "c", ClusterAddrs: []string{"c", "d"}, FailoverAddrs: []string{"f"}, ClusterName: "n", VaultVersion: "1", Now: fixedTime(),
 	}
-	journal := &replication.JournalPosition{Position: pos, Fingerprint: replication.Fingerprint{1, 2}, Keys: 3, Filtered: []string{"f"}}
-	cursor := &replication.Cursor{Position: pos, Copying: true, CopyFrom: pos, CopiedUpTo: "k\xff", CopiedKeys: 4, ConsistentFrom: 5, Missing: 6}
+	journal := &replication.JournalPosition{Position: pos, Fingerprint: replication.Fingerprint{1, 2}, Keys: 3, Proof: probeProof()}
+	opening := &replication.Opening{Position: pos, Proof: probeProof()}
+	cursor := &replication.Cursor{Position: pos, Copying: true, CopyFrom: pos, CopiedUpTo: "k\xff", CopiedKeys: 4, ConsistentFrom: 5, Missing: 6, Proof: probeProof()}
 	step := &replication.DiffStep{Done: true, Question: []byte("q\x00"), Differing: 5, Synced: 4, Cursor: cursor}
 	roleAt := &replication.RoleAtAnswer{Role: replication.Primary, ClusterID: "set", SecondaryID: "s"}
 	handover := &replication.Handover{Sealed: []byte("sealed")}
@@ -49,21 +50,21 @@ func testHostCalls(t *testing.T, connect Connect) {
 			seen("RoleAt", addr == "https://api")
 			return roleAt, nil
 		},
-		PositionFunc: func(context.Context) (*replication.JournalPosition, error) {
-			seen("Position", true)
+		PositionFunc: func(_ context.Context, id string) (*replication.JournalPosition, error) {
+			seen("Position", id == "slot")
 			return journal, nil
 		},
-		OpenSlotFunc: func(_ context.Context, id string) (replication.Position, error) {
-			seen("OpenSlot", id == "slot")
-			return pos, nil
+		OpenSlotFunc: func(_ context.Context, id string, p replication.Proof) (*replication.Opening, error) {
+			seen("OpenSlot", id == "slot" && equal(p, probeProof()))
+			return opening, nil
 		},
-		AckSlotFunc: func(_ context.Context, id string, at replication.Position) error {
-			seen("AckSlot", id == "slot" && at == pos)
+		AckSlotFunc: func(_ context.Context, id string, at replication.Position, p replication.Proof) error {
+			seen("AckSlot", id == "slot" && at == pos && equal(p, probeProof()))
 			return nil
 		},
 		CloseSlotFunc: func(_ context.Context, id string) error { seen("CloseSlot", id == "slot"); return nil },
 		ReadRangeFunc: func(_ context.Context, req replication.ReadRangeRequest) (*replication.Range, error) {
-			seen("ReadRange", req.After == "a\xff" && req.SlotID == "slot")
+			seen("ReadRange", req.After == "a\xff" && req.SlotID == "slot" && equal(req.Proof, probeProof()))
 			return probeRange(), nil
 		},
 		AnswerDiffFunc: func(_ context.Context, req replication.AnswerDiffRequest) ([]byte, error) {
@@ -78,8 +79,8 @@ func testHostCalls(t *testing.T, connect Connect) {
 			seen("Diff", string(answer) == "a\x00")
 			return step, nil
 		},
-		VerifyFunc: func(_ context.Context, at replication.Position, f replication.Fingerprint) error {
-			seen("Verify", at == pos && f.String() == "0102")
+		VerifyFunc: func(_ context.Context, at replication.Position, f replication.Fingerprint, p replication.Proof) error {
+			seen("Verify", at == pos && f.String() == "0102" && equal(p, probeProof()))
 			return nil
 		},
 		SealHandoverFunc: func(_ context.Context, req replication.SealHandoverRequest) (*replication.Handover, error) {
@@ -87,9 +88,9 @@ func testHostCalls(t *testing.T, connect Connect) {
 			return handover, nil
 		},
 		CursorFunc: func(context.Context) (*replication.Cursor, error) { seen("Cursor", true); return cursor, nil },
-		BeginCopyFunc: func(_ context.Context, from replication.Position) error {
-			seen("BeginCopy", from == pos)
-			return nil
+		BeginCopyFunc: func(_ context.Context, from replication.Opening) (*replication.Cursor, error) {
+			seen("BeginCopy", equal(from, opening))
+			return cursor, nil
 		},
 		ApplyRangeFunc: func(_ context.Context, r *replication.Range) (*replication.Cursor, error) {
 			seen("ApplyRange", equal(r, probeRange()) && r.UpTo == probeRange().UpTo)
@@ -104,8 +105,8 @@ func testHostCalls(t *testing.T, connect Connect) {
 	b := connect(t, host)
 	for method, want := range map[string]any{
 		"Node": node, "GetState": []any{[]byte{}, false}, "PutState": nil, "DeleteState": nil, "ListState": []string{"p1", "p2"},
-		"Listen": nil, "StopListening": nil, "RoleAt": roleAt, "Position": journal, "OpenSlot": pos, "AckSlot": nil, "CloseSlot": nil,
-		"ReadRange": probeRange(), "SealHandover": handover, "Cursor": cursor, "BeginCopy": nil,
+		"Listen": nil, "StopListening": nil, "RoleAt": roleAt, "Position": journal, "OpenSlot": opening, "AckSlot": nil, "CloseSlot": nil,
+		"ReadRange": probeRange(), "SealHandover": handover, "Cursor": cursor, "BeginCopy": cursor,
 		"Verify": nil, "AnswerDiff": []byte("answer\x00"), "Diff": step, "BeginDiff": &replication.DiffStep{Copy: true, Cursor: cursor},
 		"ApplyRange": cursor, "EndCopy": cursor, "ApplyFrame": cursor,
 	} {

@@ -49,7 +49,7 @@ func testFrames(t *testing.T, connect Connect) {
 	var next uint64
 	b := connect(t, &Host{
 		ReadJournalFunc: func(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader, error) {
-			if req.SlotID != "slot" || req.After != probePosition() {
+			if req.SlotID != "slot" || req.After != probePosition() || !equal(req.Proof, probeProof()) {
 				return nil, errors.New("the request arrived changed")
 			}
 			return Frames{
@@ -71,7 +71,10 @@ func testFrames(t *testing.T, connect Connect) {
 				CloseFunc: func() error { close(closed); return nil },
 			}, nil
 		},
-		AckSlotFunc: func(_ context.Context, _ string, at replication.Position) error { acked <- at.Sequence; return nil },
+		AckSlotFunc: func(_ context.Context, _ string, at replication.Position, _ replication.Proof) error {
+			acked <- at.Sequence
+			return nil
+		},
 	})
 	_, err := command(t, b, "host ReadJournal")
 	requireError(t, err, replication.StorageFailed, "all was read")
@@ -89,7 +92,7 @@ func testPositionLost(t *testing.T, connect Connect) {
 				return frameOf(n), nil
 			}}, nil
 		},
-		AckSlotFunc: func(context.Context, string, replication.Position) error { return nil },
+		AckSlotFunc: func(context.Context, string, replication.Position, replication.Proof) error { return nil },
 	})
 	_, err := command(t, b, "host ReadJournal")
 	requireError(t, err, replication.PositionLost, "the slot is lost")

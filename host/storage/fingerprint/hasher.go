@@ -49,15 +49,26 @@ func (h *Hasher) Level(key string) int {
 
 // Root is the fingerprint of a set: its sum and the number of its pairs.
 func (h *Hasher) Root(sum Sum, count uint64) []byte {
+	out := h.ofSet("root", sum, count)
+	return out[:]
+}
+
+// Part is the fingerprint of a part of a set that is compared. It is no sum any more:
+// whoever sees many of them and chooses values cannot make up one that is equal.
+func (h *Hasher) Part(sum Sum, count uint64) [16]byte {
+	out := h.ofSet("part", sum, count)
+	return [16]byte(out[:16])
+}
+
+func (h *Hasher) ofSet(what string, sum Sum, count uint64) [32]byte {
 	d := h.get()
 	b := sum.Bytes()
 	var n [8]byte
 	binary.BigEndian.PutUint64(n[:], count)
-	d.Write([]byte("root"))
+	d.Write([]byte(what))
 	d.Write(b[:])
 	d.Write(n[:])
-	out := h.finish(d).Bytes()
-	return out[:]
+	return h.finish(d).Bytes()
 }
 
 func (h *Hasher) get() hash.Hash {

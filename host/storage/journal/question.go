@@ -40,7 +40,7 @@ type Ask struct {
 	Level int
 }
 
-// Digest is the sum of the pairs of a part, the low 128 bits of it.
+// Digest is the fingerprint of the pairs of a part, 128 bits of it.
 type Digest [16]byte
 
 // Part is a piece of a range.

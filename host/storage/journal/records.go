@@ -135,13 +135,16 @@ type Cursor struct {
 	// Missing is how many keys the storage of this cluster refuses; their list is a
 	// record of its own.
 	Missing uint64 `json:"missing,omitempty"`
+	// Given is what the primary's host has given with Position, or with CopyFrom while
+	// Copying, to be shown to it. It may be of a position before.
+	Given []byte `json:"given,omitempty"`
 }
 
 // Contract is the record in the terms of the contract.
 func (c *Cursor) Contract() *replication.Cursor {
 	return &replication.Cursor{
 		Position: c.Position, Copying: c.Copying, CopyFrom: c.CopyFrom, CopiedUpTo: string(c.CopiedUpTo),
-		CopiedKeys: c.CopiedKeys, ConsistentFrom: c.ConsistentFrom, Missing: c.Missing,
+		CopiedKeys: c.CopiedKeys, ConsistentFrom: c.ConsistentFrom, Missing: c.Missing, Proof: c.Given,
 	}
 }
 
@@ -192,6 +195,9 @@ func DecodeCursor(b []byte) (*Cursor, error) {
 	}
 	if len(c.CopiedUpTo) > MaxKey {
 		return nil, fmt.Errorf("%w cursor record: a key of %d bytes", ErrCorrupt, len(c.CopiedUpTo))
+	}
+	if len(c.Given) > replication.ProofMax {
+		return nil, fmt.Errorf("%w cursor record: a proof of %d bytes", ErrCorrupt, len(c.Given))
 	}
 	return c, nil
 }

@@ -3,6 +3,7 @@
 package enginetest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 
@@ -20,22 +21,25 @@ func (h *Host) SetCursor(c replication.Cursor) {
 func (h *Host) Cursor(context.Context) (*replication.Cursor, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	c := h.cursor
-	return &c, h.called("Cursor")
+	return h.proven(), h.called("Cursor")
 }
 
 // BeginCopy implements replication.Host.
-func (h *Host) BeginCopy(_ context.Context, from replication.Position) error {
+func (h *Host) BeginCopy(_ context.Context, from replication.Opening) (*replication.Cursor, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.called("BeginCopy"); err != nil {
-		return err
+		return nil, err
 	}
-	h.cursor = replication.Cursor{Position: h.cursor.Position, Copying: true, CopyFrom: from}
+	if !bytes.Equal(from.Proof, openingProof(from.Position, h.copyName())) {
+		return nil, notProven("beginning of a copy", from.Proof)
+	}
+	h.copies++
+	h.cursor = replication.Cursor{Position: h.cursor.Position, Copying: true, CopyFrom: from.Position}
 	clear(h.missing)
 	h.comparing = false
 	h.untilCopied = nil
-	return nil
+	return h.proven(), nil
 }
 
 // Refuse says which values the storage does not take; nil is that it takes all.
@@ -82,12 +86,14 @@ func (h *Host) ApplyRange(ctx context.Context, r *replication.Range) (*replicati
 	if h.untilCopied != nil {
 		return nil, h.untilCopied
 	}
+	if !bytes.Equal(r.Proof, rangeProof(r, h.copyName())) {
+		return nil, notProven("range", r.Proof)
+	}
 	if err := h.applyRange(r); err != nil {
 		return nil, err
 	}
 	h.counts["ranges applied"]++
-	c := h.cursor
-	return &c, nil
+	return h.proven(), nil
 }
 
 // EndCopy implements replication.Host.
@@ -98,8 +104,7 @@ func (h *Host) EndCopy(context.Context) (*replication.Cursor, error) {
 		return nil, err
 	}
 	h.cursor = replication.Cursor{Position: h.cursor.CopyFrom, ConsistentFrom: h.cursor.ConsistentFrom, Missing: h.cursor.Missing}
-	c := h.cursor
-	return &c, nil
+	return h.proven(), nil
 }
 
 // ApplyFrame implements replication.Host.
@@ -118,6 +123,9 @@ func (h *Host) ApplyFrame(ctx context.Context, f *replication.Frame) (*replicati
 	if h.cursor.Copying || f.To.Epoch != h.cursor.Position.Epoch || f.After > h.cursor.Position.Sequence {
 		return nil, replication.Errorf(replication.PositionLost, "the frame after %d does not fit %s", f.After, h.cursor.Position)
 	}
+	if !bytes.Equal(f.Proof, proofOf("frame", f.To, f.Payload)) {
+		return nil, notProven("frame", f.Proof)
+	}
 	var entries []entry
 	if err := json.Unmarshal(f.Payload, &entries); err != nil {
 		return nil, err
@@ -130,8 +138,7 @@ func (h *Host) ApplyFrame(ctx context.Context, f *replication.Frame) (*replicati
 	if f.To.Sequence > h.cursor.Position.Sequence {
 		h.cursor.Position = f.To
 	}
-	c := h.cursor
-	return &c, nil
+	return h.proven(), nil
 }
 
 // CarryOut does what a host does with a transition, except the role itself: the

@@ -3,6 +3,7 @@
 package enginetest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
@@ -15,17 +16,16 @@ import (
 // compared, an answer the pairs after it, and what is equal already is not counted.
 
 // AnswerDiff implements replication.Host.
-func (h *Host) AnswerDiff(ctx context.Context, req replication.AnswerDiffRequest) ([]byte, error) {
+func (h *Host) AnswerDiff(_ context.Context, req replication.AnswerDiffRequest) ([]byte, error) {
 	h.mu.Lock()
-	err := h.called("AnswerDiff")
-	h.mu.Unlock()
-	if err != nil {
+	defer h.mu.Unlock()
+	if err := h.called("AnswerDiff"); err != nil {
 		return nil, err
 	}
 	if req.Question[0] == '?' {
 		return h.answerMissing(req.Question[1:])
 	}
-	r, err := h.ReadRange(ctx, replication.ReadRangeRequest{SlotID: req.SlotID, After: string(req.Question[1:])})
+	r, err := h.readRange(replication.ReadRangeRequest{SlotID: req.SlotID, After: string(req.Question[1:])})
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +71,8 @@ func (h *Host) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, 
 }
 
 func (h *Host) step() *replication.DiffStep {
-	c := h.cursor
-	return &replication.DiffStep{Question: append([]byte{'>'}, c.CopiedUpTo...), Differing: c.CopiedKeys + 1, Synced: c.CopiedKeys, Cursor: &c}
+	c := h.proven()
+	return &replication.DiffStep{Question: append([]byte{'>'}, c.CopiedUpTo...), Differing: c.CopiedKeys + 1, Synced: c.CopiedKeys, Cursor: c}
 }
 
 // fetchMissing asks for what the storage has refused, once a call.
@@ -87,8 +87,7 @@ func (h *Host) fetchMissing(answer []byte) (*replication.DiffStep, error) {
 		}
 		h.counts["missing fetched"]++
 	}
-	c := h.cursor
-	step := &replication.DiffStep{Cursor: &c, Done: answer != nil || len(h.missing) == 0}
+	step := &replication.DiffStep{Cursor: h.proven(), Done: answer != nil || len(h.missing) == 0}
 	if !step.Done {
 		keys, err := json.Marshal(slices.Sorted(maps.Keys(h.missing)))
 		if err != nil {
@@ -99,13 +98,12 @@ func (h *Host) fetchMissing(answer []byte) (*replication.DiffStep, error) {
 	return step, nil
 }
 
+// answerMissing needs mu.
 func (h *Host) answerMissing(question []byte) ([]byte, error) {
 	var keys []string
 	if err := json.Unmarshal(question, &keys); err != nil {
 		return nil, err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	entries := make([]entry, 0, len(keys))
 	for _, k := range keys {
 		v, ok := h.content[k]
@@ -143,11 +141,14 @@ func (h *Host) applyRange(r *replication.Range) error {
 }
 
 // Verify implements replication.Host. It finds nothing; see RefuseUntilCopied.
-func (h *Host) Verify(context.Context, replication.Position, replication.Fingerprint) error {
+func (h *Host) Verify(_ context.Context, at replication.Position, print replication.Fingerprint, primary replication.Proof) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.called("Verify"); err != nil {
 		return err
+	}
+	if !bytes.Equal(primary, proofOf("fingerprint", at, print)) {
+		return notProven("fingerprint", primary)
 	}
 	return h.untilCopied
 }

@@ -39,6 +39,8 @@ type Host struct {
 	// lost are the slots that were given up.
 	lost   map[string]bool
 	cursor replication.Cursor
+	// copies counts the copies that have begun.
+	copies int
 	// comparing says that a comparison has begun and not ended.
 	comparing bool
 	// RangeKeys is how many keys a range has.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -101,33 +102,39 @@ func (h *Host) Slots() map[string]uint64 {
 }
 
 // Position implements replication.Host.
-func (h *Host) Position(context.Context) (*replication.JournalPosition, error) {
+func (h *Host) Position(_ context.Context, id string) (*replication.JournalPosition, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.called("Position"); err != nil {
 		return nil, err
 	}
-	return &replication.JournalPosition{Position: h.position, Fingerprint: replication.Fingerprint("content"), Keys: uint64(len(h.content))}, nil
+	print := replication.Fingerprint("content")
+	return &replication.JournalPosition{
+		Position: h.position, Fingerprint: print, Proof: proofOf("fingerprint", h.position, print), Keys: uint64(len(h.content)),
+	}, nil
 }
 
 // OpenSlot implements replication.Host.
-func (h *Host) OpenSlot(_ context.Context, id string) (replication.Position, error) {
+func (h *Host) OpenSlot(_ context.Context, id string, secondary replication.Proof) (*replication.Opening, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.called("OpenSlot"); err != nil {
-		return replication.Position{}, err
+		return nil, err
 	}
 	h.slots[id] = h.position
 	delete(h.lost, id)
-	return h.position, nil
+	return &replication.Opening{Position: h.position, Proof: openingProof(h.position, copyOf(secondary))}, nil
 }
 
 // AckSlot implements replication.Host.
-func (h *Host) AckSlot(_ context.Context, id string, at replication.Position) error {
+func (h *Host) AckSlot(_ context.Context, id string, at replication.Position, secondary replication.Proof) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.called("AckSlot"); err != nil {
 		return err
+	}
+	if at != (replication.Position{}) && !strings.HasPrefix(string(secondary), "cursor at ") {
+		return notProven("cursor", secondary)
 	}
 	p, ok := h.slots[id]
 	if !ok {
@@ -158,6 +165,9 @@ func (h *Host) ReadJournal(ctx context.Context, req replication.ReadJournalReque
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.called("ReadJournal"); err != nil {
+		return nil, err
+	}
+	if err := h.cursorProven(req.Proof, req.After); err != nil {
 		return nil, err
 	}
 	return &reader{ctx: ctx, host: h, slot: req.SlotID, after: req.After}, nil
@@ -216,6 +226,7 @@ func (r *reader) try() (*replication.Frame, chan struct{}, error) {
 	}
 	f := &replication.Frame{After: r.after.Sequence, To: h.position, Payload: payload}
 	f.To.Sequence = h.rows[to-1].Sequence
+	f.Proof = proofOf("frame", f.To, payload)
 	r.after = f.To
 	h.counts["frames read"]++
 	h.counts["bytes read"] += len(payload)
@@ -229,6 +240,15 @@ func (h *Host) ReadRange(_ context.Context, req replication.ReadRangeRequest) (*
 	if err := h.called("ReadRange"); err != nil {
 		return nil, err
 	}
+	r, err := h.readRange(req)
+	if err == nil {
+		r.Proof = rangeProof(r, copyOf(req.Proof))
+	}
+	return r, err
+}
+
+// readRange needs mu.
+func (h *Host) readRange(req replication.ReadRangeRequest) (*replication.Range, error) {
 	if _, ok := h.slots[req.SlotID]; !ok {
 		return nil, replication.Errorf(replication.InvalidInput, "there is no secondary with the slot %q to read for", req.SlotID)
 	}

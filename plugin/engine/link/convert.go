@@ -36,7 +36,7 @@ func FromPosition(p *linkv1.Position) (replication.Position, error) {
 // ToCursor makes the wire form. Names of keys stay here: only the secondary
 // needs to know where its copy was cut.
 func ToCursor(c *replication.Cursor) *linkv1.Cursor {
-	w := &linkv1.Cursor{Copying: c.Copying}
+	w := &linkv1.Cursor{Copying: c.Copying, Proof: c.Proof}
 	if !c.Position.Epoch.IsZero() {
 		w.Position = ToPosition(c.Position)
 	}
@@ -56,12 +56,13 @@ func FromCursor(w *linkv1.Cursor) (*replication.Cursor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &replication.Cursor{Position: at, Copying: w.GetCopying(), CopyFrom: from}, nil
+	c := &replication.Cursor{Position: at, Copying: w.GetCopying(), CopyFrom: from, Proof: w.GetProof()}
+	return c, CheckProof(c.Proof)
 }
 
 // ToRange makes the wire form.
 func ToRange(r *replication.Range) *linkv1.Range {
-	return &linkv1.Range{After: r.After, UpTo: r.UpTo, Last: r.Last, Keys: r.Keys, AsOf: r.AsOf, Payload: r.Payload}
+	return &linkv1.Range{After: r.After, UpTo: r.UpTo, Last: r.Last, Keys: r.Keys, AsOf: r.AsOf, Payload: r.Payload, Proof: r.Proof}
 }
 
 // FromRange reads the wire form and checks that it goes on where the copy is.
@@ -69,7 +70,9 @@ func FromRange(w *linkv1.Range, after string) (*replication.Range, error) {
 	if w == nil {
 		return nil, invalid("a range is missing")
 	}
-	r := &replication.Range{After: w.GetAfter(), UpTo: w.GetUpTo(), Last: w.GetLast(), Keys: w.GetKeys(), AsOf: w.GetAsOf(), Payload: w.GetPayload()}
+	r := &replication.Range{
+		After: w.GetAfter(), UpTo: w.GetUpTo(), Last: w.GetLast(), Keys: w.GetKeys(), AsOf: w.GetAsOf(), Payload: w.GetPayload(), Proof: w.GetProof(),
+	}
 	return r, CheckRange(r, after)
 }
 
@@ -88,12 +91,20 @@ func CheckRange(r *replication.Range, after string) error {
 	case !r.Last && r.UpTo <= r.After:
 		return invalid("a range ends before it begins")
 	}
+	return CheckProof(r.Proof)
+}
+
+// CheckProof checks the size of a proof. What is in it is the hosts' to say.
+func CheckProof(p replication.Proof) error {
+	if len(p) > replication.ProofMax {
+		return invalid("a proof has %d bytes, %d are allowed", len(p), replication.ProofMax)
+	}
 	return nil
 }
 
 // ToFrame makes the wire form.
 func ToFrame(f *replication.Frame) *linkv1.Frame {
-	return &linkv1.Frame{After: f.After, To: ToPosition(f.To), ConsistentFrom: f.ConsistentFrom, Payload: f.Payload}
+	return &linkv1.Frame{After: f.After, To: ToPosition(f.To), ConsistentFrom: f.ConsistentFrom, Payload: f.Payload, Proof: f.Proof}
 }
 
 // FromFrame reads the wire form and checks it on its own; whether it goes on
@@ -106,7 +117,7 @@ func FromFrame(w *linkv1.Frame) (*replication.Frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &replication.Frame{After: w.GetAfter(), To: to, ConsistentFrom: w.GetConsistentFrom(), Payload: w.GetPayload()}
+	f := &replication.Frame{After: w.GetAfter(), To: to, ConsistentFrom: w.GetConsistentFrom(), Payload: w.GetPayload(), Proof: w.GetProof()}
 	return f, CheckFrame(f)
 }
 
@@ -120,7 +131,7 @@ func CheckFrame(f *replication.Frame) error {
 	case f.To.Sequence <= f.After:
 		return invalid("a frame ends at sequence %d and begins after %d", f.To.Sequence, f.After)
 	}
-	return nil
+	return CheckProof(f.Proof)
 }
 
 // FromFingerprint checks the size of a fingerprint.

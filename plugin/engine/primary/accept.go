@@ -86,9 +86,8 @@ type peerConn struct {
 
 	mu       sync.Mutex
 	watchdog *time.Timer
-	// epoch is set by Hello, and from, where the slot stood; streaming while a Copy or Stream runs.
+	// epoch is set by Hello; streaming while a Copy or Stream runs.
 	epoch     replication.Epoch
-	from      replication.Position
 	streaming *streaming
 	comparing bool // a Diff runs
 	// entering is the context of the last call that needed no session, done when that

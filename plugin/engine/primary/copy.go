@@ -21,13 +21,16 @@ func (s *Server) Copy(req *linkv1.CopyRequest, st grpc.ServerStreamingServer[lin
 	if len(req.GetAfter()) > link.KeyMax {
 		return replication.Errorf(replication.InvalidInput, "the name of the key to copy after has %d bytes, %d are allowed", len(req.GetAfter()), link.KeyMax)
 	}
+	if err := link.CheckProof(req.GetProof()); err != nil {
+		return err
+	}
 	ctx, _, done, err := pc.beginStreaming(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
 	for after := req.GetAfter(); ; {
-		r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: after, SlotID: pc.id})
+		r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: after, SlotID: pc.id, Proof: req.GetProof()})
 		if err != nil {
 			return err
 		}

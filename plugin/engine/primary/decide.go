@@ -14,10 +14,10 @@ import (
 
 // decide says how a secondary goes on. Retention of the rows that it will need
 // has begun when it returns.
-func (s *Server) decide(ctx context.Context, id string, c *replication.Cursor, copyWanted bool, now replication.Position) (linkv1.Decision, replication.Position, error) {
+func (s *Server) decide(ctx context.Context, id string, c *replication.Cursor, copyWanted bool, now replication.Position) (linkv1.Decision, *replication.Opening, error) {
 	opened, err := s.slotOpened(ctx, id)
 	if err != nil {
-		return 0, replication.Position{}, err
+		return 0, nil, err
 	}
 	decision, at := linkv1.Decision_DECISION_RESUME, c.Position
 	possible := !copyWanted && !at.Epoch.IsZero() && at.Epoch == now.Epoch && at.Epoch == opened.Epoch && at.Sequence >= opened.Sequence
@@ -34,19 +34,19 @@ func (s *Server) decide(ctx context.Context, id string, c *replication.Cursor, c
 	if possible {
 		// What the secondary has is durable there, so the slot may move on; and
 		// the answer says whether the slot is there.
-		switch err := s.host.AckSlot(ctx, id, at); {
+		switch err := s.host.AckSlot(ctx, id, at, c.Proof); {
 		case err == nil:
-			return decision, at, nil
+			return decision, &replication.Opening{Position: at}, nil
 		case replication.KindOf(err) != replication.NotFound && replication.KindOf(err) != replication.PositionLost:
-			return 0, replication.Position{}, err
+			return 0, nil, err
 		}
 	}
-	from, err := s.host.OpenSlot(ctx, id)
+	from, err := s.host.OpenSlot(ctx, id, c.Proof)
 	if err != nil {
-		return 0, replication.Position{}, err
+		return 0, nil, err
 	}
-	if err := s.putSlotOpened(ctx, id, from); err != nil {
-		return 0, replication.Position{}, err
+	if err := s.putSlotOpened(ctx, id, from.Position); err != nil {
+		return 0, nil, err
 	}
 	return linkv1.Decision_DECISION_COPY, from, nil
 }

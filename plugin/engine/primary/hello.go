@@ -45,7 +45,7 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	if err := pc.stopStreaming(ctx); err != nil {
 		return nil, err
 	}
-	now, err := s.host.Position(ctx)
+	now, err := s.host.Position(ctx, pc.id)
 	if err != nil {
 		return nil, err
 	}
@@ -64,18 +64,16 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	if err != nil {
 		return nil, err
 	}
-	pc.mu.Lock()
-	pc.from = from
-	pc.mu.Unlock()
 	s.keepNode(ctx, pc.id, link.FromNode(req.GetNode()))
-	s.logger.Info("a secondary connected", "id", pc.id, "decision", decision.String(), "from", from.String())
+	s.logger.Info("a secondary connected", "id", pc.id, "decision", decision.String(), "from", from.Position.String())
 	pc.expect(s.cfg.LossAfter)
 	return &linkv1.HelloResponse{
 		Version:  link.ProtocolVersion,
 		SetId:    s.authority.SetID(),
 		Position: link.ToPosition(now.Position),
 		Decision: decision,
-		From:     link.ToPosition(from),
+		From:     link.ToPosition(from.Position),
+		Proof:    from.Proof,
 		Keys:     now.Keys,
 		Node:     s.node(node, pc.id),
 		Clock:    time.Now().UnixNano(),

@@ -137,7 +137,7 @@ func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	at, err := s.host.Position(ctx)
+	at, err := s.host.Position(ctx, pc.id)
 	if err != nil {
 		return nil, err
 	}
@@ -146,21 +146,18 @@ func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*
 		return nil, err
 	}
 	pc.mu.Lock()
-	epoch, from := pc.epoch, pc.from
+	epoch := pc.epoch
 	pc.mu.Unlock()
 	if at.Position.Epoch != epoch {
 		return nil, replication.Errorf(replication.Unavailable, "the primary began a new epoch: say Hello again")
 	}
 	pc.expect(s.cfg.LossAfter)
-	// It acknowledges nothing new. The host learns that the secondary is there, also
-	// while it copies, and this end, that its slot is.
-	if err := s.host.AckSlot(ctx, pc.id, from); replication.KindOf(err) == replication.PositionLost {
+	// It acknowledges nothing. The host learns that the secondary is there, also while it
+	// copies, and this end, that its slot is.
+	if err := s.host.AckSlot(ctx, pc.id, replication.Position{}, nil); replication.KindOf(err) == replication.PositionLost {
 		return nil, err
 	} else if err != nil {
 		s.logger.Debug("could not say that a secondary is there", "id", pc.id, "error", err)
-	}
-	if slices.Contains(at.Filtered, pc.id) {
-		at.Fingerprint = nil
 	}
 	now := time.Now()
 	roundTrip := time.Duration(max(0, req.GetRoundTrip()))
@@ -174,7 +171,7 @@ func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*
 	s.mu.Unlock()
 	s.keepNode(ctx, pc.id, link.FromNode(req.GetNode()))
 	return &linkv1.HeartbeatResponse{
-		Clock: now.UnixNano(), Position: link.ToPosition(at.Position), Fingerprint: at.Fingerprint, Node: s.node(node, pc.id),
+		Clock: now.UnixNano(), Position: link.ToPosition(at.Position), Fingerprint: at.Fingerprint, Proof: at.Proof, Node: s.node(node, pc.id),
 	}, nil
 }
 

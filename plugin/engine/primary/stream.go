@@ -34,6 +34,9 @@ func (s *Server) Stream(st frameStream) error {
 	if err != nil {
 		return err
 	}
+	if err := link.CheckProof(first.GetStart().GetProof()); err != nil {
+		return err
+	}
 	running, epoch, done, err := pc.beginStreaming(st.Context())
 	if err != nil {
 		return err
@@ -65,7 +68,8 @@ func (s *Server) Stream(st frameStream) error {
 		}
 	})
 	s.background.Go(func() { s.relayAcks(ctx, cancel, pc.id, acks) })
-	err = s.sendFrames(ctx, st, pc.id, ps, after, credit)
+	req := replication.ReadJournalRequest{SlotID: pc.id, After: after, Proof: first.GetStart().GetProof()}
+	err = s.sendFrames(ctx, st, req, ps, credit)
 	if errors.Is(context.Cause(ctx), errDemoted) {
 		return s.bidFarewell(st, pc)
 	}
@@ -76,8 +80,9 @@ func (s *Server) Stream(st frameStream) error {
 	return err
 }
 
-func (s *Server) sendFrames(ctx context.Context, st frameStream, id string, ps *peerState, after replication.Position, credit *credit) error {
-	reader, err := s.host.ReadJournal(ctx, replication.ReadJournalRequest{SlotID: id, After: after})
+func (s *Server) sendFrames(ctx context.Context, st frameStream, req replication.ReadJournalRequest, ps *peerState, credit *credit) error {
+	after := req.After
+	reader, err := s.host.ReadJournal(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -128,7 +133,11 @@ func (s *Server) receiveAcks(st frameStream, ps *peerState, credit *credit, acks
 		if err := credit.acknowledge(at); err != nil {
 			return err
 		}
-		acks.put(at)
+		proof := m.GetAck().GetProof()
+		if err := link.CheckProof(proof); err != nil {
+			return err
+		}
+		acks.put(at, proof)
 		s.acknowledged(ps, at)
 	}
 }
@@ -143,14 +152,15 @@ func (s *Server) acknowledged(ps *peerState, at replication.Position) {
 type ackRelay struct {
 	mu     sync.Mutex
 	at     replication.Position
+	proof  replication.Proof
 	signal chan struct{}
 }
 
 func newAckRelay() *ackRelay { return &ackRelay{signal: make(chan struct{}, 1)} }
 
-func (r *ackRelay) put(at replication.Position) {
+func (r *ackRelay) put(at replication.Position, proof replication.Proof) {
 	r.mu.Lock()
-	r.at = at
+	r.at, r.proof = at, proof
 	r.mu.Unlock()
 	select {
 	case r.signal <- struct{}{}:
@@ -158,10 +168,10 @@ func (r *ackRelay) put(at replication.Position) {
 	}
 }
 
-func (r *ackRelay) newest() replication.Position {
+func (r *ackRelay) newest() (replication.Position, replication.Proof) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.at
+	return r.at, r.proof
 }
 
 // relayAcks moves the slot on, not more often than it is worth: a lost call only
@@ -180,11 +190,13 @@ func (s *Server) relayAcks(ctx context.Context, cancel context.CancelCauseFunc, 
 			return
 		case <-acks.signal:
 		}
-		if err := s.host.AckSlot(ctx, id, acks.newest()); err != nil && ctx.Err() == nil {
-			if kind := replication.KindOf(err); kind == replication.PositionLost {
+		at, proof := acks.newest()
+		if err := s.host.AckSlot(ctx, id, at, proof); err != nil && ctx.Err() == nil {
+			switch replication.KindOf(err) {
+			case replication.PositionLost, replication.Denied:
 				cancel(err)
 				return
-			} else if kind == replication.NotFound {
+			case replication.NotFound:
 				cancel(replication.Errorf(replication.PositionLost, "the primary no longer retains rows for the secondary %q", id))
 				return
 			}

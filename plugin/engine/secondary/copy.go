@@ -28,11 +28,12 @@ func (c *Client) bring(ctx context.Context, s *session, progressed *bool) error 
 		if c.copyReason != "" || (!s.cursor.Position.Epoch.IsZero() && s.cursor.Position.Epoch == s.epoch) {
 			c.mended = c.whyCopied(s)
 		}
-		if err := c.host.BeginCopy(ctx, s.from); err != nil {
+		cursor, err := c.host.BeginCopy(ctx, s.from)
+		if err != nil {
 			return ownError(err)
 		}
 		c.copyWanted, c.copyReason = false, ""
-		s.cursor = &replication.Cursor{Position: s.cursor.Position, Copying: true, CopyFrom: s.from}
+		s.cursor = cursor
 	}
 	c.status.beginCopy(s, s.decision == linkv1.Decision_DECISION_COPY)
 	done, err := c.diff(ctx, s, progressed)
@@ -56,9 +57,9 @@ func (c *Client) bring(ctx context.Context, s *session, progressed *bool) error 
 // while one is applied (link.StreamWindow).
 func (c *Client) copyRanges(ctx context.Context, s *session, progressed *bool) error {
 	after := s.cursor.CopiedUpTo
-	c.logger.Info("copying the primary's content", "from", s.from.String(), "keys", s.keys, "copied", s.cursor.CopiedKeys)
+	c.logger.Info("copying the primary's content", "from", s.from.Position.String(), "keys", s.keys, "copied", s.cursor.CopiedKeys)
 	c.status.copying(s)
-	st, err := s.link.Copy(ctx, &linkv1.CopyRequest{After: after})
+	st, err := s.link.Copy(ctx, &linkv1.CopyRequest{After: after, Proof: s.cursor.Proof})
 	if err != nil {
 		return link.FromStatus(err)
 	}

@@ -77,8 +77,10 @@ func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (ti
 	c.status.heard(position, time.Unix(0, resp.GetClock()), sent, received)
 	c.learn(ctx, s.address, link.FromNode(resp.GetNode()))
 	if len(fingerprint) > 0 {
-		// Only what a copy has to mend ends anything, and that is not the session.
-		if err := c.host.Verify(ctx, position, fingerprint); replication.KindOf(err) == replication.PositionLost {
+		// Only what a copy has to mend ends anything, and that is not the session; what is
+		// not the primary's host's ends that too.
+		switch err := c.host.Verify(ctx, position, fingerprint, resp.GetProof()); replication.KindOf(err) {
+		case replication.PositionLost, replication.Denied:
 			streaming.interrupt(err)
 		}
 	}

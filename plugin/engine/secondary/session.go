@@ -25,7 +25,7 @@ type session struct {
 	// epoch is the primary's; from is where the decision begins.
 	epoch    replication.Epoch
 	decision linkv1.Decision
-	from     replication.Position
+	from     replication.Opening
 	keys     uint64
 }
 
@@ -106,8 +106,11 @@ func (c *Client) checkHello(resp *linkv1.HelloResponse, s *session) (replication
 	if err != nil {
 		return position, err
 	}
-	if s.from, err = link.FromPosition(resp.GetFrom()); err != nil {
+	if s.from.Position, err = link.FromPosition(resp.GetFrom()); err != nil {
 		return position, err
+	}
+	if s.from.Proof = resp.GetProof(); link.CheckProof(s.from.Proof) != nil {
+		return position, link.CheckProof(s.from.Proof)
 	}
 	s.epoch = position.Epoch
 	if resp.GetSetId() != c.bundle.SetID {
@@ -119,13 +122,13 @@ func (c *Client) checkHello(resp *linkv1.HelloResponse, s *session) (replication
 	fits := false
 	switch s.decision {
 	case linkv1.Decision_DECISION_RESUME:
-		fits = !s.cursor.Copying && s.from == s.cursor.Position
+		fits = !s.cursor.Copying && s.from.Position == s.cursor.Position
 	case linkv1.Decision_DECISION_RESUME_COPY:
-		fits = s.cursor.Copying && s.from == s.cursor.CopyFrom
+		fits = s.cursor.Copying && s.from.Position == s.cursor.CopyFrom
 	case linkv1.Decision_DECISION_COPY:
 		fits = true
 	}
-	if !fits || s.epoch.IsZero() || s.from.Epoch != s.epoch {
+	if !fits || s.epoch.IsZero() || s.from.Position.Epoch != s.epoch {
 		return position, replication.Errorf(replication.InvalidInput, "the primary's answer does not fit what this secondary has: run the same release on both clusters")
 	}
 	return position, nil

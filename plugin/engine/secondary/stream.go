@@ -22,7 +22,7 @@ func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error
 	if err != nil {
 		return link.FromStatus(err)
 	}
-	start := &linkv1.StreamRequest_Start{Start: &linkv1.StreamStart{After: link.ToPosition(s.cursor.Position)}}
+	start := &linkv1.StreamRequest_Start{Start: &linkv1.StreamStart{After: link.ToPosition(s.cursor.Position), Proof: s.cursor.Proof}}
 	// io.EOF says that the stream has ended; Recv says why.
 	if err := st.Send(&linkv1.StreamRequest{Message: start}); err != nil && !errors.Is(err, io.EOF) {
 		return link.FromStatus(err)
@@ -65,7 +65,7 @@ func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error
 		if at.Sequence > f.To.Sequence {
 			at = f.To // an apply of the former session has landed; here less was sent
 		}
-		ack := &linkv1.StreamRequest_Ack{Ack: &linkv1.Ack{Position: link.ToPosition(at)}}
+		ack := &linkv1.StreamRequest_Ack{Ack: &linkv1.Ack{Position: link.ToPosition(at), Proof: cursor.Proof}}
 		if err := st.Send(&linkv1.StreamRequest{Message: ack}); err != nil && !errors.Is(err, io.EOF) {
 			return link.FromStatus(err)
 		}

@@ -9,7 +9,8 @@
 // is one live session; a newer Hello ends the older connection.
 //
 // Everything in here is names of storage keys and ciphertext. Keyring and seal
-// material appear only inside Handover, sealed from host to host.
+// material appear only inside Handover, sealed from host to host. A field proof is what
+// the host of the sender adds for the host of the receiver; plugins carry it.
 //
 // A field may be added when its zero value means what was true before; anything
 // else needs a new protocol version (HelloRequest.version).
@@ -341,6 +342,7 @@ type Cursor struct {
 	// copying says that a copy from copy_from has begun and not ended.
 	Copying       bool      `protobuf:"varint,2,opt,name=copying,proto3" json:"copying,omitempty"`
 	CopyFrom      *Position `protobuf:"bytes,3,opt,name=copy_from,json=copyFrom,proto3" json:"copy_from,omitempty"`
+	Proof         []byte    `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -392,6 +394,13 @@ func (x *Cursor) GetCopying() bool {
 func (x *Cursor) GetCopyFrom() *Position {
 	if x != nil {
 		return x.CopyFrom
+	}
+	return nil
+}
+
+func (x *Cursor) GetProof() []byte {
+	if x != nil {
+		return x.Proof
 	}
 	return nil
 }
@@ -510,9 +519,11 @@ type HelloResponse struct {
 	Decision Decision  `protobuf:"varint,4,opt,name=decision,proto3,enum=link.v1.Decision" json:"decision,omitempty"`
 	From     *Position `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
 	// keys is the number of replicated keys, 0 when not known.
-	Keys          uint64 `protobuf:"varint,6,opt,name=keys,proto3" json:"keys,omitempty"`
-	Node          *Node  `protobuf:"bytes,7,opt,name=node,proto3" json:"node,omitempty"`
-	Clock         int64  `protobuf:"varint,8,opt,name=clock,proto3" json:"clock,omitempty"`
+	Keys  uint64 `protobuf:"varint,6,opt,name=keys,proto3" json:"keys,omitempty"`
+	Node  *Node  `protobuf:"bytes,7,opt,name=node,proto3" json:"node,omitempty"`
+	Clock int64  `protobuf:"varint,8,opt,name=clock,proto3" json:"clock,omitempty"`
+	// proof is that of from, if a copy is to begin.
+	Proof         []byte `protobuf:"bytes,9,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -601,6 +612,13 @@ func (x *HelloResponse) GetClock() int64 {
 		return x.Clock
 	}
 	return 0
+}
+
+func (x *HelloResponse) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 type BootstrapRequest struct {
@@ -728,7 +746,9 @@ func (x *BootstrapResponse) GetNode() *Node {
 type CopyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// after is the last key that was copied, empty for the beginning.
-	After         string `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	After string `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	// proof is that of the cursor since the copy has begun.
+	Proof         []byte `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -768,6 +788,13 @@ func (x *CopyRequest) GetAfter() string {
 		return x.After
 	}
 	return ""
+}
+
+func (x *CopyRequest) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 type CopyResponse struct {
@@ -913,6 +940,7 @@ type Range struct {
 	Keys          uint64                 `protobuf:"varint,4,opt,name=keys,proto3" json:"keys,omitempty"`
 	AsOf          uint64                 `protobuf:"varint,5,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	Payload       []byte                 `protobuf:"bytes,6,opt,name=payload,proto3" json:"payload,omitempty"`
+	Proof         []byte                 `protobuf:"bytes,7,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -985,6 +1013,13 @@ func (x *Range) GetAsOf() uint64 {
 func (x *Range) GetPayload() []byte {
 	if x != nil {
 		return x.Payload
+	}
+	return nil
+}
+
+func (x *Range) GetProof() []byte {
+	if x != nil {
+		return x.Proof
 	}
 	return nil
 }
@@ -1072,8 +1107,10 @@ func (*StreamRequest_Start) isStreamRequest_Message() {}
 func (*StreamRequest_Ack) isStreamRequest_Message() {}
 
 type StreamStart struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	After         *Position              `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	After *Position              `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	// proof is that of the cursor.
+	Proof         []byte `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1115,10 +1152,19 @@ func (x *StreamStart) GetAfter() *Position {
 	return nil
 }
 
+func (x *StreamStart) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 // Ack says that everything up to the position is durable on the secondary.
 type Ack struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Position *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	// proof is that of the cursor.
+	Proof         []byte `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1156,6 +1202,13 @@ func (*Ack) Descriptor() ([]byte, []int) {
 func (x *Ack) GetPosition() *Position {
 	if x != nil {
 		return x.Position
+	}
+	return nil
+}
+
+func (x *Ack) GetProof() []byte {
+	if x != nil {
+		return x.Proof
 	}
 	return nil
 }
@@ -1220,6 +1273,7 @@ type Frame struct {
 	To             *Position              `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
 	ConsistentFrom uint64                 `protobuf:"varint,3,opt,name=consistent_from,json=consistentFrom,proto3" json:"consistent_from,omitempty"`
 	Payload        []byte                 `protobuf:"bytes,4,opt,name=payload,proto3" json:"payload,omitempty"`
+	Proof          []byte                 `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1278,6 +1332,13 @@ func (x *Frame) GetConsistentFrom() uint64 {
 func (x *Frame) GetPayload() []byte {
 	if x != nil {
 		return x.Payload
+	}
+	return nil
+}
+
+func (x *Frame) GetProof() []byte {
+	if x != nil {
+		return x.Proof
 	}
 	return nil
 }
@@ -1358,8 +1419,10 @@ type HeartbeatResponse struct {
 	// position is the primary's at that clock.
 	Position *Position `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
 	// fingerprint is that of the content now, empty while it is being computed.
-	Fingerprint   []byte `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
-	Node          *Node  `protobuf:"bytes,4,opt,name=node,proto3" json:"node,omitempty"`
+	Fingerprint []byte `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Node        *Node  `protobuf:"bytes,4,opt,name=node,proto3" json:"node,omitempty"`
+	// proof is that of position and fingerprint, absent without a fingerprint.
+	Proof         []byte `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1418,6 +1481,13 @@ func (x *HeartbeatResponse) GetFingerprint() []byte {
 func (x *HeartbeatResponse) GetNode() *Node {
 	if x != nil {
 		return x.Node
+	}
+	return nil
+}
+
+func (x *HeartbeatResponse) GetProof() []byte {
+	if x != nil {
+		return x.Proof
 	}
 	return nil
 }
@@ -1585,11 +1655,12 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\bfailover\x18\x04 \x01(\v2\x12.link.v1.AddressesR\bfailover\x12$\n" +
 	"\x0epeer_api_addrs\x18\x05 \x03(\tR\fpeerApiAddrs\"0\n" +
 	"\tAddresses\x12#\n" +
-	"\rcluster_addrs\x18\x01 \x03(\tR\fclusterAddrs\"\x81\x01\n" +
+	"\rcluster_addrs\x18\x01 \x03(\tR\fclusterAddrs\"\x97\x01\n" +
 	"\x06Cursor\x12-\n" +
 	"\bposition\x18\x01 \x01(\v2\x11.link.v1.PositionR\bposition\x12\x18\n" +
 	"\acopying\x18\x02 \x01(\bR\acopying\x12.\n" +
-	"\tcopy_from\x18\x03 \x01(\v2\x11.link.v1.PositionR\bcopyFrom\"\x81\x02\n" +
+	"\tcopy_from\x18\x03 \x01(\v2\x11.link.v1.PositionR\bcopyFrom\x12\x14\n" +
+	"\x05proof\x18\x04 \x01(\fR\x05proof\"\x81\x02\n" +
 	"\fHelloRequest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x15\n" +
 	"\x06set_id\x18\x02 \x01(\tR\x05setId\x12!\n" +
@@ -1599,7 +1670,7 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"copyWanted\x12!\n" +
 	"\x04node\x18\x06 \x01(\v2\r.link.v1.NodeR\x04node\x12\x14\n" +
 	"\x05clock\x18\a \x01(\x03R\x05clock\x12\x1a\n" +
-	"\bfailover\x18\b \x01(\bR\bfailover\"\x92\x02\n" +
+	"\bfailover\x18\b \x01(\bR\bfailover\"\xa8\x02\n" +
 	"\rHelloResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x15\n" +
 	"\x06set_id\x18\x02 \x01(\tR\x05setId\x12-\n" +
@@ -1608,7 +1679,8 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\x04from\x18\x05 \x01(\v2\x11.link.v1.PositionR\x04from\x12\x12\n" +
 	"\x04keys\x18\x06 \x01(\x04R\x04keys\x12!\n" +
 	"\x04node\x18\a \x01(\v2\r.link.v1.NodeR\x04node\x12\x14\n" +
-	"\x05clock\x18\b \x01(\x03R\x05clock\"\x84\x01\n" +
+	"\x05clock\x18\b \x01(\x03R\x05clock\x12\x14\n" +
+	"\x05proof\x18\t \x01(\fR\x05proof\"\x84\x01\n" +
 	"\x10BootstrapRequest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x15\n" +
 	"\x06set_id\x18\x02 \x01(\tR\x05setId\x12!\n" +
@@ -1616,49 +1688,55 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\tchallenge\x18\x04 \x01(\fR\tchallenge\"N\n" +
 	"\x11BootstrapResponse\x12\x16\n" +
 	"\x06sealed\x18\x01 \x01(\fR\x06sealed\x12!\n" +
-	"\x04node\x18\x02 \x01(\v2\r.link.v1.NodeR\x04node\"#\n" +
+	"\x04node\x18\x02 \x01(\v2\r.link.v1.NodeR\x04node\"9\n" +
 	"\vCopyRequest\x12\x14\n" +
-	"\x05after\x18\x01 \x01(\tR\x05after\"4\n" +
+	"\x05after\x18\x01 \x01(\tR\x05after\x12\x14\n" +
+	"\x05proof\x18\x02 \x01(\fR\x05proof\"4\n" +
 	"\fCopyResponse\x12$\n" +
 	"\x05range\x18\x01 \x01(\v2\x0e.link.v1.RangeR\x05range\")\n" +
 	"\vDiffRequest\x12\x1a\n" +
 	"\bquestion\x18\x01 \x01(\fR\bquestion\"&\n" +
 	"\fDiffResponse\x12\x16\n" +
-	"\x06answer\x18\x01 \x01(\fR\x06answer\"\x89\x01\n" +
+	"\x06answer\x18\x01 \x01(\fR\x06answer\"\x9f\x01\n" +
 	"\x05Range\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\tR\x05after\x12\x13\n" +
 	"\x05up_to\x18\x02 \x01(\tR\x04upTo\x12\x12\n" +
 	"\x04last\x18\x03 \x01(\bR\x04last\x12\x12\n" +
 	"\x04keys\x18\x04 \x01(\x04R\x04keys\x12\x13\n" +
 	"\x05as_of\x18\x05 \x01(\x04R\x04asOf\x12\x18\n" +
-	"\apayload\x18\x06 \x01(\fR\apayload\"j\n" +
+	"\apayload\x18\x06 \x01(\fR\apayload\x12\x14\n" +
+	"\x05proof\x18\a \x01(\fR\x05proof\"j\n" +
 	"\rStreamRequest\x12,\n" +
 	"\x05start\x18\x01 \x01(\v2\x14.link.v1.StreamStartH\x00R\x05start\x12 \n" +
 	"\x03ack\x18\x02 \x01(\v2\f.link.v1.AckH\x00R\x03ackB\t\n" +
-	"\amessage\"6\n" +
+	"\amessage\"L\n" +
 	"\vStreamStart\x12'\n" +
-	"\x05after\x18\x01 \x01(\v2\x11.link.v1.PositionR\x05after\"4\n" +
+	"\x05after\x18\x01 \x01(\v2\x11.link.v1.PositionR\x05after\x12\x14\n" +
+	"\x05proof\x18\x02 \x01(\fR\x05proof\"J\n" +
 	"\x03Ack\x12-\n" +
-	"\bposition\x18\x01 \x01(\v2\x11.link.v1.PositionR\bposition\"P\n" +
+	"\bposition\x18\x01 \x01(\v2\x11.link.v1.PositionR\bposition\x12\x14\n" +
+	"\x05proof\x18\x02 \x01(\fR\x05proof\"P\n" +
 	"\x0eStreamResponse\x12$\n" +
 	"\x05frame\x18\x01 \x01(\v2\x0e.link.v1.FrameR\x05frame\x12\x18\n" +
-	"\ademoted\x18\x02 \x01(\bR\ademoted\"\x83\x01\n" +
+	"\ademoted\x18\x02 \x01(\bR\ademoted\"\x99\x01\n" +
 	"\x05Frame\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12!\n" +
 	"\x02to\x18\x02 \x01(\v2\x11.link.v1.PositionR\x02to\x12'\n" +
 	"\x0fconsistent_from\x18\x03 \x01(\x04R\x0econsistentFrom\x12\x18\n" +
-	"\apayload\x18\x04 \x01(\fR\apayload\"\x97\x01\n" +
+	"\apayload\x18\x04 \x01(\fR\apayload\x12\x14\n" +
+	"\x05proof\x18\x05 \x01(\fR\x05proof\"\x97\x01\n" +
 	"\x10HeartbeatRequest\x12\x14\n" +
 	"\x05clock\x18\x01 \x01(\x03R\x05clock\x12+\n" +
 	"\aapplied\x18\x02 \x01(\v2\x11.link.v1.PositionR\aapplied\x12\x1d\n" +
 	"\n" +
 	"round_trip\x18\x03 \x01(\x03R\troundTrip\x12!\n" +
-	"\x04node\x18\x04 \x01(\v2\r.link.v1.NodeR\x04node\"\x9d\x01\n" +
+	"\x04node\x18\x04 \x01(\v2\r.link.v1.NodeR\x04node\"\xb3\x01\n" +
 	"\x11HeartbeatResponse\x12\x14\n" +
 	"\x05clock\x18\x01 \x01(\x03R\x05clock\x12-\n" +
 	"\bposition\x18\x02 \x01(\v2\x11.link.v1.PositionR\bposition\x12 \n" +
 	"\vfingerprint\x18\x03 \x01(\fR\vfingerprint\x12!\n" +
-	"\x04node\x18\x04 \x01(\v2\r.link.v1.NodeR\x04node\"*\n" +
+	"\x04node\x18\x04 \x01(\v2\r.link.v1.NodeR\x04node\x12\x14\n" +
+	"\x05proof\x18\x05 \x01(\fR\x05proof\"*\n" +
 	"\x0eForwardRequest\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\"=\n" +
 	"\x13ForwardLargeRequest\x12\x12\n" +

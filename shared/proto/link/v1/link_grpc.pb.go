@@ -9,7 +9,8 @@
 // is one live session; a newer Hello ends the older connection.
 //
 // Everything in here is names of storage keys and ciphertext. Keyring and seal
-// material appear only inside Handover, sealed from host to host.
+// material appear only inside Handover, sealed from host to host. A field proof is what
+// the host of the sender adds for the host of the receiver; plugins carry it.
 //
 // A field may be added when its zero value means what was true before; anything
 // else needs a new protocol version (HelloRequest.version).

@@ -8,9 +8,9 @@
 // on the connection that go-plugin makes. The host serves Host on a connection
 // of go-plugin's broker, whose id is in the first message of Attach.
 //
-// Versions: the major version is the name of this package and the key of
-// go-plugin's versioned plugins. Within a major version fields and RPCs are only
-// added; the zero value of a field has a meaning; the number of a removed field
+// Versions: the major version is the key of go-plugin's versioned plugins, see
+// grpcplugin.ProtocolVersion. Within a major version fields and RPCs are only added;
+// the zero value of a field has a meaning; the number of a removed field
 // is reserved.
 //
 // Errors: a gRPC status with an Error in its details is an error of the
@@ -2949,7 +2949,9 @@ func (*DialResponse_Connected) isDialResponse_Message() {}
 func (*DialResponse_Chunk) isDialResponse_Message() {}
 
 type PositionRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id is that of the secondary that is told.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2984,13 +2986,19 @@ func (*PositionRequest) Descriptor() ([]byte, []int) {
 	return file_replication_v1_replication_proto_rawDescGZIP(), []int{52}
 }
 
+func (x *PositionRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 type PositionResponse struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	Position    *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
-	Fingerprint []byte                 `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
-	Keys        uint64                 `protobuf:"varint,3,opt,name=keys,proto3" json:"keys,omitempty"`
-	// filtered are the ids of slots that have a filter.
-	Filtered      []string `protobuf:"bytes,4,rep,name=filtered,proto3" json:"filtered,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Fingerprint   []byte                 `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Keys          uint64                 `protobuf:"varint,3,opt,name=keys,proto3" json:"keys,omitempty"`
+	Proof         []byte                 `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3046,16 +3054,18 @@ func (x *PositionResponse) GetKeys() uint64 {
 	return 0
 }
 
-func (x *PositionResponse) GetFiltered() []string {
+func (x *PositionResponse) GetProof() []byte {
 	if x != nil {
-		return x.Filtered
+		return x.Proof
 	}
 	return nil
 }
 
 type OpenSlotRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// proof is that of the secondary's cursor.
+	Proof         []byte `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3097,9 +3107,17 @@ func (x *OpenSlotRequest) GetId() string {
 	return ""
 }
 
+func (x *OpenSlotRequest) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 type OpenSlotResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Proof         []byte                 `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3141,10 +3159,19 @@ func (x *OpenSlotResponse) GetPosition() *Position {
 	return nil
 }
 
+func (x *OpenSlotResponse) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 type AckSlotRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	At            *Position              `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	At    *Position              `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// proof is that of the secondary's cursor.
+	Proof         []byte `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3189,6 +3216,13 @@ func (x *AckSlotRequest) GetId() string {
 func (x *AckSlotRequest) GetAt() *Position {
 	if x != nil {
 		return x.At
+	}
+	return nil
+}
+
+func (x *AckSlotRequest) GetProof() []byte {
+	if x != nil {
+		return x.Proof
 	}
 	return nil
 }
@@ -3393,9 +3427,11 @@ func (*ReadJournalRequest_Start) isReadJournalRequest_Message() {}
 func (*ReadJournalRequest_Next) isReadJournalRequest_Message() {}
 
 type JournalStart struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SlotId        string                 `protobuf:"bytes,1,opt,name=slot_id,json=slotId,proto3" json:"slot_id,omitempty"`
-	After         *Position              `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	SlotId string                 `protobuf:"bytes,1,opt,name=slot_id,json=slotId,proto3" json:"slot_id,omitempty"`
+	After  *Position              `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	// proof is that of the secondary's cursor.
+	Proof         []byte `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3440,6 +3476,13 @@ func (x *JournalStart) GetSlotId() string {
 func (x *JournalStart) GetAfter() *Position {
 	if x != nil {
 		return x.After
+	}
+	return nil
+}
+
+func (x *JournalStart) GetProof() []byte {
+	if x != nil {
+		return x.Proof
 	}
 	return nil
 }
@@ -3533,6 +3576,7 @@ type Frame struct {
 	To             *Position              `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
 	ConsistentFrom uint64                 `protobuf:"varint,3,opt,name=consistent_from,json=consistentFrom,proto3" json:"consistent_from,omitempty"`
 	Payload        []byte                 `protobuf:"bytes,4,opt,name=payload,proto3" json:"payload,omitempty"`
+	Proof          []byte                 `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -3591,6 +3635,13 @@ func (x *Frame) GetConsistentFrom() uint64 {
 func (x *Frame) GetPayload() []byte {
 	if x != nil {
 		return x.Payload
+	}
+	return nil
+}
+
+func (x *Frame) GetProof() []byte {
+	if x != nil {
+		return x.Proof
 	}
 	return nil
 }
@@ -3704,7 +3755,9 @@ type ReadRangeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	After []byte                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
 	// slot_id is the id of the secondary that the range is for.
-	SlotId        string `protobuf:"bytes,2,opt,name=slot_id,json=slotId,proto3" json:"slot_id,omitempty"`
+	SlotId string `protobuf:"bytes,2,opt,name=slot_id,json=slotId,proto3" json:"slot_id,omitempty"`
+	// proof is that of the secondary's cursor.
+	Proof         []byte `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3751,6 +3804,13 @@ func (x *ReadRangeRequest) GetSlotId() string {
 		return x.SlotId
 	}
 	return ""
+}
+
+func (x *ReadRangeRequest) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 type AnswerDiffRequest struct {
@@ -3905,6 +3965,7 @@ type Range struct {
 	Keys          uint64                 `protobuf:"varint,4,opt,name=keys,proto3" json:"keys,omitempty"`
 	AsOf          uint64                 `protobuf:"varint,5,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	Payload       []byte                 `protobuf:"bytes,6,opt,name=payload,proto3" json:"payload,omitempty"`
+	Proof         []byte                 `protobuf:"bytes,7,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3977,6 +4038,13 @@ func (x *Range) GetAsOf() uint64 {
 func (x *Range) GetPayload() []byte {
 	if x != nil {
 		return x.Payload
+	}
+	return nil
+}
+
+func (x *Range) GetProof() []byte {
+	if x != nil {
+		return x.Proof
 	}
 	return nil
 }
@@ -4219,8 +4287,10 @@ type CursorResponse struct {
 	CopiedKeys     uint64                 `protobuf:"varint,5,opt,name=copied_keys,json=copiedKeys,proto3" json:"copied_keys,omitempty"`
 	ConsistentFrom uint64                 `protobuf:"varint,6,opt,name=consistent_from,json=consistentFrom,proto3" json:"consistent_from,omitempty"`
 	Missing        uint64                 `protobuf:"varint,7,opt,name=missing,proto3" json:"missing,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// proof is for the primary's host.
+	Proof         []byte `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CursorResponse) Reset() {
@@ -4302,9 +4372,18 @@ func (x *CursorResponse) GetMissing() uint64 {
 	return 0
 }
 
+func (x *CursorResponse) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 type BeginCopyRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	From          *Position              `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	From  *Position              `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// proof is that of the primary's host.
+	Proof         []byte `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4346,40 +4425,11 @@ func (x *BeginCopyRequest) GetFrom() *Position {
 	return nil
 }
 
-type BeginCopyResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *BeginCopyResponse) Reset() {
-	*x = BeginCopyResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[79]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *BeginCopyResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*BeginCopyResponse) ProtoMessage() {}
-
-func (x *BeginCopyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[79]
+func (x *BeginCopyRequest) GetProof() []byte {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
+		return x.Proof
 	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use BeginCopyResponse.ProtoReflect.Descriptor instead.
-func (*BeginCopyResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{79}
+	return nil
 }
 
 type ApplyRangeRequest struct {
@@ -4391,7 +4441,7 @@ type ApplyRangeRequest struct {
 
 func (x *ApplyRangeRequest) Reset() {
 	*x = ApplyRangeRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[80]
+	mi := &file_replication_v1_replication_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4403,7 +4453,7 @@ func (x *ApplyRangeRequest) String() string {
 func (*ApplyRangeRequest) ProtoMessage() {}
 
 func (x *ApplyRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[80]
+	mi := &file_replication_v1_replication_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4416,7 +4466,7 @@ func (x *ApplyRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRangeRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRangeRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{80}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ApplyRangeRequest) GetRange() *Range {
@@ -4436,7 +4486,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[81]
+	mi := &file_replication_v1_replication_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4448,7 +4498,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[81]
+	mi := &file_replication_v1_replication_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4461,7 +4511,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{81}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *DiffRequest) GetAnswer() []byte {
@@ -4486,7 +4536,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[82]
+	mi := &file_replication_v1_replication_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4498,7 +4548,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[82]
+	mi := &file_replication_v1_replication_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4511,7 +4561,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{82}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *DiffResponse) GetCopy() bool {
@@ -4557,16 +4607,18 @@ func (x *DiffResponse) GetCursor() *CursorResponse {
 }
 
 type VerifyRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	At            *Position              `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	Fingerprint   []byte                 `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	At          *Position              `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Fingerprint []byte                 `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	// proof is that of the primary's host.
+	Proof         []byte `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[83]
+	mi := &file_replication_v1_replication_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4578,7 +4630,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[83]
+	mi := &file_replication_v1_replication_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4591,7 +4643,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{83}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *VerifyRequest) GetAt() *Position {
@@ -4608,6 +4660,13 @@ func (x *VerifyRequest) GetFingerprint() []byte {
 	return nil
 }
 
+func (x *VerifyRequest) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 type VerifyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -4616,7 +4675,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[84]
+	mi := &file_replication_v1_replication_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4628,7 +4687,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[84]
+	mi := &file_replication_v1_replication_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4641,7 +4700,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{84}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{83}
 }
 
 type EndCopyRequest struct {
@@ -4652,7 +4711,7 @@ type EndCopyRequest struct {
 
 func (x *EndCopyRequest) Reset() {
 	*x = EndCopyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[85]
+	mi := &file_replication_v1_replication_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4664,7 +4723,7 @@ func (x *EndCopyRequest) String() string {
 func (*EndCopyRequest) ProtoMessage() {}
 
 func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[85]
+	mi := &file_replication_v1_replication_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4677,7 +4736,7 @@ func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndCopyRequest.ProtoReflect.Descriptor instead.
 func (*EndCopyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{85}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{84}
 }
 
 type ApplyFrameRequest struct {
@@ -4689,7 +4748,7 @@ type ApplyFrameRequest struct {
 
 func (x *ApplyFrameRequest) Reset() {
 	*x = ApplyFrameRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[86]
+	mi := &file_replication_v1_replication_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4701,7 +4760,7 @@ func (x *ApplyFrameRequest) String() string {
 func (*ApplyFrameRequest) ProtoMessage() {}
 
 func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[86]
+	mi := &file_replication_v1_replication_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4714,7 +4773,7 @@ func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyFrameRequest.ProtoReflect.Descriptor instead.
 func (*ApplyFrameRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{86}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *ApplyFrameRequest) GetFrame() *Frame {
@@ -4920,20 +4979,24 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\fDialResponse\x129\n" +
 	"\tconnected\x18\x01 \x01(\v2\x19.replication.v1.ConnectedH\x00R\tconnected\x12-\n" +
 	"\x05chunk\x18\x02 \x01(\v2\x15.replication.v1.ChunkH\x00R\x05chunkB\t\n" +
-	"\amessage\"\x11\n" +
-	"\x0fPositionRequest\"\x9a\x01\n" +
+	"\amessage\"!\n" +
+	"\x0fPositionRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x9a\x01\n" +
 	"\x10PositionResponse\x124\n" +
 	"\bposition\x18\x01 \x01(\v2\x18.replication.v1.PositionR\bposition\x12 \n" +
 	"\vfingerprint\x18\x02 \x01(\fR\vfingerprint\x12\x12\n" +
-	"\x04keys\x18\x03 \x01(\x04R\x04keys\x12\x1a\n" +
-	"\bfiltered\x18\x04 \x03(\tR\bfiltered\"!\n" +
+	"\x04keys\x18\x03 \x01(\x04R\x04keys\x12\x14\n" +
+	"\x05proof\x18\x05 \x01(\fR\x05proofJ\x04\b\x04\x10\x05\"7\n" +
 	"\x0fOpenSlotRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"H\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05proof\x18\x02 \x01(\fR\x05proof\"^\n" +
 	"\x10OpenSlotResponse\x124\n" +
-	"\bposition\x18\x01 \x01(\v2\x18.replication.v1.PositionR\bposition\"J\n" +
+	"\bposition\x18\x01 \x01(\v2\x18.replication.v1.PositionR\bposition\x12\x14\n" +
+	"\x05proof\x18\x02 \x01(\fR\x05proof\"`\n" +
 	"\x0eAckSlotRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12(\n" +
-	"\x02at\x18\x02 \x01(\v2\x18.replication.v1.PositionR\x02at\"\x11\n" +
+	"\x02at\x18\x02 \x01(\v2\x18.replication.v1.PositionR\x02at\x12\x14\n" +
+	"\x05proof\x18\x03 \x01(\fR\x05proof\"\x11\n" +
 	"\x0fAckSlotResponse\"\"\n" +
 	"\x10CloseSlotRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x13\n" +
@@ -4941,42 +5004,46 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x12ReadJournalRequest\x124\n" +
 	"\x05start\x18\x01 \x01(\v2\x1c.replication.v1.JournalStartH\x00R\x05start\x12/\n" +
 	"\x04next\x18\x02 \x01(\v2\x19.replication.v1.NextFrameH\x00R\x04nextB\t\n" +
-	"\amessage\"W\n" +
+	"\amessage\"m\n" +
 	"\fJournalStart\x12\x17\n" +
 	"\aslot_id\x18\x01 \x01(\tR\x06slotId\x12.\n" +
-	"\x05after\x18\x02 \x01(\v2\x18.replication.v1.PositionR\x05after\"\v\n" +
+	"\x05after\x18\x02 \x01(\v2\x18.replication.v1.PositionR\x05after\x12\x14\n" +
+	"\x05proof\x18\x03 \x01(\fR\x05proof\"\v\n" +
 	"\tNextFrame\"B\n" +
 	"\x13ReadJournalResponse\x12+\n" +
-	"\x05frame\x18\x01 \x01(\v2\x15.replication.v1.FrameR\x05frame\"\x8a\x01\n" +
+	"\x05frame\x18\x01 \x01(\v2\x15.replication.v1.FrameR\x05frame\"\xa0\x01\n" +
 	"\x05Frame\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12(\n" +
 	"\x02to\x18\x02 \x01(\v2\x18.replication.v1.PositionR\x02to\x12'\n" +
 	"\x0fconsistent_from\x18\x03 \x01(\x04R\x0econsistentFrom\x12\x18\n" +
-	"\apayload\x18\x04 \x01(\fR\apayload\"*\n" +
+	"\apayload\x18\x04 \x01(\fR\apayload\x12\x14\n" +
+	"\x05proof\x18\x05 \x01(\fR\x05proof\"*\n" +
 	"\rRoleAtRequest\x12\x19\n" +
 	"\bapi_addr\x18\x01 \x01(\tR\aapiAddr\"f\n" +
 	"\x0eRoleAtResponse\x12\x12\n" +
 	"\x04role\x18\x01 \x01(\tR\x04role\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12!\n" +
-	"\fsecondary_id\x18\x03 \x01(\tR\vsecondaryId\"A\n" +
+	"\fsecondary_id\x18\x03 \x01(\tR\vsecondaryId\"W\n" +
 	"\x10ReadRangeRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\fR\x05after\x12\x17\n" +
-	"\aslot_id\x18\x02 \x01(\tR\x06slotId\"H\n" +
+	"\aslot_id\x18\x02 \x01(\tR\x06slotId\x12\x14\n" +
+	"\x05proof\x18\x03 \x01(\fR\x05proof\"H\n" +
 	"\x11AnswerDiffRequest\x12\x17\n" +
 	"\aslot_id\x18\x01 \x01(\tR\x06slotId\x12\x1a\n" +
 	"\bquestion\x18\x02 \x01(\fR\bquestion\",\n" +
 	"\x12AnswerDiffResponse\x12\x16\n" +
 	"\x06answer\x18\x01 \x01(\fR\x06answer\"@\n" +
 	"\x11ReadRangeResponse\x12+\n" +
-	"\x05range\x18\x01 \x01(\v2\x15.replication.v1.RangeR\x05range\"\x89\x01\n" +
+	"\x05range\x18\x01 \x01(\v2\x15.replication.v1.RangeR\x05range\"\x9f\x01\n" +
 	"\x05Range\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\fR\x05after\x12\x13\n" +
 	"\x05up_to\x18\x02 \x01(\fR\x04upTo\x12\x12\n" +
 	"\x04last\x18\x03 \x01(\bR\x04last\x12\x12\n" +
 	"\x04keys\x18\x04 \x01(\x04R\x04keys\x12\x13\n" +
 	"\x05as_of\x18\x05 \x01(\x04R\x04asOf\x12\x18\n" +
-	"\apayload\x18\x06 \x01(\fR\apayload\"V\n" +
+	"\apayload\x18\x06 \x01(\fR\apayload\x12\x14\n" +
+	"\x05proof\x18\a \x01(\fR\x05proof\"V\n" +
 	"\x13SealHandoverRequest\x12!\n" +
 	"\fsecondary_id\x18\x01 \x01(\tR\vsecondaryId\x12\x1c\n" +
 	"\tchallenge\x18\x02 \x01(\fR\tchallenge\"L\n" +
@@ -4987,7 +5054,7 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\apayload\x18\x02 \x01(\fR\apayload\"+\n" +
 	"\x0fReceiveResponse\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\"\x0f\n" +
-	"\rCursorRequest\"\x9d\x02\n" +
+	"\rCursorRequest\"\xb3\x02\n" +
 	"\x0eCursorResponse\x124\n" +
 	"\bposition\x18\x01 \x01(\v2\x18.replication.v1.PositionR\bposition\x12\x18\n" +
 	"\acopying\x18\x02 \x01(\bR\acopying\x125\n" +
@@ -4997,10 +5064,11 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\vcopied_keys\x18\x05 \x01(\x04R\n" +
 	"copiedKeys\x12'\n" +
 	"\x0fconsistent_from\x18\x06 \x01(\x04R\x0econsistentFrom\x12\x18\n" +
-	"\amissing\x18\a \x01(\x04R\amissing\"@\n" +
+	"\amissing\x18\a \x01(\x04R\amissing\x12\x14\n" +
+	"\x05proof\x18\b \x01(\fR\x05proof\"V\n" +
 	"\x10BeginCopyRequest\x12,\n" +
-	"\x04from\x18\x01 \x01(\v2\x18.replication.v1.PositionR\x04from\"\x13\n" +
-	"\x11BeginCopyResponse\"@\n" +
+	"\x04from\x18\x01 \x01(\v2\x18.replication.v1.PositionR\x04from\x12\x14\n" +
+	"\x05proof\x18\x02 \x01(\fR\x05proof\"@\n" +
 	"\x11ApplyRangeRequest\x12+\n" +
 	"\x05range\x18\x01 \x01(\v2\x15.replication.v1.RangeR\x05range\"5\n" +
 	"\vDiffRequest\x12\x1b\n" +
@@ -5012,10 +5080,11 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\bquestion\x18\x03 \x01(\fR\bquestion\x12\x1c\n" +
 	"\tdiffering\x18\x04 \x01(\x04R\tdiffering\x12\x16\n" +
 	"\x06synced\x18\x05 \x01(\x04R\x06synced\x126\n" +
-	"\x06cursor\x18\x06 \x01(\v2\x1e.replication.v1.CursorResponseR\x06cursor\"[\n" +
+	"\x06cursor\x18\x06 \x01(\v2\x1e.replication.v1.CursorResponseR\x06cursor\"q\n" +
 	"\rVerifyRequest\x12(\n" +
 	"\x02at\x18\x01 \x01(\v2\x18.replication.v1.PositionR\x02at\x12 \n" +
-	"\vfingerprint\x18\x02 \x01(\fR\vfingerprint\"\x10\n" +
+	"\vfingerprint\x18\x02 \x01(\fR\vfingerprint\x12\x14\n" +
+	"\x05proof\x18\x03 \x01(\fR\x05proof\"\x10\n" +
 	"\x0eVerifyResponse\"\x10\n" +
 	"\x0eEndCopyRequest\"@\n" +
 	"\x11ApplyFrameRequest\x12+\n" +
@@ -5037,7 +5106,7 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x10DisableSecondary\x12'.replication.v1.DisableSecondaryRequest\x1a\".replication.v1.TransitionResponse\x12Y\n" +
 	"\rUpdatePrimary\x12$.replication.v1.UpdatePrimaryRequest\x1a\".replication.v1.TransitionResponse\x12J\n" +
 	"\aRecover\x12\x1e.replication.v1.RecoverRequest\x1a\x1f.replication.v1.RecoverResponse\x12J\n" +
-	"\aForward\x12\x1e.replication.v1.ForwardRequest\x1a\x1f.replication.v1.ForwardResponse2\xc2\x0f\n" +
+	"\aForward\x12\x1e.replication.v1.ForwardRequest\x1a\x1f.replication.v1.ForwardResponse2\xbf\x0f\n" +
 	"\x04Host\x12A\n" +
 	"\x04Node\x12\x1b.replication.v1.NodeRequest\x1a\x1c.replication.v1.NodeResponse\x12M\n" +
 	"\bGetState\x12\x1f.replication.v1.GetStateRequest\x1a .replication.v1.GetStateResponse\x12M\n" +
@@ -5058,8 +5127,8 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"AnswerDiff\x12!.replication.v1.AnswerDiffRequest\x1a\".replication.v1.AnswerDiffResponse\x12Y\n" +
 	"\fSealHandover\x12#.replication.v1.SealHandoverRequest\x1a$.replication.v1.SealHandoverResponse\x12J\n" +
 	"\aReceive\x12\x1e.replication.v1.ReceiveRequest\x1a\x1f.replication.v1.ReceiveResponse\x12G\n" +
-	"\x06Cursor\x12\x1d.replication.v1.CursorRequest\x1a\x1e.replication.v1.CursorResponse\x12P\n" +
-	"\tBeginCopy\x12 .replication.v1.BeginCopyRequest\x1a!.replication.v1.BeginCopyResponse\x12O\n" +
+	"\x06Cursor\x12\x1d.replication.v1.CursorRequest\x1a\x1e.replication.v1.CursorResponse\x12M\n" +
+	"\tBeginCopy\x12 .replication.v1.BeginCopyRequest\x1a\x1e.replication.v1.CursorResponse\x12O\n" +
 	"\n" +
 	"ApplyRange\x12!.replication.v1.ApplyRangeRequest\x1a\x1e.replication.v1.CursorResponse\x12A\n" +
 	"\x04Diff\x12\x1b.replication.v1.DiffRequest\x1a\x1c.replication.v1.DiffResponse\x12G\n" +
@@ -5081,7 +5150,7 @@ func file_replication_v1_replication_proto_rawDescGZIP() []byte {
 }
 
 var file_replication_v1_replication_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 88)
+var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
 var file_replication_v1_replication_proto_goTypes = []any{
 	(Error_Kind)(0),                 // 0: replication.v1.Error.Kind
 	(Chunk_Signal)(0),               // 1: replication.v1.Chunk.Signal
@@ -5164,17 +5233,16 @@ var file_replication_v1_replication_proto_goTypes = []any{
 	(*CursorRequest)(nil),           // 78: replication.v1.CursorRequest
 	(*CursorResponse)(nil),          // 79: replication.v1.CursorResponse
 	(*BeginCopyRequest)(nil),        // 80: replication.v1.BeginCopyRequest
-	(*BeginCopyResponse)(nil),       // 81: replication.v1.BeginCopyResponse
-	(*ApplyRangeRequest)(nil),       // 82: replication.v1.ApplyRangeRequest
-	(*DiffRequest)(nil),             // 83: replication.v1.DiffRequest
-	(*DiffResponse)(nil),            // 84: replication.v1.DiffResponse
-	(*VerifyRequest)(nil),           // 85: replication.v1.VerifyRequest
-	(*VerifyResponse)(nil),          // 86: replication.v1.VerifyResponse
-	(*EndCopyRequest)(nil),          // 87: replication.v1.EndCopyRequest
-	(*ApplyFrameRequest)(nil),       // 88: replication.v1.ApplyFrameRequest
-	nil,                             // 89: replication.v1.TransitionResponse.PutStateEntry
-	(*timestamppb.Timestamp)(nil),   // 90: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 91: google.protobuf.Duration
+	(*ApplyRangeRequest)(nil),       // 81: replication.v1.ApplyRangeRequest
+	(*DiffRequest)(nil),             // 82: replication.v1.DiffRequest
+	(*DiffResponse)(nil),            // 83: replication.v1.DiffResponse
+	(*VerifyRequest)(nil),           // 84: replication.v1.VerifyRequest
+	(*VerifyResponse)(nil),          // 85: replication.v1.VerifyResponse
+	(*EndCopyRequest)(nil),          // 86: replication.v1.EndCopyRequest
+	(*ApplyFrameRequest)(nil),       // 87: replication.v1.ApplyFrameRequest
+	nil,                             // 88: replication.v1.TransitionResponse.PutStateEntry
+	(*timestamppb.Timestamp)(nil),   // 89: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 90: google.protobuf.Duration
 }
 var file_replication_v1_replication_proto_depIdxs = []int32{
 	0,  // 0: replication.v1.Error.kind:type_name -> replication.v1.Error.Kind
@@ -5182,18 +5250,18 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	4,  // 2: replication.v1.Position.epoch:type_name -> replication.v1.Epoch
 	14, // 3: replication.v1.StatusResponse.secondaries:type_name -> replication.v1.Peer
 	14, // 4: replication.v1.StatusResponse.primaries:type_name -> replication.v1.Peer
-	90, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
-	90, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
-	91, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
-	91, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
-	91, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
+	89, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
+	89, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
+	90, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
+	90, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
+	90, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
 	15, // 10: replication.v1.ServeConnRequest.peer:type_name -> replication.v1.PeerInfo
 	3,  // 11: replication.v1.ServeConnRequest.chunk:type_name -> replication.v1.Chunk
 	3,  // 12: replication.v1.ServeConnResponse.chunk:type_name -> replication.v1.Chunk
-	89, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
+	88, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
 	19, // 14: replication.v1.TransitionResponse.handover:type_name -> replication.v1.Handover
-	91, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
-	90, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
+	90, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
+	89, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
 	37, // 17: replication.v1.NodeResponse.failover:type_name -> replication.v1.Addresses
 	50, // 18: replication.v1.DialRequest.target:type_name -> replication.v1.DialTarget
 	3,  // 19: replication.v1.DialRequest.chunk:type_name -> replication.v1.Chunk
@@ -5252,11 +5320,11 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	76, // 72: replication.v1.Host.Receive:input_type -> replication.v1.ReceiveRequest
 	78, // 73: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
 	80, // 74: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
-	82, // 75: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
-	83, // 76: replication.v1.Host.Diff:input_type -> replication.v1.DiffRequest
-	85, // 77: replication.v1.Host.Verify:input_type -> replication.v1.VerifyRequest
-	87, // 78: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
-	88, // 79: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
+	81, // 75: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
+	82, // 76: replication.v1.Host.Diff:input_type -> replication.v1.DiffRequest
+	84, // 77: replication.v1.Host.Verify:input_type -> replication.v1.VerifyRequest
+	86, // 78: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
+	87, // 79: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
 	7,  // 80: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
 	9,  // 81: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
 	11, // 82: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
@@ -5292,10 +5360,10 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	75, // 112: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
 	77, // 113: replication.v1.Host.Receive:output_type -> replication.v1.ReceiveResponse
 	79, // 114: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
-	81, // 115: replication.v1.Host.BeginCopy:output_type -> replication.v1.BeginCopyResponse
+	79, // 115: replication.v1.Host.BeginCopy:output_type -> replication.v1.CursorResponse
 	79, // 116: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
-	84, // 117: replication.v1.Host.Diff:output_type -> replication.v1.DiffResponse
-	86, // 118: replication.v1.Host.Verify:output_type -> replication.v1.VerifyResponse
+	83, // 117: replication.v1.Host.Diff:output_type -> replication.v1.DiffResponse
+	85, // 118: replication.v1.Host.Verify:output_type -> replication.v1.VerifyResponse
 	79, // 119: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
 	79, // 120: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
 	80, // [80:121] is the sub-list for method output_type
@@ -5327,14 +5395,14 @@ func file_replication_v1_replication_proto_init() {
 		(*ReadJournalRequest_Start)(nil),
 		(*ReadJournalRequest_Next)(nil),
 	}
-	file_replication_v1_replication_proto_msgTypes[81].OneofWrappers = []any{}
+	file_replication_v1_replication_proto_msgTypes[80].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_replication_v1_replication_proto_rawDesc), len(file_replication_v1_replication_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   88,
+			NumMessages:   87,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

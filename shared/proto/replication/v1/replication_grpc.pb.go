@@ -8,9 +8,9 @@
 // on the connection that go-plugin makes. The host serves Host on a connection
 // of go-plugin's broker, whose id is in the first message of Attach.
 //
-// Versions: the major version is the name of this package and the key of
-// go-plugin's versioned plugins. Within a major version fields and RPCs are only
-// added; the zero value of a field has a meaning; the number of a removed field
+// Versions: the major version is the key of go-plugin's versioned plugins, see
+// grpcplugin.ProtocolVersion. Within a major version fields and RPCs are only added;
+// the zero value of a field has a meaning; the number of a removed field
 // is reserved.
 //
 // Errors: a gRPC status with an Error in its details is an error of the
@@ -860,7 +860,7 @@ type HostClient interface {
 	// Cursor is how far this cluster, a secondary, has applied.
 	Cursor(ctx context.Context, in *CursorRequest, opts ...grpc.CallOption) (*CursorResponse, error)
 	// BeginCopy records that a full copy as of a position begins.
-	BeginCopy(ctx context.Context, in *BeginCopyRequest, opts ...grpc.CallOption) (*BeginCopyResponse, error)
+	BeginCopy(ctx context.Context, in *BeginCopyRequest, opts ...grpc.CallOption) (*CursorResponse, error)
 	// ApplyRange makes the keys of a range those of its payload, durable when it
 	// returns. Ranges are applied in key order, one at a time.
 	ApplyRange(ctx context.Context, in *ApplyRangeRequest, opts ...grpc.CallOption) (*CursorResponse, error)
@@ -1080,9 +1080,9 @@ func (c *hostClient) Cursor(ctx context.Context, in *CursorRequest, opts ...grpc
 	return out, nil
 }
 
-func (c *hostClient) BeginCopy(ctx context.Context, in *BeginCopyRequest, opts ...grpc.CallOption) (*BeginCopyResponse, error) {
+func (c *hostClient) BeginCopy(ctx context.Context, in *BeginCopyRequest, opts ...grpc.CallOption) (*CursorResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(BeginCopyResponse)
+	out := new(CursorResponse)
 	err := c.cc.Invoke(ctx, Host_BeginCopy_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -1198,7 +1198,7 @@ type HostServer interface {
 	// Cursor is how far this cluster, a secondary, has applied.
 	Cursor(context.Context, *CursorRequest) (*CursorResponse, error)
 	// BeginCopy records that a full copy as of a position begins.
-	BeginCopy(context.Context, *BeginCopyRequest) (*BeginCopyResponse, error)
+	BeginCopy(context.Context, *BeginCopyRequest) (*CursorResponse, error)
 	// ApplyRange makes the keys of a range those of its payload, durable when it
 	// returns. Ranges are applied in key order, one at a time.
 	ApplyRange(context.Context, *ApplyRangeRequest) (*CursorResponse, error)
@@ -1279,7 +1279,7 @@ func (UnimplementedHostServer) Receive(context.Context, *ReceiveRequest) (*Recei
 func (UnimplementedHostServer) Cursor(context.Context, *CursorRequest) (*CursorResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Cursor not implemented")
 }
-func (UnimplementedHostServer) BeginCopy(context.Context, *BeginCopyRequest) (*BeginCopyResponse, error) {
+func (UnimplementedHostServer) BeginCopy(context.Context, *BeginCopyRequest) (*CursorResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method BeginCopy not implemented")
 }
 func (UnimplementedHostServer) ApplyRange(context.Context, *ApplyRangeRequest) (*CursorResponse, error) {
