@@ -3,6 +3,7 @@
 package lookout
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -160,7 +161,8 @@ func (w *state) decide(now time.Time) (v Verdict, where string, again time.Durat
 		asked = asked && w.known[i]
 		switch {
 		case w.sights[i] == Primary:
-			primary = p.Name
+			// The first one: what an operator knows it by.
+			primary = cmp.Or(primary, p.Name)
 		case w.sights[i] == Somebody && p.Own:
 			somebody = p.Name
 		case w.sights[i] == Former && p.Own:
