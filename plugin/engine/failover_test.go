@@ -233,6 +233,8 @@ func TestPromotionBesideALivePrimaryIsContested(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, tr.Contested)
 		require.NoError(t, p.engine.Stop(t.Context()))
+		// What was silenced in a handshake ends by its own time.
+		<-time.After(15 * time.Second)
 	})
 }
 
