@@ -38,12 +38,6 @@ func TestKillsUnderLoad(t *testing.T) {
 	c.write(t)
 	c.follows(t, "all is well")
 
-	var duration time.Duration
-	if text := os.Getenv(killsEnv); text != "" {
-		var err error
-		duration, err = time.ParseDuration(text)
-		require.NoError(t, err, "%s is how long processes are killed, such as 10m", killsEnv)
-	}
 	victims := map[string]func(){
 		"the primary's server":   func() { killServers(t, primary) },
 		"the secondary's server": func() { killServers(t, secondary) },
@@ -70,7 +64,7 @@ func TestKillsUnderLoad(t *testing.T) {
 	for name := range victims {
 		names = append(names, name)
 	}
-	until, rounds := time.Now().Add(duration), 0
+	until, rounds := time.Now().Add(duration(t, killsEnv, 0)), 0
 	for rounds == 0 || time.Now().Before(until) {
 		rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		for _, name := range names {

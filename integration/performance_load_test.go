@@ -5,7 +5,6 @@ package integration_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -51,7 +50,7 @@ func TestPerformanceServesMixedLoadWhileThePrimaryChangesAndTheLinkIsCut(t *test
 	require.NoError(t, err)
 	w := &weather{t: t, working: working, link: link, primary: root, secondary: secondary.Node(0).APIClient()}
 	w.secondary.SetMaxRetries(0)
-	end := time.Now().Add(loadDuration(t))
+	end := time.Now().Add(duration(t, loadEnv, 20*time.Second))
 	for ; time.Now().Before(end) || w.round < 3; w.round++ {
 		// With the link whole nothing is excused, before the changes and after them.
 		w.calm()
@@ -73,17 +72,6 @@ func TestPerformanceServesMixedLoadWhileThePrimaryChangesAndTheLinkIsCut(t *test
 		}
 	}
 	require.NoError(t, testcluster.WaitForMatchingMerkleRoots(ctx, cluster.PathPerformance, primary, secondary))
-}
-
-func loadDuration(t *testing.T) time.Duration {
-	t.Helper()
-	text := os.Getenv(loadEnv)
-	if text == "" {
-		return 20 * time.Second
-	}
-	d, err := time.ParseDuration(text)
-	require.NoError(t, err)
-	return d
 }
 
 // weather is what goes on around the clients.

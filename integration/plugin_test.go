@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/integration/cluster"
-	"github.com/vault-replication/vault-replication/integration/procfs"
 )
 
 const (
@@ -142,18 +141,7 @@ func TestReplacedPluginFileIsNotStarted(t *testing.T) {
 }
 
 // pluginProcess is the DR plugin's process below a server.
-func pluginProcess(c *cluster.Cluster) (int, error) {
-	tree, err := procfs.Tree(c.Node(0).PID())
-	if err != nil {
-		return 0, err
-	}
-	for _, pid := range tree[1:] {
-		if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil && filepath.Base(exe) == "replication-dr" {
-			return pid, nil
-		}
-	}
-	return 0, errors.New("the server has no process replication-dr")
-}
+func pluginProcess(c *cluster.Cluster) (int, error) { return pluginOf(c.Node(0), "replication-dr") }
 
 // pluginFolder is a copy of the built plugins that a test may change.
 func pluginFolder(t *testing.T) string {

@@ -59,6 +59,19 @@ func normalize(v any) any {
 	}
 }
 
+// DiffData names the places where two answers differ, as Diff does.
+func DiffData(before, after map[string]any) ([]string, error) {
+	b, err := plain(before)
+	if err != nil {
+		return nil, err
+	}
+	a, err := plain(after)
+	if err != nil {
+		return nil, err
+	}
+	return diff("", b, a), nil
+}
+
 // Diff names the places where two snapshots differ, with both values.
 func Diff(before, after map[string]any) []string {
 	return diff("", before, after)
