@@ -30,6 +30,7 @@ type probe struct {
 	phase  string
 	wrong  []string
 	gaps   map[string]time.Duration // the longest without an answer that serves, by phase
+	last   map[string]time.Time     // when each node served last
 	asked  int
 	phases []string
 }
@@ -45,7 +46,7 @@ var alwaysAnswered = []string{
 func startProbe(t *testing.T, clusters ...*cluster.Cluster) *probe {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	p := &probe{stop: cancel, gaps: map[string]time.Duration{}}
+	p := &probe{stop: cancel, gaps: map[string]time.Duration{}, last: map[string]time.Time{}}
 	t.Cleanup(p.end)
 	for _, c := range clusters {
 		for i := range c.Nodes() {
@@ -56,8 +57,10 @@ func startProbe(t *testing.T, clusters ...*cluster.Cluster) *probe {
 			ask := func(path string) (int, http.Header, string, error) { return get(ctx, client, n.Address()+"/v1/"+path) }
 			p.done.Add(2)
 			go p.watch(ctx, func(turn int) { p.status(n.Name(), i > 0, alwaysAnswered[turn%len(alwaysAnswered)], ask) })
-			last := time.Now()
-			go p.watch(ctx, func(int) { last = p.other(n.Name(), i > 0, ask, last) })
+			p.mu.Lock()
+			p.last[n.Name()] = time.Now()
+			p.mu.Unlock()
+			go p.watch(ctx, func(int) { p.other(n.Name(), i > 0, ask) })
 		}
 	}
 	return p
@@ -110,23 +113,23 @@ func (p *probe) status(node string, standby bool, path string, ask asking) {
 	p.count(good, node, path, code, body, err)
 }
 
-// other asks for what needs the core, and returns when it was served last.
-func (p *probe) other(node string, standby bool, ask asking, last time.Time) time.Time {
-	code, header, body, err := ask("sys/internal/ui/mounts")
-	switch {
-	case err == nil && code == http.StatusOK, code == http.StatusBadRequest && strings.Contains(body, "DR secondary mode"):
-		now := time.Now()
+// other asks for what needs the core. A standby cannot serve before it has its shares.
+func (p *probe) other(node string, standby bool, ask asking) {
+	const path = "sys/internal/ui/mounts"
+	code, header, body, err := ask(path)
+	sealed := standby && strings.Contains(body, "sealed")
+	if err == nil && code == http.StatusOK || code == http.StatusBadRequest && strings.Contains(body, "DR secondary mode") || sealed {
 		p.mu.Lock()
-		p.gaps[p.phase] = max(p.gaps[p.phase], now.Sub(last))
+		now := time.Now()
+		if !sealed {
+			p.gaps[p.phase] = max(p.gaps[p.phase], now.Sub(p.last[node]))
+		}
+		p.last[node] = now
 		p.mu.Unlock()
-		p.count(true, node, "", code, body, err)
-		return now
-	case standby && strings.Contains(body, "sealed"):
-		return time.Now() // it cannot serve before it has its shares
-	default:
-		p.count(code == http.StatusServiceUnavailable && header.Get("Retry-After") != "", node, "sys/internal/ui/mounts", code, body, err)
-		return last
+		p.count(true, node, path, code, body, err)
+		return
 	}
+	p.count(code == http.StatusServiceUnavailable && header.Get("Retry-After") != "", node, path, code, body, err)
 }
 
 func (p *probe) count(good bool, node, path string, code int, body string, err error) {
@@ -138,16 +141,28 @@ func (p *probe) count(good bool, node, path string, code int, body string, err e
 	}
 }
 
-// during names what happens from now on.
-func (p *probe) during(phase string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.phase = phase
-	p.phases = append(p.phases, phase)
+// during names what happens from now on, once every node has served after what was before.
+func (p *probe) during(t *testing.T, phase string) {
+	t.Helper()
+	asked := time.Now()
+	cluster.Eventually(t, limit, "every node serves", func(context.Context) error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for node, last := range p.last {
+			if last.Before(asked) {
+				return fmt.Errorf("%s has not: %v", node, p.wrong)
+			}
+		}
+		p.phase = phase
+		p.phases = append(p.phases, phase)
+		return nil
+	})
 }
 
 func (p *probe) end() {
-	p.during("")
+	p.mu.Lock()
+	p.phase = ""
+	p.mu.Unlock()
 	p.stop()
 	p.done.Wait()
 }
@@ -155,6 +170,7 @@ func (p *probe) end() {
 // requireAnswered ends the probe and prints the longest gaps.
 func (p *probe) requireAnswered(t *testing.T) {
 	t.Helper()
+	p.during(t, "")
 	p.end()
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -38,9 +38,9 @@ func TestEveryMomentOfAChangeOfRoleIsAnswered(t *testing.T) {
 			}
 			p := startProbe(t, a, b)
 
-			p.during("enable of a primary")
+			p.during(t, "enable of a primary")
 			require.NoError(t, a.EnableDRPrimary(ctx))
-			p.during("enable of a secondary")
+			p.during(t, "enable of a secondary")
 			require.NoError(t, b.JoinDR(ctx, a))
 			for i := 1; i < nodes; i++ {
 				require.NoError(t, b.Node(i).WaitSealed(ctx))
@@ -49,19 +49,19 @@ func TestEveryMomentOfAChangeOfRoleIsAnswered(t *testing.T) {
 			}
 			require.NoError(t, b.WaitEqual(ctx, a))
 
-			p.during("demotion at rest")
+			p.during(t, "demotion at rest")
 			write(t, a.Node(0).APIClient(), "sys/replication/dr/primary/demote", nil)
 			operation, err := a.OperationToken()
 			require.NoError(t, err, "the next command")
 			require.NoError(t, a.Node(0).WaitRole(ctx, "secondary"))
 
-			p.during("promotion")
+			p.during(t, "promotion")
 			promotion, err := b.OperationToken()
 			require.NoError(t, err)
 			write(t, b.Node(0).Anonymous(), cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": promotion})
 			write(t, b.Node(0).APIClient(), "cubbyhole/next", map[string]any{"command": "served"})
 
-			p.during("update-primary")
+			p.during(t, "update-primary")
 			token, err := b.ActivationToken(ctx, "again")
 			require.NoError(t, err)
 			write(t, a.Node(0).Anonymous(), cluster.PathUpdatePrimary, map[string]any{
@@ -70,7 +70,7 @@ func TestEveryMomentOfAChangeOfRoleIsAnswered(t *testing.T) {
 			require.NoError(t, a.Node(0).WaitStreaming(ctx))
 			require.NoError(t, a.WaitEqual(ctx, b))
 
-			p.during("disabling of a secondary")
+			p.during(t, "disabling of a secondary")
 			operation, err = a.OperationToken()
 			require.NoError(t, err)
 			write(t, a.Node(0).Anonymous(), "sys/replication/dr/secondary/disable", map[string]any{"dr_operation_token": operation})
@@ -79,7 +79,7 @@ func TestEveryMomentOfAChangeOfRoleIsAnswered(t *testing.T) {
 			require.NotNil(t, secret)
 			require.NoError(t, a.Node(0).WaitRole(ctx, "disabled"))
 
-			p.during("disabling of a primary")
+			p.during(t, "disabling of a primary")
 			write(t, b.Node(0).APIClient(), "sys/replication/dr/primary/disable", nil)
 			require.NoError(t, b.Node(0).WaitRole(ctx, "disabled"))
 			p.requireAnswered(t)
@@ -97,10 +97,10 @@ func TestStreamsHoldNoChangeOfRoleUp(t *testing.T) {
 	fillSnapshot(t, n)
 	write(t, n.APIClient(), cluster.PathPrimaryEnable, nil)
 	p := startProbe(t, c)
-	p.during("demotion without streams")
+	p.during(t, "demotion without streams")
 	write(t, n.APIClient(), "sys/replication/dr/primary/demote", nil)
 	require.NoError(t, n.WaitRole(ctx, "secondary"))
-	p.during("promotion without streams")
+	p.during(t, "promotion without streams")
 	operation, err := c.OperationToken()
 	require.NoError(t, err)
 	write(t, n.Anonymous(), cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": operation, "force": true})
@@ -133,7 +133,7 @@ func TestStreamsHoldNoChangeOfRoleUp(t *testing.T) {
 		return nil
 	})
 
-	p.during("demotion with streams")
+	p.during(t, "demotion with streams")
 	write(t, n.APIClient(), "sys/replication/dr/primary/demote", nil)
 	require.NoError(t, n.WaitRole(ctx, "secondary"))
 	<-profile
