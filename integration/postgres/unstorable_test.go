@@ -30,8 +30,8 @@ func TestWhatPostgreSQLRefuses(t *testing.T) {
 	for key, why := range map[string]unstorable.Why{
 		"logical/" + hex.EncodeToString(random[:1000]): "",
 		"logical/" + hex.EncodeToString(random):        unstorable.Name,
-		"logical/nul\x00":                               unstorable.Form,
-		"logical/no text \xff":                          unstorable.Form,
+		"logical/nul\x00":                              unstorable.Form,
+		"logical/no text \xff":                         unstorable.Form,
 	} {
 		e := &physical.Entry{Key: key, Value: []byte("v")}
 		err := b.Put(ctx, e)
