@@ -44,8 +44,8 @@ func (h *hostile) attackBoth(ctx context.Context) {
 	h.try("the keys for nobody", err)
 }
 
-// attackSecondary has the frame that comes next.
-func (h *hostile) attackSecondary(ctx context.Context, next *replication.Frame) {
+// attackSecondary has the frame that was applied last and the one that comes next.
+func (h *hostile) attackSecondary(ctx context.Context, former, next *replication.Frame) {
 	h.attackBoth(ctx)
 	frame := func(name string, change func(f *replication.Frame)) {
 		f := *next
@@ -68,6 +68,15 @@ func (h *hostile) attackSecondary(ctx context.Context, next *replication.Frame) 
 		}
 	}
 	h.attackProofs(ctx, next, forge)
+	frame("a frame that deletes a policy", forge(journal.Op{Kind: journal.Delete, Key: "sys/policy/default"}))
+	frame("a frame without its rows", forge())
+	frame("a frame that says it goes further", func(f *replication.Frame) { f.To.Sequence += 1000 })
+	frame("a frame that says it is consistent", func(f *replication.Frame) { f.ConsistentFrom = f.To.Sequence })
+	frame("a frame of another term", func(f *replication.Frame) { f.To.Term++ })
+	frame("a frame without proof", func(f *replication.Frame) { f.Proof = replication.Proof{} })
+	frame("a frame with the rows and proof of the one before", func(f *replication.Frame) {
+		f.Payload, f.Proof, f.After = former.Payload, former.Proof, former.After
+	})
 	frame("a frame that is torn", func(f *replication.Frame) { f.Payload = f.Payload[:len(f.Payload)-1] })
 	frame("a frame with rows without end", func(f *replication.Frame) {
 		const n = 8 << 20

@@ -38,7 +38,9 @@ type hostile struct {
 	dir    string
 	logger hclog.Logger
 
-	mu sync.Mutex // one call at a time attacks
+	// One call at a time attacks; former is the frame that was applied before.
+	mu     sync.Mutex
+	former *replication.Frame
 }
 
 // ordered says whether attacks of a side were ordered and not made yet.
@@ -81,11 +83,15 @@ func (h *hostile) try(name string, err error) {
 func (h *hostile) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.ordered("secondary") {
-		h.attackSecondary(ctx, f)
+	if h.former != nil && h.ordered("secondary") {
+		h.attackSecondary(ctx, h.former, f)
 		h.done("secondary")
 	}
-	return h.Host.ApplyFrame(ctx, f)
+	c, err := h.Host.ApplyFrame(ctx, f)
+	if err == nil {
+		h.former = f
+	}
+	return c, err
 }
 
 // AckSlot attacks the host of a primary, which has a secondary then.
