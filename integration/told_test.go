@@ -33,11 +33,37 @@ func TestWhatWasToldIsWhatIsStored(t *testing.T) {
 	p.run(t, p.endSession)
 }
 
+// The same where the active node moves, on either side.
+func TestWhatWasToldIsWhatIsStoredOnThreeNodes(t *testing.T) {
+	parallel(t)
+	ctx := t.Context()
+	p := &told{}
+	p.primary, p.secondary = threeNodes(t)
+	require.NoError(t, p.primary.WaitVoters(ctx))
+	require.NoError(t, p.secondary.WaitVoters(ctx))
+	require.NoError(t, p.primary.EnablePerformancePrimary(ctx))
+	require.NoError(t, p.secondary.JoinPerformance(ctx, p.primary, "west"))
+	requireOpenedAnew(t, p.secondary)
+	p.run(t, func(t *testing.T, second int) {
+		if second%10 != 9 {
+			p.endSession(t, second)
+			return
+		}
+		of := []*cluster.Cluster{p.secondary, p.primary}[second/10%2]
+		active := p.leader(t, of)
+		require.NoError(t, active.APIClient().Sys().StepDownWithContext(t.Context()))
+		_, err := of.WaitOtherActive(t.Context(), active)
+		require.NoError(t, err)
+		p.moves++
+	})
+	require.NotZero(t, p.moves)
+}
+
 // told is a performance pair whose sessions end all the time.
 type told struct {
-	primary, secondary     *cluster.Cluster
-	remembered             *load.Remembered
-	kills, recovers, again int
+	primary, secondary            *cluster.Cluster
+	remembered                    *load.Remembered
+	kills, recovers, moves, again int
 	// differ is what the last comparison that was finished has found.
 	differ error
 }

@@ -111,6 +111,11 @@ func policies(*preparing) []remembered {
 }
 
 func loginMFA(p *preparing) []remembered {
+	for _, kind := range []string{"userpass", "approle"} {
+		if p.err == nil {
+			p.err = p.root.Sys().EnableAuthWithOptionsWithContext(p.ctx, "enforced-"+kind, &api.EnableAuthOptions{Type: kind})
+		}
+	}
 	var methods []string
 	for range 2 {
 		methods = append(methods, p.write("identity/mfa/method/totp", map[string]any{"issuer": "first"}, "method_id"))
