@@ -12,9 +12,13 @@ import (
 	"path/filepath"
 )
 
+// writableByAll is the permission of all accounts to write.
+const writableByAll fs.FileMode = 0o002
+
 // locate is the path of a command with all links resolved. It must be an
 // executable file in the plugin directory: a link out of it would let whoever
-// owns the other place decide what runs.
+// owns the other place decide what runs. So would a file or directory that every
+// account may write: what was hashed need not be what is run a moment later.
 func locate(dir, command string) (string, error) {
 	if dir == "" {
 		return "", invalid("there is no plugin directory: set plugin_directory in the server's configuration")
@@ -38,12 +42,21 @@ func locate(dir, command string) (string, error) {
 	case filepath.Dir(path) != root:
 		return "", invalid("the command %q is a link out of the plugin directory %q: put the file itself there", command, dir)
 	}
+	folder, err := os.Stat(root)
+	if err != nil {
+		return "", invalid("the plugin directory %q cannot be read: %w", dir, err)
+	}
+	if folder.Mode().Perm()&writableByAll != 0 {
+		return "", invalid("every account may write in the plugin directory %q, so any of them decides what runs: run chmod o-w on it", dir)
+	}
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return "", invalid("the command %q in the plugin directory %q cannot be read: %w", command, dir, err)
 	case !info.Mode().IsRegular():
 		return "", invalid("the command %q in the plugin directory %q is not a file", command, dir)
+	case info.Mode().Perm()&writableByAll != 0:
+		return "", invalid("every account may write the command %q in the plugin directory %q: run chmod o-w on it", command, dir)
 	case info.Mode().Perm()&0o111 == 0:
 		return "", invalid("the command %q in the plugin directory %q is not executable: run chmod +x on it", command, dir)
 	}

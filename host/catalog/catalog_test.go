@@ -75,6 +75,19 @@ func TestOverrideAndDelete(t *testing.T) {
 	require.Equal(t, ownSum(t), entries[0].SHA256)
 }
 
+// Nothing runs from a directory in which every account can replace it.
+func TestNothingRunsFromADirectoryThatAllMayWrite(t *testing.T) {
+	t.Parallel()
+	c, dir := plugins(t, "probe")
+	entry := entryOf(t, "probe")
+	require.NoError(t, os.Chmod(dir, 0o777)) //nolint:gosec // what is refused
+	err := c.Put(t.Context(), entry)
+	require.Equal(t, replication.InvalidInput, replication.KindOf(err))
+	require.ErrorContains(t, err, "every account may write in the plugin directory")
+	require.NoError(t, os.Chmod(dir, 0o700)) //nolint:gosec // a directory
+	require.NoError(t, c.Put(t.Context(), entry))
+}
+
 func TestPutRefuses(t *testing.T) {
 	t.Parallel()
 	c, dir := plugins(t, "probe")
@@ -83,28 +96,32 @@ func TestPutRefuses(t *testing.T) {
 	require.NoError(t, os.Symlink(outside, filepath.Join(dir, "link")))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "text"), []byte("x"), 0o600))
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "folder"), 0o700))
+	open := filepath.Join(dir, "open")
+	require.NoError(t, os.WriteFile(open, []byte("x"), 0o700))
+	require.NoError(t, os.Chmod(open, 0o702)) //nolint:gosec // what is refused
 	for name, tc := range map[string]struct {
 		change func(*catalog.Entry)
 		says   string
 	}{
-		"empty name":           {func(e *catalog.Entry) { e.Name = "" }, "name"},
-		"name with a path":     {func(e *catalog.Entry) { e.Name = "../x" }, "name"},
-		"name too long":        {func(e *catalog.Entry) { e.Name = strings.Repeat("a", 129) }, "name"},
-		"unknown type":         {func(e *catalog.Entry) { e.Mode = "both" }, "type"},
-		"type of the other":    {func(e *catalog.Entry) { e.Mode = replication.Performance }, "dr plugin"},
-		"no command":           {func(e *catalog.Entry) { e.Command = "" }, "command"},
-		"command with a path":  {func(e *catalog.Entry) { e.Command = "a/b" }, "without a path"},
-		"command above":        {func(e *catalog.Entry) { e.Command = ".." }, "without a path"},
-		"command missing":      {func(e *catalog.Entry) { e.Command = "absent" }, "does not exist"},
-		"command a link out":   {func(e *catalog.Entry) { e.Command = "link" }, "link out of"},
-		"command a folder":     {func(e *catalog.Entry) { e.Command = "folder" }, "not a file"},
-		"command not runnable": {func(e *catalog.Entry) { e.Command = "text" }, "chmod +x"},
-		"no sha256":            {func(e *catalog.Entry) { e.SHA256 = "" }, "64 hexadecimal"},
-		"short sha256":         {func(e *catalog.Entry) { e.SHA256 = e.SHA256[1:] }, "64 hexadecimal"},
-		"wrong sha256":         {func(e *catalog.Entry) { e.SHA256 = strings.Repeat("0", 64) }, "does not have the registered sha256"},
-		"env without value":    {func(e *catalog.Entry) { e.Env = []string{"X"} }, "NAME=VALUE"},
-		"env of go-plugin":     {func(e *catalog.Entry) { e.Env = []string{"PLUGIN_CLIENT_CERT=x"} }, "PLUGIN_CLIENT_CERT"},
-		"NUL in an argument":   {func(e *catalog.Entry) { e.Args = []string{"a\x00"} }, "NUL"},
+		"empty name":             {func(e *catalog.Entry) { e.Name = "" }, "name"},
+		"name with a path":       {func(e *catalog.Entry) { e.Name = "../x" }, "name"},
+		"name too long":          {func(e *catalog.Entry) { e.Name = strings.Repeat("a", 129) }, "name"},
+		"unknown type":           {func(e *catalog.Entry) { e.Mode = "both" }, "type"},
+		"type of the other":      {func(e *catalog.Entry) { e.Mode = replication.Performance }, "dr plugin"},
+		"no command":             {func(e *catalog.Entry) { e.Command = "" }, "command"},
+		"command with a path":    {func(e *catalog.Entry) { e.Command = "a/b" }, "without a path"},
+		"command above":          {func(e *catalog.Entry) { e.Command = ".." }, "without a path"},
+		"command missing":        {func(e *catalog.Entry) { e.Command = "absent" }, "does not exist"},
+		"command that all write": {func(e *catalog.Entry) { e.Command = "open" }, "every account may write the command"},
+		"command a link out":     {func(e *catalog.Entry) { e.Command = "link" }, "link out of"},
+		"command a folder":       {func(e *catalog.Entry) { e.Command = "folder" }, "not a file"},
+		"command not runnable":   {func(e *catalog.Entry) { e.Command = "text" }, "chmod +x"},
+		"no sha256":              {func(e *catalog.Entry) { e.SHA256 = "" }, "64 hexadecimal"},
+		"short sha256":           {func(e *catalog.Entry) { e.SHA256 = e.SHA256[1:] }, "64 hexadecimal"},
+		"wrong sha256":           {func(e *catalog.Entry) { e.SHA256 = strings.Repeat("0", 64) }, "does not have the registered sha256"},
+		"env without value":      {func(e *catalog.Entry) { e.Env = []string{"X"} }, "NAME=VALUE"},
+		"env of go-plugin":       {func(e *catalog.Entry) { e.Env = []string{"PLUGIN_CLIENT_CERT=x"} }, "PLUGIN_CLIENT_CERT"},
+		"NUL in an argument":     {func(e *catalog.Entry) { e.Args = []string{"a\x00"} }, "NUL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
