@@ -184,13 +184,11 @@ func (t *Tap) AckSlot(_ context.Context, mode replication.Mode, id string, at re
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	s := j.slots[mode][id]
-	switch {
-	case s == nil:
-		return noSlot(id)
-	case s.lost != "":
-		return lostSlot(id, s.lost)
-	case at.Epoch != cfg.Epoch:
+	s, err := j.slotThatHolds(mode, id)
+	if err != nil {
+		return err
+	}
+	if at.Epoch != cfg.Epoch {
 		return replication.Errorf(replication.PositionLost, "the position %s is not of this primary's epoch %s", at, cfg.Epoch)
 	}
 	if err := j.checkHistory(at); err != nil {
@@ -218,15 +216,23 @@ func (t *Tap) SlotSeen(mode replication.Mode, id string) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	s, err := j.slotThatHolds(mode, id)
+	if err == nil {
+		s.seen = time.Now()
+	}
+	return err
+}
+
+// slotThatHolds is a slot that is not lost. The journal's lock is held.
+func (j *activeJournal) slotThatHolds(mode replication.Mode, id string) (*slot, error) {
 	s := j.slots[mode][id]
 	switch {
 	case s == nil:
-		return noSlot(id)
+		return nil, noSlot(id)
 	case s.lost != "":
-		return lostSlot(id, s.lost)
+		return nil, lostSlot(id, s.lost)
 	}
-	s.seen = time.Now()
-	return nil
+	return s, nil
 }
 
 // CloseSlot ends retention for a secondary; no error without such a slot. It may
