@@ -35,14 +35,14 @@ func TestKeySharesFollowARekey(t *testing.T) {
 			if test.primaryAuto || test.secondaryAuto {
 				seal = sealProvider(t)
 			}
-			start := func(name string, auto bool, nodes int) *cluster.Cluster {
-				opts := cluster.Options{Name: name, Binary: product(t), CA: ca, Shares: 3, Threshold: 2, Nodes: nodes}
+			start := func(name string, auto bool, nodes, shares, threshold int) *cluster.Cluster {
+				opts := cluster.Options{Name: name, Binary: product(t), CA: ca, Shares: shares, Threshold: threshold, Nodes: nodes}
 				if auto {
 					opts.Seal = seal
 				}
 				return cluster.New(t, opts)
 			}
-			primary, secondary := start("primary", test.primaryAuto, 1), start("secondary", test.secondaryAuto, test.nodes)
+			primary, secondary := start("primary", test.primaryAuto, 1, 3, 2), start("secondary", test.secondaryAuto, test.nodes, 1, 1)
 			if test.nodes > 1 {
 				require.NoError(t, secondary.WaitVoters(ctx))
 			}
@@ -63,7 +63,7 @@ func TestKeySharesFollowARekey(t *testing.T) {
 				require.NoError(t, primary.EnableDRPrimary(ctx))
 				require.NoError(t, secondary.JoinDR(ctx, primary))
 				if test.nodes > 1 && !test.secondaryAuto {
-					require.NoError(t, secondary.Unseal(ctx))
+					requireOpenedAnew(t, secondary)
 				}
 			}
 			streams()

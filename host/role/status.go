@@ -82,7 +82,7 @@ func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoi
 // Known is what the node has in memory of a mode, its role above all.
 func (c *Controller) Known(mode replication.Mode) *endpoints.ModeStatus {
 	mr := c.Record().mode(mode)
-	s := &endpoints.ModeStatus{Role: mr.Role, ClusterID: mr.SetID}
+	s := &endpoints.ModeStatus{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested}
 	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle, SecondaryID: mr.SecondaryID}
 	if mode == replication.Performance && mr.Role == replication.Secondary && c.bootstrapping.Load() {
 		s.Role = replication.Bootstrapping
