@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package docs_test
+package integration_test
 
 import (
 	"io/fs"
