@@ -146,6 +146,17 @@ func (p *progress) reached(c *journal.Cursor) {
 	p.stored = &stored
 }
 
+// unsay takes back that the core has what the storage has at a cursor: something that
+// belongs at or below it is about to be written.
+func (p *progress) unsay(c *journal.Cursor) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known {
+		stored := *c
+		p.stored, p.at = &stored, replication.Position{Epoch: c.Position.Epoch}
+	}
+}
+
 // taken says that the core has taken up all that the storage has.
 func (p *progress) taken() {
 	p.mu.Lock()

@@ -138,7 +138,10 @@ func (t *Tap) takeMissing(ctx context.Context, mode replication.Mode, f *refetch
 	next := *c
 	// The values are of now, and the rows up to now may still come.
 	next.ConsistentFrom = max(c.ConsistentFrom, got.AsOf)
+	// What was missing belongs to rows that were applied long ago.
+	t.progress[mode].unsay(c)
 	if err := t.writeRange(ctx, mode, ops, &next, a); err != nil {
+		t.setProgress(mode, c)
 		return nil, err
 	}
 	return &next, nil

@@ -245,6 +245,36 @@ func TestRefusedKeyIsFetchedAgain(t *testing.T) {
 	})
 }
 
+// What is fetched belongs to positions that were said to be applied. While the core has
+// not taken it up they are not.
+func TestPositionsWaitForWhatIsFetched(t *testing.T) {
+	onLimited(t, func(t *testing.T, inner physical.Backend, l *limited) {
+		ctx := testContext(t)
+		primary, secondary, _ := pair(t, inner)
+		require.NoError(t, secondary.StartFingerprint(ctx, dr, indexKey))
+		put(t, primary, "logical/uuid/large", large)
+		c := follow(t, primary, secondary, dr, "s", watermark(t, primary).Sequence)
+		require.Equal(t, c.Position, secondary.Applied(ctx, dr))
+
+		l.most.Store(2 * most)
+		secondary = reopen(t, secondary)
+		require.Equal(t, c.Position, secondary.Applied(ctx, dr))
+		var busy atomic.Bool
+		busy.Store(true)
+		secondary.OnApplied(func(_ context.Context, keys []string) []string {
+			if busy.Load() {
+				return keys
+			}
+			return nil
+		})
+		require.Equal(t, 1, fetch(t, primary, secondary))
+		require.NotEqual(t, c.Position, secondary.Applied(ctx, dr), "the core does not have it yet")
+		busy.Store(false)
+		require.NoError(t, secondary.WaitApplied(ctx, dr, c.Position))
+		require.Equal(t, c.Position, secondary.Applied(ctx, dr))
+	})
+}
+
 // The list has bounds. What is past them is counted, and a comparison finds it.
 func TestManyRefusedKeysAreCounted(t *testing.T) {
 	onLimited(t, func(t *testing.T, inner physical.Backend, l *limited) {
