@@ -128,6 +128,7 @@ var notInTheRun = map[string]string{
 	"index-dr/pages/":                    "Vault Enterprise's",
 	"core/dr-operation-token":            "of a DR secondary that is promoted",
 	"core/recovery-seal-config":          "of automatic unsealing",
+	"replication/performance/missing":    "of a secondary whose storage refuses a key",
 	"core/recovery-config":               "of automatic unsealing",
 	"core/recovery-key":                  "of automatic unsealing",
 	"core/recovery-keys-backup":          "of a rekey under automatic unsealing",

@@ -74,7 +74,7 @@ func (g *plugin) ReadRange(ctx context.Context, req replication.ReadRangeRequest
 // Cursor implements replication.Host.
 func (g *plugin) Cursor(ctx context.Context) (*replication.Cursor, error) {
 	return call(ctx, g, "Cursor", func(ctx context.Context) (*replication.Cursor, error) {
-		c, err := g.p.tap.Cursor(ctx, mode)
+		c, err := g.p.tap.Resume(ctx, mode)
 		if err != nil {
 			return nil, err
 		}

@@ -78,7 +78,10 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	if err := adoptClusterAddr(c, cfg.ClusterAddr); err != nil {
 		return nil, err
 	}
-	c.SetClusterNetwork(cluster.NewBorder(c.ClusterListenerAddrs, clusterListener(c), logger.Named("cluster")))
+	// Where Vault's own network is, under its name: an operator sets its level by that.
+	network := core.Logger().Named("cluster-listener").Named("tcp")
+	core.AddLogger(network)
+	c.SetClusterNetwork(cluster.NewBorder(c.ClusterListenerAddrs, clusterListener(c), network))
 	port := cluster.New(c.ClusterListener, cluster.TLSPolicy{MinVersion: cfg.TLSMinVersion, CipherSuites: cfg.TLSCipherSuites}, logger.Named("cluster"))
 	n := &Node{core: c, controller: role.New(c, tap, tap.Inner(), port, logger), logger: logger}
 	entries, err := catalog.New(catalog.Config{Dir: cfg.PluginDirectory, Store: entryStore{c}, BuiltinVersion: Version})

@@ -130,7 +130,7 @@ func (n *Node) listener(l *configutil.Listener) rolechange.Listener {
 	in := rolechange.Listener{Own: n.own(l)}
 	if l == nil || l.Type == "" {
 		// The cluster port.
-		in.Redirect = n.core.RedirectAddr()
+		in.Passed = true
 		return in
 	}
 	if l.Telemetry.UnauthenticatedMetricsAccess {

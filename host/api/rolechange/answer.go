@@ -48,6 +48,9 @@ func (a *answer) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flus
 // gate looked.
 const noActiveNode = "local node not active but active cluster node not found"
 
+// noForwardingHeader is how a client asks to be redirected.
+const noForwardingHeader = "X-Vault-No-Request-Forwarding"
+
 // passOn serves a request on a node that is not active.
 func (g *Gate) passOn(w http.ResponseWriter, r *http.Request, next http.Handler, l Listener) {
 	told := r.URL.Path == healthPath || r.URL.Path == leaderPath
@@ -69,7 +72,12 @@ func (g *Gate) passOn(w http.ResponseWriter, r *http.Request, next http.Handler,
 			return
 		}
 	}
-	if whole.status == http.StatusInternalServerError && bytes.Contains(whole.body.Bytes(), []byte(noActiveNode)) {
+	if whole.status == http.StatusInternalServerError && bytes.Contains(whole.body.Bytes(), []byte(noActiveNode)) ||
+		whole.status == http.StatusTemporaryRedirect && r.Header.Get(noForwardingHeader) == "" {
+		// Vault's client follows one redirect and takes a second one for success. While the
+		// active node changes there may be two: a write would be lost that its client
+		// takes for done.
+		w.Header().Del("Location")
 		refuse(w, leaderlessText)
 		return
 	}

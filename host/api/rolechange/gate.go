@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 )
@@ -98,10 +97,10 @@ func (g *Gate) now() chan struct{} {
 type Listener struct {
 	// Own may be nil.
 	Own Own
-	// Redirect is set on the cluster port, to the node's API address: what comes there
-	// comes from a standby. It does not wait, for nothing says that its client is gone,
-	// and it would be carried out a second time.
-	Redirect string
+	// Passed is set for the cluster port: what comes there comes from a standby. It does not
+	// wait, for nothing says that its client is gone, and it would be carried out a second
+	// time.
+	Passed bool
 	// Aside are exact paths, or prefixes that end in a slash, which need no core.
 	Aside []string
 }
@@ -145,10 +144,8 @@ func (g *Gate) enter(w http.ResponseWriter, r *http.Request, l Listener) (*reque
 		return nil, nil, false
 	}
 	switch {
-	case l.Redirect != "":
-		to := url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}
-		w.Header().Set("Location", l.Redirect+to.String())
-		w.WriteHeader(http.StatusTemporaryRedirect)
+	case l.Passed:
+		refuse(w, changingText)
 		return nil, nil, false
 	case r.URL.Path == sealPath && g.Changing():
 		refuse(w, sealText)

@@ -314,16 +314,15 @@ func TestSlowBodiesHoldNothingUp(t *testing.T) {
 	})
 }
 
-// What comes from a standby is sent to the node's own API, where it can wait: nothing would
-// say here that its client is gone.
-func TestClusterPortRedirects(t *testing.T) {
+// What comes from a standby does not wait: nothing would say here that its client is gone.
+func TestClusterPortDoesNotWait(t *testing.T) {
 	t.Parallel()
 	s := newServed(&fakeNode{}, ok)
-	s.on = Listener{Own: own, Redirect: "https://a.test:8200"}
+	s.on = Listener{Own: own, Passed: true}
 	end := begin(s.gate)
 	w := s.do("PUT", "/v1/secret/a%20b?x=1", strings.NewReader("{}"))
-	require.Equal(t, 307, w.Code)
-	require.Equal(t, "https://a.test:8200/v1/secret/a%20b?x=1", w.Header().Get("Location"))
+	require.Equal(t, 503, w.Code)
+	require.Equal(t, "1", w.Header().Get("Retry-After"))
 	require.Contains(t, s.do("GET", "/v1/sys/replication/status", nil).Body.String(), "itself")
 	end()
 }
@@ -390,7 +389,7 @@ func TestStandbyTranslates(t *testing.T) {
 	}{
 		{"/v1/secret/a", 500, `{"errors":["` + noActiveNode + `"]}`, 503, "no active node"},
 		{"/v1/secret/a", 500, `{"errors":["internal error"]}`, 500, "internal error"},
-		{"/v1/secret/a", 307, "", 307, ""},
+		{"/v1/secret/a", 307, "", 503, "no active node"},
 		{"/v1/secret/a", 200, "fine", 200, "fine"},
 		{"/v1/sys/replication/status", 307, "", 200, "itself"},
 		{"/v1/sys/replication/status", 503, "sealed", 200, "itself"},
@@ -404,7 +403,27 @@ func TestStandbyTranslates(t *testing.T) {
 		w := newServed(node, answer(c.status, c.body)).do("GET", c.path, nil)
 		require.Equal(t, c.want, w.Code, c)
 		require.Contains(t, w.Body.String(), c.wantContent)
+		if c.status == 307 {
+			require.Empty(t, w.Header().Get("Location"))
+		}
 	}
+}
+
+// Who asks for a redirect gets it.
+func TestStandbyRedirectsWhoAsks(t *testing.T) {
+	t.Parallel()
+	node := &fakeNode{}
+	node.standby.Store(true)
+	s := newServed(node, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "https://b.test")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	})
+	r := httptest.NewRequest(http.MethodPut, "/v1/secret/a", strings.NewReader("{}"))
+	r.Header.Set(noForwardingHeader, "true")
+	w := httptest.NewRecorder()
+	s.gate.Wrap(s.next, s.on).ServeHTTP(w, r)
+	require.Equal(t, 307, w.Code)
+	require.Equal(t, "https://b.test", w.Header().Get("Location"))
 }
 
 func TestWhatNeedsNoCoreIsLetThrough(t *testing.T) {
