@@ -92,6 +92,11 @@ func (p *told) run(t *testing.T, end func(t *testing.T, second int)) {
 	require.NoError(t, p.leader(t, p.secondary).WaitPerformanceStreaming(ctx))
 	require.NoError(t, p.secondary.WaitCaughtUp(ctx, p.primary))
 	require.NoError(t, testcluster.WaitForMatchingMerkleRoots(ctx, cluster.PathPerformance, p.primary, p.secondary))
+	defer func() {
+		if t.Failed() {
+			t.Logf("the last comparison that was finished: %v", p.differ)
+		}
+	}()
 	cluster.Eventually(t, limit, "the secondary serves what its storage has", p.same(t))
 }
 
