@@ -5,6 +5,7 @@ package integration_test
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +28,26 @@ func parallel(t *testing.T) {
 	slots <- struct{}{}
 	// Registered first, so it runs after the clusters are gone.
 	t.Cleanup(func() { <-slots })
+}
+
+// whole keeps two tests that want all slots from waiting for each other.
+var whole sync.Mutex
+
+// parallelAlone marks the test as parallel and takes all slots: its own load is more
+// than two cores carry beside the clusters of another test.
+func parallelAlone(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	whole.Lock()
+	for range cap(slots) {
+		slots <- struct{}{}
+	}
+	whole.Unlock()
+	t.Cleanup(func() {
+		for range cap(slots) {
+			<-slots
+		}
+	})
 }
 
 func product(t testing.TB) string { return cluster.Binary(t, "vault-replication") }

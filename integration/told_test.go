@@ -27,7 +27,7 @@ const toldEnv = "VAULT_REPLICATION_TOLD"
 // What a running performance secondary was told is what its storage has, however many
 // sessions end while it is stored.
 func TestWhatWasToldIsWhatIsStored(t *testing.T) {
-	parallel(t)
+	parallelAlone(t)
 	p := &told{}
 	p.primary, p.secondary = performancePair(t)
 	p.run(t, p.endSession)
@@ -35,7 +35,7 @@ func TestWhatWasToldIsWhatIsStored(t *testing.T) {
 
 // The same where the active node moves, on either side.
 func TestWhatWasToldIsWhatIsStoredOnThreeNodes(t *testing.T) {
-	parallel(t)
+	parallelAlone(t)
 	ctx := t.Context()
 	p := &told{}
 	p.primary, p.secondary = threeNodes(t)
