@@ -14,7 +14,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultcore"
 )
 
-// saltSize is that of the salt of a mark, in bytes.
+// saltSize is the length of a mark's salt, in bytes.
 const saltSize = 32
 
 // SharesMark tells whether two clusters are opened by the same key shares, and nothing of

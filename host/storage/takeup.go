@@ -16,7 +16,7 @@ import (
 // up. Who asked for an apply may be gone by then: a session that was cut, a plugin
 // that was killed. So both the writes of an apply and the taking up run under the duty
 // of this node, and what could not be taken up is tried again by the tap itself. See
-// docs/adr/0024-what-was-applied-is-owed.mu.
+// docs/adr/0024-what-was-applied-is-owed.md.
 
 // owedMax bounds what is kept of keys that could not be taken up; beyond it nothing
 // more is applied.

@@ -112,8 +112,8 @@ type ModeStatus struct {
 	Role replication.Role
 	// ClusterID is the id of the replication set.
 	ClusterID string
-	// Contested says that the role was taken over by force beside a cluster that was alive,
-	// or of which nobody could say whether it was.
+	// Contested says that the role was taken over by force while another cluster with this
+	// role was alive, or may have been.
 	Contested bool
 	// Fingerprint is that of the replicated content; empty while it is computed.
 	Fingerprint replication.Fingerprint

@@ -88,7 +88,7 @@ func (g *gate) authorize(w http.ResponseWriter, r *http.Request) (*http.Request,
 	return r, true
 }
 
-// parameters are those of the request as Vault will decode them: a policy compares
+// parameters decodes the parameters of the request as Vault does: a policy compares
 // their values.
 func parameters(r *http.Request, body []byte) (map[string]any, error) {
 	data := map[string]any{}

@@ -64,7 +64,7 @@ func (l *Limits) complete() {
 // poll is how often a gate looks whether its node serves again.
 const poll = 10 * time.Millisecond
 
-// Gate is that of one node, in front of all of its listeners.
+// Gate stands in front of all listeners of one node.
 type Gate struct {
 	node   Node
 	limits Limits

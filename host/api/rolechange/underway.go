@@ -183,8 +183,8 @@ func (g *Gate) open(closed chan struct{}) {
 	}
 }
 
-// body is that of a request. It is not waited for while it has not come, and when it comes
-// during a change the request waits with it.
+// body reads the body of a request. A change does not wait for a body that has not arrived.
+// When it arrives during the change, the request waits for the end of the change.
 type body struct {
 	io.ReadCloser
 	gate    *Gate
