@@ -113,6 +113,9 @@ func (s *serving) decorate(b *framework.Backend, kind string) error {
 	if !s.controller.Serves() {
 		return nil
 	}
+	if kind == routing.Identity {
+		s.identity.WatchReaders(b)
+	}
 	unnamed, err := routing.DecorateForward(b, kind, s, s)
 	if len(unnamed) > 0 {
 		s.logger.Debug("these paths are served by this secondary alone", "backend", kind, "paths", unnamed)

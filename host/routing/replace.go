@@ -30,11 +30,7 @@ type turn struct {
 	closed chan struct{}
 	// empty is closed when no request runs any more.
 	empty chan struct{}
-	// missed are the keys that have changed while another backend was made, which may
-	// have read what they were before.
-	replacing bool
-	missed    []string
-	next      logical.Backend
+	next  logical.Backend
 }
 
 // enter waits for the requests' turn. It gives the backend that has taken the place,
@@ -107,7 +103,7 @@ func (t *turn) close(ctx context.Context) (next logical.Backend, err error) {
 func (t *turn) open(next logical.Backend) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.next, t.replacing, t.missed = next, false, nil
+	t.next = next
 	close(t.closed)
 	t.closed = nil
 }
@@ -126,29 +122,19 @@ func (w *Wrapper) Replace(ctx context.Context, with func(old logical.Backend) (l
 		}
 		return errReplaced
 	}
-	w.turn.mu.Lock()
-	w.turn.replacing = true
-	w.turn.mu.Unlock()
+	// The new backend may read what is changed before it is the one that is told.
+	making := w.readers.Begin()
 	made, err := with(w.Backend)
 	if err != nil {
+		w.readers.End(making)
 		w.turn.open(nil)
 		return err
 	}
-	for {
-		w.turn.mu.Lock()
-		missed := w.turn.missed
-		w.turn.missed = nil
-		if len(missed) == 0 {
-			w.turn.replacing = false
-			w.turn.next = made // what changes from now on is told to that one
-		}
-		w.turn.mu.Unlock()
-		if len(missed) == 0 {
-			break
-		}
-		for _, key := range missed {
-			made.InvalidateKey(ctx, key)
-		}
+	w.turn.mu.Lock()
+	w.turn.next = made
+	w.turn.mu.Unlock()
+	for _, key := range w.readers.End(making) {
+		made.InvalidateKey(ctx, key)
 	}
 	w.turn.open(made)
 	return nil
@@ -157,28 +143,42 @@ func (w *Wrapper) Replace(ctx context.Context, with func(old logical.Backend) (l
 // InvalidateKey tells the backend that a key has changed. It does not wait for a turn:
 // what it is called by may be what a request waits for.
 func (w *Wrapper) InvalidateKey(ctx context.Context, key string) {
+	if w.readers.Changed(ctx, key) != nil {
+		return // who gave ctx has the backend made anew
+	}
 	w.turn.mu.Lock()
 	next := w.turn.next
-	if next == nil && w.turn.replacing {
-		w.turn.missed = append(w.turn.missed, key)
-	}
 	w.turn.mu.Unlock()
-	if next != nil {
-		next.InvalidateKey(ctx, key)
-		return
+	if next == nil {
+		next = w.Backend
 	}
-	w.Backend.InvalidateKey(ctx, key)
+	next.InvalidateKey(ctx, key)
+}
+
+// enter begins a request. Without a backend that has taken this one's place, end is to
+// be called when the request has ended.
+func (w *Wrapper) enter(ctx context.Context) (end func(), next logical.Backend, err error) {
+	if next, err = w.turn.enter(ctx); next != nil || err != nil {
+		return nil, next, err
+	}
+	reader := w.readers.Begin()
+	return func() {
+		for _, key := range w.readers.End(reader) {
+			w.Backend.InvalidateKey(context.WithoutCancel(ctx), key)
+		}
+		w.turn.leave()
+	}, nil, nil
 }
 
 // HandleExistenceCheck is asked before a write of a client.
 func (w *Wrapper) HandleExistenceCheck(ctx context.Context, req *logical.Request) (checked, exists bool, err error) {
-	next, err := w.turn.enter(ctx)
+	end, next, err := w.enter(ctx)
 	switch {
 	case err != nil:
 		return false, false, err
 	case next != nil:
 		return next.HandleExistenceCheck(ctx, req)
 	}
-	defer w.turn.leave()
+	defer end()
 	return w.Backend.HandleExistenceCheck(ctx, req)
 }

@@ -31,9 +31,10 @@ type Options struct {
 // Wrapper is a backend of a performance secondary.
 type Wrapper struct {
 	logical.Backend
-	mount Mount
-	o     Options
-	turn  turn
+	mount   Mount
+	o       Options
+	turn    turn
+	readers Readers
 }
 
 var _ Replaceable = (*Wrapper)(nil)
@@ -58,14 +59,14 @@ func (w *Wrapper) Cleanup(ctx context.Context) {
 
 // HandleRequest runs a request here, or where it can be run.
 func (w *Wrapper) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
-	next, err := w.turn.enter(ctx)
+	end, next, err := w.enter(ctx)
 	switch {
 	case err != nil:
 		return nil, err
 	case next != nil:
 		return next.HandleRequest(ctx, req)
 	}
-	defer w.turn.leave()
+	defer end()
 	resp, err := w.handle(ctx, req)
 	if err != nil || resp == nil || resp.Auth == nil || resp.IsError() {
 		return resp, err

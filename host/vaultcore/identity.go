@@ -13,10 +13,12 @@ import (
 	"github.com/hashicorp/vault/helper/identity"
 	"github.com/hashicorp/vault/helper/namespace"
 	"github.com/hashicorp/vault/helper/storagepacker"
+	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/host/entity"
+	"github.com/vault-replication/vault-replication/host/routing"
 )
 
 // Identity is the identity store of a core, which makes a new one at each unseal.
@@ -28,6 +30,8 @@ type Identity struct {
 	// of is the store that contested belongs to.
 	of        *vault.IdentityStore
 	contested map[string]bool
+	// readers are the requests that may keep what they have read of OIDC.
+	readers routing.Readers
 }
 
 // errNoIdentity is what a node that is sealed or on standby answers.
@@ -41,6 +45,17 @@ func (i *Identity) store() (*vault.IdentityStore, error) {
 		return s, nil
 	}
 	return nil, errNoIdentity
+}
+
+// WatchReaders has requests known that keep in memory what they have read: all that Vault
+// keeps of OIDC. Entities and groups are read and kept under one lock. It is called each
+// time that the identity backend is made, before that serves.
+func (i *Identity) WatchReaders(b *framework.Backend) {
+	i.readers.Watch(b, "oidc", func(ctx context.Context, key string) {
+		if store, err := i.store(); err == nil {
+			store.Invalidate(namespace.RootContext(ctx), key)
+		}
+	})
 }
 
 // AliasState is the entity behind an alias, "" when there is none, and whether a

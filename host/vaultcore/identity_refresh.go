@@ -54,6 +54,9 @@ func (i *Identity) Refresh(ctx context.Context, keys []string) error {
 		case strings.HasPrefix(key, localAliasBuckets):
 			// This node wrote them itself, memory first.
 		default:
+			if err := i.readers.Changed(ctx, key); err != nil {
+				return err
+			}
 			store.Invalidate(ctx, key)
 		}
 	}

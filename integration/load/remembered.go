@@ -16,8 +16,13 @@ import (
 	"github.com/vault-replication/vault-replication/integration/content"
 )
 
-// rememberedCount is how many objects of most kinds there are.
-const rememberedCount = 12
+const (
+	// rememberedCount is how many objects of most kinds there are.
+	rememberedCount = 12
+	// readersOfNode is how many read on each node of the secondary: a read that is under
+	// way while a change arrives may keep the old value.
+	readersOfNode = 4
+)
 
 // Remembered changes objects of which a running core keeps in memory what it has read:
 // policies, login MFA, quotas, tunes of mounts, identity, keys of transit and PKI.
@@ -241,9 +246,10 @@ func (r *Remembered) Start(ctx context.Context, primary, secondary []*api.Client
 			}
 		})
 	}
-	for _, c := range secondary {
+	for i := range readersOfNode * len(secondary) {
+		c := secondary[i%len(secondary)]
 		r.wg.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
+			for n := i * rememberedCount; ctx.Err() == nil; n++ {
 				r.do(ctx, &r.read, func() error {
 					_, err := c.Logical().ReadWithContext(ctx, r.objects[n%len(r.objects)].path)
 					return err
