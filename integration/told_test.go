@@ -90,7 +90,9 @@ func (p *told) run(t *testing.T, end func(t *testing.T, second int)) {
 	require.NotZero(t, p.kills*p.recovers*p.again)
 	require.Greater(t, p.remembered.Changed(), int64(500))
 	require.NoError(t, p.leader(t, p.secondary).WaitPerformanceStreaming(ctx))
+	ended := time.Now()
 	require.NoError(t, p.secondary.WaitCaughtUp(ctx, p.primary))
+	t.Logf("the secondary had caught up %s after the last change", time.Since(ended).Round(time.Millisecond))
 	require.NoError(t, testcluster.WaitForMatchingMerkleRoots(ctx, cluster.PathPerformance, p.primary, p.secondary))
 	defer func() {
 		if t.Failed() {

@@ -14,21 +14,25 @@ const pollInterval = 20 * time.Millisecond
 
 // Wait looks at a condition until it holds, the context ends, or the condition
 // fails for good (see [Final]). The error names what was waited for and why it
-// did not hold last.
+// did not hold last; that a look was cut by the end of the context says nothing.
 func Wait(ctx context.Context, what string, condition func(context.Context) error) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
+	var last error
 	for {
 		err := condition(ctx)
 		if err == nil {
 			return nil
+		}
+		if ctx.Err() == nil || last == nil {
+			last = err
 		}
 		if final, ok := err.(finalError); ok {
 			return fmt.Errorf("waiting until %s: %w", what, final.error)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting until %s: %w", what, err)
+			return fmt.Errorf("waiting until %s: %w", what, last)
 		case <-ticker.C:
 		}
 	}
