@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // auditStep enables and disables. A device whose settings changed is another one.
@@ -27,7 +28,7 @@ func (f *Follower) auditStep(ctx context.Context, table string, s mounttable.Ste
 }
 
 func (f *Follower) enableAudit(ctx context.Context, e mounttable.Entry) bool {
-	f.mend(subject("refused", mounttable.Audit, e.UUID))
+	f.mend(subject("refused", vaultname.Audit, e.UUID))
 	about := "audit " + e.Path
 	if e.Options["log_raw"] != "true" {
 		ready := false

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // fakeCore notes what it is asked to do, and keeps tables.
@@ -207,13 +208,13 @@ func (c *fakeCore) ClearView(ctx context.Context, e mounttable.Entry) error {
 func (c *fakeCore) Changed(ctx context.Context, key string) { _ = c.call(ctx, "changed %s", key) }
 
 func (c *fakeCore) EnableAudit(ctx context.Context, e mounttable.Entry) error {
-	c.set(mounttable.Audit, e)
+	c.set(vaultname.Audit, e)
 	return c.call(ctx, "enable %s", e.UUID)
 }
 
 func (c *fakeCore) DisableAudit(ctx context.Context, path string) error {
 	c.mu.Lock()
-	c.running[mounttable.Audit] = nil
+	c.running[vaultname.Audit] = nil
 	c.mu.Unlock()
 	return c.call(ctx, "disable %s", path)
 }

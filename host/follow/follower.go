@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Core is the running core; vaultcore.Live is one.
@@ -231,7 +232,7 @@ func (f *Follower) hold(ctx context.Context) (release func(), err error) {
 }
 
 func (f *Follower) tables(ctx context.Context) {
-	for _, table := range []string{mounttable.Secrets, mounttable.Auth, mounttable.Audit} {
+	for _, table := range []string{vaultname.Mounts, vaultname.Auth, vaultname.Audit} {
 		f.table(ctx, table)
 	}
 }
@@ -250,13 +251,13 @@ func (f *Follower) AuditDevice(path string, err error) {
 // Lacks says in sentences what this secondary does not have of what it should.
 func (f *Follower) Lacks() []string {
 	var out []string
-	for _, table := range []string{mounttable.Secrets, mounttable.Auth} {
+	for _, table := range []string{vaultname.Mounts, vaultname.Auth} {
 		idle, err := f.core.Idle(table)
 		if err != nil {
 			out = append(out, fmt.Sprintf("the mounts of %s cannot be read: %v", table, err))
 		}
 		for _, e := range idle {
-			out = append(out, fmt.Sprintf("plugin %s is not installed here or does not start: mount %s answers nothing until it does", e.Type, apiPath(table, e)))
+			out = append(out, fmt.Sprintf("plugin %s is not installed here or does not start: mount %s answers nothing until it does", e.Type, vaultname.RequestPath(table, e.Path)))
 		}
 	}
 	f.mu.Lock()
@@ -266,13 +267,6 @@ func (f *Follower) Lacks() []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-func apiPath(table string, e mounttable.Entry) string {
-	if table == mounttable.Auth {
-		return "auth/" + e.Path
-	}
-	return e.Path
 }
 
 func (f *Follower) lack(about, text string) {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 func TestKeys(t *testing.T) {
@@ -42,18 +43,18 @@ func TestUnmountRevokesFirst(t *testing.T) {
 	t.Parallel()
 	ctx, core := context.Background(), newFake()
 	f := newFollower(core)
-	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")}
-	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", `"tainted":true`)}
-	f.Applied(ctx, []string{mounttable.Secrets})
+	core.running[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/")}
+	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/", `"tainted":true`)}
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Equal(t, "taint 1 true, revoke 1", core.done(), "the engine has its configuration now")
 
-	core.stored[mounttable.Secrets] = nil
-	f.Applied(ctx, []string{mounttable.Secrets})
+	core.stored[vaultname.Mounts] = nil
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Equal(t, "taint 1 true, forget 1, unmount 1, clear 1", core.done())
 
 	// A taint that was not seen, in a copy.
-	core.running[mounttable.Auth] = []mounttable.Entry{mount(t, "2", "b/")}
-	f.Applied(ctx, []string{mounttable.Auth})
+	core.running[vaultname.Auth] = []mounttable.Entry{mount(t, "2", "b/")}
+	f.Applied(ctx, []string{vaultname.Auth})
 	require.Equal(t, "taint 2 true, revoke 2, forget 2, unmount 2, clear 2", core.done())
 	require.Empty(t, f.Lacks())
 }
@@ -64,8 +65,8 @@ func TestRevocationThatHangs(t *testing.T) {
 	core := newFake()
 	core.hang["revoke"] = true
 	f := newFollower(core)
-	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")}
-	f.Applied(context.Background(), []string{mounttable.Secrets})
+	core.running[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/")}
+	f.Applied(context.Background(), []string{vaultname.Mounts})
 	require.Equal(t, "taint 1 true, revoke 1, forget 1, unmount 1, clear 1", core.done())
 	require.Len(t, f.Lacks(), 1)
 	require.Contains(t, f.Lacks()[0], "leases of a/")
@@ -84,7 +85,7 @@ func TestStepThatFailsIsLackedUntilItSucceeds(t *testing.T) {
 	require.Empty(t, f.Lacks())
 
 	core.fail["stored"] = errors.New("unreadable")
-	f.Applied(ctx, []string{mounttable.Auth})
+	f.Applied(ctx, []string{vaultname.Auth})
 	require.Contains(t, f.Lacks()[0], "unreadable")
 }
 
@@ -93,8 +94,8 @@ func TestPluginThatComesLater(t *testing.T) {
 	ctx, core := context.Background(), newFake()
 	f := newFollower(core)
 	core.noBack["1"] = true
-	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")}
-	f.Applied(ctx, []string{mounttable.Secrets})
+	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/")}
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Len(t, f.Lacks(), 1)
 	require.Contains(t, f.Lacks()[0], "mount a/ answers nothing")
 	core.done()
@@ -111,13 +112,13 @@ func TestRefusedMountIsForgottenWithItsEntry(t *testing.T) {
 	t.Parallel()
 	ctx, core := context.Background(), newFake()
 	f := newFollower(core)
-	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", `"local":true`)}
-	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "2", "a/")}
-	f.Applied(ctx, []string{mounttable.Secrets})
+	core.running[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/", `"local":true`)}
+	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "2", "a/")}
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Empty(t, core.done())
 	require.Len(t, f.Lacks(), 1)
-	core.stored[mounttable.Secrets] = nil
-	f.Applied(ctx, []string{mounttable.Secrets})
+	core.stored[vaultname.Mounts] = nil
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Empty(t, f.Lacks())
 }
 
@@ -126,17 +127,17 @@ func TestReloadOnThePrimaryRebuilds(t *testing.T) {
 	ctx, core := context.Background(), newFake()
 	f := newFollower(core)
 	old := mount(t, "1", "a/", `"running_sha256":"x"`)
-	core.running[mounttable.Secrets] = []mounttable.Entry{old}
-	core.stored[mounttable.Secrets] = []mounttable.Entry{old}
+	core.running[vaultname.Mounts] = []mounttable.Entry{old}
+	core.stored[vaultname.Mounts] = []mounttable.Entry{old}
 	release, err := core.Hold(ctx)
 	require.NoError(t, err)
 	f.Start(ctx)
 	release()
 	require.Equal(t, "ui", core.done())
-	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", `"running_sha256":"y"`)}
-	f.Applied(ctx, []string{mounttable.Secrets})
+	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/", `"running_sha256":"y"`)}
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Equal(t, "rebuild 1", core.done())
-	f.Applied(ctx, []string{mounttable.Secrets})
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Empty(t, core.done())
 }
 
@@ -144,8 +145,8 @@ func TestVersionedKVIsRebuiltWhenThePrimaryIsDone(t *testing.T) {
 	t.Parallel()
 	ctx, core := context.Background(), newFake()
 	f := newFollower(core)
-	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", `"options":{"version":"2"}`)}
-	f.Applied(ctx, []string{mounttable.Secrets})
+	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/", `"options":{"version":"2"}`)}
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Equal(t, "mount 1", core.done())
 	f.Applied(ctx, []string{"logical/1/b1/other", "logical/1/b1/upgrading"})
 	require.Equal(t, "changed logical/1/b1/other, changed logical/1/b1/upgrading, rebuild 1", core.done())
@@ -156,16 +157,16 @@ func TestAuditDeviceWaitsForItsSalt(t *testing.T) {
 	ctx, core := context.Background(), newFake()
 	f := newFollower(core)
 	core.noSalt["1"] = true
-	core.stored[mounttable.Audit] = []mounttable.Entry{mount(t, "1", "file/")}
-	f.Applied(ctx, []string{mounttable.Audit})
+	core.stored[vaultname.Audit] = []mounttable.Entry{mount(t, "1", "file/")}
+	f.Applied(ctx, []string{vaultname.Audit})
 	require.Empty(t, core.done())
 	delete(core.noSalt, "1")
 	f.Applied(ctx, []string{"audit/1/salt"})
 	require.Equal(t, "salts, enable 1", core.done())
 
-	core.stored[mounttable.Audit] = []mounttable.Entry{mount(t, "2", "raw/", `"options":{"log_raw":"true"}`)}
+	core.stored[vaultname.Audit] = []mounttable.Entry{mount(t, "2", "raw/", `"options":{"log_raw":"true"}`)}
 	core.noSalt["2"] = true
-	f.Applied(ctx, []string{mounttable.Audit})
+	f.Applied(ctx, []string{vaultname.Audit})
 	require.Equal(t, "disable file/, enable 2", core.done(), "a device that logs in plain text never has a salt")
 }
 

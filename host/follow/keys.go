@@ -6,7 +6,7 @@ import (
 	"context"
 	"strings"
 
-	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // A rule says what a key that begins with prefix (or is it, without a slash at
@@ -27,29 +27,29 @@ func whole(prefix, what string, step func(Core, context.Context) error) rule {
 }
 
 var rules = []rule{
-	{mounttable.Secrets, true, (*Follower).table},
-	{mounttable.Auth, true, (*Follower).table},
-	{mounttable.Audit, true, (*Follower).table},
-	{"core/plugin-catalog/", true, func(f *Follower, ctx context.Context, _ string) bool { f.retryIdle(ctx); return true }},
+	{vaultname.Mounts, true, (*Follower).table},
+	{vaultname.Auth, true, (*Follower).table},
+	{vaultname.Audit, true, (*Follower).table},
+	{vaultname.PluginCatalog, true, func(f *Follower, ctx context.Context, _ string) bool { f.retryIdle(ctx); return true }},
 	{"logical/", false, (*Follower).changed},
 	{"auth/", false, (*Follower).changed},
 	{"audit/", true, (*Follower).auditSalts},
-	{"sys/policy/", false, func(f *Follower, ctx context.Context, key string) bool {
-		f.core.Policy(ctx, strings.TrimPrefix(key, "sys/policy/"))
+	{vaultname.Policies, false, func(f *Follower, ctx context.Context, key string) bool {
+		f.core.Policy(ctx, strings.TrimPrefix(key, vaultname.Policies))
 		return true
 	}},
-	{"sys/quotas/", false, func(f *Follower, ctx context.Context, key string) bool {
+	{vaultname.Quotas, false, func(f *Follower, ctx context.Context, key string) bool {
 		return f.renew(ctx, "the quota "+key, func(ctx context.Context) error {
-			return f.core.Quota(ctx, strings.TrimPrefix(key, "sys/quotas/"))
+			return f.core.Quota(ctx, strings.TrimPrefix(key, vaultname.Quotas))
 		})
 	}},
-	{"sys/login-mfa/", false, func(f *Follower, ctx context.Context, key string) bool {
+	{vaultname.LoginMFA, false, func(f *Follower, ctx context.Context, key string) bool {
 		return f.renew(ctx, "the login MFA of "+key, func(ctx context.Context) error { return f.core.LoginMFA(ctx, key) })
 	}},
-	whole("sys/config/cors", "the CORS configuration", Core.CORS),
-	whole("sys/uiconfig", "the headers of the UI", Core.UIHeaders),
-	whole("sys/audited-headers-config/", "the audited request headers", Core.AuditedHeaders),
-	whole("sys/activation-flags", "the activated features", Core.ActivationFlags),
+	whole(vaultname.CORS, "the CORS configuration", Core.CORS),
+	whole(vaultname.UIConfig, "the headers of the UI", Core.UIHeaders),
+	whole(vaultname.AuditedHeaders, "the audited request headers", Core.AuditedHeaders),
+	whole(vaultname.Activation, "the activated features", Core.ActivationFlags),
 }
 
 func ruleOf(key string) *rule {
@@ -94,9 +94,9 @@ func (f *Follower) renew(ctx context.Context, what string, step func(context.Con
 // built anew: what else has changed meanwhile it has not heard of either.
 func (f *Follower) changed(ctx context.Context, key string) bool {
 	kind, rest, _ := strings.Cut(key, "/")
-	table := mounttable.Secrets
+	table := vaultname.Mounts
 	if kind == "auth" {
-		table = mounttable.Auth
+		table = vaultname.Auth
 	}
 	uuid, _, _ := strings.Cut(rest, "/")
 	told := f.try(ctx, f.o.StepWait, "a change in the engine with the storage "+uuid, subject("change", table, uuid), func(ctx context.Context) error {
@@ -137,5 +137,5 @@ func (f *Follower) anew(ctx context.Context, table, uuid string) {
 // waited for theirs.
 func (f *Follower) auditSalts(ctx context.Context, _ string) bool {
 	f.core.AuditSalts(ctx)
-	return f.table(ctx, mounttable.Audit)
+	return f.table(ctx, vaultname.Audit)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // former is a mount that is gone and whose leases are not.
@@ -23,7 +24,7 @@ func unforgotten(table, uuid string) string { return subject("forgetting", table
 // revoke revokes what this secondary gave out of a mount that is about to go, and
 // what is left of it again until the mount is gone or stays.
 func (f *Follower) revoke(ctx context.Context, table string, e mounttable.Entry) {
-	about, path := unrevoked(table, e.UUID), apiPath(table, e)
+	about, path := unrevoked(table, e.UUID), vaultname.RequestPath(table, e.Path)
 	err := f.bounded(ctx, f.o.RevokeWait, about, func(ctx context.Context) error { return f.core.RevokeLeases(ctx, table, e) })
 	f.done(err == nil, about, func(ctx context.Context) { f.revoke(ctx, table, e) })
 	switch {
@@ -52,7 +53,7 @@ func (f *Follower) endLeases(ctx context.Context, table string, e mounttable.Ent
 }
 
 func (f *Follower) forgetLeases(ctx context.Context, table string, e mounttable.Entry) bool {
-	about, path := unforgotten(table, e.UUID), apiPath(table, e)
+	about, path := unforgotten(table, e.UUID), vaultname.RequestPath(table, e.Path)
 	orphans := 0
 	forgotten := f.try(ctx, f.o.RevokeWait, "the forgetting of the leases of "+path, about, func(ctx context.Context) error {
 		n, err := f.core.ForgetLeases(ctx, table, e)
@@ -91,7 +92,7 @@ func (f *Follower) clean(ctx context.Context, table, path string) error {
 		}
 		f.endFormer(ctx, table, m.entry)
 		if _, still := f.former[unforgotten(table, m.entry.UUID)]; still {
-			return fmt.Errorf("the leases of the mount that was at %s are not ended yet", apiPath(table, m.entry))
+			return fmt.Errorf("the leases of the mount that was at %s are not ended yet", vaultname.RequestPath(table, m.entry.Path))
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 const tainted = `"tainted":true`
@@ -22,10 +23,10 @@ func TestRevocationThatFailedIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	core := newFake()
 	f := newPersistent(core)
-	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")}
-	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", tainted)}
+	core.running[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/")}
+	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/", tainted)}
 	core.fail["revoke"] = errRefused
-	f.Applied(context.Background(), []string{mounttable.Secrets})
+	f.Applied(context.Background(), []string{vaultname.Mounts})
 	require.Len(t, f.Lacks(), 1)
 	require.Contains(t, f.Lacks()[0], "connection refused")
 	core.with(func() { delete(core.fail, "revoke") })
@@ -37,12 +38,12 @@ func TestRevocationEndsWhenTheMountStays(t *testing.T) {
 	t.Parallel()
 	ctx, core := context.Background(), newFake()
 	f := newFollower(core)
-	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")}
-	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", tainted)}
+	core.running[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/")}
+	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/", tainted)}
 	core.fail["revoke"] = errRefused
-	f.Applied(ctx, []string{mounttable.Secrets})
-	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")}
-	f.Applied(ctx, []string{mounttable.Secrets})
+	f.Applied(ctx, []string{vaultname.Mounts})
+	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/")}
+	f.Applied(ctx, []string{vaultname.Mounts})
 	core.done()
 	require.Empty(t, f.Lacks())
 	require.NoError(t, f.Recheck(ctx))
@@ -55,16 +56,16 @@ func TestLeasesOfAnUnmountThatAreLeft(t *testing.T) {
 	t.Parallel()
 	ctx, core := context.Background(), newFake()
 	f := newFollower(core)
-	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", tainted)}
+	core.running[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/", tainted)}
 	core.fail["forget"] = errors.New("storage is full")
-	f.Applied(ctx, []string{mounttable.Secrets})
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Equal(t, "taint 1 true, forget 1, unmount 1, forget 1, clear 1", core.done())
 	require.Len(t, f.Lacks(), 1)
 	require.Contains(t, f.Lacks()[0], "storage is full")
 
 	// They would be revoked by the next mount at their path.
-	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "2", "a/"), mount(t, "3", "b/")}
-	f.Applied(ctx, []string{mounttable.Secrets})
+	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "2", "a/"), mount(t, "3", "b/")}
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Equal(t, "forget 1, mount 3", core.done())
 	require.Len(t, f.Lacks(), 2)
 
@@ -81,16 +82,16 @@ func TestLeaseThatCouldNotBeRevoked(t *testing.T) {
 	t.Parallel()
 	ctx, core := context.Background(), newFake()
 	f := newFollower(core)
-	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/"), mount(t, "2", "b/")}
+	core.running[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/"), mount(t, "2", "b/")}
 	core.fail["revoke"] = errRefused
-	f.Applied(ctx, []string{mounttable.Secrets})
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Len(t, f.Lacks(), 2)
 	require.Contains(t, f.Lacks()[0], "1 leases of a/ ended without having been revoked")
 
 	// The second attempt was successful.
 	delete(core.fail, "revoke")
-	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", tainted)}
-	f.Applied(ctx, []string{mounttable.Secrets})
+	core.running[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/", tainted)}
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Len(t, f.Lacks(), 1)
 	require.Contains(t, f.Lacks()[0], "leases of b/")
 }
@@ -99,10 +100,10 @@ func TestMoveEndsLeasesFirst(t *testing.T) {
 	t.Parallel()
 	ctx, core := context.Background(), newFake()
 	f := newFollower(core)
-	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", tainted), mount(t, "2", "b/")}
-	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "c/"), mount(t, "2", "d/")}
+	core.running[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/", tainted), mount(t, "2", "b/")}
+	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "c/"), mount(t, "2", "d/")}
 	core.fail["forget"] = errors.New("storage is full")
-	f.Applied(ctx, []string{mounttable.Secrets})
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Equal(t, "forget 1, move 1, forget 1, revoke 2, forget 2, move 2, forget 2", core.done())
 	require.Len(t, f.Lacks(), 2)
 	delete(core.fail, "forget")
@@ -117,10 +118,10 @@ func TestMountsThatTradePlaces(t *testing.T) {
 	t.Parallel()
 	ctx, core := context.Background(), newFake()
 	f := newFollower(core)
-	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/"), mount(t, "2", "b/")}
-	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "b/"), mount(t, "2", "a/")}
+	core.running[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/"), mount(t, "2", "b/")}
+	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "b/"), mount(t, "2", "a/")}
 	// Three moves write the table six times; one batch has it once.
-	f.Applied(ctx, []string{mounttable.Secrets, mounttable.Secrets, mounttable.Secrets})
+	f.Applied(ctx, []string{vaultname.Mounts, vaultname.Mounts, vaultname.Mounts})
 	require.Equal(t, "taint 1 true, revoke 1, forget 1, unmount 1, clear 1, revoke 2, forget 2, move 2, mount 1", core.done())
 	require.Empty(t, f.Lacks())
 	require.NoError(t, f.Recheck(ctx))

@@ -9,14 +9,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // every is a key of each kind that the follower itself must have taken up.
 var every = []string{
 	"sys/policy/p", "sys/quotas/rate-limit/q", "sys/quotas/config", "sys/login-mfa/method/1", "sys/login-mfa/enforcement/e",
 	"sys/config/cors", "sys/uiconfig", "sys/audited-headers-config/entries", "sys/activation-flags",
-	mounttable.Secrets, mounttable.Auth, mounttable.Audit, "audit/1/salt", "core/plugin-catalog/secret/p", "logical/1/a", "auth/2/b",
+	vaultname.Mounts, vaultname.Auth, vaultname.Audit, "audit/1/salt", "core/plugin-catalog/secret/p", "logical/1/a", "auth/2/b",
 }
 
 // Nothing is dropped, whatever keeps it from being taken up: the core that cannot be
@@ -52,7 +52,7 @@ func TestWhatFailedIsLeft(t *testing.T) {
 		"ui":      {"sys/uiconfig"},
 		"headers": {"sys/audited-headers-config/entries"},
 		"flags":   {"sys/activation-flags"},
-		"stored":  {mounttable.Secrets, mounttable.Auth, mounttable.Audit, "audit/1/salt"},
+		"stored":  {vaultname.Mounts, vaultname.Auth, vaultname.Audit, "audit/1/salt"},
 	} {
 		t.Run(fail, func(t *testing.T) {
 			t.Parallel()

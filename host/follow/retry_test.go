@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // patient is for conditions that come by themselves.
@@ -41,16 +42,16 @@ func TestWhatFailedIsTriedAgain(t *testing.T) {
 		running, stored []mounttable.Entry
 		key, want       string
 	}{
-		"a mount":        {"mount", nil, []mounttable.Entry{old}, mounttable.Secrets, "mount 1"},
-		"an unmount":     {"unmount", []mounttable.Entry{old}, nil, mounttable.Secrets, "unmount 1"},
-		"what is stored": {"clear", []mounttable.Entry{old}, nil, mounttable.Secrets, "clear 1"},
+		"a mount":        {"mount", nil, []mounttable.Entry{old}, vaultname.Mounts, "mount 1"},
+		"an unmount":     {"unmount", []mounttable.Entry{old}, nil, vaultname.Mounts, "unmount 1"},
+		"what is stored": {"clear", []mounttable.Entry{old}, nil, vaultname.Mounts, "clear 1"},
 		// The settings are those of the primary by then: the table alone shows no difference.
-		"another backend": {"rebuild", []mounttable.Entry{old}, []mounttable.Entry{changed}, mounttable.Secrets, "rebuild 1"},
+		"another backend": {"rebuild", []mounttable.Entry{old}, []mounttable.Entry{changed}, vaultname.Mounts, "rebuild 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			core := newFake()
-			core.running[mounttable.Secrets], core.stored[mounttable.Secrets] = tt.running, tt.stored
+			core.running[vaultname.Mounts], core.stored[vaultname.Mounts] = tt.running, tt.stored
 			core.fail[tt.fail] = errors.New("not now")
 			f := newPersistent(core)
 			require.Empty(t, f.Applied(context.Background(), []string{tt.key}), "the follower has it from there on")
@@ -60,7 +61,7 @@ func TestWhatFailedIsTriedAgain(t *testing.T) {
 			core.done()
 			require.Eventually(t, settled(f), patient, time.Millisecond)
 			require.Contains(t, core.done(), tt.want)
-			f.Applied(context.Background(), []string{mounttable.Secrets})
+			f.Applied(context.Background(), []string{vaultname.Mounts})
 			require.Empty(t, core.done(), "it was done")
 		})
 	}
@@ -72,8 +73,8 @@ func TestEngineThatMissedAChangeIsBuiltAnew(t *testing.T) {
 	t.Parallel()
 	ctx, core := context.Background(), newFake()
 	f := newFollower(core)
-	core.running[mounttable.Auth] = []mounttable.Entry{mount(t, "1", "a/")}
-	core.stored[mounttable.Auth] = core.running[mounttable.Auth]
+	core.running[vaultname.Auth] = []mounttable.Entry{mount(t, "1", "a/")}
+	core.stored[vaultname.Auth] = core.running[vaultname.Auth]
 	core.hang["changed"] = true
 	f.Applied(ctx, []string{"auth/1/config"})
 	require.Len(t, f.Lacks(), 1)
@@ -91,7 +92,7 @@ func TestAttemptsAreFurtherAndFurtherApart(t *testing.T) {
 	core := newFake()
 	f := newFollower(core)
 	core.fail["mount"] = errors.New("broken")
-	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")}
+	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/")}
 	require.Equal(t, time.Second, f.retry.wait(time.Second))
 	before := time.Second
 	for range 20 {
@@ -101,10 +102,10 @@ func TestAttemptsAreFurtherAndFurtherApart(t *testing.T) {
 		before = wait
 	}
 	require.Equal(t, 64*time.Second, before)
-	f.Applied(context.Background(), []string{mounttable.Secrets})
+	f.Applied(context.Background(), []string{vaultname.Mounts})
 	require.Equal(t, 20, f.retry.attempts, "another change is no attempt")
 	delete(core.fail, "mount")
-	f.Applied(context.Background(), []string{mounttable.Secrets})
+	f.Applied(context.Background(), []string{vaultname.Mounts})
 	require.Zero(t, f.retry.attempts)
 	require.Nil(t, f.retry.timer)
 }
@@ -115,11 +116,11 @@ func TestFailureOfAMountIsForgottenWithIt(t *testing.T) {
 	ctx, core := context.Background(), newFake()
 	f := newFollower(core)
 	core.fail["mount"] = errors.New("broken")
-	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")}
-	f.Applied(ctx, []string{mounttable.Secrets})
+	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/")}
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Len(t, f.Lacks(), 1)
-	core.stored[mounttable.Secrets] = nil
-	f.Applied(ctx, []string{mounttable.Secrets})
+	core.stored[vaultname.Mounts] = nil
+	f.Applied(ctx, []string{vaultname.Mounts})
 	require.Empty(t, f.Lacks())
 	require.Empty(t, f.again)
 }
@@ -152,7 +153,7 @@ func TestRecheckSoon(t *testing.T) {
 		f.Applied(context.Background(), []string{"sys/config/cors"})
 	}()
 	require.Eventually(t, func() bool { return core.asked("cors") }, patient, time.Millisecond)
-	core.with(func() { core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")} })
+	core.with(func() { core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/")} })
 	for range 3 {
 		f.RecheckSoon()
 	}
@@ -169,7 +170,7 @@ func TestRecheckSoon(t *testing.T) {
 	require.Eventually(t, func() bool { return core.asked("mount 1") }, patient, time.Millisecond)
 
 	// The next one is another one.
-	core.with(func() { core.stored[mounttable.Secrets] = nil })
+	core.with(func() { core.stored[vaultname.Mounts] = nil })
 	f.RecheckSoon()
 	require.Eventually(t, func() bool { return core.asked("unmount 1") }, patient, time.Millisecond)
 }
@@ -179,11 +180,11 @@ func TestMountWhosePlaceIsFreeIsMade(t *testing.T) {
 	t.Parallel()
 	core := newFake()
 	f := newPersistent(core)
-	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/", `"local":true`)}
-	core.stored[mounttable.Secrets] = []mounttable.Entry{mount(t, "2", "a/")}
-	f.Applied(context.Background(), []string{mounttable.Secrets})
+	core.running[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/", `"local":true`)}
+	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "2", "a/")}
+	f.Applied(context.Background(), []string{vaultname.Mounts})
 	require.Len(t, f.Lacks(), 1)
-	core.with(func() { core.running[mounttable.Secrets] = nil })
+	core.with(func() { core.running[vaultname.Mounts] = nil })
 	require.Eventually(t, settled(f), patient, time.Millisecond)
 	require.Equal(t, "mount 2", core.done())
 }

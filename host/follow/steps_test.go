@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // A step that does not end is not begun once more with each change: what hangs would
@@ -20,8 +21,8 @@ func TestOneStepAtATimeGoesOnPastItsBound(t *testing.T) {
 	f := newFollower(core)
 	hangs := make(chan struct{})
 	core.stuck["changed"] = hangs
-	core.running[mounttable.Secrets] = []mounttable.Entry{mount(t, "1", "a/")}
-	core.stored[mounttable.Secrets] = core.running[mounttable.Secrets]
+	core.running[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/")}
+	core.stored[vaultname.Mounts] = core.running[vaultname.Mounts]
 	for range 3 {
 		f.Applied(ctx, []string{"logical/1/x", "sys/config/cors"})
 	}

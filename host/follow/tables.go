@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // table makes the core run the mounts of a stored table, now or in a while. It says
@@ -42,7 +43,7 @@ func (f *Follower) compare(ctx context.Context, table string) (read, all bool) {
 			return false, false
 		}
 		do := f.step
-		if table == mounttable.Audit {
+		if table == vaultname.Audit {
 			do = f.auditStep
 		}
 		if do(ctx, table, step) {
@@ -80,7 +81,7 @@ func (f *Follower) forget(table string, stored []mounttable.Entry) {
 
 // step does one step.
 func (f *Follower) step(ctx context.Context, table string, s mounttable.Step) bool {
-	path := apiPath(table, s.New)
+	path := vaultname.RequestPath(table, s.New.Path)
 	about := func(kind string) string { return subject(kind, table, s.New.UUID) }
 	switch s.Op {
 	case mounttable.Add:
@@ -88,7 +89,7 @@ func (f *Follower) step(ctx context.Context, table string, s mounttable.Step) bo
 	case mounttable.Refuse:
 		f.lack(about("refused"), fmt.Sprintf(
 			"the primary has a mount at %s and this secondary a local one at %s: the local one stays; move or disable it here, and the primary's appears",
-			path, apiPath(table, s.Blocker)))
+			path, vaultname.RequestPath(table, s.Blocker.Path)))
 		return false // a local mount that moves does so a while after the request
 	case mounttable.Taint:
 		tainted := f.taint(ctx, table, s.New)
@@ -112,7 +113,7 @@ func (f *Follower) step(ctx context.Context, table string, s mounttable.Step) bo
 
 // taint stops or admits requests to a mount.
 func (f *Follower) taint(ctx context.Context, table string, to mounttable.Entry) bool {
-	return f.try(ctx, f.o.StepWait, "the end of "+apiPath(table, to), subject("end", table, to.UUID), func(ctx context.Context) error {
+	return f.try(ctx, f.o.StepWait, "the end of "+vaultname.RequestPath(table, to.Path), subject("end", table, to.UUID), func(ctx context.Context) error {
 		return f.core.Taint(ctx, table, to)
 	})
 }
@@ -120,7 +121,7 @@ func (f *Follower) taint(ctx context.Context, table string, to mounttable.Entry)
 func (f *Follower) add(ctx context.Context, table string, e mounttable.Entry) bool {
 	f.mend(subject("refused", table, e.UUID))
 	f.awaitVersioned(e)
-	path, about := apiPath(table, e), subject("mount", table, e.UUID)
+	path, about := vaultname.RequestPath(table, e.Path), subject("mount", table, e.UUID)
 	err := f.clean(ctx, table, e.Path)
 	if err == nil {
 		err = f.bounded(ctx, f.o.StepWait, about, func(ctx context.Context) error { return f.core.Mount(ctx, table, e) })
@@ -151,7 +152,7 @@ type idle struct {
 }
 
 func (f *Follower) idleMounts() (all []idle) {
-	for _, table := range []string{mounttable.Secrets, mounttable.Auth} {
+	for _, table := range []string{vaultname.Mounts, vaultname.Auth} {
 		entries, err := f.core.Idle(table)
 		if err != nil {
 			continue // said by Lacks
@@ -168,7 +169,7 @@ func (f *Follower) isIdle(table, uuid string) bool {
 }
 
 func (f *Follower) remove(ctx context.Context, table string, e mounttable.Entry) bool {
-	path := apiPath(table, e)
+	path := vaultname.RequestPath(table, e.Path)
 	gone := e
 	gone.Tainted = true
 	f.taint(ctx, table, gone)
@@ -191,7 +192,7 @@ func (f *Follower) remove(ctx context.Context, table string, e mounttable.Entry)
 // secondary.
 func (f *Follower) move(ctx context.Context, table string, from, to mounttable.Entry) bool {
 	ended := f.endLeases(ctx, table, from)
-	what := "the move of " + apiPath(table, from) + " to " + apiPath(table, to)
+	what := "the move of " + vaultname.RequestPath(table, from.Path) + " to " + vaultname.RequestPath(table, to.Path)
 	clean := f.clean(ctx, table, to.Path)
 	moved := f.try(ctx, f.o.StepWait, what, subject("move", table, to.UUID), func(ctx context.Context) error {
 		if clean != nil {
@@ -208,14 +209,14 @@ func (f *Follower) move(ctx context.Context, table string, from, to mounttable.E
 // clear deletes what is stored of a mount that is gone.
 func (f *Follower) clear(ctx context.Context, table string, e mounttable.Entry) {
 	about := subject("clearing", table, e.UUID)
-	cleared := f.try(ctx, f.o.StepWait, "the clearing of what "+apiPath(table, e)+" left", about, func(ctx context.Context) error {
+	cleared := f.try(ctx, f.o.StepWait, "the clearing of what "+vaultname.RequestPath(table, e.Path)+" left", about, func(ctx context.Context) error {
 		return f.core.ClearView(ctx, e)
 	})
 	f.done(cleared, about, func(ctx context.Context) { f.clear(ctx, table, e) })
 }
 
 func (f *Follower) rebuild(ctx context.Context, table string, e mounttable.Entry) bool {
-	return f.try(ctx, f.o.StepWait, "the new version of "+apiPath(table, e), subject("version", table, e.UUID), func(ctx context.Context) error {
+	return f.try(ctx, f.o.StepWait, "the new version of "+vaultname.RequestPath(table, e.Path), subject("version", table, e.UUID), func(ctx context.Context) error {
 		return f.core.Rebuild(ctx, table, e.UUID)
 	})
 }
@@ -227,10 +228,10 @@ func (f *Follower) retryIdle(ctx context.Context) {
 		err := f.bounded(ctx, f.o.StepWait, subject("version", m.table, m.UUID), func(ctx context.Context) error { return f.core.Rebuild(ctx, m.table, m.UUID) })
 		if err != nil {
 			all = false
-			f.logger.Debug("a mount still answers nothing", "path", apiPath(m.table, m.Entry), "error", err)
+			f.logger.Debug("a mount still answers nothing", "path", vaultname.RequestPath(m.table, m.Entry.Path), "error", err)
 			continue
 		}
-		f.logger.Info("a mount that answered nothing works", "path", apiPath(m.table, m.Entry))
+		f.logger.Info("a mount that answered nothing works", "path", vaultname.RequestPath(m.table, m.Entry.Path))
 	}
 	f.done(all, "idle mounts", f.retryIdle)
 }
@@ -246,8 +247,8 @@ func (f *Follower) awaitVersioned(e mounttable.Entry) {
 }
 
 func (f *Follower) versioned(ctx context.Context, uuid string) {
-	about := subject("upgrade", mounttable.Secrets, uuid)
-	running, err := f.core.Running(mounttable.Secrets)
+	about := subject("upgrade", vaultname.Mounts, uuid)
+	running, err := f.core.Running(vaultname.Mounts)
 	i := slices.IndexFunc(running, func(e mounttable.Entry) bool { return e.UUID == uuid })
-	f.done(err == nil && (i < 0 || f.rebuild(ctx, mounttable.Secrets, running[i])), about, func(ctx context.Context) { f.versioned(ctx, uuid) })
+	f.done(err == nil && (i < 0 || f.rebuild(ctx, vaultname.Mounts, running[i])), about, func(ctx context.Context) { f.versioned(ctx, uuid) })
 }

@@ -19,23 +19,24 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // ownEncrypted are the rows of this cluster alone that are encrypted under its
 // keyring: they are carried over under the new one. Without the first a raft
 // node does not start; without the third the cluster gets a new identity.
 var ownEncrypted = []string{
-	"core/raft/tls",
-	"core/raft/autopilot/configuration",
-	"core/cluster/local/info",
+	vaultname.RaftTLS,
+	vaultname.AutopilotConfig,
+	vaultname.ClusterInfo,
 }
 
 // ownRemade are prefixes of rows that the core makes again.
 var ownRemade = []string{
-	"core/leader/",
-	"core/versions/",
-	"core/raft/autopilot/state",
-	"core/recovery-seal-config",
+	vaultname.Leader,
+	vaultname.Versions,
+	vaultname.AutopilotState,
+	vaultname.RecoverySealConfig,
 }
 
 // Adoption is a cluster's step to a secondary: the rows that make it one.
@@ -88,7 +89,7 @@ func prepare(ctx context.Context, core *vaultcore.Core, store physical.Backend, 
 		}
 	}
 	for key, value := range m.Rows {
-		if !keep && strings.HasPrefix(key, filterPrefix) {
+		if !keep && strings.HasPrefix(key, vaultname.ReplicationFilters) {
 			overlay.set(key, value)
 		}
 	}
@@ -142,20 +143,20 @@ func (a *Adoption) sealRows(ctx context.Context, core *vaultcore.Core, barrier *
 		if err := overlay.storedKeys(ctx, access, m.RootKey); err != nil {
 			return err
 		}
-		if err := barrier.Put(ctx, &logical.StorageEntry{Key: "core/shamir-kek", Value: m.Shares}); err != nil {
+		if err := barrier.Put(ctx, &logical.StorageEntry{Key: vaultname.ShamirKey, Value: m.Shares}); err != nil {
 			return err
 		}
 		a.shamirKey = append([]byte(nil), m.Shares...)
-		return overlay.config("core/seal-config", vault.SealConfigTypeShamir.String(), m.ShareConfig, 1)
+		return overlay.config(vaultname.SealConfig, vault.SealConfigTypeShamir.String(), m.ShareConfig, 1)
 	case vaultseal.StoredKeysSupportedGeneric:
-		overlay.set("core/shamir-kek", nil)
+		overlay.set(vaultname.ShamirKey, nil)
 		access := own.GetAccess()
 		if err := overlay.storedKeys(ctx, access, m.RootKey); err != nil {
 			return fmt.Errorf("the auto-unseal seal of this cluster cannot encrypt: %w", err)
 		}
 		if len(m.Shares) == 0 {
-			overlay.set("core/recovery-key", nil)
-			overlay.set("core/recovery-config", nil)
+			overlay.set(vaultname.RecoveryKey, nil)
+			overlay.set(vaultname.RecoveryConfig, nil)
 			return nil
 		}
 		entry, err := vault.SealWrapRecoveryKey(ctx, access, m.Shares)
@@ -163,7 +164,7 @@ func (a *Adoption) sealRows(ctx context.Context, core *vaultcore.Core, barrier *
 			return err
 		}
 		overlay.set(entry.Key, entry.Value)
-		return overlay.config("core/recovery-config", own.RecoverySealConfigType().String(), m.ShareConfig, 0)
+		return overlay.config(vaultname.RecoveryConfig, own.RecoverySealConfigType().String(), m.ShareConfig, 0)
 	default:
 		return errors.New("this cluster has a seal of before Vault 1.3 without a stored root key: rekey it once, then enable it as a secondary")
 	}

@@ -14,22 +14,23 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // startRows are the rows that a core reads at unseal and does not start
 // without. Everything else arrives by the copy that follows.
 var startRows = []string{
-	"core/keyring",
-	"core/master",
-	"core/mounts",
-	"core/local-mounts",
-	"core/auth",
-	"core/local-auth",
-	"core/audit",
-	"core/local-audit",
-	"core/wrapping/jwtkey",
-	"core/index-header-hmac-key",
+	vaultname.Keyring,
+	vaultname.RootKey,
+	vaultname.Mounts,
+	vaultname.LocalMounts,
+	vaultname.Auth,
+	vaultname.LocalAuth,
+	vaultname.Audit,
+	vaultname.LocalAudit,
+	vaultname.WrappingKey,
+	vaultname.IndexHeaderKey,
 }
 
 // Collect reads the material of this cluster, the primary, for a secondary of a
@@ -77,7 +78,7 @@ func unsealKey(ctx context.Context, core *vaultcore.Core, seal vault.Seal) ([]by
 		}
 		return seal.GetAccess().GetShamirKeyBytes(ctx)
 	}
-	key, err := core.GetEntry(ctx, "core/shamir-kek")
+	key, err := core.GetEntry(ctx, vaultname.ShamirKey)
 	if err == nil && key == nil {
 		err = errors.New("there is none")
 	}

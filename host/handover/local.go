@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/vault/helper/versions"
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // cubbyhole is the type and, with a slash, the path of the one mount that every
@@ -44,6 +46,6 @@ func SeedLocal(records map[string][]byte) error {
 	if err != nil {
 		return fmt.Errorf("the table of local mounts cannot be made: %w", err)
 	}
-	records["core/local-mounts"] = raw
+	records[vaultname.LocalMounts] = raw
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/unstorable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -69,7 +70,7 @@ func decode(b []byte) (*Material, error) {
 	switch {
 	case m.Version != version:
 		return nil, fmt.Errorf("the key material has version %d, this build knows %d: upgrade the secondary first, then the primary", m.Version, version)
-	case len(m.RootKey) == 0 || len(m.Rows["core/keyring"]) == 0:
+	case len(m.RootKey) == 0 || len(m.Rows[vaultname.Keyring]) == 0:
 		return nil, errors.New("the key material has no keyring")
 	case len(m.IndexKey) != 32 || m.SetID == "" || m.Epoch.IsZero():
 		return nil, errors.New("the key material does not name its replication set")
@@ -79,16 +80,12 @@ func decode(b []byte) (*Material, error) {
 		return nil, errors.New("the key material has no key for its shares")
 	}
 	for key := range m.Rows {
-		if !slices.Contains(startRows, key) && !strings.HasPrefix(key, filterPrefix) {
+		if !slices.Contains(startRows, key) && !strings.HasPrefix(key, vaultname.ReplicationFilters) {
 			return nil, fmt.Errorf("the key material holds the row %q, which is not part of a handover", key)
 		}
 	}
 	return &m, nil
 }
-
-// filterPrefix is below which the paths filters are; a handover has at most the one
-// of the secondary that it is for.
-const filterPrefix = "core/replication-filters/"
 
 // AddFilter adds the paths filter at a key, if there is one.
 func (m *Material) AddFilter(ctx context.Context, store physical.Backend, key string) error {

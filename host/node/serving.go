@@ -25,6 +25,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/routing"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -65,11 +66,7 @@ func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, requ
 	s.entities = entity.NewSecondary(s.identity, s, s, logger.Named("identity"))
 	s.plan = routing.Options{Forwarder: s, Refusals: tap.Refusals(), AfterAuth: s.afterAuth, Replaced: s.wrap}
 	hidden := func(table string, e mounttable.Entry) bool {
-		path := e.Path
-		if table == mounttable.Auth {
-			path = "auth/" + path
-		}
-		return c.Hides(path, e.UUID)
+		return c.Hides(vaultname.RequestPath(table, e.Path), e.UUID)
 	}
 	s.live = core.Live(s.wrapEntry, c.ClearView)
 	s.follower = follow.New(s.live, logger.Named("follow"), follow.Options{Hidden: hidden})

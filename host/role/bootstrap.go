@@ -5,6 +5,7 @@ package role
 import (
 	"context"
 
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -34,7 +35,7 @@ func (c *Controller) wipeFormer(ctx context.Context) error {
 }
 
 // seededKeys are local keys that came with the adoption.
-var seededKeys = []string{"core/local-mounts"}
+var seededKeys = []string{vaultname.LocalMounts}
 
 // firstCopy says whether the first copy of a performance secondary has not ended.
 func (c *Controller) firstCopy(ctx context.Context) (bool, error) {

@@ -20,6 +20,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -278,7 +279,7 @@ func guardOf(r *Record, bootstrapping, starting bool) storage.Guard {
 func startupTables(secondary []replication.Mode) []string {
 	var tables []string
 	for table := range keyclass.Tables {
-		local := strings.HasPrefix(table, "core/local-")
+		local := vaultname.IsLocalTable(table)
 		if slices.Contains(secondary, replication.DR) || !local && len(secondary) > 0 {
 			tables = append(tables, table)
 		}
@@ -301,7 +302,7 @@ func (c *Controller) endStartup(ctx context.Context) {
 // AppliedAlone says whether a key is applied in a transaction of its own, and taken
 // up before what follows it: tables of mounts, keys, the filter.
 func AppliedAlone(key string) bool {
-	return keyclass.Tables[key] != "" || key == keyringRow || key == rootKeyRow || strings.HasPrefix(key, filterPrefix)
+	return keyclass.Tables[key] != "" || key == vaultname.Keyring || key == vaultname.RootKey || strings.HasPrefix(key, vaultname.ReplicationFilters)
 }
 
 // beginTerm starts the journal of a primary and the fingerprint of a secondary,

@@ -10,19 +10,13 @@ import (
 	"strings"
 
 	"github.com/vault-replication/vault-replication/host/filter"
-	"github.com/vault-replication/vault-replication/host/follow/mounttable"
-	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// filterPrefix is below which the filters of performance secondaries are, by the
-// encoded name of the secondary. They are shared: each secondary reads its own, and
-// a DR secondary of the primary has them all.
-const filterPrefix = "core/replication-filters/"
+func filterKey(id string) string { return vaultname.ReplicationFilters + encodeName(id) }
 
-func filterKey(id string) string { return filterPrefix + encodeName(id) }
-
-var sharedTables = []string{mounttable.Secrets, mounttable.Auth}
+var sharedTables = []string{vaultname.Mounts, vaultname.Auth}
 
 // storedFilter is the record of a secondary's filter, nil if there has never been one.
 func (c *Controller) storedFilter(ctx context.Context, id string) (*filter.Filter, error) {
@@ -104,7 +98,7 @@ func (c *Controller) checkFilter(ctx context.Context, id string, r filter.Rule) 
 			continue
 		}
 		for _, e := range table.Entries {
-			known[vaultcore.MountPath(key, e)] = true
+			known[vaultname.RequestPath(key, e.Path)] = true
 		}
 	}
 	for _, path := range r.Paths {
@@ -141,7 +135,7 @@ func (c *Controller) allows(id string, f *filter.Filter) func(key string) bool {
 	}
 	own := filterKey(id)
 	return func(key string) bool {
-		if strings.HasPrefix(key, filterPrefix) {
+		if strings.HasPrefix(key, vaultname.ReplicationFilters) {
 			// What other secondaries get is no concern of this one.
 			return key == own
 		}
@@ -155,7 +149,7 @@ func (c *Controller) allows(id string, f *filter.Filter) func(key string) bool {
 func (c *Controller) loadFilters(ctx context.Context) error {
 	c.filters.Lock()
 	defer c.filters.Unlock()
-	names, err := c.core.ListEntries(ctx, filterPrefix)
+	names, err := c.core.ListEntries(ctx, vaultname.ReplicationFilters)
 	if err != nil {
 		return err
 	}
@@ -206,7 +200,7 @@ func (c *Controller) hiddenBy(ctx context.Context, f *filter.Filter) (hidden, vi
 			continue
 		}
 		for _, e := range table.Entries {
-			path, into := vaultcore.MountPath(key, e), visible
+			path, into := vaultname.RequestPath(key, e.Path), visible
 			if f.Hides(path) {
 				into = hidden
 			}

@@ -6,6 +6,8 @@ import (
 	"context"
 	"slices"
 	"strings"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // lacking names the shared mounts whose content a performance secondary does not
@@ -53,17 +55,9 @@ func (c *Controller) filteredViews(ctx context.Context) (map[string]string, erro
 	hidden, _, err := c.hiddenBy(ctx, h.filter)
 	views := make(map[string]string, len(hidden))
 	for uuid, path := range hidden {
-		views[viewOf(uuid, path)] = path
+		views[vaultname.ViewOf(path, uuid)] = path
 	}
 	return views, err
-}
-
-// viewOf is where the keys of a mount are.
-func viewOf(uuid, path string) string {
-	if strings.HasPrefix(path, "auth/") {
-		return "auth/" + uuid + "/"
-	}
-	return "logical/" + uuid + "/"
 }
 
 // ClearView deletes what this cluster has of a mount that is gone or that its filter

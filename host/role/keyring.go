@@ -13,18 +13,15 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// The two rows that a primary rewrites when it rotates or rekeys. They arrive one
-// after the other, and a secondary that had one without the other could not be
-// unsealed: the keyring is encrypted with the root key, and the root key is
-// stored under a key of the keyring.
-const (
-	keyringRow = "core/keyring"
-	rootKeyRow = "core/master"
-	heldPrefix = "replication/held/"
-)
+// heldPrefix is below which one of the two rows waits that a primary rewrites when it
+// rotates or rekeys. They arrive one after the other, and a secondary that had one
+// without the other could not be unsealed: the keyring is encrypted with the root key,
+// and the root key is stored under a key of the keyring.
+const heldPrefix = "replication/held/"
 
 // beforeApply keeps the secondary's keys openable at every moment. A keyring that
 // the present root key opens (a rotation) passes. One that needs another root key
@@ -32,16 +29,16 @@ const (
 // written together with the secondary's own stored keys.
 func (c *Controller) beforeApply(ctx context.Context, b *storage.Batch) error {
 	c.learnArriving(ctx, b)
-	_, ringComes := b.Get(keyringRow)
-	_, rootComes := b.Get(rootKeyRow)
+	_, ringComes := b.Get(vaultname.Keyring)
+	_, rootComes := b.Get(vaultname.RootKey)
 	if !ringComes && !rootComes {
 		return nil
 	}
-	ring, err := c.arriving(ctx, b, keyringRow)
+	ring, err := c.arriving(ctx, b, vaultname.Keyring)
 	if err != nil {
 		return err
 	}
-	root, err := c.arriving(ctx, b, rootKeyRow)
+	root, err := c.arriving(ctx, b, vaultname.RootKey)
 	if err != nil {
 		return err
 	}
@@ -69,19 +66,19 @@ func (c *Controller) beforeApply(ctx context.Context, b *storage.Batch) error {
 		} else {
 			c.logger.Error(heldText)
 		}
-		c.hold(b, keyringRow, ring)
-		c.hold(b, rootKeyRow, root)
+		c.hold(b, vaultname.Keyring, ring)
+		c.hold(b, vaultname.RootKey, root)
 		return nil
 	}
 	stored, err := vault.SealWrapStoredBarrierKeys(ctx, c.core.Seal().GetAccess(), [][]byte{fresh})
 	if err != nil {
 		return fmt.Errorf("the primary's new root key cannot be stored under this cluster's seal: %w", err)
 	}
-	b.Put(&physical.Entry{Key: keyringRow, Value: ring})
-	b.Put(&physical.Entry{Key: rootKeyRow, Value: root})
+	b.Put(&physical.Entry{Key: vaultname.Keyring, Value: ring})
+	b.Put(&physical.Entry{Key: vaultname.RootKey, Value: root})
 	b.Put(stored)
-	b.Delete(heldPrefix + keyringRow)
-	b.Delete(heldPrefix + rootKeyRow)
+	b.Delete(heldPrefix + vaultname.Keyring)
+	b.Delete(heldPrefix + vaultname.RootKey)
 	c.logger.Info("the primary was rekeyed; this secondary has taken over the new root key, and asks for the new key shares")
 	return nil
 }
@@ -108,7 +105,7 @@ func (c *Controller) keepNewerRing(ctx context.Context, b *storage.Batch, term i
 		}
 	}
 	c.logger.Warn("a keyring that is older than the present one was left out", "term", term, "present", have)
-	b.Drop(keyringRow)
+	b.Drop(vaultname.Keyring)
 	return nil
 }
 
@@ -121,7 +118,7 @@ func (c *Controller) journalKeys(ctx context.Context) error {
 		return nil
 	}
 	b := new(storage.Batch)
-	for _, key := range []string{keyringRow, rootKeyRow} {
+	for _, key := range []string{vaultname.Keyring, vaultname.RootKey} {
 		e, err := c.store.Get(ctx, key)
 		if err != nil {
 			return err
@@ -141,8 +138,8 @@ func (c *Controller) dropHeld(ctx context.Context, b *storage.Batch, ringComes b
 	}
 	held, err := c.keysHeld(ctx)
 	if held {
-		b.Delete(heldPrefix + keyringRow)
-		b.Delete(heldPrefix + rootKeyRow)
+		b.Delete(heldPrefix + vaultname.Keyring)
+		b.Delete(heldPrefix + vaultname.RootKey)
 	}
 	return err
 }
@@ -180,7 +177,7 @@ func (c *Controller) rootKeyIn(ctx context.Context, row []byte) []byte {
 	if row == nil {
 		return nil
 	}
-	plain, err := c.core.Decrypt(ctx, rootKeyRow, row)
+	plain, err := c.core.Decrypt(ctx, vaultname.RootKey, row)
 	if err != nil {
 		return nil
 	}
@@ -206,7 +203,7 @@ func (c *Controller) applied(ctx context.Context, keys []string) (left []string)
 		}
 		return some
 	}
-	if rows := of(keyringRow, rootKeyRow); len(rows) > 0 {
+	if rows := of(vaultname.Keyring, vaultname.RootKey); len(rows) > 0 {
 		if err := c.core.ReloadKeys(ctx); err != nil {
 			c.logger.Warn("the primary's new keys are not complete yet", "error", err)
 			left = append(left, rows...)

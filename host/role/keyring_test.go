@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -17,7 +18,7 @@ func TestOlderKeyringIsLeftOut(t *testing.T) {
 	t.Parallel()
 	eachKill(t, func(t *testing.T, k kill) {
 		s := newSet(t, k)
-		older := s.primary[keyringRow]
+		older := s.primary[vaultname.Keyring]
 		primary := open(t, k, newDisk(s.primary), s.share)
 		require.NoError(t, rotate(primary, s))
 		require.NoError(t, s.write(primary))
@@ -30,7 +31,7 @@ func TestOlderKeyringIsLeftOut(t *testing.T) {
 
 		after := frames[len(frames)-1].To
 		enc := journal.NewFrameEncoder(after.Sequence)
-		enc.Add(after.Sequence+1, []journal.Op{{Kind: journal.Put, Key: keyringRow, Value: older}})
+		enc.Add(after.Sequence+1, []journal.Op{{Kind: journal.Put, Key: vaultname.Keyring, Value: older}})
 		back := &replication.Frame{After: after.Sequence, To: after, Payload: enc.Payload()}
 		back.To.Sequence++
 		require.NoError(t, secondary.apply([]*replication.Frame{back}))

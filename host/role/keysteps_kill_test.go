@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // changed is the primary after rotations and rekeys that followed each other at once,
@@ -186,5 +188,5 @@ func unopenable(wrote []string, landed bool) bool {
 	has := func(key string) bool {
 		return slices.ContainsFunc(wrote, func(w string) bool { return slices.Contains(strings.Split(w, "+"), key) })
 	}
-	return has("core/hsm/barrier-unseal-keys") && !has(keyringRow)
+	return has("core/hsm/barrier-unseal-keys") && !has(vaultname.Keyring)
 }

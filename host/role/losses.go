@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
-	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -119,7 +119,7 @@ func (c *Controller) pluginLosses(ctx context.Context, mode replication.Mode) (a
 		for _, e := range table.Entries {
 			if why := c.core.Unavailable(ctx, key, e); why != "" {
 				all = append(all, Loss{
-					What:    fmt.Sprintf("mount %s would answer nothing: %s", vaultcore.MountPath(key, e), why),
+					What:    fmt.Sprintf("mount %s would answer nothing: %s", vaultname.RequestPath(key, e.Path), why),
 					Instead: "install the plugin in the plugin_directory of every node",
 				})
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -115,7 +116,7 @@ func (c *Controller) learnArriving(ctx context.Context, b *storage.Batch) {
 }
 
 // anyTable is owed for what settleLearned could not do.
-const anyTable = "core/mounts"
+const anyTable = vaultname.Mounts
 
 func (c *Controller) toSettle(changed []string) {
 	c.learned.Lock()
@@ -148,7 +149,7 @@ func (c *Controller) learnTable(key string, table *vault.MountTable) (changed []
 	if table != nil {
 		for _, e := range table.Entries {
 			mounts = append(mounts, keyclass.Mount{
-				UUID: e.UUID, Path: vaultcore.MountPath(key, e), Type: typeOf(e), Local: e.Local, External: e.Type == "plugin" || e.IsExternalPlugin(),
+				UUID: e.UUID, Path: vaultname.RequestPath(key, e.Path), Type: typeOf(e), Local: e.Local, External: e.Type == "plugin" || e.IsExternalPlugin(),
 			})
 		}
 	}
@@ -235,8 +236,8 @@ func (c *Controller) keepPrefixes(ctx context.Context, uuid string, prefixes []s
 	}
 	// Those of mounts that are gone go with them.
 	for known := range declared {
-		if _, ok := c.mounts.View("logical/" + known + "/"); !ok {
-			if _, ok := c.mounts.View("auth/" + known + "/"); !ok {
+		if _, ok := c.mounts.View(vaultname.EngineViews + known + "/"); !ok {
+			if _, ok := c.mounts.View(vaultname.AuthViews + known + "/"); !ok {
 				delete(declared, known)
 			}
 		}

@@ -14,13 +14,14 @@ import (
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
 
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // Names of the host's own records. All of them are of class Own: they are never
 // replicated.
 const (
-	recordPrefix = "core/replication/"
+	recordPrefix = vaultname.Replication
 	recordKey    = recordPrefix + "role"
 	// hadRoleKey is written with the first role and stays for ever: where it is and no
 	// role is, the role was removed.

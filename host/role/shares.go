@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -25,7 +26,7 @@ const sharesRow = "core/replication-shares"
 const sharesInterval = 2 * time.Second
 
 // sealRows are the rows that a rekey changes, of unseal and of recovery shares.
-var sealRows = []string{"core/hsm/barrier-unseal-keys", "core/seal-config", "core/shamir-kek", "core/recovery-config", "core/recovery-key"}
+var sealRows = []string{vaultname.StoredKeys, vaultname.SealConfig, vaultname.ShamirKey, vaultname.RecoveryConfig, vaultname.RecoveryKey}
 
 // keyShares looks after the key shares of this cluster: a primary says which it has, and a
 // secondary compares its own with them.

@@ -11,6 +11,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/unstorable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -46,7 +47,7 @@ func (l *load) takes(ops []journal.Op) bool {
 	}
 	n := 0
 	for i := range ops {
-		if _, has := l.batch.Get(ops[i].Key); has && isKeyRow(ops[i].Key) {
+		if _, has := l.batch.Get(ops[i].Key); has && vaultname.IsKey(ops[i].Key) {
 			return false
 		}
 		n += opSize(&ops[i])
@@ -66,11 +67,6 @@ func (l *load) add(ops []journal.Op) {
 		l.bytes += opSize(op)
 	}
 }
-
-// isKeyRow says that each value of a row must be seen in its turn: a root key is
-// stored under a key of the keyring before it, and a load that kept the last one
-// alone could not be followed.
-func isKeyRow(key string) bool { return key == "core/keyring" || key == "core/master" }
 
 // over says that the load is more than one transaction holds: a row with many
 // or large values.

@@ -9,9 +9,8 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
-
-const leaderPrefix = "core/leader/"
 
 // Backend is what the core writes through. It has transactions if and only if
 // the inner backend does.
@@ -39,7 +38,7 @@ func (b *backend) Put(ctx context.Context, e *physical.Entry) error {
 		c.Put(e)
 		return nil
 	}
-	if strings.HasPrefix(e.Key, leaderPrefix) {
+	if strings.HasPrefix(e.Key, vaultname.Leader) {
 		if err := b.t.leaderStarts(ctx); err != nil {
 			return err
 		}
@@ -110,7 +109,7 @@ func (b *transactional) Transaction(ctx context.Context, txn []*physical.TxnEntr
 		return b.collect(ctx, c, txn)
 	}
 	for _, e := range txn {
-		if e.Operation == physical.PutOperation && strings.HasPrefix(e.Entry.Key, leaderPrefix) {
+		if e.Operation == physical.PutOperation && strings.HasPrefix(e.Entry.Key, vaultname.Leader) {
 			if err := b.t.leaderStarts(ctx); err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 type commitOptions struct {
@@ -268,7 +269,7 @@ func (t *Tap) store(ctx context.Context, txn []*physical.TxnEntry) error {
 	if t.txn != nil {
 		return t.txn.Transaction(ctx, txn)
 	}
-	if slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool { return isKeyRow(e.Entry.Key) }) {
+	if slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool { return vaultname.IsKey(e.Entry.Key) }) {
 		// New keys of a primary come with the stored keys that open them: one
 		// without the other would lock the cluster out.
 		step, rest := stepOf(txn)

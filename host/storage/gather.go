@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 const (
@@ -61,7 +63,7 @@ type turn struct {
 func (t *Tap) gathers(txn []*physical.TxnEntry) bool {
 	return t.txn != nil && len(txn) <= gatherEntries/8 && sizeOf(txn) <= gatherBytes/8 &&
 		!slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool {
-			return e.Operation == physical.GetOperation || isKeyRow(e.Entry.Key) || (t.alone != nil && t.alone(e.Entry.Key))
+			return e.Operation == physical.GetOperation || vaultname.IsKey(e.Entry.Key) || (t.alone != nil && t.alone(e.Entry.Key))
 		})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/unstorable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -127,7 +128,9 @@ func (t *Tap) separable(txn []*physical.TxnEntry) bool {
 	return !slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool { return t.dependedOn(e.Entry.Key) })
 }
 
-func (t *Tap) dependedOn(key string) bool { return isKeyRow(key) || (t.alone != nil && t.alone(key)) }
+func (t *Tap) dependedOn(key string) bool {
+	return vaultname.IsKey(key) || (t.alone != nil && t.alone(key))
+}
 
 // setAside makes the writes of a transaction that the storage has refused as a whole,
 // but for those that it refuses by themselves, and says how many these are.

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -56,7 +57,7 @@ func (t *Tap) WipeLocal(ctx context.Context, mode replication.Mode, keep ...stri
 
 // leftBehind says whether a key is of the cluster as it was before.
 func (t *Tap) leftBehind(mode replication.Mode, key string) bool {
-	if strings.HasPrefix(key, "core/replication/") || strings.HasPrefix(key, "replication/") {
+	if strings.HasPrefix(key, vaultname.Replication) || strings.HasPrefix(key, "replication/") {
 		return false
 	}
 	switch class := t.classes.Class(key); {

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/host/routing"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Types of backends that the core itself is made of: they keep their concrete
@@ -164,7 +165,7 @@ func (c *Core) SetInertBackends(ctx context.Context, inert bool) error {
 // mountedTypes are the types in all mount tables, built in or not.
 func (c *Core) mountedTypes(ctx context.Context) ([]string, error) {
 	var types []string
-	for _, table := range []string{"core/mounts", "core/local-mounts", "core/auth", "core/local-auth"} {
+	for _, table := range []string{vaultname.Mounts, vaultname.LocalMounts, vaultname.Auth, vaultname.LocalAuth} {
 		decoded, err := c.StoredTable(ctx, table)
 		if err != nil {
 			return nil, err

@@ -14,6 +14,8 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // openBarrier is the core's barrier with a step between its opening and
@@ -215,7 +217,7 @@ type oneRow struct {
 }
 
 func (o oneRow) Get(_ context.Context, key string) (*physical.Entry, error) {
-	if key != "core/keyring" {
+	if key != vaultname.Keyring {
 		return nil, nil
 	}
 	return &physical.Entry{Key: key, Value: o.value}, nil

@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // WrapBackend wraps the backend of a mount before the mount can be reached.
@@ -99,9 +100,9 @@ func (l *Live) active() context.Context {
 // tableOf is the running table and its lock.
 func (l *Live) tableOf(table string) (**vault.MountTable, rwLocker) {
 	switch table {
-	case mounttable.Auth:
+	case vaultname.Auth:
 		return field[*vault.MountTable](l.core.Core, "auth"), *field[locking.RWMutex](l.core.Core, "authLock")
-	case mounttable.Audit:
+	case vaultname.Audit:
 		return field[*vault.MountTable](l.core.Core, "audit"), field[sync.RWMutex](l.core.Core, "auditLock")
 	default:
 		return field[*vault.MountTable](l.core.Core, "mounts"), *field[locking.RWMutex](l.core.Core, "mountsLock")

@@ -16,6 +16,8 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/vault"
 	"github.com/hashicorp/vault/vault/quotas"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Policy takes up an ACL policy that was written or deleted.
@@ -41,7 +43,7 @@ func (l *Live) Quota(ctx context.Context, key string) error {
 // reading, under its own lock; Vault's loader puts another in its place and may
 // only run while nothing else does.
 func (l *Live) CORS(ctx context.Context) error {
-	raw, err := l.core.GetEntry(ctx, "sys/config/cors")
+	raw, err := l.core.GetEntry(ctx, vaultname.CORS)
 	if err != nil {
 		return err
 	}
@@ -74,7 +76,7 @@ func (l *Live) UIHeaders(ctx context.Context) error {
 		return nil
 	}
 	store := *field[physical.Backend](conf, "physicalStorage")
-	raw, err := l.core.GetEntry(ctx, "sys/uiconfig")
+	raw, err := l.core.GetEntry(ctx, vaultname.UIConfig)
 	if err != nil {
 		return err
 	}
@@ -113,7 +115,7 @@ func (l *Live) LoginMFA(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	kind, id, _ := strings.Cut(strings.TrimPrefix(key, "sys/login-mfa/"), "/")
+	kind, id, _ := strings.Cut(strings.TrimPrefix(key, vaultname.LoginMFA), "/")
 	switch {
 	case kind == "method" && raw == nil:
 		return b.MemDBDeleteMFAConfigByID(id, mfaMethodTable)

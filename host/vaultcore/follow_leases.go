@@ -11,11 +11,8 @@ import (
 	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
-
-// leasesPrefix is where Vault keeps the leases of this cluster, by their ids, which
-// begin with the path of the mount.
-const leasesPrefix = "sys/expire/id/"
 
 // leasesAtOnce is how many leases of a mount are revoked at a time: the primary
 // waits for all of them before it deletes what the engine needs for that.
@@ -63,11 +60,8 @@ func (l *Live) eachLease(ctx context.Context, table string, e mounttable.Entry, 
 		return 0, 0, errNotActive
 	}
 	ctx = root(ctx)
-	path := e.Path
-	if table == mounttable.Auth {
-		path = "auth/" + path
-	}
-	names, err := logical.CollectKeys(ctx, vault.NewBarrierView(l.core.barrier, leasesPrefix+path))
+	path := vaultname.RequestPath(table, e.Path)
+	names, err := logical.CollectKeys(ctx, vault.NewBarrierView(l.core.barrier, vaultname.Leases+path))
 	if err != nil {
 		return 0, 0, fmt.Errorf("the leases of %s cannot be listed: %w", path, err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // lender gives leases out and takes them back, unless something is broken.
@@ -79,17 +80,17 @@ func TestLeasesThatCannotBeRevoked(t *testing.T) {
 	}
 	left := func() int {
 		t.Helper()
-		names, err := logical.CollectKeys(ctx, vault.NewBarrierView(p.secondary.barrier, leasesPrefix+"lender/"))
+		names, err := logical.CollectKeys(ctx, vault.NewBarrierView(p.secondary.barrier, vaultname.Leases+"lender/"))
 		require.NoError(t, err)
 		return len(names)
 	}
 	e := mounttable.Entry{Path: "lender/"}
-	require.ErrorContains(t, p.live.RevokeLeases(ctx, mounttable.Secrets, e), fmt.Sprintf("2 of %d could not be revoked", len(want)+2))
+	require.ErrorContains(t, p.live.RevokeLeases(ctx, vaultname.Mounts, e), fmt.Sprintf("2 of %d could not be revoked", len(want)+2))
 	require.ElementsMatch(t, want, l.revoked)
 	require.Equal(t, 2, left())
 
 	l.broken = map[string]bool{"z": true}
-	orphans, err := p.live.ForgetLeases(ctx, mounttable.Secrets, e)
+	orphans, err := p.live.ForgetLeases(ctx, vaultname.Mounts, e)
 	require.NoError(t, err)
 	require.Equal(t, 1, orphans)
 	require.Contains(t, l.revoked, "a")
@@ -98,7 +99,7 @@ func TestLeasesThatCannotBeRevoked(t *testing.T) {
 	// Without the mount there is nobody to ask.
 	borrow("b")
 	p.secondary.router().drop(onlyEntry(t, p.live, "lender/"))
-	orphans, err = p.live.ForgetLeases(ctx, mounttable.Secrets, e)
+	orphans, err = p.live.ForgetLeases(ctx, vaultname.Mounts, e)
 	require.NoError(t, err)
 	require.Equal(t, 1, orphans)
 	require.Zero(t, left())
@@ -106,7 +107,7 @@ func TestLeasesThatCannotBeRevoked(t *testing.T) {
 
 func onlyEntry(t *testing.T, l *Live, path string) *vault.MountEntry {
 	t.Helper()
-	slot, _ := l.tableOf(mounttable.Secrets)
+	slot, _ := l.tableOf(vaultname.Mounts)
 	for _, e := range (*slot).Entries {
 		if e.Path == path {
 			return e

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // HideMounts makes a performance secondary that is unsealed load its mounts
@@ -21,7 +22,7 @@ func (c *Core) HideMounts(hidden func(table string, e mounttable.Entry) bool) {
 		if !c.ReplicationState().HasState(consts.ReplicationPerformanceSecondary) {
 			return nil
 		}
-		local, err := c.GetEntry(ctx, mounttable.LocalOf(e.Key))
+		local, err := c.GetEntry(ctx, vaultname.LocalOf(e.Key))
 		if err != nil {
 			return err
 		}
@@ -37,7 +38,7 @@ func (c *Core) HideMounts(hidden func(table string, e mounttable.Entry) bool) {
 // Get reads a record for the core. The tables of mounts are read at unseal alone.
 func (b *openBarrier) Get(ctx context.Context, key string) (*logical.StorageEntry, error) {
 	e, err := b.inner.Get(ctx, key)
-	if err != nil || e == nil || (key != mounttable.Secrets && key != mounttable.Auth) {
+	if err != nil || e == nil || (key != vaultname.Mounts && key != vaultname.Auth) {
 		return e, err
 	}
 	if load := b.onTable.Load(); load != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Mount builds, wraps and starts the backend of a new mount, and only then lets
@@ -80,7 +81,7 @@ func (l *Live) build(table string, entry *vault.MountEntry) (logical.Backend, *v
 		return nil, nil, err
 	}
 	want, factory := logical.TypeLogical, newLogicalBackend
-	if table == mounttable.Auth {
+	if table == vaultname.Auth {
 		want, factory = logical.TypeCredential, newCredentialBackend
 	}
 	// A backend must not write before it is mounted; see Vault's own mount.
@@ -109,7 +110,7 @@ func (l *Live) build(table string, entry *vault.MountEntry) (logical.Backend, *v
 // are written for one cluster of a set.
 func (l *Live) view(ctx context.Context, table string, entry *vault.MountEntry) (*vault.BarrierView, error) {
 	var store logical.Storage = l.core.barrier
-	if table == mounttable.Secrets {
+	if table == vaultname.Mounts {
 		forwarded, err := l.core.NewForwardedWriter(ctx, l.core.barrier, entry.Local)
 		if err != nil {
 			return nil, err
@@ -229,13 +230,9 @@ func (l *Live) Idle(table string) ([]mounttable.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	prefix := ""
-	if table == mounttable.Auth {
-		prefix = "auth/"
-	}
 	var idle []mounttable.Entry
 	for _, e := range running {
-		r, ok := l.router().at(prefix + e.Path)
+		r, ok := l.router().at(vaultname.RequestPath(table, e.Path))
 		if !ok {
 			continue
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/vault/sdk/plugin"
 	"github.com/hashicorp/vault/vault"
 
-	"github.com/vault-replication/vault-replication/host/follow/mounttable"
 	"github.com/vault-replication/vault-replication/host/routing"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 var _ routing.Reloader = (*Live)(nil)
@@ -85,9 +85,9 @@ func (l *Live) reloadAt(ctx context.Context, path string) error {
 	case coreBackends[m.Type]:
 		return nil // the core itself is made of it
 	case m.Class == "auth":
-		return l.Reload(ctx, mounttable.Auth, m.UUID)
+		return l.Reload(ctx, vaultname.Auth, m.UUID)
 	default:
-		return l.Reload(ctx, mounttable.Secrets, m.UUID)
+		return l.Reload(ctx, vaultname.Mounts, m.UUID)
 	}
 }
 
@@ -115,10 +115,10 @@ func (l *Live) ReloadPlugin(ctx context.Context, kind, name string) (reloaded in
 		}
 	}
 	if kind == "secret" || kind == "unknown" {
-		each(mounttable.Secrets, ofTable(mounttable.Secrets))
+		each(vaultname.Mounts, ofTable(vaultname.Mounts))
 	}
 	if kind == "database" || kind == "unknown" {
-		each(mounttable.Secrets, func(e *vault.MountEntry) (int, error) {
+		each(vaultname.Mounts, func(e *vault.MountEntry) (int, error) {
 			if e.Type != "database" || e.Type == name {
 				return 0, nil
 			}
@@ -126,7 +126,7 @@ func (l *Live) ReloadPlugin(ctx context.Context, kind, name string) (reloaded in
 		})
 	}
 	if kind == "auth" || kind == "unknown" {
-		each(mounttable.Auth, ofTable(mounttable.Auth))
+		each(vaultname.Auth, ofTable(vaultname.Auth))
 	}
 	return reloaded, all
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/vault/vault"
 	"github.com/stretchr/testify/require"
 
-	"github.com/vault-replication/vault-replication/host/follow/mounttable"
 	"github.com/vault-replication/vault-replication/host/routing"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Writes to an engine that is reloaded, again and again, all reach the primary: none
@@ -90,13 +90,13 @@ func TestReloadOfAMountThatGoes(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, pairConfig, func(p *pair) { p.prepare("sys/mounts/a", map[string]any{"type": "kv"}) }).open()
 	uuid := onlyEntry(t, p.live, "a/").UUID
-	entry, err := p.live.entry(mounttable.Secrets, uuid)
+	entry, err := p.live.entry(vaultname.Mounts, uuid)
 	require.NoError(t, err)
 	old, ok := p.live.router().at("a/")
 	require.True(t, ok)
-	made, view, err := p.live.build(mounttable.Secrets, entry)
+	made, view, err := p.live.build(vaultname.Mounts, entry)
 	require.NoError(t, err)
-	require.NoError(t, p.live.Unmount(context.Background(), mounttable.Secrets, uuid))
+	require.NoError(t, p.live.Unmount(context.Background(), vaultname.Mounts, uuid))
 	require.Error(t, p.live.router().replace(entry, old, made, view))
 	_, err = p.ask(logical.ReadOperation, "a/x", p.root, nil)
 	require.ErrorIs(t, err, logical.ErrUnsupportedPath)

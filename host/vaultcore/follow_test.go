@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 func TestFollowMounts(t *testing.T) {
@@ -90,7 +91,7 @@ func TestFollowMountsThatTradePlaces(t *testing.T) {
 func requireNoTableWrites(t *testing.T, p *pair) {
 	t.Helper()
 	for _, key := range p.to.refusals() {
-		require.NotContains(t, []string{mounttable.Secrets, mounttable.Auth, mounttable.Audit}, key)
+		require.NotContains(t, []string{vaultname.Mounts, vaultname.Auth, vaultname.Audit}, key)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/hashicorp/vault/vault"
 	"github.com/stretchr/testify/require"
 
-	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // rewrite changes the entries of a table in the primary's storage, as an older
@@ -60,15 +60,15 @@ func TestTableUpgradesOfASecondary(t *testing.T) {
 		want   []string
 	}{
 		"nothing":                             {func(*pair) {}, nil},
-		"a mount without accessor":            {func(p *pair) { p.rewrite(mounttable.Secrets, without("accessor")) }, []string{mounttable.Secrets}},
-		"a mount without uuid of its backend": {func(p *pair) { p.rewrite(mounttable.Secrets, without("backend_aware_uuid")) }, []string{mounttable.Secrets}},
-		"a mount without namespace":           {func(p *pair) { p.rewrite(mounttable.Secrets, without("namespace_id")) }, nil},
-		"no cubbyhole":                        {func(p *pair) { p.rewrite("core/local-mounts", func(map[string]any) bool { return false }) }, []string{mounttable.Secrets}},
-		"an auth method without table":        {func(p *pair) { p.rewrite(mounttable.Auth, without("table")) }, []string{mounttable.Auth}},
-		"an audit device without accessor":    {func(p *pair) { p.rewrite(mounttable.Audit, without("accessor")) }, []string{mounttable.Audit}},
+		"a mount without accessor":            {func(p *pair) { p.rewrite(vaultname.Mounts, without("accessor")) }, []string{vaultname.Mounts}},
+		"a mount without uuid of its backend": {func(p *pair) { p.rewrite(vaultname.Mounts, without("backend_aware_uuid")) }, []string{vaultname.Mounts}},
+		"a mount without namespace":           {func(p *pair) { p.rewrite(vaultname.Mounts, without("namespace_id")) }, nil},
+		"no cubbyhole":                        {func(p *pair) { p.rewrite("core/local-mounts", func(map[string]any) bool { return false }) }, []string{vaultname.Mounts}},
+		"an auth method without table":        {func(p *pair) { p.rewrite(vaultname.Auth, without("table")) }, []string{vaultname.Auth}},
+		"an audit device without accessor":    {func(p *pair) { p.rewrite(vaultname.Audit, without("accessor")) }, []string{vaultname.Audit}},
 		"no audit table": {func(p *pair) {
-			require.NoError(p.t, p.primary.DeleteEntry(context.Background(), mounttable.Audit))
-		}, []string{mounttable.Audit}},
+			require.NoError(p.t, p.primary.DeleteEntry(context.Background(), vaultname.Audit))
+		}, []string{vaultname.Audit}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestTableUpgradesOfASecondary(t *testing.T) {
 func TestTableUpgradeThatIsRefused(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, pairConfig, func(p *pair) {
-		p.rewrite(mounttable.Secrets, func(e map[string]any) bool {
+		p.rewrite(vaultname.Mounts, func(e map[string]any) bool {
 			delete(e, "accessor")
 			return true
 		})

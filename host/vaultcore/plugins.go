@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/vault"
 	"github.com/hashicorp/vault/vault/plugincatalog"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 var pluginExpectations = []expectation{
@@ -32,7 +34,7 @@ func (c *Core) Unavailable(ctx context.Context, table string, e *vault.MountEntr
 		return ""
 	}
 	kind := consts.PluginTypeSecrets
-	if table == "core/auth" || table == "core/local-auth" {
+	if table == vaultname.Auth || table == vaultname.LocalAuth {
 		kind = consts.PluginTypeCredential
 	}
 	version := e.Version

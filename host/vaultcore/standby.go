@@ -11,11 +11,8 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/vault"
 	vaultseal "github.com/hashicorp/vault/vault/seal"
-)
 
-const (
-	keyringKey = "core/keyring"
-	rootKeyKey = "core/master"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // KeysReplaced makes the open barrier of a standby follow the keys in storage, which
@@ -25,7 +22,7 @@ const (
 func (c *Core) KeysReplaced(ctx context.Context) (bool, error) {
 	ctx = physical.CacheRefreshContext(ctx, true)
 	store := *field[physical.Backend](c.Core, "physical")
-	ring, err := store.Get(ctx, keyringKey)
+	ring, err := store.Get(ctx, vaultname.Keyring)
 	if err != nil || ring == nil {
 		return false, err
 	}
@@ -50,11 +47,11 @@ func (c *Core) KeysReplaced(ctx context.Context) (bool, error) {
 			break // it may be of the other keys too
 		}
 	}
-	row, err := store.Get(ctx, rootKeyKey)
+	row, err := store.Get(ctx, vaultname.RootKey)
 	if err != nil || row == nil {
 		return false, err
 	}
-	plain, err := c.Decrypt(ctx, rootKeyKey, row.Value)
+	plain, err := c.Decrypt(ctx, vaultname.RootKey, row.Value)
 	if errors.Is(err, vault.ErrBarrierSealed) {
 		return false, err
 	}

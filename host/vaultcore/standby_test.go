@@ -17,6 +17,8 @@ import (
 	"github.com/hashicorp/vault/sdk/physical/inmem"
 	"github.com/hashicorp/vault/vault"
 	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // sharedStorage is a cluster of two nodes on one storage with a lock: the first is
@@ -114,7 +116,7 @@ func TestUpgradesBeforeTheirKeyringAreFollowed(t *testing.T) {
 		_, err := standby.KeysReplaced(ctx)
 		return err
 	})
-	ring, err := store.Get(ctx, keyringKey)
+	ring, err := store.Get(ctx, vaultname.Keyring)
 	require.NoError(t, err)
 	for range 2 {
 		term, err := active.barrier.inner.Rotate(ctx, rand.Reader)
@@ -144,7 +146,7 @@ func replaceKeys(t *testing.T, store physical.Backend) {
 	key, err := other.GenerateKey(rand.Reader)
 	require.NoError(t, err)
 	require.NoError(t, other.Initialize(t.Context(), key, nil, rand.Reader))
-	for _, row := range []string{keyringKey, rootKeyKey} {
+	for _, row := range []string{vaultname.Keyring, vaultname.RootKey} {
 		e, err := scratch.Get(t.Context(), row)
 		require.NoError(t, err)
 		require.NoError(t, store.Put(t.Context(), e))

@@ -5,18 +5,9 @@ package vaultcore
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/hashicorp/vault/vault"
 )
-
-// MountPath is the path of a mount as requests have it.
-func MountPath(table string, e *vault.MountEntry) string {
-	if strings.HasSuffix(table, "auth") {
-		return "auth/" + e.Path
-	}
-	return e.Path
-}
 
 // StoredTable reads a table of mounts as it is stored, hidden entries included;
 // nil when there is none.

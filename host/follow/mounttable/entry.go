@@ -10,17 +10,6 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/jsonutil"
 )
 
-// The tables that are replicated, by their storage keys. The tables of local
-// mounts never come from a primary.
-const (
-	Secrets = "core/mounts"
-	Auth    = "core/auth"
-	Audit   = "core/audit"
-)
-
-// LocalOf is the key of the table of local mounts beside a table.
-func LocalOf(table string) string { return "core/local-" + strings.TrimPrefix(table, "core/") }
-
 // Entry is a row of a table: what a comparison needs, and all of it as it is
 // stored in Raw.
 type Entry struct {

@@ -10,14 +10,16 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Tables are the storage keys of the mount tables that a Mounts is made from, with
 // the kind of their views.
 var Tables = map[string]string{
-	"core/mounts": "logical", "core/local-mounts": "logical",
-	"core/auth": "auth", "core/local-auth": "auth",
-	"core/audit": "audit", "core/local-audit": "audit",
+	vaultname.Mounts: "logical", vaultname.LocalMounts: "logical",
+	vaultname.Auth: "auth", vaultname.LocalAuth: "auth",
+	vaultname.Audit: "audit", vaultname.LocalAudit: "audit",
 }
 
 // Mount is what a mount table says of a mount, as far as its keys depend on it.
@@ -189,7 +191,7 @@ func (m *Mounts) renew() []string {
 	for table, mounts := range m.tables {
 		for _, mount := range mounts {
 			v := &View{Prefix: Tables[table] + "/" + mount.UUID + "/", Mount: mount}
-			v.Local = mount.Local || strings.HasPrefix(table, "core/local-")
+			v.Local = mount.Local || vaultname.IsLocalTable(table)
 			if was := views[v.Prefix]; was != nil && was.Local {
 				continue // in two tables at once: what is local anywhere never leaves
 			}
@@ -256,22 +258,19 @@ func (v *View) class(rest string) Class {
 // SplitView cuts a key of a mount's view into the view's prefix and the rest; ok
 // is false for any other key.
 func SplitView(key string) (prefix, rest string, ok bool) {
-	var n int
-	switch {
-	case strings.HasPrefix(key, "logical/"):
-		n = len("logical/")
-	case strings.HasPrefix(key, "auth/"):
-		n = len("auth/")
-	case strings.HasPrefix(key, "audit/"):
-		n = len("audit/")
-	default:
-		return "", "", false
+	for _, dir := range ViewDirectories {
+		mount, ok := strings.CutPrefix(key, dir)
+		if !ok {
+			continue
+		}
+		i := strings.IndexByte(mount, '/')
+		if i <= 0 {
+			return "", "", false
+		}
+		n := len(dir) + i + 1
+		return key[:n], key[n:], true
 	}
-	i := strings.IndexByte(key[n:], '/')
-	if i <= 0 {
-		return "", "", false
-	}
-	return key[:n+i+1], key[n+i+1:], true
+	return "", "", false
 }
 
 // InView says whether a key is of a mount's view, or would be if it were longer.
@@ -280,4 +279,4 @@ func InView(key string) bool {
 }
 
 // ViewDirectories are where the views of mounts are, one directory for each UUID.
-var ViewDirectories = []string{"logical/", "auth/", "audit/"}
+var ViewDirectories = []string{vaultname.EngineViews, vaultname.AuthViews, vaultname.AuditViews}

@@ -5,6 +5,8 @@ package onestep
 import (
 	"slices"
 	"strings"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 const (
@@ -12,22 +14,21 @@ const (
 	RecordKey = "replication/step"
 	// formerKey had rows to be written at the next start, without proof. It is removed.
 	formerKey = "replication/redo"
-	// roleKey and keyringKey are the rows that a record is bound to.
-	roleKey    = "core/replication/role"
-	keyringKey = "core/keyring"
+	// roleKey is one of the two rows that a record is bound to; the other is the keyring.
+	roleKey = vaultname.Replication + "role"
 )
 
 // What a change of role or of keys writes: keys, and what is below a prefix.
 var (
 	stepKeys = []string{
-		keyringKey, "core/master", "core/shamir-kek",
-		"core/seal-config", "core/recovery-seal-config", "core/recovery-config", "core/recovery-key",
-		"core/mounts", "core/local-mounts", "core/auth", "core/local-auth", "core/audit", "core/local-audit",
-		"core/wrapping/jwtkey", "core/index-header-hmac-key", "core/cluster/local/info",
-		"core/raft/tls", "core/raft/autopilot/configuration", "core/raft/autopilot/state",
+		vaultname.Keyring, vaultname.RootKey, vaultname.ShamirKey,
+		vaultname.SealConfig, vaultname.RecoverySealConfig, vaultname.RecoveryConfig, vaultname.RecoveryKey,
+		vaultname.Mounts, vaultname.LocalMounts, vaultname.Auth, vaultname.LocalAuth, vaultname.Audit, vaultname.LocalAudit,
+		vaultname.WrappingKey, vaultname.IndexHeaderKey, vaultname.ClusterInfo,
+		vaultname.RaftTLS, vaultname.AutopilotConfig, vaultname.AutopilotState,
 	}
 	stepPrefixes = []string{
-		"core/hsm/", "core/leader/", "core/versions/", "core/replication/", "core/replication-filters/",
+		vaultname.HSM, vaultname.Leader, vaultname.Versions, vaultname.Replication, vaultname.ReplicationFilters,
 		"replication/", "index/pages/", "index-dr/pages/",
 	}
 )

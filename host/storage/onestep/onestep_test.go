@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/vault/sdk/physical/inmem"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/corpus"
 )
 
@@ -98,7 +99,7 @@ func process(t *testing.T, store physical.Backend) *Store {
 func content(t *testing.T, store physical.Backend) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, k := range []string{roleKey, otherKey, pluginKey, keyringKey, RecordKey, formerKey} {
+	for _, k := range []string{roleKey, otherKey, pluginKey, vaultname.Keyring, RecordKey, formerKey} {
 		e, err := store.Get(context.Background(), k)
 		require.NoError(t, err)
 		if e != nil {
@@ -175,10 +176,10 @@ func TestFailedStepIsUndoneAtOnce(t *testing.T) {
 		}
 		require.Equal(t, want, content(t, store))
 		failing.heal()
-		require.NoError(t, s.Put(t.Context(), &physical.Entry{Key: keyringKey, Value: []byte("rotated")}))
+		require.NoError(t, s.Put(t.Context(), &physical.Entry{Key: vaultname.Keyring, Value: []byte("rotated")}))
 		require.NoError(t, Settle(t.Context(), process(t, store)))
 		have := content(t, store)
-		require.Equal(t, "rotated", have[keyringKey])
+		require.Equal(t, "rotated", have[vaultname.Keyring])
 		require.Equal(t, want[roleKey], have[roleKey])
 	})
 }
@@ -234,7 +235,7 @@ func TestFailedStepDoesNotLieInWait(t *testing.T) {
 			require.Error(t, Write(t.Context(), s, step))
 			broken.set(plenty)
 			if writes {
-				require.NoError(t, s.Put(t.Context(), &physical.Entry{Key: keyringKey, Value: []byte("term 9")}))
+				require.NoError(t, s.Put(t.Context(), &physical.Entry{Key: vaultname.Keyring, Value: []byte("term 9")}))
 			} else {
 				require.Eventually(t, func() bool { _, has := content(t, store)[RecordKey]; return !has }, time.Minute, time.Millisecond)
 			}
@@ -242,7 +243,7 @@ func TestFailedStepDoesNotLieInWait(t *testing.T) {
 			have := content(t, store)
 			require.Equal(t, "secondary", have[roleKey])
 			if writes {
-				require.Equal(t, "term 9", have[keyringKey])
+				require.Equal(t, "term 9", have[vaultname.Keyring])
 			}
 		})
 	}
@@ -260,7 +261,7 @@ func cut(t *testing.T) physical.Backend {
 // nothing changes.
 func TestRecordOfAnotherStateIsDropped(t *testing.T) {
 	t.Parallel()
-	for _, key := range []string{roleKey, keyringKey} {
+	for _, key := range []string{roleKey, vaultname.Keyring} {
 		store := cut(t)
 		require.NoError(t, store.Put(t.Context(), &physical.Entry{Key: key, Value: []byte("of a month later")}))
 		have := content(t, store)
@@ -365,7 +366,7 @@ func TestTransactionalStorageUsesOne(t *testing.T) {
 
 // The checksum would hide the decoder from the fuzzer, so it is put right.
 func FuzzDecode(f *testing.F) {
-	r := &record{ID: "x", Rows: []undo{{Key: keyringKey, Exists: true, Before: []byte("k\x00"), After: printOf(nil)}}, State: []bound{{roleKey, nil}}}
+	r := &record{ID: "x", Rows: []undo{{Key: vaultname.Keyring, Exists: true, Before: []byte("k\x00"), After: printOf(nil)}}, State: []bound{{roleKey, nil}}}
 	raw, err := r.encode(testKey)
 	require.NoError(f, err)
 	corpus.Add(f, raw)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Row is one storage row; a nil Value deletes it.
@@ -156,7 +158,7 @@ func (s *Store) prepare(ctx context.Context, rows []Row) (*record, error) {
 		}
 		r.Rows = append(r.Rows, u)
 	}
-	for _, key := range []string{roleKey, keyringKey} {
+	for _, key := range []string{roleKey, vaultname.Keyring} {
 		if r.row(key) != nil {
 			continue
 		}
@@ -300,7 +302,7 @@ func (s *Store) settle(ctx context.Context) error {
 // makes.
 func (s *Store) isPresent(ctx context.Context, r *record) (bool, error) {
 	ctx = physical.CacheRefreshContext(ctx, true)
-	for _, key := range []string{roleKey, keyringKey} {
+	for _, key := range []string{roleKey, vaultname.Keyring} {
 		e, err := s.inner.Get(ctx, key)
 		if err != nil {
 			return false, fmt.Errorf("read of %s: %w", key, err)

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package keyclass_test
+
+import (
+	"go/scanner"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+)
+
+// Each key of its core that Vault's source names has a row in the table: a key that a
+// newer Vault brings is found here, not in a cluster that has lost it.
+func TestEveryKeyThatVaultNamesHasARow(t *testing.T) {
+	t.Parallel()
+	list := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/hashicorp/vault")
+	dir, err := list.Output()
+	require.NoError(t, err)
+	var classes keyclass.Classifier
+	found := 0
+	for _, part := range []string{"vault", "physical", "helper", "command", "http", "audit"} {
+		err := filepath.WalkDir(filepath.Join(strings.TrimSpace(string(dir)), part), func(path string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			for _, key := range coreKeys(t, path) {
+				found++
+				if classes.Class(key) == keyclass.Unknown {
+					t.Errorf("%s names the key %q: give it a row in table.go", path, key)
+				}
+			}
+			return nil
+		})
+		require.NoError(t, err)
+	}
+	require.Greater(t, found, 30, "Vault names its keys in another way now")
+}
+
+// coreKeys are the strings of a file that look like keys of the core.
+func coreKeys(t *testing.T, path string) (keys []string) {
+	t.Helper()
+	source, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var s scanner.Scanner
+	s.Init(token.NewFileSet().AddFile(path, -1, len(source)), source, nil, 0)
+	for {
+		_, tok, text := s.Scan()
+		switch {
+		case tok == token.EOF:
+			return keys
+		case tok != token.STRING:
+			continue
+		}
+		if key, err := strconv.Unquote(text); err == nil && strings.HasPrefix(key, "core/") && key != "core/" && !strings.ContainsAny(key, " %") {
+			keys = append(keys, key)
+		}
+	}
+}
