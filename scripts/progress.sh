@@ -40,3 +40,21 @@ count_downloads() {
     esac
   done
 }
+
+# count_tests reads what gotestsum prints of a suite of very many small tests, a line
+# as each ends, and prints how many have passed. What else is said is passed on.
+count_tests() {
+  local line last=$SECONDS passed=0
+  while IFS= read -r line; do
+    case $line in
+      PASS*)
+        passed=$((passed + 1))
+        if ((SECONDS - last >= 15)); then
+          last=$SECONDS
+          printf '    %d passed\n' "$passed"
+        fi
+        ;;
+      *) printf '%s\n' "$line" ;;
+    esac
+  done
+}

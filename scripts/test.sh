@@ -6,6 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/progress.sh
 . scripts/progress.sh
+# shellcheck source=scripts/tools.sh
+. scripts/tools.sh
 
 export CGO_ENABLED=0
 # Only the integration suites below are to see the binaries.
@@ -36,24 +38,31 @@ say "go vet"
 # shellcheck disable=SC2086
 go vet $light
 
+# Prints each package or test as it ends, and what failed once more at the end.
+gotestsum=$(tool gotestsum v1.13.0 gotest.tools/gotestsum)
+packages() { "$gotestsum" --format pkgname --format-hide-empty-pkg --hide-summary skipped -- -vet=off "$@"; }
+tests() { "$gotestsum" --format testname --hide-summary skipped -- -vet=off "$@"; }
+
 say "unit tests with the race detector"
 # shellcheck disable=SC2086
-CGO_ENABLED=1 go test -race -vet=off -timeout 10m $light
+CGO_ENABLED=1 packages -race -timeout 10m $light
 
 # The race detector makes each seed ten times as slow: a few of them ran with it above.
 say "the simulation, ten thousand seeds"
-go test -vet=off -timeout 15m ./simulation
+tests -timeout 15m ./integration/simulation | count_tests
 
 scripts/build.sh
 
 say "unit tests of the packages that link the platform"
 if [ -n "$heavy" ]; then
   # shellcheck disable=SC2086
-  go test -vet=off -timeout 15m $heavy
+  packages -timeout 15m $heavy
 fi
 
-say "integration tests with the binaries in bin/"
+suites=$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./integration/... | grep -v '/integration/simulation$')
 # shellcheck disable=SC2046
-VAULT_REPLICATION_BIN="$PWD/bin" go test -vet=off -timeout 50m -count=1 -p 1 \
-  $(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./integration/...)
+say "integration tests with the binaries in bin/: $(cat $(go list -f '{{range .XTestGoFiles}}{{$.Dir}}/{{.}} {{end}}' $suites) |
+  grep -c '^func Test') tests and their parts"
+# shellcheck disable=SC2086
+VAULT_REPLICATION_BIN="$PWD/bin" tests -timeout 50m -count=1 -p 1 $suites
 say "all tests passed"

@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vault-replication/vault-replication/simulation"
+	"github.com/vault-replication/vault-replication/integration/simulation"
 )
 
 var (
@@ -90,5 +90,5 @@ func show(t *testing.T, f *simulation.Failure) {
 	f.WriteLog(&log)
 	lines := bytes.SplitAfter(log.Bytes(), []byte("\n"))
 	lines = lines[max(0, len(lines)-tail):]
-	t.Errorf("%v\nrun it alone: go test ./simulation -run TestSeeds -seed %d\n%s", f, f.Seed, bytes.Join(lines, nil))
+	t.Errorf("%v\nrun it alone: go test ./integration/simulation -run TestSeeds -seed %d\n%s", f, f.Seed, bytes.Join(lines, nil))
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vault-replication/vault-replication/simulation"
+	"github.com/vault-replication/vault-replication/integration/simulation"
 )
 
 // Each fault that is made on purpose is found, by the check that is meant for it.
