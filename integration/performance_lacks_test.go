@@ -75,6 +75,7 @@ func TestPerformanceSecondaryServesWithoutWhatItLacks(t *testing.T) {
 		require.Equal(t, 404, answer.StatusCode)
 	}
 	lacks("out/")
+	tellsTheDetailsToTokens(t, primary, secondary)
 	serves("two")
 	// A local mount that is in the place of one of the primary's makes room for it when
 	// it goes, without a change of the primary.
@@ -126,4 +127,37 @@ func TestPerformanceSecondaryServesWithoutWhatItLacks(t *testing.T) {
 	eventually(t, secondary, "kv/a", "v", "four")
 	lacks()
 	require.NotEmpty(t, auditedOf(t, filepath.Join(logs, "audit.log"), "kv/a"))
+}
+
+// tellsTheDetailsToTokens reads the status with each kind of token: what Vault's
+// documentation does not promise is for those that may read the path.
+func tellsTheDetailsToTokens(t *testing.T, primary, secondary *cluster.Cluster) {
+	t.Helper()
+	ctx := t.Context()
+	const path = cluster.PathPerformance + "status"
+	put(t, primary, "sys/policies/acl/status", map[string]any{"policy": fmt.Sprintf("path %q { capabilities = [\"read\"] }", path)})
+	token := func(fields map[string]any) string {
+		secret, err := client(primary).WriteWithContext(ctx, "auth/token/create", fields)
+		require.NoError(t, err)
+		return secret.Auth.ClientToken
+	}
+	for token, sees := range map[string]bool{
+		"":                     false,
+		"hvs.of-nobody":        false,
+		primary.GetRootToken(): true,
+		token(map[string]any{"policies": []string{"default"}}):                 false,
+		token(map[string]any{"policies": []string{"status"}}):                  true,
+		token(map[string]any{"policies": []string{"status"}, "type": "batch"}): true,
+	} {
+		c := primary.Node(0).Anonymous()
+		c.SetToken(token)
+		secret, err := c.Logical().ReadWithContext(ctx, path)
+		require.NoError(t, err)
+		require.Equal(t, sees, secret.Data["slots"] != nil, "slots are for a token that may read the status")
+		require.Equal(t, []any{"west"}, secret.Data["known_secondaries"])
+	}
+	secret, err := secondary.Node(0).Anonymous().Logical().ReadWithContext(ctx, path)
+	require.NoError(t, err)
+	require.Len(t, secret.Data["lacks"], 1)
+	require.NotContains(t, secret.Data["lacks"].([]any)[0], "out/")
 }

@@ -103,7 +103,8 @@ func fitsSocket(dir string) error {
 	return nil
 }
 
-// startError makes one sentence of what go-plugin says.
+// startError makes one sentence of what go-plugin says. The sentence is in the status,
+// which needs no token: what the program wrote is in the log alone.
 func (s *Supervisor) startError(e *Entry, err error) error {
 	text := err.Error()
 	const garbage = "Unrecognized remote plugin message: "
@@ -116,10 +117,12 @@ func (s *Supervisor) startError(e *Entry, err error) error {
 		return broken("plugin %q ended before its handshake: its output is in the server's log", e.Name)
 	case strings.HasPrefix(text, garbage):
 		line, _, _ := strings.Cut(strings.TrimPrefix(text, garbage), "\n")
-		return broken("plugin %q wrote %q instead of a handshake: it is no replication plugin", e.Name, shorten(line))
+		s.cfg.Logger.Error("the replication plugin wrote something else than a handshake", "plugin", e.Name, "wrote", shorten(line))
+		return broken("plugin %q wrote something else than a handshake: it is no replication plugin; the server's log has what it wrote", e.Name)
 	}
 	line, _, _ := strings.Cut(text, "\n")
-	return replication.Errorf(replication.Unavailable, "plugin %q could not be started: %s", e.Name, shorten(line))
+	s.cfg.Logger.Error("the replication plugin could not be started", "plugin", e.Name, "error", shorten(line))
+	return broken("plugin %q could not be started: the server's log says why", e.Name)
 }
 
 func broken(format string, args ...any) error {

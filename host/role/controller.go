@@ -70,6 +70,8 @@ type Controller struct {
 	shares *keyShares
 
 	relations relations
+	// looks share what the status of each mode costs.
+	looks map[replication.Mode]*looks
 
 	// bootstrapping says that this cluster is a performance secondary whose first
 	// copy has not ended: it serves nothing.
@@ -118,6 +120,7 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 		mounts:  keyclass.NewMounts(),
 		record:  disabledRecord(),
 		failure: map[replication.Mode]string{},
+		looks:   map[replication.Mode]*looks{replication.DR: newLooks(), replication.Performance: newLooks()},
 	}
 	c.steps.attach(core, store)
 	c.shares = newKeyShares(c)

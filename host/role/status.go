@@ -15,8 +15,13 @@ import (
 const statusTimeout = 3 * time.Second
 
 // Status is what the node knows of a mode, and the plugin of its sessions. It
-// answers without the plugin too, saying so.
+// answers without the plugin too, saying so. Those who ask together share an answer and
+// may only read it.
 func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
+	return c.looks[mode].ask(ctx, func(ctx context.Context) (*endpoints.ModeStatus, error) { return c.look(ctx, mode) })
+}
+
+func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
 	mr := c.Record().mode(mode)
 	s := &endpoints.ModeStatus{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested}
 	if mr.Role == replication.Disabled {

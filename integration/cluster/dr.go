@@ -65,12 +65,9 @@ type Slot struct {
 
 // DRStatus reads the node's DR status.
 func (n *Node) DRStatus(ctx context.Context) (*DRStatus, error) {
-	secret, err := n.Anonymous().Logical().ReadWithContext(ctx, PathStatus)
+	secret, err := n.readStatus(ctx, PathStatus)
 	if err != nil {
 		return nil, err
-	}
-	if secret == nil {
-		return nil, errors.New("the DR status is empty")
 	}
 	raw, err := json.Marshal(secret.Data)
 	if err != nil {
@@ -78,6 +75,19 @@ func (n *Node) DRStatus(ctx context.Context) (*DRStatus, error) {
 	}
 	var status DRStatus
 	return &status, json.Unmarshal(raw, &status)
+}
+
+// readStatus reads a status without a token, and where there are tokens, which is not so
+// on a DR secondary, once more with one: that shows the details.
+func (n *Node) readStatus(ctx context.Context, path string) (*api.Secret, error) {
+	secret, err := n.Anonymous().Logical().ReadWithContext(ctx, path)
+	if err == nil && secret != nil && (secret.Data["mode"] == "primary" || path != PathStatus && secret.Data["mode"] == "secondary") {
+		secret, err = n.APIClient().Logical().ReadWithContext(ctx, path)
+	}
+	if err == nil && secret == nil {
+		return nil, fmt.Errorf("%s is empty", path)
+	}
+	return secret, err
 }
 
 // WaitDR waits until the DR status is accepted.

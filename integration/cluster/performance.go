@@ -39,12 +39,9 @@ type PerformanceStatus struct {
 
 // PerformanceStatus reads the node's performance status.
 func (n *Node) PerformanceStatus(ctx context.Context) (*PerformanceStatus, error) {
-	secret, err := n.Anonymous().Logical().ReadWithContext(ctx, PathPerformance+"status")
+	secret, err := n.readStatus(ctx, PathPerformance+"status")
 	if err != nil {
 		return nil, err
-	}
-	if secret == nil {
-		return nil, errors.New("the performance status is empty")
 	}
 	raw, err := json.Marshal(secret.Data)
 	if err != nil {

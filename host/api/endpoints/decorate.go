@@ -23,6 +23,9 @@ type Options struct {
 	Activations Activations
 	// Catalog of replication plugins; nil leaves its paths out.
 	Catalog Catalog
+	// MayRead says whether the token of a request for a path that needs none would be
+	// allowed to read it; nil stands for no.
+	MayRead func(ctx context.Context, req *logical.Request) bool
 }
 
 type handlers struct{ Options }

@@ -244,7 +244,12 @@ type fixture struct {
 	tokens      *fakeTokens
 	activations *fakeActivations
 	catalog     *fakeCatalog
+	// token comes with each request.
+	token string
 }
+
+// reader is a token that may read the status.
+const reader = "reader"
 
 func decorated(t *testing.T, dr replication.Role) *fixture {
 	f := &fixture{
@@ -253,14 +258,20 @@ func decorated(t *testing.T, dr replication.Role) *fixture {
 		tokens:      new(fakeTokens),
 		activations: new(fakeActivations),
 		catalog:     &fakeCatalog{plugins: map[string]Plugin{}},
+		token:       reader,
 	}
-	require.NoError(t, Decorate(f.Backend, Options{Controller: f.controller, Tokens: f.tokens, Activations: f.activations, Catalog: f.catalog}))
+	require.NoError(t, Decorate(f.Backend, Options{Controller: f.controller, Tokens: f.tokens, Activations: f.activations, Catalog: f.catalog, MayRead: f.mayRead}))
 	return f
+}
+
+// mayRead is what the core says of a token.
+func (f *fixture) mayRead(_ context.Context, req *logical.Request) bool {
+	return req.ClientToken == reader
 }
 
 // do sends a request as the core would, and returns what HTTP would answer.
 func (f *fixture) do(t *testing.T, op logical.Operation, path string, data map[string]any) (*logical.Response, int, error) {
-	req := &logical.Request{Operation: op, Path: path, Data: data}
+	req := &logical.Request{Operation: op, Path: path, Data: data, ClientToken: f.token}
 	resp, err := f.HandleRequest(context.Background(), req)
 	status := http.StatusOK
 	if code, _ := logical.RespondErrorCommon(req, resp, err); code != 0 {

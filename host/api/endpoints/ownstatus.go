@@ -10,19 +10,19 @@ import (
 )
 
 // OwnStatus is what one of the status endpoints answers outside of Vault's core, which is
-// not there for it. OK is false for other paths.
+// not there for it, nor to look at a token. OK is false for other paths.
 func OwnStatus(path string, status func(replication.Mode) *ModeStatus) (answer *logical.HTTPResponse, ok bool) {
 	var data map[string]any
 	switch path {
 	case "/v1/sys/replication/status":
 		data = map[string]any{}
 		for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
-			data[string(mode)] = render(mode, status(mode))
+			data[string(mode)] = render(mode, status(mode), withheld)
 		}
 	case "/v1/sys/replication/dr/status":
-		data = render(replication.DR, status(replication.DR))
+		data = render(replication.DR, status(replication.DR), withheld)
 	case "/v1/sys/replication/performance/status":
-		data = render(replication.Performance, status(replication.Performance))
+		data = render(replication.Performance, status(replication.Performance), withheld)
 	default:
 		return nil, false
 	}

@@ -35,23 +35,23 @@ func (h *handlers) statusPaths() []*framework.Path {
 	})
 }
 
-func (h *handlers) readStatus(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+func (h *handlers) readStatus(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
 	if statusDisabled(ctx) {
 		return nil, logical.ErrUnsupportedPath
 	}
-	data := map[string]any{}
+	data, d := map[string]any{}, h.detailsFor(ctx, req)
 	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
 		s, err := h.Controller.Status(ctx, mode)
 		if err != nil {
 			return nil, coded(err)
 		}
-		data[string(mode)] = render(mode, s)
+		data[string(mode)] = render(mode, s, d)
 	}
 	return &logical.Response{Data: data}, nil
 }
 
 func (h *handlers) readModeStatus(mode replication.Mode) call {
-	return func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	return func(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
 		if statusDisabled(ctx) {
 			return nil, logical.ErrUnsupportedPath
 		}
@@ -59,8 +59,13 @@ func (h *handlers) readModeStatus(mode replication.Mode) call {
 		if err != nil {
 			return nil, coded(err)
 		}
-		return &logical.Response{Data: render(mode, s)}, nil
+		return &logical.Response{Data: render(mode, s, h.detailsFor(ctx, req))}, nil
 	}
+}
+
+// detailsFor asks for the token of a request, which the status itself does not need.
+func (h *handlers) detailsFor(ctx context.Context, req *logical.Request) details {
+	return details(h.MayRead != nil && h.MayRead(ctx, req))
 }
 
 // statusDisabled honours the listener's disable_replication_status_endpoints.

@@ -9,9 +9,18 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
+// details says who is told what Vault's documentation does not promise to everybody.
+type details bool
+
+const (
+	// withheld is for whoever asks without a token that may read the path.
+	withheld details = false
+	shown    details = true
+)
+
 // render puts a status into the documented words and types: sequence numbers are
 // JSON numbers; whatever ends in _epoch or _ms is a decimal string.
-func render(mode replication.Mode, s *ModeStatus) map[string]any {
+func render(mode replication.Mode, s *ModeStatus, d details) map[string]any {
 	if s == nil || s.Role == replication.Disabled || s.Role == "" {
 		return map[string]any{"mode": string(replication.Disabled)}
 	}
@@ -44,21 +53,23 @@ func render(mode replication.Mode, s *ModeStatus) map[string]any {
 		data["unclassified_keys"] = s.UnclassifiedKeys
 	}
 	if s.Role == replication.Primary {
-		renderPrimary(data, mode, s)
+		renderPrimary(data, mode, s, d)
 	} else {
-		renderSecondary(data, s)
+		renderSecondary(data, s, d)
 	}
 	return data
 }
 
-func renderPrimary(data map[string]any, mode replication.Mode, s *ModeStatus) {
+func renderPrimary(data map[string]any, mode replication.Mode, s *ModeStatus, d details) {
 	data["known_secondaries"] = texts(s.Sessions.KnownSecondaries)
 	data["secondaries"] = peers(s.Sessions.Secondaries, true)
 	data["last_wal"] = s.LastWAL
 	data["last_"+string(mode)+"_wal"] = s.LastModeWAL
 	// Not in Vault's documentation: what is kept for each secondary, and whether it
 	// still is.
-	data["slots"] = slots(s.Slots)
+	if d == shown {
+		data["slots"] = slots(s.Slots)
+	}
 }
 
 func slots(list []Slot) []map[string]any {
@@ -75,10 +86,10 @@ func slots(list []Slot) []map[string]any {
 	return out
 }
 
-func renderSecondary(data map[string]any, s *ModeStatus) {
+func renderSecondary(data map[string]any, s *ModeStatus, d details) {
 	data["secondary_id"] = s.Sessions.SecondaryID
 	data["known_primary_cluster_addrs"] = texts(s.Sessions.KnownPrimaryClusterAddrs)
-	if len(s.Sessions.FailoverAddrs) > 0 {
+	if len(s.Sessions.FailoverAddrs) > 0 && d == shown {
 		// Nor is this in Vault's documentation.
 		data["known_failover_cluster_addrs"] = s.Sessions.FailoverAddrs
 	}
@@ -94,7 +105,7 @@ func renderSecondary(data map[string]any, s *ModeStatus) {
 		data["missing_keys"] = s.Missing
 	}
 	if len(s.Lacks) > 0 {
-		data["lacks"] = s.Lacks
+		data["lacks"] = lacks(s.Lacks, d)
 	}
 	if s.Sessions.State == replication.MerkleSync {
 		data["merkle_sync_progress"] = map[string]any{
@@ -102,6 +113,15 @@ func renderSecondary(data map[string]any, s *ModeStatus) {
 			"sync_total_keys": s.Sessions.SyncTotal,
 		}
 	}
+}
+
+// lacks has paths of mounts, names of plugins and, of an audit device, files of the
+// server: without a token it says only that there is something.
+func lacks(list []string, d details) []string {
+	if d == shown {
+		return list
+	}
+	return []string{"something of the primary is missing here: the log of the active node says what, and so does this field to a token that may read this path"}
 }
 
 func peers(list []replication.Peer, withID bool) []map[string]any {

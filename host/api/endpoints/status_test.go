@@ -114,9 +114,9 @@ func TestStatusCountsUnclassifiedKeys(t *testing.T) {
 	for _, sample := range []func() *ModeStatus{samplePrimary, sampleSecondary} {
 		for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
 			s := sample()
-			require.NotContains(t, render(mode, s), "unclassified_keys")
+			require.NotContains(t, render(mode, s, shown), "unclassified_keys")
 			s.UnclassifiedKeys = 3
-			require.Equal(t, uint64(3), render(mode, s)["unclassified_keys"])
+			require.Equal(t, uint64(3), render(mode, s, shown)["unclassified_keys"])
 		}
 	}
 }
@@ -126,9 +126,9 @@ func TestStatusSaysThatARoleIsContested(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
 		s := samplePrimary()
-		require.NotContains(t, render(mode, s), "contested")
+		require.NotContains(t, render(mode, s, shown), "contested")
 		s.Contested = true
-		require.Equal(t, true, render(mode, s)["contested"])
+		require.Equal(t, true, render(mode, s, shown)["contested"])
 	}
 }
 
@@ -149,6 +149,37 @@ func TestStatusSaysWhatASecondaryLacks(t *testing.T) {
 	f.controller.status = samplePrimary()
 	f.controller.status.Lacks = []string{"of another role"}
 	require.NotContains(t, asJSON(t, f, "replication/dr/status"), "lacks")
+}
+
+// Paths of mounts, files of the server, what is kept for whom and where else a set has
+// clusters are for a token that may read the path; what Vault documents is for everybody.
+func TestStatusWithoutATokenHasNoDetails(t *testing.T) {
+	t.Parallel()
+	f := decorated(t, replication.Secondary)
+	f.controller.status = sampleSecondary()
+	f.controller.status.Lacks = []string{"audit device shared/ cannot be opened here: /var/log/audit.log", "mount kv/ could not be made"}
+	f.controller.status.Sessions.FailoverAddrs = []string{"https://d:8201"}
+	for _, f.token = range []string{"", "of-somebody-else"} {
+		both := asJSON(t, f, "replication/status")["dr"].(map[string]any)
+		require.Equal(t, both, asJSON(t, f, "replication/dr/status"))
+		require.NotContains(t, both, "known_failover_cluster_addrs")
+		require.Len(t, both["lacks"], 1, "how many there are is said too")
+		require.NotContains(t, both["lacks"].([]any)[0], "audit")
+		require.Equal(t, "dr-b", both["secondary_id"])
+		require.Len(t, both["primaries"], 1)
+	}
+
+	f = decorated(t, replication.Primary)
+	f.controller.status = samplePrimary()
+	f.token = ""
+	got := asJSON(t, f, "replication/dr/status")
+	require.NotContains(t, got, "slots")
+	require.Equal(t, []any{"dr-b"}, got["known_secondaries"])
+	require.Len(t, got["secondaries"], 1)
+
+	answer, ok := OwnStatus("/v1/sys/replication/dr/status", func(replication.Mode) *ModeStatus { return samplePrimary() })
+	require.True(t, ok)
+	require.NotContains(t, answer.Data, "slots", "nobody looks at a token during a change")
 }
 
 func TestStatusWhenDisabled(t *testing.T) {

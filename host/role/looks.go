@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/vault-replication/vault-replication/host/api/endpoints"
+)
+
+// A look at the status reads storage past the cache and asks the plugin, and anybody may
+// ask for it without a token.
+const (
+	looksEvery = 50 * time.Millisecond
+	looksBurst = 20
+)
+
+// looks answers all who ask for the status of a mode at one time with one look: one look
+// at a time, and in the long run one each looksEvery, however many ask. An answer is never
+// older than its question, so that who has changed something sees it.
+type looks struct {
+	pace *rate.Limiter
+	// turn has one place: that of the look under way.
+	turn chan struct{}
+
+	mu sync.Mutex
+	// next is the look that has not begun; nil if nobody waits for one.
+	next *look
+}
+
+type look struct {
+	// ended is closed when there is an answer, or none because who looked gave up.
+	ended  chan struct{}
+	gaveUp bool
+	status *endpoints.ModeStatus
+	err    error
+}
+
+func newLooks() *looks {
+	return &looks{pace: rate.NewLimiter(rate.Every(looksEvery), looksBurst), turn: make(chan struct{}, 1)}
+}
+
+// ask is answered by a look that begins after it: a look of its own, or that of another
+// who has asked and waits.
+func (l *looks) ask(ctx context.Context, do func(context.Context) (*endpoints.ModeStatus, error)) (*endpoints.ModeStatus, error) {
+	for {
+		l.mu.Lock()
+		k, first := l.next, l.next == nil
+		if first {
+			k = &look{ended: make(chan struct{}), gaveUp: true}
+			l.next = k
+		}
+		l.mu.Unlock()
+		if first {
+			return l.lookFor(ctx, k, do)
+		}
+		select {
+		case <-k.ended:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if !k.gaveUp {
+			return k.status, k.err
+		}
+	}
+}
+
+// lookFor looks for all who wait for k. Who looks uses his own context: when it ends, one
+// of the others looks.
+func (l *looks) lookFor(ctx context.Context, k *look, do func(context.Context) (*endpoints.ModeStatus, error)) (*endpoints.ModeStatus, error) {
+	defer close(k.ended)
+	err := l.begin(ctx)
+	l.mu.Lock()
+	l.next = nil
+	l.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { <-l.turn }()
+	k.status, k.err = do(ctx)
+	k.gaveUp = ctx.Err() != nil
+	return k.status, k.err
+}
+
+func (l *looks) begin(ctx context.Context) error {
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := l.pace.Wait(ctx); err != nil {
+		<-l.turn
+		return err
+	}
+	return nil
+}
