@@ -111,7 +111,10 @@ type Requests interface {
 // SetRequests gives them, once, before the first unseal.
 func (c *Controller) SetRequests(r Requests) { c.requests = r }
 
-// New makes the controller of a core and sets its hooks. Store is the storage
+// observer is the controller as the storage knows it.
+type observer struct{ *Controller }
+
+// New makes the controller of a core and observes the core and the storage. Store is the storage
 // below the tap.
 func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *cluster.Port, logger hclog.Logger) *Controller {
 	c := &Controller{
@@ -129,14 +132,8 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 	core.OnActive(c.becameActive)
 	core.OnInactive(c.becameInactive)
 	core.OnKeyCheck(c.checkKeys)
-	tap.OnLeaderWrite(c.leadershipBegins)
-	tap.OnHistoryLost(c.historyLost)
-	tap.OnWrongIndex(c.indexWrong)
-	tap.BeforeApply(c.beforeApply)
-	tap.OnApplied(c.applied)
+	tap.Observe(observer{c})
 	tap.Classes().SetMounts(c.mounts)
-	tap.OnTableWrite(c.tableWritten)
-	tap.OnTableStored(c.tableStored)
 	return c
 }
 
@@ -179,10 +176,10 @@ func (c *Controller) barrierOpened(ctx context.Context) error {
 	return c.beginTerm(ctx)
 }
 
-// leadershipBegins runs when a node of an HA cluster has won the leadership and
+// LeadershipBegins runs when a node of an HA cluster has won the leadership and
 // announces itself, before it builds anything. The role may have changed since
 // the barrier was opened.
-func (c *Controller) leadershipBegins(ctx context.Context) error {
+func (c observer) LeadershipBegins(ctx context.Context) error {
 	// What is left of an earlier leadership of this node is older than what the
 	// leaders in between have written.
 	if err := c.tap.Abandon(ctx); err != nil {

@@ -157,6 +157,16 @@ type noRequests struct{}
 
 func (noRequests) Hold() (empty, open func()) { return func() {}, func() {} }
 
+// appliedOnly tells a controller of what was applied.
+type appliedOnly struct {
+	storage.Nobody
+	controller *Controller
+}
+
+func (a appliedOnly) Applied(ctx context.Context, keys []string) []string {
+	return observer{a.controller}.Applied(ctx, keys)
+}
+
 func newStanding(t *testing.T) *standing {
 	t.Helper()
 	ctx := t.Context()
@@ -172,7 +182,7 @@ func newStanding(t *testing.T) *standing {
 	core.InstallStorage(func(inner physical.Backend) physical.Backend {
 		s.store = onestep.Over(inner)
 		s.tap = storage.New(s.store, storage.Options{})
-		s.tap.OnApplied(s.applied)
+		s.tap.Observe(appliedOnly{controller: s.Controller})
 		return s.tap.Backend()
 	})
 	s.steps.attach(core, s.store)
@@ -242,7 +252,7 @@ func TestWidenedDuringACopy(t *testing.T) {
 	s := newStanding(t)
 	s.copyEnds(t, func() {
 		s.filter(t, "b", denyNo)
-		s.applied(t.Context(), []string{filterKey("b")})
+		observer{s.Controller}.Applied(t.Context(), []string{filterKey("b")})
 	})
 	require.True(t, s.Hides("secret/", s.secret), "what the copy has brought may lack its content")
 	require.True(t, s.mustCopy(t))
@@ -260,7 +270,7 @@ func TestWidenedDuringTheFirstCopy(t *testing.T) {
 	s.bootstrapping.Store(true)
 	s.stands(t, journal.Cursor{Copying: true, CopyFrom: at})
 	s.filter(t, "b", denyNo)
-	s.applied(t.Context(), []string{filterKey("b")})
+	observer{s.Controller}.Applied(t.Context(), []string{filterKey("b")})
 	require.True(t, s.mustCopy(t))
 	require.True(t, s.Hides("secret/", s.secret))
 	s.starts(t)
@@ -306,7 +316,7 @@ func TestFilterInBetweenThatWasNotSeen(t *testing.T) {
 		for _, r := range rules {
 			require.NoError(t, s.changeFilter(ctx, "b", r))
 		}
-		s.applied(ctx, []string{filterKey("b")})
+		observer{s.Controller}.Applied(ctx, []string{filterKey("b")})
 	}
 	changes(denyNo.Rule)
 	s.copyEnds(t, func() {})

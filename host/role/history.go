@@ -64,9 +64,9 @@ func (c *Controller) newHistory(ctx context.Context) error {
 	return nil
 }
 
-// historyLost is called when a secondary has proved that it has what this primary's
+// HistoryLost is called when a secondary has proved that it has what this primary's
 // storage had and has no more. It must not block.
-func (c *Controller) historyLost() {
+func (c observer) HistoryLost() {
 	duty, err := c.active()
 	if err != nil {
 		return // beginTerm asks

@@ -23,11 +23,11 @@ import (
 // and the root key is stored under a key of the keyring.
 const heldPrefix = "replication/held/"
 
-// beforeApply keeps the secondary's keys openable at every moment. A keyring that
+// BeforeApply keeps the secondary's keys openable at every moment. A keyring that
 // the present root key opens (a rotation) passes. One that needs another root key
 // (a rekey) is held back with its root key until both are there; then they are
 // written together with the secondary's own stored keys.
-func (c *Controller) beforeApply(ctx context.Context, b *storage.Batch) error {
+func (c observer) BeforeApply(ctx context.Context, b *storage.Batch) error {
 	c.learnArriving(ctx, b)
 	_, ringComes := b.Get(vaultname.Keyring)
 	_, rootComes := b.Get(vaultname.RootKey)
@@ -189,9 +189,9 @@ func (c *Controller) rootKeyIn(ctx context.Context, row []byte) []byte {
 	return slices.Clone(key.Value)
 }
 
-// applied makes the open barrier and the running core follow keys that were written
+// Applied makes the open barrier and the running core follow keys that were written
 // below them. It returns those that they have not taken up.
-func (c *Controller) applied(ctx context.Context, keys []string) (left []string) {
+func (c observer) Applied(ctx context.Context, keys []string) (left []string) {
 	if ctx.Err() != nil {
 		return keys
 	}

@@ -43,11 +43,11 @@ func (c *Controller) loadMounts(ctx context.Context) error {
 	return nil
 }
 
-// tableWritten takes up a table of mounts that this core is about to store. What
+// TableWritten takes up a table of mounts that this core is about to store. What
 // was written below a view that was not known until now is told to the secondaries
 // again: it was held back from those of performance replication. Value is nil when
 // there is no table any more.
-func (c *Controller) tableWritten(ctx context.Context, key string, value []byte) error {
+func (c observer) TableWritten(ctx context.Context, key string, value []byte) error {
 	changed, err := c.learnStored(ctx, key, value)
 	if err != nil {
 		return err

@@ -196,7 +196,7 @@ func (s *Services) OpenSlot(ctx context.Context, id string, secondary replicatio
 		return nil, err
 	}
 	if s.c.tap.HistoryLost() {
-		s.c.historyLost() // it may have failed before
+		observer{s.c}.HistoryLost() // it may have failed before
 	}
 	return p.OpenSlot(ctx, secondary)
 }

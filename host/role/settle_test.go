@@ -41,10 +41,10 @@ func TestClassesThatCouldNotBeRenewedAreOwed(t *testing.T) {
 	}
 	over, end := context.WithCancel(t.Context())
 	end()
-	require.Equal(t, []string{"core/mounts"}, c.applied(over, []string{"core/mounts"}), "the duty is over")
-	require.Equal(t, []string{"core/mounts"}, c.applied(t.Context(), []string{"core/mounts"}))
+	require.Equal(t, []string{"core/mounts"}, observer{c}.Applied(over, []string{"core/mounts"}), "the duty is over")
+	require.Equal(t, []string{"core/mounts"}, observer{c}.Applied(t.Context(), []string{"core/mounts"}))
 	require.Equal(t, []string{"logical/fresh/"}, c.learnedViews)
 	u.err = nil
-	require.Empty(t, c.applied(t.Context(), []string{"core/mounts"}))
+	require.Empty(t, observer{c}.Applied(t.Context(), []string{"core/mounts"}))
 	require.Empty(t, c.learnedViews)
 }

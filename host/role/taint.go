@@ -61,11 +61,11 @@ func (t *taints) take(key string) bool {
 	return fresh
 }
 
-// tableStored holds a mount that was just tainted until every performance secondary
+// TableStored holds a mount that was just tainted until every performance secondary
 // that is connected has taken that up: it revokes its leases of the mount before it
 // acknowledges, and the engine and its configuration have to be there for that. A
 // secondary that is slow holds it up for a bounded time, one that is silent for less.
-func (c *Controller) tableStored(ctx context.Context, key string) {
+func (c observer) TableStored(ctx context.Context, key string) {
 	if !c.taints.take(key) || c.Role(replication.Performance) != replication.Primary {
 		return
 	}

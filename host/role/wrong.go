@@ -9,12 +9,12 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// indexWrong runs when the storage was found to have something else than was written to
+// IndexWrong runs when the storage was found to have something else than was written to
 // it through this server. What a secondary has to make of that its fingerprint says, at
 // the next position that the primary names. One whose paths filter hides mounts has
 // another fingerprint than its primary at all times, so that nobody would notice: it
 // compares at once. It does not block.
-func (c *Controller) indexWrong(mode replication.Mode) {
+func (c observer) IndexWrong(mode replication.Mode) {
 	if mode != replication.Performance || c.Role(mode) != replication.Secondary {
 		return
 	}

@@ -15,8 +15,8 @@ const answerReads = 64 << 10
 
 // AnswerDiff answers what a secondary asks while it compares; see
 // [replication.Host]. It speaks of what the slot's filter allows.
-func (t *Tap) AnswerDiff(ctx context.Context, mode replication.Mode, slotID string, question []byte) (answer []byte, err error) {
-	done, err := t.asking.take(ctx, listingOf{mode, slotID})
+func (p *primary) AnswerDiff(ctx context.Context, mode replication.Mode, slotID string, question []byte) (answer []byte, err error) {
+	done, err := p.asking.take(ctx, listingOf{mode, slotID})
 	if err != nil {
 		return nil, err
 	}
@@ -25,31 +25,31 @@ func (t *Tap) AnswerDiff(ctx context.Context, mode replication.Mode, slotID stri
 	if err != nil {
 		return nil, malformed(err)
 	}
-	r := t.regime.Load()
+	r := p.regime.Load()
 	j, _, err := r.modeOf(mode)
 	if err != nil {
 		return nil, err
 	}
-	p := r.prints[mode]
-	if p == nil {
+	x := r.prints[mode]
+	if x == nil {
 		return nil, errEnded
 	}
 	// Until it is known, asking the storage itself would only take longer.
-	if err := p.index.Wait(ctx); err != nil {
+	if err := x.index.Wait(ctx); err != nil {
 		return nil, err
 	}
-	err = t.filters.with(mode, slotID, func(allow allowed) error {
-		answer, err = t.answer(ctx, j, p, allow, slotID, q)
+	err = p.filters.with(mode, slotID, func(allow allowed) error {
+		answer, err = p.answer(ctx, j, x, allow, slotID, q)
 		return err
 	})
 	return answer, err
 }
 
-func (t *Tap) answer(ctx context.Context, j *activeJournal, p *print, allow allowed, slotID string, q *journal.Question) (answer []byte, err error) {
+func (p *primary) answer(ctx context.Context, j *activeJournal, x *print, allow allowed, slotID string, q *journal.Question) (answer []byte, err error) {
 	d := &digester{
-		t: t, hasher: p.index.Hasher(), index: p.index,
-		in:   func(key string) bool { return t.classes.Replicated(p.mode, key) },
-		dirs: t.listings.of(listingKey{listingOf{p.mode, slotID}, q.From}, t.inner, t.anyPrefix),
+		from: p.backing, hasher: x.index.Hasher(), index: x.index,
+		in:   func(key string) bool { return p.classes.Replicated(x.mode, key) },
+		dirs: p.listings.of(listingKey{listingOf{x.mode, slotID}, q.From}, p.inner, p.anyPrefix),
 	}
 	if allow != nil {
 		all := d.in
@@ -102,7 +102,7 @@ func (d *digester) pairs(ctx context.Context, ask journal.Ask, most int) (pairs 
 		if err != nil || len(keys) == 0 {
 			return pairs, false, err
 		}
-		values, err := d.t.readAt(ctx, keys)
+		values, err := d.from.readAt(ctx, keys)
 		if err != nil {
 			return nil, false, storageFailed("read a range of keys", err)
 		}

@@ -31,8 +31,8 @@ type load struct {
 	maxEntries, maxBytes int
 }
 
-func (t *Tap) newLoad() *load {
-	entries, bytes := t.applyLimits()
+func (b *backing) newLoad() *load {
+	entries, bytes := b.applyLimits()
 	return &load{maxEntries: max(1, entries-applySpareEntries), maxBytes: max(1, bytes-applySpareBytes)}
 }
 
@@ -76,28 +76,26 @@ func (l *load) over() bool { return l.entries > l.maxEntries || l.bytes > l.maxB
 // the same transaction if it fits, and after them otherwise. The keys are owed from
 // before they are written, with skipEqual those that are changed. What the storage
 // refuses for good is set aside.
-func (t *Tap) write(ctx context.Context, mode replication.Mode, l *load, to *journal.Cursor, a *lacking, o commitOptions) error {
-	if t.room != nil {
-		if err := t.room(); err != nil {
+func (s *secondary) write(ctx context.Context, l *load, to *journal.Cursor, a *lacking, o commitOptions) error {
+	if s.room != nil {
+		if err := s.room(); err != nil {
 			return storageFailed("apply what the primary wrote", err)
 		}
 	}
-	if f := t.beforeApply.Load(); f != nil {
-		if err := (*f)(ctx, &l.batch); err != nil {
-			return err
-		}
+	if err := s.observer().BeforeApply(ctx, &l.batch); err != nil {
+		return err
 	}
-	r := t.enter()
+	r := s.enter()
 	defer r.leave()
 	txn := l.batch.Entries()
-	o.writes = func(txn []*physical.TxnEntry) { t.owe(mode, txn) }
+	o.writes = func(txn []*physical.TxnEntry) { s.owe(txn) }
 	if !l.over() {
 		list := a.without(txn)
-		last, err := a.moved(mode, to, list)
+		last, err := a.moved(s.mode, to, list)
 		if err != nil {
 			return err
 		}
-		err = t.commit(ctx, r, append(txn[:len(txn):len(txn)], last...), o)
+		err = s.commit(ctx, r, append(txn[:len(txn):len(txn)], last...), o)
 		switch {
 		case err == nil && to != nil:
 			a.written(list)
@@ -107,22 +105,22 @@ func (t *Tap) write(ctx context.Context, mode replication.Mode, l *load, to *jou
 			return nil
 		case !unstorable.Permanent(err):
 			return storageFailed("apply what the primary wrote", err)
-		case !t.separable(txn):
-			return t.refusedRow(txn, err)
+		case !s.separable(txn):
+			return s.refusedRow(txn, err)
 		}
 	}
-	if err := t.markInParts(ctx, r, mode, to); err != nil {
+	if err := s.markInParts(ctx, r, to); err != nil {
 		return err
 	}
 	refused := 0
-	for _, piece := range t.split(txn) {
-		if !t.separable(piece) {
-			if err := t.commit(ctx, r, piece, o); err != nil {
+	for _, piece := range s.split(txn) {
+		if !s.separable(piece) {
+			if err := s.commit(ctx, r, piece, o); err != nil {
 				return storageFailed("apply what the primary wrote", err)
 			}
 			continue
 		}
-		n, err := t.setAside(ctx, r, mode, a, piece, o)
+		n, err := s.setAside(ctx, r, a, piece, o)
 		if err != nil {
 			return err
 		}
@@ -130,13 +128,13 @@ func (t *Tap) write(ctx context.Context, mode replication.Mode, l *load, to *jou
 	}
 	if !l.over() && refused == 0 {
 		// Together they were too large: from now on they are cut as the storage says.
-		t.applyBytes.Store(0)
+		s.applyBytes.Store(0)
 	}
-	last, err := a.moved(mode, to, a.list)
+	last, err := a.moved(s.mode, to, a.list)
 	if err != nil || len(last) == 0 {
 		return err
 	}
-	if err := t.commit(ctx, r, last, o); err != nil {
+	if err := s.commit(ctx, r, last, o); err != nil {
 		return storageFailed("write the cursor", err)
 	}
 	a.written(a.list)
@@ -145,39 +143,39 @@ func (t *Tap) write(ctx context.Context, mode replication.Mode, l *load, to *jou
 
 // markInParts says, ahead of writes that are made in parts, that the content is not that of
 // one position of the primary until the cursor has moved.
-func (t *Tap) markInParts(ctx context.Context, r *regime, mode replication.Mode, to *journal.Cursor) error {
+func (s *secondary) markInParts(ctx context.Context, r *regime, to *journal.Cursor) error {
 	if to == nil || to.Copying {
 		return nil
 	}
-	c, err := t.readCursor(ctx, mode)
+	c, err := s.readCursor(ctx, s.mode)
 	if err != nil || c.Copying || c.ConsistentFrom >= to.Position.Sequence {
 		return err
 	}
 	c.ConsistentFrom = to.Position.Sequence
-	e, err := cursorEntry(mode, c)
+	e, err := cursorEntry(s.mode, c)
 	if err != nil {
 		return err
 	}
-	if err := t.commit(ctx, r, []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}, commitOptions{}); err != nil {
+	if err := s.commit(ctx, r, []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}, commitOptions{}); err != nil {
 		return storageFailed("write the cursor", err)
 	}
 	return nil
 }
 
 // owe owes the keys of a transaction that is about to be written, but for the cursor.
-func (t *Tap) owe(mode replication.Mode, txn []*physical.TxnEntry) {
+func (s *secondary) owe(txn []*physical.TxnEntry) {
 	keys := make([]string, 0, len(txn))
 	for _, e := range txn {
-		if key := e.Entry.Key; key != journal.CursorKey(mode) && key != journal.MissingKey(mode) {
+		if key := e.Entry.Key; key != journal.CursorKey(s.mode) && key != journal.MissingKey(s.mode) {
 			keys = append(keys, key)
 		}
 	}
-	t.debts[mode].keys.Add(keys...)
+	s.debt.keys.Add(keys...)
 }
 
 // split cuts writes into transactions; a write that fits into none is alone.
-func (t *Tap) split(txn []*physical.TxnEntry) [][]*physical.TxnEntry {
-	l := t.newLoad()
+func (b *backing) split(txn []*physical.TxnEntry) [][]*physical.TxnEntry {
+	l := b.newLoad()
 	var out [][]*physical.TxnEntry
 	start, size := 0, 0
 	for i, e := range txn {
@@ -192,21 +190,21 @@ func (t *Tap) split(txn []*physical.TxnEntry) [][]*physical.TxnEntry {
 }
 
 // isAlone says whether a row must not share a transaction with others.
-func (t *Tap) isAlone(ops []journal.Op) bool {
-	return t.alone != nil && slices.ContainsFunc(ops, func(op journal.Op) bool { return t.alone(op.Key) })
+func (s *secondary) isAlone(ops []journal.Op) bool {
+	return s.alone != nil && slices.ContainsFunc(ops, func(op journal.Op) bool { return s.alone(op.Key) })
 }
 
 // checkKeys refuses what a peer must not write: keys that are not replicated in
 // the mode. A primary never sends them. A key whose mount is not known here yet
 // comes before the table that has it.
-func (t *Tap) checkKeys(mode replication.Mode, ops []journal.Op) error {
+func (s *secondary) checkKeys(ops []journal.Op) error {
 	for i := range ops {
 		key := ops[i].Key
-		if !t.classes.Replicated(mode, key) && !t.classes.Held(key) {
+		if !s.classes.Replicated(s.mode, key) && !s.classes.Held(key) {
 			return replication.Errorf(replication.InvalidInput,
-				"the primary sent the key %q, which is not replicated in %s mode: nothing was applied; check that both clusters run the same version", key, mode)
+				"the primary sent the key %q, which is not replicated in %s s.mode: nothing was applied; check that both clusters run the same version", key, s.mode)
 		}
-		if t.pathKeys && keyclass.Canonical(key) != key {
+		if s.pathKeys && keyclass.Canonical(key) != key {
 			return replication.Errorf(replication.InvalidInput,
 				"the primary sent the key %q, which the storage of this cluster takes for %q: nothing was applied; use a storage of the primary's kind", key, keyclass.Canonical(key))
 		}

@@ -13,7 +13,7 @@ import (
 // transaction has whole rows and the cursor at the last of them, so that a
 // crash leaves a state that the primary had. The proof of the frame is what the primary's
 // host has given with its end.
-func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replication.Frame) (*replication.Cursor, error) {
+func (s *secondary) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
 	if f == nil || f.To.Sequence < f.After {
 		return nil, replication.Errorf(replication.InvalidInput, "the frame ends before it begins")
 	}
@@ -22,11 +22,11 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 		return nil, malformed(err)
 	}
 	for i := range rows {
-		if err := t.checkKeys(mode, rows[i].Ops); err != nil {
+		if err := s.checkKeys(rows[i].Ops); err != nil {
 			return nil, err
 		}
 	}
-	c, unlock, err := t.beginApply(ctx, mode)
+	c, unlock, err := s.beginApply(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -47,19 +47,19 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 			"the rows begin after %d, this secondary is at %d: rows are missing", f.After, c.Position.Sequence)
 	}
 
-	a, err := t.readLacking(ctx, mode, c)
+	a, err := s.readLacking(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	t.forced[mode].Store(false)
+	s.forced.Store(false)
 	next := *c
 	next.ConsistentFrom = max(c.ConsistentFrom, f.ConsistentFrom)
-	l := t.newLoad()
+	l := s.newLoad()
 	flush := func(sequence uint64) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		ctx, cancel := t.detached(ctx)
+		ctx, cancel := s.detached(ctx)
 		defer cancel()
 		at := f.To
 		at.Sequence = sequence
@@ -67,18 +67,18 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 		if at == f.To {
 			next.Given = f.Proof
 		}
-		err := t.write(ctx, mode, l, &next, a, commitOptions{})
+		err := s.write(ctx, l, &next, a, commitOptions{})
 		reached := next
-		t.stored(mode, &reached, err)
+		s.stored(&reached, err)
 		if err != nil {
 			return err
 		}
-		next.MustCopy = next.MustCopy || t.forced[mode].Load()
-		l = t.newLoad()
+		next.MustCopy = next.MustCopy || s.forced.Load()
+		l = s.newLoad()
 		if next.MustCopy {
 			return nil
 		}
-		return t.verified(ctx, mode, &next)
+		return s.verified(ctx, &next)
 	}
 	alone := false // the load has a row that none may join
 	at := c.Position.Sequence
@@ -88,13 +88,13 @@ func (t *Tap) ApplyFrame(ctx context.Context, mode replication.Mode, f *replicat
 			continue
 		}
 		// The content is compared at exactly the position of which it is known.
-		if n := t.verifiers[mode].expects(f.To.Epoch, at, row.Sequence); n > next.Position.Sequence {
+		if n := s.verifier.expects(f.To.Epoch, at, row.Sequence); n > next.Position.Sequence {
 			if err := flush(n); err != nil {
 				return nil, err
 			}
 		}
 		was := alone
-		alone = t.isAlone(row.Ops)
+		alone = s.isAlone(row.Ops)
 		if !l.takes(row.Ops) || (l.entries > 0 && (alone || was)) {
 			if err := flush(at); err != nil {
 				return nil, err

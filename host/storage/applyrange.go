@@ -21,12 +21,12 @@ const applyInFlight = 16
 
 // ApplyRange makes the replicated keys of a range those of the payload; see
 // [replication.Host]. The range begins where the former one ended.
-func (t *Tap) ApplyRange(ctx context.Context, mode replication.Mode, rng *replication.Range) (*replication.Cursor, error) {
-	pairs, err := t.checkRange(mode, rng)
+func (s *secondary) ApplyRange(ctx context.Context, rng *replication.Range) (*replication.Cursor, error) {
+	pairs, err := s.checkRange(rng)
 	if err != nil {
 		return nil, err
 	}
-	c, unlock, err := t.beginApply(ctx, mode)
+	c, unlock, err := s.beginApply(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -38,11 +38,11 @@ func (t *Tap) ApplyRange(ctx context.Context, mode replication.Mode, rng *replic
 		return nil, replication.Errorf(replication.InvalidInput,
 			"the range begins after %q, the copy is at %q: ranges are applied in order", rng.After, c.CopiedUpTo)
 	}
-	a, err := t.readLacking(ctx, mode, c)
+	a, err := s.readLacking(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	ops, w, err := t.rangeOps(ctx, mode, rng, pairs)
+	ops, w, err := s.rangeOps(ctx, rng, pairs)
 	if err != nil {
 		return nil, err
 	}
@@ -56,20 +56,17 @@ func (t *Tap) ApplyRange(ctx context.Context, mode replication.Mode, rng *replic
 	} else if len(pairs) > 0 {
 		next.CopiedUpTo = []byte(pairs[len(pairs)-1].Key)
 	}
-	if err := t.writeRange(ctx, mode, ops, &next, a); err != nil {
+	if err := s.writeRange(ctx, ops, &next, a); err != nil {
 		return nil, err
 	}
 	if !rng.Last {
-		t.applies.put(mode, "", rng.UpTo, w)
+		s.applies.put(s.mode, "", rng.UpTo, w)
 	}
 	return next.Contract(), nil
 }
 
 // checkRange reads the payload and refuses what a primary would not send.
-func (t *Tap) checkRange(mode replication.Mode, rng *replication.Range) ([]journal.Pair, error) {
-	if err := checkMode(mode); err != nil {
-		return nil, err
-	}
+func (s *secondary) checkRange(rng *replication.Range) ([]journal.Pair, error) {
 	if rng == nil || (rng.Last && rng.UpTo != "") || (!rng.Last && rng.UpTo <= rng.After) {
 		return nil, replication.Errorf(replication.InvalidInput, "the range ends before it begins")
 	}
@@ -84,7 +81,7 @@ func (t *Tap) checkRange(mode replication.Mode, rng *replication.Range) ([]journ
 		if key := pairs[i].Key; key <= rng.After || (!rng.Last && key > rng.UpTo) {
 			return nil, replication.Errorf(replication.InvalidInput, "the key %q is outside the range it came in", key)
 		}
-		if err := t.checkKeys(mode, []journal.Op{{Key: pairs[i].Key}}); err != nil {
+		if err := s.checkKeys([]journal.Op{{Key: pairs[i].Key}}); err != nil {
 			return nil, err
 		}
 	}
@@ -93,17 +90,17 @@ func (t *Tap) checkRange(mode replication.Mode, rng *replication.Range) ([]journ
 
 // rangeOps are the writes of a range, in key order: its pairs, and a deletion of
 // each key of the primary's that this cluster has beside them.
-func (t *Tap) rangeOps(ctx context.Context, mode replication.Mode, rng *replication.Range, pairs []journal.Pair) ([]journal.Op, *walk, error) {
-	w, err := t.applies.take(ctx, t.inner, mode, "", rng.After)
+func (s *secondary) rangeOps(ctx context.Context, rng *replication.Range, pairs []journal.Pair) ([]journal.Op, *walk, error) {
+	w, err := s.applies.take(ctx, s.inner, s.mode, "", rng.After)
 	if err != nil {
 		return nil, nil, err
 	}
-	ops, err := t.opsBetween(ctx, mode, w, rng.UpTo, pairs)
+	ops, err := s.opsBetween(ctx, w, rng.UpTo, pairs)
 	return ops, w, err
 }
 
 // opsBetween goes on with a walk up to a key, and makes what is there the pairs.
-func (t *Tap) opsBetween(ctx context.Context, mode replication.Mode, w *walk, upTo string, pairs []journal.Pair) ([]journal.Op, error) {
+func (s *secondary) opsBetween(ctx context.Context, w *walk, upTo string, pairs []journal.Pair) ([]journal.Op, error) {
 	ops := make([]journal.Op, 0, len(pairs))
 	i := 0
 	putUpTo := func(key string) {
@@ -113,7 +110,7 @@ func (t *Tap) opsBetween(ctx context.Context, mode replication.Mode, w *walk, up
 		}
 	}
 	for {
-		keys, err := w.group(ctx, func(key string) bool { return t.ofPrimary(mode, key) }, upTo)
+		keys, err := w.group(ctx, func(key string) bool { return s.ofPrimary(key) }, upTo)
 		if err != nil {
 			return nil, err
 		}
@@ -133,25 +130,25 @@ func (t *Tap) opsBetween(ctx context.Context, mode replication.Mode, w *walk, up
 
 // orphans are deletions of what this cluster has in views that no mount has: they
 // are left of mounts that the primary had, and in no fingerprint.
-func (t *Tap) orphans(ctx context.Context, mode replication.Mode) ([]journal.Op, error) {
-	if mode != replication.Performance {
+func (s *secondary) orphans(ctx context.Context) ([]journal.Op, error) {
+	if s.mode != replication.Performance {
 		return nil, nil
 	}
 	var ops []journal.Op
 	for _, dir := range keyclass.ViewDirectories {
-		views, err := t.inner.List(ctx, dir)
+		views, err := s.inner.List(ctx, dir)
 		if err != nil {
 			return nil, storageFailed("list "+dir, err)
 		}
 		for _, view := range views {
-			if !strings.HasSuffix(view, "/") || !t.classes.Orphan(dir+view+"key") {
+			if !strings.HasSuffix(view, "/") || !s.classes.Orphan(dir+view+"key") {
 				continue
 			}
-			w, err := newWalkBelow(ctx, t.inner, dir+view)
+			w, err := newWalkBelow(ctx, s.inner, dir+view)
 			if err != nil {
 				return nil, err
 			}
-			left, err := t.opsBetween(ctx, mode, w, "", nil)
+			left, err := s.opsBetween(ctx, w, "", nil)
 			if err != nil {
 				return nil, err
 			}
@@ -163,36 +160,36 @@ func (t *Tap) orphans(ctx context.Context, mode replication.Mode) ([]journal.Op,
 
 // ofPrimary says whether a key must be as the primary has it, and is deleted if
 // it has none. A view that no mount has is left of one that the primary had.
-func (t *Tap) ofPrimary(mode replication.Mode, key string) bool {
-	return t.classes.Replicated(mode, key) || (mode == replication.Performance && t.classes.Orphan(key))
+func (s *secondary) ofPrimary(key string) bool {
+	return s.classes.Replicated(s.mode, key) || (s.mode == replication.Performance && s.classes.Orphan(key))
 }
 
 // writeRange writes the operations, several transactions at a time, and the
 // cursor with the last one when the others are durable. The host is told when all is.
-func (t *Tap) writeRange(ctx context.Context, mode replication.Mode, ops []journal.Op, next *journal.Cursor, a *lacking) error {
+func (s *secondary) writeRange(ctx context.Context, ops []journal.Op, next *journal.Cursor, a *lacking) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	ctx, cancel := t.detached(ctx)
+	ctx, cancel := s.detached(ctx)
 	defer cancel()
-	ops, err := t.decideFirst(ctx, mode, ops, a)
+	ops, err := s.decideFirst(ctx, ops, a)
 	if err == nil {
-		err = t.writeOps(ctx, mode, ops, next, a)
+		err = s.writeOps(ctx, ops, next, a)
 	}
 	reached := *next
-	t.stored(mode, &reached, err)
+	s.stored(&reached, err)
 	return err
 }
 
 // writeOps writes operations whose order does not matter, and the cursor after them.
-func (t *Tap) writeOps(ctx context.Context, mode replication.Mode, ops []journal.Op, next *journal.Cursor, a *lacking) error {
+func (s *secondary) writeOps(ctx context.Context, ops []journal.Op, next *journal.Cursor, a *lacking) error {
 	var loads []*load
-	l := t.newLoad()
+	l := s.newLoad()
 	for i := range ops {
 		one := ops[i : i+1]
 		if !l.takes(one) {
 			loads = append(loads, l)
-			l = t.newLoad()
+			l = s.newLoad()
 		}
 		l.add(one)
 	}
@@ -200,19 +197,19 @@ func (t *Tap) writeOps(ctx context.Context, mode replication.Mode, ops []journal
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(applyInFlight)
 	for _, l := range loads {
-		g.Go(func() error { return t.write(gctx, mode, l, nil, a, equal) })
+		g.Go(func() error { return s.write(gctx, l, nil, a, equal) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return t.write(ctx, mode, l, next, a, equal)
+	return s.write(ctx, l, next, a, equal)
 }
 
 // decideFirst writes what the classes of other keys follow from, before all else of a
 // range, and returns the rest: what has no place in the content any more, now that this
 // is known, is not deleted. A primary that knows less of a mount than this cluster did
 // until now has not sent its keys.
-func (t *Tap) decideFirst(ctx context.Context, mode replication.Mode, ops []journal.Op, a *lacking) ([]journal.Op, error) {
+func (s *secondary) decideFirst(ctx context.Context, ops []journal.Op, a *lacking) ([]journal.Op, error) {
 	if !slices.ContainsFunc(ops, func(op journal.Op) bool { return keyclass.Decides(op.Key) }) {
 		return ops, nil
 	}
@@ -220,13 +217,13 @@ func (t *Tap) decideFirst(ctx context.Context, mode replication.Mode, ops []jour
 		if !keyclass.Decides(ops[i].Key) {
 			continue
 		}
-		l := t.newLoad()
+		l := s.newLoad()
 		l.add(ops[i : i+1])
-		if err := t.write(ctx, mode, l, nil, a, commitOptions{skipEqual: true}); err != nil {
+		if err := s.write(ctx, l, nil, a, commitOptions{skipEqual: true}); err != nil {
 			return nil, err
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(ops), func(op journal.Op) bool {
-		return keyclass.Decides(op.Key) || (op.Kind == journal.Delete && !t.ofPrimary(mode, op.Key))
+		return keyclass.Decides(op.Key) || (op.Kind == journal.Delete && !s.ofPrimary(op.Key))
 	}), nil
 }

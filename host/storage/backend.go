@@ -16,15 +16,15 @@ import (
 // the inner backend does.
 func (t *Tap) Backend() physical.Backend {
 	if t.txn == nil && t.pathKeys {
-		return canonicalKeys{&backend{t}}
+		return canonicalKeys{&backend{t.writePath}}
 	}
 	if t.txn == nil {
-		return &backend{t}
+		return &backend{t.writePath}
 	}
-	return &transactional{backend{t}}
+	return &transactional{backend{t.writePath}}
 }
 
-type backend struct{ t *Tap }
+type backend struct{ t *writePath }
 
 type transactional struct{ backend }
 
@@ -39,7 +39,7 @@ func (b *backend) Put(ctx context.Context, e *physical.Entry) error {
 		return nil
 	}
 	if strings.HasPrefix(e.Key, vaultname.Leader) {
-		if err := b.t.leaderStarts(ctx); err != nil {
+		if err := b.leaderStarts(ctx); err != nil {
 			return err
 		}
 	}
@@ -47,18 +47,18 @@ func (b *backend) Put(ctx context.Context, e *physical.Entry) error {
 		return b.put(ctx, e)
 	}
 	txn := []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}
-	return b.t.aroundTables(ctx, txn, func() error { return b.put(ctx, e) })
+	return b.aroundTables(ctx, txn, func() error { return b.put(ctx, e) })
 }
 
 func (b *backend) put(ctx context.Context, e *physical.Entry) error {
 	r := b.t.enter()
 	defer r.leave()
-	if drop, err := b.t.guarded(ctx, &r.guard, physical.PutOperation, e.Key); drop || err != nil {
+	if drop, err := b.guarded(ctx, &r.guard, physical.PutOperation, e.Key); drop || err != nil {
 		return err
 	}
 	txn := []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}
 	if !r.watching {
-		if err := b.t.beheadUnwatched(ctx, r, txn); err != nil {
+		if err := b.t.counted.beheadUnwatched(ctx, r, txn); err != nil {
 			return err
 		}
 		return b.t.inner.Put(ctx, e)
@@ -73,12 +73,12 @@ func (b *backend) Delete(ctx context.Context, key string) error {
 	}
 	r := b.t.enter()
 	defer r.leave()
-	if drop, err := b.t.guarded(ctx, &r.guard, physical.DeleteOperation, key); drop || err != nil {
+	if drop, err := b.guarded(ctx, &r.guard, physical.DeleteOperation, key); drop || err != nil {
 		return err
 	}
 	txn := []*physical.TxnEntry{{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: key}}}
 	if !r.watching {
-		if err := b.t.beheadUnwatched(ctx, r, txn); err != nil {
+		if err := b.t.counted.beheadUnwatched(ctx, r, txn); err != nil {
 			return err
 		}
 		return b.t.inner.Delete(ctx, key)
@@ -110,21 +110,21 @@ func (b *transactional) Transaction(ctx context.Context, txn []*physical.TxnEntr
 	}
 	for _, e := range txn {
 		if e.Operation == physical.PutOperation && strings.HasPrefix(e.Entry.Key, vaultname.Leader) {
-			if err := b.t.leaderStarts(ctx); err != nil {
+			if err := b.leaderStarts(ctx); err != nil {
 				return err
 			}
 			break
 		}
 	}
-	return b.t.aroundTables(ctx, txn, func() error {
+	return b.aroundTables(ctx, txn, func() error {
 		r := b.t.enter()
 		defer r.leave()
-		txn, err := b.t.guardedTxn(ctx, &r.guard, txn)
+		txn, err := b.guardedTxn(ctx, &r.guard, txn)
 		if err != nil {
 			return err
 		}
 		if !r.watching {
-			if err := b.t.beheadUnwatched(ctx, r, txn); err != nil {
+			if err := b.t.counted.beheadUnwatched(ctx, r, txn); err != nil {
 				return err
 			}
 			return b.t.txn.Transaction(ctx, txn)
@@ -156,9 +156,6 @@ func (b *transactional) collect(ctx context.Context, c *Batch, txn []*physical.T
 	return nil
 }
 
-func (t *Tap) leaderStarts(ctx context.Context) error {
-	if f := t.leaderHook.Load(); f != nil {
-		return (*f)(ctx)
-	}
-	return nil
+func (b *backend) leaderStarts(ctx context.Context) error {
+	return b.t.observer().LeadershipBegins(ctx)
 }

@@ -65,8 +65,8 @@ type SlotStatus struct {
 
 // Slots are the slots of a mode on the active node of a primary, sorted by id; none
 // elsewhere.
-func (t *Tap) Slots(mode replication.Mode) []SlotStatus {
-	j, _, err := t.regime.Load().modeOf(mode)
+func (p *primary) Slots(mode replication.Mode) []SlotStatus {
+	j, _, err := p.regime.Load().modeOf(mode)
 	if err != nil {
 		return nil
 	}
@@ -95,7 +95,7 @@ func (j *activeJournal) measure(id string, s *slot, now time.Time) SlotStatus {
 		st.RetainedBytes = here.Bytes - min(here.Bytes, j.marks.BytesAt(s.acked.Sequence, here))
 		st.RetainedAge = j.marks.AgeAfter(s.acked.Sequence, now)
 	}
-	caps := j.tap.caps
+	caps := j.of.caps
 	bytes := s.allowance(caps.Bytes)
 	switch {
 	case caps.Bytes > 0 && st.RetainedBytes > bytes:
@@ -137,7 +137,7 @@ func (j *activeJournal) stored(bytes int) {
 
 // look is how long the housekeeping may wait until it looks at the slots again.
 func (j *activeJournal) look() time.Duration {
-	if age := j.tap.caps.Age; age > 0 {
+	if age := j.of.caps.Age; age > 0 {
 		return min(max(age/journal.MarksMax, sightingMin), sightingMax)
 	}
 	return sightingMax
@@ -147,7 +147,7 @@ func (j *activeJournal) look() time.Duration {
 // when few are written.
 func (j *activeJournal) markTime(ctx context.Context) error {
 	every := markMax
-	if age := j.tap.caps.Age; age > 0 {
+	if age := j.of.caps.Age; age > 0 {
 		every = min(every, age/journal.MarksMax*2)
 	}
 	j.mu.Lock()
@@ -171,7 +171,7 @@ func (j *activeJournal) mark() {
 // checkCaps gives up the slots that are over their caps: durably first, then in
 // memory, and only then are rows deleted. Each is warned of once before.
 func (j *activeJournal) checkCaps(ctx context.Context) error {
-	if caps := j.tap.caps; caps.Bytes > 0 {
+	if caps := j.of.caps; caps.Bytes > 0 {
 		j.lookAt.Store(j.rowBytes.Load() + max(1, caps.Bytes/journal.MarksMax))
 	}
 	type over struct {
@@ -193,7 +193,7 @@ func (j *activeJournal) checkCaps(ctx context.Context) error {
 				s.warned = false
 			} else if !s.warned {
 				s.warned = true
-				j.tap.logger.Warn("a secondary is near the cap of what is retained for it; past the cap it has to compare and copy",
+				j.of.logger.Warn("a secondary is near the cap of what is retained for it; past the cap it has to compare and copy",
 					"mode", mode, "id", id, "retained_bytes", st.RetainedBytes, "retained_age", st.RetainedAge.Round(time.Second).String())
 			}
 			if st.Reason != "" {
@@ -212,7 +212,7 @@ func (j *activeJournal) checkCaps(ctx context.Context) error {
 
 // lose ends retention for a slot, unless it was closed or opened anew meanwhile.
 func (j *activeJournal) lose(ctx context.Context, mode replication.Mode, id string, s *slot, why string) error {
-	done, err := j.tap.slotRecords.take(ctx)
+	done, err := j.of.slotRecords.take(ctx)
 	if err != nil {
 		return err
 	}
@@ -225,14 +225,14 @@ func (j *activeJournal) lose(ctx context.Context, mode replication.Mode, id stri
 		return nil
 	}
 	rec.Lost = why
-	if err := j.tap.writeSlot(ctx, mode, rec); err != nil {
+	if err := j.of.writeSlot(ctx, mode, rec); err != nil {
 		return err
 	}
 	j.mu.Lock()
 	s.lost = why
 	j.idle()
 	j.mu.Unlock()
-	j.tap.logger.Error("nothing is retained for a secondary any more, so it has to compare and copy when it comes", "mode", mode, "id", id, "reason", why)
+	j.of.logger.Error("nothing is retained for a secondary any more, so it has to compare and copy when it comes", "mode", mode, "id", id, "reason", why)
 	return nil
 }
 

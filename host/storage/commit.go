@@ -38,25 +38,25 @@ type effect struct {
 // Commit writes a batch, past the guard, in one transaction where the storage
 // has transactions and it fits their limits by itself; otherwise key by key in
 // the batch's order. Writes to replicated keys are journalled as any other.
-func (t *Tap) Commit(ctx context.Context, b *Batch) error {
-	r := t.enter()
+func (wp *writePath) Commit(ctx context.Context, b *Batch) error {
+	r := wp.enter()
 	defer r.leave()
-	return t.commit(ctx, r, b.Entries(), commitOptions{})
+	return wp.commit(ctx, r, b.Entries(), commitOptions{})
 }
 
 // commit makes the writes of one transaction: it serialises them with others of
 // the same keys, gives them a number and a row in the journal, and keeps the
 // fingerprints right. The caller has entered r.
-func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o commitOptions) error {
-	if err := t.beheadUnwatched(ctx, r, txn); err != nil {
+func (wp *writePath) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o commitOptions) error {
+	if err := wp.counted.beheadUnwatched(ctx, r, txn); err != nil {
 		return err
 	}
-	store := t.store
+	store := wp.store
 	if o.oneStep {
-		store = t.storeOneStep
+		store = wp.storeOneStep
 	}
-	effects := t.effectsOf(r, txn)
-	if len(effects) == 0 && !o.skipEqual && t.txn != nil {
+	effects := wp.effectsOf(r, txn)
+	if len(effects) == 0 && !o.skipEqual && wp.txn != nil {
 		if o.writes != nil {
 			o.writes(txn)
 		}
@@ -70,22 +70,22 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 			keys = append(keys, e.Entry.Key)
 		}
 	}
-	locks, err := t.stripes.lock(ctx, keys...)
+	locks, err := wp.stripes.lock(ctx, keys...)
 	if err != nil {
 		return err
 	}
 	unlock := true
 	defer func() {
 		if unlock {
-			t.stripes.unlock(locks)
+			wp.stripes.unlock(locks)
 		}
 	}()
 	var before map[string][]byte
 	if o.skipEqual {
-		if txn, before, err = t.withoutEqual(ctx, txn); err != nil || len(txn) == 0 {
+		if txn, before, err = wp.withoutEqual(ctx, txn); err != nil || len(txn) == 0 {
 			return err
 		}
-		effects = t.effectsOf(r, txn)
+		effects = wp.effectsOf(r, txn)
 	}
 	if o.writes != nil {
 		o.writes(txn)
@@ -100,9 +100,9 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 		}
 	}()
 	if len(r.prints) > 0 {
-		t.readBefore(ctx, effects, before)
+		wp.readBefore(ctx, effects, before)
 	}
-	txn, deleted, err := t.withStale(ctx, txn, stale)
+	txn, deleted, err := wp.withStale(ctx, txn, stale)
 	if err != nil {
 		return err
 	}
@@ -110,14 +110,14 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 		if err = store(ctx, txn); err == nil {
 			deleted()
 		}
-		t.account(ctx, r, effects, err)
+		wp.account(ctx, r, effects, err)
 		return err
 	}
 
 	w := &numbered{txn: txn, effects: effects, store: store, written: written, locks: locks}
-	commit := t.commitNumbered
-	if !o.skipEqual && !o.oneStep && t.gathers(txn) {
-		commit = t.commitGathered
+	commit := wp.commitNumbered
+	if !o.skipEqual && !o.oneStep && wp.gathers(txn) {
+		commit = wp.commitGathered
 	}
 	keeps, err := commit(ctx, r, w)
 	unlock = !keeps
@@ -129,18 +129,18 @@ func (t *Tap) commit(ctx context.Context, r *regime, txn []*physical.TxnEntry, o
 
 // commitNumbered stores a write with its row. It keeps the locks, and with them the
 // call of written, while it is not known what became of a write that failed.
-func (t *Tap) commitNumbered(ctx context.Context, r *regime, w *numbered) (keeps bool, err error) {
+func (wp *writePath) commitNumbered(ctx context.Context, r *regime, w *numbered) (keeps bool, err error) {
 	n, retain, err := r.journal.allocate(ctx)
 	if err != nil {
 		return false, err
 	}
 	ops := opsOf(w.effects)
-	if err = t.storeWithRow(ctx, r.journal, n, retain, ops, w); err != nil {
+	if err = wp.storeWithRow(ctx, r.journal, n, retain, ops, w); err != nil {
 		// The storage may have done it all the same. What it has now decides.
-		if t.settle(ctx, r, n, retain, w.effects) {
+		if wp.settle(ctx, r, n, retain, w.effects) {
 			return false, err
 		}
-		t.settleLater(r, n, retain, w.effects, w.written, w.locks)
+		wp.settleLater(r, n, retain, w.effects, w.written, w.locks)
 		return true, err
 	}
 	r.account(w.effects, n)
@@ -151,7 +151,7 @@ func (t *Tap) commitNumbered(ctx context.Context, r *regime, w *numbered) (keeps
 }
 
 // effectsOf are the effects on keys that the regime watches, one for a key.
-func (t *Tap) effectsOf(r *regime, txn []*physical.TxnEntry) []effect {
+func (wp *writePath) effectsOf(r *regime, txn []*physical.TxnEntry) []effect {
 	var effects []effect
 	if len(txn) == 1 {
 		effects = make([]effect, 0, 1)
@@ -161,13 +161,13 @@ func (t *Tap) effectsOf(r *regime, txn []*physical.TxnEntry) []effect {
 		if e.Operation == physical.GetOperation {
 			continue
 		}
-		class := t.classes.Class(e.Entry.Key)
+		class := wp.classes.Class(e.Entry.Key)
 		if class == keyclass.Unknown && r.watching {
 			if keyclass.InView(e.Entry.Key) {
-				t.held.note(e.Entry.Key, e.Operation == physical.DeleteOperation)
+				wp.held.note(e.Entry.Key, e.Operation == physical.DeleteOperation)
 			} else {
-				if t.unknown.Add(1) == 1 {
-					t.logger.Warn("a key was written that this version of replication has no class for; such keys go to DR secondaries alone; "+
+				if wp.unknown.Add(1) == 1 {
+					wp.logger.Warn("a key was written that this version of replication has no class for; such keys go to DR secondaries alone; "+
 						"the status field unclassified_keys counts them", "key", e.Entry.Key)
 				}
 			}
@@ -222,13 +222,13 @@ func opsOf(effects []effect) []journal.Op {
 
 // withoutEqual leaves out what the storage has already, and returns what it has
 // of the rest, nil for a key that does not exist.
-func (t *Tap) withoutEqual(ctx context.Context, txn []*physical.TxnEntry) ([]*physical.TxnEntry, map[string][]byte, error) {
+func (wp *writePath) withoutEqual(ctx context.Context, txn []*physical.TxnEntry) ([]*physical.TxnEntry, map[string][]byte, error) {
 	keys := make([]string, len(txn))
 	for i, e := range txn {
 		keys[i] = e.Entry.Key
 	}
 	// Past the cache: what is equal in it alone would not be written.
-	values, err := t.getAll(physical.CacheRefreshContext(ctx, true), keys)
+	values, err := wp.getAll(physical.CacheRefreshContext(ctx, true), keys)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -253,7 +253,7 @@ func (t *Tap) withoutEqual(ctx context.Context, txn []*physical.TxnEntry) ([]*ph
 }
 
 // store makes the writes without a row.
-func (t *Tap) store(ctx context.Context, txn []*physical.TxnEntry) error {
+func (b *backing) store(ctx context.Context, txn []*physical.TxnEntry) error {
 	switch len(txn) {
 	case 0:
 		return nil
@@ -261,25 +261,25 @@ func (t *Tap) store(ctx context.Context, txn []*physical.TxnEntry) error {
 		e := txn[0]
 		switch e.Operation {
 		case physical.PutOperation:
-			return t.inner.Put(ctx, e.Entry)
+			return b.inner.Put(ctx, e.Entry)
 		case physical.DeleteOperation:
-			return t.inner.Delete(ctx, e.Entry.Key)
+			return b.inner.Delete(ctx, e.Entry.Key)
 		}
 	}
-	if t.txn != nil {
-		return t.txn.Transaction(ctx, txn)
+	if b.txn != nil {
+		return b.txn.Transaction(ctx, txn)
 	}
 	if slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool { return vaultname.IsKey(e.Entry.Key) }) {
 		// New keys of a primary come with the stored keys that open them: one
 		// without the other would lock the cluster out.
 		step, rest := stepOf(txn)
-		if err := onestep.Write(ctx, t.raw, step); err != nil {
+		if err := onestep.Write(ctx, b.raw, step); err != nil {
 			return err
 		}
 		txn = rest
 	}
 	for _, e := range txn {
-		if err := t.store(ctx, []*physical.TxnEntry{e}); err != nil {
+		if err := b.store(ctx, []*physical.TxnEntry{e}); err != nil {
 			return err
 		}
 	}
@@ -287,12 +287,12 @@ func (t *Tap) store(ctx context.Context, txn []*physical.TxnEntry) error {
 }
 
 // storeOneStep makes all of the writes or none.
-func (t *Tap) storeOneStep(ctx context.Context, txn []*physical.TxnEntry) error {
+func (b *backing) storeOneStep(ctx context.Context, txn []*physical.TxnEntry) error {
 	step, rest := stepOf(txn)
 	if len(rest) > 0 {
 		return fmt.Errorf("%s is no part of a change of role: nothing was written", rest[0].Entry.Key)
 	}
-	return onestep.Write(ctx, t.raw, step)
+	return onestep.Write(ctx, b.raw, step)
 }
 
 // stepOf are the rows that are written in one step with keys, and the other writes.
@@ -313,17 +313,17 @@ func stepOf(txn []*physical.TxnEntry) (rows []onestep.Row, rest []*physical.TxnE
 // storeWithRow makes the writes, with the row in the same transaction where that
 // is possible and ahead of them otherwise. A row whose writes failed does no
 // harm: readers take the current values of its keys.
-func (t *Tap) storeWithRow(ctx context.Context, j *activeJournal, n uint64, retain bool, ops []journal.Op, w *numbered) error {
+func (wp *writePath) storeWithRow(ctx context.Context, j *activeJournal, n uint64, retain bool, ops []journal.Op, w *numbered) error {
 	txn := w.txn
 	if !retain {
 		return w.store(ctx, txn)
 	}
 	row := &physical.Entry{Key: journal.RowKey(j.term, n), Value: journal.EncodeRow(ops)}
-	if t.txn != nil && t.fits(txn, row) {
+	if wp.txn != nil && wp.fits(txn, row) {
 		joint := make([]*physical.TxnEntry, 0, len(txn)+1)
 		joint = append(joint, txn...)
 		joint = append(joint, &physical.TxnEntry{Operation: physical.PutOperation, Entry: row})
-		err := t.txn.Transaction(ctx, joint)
+		err := wp.txn.Transaction(ctx, joint)
 		if err == nil || !tooLarge(err) {
 			// An error may come after it was stored; then it is counted and there.
 			j.stored(len(row.Key) + len(row.Value))
@@ -331,7 +331,7 @@ func (t *Tap) storeWithRow(ctx context.Context, j *activeJournal, n uint64, reta
 		}
 	}
 	j.stored(len(row.Key) + len(row.Value))
-	if err := t.inner.Put(ctx, row); err != nil {
+	if err := wp.inner.Put(ctx, row); err != nil {
 		return err
 	}
 	return w.store(ctx, txn)
@@ -339,8 +339,8 @@ func (t *Tap) storeWithRow(ctx context.Context, j *activeJournal, n uint64, reta
 
 // fits says whether entries, and one more unless it is nil, fit into a transaction. Keys
 // count twice, as storage that encodes transactions does.
-func (t *Tap) fits(txn []*physical.TxnEntry, more *physical.Entry) bool {
-	entries, size := t.applyLimits()
+func (b *backing) fits(txn []*physical.TxnEntry, more *physical.Entry) bool {
+	entries, size := b.applyLimits()
 	count, n := len(txn), 0
 	if more != nil {
 		count, n = count+1, entrySize(more)

@@ -12,11 +12,8 @@ import (
 )
 
 // Cursor is how far this cluster, a secondary, has applied a mode.
-func (t *Tap) Cursor(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
-	if err := checkMode(mode); err != nil {
-		return nil, err
-	}
-	c, err := t.readCursor(ctx, mode)
+func (s *secondary) Cursor(ctx context.Context) (*replication.Cursor, error) {
+	c, err := s.readCursor(ctx, s.mode)
 	if err != nil {
 		return nil, err
 	}
@@ -25,31 +22,31 @@ func (t *Tap) Cursor(ctx context.Context, mode replication.Mode) (*replication.C
 
 // BeginCopy records that a full copy begins; see [replication.Host]. What the primary's
 // host has given with the position is kept with it.
-func (t *Tap) BeginCopy(ctx context.Context, mode replication.Mode, from replication.Position, given replication.Proof) error {
+func (s *secondary) BeginCopy(ctx context.Context, from replication.Position, given replication.Proof) error {
 	if from.Epoch.IsZero() {
 		return replication.Errorf(replication.InvalidInput, "a copy cannot begin at a position without an epoch")
 	}
-	c, unlock, err := t.beginApply(ctx, mode)
+	c, unlock, err := s.beginApply(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	t.applies.drop(mode)
-	return t.moveCursor(ctx, mode, &journal.Cursor{Position: c.Position, Copying: true, CopyFrom: from, Given: given})
+	s.applies.close()
+	return s.moveCursor(ctx, &journal.Cursor{Position: c.Position, Copying: true, CopyFrom: from, Given: given})
 }
 
 // ForceCopy makes ApplyFrame answer PositionLost until a copy begins, over
 // restarts too: rows alone cannot bring what the primary kept back until now. A
 // copy that is under way is not enough, for ranges that it has applied may lack
 // something. A secondary that has nothing yet copies anyway. It waits for the apply
-// under way, so it must not be called from OnApplied: see ForceCopyApplied.
-func (t *Tap) ForceCopy(ctx context.Context, mode replication.Mode) error {
-	unlock, err := t.lockApply(ctx, mode)
+// under way, so it must not be called from Observer.Applied: see ForceCopyApplied.
+func (s *secondary) ForceCopy(ctx context.Context) error {
+	unlock, err := s.lockApply(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	c, err := t.readCursor(ctx, mode)
+	c, err := s.readCursor(ctx, s.mode)
 	if err != nil {
 		return err
 	}
@@ -57,30 +54,27 @@ func (t *Tap) ForceCopy(ctx context.Context, mode replication.Mode) error {
 		return nil
 	}
 	c.MustCopy = true
-	return t.writeCursor(ctx, mode, c)
+	return s.writeCursor(ctx, s.mode, c)
 }
 
-// ForceCopyApplied is ForceCopy for the hook of OnApplied, which an apply of the mode
+// ForceCopyApplied is ForceCopy for Observer.Applied, which an apply of the mode
 // has called: that apply holds the lock, and keeps what this says.
-func (t *Tap) ForceCopyApplied(ctx context.Context, mode replication.Mode) error {
-	if err := checkMode(mode); err != nil {
-		return err
-	}
-	c, err := t.readCursor(ctx, mode)
+func (s *secondary) ForceCopyApplied(ctx context.Context) error {
+	c, err := s.readCursor(ctx, s.mode)
 	if err != nil {
 		return err
 	}
 	c.MustCopy = true
-	if err := t.writeCursor(ctx, mode, c); err != nil {
+	if err := s.writeCursor(ctx, s.mode, c); err != nil {
 		return err
 	}
-	t.forced[mode].Store(true)
+	s.forced.Store(true)
 	return nil
 }
 
 // MustCopy says whether ForceCopy was called and no copy has begun since.
-func (t *Tap) MustCopy(ctx context.Context, mode replication.Mode) (bool, error) {
-	c, err := t.readCursor(ctx, mode)
+func (s *secondary) MustCopy(ctx context.Context) (bool, error) {
+	c, err := s.readCursor(ctx, s.mode)
 	if err != nil {
 		return false, err
 	}
@@ -88,8 +82,8 @@ func (t *Tap) MustCopy(ctx context.Context, mode replication.Mode) (bool, error)
 }
 
 // EndCopy records that the last range was applied; see [replication.Host].
-func (t *Tap) EndCopy(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
-	c, unlock, err := t.beginApply(ctx, mode)
+func (s *secondary) EndCopy(ctx context.Context) (*replication.Cursor, error) {
+	c, unlock, err := s.beginApply(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -98,11 +92,11 @@ func (t *Tap) EndCopy(ctx context.Context, mode replication.Mode) (*replication.
 		return nil, replication.Errorf(replication.InvalidInput, "the copy cannot end: its last range was not applied")
 	}
 	n := &journal.Cursor{Position: c.CopyFrom, ConsistentFrom: max(c.CopyFrom.Sequence, c.CopyAsOf), MustCopy: c.MustCopy, Missing: c.Missing, Given: c.Given}
-	if err := t.moveCursor(ctx, mode, n); err != nil {
+	if err := s.moveCursor(ctx, n); err != nil {
 		return nil, err
 	}
-	t.applies.drop(mode)
-	if p := t.regime.Load().prints[mode]; p != nil {
+	s.applies.close()
+	if p := s.regime.Load().prints[s.mode]; p != nil {
 		signal(p.grown)
 	}
 	return n.Contract(), nil
@@ -116,29 +110,26 @@ func CursorAt(mode replication.Mode, at replication.Position) (*physical.Entry, 
 
 // ForgetCursor deletes the cursor of a mode, for a cluster that is a secondary
 // no more. No error when there is none.
-func (t *Tap) ForgetCursor(ctx context.Context, mode replication.Mode) error {
-	unlock, err := t.lockApply(ctx, mode)
+func (s *secondary) ForgetCursor(ctx context.Context) error {
+	unlock, err := s.lockApply(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	t.applies.drop(mode)
-	t.progress[mode].end(errNoSecondary)
+	s.applies.close()
+	s.progress.end(errNoSecondary)
 	b := &Batch{}
-	b.Delete(journal.CursorKey(mode))
-	b.Delete(journal.MissingKey(mode))
-	if err := t.Commit(ctx, b); err != nil {
+	b.Delete(journal.CursorKey(s.mode))
+	b.Delete(journal.MissingKey(s.mode))
+	if err := s.Commit(ctx, b); err != nil {
 		return storageFailed("delete the cursor", err)
 	}
 	return nil
 }
 
 // lockApply lets one apply of a mode be under way.
-func (t *Tap) lockApply(ctx context.Context, mode replication.Mode) (unlock func(), err error) {
-	if err := checkMode(mode); err != nil {
-		return nil, err
-	}
-	unlock, err = t.applying[mode].take(ctx)
+func (s *secondary) lockApply(ctx context.Context) (unlock func(), err error) {
+	unlock, err = s.applying.take(ctx)
 	if err == nil && ctx.Err() != nil {
 		unlock()
 		return nil, ctx.Err()
@@ -147,8 +138,8 @@ func (t *Tap) lockApply(ctx context.Context, mode replication.Mode) (unlock func
 }
 
 // readCursor reads the record, an empty one if there is none.
-func (t *Tap) readCursor(ctx context.Context, mode replication.Mode) (*journal.Cursor, error) {
-	b, err := t.readFresh(ctx, journal.CursorKey(mode))
+func (s *backing) readCursor(ctx context.Context, mode replication.Mode) (*journal.Cursor, error) {
+	b, err := s.readFresh(ctx, journal.CursorKey(mode))
 	if err != nil {
 		return nil, storageFailed("read the cursor", err)
 	}
@@ -163,15 +154,15 @@ func (t *Tap) readCursor(ctx context.Context, mode replication.Mode) (*journal.C
 }
 
 // moveCursor is what BeginCopy and EndCopy write: a cursor without content.
-func (t *Tap) moveCursor(ctx context.Context, mode replication.Mode, to *journal.Cursor) error {
-	ctx, cancel := t.detached(ctx)
+func (s *secondary) moveCursor(ctx context.Context, to *journal.Cursor) error {
+	ctx, cancel := s.detached(ctx)
 	defer cancel()
-	err := t.writeCursor(ctx, mode, to)
-	t.stored(mode, to, err)
+	err := s.writeCursor(ctx, s.mode, to)
+	s.stored(to, err)
 	return err
 }
 
-func (t *Tap) writeCursor(ctx context.Context, mode replication.Mode, c *journal.Cursor) error {
+func (wp *writePath) writeCursor(ctx context.Context, mode replication.Mode, c *journal.Cursor) error {
 	e, err := cursorEntry(mode, c)
 	if err != nil {
 		return err
@@ -179,7 +170,7 @@ func (t *Tap) writeCursor(ctx context.Context, mode replication.Mode, c *journal
 	// The cursor of performance mode goes to DR secondaries, as any local key.
 	b := &Batch{}
 	b.Put(e)
-	if err := t.Commit(ctx, b); err != nil {
+	if err := wp.Commit(ctx, b); err != nil {
 		return storageFailed("write the cursor", err)
 	}
 	return nil

@@ -37,23 +37,20 @@ type diff struct {
 
 // Diff goes on with the copy that BeginCopy began by comparing; see
 // [replication.Host].
-func (t *Tap) Diff(ctx context.Context, mode replication.Mode, answer []byte) (*replication.DiffStep, error) {
-	if err := checkMode(mode); err != nil {
-		return nil, err
-	}
-	p := t.regime.Load().prints[mode]
+func (s *secondary) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
+	p := s.regime.Load().prints[s.mode]
 	if p == nil {
 		return nil, replication.Errorf(replication.Unavailable, "this node is not the active node of a secondary, so it cannot compare what it has")
 	}
-	if c, err := t.readCursor(ctx, mode); err != nil {
+	if c, err := s.readCursor(ctx, s.mode); err != nil {
 		return nil, err
 	} else if !c.Copying && !c.MustCopy && !c.Position.Epoch.IsZero() {
-		return t.fetchMissing(ctx, mode, answer)
+		return s.fetchMissing(ctx, answer)
 	}
 	if err := p.index.Wait(ctx); answer == nil && err != nil {
 		return nil, err
 	}
-	c, unlock, err := t.beginApply(ctx, mode)
+	c, unlock, err := s.beginApply(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +59,9 @@ func (t *Tap) Diff(ctx context.Context, mode replication.Mode, answer []byte) (*
 		return nil, replication.Errorf(replication.InvalidInput, "nothing can be compared: no copy has begun")
 	}
 	if answer == nil {
-		return t.beginDiff(ctx, p, c)
+		return s.beginDiff(ctx, p, c)
 	}
-	d := t.diffs[mode]
+	d := s.diff
 	if d == nil || d.from != c.CopyFrom || d.asked == 0 {
 		return nil, replication.Errorf(replication.Unavailable, "an answer about ranges of keys came that was not asked for: the comparison begins again")
 	}
@@ -72,26 +69,26 @@ func (t *Tap) Diff(ctx context.Context, mode replication.Mode, answer []byte) (*
 	if err != nil {
 		return nil, malformed(err)
 	}
-	if err := t.takeAnswer(ctx, p, d, c, a); err != nil {
+	if err := s.takeAnswer(ctx, p, d, c, a); err != nil {
 		// What was applied stays; what is asked for next is not known any more.
-		delete(t.diffs, mode)
+		s.diff = nil
 		return nil, err
 	}
 	return d.ask(c), nil
 }
 
 // beginDiff begins to compare, or goes on where it was cut.
-func (t *Tap) beginDiff(ctx context.Context, p *print, c *journal.Cursor) (*replication.DiffStep, error) {
-	delete(t.diffs, p.mode)
+func (s *secondary) beginDiff(ctx context.Context, p *print, c *journal.Cursor) (*replication.DiffStep, error) {
+	s.diff = nil
 	_, count := p.index.Root()
 	if !c.Diffing && (count == 0 || len(c.CopiedUpTo) > 0) {
 		return &replication.DiffStep{Copy: true, Cursor: c.Contract()}, nil
 	}
-	d := &diff{from: c.CopyFrom, dirs: newListing(t.inner, t.anyPrefix)}
+	d := &diff{from: c.CopyFrom, dirs: newListing(s.inner, s.anyPrefix)}
 	d.step.Differing, d.step.Synced = c.CopiedKeys, c.CopiedKeys
 	rest := journal.Ask{After: string(c.CopiedUpTo), Level: max(fingerprint.CutLevel, bits.Len64(count)-diffFirst)}
 	if c.CopiedAll {
-		t.diffs[p.mode] = d
+		s.diff = d
 		return d.ask(c), nil
 	}
 	if rest.After != "" {
@@ -104,11 +101,11 @@ func (t *Tap) beginDiff(ctx context.Context, p *print, c *journal.Cursor) (*repl
 	}
 	d.asks = append(d.asks, rest)
 	d.first = rest.After == ""
-	t.diffs[p.mode] = d
+	s.diff = d
 	if !c.Diffing {
 		next := *c
 		next.Diffing = true
-		if err := t.writeCursor(ctx, p.mode, &next); err != nil {
+		if err := s.writeCursor(ctx, p.mode, &next); err != nil {
 			return nil, err
 		}
 	}
@@ -140,10 +137,10 @@ func (d *diff) ask(c *journal.Cursor) *replication.DiffStep {
 
 // takeAnswer applies the values that have come, and replaces what was asked by what
 // is to be asked about it.
-func (t *Tap) takeAnswer(ctx context.Context, p *print, d *diff, c *journal.Cursor, a *journal.Answer) error {
+func (s *secondary) takeAnswer(ctx context.Context, p *print, d *diff, c *journal.Cursor, a *journal.Answer) error {
 	own := &digester{
-		t: t, hasher: p.index.Hasher(), index: p.index, dirs: d.dirs,
-		in: func(key string) bool { return t.classes.Replicated(p.mode, key) },
+		from: s.backing, hasher: p.index.Hasher(), index: p.index, dirs: d.dirs,
+		in: func(key string) bool { return s.classes.Replicated(p.mode, key) },
 	}
 	var ops []journal.Op
 	var next []journal.Ask
@@ -151,7 +148,7 @@ func (t *Tap) takeAnswer(ctx context.Context, p *print, d *diff, c *journal.Curs
 	for i := range a.Ranges {
 		ask, rng := d.asks[i], &a.Ranges[i]
 		if ask.Level == journal.Values {
-			more, err := t.valueOps(ctx, p.mode, d, ask, rng)
+			more, err := s.valueOps(ctx, d, ask, rng)
 			if err != nil {
 				return err
 			}
@@ -173,11 +170,11 @@ func (t *Tap) takeAnswer(ctx context.Context, p *print, d *diff, c *journal.Curs
 	if d.first {
 		d.first = false
 		if 2*step.Differing > keysOf(a) {
-			return t.preferCopy(ctx, p.mode, d, c)
+			return s.preferCopy(ctx, d, c)
 		}
 	}
 	asks := append(next, d.asks[len(a.Ranges):]...)
-	lacks, err := t.readLacking(ctx, p.mode, c)
+	lacks, err := s.readLacking(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -188,14 +185,14 @@ func (t *Tap) takeAnswer(ctx context.Context, p *print, d *diff, c *journal.Curs
 		cursor.CopiedUpTo = []byte(asks[0].After)
 	} else {
 		// The listing is of before what this has changed, and of the old mount tables.
-		orphans, err := t.orphans(ctx, p.mode)
+		orphans, err := s.orphans(ctx)
 		if err != nil {
 			return err
 		}
 		ops = append(ops, orphans...)
 		cursor.CopiedAll = true
 	}
-	if err := t.writeRange(ctx, p.mode, ops, &cursor, lacks); err != nil {
+	if err := s.writeRange(ctx, ops, &cursor, lacks); err != nil {
 		return err
 	}
 	*c, d.asks, d.step = cursor, asks, step
@@ -214,10 +211,10 @@ func keysOf(a *journal.Answer) (keys uint64) {
 // preferCopy gives the comparison up before anything was changed: most of what the
 // primary has is missing here, and a copy is a stream that does not wait for
 // questions.
-func (t *Tap) preferCopy(ctx context.Context, mode replication.Mode, d *diff, c *journal.Cursor) error {
+func (s *secondary) preferCopy(ctx context.Context, d *diff, c *journal.Cursor) error {
 	next := *c
 	next.Diffing = false
-	if err := t.writeCursor(ctx, mode, &next); err != nil {
+	if err := s.writeCursor(ctx, s.mode, &next); err != nil {
 		return err
 	}
 	*c = next
@@ -266,7 +263,7 @@ func finer(level int, theirs, ours uint64) int {
 }
 
 // valueOps are the writes that make a range what the primary has, in key order.
-func (t *Tap) valueOps(ctx context.Context, mode replication.Mode, d *diff, ask journal.Ask, rng *journal.AnswerRange) ([]journal.Op, error) {
+func (s *secondary) valueOps(ctx context.Context, d *diff, ask journal.Ask, rng *journal.AnswerRange) ([]journal.Op, error) {
 	upTo := ask.UpTo
 	if rng.Cut {
 		upTo = rng.Pairs[len(rng.Pairs)-1].Key
@@ -276,9 +273,9 @@ func (t *Tap) valueOps(ctx context.Context, mode replication.Mode, d *diff, ask 
 		return nil, err
 	}
 	for i := range rng.Pairs {
-		if err := t.checkKeys(mode, []journal.Op{{Key: rng.Pairs[i].Key}}); err != nil {
+		if err := s.checkKeys([]journal.Op{{Key: rng.Pairs[i].Key}}); err != nil {
 			return nil, err
 		}
 	}
-	return t.opsBetween(ctx, mode, w, upTo, rng.Pairs)
+	return s.opsBetween(ctx, w, upTo, rng.Pairs)
 }

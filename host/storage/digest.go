@@ -15,7 +15,7 @@ import (
 // digester sums up ranges of this cluster's content for a comparison: from the
 // index where it has them, and from storage where it has not.
 type digester struct {
-	t      *Tap
+	from   *backing
 	hasher *fingerprint.Hasher
 	index  *fingerprint.Index // nil if what is compared is not all that it has
 	in     func(key string) bool
@@ -106,7 +106,7 @@ func (d *digester) each(ctx context.Context, after, upTo string, do func(key str
 		if err != nil || len(keys) == 0 {
 			return err
 		}
-		values, err := d.t.readAt(physical.CacheRefreshContext(ctx, true), keys)
+		values, err := d.from.readAt(physical.CacheRefreshContext(ctx, true), keys)
 		if err != nil {
 			return storageFailed("read keys to compare them", err)
 		}

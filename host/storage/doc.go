@@ -7,7 +7,7 @@
 //
 //   - collects the writes of one call instead of making them ([WithCollector]),
 //   - refuses the core's writes to replicated keys ([Tap.SetGuard]),
-//   - says when a leadership begins ([Tap.OnLeaderWrite]),
+//   - says when a leadership begins and what was applied ([Observer]),
 //   - keeps the journal of a primary and serves it to readers ([Tap.Activate]),
 //   - keeps from a performance secondary what is local or not known yet, and what
 //     its slot's filter does not allow ([Tap.Reclassify], [Tap.SetFilter]),

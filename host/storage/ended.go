@@ -13,31 +13,31 @@ import (
 // be retained, and its index, which would cost each write a hash. The host calls it at
 // the start of each leadership for a mode in which the cluster has no role, so that one
 // that was cut is made up for.
-func (t *Tap) Forget(ctx context.Context, mode replication.Mode) error {
+func (p *primary) Forget(ctx context.Context, mode replication.Mode) error {
 	if err := checkMode(mode); err != nil {
 		return err
 	}
-	t.control.Lock()
-	defer t.control.Unlock()
-	r := t.regime.Load()
+	p.control.Lock()
+	defer p.control.Unlock()
+	r := p.regime.Load()
 	if _, ok := r.modes[mode]; ok {
 		return replication.Errorf(replication.InvalidInput, "this cluster is a %s primary, so nothing of that is forgotten", mode)
 	}
 	if r.journal != nil {
 		r.journal.endMode(mode)
 	}
-	if err := t.stopFingerprint(ctx, mode, false); err != nil {
+	if err := p.stopFingerprint(ctx, mode, false); err != nil {
 		return err
 	}
-	if err := t.deleteSlots(ctx, mode); err != nil {
+	if err := p.deleteSlots(ctx, mode); err != nil {
 		return err
 	}
-	homes, err := t.homes(ctx, mode)
+	homes, err := p.homes(ctx, mode)
 	if err != nil {
 		return err
 	}
 	for _, home := range homes {
-		if err := t.deleteStored(ctx, home); err != nil {
+		if err := p.deleteStored(ctx, home); err != nil {
 			return err
 		}
 	}
@@ -54,18 +54,18 @@ func (j *activeJournal) endMode(mode replication.Mode) {
 	j.wake()
 }
 
-func (t *Tap) deleteSlots(ctx context.Context, mode replication.Mode) error {
-	done, err := t.slotRecords.take(ctx)
+func (p *primary) deleteSlots(ctx context.Context, mode replication.Mode) error {
+	done, err := p.slotRecords.take(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	names, err := t.inner.List(ctx, journal.SlotPrefix(mode))
+	names, err := p.inner.List(ctx, journal.SlotPrefix(mode))
 	if err != nil {
 		return storageFailed("list the slots", err)
 	}
 	for _, name := range names {
-		if err := t.inner.Delete(ctx, journal.SlotPrefix(mode)+name); err != nil {
+		if err := p.inner.Delete(ctx, journal.SlotPrefix(mode)+name); err != nil {
 			return storageFailed("delete a slot", err)
 		}
 	}

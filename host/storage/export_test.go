@@ -4,6 +4,8 @@ package storage
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -32,7 +34,7 @@ func (t *Tap) LoseIndexes(ctx context.Context) error {
 
 // Differences is how often in a row a secondary was seen to differ.
 func (t *Tap) Differences(mode replication.Mode) int {
-	v := t.verifiers[mode]
+	v := &t.secondaries.of[mode].verifier
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.differs
@@ -47,4 +49,94 @@ func (t *Tap) Gathering() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.waiting)
+}
+
+// HeldViews are the prefixes of the views that were written and whose mounts were
+// not known, so that performance secondaries did not get the keys.
+func (t *Tap) HeldViews() []string {
+	t.held.mu.Lock()
+	defer t.held.mu.Unlock()
+	return slices.Sorted(maps.Keys(t.held.views))
+}
+
+// hooks is an Observer of functions, for tests that look at one of them.
+type hooks struct {
+	Nobody
+	leader  func(context.Context) error
+	lost    func()
+	wrong   func(replication.Mode)
+	before  func(context.Context, *Batch) error
+	applied func(context.Context, []string) []string
+	written func(context.Context, string, []byte) error
+	stored  func(context.Context, string)
+}
+
+// hook changes one of the functions.
+func (t *Tap) hook(change func(*hooks)) {
+	var h hooks
+	if now, ok := t.observer().(*hooks); ok {
+		h = *now
+	}
+	change(&h)
+	t.Observe(&h)
+}
+
+func (t *Tap) OnLeaderWrite(f func(context.Context) error) { t.hook(func(h *hooks) { h.leader = f }) }
+func (t *Tap) OnHistoryLost(f func())                      { t.hook(func(h *hooks) { h.lost = f }) }
+func (t *Tap) OnWrongIndex(f func(replication.Mode))       { t.hook(func(h *hooks) { h.wrong = f }) }
+func (t *Tap) BeforeApply(f func(context.Context, *Batch) error) {
+	t.hook(func(h *hooks) { h.before = f })
+}
+func (t *Tap) OnApplied(f func(context.Context, []string) []string) {
+	t.hook(func(h *hooks) { h.applied = f })
+}
+func (t *Tap) OnTableWrite(f func(context.Context, string, []byte) error) {
+	t.hook(func(h *hooks) { h.written = f })
+}
+func (t *Tap) OnTableStored(f func(context.Context, string)) { t.hook(func(h *hooks) { h.stored = f }) }
+
+func (h *hooks) LeadershipBegins(ctx context.Context) error {
+	if h.leader == nil {
+		return nil
+	}
+	return h.leader(ctx)
+}
+
+func (h *hooks) HistoryLost() {
+	if h.lost != nil {
+		h.lost()
+	}
+}
+
+func (h *hooks) IndexWrong(mode replication.Mode) {
+	if h.wrong != nil {
+		h.wrong(mode)
+	}
+}
+
+func (h *hooks) BeforeApply(ctx context.Context, b *Batch) error {
+	if h.before == nil {
+		return nil
+	}
+	return h.before(ctx, b)
+}
+
+func (h *hooks) Applied(ctx context.Context, keys []string) []string {
+	if h.applied == nil {
+		return nil
+	}
+	return h.applied(ctx, keys)
+}
+
+func (h *hooks) TableWritten(ctx context.Context, key string, value []byte) error {
+	if h.written == nil {
+		return nil
+	}
+	return h.written(ctx, key, value)
+}
+
+func (h *hooks) TableStored(ctx context.Context, key string) {
+	if h.stored != nil {
+		h.stored(ctx, key)
+	}
 }

@@ -5,6 +5,7 @@ package storage
 import (
 	"sync"
 
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -19,40 +20,41 @@ type allowed func(key string) bool
 //
 // What a secondary has got before, or lacks now that it is allowed more, is for
 // the caller to mend: see ForceCopy.
-func (t *Tap) SetFilter(mode replication.Mode, slotID string, allow func(key string) bool) {
-	t.filters.mu.Lock()
-	defer t.filters.mu.Unlock()
-	t.setFilter(filterKey{mode, slotID}, allow)
+func (fs *filters) SetFilter(mode replication.Mode, slotID string, allow func(key string) bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.setFilter(filterKey{mode, slotID}, allow)
 }
 
 // ChangeFilter is SetFilter together with the record that says so: no frame or range
 // is made before both have changed, or neither. It must not be called within a read.
-func (t *Tap) ChangeFilter(mode replication.Mode, slotID string, allow func(key string) bool, store func() error) error {
-	t.filters.mu.Lock()
-	defer t.filters.mu.Unlock()
+func (fs *filters) ChangeFilter(mode replication.Mode, slotID string, allow func(key string) bool, store func() error) error {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
 	if err := store(); err != nil {
 		return err
 	}
-	t.setFilter(filterKey{mode, slotID}, allow)
+	fs.setFilter(filterKey{mode, slotID}, allow)
 	return nil
 }
 
-func (t *Tap) setFilter(slot filterKey, allow func(key string) bool) {
+func (fs *filters) setFilter(slot filterKey, allow func(key string) bool) {
 	if allow == nil {
-		delete(t.filters.of, slot)
+		delete(fs.of, slot)
 		return
 	}
-	if t.filters.of == nil {
-		t.filters.of = map[filterKey]allowed{}
+	if fs.of == nil {
+		fs.of = map[filterKey]allowed{}
 	}
-	t.filters.of[slot] = func(key string) bool { return !t.classes.Homeless(key) && allow(key) }
+	fs.of[slot] = func(key string) bool { return !fs.classes.Homeless(key) && allow(key) }
 }
 
 // filters are those of the slots. Who reads holds the lock until the frame or
 // range is made.
 type filters struct {
-	mu sync.RWMutex
-	of map[filterKey]allowed
+	classes *keyclass.Classifier
+	mu      sync.RWMutex
+	of      map[filterKey]allowed
 }
 
 type filterKey struct {
@@ -64,8 +66,8 @@ type filterKey struct {
 func (allow allowed) lets(key string) bool { return allow == nil || allow(key) }
 
 // Sends says whether the filter of a slot lets a key through.
-func (t *Tap) Sends(mode replication.Mode, slotID, key string) (sends bool) {
-	_ = t.filters.with(mode, slotID, func(allow allowed) error {
+func (fs *filters) Sends(mode replication.Mode, slotID, key string) (sends bool) {
+	_ = fs.with(mode, slotID, func(allow allowed) error {
 		sends = allow.lets(key)
 		return nil
 	})
@@ -74,10 +76,10 @@ func (t *Tap) Sends(mode replication.Mode, slotID, key string) (sends bool) {
 
 // Filtered says whether a slot has a filter, so that the fingerprint of all content says
 // nothing of what its secondary has.
-func (t *Tap) Filtered(mode replication.Mode, slotID string) bool {
-	t.filters.mu.RLock()
-	defer t.filters.mu.RUnlock()
-	return t.filters.of[filterKey{mode, slotID}] != nil
+func (fs *filters) Filtered(mode replication.Mode, slotID string) bool {
+	fs.mu.RLock()
+	defer fs.mu.RUnlock()
+	return fs.of[filterKey{mode, slotID}] != nil
 }
 
 // with calls f with the filter of a slot, nil if it has none, which does not change

@@ -60,10 +60,10 @@ type turn struct {
 
 // gathers says whether a write may share a transaction with others: it is small and has
 // none of the keys that a secondary takes up before what follows them.
-func (t *Tap) gathers(txn []*physical.TxnEntry) bool {
-	return t.txn != nil && len(txn) <= gatherEntries/8 && sizeOf(txn) <= gatherBytes/8 &&
+func (wp *writePath) gathers(txn []*physical.TxnEntry) bool {
+	return wp.txn != nil && len(txn) <= gatherEntries/8 && sizeOf(txn) <= gatherBytes/8 &&
 		!slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool {
-			return e.Operation == physical.GetOperation || vaultname.IsKey(e.Entry.Key) || (t.alone != nil && t.alone(e.Entry.Key))
+			return e.Operation == physical.GetOperation || vaultname.IsKey(e.Entry.Key) || (wp.alone != nil && wp.alone(e.Entry.Key))
 		})
 }
 
@@ -75,7 +75,7 @@ func sizeOf(txn []*physical.TxnEntry) (bytes int) {
 }
 
 // commitGathered makes a write as commitNumbered does, perhaps together with others.
-func (t *Tap) commitGathered(ctx context.Context, r *regime, w *numbered) (keeps bool, err error) {
+func (wp *writePath) commitGathered(ctx context.Context, r *regime, w *numbered) (keeps bool, err error) {
 	m := &gathered{numbered: w, turn: make(chan turn, 1)}
 	batch := r.gathering.enter(m)
 	if batch == nil {
@@ -93,16 +93,16 @@ func (t *Tap) commitGathered(ctx context.Context, r *regime, w *numbered) (keeps
 		}
 		batch = now.batch
 	}
-	return t.commitBatch(ctx, r, batch)
+	return wp.commitBatch(ctx, r, batch)
 }
 
 // commitBatch makes the writes of a batch, the first of which is the caller's, and gives
 // the next batch to the first of those that wait.
-func (t *Tap) commitBatch(ctx context.Context, r *regime, batch []*gathered) (keeps bool, err error) {
+func (wp *writePath) commitBatch(ctx context.Context, r *regime, batch []*gathered) (keeps bool, err error) {
 	// The caller's end is not that of the others.
 	ctx = context.WithoutCancel(ctx)
 	var joint turn
-	joint.keeps, joint.err = t.commitNumbered(ctx, r, join(batch))
+	joint.keeps, joint.err = wp.commitNumbered(ctx, r, join(batch))
 	if next := r.gathering.next(); next != nil {
 		next[0].turn <- turn{batch: next}
 	}
@@ -112,7 +112,7 @@ func (t *Tap) commitBatch(ctx context.Context, r *regime, batch []*gathered) (ke
 	for i, m := range batch {
 		result := joint
 		if alone {
-			result.keeps, result.err = t.commitNumbered(ctx, r, m.numbered)
+			result.keeps, result.err = wp.commitNumbered(ctx, r, m.numbered)
 		}
 		if i == 0 {
 			own = result

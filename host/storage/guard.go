@@ -46,26 +46,11 @@ type Guard struct {
 // ErrFrozen refuses writes while a role change is under way.
 var ErrFrozen = errors.New("storage accepts no writes while the replication role of this cluster changes: try again in a moment")
 
-// SetGuard changes the guard and returns when no write that the former guard
-// let through is under way. When the context ends before, the guard holds all
-// the same.
-func (t *Tap) SetGuard(ctx context.Context, g Guard) error {
-	t.control.Lock()
-	defer t.control.Unlock()
-	g.Modes, g.Absorb = slices.Clone(g.Modes), slices.Clone(g.Absorb)
-	for m, p := range t.progress {
-		if g.Level != ReadOnly || !slices.Contains(g.Modes, m) {
-			p.end(errNoSecondary) // a secondary no more, or about to change
-		}
-	}
-	return t.change(ctx, func(r *regime) { r.guard = g })
-}
-
 // Refusals count the writes that the guard has refused with logical.ErrReadOnly.
-func (t *Tap) Refusals() *refusal.Counters { return &t.refusals }
+func (wp *writePath) Refusals() *refusal.Counters { return &wp.refusals }
 
 // Guard is the present guard.
-func (t *Tap) Guard() Guard { return t.regime.Load().guard }
+func (wp *writePath) Guard() Guard { return wp.regime.Load().guard }
 
 // check says whether an operation is refused or to be dropped.
 func (g *Guard) check(c *keyclass.Classifier, op physical.Operation, key string) (drop bool, err error) {
@@ -93,27 +78,27 @@ func (g *Guard) check(c *keyclass.Classifier, op physical.Operation, key string)
 
 // guarded says whether an operation of the core is refused or to be dropped, and
 // notes a refusal for who runs the request.
-func (t *Tap) guarded(ctx context.Context, g *Guard, op physical.Operation, key string) (drop bool, err error) {
+func (b *backend) guarded(ctx context.Context, g *Guard, op physical.Operation, key string) (drop bool, err error) {
 	if g.Level == Open || unguarded(ctx) {
 		return false, nil
 	}
-	drop, err = g.check(t.classes, op, key)
+	drop, err = g.check(b.t.classes, op, key)
 	if errors.Is(err, logical.ErrReadOnly) {
 		refusal.Note(ctx)
-		t.refusals.Bump(key)
+		b.t.refusals.Bump(key)
 	}
 	return drop, err
 }
 
 // guardedTxn refuses a whole transaction or returns it without dropped operations.
-func (t *Tap) guardedTxn(ctx context.Context, g *Guard, txn []*physical.TxnEntry) ([]*physical.TxnEntry, error) {
+func (b *backend) guardedTxn(ctx context.Context, g *Guard, txn []*physical.TxnEntry) ([]*physical.TxnEntry, error) {
 	if g.Level == Open || unguarded(ctx) {
 		return txn, nil
 	}
 	kept := make([]*physical.TxnEntry, 0, len(txn))
 	for _, e := range txn {
 		if e.Operation != physical.GetOperation {
-			drop, err := t.guarded(ctx, g, e.Operation, e.Entry.Key)
+			drop, err := b.guarded(ctx, g, e.Operation, e.Entry.Key)
 			if err != nil {
 				return nil, err
 			}

@@ -4,7 +4,6 @@ package storage
 
 import (
 	"maps"
-	"slices"
 	"sync"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
@@ -79,12 +78,4 @@ func (h *heldViews) putBack(prefix string, v *heldView) {
 		return
 	}
 	h.views[prefix] = v
-}
-
-// HeldViews are the prefixes of the views that were written and whose mounts were
-// not known, so that performance secondaries did not get the keys.
-func (t *Tap) HeldViews() []string {
-	t.held.mu.Lock()
-	defer t.held.mu.Unlock()
-	return slices.Sorted(maps.Keys(t.held.views))
 }

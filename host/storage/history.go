@@ -5,6 +5,7 @@ package storage
 import (
 	"bytes"
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/physical"
@@ -19,6 +20,15 @@ import (
 // by its term, which has a random part, and by where that term ends in what is stored.
 // See docs/adr/0016-storage-that-goes-back.md.
 
+// history is what this process knows of its own terms. reached is guarded by
+// writePath.control.
+type history struct {
+	*writePath
+	reached reached // of the last term of this process
+	lost    atomic.Bool
+	lostAt  atomic.Pointer[replication.Position]
+}
+
 // reached is how far this process has been in a term.
 type reached struct {
 	term, sequence uint64
@@ -28,7 +38,7 @@ type reached struct {
 // stored: no number above it was ever streamed from this storage. While a slot holds,
 // every finished number has a row (see finish), so nothing that was streamed is
 // above it in the same history. It notes up to where the term is sure of its rows.
-func (t *Tap) termEnd(ctx context.Context, head *journal.Head) (uint64, error) {
+func (p *primary) termEnd(ctx context.Context, head *journal.Head) (uint64, error) {
 	if len(head.Terms) == 0 {
 		return head.Reserved, nil
 	}
@@ -38,14 +48,14 @@ func (t *Tap) termEnd(ctx context.Context, head *journal.Head) (uint64, error) {
 		return head.Reserved, nil
 	}
 	end := max(head.Finished, head.RowsAfter)
-	for m := range t.applying {
+	for _, m := range modes {
 		// What was acknowledged was finished, and its row may be deleted.
-		names, err := t.inner.List(ctx, journal.SlotPrefix(m))
+		names, err := p.inner.List(ctx, journal.SlotPrefix(m))
 		if err != nil {
 			return 0, storageFailed("list the slots", err)
 		}
 		for _, name := range names {
-			b, err := t.readFresh(ctx, journal.SlotPrefix(m)+name)
+			b, err := p.readFresh(ctx, journal.SlotPrefix(m)+name)
 			if err != nil {
 				return 0, storageFailed("read a slot", err)
 			}
@@ -64,7 +74,7 @@ func (t *Tap) termEnd(ctx context.Context, head *journal.Head) (uint64, error) {
 		for n := end + 1; n <= to; n++ {
 			keys = append(keys, journal.RowKey(last.Term, n))
 		}
-		rows, err := t.getAll(physical.CacheRefreshContext(ctx, true), keys)
+		rows, err := p.getAll(physical.CacheRefreshContext(ctx, true), keys)
 		if err != nil {
 			return 0, storageFailed("look for the last row of a term", err)
 		}
@@ -104,7 +114,7 @@ func (j *activeJournal) ofHistory(at replication.Position) (lost bool, err error
 
 func (j *activeJournal) errHistory(at replication.Position) error {
 	why := "its storage went back in time since"
-	if !j.tap.fences() {
+	if !j.of.fences() {
 		why += ", or a node that led before has sent more than the next one found"
 	}
 	return replication.Errorf(replication.PositionLost,
@@ -121,8 +131,8 @@ func (j *activeJournal) checkHistory(at replication.Position) error {
 // Given says that this cluster has given a position to a secondary, which has shown it.
 // If it is not of what is stored here, that is gone: HistoryLost. A position of another
 // epoch says nothing.
-func (t *Tap) Given(mode replication.Mode, at replication.Position) {
-	j, cfg, err := t.regime.Load().modeOf(mode)
+func (p *primary) Given(mode replication.Mode, at replication.Position) {
+	j, cfg, err := p.regime.Load().modeOf(mode)
 	if err != nil || at.Epoch != cfg.Epoch {
 		return
 	}
@@ -130,103 +140,71 @@ func (t *Tap) Given(mode replication.Mode, at replication.Position) {
 	lost, _ := j.ofHistory(at)
 	j.mu.Unlock()
 	if lost {
-		t.historyIsLost(at)
+		p.historyIsLost(at)
 	}
 }
 
 // noteBefore compares what this process knows of its own former terms with what is
 // stored, when a term begins: the storage may have been replaced under it.
 func (j *activeJournal) noteBefore() {
-	if was := j.tap.reached; was.term != 0 {
+	if was := j.of.reached; was.term != 0 {
 		j.mu.Lock()
 		at := replication.Position{Term: was.term, Sequence: was.sequence}
 		lost, _ := j.ofHistory(at)
 		j.mu.Unlock()
 		if lost || journal.TermCount(was.term) >= journal.TermCount(j.term) {
-			j.tap.historyIsLost(at)
+			j.of.historyIsLost(at)
 		}
 	}
 }
 
 // noteReached remembers how far a journal was that ends. The caller holds t.control.
-func (t *Tap) noteReached(j *activeJournal) {
+func (h *history) noteReached(j *activeJournal) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	t.reached = reached{term: j.term}
+	h.reached = reached{term: j.term}
 	if j.openSlots() > 0 {
-		t.reached.sequence = j.seq.Watermark()
+		h.reached.sequence = j.seq.Watermark()
 	}
 }
 
 // historyIsLost remembers the position that is the proof.
-func (t *Tap) historyIsLost(at replication.Position) {
-	if t.lost.Swap(true) {
+func (h *history) historyIsLost(at replication.Position) {
+	if h.lost.Swap(true) {
 		return
 	}
-	t.lostAt.Store(&at)
-	if f := t.lostHook.Load(); f != nil {
-		(*f)()
-	}
+	h.lostAt.Store(&at)
+	h.observer().HistoryLost()
 }
 
 // HistoryLost says that the storage has turned out to have gone back in time, by what
 // this process or a secondary knows: the primary needs a new epoch. BeginHistory
 // forgets it.
-func (t *Tap) HistoryLost() bool { return t.lost.Load() }
+func (h *history) HistoryLost() bool { return h.lost.Load() }
 
 // HistoryWasLate says that nothing has gone back in time: the row that proved it is
 // stored, so that a node has written and sent it after another one had begun to lead,
 // which storage without transactions cannot keep it from. Once every secondary has what
 // was sent its rows are deleted, and this is not known.
-func (t *Tap) HistoryWasLate(ctx context.Context) bool {
-	at := t.lostAt.Load()
-	if at == nil || at.Sequence == 0 || t.fences() {
+func (h *history) HistoryWasLate(ctx context.Context) bool {
+	at := h.lostAt.Load()
+	if at == nil || at.Sequence == 0 || h.fences() {
 		return false
 	}
-	row, err := t.readFresh(ctx, journal.RowKey(at.Term, at.Sequence))
+	row, err := h.readFresh(ctx, journal.RowKey(at.Term, at.Sequence))
 	return err == nil && row != nil
 }
 
 // BeginHistory says that Activate has begun the new epoch.
-func (t *Tap) BeginHistory() { t.lost.Store(false) }
-
-// OnHistoryLost installs a hook that is called when HistoryLost becomes true. It must
-// return at once and call nothing of the tap. nil removes it.
-func (t *Tap) OnHistoryLost(f func()) { store(&t.lostHook, f, f == nil) }
-
-// Rest stops what the journal writes by itself, and waits for it until the context
-// ends: the node has ended its duty, and its storage may be replaced under it.
-func (t *Tap) Rest(ctx context.Context) {
-	r := t.regime.Load()
-	for mode := range t.unwatched {
-		t.mayBeStored(mode) // by the node that leads next
-	}
-	for _, p := range r.prints {
-		p.rest(ctx)
-	}
-	j := r.journal
-	if j == nil {
-		return
-	}
-	j.cancel()
-	over := make(chan struct{})
-	go func() {
-		j.tasks.Wait()
-		close(over)
-	}()
-	select {
-	case <-over:
-	case <-ctx.Done():
-	}
-}
+func (h *history) BeginHistory() { h.lost.Store(false) }
 
 // finish finishes a number whose write was settled. A row that is retained must be
 // stored first: what is streamed and not stored would be taken for a history that is
 // gone after a crash. Nothing is streamed meanwhile.
-func (t *Tap) finish(ctx context.Context, r *regime, row *journal.Row, retain bool) {
+func (wp *writePath) finish(ctx context.Context, r *regime, row *journal.Row, retain bool) {
 	j := r.journal
 	row.Weigh()
-	if !retain || t.rowStored(ctx, row) == nil {
+	if !retain || wp.rowStored(ctx, row) == nil {
 		j.seq.Finish(row.Sequence, row)
 		return
 	}
@@ -242,7 +220,7 @@ func (t *Tap) finish(ctx context.Context, r *regime, row *journal.Row, retain bo
 			case <-timer.C:
 			}
 			ctx, cancel := context.WithTimeout(j.ctx, settleTimeout)
-			err := t.rowStored(ctx, row)
+			err := wp.rowStored(ctx, row)
 			cancel()
 			if err == nil {
 				j.seq.Finish(row.Sequence, row)
@@ -254,12 +232,26 @@ func (t *Tap) finish(ctx context.Context, r *regime, row *journal.Row, retain bo
 
 // rowStored stores a row, in the place of one that was stored ahead of a write that then
 // did something else.
-func (t *Tap) rowStored(ctx context.Context, row *journal.Row) error {
+func (wp *writePath) rowStored(ctx context.Context, row *journal.Row) error {
 	key := journal.RowKey(row.Term, row.Sequence)
 	value := journal.EncodeRow(row.Ops)
-	have, err := t.readFresh(ctx, key)
+	have, err := wp.readFresh(ctx, key)
 	if err != nil || bytes.Equal(have, value) {
 		return err
 	}
-	return t.inner.Put(ctx, &physical.Entry{Key: key, Value: value})
+	return wp.inner.Put(ctx, &physical.Entry{Key: key, Value: value})
+}
+
+// rest stops what the journal writes by itself, and waits for it until the context ends.
+func (j *activeJournal) rest(ctx context.Context) {
+	j.cancel()
+	over := make(chan struct{})
+	go func() {
+		j.tasks.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
 }

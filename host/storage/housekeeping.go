@@ -34,7 +34,7 @@ func (j *activeJournal) housekeeping() {
 	for {
 		var retry <-chan time.Time
 		if err := j.doChores(j.ctx); err != nil && j.ctx.Err() == nil {
-			j.tap.logger.Warn("the journal's records cannot be kept up; trying again", "error", err)
+			j.of.logger.Warn("the journal's records cannot be kept up; trying again", "error", err)
 			retry = time.After(choreRetry)
 		}
 		select {
@@ -102,7 +102,7 @@ func (j *activeJournal) deleteRows(ctx context.Context) error {
 			return err
 		}
 		end := min(to, from+deleteBatch)
-		if err := j.tap.deleteRun(ctx, terms, from, end); err != nil {
+		if err := j.of.deleteRun(ctx, terms, from, end); err != nil {
 			return err
 		}
 		from = end
@@ -114,12 +114,12 @@ func (j *activeJournal) deleteRows(ctx context.Context) error {
 }
 
 // deleteRun deletes the rows after one number up to another.
-func (t *Tap) deleteRun(ctx context.Context, terms []journal.TermStart, from, to uint64) error {
-	most, size := t.txnLimits()
+func (p *primary) deleteRun(ctx context.Context, terms []journal.TermStart, from, to uint64) error {
+	most, size := p.txnLimits()
 	txn := make([]*physical.TxnEntry, 0, min(most, int(to-from)))
 	bytes := 0
 	flush := func() error {
-		err := t.store(ctx, txn)
+		err := p.store(ctx, txn)
 		txn, bytes = txn[:0:0], 0
 		return err
 	}

@@ -29,16 +29,16 @@ type indexing struct {
 
 // keep scans, again after a failure and whenever the fingerprint is lost, and
 // keeps the ranges of the index small and right.
-func (p *print) keep(ctx context.Context, t *Tap) {
+func (p *print) keep(ctx context.Context) {
 	retry := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
 	tend := time.NewTimer(roundEvery)
 	defer tend.Stop()
-	rest := time.NewTicker(t.storeAfter/2 + 1)
+	rest := time.NewTicker(p.in.storeAfter/2 + 1)
 	defer rest.Stop()
 	defer func() { p.round.end() }()
 	for {
-		err := p.begin(ctx, t)
+		err := p.begin(ctx)
 		if !p.confirmed.Load() {
 			tend.Reset(0)
 		}
@@ -46,20 +46,20 @@ func (p *print) keep(ctx context.Context, t *Tap) {
 			retry.Reset()
 			select {
 			case <-p.unknown:
-				err = p.rebuild(ctx, t)
+				err = p.rebuild(ctx)
 			case <-p.grown:
 				// What a copy writes is cut when it has ended, not while it grows.
-				if p.index.Overgrown() && !t.progress[p.mode].isCopying() {
-					err = p.rebuild(ctx, t)
+				if p.index.Overgrown() && !p.in.copies.copying(p.mode) {
+					err = p.rebuild(ctx)
 				}
 			case <-tend.C:
-				if err := p.round.advance(ctx, t, p); err != nil && ctx.Err() == nil {
-					t.logger.Warn("a part of the replicated content cannot be checked", "mode", p.mode, "error", err)
+				if err := p.round.advance(ctx, p); err != nil && ctx.Err() == nil {
+					p.in.logger.Warn("a part of the replicated content cannot be checked", "mode", p.mode, "error", err)
 				}
 				tend.Reset(p.round.pause(p.confirmed.Load()))
 			case now := <-rest.C:
-				if err := p.store(ctx, t, now.Add(-t.storeAfter)); err != nil && ctx.Err() == nil {
-					t.logger.Warn("the index of the replicated content is not stored; trying again", "mode", p.mode, "error", err)
+				if err := p.store(ctx, now.Add(-p.in.storeAfter)); err != nil && ctx.Err() == nil {
+					p.in.logger.Warn("the index of the replicated content is not stored; trying again", "mode", p.mode, "error", err)
 				}
 			case <-ctx.Done():
 			}
@@ -70,7 +70,7 @@ func (p *print) keep(ctx context.Context, t *Tap) {
 		if err == nil {
 			continue // lost while it was computed
 		}
-		t.logger.Warn("the fingerprint of the replicated content cannot be computed; trying again", "mode", p.mode, "error", err)
+		p.in.logger.Warn("the fingerprint of the replicated content cannot be computed; trying again", "mode", p.mode, "error", err)
 		timer := time.NewTimer(retry.NextBackOff())
 		select {
 		case <-timer.C:
@@ -82,69 +82,67 @@ func (p *print) keep(ctx context.Context, t *Tap) {
 }
 
 // begin takes what is stored of the index, and reads the rest.
-func (p *print) begin(ctx context.Context, t *Tap) error {
+func (p *print) begin(ctx context.Context) error {
 	if p.stored.blocks == nil {
-		return p.rebuild(ctx, t)
+		return p.rebuild(ctx)
 	}
 	p.indexing.begin(0)
-	done, err := p.takeStored(ctx, t)
+	done, err := p.takeStored(ctx)
 	p.indexing.ended(false)
 	if err != nil {
 		return err // once more: what was written meanwhile is not taken
 	}
 	p.stored.blocks = nil
 	if !done {
-		return p.rebuild(ctx, t)
+		return p.rebuild(ctx)
 	}
 	return nil
 }
 
 // rebuild reads everything once. It ends without an error when the index was
 // invalidated meanwhile.
-func (p *print) rebuild(ctx context.Context, t *Tap) error {
+func (p *print) rebuild(ctx context.Context) error {
 	select {
 	case <-p.unknown: // this is what was asked for
 	default:
 	}
-	if err := p.unstore(ctx, t); err != nil {
+	if err := p.unstore(ctx); err != nil {
 		// The next write does it, and until then what is stored is right.
-		t.logger.Warn("an index that is stored and not needed any more cannot be deleted", "mode", p.mode, "error", err)
+		p.in.logger.Warn("an index that is stored and not needed any more cannot be deleted", "mode", p.mode, "error", err)
 	}
 	_, total := p.index.Root()
 	p.indexing.begin(total)
-	r, done, err := p.pass(ctx, t, p.indexing.progress)
+	r, done, err := p.pass(ctx, p.indexing.progress)
 	p.indexing.ended(done)
 	if done {
 		p.round.end() // it has nothing more to find
-		p.checked(t, r.Wrong)
+		p.checked(r.Wrong)
 	}
 	return err
 }
 
 // checked notes the result of a check of everything.
-func (p *print) checked(t *Tap, wrong bool) {
+func (p *print) checked(wrong bool) {
 	p.confirmed.Store(true)
 	p.indexing.checkEnded(wrong)
 	if wrong {
-		t.logger.Error("the storage has something else than was written to it through this server: the fingerprint follows the storage now", "mode", p.mode)
-		if hook := t.wrongHook.Load(); hook != nil {
-			(*hook)(p.mode)
-		}
+		p.in.logger.Error("the storage has something else than was written to it through this server: the fingerprint follows the storage now", "mode", p.mode)
+		p.in.observer().IndexWrong(p.mode)
 	}
 }
 
 // pass reads everything at once and puts it into the index. The report says what the
 // index had otherwise. It is not done, without an error, when the index was
 // invalidated meanwhile.
-func (p *print) pass(ctx context.Context, t *Tap, progress func(keys int)) (r *IndexReport, done bool, err error) {
+func (p *print) pass(ctx context.Context, progress func(keys int)) (r *IndexReport, done bool, err error) {
 	pass := p.index.Begin()
 	defer pass.End()
-	w, err := newWalk(ctx, t.inner, "")
+	w, err := newWalk(ctx, p.in.inner, "")
 	if err != nil {
 		return nil, false, err
 	}
 	for pass.Current() {
-		n, err := readGroup(ctx, t, p.mode, pass, w)
+		n, err := readGroup(ctx, p.in, p.mode, pass, w)
 		if err != nil {
 			return nil, false, err
 		}
@@ -155,21 +153,21 @@ func (p *print) pass(ctx context.Context, t *Tap, progress func(keys int)) (r *I
 			progress(n)
 		}
 	}
-	wrong, done, err := finishPass(ctx, t, pass)
+	wrong, done, err := finishPass(ctx, p.in, pass)
 	return &IndexReport{Wrong: wrong, Ranges: pass.Wrong()}, done, err
 }
 
 // readGroup reads the next keys of a pass, 0 if there are none.
-func readGroup(ctx context.Context, t *Tap, mode replication.Mode, pass *fingerprint.Pass, w *walk) (int, error) {
-	keys, err := w.group(ctx, func(key string) bool { return t.classes.Replicated(mode, key) }, "")
+func readGroup(ctx context.Context, x *indexes, mode replication.Mode, pass *fingerprint.Pass, w *walk) (int, error) {
+	keys, err := w.group(ctx, func(key string) bool { return x.classes.Replicated(mode, key) }, "")
 	if err != nil || len(keys) == 0 {
 		return 0, err
 	}
-	return len(keys), readPass(ctx, t, pass, keys)
+	return len(keys), readPass(ctx, x, pass, keys)
 }
 
 // finishPass reads what was created behind the last key that was listed.
-func finishPass(ctx context.Context, t *Tap, pass *fingerprint.Pass) (wrong, done bool, err error) {
+func finishPass(ctx context.Context, x *indexes, pass *fingerprint.Pass) (wrong, done bool, err error) {
 	for {
 		done, wrong, ok := pass.Finish()
 		if done || !ok {
@@ -180,7 +178,7 @@ func finishPass(ctx context.Context, t *Tap, pass *fingerprint.Pass) (wrong, don
 			if !ok {
 				break
 			}
-			if err := readPass(ctx, t, pass, []string{key}); err != nil {
+			if err := readPass(ctx, x, pass, []string{key}); err != nil {
 				return false, false, err
 			}
 		}
@@ -190,32 +188,32 @@ func finishPass(ctx context.Context, t *Tap, pass *fingerprint.Pass) (wrong, don
 // readPass counts a run of keys, in order, and those that were created among
 // them since they were listed. Their locks are held so that each write of one of
 // them is either read here or told to the pass, never both.
-func readPass(ctx context.Context, t *Tap, pass *fingerprint.Pass, keys []string) error {
+func readPass(ctx context.Context, x *indexes, pass *fingerprint.Pass, keys []string) error {
 	for {
 		lock := slices.Clone(keys)
-		if t.txn == nil {
+		if x.txn == nil {
 			for _, k := range keys {
 				lock = append(lock, basesOf(k)...) // see readAt
 			}
 		}
-		locks, err := t.stripes.lock(ctx, lock...)
+		locks, err := x.stripes.lock(ctx, lock...)
 		if err != nil {
 			return err
 		}
 		created, ok := pass.Advance(keys[len(keys)-1])
 		if ok && len(created) == 0 {
 			// Past the cache, which does not know of what was changed below it.
-			values, err := t.getAll(physical.CacheRefreshContext(ctx, true), keys)
+			values, err := x.getAll(physical.CacheRefreshContext(ctx, true), keys)
 			if err == nil {
 				pass.Add(keys, values)
 			}
-			t.stripes.unlock(locks)
+			x.stripes.unlock(locks)
 			if err != nil {
 				return storageFailed("read keys for the fingerprint", err)
 			}
 			return nil
 		}
-		t.stripes.unlock(locks)
+		x.stripes.unlock(locks)
 		if !ok {
 			return nil
 		}

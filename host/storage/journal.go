@@ -43,7 +43,7 @@ type activeJournal struct {
 	// formerEnd is the last row of the former term up to which none is missing.
 	formerEnd string
 
-	tap    *Tap
+	of     *primary
 	term   uint64
 	seq    *journal.Sequencer
 	ctx    context.Context // ends with the journal
@@ -72,7 +72,7 @@ type activeJournal struct {
 //
 // The host calls it at the start of each leadership of a primary, before the
 // core writes anything that is replicated.
-func (t *Tap) Activate(ctx context.Context, cfg JournalConfig) error {
+func (p *primary) Activate(ctx context.Context, cfg JournalConfig) error {
 	if len(cfg.Modes) == 0 {
 		return replication.Errorf(replication.InvalidInput, "a journal needs at least one replication mode")
 	}
@@ -84,20 +84,20 @@ func (t *Tap) Activate(ctx context.Context, cfg JournalConfig) error {
 			return replication.Errorf(replication.InvalidInput, "the journal for %s replication needs an epoch", m)
 		}
 	}
-	t.control.Lock()
-	defer t.control.Unlock()
-	if _, ok := cfg.Modes[replication.Performance]; ok && t.classes.Mounts() == nil {
+	p.control.Lock()
+	defer p.control.Unlock()
+	if _, ok := cfg.Modes[replication.Performance]; ok && p.classes.Mounts() == nil {
 		// Without it local mounts would leave. It is empty: no view leaves.
-		t.logger.Warn("nothing is known of the mounts, so performance replication leaves them all out")
-		t.classes.SetMounts(keyclass.NewMounts())
+		p.logger.Warn("nothing is known of the mounts, so performance replication leaves them all out")
+		p.classes.SetMounts(keyclass.NewMounts())
 	}
 	modes := copyMap(cfg.Modes, func(map[replication.Mode]ModeConfig) {})
-	former := t.regime.Load().modes
-	j := t.regime.Load().journal
+	former := p.regime.Load().modes
+	j := p.regime.Load().journal
 	fresh := j == nil
 	if fresh {
 		var err error
-		if j, err = t.beginTerm(ctx); err != nil {
+		if j, err = p.beginTerm(ctx); err != nil {
 			return err
 		}
 	}
@@ -111,35 +111,35 @@ func (t *Tap) Activate(ctx context.Context, cfg JournalConfig) error {
 		j.trustSlots()
 		j.start()
 	}
-	if err := t.change(ctx, func(r *regime) { r.journal, r.modes = j, modes }); err != nil {
+	if err := p.change(ctx, func(r *regime) { r.journal, r.modes = j, modes }); err != nil {
 		return err
 	}
 	for m := range former {
 		if _, ok := modes[m]; !ok {
 			j.endMode(m)
-			if err := t.stopFingerprint(ctx, m, false); err != nil {
+			if err := p.stopFingerprint(ctx, m, false); err != nil {
 				return err
 			}
 		}
 	}
 	for m, c := range modes {
-		if err := t.startFingerprint(ctx, m, c.IndexKey); err != nil {
+		if err := p.startFingerprint(ctx, m, c.IndexKey); err != nil {
 			return err
 		}
 	}
 	if fresh {
-		return t.settleOwed(ctx)
+		return p.settleOwed(ctx)
 	}
 	return nil
 }
 
 // beginTerm makes a new term durable.
-func (t *Tap) beginTerm(ctx context.Context) (*activeJournal, error) {
-	if err := t.inner.Put(ctx, &physical.Entry{Key: fenceKey, Value: []byte{1}}); err != nil {
+func (p *primary) beginTerm(ctx context.Context) (*activeJournal, error) {
+	if err := p.inner.Put(ctx, &physical.Entry{Key: fenceKey, Value: []byte{1}}); err != nil {
 		return nil, storageFailed("begin a term of the journal", err)
 	}
 	head := &journal.Head{}
-	b, err := t.readFresh(ctx, journal.HeadKey)
+	b, err := p.readFresh(ctx, journal.HeadKey)
 	if err != nil {
 		return nil, storageFailed("read the head of the journal", err)
 	}
@@ -151,24 +151,24 @@ func (t *Tap) beginTerm(ctx context.Context) (*activeJournal, error) {
 	last := head.Reserved
 	// A promoted secondary goes on above what it has applied, so that its numbers
 	// never fall behind those that it knows from its primary.
-	for m := range t.applying {
-		c, err := t.readCursor(ctx, m)
+	for _, m := range modes {
+		c, err := p.readCursor(ctx, m)
 		if err != nil {
 			return nil, err
 		}
 		last = max(last, c.Position.Sequence, c.ConsistentFrom, c.CopyAsOf)
 	}
 	j := &activeJournal{
-		tap: t, term: journal.NewTerm(head.Term), chores: make(chan struct{}, 1),
+		of: p, term: journal.NewTerm(head.Term), chores: make(chan struct{}, 1),
 		slots:    map[replication.Mode]map[string]*slot{},
 		rowsFrom: head.RowsAfter, deleted: head.RowsAfter, lastRow: last, marks: head.Marks,
 	}
 	// Rows of a crashed term that came after its last mark are not counted.
 	j.rowBytes.Store(head.Marks.Last().Bytes)
 	j.lookAt.Store(math.MaxUint64)
-	j.seq = journal.NewSequencer(j.term, last, last+reserveBlock, t.ring, t.ringRows)
+	j.seq = journal.NewSequencer(j.term, last, last+reserveBlock, p.ring, p.ringRows)
 	if n := len(head.Terms); n > 0 {
-		end, err := t.termEnd(ctx, head)
+		end, err := p.termEnd(ctx, head)
 		if err != nil {
 			return nil, err
 		}
@@ -190,24 +190,24 @@ func (t *Tap) beginTerm(ctx context.Context) (*activeJournal, error) {
 // its last write, before the storage is given up. Without a journal it does
 // nothing. The journal has ended even when an error is returned; after one, the
 // next term leaves some numbers unused.
-func (t *Tap) Deactivate(ctx context.Context) error {
-	t.control.Lock()
-	defer t.control.Unlock()
-	r := t.regime.Load()
+func (p *primary) Deactivate(ctx context.Context) error {
+	p.control.Lock()
+	defer p.control.Unlock()
+	r := p.regime.Load()
 	j := r.journal
 	if j == nil {
-		t.reached = reached{} // it may have another cluster's storage when it is a primary again
+		p.reached = reached{} // it may have another cluster's storage when it is a primary again
 		return nil
 	}
 	// Writes that wait for the storage to say what became of them give up.
 	j.cancel()
 	var errs []error
 	for m := range r.modes {
-		errs = append(errs, t.stopFingerprint(ctx, m, true))
+		errs = append(errs, p.stopFingerprint(ctx, m, true))
 	}
-	errs = append(errs, t.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
+	errs = append(errs, p.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
 	j.end()
-	t.noteReached(j)
+	p.noteReached(j)
 	drained := errors.Join(errs...) == nil
 	errs = append(errs, j.persistAcks(ctx))
 	if drained {
@@ -216,13 +216,10 @@ func (t *Tap) Deactivate(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Abandon ends the journal and all fingerprints in memory and writes nothing: for
-// a node that has lost its leadership, whose numbers are no longer the newest.
-func (t *Tap) Abandon(ctx context.Context) error {
-	t.endWaits()
-	t.control.Lock()
-	defer t.control.Unlock()
-	r := t.regime.Load()
+// abandon ends the journal and all fingerprints in memory and writes nothing. The caller holds
+// control.
+func (p *primary) abandon(ctx context.Context) error {
+	r := p.regime.Load()
 	if r.journal != nil {
 		// First of all: writes that wait for the storage to say what became of them are
 		// waited for below, and give up.
@@ -230,17 +227,13 @@ func (t *Tap) Abandon(ctx context.Context) error {
 	}
 	var errs []error
 	for m := range r.prints {
-		errs = append(errs, t.stopFingerprint(ctx, m, false))
+		errs = append(errs, p.stopFingerprint(ctx, m, false))
 	}
 	if j := r.journal; j != nil {
-		errs = append(errs, t.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
+		errs = append(errs, p.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
 		j.end()
-		t.noteReached(j)
+		p.noteReached(j)
 	}
-	// What was listed may not be there any more: the storage may be another one.
-	t.reads.close()
-	t.applies.close()
-	t.listings.close()
 	return errors.Join(errs...)
 }
 
@@ -250,7 +243,7 @@ func (j *activeJournal) start() {
 		defer j.tasks.Done()
 		j.housekeeping()
 	}()
-	if !j.tap.fences() {
+	if !j.of.fences() {
 		j.tasks.Go(j.watchLate)
 	}
 }
@@ -286,17 +279,17 @@ func (j *activeJournal) allocate(ctx context.Context) (n uint64, retain bool, er
 var errEnded = replication.Errorf(replication.Unavailable, "the journal has ended because this node is no longer the active node of a primary")
 
 // Position is the watermark of a mode's journal, with the fingerprint if known.
-func (t *Tap) Position(mode replication.Mode) (*replication.JournalPosition, error) {
-	r := t.regime.Load()
+func (p *primary) Position(mode replication.Mode) (*replication.JournalPosition, error) {
+	r := p.regime.Load()
 	j, cfg, err := r.modeOf(mode)
 	if err != nil {
 		return nil, err
 	}
-	p := &replication.JournalPosition{Position: replication.Position{Epoch: cfg.Epoch, Term: j.term, Sequence: j.seq.Watermark()}}
+	at := &replication.JournalPosition{Position: replication.Position{Epoch: cfg.Epoch, Term: j.term, Sequence: j.seq.Watermark()}}
 	if print := r.prints[mode]; print != nil {
-		p.Fingerprint, p.Keys = print.index.RootAt(p.Position.Sequence, j.seq.Allocated())
+		at.Fingerprint, at.Keys = print.index.RootAt(at.Position.Sequence, j.seq.Allocated())
 	}
-	return p, nil
+	return at, nil
 }
 
 func inMode(class keyclass.Class, mode replication.Mode) bool { return keyclass.InMode(class, mode) }

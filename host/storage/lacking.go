@@ -28,12 +28,12 @@ type lacking struct {
 }
 
 // readLacking is the list that belongs to a cursor.
-func (t *Tap) readLacking(ctx context.Context, mode replication.Mode, c *journal.Cursor) (*lacking, error) {
+func (s *secondary) readLacking(ctx context.Context, c *journal.Cursor) (*lacking, error) {
 	a := &lacking{list: &unstorable.List{}}
 	if c.Missing == 0 {
 		return a, nil
 	}
-	b, err := t.readFresh(ctx, journal.MissingKey(mode))
+	b, err := s.readFresh(ctx, journal.MissingKey(s.mode))
 	if err != nil {
 		return nil, storageFailed("read which keys are missing", err)
 	}
@@ -41,7 +41,7 @@ func (t *Tap) readLacking(ctx context.Context, mode replication.Mode, c *journal
 		if a.list, err = unstorable.Decode(b); err == nil {
 			return a, nil
 		}
-		t.logger.Error("the list of missing keys is lost: a comparison finds them again", "mode", mode, "error", err)
+		s.logger.Error("the list of missing keys is lost: a comparison finds them again", "mode", s.mode, "error", err)
 		a.list = &unstorable.List{}
 	}
 	a.list.Count(c.Missing)
@@ -124,21 +124,21 @@ func (a *lacking) moved(mode replication.Mode, to *journal.Cursor, list *unstora
 
 // separable says whether a transaction may be made in parts. Later rows depend on some
 // keys; they are not gone past.
-func (t *Tap) separable(txn []*physical.TxnEntry) bool {
-	return !slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool { return t.dependedOn(e.Entry.Key) })
+func (s *secondary) separable(txn []*physical.TxnEntry) bool {
+	return !slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool { return s.dependedOn(e.Entry.Key) })
 }
 
-func (t *Tap) dependedOn(key string) bool {
-	return vaultname.IsKey(key) || (t.alone != nil && t.alone(key))
+func (s *secondary) dependedOn(key string) bool {
+	return vaultname.IsKey(key) || (s.alone != nil && s.alone(key))
 }
 
 // setAside makes the writes of a transaction that the storage has refused as a whole,
 // but for those that it refuses by themselves, and says how many these are.
-func (t *Tap) setAside(ctx context.Context, r *regime, mode replication.Mode, a *lacking, txn []*physical.TxnEntry, o commitOptions) (refused int, err error) {
+func (s *secondary) setAside(ctx context.Context, r *regime, a *lacking, txn []*physical.TxnEntry, o commitOptions) (refused int, err error) {
 	if len(txn) == 0 {
 		return 0, nil
 	}
-	err = t.commit(ctx, r, txn, o)
+	err = s.commit(ctx, r, txn, o)
 	if err == nil {
 		a.stored(txn)
 		return 0, nil
@@ -147,10 +147,10 @@ func (t *Tap) setAside(ctx context.Context, r *regime, mode replication.Mode, a 
 		return 0, storageFailed("apply what the primary wrote", err)
 	}
 	if half := len(txn) / 2; half > 0 {
-		if refused, err = t.setAside(ctx, r, mode, a, txn[:half], o); err != nil {
+		if refused, err = s.setAside(ctx, r, a, txn[:half], o); err != nil {
 			return refused, err
 		}
-		n, err := t.setAside(ctx, r, mode, a, txn[half:], o)
+		n, err := s.setAside(ctx, r, a, txn[half:], o)
 		return refused + n, err
 	}
 	e := txn[0].Entry
@@ -161,17 +161,17 @@ func (t *Tap) setAside(ctx context.Context, r *regime, mode replication.Mode, a 
 	refusal := unstorable.Of(err, e)
 	if a.add(e.Key, *refusal) {
 		// The log is the operator's; a status that anybody may read has no name.
-		t.logger.Error("the storage of this secondary refuses a key of the primary, which is missing here until that has changed",
-			"mode", mode, "key", e.Key, "class", t.classes.Class(e.Key), "reason", refusal.String())
+		s.logger.Error("the storage of this secondary refuses a key of the primary, which is missing here until that has changed",
+			"mode", s.mode, "key", e.Key, "class", s.classes.Class(e.Key), "reason", refusal.String())
 	}
 	return 1, nil
 }
 
 // refusedRow is the error where later rows depend on what the storage has refused.
-func (t *Tap) refusedRow(txn []*physical.TxnEntry, err error) error {
+func (s *secondary) refusedRow(txn []*physical.TxnEntry, err error) error {
 	var worst *physical.Entry
 	for _, e := range txn {
-		if t.dependedOn(e.Entry.Key) && (worst == nil || len(e.Entry.Value) > len(worst.Value)) {
+		if s.dependedOn(e.Entry.Key) && (worst == nil || len(e.Entry.Value) > len(worst.Value)) {
 			worst = e.Entry
 		}
 	}
@@ -182,16 +182,16 @@ func (t *Tap) refusedRow(txn []*physical.TxnEntry, err error) error {
 
 // Missing is what this secondary lacks of its primary because its storage refuses it:
 // how many keys, and a sentence that has no names in it.
-func (t *Tap) Missing(ctx context.Context, mode replication.Mode) (keys uint64, what string, err error) {
-	c, err := t.readCursor(ctx, mode)
+func (s *secondary) Missing(ctx context.Context) (keys uint64, what string, err error) {
+	c, err := s.readCursor(ctx, s.mode)
 	if err != nil || c.Missing == 0 {
 		return 0, "", err
 	}
-	a, err := t.readLacking(ctx, mode, c)
+	a, err := s.readLacking(ctx, c)
 	if err != nil {
 		return 0, "", err
 	}
 	return a.list.Len(), a.list.Describe(func(key string) string {
-		return t.classes.Class(key).String() + " keys, " + keyclass.Area(key)
+		return s.classes.Class(key).String() + " keys, " + keyclass.Area(key)
 	}), nil
 }

@@ -25,7 +25,6 @@ const (
 // were not there when this one began: who has read past them would not get what they
 // wrote. So their keys are journalled once more, with the values that they have now.
 type lateRows struct {
-	tap  *Tap
 	j    *activeJournal
 	seen map[string]lateRow
 }
@@ -39,18 +38,18 @@ type lateRow struct {
 
 // watchLate looks as long as the journal is the present one.
 func (j *activeJournal) watchLate() {
-	l := &lateRows{tap: j.tap, j: j, seen: map[string]lateRow{}}
+	l := &lateRows{j: j, seen: map[string]lateRow{}}
 	first := true
 	for {
 		begun := time.Now()
 		if err := l.look(j.ctx, first); err == nil {
 			first = false
-			j.tap.lateLooks.Add(1)
+			j.of.lateLooks.Add(1)
 		} else if j.ctx.Err() == nil {
-			j.tap.logger.Warn("rows of a deposed leader cannot be looked for; trying again", "error", err)
+			j.of.logger.Warn("rows of a deposed leader cannot be looked for; trying again", "error", err)
 		}
 		select {
-		case <-time.After(max(j.tap.lateEvery, lateShare*time.Since(begun))):
+		case <-time.After(max(j.of.lateEvery, lateShare*time.Since(begun))):
 		case <-j.ctx.Done():
 			return
 		}
@@ -60,7 +59,7 @@ func (j *activeJournal) watchLate() {
 // look takes up what is late: each row that was not there the first time, and before
 // that the unfinished end of the former term, whose last writes may still be under way.
 func (l *lateRows) look(ctx context.Context, first bool) error {
-	terms, err := l.tap.inner.List(ctx, journal.RowPrefix)
+	terms, err := l.j.of.inner.List(ctx, journal.RowPrefix)
 	if err != nil {
 		return storageFailed("list the terms of the journal", err)
 	}
@@ -71,7 +70,7 @@ func (l *lateRows) look(ctx context.Context, first bool) error {
 			// A newer one is that of the leader who has deposed this one.
 			continue
 		}
-		names, err := l.tap.inner.List(ctx, prefix)
+		names, err := l.j.of.inner.List(ctx, prefix)
 		if err != nil {
 			return storageFailed("list the rows of another term", err)
 		}
@@ -99,7 +98,7 @@ func (l *lateRows) look(ctx context.Context, first bool) error {
 // take journals the keys of a row anew. What a late one has written is not in the
 // fingerprints, which are computed anew, once its data must have come too.
 func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
-	b, err := l.tap.readFresh(ctx, key)
+	b, err := l.j.of.readFresh(ctx, key)
 	if err != nil {
 		return storageFailed("read a row of another term", err)
 	}
@@ -114,28 +113,28 @@ func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
 	for i := range ops {
 		keys[i] = ops[i].Key
 	}
-	r := l.tap.enter()
+	r := l.j.of.enter()
 	defer r.leave()
 	if r.journal != l.j {
 		return nil
 	}
-	if err := l.tap.journalKeys(ctx, r, keys); err != nil {
+	if err := l.j.of.journalKeys(ctx, r, keys); err != nil {
 		return err
 	}
 	if row.late {
-		l.tap.logger.Warn("a deposed leader has written after this node took over; what its keys have now is sent to the secondaries", "row", key, "keys", len(keys))
+		l.j.of.logger.Warn("a deposed leader has written after this node took over; what its keys have now is sent to the secondaries", "row", key, "keys", len(keys))
 		r.invalidate()
-		return l.tap.unstoreLost(ctx, r)
+		return l.j.of.unstoreLost(ctx, r)
 	}
 	return nil
 }
 
 // LateLooks counts how often the tap has looked for rows of deposed leaders.
-func (t *Tap) LateLooks() uint64 { return t.lateLooks.Load() }
+func (p *primary) LateLooks() uint64 { return p.lateLooks.Load() }
 
 // olderTerm compares the prefixes of two terms, which are hexadecimal numbers.
 func olderTerm(a, b string) bool { return len(a) < len(b) || len(a) == len(b) && a < b }
 
 // fences says whether the storage keeps a deposed leader from writing. Those with
 // transactions do, by raft's term or by the session of the lock.
-func (t *Tap) fences() bool { return t.txn != nil }
+func (b *backing) fences() bool { return b.txn != nil }

@@ -49,7 +49,7 @@ func (r *regime) writing(effects []effect) (all []stale, written func()) {
 // withStale adds the deletion of stale rows to writes, ahead of them. What cannot be in
 // one transaction with them is deleted at once. Deleted is called when the writes are
 // made.
-func (t *Tap) withStale(ctx context.Context, txn []*physical.TxnEntry, all []stale) (joint []*physical.TxnEntry, deleted func(), err error) {
+func (wp *writePath) withStale(ctx context.Context, txn []*physical.TxnEntry, all []stale) (joint []*physical.TxnEntry, deleted func(), err error) {
 	deleted = func() {}
 	var rows []string
 	for i := range all {
@@ -79,11 +79,11 @@ func (t *Tap) withStale(ctx context.Context, txn []*physical.TxnEntry, all []sta
 			all[i].index.Deleted(all[i].key, all[i].rows)
 		}
 	}
-	if t.txn != nil && t.fits(append(joint, txn...), nil) {
+	if wp.txn != nil && wp.fits(append(joint, txn...), nil) {
 		return append(joint, txn...), gone, nil
 	}
-	for _, piece := range t.split(joint) {
-		if err := t.store(ctx, piece); err != nil {
+	for _, piece := range wp.split(joint) {
+		if err := wp.store(ctx, piece); err != nil {
 			return nil, deleted, err
 		}
 	}

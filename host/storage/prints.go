@@ -14,6 +14,7 @@ import (
 
 // print is the fingerprint of a mode, with the task that keeps it.
 type print struct {
+	in      *indexes
 	mode    replication.Mode
 	key     fingerprint.Key
 	index   *fingerprint.Index
@@ -33,87 +34,87 @@ type print struct {
 // the background, during which the fingerprint is unknown, and then with every
 // write. The host calls it when the node becomes active in a role of the mode.
 // With the key that is in use already it does nothing.
-func (t *Tap) StartFingerprint(ctx context.Context, mode replication.Mode, key fingerprint.Key) error {
+func (x *indexes) StartFingerprint(ctx context.Context, mode replication.Mode, key fingerprint.Key) error {
 	if err := checkMode(mode); err != nil {
 		return err
 	}
-	t.control.Lock()
-	defer t.control.Unlock()
-	return t.startFingerprint(ctx, mode, key)
+	x.control.Lock()
+	defer x.control.Unlock()
+	return x.startFingerprint(ctx, mode, key)
 }
 
 // StopFingerprint ends that. The host calls it when the node gives up its role:
 // the fingerprint cannot follow what another node writes.
-func (t *Tap) StopFingerprint(ctx context.Context, mode replication.Mode) error {
-	t.control.Lock()
-	defer t.control.Unlock()
-	return t.stopFingerprint(ctx, mode, true)
+func (x *indexes) StopFingerprint(ctx context.Context, mode replication.Mode) error {
+	x.control.Lock()
+	defer x.control.Unlock()
+	return x.stopFingerprint(ctx, mode, true)
 }
 
 // Fingerprint is that of a mode's content now, with the number of its keys; nil
 // and 0 while it is not known.
-func (t *Tap) Fingerprint(mode replication.Mode) (replication.Fingerprint, uint64) {
-	p := t.regime.Load().prints[mode]
+func (x *indexes) Fingerprint(mode replication.Mode) (replication.Fingerprint, uint64) {
+	p := x.regime.Load().prints[mode]
 	if p == nil {
 		return nil, 0
 	}
 	return p.index.Root()
 }
 
-func (t *Tap) startFingerprint(ctx context.Context, mode replication.Mode, key fingerprint.Key) error {
-	if old := t.regime.Load().prints[mode]; old != nil {
+func (x *indexes) startFingerprint(ctx context.Context, mode replication.Mode, key fingerprint.Key) error {
+	if old := x.regime.Load().prints[mode]; old != nil {
 		if old.key == key {
 			return nil
 		}
-		if err := t.stopFingerprint(ctx, mode, true); err != nil {
+		if err := x.stopFingerprint(ctx, mode, true); err != nil {
 			return err
 		}
 	}
 	p := &print{
-		mode: mode, key: key, index: fingerprint.NewIndex(fingerprint.NewHasher(key)),
+		in: x, mode: mode, key: key, index: fingerprint.NewIndex(fingerprint.NewHasher(key)),
 		done: make(chan struct{}), unknown: make(chan struct{}, 1), grown: make(chan struct{}, 1),
 		stored: storedIndex{turn: make(turns, 1)},
 	}
-	t.settleClasses()
+	x.settleClasses()
 	// Scanning begins when every write is one that the index is told of, and what is
 	// stored is read when none is made.
 	p.index.Hold()
-	err := t.change(ctx, func(r *regime) {
+	err := x.change(ctx, func(r *regime) {
 		r.prints = copyMap(r.prints, func(m map[replication.Mode]*print) { m[mode] = p })
 	})
 	scanCtx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	if err == nil {
-		err = p.findStored(ctx, t)
+		err = p.findStored(ctx)
 	} else {
 		p.index.Release("", nil)
 	}
 	if err != nil {
 		cancel()
 		close(p.done)
-		return errors.Join(err, t.stopFingerprint(ctx, mode, false))
+		return errors.Join(err, x.stopFingerprint(ctx, mode, false))
 	}
 	go func() {
 		defer close(p.done)
-		p.keep(scanCtx, t)
+		p.keep(scanCtx)
 	}()
 	return nil
 }
 
 // stopFingerprint stores the index if this node may write.
-func (t *Tap) stopFingerprint(ctx context.Context, mode replication.Mode, mayWrite bool) error {
-	t.mayBeStored(mode) // by another node, if not by this one
-	p := t.regime.Load().prints[mode]
+func (x *indexes) stopFingerprint(ctx context.Context, mode replication.Mode, mayWrite bool) error {
+	x.mayBeStored(mode) // by another node, if not by this one
+	p := x.regime.Load().prints[mode]
 	if p == nil {
 		return nil
 	}
-	err := t.change(ctx, func(r *regime) {
+	err := x.change(ctx, func(r *regime) {
 		r.prints = copyMap(r.prints, func(m map[replication.Mode]*print) { delete(m, mode) })
 	})
 	p.cancel()
 	<-p.done
 	if mayWrite && err == nil {
-		p.storeNow(ctx, t)
+		p.storeNow(ctx)
 	}
 	return err
 }
@@ -121,18 +122,18 @@ func (t *Tap) stopFingerprint(ctx context.Context, mode replication.Mode, mayWri
 // StoreIndexes stores what is not stored yet of the indexes, so that they are there at
 // once after a restart. The host calls it when the node is about to seal, while it
 // can write; it takes a few seconds at most.
-func (t *Tap) StoreIndexes(ctx context.Context) {
-	for _, p := range t.regime.Load().prints {
-		p.storeNow(ctx, t)
+func (x *indexes) StoreIndexes(ctx context.Context) {
+	for _, p := range x.regime.Load().prints {
+		p.storeNow(ctx)
 	}
 }
 
 // storeNow stores what it can in a few seconds. What it cannot is read at the next start.
-func (p *print) storeNow(ctx context.Context, t *Tap) {
+func (p *print) storeNow(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := p.store(ctx, t, time.Now()); err != nil {
-		t.logger.Info("the index of the replicated content could not be stored, so a part of the content is read at the next start", "mode", p.mode, "error", err)
+	if err := p.store(ctx, time.Now()); err != nil {
+		p.in.logger.Info("the index of the replicated content could not be stored, so a part of the content is read at the next start", "mode", p.mode, "error", err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// progress is how far a mode is applied, OnApplied included, and who waits for
+// progress is how far a mode is applied, Observer.Applied included, and who waits for
 // more. Its zero value knows nothing yet.
 type progress struct {
 	mu    sync.Mutex
@@ -35,24 +35,21 @@ var errLate = replication.Errorf(replication.Unavailable,
 	"the change has arrived on this secondary, and its core could not take it up yet: read it again in a moment")
 
 // WaitApplied waits until this secondary has applied a position of its primary
-// and OnApplied has returned for it. PositionLost for a position of another epoch
+// and Observer.Applied has returned for it. PositionLost for a position of another epoch
 // than the one it follows, Unavailable when the role or the duty of this node
 // ends, or the core fails to take up what is stored. A copy that is under way is waited for: who cannot wait so long gives a
 // context that ends.
-func (t *Tap) WaitApplied(ctx context.Context, mode replication.Mode, at replication.Position) error {
-	if err := checkMode(mode); err != nil {
-		return err
-	}
+func (s *secondary) WaitApplied(ctx context.Context, at replication.Position) error {
 	if at.Epoch.IsZero() {
 		return replication.Errorf(replication.InvalidInput, "a position without an epoch cannot be waited for")
 	}
-	p := t.progress[mode]
+	p := &s.progress
 	w, err := p.wait(at)
 	if w == nil && err == nil {
 		return nil
 	}
 	if err == errUnknownProgress {
-		if err := t.loadProgress(ctx, mode); err != nil {
+		if err := s.loadProgress(ctx); err != nil {
 			return err
 		}
 		if w, err = p.wait(at); err == errUnknownProgress {
@@ -62,7 +59,7 @@ func (t *Tap) WaitApplied(ctx context.Context, mode replication.Mode, at replica
 	if w == nil || err != nil {
 		return err
 	}
-	if t.Owed(mode) > 0 {
+	if s.Owed() > 0 {
 		p.endStored(errLate)
 	}
 	select {
@@ -76,12 +73,12 @@ func (t *Tap) WaitApplied(ctx context.Context, mode replication.Mode, at replica
 
 // loadProgress reads it from storage, and waits for nothing: who asks may hold what an
 // apply waits for. What an apply is writing is owed before it can be read here.
-func (t *Tap) loadProgress(ctx context.Context, mode replication.Mode) error {
-	p := t.progress[mode]
+func (s *secondary) loadProgress(ctx context.Context) error {
+	p := &s.progress
 	p.mu.Lock()
 	ended := p.ended
 	p.mu.Unlock()
-	c, err := t.readCursor(ctx, mode)
+	c, err := s.readCursor(ctx, s.mode)
 	if err != nil {
 		return err
 	}
@@ -90,7 +87,7 @@ func (t *Tap) loadProgress(ctx context.Context, mode replication.Mode) error {
 	if p.known || p.ended != ended {
 		return nil
 	}
-	if t.debts[mode].keys.None() {
+	if s.debt.keys.None() {
 		p.set(c)
 		return nil
 	}
@@ -101,9 +98,9 @@ func (t *Tap) loadProgress(ctx context.Context, mode replication.Mode) error {
 }
 
 // endWaits ends all waiting because the node's duty ends.
-func (t *Tap) endWaits() {
-	for _, p := range t.progress {
-		p.end(errNoSecondary)
+func (ss secondaries) endWaits() {
+	for _, s := range ss.of {
+		s.progress.end(errNoSecondary)
 	}
 }
 
@@ -278,8 +275,8 @@ func (h *waiters) Pop() any {
 }
 
 // Waiting is how many callers of WaitApplied wait.
-func (t *Tap) Waiting(mode replication.Mode) int {
-	p := t.progress[mode]
+func (s *secondary) Waiting() int {
+	p := &s.progress
 	if p == nil {
 		return 0
 	}

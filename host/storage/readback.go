@@ -21,7 +21,7 @@ func (r *reader) fromStorage() (*replication.Frame, error) {
 	enc := journal.NewFrameEncoder(r.after)
 	f := &replication.Frame{After: r.after}
 	at := r.after
-	for enc.Bytes() < r.tap.frames {
+	for enc.Bytes() < r.of.frames {
 		// Rows that are in memory are taken from there by the next frame.
 		end := min(at+rowGroup, r.j.seq.Floor(), r.j.seq.Watermark())
 		if end <= at {
@@ -35,7 +35,7 @@ func (r *reader) fromStorage() (*replication.Frame, error) {
 			return nil, err
 		}
 		asOf := r.j.seq.Allocated()
-		cut, whole := cutRows(rows, r.tap.frames-enc.Bytes())
+		cut, whole := cutRows(rows, r.of.frames-enc.Bytes())
 		f.ConsistentFrom = max(f.ConsistentFrom, addRows(enc, rows[:cut], asOf, r.tablesAhead(rows[:cut])))
 		if !whole {
 			at = rows[cut-1].Sequence
@@ -75,7 +75,7 @@ func (r *reader) readRows(ctx context.Context, after, to uint64) ([]journal.Row,
 	for n := after + 1; n <= to; n++ {
 		keys = append(keys, journal.RowKey(journal.TermOf(terms, n), n))
 	}
-	values, err := r.tap.getAll(ctx, keys)
+	values, err := r.of.getAll(ctx, keys)
 	if err != nil {
 		return nil, storageFailed("read journal rows", err)
 	}
@@ -90,7 +90,7 @@ func (r *reader) readRows(ctx context.Context, after, to uint64) ([]journal.Row,
 		}
 		if ops = r.relevant(ops); len(ops) > 0 {
 			row := journal.Row{Sequence: after + 1 + uint64(i), Ops: ops}
-			if r.tap.txn == nil && journal.Doubtful(terms, row.Sequence) {
+			if r.of.txn == nil && journal.Doubtful(terms, row.Sequence) {
 				// That a key is what the row says may be the work of a later one.
 				row.ConsistentFrom = row.Sequence + 1
 			}
@@ -114,7 +114,7 @@ func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
 			}
 		}
 	}
-	values, err := r.tap.getAll(ctx, keys)
+	values, err := r.of.getAll(ctx, keys)
 	if err != nil {
 		return storageFailed("read the values of journal rows", err)
 	}
@@ -122,7 +122,7 @@ func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
 		ops := rows[i].Ops[:0:0]
 		for _, op := range rows[i].Ops {
 			now := values[index[op.Key]]
-			if now == nil && op.Kind == journal.Put && r.mode == replication.Performance && r.tap.classes.Homeless(op.Key) {
+			if now == nil && op.Kind == journal.Put && r.mode == replication.Performance && r.of.classes.Homeless(op.Key) {
 				// Its mount is gone. The row that deletes it is behind the one of the table
 				// that marks the mount, and this one may not be.
 				rows[i].ConsistentFrom = rows[i].Sequence + 1

@@ -14,8 +14,8 @@ import (
 // [replication.Host]. The slot must be open. PositionLost for a position of
 // another epoch, ahead of this primary, or before what the slot retains. The
 // reader ends with the context; Unavailable when the journal ends.
-func (t *Tap) ReadJournal(ctx context.Context, mode replication.Mode, slotID string, after replication.Position) (replication.FrameReader, error) {
-	j, cfg, err := t.regime.Load().modeOf(mode)
+func (p *primary) ReadJournal(ctx context.Context, mode replication.Mode, slotID string, after replication.Position) (replication.FrameReader, error) {
+	j, cfg, err := p.regime.Load().modeOf(mode)
 	if err != nil {
 		return nil, err
 	}
@@ -35,13 +35,13 @@ func (t *Tap) ReadJournal(ctx context.Context, mode replication.Mode, slotID str
 			"the secondary is at %s, ahead of this primary at sequence %d: it has to compare and copy", after, j.seq.Watermark())
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	return &reader{tap: t, j: j, mode: mode, slot: slotID, epoch: cfg.Epoch, after: after.Sequence, ctx: ctx, cancel: cancel}, nil
+	return &reader{of: p, j: j, mode: mode, slot: slotID, epoch: cfg.Epoch, after: after.Sequence, ctx: ctx, cancel: cancel}, nil
 }
 
 // reader is a FrameReader over the ring in memory and, for rows that are in it
 // no longer, over the storage. It keeps nothing between frames.
 type reader struct {
-	tap    *Tap
+	of     *primary
 	j      *activeJournal
 	mode   replication.Mode
 	slot   string
@@ -78,7 +78,7 @@ func (r *reader) Next() (*replication.Frame, error) {
 		case <-r.ctx.Done():
 		}
 	}
-	if _, cfg, err := r.tap.regime.Load().modeOf(r.mode); err != nil {
+	if _, cfg, err := r.of.regime.Load().modeOf(r.mode); err != nil {
 		return nil, err
 	} else if cfg.Epoch != r.epoch {
 		return nil, replication.Errorf(replication.PositionLost, "this primary has begun the epoch %s: the secondary has to compare and copy", cfg.Epoch)
@@ -87,7 +87,7 @@ func (r *reader) Next() (*replication.Frame, error) {
 		return nil, err
 	}
 	var f *replication.Frame
-	err := r.tap.filters.with(r.mode, r.slot, func(allow allowed) (err error) {
+	err := r.of.filters.with(r.mode, r.slot, func(allow allowed) (err error) {
 		r.allow = allow
 		if f = r.fromMemory(); f == nil {
 			f, err = r.fromStorage()
@@ -103,7 +103,7 @@ func (r *reader) Next() (*replication.Frame, error) {
 
 // fromMemory makes a frame of rows in the ring, nil if they are not there.
 func (r *reader) fromMemory() *replication.Frame {
-	rows, to, ok := r.j.seq.Rows(r.after, r.tap.frames)
+	rows, to, ok := r.j.seq.Rows(r.after, r.of.frames)
 	if !ok {
 		return nil
 	}
@@ -157,6 +157,6 @@ func (r *reader) gets(op *journal.Op) bool {
 	if r.mode != replication.Performance {
 		return r.allow.lets(op.Key)
 	}
-	now := r.tap.classes.Class(op.Key)
+	now := r.of.classes.Class(op.Key)
 	return (inMode(now, r.mode) || (now == keyclass.Unknown && keyclass.InView(op.Key))) && r.allow.lets(op.Key)
 }

@@ -18,27 +18,27 @@ const rangeTarget = 4 * replication.PayloadTarget
 // ReadRange reads the keys of a mode after one, in order, with their values of
 // now, up to about Options.RangeBytes, for the secondary of a slot; see
 // [replication.Host]. It has what the slot's filter allows.
-func (t *Tap) ReadRange(ctx context.Context, mode replication.Mode, slotID, after string) (rng *replication.Range, err error) {
-	err = t.filters.with(mode, slotID, func(allow allowed) error {
-		rng, err = t.readRange(ctx, mode, slotID, allow, after)
+func (p *primary) ReadRange(ctx context.Context, mode replication.Mode, slotID, after string) (rng *replication.Range, err error) {
+	err = p.filters.with(mode, slotID, func(allow allowed) error {
+		rng, err = p.readRange(ctx, mode, slotID, allow, after)
 		return err
 	})
 	return rng, err
 }
 
-func (t *Tap) readRange(ctx context.Context, mode replication.Mode, slotID string, allow allowed, after string) (*replication.Range, error) {
-	j, _, err := t.regime.Load().modeOf(mode)
+func (p *primary) readRange(ctx context.Context, mode replication.Mode, slotID string, allow allowed, after string) (*replication.Range, error) {
+	j, _, err := p.regime.Load().modeOf(mode)
 	if err != nil {
 		return nil, err
 	}
-	may := func(key string) bool { return t.classes.Replicated(mode, key) && allow.lets(key) }
-	w, err := t.reads.take(ctx, t.inner, mode, slotID, after)
+	may := func(key string) bool { return p.classes.Replicated(mode, key) && allow.lets(key) }
+	w, err := p.reads.take(ctx, p.inner, mode, slotID, after)
 	if err != nil {
 		return nil, err
 	}
 	var pairs []journal.Pair
 	rng := &replication.Range{After: after, UpTo: after}
-	for size := 0; size < t.ranges; {
+	for size := 0; size < p.ranges; {
 		keys, err := w.group(ctx, may, "")
 		if err != nil {
 			return nil, err
@@ -47,15 +47,15 @@ func (t *Tap) readRange(ctx context.Context, mode replication.Mode, slotID strin
 			rng.Last, rng.UpTo = true, ""
 			break
 		}
-		values, err := t.readAt(ctx, keys)
+		values, err := p.readAt(ctx, keys)
 		if err != nil {
 			return nil, storageFailed("read a range of keys", err)
 		}
 		used := 0
 		for i, v := range values {
 			n := len(keys[i]) + len(v)
-			if size > 0 && size+n > t.ranges {
-				size = t.ranges
+			if size > 0 && size+n > p.ranges {
+				size = p.ranges
 				break
 			}
 			used, rng.UpTo = i+1, keys[i]
@@ -73,7 +73,7 @@ func (t *Tap) readRange(ctx context.Context, mode replication.Mode, slotID strin
 	rng.Keys = uint64(len(pairs))
 	rng.Payload = journal.EncodeRange(pairs)
 	if !rng.Last {
-		t.reads.put(mode, slotID, rng.UpTo, w)
+		p.reads.put(mode, slotID, rng.UpTo, w)
 	}
 	return rng, nil
 }
@@ -83,11 +83,11 @@ func (t *Tap) readRange(ctx context.Context, mode replication.Mode, slotID strin
 // a listing may have that name, and a read find it. So where storage has no
 // transactions a key that ends with digits is read while nobody writes a key
 // that it may stand for.
-func (t *Tap) readAt(ctx context.Context, keys []string) ([][]byte, error) {
-	if t.txn != nil {
-		return t.getAll(ctx, keys)
+func (b *backing) readAt(ctx context.Context, keys []string) ([][]byte, error) {
+	if b.txn != nil {
+		return b.getAll(ctx, keys)
 	}
-	values, err := t.getAll(ctx, keys)
+	values, err := b.getAll(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -96,12 +96,12 @@ func (t *Tap) readAt(ctx context.Context, keys []string) ([][]byte, error) {
 		if len(bases) == 0 || values[i] == nil {
 			continue
 		}
-		locks, err := t.stripes.lock(ctx, bases...)
+		locks, err := b.stripes.lock(ctx, bases...)
 		if err != nil {
 			return nil, err
 		}
-		one, err := t.getAll(ctx, keys[i:i+1])
-		t.stripes.unlock(locks)
+		one, err := b.getAll(ctx, keys[i:i+1])
+		b.stripes.unlock(locks)
 		if err != nil {
 			return nil, err
 		}

@@ -29,7 +29,7 @@ import (
 //
 // DR replication has keys of views whatever is known of them, so only performance
 // replication is concerned.
-func (t *Tap) Reclassify(ctx context.Context, prefixes ...string) error {
+func (p *primary) Reclassify(ctx context.Context, prefixes ...string) error {
 	for _, prefix := range prefixes {
 		if view, _, ok := keyclass.SplitView(prefix); !ok || view != prefix {
 			return replication.Errorf(replication.InvalidInput, "%q is no view of a mount, so the classes of its keys do not change", prefix)
@@ -38,33 +38,33 @@ func (t *Tap) Reclassify(ctx context.Context, prefixes ...string) error {
 	if len(prefixes) == 0 {
 		return nil
 	}
-	if err := t.fence(ctx); err != nil {
+	if err := p.fence(ctx); err != nil {
 		return err
 	}
 	for _, prefix := range prefixes {
-		held := t.held.take(prefix)
-		if err := t.reclassify(ctx, prefix, held); err != nil {
-			t.held.putBack(prefix, held)
+		held := p.held.take(prefix)
+		if err := p.reclassify(ctx, prefix, held); err != nil {
+			p.held.putBack(prefix, held)
 			return fmt.Errorf("keys below %s: %w", prefix, err)
 		}
 	}
-	t.settleClasses()
+	p.settleClasses()
 	return nil
 }
 
 // fence returns when all writes that began before are over.
-func (t *Tap) fence(ctx context.Context) error {
-	t.control.Lock()
-	defer t.control.Unlock()
-	return t.change(ctx, func(*regime) {})
+func (wp *writePath) fence(ctx context.Context) error {
+	wp.control.Lock()
+	defer wp.control.Unlock()
+	return wp.change(ctx, func(*regime) {})
 }
 
-func (t *Tap) reclassify(ctx context.Context, prefix string, held *heldView) error {
-	w, err := newWalkBelow(ctx, t.inner, prefix)
+func (p *primary) reclassify(ctx context.Context, prefix string, held *heldView) error {
+	w, err := newWalkBelow(ctx, p.inner, prefix)
 	if err != nil {
 		return err
 	}
-	any := func(key string) bool { return t.classes.Class(key) != keyclass.Own }
+	any := func(key string) bool { return p.classes.Class(key) != keyclass.Own }
 	first := true
 	for {
 		keys, err := w.group(ctx, any, "")
@@ -72,7 +72,7 @@ func (t *Tap) reclassify(ctx context.Context, prefix string, held *heldView) err
 			return err
 		}
 		if first && (len(keys) > 0 || held != nil) {
-			if err := t.lostCount(ctx); err != nil {
+			if err := p.lostCount(ctx); err != nil {
 				return err
 			}
 		}
@@ -80,7 +80,7 @@ func (t *Tap) reclassify(ctx context.Context, prefix string, held *heldView) err
 		if len(keys) == 0 {
 			break
 		}
-		if err := t.journalAgain(ctx, keys); err != nil {
+		if err := p.journalAgain(ctx, keys); err != nil {
 			return err
 		}
 	}
@@ -88,11 +88,11 @@ func (t *Tap) reclassify(ctx context.Context, prefix string, held *heldView) err
 		return nil
 	}
 	for keys := range slices.Chunk(slices.Sorted(maps.Keys(held.deleted)), walkGroup) {
-		if err := t.journalAgain(ctx, keys); err != nil {
+		if err := p.journalAgain(ctx, keys); err != nil {
 			return err
 		}
 	}
-	if j := t.regime.Load().journal; j != nil && held.tooMany {
+	if j := p.regime.Load().journal; j != nil && held.tooMany {
 		j.incomplete(replication.Performance)
 	}
 	return nil
@@ -100,56 +100,56 @@ func (t *Tap) reclassify(ctx context.Context, prefix string, held *heldView) err
 
 // lostCount makes the fingerprint unknown that does not know what it has counted of a
 // view whose classes have changed.
-func (t *Tap) lostCount(ctx context.Context) error {
-	p := t.regime.Load().prints[replication.Performance]
+func (x *indexes) lostCount(ctx context.Context) error {
+	p := x.regime.Load().prints[replication.Performance]
 	if p == nil {
 		return nil
 	}
 	p.invalidate()
-	return p.unstore(ctx, t)
+	return p.unstore(ctx)
 }
 
 // journalAgain makes rows of keys as they are now.
-func (t *Tap) journalAgain(ctx context.Context, keys []string) error {
-	r := t.enter()
+func (p *primary) journalAgain(ctx context.Context, keys []string) error {
+	r := p.enter()
 	defer r.leave()
 	if r.journal == nil {
 		return nil
 	}
 	wanted := make([]string, 0, len(keys))
 	for _, key := range keys {
-		if _, ok := r.modes[replication.Performance]; ok && inMode(t.classes.Class(key), replication.Performance) {
+		if _, ok := r.modes[replication.Performance]; ok && inMode(p.classes.Class(key), replication.Performance) {
 			wanted = append(wanted, key)
 		}
 	}
-	return t.journalKeys(ctx, r, wanted)
+	return p.journalKeys(ctx, r, wanted)
 }
 
 // journalKeys makes rows of keys as they are now. The caller has entered r, whose journal
 // gets them.
-func (t *Tap) journalKeys(ctx context.Context, r *regime, wanted []string) error {
+func (wp *writePath) journalKeys(ctx context.Context, r *regime, wanted []string) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	locks, err := t.stripes.lock(ctx, wanted...)
+	locks, err := wp.stripes.lock(ctx, wanted...)
 	if err != nil {
 		return err
 	}
-	defer t.stripes.unlock(locks)
-	values, err := t.getAll(physical.CacheRefreshContext(ctx, true), wanted)
+	defer wp.stripes.unlock(locks)
+	values, err := wp.getAll(physical.CacheRefreshContext(ctx, true), wanted)
 	if err != nil {
 		return storageFailed("read keys that are journalled again", err)
 	}
 	var ops []journal.Op
 	size := 0
 	for i, key := range wanted {
-		op := journal.Op{Kind: journal.Put, Class: t.classes.Class(key), Key: key, Value: values[i]}
+		op := journal.Op{Kind: journal.Put, Class: wp.classes.Class(key), Key: key, Value: values[i]}
 		if op.Value == nil {
 			op.Kind = journal.Delete
 		}
 		ops = append(ops, op)
 		if size += len(key) + len(op.Value); size >= replication.PayloadTarget || i == len(wanted)-1 {
-			if err := t.rowAlone(ctx, r, ops); err != nil {
+			if err := wp.rowAlone(ctx, r, ops); err != nil {
 				return err
 			}
 			ops, size = nil, 0
@@ -160,7 +160,7 @@ func (t *Tap) journalKeys(ctx context.Context, r *regime, wanted []string) error
 
 // rowAlone journals a row whose writes were made before. The caller has locked its
 // keys.
-func (t *Tap) rowAlone(ctx context.Context, r *regime, ops []journal.Op) error {
+func (wp *writePath) rowAlone(ctx context.Context, r *regime, ops []journal.Op) error {
 	n, retain, err := r.journal.allocate(ctx)
 	if err != nil {
 		return err
@@ -168,11 +168,11 @@ func (t *Tap) rowAlone(ctx context.Context, r *regime, ops []journal.Op) error {
 	if retain {
 		row := &physical.Entry{Key: journal.RowKey(r.journal.term, n), Value: journal.EncodeRow(ops)}
 		r.journal.stored(len(row.Key) + len(row.Value))
-		err = t.inner.Put(ctx, row)
+		err = wp.inner.Put(ctx, row)
 	}
 	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: ops}
 	if err != nil {
-		t.finish(ctx, r, row, retain)
+		wp.finish(ctx, r, row, retain)
 		return storageFailed("write a journal row", err)
 	}
 	row.Weigh()

@@ -18,8 +18,8 @@ import (
 
 // readFresh reads a record past the cache, which may be stale on a node that was
 // a standby; nil if there is none.
-func (t *Tap) readFresh(ctx context.Context, key string) ([]byte, error) {
-	e, err := t.inner.Get(physical.CacheRefreshContext(ctx, true), key)
+func (s *backing) readFresh(ctx context.Context, key string) ([]byte, error) {
+	e, err := s.inner.Get(physical.CacheRefreshContext(ctx, true), key)
 	if err != nil || e == nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (j *activeJournal) writeHead(ctx context.Context, reserved uint64, ended bo
 	if err != nil {
 		return fmt.Errorf("encode the head of the journal: %w", err)
 	}
-	if err := j.tap.inner.Put(ctx, &physical.Entry{Key: journal.HeadKey, Value: b}); err != nil {
+	if err := j.of.inner.Put(ctx, &physical.Entry{Key: journal.HeadKey, Value: b}); err != nil {
 		return storageFailed("write the head of the journal", err)
 	}
 	j.seq.Reserve(reserved)
@@ -96,15 +96,15 @@ func (t turns) take(ctx context.Context) (done func(), err error) {
 // loadSlots reads the slots of modes that are new to the journal. A slot of an
 // epoch that is over retains nothing; its secondary is told PositionLost.
 func (j *activeJournal) loadSlots(ctx context.Context, modes map[replication.Mode]ModeConfig) error {
-	t := j.tap
+	p := j.of
 	for mode, cfg := range modes {
 		loaded := map[string]*slot{}
-		names, err := t.inner.List(ctx, journal.SlotPrefix(mode))
+		names, err := p.inner.List(ctx, journal.SlotPrefix(mode))
 		if err != nil {
 			return storageFailed("list the slots", err)
 		}
 		for _, name := range names {
-			b, err := t.readFresh(ctx, journal.SlotPrefix(mode)+name)
+			b, err := p.readFresh(ctx, journal.SlotPrefix(mode)+name)
 			if err != nil {
 				return storageFailed("read a slot", err)
 			}
@@ -160,7 +160,7 @@ func (j *activeJournal) trustSlots() {
 
 // persistAcks makes acknowledgements durable that are ahead of their records.
 func (j *activeJournal) persistAcks(ctx context.Context) error {
-	done, err := j.tap.slotRecords.take(ctx)
+	done, err := j.of.slotRecords.take(ctx)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (j *activeJournal) persistAcks(ctx context.Context) error {
 	j.mu.Unlock()
 	var errs []error
 	for _, d := range all {
-		if err := j.tap.writeSlot(ctx, d.mode, d.rec); err != nil {
+		if err := j.of.writeSlot(ctx, d.mode, d.rec); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -195,7 +195,7 @@ func (j *activeJournal) persistAcks(ctx context.Context) error {
 		j.mu.Unlock()
 		if s == nil {
 			// Closed meanwhile: its record must not come back.
-			if err := j.tap.inner.Delete(ctx, journal.SlotKey(d.mode, d.id)); err != nil {
+			if err := j.of.inner.Delete(ctx, journal.SlotKey(d.mode, d.id)); err != nil {
 				errs = append(errs, storageFailed("delete a slot", err))
 			}
 		}
@@ -204,12 +204,12 @@ func (j *activeJournal) persistAcks(ctx context.Context) error {
 }
 
 // writeSlot writes the record of a slot. It is the caller's turn of t.slotRecords.
-func (t *Tap) writeSlot(ctx context.Context, mode replication.Mode, rec *journal.Slot) error {
+func (p *primary) writeSlot(ctx context.Context, mode replication.Mode, rec *journal.Slot) error {
 	b, err := rec.Encode()
 	if err != nil {
 		return replication.Errorf(replication.Internal, "encode a slot: %w", err)
 	}
-	if err := t.inner.Put(ctx, &physical.Entry{Key: journal.SlotKey(mode, rec.ID), Value: b}); err != nil {
+	if err := p.inner.Put(ctx, &physical.Entry{Key: journal.SlotKey(mode, rec.ID), Value: b}); err != nil {
 		return storageFailed("write a slot", err)
 	}
 	return nil

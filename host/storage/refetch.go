@@ -39,8 +39,8 @@ type refetch struct {
 
 // fetchMissing is Diff while no copy is under way: it asks for the keys that are missing
 // here, by name, when they are due. Done says that nothing is to be asked now.
-func (t *Tap) fetchMissing(ctx context.Context, mode replication.Mode, answer []byte) (*replication.DiffStep, error) {
-	c, unlock, err := t.beginApply(ctx, mode)
+func (s *secondary) fetchMissing(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
+	c, unlock, err := s.beginApply(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -48,8 +48,8 @@ func (t *Tap) fetchMissing(ctx context.Context, mode replication.Mode, answer []
 	if c.Copying || c.MustCopy {
 		return nil, replication.Errorf(replication.Unavailable, "a comparison has begun meanwhile")
 	}
-	f := t.refetches[mode]
-	a, err := t.readLacking(ctx, mode, c)
+	f := &s.refetch
+	a, err := s.readLacking(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (t *Tap) fetchMissing(ctx context.Context, mode replication.Mode, answer []
 	case !f.under || f.epoch != c.Position.Epoch || len(f.asked) == 0:
 		return nil, replication.Errorf(replication.Unavailable, "an answer about missing keys came that was not asked for: they are asked for again")
 	default:
-		if c, err = t.takeMissing(ctx, mode, f, a, c, answer); err != nil {
+		if c, err = s.takeMissing(ctx, f, a, c, answer); err != nil {
 			f.under = false
 			return nil, err
 		}
@@ -111,7 +111,7 @@ func (f *refetch) step(c *journal.Cursor, missing uint64) *replication.DiffStep 
 }
 
 // takeMissing writes what an answer brings. What it has not come to is asked again.
-func (t *Tap) takeMissing(ctx context.Context, mode replication.Mode, f *refetch, a *lacking, c *journal.Cursor, answer []byte) (*journal.Cursor, error) {
+func (s *secondary) takeMissing(ctx context.Context, f *refetch, a *lacking, c *journal.Cursor, answer []byte) (*journal.Cursor, error) {
 	got, err := journal.DecodeAnswer(answer, f.asked)
 	if err != nil {
 		return nil, malformed(err)
@@ -122,11 +122,11 @@ func (t *Tap) takeMissing(ctx context.Context, mode replication.Mode, f *refetch
 	for _, ask := range slices.Backward(f.asked[len(got.Ranges):]) {
 		f.rest = slices.Insert(f.rest, 0, ask.UpTo)
 	}
-	d := &diff{dirs: newListing(t.inner, t.anyPrefix)}
+	d := &diff{dirs: newListing(s.inner, s.anyPrefix)}
 	var ops []journal.Op
 	for i := range got.Ranges {
 		ask, rng := f.asked[i], &got.Ranges[i]
-		more, err := t.valueOps(ctx, mode, d, ask, rng)
+		more, err := s.valueOps(ctx, d, ask, rng)
 		if err != nil {
 			return nil, err
 		}
@@ -139,9 +139,9 @@ func (t *Tap) takeMissing(ctx context.Context, mode replication.Mode, f *refetch
 	// The values are of now, and the rows up to now may still come.
 	next.ConsistentFrom = max(c.ConsistentFrom, got.AsOf)
 	// What was missing belongs to rows that were applied long ago.
-	t.progress[mode].unsay(c)
-	if err := t.writeRange(ctx, mode, ops, &next, a); err != nil {
-		t.setProgress(mode, c)
+	s.progress.unsay(c)
+	if err := s.writeRange(ctx, ops, &next, a); err != nil {
+		s.setProgress(c)
 		return nil, err
 	}
 	return &next, nil

@@ -59,12 +59,12 @@ func (r *regime) with(change func(*regime)) *regime {
 }
 
 // enter counts a write into the present regime.
-func (t *Tap) enter() *regime {
+func (wp *writePath) enter() *regime {
 	for {
-		r := t.regime.Load()
+		r := wp.regime.Load()
 		r.inflight.Add(1)
 		// A change between the two lines might not wait for this write.
-		if t.regime.Load() == r {
+		if wp.regime.Load() == r {
 			return r
 		}
 		r.leave()
@@ -90,15 +90,15 @@ func (r *regime) retire() {
 // change makes a new regime the present one and waits for the writes of former
 // ones. When the context ends before, the new regime holds all the same. The
 // caller holds t.control.
-func (t *Tap) change(ctx context.Context, f func(*regime)) error {
-	old := t.regime.Load()
-	t.regime.Store(old.with(f))
+func (wp *writePath) change(ctx context.Context, f func(*regime)) error {
+	old := wp.regime.Load()
+	wp.regime.Store(old.with(f))
 	old.retire()
-	t.draining = append(t.draining, old)
-	for len(t.draining) > 0 {
+	wp.draining = append(wp.draining, old)
+	for len(wp.draining) > 0 {
 		select {
-		case <-t.draining[0].done:
-			t.draining = t.draining[1:]
+		case <-wp.draining[0].done:
+			wp.draining = wp.draining[1:]
 		case <-ctx.Done():
 			return replication.Errorf(replication.Unavailable,
 				"writes that are under way did not end in time, so the change of the storage's state is not complete: %w", ctx.Err())

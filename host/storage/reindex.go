@@ -31,8 +31,8 @@ type IndexReport struct {
 }
 
 // IndexState is that of a mode; zero while this node keeps no index of it.
-func (t *Tap) IndexState(mode replication.Mode) IndexState {
-	p := t.regime.Load().prints[mode]
+func (x *indexes) IndexState(mode replication.Mode) IndexState {
+	p := x.regime.Load().prints[mode]
 	if p == nil {
 		return IndexState{}
 	}
@@ -45,12 +45,12 @@ func (t *Tap) IndexState(mode replication.Mode) IndexState {
 // Reindex has the index of a mode computed anew from the storage, in the background.
 // What there is serves until then, unless it is forgotten at once. InvalidInput while
 // one is under way.
-func (t *Tap) Reindex(mode replication.Mode, forget bool) error {
-	p, err := t.printOf(mode)
+func (x *indexes) Reindex(mode replication.Mode, forget bool) error {
+	p, err := x.printOf(mode)
 	if err != nil {
 		return err
 	}
-	if s := t.IndexState(mode); s.Rebuilding {
+	if s := x.IndexState(mode); s.Rebuilding {
 		return replication.Errorf(replication.InvalidInput, "the index of %s replication is being computed already: %d of about %d keys were read", mode, s.Read, s.Total)
 	}
 	if forget {
@@ -63,31 +63,31 @@ func (t *Tap) Reindex(mode replication.Mode, forget bool) error {
 
 // CheckIndex compares the index of a mode with the storage, which it reads once. The
 // index follows the storage where they differ.
-func (t *Tap) CheckIndex(ctx context.Context, mode replication.Mode) (*IndexReport, error) {
-	p, err := t.printOf(mode)
+func (x *indexes) CheckIndex(ctx context.Context, mode replication.Mode) (*IndexReport, error) {
+	p, err := x.printOf(mode)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.index.Wait(ctx); err != nil {
 		return nil, err
 	}
-	r, done, err := p.pass(ctx, t, nil)
+	r, done, err := p.pass(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
 	if !done {
 		return nil, replication.Errorf(replication.Unavailable, "the index of %s replication is computed anew just now: check it again in a moment", mode)
 	}
-	p.checked(t, r.Wrong)
-	r.Root, _ = t.Fingerprint(mode)
+	p.checked(r.Wrong)
+	r.Root, _ = x.Fingerprint(mode)
 	return r, nil
 }
 
-func (t *Tap) printOf(mode replication.Mode) (*print, error) {
+func (x *indexes) printOf(mode replication.Mode) (*print, error) {
 	if err := checkMode(mode); err != nil {
 		return nil, err
 	}
-	if p := t.regime.Load().prints[mode]; p != nil {
+	if p := x.regime.Load().prints[mode]; p != nil {
 		return p, nil
 	}
 	return nil, replication.Errorf(replication.Unavailable, "this node keeps no index of %s replication: it is not the active node of a cluster that replicates", mode)

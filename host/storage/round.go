@@ -45,10 +45,10 @@ func (r *round) pause(confirmed bool) time.Duration {
 }
 
 // advance goes on with the round, or begins one.
-func (r *round) advance(ctx context.Context, t *Tap, p *print) error {
+func (r *round) advance(ctx context.Context, p *print) error {
 	if r.pass == nil {
 		pass := p.index.Begin()
-		w, err := newWalk(ctx, t.inner, "")
+		w, err := newWalk(ctx, p.in.inner, "")
 		if err != nil {
 			pass.End()
 			return err
@@ -60,7 +60,7 @@ func (r *round) advance(ctx context.Context, t *Tap, p *print) error {
 		groups = firstGroups
 	}
 	for range groups {
-		n, err := readGroup(ctx, t, p.mode, r.pass, r.walk)
+		n, err := readGroup(ctx, p.in, p.mode, r.pass, r.walk)
 		if err != nil {
 			r.end()
 			return err
@@ -68,10 +68,10 @@ func (r *round) advance(ctx context.Context, t *Tap, p *print) error {
 		if n > 0 {
 			continue
 		}
-		wrong, done, err := finishPass(ctx, t, r.pass)
+		wrong, done, err := finishPass(ctx, p.in, r.pass)
 		r.end()
 		if done {
-			p.checked(t, wrong)
+			p.checked(wrong)
 		}
 		return err
 	}

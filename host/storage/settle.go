@@ -29,27 +29,27 @@ const (
 // settle finds out what a failed write has done and finishes its number. The row
 // gets what the storage has: if the write took effect in part or not at all,
 // the row says so. False if the storage does not answer.
-func (t *Tap) settle(ctx context.Context, r *regime, n uint64, retain bool, effects []effect) bool {
+func (wp *writePath) settle(ctx context.Context, r *regime, n uint64, retain bool, effects []effect) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	if err := t.readAfter(ctx, effects); err != nil {
+	if err := wp.readAfter(ctx, effects); err != nil {
 		return false
 	}
 	r.account(effects, n)
-	t.finish(ctx, r, &journal.Row{Sequence: n, Term: r.journal.term, Ops: opsOf(effects)}, retain)
+	wp.finish(ctx, r, &journal.Row{Sequence: n, Term: r.journal.term, Ops: opsOf(effects)}, retain)
 	return true
 }
 
 // settleLater tries until the storage answers or the journal ends. The keys stay
 // locked meanwhile: nobody can write them anyway, and a later write would make
 // it impossible to say what this one did. The watermark waits.
-func (t *Tap) settleLater(r *regime, n uint64, retain bool, effects []effect, written func(), locks held) {
+func (wp *writePath) settleLater(r *regime, n uint64, retain bool, effects []effect, written func(), locks held) {
 	r.hold()
-	t.logger.Warn("storage failed a write and does not answer; replication waits until it is known what became of it",
+	wp.logger.Warn("storage failed a write and does not answer; replication waits until it is known what became of it",
 		"sequence", n, "key", effects[0].key)
 	go func() {
 		defer r.leave()
-		defer t.stripes.unlock(locks)
+		defer wp.stripes.unlock(locks)
 		defer written()
 		retry := backoff.NewExponentialBackOff(
 			backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(settleRetryMax), backoff.WithMaxElapsedTime(0))
@@ -62,7 +62,7 @@ func (t *Tap) settleLater(r *regime, n uint64, retain bool, effects []effect, wr
 				return
 			case <-timer.C:
 			}
-			if t.settle(r.journal.ctx, r, n, retain, effects) {
+			if wp.settle(r.journal.ctx, r, n, retain, effects) {
 				return
 			}
 		}
@@ -71,13 +71,13 @@ func (t *Tap) settleLater(r *regime, n uint64, retain bool, effects []effect, wr
 
 // readAfter replaces the intended effects by what the storage has. The cache
 // below still has the old value after a failed write, so it is passed by.
-func (t *Tap) readAfter(ctx context.Context, effects []effect) error {
+func (wp *writePath) readAfter(ctx context.Context, effects []effect) error {
 	ctx = physical.CacheRefreshContext(ctx, true)
 	keys := make([]string, len(effects))
 	for i := range effects {
 		keys[i] = effects[i].key
 	}
-	values, err := t.getAll(ctx, keys)
+	values, err := wp.getAll(ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (t *Tap) readAfter(ctx context.Context, effects []effect) error {
 // readBefore notes what is there before a write, for the fingerprints; known is
 // what the caller, who holds the locks, has read already, nil for nothing. If
 // reading fails the write goes on, and account has them computed anew.
-func (t *Tap) readBefore(ctx context.Context, effects []effect, known map[string][]byte) {
+func (wp *writePath) readBefore(ctx context.Context, effects []effect, known map[string][]byte) {
 	var keys []string
 	for i := range effects {
 		e := &effects[i]
@@ -101,7 +101,7 @@ func (t *Tap) readBefore(ctx context.Context, effects []effect, known map[string
 	if len(keys) == 0 {
 		return
 	}
-	values, err := t.getAll(ctx, keys)
+	values, err := wp.getAll(ctx, keys)
 	if err != nil {
 		return
 	}
@@ -115,14 +115,14 @@ func (t *Tap) readBefore(ctx context.Context, effects []effect, known map[string
 
 // account finds out what a write outside the journal has done and tells the
 // fingerprints.
-func (t *Tap) account(ctx context.Context, r *regime, effects []effect, failed error) {
+func (wp *writePath) account(ctx context.Context, r *regime, effects []effect, failed error) {
 	if len(r.prints) == 0 {
 		return
 	}
 	if failed != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 		defer cancel()
-		if err := t.readAfter(ctx, effects); err != nil {
+		if err := wp.readAfter(ctx, effects); err != nil {
 			r.invalidate()
 			return
 		}
@@ -165,10 +165,10 @@ func (r *regime) invalidate() {
 }
 
 // getAll reads values, nil for keys that do not exist.
-func (t *Tap) getAll(ctx context.Context, keys []string) ([][]byte, error) {
+func (b *backing) getAll(ctx context.Context, keys []string) ([][]byte, error) {
 	values := make([][]byte, len(keys))
 	get := func(ctx context.Context, i int) error {
-		e, err := t.inner.Get(ctx, keys[i])
+		e, err := b.inner.Get(ctx, keys[i])
 		if err == nil && e != nil {
 			if values[i] = e.Value; values[i] == nil {
 				values[i] = []byte{}

@@ -41,9 +41,9 @@ func (s *slot) record(id string) *journal.Slot {
 // OpenSlot begins retention after the present watermark for a secondary,
 // replacing a slot of the same id, and returns that position; see
 // [replication.Host]. It is durable.
-func (t *Tap) OpenSlot(ctx context.Context, mode replication.Mode, id string) (replication.Position, error) {
+func (p *primary) OpenSlot(ctx context.Context, mode replication.Mode, id string) (replication.Position, error) {
 	none := replication.Position{}
-	j, cfg, err := t.regime.Load().modeOf(mode)
+	j, cfg, err := p.regime.Load().modeOf(mode)
 	if err != nil {
 		return none, err
 	}
@@ -59,7 +59,7 @@ func (t *Tap) OpenSlot(ctx context.Context, mode replication.Mode, id string) (r
 		return none, err
 	}
 	at := replication.Position{Epoch: cfg.Epoch, Term: j.term, Sequence: j.seq.Watermark()}
-	done, err := t.slotRecords.take(ctx)
+	done, err := p.slotRecords.take(ctx)
 	if err != nil {
 		j.unopened(ctx, mode, id, mine)
 		return none, err
@@ -69,7 +69,7 @@ func (t *Tap) OpenSlot(ctx context.Context, mode replication.Mode, id string) (r
 	j.mu.Lock()
 	mine.recorded = true
 	j.mu.Unlock()
-	if err := t.writeSlot(ctx, mode, rec); err != nil {
+	if err := p.writeSlot(ctx, mode, rec); err != nil {
 		j.unopened(ctx, mode, id, mine)
 		return none, err
 	}
@@ -93,12 +93,12 @@ func (j *activeJournal) forgetRecord(ctx context.Context, mode replication.Mode,
 	if !known {
 		return nil
 	}
-	done, err := j.tap.slotRecords.take(ctx)
+	done, err := j.of.slotRecords.take(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if err := j.tap.inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
+	if err := j.of.inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
 		return storageFailed("delete a slot", err)
 	}
 	return nil
@@ -121,8 +121,8 @@ func (j *activeJournal) unopened(ctx context.Context, mode replication.Mode, id 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	if err := j.tap.inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
-		j.tap.logger.Warn("a slot could not be opened, and it is not known whether its record was written; it retains rows until it is opened anew",
+	if err := j.of.inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
+		j.of.logger.Warn("a slot could not be opened, and it is not known whether its record was written; it retains rows until it is opened anew",
 			"mode", mode, "id", id, "error", err)
 		return
 	}
@@ -177,8 +177,8 @@ func (j *activeJournal) waitFor(ctx context.Context, n uint64) error {
 // AckSlot says that a secondary has made everything up to a position durable;
 // see [replication.Host]. PositionLost for a position of another epoch, and for a
 // slot that is lost. It also says that the secondary is there, for the cap in age.
-func (t *Tap) AckSlot(_ context.Context, mode replication.Mode, id string, at replication.Position) error {
-	j, cfg, err := t.regime.Load().modeOf(mode)
+func (p *primary) AckSlot(_ context.Context, mode replication.Mode, id string, at replication.Position) error {
+	j, cfg, err := p.regime.Load().modeOf(mode)
 	if err != nil {
 		return err
 	}
@@ -209,8 +209,8 @@ func (t *Tap) AckSlot(_ context.Context, mode replication.Mode, id string, at re
 
 // SlotSeen says that the secondary of a slot is there, for the cap in age. NotFound
 // without such a slot, PositionLost when it is lost.
-func (t *Tap) SlotSeen(mode replication.Mode, id string) error {
-	j, _, err := t.regime.Load().modeOf(mode)
+func (p *primary) SlotSeen(mode replication.Mode, id string) error {
+	j, _, err := p.regime.Load().modeOf(mode)
 	if err != nil {
 		return err
 	}
@@ -237,19 +237,19 @@ func (j *activeJournal) slotThatHolds(mode replication.Mode, id string) (*slot, 
 
 // CloseSlot ends retention for a secondary; no error without such a slot. It may
 // be called without a journal: the record is deleted all the same.
-func (t *Tap) CloseSlot(ctx context.Context, mode replication.Mode, id string) error {
+func (p *primary) CloseSlot(ctx context.Context, mode replication.Mode, id string) error {
 	if err := checkMode(mode); err != nil {
 		return err
 	}
-	done, err := t.slotRecords.take(ctx)
+	done, err := p.slotRecords.take(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if err := t.inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
+	if err := p.inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
 		return storageFailed("delete a slot", err)
 	}
-	if j := t.regime.Load().journal; j != nil {
+	if j := p.regime.Load().journal; j != nil {
 		j.forget(mode, id)
 	}
 	return nil

@@ -26,24 +26,24 @@ const owedKey = "replication/journal/owed"
 // count. While an index or a journal runs, the rows pass them as any write does. While
 // none runs, the core is sealed: then the parts of stored indexes that have counted the
 // keys go in the same step, and the next journal is owed the keys.
-func (t *Tap) Step(ctx context.Context, rows []onestep.Row) error {
-	r := t.enter()
+func (wp *writePath) Step(ctx context.Context, rows []onestep.Row) error {
+	r := wp.enter()
 	defer r.leave()
 	if r.watching {
-		return t.commit(ctx, r, entriesOf(rows), commitOptions{oneStep: true})
+		return wp.commit(ctx, r, entriesOf(rows), commitOptions{oneStep: true})
 	}
-	changed, err := t.changing(ctx, rows)
+	changed, err := wp.changing(ctx, rows)
 	if err != nil {
 		return err
 	}
 	if len(changed) > 0 {
-		beside, err := t.besideStep(ctx, changed)
+		beside, err := wp.besideStep(ctx, changed)
 		if err != nil {
 			return err
 		}
 		rows = append(slices.Clone(rows), beside...)
 	}
-	return onestep.Write(ctx, t.raw, rows)
+	return onestep.Write(ctx, wp.raw, rows)
 }
 
 func entriesOf(rows []onestep.Row) []*physical.TxnEntry {
@@ -58,15 +58,15 @@ func entriesOf(rows []onestep.Row) []*physical.TxnEntry {
 }
 
 // changing are the keys of rows that count somewhere and are not as the storage has them.
-func (t *Tap) changing(ctx context.Context, rows []onestep.Row) ([]string, error) {
+func (wp *writePath) changing(ctx context.Context, rows []onestep.Row) ([]string, error) {
 	last := map[string][]byte{}
 	for _, row := range rows {
-		if t.classes.Class(row.Key) != keyclass.Own {
+		if wp.classes.Class(row.Key) != keyclass.Own {
 			last[row.Key] = row.Value
 		}
 	}
 	keys := slices.Sorted(maps.Keys(last))
-	now, err := t.getAll(physical.CacheRefreshContext(ctx, true), keys)
+	now, err := wp.getAll(physical.CacheRefreshContext(ctx, true), keys)
 	if err != nil {
 		return nil, storageFailed("read what a change of role replaces", err)
 	}
@@ -80,8 +80,8 @@ func (t *Tap) changing(ctx context.Context, rows []onestep.Row) ([]string, error
 }
 
 // besideStep are the rows that a step of a sealed core has beside its own.
-func (t *Tap) besideStep(ctx context.Context, changed []string) ([]onestep.Row, error) {
-	stale, err := t.storedOf(ctx, changed)
+func (wp *writePath) besideStep(ctx context.Context, changed []string) ([]onestep.Row, error) {
+	stale, err := wp.counted.storedOf(ctx, changed)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (t *Tap) besideStep(ctx context.Context, changed []string) ([]onestep.Row, 
 	for _, row := range stale {
 		rows = append(rows, onestep.Row{Key: row})
 	}
-	owed, err := t.owed(ctx)
+	owed, err := wp.owed(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -103,15 +103,15 @@ func (t *Tap) besideStep(ctx context.Context, changed []string) ([]onestep.Row, 
 }
 
 // storedOf are the rows of stored indexes that have counted keys.
-func (t *Tap) storedOf(ctx context.Context, keys []string) (rows []string, err error) {
+func (x *indexes) storedOf(ctx context.Context, keys []string) (rows []string, err error) {
 	ctx = physical.CacheRefreshContext(ctx, true)
 	for mode := range indexPrefixes {
-		homes, err := t.homes(ctx, mode)
+		homes, err := x.homes(ctx, mode)
 		if err != nil {
 			return nil, err
 		}
 		for _, home := range homes {
-			names, err := t.inner.List(ctx, home)
+			names, err := x.inner.List(ctx, home)
 			if err != nil {
 				return nil, storageFailed("list the stored index", err)
 			}
@@ -121,7 +121,7 @@ func (t *Tap) storedOf(ctx context.Context, keys []string) (rows []string, err e
 					all = append(all, row)
 				}
 			}
-			values, err := t.getAll(ctx, all)
+			values, err := x.getAll(ctx, all)
 			if err != nil {
 				return nil, storageFailed("read the stored index", err)
 			}
@@ -136,8 +136,8 @@ func (t *Tap) storedOf(ctx context.Context, keys []string) (rows []string, err e
 	return rows, nil
 }
 
-func (t *Tap) owed(ctx context.Context) (keys []string, err error) {
-	b, err := t.readFresh(ctx, owedKey)
+func (wp *writePath) owed(ctx context.Context) (keys []string, err error) {
+	b, err := wp.readFresh(ctx, owedKey)
 	if err != nil {
 		return nil, storageFailed("read what the journal is owed", err)
 	}
@@ -151,21 +151,21 @@ func (t *Tap) owed(ctx context.Context) (keys []string, err error) {
 }
 
 // settleOwed makes rows of the keys that steps have written while no journal ran.
-func (t *Tap) settleOwed(ctx context.Context) error {
-	keys, err := t.owed(ctx)
+func (wp *writePath) settleOwed(ctx context.Context) error {
+	keys, err := wp.owed(ctx)
 	if err != nil || len(keys) == 0 {
 		return err
 	}
-	r := t.enter()
+	r := wp.enter()
 	defer r.leave()
 	keys = slices.DeleteFunc(keys, func(key string) bool {
-		class := t.classes.Class(key)
+		class := wp.classes.Class(key)
 		return !slices.ContainsFunc(slices.Collect(maps.Keys(r.modes)), func(m replication.Mode) bool { return inMode(class, m) })
 	})
-	if err := t.journalKeys(ctx, r, keys); err != nil {
+	if err := wp.journalKeys(ctx, r, keys); err != nil {
 		return err
 	}
-	if err := t.inner.Delete(ctx, owedKey); err != nil {
+	if err := wp.inner.Delete(ctx, owedKey); err != nil {
 		return storageFailed("delete what the journal was owed", err)
 	}
 	return nil

@@ -52,8 +52,8 @@ var tableCounting = func() (id counting) {
 
 // counts identifies what the index of a mode counts. In performance mode that changes with
 // the mounts: it is as of the last time when all who must know of a change were told.
-func (t *Tap) counts(mode replication.Mode) counting {
-	classes := t.settled.Load()
+func (x *indexes) counts(mode replication.Mode) counting {
+	classes := x.settled.Load()
 	if mode == replication.DR || classes == nil {
 		return tableCounting
 	}
@@ -64,10 +64,10 @@ func (t *Tap) counts(mode replication.Mode) counting {
 }
 
 // settleClasses takes the classes that the keys have now for what the indexes count.
-func (t *Tap) settleClasses() {
-	if m := t.classes.Mounts(); m != nil {
+func (x *indexes) settleClasses() {
+	if m := x.classes.Mounts(); m != nil {
 		classes := m.Classes()
-		t.settled.Store(&classes)
+		x.settled.Store(&classes)
 	}
 }
 
@@ -84,40 +84,40 @@ type storedIndex struct {
 // findStored reads what is stored of an index, which Hold keeps writes from, and makes
 // this node its owner. What cannot be used is left out with all the rest. An error says
 // that the storage does not answer.
-func (p *print) findStored(ctx context.Context, t *Tap) error {
+func (p *print) findStored(ctx context.Context) error {
 	home, blocks := "", []*fingerprint.Stored(nil)
 	defer func() { p.index.Release(home, blocks) }()
 	ctx = physical.CacheRefreshContext(ctx, true)
-	homes, err := t.homes(ctx, p.mode)
+	homes, err := p.in.homes(ctx, p.mode)
 	if err != nil || len(homes) == 0 {
 		return err
 	}
 	var why error
 	if len(homes) > 1 {
 		why = fmt.Errorf("there are %d of them", len(homes))
-	} else if blocks, why, err = p.readStored(ctx, t, homes[0]); err != nil {
+	} else if blocks, why, err = p.readStored(ctx, homes[0]); err != nil {
 		return err
 	}
 	if why == nil && blocks != nil {
 		head := fingerprint.HeadOf(homes[0])
-		p.newHead(head, t.counts(p.mode))
-		if err := t.inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
+		p.newHead(head, p.in.counts(p.mode))
+		if err := p.in.inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
 			return storageFailed("take over the stored index", err)
 		}
 		home, p.stored.blocks = homes[0], blocks
 		return nil
 	}
 	if why != nil {
-		t.logger.Warn("the stored index of the replicated content cannot be used, so all of the content is read", "mode", p.mode, "error", why)
+		p.in.logger.Warn("the stored index of the replicated content cannot be used, so all of the content is read", "mode", p.mode, "error", why)
 	}
 	blocks = nil
-	return t.behead(ctx, homes)
+	return p.in.behead(ctx, homes)
 }
 
 // readStored reads the rows of a directory: none if it has no head, or if a former set's;
 // why says what is wrong with them.
-func (p *print) readStored(ctx context.Context, t *Tap, home string) (blocks []*fingerprint.Stored, why, err error) {
-	names, err := t.inner.List(ctx, home)
+func (p *print) readStored(ctx context.Context, home string) (blocks []*fingerprint.Stored, why, err error) {
+	names, err := p.in.inner.List(ctx, home)
 	if err != nil {
 		return nil, nil, storageFailed("list the stored index", err)
 	}
@@ -128,7 +128,7 @@ func (p *print) readStored(ctx context.Context, t *Tap, home string) (blocks []*
 			keys = append(keys, key)
 		}
 	}
-	values, err := t.getAll(ctx, keys)
+	values, err := p.in.getAll(ctx, keys)
 	if err != nil {
 		return nil, nil, storageFailed("read the stored index", err)
 	}
@@ -140,7 +140,7 @@ func (p *print) readStored(ctx context.Context, t *Tap, home string) (blocks []*
 	switch {
 	case why != nil:
 		return nil, why, nil
-	case of != t.counts(p.mode):
+	case of != p.in.counts(p.mode):
 		return nil, fmt.Errorf("it counts other keys: it is of another version, or of other mounts"), nil
 	}
 	blocks = []*fingerprint.Stored{}
@@ -164,11 +164,11 @@ func (p *print) readStored(ctx context.Context, t *Tap, home string) (blocks []*
 }
 
 // takeStored makes the index of the blocks that are stored, and reads what is not.
-func (p *print) takeStored(ctx context.Context, t *Tap) (done bool, err error) {
+func (p *print) takeStored(ctx context.Context) (done bool, err error) {
 	blocks := p.stored.blocks
 	pass := p.index.Begin()
 	defer pass.End()
-	dirs := newListing(t.inner, t.anyPrefix)
+	dirs := newListing(p.in.inner, p.in.anyPrefix)
 	read, after := 0, ""
 	gap := func(upTo string) error {
 		w, err := newWalkBetween(ctx, dirs, after, upTo, new(int))
@@ -176,13 +176,13 @@ func (p *print) takeStored(ctx context.Context, t *Tap) (done bool, err error) {
 			return err
 		}
 		for pass.Current() {
-			keys, err := w.group(ctx, func(key string) bool { return t.classes.Replicated(p.mode, key) }, upTo)
+			keys, err := w.group(ctx, func(key string) bool { return p.in.classes.Replicated(p.mode, key) }, upTo)
 			if err != nil || len(keys) == 0 {
 				return err
 			}
 			read += len(keys)
 			p.indexing.progress(len(keys))
-			if err := readPass(ctx, t, pass, keys); err != nil {
+			if err := readPass(ctx, p.in, pass, keys); err != nil {
 				return err
 			}
 		}
@@ -205,7 +205,7 @@ func (p *print) takeStored(ctx context.Context, t *Tap) (done bool, err error) {
 			if len(created) == 0 {
 				break
 			}
-			if err := readPass(ctx, t, pass, created); err != nil {
+			if err := readPass(ctx, p.in, pass, created); err != nil {
 				return false, err
 			}
 		}
@@ -223,10 +223,10 @@ func (p *print) takeStored(ctx context.Context, t *Tap) (done bool, err error) {
 			return false, err
 		}
 	}
-	_, done, err = finishPass(ctx, t, pass)
+	_, done, err = finishPass(ctx, p.in, pass)
 	if done {
 		_, keys := p.index.Root()
-		t.logger.Info("the index of the replicated content was stored, and is compared with the storage now", "mode", p.mode, "keys", keys, "read", read)
+		p.in.logger.Info("the index of the replicated content was stored, and is compared with the storage now", "mode", p.mode, "keys", keys, "read", read)
 	}
 	return done, err
 }

@@ -16,23 +16,23 @@ import (
 )
 
 // store stores what was not touched since a moment.
-func (p *print) store(ctx context.Context, t *Tap, before time.Time) error {
+func (p *print) store(ctx context.Context, before time.Time) error {
 	s := &p.stored
 	end, err := s.turn.take(ctx)
 	if err != nil {
 		return err
 	}
 	defer end()
-	if s.off.Load() || !p.index.Known() || p.index.Overgrown() || t.progress[p.mode].isCopying() {
+	if s.off.Load() || !p.index.Known() || p.index.Overgrown() || p.in.copies.copying(p.mode) {
 		return nil
 	}
 	home := p.index.Home()
 	if home == "" {
-		if home, err = p.newHome(ctx, t); err != nil || home == "" {
+		if home, err = p.newHome(ctx); err != nil || home == "" {
 			return err
 		}
 	}
-	if err := p.renewHead(ctx, t, home); err != nil {
+	if err := p.renewHead(ctx, home); err != nil {
 		return storageFailed("renew the head of the stored index", err)
 	}
 	first := true
@@ -41,16 +41,16 @@ func (p *print) store(ctx context.Context, t *Tap, before time.Time) error {
 		if batch == nil {
 			if !first {
 				stored, all := p.index.StoredBlocks()
-				t.logger.Debug("blocks of the index of the replicated content were stored", "mode", p.mode, "stored", stored, "of", all)
+				p.in.logger.Debug("blocks of the index of the replicated content were stored", "mode", p.mode, "stored", stored, "of", all)
 			}
 			return nil
 		}
 		if first {
-			err = p.owned(ctx, t, home)
+			err = p.owned(ctx, home)
 			first = false
 		}
 		if err == nil && !s.off.Load() {
-			err = t.storeRows(ctx, batch.Blocks, p.index.Hasher())
+			err = p.in.storeRows(ctx, batch.Blocks, p.index.Hasher())
 		}
 		batch.End(err == nil && !s.off.Load())
 		if err != nil {
@@ -73,14 +73,14 @@ func (p *print) rest(ctx context.Context) {
 
 // owned looks whether the head is still the one that this node has written: a leader
 // that was deposed must not store what it does not know of.
-func (p *print) owned(ctx context.Context, t *Tap, home string) error {
-	b, err := t.readFresh(ctx, fingerprint.HeadOf(home))
+func (p *print) owned(ctx context.Context, home string) error {
+	b, err := p.in.readFresh(ctx, fingerprint.HeadOf(home))
 	if err != nil {
 		return err
 	}
 	if !bytes.Equal(b, p.stored.head) {
 		p.stored.off.Store(true)
-		t.logger.Warn("the stored index of the replicated content is another node's now, so this one does not store it any more", "mode", p.mode)
+		p.in.logger.Warn("the stored index of the replicated content is another node's now, so this one does not store it any more", "mode", p.mode)
 	}
 	return nil
 }
@@ -92,48 +92,48 @@ func (p *print) newHead(row string, of counting) {
 
 // renewHead makes the head say what is counted after the classes of keys have changed of
 // which there are none: with any the index would have been lost.
-func (p *print) renewHead(ctx context.Context, t *Tap, home string) error {
-	lost, of := p.index.Lost(), t.counts(p.mode)
+func (p *print) renewHead(ctx context.Context, home string) error {
+	lost, of := p.index.Lost(), p.in.counts(p.mode)
 	if of == p.stored.of || p.index.Home() != home {
 		return nil
 	}
-	if err := p.owned(ctx, t, home); err != nil || p.stored.off.Load() {
+	if err := p.owned(ctx, home); err != nil || p.stored.off.Load() {
 		return err
 	}
 	head, formerOf, formerHead := fingerprint.HeadOf(home), p.stored.of, p.stored.head
 	p.newHead(head, of)
-	err := t.inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head})
+	err := p.in.inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head})
 	if err != nil {
 		p.stored.of, p.stored.head = formerOf, formerHead // it is tried again
 	}
 	if p.index.Lost() != lost {
 		// Its head may have been deleted before this one was written.
-		err = errors.Join(err, t.inner.Delete(ctx, head))
+		err = errors.Join(err, p.in.inner.Delete(ctx, head))
 	}
 	return err
 }
 
 // newHome makes a place for the rows of an index, and removes what is left of others.
 // It is empty, without an error, if the index was lost meanwhile.
-func (p *print) newHome(ctx context.Context, t *Tap) (string, error) {
+func (p *print) newHome(ctx context.Context) (string, error) {
 	lost := p.index.Lost()
-	if err := p.unstore(ctx, t); err != nil {
+	if err := p.unstore(ctx); err != nil {
 		return "", err
 	}
-	homes, err := t.homes(ctx, p.mode)
+	homes, err := p.in.homes(ctx, p.mode)
 	if err != nil {
 		return "", err
 	}
 	for _, home := range homes {
-		if err := t.deleteStored(ctx, home); err != nil {
+		if err := p.in.deleteStored(ctx, home); err != nil {
 			return "", err
 		}
 	}
 	id := random()
 	home := indexPrefixes[p.mode] + hex.EncodeToString(id[:8]) + "/"
 	head := fingerprint.HeadOf(home)
-	p.newHead(head, t.counts(p.mode))
-	if err := t.inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
+	p.newHead(head, p.in.counts(p.mode))
+	if err := p.in.inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
 		return "", storageFailed("begin to store the index", err)
 	}
 	if !p.index.SetHome(home, lost) {
@@ -144,7 +144,7 @@ func (p *print) newHome(ctx context.Context, t *Tap) (string, error) {
 
 // storeRows stores blocks: of each, what is to go first. Cut anywhere, a row that is
 // there is right.
-func (t *Tap) storeRows(ctx context.Context, blocks []fingerprint.StoringBlock, h *fingerprint.Hasher) error {
+func (x *indexes) storeRows(ctx context.Context, blocks []fingerprint.StoringBlock, h *fingerprint.Hasher) error {
 	var txn []*physical.TxnEntry
 	for i := range blocks {
 		for _, row := range blocks[i].Drop {
@@ -155,8 +155,8 @@ func (t *Tap) storeRows(ctx context.Context, blocks []fingerprint.StoringBlock, 
 		e := &physical.Entry{Key: blocks[i].Row, Value: h.Encode(&blocks[i].Stored)}
 		txn = append(txn, &physical.TxnEntry{Operation: physical.PutOperation, Entry: e})
 	}
-	for _, piece := range t.split(txn) {
-		if err := t.store(ctx, piece); err != nil {
+	for _, piece := range x.split(txn) {
+		if err := x.store(ctx, piece); err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// What was applied to the storage is owed to the host until OnApplied has taken it
+// What was applied to the storage is owed to the host until Observer.Applied has taken it
 // up. Who asked for an apply may be gone by then: a session that was cut, a plugin
 // that was killed. So both the writes of an apply and the taking up run under the duty
 // of this node, and what could not be taken up is tried again by the tap itself. See
@@ -38,27 +38,25 @@ type debt struct {
 // what it needs. Applies run to their end under this context, and what is owed is taken
 // up under it. When it ends nothing more is taken up here: whoever leads next, this
 // node too, builds its core from the storage, which has all that was applied.
-func (t *Tap) OnDuty(ctx context.Context) {
-	t.duty.Store(&ctx)
-	for mode, d := range t.debts {
-		d.keys.Retry()
-		t.planTakeUp(mode)
+func (ss secondaries) OnDuty(ctx context.Context) {
+	ss.duty.ctx.Store(&ctx)
+	for _, s := range ss.of {
+		s.debt.keys.Retry()
+		s.planTakeUp()
 	}
 }
 
 // endDuty ends it for a tap that is closed: OnDuty begins the next one.
-func (t *Tap) endDuty() {
+func (ss secondaries) endDuty() {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
-	t.OnDuty(over)
+	ss.OnDuty(over)
 }
-
-func (t *Tap) onDuty() context.Context { return *t.duty.Load() }
 
 // detached is a context that ends with the duty and not with the caller's: what has
 // begun to be written is written, and taken up, whoever waits for it.
-func (t *Tap) detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	duty := t.onDuty()
+func (s *secondary) detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	duty := s.onDuty()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(duty, func() { cancel(context.Cause(duty)) })
 	return ctx, func() { stop(); cancel(nil) }
@@ -66,16 +64,16 @@ func (t *Tap) detached(ctx context.Context) (context.Context, context.CancelFunc
 
 // Owe has keys taken up, soon and before anything more is applied, that the storage
 // has already: what they mean to the core has changed.
-func (t *Tap) Owe(mode replication.Mode, keys ...string) {
-	d := t.debts[mode]
+func (s *secondary) Owe(keys ...string) {
+	d := &s.debt
 	d.keys.Add(keys...)
 	d.keys.Retry()
-	t.planTakeUp(mode)
+	s.planTakeUp()
 }
 
 // Owed is how many keys are stored and could not be taken up, after several attempts.
-func (t *Tap) Owed(mode replication.Mode) int {
-	d := t.debts[mode]
+func (s *secondary) Owed() int {
+	d := &s.debt
 	if d == nil {
 		return 0
 	}
@@ -84,8 +82,8 @@ func (t *Tap) Owed(mode replication.Mode) int {
 
 // Resume is the cursor from which a new session goes on. It waits for an apply of the
 // former one that is under way, and has taken up what is owed, as far as that can be.
-func (t *Tap) Resume(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
-	c, unlock, err := t.beginApply(ctx, mode)
+func (s *secondary) Resume(ctx context.Context) (*replication.Cursor, error) {
+	c, unlock, err := s.beginApply(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -95,8 +93,8 @@ func (t *Tap) Resume(ctx context.Context, mode replication.Mode) (*replication.C
 
 // beginApply lets one apply of a mode be under way. What is owed of those before is
 // taken up first.
-func (t *Tap) beginApply(ctx context.Context, mode replication.Mode) (c *journal.Cursor, unlock func(), err error) {
-	end, err := t.lockApply(ctx, mode)
+func (s *secondary) beginApply(ctx context.Context) (c *journal.Cursor, unlock func(), err error) {
+	end, err := s.lockApply(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -105,17 +103,17 @@ func (t *Tap) beginApply(ctx context.Context, mode replication.Mode) (c *journal
 			end()
 		}
 	}()
-	d := t.debts[mode]
-	if c, err = t.readCursor(ctx, mode); err != nil {
+	d := &s.debt
+	if c, err = s.readCursor(ctx, s.mode); err != nil {
 		return nil, nil, err
 	}
 	if d.target != nil && c.At(d.target) {
 		d.certain() // it has landed
 	}
 	if !d.keys.None() {
-		t.takeUp(mode)
+		s.takeUp()
 		// What was taken up may have marked it.
-		if c, err = t.readCursor(ctx, mode); err != nil {
+		if c, err = s.readCursor(ctx, s.mode); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -125,25 +123,25 @@ func (t *Tap) beginApply(ctx context.Context, mode replication.Mode) (c *journal
 	}
 	from := *c // the caller goes on with his
 	d.from = &from
-	t.setProgress(mode, c)
+	s.setProgress(c)
 	return c, end, nil
 }
 
 // stored says how the write of an apply has ended, with the cursor that it has or would
 // have moved to, and has what it has written taken up. The caller is the one that applies.
-func (t *Tap) stored(mode replication.Mode, to *journal.Cursor, err error) {
-	d := t.debts[mode]
+func (s *secondary) stored(to *journal.Cursor, err error) {
+	d := &s.debt
 	if err != nil {
 		if d.target = to; to.At(d.from) {
 			d.target = nil
 		}
 		d.keys.Doubt()
-		t.planTakeUp(mode)
+		s.planTakeUp()
 		return
 	}
 	d.certain()
-	t.takeUp(mode)
-	t.setProgress(mode, to)
+	s.takeUp()
+	s.setProgress(to)
 }
 
 func (d *debt) certain() {
@@ -153,69 +151,65 @@ func (d *debt) certain() {
 
 // setProgress says that the storage is at a cursor. Who waits for it is told when nothing
 // is owed.
-func (t *Tap) setProgress(mode replication.Mode, c *journal.Cursor) {
-	p := t.progress[mode]
+func (s *secondary) setProgress(c *journal.Cursor) {
+	p := &s.progress
 	p.reached(c)
-	if t.debts[mode].keys.None() {
+	if s.debt.keys.None() {
 		p.taken()
 	}
 }
 
 // takeUp has what is owed and due taken up. The caller is the one that applies.
-func (t *Tap) takeUp(mode replication.Mode) {
-	d := t.debts[mode]
-	f := t.onApplied.Load()
-	ctx := t.onDuty()
+func (s *secondary) takeUp() {
+	d := &s.debt
+	ctx := s.onDuty()
 	d.keys.TakeUp(func(keys, doubted []string) (left []string) {
-		if f == nil {
-			return nil
-		}
 		// A cache below keeps what was there before a write that has failed.
 		for _, key := range doubted {
-			if _, err := t.readFresh(ctx, key); err != nil {
+			if _, err := s.readFresh(ctx, key); err != nil {
 				left = append(left, key)
 			}
 		}
-		t.telling.Lock()
-		defer t.telling.Unlock()
-		return append(left, (*f)(ctx, keys)...)
+		s.telling.Lock()
+		defer s.telling.Unlock()
+		return append(left, s.observer().Applied(ctx, keys)...)
 	})
 	if d.keys.None() {
-		t.progress[mode].taken()
+		s.progress.taken()
 	}
-	t.planTakeUp(mode)
+	s.planTakeUp()
 }
 
 // planTakeUp sees to it that what is owed is tried again.
-func (t *Tap) planTakeUp(mode replication.Mode) {
-	d := t.debts[mode]
+func (s *secondary) planTakeUp() {
+	d := &s.debt
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.timer != nil {
 		d.timer.Stop()
 		d.timer = nil
 	}
-	duty := t.onDuty()
+	duty := s.onDuty()
 	wait, owes := d.keys.Wait()
 	n := d.keys.Late()
 	switch {
 	case n > 0 && !d.said:
-		t.logger.Warn("changes of the primary are stored, and the running core has not taken them up yet: it is tried again; who waits for them waits", "mode", mode, "keys", n)
+		s.logger.Warn("changes of the primary are stored, and the running core has not taken them up yet: it is tried again; who waits for them waits", "mode", s.mode, "keys", n)
 	case n == 0 && d.said:
-		t.logger.Info("the running core has taken up all changes of the primary that are stored", "mode", mode)
+		s.logger.Info("the running core has taken up all changes of the primary that are stored", "mode", s.mode)
 	}
 	if d.said = n > 0; d.said {
-		t.progress[mode].endStored(errLate)
+		s.progress.endStored(errLate)
 	}
 	if !owes || duty.Err() != nil {
 		return
 	}
 	d.timer = time.AfterFunc(wait, func() {
-		unlock, err := t.lockApply(duty, mode)
+		unlock, err := s.lockApply(duty)
 		if err != nil {
 			return // the duty has ended
 		}
 		defer unlock()
-		t.takeUp(mode)
+		s.takeUp()
 	})
 }

@@ -5,7 +5,7 @@ package storage
 import (
 	"context"
 	"errors"
-	"sync"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -13,8 +13,6 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
-	"github.com/vault-replication/vault-replication/host/storage/refusal"
-	"github.com/vault-replication/vault-replication/host/storage/unstorable"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -72,191 +70,74 @@ type Options struct {
 }
 
 // Tap is the storage tap. Make it with New. Safe for concurrent use.
+//
+// It is made of four parts, each with its own state and locks: the write path, the
+// primary's part, a secondary's part for each mode, and the indexes. What concerns more
+// than one of them is here.
+//
+// A goroutine takes locks in this order: the turn of an apply of a mode, writePath.control,
+// the stripes of the keys of a write, then those inside a part, which are held for a
+// moment and under which none of another part is taken.
 type Tap struct {
-	raw      physical.Backend       // what New was given
-	inner    physical.Backend       // the same, in which what cannot be there is absent
-	txn      physical.Transactional // inner, nil if it has no transactions
-	logger   hclog.Logger
-	limits   func() (int, int)
-	room     func() error // nil for none
-	ring     int
-	ringRows int // 0 for no bound
-	frames   int // bytes of a frame
-	ranges   int // bytes of a range
-
-	applyBytes atomic.Int64
-
-	caps        SlotCaps
-	slotRecords turns // of writes of the slots' records
-	asking      *asking
-
-	storeAfter time.Duration
-
-	lateEvery time.Duration
-	lateLooks atomic.Uint64
-
-	pathKeys bool
-	// anyPrefix says that the storage lists what begins with any prefix.
-	anyPrefix bool
-	alone     func(string) bool
-	classes   *keyclass.Classifier
-	// settled are the classes of keys of mounts that the indexes count by.
-	settled atomic.Pointer[[32]byte]
-	stripes *stripes
-
-	regime   atomic.Pointer[regime]
-	control  sync.Mutex // serialises changes of the regime
-	draining []*regime  // regimes that a change gave up waiting for
-
-	reached  reached // of the last term of this process; by control
-	lost     atomic.Bool
-	lostAt   atomic.Pointer[replication.Position]
-	lostHook atomic.Pointer[func()]
-
-	leaderHook  atomic.Pointer[func(context.Context) error]
-	tableHook   atomic.Pointer[func(context.Context, string, []byte) error]
-	tableStored atomic.Pointer[func(context.Context, string)]
-	wrongHook   atomic.Pointer[func(replication.Mode)]
-	beforeApply atomic.Pointer[func(context.Context, *Batch) error]
-	onApplied   atomic.Pointer[func(context.Context, []string) []string]
-
-	duty      atomic.Pointer[context.Context]
-	applying  map[replication.Mode]turns        // one apply of a mode at a time
-	forced    map[replication.Mode]*atomic.Bool // ForceCopyApplied was called in the apply under way
-	debts     map[replication.Mode]*debt
-	telling   sync.Mutex // one call of onApplied at a time
-	progress  map[replication.Mode]*progress
-	verifiers map[replication.Mode]*verifier
-	filters   filters
-	held      heldViews
-	reads     *walkers                   // walks of ReadRange, by mode
-	applies   *walkers                   // walks of ApplyRange, by mode
-	listings  listings                   // of the comparisons of secondaries
-	diffs     map[replication.Mode]*diff // by applying
-	refetches map[replication.Mode]*refetch
-
-	// unwatched says of which modes an index may be stored that no running one looks
-	// after: see beheadUnwatched.
-	unwatched map[replication.Mode]*atomic.Bool
-
-	unknown  atomic.Uint64
-	refusals refusal.Counters
+	*writePath
+	*primary
+	*indexes
+	secondaries
 }
 
 // New puts a tap over a backend. It passes everything through.
 func New(inner physical.Backend, o Options) *Tap {
-	t := &Tap{
-		raw: inner, inner: unstorable.Absent(inner), logger: o.Logger, limits: o.Limits, room: o.Room, ring: o.RingBytes, ringRows: o.RingRows, caps: o.Caps, slotRecords: make(turns, 1), asking: newAsking(), classes: o.Classes, pathKeys: o.PathKeys, anyPrefix: o.AnyPrefix, alone: o.Alone,
-		stripes:  newStripes(),
-		applying: map[replication.Mode]turns{replication.DR: make(turns, 1), replication.Performance: make(turns, 1)},
-		debts:    map[replication.Mode]*debt{replication.DR: {}, replication.Performance: {}},
+	below := newBacking(inner, o)
+	w := &writePath{backing: below, alone: o.Alone}
+	w.observed.Store(&observer{Nobody{}})
+	w.regime.Store(newRegime(&regime{}))
+	ss := newSecondaries(w)
+	x := &indexes{writePath: w, storeAfter: orDefault(o.StoreAfter, DefaultStoreAfter), copies: ss, unwatched: map[replication.Mode]*atomic.Bool{}}
+	for _, mode := range modes {
+		x.unwatched[mode] = &atomic.Bool{}
+		x.mayBeStored(mode)
+		ss.of[mode].indexes = x
 	}
-	duty := context.Background()
-	t.duty.Store(&duty)
-	t.forced = map[replication.Mode]*atomic.Bool{replication.DR: {}, replication.Performance: {}}
-	t.unwatched = map[replication.Mode]*atomic.Bool{replication.DR: {}, replication.Performance: {}}
-	for mode := range t.unwatched {
-		t.mayBeStored(mode)
-	}
-	t.diffs = map[replication.Mode]*diff{}
-	t.refetches = map[replication.Mode]*refetch{replication.DR: {}, replication.Performance: {}}
-	t.progress = map[replication.Mode]*progress{replication.DR: {}, replication.Performance: {}}
-	t.verifiers = map[replication.Mode]*verifier{replication.DR: {}, replication.Performance: {}}
-	t.txn, _ = inner.(physical.Transactional)
-	t.applyBytes.Store(int64(o.ApplyBytes))
-	if t.logger == nil {
-		t.logger = hclog.NewNullLogger()
-	}
-	if t.storeAfter = o.StoreAfter; t.storeAfter <= 0 {
-		t.storeAfter = DefaultStoreAfter
-	}
-	if t.lateEvery = o.LateEvery; t.lateEvery <= 0 {
-		t.lateEvery = DefaultLateEvery
-	}
-	if t.ring <= 0 {
-		t.ring = DefaultRingBytes
-	}
-	if t.frames = o.FrameBytes; t.frames <= 0 {
-		t.frames = replication.PayloadTarget
-	}
-	if t.ranges = o.RangeBytes; t.ranges <= 0 {
-		t.ranges = rangeTarget
-	}
-	if t.classes == nil {
-		t.classes = &keyclass.Classifier{}
-	}
-	t.reads, t.applies = newWalkers(), newWalkers()
-	t.regime.Store(newRegime(&regime{}))
-	return t
+	w.counted = x
+	return &Tap{writePath: w, primary: newPrimary(w, x, o), indexes: x, secondaries: ss}
 }
 
-// Classes is the tap's view of which key is what.
-func (t *Tap) Classes() *keyclass.Classifier { return t.classes }
-
-// Inner is the storage below the tap. Writes to it are neither guarded, nor
-// journalled, nor in the fingerprint: it is for Own keys.
-func (t *Tap) Inner() physical.Backend { return t.raw }
-
-// UnknownKeys counts writes to keys that the table of classes does not know,
-// seen while a journal or fingerprint was kept.
-func (t *Tap) UnknownKeys() uint64 { return t.unknown.Load() }
-
-// OnLeaderWrite installs a hook that is called before a write below core/leader/
-// is passed on, which the core makes once at the start of each leadership on
-// storage with high availability. An error fails the write, and with it the
-// leadership. The hook may change the regime. nil removes it.
-func (t *Tap) OnLeaderWrite(f func(context.Context) error) { store(&t.leaderHook, f, f == nil) }
-
-// OnWrongIndex installs a hook that is called when a check of the index of a mode has found
-// that the storage has something else than was written to it through this tap. It must
-// not block. nil removes it.
-func (t *Tap) OnWrongIndex(f func(replication.Mode)) { store(&t.wrongHook, f, f == nil) }
-
-// BeforeApply installs a hook that sees each transaction of ApplyFrame and
-// ApplyRange before it is written. It may add writes of Own keys, which become
-// part of the transaction, and drop others; an error fails the apply. It must
-// not change the regime. nil removes it.
-func (t *Tap) BeforeApply(f func(context.Context, *Batch) error) { store(&t.beforeApply, f, f == nil) }
-
-// OnApplied installs a hook that is called with the keys that an apply has
-// written or deleted, in order, after they are durable and before anything later
-// is applied: for each transaction of a frame, and once for a range with those
-// that it has changed. It returns those that it could not take up, and is called with
-// them again; nobody who waits for an apply is told that it is done before. Its
-// context is that of the node's duty. It may be called with keys that have not
-// changed, and is never called concurrently. nil removes it.
-func (t *Tap) OnApplied(f func(ctx context.Context, keys []string) (left []string)) {
-	store(&t.onApplied, f, f == nil)
+// SetGuard changes the guard and returns when no write that the former guard
+// let through is under way. When the context ends before, the guard holds all
+// the same.
+func (t *Tap) SetGuard(ctx context.Context, g Guard) error {
+	t.control.Lock()
+	defer t.control.Unlock()
+	g.Modes, g.Absorb = slices.Clone(g.Modes), slices.Clone(g.Absorb)
+	for m, s := range t.secondaries.of {
+		if g.Level != ReadOnly || !slices.Contains(g.Modes, m) {
+			s.progress.end(errNoSecondary) // a secondary no more, or about to change
+		}
+	}
+	return t.change(ctx, func(r *regime) { r.guard = g })
 }
 
-func store[F any](p *atomic.Pointer[F], f F, remove bool) {
-	if remove {
-		p.Store(nil)
-		return
+// Rest stops what the tap writes by itself, and waits for it until the context
+// ends: the node has ended its duty, and its storage may be replaced under it.
+func (t *Tap) Rest(ctx context.Context) {
+	r := t.regime.Load()
+	t.indexes.rest(ctx, r)
+	if r.journal != nil {
+		r.journal.rest(ctx)
 	}
-	p.Store(&f)
 }
 
-// txnLimits are the limits of one transaction, entries and bytes.
-func (t *Tap) txnLimits() (entries, bytes int) {
-	if t.limits != nil {
-		entries, bytes = t.limits()
-	} else if l, ok := t.raw.(physical.TransactionalLimits); ok {
-		entries, bytes = l.TransactionLimits()
-	}
-	if entries <= 0 {
-		entries = DefaultTxnEntries
-	}
-	if bytes <= 0 {
-		bytes = DefaultTxnBytes
-	}
-	return entries, bytes
-}
-
-// applyLimits are those of a transaction that the tap makes itself.
-func (t *Tap) applyLimits() (entries, bytes int) {
-	entries, bytes = t.txnLimits()
-	return entries, max(bytes, int(t.applyBytes.Load()))
+// Abandon ends the journal and all fingerprints in memory and writes nothing: for
+// a node that has lost its leadership, whose numbers are no longer the newest.
+func (t *Tap) Abandon(ctx context.Context) error {
+	t.endWaits()
+	t.control.Lock()
+	defer t.control.Unlock()
+	err := t.abandon(ctx)
+	// What was listed may not be there any more: the storage may be another one.
+	t.primary.forgetListed()
+	t.secondaries.forgetListed()
+	return err
 }
 
 // Close ends the journal and all fingerprints. The tap passes writes through
@@ -265,11 +146,18 @@ func (t *Tap) Close(ctx context.Context) error {
 	t.endWaits()
 	t.endDuty()
 	err := t.Deactivate(ctx)
-	for _, m := range []replication.Mode{replication.DR, replication.Performance} {
+	for _, m := range modes {
 		err = errors.Join(err, t.StopFingerprint(ctx, m))
 	}
-	t.reads.close()
-	t.applies.close()
-	t.listings.close()
+	t.primary.forgetListed()
+	t.secondaries.forgetListed()
 	return err
+}
+
+// orDefault is a setting, or its default if it is not set.
+func orDefault[N int | time.Duration](set, otherwise N) N {
+	if set > 0 {
+		return set
+	}
+	return otherwise
 }

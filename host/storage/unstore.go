@@ -15,9 +15,9 @@ import (
 )
 
 // homes are the directories of the indexes of a mode that are stored.
-func (t *Tap) homes(ctx context.Context, mode replication.Mode) (homes []string, err error) {
+func (x *indexes) homes(ctx context.Context, mode replication.Mode) (homes []string, err error) {
 	prefix := indexPrefixes[mode]
-	names, err := t.inner.List(ctx, prefix)
+	names, err := x.inner.List(ctx, prefix)
 	if err != nil {
 		return nil, storageFailed("list the stored index", err)
 	}
@@ -30,9 +30,9 @@ func (t *Tap) homes(ctx context.Context, mode replication.Mode) (homes []string,
 }
 
 // behead makes what is stored below directories count no more.
-func (t *Tap) behead(ctx context.Context, homes []string) error {
+func (x *indexes) behead(ctx context.Context, homes []string) error {
 	for _, home := range homes {
-		if err := t.inner.Delete(ctx, fingerprint.HeadOf(home)); err != nil {
+		if err := x.inner.Delete(ctx, fingerprint.HeadOf(home)); err != nil {
 			return storageFailed("delete a stored index", err)
 		}
 	}
@@ -42,16 +42,16 @@ func (t *Tap) behead(ctx context.Context, homes []string) error {
 // beheadUnwatched makes stored indexes count no more that no running one looks after,
 // before keys that they have counted are written: by a core that leads and has not begun
 // its term, or one that has no role any more.
-func (t *Tap) beheadUnwatched(ctx context.Context, r *regime, txn []*physical.TxnEntry) error {
-	for mode, may := range t.unwatched {
-		if r.prints[mode] != nil || !may.Load() || !t.countsIn(mode, txn) {
+func (x *indexes) beheadUnwatched(ctx context.Context, r *regime, txn []*physical.TxnEntry) error {
+	for mode, may := range x.unwatched {
+		if r.prints[mode] != nil || !may.Load() || !x.countsIn(mode, txn) {
 			continue
 		}
-		homes, err := t.homes(ctx, mode)
+		homes, err := x.homes(ctx, mode)
 		if err != nil {
 			return err
 		}
-		if err := t.behead(ctx, homes); err != nil {
+		if err := x.behead(ctx, homes); err != nil {
 			return err
 		}
 		may.Store(false)
@@ -60,23 +60,23 @@ func (t *Tap) beheadUnwatched(ctx context.Context, r *regime, txn []*physical.Tx
 }
 
 // countsIn says whether a write is one of a key that an index of a mode may have counted.
-func (t *Tap) countsIn(mode replication.Mode, txn []*physical.TxnEntry) bool {
+func (x *indexes) countsIn(mode replication.Mode, txn []*physical.TxnEntry) bool {
 	return slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool {
 		if e.Operation == physical.GetOperation {
 			return false
 		}
-		class := t.classes.Class(e.Entry.Key)
+		class := x.classes.Class(e.Entry.Key)
 		return inMode(class, mode) || (class == keyclass.Unknown && keyclass.InView(e.Entry.Key))
 	})
 }
 
 // mayBeStored says that an index of a mode may be stored that no running one looks after.
-func (t *Tap) mayBeStored(mode replication.Mode) { t.unwatched[mode].Store(true) }
+func (x *indexes) mayBeStored(mode replication.Mode) { x.unwatched[mode].Store(true) }
 
 // unstore deletes the heads of what does not count any more.
-func (p *print) unstore(ctx context.Context, t *Tap) error {
+func (p *print) unstore(ctx context.Context) error {
 	for _, head := range p.index.Heads() {
-		if err := t.inner.Delete(ctx, head); err != nil {
+		if err := p.in.inner.Delete(ctx, head); err != nil {
 			return storageFailed("delete a stored index", err)
 		}
 		p.index.Headless(head)
@@ -85,9 +85,9 @@ func (p *print) unstore(ctx context.Context, t *Tap) error {
 }
 
 // unstoreLost deletes what is stored of indexes that were invalidated because it is wrong.
-func (t *Tap) unstoreLost(ctx context.Context, r *regime) error {
+func (x *indexes) unstoreLost(ctx context.Context, r *regime) error {
 	for _, p := range r.prints {
-		if err := p.unstore(ctx, t); err != nil {
+		if err := p.unstore(ctx); err != nil {
 			return err
 		}
 	}
@@ -95,13 +95,13 @@ func (t *Tap) unstoreLost(ctx context.Context, r *regime) error {
 }
 
 // deleteStored deletes the rows of a directory, the head first.
-func (t *Tap) deleteStored(ctx context.Context, home string) error {
-	names, err := t.inner.List(ctx, home)
+func (x *indexes) deleteStored(ctx context.Context, home string) error {
+	names, err := x.inner.List(ctx, home)
 	if err != nil {
 		return storageFailed("list a stored index", err)
 	}
 	head := fingerprint.HeadOf(home)
-	if err := t.inner.Delete(ctx, head); err != nil {
+	if err := x.inner.Delete(ctx, head); err != nil {
 		return storageFailed("delete a stored index", err)
 	}
 	var txn []*physical.TxnEntry
@@ -110,8 +110,8 @@ func (t *Tap) deleteStored(ctx context.Context, home string) error {
 			txn = append(txn, &physical.TxnEntry{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: key}})
 		}
 	}
-	for _, piece := range t.split(txn) {
-		if err := t.store(ctx, piece); err != nil {
+	for _, piece := range x.split(txn) {
+		if err := x.store(ctx, piece); err != nil {
 			return storageFailed("delete a stored index", err)
 		}
 	}

@@ -37,25 +37,22 @@ type verifier struct {
 
 // Verify compares this cluster's content with the fingerprint that the primary had
 // at a position; see [replication.Host].
-func (t *Tap) Verify(ctx context.Context, mode replication.Mode, at replication.Position, fingerprint replication.Fingerprint) error {
-	if err := checkMode(mode); err != nil {
-		return err
-	}
-	v := t.verifiers[mode]
+func (s *secondary) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint) error {
+	v := &s.verifier
 	v.mu.Lock()
 	v.at, v.fingerprint = at, fingerprint
 	v.mu.Unlock()
 	// An apply that is under way comes to it by itself.
-	unlock, ok := t.applying[mode].try()
+	unlock, ok := s.applying.try()
 	if !ok {
 		return nil
 	}
 	defer unlock()
-	c, err := t.readCursor(ctx, mode)
+	c, err := s.readCursor(ctx, s.mode)
 	if err != nil || c.Copying || c.MustCopy {
 		return err
 	}
-	return t.verified(ctx, mode, c)
+	return s.verified(ctx, c)
 }
 
 // expects is the sequence, from one and below another, at which the content is to be
@@ -72,8 +69,8 @@ func (v *verifier) expects(epoch replication.Epoch, from, below uint64) uint64 {
 // verified compares if the cursor stands where the fingerprint is known. It marks
 // the cursor when only a copy mends what it finds. The caller is the only one that
 // applies.
-func (t *Tap) verified(ctx context.Context, mode replication.Mode, c *journal.Cursor) error {
-	v := t.verifiers[mode]
+func (s *secondary) verified(ctx context.Context, c *journal.Cursor) error {
+	v := &s.verifier
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if c.Missing > 0 {
@@ -82,7 +79,7 @@ func (t *Tap) verified(ctx context.Context, mode replication.Mode, c *journal.Cu
 	if v.at != c.Position || v.at.Epoch.IsZero() || c.Position.Sequence < c.ConsistentFrom {
 		return nil
 	}
-	ours, _ := t.Fingerprint(mode)
+	ours, _ := s.indexes.Fingerprint(s.mode)
 	if ours == nil {
 		return nil // it is being computed
 	}
@@ -91,17 +88,17 @@ func (t *Tap) verified(ctx context.Context, mode replication.Mode, c *journal.Cu
 		v.differs, v.copies, v.notBefore = 0, 0, time.Time{}
 		return nil
 	}
-	if p := t.regime.Load().prints[mode]; p == nil || !p.confirmed.Load() {
+	if p := s.regime.Load().prints[s.mode]; p == nil || !p.confirmed.Load() {
 		return nil // it was stored, and the storage may have been changed since
 	}
 	if v.differs++; v.differs < differsMin || time.Now().Before(v.notBefore) {
 		return nil
 	}
-	t.logger.Error("the content of this secondary is not that of its primary at the same position: it is compared and mended",
-		"mode", mode, "position", c.Position.String(), "fingerprint", ours.String(), "primary", theirs.String())
+	s.logger.Error("the content of this secondary is not that of its primary at the same position: it is compared and mended",
+		"mode", s.mode, "position", c.Position.String(), "fingerprint", ours.String(), "primary", theirs.String())
 	must := *c
 	must.MustCopy = true
-	if err := t.writeCursor(ctx, mode, &must); err != nil {
+	if err := s.writeCursor(ctx, s.mode, &must); err != nil {
 		return err
 	}
 	wait := verifyWait

@@ -26,19 +26,16 @@ import (
 // After an error it is called again and goes on with what is left. It must be
 // done before the core reads or writes anything local. It returns how many keys
 // it has deleted.
-func (t *Tap) WipeLocal(ctx context.Context, mode replication.Mode, keep ...string) (deleted uint64, err error) {
-	if err := checkMode(mode); err != nil {
-		return 0, err
-	}
-	if m := t.classes.Mounts(); mode == replication.Performance && (m == nil || !m.Complete()) {
+func (s *secondary) WipeLocal(ctx context.Context, keep ...string) (deleted uint64, err error) {
+	if m := s.classes.Mounts(); s.mode == replication.Performance && (m == nil || !m.Complete()) {
 		return 0, replication.Errorf(replication.Unavailable,
 			"what is left of the former cluster cannot be deleted: it is not known yet which mounts are of the new one")
 	}
-	w, err := newWalk(ctx, t.inner, "")
+	w, err := newWalk(ctx, s.inner, "")
 	if err != nil {
 		return 0, err
 	}
-	old := func(key string) bool { return t.leftBehind(mode, key) && !kept(keep, key) }
+	old := func(key string) bool { return s.leftBehind(key) && !kept(keep, key) }
 	for {
 		keys, err := w.group(ctx, old, "")
 		if err != nil {
@@ -47,7 +44,7 @@ func (t *Tap) WipeLocal(ctx context.Context, mode replication.Mode, keep ...stri
 		if len(keys) == 0 {
 			return deleted, nil
 		}
-		n, err := t.deleteKeys(ctx, keys)
+		n, err := s.deleteKeys(ctx, keys)
 		deleted += n
 		if err != nil {
 			return deleted, storageFailed("delete what is left of the former cluster", err)
@@ -56,17 +53,17 @@ func (t *Tap) WipeLocal(ctx context.Context, mode replication.Mode, keep ...stri
 }
 
 // leftBehind says whether a key is of the cluster as it was before.
-func (t *Tap) leftBehind(mode replication.Mode, key string) bool {
+func (s *secondary) leftBehind(key string) bool {
 	if strings.HasPrefix(key, vaultname.Replication) || strings.HasPrefix(key, "replication/") {
 		return false
 	}
-	switch class := t.classes.Class(key); {
-	case class == keyclass.Own || keyclass.InMode(class, mode):
+	switch class := s.classes.Class(key); {
+	case class == keyclass.Own || keyclass.InMode(class, s.mode):
 		return false
 	case class == keyclass.Unknown && keyclass.InView(key):
 		// A mount of the new cluster whose backend is not known may hold what the
 		// primary has sent.
-		return t.classes.Orphan(key)
+		return s.classes.Orphan(key)
 	default:
 		return true
 	}
@@ -82,11 +79,11 @@ func kept(keep []string, key string) bool {
 // guard: what a performance secondary has of a mount that is gone, or that its paths
 // filter hides. It is journalled, for this cluster's own DR secondaries. After an
 // error it is called again and goes on with what is left.
-func (t *Tap) ClearView(ctx context.Context, prefix string) (deleted uint64, err error) {
+func (wp *writePath) ClearView(ctx context.Context, prefix string) (deleted uint64, err error) {
 	if view, _, ok := keyclass.SplitView(prefix); !ok || view != prefix {
 		return 0, replication.Errorf(replication.InvalidInput, "%q is no view of a mount, so nothing below it is deleted", prefix)
 	}
-	w, err := newWalkBelow(ctx, t.inner, prefix)
+	w, err := newWalkBelow(ctx, wp.inner, prefix)
 	if err != nil {
 		return 0, err
 	}
@@ -95,7 +92,7 @@ func (t *Tap) ClearView(ctx context.Context, prefix string) (deleted uint64, err
 		if err != nil || len(keys) == 0 {
 			return deleted, err
 		}
-		n, err := t.deleteKeys(ctx, keys)
+		n, err := wp.deleteKeys(ctx, keys)
 		deleted += n
 		if err != nil {
 			return deleted, storageFailed("delete what a mount has left", err)
@@ -104,15 +101,15 @@ func (t *Tap) ClearView(ctx context.Context, prefix string) (deleted uint64, err
 }
 
 // deleteKeys deletes keys in transactions, past the guard.
-func (t *Tap) deleteKeys(ctx context.Context, keys []string) (deleted uint64, err error) {
+func (wp *writePath) deleteKeys(ctx context.Context, keys []string) (deleted uint64, err error) {
 	txn := make([]*physical.TxnEntry, len(keys))
 	for i, key := range keys {
 		txn[i] = &physical.TxnEntry{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: key}}
 	}
-	r := t.enter()
+	r := wp.enter()
 	defer r.leave()
-	for _, piece := range t.split(txn) {
-		if err := t.commit(ctx, r, piece, commitOptions{}); err != nil {
+	for _, piece := range wp.split(txn) {
+		if err := wp.commit(ctx, r, piece, commitOptions{}); err != nil {
 			return deleted, err
 		}
 		deleted += uint64(len(piece))

@@ -11,8 +11,8 @@ import (
 // LastWritten is a position of a primary that has every write which has been
 // answered, and perhaps some that are under way. It runs ahead of [Tap.Position],
 // where everything is finished.
-func (t *Tap) LastWritten(mode replication.Mode) (replication.Position, error) {
-	j, cfg, err := t.regime.Load().modeOf(mode)
+func (p *primary) LastWritten(mode replication.Mode) (replication.Position, error) {
+	j, cfg, err := p.regime.Load().modeOf(mode)
 	if err != nil {
 		return replication.Position{}, err
 	}
@@ -20,18 +20,18 @@ func (t *Tap) LastWritten(mode replication.Mode) (replication.Position, error) {
 }
 
 // WaitFinished waits until the writes of a primary are finished up to a sequence.
-func (t *Tap) WaitFinished(ctx context.Context, mode replication.Mode, sequence uint64) error {
-	j, _, err := t.regime.Load().modeOf(mode)
+func (p *primary) WaitFinished(ctx context.Context, mode replication.Mode, sequence uint64) error {
+	j, _, err := p.regime.Load().modeOf(mode)
 	if err != nil {
 		return err
 	}
 	return j.waitFor(ctx, sequence)
 }
 
-// Applied is how far a secondary is, OnApplied included: what WaitApplied does not
+// Applied is how far a secondary is, Observer.Applied included: what WaitApplied does not
 // wait for. Zero while that is not known.
-func (t *Tap) Applied(ctx context.Context, mode replication.Mode) replication.Position {
-	p := t.progress[mode]
+func (s *secondary) Applied(ctx context.Context) replication.Position {
+	p := &s.progress
 	if p == nil {
 		return replication.Position{}
 	}
@@ -41,7 +41,7 @@ func (t *Tap) Applied(ctx context.Context, mode replication.Mode) replication.Po
 	if known {
 		return at
 	}
-	if err := t.loadProgress(ctx, mode); err != nil {
+	if err := s.loadProgress(ctx); err != nil {
 		return replication.Position{}
 	}
 	p.mu.Lock()

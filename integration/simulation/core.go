@@ -11,12 +11,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // core is the memory of a secondary's running core: what it has read of the storage when
 // it started, and of each key when it was told of it.
 type core struct {
+	storage.Nobody
+
 	p *process
 
 	mu  sync.Mutex
@@ -31,13 +34,13 @@ type core struct {
 func newCore(p *process, stream uint64) *core {
 	r := p.node.sim
 	c := &core{p: p, rng: r.plan.stream(70 + stream), has: r.content(p.node)}
-	p.tap.OnApplied(c.take)
+	p.tap.Observe(c)
 	return c
 }
 
-// take takes keys up. At times that takes a while, or the core has no time for any, or a
+// Applied takes keys up. At times that takes a while, or the core has no time for any, or a
 // read fails.
-func (c *core) take(ctx context.Context, keys []string) (left []string) {
+func (c *core) Applied(ctx context.Context, keys []string) (left []string) {
 	c.mu.Lock()
 	busy, takes := c.rng.IntN(16) == 0, time.Duration(0)
 	if c.rng.IntN(4) == 0 {

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// indexes are the indexes of what is replicated: one runs for each mode that the regime
+// has, and each is stored. See print for the state of one that runs.
+//
+// They begin and end under writePath.control. The locks inside are held for a moment; the
+// turn of print.stored is held while rows are written, and no stripe is waited for under
+// it.
+type indexes struct {
+	*writePath
+	copies     copies
+	storeAfter time.Duration
+	// settled are the classes of keys of mounts that the indexes count by.
+	settled atomic.Pointer[[32]byte]
+	// unwatched says of which modes an index may be stored that no running one looks
+	// after: see beheadUnwatched.
+	unwatched map[replication.Mode]*atomic.Bool
+}
+
+// copies is what the indexes ask of the secondaries.
+type copies interface {
+	copying(mode replication.Mode) bool
+}
+
+// rest ends storing, and waits for it until the context ends.
+func (x *indexes) rest(ctx context.Context, r *regime) {
+	for _, mode := range modes {
+		x.mayBeStored(mode) // by the node that leads next
+	}
+	for _, p := range r.prints {
+		p.rest(ctx)
+	}
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// primary is what a primary does beside writing: it begins and ends terms of the journal,
+// keeps slots, and serves frames, ranges and answers. The state of a term is that of
+// activeJournal, which the regime has.
+//
+// slotRecords is the turn of who writes records of slots; it is taken before
+// activeJournal.mu. filters has a lock that is held while a frame, a range or an answer is
+// made, and before which none of the journal's is held.
+type primary struct {
+	*writePath
+	*indexes
+	history
+	filters
+
+	ring     int
+	ringRows int // 0 for no bound
+	frames   int // bytes of a frame
+	ranges   int // bytes of a range
+
+	caps        SlotCaps
+	slotRecords turns
+	asking      *asking
+
+	lateEvery time.Duration
+	lateLooks atomic.Uint64
+
+	reads    *walkers // walks of ReadRange
+	listings listings // of the comparisons of secondaries
+}
+
+func newPrimary(w *writePath, x *indexes, o Options) *primary {
+	return &primary{
+		writePath: w, indexes: x, history: history{writePath: w}, filters: filters{classes: w.classes},
+		ring: orDefault(o.RingBytes, DefaultRingBytes), ringRows: o.RingRows,
+		frames: orDefault(o.FrameBytes, replication.PayloadTarget), ranges: orDefault(o.RangeBytes, rangeTarget),
+		caps: o.Caps, slotRecords: make(turns, 1), asking: newAsking(),
+		lateEvery: orDefault(o.LateEvery, DefaultLateEvery), reads: newWalkers(),
+	}
+}
+
+// forgetListed forgets what directories had.
+func (p *primary) forgetListed() {
+	p.reads.close()
+	p.listings.close()
+}

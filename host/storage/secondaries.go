@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// secondaries are the parts of a secondary, one a mode. Its methods are what others call:
+// each is that of the mode's part.
+type secondaries struct {
+	of   map[replication.Mode]*secondary
+	duty *duty
+}
+
+// Cursor is that of the mode's secondary.
+func (ss secondaries) Cursor(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return nil, err
+	}
+	return s.Cursor(ctx)
+}
+
+// BeginCopy is that of the mode's secondary.
+func (ss secondaries) BeginCopy(ctx context.Context, mode replication.Mode, from replication.Position, given replication.Proof) error {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return err
+	}
+	return s.BeginCopy(ctx, from, given)
+}
+
+// ForceCopy is that of the mode's secondary.
+func (ss secondaries) ForceCopy(ctx context.Context, mode replication.Mode) error {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return err
+	}
+	return s.ForceCopy(ctx)
+}
+
+// ForceCopyApplied is that of the mode's secondary.
+func (ss secondaries) ForceCopyApplied(ctx context.Context, mode replication.Mode) error {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return err
+	}
+	return s.ForceCopyApplied(ctx)
+}
+
+// MustCopy is that of the mode's secondary.
+func (ss secondaries) MustCopy(ctx context.Context, mode replication.Mode) (bool, error) {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return false, err
+	}
+	return s.MustCopy(ctx)
+}
+
+// EndCopy is that of the mode's secondary.
+func (ss secondaries) EndCopy(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return nil, err
+	}
+	return s.EndCopy(ctx)
+}
+
+// ForgetCursor is that of the mode's secondary.
+func (ss secondaries) ForgetCursor(ctx context.Context, mode replication.Mode) error {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return err
+	}
+	return s.ForgetCursor(ctx)
+}
+
+// WaitApplied is that of the mode's secondary.
+func (ss secondaries) WaitApplied(ctx context.Context, mode replication.Mode, at replication.Position) error {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return err
+	}
+	return s.WaitApplied(ctx, at)
+}
+
+// Waiting is that of the mode's secondary.
+func (ss secondaries) Waiting(mode replication.Mode) int {
+	return ss.of[mode].Waiting()
+}
+
+// Applied is that of the mode's secondary.
+func (ss secondaries) Applied(ctx context.Context, mode replication.Mode) replication.Position {
+	return ss.of[mode].Applied(ctx)
+}
+
+// Owe is that of the mode's secondary.
+func (ss secondaries) Owe(mode replication.Mode, keys ...string) {
+	ss.of[mode].Owe(keys...)
+}
+
+// Owed is that of the mode's secondary.
+func (ss secondaries) Owed(mode replication.Mode) int {
+	return ss.of[mode].Owed()
+}
+
+// Resume is that of the mode's secondary.
+func (ss secondaries) Resume(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return nil, err
+	}
+	return s.Resume(ctx)
+}
+
+// ApplyFrame is that of the mode's secondary.
+func (ss secondaries) ApplyFrame(ctx context.Context, mode replication.Mode, f *replication.Frame) (*replication.Cursor, error) {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return nil, err
+	}
+	return s.ApplyFrame(ctx, f)
+}
+
+// ApplyRange is that of the mode's secondary.
+func (ss secondaries) ApplyRange(ctx context.Context, mode replication.Mode, rng *replication.Range) (*replication.Cursor, error) {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return nil, err
+	}
+	return s.ApplyRange(ctx, rng)
+}
+
+// Missing is that of the mode's secondary.
+func (ss secondaries) Missing(ctx context.Context, mode replication.Mode) (keys uint64, what string, err error) {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return 0, "", err
+	}
+	return s.Missing(ctx)
+}
+
+// Verify is that of the mode's secondary.
+func (ss secondaries) Verify(ctx context.Context, mode replication.Mode, at replication.Position, fingerprint replication.Fingerprint) error {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return err
+	}
+	return s.Verify(ctx, at, fingerprint)
+}
+
+// Diff is that of the mode's secondary.
+func (ss secondaries) Diff(ctx context.Context, mode replication.Mode, answer []byte) (*replication.DiffStep, error) {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return nil, err
+	}
+	return s.Diff(ctx, answer)
+}
+
+// WipeLocal is that of the mode's secondary.
+func (ss secondaries) WipeLocal(ctx context.Context, mode replication.Mode, keep ...string) (deleted uint64, err error) {
+	s, err := ss.secondary(mode)
+	if err != nil {
+		return 0, err
+	}
+	return s.WipeLocal(ctx, keep...)
+}
+
+func newSecondaries(w *writePath) secondaries {
+	ss := secondaries{of: map[replication.Mode]*secondary{}, duty: &duty{}}
+	ctx := context.Background()
+	ss.duty.ctx.Store(&ctx)
+	for _, mode := range modes {
+		ss.of[mode] = &secondary{writePath: w, duty: ss.duty, mode: mode, applying: make(turns, 1), applies: newWalkers()}
+	}
+	return ss
+}
+
+// secondary is the part of a mode.
+func (ss secondaries) secondary(mode replication.Mode) (*secondary, error) {
+	if err := checkMode(mode); err != nil {
+		return nil, err
+	}
+	return ss.of[mode], nil
+}
+
+// copying says whether a copy is under way, as far as it is known.
+func (ss secondaries) copying(mode replication.Mode) bool { return ss.of[mode].progress.isCopying() }
+
+// forgetListed forgets what directories had.
+func (ss secondaries) forgetListed() {
+	for _, s := range ss.of {
+		s.applies.close()
+	}
+}
