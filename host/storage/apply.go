@@ -76,7 +76,7 @@ func (l *load) over() bool { return l.entries > l.maxEntries || l.bytes > l.maxB
 // the same transaction if it fits, and after them otherwise. The keys are owed from
 // before they are written, with skipEqual those that are changed. What the storage
 // refuses for good is set aside.
-func (s *secondary) write(ctx context.Context, l *load, to *journal.Cursor, a *lacking, o commitOptions) error {
+func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lacking, o commitOptions) error {
 	if s.room != nil {
 		if err := s.room(); err != nil {
 			return storageFailed("apply what the primary wrote", err)
@@ -143,7 +143,7 @@ func (s *secondary) write(ctx context.Context, l *load, to *journal.Cursor, a *l
 
 // markInParts says, ahead of writes that are made in parts, that the content is not that of
 // one position of the primary until the cursor has moved.
-func (s *secondary) markInParts(ctx context.Context, r *regime, to *journal.Cursor) error {
+func (s *applier) markInParts(ctx context.Context, r *regime, to *journal.Cursor) error {
 	if to == nil || to.Copying {
 		return nil
 	}
@@ -163,14 +163,14 @@ func (s *secondary) markInParts(ctx context.Context, r *regime, to *journal.Curs
 }
 
 // owe owes the keys of a transaction that is about to be written, but for the cursor.
-func (s *secondary) owe(txn []*physical.TxnEntry) {
+func (d *debt) owe(txn []*physical.TxnEntry) {
 	keys := make([]string, 0, len(txn))
 	for _, e := range txn {
-		if key := e.Entry.Key; key != journal.CursorKey(s.mode) && key != journal.MissingKey(s.mode) {
+		if key := e.Entry.Key; key != journal.CursorKey(d.mode) && key != journal.MissingKey(d.mode) {
 			keys = append(keys, key)
 		}
 	}
-	s.debt.keys.Add(keys...)
+	d.keys.Add(keys...)
 }
 
 // split cuts writes into transactions; a write that fits into none is alone.
@@ -190,14 +190,14 @@ func (b *backing) split(txn []*physical.TxnEntry) [][]*physical.TxnEntry {
 }
 
 // isAlone says whether a row must not share a transaction with others.
-func (s *secondary) isAlone(ops []journal.Op) bool {
+func (s *applier) isAlone(ops []journal.Op) bool {
 	return s.alone != nil && slices.ContainsFunc(ops, func(op journal.Op) bool { return s.alone(op.Key) })
 }
 
 // checkKeys refuses what a peer must not write: keys that are not replicated in
 // the mode. A primary never sends them. A key whose mount is not known here yet
 // comes before the table that has it.
-func (s *secondary) checkKeys(ops []journal.Op) error {
+func (s *applier) checkKeys(ops []journal.Op) error {
 	for i := range ops {
 		key := ops[i].Key
 		if !s.classes.Replicated(s.mode, key) && !s.classes.Held(key) {

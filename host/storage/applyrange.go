@@ -100,7 +100,7 @@ func (s *secondary) rangeOps(ctx context.Context, rng *replication.Range, pairs 
 }
 
 // opsBetween goes on with a walk up to a key, and makes what is there the pairs.
-func (s *secondary) opsBetween(ctx context.Context, w *walk, upTo string, pairs []journal.Pair) ([]journal.Op, error) {
+func (s *applier) opsBetween(ctx context.Context, w *walk, upTo string, pairs []journal.Pair) ([]journal.Op, error) {
 	ops := make([]journal.Op, 0, len(pairs))
 	i := 0
 	putUpTo := func(key string) {
@@ -130,7 +130,7 @@ func (s *secondary) opsBetween(ctx context.Context, w *walk, upTo string, pairs 
 
 // orphans are deletions of what this cluster has in views that no mount has: they
 // are left of mounts that the primary had, and in no fingerprint.
-func (s *secondary) orphans(ctx context.Context) ([]journal.Op, error) {
+func (s *applier) orphans(ctx context.Context) ([]journal.Op, error) {
 	if s.mode != replication.Performance {
 		return nil, nil
 	}
@@ -160,13 +160,13 @@ func (s *secondary) orphans(ctx context.Context) ([]journal.Op, error) {
 
 // ofPrimary says whether a key must be as the primary has it, and is deleted if
 // it has none. A view that no mount has is left of one that the primary had.
-func (s *secondary) ofPrimary(key string) bool {
+func (s *applier) ofPrimary(key string) bool {
 	return s.classes.Replicated(s.mode, key) || (s.mode == replication.Performance && s.classes.Orphan(key))
 }
 
 // writeRange writes the operations, several transactions at a time, and the
 // cursor with the last one when the others are durable. The host is told when all is.
-func (s *secondary) writeRange(ctx context.Context, ops []journal.Op, next *journal.Cursor, a *lacking) error {
+func (s *applier) writeRange(ctx context.Context, ops []journal.Op, next *journal.Cursor, a *lacking) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (s *secondary) writeRange(ctx context.Context, ops []journal.Op, next *jour
 }
 
 // writeOps writes operations whose order does not matter, and the cursor after them.
-func (s *secondary) writeOps(ctx context.Context, ops []journal.Op, next *journal.Cursor, a *lacking) error {
+func (s *applier) writeOps(ctx context.Context, ops []journal.Op, next *journal.Cursor, a *lacking) error {
 	var loads []*load
 	l := s.newLoad()
 	for i := range ops {
@@ -209,7 +209,7 @@ func (s *secondary) writeOps(ctx context.Context, ops []journal.Op, next *journa
 // range, and returns the rest: what has no place in the content any more, now that this
 // is known, is not deleted. A primary that knows less of a mount than this cluster did
 // until now has not sent its keys.
-func (s *secondary) decideFirst(ctx context.Context, ops []journal.Op, a *lacking) ([]journal.Op, error) {
+func (s *applier) decideFirst(ctx context.Context, ops []journal.Op, a *lacking) ([]journal.Op, error) {
 	if !slices.ContainsFunc(ops, func(op journal.Op) bool { return keyclass.Decides(op.Key) }) {
 		return ops, nil
 	}

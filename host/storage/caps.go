@@ -88,14 +88,14 @@ func (p *primary) Slots(mode replication.Mode) []SlotStatus {
 // measure says what a slot that is not lost retains. When it is over a cap, the
 // reason says so; the state is not lost before that is durable. The caller holds
 // j.mu.
-func (j *activeJournal) measure(id string, s *slot, now time.Time) SlotStatus {
-	here := journal.Mark{Sequence: j.seq.Allocated(), Bytes: j.rowBytes.Load()}
+func (r *retention) measure(id string, s *slot, now time.Time) SlotStatus {
+	here := journal.Mark{Sequence: r.seq.Allocated(), Bytes: r.rowBytes.Load()}
 	st := SlotStatus{ID: id, State: SlotActive}
 	if s.acked.Sequence < here.Sequence {
-		st.RetainedBytes = here.Bytes - min(here.Bytes, j.marks.BytesAt(s.acked.Sequence, here))
-		st.RetainedAge = j.marks.AgeAfter(s.acked.Sequence, now)
+		st.RetainedBytes = here.Bytes - min(here.Bytes, r.marks.BytesAt(s.acked.Sequence, here))
+		st.RetainedAge = r.marks.AgeAfter(s.acked.Sequence, now)
 	}
-	caps := j.of.caps
+	caps := r.caps
 	bytes := s.allowance(caps.Bytes)
 	switch {
 	case caps.Bytes > 0 && st.RetainedBytes > bytes:
@@ -129,15 +129,15 @@ func (s *slot) allowance(bytes uint64) uint64 {
 }
 
 // stored counts a row.
-func (j *activeJournal) stored(bytes int) {
-	if j.rowBytes.Add(uint64(bytes)) >= j.lookAt.Load() {
-		j.wake()
+func (r *retention) stored(bytes int) {
+	if r.rowBytes.Add(uint64(bytes)) >= r.lookAt.Load() {
+		r.wake()
 	}
 }
 
 // look is how long the housekeeping may wait until it looks at the slots again.
-func (j *activeJournal) look() time.Duration {
-	if age := j.of.caps.Age; age > 0 {
+func (r *retention) look() time.Duration {
+	if age := r.caps.Age; age > 0 {
 		return min(max(age/journal.MarksMax, sightingMin), sightingMax)
 	}
 	return sightingMax
@@ -147,7 +147,7 @@ func (j *activeJournal) look() time.Duration {
 // when few are written.
 func (j *activeJournal) markTime(ctx context.Context) error {
 	every := markMax
-	if age := j.of.caps.Age; age > 0 {
+	if age := j.caps.Age; age > 0 {
 		every = min(every, age/journal.MarksMax*2)
 	}
 	j.mu.Lock()
@@ -162,16 +162,16 @@ func (j *activeJournal) markTime(ctx context.Context) error {
 }
 
 // mark notes how far the journal is. The caller holds j.mu.
-func (j *activeJournal) mark() {
+func (r *retention) mark() {
 	// The bytes first: a row that comes between is then counted as retained.
-	bytes := j.rowBytes.Load()
-	j.marks = j.marks.Add(journal.Mark{Sequence: j.seq.Allocated(), Bytes: bytes, Time: time.Now().UnixNano()})
+	bytes := r.rowBytes.Load()
+	r.marks = r.marks.Add(journal.Mark{Sequence: r.seq.Allocated(), Bytes: bytes, Time: time.Now().UnixNano()})
 }
 
 // checkCaps gives up the slots that are over their caps: durably first, then in
 // memory, and only then are rows deleted. Each is warned of once before.
 func (j *activeJournal) checkCaps(ctx context.Context) error {
-	if caps := j.of.caps; caps.Bytes > 0 {
+	if caps := j.caps; caps.Bytes > 0 {
 		j.lookAt.Store(j.rowBytes.Load() + max(1, caps.Bytes/journal.MarksMax))
 	}
 	type over struct {
@@ -238,17 +238,17 @@ func (j *activeJournal) lose(ctx context.Context, mode replication.Mode, id stri
 
 // idle stops storing rows when no slot retains any; those that there are will be
 // deleted. The caller holds j.mu.
-func (j *activeJournal) idle() {
-	if j.openSlots() == 0 {
-		if h := j.seq.SetRetain(false); h > j.lastRow {
-			j.lastRow = h
+func (r *retention) idle() {
+	if r.openSlots() == 0 {
+		if h := r.seq.SetRetain(false); h > r.lastRow {
+			r.lastRow = h
 		}
 	}
 }
 
 // holds is an error unless a slot retains rows. The caller holds j.mu.
-func (j *activeJournal) holds(mode replication.Mode, id string) error {
-	s := j.slots[mode][id]
+func (r *retention) holds(mode replication.Mode, id string) error {
+	s := r.slots[mode][id]
 	if s == nil {
 		return noSlot(id)
 	}

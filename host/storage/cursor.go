@@ -12,7 +12,7 @@ import (
 )
 
 // Cursor is how far this cluster, a secondary, has applied a mode.
-func (s *secondary) Cursor(ctx context.Context) (*replication.Cursor, error) {
+func (s *applier) Cursor(ctx context.Context) (*replication.Cursor, error) {
 	c, err := s.readCursor(ctx, s.mode)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (s *secondary) ForceCopy(ctx context.Context) error {
 		return nil
 	}
 	c.MustCopy = true
-	return s.writeCursor(ctx, s.mode, c)
+	return s.writeCursor(ctx, c)
 }
 
 // ForceCopyApplied is ForceCopy for Observer.Applied, which an apply of the mode
@@ -65,7 +65,7 @@ func (s *secondary) ForceCopyApplied(ctx context.Context) error {
 		return err
 	}
 	c.MustCopy = true
-	if err := s.writeCursor(ctx, s.mode, c); err != nil {
+	if err := s.writeCursor(ctx, c); err != nil {
 		return err
 	}
 	s.forced.Store(true)
@@ -128,8 +128,8 @@ func (s *secondary) ForgetCursor(ctx context.Context) error {
 }
 
 // lockApply lets one apply of a mode be under way.
-func (s *secondary) lockApply(ctx context.Context) (unlock func(), err error) {
-	unlock, err = s.applying.take(ctx)
+func (d *debt) lockApply(ctx context.Context) (unlock func(), err error) {
+	unlock, err = d.applying.take(ctx)
 	if err == nil && ctx.Err() != nil {
 		unlock()
 		return nil, ctx.Err()
@@ -154,23 +154,23 @@ func (s *backing) readCursor(ctx context.Context, mode replication.Mode) (*journ
 }
 
 // moveCursor is what BeginCopy and EndCopy write: a cursor without content.
-func (s *secondary) moveCursor(ctx context.Context, to *journal.Cursor) error {
+func (s *applier) moveCursor(ctx context.Context, to *journal.Cursor) error {
 	ctx, cancel := s.detached(ctx)
 	defer cancel()
-	err := s.writeCursor(ctx, s.mode, to)
+	err := s.writeCursor(ctx, to)
 	s.stored(to, err)
 	return err
 }
 
-func (wp *writePath) writeCursor(ctx context.Context, mode replication.Mode, c *journal.Cursor) error {
-	e, err := cursorEntry(mode, c)
+func (d *debt) writeCursor(ctx context.Context, c *journal.Cursor) error {
+	e, err := cursorEntry(d.mode, c)
 	if err != nil {
 		return err
 	}
 	// The cursor of performance mode goes to DR secondaries, as any local key.
 	b := &Batch{}
 	b.Put(e)
-	if err := wp.Commit(ctx, b); err != nil {
+	if err := d.Commit(ctx, b); err != nil {
 		return storageFailed("write the cursor", err)
 	}
 	return nil

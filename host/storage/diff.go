@@ -37,7 +37,7 @@ type diff struct {
 
 // Diff goes on with the copy that BeginCopy began by comparing; see
 // [replication.Host].
-func (s *secondary) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
+func (s *comparison) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
 	p := s.regime.Load().prints[s.mode]
 	if p == nil {
 		return nil, replication.Errorf(replication.Unavailable, "this node is not the active node of a secondary, so it cannot compare what it has")
@@ -78,7 +78,7 @@ func (s *secondary) Diff(ctx context.Context, answer []byte) (*replication.DiffS
 }
 
 // beginDiff begins to compare, or goes on where it was cut.
-func (s *secondary) beginDiff(ctx context.Context, p *print, c *journal.Cursor) (*replication.DiffStep, error) {
+func (s *comparison) beginDiff(ctx context.Context, p *print, c *journal.Cursor) (*replication.DiffStep, error) {
 	s.diff = nil
 	_, count := p.index.Root()
 	if !c.Diffing && (count == 0 || len(c.CopiedUpTo) > 0) {
@@ -105,7 +105,7 @@ func (s *secondary) beginDiff(ctx context.Context, p *print, c *journal.Cursor) 
 	if !c.Diffing {
 		next := *c
 		next.Diffing = true
-		if err := s.writeCursor(ctx, p.mode, &next); err != nil {
+		if err := s.writeCursor(ctx, &next); err != nil {
 			return nil, err
 		}
 	}
@@ -137,7 +137,7 @@ func (d *diff) ask(c *journal.Cursor) *replication.DiffStep {
 
 // takeAnswer applies the values that have come, and replaces what was asked by what
 // is to be asked about it.
-func (s *secondary) takeAnswer(ctx context.Context, p *print, d *diff, c *journal.Cursor, a *journal.Answer) error {
+func (s *comparison) takeAnswer(ctx context.Context, p *print, d *diff, c *journal.Cursor, a *journal.Answer) error {
 	own := &digester{
 		from: s.backing, hasher: p.index.Hasher(), index: p.index, dirs: d.dirs,
 		in: func(key string) bool { return s.classes.Replicated(p.mode, key) },
@@ -211,10 +211,10 @@ func keysOf(a *journal.Answer) (keys uint64) {
 // preferCopy gives the comparison up before anything was changed: most of what the
 // primary has is missing here, and a copy is a stream that does not wait for
 // questions.
-func (s *secondary) preferCopy(ctx context.Context, d *diff, c *journal.Cursor) error {
+func (s *comparison) preferCopy(ctx context.Context, d *diff, c *journal.Cursor) error {
 	next := *c
 	next.Diffing = false
-	if err := s.writeCursor(ctx, s.mode, &next); err != nil {
+	if err := s.writeCursor(ctx, &next); err != nil {
 		return err
 	}
 	*c = next
@@ -263,7 +263,7 @@ func finer(level int, theirs, ours uint64) int {
 }
 
 // valueOps are the writes that make a range what the primary has, in key order.
-func (s *secondary) valueOps(ctx context.Context, d *diff, ask journal.Ask, rng *journal.AnswerRange) ([]journal.Op, error) {
+func (s *comparison) valueOps(ctx context.Context, d *diff, ask journal.Ask, rng *journal.AnswerRange) ([]journal.Op, error) {
 	upTo := ask.UpTo
 	if rng.Cut {
 		upTo = rng.Pairs[len(rng.Pairs)-1].Key

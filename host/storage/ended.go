@@ -45,13 +45,13 @@ func (p *primary) Forget(ctx context.Context, mode replication.Mode) error {
 }
 
 // endMode takes the slots of a mode out of memory.
-func (j *activeJournal) endMode(mode replication.Mode) {
-	j.mu.Lock()
-	delete(j.slots, mode)
-	delete(j.lacking, mode)
-	j.idle()
-	j.mu.Unlock()
-	j.wake()
+func (r *retention) endMode(mode replication.Mode) {
+	r.mu.Lock()
+	delete(r.slots, mode)
+	delete(r.lacking, mode)
+	r.idle()
+	r.mu.Unlock()
+	r.wake()
 }
 
 func (p *primary) deleteSlots(ctx context.Context, mode replication.Mode) error {

@@ -19,9 +19,9 @@ const (
 )
 
 // wake lets the housekeeping look for work.
-func (j *activeJournal) wake() {
+func (r *retention) wake() {
 	select {
-	case j.chores <- struct{}{}:
+	case r.chores <- struct{}{}:
 	default:
 	}
 }

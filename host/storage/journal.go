@@ -38,26 +38,33 @@ type ModeConfig struct {
 	IndexKey fingerprint.Key
 }
 
-// activeJournal is the journal of one term of a primary.
+// activeJournal is the journal of one term of a primary. headMu is taken before the lock
+// of retention.
 type activeJournal struct {
+	retention
 	// formerEnd is the last row of the former term up to which none is missing.
 	formerEnd string
 
 	of     *primary
-	term   uint64
-	seq    *journal.Sequencer
 	ctx    context.Context // ends with the journal
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
-	chores chan struct{} // wakes the housekeeping
 
 	headMu sync.Mutex // serialises writes of the head record
-	terms  []journal.TermStart
+}
+
+// retention is which rows of a term are kept, and for whom. It reads and writes nothing.
+type retention struct {
+	term   uint64
+	seq    *journal.Sequencer
+	caps   SlotCaps
+	chores chan struct{} // wakes the housekeeping
 
 	rowBytes atomic.Uint64 // size of all rows that were ever stored
 	lookAt   atomic.Uint64 // from this size on the slots have to be looked at
 
-	mu       sync.Mutex
+	mu       sync.Mutex // of what follows; held for a moment
+	terms    []journal.TermStart
 	marks    journal.Marks
 	slots    map[replication.Mode]map[string]*slot
 	rowsFrom uint64                      // rows up to here may be gone
@@ -158,11 +165,11 @@ func (p *primary) beginTerm(ctx context.Context) (*activeJournal, error) {
 		}
 		last = max(last, c.Position.Sequence, c.ConsistentFrom, c.CopyAsOf)
 	}
-	j := &activeJournal{
-		of: p, term: journal.NewTerm(head.Term), chores: make(chan struct{}, 1),
+	j := &activeJournal{of: p, retention: retention{
+		term: journal.NewTerm(head.Term), caps: p.caps, chores: make(chan struct{}, 1),
 		slots:    map[replication.Mode]map[string]*slot{},
 		rowsFrom: head.RowsAfter, deleted: head.RowsAfter, lastRow: last, marks: head.Marks,
-	}
+	}}
 	// Rows of a crashed term that came after its last mark are not counted.
 	j.rowBytes.Store(head.Marks.Last().Bytes)
 	j.lookAt.Store(math.MaxUint64)

@@ -28,7 +28,7 @@ type lacking struct {
 }
 
 // readLacking is the list that belongs to a cursor.
-func (s *secondary) readLacking(ctx context.Context, c *journal.Cursor) (*lacking, error) {
+func (s *applier) readLacking(ctx context.Context, c *journal.Cursor) (*lacking, error) {
 	a := &lacking{list: &unstorable.List{}}
 	if c.Missing == 0 {
 		return a, nil
@@ -124,17 +124,17 @@ func (a *lacking) moved(mode replication.Mode, to *journal.Cursor, list *unstora
 
 // separable says whether a transaction may be made in parts. Later rows depend on some
 // keys; they are not gone past.
-func (s *secondary) separable(txn []*physical.TxnEntry) bool {
+func (s *applier) separable(txn []*physical.TxnEntry) bool {
 	return !slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool { return s.dependedOn(e.Entry.Key) })
 }
 
-func (s *secondary) dependedOn(key string) bool {
+func (s *applier) dependedOn(key string) bool {
 	return vaultname.IsKey(key) || (s.alone != nil && s.alone(key))
 }
 
 // setAside makes the writes of a transaction that the storage has refused as a whole,
 // but for those that it refuses by themselves, and says how many these are.
-func (s *secondary) setAside(ctx context.Context, r *regime, a *lacking, txn []*physical.TxnEntry, o commitOptions) (refused int, err error) {
+func (s *applier) setAside(ctx context.Context, r *regime, a *lacking, txn []*physical.TxnEntry, o commitOptions) (refused int, err error) {
 	if len(txn) == 0 {
 		return 0, nil
 	}
@@ -168,7 +168,7 @@ func (s *secondary) setAside(ctx context.Context, r *regime, a *lacking, txn []*
 }
 
 // refusedRow is the error where later rows depend on what the storage has refused.
-func (s *secondary) refusedRow(txn []*physical.TxnEntry, err error) error {
+func (s *applier) refusedRow(txn []*physical.TxnEntry, err error) error {
 	var worst *physical.Entry
 	for _, e := range txn {
 		if s.dependedOn(e.Entry.Key) && (worst == nil || len(e.Entry.Value) > len(worst.Value)) {
@@ -182,7 +182,7 @@ func (s *secondary) refusedRow(txn []*physical.TxnEntry, err error) error {
 
 // Missing is what this secondary lacks of its primary because its storage refuses it:
 // how many keys, and a sentence that has no names in it.
-func (s *secondary) Missing(ctx context.Context) (keys uint64, what string, err error) {
+func (s *applier) Missing(ctx context.Context) (keys uint64, what string, err error) {
 	c, err := s.readCursor(ctx, s.mode)
 	if err != nil || c.Missing == 0 {
 		return 0, "", err

@@ -39,17 +39,17 @@ var errLate = replication.Errorf(replication.Unavailable,
 // than the one it follows, Unavailable when the role or the duty of this node
 // ends, or the core fails to take up what is stored. A copy that is under way is waited for: who cannot wait so long gives a
 // context that ends.
-func (s *secondary) WaitApplied(ctx context.Context, at replication.Position) error {
+func (d *debt) WaitApplied(ctx context.Context, at replication.Position) error {
 	if at.Epoch.IsZero() {
 		return replication.Errorf(replication.InvalidInput, "a position without an epoch cannot be waited for")
 	}
-	p := &s.progress
+	p := &d.progress
 	w, err := p.wait(at)
 	if w == nil && err == nil {
 		return nil
 	}
 	if err == errUnknownProgress {
-		if err := s.loadProgress(ctx); err != nil {
+		if err := d.loadProgress(ctx); err != nil {
 			return err
 		}
 		if w, err = p.wait(at); err == errUnknownProgress {
@@ -59,7 +59,7 @@ func (s *secondary) WaitApplied(ctx context.Context, at replication.Position) er
 	if w == nil || err != nil {
 		return err
 	}
-	if s.Owed() > 0 {
+	if d.Owed() > 0 {
 		p.endStored(errLate)
 	}
 	select {
@@ -73,12 +73,12 @@ func (s *secondary) WaitApplied(ctx context.Context, at replication.Position) er
 
 // loadProgress reads it from storage, and waits for nothing: who asks may hold what an
 // apply waits for. What an apply is writing is owed before it can be read here.
-func (s *secondary) loadProgress(ctx context.Context) error {
-	p := &s.progress
+func (d *debt) loadProgress(ctx context.Context) error {
+	p := &d.progress
 	p.mu.Lock()
 	ended := p.ended
 	p.mu.Unlock()
-	c, err := s.readCursor(ctx, s.mode)
+	c, err := d.readCursor(ctx, d.mode)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (s *secondary) loadProgress(ctx context.Context) error {
 	if p.known || p.ended != ended {
 		return nil
 	}
-	if s.debt.keys.None() {
+	if d.keys.None() {
 		p.set(c)
 		return nil
 	}
@@ -275,8 +275,8 @@ func (h *waiters) Pop() any {
 }
 
 // Waiting is how many callers of WaitApplied wait.
-func (s *secondary) Waiting() int {
-	p := &s.progress
+func (d *debt) Waiting() int {
+	p := &d.progress
 	if p == nil {
 		return 0
 	}

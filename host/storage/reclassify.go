@@ -182,24 +182,24 @@ func (wp *writePath) rowAlone(ctx context.Context, r *regime, ops []journal.Op) 
 
 // incomplete says that the rows of a mode up to now lack something that cannot be
 // made up for: whoever has not read them all has to copy, and so has who has.
-func (j *activeJournal) incomplete(mode replication.Mode) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.lacking == nil {
-		j.lacking = map[replication.Mode]uint64{}
+func (r *retention) incomplete(mode replication.Mode) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lacking == nil {
+		r.lacking = map[replication.Mode]uint64{}
 	}
-	j.lacking[mode] = j.seq.Allocated()
+	r.lacking[mode] = r.seq.Allocated()
 }
 
 // complete is an error if the rows after a position do not lead to the content, or
 // if the slot that is to retain them does not any more.
-func (j *activeJournal) complete(mode replication.Mode, id string, after uint64) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if err := j.holds(mode, id); err != nil {
+func (r *retention) complete(mode replication.Mode, id string, after uint64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.holds(mode, id); err != nil {
 		return err
 	}
-	if lacking := j.lacking[mode]; after < lacking {
+	if lacking := r.lacking[mode]; after < lacking {
 		return replication.Errorf(replication.PositionLost,
 			"the journal lacks deletions up to %d, of a mount that was not known then: the secondary has to compare and copy", lacking)
 	}

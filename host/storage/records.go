@@ -144,18 +144,18 @@ func (j *activeJournal) loadSlots(ctx context.Context, modes map[replication.Mod
 
 // trustSlots sets, for a new term, from where rows are complete: the head may be
 // older than the last time that no slot was open, the records of slots are not.
-func (j *activeJournal) trustSlots() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	from := j.seq.Watermark()
-	for _, slots := range j.slots {
+func (r *retention) trustSlots() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	from := r.seq.Watermark()
+	for _, slots := range r.slots {
 		for _, s := range slots {
 			if s.lost == "" {
 				from = min(from, s.stored)
 			}
 		}
 	}
-	j.rowsFrom = max(j.rowsFrom, from)
+	r.rowsFrom = max(r.rowsFrom, from)
 }
 
 // persistAcks makes acknowledgements durable that are ahead of their records.

@@ -39,7 +39,7 @@ type refetch struct {
 
 // fetchMissing is Diff while no copy is under way: it asks for the keys that are missing
 // here, by name, when they are due. Done says that nothing is to be asked now.
-func (s *secondary) fetchMissing(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
+func (s *comparison) fetchMissing(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
 	c, unlock, err := s.beginApply(ctx)
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (f *refetch) step(c *journal.Cursor, missing uint64) *replication.DiffStep 
 }
 
 // takeMissing writes what an answer brings. What it has not come to is asked again.
-func (s *secondary) takeMissing(ctx context.Context, f *refetch, a *lacking, c *journal.Cursor, answer []byte) (*journal.Cursor, error) {
+func (s *comparison) takeMissing(ctx context.Context, f *refetch, a *lacking, c *journal.Cursor, answer []byte) (*journal.Cursor, error) {
 	got, err := journal.DecodeAnswer(answer, f.asked)
 	if err != nil {
 		return nil, malformed(err)

@@ -170,12 +170,12 @@ func (ss secondaries) WipeLocal(ctx context.Context, mode replication.Mode, keep
 	return s.WipeLocal(ctx, keep...)
 }
 
-func newSecondaries(w *writePath) secondaries {
+func newSecondaries(w *writePath, x fingerprints) secondaries {
 	ss := secondaries{of: map[replication.Mode]*secondary{}, duty: &duty{}}
 	ctx := context.Background()
 	ss.duty.ctx.Store(&ctx)
 	for _, mode := range modes {
-		ss.of[mode] = &secondary{writePath: w, duty: ss.duty, mode: mode, applying: make(turns, 1), applies: newWalkers()}
+		ss.of[mode] = newSecondary(w, ss.duty, mode, x)
 	}
 	return ss
 }

@@ -13,27 +13,32 @@ import (
 // modes are all modes of replication.
 var modes = []replication.Mode{replication.DR, replication.Performance}
 
-// secondary is what a secondary of one mode does: it applies frames and ranges, compares,
-// and says how far it is.
-//
-// applying is the turn of who applies. It guards from and target of the debt, diff and
-// refetch, and is taken before every other lock. The locks of progress, verifier and debt
-// are inside it; verifier.mu is held while the cursor is written, the others only for a
-// moment. telling is taken inside applying.
+// secondary is what a secondary of one mode does. What it applies is applied as applier
+// says, and compared as comparison says. It holds the turn of debt.applying meanwhile.
 type secondary struct {
-	*writePath
-	*duty
-	indexes fingerprints
-	mode    replication.Mode
+	*comparison
+	forced  atomic.Bool // ForceCopyApplied was called in the apply under way
+	applies *walkers    // walks of ApplyRange
+}
 
-	applying turns
-	forced   atomic.Bool // ForceCopyApplied was called in the apply under way
-	debt     debt
-	progress progress
+// applier makes what a primary has written durable, in transactions, with the cursor, and
+// sets aside what the storage refuses. It has no state.
+type applier struct{ *debt }
+
+// comparison finds what differs from the primary, and what is missing. diff and refetch
+// are guarded by debt.applying; verifier has a lock, which is inside that and is held
+// while the cursor is written.
+type comparison struct {
+	*applier
+	indexes  fingerprints
 	verifier verifier
 	diff     *diff
 	refetch  refetch
-	applies  *walkers // walks of ApplyRange
+}
+
+func newSecondary(w *writePath, d *duty, mode replication.Mode, x fingerprints) *secondary {
+	debt := &debt{writePath: w, duty: d, mode: mode, applying: make(turns, 1)}
+	return &secondary{comparison: &comparison{applier: &applier{debt}, indexes: x}, applies: newWalkers()}
 }
 
 // fingerprints is what a secondary asks of the indexes.

@@ -71,13 +71,13 @@ func (wp *writePath) settleLater(r *regime, n uint64, retain bool, effects []eff
 
 // readAfter replaces the intended effects by what the storage has. The cache
 // below still has the old value after a failed write, so it is passed by.
-func (wp *writePath) readAfter(ctx context.Context, effects []effect) error {
+func (s *backing) readAfter(ctx context.Context, effects []effect) error {
 	ctx = physical.CacheRefreshContext(ctx, true)
 	keys := make([]string, len(effects))
 	for i := range effects {
 		keys[i] = effects[i].key
 	}
-	values, err := wp.getAll(ctx, keys)
+	values, err := s.getAll(ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (wp *writePath) readAfter(ctx context.Context, effects []effect) error {
 // readBefore notes what is there before a write, for the fingerprints; known is
 // what the caller, who holds the locks, has read already, nil for nothing. If
 // reading fails the write goes on, and account has them computed anew.
-func (wp *writePath) readBefore(ctx context.Context, effects []effect, known map[string][]byte) {
+func (s *backing) readBefore(ctx context.Context, effects []effect, known map[string][]byte) {
 	var keys []string
 	for i := range effects {
 		e := &effects[i]
@@ -101,7 +101,7 @@ func (wp *writePath) readBefore(ctx context.Context, effects []effect, known map
 	if len(keys) == 0 {
 		return
 	}
-	values, err := wp.getAll(ctx, keys)
+	values, err := s.getAll(ctx, keys)
 	if err != nil {
 		return
 	}

@@ -131,28 +131,28 @@ func (j *activeJournal) unopened(ctx context.Context, mode replication.Mode, id 
 
 // retainFor makes the slot, and all writes that begin after it store rows. It
 // returns the last number that might have been given out without a row, and the slot.
-func (j *activeJournal) retainFor(mode replication.Mode, id string, epoch replication.Epoch) (uint64, *slot) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	idle := j.openSlots() == 0
-	h := j.seq.SetRetain(true)
+func (r *retention) retainFor(mode replication.Mode, id string, epoch replication.Epoch) (uint64, *slot) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	idle := r.openSlots() == 0
+	h := r.seq.SetRetain(true)
 	if idle {
-		if j.deleted >= j.lastRow {
-			j.deleted = h // there are no rows in between
+		if r.deleted >= r.lastRow {
+			r.deleted = h // there are no rows in between
 		}
-		j.rowsFrom = h
-		j.mark() // numbers of before have no rows
+		r.rowsFrom = h
+		r.mark() // numbers of before have no rows
 	}
-	if j.slots[mode] == nil {
-		j.slots[mode] = map[string]*slot{}
+	if r.slots[mode] == nil {
+		r.slots[mode] = map[string]*slot{}
 	}
-	s := &slot{acked: replication.Position{Epoch: epoch, Term: j.term, Sequence: h}, stored: h, opened: h, seen: time.Now()}
-	if old := j.slots[mode][id]; old != nil && old.fresh() {
+	s := &slot{acked: replication.Position{Epoch: epoch, Term: r.term, Sequence: h}, stored: h, opened: h, seen: time.Now()}
+	if old := r.slots[mode][id]; old != nil && old.fresh() {
 		if s.cut = old.cut; old.lost != "" {
 			s.cut++
 		}
 	}
-	j.slots[mode][id] = s
+	r.slots[mode][id] = s
 	return h, s
 }
 
@@ -224,8 +224,8 @@ func (p *primary) SlotSeen(mode replication.Mode, id string) error {
 }
 
 // slotThatHolds is a slot that is not lost. The journal's lock is held.
-func (j *activeJournal) slotThatHolds(mode replication.Mode, id string) (*slot, error) {
-	s := j.slots[mode][id]
+func (r *retention) slotThatHolds(mode replication.Mode, id string) (*slot, error) {
+	s := r.slots[mode][id]
 	switch {
 	case s == nil:
 		return nil, noSlot(id)
@@ -257,18 +257,18 @@ func (p *primary) CloseSlot(ctx context.Context, mode replication.Mode, id strin
 
 // forget takes a slot out of memory. When it was the last, rows are stored no
 // more and those that there are will be deleted.
-func (j *activeJournal) forget(mode replication.Mode, id string) {
-	j.mu.Lock()
-	delete(j.slots[mode], id)
-	j.idle()
-	j.mu.Unlock()
-	j.wake()
+func (r *retention) forget(mode replication.Mode, id string) {
+	r.mu.Lock()
+	delete(r.slots[mode], id)
+	r.idle()
+	r.mu.Unlock()
+	r.wake()
 }
 
 // openSlots counts the slots that retain rows; the caller holds j.mu.
-func (j *activeJournal) openSlots() int {
+func (r *retention) openSlots() int {
 	n := 0
-	for _, slots := range j.slots {
+	for _, slots := range r.slots {
 		for _, s := range slots {
 			if s.lost == "" {
 				n++

@@ -58,15 +58,15 @@ func entriesOf(rows []onestep.Row) []*physical.TxnEntry {
 }
 
 // changing are the keys of rows that count somewhere and are not as the storage has them.
-func (wp *writePath) changing(ctx context.Context, rows []onestep.Row) ([]string, error) {
+func (s *backing) changing(ctx context.Context, rows []onestep.Row) ([]string, error) {
 	last := map[string][]byte{}
 	for _, row := range rows {
-		if wp.classes.Class(row.Key) != keyclass.Own {
+		if s.classes.Class(row.Key) != keyclass.Own {
 			last[row.Key] = row.Value
 		}
 	}
 	keys := slices.Sorted(maps.Keys(last))
-	now, err := wp.getAll(physical.CacheRefreshContext(ctx, true), keys)
+	now, err := s.getAll(physical.CacheRefreshContext(ctx, true), keys)
 	if err != nil {
 		return nil, storageFailed("read what a change of role replaces", err)
 	}
@@ -136,8 +136,8 @@ func (x *indexes) storedOf(ctx context.Context, keys []string) (rows []string, e
 	return rows, nil
 }
 
-func (wp *writePath) owed(ctx context.Context) (keys []string, err error) {
-	b, err := wp.readFresh(ctx, owedKey)
+func (s *backing) owed(ctx context.Context) (keys []string, err error) {
+	b, err := s.readFresh(ctx, owedKey)
 	if err != nil {
 		return nil, storageFailed("read what the journal is owed", err)
 	}
@@ -151,21 +151,21 @@ func (wp *writePath) owed(ctx context.Context) (keys []string, err error) {
 }
 
 // settleOwed makes rows of the keys that steps have written while no journal ran.
-func (wp *writePath) settleOwed(ctx context.Context) error {
-	keys, err := wp.owed(ctx)
+func (p *primary) settleOwed(ctx context.Context) error {
+	keys, err := p.owed(ctx)
 	if err != nil || len(keys) == 0 {
 		return err
 	}
-	r := wp.enter()
+	r := p.enter()
 	defer r.leave()
 	keys = slices.DeleteFunc(keys, func(key string) bool {
-		class := wp.classes.Class(key)
+		class := p.classes.Class(key)
 		return !slices.ContainsFunc(slices.Collect(maps.Keys(r.modes)), func(m replication.Mode) bool { return inMode(class, m) })
 	})
-	if err := wp.journalKeys(ctx, r, keys); err != nil {
+	if err := p.journalKeys(ctx, r, keys); err != nil {
 		return err
 	}
-	if err := wp.inner.Delete(ctx, owedKey); err != nil {
+	if err := p.inner.Delete(ctx, owedKey); err != nil {
 		return storageFailed("delete what the journal was owed", err)
 	}
 	return nil

@@ -22,8 +22,19 @@ import (
 // more is applied.
 const owedMax = 16 << 20
 
-// debt is what is owed of one mode.
+// debt is what is owed of one mode: written by an apply, and not taken up by the core yet.
+// It says how far the mode is, and lets one apply be under way.
+//
+// applying is the turn of who applies, and is taken before every other lock; it guards
+// from and target. telling is taken inside it. mu, of the timer, and the lock of progress
+// are held for a moment.
 type debt struct {
+	*writePath
+	*duty
+	mode     replication.Mode
+	applying turns
+	progress progress
+
 	keys owed.Keys
 	// from is the cursor that the apply under way, or the last one, has found, target that
 	// of the write that is in doubt, nil if it would say nothing; by applying.
@@ -41,7 +52,7 @@ type debt struct {
 func (ss secondaries) OnDuty(ctx context.Context) {
 	ss.duty.ctx.Store(&ctx)
 	for _, s := range ss.of {
-		s.debt.keys.Retry()
+		s.keys.Retry()
 		s.planTakeUp()
 	}
 }
@@ -55,8 +66,8 @@ func (ss secondaries) endDuty() {
 
 // detached is a context that ends with the duty and not with the caller's: what has
 // begun to be written is written, and taken up, whoever waits for it.
-func (s *secondary) detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	duty := s.onDuty()
+func (d *debt) detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	duty := d.onDuty()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(duty, func() { cancel(context.Cause(duty)) })
 	return ctx, func() { stop(); cancel(nil) }
@@ -64,16 +75,14 @@ func (s *secondary) detached(ctx context.Context) (context.Context, context.Canc
 
 // Owe has keys taken up, soon and before anything more is applied, that the storage
 // has already: what they mean to the core has changed.
-func (s *secondary) Owe(keys ...string) {
-	d := &s.debt
+func (d *debt) Owe(keys ...string) {
 	d.keys.Add(keys...)
 	d.keys.Retry()
-	s.planTakeUp()
+	d.planTakeUp()
 }
 
 // Owed is how many keys are stored and could not be taken up, after several attempts.
-func (s *secondary) Owed() int {
-	d := &s.debt
+func (d *debt) Owed() int {
 	if d == nil {
 		return 0
 	}
@@ -93,8 +102,8 @@ func (s *secondary) Resume(ctx context.Context) (*replication.Cursor, error) {
 
 // beginApply lets one apply of a mode be under way. What is owed of those before is
 // taken up first.
-func (s *secondary) beginApply(ctx context.Context) (c *journal.Cursor, unlock func(), err error) {
-	end, err := s.lockApply(ctx)
+func (d *debt) beginApply(ctx context.Context) (c *journal.Cursor, unlock func(), err error) {
+	end, err := d.lockApply(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -103,17 +112,16 @@ func (s *secondary) beginApply(ctx context.Context) (c *journal.Cursor, unlock f
 			end()
 		}
 	}()
-	d := &s.debt
-	if c, err = s.readCursor(ctx, s.mode); err != nil {
+	if c, err = d.readCursor(ctx, d.mode); err != nil {
 		return nil, nil, err
 	}
 	if d.target != nil && c.At(d.target) {
 		d.certain() // it has landed
 	}
 	if !d.keys.None() {
-		s.takeUp()
+		d.takeUp()
 		// What was taken up may have marked it.
-		if c, err = s.readCursor(ctx, s.mode); err != nil {
+		if c, err = d.readCursor(ctx, d.mode); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -123,25 +131,24 @@ func (s *secondary) beginApply(ctx context.Context) (c *journal.Cursor, unlock f
 	}
 	from := *c // the caller goes on with his
 	d.from = &from
-	s.setProgress(c)
+	d.setProgress(c)
 	return c, end, nil
 }
 
 // stored says how the write of an apply has ended, with the cursor that it has or would
 // have moved to, and has what it has written taken up. The caller is the one that applies.
-func (s *secondary) stored(to *journal.Cursor, err error) {
-	d := &s.debt
+func (d *debt) stored(to *journal.Cursor, err error) {
 	if err != nil {
 		if d.target = to; to.At(d.from) {
 			d.target = nil
 		}
 		d.keys.Doubt()
-		s.planTakeUp()
+		d.planTakeUp()
 		return
 	}
 	d.certain()
-	s.takeUp()
-	s.setProgress(to)
+	d.takeUp()
+	d.setProgress(to)
 }
 
 func (d *debt) certain() {
@@ -151,65 +158,63 @@ func (d *debt) certain() {
 
 // setProgress says that the storage is at a cursor. Who waits for it is told when nothing
 // is owed.
-func (s *secondary) setProgress(c *journal.Cursor) {
-	p := &s.progress
+func (d *debt) setProgress(c *journal.Cursor) {
+	p := &d.progress
 	p.reached(c)
-	if s.debt.keys.None() {
+	if d.keys.None() {
 		p.taken()
 	}
 }
 
 // takeUp has what is owed and due taken up. The caller is the one that applies.
-func (s *secondary) takeUp() {
-	d := &s.debt
-	ctx := s.onDuty()
+func (d *debt) takeUp() {
+	ctx := d.onDuty()
 	d.keys.TakeUp(func(keys, doubted []string) (left []string) {
 		// A cache below keeps what was there before a write that has failed.
 		for _, key := range doubted {
-			if _, err := s.readFresh(ctx, key); err != nil {
+			if _, err := d.readFresh(ctx, key); err != nil {
 				left = append(left, key)
 			}
 		}
-		s.telling.Lock()
-		defer s.telling.Unlock()
-		return append(left, s.observer().Applied(ctx, keys)...)
+		d.telling.Lock()
+		defer d.telling.Unlock()
+		return append(left, d.observer().Applied(ctx, keys)...)
 	})
 	if d.keys.None() {
-		s.progress.taken()
+		d.progress.taken()
 	}
-	s.planTakeUp()
+	d.planTakeUp()
 }
 
 // planTakeUp sees to it that what is owed is tried again.
-func (s *secondary) planTakeUp() {
-	d := &s.debt
+func (d *debt) planTakeUp() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.timer != nil {
 		d.timer.Stop()
 		d.timer = nil
 	}
-	duty := s.onDuty()
+	duty := d.onDuty()
 	wait, owes := d.keys.Wait()
 	n := d.keys.Late()
 	switch {
 	case n > 0 && !d.said:
-		s.logger.Warn("changes of the primary are stored, and the running core has not taken them up yet: it is tried again; who waits for them waits", "mode", s.mode, "keys", n)
+		d.logger.Warn("changes of the primary are stored, and the running core has not taken them up yet: it is tried again; who waits for them waits", "mode", d.mode, "keys", n)
 	case n == 0 && d.said:
-		s.logger.Info("the running core has taken up all changes of the primary that are stored", "mode", s.mode)
+		d.logger.Info("the running core has taken up all changes of the primary that are stored", "mode", d.mode)
 	}
 	if d.said = n > 0; d.said {
-		s.progress.endStored(errLate)
+		d.progress.endStored(errLate)
 	}
 	if !owes || duty.Err() != nil {
 		return
 	}
 	d.timer = time.AfterFunc(wait, func() {
-		unlock, err := s.lockApply(duty)
+		unlock, err := d.lockApply(duty)
 		if err != nil {
 			return // the duty has ended
 		}
 		defer unlock()
-		s.takeUp()
+		d.takeUp()
 	})
 }

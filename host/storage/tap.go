@@ -91,14 +91,13 @@ func New(inner physical.Backend, o Options) *Tap {
 	w := &writePath{backing: below, alone: o.Alone}
 	w.observed.Store(&observer{Nobody{}})
 	w.regime.Store(newRegime(&regime{}))
-	ss := newSecondaries(w)
-	x := &indexes{writePath: w, storeAfter: orDefault(o.StoreAfter, DefaultStoreAfter), copies: ss, unwatched: map[replication.Mode]*atomic.Bool{}}
+	x := &indexes{writePath: w, storeAfter: orDefault(o.StoreAfter, DefaultStoreAfter), unwatched: map[replication.Mode]*atomic.Bool{}}
 	for _, mode := range modes {
 		x.unwatched[mode] = &atomic.Bool{}
 		x.mayBeStored(mode)
-		ss.of[mode].indexes = x
 	}
-	w.counted = x
+	ss := newSecondaries(w, x)
+	w.counted, x.copies = x, ss
 	return &Tap{writePath: w, primary: newPrimary(w, x, o), indexes: x, secondaries: ss}
 }
 

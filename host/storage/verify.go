@@ -37,7 +37,7 @@ type verifier struct {
 
 // Verify compares this cluster's content with the fingerprint that the primary had
 // at a position; see [replication.Host].
-func (s *secondary) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint) error {
+func (s *comparison) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint) error {
 	v := &s.verifier
 	v.mu.Lock()
 	v.at, v.fingerprint = at, fingerprint
@@ -69,7 +69,7 @@ func (v *verifier) expects(epoch replication.Epoch, from, below uint64) uint64 {
 // verified compares if the cursor stands where the fingerprint is known. It marks
 // the cursor when only a copy mends what it finds. The caller is the only one that
 // applies.
-func (s *secondary) verified(ctx context.Context, c *journal.Cursor) error {
+func (s *comparison) verified(ctx context.Context, c *journal.Cursor) error {
 	v := &s.verifier
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -98,7 +98,7 @@ func (s *secondary) verified(ctx context.Context, c *journal.Cursor) error {
 		"mode", s.mode, "position", c.Position.String(), "fingerprint", ours.String(), "primary", theirs.String())
 	must := *c
 	must.MustCopy = true
-	if err := s.writeCursor(ctx, s.mode, &must); err != nil {
+	if err := s.writeCursor(ctx, &must); err != nil {
 		return err
 	}
 	wait := verifyWait

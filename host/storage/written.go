@@ -30,8 +30,8 @@ func (p *primary) WaitFinished(ctx context.Context, mode replication.Mode, seque
 
 // Applied is how far a secondary is, Observer.Applied included: what WaitApplied does not
 // wait for. Zero while that is not known.
-func (s *secondary) Applied(ctx context.Context) replication.Position {
-	p := &s.progress
+func (d *debt) Applied(ctx context.Context) replication.Position {
+	p := &d.progress
 	if p == nil {
 		return replication.Position{}
 	}
@@ -41,7 +41,7 @@ func (s *secondary) Applied(ctx context.Context) replication.Position {
 	if known {
 		return at
 	}
-	if err := s.loadProgress(ctx); err != nil {
+	if err := d.loadProgress(ctx); err != nil {
 		return replication.Position{}
 	}
 	p.mu.Lock()
