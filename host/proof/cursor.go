@@ -17,12 +17,17 @@ type mark struct {
 
 const markSize = 8 + 8 + sumSize
 
-func (k *key) mark(at replication.Position) sum { return k.sum(meaning{}.position(at), nil) }
+func (k *key) mark(at replication.Position) sum {
+	return k.sumOf(func(m meaning) meaning { return m.position(at) }, nil)
+}
 
 // kept is how a secondary keeps a mark with its cursor.
 func (m mark) kept() replication.Proof {
-	b := meaning(make([]byte, 0, markSize)).number(m.term).number(m.sequence)
-	return append(replication.Proof(b), m.sum[:]...)
+	return replication.Proof(meaning(make([]byte, 0, markSize)).mark(m))
+}
+
+func (m meaning) mark(given mark) meaning {
+	return append(m.number(given.term).number(given.sequence), given.sum[:]...)
 }
 
 func markOf(b []byte) (m mark, ok bool) {
@@ -47,11 +52,11 @@ const statementVersion = 1
 
 // encode is the proof.
 func (s *statement) encode(k *key) replication.Proof {
-	m := meaning(make([]byte, 0, 160))
+	m := meaning(make([]byte, 0, 3+nonceSize+4*8+len(s.at.Epoch.ID)+markSize+sumSize))
 	m = append(m, statementVersion).flag(s.copying).flag(s.given != nil)
 	m = append(m, s.copy[:]...).position(s.at)
 	if s.given != nil {
-		m = append(m, s.given.kept()...)
+		m = m.mark(*s.given)
 	}
 	sum := k.sum(nil, m)
 	return append(replication.Proof(m), sum[:]...)

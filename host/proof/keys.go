@@ -9,6 +9,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash"
+	"sync"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -30,10 +32,30 @@ const (
 )
 
 type (
-	key   [KeySize]byte
 	sum   [sumSize]byte
 	nonce [nonceSize]byte
 )
+
+// key is the key of one purpose. It keeps hashes that the key is in already, for a frame
+// of one write costs as much to begin a hash with as to hash.
+type key struct {
+	hashes sync.Pool // of *hashing
+}
+
+// hashing is one use of a key.
+type hashing struct {
+	hash hash.Hash
+	// said has the length of the meaning, and then the meaning.
+	said meaning
+	out  [sha256.Size]byte
+}
+
+// newKey makes a key of what nobody else has or changes.
+func newKey(secret []byte) *key {
+	return &key{hashes: sync.Pool{New: func() any {
+		return &hashing{hash: hmac.New(sha256.New, secret)}
+	}}}
+}
 
 func newNonce() (n nonce) {
 	// It never fails: without randomness the process ends.
@@ -42,26 +64,27 @@ func newNonce() (n nonce) {
 }
 
 // derive makes the key of one purpose.
-func derive(secret []byte, r Relation, purpose string) (k key, err error) {
+func derive(secret []byte, r Relation, purpose string) (*key, error) {
 	if len(secret) != KeySize {
-		return k, fmt.Errorf("a key of %d bytes in place of %d", len(secret), KeySize)
+		return nil, fmt.Errorf("a key of %d bytes in place of %d", len(secret), KeySize)
 	}
 	info := fmt.Sprintf("vault-replication/proof/%s/v1 %q %q %q", purpose, r.Mode, r.SetID, r.SecondaryID)
 	b, err := hkdf.Key(sha256.New, secret, nil, info, KeySize)
-	copy(k[:], b)
-	clear(b)
-	return k, err
+	if err != nil {
+		return nil, err
+	}
+	return newKey(b), nil
 }
 
 // keys are those of one relation.
 type keys struct {
-	cursor, question                      key // of the secondary's host
-	frame, ranges, opening, answer, print key // of the primary's host
+	cursor, question                      *key // of the secondary's host
+	frame, ranges, opening, answer, print *key // of the primary's host
 }
 
 func deriveKeys(pairing []byte, r Relation) (*keys, error) {
 	k := &keys{}
-	for purpose, into := range map[string]*key{
+	for purpose, into := range map[string]**key{
 		"secondary-to-primary/cursor":      &k.cursor,
 		"secondary-to-primary/question":    &k.question,
 		"primary-to-secondary/frame":       &k.frame,
@@ -84,8 +107,6 @@ type meaning []byte
 
 func (m meaning) number(n uint64) meaning { return binary.BigEndian.AppendUint64(m, n) }
 
-func (m meaning) bytes(b []byte) meaning { return append(m.number(uint64(len(b))), b...) }
-
 func (m meaning) text(s string) meaning { return append(m.number(uint64(len(s))), s...) }
 
 func (m meaning) flag(b bool) meaning {
@@ -100,12 +121,20 @@ func (m meaning) position(p replication.Position) meaning {
 }
 
 // sum is over a meaning and the payload that has it.
-func (k *key) sum(m meaning, payload []byte) (s sum) {
-	h := hmac.New(sha256.New, k[:])
-	h.Write(meaning{}.bytes(m))
-	h.Write(payload)
-	var out [sha256.Size]byte
-	copy(s[:], h.Sum(out[:0]))
+func (k *key) sum(m meaning, payload []byte) sum {
+	return k.sumOf(func(said meaning) meaning { return append(said, m...) }, payload)
+}
+
+// sumOf is sum of the meaning that mean appends.
+func (k *key) sumOf(mean func(meaning) meaning, payload []byte) (s sum) {
+	h := k.hashes.Get().(*hashing)
+	defer k.hashes.Put(h)
+	h.hash.Reset()
+	h.said = mean(h.said[:0].number(0))
+	binary.BigEndian.PutUint64(h.said, uint64(len(h.said)-8))
+	h.hash.Write(h.said)
+	h.hash.Write(payload)
+	copy(s[:], h.hash.Sum(h.out[:0]))
 	return s
 }
 

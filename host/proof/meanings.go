@@ -4,8 +4,11 @@ package proof
 
 import "github.com/vault-replication/vault-replication/shared/replication"
 
-func frameMeaning(f *replication.Frame, given sum) meaning {
-	return append(meaning(make([]byte, 0, 160)).number(f.After).position(f.To).number(f.ConsistentFrom), given[:]...)
+// frame is the sum of a frame and the mark that is given with it.
+func (k *key) frame(f *replication.Frame, given sum) sum {
+	return k.sumOf(func(m meaning) meaning {
+		return append(m.number(f.After).position(f.To).number(f.ConsistentFrom), given[:]...)
+	}, f.Payload)
 }
 
 func rangeMeaning(copying nonce, r *replication.Range) meaning {

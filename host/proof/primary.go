@@ -29,7 +29,7 @@ type Primary struct {
 	store   Journal
 	of      Relation
 	keys    *keys
-	own     key
+	own     *key
 	refused func(error)
 	over    atomic.Bool
 }
@@ -72,7 +72,7 @@ func (p *Primary) statement(proof replication.Proof) (*statement, error) {
 	if err := p.ended(); err != nil {
 		return nil, err
 	}
-	s, ok := decodeStatement(&p.keys.cursor, proof)
+	s, ok := decodeStatement(p.keys.cursor, proof)
 	if !ok {
 		return nil, p.refuse("position")
 	}
@@ -188,8 +188,8 @@ func (r *frames) Next() (*replication.Frame, error) {
 		return nil, err
 	}
 	given := r.p.own.mark(f.To)
-	sum := r.p.keys.frame.sum(frameMeaning(f, given), f.Payload)
-	f.Proof = append(sum[:], given[:]...)
+	sum := r.p.keys.frame.frame(f, given)
+	f.Proof = append(append(make(replication.Proof, 0, 2*sumSize), sum[:]...), given[:]...)
 	return f, nil
 }
 
@@ -216,7 +216,7 @@ func (p *Primary) AnswerDiff(ctx context.Context, question []byte) ([]byte, erro
 	if err := p.ended(); err != nil {
 		return nil, err
 	}
-	asked, body, ok := openQuestion(&p.keys.question, question)
+	asked, body, ok := openQuestion(p.keys.question, question)
 	if !ok {
 		return nil, p.refuse("question about ranges of keys")
 	}

@@ -5,6 +5,7 @@ package proof
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"sync"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -124,7 +125,7 @@ func (s *Secondary) Prove(c *replication.Cursor) *replication.Cursor {
 	if marked {
 		st.given = &given
 	}
-	c.Proof = st.encode(&k.cursor)
+	c.Proof = st.encode(k.cursor)
 	return c
 }
 
@@ -224,7 +225,7 @@ func (s *Secondary) Diff(ctx context.Context, answer []byte) (*replication.DiffS
 		return nil, err
 	}
 	if len(step.Question) > 0 {
-		sealed, asked := sealQuestion(&k.question, step.Question)
+		sealed, asked := sealQuestion(k.question, step.Question)
 		step.Question = sealed
 		s.mu.Lock()
 		if s.keys == k {
@@ -264,7 +265,7 @@ func (s *Secondary) ApplyFrame(ctx context.Context, f *replication.Frame) (*repl
 		return nil, s.refuse("frame of changes")
 	}
 	given := sum(f.Proof[sumSize:])
-	if !k.frame.holds(f.Proof[:sumSize], frameMeaning(f, given), f.Payload) {
+	if want := k.frame.frame(f, given); !hmac.Equal(f.Proof[:sumSize], want[:]) {
 		return nil, s.refuse("frame of changes")
 	}
 	proven := *f
