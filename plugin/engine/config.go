@@ -38,13 +38,19 @@ func orDefault[T ~int | ~int64](v, d T) T {
 }
 
 func (c Config) primary() primary.Config {
-	return primary.Config{
+	p := primary.Config{
 		LossAfter:    orDefault(c.LossAfter, 10*time.Second),
 		WindowBytes:  orDefault(c.WindowBytes, 16<<20),
 		WindowFrames: orDefault(c.WindowFrames, 2),
 		AckInterval:  200 * time.Millisecond,
 		KeepNodes:    c.Mode == replication.DR,
 	}
+	if c.Mode == replication.DR {
+		// Nobody waits for what a DR secondary has. At a performance secondary a request
+		// waits until what it has written at the primary is there.
+		p.GatherRate, p.GatherMax = 384<<10, 40*time.Millisecond
+	}
+	return p
 }
 
 func (c Config) secondary() secondary.Config {

@@ -26,6 +26,10 @@ type Config struct {
 	// frames grow under load: while they are under way, the journal gathers rows
 	// for the next one.
 	WindowBytes, WindowFrames int
+	// GatherRate is the bytes a second from which on rows wait to share a frame, and
+	// GatherMax how long they do; zero for no wait.
+	GatherRate int
+	GatherMax  time.Duration
 	// AckInterval is the shortest time between two AckSlot calls.
 	AckInterval time.Duration
 	// KeepNodes says that a secondary may take this cluster's place, so that the

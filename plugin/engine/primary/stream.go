@@ -91,8 +91,12 @@ func (s *Server) sendFrames(ctx context.Context, st frameStream, req replication
 	// nothing that could be acknowledged.
 	s.acknowledged(ps, after)
 	at := after.Sequence
+	gathering := &gathering{rate: s.cfg.GatherRate, longest: s.cfg.GatherMax}
 	for {
 		// Before reading, not after: rows that arrive meanwhile share a frame.
+		if err := gathering.wait(ctx); err != nil {
+			return err
+		}
 		if err := credit.wait(ctx); err != nil {
 			return err
 		}
@@ -110,6 +114,7 @@ func (s *Server) sendFrames(ctx context.Context, st frameStream, req replication
 			return replication.Errorf(replication.PositionLost, "the journal has no rows between sequence %d and %d", at, f.After)
 		}
 		credit.sent(f)
+		gathering.sent(f)
 		if err := st.Send(&linkv1.StreamResponse{Frame: link.ToFrame(f)}); err != nil {
 			return err
 		}
