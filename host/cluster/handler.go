@@ -160,12 +160,18 @@ func (h *handler) cut(id string) {
 	}
 }
 
-// Stop ends the connections and waits for them.
+// Stop refuses what comes from now on. Vault's listener calls it when it forgets the
+// handler; the present connections stay, for the plugin has a last word to say on them.
 func (h *handler) Stop() error {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.stopped = true
-	h.mu.Unlock()
+	return nil
+}
+
+// end ends the connections too and waits for them.
+func (h *handler) end() {
+	_ = h.Stop()
 	h.cancel()
 	h.wg.Wait()
-	return nil
 }

@@ -78,25 +78,42 @@ func (p *Port) Listen(mode replication.Mode, req replication.ListenRequest, admi
 	l.AddHandler(mode.ALPN(), h)
 	p.mu.Unlock()
 	if old != nil {
-		_ = old.Stop()
+		old.end()
 	}
 	return nil
+}
+
+// StopAccepting refuses new connections for a mode; the present ones stay. A primary that
+// is demoted says so on them.
+func (p *Port) StopAccepting(mode replication.Mode) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopAcceptingLocked(mode)
+}
+
+// stopAcceptingLocked keeps the lock, so that it never takes a later handler off the
+// listener.
+func (p *Port) stopAcceptingLocked(mode replication.Mode) *handler {
+	h := p.handlers[mode]
+	if h == nil {
+		return nil
+	}
+	if l := p.listener(); l != nil {
+		l.StopHandler(mode.ALPN())
+	}
+	_ = h.Stop()
+	return h
 }
 
 // StopListening refuses new connections for a mode and ends the present ones.
 func (p *Port) StopListening(mode replication.Mode) {
 	p.mu.Lock()
-	h := p.handlers[mode]
+	h := p.stopAcceptingLocked(mode)
 	delete(p.handlers, mode)
-	l := p.listener()
 	p.mu.Unlock()
-	if h == nil {
-		return
+	if h != nil {
+		h.end()
 	}
-	if l != nil {
-		l.StopHandler(mode.ALPN())
-	}
-	_ = h.Stop()
 }
 
 // Cut closes all connections of a secondary.

@@ -114,6 +114,35 @@ func TestConnection(t *testing.T) {
 	require.Error(t, err)
 }
 
+// Whoever stops accepting may still have something to say to those who are there.
+func TestPresentConnectionsStayUntilTheEndOfListening(t *testing.T) {
+	t.Parallel()
+	p, addr := listening(t)
+	set := newAuthority(t)
+	serveEcho(t, p, set, make(chan replication.PeerInfo, 2))
+	req := dialAs(t, addr, set, set)
+	conn, err := p.Dial(context.Background(), replication.DR, req)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	says := func(text string) {
+		_, err := conn.Write([]byte(text))
+		require.NoError(t, err)
+		got := make([]byte, len(text))
+		_, err = io.ReadFull(conn, got)
+		require.NoError(t, err)
+		require.Equal(t, text, string(got))
+	}
+	says("before")
+	p.StopAccepting(replication.DR)
+	says("after")
+	require.Error(t, refused(t, p, replication.DR, req))
+
+	p.StopListening(replication.DR)
+	_, err = conn.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+}
+
 // refused says whether a connection carries no data: with TLS 1.3 a client
 // learns that its certificate was refused only when it reads.
 func refused(t *testing.T, p *Port, mode replication.Mode, req replication.DialRequest) error {

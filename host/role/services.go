@@ -152,7 +152,7 @@ func (s *Services) Listen(_ context.Context, req replication.ListenRequest) erro
 
 // StopListening implements [replication.Host].
 func (s *Services) StopListening(context.Context) error {
-	s.c.port.StopListening(s.mode)
+	s.c.port.StopAccepting(s.mode)
 	return nil
 }
 
