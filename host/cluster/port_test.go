@@ -135,8 +135,9 @@ func TestPresentConnectionsStayUntilTheEndOfListening(t *testing.T) {
 	}
 	says("before")
 	p.StopAccepting(replication.DR)
-	says("after")
+	// A whole handshake later it is still there.
 	require.Error(t, refused(t, p, replication.DR, req))
+	says("after")
 
 	p.StopListening(replication.DR)
 	_, err = conn.Read(make([]byte, 1))
