@@ -9,14 +9,9 @@ import (
 	"slices"
 
 	"github.com/hashicorp/vault/sdk/logical"
-)
 
-// Mount is the auth mount that answered.
-type Mount struct {
-	Accessor, Type string
-	// Local says that the mount exists on this cluster only.
-	Local bool
-}
+	"github.com/vault-replication/vault-replication/host/vaultname"
+)
 
 // envNoLocalEntities is Vault's own switch: logins on local mounts get no entity.
 const envNoLocalEntities = "VAULT_DISABLE_LOCAL_AUTH_MOUNT_ENTITIES"
@@ -27,7 +22,7 @@ var errNotHere = errors.New("what the primary wrote has been applied, but the id
 
 // AfterAuth is called with the answer of an auth method to a login or a renewal,
 // before the core sees it. An error is the answer to the client.
-func (s *Secondary) AfterAuth(ctx context.Context, m Mount, req *logical.Request, resp *logical.Response) error {
+func (s *Secondary) AfterAuth(ctx context.Context, m vaultname.Mount, req *logical.Request, resp *logical.Response) error {
 	if resp == nil || resp.Auth == nil || resp.IsError() {
 		return nil
 	}
@@ -68,7 +63,7 @@ func groupNames(aliases []*logical.Alias) []string {
 
 // afterRenewal looks at the groups only: Vault leaves entity and alias alone when a
 // token is renewed.
-func (s *Secondary) afterRenewal(ctx context.Context, m Mount, auth *logical.Auth) error {
+func (s *Secondary) afterRenewal(ctx context.Context, m vaultname.Mount, auth *logical.Auth) error {
 	if auth.EntityID == "" {
 		return nil
 	}

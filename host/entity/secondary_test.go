@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/go-multierror"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 func TestLoginAsksOnlyWhenSomethingChanges(t *testing.T) {
@@ -58,7 +60,7 @@ func TestLoginWithoutItsEntityIs503(t *testing.T) {
 		"the link is slow": func(c *clusters) { c.stuck = errors.New("the link is slow") },
 	}
 	for name, breakIt := range tests {
-		for _, m := range []Mount{shared, local} {
+		for _, m := range []vaultname.Mount{shared, local} {
 			t.Run(fmt.Sprintf("%s/local=%v", name, m.Local), func(t *testing.T) {
 				t.Parallel()
 				c := newClusters(t)
@@ -75,7 +77,7 @@ func TestLoginWithoutItsEntityIs503(t *testing.T) {
 func TestRefusalOfThePrimaryIsNoOutage(t *testing.T) {
 	t.Parallel()
 	c := newClusters(t)
-	err := c.AfterAuth(t.Context(), Mount{Accessor: "gone", Type: "userpass"}, loginRequest, login("bob", nil))
+	err := c.AfterAuth(t.Context(), vaultname.Mount{Accessor: "gone", Type: "userpass"}, loginRequest, login("bob", nil))
 	require.ErrorContains(t, err, `no auth mount with accessor "gone"`)
 	require.Equal(t, http.StatusBadRequest, shown(err), "a refusal must not look like an outage")
 }
@@ -83,7 +85,7 @@ func TestRefusalOfThePrimaryIsNoOutage(t *testing.T) {
 // 64 logins of one new alias at once are one question and one entity.
 func TestManyLoginsMakeOneEntity(t *testing.T) {
 	t.Parallel()
-	for _, m := range []Mount{shared, local} {
+	for _, m := range []vaultname.Mount{shared, local} {
 		c := newClusters(t)
 		c.hold = make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())

@@ -9,19 +9,14 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/logical"
-)
 
-// AuthMount is an auth mount of the primary.
-type AuthMount struct {
-	Type, UUID string
-	// Local says that no secondary has it.
-	Local bool
-}
+	"github.com/vault-replication/vault-replication/host/vaultname"
+)
 
 // PrimaryStore is the identity store of the primary.
 type PrimaryStore interface {
 	// AuthMount is the auth mount with an accessor, if it is in service.
-	AuthMount(accessor string) (AuthMount, bool)
+	AuthMount(accessor string) (vaultname.Mount, bool)
 	// GroupMount is the accessor of the mount that the alias of an external group is
 	// of, "" if there is none.
 	GroupMount(groupID string) (accessor string, err error)
@@ -116,7 +111,7 @@ func (s *Server) sharedMount(secondaryID, accessor, typ string) error {
 
 // hidden says whether a secondary's filter hides a mount. Tokens are on every
 // cluster.
-func (s *Server) hidden(secondaryID string, m AuthMount) bool {
+func (s *Server) hidden(secondaryID string, m vaultname.Mount) bool {
 	return m.Type != tokenMountType && s.o.Allowed != nil && !s.o.Allowed(secondaryID, m.UUID)
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -24,7 +25,7 @@ type identities struct {
 	entities int
 	aliases  map[string]held // by accessor and name
 	groups   map[string][]string
-	mounts   map[string]Mount
+	mounts   map[string]vaultname.Mount
 	settled  []string
 }
 
@@ -34,7 +35,7 @@ type held struct {
 }
 
 func newIdentities() *identities {
-	return &identities{aliases: map[string]held{}, groups: map[string][]string{}, mounts: map[string]Mount{
+	return &identities{aliases: map[string]held{}, groups: map[string][]string{}, mounts: map[string]vaultname.Mount{
 		"acc":   {Accessor: "acc", Type: "userpass"},
 		"token": {Accessor: "token", Type: "token"},
 		"here":  {Accessor: "here", Type: "userpass", Local: true},
@@ -45,9 +46,9 @@ func newIdentities() *identities {
 
 func factors(accessor, name string) string { return accessor + "/" + strings.ToLower(name) }
 
-func (i *identities) AuthMount(accessor string) (AuthMount, bool) {
+func (i *identities) AuthMount(accessor string) (vaultname.Mount, bool) {
 	m, ok := i.mounts[accessor]
-	return AuthMount{Type: m.Type, UUID: "uuid-" + m.Accessor, Local: m.Local}, ok
+	return vaultname.Mount{Type: m.Type, UUID: "uuid-" + m.Accessor, Local: m.Local}, ok
 }
 
 // GroupMount takes the part of a group's name before the colon for its mount.
@@ -228,6 +229,6 @@ func login(name string, metadata map[string]string, groups ...string) *logical.R
 
 var (
 	loginRequest = &logical.Request{Operation: logical.UpdateOperation, Path: "login/bob"}
-	shared       = Mount{Accessor: "acc", Type: "userpass"}
-	local        = Mount{Accessor: "here", Type: "userpass", Local: true}
+	shared       = vaultname.Mount{Accessor: "acc", Type: "userpass"}
+	local        = vaultname.Mount{Accessor: "here", Type: "userpass", Local: true}
 )

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/mounttable"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 

@@ -29,10 +29,10 @@ import (
 	"github.com/vault-replication/vault-replication/host/cluster"
 	"github.com/vault-replication/vault-replication/host/config"
 	"github.com/vault-replication/vault-replication/host/role"
-	"github.com/vault-replication/vault-replication/host/routing"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Node is a Vault core with replication.
@@ -113,7 +113,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 		if err != nil {
 			return err
 		}
-		return n.serving.decorate(b, routing.System)
+		return n.serving.decorate(b, vaultname.System)
 	})
 	n.states = n.controller.Consistency(cfg.BestEffortWALWaitDuration)
 	return n, nil

@@ -18,9 +18,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/api/rolechange"
 	"github.com/vault-replication/vault-replication/host/entity"
 	"github.com/vault-replication/vault-replication/host/follow"
-	"github.com/vault-replication/vault-replication/host/follow/mounttable"
 	"github.com/vault-replication/vault-replication/host/forward"
 	"github.com/vault-replication/vault-replication/host/forward/wire"
+	"github.com/vault-replication/vault-replication/host/mounttable"
 	"github.com/vault-replication/vault-replication/host/role"
 	"github.com/vault-replication/vault-replication/host/routing"
 	"github.com/vault-replication/vault-replication/host/storage"
@@ -62,7 +62,7 @@ var _ role.Serving = (*serving)(nil)
 
 func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, requests *rolechange.Gate, wait time.Duration, logger hclog.Logger) (*serving, error) {
 	s := &serving{core: core, controller: c, tap: tap, requests: requests, wait: wait, logger: logger}
-	s.identity = vaultcore.NewIdentity(core)
+	s.identity = vaultcore.NewIdentity(core, &routing.Readers{})
 	s.entities = entity.NewSecondary(s.identity, s, s, logger.Named("identity"))
 	s.plan = routing.Options{Forwarder: s, Refusals: tap.Refusals(), AfterAuth: s.afterAuth, Replaced: s.wrap}
 	hidden := func(table string, e mounttable.Entry) bool {
@@ -84,7 +84,7 @@ func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, requ
 	core.HideMounts(hidden)
 	core.TolerateAuditFailures(s.follower.AuditDevice)
 	core.OnBackendsReady(s.ready)
-	for kind, name := range map[string]string{"identity": routing.Identity, "token": routing.Token} {
+	for kind, name := range map[string]string{"identity": vaultname.Identity, "token": vaultname.Token} {
 		core.OnCoreBackend(kind, func(b *framework.Backend) error { return s.decorate(b, name) })
 	}
 	return s, nil
@@ -93,7 +93,7 @@ func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, requ
 // decorate makes one of the core's own backends forward what is the primary's. It
 // runs each time that backend is made, in the role that the cluster has then.
 func (s *serving) decorate(b *framework.Backend, kind string) error {
-	if kind == routing.Token {
+	if kind == vaultname.Token {
 		err := entity.DecorateTokenCreate(b, func() entity.Ensurer {
 			if s.controller.Serves() {
 				return s.entities
@@ -104,20 +104,20 @@ func (s *serving) decorate(b *framework.Backend, kind string) error {
 			return err
 		}
 	}
-	if kind == routing.System {
+	if kind == vaultname.System {
 		routing.After(b, []string{"mounts/", "auth/", "plugins/reload/"}, s.learn)
 	}
 	if !s.controller.Serves() {
 		return nil
 	}
-	if kind == routing.Identity {
+	if kind == vaultname.Identity {
 		s.identity.WatchReaders(b)
 	}
 	unnamed, err := routing.DecorateForward(b, kind, s, s)
 	if len(unnamed) > 0 {
 		s.logger.Debug("these paths are served by this secondary alone", "backend", kind, "paths", unnamed)
 	}
-	if kind == routing.System {
+	if kind == vaultname.System {
 		if reload := routing.DecorateReload(b, s.live); reload != nil {
 			return reload
 		}
@@ -334,6 +334,6 @@ func (s *serving) toPrimary() *forward.Client {
 	return s.client
 }
 
-func (s *serving) afterAuth(ctx context.Context, m routing.Mount, req *logical.Request, resp *logical.Response) error {
-	return s.entities.AfterAuth(ctx, entity.Mount{Accessor: m.Accessor, Type: m.Type, Local: m.Local}, req, resp)
+func (s *serving) afterAuth(ctx context.Context, m vaultname.Mount, req *logical.Request, resp *logical.Response) error {
+	return s.entities.AfterAuth(ctx, m, req, resp)
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
-	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -176,7 +175,7 @@ func (c *Controller) reclassify(ctx context.Context, changed []string) error {
 // LearnBackend takes up which storage of a mount its backend declares as local. Of an
 // engine that is no part of Vault the primary's word counts on every cluster of the set:
 // one that a secondary loads may be of another version.
-func (c *Controller) LearnBackend(ctx context.Context, m vaultcore.Mount, b logical.Backend) error {
+func (c *Controller) LearnBackend(ctx context.Context, m vaultname.Mount, b logical.Backend) error {
 	view, ok := c.mounts.View(m.StoragePrefix)
 	if !ok || view.Local {
 		return nil

@@ -12,7 +12,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
-	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -80,7 +80,7 @@ func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
 	}
 	table()
 	class := func(key string) keyclass.Class { return s.tap.Classes().Class("logical/ext/" + key) }
-	m := vaultcore.Mount{Path: "ext/", StoragePrefix: "logical/ext/", Type: "own", External: true}
+	m := vaultname.Mount{Path: "ext/", StoragePrefix: "logical/ext/", Type: "own", External: true}
 
 	require.NoError(t, s.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
 	require.Equal(t, keyclass.Unknown, class("a"), "the primary does not know it")

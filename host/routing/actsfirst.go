@@ -9,6 +9,8 @@ import (
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // ActsFirst is an operation of a backend that acts on something else, or changes
@@ -50,36 +52,36 @@ var (
 // every half a minute, and a client that logs in right after it has configured the
 // method here would wait for that.
 var ActFirst = matching([]ActsFirst{
-	{Class: classSecret, Type: "ad", Pattern: `library/` + anyName, Operations: upserts, Does: "changes the passwords of the accounts"},
-	{Class: classSecret, Type: "ad", Pattern: `library/` + anyName + `/check-in`, Operations: updates, Does: "changes the password of the account"},
-	{Class: classSecret, Type: "ad", Pattern: `library/manage/` + anyName + `/check-in`, Operations: updates, Does: "changes the password of the account"},
-	{Class: classSecret, Type: "ad", Pattern: `library/` + anyName + `/check-out`, Operations: revokes, Does: "changes the password of the account"},
-	{Class: classSecret, Type: "azure", Pattern: `roles/` + anyName, Operations: anyChange, Does: "makes or deletes the application of a role that keeps one"},
-	{Class: classSecret, Type: "consul", Pattern: `config/access`, Operations: updates, Does: "bootstraps Consul's ACLs, which can be done once, if it is given no token"},
-	{Class: classSecret, Type: "gcp", Pattern: `impersonated-account/` + anyName, Operations: upserts, Does: "asks Google for the account"},
-	{Class: classSecret, Type: "gcpkms", Pattern: `keys/` + anyKey, Operations: anyChange, Does: "makes, changes or destroys the key at Google"},
-	{Class: classSecret, Type: "gcpkms", Pattern: `keys/register/` + anyKey, Operations: updates, Does: "asks Google for the key"},
-	{Class: classSecret, Type: "ldap", Pattern: `library` + nestedName + `/check-in`, Operations: updates, Does: "changes the password of the account"},
-	{Class: classSecret, Type: "ldap", Pattern: `library/manage` + nestedName + `/check-in`, Operations: updates, Does: "changes the password of the account"},
-	{Class: classSecret, Type: "ldap", Pattern: `library` + nestedName + `/check-out`, Operations: revokes, Does: "changes the password of the account"},
-	{Class: classSecret, Type: "nomad", Pattern: `config/access`, Operations: upserts, Does: "bootstraps Nomad's ACLs, which can be done once, if it is given no token"},
-	{Class: classSecret, Type: "openldap", Pattern: `library` + nestedName + `/check-in`, Operations: updates, Does: "changes the password of the account"},
-	{Class: classSecret, Type: "openldap", Pattern: `library/manage` + nestedName + `/check-in`, Operations: updates, Does: "changes the password of the account"},
-	{Class: classSecret, Type: "openldap", Pattern: `library` + nestedName + `/check-out`, Operations: revokes, Does: "changes the password of the account"},
-	{Class: classSecret, Type: "rabbitmq", Pattern: `config/connection`, Operations: updates, Does: "logs in to the server, to verify"},
-	{Class: classSecret, Type: "terraform", Pattern: `role/` + anyName, Operations: updates, Does: "makes the token of an organization or a team, which ends the one before"},
-	{Class: classSecret, Type: "transit", Pattern: `keys/` + anyName, Operations: deletions, Does: "takes the key from its cache"},
-	{Class: classSecret, Type: "transit", Pattern: `keys/` + anyName + `/config`, Operations: updates, Does: "keeps the period of rotation in its cache if the write fails"},
-	{Class: classSecret, Type: "transit", Pattern: `keys/` + anyName + `/import_version`, Operations: updates, Does: "keeps the new version in its cache, and encrypts with it, if the write fails"},
-	{Class: classSecret, Type: "transit", Pattern: `keys/` + anyName + `/rotate`, Operations: updates, Does: "has an imported key taken for its own if the write fails"},
-	{Class: classSecret, Type: "transit", Pattern: `keys/` + anyName + `/set-certificate`, Operations: updates, Does: "keeps the certificate in its cache if the write fails"},
+	{Class: vaultname.ClassSecret, Type: "ad", Pattern: `library/` + anyName, Operations: upserts, Does: "changes the passwords of the accounts"},
+	{Class: vaultname.ClassSecret, Type: "ad", Pattern: `library/` + anyName + `/check-in`, Operations: updates, Does: "changes the password of the account"},
+	{Class: vaultname.ClassSecret, Type: "ad", Pattern: `library/manage/` + anyName + `/check-in`, Operations: updates, Does: "changes the password of the account"},
+	{Class: vaultname.ClassSecret, Type: "ad", Pattern: `library/` + anyName + `/check-out`, Operations: revokes, Does: "changes the password of the account"},
+	{Class: vaultname.ClassSecret, Type: "azure", Pattern: `roles/` + anyName, Operations: anyChange, Does: "makes or deletes the application of a role that keeps one"},
+	{Class: vaultname.ClassSecret, Type: "consul", Pattern: `config/access`, Operations: updates, Does: "bootstraps Consul's ACLs, which can be done once, if it is given no token"},
+	{Class: vaultname.ClassSecret, Type: "gcp", Pattern: `impersonated-account/` + anyName, Operations: upserts, Does: "asks Google for the account"},
+	{Class: vaultname.ClassSecret, Type: "gcpkms", Pattern: `keys/` + anyKey, Operations: anyChange, Does: "makes, changes or destroys the key at Google"},
+	{Class: vaultname.ClassSecret, Type: "gcpkms", Pattern: `keys/register/` + anyKey, Operations: updates, Does: "asks Google for the key"},
+	{Class: vaultname.ClassSecret, Type: "ldap", Pattern: `library` + nestedName + `/check-in`, Operations: updates, Does: "changes the password of the account"},
+	{Class: vaultname.ClassSecret, Type: "ldap", Pattern: `library/manage` + nestedName + `/check-in`, Operations: updates, Does: "changes the password of the account"},
+	{Class: vaultname.ClassSecret, Type: "ldap", Pattern: `library` + nestedName + `/check-out`, Operations: revokes, Does: "changes the password of the account"},
+	{Class: vaultname.ClassSecret, Type: "nomad", Pattern: `config/access`, Operations: upserts, Does: "bootstraps Nomad's ACLs, which can be done once, if it is given no token"},
+	{Class: vaultname.ClassSecret, Type: "openldap", Pattern: `library` + nestedName + `/check-in`, Operations: updates, Does: "changes the password of the account"},
+	{Class: vaultname.ClassSecret, Type: "openldap", Pattern: `library/manage` + nestedName + `/check-in`, Operations: updates, Does: "changes the password of the account"},
+	{Class: vaultname.ClassSecret, Type: "openldap", Pattern: `library` + nestedName + `/check-out`, Operations: revokes, Does: "changes the password of the account"},
+	{Class: vaultname.ClassSecret, Type: "rabbitmq", Pattern: `config/connection`, Operations: updates, Does: "logs in to the server, to verify"},
+	{Class: vaultname.ClassSecret, Type: "terraform", Pattern: `role/` + anyName, Operations: updates, Does: "makes the token of an organization or a team, which ends the one before"},
+	{Class: vaultname.ClassSecret, Type: "transit", Pattern: `keys/` + anyName, Operations: deletions, Does: "takes the key from its cache"},
+	{Class: vaultname.ClassSecret, Type: "transit", Pattern: `keys/` + anyName + `/config`, Operations: updates, Does: "keeps the period of rotation in its cache if the write fails"},
+	{Class: vaultname.ClassSecret, Type: "transit", Pattern: `keys/` + anyName + `/import_version`, Operations: updates, Does: "keeps the new version in its cache, and encrypts with it, if the write fails"},
+	{Class: vaultname.ClassSecret, Type: "transit", Pattern: `keys/` + anyName + `/rotate`, Operations: updates, Does: "has an imported key taken for its own if the write fails"},
+	{Class: vaultname.ClassSecret, Type: "transit", Pattern: `keys/` + anyName + `/set-certificate`, Operations: updates, Does: "keeps the certificate in its cache if the write fails"},
 
-	{Class: classAuth, Type: "aws", Pattern: `config/rotate-root`, Operations: updates, Does: "makes an access key at AWS"},
-	{Class: classAuth, Type: "aws", Pattern: `role/` + anyRole, Operations: upserts, Does: "asks AWS for the principals"},
-	{Class: classAuth, Type: "cert", Pattern: `crls/` + anyName, Operations: updates, Does: "fetches the list"},
-	{Class: classAuth, Type: "github", Pattern: `config`, Operations: updates, Does: "asks GitHub for the organization"},
-	{Class: classAuth, Type: "jwt", Pattern: `config`, Operations: updates, Does: "asks the provider for its keys"},
-	{Class: classAuth, Type: "oidc", Pattern: `config`, Operations: updates, Does: "asks the provider for its keys"},
+	{Class: vaultname.ClassAuth, Type: "aws", Pattern: `config/rotate-root`, Operations: updates, Does: "makes an access key at AWS"},
+	{Class: vaultname.ClassAuth, Type: "aws", Pattern: `role/` + anyRole, Operations: upserts, Does: "asks AWS for the principals"},
+	{Class: vaultname.ClassAuth, Type: "cert", Pattern: `crls/` + anyName, Operations: updates, Does: "fetches the list"},
+	{Class: vaultname.ClassAuth, Type: "github", Pattern: `config`, Operations: updates, Does: "asks GitHub for the organization"},
+	{Class: vaultname.ClassAuth, Type: "jwt", Pattern: `config`, Operations: updates, Does: "asks the provider for its keys"},
+	{Class: vaultname.ClassAuth, Type: "oidc", Pattern: `config`, Operations: updates, Does: "asks the provider for its keys"},
 })
 
 func matching(rows []ActsFirst) map[string][]ActsFirst {
@@ -93,7 +95,7 @@ func matching(rows []ActsFirst) map[string][]ActsFirst {
 }
 
 // actsFirst says whether an operation must not be tried here.
-func actsFirst(m Mount, op logical.Operation, path string) bool {
+func actsFirst(m vaultname.Mount, op logical.Operation, path string) bool {
 	return slices.ContainsFunc(ActFirst[m.Class+"/"+m.Type], func(r ActsFirst) bool {
 		return slices.Contains(r.Operations, op) && r.match.MatchString(path)
 	})

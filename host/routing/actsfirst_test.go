@@ -8,6 +8,8 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // What acts before it writes is not run here, and goes out as the client sent it.
@@ -40,7 +42,7 @@ func TestWhatActsFirstIsNotTriedHere(t *testing.T) {
 			t.Parallel()
 			ran := 0
 			p := &primary{answer: remote("primary")}
-			b := Options{Forwarder: p}.Wrap(Mount{Path: "m/", Class: tt.class, Type: tt.typ, Local: tt.local}, &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
+			b := Options{Forwarder: p}.Wrap(vaultname.Mount{Path: "m/", Class: tt.class, Type: tt.typ, Local: tt.local}, &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
 				ran++
 				return here()
 			}})

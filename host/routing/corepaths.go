@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Way is what becomes of the writing operations of a path of the core's own
@@ -32,16 +34,9 @@ const (
 	ByAlias
 )
 
-// The core's own backends.
-const (
-	System   = "system"
-	Identity = "identity"
-	Token    = "token"
-)
-
 // corePrefixes are where the core's own backends are mounted, on every cluster.
 // Their UUIDs and accessors say nothing more and are not sent.
-var corePrefixes = map[string]string{System: "sys/", Identity: "identity/", Token: "auth/token/"}
+var corePrefixes = map[string]string{vaultname.System: "sys/", vaultname.Identity: "identity/", vaultname.Token: "auth/token/"}
 
 // CorePath is a row of the table of the core's own paths.
 type CorePath struct {

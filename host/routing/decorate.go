@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Locals says what a secondary has of its own, which the primary does not know.
@@ -176,7 +177,7 @@ func (r CorePath) send(ctx context.Context, req *logical.Request, f Forwarder) (
 }
 
 // mount is the place of the core's backend, the same on every cluster.
-func (r CorePath) mount() Mount { return Mount{Path: corePrefixes[r.Backend]} }
+func (r CorePath) mount() vaultname.Mount { return vaultname.Mount{Path: corePrefixes[r.Backend]} }
 
 // teller is an operation that says what a backend behind it has said of the way to the
 // primary.

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -68,21 +69,21 @@ func TestDecorateForward(t *testing.T) {
 		forwards            bool
 		err                 string
 	}{
-		"flagged, at once":         {Identity, "group$", "group", logical.UpdateOperation, answers(stock, nil), true, ""},
-		"policy":                   {System, "policy/(?P<name>.+)", "policy/p", logical.UpdateOperation, answers(stock, nil), true, ""},
-		"token role":               {Token, `roles/(?P<role_name>\w(([\w-.]+)?\w)?)`, "roles/r", logical.DeleteOperation, answers(stock, nil), true, ""},
-		"alias of a local mount":   {Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)", "entity-alias/id/here", logical.DeleteOperation, answers(stock, nil), false, ""},
-		"local alias gone shared":  {Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)", "entity-alias/id/here", logical.UpdateOperation, answers(nil, logical.ErrReadOnly), true, ""},
-		"alias":                    {Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)", "entity-alias/id/there", logical.DeleteOperation, answers(stock, nil), true, ""},
-		"local mount":              {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, answers(stock, nil), false, ""},
-		"replicated mount":         {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, answers(nil, logical.ErrReadOnly), true, ""},
-		"swallowed":                {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, swallow, true, ""},
-		"swallowed, local tune":    {System, "mounts/(?P<path>.+?)/tune", "mounts/mine/tune", logical.UpdateOperation, swallow, false, ""},
-		"swallowed, other tune":    {System, "mounts/(?P<path>.+?)/tune", "mounts/x/tune", logical.UpdateOperation, swallow, true, ""},
-		"reworded, of a local one": {System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, reworded, false, "could not be completed"},
-		"state of a remount":       {System, "remount/status/(?P<migration_id>.+?)$", "remount/status/x", logical.ReadOperation, answers(nil, logical.ErrReadOnly), true, ""},
-		"primary's business":       {System, "rotate/config$", "rotate/config", logical.UpdateOperation, answers(stock, nil), false, "send it to the primary"},
-		"plugin catalog":           {System, "plugins/catalog(/(?P<type>auth|database|secret))?/(?P<name>.+)", "plugins/catalog/x", logical.UpdateOperation, answers(stock, nil), false, "send it to the primary"},
+		"flagged, at once":         {vaultname.Identity, "group$", "group", logical.UpdateOperation, answers(stock, nil), true, ""},
+		"policy":                   {vaultname.System, "policy/(?P<name>.+)", "policy/p", logical.UpdateOperation, answers(stock, nil), true, ""},
+		"token role":               {vaultname.Token, `roles/(?P<role_name>\w(([\w-.]+)?\w)?)`, "roles/r", logical.DeleteOperation, answers(stock, nil), true, ""},
+		"alias of a local mount":   {vaultname.Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)", "entity-alias/id/here", logical.DeleteOperation, answers(stock, nil), false, ""},
+		"local alias gone shared":  {vaultname.Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)", "entity-alias/id/here", logical.UpdateOperation, answers(nil, logical.ErrReadOnly), true, ""},
+		"alias":                    {vaultname.Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)", "entity-alias/id/there", logical.DeleteOperation, answers(stock, nil), true, ""},
+		"local mount":              {vaultname.System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, answers(stock, nil), false, ""},
+		"replicated mount":         {vaultname.System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, answers(nil, logical.ErrReadOnly), true, ""},
+		"swallowed":                {vaultname.System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, swallow, true, ""},
+		"swallowed, local tune":    {vaultname.System, "mounts/(?P<path>.+?)/tune", "mounts/mine/tune", logical.UpdateOperation, swallow, false, ""},
+		"swallowed, other tune":    {vaultname.System, "mounts/(?P<path>.+?)/tune", "mounts/x/tune", logical.UpdateOperation, swallow, true, ""},
+		"reworded, of a local one": {vaultname.System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, reworded, false, "could not be completed"},
+		"state of a remount":       {vaultname.System, "remount/status/(?P<migration_id>.+?)$", "remount/status/x", logical.ReadOperation, answers(nil, logical.ErrReadOnly), true, ""},
+		"primary's business":       {vaultname.System, "rotate/config$", "rotate/config", logical.UpdateOperation, answers(stock, nil), false, "send it to the primary"},
+		"plugin catalog":           {vaultname.System, "plugins/catalog(/(?P<type>auth|database|secret))?/(?P<name>.+)", "plugins/catalog/x", logical.UpdateOperation, answers(stock, nil), false, "send it to the primary"},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {
@@ -122,7 +123,7 @@ func TestReplicationPluginsAreOfEachCluster(t *testing.T) {
 		"plugins/catalog(/(?P<type>auth|database|secret))?/(?P<name>.+)": OnPrimary,
 		"plugins/catalog/?$":                                             OnPrimary,
 	} {
-		row, ok := rowOf(System, pattern)
+		row, ok := rowOf(vaultname.System, pattern)
 		require.True(t, ok)
 		require.Equal(t, want, row.way(logical.UpdateOperation), pattern)
 	}
@@ -137,7 +138,7 @@ func TestLocalMountWithoutADefaultKey(t *testing.T) {
 		refusal.Note(ctx)
 		return here()
 	}, logical.UpdateOperation))
-	_, err := DecorateForward(b, System, p, locals{})
+	_, err := DecorateForward(b, vaultname.System, p, locals{})
 	require.NoError(t, err)
 	resp, err := b.HandleRequest(context.Background(), &logical.Request{Operation: logical.UpdateOperation, Path: "auth/own", Data: map[string]any{"local": true}})
 	require.NoError(t, err)
@@ -178,7 +179,7 @@ func TestHereOrOnPrimary(t *testing.T) {
 			t.Parallel()
 			p := &primary{answer: remote("primary")}
 			b := stub(t, path("audit/(?P<path>.+)", tt.fn, logical.UpdateOperation))
-			unnamed, err := DecorateForward(b, System, p, locals{})
+			unnamed, err := DecorateForward(b, vaultname.System, p, locals{})
 			require.NoError(t, err)
 			require.Empty(t, unnamed)
 			resp, err := b.HandleRequest(t.Context(), &logical.Request{Operation: logical.UpdateOperation, Path: "audit/file", Data: tt.data})
@@ -220,18 +221,18 @@ func TestLeaseWhoseEngineCannotReachThePrimary(t *testing.T) {
 		status              int
 		text                string
 	}{
-		"renewal":                {System, "(leases/)?renew(/(?P<url_lease_id>.+))?", "leases/renew", reworded(cut), 503, cut.Error()},
-		"the older path":         {System, "(leases/)?renew(/(?P<url_lease_id>.+))?", "renew/x", reworded(cut), 503, cut.Error()},
-		"revocation":             {System, "(leases/)?revoke(/(?P<url_lease_id>.+))?", "leases/revoke", reworded(cut), 503, cut.Error()},
-		"of all below a path":    {System, "(leases/)?revoke-prefix/(?P<prefix>.+)", "leases/revoke-prefix/db", reworded(cut), 503, cut.Error()},
-		"token":                  {Token, "renew-self$", "renew-self", wrapped(cut), 503, cut.Error()},
-		"answer lost":            {System, "(leases/)?revoke", "leases/revoke", reworded(noAnswer(t.Context(), errors.New("cut"))), 502, "could not get its primary's answer"},
-		"late":                   {System, "(leases/)?revoke", "leases/revoke", reworded(errLate), 504, errLate.Error()},
-		"primary was demoted":    {System, "(leases/)?revoke", "leases/revoke", reworded(errPrimaryReadOnly), 502, errPrimaryReadOnly.Error()},
-		"primary steps down":     {System, "(leases/)?revoke", "leases/revoke", reworded(leaving.error(notRun)), 503, "did not carry"},
-		"another error":          {System, "(leases/)?revoke", "leases/revoke", reworded(errors.New("no such user")), 400, "no such user"},
-		"another error, token":   {Token, "renew-self$", "renew-self", wrapped(errors.New("no such role")), 500, "no such role"},
-		"identity cannot be had": {Token, "renew$", "renew", wrapped(&logical.ReplicationCodedError{Code: 503, Msg: "the entity"}), 503, "the entity"},
+		"renewal":                {vaultname.System, "(leases/)?renew(/(?P<url_lease_id>.+))?", "leases/renew", reworded(cut), 503, cut.Error()},
+		"the older path":         {vaultname.System, "(leases/)?renew(/(?P<url_lease_id>.+))?", "renew/x", reworded(cut), 503, cut.Error()},
+		"revocation":             {vaultname.System, "(leases/)?revoke(/(?P<url_lease_id>.+))?", "leases/revoke", reworded(cut), 503, cut.Error()},
+		"of all below a path":    {vaultname.System, "(leases/)?revoke-prefix/(?P<prefix>.+)", "leases/revoke-prefix/db", reworded(cut), 503, cut.Error()},
+		"token":                  {vaultname.Token, "renew-self$", "renew-self", wrapped(cut), 503, cut.Error()},
+		"answer lost":            {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(noAnswer(t.Context(), errors.New("cut"))), 502, "could not get its primary's answer"},
+		"late":                   {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(errLate), 504, errLate.Error()},
+		"primary was demoted":    {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(errPrimaryReadOnly), 502, errPrimaryReadOnly.Error()},
+		"primary steps down":     {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(leaving.error(notRun)), 503, "did not carry"},
+		"another error":          {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(errors.New("no such user")), 400, "no such user"},
+		"another error, token":   {vaultname.Token, "renew-self$", "renew-self", wrapped(errors.New("no such role")), 500, "no such role"},
+		"identity cannot be had": {vaultname.Token, "renew$", "renew", wrapped(&logical.ReplicationCodedError{Code: 503, Msg: "the entity"}), 503, "the entity"},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {
@@ -264,7 +265,7 @@ func TestDecorateForwardLeavesTheRest(t *testing.T) {
 	legacy := &framework.Path{Pattern: "entity-alias$", Callbacks: map[logical.Operation]framework.OperationFunc{logical.UpdateOperation: fn, logical.ReadOperation: fn}}
 	unheard := &framework.Path{Pattern: "unheard$", Callbacks: map[logical.Operation]framework.OperationFunc{logical.UpdateOperation: fn}}
 	b := stub(t, legacy, unheard)
-	unnamed, err := DecorateForward(b, Identity, p, locals{})
+	unnamed, err := DecorateForward(b, vaultname.Identity, p, locals{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"unheard$"}, unnamed)
 	for _, tt := range []struct {
@@ -324,20 +325,20 @@ func TestTableOfCorePaths(t *testing.T) {
 		"pprof/heap", "monitor", "events/subscribe/x", "host-info", "in-flight-req", "metrics", "loggers", "mfa/validate", "locked-users/x/unlock/y", "something/new", "",
 	} {
 		for _, op := range append(reading, writing...) {
-			require.False(t, mayArrive(System, op, path), "%s %s", op, path)
+			require.False(t, mayArrive(vaultname.System, op, path), "%s %s", op, path)
 		}
 	}
 	for _, path := range []string{"create", "create/r", "create-orphan", "lookup", "renew-self", "revoke-self", "tidy", "accessors"} {
-		require.False(t, mayArrive(Token, logical.UpdateOperation, path), path)
+		require.False(t, mayArrive(vaultname.Token, logical.UpdateOperation, path), path)
 	}
 	for _, path := range []string{"oidc/token/x", "oidc/provider/p/token", "oidc/introspect", "lookup/entity"} {
-		require.False(t, mayArrive(Identity, logical.UpdateOperation, path), path)
-		require.False(t, mayArrive(Identity, logical.ReadOperation, path), path)
+		require.False(t, mayArrive(vaultname.Identity, logical.UpdateOperation, path), path)
+		require.False(t, mayArrive(vaultname.Identity, logical.ReadOperation, path), path)
 	}
-	require.True(t, mayArrive(System, logical.UpdateOperation, "policy/p"))
-	require.False(t, mayArrive(System, logical.ReadOperation, "policy/p"))
-	require.False(t, mayArrive(System, logical.RollbackOperation, "policy/p"))
-	require.True(t, mayArrive(System, logical.ReadOperation, "remount/status/x"))
-	require.True(t, mayArrive(Identity, logical.DeleteOperation, "group/name/a/b"))
-	require.True(t, mayArrive(Token, logical.CreateOperation, "roles/r"))
+	require.True(t, mayArrive(vaultname.System, logical.UpdateOperation, "policy/p"))
+	require.False(t, mayArrive(vaultname.System, logical.ReadOperation, "policy/p"))
+	require.False(t, mayArrive(vaultname.System, logical.RollbackOperation, "policy/p"))
+	require.True(t, mayArrive(vaultname.System, logical.ReadOperation, "remount/status/x"))
+	require.True(t, mayArrive(vaultname.Identity, logical.DeleteOperation, "group/name/a/b"))
+	require.True(t, mayArrive(vaultname.Token, logical.CreateOperation, "roles/r"))
 }

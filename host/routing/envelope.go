@@ -11,13 +11,14 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/forward/wire"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // envelope is what the primary gets of a request. It is made before the request
 // runs here, because backends write into what they are given. Nothing goes along
 // that is of this cluster alone: token, token entry, storage, connection of the
 // client with its HTTP objects.
-func envelope(ctx context.Context, m Mount, req *logical.Request) *wire.Request {
+func envelope(ctx context.Context, m vaultname.Mount, req *logical.Request) *wire.Request {
 	sent := &logical.Request{
 		ID:                     req.ID,
 		Operation:              req.Operation,

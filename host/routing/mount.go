@@ -10,31 +10,6 @@ import (
 	"github.com/vault-replication/vault-replication/host/forward/wire"
 )
 
-// Mount is a mount as the router knows it.
-type Mount struct {
-	// Path is the path as routed: "secret/", "auth/approle/". A remount changes it
-	// and leaves this one behind: requests name the present one.
-	Path string
-	// Class is "secret" or "auth".
-	Class string
-	// UUID and Accessor are the same on all clusters of a set.
-	UUID, Accessor string
-	// Type is the name of the plugin.
-	Type string
-	// Local mounts are of one cluster.
-	Local bool
-	// External says that the backend runs in a process of its own.
-	External bool
-	// StoragePrefix is where the mount's data is.
-	StoragePrefix string
-}
-
-// The classes of mounts.
-const (
-	classAuth   = "auth"
-	classSecret = "secret"
-)
-
 // Wrapped is a backend that stands in front of another one.
 type Wrapped interface {
 	logical.Backend

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/forward/wire"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // neededFirst is an operation that makes something of this cluster alone and needs
@@ -31,7 +32,7 @@ var neededFirsts = []neededFirst{
 	// A one-time password is kept in the mount's local storage under a name that a salt is
 	// part of, which is shared and made with the first one. Verifying one that does not
 	// exist makes the salt, too, and is open to everybody.
-	{class: classSecret, typ: "ssh", op: logical.UpdateOperation, match: regexp.MustCompile(`^creds/` + anyRole + `$`), ask: verifyNothing},
+	{class: vaultname.ClassSecret, typ: "ssh", op: logical.UpdateOperation, match: regexp.MustCompile(`^creds/` + anyRole + `$`), ask: verifyNothing},
 }
 
 func verifyNothing() (*logical.Request, error) {
@@ -47,7 +48,7 @@ func verifyNothing() (*logical.Request, error) {
 }
 
 // neededFirstOf is the row of an operation, nil if there is none.
-func neededFirstOf(m Mount, op logical.Operation, path string) *neededFirst {
+func neededFirstOf(m vaultname.Mount, op logical.Operation, path string) *neededFirst {
 	for i, n := range neededFirsts {
 		if n.class == m.Class && n.typ == m.Type && n.op == op && n.match.MatchString(path) {
 			return &neededFirsts[i]

@@ -13,6 +13,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/forward/wire"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // saltMaker is a primary whose ssh engine makes the salt of both clusters.
@@ -33,7 +34,7 @@ func (s *saltMaker) Do(_ context.Context, req *wire.Request) (*wire.Answer, erro
 // all clusters.
 func TestFirstOneTimePasswordIsMadeHere(t *testing.T) {
 	t.Parallel()
-	ssh := Mount{Path: "ssh/", Class: "secret", Type: "ssh", UUID: "u", Accessor: "a"}
+	ssh := vaultname.Mount{Path: "ssh/", Class: "secret", Type: "ssh", UUID: "u", Accessor: "a"}
 	made := func(s *saltMaker) (*logical.Response, error) {
 		b := Options{Forwarder: s}.Wrap(ssh, &engine{do: func(ctx context.Context, req *logical.Request) (*logical.Response, error) {
 			require.Equal(t, map[string]any{"ip": "10.0.0.1"}, req.Data, "as the client sent it")

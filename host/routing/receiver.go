@@ -16,6 +16,8 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/forward/wire"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/host/vaultcore/duty"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Core is what a receiver needs of the primary's core.
@@ -23,7 +25,7 @@ type Core interface {
 	// Execute runs a request in the backend that is mounted at the path, if it is
 	// the mount with this UUID and accessor and neither local nor tainted; empty
 	// UUID and accessor stand for the core's own backends. The request's path is
-	// relative to the mount. All of these fail with [Away] on a node that is not active,
+	// relative to the mount. All of these fail with [duty.Away] on a node that is not active,
 	// or ceases to be while they run.
 	Execute(ctx context.Context, req *logical.Request, path, uuid, accessor string) (*logical.Response, error)
 	// AuditRequest and AuditResponse write to the audit devices. They fail when no
@@ -31,24 +33,8 @@ type Core interface {
 	AuditRequest(ctx context.Context, in *logical.LogInput) error
 	AuditResponse(ctx context.Context, in *logical.LogInput) error
 	// MountAt is the mount that serves a path.
-	MountAt(path string) (Mount, bool)
+	MountAt(path string) (vaultname.Mount, bool)
 }
-
-// ErrDutyEnds is a [Core]'s answer when its node is about to stop being active, or
-// not quite active yet.
-var ErrDutyEnds = errors.New("the node's active duty begins or ends: try again in a moment")
-
-// Away is a [Core]'s answer when its node is sealed, on standby or about to be.
-type Away struct {
-	// Begun says that the request may have been run.
-	Begun bool
-	Err   error
-}
-
-func (a *Away) Error() string { return a.Err.Error() }
-
-// Unwrap is what the node said, or the backend when the node's duty ended.
-func (a *Away) Unwrap() error { return a.Err }
 
 // Receiver carries out on the primary what secondaries forward.
 type Receiver struct {
@@ -112,7 +98,7 @@ func (r *Receiver) admit(secondaryID string, in *wire.Request, req *logical.Requ
 		if !mayArrive(kind, req.Operation, req.Path) {
 			return coded(http.StatusForbidden, "the primary does not carry out %s on %s%s for a secondary", req.Operation, in.MountPath, req.Path)
 		}
-		if kind == System {
+		if kind == vaultname.System {
 			return r.admitTarget(secondaryID, req)
 		}
 		return nil
@@ -178,7 +164,7 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 	}
 	marked, mark := refusal.With(ctx)
 	resp, execErr := r.Core.Execute(marked, req, in.MountPath, uuid, accessor)
-	var away *Away
+	var away *duty.Away
 	switch {
 	case errors.As(execErr, &away) && !away.Begun:
 		resp, execErr = nil, leaving.error(notRun)
@@ -218,8 +204,8 @@ const (
 // notServing says whether audit failed because the node is sealing, or ends its active
 // duty, while a request is there: no fault of its audit devices.
 func notServing(err error) bool {
-	var away *Away
-	return errors.As(err, &away) || slices.ContainsFunc([]error{consts.ErrSealed, consts.ErrStandby, ErrDutyEnds, context.Canceled},
+	var away *duty.Away
+	return errors.As(err, &away) || slices.ContainsFunc([]error{consts.ErrSealed, consts.ErrStandby, duty.ErrEnds, context.Canceled},
 		func(ends error) bool { return errors.Is(err, ends) })
 }
 

@@ -17,6 +17,8 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/forward/wire"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/host/vaultcore/duty"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // core is a primary's core.
@@ -25,7 +27,7 @@ type core struct {
 	audited   []*logical.LogInput
 	auditFail map[int]bool
 	auditErr  error
-	mounts    map[string]Mount
+	mounts    map[string]vaultname.Mount
 	resp      *logical.Response
 	err       error
 	last      *logical.Request
@@ -59,14 +61,14 @@ func (c *core) AuditResponse(ctx context.Context, in *logical.LogInput) error {
 	return c.AuditRequest(ctx, in)
 }
 
-func (c *core) MountAt(path string) (Mount, bool) {
+func (c *core) MountAt(path string) (vaultname.Mount, bool) {
 	m, ok := c.mounts[path]
 	return m, ok
 }
 
 func TestReceiverAdmits(t *testing.T) {
 	t.Parallel()
-	mounts := map[string]Mount{
+	mounts := map[string]vaultname.Mount{
 		"kv/":         {Path: "kv/", UUID: "kv"},
 		"own/":        {Path: "own/", UUID: "own", Local: true},
 		"hidden/":     {Path: "hidden/", UUID: "hidden"},
@@ -147,7 +149,7 @@ func TestReceiverRunsAndAudits(t *testing.T) {
 		return &wire.Request{MountPath: "kv/", MountUUID: "u", MountAccessor: "ac", Logical: req}
 	}
 	c := &core{resp: logical.ErrorResponse("no"), err: logical.ErrInvalidCredentials,
-		mounts: map[string]Mount{"kv/": {Path: "kv/", Class: "secret", Type: "kv", Accessor: "ac", UUID: "u"}}}
+		mounts: map[string]vaultname.Mount{"kv/": {Path: "kv/", Class: "secret", Type: "kv", Accessor: "ac", UUID: "u"}}}
 	a := (&Receiver{Core: c}).Handle(context.Background(), "west", in())
 	require.Same(t, logical.ErrInvalidCredentials, a.Err)
 	require.Equal(t, c.resp, a.Response)
@@ -203,17 +205,17 @@ func TestReceiverThatStopsServing(t *testing.T) {
 			require.NotContains(t, own.Error(), ends.Error())
 		}
 	}
-	for _, ends := range []error{consts.ErrSealed, consts.ErrStandby, ErrDutyEnds, context.Canceled, &Away{Err: consts.ErrSealed}} {
+	for _, ends := range []error{consts.ErrSealed, consts.ErrStandby, duty.ErrEnds, context.Canceled, &duty.Away{Err: consts.ErrSealed}} {
 		for call, text := range map[int]string{1: not, 2: perhaps} {
 			answerOf(t, &core{auditFail: map[int]bool{call: true}, auditErr: fmt.Errorf("audit: %w", ends)}, text)
 		}
 	}
-	for _, ends := range []error{consts.ErrSealed, consts.ErrStandby, ErrDutyEnds} {
-		answerOf(t, &core{err: &Away{Err: ends}}, not)
-		answerOf(t, &core{err: &Away{Begun: true, Err: fmt.Errorf("put: %w", ends)}, resp: &logical.Response{}}, perhaps)
+	for _, ends := range []error{consts.ErrSealed, consts.ErrStandby, duty.ErrEnds} {
+		answerOf(t, &core{err: &duty.Away{Err: ends}}, not)
+		answerOf(t, &core{err: &duty.Away{Begun: true, Err: fmt.Errorf("put: %w", ends)}, resp: &logical.Response{}}, perhaps)
 		both := map[int]bool{2: true}
-		answerOf(t, &core{err: &Away{Err: ends}, auditFail: both, auditErr: &Away{Err: ends}}, not)
-		answerOf(t, &core{err: &Away{Begun: true, Err: ends}, auditFail: both, auditErr: &Away{Err: ends}}, perhaps)
+		answerOf(t, &core{err: &duty.Away{Err: ends}, auditFail: both, auditErr: &duty.Away{Err: ends}}, not)
+		answerOf(t, &core{err: &duty.Away{Begun: true, Err: ends}, auditFail: both, auditErr: &duty.Away{Err: ends}}, perhaps)
 	}
 }
 

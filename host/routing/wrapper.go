@@ -10,6 +10,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/forward/wire"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Options are what wrapped backends work with.
@@ -21,7 +22,7 @@ type Options struct {
 	// succeeded, before the core makes or renews a token of it. An error is the
 	// answer instead. The alias has no mount accessor yet: it is the mount's. Nil
 	// if there is nothing to do.
-	AfterAuth func(ctx context.Context, m Mount, req *logical.Request, resp *logical.Response) error
+	AfterAuth func(ctx context.Context, m vaultname.Mount, req *logical.Request, resp *logical.Response) error
 	// Replaced is called, in a goroutine of its own, when the core reloads a wrapped
 	// backend: it puts another, bare one in its place. It is to wrap what is bare.
 	// Nil if nothing reloads.
@@ -31,7 +32,7 @@ type Options struct {
 // Wrapper is a backend of a performance secondary.
 type Wrapper struct {
 	logical.Backend
-	mount   Mount
+	mount   vaultname.Mount
 	o       Options
 	turn    turn
 	readers Readers
@@ -40,7 +41,7 @@ type Wrapper struct {
 var _ Replaceable = (*Wrapper)(nil)
 
 // Wrap puts a wrapper in front of a mount's backend.
-func (o Options) Wrap(m Mount, b logical.Backend) logical.Backend {
+func (o Options) Wrap(m vaultname.Mount, b logical.Backend) logical.Backend {
 	return &Wrapper{Backend: b, mount: m, o: o}
 }
 
@@ -71,7 +72,7 @@ func (w *Wrapper) HandleRequest(ctx context.Context, req *logical.Request) (*log
 	if err != nil || resp == nil || resp.Auth == nil || resp.IsError() {
 		return resp, err
 	}
-	if w.mount.Class == classAuth && w.o.AfterAuth != nil && ruleOf(req.Operation).forward {
+	if w.mount.Class == vaultname.ClassAuth && w.o.AfterAuth != nil && ruleOf(req.Operation).forward {
 		if err := w.o.AfterAuth(ctx, w.mount, req, resp); err != nil {
 			return nil, err
 		}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/forward/wire"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -52,7 +53,7 @@ func (e *engine) HandleRequest(ctx context.Context, req *logical.Request) (*logi
 	return e.do(ctx, req)
 }
 
-var secret = Mount{Path: "secret/", Class: "secret", UUID: "u", Accessor: "a", Type: "kv", StoragePrefix: "logical/u/"}
+var secret = vaultname.Mount{Path: "secret/", Class: "secret", UUID: "u", Accessor: "a", Type: "kv", StoragePrefix: "logical/u/"}
 
 func here() (*logical.Response, error) {
 	return &logical.Response{Data: map[string]any{"from": "here"}}, nil
@@ -71,7 +72,7 @@ func TestHowARefusalIsRecognised(t *testing.T) {
 	noted := func(ctx context.Context) { refusal.Note(ctx) }
 	tests := map[string]struct {
 		op       logical.Operation
-		mount    func(*Mount)
+		mount    func(*vaultname.Mount)
 		do       func(ctx context.Context) (*logical.Response, error)
 		forwards bool
 	}{
@@ -113,21 +114,21 @@ func TestHowARefusalIsRecognised(t *testing.T) {
 			counter.Bump("logical/u/x")
 			return &logical.Response{Data: map[string]any{"error": logical.ErrReadOnly.Error()}}, nil
 		}, false},
-		"the text of an external one": {logical.ReadOperation, func(m *Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
+		"the text of an external one": {logical.ReadOperation, func(m *vaultname.Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
 			return nil, errors.New(logical.ErrReadOnly.Error())
 		}, true},
-		"wrapped by an external one": {logical.ReadOperation, func(m *Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
+		"wrapped by an external one": {logical.ReadOperation, func(m *vaultname.Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
 			counter.Bump("logical/u/x")
 			return nil, errors.New("put: " + logical.ErrReadOnly.Error())
 		}, true},
-		"in a response of an external one": {logical.ReadOperation, func(m *Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
+		"in a response of an external one": {logical.ReadOperation, func(m *vaultname.Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
 			counter.Bump("logical/u/x")
 			return logical.ErrorResponse("put: " + logical.ErrReadOnly.Error()), nil
 		}, true},
-		"an external one's other server": {logical.UpdateOperation, func(m *Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
+		"an external one's other server": {logical.UpdateOperation, func(m *vaultname.Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
 			return nil, errors.New("the database says: " + logical.ErrReadOnly.Error())
 		}, false},
-		"an external one's stored text": {logical.ReadOperation, func(m *Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
+		"an external one's stored text": {logical.ReadOperation, func(m *vaultname.Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
 			return &logical.Response{Data: map[string]any{"error": logical.ErrReadOnly.Error()}}, nil
 		}, false},
 		"swallowed by a write":          {logical.UpdateOperation, nil, func(ctx context.Context) (*logical.Response, error) { noted(ctx); return here() }, true},
@@ -135,7 +136,7 @@ func TestHowARefusalIsRecognised(t *testing.T) {
 		"another error after a refusal": {logical.UpdateOperation, nil, func(ctx context.Context) (*logical.Response, error) { noted(ctx); return nil, errors.New("internal") }, true},
 		"no refusal":                    {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) { return here() }, false},
 		"another error":                 {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) { return nil, errors.New("no such role") }, false},
-		"swallowed by an external one": {logical.UpdateOperation, func(m *Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
+		"swallowed by an external one": {logical.UpdateOperation, func(m *vaultname.Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
 			counter.Bump("logical/u/x")
 			return here()
 		}, true},
@@ -143,11 +144,11 @@ func TestHowARefusalIsRecognised(t *testing.T) {
 			counter.Bump("logical/u/x")
 			return here()
 		}, false},
-		"counted for another mount": {logical.UpdateOperation, func(m *Mount) { m.External, m.StoragePrefix = true, "logical/v/" }, func(context.Context) (*logical.Response, error) {
+		"counted for another mount": {logical.UpdateOperation, func(m *vaultname.Mount) { m.External, m.StoragePrefix = true, "logical/v/" }, func(context.Context) (*logical.Response, error) {
 			counter.Bump("logical/u/x")
 			return here()
 		}, false},
-		"local mount":                    {logical.UpdateOperation, func(m *Mount) { m.Local = true }, func(context.Context) (*logical.Response, error) { return nil, logical.ErrReadOnly }, false},
+		"local mount":                    {logical.UpdateOperation, func(m *vaultname.Mount) { m.Local = true }, func(context.Context) (*logical.Response, error) { return nil, logical.ErrReadOnly }, false},
 		"periodic job":                   {logical.RollbackOperation, nil, func(ctx context.Context) (*logical.Response, error) { noted(ctx); return nil, logical.ErrReadOnly }, false},
 		"rotation":                       {logical.RotationOperation, nil, func(context.Context) (*logical.Response, error) { return nil, logical.ErrReadOnly }, false},
 		"alias of a login to come":       {logical.AliasLookaheadOperation, nil, func(context.Context) (*logical.Response, error) { return nil, logical.ErrReadOnly }, false},
@@ -349,14 +350,14 @@ func TestAfterAuth(t *testing.T) {
 			answer, _ := login()
 			o := Options{
 				Forwarder: &primary{answer: &wire.Answer{Response: answer}},
-				AfterAuth: func(_ context.Context, m Mount, _ *logical.Request, resp *logical.Response) error {
+				AfterAuth: func(_ context.Context, m vaultname.Mount, _ *logical.Request, resp *logical.Response) error {
 					asked++
 					require.Equal(t, "acc", m.Accessor)
 					require.Equal(t, "n", resp.Auth.Alias.Name)
 					return refuse
 				},
 			}
-			b := o.Wrap(Mount{Class: tt.class, Local: tt.local, Accessor: "acc"}, &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
+			b := o.Wrap(vaultname.Mount{Class: tt.class, Local: tt.local, Accessor: "acc"}, &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
 				if tt.remote {
 					return nil, logical.ErrReadOnly
 				}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/forward/wire"
 	"github.com/vault-replication/vault-replication/host/routing"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // The table of what acts before it writes names paths and operations that the
@@ -102,7 +103,7 @@ func TestTransitOfASecondaryRemembersNothingThatWasRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 7200, resp.Data["auto_rotate_period"], "transit forgets it by itself now: the row is of no use any more")
 
-	b := routing.Options{Forwarder: outOfReach{}}.Wrap(routing.Mount{Class: "secret", Type: "transit"}, built(t, transit.Factory, storage))
+	b := routing.Options{Forwarder: outOfReach{}}.Wrap(vaultname.Mount{Class: "secret", Type: "transit"}, built(t, transit.Factory, storage))
 	_, err = do(b, logical.UpdateOperation, "keys/k/config", map[string]any{"auto_rotate_period": "2h"})
 	require.Error(t, err)
 	resp, err = do(b, logical.ReadOperation, "keys/k", nil)

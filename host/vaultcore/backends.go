@@ -11,7 +11,6 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 
-	"github.com/vault-replication/vault-replication/host/routing"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -28,11 +27,11 @@ var coreBackends = map[string]bool{
 // made, before it serves: its paths may be replaced then. An error keeps the
 // node sealed.
 func (c *Core) OnSystemBackend(hook func(*framework.Backend) error) {
-	c.OnCoreBackend(routing.System, hook)
+	c.OnCoreBackend(vaultname.System, hook)
 }
 
 // OnCoreBackend sets the hook of one of the backends that keep their concrete
-// type, routing.System, Identity or Token: it sees the backend each time one is
+// type, vaultname.System, Identity or Token: it sees the backend each time one is
 // made, before it serves. The role of the cluster is known by then. An error
 // keeps the node sealed.
 func (c *Core) OnCoreBackend(kind string, hook func(*framework.Backend) error) {
@@ -63,9 +62,9 @@ func (c *Core) OnInactive(hook func()) {
 func (c *Core) hookCoreBackends() {
 	engines := *field[map[string]logical.Factory](c.Core, "logicalBackends")
 	methods := *field[map[string]logical.Factory](c.Core, "credentialBackends")
-	engines["system"] = c.hooked(routing.System, engines["system"])
-	engines["identity"] = c.hooked(routing.Identity, engines["identity"])
-	methods["token"] = c.hooked(routing.Token, methods["token"])
+	engines["system"] = c.hooked(vaultname.System, engines["system"])
+	engines["identity"] = c.hooked(vaultname.Identity, engines["identity"])
+	methods["token"] = c.hooked(vaultname.Token, methods["token"])
 }
 
 // hooked is a factory whose backends pass the hook.
@@ -87,7 +86,7 @@ func (c *Core) hooked(kind string, stock logical.Factory) logical.Factory {
 				return nil, err
 			}
 		}
-		if kind == routing.System {
+		if kind == vaultname.System {
 			c.hookDuty(inner)
 		}
 		return b, nil

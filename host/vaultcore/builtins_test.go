@@ -16,8 +16,8 @@ import (
 	"github.com/hashicorp/vault/vault"
 	"github.com/stretchr/testify/require"
 
-	"github.com/vault-replication/vault-replication/host/routing"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // What is written down of the built-in engines is what they declare themselves, in
@@ -66,7 +66,7 @@ func declaredByTheCore(t *testing.T) map[string][]string {
 		"logical/generic":   declaredBy(t, "generic", vault.PassthroughBackendFactory),
 		"logical/cubbyhole": declaredBy(t, "cubbyhole", vault.CubbyholeBackendFactory),
 	}
-	for kind, name := range map[string]string{routing.System: "logical/system", routing.Identity: "logical/identity", routing.Token: "auth/token"} {
+	for kind, name := range map[string]string{vaultname.System: "logical/system", vaultname.Identity: "logical/identity", vaultname.Token: "auth/token"} {
 		c.OnCoreBackend(kind, func(b *framework.Backend) error {
 			declared[name] = localStorage(b)
 			return nil

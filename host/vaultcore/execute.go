@@ -11,10 +11,8 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 
-	"github.com/vault-replication/vault-replication/host/routing"
+	"github.com/vault-replication/vault-replication/host/vaultcore/duty"
 )
-
-var _ routing.Core = (*Core)(nil)
 
 // Execute runs a request that another host has authenticated and authorised in
 // the backend that is mounted at the path, through the router: with its view of
@@ -72,7 +70,7 @@ func (c *Core) audited(ctx context.Context, f func(context.Context, *audit.Broke
 	return c.serving(ctx, func(ctx context.Context) error {
 		b := *field[*audit.Broker](c.Core, "auditBroker")
 		if b == nil {
-			return routing.ErrDutyEnds
+			return duty.ErrEnds
 		}
 		return f(ctx, b)
 	})
@@ -80,24 +78,24 @@ func (c *Core) audited(ctx context.Context, f func(context.Context, *audit.Broke
 
 // serving runs f as Vault runs a request of a client: on an active node alone,
 // with its state held, and no longer than the active duty lasts. If that is why f
-// fails, or does not run, the error is a [routing.Away].
+// fails, or does not run, the error is a [duty.Away].
 func (c *Core) serving(ctx context.Context, f func(context.Context) error) error {
 	return c.withState(func() error {
 		active := *field[context.Context](c.Core, "activeContext")
 		switch {
 		case c.Sealed():
-			return &routing.Away{Err: consts.ErrSealed}
+			return &duty.Away{Err: consts.ErrSealed}
 		case *field[bool](c.Core, "standby"):
-			return &routing.Away{Err: consts.ErrStandby}
+			return &duty.Away{Err: consts.ErrStandby}
 		case active == nil || active.Err() != nil:
-			return &routing.Away{Err: routing.ErrDutyEnds}
+			return &duty.Away{Err: duty.ErrEnds}
 		}
 		ctx, cancel := context.WithCancel(namespace.RootContext(ctx))
 		defer cancel()
 		defer context.AfterFunc(active, cancel)()
 		err := f(ctx)
 		if err != nil && active.Err() != nil {
-			return &routing.Away{Begun: true, Err: err}
+			return &duty.Away{Begun: true, Err: err}
 		}
 		return err
 	})

@@ -6,7 +6,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/vault-replication/vault-replication/host/follow/mounttable"
+	"github.com/vault-replication/vault-replication/host/mounttable"
 )
 
 // EnableAudit opens an audit device and begins to log to it.

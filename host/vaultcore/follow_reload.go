@@ -12,11 +12,8 @@ import (
 	"github.com/hashicorp/vault/sdk/plugin"
 	"github.com/hashicorp/vault/vault"
 
-	"github.com/vault-replication/vault-replication/host/routing"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
-
-var _ routing.Reloader = (*Live)(nil)
 
 // Reload ends the backend of a mount, with the process of its plugin, and puts a new
 // one in its place. Requests that come meanwhile wait for that; none meets a backend
@@ -52,7 +49,7 @@ func (l *Live) Reload(ctx context.Context, table, uuid string) error {
 		_, err := put()
 		return err
 	}
-	b, ok := running.(routing.Replaceable)
+	b, ok := running.(replaceable)
 	if !ok {
 		return fmt.Errorf("the backend at %s is not one of those that this secondary puts in front of engines: try again in a moment", entry.Path)
 	}
@@ -62,7 +59,7 @@ func (l *Live) Reload(ctx context.Context, table, uuid string) error {
 	})
 }
 
-// ReloadMounts implements [routing.Reloader].
+// ReloadMounts reloads the mounts at these paths, as they are given in a request.
 func (l *Live) ReloadMounts(ctx context.Context, paths []string) error {
 	var all error
 	for _, path := range paths {
@@ -91,7 +88,8 @@ func (l *Live) reloadAt(ctx context.Context, path string) error {
 	}
 }
 
-// ReloadPlugin implements [routing.Reloader].
+// ReloadPlugin reloads what runs a plugin of a kind ("auth", "secret", "database" or
+// "unknown", which is all of them) and says how many.
 func (l *Live) ReloadPlugin(ctx context.Context, kind, name string) (reloaded int, err error) {
 	var all error
 	each := func(table string, do func(*vault.MountEntry) (int, error)) {

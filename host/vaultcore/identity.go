@@ -17,8 +17,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 
-	"github.com/vault-replication/vault-replication/host/entity"
-	"github.com/vault-replication/vault-replication/host/routing"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Identity is the identity store of a core, which makes a new one at each unseal.
@@ -31,14 +30,24 @@ type Identity struct {
 	of        *vault.IdentityStore
 	contested map[string]bool
 	// readers are the requests that may keep what they have read of OIDC.
-	readers routing.Readers
+	readers Readers
 }
 
 // errNoIdentity is what a node that is sealed or on standby answers.
 var errNoIdentity = errors.New("the node is not active: try again when it is")
 
-// NewIdentity gives access to a core's identity store.
-func NewIdentity(c *Core) *Identity { return &Identity{core: c} }
+// Readers knows the requests under way in a backend that may keep in memory what they
+// have read.
+type Readers interface {
+	// Watch has the requests to some paths of a backend known, and its periodic function.
+	// Tell tells the backend that a key has changed.
+	Watch(b *framework.Backend, prefix string, tell func(ctx context.Context, key string))
+	// Changed notes a key that has changed, before the backend is told.
+	Changed(ctx context.Context, key string) error
+}
+
+// NewIdentity gives access to a core's identity store. Readers is for that store alone.
+func NewIdentity(c *Core, readers Readers) *Identity { return &Identity{core: c, readers: readers} }
 
 func (i *Identity) store() (*vault.IdentityStore, error) {
 	if s := i.core.IdentityStore(); s != nil {
@@ -185,16 +194,16 @@ func (i *Identity) PutLocalAlias(ctx context.Context, entityID, accessor, name s
 }
 
 // AuthMount is the auth mount with an accessor, if it is in service.
-func (i *Identity) AuthMount(accessor string) (entity.AuthMount, bool) {
+func (i *Identity) AuthMount(accessor string) (vaultname.Mount, bool) {
 	router := *field[*vault.Router](i.core.Core, "router")
 	if router == nil {
-		return entity.AuthMount{}, false
+		return vaultname.Mount{}, false
 	}
 	m := router.MatchingMountByAccessor(accessor)
 	if m == nil || m.Tainted || m.Table != "auth" {
-		return entity.AuthMount{}, false
+		return vaultname.Mount{}, false
 	}
-	return entity.AuthMount{Type: m.Type, UUID: m.UUID, Local: m.Local}, true
+	return MountOf(m), true
 }
 
 // packer is one of the store's three bucket stores.

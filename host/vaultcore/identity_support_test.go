@@ -23,6 +23,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/entity"
+	"github.com/vault-replication/vault-replication/host/routing"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -81,7 +83,7 @@ type identityPair struct {
 
 	mu     sync.Mutex
 	calls  []string
-	mounts map[string]entity.Mount
+	mounts map[string]vaultname.Mount
 	// off leaves the logins of the secondary as Vault makes them.
 	off bool
 	// lag holds arrivals back.
@@ -93,7 +95,7 @@ type identityPair struct {
 
 func newPeoplePair(t *testing.T) *identityPair {
 	t.Helper()
-	p := &identityPair{t: t, mounts: map[string]entity.Mount{}}
+	p := &identityPair{t: t, mounts: map[string]vaultname.Mount{}}
 	quiet := hclog.New(&hclog.LoggerOptions{Output: io.Discard})
 	conf := func(factory logical.Factory) *vault.CoreConfig {
 		return &vault.CoreConfig{Logger: quiet, CredentialBackends: map[string]logical.Factory{"who": factory}}
@@ -105,7 +107,7 @@ func newPeoplePair(t *testing.T) *identityPair {
 	p.keys, p.root = vault.TestCoreInit(t, primary)
 	unseal(t, p.primary, p.keys)
 	p.ask(p.primary, "sys/auth/who", map[string]any{"type": "who"})
-	p.server = entity.NewServer(entity.ServerOptions{Store: NewIdentity(p.primary), Audit: p.primary}).Handlers()
+	p.server = entity.NewServer(entity.ServerOptions{Store: NewIdentity(p.primary, &routing.Readers{}), Audit: p.primary}).Handlers()
 
 	secondary := vault.TestCoreWithConfig(t, conf(p.who(p.after)))
 	p.secondary, err = Attach(secondary)
@@ -114,7 +116,7 @@ func newPeoplePair(t *testing.T) *identityPair {
 		p.below = &guardedRows{Backend: inner}
 		return p.below
 	})
-	p.identity = NewIdentity(p.secondary)
+	p.identity = NewIdentity(p.secondary, &routing.Readers{})
 	p.client = entity.NewSecondary(p.identity, p, p, quiet)
 	p.secondary.OnBarrierOpen(func(context.Context) error {
 		p.secondary.SetReplicationState(perfSecondary)
@@ -133,7 +135,7 @@ func newPeoplePair(t *testing.T) *identityPair {
 func (p *identityPair) learnMounts() {
 	for path, c := range map[string]*Core{"who": p.primary, "here": p.secondary} {
 		resp := p.read(c, "sys/auth/"+path)
-		p.mounts["auth/"+path+"/"] = entity.Mount{
+		p.mounts["auth/"+path+"/"] = vaultname.Mount{
 			Accessor: resp["accessor"].(string), Type: "who", Local: resp["local"].(bool),
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/entity"
 	"github.com/vault-replication/vault-replication/host/forward/wire"
 	"github.com/vault-replication/vault-replication/host/routing"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // group makes an external group with an alias on the shared mount.
@@ -144,13 +145,13 @@ func TestGroupUpdateFromInside(t *testing.T) {
 	p.takeCalls()
 	other := p.ask(p.primary, "identity/entity", map[string]any{"name": "other"})["id"].(string)
 	p.ask(p.primary, "identity/group/id/"+dev, map[string]any{"name": "dev", "type": "external"})
-	require.NoError(t, NewIdentity(p.primary).ChangeMembers(t.Context(), dev, []string{other}, nil))
+	require.NoError(t, NewIdentity(p.primary, &routing.Readers{}).ChangeMembers(t.Context(), dev, []string{other}, nil))
 
 	p.set(func() { p.off = true })
 	p.mustLogin("auth/who/login/bob", map[string]any{"groups": "dev"})
 	require.Equal(t, []string{entity.KindMembers}, p.takeCalls())
 	require.ElementsMatch(t, []string{other, bob.EntityID}, p.members(p.primary, dev))
-	require.Error(t, NewIdentity(p.primary).ChangeMembers(t.Context(), "none", nil, nil))
+	require.Error(t, NewIdentity(p.primary, &routing.Readers{}).ChangeMembers(t.Context(), "none", nil, nil))
 }
 
 func TestLocalAlias(t *testing.T) {
@@ -254,7 +255,7 @@ func TestAliasesOfLocalMountsAreManagedHere(t *testing.T) {
 	t.Parallel()
 	p := newPeoplePair(t)
 	sent := &forwarded{}
-	_, err := routing.DecorateForward(p.secondary.IdentityStore().Backend, routing.Identity, sent, localsOf{p.secondary})
+	_, err := routing.DecorateForward(p.secondary.IdentityStore().Backend, vaultname.Identity, sent, localsOf{p.secondary})
 	require.NoError(t, err)
 	made := p.ask(p.secondary, "identity/entity-alias", map[string]any{"name": "ann", "mount_accessor": p.mounts["auth/here/"].Accessor})
 	path := "identity/entity-alias/id/" + made["id"].(string)

@@ -14,11 +14,24 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 
-	"github.com/vault-replication/vault-replication/host/routing"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// Mount is a mount as the router knows it.
-type Mount = routing.Mount
+// wrapped is a backend that stands in front of another one.
+type wrapped interface {
+	logical.Backend
+	// Unwrap is the backend behind.
+	Unwrap() logical.Backend
+}
+
+// replaceable is a wrapped backend in whose place another one can be put without a
+// request that meets neither, or one of them half made.
+type replaceable interface {
+	wrapped
+	// Replace waits until the requests that are in the backend have ended, holds later
+	// ones back, and gives with the backend behind. What that returns takes its place.
+	Replace(ctx context.Context, with func(old logical.Backend) (logical.Backend, error)) error
+}
 
 // OnBackendsReady sets the hook that runs at the end of each unseal, when all
 // mounts are set up and before any request is served, ahead of [Core.OnActive]'s.
@@ -43,7 +56,7 @@ func (c *Core) OnBackendsReady(hook func(context.Context)) {
 // (a tune that changes options; sys/plugins/reload elsewhere than on a serving
 // secondary, which has [Live.Reload] for it). Only the last one replaces a
 // backend that may be wrapped, and begins with its Cleanup.
-func (c *Core) WrapBackends(wrap func(Mount, logical.Backend) logical.Backend) error {
+func (c *Core) WrapBackends(wrap func(vaultname.Mount, logical.Backend) logical.Backend) error {
 	var errs []error
 	for _, e := range c.routes() {
 		errs = append(errs, e.wrap(wrap))
@@ -52,9 +65,9 @@ func (c *Core) WrapBackends(wrap func(Mount, logical.Backend) logical.Backend) e
 }
 
 // Mounts are all mounts of the router.
-func (c *Core) Mounts() []Mount {
+func (c *Core) Mounts() []vaultname.Mount {
 	routes := c.routes()
-	mounts := make([]Mount, 0, len(routes))
+	mounts := make([]vaultname.Mount, 0, len(routes))
 	for _, e := range routes {
 		e.lock().RLock()
 		mounts = append(mounts, e.mount())
@@ -64,13 +77,13 @@ func (c *Core) Mounts() []Mount {
 }
 
 // MountAt is the mount that serves a path.
-func (c *Core) MountAt(path string) (Mount, bool) {
+func (c *Core) MountAt(path string) (vaultname.Mount, bool) {
 	router := c.router()
 	router.lock().RLock()
 	prefix, raw, ok := router.tree("root").LongestPrefix(path)
 	router.lock().RUnlock()
 	if !ok {
-		return Mount{}, false
+		return vaultname.Mount{}, false
 	}
 	e := route{prefix, raw}
 	e.lock().RLock()
@@ -117,15 +130,15 @@ func (e route) lock() *sync.RWMutex { return entryField[sync.RWMutex](e, "l") }
 
 func (e route) backend() *logical.Backend { return entryField[logical.Backend](e, "backend") }
 
-func (e route) mount() Mount {
+func (e route) mount() vaultname.Mount {
 	m := MountOf(*entryField[*vault.MountEntry](e, "mountEntry"))
 	m.Path, m.StoragePrefix = e.prefix, *entryField[string](e, "storagePrefix")
 	return m
 }
 
 // MountOf is a mount as its entry in a table names it.
-func MountOf(m *vault.MountEntry) Mount {
-	return Mount{
+func MountOf(m *vault.MountEntry) vaultname.Mount {
+	return vaultname.Mount{
 		Path:          m.APIPathNoNamespace(),
 		Class:         m.MountClass(),
 		UUID:          m.UUID,
@@ -143,13 +156,13 @@ func (e route) bare() bool {
 	if b == nil || coreBackends[(*entryField[*vault.MountEntry](e, "mountEntry")).Type] {
 		return false
 	}
-	_, wrapped := b.(routing.Wrapped)
-	return !wrapped
+	_, is := b.(wrapped)
+	return !is
 }
 
 // wrap takes the lock for writing only when there is something to do: a writer
 // that waits holds up every request to the mount.
-func (e route) wrap(wrap func(Mount, logical.Backend) logical.Backend) error {
+func (e route) wrap(wrap func(vaultname.Mount, logical.Backend) logical.Backend) error {
 	e.lock().RLock()
 	bare, idle := e.bare(), *e.backend() == nil
 	e.lock().RUnlock()
@@ -164,7 +177,7 @@ func (e route) wrap(wrap func(Mount, logical.Backend) logical.Backend) error {
 	if !e.bare() {
 		return nil
 	}
-	w, ok := wrap(e.mount(), *e.backend()).(routing.Wrapped)
+	w, ok := wrap(e.mount(), *e.backend()).(wrapped)
 	if !ok {
 		return fmt.Errorf("the backend at %s cannot be wrapped: its wrapper does not name the backend behind it", e.prefix)
 	}

@@ -22,6 +22,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/forward/wire"
 	"github.com/vault-replication/vault-replication/host/routing"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/host/vaultcore/duty"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // A path of Vault that nobody has decided about stays local without a word: this
@@ -31,7 +33,7 @@ func TestEveryCorePathIsNamed(t *testing.T) {
 	c, err := Attach(vault.TestCoreRaw(t))
 	require.NoError(t, err)
 	walked := map[string]int{}
-	for _, kind := range []string{routing.System, routing.Identity, routing.Token} {
+	for _, kind := range []string{vaultname.System, vaultname.Identity, vaultname.Token} {
 		c.OnCoreBackend(kind, func(b *framework.Backend) error {
 			for _, p := range b.Paths {
 				require.True(t, routing.Named(kind, p.Pattern), "decide about %s: %s", kind, p.Pattern)
@@ -43,9 +45,9 @@ func TestEveryCorePathIsNamed(t *testing.T) {
 	}
 	keys, _ := vault.TestCoreInit(t, c.Core)
 	unseal(t, c, keys)
-	require.Greater(t, walked[routing.System], 150)
-	require.Greater(t, walked[routing.Identity], 40)
-	require.Greater(t, walked[routing.Token], 10)
+	require.Greater(t, walked[vaultname.System], 150)
+	require.Greater(t, walked[vaultname.Identity], 40)
+	require.Greater(t, walked[vaultname.Token], 10)
 }
 
 // requireRowsExist finds rows for paths out of the cluster that Vault does not have: a row
@@ -124,7 +126,7 @@ func (d *direct) log() []string {
 type localsOf struct{ c *Core }
 
 func (l localsOf) LocalAlias(id, accessor string) bool {
-	return NewIdentity(l.c).LocalAlias(id, accessor)
+	return NewIdentity(l.c, &routing.Readers{}).LocalAlias(id, accessor)
 }
 
 func (l localsOf) LocalMount(path string) bool {
@@ -152,7 +154,7 @@ func routingPair(t *testing.T) (primary, secondary *Core, primaryRoot, root stri
 		}
 		return nil
 	})
-	for _, kind := range []string{routing.System, routing.Identity, routing.Token} {
+	for _, kind := range []string{vaultname.System, vaultname.Identity, vaultname.Token} {
 		secondary.OnCoreBackend(kind, func(b *framework.Backend) error {
 			if !store.on.Load() {
 				return nil
@@ -245,7 +247,7 @@ func TestWrapBackends(t *testing.T) {
 	require.NoError(t, secondary.WrapBackends(routing.Options{Forwarder: d}.Wrap))
 	require.Same(t, first, secondary.BackendOf("secret/"), "a wrapper around a wrapper would forward twice")
 
-	var kv Mount
+	var kv vaultname.Mount
 	for _, m := range secondary.Mounts() {
 		if m.Path == "secret/" {
 			kv = m
@@ -283,7 +285,7 @@ func TestExecuteChecksTheMount(t *testing.T) {
 	write := &logical.Request{Operation: logical.UpdateOperation, Path: "a", Data: map[string]any{"v": "1"}, ClientToken: root}
 	_, err := c.Execute(context.Background(), write, "secret/", "u", "a")
 	require.ErrorIs(t, err, consts.ErrSealed)
-	var away *routing.Away
+	var away *duty.Away
 	require.ErrorAs(t, err, &away)
 	require.False(t, away.Begun)
 	unseal(t, c, keys)
