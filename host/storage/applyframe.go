@@ -14,6 +14,96 @@ import (
 // crash leaves a state that the primary had. The proof of the frame is what the primary's
 // host has given with its end.
 func (s *secondary) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
+	rows, err := s.checkFrame(f)
+	if err != nil {
+		return nil, err
+	}
+	c, unlock, err := s.beginApply(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := follows(c, f); err != nil {
+		return nil, err
+	}
+	if f.To.Sequence <= c.Position.Sequence {
+		return c.Contract(), nil
+	}
+	a, err := s.readLacking(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	s.forced.Store(false)
+	in := &frameApply{secondary: s, frame: f, next: *c, load: s.newLoad(), lacks: a}
+	in.next.ConsistentFrom = max(c.ConsistentFrom, f.ConsistentFrom)
+	alone := false // the load has a row that none may join
+	at := c.Position.Sequence
+	for i := range rows {
+		row := &rows[i]
+		if row.Sequence <= c.Position.Sequence {
+			continue
+		}
+		// The content is compared at exactly the position of which it is known.
+		if n := s.verifier.expects(f.To.Epoch, at, row.Sequence); n > in.next.Position.Sequence {
+			if err := in.flush(ctx, n); err != nil {
+				return nil, err
+			}
+		}
+		was := alone
+		alone = s.isAlone(row.Ops)
+		if !in.load.takes(row.Ops) || (in.load.entries > 0 && (alone || was)) {
+			if err := in.flush(ctx, at); err != nil {
+				return nil, err
+			}
+		}
+		in.load.add(row.Ops)
+		at = row.Sequence
+	}
+	if err := in.flush(ctx, f.To.Sequence); err != nil {
+		return nil, err
+	}
+	return in.next.Contract(), nil
+}
+
+// frameApply is a frame that is being applied: what is not written yet, and the cursor.
+type frameApply struct {
+	*secondary
+	frame *replication.Frame
+	next  journal.Cursor
+	load  *load
+	lacks *lacking
+}
+
+// flush writes the load with the cursor at a sequence, and compares if it stands where the
+// fingerprint is known.
+func (in *frameApply) flush(ctx context.Context, sequence uint64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := in.detached(ctx)
+	defer cancel()
+	at := in.frame.To
+	at.Sequence = sequence
+	in.next.Position = at
+	if at == in.frame.To {
+		in.next.Given = in.frame.Proof
+	}
+	err := in.write(ctx, in.load, &in.next, in.lacks, commitOptions{})
+	reached := in.next
+	in.stored(&reached, err)
+	if err != nil {
+		return err
+	}
+	in.next.MustCopy = in.next.MustCopy || in.forced.Load()
+	in.load = in.newLoad()
+	if in.next.MustCopy {
+		return nil
+	}
+	return in.verified(ctx, &in.next)
+}
+
+// checkFrame reads the payload and refuses what a primary would not send.
+func (s *secondary) checkFrame(f *replication.Frame) ([]journal.Row, error) {
 	if f == nil || f.To.Sequence < f.After {
 		return nil, replication.Errorf(replication.InvalidInput, "the frame ends before it begins")
 	}
@@ -26,85 +116,23 @@ func (s *secondary) ApplyFrame(ctx context.Context, f *replication.Frame) (*repl
 			return nil, err
 		}
 	}
-	c, unlock, err := s.beginApply(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
+	return rows, nil
+}
+
+// follows is an error unless a frame goes on from a cursor, or is behind it.
+func follows(c *journal.Cursor, f *replication.Frame) error {
 	switch {
 	case c.Copying:
-		return nil, replication.Errorf(replication.InvalidInput, "rows cannot be applied while a copy is under way")
+		return replication.Errorf(replication.InvalidInput, "rows cannot be applied while a copy is under way")
 	case c.MustCopy:
-		return nil, replication.Errorf(replication.PositionLost,
+		return replication.Errorf(replication.PositionLost,
 			"what this secondary may have was widened, so it has to compare and copy before it goes on")
 	case c.Position.Epoch.IsZero() || c.Position.Epoch != f.To.Epoch:
-		return nil, replication.Errorf(replication.PositionLost,
+		return replication.Errorf(replication.PositionLost,
 			"the rows are of the epoch %s, this secondary is at %s: it has to compare and copy", f.To.Epoch, c.Position)
-	case f.To.Sequence <= c.Position.Sequence:
-		return c.Contract(), nil
-	case f.After > c.Position.Sequence:
-		return nil, replication.Errorf(replication.PositionLost,
+	case f.To.Sequence > c.Position.Sequence && f.After > c.Position.Sequence:
+		return replication.Errorf(replication.PositionLost,
 			"the rows begin after %d, this secondary is at %d: rows are missing", f.After, c.Position.Sequence)
 	}
-
-	a, err := s.readLacking(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	s.forced.Store(false)
-	next := *c
-	next.ConsistentFrom = max(c.ConsistentFrom, f.ConsistentFrom)
-	l := s.newLoad()
-	flush := func(sequence uint64) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		ctx, cancel := s.detached(ctx)
-		defer cancel()
-		at := f.To
-		at.Sequence = sequence
-		next.Position = at
-		if at == f.To {
-			next.Given = f.Proof
-		}
-		err := s.write(ctx, l, &next, a, commitOptions{})
-		reached := next
-		s.stored(&reached, err)
-		if err != nil {
-			return err
-		}
-		next.MustCopy = next.MustCopy || s.forced.Load()
-		l = s.newLoad()
-		if next.MustCopy {
-			return nil
-		}
-		return s.verified(ctx, &next)
-	}
-	alone := false // the load has a row that none may join
-	at := c.Position.Sequence
-	for i := range rows {
-		row := &rows[i]
-		if row.Sequence <= c.Position.Sequence {
-			continue
-		}
-		// The content is compared at exactly the position of which it is known.
-		if n := s.verifier.expects(f.To.Epoch, at, row.Sequence); n > next.Position.Sequence {
-			if err := flush(n); err != nil {
-				return nil, err
-			}
-		}
-		was := alone
-		alone = s.isAlone(row.Ops)
-		if !l.takes(row.Ops) || (l.entries > 0 && (alone || was)) {
-			if err := flush(at); err != nil {
-				return nil, err
-			}
-		}
-		l.add(row.Ops)
-		at = row.Sequence
-	}
-	if err := flush(f.To.Sequence); err != nil {
-		return nil, err
-	}
-	return next.Contract(), nil
+	return nil
 }

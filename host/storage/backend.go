@@ -34,10 +34,6 @@ var (
 )
 
 func (b *backend) Put(ctx context.Context, e *physical.Entry) error {
-	if c := collectorOf(ctx); c != nil {
-		c.Put(e)
-		return nil
-	}
 	if strings.HasPrefix(e.Key, vaultname.Leader) {
 		if err := b.leaderStarts(ctx); err != nil {
 			return err
@@ -67,10 +63,6 @@ func (b *backend) put(ctx context.Context, e *physical.Entry) error {
 }
 
 func (b *backend) Delete(ctx context.Context, key string) error {
-	if c := collectorOf(ctx); c != nil {
-		c.Delete(key)
-		return nil
-	}
 	r := b.t.enter()
 	defer r.leave()
 	if drop, err := b.guarded(ctx, &r.guard, physical.DeleteOperation, key); drop || err != nil {
@@ -87,27 +79,15 @@ func (b *backend) Delete(ctx context.Context, key string) error {
 }
 
 func (b *backend) Get(ctx context.Context, key string) (*physical.Entry, error) {
-	if c := collectorOf(ctx); c != nil {
-		if e, ok := c.Get(key); ok {
-			return e, nil
-		}
-	}
 	return b.t.raw.Get(ctx, key)
 }
 
 func (b *backend) List(ctx context.Context, prefix string) ([]string, error) {
-	names, err := b.t.raw.List(ctx, prefix)
-	if c := collectorOf(ctx); c != nil && err == nil {
-		names = c.overlay(prefix, names)
-	}
-	return names, err
+	return b.t.raw.List(ctx, prefix)
 }
 
 // Transaction implements physical.Transactional.
 func (b *transactional) Transaction(ctx context.Context, txn []*physical.TxnEntry) error {
-	if c := collectorOf(ctx); c != nil {
-		return b.collect(ctx, c, txn)
-	}
 	for _, e := range txn {
 		if e.Operation == physical.PutOperation && strings.HasPrefix(e.Entry.Key, vaultname.Leader) {
 			if err := b.leaderStarts(ctx); err != nil {
@@ -135,26 +115,6 @@ func (b *transactional) Transaction(ctx context.Context, txn []*physical.TxnEntr
 
 // TransactionLimits implements physical.TransactionalLimits.
 func (b *transactional) TransactionLimits() (int, int) { return b.t.txnLimits() }
-
-func (b *transactional) collect(ctx context.Context, c *Batch, txn []*physical.TxnEntry) error {
-	for _, e := range txn {
-		switch e.Operation {
-		case physical.PutOperation:
-			c.Put(e.Entry)
-		case physical.DeleteOperation:
-			c.Delete(e.Entry.Key)
-		case physical.GetOperation:
-			got, err := b.Get(ctx, e.Entry.Key)
-			if err != nil {
-				return err
-			}
-			if got != nil {
-				e.Entry.Value = got.Value
-			}
-		}
-	}
-	return nil
-}
 
 func (b *backend) leaderStarts(ctx context.Context) error {
 	return b.t.observer().LeadershipBegins(ctx)

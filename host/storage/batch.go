@@ -3,9 +3,6 @@
 package storage
 
 import (
-	"context"
-	"sort"
-	"strings"
 	"sync"
 
 	"github.com/hashicorp/vault/sdk/physical"
@@ -78,53 +75,4 @@ func (b *Batch) set(key string, op *physical.TxnEntry) {
 		b.order = append(b.order, key)
 	}
 	b.ops[key] = op
-}
-
-// overlay changes a listing of prefix as the batch's writes would.
-func (b *Batch) overlay(prefix string, names []string) []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.ops) == 0 {
-		return names
-	}
-	set := make(map[string]bool, len(names))
-	for _, n := range names {
-		set[n] = true
-	}
-	for key, op := range b.ops {
-		rest, ok := strings.CutPrefix(key, prefix)
-		if !ok || rest == "" {
-			continue
-		}
-		dir, _, nested := strings.Cut(rest, "/")
-		switch {
-		case op.Operation == physical.PutOperation && nested:
-			set[dir+"/"] = true
-		case op.Operation == physical.PutOperation:
-			set[rest] = true
-		case !nested:
-			delete(set, rest)
-		}
-	}
-	out := make([]string, 0, len(set))
-	for n := range set {
-		out = append(out, n)
-	}
-	sort.Strings(out)
-	return out
-}
-
-type collector struct{}
-
-// WithCollector returns a context whose writes through the tap go to the batch
-// instead of the storage; its reads see the batch over the storage. It captures
-// what a function of the core would write. A directory whose last key the batch
-// deletes is still listed.
-func WithCollector(ctx context.Context, b *Batch) context.Context {
-	return context.WithValue(ctx, collector{}, b)
-}
-
-func collectorOf(ctx context.Context) *Batch {
-	b, _ := ctx.Value(collector{}).(*Batch)
-	return b
 }

@@ -74,16 +74,24 @@ func (wp *writePath) commit(ctx context.Context, r *regime, txn []*physical.TxnE
 	if err != nil {
 		return err
 	}
-	unlock := true
+	keeps := false
 	defer func() {
-		if unlock {
+		if !keeps {
 			wp.stripes.unlock(locks)
 		}
 	}()
+	keeps, err = wp.commitLocked(ctx, r, &numbered{txn: txn, effects: effects, store: store, locks: locks}, o)
+	return err
+}
+
+// commitLocked is the part of a commit for which the keys are locked. It keeps the locks
+// if it is not known yet what became of a write.
+func (wp *writePath) commitLocked(ctx context.Context, r *regime, w *numbered, o commitOptions) (keeps bool, err error) {
+	txn, effects := w.txn, w.effects
 	var before map[string][]byte
 	if o.skipEqual {
 		if txn, before, err = wp.withoutEqual(ctx, txn); err != nil || len(txn) == 0 {
-			return err
+			return false, err
 		}
 		effects = wp.effectsOf(r, txn)
 	}
@@ -91,11 +99,11 @@ func (wp *writePath) commit(ctx context.Context, r *regime, txn []*physical.TxnE
 		o.writes(txn)
 	}
 	if len(effects) == 0 {
-		return store(ctx, txn)
+		return false, w.store(ctx, txn)
 	}
 	stale, written := r.writing(effects)
 	defer func() {
-		if unlock {
+		if !keeps {
 			written()
 		}
 	}()
@@ -104,27 +112,25 @@ func (wp *writePath) commit(ctx context.Context, r *regime, txn []*physical.TxnE
 	}
 	txn, deleted, err := wp.withStale(ctx, txn, stale)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if r.journal == nil || !r.journals(effects) {
-		if err = store(ctx, txn); err == nil {
+		if err = w.store(ctx, txn); err == nil {
 			deleted()
 		}
 		wp.account(ctx, r, effects, err)
-		return err
+		return false, err
 	}
 
-	w := &numbered{txn: txn, effects: effects, store: store, written: written, locks: locks}
+	w.txn, w.effects, w.written = txn, effects, written
 	commit := wp.commitNumbered
 	if !o.skipEqual && !o.oneStep && wp.gathers(txn) {
 		commit = wp.commitGathered
 	}
-	keeps, err := commit(ctx, r, w)
-	unlock = !keeps
-	if err == nil {
+	if keeps, err = commit(ctx, r, w); err == nil {
 		deleted()
 	}
-	return err
+	return keeps, err
 }
 
 // commitNumbered stores a write with its row. It keeps the locks, and with them the

@@ -5,7 +5,6 @@
 //
 // Until it is told otherwise it passes everything through. Told to, it
 //
-//   - collects the writes of one call instead of making them ([WithCollector]),
 //   - refuses the core's writes to replicated keys ([Tap.SetGuard]),
 //   - says when a leadership begins and what was applied ([Observer]),
 //   - keeps the journal of a primary and serves it to readers ([Tap.Activate]),
@@ -20,6 +19,16 @@
 // Values are immutable from the moment they are given to the tap: Vault's cache
 // keeps the same slices, and so does the ring of recent writes. Nothing here
 // writes into a value or gives one out that it would write to later.
+//
+// The tap is made of parts, and each says which lock guards what:
+//
+//   - writePath makes a write: guard, regime, locks of its keys, number and row. The way
+//     of one write is in commit.go. Below it is backing, the storage itself.
+//   - primary begins and ends terms, keeps slots, and serves frames, ranges and answers.
+//     retention is which rows are kept and for whom, without input or output.
+//   - secondary, one a mode, applies and compares. It stands on comparison, that on
+//     applier, that on debt, which is what the core has not taken up yet.
+//   - indexes sum the content up, store the sums and check them.
 //
 // Everything that changes how writes are treated makes a new regime. A write
 // enters the present regime and leaves it when the storage has answered; a

@@ -79,7 +79,7 @@ func (g *Guard) check(c *keyclass.Classifier, op physical.Operation, key string)
 // guarded says whether an operation of the core is refused or to be dropped, and
 // notes a refusal for who runs the request.
 func (b *backend) guarded(ctx context.Context, g *Guard, op physical.Operation, key string) (drop bool, err error) {
-	if g.Level == Open || unguarded(ctx) {
+	if g.Level == Open {
 		return false, nil
 	}
 	drop, err = g.check(b.t.classes, op, key)
@@ -92,7 +92,7 @@ func (b *backend) guarded(ctx context.Context, g *Guard, op physical.Operation, 
 
 // guardedTxn refuses a whole transaction or returns it without dropped operations.
 func (b *backend) guardedTxn(ctx context.Context, g *Guard, txn []*physical.TxnEntry) ([]*physical.TxnEntry, error) {
-	if g.Level == Open || unguarded(ctx) {
+	if g.Level == Open {
 		return txn, nil
 	}
 	kept := make([]*physical.TxnEntry, 0, len(txn))
@@ -110,13 +110,3 @@ func (b *backend) guardedTxn(ctx context.Context, g *Guard, txn []*physical.TxnE
 	}
 	return kept, nil
 }
-
-type bypass struct{}
-
-// WithoutGuard marks a context whose writes pass every guard. It is for the host
-// itself, never for a request of a client.
-func WithoutGuard(ctx context.Context) context.Context {
-	return context.WithValue(ctx, bypass{}, true)
-}
-
-func unguarded(ctx context.Context) bool { return ctx.Value(bypass{}) != nil }

@@ -49,12 +49,6 @@ func EncodeRow(ops []Op) []byte {
 	return seal(b)
 }
 
-// RowSizeMax is an upper bound of the size that EncodeRow makes of keys with
-// this total length, in bytes.
-func RowSizeMax(ops, keyBytes int) int {
-	return 1 + binary.MaxVarintLen32 + crc32.Size + ops*(1+binary.MaxVarintLen32+HashSize) + keyBytes
-}
-
 // DecodeRow reads what EncodeRow made.
 func DecodeRow(b []byte) ([]Op, error) {
 	r, err := open(b, rowVersion, "journal row")
