@@ -54,6 +54,7 @@ func hostile(t *testing.T, mode replication.Mode, storage cluster.Storage) {
 	}
 	put(t, primary, "sys/mounts/kv", map[string]any{"type": "kv"})
 	put(t, primary, "kv/a", map[string]any{"v": "a secret"})
+	require.NoError(t, os.WriteFile(filepath.Join(folders[secondary], "order-copy"), nil, 0o600))
 	caughtUp := secondary.WaitEqual
 	if mode == replication.DR {
 		require.NoError(t, primary.EnableDRPrimary(ctx))
@@ -67,6 +68,7 @@ func hostile(t *testing.T, mode replication.Mode, storage cluster.Storage) {
 	}
 	put(t, primary, "kv/before", map[string]any{"v": "before"})
 	require.NoError(t, caughtUp(ctx, primary))
+	require.FileExists(t, filepath.Join(folders[secondary], "copy"), "the first copy was not attacked")
 
 	pids := []int{primary.Node(0).PID(), secondary.Node(0).PID()}
 	for _, folder := range folders {

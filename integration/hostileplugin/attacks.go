@@ -44,6 +44,69 @@ func (h *hostile) attackBoth(ctx context.Context) {
 	h.try("the keys for nobody", err)
 }
 
+// attackBegunCopy has nothing of the copy but what its beginning is proven with.
+func (h *hostile) attackBegunCopy(ctx context.Context, from replication.Opening) {
+	h.endCopy(ctx, "nothing was sent")
+	for name, proof := range map[string]replication.Proof{"no proof": nil, "the proof of the beginning": from.Proof, "half of it": from.Proof[:len(from.Proof)/2]} {
+		_, err := h.Host.ApplyRange(ctx, &replication.Range{Last: true, AsOf: from.Position.Sequence, Proof: proof})
+		h.try("an empty range that is all of the copy, with "+name, err)
+		h.endCopy(ctx, "an empty range with "+name)
+	}
+	f := &replication.Frame{After: 0, To: from.Position, ConsistentFrom: from.Position.Sequence, Proof: from.Proof}
+	_, err := h.Host.ApplyFrame(ctx, f)
+	h.try("a frame in place of a copy", err)
+	h.endCopy(ctx, "a frame in its place")
+}
+
+// attackAnswer has the first answer of the comparison that is the copy. Each try is made with
+// a question that is open.
+func (h *hostile) attackAnswer(ctx context.Context, answer []byte) {
+	const proof = 16
+	tail := answer[max(0, len(answer)-proof):]
+	nothing := (&journal.Answer{}).Encode(nil)
+	for name, forged := range map[string][]byte{
+		"that nothing differs":                 nothing,
+		"that nothing differs, with a proof":   append(bytes.Clone(nothing), tail...),
+		"that is cut short":                    answer[:len(answer)/2],
+		"that is cut short, with a proof":      append(bytes.Clone(answer[:len(answer)/2]), tail...),
+		"that is a proof alone":                tail,
+		"that has something more at its begin": append([]byte{0}, answer...),
+	} {
+		h.endCopy(ctx, "a question")
+		_, err := h.Host.Diff(ctx, forged)
+		h.try("an answer "+name, err)
+		h.endCopy(ctx, "an answer "+name)
+		if _, err = h.Host.Diff(ctx, nil); err != nil {
+			h.logger.Warn("there is no other question", "error", err)
+		}
+	}
+}
+
+// attackRange has the range that comes first.
+func (h *hostile) attackRange(ctx context.Context, r *replication.Range) {
+	for name, change := range map[string]func(r *replication.Range){
+		"without its keys":            func(r *replication.Range) { r.Payload, r.Keys = nil, 0 },
+		"that is torn":                func(r *replication.Range) { r.Payload = r.Payload[:len(r.Payload)/2] },
+		"that says it is older":       func(r *replication.Range) { r.AsOf-- },
+		"that begins later":           func(r *replication.Range) { r.After = "sys/" },
+		"that ends earlier":           func(r *replication.Range) { r.UpTo, r.Last = "core/", false },
+		"that is not the last":        func(r *replication.Range) { r.Last = !r.Last },
+		"that is the last, and empty": func(r *replication.Range) { r.Payload, r.Keys, r.UpTo, r.Last = nil, 0, "", true },
+		"without a proof":             func(r *replication.Range) { r.Proof = nil },
+	} {
+		changed := *r
+		change(&changed)
+		_, err := h.Host.ApplyRange(ctx, &changed)
+		h.try("a range "+name, err)
+		h.endCopy(ctx, "a range "+name)
+	}
+}
+
+func (h *hostile) endCopy(ctx context.Context, after string) {
+	_, err := h.Host.EndCopy(ctx)
+	h.try("the end of the copy, after "+after, err)
+}
+
 // attackSecondary has the frame that was applied last and the one that comes next.
 func (h *hostile) attackSecondary(ctx context.Context, former, next *replication.Frame) {
 	h.attackBoth(ctx)

@@ -5,7 +5,7 @@
 // is built by a test, for a test.
 //
 // Its environment has HOSTILE_MODE, and HOSTILE_DIR, a folder of its own: the attacks
-// begin when "order" is there, and "report" has a line of JSON for each that was made,
+// begin when "order" is there, those on a first copy when "order-copy" is, and "report" has a line of JSON for each that was made,
 // with the error of the host, empty if it let it pass.
 package main
 
@@ -43,9 +43,16 @@ type hostile struct {
 	former *replication.Frame
 }
 
+// copying is the side of a secondary whose copy is under way.
+const copying = "copy"
+
 // ordered says whether attacks of a side were ordered and not made yet.
 func (h *hostile) ordered(side string) bool {
-	_, err := os.Stat(filepath.Join(h.dir, "order"))
+	order := "order"
+	if side == copying {
+		order = "order-copy"
+	}
+	_, err := os.Stat(filepath.Join(h.dir, order))
 	if err != nil {
 		return false
 	}
@@ -77,6 +84,40 @@ func (h *hostile) try(name string, err error) {
 	if err != nil {
 		h.logger.Error("an attack cannot be noted", "attack", name, "error", err)
 	}
+}
+
+// BeginCopy says of a copy that has just begun that it is complete.
+func (h *hostile) BeginCopy(ctx context.Context, from replication.Opening) (*replication.Cursor, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c, err := h.Host.BeginCopy(ctx, from)
+	if err == nil && h.ordered(copying) {
+		h.attackBegunCopy(ctx, from)
+	}
+	return c, err
+}
+
+// Diff answers in place of the primary, where a copy is a comparison. The answer at hand is
+// to a question that is over then: the copy begins again.
+func (h *hostile) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if answer != nil && h.ordered(copying) {
+		h.attackAnswer(ctx, answer)
+		h.done(copying)
+	}
+	return h.Host.Diff(ctx, answer)
+}
+
+// ApplyRange cuts a copy short with the range at hand.
+func (h *hostile) ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ordered(copying) {
+		h.attackRange(ctx, r)
+		h.done(copying)
+	}
+	return h.Host.ApplyRange(ctx, r)
 }
 
 // ApplyFrame attacks the host of a secondary with the frame at hand.
