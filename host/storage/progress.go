@@ -277,9 +277,6 @@ func (h *waiters) Pop() any {
 // Waiting is how many callers of WaitApplied wait.
 func (d *debt) Waiting() int {
 	p := &d.progress
-	if p == nil {
-		return 0
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.waiting)

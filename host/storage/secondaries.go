@@ -89,12 +89,18 @@ func (ss secondaries) WaitApplied(ctx context.Context, mode replication.Mode, at
 
 // Waiting is that of the mode's secondary.
 func (ss secondaries) Waiting(mode replication.Mode) int {
-	return ss.of[mode].Waiting()
+	if s, err := ss.secondary(mode); err == nil {
+		return s.Waiting()
+	}
+	return 0
 }
 
 // Applied is that of the mode's secondary.
 func (ss secondaries) Applied(ctx context.Context, mode replication.Mode) replication.Position {
-	return ss.of[mode].Applied(ctx)
+	if s, err := ss.secondary(mode); err == nil {
+		return s.Applied(ctx)
+	}
+	return replication.Position{}
 }
 
 // Owe is that of the mode's secondary.
@@ -104,7 +110,10 @@ func (ss secondaries) Owe(mode replication.Mode, keys ...string) {
 
 // Owed is that of the mode's secondary.
 func (ss secondaries) Owed(mode replication.Mode) int {
-	return ss.of[mode].Owed()
+	if s, err := ss.secondary(mode); err == nil {
+		return s.Owed()
+	}
+	return 0
 }
 
 // Resume is that of the mode's secondary.

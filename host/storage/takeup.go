@@ -83,9 +83,6 @@ func (d *debt) Owe(keys ...string) {
 
 // Owed is how many keys are stored and could not be taken up, after several attempts.
 func (d *debt) Owed() int {
-	if d == nil {
-		return 0
-	}
 	return d.keys.Late()
 }
 

@@ -32,9 +32,6 @@ func (p *primary) WaitFinished(ctx context.Context, mode replication.Mode, seque
 // wait for. Zero while that is not known.
 func (d *debt) Applied(ctx context.Context) replication.Position {
 	p := &d.progress
-	if p == nil {
-		return replication.Position{}
-	}
 	p.mu.Lock()
 	known, at := p.known, p.at
 	p.mu.Unlock()
