@@ -140,7 +140,7 @@ func ask(t *testing.T, n *cluster.Node, method, path, token string) (int, string
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: n.TLSConfig().Clone(), DisableKeepAlives: true, ForceAttemptHTTP2: true}}
 	response, err := client.Do(request)
 	require.NoError(t, err, "%s %s", method, path)
-	defer response.Body.Close() //nolint:errcheck // read to its end
+	defer response.Body.Close() // read to its end
 	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	return response.StatusCode, string(bytes.TrimSpace(body))

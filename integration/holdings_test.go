@@ -75,11 +75,11 @@ func (h *holdings) process(t *testing.T, of string, pid int) {
 	name := of + " " + filepath.Base(exe)
 	memory, noMemory := procfs.Anonymous(pid)
 	descriptors, noDescriptors := procfs.Descriptors(pid)
-	if err := errors.Join(noExe, noMemory, noDescriptors); errors.Is(err, os.ErrNotExist) {
+	err := errors.Join(noExe, noMemory, noDescriptors)
+	if errors.Is(err, os.ErrNotExist) {
 		return // it has just ended
-	} else {
-		require.NoError(t, err)
 	}
+	require.NoError(t, err)
 	h.add(name, "memory", float64(memory))
 	h.add(name, "descriptors", float64(descriptors))
 }

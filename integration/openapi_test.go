@@ -131,7 +131,7 @@ func call(ctx context.Context, t *testing.T, c *cluster.Cluster, method, path st
 	}
 	response, err := client.Do(request)
 	require.NoError(t, err, "%s %s", method, path)
-	defer response.Body.Close() //nolint:errcheck // read to its end
+	defer response.Body.Close() // read to its end
 	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	return response.StatusCode, string(body)

@@ -51,7 +51,7 @@ func TestStaticRoleIsRotatedByThePrimaryAlone(t *testing.T) {
 	require.NoError(t, err)
 	at, err := time.Parse(time.RFC3339, last.rotated)
 	require.NoError(t, err)
-	cluster.Eventually(t, limit, "three periods have passed without the primary", func(ctx context.Context) error {
+	cluster.Eventually(t, limit, "three periods have passed without the primary", func(_ context.Context) error {
 		if since := time.Since(at); since < 3*rotationPeriod {
 			return fmt.Errorf("%s since the last rotation", since)
 		}

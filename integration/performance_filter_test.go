@@ -50,7 +50,7 @@ func TestPathsFilterThatAllows(t *testing.T) {
 			if errors.As(err, &answer) && answer.StatusCode < 500 {
 				return nil
 			}
-			return fmt.Errorf("the answer was %v", err)
+			return fmt.Errorf("the answer was %w", err)
 		})
 	}
 	refused("no login by a hidden method", func(ctx context.Context) error { _, err := login(ctx, "out"); return err })

@@ -99,7 +99,7 @@ func TestPerformanceSecondaryServesWithoutWhatItLacks(t *testing.T) {
 	// The program is installed and reloaded, as the documentation of Vault says.
 	program, err := os.ReadFile(filepath.Join(withPlugin, "externalplugin"))
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(without, "externalplugin"), program, 0o700)) //nolint:gosec // a program
+	require.NoError(t, os.WriteFile(filepath.Join(without, "externalplugin"), program, 0o700))
 	put(t, secondary, "sys/plugins/reload/backend", map[string]any{"plugin": "outside"})
 	eventually(t, secondary, "out/entries/a", "value", "one")
 	lacks("shared/")

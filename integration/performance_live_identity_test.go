@@ -50,12 +50,12 @@ func TestPerformanceIdentityFollowsLive(t *testing.T) {
 		cluster.Eventually(t, limit, fmt.Sprintf("the token may read: %v", want), func(ctx context.Context) error {
 			_, err := c.Logical().ReadWithContext(ctx, "kv/a")
 			var answer *api.ResponseError
-			denied := errors.As(err, &answer) && answer.StatusCode == 403
+			denied := errors.As(err, &answer) && answer.StatusCode == http.StatusForbidden
 			switch {
 			case err != nil && !denied:
 				return err
 			case denied == want:
-				return fmt.Errorf("the answer was %v", err)
+				return fmt.Errorf("the answer was %w", err)
 			}
 			return nil
 		})
@@ -88,7 +88,7 @@ func TestPerformanceIdentityFollowsLive(t *testing.T) {
 		if errors.As(err, &answer) && answer.StatusCode < 500 {
 			return nil
 		}
-		return fmt.Errorf("the answer was %v", err)
+		return fmt.Errorf("the answer was %w", err)
 	})
 }
 

@@ -85,7 +85,7 @@ func request(t *testing.T, client *api.Client, method, path string, body map[str
 	}
 	resp, err := client.RawRequestWithContext(t.Context(), r) //nolint:staticcheck // the only call that takes the method
 	if resp != nil {
-		defer resp.Body.Close() //nolint:errcheck // read to its end
+		defer resp.Body.Close() // read to its end
 	}
 	if err != nil || resp.StatusCode == http.StatusNoContent {
 		return nil, err

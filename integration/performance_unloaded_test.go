@@ -99,7 +99,7 @@ func TestPromotedWithoutThePlugin(t *testing.T) {
 
 	program, err := os.ReadFile(filepath.Join(with, "externalplugin"))
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(without, "externalplugin"), program, 0o700)) //nolint:gosec // a program
+	require.NoError(t, os.WriteFile(filepath.Join(without, "externalplugin"), program, 0o700))
 	// A reload lets it be read alone: to stock Vault it is still being set up.
 	require.NoError(t, usDR.Restart(ctx, true))
 	require.NoError(t, eu.Node(0).WaitPerformanceStreaming(ctx))

@@ -136,7 +136,7 @@ func TestStreamsHoldNoChangeOfRoleUp(t *testing.T) {
 	p.during(t, "demotion with streams")
 	write(t, n.APIClient(), "sys/replication/dr/primary/demote", nil)
 	require.NoError(t, n.WaitRole(ctx, "secondary"))
-	<-profile
+	t.Logf("the profile ended: %v", <-profile)
 	_, err = io.Copy(io.Discard, monitor)
 	t.Logf("the log ended: %v", err)
 	_, err = io.Copy(io.Discard, snapshot)

@@ -133,7 +133,7 @@ func (p *told) endSession(t *testing.T, second int) {
 }
 
 // same says whether all nodes of the secondary serve what the primary does.
-func (p *told) same(t *testing.T) func(context.Context) error {
+func (p *told) same(_ *testing.T) func(context.Context) error {
 	return func(ctx context.Context) error {
 		primary, err := p.primary.WaitLeader(ctx)
 		if err != nil {

@@ -80,11 +80,11 @@ func TestNothingRunsFromADirectoryThatAllMayWrite(t *testing.T) {
 	t.Parallel()
 	c, dir := plugins(t, "probe")
 	entry := entryOf(t, "probe")
-	require.NoError(t, os.Chmod(dir, 0o777)) //nolint:gosec // what is refused
+	require.NoError(t, os.Chmod(dir, 0o777))
 	err := c.Put(t.Context(), entry)
 	require.Equal(t, replication.InvalidInput, replication.KindOf(err))
 	require.ErrorContains(t, err, "every account may write in the plugin directory")
-	require.NoError(t, os.Chmod(dir, 0o700)) //nolint:gosec // a directory
+	require.NoError(t, os.Chmod(dir, 0o700))
 	require.NoError(t, c.Put(t.Context(), entry))
 }
 
@@ -98,7 +98,7 @@ func TestPutRefuses(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "folder"), 0o700))
 	open := filepath.Join(dir, "open")
 	require.NoError(t, os.WriteFile(open, []byte("x"), 0o700))
-	require.NoError(t, os.Chmod(open, 0o702)) //nolint:gosec // what is refused
+	require.NoError(t, os.Chmod(open, 0o702))
 	for name, tc := range map[string]struct {
 		change func(*catalog.Entry)
 		says   string

@@ -57,7 +57,7 @@ func (s *Supervisor) launch(ctx context.Context, e *Entry, path string) (*proces
 	cmdCtx, kill := context.WithCancel(context.Background())
 	p.kill = kill
 	defer context.AfterFunc(ctx, kill)()
-	p.cmd = exec.CommandContext(cmdCtx, path, e.Args...)
+	p.cmd = exec.CommandContext(cmdCtx, path, e.Args...) //nolint:gosec // the program of the configuration, checked by its sum
 	p.cmd.Env = append(append([]string{}, e.Env...),
 		grpcplugin.EnvLogLevel+"="+logger.GetLevel().String(),
 		plugin.EnvUnixSocketDir+"="+sockets)

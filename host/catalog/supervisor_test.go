@@ -188,7 +188,7 @@ func TestBadFilesSayWhatIsWrong(t *testing.T) {
 		spoil func(t *testing.T, path string)
 		says  string
 	}{
-		"missing": {func(t *testing.T, path string) {}, "does not exist"},
+		"missing": {func(_ *testing.T, _ string) {}, "does not exist"},
 		"changed": {func(t *testing.T, path string) {
 			require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"), 0o700))
 		}, "does not have the registered sha256"},

@@ -164,7 +164,7 @@ func (c *Config) merge(raw []byte) error {
 		Replication []map[string]any `hcl:"replication"`
 	}
 	if err := hcl.Unmarshal(raw, &file); err != nil {
-		return nil
+		return nil //nolint:nilerr // Vault reads the file too, and reports it
 	}
 	if file.ClusterAddr != "" {
 		c.ClusterAddr = file.ClusterAddr
@@ -222,7 +222,7 @@ func (c *Config) set(name string, value any) (err error) {
 	case "tls_min_version":
 		var name string
 		if name, err = parseutil.ParseString(value); err == nil {
-			known := false
+			var known bool
 			if c.TLSMinVersion, known = tlsutil.TLSLookup[name]; !known || c.TLSMinVersion < tls.VersionTLS12 {
 				err = fmt.Errorf("%q is not \"tls12\" or \"tls13\"", name)
 			}

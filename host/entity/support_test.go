@@ -190,7 +190,7 @@ func (c *clusters) Call(ctx context.Context, kind string, body []byte) ([]byte, 
 		return nil, replication.Position{}, down
 	}
 	answer, err := c.server[kind](ctx, "eu", body)
-	return answer, replication.Position{Sequence: uint64(n)}, err //nolint:gosec // a count
+	return answer, replication.Position{Sequence: uint64(n)}, err
 }
 
 // Wait brings everything shared over.

@@ -53,8 +53,8 @@ func DecorateTokenCreate(b *framework.Backend, when func() Ensurer) error {
 }
 
 func decoratePath(b *framework.Backend, p *framework.Path, when func() Ensurer) (found bool) {
-	if stock := p.Callbacks[logical.UpdateOperation]; stock != nil { //nolint:staticcheck // the token store still uses it
-		p.Callbacks[logical.UpdateOperation] = ensureFirst(b, stock, when) //nolint:staticcheck // as above
+	if stock := p.Callbacks[logical.UpdateOperation]; stock != nil { // the token store still uses it
+		p.Callbacks[logical.UpdateOperation] = ensureFirst(b, stock, when)
 		found = true
 	}
 	if op := p.Operations[logical.UpdateOperation]; op != nil {

@@ -20,6 +20,7 @@ func (f *Follower) auditStep(ctx context.Context, table string, s mounttable.Ste
 		return f.disableAudit(ctx, s.Old)
 	case mounttable.Tune, mounttable.Move:
 		return f.disableAudit(ctx, s.Old) && f.enableAudit(ctx, s.New)
+	case mounttable.Taint, mounttable.Untaint, mounttable.Rebuild: // not of audit devices
 	case mounttable.Refuse:
 		f.lack(subject("refused", table, s.New.UUID), fmt.Sprintf("the primary has an audit device at %s and this secondary a local one at %s: the local one stays", s.New.Path, s.Blocker.Path))
 		return false

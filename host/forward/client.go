@@ -70,7 +70,7 @@ func (c *Client) call(ctx context.Context, kind Kind, body []byte) (answer []byt
 	case errors.Is(err, envelope.ErrForged), errors.Is(err, envelope.ErrMalformed):
 		return nil, none, replication.Errorf(replication.Uncertain, "the primary's answer cannot be trusted, and whether it has carried out the request is not known: %w", err)
 	case err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()):
-		return nil, none, replication.Errorf(replication.KindOf(err), "%w: %v", ctx.Err(), err) //nolint:errorlint // the cause is the time
+		return nil, none, replication.Errorf(replication.KindOf(err), "%w: %v", ctx.Err(), err)
 	case err != nil:
 		return nil, none, err
 	}

@@ -64,7 +64,7 @@ func (m *SharesMark) Fits(s *Shares) bool { return hmac.Equal(m.Digest, s.digest
 
 func (s *Shares) digest(salt []byte) []byte {
 	mac := hmac.New(sha256.New, salt)
-	fmt.Fprintf(mac, "vault-replication/shares/v1 %d %d ", s.Config.Shares, s.Config.Threshold)
+	_, _ = fmt.Fprintf(mac, "vault-replication/shares/v1 %d %d ", s.Config.Shares, s.Config.Threshold)
 	mac.Write(s.Key)
 	return mac.Sum(nil)
 }

@@ -95,9 +95,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	n.itself = &itself{core: c, controller: n.controller}
 	n.requests = rolechange.New(n.itself, rolechange.Limits{})
 	n.controller.SetRequests(n.requests)
-	if n.serving, err = newServing(c, n.controller, tap, n.requests, cfg.BestEffortWALWaitDuration, logger); err != nil {
-		return nil, err
-	}
+	n.serving = newServing(c, n.controller, tap, n.requests, cfg.BestEffortWALWaitDuration, logger)
 	n.controller.SetServing(n.serving)
 	n.tokens = operationtoken.NewVerifier(n.controller.TokenStore(), n.controller.BatchTokens())
 	collector := operationtoken.NewCollector(n.controller.Shares(), n.tokens, n.logger)

@@ -60,7 +60,7 @@ type relation struct{ set, id, key string }
 
 var _ role.Serving = (*serving)(nil)
 
-func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, requests *rolechange.Gate, wait time.Duration, logger hclog.Logger) (*serving, error) {
+func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, requests *rolechange.Gate, wait time.Duration, logger hclog.Logger) *serving {
 	s := &serving{core: core, controller: c, tap: tap, requests: requests, wait: wait, logger: logger}
 	s.identity = vaultcore.NewIdentity(core, &routing.Readers{})
 	s.entities = entity.NewSecondary(s.identity, s, s, logger.Named("identity"))
@@ -87,7 +87,7 @@ func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, requ
 	for kind, name := range map[string]string{"identity": vaultname.Identity, "token": vaultname.Token} {
 		core.OnCoreBackend(kind, func(b *framework.Backend) error { return s.decorate(b, name) })
 	}
-	return s, nil
+	return s
 }
 
 // decorate makes one of the core's own backends forward what is the primary's. It

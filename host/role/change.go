@@ -68,6 +68,7 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 			return err
 		}
 		mr.Epoch = epoch
+	case replication.Secondary, replication.Bootstrapping: // its epoch is the primary's
 	}
 	rows, err := c.stateRows(ctx, mode, t)
 	if err != nil {

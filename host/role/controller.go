@@ -333,6 +333,7 @@ func (c *Controller) beginTerm(ctx context.Context) error {
 			if err := c.tap.Forget(ctx, m); err != nil {
 				return fmt.Errorf("what %s replication has left here cannot be removed: %w", m, err)
 			}
+		case replication.Primary, replication.Bootstrapping: // nothing of a secondary
 		}
 	}
 	return c.settleHiding(ctx)

@@ -57,6 +57,7 @@ func mayBecomePrimary(r *Record, mode replication.Mode) error {
 		return replication.Errorf(replication.InvalidInput, "this cluster already is a %s primary: nothing was changed", mode)
 	case replication.Secondary:
 		return replication.Errorf(replication.InvalidInput, "this cluster is a %s secondary: promote it to make it a primary", mode)
+	case replication.Disabled, replication.Bootstrapping:
 	}
 	if r.DR.Role == replication.Secondary {
 		return replication.Errorf(replication.InvalidInput, "this cluster is a DR secondary and cannot have another role: promote it first")

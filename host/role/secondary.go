@@ -4,6 +4,7 @@ package role
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ const joinTimeout = 45 * time.Second
 
 // CheckEnableSecondary says whether the cluster may become a secondary: asked
 // before an activation token is spent.
-func (c *Controller) CheckEnableSecondary(mode replication.Mode) error {
+func (c *Controller) CheckEnableSecondary(_ replication.Mode) error {
 	r := c.Record()
 	for _, m := range modes {
 		switch r.mode(m).Role {
@@ -30,6 +31,7 @@ func (c *Controller) CheckEnableSecondary(mode replication.Mode) error {
 			return replication.Errorf(replication.InvalidInput, "this cluster is a %s primary: disable that first, for a secondary loses all of its data", m)
 		case replication.Secondary:
 			return replication.Errorf(replication.InvalidInput, "this cluster already is a %s secondary: use update-primary to give it another primary, or disable it first", m)
+		case replication.Disabled, replication.Bootstrapping:
 		}
 	}
 	_, err := c.active()
@@ -77,7 +79,7 @@ func (c *Controller) EnableSecondary(ctx context.Context, mode replication.Mode,
 	}
 	first.Wipe()
 
-	warnings := append(t.Warnings, c.narrower(mode, material)...)
+	warnings := slices.Concat(t.Warnings, c.narrower(mode, material))
 	unlock := release
 	release = func() {}
 	c.afterRequest(ctx, mode, "becoming a secondary", unlock, func(ctx context.Context) error {

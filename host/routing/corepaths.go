@@ -113,6 +113,7 @@ func mayArrive(backend string, op logical.Operation, path string) bool {
 			allowed = true
 		case OnPrimary, HereOrOnPrimary:
 			return false
+		case Local:
 		}
 	}
 	return allowed

@@ -92,5 +92,6 @@ func asTold(resp *logical.Response, err error) error {
 		return nil
 	}
 	a := answers[n]
-	return coded(a.status, "%s", strings.TrimSpace(said[strings.Index(said, a.begins):]))
+	_, after, _ := strings.Cut(said, a.begins)
+	return coded(a.status, "%s", strings.TrimSpace(a.begins+after))
 }

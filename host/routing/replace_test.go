@@ -243,8 +243,8 @@ func TestDecorateReload(t *testing.T) {
 		require.NoError(t, err, name)
 		if tt.status != nil {
 			require.Equal(t, tt.status, resp.Data[logical.HTTPStatusCode], name)
-			require.Contains(t, string(resp.Data[logical.HTTPRawBody].(string)), `"reload_id":"id"`, name)
-			require.Contains(t, string(resp.Data[logical.HTTPRawBody].(string)), tt.warning, name)
+			require.Contains(t, resp.Data[logical.HTTPRawBody].(string), `"reload_id":"id"`, name)
+			require.Contains(t, resp.Data[logical.HTTPRawBody].(string), tt.warning, name)
 			continue
 		}
 		require.Equal(t, "id", resp.Data["reload_id"], name)

@@ -47,7 +47,7 @@ func TestWhatActsFirstIsInTheBackends(t *testing.T) {
 					continue
 				}
 				h := path.Operations[op]
-				require.True(t, h != nil || path.Callbacks[op] != nil, "%s has no %s of %s", mount, op, r.Pattern) //nolint:staticcheck // backends still use it
+				require.True(t, h != nil || path.Callbacks[op] != nil, "%s has no %s of %s", mount, op, r.Pattern) // backends still use it
 				if h != nil {
 					require.False(t, h.Properties().ForwardPerformanceSecondary, "%s: %s of %s never runs on a secondary", mount, op, r.Pattern)
 				}

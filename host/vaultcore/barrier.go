@@ -58,7 +58,7 @@ func (b *openBarrier) Unseal(ctx context.Context, key []byte) error {
 	}
 	if err := (*hook)(ctx); err != nil {
 		if sealErr := b.inner.Seal(); sealErr != nil {
-			return fmt.Errorf("%w (and the barrier could not be sealed again: %v)", err, sealErr)
+			return fmt.Errorf("%w (and the barrier could not be sealed again: %w)", err, sealErr)
 		}
 		return err
 	}

@@ -39,7 +39,6 @@ type Core struct {
 	onReady      func(context.Context)
 	onActive     func(context.Context)
 	onInactive   func()
-	inert        bool
 	savedLogical map[string]logical.Factory
 	savedAuth    map[string]logical.Factory
 }

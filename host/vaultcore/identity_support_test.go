@@ -281,7 +281,8 @@ func (p *identityPair) pending() []string {
 // put writes one of the primary's rows below the secondary and returns its key
 // relative to the mount.
 func (p *identityPair) put(ctx context.Context, key string) (string, error) {
-	short := key[strings.Index(key, "packer/"):]
+	_, after, _ := strings.Cut(key, "packer/")
+	short := "packer/" + after
 	e, err := p.primary.UnderlyingStorage().Get(ctx, key)
 	if err != nil {
 		return "", err

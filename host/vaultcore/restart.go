@@ -57,7 +57,7 @@ func (c *Core) Restart(ctx context.Context, during func(context.Context) ([]byte
 	}
 	if err := unsealInternal(c.Core, ctx, key); err != nil {
 		if duringErr != nil {
-			return fmt.Errorf("unseal after a change that failed (%w): %v: the node stays sealed and needs its key shares", duringErr, err)
+			return fmt.Errorf("unseal after a change that failed (%w): %w: the node stays sealed and needs its key shares", duringErr, err)
 		}
 		return fmt.Errorf("unseal in place: the node stays sealed and needs its key shares: %w", err)
 	}

@@ -37,8 +37,9 @@ func main() {
 	flag.IntVar(&s.missed, "missed", 0, "how many writes the catch-up has at least; 0 for those of four turns")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, s); err != nil {
+	err := run(ctx, s)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -52,7 +53,7 @@ func run(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a leftover folder is no reason to fail
+	defer os.RemoveAll(dir) // a leftover folder is no reason to fail
 	ca, err := cluster.NewCA(dir)
 	if err != nil {
 		return err

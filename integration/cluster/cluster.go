@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/helper/testcluster"
@@ -193,11 +192,11 @@ func (c *Cluster) NamedLogger(name string) hclog.Logger {
 }
 
 // within gives a step of a start or restart a limit if the caller set none.
-func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+func within(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, limit)
+	return context.WithTimeout(ctx, unsealLimit)
 }
 
 var errNotInitialised = errors.New("the cluster is not initialised")

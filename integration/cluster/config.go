@@ -56,6 +56,7 @@ func (n *Node) config() string {
 		line("  max_parallel = \"8\"\n  max_idle_connections = \"8\"")
 	case File:
 		line("  path = %q", n.path("data"))
+	case Inmem:
 	}
 	line("}")
 

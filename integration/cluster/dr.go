@@ -92,7 +92,7 @@ func (n *Node) readStatus(ctx context.Context, path string) (*api.Secret, error)
 
 // WaitDR waits until the DR status is accepted.
 func (n *Node) WaitDR(ctx context.Context, what string, accept func(*DRStatus) error) error {
-	ctx, cancel := within(ctx, unsealLimit)
+	ctx, cancel := within(ctx)
 	defer cancel()
 	return Wait(ctx, n.Name()+" "+what, func(ctx context.Context) error {
 		status, err := n.DRStatus(ctx)

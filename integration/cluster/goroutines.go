@@ -16,7 +16,7 @@ func (n *Node) Goroutines(ctx context.Context) (count int, profile []byte, err e
 	if err != nil {
 		return 0, nil, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close() // it was read
 	if profile, err = io.ReadAll(resp.Body); err != nil {
 		return 0, nil, err
 	}

@@ -16,7 +16,7 @@ import (
 // operator does: the server is started with the new configuration and given the key
 // shares of now with the word that they are for a migration. The shares stay.
 func (c *Cluster) MigrateSeal(ctx context.Context, to *TransitSeal) error {
-	ctx, cancel := within(ctx, unsealLimit)
+	ctx, cancel := within(ctx)
 	defer cancel()
 	if len(c.nodes) != 1 {
 		return errors.New("cluster: the seal of a cluster of several nodes is not migrated here")

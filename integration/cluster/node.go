@@ -152,7 +152,7 @@ func (n *Node) Start(ctx context.Context) error {
 	n.cluster.started(n.index, n.PID())
 	return Wait(ctx, n.Name()+" answers on its API port", func(ctx context.Context) error {
 		if p.exited() {
-			return Final(fmt.Errorf("the server ended (%v): %s", p.result(), tail(n.LogFile())))
+			return Final(fmt.Errorf("the server ended (%w): %s", p.result(), tail(n.LogFile())))
 		}
 		_, err := n.Anonymous().Sys().SealStatusWithContext(ctx)
 		return err

@@ -53,7 +53,7 @@ func (n *Node) PerformanceStatus(ctx context.Context) (*PerformanceStatus, error
 
 // WaitPerformance waits until the performance status is accepted.
 func (n *Node) WaitPerformance(ctx context.Context, what string, accept func(*PerformanceStatus) error) error {
-	ctx, cancel := within(ctx, unsealLimit)
+	ctx, cancel := within(ctx)
 	defer cancel()
 	return Wait(ctx, n.Name()+" "+what, func(ctx context.Context) error {
 		status, err := n.PerformanceStatus(ctx)

@@ -25,7 +25,7 @@ func startProcess(logFile string, env []string, binary string, args ...string) (
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() //nolint:errcheck // the child has its own descriptor
+	defer log.Close() // the child has its own descriptor
 	cmd := exec.Command(binary, args...)
 	cmd.Env = append(environment(), env...)
 	cmd.Stdout, cmd.Stderr = log, log

@@ -28,7 +28,7 @@ func (c *Cluster) Promote(ctx context.Context) error {
 
 // PromoteWith is Promote with the parameters of the call.
 func (c *Cluster) PromoteWith(ctx context.Context, params map[string]any) error {
-	ctx, cancel := within(ctx, unsealLimit)
+	ctx, cancel := within(ctx)
 	defer cancel()
 	n := c.nodes[0]
 	err := Wait(ctx, n.Name()+" is promoted", func(ctx context.Context) error {

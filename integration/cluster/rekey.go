@@ -58,7 +58,7 @@ func (c *Cluster) TakeShares(ctx context.Context, primary *Cluster, kind testclu
 	token := c.GetRootToken()
 	c.Adopt(primary)
 	c.SetRootToken(token)
-	ctx, cancel := within(ctx, unsealLimit)
+	ctx, cancel := within(ctx)
 	defer cancel()
 	return Wait(ctx, c.opts.Name+" has the key shares of its primary", func(context.Context) error { return c.try(kind) })
 }

@@ -12,7 +12,7 @@ import (
 
 // WaitSealed waits until the node has sealed itself, its server running.
 func (n *Node) WaitSealed(ctx context.Context) error {
-	ctx, cancel := within(ctx, unsealLimit)
+	ctx, cancel := within(ctx)
 	defer cancel()
 	return Wait(ctx, n.Name()+" is sealed", func(ctx context.Context) error {
 		status, err := n.Anonymous().Sys().SealStatusWithContext(ctx)
@@ -28,7 +28,7 @@ func (n *Node) WaitSealed(ctx context.Context) error {
 
 // WaitStandby waits until the node is an unsealed standby that knows its leader.
 func (n *Node) WaitStandby(ctx context.Context) error {
-	ctx, cancel := within(ctx, unsealLimit)
+	ctx, cancel := within(ctx)
 	defer cancel()
 	return Wait(ctx, n.Name()+" is a standby", func(ctx context.Context) error {
 		health, err := n.Health(ctx)
@@ -49,7 +49,7 @@ func (n *Node) WaitStandby(ctx context.Context) error {
 // WaitOtherActive waits until a node leads that is not the given one, which is not
 // asked: it may be gone or frozen, or cut off so that it does not know that it leads no more.
 func (c *Cluster) WaitOtherActive(ctx context.Context, than *Node) (*Node, error) {
-	ctx, cancel := within(ctx, unsealLimit)
+	ctx, cancel := within(ctx)
 	defer cancel()
 	var active *Node
 	err := Wait(ctx, "a node of "+c.opts.Name+" leads", func(ctx context.Context) error {
@@ -70,7 +70,7 @@ func (c *Cluster) WaitOtherActive(ctx context.Context, than *Node) (*Node, error
 // WaitVoters waits until all raft nodes have a vote: the autopilot gives it to a node
 // that it has found stable for some time. One without cannot take over.
 func (c *Cluster) WaitVoters(ctx context.Context) error {
-	ctx, cancel := within(ctx, unsealLimit)
+	ctx, cancel := within(ctx)
 	defer cancel()
 	return Wait(ctx, "all nodes of "+c.opts.Name+" have a vote", func(ctx context.Context) error {
 		active, err := c.Active(ctx)

@@ -16,7 +16,7 @@ import (
 const unsealLimit = 2 * time.Minute
 
 func (c *Cluster) bootstrap(ctx context.Context) error {
-	ctx, cancel := within(ctx, unsealLimit)
+	ctx, cancel := within(ctx)
 	defer cancel()
 	if err := c.initialize(ctx); err != nil {
 		return err
@@ -62,7 +62,7 @@ func decodeKeys(hexKeys []string) ([][]byte, error) {
 // Unseal unseals every node and waits until each is active or standby. With
 // auto-unseal it only waits.
 func (c *Cluster) Unseal(ctx context.Context) error {
-	ctx, cancel := within(ctx, unsealLimit)
+	ctx, cancel := within(ctx)
 	defer cancel()
 	for _, n := range c.nodes {
 		if err := n.Unseal(ctx); err != nil {
@@ -124,7 +124,7 @@ func (n *Node) WaitUnsealed(ctx context.Context) error {
 
 // WaitActive waits until one node is active and ready to serve.
 func (c *Cluster) WaitActive(ctx context.Context) error {
-	ctx, cancel := within(ctx, unsealLimit)
+	ctx, cancel := within(ctx)
 	defer cancel()
 	return Wait(ctx, c.opts.Name+" has an active node", func(ctx context.Context) error {
 		_, err := c.Active(ctx)
@@ -159,7 +159,7 @@ func (n *Node) Health(ctx context.Context) (*api.HealthResponse, error) {
 // alive turns the error of a server that has ended into a final one.
 func (n *Node) alive(err error) error {
 	if n.process != nil && n.process.exited() {
-		return Final(fmt.Errorf("%s ended (%v): %s", n.Name(), n.process.result(), tail(n.LogFile())))
+		return Final(fmt.Errorf("%s ended (%w): %s", n.Name(), n.process.result(), tail(n.LogFile())))
 	}
 	return err
 }

@@ -27,7 +27,7 @@ func Wait(ctx context.Context, what string, condition func(context.Context) erro
 		if ctx.Err() == nil || last == nil {
 			last = err
 		}
-		if final, ok := err.(finalError); ok {
+		if final, ok := err.(finalError); ok { //nolint:errorlint // final is what the condition itself says
 			return fmt.Errorf("waiting until %s: %w", what, final.error)
 		}
 		select {

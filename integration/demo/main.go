@@ -21,10 +21,11 @@ func main() {
 	bin := flag.String("bin", "bin", "folder of the built binaries")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	if err := run(ctx, *bin); err != nil {
+	err := run(ctx, *bin)
+	cancel()
+	stop()
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "\nThe demo failed: %v\n", err)
 		os.Exit(1)
 	}

@@ -55,8 +55,8 @@ func (t *theatre) close() {
 	_ = os.RemoveAll(t.dir) // a leftover folder is no reason to fail
 }
 
-func title(format string, args ...any) {
-	fmt.Printf("\n# "+format+"\n", args...)
+func title(text string) {
+	fmt.Printf("\n# %s\n", text)
 }
 
 // vault runs one command of the stock command line against a cluster and prints

@@ -133,7 +133,7 @@ func (c *client) send(ctx context.Context, s Step, v *values) (*response, error)
 	if err != nil {
 		return nil, err
 	}
-	defer answer.Body.Close() //nolint:errcheck // read to its end
+	defer answer.Body.Close() // read to its end
 	content, err := io.ReadAll(answer.Body)
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer: %w", err)

@@ -36,7 +36,7 @@ func cursorOn(d *disk) *replication.Cursor {
 // check compares a secondary with the primary after each of its writes; it is called
 // with disk.mu held. Storage without transactions has an applied row key by key and
 // then the cursor: until it rests again, keys may be newer than the cursor.
-func (r *run) check(n *node, changes []change) {
+func (r *run) check(n *node, _ []change) {
 	n.sim.compare(n, !n.disk.txn)
 }
 
@@ -98,7 +98,7 @@ func (o *outstanding) add(f *replication.Frame) {
 
 // window checks, when a session asks for the next frame, that what it has sent ahead
 // of the secondary's disk leaves room for it.
-func (r *run) window(n *node, f *frames) {
+func (r *run) window(_ *node, f *frames) {
 	for i, s := range r.secondaries {
 		if f.slot != secondaryID(i) {
 			continue
@@ -153,9 +153,9 @@ const restTime = 20 * time.Minute
 // settle waits for the secondaries to catch up and makes the last checks.
 func (r *run) settle(ctx context.Context) {
 	begun := time.Now()
-	why := ""
 	for {
-		if why = r.behind(); why == "" {
+		why := r.behind()
+		if why == "" {
 			break
 		}
 		if ctx.Err() != nil {

@@ -42,7 +42,7 @@ var resets = map[string]func(t *testing.T, n *network, p, s *cluster){
 		p.host.HideAPI(true)
 		p.awayFor(t, 11*time.Second)
 	},
-	"a port that is closed for good": func(t *testing.T, n *network, p, _ *cluster) {
+	"a port that is closed for good": func(t *testing.T, _ *network, p, _ *cluster) {
 		require.NoError(t, p.engine.Stop(t.Context()))
 	},
 }

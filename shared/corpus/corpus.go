@@ -58,12 +58,12 @@ func keep(f *testing.F, seed []byte) {
 		return
 	}
 	dir := filepath.Join("testdata", "fuzz", f.Name())
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // files of the source tree
 		f.Fatal(err)
 	}
 	sum := sha256.Sum256(seed)
 	text := fmt.Sprintf("go test fuzz v1\n[]byte(%q)\n", seed)
-	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%x", sum[:8])), []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%x", sum[:8])), []byte(text), 0o644); err != nil { //nolint:gosec // a file of the source tree
 		f.Fatal(err)
 	}
 }

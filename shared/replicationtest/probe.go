@@ -69,13 +69,13 @@ func (p *Probe) Start(ctx context.Context, req replication.StartRequest) error {
 }
 
 // Stop implements [replication.Backend].
-func (p *Probe) Stop(ctx context.Context) error { return nil }
+func (p *Probe) Stop(_ context.Context) error { return nil }
 
 // Status implements [replication.Backend].
-func (p *Probe) Status(ctx context.Context) (*replication.Status, error) { return ProbeStatus(), nil }
+func (p *Probe) Status(_ context.Context) (*replication.Status, error) { return ProbeStatus(), nil }
 
 // ServeConn echoes until the peer half-closes. A peer named "denied" is refused.
-func (p *Probe) ServeConn(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error {
+func (p *Probe) ServeConn(_ context.Context, conn net.Conn, peer replication.PeerInfo) error {
 	if peer.RemoteAddr == "denied" {
 		return replication.Errorf(replication.Denied, "the certificate of %d bytes was revoked", len(peer.Certificate))
 	}
@@ -136,48 +136,48 @@ func reply(name string, value any) (*replication.Transition, error) {
 }
 
 // DemotePrimary implements [replication.Backend].
-func (p *Probe) DemotePrimary(ctx context.Context) (*replication.Transition, error) {
+func (p *Probe) DemotePrimary(_ context.Context) (*replication.Transition, error) {
 	return reply("request", "DemotePrimary")
 }
 
 // DisablePrimary implements [replication.Backend].
-func (p *Probe) DisablePrimary(ctx context.Context) (*replication.Transition, error) {
+func (p *Probe) DisablePrimary(_ context.Context) (*replication.Transition, error) {
 	return reply("request", "DisablePrimary")
 }
 
 // SecondaryToken implements [replication.Backend].
-func (p *Probe) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (*replication.SecondaryTokenResponse, error) {
+func (p *Probe) SecondaryToken(_ context.Context, req replication.SecondaryTokenRequest) (*replication.SecondaryTokenResponse, error) {
 	text, err := json.Marshal(req)
 	return &replication.SecondaryTokenResponse{Bundle: text, ClusterID: "set", Certificate: []byte("certificate")}, err
 }
 
 // RevokeSecondary knows nobody.
-func (p *Probe) RevokeSecondary(ctx context.Context, req replication.RevokeSecondaryRequest) error {
+func (p *Probe) RevokeSecondary(_ context.Context, req replication.RevokeSecondaryRequest) error {
 	return replication.Errorf(replication.NotFound, "no secondary %q", req.ID)
 }
 
 // EnableSecondary implements [replication.Backend].
-func (p *Probe) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition, error) {
+func (p *Probe) EnableSecondary(_ context.Context, req replication.EnableSecondaryRequest) (*replication.Transition, error) {
 	return reply("request", req)
 }
 
 // PromoteSecondary implements [replication.Backend].
-func (p *Probe) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition, error) {
+func (p *Probe) PromoteSecondary(_ context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition, error) {
 	return reply("request", req)
 }
 
 // DisableSecondary implements [replication.Backend].
-func (p *Probe) DisableSecondary(ctx context.Context) (*replication.Transition, error) {
+func (p *Probe) DisableSecondary(_ context.Context) (*replication.Transition, error) {
 	return reply("request", "DisableSecondary")
 }
 
 // UpdatePrimary implements [replication.Backend].
-func (p *Probe) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error) {
+func (p *Probe) UpdatePrimary(_ context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error) {
 	return reply("request", req)
 }
 
 // Recover implements [replication.Backend].
-func (p *Probe) Recover(ctx context.Context) error {
+func (p *Probe) Recover(_ context.Context) error {
 	return replication.Errorf(replication.StorageFailed, "the disk is full")
 }
 

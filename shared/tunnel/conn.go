@@ -99,6 +99,7 @@ func (c *Conn) receive() {
 			c.in.finish(io.EOF)
 			c.out.fail(syscall.EPIPE, true)
 			return
+		case More:
 		}
 	}
 }
@@ -178,7 +179,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 }
 
 func (c *Conn) opError(op string, err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || err == io.EOF { //nolint:errorlint // only the bare one is the end
 		return err // io.EOF is compared, not unwrapped, by most readers
 	}
 	return &net.OpError{Op: op, Net: Addr("").Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}

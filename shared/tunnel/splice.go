@@ -99,6 +99,7 @@ func (s *splice) receive() error {
 		case Close:
 			s.conn.Close()
 			return nil
+		case More:
 		}
 	}
 }

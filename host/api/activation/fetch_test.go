@@ -18,7 +18,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-func fetch(t *testing.T, req Request) (*Payload, []string, bool, error) {
+func fetch(_ *testing.T, req Request) (*Payload, []string, bool, error) {
 	if req.Mode == "" {
 		req.Mode = replication.DR
 	}

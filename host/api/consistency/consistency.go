@@ -121,7 +121,7 @@ func present(r *http.Request, node Node, required []string) error {
 	for _, raw := range required {
 		state, err := api.ParseReplicationState(raw, here.Key)
 		if err != nil {
-			return fmt.Errorf("%w %s header: %v: send back what a cluster of this replication set has answered", errMalformed, IndexHeader, err)
+			return fmt.Errorf("%w %s header: %w: send back what a cluster of this replication set has answered", errMalformed, IndexHeader, err)
 		}
 		if state.ClusterID != here.Set {
 			return logical.ErrMissingRequiredState

@@ -270,7 +270,7 @@ func (f *fixture) mayRead(_ context.Context, req *logical.Request) bool {
 }
 
 // do sends a request as the core would, and returns what HTTP would answer.
-func (f *fixture) do(t *testing.T, op logical.Operation, path string, data map[string]any) (*logical.Response, int, error) {
+func (f *fixture) do(_ *testing.T, op logical.Operation, path string, data map[string]any) (*logical.Response, int, error) {
 	req := &logical.Request{Operation: op, Path: path, Data: data, ClientToken: f.token}
 	resp, err := f.HandleRequest(context.Background(), req)
 	status := http.StatusOK

@@ -61,7 +61,7 @@ type seen struct {
 // try sends one request through a gate.
 func try(o Options, r *http.Request) (*httptest.ResponseRecorder, *seen) {
 	got := new(seen)
-	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		got.called, got.req = true, r
 		data, err := io.ReadAll(r.Body)
 		got.body, got.err = string(data), err
@@ -107,7 +107,7 @@ func TestTableIsExact(t *testing.T) {
 	require.Len(t, allowed, len(rules))
 	for path, list := range allowed {
 		for _, m := range methods {
-			req := httptest.NewRequest("GET", path, strings.NewReader(`{"dr_operation_token":"good"}`))
+			req := httptest.NewRequest(http.MethodGet, path, strings.NewReader(`{"dr_operation_token":"good"}`))
 			req.Method = m
 			w, got := try(secondary(), req)
 			if strings.Contains(" "+list+" ", " "+m+" ") {
@@ -138,7 +138,7 @@ func TestEverythingElseIsRefused(t *testing.T) {
 		"auth/token/lookup-self", "auth/token/create", "auth/userpass/login/a", "identity/oidc/.well-known/keys", "cubbyhole/x", "secret/data/x", "", "sys", "sys/",
 	} {
 		for _, m := range methods {
-			req := httptest.NewRequest("GET", "/v1/"+path, strings.NewReader(`{"dr_operation_token":"good"}`))
+			req := httptest.NewRequest(http.MethodGet, "/v1/"+path, strings.NewReader(`{"dr_operation_token":"good"}`))
 			req.Method = m
 			w, got := try(secondary(), req)
 			requireRefused(t, w, got, m+" "+path)
@@ -155,14 +155,14 @@ func TestSpellingsDoNotGetPast(t *testing.T) {
 		"/ui/../v1/sys/mounts", "/ui/%2e%2e/v1/sys/mounts", "/ui//x", "/ui/./x", "/ui/..", "/uix", "/robots.txt/x", "/v1/ui/", "/ui/a%2fb",
 		"http://other/v1/sys/mounts",
 	} {
-		w, got := try(secondary(), httptest.NewRequest("GET", target, nil))
+		w, got := try(secondary(), httptest.NewRequest(http.MethodGet, target, nil))
 		requireRefused(t, w, got, target)
 	}
 	// What a server decodes to the exact path is the exact path.
-	_, got := try(secondary(), httptest.NewRequest("GET", "http://other/v1/sys/healt%68", nil))
+	_, got := try(secondary(), httptest.NewRequest(http.MethodGet, "http://other/v1/sys/healt%68", nil))
 	require.True(t, got.called || got.req == nil)
 	for _, target := range []string{"/", "/ui", "/ui/", "/ui/vault/auth", "/ui/assets/app.js", "/robots.txt", "/v1/sys/health?standbyok=true"} {
-		_, got := try(secondary(), httptest.NewRequest("GET", target, nil))
+		_, got := try(secondary(), httptest.NewRequest(http.MethodGet, target, nil))
 		require.True(t, got.called, target)
 	}
 }
@@ -171,7 +171,7 @@ func TestNamespacesDoNotReachReplication(t *testing.T) {
 	t.Parallel()
 	for ns, refused := range map[string]bool{"ns1": true, "/ns1/": true, "root": false, "/": false, "": false} {
 		for path := range map[string]bool{"/v1/sys/replication/status": true, operationtoken.AttemptPath: true, "/v1/sys/storage/raft/autopilot/state": true} {
-			req := httptest.NewRequest("GET", path, strings.NewReader(`{"dr_operation_token":"good"}`))
+			req := httptest.NewRequest(http.MethodGet, path, strings.NewReader(`{"dr_operation_token":"good"}`))
 			req.Header.Set("X-Vault-Namespace", ns)
 			w, got := try(secondary(), req)
 			if refused {
@@ -181,7 +181,7 @@ func TestNamespacesDoNotReachReplication(t *testing.T) {
 			}
 		}
 	}
-	req := httptest.NewRequest("GET", "/v1/sys/health", nil)
+	req := httptest.NewRequest(http.MethodGet, "/v1/sys/health", nil)
 	req.Header["X-Vault-Namespace"] = []string{"", "ns1"}
 	_, got := try(secondary(), req)
 	require.True(t, got.called, "health is the node's, not a namespace's")
@@ -192,12 +192,12 @@ func TestListenerOpensWithoutToken(t *testing.T) {
 	o := secondary()
 	o.UnauthenticatedMetrics, o.UnauthenticatedProfiling, o.UnauthenticatedInFlight = true, true, true
 	for _, path := range []string{"/v1/sys/metrics", "/v1/sys/pprof/heap", "/v1/sys/pprof/", "/v1/sys/in-flight-req"} {
-		_, got := try(o, httptest.NewRequest("GET", path, nil))
+		_, got := try(o, httptest.NewRequest(http.MethodGet, path, nil))
 		require.True(t, got.called, path)
-		w, got := try(o, httptest.NewRequest("POST", path, nil))
+		w, got := try(o, httptest.NewRequest(http.MethodPost, path, nil))
 		requireRefused(t, w, got, path)
 	}
-	w, got := try(o, httptest.NewRequest("GET", "/v1/sys/pprof/../mounts", nil))
+	w, got := try(o, httptest.NewRequest(http.MethodGet, "/v1/sys/pprof/../mounts", nil))
 	requireRefused(t, w, got, "pprof")
 }
 
@@ -216,19 +216,19 @@ func TestRaftAdministrationNeedsTheToken(t *testing.T) {
 		`{"dr_operation_token":"bad"}`:  403,
 		`{"dr_operation_token":"good","x":"` + strings.Repeat("x", adminBodyMax) + `"}`: 400,
 	} {
-		w, got := try(secondary(), httptest.NewRequest("PUT", path, strings.NewReader(body)))
+		w, got := try(secondary(), httptest.NewRequest(http.MethodPut, path, strings.NewReader(body)))
 		require.False(t, got.called)
 		require.Equal(t, status, w.Code, w.Body.String())
 		var out struct{ Errors []string }
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &out))
 		require.Len(t, out.Errors, 1)
 	}
-	req := httptest.NewRequest("PUT", path+"?dr_operation_token=good", nil)
+	req := httptest.NewRequest(http.MethodPut, path+"?dr_operation_token=good", nil)
 	_, got := try(secondary(), req)
 	require.False(t, got.called, "a token in a URL is in logs: it is not accepted")
 
 	body := `{"server_id":"n2", "dr_operation_token":"good"}`
-	req = httptest.NewRequest("POST", "/v1/sys/storage/raft/remove-peer", strings.NewReader(body))
+	req = httptest.NewRequest(http.MethodPost, "/v1/sys/storage/raft/remove-peer", strings.NewReader(body))
 	req.Header.Set("X-Vault-Token", "hvs.stale")
 	_, got = try(secondary(), req)
 	require.True(t, got.called)
@@ -240,21 +240,21 @@ func TestRaftAdministrationNeedsTheToken(t *testing.T) {
 // The stock CLI puts the token of -dr-token into the header for autopilot.
 func TestRaftAdministrationTakesTheTokenOfTheHeader(t *testing.T) {
 	t.Parallel()
-	req := httptest.NewRequest("GET", "/v1/sys/storage/raft/autopilot/state?dr_operation_token=x", nil)
+	req := httptest.NewRequest(http.MethodGet, "/v1/sys/storage/raft/autopilot/state?dr_operation_token=x", nil)
 	req.Header.Set("X-Vault-Token", "good")
 	_, got := try(secondary(), req)
 	require.True(t, got.called)
 	require.Equal(t, []string{"good"}, got.req.URL.Query()["dr_operation_token"])
 	require.Empty(t, got.req.Header.Get("X-Vault-Token"))
 
-	req = httptest.NewRequest("POST", "/v1/sys/storage/raft/autopilot/configuration", strings.NewReader(`{"min_quorum":3}`))
+	req = httptest.NewRequest(http.MethodPost, "/v1/sys/storage/raft/autopilot/configuration", strings.NewReader(`{"min_quorum":3}`))
 	req.Header.Set("Authorization", "Bearer good")
 	_, got = try(secondary(), req)
 	require.True(t, got.called)
 	require.JSONEq(t, `{"min_quorum":3,"dr_operation_token":"good"}`, got.body)
 	require.EqualValues(t, len(got.body), got.req.ContentLength)
 
-	req = httptest.NewRequest("GET", "/v1/sys/storage/raft/autopilot/state", nil)
+	req = httptest.NewRequest(http.MethodGet, "/v1/sys/storage/raft/autopilot/state", nil)
 	req.Header.Set("X-Vault-Token", "hvs.root")
 	w, got := try(secondary(), req)
 	require.False(t, got.called)
@@ -265,15 +265,15 @@ func TestStandbyForwards(t *testing.T) {
 	t.Parallel()
 	o := Options{Node: &fakeNode{state: State{DRSecondary: true}}}
 	// The active node's gate checks the token.
-	_, got := try(o, httptest.NewRequest("PUT", "/v1/sys/storage/raft/configuration", strings.NewReader(`{"dr_operation_token":"x"}`)))
+	_, got := try(o, httptest.NewRequest(http.MethodPut, "/v1/sys/storage/raft/configuration", strings.NewReader(`{"dr_operation_token":"x"}`)))
 	require.Equal(t, `{"dr_operation_token":"x"}`, got.body)
-	_, got = try(o, httptest.NewRequest("GET", operationtoken.AttemptPath, nil))
+	_, got = try(o, httptest.NewRequest(http.MethodGet, operationtoken.AttemptPath, nil))
 	require.True(t, got.called)
-	w, got := try(o, httptest.NewRequest("GET", "/v1/sys/mounts", nil))
+	w, got := try(o, httptest.NewRequest(http.MethodGet, "/v1/sys/mounts", nil))
 	requireRefused(t, w, got, "mounts")
 
 	o.Forward = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
-	w, got = try(o, httptest.NewRequest("GET", operationtoken.AttemptPath, nil))
+	w, got = try(o, httptest.NewRequest(http.MethodGet, operationtoken.AttemptPath, nil))
 	require.Equal(t, http.StatusTeapot, w.Code)
 	require.False(t, got.called)
 }
@@ -283,10 +283,10 @@ func TestOtherNodesPassEverything(t *testing.T) {
 	for _, state := range []State{{Active: true}, {}, {Sealed: true}, {Sealed: true, DRSecondary: true}} {
 		o := Options{Node: &fakeNode{state: state}}
 		for _, path := range []string{"/v1/secret/x", "/v1/sys/generate-root/attempt", "/v1/sys/storage/raft/configuration", "/v1/sys/health"} {
-			_, got := try(o, httptest.NewRequest("PUT", path, strings.NewReader("body")))
+			_, got := try(o, httptest.NewRequest(http.MethodPut, path, strings.NewReader("body")))
 			require.Equal(t, "body", got.body, path)
 		}
-		w, got := try(o, httptest.NewRequest("GET", operationtoken.AttemptPath, nil))
+		w, got := try(o, httptest.NewRequest(http.MethodGet, operationtoken.AttemptPath, nil))
 		require.Equal(t, state.Sealed, got.called, "a sealed node gives Vault's own answer")
 		if !state.Sealed {
 			require.Equal(t, http.StatusBadRequest, w.Code)
@@ -298,7 +298,7 @@ func TestOtherNodesPassEverything(t *testing.T) {
 func TestInternalHeadersOfClientsAreRemoved(t *testing.T) {
 	t.Parallel()
 	for _, o := range []Options{secondary(), {Node: new(fakeNode)}} {
-		req := httptest.NewRequest("GET", "/v1/sys/health", nil)
+		req := httptest.NewRequest(http.MethodGet, "/v1/sys/health", nil)
 		req.Header["X-Vault-Replication-Origin"] = []string{"x"}
 		req.Header["x-vault-replication-lower"] = []string{"x"}
 		req.Header.Set("X-Vault-Request", "true")
@@ -310,7 +310,7 @@ func TestInternalHeadersOfClientsAreRemoved(t *testing.T) {
 func TestNothingArmsAnAllowedRequest(t *testing.T) {
 	t.Parallel()
 	for path, keepsToken := range map[string]bool{"/v1/sys/replication/dr/status": false, "/v1/sys/storage/raft/autopilot/state": true} {
-		req := httptest.NewRequest("GET", path, nil)
+		req := httptest.NewRequest(http.MethodGet, path, nil)
 		for _, name := range []string{"X-Vault-Wrap-TTL", "X-Vault-Wrap-Format", "X-Vault-MFA", "X-Vault-Policy-Override", "X-Vault-Token", "Authorization", "X-Vault-Request"} {
 			req.Header.Set(name, "x")
 		}
@@ -322,7 +322,7 @@ func TestNothingArmsAnAllowedRequest(t *testing.T) {
 		}
 		require.Equal(t, want, got.req.Header)
 	}
-	req := httptest.NewRequest("GET", "/v1/secret/x", nil)
+	req := httptest.NewRequest(http.MethodGet, "/v1/secret/x", nil)
 	req.Header.Set("X-Vault-Wrap-TTL", "60")
 	_, got := try(Options{Node: new(fakeNode)}, req)
 	require.Equal(t, "60", got.req.Header.Get("X-Vault-Wrap-TTL"), "nothing changes elsewhere")
@@ -344,7 +344,7 @@ func TestHeldBodyDoesNotOutliveTheRole(t *testing.T) {
 	} {
 		node := &fakeNode{state: State{Sealed: true}}
 		parts := []string{`{"key":`, `"x"}`}
-		req := httptest.NewRequest("PUT", path, heldBody{func() (string, error) {
+		req := httptest.NewRequest(http.MethodPut, path, heldBody{func() (string, error) {
 			if len(parts) == 0 {
 				return "", io.EOF
 			}

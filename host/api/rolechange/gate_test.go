@@ -139,7 +139,7 @@ func TestNextRequestIsForTheRoleAfterTheChange(t *testing.T) {
 		s = newServed(&fakeNode{}, func(w http.ResponseWriter, r *http.Request) {
 			now := <-role
 			role <- now
-			if r.Method != "GET" {
+			if r.Method != http.MethodGet {
 				empty, open := s.gate.Hold()
 				context.AfterFunc(r.Context(), func() {
 					defer open()
@@ -191,7 +191,7 @@ func TestRequestsUnderWayEnd(t *testing.T) {
 			case <-time.After(2 * time.Second):
 				ok(w, r)
 			case <-r.Context().Done():
-				w.WriteHeader(500)
+				w.WriteHeader(http.StatusInternalServerError)
 			}
 		})
 		underway := s.start("PUT", "/v1/secret/a", strings.NewReader("{}"))
@@ -281,7 +281,7 @@ func TestSlowBodiesHoldNothingUp(t *testing.T) {
 		s := newServed(&fakeNode{}, func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
-				w.WriteHeader(500)
+				w.WriteHeader(http.StatusInternalServerError)
 				_, _ = io.WriteString(w, err.Error())
 				return
 			}
@@ -448,7 +448,7 @@ func TestClientsThatGoAreForgotten(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			s.gate.Wrap(s.next, s.on).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("PUT", "/v1/a", nil).WithContext(ctx))
+			s.gate.Wrap(s.next, s.on).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPut, "/v1/a", nil).WithContext(ctx))
 		}()
 		synctest.Wait()
 		cancel(errors.New("gone"))

@@ -219,7 +219,7 @@ func (g *Gate) goOn(q *request) error {
 		if g.closed == nil || q.ctx.Err() != nil {
 			q.reading = false
 			g.mu.Unlock()
-			return nil
+			return nil //nolint:nilerr // the change has ended or gone on: what stopped the request is no matter
 		}
 		g.mu.Unlock()
 		if err := g.await(q.ctx, g.limits.Hold, false); err != nil {

@@ -45,7 +45,7 @@ func sendError(t *testing.T, err error) error {
 func TestSentinelsKeepTheirIdentity(t *testing.T) {
 	t.Parallel()
 	for _, s := range sentinels {
-		require.True(t, sendError(t, s.err) == s.err, "%s is not itself any more", s.name) //nolint:errorlint // identity is what is tested
+		require.True(t, sendError(t, s.err) == s.err, "%s is not itself any more", s.name) // identity is what is tested
 		for name, err := range map[string]error{
 			"wrapped":    fmt.Errorf("login of bob: %w", s.err),
 			"twice":      fmt.Errorf("a: %w", fmt.Errorf("b: %w", s.err)),

@@ -49,6 +49,7 @@ func (f *fault) restore() error {
 		return &codedError{error: f.wrapping(inner), code: f.Code}
 	case contract:
 		return f.restoreContract(inner)
+	case plain: // its text and what it wraps are all
 	}
 	return f.wrapping(inner)
 }

@@ -19,7 +19,8 @@ func TestRootAtAWatermark(t *testing.T) {
 	require.Nil(t, root, "unknown")
 	p := x.Begin()
 	x.Replace("before", nil, []byte("1"), 3) // while it is read
-	for key, ok := "", true; ok; {
+	for ok := true; ok; {
+		var key string
 		if key, ok = p.NextCreated(); ok {
 			_, _ = p.Advance(key)
 			add(p, key, "1")

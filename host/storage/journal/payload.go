@@ -149,7 +149,7 @@ func DecodeRange(payload []byte) ([]Pair, error) {
 	return pairs, nil
 }
 
-func openPayload(payload []byte, version byte, what string) (*reader, error) {
+func openPayload(payload []byte, version byte, what string) (*reader, error) { //nolint:unparam // each form has a version of its own
 	if len(payload) > replication.PayloadMax {
 		return nil, fmt.Errorf("%w %s: %d bytes are above the limit of %d", ErrCorrupt, what, len(payload), replication.PayloadMax)
 	}

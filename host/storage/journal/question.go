@@ -13,7 +13,8 @@ const (
 	answerVersion   = 1
 	// AsksMax is the highest number of ranges that one question has, PartsMax the
 	// highest number of parts that one of them is cut into.
-	AsksMax  = 4096
+	AsksMax = 4096
+	// PartsMax is the highest number of parts of an Ask.
 	PartsMax = 1 << 20
 	// LevelMax is the highest level of an Ask. At level 0 each key is a part.
 	LevelMax = 64

@@ -163,7 +163,7 @@ func (s *Slot) Encode() ([]byte, error) { s.Version = recordVersion; return json
 // Encode sets the version and returns the stored form.
 func (c *Cursor) Encode() ([]byte, error) { c.Version = recordVersion; return json.Marshal(c) }
 
-// DecodeHead, DecodeSlot and DecodeCursor read the records.
+// DecodeHead reads a record, as DecodeSlot and DecodeCursor do.
 func DecodeHead(b []byte) (*Head, error) {
 	h := new(Head)
 	if err := decodeRecord(b, h, &h.Version, "journal head"); err != nil {

@@ -103,7 +103,7 @@ func (s *Store) write(ctx context.Context, rows []Row) error {
 	}
 	if err := s.inner.Delete(ctx, RecordKey); err != nil {
 		// All is written, and the removal may have been made.
-		if now, _, rerr := s.pending(ctx); rerr == nil && now == nil {
+		if now, rerr := s.pending(ctx); rerr == nil && now == nil {
 			return nil
 		}
 		return s.giveUp(ctx, r, fmt.Errorf("removal of the record: %w", err))
@@ -173,7 +173,7 @@ func (s *Store) prepare(ctx context.Context, rows []Row) (*record, error) {
 
 // owns fails when the record is not there any more: another node leads and has settled it.
 func (s *Store) owns(ctx context.Context, r *record) error {
-	now, _, err := s.pending(ctx)
+	now, err := s.pending(ctx)
 	if err == nil && (now == nil || now.ID != r.ID) {
 		err = errors.New("another node has taken over and undone the change")
 	}
@@ -212,7 +212,7 @@ func (s *Store) undoFailed(ctx context.Context) error {
 	if r == nil {
 		return nil
 	}
-	now, _, err := s.pending(ctx)
+	now, err := s.pending(ctx)
 	if err == nil && now != nil && now.ID == r.ID {
 		err = s.undo(ctx, r)
 	}

@@ -51,15 +51,16 @@ func (s *Store) Close() {
 
 // pending reads the record, nil if there is none that can be read. Past the cache, for
 // another node may have written or removed it.
-func (s *Store) pending(ctx context.Context) (r *record, raw []byte, err error) {
+func (s *Store) pending(ctx context.Context) (*record, error) {
 	e, err := s.inner.Get(physical.CacheRefreshContext(ctx, true), RecordKey)
 	if err != nil || e == nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if r, err = decode(e.Value); err != nil {
-		return nil, e.Value, nil //nolint:nilerr // what cannot be read changes nothing here, and Settle says so
+	r, err := decode(e.Value)
+	if err != nil {
+		return nil, nil //nolint:nilerr // what cannot be read changes nothing here, and Settle says so
 	}
-	return r, e.Value, nil
+	return r, nil
 }
 
 // Get implements physical.Backend.
@@ -70,7 +71,7 @@ func (s *Store) Get(ctx context.Context, key string) (*physical.Entry, error) {
 	}
 	// The record after the row: a row of the step that is read before the record is
 	// written is not there yet.
-	r, _, err := s.pending(ctx)
+	r, err := s.pending(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func (s *Store) List(ctx context.Context, prefix string) ([]string, error) {
 	if err != nil || !mayHold(prefix) {
 		return names, err
 	}
-	r, _, err := s.pending(ctx)
+	r, err := s.pending(ctx)
 	if err != nil || r == nil {
 		return names, err
 	}

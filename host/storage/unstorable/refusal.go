@@ -92,6 +92,7 @@ func Of(err error, e *physical.Entry) *Refusal {
 			r.Size = len(e.Value)
 		case Name:
 			r.Size = len(e.Key)
+		case Form: // no size is at fault
 		}
 	}
 	return r

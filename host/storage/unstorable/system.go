@@ -33,7 +33,7 @@ func sqlState(err error) string {
 // ofState knows the codes that speak of the data: class 54 of limits of the program, and
 // those of class 22 of bytes that the database's encoding has not and of what does not
 // fit a column.
-func ofState(state string, err error) *Refusal {
+func ofState(state string, _ error) *Refusal {
 	switch state {
 	case "54000":
 		// The index of the keys has a limit for a row; a value has no index.

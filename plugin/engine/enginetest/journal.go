@@ -102,7 +102,7 @@ func (h *Host) Slots() map[string]uint64 {
 }
 
 // Position implements replication.Host.
-func (h *Host) Position(_ context.Context, id string) (*replication.JournalPosition, error) {
+func (h *Host) Position(_ context.Context, _ string) (*replication.JournalPosition, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.called("Position"); err != nil {

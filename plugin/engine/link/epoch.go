@@ -10,11 +10,11 @@ type Relation int
 const (
 	// Same history: positions can be compared.
 	Same Relation = iota
-	// Behind: the primary began a newer history; the secondary follows it.
+	// Behind means that the primary began a newer history; the secondary follows it.
 	Behind
-	// Ahead: the secondary comes from a newer history than the primary's.
+	// Ahead means that the secondary comes from a newer history than the primary's.
 	Ahead
-	// Diverged: both were promoted from the same state.
+	// Diverged means that both were promoted from the same state.
 	Diverged
 )
 

@@ -17,7 +17,8 @@ const (
 	// begin something: a Hello costs up to three writes of this cluster's storage, a
 	// Bootstrap reads the keys. HelloBurst of them may come at once.
 	HelloInterval = time.Second
-	HelloBurst    = 3
+	// HelloBurst is how many of them may come at once.
+	HelloBurst = 3
 	// NodeInterval is the least interval of writes of one secondary's addresses.
 	NodeInterval = time.Minute
 )

@@ -127,6 +127,7 @@ func (c *Client) checkHello(resp *linkv1.HelloResponse, s *session) (replication
 		fits = s.cursor.Copying && s.from.Position == s.cursor.CopyFrom
 	case linkv1.Decision_DECISION_COPY:
 		fits = true
+	case linkv1.Decision_DECISION_UNSPECIFIED:
 	}
 	if !fits || s.epoch.IsZero() || s.from.Position.Epoch != s.epoch {
 		return position, replication.Errorf(replication.InvalidInput, "the primary's answer does not fit what this secondary has: run the same release on both clusters")
@@ -173,6 +174,7 @@ func (c *Client) copyAndStream(ctx context.Context, s *session, progressed *bool
 		if err := c.copy(ctx, s, progressed); err != nil {
 			return err
 		}
+	case linkv1.Decision_DECISION_RESUME, linkv1.Decision_DECISION_UNSPECIFIED:
 	}
 	return c.stream(ctx, s, progressed)
 }

@@ -36,7 +36,7 @@ type Bundle struct {
 }
 
 // Encode makes the JSON form.
-func (b *Bundle) Encode() ([]byte, error) { return json.Marshal(b) }
+func (b *Bundle) Encode() ([]byte, error) { return json.Marshal(b) } //nolint:gosec // a bundle carries its key
 
 // DecodeBundle reads and checks a bundle of any mode; its certificates are
 // consistent and in force at now. It is InvalidInput otherwise.
