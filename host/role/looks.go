@@ -7,25 +7,24 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 )
 
 // A look at the status reads storage past the cache and asks the plugin, and anybody may
 // ask for it without a token.
-const (
-	looksEvery = 50 * time.Millisecond
-	looksBurst = 20
-)
+//
+// looksRestMax bounds the rest after a look: after one that hung, nobody waits long.
+const looksRestMax = 50 * time.Millisecond
 
-// looks answers all who ask for the status of a mode at one time with one look: one look
-// at a time, and in the long run one each looksEvery, however many ask. An answer is never
-// older than its question, so that who has changed something sees it.
+// looks answers all who ask for the status of a mode at one time with one look. There is
+// one look at a time, and a rest after it that is as long: however many ask, looks take
+// half of the time of one processor at most. An answer is never older than its question,
+// so that who has changed something sees it.
 type looks struct {
-	pace *rate.Limiter
 	// turn has one place: that of the look under way.
 	turn chan struct{}
+	// rested is when the next look may begin; it is of whoever has the turn.
+	rested time.Time
 
 	mu sync.Mutex
 	// next is the look that has not begun; nil if nobody waits for one.
@@ -40,9 +39,7 @@ type look struct {
 	err    error
 }
 
-func newLooks() *looks {
-	return &looks{pace: rate.NewLimiter(rate.Every(looksEvery), looksBurst), turn: make(chan struct{}, 1)}
-}
+func newLooks() *looks { return &looks{turn: make(chan struct{}, 1)} }
 
 // ask is answered by a look that begins after it: a look of its own, or that of another
 // who has asked and waits.
@@ -80,7 +77,12 @@ func (l *looks) lookFor(ctx context.Context, k *look, do func(context.Context) (
 	if err != nil {
 		return nil, err
 	}
-	defer func() { <-l.turn }()
+	begun := time.Now()
+	defer func() {
+		ended := time.Now()
+		l.rested = ended.Add(min(ended.Sub(begun), looksRestMax))
+		<-l.turn
+	}()
 	k.status, k.err = do(ctx)
 	k.gaveUp = ctx.Err() != nil
 	return k.status, k.err
@@ -92,9 +94,13 @@ func (l *looks) begin(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := l.pace.Wait(ctx); err != nil {
+	rest := time.NewTimer(time.Until(l.rested))
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+		return nil
+	case <-ctx.Done():
 		<-l.turn
-		return err
+		return ctx.Err()
 	}
-	return nil
 }

@@ -103,25 +103,46 @@ func TestAnAnswerIsNotOlderThanItsQuestion(t *testing.T) {
 	})
 }
 
-// A flood that asks again and again, one after the other, has a pace too.
+// A flood that asks again and again, one after the other, has the looks take half of the
+// time. One who asks alone waits for nobody.
 func TestLooksHaveAPace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		const lasts = 2 * time.Millisecond
 		l := newLooks()
 		var n atomic.Uint64
+		slow := func(ctx context.Context) (*endpoints.ModeStatus, error) {
+			time.Sleep(lasts)
+			return numbered(&n)(ctx)
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		var all sync.WaitGroup
 		for range 50 {
 			all.Go(func() {
 				for ctx.Err() == nil {
-					_, _ = l.ask(ctx, numbered(&n))
+					_, _ = l.ask(ctx, slow)
 				}
 			})
 		}
 		all.Wait()
-		require.LessOrEqual(t, n.Load(), uint64(looksBurst+10*time.Second/looksEvery))
-		require.Greater(t, n.Load(), uint64(looksBurst))
+		require.InDelta(t, 10*time.Second/lasts/2, n.Load(), 2)
+		time.Sleep(time.Second)
+		begun := time.Now()
+		_, err := l.ask(t.Context(), slow)
+		require.NoError(t, err)
+		require.Equal(t, lasts, time.Since(begun))
+
+		// A look that hung is no reason to wait.
+		_, err = l.ask(t.Context(), func(context.Context) (*endpoints.ModeStatus, error) {
+			time.Sleep(time.Minute)
+			return &endpoints.ModeStatus{}, nil
+		})
+		require.NoError(t, err)
+		begun = time.Now()
+		_, err = l.ask(t.Context(), slow)
+		require.NoError(t, err)
+		require.Equal(t, looksRestMax+lasts, time.Since(begun))
 	})
 }
 

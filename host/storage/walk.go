@@ -226,18 +226,6 @@ func (ws *walkers) put(mode replication.Mode, slot, after string, w *walk) {
 	ws.kept[k] = kept
 }
 
-// drop forgets all walks of a mode.
-func (ws *walkers) drop(mode replication.Mode) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	for k, kept := range ws.kept {
-		if k.mode == mode {
-			kept.timer.Stop()
-			delete(ws.kept, k)
-		}
-	}
-}
-
 func (ws *walkers) close() {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
