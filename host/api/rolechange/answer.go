@@ -44,9 +44,13 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 // Flush implements [http.Flusher], which Vault's streaming endpoints ask for.
 func (a *answer) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flush() }
 
-// noActiveNode is what Vault says, with status 500, when the active node has gone since the
-// gate looked.
-const noActiveNode = "local node not active but active cluster node not found"
+// What Vault says when the active node has gone since the gate looked: when it passes the
+// request on, with status 500, and when it would redirect the client, with 503 and without
+// a word of when to come again.
+const (
+	noActiveNode     = "local node not active but active cluster node not found"
+	noActiveInstance = "no active Vault instance found"
+)
 
 // noForwardingHeader is how a client asks to be redirected.
 const noForwardingHeader = "X-Vault-No-Request-Forwarding"
@@ -72,7 +76,7 @@ func (g *Gate) passOn(w http.ResponseWriter, r *http.Request, next http.Handler,
 			return
 		}
 	}
-	if whole.status == http.StatusInternalServerError && bytes.Contains(whole.body.Bytes(), []byte(noActiveNode)) ||
+	if whole.says(http.StatusInternalServerError, noActiveNode) || whole.says(http.StatusServiceUnavailable, noActiveInstance) ||
 		whole.status == http.StatusTemporaryRedirect && r.Header.Get(noForwardingHeader) == "" {
 		// Vault's client follows one redirect and takes a second one for success. While the
 		// active node changes there may be two: a write would be lost that its client
@@ -92,6 +96,11 @@ type recorded struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
+}
+
+// says is whether it has a status and a text.
+func (r *recorded) says(status int, text string) bool {
+	return r.status == status && bytes.Contains(r.body.Bytes(), []byte(text))
 }
 
 func (r *recorded) Header() http.Header { return r.header }

@@ -388,6 +388,7 @@ func TestStandbyTranslates(t *testing.T) {
 		wantContent string
 	}{
 		{"/v1/secret/a", 500, `{"errors":["` + noActiveNode + `"]}`, 503, "no active node"},
+		{"/v1/secret/a", 503, `{"errors":["` + noActiveInstance + `"]}`, 503, "no active node"},
 		{"/v1/secret/a", 500, `{"errors":["internal error"]}`, 500, "internal error"},
 		{"/v1/secret/a", 307, "", 503, "no active node"},
 		{"/v1/secret/a", 200, "fine", 200, "fine"},
@@ -403,6 +404,9 @@ func TestStandbyTranslates(t *testing.T) {
 		w := newServed(node, answer(c.status, c.body)).do("GET", c.path, nil)
 		require.Equal(t, c.want, w.Code, c)
 		require.Contains(t, w.Body.String(), c.wantContent)
+		if c.wantContent == "no active node" {
+			require.NotEmpty(t, w.Header().Get("Retry-After"), c)
+		}
 		if c.status == 307 {
 			require.Empty(t, w.Header().Get("Location"))
 		}
