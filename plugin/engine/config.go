@@ -48,7 +48,7 @@ func (c Config) primary() primary.Config {
 	if c.Mode == replication.DR {
 		// Nobody waits for what a DR secondary has. At a performance secondary a request
 		// waits until what it has written at the primary is there.
-		p.GatherRate, p.GatherMax = 384<<10, 40*time.Millisecond
+		p.GatherRate, p.GatherMax = 1<<20, 20*time.Millisecond
 	}
 	return p
 }
