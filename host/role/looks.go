@@ -21,7 +21,7 @@ const looksRestMax = 50 * time.Millisecond
 // half of the time of one processor at most. An answer is never older than its question,
 // so that who has changed something sees it.
 type looks struct {
-	// turn has one place: that of the look under way.
+	// turn holds one value while a look is under way.
 	turn chan struct{}
 	// rested is when the next look may begin; it is of whoever has the turn.
 	rested time.Time
@@ -41,8 +41,8 @@ type look struct {
 
 func newLooks() *looks { return &looks{turn: make(chan struct{}, 1)} }
 
-// ask is answered by a look that begins after it: a look of its own, or that of another
-// who has asked and waits.
+// ask returns what a look found that began after ask was called. The caller looks himself,
+// or shares the look of another caller who waits for his turn. do makes the look.
 func (l *looks) ask(ctx context.Context, do func(context.Context) (*endpoints.ModeStatus, error)) (*endpoints.ModeStatus, error) {
 	for {
 		l.mu.Lock()

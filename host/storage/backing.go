@@ -68,7 +68,8 @@ func (b *backing) txnLimits() (entries, bytes int) {
 	return entries, bytes
 }
 
-// applyLimits are those of a transaction that the tap makes itself.
+// applyLimits returns how many entries and bytes a transaction may have that the tap makes
+// itself.
 func (b *backing) applyLimits() (entries, bytes int) {
 	entries, bytes = b.txnLimits()
 	return entries, max(bytes, int(b.applyBytes.Load()))

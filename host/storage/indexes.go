@@ -22,8 +22,8 @@ type indexes struct {
 	storeAfter time.Duration
 	// settled are the classes of keys of mounts that the indexes count by.
 	settled atomic.Pointer[[32]byte]
-	// unwatched says of which modes an index may be stored that no running one looks
-	// after: see beheadUnwatched.
+	// unwatched is true for a mode whose index may be in storage while no index of that
+	// mode runs and keeps it up to date: see beheadUnwatched.
 	unwatched map[replication.Mode]*atomic.Bool
 }
 

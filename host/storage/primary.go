@@ -10,8 +10,8 @@ import (
 )
 
 // primary is what a primary does beside writing: it begins and ends terms of the journal,
-// keeps slots, and serves frames, ranges and answers. The state of a term is that of
-// activeJournal, which the regime has.
+// keeps slots, and serves frames, ranges and answers. activeJournal has the state
+// of a term; the regime has the journal.
 //
 // slotRecords is the turn of who writes records of slots; it is taken before
 // activeJournal.mu. filters has a lock that is held while a frame, a range or an answer is

@@ -9,13 +9,13 @@ import (
 )
 
 // secondaries are the parts of a secondary, one a mode. Its methods are what others call:
-// each is that of the mode's part.
+// each calls the method of the same name of the mode that it is given.
 type secondaries struct {
 	of   map[replication.Mode]*secondary
 	duty *duty
 }
 
-// Cursor is that of the mode's secondary.
+// Cursor calls [secondary.Cursor] of the mode.
 func (ss secondaries) Cursor(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
 	s, err := ss.secondary(mode)
 	if err != nil {
@@ -24,7 +24,7 @@ func (ss secondaries) Cursor(ctx context.Context, mode replication.Mode) (*repli
 	return s.Cursor(ctx)
 }
 
-// BeginCopy is that of the mode's secondary.
+// BeginCopy calls [secondary.BeginCopy] of the mode.
 func (ss secondaries) BeginCopy(ctx context.Context, mode replication.Mode, from replication.Position, given replication.Proof) error {
 	s, err := ss.secondary(mode)
 	if err != nil {
@@ -33,7 +33,7 @@ func (ss secondaries) BeginCopy(ctx context.Context, mode replication.Mode, from
 	return s.BeginCopy(ctx, from, given)
 }
 
-// ForceCopy is that of the mode's secondary.
+// ForceCopy calls [secondary.ForceCopy] of the mode.
 func (ss secondaries) ForceCopy(ctx context.Context, mode replication.Mode) error {
 	s, err := ss.secondary(mode)
 	if err != nil {
@@ -42,7 +42,7 @@ func (ss secondaries) ForceCopy(ctx context.Context, mode replication.Mode) erro
 	return s.ForceCopy(ctx)
 }
 
-// ForceCopyApplied is that of the mode's secondary.
+// ForceCopyApplied calls [secondary.ForceCopyApplied] of the mode.
 func (ss secondaries) ForceCopyApplied(ctx context.Context, mode replication.Mode) error {
 	s, err := ss.secondary(mode)
 	if err != nil {
@@ -51,7 +51,7 @@ func (ss secondaries) ForceCopyApplied(ctx context.Context, mode replication.Mod
 	return s.ForceCopyApplied(ctx)
 }
 
-// MustCopy is that of the mode's secondary.
+// MustCopy calls [secondary.MustCopy] of the mode.
 func (ss secondaries) MustCopy(ctx context.Context, mode replication.Mode) (bool, error) {
 	s, err := ss.secondary(mode)
 	if err != nil {
@@ -60,7 +60,7 @@ func (ss secondaries) MustCopy(ctx context.Context, mode replication.Mode) (bool
 	return s.MustCopy(ctx)
 }
 
-// EndCopy is that of the mode's secondary.
+// EndCopy calls [secondary.EndCopy] of the mode.
 func (ss secondaries) EndCopy(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
 	s, err := ss.secondary(mode)
 	if err != nil {
@@ -69,7 +69,7 @@ func (ss secondaries) EndCopy(ctx context.Context, mode replication.Mode) (*repl
 	return s.EndCopy(ctx)
 }
 
-// ForgetCursor is that of the mode's secondary.
+// ForgetCursor calls [secondary.ForgetCursor] of the mode.
 func (ss secondaries) ForgetCursor(ctx context.Context, mode replication.Mode) error {
 	s, err := ss.secondary(mode)
 	if err != nil {
@@ -78,7 +78,7 @@ func (ss secondaries) ForgetCursor(ctx context.Context, mode replication.Mode) e
 	return s.ForgetCursor(ctx)
 }
 
-// WaitApplied is that of the mode's secondary.
+// WaitApplied calls [secondary.WaitApplied] of the mode.
 func (ss secondaries) WaitApplied(ctx context.Context, mode replication.Mode, at replication.Position) error {
 	s, err := ss.secondary(mode)
 	if err != nil {
@@ -87,7 +87,7 @@ func (ss secondaries) WaitApplied(ctx context.Context, mode replication.Mode, at
 	return s.WaitApplied(ctx, at)
 }
 
-// Waiting is that of the mode's secondary.
+// Waiting calls [secondary.Waiting] of the mode.
 func (ss secondaries) Waiting(mode replication.Mode) int {
 	if s, err := ss.secondary(mode); err == nil {
 		return s.Waiting()
@@ -95,7 +95,7 @@ func (ss secondaries) Waiting(mode replication.Mode) int {
 	return 0
 }
 
-// Applied is that of the mode's secondary.
+// Applied calls [secondary.Applied] of the mode.
 func (ss secondaries) Applied(ctx context.Context, mode replication.Mode) replication.Position {
 	if s, err := ss.secondary(mode); err == nil {
 		return s.Applied(ctx)
@@ -103,12 +103,12 @@ func (ss secondaries) Applied(ctx context.Context, mode replication.Mode) replic
 	return replication.Position{}
 }
 
-// Owe is that of the mode's secondary.
+// Owe calls [secondary.Owe] of the mode.
 func (ss secondaries) Owe(mode replication.Mode, keys ...string) {
 	ss.of[mode].Owe(keys...)
 }
 
-// Owed is that of the mode's secondary.
+// Owed calls [secondary.Owed] of the mode.
 func (ss secondaries) Owed(mode replication.Mode) int {
 	if s, err := ss.secondary(mode); err == nil {
 		return s.Owed()
@@ -116,7 +116,7 @@ func (ss secondaries) Owed(mode replication.Mode) int {
 	return 0
 }
 
-// Resume is that of the mode's secondary.
+// Resume calls [secondary.Resume] of the mode.
 func (ss secondaries) Resume(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
 	s, err := ss.secondary(mode)
 	if err != nil {
@@ -125,7 +125,7 @@ func (ss secondaries) Resume(ctx context.Context, mode replication.Mode) (*repli
 	return s.Resume(ctx)
 }
 
-// ApplyFrame is that of the mode's secondary.
+// ApplyFrame calls [secondary.ApplyFrame] of the mode.
 func (ss secondaries) ApplyFrame(ctx context.Context, mode replication.Mode, f *replication.Frame) (*replication.Cursor, error) {
 	s, err := ss.secondary(mode)
 	if err != nil {
@@ -134,7 +134,7 @@ func (ss secondaries) ApplyFrame(ctx context.Context, mode replication.Mode, f *
 	return s.ApplyFrame(ctx, f)
 }
 
-// ApplyRange is that of the mode's secondary.
+// ApplyRange calls [secondary.ApplyRange] of the mode.
 func (ss secondaries) ApplyRange(ctx context.Context, mode replication.Mode, rng *replication.Range) (*replication.Cursor, error) {
 	s, err := ss.secondary(mode)
 	if err != nil {
@@ -143,7 +143,7 @@ func (ss secondaries) ApplyRange(ctx context.Context, mode replication.Mode, rng
 	return s.ApplyRange(ctx, rng)
 }
 
-// Missing is that of the mode's secondary.
+// Missing calls [secondary.Missing] of the mode.
 func (ss secondaries) Missing(ctx context.Context, mode replication.Mode) (keys uint64, what string, err error) {
 	s, err := ss.secondary(mode)
 	if err != nil {
@@ -152,7 +152,7 @@ func (ss secondaries) Missing(ctx context.Context, mode replication.Mode) (keys 
 	return s.Missing(ctx)
 }
 
-// Verify is that of the mode's secondary.
+// Verify calls [secondary.Verify] of the mode.
 func (ss secondaries) Verify(ctx context.Context, mode replication.Mode, at replication.Position, fingerprint replication.Fingerprint) error {
 	s, err := ss.secondary(mode)
 	if err != nil {
@@ -161,7 +161,7 @@ func (ss secondaries) Verify(ctx context.Context, mode replication.Mode, at repl
 	return s.Verify(ctx, at, fingerprint)
 }
 
-// Diff is that of the mode's secondary.
+// Diff calls [secondary.Diff] of the mode.
 func (ss secondaries) Diff(ctx context.Context, mode replication.Mode, answer []byte) (*replication.DiffStep, error) {
 	s, err := ss.secondary(mode)
 	if err != nil {
@@ -170,7 +170,7 @@ func (ss secondaries) Diff(ctx context.Context, mode replication.Mode, answer []
 	return s.Diff(ctx, answer)
 }
 
-// WipeLocal is that of the mode's secondary.
+// WipeLocal calls [secondary.WipeLocal] of the mode.
 func (ss secondaries) WipeLocal(ctx context.Context, mode replication.Mode, keep ...string) (deleted uint64, err error) {
 	s, err := ss.secondary(mode)
 	if err != nil {
