@@ -15,6 +15,10 @@ import (
 // integration tests are skipped without it.
 const BinEnv = "VAULT_REPLICATION_BIN"
 
+// KeepEnv is the environment variable that keeps the folders of a failed test's clusters,
+// with their whole logs, for whoever looks for the cause.
+const KeepEnv = "VAULT_REPLICATION_KEEP"
+
 // startLimit bounds the start of a cluster in a test.
 const startLimit = 3 * time.Minute
 
@@ -62,6 +66,7 @@ func New(t testing.TB, opts Options) *Cluster {
 		}
 		if t.Failed() {
 			t.Logf("end of the logs of %s:\n%s", c.opts.Name, c.Logs())
+			c.opts.KeepDir = c.opts.KeepDir || os.Getenv(KeepEnv) != ""
 		}
 		c.Cleanup()
 	})

@@ -39,6 +39,8 @@ func (s *Server) decide(ctx context.Context, id string, c *replication.Cursor, c
 			return decision, &replication.Opening{Position: at}, nil
 		case replication.KindOf(err) != replication.NotFound && replication.KindOf(err) != replication.PositionLost:
 			return 0, nil, err
+		default:
+			s.logger.Warn("a secondary cannot go on from where it is: it copies", "id", id, "secondary", at.String(), "reason", err)
 		}
 	}
 	from, err := s.host.OpenSlot(ctx, id, c.Proof)
