@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package docs holds the documents. Its tests keep them true where a program can tell.
+package docs
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+)
+
+// widest is how many columns a line of a document or of a comment may have.
+const widest = 120
+
+// read returns a file's text.
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// glob returns the files that match any of the patterns.
+func glob(t *testing.T, patterns ...string) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		all = append(all, found...)
+	}
+	require.NotEmpty(t, all)
+	return all
+}
+
+var (
+	adrTitle   = regexp.MustCompile(`^# (\d{4}): \S`)
+	adrDate    = regexp.MustCompile(`(?m)^- Date: \d{4}-\d{2}-\d{2}$`)
+	adrStatus  = regexp.MustCompile(`(?m)^- Status: (Accepted|Superseded by \[\d{4}\]\(\S+\.md\))`)
+	superseded = regexp.MustCompile(`(?m)^- Status: Superseded by \[(\d{4})\]`)
+	adrLink    = regexp.MustCompile(`\]\((\d{4}-[^)#]+\.md)\)`)
+)
+
+// TestEveryDecisionHasDateStatusAndRow says which decision a reader could not place.
+func TestEveryDecisionHasDateStatusAndRow(t *testing.T) {
+	t.Parallel()
+	table := read(t, "adr/README.md")
+	for _, path := range glob(t, "adr/[0-9]*.md") {
+		name := filepath.Base(path)
+		text := read(t, path)
+		number := name[:4]
+		if title := adrTitle.FindStringSubmatch(text); title == nil || title[1] != number {
+			t.Errorf("%s does not begin with \"# %s: \" and its title", path, number)
+		}
+		if !adrDate.MatchString(text) {
+			t.Errorf("%s has no line \"- Date: YYYY-MM-DD\"", path)
+		}
+		if !adrStatus.MatchString(text) {
+			t.Errorf("%s has no line \"- Status: Accepted\" or \"- Status: Superseded by [NNNN](NNNN-name.md)\"", path)
+		}
+		_, row, found := strings.Cut(table, "| ["+number+"]("+name+") |")
+		if !found {
+			t.Errorf("adr/README.md has no row for %s", name)
+		}
+		row, _, _ = strings.Cut(row, "\n")
+		if by := superseded.FindStringSubmatch(text); by != nil && !strings.Contains(row, "superseded by "+by[1]) {
+			t.Errorf("the row of %s in adr/README.md does not say that it is superseded by %s", number, by[1])
+		}
+	}
+}
+
+// TestLinksBetweenDecisionsLead finds a decision that links to a file that is not there.
+func TestLinksBetweenDecisionsLead(t *testing.T) {
+	t.Parallel()
+	for _, path := range glob(t, "adr/*.md") {
+		for _, link := range adrLink.FindAllStringSubmatch(read(t, path), -1) {
+			require.FileExists(t, filepath.Join("adr", link[1]), "%s links to it", path)
+		}
+	}
+}
+
+// TestLinesOfDocumentsAreNarrow leaves out what cannot be wrapped: rows of tables, and commands and their output.
+func TestLinesOfDocumentsAreNarrow(t *testing.T) {
+	t.Parallel()
+	for _, path := range glob(t, "*.md", "adr/*.md", "../*.md") {
+		fenced := false
+		for i, line := range strings.Split(read(t, path), "\n") {
+			trimmed := strings.TrimSpace(line)
+			if strings.HasPrefix(trimmed, "```") {
+				fenced = !fenced
+			}
+			if fenced || strings.HasPrefix(trimmed, "|") {
+				continue
+			}
+			if n := utf8.RuneCountInString(line); n > widest {
+				t.Errorf("%s:%d has %d columns: wrap it at %d", path, i+1, n, widest)
+			}
+		}
+	}
+}
