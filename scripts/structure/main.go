@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Command structure measures the shape of the code: the types with the most methods, the
-// longest functions, and files and lines of each package. It says before and after a
-// change whether the parts have become smaller. It judges nothing.
+// longest functions, files and lines of each package, the references between its files
+// that run back, and the files that name a mode. It says before and after a change
+// whether the parts have become smaller. It judges nothing.
 package main
 
 import (
@@ -36,15 +37,16 @@ var forTests = []string{"plugin/engine/enginetest", "shared/replicationtest", "s
 type count struct {
 	name         string
 	files, lines int
+	refs         references
 }
 
 type shape struct {
-	methods, long map[string]int
-	packages      map[string]*count
+	methods, long, modes map[string]int
+	packages             map[string]*count
 }
 
 func main() {
-	s := shape{methods: map[string]int{}, long: map[string]int{}, packages: map[string]*count{}}
+	s := shape{methods: map[string]int{}, long: map[string]int{}, modes: map[string]int{}, packages: map[string]*count{}}
 	for _, dir := range product {
 		if err := filepath.WalkDir(dir, s.visit); err != nil {
 			log.Fatal(err)
@@ -65,6 +67,18 @@ func main() {
 	for _, p := range packages[:min(most, len(packages))] {
 		fmt.Printf("%7d %4d  %s\n", p.lines, p.files, p.name)
 	}
+	fmt.Println("references between the files of a package, and how many of them run back")
+	for _, p := range packages[:min(most, len(packages))] {
+		all, back := p.refs.back()
+		fmt.Printf("%7d %4d  %s\n", all, back, p.name)
+	}
+	fmt.Println("files that name a mode, by package: what a third mode would touch")
+	list(s.modes, len(s.modes))
+	modes := 0
+	for _, n := range s.modes {
+		modes += n
+	}
+	fmt.Printf("%7d  in all\n", modes)
 	fmt.Printf("the product: %d lines in %d files of %d packages\n", total.lines, total.files, len(packages))
 }
 
@@ -96,10 +110,14 @@ func (s *shape) visit(path string, d fs.DirEntry, err error) error {
 	}
 	name := filepath.ToSlash(filepath.Dir(path))
 	if s.packages[name] == nil {
-		s.packages[name] = &count{name: name}
+		s.packages[name] = &count{name: name, refs: references{declares: map[string]map[string]bool{}, uses: map[string]map[string]bool{}}}
 	}
 	s.packages[name].files++
 	s.packages[name].lines += bytes.Count(source, []byte("\n"))
+	s.packages[name].refs.add(path, f)
+	if namesMode(f) {
+		s.modes[name]++
+	}
 	for _, decl := range f.Decls {
 		if fn, ok := decl.(*ast.FuncDecl); ok {
 			s.function(name, fn, files.Position(fn.End()).Line-files.Position(fn.Pos()).Line+1)
