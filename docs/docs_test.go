@@ -4,9 +4,11 @@
 package docs
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -101,5 +103,40 @@ func TestLinesOfDocumentsAreNarrow(t *testing.T) {
 				t.Errorf("%s:%d has %d columns: wrap it at %d", path, i+1, n, widest)
 			}
 		}
+	}
+}
+
+// TestGlossaryNamesCode finds a name that was changed and is still in the last column of the glossary.
+func TestGlossaryNamesCode(t *testing.T) {
+	t.Parallel()
+	named := regexp.MustCompile("\\| `((?:host|plugin|shared)/[\\w/]+)(?:\\.(\\w+))?` \\|(?m:$)").FindAllStringSubmatch(read(t, "glossary.md"), -1)
+	require.NotEmpty(t, named)
+	for _, n := range named {
+		files, err := filepath.Glob("../" + n[1] + "/*.go")
+		require.NoError(t, err)
+		declares := regexp.MustCompile(`(?m)^(\t|(type|func|var|const) (\([^)]*\) )?)` + n[2] + `\b`)
+		if !slices.ContainsFunc(files, func(file string) bool { return declares.MatchString(read(t, file)) }) {
+			t.Errorf("glossary.md names %s.%s: it is not there, name what the code has now", n[1], n[2])
+		}
+	}
+}
+
+// TestCommentsAreNarrow counts a tab as one column. A directive cannot be wrapped.
+func TestCommentsAreNarrow(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{"host", "plugin", "shared", "integration", "scripts", "docs"} {
+		require.NoError(t, fs.WalkDir(os.DirFS(".."), dir, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, ".pb.go") {
+				return err
+			}
+			for i, line := range strings.Split(read(t, filepath.Join("..", path)), "\n") {
+				trimmed := strings.TrimLeft(line, "\t")
+				comment := strings.HasPrefix(trimmed, "//") && !strings.HasPrefix(trimmed, "//go:")
+				if n := utf8.RuneCountInString(line); comment && n > widest {
+					t.Errorf("%s:%d is a comment of %d columns: wrap it at %d", path, i+1, n, widest)
+				}
+			}
+			return nil
+		}))
 	}
 }

@@ -34,11 +34,11 @@ var errNoSecondary = replication.Errorf(replication.Unavailable,
 var errLate = replication.Errorf(replication.Unavailable,
 	"the change has arrived on this secondary, and its core could not take it up yet: read it again in a moment")
 
-// WaitApplied waits until this secondary has applied a position of its primary
-// and Observer.Applied has returned for it. PositionLost for a position of another epoch
-// than the one it follows, Unavailable when the role or the duty of this node
-// ends, or the core fails to take up what is stored. A copy that is under way is waited for: who cannot wait so long gives a
-// context that ends.
+// WaitApplied waits until this secondary has applied a position of its primary and
+// Observer.Applied has returned for it. It waits for a copy that is under way: the
+// caller's context bounds that. The error is PositionLost for a position of another
+// epoch, and Unavailable when the role or the duty of this node ends, or when the core
+// fails to take up what is stored.
 func (d *debt) WaitApplied(ctx context.Context, at replication.Position) error {
 	if at.Epoch.IsZero() {
 		return replication.Errorf(replication.InvalidInput, "a position without an epoch cannot be waited for")

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Command hostileplugin is a replication plugin that was taken over: it does what the real
-// one does until it is ordered to attack, tries what a plugin must not get, and goes on. It
-// is built by a test, for a test.
+// Command hostileplugin is a replication plugin that was taken over. It works as the real
+// one until it is ordered to attack. Then it tries what a plugin must not get, and goes
+// on. A test builds and runs it.
 //
-// Its environment has HOSTILE_MODE, and HOSTILE_DIR, a folder of its own: the attacks
-// begin when "order" is there, those on a first copy when "order-copy" is, and "report" has a line of JSON for each that was made,
-// with the error of the host, empty if it let it pass.
+// The environment names the mode (HOSTILE_MODE) and a folder (HOSTILE_DIR). A file "order"
+// in it begins the attacks, a file "order-copy" those on a first copy. "report" gets a
+// line of JSON for each attack, with the host's error. The error is empty if the host let
+// the attack pass.
 package main
 
 import (
