@@ -405,35 +405,37 @@ func (c *Controller) becameInactive() {
 	for _, hook := range c.onInactive {
 		hook()
 	}
-	if c.core.Sealed() {
-		c.endTerm()
-	} else {
-		// A snapshot may be restored now, and nothing of before may be written over it.
-		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-		defer cancel()
-		c.tap.Rest(ctx)
-	}
-}
-
-// endTerm closes the journal of a primary that seals. What a core writes after its
-// mounts are unloaded belongs to the node alone; raft does not live until the
-// barrier closes. A replicated write would be missing in the journal, so none is
-// let through any more.
-func (c *Controller) endTerm() {
-	r := c.Record()
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	if r.DR.Role != replication.Primary && r.Performance.Role != replication.Primary {
+	err := c.endWrites(ctx)
+	switch {
+	case !c.core.Sealed():
+		// A snapshot may be restored now, and nothing of before may be written over it.
+		c.tap.Rest(ctx)
+	case !c.isPrimary():
 		c.tap.StoreIndexes(ctx)
-		return
-	}
-	err := c.tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: modes})
-	if err == nil {
+	case err == nil:
 		err = c.tap.Deactivate(ctx)
 	}
 	if err != nil {
 		c.logger.Warn("the journal could not be closed cleanly; its end is found again at the next unseal", "error", err)
 	}
+}
+
+// endWrites lets no replicated write of a primary through any more: it would be missing in
+// the journal, or be a row of a term that has ended, which nobody reads. What a core writes
+// after its mounts are unloaded belongs to the node alone.
+func (c *Controller) endWrites(ctx context.Context) error {
+	if !c.isPrimary() {
+		return nil
+	}
+	return c.tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: modes})
+}
+
+// isPrimary says whether this cluster is a primary in any mode.
+func (c *Controller) isPrimary() bool {
+	r := c.Record()
+	return r.DR.Role == replication.Primary || r.Performance.Role == replication.Primary
 }
 
 // Close ends what goes on beside the core.

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
@@ -48,4 +49,21 @@ func TestStandbyTakesUpTheEndOfTheFirstCopy(t *testing.T) {
 	require.NoError(t, s.followRole(ctx))
 	require.False(t, s.bootstrapping.Load())
 	require.Zero(t, s.forwarded.Load())
+}
+
+// A node that has stepped down keeps its keys, and on raft it may get the leadership of the
+// storage before it leads the cluster: until then it writes nothing that is replicated.
+func TestANodeThatHasSteppedDownWritesNothing(t *testing.T) {
+	t.Parallel()
+	eachKill(t, func(t *testing.T, k kill) {
+		ctx := t.Context()
+		s := newSet(t, k)
+		p := open(t, k, newDisk(s.primary), s.share)
+		require.NoError(t, p.core.PutEntry(ctx, sharesRow, []byte("{}")))
+		p.becameInactive()
+		require.ErrorIs(t, p.core.PutEntry(ctx, sharesRow, []byte("{}")), logical.ErrReadOnly)
+		require.NoError(t, p.core.PutEntry(ctx, recordPrefix+"own", []byte("{}")), "what is its own it may write")
+		require.NoError(t, observer{p.Controller}.LeadershipBegins(ctx))
+		require.NoError(t, p.core.PutEntry(ctx, sharesRow, []byte("{}")))
+	})
 }

@@ -108,23 +108,29 @@ func frameworkOf(b logical.Backend) (*framework.Backend, error) {
 }
 
 // hookDuty ties the hooks of the active duty to the system backend, which lives
-// as long.
+// as long. The backend's end ends the context of the duty too: Vault leaves its own
+// open when it has initialised a cluster.
 func (c *Core) hookDuty(sys *framework.Backend) {
 	c.mu.Lock()
 	onReady, onActive, onInactive := c.onReady, c.onActive, c.onInactive
 	c.mu.Unlock()
-	if onInactive != nil {
-		stockClean := sys.Clean
-		sys.Clean = func(ctx context.Context) {
+	var end context.CancelFunc // while the backend is set up, or the duty begins or ends: never two at once
+	stockClean := sys.Clean
+	sys.Clean = func(ctx context.Context) {
+		if end != nil {
+			end()
+		}
+		if onInactive != nil {
 			onInactive()
-			if stockClean != nil {
-				stockClean(ctx)
-			}
+		}
+		if stockClean != nil {
+			stockClean(ctx)
 		}
 	}
 	later := field[[]func()](c.Core, "postUnsealFuncs")
 	*later = append(*later, func() {
-		active := *field[context.Context](c.Core, "activeContext")
+		var active context.Context
+		active, end = context.WithCancel(*field[context.Context](c.Core, "activeContext"))
 		if onReady != nil {
 			onReady(active)
 		}

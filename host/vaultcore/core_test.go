@@ -334,3 +334,22 @@ func TestAllowBatchToken(t *testing.T) {
 		})
 	}
 }
+
+// What a duty has begun ends with it, also after the duty in which a cluster is
+// initialised, whose context Vault leaves open.
+func TestEachDutyEnds(t *testing.T) {
+	t.Parallel()
+	core := vault.TestCore(t)
+	c, err := Attach(core)
+	require.NoError(t, err)
+	var duties []context.Context
+	c.OnActive(func(duty context.Context) { duties = append(duties, duty) })
+	keys, _ := vault.TestCoreInit(t, core)
+	require.Len(t, duties, 1)
+	require.Error(t, duties[0].Err(), "the core that was initialised is sealed")
+	unseal(t, c, keys)
+	require.Len(t, duties, 2)
+	require.NoError(t, duties[1].Err())
+	require.NoError(t, vault.TestCoreSeal(core))
+	require.Error(t, duties[1].Err())
+}
