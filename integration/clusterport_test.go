@@ -110,13 +110,21 @@ func requireActive(ctx context.Context, t *testing.T, c *cluster.Cluster) *clust
 }
 
 // requireGate asks a node for what a DR secondary must not give, with the
-// strongest token there is and with none.
+// strongest token there is and with none. A standby that finds no active node for a
+// moment says so, and when to come again: that is done.
 func requireGate(t *testing.T, n *cluster.Node, root string) {
 	t.Helper()
 	for _, path := range forbidden {
 		for _, token := range []string{root, ""} {
 			for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete, "LIST"} {
-				code, body := ask(t, n, method, path, token)
+				var code int
+				var body string
+				cluster.Eventually(t, limit, n.Name()+" finds the active node", func(context.Context) error {
+					if code, body = ask(t, n, method, path, token); code == http.StatusServiceUnavailable {
+						return errors.New(body)
+					}
+					return nil
+				})
 				what := fmt.Sprintf("%s %s at %s, root %t: %s", method, path, n.Name(), token != "", body)
 				if path == "sys/storage/raft/configuration" && method == http.MethodPut {
 					require.Contains(t, []int{http.StatusBadRequest, http.StatusForbidden}, code, what)

@@ -179,9 +179,11 @@ func (c *moving) follows(t *testing.T, when string) {
 		return nil
 	})
 	written := time.Since(begun)
-	n := c.leader(t, c.primary)
-	at, err := n.DRStatus(t.Context())
-	require.NoError(t, err)
+	var at *cluster.DRStatus
+	cluster.Eventually(t, limit, "the primary answers after "+when, func(ctx context.Context) (err error) {
+		at, _, err = c.statuses(ctx)
+		return err
+	})
 	require.Equal(t, "primary", at.Mode)
 	cluster.Eventually(t, limit, "the secondary follows after "+when, func(ctx context.Context) error {
 		_, s, err := c.statuses(ctx)
