@@ -54,8 +54,8 @@ func (p *primary) explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return replication.Errorf(replication.Unavailable, "the request was ended before %s answered: try again", p.addr)
 	default:
-		// Refused, filtered, not TLS and no such name have one sentence, so that the
-		// field cannot be used to look around in this node's network.
+		// All of these get the same sentence. Otherwise the field could be used to look
+		// around in this node's network.
 		p.unsaid("the primary's API cannot be reached", err)
 		return replication.Errorf(replication.Unreachable,
 			"%s cannot be reached from this node, or does not speak TLS: check primary_api_addr, its port and the way to it; the log of this node has the cause", p.addr)

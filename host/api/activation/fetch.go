@@ -37,8 +37,8 @@ type Client struct {
 	Timeout time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Logger gets what a client is not told: the fields name files and addresses, and
-	// anybody who may call the endpoint chooses them. Nil logs nothing.
+	// Logger gets the causes that a client is not told. They name files and addresses that
+	// anybody who may call the endpoint can choose. Nil logs nothing.
 	Logger hclog.Logger
 }
 
@@ -123,11 +123,11 @@ type primary struct {
 	unsaid    func(message string, err error)
 }
 
-// connect prepares a client. Of this server's environment only the proxy for https
-// changes it (not VAULT_TOKEN, VAULT_SKIP_VERIFY, VAULT_NAMESPACE and others): without
-// TLS a proxy would read the activation.
+// connect prepares a client. Of this server's environment it uses the proxy for https
+// alone, not VAULT_TOKEN, VAULT_SKIP_VERIFY, VAULT_NAMESPACE and others. Without TLS a
+// proxy could read the activation.
 //
-// All faults of the files have one sentence, so that the fields cannot be used to find
+// All faults of the files get the same sentence. Otherwise the fields could be used to find
 // out which files there are on this node.
 func (c *Client) connect(addr, caFile, caPath string) (*primary, error) {
 	pool, err := roots(caFile, caPath)
@@ -199,8 +199,8 @@ func (p *primary) unwrap(ctx context.Context, token *Token) (payload *Payload, s
 	// the header, and the primary checks its signature.
 	secret, err := p.client.Logical().UnwrapWithContext(ctx, token.raw)
 	if err != nil {
-		// An answer means that the primary decided; without one it may have
-		// spent the token, which the next look-up will tell.
+		// An answer means that the primary decided. Without one the primary may have spent
+		// the token; the next look-up tells.
 		return nil, false, p.explain(ctx, err)
 	}
 	if secret == nil {

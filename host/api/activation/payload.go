@@ -19,8 +19,8 @@ const (
 	payloadVersion = 1
 	// payloadMax bounds a payload in bytes, decoded.
 	payloadMax = 1 << 20
-	// idMax bounds a secondary's id, clusterIDMax that of a replication set, in
-	// characters; which of them an id may have, the plugin decides.
+	// idMax and clusterIDMax bound the ids of a secondary and of a replication set, in
+	// characters. The plugin decides which characters an id may have.
 	idMax        = 128
 	clusterIDMax = 128
 	// pairingKeySize is that of the keys that hosts share, in bytes.
@@ -29,7 +29,7 @@ const (
 	fieldPrefix = "activation_"
 )
 
-// Payload is what an activation token stands for. It holds private keys.
+// Payload is what an activation token is exchanged for. It holds private keys.
 type Payload struct {
 	Version int              `json:"version"`
 	Mode    replication.Mode `json:"mode"`
@@ -42,12 +42,11 @@ type Payload struct {
 	PairingKey []byte `json:"pairing_key"`
 }
 
-// Seal returns the data of a response for Vault's core to wrap.
+// Seal returns the data of a response that Vault's core wraps.
 //
-// The audit log shows the response of sys/wrapping/unwrap, with each value
-// behind an HMAC unless an operator has exempted the field's name
-// (audit_non_hmac_response_keys). The name is random, so that no such list can
-// name it.
+// The audit log has the response of sys/wrapping/unwrap. It shows each value as an HMAC,
+// unless an operator has exempted the field's name (audit_non_hmac_response_keys). The
+// field's name is random, so no such list can have it.
 func (p Payload) Seal() (map[string]any, error) {
 	p.Version = payloadVersion
 	data, err := json.Marshal(p)

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package consistency gives clients that move between clusters of a performance
-// replication set the state that their last write needs: the header X-Vault-Index
-// of an answer names it, and a request that carries it is served only where that
-// state is.
+// Package consistency lets a client move between the clusters of a performance replication
+// set and still find what it wrote. The header X-Vault-Index of an answer names the state
+// that the write needs. A request that carries the header is served only by a node that has
+// that state.
 //
 // The value is that of Vault's documentation and Go client (api.RecordState,
-// api.RequireState): base64 of "v1:<set>:<local>:<replicated>:<hex HMAC-SHA256>",
-// keyed with a key that all clusters of the set share. The cluster id in it is the
-// id of the replication set, so that all its clusters understand each other;
-// replicated is a sequence number of the primary's journal, local one of the
-// answering cluster's own, of which nothing is required.
+// api.RequireState): base64 of "v1:<set>:<local>:<replicated>:<hex HMAC-SHA256>". All
+// clusters of the set share the key of the HMAC. The cluster id in the value is the id of
+// the replication set, so that all its clusters understand each other. replicated is a
+// sequence of the primary's journal. local is one of the answering cluster's own journal;
+// nothing is required of it.
 //
-// The index of an answer may be that of a somewhat later write than the request's
-// own: it costs the next request a little waiting at most, never a stale answer.
+// The index of an answer may belong to a somewhat later write. At most that makes the next
+// request wait a little. It never gives a stale answer.
 package consistency
 
 import (
@@ -41,11 +41,11 @@ const (
 
 // Node is the state of this node in the set.
 type Node interface {
-	// Index is what a write that has just been answered may be part of. OK is false
-	// on a node that is not active in a set: the headers mean nothing there.
+	// Index is a state that includes every write answered so far. OK is false on a node
+	// that is not active in a set: the headers mean nothing there.
 	Index() (i Index, ok bool)
-	// Wait waits, for as long as this node waits for its own writes, until the
-	// primary's write with this number is here.
+	// Wait waits until the primary's write with this sequence is here, for as long as this
+	// node waits for its own writes.
 	Wait(ctx context.Context, replicated uint64) error
 	// Present says whether it is here now.
 	Present(replicated uint64) bool
@@ -97,10 +97,10 @@ func Wrap(next http.Handler, node Node) http.Handler {
 	})
 }
 
-// writes says whether a request of a method may have written. Some reads do too: of what
-// one that makes a lease writes here nothing is replicated, and what the primary has
-// written for one shows in [Node.Forwarded]. That may be of another request which
-// ended meanwhile.
+// writes says whether a request of a method may have written. Some reads write too. A read
+// that makes a lease writes here, and nothing of that is replicated. What the primary wrote
+// for a read shows in [Node.Forwarded], which may belong to another request that ended
+// meanwhile.
 func writes(method string) bool {
 	switch method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
@@ -115,7 +115,7 @@ var errMalformed = errors.New("malformed")
 func present(r *http.Request, node Node, required []string) error {
 	here, ok := node.Index()
 	if !ok {
-		// As stock Vault does, which knows no states.
+		// Stock Vault knows no states and does the same.
 		return nil
 	}
 	for _, raw := range required {
@@ -150,8 +150,8 @@ func refuse(w http.ResponseWriter, err error) {
 	_ = json.NewEncoder(w).Encode(map[string][]string{"errors": {err.Error()}})
 }
 
-// stamped adds the index to an answer, when its status is known: by then what the
-// request wrote is written.
+// stamped adds the index to an answer when its status is known. By then the request has
+// written what it writes.
 type stamped struct {
 	http.ResponseWriter
 	node Node

@@ -22,11 +22,10 @@ import (
 // bootstrappingBodyMax bounds a request in bytes.
 const bootstrappingBodyMax = 64 << 10
 
-// Bootstrapping serves the endpoints of a performance secondary whose first copy has
-// not ended, for an operator whose primary is gone: update-primary and recover, as
-// the gate lets them through. Such a cluster knows no token and no policy, so this is
-// outside of Vault's core, and a DR operation token in the body authorizes it, made
-// from the key shares of the primary.
+// Bootstrapping serves update-primary and recover on a performance secondary whose first
+// copy has not ended, for an operator whose primary is gone. Such a cluster knows no token
+// and no policy, so this runs outside of Vault's core. A DR operation token in the body
+// authorizes it, made from the key shares of the primary.
 func Bootstrapping(o Options) http.Handler {
 	if o.Activations == nil {
 		o.Activations = new(activation.Client)

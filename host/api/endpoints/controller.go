@@ -12,19 +12,19 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Controller carries out what the endpoints are asked for. Its methods run
-// inside a request, on the active node, while Vault's core holds its state lock
-// for reading: a change of role that takes that lock has to go on after the
-// method has returned, with a context of its own.
+// Controller carries out what the endpoints are asked for. Its methods run inside a
+// request, on the active node, while Vault's core holds its state lock for reading. A
+// change of role takes that lock for writing, so it has to go on after the method has
+// returned, with a context of its own.
 //
-// The endpoints check the role before they call; the controller checks again
-// when it changes it, since two requests can race. Errors are of the contract
-// ([replication.Error]); warnings are shown beside the endpoint's own.
+// The endpoints check the role before they call. The controller checks it again when it
+// changes it, because two requests can race. Errors are of the contract
+// ([replication.Error]). Warnings are shown beside the endpoint's own.
 type Controller interface {
 	// Role is the role now, from memory: it must not block.
 	Role(mode replication.Mode) replication.Role
-	// Inert says whether the engines of this cluster are inert now, and tokens are none:
-	// it is a DR secondary, or has not ended its first copy.
+	// Inert says whether the engines of this cluster are inert and its tokens unknown: it
+	// is a DR secondary, or has not ended its first copy.
 	Inert() bool
 	// Status must not wait for another cluster.
 	Status(ctx context.Context, mode replication.Mode) (*ModeStatus, error)
@@ -44,8 +44,8 @@ type Controller interface {
 	UpdatePrimary(ctx context.Context, mode replication.Mode, req UpdatePrimaryRequest) (warnings []string, err error)
 	Recover(ctx context.Context, mode replication.Mode) (warnings []string, err error)
 
-	// Reindex has the index of the content computed anew, in the background; what there
-	// is serves until then, unless forget is set.
+	// Reindex computes the index of the content anew, in the background. The present index
+	// serves until then, unless forget is set.
 	Reindex(ctx context.Context, mode replication.Mode, forget bool) error
 	// CheckIndex compares the index with the storage.
 	CheckIndex(ctx context.Context, mode replication.Mode) (*IndexReport, error)
@@ -56,17 +56,16 @@ type Controller interface {
 // IndexReport is the result of a check of the index.
 type IndexReport struct {
 	Root replication.Fingerprint
-	// Wrong says that the index had something else than the storage, Ranges where: the
-	// numbers of the ranges of keys, in order.
+	// Wrong says that index and storage differ. Ranges has the numbers of the ranges of
+	// keys that differ, in order.
 	Wrong  bool
 	Ranges []int
 }
 
-// Consume deletes the generated DR operation token that allowed a change of
-// role; it does nothing for a batch token. The controller calls it once, when
-// the change is certain and before the barrier is closed for it, so that a
-// change that fails leaves the token usable. An error of it ends the change:
-// another request has used the token.
+// Consume deletes the generated DR operation token that allowed a change of role. It does
+// nothing for a batch token. The controller calls it once, when the change is certain and
+// before the barrier is closed for it, so that a change that fails leaves the token usable.
+// An error ends the change: another request has used the token.
 type Consume func(ctx context.Context) error
 
 // PromoteRequest has the parameters of secondary/promote.
@@ -97,7 +96,7 @@ type Activations interface {
 type Slot struct {
 	// ID is that of the secondary.
 	ID string
-	// State is active, warning near a cap, or lost: then nothing is retained and the
+	// State is active, warning (near a cap) or lost. A lost slot retains nothing, and its
 	// secondary compares and copies when it comes. Reason says why.
 	State, Reason string
 	// RetainedBytes and RetainedAge are of the changes that the secondary has not

@@ -23,18 +23,17 @@ type Options struct {
 	Activations Activations
 	// Catalog of replication plugins; nil leaves its paths out.
 	Catalog Catalog
-	// MayRead says whether the token of a request for a path that needs none would be
-	// allowed to read it; nil stands for no.
+	// MayRead says whether the token of a request may read the path, for paths that need no
+	// token. Nil means no.
 	MayRead func(ctx context.Context, req *logical.Request) bool
 }
 
 type handlers struct{ Options }
 
-// Decorate replaces the replication stubs of Vault's system backend and adds
-// the paths of the plugin catalog. To be called on the embedded
-// *framework.Backend when the system backend has been made and before it serves.
-// An error means that this Vault is not the one this code was written for; the
-// backend is unchanged then.
+// Decorate replaces the replication stubs of Vault's system backend and adds the paths of
+// the plugin catalog. Call it on the embedded *framework.Backend after the system backend
+// was made and before it serves. An error means that this is not the Vault that the code
+// was written for. Then the backend is unchanged.
 func Decorate(b *framework.Backend, o Options) error {
 	if o.Controller == nil || o.Tokens == nil {
 		return errors.New("the replication endpoints need a controller and a verifier of operation tokens")

@@ -10,9 +10,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// coded gives an error the HTTP status of its kind. Of Vault's coded errors only this
-// one reaches the client as the sentence that it is: the others become the one entry
-// of a list ("1 error occurred: ...").
+// coded gives an error the HTTP status of its kind. Of Vault's coded errors only this one
+// reaches the client as its own sentence. The others become the one entry of a list ("1
+// error occurred: ...").
 func coded(err error) error {
 	if err == nil {
 		return nil
@@ -20,9 +20,9 @@ func coded(err error) error {
 	return &logical.ReplicationCodedError{Code: replication.KindOf(err).HTTPStatus(), Msg: err.Error()}
 }
 
-// codedSpent is coded for errors after an activation token was used up. Vault's
-// clients try again by themselves after a 5xx; here that would only replace the
-// error by "the token was used", so nothing above 400 is answered.
+// codedSpent is coded for errors after an activation token was used up. Vault's clients
+// repeat a request by themselves after a 5xx. Here that would only replace the error by
+// "the token was used", so the status is 400 at most.
 func codedSpent(err error) error {
 	status := replication.KindOf(err).HTTPStatus()
 	if status > http.StatusNotImplemented || status == http.StatusForbidden {

@@ -9,8 +9,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// OwnStatus is what one of the status endpoints answers outside of Vault's core, which is
-// not there for it, nor to look at a token. OK is false for other paths.
+// OwnStatus answers a status endpoint outside of Vault's core, while the core cannot answer
+// or check a token. OK is false for other paths.
 func OwnStatus(path string, status func(replication.Mode) *ModeStatus) (answer *logical.HTTPResponse, ok bool) {
 	var data map[string]any
 	switch path {
@@ -27,7 +27,7 @@ func OwnStatus(path string, status func(replication.Mode) *ModeStatus) (answer *
 		return nil, false
 	}
 	answer = logical.LogicalResponseToHTTPResponse(&logical.Response{Data: data, MountType: "system"})
-	// An id that is missing says nothing wrong.
+	// A missing id does no harm.
 	answer.RequestID, _ = uuid.GenerateUUID()
 	return answer, true
 }

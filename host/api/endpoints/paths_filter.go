@@ -19,12 +19,12 @@ import (
 type Filters interface {
 	// PathsFilter is that of a secondary, on a primary; nil when there is none.
 	PathsFilter(ctx context.Context, id string) (*filter.Rule, error)
-	// SetPathsFilter is in force for the secondary when it returns: nothing that it
-	// leaves out is sent any more.
+	// SetPathsFilter puts a filter in force. When it returns, nothing that the filter
+	// leaves out is sent to the secondary any more.
 	SetPathsFilter(ctx context.Context, id string, f filter.Rule) error
 	DeletePathsFilter(ctx context.Context, id string) error
-	// DynamicFilter lists the mounts that the filter of a secondary leaves out now.
-	// On that secondary it is what the secondary itself knows of it.
+	// DynamicFilter lists the mounts that the filter of a secondary leaves out now. Called
+	// on that secondary, it lists what the secondary itself knows.
 	DynamicFilter(ctx context.Context, id string) (mounts []string, err error)
 }
 

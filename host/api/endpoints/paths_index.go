@@ -16,8 +16,8 @@ import (
 
 const warnReindexing = "The index of the replicated content is being computed anew from the storage: the status shows how far it is."
 
-// reindexFields are the documented ones. What is stored of the
-// index is written by itself, and it is always computed key by key.
+// reindexFields are the documented fields. They change nothing: the stored index is written
+// by itself, and the index is always computed key by key.
 func reindexFields(more map[string]*framework.FieldSchema) map[string]*framework.FieldSchema {
 	fields := map[string]*framework.FieldSchema{
 		"diff":       {Type: framework.TypeBool, Description: "Compare key by key. This is always done."},
@@ -77,7 +77,7 @@ func (h *handlers) addedIndexPaths() []*framework.Path {
 	return paths(list)
 }
 
-// enabled are the modes that are, of some.
+// enabled returns those of the modes that are enabled.
 func (h *handlers) enabled(modes []replication.Mode, what string) ([]replication.Mode, error) {
 	var on []replication.Mode
 	for _, mode := range modes {
@@ -106,8 +106,8 @@ func (h *handlers) reindex(modes ...replication.Mode) call {
 	}
 }
 
-// checkIndex answers in the documented shape: a tree for each mode, and of a range
-// that is wrong its number as a page.
+// checkIndex answers in the documented form: a tree for each mode. A range that is wrong is
+// told by its number, as a page.
 func (h *handlers) checkIndex(modes ...replication.Mode) call {
 	return func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
 		on, err := h.enabled(modes, "check")

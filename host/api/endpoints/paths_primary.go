@@ -23,8 +23,8 @@ const (
 // defaultTokenTTL is how long an activation token can be used, in seconds.
 const defaultTokenTTL = 30 * 60
 
-// family is a set of endpoints of one mode, below a prefix. Performance has two:
-// the paths of before there was disaster recovery are still served.
+// family is a set of endpoints of one mode, below a prefix. Performance has two: the paths
+// from before disaster recovery existed are still served.
 type family struct {
 	mode replication.Mode
 	// prefix is that of the patterns.

@@ -221,8 +221,8 @@ func (h *handlers) deleteToken(mode replication.Mode) call {
 	})
 }
 
-// authorized lets a request of a secondary through: of a DR secondary when its DR
-// operation token allows the path, for Vault asks for no token of its own there.
+// authorized lets a request of a secondary through. On a DR secondary its DR operation
+// token must allow the path, because Vault asks for no other token there.
 func (h *handlers) authorized(mode replication.Mode, next call) call {
 	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		if err := h.requireRole(mode, replication.Secondary); err != nil {
@@ -239,7 +239,8 @@ func (h *handlers) authorized(mode replication.Mode, next call) call {
 	}
 }
 
-// useOf is what the DR operation token in a request that the core handles has to allow.
+// useOf is the request that the DR operation token has to allow, made from one that the
+// core handles.
 func useOf(req *logical.Request) *logical.Request {
 	return operationtoken.Use("sys/"+req.Path, req.Data, req.Connection)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
 )
 
-// raftPaths are opened by Vault to requests without a token when the core is built as
-// that of a DR secondary, because Enterprise checks a dr_operation_token there.
+// raftPaths are raft administration. Vault opens them to requests without a token when the
+// core is built as that of a DR secondary: Enterprise checks a dr_operation_token there.
 var raftPaths = []string{
 	"storage/raft/configuration",
 	"storage/raft/remove-peer",
@@ -20,8 +20,8 @@ var raftPaths = []string{
 	"storage/raft/autopilot/configuration",
 }
 
-// guardRaft makes those paths check the token themselves, behind the gate that
-// has checked it already. They exist with raft storage only.
+// guardRaft makes those paths check the token themselves. The gate in front has checked it
+// already. The paths exist with raft storage alone.
 func (h *handlers) guardRaft(byPattern map[string]*framework.Path) {
 	for _, pattern := range raftPaths {
 		p := byPattern[pattern]

@@ -9,11 +9,12 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// details says who is told what Vault's documentation does not promise to everybody.
+// details says whether a status has the fields that Vault's documentation does not promise
+// to everybody.
 type details bool
 
 const (
-	// withheld is for whoever asks without a token that may read the path.
+	// withheld is for a request without a token that may read the path.
 	withheld details = false
 	shown    details = true
 )
@@ -45,7 +46,8 @@ func render(mode replication.Mode, s *ModeStatus, d details) map[string]any {
 		data["last_error"] = s.Sessions.LastError
 	}
 	if s.Contested {
-		// Nor is this: the role was taken over by force beside a cluster that may have it too.
+		// Not in Vault's documentation either: the role was taken over by force beside a
+		// cluster that may have it too.
 		data["contested"] = true
 	}
 	if s.UnclassifiedKeys > 0 {
@@ -90,7 +92,7 @@ func renderSecondary(data map[string]any, s *ModeStatus, d details) {
 	data["secondary_id"] = s.Sessions.SecondaryID
 	data["known_primary_cluster_addrs"] = texts(s.Sessions.KnownPrimaryClusterAddrs)
 	if len(s.Sessions.FailoverAddrs) > 0 && d == shown {
-		// Nor is this in Vault's documentation.
+		// Not in Vault's documentation either.
 		data["known_failover_cluster_addrs"] = s.Sessions.FailoverAddrs
 	}
 	data["primaries"] = peers(s.Sessions.Primaries, false)
@@ -115,8 +117,8 @@ func renderSecondary(data map[string]any, s *ModeStatus, d details) {
 	}
 }
 
-// lacks has paths of mounts, names of plugins and, of an audit device, files of the
-// server: without a token it says only that there is something.
+// lacks names paths of mounts, plugins and files of the server. So without a token it says
+// only that there is something.
 func lacks(list []string, d details) []string {
 	if d == shown {
 		return list
@@ -148,7 +150,7 @@ func peers(list []replication.Peer, withID bool) []map[string]any {
 	return out
 }
 
-// texts makes an empty JSON list of none, rather than null.
+// texts makes an empty JSON list of no texts, rather than null.
 func texts(list []string) []string { return append([]string{}, list...) }
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -28,13 +28,13 @@ var (
 	write = []string{http.MethodPost, http.MethodPut}
 )
 
-// rules is the whole of what a DR secondary serves, the user interface's files
-// and what the listener's configuration opens aside.
+// rules is the whole of what a DR secondary serves, apart from the user interface's files
+// and what the listener's configuration opens.
 //
-// Not in it on purpose: generate-root and rekey (the token store behind them is
-// not built on a DR secondary), seal and step-down (they need a token that
-// nothing here can check; stop the process instead), storage/raft/join (a node
-// that joins is not unsealed yet, and sealed nodes are not gated), init by PUT.
+// Left out on purpose: generate-root and rekey, because the token store behind them is not
+// built on a DR secondary; seal and step-down, because nothing here can check the token
+// that they need (stop the process instead); storage/raft/join, because a node that joins
+// is still sealed, and sealed nodes are not gated; init by PUT.
 var rules = map[string]rule{
 	// Node state: Vault answers these without a token on any node.
 	"/v1/sys/health":                    {methods: probe, state: true},
@@ -85,7 +85,7 @@ func (g *gate) find(r *http.Request) (rule, bool) {
 	if !ok {
 		return rule{}, false
 	}
-	// Help is drawn up by a backend, whose tokens cannot be checked here.
+	// A backend answers a request for help, and its tokens cannot be checked here.
 	if r.URL.RawQuery != "" && r.URL.Query().Has("help") {
 		return rule{}, false
 	}

@@ -21,13 +21,13 @@ const (
 	adminBodyMax = 64 << 10
 )
 
-// authorize checks the DR operation token of a raft administration request and
-// returns the request for Vault, or answers and returns false.
+// authorize checks the DR operation token of a raft administration request. It returns the
+// request for Vault, or it answers and returns false.
 //
-// The token is in the body, or in X-Vault-Token, where the stock CLI puts it for
-// the autopilot commands. Vault gets it as a request field in either case: the
-// endpoint checks it once more behind the gate, for a request that got past a
-// standby's gate in the moment in which that node became the active one.
+// The token is in the body, or in X-Vault-Token, where the stock CLI puts it for the
+// autopilot commands. Vault gets it as a request field in either case. The endpoint checks
+// it once more behind the gate, because a request may pass a standby's gate just before
+// that node becomes active.
 func (g *gate) authorize(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
 	body, err := readBody(w, r)
 	if err != nil {

@@ -39,8 +39,8 @@ func (g *gate) serveBootstrapping(w http.ResponseWriter, r *http.Request, state 
 		g.next.ServeHTTP(w, r)
 		return
 	}
-	// The core is built as that of a DR secondary, and takes itself for one. It is none,
-	// and as little use as a sealed node: every other request is answered 503.
+	// The core is built as that of a DR secondary, and answers as one. It is not one. It
+	// serves no more than a sealed node does: every other request is answered with 503.
 	query := r.URL.Query()
 	if query.Has(drSecondaryCode) {
 		r = r.Clone(r.Context())
@@ -66,9 +66,9 @@ func (g *gate) serveBootstrapping(w http.ResponseWriter, r *http.Request, state 
 	_, _ = w.Write(body)
 }
 
-// operatorPaths are what an operator can do whose primary is gone before the first copy
-// has ended: give another one. Without a token of its own the cluster goes by a DR
-// operation token, which is made of the primary's key shares.
+// operatorPaths let an operator give another primary when the present one is gone before
+// the first copy has ended. The cluster has no tokens of its own yet. So a DR operation
+// token authorizes this, made from the primary's key shares.
 var operatorPaths = map[string]bool{
 	"/v1/sys/replication/performance/secondary/update-primary": true,
 	"/v1/sys/replication/secondary/update-primary":             true,

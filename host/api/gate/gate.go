@@ -15,8 +15,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// internalPrefix begins the names of headers that only this product sets. A
-// client's are removed on every way in.
+// internalPrefix begins the names of headers that only this product sets. The gate removes
+// a client's on every way in.
 const internalPrefix = "X-Vault-Replication-"
 
 const (
@@ -136,9 +136,9 @@ func (g *gate) pass(w http.ResponseWriter, r *http.Request, found rule, state St
 	g.next.ServeHTTP(w, r)
 }
 
-// disarm removes what would make the core do more than answer: a wrapped answer
-// needs a token and a lease, which a DR secondary cannot write, and a token is
-// looked up in a store that is not complete.
+// disarm removes what would make the core do more than answer. A wrapped answer needs a
+// token and a lease, which a DR secondary cannot write. A token would be looked up in a
+// store that is not complete.
 func disarm(r *http.Request, found rule) {
 	for _, name := range []string{"X-Vault-Wrap-Ttl", "X-Vault-Wrap-Format", "X-Vault-Mfa", "X-Vault-Policy-Override"} {
 		r.Header.Del(name)
@@ -157,7 +157,7 @@ func (g *gate) serveOpen(w http.ResponseWriter, r *http.Request, state State) {
 		return
 	}
 	if r.Body != nil && r.Body != http.NoBody {
-		// A body that is held back must not carry a request over the moment in
+		// A client that sends its body slowly must not carry a request over the moment in
 		// which the node becomes a DR secondary (an unseal, a demotion).
 		if found, ok := g.find(r); !ok || found.token {
 			r.Body = &guardedBody{ReadCloser: r.Body, node: g.Node}

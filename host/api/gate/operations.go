@@ -11,15 +11,16 @@ import (
 	"strings"
 )
 
-// operates says whether a request would do something on a cluster that has no audit
-// devices. The making of operation tokens writes log lines of its own.
+// operates says whether a request changes something. A DR secondary has no audit devices,
+// so such requests are logged. Those that make operation tokens have log lines of their
+// own.
 func operates(r *http.Request, found rule) bool {
 	admin := strings.HasPrefix(r.URL.Path, "/v1/sys/replication/") || strings.HasPrefix(r.URL.Path, "/v1/sys/storage/raft/")
 	return admin && !found.state && slices.Contains(write, r.Method)
 }
 
-// logged serves an operation and writes to the server's log who has asked for it, for there
-// are no audit devices here: from where, with what kind of token, and what came of it.
+// logged serves an operation and writes to the server's log who asked for it: from where,
+// with what kind of token, and with what result. There are no audit devices here.
 func (g *gate) logged(w http.ResponseWriter, r *http.Request, serve func(http.ResponseWriter, *http.Request)) {
 	token := headerToken(r)
 	head := &head{}
@@ -43,7 +44,7 @@ func (g *gate) logged(w http.ResponseWriter, r *http.Request, serve func(http.Re
 	log("an operation was asked for on this secondary, which has no audit devices", "path", path, "client", client, "token", kindOf(token), "status", answer.status)
 }
 
-// kindOf says what a token is by how it looks, whether or not it is one.
+// kindOf names the kind of a token by its form. The token need not be valid.
 func kindOf(token string) string {
 	switch {
 	case token == "":

@@ -152,10 +152,9 @@ func (c *Collector) drop() {
 	c.attempt = nil
 }
 
-// Provide adds a share and takes possession of it. As soon as enough shares fit
-// together it makes the token. A share that does not fit is answered with Denied and
-// ends nothing: nobody who gives wrong shares can spoil the attempt of those who
-// have the right ones.
+// Provide adds a share and takes possession of it. It makes the token as soon as enough
+// shares fit together. A share that does not fit is answered with Denied and ends nothing,
+// so nobody can spoil the attempt of others with wrong shares.
 func (c *Collector) Provide(ctx context.Context, share []byte, nonce string) (*Result, error) {
 	kept := false
 	defer func() {

@@ -44,12 +44,11 @@ type statusResponse struct {
 	OTPLength        int    `json:"otp_length"`
 }
 
-// Handler serves [AttemptPath] and [UpdatePath]. The caller makes sure that the
-// node is the active one of a DR secondary; no token is asked for, as with
-// generate-root, since the shares are the authority. So anybody who reaches the API
-// can begin or cancel an attempt, or give wrong shares for it. A DR secondary has no
-// audit devices, so each of these calls is logged with the client's address: whoever
-// disturbs an operator leaves a trace.
+// Handler serves [AttemptPath] and [UpdatePath]. The caller makes sure that the node is the
+// active one of a DR secondary. As with generate-root no token is asked for: the shares are
+// the authority. So anybody who reaches the API can begin or cancel an attempt, or give
+// wrong shares. A DR secondary has no audit devices, so each call is logged with the
+// client's address: whoever disturbs an operator leaves a trace.
 func Handler(c *Collector) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -118,8 +117,8 @@ func serveUpdate(w http.ResponseWriter, r *http.Request, c *Collector) {
 		respondError(w, err)
 		return
 	}
-	// The client's going away must not leave a token stored that nobody has, or
-	// an attempt half dropped.
+	// A client that goes away must not leave behind a stored token that nobody has, or an
+	// attempt that is half dropped.
 	result, err := c.Provide(context.WithoutCancel(r.Context()), share, req.Nonce)
 	if err != nil {
 		c.logger.Warn("a key share for a DR operation token was refused", "client", r.RemoteAddr, "error", err)

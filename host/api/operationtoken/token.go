@@ -21,8 +21,8 @@ const (
 	tokenPrefix = "dro."
 	// tokenRandom is the number of random base62 characters (142 bits).
 	tokenRandom = 24
-	// tokenLength is that of Vault's root tokens too, which clients of
-	// generate-root count on for their one-time password.
+	// tokenLength is the length of Vault's root tokens. Clients of generate-root rely on it
+	// for their one-time password.
 	tokenLength = len(tokenPrefix) + tokenRandom
 	// tokenMax bounds any token that is looked at, in bytes.
 	tokenMax = 8 << 10
@@ -40,10 +40,10 @@ type Store interface {
 
 // BatchTokens decides on batch tokens that were prepared on the primary.
 type BatchTokens interface {
-	// Allowed returns nil when the token is a valid orphan batch token that may be
-	// used from the client's address, and whose policies grant the request (see
-	// [Use]). Errors that are not of the contract count as Denied. When [InsideCore]
-	// says so, the core's state lock is held already and must not be taken again.
+	// Allowed returns nil for a valid orphan batch token that may be used from the client's
+	// address and whose policies grant the request (see [Use]). Errors that are not of the
+	// contract count as Denied. If [InsideCore] says so, the core's state lock is held
+	// already and must not be taken again.
 	Allowed(ctx context.Context, token string, use *logical.Request) error
 }
 
@@ -144,8 +144,8 @@ func (v *Verifier) set(ctx context.Context, token string) error {
 	return v.store.Put(ctx, data)
 }
 
-// match compares with the stored hash; the time it takes does not depend on how
-// much of the token is right, nor on whether there is a record to compare with.
+// match compares with the stored hash. Its time depends neither on how much of the token is
+// right nor on whether there is a record.
 func (v *Verifier) match(ctx context.Context, token string) error {
 	data, err := v.store.Get(ctx)
 	if err != nil {
@@ -166,7 +166,7 @@ func (v *Verifier) match(ctx context.Context, token string) error {
 	return nil
 }
 
-// asDenied makes a refusal of an error that does not say what it is.
+// asDenied makes Denied of an error that has no kind.
 func asDenied(err error) error {
 	var known *replication.Error
 	if err == nil || errors.As(err, &known) {

@@ -12,11 +12,11 @@ import (
 // Field is the name of the request field that carries a DR operation token.
 const Field = "dr_operation_token"
 
-// Use is the request that a token has to allow, as a policy sees it: an update of
-// path ("sys/replication/dr/secondary/promote") with these parameters, from this
-// client. The token itself stands for X-Vault-Token, so it is no parameter.
-// A nil connection means that the client's address is not known: a token that is
-// bound to addresses allows nothing then.
+// Use is the request that a token has to allow, as a policy sees it: an update of path
+// ("sys/replication/dr/secondary/promote") with these parameters, from this client. The
+// token itself stands for X-Vault-Token and is no parameter. A nil connection means that
+// the client's address is not known; then a token that is bound to addresses allows
+// nothing.
 func Use(path string, data map[string]any, from *logical.Connection) *logical.Request {
 	parameters := make(map[string]any, len(data))
 	for name, value := range data {

@@ -7,8 +7,8 @@ import (
 	"net/http"
 )
 
-// answer says of a request whose body came too late what has happened: Vault takes it for a
-// body that cannot be read.
+// answer replaces Vault's answer to a request whose body came too late. Vault says that it
+// cannot read the body.
 type answer struct {
 	http.ResponseWriter
 	request *request
@@ -44,9 +44,8 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 // Flush implements [http.Flusher], which Vault's streaming endpoints ask for.
 func (a *answer) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flush() }
 
-// What Vault says when the active node has gone since the gate looked: when it passes the
-// request on, with status 500, and when it would redirect the client, with 503 and without
-// a word of when to come again.
+// Vault's answers when the active node has gone since the gate looked: status 500 when it
+// passes the request on, and 503 without Retry-After when it redirects the client.
 const (
 	noActiveNode     = "local node not active but active cluster node not found"
 	noActiveInstance = "no active Vault instance found"
@@ -62,14 +61,15 @@ func (g *Gate) passOn(w http.ResponseWriter, r *http.Request, next http.Handler,
 		next.ServeHTTP(w, r)
 		return
 	}
-	// All of it is there when Vault answers: it has come from the active node as a whole.
+	// Vault has the whole answer of the active node before it answers.
 	whole := &recorded{header: w.Header()}
 	next.ServeHTTP(whole, r)
 	failed := whole.status == http.StatusInternalServerError ||
 		!told && (whole.status > http.StatusInternalServerError || whole.status == http.StatusTemporaryRedirect)
 	if failed && l.Own != nil {
-		// The active node was reached a moment ago, or not at all, or what it has stored cannot
-		// be read, for its keys are others now: what this one knows is better than nothing.
+		// The active node was there a moment ago, or was never reached, or has other keys
+		// now, so that its records cannot be read here. What this node knows is better than
+		// nothing.
 		if status, body, ok := l.Own(r); ok {
 			w.Header().Del("Location")
 			write(w, r, status, body)
@@ -79,8 +79,8 @@ func (g *Gate) passOn(w http.ResponseWriter, r *http.Request, next http.Handler,
 	if whole.says(http.StatusInternalServerError, noActiveNode) || whole.says(http.StatusServiceUnavailable, noActiveInstance) ||
 		whole.status == http.StatusTemporaryRedirect && r.Header.Get(noForwardingHeader) == "" {
 		// Vault's client follows one redirect and takes a second one for success. While the
-		// active node changes there may be two: a write would be lost that its client
-		// takes for done.
+		// active node changes there may be two. The client would believe that a lost write
+		// was done.
 		w.Header().Del("Location")
 		refuse(w, leaderlessText)
 		return

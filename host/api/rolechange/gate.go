@@ -19,8 +19,8 @@ type Own func(r *http.Request) (status int, body any, ok bool)
 type Node interface {
 	// Active says whether the node serves by itself. It must not block.
 	Active() bool
-	// PassesOn says whether the node knows an active node, or is none that could serve
-	// or pass a request on: one that is sealed. It may wait for the core.
+	// PassesOn says whether Vault can answer a request on this standby: it knows an active
+	// node, or it is sealed and answers so itself. It may wait for the core.
 	PassesOn() bool
 	// Remember is called before a change, while all still works.
 	Remember()
@@ -36,8 +36,8 @@ type Limits struct {
 	Waiting int
 	// Patience is how long a change waits for requests that are no streams.
 	Patience time.Duration
-	// CutStream and Cut are how long after its context the connection of a request ends,
-	// and Cut is how long after that nobody waits for it any more.
+	// CutStream and Cut are how long the connection of a request outlives its context.
+	// After Cut once more nobody waits for the request.
 	CutStream, Cut time.Duration
 	// Lead is how long after a change requests wait for an active node.
 	Lead time.Duration
@@ -70,7 +70,8 @@ type Gate struct {
 	limits Limits
 
 	mu sync.Mutex
-	// closed is closed in turn when requests are let in again, nil while they are.
+	// closed is a channel during a change and nil otherwise. It is closed when requests are
+	// let in again.
 	closed   chan struct{}
 	underway map[*request]struct{}
 	waiting  int
@@ -97,9 +98,9 @@ func (g *Gate) now() chan struct{} {
 type Listener struct {
 	// Own may be nil.
 	Own Own
-	// Passed is set for the cluster port: what comes there comes from a standby. It does not
-	// wait, for nothing says that its client is gone, and it would be carried out a second
-	// time.
+	// Passed is set for the cluster port, where standbys pass requests on. Such a request
+	// does not wait: nothing tells that its client has gone, and it could be carried out a
+	// second time.
 	Passed bool
 	// Aside are exact paths, or prefixes that end in a slash, which need no core.
 	Aside []string
@@ -162,8 +163,8 @@ func (g *Gate) enter(w http.ResponseWriter, r *http.Request, l Listener) (*reque
 	return g.enterAgain(w, r, text)
 }
 
-// enterAgain lets a request in that has waited. Another change may have begun; nobody
-// waits twice.
+// enterAgain lets in a request that has waited. If another change has begun, the request
+// does not wait again.
 func (g *Gate) enterAgain(w http.ResponseWriter, r *http.Request, text string) (*request, context.Context, bool) {
 	q, ctx := g.admit(r.Context(), of(w, r, !g.node.Active()))
 	if q == nil {

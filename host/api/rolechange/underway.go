@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// request is one that was let in.
+// request is a request that was let in.
 type request struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -18,9 +18,10 @@ type request struct {
 	stream bool
 	// standby says that the node was not active when it was let in.
 	standby bool
-	// reading says that it waits for its own body, and not in the core. Guarded by Gate.mu.
+	// reading says that the request waits for its own body, outside of the core. Guarded by
+	// Gate.mu.
 	reading bool
-	// late says that its body came too late for it to go on.
+	// late says that the body came too late: the request must not go on.
 	late *atomic.Bool
 }
 
@@ -40,8 +41,8 @@ func (g *Gate) admit(ctx context.Context, q request) (*request, context.Context)
 	return &q, q.ctx
 }
 
-// Enter lets in what comes by another way than a listener; leave is called when it has
-// ended. OK is false during a change.
+// Enter lets in a request that came by another way than a listener. The caller calls leave
+// when it has ended. OK is false during a change.
 func (g *Gate) Enter(ctx context.Context) (entered context.Context, leave func(), ok bool) {
 	q, entered := g.admit(ctx, request{})
 	if q == nil {
@@ -65,10 +66,10 @@ func (g *Gate) signal() {
 	}
 }
 
-// Hold keeps requests out from now on: it is called before a client learns that the change
-// comes, whose next request is for the role after it. Empty returns when no request is under
-// way that can be waited for or ended; open lets requests in when the node serves again. One
-// change is made at a time.
+// Hold keeps requests out from now on. Call it before a client learns of the change: the
+// client's next request is for the role after it. Empty returns when no request is left
+// that can be waited for or ended. Open lets requests in when the node serves again. Only
+// one change may be under way.
 func (g *Gate) Hold() (empty, open func()) {
 	g.node.Remember()
 	closed := make(chan struct{})
@@ -96,8 +97,8 @@ func (g *Gate) empty() {
 		case <-cut.C:
 			g.disconnect(func(q *request) bool { return !streams || q.stream })
 			if !streams {
-				// One that ignores its context and its connection holds nothing up here. The core
-				// waits for it as it does when it seals.
+				// A request that ignores its context and its connection does not hold the
+				// change up here. The core waits for it, as when it seals.
 				g.wait(g.limits.Cut)
 				return
 			}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package rolequery asks the API of another cluster which role it has, without a token:
-// whoever is to be promoted asks so whether the primary is alive.
+// Package rolequery asks the API of another cluster which role it has, without a token. A
+// secondary asks so before its promotion whether the primary is alive.
 package rolequery
 
 import (
@@ -24,8 +24,9 @@ const (
 	answerMax = 1 << 20
 )
 
-// Ask asks an API for the role in a mode: its replication status, and where that does not
-// answer, as on a node between two leaders, its health. Unreachable when neither says one.
+// Ask asks an API for the role in a mode. It reads the replication status, and the health
+// where the status does not answer, as on a node between two leaders. Unreachable when
+// neither tells a role.
 func Ask(ctx context.Context, mode replication.Mode, apiAddr string) (*replication.RoleAtAnswer, error) {
 	u, err := url.Parse(apiAddr)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
@@ -34,9 +35,9 @@ func Ask(ctx context.Context, mode replication.Mode, apiAddr string) (*replicati
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	transport := &http.Transport{
-		// Not verified on purpose: the API may have any authority, nothing secret is sent,
-		// and the answer can make a promotion only more careful. Who could forge that the
-		// primary is none any more could as well cut the network.
+		// The certificate is not verified, on purpose. The API may have any authority,
+		// nothing secret is sent, and the answer can only make a promotion more careful. An
+		// attacker who could forge "not a primary" could as well cut the network.
 		TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}, //nolint:gosec // said above
 		DialContext:       (&net.Dialer{}).DialContext,
 		DisableKeepAlives: true,
@@ -73,7 +74,8 @@ func (q query) status(ctx context.Context, mode replication.Mode) *replication.R
 	return &replication.RoleAtAnswer{Role: replication.Role(body.Data.Mode), ClusterID: body.Data.ClusterID, SecondaryID: body.Data.SecondaryID}
 }
 
-// health speaks of a primary alone: of any other cluster it would not say which one it is.
+// health tells of a primary alone. For any other cluster it would not say which role it
+// has.
 func (q query) health(ctx context.Context, mode replication.Mode) *replication.RoleAtAnswer {
 	var body struct {
 		Initialized bool   `json:"initialized"`
@@ -91,7 +93,7 @@ func (q query) health(ctx context.Context, mode replication.Mode) *replication.R
 	return &replication.RoleAtAnswer{Role: replication.Primary}
 }
 
-// get reads the answer of a path, 0 when it is none of Vault's.
+// get reads the answer of a path. It returns 0 if the answer is not Vault's.
 func (q query) get(ctx context.Context, path string, into any) (code int) {
 	u := *q.base
 	u.Path, u.RawQuery, u.Fragment = strings.TrimSuffix(u.Path, "/")+"/v1/"+path, "", ""
