@@ -25,9 +25,9 @@ const PluginDirectoryEnv = "VAULT_REPLICATION_PLUGIN_DIR"
 // stanza does not set logshipper_buffer_size.
 const DefaultBufferSize = 256 << 20
 
-// Defaults of what the journal retains for a secondary that is away. A row has about
-// 120 bytes, so that 1 GiB is nine million writes: a day of a hundred each second.
-// Three days are a weekend and the Monday after it.
+// Defaults of what the journal retains for a secondary that is away. A row has about 120
+// bytes, so 1 GiB is nine million writes: a day at a hundred writes a second. Three days
+// are a weekend and the Monday after it.
 const (
 	DefaultSlotMaxRetained = 1 << 30
 	DefaultSlotMaxAge      = 72 * time.Hour
@@ -42,8 +42,8 @@ type Config struct {
 	BufferSize int64
 	// BufferLength bounds it in rows of the journal too; zero for no such bound.
 	BufferLength int64
-	// SlotMaxRetained and SlotMaxAge bound what the journal keeps for a secondary that
-	// does not come, in bytes and in time; zero for no bound.
+	// SlotMaxRetained and SlotMaxAge bound what the journal keeps for a secondary that is
+	// away, in bytes and in time. Zero is no bound.
 	SlotMaxRetained uint64
 	SlotMaxAge      time.Duration
 	// ResolverDiscoverServers lets a secondary try all nodes of the primary that
@@ -61,8 +61,8 @@ type Config struct {
 	// its own cluster_cipher_suites.
 	TLSMinVersion   uint16
 	TLSCipherSuites []uint16
-	// ClusterAddr is the top-level cluster_addr. Vault takes it up with HA storage
-	// alone; replication needs it with any.
+	// ClusterAddr is the top-level cluster_addr. Vault uses it with HA storage alone;
+	// replication needs it with any storage.
 	ClusterAddr string
 }
 
@@ -100,7 +100,7 @@ func FromArgs(args []string) (*Config, error) {
 	for _, path := range configPaths(args[1:]) {
 		files, err := filesOf(path)
 		if err != nil {
-			// Vault reports it in its own words.
+			// Vault reports the error in its own words.
 			continue
 		}
 		for _, file := range files {
@@ -179,7 +179,8 @@ func (c *Config) merge(raw []byte) error {
 	return nil
 }
 
-// parseCap reads a size; parseutil takes a negative number for a huge one.
+// parseCap reads a size. It refuses a negative number, which parseutil takes for a huge
+// one.
 func parseCap(value any) (uint64, error) {
 	n, err := parseutil.ParseCapacityString(value)
 	if err != nil || n > math.MaxInt64 {

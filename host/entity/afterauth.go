@@ -16,12 +16,12 @@ import (
 // envNoLocalEntities is Vault's own switch: logins on local mounts get no entity.
 const envNoLocalEntities = "VAULT_DISABLE_LOCAL_AUTH_MOUNT_ENTITIES"
 
-// errNotHere means that the primary said yes, its writes were applied, and still
-// something is missing: another cluster has changed it again meanwhile.
+// errNotHere means that the primary agreed, its writes were applied, and something is still
+// missing: another cluster has changed it again meanwhile.
 var errNotHere = errors.New("what the primary wrote has been applied, but the identity store does not show it")
 
-// AfterAuth is called with the answer of an auth method to a login or a renewal,
-// before the core sees it. An error is the answer to the client.
+// AfterAuth is called with an auth method's answer to a login or a renewal, before the core
+// sees it. The client gets the error that it returns.
 func (s *Secondary) AfterAuth(ctx context.Context, m vaultname.Mount, req *logical.Request, resp *logical.Response) error {
 	if resp == nil || resp.Auth == nil || resp.IsError() {
 		return nil
@@ -85,8 +85,8 @@ func (s *Secondary) ensureGroups(ctx context.Context, g Groups) error {
 	if _, err := s.ask(ctx, KindGroups, encode(g), settled); err != nil {
 		return unavailable(err)
 	}
-	// The core still changes groups by itself when they differ, and that goes to
-	// the primary, too: no reason to refuse.
+	// If the groups still differ, the core changes them by itself, and that goes to the
+	// primary too. So this is no reason to refuse.
 	return s.store.TakeUp(ctx, g.EntityID, g.Accessor, g.Aliases)
 }
 
@@ -115,8 +115,8 @@ func (s *Secondary) ensureShared(ctx context.Context, want Ensure) error {
 	if ok, err = s.settled(want); err != nil || ok {
 		return err
 	}
-	// The rows are in storage; whoever takes them up for the core may be a step behind.
-	// An answer without an entity means that another login has just done it.
+	// The rows are in storage, but the core may not have taken them up yet. An answer
+	// without an entity means that another login has just done it.
 	if answer.ID == "" {
 		return unavailable(errNotHere)
 	}
@@ -143,7 +143,7 @@ func (s *Secondary) ensureLocal(ctx context.Context, want Ensure) error {
 	return s.ensureGroups(ctx, Groups{EntityID: id, Accessor: want.Accessor, Aliases: want.Groups})
 }
 
-// putLocal is done by one login of an alias at a time; the others find it done.
+// putLocal runs for one login of an alias at a time. The others find the alias there.
 func (s *Secondary) putLocal(ctx context.Context, want Ensure) (entityID string, err error) {
 	done := s.flights.DoChan("local\x00"+string(encode(want)), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
@@ -182,7 +182,7 @@ func (s *Secondary) putLocalOnce(ctx context.Context, want Ensure) (string, erro
 	if err := s.store.PutLocalAlias(ctx, id, want.Accessor, want.Name, want.Metadata); err != nil {
 		return "", err
 	}
-	// The alias may have come to be with another entity meanwhile.
+	// The alias may belong to another entity meanwhile.
 	id, _, err = s.store.AliasState(want.Accessor, want.Name, want.Metadata)
 	if err == nil && id == "" {
 		err = unavailable(errNotHere)

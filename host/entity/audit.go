@@ -11,14 +11,13 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// AuditPath begins the paths under which the primary audits what secondaries have
-// it change: no request of a client can have one of them.
+// AuditPath begins the paths under which the primary audits what secondaries have it
+// change. No client's request can have such a path.
 const AuditPath = "identity/for-secondary/"
 
-// audited runs a change between two audit entries. As in Vault, what cannot be
-// audited is not done, and an answer that cannot be audited is not given. The login
-// that it is for is in the secondary's audit log; many at once that want the same are
-// one change.
+// audited runs a change between two audit entries. As in Vault, a change that cannot be
+// audited is not made, and an answer that cannot be audited is not given. The login is in
+// the secondary's audit log. Many logins that want the same at once are one change.
 func (s *Server) audited(ctx context.Context, secondaryID, kind string, fields map[string]any, change func() (Entity, error)) (Entity, error) {
 	id, err := uuid.GenerateUUID()
 	if err != nil {

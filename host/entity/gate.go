@@ -9,10 +9,10 @@ import (
 	"sync"
 )
 
-// gate lets requests of one alias through together while they want the same, and
-// one after the other while they do not: what the first has made sure of must
-// still hold when the core compares, a moment later. A request leaves when its
-// context ends, which the core sees to when it has answered.
+// gate lets requests of one alias through together while they want the same, and one after
+// the other while they do not. What the first has made sure of must still hold when the
+// core compares, a moment later. A request leaves when its context ends, and the core ends
+// it after its answer.
 type gate struct {
 	mu    sync.Mutex
 	lanes map[string]*lane
@@ -35,7 +35,7 @@ type waiting struct {
 // enter waits for its turn.
 func (g *gate) enter(ctx context.Context, e Ensure) error {
 	if ctx.Done() == nil {
-		// A context that never ends would never leave.
+		// Such a context never ends, so the request would never leave.
 		return nil
 	}
 	key, want := e.Accessor+"\x00"+strings.ToLower(e.Name), string(encode(e))

@@ -56,8 +56,8 @@ type Entity struct {
 	ID string `json:"id,omitempty"`
 	// Stored is the entity as the primary stored it, for KindCreate.
 	Stored []byte `json:"stored,omitempty"`
-	// Refused says in one sentence why the primary did nothing. It is not an
-	// outage: to ask again would not help.
+	// Refused is one sentence on why the primary did nothing. It is not an outage: asking
+	// again does not help.
 	Refused string `json:"refused,omitempty"`
 }
 
@@ -70,8 +70,8 @@ func encode(v any) []byte {
 	return b
 }
 
-// decode is strict: a field that this version does not know is a wish that it
-// would silently not fulfil.
+// decode is strict. A field that this version does not know is a wish that it would
+// silently ignore.
 func decode(body []byte, into any) error {
 	d := json.NewDecoder(strings.NewReader(string(body)))
 	d.DisallowUnknownFields()

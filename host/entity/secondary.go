@@ -16,8 +16,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// patience bounds one question to the primary and the wait for what it wrote. It
-// is less than the time a client is given, so that it learns the reason.
+// patience bounds one question to the primary and the wait for what it wrote. It is shorter
+// than a client's timeout, so that the client learns the reason.
 const patience = 30 * time.Second
 
 // Caller reaches the primary. Call returns the primary's position after the call;
@@ -34,8 +34,8 @@ type Waiter interface {
 
 // Store is the identity store of the secondary.
 type Store interface {
-	// AliasState is the entity behind an alias, "" when there is none, and whether
-	// a login with this metadata leaves the alias as it is.
+	// AliasState returns the entity behind an alias, "" when there is none. Same says
+	// whether a login with this metadata leaves the alias as it is.
 	AliasState(accessor, name string, metadata map[string]string) (entityID string, same bool, err error)
 	// GroupsDiffer says whether a login with these group aliases changes groups.
 	GroupsDiffer(entityID, accessor string, aliases []string) (bool, error)
@@ -43,7 +43,7 @@ type Store interface {
 	TakeUp(ctx context.Context, entityID, accessor string, aliases []string) error
 	// PutLocalAlias writes the alias of a local mount.
 	PutLocalAlias(ctx context.Context, entityID, accessor, name string, metadata map[string]string) error
-	// SettleEntity forgets that an entity was kept before it had arrived.
+	// SettleEntity forgets that an entity was kept before it had arrived here.
 	SettleEntity(ctx context.Context, entityID string) error
 }
 
@@ -64,14 +64,14 @@ func NewSecondary(store Store, caller Caller, waiter Waiter, logger hclog.Logger
 	return &Secondary{store: store, caller: caller, waiter: waiter, logger: logger}
 }
 
-// refusal is the primary's no.
+// refusal is the primary's refusal.
 type refusal struct{ reason string }
 
 func (r refusal) Error() string { return "the primary refused the change of identity: " + r.reason }
 
-// unavailable is the answer to a client whose identity cannot be had now. Of Vault's
-// coded errors only this one keeps its status where the core puts errors around it,
-// as it does with those of a renewal.
+// unavailable is the answer to a client whose identity cannot be had now. Of Vault's coded
+// errors only this one keeps its status where the core wraps errors, as it does for a
+// renewal.
 func unavailable(err error) error {
 	var no refusal
 	if errors.As(err, &no) {
@@ -81,9 +81,9 @@ func unavailable(err error) error {
 		"this needs a change of identity data that only the primary cluster can make, and this cluster did not get it: %v; try again when that is mended", err)}
 }
 
-// ask makes one call and waits until what it wrote is here. The same question
-// asked by many at once is one call: its context is nobody's in particular. Who
-// comes just after its end finds it done.
+// ask makes one call and waits until what it wrote is here. Many who ask the same at once
+// share one call, so its context belongs to none of them. A request that comes just after
+// its end finds the change done.
 func (s *Secondary) ask(ctx context.Context, kind string, body []byte, done func() (bool, error)) (Entity, error) {
 	flight := s.flights.DoChan(kind+"\x00"+string(body), func() (any, error) {
 		if ok, err := done(); err != nil || ok {

@@ -17,10 +17,11 @@ import (
 type PrimaryStore interface {
 	// AuthMount is the auth mount with an accessor, if it is in service.
 	AuthMount(accessor string) (vaultname.Mount, bool)
-	// GroupMount is the accessor of the mount that the alias of an external group is
-	// of, "" if there is none.
+	// GroupMount returns the accessor of the mount that the alias of an external group
+	// belongs to, "" if there is none.
 	GroupMount(groupID string) (accessor string, err error)
-	// GroupMounts are those of the external groups that an entity is a member of.
+	// GroupMounts returns the accessors for the external groups that an entity is a member
+	// of.
 	GroupMounts(entityID string) (accessors []string, err error)
 
 	EnsureEntity(ctx context.Context, alias *logical.Alias) (entityID string, err error)
@@ -40,8 +41,8 @@ type Audit interface {
 type ServerOptions struct {
 	Store PrimaryStore
 	Audit Audit
-	// Allowed says whether a secondary has the mount with a UUID: aliases and groups
-	// of a mount that its paths filter hides are none of its business. Nil allows all.
+	// Allowed says whether a secondary has the mount with a UUID. It must not change
+	// aliases and groups of a mount that its paths filter hides. Nil allows all.
 	Allowed func(secondaryID, uuid string) bool
 	// Logger is told what was refused; nil for nobody.
 	Logger hclog.Logger
@@ -71,7 +72,7 @@ func (s *Server) Handlers() map[string]Handler {
 	}
 }
 
-// handler turns a refusal into an answer. Everything else that fails is an outage.
+// handler turns a refusal into an answer. Any other error is an outage.
 func handler[T any](s *Server, kind string, f func(ctx context.Context, secondaryID string, in T) (Entity, error)) Handler {
 	return func(ctx context.Context, id string, body []byte) ([]byte, error) {
 		var in T
@@ -94,8 +95,8 @@ func handler[T any](s *Server, kind string, f func(ctx context.Context, secondar
 	}
 }
 
-// sharedMount refuses what a secondary has no say in. What it must not see is
-// called what is not there.
+// sharedMount refuses mounts that a secondary may not change. A mount that it must not see
+// gets the answer of a mount that is not there.
 func (s *Server) sharedMount(secondaryID, accessor, typ string) error {
 	m, ok := s.o.Store.AuthMount(accessor)
 	switch {
@@ -115,8 +116,8 @@ func (s *Server) hidden(secondaryID string, m vaultname.Mount) bool {
 	return m.Type != tokenMountType && s.o.Allowed != nil && !s.o.Allowed(secondaryID, m.UUID)
 }
 
-// nothingWithheld refuses a change of groups of mounts that are on the primary and
-// not on the secondary. What the primary does not know is the secondary's own.
+// nothingWithheld refuses to change groups of mounts that the primary has and the secondary
+// has not. A mount that the primary does not know is the secondary's own.
 func (s *Server) nothingWithheld(secondaryID string, accessors ...string) error {
 	for _, accessor := range accessors {
 		if _, known := s.o.Store.AuthMount(accessor); !known {
@@ -156,9 +157,9 @@ func (s *Server) create(ctx context.Context, _ string, _ Entity) (Entity, error)
 	return Entity{ID: id, Stored: stored}, err
 }
 
-// groups takes a mount that the primary does not have only when it brings no
-// group: that is a local mount of the secondary, which can have no group aliases.
-// Without a mount the groups of all mounts change.
+// groups accepts a mount that the primary does not have only without groups. It is a local
+// mount of the secondary, which can have no group aliases. Without a mount the groups of
+// all mounts change.
 func (s *Server) groups(ctx context.Context, secondaryID string, g Groups) (Entity, error) {
 	if g.EntityID == "" {
 		return Entity{}, refusal{"an entity is missing"}

@@ -32,10 +32,10 @@ type Ensurer interface {
 	EnsureTokenAlias(ctx context.Context, accessor, name string) error
 }
 
-// DecorateTokenCreate makes a token store ask the primary for the entity of an
-// entity_alias before its own handler runs, which then finds it. It is called before
-// the token store serves. When returns the Ensurer while the cluster is a performance
-// secondary, nil otherwise.
+// DecorateTokenCreate makes a token store ask the primary for the entity of an entity_alias
+// before its own handler runs, which then finds the entity. Call it before the token store
+// serves. When returns the Ensurer while the cluster is a performance secondary, nil
+// otherwise.
 func DecorateTokenCreate(b *framework.Backend, when func() Ensurer) error {
 	decorated := 0
 	for _, p := range b.Paths {
@@ -95,9 +95,8 @@ func ensureFirst(b *framework.Backend, stock framework.OperationFunc, when func(
 	}
 }
 
-// allowedAlias is the entity_alias of a request when its role allows it. What is
-// not allowed is left to the stock handler, which says so before it asks for the
-// entity.
+// allowedAlias returns the entity_alias of a request if its role allows it. Otherwise the
+// stock handler refuses it, before it asks for the entity.
 func allowedAlias(ctx context.Context, b *framework.Backend, req *logical.Request, d *framework.FieldData) (string, error) {
 	role, alias := stringField(d, "role_name"), stringField(d, "entity_alias")
 	if role == "" || alias == "" {

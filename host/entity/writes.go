@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// patienceInside bounds questions that the identity store asks while it holds its
-// locks: rows that arrive meanwhile cannot be taken up.
+// patienceInside bounds questions that the identity store asks while it holds its locks.
+// Meanwhile it cannot take up rows that arrive.
 const patienceInside = 10 * time.Second
 
 // ChangeMembers changes an external group on the primary. The identity store
@@ -24,9 +24,9 @@ func (s *Secondary) ChangeMembers(ctx context.Context, groupID string, add, remo
 	return nil
 }
 
-// CreateEntity makes an empty entity on the primary and returns it as stored. The
-// identity store calls it for an alias that is made through the API on a local
-// mount. It keeps the entity until it has arrived, which is seen to here.
+// CreateEntity makes an empty entity on the primary and returns it as stored. The identity
+// store calls it for an alias that is made through the API on a local mount, and keeps a
+// copy. That copy is removed once the entity has arrived here.
 func (s *Secondary) CreateEntity(ctx context.Context) ([]byte, error) {
 	inside, cancel := context.WithTimeout(ctx, patienceInside)
 	defer cancel()

@@ -22,9 +22,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// ownEncrypted are the rows of this cluster alone that are encrypted under its
-// keyring: they are carried over under the new one. Without the first a raft
-// node does not start; without the third the cluster gets a new identity.
+// ownEncrypted are this cluster's own rows that its keyring encrypts. They are carried over
+// and encrypted under the new keyring. Without the first a raft node does not start.
+// Without the third the cluster gets a new identity.
 var ownEncrypted = []string{
 	vaultname.RaftTLS,
 	vaultname.AutopilotConfig,
@@ -39,7 +39,7 @@ var ownRemade = []string{
 	vaultname.RecoverySealConfig,
 }
 
-// Adoption is a cluster's step to a secondary: the rows that make it one.
+// Adoption is what makes a cluster a secondary: rows and keys.
 type Adoption struct {
 	// Rows to write in one step.
 	Rows []onestep.Row
@@ -49,16 +49,16 @@ type Adoption struct {
 	shamirKey []byte
 }
 
-// Prepare makes the rows, and changes nothing. Records are further rows of the
-// host, to be encrypted under the new keyring (nil deletes). Store is the storage
-// as the core sees it.
+// Prepare makes the rows and changes nothing. Records are further rows of the host, to be
+// encrypted under the new keyring; nil deletes one. Store is the storage as the core sees
+// it.
 func Prepare(ctx context.Context, core *vaultcore.Core, store physical.Backend, m *Material, records map[string][]byte, logger hclog.Logger) (*Adoption, error) {
 	return prepare(ctx, core, store, m, records, false, logger)
 }
 
-// PrepareKeys is Prepare for a cluster that is a secondary of the primary already and
-// lacks its keys alone: of the tables it keeps those that they open, for they are
-// what it has applied.
+// PrepareKeys is Prepare for a cluster that is already a secondary of the primary and lacks
+// only its keys. It keeps the tables that these keys open, because they are what it has
+// applied.
 func PrepareKeys(ctx context.Context, core *vaultcore.Core, store physical.Backend, m *Material, records map[string][]byte, logger hclog.Logger) (*Adoption, error) {
 	return prepare(ctx, core, store, m, records, true, logger)
 }
@@ -82,7 +82,7 @@ func prepare(ctx context.Context, core *vaultcore.Core, store physical.Backend, 
 				continue
 			}
 		}
-		// What the primary does not have must not be read from the old cluster.
+		// A key that the primary does not have must not be read from the old cluster.
 		overlay.set(key, m.Rows[key])
 		if _, err := barrier.Get(ctx, key); err != nil {
 			return nil, fmt.Errorf("the primary's row %s does not decrypt: %w", key, err)
@@ -170,8 +170,8 @@ func (a *Adoption) sealRows(ctx context.Context, core *vaultcore.Core, barrier *
 	}
 }
 
-// Take tells the core's seal of its new keys, once the rows are written and
-// before the core is unsealed.
+// Take gives the core's seal its new keys, after the rows are written and before the core
+// is unsealed.
 func (a *Adoption) Take(ctx context.Context, core *vaultcore.Core) error {
 	seal := core.Seal()
 	_ = seal.ClearBarrierConfig(ctx)
@@ -179,7 +179,7 @@ func (a *Adoption) Take(ctx context.Context, core *vaultcore.Core) error {
 		seal.SetCachedRecoveryConfig(nil)
 		return nil
 	}
-	// The seal keeps what it is given, and Wipe clears this one.
+	// The seal keeps this slice, and Wipe clears ours.
 	return seal.GetAccess().SetShamirSealKey(bytes.Clone(a.shamirKey))
 }
 

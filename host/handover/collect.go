@@ -33,14 +33,14 @@ var startRows = []string{
 	vaultname.IndexHeaderKey,
 }
 
-// Collect reads the material of this cluster, the primary, for a secondary of a
-// mode. Identity of the set is the caller's to fill in.
+// Collect reads the material of this cluster, the primary, for a secondary of a mode. The
+// caller fills in the identity of the set.
 func Collect(ctx context.Context, core *vaultcore.Core, store physical.Backend, mode replication.Mode) (*Material, error) {
 	m := &Material{Rows: map[string][]byte{}}
 	size := 0
 	var classes keyclass.Classifier
 	for _, key := range startRows {
-		// What is local to this cluster is no concern of a performance secondary.
+		// A performance secondary does not get what is local to this cluster.
 		if !classes.Replicated(mode, key) {
 			continue
 		}
@@ -68,9 +68,9 @@ func Collect(ctx context.Context, core *vaultcore.Core, store physical.Backend, 
 	return m, nil
 }
 
-// unsealKey is the key that encrypts the root key of a cluster with a Shamir seal. The
-// seal has the one that it was opened with. Vault keeps it once more behind the barrier,
-// and writes it there last: a rekey that was cut leaves an older one.
+// unsealKey is the key that encrypts the root key of a cluster with a Shamir seal. The seal
+// has the key that it was opened with. Vault keeps the key behind the barrier too, and
+// writes it there last: a rekey that was cut leaves an older one there.
 func unsealKey(ctx context.Context, core *vaultcore.Core, seal vault.Seal) ([]byte, error) {
 	if roots, err := seal.GetStoredKeys(ctx); err == nil {
 		for _, root := range roots {

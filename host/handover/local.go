@@ -15,13 +15,13 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// cubbyhole is the type and, with a slash, the path of the one mount that every
-// cluster has for itself.
+// cubbyhole is the type of the one mount that every cluster has for itself. With a slash it
+// is its path.
 const cubbyhole = "cubbyhole"
 
-// SeedLocal adds the table of local mounts that a new performance secondary starts
-// with. Without it the core would find its cubbyhole missing at unseal, and would
-// write all mount tables, of which the shared one is not the secondary's to write.
+// SeedLocal adds the table of local mounts that a new performance secondary starts with.
+// Without it the core would miss its cubbyhole at unseal and write all mount tables, though
+// a secondary must not write the shared one.
 func SeedLocal(records map[string][]byte) error {
 	ids := make([]string, 3)
 	for i := range ids {

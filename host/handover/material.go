@@ -32,10 +32,9 @@ const tablesMax = 768 << 10
 // everything: it exists in memory, sealed on the wire, and never in storage.
 type Material struct {
 	Version int
-	// VaultVersion of the primary, to refuse a primary that is newer than the
-	// secondary.
+	// VaultVersion is the primary's. A secondary refuses a primary that is newer.
 	VaultVersion string
-	// Storage is what the primary's storage takes, nil from a primary that does not say.
+	// Storage is what the primary's storage takes. It is nil if the primary does not tell.
 	Storage *unstorable.Limits
 	// SetID is the id of the replication set; Epoch the present one.
 	SetID string

@@ -17,15 +17,15 @@ import (
 // saltSize is the length of a mark's salt, in bytes.
 const saltSize = 32
 
-// SharesMark tells whether two clusters are opened by the same key shares, and nothing of
-// the shares: what they combine to is random and as long as the mark.
+// SharesMark tells whether the same key shares open two clusters. It tells nothing of the
+// shares, because the key that they combine to is random and as long as the mark.
 type SharesMark struct {
 	Salt   []byte `json:"salt"`
 	Digest []byte `json:"digest"`
 }
 
-// Shares is what the holders of a cluster's unseal or recovery shares can combine, and how
-// it was split. It is empty where a cluster has no recovery shares.
+// Shares is the key that a cluster's unseal or recovery shares combine to, and how it was
+// split. It is empty where a cluster has no recovery shares.
 type Shares struct {
 	Key    []byte
 	Config ShareConfig
@@ -45,7 +45,7 @@ func (m *Material) shares() *Shares { return &Shares{Key: m.Shares, Config: m.Sh
 // Wipe clears the key.
 func (s *Shares) Wipe() { clear(s.Key) }
 
-// Same says whether the material would change nothing of the shares.
+// Same says whether the material has these shares already.
 func (m *Material) Same(s *Shares) bool {
 	return hmac.Equal(m.Shares, s.Key) && m.ShareConfig == s.Config
 }
@@ -59,7 +59,7 @@ func (s *Shares) Mark() (*SharesMark, error) {
 	return &SharesMark{Salt: salt, Digest: s.digest(salt)}, nil
 }
 
-// Fits says whether a mark is that of the shares.
+// Fits says whether a mark was made of these shares.
 func (m *SharesMark) Fits(s *Shares) bool { return hmac.Equal(m.Digest, s.digest(m.Salt)) }
 
 func (s *Shares) digest(salt []byte) []byte {

@@ -30,7 +30,7 @@ type Store interface {
 // Book has the secondaries of a primary in each mode.
 type Book struct {
 	store Store
-	// below is the prefix of the records of a mode.
+	// below returns the prefix of a mode's records.
 	below func(replication.Mode) string
 
 	// changing is held while a record changes.
@@ -42,7 +42,7 @@ func New(store Store, below func(replication.Mode) string) *Book {
 	return &Book{store: store, below: below}
 }
 
-// Prefixes are below which the records of a mode are: they end with the set.
+// Prefixes are those of a mode's records. The records end with the set.
 func (b *Book) Prefixes(mode replication.Mode) []string {
 	return []string{b.below(mode) + "pairing/", b.below(mode) + "revoked/", b.below(mode) + "marks/"}
 }
@@ -65,8 +65,8 @@ var (
 	told   = []byte("the plugin has been told")
 )
 
-// record is what is kept of a secondary: the key, and after it the hash of the
-// certificate. Release 0.1.0 kept the key alone.
+// record is a secondary's key, and after it the hash of its certificate. Release 0.1.0 kept
+// the key alone.
 type record []byte
 
 func newRecord(key, certificate []byte) record {
@@ -146,8 +146,8 @@ func (b *Book) checkUnused(ctx context.Context, mode replication.Mode, id string
 	return nil
 }
 
-// Key is the key that this host shares with that of a secondary; Denied for one that
-// is not known or was revoked.
+// Key returns the pairing key of a secondary. Denied if the secondary is unknown or
+// revoked.
 func (b *Book) Key(ctx context.Context, mode replication.Mode, id string) ([]byte, error) {
 	r, err := b.read(ctx, mode, id)
 	if err != nil {
@@ -158,8 +158,8 @@ func (b *Book) Key(ctx context.Context, mode replication.Mode, id string) ([]byt
 	return key, nil
 }
 
-// Marks is a key that this host shares with nobody, for what it gives to a secondary and
-// wants to know again. It is there before anything is given.
+// Marks returns a key of this host alone. With it the host marks what it gives to a
+// secondary, and knows it again. The key is stored before anything is marked.
 func (b *Book) Marks(ctx context.Context, mode replication.Mode, id string) ([]byte, error) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
@@ -177,8 +177,8 @@ func (b *Book) Marks(ctx context.Context, mode replication.Mode, id string) ([]b
 	return key, nil
 }
 
-// Admit says whose certificate this is: the one that was recorded for a secondary that
-// is still wanted. Denied otherwise.
+// Admit returns the secondary that a certificate was recorded for. Denied if there is none,
+// or if it was revoked.
 func (b *Book) Admit(ctx context.Context, mode replication.Mode, leaf *x509.Certificate) (id string, err error) {
 	id = leaf.Subject.CommonName
 	r, err := b.read(ctx, mode, id)
@@ -193,8 +193,8 @@ func (b *Book) Admit(ctx context.Context, mode replication.Mode, leaf *x509.Cert
 	return id, r.check(id, hash[:])
 }
 
-// complete records the certificate of a secondary that release 0.1.0 has paired: the
-// first that its authority has made for the id. An id has one for all its life.
+// complete records the certificate of a secondary that release 0.1.0 has paired. It is the
+// first that its authority made for the id; an id has one for all its life.
 func (b *Book) complete(ctx context.Context, mode replication.Mode, id string, hash []byte) error {
 	b.changing.Lock()
 	defer b.changing.Unlock()
@@ -219,7 +219,7 @@ func (b *Book) Revoke(ctx context.Context, mode replication.Mode, id string) (kn
 	if err != nil || raw == nil {
 		return false, err
 	}
-	// First: in between, a crash leaves both, and the refusal wins.
+	// This comes first. A crash in between leaves both records, and the refusal wins.
 	if err := b.store.PutEntry(ctx, b.revoked(mode, id), untold); err != nil {
 		return true, replication.Errorf(replication.StorageFailed,
 			"the revocation of %q could not be stored, and it is not revoked: %w", id, err)
@@ -228,7 +228,8 @@ func (b *Book) Revoke(ctx context.Context, mode replication.Mode, id string) (kn
 		return true, replication.Errorf(replication.StorageFailed,
 			"the secondary %q is revoked, but its key could not be deleted: revoke it again: %w", id, err)
 	}
-	// What is marked with it nobody asks about any more: it may as well stay.
+	// Nobody asks any more about what was marked with this key. It does no harm if it
+	// stays.
 	_ = b.store.DeleteEntry(ctx, b.marks(mode, id))
 	return true, nil
 }
@@ -257,7 +258,7 @@ func (b *Book) Untold(ctx context.Context, mode replication.Mode) ([]string, err
 	return ids, nil
 }
 
-// Told says that the plugin has been told of a revocation, or has never known the id.
+// Told notes that the plugin knows of a revocation, or never knew the id.
 func (b *Book) Told(ctx context.Context, mode replication.Mode, id string) error {
 	b.changing.Lock()
 	defer b.changing.Unlock()

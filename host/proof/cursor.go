@@ -8,8 +8,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// mark is a position that a primary has given to a secondary, and the sum that shows it.
-// The secondary only keeps it.
+// mark is a position that a primary gave to a secondary, with the sum that shows it. The
+// secondary only keeps it.
 type mark struct {
 	term, sequence uint64
 	sum            sum
@@ -21,7 +21,7 @@ func (k *key) mark(at replication.Position) sum {
 	return k.sumOf(func(m meaning) meaning { return m.position(at) }, nil)
 }
 
-// kept is how a secondary keeps a mark with its cursor.
+// kept is the form in which a secondary keeps a mark with its cursor.
 func (m mark) kept() replication.Proof {
 	return replication.Proof(meaning(make([]byte, 0, markSize)).mark(m))
 }
@@ -39,8 +39,9 @@ func markOf(b []byte) (m mark, ok bool) {
 	return m, true
 }
 
-// statement is what the proof of a cursor says: which copy is under way or is next, and
-// up to where the secondary has the primary's content; while it copies, from where the copy goes on.
+// statement is what the proof of a cursor says. It names the copy that is under way or is
+// next. It says up to where the secondary has the primary's content and, during a copy,
+// from where the copy goes on.
 type statement struct {
 	copying bool
 	copy    nonce
@@ -68,7 +69,7 @@ func decodeStatement(k *key, proof replication.Proof) (s *statement, ok bool) {
 	if body < 3+nonceSize+4*8 || len(proof) > replication.ProofMax || !k.holds(proof[body:], nil, proof[:body]) {
 		return nil, false
 	}
-	// The other host has made it. Its release may still be another one.
+	// The other host has made this. It may be of another release.
 	b := proof[:body]
 	if b[0] != statementVersion {
 		return nil, false

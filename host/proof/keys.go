@@ -15,7 +15,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Relation is what a pairing key is of.
+// Relation is what a pairing key belongs to.
 type Relation struct {
 	Mode        replication.Mode
 	SetID       string
@@ -36,8 +36,8 @@ type (
 	nonce [nonceSize]byte
 )
 
-// key is the key of one purpose. It keeps hashes that the key is in already, for a frame
-// of one write costs as much to begin a hash with as to hash.
+// key is the key of one purpose. It keeps hashes that have the key in them already: for a
+// frame of one write, beginning a hash costs as much as hashing.
 type key struct {
 	hashes sync.Pool // of *hashing
 }
@@ -45,12 +45,12 @@ type key struct {
 // hashing is one use of a key.
 type hashing struct {
 	hash hash.Hash
-	// said has the length of the meaning, and then the meaning.
+	// said has the length of the meaning, then the meaning.
 	said meaning
 	out  [sha256.Size]byte
 }
 
-// newKey makes a key of what nobody else has or changes.
+// newKey makes a key of a secret that the caller neither shares nor changes.
 func newKey(secret []byte) *key {
 	return &key{hashes: sync.Pool{New: func() any {
 		return &hashing{hash: hmac.New(sha256.New, secret)}
@@ -101,7 +101,7 @@ func deriveKeys(pairing []byte, r Relation) (*keys, error) {
 	return k, nil
 }
 
-// meaning is what a sum is over, beside a payload: each value with its length or of a
+// meaning is what a sum covers beside a payload. Each value comes with its length, or has a
 // length that does not change, so that no two meanings have the same bytes.
 type meaning []byte
 

@@ -9,7 +9,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Journal is the storage of a primary, as a [storage.Tap] is it.
+// Journal is the storage of a primary. [storage.Tap] implements it.
 type Journal interface {
 	Position(mode replication.Mode) (*replication.JournalPosition, error)
 	Filtered(mode replication.Mode, id string) bool
@@ -24,7 +24,8 @@ type Journal interface {
 	AnswerDiff(ctx context.Context, mode replication.Mode, id string, question []byte) ([]byte, error)
 }
 
-// Primary is what a primary's host tells one secondary's, and believes of it.
+// Primary is the primary's side of a relation: it proves what goes to one secondary's host,
+// and checks what comes from it.
 type Primary struct {
 	store   Journal
 	of      Relation
@@ -34,9 +35,9 @@ type Primary struct {
 	over    atomic.Bool
 }
 
-// NewPrimary makes the side of the primary, with the pairing key that both hosts have and
-// a key that the primary has of the secondary alone. Refused, which may be nil, hears of each
-// message that is refused.
+// NewPrimary makes the primary's side. Pairing is the key that both hosts have, own is a
+// key that the primary alone has for this secondary. Refused hears of each message that is
+// refused; it may be nil.
 func NewPrimary(store Journal, r Relation, pairing, own []byte, refused func(error)) (*Primary, error) {
 	p := &Primary{store: store, of: r, refused: refused}
 	var err error
@@ -47,7 +48,7 @@ func NewPrimary(store Journal, r Relation, pairing, own []byte, refused func(err
 	return p, err
 }
 
-// End lets the secondary have nothing any more: it is revoked.
+// End ends the relation: the secondary was revoked and gets nothing any more.
 func (p *Primary) End() { p.over.Store(true) }
 
 func (p *Primary) ended() error {
@@ -67,7 +68,7 @@ func (p *Primary) refuse(what string) error {
 	return err
 }
 
-// statement is what the secondary's host says.
+// statement checks what the secondary's host says.
 func (p *Primary) statement(proof replication.Proof) (*statement, error) {
 	if err := p.ended(); err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func (p *Primary) statement(proof replication.Proof) (*statement, error) {
 	}
 	if m := s.given; m != nil {
 		at := replication.Position{Epoch: s.at.Epoch, Term: m.term, Sequence: m.sequence}
-		// Another mark than ours is one of a primary before this one, or a lie.
+		// Any other mark comes from an earlier primary, or is a lie.
 		if m.sum == p.own.mark(at) {
 			p.store.Given(p.of.Mode, at)
 		}
@@ -86,7 +87,7 @@ func (p *Primary) statement(proof replication.Proof) (*statement, error) {
 	return s, nil
 }
 
-// stands says whether a secondary is at a position, or past it.
+// stands says whether a secondary is at a position or past it.
 func (p *Primary) stands(at replication.Position, proof replication.Proof) (exactly bool, err error) {
 	s, err := p.statement(proof)
 	switch {
@@ -100,7 +101,7 @@ func (p *Primary) stands(at replication.Position, proof replication.Proof) (exac
 	return false, p.refuse("position")
 }
 
-// Position is that of the journal. The fingerprint is for a secondary that gets all.
+// Position is the journal's. The fingerprint is for a secondary without a paths filter.
 func (p *Primary) Position() (*replication.JournalPosition, error) {
 	if err := p.ended(); err != nil {
 		return nil, err
@@ -134,7 +135,8 @@ func (p *Primary) OpenSlot(ctx context.Context, secondary replication.Proof) (*r
 		return nil, err
 	}
 	if err := p.ended(); err != nil {
-		// It was revoked meanwhile, and its slot may have been closed before it was open.
+		// The secondary was revoked meanwhile. Its slot may have been closed before it was
+		// opened.
 		_ = p.store.CloseSlot(context.WithoutCancel(ctx), p.of.Mode, p.of.SecondaryID)
 		return nil, err
 	}
@@ -143,7 +145,8 @@ func (p *Primary) OpenSlot(ctx context.Context, secondary replication.Proof) (*r
 	return &replication.Opening{Position: at, Proof: append(sum[:], given[:]...)}, nil
 }
 
-// AckSlot acknowledges what the secondary has; at the zero position, that it is there.
+// AckSlot acknowledges what the secondary has. At the zero position it says only that the
+// secondary is there.
 func (p *Primary) AckSlot(ctx context.Context, at replication.Position, secondary replication.Proof) error {
 	if at == (replication.Position{}) {
 		if err := p.ended(); err != nil {
@@ -157,7 +160,7 @@ func (p *Primary) AckSlot(ctx context.Context, at replication.Position, secondar
 	return p.store.AckSlot(ctx, p.of.Mode, p.of.SecondaryID, at)
 }
 
-// ReadJournal reads on where the secondary is.
+// ReadJournal reads the journal after the secondary's position.
 func (p *Primary) ReadJournal(ctx context.Context, after replication.Position, secondary replication.Proof) (replication.FrameReader, error) {
 	exactly, err := p.stands(after, secondary)
 	if err == nil && !exactly {

@@ -11,11 +11,11 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// GenerationMax is the highest generation of an epoch. No cluster is promoted as often.
+// GenerationMax is the highest generation of an epoch. No cluster is promoted that often.
 const GenerationMax = 1 << 40
 
-// Content is the storage of a secondary, as a [storage.Tap] is it. The proof of a cursor,
-// of a frame and of a beginning is what it keeps and gives back as it was.
+// Content is the storage of a secondary. [storage.Tap] implements it. It keeps the proofs
+// of a cursor, a frame and an opening, and returns them unchanged.
 type Content interface {
 	Cursor(ctx context.Context, mode replication.Mode) (*replication.Cursor, error)
 	BeginCopy(ctx context.Context, mode replication.Mode, from replication.Position, given replication.Proof) error
@@ -26,35 +26,36 @@ type Content interface {
 	ApplyFrame(ctx context.Context, mode replication.Mode, f *replication.Frame) (*replication.Cursor, error)
 }
 
-// Secondary is what a secondary's host tells its primary's, and believes of it. There is one for
-// a mode, and it is paired anew when the relation changes.
+// Secondary is the secondary's side of a relation: it proves what goes to the primary's
+// host, and checks what comes from it. There is one for each mode. It is paired anew when
+// the relation changes.
 type Secondary struct {
 	store   Content
 	mode    replication.Mode
 	refused func(error)
 
-	// copies lets no range or answer that was found good for one copy be applied when
-	// another one has begun.
+	// copies keeps a range or an answer that was checked for one copy from being applied
+	// after another copy has begun.
 	copies sync.Mutex
 
 	mu      sync.Mutex
 	of      Relation
 	pairing []byte
 	keys    *keys
-	// copy names the copy that is under way, or is next.
+	// copy is the name of the copy that is under way or is next.
 	copy nonce
-	// asked is the question whose answer is waited for.
+	// asked is the question that an answer is awaited for.
 	asked *sum
 }
 
-// NewSecondary makes the side of a secondary, not paired yet. Refused, which may be nil,
-// hears of each message that is refused.
+// NewSecondary makes the secondary's side, not paired yet. Refused hears of each message
+// that is refused; it may be nil.
 func NewSecondary(store Content, mode replication.Mode, refused func(error)) *Secondary {
 	return &Secondary{store: store, mode: mode, refused: refused}
 }
 
-// Pair says which relation it is of. Nothing of another one counts any more. Without a
-// pairing key, as in a cluster that has no primary, nothing does.
+// Pair sets the relation. Nothing of another relation counts any more. Without a pairing
+// key, as in a cluster that has no primary, nothing counts.
 func (s *Secondary) Pair(r Relation, pairing []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +136,7 @@ func (s *Secondary) Cursor(ctx context.Context) (*replication.Cursor, error) {
 	return s.Prove(c), err
 }
 
-// BeginCopy begins the copy that an opening of the primary's host is of.
+// BeginCopy begins the copy that an opening of the primary's host allows.
 func (s *Secondary) BeginCopy(ctx context.Context, from replication.Opening) (*replication.Cursor, error) {
 	s.copies.Lock()
 	defer s.copies.Unlock()
@@ -153,8 +154,8 @@ func (s *Secondary) BeginCopy(ctx context.Context, from replication.Opening) (*r
 	if err := s.checkEpoch(ctx, from.Position.Epoch); err != nil {
 		return nil, err
 	}
-	// An opening is good for one copy, and what was read for the one before is not good
-	// for this one.
+	// An opening is valid for one copy. What was read for the copy before is not valid for
+	// this one.
 	s.mu.Lock()
 	s.copy, s.asked = newNonce(), nil
 	s.mu.Unlock()
@@ -201,7 +202,7 @@ func (s *Secondary) ApplyRange(ctx context.Context, r *replication.Range) (*repl
 	return s.Prove(c), err
 }
 
-// Diff takes the answer to the question that it gave last, once, and gives the next one.
+// Diff takes the answer to its last question, once, and returns the next question.
 func (s *Secondary) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
 	s.copies.Lock()
 	defer s.copies.Unlock()
