@@ -15,10 +15,10 @@ import (
 // writableByAll is the permission of all accounts to write.
 const writableByAll fs.FileMode = 0o002
 
-// locate is the path of a command with all links resolved. It must be an
-// executable file in the plugin directory: a link out of it would let whoever
-// owns the other place decide what runs. So would a file or directory that every
-// account may write: what was hashed need not be what is run a moment later.
+// locate returns the path of a command with all links resolved. It must be an executable
+// file in the plugin directory. A link out of the directory would let the owner of the
+// other place decide what runs. So would a file or directory that every account may write:
+// it can change between the checksum and the start.
 func locate(dir, command string) (string, error) {
 	if dir == "" {
 		return "", invalid("there is no plugin directory: set plugin_directory in the server's configuration")

@@ -30,9 +30,9 @@ type Config struct {
 	BuiltinDir string
 	// Store keeps operators' entries.
 	Store Store
-	// BuiltinSum gives the checksum of a built-in plugin's file, once in the life
-	// of the catalog: a file that is changed under a running host is refused, and
-	// can be put into use by registering it. Nil computes it with [SumFile].
+	// BuiltinSum returns the checksum of a built-in plugin's file, once in the life of the
+	// catalog. A file that is changed under a running host is refused, until it is
+	// registered. Nil computes it with [SumFile].
 	BuiltinSum func(path string) (string, error)
 	// BuiltinVersion is the version of the built-in plugins.
 	BuiltinVersion string
@@ -104,7 +104,7 @@ func (c *Catalog) Get(ctx context.Context, name string) (*Entry, error) {
 	}
 	e := &Entry{Name: name, Mode: mode, Command: name, Version: c.cfg.BuiltinVersion, Builtin: true}
 	if path, err := locate(c.cfg.BuiltinDir, name); err == nil {
-		// A file that cannot be read is told when it is to be run.
+		// The error of a file that cannot be read is told when the plugin is to run.
 		e.SHA256, _ = c.builtinSum(path)
 	}
 	return e, nil
@@ -123,9 +123,9 @@ func (c *Catalog) builtinSum(path string) (string, error) {
 	return sum, err
 }
 
-// Put registers a plugin, or changes or overrides an entry. InvalidInput says
-// what is wrong with it; the file must be there with that checksum. A running
-// plugin is not touched: that is [Supervisor.Reload]'s.
+// Put registers a plugin, or changes or overrides an entry. InvalidInput says what is wrong
+// with it: the file must be there with that checksum. A running plugin goes on;
+// [Supervisor.Reload] replaces it.
 func (c *Catalog) Put(ctx context.Context, e Entry) error {
 	e.Builtin = false
 	e.SHA256 = strings.ToLower(e.SHA256)
@@ -161,8 +161,8 @@ func (c *Catalog) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// resolve returns the entry of a name and the path of its file. The checksum is
-// for whoever runs the file to compare.
+// resolve returns the entry of a name and the path of its file. Whoever runs the file
+// compares the checksum.
 func (c *Catalog) resolve(ctx context.Context, name string) (*Entry, string, error) {
 	e, err := c.Get(ctx, name)
 	if err != nil {
@@ -181,7 +181,7 @@ func (c *Catalog) resolve(ctx context.Context, name string) (*Entry, string, err
 			return e, "", invalid("the file of plugin %q cannot be read: %w", name, err)
 		}
 	}
-	// A record may be older than the rules.
+	// The record may be older than the rules.
 	return e, path, e.check()
 }
 

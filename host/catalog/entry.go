@@ -22,8 +22,8 @@ type Entry struct {
 	SHA256 string `json:"sha256"`
 	// Args are the arguments of the command.
 	Args []string `json:"args,omitempty"`
-	// Env are variables as NAME=VALUE: all that the process gets of an
-	// environment. It inherits none of the host's.
+	// Env is the whole environment of the process, as NAME=VALUE. It inherits none of the
+	// host's.
 	Env []string `json:"env,omitempty"`
 	// Version is shown in the status.
 	Version string `json:"version,omitempty"`
@@ -31,8 +31,8 @@ type Entry struct {
 	Builtin bool `json:"builtin"`
 }
 
-// BuiltinName is the name of the plugin of a mode that comes with the host, and
-// of its command.
+// BuiltinName is the name of the plugin that comes with the host for a mode, and of its
+// command.
 func BuiltinName(mode replication.Mode) string { return "replication-" + string(mode) }
 
 func builtinMode(name string) (replication.Mode, bool) {

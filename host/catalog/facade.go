@@ -9,7 +9,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// facade is the backend of whatever process runs at the time of each call.
+// facade passes each call to the process that runs then.
 type facade struct{ s *Supervisor }
 
 var _ replication.Backend = facade{}

@@ -37,8 +37,8 @@ func (s *Supervisor) Health() Health {
 	return h
 }
 
-// Backend is the plugin, whichever process it is at the time of each call. Calls
-// are Unavailable while there is none.
+// Backend passes each call to the plugin's process that runs then. Calls are Unavailable
+// while there is none.
 func (s *Supervisor) Backend() replication.Backend { return facade{s} }
 
 func (s *Supervisor) current() (replication.Backend, error) {

@@ -19,8 +19,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// killWait is how long to wait for a process that was asked to end, before it is
-// killed, and then for what is left of it.
+// killWait is how long to wait for a process that was asked to end before it is killed, and
+// after that for what is left of it.
 const killWait = 3 * time.Second
 
 // process is a running plugin.
@@ -41,7 +41,8 @@ func (s *Supervisor) launch(ctx context.Context, e *Entry, path string) (*proces
 	if err != nil {
 		return nil, invalid("the sha256 of plugin %q is not hexadecimal", e.Name)
 	}
-	// A directory of its own: a process that is killed leaves its sockets.
+	// Each process has a directory of its own, because a process that is killed leaves its
+	// sockets behind.
 	sockets, err := os.MkdirTemp(s.cfg.SocketDir, "replication")
 	if err != nil {
 		return nil, replication.Errorf(replication.Unavailable, "no directory can be made for the sockets of plugin %q: %w", e.Name, err)
@@ -89,8 +90,8 @@ func (s *Supervisor) launch(ctx context.Context, e *Entry, path string) (*proces
 	return nil, s.startError(e, err)
 }
 
-// maxSocketPath is what the path of a Unix socket may have in bytes: sun_path of
-// sockaddr_un is 108 on Linux, with its end (unix(7)).
+// maxSocketPath is the longest path of a Unix socket in bytes: sun_path of sockaddr_un has
+// 108 on Linux, with its end (unix(7)).
 const maxSocketPath = 107
 
 // fitsSocket refuses a directory in which no plugin could listen. Otherwise the
@@ -103,8 +104,8 @@ func fitsSocket(dir string) error {
 	return nil
 }
 
-// startError makes one sentence of what go-plugin says. The sentence is in the status,
-// which needs no token: what the program wrote is in the log alone.
+// startError makes one sentence of go-plugin's error. The status has the sentence and needs
+// no token, so what the program wrote is in the log alone.
 func (s *Supervisor) startError(e *Entry, err error) error {
 	text := err.Error()
 	const garbage = "Unrecognized remote plugin message: "
@@ -157,8 +158,8 @@ func (p *process) destroy() {
 	p.end()
 }
 
-// end lets go-plugin end the process and remove its sockets. What it waits for
-// can be held up by the plugin's own children, which must not hold up Vault.
+// end lets go-plugin end the process and remove its sockets. go-plugin may wait for the
+// plugin's own children, which must not hold up Vault.
 func (p *process) end() {
 	ended := make(chan struct{})
 	go func() {
@@ -171,13 +172,13 @@ func (p *process) end() {
 	case <-ended:
 	case <-patience.C:
 	}
-	// What cannot be removed is left in the system's directory for such things.
+	// A directory that cannot be removed is left among the system's temporary files.
 	_ = os.RemoveAll(p.sockets)
 }
 
-// exitReason is one sentence on a process whose connection has ended. It waits
-// shortly: the connection breaks before the exit is known, and a kill before
-// that would hide how the process ended.
+// exitReason is one sentence on a process whose connection has ended. It waits a moment:
+// the connection breaks before the exit is known, and a kill before that would hide how the
+// process ended.
 func (p *process) exitReason() error {
 	patience := time.NewTimer(killWait)
 	defer patience.Stop()

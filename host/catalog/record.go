@@ -10,8 +10,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// recordMax bounds the record of an entry in bytes: what a storage takes in one value,
-// with room for what it adds.
+// recordMax bounds the record of an entry in bytes: what a storage takes in one value, with
+// room for encryption and key.
 const recordMax = 512 << 10
 
 // encode is the stored form.
@@ -26,8 +26,8 @@ func (e *Entry) encode() ([]byte, error) {
 	return text, nil
 }
 
-// decodeEntry reads the record of a name. Whether it keeps the rules of now is checked
-// when it is run, so that an operator can see one that does not.
+// decodeEntry reads the record of a name. The present rules are checked when the plugin is
+// run, so that an operator can see an entry that breaks them.
 func decodeEntry(name string, text []byte) (*Entry, error) {
 	var e Entry
 	err := fmt.Errorf("it has %d bytes, %d are allowed", len(text), recordMax)
@@ -39,7 +39,7 @@ func decodeEntry(name string, text []byte) (*Entry, error) {
 	case e.Name != name:
 		err = errors.New("it is that of another plugin")
 	case e.Builtin:
-		// Its file would be taken from another directory, and with whatever checksum.
+		// Such an entry would run a file of another directory, with any checksum.
 		err = errors.New("it claims to be the one that comes with the host")
 	default:
 		return &e, nil

@@ -64,8 +64,8 @@ func (s *Supervisor) run(ctx context.Context, done chan struct{}) {
 	}
 }
 
-// runOnce runs one process to its end. It tells started how the start went, and
-// returns who asked for the next process, or why this one failed.
+// runOnce runs one process to its end. It tells started how the start went. It returns who
+// asked for the next process, or why this one failed.
 func (s *Supervisor) runOnce(ctx context.Context, started chan<- error) (reload chan error, err error) {
 	tell := func(err error) {
 		if started != nil {
@@ -108,7 +108,7 @@ func (s *Supervisor) runOnce(ctx context.Context, started chan<- error) (reload 
 	return reload, nil
 }
 
-// begin calls OnStart, for as long as the process lives and the time it has.
+// begin calls OnStart. The call ends with the process, and when its time is over.
 func (s *Supervisor) begin(ctx context.Context, p *process) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.StartTimeout)
 	defer cancel()
@@ -128,11 +128,10 @@ func (s *Supervisor) begin(ctx context.Context, p *process) error {
 // errLost says that a process is gone.
 var errLost = errors.New("the plugin is gone")
 
-// watch waits until the process fails (an error), another is wanted (reload), or
-// the end of ctx (neither).
+// watch waits until the process fails (an error), another process is wanted (reload), or
+// ctx ends (neither).
 func (s *Supervisor) watch(ctx context.Context, p *process) (reload chan error, err error) {
-	// The answers come from a goroutine, so that a plugin that hangs does not keep
-	// the loop from anything else.
+	// A goroutine asks, so that a plugin that hangs holds up nothing else in the loop.
 	hung := make(chan error, 1)
 	pingCtx, cancel := context.WithCancel(ctx)
 	pinging := make(chan struct{})
@@ -156,8 +155,8 @@ func (s *Supervisor) watch(ctx context.Context, p *process) (reload chan error, 
 	}
 }
 
-// ping asks the plugin for its status until it fails to answer several times in
-// a row. An answer that is an error is an answer.
+// ping asks the plugin for its status until it fails to answer several times in a row. An
+// error is an answer too.
 func (s *Supervisor) ping(ctx context.Context, p *process) error {
 	ticker := time.NewTicker(s.cfg.PingInterval)
 	defer ticker.Stop()

@@ -21,18 +21,17 @@ type SupervisorConfig struct {
 	// Host is what the plugin's calls reach.
 	Host   replication.Host
 	Logger hclog.Logger
-	// OnStart is called after each start of the process, before other calls are
-	// let through; the host sends Backend.Start there. When it fails the process
-	// is ended and started again after a pause. Nil does nothing.
+	// OnStart is called after each start of the process, before other calls are let
+	// through. The host sends Backend.Start there. If it fails the process is ended, and
+	// started again after a pause. Nil does nothing.
 	OnStart func(ctx context.Context, backend replication.Backend) error
 
 	// StartTimeout bounds the handshake, and OnStart; 20 seconds.
 	StartTimeout time.Duration
 	// StopTimeout is how long the plugin may take to end its sessions; 5 seconds.
 	StopTimeout time.Duration
-	// PingInterval is between two looks whether the plugin answers, PingTimeout
-	// what it has for an answer, and after PingMisses in a row it is killed; 5
-	// seconds, 5 seconds, 3.
+	// PingInterval is the time between two pings, PingTimeout what the plugin has for an
+	// answer. After PingMisses in a row it is killed. 5 seconds, 5 seconds, 3.
 	PingInterval, PingTimeout time.Duration
 	PingMisses                int
 	// BackoffMin and BackoffMax bound the growing pause before a restart; 500
@@ -147,10 +146,10 @@ func (s *Supervisor) WaitReady(ctx context.Context) error {
 	}
 }
 
-// Reload swaps the process for one of the catalog's present entry and waits
-// until OnStart has succeeded. If the entry cannot be run (file, checksum) the
-// former process stays; if the new process does not come up that is returned, and
-// tried again as after any failure. Unavailable when not running.
+// Reload swaps the process for one of the catalog's present entry and waits until OnStart
+// has succeeded. If the entry cannot be run (file, checksum), the former process stays. If
+// the new process does not come up, Reload returns the error, and the start is tried again
+// as after any failure. Unavailable when not running.
 func (s *Supervisor) Reload(ctx context.Context) error {
 	s.mu.Lock()
 	running, done := s.cancel != nil, s.done

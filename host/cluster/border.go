@@ -15,7 +15,7 @@ import (
 	vaultcluster "github.com/hashicorp/vault/vault/cluster"
 )
 
-// Listener is Vault's cluster listener of the present unseal with what only its core
+// Listener is Vault's cluster listener of the present unseal, with what only its core
 // knows.
 type Listener struct {
 	*vaultcluster.Listener
@@ -23,12 +23,11 @@ type Listener struct {
 	Connections *sync.WaitGroup
 }
 
-// Border is the network of the cluster port: the one place that everything from
-// outside comes through. Vault makes a listener at each unseal and asks it for the
-// sockets.
+// Border is the network of the cluster port. Everything from outside comes through it.
+// Vault makes a listener at each unseal and asks Border for the sockets.
 type Border struct {
-	// configured are the addresses of the configuration, listener is the listener that
-	// asks.
+	// configured returns the configured addresses, listener the listener that asks for
+	// sockets.
 	configured func() []*net.TCPAddr
 	listener   func() Listener
 	logger     hclog.Logger
@@ -36,8 +35,8 @@ type Border struct {
 	desks      desks
 
 	mu sync.Mutex
-	// addrs are the addresses with the ports that the system gave; they outlive an
-	// unseal, for other nodes know them.
+	// addrs are the addresses with the ports that the system gave. They outlive an unseal,
+	// because other nodes know them.
 	addrs  []*net.TCPAddr
 	fronts []*front
 }

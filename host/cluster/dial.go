@@ -60,7 +60,7 @@ func (p *Port) Dial(ctx context.Context, mode replication.Mode, req replication.
 			return nil, replication.Errorf(replication.Unreachable, "the cluster port %s did not finish the TLS handshake in time: %w", addr, err)
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-			// As a load balancer does without a server behind it.
+			// A load balancer without a server behind it does this.
 			return nil, replication.Errorf(replication.Unreachable, "the port %s closed the connection in the TLS handshake: check what is between the clusters: %w", addr, err)
 		}
 		return nil, replication.Errorf(replication.Denied, "the cluster port %s refused the TLS handshake (a standby, a TLS-terminating load balancer, another replication set, or a revoked certificate): %w", addr, err)

@@ -33,15 +33,15 @@ type clientVerifier interface {
 	VerifyClient(ctx context.Context, leaf *x509.Certificate) error
 }
 
-// handlers are those of Vault's listener that are registered now.
+// handlers returns the handlers that are registered at Vault's listener now.
 type handlers interface {
 	Handler(alpn string) (vaultcluster.Handler, bool)
 }
 
-// front accepts the connections of one socket in place of Vault's own loop, which
-// shakes hands with one client after the other and looks for the handler twice.
-// Here each handshake has a goroutine of its own, and its connection goes to the
-// handler whose root of trust verified it or to none.
+// front accepts the connections of one socket in place of Vault's own loop, which shakes
+// hands with one client after the other and looks for the handler twice. Here each
+// handshake has a goroutine of its own. Its connection goes to the handler whose root of
+// trust verified it, or to none.
 //
 // Towards Vault it is a listener on which nothing ever arrives.
 type front struct {
@@ -52,8 +52,8 @@ type front struct {
 	desks    desks
 	logger   hclog.Logger
 	sessions hclog.Level
-	// connections is what Vault waits for when its listener stops. One count of it is
-	// the front's own.
+	// connections is what Vault waits for when its listener stops. One count belongs to the
+	// front itself.
 	connections *sync.WaitGroup
 
 	ctx     context.Context
@@ -83,14 +83,15 @@ func (f *front) accept() {
 		switch {
 		case err == nil:
 			pause = 0
-			// In the order in which they came: the oldest gives way first.
+			// Connections enter in the order in which they came, because the oldest gives
+			// way first.
 			g := f.lobby.enter(conn)
 			f.shaking.Go(func() { f.receive(conn, g) })
 			continue
 		case f.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 			return
 		}
-		// No file descriptors are left, for one.
+		// The process may have no file descriptors left, for instance.
 		pause = min(max(2*pause, 5*time.Millisecond), most)
 		f.logger.Warn("the cluster port could not accept a connection", "error", err, "retry_in", pause)
 		select {
@@ -150,7 +151,7 @@ func (f *front) shake(raw net.Conn, g *guest) (*tls.Conn, vaultcluster.Handler, 
 	return conn, chosen, raw.SetDeadline(time.Time{})
 }
 
-// configFor is the TLS side of the one handler that a client asks for.
+// configFor returns the handler that a client asks for, and its TLS configuration.
 func (f *front) configFor(hello *tls.ClientHelloInfo) (vaultcluster.Handler, *tls.Config, error) {
 	if len(hello.SupportedProtos) != 1 {
 		return nil, nil, fmt.Errorf("a client of the cluster port offers %d protocols, not one", len(hello.SupportedProtos))
@@ -191,7 +192,7 @@ func (f *front) configFor(hello *tls.ClientHelloInfo) (vaultcluster.Handler, *tl
 	return h, cfg, nil
 }
 
-// handOver gives a connection to the handler that verified it, if that is still the
+// handOver gives a connection to the handler that verified it, if the handler is still the
 // one of its protocol.
 func (f *front) handOver(conn *tls.Conn, h vaultcluster.Handler) error {
 	state := conn.ConnectionState()
@@ -205,8 +206,7 @@ func (f *front) handOver(conn *tls.Conn, h vaultcluster.Handler) error {
 	return h.Handoff(f.ctx, f.connections, f.closing, conn)
 }
 
-// Accept waits for the deadline or the end: Vault's loop looks then whether it is to
-// stop.
+// Accept waits for the deadline or the end. Then Vault's loop looks whether it has to stop.
 func (f *front) Accept() (net.Conn, error) {
 	var late <-chan time.Time
 	if at := f.deadline.Load(); at != nil && !at.IsZero() {
@@ -227,8 +227,8 @@ func (f *front) SetDeadline(t time.Time) error {
 
 func (f *front) Addr() net.Addr { return f.socket.Addr() }
 
-// Close ends what has not been handed over, tells the handlers of the rest to end
-// that, and frees the address.
+// Close ends the connections that were not handed over, tells the handlers to end the
+// others, and frees the address.
 func (f *front) Close() error {
 	err := net.ErrClosed
 	f.once.Do(func() {

@@ -22,7 +22,7 @@ import (
 // ConnectionsMax bounds the connections that are open with one certificate.
 const ConnectionsMax = 8
 
-// A refused certificate is a line in the log, a few at once and then one in a while.
+// A refused certificate is a line in the log: a few lines at once, then one in a while.
 const (
 	refusalsEvery = 10 * time.Second
 	refusalsBurst = 5
@@ -53,10 +53,10 @@ var (
 	_ clientVerifier       = (*handler)(nil)
 )
 
-// ServerLookup answers a client that speaks replication's protocol and no other.
-// Vault's own listener hands a connection to the handler of the first protocol of
-// the client's list that is there when the handshake has ended, which need not be
-// the one that verified the client.
+// ServerLookup answers a client that speaks replication's protocol and no other. Vault's
+// own listener hands a connection to the first protocol of the client's list that has a
+// handler when the handshake has ended. That need not be the handler that verified the
+// client.
 func (h *handler) ServerLookup(_ context.Context, hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if !slices.Equal(hello.SupportedProtos, []string{h.alpn}) {
 		return nil, fmt.Errorf("a client of %s must offer that protocol alone", h.alpn)
@@ -68,8 +68,8 @@ func (h *handler) CALookup(context.Context) ([]*x509.Certificate, error) {
 	return []*x509.Certificate{h.ca}, nil
 }
 
-// VerifyClient refuses a certificate that is not the one of a secondary that is
-// wanted now.
+// VerifyClient refuses a certificate unless it is the one of a secondary that is wanted
+// now.
 func (h *handler) VerifyClient(ctx context.Context, leaf *x509.Certificate) error {
 	_, err := h.admit(ctx, leaf)
 	if err != nil && h.refusals.Allow() {
@@ -112,8 +112,8 @@ func (h *handler) Handoff(_ context.Context, done *sync.WaitGroup, closing chan 
 			}
 		}()
 		defer func() { _ = conn.Close() }()
-		// Asked again now that a revocation would find the connection: whoever was
-		// revoked in between is cut by one or refused by the other.
+		// This asks again, now that a revocation would find the connection. A secondary
+		// that was revoked in between is either cut by the revocation or refused here.
 		if err := h.VerifyClient(ctx, leaf); err != nil {
 			return
 		}
@@ -155,13 +155,13 @@ func (h *handler) cut(id string) {
 	conns := slices.Clone(h.open[id])
 	h.mu.Unlock()
 	for _, c := range conns {
-		// Not by TLS: its Close waits for a peer that does not read.
+		// The TLS close would wait for a peer that does not read.
 		_ = c.NetConn().Close()
 	}
 }
 
-// Stop refuses what comes from now on. Vault's listener calls it when it forgets the
-// handler; the present connections stay, for the plugin has a last word to say on them.
+// Stop refuses new connections. Vault's listener calls it when it forgets the handler. The
+// present connections stay: the plugin has a last word to say on them.
 func (h *handler) Stop() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 // signature, and anybody can send one.
 type desks chan struct{}
 
-// newDesks is for half of the processors: the rest is for who is let in already.
+// newDesks takes half of the processors. The other half is for clients that are already in.
 func newDesks() desks { return make(desks, max(1, runtime.GOMAXPROCS(0)/2)) }
 
 // take waits for a desk. Leave may be called more than once.

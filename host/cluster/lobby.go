@@ -18,9 +18,9 @@ const (
 	LobbyPerAddress = 64
 )
 
-// lobby holds the connections whose handshake is under way. When it is full, an older
-// one gives way to the newer: a client that means it is through within a few round
-// trips, and who fills the lobby keeps nobody else out.
+// lobby holds the connections whose handshake is under way. When it is full, an older one
+// gives way to a newer one. An honest client is through within a few round trips, so an
+// attacker who fills the lobby keeps nobody out.
 type lobby struct {
 	max, perAddress int
 
@@ -29,12 +29,12 @@ type lobby struct {
 	byAddr map[netip.Prefix]int
 }
 
-// guest is one of them.
+// guest is a connection in the lobby.
 type guest struct {
 	conn  net.Conn
 	addr  netip.Prefix
 	place *list.Element
-	// spoke says that its ClientHello was complete.
+	// spoke says that the ClientHello was complete.
 	spoke bool
 }
 
@@ -83,7 +83,8 @@ func (l *lobby) removeLocked(g *guest) {
 	}
 }
 
-// expelLocked closes the oldest silent guest of some, the oldest if all have spoken.
+// expelLocked closes the oldest silent guest among some, or the oldest one if all have
+// spoken.
 func (l *lobby) expelLocked(of func(*guest) bool) {
 	var victim *guest
 	for e := l.guests.Front(); e != nil; e = e.Next() {
@@ -116,7 +117,7 @@ func (l *lobby) crowdLocked() netip.Prefix {
 	return crowd
 }
 
-// addressOf is what guests are counted by.
+// addressOf returns the prefix that guests are counted by.
 func addressOf(a net.Addr) netip.Prefix {
 	at, err := netip.ParseAddrPort(a.String())
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// AdmitFunc says whose certificate this is, or why that is not let in. The chain to
-// the mode's CA was verified before.
+// AdmitFunc returns the secondary that a certificate belongs to, or why it is refused. The
+// chain to the mode's CA was verified before.
 type AdmitFunc func(ctx context.Context, leaf *x509.Certificate) (id string, err error)
 
 // ConnFunc takes over a connection whose client certificate was verified. It
@@ -83,15 +83,15 @@ func (p *Port) Listen(mode replication.Mode, req replication.ListenRequest, admi
 	return nil
 }
 
-// StopAccepting refuses new connections for a mode; the present ones stay. A primary that
-// is demoted says so on them.
+// StopAccepting refuses new connections for a mode. The present ones stay: a demoted
+// primary tells its secondaries on them.
 func (p *Port) StopAccepting(mode replication.Mode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopAcceptingLocked(mode)
 }
 
-// stopAcceptingLocked keeps the lock, so that it never takes a later handler off the
+// stopAcceptingLocked runs under the lock, so that it never takes a later handler off the
 // listener.
 func (p *Port) stopAcceptingLocked(mode replication.Mode) *handler {
 	h := p.handlers[mode]

@@ -23,7 +23,7 @@ type ClientOptions struct {
 	// Key is the pairing key, SetID and SecondaryID name the relation it is for.
 	Key                []byte
 	SetID, SecondaryID string
-	// Wrote is told at once of each position that the answer to a write names.
+	// Wrote is told each position at which an answer says that the primary wrote.
 	Wrote func(at replication.Position)
 	// Wait returns when a position of the primary has been applied here and the core
 	// has taken it up.
@@ -43,10 +43,10 @@ func NewClient(o ClientOptions) *Client {
 	return &Client{o: o, envelope: envelope.NewClient(o.Key, envelope.Binding{SetID: o.SetID, SecondaryID: o.SecondaryID})}
 }
 
-// Call has the primary do something and returns its answer, with the primary's
-// position after that: what it did, or found done before, is in its journal there.
-// It does not wait for it. Errors are of the contract: Unreachable when the primary
-// has done nothing, Uncertain when it may have.
+// Call asks the primary to do something and returns its answer and its position afterwards.
+// What the primary did, or found done, is in its journal up to there. Call does not wait
+// for that position. Errors are of the contract: Unreachable when the primary has done
+// nothing, Uncertain when it may have.
 func (c *Client) Call(ctx context.Context, kind Kind, body []byte) (answer []byte, at replication.Position, err error) {
 	answer, ah, err := c.call(ctx, kind, body)
 	return answer, ah.At, err
@@ -83,14 +83,14 @@ func (c *Client) call(ctx context.Context, kind Kind, body []byte) (answer []byt
 	return answer, ah, nil
 }
 
-// forPrimary is how long the primary may take when the caller has so much time left:
-// what it has to say when its time is over must still find the caller waiting.
+// forPrimary is how long the primary may take when the caller has so much time left. The
+// primary's answer must still find the caller waiting.
 func forPrimary(left time.Duration) time.Duration {
-	// Nothing left is still a bound, which 0 is not.
+	// No time left is still a bound. 0 would be none.
 	return max(left-min(left/10, time.Second), 1)
 }
 
-// tooLarge has the status of a body that is too large for Vault itself.
+// tooLarge has the status that Vault gives a body that is too large for it.
 func tooLarge(size int) error {
 	return replication.Errorf(replication.InvalidInput, "%w", &logical.ReplicationCodedError{
 		Code: http.StatusRequestEntityTooLarge,
@@ -98,16 +98,17 @@ func tooLarge(size int) error {
 	})
 }
 
-// Do has the primary carry out a logical request. When the primary has written, Do
-// returns once that has arrived here, or with a warning when it did not in time. So
-// it is with a write that changed nothing: what made it one may not be here yet. And with
-// a read that tells of something, as of the end of a remount, which the client will look
-// for here; there nothing is said if it has not arrived.
+// Do has the primary carry out a logical request.
 //
-// What a renewal or a revocation of a lease has written is not waited for. Vault
-// holds the lease's lock meanwhile, and the taking up of an unmount, which comes
-// before what is waited for, revokes the leases of the mount: each would wait for
-// the other.
+// When the primary has written, Do returns once that has arrived here, or with a warning if
+// it does not arrive in time. It also waits after a write that changed nothing, because the
+// write that made it so may not be here yet. And it waits after a read that tells of a
+// change, such as the end of a remount, which the client will look for here. In that case
+// it does not warn.
+//
+// It does not wait for what a renewal or a revocation of a lease has written. Vault holds
+// the lease's lock meanwhile. An unmount that has to be taken up before revokes the leases
+// of the mount: each would wait for the other.
 func (c *Client) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error) {
 	body, err := wire.EncodeRequest(req)
 	if err != nil {
@@ -140,7 +141,7 @@ func (c *Client) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error
 	return a, nil
 }
 
-// warn says in the answer that it is ahead of this cluster.
+// warn adds to the answer that it is ahead of this cluster.
 func warn(a *wire.Answer) {
 	const text = "The primary has carried out the request, and this cluster has not received what it changed yet: a read here may show the state of before."
 	if a.Response == nil {

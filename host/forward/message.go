@@ -30,7 +30,7 @@ type callHeader struct {
 }
 
 type answerHeader struct {
-	// Failed says that Error and ErrorKind are what came of it.
+	// Failed says that the call failed with Error and ErrorKind.
 	Failed    bool             `json:"failed,omitempty"`
 	ErrorKind replication.Kind `json:"error_kind,omitempty"`
 	Error     string           `json:"error,omitempty"`

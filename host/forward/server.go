@@ -21,7 +21,7 @@ type ServerOptions struct {
 	KeyOf func(ctx context.Context, secondaryID string) ([]byte, error)
 	// SetID is the id of the set now.
 	SetID func() string
-	// Position is where the journal stands, every write that was answered included.
+	// Position is the journal's. It includes every write that was answered.
 	Position func() (replication.Position, error)
 	Logger   hclog.Logger
 }
@@ -29,8 +29,8 @@ type ServerOptions struct {
 // Handler does what a kind of call asks for.
 type Handler func(ctx context.Context, secondaryID string, body []byte) ([]byte, error)
 
-// underWay bounds the requests that are held at a time, of all secondaries together, in
-// bytes as they came. One takes up to eight times as much while it is carried out.
+// underWay bounds the requests under way, of all secondaries together, in bytes as they
+// came. A request takes up to eight times as much while it is carried out.
 const underWay = 2 * replication.PayloadMax
 
 // Server is the side of the primary.
@@ -49,7 +49,7 @@ func NewServer(o ServerOptions) *Server {
 // Handle sets what a kind of call does, before the first one is served.
 func (s *Server) Handle(kind Kind, h Handler) { s.handlers[kind] = h }
 
-// HandleRequests sets who carries out logical requests.
+// HandleRequests sets the function that carries out logical requests.
 func (s *Server) HandleRequests(h func(ctx context.Context, secondaryID string, req *wire.Request) *wire.Answer) {
 	s.Handle(KindRequest, func(ctx context.Context, id string, body []byte) ([]byte, error) {
 		req, err := wire.DecodeRequest(body)
@@ -82,7 +82,7 @@ func (s *Server) Serve(ctx context.Context, secondaryID string, payload []byte) 
 	return answer, nil
 }
 
-// notLookedAt is the error of a node that is no primary, or does not serve, before it has
+// notLookedAt is the error of a node that is no primary or does not serve, before it has
 // looked at a request.
 func notLookedAt(err error) error {
 	switch kind := replication.KindOf(err); kind {

@@ -12,14 +12,9 @@
 //
 // The seals of the two clusters are combined by Vault Enterprise's rules:
 //
-//	  primary   secondary   afterwards on the secondary
-//	  shamir    shamir      the primary's unseal shares open it
-//	  shamir    auto        own wrapper; recovery shares are the primary's unseal shares
-//	  auto      auto        own wrapper; recovery shares are the primary's
-//	  auto      shamir      unseal shares are the primary's recovery shares
-//		primary   secondary   afterwards on the secondary
-//		shamir    shamir      the primary's unseal shares open it
-//		shamir    auto        own wrapper; recovery shares are the primary's unseal shares
-//		auto      auto        own wrapper; recovery shares are the primary's
-//		auto      shamir      unseal shares are the primary's recovery shares
+//	primary   secondary   afterwards on the secondary
+//	shamir    shamir      the primary's unseal shares open it
+//	shamir    auto        own wrapper; recovery shares are the primary's unseal shares
+//	auto      auto        own wrapper; recovery shares are the primary's
+//	auto      shamir      unseal shares are the primary's recovery shares
 package handover

@@ -13,10 +13,10 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// ActsFirst is an operation of a backend that acts on something else, or changes
-// its own memory, before it writes: tried here and then forwarded, it would be
-// carried out twice, or leave this cluster with something that the primary never
-// had. Such an operation goes to the primary at once.
+// ActsFirst is an operation of a backend that acts on something else, or changes its own
+// memory, before it writes. Tried here and then forwarded, it would be carried out twice,
+// or leave this cluster with something that the primary never had. So it goes to the
+// primary at once.
 type ActsFirst struct {
 	// Class and Type are those of the mount: see [Mount].
 	Class, Type string
@@ -43,14 +43,14 @@ var (
 	revokes   = []logical.Operation{logical.RevokeOperation}
 )
 
-// ActFirst is the table, for the built-in backends. All that it does not name writes
-// first, or carries the framework's flag that has it forwarded before it runs, or
-// writes nothing that is shared.
+// ActFirst is the table for the built-in backends. An operation that it does not name
+// writes first, or carries the framework's flag that forwards it before it runs, or writes
+// nothing shared.
 //
-// The configuration of the kubernetes auth method is not in it, though it changes
-// the CAs that the method trusts before it writes: it takes them from what is stored
-// every half a minute, and a client that logs in right after it has configured the
-// method here would wait for that.
+// The configuration of the kubernetes auth method is left out, though it changes the CAs
+// that the method trusts before it writes. The method takes them from storage twice a
+// second. If the operation were forwarded at once, a client that logs in right after it has
+// configured the method here would have to wait for that.
 var ActFirst = matching([]ActsFirst{
 	{Class: vaultname.ClassSecret, Type: "ad", Pattern: `library/` + anyName, Operations: upserts, Does: "changes the passwords of the accounts"},
 	{Class: vaultname.ClassSecret, Type: "ad", Pattern: `library/` + anyName + `/check-in`, Operations: updates, Does: "changes the password of the account"},

@@ -12,30 +12,30 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// Way is what becomes of the writing operations of a path of the core's own
-// backends on a performance secondary.
+// Way says what a performance secondary does with the writing operations of a path of the
+// core's own backends.
 type Way int
 
 // The ways. Only AtOnce, IfRefused and ByAlias let a request leave the cluster, and
 // the receiver takes no other.
 const (
-	// Local: Vault's handler alone, whatever it answers.
+	// Local: Vault's handler alone decides, whatever it answers.
 	Local Way = iota
-	// OnPrimary: refused with a sentence that says so and whose reason is the row's.
+	// OnPrimary: refused. The answer says so and gives the row's reason.
 	OnPrimary
 	// AtOnce: always writes shared storage; the handler is not run here.
 	AtOnce
-	// IfRefused: writes shared or local storage, as the request has it.
+	// IfRefused: writes shared or local storage, depending on the request.
 	IfRefused
-	// HereOrOnPrimary: local storage may be written here; what is shared is refused
+	// HereOrOnPrimary: may write local storage here. A write to shared storage is refused
 	// as with OnPrimary.
 	HereOrOnPrimary
 	// ByAlias: as IfRefused for an alias of a local mount, otherwise AtOnce.
 	ByAlias
 )
 
-// corePrefixes are where the core's own backends are mounted, on every cluster.
-// Their UUIDs and accessors say nothing more and are not sent.
+// corePrefixes are the paths of the core's own backends, the same on every cluster. Their
+// UUIDs and accessors tell nothing more and are not sent.
 var corePrefixes = map[string]string{vaultname.System: "sys/", vaultname.Identity: "identity/", vaultname.Token: "auth/token/"}
 
 // CorePath is a row of the table of the core's own paths.
@@ -43,22 +43,22 @@ type CorePath struct {
 	Backend string
 	// Pattern is the path's pattern in Vault's source, without anchors.
 	Pattern string
-	// Prefix makes the row hold for all patterns that begin so; such a row is never
-	// for a way out of the cluster.
+	// Prefix makes the row hold for all patterns that begin with Pattern. Such a row never
+	// lets a request leave the cluster.
 	Prefix bool
 	Way    Way
 	// Reads makes the row hold for reads and lists as well.
 	Reads bool
-	// Behind says that a backend behind the handler may have asked the primary: if that
-	// failed, the client is told so, and not what the handler makes of it.
+	// Behind says that a backend behind the handler may ask the primary. If that fails, the
+	// client gets that error, not what the handler makes of it.
 	Behind bool
 	Why    string
 
 	match *regexp.Regexp
 }
 
-// CorePaths is the table. What it does not name stays local on a secondary and
-// is refused by a primary; a test finds paths of Vault that it does not name.
+// CorePaths is the table. A path that it does not name stays local on a secondary, and a
+// primary refuses it. A test finds paths of Vault that it does not name.
 var CorePaths = compiled(slices.Concat(systemPaths, identityPaths, tokenPaths))
 
 func compiled(rows []CorePath) []CorePath {
@@ -70,7 +70,7 @@ func compiled(rows []CorePath) []CorePath {
 	return rows
 }
 
-// writing are the operations of which a path's way is.
+// writing are the operations that a path's way is about.
 var writing = []logical.Operation{logical.CreateOperation, logical.UpdateOperation, logical.PatchOperation, logical.DeleteOperation}
 
 var reading = []logical.Operation{logical.ReadOperation, logical.ListOperation}

@@ -46,7 +46,7 @@ var identityPaths = []CorePath{
 	{Backend: vaultname.Identity, Pattern: `oidc/role/` + name, Way: AtOnce, Why: "configuration of OIDC is shared"},
 	{Backend: vaultname.Identity, Pattern: `oidc/scope/` + name, Way: AtOnce, Why: "configuration of OIDC is shared"},
 
-	// Answered with this cluster's tokens and memory.
+	// These are answered with this cluster's tokens and memory.
 	{Backend: vaultname.Identity, Pattern: `oidc/provider/` + name + `/authorize`, Why: "the code is kept in this node's memory"},
 	{Backend: vaultname.Identity, Pattern: `oidc/provider/` + name + `/token`, Why: "redeems a code of this node's memory"},
 	{Backend: vaultname.Identity, Pattern: `oidc/provider/` + name + `/userinfo`, Why: "for a token of this cluster"},
@@ -75,7 +75,7 @@ var identityPaths = []CorePath{
 	{Backend: vaultname.Identity, Pattern: `oidc/scope/?`, Why: "read only"},
 }
 
-// tokenPaths are those of auth/token/. Roles are the one shared thing there.
+// tokenPaths are those of auth/token/. Only its roles are shared.
 var tokenPaths = []CorePath{
 	{Backend: vaultname.Token, Pattern: `roles/(?P<role_name>\w(([\w-.]+)?\w)?)`, Way: AtOnce, Why: "token roles are shared"},
 	{Backend: vaultname.Token, Pattern: `roles/?`, Why: "read only"},

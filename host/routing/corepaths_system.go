@@ -12,7 +12,7 @@ const (
 
 // systemPaths are those of sys/.
 var systemPaths = []CorePath{
-	// What is shared by its nature.
+	// Shared on every cluster.
 	{Backend: vaultname.System, Pattern: `policy/(?P<name>.+)`, Way: AtOnce, Why: "policies are shared"},
 	{Backend: vaultname.System, Pattern: `policies/acl/(?P<name>.+)`, Way: AtOnce, Why: "policies are shared"},
 	{Backend: vaultname.System, Pattern: `policies/password/(?P<name>.+)`, Way: AtOnce, Why: "password policies are shared"},
@@ -25,7 +25,7 @@ var systemPaths = []CorePath{
 	{Backend: vaultname.System, Pattern: `activation-flags/activation-test/activate`, Way: AtOnce, Why: "features are switched on for the set"},
 	{Backend: vaultname.System, Pattern: `activation-flags/force-identity-deduplication/activate`, Way: AtOnce, Why: "features are switched on for the set"},
 
-	// Shared or of this cluster, as the request or the mount is.
+	// Shared or local, depending on the request or the mount.
 	{Backend: vaultname.System, Pattern: `mounts/(?P<path>.+?)`, Way: IfRefused, Why: "replicated mounts are made by the primary, local ones here"},
 	{Backend: vaultname.System, Pattern: `mounts/(?P<path>.+?)/tune`, Way: IfRefused, Why: "as the mount is"},
 	{Backend: vaultname.System, Pattern: `mounts/auth/(?P<path>.+?)/tune`, Way: IfRefused, Why: "as the mount is"},
@@ -35,7 +35,7 @@ var systemPaths = []CorePath{
 	{Backend: vaultname.System, Pattern: `remount/status/(?P<migration_id>.+?)`, Way: IfRefused, Reads: true, Why: "the cluster that moves the mount knows how far it is"},
 	{Backend: vaultname.System, Pattern: `audit/(?P<path>.+)`, Way: HereOrOnPrimary, Why: "names files and addresses to which the primary's servers write all their requests"},
 
-	// What an operator of the primary does there.
+	// An operator does these on the primary.
 	{Backend: vaultname.System, Pattern: `rotate`, Way: OnPrimary, Why: "turns the keyring of the whole set"},
 	{Backend: vaultname.System, Pattern: `rotate/config`, Way: OnPrimary, Why: "turns the keyring of the whole set"},
 	{Backend: vaultname.System, Pattern: `rotate/keyring`, Prefix: true, Way: OnPrimary, Why: "turns the keyring of the whole set"},
@@ -66,7 +66,7 @@ var systemPaths = []CorePath{
 	{Backend: vaultname.System, Pattern: `config/reload/(?P<subsystem>.+)`, Why: "of this node"},
 	{Backend: vaultname.System, Pattern: `plugins/reload/`, Prefix: true, Why: "processes of this cluster"},
 
-	// Tokens, leases and what hangs on them are of this cluster.
+	// Tokens, leases and what depends on them belong to this cluster.
 	{Backend: vaultname.System, Pattern: `leases`, Prefix: true, Why: "leases of this cluster"},
 	{Backend: vaultname.System, Pattern: `(leases/)?`, Prefix: true, Behind: true, Why: "leases of this cluster; the engine behind may forward the rest"},
 	{Backend: vaultname.System, Pattern: `wrapping/`, Prefix: true, Why: "wrapping tokens are of one cluster"},
@@ -77,7 +77,7 @@ var systemPaths = []CorePath{
 	{Backend: vaultname.System, Pattern: `control-group/`, Prefix: true, Why: "not in this edition of Vault"},
 	{Backend: vaultname.System, Pattern: `config/control-group`, Why: "not in this edition of Vault"},
 
-	// What observes, and what computes only.
+	// Paths that only observe or compute.
 	{Backend: vaultname.System, Pattern: `internal/`, Prefix: true, Why: "observes this cluster; its counters are local"},
 	{Backend: vaultname.System, Pattern: `pprof`, Prefix: true, Why: "of this node"},
 	{Backend: vaultname.System, Pattern: `monitor`, Why: "a stream of this node"},

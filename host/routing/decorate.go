@@ -16,19 +16,19 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// Locals says what a secondary has of its own, which the primary does not know.
+// Locals says what a secondary has of its own and the primary does not know.
 type Locals interface {
 	// LocalMount says whether the mount at a path is local.
 	LocalMount(path string) bool
-	// LocalAlias says whether an alias is local: by its id, or without one by the
-	// accessor of its mount.
+	// LocalAlias says whether an alias is local: by its id, or by its mount's accessor if
+	// it has no id yet.
 	LocalAlias(id, accessor string) bool
 }
 
-// DecorateForward replaces the handlers of one of the core's own backends, System,
-// Identity or Token, by the table. It is for a performance secondary only, each
-// time that the backend is made and before it serves. It answers the patterns that
-// the table does not name; their handlers are left as they are.
+// DecorateForward replaces the handlers of one of the core's own backends (System, Identity
+// or Token) by the table. It is for a performance secondary. Call it each time that the
+// backend is made, before it serves. It returns the patterns that the table does not name;
+// their handlers stay as they are.
 func DecorateForward(b *framework.Backend, kind string, f Forwarder, own Locals) (unnamed []string, err error) {
 	if corePrefixes[kind] == "" {
 		return nil, fmt.Errorf("%q is none of the core's own backends", kind)
@@ -59,8 +59,8 @@ func DecorateForward(b *framework.Backend, kind string, f Forwarder, own Locals)
 	return unnamed, nil
 }
 
-// After has run called when a writing operation on a pattern that begins with one of
-// the prefixes has ended, whatever it answered, and before its answer goes out.
+// After calls run when a writing operation has ended on a pattern that begins with one of
+// the prefixes, whatever it answered, and before the answer goes out.
 func After(b *framework.Backend, prefixes []string, run func()) {
 	for _, p := range b.Paths {
 		pattern := strings.TrimPrefix(p.Pattern, "^")
@@ -76,9 +76,9 @@ func After(b *framework.Backend, prefixes []string, run func()) {
 	}
 }
 
-// handler is an operation whose row has the say. Vault's flag that makes the
-// framework refuse the operation on a secondary is taken off, for the framework
-// looks at it before it calls.
+// handler is an operation that its row of the table decides. It lacks Vault's flag that
+// makes the framework refuse the operation on a secondary: the framework would look at it
+// before it calls.
 type handler struct {
 	framework.OperationHandler
 	row CorePath
@@ -146,15 +146,15 @@ func text(data *framework.FieldData, name string) string {
 	return s
 }
 
-// tryHere runs Vault's handler, and asks the primary if that could not write. What
-// counts is what the handler says, and a success that was none: Vault rewords the
-// error where a local thing alone was to be written.
+// tryHere runs Vault's handler, and asks the primary if the handler could not write. It
+// counts what the handler answers. It also counts a success during which the guard refused
+// a write, because Vault rewords the error unless a local thing alone was to be written.
 func (r CorePath) tryHere(ctx context.Context, req *logical.Request, data *framework.FieldData, stock framework.OperationFunc, f Forwarder, own Locals) (*logical.Response, error) {
 	sent := envelope(ctx, r.mount(), req)
 	marked, mark := refusal.With(ctx)
 	resp, err := stock(marked, req, data)
-	// With something local a success is one: Vault does without the default key of
-	// OIDC then, which is shared.
+	// For something local a success counts. Vault then does without the default key of
+	// OIDC, which is shared.
 	swallowed := mark.Noted() && err == nil && !resp.IsError() && !aboutLocal(req, own)
 	if !refusedHere(mark, resp, err) && !swallowed {
 		return resp, err
@@ -176,11 +176,11 @@ func (r CorePath) send(ctx context.Context, req *logical.Request, f Forwarder) (
 	return ask(ctx, f, envelope(ctx, r.mount(), req))
 }
 
-// mount is the place of the core's backend, the same on every cluster.
+// mount is the mount of the core's backend, the same on every cluster.
 func (r CorePath) mount() vaultname.Mount { return vaultname.Mount{Path: corePrefixes[r.Backend]} }
 
-// teller is an operation that says what a backend behind it has said of the way to the
-// primary.
+// teller is an operation that tells the client what a backend behind it met on the way to
+// the primary.
 type teller struct{ framework.OperationHandler }
 
 func (h *teller) Handler() framework.OperationFunc { return tell(h.OperationHandler.Handler()) }

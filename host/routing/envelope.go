@@ -14,10 +14,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// envelope is what the primary gets of a request. It is made before the request
-// runs here, because backends write into what they are given. Nothing goes along
-// that is of this cluster alone: token, token entry, storage, connection of the
-// client with its HTTP objects.
+// envelope makes the request that the primary gets. It is made before the request runs
+// here, because backends write into the request. It leaves out what belongs to this
+// cluster: token, token entry, storage, and the client's connection with its HTTP objects.
 func envelope(ctx context.Context, m vaultname.Mount, req *logical.Request) *wire.Request {
 	sent := &logical.Request{
 		ID:                     req.ID,
@@ -76,13 +75,13 @@ func authOf(a *logical.Auth) *logical.Auth {
 	return &c
 }
 
-// ask sends a request and gives back what the primary's backend returned, ready
-// for this cluster's core to make token and lease of.
+// ask sends a request and returns what the primary's backend returned. This cluster's core
+// can make token and lease of it.
 func ask(ctx context.Context, f Forwarder, req *wire.Request) (*logical.Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, noAnswer(ctx, err)
 	}
-	// Time has passed in the attempt here.
+	// The attempt here has used up some of the time.
 	if deadline, ok := ctx.Deadline(); ok {
 		req.Timeout = time.Until(deadline)
 	}
@@ -99,7 +98,7 @@ func ask(ctx context.Context, f Forwarder, req *wire.Request) (*logical.Response
 	return local(answer.Response), answer.Err
 }
 
-// local takes out of a response what only this cluster's core may give it.
+// local removes from a response what only this cluster's core may put into it.
 func local(resp *logical.Response) *logical.Response {
 	if resp == nil {
 		return nil

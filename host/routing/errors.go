@@ -15,15 +15,15 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// coded is an error whose status and text reach the client as they are. Of
-// Vault's coded errors only this one passes the core's own lists of errors
-// without being put into a list itself.
+// coded is an error whose status and text reach the client unchanged. Of Vault's coded
+// errors only this one passes the core's own lists of errors without becoming an entry of a
+// list.
 func coded(status int, format string, args ...any) error {
 	return &logical.ReplicationCodedError{Code: status, Msg: fmt.Sprintf(format, args...)}
 }
 
-// answer is how the sentences begin that are about the way to the primary, not about
-// what was asked of it, and their status.
+// answer is an error about the way to the primary, not about the request itself: how its
+// sentences begin, and their status.
 type answer struct {
 	status int
 	begins string
@@ -44,14 +44,14 @@ func (a answer) error(format string, args ...any) error {
 	return coded(a.status, "%s", a.begins+fmt.Sprintf(format, args...))
 }
 
-// errLate is the answer when the time is over. That the primary carried it out all the
-// same cannot be ruled out, and the client must know.
+// errLate is the answer when the time is over. The primary may have carried the request out
+// all the same, and the client must know that.
 var errLate = late.error(": it may have been carried out, read before you repeat it")
 
-// errPrimaryReadOnly is the answer of a cluster that was the primary.
+// errPrimaryReadOnly is the answer of a cluster that is no longer the primary.
 var errPrimaryReadOnly = readOnly.error(": it may have been demoted, see sys/replication/performance/status on both clusters")
 
-// noAnswer says why a forwarded request has none.
+// noAnswer says why a forwarded request has no answer.
 func noAnswer(ctx context.Context, err error) error {
 	var own *logical.ReplicationCodedError
 	switch {
@@ -60,9 +60,9 @@ func noAnswer(ctx context.Context, err error) error {
 	case replication.KindOf(err) == replication.Unreachable:
 		return unreachable.error(" (%v): see sys/replication/performance/status, and try again later", err)
 	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
-		// The core hands its backends no deadline: when the listener's limit for a
-		// request has passed, the context is cancelled, as for a client that has gone,
-		// which reads no answer.
+		// The core gives its backends no deadline. When the listener's limit for a request
+		// has passed it cancels the context, as it does for a client that has gone, which
+		// reads no answer.
 		return errLate
 	}
 	switch replication.KindOf(err) {
@@ -75,9 +75,9 @@ func noAnswer(ctx context.Context, err error) error {
 	}
 }
 
-// asTold is the answer of a backend that failed to reach the primary, from what one
-// of the core's own handlers has made of it: they call whatever a backend answers a
-// mistake of the client's, and put words around it. Nil if it is none.
+// asTold finds the answer of a backend that failed to reach the primary in what a handler
+// of the core made of it. Those handlers call whatever a backend answers a mistake of the
+// client's, and put words around it. Nil if there is none.
 func asTold(resp *logical.Response, err error) error {
 	var own *logical.ReplicationCodedError
 	if errors.As(err, &own) {

@@ -17,10 +17,9 @@ type Wrapped interface {
 	Unwrap() logical.Backend
 }
 
-// Forwarder brings a request to the primary. It returns when the primary has
-// answered and this cluster has applied what the request changed, so that the
-// client reads its own write. An error means that no answer came; errors of the
-// backend are in the answer.
+// Forwarder brings a request to the primary. It returns when the primary has answered and
+// this cluster has applied what the request changed, so that the client reads its own
+// write. An error means that no answer came. Errors of the backend are in the answer.
 type Forwarder interface {
 	Do(ctx context.Context, req *wire.Request) (*wire.Answer, error)
 }

@@ -15,11 +15,11 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// neededFirst is an operation that makes something of this cluster alone and needs
-// something shared for it, which the backend makes by the way when it is missing. Sent to
-// the primary as a whole it would make the first where no client of this cluster finds it.
-// So the primary is asked for something harmless that makes the second, and the operation
-// runs here.
+// neededFirst is an operation that makes something local to this cluster and needs
+// something shared, which the backend makes in passing when it is missing. If the primary
+// ran the whole operation, the local part would be where no client of this cluster finds
+// it. So the primary is asked for something harmless that makes the shared part, and the
+// operation runs here.
 type neededFirst struct {
 	class, typ string
 	op         logical.Operation
@@ -29,9 +29,9 @@ type neededFirst struct {
 }
 
 var neededFirsts = []neededFirst{
-	// A one-time password is kept in the mount's local storage under a name that a salt is
-	// part of, which is shared and made with the first one. Verifying one that does not
-	// exist makes the salt, too, and is open to everybody.
+	// A one-time password is in the mount's local storage, under a name made with a salt.
+	// The salt is shared and is made with the first password. A request to verify a
+	// password that does not exist makes the salt too, and everybody may make it.
 	{class: vaultname.ClassSecret, typ: "ssh", op: logical.UpdateOperation, match: regexp.MustCompile(`^creds/` + anyRole + `$`), ask: verifyNothing},
 }
 
@@ -57,15 +57,15 @@ func neededFirstOf(m vaultname.Mount, op logical.Operation, path string) *needed
 	return nil
 }
 
-// runHereAfter has the primary make what an operation needs, and runs it here, as it was
-// sent.
+// runHereAfter has the primary make what an operation needs, and then runs the operation
+// here.
 func (w *Wrapper) runHereAfter(ctx context.Context, n *neededFirst, req *logical.Request, sent *wire.Request) (*logical.Response, error) {
 	ask, err := n.ask()
 	if err != nil {
 		return nil, err
 	}
 	ask.MountPoint, ask.Connection = req.MountPoint, req.Connection
-	// What the backend says of it is of no interest.
+	// The backend's answer does not matter.
 	if _, err := w.o.Forwarder.Do(ctx, envelope(ctx, w.mount, ask)); err != nil {
 		return nil, noAnswer(ctx, err)
 	}

@@ -17,18 +17,19 @@ import (
 const mostChanges = 1 << 16
 
 // Readers are the requests under way in a backend. Such a request may have read a key
-// before the key changed, and may put what it read into the backend's memory after the
-// backend was told of the change: transit does so with its keys, PKI with its settings,
-// and what it holds then is served for ever. So who tells the backend notes the key here
-// first, and who ends a request tells the backend again of what has changed meanwhile.
+// before the key changed, and may put the old value into the backend's memory after the
+// backend was told of the change. Transit does so with its keys, PKI with its settings, and
+// the backend would serve the old value for ever. So whoever tells the backend notes the
+// key here first, and whoever ends a request tells the backend again of what has changed
+// meanwhile.
 //
 // The zero value has no requests. The methods may be called at the same time.
 type Readers struct {
 	mu sync.Mutex
-	// running has of each request the number of the first change that came after its
-	// begin, the oldest request first.
+	// running has for each request the number of the first change after its begin, the
+	// oldest request first.
 	running list.List
-	// changed are the keys that changed since the oldest request began. The first one
+	// changed are the keys that changed since the oldest request began. The first of them
 	// has the number first.
 	changed []string
 	first   uint64
@@ -47,7 +48,7 @@ func (r *Readers) Begin() Reader {
 }
 
 // End is called when the request holds nothing any more that it has read. It returns the
-// keys that the backend is to be told of again.
+// keys that the backend has to be told of again.
 func (r *Readers) End(reader Reader) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -77,10 +78,10 @@ func (r *Readers) forget() {
 	}
 }
 
-// Changed notes a key that has changed in the storage, before the backend is told. Where
-// a request has hung so long that too many keys have changed, it waits for the end of
-// that request. It returns an error only if ctx ends before; then the backend may keep
-// an old value, and is to be made anew.
+// Changed notes a key that has changed in storage, before the backend is told. If too many
+// keys have changed because a request hangs, it waits for the end of that request. It
+// returns an error only if ctx ends first. Then the backend may keep an old value and has
+// to be made anew.
 func (r *Readers) Changed(ctx context.Context, key string) error {
 	for {
 		r.mu.Lock()
@@ -122,8 +123,8 @@ func unique(keys []string) []string {
 	return all
 }
 
-// Watch has r know the requests to those paths of b whose patterns begin with a prefix,
-// and b's periodic function. It is for a backend that keeps its type and cannot be
+// Watch has r count the requests to the paths of b whose patterns begin with prefix, and
+// the runs of b's periodic function. It is for a backend that keeps its type and cannot be
 // wrapped. Tell tells the backend of a key.
 func (r *Readers) Watch(b *framework.Backend, prefix string, tell func(ctx context.Context, key string)) {
 	begin := func(ctx context.Context) (end func()) {

@@ -9,9 +9,9 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 )
 
-// isReadOnly says whether an error is the one of the storage guard, or of the
-// framework that has an operation forwarded. A plugin in another process sends no
-// more than the text of it, which is that and nothing else if nobody has wrapped it.
+// isReadOnly says whether an error is the storage guard's, or that of the framework for an
+// operation that has to be forwarded. A plugin in another process sends only the error's
+// text. If nobody has wrapped it, the text is exactly that.
 func isReadOnly(err error, external bool) bool {
 	if err == nil {
 		return false
@@ -19,12 +19,12 @@ func isReadOnly(err error, external bool) bool {
 	return errors.Is(err, logical.ErrReadOnly) || external && err.Error() == logical.ErrReadOnly.Error()
 }
 
-// mentions says whether an error has the guard's text in it. Alone it proves
-// nothing: a server that a backend talks to may say the same of itself.
+// mentions says whether an error contains the guard's text. That alone proves nothing: a
+// server that a backend talks to may say the same of itself.
 func mentions(err error) bool { return err != nil && hasReadOnlyText(err.Error()) }
 
-// tells says whether an answer has the guard's text where backends put an error.
-// Alone it proves nothing: in an answer to a read it may be what a client has stored.
+// tells says whether an answer has the guard's text where backends put an error. That alone
+// proves nothing: a client may have stored the text that a read returns.
 func tells(resp *logical.Response) bool {
 	if resp == nil {
 		return false
@@ -40,7 +40,7 @@ func tells(resp *logical.Response) bool {
 
 func hasReadOnlyText(s string) bool { return strings.Contains(s, logical.ErrReadOnly.Error()) }
 
-// refusals are what the guard noted while a backend ran a request.
+// refusals are the refused writes that the guard noted while a backend ran a request.
 type refusals struct {
 	// marked: it refused a write of this very request.
 	marked bool
@@ -50,8 +50,7 @@ type refusals struct {
 	external bool
 }
 
-// wasRefused says whether what a backend answered stands for a write that it could
-// not make.
+// wasRefused says whether a backend's answer means that it could not write.
 func (r refusals) wasRefused(resp *logical.Response, err error, writes bool) bool {
 	own := r.marked || r.external && r.counted
 	return isReadOnly(err, r.external) || // the error itself

@@ -22,11 +22,11 @@ import (
 
 // Core is what a receiver needs of the primary's core.
 type Core interface {
-	// Execute runs a request in the backend that is mounted at the path, if it is
-	// the mount with this UUID and accessor and neither local nor tainted; empty
-	// UUID and accessor stand for the core's own backends. The request's path is
-	// relative to the mount. All of these fail with [duty.Away] on a node that is not active,
-	// or ceases to be while they run.
+	// Execute runs a request in the backend at the path, if it is the mount with this UUID
+	// and accessor and neither local nor tainted. Empty UUID and accessor stand for the
+	// core's own backends. The request's path is relative to the mount. Execute and the
+	// audit calls fail with [duty.Away] on a node that is not active, or ceases to be while
+	// they run.
 	Execute(ctx context.Context, req *logical.Request, path, uuid, accessor string) (*logical.Response, error)
 	// AuditRequest and AuditResponse write to the audit devices. They fail when no
 	// device took the entry.
@@ -39,18 +39,16 @@ type Core interface {
 // Receiver carries out on the primary what secondaries forward.
 type Receiver struct {
 	Core Core
-	// Allowed says whether a secondary has the mount with this UUID: a mount that
-	// its paths-filter withholds is none of its business. Nil allows all.
+	// Allowed says whether a secondary has the mount with this UUID. It must not reach a
+	// mount that its paths filter withholds. Nil allows all.
 	Allowed func(secondaryID, uuid string) bool
 	Logger  hclog.Logger
 }
 
-// longest is how long a request may take, whatever its sender names: Vault's own
-// limit for a request.
+// longest is Vault's own limit for a request. It holds whatever timeout the sender names.
 const longest = 90 * time.Second
 
-// Handle carries out a request of a secondary. Everything that goes wrong is in
-// the answer.
+// Handle carries out a request of a secondary. The answer has any error.
 func (r *Receiver) Handle(ctx context.Context, secondaryID string, in *wire.Request) *wire.Answer {
 	resp, err := r.handle(ctx, secondaryID, in)
 	return &wire.Answer{Response: resp, Err: err}
@@ -74,8 +72,8 @@ func (r *Receiver) handle(ctx context.Context, secondaryID string, in *wire.Requ
 	return r.audited(ctx, in, req)
 }
 
-// strip makes a request of what came that carries nothing a backend could take
-// for a right, and that audit shows for what it is.
+// strip makes a request that carries nothing a backend could take for a right, and that the
+// audit log shows as forwarded.
 func (r *Receiver) strip(in *logical.Request, secondaryID string) *logical.Request {
 	req := *in
 	req.ClientToken = ""
@@ -130,9 +128,9 @@ func coreKind(mountPath string) string {
 	return ""
 }
 
-// asAudited is a request as the primary's audit log shows it. The mount is as the
-// primary knows it. The client's address, the request's id and the identity are what
-// the secondary says; ForwardedFrom names it.
+// asAudited is a request as the primary's audit log shows it. The mount is the primary's.
+// The client's address, the request's id and the identity are what the secondary says.
+// ForwardedFrom names the secondary.
 func (r *Receiver) asAudited(in *wire.Request, req *logical.Request) *logical.Request {
 	logged := *req
 	logged.Path = in.MountPath + req.Path
@@ -189,27 +187,27 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 	return resp, execErr
 }
 
-// cannotWrite says whether this cluster is a primary no more, whose backend could not
-// do what it was asked for. To the secondary that would look like its own refusal.
+// cannotWrite says whether the backend failed because this cluster is no longer a primary.
+// The secondary would take that for its own refusal.
 func cannotWrite(mark *refusal.Mark, op logical.Operation, resp *logical.Response, err error) bool {
 	return isReadOnly(err, true) || mark.Noted() && (ruleOf(op).writes || mentions(err) || tells(resp))
 }
 
-// What a client is told of a node that is on its way out.
+// The answers of a node that is about to stop.
 const (
 	notRun     = " and did not carry the request out: try again in a moment"
 	perhapsRun = " and may have carried the request out: read before you repeat it"
 )
 
-// notServing says whether audit failed because the node is sealing, or ends its active
-// duty, while a request is there: no fault of its audit devices.
+// notServing says whether audit failed because the node seals or ends its active duty
+// during a request. Then its audit devices are not at fault.
 func notServing(err error) bool {
 	var away *duty.Away
 	return errors.As(err, &away) || slices.ContainsFunc([]error{consts.ErrSealed, consts.ErrStandby, duty.ErrEnds, context.Canceled},
 		func(ends error) bool { return errors.Is(err, ends) })
 }
 
-// authAsSent is who the secondary says that the client is.
+// authAsSent is the client's identity, as the secondary says it.
 func authAsSent(req *logical.Request) *logical.Auth {
 	auth := &logical.Auth{DisplayName: req.DisplayName, EntityID: req.EntityID, Accessor: req.ClientTokenAccessor}
 	if req.Auth != nil {

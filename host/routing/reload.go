@@ -16,15 +16,14 @@ import (
 type Reloader interface {
 	// ReloadMounts reloads the mounts at these paths, as they are given in a request.
 	ReloadMounts(ctx context.Context, paths []string) error
-	// ReloadPlugin reloads what runs a plugin of a kind ("auth", "secret", "database" or
-	// "unknown", which is all of them) and says how many.
+	// ReloadPlugin reloads the mounts that run a plugin of a kind ("auth", "secret",
+	// "database", or "unknown" for all of them) and says how many.
 	ReloadPlugin(ctx context.Context, kind, name string) (int, error)
 }
 
-// DecorateReload makes sys/plugins/reload/ use a Reloader. Vault's own puts a bare
-// backend into the route, and releases the requests that have waited for it to that
-// one, before anybody can wrap it: writes among them would be refused, or seem to
-// succeed. It answers as Vault's does.
+// DecorateReload makes sys/plugins/reload/ use a Reloader. Vault's own puts a bare backend
+// into the route and releases the waiting requests to it before anybody can wrap it. Their
+// writes would be refused, or seem to succeed. The Reloader answers as Vault does.
 func DecorateReload(b *framework.Backend, r Reloader) error {
 	found := 0
 	for _, p := range b.Paths {
@@ -49,8 +48,9 @@ func DecorateReload(b *framework.Backend, r Reloader) error {
 	return nil
 }
 
-// A reloadRequest reads a request and has it carried out, or says what is wrong with
-// it. It answers how many were reloaded; no matter how many where mounts are named.
+// A reloadRequest reads a request and carries it out, or says what is wrong with it. It
+// returns how many mounts were reloaded; the number has no meaning where the request names
+// mounts.
 type reloadRequest func(ctx context.Context, d *framework.FieldData, r Reloader) (reloaded int, invalid string, err error)
 
 func ofPluginOrMounts(ctx context.Context, d *framework.FieldData, r Reloader) (int, string, error) {

@@ -10,31 +10,32 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 )
 
-// Replaceable is a backend in whose place another one can be put without a request
-// that meets neither, or one of them half made.
+// Replaceable is a backend that can be replaced while requests come. No request meets
+// neither backend, or one that is half made.
 type Replaceable interface {
 	Wrapped
-	// Replace waits until the requests that are in the backend have ended, holds later
-	// ones back, and gives with the backend behind, which it may end. What that returns
-	// takes this one's place: requests that have come for this one run there. With an
-	// error they run here.
+	// Replace waits until the requests in the backend have ended and holds later ones
+	// back. Then it calls with, which gets the backend and may end it. What with returns
+	// takes the backend's place: the requests held back run there. If with fails they run
+	// here.
 	Replace(ctx context.Context, with func(old logical.Backend) (logical.Backend, error)) error
 }
 
-// turn says whose turn it is: the requests', or that of what replaces the backend.
+// turn decides who may use the backend: the requests, or the one that replaces it.
 type turn struct {
 	mu sync.Mutex
 	// inside are the requests that run.
 	inside int
-	// closed is there while requests are held back, and is closed at the end of that.
+	// closed is a channel while requests are held back, and nil otherwise. It is closed
+	// when they may go on.
 	closed chan struct{}
 	// empty is closed when no request runs any more.
 	empty chan struct{}
 	next  logical.Backend
 }
 
-// enter waits for the requests' turn. It gives the backend that has taken the place,
-// nil if none has; then leave must be called.
+// enter waits until requests may run. It returns the backend that has taken the place. If
+// none has it returns nil, and the caller must call leave.
 func (t *turn) enter(ctx context.Context) (next logical.Backend, err error) {
 	for {
 		t.mu.Lock()
@@ -65,14 +66,14 @@ func (t *turn) leave() {
 	}
 }
 
-// close takes the turn from the requests. It waits for an earlier one that has it.
+// close holds requests back. It waits for another replacement that is under way.
 func (t *turn) close(ctx context.Context) (next logical.Backend, err error) {
 	if next, err = t.enter(ctx); next != nil || err != nil {
 		return next, err
 	}
 	t.mu.Lock()
 	if t.closed != nil {
-		// Another one has come in between.
+		// Another replacement has come in between.
 		t.mu.Unlock()
 		t.leave()
 		return t.close(ctx)
@@ -99,7 +100,7 @@ func (t *turn) close(ctx context.Context) (next logical.Backend, err error) {
 	}
 }
 
-// open gives it back.
+// open lets requests run again.
 func (t *turn) open(next logical.Backend) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -122,7 +123,8 @@ func (w *Wrapper) Replace(ctx context.Context, with func(old logical.Backend) (l
 		}
 		return errReplaced
 	}
-	// The new backend may read what is changed before it is the one that is told.
+	// The new backend may read a key while the old one is still the one that is told of
+	// changes.
 	making := w.readers.Begin()
 	made, err := with(w.Backend)
 	if err != nil {
@@ -140,8 +142,8 @@ func (w *Wrapper) Replace(ctx context.Context, with func(old logical.Backend) (l
 	return nil
 }
 
-// InvalidateKey tells the backend that a key has changed. It does not wait for a turn:
-// what it is called by may be what a request waits for.
+// InvalidateKey tells the backend that a key has changed. It does not wait while requests
+// are held back: a request may be waiting for its caller.
 func (w *Wrapper) InvalidateKey(ctx context.Context, key string) {
 	if w.readers.Changed(ctx, key) != nil {
 		return // who gave ctx has the backend made anew
@@ -155,8 +157,8 @@ func (w *Wrapper) InvalidateKey(ctx context.Context, key string) {
 	next.InvalidateKey(ctx, key)
 }
 
-// enter begins a request. Without a backend that has taken this one's place, end is to
-// be called when the request has ended.
+// enter begins a request. If no backend has taken this one's place, the caller calls end
+// when the request has ended.
 func (w *Wrapper) enter(ctx context.Context) (end func(), next logical.Backend, err error) {
 	if next, err = w.turn.enter(ctx); next != nil || err != nil {
 		return nil, next, err

@@ -4,19 +4,18 @@ package routing
 
 import "github.com/hashicorp/vault/sdk/logical"
 
-// rule says what becomes of an operation on a wrapped backend.
+// rule says how a wrapped backend treats an operation.
 type rule struct {
 	op logical.Operation
 	// forward: the primary is asked when the guard refuses the write.
 	forward bool
-	// writes: what it is for is to change something, so that a success during which
-	// the guard refused a write is none.
+	// writes: its purpose is to change something. So if the guard refused a write during
+	// it, a success does not count.
 	writes bool
 	why    string
 }
 
-// rules are all operations that reach a backend. One that is not here stays
-// local.
+// rules are all operations that reach a backend. An operation that is not here stays local.
 var rules = []rule{
 	{logical.CreateOperation, true, true, "a client's write"},
 	{logical.UpdateOperation, true, true, "a client's write; logins are updates too, and some write (use counts, tidying of a secret id)"},
@@ -36,8 +35,8 @@ var rules = []rule{
 	{logical.ResolveRoleOperation, false, false, "asked by the core before a login, for this cluster's quotas"},
 }
 
-// ruleOf is the rule of an operation. Existence checks have none: they do not
-// come as an operation, and read only.
+// ruleOf returns the rule of an operation. Existence checks have none: they only read, and
+// do not come as an operation.
 func ruleOf(op logical.Operation) rule {
 	for _, r := range rules {
 		if r.op == op {

@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 )
 
-// admitTarget looks at the mount that a request to sys/ is about: local ones of the
-// primary, and ones that are filtered, are out of reach.
+// admitTarget checks the mount that a request to sys/ is about. The primary's local mounts
+// and filtered mounts are out of reach.
 func (r *Receiver) admitTarget(secondaryID string, req *logical.Request) error {
 	if makesLocal(req) {
 		return coded(http.StatusForbidden, "a secondary cannot make anything local on the primary")
@@ -42,16 +42,16 @@ func target(req *logical.Request) (string, bool) {
 	return "", false
 }
 
-// makesLocal says whether a request asks for something local. What cannot be read
-// is taken for yes.
+// makesLocal says whether a request asks for something local. A request that cannot be read
+// counts as one.
 func makesLocal(req *logical.Request) bool {
 	v := field(req, "local", framework.TypeBool)
 	local, ok := v.(bool)
 	return v != nil && (local || !ok)
 }
 
-// field is a value of the request as Vault's framework reads it, which takes "1"
-// and "t" for true; nil if it is not there, the error if it cannot be read.
+// field returns a value of the request as Vault's framework reads it, which takes "1" and
+// "t" for true. It returns nil if there is none, and the error if it cannot be read.
 func field(req *logical.Request, name string, t framework.FieldType) any {
 	data := framework.FieldData{Raw: req.Data, Schema: map[string]*framework.FieldSchema{name: {Type: t}}}
 	v, ok, err := data.GetOkErr(name)
@@ -64,8 +64,8 @@ func field(req *logical.Request, name string, t framework.FieldType) any {
 	return v
 }
 
-// asMounted is a path in the form in which Vault's handlers look a mount up: with
-// a slash at the end and none, nor a slash and a backslash, in front.
+// asMounted returns a path in the form in which Vault's handlers look up a mount: with a
+// slash at the end, and without slashes and backslashes in front.
 func asMounted(path string) string {
 	path = strings.TrimSuffix(path, "/") + "/"
 	for strings.HasPrefix(path, "/") {

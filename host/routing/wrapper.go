@@ -18,14 +18,12 @@ type Options struct {
 	Forwarder Forwarder
 	// Refusals counts the refused writes of each mount; nil if nothing does.
 	Refusals *refusal.Counters
-	// AfterAuth is called with each login and renewal of an auth method that
-	// succeeded, before the core makes or renews a token of it. An error is the
-	// answer instead. The alias has no mount accessor yet: it is the mount's. Nil
-	// if there is nothing to do.
+	// AfterAuth is called with each login and renewal that succeeded, before the core makes
+	// or renews a token. Its error replaces the answer. The alias has no mount accessor
+	// yet; take the mount's. Nil if there is nothing to do.
 	AfterAuth func(ctx context.Context, m vaultname.Mount, req *logical.Request, resp *logical.Response) error
-	// Replaced is called, in a goroutine of its own, when the core reloads a wrapped
-	// backend: it puts another, bare one in its place. It is to wrap what is bare.
-	// Nil if nothing reloads.
+	// Replaced is called, in its own goroutine, when the core reloads a wrapped backend and
+	// puts a bare one in its place. It has to wrap bare backends. Nil if nothing reloads.
 	Replaced func()
 }
 
@@ -58,7 +56,8 @@ func (w *Wrapper) Cleanup(ctx context.Context) {
 	}
 }
 
-// HandleRequest runs a request here, or where it can be run.
+// HandleRequest runs a request here, or where it can be run: in the backend that has taken
+// this one's place, or on the primary.
 func (w *Wrapper) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
 	end, next, err := w.enter(ctx)
 	switch {
@@ -99,8 +98,7 @@ func (w *Wrapper) handle(ctx context.Context, req *logical.Request) (*logical.Re
 	return w.forward(ctx, sent)
 }
 
-// tryHere runs a request here, and says whether what came of it stands for a write that
-// the storage refused.
+// tryHere runs a request here. Refused says that the storage refused a write of it.
 func (w *Wrapper) tryHere(ctx context.Context, req *logical.Request, writes bool) (resp *logical.Response, refused bool, err error) {
 	marked, mark := refusal.With(ctx)
 	before := w.refusals()

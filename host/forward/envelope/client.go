@@ -27,10 +27,10 @@ type Client struct {
 // call.
 func NewClient(key []byte, b Binding) *Client { return &Client{key: key, binding: b} }
 
-// Call sends a request and returns the answer. Errors of carry are returned as they
-// are. A request is sent a second time only if the primary's host has said that it
-// was started anew since, and so knows no session: one that has forgotten this session
-// alone may have executed it.
+// Call sends a request and returns the answer. It returns the errors of carry as they are.
+// It sends a request a second time only if the primary's host says that it was restarted
+// and so knows no session. A host that has only forgotten this session may have executed
+// the request.
 func (c *Client) Call(ctx context.Context, carry Carry, plain []byte) ([]byte, error) {
 	for attempt := 0; ; attempt++ {
 		s, err := c.open(ctx, carry)
@@ -47,8 +47,8 @@ func (c *Client) Call(ctx context.Context, carry Carry, plain []byte) ([]byte, e
 	}
 }
 
-// send sends one request. Lost says that the primary's host does not know the session,
-// restarted that it knows none of before.
+// send sends one request. Lost says that the primary's host does not know the session.
+// Restarted says that it knows no session of before.
 func (c *Client) send(ctx context.Context, carry Carry, s *session, plain []byte) (answer []byte, lost, restarted bool, err error) {
 	n := s.number()
 	raw, err := carry(ctx, s.seal(kindRequest, s.toServer, n, plain))

@@ -9,9 +9,9 @@ import (
 	"sync"
 )
 
-// sessionsMax is how many sessions a secondary may have: its active node has one,
-// and one that was replaced may still have requests under way. As many more may wait
-// for their first request.
+// sessionsMax is how many sessions a secondary may have. Its active node has one, and a
+// node that was replaced may still have requests under way. As many more may wait for their
+// first request.
 const sessionsMax = 16
 
 // Server is the side of the primary. Safe for concurrent use.
@@ -19,27 +19,27 @@ type Server struct {
 	setID func() string
 	keyOf func(ctx context.Context, secondaryID string) ([]byte, error)
 
-	// instance tells this server from the one of before a restart.
+	// instance tells this server from the one before a restart.
 	instance [idSize]byte
 
 	mu sync.Mutex
-	// Of each secondary, the oldest first. A session is greeted when its hello has come,
-	// which anybody can play again; it is one of the sessions when a request has come in
-	// it, which the secondary's host alone can seal. So hellos end no session.
+	// Each secondary's sessions, the oldest first. A session is greeted when its hello has
+	// come, which anybody can play again. It becomes one of the sessions with its first
+	// request, which only the secondary's host can seal. So hellos end no session.
 	sessions, greeted map[string][]*session
 }
 
-// NewServer makes a server. KeyOf is the pairing key of a secondary, an error for
-// one that is revoked: it is asked for each message.
+// NewServer makes a server. KeyOf returns the pairing key of a secondary, or an error if it
+// is revoked. It is asked for each message.
 func NewServer(setID func() string, keyOf func(ctx context.Context, secondaryID string) ([]byte, error)) *Server {
 	s := &Server{setID: setID, keyOf: keyOf, sessions: map[string][]*session{}, greeted: map[string][]*session{}}
 	_, _ = rand.Read(s.instance[:]) // it never fails
 	return s
 }
 
-// Serve answers one message of a secondary. Handle is called with a request that
-// the secondary's host has sealed and that was not received before; nothing is
-// executed when an error is returned.
+// Serve answers one message of a secondary. It calls handle with a request that the
+// secondary's host has sealed and that was not received before. If Serve returns an error
+// nothing was executed.
 func (s *Server) Serve(ctx context.Context, secondaryID string, raw []byte, handle func(ctx context.Context, plain []byte) []byte) ([]byte, error) {
 	key, err := s.keyOf(ctx, secondaryID)
 	if err != nil {
@@ -129,8 +129,7 @@ func (s *Server) add(secondaryID string, fresh *session) bool {
 	return true
 }
 
-// begun keeps a session in which a request has come, in place of the oldest when there are
-// too many.
+// begun keeps a session that has had a request. If there are too many, the oldest goes.
 func (s *Server) begun(secondaryID string, session *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -48,7 +48,7 @@ func (b Binding) info(use string) string {
 	return fmt.Sprintf("%s\x00%s\x00%d:%s\x00%d:%s", purpose, use, len(b.SetID), b.SetID, len(b.SecondaryID), b.SecondaryID)
 }
 
-// Errors that a peer's message can cause. None of them says more.
+// Errors that a peer's message can cause. None of them tells more, on purpose.
 var (
 	ErrMalformed = errors.New("the message is malformed")
 	ErrForged    = errors.New("the message was not sealed by the other host of this relation, or was changed on its way")

@@ -4,18 +4,18 @@ package wire
 
 import "github.com/hashicorp/vault/sdk/logical"
 
-// answerRecord is an Answer as it is sent. Its fields are part of the format.
+// answerRecord is the form in which an Answer is sent. Its fields are part of the format.
 type answerRecord struct {
 	Response *logical.Response
 	Err      *fault
 }
 
-// EncodeAnswer is a as bytes.
+// EncodeAnswer encodes an answer.
 func EncodeAnswer(a *Answer) ([]byte, error) {
 	return encode("answer", &answerRecord{Response: a.Response, Err: describe(a.Err)})
 }
 
-// DecodeAnswer is the inverse of EncodeAnswer.
+// DecodeAnswer decodes what EncodeAnswer made.
 func DecodeAnswer(raw []byte) (*Answer, error) {
 	var rec answerRecord
 	if err := decode("answer", raw, &rec); err != nil {

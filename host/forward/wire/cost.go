@@ -4,9 +4,9 @@ package wire
 
 import "errors"
 
-// What a message may become in memory, in bytes: small ones anything, and large ones in
-// proportion to their size. An element of a list takes two bytes on the link and fifty
-// times as many in memory.
+// How much memory a message may take, in bytes. A small message may take a fixed amount, a
+// large one an amount in proportion to its size. An element of a list has two bytes on the
+// link and fifty times as many in memory.
 const (
 	costBase   = 16 << 20
 	costFactor = 8
@@ -20,8 +20,8 @@ const (
 // errCostly is the error of a message that would become far larger than it is.
 var errCostly = errors.New("it has so many or so deeply nested values that it would take many times its size in memory: send fewer in a request")
 
-// affordable looks at JSON before anything is made of it. What is no JSON is affordable:
-// the parser refuses it.
+// affordable looks at JSON before it is decoded. It accepts what is no JSON: the parser
+// refuses that.
 func affordable(raw []byte) error {
 	left := costBase + costFactor*len(raw)
 	depth := 0

@@ -13,7 +13,7 @@ import (
 	"github.com/hashicorp/go-sockaddr"
 )
 
-// fill is the inverse of tree: it sets v, which is zero, from what tree made.
+// fill is the inverse of tree. It sets v, which is zero, from a value that tree made.
 func fill(v reflect.Value, from any) error {
 	if from == nil {
 		return nil
@@ -144,8 +144,8 @@ func fillMap(v reflect.Value, from any) error {
 	})
 }
 
-// fillStruct passes over what it does not know, so that a newer sender is
-// understood, and over what must not be set from outside.
+// fillStruct ignores fields that it does not know, so that a newer sender is understood. It
+// also ignores fields that must not be set from outside.
 func fillStruct(v reflect.Value, from any) error {
 	m, ok := from.(map[string]any)
 	if !ok {

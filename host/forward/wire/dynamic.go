@@ -21,9 +21,9 @@ const (
 	valueKey = "v"
 )
 
-// tagged has the types, beside those of JSON, that an interface{} keeps over the
-// wire: Vault's core and its backends ask for some of them by assertion (an int
-// status code, a []byte body, []string keys) and the others cost nothing.
+// tagged has the types, besides those of JSON, that a value in an interface{} keeps over
+// the wire. Vault's core and its backends assert some of them (an int status code, a []byte
+// body, []string keys). The others cost nothing.
 var tagged = map[string]reflect.Type{
 	"string":   reflect.TypeFor[string](), // not UTF-8
 	"number":   reflect.TypeFor[json.Number](),
@@ -71,7 +71,7 @@ var tags = func() map[reflect.Type]string {
 	return m
 }()
 
-// errorTag is for an error as a value: logical.Response.Error knows such.
+// errorTag marks an error that is a value, as in logical.Response.Error.
 const errorTag = "error"
 
 // dynamicTree is the tree of a value that says its own type.

@@ -14,8 +14,8 @@ import (
 	"github.com/hashicorp/go-sockaddr"
 )
 
-// depthMax bounds how deep values are nested: a map that holds itself must end
-// in an error. Vault's own bound for a client's JSON is 300.
+// depthMax bounds how deep values are nested. A map that holds itself must end in an error.
+// Vault's own bound for a client's JSON is 300.
 const depthMax = 1000
 
 var (
@@ -24,8 +24,8 @@ var (
 	anyType      = reflect.TypeFor[any]()
 )
 
-// tree is v as encoding/json can write it without loss. The type of v is known
-// to the reader; only an interface{} inside says its own.
+// tree turns v into what encoding/json can write without loss. The reader knows the type of
+// v; only a value in an interface{} tells its own.
 func tree(v reflect.Value, depth int) (any, error) {
 	if depth > depthMax {
 		return nil, fmt.Errorf("values are nested deeper than %d levels, or hold themselves", depthMax)
@@ -66,8 +66,8 @@ func tree(v reflect.Value, depth int) (any, error) {
 	return nil, fmt.Errorf("a value of type %s cannot be sent", v.Type())
 }
 
-// timeTree keeps the instant to the nanosecond and the offset, in years that
-// RFC 3339 does not have too.
+// timeTree keeps the instant to the nanosecond and the offset, also in years that RFC 3339
+// does not have.
 func timeTree(t time.Time) (any, error) {
 	raw, err := t.MarshalBinary()
 	if err != nil {

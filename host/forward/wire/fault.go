@@ -13,8 +13,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// class is what Vault's code can ask of an error by a type assertion. The words
-// are part of the format.
+// class is what Vault's code can learn of an error by a type assertion. The words are part
+// of the format.
 type class string
 
 const (
@@ -43,26 +43,26 @@ const (
 type fault struct {
 	Class class
 	Text  string
-	// Name is the sentinel of class named; Code is an HTTP status or, of class
-	// contract, the kind.
+	// Name is the sentinel if the class is named. Code is an HTTP status, or the kind if
+	// the class is contract.
 	Name string
 	Code int
 	// Wrapped is what the error wraps, given out in this shape.
 	Wrapped []*fault
 	Shape   shape
-	// Is names sentinels that errors.Is finds though nothing in Wrapped is one: by
-	// a method of the error.
+	// Is names sentinels that errors.Is finds by a method of the error, though none of
+	// Wrapped is one.
 	Is []string
 }
 
-// Bounds of a description. What lies beyond is still known by the sentinels it
-// has, which are put in its place, and the text of the whole is there.
+// Bounds of a description. What lies beyond is replaced by its sentinels, and the text of
+// the whole stays.
 const (
 	faultDepth = 32
 	faultNodes = 256
 )
 
-// describe is err as it is sent.
+// describe turns err into the form in which it is sent.
 func describe(err error) *fault {
 	if err == nil {
 		return nil
@@ -104,7 +104,7 @@ func sentinelFaults(names []string) []*fault {
 	return faults
 }
 
-// classify asks for the type of this error, not for one that it wraps.
+// classify looks at the type of this error alone, not of those that it wraps.
 func classify(err error) (class, int) {
 	switch e := err.(type) { //nolint:errorlint // each level of the tree is described by itself
 	case *logical.StatusBadRequest:
@@ -142,8 +142,7 @@ func unwrap(err error) ([]error, shape) {
 	return nil, single
 }
 
-// hidden names the sentinels of err that are not found in what is described of
-// it.
+// hidden names the sentinels that errors.Is finds in err and that its description lacks.
 func hidden(err error, wrapped []*fault) []string {
 	var names []string
 	for _, s := range sentinels {

@@ -9,9 +9,8 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 )
 
-// leftOut has the exported fields of the sdk's structs that the struct codec
-// passes over, with the reason. "beside" means that the field is carried by a
-// record of its own.
+// leftOut has the exported fields of the sdk's structs that the struct codec ignores, with
+// the reason. "beside" means that a record of its own carries the field.
 var leftOut = map[reflect.Type]map[string]string{
 	reflect.TypeFor[logical.Request](): {
 		"Storage":            "bound to a process; the receiver gives its own view of the mount",
@@ -38,8 +37,8 @@ var leftOut = map[reflect.Type]map[string]string{
 	},
 }
 
-// unexported has the unexported fields of logical.Request: those with methods
-// are carried by mountRecord, the others not at all.
+// unexported has the unexported fields of logical.Request. mountRecord carries those that
+// have methods. The others are not carried.
 var unexported = map[string]string{
 	"mountRunningVersion":   "beside: mountRecord",
 	"mountRunningSha256":    "beside: mountRecord",

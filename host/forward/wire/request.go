@@ -16,7 +16,7 @@ import (
 // version is the first byte of a message.
 const version = 1
 
-// requestRecord is a Request as it is sent. Its fields are part of the format.
+// requestRecord is the form in which a Request is sent. Its fields are part of the format.
 type requestRecord struct {
 	Logical                             *logical.Request
 	Headers                             map[string][]string
@@ -29,15 +29,15 @@ type requestRecord struct {
 	Body                                []byte
 }
 
-// mountRecord is what logical.Request knows of its mount beside its exported
-// fields; an audit device writes it.
+// mountRecord is what logical.Request knows of its mount besides its exported fields. An
+// audit device writes it.
 type mountRecord struct {
 	RunningVersion, RunningSha256, Class string
 	External                             bool
 }
 
-// EncodeRequest is r as bytes. The tokens of r are not in them. InvalidInput for a
-// request that cannot be carried out by another cluster.
+// EncodeRequest encodes a request without its tokens. InvalidInput for a request that no
+// other cluster can carry out.
 func EncodeRequest(r *Request) ([]byte, error) {
 	l := r.Logical
 	if l == nil {
@@ -65,7 +65,7 @@ func EncodeRequest(r *Request) ([]byte, error) {
 	return encode("request", rec)
 }
 
-// DecodeRequest is the inverse of EncodeRequest.
+// DecodeRequest decodes what EncodeRequest made.
 func DecodeRequest(raw []byte) (*Request, error) {
 	var rec requestRecord
 	if err := decode("request", raw, &rec); err != nil {
@@ -96,7 +96,7 @@ func DecodeRequest(raw []byte) (*Request, error) {
 	}, nil
 }
 
-// encode is a record as a message.
+// encode makes a message of a record.
 func encode(what string, record any) ([]byte, error) {
 	t, err := tree(reflect.ValueOf(record), 0)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// restore makes the error that f describes; nil for nil.
+// restore makes the error that f describes, nil if f is nil.
 func (f *fault) restore() error {
 	if f == nil {
 		return nil
@@ -70,7 +70,7 @@ func restoreMultiple(text string, inner []error) error {
 	return m
 }
 
-// wrapping is an error of no class with the text of f and what it wraps.
+// wrapping makes an error of no class, with the text of f, that wraps others.
 func (f *fault) wrapping(inner []error) error {
 	e := &remoteError{text: f.Text}
 	for _, name := range f.Is {
@@ -90,7 +90,7 @@ func (f *fault) wrapping(inner []error) error {
 	}
 }
 
-// remoteError is an error of the primary of a type that has no meaning here.
+// remoteError is an error of the primary whose type has no meaning here.
 type remoteError struct {
 	text string
 	is   []error

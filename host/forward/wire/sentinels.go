@@ -9,8 +9,8 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 )
 
-// sentinels are the errors that are compared by identity somewhere in Vault. The
-// names are part of the format.
+// sentinels are the errors that Vault compares by identity. The names are part of the
+// format.
 var sentinels = []struct {
 	name string
 	err  error
@@ -44,7 +44,7 @@ var sentinels = []struct {
 	{"context.DeadlineExceeded", context.DeadlineExceeded},
 }
 
-// sentinelName is the name of err if it is itself a sentinel, else empty.
+// sentinelName returns the name of err if err itself is a sentinel, else "".
 func sentinelName(err error) string {
 	for _, s := range sentinels {
 		if err == s.err { //nolint:errorlint // identity is the question: what wraps a sentinel is described otherwise
@@ -54,7 +54,7 @@ func sentinelName(err error) string {
 	return ""
 }
 
-// sentinel is the error of a name, nil for one that this version does not know.
+// sentinel returns the error of a name, nil if this version does not know it.
 func sentinel(name string) error {
 	for _, s := range sentinels {
 		if s.name == name {

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// text is a string as JSON can hold it: encoding/json replaces what is not UTF-8,
-// and paths, headers and raw bodies need not be.
+// text turns a string into what JSON can hold. encoding/json replaces what is not UTF-8;
+// paths, headers and raw bodies need not be UTF-8.
 func text(s string) any {
 	if utf8.ValidString(s) {
 		return s
@@ -33,7 +33,7 @@ func fromText(tree any) (string, error) {
 	return "", fmt.Errorf("%T is not a string", tree)
 }
 
-// object is a map as JSON can hold it: a list of pairs when a key is not UTF-8.
+// object turns a map into what JSON can hold: a list of pairs when a key is not UTF-8.
 func object(keys []string, values []any) any {
 	for _, k := range keys {
 		if !utf8.ValidString(k) {
@@ -85,7 +85,7 @@ func eachEntry(tree any, fn func(key string, value any) error) error {
 	}
 }
 
-// isNumber says whether encoding/json writes n as it is; it refuses others.
+// isNumber says whether encoding/json writes n unchanged. It refuses any other.
 func isNumber(n json.Number) bool {
 	if n == "" {
 		return false

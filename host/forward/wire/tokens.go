@@ -26,9 +26,9 @@ func secretsOf(l *logical.Request) secrets {
 	return s
 }
 
-// without is a copy of the headers without those that carry the token. An
-// Authorization header that is not the token stays: backends that ask for it to
-// be passed through (OIDC clients) read it.
+// without copies the headers, except those that carry the token. An Authorization header
+// that is not the token stays: backends that ask for it to be passed through (OIDC clients)
+// read it.
 func (s secrets) without(headers map[string][]string) map[string][]string {
 	if headers == nil {
 		return nil

@@ -50,7 +50,7 @@ import (
 )
 
 // Request is a logical request that a performance secondary has authenticated and
-// authorised and that its primary's backend is to carry out.
+// authorised, and that its primary's backend has to carry out.
 type Request struct {
 	// Logical is the request as the secondary's router gave it to the backend: its
 	// path is relative to the mount. Its tokens are not sent.
@@ -86,8 +86,8 @@ func (r *Request) Context(parent context.Context) context.Context {
 	return parent
 }
 
-// Answer is what came of a Request: what the primary's backend returned, an error
-// beside the response included.
+// Answer is what the primary's backend returned for a Request: a response, an error, or
+// both.
 type Answer struct {
 	Response *logical.Response
 	Err      error
