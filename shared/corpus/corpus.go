@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package corpus gives fuzz tests what they begin with: real encodings, and what comes
-// of them when they are cut, continued, or claim lengths that they do not have.
+// Package corpus gives fuzz tests their seeds: real encodings, and the same encodings cut,
+// continued, or with false lengths.
 //
-// What is kept below testdata/fuzz was written by the encoders of a certain time. It is
-// read by each later build, so that a decoder which no longer bears what older builds have
-// stored is found; with KeepEnv set, a run of the tests adds the encodings of now.
+// The files below testdata/fuzz were written by the encoders of their day. Each later build
+// reads them, so that a decoder that no longer reads what older builds stored is found.
+// With KeepEnv set, a run of the tests adds the encodings of today.
 package corpus
 
 import (
@@ -17,10 +17,10 @@ import (
 	"testing"
 )
 
-// KeepEnv is the environment variable that has the seeds of a run kept.
+// KeepEnv is the environment variable that makes a run keep its seeds.
 const KeepEnv = "VAULT_REPLICATION_KEEP_SEEDS"
 
-// longer is by how much an encoding is continued.
+// longer is how many bytes are added to an encoding.
 const longer = 64 << 10
 
 // lie is the number 2^63-1 as a varint: a length that nothing has.
@@ -47,7 +47,7 @@ func Add(f *testing.F, valid ...[]byte) {
 	}
 }
 
-// replaced puts a lie in the place of a byte.
+// replaced replaces a byte by a false length.
 func replaced(v []byte, at int) []byte {
 	return append(append(bytes.Clone(v[:at]), lie...), v[at+1:]...)
 }

@@ -17,8 +17,8 @@ import (
 
 const defaultAttachTimeout = 20 * time.Second
 
-// attach serves the host's services to the plugin and opens the stream on which
-// the plugin's life hangs. The processCtx ends with the plugin's process.
+// attach serves the host's services to the plugin and opens the stream that the plugin's
+// life depends on. processCtx ends with the plugin's process.
 func attach(processCtx context.Context, p *Plugin, broker *plugin.GRPCBroker, cc *grpc.ClientConn) (*Client, error) {
 	timeout := p.AttachTimeout
 	if timeout == 0 {

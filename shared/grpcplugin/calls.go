@@ -17,11 +17,11 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A host reads a call's message before it knows whether it wants it. So the size of
-// messages times the number of calls is what a plugin can make it hold: about 600 MiB, and
-// a plugin that keeps to it waits in place of being refused.
+// A host reads the message of a call before it knows whether it wants it. So a plugin can
+// make it hold the size of messages times the number of calls: about 600 MiB. A plugin that
+// keeps to the bounds waits instead of being refused.
 
-// callBounds are those of one of the host's services.
+// callBounds bound the calls of one of the host's services.
 type callBounds struct {
 	message int // its largest size in bytes
 	calls   int // at a time, streams among them
@@ -52,8 +52,8 @@ func (b callBounds) options() []grpc.ServerOption {
 	}
 }
 
-// hostConn is a plugin's connection to the host's services. It sends large messages where
-// they are taken.
+// hostConn is a plugin's connection to the host's services. It sends large messages to the
+// service that takes them.
 type hostConn struct {
 	small, bulk         *grpc.ClientConn
 	smallRoom, bulkRoom chan struct{}
@@ -84,8 +84,8 @@ func (c *hostConn) close() {
 	_ = c.bulk.Close()
 }
 
-// of is the connection for a call with one message, once there is room for it; done ends
-// the call.
+// of returns the connection for a call with one message, once there is room for it. Done
+// ends the call.
 func (c *hostConn) of(ctx context.Context, msg any) (conn *grpc.ClientConn, done func(), err error) {
 	conn, room := c.small, c.smallRoom
 	if m, ok := msg.(proto.Message); ok && proto.Size(m) > smallCalls.message {

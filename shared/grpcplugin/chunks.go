@@ -7,9 +7,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/tunnel"
 )
 
-// chunks makes a tunnel's stream of a gRPC stream, whose messages differ. gRPC
-// encodes a message before its Send returns, as the tunnel demands: neither end
-// of the boundary installs anything that would look at it later.
+// chunks makes a tunnel's stream of a gRPC stream. gRPC encodes a message before its Send
+// returns, as the tunnel demands: neither end installs anything that would look at the
+// message later.
 type chunks struct {
 	send func(*replicationv1.Chunk) error
 	recv func() (*replicationv1.Chunk, error)

@@ -30,18 +30,17 @@ var _ replication.Backend = (*Client)(nil)
 // PluginVersion is the release that the plugin told; may be empty.
 func (c *Client) PluginVersion() string { return c.version }
 
-// Lost is closed when the plugin is not attached any more: its process or the
-// connection has ended, or Detach was called. The host's services are not
-// served to it from then on.
+// Lost is closed when the plugin is no longer attached: its process or the connection has
+// ended, or Detach was called. From then on it cannot reach the host's services.
 func (c *Client) Lost() <-chan struct{} { return c.lost }
 
-// Exited is closed when the plugin's process has ended. It never is when there is
-// none, as in a test within one process.
+// Exited is closed when the plugin's process has ended. It stays open when there is no
+// process, as in a test within one process.
 func (c *Client) Exited() <-chan struct{} { return c.link.done }
 
-// Detach tells the plugin that the host has no more use for it and waits until
-// the host's services are not served to it any more. The plugin stops its
-// backend and exits. May be called more than once.
+// Detach tells the plugin that the host no longer needs it and waits until the plugin can
+// no longer reach the host's services. The plugin stops its backend and exits. Detach may
+// be called more than once.
 func (c *Client) Detach() {
 	c.detach()
 	<-c.lost

@@ -138,7 +138,7 @@ func fromNode(w *replicationv1.NodeResponse) *replication.Node {
 		ClusterName: w.GetClusterName(), VaultVersion: w.GetVaultVersion(), Now: fromTime(w.GetNow()),
 	}
 	if w.Failover != nil {
-		// None is something else than not known.
+		// An empty list is not the same as an unknown one.
 		n.FailoverAddrs = append([]string{}, w.GetFailover().GetClusterAddrs()...)
 	}
 	return n

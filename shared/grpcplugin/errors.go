@@ -19,8 +19,8 @@ import (
 // in HTTP/2 trailers, which are limited.
 const messageMax = 16 << 10
 
-// codeOf is the status of a kind, for whoever looks at the wire. The kind itself
-// is in the details.
+// codeOf is the gRPC status of a kind, for people who look at the wire. The details have
+// the kind itself.
 var codeOf = map[replication.Kind]codes.Code{
 	replication.Internal:      codes.Internal,
 	replication.InvalidInput:  codes.InvalidArgument,
@@ -33,7 +33,7 @@ var codeOf = map[replication.Kind]codes.Code{
 	replication.Uncertain:     codes.Unknown,
 }
 
-// toStatus makes of a handler's error one that crosses the boundary.
+// toStatus turns a handler's error into one that crosses the boundary.
 func toStatus(err error) error {
 	if err == nil {
 		return nil
@@ -81,7 +81,7 @@ type link struct {
 	done <-chan struct{}
 }
 
-// err makes of a call's error that of the contract.
+// err turns a call's error into one of the contract.
 func (l link) err(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
@@ -126,8 +126,8 @@ func contractError(s *status.Status) error {
 	return nil
 }
 
-// once makes of the error of a call that must not be repeated blindly that of the
-// contract: it says whether the other side may have done what it was asked.
+// once turns the error of a call that must not be repeated blindly into one of the
+// contract. It says whether the other side may have done what it was asked.
 func (l link) once(ctx context.Context, sent bool, err error) error {
 	s := status.Convert(err)
 	switch told := contractError(s); {

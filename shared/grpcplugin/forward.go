@@ -10,9 +10,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// What is forwarded crosses the boundary twice: out of the secondary's host into
-// its plugin, and out of the primary's plugin into its host. Each crossing tells
-// a request that was not delivered from one whose answer was lost.
+// A forwarded request crosses the boundary twice: out of the secondary's host into its
+// plugin, and out of the primary's plugin into its host. Each crossing tells a request that
+// was not delivered from one whose answer was lost.
 
 const (
 	forwardedRequest = "forwarded request"

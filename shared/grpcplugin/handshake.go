@@ -5,7 +5,7 @@ package grpcplugin
 import "github.com/hashicorp/go-plugin"
 
 const (
-	// Name is what the plugin is dispensed by.
+	// Name is the name that a host dispenses the plugin by.
 	Name = "replication"
 	// ProtocolVersion is the major version of the wire format: the key of the
 	// versioned plugins. 2 has proofs.
@@ -15,9 +15,9 @@ const (
 	EnvLogLevel = "VAULT_REPLICATION_PLUGIN_LOG_LEVEL"
 )
 
-// Handshake lets a plugin say "do not run me by hand" and a host refuse a
-// program that is no replication plugin. It is no security measure: that is the
-// checksum's and AutoMTLS' duty. The cookie never changes.
+// Handshake lets a plugin say "do not run me by hand" and a host refuse a program that is
+// no replication plugin. It gives no security: the checksum and AutoMTLS do. The cookie
+// never changes.
 func Handshake() plugin.HandshakeConfig {
 	return plugin.HandshakeConfig{
 		MagicCookieKey:   "VAULT_REPLICATION_PLUGIN",

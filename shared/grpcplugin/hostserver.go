@@ -18,7 +18,7 @@ type hostServer struct {
 	host replication.Host
 }
 
-// done makes of a result that is only an error that of a handler.
+// done turns a result that is only an error into that of a handler.
 func done[Res any](res *Res, err error) (*Res, error) {
 	if err != nil {
 		return nil, toStatus(err)
@@ -175,8 +175,8 @@ func (s *hostServer) ReadJournal(stream replicationv1.Host_ReadJournalServer) er
 		return err
 	}
 	for {
-		// A frame that is read before it is wanted would hold one row, and those
-		// that come meanwhile one frame each.
+		// Frames are read when they are wanted. A frame that is read early would have one
+		// row, and the rows that come meanwhile one frame each.
 		m, err := stream.Recv()
 		switch {
 		case errors.Is(err, io.EOF):

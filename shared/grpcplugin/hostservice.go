@@ -36,8 +36,8 @@ type hostService struct {
 	stopped bool
 }
 
-// serveCalls begins to serve. The broker makes the gRPC server in a goroutine of
-// its own, perhaps after stop was called; both cases are stop's to settle.
+// serveCalls begins to serve. The broker makes the gRPC server in a goroutine, perhaps
+// after stop was called. stop handles both cases.
 func serveCalls(broker *plugin.GRPCBroker, host replication.Host, logger hclog.Logger, b callBounds) *hostService {
 	h := &hostService{id: broker.NextId()}
 	go broker.AcceptAndServe(h.id, func(opts []grpc.ServerOption) *grpc.Server {

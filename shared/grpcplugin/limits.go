@@ -57,8 +57,8 @@ func checkTransition(t *replication.Transition) error {
 	return nil
 }
 
-// missing is the fault of an implementation that returned neither a result nor
-// an error, which must not become a nil dereference on the other side.
+// missing is the error of an implementation that returned neither a result nor an error.
+// The other side must not dereference nil.
 func missing(what string) error {
 	return replication.Errorf(replication.Internal, "the answer has no %s: this is a fault of whoever answered", what)
 }

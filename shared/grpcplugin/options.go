@@ -40,8 +40,8 @@ func DialOptions() []grpc.DialOption {
 			grpc.MaxCallSendMsgSize(MaxMessage)),
 		grpc.WithInitialWindowSize(streamWindow),
 		grpc.WithInitialConnWindowSize(connectionWindow),
-		// A process boundary does not become idle; redialling the broker would
-		// only add a way to fail.
+		// A process boundary does not become idle. Dialling the broker again would only add
+		// a way to fail.
 		grpc.WithIdleTimeout(0),
 	}
 }

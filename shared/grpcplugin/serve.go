@@ -19,7 +19,7 @@ import (
 // dead. It covers a host that was killed between start and Attach.
 const attachWait = time.Minute
 
-// exitGrace is what a plugin has to return from its main once it has stopped.
+// exitGrace is how long a plugin may take to return from its main once it has stopped.
 const exitGrace = time.Second
 
 // ServeOption changes what [Serve] does.

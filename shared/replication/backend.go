@@ -27,10 +27,10 @@ type Backend interface {
 	Stop(ctx context.Context) error
 	// Status reports the sessions. It must not wait for another cluster.
 	Status(ctx context.Context) (*Status, error)
-	// ServeConn takes over a connection that arrived on the cluster port for the
-	// mode's ALPN name. The host has verified the client's certificate against
-	// the CA given to [Host.Listen], and that it is the one of a secondary that is
-	// wanted. It owns the connection and returns when that is done.
+	// ServeConn takes over a connection that arrived on the cluster port for the mode's
+	// ALPN name. The host has verified the client's certificate against the CA given to
+	// [Host.Listen], and that it belongs to a secondary that is wanted. The plugin owns the
+	// connection and returns when it is done.
 	ServeConn(ctx context.Context, conn net.Conn, peer PeerInfo) error
 
 	// EnablePrimary makes the records of a new replication set: its id and CA.
@@ -47,15 +47,15 @@ type Backend interface {
 	// asks again. NotFound for an id that is not registered.
 	RevokeSecondary(ctx context.Context, req RevokeSecondaryRequest) error
 
-	// EnableSecondary connects to the primary of the bundle and fetches what is
-	// needed to join; nothing is changed when it fails. The context bounds the
-	// whole exchange. Asked of a secondary without a bundle, it fetches that anew from
-	// its primary, with the credentials and the id that it has, and the transition has
-	// nothing but the handover.
+	// EnableSecondary connects to the primary of the bundle and fetches what is needed to
+	// join. If it fails nothing is changed. The context bounds the whole exchange. On a
+	// cluster that is a secondary already the bundle may be empty. Then it fetches the
+	// handover anew from its primary, with the credentials and the id that it has, and the
+	// transition has only the handover.
 	EnableSecondary(ctx context.Context, req EnableSecondaryRequest) (*Transition, error)
-	// PromoteSecondary leads to a primary of the same set. Without Force it is
-	// Unavailable while the secondary is copying or not consistent, and while the set has a
-	// primary or may have one. It looks for that one for 15 seconds at most.
+	// PromoteSecondary leads to a primary of the same set. Without Force it is Unavailable
+	// while the secondary is copying or not consistent, and while the set has a primary or
+	// may have one. It looks for that primary for 15 seconds at most.
 	PromoteSecondary(ctx context.Context, req PromoteSecondaryRequest) (*Transition, error)
 	// DisableSecondary forgets the set; the data stays.
 	DisableSecondary(ctx context.Context) (*Transition, error)
@@ -65,20 +65,19 @@ type Backend interface {
 	// Recover ends and begins all sessions anew.
 	Recover(ctx context.Context) error
 
-	// Forward carries sealed bytes of a secondary's host to the host of its primary
-	// and brings its answer back. The deadline of the context travels along. A
-	// request is sent at most once and waits for no connection:
+	// Forward carries sealed bytes from a secondary's host to its primary's host and brings
+	// the answer back. The context's deadline travels along. A request is sent at most once
+	// and waits for no connection:
 	//
-	//   - Uncertain when it was sent and the answer was lost, or the context ended
-	//     first; then the context's error is the cause. It may have been carried
-	//     out.
-	//   - Unreachable when it was certainly not delivered, at once when there is no
-	//     session with the primary.
-	//   - InvalidInput when the cluster is not a secondary, or the payload is larger
-	//     than PayloadMax.
-	//   - Any other kind is a refusal, by the primary or on the way to it (too many
-	//     requests under way, a node that is not active), and it was not carried
-	//     out. What a request itself came to is in the payload of the answer.
+	//   - Uncertain when it was sent and the answer was lost, or the context ended first; then
+	//     the context's error is the cause. It may have been carried out.
+	//   - Unreachable when it was certainly not delivered, at once when there is no session
+	//     with the primary.
+	//   - InvalidInput when the cluster is not a secondary, or the payload is larger than
+	//     PayloadMax.
+	//   - Any other kind is a refusal, by the primary or on the way to it (too many requests
+	//     under way, a node that is not active). It was not carried out. The payload of the
+	//     answer has the result of the request itself.
 	Forward(ctx context.Context, req ForwardRequest) (*ForwardResponse, error)
 }
 
@@ -87,10 +86,10 @@ type StartRequest struct {
 	Role Role
 	// ClusterID is the id of the replication set, empty when Disabled.
 	ClusterID string
-	// Contested says that the role was taken over with a promotion beside a primary
-	// that was connected, see [Transition]: another cluster may have the same role in
-	// the same set. Nothing that would take the place of that one may begin before
-	// an operator asks for it.
+	// Contested says that the role was taken over by a promotion beside a primary that was
+	// connected, see [Transition]. Another cluster may have the same role in the same set.
+	// Until an operator asks for it, nothing may begin that would take that cluster's
+	// place.
 	Contested bool
 }
 
@@ -116,11 +115,11 @@ type Transition struct {
 	PutState map[string][]byte
 	// DeleteState are names of records to delete.
 	DeleteState []string
-	// Handover is set by EnableSecondary, and by UpdatePrimary with a bundle: it is of the
-	// cluster that is followed from now on.
+	// Handover is set by EnableSecondary, and by UpdatePrimary with a bundle. It comes from
+	// the cluster that is followed from now on.
 	Handover *Handover
-	// Contested is set by PromoteSecondary when the primary was alive, or may be: there are
-	// two then, until an operator ends one. Force alone leads to that.
+	// Contested is set by PromoteSecondary when the primary was alive, or may be. There are
+	// two primaries then, until an operator ends one. Only Force leads to that.
 	Contested bool
 	// Warnings are shown to the client beside the host's own.
 	Warnings []string
@@ -149,8 +148,8 @@ type SecondaryTokenResponse struct {
 	Bundle []byte
 	// ClusterID is the id of the replication set.
 	ClusterID string
-	// Certificate is the one that the bundle has for the secondary, DER; its subject is
-	// the id. The host lets no other in under that id.
+	// Certificate is the secondary's certificate in the bundle, DER. Its subject is the id.
+	// The host lets no other certificate in under that id.
 	Certificate []byte
 }
 
@@ -159,8 +158,8 @@ type RevokeSecondaryRequest struct{ ID string }
 
 // EnableSecondaryRequest has what the host found in an activation token.
 type EnableSecondaryRequest struct {
-	// Bundle is that of SecondaryTokenResponse, empty for a secondary that wants what
-	// its primary hands over anew.
+	// Bundle is from a SecondaryTokenResponse. It is empty for a secondary that asks its
+	// primary for the handover anew.
 	Bundle []byte
 	// ID is the secondary's id in the token.
 	ID string
@@ -179,8 +178,8 @@ type PromoteSecondaryRequest struct {
 type UpdatePrimaryRequest struct {
 	Bundle []byte
 	ID     string
-	// Challenge is to be passed to the [Host.SealHandover] of the primary of the bundle,
-	// whose answer the transition brings: it proves to this cluster's host that the primary
+	// Challenge is to be passed to [Host.SealHandover] of the primary of the bundle. The
+	// transition brings its answer, which proves to this cluster's host that the primary
 	// has the set's data. Empty asks for none.
 	Challenge []byte
 	// Addrs are cluster addresses to try in order, with the credentials that the
@@ -212,7 +211,7 @@ type Status struct {
 	KnownPrimaryClusterAddrs []string
 	// KnownSecondaries are the ids of registered secondaries, sorted.
 	KnownSecondaries []string
-	// Secondaries are those that have a session or had one, on a primary.
+	// Secondaries are, on a primary, the secondaries that have or had a session.
 	Secondaries []Peer
 	// Primaries are the primary's nodes that have a session, on a secondary.
 	Primaries []Peer
@@ -227,7 +226,8 @@ type Status struct {
 	// sentence, empty if nothing failed.
 	LastError string
 	// FailoverAddrs are, on a DR primary, the cluster addresses of its secondaries,
-	// connected or not; on a secondary, those that it tries when its primary is gone.
+	// connected or not. On a secondary they are the addresses that it tries when its
+	// primary is gone.
 	FailoverAddrs []string
 }
 

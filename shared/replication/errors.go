@@ -8,16 +8,16 @@ import (
 	"net/http"
 )
 
-// Kind classifies an [Error] so that it keeps its meaning over every hop:
-// plugin, gRPC, host, HTTP. It decides the HTTP status the client sees.
+// Kind classifies an [Error]. It keeps its meaning over every hop (plugin, gRPC, host,
+// HTTP) and decides the HTTP status that the client sees.
 type Kind int
 
 // The kinds of errors. Their numbers are part of the wire format: append only.
 const (
 	// Internal is a fault that the caller cannot mend (HTTP 500).
 	Internal Kind = 0
-	// InvalidInput is bad input or a call that the present role does not allow;
-	// nothing changed (HTTP 400).
+	// InvalidInput is bad input, or a call that the present role does not allow. Nothing
+	// changed (HTTP 400).
 	InvalidInput Kind = 1
 	// Denied is a credential that is wrong, used, expired or revoked (HTTP 403).
 	Denied Kind = 2
@@ -39,7 +39,7 @@ const (
 	Uncertain Kind = 8
 )
 
-// HTTPStatus is the status with which a client sees the kind.
+// HTTPStatus is the status that a client sees for the kind.
 func (k Kind) HTTPStatus() int {
 	switch k {
 	case InvalidInput:

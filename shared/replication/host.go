@@ -13,8 +13,8 @@ const (
 	// StateKeyMax and StateValueMax bound one record of the plugin, in bytes.
 	StateKeyMax   = 256
 	StateValueMax = 512 << 10
-	// PayloadTarget is the size at which a Frame or Range is cut, in bytes. One
-	// oversized entry always fits alone: it may be exceeded by one write.
+	// PayloadTarget is the size at which a Frame or Range is cut, in bytes. It may be
+	// exceeded by one write, so that an oversized entry fits alone.
 	PayloadTarget = 1 << 20
 	// PayloadMax is the size above which the payload of a Frame, a Range, a
 	// forwarded request or its answer is refused, in bytes.
@@ -23,10 +23,9 @@ const (
 	ProofMax = 1 << 10
 )
 
-// Proof is what the host of one cluster adds to what it tells the host of another one:
-// it shows who says it, to whom, and what of. Plugins carry it beside what it proves and
-// cannot make one. Whatever comes without a valid proof the receiving host refuses with
-// Denied, and applies nothing of it.
+// Proof is what the host of one cluster adds to what it tells the host of another. It shows
+// who says it, to whom, and about what. Plugins carry it and cannot make one. The receiving
+// host refuses with Denied what comes without a valid proof, and applies nothing of it.
 type Proof []byte
 
 // Host is what the host does for a plugin. Calls are made from the plugin's
@@ -49,32 +48,32 @@ type Host interface {
 	// with this certificate, from clients of this CA, until Stop or the next
 	// call. The connections arrive through [Backend.ServeConn].
 	Listen(ctx context.Context, req ListenRequest) error
-	// StopListening ends that; connections that were handed over stay.
+	// StopListening refuses new connections. Those that were handed over stay.
 	StopListening(ctx context.Context) error
 	// Dial connects to another cluster's cluster port under the mode's ALPN name.
 	// The context bounds the dialling, not the connection.
 	// Unreachable when nothing answers, Denied when TLS was refused.
 	Dial(ctx context.Context, req DialRequest) (net.Conn, error)
 	// RoleAt asks the API of another cluster for its role in the mode, without a token.
-	// Nothing proves who answers there. Unreachable when nothing says a role: no server,
-	// or one that is sealed.
+	// Nothing proves who answers. Unreachable when nothing tells a role: there is no
+	// server, or it is sealed.
 	RoleAt(ctx context.Context, apiAddr string) (*RoleAtAnswer, error)
 
-	// Calls that name a secondary by its id are Denied for one that was never registered
-	// or was revoked, but for CloseSlot.
+	// Calls that name a secondary by its id are Denied if it was never registered or was
+	// revoked. CloseSlot is the exception.
 
-	// Position is the watermark of the journal: everything up to it is finished. It is
-	// for the secondary of an id.
+	// Position is the watermark of the journal: every write up to it is finished. It is
+	// told to the secondary with this id.
 	Position(ctx context.Context, id string) (*JournalPosition, error)
 	// OpenSlot begins retention of journal rows after the present watermark for
 	// a secondary, replacing a slot of the same id, and returns that position. Secondary
 	// is the proof of its cursor.
 	OpenSlot(ctx context.Context, id string, secondary Proof) (*Opening, error)
-	// AckSlot says that the secondary has made everything up to the position
-	// durable, which the proof of its cursor shows. A slot never goes back: older positions
-	// move nothing. It also says that the secondary is there, and with the zero position,
-	// which needs no proof, nothing else: rows of one that is silent are not kept for ever.
-	// NotFound without such a slot, PositionLost when it was given up.
+	// AckSlot says that the secondary has made everything up to the position durable, which
+	// the proof of its cursor shows. A slot never goes back: an older position moves
+	// nothing. AckSlot also says that the secondary is there; rows for a silent one are not
+	// kept for ever. The zero position needs no proof and says only that. NotFound without
+	// such a slot, PositionLost when it was given up.
 	AckSlot(ctx context.Context, id string, at Position, secondary Proof) error
 	// CloseSlot ends retention for a secondary; no error without such a slot.
 	CloseSlot(ctx context.Context, id string) error
@@ -84,49 +83,51 @@ type Host interface {
 	// ReadRange reads the replicated keys after one in key order, with their
 	// values of now, up to a few times PayloadTarget bytes.
 	ReadRange(ctx context.Context, req ReadRangeRequest) (*Range, error)
-	// AnswerDiff answers what a secondary asks while it compares: see Diff. The answer
-	// speaks of the values of now. It is at most PayloadMax bytes.
+	// AnswerDiff answers the question of a secondary that compares, see Diff. The answer is
+	// about the present values. It has at most PayloadMax bytes.
 	AnswerDiff(ctx context.Context, req AnswerDiffRequest) (answer []byte, err error)
 	// SealHandover makes what a joining secondary needs of this cluster, sealed
 	// for its host.
 	SealHandover(ctx context.Context, req SealHandoverRequest) (*Handover, error)
 
-	// Receive gives the host of a primary what a secondary has forwarded
+	// Receive gives the primary's host a request that a secondary forwarded
 	// ([Backend.Forward]). An error says that nothing was carried out, unless it is
-	// Internal, Uncertain or that of the context. Many calls run at once.
+	// Internal, Uncertain or the context's. Many calls run at once.
 	Receive(ctx context.Context, req ReceiveRequest) (*ReceiveResponse, error)
 
-	// Cursor is how far this cluster, a secondary, has applied.
+	// Cursor returns how far this cluster, a secondary, has applied.
 	Cursor(ctx context.Context) (*Cursor, error)
-	// BeginCopy records that a full copy of the primary's content as of the
-	// position of an OpenSlot begins; the content is not consistent until EndCopy. The
-	// OpenSlot must have had the proof of the cursor as it is: one copy begins with it.
-	// Ranges are of this copy alone, whose proof is in the cursor that is returned.
+	// BeginCopy records that a full copy of the primary's content begins, as of the
+	// position of an OpenSlot. The content is not consistent until EndCopy. That OpenSlot
+	// must have had the proof of the present cursor, and allows one copy. Ranges belong to
+	// this copy alone; the returned cursor has its proof.
 	BeginCopy(ctx context.Context, from Opening) (*Cursor, error)
-	// ApplyRange makes the replicated keys of the range those of the payload:
-	// writes them and deletes the others, and remembers UpTo in the cursor, all
-	// durable when it returns. Ranges are applied in key order, one at a time.
+	// ApplyRange makes the replicated keys of the range equal to the payload: it writes
+	// those and deletes the others. It remembers UpTo in the cursor. All is durable when it
+	// returns. Ranges are applied in key order, one at a time.
 	ApplyRange(ctx context.Context, r *Range) (*Cursor, error)
-	// Diff goes on with the copy that BeginCopy began by comparing this cluster's
-	// content with the primary's: it takes the primary's answer to the question of the
-	// step before, nil to begin or to go on after a cut, applies what the answer
-	// brings, durable when it returns, and says what to ask next. One at a time.
-	// After an error it is begun again with nil. While no copy is under way it asks for
-	// the keys that are Missing in the cursor, also beside ApplyFrame; done then says that
-	// there are none to be asked for now.
+	// Diff continues the copy that BeginCopy began by comparing this cluster's content with
+	// the primary's. It takes the primary's answer to the question of the step before; nil
+	// begins, or continues after a cut. It applies what the answer brings, durable when it
+	// returns, and says what to ask next. Only one may run. After an error it begins again
+	// with nil.
+	//
+	// While no copy is under way it asks for the keys that are Missing in the cursor, also
+	// beside ApplyFrame. Done then says that there are none to ask for now.
 	Diff(ctx context.Context, answer []byte) (*DiffStep, error)
-	// Verify compares this cluster's content with the fingerprint that the primary had
-	// at a position, at once if it is there and otherwise when it gets there by
-	// ApplyFrame. PositionLost, of either, when they have differed more than once: only
-	// a copy mends that.
+	// Verify compares this cluster's content with the fingerprint that the primary had at a
+	// position: at once if this cluster is there, otherwise when ApplyFrame gets there.
+	// Verify or that ApplyFrame returns PositionLost when they have differed more than
+	// once, because only a copy mends that.
 	Verify(ctx context.Context, at Position, fingerprint Fingerprint, primary Proof) error
-	// EndCopy records that the last range was applied, or Diff is done: the cursor is at the
-	// position of BeginCopy, consistent from the highest AsOf of the ranges.
+	// EndCopy records that the last range was applied, or that Diff is done. The cursor is
+	// then at the position of BeginCopy, and consistent from the highest AsOf of the
+	// ranges.
 	EndCopy(ctx context.Context) (*Cursor, error)
-	// ApplyFrame applies the rows of a frame in order, durable when it returns.
-	// A frame that the cursor is already past changes nothing; one that begins
-	// after the cursor is PositionLost, and so is one after which only a copy can
-	// bring what is missing, though it fits the cursor.
+	// ApplyFrame applies the rows of a frame in order, durable when it returns. A frame
+	// that the cursor has passed changes nothing. A frame that begins after the cursor is
+	// PositionLost. So is a frame that fits the cursor if only a copy can bring what is
+	// missing.
 	ApplyFrame(ctx context.Context, f *Frame) (*Cursor, error)
 }
 
@@ -137,8 +138,8 @@ type Node struct {
 	// ClusterAddrs are the cluster addresses of all nodes of the cluster that
 	// are known, the active one first.
 	ClusterAddrs []string
-	// FailoverAddrs are the cluster addresses of clusters that may take this one's
-	// place in the mode: its DR secondaries, which take over its role in performance
+	// FailoverAddrs are the cluster addresses of clusters that may take this one's place in
+	// the mode. These are its DR secondaries, which take over its role in performance
 	// replication. Nil while they are not known.
 	FailoverAddrs []string
 	// ClusterName is the name of the Vault cluster.
@@ -157,7 +158,7 @@ type ListenRequest struct {
 	Cert, Key []byte
 }
 
-// DialRequest says whom to connect to, and as whom.
+// DialRequest says where to connect to, and with which certificate.
 type DialRequest struct {
 	// Address is a URL or host:port.
 	Address string
@@ -168,19 +169,20 @@ type DialRequest struct {
 	Cert, Key []byte
 }
 
-// RoleAtAnswer is what another cluster says of itself.
+// RoleAtAnswer is the role that another cluster tells.
 type RoleAtAnswer struct {
 	Role Role
-	// ClusterID is the id of its replication set and SecondaryID its own id as a secondary,
-	// both empty where it does not say them: the health of a node has the role alone.
+	// ClusterID is the id of its replication set, SecondaryID its id as a secondary. Both
+	// are empty where the cluster does not tell them: the health of a node has the role
+	// alone.
 	ClusterID, SecondaryID string
 }
 
 // JournalPosition is where the primary is.
 type JournalPosition struct {
 	Position Position
-	// Fingerprint is that of the content at exactly this position. Empty while the
-	// host does not know it, and for a secondary that gets a part of the content.
+	// Fingerprint is the fingerprint of the content at exactly this position. It is empty
+	// while the host does not know it, and for a secondary that gets a part of the content.
 	Fingerprint Fingerprint
 	// Proof is for [Host.Verify]; empty without a fingerprint.
 	Proof Proof
@@ -271,10 +273,10 @@ type DiffStep struct {
 	Copy bool
 	// Done says that the content is the primary's: EndCopy follows.
 	Done bool
-	// Question is for the primary's host otherwise; opaque to plugins.
+	// Question is the next question for the primary's host. It is opaque to plugins.
 	Question []byte
-	// Differing is how many keys the primary has in what was found to differ so far,
-	// Synced how many of them were fetched.
+	// Differing counts the primary's keys in the ranges that were found to differ so far.
+	// Synced counts those that were fetched.
 	Differing, Synced uint64
 	Cursor            *Cursor
 }
@@ -321,8 +323,8 @@ type Cursor struct {
 	// ConsistentFrom is the sequence from which the content is exactly the
 	// primary's at Position.
 	ConsistentFrom uint64
-	// Missing is how many keys of the primary this cluster's storage refuses for good.
-	// The others are the primary's.
+	// Missing is how many of the primary's keys this cluster's storage refuses for good.
+	// All others are here.
 	Missing uint64
 	// Proof is for the primary's host: of Position, of CopyFrom while Copying, and of the
 	// copy that is under way or is next.
@@ -333,7 +335,7 @@ type Cursor struct {
 // Position.
 func (c *Cursor) Consistent() bool { return c.AtOnePosition() && c.Missing == 0 }
 
-// AtOnePosition says so of all keys that are not missing.
+// AtOnePosition says whether the keys that are not missing are the primary's at Position.
 func (c *Cursor) AtOnePosition() bool {
 	return !c.Copying && !c.Position.Epoch.IsZero() && c.Position.Sequence >= c.ConsistentFrom
 }

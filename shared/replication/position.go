@@ -33,9 +33,9 @@ func (p Position) String() string {
 	return fmt.Sprintf("%s/%d/%d", p.Epoch, p.Term, p.Sequence)
 }
 
-// Fingerprint is the content of the replicated part of the storage in 32 bytes:
-// equal on two clusters if and only if their content is, up to the strength of
-// the hash. Empty means not known yet (the host is still computing it).
+// Fingerprint stands for the replicated content in 32 bytes. It is equal on two clusters if
+// and only if their content is, up to the strength of the hash. Empty means not known yet:
+// the host is still computing it.
 type Fingerprint []byte
 
 // String is the lower-case hexadecimal form, the status field "merkle_root".

@@ -181,8 +181,8 @@ func (p *Probe) Recover(_ context.Context) error {
 	return replication.Errorf(replication.StorageFailed, "the disk is full")
 }
 
-// Forward gives the payload to the host, as that of the secondary "s", and answers
-// with what that answers. The payload "crash" ends the process instead.
+// Forward gives the payload to the host, as if the secondary "s" had sent it, and returns
+// the host's answer. The payload "crash" ends the process instead.
 func (p *Probe) Forward(ctx context.Context, req replication.ForwardRequest) (*replication.ForwardResponse, error) {
 	if string(req.Payload) == "crash" {
 		os.Exit(3)

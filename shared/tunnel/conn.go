@@ -14,7 +14,7 @@ import (
 
 // Options describe a [Conn]. The zero value has a meaning.
 type Options struct {
-	// Local and Remote are told by LocalAddr and RemoteAddr.
+	// LocalAddr and RemoteAddr return Local and Remote.
 	Local, Remote string
 	// Abort cuts the stream, so that Send and Recv return. It is called once, when
 	// the connection is done with the stream. Nil when the stream is cut

@@ -71,8 +71,8 @@ func (b *outbox) refused() error {
 	return nil
 }
 
-// take waits for something to send. The data is valid until the next take; more
-// is false when nothing follows, and send says whether the chunk is to be sent.
+// take waits for something to send. The data is valid until the next take. Send says
+// whether to send the chunk. More is false when nothing follows.
 func (b *outbox) take(sent []byte) (c Chunk, send, more bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -109,7 +109,7 @@ func (b *outbox) finish() error {
 	return nil
 }
 
-// fail says that the other end takes nothing more. answer asks for a Close.
+// fail says that the other end takes nothing more. Answer asks for a Close.
 func (b *outbox) fail(err error, answer bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

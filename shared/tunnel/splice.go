@@ -10,13 +10,13 @@ import (
 	"sync"
 )
 
-// Splice joins a connection to a stream: what one says the other hears, half-
-// closes and closes included. It closes conn and returns when both ends have
-// closed, or with the stream's error when it was cut. The end of ctx, which
-// must be at least that of the stream, closes conn at once.
+// Splice joins a connection to a stream: what is read from one is written to the other,
+// half-closes and closes included. It closes conn and returns when both ends have closed,
+// or with the stream's error when the stream was cut. The end of ctx closes conn at once.
+// ctx must last at least as long as the stream.
 //
-// It is the end of a tunnel for whoever has a real connection: without the
-// buffers and the goroutines of a [Conn].
+// It is the end of a tunnel for a side that has a real connection. It needs none of the
+// buffers and goroutines of a [Conn].
 func Splice(ctx context.Context, stream Stream, conn net.Conn) error {
 	s := &splice{stream: stream, conn: conn, ended: make(chan struct{})}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
@@ -43,7 +43,7 @@ type splice struct {
 
 func (s *splice) end() { s.once.Do(func() { close(s.ended) }) }
 
-// send is the only one that sends, as streams demand.
+// send alone sends on the stream, because a stream allows one sender.
 func (s *splice) send() {
 	buf := make([]byte, ChunkSize)
 	for {
@@ -64,7 +64,7 @@ func (s *splice) send() {
 			}
 			<-s.ended
 		}
-		// A failure to send is the receiver's to tell: the stream is cut then.
+		// The receiver tells of a failure to send, because the stream is cut then.
 		end := Chunk{Signal: Close}
 		if r, ok := s.conn.(Refuser); ok {
 			end.Refused = r.Refused()

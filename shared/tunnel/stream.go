@@ -12,7 +12,7 @@ const (
 	Linger = 5 * time.Second
 )
 
-// Signal is what follows the data of a chunk.
+// Signal tells what follows the data of a chunk.
 type Signal int
 
 // The signals. Their numbers are those of the wire format.
@@ -29,12 +29,12 @@ const (
 type Chunk struct {
 	Data   []byte
 	Signal Signal
-	// Refused says, with Close, why the other end of the connection did not want it.
+	// Refused says with Close why the other end refused the connection.
 	Refused string
 }
 
-// Refuser is a connection that knows why its other end did not want it; empty when it
-// does not, or did.
+// Refuser is a connection that knows why its other end refused it. Empty when that is not
+// known, or when it was not refused.
 type Refuser interface{ Refused() string }
 
 // refusedMax bounds that reason, in bytes.
@@ -46,6 +46,6 @@ type Stream interface {
 	// Send sends a chunk. It waits while the other end does not receive, and does
 	// not use the chunk's data after it has returned.
 	Send(Chunk) error
-	// Recv waits for a chunk. The data is the caller's to keep.
+	// Recv waits for a chunk. The caller may keep the data.
 	Recv() (Chunk, error)
 }
