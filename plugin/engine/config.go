@@ -22,11 +22,12 @@ type Config struct {
 	// WindowBytes bounds what a primary sends to one secondary ahead of its
 	// acknowledgements; 16 MiB. A larger single frame passes alone.
 	WindowBytes int
-	// WindowFrames bounds the same in small frames, see primary.Config; 2.
+	// WindowFrames bounds the number of small frames ahead of its acknowledgements, see
+	// primary.Config; 2.
 	WindowFrames int
-	// RetryMin and RetryMax bound the delay between attempts to connect; 500 ms
-	// and 5 s: a link that works again is used within seconds, and an attempt
-	// costs less than a heartbeat.
+	// RetryMin and RetryMax bound the delay between attempts to connect; 500 ms and 5 s. A
+	// link that works again is used within seconds, and an attempt costs less than a
+	// heartbeat.
 	RetryMin, RetryMax time.Duration
 }
 
@@ -46,8 +47,8 @@ func (c Config) primary() primary.Config {
 		KeepNodes:    c.Mode == replication.DR,
 	}
 	if c.Mode == replication.DR {
-		// Nobody waits for what a DR secondary has. At a performance secondary a request
-		// waits until what it has written at the primary is there.
+		// No client waits for what a DR secondary has. At a performance secondary a client
+		// waits until what it wrote at the primary has arrived.
 		p.GatherRate, p.GatherMax = 1<<20, 20*time.Millisecond
 	}
 	return p

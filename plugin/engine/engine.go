@@ -47,8 +47,8 @@ type primaryRole struct {
 	demoted atomic.Bool
 }
 
-// secondaryRole has no client while there is no primary to follow, or while another
-// cluster may follow it in its place.
+// secondaryRole has no client while there is no primary to follow, or while another cluster
+// may follow that primary in its place.
 type secondaryRole struct {
 	bundle    *trust.Bundle
 	contested bool
@@ -74,8 +74,8 @@ func (e *Engine) Start(ctx context.Context, req replication.StartRequest) error 
 	return e.begin(ctx, req)
 }
 
-// goOn takes back a demotion that did not come to pass: sessions that end now do so for
-// another reason.
+// goOn takes back a demotion that did not happen. Sessions that end now end for another
+// reason.
 func (e *Engine) goOn() {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -84,7 +84,7 @@ func (e *Engine) goOn() {
 	}
 }
 
-// begin needs lifecycle, and an engine that is stopped.
+// begin requires lifecycle to be held, and a stopped engine.
 func (e *Engine) begin(ctx context.Context, req replication.StartRequest) error {
 	err := e.beginRole(ctx, req)
 	if err != nil {
@@ -141,7 +141,7 @@ func (e *Engine) beginPrimary(ctx context.Context, req replication.StartRequest)
 	cfg := e.cfg.primary()
 	cfg.Contested = req.Contested
 	p.server = primary.NewServer(cfg, e.host, e.logger.Named("primary"), authority, registry)
-	// Before it listens: connections may arrive at once.
+	// This comes before it listens, because connections may arrive at once.
 	e.set(req, p, nil)
 	if err := p.server.Start(ctx); err != nil {
 		e.stop(ctx)
@@ -167,7 +167,7 @@ func (e *Engine) beginSecondary(ctx context.Context, req replication.StartReques
 		return replication.Errorf(replication.Internal, "the stored credentials of this secondary are not those of its replication set (%s): use update-primary with a new token", req.ClusterID)
 	}
 	if req.Contested {
-		// The other one has the same id and certificate: of two that connect, each would
+		// The other cluster has the same id and certificate. If both connected, each would
 		// end the other's session.
 		e.set(req, nil, &secondaryRole{bundle: bundle, contested: true})
 		return nil
@@ -207,7 +207,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	return nil
 }
 
-// stop needs lifecycle.
+// stop requires lifecycle to be held.
 func (e *Engine) stop(ctx context.Context) {
 	e.mu.Lock()
 	p, s := e.primary, e.secondary
@@ -223,8 +223,8 @@ func (e *Engine) stop(ctx context.Context) {
 	}
 }
 
-// closeLeftover ends retention for the secondaries of a set that this cluster
-// leads no more.
+// closeLeftover ends retention for the secondaries of a set that this cluster no longer
+// leads.
 func (e *Engine) closeLeftover(ctx context.Context) {
 	for _, id := range e.leftover {
 		if err := e.host.CloseSlot(ctx, id); err != nil {

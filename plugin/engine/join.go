@@ -34,7 +34,7 @@ func (e *Engine) bootstrap(ctx context.Context, b *trust.Bundle, challenge []byt
 		if err == nil {
 			return handover, node, nil
 		}
-		// Whoever answers this name with this authority is the primary: what it
+		// A server that answers to this name with this authority is the primary. What it
 		// refuses, no other address grants.
 		if kind := replication.KindOf(err); kind == replication.InvalidInput || ctx.Err() != nil {
 			return nil, nil, err
@@ -78,8 +78,8 @@ func (e *Engine) bootstrapAt(ctx context.Context, b *trust.Bundle, address strin
 	return &replication.Handover{Sealed: resp.GetSealed()}, &node, nil
 }
 
-// answering checks addresses that an operator gave and puts those in front at
-// which the primary answers now; Unreachable if it answers at none.
+// answering checks addresses that an operator gave. It puts those first at which the
+// primary answers now. Unreachable if it answers at none.
 func (e *Engine) answering(ctx context.Context, b *trust.Bundle, addresses []string) ([]string, error) {
 	if len(addresses) > link.AddressesMax {
 		return nil, replication.Errorf(replication.InvalidInput, "%d addresses were given, at most %d are kept", len(addresses), link.AddressesMax)

@@ -26,9 +26,9 @@ func (e *Engine) EnablePrimary(_ context.Context, req replication.EnablePrimaryR
 	return e.newPrimary(setID, req.PrimaryClusterAddr)
 }
 
-// newPrimary is the transition to a primary without secondaries. A promoted
-// cluster takes it too: the key of the former authority never left the former
-// primary, so that what that one issued says nothing about this cluster.
+// newPrimary is the transition to a primary without secondaries. A promoted cluster takes
+// it too. The key of the former authority never left the former primary, so the
+// certificates that it issued prove nothing to this cluster.
 func (e *Engine) newPrimary(setID, primaryClusterAddr string) (*replication.Transition, error) {
 	if primaryClusterAddr != "" {
 		if err := link.CheckAddress(primaryClusterAddr); err != nil {
@@ -55,7 +55,8 @@ func (e *Engine) DemotePrimary(context.Context) (*replication.Transition, error)
 	if err != nil {
 		return nil, err
 	}
-	// One of its secondaries may be promoted in its place, and then not this one again.
+	// One of its secondaries may be promoted in its place. Then this cluster must not be
+	// promoted again beside it.
 	var apis []string
 	for _, peer := range p.server.Peers() {
 		apis = append(apis, peer.APIAddress)
@@ -106,7 +107,7 @@ func (e *Engine) SecondaryToken(ctx context.Context, req replication.SecondaryTo
 	if err != nil {
 		return nil, replication.Errorf(replication.Internal, "encoding the activation bundle: %w", err)
 	}
-	// Last, so that a failure before it leaves the id free.
+	// This comes last, so that a failure before it leaves the id free.
 	if err := p.registry.Register(ctx, req.ID, serial, now); err != nil {
 		return nil, err
 	}
@@ -125,7 +126,7 @@ func (e *Engine) RevokeSecondary(ctx context.Context, req replication.RevokeSeco
 	}
 	e.logger.Info("revoked a secondary", "id", req.ID)
 	if err := p.server.Revoke(ctx, req.ID); err != nil {
-		// It is cut and refused all the same; the next Start closes the slot.
+		// The secondary is cut and refused all the same. The next Start closes the slot.
 		e.logger.Warn("could not close the slot of a revoked secondary", "id", req.ID, "error", err)
 	}
 	return nil

@@ -18,7 +18,8 @@ type beside struct {
 	where   string
 }
 
-// refusal keeps a set from two primaries whose clients both write: nobody could merge that.
+// refusal keeps a set from having two primaries whose clients both write. Nobody could
+// merge that.
 func (b beside) refusal() error {
 	switch b.verdict {
 	case lookout.Alive:
@@ -32,8 +33,8 @@ func (b beside) refusal() error {
 	}
 }
 
-// warning is for the operator of a promotion that was forced, empty if it has no primary
-// beside it.
+// warning is for the operator of a forced promotion. Empty if there is no primary beside
+// it.
 func (b beside) warning() string {
 	const undo = "what their clients write is never merged. Demote that one. " +
 		"To undo this promotion, disable replication here and enable this cluster as a secondary anew."
@@ -47,9 +48,9 @@ func (b beside) warning() string {
 	}
 }
 
-// lookForPrimary looks whether the set has a primary beside this cluster: at the cluster
-// ports and at the API of the primary that it knew last, and at the clusters that may have
-// taken its place.
+// lookForPrimary looks whether the set has a primary beside this cluster. It asks the
+// cluster ports and the API of the last known primary, and the clusters that may have taken
+// its place.
 func (e *Engine) lookForPrimary(ctx context.Context, start replication.StartRequest, s *secondaryRole, hurry bool) (beside, error) {
 	known, err := secondary.LoadKnown(ctx, e.host)
 	if err != nil {
@@ -94,7 +95,7 @@ func (e *Engine) lookForPrimary(ctx context.Context, start replication.StartRequ
 	return beside{verdict, where}, err
 }
 
-// said is what the primary has said in its last session, which may be going on.
+// said looks at what the primary told in its last session, which may still be going on.
 func said(s *secondaryRole, known secondary.Known) lookout.Place {
 	return lookout.Place{Name: "its last session", Own: true, Look: func(context.Context) lookout.Sight {
 		if known.Demoted || s.client != nil && s.client.Demoted() {
@@ -104,8 +105,8 @@ func said(s *secondaryRole, known secondary.Known) lookout.Place {
 	}}
 }
 
-// port is the cluster port of a primary. Whoever answers there with a certificate of the
-// set's authority is its primary: no other cluster listens for secondaries.
+// port is the cluster port of a primary. A server that answers there with a certificate of
+// the set's authority is its primary, because no other cluster listens for secondaries.
 func (e *Engine) port(bundle *trust.Bundle, address string, own bool) lookout.Place {
 	return lookout.Place{Name: address, Own: own, Look: func(ctx context.Context) lookout.Sight {
 		conn, err := e.host.Dial(ctx, bundle.DialRequest(address))
@@ -116,14 +117,15 @@ func (e *Engine) port(bundle *trust.Bundle, address string, own bool) lookout.Pl
 		case replication.KindOf(err) == replication.Unreachable, replication.KindOf(err) == replication.InvalidInput:
 			return lookout.Nothing
 		default:
-			// It refuses, or it could not be asked.
+			// The server refuses, or could not be asked.
 			return lookout.Somebody
 		}
 	}}
 }
 
-// api is the API of a cluster. Nothing proves who answers there, and nothing has to: who
-// could forge it could as well cut the network, which makes a primary look dead.
+// api is the API of a cluster. Nothing proves who answers there, and nothing has to: an
+// attacker who can forge the answer can as well cut the network, which makes a primary look
+// dead.
 func (e *Engine) api(address, setID string, own bool) lookout.Place {
 	return lookout.Place{Name: address, Own: own, Look: func(ctx context.Context) lookout.Sight {
 		a, err := e.host.RoleAt(ctx, address)
@@ -133,7 +135,8 @@ func (e *Engine) api(address, setID string, own bool) lookout.Place {
 		case a.Role == replication.Primary && (a.ClusterID == "" || a.ClusterID == setID):
 			return lookout.Primary
 		case a.Role == replication.Disabled, a.Role == replication.Secondary && a.ClusterID == setID && a.SecondaryID == "":
-			// One that has an id as a secondary is another cluster, which has got the address.
+			// A cluster with an id as a secondary is another one, which has got the
+			// address.
 			return lookout.Former
 		default:
 			return lookout.Nothing

@@ -6,7 +6,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// role is what the engine was started as. It is Unavailable before Start.
+// role returns the role that the engine was started with. Unavailable before Start.
 func (e *Engine) role() (replication.StartRequest, *primaryRole, *secondaryRole, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()

@@ -43,7 +43,7 @@ func (e *Engine) EnableSecondary(ctx context.Context, req replication.EnableSeco
 	}, nil
 }
 
-// handOverAnew asks the primary of a secondary once more for what it handed over.
+// handOverAnew asks a secondary's primary once more for the handover.
 func (e *Engine) handOverAnew(ctx context.Context, challenge []byte) (*replication.Transition, error) {
 	start, s, err := e.asSecondary("asking the primary for its keys")
 	if err != nil {
@@ -101,8 +101,8 @@ func (e *Engine) modeName() string {
 	return string(e.cfg.Mode)
 }
 
-// checkCaughtUp is Unavailable when a promotion would lose writes that can still
-// be had. A secondary that is cut off from its primary has all it can get.
+// checkCaughtUp is Unavailable when a promotion would lose writes that can still be
+// fetched. A secondary that is cut off from its primary has all it can get.
 func (e *Engine) checkCaughtUp(ctx context.Context, s *secondaryRole) error {
 	cursor, err := e.host.Cursor(ctx)
 	if err != nil {
@@ -185,7 +185,7 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 		t.PutState = map[string][]byte{secondary.AddressesKey: record, secondary.KnownKey: encoded}
 		return t, err
 	default:
-		// It is followed no more, and it is asked all the same before a promotion.
+		// This cluster no longer follows that primary, but asks it before a promotion.
 		if s.bundle != nil {
 			if known, err = e.forget(ctx, s, known); err != nil {
 				return nil, err
@@ -202,7 +202,7 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 	}
 }
 
-// forget is what is known once the primary is forgotten.
+// forget returns what is known after the primary is forgotten.
 func (e *Engine) forget(ctx context.Context, s *secondaryRole, known secondary.Known) (secondary.Known, error) {
 	addresses, err := secondary.LoadAddresses(ctx, e.host, s.bundle.Addresses)
 	if err != nil {

@@ -35,7 +35,7 @@ func (e *Engine) primaryStatus(ctx context.Context, p *primaryRole) *replication
 		Secondaries:        p.server.Peers(),
 		FailoverAddrs:      p.server.FailoverAddrs(),
 	}
-	// Addresses are worth showing, not worth failing for.
+	// Missing addresses are no reason to fail.
 	if node, err := e.host.Node(ctx); err == nil {
 		st.KnownPrimaryClusterAddrs = link.MergeAddresses([]string{st.PrimaryClusterAddr, node.ClusterAddr}, node.ClusterAddrs)
 	}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package lag turns positions into time. The primary says now and then "at this
-// time of my clock I was at this position"; how old the newest such point is
-// that a secondary has reached, is how far it is behind in time. That has a
-// meaning also when nothing is written, and never compares two clocks.
+// Package lag turns positions into time. The primary says now and then "at this time of my
+// clock I was at this position". A secondary is as far behind as the newest such point that
+// it has reached is old. That has a meaning also while nothing is written, and never
+// compares two clocks.
 package lag
 
 import (
@@ -12,9 +12,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// pointsMax bounds the memory of a secondary that stays behind for long; beyond
-// it every second point is forgotten and new ones come half as often, so that
-// resolution halves.
+// pointsMax bounds the memory of a secondary that stays behind for long. Beyond it every
+// second point is forgotten and new ones come half as often, so the resolution halves.
 const pointsMax = 512
 
 type point struct {
@@ -36,14 +35,13 @@ func (t *Tracker) Observe(p replication.Position, at time.Time) {
 		*t = Tracker{epoch: p.Epoch}
 	}
 	if n := len(t.points); n > 0 && t.points[n-1].sequence >= p.Sequence {
-		// Nothing was written since: the same data is now known to be current
-		// as of later.
+		// Nothing was written since, so the same data is current as of a later time.
 		t.points[n-1].at = at
 		return
 	}
 	if n := len(t.points); n > 1 && at.Sub(t.points[n-2].at) < t.spacing {
-		// The newest is always kept, the one before it only if it is far enough
-		// from its own predecessor.
+		// The newest point is always kept. The one before it is kept only if it is far
+		// enough from its predecessor.
 		t.points[n-1] = point{p.Sequence, at}
 		return
 	}
@@ -61,9 +59,9 @@ func (t *Tracker) Observe(p replication.Position, at time.Time) {
 	t.points = kept
 }
 
-// Age is how far data at a position is behind, at a time of the primary's clock.
-// Without any point that it has reached, it is at least the age of the oldest
-// point, and that is the answer.
+// Age is how far data at a position is behind, at a time of the primary's clock. If the
+// data has reached no point, the age is at least that of the oldest point, which Age
+// returns.
 func (t *Tracker) Age(applied replication.Position, now time.Time) time.Duration {
 	if len(t.points) == 0 {
 		return 0

@@ -72,15 +72,15 @@ func MergeAddresses(lists ...[]string) []string {
 	return out
 }
 
-// FailoverAddresses joins lists as MergeAddresses does, bounded by FailoverMax. It
-// is not nil: none is something else than not known.
+// FailoverAddresses joins lists as MergeAddresses does, bounded by FailoverMax. It never
+// returns nil, because nil means unknown.
 func FailoverAddresses(lists ...[]string) []string {
 	all := MergeAddresses(lists...)
 	return append([]string{}, all[:min(len(all), FailoverMax)]...)
 }
 
-// NodeInfo is what a peer says of its active node. It is shown and dialled,
-// never trusted: whoever answers must still have the right certificate.
+// NodeInfo is what a peer says of its active node. It is shown and dialled, never trusted:
+// a server must still have the right certificate.
 type NodeInfo struct {
 	APIAddr, ClusterAddr string
 	ClusterAddrs         []string
@@ -104,8 +104,8 @@ func APIAddress(addr string) string {
 	return addr
 }
 
-// APIAddresses joins lists of the addresses of APIs in order, without doubles and what is
-// none, bounded by PeersMax.
+// APIAddresses joins lists of API addresses in order, bounded by PeersMax. It leaves out
+// doubles and what is not an address.
 func APIAddresses(lists ...[]string) []string {
 	var out []string
 	for _, list := range lists {
@@ -132,8 +132,8 @@ func ToNode(n *replication.Node, first ...string) *linkv1.Node {
 	return w
 }
 
-// FromNode reads the wire form. Addresses that are none are left out: they may
-// not end a session.
+// FromNode reads the wire form. It leaves out what is not an address: that must not end a
+// session.
 func FromNode(w *linkv1.Node) NodeInfo {
 	n := NodeInfo{ClusterAddrs: MergeAddresses(w.GetClusterAddrs()), PeerAPIAddrs: APIAddresses(w.GetPeerApiAddrs())}
 	if f := w.GetFailover(); f != nil {

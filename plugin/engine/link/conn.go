@@ -33,7 +33,7 @@ func NewClientConn(conn net.Conn) (*grpc.ClientConn, error) {
 			}
 			return conn, nil
 		}),
-		// Not in the clear: TLS is below, made and verified by the host.
+		// This is not in the clear: below is TLS, which the host made and verified.
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithInitialWindowSize(StreamWindow),
 		grpc.WithInitialConnWindowSize(ConnWindow),
@@ -59,7 +59,7 @@ func ServerOptions(creds credentials.TransportCredentials) []grpc.ServerOption {
 		grpc.InitialConnWindowSize(1 << 20),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: KeepaliveTime, Timeout: KeepaliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: KeepaliveMin, PermitWithoutStream: true}),
-		// Of most CheckRequest allows less.
+		// CheckRequest allows less for most messages.
 		grpc.MaxRecvMsgSize(RequestMax),
 		grpc.MaxSendMsgSize(MessageMax),
 		grpc.MaxConcurrentStreams(ForwardsMax + otherCalls),
@@ -68,9 +68,9 @@ func ServerOptions(creds credentials.TransportCredentials) []grpc.ServerOption {
 	}
 }
 
-// Refused says why the other end did not want a connection, Denied; nil when it is not
-// known to have said so. The host on the other side looks at certificates before any
-// call can be answered.
+// Refused says why the other end refused a connection, as Denied. Nil when the other end
+// has not said so. The host on the other side looks at certificates before any call can be
+// answered.
 func Refused(conn net.Conn) error {
 	r, ok := conn.(tunnel.Refuser)
 	if !ok || r.Refused() == "" {

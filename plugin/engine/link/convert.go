@@ -94,7 +94,7 @@ func CheckRange(r *replication.Range, after string) error {
 	return CheckProof(r.Proof)
 }
 
-// CheckProof checks the size of a proof. What is in it is the hosts' to say.
+// CheckProof checks the size of a proof. The hosts check its content.
 func CheckProof(p replication.Proof) error {
 	if len(p) > replication.ProofMax {
 		return invalid("a proof has %d bytes, %d are allowed", len(p), replication.ProofMax)
@@ -107,8 +107,8 @@ func ToFrame(f *replication.Frame) *linkv1.Frame {
 	return &linkv1.Frame{After: f.After, To: ToPosition(f.To), ConsistentFrom: f.ConsistentFrom, Payload: f.Payload, Proof: f.Proof}
 }
 
-// FromFrame reads the wire form and checks it on its own; whether it goes on
-// where the secondary is, is the cursor's to say.
+// FromFrame reads the wire form and checks the frame by itself. The caller checks whether
+// it follows the cursor.
 func FromFrame(w *linkv1.Frame) (*replication.Frame, error) {
 	if w == nil {
 		return nil, invalid("a frame is missing")

@@ -4,7 +4,7 @@ package link
 
 import "github.com/vault-replication/vault-replication/shared/replication"
 
-// Relation is how a secondary's history of writes stands to its primary's.
+// Relation is how a secondary's history of writes relates to its primary's.
 type Relation int
 
 const (
@@ -18,8 +18,7 @@ const (
 	Diverged
 )
 
-// Compare says how a secondary's epoch stands to its primary's. An epoch of zero
-// is behind any other.
+// Compare relates a secondary's epoch to its primary's. The zero epoch is behind any other.
 func Compare(secondary, primary replication.Epoch) Relation {
 	switch {
 	case secondary == primary:
@@ -33,7 +32,7 @@ func Compare(secondary, primary replication.Epoch) Relation {
 	}
 }
 
-// CheckRelation refuses what must never be merged silently. Both ends ask it, so
+// CheckRelation refuses histories that must never be merged silently. Both ends call it, so
 // that neither depends on the other's build.
 func CheckRelation(secondary, primary replication.Epoch) error {
 	switch Compare(secondary, primary) {

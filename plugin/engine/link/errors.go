@@ -12,8 +12,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// kindCodes is how a kind travels. UNAVAILABLE is left to gRPC itself, which
-// uses it for a broken connection.
+// kindCodes maps a kind to its gRPC code. UNAVAILABLE is left to gRPC itself, which uses it
+// for a broken connection.
 var kindCodes = map[replication.Kind]codes.Code{
 	replication.Internal:      codes.Internal,
 	replication.InvalidInput:  codes.InvalidArgument,
@@ -46,9 +46,9 @@ func ToStatus(err error) error {
 	return status.Error(code, e.Message)
 }
 
-// FromForward is the inverse for a call that must not be repeated blindly. Sent
-// says that the request left: then whatever is not a plain refusal of the primary
-// leaves open how far it got, and that is so of its inner faults too.
+// FromForward is the inverse for a call that must not be repeated blindly. Sent says that
+// the request left. Then anything but a plain refusal of the primary, including the
+// primary's Internal errors, leaves open how far the request got.
 func FromForward(ctx context.Context, sent bool, err error) error {
 	told := FromStatus(err)
 	switch code := status.Code(err); {

@@ -8,9 +8,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Forwards bounds the forwarded requests of one secondary that are under way.
-// Both ends count: the secondary so that it never fills the connection, on which
-// its heartbeats go too, the primary because it need not believe the secondary.
+// Forwards bounds the forwarded requests of one secondary that are under way. Both ends
+// count. The secondary must never fill the connection, because its heartbeats use it too.
+// The primary need not believe the secondary.
 type Forwards struct {
 	mu           sync.Mutex
 	calls, bytes int

@@ -4,8 +4,8 @@ package link
 
 import "context"
 
-// Gate lets one caller in at a time. Unlike a mutex it can be held while the host
-// writes, which may take long: whoever waits before it can give up.
+// Gate lets one caller in at a time. Unlike a mutex it can be held while the host writes,
+// which may take long: a caller that waits for it can give up.
 type Gate chan struct{}
 
 // NewGate makes a gate that nobody is in.

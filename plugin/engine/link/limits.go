@@ -25,8 +25,8 @@ const (
 	SmallRequestMax = 96 << 10
 	// AckMax bounds the acknowledgements of a stream.
 	AckMax = 4 << 10
-	// StrangerMax bounds what is read of a connection that has no session, in all: one
-	// request, and what HTTP/2 has around it.
+	// StrangerMax bounds what is read in all from a connection that has no session: one
+	// request, and what HTTP/2 adds.
 	StrangerMax = 128 << 10
 	// ForwardPart is the size from which a forwarded request is sent in parts.
 	ForwardPart = 192 << 10
@@ -34,7 +34,7 @@ const (
 	// ForwardBytesMax the bytes of them. One request always fits alone.
 	ForwardsMax     = 256
 	ForwardBytesMax = 4 * replication.PayloadMax
-	// otherCalls is what a session needs beside forwarded requests: those must
+	// otherCalls is how many calls a session needs besides forwarded requests, which must
 	// never keep a heartbeat from being sent.
 	otherCalls = 16
 	// HandoverMax bounds the sealed handover.
@@ -49,8 +49,8 @@ const (
 	// FailoverMax bounds the addresses of clusters that may take a primary's place: a
 	// secondary that lost its primary tries them all at once.
 	FailoverMax = 16
-	// PeersMax bounds the API addresses of other secondaries: one that is promoted asks
-	// all of them at once.
+	// PeersMax bounds the API addresses of other secondaries. A secondary that is promoted
+	// asks all of them at once.
 	PeersMax = 16
 	// epochIDMax bounds an epoch's id, fingerprintMax a fingerprint.
 	epochIDMax     = 128

@@ -16,7 +16,7 @@ const (
 	// Nothing answers, or what answers cannot be the primary now: it is sealed, or
 	// another cluster.
 	Nothing Sight = iota
-	// Somebody answers and does not say what it is, as a standby on its cluster port.
+	// Somebody answers without saying what it is, as a standby does on its cluster port.
 	Somebody
 	// Former says that it is not the primary any more.
 	Former
@@ -37,11 +37,11 @@ type Place struct {
 
 // The times of a search.
 const (
-	// Quiet is how long nothing may have been seen of a primary before it counts as gone,
-	// and how long one that answers is given to let go after its demotion.
+	// Quiet is how long no sign of a primary may be seen before it counts as gone. A
+	// primary that answers after its demotion has the same time to let go.
 	Quiet = 3 * time.Second
-	// Patience is how long somebody who does not say what he is may take to become the
-	// primary: a node that stepped down leads again after ten seconds.
+	// Patience is how long a server that does not say what it is may take to become the
+	// primary. A node that stepped down leads again after ten seconds.
 	Patience = 15 * time.Second
 	// every is the pause between two looks at one place.
 	every = 200 * time.Millisecond
@@ -54,7 +54,7 @@ type Verdict int
 const (
 	// Gone says that there is no primary beside this cluster, as far as it can be seen.
 	Gone Verdict = iota
-	// Unknown says that somebody is there who does not say what he is.
+	// Unknown says that a server is there and does not say what it is.
 	Unknown
 	// Alive says that there is a primary.
 	Alive
@@ -66,12 +66,12 @@ type Search struct {
 	// Ended is when the last session with the primary ended, zero if there is one or none
 	// was seen to end.
 	Ended time.Time
-	// Hurry gives up on whoever does not say what he is after Quiet.
+	// Hurry waits only Quiet for a server that does not say what it is.
 	Hurry bool
 }
 
-// Find looks at all places until it knows. Where is the place that the verdict is from.
-// It takes Patience at most, and Quiet if nobody answers anywhere.
+// Find looks at all places until it knows. Where is the place that decided. It takes
+// Patience at most, and Quiet if nothing answers anywhere.
 func (s Search) Find(ctx context.Context) (v Verdict, where string, err error) {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -153,7 +153,7 @@ func (w *state) note(one seen, now time.Time) {
 	}
 }
 
-// decide is the verdict, or for how long to look on before the next one.
+// decide returns the verdict, or how long to look on before it decides again.
 func (w *state) decide(now time.Time) (v Verdict, where string, again time.Duration) {
 	asked, former := true, false
 	primary, somebody := "", ""
@@ -161,7 +161,7 @@ func (w *state) decide(now time.Time) (v Verdict, where string, again time.Durat
 		asked = asked && w.known[i]
 		switch {
 		case w.sights[i] == Primary:
-			// The first one: what an operator knows it by.
+			// The operator knows the primary by the first place.
 			primary = cmp.Or(primary, p.Name)
 		case w.sights[i] == Somebody && p.Own:
 			somebody = p.Name
@@ -176,7 +176,7 @@ func (w *state) decide(now time.Time) (v Verdict, where string, again time.Durat
 	case len(w.Places) == 0:
 		return Gone, "", 0
 	case former:
-		// What has not answered by then is not waited for any longer.
+		// A place that has not answered by then is not waited for.
 		if asked {
 			return Gone, "", 0
 		}

@@ -23,9 +23,9 @@ import (
 // connsPerSecondary bounds the connections that one certificate can hold open.
 const connsPerSecondary = 8
 
-// Serve takes over one connection and returns when it is done. A peer that is
-// not wanted is told so by its first call, so that its operator can read why,
-// and cannot do anything else.
+// Serve takes over one connection and returns when it is done. A peer that is not wanted
+// learns that from its first call, so that its operator can read why. It can do nothing
+// else.
 func (s *Server) Serve(ctx context.Context, conn net.Conn, info replication.PeerInfo) error {
 	id, _ := s.registry.Identify(info.Certificate)
 	pc := &peerConn{Conn: conn, id: id, done: make(chan struct{})}
@@ -35,8 +35,8 @@ func (s *Server) Serve(ctx context.Context, conn net.Conn, info replication.Peer
 	}
 	defer s.untrack(pc)
 	defer func() { _ = pc.Close() }()
-	// Asked again now that a revocation would find the connection: whoever was
-	// revoked in between is cut by one or refused by the other.
+	// This asks again, now that a revocation would find the connection. A secondary that
+	// was revoked in between is either cut by the revocation or refused here.
 	if _, pc.denied = s.registry.Identify(info.Certificate); pc.denied != nil {
 		s.logger.Warn("refused a secondary", "id", id, "address", info.RemoteAddr, "error", pc.denied)
 	}
@@ -86,20 +86,20 @@ type peerConn struct {
 
 	mu       sync.Mutex
 	watchdog *time.Timer
-	// epoch is set by Hello; streaming while a Copy or Stream runs.
+	// epoch is set by Hello. streaming is set while a Copy or Stream runs.
 	epoch     replication.Epoch
 	streaming *streaming
 	comparing bool // a Diff runs
-	// entering is the context of the last call that needed no session, done when that
-	// is.
+	// entering is the context of the last call that needed no session. It ends with that
+	// call.
 	entering context.Context
 
-	// known says that the connection has or had a session; read is what came before.
+	// known says that the connection has or had a session. read counts what came before.
 	known atomic.Bool
 	read  atomic.Int64
 }
 
-// Read gives a connection up that sends much before it has a session.
+// Read closes a connection that sends much before it has a session.
 func (c *peerConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && !c.known.Load() && c.read.Add(int64(n)) > link.StrangerMax {
@@ -111,8 +111,8 @@ func (c *peerConn) Read(p []byte) (int, error) {
 
 var errTalkative = replication.Errorf(replication.Denied, "a connection without a session has sent more than a Hello has")
 
-// enter claims the connection for the one call without a session that it may have at a
-// time, until that ends.
+// enter claims the connection for a call without a session. Only one such call may run at a
+// time.
 func (c *peerConn) enter(call context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,8 +138,8 @@ func (c *peerConn) Close() error {
 	return err
 }
 
-// expect ends the connection unless it is called again in time. This is what
-// notices a half-open connection.
+// expect ends the connection unless it is called again in time. So a half-open connection
+// is noticed.
 func (c *peerConn) expect(within time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -230,7 +230,7 @@ type identity struct {
 
 func (identity) AuthType() string { return "tls" }
 
-// caller is the connection of a call, Denied when it is not wanted.
+// caller returns the connection of a call. Denied when it is not wanted.
 func caller(ctx context.Context) (*peerConn, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
@@ -243,8 +243,8 @@ func caller(ctx context.Context) (*peerConn, error) {
 	return id.conn, id.conn.denied
 }
 
-// The gates stand before every handler: no call of an unwanted peer gets by, and
-// every error keeps its kind.
+// The gates stand before every handler. No call of an unwanted peer passes, and every error
+// keeps its kind.
 
 func unaryGate(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	if _, err := caller(ctx); err != nil {
@@ -274,9 +274,9 @@ func (s checkedStream) RecvMsg(m any) error {
 	return link.CheckRequest(m)
 }
 
-// headerGate stands before the body of a call is read: a peer that is not wanted, or
-// has no session, sends no more than it takes to be told so. gRPC holds its connection
-// meanwhile, so this must not wait.
+// headerGate runs before the body of a call is read. A peer that is not wanted, or has no
+// session, can send no more than a header. gRPC holds the peer's connection meanwhile, so
+// this must not wait.
 func (s *Server) headerGate(ctx context.Context, info *tap.Info) (context.Context, error) {
 	switch info.FullMethodName {
 	case linkv1.Link_Hello_FullMethodName, linkv1.Link_Bootstrap_FullMethodName:

@@ -10,8 +10,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Copy implements link.v1. The stream's flow control holds it back, so that it
-// reads no more than what fits the window ahead of the secondary.
+// Copy implements link.v1. The stream's flow control holds it back, so that it reads no
+// more than the window ahead of the secondary.
 func (s *Server) Copy(req *linkv1.CopyRequest, st grpc.ServerStreamingServer[linkv1.CopyResponse]) error {
 	ctx := st.Context()
 	pc, _, err := s.session(ctx)
@@ -34,7 +34,7 @@ func (s *Server) Copy(req *linkv1.CopyRequest, st grpc.ServerStreamingServer[lin
 		if err != nil {
 			return err
 		}
-		// A range that does not go on would make a loop or a hole.
+		// A range that does not continue the one before would make a loop or a hole.
 		if err := link.CheckRange(r, after); err != nil {
 			return replication.Errorf(replication.Internal, "the primary's storage was read wrongly: %w", err)
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// decide says how a secondary goes on. Retention of the rows that it will need
-// has begun when it returns.
+// decide says how a secondary goes on. When it returns, the rows that the secondary will
+// need are retained.
 func (s *Server) decide(ctx context.Context, id string, c *replication.Cursor, copyWanted bool, now replication.Position) (linkv1.Decision, *replication.Opening, error) {
 	opened, err := s.slotOpened(ctx, id)
 	if err != nil {
@@ -22,18 +22,18 @@ func (s *Server) decide(ctx context.Context, id string, c *replication.Cursor, c
 	decision, at := linkv1.Decision_DECISION_RESUME, c.Position
 	possible := !copyWanted && !at.Epoch.IsZero() && at.Epoch == now.Epoch && at.Epoch == opened.Epoch && at.Sequence >= opened.Sequence
 	if c.Copying {
-		// Only the rows since its own copy began complete what it has.
+		// Only the rows since its copy began complete what it has.
 		decision, at = linkv1.Decision_DECISION_RESUME_COPY, c.CopyFrom
 		possible = !copyWanted && at.Epoch == now.Epoch && at == opened
 	}
-	// Whether a position of an earlier term is one of what is stored, the host knows.
+	// The host knows whether a position of an earlier term belongs to what is stored.
 	if possible && at.Term == now.Term && at.Sequence > now.Sequence {
 		s.logger.Warn("a secondary is ahead of this primary: it copies", "id", id, "secondary", at.String(), "primary", now.String())
 		possible = false
 	}
 	if possible {
-		// What the secondary has is durable there, so the slot may move on; and
-		// the answer says whether the slot is there.
+		// What the secondary has is durable there, so the slot may move on. The answer says
+		// whether there is a slot.
 		switch err := s.host.AckSlot(ctx, id, at, c.Proof); {
 		case err == nil:
 			return decision, &replication.Opening{Position: at}, nil
@@ -53,8 +53,8 @@ func (s *Server) decide(ctx context.Context, id string, c *replication.Cursor, c
 	return linkv1.Decision_DECISION_COPY, from, nil
 }
 
-// The position at which a slot was opened is recorded because a slot does not
-// tell it: a cut copy can go on only if its slot is still the one it began with.
+// The position at which a slot was opened is recorded, because a slot does not tell it. A
+// copy that was cut can go on only if its slot is still the one that it began with.
 
 const slotPrefix = "primary/slot/"
 
@@ -71,8 +71,8 @@ func (s *Server) slotOpened(ctx context.Context, id string) (replication.Positio
 // openedMax bounds the record in bytes.
 const openedMax = 1 << 10
 
-// decodeOpened reads the record. Without one that can be used a copy is decided, which
-// writes it anew: that is what the zero position is.
+// decodeOpened reads the record. If there is none that can be used it returns the zero
+// position. Then a copy is decided, which writes the record anew.
 func decodeOpened(data []byte) replication.Position {
 	var p replication.Position
 	if len(data) > openedMax || json.Unmarshal(data, &p) != nil || p.Epoch.IsZero() {
@@ -89,8 +89,8 @@ func (s *Server) putSlotOpened(ctx context.Context, id string, p replication.Pos
 	return s.host.PutState(ctx, slotKey(id), data)
 }
 
-// forgetStrangers closes the slots of secondaries that are not registered: a
-// crash may have come between a revocation and its end.
+// forgetStrangers closes the slots of secondaries that are not registered. A crash may have
+// cut a revocation in two.
 func (s *Server) forgetStrangers(ctx context.Context) {
 	wanted := map[string]bool{}
 	for _, id := range s.registry.IDs() {
@@ -114,7 +114,7 @@ func (s *Server) forgetStrangers(ctx context.Context) {
 	}
 }
 
-// forget ends retention for a secondary, and what is known of it.
+// forget ends retention for a secondary and deletes what is recorded of it.
 func (s *Server) forget(ctx context.Context, id string) error {
 	if err := s.host.CloseSlot(ctx, id); err != nil {
 		return err

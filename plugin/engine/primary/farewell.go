@@ -16,8 +16,8 @@ const farewellPatience = time.Second
 // errDemoted ends the streams of a primary that is demoted.
 var errDemoted = errors.New("this cluster is the primary no more")
 
-// sayDemoted tells it to all secondaries that stream. One that has heard it is promoted
-// without a wait for its primary to come back.
+// sayDemoted tells all streaming secondaries of the demotion. A secondary that knows is
+// promoted without waiting for its primary to come back.
 func (s *Server) sayDemoted() {
 	s.leave()
 	said := make(chan struct{})
@@ -33,7 +33,7 @@ func (s *Server) sayDemoted() {
 	}
 }
 
-// mayStream says whether a stream may begin; then it holds words.
+// mayStream says whether a stream may begin. If so it holds words.
 func (s *Server) mayStream() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,8 +44,8 @@ func (s *Server) mayStream() bool {
 	return true
 }
 
-// bidFarewell is the last message of a stream. What was sent is lost with the connection
-// if that is closed here, so the secondary closes it.
+// bidFarewell sends the last message of a stream. If this end closed the connection, what
+// was sent would be lost with it. So the secondary closes it.
 func (s *Server) bidFarewell(st frameStream, pc *peerConn) error {
 	if err := st.Send(&linkv1.StreamResponse{Demoted: true}); err != nil {
 		return err

@@ -44,7 +44,7 @@ func (s *Server) ForwardLarge(stream grpc.ClientStreamingServer[linkv1.ForwardLa
 	defer leave()
 	payload := first.GetPart()
 	for uint64(len(payload)) < size {
-		// It grows with what arrives: a size that is only claimed takes no memory.
+		// The buffer grows with what arrives: a size that is only claimed takes no memory.
 		next, err := stream.Recv()
 		if err != nil {
 			return err

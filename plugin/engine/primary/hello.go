@@ -11,8 +11,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// hostPatience is how long a call of the host may take before the connection
-// that waits for it is given up.
+// hostPatience is how long a call of the host may take. Then the connection that waits for
+// it is closed.
 const hostPatience = time.Minute
 
 // Hello implements link.v1.
@@ -34,7 +34,7 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	}
 	pc.expect(hostPatience)
 	ps := s.peer(pc.id)
-	// One at a time for a secondary: two decisions at once would open two slots.
+	// Each secondary has one Hello at a time. Two decisions at once would open two slots.
 	if err := ps.hello.Enter(ctx); err != nil {
 		return nil, err
 	}
@@ -80,8 +80,8 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	}, nil
 }
 
-// errContested keeps secondaries of a primary from a cluster that was promoted
-// beside it, in a drill or for want of a connection between people.
+// errContested keeps the secondaries of a primary away from a cluster that was promoted
+// beside it, in a drill or because people could not reach each other.
 var errContested = replication.Errorf(replication.Unavailable,
 	"this cluster was promoted while its primary was connected, so no secondary changes over to it by itself: use update-primary on the secondary if it is to follow this cluster")
 
@@ -117,7 +117,7 @@ func (s *Server) Bootstrap(ctx context.Context, req *linkv1.BootstrapRequest) (*
 	return &linkv1.BootstrapResponse{Sealed: handover.Sealed, Node: s.node(node, pc.id)}, nil
 }
 
-// node is what this cluster tells a secondary of itself.
+// node is what this cluster tells a secondary of its nodes.
 func (s *Server) node(n *replication.Node, id string) *linkv1.Node {
 	var first []string
 	if a := s.authority.PrimaryClusterAddr(); a != "" {

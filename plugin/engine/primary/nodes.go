@@ -15,9 +15,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// nodePrefix is below which the addresses of secondaries are kept. They are wanted
-// when this cluster is gone, and then it is too late to ask: a secondary that is
-// away, or has not come back since this node was started, must not be missing.
+// nodePrefix begins the records of the secondaries' addresses. They are needed when this
+// cluster is gone, when it is too late to ask. So those of a secondary that is away, or has
+// not come back since this node was started, must not be missing.
 const nodePrefix = "primary/node/"
 
 func nodeKey(id string) string {
@@ -26,12 +26,12 @@ func nodeKey(id string) string {
 
 // nodes are the cluster addresses of the nodes of each secondary.
 type nodes struct {
-	// writing is held while a record is written, which may take long: a status must
-	// not wait for it.
+	// writing is held while a record is written. That may take long, and a status must not
+	// wait for it.
 	writing link.Gate
 
 	mu sync.Mutex
-	// byID are those of now, stored those in storage.
+	// byID are the present addresses, stored those in storage.
 	byID   map[string][]string
 	stored map[string]storedNode
 }
@@ -62,8 +62,8 @@ func (n *nodes) load(ctx context.Context, host replication.Host) error {
 	return nil
 }
 
-// decodeNode reads the record of a secondary's addresses, none of one that cannot be
-// used: the secondary says them again.
+// decodeNode reads the record of a secondary's addresses. It returns none if the record
+// cannot be used: the secondary tells its addresses again.
 func decodeNode(name string, data []byte) (id string, addresses []string) {
 	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(name, nodePrefix))
 	if err != nil || nodeKey(string(raw)) != name || len(data) > replication.StateValueMax || json.Unmarshal(data, &addresses) != nil {
@@ -72,8 +72,8 @@ func decodeNode(name string, data []byte) (id string, addresses []string) {
 	return string(raw), link.MergeAddresses(addresses)
 }
 
-// keep writes only what has changed, and not more often than each NodeInterval: a
-// secondary says its addresses again with each heartbeat.
+// keep writes only what has changed, at most once each NodeInterval. A secondary tells its
+// addresses again with each heartbeat.
 func (n *nodes) keep(ctx context.Context, host replication.Host, id string, addresses []string) error {
 	if len(addresses) == 0 {
 		return nil
@@ -130,8 +130,8 @@ func (n *nodes) of(ids []string) []string {
 	return link.FailoverAddresses(lists...)
 }
 
-// keepNode remembers where a secondary is. That it could not be stored is no reason
-// to lose the session.
+// keepNode remembers the addresses of a secondary. A failure to store them does not end the
+// session.
 func (s *Server) keepNode(ctx context.Context, id string, node link.NodeInfo) {
 	if !s.cfg.KeepNodes {
 		return
@@ -142,8 +142,8 @@ func (s *Server) keepNode(ctx context.Context, id string, node link.NodeInfo) {
 }
 
 // FailoverAddrs are the addresses of secondaries that may take this cluster's place,
-// connected or not. A heartbeat may have come in just before its secondary was
-// revoked, so the registry is asked whose they are.
+// connected or not. A heartbeat may have come just before its secondary was revoked, so
+// only those of registered secondaries count.
 func (s *Server) FailoverAddrs() []string {
 	if !s.cfg.KeepNodes {
 		return nil

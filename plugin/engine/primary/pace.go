@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// HelloInterval is the least interval, on average, of calls of one secondary that
-	// begin something: a Hello costs up to three writes of this cluster's storage, a
-	// Bootstrap reads the keys. HelloBurst of them may come at once.
+	// HelloInterval is the least average interval between the calls of one secondary that
+	// begin something. A Hello costs up to three writes of this cluster's storage, and a
+	// Bootstrap reads the keys.
 	HelloInterval = time.Second
 	// HelloBurst is how many of them may come at once.
 	HelloBurst = 3
@@ -29,7 +29,7 @@ type pace struct {
 	byID map[string]*rate.Limiter
 }
 
-// wait returns when a secondary may begin again, or that it would wait too long.
+// wait returns when a secondary may begin again. It fails if that would take too long.
 func (p *pace) wait(ctx context.Context, id string) error {
 	p.mu.Lock()
 	l := p.byID[id]

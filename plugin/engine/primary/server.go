@@ -21,21 +21,20 @@ import (
 type Config struct {
 	// LossAfter is the silence after which a secondary's connection is ended.
 	LossAfter time.Duration
-	// WindowBytes and WindowFrames bound what is sent and not yet acknowledged;
-	// WindowFrames counts small frames alone. Few of them in flight are what makes
-	// frames grow under load: while they are under way, the journal gathers rows
-	// for the next one.
+	// WindowBytes and WindowFrames bound what is sent and not yet acknowledged.
+	// WindowFrames counts small frames alone. A small number makes frames grow under load:
+	// while they are under way, the journal gathers rows for the next one.
 	WindowBytes, WindowFrames int
-	// GatherRate is the bytes a second from which on rows wait to share a frame, and
-	// GatherMax how long they do; zero for no wait.
+	// GatherRate is the bytes a second from which on rows wait to share a frame. GatherMax
+	// bounds the wait; zero is no wait.
 	GatherRate int
 	GatherMax  time.Duration
 	// AckInterval is the shortest time between two AckSlot calls.
 	AckInterval time.Duration
-	// KeepNodes says that a secondary may take this cluster's place, so that the
-	// addresses of its nodes are kept.
+	// KeepNodes says that a secondary may take this cluster's place. So the addresses of
+	// its nodes are kept.
 	KeepNodes bool
-	// Contested says that another cluster may be the primary of the set too: no
+	// Contested says that another cluster may be the primary of the set too. Then no
 	// secondary that comes by itself is accepted.
 	Contested bool
 }
@@ -52,11 +51,11 @@ type Server struct {
 
 	grpc  *grpc.Server
 	queue *acceptQueue
-	// background are the goroutines that handlers leave to end by themselves.
+	// background are the goroutines that end by themselves after their handlers.
 	background sync.WaitGroup
 
-	// leaving ends when this cluster is demoted, and words is held by each stream that is
-	// to tell its secondary.
+	// leaving ends when this cluster is demoted. Each stream that still has to tell its
+	// secondary holds words.
 	leaving context.Context
 	leave   context.CancelFunc
 	words   sync.WaitGroup
@@ -106,8 +105,8 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends all sessions and waits for them. Demoted says that this cluster is the
-// primary no more, which its secondaries are told.
+// Stop ends all sessions and waits for them. Demoted says that this cluster is no longer
+// the primary; the secondaries are told so.
 func (s *Server) Stop(ctx context.Context, demoted bool) {
 	if err := s.host.StopListening(ctx); err != nil {
 		s.logger.Warn("the host did not stop listening for secondaries", "error", err)
@@ -131,8 +130,8 @@ func (s *Server) Stop(ctx context.Context, demoted bool) {
 	s.background.Wait()
 }
 
-// Revoke cuts all connections of a secondary, whose certificate the registry
-// refuses already, and ends retention for it.
+// Revoke cuts all connections of a secondary and ends retention for it. The registry
+// refuses its certificate already.
 func (s *Server) Revoke(ctx context.Context, id string) error {
 	ps := s.peer(id)
 	s.cut(id)

@@ -14,8 +14,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// peerState is what is known of a secondary that has a session or had one. Its
-// fields are guarded by Server.mu.
+// peerState is what is known of a secondary that has or had a session. Server.mu guards its
+// fields.
 type peerState struct {
 	hello    link.Gate     // not guarded: serialises Hello
 	forwards link.Forwards // not guarded
@@ -41,8 +41,8 @@ func (s *Server) peer(id string) *peerState {
 	return ps
 }
 
-// attach makes a connection the session of its secondary and ends the older one:
-// after a failover of the secondary, the node that lost would hold the slot.
+// attach makes a connection the session of its secondary and ends the older one. After a
+// failover of the secondary, the node that lost would keep the slot.
 func (s *Server) attach(ps *peerState, pc *peerConn, epoch replication.Epoch, node link.NodeInfo) error {
 	s.mu.Lock()
 	if _, tracked := s.conns[pc]; !tracked || s.stopped || s.peers[pc.id] != ps {
@@ -65,8 +65,8 @@ func (s *Server) attach(ps *peerState, pc *peerConn, epoch replication.Epoch, no
 
 var errSessionOver = replication.Errorf(replication.Unavailable, "this session is over: say Hello again")
 
-// session is the live session of a call, Unavailable if it is not that of the
-// secondary any more.
+// session returns the live session of a call. Unavailable if the secondary has another one
+// by now.
 func (s *Server) session(ctx context.Context) (*peerConn, *peerState, error) {
 	pc, err := caller(ctx)
 	if err != nil {
@@ -109,8 +109,8 @@ func (c *peerConn) beginStreaming(ctx context.Context) (context.Context, replica
 	}, nil
 }
 
-// stopStreaming ends what runs on the connection, because its secondary begins anew,
-// and waits for that.
+// stopStreaming ends what runs on the connection and waits for that. Its secondary begins
+// anew.
 func (c *peerConn) stopStreaming(ctx context.Context) error {
 	c.mu.Lock()
 	st := c.streaming
@@ -152,8 +152,8 @@ func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*
 		return nil, replication.Errorf(replication.Unavailable, "the primary began a new epoch: say Hello again")
 	}
 	pc.expect(s.cfg.LossAfter)
-	// It acknowledges nothing. The host learns that the secondary is there, also while it
-	// copies, and this end, that its slot is.
+	// This acknowledges nothing. It tells the host that the secondary is there, also while
+	// it copies, and tells this end whether its slot is.
 	if err := s.host.AckSlot(ctx, pc.id, replication.Position{}, nil); replication.KindOf(err) == replication.PositionLost {
 		return nil, err
 	} else if err != nil {

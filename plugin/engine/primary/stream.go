@@ -54,15 +54,15 @@ func (s *Server) Stream(st frameStream) error {
 	defer context.AfterFunc(s.leaving, func() { cancel(errDemoted) })()
 	credit := newCredit(s.cfg.WindowBytes, s.cfg.WindowFrames, after)
 	acks := newAckRelay()
-	// Recv ends only once this handler has returned, so it cannot be waited for
-	// here; Stop waits.
+	// Recv ends only after this handler has returned, so the handler cannot wait for it.
+	// Stop waits.
 	s.background.Go(func() {
 		err := s.receiveAcks(st, ps, credit, acks)
 		cancel(err)
 		var violation *replication.Error
 		if errors.As(err, &violation) {
-			// Whoever breaks the protocol may also have stopped reading, and then
-			// only this ends the handler.
+			// A secondary that breaks the protocol may also have stopped reading. Then only
+			// this ends the handler.
 			s.logger.Warn("ended the session of a secondary", "id", pc.id, "error", err)
 			_ = pc.Close()
 		}
@@ -74,7 +74,7 @@ func (s *Server) Stream(st frameStream) error {
 		return s.bidFarewell(st, pc)
 	}
 	if ctx.Err() != nil && st.Context().Err() == nil {
-		// What ended the stream is more telling than that it ended.
+		// The cause tells more than the end itself.
 		return context.Cause(ctx)
 	}
 	return err
@@ -87,13 +87,13 @@ func (s *Server) sendFrames(ctx context.Context, st frameStream, req replication
 		return err
 	}
 	defer func() { _ = reader.Close() }()
-	// Who asks for what comes after a position has all up to it. A primary at rest sends
-	// nothing that could be acknowledged.
+	// A secondary that asks for the rows after a position has all up to it. A primary at
+	// rest sends nothing that could be acknowledged.
 	s.acknowledged(ps, after)
 	at := after.Sequence
 	gathering := &gathering{rate: s.cfg.GatherRate, longest: s.cfg.GatherMax}
 	for {
-		// Before reading, not after: rows that arrive meanwhile share a frame.
+		// The wait is before the read, so that rows that arrive meanwhile share a frame.
 		if err := gathering.wait(ctx); err != nil {
 			return err
 		}
@@ -179,8 +179,8 @@ func (r *ackRelay) newest() (replication.Position, replication.Proof) {
 	return r.at, r.proof
 }
 
-// relayAcks moves the slot on, not more often than it is worth: a lost call only
-// retains rows a little longer.
+// relayAcks moves the slot on, at most once each AckInterval. If a call is lost, rows are
+// only retained a little longer.
 func (s *Server) relayAcks(ctx context.Context, cancel context.CancelCauseFunc, id string, acks *ackRelay) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()

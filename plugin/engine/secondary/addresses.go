@@ -26,7 +26,7 @@ type records interface {
 // the primary said since.
 type Addresses struct {
 	records records
-	// writing is held while the record is written, which may take long: a status must
+	// writing is held while the record is written. That may take long, and a status must
 	// not wait for it.
 	writing link.Gate
 
@@ -35,9 +35,9 @@ type Addresses struct {
 }
 
 type addressRecord struct {
-	// Configured come from the bundle or from update-primary, Learnt from the
-	// primary; Used is the one that worked last. Failover are not the primary's but of
-	// those that may take its place, as it said.
+	// Configured come from the bundle or from update-primary, Learnt from the primary. Used
+	// is the one that worked last. Failover are the addresses of clusters that may take the
+	// primary's place, as the primary said.
 	Configured []string `json:"configured"`
 	Learnt     []string `json:"learnt,omitempty"`
 	Used       string   `json:"used,omitempty"`
@@ -50,8 +50,7 @@ func EncodeAddresses(configured, failover []string) ([]byte, error) {
 	return json.Marshal(addressRecord{Configured: link.MergeAddresses(configured), Failover: failover})
 }
 
-// LoadAddresses reads the record; without one the fallback is what an operator
-// gave.
+// LoadAddresses reads the record. If there is none, fallback is what an operator gave.
 func LoadAddresses(ctx context.Context, r records, fallback []string) (*Addresses, error) {
 	a := &Addresses{records: r, writing: link.NewGate(), record: addressRecord{Configured: fallback}}
 	data, err := r.GetState(ctx, AddressesKey)
@@ -67,8 +66,8 @@ func LoadAddresses(ctx context.Context, r records, fallback []string) (*Addresse
 	return a, nil
 }
 
-// decodeAddresses reads the record. What is no address, or too many, is left out: all
-// of them are dialled.
+// decodeAddresses reads the record. It leaves out what is no address, and what is too many:
+// all of them are dialled.
 func decodeAddresses(data []byte) (addressRecord, error) {
 	var r addressRecord
 	if len(data) > replication.StateValueMax {
@@ -130,8 +129,8 @@ func (a *Addresses) Learn(ctx context.Context, used string, node link.NodeInfo) 
 	return a.put(ctx, next)
 }
 
-// Move makes another cluster the primary. The addresses of the former one go: what
-// answers there, if it comes back, is of an older history.
+// Move makes another cluster the primary. It forgets the addresses of the former one: a
+// server that comes back there has an older history.
 func (a *Addresses) Move(ctx context.Context, to string, node link.NodeInfo) error {
 	if err := a.writing.Enter(ctx); err != nil {
 		return err
@@ -146,7 +145,7 @@ func (a *Addresses) now() addressRecord {
 	return a.record
 }
 
-// put needs writing.
+// put requires writing to be held.
 func (a *Addresses) put(ctx context.Context, next addressRecord) error {
 	now := a.now()
 	if next.Used == now.Used && slices.Equal(next.Configured, now.Configured) &&

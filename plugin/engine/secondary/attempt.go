@@ -10,7 +10,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// attempt is one way from a Hello to an error: a copy if there must be one, and the
+// attempt is one run from a Hello to an error: a copy if there must be one, then the
 // stream. A session may have many, one after the other.
 type attempt struct{ end context.CancelCauseFunc }
 
@@ -21,7 +21,7 @@ func (c *Client) attempt(parent context.Context, s *session, progressed *bool) e
 	c.streaming.Store(&attempt{cancel})
 	err := c.copyAndStream(ctx, s, progressed)
 	if ctx.Err() != nil && parent.Err() == nil {
-		// Whoever ended it knew more than that it has ended.
+		// The cause says why it was ended.
 		return c.lost(context.Cause(ctx))
 	}
 	return err
@@ -34,7 +34,7 @@ func (a *attempt) interrupt(why error) {
 	}
 }
 
-// own is an error of this cluster's host. The link is not to blame.
+// own is an error of this cluster's host, not of the link.
 type own struct{ error }
 
 func (o *own) Unwrap() error { return o.error }
@@ -46,8 +46,8 @@ func ownError(err error) error {
 	return &own{err}
 }
 
-// stalls says whether an error stops what the primary sends and not the link: then
-// another Hello over the same connection says how to go on.
+// stalls says whether an error stops the stream but not the link. Then another Hello over
+// the same connection says how to go on.
 func stalls(err error) bool {
 	var host *own
 	return errors.As(err, &host) || replication.KindOf(err) == replication.PositionLost

@@ -26,12 +26,12 @@ type Config struct {
 	DialTimeout, CallTimeout, DialPatience time.Duration
 	// RetryMin and RetryMax bound the delay between two attempts.
 	RetryMin, RetryMax time.Duration
-	// RefusedRetry is the delay after a refusal, which only an operator can end.
+	// RefusedRetry is the delay after a refusal. Only an operator can end a refusal.
 	RefusedRetry time.Duration
-	// CopyRetryMin and CopyRetryMax bound the delay after copies that did not
-	// hold.
+	// CopyRetryMin and CopyRetryMax bound the delay after copies that had to be repeated.
 	CopyRetryMin, CopyRetryMax time.Duration
-	// FetchEvery is how often the host is asked whether it wants what it lacks.
+	// FetchEvery is how often the client asks the host whether it wants to fetch keys that
+	// it lacks.
 	FetchEvery time.Duration
 }
 
@@ -48,21 +48,21 @@ type Client struct {
 	// live is the session that carries forwarded requests, nil between sessions.
 	live     atomic.Pointer[session]
 	forwards link.Forwards
-	// streaming is the attempt to take up what the primary sends that is under way.
+	// streaming is the attempt that is under way.
 	streaming atomic.Pointer[attempt]
 
 	// Only Run uses these.
 
 	retry *backoff.ExponentialBackOff
-	// copyWanted says that going on from the cursor cannot work, copyReason why.
+	// copyWanted says that the stream cannot go on from the cursor. copyReason says why.
 	copyWanted bool
 	copyReason string
-	// gapAt is where a frame did not fit, to tell a lost frame from a hole.
+	// gapAt is where a frame did not follow. It tells a lost frame from a hole.
 	gapAt replication.Position
-	// mended is what to show as the last error once all is well again.
+	// mended is the last error to show once all is well again.
 	mended string
-	// moved is a session with a cluster that has taken the primary's place, begun in
-	// place of another attempt; note says why there is none.
+	// moved is a session with a cluster that has taken the primary's place. It replaces the
+	// next attempt. note says why there is none.
 	moved *session
 	note  string
 }
@@ -83,7 +83,7 @@ func NewClient(cfg Config, host replication.Host, logger hclog.Logger, bundle *t
 // Addresses are those of the primary in the order to try them.
 func (c *Client) Addresses() []string { return c.addresses.Candidates() }
 
-// Demoted says that the primary has said that it is none any more.
+// Demoted says that the primary has told of its demotion.
 func (c *Client) Demoted() bool { return c.known.now().Demoted }
 
 // Run follows the primary until the context ends.
@@ -120,8 +120,8 @@ func (c *Client) Run(ctx context.Context) {
 	}
 }
 
-// failed shows why there is no session. That the primary was demoted tells more than that
-// it does not answer since.
+// failed shows why there is no session. A demotion tells more than the silence that follows
+// it.
 func (c *Client) failed(err error) {
 	var gone *unreached
 	if c.Demoted() && errors.As(err, &gone) {
@@ -154,8 +154,8 @@ type refusal struct{ error }
 
 func (r *refusal) Unwrap() error { return r.error }
 
-// round is one attempt at all addresses and, once one has answered, the session
-// with it. progressed says that something was applied or the link held.
+// round tries all addresses once and, when one has answered, runs the session. Progressed
+// says that something was applied or the link held.
 func (c *Client) round(ctx context.Context) (progressed bool, err error) {
 	if s := c.moved; s != nil {
 		c.moved = nil

@@ -12,8 +12,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// copy makes this cluster's content that of the primary. A copy that cannot go on
-// where it is begins anew with the next session.
+// copy makes this cluster's content equal to the primary's. A copy that cannot continue
+// begins anew with the next session.
 func (c *Client) copy(ctx context.Context, s *session, progressed *bool) error {
 	if err := c.bring(ctx, s, progressed); err != nil {
 		return c.lost(err)
@@ -21,8 +21,8 @@ func (c *Client) copy(ctx context.Context, s *session, progressed *bool) error {
 	return nil
 }
 
-// bring is one copy, or the rest of one: by a comparison, and by a stream of
-// everything where there is next to nothing to compare.
+// bring makes one copy, or the rest of one: by a comparison, or by a stream of everything
+// where there is next to nothing to compare.
 func (c *Client) bring(ctx context.Context, s *session, progressed *bool) error {
 	if s.decision == linkv1.Decision_DECISION_COPY {
 		if c.copyReason != "" || (!s.cursor.Position.Epoch.IsZero() && s.cursor.Position.Epoch == s.epoch) {
@@ -89,7 +89,7 @@ func (c *Client) copyRanges(ctx context.Context, s *session, progressed *bool) e
 	}
 }
 
-// whyCopied is what the status shows of a copy that nobody asked for.
+// whyCopied is what the status says of a copy that no operator asked for.
 func (c *Client) whyCopied(s *session) string {
 	if c.copyReason != "" {
 		return "the content was compared and mended: " + c.copyReason

@@ -10,8 +10,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// diff carries questions and answers between the two hosts until this cluster has
-// what its primary has. done is false when a copy is less work.
+// diff carries questions and answers between the two hosts until this cluster has what its
+// primary has. Done is false when a copy is less work.
 func (c *Client) diff(ctx context.Context, s *session, progressed *bool) (done bool, err error) {
 	last, err := c.ask(ctx, s, func(step *replication.DiffStep, answered bool) {
 		s.cursor = step.Cursor
@@ -23,8 +23,8 @@ func (c *Client) diff(ctx context.Context, s *session, progressed *bool) (done b
 	return err == nil && last.Done, err
 }
 
-// ask carries questions and answers between the two hosts until this end's has none
-// left. It is told each step, and whether one was answered before.
+// ask carries questions and answers between the two hosts until this end's host has no
+// question left. It tells each step, and whether a question was answered before it.
 func (c *Client) ask(ctx context.Context, s *session, tell func(step *replication.DiffStep, answered bool)) (*replication.DiffStep, error) {
 	var answer []byte
 	for {

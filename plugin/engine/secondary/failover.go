@@ -10,18 +10,18 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// failOver looks whether a cluster has taken the primary's place, while the next
-// attempt at the primary is due. Such a cluster has the primary's authority, so that
-// it can prove what it is, and a newer epoch; one that was not promoted has no port
-// for secondaries. It ends with due, unless one has answered, which is heard out then
-// and left in moved.
+// failOver looks whether a cluster has taken the primary's place, while the client waits
+// for its next attempt at the primary. Such a cluster has the primary's authority, so it
+// can prove what it is, and a newer epoch. A cluster that was not promoted has no port for
+// secondaries. failOver ends with due. If a cluster has answered by then, it hears it out
+// and leaves the session in moved.
 func (c *Client) failOver(ctx, due context.Context) {
 	c.note = ""
 	addresses := c.addresses.Failover()
 	dialling, enough := context.WithCancel(due)
 	defer enough()
 	answers := make(chan answer, len(addresses))
-	// All at once: an address to which packets are dropped costs seconds.
+	// All are dialled at once. An address to which packets are dropped costs seconds.
 	for _, address := range addresses {
 		go func() {
 			conn, err := c.host.Dial(dialling, c.bundle.DialRequest(address))
@@ -51,16 +51,17 @@ func (c *Client) failOver(ctx, due context.Context) {
 	}
 }
 
-// answer is that of a cluster which could take the primary's place.
+// answer is that of a cluster that could take the primary's place.
 type answer struct {
 	address string
 	conn    net.Conn
 	err     error
-	// answered says that it has the role and refused the session.
+	// answered says that the cluster has the role and refused the session.
 	answered bool
 }
 
-// whyNot says why the cluster is not followed, and how much that tells an operator.
+// whyNot says why the cluster is not followed. The rank says how much that tells an
+// operator.
 func (a *answer) whyNot() (rank int, note string) {
 	switch {
 	case a.answered:

@@ -12,9 +12,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Forward carries a request of the host to the primary's host and its answer
-// back, over the session that is live now. It neither waits for one nor tries
-// another: a client is waiting, and only it can say whether to try again.
+// Forward carries a request of the host to the primary's host and the answer back, over the
+// live session. It neither waits for a session nor tries another. A client is waiting, and
+// only the client can say whether to try again.
 func (c *Client) Forward(ctx context.Context, payload []byte) ([]byte, error) {
 	leave, err := c.forwards.Enter(len(payload))
 	if err != nil {

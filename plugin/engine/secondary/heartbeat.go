@@ -11,9 +11,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// heartbeat calls the primary now and then, whatever else the session does, and
-// returns when no answer came in time: a connection that is half open looks
-// alive to everything else.
+// heartbeat calls the primary now and then, whatever else the session does. It returns when
+// no answer came in time. To everything else a half-open connection looks alive.
 func (c *Client) heartbeat(ctx context.Context, s *session) error {
 	ticker := time.NewTicker(c.cfg.HeartbeatEvery)
 	defer ticker.Stop()
@@ -32,8 +31,8 @@ func (c *Client) heartbeat(ctx context.Context, s *session) error {
 }
 
 func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (time.Duration, error) {
-	// Shorter than LossAfter, so that the primary hears from this end in time
-	// even if its answers are stuck behind bulk data.
+	// This is shorter than LossAfter. So the primary hears from this end in time even if
+	// its answers are stuck behind bulk data.
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LossAfter/3)
 	defer cancel()
 	node, err := c.host.Node(ctx)
@@ -77,8 +76,9 @@ func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (ti
 	c.status.heard(position, time.Unix(0, resp.GetClock()), sent, received)
 	c.learn(ctx, s.address, link.FromNode(resp.GetNode()))
 	if len(fingerprint) > 0 {
-		// Only what a copy has to mend ends anything, and that is not the session; what is
-		// not the primary's host's ends that too.
+		// Only a difference that a copy has to mend ends the attempt, and it does not end
+		// the session. A fingerprint that the primary's host has not proven ends the
+		// attempt too.
 		switch err := c.host.Verify(ctx, position, fingerprint, resp.GetProof()); replication.KindOf(err) {
 		case replication.PositionLost, replication.Denied:
 			streaming.interrupt(err)
@@ -87,7 +87,7 @@ func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (ti
 	return received.Sub(sent), nil
 }
 
-// learn keeps the addresses of the primary's nodes, and of those that may take its
+// learn keeps the addresses of the primary's nodes, and of clusters that may take its
 // place, for the day when the one in use is gone.
 func (c *Client) learn(ctx context.Context, used string, node link.NodeInfo) {
 	c.status.node(node)

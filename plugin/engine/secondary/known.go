@@ -13,20 +13,20 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// KnownKey is the name of the record of whom to ask before a promotion.
+// KnownKey is the name of the record of the clusters to ask before a promotion.
 const KnownKey = "secondary/known"
 
-// Known is whom a cluster asks, before it is promoted, whether its set has a primary
-// beside it. It outlives the plugin and a change of the primary.
+// Known has the clusters to ask before a promotion whether the set has a primary already.
+// It outlives the plugin and a change of the primary.
 type Known struct {
 	// API is the API address of the primary, as it said last.
 	API string `json:"api,omitempty"`
 	// Peers are the API addresses of clusters of the set that may have been promoted.
 	Peers []string `json:"peers,omitempty"`
-	// Demoted says that the primary has said that it is none any more.
+	// Demoted says that the primary has told of its demotion.
 	Demoted bool `json:"demoted,omitempty"`
-	// Bundle and Ports are the credentials for a primary that this cluster was told to
-	// forget, and its cluster addresses.
+	// Bundle and Ports are the credentials and cluster addresses of a primary that this
+	// cluster was told to forget.
 	Bundle []byte   `json:"bundle,omitempty"`
 	Ports  []string `json:"ports,omitempty"`
 }
@@ -54,8 +54,8 @@ func LoadKnown(ctx context.Context, r records) (Known, error) {
 	return k, nil
 }
 
-// Followed is what is known once another primary is followed in place of the one so far,
-// which may be the primary still.
+// Followed returns what is known once another primary is followed. The former one may still
+// be a primary.
 func (k Known) Followed() Known {
 	return Known{Peers: link.APIAddresses([]string{k.API}, k.Peers)}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// fetchMissing asks for what this cluster's storage has refused before, beside the
-// stream. The host says when there is something to be asked for; while nothing is
-// missing it is not bothered.
+// fetchMissing asks for keys that this cluster's storage has refused before, beside the
+// stream. The host says when there is something to ask for. While nothing is missing the
+// host is not called.
 func (c *Client) fetchMissing(ctx context.Context, s *session) {
 	streaming := c.streaming.Load()
 	look := time.NewTicker(c.cfg.FetchEvery)

@@ -10,9 +10,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// reach opens a session at the first address of the primary that gives one, in their
-// order. One that does not answer at all, as a server that is gone with its machine,
-// holds the others up for DialPatience only.
+// reach opens a session at the first address of the primary that gives one, in their order.
+// An address that does not answer at all, as when a machine is gone, holds the others up
+// for DialPatience only.
 func (c *Client) reach(ctx context.Context, addresses []string) (*session, error) {
 	dialling, enough := context.WithCancel(ctx)
 	answers := make(chan answer, len(addresses))
@@ -64,7 +64,7 @@ func (c *Client) reach(ctx context.Context, addresses []string) (*session, error
 	return nil, tried
 }
 
-// closeAll closes what is connected too late to be of use.
+// closeAll closes connections that came too late.
 func closeAll(answers <-chan answer, pending int) {
 	for range pending {
 		if a := <-answers; a.err == nil {
@@ -76,14 +76,14 @@ func closeAll(answers <-chan answer, pending int) {
 // unreached says that no session could be begun at any address of the primary.
 type unreached struct {
 	error
-	// silent says that at one of them nothing answered: it may at any moment.
+	// silent says that an address did not answer. It may at any moment.
 	silent bool
 }
 
 func (u *unreached) Unwrap() error { return u.error }
 
-// note adds the error of one more address. A refusal tells the operator more than a
-// port that is closed, and else the first does.
+// note adds the error of one more address. A refusal tells the operator more than a closed
+// port. Otherwise the first error is kept.
 func (u *unreached) note(err error) {
 	var refused, before *refusal
 	if u.error == nil || (errors.As(err, &refused) && !errors.As(u.error, &before)) {

@@ -22,15 +22,15 @@ type session struct {
 	active  *link.ActiveConn
 	link    linkv1.LinkClient
 	cursor  *replication.Cursor
-	// epoch is the primary's; from is where the decision begins.
+	// epoch is the primary's. from is where the decision begins.
 	epoch    replication.Epoch
 	decision linkv1.Decision
 	from     replication.Opening
 	keys     uint64
 }
 
-// open begins a session on a connection, which is closed otherwise. Failover says
-// that the address is not one of the primary's.
+// open begins a session on a connection. If it cannot it closes the connection. Failover
+// says that the address is not one of the primary's.
 func (c *Client) open(ctx context.Context, raw net.Conn, address string, failover bool) (*session, error) {
 	active := link.NewActiveConn(raw)
 	conn, err := link.NewClientConn(active)
@@ -49,8 +49,8 @@ func (c *Client) open(ctx context.Context, raw net.Conn, address string, failove
 	return s, nil
 }
 
-// hello asks the primary how to go on, over the connection of a session. A new Hello
-// ends what is streamed to an older one.
+// hello asks the primary how to go on, over the connection of a session. A new Hello ends
+// the stream of an older one.
 func (c *Client) hello(ctx context.Context, over *session, failover bool) (*session, error) {
 	cursor, err := c.host.Cursor(ctx)
 	if err != nil {
@@ -135,8 +135,8 @@ func (c *Client) checkHello(resp *linkv1.HelloResponse, s *session) (replication
 	return position, nil
 }
 
-// follow keeps a session until its link fails. It carries two duties: what is
-// forwarded goes on while what the primary sends cannot be taken up.
+// follow keeps a session until its link fails. The session has two duties. Forwarded
+// requests go on while what the primary sends cannot be taken up.
 func (c *Client) follow(parent context.Context, s *session) (progressed bool, err error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	var heartbeats sync.WaitGroup
@@ -144,7 +144,7 @@ func (c *Client) follow(parent context.Context, s *session) (progressed bool, er
 	defer heartbeats.Wait()
 	defer func() { _ = s.conn.Close() }()
 	defer cancel(nil)
-	// Before a copy, not after: what is forwarded need not wait for it.
+	// This comes before a copy: forwarded requests need not wait for it.
 	c.live.Store(s)
 	defer c.live.Store(nil)
 
@@ -162,7 +162,7 @@ func (c *Client) follow(parent context.Context, s *session) (progressed bool, er
 		now, err = c.again(ctx, now, why)
 	}
 	if ctx.Err() != nil && parent.Err() == nil {
-		// The heartbeat noticed first; what it saw is more telling.
+		// The heartbeat noticed first, and its cause tells more.
 		err = context.Cause(ctx)
 	}
 	return progressed, err

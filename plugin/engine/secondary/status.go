@@ -42,12 +42,12 @@ type status struct {
 	s      Snapshot
 	cursor replication.Cursor
 	lag    lag.Tracker
-	// copies counts copies since a stream last proved that one had held: by a frame
-	// that was applied, or by settle without any.
+	// copies counts the copies since a stream last proved that one had held: by a frame
+	// that was applied, or by settling without any.
 	copies int
 	settle time.Duration
-	// streamSince and streamTarget are of the stream under way; holds says that
-	// it outlived a heartbeat and caught up.
+	// streamSince and streamTarget belong to the stream under way. holds says that it
+	// outlived a heartbeat and caught up.
 	streamSince  time.Time
 	streamTarget uint64
 	holds        bool
@@ -173,7 +173,7 @@ func (t *status) missing() bool {
 	return t.cursor.Missing > 0
 }
 
-// fetched takes over what is missing still. The stream moves the position.
+// fetched notes what is still missing. The stream moves the position.
 func (t *status) fetched(c *replication.Cursor) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -181,8 +181,8 @@ func (t *status) fetched(c *replication.Cursor) {
 	t.cursor.ConsistentFrom = max(t.cursor.ConsistentFrom, c.ConsistentFrom)
 }
 
-// failed shows why there is no session, and in note what of those that could take
-// the primary's place.
+// failed shows why there is no session, and in note why none with the clusters that could
+// take the primary's place.
 func (t *status) failed(err error, note string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -197,7 +197,7 @@ func (t *status) failed(err error, note string) {
 	}
 }
 
-// why is the reason for which there is no session; empty if there was no attempt yet.
+// why is the reason why there is no session. Empty if there was no attempt yet.
 func (t *status) why() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

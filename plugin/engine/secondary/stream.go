@@ -82,7 +82,7 @@ func (c *Client) bereft(ctx context.Context) error {
 
 const demotedText = "the primary was demoted: promote a cluster of the set, and use update-primary with a token of it on the others"
 
-// lost notes when only a copy can help: then the next session begins one.
+// lost notes that only a copy can help. The next session then begins one.
 func (c *Client) lost(err error) error {
 	if replication.KindOf(err) != replication.PositionLost {
 		return err
@@ -94,9 +94,9 @@ func (c *Client) lost(err error) error {
 	return err
 }
 
-// gap is a frame that does not follow the cursor. Asking the primary again from
-// the cursor mends a lost frame; the same gap a second time is a hole in its
-// journal, which only a copy mends.
+// gap handles a frame that does not follow the cursor. Asking the primary again from the
+// cursor mends a lost frame. The same gap a second time is a hole in the primary's journal,
+// which only a copy mends.
 func (c *Client) gap(at replication.Position, after uint64) error {
 	err := replication.Errorf(replication.PositionLost, "the primary sent what follows sequence %d, this secondary has applied %d", after, at.Sequence)
 	if c.gapAt == at {
@@ -106,9 +106,10 @@ func (c *Client) gap(at replication.Position, after uint64) error {
 	return err
 }
 
-// applyFailed tells a host that has moved, for which the primary is asked again,
-// from one that has not: what follows its cursor was refused then, and only a copy
-// brings what is missing (more of the primary is replicated here than before).
+// applyFailed tells a host whose cursor has moved from one whose cursor has not. If it has
+// moved, the primary is asked again. If it has not, the frame that follows it was refused,
+// and only a copy brings what is missing (more of the primary is replicated here than
+// before).
 func (c *Client) applyFailed(ctx context.Context, s *session, err error) error {
 	if replication.KindOf(err) != replication.PositionLost {
 		return err

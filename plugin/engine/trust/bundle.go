@@ -44,9 +44,9 @@ func DecodeBundle(data []byte, now time.Time) (*Bundle, error) {
 	return decodeBundle(data, func(*x509.Certificate) time.Time { return now })
 }
 
-// DecodeStoredBundle reads a bundle that this cluster stored. A clock that is
-// wrong when a node starts must not keep it from trying later, so whether the
-// certificate is in force is left to the connection.
+// DecodeStoredBundle reads a bundle that this cluster stored. It does not check whether the
+// certificate is in force: the connection does. A clock that is wrong when a node starts
+// must not keep the node from trying later.
 func DecodeStoredBundle(data []byte) (*Bundle, error) {
 	return decodeBundle(data, func(c *x509.Certificate) time.Time { return c.NotBefore })
 }

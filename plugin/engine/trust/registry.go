@@ -39,8 +39,7 @@ type member struct {
 	Revoked time.Time `json:"revoked,omitzero"`
 }
 
-// Registry has a primary's secondaries: the registered ones and the revoked
-// ones. What it answers was durable before.
+// Registry has a primary's registered and revoked secondaries. What it answers is durable.
 type Registry struct {
 	records Records
 
@@ -89,8 +88,8 @@ const (
 	serialMax = 64
 )
 
-// decodeMember reads a record. Without one of them a primary would let a revoked
-// secondary in, or lose one, so none is skipped.
+// decodeMember reads the record of a secondary. No record is skipped: without one of them a
+// primary would let a revoked secondary in, or lose one.
 func decodeMember(prefix, name string, data []byte) (member, error) {
 	var m member
 	if len(data) > memberMax || json.Unmarshal(data, &m) != nil || name != recordName(prefix, m.ID) ||
@@ -153,7 +152,7 @@ func (r *Registry) Revoke(ctx context.Context, id string, now time.Time) error {
 		return replication.Errorf(replication.NotFound, "no secondary %q is registered: see known_secondaries in the replication status", clipID(id))
 	}
 	m.Revoked = now.UTC()
-	// The record of the refusal first: in between, a crash leaves both, and the
+	// The refusal is recorded first. A crash in between leaves both records, and the
 	// refusal wins.
 	if err := r.put(ctx, revokedPrefix, m); err != nil {
 		return err
@@ -192,10 +191,10 @@ func (r *Registry) IDs() []string {
 	return ids
 }
 
-// Identify says whose certificate this is. The host has verified that the
-// authority signed it; it is Denied unless it is the one that was recorded for a
-// secondary that is still wanted. id is set also when the answer is Denied and
-// the certificate names one.
+// Identify returns the secondary that a certificate belongs to. The host has verified that
+// the authority signed it. Denied unless it is the one that was recorded for a secondary
+// that is still wanted. The id is set also when the answer is Denied and the certificate
+// names one.
 func (r *Registry) Identify(leafDER []byte) (id string, err error) {
 	cert, err := x509.ParseCertificate(leafDER)
 	if err != nil {
