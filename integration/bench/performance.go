@@ -127,8 +127,8 @@ func (b *bench) reads(ctx context.Context) error {
 // duration is what one request took, from one client.
 func duration(s sample) float64 { return 1 / s.perSecond }
 
-// compared adds the row of something that a secondary needs its primary for, over
-// the same done on that primary. One client: what counts is the time of one.
+// compared adds the row of something that a secondary needs its primary for, as a ratio to
+// the same done on that primary. It uses one client: the time of one request counts.
 func (b *bench) compared(ctx context.Context, what string, do work) error {
 	progress("%s", what)
 	there, here, err := b.turns(ctx, b.us, b.eu, do)

@@ -21,9 +21,9 @@ type errUnchecked struct{ why string }
 func (e errUnchecked) Error() string { return e.why }
 
 // CheckIndexes compares the roots of a cluster with what it has stored, in each mode that
-// it has a role in. The error is an [errUnchecked] for a cluster that cannot be asked: one
-// that does not run, is sealed or frozen, is bootstrapping, or whose root token and key
-// shares the test has made invalid.
+// it has a role in. The error is an [errUnchecked] for a cluster that cannot be asked: it
+// does not run, is sealed, frozen or bootstrapping, or the test has made its root token and
+// key shares invalid.
 func (c *Cluster) CheckIndexes(ctx context.Context) error {
 	n, err := c.asked(ctx)
 	if err != nil {
@@ -48,7 +48,7 @@ func (c *Cluster) CheckIndexes(ctx context.Context) error {
 	return unchecked
 }
 
-// asked is the active node, if the cluster can be asked for anything.
+// asked returns the active node if the cluster can be asked.
 func (c *Cluster) asked(ctx context.Context) (*Node, error) {
 	for _, n := range c.nodes {
 		if n.process == nil || n.process.exited() || n.frozen || n.cutOff {

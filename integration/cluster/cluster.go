@@ -17,8 +17,8 @@ import (
 	"github.com/vault-replication/vault-replication/integration/cable"
 )
 
-// startAttempts is how often ports are chosen anew when they were taken by
-// someone else between the choice and the server's start.
+// startAttempts is how often ports are chosen anew when somebody took one between the
+// choice and the server's start.
 const startAttempts = 3
 
 // Cluster is a running Vault cluster. Its methods may be called concurrently
@@ -51,7 +51,7 @@ func Start(ctx context.Context, opts Options) (c *Cluster, err error) {
 			return nil, err
 		}
 	} else {
-		// Storage is given to another cluster by its folder: it must stay.
+		// Another cluster gets this storage by its folder, so it must stay.
 		opts.KeepDir = true
 	}
 	if opts.CA == nil && !opts.DisableTLS {

@@ -52,7 +52,7 @@ func (n *Node) config() string {
 		}
 	case PostgreSQL:
 		line("  connection_url = %q\n  table = %q\n  ha_table = %q\n  ha_enabled = \"true\"", o.Tables.URL, o.Tables.Entries, o.Tables.Locks)
-		// The server of the tests takes few connections, and a new one is dear.
+		// The tests' server takes few connections, and a new one is expensive.
 		line("  max_parallel = \"8\"\n  max_idle_connections = \"8\"")
 	case File:
 		line("  path = %q", n.path("data"))

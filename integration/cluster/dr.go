@@ -77,8 +77,8 @@ func (n *Node) DRStatus(ctx context.Context) (*DRStatus, error) {
 	return &status, json.Unmarshal(raw, &status)
 }
 
-// readStatus reads a status without a token, and where there are tokens, which is not so
-// on a DR secondary, once more with one: that shows the details.
+// readStatus reads a status without a token. Where there are tokens, which a DR secondary
+// has not, it reads it again with one to get the details.
 func (n *Node) readStatus(ctx context.Context, path string) (*api.Secret, error) {
 	secret, err := n.Anonymous().Logical().ReadWithContext(ctx, path)
 	if err == nil && secret != nil && (secret.Data["mode"] == "primary" || path != PathStatus && secret.Data["mode"] == "secondary") {
@@ -174,8 +174,8 @@ func (c *Cluster) JoinDR(ctx context.Context, primary *Cluster) error {
 	return c.nodes[0].WaitStreaming(ctx)
 }
 
-// RejoinDR lets a DR secondary, one that was demoted, follow a primary of its set that
-// shares its CA, under an id of its own, and waits until it streams.
+// RejoinDR lets a DR secondary that was demoted follow a primary of its set, under an id of
+// its own, and waits until it streams. Both clusters share a CA.
 func (c *Cluster) RejoinDR(ctx context.Context, primary *Cluster, id string) error {
 	token, err := primary.ActivationToken(ctx, id)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/vault-replication/vault-replication/integration/postgres"
 )
 
-// Vault is a server to load or to read, and what was remembered of the loading
-// (tokens, ciphertexts, lease ids): the same notes are used on both sides.
+// Vault is a server to load or to read, with the notes of the loading (tokens, ciphertexts,
+// lease ids). Both sides use the same notes.
 type Vault struct {
 	Root  *api.Client
 	Notes map[string]string
@@ -22,14 +22,14 @@ type Vault struct {
 	Database *postgres.Server
 }
 
-// On is the same notes with another server.
+// On returns the same notes with another server.
 func (v *Vault) On(root *api.Client) *Vault {
 	moved := *v
 	moved.Root = root
 	return &moved
 }
 
-// With is a client with one of the remembered tokens.
+// With returns a client with one of the noted tokens.
 func (v *Vault) With(note string) (*api.Client, error) {
 	client, err := v.Root.Clone()
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// volatile fields change without anybody changing the content: modify_index
-// grows each time the groups are loaded into memory.
+// volatile fields change though nobody changes the content. modify_index grows each time
+// that the groups are loaded into memory.
 var volatile = map[string]bool{"modify_index": true}
 
 // plain turns an answer into JSON values that compare well: numbers keep their

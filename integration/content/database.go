@@ -34,8 +34,8 @@ func loadDatabase(ctx context.Context, v *Vault) error {
 	if s.err != nil {
 		return s.err
 	}
-	// One lease of root and one of an application: with the token of the latter
-	// its lease has to end as well.
+	// One lease belongs to root and one to an application. The application's lease has to
+	// end with its token too.
 	for _, owner := range []string{"root", "service"} {
 		client := v.Root
 		if owner == "service" {
@@ -77,8 +77,8 @@ func readDatabase(ctx context.Context, v *Vault) (map[string]any, error) {
 	return r.result()
 }
 
-// RevokeAll ends the leases and says whether the database has forgotten the
-// users: the promoted cluster must be able to do what the leases are for.
+// RevokeAll ends the leases and checks that the database has forgotten the users. A
+// promoted cluster must be able to do what the leases are for.
 func RevokeAll(ctx context.Context, v *Vault) error {
 	if err := v.Root.Sys().RevokeWithContext(ctx, v.Notes["lease of root"]); err != nil {
 		return err

@@ -79,8 +79,7 @@ func (r *reads) lookup(v *Vault, note string) {
 	})
 }
 
-// login logs in again: the new token differs every time, who it belongs to and
-// what it may do does not.
+// login logs in again. The new token differs every time. Its owner and its rights do not.
 func (r *reads) login(path string, data map[string]any) {
 	if r.err != nil {
 		return

@@ -46,7 +46,7 @@ func readTokens(ctx context.Context, v *Vault) (map[string]any, error) {
 	for _, note := range []string{"service", "batch", "periodic", "of a role"} {
 		r.lookup(v, note)
 	}
-	// The look-up itself is a use, and so the number differs each time.
+	// The look-up is a use itself, so the number differs each time.
 	client, err := v.With("limited")
 	if err != nil {
 		return nil, err

@@ -47,7 +47,7 @@ func compareValues(out []Divergence, place string, want, got any) []Divergence {
 			return out
 		}
 	default:
-		// The types are those that JSON has, all comparable but the two above.
+		// Only JSON's types remain here. All but the two above are comparable.
 		switch got.(type) {
 		case map[string]any, []any:
 		default:

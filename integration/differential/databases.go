@@ -2,8 +2,8 @@
 
 package differential
 
-// databases are the plugins of the database engine whose servers are not there: a
-// connection that is not verified is stored and shown, and fails when it is used.
+// databases are the plugins of the database engine whose servers are not there. A
+// connection that is not verified is stored and shown. It fails when it is used.
 func databases() []Step {
 	const user, password = "admin", "secret"
 	plugins := []struct {

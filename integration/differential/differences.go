@@ -9,18 +9,17 @@ import (
 	"sync"
 )
 
-// Difference is something that a target answers otherwise than stock Vault on
-// purpose.
+// Difference is an answer that differs from stock Vault's on purpose.
 type Difference struct {
-	// Section and Step are those of the request; "*" in them is any text.
+	// Section and Step name the request; "*" in them is any text.
 	Section, Step string
-	// Place is that of the divergence; "*" is any text between two dots. What
-	// lies below the place is meant too.
+	// Place is where the answers differ; "*" is any text between two dots. It includes what
+	// lies below the place.
 	Place string
-	// Here is what the target answers in that place, as a report shows it: "*" in it
-	// is any text.
+	// Here is the target's value in that place, as a report shows it; "*" in it is any
+	// text.
 	Here string
-	// Targets are the names of those that differ.
+	// Targets are the names of the targets that differ.
 	Targets []string
 	// Reason is for the reader of the table.
 	Reason string
@@ -34,7 +33,7 @@ func (d Difference) covers(target, section, step string, found Divergence) bool 
 	return slices.Contains(d.Targets, target) && like(d.Section, section) && like(d.Step, step) && d.holds(found.Place) && like(d.Here, found.Got)
 }
 
-// like compares with "*" for any text; nothing else has a meaning of its own.
+// like compares with "*" for any text. No other character is special.
 func like(pattern, text string) bool {
 	first, rest, more := strings.Cut(pattern, "*")
 	if !more {
@@ -47,7 +46,8 @@ func like(pattern, text string) bool {
 	parts := strings.Split(rest, "*")
 	last := parts[len(parts)-1]
 	for _, part := range parts[:len(parts)-1] {
-		// The first place where a part fits leaves the most for what follows.
+		// A part is matched at its first place, which leaves the most for the parts after
+		// it.
 		if _, text, ok = strings.Cut(text, part); !ok {
 			return false
 		}

@@ -122,7 +122,7 @@ func database() []Step {
 		write("auth/token/revoke", Body{"token": "${token}"}),
 		write("sys/leases/lookup", Body{"lease_id": "${lease4}"}).named("it ended with its token").fails(400).until("errors.0", "invalid lease"),
 		write("sys/leases/revoke-prefix/db", nil),
-		// What a rotation has begun is noted, and tried again later.
+		// A rotation that has begun is noted and tried again later.
 		write("db/config/main", Body{"plugin_name": "postgresql-database-plugin", "allowed_roles": "static", "connection_url": "postgresql://a:b@127.0.0.1:1/x?sslmode=disable", "verify_connection": false}).named("a server that is away"),
 		write("db/rotate-role/static", nil).named("rotate without a server").fails(500),
 		read("db/static-creds/static").named("read not rotated").random("data.password").remaining("data.ttl"),

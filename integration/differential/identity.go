@@ -2,8 +2,8 @@
 
 package differential
 
-// identity lists all entities. Those of mounts that are gone stock Vault shows in
-// two ways, by chance, so this section comes before all that log in.
+// identity lists all entities. Stock Vault shows entities of mounts that are gone in one of
+// two ways, by chance. So this section comes before all that log in.
 func identity() []Step {
 	return []Step{
 		enableAuth("id1", "userpass"),

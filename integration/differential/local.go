@@ -2,7 +2,7 @@
 
 package differential
 
-// localMounts are mounts that a cluster keeps for itself: they work alike on all.
+// localMounts are mounts that a cluster keeps for itself. They work alike on all.
 func localMounts() []Step {
 	return []Step{
 		mount("lockv", Body{"type": "kv", "local": true, "options": map[string]any{"version": "2"}}),

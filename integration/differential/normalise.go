@@ -17,15 +17,15 @@ import (
 	"time"
 )
 
-// Answer is what is compared: plain JSON values, with names in place of what is
-// made anew on each server.
+// Answer is what is compared: plain JSON values, with names in place of what each server
+// makes anew.
 type Answer struct {
 	Status  int
 	Headers map[string]any
 	Body    any
 }
 
-// ignoredHeaders are of the moment or follow from the body.
+// ignoredHeaders change from moment to moment or follow from the body.
 var ignoredHeaders = []string{"Date", "Content-Length"}
 
 // futureTimes are keys of times as numbers that may lie far from now.
@@ -34,10 +34,10 @@ var futureTimes = []string{"expiration", "ca_expiration"}
 // hashClaims are claims of a JWT that are made from its random values.
 var hashClaims = []string{"at_hash", "c_hash"}
 
-// nearNow is how far from now a number is still taken for a time in seconds.
+// nearNow is how far from now a number still counts as a time in seconds.
 const nearNow = 40 * 24 * time.Hour
 
-// form is a kind of value that is random and known by how it looks.
+// form is a kind of random value that can be told by its look.
 type form struct {
 	like *regexp.Regexp
 	name string
@@ -78,8 +78,8 @@ func (n normaliser) answer(s Step, r *response) (*Answer, error) {
 	return a, nil
 }
 
-// leased makes the duration of a new lease a full minute again: Vault takes off the
-// time that storing the lease has taken.
+// leased makes the duration of a new lease a full minute again. Vault subtracts the time
+// that storing the lease took.
 func leased(body any) {
 	answer, ok := body.(map[string]any)
 	if !ok || answer["lease_id"] == nil || answer["lease_id"] == "" {
@@ -94,8 +94,8 @@ func leased(body any) {
 	}
 }
 
-// parse reads JSON with numbers as they are written: a large one that lost its
-// last digits on the way must be seen.
+// parse reads JSON and keeps numbers as they are written. A large number that lost its last
+// digits on the way must be seen.
 func parse(r *response) (any, error) {
 	if len(r.body) == 0 {
 		return nil, nil
@@ -118,8 +118,8 @@ func parse(r *response) (any, error) {
 	return body, nil
 }
 
-// places applies what the step says of single values. A place that is not there
-// is an error: the step would compare less than it says.
+// places applies the step's rules for single values. A place that is not there is an error:
+// the step would compare less than it says.
 func places(s Step, body any) error {
 	for _, place := range s.Random {
 		if !change(body, place, kind) {
@@ -183,8 +183,8 @@ func (n normaliser) number(key string, number json.Number) any {
 	return number
 }
 
-// list keeps the order of what the servers order, and sorts by name what they
-// have ordered by a random value.
+// list keeps the order of what the servers order. It sorts by name what they order by a
+// random value.
 func (n normaliser) list(key string, in []any) any {
 	out := make([]any, len(in))
 	renamed := false
@@ -200,8 +200,8 @@ func (n normaliser) list(key string, in []any) any {
 }
 
 func (n normaliser) object(in map[string]any) any {
-	// Values of keys that get the same name are kept apart and ordered by
-	// content: which of them came first is random.
+	// Values of keys that get the same name are kept apart and ordered by content, because
+	// their order is random.
 	byName := map[string][]any{}
 	for key, value := range in {
 		name := n.text(key)

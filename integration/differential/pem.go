@@ -12,8 +12,8 @@ import (
 
 var pemBlock = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]+-----[^-]+-----END [A-Z0-9 ]+-----`)
 
-// showPEM shows what a block says, without what is made anew: a certificate for
-// another name or of another lifetime is a difference.
+// showPEM shows a block without what is made anew. A certificate for another name or with
+// another lifetime is a difference.
 func showPEM(text string) string {
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {

@@ -35,9 +35,9 @@ func (r *Runner) Close() {
 	}
 }
 
-// Run sends a section without its last steps to every target, to each in order
-// and to all at the same time (unless the section is to have what is outside for
-// itself), and reports by target what is not as it should be.
+// Run sends a section without its last steps to every target: to each in order, and to all
+// at the same time unless the section needs an outside server for itself. For each target
+// it reports what is wrong.
 func (r *Runner) Run(ctx context.Context, section Section) map[string][]string {
 	kept := make([]*values, len(r.clients))
 	for i, c := range r.clients {
@@ -84,8 +84,8 @@ func (r *Runner) send(ctx context.Context, section Section, last bool) map[strin
 	return reports
 }
 
-// Unused are the entries of the table of differences that no target needed,
-// among those for the targets that were run.
+// Unused are the entries of the table of differences that no target needed, among those for
+// the targets of this run.
 func (r *Runner) Unused() []string {
 	names := map[string]bool{}
 	for _, c := range r.clients[1:] {
@@ -94,7 +94,7 @@ func (r *Runner) Unused() []string {
 	return r.known.unused(names)
 }
 
-// outcome is a step's answer or why there is none.
+// outcome is a step's answer, or why there is none.
 type outcome struct {
 	answer *Answer
 	err    error
@@ -108,7 +108,7 @@ func sendAll(ctx context.Context, c *client, v *values, steps []Step) []outcome 
 	return out
 }
 
-// repeatLimit bounds the waiting for what a server does in the background.
+// repeatLimit bounds the wait for what a server does in the background.
 const (
 	repeatLimit    = 15 * time.Second
 	repeatInterval = 50 * time.Millisecond
@@ -128,7 +128,7 @@ func ask(ctx context.Context, c *client, v *values, s Step) (*Answer, error) {
 		if err != nil {
 			return nil, err
 		}
-		// An error of the server is never a state on the way to the wanted one.
+		// A server's error never counts as a state on the way to the wanted one.
 		if r.status >= http.StatusInternalServerError || s.settled(body) {
 			return keep(v, s, r, body)
 		}
@@ -152,8 +152,8 @@ func (s Step) settled(body any) bool {
 	return true
 }
 
-// keep saves what the step names, before the answer is normalised: it is named
-// in this one already.
+// keep saves the values that the step names, before the answer is normalised, so that they
+// are named in this answer already.
 func keep(v *values, s Step, r *response, body any) (*Answer, error) {
 	for name, place := range s.Saves {
 		value, ok := lookUp(body, place)

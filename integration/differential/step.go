@@ -34,18 +34,17 @@ type Step struct {
 	Status int
 	// Saves are values of the answer to remember: name to place.
 	Saves map[string]string
-	// Random are places of which only type and presence are compared.
+	// Random are places where only type and presence are compared.
 	Random []string
 	// Remaining are places of a number of seconds that runs down.
 	Remaining []string
 	// Unordered are places of lists whose order follows from random values.
 	Unordered []string
-	// Repeat asks again until the value at the place is the wanted one: for what
-	// a server does in the background. An answer of 500 or above ends it, and is
-	// compared.
+	// Repeat asks again until the value at the place is the wanted one, for what a server
+	// does in the background. An answer of 500 or above ends it and is compared.
 	Repeat map[string]string
-	// Last sends the step when the other steps of all sections were sent: what the
-	// sections have made is stored until then.
+	// Last sends the step after the other steps of all sections. Until then what the
+	// sections made is stored.
 	Last bool
 }
 
@@ -55,13 +54,13 @@ type Section struct {
 	Steps []Step
 }
 
-// part are the steps that are sent at once, or those that are sent last.
+// part returns the steps that are sent at once, or those that are sent last.
 func (s Section) part(last bool) []Step {
 	return slices.DeleteFunc(slices.Clone(s.Steps), func(step Step) bool { return step.Last != last })
 }
 
-// alone says that only one target at a time gets the section: PostgreSQL refuses
-// changes of roles that are made at once.
+// alone says that only one target at a time gets the section. PostgreSQL refuses concurrent
+// changes of roles.
 func (s Section) alone() bool { return s.Name == "database" }
 
 func step(method, path string, body any) Step {

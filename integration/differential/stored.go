@@ -2,8 +2,8 @@
 
 package differential
 
-// storing are engines and auth methods of services that are not there: what they
-// store and show, and how they fail without the service.
+// storing are engines and auth methods whose services are not there: what they store and
+// show, and how they fail without the service.
 func storing() []Step {
 	engines := []struct {
 		kind, path string
@@ -47,7 +47,7 @@ func storing() []Step {
 		steps = append(steps, stored(base, e.path, e.body, e.list)...)
 	}
 	return append(steps,
-		// What was begun outside is noted, and undone later.
+		// What was begun outside is noted and undone later.
 		write("stored-aws/config/root", Body{"access_key": "AKIAEXAMPLE", "secret_key": "secret", "region": "us-east-1", "iam_endpoint": "http://127.0.0.1:1", "sts_endpoint": "http://127.0.0.1:1", "max_retries": 0}).named("no service there"),
 		write("stored-aws/roles/begun", Body{"credential_type": "iam_user", "policy_arns": "arn:aws:iam::aws:policy/ReadOnlyAccess"}),
 		read("stored-aws/creds/begun").fails(400),

@@ -12,17 +12,17 @@ const (
 	Secondary = "performance secondary"
 )
 
-// Differences are what is answered otherwise on purpose.
+// Differences are the answers that differ on purpose.
 func Differences() []Difference {
 	build, primary, secondary := []string{Single, Primary, Secondary}, []string{Primary}, []string{Secondary}
 	return slices.Concat(additions(build), shown(primary, `"primary"`, "dr", "performance"), shown(secondary, `"secondary"`, "performance"), indexes(primary, secondary), ofSecondary(secondary))
 }
 
-// additions are what this build has and stock Vault has not, in any role.
+// additions are what this build has in any role and stock Vault does not.
 func additions(build []string) []Difference {
 	const (
-		// What the endpoints say of themselves is tested on its own; here it matters
-		// that nothing else in the document has changed.
+		// The endpoints have tests of their own. Here it matters that nothing else in the
+		// document has changed.
 		endpoints = "stock Vault has stubs of Enterprise's endpoints, this build the endpoints"
 		catalog   = "this build has a catalog of replication plugins"
 	)
@@ -54,8 +54,8 @@ func shown(target []string, role string, modes ...string) []Difference {
 	return out
 }
 
-// indexes are of all sections and steps: an answer has the header when what was
-// done before it was written, be it a login only.
+// indexes hold for all sections and steps: an answer has the header when something was
+// written before it, be it a login only.
 func indexes(targets ...[]string) []Difference {
 	var out []Difference
 	for _, target := range targets {
@@ -64,7 +64,7 @@ func indexes(targets ...[]string) []Difference {
 	return out
 }
 
-// ofSecondary is what a performance secondary answers otherwise.
+// ofSecondary are the differences of a performance secondary.
 func ofSecondary(secondary []string) []Difference {
 	const (
 		// The number of a CRL counts how often a cluster has built it.
@@ -98,7 +98,7 @@ func ofSecondary(secondary []string) []Difference {
 	)
 }
 
-// refused is an error in place of an answer: nothing of the answer is there.
+// refused is an error in place of an answer. Nothing of the answer is there.
 func refused(section, step, status, errors string, targets []string, reason string) []Difference {
 	return []Difference{
 		{section, step, "status", status, targets, reason},

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Target is a server under test: where it is and with which token. That is all
-// the engine knows of it, so that it can be a cluster in any role.
+// Target is a server under test: its address and a token. The engine knows no more of it,
+// so it can be a cluster in any role.
 type Target struct {
 	// Name is in reports and in the table of differences.
 	Name    string
@@ -25,8 +25,8 @@ type Target struct {
 	Token string
 	// TLS is the client's side, nil for plain HTTP.
 	TLS *tls.Config
-	// Values are what steps may name and what differs between targets: addresses,
-	// names of things outside. They are replaced by their names in answers.
+	// Values are values that steps may name and that differ between targets: addresses,
+	// names of things outside. In answers they are replaced by their names.
 	Values map[string]string
 	// Upstream is the primary of a performance secondary: it gets the requests that a
 	// secondary refuses to pass on. What it answers as X-Vault-Index goes with the
@@ -34,11 +34,11 @@ type Target struct {
 	Upstream *Target
 }
 
-// upstreamOnly are the paths whose changes a performance secondary does not pass
-// on: they choose programs that the primary's servers run, or turn its keyring.
+// upstreamOnly are the paths whose changes a performance secondary does not pass on. They
+// choose programs that the primary's servers run, or turn its keyring.
 var upstreamOnly = []string{"sys/plugins/catalog/", "sys/plugins/pins/", "sys/plugins/runtimes/", "sys/rotate", "sys/audit/"}
 
-// goesUpstream says whether a step is for the primary of a secondary.
+// goesUpstream says whether a step goes to the primary of a secondary.
 func goesUpstream(s Step) bool {
 	return s.Method != http.MethodGet && s.Method != "LIST" &&
 		slices.ContainsFunc(upstreamOnly, func(prefix string) bool { return strings.HasPrefix(s.Path, prefix) })

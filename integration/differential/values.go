@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// values are what is known of one target by name, and the way back: from a value
-// in an answer to the name that is the same for all targets.
+// values are the named values of one target, and the way back: from a value in an answer to
+// the name that is the same for all targets.
 type values struct {
 	byName map[string]string
-	// longest first, so that a value which contains another is found whole.
+	// longest has the longest first, so that a value that contains another is found whole.
 	longest []named
 }
 
@@ -35,8 +35,8 @@ func newValues(given map[string]string) *values {
 	return v
 }
 
-// constant makes a value known to requests only: it is the same on all targets,
-// so there is nothing to replace in answers.
+// constant makes a value known to requests only. It is the same on all targets, so answers
+// need no replacement.
 func (v *values) constant(name, value string) { v.byName[name] = value }
 
 func (v *values) set(name, value string) {

@@ -30,7 +30,7 @@ func spellings(key string) []string {
 	}
 }
 
-// states are names of records that would lead out of where a plugin's are.
+// states are names of records that would leave the place of a plugin's records.
 var states = []string{"../role", "..//role", "a/../../role", "./../role", "/role", "a//b", "role/", "a\x00b", "../../had-role", ""}
 
 func (h *hostile) attackBoth(ctx context.Context) {
@@ -44,7 +44,8 @@ func (h *hostile) attackBoth(ctx context.Context) {
 	h.try("the keys for nobody", err)
 }
 
-// attackBegunCopy has nothing of the copy but what its beginning is proven with.
+// attackBegunCopy attacks a copy that has begun, with nothing but the proof of its
+// beginning.
 func (h *hostile) attackBegunCopy(ctx context.Context, from replication.Opening) {
 	h.endCopy(ctx, "nothing was sent")
 	for name, proof := range map[string]replication.Proof{"no proof": nil, "the proof of the beginning": from.Proof, "half of it": from.Proof[:len(from.Proof)/2]} {
@@ -58,8 +59,8 @@ func (h *hostile) attackBegunCopy(ctx context.Context, from replication.Opening)
 	h.endCopy(ctx, "a frame in its place")
 }
 
-// attackAnswer has the first answer of the comparison that is the copy. Each try is made with
-// a question that is open.
+// attackAnswer attacks with the first answer of a copy that is a comparison. Each attempt
+// is made while a question is open.
 func (h *hostile) attackAnswer(ctx context.Context, answer []byte) {
 	const proof = 16
 	tail := answer[max(0, len(answer)-proof):]
@@ -82,7 +83,7 @@ func (h *hostile) attackAnswer(ctx context.Context, answer []byte) {
 	}
 }
 
-// attackRange has the range that comes first.
+// attackRange attacks with the first range.
 func (h *hostile) attackRange(ctx context.Context, r *replication.Range) {
 	for name, change := range map[string]func(r *replication.Range){
 		"without its keys":            func(r *replication.Range) { r.Payload, r.Keys = nil, 0 },
@@ -107,7 +108,7 @@ func (h *hostile) endCopy(ctx context.Context, after string) {
 	h.try("the end of the copy, after "+after, err)
 }
 
-// attackSecondary has the frame that was applied last and the one that comes next.
+// attackSecondary attacks with the frame that was applied last and the next one.
 func (h *hostile) attackSecondary(ctx context.Context, former, next *replication.Frame) {
 	h.attackBoth(ctx)
 	frame := func(name string, change func(f *replication.Frame)) {
@@ -166,7 +167,7 @@ func (h *hostile) attackSecondary(ctx context.Context, former, next *replication
 	}, 200, "a flood of answers")
 }
 
-// attackProofs tries what the host of a primary has not said: content, its order, the
+// attackProofs claims what the primary's host has not said: content, its order, the
 // beginning of a copy, fingerprints.
 func (h *hostile) attackProofs(ctx context.Context, next *replication.Frame, forge func(...journal.Op) func(*replication.Frame)) {
 	for name, change := range map[string]func(f *replication.Frame){

@@ -32,14 +32,14 @@ func main() {
 	})
 }
 
-// hostile is between the engine and the host.
+// hostile stands between the engine and the host.
 type hostile struct {
 	replication.Host
 	mode   replication.Mode
 	dir    string
 	logger hclog.Logger
 
-	// One call at a time attacks; former is the frame that was applied before.
+	// Only one call attacks at a time. former is the frame that was applied before.
 	mu     sync.Mutex
 	former *replication.Frame
 }
@@ -47,7 +47,7 @@ type hostile struct {
 // copying is the side of a secondary whose copy is under way.
 const copying = "copy"
 
-// ordered says whether attacks of a side were ordered and not made yet.
+// ordered says whether attacks of a side were ordered and are not made yet.
 func (h *hostile) ordered(side string) bool {
 	order := "order"
 	if side == copying {
@@ -68,7 +68,7 @@ func (h *hostile) done(side string) {
 	}
 }
 
-// try notes what became of an attack.
+// try notes the result of an attack.
 func (h *hostile) try(name string, err error) {
 	line := struct{ Name, Error string }{Name: name}
 	if err != nil {
@@ -87,7 +87,7 @@ func (h *hostile) try(name string, err error) {
 	}
 }
 
-// BeginCopy says of a copy that has just begun that it is complete.
+// BeginCopy claims that a copy that has just begun is complete.
 func (h *hostile) BeginCopy(ctx context.Context, from replication.Opening) (*replication.Cursor, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -98,8 +98,8 @@ func (h *hostile) BeginCopy(ctx context.Context, from replication.Opening) (*rep
 	return c, err
 }
 
-// Diff answers in place of the primary, where a copy is a comparison. The answer at hand is
-// to a question that is over then: the copy begins again.
+// Diff answers in place of the primary, where a copy is a comparison. The answer at hand
+// belongs to a question that is no longer open: the copy begins again.
 func (h *hostile) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -29,9 +29,9 @@ const (
 	churnPatience        = 20 * time.Second
 )
 
-// Churn are clients of a performance secondary that leave no more behind than they
-// found: keys are deleted again, tokens and leases revoked. So whatever grows in a server
-// meanwhile is the server's own.
+// Churn are clients of a performance secondary that leave nothing behind: they delete their
+// keys and revoke their tokens and leases. So what grows in a server meanwhile is the
+// server's own.
 type Churn struct {
 	cancel         context.CancelFunc
 	wg             sync.WaitGroup
@@ -40,8 +40,8 @@ type Churn struct {
 	counts         map[string]int
 }
 
-// StartChurn begins with what [PrepareClients] has made on the primary, for as many
-// clients. Clients go on over failures.
+// StartChurn begins with what [PrepareClients] has made on the primary for this number of
+// clients. The clients go on after failures.
 func StartChurn(ctx context.Context, primary *api.Client, newClient func() *api.Client, count int) (*Churn, error) {
 	if err := primary.Sys().PutPolicyWithContext(ctx, "load", churnPolicy); err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (c *Churn) Report() string {
 func (c *Churn) run(ctx context.Context, ch *churner) {
 	for n := 0; ctx.Err() == nil; n++ {
 		action := churnActions[n%len(churnActions)]
-		// Without a token all else would be refused.
+		// Without a token every request would be refused.
 		if ch.client.Token() == "" {
 			action = churnActions[0]
 		}
@@ -115,15 +115,15 @@ var churnActions = []struct {
 	{"delete on the primary", (*churner).removeThere},
 }
 
-// churner is one of them.
+// churner is one client.
 type churner struct {
 	user
 	primary          *api.Client
 	renewals, logins int
 }
 
-// again logs in and revokes that token at once; from time to time the client goes on with
-// it and revokes the one of before, whose leases end with it.
+// again logs in and revokes that token at once. From time to time the client keeps the new
+// token and revokes the former one, whose leases end with it.
 func (u *churner) again(ctx context.Context) error {
 	old := u.client.Token()
 	u.client.ClearToken()
@@ -146,7 +146,7 @@ func (u *churner) again(ctx context.Context) error {
 		return err
 	}
 	revoker.SetToken(gone)
-	// One that could not be revoked lives for half an hour.
+	// A token that could not be revoked lives for half an hour.
 	return revoker.Auth().Token().RevokeSelfWithContext(ctx, "")
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/hashicorp/vault/api"
 )
 
-// Policy is what the clients need of a policy; Password is that of their users.
+// Policy is what the clients need to be allowed. Password is that of their users.
 const (
 	Password = "correct horse"
 	Policy   = `
@@ -44,8 +44,8 @@ type Clients struct {
 
 const kinds = 8
 
-// actions in the order of a client's round. Those that need the primary may fail
-// in an outage, the others never.
+// actions are in the order of a client's round. Those that need the primary may fail in an
+// outage. The others must never fail.
 var actions = [kinds]struct {
 	name    string
 	primary bool
@@ -61,7 +61,7 @@ var actions = [kinds]struct {
 	{"write and read in a mount that goes", true, (*user).passing},
 }
 
-// Database is what the clients have leases of.
+// Database gives the clients their leases.
 type Database struct{ URL, Admin, Password string }
 
 // PrepareClients makes on the primary what the clients need.
@@ -160,8 +160,8 @@ func (c *Clients) run(ctx context.Context, u *user) {
 	}
 }
 
-// excused says whether an outage explains the error: an answer that says so, or
-// a value that has not arrived and of which the write's answer said so.
+// excused says whether an outage explains the error. Either the answer says so, or a value
+// has not arrived and the answer to its write warned of that.
 func excused(err error) bool {
 	var answer *api.ResponseError
 	if errors.As(err, &answer) {
@@ -202,7 +202,7 @@ func (c *Clients) Stop() (map[string]string, error) {
 	return maps.Clone(c.last), errors.Join(c.wrong...)
 }
 
-// Forwarded is how many requests that the primary had to carry out went well.
+// Forwarded counts the successful requests that the primary had to carry out.
 func (c *Clients) Forwarded() int64 {
 	var n int64
 	for i, a := range actions {

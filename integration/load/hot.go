@@ -79,9 +79,9 @@ func StartHot(ctx context.Context, client *api.Client, rate int) *Hot {
 	return h
 }
 
-// beat says when a write is due. What is late for a tenth of a second or less is made up
-// for, as where all share two processors; a server that is slower gets no more of them
-// later: that many each second are asked for, not so many in all.
+// beat says when a write is due. It makes up for a delay of a tenth of a second or less,
+// because all share two processors. A server that is slower gets no more writes later: the
+// rate is what is asked for in each second, not in all.
 func (h *Hot) beat(ctx context.Context, due chan<- struct{}, rate int) {
 	ticker := time.NewTicker(time.Second / time.Duration(rate))
 	defer ticker.Stop()

@@ -40,8 +40,8 @@ func (c Content) has(w Write) bool {
 // Check says why the content cannot be the original at one moment, or nil.
 // Every write acknowledged up to the moment mustHave has to be there.
 func Check(journal []Write, content Content, mustHave uint64) error {
-	// The latest beginning of anything that is there: whatever was acknowledged
-	// before it is older and must be there too.
+	// The latest beginning of anything that is there. What was acknowledged before it is
+	// older and must be there too.
 	var latest uint64
 	for _, w := range journal {
 		if content.evidence(w) && w.Begun > latest {
@@ -63,7 +63,7 @@ func Check(journal []Write, content Content, mustHave uint64) error {
 	return nil
 }
 
-// evidence says that the content can only come from this very write.
+// evidence says whether the content can only come from this write.
 func (c Content) evidence(w Write) bool {
 	if w.Hot() {
 		last, ok := c.Hot[w.Writer]

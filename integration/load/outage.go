@@ -6,8 +6,8 @@ import "sync/atomic"
 
 // Outage says when the link between the clusters cannot be counted on.
 type Outage struct {
-	// Odd while the link is out, so that one number says both whether it is and
-	// whether it has been since.
+	// changes is odd while the link is out. So one number tells whether it is out, and
+	// whether it has been out since.
 	changes atomic.Uint64
 }
 
@@ -17,7 +17,7 @@ func (o *Outage) Begin() { o.changes.Add(1) }
 // End marks the end of an outage.
 func (o *Outage) End() { o.changes.Add(1) }
 
-// Moment is to be taken before a request.
+// Moment is taken before a request.
 func (o *Outage) Moment() uint64 { return o.changes.Load() }
 
 // Since says whether the link was out at any time since the moment.

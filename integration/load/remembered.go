@@ -24,8 +24,8 @@ const (
 	readersOfNode = 4
 )
 
-// Remembered changes objects of which a running core keeps in memory what it has read:
-// policies, login MFA, quotas, tunes of mounts, identity, keys of transit and PKI.
+// Remembered changes objects that a running core reads and keeps in memory: policies, login
+// MFA, quotas, tunes of mounts, identity, keys of transit and PKI.
 type Remembered struct {
 	objects []remembered
 	cancel  context.CancelFunc
@@ -193,7 +193,7 @@ func identities(p *preparing) []remembered {
 	return all
 }
 
-// transitKeys are rotated now and then, for each rotation makes them larger.
+// transitKeys are rotated now and then only, because each rotation makes them larger.
 func transitKeys(p *preparing) []remembered {
 	p.mount("remembered-transit", "transit")
 	return several(func(i int) remembered {
@@ -297,7 +297,7 @@ func (r *Remembered) Report() string {
 // Changed is how many changes were made.
 func (r *Remembered) Changed() int64 { return r.changed.Load() }
 
-// Same says what one server answers otherwise than another of the objects.
+// Same names the objects that two servers answer differently.
 func (r *Remembered) Same(ctx context.Context, primary, secondary *api.Client) error {
 	var all []error
 	for _, o := range r.objects {

@@ -14,15 +14,15 @@ import (
 	"github.com/hashicorp/vault/api"
 )
 
-// patience is how long a steady writer waits for an answer, pace the time between its
-// writes: what failures do to a secondary is to be seen, not how much it can take.
+// patience is how long a steady writer waits for an answer. pace is the time between its
+// writes. The test is about failures of a secondary, not about how much it can take.
 const (
 	patience = 5 * time.Second
 	pace     = 20 * time.Millisecond
 )
 
-// Steady writers go on over failures: each sends the same value again, to the next node,
-// until one has acknowledged it, and then a new one.
+// Steady writers go on after failures. Each sends the same value again, to the next node,
+// until a node has acknowledged it, and then a new one.
 type Steady struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup

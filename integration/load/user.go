@@ -16,14 +16,15 @@ import (
 
 var (
 	errStale = errors.New("the value read is not the one that this client wrote last")
-	// errAnnounced is a state of before, which the answer to the write foretold.
+	// errAnnounced says that a read returned an older state, as the answer to the write had
+	// warned.
 	errAnnounced = errors.New("as the answer to the write said")
-	// errIdle is no fault and no work.
+	// errIdle says that there was nothing to do.
 	errIdle = errors.New("nothing was to be done")
 )
 
-// user is one client. A write without an answer may or may not have happened, so
-// the user goes on with another key then: its lifetime counts them.
+// user is one client. A write without an answer may or may not have happened. So the user
+// then goes on with another key, and lifetime counts its keys.
 type user struct {
 	all                        *Clients
 	client                     *api.Client
@@ -147,8 +148,8 @@ func (u *user) renewLease(ctx context.Context) error {
 	return err
 }
 
-// passing writes where a mount may go at any moment: then, and only then, the
-// server may say that there is none.
+// passing writes to a mount that may go at any moment. Only then may the server say that
+// there is no mount.
 func (u *user) passing(ctx context.Context) error {
 	mount, moment := u.all.Passing.Now()
 	if mount == "" {

@@ -57,7 +57,7 @@ func (w *Writers) run(ctx context.Context, client *api.Client, writer int) {
 		w.journal = append(w.journal, attempt)
 		w.mu.Unlock()
 		if err != nil {
-			// Whether the last write happened is not known: going on with the next
+			// It is not known whether the last write happened. Going on with the next
 			// number would be a new history.
 			return
 		}

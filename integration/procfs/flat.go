@@ -10,8 +10,8 @@ import (
 // Series are samples of one figure, at like moments of a long run, in order.
 type Series []float64
 
-// Thirds are the medians of the three thirds of a run. A median does not mind a sample
-// that was taken at a bad moment.
+// Thirds are the medians of the three thirds of a run. A median ignores a sample that was
+// taken at a bad moment.
 func (s Series) Thirds() (thirds [3]float64) {
 	for i := range thirds {
 		part := slices.Sorted(slices.Values(s[i*len(s)/3 : (i+1)*len(s)/3]))
@@ -25,9 +25,9 @@ func (s Series) Thirds() (thirds [3]float64) {
 // fewest samples are needed for a judgement.
 const fewest = 9
 
-// Flat says why the series is not: the last third's median may be above the middle one's
-// by a share of it and a slack. The first third is the time in which a process fills its
-// caches and pools.
+// Flat says why the series is not flat. The last third's median may be above the middle
+// one's by a share of it and a slack. In the first third a process fills its caches and
+// pools.
 func (s Series) Flat(share, slack float64) error {
 	if len(s) < fewest {
 		return fmt.Errorf("%d samples are too few to judge by", len(s))

@@ -9,8 +9,8 @@ import (
 	"strconv"
 )
 
-// Anonymous is the resident memory of one process in bytes that no file backs: its heap
-// and stacks.
+// Anonymous is one process's resident memory that no file backs, in bytes: its heap and
+// stacks.
 func Anonymous(pid int) (uint64, error) { return fromStatus(pid, "RssAnon") }
 
 // Peak is the most memory that one process has held at a time, in bytes.

@@ -117,8 +117,8 @@ func rss(pid int) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	// Pages of mapped files are left out: raft maps its database, which grows with
-	// the content and is the kernel's to drop.
+	// Pages of mapped files are left out. Raft maps its database, which grows with the
+	// content, and the kernel may drop it.
 	mapped, err := strconv.ParseUint(fields[2], 10, 64)
 	return (resident - min(mapped, resident)) * uint64(os.Getpagesize()), err
 }

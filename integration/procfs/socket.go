@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Dialled says whether a process holds the near end of a connection of this machine
-// that another process has accepted: the one from the address near to the address far.
+// Dialled says whether a process holds one end of a connection of this machine, from the
+// address near to the address far, and another process has accepted it.
 func Dialled(pid int, near, far *net.TCPAddr) bool {
 	table, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", pid))
 	if err != nil {

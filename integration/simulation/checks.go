@@ -263,8 +263,8 @@ func printOf(key fingerprint.Key, rows map[string][]byte) string {
 	return hex.EncodeToString(h.Root(sum, uint64(len(rows))))
 }
 
-// checkAcked says whether the primary has all that it has answered: asked when its
-// server starts, and in the end.
+// checkAcked says whether the primary has all that it has acknowledged. It runs when the
+// primary's server starts, and at the end.
 func (r *run) checkAcked(rows map[string][]byte) bool {
 	r.mu.Lock()
 	acked := r.acked

@@ -26,7 +26,7 @@ type core struct {
 	rng *rand.Rand
 	has map[string][]byte
 
-	// gone says whether who has asked for the apply under way is gone, for a core that is
+	// gone says whether the caller of the apply under way is gone, for a core that is
 	// broken on purpose.
 	gone atomic.Pointer[func() bool]
 }
@@ -72,8 +72,8 @@ func (c *core) Applied(ctx context.Context, keys []string) (left []string) {
 	return left
 }
 
-// checkTold says whether the core has what the storage has, where who waits is told so.
-// Nothing is being applied.
+// checkTold says whether the core has what the storage has wherever waiting callers were
+// told so. Nothing may be in the middle of an apply.
 func (r *run) checkTold(n *node) bool {
 	p := n.now()
 	if p == nil || p.core == nil {

@@ -12,8 +12,8 @@ import (
 // eventsMax bounds the log of a run; the oldest go first.
 const eventsMax = 4000
 
-// events is what happened in a run. A line is made into text only when it is read:
-// most runs end well and nobody asks.
+// events is the log of a run. A line is made into text only when it is read, because most
+// runs end well and nobody reads it.
 type events struct {
 	begun time.Time
 

@@ -25,7 +25,7 @@ const indexPrefix = "index-dr/pages/"
 
 const mode = replication.DR
 
-// plugin is one life of a plugin's process, and the host's services for it: those
+// plugin is one life of a plugin's process, with the host's services for it. They are those
 // of host/role over the same tap, without the core that those need.
 type plugin struct {
 	p      *process
@@ -95,8 +95,8 @@ func (g *plugin) trapped(call string) *trap {
 	return t
 }
 
-// call is one call over the plugin's link. Whoever has made it may be gone before
-// it is carried out, and then it is carried out all the same.
+// call is one call over the plugin's link. Its caller may be gone before it is carried out.
+// It is carried out all the same.
 func call[T any](ctx context.Context, g *plugin, name string, do func(context.Context) (T, error)) (T, error) {
 	var none T
 	if g.over() {

@@ -20,7 +20,7 @@ type node struct {
 	sim  *run
 	name string
 	addr string
-	// stream tells its random numbers from those of other nodes.
+	// stream separates its random numbers from those of other nodes.
 	stream uint64
 	role   replication.Role
 	disk   *disk

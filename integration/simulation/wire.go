@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// socketBytes is what a direction of a connection holds before its writer waits.
+// socketBytes is how much one direction of a connection holds before its writer waits.
 const socketBytes = 256 << 10
 
 // lane is one direction of a connection: bytes in order, as TCP keeps them. What

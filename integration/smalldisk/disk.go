@@ -16,8 +16,8 @@ type Disk struct {
 	filler string
 }
 
-// Mount puts an empty file system of so many bytes over a folder, which is made if need
-// be, until the test ends. Where that is not permitted the test is skipped.
+// Mount puts an empty file system of this many bytes over a folder until the test ends. It
+// makes the folder if need be. Where mounting is not permitted the test is skipped.
 func Mount(t testing.TB, dir string, size int) *Disk {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 )
 
-// alike are keys of one cluster whose values may be the same on two, with the
-// reason: they are written without encryption and without anything random.
+// alike are keys whose values may be the same on two clusters, with the reason: they are
+// written without encryption and without anything random.
 var alike = map[string]string{
 	"sys/uiconfig_plaintext": "each core's own copy of a shared key",
 	"core/seal-config":       "numbers of shares, read before anything can be decrypted",

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Command vaultplain is stock Vault of the module versions that this project
-// pins: nothing but HashiCorp's own command package. Tests and benchmarks compare
-// the product with it, so that both sides are of one compiler and one set of
-// dependencies.
+// Command vaultplain is stock Vault of the module versions that this project pins:
+// HashiCorp's own command package and nothing else. Tests and benchmarks compare the
+// product with it, so both sides have the same compiler and dependencies.
 package main
 
 import (
