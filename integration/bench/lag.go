@@ -21,11 +21,11 @@ const (
 )
 
 // lag is the third row. A DR secondary serves no reads, so its status stands for
-// readability: it shows a sequence only after everything up to it was applied.
-// A probe waits from a write's answer on the primary until the secondary's
-// last_remote_wal has reached the primary's last_dr_wal, which is read after the
-// answer. The figure is therefore too high rather than too low: it includes two
-// HTTPS requests for status, and later writes up to the moment of the reading.
+// readability: it shows a sequence only after everything up to it was applied. A probe
+// waits from a write's answer on the primary until the secondary's last_remote_wal has
+// reached the primary's last_dr_wal, which is read after the answer. So the figure is
+// rather too high than too low. It includes two HTTPS requests for status, and later writes
+// up to the moment of the reading.
 func (b *bench) lag(ctx context.Context) error {
 	progress("lag at %d writes a second", lagRate)
 	if err := b.secondary.WaitEqual(ctx, b.primary); err != nil {
@@ -38,7 +38,7 @@ func (b *bench) lag(ctx context.Context) error {
 	b.add(row{
 		what: fmt.Sprintf("lag at %d writes/s, answer on the primary to applied on the secondary (%d probes, upper bound)", lagRate, len(lags)),
 		ours: percentiles(lags),
-		// There is nothing to compare with in stock Vault.
+		// Stock Vault has nothing to compare with.
 		plain: "–", ratio: "–", target: "p50 ≤ 10 ms, p99 ≤ 50 ms",
 	})
 	return nil

@@ -140,8 +140,8 @@ func (b *bench) setUpDR(ctx context.Context) (err error) {
 	return b.secondary.Stop(ctx, true)
 }
 
-// stopDR leaves the machine to what is measured next. The secondary is down since
-// the first copy was measured.
+// stopDR frees the machine for the next measurement. The secondary has been down since the
+// first copy was measured.
 func (b *bench) stopDR(ctx context.Context) error {
 	for _, c := range []*cluster.Cluster{b.primary, b.fresh} {
 		if err := c.Stop(ctx, true); err != nil {

@@ -21,8 +21,8 @@ import (
 // between the two can be cut.
 func (b *bench) setUpPerformance(ctx context.Context) (err error) {
 	progress("starting a performance primary and its secondary")
-	// The primary names the cable as its address, or its secondary would learn the
-	// way around it.
+	// The primary advertises the cable as its address. Otherwise its secondary would learn
+	// the way around it.
 	if b.link, err = cable.Lay(""); err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func each(clients int, request func(ctx context.Context, client *api.Client) err
 	}
 }
 
-// reads is the row of what a performance secondary answers by itself.
+// reads is the row of requests that a performance secondary answers by itself.
 func (b *bench) reads(ctx context.Context) error {
 	const clients = 16
 	plaintext := map[string]any{"plaintext": base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 512)))}
@@ -152,9 +152,9 @@ func (b *bench) forwardedWrites(ctx context.Context) error {
 	}))
 }
 
-// newLogins makes a user for each login beforehand, whose entity no cluster has.
-// Logins of the two sides never share one. The cost of a password's hash is the
-// lowest, so that it does not hide the rest.
+// newLogins makes a user for each login beforehand. No cluster has an entity for it yet.
+// Logins of the two sides never share one. A password's hash has the lowest cost, so that
+// it does not hide the rest.
 func (b *bench) newLogins(ctx context.Context) error {
 	progress("making users")
 	root := b.us.Node(0).APIClient()

@@ -13,8 +13,8 @@ import (
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
-// statusEvery is the pause between two looks at a status: without one they would
-// take a core from what is measured.
+// statusEvery is the pause between two looks at a status. Without a pause they would take a
+// core away from what is measured.
 const statusEvery = 5 * time.Millisecond
 
 const lagTarget = "p50 ≤ 10 ms, p99 ≤ 50 ms"
@@ -24,8 +24,8 @@ func cheapHash(password string) (string, error) {
 	return string(h), err
 }
 
-// performanceLag is the time from a write's answer on the primary until the
-// secondary's API answers a read with it: the last read that shows it included.
+// performanceLag is the time from a write's answer on the primary until the secondary's API
+// returns the value. It includes the read that returns it.
 func (b *bench) performanceLag(ctx context.Context) error {
 	progress("lag of a performance secondary at %d writes a second", lagRate)
 	lags, err := underLoad(ctx, b.us, func(ctx context.Context) ([]time.Duration, error) { return b.readable(ctx, untilDone(lagDuration)) })
@@ -39,7 +39,7 @@ func (b *bench) performanceLag(ctx context.Context) error {
 	return nil
 }
 
-// lagDuringCopy is the same while another secondary is filled.
+// lagDuringCopy is performanceLag while another secondary is filled.
 func (b *bench) lagDuringCopy(ctx context.Context) error {
 	progress("lag while a first copy runs for another secondary")
 	if err := fill(ctx, b.us, b.entries); err != nil {
@@ -114,10 +114,10 @@ func (b *bench) readable(ctx context.Context, done func() bool) ([]time.Duration
 	return lags, nil
 }
 
-// catchUp cuts the link, writes for as long as four turns from sixteen clients, or as
-// much as was asked for, and mends it. Several writes may share a number of the journal,
-// so numbers are turned into writes. The clock of the row begins when the first of the missed writes has
-// arrived: how long the secondary waited before it tried again is beside it.
+// catchUp cuts the link, writes from sixteen clients for four turns or as much as was asked
+// for, and mends the link. Several writes may share a sequence of the journal, so sequences
+// are converted into writes. The row's clock begins when the first of the missed writes has
+// arrived. How long the secondary waited before it tried again is beside it.
 func (b *bench) catchUp(ctx context.Context) error {
 	const clients = 16
 	progress("catch-up after a disconnect")

@@ -36,8 +36,8 @@ func median(samples []sample, of func(sample) float64) float64 {
 	return values[len(values)/2]
 }
 
-// ratio compares neighbours in time, pair by pair: what the machine does to one
-// turn it mostly does to the next as well.
+// ratio compares neighbours in time, pair by pair. What the machine does to one turn it
+// mostly does to the next.
 func ratio(ours, plain []sample, of func(sample) float64) string {
 	var values []float64
 	for i := range ours {

@@ -19,8 +19,8 @@ type sample struct {
 
 func perSecond(s sample) float64 { return s.perSecond }
 
-// work does something against a cluster for a time, from a number of clients, and
-// returns how often it was done and how long it took to the last answer.
+// work does something against a cluster for a time, from a number of clients. It returns
+// how often it did it, and the time to the last answer.
 type work func(ctx context.Context, c *cluster.Cluster, limit time.Duration) (int64, time.Duration, error)
 
 func writes(clients int) work {

@@ -15,8 +15,8 @@ import (
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
-// keySpace bounds the keys of the throughput rounds, so that the store does not
-// grow without end: from then on keys are overwritten.
+// keySpace bounds the keys of the throughput rounds, so that the store does not grow
+// without end. After that many keys they are overwritten.
 const keySpace = 20_000
 
 var value = map[string]any{"v": strings.Repeat("x", 512)}

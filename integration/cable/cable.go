@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package cable is a TCP connection between two clusters that a test can cut and
-// mend. It stands where a load balancer in front of the cluster port would.
+// Package cable is a TCP connection between two clusters that a test can cut and mend. It
+// stands where a load balancer in front of the cluster port would stand.
 package cable
 
 import (
@@ -19,7 +19,7 @@ type Cable struct {
 	cut    bool
 	thaw   chan struct{} // closed unless the cable is frozen
 	conns  map[net.Conn]bool
-	// swallows are the ways on which everything is lost.
+	// swallows are the ways that lose everything.
 	swallows [2]bool
 	halfOpen int
 }
@@ -36,8 +36,8 @@ func Lay(target string) (*Cable, error) {
 	return c, nil
 }
 
-// Aim sets the target of new connections: a server that is to advertise the cable
-// as its own address has to be started after it was laid.
+// Aim sets the target of new connections. A server that advertises the cable as its own
+// address is started after the cable was laid.
 func (c *Cable) Aim(target string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -57,8 +57,8 @@ func (c *Cable) Cut() {
 	}
 }
 
-// Freeze lets nothing through and closes nothing, as a network does that drops
-// packets: connections stand, new ones are taken, and neither side hears of it.
+// Freeze lets nothing through and closes nothing, like a network that drops packets.
+// Connections stay open, new ones are accepted, and neither side is told.
 func (c *Cable) Freeze() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,7 +69,7 @@ func (c *Cable) Freeze() {
 	}
 }
 
-// Mend lets everything through again, but for connections that have lost something.
+// Mend lets everything through again, except for connections that have lost something.
 func (c *Cable) Mend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,7 +86,7 @@ func (c *Cable) melt() {
 	}
 }
 
-// Close takes the cable away and waits for what ran in it.
+// Close removes the cable and waits for the connections in it.
 func (c *Cable) Close() {
 	_ = c.listener.Close()
 	c.Cut()

@@ -15,23 +15,22 @@ const (
 
 // line is one connection through the cable, guarded by the cable's lock.
 type line struct {
-	// lost are the ways on which something was lost: nothing more arrives there.
+	// lost are the ways that have lost something: nothing more arrives there.
 	lost [2]bool
 	// ended is how many of its two ends were closed.
 	ended int
 }
 
-// Swallow loses what goes one way, the end of a connection too, and lets the other way
-// through. A connection that has lost something never works again: its receiver is
-// left with a half-open one, and has to find that out by itself, also after Mend.
+// Swallow loses what goes one way, the end of a connection included, and lets the other way
+// through. A connection that has lost something never works again. Its receiver is left
+// with a half-open connection and has to find that out by itself, also after Mend.
 func (c *Cable) Swallow(way Way) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.swallows[way] = true
 }
 
-// HalfOpen counts the connections of which one end is closed and the other end was not
-// told.
+// HalfOpen counts the connections with one end closed and the other end not told.
 func (c *Cable) HalfOpen() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,7 +44,7 @@ func (c *Cable) pump(l *line, way Way, to, from net.Conn) {
 		n, err := from.Read(buf)
 		lost := c.passed(l, way)
 		if n > 0 && !lost {
-			// That the other end is closed is news that goes the other way.
+			// The news that the other end is closed goes the other way.
 			if _, werr := to.Write(buf[:n]); werr != nil && !c.loses(l, 1-way) {
 				err = werr
 			}
@@ -60,7 +59,7 @@ func (c *Cable) pump(l *line, way Way, to, from net.Conn) {
 	}
 }
 
-// passed waits while the cable is frozen, and says whether what was read is lost.
+// passed waits while the cable is frozen. It says whether what was read is lost.
 func (c *Cable) passed(l *line, way Way) bool {
 	c.mu.Lock()
 	thaw := c.thaw
@@ -69,7 +68,7 @@ func (c *Cable) passed(l *line, way Way) bool {
 	return c.loses(l, way)
 }
 
-// loses says whether nothing arrives that goes this way.
+// loses says whether what goes this way is lost.
 func (c *Cable) loses(l *line, way Way) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,7 +76,7 @@ func (c *Cable) loses(l *line, way Way) bool {
 	return l.lost[way]
 }
 
-// end counts an end that was closed, and says whether the other one is not to be told.
+// end counts an end that was closed. It says whether the other end must not be told.
 func (c *Cable) end(l *line, way Way) (untold bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

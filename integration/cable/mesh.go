@@ -7,16 +7,17 @@ import (
 	"sync"
 )
 
-// Mesh is a network between the members of a group, and from outside to each of them:
-// one cable for each direction between two. Any pair can be parted while all else goes
-// on, so that a member can be cut off from the others and not from its clients.
+// Mesh is a network between the members of a group, and from outside to each of them, with
+// one cable for each direction between two. Any pair can be parted while all else goes on.
+// So a member can be cut off from the others and not from its clients.
 type Mesh struct {
 	members []net.Listener
-	// who is the member that has dialled a connection, -1 for an outsider.
+	// who returns the member that has dialled a connection, -1 for an outsider.
 	who func(near, far *net.TCPAddr) int
-	// aim is the address of a member behind the mesh.
+	// aim returns the address of a member behind the mesh.
 	aim func(member int) string
-	// pairs are the cables by who dials, the outsiders last, and whom.
+	// pairs are the cables, by the member that dials (outsiders last) and the one that it
+	// dials.
 	pairs [][]*Cable
 	wg    sync.WaitGroup
 }
@@ -59,7 +60,7 @@ func (m *Mesh) Part(member int) {
 	m.eachOf(member, (*Cable).Freeze)
 }
 
-// Mend lets everything through again, what was sent meanwhile too.
+// Mend lets everything through again, including what was sent meanwhile.
 func (m *Mesh) Mend(member int) {
 	m.eachOf(member, (*Cable).Mend)
 }
@@ -73,7 +74,7 @@ func (m *Mesh) eachOf(member int, do func(*Cable)) {
 	}
 }
 
-// Close takes the mesh away and waits for what ran in it.
+// Close removes the mesh and waits for the connections in it.
 func (m *Mesh) Close() {
 	for _, l := range m.members {
 		_ = l.Close()

@@ -32,8 +32,8 @@ func (n *Node) LogFrom(offset int64) ([]byte, error) {
 	return log[offset:], nil
 }
 
-// WaitLog waits until the node's log after an offset has the text, and says so
-// within a millisecond.
+// WaitLog waits until the node's log after an offset has the text. It returns within a
+// millisecond of that.
 func (n *Node) WaitLog(ctx context.Context, offset int64, text string) error {
 	return n.Watch(ctx, "logs "+text, func() (bool, error) {
 		log, err := n.LogFrom(offset)
@@ -41,8 +41,7 @@ func (n *Node) WaitLog(ctx context.Context, offset int64, text string) error {
 	})
 }
 
-// Watch looks at a moment of the node without a pause worth the name, until it
-// has come.
+// Watch asks for a moment of the node, nearly without pause, until it has come.
 func (n *Node) Watch(ctx context.Context, what string, come func() (bool, error)) error {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()

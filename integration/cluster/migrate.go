@@ -13,8 +13,8 @@ import (
 )
 
 // MigrateSeal gives a cluster of one node another kind of seal, nil for Shamir, as an
-// operator does: the server is started with the new configuration and given the key
-// shares of now with the word that they are for a migration. The shares stay.
+// operator does. It starts the server with the new configuration and gives it the present
+// key shares, marked as for a migration. The shares stay.
 func (c *Cluster) MigrateSeal(ctx context.Context, to *TransitSeal) error {
 	ctx, cancel := within(ctx)
 	defer cancel()
@@ -38,7 +38,7 @@ func (c *Cluster) MigrateSeal(ctx context.Context, to *TransitSeal) error {
 	}
 	c.SetBarrierKeys(shares)
 	c.SetRecoveryKeys(shares)
-	// The stanza of the seal that was left is for the one start of the migration.
+	// The stanza of the former seal is for the one start of the migration.
 	c.leaving = nil
 	if err := n.writeConfig(); err != nil {
 		return err

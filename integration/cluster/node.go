@@ -49,7 +49,7 @@ func (n *Node) Address() string {
 // ClusterAddress is the address of the cluster port.
 func (n *Node) ClusterAddress() string { return fmt.Sprintf("https://127.0.0.1:%d", n.clusterPort) }
 
-// LogFile is what the server printed, over all its starts.
+// LogFile is the file of the server's output, over all its starts.
 func (n *Node) LogFile() string { return n.path("server.log") }
 
 // DataDir is the folder of the storage.
@@ -162,7 +162,7 @@ func (n *Node) Start(ctx context.Context) error {
 // Terminate sends SIGTERM and waits for the server's end.
 func (n *Node) Terminate(ctx context.Context) error { return n.end(ctx, syscall.SIGTERM) }
 
-// Kill is kill -9 of the server alone: plugins have to notice by themselves.
+// Kill is kill -9 of the server alone. Plugins have to notice by themselves.
 func (n *Node) Kill(ctx context.Context) error { return n.end(ctx, os.Kill) }
 
 func (n *Node) end(ctx context.Context, sig os.Signal) error {
@@ -172,5 +172,5 @@ func (n *Node) end(ctx context.Context, sig os.Signal) error {
 	return n.process.end(ctx, sig)
 }
 
-// Ended says that the server was started and runs no more.
+// Ended says that the server was started and no longer runs.
 func (n *Node) Ended() bool { return n.process != nil && n.process.exited() }

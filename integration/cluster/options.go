@@ -66,8 +66,8 @@ type Options struct {
 	Shares, Threshold int
 	// Seal is Shamir by default.
 	Seal *TransitSeal
-	// ClusterAddr is the cluster_addr that a node names to others, a URL: its own
-	// cluster port by default. Only for clusters of one node.
+	// ClusterAddr is the cluster_addr that a node tells others, a URL; by default its own
+	// cluster port. Only for clusters of one node.
 	ClusterAddr string
 	// Partitions gives the nodes a network between their cluster ports in which one can
 	// be cut off from the others, see [Cluster.CutOff].
@@ -76,8 +76,8 @@ type Options struct {
 	ExtraHCL string
 	// Env is added to the servers' environment.
 	Env []string
-	// OpenProfiles serves the profiles of the server, see [Node.Goroutines], to who has no
-	// token.
+	// OpenProfiles serves the profiles of the server without a token, see
+	// [Node.Goroutines].
 	OpenProfiles bool
 	// LogLevel is "info" by default.
 	LogLevel string

@@ -10,8 +10,8 @@ import (
 	"github.com/vault-replication/vault-replication/integration/procfs"
 )
 
-// weave makes the network between the cluster ports. Who dials is found by the process
-// that holds the connection, for all nodes have one address.
+// weave makes the network between the cluster ports. All nodes have one address, so the
+// process that holds a connection tells who dialled it.
 func (c *Cluster) weave() (err error) {
 	c.mesh, err = cable.Weave(c.opts.Nodes, c.dialler, func(node int) string {
 		return strings.TrimPrefix(c.nodes[node].ClusterAddress(), "https://")
@@ -42,7 +42,7 @@ func (c *Cluster) started(node, pid int) {
 }
 
 // CutOff cuts a node off from the other nodes of its cluster and from nobody else: its
-// clients reach it, and other clusters too. Connections stand and nothing passes.
+// clients and other clusters reach it. Connections stay open and nothing passes.
 func (c *Cluster) CutOff(n *Node) {
 	n.cutOff = true
 	c.mesh.Part(n.index)

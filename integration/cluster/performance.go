@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/testcluster"
 )
 
-// PathPerformance is below which the endpoints of performance replication are.
+// PathPerformance begins the paths of performance replication.
 const PathPerformance = "sys/replication/performance/"
 
 // PerformanceStatus is the body of sys/replication/performance/status.
@@ -109,9 +109,9 @@ func (c *Cluster) EnablePerformancePrimary(ctx context.Context) error {
 	return n.WaitPerformanceRole(ctx, "primary")
 }
 
-// JoinPerformance makes the cluster a performance secondary, known by an id, of a
-// primary that shares its CA, and waits until it streams. It takes over the
-// primary's shares and gets a root token of its own by them.
+// JoinPerformance makes the cluster a performance secondary of a primary that shares its
+// CA, under an id, and waits until it streams. It takes over the primary's shares and makes
+// a root token of its own with them.
 func (c *Cluster) JoinPerformance(ctx context.Context, primary *Cluster, id string) error {
 	secret, err := primary.nodes[0].APIClient().Logical().WriteWithContext(ctx, PathPerformance+"primary/secondary-token", map[string]any{"id": id})
 	if err != nil {
@@ -135,8 +135,8 @@ func (c *Cluster) JoinPerformance(ctx context.Context, primary *Cluster, id stri
 	return nil
 }
 
-// WaitCaughtUp waits until the secondary has applied all that the primary has
-// written when it is called. It waits as long as the secondary gets nearer.
+// WaitCaughtUp waits until the secondary has applied all that the primary had written at
+// the call. It waits as long as the secondary gets nearer.
 func (c *Cluster) WaitCaughtUp(ctx context.Context, primary *Cluster) error {
 	p, err := primary.nodes[0].PerformanceStatus(ctx)
 	if err != nil {

@@ -10,10 +10,9 @@ import (
 	"sync"
 )
 
-// Ports come from below the range from which the kernel serves outgoing
-// connections: a port from that range could be taken by any client while its
-// server is down between two starts. The kernel has the last word when the
-// server binds, and a node that loses that race is started on other ports.
+// Ports are below the range that the kernel takes for outgoing connections. Any client
+// could take a port from that range while its server is down between two starts. The kernel
+// decides when the server binds; a node that loses that race is started on other ports.
 const (
 	portFirst = 14000
 	portLast  = 31999

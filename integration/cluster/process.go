@@ -41,7 +41,7 @@ func startProcess(logFile string, env []string, binary string, args ...string) (
 	return p, nil
 }
 
-// environment is the test's without what would steer a Vault server or client.
+// environment is the test's environment without what would steer a Vault server or client.
 func environment() []string {
 	var env []string
 	for _, kv := range os.Environ() {

@@ -52,8 +52,8 @@ func (c *Cluster) Rekey(ctx context.Context, shares, threshold int) error {
 	return fmt.Errorf("the shares of %s did not complete the rekey", c.opts.Name)
 }
 
-// TakeShares waits until a primary's key shares are those of this secondary, and goes on
-// with them.
+// TakeShares waits until this secondary has taken over the primary's key shares, and uses
+// them from then on.
 func (c *Cluster) TakeShares(ctx context.Context, primary *Cluster, kind testcluster.GenerateRootKind) error {
 	token := c.GetRootToken()
 	c.Adopt(primary)
@@ -63,7 +63,7 @@ func (c *Cluster) TakeShares(ctx context.Context, primary *Cluster, kind testclu
 	return Wait(ctx, c.opts.Name+" has the key shares of its primary", func(context.Context) error { return c.try(kind) })
 }
 
-// RefusesShares is an error unless shares of before make no token.
+// RefusesShares returns an error if former shares still make a token.
 func (c *Cluster) RefusesShares(keys [][]byte, kind testcluster.GenerateRootKind) error {
 	present := c.GetBarrierOrRecoveryKeys()
 	defer func() {
@@ -81,7 +81,7 @@ func (c *Cluster) RefusesShares(keys [][]byte, kind testcluster.GenerateRootKind
 // try makes a token of the key shares.
 func (c *Cluster) try(kind testcluster.GenerateRootKind) error {
 	sys := c.nodes[0].APIClient().Sys()
-	// What was left half done is in the way.
+	// An attempt that was left half done would be in the way.
 	cancel := sys.GenerateRootCancel
 	if kind == testcluster.GenerateRootDR {
 		cancel = sys.GenerateDROperationTokenCancel

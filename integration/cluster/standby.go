@@ -46,8 +46,9 @@ func (n *Node) WaitStandby(ctx context.Context) error {
 	})
 }
 
-// WaitOtherActive waits until a node leads that is not the given one, which is not
-// asked: it may be gone or frozen, or cut off so that it does not know that it leads no more.
+// WaitOtherActive waits until another node than the given one leads. It does not ask the
+// given one, which may be gone, frozen, or cut off so that it does not know that it no
+// longer leads.
 func (c *Cluster) WaitOtherActive(ctx context.Context, than *Node) (*Node, error) {
 	ctx, cancel := within(ctx)
 	defer cancel()
@@ -67,8 +68,8 @@ func (c *Cluster) WaitOtherActive(ctx context.Context, than *Node) (*Node, error
 	return active, err
 }
 
-// WaitVoters waits until all raft nodes have a vote: the autopilot gives it to a node
-// that it has found stable for some time. One without cannot take over.
+// WaitVoters waits until all raft nodes have a vote. The autopilot gives a vote to a node
+// that has been stable for some time. A node without a vote cannot take over.
 func (c *Cluster) WaitVoters(ctx context.Context) error {
 	ctx, cancel := within(ctx)
 	defer cancel()
@@ -109,8 +110,8 @@ func (c *Cluster) WaitVoters(ctx context.Context) error {
 // WaitLeader waits until a node leads.
 func (c *Cluster) WaitLeader(ctx context.Context) (*Node, error) { return c.WaitOtherActive(ctx, nil) }
 
-// Freeze stops the server where it is, as a network does that drops all of its packets,
-// and worse: it hears of nothing, and goes on with what it has begun after [Node.Thaw].
+// Freeze stops the server where it is. It is worse than a network that drops all packets:
+// the server notices nothing, and after [Node.Thaw] it goes on with what it had begun.
 func (n *Node) Freeze() error {
 	n.frozen = true
 	return n.process.cmd.Process.Signal(syscall.SIGSTOP)

@@ -16,7 +16,7 @@ import (
 const BinEnv = "VAULT_REPLICATION_BIN"
 
 // KeepEnv is the environment variable that keeps the folders of a failed test's clusters,
-// with their whole logs, for whoever looks for the cause.
+// with their whole logs.
 const KeepEnv = "VAULT_REPLICATION_KEEP"
 
 // startLimit bounds the start of a cluster in a test.
@@ -50,8 +50,8 @@ func NewTestCA(t testing.TB) *CA {
 }
 
 // New starts a cluster for a test. When the test ends its roots are compared with what it
-// has stored (see [Cluster.CheckIndexes]), and it is gone; the ends of its logs are printed
-// if the test failed.
+// has stored (see [Cluster.CheckIndexes]), and it is removed. If the test failed, the ends
+// of its logs are printed.
 func New(t testing.TB, opts Options) *Cluster {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)

@@ -12,9 +12,9 @@ import (
 // pollInterval is how often a condition is looked at again.
 const pollInterval = 20 * time.Millisecond
 
-// Wait looks at a condition until it holds, the context ends, or the condition
-// fails for good (see [Final]). The error names what was waited for and why it
-// did not hold last; that a look was cut by the end of the context says nothing.
+// Wait looks at a condition until it holds, the context ends, or the condition fails for
+// good (see [Final]). The error names the condition and why it last did not hold. A look
+// that the end of the context cut does not count.
 func Wait(ctx context.Context, what string, condition func(context.Context) error) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()

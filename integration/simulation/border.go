@@ -12,7 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// keysOf are the pairing key of a secondary and the key that its primary has of it.
+// keysOf returns the pairing key of a secondary and the primary's own key for it.
 func keysOf(id string) (pairing, own []byte) {
 	p, o := sha256.Sum256([]byte("pairing "+id)), sha256.Sum256([]byte("own "+id))
 	return p[:], o[:]
@@ -22,8 +22,8 @@ func (p *process) relation(id string) proof.Relation {
 	return proof.Relation{Mode: mode, SetID: p.node.sim.set.id, SecondaryID: id}
 }
 
-// border makes what a host has between its storage and its plugin. What is broken on
-// purpose is broken in the storage: its proofs are good.
+// border makes what a host has between its storage and its plugin. Deliberate faults are in
+// the storage, so its proofs are valid.
 func (p *process) border() error {
 	p.content = &content{Tap: p.tap}
 	p.from = proof.NewSecondary(p.content, mode, nil)
@@ -39,7 +39,7 @@ type secondaries struct {
 	of map[string]*proof.Primary
 }
 
-// to is what the host of a primary says to a secondary.
+// to returns the primary's side of the relation to a secondary.
 func (p *process) to(id string) *proof.Primary {
 	p.secondaries.mu.Lock()
 	defer p.secondaries.mu.Unlock()

@@ -22,8 +22,7 @@ func cursorOn(d *disk) *replication.Cursor {
 	if b == nil {
 		return &replication.Cursor{}
 	}
-	// Rows are never written into, so it is the same one while it begins at the same
-	// place.
+	// Rows are never written into, so it is the same row while it begins at the same place.
 	if d.cursor == nil || d.cursorRow != &b[0] {
 		d.cursor, d.cursorRow = &replication.Cursor{}, &b[0]
 		if c, err := journal.DecodeCursor(b); err == nil {
@@ -33,15 +32,15 @@ func cursorOn(d *disk) *replication.Cursor {
 	return d.cursor
 }
 
-// check compares a secondary with the primary after each of its writes; it is called
-// with disk.mu held. Storage without transactions has an applied row key by key and
-// then the cursor: until it rests again, keys may be newer than the cursor.
+// check compares a secondary with the primary after each of the secondary's writes. It is
+// called with disk.mu held. Storage without transactions gets an applied row key by key and
+// then the cursor. Until it rests again, keys may be newer than the cursor.
 func (r *run) check(n *node, _ []change) {
 	n.sim.compare(n, !n.disk.txn)
 }
 
-// rests says that nothing is being applied, so that storage without transactions is
-// exact too, and now and then looks whether the fingerprint is that of the content.
+// rests is called when nothing is being applied, so that storage without transactions is
+// exact too. Now and then it compares the fingerprint with the content.
 func (n *node) rests() {
 	n.mu.Lock()
 	n.rested++
@@ -66,8 +65,9 @@ func (n *node) rests() {
 	n.sim.compare(n, !n.disk.txn && cursorOn(n.disk).Position.Sequence < ahead)
 }
 
-// begins notes up to where rows may be there: of a frame that failed on storage
-// without transactions some are, and the cursor is behind them until it comes again.
+// begins notes up to where rows may be there. If a frame failed on storage without
+// transactions, some of its rows are there, and the cursor is behind them until the frame
+// comes again.
 func (n *node) begins(f *replication.Frame) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -96,8 +96,8 @@ func (o *outstanding) add(f *replication.Frame) {
 	o.frames = append(o.frames, frameSize{f.To.Sequence, len(f.Payload)})
 }
 
-// window checks, when a session asks for the next frame, that what it has sent ahead
-// of the secondary's disk leaves room for it.
+// window checks, when a session asks for the next frame, that there is room for it: what
+// the session has sent and the secondary's disk does not have is bounded.
 func (r *run) window(_ *node, f *frames) {
 	for i, s := range r.secondaries {
 		if f.slot != secondaryID(i) {
@@ -121,8 +121,8 @@ func (r *run) window(_ *node, f *frames) {
 	}
 }
 
-// copied counts a copy, or a comparison, that has ended: one that was begun and brought
-// nothing, because the session ended, cost nothing.
+// copied counts a copy, or a comparison, that has ended. One that began and brought nothing
+// because the session ended cost nothing.
 func (n *node) copied(err error) {
 	n.say("the copy ends: %v", err)
 	if err != nil {
@@ -146,8 +146,8 @@ func (r *run) content(n *node) map[string][]byte {
 	return out
 }
 
-// restTime is how long after the last fault all must be equal: a primary whose
-// secondary asks for copies in a row lets it wait.
+// restTime is how long after the last fault all must be equal. A primary makes a secondary
+// wait that asks for copies in a row.
 const restTime = 20 * time.Minute
 
 // settle waits for the secondaries to catch up and makes the last checks.

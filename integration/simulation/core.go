@@ -15,8 +15,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// core is the memory of a secondary's running core: what it has read of the storage when
-// it started, and of each key when it was told of it.
+// core is the memory of a secondary's running core. It has what the core read from storage
+// when it started, and of each key what it read when it was told of the key.
 type core struct {
 	storage.Nobody
 
@@ -38,8 +38,8 @@ func newCore(p *process, stream uint64) *core {
 	return c
 }
 
-// Applied takes keys up. At times that takes a while, or the core has no time for any, or a
-// read fails.
+// Applied takes up keys. At times that takes a while, or the core has no time for some
+// keys, or a read fails.
 func (c *core) Applied(ctx context.Context, keys []string) (left []string) {
 	c.mu.Lock()
 	busy, takes := c.rng.IntN(16) == 0, time.Duration(0)
@@ -97,8 +97,8 @@ func (r *run) checkTold(n *node) bool {
 	return true
 }
 
-// underSession tells the core under the context of the session, which ends with the
-// plugin too: it drops what comes after that, and what it has no time for.
+// underSession tells the core under the context of the session, which ends with the plugin
+// too. The core then drops what comes later, and what it has no time for.
 func underSession(p *process) applyFrame {
 	return func(ctx context.Context, m replication.Mode, f *replication.Frame) (*replication.Cursor, error) {
 		p.mu.Lock()

@@ -13,8 +13,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Deliberate is a fault of the code that was made on purpose, with the check that has
-// to find it: the test of the simulation itself.
+// Deliberate is a fault that was made on purpose, with the check that has to find it. It
+// tests the simulation itself.
 type Deliberate struct {
 	Name   string
 	Caught Check

@@ -25,8 +25,8 @@ var (
 	errRefused = errors.New(physical.ErrValueTooLarge)
 )
 
-// disk is the storage of a node. What it has answered is durable; what a process had
-// under way when it ended may be there or not.
+// disk is the storage of a node. What it has answered is durable. A write under way when
+// its process ends may be there or not.
 type disk struct {
 	who    string
 	txn    bool // it has transactions, as raft; otherwise single writes, as file
@@ -43,15 +43,15 @@ type disk struct {
 	fails float64 // how many of the operations fail
 	// trap ends the process at a step, see trap.
 	trap *trap
-	// landed sees what has become durable, in order; it holds mu.
+	// landed is called with what has become durable, in order, with mu held.
 	landed func(changes []change)
-	// loses says which of a transaction's rows a broken storage forgets.
+	// loses returns the rows of a transaction that a broken storage forgets.
 	loses func(changes []change) []change
-	// lying is storage that has answered before it has written: what it answered
-	// last is gone with the process.
+	// lying storage answers before it has written. What it answered last is lost with the
+	// process.
 	lying  bool
 	unsure []map[string][]byte
-	// cursor is what the row of the cursor says, see cursorOn.
+	// cursor is the content of the cursor's row, see cursorOn.
 	cursor    *replication.Cursor
 	cursorRow *byte
 
@@ -64,8 +64,8 @@ type change struct {
 	value []byte
 }
 
-// trap ends the process of a node when a step of its storage is reached for the
-// nth time: before it, or after it and before its answer.
+// trap ends the process of a node at the nth time that a step of its storage is reached:
+// before the step, or between the step and its answer.
 type trap struct {
 	step  string
 	nth   int
@@ -113,7 +113,7 @@ func (h *handle) backend() physical.Backend {
 	return h
 }
 
-// end is the end of the process: each write that is under way lands or does not.
+// end is the end of the process. Each write under way lands or does not.
 func (h *handle) end() {
 	h.d.mu.Lock()
 	defer h.d.mu.Unlock()
@@ -247,8 +247,7 @@ func (p *pending) grows() bool {
 
 var classes keyclass.Classifier
 
-// refused says whether a value of the content is one of those that picky storage does
-// not take: a third of them.
+// refused says whether picky storage refuses a value of the content: a third of them.
 func (p *pending) refused() bool {
 	return slices.ContainsFunc(p.changes, func(c change) bool {
 		return c.value != nil && classes.Replicated(mode, c.key) && crc32.ChecksumIEEE(c.value)%3 == 0

@@ -14,9 +14,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// history is the model: what each replicated key of the primary was at each number
-// of its journal. It is learnt from what lands on the primary's disk, not from what
-// the primary says.
+// history is the model: the value of each replicated key of the primary at each sequence of
+// its journal. It is learnt from what lands on the primary's disk, not from what the
+// primary says.
 type history struct {
 	classes keyclass.Classifier
 
@@ -42,10 +42,9 @@ func (h *history) replicated(key string) bool {
 	return h.classes.Replicated(replication.DR, key)
 }
 
-// landed takes over what has become durable on the primary. A write has the number
-// of the row in its transaction, or of the row that was written ahead for its key. A
-// write without a row was made while no slot was open: no position that a secondary
-// has can be before it.
+// landed takes over what has become durable on the primary. A write has the sequence of the
+// row in its transaction, or of the row that was written ahead for its key. A write without
+// a row was made while no slot was open: no secondary has a position before it.
 func (h *history) landed(changes []change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -64,8 +63,8 @@ func (h *history) landed(changes []change) {
 			number = n
 			break
 		}
-		// A row that comes alone is ahead of its data on storage without transactions.
-		// Otherwise, and the second time, it says what became of a write that had failed.
+		// On storage without transactions a row that comes alone is ahead of its data.
+		// Otherwise, and the second time, it tells the result of a write that had failed.
 		if h.joint || h.rows[n] {
 			continue
 		}
@@ -77,8 +76,8 @@ func (h *history) landed(changes []change) {
 			return
 		}
 		for i := range ops {
-			// Numbers of a key are in the order of its writes: a row that comes behind a later
-			// one is of a write that has failed.
+			// The sequences of a key are in the order of its writes. A row that comes
+			// behind a later one belongs to a write that has failed.
 			key := ops[i].Key
 			if v := h.keys[key]; n > h.writer[key] && (len(v) == 0 || n > v[len(v)-1].number) {
 				h.writer[key] = n
@@ -132,8 +131,8 @@ func (h *history) since(key string, number uint64, value []byte) bool {
 	return value == nil
 }
 
-// compare says where rows differ from the primary's at a number. Of storage without
-// transactions that is not at rest, a key may be newer.
+// compare says where rows differ from the primary's at a sequence. With newer, a key may be
+// newer: storage without transactions is not at rest.
 func (h *history) compare(rows map[string][]byte, number uint64, newer bool) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -41,7 +41,7 @@ var _ replication.Host = (*plugin)(nil)
 
 var errPluginGone = errors.New("the plugin's process has ended")
 
-// kill ends the process of the plugin. What it has asked of the host goes on there.
+// kill ends the plugin's process. What it has asked of the host goes on there.
 func (g *plugin) kill() {
 	g.once.Do(func() {
 		close(g.dead)
@@ -64,7 +64,7 @@ func (g *plugin) over() bool {
 	}
 }
 
-// own keeps a connection that ends with the plugin.
+// own makes a connection end with the plugin.
 func (g *plugin) own(c *conn) {
 	g.mu.Lock()
 	if !g.over() {

@@ -25,8 +25,8 @@ func (n *node) unlisten(g *plugin) {
 	}
 }
 
-// dial connects a secondary with the primary. TLS is the host's and not simulated:
-// the certificate that the client would have proved is handed over as it is.
+// dial connects a secondary with the primary. TLS belongs to the host and is not simulated:
+// the certificate that the client would have proved is handed over unchanged.
 func (n *node) dial(ctx context.Context, req replication.DialRequest) (*conn, error) {
 	if n.link == nil || req.Address != n.sim.primary.addr {
 		return nil, replication.Errorf(replication.Unreachable, "there is nothing at %s", req.Address)
@@ -52,8 +52,8 @@ func (n *node) dial(ctx context.Context, req replication.DialRequest) (*conn, er
 	return near, nil
 }
 
-// disconnect ends the connections of a process that has ended. If the node is mute
-// its peers hear nothing of it until it is back.
+// disconnect ends the connections of a process that has ended. If the node is mute, its
+// peers are told nothing until it is back.
 func (n *node) disconnect(p *process) {
 	n.mu.Lock()
 	mute := n.mute
@@ -80,7 +80,7 @@ func (n *node) disconnect(p *process) {
 	g.kill()
 }
 
-// revive lets a node that is back answer for connections that it knows nothing of.
+// revive makes a node that is back answer for connections that it does not know.
 func (n *node) revive() {
 	n.mu.Lock()
 	lost := n.lost

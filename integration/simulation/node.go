@@ -15,7 +15,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// node is a cluster of one node: what stays of it when its processes end.
+// node is a cluster of one node: what stays when its processes end.
 type node struct {
 	sim  *run
 	name string
@@ -68,7 +68,7 @@ type process struct {
 	writes  sync.WaitGroup // of the core
 }
 
-// admit lets the core make a write; one that steps down makes no more.
+// admit lets the core make a write. A core that steps down makes no more.
 func (p *process) admit() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -139,8 +139,8 @@ func (n *node) boot(ctx context.Context) (*process, error) {
 	return p, nil
 }
 
-// end decides that a process ends; orderly is a step down, after which nothing is
-// under way.
+// end decides that a process ends. An orderly end is a step down: then nothing is under
+// way.
 func (p *process) end(orderly bool) {
 	p.once.Do(func() {
 		p.orderly = orderly
@@ -166,7 +166,7 @@ func (p *process) serve(ctx context.Context) {
 		p.mu.Unlock()
 		err := g.engine.Start(ctx, replication.StartRequest{Role: p.node.role, ClusterID: p.node.sim.set.id})
 		if err != nil {
-			// The host starts a plugin anew that does not take up its role.
+			// If a plugin does not take up its role, the host starts it anew.
 			p.node.say("the plugin does not start: %v", err)
 			g.kill()
 		}
@@ -201,8 +201,8 @@ func (p *process) serve(ctx context.Context) {
 	p.work.Wait()
 }
 
-// carryOut runs a call of the plugin beside it. Those who have done one do the next,
-// because their stacks have grown already.
+// carryOut runs a call of the plugin in another goroutine. Goroutines that have done one
+// call do the next, because their stacks have grown already.
 func (p *process) carryOut(job func()) {
 	select {
 	case p.jobs <- job:
@@ -255,7 +255,7 @@ func (n *node) crash(mute bool, down time.Duration) {
 	}
 }
 
-// lag is how long a call of the plugin takes to get to its host.
+// lag is how long a call of the plugin takes to reach its host.
 func (n *node) lag() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -265,8 +265,8 @@ func (n *node) lag() time.Duration {
 	return time.Duration(n.rng.Int64N(int64(n.laggy)))
 }
 
-// repeat gives the host a frame again, or an older one, as a plugin does that has
-// not heard an answer; none of that may change anything.
+// repeat gives the host a frame again, or an older one, as a plugin does that has heard no
+// answer. That must change nothing.
 func (n *node) repeat(ctx context.Context, from *proof.Secondary, f *replication.Frame) {
 	n.mu.Lock()
 	again := n.repeats > 0 && n.rng.Float64() < n.repeats

@@ -54,12 +54,11 @@ const (
 	Rest Check = "the secondaries come to rest"
 	// Acknowledged: no write that was answered is missing.
 	Acknowledged Check = "no acknowledged write is missing"
-	// Copies: a fault costs at most one full copy, and one of the network none.
+	// Copies: a fault costs at most one full copy. A fault of the network costs none.
 	Copies Check = "at most one copy a fault"
 	// Bounded: what is under way, and what is kept, has a bound.
 	Bounded Check = "bounded memory"
-	// Told: where a position is said to be applied, the core was told of all that is
-	// stored.
+	// Told: when a position counts as applied, the core was told of all that is stored.
 	Told Check = "what the core was told is what is stored"
 	// Order: a key's numbers grow with its writes.
 	Order Check = "numbers are in the order of the writes"

@@ -9,8 +9,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Tamper breaks something on purpose, to see that a check finds it. Its zero value
-// breaks nothing. The production code has no seam for it: all is done around it.
+// Tamper breaks something on purpose, so that a check must find it. Its zero value breaks
+// nothing. The product has no seam for it: everything is done around the product.
 type Tamper struct {
 	// frame changes what the primary's host has read; nil leaves it out.
 	frame func(*storage.Tap, *replication.Frame) *replication.Frame
@@ -18,7 +18,7 @@ type Tamper struct {
 	ranges func(*replication.Range)
 	// cursor changes what a secondary's host says.
 	cursor func(*replication.Cursor)
-	// apply takes the place of a secondary's ApplyFrame.
+	// apply replaces a secondary's ApplyFrame.
 	apply func(*process) applyFrame
 	// disks changes the disks before the run.
 	disks func(primary *disk, secondaries []*disk)

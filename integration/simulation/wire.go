@@ -13,8 +13,8 @@ import (
 // socketBytes is how much one direction of a connection holds before its writer waits.
 const socketBytes = 256 << 10
 
-// lane is one direction of a connection: bytes in order, as TCP keeps them. What
-// is on its way while the link is cut in this direction arrives after it.
+// lane is one direction of a connection: bytes in order, as TCP keeps them. What is on its
+// way when the link is cut in this direction arrives after the cut.
 type lane struct {
 	link *link
 	way  int

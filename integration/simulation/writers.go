@@ -20,8 +20,8 @@ type ack struct {
 	value []byte
 }
 
-// fill gives the primary what it has before replication begins, and secondaries
-// what is to go.
+// fill gives the primary its content before replication begins, and the secondaries content
+// that has to go.
 func (r *run) fill() {
 	rng := r.plan.stream(2)
 	for _, k := range r.plan.keys {
@@ -69,7 +69,7 @@ func (r *run) write(ctx context.Context, writer int) {
 	}
 }
 
-// batch is what one write does; values are never used twice.
+// batch makes one write. Values are never used twice.
 func (r *run) batch(rng *rand.Rand, writer, n int) (*storage.Batch, []ack) {
 	b := &storage.Batch{}
 	var acks []ack

@@ -18,10 +18,9 @@ var alike = map[string]string{
 	"core/seal-config":       "numbers of shares, read before anything can be decrypted",
 }
 
-// Compare says what is wrong with what a performance primary and its secondary
-// have stored once the secondary has caught up. settling are differences of shared
-// keys, which a write in the background may cause for a moment; the others may
-// never be.
+// Compare says what is wrong with what a performance primary and its secondary have stored
+// once the secondary has caught up. settling are differences of shared keys, which a write
+// in the background may cause for a moment. The others must never be there.
 func Compare(primary, secondary *Store) (problems, settling []string) {
 	keys := maps.Clone(primary.Values)
 	maps.Copy(keys, secondary.Values)

@@ -20,7 +20,7 @@ import (
 type Store struct {
 	// Values are by key, as they are in the storage.
 	Values map[string][]byte
-	// Classes is the product's own, with what the cluster's mount tables say.
+	// Classes is the product's table of classes, with the cluster's mount tables.
 	Classes keyclass.Classifier
 }
 
@@ -93,9 +93,8 @@ func readRaw(ctx context.Context, client *api.Client, key string, out any) error
 // Keys are all keys in order.
 func (s *Store) Keys() []string { return slices.Sorted(maps.Keys(s.Values)) }
 
-// Mounted is how many keys there are of each kind and type of mount, such as
-// "logical/kv"; of their local part as "logical/pki certs/" too, and of local
-// mounts as "logical/kv local".
+// Mounted counts the keys of each kind and type of mount, such as "logical/kv".
+// "logical/pki certs/" counts its local part too, "logical/kv local" its local mounts.
 func (s *Store) Mounted() map[string]int {
 	count := map[string]int{}
 	for key := range s.Values {
@@ -118,8 +117,7 @@ func (s *Store) Mounted() map[string]int {
 	return count
 }
 
-// Decided is how many keys each row of the table of keys has decided, by the row's
-// key.
+// Decided counts the keys that each row of the table of keys has decided, by the row's key.
 func (s *Store) Decided() map[string]int {
 	count := map[string]int{}
 	for key := range s.Values {
