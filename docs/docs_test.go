@@ -16,6 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// sources are the directories with code.
+var sources = []string{"host", "plugin", "shared", "integration", "scripts", "docs"}
+
 // widest is how many columns a line of a document or of a comment may have.
 const widest = 120
 
@@ -45,7 +48,12 @@ var (
 	adrDate    = regexp.MustCompile(`(?m)^- Date: \d{4}-\d{2}-\d{2}$`)
 	adrStatus  = regexp.MustCompile(`(?m)^- Status: (Accepted|Superseded by \[\d{4}\]\(\S+\.md\))`)
 	superseded = regexp.MustCompile(`(?m)^- Status: Superseded by \[(\d{4})\]`)
-	adrLink    = regexp.MustCompile(`\]\((\d{4}-[^)#]+\.md)\)`)
+
+	docLink     = regexp.MustCompile(`\]\(([^):\s]+)\)`)
+	docHeading  = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	testFunc    = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	testName    = regexp.MustCompile("`(Test[A-Z]\\w+)`")
+	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
 )
 
 // TestEveryDecisionHasDateStatusAndRow says which decision a reader could not place.
@@ -76,14 +84,33 @@ func TestEveryDecisionHasDateStatusAndRow(t *testing.T) {
 	}
 }
 
-// TestLinksBetweenDecisionsLead finds a decision that links to a file that is not there.
-func TestLinksBetweenDecisionsLead(t *testing.T) {
+// TestLinksLead finds a link to a file or heading that is not there.
+func TestLinksLead(t *testing.T) {
 	t.Parallel()
-	for _, path := range glob(t, "adr/*.md") {
-		for _, link := range adrLink.FindAllStringSubmatch(read(t, path), -1) {
-			require.FileExists(t, filepath.Join("adr", link[1]), "%s links to it", path)
+	for _, path := range glob(t, "*.md", "adr/*.md", "../*.md") {
+		for _, link := range docLink.FindAllStringSubmatch(read(t, path), -1) {
+			file, anchor, _ := strings.Cut(link[1], "#")
+			target := path
+			if file != "" {
+				target = filepath.Join(filepath.Dir(path), file)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s links to %s, which is not there", path, link[1])
+			} else if anchor != "" && !slices.Contains(anchors(read(t, target)), anchor) {
+				t.Errorf("%s links to %s, which has no such heading", path, link[1])
+			}
 		}
 	}
+}
+
+// anchors are the headings of a document in the form in which a link names them.
+func anchors(text string) []string {
+	var all []string
+	for _, heading := range docHeading.FindAllStringSubmatch(text, -1) {
+		plain := strings.ToLower(notInAnchor.ReplaceAllString(heading[1], ""))
+		all = append(all, strings.ReplaceAll(plain, " ", "-"))
+	}
+	return all
 }
 
 // TestLinesOfDocumentsAreNarrow leaves out what cannot be wrapped: rows of tables, and commands and their output.
@@ -121,10 +148,33 @@ func TestGlossaryNamesCode(t *testing.T) {
 	}
 }
 
+// TestTestsThatDocumentsNameExist keeps the proof of a claim from getting lost when a test is renamed.
+func TestTestsThatDocumentsNameExist(t *testing.T) {
+	t.Parallel()
+	exist := map[string]bool{}
+	for _, dir := range sources {
+		require.NoError(t, fs.WalkDir(os.DirFS(".."), dir, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, "_test.go") {
+				for _, test := range testFunc.FindAllStringSubmatch(read(t, filepath.Join("..", path)), -1) {
+					exist[test[1]] = true
+				}
+			}
+			return err
+		}))
+	}
+	for _, path := range glob(t, "*.md", "adr/*.md", "../*.md") {
+		for _, test := range testName.FindAllStringSubmatch(read(t, path), -1) {
+			if !exist[test[1]] {
+				t.Errorf("%s names %s, which no file declares", path, test[1])
+			}
+		}
+	}
+}
+
 // TestCommentsAreNarrow counts a tab as one column. A directive cannot be wrapped.
 func TestCommentsAreNarrow(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"host", "plugin", "shared", "integration", "scripts", "docs"} {
+	for _, dir := range sources {
 		require.NoError(t, fs.WalkDir(os.DirFS(".."), dir, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, ".pb.go") {
 				return err
