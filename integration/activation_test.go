@@ -95,8 +95,8 @@ func editClaims(edit func(map[string]any)) paramsFunc {
 	}
 }
 
-// A bad activation is refused with a sentence that names what is wrong, and the
-// cluster that was to become a secondary is what it was.
+// A bad activation is refused with a sentence that names what is wrong. The cluster that
+// was to become a secondary is unchanged.
 func TestBadActivationChangesNothing(t *testing.T) {
 	parallel(t)
 	ctx := t.Context()

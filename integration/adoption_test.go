@@ -28,7 +28,7 @@ type moment struct {
 	after, before bool
 }
 
-// way is that of a cluster to a secondary.
+// way is how a cluster becomes a secondary.
 type way struct {
 	joining, primary       *cluster.Node
 	joiningLog, primaryLog int64

@@ -27,12 +27,12 @@ func cli(t *testing.T, c *cluster.Cluster, args ...string) (string, error) {
 	return string(out), err
 }
 
-// random is what differs from run to run in the output of the command.
+// random matches what differs from run to run in the command's output.
 var random = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|` +
 	`_[0-9a-f]{8}\b|hv[sb]\.[\w-]+|\d{4}-\d\d-\d\d[T ][\d:.]+(Z| UTC|[+-]\d\d:\d\d)?( m=\S+)?|127\.0\.0\.1:\d+|\b[A-Za-z0-9]{24}\b|\d+m\d+s|\d\d [A-Z][a-z]{2} \d\d \d\d:\d\d UTC|\b\d{10}\b`)
 
-// cliFlow is what a first day with Vault looks like; the outputs are returned
-// without what is random or a time.
+// cliFlow is a first day with Vault. It returns the outputs without random values and
+// times.
 func cliFlow(t *testing.T, c *cluster.Cluster) string {
 	t.Helper()
 	var all strings.Builder

@@ -134,7 +134,7 @@ func eachSection(t *testing.T, prefix string, send func(context.Context, differe
 	return all
 }
 
-// outside is what the servers under test use besides themselves.
+// outside are the services that the servers under test use.
 type outside struct {
 	fixtures *differential.Fixtures
 	database *postgres.Server

@@ -16,7 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/integration/smalldisk"
 )
 
-// diskSize is what the storage of a secondary has: more than it needs at first.
+// diskSize is the size of a secondary's storage: more than it needs at first.
 const diskSize = 160 << 20
 
 // The disk of a secondary fills while the primary is written to. The primary does not

@@ -37,7 +37,7 @@ func TestLeaderIsKilledInsideItsChangeOfRole(t *testing.T) {
 		require.NoError(t, err)
 		return out
 	}
-	// Whoever writes the role waits in the database.
+	// A write of the role waits in the database.
 	sql(`CREATE FUNCTION hold() RETURNS trigger AS $$ BEGIN PERFORM pg_sleep(3600); RETURN NEW; END $$ LANGUAGE plpgsql`)
 	sql(`CREATE TRIGGER hold BEFORE INSERT OR UPDATE ON ` + tables.Entries + ` FOR EACH ROW WHEN (NEW.key = 'role') EXECUTE FUNCTION hold()`)
 	keyring := `SELECT md5(value) FROM ` + tables.Entries + ` WHERE key = 'keyring'`

@@ -151,7 +151,7 @@ func (c *moving) back(t *testing.T, n *cluster.Node) {
 	require.NoError(t, n.WaitStandby(t.Context()))
 }
 
-// statuses are those of both sides, answered by the nodes that lead.
+// statuses returns the status of both sides, from the nodes that lead.
 func (c *moving) statuses(ctx context.Context) (primary, secondary *cluster.DRStatus, err error) {
 	status := func(of *cluster.Cluster) (*cluster.DRStatus, error) {
 		n, err := of.WaitLeader(ctx)

@@ -162,8 +162,8 @@ func logSizes(t *testing.T, c *cluster.Cluster) map[*cluster.Node]int64 {
 	return sizes
 }
 
-// requireAllServe waits until each node of a primary takes a write and has those of the
-// others, and asserts that none has sealed itself since.
+// requireAllServe waits until each node of a primary accepts a write and has the writes of
+// the others. It asserts that no node has sealed itself since.
 func requireAllServe(t *testing.T, c *cluster.Cluster, since map[*cluster.Node]int64) {
 	t.Helper()
 	path := func(node int) string { return fmt.Sprintf("%s/served/%d", load.Mount, node) }

@@ -16,8 +16,8 @@ import (
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
-// threeNodes starts two clusters of three nodes each that trust one CA. The shares of
-// the first are others in number than those of the second.
+// threeNodes starts two clusters of three nodes each that trust one CA. They have different
+// numbers of shares.
 func threeNodes(t *testing.T) (primary, secondary *cluster.Cluster) {
 	t.Helper()
 	opts := cluster.Options{Name: "primary", Binary: product(t), CA: cluster.NewTestCA(t), Nodes: 3, Shares: 3, Threshold: 2}
@@ -65,7 +65,7 @@ func TestStandbysOfANewDRSecondary(t *testing.T) {
 func drMode(h *api.HealthResponse) string          { return h.ReplicationDRMode }
 func performanceMode(h *api.HealthResponse) string { return h.ReplicationPerformanceMode }
 
-// requireMode waits until each node of a cluster says that it has a role: a standby has
+// requireMode waits until each node of a cluster says that it has a role. A standby knows
 // it from the last heartbeat of the active node.
 func requireMode(t *testing.T, c *cluster.Cluster, of func(*api.HealthResponse) string, mode string) {
 	t.Helper()

@@ -16,10 +16,9 @@ import (
 	"github.com/vault-replication/vault-replication/integration/load"
 )
 
-// The active node of a primary is cut off from its peers, and not from its clients, nor
-// from its secondary, which goes on being connected to it. Nothing that it is given from
-// then on is acknowledged, the stream goes on from the node that leads now, without a
-// copy, and what was acknowledged is all there.
+// The active node of a primary is cut off from its peers, but not from its clients and its
+// secondary. What it is given from then on is not acknowledged. The stream goes on from the
+// node that leads now, without a copy, and all that was acknowledged is there.
 func TestTheActiveNodeIsCutOffFromItsPeers(t *testing.T) {
 	parallel(t)
 	ctx := t.Context()
@@ -100,9 +99,9 @@ func writeTo(t *testing.T, n *cluster.Node) *late {
 	return l
 }
 
-// phase begins another phase when writes that were begun in this one were answered, and
-// returns those of the one that ends that were acknowledged. What is under way belongs
-// to the phase in which it was begun.
+// phase begins another phase once the writes that began in this one are answered. It
+// returns the acknowledged writes of the phase that ends. A write under way belongs to the
+// phase in which it began.
 func (l *late) phase(t *testing.T) []string {
 	t.Helper()
 	l.mu.Lock()

@@ -18,8 +18,8 @@ import (
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
-// files are those in which file storage has the values of keys below a directory, in
-// order.
+// files returns the files in which file storage has the values of keys below a directory,
+// in order.
 func files(t *testing.T, n *cluster.Node, dir string) []string {
 	t.Helper()
 	var list []string

@@ -11,9 +11,9 @@ import (
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
-// sys/health of each role, with the parameters by which a load balancer asks for
-// another status. 473 is that of a performance standby, which Vault's community
-// edition does not have, and no role has it.
+// sys/health of each role, with the parameters that a load balancer asks for another status
+// with. No role answers 473: it means a performance standby, which Vault's community
+// edition does not have.
 func TestHealthOfEachRole(t *testing.T) {
 	parallel(t)
 	ctx := t.Context()

@@ -32,7 +32,7 @@ const (
 // holding is one figure of one process.
 type holding struct{ process, figure string }
 
-// holds is what a figure was, over time.
+// holds is a figure over time.
 type holds struct{ procfs.Series }
 
 // holdings are the figures of all processes of some clusters.

@@ -23,7 +23,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// mostHeld is what a host may hold while its plugin does what it can, in bytes.
+// mostHeld is how much a host may hold, in bytes, while its plugin attacks it.
 const mostHeld = 3 << 30
 
 // Plugins that were taken over, on both sides at once, may delay replication. They get no

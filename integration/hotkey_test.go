@@ -34,8 +34,8 @@ func TestHotKeyBesideManyThatDiffer(t *testing.T) {
 		keys, err = strconv.Atoi(text)
 		require.NoError(t, err, "%s is how many keys differ", differEnv)
 	}
-	// With more in memory the primary would bring a secondary up to date that is far behind.
-	// Vault lets one write of a key wait for the one before it: on a disk that is some
+	// With more in memory the primary would bring a secondary that is far behind up to
+	// date. Vault makes a write of a key wait for the one before it. On a disk that is some
 	// hundred a second, so the primary has its storage in memory.
 	opts := cluster.Options{Name: "primary", Binary: product(t), CA: cluster.NewTestCA(t), Storage: cluster.Inmem,
 		ExtraHCL: `replication { logshipper_buffer_size = "1MiB" }`}
@@ -50,8 +50,8 @@ func TestHotKeyBesideManyThatDiffer(t *testing.T) {
 	require.NoError(t, load.Fill(ctx, client, keys, "a"))
 	require.NoError(t, secondary.WaitEqual(ctx, primary))
 
-	// The secondary has acknowledged other values and gets back the storage of before them:
-	// the journal has them no more.
+	// The secondary has acknowledged other values and gets back its storage from before
+	// them. The journal no longer has them.
 	require.NoError(t, secondary.Stop(ctx, true))
 	bringBack := saveData(t, secondary.Node(0))
 	require.NoError(t, secondary.Restart(ctx, true))

@@ -54,8 +54,8 @@ func (k *keyed) rotate(t *testing.T, times int) {
 	}
 }
 
-// rekey changes the primary's root key and shares. The secondary takes the shares over a
-// few seconds later; until then those of before open it.
+// rekey changes the primary's root key and shares. The secondary takes over the shares a
+// few seconds later. Until then its former shares open it.
 func (k *keyed) rekey(t *testing.T, shares, threshold int) {
 	t.Helper()
 	require.NoError(t, k.primary.Rekey(t.Context(), shares, threshold))
@@ -66,7 +66,7 @@ func (k *keyed) rekey(t *testing.T, shares, threshold int) {
 func (k *keyed) takesShares(t *testing.T) {
 	t.Helper()
 	require.NoError(t, k.secondary.TakeShares(t.Context(), k.primary, testcluster.GenerateRootDR))
-	// It has its token of the primary.
+	// Its token is the primary's.
 	k.secondary.SetRootToken(k.primary.GetRootToken())
 }
 
@@ -290,10 +290,10 @@ func TestSecondaryAsksForKeysThatItCannotFollow(t *testing.T) {
 	}
 }
 
-// A primary that was rotated and rekeyed while the secondary was away, and has
-// lost its memory since, can send its present keys only, which those of the
-// secondary do not open. If it is gone before it was asked for them, the secondary
-// must not be locked out, nor lose what it had.
+// A primary was rotated and rekeyed while the secondary was away, and has lost its memory
+// since. It can send only its present keys, which the secondary's keys do not open. If the
+// primary goes before it was asked for its keys, the secondary must not be locked out or
+// lose what it had.
 func TestSecondaryThatCannotFollowKeysKeepsWhatItHad(t *testing.T) {
 	parallel(t)
 	ctx := t.Context()

@@ -121,8 +121,7 @@ func killPlugin(t *testing.T, c *cluster.Cluster) {
 	})
 }
 
-// linked starts two clusters, not yet connected, the first of which others reach through
-// a cable.
+// linked starts two clusters that are not connected yet. A cable leads to the first one.
 func linked(t *testing.T) (link *cable.Cable, primary, secondary *cluster.Cluster) {
 	t.Helper()
 	link, err := cable.Lay("")

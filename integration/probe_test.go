@@ -113,7 +113,8 @@ func (p *probe) status(node string, standby bool, path string, ask asking) {
 	p.count(good, node, path, code, body, err)
 }
 
-// other asks for what needs the core. A standby cannot serve before it has its shares.
+// other asks for something that needs the core. A standby cannot serve before it has its
+// shares.
 func (p *probe) other(node string, standby bool, ask asking) {
 	const path = "sys/internal/ui/mounts"
 	code, header, body, err := ask(path)

@@ -12,9 +12,9 @@ import (
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
-// After a rekey of the primary its new shares open the secondary, on every node, and those
-// of before do not: of unseal shares and of recovery shares alone, whether the secondary was
-// connected or away.
+// After a rekey of the primary its new shares open the secondary on every node, and its
+// former shares do not. This holds for unseal shares and for recovery shares alone, whether
+// the secondary was connected or away.
 func TestKeySharesFollowARekey(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -83,7 +83,7 @@ func TestKeySharesFollowARekey(t *testing.T) {
 			require.NoError(t, secondary.RefusesShares(old, kind))
 			streams()
 
-			// And again, for what was taken over is no exception.
+			// And again: the shares that were taken over are followed too.
 			second := secondary.GetBarrierOrRecoveryKeys()
 			require.NoError(t, primary.Rekey(ctx, 3, 2))
 			require.NoError(t, secondary.TakeShares(ctx, primary, kind))

@@ -24,7 +24,7 @@ import (
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 )
 
-// stolen is what somebody has who unwrapped a secondary's activation token.
+// stolen is what a thief has who unwrapped a secondary's activation token.
 type stolen struct {
 	payload *activation.Payload
 	bundle  *trust.Bundle
@@ -93,9 +93,9 @@ func (s *stolen) bootstrap(ctx context.Context, id string) error {
 	return err
 }
 
-// A certificate proves one id. Whoever has that of one secondary reaches nothing
-// in the name of another, whatever he says he is, and nothing at all once it is
-// revoked; the others go on.
+// A certificate proves one id. With that of one secondary a thief reaches nothing in the
+// name of another, whatever he claims to be, and nothing at all once it is revoked. The
+// others go on.
 func TestCertificateOfAnotherSecondaryIsOfNoUse(t *testing.T) {
 	parallel(t)
 	ctx := t.Context()
@@ -140,7 +140,7 @@ func TestCertificateOfAnotherSecondaryIsOfNoUse(t *testing.T) {
 		requireRefused(t, primary, cluster.PathSecondaryToken, map[string]any{"id": first.ClusterID()}, first.ClusterID())
 	})
 
-	// None of it has disturbed the two, nor shown up as a connection of theirs.
+	// None of it has disturbed the two, and none of it shows as a connection of theirs.
 	for _, c := range []*cluster.Cluster{first, second} {
 		require.NoError(t, c.Node(0).WaitStreaming(ctx))
 		require.NoError(t, c.WaitEqual(ctx, primary))

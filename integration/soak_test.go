@@ -25,10 +25,10 @@ const soakEnv = "VAULT_REPLICATION_SOAK"
 // churners are the clients of the soak.
 const churners = 6
 
-// Whatever fails meanwhile, host and plugins on all sides hold no more memory,
-// descriptors and goroutines in the end than in the middle of a long run. The load leaves
-// nothing behind. Servers are not killed. Of the plugins those of DR are: the others live
-// all the time, and so show what a link that fails leaves behind.
+// Whatever fails meanwhile, host and plugins on all sides hold no more memory, descriptors
+// and goroutines in the end than in the middle of a long run. The load leaves nothing
+// behind. Servers are not killed. Plugins of DR are; those of performance live all the
+// time, and so show what a failing link leaves behind.
 func TestNothingGrows(t *testing.T) {
 	parallel(t)
 	// So that there are samples enough to judge by.

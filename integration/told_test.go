@@ -24,8 +24,8 @@ import (
 // toldEnv is how long sessions end under load, a minute by default; a soak takes 10m.
 const toldEnv = "VAULT_REPLICATION_TOLD"
 
-// What a running performance secondary was told is what its storage has, however many
-// sessions end while it is stored.
+// A running performance secondary was told what its storage has, however many sessions end
+// while it is stored.
 func TestWhatWasToldIsWhatIsStored(t *testing.T) {
 	parallelAlone(t)
 	p := &told{}
@@ -64,7 +64,7 @@ type told struct {
 	primary, secondary            *cluster.Cluster
 	remembered                    *load.Remembered
 	kills, recovers, moves, again int
-	// differ is what the last comparison that was finished has found.
+	// differ is the result of the last comparison that finished.
 	differ error
 }
 
@@ -164,7 +164,7 @@ func clients(c *cluster.Cluster) (all []*api.Client) {
 	return all
 }
 
-// duration is what an environment variable says, such as 10m.
+// duration reads an environment variable, such as 10m.
 func duration(t *testing.T, env string, otherwise time.Duration) time.Duration {
 	t.Helper()
 	text := os.Getenv(env)

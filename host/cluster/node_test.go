@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// node is what a core has of its cluster port: it makes a listener at each unseal.
+// node is the part of a core that makes a cluster listener at each unseal.
 type node struct {
 	border *Border
 

@@ -114,7 +114,8 @@ func TestConnection(t *testing.T) {
 	require.Error(t, err)
 }
 
-// Whoever stops accepting may still have something to say to those who are there.
+// A primary that stops accepting may still have something to say on the present
+// connections.
 func TestPresentConnectionsStayUntilTheEndOfListening(t *testing.T) {
 	t.Parallel()
 	p, addr := listening(t)
@@ -218,8 +219,8 @@ func TestNobodyAnswers(t *testing.T) {
 	require.Equal(t, replication.Unreachable, replication.KindOf(err))
 }
 
-// Which certificates of the authority are let in is asked at each handshake: a refusal
-// takes effect at once, and who is connected is cut.
+// Each handshake asks which certificates are let in. So a refusal takes effect at once. A
+// connection with a certificate that is no longer let in is cut.
 func TestOnlyWhoIsAdmittedIsLetIn(t *testing.T) {
 	t.Parallel()
 	p, addr := listening(t)
@@ -264,7 +265,7 @@ func TestOnlyWhoIsAdmittedIsLetIn(t *testing.T) {
 	require.NoError(t, refused(t, p, replication.DR, req), "the check itself must let a good client in")
 }
 
-// Who is revoked between the handshake and the handover is not served.
+// A secondary that is revoked between the handshake and the handover is not served.
 func TestARevocationDuringTheHandover(t *testing.T) {
 	t.Parallel()
 	p, addr := listening(t)

@@ -65,8 +65,8 @@ func TestServerRefuses(t *testing.T) {
 	}
 }
 
-// What the primary changes for a secondary is in its audit log, with who asked, for
-// what, and what came of it; what cannot be written there is not done.
+// The primary's audit log has what it changes for a secondary, with who asked, for what,
+// and the result. What cannot be written there is not done.
 func TestServerAudits(t *testing.T) {
 	t.Parallel()
 	bodies := map[string]string{

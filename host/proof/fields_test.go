@@ -130,7 +130,7 @@ type fingerprinted struct {
 	Proof       replication.Proof
 }
 
-// acknowledged are those of AckSlot.
+// acknowledged are the arguments of AckSlot.
 type acknowledged struct {
 	At    replication.Position
 	Proof replication.Proof
@@ -206,7 +206,7 @@ func TestEveryFieldIsProven(t *testing.T) {
 	good(from.Verify(ctx, print.At, print.Fingerprint, print.Proof))
 }
 
-// BenchmarkFrame is what a proof costs: made and checked.
+// BenchmarkFrame makes and checks a proof.
 func BenchmarkFrame(b *testing.B) {
 	for _, size := range []int{512, 16 << 10, 1 << 20} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {

@@ -75,7 +75,8 @@ func TestAPositionThatWasGivenProvesALostHistory(t *testing.T) {
 	require.Empty(t, p.has("logical/m/2"))
 }
 
-// A secondary has its pairing key and can say what it wants: only that it copies follows.
+// A secondary has its pairing key and can claim anything. The claim makes it copy and does
+// nothing else.
 func TestALieBeginsNoEpoch(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -161,7 +161,7 @@ func TestForgedContentIsRefused(t *testing.T) {
 	require.Equal(t, "devices", p.has("core/audit"))
 }
 
-// Answers are those to the question that was asked last, and count once.
+// An answer belongs to the last question, and counts once.
 func TestAnswersAreToTheirQuestions(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -226,7 +226,7 @@ func TestAnswersAreToTheirQuestions(t *testing.T) {
 	require.Empty(t, p.has("logical/m/c"))
 }
 
-// A fingerprint is that of its position.
+// A fingerprint belongs to its position.
 func TestFingerprintsAreOfTheirPosition(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -253,7 +253,7 @@ func TestFingerprintsAreOfTheirPosition(t *testing.T) {
 	require.Empty(t, at.Proof)
 }
 
-// The primary lets go of no row before the secondary's host has it.
+// The primary deletes no row before the secondary's host has it.
 func TestAcknowledgementsAreTheSecondarys(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -12,8 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A sum is what a new hash makes of the length of the meaning, the meaning and the payload,
-// whatever the key was used for before, and by several at once.
+// A sum equals that of a new hash over the length of the meaning, the meaning and the
+// payload. What the key was used for before does not matter, nor that several use it at
+// once.
 func TestASumIsThatOfANewHash(t *testing.T) {
 	t.Parallel()
 	secret := []byte("0123456789abcdef0123456789abcdef")

@@ -24,7 +24,7 @@ var (
 	relation = proof.Relation{Mode: replication.DR, SetID: "set", SecondaryID: "sec"}
 )
 
-// secret is what a primary keeps of a secondary: the pairing key and its own.
+// secret has the keys that a primary keeps for a secondary: the pairing key and its own.
 type secret struct{ pairing, own []byte }
 
 func newSecret(first byte) secret {
@@ -99,7 +99,7 @@ func (p *pair) delete(key string) {
 	require.NoError(p.t, p.primary.Backend().Delete(p.t.Context(), key))
 }
 
-// has is what the secondary has of a key, empty if nothing.
+// has returns the secondary's value of a key, "" if it has none.
 func (p *pair) has(key string) string {
 	e, err := p.secondary.Backend().Get(p.t.Context(), key)
 	require.NoError(p.t, err)
@@ -145,7 +145,7 @@ func (p *pair) copy() {
 	require.NoError(p.t, err)
 }
 
-// frame is what comes after a cursor.
+// frame returns the frame after a cursor.
 func (p *pair) frame(c *replication.Cursor) *replication.Frame {
 	r, err := p.to.ReadJournal(p.t.Context(), c.Position, c.Proof)
 	require.NoError(p.t, err)

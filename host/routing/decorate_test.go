@@ -113,8 +113,8 @@ func TestDecorateForward(t *testing.T) {
 	}
 }
 
-// Each cluster pins its own replication plugins, so the endpoint is none of the
-// primary's, though it lies below that of the shared catalog.
+// Each cluster pins its own replication plugins. So the endpoint is not forwarded, though
+// it is below that of the shared catalog.
 func TestReplicationPluginsAreOfEachCluster(t *testing.T) {
 	t.Parallel()
 	for pattern, want := range map[string]Way{
@@ -146,8 +146,8 @@ func TestLocalMountWithoutADefaultKey(t *testing.T) {
 	require.Empty(t, p.got)
 }
 
-// Audit devices: the secondary's own are its business, those of the set are neither made
-// here nor by the primary.
+// Audit devices: the secondary makes its own. It makes no shared one, neither here nor on
+// the primary.
 func TestHereOrOnPrimary(t *testing.T) {
 	t.Parallel()
 	refused := func(resp *logical.Response, err error) framework.OperationFunc {
@@ -309,8 +309,8 @@ func TestAfter(t *testing.T) {
 	require.Equal(t, 1, ran)
 }
 
-// What may leave a cluster is what another one takes, and the table of what must
-// never cross is checked by name.
+// What may leave a cluster is what another cluster accepts. The table of what must never
+// cross is checked by name.
 func TestTableOfCorePaths(t *testing.T) {
 	t.Parallel()
 	for _, r := range CorePaths {

@@ -106,7 +106,7 @@ func TestRequestsThatMeetAReplacement(t *testing.T) {
 		}
 		require.Len(t, p.got, 3)
 
-		// The wrapper of before stands for the present one, for whoever has it still.
+		// Somebody may still have the former wrapper. It stands for the present one.
 		third := newWorker("third")
 		close(third.let)
 		require.NoError(t, w.Replace(ctx, func(inner logical.Backend) (logical.Backend, error) {
@@ -155,8 +155,8 @@ func TestReplacementThatFails(t *testing.T) {
 	})
 }
 
-// A change that comes while the new backend is made is told to it: it may have read
-// what was there before. Who tells it does not wait, for a request may wait for him.
+// A change that comes while the new backend is made is told to it, because it may have read
+// the old value. The caller does not wait: a request may be waiting for it.
 func TestChangesThatMeetAReplacement(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -276,7 +276,7 @@ func TestErrorsOfForwarding(t *testing.T) {
 		})
 	}
 	// What a client has stored on the primary, and what another server says there, is
-	// handed on as it is.
+	// passed on unchanged.
 	for _, answer := range []*wire.Answer{
 		{Response: &logical.Response{Data: map[string]any{"error": logical.ErrReadOnly.Error()}}},
 		{Err: errors.New("the database says: " + logical.ErrReadOnly.Error())},
@@ -287,7 +287,7 @@ func TestErrorsOfForwarding(t *testing.T) {
 		require.Equal(t, answer.Response, resp)
 		require.Equal(t, answer.Err, err)
 	}
-	// The identity of an error is what user lock-outs go by.
+	// User lock-outs go by the identity of an error.
 	p := &primary{answer: &wire.Answer{Err: logical.ErrInvalidCredentials}}
 	_, err := Options{Forwarder: p}.Wrap(secret, &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
 		return nil, logical.ErrReadOnly

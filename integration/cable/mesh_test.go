@@ -15,8 +15,8 @@ import (
 	"github.com/vault-replication/vault-replication/integration/procfs"
 )
 
-// A member that is parted does not hear of the others nor they of it, and all of them
-// are heard from outside; afterwards nothing was lost.
+// A parted member does not hear the others, and they do not hear it. From outside all are
+// heard. Afterwards nothing was lost.
 func TestMeshPartsAMember(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -35,7 +35,8 @@ func TestMeshPartsAMember(t *testing.T) {
 	}, func(member int) string { return targets[member] })
 	require.NoError(t, err)
 	t.Cleanup(m.Close)
-	// The mesh asks who has dialled when it takes the connection, so the port is known before.
+	// The mesh asks who has dialled when it accepts the connection. So the port is known
+	// before.
 	as := func(who, to int) net.Conn {
 		mu.Lock()
 		defer mu.Unlock()

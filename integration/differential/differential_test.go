@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// normalised is what is compared of a body.
+// normalised is the part of a body that is compared.
 func normalised(t *testing.T, s Step, v *values, body string) any {
 	t.Helper()
 	r := &response{status: http.StatusOK, header: http.Header{"Content-Type": {"application/json"}}, body: []byte(body)}
@@ -22,7 +22,7 @@ func normalised(t *testing.T, s Step, v *values, body string) any {
 	return a.Body
 }
 
-// What is random on a server is the same after normalising, whoever refers to it.
+// A random value of a server is the same after normalising, wherever it appears.
 func TestRandomValuesAreNamed(t *testing.T) {
 	t.Parallel()
 	one, two := newValues(nil), newValues(nil)
@@ -37,8 +37,8 @@ func TestRandomValuesAreNamed(t *testing.T) {
 	require.Equal(t, b, a)
 }
 
-// A lease that took a second to be stored is as long as another one; one of another
-// length is not, nor is what is no lease.
+// A lease that took a second to be stored is as long as another one. A lease of another
+// length is not, and neither is what is no lease.
 func TestDurationOfLeases(t *testing.T) {
 	t.Parallel()
 	of := func(body string) any { return normalised(t, Step{}, newValues(nil), body) }

@@ -112,7 +112,7 @@ func TestStrangersHaveOneStream(t *testing.T) {
 	})
 }
 
-// Whoever says Hello again and again does so at a pace: each can be writes of the
+// A secondary that says Hello again and again is slowed down: each may cost writes of the
 // primary's storage.
 func TestHellosHaveAPace(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {

@@ -52,7 +52,7 @@ func TestForwardingOutlivesWhatStopsTheStream(t *testing.T) {
 	}
 }
 
-// Nor does a comparison need another connection, whoever found that it is needed.
+// A comparison needs no other connection either, whichever side found that it is needed.
 func TestForwardingOutlivesALostPosition(t *testing.T) {
 	for name, lose := range map[string]func(p, s *cluster){
 		"by the host": func(p, s *cluster) {

@@ -147,8 +147,8 @@ func TestFirstCopyBeginsWithTheClusterThatTookOver(t *testing.T) {
 	})
 }
 
-// Whoever was promoted beside a primary that works calls nobody: its secondaries would
-// go there at the next hiccup of the network, and never come back.
+// A cluster that was promoted beside a working primary invites nobody. The primary's
+// secondaries would go there at the next hiccup of the network, and never come back.
 func TestContestedPrimaryTakesOverNothingByItself(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -247,8 +247,8 @@ func TestDRPrimaryKeepsAddressesOfItsSecondaries(t *testing.T) {
 		awaitEqual(t, p, s)
 		s.host.SetAddresses(secondaryAddr, "https://b2.test:8201")
 		p.awaitFailover(secondaryAddr, "https://b2.test:8201")
-		// They are in storage after a while: a secondary cannot have it written as often as
-		// it likes.
+		// They are stored after a while. A secondary cannot cause a write as often as it
+		// likes.
 		<-time.After(primary.NodeInterval)
 		require.NoError(t, s.engine.Stop(t.Context()))
 		p.restart()

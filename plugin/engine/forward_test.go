@@ -402,7 +402,7 @@ func TestOtherRequestsAreSmall(t *testing.T) {
 	})
 }
 
-// A forwarded request that is sent in parts is what its first message says.
+// The first message describes a forwarded request that is sent in parts.
 func TestPartsOfAForwardedRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)

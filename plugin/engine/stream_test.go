@@ -169,8 +169,7 @@ func TestHostThatMovedIsAskedAgain(t *testing.T) {
 
 var errWidened = replication.Errorf(replication.PositionLost, "more of the primary is replicated here now")
 
-// The epoch and the cursor are those of before: the host alone knows that what it
-// has is not enough.
+// Epoch and cursor are unchanged. Only the host knows that its content is not enough.
 func TestRefusedFrameCopiesOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)

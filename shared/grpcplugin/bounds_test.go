@@ -21,7 +21,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// asIs sends bytes as they are: whoever is bounded sees the length before the rest.
+// asIs sends bytes unchanged. A bounded receiver sees the length before the rest.
 type asIs struct{}
 
 func (asIs) Name() string                    { return "proto" }
@@ -50,8 +50,8 @@ func boundary(t *testing.T, server []grpc.ServerOption, client []grpc.DialOption
 	return conn
 }
 
-// Each message of each method is bounded, both ways and by who receives it: whoever is
-// on the other side may have no bounds of its own.
+// The receiver bounds each message of each method, in both directions. The sender may have
+// no bounds of its own.
 func TestMessagesOfTheBoundaryAreBounded(t *testing.T) {
 	t.Parallel()
 	unbounded := []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.MaxCallSendMsgSize(2 * MaxMessage))}

@@ -144,8 +144,7 @@ type unwanted struct{ net.Conn }
 func (unwanted) Read([]byte) (int, error) { return 0, errors.New("remote error") }
 func (unwanted) Refused() string          { return "it was revoked" }
 
-// Why a connection was not wanted is known at the far end of the tunnel, when the end of
-// it is.
+// The far end of the tunnel learns why a connection was refused, together with its end.
 func TestSpliceTellsARefusal(t *testing.T) {
 	t.Parallel()
 	here, there := net.Pipe()

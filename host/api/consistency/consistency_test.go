@@ -20,8 +20,8 @@ type fakeNode struct {
 	off     bool
 	arrives uint64
 	waited  []uint64
-	// forwarded is what the primary wrote last for a request of this node, if it
-	// forwards; each request to a path below "lease/" makes it write.
+	// forwarded is the primary's last write for a request of this node, if it forwards.
+	// Each request to a path below "lease/" makes it write.
 	forwarded uint64
 	forwards  bool
 }

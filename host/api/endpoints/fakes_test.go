@@ -264,7 +264,7 @@ func decorated(t *testing.T, dr replication.Role) *fixture {
 	return f
 }
 
-// mayRead is what the core says of a token.
+// mayRead is the core's answer about a token.
 func (f *fixture) mayRead(_ context.Context, req *logical.Request) bool {
 	return req.ClientToken == reader
 }

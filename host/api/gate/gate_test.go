@@ -50,7 +50,7 @@ func (fakeTokens) Allow(_ context.Context, token string, use *logical.Request) e
 	return replication.Errorf(replication.Denied, "the DR operation token is wrong")
 }
 
-// seen is what got through to Vault.
+// seen is the request that reached Vault.
 type seen struct {
 	called bool
 	req    *http.Request

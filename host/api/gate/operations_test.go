@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A DR secondary has no audit devices: its log says who has asked for what, and never with
-// which token.
+// A DR secondary has no audit devices. Its log says who asked for what, and never has a
+// token.
 func TestOperationsAreLogged(t *testing.T) {
 	t.Parallel()
 	const below = "/v1/sys/replication/dr/secondary/"

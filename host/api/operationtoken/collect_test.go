@@ -57,8 +57,8 @@ func TestCollectorGathersDifferentShares(t *testing.T) {
 	require.Equal(t, &Status{Required: 3}, after)
 }
 
-// Whoever gives wrong shares, by mistake or on purpose, spoils nothing for those who
-// give the right ones.
+// Wrong shares, given by mistake or on purpose, spoil nothing for those who give the right
+// ones.
 func TestWrongSharesSpoilNothing(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

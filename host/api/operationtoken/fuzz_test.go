@@ -17,7 +17,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A key share as it comes in a request, by anyone.
+// Anyone can send a key share in a request.
 func FuzzDecodeShare(f *testing.F) {
 	corpus.Add(f, []byte(`"`+base64.StdEncoding.EncodeToString(make([]byte, shareMax))+`"`), []byte(`"00112233445566778899aabbccddeeff"`), []byte(`"\u0041"`))
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -182,7 +182,7 @@ func TestOtherWays(t *testing.T) {
 	})
 }
 
-// A change waits for what is under way, so that it has its answer.
+// A change waits for requests under way, so that they have their answer.
 func TestRequestsUnderWayEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -256,8 +256,8 @@ func TestConnectionsOfSlowReadersAreCut(t *testing.T) {
 	}
 }
 
-// A handler that minds neither its context nor its connection holds a change up for a
-// bounded time.
+// A handler that ignores its context and its connection holds a change up for a bounded
+// time.
 func TestWhatCannotBeEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -413,7 +413,7 @@ func TestStandbyTranslates(t *testing.T) {
 	}
 }
 
-// Who asks for a redirect gets it.
+// A client that asks for a redirect gets it.
 func TestStandbyRedirectsWhoAsks(t *testing.T) {
 	t.Parallel()
 	node := &fakeNode{}

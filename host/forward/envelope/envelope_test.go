@@ -162,7 +162,7 @@ func TestConcurrentCalls(t *testing.T) {
 	require.Len(t, h.server.sessions["eu"], 1)
 }
 
-// What a plugin or anyone on the way may try. Nothing of it is executed.
+// A plugin or anyone on the way may try these. None of them is executed.
 func TestHostileCarriers(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// allocated is what a call allocates, what it frees again included.
+// allocated is how much a call allocates, including what it frees again.
 func allocated(do func()) int {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -22,7 +22,7 @@ func allocated(do func()) int {
 	return int(after.TotalAlloc - before.TotalAlloc)
 }
 
-// most is what a message of a size may cause, garbage of parsing included.
+// most is how much a message of a size may allocate, including the garbage of parsing.
 func most(size int) int { return 8 * (costBase + costFactor*size) }
 
 // Not parallel: it counts what the process allocates.

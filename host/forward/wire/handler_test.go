@@ -24,8 +24,7 @@ var fieldTypes = []framework.FieldType{
 	framework.TypeSignedDurationSecond, framework.TypeTime, framework.TypeInt64,
 }
 
-// seen is what a handler got of each field, the error of a conversion included,
-// with Go types.
+// seen is each field as a handler got it, with Go types, or the error of its conversion.
 type seen map[string]string
 
 // handler is a backend with a field of every type.

@@ -107,7 +107,7 @@ func TestMessagesOfTheOtherClusterAreBounded(t *testing.T) {
 	}
 }
 
-// asIs sends bytes as they are: whoever is bounded sees the length before the rest.
+// asIs sends bytes unchanged. A bounded receiver sees the length before the rest.
 type asIs struct{}
 
 func (asIs) Name() string                    { return "proto" }
