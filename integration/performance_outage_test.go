@@ -4,8 +4,10 @@ package integration_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vault-replication/vault-replication/integration/cable"
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
@@ -45,7 +48,7 @@ func TestPerformanceSecondaryOutlivesItsPrimary(t *testing.T) {
 	_, err = once.Logical().WriteWithContext(t.Context(), "kv1/a", map[string]any{"value": "lost"})
 	var refused *api.ResponseError
 	require.True(t, errors.As(err, &refused), "%v", err)
-	require.Contains(t, []int{502, 503}, refused.StatusCode, "%v", err)
+	require.Contains(t, []int{409, 503}, refused.StatusCode, "%v", err)
 	require.Len(t, refused.Errors, 1)
 
 	require.NoError(t, primary.Restart(t.Context(), false))
@@ -58,6 +61,60 @@ func TestPerformanceSecondaryOutlivesItsPrimary(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "after", read.Data["value"])
 	login()
+}
+
+// A forwarded write whose answer is lost may have been carried out. The stock client repeats
+// what is answered 500 and above by itself: here it must not, and it must be told.
+func TestWriteWhoseAnswerIsLostIsNotRepeated(t *testing.T) {
+	parallel(t)
+	ctx := t.Context()
+	link, primary, secondary := linked(t)
+	require.NoError(t, primary.EnablePerformancePrimary(ctx))
+	require.NoError(t, secondary.JoinPerformance(ctx, primary, "west"))
+	put(t, primary, "sys/mounts/v2", map[string]any{"type": "kv-v2"})
+	c, p := secondary.Node(0).APIClient(), primary.Node(0).APIClient()
+	data := map[string]any{"data": map[string]any{"n": 1}}
+	cluster.Eventually(t, limit, "the mount is here", func(ctx context.Context) error {
+		_, err := c.Logical().WriteWithContext(ctx, "v2/data/before", data)
+		return err
+	})
+	repeated := 0
+	c.SetCheckRetry(func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+		again, err := api.DefaultRetryPolicy(ctx, resp, err)
+		if again {
+			repeated++
+		}
+		return again, err
+	})
+
+	link.Swallow(cable.FromTarget)
+	answer := make(chan error, 1)
+	go func() {
+		_, err := c.Logical().WriteWithContext(ctx, "v2/data/once", data)
+		answer <- err
+	}()
+	version := func(ctx context.Context) (json.Number, error) {
+		secret, err := p.Logical().ReadWithContext(ctx, "v2/metadata/once")
+		if err != nil || secret == nil {
+			return "", errors.Join(errors.New("it has not arrived"), err)
+		}
+		return secret.Data["current_version"].(json.Number), nil
+	}
+	cluster.Eventually(t, limit, "the primary carries the write out", func(ctx context.Context) error {
+		_, err := version(ctx)
+		return err
+	})
+	link.Mend()
+	var told *api.ResponseError
+	require.ErrorAs(t, <-answer, &told)
+	require.Equal(t, http.StatusConflict, told.StatusCode, "%v", told)
+	require.Len(t, told.Errors, 1)
+	require.Contains(t, told.Errors[0], "read before you repeat it")
+	require.Zero(t, repeated)
+	require.NoError(t, secondary.Node(0).WaitPerformanceStreaming(ctx))
+	is, err := version(ctx)
+	require.NoError(t, err)
+	require.Equal(t, json.Number("1"), is)
 }
 
 // A lease whose engine would write waits for the primary: the client is told so in one
@@ -102,7 +159,7 @@ func TestLeasesWithoutThePrimary(t *testing.T) {
 		_, err := once.Logical().WriteWithContext(t.Context(), path, data)
 		var refused *api.ResponseError
 		require.ErrorAs(t, err, &refused, path)
-		require.Contains(t, []int{502, 503}, refused.StatusCode, "%s: %v", path, err)
+		require.Contains(t, []int{409, 503}, refused.StatusCode, "%s: %v", path, err)
 		require.Len(t, refused.Errors, 1, path)
 		require.True(t, strings.HasPrefix(refused.Errors[0], "this cluster is a performance secondary"), "%s: %v", path, refused.Errors)
 	}

@@ -197,7 +197,7 @@ func TestForwardedWritesDuringADemotion(t *testing.T) {
 				var answer *api.ResponseError
 				switch {
 				case err == nil:
-				case !errors.As(err, &answer) || answer.StatusCode < http.StatusBadGateway || len(answer.Errors) != 1:
+				case !errors.As(err, &answer) || (answer.StatusCode != http.StatusConflict && answer.StatusCode < http.StatusBadGateway) || len(answer.Errors) != 1:
 					wrong.Store(err.Error(), true)
 				default:
 					select {

@@ -24,32 +24,44 @@ func coded(status int, format string, args ...any) error {
 
 // answer is an error about the way to the primary, not about the request itself: how its
 // sentences begin, and their status.
+//
+// Clients repeat a request that is answered with a status of 500 and above, Vault's own
+// up to twice, and so do proxies. So only what was certainly not carried out has one:
+// what may have been is answered 409, which nobody repeats unasked.
 type answer struct {
 	status int
 	begins string
 }
 
 var (
-	late        = answer{http.StatusGatewayTimeout, "the primary cluster did not answer this write in time"}
+	late        = answer{http.StatusConflict, "the primary cluster did not answer this write in time"}
 	unreachable = answer{http.StatusServiceUnavailable, "this cluster is a performance secondary and cannot reach its primary, which did not carry out this write"}
-	unavailable = answer{http.StatusServiceUnavailable, "this cluster is a performance secondary and its primary cannot answer this write now"}
-	noAnswerYet = answer{http.StatusBadGateway, "this cluster is a performance secondary and could not get its primary's answer to this write"}
-	leaving     = answer{http.StatusServiceUnavailable, "the primary's active node is sealing or stepping down"}
-	readOnly    = answer{http.StatusBadGateway, "the primary cluster refused this write because it cannot write itself"}
+	unavailable = answer{http.StatusServiceUnavailable, "this cluster is a performance secondary and its primary cannot carry out this write now"}
+	noAnswerYet = answer{http.StatusConflict, "this cluster is a performance secondary and could not get its primary's answer to this write"}
+	leaving     = answer{http.StatusServiceUnavailable, "the primary's active node is sealing or stepping down and did not carry the request out"}
+	left        = answer{http.StatusConflict, "the primary's active node is sealing or stepping down and may have carried the request out"}
+	readOnly    = answer{http.StatusConflict, "the primary cluster refused this write because it cannot write itself"}
+	unaudited   = answer{http.StatusConflict, "the primary carried the request out but cannot audit the response"}
 
-	answers = []answer{late, unreachable, unavailable, noAnswerYet, leaving, readOnly}
+	answers = []answer{late, unreachable, unavailable, noAnswerYet, leaving, left, readOnly, unaudited}
 )
 
 func (a answer) error(format string, args ...any) error {
 	return coded(a.status, "%s", a.begins+fmt.Sprintf(format, args...))
 }
 
-// errLate is the answer when the time is over. The primary may have carried the request out
-// all the same, and the client must know that.
-var errLate = late.error(": it may have been carried out, read before you repeat it")
-
-// errPrimaryReadOnly is the answer of a cluster that is no longer the primary.
-var errPrimaryReadOnly = readOnly.error(": it may have been demoted, see sys/replication/performance/status on both clusters")
+var (
+	// errLate is the answer when the time is over. The primary may have carried the request out
+	// all the same, and the client must know that.
+	errLate = late.error(": it may have been carried out, read before you repeat it")
+	// errPrimaryReadOnly is the answer of a cluster that is no longer the primary. Its backend
+	// may have acted before it could not write.
+	errPrimaryReadOnly = readOnly.error(": it may have been demoted, see sys/replication/performance/status on both clusters, and read before you repeat it")
+	// errNotRun and errPerhapsRun are the answers of a node that is about to stop.
+	errNotRun     = leaving.error(": try again in a moment")
+	errPerhapsRun = left.error(": read before you repeat it")
+	errUnaudited  = unaudited.error(": look at its audit devices")
+)
 
 // noAnswer says why a forwarded request has no answer.
 func noAnswer(ctx context.Context, err error) error {
@@ -69,7 +81,7 @@ func noAnswer(ctx context.Context, err error) error {
 	case replication.InvalidInput:
 		return coded(http.StatusBadRequest, "this request cannot be forwarded to the primary cluster: %v", err)
 	case replication.Unavailable:
-		return unavailable.error(" (%v): see sys/replication/performance/status, and read before you repeat it", err)
+		return unavailable.error(" (%v): see sys/replication/performance/status, and try again later", err)
 	default:
 		return noAnswerYet.error(" (%v): see sys/replication/performance/status, and read before you repeat it", err)
 	}

@@ -66,7 +66,7 @@ func TestFirstOneTimePasswordIsMadeHere(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, own.Code)
 	_, err = made(&saltMaker{err: errors.New("cut")})
 	require.ErrorAs(t, err, &own)
-	require.Equal(t, http.StatusBadGateway, own.Code)
+	require.Equal(t, http.StatusConflict, own.Code)
 
 	// A role of the same engine is the primary's.
 	p := &primary{answer: remote("primary")}

@@ -151,7 +151,7 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 	entry := &logical.LogInput{Request: logged, Auth: authAsSent(req)}
 	if err := r.Core.AuditRequest(ctx, entry); err != nil {
 		if notServing(err) {
-			return nil, leaving.error(notRun)
+			return nil, errNotRun
 		}
 		r.log().Error("a forwarded request cannot be audited and is refused", "path", logged.Path, "error", err)
 		return nil, coded(http.StatusInternalServerError, "the primary cannot audit the request and refuses it: look at its audit devices")
@@ -165,9 +165,9 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 	var away *duty.Away
 	switch {
 	case errors.As(execErr, &away) && !away.Begun:
-		resp, execErr = nil, leaving.error(notRun)
+		resp, execErr = nil, errNotRun
 	case away != nil:
-		resp, execErr = nil, leaving.error(perhapsRun)
+		resp, execErr = nil, errPerhapsRun
 	case execErr != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		resp, execErr = nil, errLate
 	case cannotWrite(mark, req.Operation, resp, execErr):
@@ -179,10 +179,10 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 			return nil, execErr // it was not run, whatever becomes of its entry
 		}
 		if notServing(err) {
-			return nil, leaving.error(perhapsRun)
+			return nil, errPerhapsRun
 		}
 		r.log().Error("the response to a forwarded request cannot be audited and is withheld", "path", logged.Path, "error", err)
-		return nil, coded(http.StatusInternalServerError, "the primary carried the request out but cannot audit the response: look at its audit devices")
+		return nil, errUnaudited
 	}
 	return resp, execErr
 }
@@ -192,12 +192,6 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 func cannotWrite(mark *refusal.Mark, op logical.Operation, resp *logical.Response, err error) bool {
 	return isReadOnly(err, true) || mark.Noted() && (ruleOf(op).writes || mentions(err) || tells(resp))
 }
-
-// The answers of a node that is about to stop.
-const (
-	notRun     = " and did not carry the request out: try again in a moment"
-	perhapsRun = " and may have carried the request out: read before you repeat it"
-)
 
 // notServing says whether audit failed because the node seals or ends its active duty
 // during a request. Then its audit devices are not at fault.

@@ -182,7 +182,7 @@ func TestReceiverRunsAndAudits(t *testing.T) {
 	require.Nil(t, a.Response)
 	var e *logical.ReplicationCodedError
 	require.ErrorAs(t, a.Err, &e)
-	require.Equal(t, http.StatusInternalServerError, e.Code)
+	require.Equal(t, http.StatusConflict, e.Code)
 }
 
 // A primary that is on its way out says so, and whether it carried the request out,
@@ -198,7 +198,7 @@ func TestReceiverThatStopsServing(t *testing.T) {
 		})
 		var own *logical.ReplicationCodedError
 		require.ErrorAs(t, a.Err, &own)
-		require.Equal(t, http.StatusServiceUnavailable, own.Code)
+		require.Equal(t, map[string]int{not: http.StatusServiceUnavailable, perhaps: http.StatusConflict}[text], own.Code)
 		require.ErrorContains(t, own, text)
 		require.Nil(t, a.Response)
 		for _, ends := range []error{consts.ErrSealed, consts.ErrStandby} {

@@ -165,7 +165,7 @@ func (c *Clients) run(ctx context.Context, u *user) {
 func excused(err error) bool {
 	var answer *api.ResponseError
 	if errors.As(err, &answer) {
-		return answer.StatusCode == http.StatusBadGateway || answer.StatusCode == http.StatusServiceUnavailable
+		return answer.StatusCode == http.StatusConflict || answer.StatusCode == http.StatusServiceUnavailable
 	}
 	return errors.Is(err, errAnnounced)
 }

@@ -34,8 +34,8 @@ const (
 	// StorageFailed is full or failing storage under the host (HTTP 500).
 	StorageFailed Kind = 7
 	// Uncertain says that a request was sent to another cluster and its answer was
-	// lost: it may have been carried out, and trying again may do it twice (HTTP
-	// 502).
+	// lost: it may have been carried out, and trying again may do it twice (HTTP 409:
+	// clients repeat by themselves what is answered 500 and above).
 	Uncertain Kind = 8
 )
 
@@ -50,8 +50,10 @@ func (k Kind) HTTPStatus() int {
 		return http.StatusNotFound
 	case Unavailable:
 		return http.StatusServiceUnavailable
-	case Unreachable, Uncertain:
+	case Unreachable:
 		return http.StatusBadGateway
+	case Uncertain:
+		return http.StatusConflict
 	default:
 		return http.StatusInternalServerError
 	}

@@ -22,7 +22,7 @@ func TestKinds(t *testing.T) {
 		replication.NotFound:      {5, 404},
 		replication.Unreachable:   {6, 502},
 		replication.StorageFailed: {7, 500},
-		replication.Uncertain:     {8, 502},
+		replication.Uncertain:     {8, 409},
 	} {
 		require.EqualValues(t, want.number, kind)
 		require.Equal(t, want.status, kind.HTTPStatus(), kind)

@@ -113,7 +113,7 @@ func TestErrorsHaveTheStatusOfTheirKind(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[replication.Kind]int{
 		replication.InvalidInput: 400, replication.Denied: 403, replication.NotFound: 404, replication.Unavailable: 503,
-		replication.Unreachable: 502, replication.Uncertain: 502, replication.Internal: 500, replication.StorageFailed: 500, replication.PositionLost: 500,
+		replication.Unreachable: 502, replication.Uncertain: 409, replication.Internal: 500, replication.StorageFailed: 500, replication.PositionLost: 500,
 	} {
 		f := decorated(t, replication.Primary)
 		f.controller.err = replication.Errorf(kind, "one sentence")
