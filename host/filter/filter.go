@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package filter is the rule of a paths filter: which mounts of its primary a
-// performance secondary gets.
+// Package filter has the rule of a paths filter: which mounts of its primary a performance
+// secondary gets.
 package filter
 
 import (
@@ -14,14 +14,14 @@ import (
 const (
 	Allow = "allow"
 	Deny  = "deny"
-	// None is what is left of a filter that was removed: it hides nothing.
+	// None is left after a filter was removed. It hides nothing.
 	None = "none"
 )
 
-// mostFormer is how many filters a record keeps of those before it.
+// mostFormer is how many former filters a record keeps.
 const mostFormer = 16
 
-// Rule names mounts by their paths as requests have them: "secret/", "auth/ldap/".
+// Rule names mounts by their paths in requests: "secret/", "auth/ldap/".
 type Rule struct {
 	// Mode is Allow (the mounts in Paths alone), Deny (all but those) or None.
 	Mode  string   `json:"mode"`
@@ -33,13 +33,13 @@ type Rule struct {
 // Filter is the rule of a secondary, as it is stored.
 type Filter struct {
 	Rule
-	// Former are the rules before it, the last one first. A secondary may get the
-	// record without having seen them: its values are those of now when a row is read
-	// late. What was left out of the stream under one of them it does not have.
+	// Former are the rules before the present one, the last one first. A row that is read
+	// late has the present value, so a secondary may get this record without having seen
+	// them. It lacks what was left out of the stream under one of them.
 	Former []Rule `json:"former,omitempty"`
 }
 
-// system are the mounts that every cluster needs: no filter takes them away.
+// system are the mounts that every cluster needs. No filter hides them.
 var system = []string{"sys/", "identity/", "cubbyhole/", "auth/token/"}
 
 // System says whether a mount cannot be filtered.
@@ -53,7 +53,7 @@ func (r Rule) Hides(path string) bool {
 	return slices.Contains(r.Paths, path) == (r.Mode == Deny)
 }
 
-// Hides says whether the mount at a path is left out. No filter hides nothing.
+// Hides says whether the mount at a path is left out. Without a filter nothing is.
 func (f *Filter) Hides(path string) bool { return f != nil && f.Rule.Hides(path) }
 
 // Number is the revision, 0 where there has never been a filter.
@@ -64,8 +64,7 @@ func (f *Filter) Number() uint64 {
 	return f.Revision
 }
 
-// Following is the record of a rule that takes the place of a record, nil if there is
-// none.
+// Following returns the record of a rule that replaces old, which is nil if there is none.
 func Following(old *Filter, r Rule) *Filter {
 	before := []Rule{{Mode: None}}
 	if old != nil {
@@ -75,8 +74,8 @@ func Following(old *Filter, r Rule) *Filter {
 	return &Filter{Rule: r, Former: before[:min(len(before), mostFormer)]}
 }
 
-// HidSince says whether a rule after the one with a revision, and before the present
-// one, has hidden the mount at a path, or may have: a record knows the last ones.
+// HidSince says whether a rule after a revision and before the present one has hidden the
+// mount at a path, or may have. The record knows only the last rules.
 func (f *Filter) HidSince(revision uint64, path string) bool {
 	if System(path) || f.Number() == revision {
 		return false
@@ -100,7 +99,7 @@ func (f *Filter) HidSince(revision uint64, path string) bool {
 // Encode is the stored form.
 func (f *Filter) Encode() ([]byte, error) { return json.Marshal(f) }
 
-// Decode reads it; nil of nothing.
+// Decode reads the stored form. It returns nil for nothing.
 func Decode(raw []byte) (*Filter, error) {
 	if raw == nil {
 		return nil, nil

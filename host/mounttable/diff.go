@@ -23,26 +23,26 @@ const (
 	Move
 	// Tune takes over settings.
 	Tune
-	// Rebuild replaces the running backend, for its version or options changed.
+	// Rebuild replaces the running backend, because its version or options changed.
 	Rebuild
 	// Add mounts.
 	Add
-	// Refuse leaves a mount out: Blocker is a local mount in its place.
+	// Refuse leaves a mount out, because the local mount Blocker has its place.
 	Refuse
 )
 
-// Step is one operation. Old is the mount as it runs (not for Add and Refuse),
-// New as it is stored (not for Remove).
+// Step is one operation. Old is the mount that runs (unset for Add and Refuse). New is the
+// stored one (unset for Remove).
 type Step struct {
 	Op       Op
 	Old, New Entry
 	Blocker  Entry
 }
 
-// Diff is what makes a core that runs the entries of running (shared and local)
-// run those of stored. Hidden entries of stored count as absent; nil hides none.
-// built is what the backends were built from, by UUID, where that is known from
-// the table before this one.
+// Diff returns the steps that make a core run the stored entries in place of the running
+// ones (shared and local). Hidden stored entries count as absent; a nil hidden hides none.
+// Built has by UUID what the backends were built from, where the table before this one told
+// it.
 func Diff(running, stored []Entry, hidden func(Entry) bool, built map[string]string) []Step {
 	d := &differ{built: built}
 	shared := map[string]Entry{}
@@ -105,9 +105,9 @@ func (d *differ) blocked(e Entry) (Entry, bool) {
 	return Entry{}, false
 }
 
-// move puts entries to their new paths, each when its path is free. In a circle,
-// which several changes at once can make, one is unmounted and returned to be
-// mounted at the end; so is one whose new path a local mount has.
+// move puts entries to their new paths, each when its path is free. Several changes at once
+// can make a circle. Then one entry is unmounted and returned, to be mounted at the end. So
+// is an entry whose new path a local mount has.
 func (d *differ) move(shared map[string]Entry, kept []Entry) (again []Entry) {
 	var pending []Entry
 	for _, e := range kept {
@@ -144,7 +144,7 @@ func (d *differ) free(shared map[string]Entry, e Entry) bool {
 	return !blocked
 }
 
-// change compares a mount that is where it belongs.
+// change compares a mount that is at its path.
 func (d *differ) change(old, e Entry) {
 	if e.Tainted && !old.Tainted {
 		d.add(Step{Op: Taint, Old: old, New: e})
@@ -167,7 +167,7 @@ func (d *differ) rebuilt(old, e Entry) bool {
 	return old.Configured() != e.Configured()
 }
 
-// BuiltOf is what a later Diff wants to know of a table.
+// BuiltOf returns what a later Diff needs to know of a table.
 func BuiltOf(entries []Entry) map[string]string {
 	built := make(map[string]string, len(entries))
 	for _, e := range entries {
@@ -176,9 +176,8 @@ func BuiltOf(entries []Entry) map[string]string {
 	return built
 }
 
-// Filter is a stored table without the entries that are hidden and without
-// those in whose place the table of local mounts has one. A core that loads two
-// mounts at one path cannot be unsealed.
+// Filter returns a stored table without the hidden entries, and without those whose place a
+// local mount has. A core that loads two mounts at one path cannot be unsealed.
 func Filter(raw, local []byte, hidden func(Entry) bool) ([]byte, error) {
 	t, err := decode(raw)
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/jsonutil"
 )
 
-// Entry is a row of a table: what a comparison needs, and all of it as it is
-// stored in Raw.
+// Entry is a row of a table: what a comparison needs, and the whole stored row in Raw.
 type Entry struct {
 	Path        string            `json:"path"`
 	Type        string            `json:"type"`
@@ -40,15 +39,13 @@ type stored struct {
 	} `json:"config"`
 }
 
-// table is a table with its entries as they are, so that what this version does
-// not know survives.
+// table keeps its entries unparsed, so that fields that this version does not know survive.
 type table struct {
 	Type    string            `json:"type"`
 	Entries []json.RawMessage `json:"entries"`
 }
 
-// Decode reads a table as it is stored, compressed or not. Nothing is an empty
-// table.
+// Decode reads a stored table, compressed or not. No bytes are an empty table.
 func Decode(raw []byte) ([]Entry, error) {
 	t, err := decode(raw)
 	if err != nil {
@@ -88,8 +85,8 @@ func decodeEntry(raw json.RawMessage) (Entry, error) {
 	return e, nil
 }
 
-// Singleton says that the core itself is made of the mount: it is there from
-// the start, at one path, and is never mounted or unmounted.
+// Singleton says that the mount is a part of the core. It is there from the start, at one
+// path, and is never mounted or unmounted.
 func (e Entry) Singleton() bool {
 	switch strings.TrimPrefix(e.Type, "ns_") {
 	case "system", "identity", "cubbyhole", "token":
@@ -98,13 +95,13 @@ func (e Entry) Singleton() bool {
 	return false
 }
 
-// Settings is equal for two entries that differ in nothing that can be tuned.
+// Settings is equal for two entries that differ in no setting.
 func (e Entry) Settings() string {
 	var m map[string]any
 	if json.Unmarshal(e.Raw, &m) != nil {
 		return string(e.Raw)
 	}
-	// Where a mount is and what runs there is not a setting.
+	// Place and backend of a mount are no settings.
 	for _, k := range []string{"table", "path", "uuid", "tainted", "mount_state", "namespace_id", "running_plugin_version", "running_sha256"} {
 		delete(m, k)
 	}
@@ -115,8 +112,8 @@ func (e Entry) Settings() string {
 	return string(text)
 }
 
-// withoutEmpty drops what is as good as absent: an entry in memory has empty
-// values that are left out in storage.
+// withoutEmpty drops empty values. An entry in memory has them, the stored one leaves them
+// out.
 func withoutEmpty(m map[string]any) map[string]any {
 	for k, v := range m {
 		switch v := v.(type) {
@@ -157,9 +154,9 @@ func (e Entry) Configured() string {
 	return strings.Join([]string{e.Type, e.plugin, e.version, string(options)}, "\x00")
 }
 
-// Built is Configured together with what the primary runs: a plugin that was
-// reloaded there in another version has another one. What is built in is of the
-// version of each cluster's own binary and does not count.
+// Built is Configured, with the version that the primary runs. A plugin that was reloaded
+// there in another version has another one. A built-in backend has the version of each
+// cluster's own binary, which does not count.
 func (e Entry) Built() string {
 	if e.runningSha == "" {
 		return e.Configured()
@@ -167,5 +164,5 @@ func (e Entry) Built() string {
 	return strings.Join([]string{e.Configured(), e.runningVersion, e.runningSha}, "\x00")
 }
 
-// Overlap says that two paths cannot both be mounted.
+// Overlap says that two paths cannot be mounted at the same time.
 func Overlap(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }
