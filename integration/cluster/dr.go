@@ -135,7 +135,10 @@ func (n *Node) WaitStreaming(ctx context.Context) error {
 
 // EnableDRPrimary makes the cluster a DR primary.
 func (c *Cluster) EnableDRPrimary(ctx context.Context) error {
-	n := c.nodes[0]
+	n, err := c.WaitLeader(ctx)
+	if err != nil {
+		return err
+	}
 	if _, err := n.APIClient().Logical().WriteWithContext(ctx, PathPrimaryEnable, nil); err != nil {
 		return err
 	}

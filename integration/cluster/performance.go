@@ -102,7 +102,10 @@ func (n *Node) WaitPerformanceStreaming(ctx context.Context) error {
 
 // EnablePerformancePrimary makes the cluster a performance primary.
 func (c *Cluster) EnablePerformancePrimary(ctx context.Context) error {
-	n := c.nodes[0]
+	n, err := c.WaitLeader(ctx)
+	if err != nil {
+		return err
+	}
 	if _, err := n.APIClient().Logical().WriteWithContext(ctx, PathPerformance+"primary/enable", nil); err != nil {
 		return err
 	}

@@ -25,18 +25,34 @@ type block struct {
 	ranges  int       // of the stored row
 	changes uint64    // since the index was made
 	touched time.Time // by the last of them
-	storing bool      // writes wait for x.storing
+	storing bool      // writes wait for blocks.storing
 	into    *block    // the one that it has become part of
 }
 
-// blockAt is the place of the block that has a key.
-func (x *Index) blockAt(key string) int {
-	return sort.Search(len(x.blocks)-1, func(i int) bool { return key <= x.blocks[i].upTo })
+// blocks cover all that there may be, in order; there is always one. They say which rows
+// are stored, and which of those count. The lock of the index guards them.
+type blocks struct {
+	list     []*block
+	perBlock int           // ranges
+	storing  chan struct{} // closed when what is being stored is
+	home     string        // where rows are stored, with a slash at the end
+	lost     uint64        // how often all of it was
+	held     uint64        // the same when Hold was called
 }
 
-func (x *Index) blockAfter(i int) (after string) {
+func newBlocks() blocks { return blocks{list: []*block{{}}, perBlock: blockRanges} }
+
+// at is the place of the block that has a key; of is the block.
+func (bs *blocks) at(key string) int {
+	return sort.Search(len(bs.list)-1, func(i int) bool { return key <= bs.list[i].upTo })
+}
+
+func (bs *blocks) of(key string) *block { return bs.list[bs.at(key)] }
+
+// after is the last key before a block.
+func (bs *blocks) after(i int) (after string) {
 	if i > 0 {
-		after = x.blocks[i-1].upTo
+		after = bs.list[i-1].upTo
 	}
 	return after
 }
@@ -73,9 +89,7 @@ func (x *Index) Writing(key string) (rows []string, storing <-chan struct{}) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.writing[key]++
-	b := x.blocks[x.blockAt(key)]
-	b.touch(now)
-	return b.wanted(x)
+	return x.blocks.wanted(key, now)
 }
 
 // Rows are the stored rows that a write of a key has to delete, in its transaction or
@@ -85,14 +99,15 @@ func (x *Index) Rows(key string) (rows []string, storing <-chan struct{}) {
 	now := time.Now()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	b := x.blocks[x.blockAt(key)]
-	b.touch(now)
-	return b.wanted(x)
+	return x.blocks.wanted(key, now)
 }
 
-func (b *block) wanted(x *Index) ([]string, <-chan struct{}) {
+// wanted is what the write of a key that begins has to delete, or to wait for.
+func (bs *blocks) wanted(key string, now time.Time) ([]string, <-chan struct{}) {
+	b := bs.of(key)
+	b.touch(now)
 	if b.storing {
-		return nil, x.storing
+		return nil, bs.storing
 	}
 	if len(b.rows) == 0 {
 		return nil, nil
@@ -104,7 +119,7 @@ func (b *block) wanted(x *Index) ([]string, <-chan struct{}) {
 func (x *Index) Deleted(key string, rows []string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	b := x.blocks[x.blockAt(key)]
+	b := x.blocks.of(key)
 	b.rows = slices.DeleteFunc(b.rows, func(row string) bool { return slices.Contains(rows, row) })
 }
 
@@ -112,8 +127,8 @@ func (x *Index) Deleted(key string, rows []string) {
 func (x *Index) Hold() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.storing, x.held = make(chan struct{}), x.lost
-	for _, b := range x.blocks {
+	x.blocks.storing, x.blocks.held = make(chan struct{}), x.blocks.lost
+	for _, b := range x.blocks.list {
 		b.storing = true
 	}
 }
@@ -123,23 +138,27 @@ func (x *Index) Hold() {
 func (x *Index) Release(home string, stored []*Stored) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	defer close(x.storing)
-	x.home, x.blocks = home, nil
-	if x.lost != x.held {
-		x.unstore() // what is stored was lost while it was read
+	x.blocks.release(home, stored)
+}
+
+func (bs *blocks) release(home string, stored []*Stored) {
+	defer close(bs.storing)
+	bs.home, bs.list = home, nil
+	if bs.lost != bs.held {
+		bs.unstore() // what is stored was lost while it was read
 		return
 	}
 	after := ""
 	for _, s := range stored {
 		if s.After != after {
-			x.blocks = append(x.blocks, &block{upTo: s.After})
+			bs.list = append(bs.list, &block{upTo: s.After})
 		}
 		b := &block{upTo: s.UpTo(), rows: []string{s.Row}, clean: true, ranges: len(s.Ranges)}
-		x.blocks = append(x.blocks, b)
+		bs.list = append(bs.list, b)
 		after = b.upTo
 	}
 	if len(stored) == 0 || after != "" {
-		x.blocks = append(x.blocks, &block{})
+		bs.list = append(bs.list, &block{})
 	}
 }
 
@@ -148,14 +167,14 @@ func (x *Index) Release(home string, stored []*Stored) {
 func (x *Index) Home() string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.home
+	return x.blocks.home
 }
 
 // unstore makes the rows that are stored count no more: one row is deleted that all
-// need. The caller holds x.mu.
-func (x *Index) unstore() {
+// need.
+func (bs *blocks) unstore() {
 	all := &block{changes: 1}
-	for _, b := range x.blocks {
+	for _, b := range bs.list {
 		b.into = all
 		if b.storing {
 			all.storing = true
@@ -166,17 +185,17 @@ func (x *Index) unstore() {
 			}
 		}
 	}
-	if x.home != "" {
-		all.addRows(HeadOf(x.home))
+	if bs.home != "" {
+		all.addRows(HeadOf(bs.home))
 	}
-	x.home, x.blocks = "", []*block{all}
+	bs.home, bs.list = "", []*block{all}
 }
 
 // Headless says that a head is deleted.
 func (x *Index) Headless(head string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, b := range x.blocks {
+	for _, b := range x.blocks.list {
 		b.rows = slices.DeleteFunc(b.rows, func(row string) bool { return row == head })
 	}
 }
@@ -185,7 +204,7 @@ func (x *Index) Headless(head string) {
 func (x *Index) Heads() (heads []string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, b := range x.blocks {
+	for _, b := range x.blocks.list {
 		for _, row := range b.rows {
 			if IsHead(row) && !slices.Contains(heads, row) {
 				heads = append(heads, row)
@@ -196,13 +215,13 @@ func (x *Index) Heads() (heads []string) {
 }
 
 // unbound says that no range ends at a key any more: the block that did becomes part
-// of the next one. The caller holds x.mu.
-func (x *Index) unbound(key string) {
-	i := x.blockAt(key)
-	if i == len(x.blocks)-1 || x.blocks[i].upTo != key {
+// of the next one.
+func (bs *blocks) unbound(key string) {
+	i := bs.at(key)
+	if i == len(bs.list)-1 || bs.list[i].upTo != key {
 		return
 	}
-	b, next := x.blocks[i], x.blocks[i+1]
+	b, next := bs.list[i], bs.list[i+1]
 	next.addRows(b.rows...)
 	next.change()
 	next.storing = next.storing || b.storing
@@ -210,36 +229,35 @@ func (x *Index) unbound(key string) {
 		next.touched = b.touched
 	}
 	b.into = next
-	x.blocks = slices.Delete(x.blocks, i, i+1)
+	bs.list = slices.Delete(bs.list, i, i+1)
 }
 
 // soil says that the index has changed between two keys, and that what is stored is
-// wrong there. The caller holds x.mu.
-func (x *Index) soil(after, upTo string) {
-	for i := x.blockAt(after); i < len(x.blocks); i++ {
-		if bound := x.blocks[i].upTo; bound == "" || bound > after {
-			x.blocks[i].change()
+// wrong there.
+func (bs *blocks) soil(after, upTo string) {
+	for _, b := range bs.list[bs.at(after):] {
+		if b.upTo == "" || b.upTo > after {
+			b.change()
 		}
-		if bound := x.blocks[i].upTo; bound == "" || (upTo != "" && bound >= upTo) {
+		if b.upTo == "" || (upTo != "" && b.upTo >= upTo) {
 			return
 		}
 	}
 }
 
-// fitBlocks makes blocks end where ranges do, after the ranges were made anew. The
-// caller holds x.mu.
-func (x *Index) fitBlocks() {
-	for i := 0; i < len(x.blocks)-1; {
-		bound := x.blocks[i].upTo
-		if at := x.ranges.at(bound); x.ranges[at].UpTo != bound {
-			x.unbound(bound)
+// fit makes blocks end where ranges do, after the ranges were made anew.
+func (bs *blocks) fit(rs ranges) {
+	for i := 0; i < len(bs.list)-1; {
+		bound := bs.list[i].upTo
+		if rs[rs.at(bound)].UpTo != bound {
+			bs.unbound(bound)
 		} else {
 			i++
 		}
 	}
 	from := 0
-	for i, b := range x.blocks {
-		to := x.rangesUpTo(i)
+	for i, b := range bs.list {
+		to := bs.rangesUpTo(rs, i)
 		if b.clean && to-from != b.ranges {
 			b.change() // finer than what is stored
 		}
@@ -248,9 +266,39 @@ func (x *Index) fitBlocks() {
 }
 
 // rangesUpTo is the place behind the last range of a block.
-func (x *Index) rangesUpTo(i int) int {
-	if i == len(x.blocks)-1 {
-		return len(x.ranges)
+func (bs *blocks) rangesUpTo(rs ranges, i int) int {
+	if i == len(bs.list)-1 {
+		return len(rs)
 	}
-	return x.ranges.at(x.blocks[i].upTo) + 1
+	return rs.at(bs.list[i].upTo) + 1
+}
+
+// split cuts blocks that have grown.
+func (bs *blocks) split(rs ranges) {
+	grown := false
+	from := 0
+	for i, b := range bs.list {
+		to := bs.rangesUpTo(rs, i)
+		grown = grown || (to-from > 2*bs.perBlock && !b.storing)
+		from = to
+	}
+	if !grown {
+		return
+	}
+	var list []*block
+	from = 0
+	for i, b := range bs.list {
+		to := bs.rangesUpTo(rs, i)
+		if to-from > 2*bs.perBlock && !b.storing {
+			b.change()
+			for ; to-from > 2*bs.perBlock; from += bs.perBlock {
+				list = append(list, &block{
+					upTo: rs[from+bs.perBlock-1].UpTo, rows: slices.Clone(b.rows), changes: b.changes, touched: b.touched,
+				})
+			}
+		}
+		list = append(list, b)
+		from = to
+	}
+	bs.list = list
 }

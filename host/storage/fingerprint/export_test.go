@@ -3,7 +3,7 @@
 package fingerprint
 
 // SetPerBlock makes blocks of fewer ranges, so that a test needs fewer keys.
-func (x *Index) SetPerBlock(n int) { x.perBlock = n }
+func (x *Index) SetPerBlock(n int) { x.blocks.perBlock = n }
 
 // Blocks is how many there are.
 func (x *Index) Blocks() int {

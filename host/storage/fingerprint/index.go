@@ -25,12 +25,6 @@ type Index struct {
 	total  Range
 	ranges ranges
 	passes map[*Pass]struct{}
-	// pending are changes with a number that may be above the watermark.
-	pending map[uint64]*pending
-	// exact is the watermark from which RootAt knows, nil if that is not decided yet.
-	exact *uint64
-	// settled is the highest watermark whose changes were forgotten.
-	settled uint64
 	// writing are keys whose writes are under way, with how many: of such a key a
 	// listing may or may not have what is there.
 	writing map[string]int
@@ -38,13 +32,8 @@ type Index struct {
 	// has to be read before its range can be cut there.
 	cuts map[string]struct{}
 
-	// blocks cover all that there may be, in order; there is always one.
-	blocks   []*block
-	perBlock int           // ranges
-	storing  chan struct{} // closed when what is being stored is
-	home     string        // where rows are stored, with a slash at the end
-	lost     uint64        // how often all of it was
-	held     uint64        // the same when Hold was called
+	blocks    blocks
+	unsettled unsettled
 }
 
 // An index is overgrown when one range in overgrownPart lacks a cut.
@@ -55,7 +44,10 @@ const (
 
 // NewIndex returns an index that is unknown.
 func NewIndex(h *Hasher) *Index {
-	return &Index{hasher: h, ready: make(chan struct{}), passes: map[*Pass]struct{}{}, writing: map[string]int{}, cuts: map[string]struct{}{}, blocks: []*block{{}}, perBlock: blockRanges}
+	return &Index{
+		hasher: h, ready: make(chan struct{}), passes: map[*Pass]struct{}{}, writing: map[string]int{}, cuts: map[string]struct{}{},
+		blocks: newBlocks(),
+	}
 }
 
 // Hasher is the hasher of the index.
@@ -99,14 +91,14 @@ func (x *Index) Replace(key string, before, after []byte, number uint64) (overgr
 		p.replace(c)
 	}
 	if number > 0 {
-		x.remember(number, c)
+		x.unsettled.add(number, c)
 	}
 	if !x.known {
 		return false
 	}
 	x.total.apply(c)
 	if x.ranges.apply(c) >= 0 {
-		x.unbound(key)
+		x.blocks.unbound(key)
 	}
 	switch {
 	case after == nil:
@@ -164,11 +156,12 @@ func (x *Index) Invalidate() {
 	if x.known {
 		x.ready = make(chan struct{})
 	}
-	x.known, x.total, x.ranges, x.pending, x.exact = false, Range{}, nil, nil, nil
+	x.known, x.total, x.ranges = false, Range{}, nil
+	x.unsettled.forgetAll()
 	clear(x.passes)
 	clear(x.cuts)
-	x.lost++
-	x.unstore()
+	x.blocks.lost++
+	x.blocks.unstore()
 }
 
 // Cut sums up what is after a key, up to another one, in parts that end at keys of
@@ -177,7 +170,7 @@ func (x *Index) Invalidate() {
 func (x *Index) Cut(after, upTo string, level int) (parts []Range, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	from, to, ok := x.bounds(after, upTo)
+	from, to, ok := x.ranges.between(after, upTo)
 	if !ok {
 		return nil, false
 	}
@@ -198,18 +191,11 @@ func (x *Index) Cut(after, upTo string, level int) (parts []Range, ok bool) {
 func (x *Index) Between(after, upTo string) (r Range, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	from, to, ok := x.bounds(after, upTo)
+	from, to, ok := x.ranges.between(after, upTo)
 	if !ok {
 		return Range{}, false
 	}
 	return x.ranges[from:to].sum(), true
-}
-
-func (x *Index) bounds(after, upTo string) (from, to int, ok bool) {
-	if !x.known {
-		return 0, 0, false
-	}
-	return x.ranges.between(after, upTo)
 }
 
 // Overgrown says that many keys should end a range and do not: a pass cuts there.
@@ -231,16 +217,11 @@ func (x *Index) Around(key string) (after, upTo string, ok bool) {
 	if !x.known {
 		return "", "", false
 	}
-	after, upTo = x.around(key)
-	return after, upTo, true
-}
-
-func (x *Index) around(key string) (after, upTo string) {
 	i := x.ranges.at(key)
 	if i > 0 {
 		after = x.ranges[i-1].UpTo
 	}
-	return after, x.ranges[i].UpTo
+	return after, x.ranges[i].UpTo, true
 }
 
 // install takes over what a pass has read. The caller holds x.mu.
@@ -254,10 +235,10 @@ func (x *Index) install(p *Pass) (wrong bool) {
 		close(x.ready)
 	}
 	x.known, x.total, x.ranges = true, read, p.parts
-	x.fitBlocks()
+	x.blocks.fit(x.ranges)
 	if wrong {
 		// It may be anywhere: parts that begin or end where no range did were not compared.
-		x.soil("", "")
+		x.blocks.soil("", "")
 	}
 	x.dropCuts(p)
 	return wrong
@@ -280,9 +261,9 @@ func (x *Index) correct(after string, part Range) (wrong bool) {
 	gone := slices.Clone(x.ranges[from : to-1])
 	x.ranges = slices.Replace(x.ranges, from, to, part)
 	for i := range gone {
-		x.unbound(gone[i].UpTo)
+		x.blocks.unbound(gone[i].UpTo)
 	}
-	x.soil(after, part.UpTo)
+	x.blocks.soil(after, part.UpTo)
 	return true
 }
 

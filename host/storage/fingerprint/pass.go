@@ -142,12 +142,12 @@ func (p *Pass) Take(s *Stored) (created []string, taken, ok bool) {
 		}
 	}
 	// The one that ends there is clean if nothing of it was written, nor is being.
-	i := len(p.x.blocks) - 1
+	blocks := &p.x.blocks
+	i := len(blocks.list) - 1
 	if s.UpTo() != "" {
-		i = p.x.blockAt(s.UpTo())
+		i = blocks.at(s.UpTo())
 	}
-	b := p.x.blocks[i]
-	if !b.clean || b.upTo != s.UpTo() || p.x.blockAfter(i) != s.After {
+	if b := blocks.list[i]; !b.clean || b.upTo != s.UpTo() || blocks.after(i) != s.After {
 		return nil, false, true
 	}
 	// What the pass has read since the last cut belongs to the first range.

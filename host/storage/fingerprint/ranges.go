@@ -79,9 +79,10 @@ func (rs ranges) after(key string) (int, bool) {
 }
 
 // between are the places [from, to) of the ranges that cover exactly what is
-// after a key up to another one; empty is the beginning and no end.
+// after a key up to another one; empty is the beginning and no end. There are none in no
+// ranges.
 func (rs ranges) between(after, upTo string) (from, to int, ok bool) {
-	if from, ok = rs.after(after); !ok {
+	if from, ok = rs.after(after); !ok || len(rs) == 0 {
 		return 0, 0, false
 	}
 	if upTo == "" {

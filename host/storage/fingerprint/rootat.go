@@ -8,16 +8,26 @@ type pending struct {
 	count uint64 // modulo 2^64, as deletions make it less
 }
 
-// remember keeps a change until its number is below the watermark. The caller holds
-// x.mu.
-func (x *Index) remember(number uint64, c change) {
-	if x.pending == nil {
-		x.pending = map[uint64]*pending{}
+// unsettled is what the writes above the watermark have changed. The lock of the index
+// guards it.
+type unsettled struct {
+	// changes are those of numbers that may be above the watermark.
+	changes map[uint64]*pending
+	// exact is the watermark from which RootAt knows, nil if that is not decided yet.
+	exact *uint64
+	// settled is the highest watermark whose changes were forgotten.
+	settled uint64
+}
+
+// add keeps a change until its number is below the watermark.
+func (u *unsettled) add(number uint64, c change) {
+	if u.changes == nil {
+		u.changes = map[uint64]*pending{}
 	}
-	p := x.pending[number]
+	p := u.changes[number]
 	if p == nil {
 		p = &pending{}
-		x.pending[number] = p
+		u.changes[number] = p
 	}
 	if c.before != nil {
 		p.sum.Sub(*c.before)
@@ -28,6 +38,17 @@ func (x *Index) remember(number uint64, c change) {
 		p.count++
 	}
 }
+
+func (u *unsettled) forget(watermark uint64) {
+	u.settled = max(u.settled, watermark)
+	for n := range u.changes {
+		if n <= watermark {
+			delete(u.changes, n)
+		}
+	}
+}
+
+func (u *unsettled) forgetAll() { u.changes, u.exact = nil, nil }
 
 // RootAt is the fingerprint, with the number of keys, of what the writes up to a
 // watermark have made, without those above it. It is nil while the index is unknown,
@@ -40,12 +61,13 @@ func (x *Index) RootAt(watermark, allocated uint64) ([]byte, uint64) {
 		x.mu.Unlock()
 		return nil, 0
 	}
-	if x.exact == nil {
-		x.exact = &allocated
+	u := &x.unsettled
+	if u.exact == nil {
+		u.exact = &allocated
 	}
-	x.forget(watermark)
-	total, known := x.total, watermark >= max(*x.exact, x.settled)
-	for _, p := range x.pending {
+	u.forget(watermark)
+	total, known := x.total, watermark >= max(*u.exact, u.settled)
+	for _, p := range u.changes {
 		total.Sum.Sub(p.sum)
 		total.Count -= p.count
 	}
@@ -61,14 +83,5 @@ func (x *Index) RootAt(watermark, allocated uint64) ([]byte, uint64) {
 func (x *Index) Settled(watermark uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.forget(watermark)
-}
-
-func (x *Index) forget(watermark uint64) {
-	x.settled = max(x.settled, watermark)
-	for n := range x.pending {
-		if n <= watermark {
-			delete(x.pending, n)
-		}
-	}
+	x.unsettled.forget(watermark)
 }

@@ -30,10 +30,10 @@ type StoringBlock struct {
 func (x *Index) SetHome(home string, lost uint64) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.lost != lost || !x.known {
+	if x.blocks.lost != lost || !x.known {
 		return false
 	}
-	x.home = home
+	x.blocks.home = home
 	return true
 }
 
@@ -41,19 +41,19 @@ func (x *Index) SetHome(home string, lost uint64) bool {
 func (x *Index) Lost() uint64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.lost
+	return x.blocks.lost
 }
 
 // StoredBlocks is how many blocks are stored as they are in memory, of all of them.
 func (x *Index) StoredBlocks() (stored, all int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, b := range x.blocks {
+	for _, b := range x.blocks.list {
 		if b.clean {
 			stored++
 		}
 	}
-	return stored, len(x.blocks)
+	return stored, len(x.blocks.list)
 }
 
 // Store begins to store up to a number of blocks that were not touched since a moment
@@ -62,23 +62,23 @@ func (x *Index) StoredBlocks() (stored, all int) {
 func (x *Index) Store(before time.Time, most int) *Storing {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if !x.known || x.home == "" || x.overgrown() {
+	if !x.known || x.blocks.home == "" || x.overgrown() {
 		return nil
 	}
-	x.splitBlocks()
+	x.blocks.split(x.ranges)
 	busy := map[*block]bool{}
 	for key := range x.writing {
-		busy[x.blocks[x.blockAt(key)]] = true
+		busy[x.blocks.of(key)] = true
 	}
 	s := &Storing{x: x}
 	rows := map[string]bool{}
 	from := 0
-	for i, b := range x.blocks {
-		to := x.rangesUpTo(i)
+	for i, b := range x.blocks.list {
+		to := x.blocks.rangesUpTo(x.ranges, i)
 		if !b.clean && !b.storing && !busy[b] && !b.touched.After(before) {
 			one := StoringBlock{block: b, changes: b.changes}
-			one.After, one.Ranges = x.blockAfter(i), slices.Clone(x.ranges[from:to])
-			one.Row = x.hasher.RowOf(x.home, one.After)
+			one.After, one.Ranges = x.blocks.after(i), slices.Clone(x.ranges[from:to])
+			one.Row = x.hasher.RowOf(x.blocks.home, one.After)
 			rows[one.Row] = true // what it had before is written over
 			one.Drop = slices.DeleteFunc(slices.Clone(b.rows), func(row string) bool { return rows[row] })
 			s.Blocks = append(s.Blocks, one)
@@ -92,7 +92,7 @@ func (x *Index) Store(before time.Time, most int) *Storing {
 		return nil
 	}
 	s.held = make(chan struct{})
-	x.storing = s.held
+	x.blocks.storing = s.held
 	for i := range s.Blocks {
 		s.Blocks[i].block.storing = true
 	}
@@ -116,13 +116,13 @@ func (s *Storing) End(stored bool) {
 		switch {
 		case stored && b == one.block && b.changes == one.changes:
 			b.rows, b.clean, b.ranges = []string{one.Row}, true, len(one.Ranges)
-		case x.home == "" || !strings.HasPrefix(one.Row, x.home):
+		case x.blocks.home == "" || !strings.HasPrefix(one.Row, x.blocks.home):
 			// The index was lost, and the row does not count.
 		default:
 			b.addRows(one.Row)
 		}
 	}
-	for _, b := range x.blocks {
+	for _, b := range x.blocks.list {
 		b.storing = false
 	}
 	close(s.held)
@@ -138,37 +138,7 @@ func (s *Storing) dropped() {
 			gone[row] = true
 		}
 	}
-	for _, b := range s.x.blocks {
+	for _, b := range s.x.blocks.list {
 		b.rows = slices.DeleteFunc(b.rows, func(row string) bool { return gone[row] })
 	}
-}
-
-// splitBlocks cuts blocks that have grown.
-func (x *Index) splitBlocks() {
-	grown := false
-	from := 0
-	for i, b := range x.blocks {
-		to := x.rangesUpTo(i)
-		grown = grown || (to-from > 2*x.perBlock && !b.storing)
-		from = to
-	}
-	if !grown {
-		return
-	}
-	var blocks []*block
-	from = 0
-	for i, b := range x.blocks {
-		to := x.rangesUpTo(i)
-		if to-from > 2*x.perBlock && !b.storing {
-			b.change()
-			for ; to-from > 2*x.perBlock; from += x.perBlock {
-				blocks = append(blocks, &block{
-					upTo: x.ranges[from+x.perBlock-1].UpTo, rows: slices.Clone(b.rows), changes: b.changes, touched: b.touched,
-				})
-			}
-		}
-		blocks = append(blocks, b)
-		from = to
-	}
-	x.blocks = blocks
 }
