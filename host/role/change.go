@@ -4,8 +4,10 @@ package role
 
 import (
 	"context"
+	"slices"
 
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/handover"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -21,105 +23,97 @@ func (c *Controller) beginChange() error {
 	return nil
 }
 
-// changeByRestart asks the plugin for a transition and carries it out by a
-// restart of the core in place, after the request has ended.
-func (c *Controller) changeByRestart(ctx context.Context, mode replication.Mode, from, to replication.Role, what string, force bool, consume endpoints.Consume, decide func(context.Context, replication.Backend) (*replication.Transition, error)) ([]string, error) {
+// change is a change of the role in one mode. Who asks for it says what it is to be,
+// decide and prepare find out what it takes.
+type change struct {
+	mode     replication.Mode
+	from, to replication.Role
+	// what names it in the log and in the status.
+	what string
+	// ask has the plugin decide on it.
+	ask func(context.Context, replication.Backend) (*replication.Transition, error)
+	// force promotes a secondary whose content is not complete.
+	force bool
+	// consume uses up the DR operation token that allowed it; nil for none.
+	consume endpoints.Consume
+
+	// transition is the plugin's decision.
+	transition *replication.Transition
+	// after is the record once the change is made.
+	after *Record
+	// rows are the records behind the barrier that it changes, in clear; nil deletes.
+	rows map[string][]byte
+}
+
+// changeLive carries out a change that needs no restart of the core: between no role
+// and primary.
+func (c *Controller) changeLive(ctx context.Context, ch *change) ([]string, error) {
 	if err := c.beginChange(); err != nil {
 		return nil, err
 	}
-	release := c.changing.Unlock
-	defer func() { release() }()
-	r := c.Record()
-	if err := mustBe(r, mode, from); err != nil {
+	defer c.changing.Unlock()
+	if err := c.decide(ctx, ch); err != nil {
 		return nil, err
 	}
-	b, err := c.backend(ctx, mode)
-	if err != nil {
+	if err := c.setAfter(ctx, ch); err != nil {
 		return nil, err
 	}
-	t, err := decide(ctx, b)
-	if err != nil {
-		return nil, err
-	}
-	if t.Role != to {
-		return nil, unexpected(t.Role, to)
-	}
-	unlock := release
-	release = func() {}
-	c.afterRequest(ctx, mode, what, unlock, func(ctx context.Context) error { return c.restartInto(ctx, mode, r, t, force, consume) })
-	return t.Warnings, nil
+	return ch.transition.Warnings, c.putLive(ctx, ch.mode, ch.after, ch.transition)
 }
 
-// restartInto carries out a transition that changes what a core builds at
-// unseal.
-func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition, force bool, consume endpoints.Consume) error {
-	mr := r.mode(mode)
-	from := mr.Role
-	mr.Role = t.Role
-	mr.Contested = t.Contested && t.Role == replication.Primary
-	switch t.Role {
-	case replication.Disabled:
-		*mr = ModeRecord{Role: replication.Disabled}
-	case replication.Primary:
-		// A promotion always begins an epoch: two histories must not share one.
-		mr.SecondaryID, mr.Pairing = "", nil
-		epoch, err := c.epochAfter(ctx, mode, mr.Epoch)
-		if err != nil {
-			return err
-		}
-		mr.Epoch = epoch
-	case replication.Secondary, replication.Bootstrapping: // its epoch is the primary's
+// changeByRestart carries out a change that changes what a core builds at unseal: by a
+// restart of the core in place, after the request has ended.
+func (c *Controller) changeByRestart(ctx context.Context, ch *change) ([]string, error) {
+	if err := c.beginChange(); err != nil {
+		return nil, err
 	}
-	rows, err := c.stateRows(ctx, mode, t)
+	if err := c.decide(ctx, ch); err != nil {
+		c.changing.Unlock()
+		return nil, err
+	}
+	c.afterRequest(ctx, ch.mode, ch.what, c.changing.Unlock, func(ctx context.Context) error { return c.carryOut(ctx, ch) })
+	return ch.transition.Warnings, nil
+}
+
+// decide asks the plugin for the transition. Nothing is changed yet.
+func (c *Controller) decide(ctx context.Context, ch *change) error {
+	ch.after = c.Record()
+	if err := mustBe(ch.after, ch.mode, ch.from); err != nil {
+		return err
+	}
+	b, err := c.backend(ctx, ch.mode)
 	if err != nil {
 		return err
 	}
-	if mode == replication.Performance {
-		// What it has taken up of a filter is no measure for another role.
-		rows[hidingKey] = nil
-	}
-	if mode == replication.DR {
-		if err := c.otherRole(ctx, r, from, t.Contested, rows); err != nil {
-			return err
-		}
-	}
-	if err := withRole(rows, r); err != nil {
+	if ch.transition, err = ch.ask(ctx, b); err != nil {
 		return err
 	}
-	if from == replication.Primary {
-		if mode == replication.DR && c.Role(replication.Performance) == replication.Secondary {
-			// What is applied from the performance primary is journalled past the guard. The
-			// DR secondary that goes on in this cluster's place is to have all of it: of what
-			// was acknowledged here, the performance primary keeps nothing.
-			c.stopPlugin(replication.Performance)
-		}
-		if err := c.drain(ctx, mode); err != nil {
-			return err
-		}
+	if have := ch.transition.Role; have != ch.to {
+		return replication.Errorf(replication.Internal, "the plugin asked for the role %q in place of %q: nothing was changed", have, ch.to)
 	}
-	// The sessions end before the rows are made: nothing may be applied or
-	// acknowledged beyond what the rows say.
-	c.stopPlugin(mode)
-	if t.Role == replication.Primary && !force {
-		// It was consistent when the plugin decided; more may have been applied.
-		cur, _, err := c.cursor(ctx, mode)
-		if err != nil {
-			return err
-		}
-		if !cur.Consistent() {
-			return replication.Errorf(replication.Unavailable, "the primary sent more while the promotion began, and it is not complete: try again, or provide the 'force' argument")
-		}
+	return nil
+}
+
+// carryOut makes a change: first all that can fail without a trace, then the end of the
+// sessions, which afterRequest begins again if the rest fails, then one step in storage
+// while the core is sealed.
+func (c *Controller) carryOut(ctx context.Context, ch *change) error {
+	if err := c.prepare(ctx, ch); err != nil {
+		return err
 	}
-	encrypted, err := c.encrypted(ctx, rows)
+	if err := c.endSessions(ctx, ch); err != nil {
+		return err
+	}
+	rows, err := c.encrypted(ctx, ch.rows)
 	if err != nil {
 		return err
 	}
-	at, err := c.endOfHistory(mode, from)
+	end, err := c.endOfHistory(ch)
 	if err != nil {
 		return err
 	}
-	if consume != nil {
-		if err := consume(ctx); err != nil {
+	if ch.consume != nil {
+		if err := ch.consume(ctx); err != nil {
 			return err
 		}
 	}
@@ -127,36 +121,93 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 		// An apply of a plugin that hung may still be under way.
 		c.applies.Lock()
 		defer c.applies.Unlock()
-		plain, err := c.endingRows(ctx, mode, t.Role)
+		ending, err := c.endingRows(ctx, ch)
 		if err != nil {
 			return nil, err
 		}
-		if at != nil {
-			// What a primary holds is consistent, and it may be promoted again as long
-			// as nobody else was.
-			cursor, err := storage.CursorAt(mode, *at)
-			if err != nil {
-				return nil, err
-			}
-			plain = append(plain, onestep.Row{Key: cursor.Key, Value: cursor.Value})
-		}
-		return nil, c.write(ctx, append(encrypted, plain...))
+		return nil, c.write(ctx, slices.Concat(rows, ending, end))
 	})
+}
+
+// prepare finds out the record after a change and the rows that it takes. It changes
+// nothing.
+func (c *Controller) prepare(ctx context.Context, ch *change) error {
+	err := c.setAfter(ctx, ch)
+	if err != nil {
+		return err
+	}
+	if ch.rows, err = c.stateRows(ctx, ch.mode, ch.transition); err != nil {
+		return err
+	}
+	if ch.mode == replication.Performance {
+		// What it has taken up of a filter is no measure for another role.
+		ch.rows[hidingKey] = nil
+	} else if err := c.otherRole(ctx, ch); err != nil {
+		return err
+	}
+	return withRole(ch.rows, ch.after)
+}
+
+// setAfter sets the role that the mode has after a change.
+func (c *Controller) setAfter(ctx context.Context, ch *change) (err error) {
+	mr := ch.after.mode(ch.mode)
+	mr.Role = ch.to
+	mr.Contested = ch.transition.Contested && ch.to == replication.Primary
+	switch {
+	case ch.to == replication.Disabled:
+		*mr = ModeRecord{Role: replication.Disabled}
+	case ch.to == replication.Primary && ch.from == replication.Disabled:
+		*mr = ModeRecord{Role: replication.Primary, SetID: ch.transition.ClusterID}
+		if mr.Epoch, err = newEpoch(replication.Epoch{}); err == nil {
+			mr.IndexKey, err = handover.NewKey()
+		}
+	case ch.to == replication.Primary:
+		// A promotion always begins an epoch: two histories must not share one.
+		mr.SecondaryID, mr.Pairing = "", nil
+		mr.Epoch, err = c.epochAfter(ctx, ch.mode, mr.Epoch)
+	}
+	return err
+}
+
+// endSessions ends what goes on in the role of before, ahead of the rows: nothing may be
+// applied or acknowledged beyond what they say.
+func (c *Controller) endSessions(ctx context.Context, ch *change) error {
+	if ch.from == replication.Primary {
+		if ch.mode == replication.DR && c.Role(replication.Performance) == replication.Secondary {
+			// What is applied from the performance primary is journalled past the guard. The
+			// DR secondary that goes on in this cluster's place is to have all of it: of what
+			// was acknowledged here, the performance primary keeps nothing.
+			c.stopPlugin(replication.Performance)
+		}
+		if err := c.drain(ctx, ch.mode); err != nil {
+			return err
+		}
+	}
+	c.stopPlugin(ch.mode)
+	if ch.to != replication.Primary || ch.force {
+		return nil
+	}
+	// It was consistent when the plugin decided; more may have been applied.
+	cur, _, err := c.cursor(ctx, ch.mode)
+	if err == nil && !cur.Consistent() {
+		err = replication.Errorf(replication.Unavailable, "the primary sent more while the promotion began, and it is not complete: try again, or provide the 'force' argument")
+	}
+	return err
 }
 
 // otherRole is what a change of the role in disaster recovery does to the one in
 // performance replication. A DR secondary has none; it keeps that of its primary
 // at hand, for it takes it over with everything else when it is promoted.
-func (c *Controller) otherRole(ctx context.Context, r *Record, from replication.Role, contested bool, rows map[string][]byte) error {
-	if from != replication.Secondary {
-		r.Performance = ModeRecord{Role: replication.Disabled}
+func (c *Controller) otherRole(ctx context.Context, ch *change) error {
+	switch {
+	case ch.from != replication.Secondary:
+		ch.after.Performance = ModeRecord{Role: replication.Disabled}
 		return nil
-	}
-	if r.DR.Role == replication.Disabled {
+	case ch.to == replication.Disabled:
 		// It leaves the set, and with it the performance set.
 		names, err := listBelow(ctx, c.core, modePrefix(replication.Performance))
 		for _, name := range names {
-			rows[modePrefix(replication.Performance)+name] = nil
+			ch.rows[modePrefix(replication.Performance)+name] = nil
 		}
 		return err
 	}
@@ -169,8 +220,8 @@ func (c *Controller) otherRole(ctx context.Context, r *Record, from replication.
 			return err
 		}
 	}
-	role.Contested = contested && role.Role != replication.Disabled
-	r.Performance = *role
+	role.Contested = ch.transition.Contested && role.Role != replication.Disabled
+	ch.after.Performance = *role
 	return nil
 }
 
@@ -187,37 +238,37 @@ func (c *Controller) epochAfter(ctx context.Context, mode replication.Mode, epoc
 	return newEpoch(epoch)
 }
 
-// endOfHistory is where a primary that is demoted stands, nil in other cases.
-func (c *Controller) endOfHistory(mode replication.Mode, from replication.Role) (*replication.Position, error) {
-	if from != replication.Primary {
+// endOfHistory is the cursor of a primary that is demoted, which stands at its last write:
+// its content is consistent there, and it may be promoted again as long as nobody else was.
+func (c *Controller) endOfHistory(ch *change) ([]onestep.Row, error) {
+	if ch.from != replication.Primary {
 		return nil, nil
 	}
-	p, err := c.tap.Position(mode)
+	p, err := c.tap.Position(ch.mode)
 	if err != nil {
 		return nil, err
 	}
-	return &p.Position, nil
+	cursor, err := storage.CursorAt(ch.mode, p.Position)
+	if err != nil {
+		return nil, err
+	}
+	return []onestep.Row{{Key: cursor.Key, Value: cursor.Value}}, nil
 }
 
 // endingRows deletes the unencrypted rows that do not outlive a change to a
 // role: slots end with a primary, the cursor with the set. A promoted secondary
 // keeps its cursor, above which its own numbers begin.
-func (c *Controller) endingRows(ctx context.Context, mode replication.Mode, to replication.Role) ([]onestep.Row, error) {
+func (c *Controller) endingRows(ctx context.Context, ch *change) ([]onestep.Row, error) {
+	var prefixes []string
 	switch {
-	case to == replication.Secondary && mode == replication.DR:
-		rows, err := c.deletions(ctx, plainPrefix(mode)+"slots/")
-		if err != nil {
-			return nil, err
-		}
-		other, err := c.deletions(ctx, plainPrefix(replication.Performance)+"slots/")
-		return append(rows, other...), err
-	case to == replication.Secondary:
-		return c.deletions(ctx, plainPrefix(mode)+"slots/")
-	case to == replication.Disabled:
-		return c.deletions(ctx, plainPrefix(mode))
-	default:
-		return nil, nil
+	case ch.to == replication.Disabled:
+		prefixes = []string{plainPrefix(ch.mode)}
+	case ch.to == replication.Secondary && ch.mode == replication.DR:
+		prefixes = []string{plainPrefix(ch.mode) + "slots/", plainPrefix(replication.Performance) + "slots/"}
+	case ch.to == replication.Secondary:
+		prefixes = []string{plainPrefix(ch.mode) + "slots/"}
 	}
+	return c.deletions(ctx, prefixes...)
 }
 
 // afterRequest runs a change once the request that asked for it has ended: the
@@ -232,24 +283,32 @@ func (c *Controller) afterRequest(request context.Context, mode replication.Mode
 		defer open()
 		empty()
 		// The change outlives the request and, for it seals the core, the duty.
-		if err := change(context.WithoutCancel(request)); err != nil {
+		ctx := context.WithoutCancel(request)
+		if err := change(ctx); err != nil {
 			c.logger.Error("a change of role failed", "mode", mode, "change", what, "error", err)
 			c.setFailure(mode, what+" failed: "+err.Error())
-			if eerr := c.enforce(context.WithoutCancel(request), c.Record(), false); eerr != nil {
-				c.logger.Error("the guard of the storage could not be restored", "error", eerr)
-			}
-			if duty, derr := c.active(); derr == nil {
-				// Both: a change in one mode may have ended the sessions of the other.
-				for _, m := range modes {
-					if c.Role(m) != replication.Disabled {
-						c.startPlugin(duty, m)
-					}
-				}
-			}
+			c.goOn(ctx)
 			return
 		}
 		c.logger.Info("a change of role is complete", "mode", mode, "change", what, "role", c.Role(mode))
 	})
+}
+
+// goOn takes the present role up again after a change that failed.
+func (c *Controller) goOn(ctx context.Context) {
+	if err := c.enforce(ctx, c.Record(), false); err != nil {
+		c.logger.Error("the guard of the storage could not be restored", "error", err)
+	}
+	duty, err := c.active()
+	if err != nil {
+		return
+	}
+	// Both: a change in one mode may have ended the sessions of the other.
+	for _, m := range modes {
+		if c.Role(m) != replication.Disabled {
+			c.startPlugin(duty, m)
+		}
+	}
 }
 
 func (c *Controller) setFailure(mode replication.Mode, text string) {

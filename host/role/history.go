@@ -33,15 +33,11 @@ func (c *Controller) newHistory(ctx context.Context) error {
 		}
 		mr.Epoch = epoch
 	}
-	rows := map[string][]byte{}
-	if err := withRole(rows, r); err != nil {
-		return err
-	}
-	encrypted, err := c.encrypted(ctx, rows)
+	rows, err := c.recordRows(ctx, map[string][]byte{}, r)
 	if err != nil {
 		return err
 	}
-	if err := c.write(ctx, encrypted); err != nil {
+	if err := c.write(ctx, rows); err != nil {
 		return err
 	}
 	c.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/go-uuid"
 
 	"github.com/vault-replication/vault-replication/host/api/activation"
+	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/handover"
 	"github.com/vault-replication/vault-replication/host/proof"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -17,94 +18,33 @@ import (
 // serves all the while: the journal and the port of the mode are added to a
 // running core.
 func (c *Controller) EnablePrimary(ctx context.Context, mode replication.Mode, req replication.EnablePrimaryRequest) ([]string, error) {
-	if err := c.beginChange(); err != nil {
-		return nil, err
-	}
-	defer c.changing.Unlock()
-	r := c.Record()
-	if err := mayBecomePrimary(r, mode); err != nil {
-		return nil, err
-	}
-	b, err := c.backend(ctx, mode)
-	if err != nil {
-		return nil, err
-	}
-	t, err := b.EnablePrimary(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	if t.Role != replication.Primary {
-		return nil, unexpected(t.Role, replication.Primary)
-	}
-	epoch, err := newEpoch(replication.Epoch{})
-	if err != nil {
-		return nil, err
-	}
-	indexKey, err := handover.NewKey()
-	if err != nil {
-		return nil, err
-	}
-	*r.mode(mode) = ModeRecord{Role: replication.Primary, SetID: t.ClusterID, Epoch: epoch, IndexKey: indexKey}
-	if err := c.changeLive(ctx, mode, r, t); err != nil {
-		return nil, err
-	}
-	return t.Warnings, nil
-}
-
-func mayBecomePrimary(r *Record, mode replication.Mode) error {
-	switch r.mode(mode).Role {
-	case replication.Primary:
-		return replication.Errorf(replication.InvalidInput, "this cluster already is a %s primary: nothing was changed", mode)
-	case replication.Secondary:
-		return replication.Errorf(replication.InvalidInput, "this cluster is a %s secondary: promote it to make it a primary", mode)
-	case replication.Disabled, replication.Bootstrapping:
-	}
-	if r.DR.Role == replication.Secondary {
-		return replication.Errorf(replication.InvalidInput, "this cluster is a DR secondary and cannot have another role: promote it first")
-	}
-	return nil
+	return c.changeLive(ctx, &change{
+		mode: mode, from: replication.Disabled, to: replication.Primary,
+		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+			return b.EnablePrimary(ctx, req)
+		},
+	})
 }
 
 // DisablePrimary makes a primary a cluster without a role. Its secondaries lose
 // their connection.
 func (c *Controller) DisablePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
-	if err := c.beginChange(); err != nil {
-		return nil, err
-	}
-	defer c.changing.Unlock()
-	r := c.Record()
-	if err := mustBe(r, mode, replication.Primary); err != nil {
-		return nil, err
-	}
-	b, err := c.backend(ctx, mode)
-	if err != nil {
-		return nil, err
-	}
-	t, err := b.DisablePrimary(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if t.Role != replication.Disabled {
-		return nil, unexpected(t.Role, replication.Disabled)
-	}
-	*r.mode(mode) = ModeRecord{Role: replication.Disabled}
-	if err := c.changeLive(ctx, mode, r, t); err != nil {
-		return nil, err
-	}
-	return t.Warnings, nil
+	return c.changeLive(ctx, &change{
+		mode: mode, from: replication.Primary, to: replication.Disabled,
+		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+			return b.DisablePrimary(ctx)
+		},
+	})
 }
 
-// changeLive carries out a change between no role and primary, which needs no
-// restart of the core.
-func (c *Controller) changeLive(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition) error {
+// putLive stores a record in one step with what the plugin asks for, and puts it in force
+// in the running core.
+func (c *Controller) putLive(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition) error {
 	rows, err := c.stateRows(ctx, mode, t)
 	if err != nil {
 		return err
 	}
-	if err := withRole(rows, r); err != nil {
-		return err
-	}
-	encrypted, err := c.encrypted(ctx, rows)
+	encrypted, err := c.recordRows(ctx, rows, r)
 	if err != nil {
 		return err
 	}
@@ -166,11 +106,6 @@ func (c *Controller) removeJournal(duty context.Context) {
 	}
 }
 
-// unexpected refuses a transition to a role that was not asked for.
-func unexpected(have, want replication.Role) error {
-	return replication.Errorf(replication.Internal, "the plugin asked for the role %q in place of %q: nothing was changed", have, want)
-}
-
 // SecondaryToken registers a secondary and returns what its activation token
 // wraps.
 func (c *Controller) SecondaryToken(ctx context.Context, mode replication.Mode, req replication.SecondaryTokenRequest) (*activation.Payload, []string, error) {
@@ -203,11 +138,13 @@ func (c *Controller) SecondaryToken(ctx context.Context, mode replication.Mode, 
 	return &activation.Payload{Mode: mode, ID: req.ID, ClusterID: resp.ClusterID, Bundle: resp.Bundle, PairingKey: pairing}, nil, nil
 }
 
+// mustBe refuses a change on a cluster that does not have the role which it begins with. A
+// DR secondary has no other role, so it cannot be given one.
 func mustBe(r *Record, mode replication.Mode, want replication.Role) error {
-	if have := r.mode(mode).Role; have != want {
-		return replication.Errorf(replication.InvalidInput, "this cluster is not a %s %s (its role is %q): nothing was changed", mode, want, have)
+	if want == replication.Disabled && r.DR.Role == replication.Secondary {
+		mode = replication.DR
 	}
-	return nil
+	return endpoints.RequireRole(mode, r.mode(mode).Role, want)
 }
 
 // backend is the plugin of a mode, started if need be, on the active node.

@@ -85,7 +85,15 @@ func withRole(rows map[string][]byte, r *Record) error {
 	return nil
 }
 
-// write writes rows in one step, past the guard.
+// recordRows are the storage rows of a record and of rows in clear that go with it.
+func (c *Controller) recordRows(ctx context.Context, rows map[string][]byte, r *Record) ([]onestep.Row, error) {
+	if err := withRole(rows, r); err != nil {
+		return nil, err
+	}
+	return c.encrypted(ctx, rows)
+}
+
+// write stores rows in one transaction, past the guard.
 func (c *Controller) write(ctx context.Context, rows []onestep.Row) error {
 	if err := c.tap.Step(ctx, rows); err != nil {
 		return replication.Errorf(replication.StorageFailed, "the change of role could not be written: %w", err)
@@ -96,15 +104,16 @@ func (c *Controller) write(ctx context.Context, rows []onestep.Row) error {
 // plainPrefix is below which the unencrypted rows of a mode are: cursor, slots.
 func plainPrefix(mode replication.Mode) string { return "replication/" + string(mode) + "/" }
 
-// deletions deletes all storage keys below a prefix.
-func (c *Controller) deletions(ctx context.Context, prefix string) ([]onestep.Row, error) {
-	keys, err := physicalBelow(ctx, c.store, prefix)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]onestep.Row, 0, len(keys))
-	for _, key := range keys {
-		rows = append(rows, onestep.Row{Key: key})
+// deletions deletes all storage keys below prefixes.
+func (c *Controller) deletions(ctx context.Context, prefixes ...string) (rows []onestep.Row, err error) {
+	for _, prefix := range prefixes {
+		keys, err := physicalBelow(ctx, c.store, prefix)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range keys {
+			rows = append(rows, onestep.Row{Key: key})
+		}
 	}
 	return rows, nil
 }

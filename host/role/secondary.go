@@ -21,23 +21,6 @@ import (
 // joinTimeout bounds the exchange with the primary before anything is changed.
 const joinTimeout = 45 * time.Second
 
-// CheckEnableSecondary says whether the cluster may become a secondary: asked
-// before an activation token is spent.
-func (c *Controller) CheckEnableSecondary(_ replication.Mode) error {
-	r := c.Record()
-	for _, m := range modes {
-		switch r.mode(m).Role {
-		case replication.Primary:
-			return replication.Errorf(replication.InvalidInput, "this cluster is a %s primary: disable that first, for a secondary loses all of its data", m)
-		case replication.Secondary:
-			return replication.Errorf(replication.InvalidInput, "this cluster already is a %s secondary: use update-primary to give it another primary, or disable it first", m)
-		case replication.Disabled, replication.Bootstrapping:
-		}
-	}
-	_, err := c.active()
-	return err
-}
-
 // EnableSecondary joins the cluster of an activation token. When it returns
 // without an error everything was fetched and checked, and the change itself,
 // one storage transaction and a restart of the core in place, follows as soon as
@@ -48,8 +31,10 @@ func (c *Controller) EnableSecondary(ctx context.Context, mode replication.Mode,
 	}
 	release := c.changing.Unlock
 	defer func() { release() }()
-	if err := c.CheckEnableSecondary(mode); err != nil {
-		return nil, err
+	for _, m := range modes {
+		if err := mustBe(c.Record(), m, replication.Disabled); err != nil {
+			return nil, err
+		}
 	}
 	if a.Mode != mode {
 		return nil, replication.Errorf(replication.InvalidInput, "the activation token is for a %s secondary, not for a %s secondary: nothing was changed", a.Mode, mode)
@@ -141,13 +126,11 @@ func (c *Controller) prepareAdoption(ctx context.Context, mode replication.Mode,
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range modes {
-		plain, err := c.deletions(ctx, plainPrefix(m))
-		if err != nil {
-			return nil, err
-		}
-		a.Rows = append(a.Rows, plain...)
+	plain, err := c.deletions(ctx, plainPrefix(replication.DR), plainPrefix(replication.Performance))
+	if err != nil {
+		return nil, err
 	}
+	a.Rows = append(a.Rows, plain...)
 	if mode == replication.Performance {
 		a.Rows = append(a.Rows, onestep.Row{Key: wipeKey, Value: []byte{1}})
 	}
@@ -188,12 +171,15 @@ func (c *Controller) PromoteSecondary(ctx context.Context, mode replication.Mode
 			return nil, err
 		}
 	}
-	return c.changeByRestart(ctx, mode, replication.Secondary, replication.Primary, "promotion", req.Force, req.Consume, func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
-		t, err := b.PromoteSecondary(ctx, req.PromoteSecondaryRequest)
-		if err == nil {
-			t.Warnings = append(t.Warnings, warnOfLosses(losses)...)
-		}
-		return t, err
+	return c.changeByRestart(ctx, &change{
+		mode: mode, from: replication.Secondary, to: replication.Primary, what: "promotion", force: req.Force, consume: req.Consume,
+		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+			t, err := b.PromoteSecondary(ctx, req.PromoteSecondaryRequest)
+			if err == nil {
+				t.Warnings = append(t.Warnings, warnOfLosses(losses)...)
+			}
+			return t, err
+		},
 	})
 }
 
@@ -221,15 +207,21 @@ func (c *Controller) DisableSecondary(ctx context.Context, mode replication.Mode
 	if err := c.checkCopied(ctx, mode, "disabled"); err != nil {
 		return nil, err
 	}
-	return c.changeByRestart(ctx, mode, replication.Secondary, replication.Disabled, "disabling", false, consume, func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
-		return b.DisableSecondary(ctx)
+	return c.changeByRestart(ctx, &change{
+		mode: mode, from: replication.Secondary, to: replication.Disabled, what: "disabling", consume: consume,
+		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+			return b.DisableSecondary(ctx)
+		},
 	})
 }
 
 // DemotePrimary makes a primary a secondary of its set, without a primary.
 func (c *Controller) DemotePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
-	return c.changeByRestart(ctx, mode, replication.Primary, replication.Secondary, "demotion", false, nil, func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
-		return b.DemotePrimary(ctx)
+	return c.changeByRestart(ctx, &change{
+		mode: mode, from: replication.Primary, to: replication.Secondary, what: "demotion",
+		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+			return b.DemotePrimary(ctx)
+		},
 	})
 }
 
@@ -307,7 +299,7 @@ func (c *Controller) UpdatePrimary(ctx context.Context, mode replication.Mode, r
 	}
 	// An operator has decided which cluster goes on as this secondary.
 	mr.Contested = false
-	if err := c.changeLive(ctx, mode, r, t); err != nil {
+	if err := c.putLive(ctx, mode, r, t); err != nil {
 		return nil, err
 	}
 	if c.bootstrapping.Load() {

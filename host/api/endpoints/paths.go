@@ -108,7 +108,11 @@ func secondaryID(id string) error {
 
 // requireRole says in one sentence why the present role does not allow a call.
 func (h *handlers) requireRole(mode replication.Mode, want replication.Role) error {
-	is := h.Controller.Role(mode)
+	return RequireRole(mode, h.Controller.Role(mode), want)
+}
+
+// RequireRole refuses what a cluster that is something in a mode cannot be asked for.
+func RequireRole(mode replication.Mode, is, want replication.Role) error {
 	if is == replication.Bootstrapping {
 		is = replication.Secondary
 	}
