@@ -149,7 +149,7 @@ func (s *serving) learn() {
 		if b == nil {
 			continue
 		}
-		if err := s.controller.LearnBackend(context.Background(), m, b); err != nil {
+		if err := s.controller.Mounts().LearnBackend(context.Background(), m, b); err != nil {
 			s.logger.Error("the local storage of a mount could not be learned; its keys are held back from performance secondaries", "mount", m.Path, "error", err)
 		}
 	}
@@ -193,7 +193,7 @@ func (s *serving) wrap() {
 // wrapEntry does that for a mount that has come from the primary.
 func (s *serving) wrapEntry(e *vault.MountEntry, b logical.Backend) logical.Backend {
 	m := vaultcore.MountOf(e)
-	if err := s.controller.LearnBackend(context.Background(), m, b); err != nil {
+	if err := s.controller.Mounts().LearnBackend(context.Background(), m, b); err != nil {
 		s.logger.Error("the local storage of a mount could not be learned", "mount", m.Path, "error", err)
 	}
 	return s.plan.Wrap(m, b)

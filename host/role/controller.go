@@ -16,6 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/cluster"
 	"github.com/vault-replication/vault-replication/host/pairing"
+	"github.com/vault-replication/vault-replication/host/role/mounts"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
@@ -50,11 +51,7 @@ type Controller struct {
 	changing sync.Mutex
 	requests Requests
 
-	// mounts is what is known of the mounts, for the classes of their keys.
-	mounts *keyclass.Mounts
-	// learnedViews are those whose classes a batch changes that is being applied.
-	learned      sync.Mutex
-	learnedViews []string
+	mounts *mounts.Learner
 
 	// filters serialises changes of paths filters; hiding is what this cluster, a
 	// performance secondary, hides from its core.
@@ -65,7 +62,6 @@ type Controller struct {
 	// named.
 	forwarded atomic.Uint64
 
-	taints taints
 	steps  steps
 	shares *keyShares
 
@@ -120,11 +116,11 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 	c := &Controller{
 		core: core, tap: tap, port: port, store: store, logger: logger,
 		paired:  pairing.New(core, modePrefix),
-		mounts:  keyclass.NewMounts(),
 		record:  disabledRecord(),
 		failure: map[replication.Mode]string{},
 		looks:   map[replication.Mode]*looks{replication.DR: newLooks(), replication.Performance: newLooks()},
 	}
+	c.mounts = mounts.New(core, tap, c.follows, logger)
 	c.steps.attach(core, store)
 	c.shares = newKeyShares(c)
 	core.OnBarrierOpen(c.barrierOpened)
@@ -133,7 +129,6 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 	core.OnInactive(c.becameInactive)
 	core.OnKeyCheck(c.checkKeys)
 	tap.Observe(observer{c})
-	tap.Classes().SetMounts(c.mounts)
 	return c
 }
 
@@ -157,6 +152,15 @@ func (c *Controller) Role(mode replication.Mode) replication.Role {
 	defer c.mu.RUnlock()
 	return c.record.mode(mode).Role
 }
+
+// follows says whether the cluster is a secondary in any mode.
+func (c *Controller) follows() bool {
+	r := c.Record()
+	return r.DR.Role == replication.Secondary || r.Performance.Role == replication.Secondary
+}
+
+// Mounts are what is known of the mounts.
+func (c *Controller) Mounts() *mounts.Learner { return c.mounts }
 
 // IsDRSecondary says whether the node serves nothing but its own endpoints.
 func (c *Controller) IsDRSecondary() bool { return c.Role(replication.DR) == replication.Secondary }
@@ -211,7 +215,7 @@ func (c *Controller) takeUpRole(ctx context.Context, leads bool) error {
 			return err
 		}
 	}
-	if err := c.loadMounts(ctx); err != nil {
+	if err := c.mounts.Load(ctx); err != nil {
 		return err
 	}
 	bootstrapping := false

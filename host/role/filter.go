@@ -139,7 +139,7 @@ func (c *Controller) allows(id string, f *filter.Filter) func(key string) bool {
 			// What other secondaries get is no concern of this one.
 			return key == own
 		}
-		view, ok := c.mounts.View(key)
+		view, ok := c.mounts.Known().View(key)
 		return !ok || !f.Hides(view.Path)
 	}
 }
@@ -214,7 +214,7 @@ func (c *Controller) hiddenBy(ctx context.Context, f *filter.Filter) (hidden, vi
 // UUID.
 func (c *Controller) Sends(id, uuid string) bool {
 	for _, kind := range []string{"logical", "auth"} {
-		if view, ok := c.mounts.View(kind + "/" + uuid + "/"); ok {
+		if view, ok := c.mounts.Known().View(kind + "/" + uuid + "/"); ok {
 			return !view.Local && c.tap.Sends(replication.Performance, id, view.Prefix)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/filter"
+	"github.com/vault-replication/vault-replication/host/role/mounts"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
@@ -65,20 +66,20 @@ func primaryOfTwo(t *testing.T) (c *Controller, write func(key, value string)) {
 	t.Helper()
 	inner, err := inmem.NewInmem(nil, hclog.NewNullLogger())
 	require.NoError(t, err)
-	c = &Controller{tap: storage.New(inner, storage.Options{}), mounts: keyclass.NewMounts()}
+	c = &Controller{tap: storage.New(inner, storage.Options{})}
+	c.mounts = mounts.New(nil, c.tap, c.follows, hclog.NewNullLogger())
 	t.Cleanup(func() { _ = c.tap.Close(context.Background()) })
 	for table := range keyclass.Tables {
-		var mounts []keyclass.Mount
+		var known []keyclass.Mount
 		switch table {
 		case "core/mounts":
-			mounts = []keyclass.Mount{{UUID: "h", Path: "hidden/", Type: "kv"}, {UUID: "s", Path: "shown/", Type: "kv"}}
+			known = []keyclass.Mount{{UUID: "h", Path: "hidden/", Type: "kv"}, {UUID: "s", Path: "shown/", Type: "kv"}}
 		case "core/auth":
-			mounts = []keyclass.Mount{{UUID: "ah", Path: "auth/hidden/", Type: "userpass"}, {UUID: "as", Path: "auth/shown/", Type: "userpass"}}
+			known = []keyclass.Mount{{UUID: "ah", Path: "auth/hidden/", Type: "userpass"}, {UUID: "as", Path: "auth/shown/", Type: "userpass"}}
 		}
-		_, err := c.mounts.SetTable(table, mounts)
+		_, err := c.mounts.Known().SetTable(table, known)
 		require.NoError(t, err)
 	}
-	c.tap.Classes().SetMounts(c.mounts)
 	require.NoError(t, c.tap.Activate(t.Context(), storage.JournalConfig{Modes: map[replication.Mode]storage.ModeConfig{perf: {Epoch: epoch, IndexKey: fingerprint.Key{1}}}}))
 	_, err = c.tap.OpenSlot(t.Context(), perf, "unfiltered")
 	require.NoError(t, err)

@@ -9,8 +9,6 @@ import (
 	"github.com/hashicorp/vault/helper/namespace"
 	"github.com/hashicorp/vault/vault"
 	"github.com/stretchr/testify/require"
-
-	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 )
 
 func TestWhatASecondaryDoesNotHave(t *testing.T) {
@@ -34,13 +32,7 @@ func withContent(t *testing.T) (s *standing, has func(view string) bool) {
 	}})
 	require.NoError(t, err)
 	require.NoError(t, s.core.PutEntry(ctx, "core/mounts", table))
-	for name := range keyclass.Tables {
-		decoded, err := s.core.StoredTable(ctx, name)
-		require.NoError(t, err)
-		_, err = s.learnTable(name, decoded)
-		require.NoError(t, err)
-	}
-	s.tap.Classes().SetMounts(s.mounts)
+	require.NoError(t, s.mounts.Load(ctx))
 	for _, uuid := range []string{s.secret, "ce11", "90ne"} {
 		require.NoError(t, s.core.PutEntry(ctx, "logical/"+uuid+"/a/b", []byte("v")))
 	}

@@ -23,9 +23,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/filter"
 	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/host/role/mounts"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
-	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -174,7 +174,7 @@ func newStanding(t *testing.T) *standing {
 	core, err := vaultcore.Attach(raw)
 	require.NoError(t, err)
 	s := &standing{Controller: &Controller{
-		core: core, logger: hclog.NewNullLogger(), plugins: plugins{}, mounts: keyclass.NewMounts(),
+		core: core, logger: hclog.NewNullLogger(), plugins: plugins{},
 		record: disabledRecord(), failure: map[replication.Mode]string{}, duty: ctx, requests: noRequests{},
 	}}
 	s.serving, s.secret = s, "5ec7e7"
@@ -182,6 +182,7 @@ func newStanding(t *testing.T) *standing {
 	core.InstallStorage(func(inner physical.Backend) physical.Backend {
 		s.store = onestep.Over(inner)
 		s.tap = storage.New(s.store, storage.Options{})
+		s.mounts = mounts.New(core, s.tap, s.follows, s.logger)
 		s.tap.Observe(appliedOnly{controller: s.Controller})
 		return s.tap.Backend()
 	})

@@ -28,7 +28,7 @@ const heldPrefix = "replication/held/"
 // (a rekey) is held back with its root key until both are there; then they are
 // written together with the secondary's own stored keys.
 func (c observer) BeforeApply(ctx context.Context, b *storage.Batch) error {
-	c.learnArriving(ctx, b)
+	c.mounts.Arriving(ctx, b)
 	_, ringComes := b.Get(vaultname.Keyring)
 	_, rootComes := b.Get(vaultname.RootKey)
 	if !ringComes && !rootComes {
@@ -189,6 +189,11 @@ func (c *Controller) rootKeyIn(ctx context.Context, row []byte) []byte {
 	return slices.Clone(key.Value)
 }
 
+// TableWritten takes up a table of mounts that this core is about to store.
+func (c observer) TableWritten(ctx context.Context, key string, value []byte) error {
+	return c.mounts.TableWritten(ctx, key, value)
+}
+
 // Applied makes the open barrier and the running core follow keys that were written
 // below them. It returns those that they have not taken up.
 func (c observer) Applied(ctx context.Context, keys []string) (left []string) {
@@ -212,9 +217,9 @@ func (c observer) Applied(ctx context.Context, keys []string) (left []string) {
 	if slices.Contains(keys, sharesRow) {
 		c.shares.applied()
 	}
-	if err := c.settleLearned(ctx); err != nil {
+	if err := c.mounts.Settle(ctx); err != nil {
 		c.logger.Error("the classes of keys could not be renewed; the fingerprint of this cluster may differ until they are", "error", err)
-		left = append(left, anyTable)
+		left = append(left, vaultname.Mounts) // any table stands for it
 	}
 	tables, own := of(sharedTables...), of(filterKey(c.Record().Performance.SecondaryID))
 	if c.Role(replication.Performance) == replication.Secondary && len(own)+len(tables) > 0 {

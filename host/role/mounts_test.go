@@ -3,7 +3,6 @@
 package role
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -15,50 +14,6 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
-
-// What a backend declares is kept only once the secondaries were told of what it
-// changes, and after an error of either the next load tells them again.
-func TestPrefixesAreToldBeforeTheyAreKept(t *testing.T) {
-	t.Parallel()
-	for name, fails := range map[string]struct{ tell, keep int }{
-		"nothing fails": {}, "telling fails once": {tell: 1}, "keeping fails once": {keep: 1},
-	} {
-		m := keyclass.NewMounts()
-		_, err := m.SetTable("core/mounts", []keyclass.Mount{{UUID: "ext", Type: "own", External: true}})
-		require.NoError(t, err)
-		var c keyclass.Classifier
-		c.SetMounts(m)
-		failure := errors.New("the storage is away")
-		var calls []string
-		learn := func() error {
-			return learnPrefixes(m, "ext", []string{"here/"}, func(changed []string) error {
-				require.Equal(t, []string{"logical/ext/"}, changed, name)
-				calls = append(calls, "tell")
-				if fails.tell--; fails.tell >= 0 {
-					return failure
-				}
-				return nil
-			}, func() error {
-				calls = append(calls, "keep")
-				if fails.keep--; fails.keep >= 0 {
-					return failure
-				}
-				return nil
-			})
-		}
-		if fails.tell+fails.keep > 0 {
-			require.ErrorIs(t, learn(), failure, name)
-			require.Equal(t, keyclass.Unknown, c.Class("logical/ext/a"), "%s: it is held again", name)
-			calls = nil
-		}
-		require.NoError(t, learn(), name)
-		require.Equal(t, []string{"tell", "keep"}, calls, name)
-		require.Equal(t, keyclass.Shared, c.Class("logical/ext/a"), name)
-		require.Equal(t, keyclass.Local, c.Class("logical/ext/here/a"), name)
-		require.NoError(t, learn(), name)
-		require.Len(t, calls, 2, "%s: nothing has changed since", name)
-	}
-}
 
 // declares is a backend that says what of its storage is local.
 type declares struct {
@@ -73,16 +28,16 @@ func (d declares) SpecialPaths() *logical.Paths { return &logical.Paths{LocalSto
 func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
 	s := newStanding(t)
 	ctx := t.Context()
-	s.tap.Classes().SetMounts(s.mounts)
+	s.tap.Classes().SetMounts(s.mounts.Known())
 	table := func() {
-		_, err := s.mounts.SetTable("core/mounts", []keyclass.Mount{{UUID: "ext", Type: "own", External: true}})
+		_, err := s.mounts.Known().SetTable("core/mounts", []keyclass.Mount{{UUID: "ext", Type: "own", External: true}})
 		require.NoError(t, err)
 	}
 	table()
 	class := func(key string) keyclass.Class { return s.tap.Classes().Class("logical/ext/" + key) }
 	m := vaultname.Mount{Path: "ext/", StoragePrefix: "logical/ext/", Type: "own", External: true}
 
-	require.NoError(t, s.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
+	require.NoError(t, s.mounts.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
 	require.Equal(t, keyclass.Unknown, class("a"), "the primary does not know it")
 	raw, err := s.core.GetEntry(ctx, keyclass.DeclaredKey)
 	require.NoError(t, err)
@@ -95,18 +50,18 @@ func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
 	require.NoError(t, err)
 	b := new(storage.Batch)
 	b.Put(&physical.Entry{Key: keyclass.DeclaredKey, Value: sealed})
-	s.learnArriving(ctx, b)
-	require.NoError(t, s.settleLearned(ctx))
+	s.mounts.Arriving(ctx, b)
+	require.NoError(t, s.mounts.Settle(ctx))
 	require.NoError(t, s.store.Put(ctx, &physical.Entry{Key: keyclass.DeclaredKey, Value: sealed}))
-	require.NoError(t, s.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
+	require.NoError(t, s.mounts.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
 	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Local, keyclass.Shared}, []keyclass.Class{class("a"), class("here/a"), class("mine/a")})
 
 	// It is promoted, without the plugin first.
 	s.record.Performance.Role = replication.Primary
-	require.NoError(t, s.loadMounts(ctx))
+	require.NoError(t, s.mounts.Load(ctx))
 	table()
 	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Local, keyclass.Shared}, []keyclass.Class{class("a"), class("here/a"), class("mine/a")})
-	require.NoError(t, s.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
+	require.NoError(t, s.mounts.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
 	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Shared, keyclass.Local}, []keyclass.Class{class("a"), class("here/a"), class("mine/a")})
 	raw, err = s.core.GetEntry(ctx, keyclass.DeclaredKey)
 	require.NoError(t, err)
@@ -117,7 +72,7 @@ func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
 	// The record is gone, as in a cluster that joins another set.
 	b = new(storage.Batch)
 	b.Delete(keyclass.DeclaredKey)
-	s.learnArriving(ctx, b)
-	s.mounts.Unload()
+	s.mounts.Arriving(ctx, b)
+	s.mounts.Known().Unload()
 	require.Equal(t, keyclass.Unknown, class("a"))
 }

@@ -12,7 +12,9 @@ import (
 	"github.com/hashicorp/vault/sdk/physical/inmem"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vault-replication/vault-replication/host/role/mounts"
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 )
 
 // unlisted is storage that does not list for a while.
@@ -35,16 +37,22 @@ func TestClassesThatCouldNotBeRenewedAreOwed(t *testing.T) {
 	inner, err := inmem.NewInmem(nil, hclog.NewNullLogger())
 	require.NoError(t, err)
 	u := &unlisted{Backend: inner, err: errors.New("the storage is busy")}
-	c := &Controller{
-		tap: storage.New(u, storage.Options{}), logger: hclog.NewNullLogger(), record: disabledRecord(),
-		learnedViews: []string{"logical/fresh/"},
+	logger := hclog.NewNullLogger()
+	c := &Controller{tap: storage.New(u, storage.Options{}), logger: logger, record: disabledRecord()}
+	c.mounts = mounts.New(nil, c.tap, c.follows, logger)
+	for table := range keyclass.Tables {
+		_, err := c.mounts.Known().SetTable(table, nil)
+		require.NoError(t, err)
 	}
+	_, err = c.mounts.Known().SetTable("core/mounts", []keyclass.Mount{{UUID: "gone", Path: "gone/", Type: "kv"}})
+	require.NoError(t, err)
+	b := new(storage.Batch)
+	b.Delete("core/mounts")
+	c.mounts.Arriving(t.Context(), b)
 	over, end := context.WithCancel(t.Context())
 	end()
 	require.Equal(t, []string{"core/mounts"}, observer{c}.Applied(over, []string{"core/mounts"}), "the duty is over")
 	require.Equal(t, []string{"core/mounts"}, observer{c}.Applied(t.Context(), []string{"core/mounts"}))
-	require.Equal(t, []string{"logical/fresh/"}, c.learnedViews)
 	u.err = nil
 	require.Empty(t, observer{c}.Applied(t.Context(), []string{"core/mounts"}))
-	require.Empty(t, c.learnedViews)
 }

@@ -4,10 +4,7 @@ package role
 
 import (
 	"context"
-	"sync"
 	"time"
-
-	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -21,52 +18,12 @@ const taintWait = 15 * time.Second
 // that hangs would stop all that has to do with mounts here.
 const taintSilence = 3 * time.Second
 
-// taints knows which mounts the tables call tainted: Vault marks a mount so before
-// it revokes its leases and deletes it.
-type taints struct {
-	mu    sync.Mutex
-	known map[string]map[string]bool // by table, the UUIDs
-	fresh map[string]bool            // tables with mounts that were not tainted before
-}
-
-// learn takes up a table.
-func (t *taints) learn(key string, table *vault.MountTable) {
-	now := map[string]bool{}
-	if table != nil {
-		for _, e := range table.Entries {
-			if e.Tainted {
-				now[e.UUID] = true
-			}
-		}
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.known == nil {
-		t.known, t.fresh = map[string]map[string]bool{}, map[string]bool{}
-	}
-	before := t.known[key]
-	t.known[key] = now
-	t.fresh[key] = false
-	for uuid := range now {
-		t.fresh[key] = t.fresh[key] || !before[uuid]
-	}
-}
-
-// take says, once, whether the table that was learnt last tainted a mount.
-func (t *taints) take(key string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	fresh := t.fresh[key]
-	delete(t.fresh, key)
-	return fresh
-}
-
 // TableStored holds a mount that was just tainted until every performance secondary
 // that is connected has taken that up: it revokes its leases of the mount before it
 // acknowledges, and the engine and its configuration have to be there for that. A
 // secondary that is slow holds it up for a bounded time, one that is silent for less.
 func (c observer) TableStored(ctx context.Context, key string) {
-	if !c.taints.take(key) || c.Role(replication.Performance) != replication.Primary {
+	if !c.mounts.TakeTainted(key) || c.Role(replication.Performance) != replication.Primary {
 		return
 	}
 	c.mu.RLock()
