@@ -106,7 +106,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	n.bootstrapping = endpoints.Bootstrapping(endpoints.Options{Controller: n.controller, Tokens: n.tokens, Activations: activations})
 	c.OnSystemBackend(func(b *framework.Backend) error {
 		err := endpoints.Decorate(b, endpoints.Options{
-			Controller: n.controller, Tokens: n.tokens, Activations: activations, Catalog: n.plugins, MayRead: c.MayRead,
+			Controller: n.controller, Filters: n.controller.Filters(), Tokens: n.tokens, Activations: activations, Catalog: n.plugins, MayRead: c.MayRead,
 		})
 		if err != nil {
 			return err

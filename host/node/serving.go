@@ -66,17 +66,17 @@ func newServing(core *vaultcore.Core, c *role.Controller, tap *storage.Tap, requ
 	s.entities = entity.NewSecondary(s.identity, s, s, logger.Named("identity"))
 	s.plan = routing.Options{Forwarder: s, Refusals: tap.Refusals(), AfterAuth: s.afterAuth, Replaced: s.wrap}
 	hidden := func(table string, e mounttable.Entry) bool {
-		return c.Hides(vaultname.RequestPath(table, e.Path), e.UUID)
+		return c.Hiding().Hides(vaultname.RequestPath(table, e.Path), e.UUID)
 	}
-	s.live = core.Live(s.wrapEntry, c.ClearView)
+	s.live = core.Live(s.wrapEntry, c.Hiding().ClearView)
 	s.follower = follow.New(s.live, logger.Named("follow"), follow.Options{Hidden: hidden})
 	s.server = forward.NewServer(forward.ServerOptions{
 		KeyOf: c.PairingKey, SetID: c.SetID, Position: c.Position, Logger: logger.Named("forward"),
 	})
-	receiver := &routing.Receiver{Core: core, Allowed: c.Sends, Logger: logger.Named("forward")}
+	receiver := &routing.Receiver{Core: core, Allowed: c.Filters().Sends, Logger: logger.Named("forward")}
 	s.server.HandleRequests(receiver.Handle)
 	identities := entity.NewServer(entity.ServerOptions{
-		Store: s.identity, Audit: core, Allowed: c.Sends, Logger: logger.Named("identity"),
+		Store: s.identity, Audit: core, Allowed: c.Filters().Sends, Logger: logger.Named("identity"),
 	})
 	for kind, handle := range identities.Handlers() {
 		s.server.Handle(forward.Kind(kind), forward.Handler(handle))
@@ -166,7 +166,7 @@ func (s *serving) ready(ctx context.Context) {
 		s.logger.Error("groups and entities that a request of this secondary needs cannot be made on the primary", "error", err)
 	}
 	s.follower.Start(ctx)
-	if err := s.controller.ClearHidden(ctx); err != nil {
+	if err := s.controller.Hiding().ClearHidden(ctx); err != nil {
 		s.logger.Warn("what this secondary has of mounts that its paths filter hides is deleted when it is unsealed next", "error", err)
 	}
 	// In the middle of a copy an entity that is not there may be on its way.

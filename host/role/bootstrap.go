@@ -5,6 +5,7 @@ package role
 import (
 	"context"
 
+	"github.com/vault-replication/vault-replication/host/role/mounts"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -62,13 +63,13 @@ func (c *Controller) copied(mode replication.Mode) {
 		go c.copyAgain(ctx)
 		return
 	}
-	any, err := c.endAwaiting(ctx)
+	any, err := c.hiding.EndAwaiting(ctx)
 	if err != nil {
 		c.logger.Error("mounts that the paths filter has let in stay hidden until the next copy", "error", err)
 	}
 	if !c.bootstrapping.Load() {
 		if any {
-			c.tap.Owe(mode, sharedTables...)
+			c.tap.Owe(mode, mounts.SharedTables...)
 		}
 		return
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/host/role/filters"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -141,7 +142,7 @@ func (c *Controller) prepare(ctx context.Context, ch *change) error {
 	}
 	if ch.mode == replication.Performance {
 		// What it has taken up of a filter is no measure for another role.
-		ch.rows[hidingKey] = nil
+		ch.rows[filters.HidingKey] = nil
 	} else if err := c.otherRole(ctx, ch); err != nil {
 		return err
 	}

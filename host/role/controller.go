@@ -16,6 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/cluster"
 	"github.com/vault-replication/vault-replication/host/pairing"
+	"github.com/vault-replication/vault-replication/host/role/filters"
 	"github.com/vault-replication/vault-replication/host/role/mounts"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
@@ -53,10 +54,8 @@ type Controller struct {
 
 	mounts *mounts.Learner
 
-	// filters serialises changes of paths filters; hiding is what this cluster, a
-	// performance secondary, hides from its core.
-	filters sync.Mutex
-	hiding  atomic.Pointer[hiding]
+	filters *filters.Filters
+	hiding  *filters.Hiding
 
 	// forwarded is the highest sequence that an answer of the performance primary has
 	// named.
@@ -120,7 +119,7 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 		failure: map[replication.Mode]string{},
 		looks:   map[replication.Mode]*looks{replication.DR: newLooks(), replication.Performance: newLooks()},
 	}
-	c.mounts = mounts.New(core, tap, c.follows, logger)
+	c.addRooms()
 	c.steps.attach(core, store)
 	c.shares = newKeyShares(c)
 	core.OnBarrierOpen(c.barrierOpened)
@@ -130,6 +129,13 @@ func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *c
 	core.OnKeyCheck(c.checkKeys)
 	tap.Observe(observer{c})
 	return c
+}
+
+// addRooms makes what looks after one matter each.
+func (c *Controller) addRooms() {
+	c.mounts = mounts.New(c.core, c.tap, c.follows, c.logger)
+	c.filters = filters.New(c.core, c.tap, c.mounts, relation{c})
+	c.hiding = filters.NewHiding(c.filters, c.copyAgain, c.logger)
 }
 
 // SetPlugins gives the plugins, once, before the first unseal.
@@ -161,6 +167,12 @@ func (c *Controller) follows() bool {
 
 // Mounts are what is known of the mounts.
 func (c *Controller) Mounts() *mounts.Learner { return c.mounts }
+
+// Filters are those of the secondaries of this cluster.
+func (c *Controller) Filters() *filters.Filters { return c.filters }
+
+// Hiding is what this cluster hides from its core.
+func (c *Controller) Hiding() *filters.Hiding { return c.hiding }
 
 // IsDRSecondary says whether the node serves nothing but its own endpoints.
 func (c *Controller) IsDRSecondary() bool { return c.Role(replication.DR) == replication.Secondary }
@@ -228,11 +240,11 @@ func (c *Controller) takeUpRole(ctx context.Context, leads bool) error {
 		if bootstrapping, err = c.firstCopy(ctx); err != nil {
 			return err
 		}
-		if err := c.loadHiding(ctx, r.Performance.SecondaryID); err != nil {
+		if err := c.hiding.Load(ctx, r.Performance.SecondaryID); err != nil {
 			return err
 		}
 	} else {
-		c.hiding.Store(nil)
+		c.hiding.Forget()
 	}
 	c.bootstrapping.Store(bootstrapping)
 	c.forwarded.Store(0)
@@ -314,7 +326,7 @@ func AppliedAlone(key string) bool {
 func (c *Controller) beginTerm(ctx context.Context) error {
 	r := c.Record()
 	if r.Performance.Role == replication.Primary {
-		if err := c.loadFilters(ctx); err != nil {
+		if err := c.filters.Load(ctx); err != nil {
 			return err
 		}
 	}
@@ -340,7 +352,7 @@ func (c *Controller) beginTerm(ctx context.Context) error {
 		case replication.Primary, replication.Bootstrapping: // nothing of a secondary
 		}
 	}
-	return c.settleHiding(ctx)
+	return c.hiding.Settle(ctx)
 }
 
 // activate begins the journal for the roles of a record, or ends it.

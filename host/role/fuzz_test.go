@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vault-replication/vault-replication/host/filter"
 	"github.com/vault-replication/vault-replication/shared/corpus"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -38,24 +37,5 @@ func FuzzDecodeRecord(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, r.word(false), same.word(false))
 		require.True(t, json.Valid(raw), "it is one record, and nothing else")
-	})
-}
-
-// What a performance secondary has taken up of its filter.
-func FuzzDecodeHiding(f *testing.F) {
-	h := &hiding{id: "west", filter: &filter.Filter{Rule: filter.Rule{Mode: filter.Deny, Paths: []string{"kv/"}, Revision: 4}}, hidden: setOf([]string{"u"}), awaited: setOf([]string{"v"})}
-	raw, err := h.encode()
-	require.NoError(f, err)
-	corpus.Add(f, raw)
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		h, err := decodeHiding(raw)
-		if err != nil {
-			return
-		}
-		again, err := h.encode()
-		require.NoError(t, err)
-		same, err := decodeHiding(again)
-		require.NoError(t, err)
-		require.True(t, h.sameAs(same))
 	})
 }

@@ -11,15 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWhatASecondaryDoesNotHave(t *testing.T) {
-	t.Parallel()
-	visible := map[string]string{"3": "kv/", "4": "pki/"}
-	require.Empty(t, namesOfLacking(nil, visible, nil))
-	hidden := map[string]string{"1": "secret/", "2": "auth/ldap/"}
-	require.Equal(t, "auth/ldap/, secret/", namesOfLacking(hidden, visible, nil))
-	require.Equal(t, "auth/ldap/, kv/, secret/", namesOfLacking(hidden, visible, map[string]bool{"3": true, "gone": true}))
-}
-
 // withContent is a secondary whose filter hides secret/, with content of that, of the
 // visible kv/, and of a mount that no table has.
 func withContent(t *testing.T) (s *standing, has func(view string) bool) {
@@ -52,19 +43,19 @@ func TestClearHidden(t *testing.T) {
 	ctx := t.Context()
 	s.filter(t, "b", denyNo)
 	s.starts(t)
-	require.True(t, s.Hides("secret/", s.secret), "it is awaited")
-	require.NoError(t, s.ClearHidden(ctx))
+	require.True(t, s.hiding.Hides("secret/", s.secret), "it is awaited")
+	require.NoError(t, s.hiding.ClearHidden(ctx))
 	require.True(t, has(s.secret))
 
 	s.filter(t, "b", deny)
 	s.starts(t)
-	require.NoError(t, s.ClearHidden(ctx))
+	require.NoError(t, s.hiding.ClearHidden(ctx))
 	require.False(t, has(s.secret))
 	require.True(t, has("ce11"))
 	require.True(t, has("90ne"), "that is no filter's")
 
-	s.hiding.Store(nil)
-	require.NoError(t, s.ClearHidden(ctx), "without a filter there is nothing to do")
+	s.hiding.Forget()
+	require.NoError(t, s.hiding.ClearHidden(ctx), "without a filter there is nothing to do")
 	require.True(t, has("ce11"))
 }
 
@@ -74,7 +65,7 @@ func TestClearView(t *testing.T) {
 	s, has := withContent(t)
 	ctx := t.Context()
 	for _, uuid := range []string{s.secret, "ce11", "90ne"} {
-		require.NoError(t, s.ClearView(ctx, "logical/"+uuid+"/"))
+		require.NoError(t, s.hiding.ClearView(ctx, "logical/"+uuid+"/"))
 	}
 	require.False(t, has(s.secret), "the filter hides it")
 	require.True(t, has("ce11"), "the primary has it")

@@ -23,6 +23,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/filter"
 	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/host/role/filters"
 	"github.com/vault-replication/vault-replication/host/role/mounts"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
@@ -39,45 +40,6 @@ var (
 	deny   = &filter.Filter{Rule: filter.Rule{Mode: filter.Deny, Paths: []string{"secret/"}}}
 	denyNo = &filter.Filter{Rule: filter.Rule{Mode: filter.Deny, Paths: []string{"other/"}}}
 )
-
-func TestReviewed(t *testing.T) {
-	t.Parallel()
-	type paths = map[string]string
-	// The primary has filtered by deny for a while; the record of now says so.
-	was := filter.Following(nil, denyNo.Rule)
-	between := filter.Following(filter.Following(was, deny.Rule), denyNo.Rule)
-	for name, tc := range map[string]struct {
-		old             *hiding
-		filter          *filter.Filter
-		hidden, visible paths
-		awaited         []string
-		widened         bool
-	}{
-		"first of all":                            {nil, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
-		"nothing changes":                         {&hiding{filter: deny, hidden: setOf([]string{"s"})}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
-		"narrower":                                {&hiding{filter: denyNo}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
-		"wider":                                   {&hiding{filter: deny, hidden: setOf([]string{"s"})}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
-		"deleted":                                 {&hiding{filter: deny, hidden: setOf([]string{"s"})}, nil, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
-		"moved to where nothing hides it":         {&hiding{filter: deny, hidden: setOf([]string{"s"})}, deny, nil, paths{"s": "moved/"}, []string{"s"}, true},
-		"comes with the filter that lets it in":   {&hiding{filter: deny}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
-		"a filter in between was not seen":        {&hiding{id: "b", filter: was}, between, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
-		"a filter in between, of another name":    {&hiding{id: "a", filter: was}, between, nil, paths{"s": "secret/", "k": "kv/"}, nil, false},
-		"a filter in between that hides it still": {&hiding{id: "b", filter: was}, filter.Following(between, deny.Rule), paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
-		"still awaited":                           {&hiding{filter: denyNo, awaited: setOf([]string{"s"})}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, false},
-		"awaited and hidden again":                {&hiding{filter: denyNo, awaited: setOf([]string{"s"})}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
-		"awaited and gone":                        {&hiding{filter: denyNo, awaited: setOf([]string{"s"})}, denyNo, nil, paths{"k": "kv/"}, nil, false},
-	} {
-		h, widened := reviewed(tc.old, "b", tc.filter, tc.hidden, tc.visible)
-		require.Equal(t, tc.widened, widened, name)
-		require.Equal(t, setOf(tc.awaited), h.awaited, name)
-		require.Len(t, h.hidden, len(tc.hidden), name)
-		raw, err := h.encode()
-		require.NoError(t, err)
-		again, err := decodeHiding(raw)
-		require.NoError(t, err)
-		require.True(t, again.sameAs(h), name)
-	}
-}
 
 // standing is a performance secondary in front of a real core.
 type standing struct {
@@ -105,7 +67,9 @@ func (s *standing) Lacks() []string { return s.lacks }
 func (s *standing) shown() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.told, func(keys []string) bool { return len(keys) >= 2 && slices.Equal(keys[len(keys)-2:], sharedTables) })
+	return slices.ContainsFunc(s.told, func(keys []string) bool {
+		return len(keys) >= 2 && slices.Equal(keys[len(keys)-2:], mounts.SharedTables)
+	})
 }
 
 // plugins gives a plugin that says yes to everything that it is asked here.
@@ -182,7 +146,7 @@ func newStanding(t *testing.T) *standing {
 	core.InstallStorage(func(inner physical.Backend) physical.Backend {
 		s.store = onestep.Over(inner)
 		s.tap = storage.New(s.store, storage.Options{})
-		s.mounts = mounts.New(core, s.tap, s.follows, s.logger)
+		s.addRooms()
 		s.tap.Observe(appliedOnly{controller: s.Controller})
 		return s.tap.Backend()
 	})
@@ -202,23 +166,23 @@ func newStanding(t *testing.T) *standing {
 	s.stands(t, journal.Cursor{Position: at})
 	s.filter(t, "b", deny)
 	s.starts(t)
-	require.True(t, s.Hides("secret/", s.secret))
+	require.True(t, s.hiding.Hides("secret/", s.secret))
 	return s
 }
 
 // starts is what an unseal does; what the process knew is gone.
 func (s *standing) starts(t *testing.T) {
 	t.Helper()
-	s.hiding.Store(nil)
-	require.NoError(t, s.loadHiding(t.Context(), s.Record().Performance.SecondaryID))
-	require.NoError(t, s.settleHiding(t.Context()))
+	s.hiding.Forget()
+	require.NoError(t, s.hiding.Load(t.Context(), s.Record().Performance.SecondaryID))
+	require.NoError(t, s.hiding.Settle(t.Context()))
 }
 
 func (s *standing) filter(t *testing.T, id string, f *filter.Filter) {
 	t.Helper()
 	raw, err := f.Encode()
 	require.NoError(t, err)
-	require.NoError(t, s.core.PutEntry(t.Context(), filterKey(id), raw))
+	require.NoError(t, s.core.PutEntry(t.Context(), filters.Key(id), raw))
 }
 
 func (s *standing) stands(t *testing.T, c journal.Cursor) {
@@ -253,15 +217,15 @@ func TestWidenedDuringACopy(t *testing.T) {
 	s := newStanding(t)
 	s.copyEnds(t, func() {
 		s.filter(t, "b", denyNo)
-		observer{s.Controller}.Applied(t.Context(), []string{filterKey("b")})
+		observer{s.Controller}.Applied(t.Context(), []string{filters.Key("b")})
 	})
-	require.True(t, s.Hides("secret/", s.secret), "what the copy has brought may lack its content")
+	require.True(t, s.hiding.Hides("secret/", s.secret), "what the copy has brought may lack its content")
 	require.True(t, s.mustCopy(t))
 	s.copyEnds(t, func() {})
-	require.False(t, s.Hides("secret/", s.secret))
+	require.False(t, s.hiding.Hides("secret/", s.secret))
 	require.Eventually(t, s.shown, 30*time.Second, time.Millisecond)
 	s.starts(t)
-	require.False(t, s.Hides("secret/", s.secret))
+	require.False(t, s.hiding.Hides("secret/", s.secret))
 	require.False(t, s.mustCopy(t))
 }
 
@@ -271,11 +235,11 @@ func TestWidenedDuringTheFirstCopy(t *testing.T) {
 	s.bootstrapping.Store(true)
 	s.stands(t, journal.Cursor{Copying: true, CopyFrom: at})
 	s.filter(t, "b", denyNo)
-	observer{s.Controller}.Applied(t.Context(), []string{filterKey("b")})
+	observer{s.Controller}.Applied(t.Context(), []string{filters.Key("b")})
 	require.True(t, s.mustCopy(t))
-	require.True(t, s.Hides("secret/", s.secret))
+	require.True(t, s.hiding.Hides("secret/", s.secret))
 	s.starts(t)
-	require.True(t, s.Hides("secret/", s.secret))
+	require.True(t, s.hiding.Hides("secret/", s.secret))
 }
 
 // A secondary that is killed anywhere between the filter's apply and the copy copies
@@ -285,12 +249,12 @@ func TestWidenedAndKilled(t *testing.T) {
 	// Nobody has looked at it.
 	s.filter(t, "b", denyNo)
 	s.starts(t)
-	require.True(t, s.Hides("secret/", s.secret))
+	require.True(t, s.hiding.Hides("secret/", s.secret))
 	require.True(t, s.mustCopy(t))
 	// What is awaited is known, and the copy is not forced.
 	s.stands(t, journal.Cursor{Position: at})
 	s.starts(t)
-	require.True(t, s.Hides("secret/", s.secret))
+	require.True(t, s.hiding.Hides("secret/", s.secret))
 	require.True(t, s.mustCopy(t))
 	// The copy that brings it goes on after a start, and is not done twice.
 	s.stands(t, journal.Cursor{Position: at, Copying: true, CopyFrom: at})
@@ -315,33 +279,33 @@ func TestFilterInBetweenThatWasNotSeen(t *testing.T) {
 	changes := func(rules ...filter.Rule) {
 		t.Helper()
 		for _, r := range rules {
-			require.NoError(t, s.changeFilter(ctx, "b", r))
+			require.NoError(t, s.filters.Put(ctx, "b", r))
 		}
-		observer{s.Controller}.Applied(ctx, []string{filterKey("b")})
+		observer{s.Controller}.Applied(ctx, []string{filters.Key("b")})
 	}
 	changes(denyNo.Rule)
 	s.copyEnds(t, func() {})
 	s.stands(t, journal.Cursor{Position: at})
-	require.False(t, s.Hides("secret/", s.secret))
+	require.False(t, s.hiding.Hides("secret/", s.secret))
 	changes(denyNo.Rule)
 	require.False(t, s.mustCopy(t), "nothing was hidden in between")
 
 	changes(deny.Rule, denyNo.Rule)
-	require.True(t, s.Hides("secret/", s.secret))
+	require.True(t, s.hiding.Hides("secret/", s.secret))
 	require.True(t, s.mustCopy(t))
 	s.copyEnds(t, func() {})
-	require.False(t, s.Hides("secret/", s.secret))
+	require.False(t, s.hiding.Hides("secret/", s.secret))
 
 	// So it is with a filter that was there for a while only.
 	changes(filter.Rule{Mode: filter.None})
 	s.stands(t, journal.Cursor{Position: at})
 	changes(deny.Rule, filter.Rule{Mode: filter.None})
 	require.True(t, s.mustCopy(t))
-	r, err := s.PathsFilter(ctx, "b")
+	r, err := s.filters.PathsFilter(ctx, "b")
 	require.NoError(t, err)
 	require.Nil(t, r, "there is no filter now")
 	s.starts(t)
-	require.True(t, s.Hides("secret/", s.secret), "a restart forgets nothing")
+	require.True(t, s.hiding.Hides("secret/", s.secret), "a restart forgets nothing")
 }
 
 // A secondary that gets another id follows the filter of that, and its core, which
@@ -356,9 +320,8 @@ func TestUpdatePrimaryWithAnotherID(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "c", s.Record().Performance.SecondaryID)
 	require.Eventually(t, s.shown, 30*time.Second, time.Millisecond)
-	h := s.hiding.Load()
-	require.Nil(t, h.filter, "nothing is known of a filter of c")
-	require.True(t, h.awaited[s.secret])
+	require.False(t, s.hiding.Any(), "nothing is known of a filter of c")
+	require.True(t, s.hiding.Hides("secret/", s.secret), "it is awaited")
 	require.True(t, s.mustCopy(t))
 	require.ErrorIs(t, s.core.PutEntry(ctx, "core/mounts", []byte("x")), logical.ErrReadOnly)
 }

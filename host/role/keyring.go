@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/vault"
 
+	"github.com/vault-replication/vault-replication/host/role/filters"
+	"github.com/vault-replication/vault-replication/host/role/mounts"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/host/vaultname"
@@ -221,10 +223,10 @@ func (c observer) Applied(ctx context.Context, keys []string) (left []string) {
 		c.logger.Error("the classes of keys could not be renewed; the fingerprint of this cluster may differ until they are", "error", err)
 		left = append(left, vaultname.Mounts) // any table stands for it
 	}
-	tables, own := of(sharedTables...), of(filterKey(c.Record().Performance.SecondaryID))
+	tables, own := of(mounts.SharedTables...), of(filters.Key(c.Record().Performance.SecondaryID))
 	if c.Role(replication.Performance) == replication.Secondary && len(own)+len(tables) > 0 {
 		// In the first copy too: what is let in while it runs may be missing after it.
-		if err := c.reviewHiding(ctx, c.tap.ForceCopyApplied); err != nil {
+		if err := c.hiding.Review(ctx, c.tap.ForceCopyApplied); err != nil {
 			c.logger.Error("the paths filter of this secondary cannot be taken up; the last one stays in force", "error", err)
 			left = append(append(left, own...), tables...)
 		}
@@ -233,7 +235,7 @@ func (c observer) Applied(ctx context.Context, keys []string) (left []string) {
 		return left // what it serves one day is read from storage then
 	}
 	if len(own) > 0 {
-		keys = append(slices.Clone(keys), sharedTables...)
+		keys = append(slices.Clone(keys), mounts.SharedTables...)
 	}
 	return append(left, c.serving.Applied(ctx, keys)...)
 }

@@ -11,9 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical/inmem"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -43,7 +46,10 @@ func (p countedPlugins) Trouble(replication.Mode) string              { return "
 func TestManyWhoAskForTheStatusAreOneLook(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := primaryOfTwo(t)
+		inner, err := inmem.NewInmem(nil, hclog.NewNullLogger())
+		require.NoError(t, err)
+		c := &Controller{tap: storage.New(inner, storage.Options{})}
+		defer func() { _ = c.tap.Close(context.Background()) }()
 		b := &counted{mayGo: make(chan struct{})}
 		c.SetPlugins(countedPlugins{b: b})
 		c.record = disabledRecord()

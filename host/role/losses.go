@@ -78,7 +78,7 @@ func (c *Controller) hiddenLosses(ctx context.Context, mode replication.Mode) ([
 	if mode != replication.Performance {
 		return nil, nil
 	}
-	names, err := c.lacking(ctx)
+	names, err := c.hiding.Lacking(ctx)
 	if err != nil || names == "" {
 		return nil, err
 	}

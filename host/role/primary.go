@@ -11,6 +11,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/handover"
 	"github.com/vault-replication/vault-replication/host/proof"
+	"github.com/vault-replication/vault-replication/host/role/filters"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -73,7 +74,9 @@ func (c *Controller) putLive(ctx context.Context, mode replication.Mode, r *Reco
 		return err
 	}
 	if mode == replication.Performance && r.Performance.Role == replication.Secondary {
-		c.renamed()
+		// It has the filter of another id now. The request holds the core's state, so that
+		// what this leaves is shown to the core by the next apply.
+		c.tap.Owe(mode, filters.Key(r.Performance.SecondaryID))
 	}
 	duty, err := c.active()
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/api/activation"
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/host/role/filters"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -118,7 +119,7 @@ func (c *Controller) prepareAdoption(ctx context.Context, mode replication.Mode,
 			return nil, err
 		}
 		// One that this cluster had as a primary could not be read any more.
-		if own := filterKey(r.Performance.SecondaryID); m.Rows[own] == nil {
+		if own := filters.Key(r.Performance.SecondaryID); m.Rows[own] == nil {
 			records[own] = nil
 		}
 	}
@@ -235,6 +236,14 @@ func (c *Controller) Recover(ctx context.Context, mode replication.Mode) ([]stri
 		return nil, err
 	}
 	return nil, b.Recover(ctx)
+}
+
+// copyAgain begins the copy or comparison that was forced, also where no row comes that
+// would be refused.
+func (c *Controller) copyAgain(ctx context.Context) {
+	if _, err := c.Recover(ctx, replication.Performance); err != nil {
+		c.logger.Warn("the copy or comparison that this secondary needs begins with the next session", "error", err)
+	}
 }
 
 // Reindex has the index of a mode computed anew.

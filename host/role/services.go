@@ -14,6 +14,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/api/rolequery"
 	"github.com/vault-replication/vault-replication/host/handover"
 	"github.com/vault-replication/vault-replication/host/proof"
+	"github.com/vault-replication/vault-replication/host/role/filters"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -267,7 +268,7 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 	if s.mode == replication.Performance {
 		// What its filter lets in while the first copy runs is known only against the
 		// one that it began with.
-		if err := m.AddFilter(ctx, s.c.store, filterKey(req.SecondaryID)); err != nil {
+		if err := m.AddFilter(ctx, s.c.store, filters.Key(req.SecondaryID)); err != nil {
 			return nil, err
 		}
 	}

@@ -21,17 +21,6 @@ func modePrefix(m replication.Mode) string { return recordPrefix + string(m) + "
 // statePrefix is below which a plugin's records are.
 func statePrefix(m replication.Mode) string { return modePrefix(m) + "state/" }
 
-// encodeName makes an operator's id safe as part of a storage key.
-func encodeName(id string) string {
-	const hex = "0123456789abcdef"
-	var b strings.Builder
-	for i := range len(id) {
-		b.WriteByte(hex[id[i]>>4])
-		b.WriteByte(hex[id[i]&15])
-	}
-	return b.String()
-}
-
 func checkStateName(name string) error {
 	if len(name) > replication.StateKeyMax || !stateName.MatchString(name) {
 		return replication.Errorf(replication.InvalidInput, "the record name %q is not made of letters, digits, '_', '.', '-' and single slashes, at most %d of them", name, replication.StateKeyMax)

@@ -116,3 +116,27 @@ func (c *Controller) sessions(ctx context.Context, mode replication.Mode, mr *Mo
 	}
 	s.Sessions = *got
 }
+
+// relation is what the filters have to know of this cluster.
+type relation struct{ c *Controller }
+
+// InPerformance implements [filters.Roles].
+func (r relation) InPerformance() (is replication.Role, secondaryID string) {
+	mr := r.c.Record().Performance
+	return mr.Role, mr.SecondaryID
+}
+
+// Secondaries implements [filters.Roles].
+func (r relation) Secondaries(ctx context.Context) ([]string, error) {
+	b, err := r.c.backend(ctx, replication.Performance)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	status, err := b.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return status.KnownSecondaries, nil
+}

@@ -5,7 +5,6 @@ package role
 import (
 	"context"
 
-	"github.com/vault-replication/vault-replication/host/filter"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -18,8 +17,7 @@ func (c observer) IndexWrong(mode replication.Mode) {
 	if mode != replication.Performance || c.Role(mode) != replication.Secondary {
 		return
 	}
-	h := c.hiding.Load()
-	if h == nil || h.filter == nil || h.filter.Mode == filter.None {
+	if !c.hiding.Any() {
 		return
 	}
 	duty, err := c.active()

@@ -49,8 +49,6 @@ type Controller interface {
 	Reindex(ctx context.Context, mode replication.Mode, forget bool) error
 	// CheckIndex compares the index with the storage.
 	CheckIndex(ctx context.Context, mode replication.Mode) (*IndexReport, error)
-
-	Filters
 }
 
 // IndexReport is the result of a check of the index.

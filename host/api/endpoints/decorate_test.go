@@ -16,7 +16,7 @@ import (
 
 func TestDecorateRefusesAnotherVault(t *testing.T) {
 	t.Parallel()
-	o := Options{Controller: &fakeController{}, Tokens: new(fakeTokens)}
+	o := Options{Controller: &fakeController{}, Filters: &fakeController{}, Tokens: new(fakeTokens)}
 	require.Error(t, Decorate(systemBackend(), Options{}))
 
 	b := systemBackend()

@@ -260,7 +260,7 @@ func decorated(t *testing.T, dr replication.Role) *fixture {
 		catalog:     &fakeCatalog{plugins: map[string]Plugin{}},
 		token:       reader,
 	}
-	require.NoError(t, Decorate(f.Backend, Options{Controller: f.controller, Tokens: f.tokens, Activations: f.activations, Catalog: f.catalog, MayRead: f.mayRead}))
+	require.NoError(t, Decorate(f.Backend, Options{Controller: f.controller, Filters: f.controller, Tokens: f.tokens, Activations: f.activations, Catalog: f.catalog, MayRead: f.mayRead}))
 	return f
 }
 

@@ -14,8 +14,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Filters is the part of a Controller that keeps the filters of performance
-// secondaries.
+// Filters keeps the paths filters of performance secondaries.
 type Filters interface {
 	// PathsFilter is that of a secondary, on a primary; nil when there is none.
 	PathsFilter(ctx context.Context, id string) (*filter.Rule, error)
@@ -75,7 +74,7 @@ func (h *handlers) onPrimary(next call) framework.OperationFunc {
 }
 
 func (h *handlers) readFilter(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	f, err := h.Controller.PathsFilter(ctx, d.Get("id").(string))
+	f, err := h.Filters.PathsFilter(ctx, d.Get("id").(string))
 	if err != nil || f == nil {
 		return nil, coded(err)
 	}
@@ -96,11 +95,11 @@ func (h *handlers) writeFilter(ctx context.Context, _ *logical.Request, d *frame
 	}
 	slices.Sort(f.Paths)
 	f.Paths = slices.Compact(f.Paths)
-	return nil, coded(h.Controller.SetPathsFilter(ctx, d.Get("id").(string), f))
+	return nil, coded(h.Filters.SetPathsFilter(ctx, d.Get("id").(string), f))
 }
 
 func (h *handlers) deleteFilter(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	return nil, coded(h.Controller.DeletePathsFilter(ctx, d.Get("id").(string)))
+	return nil, coded(h.Filters.DeletePathsFilter(ctx, d.Get("id").(string)))
 }
 
 func (h *handlers) dynamicFilter(side replication.Role) call {
@@ -108,7 +107,7 @@ func (h *handlers) dynamicFilter(side replication.Role) call {
 		if err := h.requireRole(replication.Performance, side); err != nil {
 			return nil, coded(err)
 		}
-		mounts, err := h.Controller.DynamicFilter(ctx, d.Get("id").(string))
+		mounts, err := h.Filters.DynamicFilter(ctx, d.Get("id").(string))
 		if err != nil {
 			return nil, coded(err)
 		}

@@ -23,6 +23,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
+// SharedTables are the tables of mounts that a performance set shares.
+var SharedTables = []string{vaultname.Mounts, vaultname.Auth}
+
 // Learner keeps what is known of the mounts up to date.
 type Learner struct {
 	core   *vaultcore.Core

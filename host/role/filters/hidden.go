@@ -1,34 +1,32 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package role
+package filters
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// lacking names the shared mounts whose content a performance secondary does not
+// Lacking names the shared mounts whose content a performance secondary does not
 // have: hidden by its filter, or awaited from a copy. Empty if it has all.
-func (c *Controller) lacking(ctx context.Context) (string, error) {
-	h := c.hiding.Load()
-	if h == nil {
+func (h *Hiding) Lacking(ctx context.Context) (string, error) {
+	s := h.now.Load()
+	if s == nil {
 		return "", nil
 	}
-	hidden, visible, err := c.hiddenBy(ctx, h.filter)
+	hidden, visible, err := h.filters.hiddenBy(ctx, s.filter)
 	if err != nil {
 		return "", err
 	}
-	return namesOfLacking(hidden, visible, h.awaited), nil
+	return namesOfLacking(hidden, visible, s.awaited), nil
 }
 
 func namesOfLacking(hidden, visible map[string]string, awaited map[string]bool) string {
-	var names []string
-	for _, path := range hidden {
-		names = append(names, path)
-	}
+	names := slices.Collect(maps.Values(hidden))
 	for uuid := range awaited {
 		if path, ok := visible[uuid]; ok {
 			names = append(names, path)
@@ -38,21 +36,21 @@ func namesOfLacking(hidden, visible map[string]string, awaited map[string]bool) 
 	return strings.Join(names, ", ")
 }
 
-// Filtered says whether the own filter of a performance secondary hides the mount
+// filtered says whether the own filter of a performance secondary hides the mount
 // with this view, as the tables are now.
-func (c *Controller) Filtered(ctx context.Context, prefix string) bool {
-	views, err := c.filteredViews(ctx)
+func (h *Hiding) filtered(ctx context.Context, prefix string) bool {
+	views, err := h.filteredViews(ctx)
 	_, ok := views[prefix]
 	return err == nil && ok
 }
 
 // filteredViews are the views that the own filter hides, with the mounts' paths.
-func (c *Controller) filteredViews(ctx context.Context) (map[string]string, error) {
-	h := c.hiding.Load()
-	if h == nil {
+func (h *Hiding) filteredViews(ctx context.Context) (map[string]string, error) {
+	s := h.now.Load()
+	if s == nil {
 		return nil, nil
 	}
-	hidden, _, err := c.hiddenBy(ctx, h.filter)
+	hidden, _, err := h.filters.hiddenBy(ctx, s.filter)
 	views := make(map[string]string, len(hidden))
 	for uuid, path := range hidden {
 		views[vaultname.ViewOf(path, uuid)] = path
@@ -63,29 +61,29 @@ func (c *Controller) filteredViews(ctx context.Context) (map[string]string, erro
 // ClearView deletes what this cluster has of a mount that is gone or that its filter
 // hides. A mount that is only unmounted for a while, to change places with another
 // or because a local one is in its way, keeps its content.
-func (c *Controller) ClearView(ctx context.Context, prefix string) error {
-	if !c.tap.Classes().Orphan(prefix+"key") && !c.Filtered(ctx, prefix) {
+func (h *Hiding) ClearView(ctx context.Context, prefix string) error {
+	if !h.tap.Classes().Orphan(prefix+"key") && !h.filtered(ctx, prefix) {
 		return nil
 	}
-	_, err := c.tap.ClearView(ctx, prefix)
+	_, err := h.tap.ClearView(ctx, prefix)
 	return err
 }
 
 // ClearHidden deletes what a performance secondary has stored of the mounts that its
 // filter hides: it may have been killed before it had done so. What a copy has yet
 // to bring is not hidden by the filter any more and stays.
-func (c *Controller) ClearHidden(ctx context.Context) error {
-	views, err := c.filteredViews(ctx)
+func (h *Hiding) ClearHidden(ctx context.Context) error {
+	views, err := h.filteredViews(ctx)
 	if err != nil {
 		return err
 	}
 	for prefix, path := range views {
-		deleted, err := c.tap.ClearView(ctx, prefix)
+		deleted, err := h.tap.ClearView(ctx, prefix)
 		if err != nil {
 			return err
 		}
 		if deleted > 0 {
-			c.logger.Info("deleted what was stored of a mount that the paths filter hides", "path", path, "keys", deleted)
+			h.logger.Info("deleted what was stored of a mount that the paths filter hides", "path", path, "keys", deleted)
 		}
 	}
 	return nil

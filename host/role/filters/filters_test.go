@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package role
+package filters
 
 import (
 	"context"
@@ -20,6 +20,10 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
+const perf = replication.Performance
+
+var epoch = replication.Epoch{Generation: 1, ID: "e"}
+
 // What a paths filter hides is in no byte that the plugin is given for the secondary:
 // neither a value nor the name of a key, in live frames, in rows that are read back,
 // and in a copy. The next secondary gets it all.
@@ -32,22 +36,22 @@ func TestWhatAFilterHidesIsNotGivenToThePlugin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := t.Context()
-			c, write := primaryOfTwo(t)
-			c.useFilter("filtered", f)
-			from, err := c.tap.OpenSlot(ctx, perf, "filtered")
+			fs, write := primaryOfTwo(t)
+			fs.use("filtered", f)
+			from, err := fs.tap.OpenSlot(ctx, perf, "filtered")
 			require.NoError(t, err)
 			for _, view := range []string{"logical/h/", "logical/s/", "auth/ah/", "auth/as/"} {
 				write(view+"a", "VALUE")
 			}
-			write(filterKey("other"), "FILTER-OF-OTHER")
-			write(filterKey("filtered"), "FILTER-OF-FILTERED")
+			write(Key("other"), "FILTER-OF-OTHER")
+			write(Key("filtered"), "FILTER-OF-FILTERED")
 			write("sys/policy/p", "POLICY")
 			for how, got := range map[string]func(slot string) string{
-				"frames": func(slot string) string { return frames(t, c.tap, slot, from) },
-				"ranges": func(slot string) string { return ranges(t, c.tap, slot) },
+				"frames": func(slot string) string { return frames(t, fs.tap, slot, from) },
+				"ranges": func(slot string) string { return ranges(t, fs.tap, slot) },
 			} {
 				hidden, all := got("filtered"), got("unfiltered")
-				for _, text := range []string{"logical/h/", "auth/ah/", "FILTER-OF-OTHER", filterKey("other")} {
+				for _, text := range []string{"logical/h/", "auth/ah/", "FILTER-OF-OTHER", Key("other")} {
 					require.NotContains(t, hidden, text, how)
 					require.Contains(t, all, text, how)
 				}
@@ -62,13 +66,13 @@ func TestWhatAFilterHidesIsNotGivenToThePlugin(t *testing.T) {
 }
 
 // primaryOfTwo is a primary of the secondaries "filtered" and "unfiltered".
-func primaryOfTwo(t *testing.T) (c *Controller, write func(key, value string)) {
+func primaryOfTwo(t *testing.T) (fs *Filters, write func(key, value string)) {
 	t.Helper()
 	inner, err := inmem.NewInmem(nil, hclog.NewNullLogger())
 	require.NoError(t, err)
-	c = &Controller{tap: storage.New(inner, storage.Options{})}
-	c.mounts = mounts.New(nil, c.tap, c.follows, hclog.NewNullLogger())
-	t.Cleanup(func() { _ = c.tap.Close(context.Background()) })
+	tap := storage.New(inner, storage.Options{})
+	fs = New(nil, tap, mounts.New(nil, tap, func() bool { return false }, hclog.NewNullLogger()), nil)
+	t.Cleanup(func() { _ = fs.tap.Close(context.Background()) })
 	for table := range keyclass.Tables {
 		var known []keyclass.Mount
 		switch table {
@@ -77,15 +81,15 @@ func primaryOfTwo(t *testing.T) (c *Controller, write func(key, value string)) {
 		case "core/auth":
 			known = []keyclass.Mount{{UUID: "ah", Path: "auth/hidden/", Type: "userpass"}, {UUID: "as", Path: "auth/shown/", Type: "userpass"}}
 		}
-		_, err := c.mounts.Known().SetTable(table, known)
+		_, err := fs.mounts.SetTable(table, known)
 		require.NoError(t, err)
 	}
-	require.NoError(t, c.tap.Activate(t.Context(), storage.JournalConfig{Modes: map[replication.Mode]storage.ModeConfig{perf: {Epoch: epoch, IndexKey: fingerprint.Key{1}}}}))
-	_, err = c.tap.OpenSlot(t.Context(), perf, "unfiltered")
+	require.NoError(t, fs.tap.Activate(t.Context(), storage.JournalConfig{Modes: map[replication.Mode]storage.ModeConfig{perf: {Epoch: epoch, IndexKey: fingerprint.Key{1}}}}))
+	_, err = fs.tap.OpenSlot(t.Context(), perf, "unfiltered")
 	require.NoError(t, err)
-	return c, func(key, value string) {
+	return fs, func(key, value string) {
 		t.Helper()
-		require.NoError(t, c.tap.Backend().Put(t.Context(), &physical.Entry{Key: key, Value: []byte(value)}))
+		require.NoError(t, fs.tap.Backend().Put(t.Context(), &physical.Entry{Key: key, Value: []byte(value)}))
 	}
 }
 
