@@ -29,6 +29,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/cluster"
 	"github.com/vault-replication/vault-replication/host/config"
 	"github.com/vault-replication/vault-replication/host/role"
+	"github.com/vault-replication/vault-replication/host/serving"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
@@ -40,7 +41,7 @@ type Node struct {
 	core       *vaultcore.Core
 	controller *role.Controller
 	plugins    *plugins
-	serving    *serving
+	serving    *serving.Server
 	states     consistency.Node
 	tokens     *operationtoken.Verifier
 	collector  http.Handler
@@ -83,25 +84,37 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	core.AddLogger(network)
 	c.SetClusterNetwork(cluster.NewBorder(c.ClusterListenerAddrs, clusterListener(c), network))
 	port := cluster.New(c.ClusterListener, cluster.TLSPolicy{MinVersion: cfg.TLSMinVersion, CipherSuites: cfg.TLSCipherSuites}, logger.Named("cluster"))
-	n := &Node{core: c, controller: role.New(c, tap, tap.Inner(), port, logger), logger: logger}
 	entries, err := catalog.New(catalog.Config{Dir: cfg.PluginDirectory, Store: entryStore{c}, BuiltinVersion: Version})
 	if err != nil {
 		return nil, err
 	}
-	if n.plugins, err = newPlugins(entries, n.controller, logger); err != nil {
+	n := &Node{core: c, logger: logger, tokens: operationtoken.NewVerifier(role.TokenStore{Core: c}, role.BatchTokens{Core: c})}
+	collector := operationtoken.NewCollector(role.Shares{Core: c}, n.tokens, logger)
+	n.collector = operationtoken.Handler(collector)
+	n.controller, err = role.New(role.Options{
+		Core: c, Tap: tap, Store: tap.Inner(), Port: port, Logger: logger,
+		// Shares that were collected do not outlive the active duty.
+		OnInactive: func() { collector.Cancel() },
+		Plugins: func(rc *role.Controller) (_ role.Plugins, err error) {
+			n.plugins, err = newPlugins(entries, rc, logger)
+			return n.plugins, err
+		},
+		Requests: func(rc *role.Controller) role.Requests {
+			n.itself = &itself{core: c, controller: rc}
+			n.requests = rolechange.New(n.itself, rolechange.Limits{})
+			return n.requests
+		},
+		Serving: func(rc *role.Controller) role.Serving {
+			n.serving = serving.New(serving.Options{
+				Core: c, Tap: tap, Set: rc.Set(), Mounts: rc.Mounts(), Filters: rc.Filters(), Hiding: rc.Hiding(),
+				Requests: n.requests, BestEffortWait: cfg.BestEffortWALWaitDuration, Logger: logger,
+			})
+			return n.serving
+		},
+	})
+	if err != nil {
 		return nil, err
 	}
-	n.controller.SetPlugins(n.plugins)
-	n.itself = &itself{core: c, controller: n.controller}
-	n.requests = rolechange.New(n.itself, rolechange.Limits{})
-	n.controller.SetRequests(n.requests)
-	n.serving = newServing(c, n.controller, tap, n.requests, cfg.BestEffortWALWaitDuration, logger)
-	n.controller.SetServing(n.serving)
-	n.tokens = operationtoken.NewVerifier(n.controller.TokenStore(), n.controller.BatchTokens())
-	collector := operationtoken.NewCollector(n.controller.Shares(), n.tokens, n.logger)
-	// Shares that were collected do not outlive the active duty.
-	n.controller.OnInactive(func() { collector.Cancel() })
-	n.collector = operationtoken.Handler(collector)
 	activations := &activation.Client{Logger: logger.Named("activation")}
 	n.bootstrapping = endpoints.Bootstrapping(endpoints.Options{Controller: n.controller, Tokens: n.tokens, Activations: activations})
 	c.OnSystemBackend(func(b *framework.Backend) error {
@@ -111,7 +124,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 		if err != nil {
 			return err
 		}
-		return n.serving.decorate(b, vaultname.System)
+		return n.serving.Decorate(b, vaultname.System)
 	})
 	n.states = n.controller.Consistency(cfg.BestEffortWALWaitDuration)
 	return n, nil
@@ -188,7 +201,7 @@ func applyBytesOf(store physical.Backend) int {
 // cluster port.
 func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Handler {
 	o := gate.Options{Node: n.controller, Tokens: n.tokens, OperationTokens: n.collector, Bootstrapping: n.bootstrapping, Logger: n.logger}
-	n.serving.listens(props.ListenerConfig)
+	n.serving.Listens(props.ListenerConfig)
 	if l := props.ListenerConfig; l != nil {
 		o.UnauthenticatedMetrics = l.Telemetry.UnauthenticatedMetricsAccess
 		o.UnauthenticatedProfiling = l.Profiling.UnauthenticatedPProfAccess

@@ -81,14 +81,3 @@ func (s Consistency) Wait(ctx context.Context, replicated uint64) error {
 func (s Consistency) Forwarded() (uint64, bool) {
 	return s.c.forwarded.Load(), s.c.Serves()
 }
-
-// Forwarded notes a position that an answer of the primary has named, so that the
-// index of the client's answer covers it even when it has not arrived here.
-func (c *Controller) Forwarded(at replication.Position) {
-	for {
-		old := c.forwarded.Load()
-		if at.Sequence <= old || c.forwarded.CompareAndSwap(old, at.Sequence) {
-			return
-		}
-	}
-}

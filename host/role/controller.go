@@ -39,7 +39,7 @@ type Controller struct {
 	// store is the storage below the tap: writes to it pass no guard.
 	store physical.Backend
 
-	onInactive []func()
+	onInactive func()
 	// steppedDown says that the last active duty ended without a seal: another
 	// node may lead since.
 	steppedDown atomic.Bool
@@ -72,10 +72,11 @@ type Controller struct {
 	// copy has not ended: it serves nothing.
 	bootstrapping atomic.Bool
 
-	mu      sync.RWMutex
 	plugins Plugins
-	record  *Record
 	serving Serving
+
+	mu     sync.RWMutex
+	record *Record
 	// duty is the context of the active duty, nil while there is none.
 	duty context.Context
 	// endWatch ends the looking of a standby, nil while there is none.
@@ -103,32 +104,54 @@ type Requests interface {
 	Hold() (empty, open func())
 }
 
-// SetRequests gives them, once, before the first unseal.
-func (c *Controller) SetRequests(r Requests) { c.requests = r }
-
 // observer is the controller as the storage knows it.
 type observer struct{ *Controller }
 
-// New makes the controller of a core and observes the core and the storage. Store is the storage
-// below the tap.
-func New(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, port *cluster.Port, logger hclog.Logger) *Controller {
+// Options are what a controller works with.
+type Options struct {
+	Core *vaultcore.Core
+	Tap  *storage.Tap
+	// Store is the storage below the tap: writes to it pass no guard.
+	Store  physical.Backend
+	Port   *cluster.Port
+	Logger hclog.Logger
+	// OnInactive runs when the active duty ends.
+	OnInactive func()
+
+	// Plugins, Requests and Serving make what needs the controller in turn. New calls each
+	// once, in this order, before the controller is asked for anything.
+	Plugins  func(*Controller) (Plugins, error)
+	Requests func(*Controller) Requests
+	Serving  func(*Controller) Serving
+}
+
+// New makes the controller of a core, which is sealed still, and observes the core and the
+// storage.
+func New(o Options) (*Controller, error) {
+	core := o.Core
 	c := &Controller{
-		core: core, tap: tap, port: port, store: store, logger: logger,
+		core: core, tap: o.Tap, port: o.Port, store: o.Store, logger: o.Logger, onInactive: o.OnInactive,
 		paired:  pairing.New(core, modePrefix),
 		record:  disabledRecord(),
 		failure: map[replication.Mode]string{},
 		looks:   map[replication.Mode]*looks{replication.DR: newLooks(), replication.Performance: newLooks()},
 	}
 	c.addRooms()
-	c.steps.attach(core, store)
+	c.steps.attach(core, o.Store)
 	c.shares = newKeyShares(c)
+	var err error
+	if c.plugins, err = o.Plugins(c); err != nil {
+		return nil, err
+	}
+	c.requests = o.Requests(c)
+	c.serving = o.Serving(c)
 	core.OnBarrierOpen(c.barrierOpened)
 	core.OnBarrierSeal(c.barrierSealing)
 	core.OnActive(c.becameActive)
 	core.OnInactive(c.becameInactive)
 	core.OnKeyCheck(c.checkKeys)
-	tap.Observe(observer{c})
-	return c
+	o.Tap.Observe(observer{c})
+	return c, nil
 }
 
 // addRooms makes what looks after one matter each.
@@ -136,13 +159,6 @@ func (c *Controller) addRooms() {
 	c.mounts = mounts.New(c.core, c.tap, c.follows, c.logger)
 	c.filters = filters.New(c.core, c.tap, c.mounts, relation{c})
 	c.hiding = filters.NewHiding(c.filters, c.copyAgain, c.logger)
-}
-
-// SetPlugins gives the plugins, once, before the first unseal.
-func (c *Controller) SetPlugins(p Plugins) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.plugins = p
 }
 
 // Record is a copy of the present roles.
@@ -418,9 +434,7 @@ func (c *Controller) becameInactive() {
 		c.stopPlugin(m)
 	}
 	c.relations.forgetAll()
-	for _, hook := range c.onInactive {
-		hook()
-	}
+	c.onInactive()
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	err := c.endWrites(ctx)
@@ -456,10 +470,6 @@ func (c *Controller) isPrimary() bool {
 
 // Close ends what goes on beside the core.
 func (c *Controller) Close() { c.steps.close(c.store) }
-
-// OnInactive adds a hook that runs when the active duty ends. It must be called
-// before the first unseal.
-func (c *Controller) OnInactive(hook func()) { c.onInactive = append(c.onInactive, hook) }
 
 // active is the context of the active duty, or an error that says there is none.
 func (c *Controller) active() (context.Context, error) {

@@ -202,8 +202,15 @@ func start(t *testing.T, k kill, d *disk) *process {
 		tap = storage.New(onestep.Over(inner), storage.Options{Alone: AppliedAlone})
 		return tap.Backend()
 	})
-	p := &process{New(c, tap, tap.Inner(), cluster.New(c.ClusterListener, cluster.TLSPolicy{}, logger), logger), d}
-	p.SetPlugins(noPlugins{})
+	controller, err := New(Options{
+		Core: c, Tap: tap, Store: tap.Inner(), Port: cluster.New(c.ClusterListener, cluster.TLSPolicy{}, logger), Logger: logger,
+		OnInactive: func() {},
+		Plugins:    func(*Controller) (Plugins, error) { return noPlugins{}, nil },
+		Requests:   func(*Controller) Requests { return noRequests{} },
+		Serving:    func(*Controller) Serving { return nil },
+	})
+	require.NoError(t, err)
+	p := &process{controller, d}
 	t.Cleanup(p.Close)
 	t.Cleanup(func() { k.ends.Go(func() { _ = core.ShutdownWait() }) })
 	return p

@@ -51,7 +51,7 @@ func TestManyWhoAskForTheStatusAreOneLook(t *testing.T) {
 		c := &Controller{tap: storage.New(inner, storage.Options{})}
 		defer func() { _ = c.tap.Close(context.Background()) }()
 		b := &counted{mayGo: make(chan struct{})}
-		c.SetPlugins(countedPlugins{b: b})
+		c.plugins = countedPlugins{b: b}
 		c.record = disabledRecord()
 		c.record.Performance.Role = replication.Primary
 		c.looks = map[replication.Mode]*looks{perf: newLooks()}

@@ -27,54 +27,45 @@ func (c *Controller) State() gate.State {
 }
 
 // Shares verifies key shares for the DR operation token.
-type Shares struct{ core *vaultcore.Core }
-
-// Shares returns the verification of key shares.
-func (c *Controller) Shares() Shares { return Shares{c.core} }
+type Shares struct{ Core *vaultcore.Core }
 
 // Threshold implements operationtoken.Keys.
 func (s Shares) Threshold(ctx context.Context) (shares, required int, err error) {
-	return s.core.ShareConfig(ctx)
+	return s.Core.ShareConfig(ctx)
 }
 
 // Verify implements operationtoken.Keys.
 func (s Shares) Verify(ctx context.Context, combined []byte) error {
-	return s.core.VerifyShares(ctx, combined)
+	return s.Core.VerifyShares(ctx, combined)
 }
 
 // operationTokenKey is where the hash of the DR operation token is kept.
 const operationTokenKey = recordPrefix + "dr-operation-token"
 
 // TokenStore keeps the record of the DR operation token.
-type TokenStore struct{ core *vaultcore.Core }
-
-// TokenStore returns the store of the DR operation token.
-func (c *Controller) TokenStore() TokenStore { return TokenStore{c.core} }
+type TokenStore struct{ Core *vaultcore.Core }
 
 // Get implements operationtoken.Store.
 func (s TokenStore) Get(ctx context.Context) ([]byte, error) {
-	return s.core.GetEntry(ctx, operationTokenKey)
+	return s.Core.GetEntry(ctx, operationTokenKey)
 }
 
 // Put implements operationtoken.Store.
 func (s TokenStore) Put(ctx context.Context, record []byte) error {
-	return s.core.PutEntry(ctx, operationTokenKey, record)
+	return s.Core.PutEntry(ctx, operationTokenKey, record)
 }
 
 // Delete implements operationtoken.Store.
 func (s TokenStore) Delete(ctx context.Context) error {
-	return s.core.DeleteEntry(ctx, operationTokenKey)
+	return s.Core.DeleteEntry(ctx, operationTokenKey)
 }
 
 // BatchTokens decides on batch tokens that were made on the primary.
-type BatchTokens struct{ core *vaultcore.Core }
-
-// BatchTokens returns the check of batch tokens.
-func (c *Controller) BatchTokens() BatchTokens { return BatchTokens{c.core} }
+type BatchTokens struct{ Core *vaultcore.Core }
 
 // Allowed implements operationtoken.BatchTokens.
 func (b BatchTokens) Allowed(ctx context.Context, token string, use *logical.Request) error {
-	err := b.core.AllowBatchToken(ctx, token, use, operationtoken.InsideCore(ctx))
+	err := b.Core.AllowBatchToken(ctx, token, use, operationtoken.InsideCore(ctx))
 	switch {
 	case err == nil:
 		return nil

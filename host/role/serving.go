@@ -22,27 +22,36 @@ type Serving interface {
 	Lacks() []string
 }
 
-// SetServing gives it, once, before the first unseal.
-func (c *Controller) SetServing(s Serving) { c.serving = s }
-
 // Serves says whether this cluster is a performance secondary that serves clients.
 func (c *Controller) Serves() bool {
 	return c.Role(replication.Performance) == replication.Secondary && !c.bootstrapping.Load()
 }
 
-// Consistent says whether the content of this performance secondary is exactly that
-// of its primary at one position.
-func (c *Controller) Consistent(ctx context.Context) bool {
-	cur, _, err := c.cursor(ctx, replication.Performance)
-	return err == nil && cur.Consistent()
-}
-
 // Inert says whether the engines of this cluster are inert now.
 func (c *Controller) Inert() bool { return c.bootstrapping.Load() || c.IsDRSecondary() }
 
+// Set is the performance set that this cluster is in, for who serves its clients.
+type Set struct{ c *Controller }
+
+// Set returns it.
+func (c *Controller) Set() Set { return Set{c} }
+
+// Serves says whether this cluster is a secondary that serves clients.
+func (s Set) Serves() bool { return s.c.Serves() }
+
+// Inert says whether the engines of this cluster are inert now.
+func (s Set) Inert() bool { return s.c.Inert() }
+
+// Consistent says whether the content of this performance secondary is exactly that
+// of its primary at one position.
+func (s Set) Consistent(ctx context.Context) bool {
+	cur, _, err := s.c.cursor(ctx, replication.Performance)
+	return err == nil && cur.Consistent()
+}
+
 // Forward carries sealed bytes to the host of the performance primary.
-func (c *Controller) Forward(ctx context.Context, payload []byte) ([]byte, error) {
-	b := c.plugins.Running(replication.Performance)
+func (s Set) Forward(ctx context.Context, payload []byte) ([]byte, error) {
+	b := s.c.plugins.Running(replication.Performance)
 	if b == nil {
 		return nil, replication.Errorf(replication.Unreachable, "the replication plugin is not running on this node, so that the primary cannot be reached: nothing was changed; try again in a moment")
 	}
@@ -55,32 +64,43 @@ func (c *Controller) Forward(ctx context.Context, payload []byte) ([]byte, error
 
 // Relation names the relation of a performance secondary to its primary and the
 // key that the two hosts share.
-func (c *Controller) Relation() (setID, secondaryID string, key []byte) {
-	mr := c.Record().mode(replication.Performance)
+func (s Set) Relation() (setID, secondaryID string, key []byte) {
+	mr := s.c.Record().mode(replication.Performance)
 	return mr.SetID, mr.SecondaryID, mr.Pairing
 }
 
 // SetID is the id of the performance set.
-func (c *Controller) SetID() string { return c.Record().Performance.SetID }
+func (s Set) SetID() string { return s.c.Record().Performance.SetID }
 
 // PairingKey is the key that this performance primary shares with a secondary.
-func (c *Controller) PairingKey(ctx context.Context, id string) ([]byte, error) {
-	if err := mustBe(c.Record(), replication.Performance, replication.Primary); err != nil {
+func (s Set) PairingKey(ctx context.Context, id string) ([]byte, error) {
+	if err := mustBe(s.c.Record(), replication.Performance, replication.Primary); err != nil {
 		return nil, err
 	}
-	return c.paired.Key(ctx, replication.Performance, id)
+	return s.c.paired.Key(ctx, replication.Performance, id)
 }
 
 // WaitApplied waits until a position of the performance primary was applied here
 // and taken up by the core.
-func (c *Controller) WaitApplied(ctx context.Context, at replication.Position) error {
-	return c.tap.WaitApplied(ctx, replication.Performance, at)
+func (s Set) WaitApplied(ctx context.Context, at replication.Position) error {
+	return s.c.tap.WaitApplied(ctx, replication.Performance, at)
 }
 
 // Position is that of the performance primary, this cluster, with every write that
 // was answered.
-func (c *Controller) Position() (replication.Position, error) {
-	return c.tap.LastWritten(replication.Performance)
+func (s Set) Position() (replication.Position, error) {
+	return s.c.tap.LastWritten(replication.Performance)
+}
+
+// Forwarded notes a position that an answer of the primary has named, so that the
+// index of the client's answer covers it even when it has not arrived here.
+func (s Set) Forwarded(at replication.Position) {
+	for {
+		old := s.c.forwarded.Load()
+		if at.Sequence <= old || s.c.forwarded.CompareAndSwap(old, at.Sequence) {
+			return
+		}
+	}
 }
 
 // Receive implements [replication.Host].

@@ -26,10 +26,7 @@ func (c observer) TableStored(ctx context.Context, key string) {
 	if !c.mounts.TakeTainted(key) || c.Role(replication.Performance) != replication.Primary {
 		return
 	}
-	c.mu.RLock()
-	plugins := c.plugins
-	c.mu.RUnlock()
-	b := plugins.Running(replication.Performance)
+	b := c.plugins.Running(replication.Performance)
 	at, err := c.tap.LastWritten(replication.Performance)
 	if b == nil || err != nil {
 		return
