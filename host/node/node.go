@@ -79,11 +79,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	if err := adoptClusterAddr(c, cfg.ClusterAddr); err != nil {
 		return nil, err
 	}
-	// Where Vault's own network is, under its name: an operator sets its level by that.
-	network := core.Logger().Named("cluster-listener").Named("tcp")
-	core.AddLogger(network)
-	c.SetClusterNetwork(cluster.NewBorder(c.ClusterListenerAddrs, clusterListener(c), network))
-	port := cluster.New(c.ClusterListener, cluster.TLSPolicy{MinVersion: cfg.TLSMinVersion, CipherSuites: cfg.TLSCipherSuites}, logger.Named("cluster"))
+	port := clusterPort(core, c, cfg, logger)
 	entries, err := catalog.New(catalog.Config{Dir: cfg.PluginDirectory, Store: entryStore{c}, BuiltinVersion: Version})
 	if err != nil {
 		return nil, err
@@ -144,6 +140,15 @@ func adoptClusterAddr(c *vaultcore.Core, addr string) error {
 	}
 	c.SetClusterAddr(configutil.NormalizeAddr(rendered))
 	return nil
+}
+
+// clusterPort is the port of the cluster listener that replication shares with Vault.
+func clusterPort(core *vault.Core, c *vaultcore.Core, cfg *config.Config, logger hclog.Logger) *cluster.Port {
+	// Where Vault's own network is, under its name: an operator sets its level by that.
+	network := core.Logger().Named("cluster-listener").Named("tcp")
+	core.AddLogger(network)
+	c.SetClusterNetwork(cluster.NewBorder(c.ClusterListenerAddrs, clusterListener(c), network))
+	return cluster.New(c.ClusterListener, cluster.TLSPolicy{MinVersion: cfg.TLSMinVersion, CipherSuites: cfg.TLSCipherSuites}, logger.Named("cluster"))
 }
 
 // clusterListener is Vault's cluster listener with what the border needs of it.

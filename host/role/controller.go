@@ -17,6 +17,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/cluster"
 	"github.com/vault-replication/vault-replication/host/pairing"
 	"github.com/vault-replication/vault-replication/host/role/filters"
+	"github.com/vault-replication/vault-replication/host/role/keys"
 	"github.com/vault-replication/vault-replication/host/role/mounts"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
@@ -62,7 +63,8 @@ type Controller struct {
 	forwarded atomic.Uint64
 
 	steps  steps
-	shares *keyShares
+	ring   *keys.Ring
+	shares *keys.Shares
 
 	relations relations
 	// looks share what the status of each mode costs.
@@ -104,9 +106,6 @@ type Requests interface {
 	Hold() (empty, open func())
 }
 
-// observer is the controller as the storage knows it.
-type observer struct{ *Controller }
-
 // Options are what a controller works with.
 type Options struct {
 	Core *vaultcore.Core
@@ -138,7 +137,6 @@ func New(o Options) (*Controller, error) {
 	}
 	c.addRooms()
 	c.steps.attach(core, o.Store)
-	c.shares = newKeyShares(c)
 	var err error
 	if c.plugins, err = o.Plugins(c); err != nil {
 		return nil, err
@@ -159,6 +157,8 @@ func (c *Controller) addRooms() {
 	c.mounts = mounts.New(c.core, c.tap, c.follows, c.logger)
 	c.filters = filters.New(c.core, c.tap, c.mounts, relation{c})
 	c.hiding = filters.NewHiding(c.filters, c.copyAgain, c.logger)
+	c.ring = keys.NewRing(c.core, c.tap, c.store, c.Role, c.logger)
+	c.shares = keys.NewShares(c.core, c.store, c.speaks, c.logger)
 }
 
 // Record is a copy of the present roles.
@@ -179,6 +179,12 @@ func (c *Controller) Role(mode replication.Mode) replication.Role {
 func (c *Controller) follows() bool {
 	r := c.Record()
 	return r.DR.Role == replication.Secondary || r.Performance.Role == replication.Secondary
+}
+
+// speaks says whether this cluster writes what all clusters of its set have.
+func (c *Controller) speaks() bool {
+	r := c.Record()
+	return r.Performance.Role == replication.Primary || r.DR.Role == replication.Primary && r.Performance.Role != replication.Secondary
 }
 
 // Mounts are what is known of the mounts.
@@ -223,7 +229,10 @@ func (c observer) LeadershipBegins(ctx context.Context) error {
 	if err := c.beginTerm(ctx); err != nil {
 		return err
 	}
-	return c.journalKeys(ctx)
+	if !c.isPrimary() {
+		return nil
+	}
+	return c.ring.Journal(ctx)
 }
 
 // takeUpRole reads the role record and puts it in force. Only a node that leads may
@@ -412,7 +421,7 @@ func (c *Controller) becameActive(ctx context.Context) {
 	c.mu.Lock()
 	c.duty = ctx
 	c.mu.Unlock()
-	go c.shares.watch(ctx)
+	go c.shares.Watch(ctx)
 	for _, m := range modes {
 		if c.Role(m) != replication.Disabled || c.plugins.Running(m) != nil {
 			go c.startPlugin(ctx, m)

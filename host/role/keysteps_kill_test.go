@@ -28,7 +28,7 @@ func (s *set) changed(t *testing.T, k kill) (p *process, share []byte) {
 			require.NoError(t, s.write(p))
 		}
 	}
-	require.NoError(t, p.shares.tell(t.Context()))
+	require.NoError(t, p.shares.Tell(t.Context()))
 	return p, share
 }
 
@@ -104,7 +104,7 @@ func TestSecondaryIsKilledAtEachWriteOfKeysThatItAskedFor(t *testing.T) {
 			p.disk.killAt(write, k.lands)
 			err := p.apply(frames)
 			if err == nil {
-				held, herr := p.keysHeld(t.Context())
+				held, herr := p.ring.Held(t.Context())
 				require.NoError(t, herr)
 				require.True(t, held, "it cannot follow")
 				err = p.asks(t, primary.material(t))
@@ -160,7 +160,7 @@ func TestPrimaryIsKilledAtEachWriteOfAChangeOfKeys(t *testing.T) {
 				}
 				require.NoError(t, rotate(p, s))
 				require.NoError(t, s.write(p))
-				require.NoError(t, p.shares.tell(t.Context()))
+				require.NoError(t, p.shares.Tell(t.Context()))
 				frames := s.frames(t, p)
 				require.NoError(t, secondary.apply(frames))
 				if secondary.wants(t) {

@@ -56,7 +56,7 @@ func newSet(t *testing.T, k kill) *set {
 	require.NoError(t, err)
 
 	p = open(t, k, d.survivor(), s.share)
-	require.NoError(t, p.shares.tell(ctx))
+	require.NoError(t, p.shares.Tell(ctx))
 	s.at, err = p.tap.OpenSlot(ctx, replication.DR, west)
 	require.NoError(t, err)
 	s.primary = p.disk.survivor().rows
@@ -146,12 +146,12 @@ func (p *process) apply(frames []*replication.Frame) error {
 // wants says whether a secondary has to ask for the keys of its primary.
 func (p *process) wants(t *testing.T) bool {
 	t.Helper()
-	held, err := p.keysHeld(t.Context())
+	held, err := p.ring.Held(t.Context())
 	require.NoError(t, err)
 	if held {
 		return true
 	}
-	others, err := p.shares.differ(t.Context())
+	others, err := p.shares.Differ(t.Context())
 	require.NoError(t, err)
 	return others
 }
@@ -159,7 +159,7 @@ func (p *process) wants(t *testing.T) bool {
 // asks takes the keys of a primary over, as a secondary does that cannot follow them.
 func (p *process) asks(t *testing.T, m *handover.Material) error {
 	t.Helper()
-	held, err := p.heldKeys(context.Background())
+	held, err := p.ring.HeldRows(context.Background())
 	if err != nil {
 		return err
 	}
@@ -181,7 +181,7 @@ func (p *process) material(t *testing.T) *handover.Material {
 func (s *set) requireSame(t *testing.T, k kill, primary, secondary *process, shares ...[]byte) {
 	t.Helper()
 	require.Equal(t, primary.replicated(t), secondary.replicated(t))
-	held, err := secondary.keysHeld(t.Context())
+	held, err := secondary.ring.Held(t.Context())
 	require.NoError(t, err)
 	require.False(t, held)
 	for range 2 {

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vault-replication/vault-replication/host/role/keys"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 )
 
@@ -59,11 +60,11 @@ func TestANodeThatHasSteppedDownWritesNothing(t *testing.T) {
 		ctx := t.Context()
 		s := newSet(t, k)
 		p := open(t, k, newDisk(s.primary), s.share)
-		require.NoError(t, p.core.PutEntry(ctx, sharesRow, []byte("{}")))
+		require.NoError(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")))
 		p.becameInactive()
-		require.ErrorIs(t, p.core.PutEntry(ctx, sharesRow, []byte("{}")), logical.ErrReadOnly)
+		require.ErrorIs(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")), logical.ErrReadOnly)
 		require.NoError(t, p.core.PutEntry(ctx, recordPrefix+"own", []byte("{}")), "what is its own it may write")
 		require.NoError(t, observer{p.Controller}.LeadershipBegins(ctx))
-		require.NoError(t, p.core.PutEntry(ctx, sharesRow, []byte("{}")))
+		require.NoError(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")))
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/role/keys"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -56,9 +57,9 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 			return nil, err
 		}
 		if held {
-			trouble = heldText
+			trouble = keys.HeldText
 		} else if trouble == "" {
-			trouble = c.shares.trouble()
+			trouble = c.shares.Trouble()
 		}
 		if s.Missing, missing, err = c.missing(ctx, mode); err != nil {
 			return nil, err

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package role
+package keys
 
 import (
 	"bytes"
@@ -12,15 +12,18 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical"
+
 	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/host/vaultname"
-	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// sharesRow has the mark of the key shares that open the primary. It is shared: a secondary
+// SharesRow has the mark of the key shares that open the primary. It is shared: a secondary
 // that sees in it other shares than its own asks the primary's host for its keys. What is
 // encrypted with the keyring was written by a host that has it.
-const sharesRow = "core/replication-shares"
+const SharesRow = "core/replication-shares"
 
 // sharesInterval is how often a primary looks whether it was rekeyed.
 const sharesInterval = 2 * time.Second
@@ -28,10 +31,15 @@ const sharesInterval = 2 * time.Second
 // sealRows are the rows that a rekey changes, of unseal and of recovery shares.
 var sealRows = []string{vaultname.StoredKeys, vaultname.SealConfig, vaultname.ShamirKey, vaultname.RecoveryConfig, vaultname.RecoveryKey}
 
-// keyShares looks after the key shares of this cluster: a primary says which it has, and a
+// Shares looks after the key shares of this cluster: a primary says which it has, and a
 // secondary compares its own with them.
-type keyShares struct {
-	c *Controller
+type Shares struct {
+	core  *vaultcore.Core
+	store physical.Backend
+	// speaks says whether this cluster writes what all clusters of its set have: then its
+	// shares are the set's.
+	speaks func() bool
+	logger hclog.Logger
 	// came says that the primary's mark was applied.
 	came chan struct{}
 	// late says why this cluster, a secondary, has other shares than its primary still.
@@ -41,21 +49,25 @@ type keyShares struct {
 	fit atomic.Pointer[[sha256.Size]byte]
 }
 
-func newKeyShares(c *Controller) *keyShares {
-	return &keyShares{c: c, came: make(chan struct{}, 1)}
+// NewShares makes them. Speaks says whether the shares of this cluster are its set's.
+func NewShares(core *vaultcore.Core, store physical.Backend, speaks func() bool, logger hclog.Logger) *Shares {
+	return &Shares{core: core, store: store, speaks: speaks, logger: logger, came: make(chan struct{}, 1)}
 }
 
-// applied takes notice of a mark that has arrived.
-func (k *keyShares) applied() {
+// Came is told of each mark of the primary that has arrived.
+func (k *Shares) Came() <-chan struct{} { return k.came }
+
+// Applied takes notice of a mark that has arrived.
+func (k *Shares) Applied() {
 	select {
 	case k.came <- struct{}{}:
 	default:
 	}
 }
 
-// note keeps why the primary's shares could not be taken over, or that there is nothing to
+// Note keeps why the primary's shares could not be taken over, or that there is nothing to
 // take over.
-func (k *keyShares) note(err error) {
+func (k *Shares) Note(err error) {
 	if err == nil {
 		k.late.Store(nil)
 		return
@@ -64,25 +76,18 @@ func (k *keyShares) note(err error) {
 	k.late.Store(&text)
 }
 
-// trouble is one sentence for the status, empty if all is well.
-func (k *keyShares) trouble() string {
+// Trouble is one sentence for the status, empty if all is well.
+func (k *Shares) Trouble() string {
 	if text := k.late.Load(); text != nil {
 		return *text
 	}
 	return ""
 }
 
-// speaks says whether this cluster writes what all clusters of its set have: then its shares
-// are the set's.
-func (k *keyShares) speaks() bool {
-	r := k.c.Record()
-	return r.Performance.Role == replication.Primary || r.DR.Role == replication.Primary && r.Performance.Role != replication.Secondary
-}
-
-// watch keeps the mark of a primary up to date as long as the node is active. Vault writes a
+// Watch keeps the mark of a primary up to date as long as the node is active. Vault writes a
 // rekey row by row and says nothing of it, so its rows are looked at; what has not changed
 // since the last look is what the rekey has come to.
-func (k *keyShares) watch(duty context.Context) {
+func (k *Shares) Watch(duty context.Context) {
 	ticker := time.NewTicker(sharesInterval)
 	defer ticker.Stop()
 	var last, told []byte
@@ -101,9 +106,9 @@ func (k *keyShares) watch(duty context.Context) {
 			continue
 		}
 		if bytes.Equal(now, last) && !bytes.Equal(now, told) {
-			if err := k.tell(duty); err != nil {
+			if err := k.Tell(duty); err != nil {
 				if duty.Err() == nil {
-					k.c.logger.Warn("secondaries cannot be told of this cluster's key shares; it is tried again", "error", err)
+					k.logger.Warn("secondaries cannot be told of this cluster's key shares; it is tried again", "error", err)
 				}
 				continue
 			}
@@ -114,10 +119,10 @@ func (k *keyShares) watch(duty context.Context) {
 }
 
 // rows is a digest of the rows that a rekey changes, as they are stored.
-func (k *keyShares) rows(ctx context.Context) ([]byte, error) {
+func (k *Shares) rows(ctx context.Context) ([]byte, error) {
 	h := sha256.New()
 	for _, key := range sealRows {
-		e, err := k.c.store.Get(ctx, key)
+		e, err := k.store.Get(ctx, key)
 		if err != nil {
 			return nil, err
 		}
@@ -133,9 +138,9 @@ func (k *keyShares) rows(ctx context.Context) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// tell writes the mark if it is not that of the present shares.
-func (k *keyShares) tell(ctx context.Context) error {
-	own, err := handover.SharesOf(ctx, k.c.core)
+// Tell writes the mark if it is not that of the present shares.
+func (k *Shares) Tell(ctx context.Context) error {
+	own, err := handover.SharesOf(ctx, k.core)
 	if err != nil {
 		return err
 	}
@@ -151,22 +156,22 @@ func (k *keyShares) tell(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.c.logger.Info("secondaries are told of this cluster's key shares, and ask for them where theirs are others")
-	return k.c.core.PutEntry(ctx, sharesRow, raw)
+	k.logger.Info("secondaries are told of this cluster's key shares, and ask for them where theirs are others")
+	return k.core.PutEntry(ctx, SharesRow, raw)
 }
 
 // mark is the stored one, nil if there is none.
-func (k *keyShares) mark(ctx context.Context) (*handover.SharesMark, error) {
-	raw, err := k.c.core.GetEntry(ctx, sharesRow)
+func (k *Shares) mark(ctx context.Context) (*handover.SharesMark, error) {
+	raw, err := k.core.GetEntry(ctx, SharesRow)
 	if err != nil || raw == nil {
 		return nil, err
 	}
 	return handover.DecodeSharesMark(raw)
 }
 
-// differ says whether this cluster, a secondary, is opened by other shares than its primary.
+// Differ says whether this cluster, a secondary, is opened by other shares than its primary.
 // Where the mark cannot be read, its key is one of those that are held back.
-func (k *keyShares) differ(ctx context.Context) (bool, error) {
+func (k *Shares) Differ(ctx context.Context) (bool, error) {
 	mark, err := k.mark(ctx)
 	if err != nil || mark == nil {
 		return false, err
@@ -179,7 +184,7 @@ func (k *keyShares) differ(ctx context.Context) (bool, error) {
 	if fit := k.fit.Load(); fit != nil && *fit == seen {
 		return false, nil
 	}
-	own, err := handover.SharesOf(ctx, k.c.core)
+	own, err := handover.SharesOf(ctx, k.core)
 	if err != nil {
 		return false, fmt.Errorf("the key shares of this cluster cannot be compared with the primary's: %w", err)
 	}

@@ -30,25 +30,25 @@ func (c *Controller) watchKeys(duty context.Context, mode replication.Mode) {
 		select {
 		case <-duty.Done():
 			return
-		case <-c.shares.came:
+		case <-c.shares.Came():
 		case <-ticker.C:
 			ticked = true
 		}
-		held, err := c.keysHeld(duty)
+		held, err := c.ring.Held(duty)
 		if err != nil {
 			continue
 		}
-		others, err := c.shares.differ(duty)
+		others, err := c.shares.Differ(duty)
 		if err != nil && !held {
 			c.logger.Warn("this secondary cannot tell whether its key shares are the primary's", "error", err)
 		}
 		if !others && err == nil {
-			c.shares.note(nil)
+			c.shares.Note(nil)
 		}
 		if held && waited && ticked || others && !held {
 			err := c.takeKeysAnew(duty, mode)
 			if others && duty.Err() == nil {
-				c.shares.note(err)
+				c.shares.Note(err)
 			}
 			if err != nil && duty.Err() == nil {
 				c.logger.Warn("the primary's new keys could not be had from it; it is asked again", "error", err)
@@ -68,7 +68,7 @@ func (c *Controller) takeKeysAnew(duty context.Context, mode replication.Mode) e
 		return err
 	}
 	defer c.changing.Unlock()
-	before, err := c.heldKeys(duty)
+	before, err := c.ring.HeldRows(duty)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (c *Controller) otherShares(ctx context.Context, m *handover.Material) erro
 }
 
 func (c *Controller) takeKeys(ctx context.Context, mode replication.Mode, m *handover.Material, before map[string][]byte) error {
-	now, err := c.heldKeys(ctx)
+	now, err := c.ring.HeldRows(ctx)
 	if err != nil {
 		return err
 	}
@@ -148,25 +148,6 @@ func (c *Controller) takeKeys(ctx context.Context, mode replication.Mode, m *han
 		}
 		return a.RootKey, a.Take(ctx, c.core)
 	})
-}
-
-// heldKeys are the rows that wait for their other half.
-func (c *Controller) heldKeys(ctx context.Context) (map[string][]byte, error) {
-	keys, err := physicalBelow(ctx, c.store, heldPrefix)
-	if err != nil {
-		return nil, err
-	}
-	rows := map[string][]byte{}
-	for _, key := range keys {
-		e, err := c.store.Get(ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		if e != nil {
-			rows[key] = e.Value
-		}
-	}
-	return rows, nil
 }
 
 // ownRecords are the records of replication that are this cluster's and not its
