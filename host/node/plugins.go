@@ -41,12 +41,13 @@ func newPlugins(entries *catalog.Catalog, c *role.Controller, logger hclog.Logge
 		started:     map[replication.Mode]bool{},
 	}
 	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+		services := c.Services(mode)
 		s, err := catalog.NewSupervisor(catalog.SupervisorConfig{
 			Catalog: entries,
 			Name:    catalog.BuiltinName(mode),
-			Host:    c.Services(mode),
+			Host:    services,
 			Logger:  logger.Named(string(mode)),
-			OnStart: func(ctx context.Context, b replication.Backend) error { return c.PluginStarted(ctx, mode, b) },
+			OnStart: services.Started,
 		})
 		if err != nil {
 			return nil, err

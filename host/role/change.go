@@ -9,8 +9,6 @@ import (
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/handover"
 	"github.com/vault-replication/vault-replication/host/role/filters"
-	"github.com/vault-replication/vault-replication/host/storage"
-	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -237,39 +235,6 @@ func (c *Controller) epochAfter(ctx context.Context, mode replication.Mode, epoc
 		epoch = cur.Position.Epoch
 	}
 	return newEpoch(epoch)
-}
-
-// endOfHistory is the cursor of a primary that is demoted, which stands at its last write:
-// its content is consistent there, and it may be promoted again as long as nobody else was.
-func (c *Controller) endOfHistory(ch *change) ([]onestep.Row, error) {
-	if ch.from != replication.Primary {
-		return nil, nil
-	}
-	p, err := c.tap.Position(ch.mode)
-	if err != nil {
-		return nil, err
-	}
-	cursor, err := storage.CursorAt(ch.mode, p.Position)
-	if err != nil {
-		return nil, err
-	}
-	return []onestep.Row{{Key: cursor.Key, Value: cursor.Value}}, nil
-}
-
-// endingRows deletes the unencrypted rows that do not outlive a change to a
-// role: slots end with a primary, the cursor with the set. A promoted secondary
-// keeps its cursor, above which its own numbers begin.
-func (c *Controller) endingRows(ctx context.Context, ch *change) ([]onestep.Row, error) {
-	var prefixes []string
-	switch {
-	case ch.to == replication.Disabled:
-		prefixes = []string{plainPrefix(ch.mode)}
-	case ch.to == replication.Secondary && ch.mode == replication.DR:
-		prefixes = []string{plainPrefix(ch.mode) + "slots/", plainPrefix(replication.Performance) + "slots/"}
-	case ch.to == replication.Secondary:
-		prefixes = []string{plainPrefix(ch.mode) + "slots/"}
-	}
-	return c.deletions(ctx, prefixes...)
 }
 
 // afterRequest runs a change once the request that asked for it has ended: the

@@ -32,6 +32,9 @@ var modes = []replication.Mode{replication.DR, replication.Performance}
 
 // Controller keeps the roles of the cluster on this node and changes them.
 type Controller struct {
+	*roles
+	*sessions
+	*rows
 	core   *vaultcore.Core
 	tap    *storage.Tap
 	port   *cluster.Port
@@ -53,8 +56,7 @@ type Controller struct {
 	changing sync.Mutex
 	requests Requests
 
-	mounts *mounts.Learner
-
+	mounts  *mounts.Learner
 	filters *filters.Filters
 	hiding  *filters.Hiding
 
@@ -66,23 +68,14 @@ type Controller struct {
 	ring   *keys.Ring
 	shares *keys.Shares
 
-	relations relations
+	relations *relations
 	// looks share what the status of each mode costs.
 	looks map[replication.Mode]*looks
 
-	// bootstrapping says that this cluster is a performance secondary whose first
-	// copy has not ended: it serves nothing.
-	bootstrapping atomic.Bool
-
-	plugins Plugins
 	serving Serving
+	standby standby
 
-	mu     sync.RWMutex
-	record *Record
-	// duty is the context of the active duty, nil while there is none.
-	duty context.Context
-	// endWatch ends the looking of a standby, nil while there is none.
-	endWatch context.CancelFunc
+	mu sync.Mutex
 	// failure says what went wrong in the last change that was carried out in the
 	// background, for the status.
 	failure map[replication.Mode]string
@@ -131,7 +124,7 @@ func New(o Options) (*Controller, error) {
 	c := &Controller{
 		core: core, tap: o.Tap, port: o.Port, store: o.Store, logger: o.Logger, onInactive: o.OnInactive,
 		paired:  pairing.New(core, modePrefix),
-		record:  disabledRecord(),
+		roles:   &roles{record: disabledRecord()},
 		failure: map[replication.Mode]string{},
 		looks:   map[replication.Mode]*looks{replication.DR: newLooks(), replication.Performance: newLooks()},
 	}
@@ -147,44 +140,27 @@ func New(o Options) (*Controller, error) {
 	core.OnBarrierSeal(c.barrierSealing)
 	core.OnActive(c.becameActive)
 	core.OnInactive(c.becameInactive)
-	core.OnKeyCheck(c.checkKeys)
+	core.OnKeyCheck(c.standby.checkKeys)
 	o.Tap.Observe(observer{c})
 	return c, nil
 }
 
 // addRooms makes what looks after one matter each.
 func (c *Controller) addRooms() {
+	c.sessions = &sessions{roles: c.roles, port: c.port, paired: c.paired, logger: c.logger}
+	c.relations = &relations{tap: c.tap, paired: c.paired, roles: c.roles, logger: c.logger}
+	c.rows = &rows{core: c.core, tap: c.tap, store: c.store, paired: c.paired}
+	c.standby = standby{core: c.core, logger: c.logger, follow: c.followRole}
 	c.mounts = mounts.New(c.core, c.tap, c.follows, c.logger)
-	c.filters = filters.New(c.core, c.tap, c.mounts, relation{c})
+	c.filters = filters.New(c.core, c.tap, c.mounts, c.sessions)
 	c.hiding = filters.NewHiding(c.filters, c.copyAgain, c.logger)
 	c.ring = keys.NewRing(c.core, c.tap, c.store, c.Role, c.logger)
 	c.shares = keys.NewShares(c.core, c.store, c.speaks, c.logger)
 }
 
-// Record is a copy of the present roles.
-func (c *Controller) Record() *Record {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.record.clone()
-}
-
-// Role is the present role in a mode.
-func (c *Controller) Role(mode replication.Mode) replication.Role {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.record.mode(mode).Role
-}
-
-// follows says whether the cluster is a secondary in any mode.
-func (c *Controller) follows() bool {
-	r := c.Record()
-	return r.DR.Role == replication.Secondary || r.Performance.Role == replication.Secondary
-}
-
-// speaks says whether this cluster writes what all clusters of its set have.
-func (c *Controller) speaks() bool {
-	r := c.Record()
-	return r.Performance.Role == replication.Primary || r.DR.Role == replication.Primary && r.Performance.Role != replication.Secondary
+// losses finds what this cluster would lose as a primary.
+func (c *Controller) losses() losses {
+	return losses{core: c.core, tap: c.tap, roles: c.roles, hiding: c.hiding, serving: c.serving}
 }
 
 // Mounts are what is known of the mounts.
@@ -196,9 +172,6 @@ func (c *Controller) Filters() *filters.Filters { return c.filters }
 // Hiding is what this cluster hides from its core.
 func (c *Controller) Hiding() *filters.Hiding { return c.hiding }
 
-// IsDRSecondary says whether the node serves nothing but its own endpoints.
-func (c *Controller) IsDRSecondary() bool { return c.Role(replication.DR) == replication.Secondary }
-
 // barrierOpened runs between the opening of the barrier and everything else.
 func (c *Controller) barrierOpened(ctx context.Context) error {
 	c.steps.opened()
@@ -208,7 +181,7 @@ func (c *Controller) barrierOpened(ctx context.Context) error {
 	}
 	if c.core.HasHA() {
 		// The journal begins with the leadership, not before.
-		c.watchAsStandby()
+		c.standby.begin()
 		return nil
 	}
 	return c.beginTerm(ctx)
@@ -287,9 +260,7 @@ func (c *Controller) enforce(ctx context.Context, r *Record, starting bool) erro
 	if err := c.tap.SetGuard(ctx, guardOf(r, bootstrapping, starting)); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	c.record = r
-	c.mu.Unlock()
+	c.put(r)
 	c.core.SetReplicationState(r.word(bootstrapping))
 	return nil
 }
@@ -402,7 +373,7 @@ func (c *Controller) activate(ctx context.Context, r *Record) error {
 
 // barrierSealing runs while the barrier is still open.
 func (c *Controller) barrierSealing() {
-	c.endStandbyWatch()
+	c.standby.end()
 	c.steps.sealing()
 	end := c.tap.Close
 	if c.steppedDown.Load() {
@@ -418,9 +389,7 @@ func (c *Controller) becameActive(ctx context.Context) {
 	c.steppedDown.Store(false)
 	c.endStartup(ctx)
 	c.tap.OnDuty(ctx)
-	c.mu.Lock()
-	c.duty = ctx
-	c.mu.Unlock()
+	c.setDuty(ctx)
 	go c.shares.Watch(ctx)
 	for _, m := range modes {
 		if c.Role(m) != replication.Disabled || c.plugins.Running(m) != nil {
@@ -436,9 +405,7 @@ func (c *Controller) becameActive(ctx context.Context) {
 func (c *Controller) becameInactive() {
 	// A seal marks the core first, and the node leads until it is done.
 	c.steppedDown.Store(!c.core.Sealed())
-	c.mu.Lock()
-	c.duty = nil
-	c.mu.Unlock()
+	c.setDuty(nil)
 	for _, m := range modes {
 		c.stopPlugin(m)
 	}
@@ -471,23 +438,7 @@ func (c *Controller) endWrites(ctx context.Context) error {
 	return c.tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: modes})
 }
 
-// isPrimary says whether this cluster is a primary in any mode.
-func (c *Controller) isPrimary() bool {
-	r := c.Record()
-	return r.DR.Role == replication.Primary || r.Performance.Role == replication.Primary
-}
-
 // Close ends what goes on beside the core.
 func (c *Controller) Close() { c.steps.close(c.store) }
-
-// active is the context of the active duty, or an error that says there is none.
-func (c *Controller) active() (context.Context, error) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	if c.duty == nil {
-		return nil, replication.Errorf(replication.Unavailable, "this node is not active: try again on the active node")
-	}
-	return c.duty, nil
-}
 
 var _ endpoints.Controller = (*Controller)(nil)

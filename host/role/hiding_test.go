@@ -138,8 +138,8 @@ func newStanding(t *testing.T) *standing {
 	core, err := vaultcore.Attach(raw)
 	require.NoError(t, err)
 	s := &standing{Controller: &Controller{
-		core: core, logger: hclog.NewNullLogger(), plugins: plugins{},
-		record: disabledRecord(), failure: map[replication.Mode]string{}, duty: ctx, requests: noRequests{},
+		core: core, logger: hclog.NewNullLogger(),
+		roles: &roles{record: disabledRecord(), duty: ctx}, failure: map[replication.Mode]string{}, requests: noRequests{},
 	}}
 	s.serving, s.secret = s, "5ec7e7"
 	s.record.Performance = drSecondary().DR
@@ -147,6 +147,7 @@ func newStanding(t *testing.T) *standing {
 		s.store = onestep.Over(inner)
 		s.tap = storage.New(s.store, storage.Options{})
 		s.addRooms()
+		s.plugins = plugins{}
 		s.tap.Observe(appliedOnly{controller: s.Controller})
 		return s.tap.Backend()
 	})

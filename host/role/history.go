@@ -40,9 +40,7 @@ func (c *Controller) newHistory(ctx context.Context) error {
 	if err := c.write(ctx, rows); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	c.record = r
-	c.mu.Unlock()
+	c.put(r)
 	if err := c.activate(ctx, r); err != nil {
 		return err
 	}

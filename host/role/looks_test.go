@@ -48,11 +48,10 @@ func TestManyWhoAskForTheStatusAreOneLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner, err := inmem.NewInmem(nil, hclog.NewNullLogger())
 		require.NoError(t, err)
-		c := &Controller{tap: storage.New(inner, storage.Options{})}
+		c := &Controller{tap: storage.New(inner, storage.Options{}), roles: &roles{record: disabledRecord()}}
 		defer func() { _ = c.tap.Close(context.Background()) }()
 		b := &counted{mayGo: make(chan struct{})}
-		c.plugins = countedPlugins{b: b}
-		c.record = disabledRecord()
+		c.sessions = &sessions{plugins: countedPlugins{b: b}}
 		c.record.Performance.Role = replication.Primary
 		c.looks = map[replication.Mode]*looks{perf: newLooks()}
 		var all sync.WaitGroup

@@ -9,7 +9,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vault-replication/vault-replication/host/role/filters"
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -25,15 +28,24 @@ type Loss struct {
 // lossSource finds losses of one kind.
 type lossSource func(ctx context.Context, mode replication.Mode) ([]Loss, error)
 
-// lossSources are all who may know that a promotion would lose something. A promotion
-// without force is refused while one of them does.
-func (c *Controller) lossSources() []lossSource {
-	return []lossSource{c.hiddenLosses, c.lackLosses, c.pluginLosses, c.missingLosses}
+// losses knows what this cluster would lose as the primary of its set.
+type losses struct {
+	core    *vaultcore.Core
+	tap     *storage.Tap
+	roles   *roles
+	hiding  *filters.Hiding
+	serving Serving
 }
 
-// losses are what a promotion in a mode would lose now.
-func (c *Controller) losses(ctx context.Context, mode replication.Mode) (all []Loss, err error) {
-	for _, source := range c.lossSources() {
+// lossSources are all who may know that a promotion would lose something. A promotion
+// without force is refused while one of them does.
+func (l losses) lossSources() []lossSource {
+	return []lossSource{l.hiddenLosses, l.lackLosses, l.pluginLosses, l.missingLosses}
+}
+
+// all are what a promotion in a mode would lose now.
+func (l losses) all(ctx context.Context, mode replication.Mode) (all []Loss, err error) {
+	for _, source := range l.lossSources() {
 		some, err := source(ctx, mode)
 		if err != nil {
 			return nil, err
@@ -74,11 +86,11 @@ func joined(all []Loss, part func(Loss) string, sep string) string {
 }
 
 // hiddenLosses are mounts that a performance secondary never had the content of.
-func (c *Controller) hiddenLosses(ctx context.Context, mode replication.Mode) ([]Loss, error) {
+func (l losses) hiddenLosses(ctx context.Context, mode replication.Mode) ([]Loss, error) {
 	if mode != replication.Performance {
 		return nil, nil
 	}
-	names, err := c.hiding.Lacking(ctx)
+	names, err := l.hiding.Lacking(ctx)
 	if err != nil || names == "" {
 		return nil, err
 	}
@@ -89,11 +101,11 @@ func (c *Controller) hiddenLosses(ctx context.Context, mode replication.Mode) ([
 }
 
 // lackLosses are what a performance secondary that serves says of itself.
-func (c *Controller) lackLosses(_ context.Context, mode replication.Mode) (all []Loss, err error) {
-	if mode != replication.Performance || !c.Serves() {
+func (l losses) lackLosses(_ context.Context, mode replication.Mode) (all []Loss, err error) {
+	if mode != replication.Performance || !l.roles.Serves() {
 		return nil, nil
 	}
-	for _, text := range c.serving.Lacks() {
+	for _, text := range l.serving.Lacks() {
 		all = append(all, Loss{What: text, Instead: "see the status field lacks"})
 	}
 	return all, nil
@@ -101,7 +113,7 @@ func (c *Controller) lackLosses(_ context.Context, mode replication.Mode) (all [
 
 // pluginLosses are mounts of a DR secondary, whose engines are inert, that would answer
 // nothing.
-func (c *Controller) pluginLosses(ctx context.Context, mode replication.Mode) (all []Loss, err error) {
+func (l losses) pluginLosses(ctx context.Context, mode replication.Mode) (all []Loss, err error) {
 	if mode != replication.DR {
 		return nil, nil
 	}
@@ -109,7 +121,7 @@ func (c *Controller) pluginLosses(ctx context.Context, mode replication.Mode) (a
 		if keyclass.Tables[key] == "audit" {
 			continue // a device that cannot be opened keeps nobody from promoting
 		}
-		table, err := c.core.StoredTable(ctx, key)
+		table, err := l.core.StoredTable(ctx, key)
 		if err != nil {
 			return nil, err
 		}
@@ -117,7 +129,7 @@ func (c *Controller) pluginLosses(ctx context.Context, mode replication.Mode) (a
 			continue
 		}
 		for _, e := range table.Entries {
-			if why := c.core.Unavailable(ctx, key, e); why != "" {
+			if why := l.core.Unavailable(ctx, key, e); why != "" {
 				all = append(all, Loss{
 					What:    fmt.Sprintf("mount %s would answer nothing: %s", vaultname.RequestPath(key, e.Path), why),
 					Instead: "install the plugin in the plugin_directory of every node",
@@ -126,4 +138,24 @@ func (c *Controller) pluginLosses(ctx context.Context, mode replication.Mode) (a
 		}
 	}
 	return all, nil
+}
+
+// missing says what a secondary lacks because its storage refuses it, empty for
+// nothing. Anybody may read a status, so it has no names of keys.
+func (l losses) missing(ctx context.Context, mode replication.Mode) (keys uint64, text string, err error) {
+	keys, what, err := l.tap.Missing(ctx, mode)
+	if err != nil || keys == 0 {
+		return 0, "", err
+	}
+	return keys, fmt.Sprintf("%d keys of the primary are missing here, because the storage of this cluster refuses them: %s; "+
+		"the log of the active node has their names, and they are fetched when the storage takes them", keys, what), nil
+}
+
+// missingLosses are keys that a secondary lacks because its storage refuses them.
+func (l losses) missingLosses(ctx context.Context, mode replication.Mode) ([]Loss, error) {
+	keys, text, err := l.missing(ctx, mode)
+	if err != nil || keys == 0 {
+		return nil, err
+	}
+	return []Loss{{What: text, Instead: "raise the limit that is named on this cluster, or delete these keys on the primary"}}, nil
 }

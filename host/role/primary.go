@@ -150,14 +150,6 @@ func mustBe(r *Record, mode replication.Mode, want replication.Role) error {
 	return endpoints.RequireRole(mode, r.mode(mode).Role, want)
 }
 
-// backend is the plugin of a mode, started if need be, on the active node.
-func (c *Controller) backend(ctx context.Context, mode replication.Mode) (replication.Backend, error) {
-	if _, err := c.active(); err != nil {
-		return nil, err
-	}
-	return c.plugins.Backend(ctx, mode)
-}
-
 // newEpoch is the epoch that follows another.
 func newEpoch(after replication.Epoch) (replication.Epoch, error) {
 	if after.Generation >= proof.GenerationMax {

@@ -8,7 +8,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/vault-replication/vault-replication/host/pairing"
 	"github.com/vault-replication/vault-replication/host/proof"
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -19,6 +23,11 @@ const refusalShown = time.Minute
 // relations are those of this cluster to its secondaries and its primaries. Their keys
 // are in memory while the node is active, so that no frame costs a read of the storage.
 type relations struct {
+	tap    *storage.Tap
+	paired *pairing.Book
+	roles  *roles
+	logger hclog.Logger
+
 	mu sync.Mutex
 	// life counts how often keys were forgotten: what was read before counts no more.
 	life        uint64
@@ -63,9 +72,8 @@ func (r *relations) forget(mode replication.Mode, id string) {
 }
 
 // refused counts a message that was refused.
-func (c *Controller) refused(mode replication.Mode) func(error) {
+func (r *relations) refused(mode replication.Mode) func(error) {
 	return func(err error) {
-		r := &c.relations
 		r.mu.Lock()
 		if r.refusals == nil {
 			r.refusals = map[replication.Mode]*refusals{}
@@ -78,7 +86,7 @@ func (c *Controller) refused(mode replication.Mode) func(error) {
 		of.last, of.text = time.Now(), err.Error()
 		n := of.count
 		r.mu.Unlock()
-		c.logger.Error("refused what came through the replication plugin", "mode", mode, "count", n, "error", err)
+		r.logger.Error("refused what came through the replication plugin", "mode", mode, "count", n, "error", err)
 	}
 }
 
@@ -104,8 +112,7 @@ func (r *relations) trouble(mode replication.Mode) string {
 
 // toSecondary is what this primary says to the secondary of an id; Denied without a
 // pairing key.
-func (c *Controller) toSecondary(ctx context.Context, mode replication.Mode, id string) (*proof.Primary, error) {
-	r := &c.relations
+func (r *relations) toSecondary(ctx context.Context, mode replication.Mode, id string) (*proof.Primary, error) {
 	key := relationKey{mode, id}
 	r.mu.Lock()
 	p, life := r.primaries[key], r.life
@@ -113,18 +120,18 @@ func (c *Controller) toSecondary(ctx context.Context, mode replication.Mode, id 
 	if p != nil {
 		return p, nil
 	}
-	pairing, err := c.paired.Key(ctx, mode, id)
+	pairing, err := r.paired.Key(ctx, mode, id)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(pairing)
-	own, err := c.paired.Marks(ctx, mode, id)
+	own, err := r.paired.Marks(ctx, mode, id)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(own)
-	of := proof.Relation{Mode: mode, SetID: c.Record().mode(mode).SetID, SecondaryID: id}
-	if p, err = proof.NewPrimary(c.tap, of, pairing, own, c.refused(mode)); err != nil {
+	of := proof.Relation{Mode: mode, SetID: r.roles.Record().mode(mode).SetID, SecondaryID: id}
+	if p, err = proof.NewPrimary(r.tap, of, pairing, own, r.refused(mode)); err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
@@ -140,17 +147,16 @@ func (c *Controller) toSecondary(ctx context.Context, mode replication.Mode, id 
 }
 
 // toPrimary is what this secondary says to its primary.
-func (c *Controller) toPrimary(mode replication.Mode) (*proof.Secondary, error) {
-	mr := c.Record().mode(mode)
+func (r *relations) toPrimary(mode replication.Mode) (*proof.Secondary, error) {
+	mr := r.roles.Record().mode(mode)
 	defer clear(mr.Pairing)
-	r := &c.relations
 	r.mu.Lock()
 	s := r.secondaries[mode]
 	if s == nil {
 		if r.secondaries == nil {
 			r.secondaries = map[replication.Mode]*proof.Secondary{}
 		}
-		s = proof.NewSecondary(c.tap, mode, c.refused(mode))
+		s = proof.NewSecondary(r.tap, mode, r.refused(mode))
 		r.secondaries[mode] = s
 	}
 	r.mu.Unlock()

@@ -8,17 +8,29 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/pairing"
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
+// rows makes the rows of a change and stores them.
+type rows struct {
+	core   *vaultcore.Core
+	tap    *storage.Tap
+	store  physical.Backend
+	paired *pairing.Book
+}
+
 // stateRows are the plugin's records that a transition changes, by storage key,
 // in clear; nil deletes.
-func (c *Controller) stateRows(ctx context.Context, mode replication.Mode, t *replication.Transition) (map[string][]byte, error) {
+func (rs *rows) stateRows(ctx context.Context, mode replication.Mode, t *replication.Transition) (map[string][]byte, error) {
 	rows := map[string][]byte{}
 	if t.ClearState {
-		for _, prefix := range append(c.paired.Prefixes(mode), statePrefix(mode)) {
-			names, err := listBelow(ctx, c.core, prefix)
+		for _, prefix := range append(rs.paired.Prefixes(mode), statePrefix(mode)) {
+			names, err := listBelow(ctx, rs.core, prefix)
 			if err != nil {
 				return nil, err
 			}
@@ -46,13 +58,13 @@ func (c *Controller) stateRows(ctx context.Context, mode replication.Mode, t *re
 }
 
 // encrypted turns rows in clear into storage rows under the open barrier.
-func (c *Controller) encrypted(ctx context.Context, rows map[string][]byte) ([]onestep.Row, error) {
+func (rs *rows) encrypted(ctx context.Context, rows map[string][]byte) ([]onestep.Row, error) {
 	out := make([]onestep.Row, 0, len(rows))
 	for key, plain := range rows {
 		row := onestep.Row{Key: key}
 		if plain != nil {
 			var err error
-			if row.Value, err = c.core.Encrypt(ctx, key, plain); err != nil {
+			if row.Value, err = rs.core.Encrypt(ctx, key, plain); err != nil {
 				return nil, fmt.Errorf("encryption of %s: %w", key, err)
 			}
 		}
@@ -86,16 +98,16 @@ func withRole(rows map[string][]byte, r *Record) error {
 }
 
 // recordRows are the storage rows of a record and of rows in clear that go with it.
-func (c *Controller) recordRows(ctx context.Context, rows map[string][]byte, r *Record) ([]onestep.Row, error) {
+func (rs *rows) recordRows(ctx context.Context, rows map[string][]byte, r *Record) ([]onestep.Row, error) {
 	if err := withRole(rows, r); err != nil {
 		return nil, err
 	}
-	return c.encrypted(ctx, rows)
+	return rs.encrypted(ctx, rows)
 }
 
 // write stores rows in one transaction, past the guard.
-func (c *Controller) write(ctx context.Context, rows []onestep.Row) error {
-	if err := c.tap.Step(ctx, rows); err != nil {
+func (rs *rows) write(ctx context.Context, rows []onestep.Row) error {
+	if err := rs.tap.Step(ctx, rows); err != nil {
 		return replication.Errorf(replication.StorageFailed, "the change of role could not be written: %w", err)
 	}
 	return nil
@@ -105,9 +117,9 @@ func (c *Controller) write(ctx context.Context, rows []onestep.Row) error {
 func plainPrefix(mode replication.Mode) string { return "replication/" + string(mode) + "/" }
 
 // deletions deletes all storage keys below prefixes.
-func (c *Controller) deletions(ctx context.Context, prefixes ...string) (rows []onestep.Row, err error) {
+func (rs *rows) deletions(ctx context.Context, prefixes ...string) (rows []onestep.Row, err error) {
 	for _, prefix := range prefixes {
-		keys, err := physicalBelow(ctx, c.store, prefix)
+		keys, err := physicalBelow(ctx, rs.store, prefix)
 		if err != nil {
 			return nil, err
 		}
@@ -116,6 +128,60 @@ func (c *Controller) deletions(ctx context.Context, prefixes ...string) (rows []
 		}
 	}
 	return rows, nil
+}
+
+// endOfHistory is the cursor of a primary that is demoted, which stands at its last write:
+// its content is consistent there, and it may be promoted again as long as nobody else was.
+func (rs *rows) endOfHistory(ch *change) ([]onestep.Row, error) {
+	if ch.from != replication.Primary {
+		return nil, nil
+	}
+	p, err := rs.tap.Position(ch.mode)
+	if err != nil {
+		return nil, err
+	}
+	cursor, err := storage.CursorAt(ch.mode, p.Position)
+	if err != nil {
+		return nil, err
+	}
+	return []onestep.Row{{Key: cursor.Key, Value: cursor.Value}}, nil
+}
+
+// endingRows deletes the unencrypted rows that do not outlive a change to a
+// role: slots end with a primary, the cursor with the set. A promoted secondary
+// keeps its cursor, above which its own numbers begin.
+func (rs *rows) endingRows(ctx context.Context, ch *change) ([]onestep.Row, error) {
+	var prefixes []string
+	switch {
+	case ch.to == replication.Disabled:
+		prefixes = []string{plainPrefix(ch.mode)}
+	case ch.to == replication.Secondary && ch.mode == replication.DR:
+		prefixes = []string{plainPrefix(ch.mode) + "slots/", plainPrefix(replication.Performance) + "slots/"}
+	case ch.to == replication.Secondary:
+		prefixes = []string{plainPrefix(ch.mode) + "slots/"}
+	}
+	return rs.deletions(ctx, prefixes...)
+}
+
+// ownRecords are the records of replication that are this cluster's and not its
+// primary's, in clear.
+func (rs *rows) ownRecords(ctx context.Context, mode replication.Mode) (map[string][]byte, error) {
+	names, err := listBelow(ctx, rs.core, recordPrefix)
+	if err != nil {
+		return nil, err
+	}
+	var classes keyclass.Classifier
+	records := map[string][]byte{}
+	for _, name := range names {
+		key := recordPrefix + name
+		if classes.Replicated(mode, key) {
+			continue
+		}
+		if records[key], err = rs.core.GetEntry(ctx, key); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
 }
 
 // physicalBelow lists all storage keys below a prefix.

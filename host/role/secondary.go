@@ -16,6 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/handover"
 	"github.com/vault-replication/vault-replication/host/role/filters"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/storage/unstorable"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -163,7 +164,7 @@ func (c *Controller) PromoteSecondary(ctx context.Context, mode replication.Mode
 	if err := c.checkCopied(ctx, mode, "promoted"); err != nil {
 		return nil, err
 	}
-	losses, err := c.losses(ctx, mode)
+	losses, err := c.losses().all(ctx, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -318,37 +319,15 @@ func (c *Controller) UpdatePrimary(ctx context.Context, mode replication.Mode, r
 	return t.Warnings, nil
 }
 
-// askHandover has the plugin fetch what the primary's host hands over, and opens it:
-// it is sealed under the pairing key, for this cluster and a challenge of this very
-// exchange.
-func (c *Controller) askHandover(ctx context.Context, mode replication.Mode, req replication.EnableSecondaryRequest, pairing []byte, b handover.Binding) (*replication.Transition, *handover.Material, error) {
-	plugin, err := c.backend(ctx, mode)
-	if err != nil {
-		return nil, nil, err
+// narrower says what will be missing on this cluster because its storage takes less than
+// that of its primary.
+func (c *Controller) narrower(mode replication.Mode, m *handover.Material) []string {
+	if m.Storage == nil {
+		return nil
 	}
-	challenge, err := handover.NewKey()
-	if err != nil {
-		return nil, nil, err
+	said := unstorable.Narrower(*m.Storage, c.core.StorageLimits())
+	for _, text := range said {
+		c.logger.Warn("the storage of this cluster takes less than that of its primary", "mode", mode, "what", text)
 	}
-	req.Challenge, b.Challenge = challenge, challenge
-	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
-	defer cancel()
-	t, err := plugin.EnableSecondary(ctx, req)
-	if err != nil {
-		return nil, nil, err
-	}
-	m, err := openHandover(t, pairing, b)
-	return t, m, err
-}
-
-// openHandover opens what a primary's host has handed over for this one.
-func openHandover(t *replication.Transition, pairing []byte, b handover.Binding) (*handover.Material, error) {
-	if t.Handover == nil {
-		return nil, replication.Errorf(replication.Internal, "the plugin brought no key material of the primary")
-	}
-	m, err := handover.Open(pairing, b, t.Handover.Sealed)
-	if err != nil {
-		return nil, replication.Errorf(replication.Denied, "what the primary handed over cannot be opened by this cluster: %w", err)
-	}
-	return m, nil
+	return said
 }

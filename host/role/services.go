@@ -44,6 +44,15 @@ func (s *Services) in(roles ...replication.Role) error {
 	return replication.Errorf(replication.Unavailable, "this cluster is no %s %v now (its role is %q)", s.mode, roles, have)
 }
 
+// Started is called by the supervisor each time a plugin process has been
+// started anew. While the node is not active there is nothing to begin.
+func (s *Services) Started(ctx context.Context, b replication.Backend) error {
+	if _, err := s.c.active(); err != nil {
+		return nil //nolint:nilerr // a node that is not active gives no role
+	}
+	return s.c.giveRole(ctx, s.mode, b)
+}
+
 // Node implements [replication.Host].
 func (s *Services) Node(ctx context.Context) (*replication.Node, error) {
 	if _, err := s.c.active(); err != nil {
@@ -178,7 +187,7 @@ func (s *Services) to(ctx context.Context, id string) (*proof.Primary, error) {
 	if err := s.in(replication.Primary); err != nil {
 		return nil, err
 	}
-	return s.c.toSecondary(ctx, s.mode, id)
+	return s.c.relations.toSecondary(ctx, s.mode, id)
 }
 
 // Position implements [replication.Host].
@@ -307,7 +316,7 @@ func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
 		// What it has is not of use to go on from.
 		cur.Position = replication.Position{}
 	}
-	p, err := s.c.toPrimary(s.mode)
+	p, err := s.c.relations.toPrimary(s.mode)
 	if err != nil {
 		return nil, err
 	}
@@ -323,7 +332,7 @@ func applying[T any](s *Services, do func(*proof.Secondary) (T, error)) (T, erro
 	if err := s.in(replication.Secondary); err != nil {
 		return none, err
 	}
-	p, err := s.c.toPrimary(s.mode)
+	p, err := s.c.relations.toPrimary(s.mode)
 	if err != nil {
 		return none, err
 	}

@@ -22,14 +22,6 @@ type Serving interface {
 	Lacks() []string
 }
 
-// Serves says whether this cluster is a performance secondary that serves clients.
-func (c *Controller) Serves() bool {
-	return c.Role(replication.Performance) == replication.Secondary && !c.bootstrapping.Load()
-}
-
-// Inert says whether the engines of this cluster are inert now.
-func (c *Controller) Inert() bool { return c.bootstrapping.Load() || c.IsDRSecondary() }
-
 // Set is the performance set that this cluster is in, for who serves its clients.
 type Set struct{ c *Controller }
 

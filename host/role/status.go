@@ -33,9 +33,9 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 	s.CorruptedMerkleTree, s.LastCorruptionCheck, s.LastReindex = index.Wrong, index.Checked, index.Rebuilt
 	s.Reindexing, s.Indexed, s.IndexTotal = index.Rebuilding, index.Read, index.Total
 	s.UnclassifiedKeys = c.tap.UnknownKeys()
-	c.mu.RLock()
+	c.mu.Lock()
 	trouble := c.failure[mode]
-	c.mu.RUnlock()
+	c.mu.Unlock()
 	if trouble == "" {
 		trouble = c.relations.trouble(mode)
 	}
@@ -61,7 +61,7 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 		} else if trouble == "" {
 			trouble = c.shares.Trouble()
 		}
-		if s.Missing, missing, err = c.missing(ctx, mode); err != nil {
+		if s.Missing, missing, err = c.losses().missing(ctx, mode); err != nil {
 			return nil, err
 		}
 		s.LastRemoteWAL, s.ConsistentFrom, s.Consistent = cur.Position.Sequence, cur.ConsistentFrom, cur.Consistent()
@@ -76,7 +76,7 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 			}
 		}
 	}
-	c.sessions(ctx, mode, mr, s)
+	c.ask(ctx, mode, mr, s)
 	// What the host knows to be wrong matters more than a session's last trouble.
 	if trouble != "" {
 		s.Sessions.LastError = trouble
@@ -96,48 +96,10 @@ func (c *Controller) Known(mode replication.Mode) *endpoints.ModeStatus {
 	return s
 }
 
-// sessions asks the plugin.
-func (c *Controller) sessions(ctx context.Context, mode replication.Mode, mr *ModeRecord, s *endpoints.ModeStatus) {
-	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle, SecondaryID: mr.SecondaryID}
-	b := c.plugins.Running(mode)
-	if b == nil {
-		s.Sessions.LastError = "the replication plugin is not running on this node"
-		return
+// also adds what is missing, empty for nothing, to what there is to say.
+func also(said, missing string) string {
+	if said != "" && missing != "" {
+		said += "; "
 	}
-	if trouble := c.plugins.Trouble(mode); trouble != "" {
-		s.Sessions.LastError = trouble
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
-	defer cancel()
-	got, err := b.Status(ctx)
-	if err != nil {
-		s.Sessions.LastError = err.Error()
-		return
-	}
-	s.Sessions = *got
-}
-
-// relation is what the filters have to know of this cluster.
-type relation struct{ c *Controller }
-
-// InPerformance implements [filters.Roles].
-func (r relation) InPerformance() (is replication.Role, secondaryID string) {
-	mr := r.c.Record().Performance
-	return mr.Role, mr.SecondaryID
-}
-
-// Secondaries implements [filters.Roles].
-func (r relation) Secondaries(ctx context.Context) ([]string, error) {
-	b, err := r.c.backend(ctx, replication.Performance)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
-	defer cancel()
-	status, err := b.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return status.KnownSecondaries, nil
+	return said + missing
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/vault-replication/vault-replication/host/handover"
-	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -148,25 +147,4 @@ func (c *Controller) takeKeys(ctx context.Context, mode replication.Mode, m *han
 		}
 		return a.RootKey, a.Take(ctx, c.core)
 	})
-}
-
-// ownRecords are the records of replication that are this cluster's and not its
-// primary's, in clear.
-func (c *Controller) ownRecords(ctx context.Context, mode replication.Mode) (map[string][]byte, error) {
-	names, err := listBelow(ctx, c.core, recordPrefix)
-	if err != nil {
-		return nil, err
-	}
-	var classes keyclass.Classifier
-	records := map[string][]byte{}
-	for _, name := range names {
-		key := recordPrefix + name
-		if classes.Replicated(mode, key) {
-			continue
-		}
-		if records[key], err = c.core.GetEntry(ctx, key); err != nil {
-			return nil, err
-		}
-	}
-	return records, nil
 }

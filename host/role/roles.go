@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// roles are those in force on this node, and whether it is the active one.
+type roles struct {
+	// bootstrapping says that this cluster is a performance secondary whose first
+	// copy has not ended: it serves nothing.
+	bootstrapping atomic.Bool
+
+	mu     sync.RWMutex
+	record *Record
+	// duty is the context of the active duty, nil while there is none.
+	duty context.Context
+}
+
+// put makes a record the one in force.
+func (rs *roles) put(r *Record) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.record = r
+}
+
+// setDuty begins an active duty, or ends it with nil.
+func (rs *roles) setDuty(duty context.Context) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.duty = duty
+}
+
+// Record is a copy of the present roles.
+func (rs *roles) Record() *Record {
+	rs.mu.RLock()
+	defer rs.mu.RUnlock()
+	return rs.record.clone()
+}
+
+// Role is the present role in a mode.
+func (rs *roles) Role(mode replication.Mode) replication.Role {
+	rs.mu.RLock()
+	defer rs.mu.RUnlock()
+	return rs.record.mode(mode).Role
+}
+
+// follows says whether the cluster is a secondary in any mode.
+func (rs *roles) follows() bool {
+	r := rs.Record()
+	return r.DR.Role == replication.Secondary || r.Performance.Role == replication.Secondary
+}
+
+// speaks says whether this cluster writes what all clusters of its set have.
+func (rs *roles) speaks() bool {
+	r := rs.Record()
+	return r.Performance.Role == replication.Primary || r.DR.Role == replication.Primary && r.Performance.Role != replication.Secondary
+}
+
+// IsDRSecondary says whether the node serves nothing but its own endpoints.
+func (rs *roles) IsDRSecondary() bool { return rs.Role(replication.DR) == replication.Secondary }
+
+// isPrimary says whether this cluster is a primary in any mode.
+func (rs *roles) isPrimary() bool {
+	r := rs.Record()
+	return r.DR.Role == replication.Primary || r.Performance.Role == replication.Primary
+}
+
+// active is the context of the active duty, or an error that says there is none.
+func (rs *roles) active() (context.Context, error) {
+	rs.mu.RLock()
+	defer rs.mu.RUnlock()
+	if rs.duty == nil {
+		return nil, replication.Errorf(replication.Unavailable, "this node is not active: try again on the active node")
+	}
+	return rs.duty, nil
+}
+
+// Serves says whether this cluster is a performance secondary that serves clients.
+func (rs *roles) Serves() bool {
+	return rs.Role(replication.Performance) == replication.Secondary && !rs.bootstrapping.Load()
+}
+
+// Inert says whether the engines of this cluster are inert now.
+func (rs *roles) Inert() bool { return rs.bootstrapping.Load() || rs.IsDRSecondary() }
