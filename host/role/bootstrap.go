@@ -6,7 +6,6 @@ import (
 	"context"
 
 	"github.com/vault-replication/vault-replication/host/role/mounts"
-	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -14,38 +13,6 @@ import (
 // copy has ended: it is built as a DR secondary is, with inert engines, and none of
 // what the copy brings has to be taken up by a running core. When the copy has
 // ended the core restarts in place into the role.
-
-// wipeKey marks a cluster that has become a performance secondary and still has
-// what the cluster of before kept for itself: tokens, leases, local mounts. All of
-// it is encrypted with a keyring that is gone. The copy does not remove it, for it
-// is no part of the replicated content.
-const wipeKey = "replication/wipe"
-
-// wipeFormer removes what the marker stands for, before anything reads it. Cut
-// anywhere, it is done again.
-func (c *Controller) wipeFormer(ctx context.Context) error {
-	mark, err := c.store.Get(ctx, wipeKey)
-	if err != nil || mark == nil {
-		return err
-	}
-	c.logger.Info("removing the tokens, leases and local mounts of the cluster that has become a performance secondary")
-	if _, err := c.tap.WipeLocal(ctx, replication.Performance, seededKeys...); err != nil {
-		return err
-	}
-	return c.store.Delete(ctx, wipeKey)
-}
-
-// seededKeys are local keys that came with the adoption.
-var seededKeys = []string{vaultname.LocalMounts}
-
-// firstCopy says whether the first copy of a performance secondary has not ended.
-func (c *Controller) firstCopy(ctx context.Context) (bool, error) {
-	cur, err := c.tap.Cursor(ctx, replication.Performance)
-	if err != nil {
-		return false, err
-	}
-	return cur.Position.Epoch.IsZero(), nil
-}
 
 // copied is called when a copy has ended.
 func (c *Controller) copied(mode replication.Mode) {

@@ -224,19 +224,6 @@ func (c *Controller) otherRole(ctx context.Context, ch *change) error {
 	return nil
 }
 
-// epochAfter is the epoch after the record's and after the one that a secondary
-// has followed its primary into.
-func (c *Controller) epochAfter(ctx context.Context, mode replication.Mode, epoch replication.Epoch) (replication.Epoch, error) {
-	cur, err := c.tap.Cursor(ctx, mode)
-	if err != nil {
-		return replication.Epoch{}, err
-	}
-	if cur.Position.Epoch.Generation > epoch.Generation {
-		epoch = cur.Position.Epoch
-	}
-	return newEpoch(epoch)
-}
-
 // afterRequest runs a change once the request that asked for it has ended: the
 // restart needs the core to itself, and the client its answer. Unlock ends the
 // change.
@@ -275,10 +262,4 @@ func (c *Controller) goOn(ctx context.Context) {
 			c.startPlugin(duty, m)
 		}
 	}
-}
-
-func (c *Controller) setFailure(mode replication.Mode, text string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.failure[mode] = text
 }

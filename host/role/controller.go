@@ -4,8 +4,6 @@ package role
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,7 +18,6 @@ import (
 	"github.com/vault-replication/vault-replication/host/role/keys"
 	"github.com/vault-replication/vault-replication/host/role/mounts"
 	"github.com/vault-replication/vault-replication/host/storage"
-	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/host/vaultname"
@@ -35,6 +32,7 @@ type Controller struct {
 	*roles
 	*sessions
 	*rows
+	*term
 	core   *vaultcore.Core
 	tap    *storage.Tap
 	port   *cluster.Port
@@ -60,10 +58,6 @@ type Controller struct {
 	filters *filters.Filters
 	hiding  *filters.Hiding
 
-	// forwarded is the highest sequence that an answer of the performance primary has
-	// named.
-	forwarded atomic.Uint64
-
 	steps  steps
 	ring   *keys.Ring
 	shares *keys.Shares
@@ -74,11 +68,6 @@ type Controller struct {
 
 	serving Serving
 	standby standby
-
-	mu sync.Mutex
-	// failure says what went wrong in the last change that was carried out in the
-	// background, for the status.
-	failure map[replication.Mode]string
 }
 
 // Plugins gives the plugin of each mode.
@@ -123,10 +112,9 @@ func New(o Options) (*Controller, error) {
 	core := o.Core
 	c := &Controller{
 		core: core, tap: o.Tap, port: o.Port, store: o.Store, logger: o.Logger, onInactive: o.OnInactive,
-		paired:  pairing.New(core, modePrefix),
-		roles:   &roles{record: disabledRecord()},
-		failure: map[replication.Mode]string{},
-		looks:   map[replication.Mode]*looks{replication.DR: newLooks(), replication.Performance: newLooks()},
+		paired: pairing.New(core, modePrefix),
+		roles:  &roles{record: disabledRecord()},
+		looks:  map[replication.Mode]*looks{replication.DR: newLooks(), replication.Performance: newLooks()},
 	}
 	c.addRooms()
 	c.steps.attach(core, o.Store)
@@ -150,10 +138,14 @@ func (c *Controller) addRooms() {
 	c.sessions = &sessions{roles: c.roles, port: c.port, paired: c.paired, logger: c.logger}
 	c.relations = &relations{tap: c.tap, paired: c.paired, roles: c.roles, logger: c.logger}
 	c.rows = &rows{core: c.core, tap: c.tap, store: c.store, paired: c.paired}
-	c.standby = standby{core: c.core, logger: c.logger, follow: c.followRole}
 	c.mounts = mounts.New(c.core, c.tap, c.follows, c.logger)
 	c.filters = filters.New(c.core, c.tap, c.mounts, c.sessions)
 	c.hiding = filters.NewHiding(c.filters, c.copyAgain, c.logger)
+	c.term = &term{
+		roles: c.roles, core: c.core, tap: c.tap, store: c.store, rows: c.rows, steps: &c.steps,
+		mounts: c.mounts, filters: c.filters, hiding: c.hiding, logger: c.logger,
+	}
+	c.standby = standby{core: c.core, logger: c.logger, follow: c.followRole}
 	c.ring = keys.NewRing(c.core, c.tap, c.store, c.Role, c.logger)
 	c.shares = keys.NewShares(c.core, c.store, c.speaks, c.logger)
 }
@@ -208,167 +200,10 @@ func (c observer) LeadershipBegins(ctx context.Context) error {
 	return c.ring.Journal(ctx)
 }
 
-// takeUpRole reads the role record and puts it in force. Only a node that leads may
-// write.
-func (c *Controller) takeUpRole(ctx context.Context, leads bool) error {
-	if leads {
-		if err := c.steps.settle(ctx, c.store, c.logger); err != nil {
-			return err
-		}
-	}
-	r, err := loadRecord(ctx, c.core)
-	if err != nil {
-		return err
-	}
-	if leads {
-		if err := markHadRole(ctx, c.core); err != nil {
-			return err
-		}
-	}
-	if err := c.mounts.Load(ctx); err != nil {
-		return err
-	}
-	bootstrapping := false
-	if r.Performance.Role == replication.Secondary {
-		if leads {
-			if err := c.wipeFormer(ctx); err != nil {
-				return err
-			}
-		}
-		if bootstrapping, err = c.firstCopy(ctx); err != nil {
-			return err
-		}
-		if err := c.hiding.Load(ctx, r.Performance.SecondaryID); err != nil {
-			return err
-		}
-	} else {
-		c.hiding.Forget()
-	}
-	c.bootstrapping.Store(bootstrapping)
-	c.forwarded.Store(0)
-	if err := c.enforce(ctx, r, true); err != nil {
-		return err
-	}
-	return c.core.SetInertBackends(ctx, bootstrapping || r.DR.Role == replication.Secondary)
-}
-
-// enforce makes the record the present one: Vault's word and the guard. A core that
-// is about to start, alone, may believe that it has written the tables of mounts; one
-// that runs is told what it may not write.
-func (c *Controller) enforce(ctx context.Context, r *Record, starting bool) error {
-	bootstrapping := c.bootstrapping.Load()
-	if err := c.tap.SetGuard(ctx, guardOf(r, bootstrapping, starting)); err != nil {
-		return err
-	}
-	c.put(r)
-	c.core.SetReplicationState(r.word(bootstrapping))
-	return nil
-}
-
-// guardOf is what the core may write in the roles of a record.
-func guardOf(r *Record, bootstrapping, starting bool) storage.Guard {
-	guard := storage.Guard{}
-	for _, m := range modes {
-		if r.mode(m).Role == replication.Secondary {
-			guard.Level = storage.ReadOnly
-			guard.Modes = append(guard.Modes, m)
-		}
-	}
-	if bootstrapping {
-		// What it has of its own is not read yet, and must not be made anew.
-		guard.Modes = modes
-	}
-	if starting {
-		guard.Absorb = startupTables(guard.Modes)
-	}
-	return guard
-}
-
-// startupTables are the keys whose writes vanish while the core of a secondary of
-// these modes starts. A core brings the tables of an older version up to date, the
-// shared and the local one at once; in storage that is for whoever may write them
-// to do, and an error would leave the node sealed.
-func startupTables(secondary []replication.Mode) []string {
-	var tables []string
-	for table := range keyclass.Tables {
-		local := vaultname.IsLocalTable(table)
-		if slices.Contains(secondary, replication.DR) || !local && len(secondary) > 0 {
-			tables = append(tables, table)
-		}
-	}
-	return tables
-}
-
-// endStartup ends the absorbing of what a core writes while it starts.
-func (c *Controller) endStartup(ctx context.Context) {
-	guard := c.tap.Guard()
-	if len(guard.Absorb) == 0 {
-		return
-	}
-	guard.Absorb = nil
-	if err := c.tap.SetGuard(ctx, guard); err != nil {
-		c.logger.Error("the guard of the storage could not be set", "error", err)
-	}
-}
-
 // AppliedAlone says whether a key is applied in a transaction of its own, and taken
 // up before what follows it: tables of mounts, keys, the filter.
 func AppliedAlone(key string) bool {
 	return keyclass.Tables[key] != "" || key == vaultname.Keyring || key == vaultname.RootKey || strings.HasPrefix(key, vaultname.ReplicationFilters)
-}
-
-// beginTerm starts the journal of a primary and the fingerprint of a secondary,
-// and ends those that the roles do not have.
-func (c *Controller) beginTerm(ctx context.Context) error {
-	r := c.Record()
-	if r.Performance.Role == replication.Primary {
-		if err := c.filters.Load(ctx); err != nil {
-			return err
-		}
-	}
-	if err := c.activate(ctx, r); err != nil {
-		return err
-	}
-	if c.tap.HistoryLost() {
-		if err := c.newHistory(ctx); err != nil {
-			return err
-		}
-		r = c.Record()
-	}
-	for _, m := range modes {
-		switch mr := r.mode(m); mr.Role {
-		case replication.Secondary:
-			if err := c.tap.StartFingerprint(ctx, m, fingerprint.Key(mr.IndexKey)); err != nil {
-				return fmt.Errorf("the fingerprint of replication cannot begin: %w", err)
-			}
-		case replication.Disabled:
-			if err := c.tap.Forget(ctx, m); err != nil {
-				return fmt.Errorf("what %s replication has left here cannot be removed: %w", m, err)
-			}
-		case replication.Primary, replication.Bootstrapping: // nothing of a secondary
-		}
-	}
-	return c.hiding.Settle(ctx)
-}
-
-// activate begins the journal for the roles of a record, or ends it.
-func (c *Controller) activate(ctx context.Context, r *Record) error {
-	primary := map[replication.Mode]storage.ModeConfig{}
-	for _, m := range modes {
-		if mr := r.mode(m); mr.Role == replication.Primary {
-			primary[m] = storage.ModeConfig{Epoch: mr.Epoch, IndexKey: fingerprint.Key(mr.IndexKey)}
-		}
-	}
-	var err error
-	if len(primary) > 0 {
-		err = c.tap.Activate(ctx, storage.JournalConfig{Modes: primary})
-	} else {
-		err = c.tap.Deactivate(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("the journal of replication cannot begin: %w", err)
-	}
-	return nil
 }
 
 // barrierSealing runs while the barrier is still open.
@@ -426,16 +261,6 @@ func (c *Controller) becameInactive() {
 	if err != nil {
 		c.logger.Warn("the journal could not be closed cleanly; its end is found again at the next unseal", "error", err)
 	}
-}
-
-// endWrites lets no replicated write of a primary through any more: it would be missing in
-// the journal, or be a row of a term that has ended, which nobody reads. What a core writes
-// after its mounts are unloaded belongs to the node alone.
-func (c *Controller) endWrites(ctx context.Context) error {
-	if !c.isPrimary() {
-		return nil
-	}
-	return c.tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: modes})
 }
 
 // Close ends what goes on beside the core.

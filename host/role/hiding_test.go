@@ -139,7 +139,7 @@ func newStanding(t *testing.T) *standing {
 	require.NoError(t, err)
 	s := &standing{Controller: &Controller{
 		core: core, logger: hclog.NewNullLogger(),
-		roles: &roles{record: disabledRecord(), duty: ctx}, failure: map[replication.Mode]string{}, requests: noRequests{},
+		roles: &roles{record: disabledRecord(), duty: ctx}, requests: noRequests{},
 	}}
 	s.serving, s.secret = s, "5ec7e7"
 	s.record.Performance = drSecondary().DR

@@ -20,39 +20,39 @@ const lateText = "a node of this cluster has written and sent to a secondary aft
 
 // newHistory begins a new epoch in each mode in which the cluster is a primary. The
 // journal is there, and whoever reads it is told that the position is lost.
-func (c *Controller) newHistory(ctx context.Context) error {
-	r := c.Record()
+func (t *term) newHistory(ctx context.Context) error {
+	r := t.roles.Record()
 	for _, m := range modes {
 		mr := r.mode(m)
 		if mr.Role != replication.Primary {
 			continue
 		}
-		epoch, err := c.epochAfter(ctx, m, mr.Epoch)
+		epoch, err := t.epochAfter(ctx, m, mr.Epoch)
 		if err != nil {
 			return err
 		}
 		mr.Epoch = epoch
 	}
-	rows, err := c.recordRows(ctx, map[string][]byte{}, r)
+	rows, err := t.rows.recordRows(ctx, map[string][]byte{}, r)
 	if err != nil {
 		return err
 	}
-	if err := c.write(ctx, rows); err != nil {
+	if err := t.rows.write(ctx, rows); err != nil {
 		return err
 	}
-	c.put(r)
-	if err := c.activate(ctx, r); err != nil {
+	t.roles.put(r)
+	if err := t.activate(ctx, r); err != nil {
 		return err
 	}
 	text := wentBackText
-	if c.tap.HistoryWasLate(ctx) {
+	if t.tap.HistoryWasLate(ctx) {
 		text = lateText
 	}
-	c.tap.BeginHistory()
+	t.tap.BeginHistory()
 	for _, m := range modes {
 		if r.mode(m).Role == replication.Primary {
-			c.logger.Error(text, "mode", m, "epoch", r.mode(m).Epoch.String())
-			c.setFailure(m, text)
+			t.logger.Error(text, "mode", m, "epoch", r.mode(m).Epoch.String())
+			t.roles.setFailure(m, text)
 		}
 	}
 	return nil

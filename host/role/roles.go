@@ -15,11 +15,17 @@ type roles struct {
 	// bootstrapping says that this cluster is a performance secondary whose first
 	// copy has not ended: it serves nothing.
 	bootstrapping atomic.Bool
+	// forwarded is the highest sequence that an answer of the performance primary has
+	// named.
+	forwarded atomic.Uint64
 
 	mu     sync.RWMutex
 	record *Record
 	// duty is the context of the active duty, nil while there is none.
 	duty context.Context
+	// failures say what went wrong in the last change of each mode that was carried out in
+	// the background.
+	failures map[replication.Mode]string
 }
 
 // put makes a record the one in force.
@@ -88,3 +94,19 @@ func (rs *roles) Serves() bool {
 
 // Inert says whether the engines of this cluster are inert now.
 func (rs *roles) Inert() bool { return rs.bootstrapping.Load() || rs.IsDRSecondary() }
+
+// setFailure notes what went wrong in a change, for the status; empty for nothing.
+func (rs *roles) setFailure(mode replication.Mode, text string) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.failures == nil {
+		rs.failures = map[replication.Mode]string{}
+	}
+	rs.failures[mode] = text
+}
+
+func (rs *roles) failure(mode replication.Mode) string {
+	rs.mu.RLock()
+	defer rs.mu.RUnlock()
+	return rs.failures[mode]
+}

@@ -3,7 +3,6 @@
 package role
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -124,31 +123,4 @@ func again(pause time.Duration, do func() error, failed func(error)) {
 		failed(err)
 		time.Sleep(pause)
 	}
-}
-
-// followRole takes up the role if the active node has changed it. What is not in the
-// record is when the first copy of a performance secondary has ended.
-func (c *Controller) followRole(ctx context.Context) error {
-	r, err := loadRecord(ctx, c.core)
-	if err != nil {
-		return err
-	}
-	stored, err := r.encode()
-	if err != nil {
-		return err
-	}
-	have, err := c.Record().encode()
-	if err != nil {
-		return err
-	}
-	if bytes.Equal(stored, have) {
-		if !c.bootstrapping.Load() {
-			return nil
-		}
-		// All that it takes is read anew when the copy has ended, and not each second of it.
-		if copying, err := c.firstCopy(ctx); copying || err != nil {
-			return err
-		}
-	}
-	return c.takeUpRole(ctx, false)
 }

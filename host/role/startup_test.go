@@ -44,8 +44,8 @@ func TestTablesMayBeUpgradedAtTheStart(t *testing.T) {
 			tap := storage.New(inner, storage.Options{})
 			core, err := vaultcore.Attach(vault.TestCore(t))
 			require.NoError(t, err)
-			c := &Controller{core: core, tap: tap, roles: new(roles)}
-			c.bootstrapping.Store(tc.bootstrapping)
+			c := &term{core: core, tap: tap, roles: new(roles)}
+			c.roles.bootstrapping.Store(tc.bootstrapping)
 			r := disabledRecord()
 			for _, m := range tc.secondary {
 				r.mode(m).Role = replication.Secondary

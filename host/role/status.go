@@ -33,9 +33,7 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 	s.CorruptedMerkleTree, s.LastCorruptionCheck, s.LastReindex = index.Wrong, index.Checked, index.Rebuilt
 	s.Reindexing, s.Indexed, s.IndexTotal = index.Rebuilding, index.Read, index.Total
 	s.UnclassifiedKeys = c.tap.UnknownKeys()
-	c.mu.Lock()
-	trouble := c.failure[mode]
-	c.mu.Unlock()
+	trouble := c.failure(mode)
 	if trouble == "" {
 		trouble = c.relations.trouble(mode)
 	}
