@@ -5,17 +5,56 @@ package role
 import (
 	"context"
 	"slices"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/cluster"
 	"github.com/vault-replication/vault-replication/host/handover"
+	"github.com/vault-replication/vault-replication/host/pairing"
 	"github.com/vault-replication/vault-replication/host/role/filters"
+	"github.com/vault-replication/vault-replication/host/role/keys"
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
+
+// changes carries out changes of role, one at a time.
+type changes struct {
+	*roles
+	*sessions
+	*rows
+	*term
+	core *vaultcore.Core
+	tap  *storage.Tap
+	// store is the storage below the tap: writes to it pass no guard.
+	store     physical.Backend
+	port      *cluster.Port
+	paired    *pairing.Book
+	relations *relations
+	ring      *keys.Ring
+	shares    *keys.Shares
+	serving   Serving
+	requests  Requests
+	logger    hclog.Logger
+
+	// changing is held for the whole of a change.
+	changing sync.Mutex
+	// applies is held for reading by each apply, and for writing while a role changes.
+	applies sync.RWMutex
+}
+
+// losses finds what this cluster would lose as a primary.
+func (c *changes) losses() losses {
+	return losses{core: c.core, tap: c.tap, roles: c.roles, hiding: c.hiding, serving: c.serving}
+}
 
 // beginChange reserves the node for one change of role. It does not wait: the
 // request that asks holds the core's state lock for reading, which the change
 // under way may be waiting for.
-func (c *Controller) beginChange() error {
+func (c *changes) beginChange() error {
 	if !c.changing.TryLock() {
 		return replication.Errorf(replication.Unavailable, "another change of replication is under way on this cluster: try again when it has ended")
 	}
@@ -46,7 +85,7 @@ type change struct {
 
 // changeLive carries out a change that needs no restart of the core: between no role
 // and primary.
-func (c *Controller) changeLive(ctx context.Context, ch *change) ([]string, error) {
+func (c *changes) changeLive(ctx context.Context, ch *change) ([]string, error) {
 	if err := c.beginChange(); err != nil {
 		return nil, err
 	}
@@ -62,7 +101,7 @@ func (c *Controller) changeLive(ctx context.Context, ch *change) ([]string, erro
 
 // changeByRestart carries out a change that changes what a core builds at unseal: by a
 // restart of the core in place, after the request has ended.
-func (c *Controller) changeByRestart(ctx context.Context, ch *change) ([]string, error) {
+func (c *changes) changeByRestart(ctx context.Context, ch *change) ([]string, error) {
 	if err := c.beginChange(); err != nil {
 		return nil, err
 	}
@@ -75,7 +114,7 @@ func (c *Controller) changeByRestart(ctx context.Context, ch *change) ([]string,
 }
 
 // decide asks the plugin for the transition. Nothing is changed yet.
-func (c *Controller) decide(ctx context.Context, ch *change) error {
+func (c *changes) decide(ctx context.Context, ch *change) error {
 	ch.after = c.Record()
 	if err := mustBe(ch.after, ch.mode, ch.from); err != nil {
 		return err
@@ -96,7 +135,7 @@ func (c *Controller) decide(ctx context.Context, ch *change) error {
 // carryOut makes a change: first all that can fail without a trace, then the end of the
 // sessions, which afterRequest begins again if the rest fails, then one step in storage
 // while the core is sealed.
-func (c *Controller) carryOut(ctx context.Context, ch *change) error {
+func (c *changes) carryOut(ctx context.Context, ch *change) error {
 	if err := c.prepare(ctx, ch); err != nil {
 		return err
 	}
@@ -130,7 +169,7 @@ func (c *Controller) carryOut(ctx context.Context, ch *change) error {
 
 // prepare finds out the record after a change and the rows that it takes. It changes
 // nothing.
-func (c *Controller) prepare(ctx context.Context, ch *change) error {
+func (c *changes) prepare(ctx context.Context, ch *change) error {
 	err := c.setAfter(ctx, ch)
 	if err != nil {
 		return err
@@ -148,7 +187,7 @@ func (c *Controller) prepare(ctx context.Context, ch *change) error {
 }
 
 // setAfter sets the role that the mode has after a change.
-func (c *Controller) setAfter(ctx context.Context, ch *change) (err error) {
+func (c *changes) setAfter(ctx context.Context, ch *change) (err error) {
 	mr := ch.after.mode(ch.mode)
 	mr.Role = ch.to
 	mr.Contested = ch.transition.Contested && ch.to == replication.Primary
@@ -170,7 +209,7 @@ func (c *Controller) setAfter(ctx context.Context, ch *change) (err error) {
 
 // endSessions ends what goes on in the role of before, ahead of the rows: nothing may be
 // applied or acknowledged beyond what they say.
-func (c *Controller) endSessions(ctx context.Context, ch *change) error {
+func (c *changes) endSessions(ctx context.Context, ch *change) error {
 	if ch.from == replication.Primary {
 		if ch.mode == replication.DR && c.Role(replication.Performance) == replication.Secondary {
 			// What is applied from the performance primary is journalled past the guard. The
@@ -187,7 +226,7 @@ func (c *Controller) endSessions(ctx context.Context, ch *change) error {
 		return nil
 	}
 	// It was consistent when the plugin decided; more may have been applied.
-	cur, _, err := c.cursor(ctx, ch.mode)
+	cur, _, err := c.ring.Cursor(ctx, ch.mode)
 	if err == nil && !cur.Consistent() {
 		err = replication.Errorf(replication.Unavailable, "the primary sent more while the promotion began, and it is not complete: try again, or provide the 'force' argument")
 	}
@@ -197,7 +236,7 @@ func (c *Controller) endSessions(ctx context.Context, ch *change) error {
 // otherRole is what a change of the role in disaster recovery does to the one in
 // performance replication. A DR secondary has none; it keeps that of its primary
 // at hand, for it takes it over with everything else when it is promoted.
-func (c *Controller) otherRole(ctx context.Context, ch *change) error {
+func (c *changes) otherRole(ctx context.Context, ch *change) error {
 	switch {
 	case ch.from != replication.Secondary:
 		ch.after.Performance = ModeRecord{Role: replication.Disabled}
@@ -227,7 +266,7 @@ func (c *Controller) otherRole(ctx context.Context, ch *change) error {
 // afterRequest runs a change once the request that asked for it has ended: the
 // restart needs the core to itself, and the client its answer. Unlock ends the
 // change.
-func (c *Controller) afterRequest(request context.Context, mode replication.Mode, what string, unlock func(), change func(context.Context) error) {
+func (c *changes) afterRequest(request context.Context, mode replication.Mode, what string, unlock func(), change func(context.Context) error) {
 	c.setFailure(mode, "")
 	// What the client sends next is for the role that it has asked for.
 	empty, open := c.requests.Hold()
@@ -248,7 +287,7 @@ func (c *Controller) afterRequest(request context.Context, mode replication.Mode
 }
 
 // goOn takes the present role up again after a change that failed.
-func (c *Controller) goOn(ctx context.Context) {
+func (c *changes) goOn(ctx context.Context) {
 	if err := c.enforce(ctx, c.Record(), false); err != nil {
 		c.logger.Error("the guard of the storage could not be restored", "error", err)
 	}

@@ -5,7 +5,6 @@ package role
 import (
 	"context"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
@@ -27,47 +26,19 @@ import (
 // Modes that a cluster can have a role in.
 var modes = []replication.Mode{replication.DR, replication.Performance}
 
-// Controller keeps the roles of the cluster on this node and changes them.
+// Controller is replication on this node. It follows what happens to the core: what it is
+// asked for it has its parts do.
 type Controller struct {
-	*roles
-	*sessions
-	*rows
-	*term
-	core   *vaultcore.Core
-	tap    *storage.Tap
-	port   *cluster.Port
-	paired *pairing.Book
-	logger hclog.Logger
-	// store is the storage below the tap: writes to it pass no guard.
-	store physical.Backend
+	*changes
 
 	onInactive func()
 	// steppedDown says that the last active duty ended without a seal: another
 	// node may lead since.
 	steppedDown atomic.Bool
-
-	// applies is held for reading by each apply, and for writing while a role
-	// changes.
-	applies sync.RWMutex
-
-	// changing is held for the whole of a change of role.
-	changing sync.Mutex
-	requests Requests
-
-	mounts  *mounts.Learner
-	filters *filters.Filters
-	hiding  *filters.Hiding
-
-	steps  steps
-	ring   *keys.Ring
-	shares *keys.Shares
-
-	relations *relations
+	steps       steps
+	standby     standby
 	// looks share what the status of each mode costs.
 	looks map[replication.Mode]*looks
-
-	serving Serving
-	standby standby
 }
 
 // Plugins gives the plugin of each mode.
@@ -111,10 +82,12 @@ type Options struct {
 func New(o Options) (*Controller, error) {
 	core := o.Core
 	c := &Controller{
-		core: core, tap: o.Tap, port: o.Port, store: o.Store, logger: o.Logger, onInactive: o.OnInactive,
-		paired: pairing.New(core, modePrefix),
-		roles:  &roles{record: disabledRecord()},
-		looks:  map[replication.Mode]*looks{replication.DR: newLooks(), replication.Performance: newLooks()},
+		changes: &changes{
+			roles: &roles{record: disabledRecord()},
+			core:  core, tap: o.Tap, port: o.Port, store: o.Store, logger: o.Logger, paired: pairing.New(core, modePrefix),
+		},
+		onInactive: o.OnInactive,
+		looks:      map[replication.Mode]*looks{replication.DR: newLooks(), replication.Performance: newLooks()},
 	}
 	c.addRooms()
 	c.steps.attach(core, o.Store)
@@ -138,21 +111,15 @@ func (c *Controller) addRooms() {
 	c.sessions = &sessions{roles: c.roles, port: c.port, paired: c.paired, logger: c.logger}
 	c.relations = &relations{tap: c.tap, paired: c.paired, roles: c.roles, logger: c.logger}
 	c.rows = &rows{core: c.core, tap: c.tap, store: c.store, paired: c.paired}
-	c.mounts = mounts.New(c.core, c.tap, c.follows, c.logger)
-	c.filters = filters.New(c.core, c.tap, c.mounts, c.sessions)
-	c.hiding = filters.NewHiding(c.filters, c.copyAgain, c.logger)
+	known := mounts.New(c.core, c.tap, c.follows, c.logger)
+	paths := filters.New(c.core, c.tap, known, c.sessions)
 	c.term = &term{
 		roles: c.roles, core: c.core, tap: c.tap, store: c.store, rows: c.rows, steps: &c.steps,
-		mounts: c.mounts, filters: c.filters, hiding: c.hiding, logger: c.logger,
+		mounts: known, filters: paths, hiding: filters.NewHiding(paths, c.copyAgain, c.logger), logger: c.logger,
 	}
 	c.standby = standby{core: c.core, logger: c.logger, follow: c.followRole}
 	c.ring = keys.NewRing(c.core, c.tap, c.store, c.Role, c.logger)
 	c.shares = keys.NewShares(c.core, c.store, c.speaks, c.logger)
-}
-
-// losses finds what this cluster would lose as a primary.
-func (c *Controller) losses() losses {
-	return losses{core: c.core, tap: c.tap, roles: c.roles, hiding: c.hiding, serving: c.serving}
 }
 
 // Mounts are what is known of the mounts.

@@ -21,7 +21,7 @@ const (
 // that is connected has made the last write durable: whoever is promoted next has
 // all of it. One that does not acknowledge in time holds nothing up; the demoted
 // cluster keeps what it has not sent, and says so.
-func (c *Controller) drain(ctx context.Context, mode replication.Mode) error {
+func (c *changes) drain(ctx context.Context, mode replication.Mode) error {
 	if err := c.tap.SetGuard(ctx, storage.Guard{Level: storage.Frozen}); err != nil {
 		return err
 	}

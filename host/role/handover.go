@@ -13,7 +13,7 @@ import (
 // askHandover has the plugin fetch what the primary's host hands over, and opens it:
 // it is sealed under the pairing key, for this cluster and a challenge of this very
 // exchange.
-func (c *Controller) askHandover(ctx context.Context, mode replication.Mode, req replication.EnableSecondaryRequest, pairing []byte, b handover.Binding) (*replication.Transition, *handover.Material, error) {
+func (c *changes) askHandover(ctx context.Context, mode replication.Mode, req replication.EnableSecondaryRequest, pairing []byte, b handover.Binding) (*replication.Transition, *handover.Material, error) {
 	plugin, err := c.backend(ctx, mode)
 	if err != nil {
 		return nil, nil, err

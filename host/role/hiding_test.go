@@ -137,10 +137,10 @@ func newStanding(t *testing.T) *standing {
 	raw := vault.TestCore(t)
 	core, err := vaultcore.Attach(raw)
 	require.NoError(t, err)
-	s := &standing{Controller: &Controller{
+	s := &standing{Controller: &Controller{changes: &changes{
 		core: core, logger: hclog.NewNullLogger(),
 		roles: &roles{record: disabledRecord(), duty: ctx}, requests: noRequests{},
-	}}
+	}}}
 	s.serving, s.secret = s, "5ec7e7"
 	s.record.Performance = drSecondary().DR
 	core.InstallStorage(func(inner physical.Backend) physical.Backend {

@@ -48,7 +48,7 @@ func TestManyWhoAskForTheStatusAreOneLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner, err := inmem.NewInmem(nil, hclog.NewNullLogger())
 		require.NoError(t, err)
-		c := &Controller{tap: storage.New(inner, storage.Options{}), roles: &roles{record: disabledRecord()}}
+		c := &Controller{changes: &changes{tap: storage.New(inner, storage.Options{}), roles: &roles{record: disabledRecord()}, relations: new(relations)}}
 		defer func() { _ = c.tap.Close(context.Background()) }()
 		b := &counted{mayGo: make(chan struct{})}
 		c.sessions = &sessions{plugins: countedPlugins{b: b}}

@@ -73,23 +73,6 @@ func (c observer) Applied(ctx context.Context, written []string) (left []string)
 	return append(left, c.serving.Applied(ctx, written)...)
 }
 
-// cursor is the cursor of a mode, and whether keys of the primary are held back.
-// While they are, the content is not what the cursor says, for what is encrypted
-// with them cannot be read: it counts as inconsistent, and a promotion without
-// force waits.
-func (c *Controller) cursor(ctx context.Context, mode replication.Mode) (cur *replication.Cursor, held bool, err error) {
-	if cur, err = c.tap.Cursor(ctx, mode); err != nil {
-		return nil, false, err
-	}
-	if held, err = c.ring.Held(ctx); err != nil {
-		return nil, false, err
-	}
-	if held {
-		cur.ConsistentFrom = max(cur.ConsistentFrom, cur.Position.Sequence+1)
-	}
-	return cur, held, nil
-}
-
 // IndexWrong runs when the storage was found to have something else than was written to
 // it through this server. What a secondary has to make of that its fingerprint says, at
 // the next position that the primary names. One whose paths filter hides mounts has

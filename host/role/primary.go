@@ -18,7 +18,7 @@ import (
 // EnablePrimary makes a cluster without a role the primary of a new set. It
 // serves all the while: the journal and the port of the mode are added to a
 // running core.
-func (c *Controller) EnablePrimary(ctx context.Context, mode replication.Mode, req replication.EnablePrimaryRequest) ([]string, error) {
+func (c *changes) EnablePrimary(ctx context.Context, mode replication.Mode, req replication.EnablePrimaryRequest) ([]string, error) {
 	return c.changeLive(ctx, &change{
 		mode: mode, from: replication.Disabled, to: replication.Primary,
 		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
@@ -29,7 +29,7 @@ func (c *Controller) EnablePrimary(ctx context.Context, mode replication.Mode, r
 
 // DisablePrimary makes a primary a cluster without a role. Its secondaries lose
 // their connection.
-func (c *Controller) DisablePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
+func (c *changes) DisablePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
 	return c.changeLive(ctx, &change{
 		mode: mode, from: replication.Primary, to: replication.Disabled,
 		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
@@ -40,7 +40,7 @@ func (c *Controller) DisablePrimary(ctx context.Context, mode replication.Mode) 
 
 // putLive stores a record in one step with what the plugin asks for, and puts it in force
 // in the running core.
-func (c *Controller) putLive(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition) error {
+func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition) error {
 	rows, err := c.stateRows(ctx, mode, t)
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (c *Controller) putLive(ctx context.Context, mode replication.Mode, r *Reco
 
 // removeJournal deletes the rows that a primary leaves in storage which is none in any
 // mode any more.
-func (c *Controller) removeJournal(duty context.Context) {
+func (c *changes) removeJournal(duty context.Context) {
 	if r := c.Record(); r.DR.Role == replication.Primary || r.Performance.Role == replication.Primary {
 		return
 	}

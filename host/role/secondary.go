@@ -27,7 +27,7 @@ const joinTimeout = 45 * time.Second
 // without an error everything was fetched and checked, and the change itself,
 // one storage transaction and a restart of the core in place, follows as soon as
 // the request has ended.
-func (c *Controller) EnableSecondary(ctx context.Context, mode replication.Mode, a *activation.Payload) ([]string, error) {
+func (c *changes) EnableSecondary(ctx context.Context, mode replication.Mode, a *activation.Payload) ([]string, error) {
 	if err := c.beginChange(); err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func isNewer(primary string) (bool, error) {
 }
 
 // prepareAdoption makes all rows of the step.
-func (c *Controller) prepareAdoption(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition, m *handover.Material) (*handover.Adoption, error) {
+func (c *changes) prepareAdoption(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition, m *handover.Material) (*handover.Adoption, error) {
 	records, err := c.stateRows(ctx, mode, t)
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (c *Controller) prepareAdoption(ctx context.Context, mode replication.Mode,
 
 // adopt takes the step: afterwards the cluster is the secondary, whose copy
 // begins.
-func (c *Controller) adopt(ctx context.Context, mode replication.Mode, prepare func(context.Context) (*handover.Adoption, error)) error {
+func (c *changes) adopt(ctx context.Context, mode replication.Mode, prepare func(context.Context) (*handover.Adoption, error)) error {
 	a, err := prepare(ctx)
 	if err != nil {
 		return err
@@ -160,7 +160,7 @@ func (c *Controller) adopt(ctx context.Context, mode replication.Mode, prepare f
 }
 
 // PromoteSecondary makes a secondary the primary of its set.
-func (c *Controller) PromoteSecondary(ctx context.Context, mode replication.Mode, req endpoints.PromoteRequest) ([]string, error) {
+func (c *changes) PromoteSecondary(ctx context.Context, mode replication.Mode, req endpoints.PromoteRequest) ([]string, error) {
 	if err := c.checkCopied(ctx, mode, "promoted"); err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (c *Controller) PromoteSecondary(ctx context.Context, mode replication.Mode
 // ended: policies, tokens and secrets are partly missing, partly still those of
 // the old cluster under a keyring that is gone, and it could not be unsealed. Not
 // even force helps.
-func (c *Controller) checkCopied(ctx context.Context, mode replication.Mode, what string) error {
+func (c *changes) checkCopied(ctx context.Context, mode replication.Mode, what string) error {
 	if err := mustBe(c.Record(), mode, replication.Secondary); err != nil {
 		return err
 	}
@@ -205,7 +205,7 @@ func (c *Controller) checkCopied(ctx context.Context, mode replication.Mode, wha
 
 // DisableSecondary makes a secondary a cluster without a role that keeps its
 // data.
-func (c *Controller) DisableSecondary(ctx context.Context, mode replication.Mode, consume endpoints.Consume) ([]string, error) {
+func (c *changes) DisableSecondary(ctx context.Context, mode replication.Mode, consume endpoints.Consume) ([]string, error) {
 	if err := c.checkCopied(ctx, mode, "disabled"); err != nil {
 		return nil, err
 	}
@@ -218,7 +218,7 @@ func (c *Controller) DisableSecondary(ctx context.Context, mode replication.Mode
 }
 
 // DemotePrimary makes a primary a secondary of its set, without a primary.
-func (c *Controller) DemotePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
+func (c *changes) DemotePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
 	return c.changeByRestart(ctx, &change{
 		mode: mode, from: replication.Primary, to: replication.Secondary, what: "demotion",
 		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
@@ -263,7 +263,7 @@ func (c *Controller) CheckIndex(ctx context.Context, mode replication.Mode) (*en
 
 // UpdatePrimary gives a secondary another primary of its set, or none. The core
 // goes on: only the sessions change.
-func (c *Controller) UpdatePrimary(ctx context.Context, mode replication.Mode, req endpoints.UpdatePrimaryRequest) ([]string, error) {
+func (c *changes) UpdatePrimary(ctx context.Context, mode replication.Mode, req endpoints.UpdatePrimaryRequest) ([]string, error) {
 	if err := c.beginChange(); err != nil {
 		return nil, err
 	}
@@ -321,7 +321,7 @@ func (c *Controller) UpdatePrimary(ctx context.Context, mode replication.Mode, r
 
 // narrower says what will be missing on this cluster because its storage takes less than
 // that of its primary.
-func (c *Controller) narrower(mode replication.Mode, m *handover.Material) []string {
+func (c *changes) narrower(mode replication.Mode, m *handover.Material) []string {
 	if m.Storage == nil {
 		return nil
 	}

@@ -304,7 +304,7 @@ func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
 		// What it brings is said again by what is applied next.
 		_, _ = s.resume(ctx)
 	}
-	cur, _, err := s.c.cursor(ctx, s.mode)
+	cur, _, err := s.c.ring.Cursor(ctx, s.mode)
 	if err != nil {
 		return nil, err
 	}

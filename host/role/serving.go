@@ -37,7 +37,7 @@ func (s Set) Inert() bool { return s.c.Inert() }
 // Consistent says whether the content of this performance secondary is exactly that
 // of its primary at one position.
 func (s Set) Consistent(ctx context.Context) bool {
-	cur, _, err := s.c.cursor(ctx, replication.Performance)
+	cur, _, err := s.c.ring.Cursor(ctx, replication.Performance)
 	return err == nil && cur.Consistent()
 }
 

@@ -38,7 +38,8 @@ func TestClassesThatCouldNotBeRenewedAreOwed(t *testing.T) {
 	require.NoError(t, err)
 	u := &unlisted{Backend: inner, err: errors.New("the storage is busy")}
 	logger := hclog.NewNullLogger()
-	c := &Controller{tap: storage.New(u, storage.Options{}), logger: logger, roles: &roles{record: disabledRecord()}}
+	c := &Controller{changes: &changes{tap: storage.New(u, storage.Options{}), logger: logger, roles: &roles{record: disabledRecord()}}}
+	c.term = new(term)
 	c.mounts = mounts.New(nil, c.tap, c.follows, logger)
 	for table := range keyclass.Tables {
 		_, err := c.mounts.Known().SetTable(table, nil)

@@ -50,7 +50,7 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 			})
 		}
 	} else {
-		cur, held, err := c.cursor(ctx, mode)
+		cur, held, err := c.ring.Cursor(ctx, mode)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/handover"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -20,7 +21,7 @@ const keysPatience = 15 * time.Second
 
 // watchKeys looks for keys that are held back for too long, and for shares that are not
 // the primary's, as long as the node is the active one of a secondary.
-func (c *Controller) watchKeys(duty context.Context, mode replication.Mode) {
+func (c *changes) watchKeys(duty context.Context, mode replication.Mode) {
 	ticker := time.NewTicker(keysPatience)
 	defer ticker.Stop()
 	waited := false
@@ -62,7 +63,7 @@ func (c *Controller) watchKeys(duty context.Context, mode replication.Mode) {
 // takeKeysAnew asks the primary's host for its keys and takes them over, if this cluster
 // has others: keyring, root key and shares, with the records of this cluster under the new
 // keyring, in one step and a restart of the core in place.
-func (c *Controller) takeKeysAnew(duty context.Context, mode replication.Mode) error {
+func (c *changes) takeKeysAnew(duty context.Context, mode replication.Mode) error {
 	if err := c.beginChange(); err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func (c *Controller) takeKeysAnew(duty context.Context, mode replication.Mode) e
 		return err
 	}
 	if len(before) == 0 {
-		if err := c.otherShares(duty, material); err != nil {
+		if err := otherShares(duty, c.core, material); err != nil {
 			return err
 		}
 	}
@@ -105,8 +106,8 @@ func (c *Controller) takeKeysAnew(duty context.Context, mode replication.Mode) e
 // otherShares is an error if the shares that the primary has handed over are those that
 // this cluster has: the primary has not got the new ones itself, as a performance secondary
 // whose own primary was rekeyed.
-func (c *Controller) otherShares(ctx context.Context, m *handover.Material) error {
-	own, err := handover.SharesOf(ctx, c.core)
+func otherShares(ctx context.Context, core *vaultcore.Core, m *handover.Material) error {
+	own, err := handover.SharesOf(ctx, core)
 	if err != nil {
 		return err
 	}
@@ -117,7 +118,7 @@ func (c *Controller) otherShares(ctx context.Context, m *handover.Material) erro
 	return nil
 }
 
-func (c *Controller) takeKeys(ctx context.Context, mode replication.Mode, m *handover.Material, before map[string][]byte) error {
+func (c *changes) takeKeys(ctx context.Context, mode replication.Mode, m *handover.Material, before map[string][]byte) error {
 	now, err := c.ring.HeldRows(ctx)
 	if err != nil {
 		return err

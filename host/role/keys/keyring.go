@@ -225,3 +225,20 @@ func (r *Ring) HeldRows(ctx context.Context) (map[string][]byte, error) {
 	}
 	return rows, nil
 }
+
+// Cursor is the cursor of a mode, and whether keys of the primary are held back.
+// While they are, the content is not what the cursor says, for what is encrypted
+// with them cannot be read: it counts as inconsistent, and a promotion without
+// force waits.
+func (r *Ring) Cursor(ctx context.Context, mode replication.Mode) (cur *replication.Cursor, held bool, err error) {
+	if cur, err = r.tap.Cursor(ctx, mode); err != nil {
+		return nil, false, err
+	}
+	if held, err = r.Held(ctx); err != nil {
+		return nil, false, err
+	}
+	if held {
+		cur.ConsistentFrom = max(cur.ConsistentFrom, cur.Position.Sequence+1)
+	}
+	return cur, held, nil
+}
