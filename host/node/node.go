@@ -62,18 +62,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	}
 	var tap *storage.Tap
 	c.InstallStorage(func(inner physical.Backend) physical.Backend {
-		tap = storage.New(onestep.Over(inner), storage.Options{
-			Logger:     logger.Named("storage"),
-			Limits:     limitsOf(c.UnderlyingStorage()),
-			ApplyBytes: applyBytesOf(c.UnderlyingStorage()),
-			Room:       roomIn(c.RaftFolder()),
-			RingBytes:  int(cfg.BufferSize),
-			RingRows:   int(cfg.BufferLength),
-			Caps:       storage.SlotCaps{Bytes: cfg.SlotMaxRetained, Age: cfg.SlotMaxAge},
-			PathKeys:   joinsPaths(c.UnderlyingStorage()),
-			AnyPrefix:  listsAnyPrefix(c.UnderlyingStorage()),
-			Alone:      role.AppliedAlone,
-		})
+		tap = storage.New(onestep.Over(inner), storageOptions(c, cfg, logger.Named("storage")))
 		return tap.Backend()
 	})
 	if err := adoptClusterAddr(c, cfg.ClusterAddr); err != nil {
@@ -140,6 +129,22 @@ func adoptClusterAddr(c *vaultcore.Core, addr string) error {
 	}
 	c.SetClusterAddr(configutil.NormalizeAddr(rendered))
 	return nil
+}
+
+// storageOptions are those of the storage that this core has.
+func storageOptions(c *vaultcore.Core, cfg *config.Config, logger hclog.Logger) storage.Options {
+	return storage.Options{
+		Logger:     logger,
+		Limits:     limitsOf(c.UnderlyingStorage()),
+		ApplyBytes: applyBytesOf(c.UnderlyingStorage()),
+		Room:       roomIn(c.RaftFolder()),
+		RingBytes:  int(cfg.BufferSize),
+		RingRows:   int(cfg.BufferLength),
+		Caps:       storage.SlotCaps{Bytes: cfg.SlotMaxRetained, Age: cfg.SlotMaxAge},
+		PathKeys:   joinsPaths(c.UnderlyingStorage()),
+		AnyPrefix:  listsAnyPrefix(c.UnderlyingStorage()),
+		Alone:      role.AppliedAlone,
+	}
 }
 
 // clusterPort is the port of the cluster listener that replication shares with Vault.
