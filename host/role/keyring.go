@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/vault"
 
-	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -27,7 +27,7 @@ const heldPrefix = "replication/held/"
 // the present root key opens (a rotation) passes. One that needs another root key
 // (a rekey) is held back with its root key until both are there; then they are
 // written together with the secondary's own stored keys.
-func (c observer) BeforeApply(ctx context.Context, b *storage.Batch) error {
+func (c observer) BeforeApply(ctx context.Context, b *txn.Batch) error {
 	c.learnArriving(ctx, b)
 	_, ringComes := b.Get(vaultname.Keyring)
 	_, rootComes := b.Get(vaultname.RootKey)
@@ -87,7 +87,7 @@ func (c observer) BeforeApply(ctx context.Context, b *storage.Batch) error {
 // never goes back to one within an epoch: it is a row that is applied once more after a
 // crash, and what is newer is in a row that follows. A copy may bring an older one, from
 // a primary that has none newer.
-func (c *Controller) keepNewerRing(ctx context.Context, b *storage.Batch, term int) error {
+func (c *Controller) keepNewerRing(ctx context.Context, b *txn.Batch, term int) error {
 	have, err := c.core.ActiveTerm()
 	if err != nil || term >= have {
 		return err
@@ -117,7 +117,7 @@ func (c *Controller) journalKeys(ctx context.Context) error {
 	if r.DR.Role != replication.Primary && r.Performance.Role != replication.Primary {
 		return nil
 	}
-	b := new(storage.Batch)
+	b := new(txn.Batch)
 	for _, key := range []string{vaultname.Keyring, vaultname.RootKey} {
 		e, err := c.store.Get(ctx, key)
 		if err != nil {
@@ -132,7 +132,7 @@ func (c *Controller) journalKeys(ctx context.Context) error {
 
 // dropHeld ends the holding back when a keyring has come that can be opened: what
 // is held is older than it, as after a restart that repeats what was applied.
-func (c *Controller) dropHeld(ctx context.Context, b *storage.Batch, ringComes bool) error {
+func (c *Controller) dropHeld(ctx context.Context, b *txn.Batch, ringComes bool) error {
 	if !ringComes {
 		return nil
 	}
@@ -145,7 +145,7 @@ func (c *Controller) dropHeld(ctx context.Context, b *storage.Batch, ringComes b
 }
 
 // arriving is the newest value of a row: in the batch, else held, else stored.
-func (c *Controller) arriving(ctx context.Context, b *storage.Batch, key string) ([]byte, error) {
+func (c *Controller) arriving(ctx context.Context, b *txn.Batch, key string) ([]byte, error) {
 	if e, ok := b.Get(key); ok {
 		if e == nil {
 			return nil, nil
@@ -164,7 +164,7 @@ func (c *Controller) arriving(ctx context.Context, b *storage.Batch, key string)
 	return nil, nil
 }
 
-func (c *Controller) hold(b *storage.Batch, key string, value []byte) {
+func (c *Controller) hold(b *txn.Batch, key string, value []byte) {
 	b.Drop(key)
 	if value != nil {
 		b.Put(&physical.Entry{Key: heldPrefix + key, Value: value})

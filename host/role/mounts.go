@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 
-	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -83,7 +83,7 @@ func (c *Controller) learnDeclared(ctx context.Context, value []byte) (changed [
 // learnArriving takes up the tables of mounts, and what backends have declared, in a
 // batch that is applied: the classes must be right when it is. The rest follows when it
 // was.
-func (c *Controller) learnArriving(ctx context.Context, b *storage.Batch) {
+func (c *Controller) learnArriving(ctx context.Context, b *txn.Batch) {
 	if e, comes := b.Get(keyclass.DeclaredKey); comes {
 		var value []byte
 		if e != nil {

@@ -8,32 +8,27 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/storage/unstorable"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// What an apply leaves free in a transaction: for the cursor, a journal row of
-// its own when the cluster is a primary too, and what the host's hook adds.
-const (
-	applySpareEntries = 8
-	applySpareBytes   = 16 << 10
-)
-
 // load collects writes for one transaction, the last one of each key.
 type load struct {
-	batch   Batch
+	batch   txn.Batch
 	entries int
 	bytes   int
 
 	maxEntries, maxBytes int
 }
 
-func (b *backing) newLoad() *load {
-	entries, bytes := b.applyLimits()
-	return &load{maxEntries: max(1, entries-applySpareEntries), maxBytes: max(1, bytes-applySpareBytes)}
+func (d *debt) newLoad() *load {
+	entries, bytes := d.below.Spare()
+	return &load{maxEntries: entries, maxBytes: bytes}
 }
 
 // opSize counts a key three times: twice as storage does, once for its row in a
@@ -76,10 +71,10 @@ func (l *load) over() bool { return l.entries > l.maxEntries || l.bytes > l.maxB
 // the same transaction if it fits, and after them otherwise. The keys are owed from
 // before they are written, with skipEqual those that are changed. What the storage
 // refuses for good is set aside.
-func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lacking, o commitOptions) error {
-	if s.room != nil {
-		if err := s.room(); err != nil {
-			return storageFailed("apply what the primary wrote", err)
+func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lacking, o txn.Options) error {
+	if s.below.Room != nil {
+		if err := s.below.Room(); err != nil {
+			return failure.Storage("apply what the primary wrote", err)
 		}
 	}
 	if err := s.observer().BeforeApply(ctx, &l.batch); err != nil {
@@ -87,36 +82,36 @@ func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lac
 	}
 	r := s.enter()
 	defer r.leave()
-	txn := l.batch.Entries()
-	o.writes = func(txn []*physical.TxnEntry) { s.owe(txn) }
+	writes := l.batch.Entries()
+	o.About = func(writes []*physical.TxnEntry) { s.owe(writes) }
 	if !l.over() {
-		list := a.without(txn)
+		list := a.without(writes)
 		last, err := a.moved(s.mode, to, list)
 		if err != nil {
 			return err
 		}
-		err = s.commit(ctx, r, append(txn[:len(txn):len(txn)], last...), o)
+		err = s.commit(ctx, r, append(writes[:len(writes):len(writes)], last...), o)
 		switch {
 		case err == nil && to != nil:
 			a.written(list)
 			return nil
 		case err == nil:
-			a.stored(txn)
+			a.stored(writes)
 			return nil
 		case !unstorable.Permanent(err):
-			return storageFailed("apply what the primary wrote", err)
-		case !s.separable(txn):
-			return s.refusedRow(txn, err)
+			return failure.Storage("apply what the primary wrote", err)
+		case !s.separable(writes):
+			return s.refusedRow(writes, err)
 		}
 	}
 	if err := s.markInParts(ctx, r, to); err != nil {
 		return err
 	}
 	refused := 0
-	for _, piece := range s.split(txn) {
+	for _, piece := range s.below.Split(writes) {
 		if !s.separable(piece) {
 			if err := s.commit(ctx, r, piece, o); err != nil {
-				return storageFailed("apply what the primary wrote", err)
+				return failure.Storage("apply what the primary wrote", err)
 			}
 			continue
 		}
@@ -128,14 +123,14 @@ func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lac
 	}
 	if !l.over() && refused == 0 {
 		// Together they were too large: from now on they are cut as the storage says.
-		s.applyBytes.Store(0)
+		s.below.Refused()
 	}
 	last, err := a.moved(s.mode, to, a.list)
 	if err != nil || len(last) == 0 {
 		return err
 	}
 	if err := s.commit(ctx, r, last, o); err != nil {
-		return storageFailed("write the cursor", err)
+		return failure.Storage("write the cursor", err)
 	}
 	a.written(a.list)
 	return nil
@@ -147,7 +142,7 @@ func (s *applier) markInParts(ctx context.Context, r *regime, to *journal.Cursor
 	if to == nil || to.Copying {
 		return nil
 	}
-	c, err := s.readCursor(ctx, s.mode)
+	c, err := s.readCursor(ctx)
 	if err != nil || c.Copying || c.ConsistentFrom >= to.Position.Sequence {
 		return err
 	}
@@ -156,37 +151,21 @@ func (s *applier) markInParts(ctx context.Context, r *regime, to *journal.Cursor
 	if err != nil {
 		return err
 	}
-	if err := s.commit(ctx, r, []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}, commitOptions{}); err != nil {
-		return storageFailed("write the cursor", err)
+	if err := s.commit(ctx, r, []*physical.TxnEntry{txn.Put(e)}, txn.Options{}); err != nil {
+		return failure.Storage("write the cursor", err)
 	}
 	return nil
 }
 
 // owe owes the keys of a transaction that is about to be written, but for the cursor.
-func (d *debt) owe(txn []*physical.TxnEntry) {
-	keys := make([]string, 0, len(txn))
-	for _, e := range txn {
+func (d *debt) owe(writes []*physical.TxnEntry) {
+	keys := make([]string, 0, len(writes))
+	for _, e := range writes {
 		if key := e.Entry.Key; key != journal.CursorKey(d.mode) && key != journal.MissingKey(d.mode) {
 			keys = append(keys, key)
 		}
 	}
 	d.keys.Add(keys...)
-}
-
-// split cuts writes into transactions; a write that fits into none is alone.
-func (b *backing) split(txn []*physical.TxnEntry) [][]*physical.TxnEntry {
-	l := b.newLoad()
-	var out [][]*physical.TxnEntry
-	start, size := 0, 0
-	for i, e := range txn {
-		n := entrySize(e.Entry) + len(e.Entry.Key) + 32
-		if i > start && (i-start >= l.maxEntries || size+n > l.maxBytes) {
-			out = append(out, txn[start:i])
-			start, size = i, 0
-		}
-		size += n
-	}
-	return append(out, txn[start:])
 }
 
 // isAlone says whether a row must not share a transaction with others.
@@ -200,18 +179,14 @@ func (s *applier) isAlone(ops []journal.Op) bool {
 func (s *applier) checkKeys(ops []journal.Op) error {
 	for i := range ops {
 		key := ops[i].Key
-		if !s.classes.Replicated(s.mode, key) && !s.classes.Held(key) {
+		if !s.below.Classes().Replicated(s.mode, key) && !s.below.Classes().Held(key) {
 			return replication.Errorf(replication.InvalidInput,
 				"the primary sent the key %q, which is not replicated in %s s.mode: nothing was applied; check that both clusters run the same version", key, s.mode)
 		}
-		if s.pathKeys && keyclass.Canonical(key) != key {
+		if s.below.PathKeys && keyclass.Canonical(key) != key {
 			return replication.Errorf(replication.InvalidInput,
 				"the primary sent the key %q, which the storage of this cluster takes for %q: nothing was applied; use a storage of the primary's kind", key, keyclass.Canonical(key))
 		}
 	}
 	return nil
-}
-
-func malformed(err error) error {
-	return replication.Errorf(replication.InvalidInput, "the primary sent content that cannot be read, nothing was applied: %w", err)
 }

@@ -5,7 +5,9 @@ package storage
 import (
 	"context"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -88,7 +90,7 @@ func (in *frameApply) flush(ctx context.Context, sequence uint64) error {
 	if at == in.frame.To {
 		in.next.Given = in.frame.Proof
 	}
-	err := in.write(ctx, in.load, &in.next, in.lacks, commitOptions{})
+	err := in.write(ctx, in.load, &in.next, in.lacks, txn.Options{})
 	reached := in.next
 	in.stored(&reached, err)
 	if err != nil {
@@ -109,7 +111,7 @@ func (s *secondary) checkFrame(f *replication.Frame) ([]journal.Row, error) {
 	}
 	rows, err := journal.DecodeFrame(f.Payload, f.After, f.To.Sequence)
 	if err != nil {
-		return nil, malformed(err)
+		return nil, failure.Malformed(err)
 	}
 	for i := range rows {
 		if err := s.checkKeys(rows[i].Ops); err != nil {

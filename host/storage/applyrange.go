@@ -9,8 +9,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -60,7 +63,7 @@ func (s *secondary) ApplyRange(ctx context.Context, rng *replication.Range) (*re
 		return nil, err
 	}
 	if !rng.Last {
-		s.applies.put(s.mode, "", rng.UpTo, w)
+		s.applies.Put(walk.Reader{Mode: s.mode}, rng.UpTo, w)
 	}
 	return next.Contract(), nil
 }
@@ -72,7 +75,7 @@ func (s *secondary) checkRange(rng *replication.Range) ([]journal.Pair, error) {
 	}
 	pairs, err := journal.DecodeRange(rng.Payload)
 	if err != nil {
-		return nil, malformed(err)
+		return nil, failure.Malformed(err)
 	}
 	if uint64(len(pairs)) != rng.Keys {
 		return nil, replication.Errorf(replication.InvalidInput, "the range has %d keys and says %d", len(pairs), rng.Keys)
@@ -90,8 +93,8 @@ func (s *secondary) checkRange(rng *replication.Range) ([]journal.Pair, error) {
 
 // rangeOps are the writes of a range, in key order: its pairs, and a deletion of
 // each key of the primary's that this cluster has beside them.
-func (s *secondary) rangeOps(ctx context.Context, rng *replication.Range, pairs []journal.Pair) ([]journal.Op, *walk, error) {
-	w, err := s.applies.take(ctx, s.inner, s.mode, "", rng.After)
+func (s *secondary) rangeOps(ctx context.Context, rng *replication.Range, pairs []journal.Pair) ([]journal.Op, *walk.Walk, error) {
+	w, err := s.applies.Take(ctx, s.below.Inner, walk.Reader{Mode: s.mode}, rng.After)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -100,7 +103,7 @@ func (s *secondary) rangeOps(ctx context.Context, rng *replication.Range, pairs 
 }
 
 // opsBetween goes on with a walk up to a key, and makes what is there the pairs.
-func (s *applier) opsBetween(ctx context.Context, w *walk, upTo string, pairs []journal.Pair) ([]journal.Op, error) {
+func (s *applier) opsBetween(ctx context.Context, w *walk.Walk, upTo string, pairs []journal.Pair) ([]journal.Op, error) {
 	ops := make([]journal.Op, 0, len(pairs))
 	i := 0
 	putUpTo := func(key string) {
@@ -110,7 +113,7 @@ func (s *applier) opsBetween(ctx context.Context, w *walk, upTo string, pairs []
 		}
 	}
 	for {
-		keys, err := w.group(ctx, func(key string) bool { return s.ofPrimary(key) }, upTo)
+		keys, err := w.Group(ctx, func(key string) bool { return s.ofPrimary(key) }, upTo)
 		if err != nil {
 			return nil, err
 		}
@@ -136,15 +139,15 @@ func (s *applier) orphans(ctx context.Context) ([]journal.Op, error) {
 	}
 	var ops []journal.Op
 	for _, dir := range keyclass.ViewDirectories {
-		views, err := s.inner.List(ctx, dir)
+		views, err := s.below.Inner.List(ctx, dir)
 		if err != nil {
-			return nil, storageFailed("list "+dir, err)
+			return nil, failure.Storage("list "+dir, err)
 		}
 		for _, view := range views {
-			if !strings.HasSuffix(view, "/") || !s.classes.Orphan(dir+view+"key") {
+			if !strings.HasSuffix(view, "/") || !s.below.Classes().Orphan(dir+view+"key") {
 				continue
 			}
-			w, err := newWalkBelow(ctx, s.inner, dir+view)
+			w, err := walk.Below(ctx, s.below.Inner, dir+view)
 			if err != nil {
 				return nil, err
 			}
@@ -161,7 +164,7 @@ func (s *applier) orphans(ctx context.Context) ([]journal.Op, error) {
 // ofPrimary says whether a key must be as the primary has it, and is deleted if
 // it has none. A view that no mount has is left of one that the primary had.
 func (s *applier) ofPrimary(key string) bool {
-	return s.classes.Replicated(s.mode, key) || (s.mode == replication.Performance && s.classes.Orphan(key))
+	return s.below.Classes().Replicated(s.mode, key) || (s.mode == replication.Performance && s.below.Classes().Orphan(key))
 }
 
 // writeRange writes the operations, several transactions at a time, and the
@@ -193,7 +196,7 @@ func (s *applier) writeOps(ctx context.Context, ops []journal.Op, next *journal.
 		}
 		l.add(one)
 	}
-	equal := commitOptions{skipEqual: true}
+	equal := txn.Options{SkipEqual: true}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(applyInFlight)
 	for _, l := range loads {
@@ -219,7 +222,7 @@ func (s *applier) decideFirst(ctx context.Context, ops []journal.Op, a *lacking)
 		}
 		l := s.newLoad()
 		l.add(ops[i : i+1])
-		if err := s.write(ctx, l, nil, a, commitOptions{skipEqual: true}); err != nil {
+		if err := s.write(ctx, l, nil, a, txn.Options{SkipEqual: true}); err != nil {
 			return nil, err
 		}
 	}

@@ -7,13 +7,16 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/backing"
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // Cursor is how far this cluster, a secondary, has applied a mode.
 func (s *applier) Cursor(ctx context.Context) (*replication.Cursor, error) {
-	c, err := s.readCursor(ctx, s.mode)
+	c, err := s.readCursor(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +34,7 @@ func (s *secondary) BeginCopy(ctx context.Context, from replication.Position, gi
 		return err
 	}
 	defer unlock()
-	s.applies.close()
+	s.applies.Close()
 	return s.moveCursor(ctx, &journal.Cursor{Position: c.Position, Copying: true, CopyFrom: from, Given: given})
 }
 
@@ -46,7 +49,7 @@ func (s *secondary) ForceCopy(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	c, err := s.readCursor(ctx, s.mode)
+	c, err := s.readCursor(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,7 +63,7 @@ func (s *secondary) ForceCopy(ctx context.Context) error {
 // ForceCopyApplied is ForceCopy for Observer.Applied, which an apply of the mode
 // has called: that apply holds the lock, and keeps what this says.
 func (s *secondary) ForceCopyApplied(ctx context.Context) error {
-	c, err := s.readCursor(ctx, s.mode)
+	c, err := s.readCursor(ctx)
 	if err != nil {
 		return err
 	}
@@ -74,7 +77,7 @@ func (s *secondary) ForceCopyApplied(ctx context.Context) error {
 
 // MustCopy says whether ForceCopy was called and no copy has begun since.
 func (s *secondary) MustCopy(ctx context.Context) (bool, error) {
-	c, err := s.readCursor(ctx, s.mode)
+	c, err := s.readCursor(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -95,7 +98,7 @@ func (s *secondary) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 	if err := s.moveCursor(ctx, n); err != nil {
 		return nil, err
 	}
-	s.applies.close()
+	s.applies.Close()
 	if p := s.regime.Load().prints[s.mode]; p != nil {
 		signal(p.grown)
 	}
@@ -116,20 +119,20 @@ func (s *secondary) ForgetCursor(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	s.applies.close()
+	s.applies.Close()
 	s.progress.end(errNoSecondary)
-	b := &Batch{}
+	b := &txn.Batch{}
 	b.Delete(journal.CursorKey(s.mode))
 	b.Delete(journal.MissingKey(s.mode))
 	if err := s.Commit(ctx, b); err != nil {
-		return storageFailed("delete the cursor", err)
+		return failure.Storage("delete the cursor", err)
 	}
 	return nil
 }
 
 // lockApply lets one apply of a mode be under way.
 func (d *debt) lockApply(ctx context.Context) (unlock func(), err error) {
-	unlock, err = d.applying.take(ctx)
+	unlock, err = d.applying.Take(ctx)
 	if err == nil && ctx.Err() != nil {
 		unlock()
 		return nil, ctx.Err()
@@ -138,10 +141,14 @@ func (d *debt) lockApply(ctx context.Context) (unlock func(), err error) {
 }
 
 // readCursor reads the record, an empty one if there is none.
-func (s *backing) readCursor(ctx context.Context, mode replication.Mode) (*journal.Cursor, error) {
-	b, err := s.readFresh(ctx, journal.CursorKey(mode))
+func (d *debt) readCursor(ctx context.Context) (*journal.Cursor, error) {
+	return readCursor(ctx, d.below, d.mode)
+}
+
+func readCursor(ctx context.Context, from *backing.Storage, mode replication.Mode) (*journal.Cursor, error) {
+	b, err := from.ReadFresh(ctx, journal.CursorKey(mode))
 	if err != nil {
-		return nil, storageFailed("read the cursor", err)
+		return nil, failure.Storage("read the cursor", err)
 	}
 	if b == nil {
 		return &journal.Cursor{}, nil
@@ -168,10 +175,10 @@ func (d *debt) writeCursor(ctx context.Context, c *journal.Cursor) error {
 		return err
 	}
 	// The cursor of performance mode goes to DR secondaries, as any local key.
-	b := &Batch{}
+	b := &txn.Batch{}
 	b.Put(e)
 	if err := d.Commit(ctx, b); err != nil {
-		return storageFailed("write the cursor", err)
+		return failure.Storage("write the cursor", err)
 	}
 	return nil
 }

@@ -6,8 +6,11 @@ import (
 	"context"
 	"math/bits"
 
+	"github.com/vault-replication/vault-replication/host/storage/digest"
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -31,7 +34,7 @@ type diff struct {
 	asks  []journal.Ask
 	asked int  // how many of them the last question had
 	first bool // nothing was answered yet of a comparison that is not resumed
-	dirs  *listing
+	dirs  *walk.Listing
 	step  replication.DiffStep
 }
 
@@ -42,7 +45,7 @@ func (s *comparison) Diff(ctx context.Context, answer []byte) (*replication.Diff
 	if p == nil {
 		return nil, replication.Errorf(replication.Unavailable, "this node is not the active node of a secondary, so it cannot compare what it has")
 	}
-	if c, err := s.readCursor(ctx, s.mode); err != nil {
+	if c, err := s.readCursor(ctx); err != nil {
 		return nil, err
 	} else if !c.Copying && !c.MustCopy && !c.Position.Epoch.IsZero() {
 		return s.fetchMissing(ctx, answer)
@@ -67,7 +70,7 @@ func (s *comparison) Diff(ctx context.Context, answer []byte) (*replication.Diff
 	}
 	a, err := journal.DecodeAnswer(answer, d.asks[:d.asked])
 	if err != nil {
-		return nil, malformed(err)
+		return nil, failure.Malformed(err)
 	}
 	if err := s.takeAnswer(ctx, p, d, c, a); err != nil {
 		// What was applied stays; what is asked for next is not known any more.
@@ -84,7 +87,7 @@ func (s *comparison) beginDiff(ctx context.Context, p *print, c *journal.Cursor)
 	if !c.Diffing && (count == 0 || len(c.CopiedUpTo) > 0) {
 		return &replication.DiffStep{Copy: true, Cursor: c.Contract()}, nil
 	}
-	d := &diff{from: c.CopyFrom, dirs: newListing(s.inner, s.anyPrefix)}
+	d := &diff{from: c.CopyFrom, dirs: walk.NewListing(s.below.Inner, s.below.AnyPrefix)}
 	d.step.Differing, d.step.Synced = c.CopiedKeys, c.CopiedKeys
 	rest := journal.Ask{After: string(c.CopiedUpTo), Level: max(fingerprint.CutLevel, bits.Len64(count)-diffFirst)}
 	if c.CopiedAll {
@@ -138,9 +141,9 @@ func (d *diff) ask(c *journal.Cursor) *replication.DiffStep {
 // takeAnswer applies the values that have come, and replaces what was asked by what
 // is to be asked about it.
 func (s *comparison) takeAnswer(ctx context.Context, p *print, d *diff, c *journal.Cursor, a *journal.Answer) error {
-	own := &digester{
-		from: s.backing, hasher: p.index.Hasher(), index: p.index, dirs: d.dirs,
-		in: func(key string) bool { return s.classes.Replicated(p.mode, key) },
+	own := &digest.Digester{
+		From: s.below, Hasher: p.index.Hasher(), Index: p.index, Dirs: d.dirs,
+		In: func(key string) bool { return s.below.Classes().Replicated(p.mode, key) },
 	}
 	var ops []journal.Op
 	var next []journal.Ask
@@ -224,8 +227,8 @@ func (s *comparison) preferCopy(ctx context.Context, d *diff, c *journal.Cursor)
 
 // compare says what to ask about the parts that differ, and how many keys the
 // primary has in what is to be fetched.
-func (d *diff) compare(ctx context.Context, own *digester, ask journal.Ask, theirs []journal.Part) (next []journal.Ask, keys uint64, err error) {
-	ours, err := own.sums(ctx, ask, theirs)
+func (d *diff) compare(ctx context.Context, own *digest.Digester, ask journal.Ask, theirs []journal.Part) (next []journal.Ask, keys uint64, err error) {
+	ours, err := own.Sums(ctx, ask, theirs)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -268,7 +271,7 @@ func (s *comparison) valueOps(ctx context.Context, d *diff, ask journal.Ask, rng
 	if rng.Cut {
 		upTo = rng.Pairs[len(rng.Pairs)-1].Key
 	}
-	w, err := newWalkBetween(ctx, d.dirs, ask.After, upTo, new(int))
+	w, err := walk.Between(ctx, d.dirs, ask.After, upTo, new(int))
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ package storage
 import (
 	"context"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -14,7 +15,7 @@ import (
 // the start of each leadership for a mode in which the cluster has no role, so that one
 // that was cut is made up for.
 func (p *primary) Forget(ctx context.Context, mode replication.Mode) error {
-	if err := checkMode(mode); err != nil {
+	if err := failure.Mode(mode); err != nil {
 		return err
 	}
 	p.control.Lock()
@@ -55,18 +56,18 @@ func (r *retention) endMode(mode replication.Mode) {
 }
 
 func (p *primary) deleteSlots(ctx context.Context, mode replication.Mode) error {
-	done, err := p.slotRecords.take(ctx)
+	done, err := p.slotRecords.Take(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	names, err := p.inner.List(ctx, journal.SlotPrefix(mode))
+	names, err := p.below.Inner.List(ctx, journal.SlotPrefix(mode))
 	if err != nil {
-		return storageFailed("list the slots", err)
+		return failure.Storage("list the slots", err)
 	}
 	for _, name := range names {
-		if err := p.inner.Delete(ctx, journal.SlotPrefix(mode)+name); err != nil {
-			return storageFailed("delete a slot", err)
+		if err := p.below.Inner.Delete(ctx, journal.SlotPrefix(mode)+name); err != nil {
+			return failure.Storage("delete a slot", err)
 		}
 	}
 	return nil

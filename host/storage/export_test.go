@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -65,7 +66,7 @@ type hooks struct {
 	leader  func(context.Context) error
 	lost    func()
 	wrong   func(replication.Mode)
-	before  func(context.Context, *Batch) error
+	before  func(context.Context, *txn.Batch) error
 	applied func(context.Context, []string) []string
 	written func(context.Context, string, []byte) error
 	stored  func(context.Context, string)
@@ -84,7 +85,7 @@ func (t *Tap) hook(change func(*hooks)) {
 func (t *Tap) OnLeaderWrite(f func(context.Context) error) { t.hook(func(h *hooks) { h.leader = f }) }
 func (t *Tap) OnHistoryLost(f func())                      { t.hook(func(h *hooks) { h.lost = f }) }
 func (t *Tap) OnWrongIndex(f func(replication.Mode))       { t.hook(func(h *hooks) { h.wrong = f }) }
-func (t *Tap) BeforeApply(f func(context.Context, *Batch) error) {
+func (t *Tap) BeforeApply(f func(context.Context, *txn.Batch) error) {
 	t.hook(func(h *hooks) { h.before = f })
 }
 func (t *Tap) OnApplied(f func(context.Context, []string) []string) {
@@ -114,7 +115,7 @@ func (h *hooks) IndexWrong(mode replication.Mode) {
 	}
 }
 
-func (h *hooks) BeforeApply(ctx context.Context, b *Batch) error {
+func (h *hooks) BeforeApply(ctx context.Context, b *txn.Batch) error {
 	if h.before == nil {
 		return nil
 	}

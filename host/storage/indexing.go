@@ -11,7 +11,10 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/backing"
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -54,12 +57,12 @@ func (p *print) keep(ctx context.Context) {
 				}
 			case <-tend.C:
 				if err := p.round.advance(ctx, p); err != nil && ctx.Err() == nil {
-					p.in.logger.Warn("a part of the replicated content cannot be checked", "mode", p.mode, "error", err)
+					p.in.below.Logger.Warn("a part of the replicated content cannot be checked", "mode", p.mode, "error", err)
 				}
 				tend.Reset(p.round.pause(p.confirmed.Load()))
 			case now := <-rest.C:
 				if err := p.store(ctx, now.Add(-p.in.storeAfter)); err != nil && ctx.Err() == nil {
-					p.in.logger.Warn("the index of the replicated content is not stored; trying again", "mode", p.mode, "error", err)
+					p.in.below.Logger.Warn("the index of the replicated content is not stored; trying again", "mode", p.mode, "error", err)
 				}
 			case <-ctx.Done():
 			}
@@ -70,7 +73,7 @@ func (p *print) keep(ctx context.Context) {
 		if err == nil {
 			continue // lost while it was computed
 		}
-		p.in.logger.Warn("the fingerprint of the replicated content cannot be computed; trying again", "mode", p.mode, "error", err)
+		p.in.below.Logger.Warn("the fingerprint of the replicated content cannot be computed; trying again", "mode", p.mode, "error", err)
 		timer := time.NewTimer(retry.NextBackOff())
 		select {
 		case <-timer.C:
@@ -108,7 +111,7 @@ func (p *print) rebuild(ctx context.Context) error {
 	}
 	if err := p.unstore(ctx); err != nil {
 		// The next write does it, and until then what is stored is right.
-		p.in.logger.Warn("an index that is stored and not needed any more cannot be deleted", "mode", p.mode, "error", err)
+		p.in.below.Logger.Warn("an index that is stored and not needed any more cannot be deleted", "mode", p.mode, "error", err)
 	}
 	_, total := p.index.Root()
 	p.indexing.begin(total)
@@ -126,7 +129,7 @@ func (p *print) checked(wrong bool) {
 	p.confirmed.Store(true)
 	p.indexing.checkEnded(wrong)
 	if wrong {
-		p.in.logger.Error("the storage has something else than was written to it through this server: the fingerprint follows the storage now", "mode", p.mode)
+		p.in.below.Logger.Error("the storage has something else than was written to it through this server: the fingerprint follows the storage now", "mode", p.mode)
 		p.in.observer().IndexWrong(p.mode)
 	}
 }
@@ -137,7 +140,7 @@ func (p *print) checked(wrong bool) {
 func (p *print) pass(ctx context.Context, progress func(keys int)) (r *IndexReport, done bool, err error) {
 	pass := p.index.Begin()
 	defer pass.End()
-	w, err := newWalk(ctx, p.in.inner, "")
+	w, err := walk.New(ctx, p.in.below.Inner, "")
 	if err != nil {
 		return nil, false, err
 	}
@@ -158,8 +161,8 @@ func (p *print) pass(ctx context.Context, progress func(keys int)) (r *IndexRepo
 }
 
 // readGroup reads the next keys of a pass, 0 if there are none.
-func readGroup(ctx context.Context, x *indexes, mode replication.Mode, pass *fingerprint.Pass, w *walk) (int, error) {
-	keys, err := w.group(ctx, func(key string) bool { return x.classes.Replicated(mode, key) }, "")
+func readGroup(ctx context.Context, x *indexes, mode replication.Mode, pass *fingerprint.Pass, w *walk.Walk) (int, error) {
+	keys, err := w.Group(ctx, func(key string) bool { return x.below.Classes().Replicated(mode, key) }, "")
 	if err != nil || len(keys) == 0 {
 		return 0, err
 	}
@@ -191,29 +194,29 @@ func finishPass(ctx context.Context, x *indexes, pass *fingerprint.Pass) (wrong,
 func readPass(ctx context.Context, x *indexes, pass *fingerprint.Pass, keys []string) error {
 	for {
 		lock := slices.Clone(keys)
-		if x.txn == nil {
+		if x.below.Txn == nil {
 			for _, k := range keys {
-				lock = append(lock, basesOf(k)...) // see readAt
+				lock = append(lock, backing.BasesOf(k)...) // see readAt
 			}
 		}
-		locks, err := x.stripes.lock(ctx, lock...)
+		locks, err := x.below.Keys.Lock(ctx, lock...)
 		if err != nil {
 			return err
 		}
 		created, ok := pass.Advance(keys[len(keys)-1])
 		if ok && len(created) == 0 {
 			// Past the cache, which does not know of what was changed below it.
-			values, err := x.getAll(physical.CacheRefreshContext(ctx, true), keys)
+			values, err := x.below.ReadAll(physical.CacheRefreshContext(ctx, true), keys)
 			if err == nil {
 				pass.Add(keys, values)
 			}
-			x.stripes.unlock(locks)
+			x.below.Keys.Unlock(locks)
 			if err != nil {
-				return storageFailed("read keys for the fingerprint", err)
+				return failure.Storage("read keys for the fingerprint", err)
 			}
 			return nil
 		}
-		x.stripes.unlock(locks)
+		x.below.Keys.Unlock(locks)
 		if !ok {
 			return nil
 		}

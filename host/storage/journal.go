@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
@@ -84,7 +85,7 @@ func (p *primary) Activate(ctx context.Context, cfg JournalConfig) error {
 		return replication.Errorf(replication.InvalidInput, "a journal needs at least one replication mode")
 	}
 	for m, c := range cfg.Modes {
-		if err := checkMode(m); err != nil {
+		if err := failure.Mode(m); err != nil {
 			return err
 		}
 		if c.Epoch.IsZero() {
@@ -93,10 +94,10 @@ func (p *primary) Activate(ctx context.Context, cfg JournalConfig) error {
 	}
 	p.control.Lock()
 	defer p.control.Unlock()
-	if _, ok := cfg.Modes[replication.Performance]; ok && p.classes.Mounts() == nil {
+	if _, ok := cfg.Modes[replication.Performance]; ok && p.below.Classes().Mounts() == nil {
 		// Without it local mounts would leave. It is empty: no view leaves.
-		p.logger.Warn("nothing is known of the mounts, so performance replication leaves them all out")
-		p.classes.SetMounts(keyclass.NewMounts())
+		p.below.Logger.Warn("nothing is known of the mounts, so performance replication leaves them all out")
+		p.below.Classes().SetMounts(keyclass.NewMounts())
 	}
 	modes := copyMap(cfg.Modes, func(map[replication.Mode]ModeConfig) {})
 	former := p.regime.Load().modes
@@ -142,13 +143,13 @@ func (p *primary) Activate(ctx context.Context, cfg JournalConfig) error {
 
 // beginTerm makes a new term durable.
 func (p *primary) beginTerm(ctx context.Context) (*activeJournal, error) {
-	if err := p.inner.Put(ctx, &physical.Entry{Key: fenceKey, Value: []byte{1}}); err != nil {
-		return nil, storageFailed("begin a term of the journal", err)
+	if err := p.below.Inner.Put(ctx, &physical.Entry{Key: fenceKey, Value: []byte{1}}); err != nil {
+		return nil, failure.Storage("begin a term of the journal", err)
 	}
 	head := &journal.Head{}
-	b, err := p.readFresh(ctx, journal.HeadKey)
+	b, err := p.below.ReadFresh(ctx, journal.HeadKey)
 	if err != nil {
-		return nil, storageFailed("read the head of the journal", err)
+		return nil, failure.Storage("read the head of the journal", err)
 	}
 	if b != nil {
 		if head, err = journal.DecodeHead(b); err != nil {
@@ -159,7 +160,7 @@ func (p *primary) beginTerm(ctx context.Context) (*activeJournal, error) {
 	// A promoted secondary goes on above what it has applied, so that its numbers
 	// never fall behind those that it knows from its primary.
 	for _, m := range modes {
-		c, err := p.readCursor(ctx, m)
+		c, err := readCursor(ctx, p.below, m)
 		if err != nil {
 			return nil, err
 		}
@@ -250,7 +251,7 @@ func (j *activeJournal) start() {
 		defer j.tasks.Done()
 		j.housekeeping()
 	}()
-	if !j.of.fences() {
+	if !j.of.below.Fences() {
 		j.tasks.Go(j.watchLate)
 	}
 }
@@ -276,14 +277,12 @@ func (j *activeJournal) allocate(ctx context.Context) (n uint64, retain bool, er
 		select {
 		case <-wait:
 		case <-j.ctx.Done():
-			return 0, false, errEnded
+			return 0, false, failure.Ended
 		case <-ctx.Done():
 			return 0, false, ctx.Err()
 		}
 	}
 }
-
-var errEnded = replication.Errorf(replication.Unavailable, "the journal has ended because this node is no longer the active node of a primary")
 
 // Position is the watermark of a mode's journal, with the fingerprint if known.
 func (p *primary) Position(mode replication.Mode) (*replication.JournalPosition, error) {

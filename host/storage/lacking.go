@@ -9,8 +9,10 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/storage/unstorable"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -33,15 +35,15 @@ func (s *applier) readLacking(ctx context.Context, c *journal.Cursor) (*lacking,
 	if c.Missing == 0 {
 		return a, nil
 	}
-	b, err := s.readFresh(ctx, journal.MissingKey(s.mode))
+	b, err := s.below.ReadFresh(ctx, journal.MissingKey(s.mode))
 	if err != nil {
-		return nil, storageFailed("read which keys are missing", err)
+		return nil, failure.Storage("read which keys are missing", err)
 	}
 	if b != nil {
 		if a.list, err = unstorable.Decode(b); err == nil {
 			return a, nil
 		}
-		s.logger.Error("the list of missing keys is lost: a comparison finds them again", "mode", s.mode, "error", err)
+		s.below.Logger.Error("the list of missing keys is lost: a comparison finds them again", "mode", s.mode, "error", err)
 		a.list = &unstorable.List{}
 	}
 	a.list.Count(c.Missing)
@@ -49,24 +51,24 @@ func (s *applier) readLacking(ctx context.Context, c *journal.Cursor) (*lacking,
 }
 
 // without is the list once a transaction is stored.
-func (a *lacking) without(txn []*physical.TxnEntry) *unstorable.List {
+func (a *lacking) without(writes []*physical.TxnEntry) *unstorable.List {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool { return a.list.Has(e.Entry.Key) }) {
+	if !slices.ContainsFunc(writes, func(e *physical.TxnEntry) bool { return a.list.Has(e.Entry.Key) }) {
 		return a.list
 	}
 	list := a.list.Clone()
-	for _, e := range txn {
+	for _, e := range writes {
 		list.Remove(e.Entry.Key)
 	}
 	return list
 }
 
 // stored says that a transaction is.
-func (a *lacking) stored(txn []*physical.TxnEntry) {
+func (a *lacking) stored(writes []*physical.TxnEntry) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, e := range txn {
+	for _, e := range writes {
 		if a.list.Remove(e.Entry.Key) {
 			a.changed = true
 		}
@@ -108,12 +110,12 @@ func (a *lacking) moved(mode replication.Mode, to *journal.Cursor, list *unstora
 	if err != nil {
 		return nil, err
 	}
-	rows := []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}
+	rows := []*physical.TxnEntry{txn.Put(e)}
 	if !a.changed && list == a.list {
 		return rows, nil
 	}
 	if list.Len() == 0 {
-		return append(rows, &physical.TxnEntry{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: journal.MissingKey(mode)}}), nil
+		return append(rows, txn.Delete(journal.MissingKey(mode))), nil
 	}
 	b, err := list.Encode()
 	if err != nil {
@@ -124,8 +126,8 @@ func (a *lacking) moved(mode replication.Mode, to *journal.Cursor, list *unstora
 
 // separable says whether a transaction may be made in parts. Later rows depend on some
 // keys; they are not gone past.
-func (s *applier) separable(txn []*physical.TxnEntry) bool {
-	return !slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool { return s.dependedOn(e.Entry.Key) })
+func (s *applier) separable(writes []*physical.TxnEntry) bool {
+	return !slices.ContainsFunc(writes, func(e *physical.TxnEntry) bool { return s.dependedOn(e.Entry.Key) })
 }
 
 func (s *applier) dependedOn(key string) bool {
@@ -134,43 +136,43 @@ func (s *applier) dependedOn(key string) bool {
 
 // setAside makes the writes of a transaction that the storage has refused as a whole,
 // but for those that it refuses by themselves, and says how many these are.
-func (s *applier) setAside(ctx context.Context, r *regime, a *lacking, txn []*physical.TxnEntry, o commitOptions) (refused int, err error) {
-	if len(txn) == 0 {
+func (s *applier) setAside(ctx context.Context, r *regime, a *lacking, writes []*physical.TxnEntry, o txn.Options) (refused int, err error) {
+	if len(writes) == 0 {
 		return 0, nil
 	}
-	err = s.commit(ctx, r, txn, o)
+	err = s.commit(ctx, r, writes, o)
 	if err == nil {
-		a.stored(txn)
+		a.stored(writes)
 		return 0, nil
 	}
 	if !unstorable.Permanent(err) {
-		return 0, storageFailed("apply what the primary wrote", err)
+		return 0, failure.Storage("apply what the primary wrote", err)
 	}
-	if half := len(txn) / 2; half > 0 {
-		if refused, err = s.setAside(ctx, r, a, txn[:half], o); err != nil {
+	if half := len(writes) / 2; half > 0 {
+		if refused, err = s.setAside(ctx, r, a, writes[:half], o); err != nil {
 			return refused, err
 		}
-		n, err := s.setAside(ctx, r, a, txn[half:], o)
+		n, err := s.setAside(ctx, r, a, writes[half:], o)
 		return refused + n, err
 	}
-	e := txn[0].Entry
-	if txn[0].Operation == physical.DeleteOperation {
-		a.stored(txn) // what cannot be there is gone
+	e := writes[0].Entry
+	if writes[0].Operation == physical.DeleteOperation {
+		a.stored(writes) // what cannot be there is gone
 		return 0, nil
 	}
 	refusal := unstorable.Of(err, e)
 	if a.add(e.Key, *refusal) {
 		// The log is the operator's; a status that anybody may read has no name.
-		s.logger.Error("the storage of this secondary refuses a key of the primary, which is missing here until that has changed",
-			"mode", s.mode, "key", e.Key, "class", s.classes.Class(e.Key), "reason", refusal.String())
+		s.below.Logger.Error("the storage of this secondary refuses a key of the primary, which is missing here until that has changed",
+			"mode", s.mode, "key", e.Key, "class", s.below.Classes().Class(e.Key), "reason", refusal.String())
 	}
 	return 1, nil
 }
 
 // refusedRow is the error where later rows depend on what the storage has refused.
-func (s *applier) refusedRow(txn []*physical.TxnEntry, err error) error {
+func (s *applier) refusedRow(writes []*physical.TxnEntry, err error) error {
 	var worst *physical.Entry
-	for _, e := range txn {
+	for _, e := range writes {
 		if s.dependedOn(e.Entry.Key) && (worst == nil || len(e.Entry.Value) > len(worst.Value)) {
 			worst = e.Entry
 		}
@@ -183,7 +185,7 @@ func (s *applier) refusedRow(txn []*physical.TxnEntry, err error) error {
 // Missing is what this secondary lacks of its primary because its storage refuses it:
 // how many keys, and a sentence that has no names in it.
 func (s *applier) Missing(ctx context.Context) (keys uint64, what string, err error) {
-	c, err := s.readCursor(ctx, s.mode)
+	c, err := s.readCursor(ctx)
 	if err != nil || c.Missing == 0 {
 		return 0, "", err
 	}
@@ -192,6 +194,6 @@ func (s *applier) Missing(ctx context.Context) (keys uint64, what string, err er
 		return 0, "", err
 	}
 	return a.list.Len(), a.list.Describe(func(key string) string {
-		return s.classes.Class(key).String() + " keys, " + keyclass.Area(key)
+		return s.below.Classes().Class(key).String() + " keys, " + keyclass.Area(key)
 	}), nil
 }

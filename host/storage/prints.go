@@ -8,7 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/lock"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -35,7 +37,7 @@ type print struct {
 // write. The host calls it when the node becomes active in a role of the mode.
 // With the key that is in use already it does nothing.
 func (x *indexes) StartFingerprint(ctx context.Context, mode replication.Mode, key fingerprint.Key) error {
-	if err := checkMode(mode); err != nil {
+	if err := failure.Mode(mode); err != nil {
 		return err
 	}
 	x.control.Lock()
@@ -73,7 +75,7 @@ func (x *indexes) startFingerprint(ctx context.Context, mode replication.Mode, k
 	p := &print{
 		in: x, mode: mode, key: key, index: fingerprint.NewIndex(fingerprint.NewHasher(key)),
 		done: make(chan struct{}), unknown: make(chan struct{}, 1), grown: make(chan struct{}, 1),
-		stored: storedIndex{turn: make(turns, 1)},
+		stored: storedIndex{turn: make(lock.Turns, 1)},
 	}
 	x.settleClasses()
 	// Scanning begins when every write is one that the index is told of, and what is
@@ -133,7 +135,7 @@ func (p *print) storeNow(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if err := p.store(ctx, time.Now()); err != nil {
-		p.in.logger.Info("the index of the replicated content could not be stored, so a part of the content is read at the next start", "mode", p.mode, "error", err)
+		p.in.below.Logger.Info("the index of the replicated content could not be stored, so a part of the content is read at the next start", "mode", p.mode, "error", err)
 	}
 }
 

@@ -78,7 +78,7 @@ func (d *debt) loadProgress(ctx context.Context) error {
 	p.mu.Lock()
 	ended := p.ended
 	p.mu.Unlock()
-	c, err := d.readCursor(ctx, d.mode)
+	c, err := d.readCursor(ctx)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -114,7 +116,7 @@ func (f *refetch) step(c *journal.Cursor, missing uint64) *replication.DiffStep 
 func (s *comparison) takeMissing(ctx context.Context, f *refetch, a *lacking, c *journal.Cursor, answer []byte) (*journal.Cursor, error) {
 	got, err := journal.DecodeAnswer(answer, f.asked)
 	if err != nil {
-		return nil, malformed(err)
+		return nil, failure.Malformed(err)
 	}
 	if len(got.Ranges) == 0 {
 		return nil, replication.Errorf(replication.InvalidInput, "the primary answered nothing of what it was asked for")
@@ -122,7 +124,7 @@ func (s *comparison) takeMissing(ctx context.Context, f *refetch, a *lacking, c 
 	for _, ask := range slices.Backward(f.asked[len(got.Ranges):]) {
 		f.rest = slices.Insert(f.rest, 0, ask.UpTo)
 	}
-	d := &diff{dirs: newListing(s.inner, s.anyPrefix)}
+	d := &diff{dirs: walk.NewListing(s.below.Inner, s.below.AnyPrefix)}
 	var ops []journal.Op
 	for i := range got.Ranges {
 		ask, rng := f.asked[i], &got.Ranges[i]

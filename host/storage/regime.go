@@ -4,7 +4,6 @@ package storage
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -124,11 +123,4 @@ func copyMap[V any](m map[replication.Mode]V, change func(map[replication.Mode]V
 	}
 	change(n)
 	return n
-}
-
-func checkMode(mode replication.Mode) error {
-	if mode != replication.DR && mode != replication.Performance {
-		return replication.Errorf(replication.InvalidInput, "%w", fmt.Errorf("unknown replication mode %q", mode))
-	}
-	return nil
 }

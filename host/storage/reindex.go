@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -84,7 +85,7 @@ func (x *indexes) CheckIndex(ctx context.Context, mode replication.Mode) (*Index
 }
 
 func (x *indexes) printOf(mode replication.Mode) (*print, error) {
-	if err := checkMode(mode); err != nil {
+	if err := failure.Mode(mode); err != nil {
 		return nil, err
 	}
 	if p := x.regime.Load().prints[mode]; p != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
 )
 
 const (
@@ -29,7 +30,7 @@ const (
 // what was changed below this server is found. It lists each directory once.
 type round struct {
 	pass *fingerprint.Pass
-	walk *walk
+	walk *walk.Walk
 }
 
 // pause is how long the round waits before it goes on, or the next one begins.
@@ -48,7 +49,7 @@ func (r *round) pause(confirmed bool) time.Duration {
 func (r *round) advance(ctx context.Context, p *print) error {
 	if r.pass == nil {
 		pass := p.index.Begin()
-		w, err := newWalk(ctx, p.in.inner, "")
+		w, err := walk.New(ctx, p.in.below.Inner, "")
 		if err != nil {
 			pass.End()
 			return err

@@ -5,6 +5,7 @@ package storage
 import (
 	"context"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -191,7 +192,7 @@ func newSecondaries(w *writePath, x fingerprints) secondaries {
 
 // secondary is the part of a mode.
 func (ss secondaries) secondary(mode replication.Mode) (*secondary, error) {
-	if err := checkMode(mode); err != nil {
+	if err := failure.Mode(mode); err != nil {
 		return nil, err
 	}
 	return ss.of[mode], nil
@@ -203,6 +204,6 @@ func (ss secondaries) copying(mode replication.Mode) bool { return ss.of[mode].p
 // forgetListed forgets what directories had.
 func (ss secondaries) forgetListed() {
 	for _, s := range ss.of {
-		s.applies.close()
+		s.applies.Close()
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/vault-replication/vault-replication/host/storage/lock"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -18,7 +20,7 @@ var modes = []replication.Mode{replication.DR, replication.Performance}
 type secondary struct {
 	*comparison
 	forced  atomic.Bool // ForceCopyApplied was called in the apply under way
-	applies *walkers    // walks of ApplyRange
+	applies *walk.Walks // walks of ApplyRange
 }
 
 // applier makes what a primary has written durable, in transactions, with the cursor, and
@@ -37,8 +39,8 @@ type comparison struct {
 }
 
 func newSecondary(w *writePath, d *duty, mode replication.Mode, x fingerprints) *secondary {
-	debt := &debt{writePath: w, duty: d, mode: mode, applying: make(turns, 1)}
-	return &secondary{comparison: &comparison{applier: &applier{debt}, indexes: x}, applies: newWalkers()}
+	debt := &debt{writePath: w, duty: d, mode: mode, applying: make(lock.Turns, 1)}
+	return &secondary{comparison: &comparison{applier: &applier{debt}, indexes: x}, applies: walk.NewWalks()}
 }
 
 // fingerprints is what a secondary asks of the indexes.

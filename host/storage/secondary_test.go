@@ -17,6 +17,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -369,7 +370,7 @@ func TestApplyHooks(t *testing.T) {
 	at, err := primary.OpenSlot(ctx, dr, "s")
 	require.NoError(t, err)
 	copyAll(t, primary, secondary, dr, at)
-	secondary.BeforeApply(func(_ context.Context, b *storage.Batch) error {
+	secondary.BeforeApply(func(_ context.Context, b *txn.Batch) error {
 		if e, ok := b.Get("core/keyring"); ok {
 			b.Put(&physical.Entry{Key: "core/hsm/barrier-unseal-keys", Value: e.Value})
 		}

@@ -13,8 +13,11 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/lock"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -65,7 +68,7 @@ func (x *indexes) counts(mode replication.Mode) counting {
 
 // settleClasses takes the classes that the keys have now for what the indexes count.
 func (x *indexes) settleClasses() {
-	if m := x.classes.Mounts(); m != nil {
+	if m := x.below.Classes().Mounts(); m != nil {
 		classes := m.Classes()
 		x.settled.Store(&classes)
 	}
@@ -73,7 +76,7 @@ func (x *indexes) settleClasses() {
 
 // storedIndex is how an index is stored.
 type storedIndex struct {
-	turn turns       // one at a time
+	turn lock.Turns  // one at a time
 	head []byte      // as this node has written it
 	of   counting    // what the head says that is counted
 	off  atomic.Bool // another node has taken it over, or the storage may be replaced
@@ -101,14 +104,14 @@ func (p *print) findStored(ctx context.Context) error {
 	if why == nil && blocks != nil {
 		head := fingerprint.HeadOf(homes[0])
 		p.newHead(head, p.in.counts(p.mode))
-		if err := p.in.inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
-			return storageFailed("take over the stored index", err)
+		if err := p.in.below.Inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
+			return failure.Storage("take over the stored index", err)
 		}
 		home, p.stored.blocks = homes[0], blocks
 		return nil
 	}
 	if why != nil {
-		p.in.logger.Warn("the stored index of the replicated content cannot be used, so all of the content is read", "mode", p.mode, "error", why)
+		p.in.below.Logger.Warn("the stored index of the replicated content cannot be used, so all of the content is read", "mode", p.mode, "error", why)
 	}
 	blocks = nil
 	return p.in.behead(ctx, homes)
@@ -117,9 +120,9 @@ func (p *print) findStored(ctx context.Context) error {
 // readStored reads the rows of a directory: none if it has no head, or if a former set's;
 // why says what is wrong with them.
 func (p *print) readStored(ctx context.Context, home string) (blocks []*fingerprint.Stored, why, err error) {
-	names, err := p.in.inner.List(ctx, home)
+	names, err := p.in.below.Inner.List(ctx, home)
 	if err != nil {
-		return nil, nil, storageFailed("list the stored index", err)
+		return nil, nil, failure.Storage("list the stored index", err)
 	}
 	head := fingerprint.HeadOf(home)
 	keys := []string{head}
@@ -128,9 +131,9 @@ func (p *print) readStored(ctx context.Context, home string) (blocks []*fingerpr
 			keys = append(keys, key)
 		}
 	}
-	values, err := p.in.getAll(ctx, keys)
+	values, err := p.in.below.ReadAll(ctx, keys)
 	if err != nil {
-		return nil, nil, storageFailed("read the stored index", err)
+		return nil, nil, failure.Storage("read the stored index", err)
 	}
 	if values[0] == nil {
 		return nil, nil, nil
@@ -168,15 +171,15 @@ func (p *print) takeStored(ctx context.Context) (done bool, err error) {
 	blocks := p.stored.blocks
 	pass := p.index.Begin()
 	defer pass.End()
-	dirs := newListing(p.in.inner, p.in.anyPrefix)
+	dirs := walk.NewListing(p.in.below.Inner, p.in.below.AnyPrefix)
 	read, after := 0, ""
 	gap := func(upTo string) error {
-		w, err := newWalkBetween(ctx, dirs, after, upTo, new(int))
+		w, err := walk.Between(ctx, dirs, after, upTo, new(int))
 		if err != nil {
 			return err
 		}
 		for pass.Current() {
-			keys, err := w.group(ctx, func(key string) bool { return p.in.classes.Replicated(p.mode, key) }, upTo)
+			keys, err := w.Group(ctx, func(key string) bool { return p.in.below.Classes().Replicated(p.mode, key) }, upTo)
 			if err != nil || len(keys) == 0 {
 				return err
 			}
@@ -226,7 +229,7 @@ func (p *print) takeStored(ctx context.Context) (done bool, err error) {
 	_, done, err = finishPass(ctx, p.in, pass)
 	if done {
 		_, keys := p.index.Root()
-		p.in.logger.Info("the index of the replicated content was stored, and is compared with the storage now", "mode", p.mode, "keys", keys, "read", read)
+		p.in.below.Logger.Info("the index of the replicated content was stored, and is compared with the storage now", "mode", p.mode, "keys", keys, "read", read)
 	}
 	return done, err
 }

@@ -12,13 +12,15 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 )
 
 // store stores what was not touched since a moment.
 func (p *print) store(ctx context.Context, before time.Time) error {
 	s := &p.stored
-	end, err := s.turn.take(ctx)
+	end, err := s.turn.Take(ctx)
 	if err != nil {
 		return err
 	}
@@ -33,7 +35,7 @@ func (p *print) store(ctx context.Context, before time.Time) error {
 		}
 	}
 	if err := p.renewHead(ctx, home); err != nil {
-		return storageFailed("renew the head of the stored index", err)
+		return failure.Storage("renew the head of the stored index", err)
 	}
 	first := true
 	for ctx.Err() == nil {
@@ -41,7 +43,7 @@ func (p *print) store(ctx context.Context, before time.Time) error {
 		if batch == nil {
 			if !first {
 				stored, all := p.index.StoredBlocks()
-				p.in.logger.Debug("blocks of the index of the replicated content were stored", "mode", p.mode, "stored", stored, "of", all)
+				p.in.below.Logger.Debug("blocks of the index of the replicated content were stored", "mode", p.mode, "stored", stored, "of", all)
 			}
 			return nil
 		}
@@ -54,7 +56,7 @@ func (p *print) store(ctx context.Context, before time.Time) error {
 		}
 		batch.End(err == nil && !s.off.Load())
 		if err != nil {
-			return storageFailed("store the index of the replicated content", err)
+			return failure.Storage("store the index of the replicated content", err)
 		}
 		if s.off.Load() {
 			return nil
@@ -66,7 +68,7 @@ func (p *print) store(ctx context.Context, before time.Time) error {
 // rest ends storing, and waits for it until the context ends.
 func (p *print) rest(ctx context.Context) {
 	p.stored.off.Store(true)
-	if end, err := p.stored.turn.take(ctx); err == nil {
+	if end, err := p.stored.turn.Take(ctx); err == nil {
 		end()
 	}
 }
@@ -74,13 +76,13 @@ func (p *print) rest(ctx context.Context) {
 // owned looks whether the head is still the one that this node has written: a leader
 // that was deposed must not store what it does not know of.
 func (p *print) owned(ctx context.Context, home string) error {
-	b, err := p.in.readFresh(ctx, fingerprint.HeadOf(home))
+	b, err := p.in.below.ReadFresh(ctx, fingerprint.HeadOf(home))
 	if err != nil {
 		return err
 	}
 	if !bytes.Equal(b, p.stored.head) {
 		p.stored.off.Store(true)
-		p.in.logger.Warn("the stored index of the replicated content is another node's now, so this one does not store it any more", "mode", p.mode)
+		p.in.below.Logger.Warn("the stored index of the replicated content is another node's now, so this one does not store it any more", "mode", p.mode)
 	}
 	return nil
 }
@@ -102,13 +104,13 @@ func (p *print) renewHead(ctx context.Context, home string) error {
 	}
 	head, formerOf, formerHead := fingerprint.HeadOf(home), p.stored.of, p.stored.head
 	p.newHead(head, of)
-	err := p.in.inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head})
+	err := p.in.below.Inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head})
 	if err != nil {
 		p.stored.of, p.stored.head = formerOf, formerHead // it is tried again
 	}
 	if p.index.Lost() != lost {
 		// Its head may have been deleted before this one was written.
-		err = errors.Join(err, p.in.inner.Delete(ctx, head))
+		err = errors.Join(err, p.in.below.Inner.Delete(ctx, head))
 	}
 	return err
 }
@@ -133,8 +135,8 @@ func (p *print) newHome(ctx context.Context) (string, error) {
 	home := indexPrefixes[p.mode] + hex.EncodeToString(id[:8]) + "/"
 	head := fingerprint.HeadOf(home)
 	p.newHead(head, p.in.counts(p.mode))
-	if err := p.in.inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
-		return "", storageFailed("begin to store the index", err)
+	if err := p.in.below.Inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
+		return "", failure.Storage("begin to store the index", err)
 	}
 	if !p.index.SetHome(home, lost) {
 		return "", nil
@@ -145,22 +147,17 @@ func (p *print) newHome(ctx context.Context) (string, error) {
 // storeRows stores blocks: of each, what is to go first. Cut anywhere, a row that is
 // there is right.
 func (x *indexes) storeRows(ctx context.Context, blocks []fingerprint.StoringBlock, h *fingerprint.Hasher) error {
-	var txn []*physical.TxnEntry
+	var writes []*physical.TxnEntry
 	for i := range blocks {
 		for _, row := range blocks[i].Drop {
-			txn = append(txn, &physical.TxnEntry{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: row}})
+			writes = append(writes, txn.Delete(row))
 		}
 	}
 	for i := range blocks {
 		e := &physical.Entry{Key: blocks[i].Row, Value: h.Encode(&blocks[i].Stored)}
-		txn = append(txn, &physical.TxnEntry{Operation: physical.PutOperation, Entry: e})
+		writes = append(writes, txn.Put(e))
 	}
-	for _, piece := range x.split(txn) {
-		if err := x.store(ctx, piece); err != nil {
-			return err
-		}
-	}
-	return nil
+	return x.below.StoreSplit(ctx, writes)
 }
 
 func random() (b [16]byte) {

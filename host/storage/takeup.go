@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/lock"
 	"github.com/vault-replication/vault-replication/host/storage/owed"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -32,7 +33,7 @@ type debt struct {
 	*writePath
 	*duty
 	mode     replication.Mode
-	applying turns
+	applying lock.Turns
 	progress progress
 
 	keys owed.Keys
@@ -109,7 +110,7 @@ func (d *debt) beginApply(ctx context.Context) (c *journal.Cursor, unlock func()
 			end()
 		}
 	}()
-	if c, err = d.readCursor(ctx, d.mode); err != nil {
+	if c, err = d.readCursor(ctx); err != nil {
 		return nil, nil, err
 	}
 	if d.target != nil && c.At(d.target) {
@@ -118,7 +119,7 @@ func (d *debt) beginApply(ctx context.Context) (c *journal.Cursor, unlock func()
 	if !d.keys.None() {
 		d.takeUp()
 		// What was taken up may have marked it.
-		if c, err = d.readCursor(ctx, d.mode); err != nil {
+		if c, err = d.readCursor(ctx); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -169,7 +170,7 @@ func (d *debt) takeUp() {
 	d.keys.TakeUp(func(keys, doubted []string) (left []string) {
 		// A cache below keeps what was there before a write that has failed.
 		for _, key := range doubted {
-			if _, err := d.readFresh(ctx, key); err != nil {
+			if _, err := d.below.ReadFresh(ctx, key); err != nil {
 				left = append(left, key)
 			}
 		}
@@ -196,9 +197,9 @@ func (d *debt) planTakeUp() {
 	n := d.keys.Late()
 	switch {
 	case n > 0 && !d.said:
-		d.logger.Warn("changes of the primary are stored, and the running core has not taken them up yet: it is tried again; who waits for them waits", "mode", d.mode, "keys", n)
+		d.below.Logger.Warn("changes of the primary are stored, and the running core has not taken them up yet: it is tried again; who waits for them waits", "mode", d.mode, "keys", n)
 	case n == 0 && d.said:
-		d.logger.Info("the running core has taken up all changes of the primary that are stored", "mode", d.mode)
+		d.below.Logger.Info("the running core has taken up all changes of the primary that are stored", "mode", d.mode)
 	}
 	if d.said = n > 0; d.said {
 		d.progress.endStored(errLate)

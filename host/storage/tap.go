@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -19,10 +20,6 @@ import (
 const (
 	// DefaultRingBytes bounds the recent writes that are kept in memory.
 	DefaultRingBytes = 64 << 20
-	// DefaultTxnEntries and DefaultTxnBytes are the limits of transactions on
-	// storage that does not name its own (those of consul, by the SDK).
-	DefaultTxnEntries = 63
-	DefaultTxnBytes   = 128 << 10
 )
 
 // Options configure a Tap; the zero value is usable.
@@ -87,8 +84,11 @@ type Tap struct {
 
 // New puts a tap over a backend. It passes everything through.
 func New(inner physical.Backend, o Options) *Tap {
-	below := newBacking(inner, o)
-	w := &writePath{backing: below, alone: o.Alone}
+	below := backing.New(inner, backing.Options{
+		Logger: o.Logger, Limits: o.Limits, ApplyBytes: o.ApplyBytes, Room: o.Room,
+		PathKeys: o.PathKeys, AnyPrefix: o.AnyPrefix, Classes: o.Classes,
+	})
+	w := &writePath{below: below, alone: o.Alone}
 	w.observed.Store(&observer{Nobody{}})
 	w.regime.Store(newRegime(&regime{}))
 	x := &indexes{writePath: w, storeAfter: orDefault(o.StoreAfter, DefaultStoreAfter), unwatched: map[replication.Mode]*atomic.Bool{}}
@@ -100,6 +100,13 @@ func New(inner physical.Backend, o Options) *Tap {
 	w.counted, x.copies = x, ss
 	return &Tap{writePath: w, primary: newPrimary(w, x, o), indexes: x, secondaries: ss}
 }
+
+// Inner is the storage below the tap. Writes to it are neither guarded, nor
+// journalled, nor in the fingerprint: it is for Own keys.
+func (t *Tap) Inner() physical.Backend { return t.below.Raw }
+
+// Classes is the tap's view of which key is what.
+func (t *Tap) Classes() *keyclass.Classifier { return t.below.Classes() }
 
 // SetGuard changes the guard and returns when no write that the former guard
 // let through is under way. When the context ends before, the guard holds all

@@ -15,6 +15,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -94,7 +95,7 @@ func TestGuard(t *testing.T) {
 				require.ErrorIs(t, b.Delete(ctx, k), want, k)
 				require.ErrorIs(t, b.Transaction(ctx, []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}), want, k)
 				require.Equal(t, "<none>", get(t, tap.Inner(), k))
-				var passed storage.Batch
+				var passed txn.Batch
 				passed.Put(e)
 				require.NoError(t, tap.Commit(ctx, &passed), "a commit passes every guard")
 			}

@@ -43,12 +43,12 @@ func (s *comparison) Verify(ctx context.Context, at replication.Position, finger
 	v.at, v.fingerprint = at, fingerprint
 	v.mu.Unlock()
 	// An apply that is under way comes to it by itself.
-	unlock, ok := s.applying.try()
+	unlock, ok := s.applying.Try()
 	if !ok {
 		return nil
 	}
 	defer unlock()
-	c, err := s.readCursor(ctx, s.mode)
+	c, err := s.readCursor(ctx)
 	if err != nil || c.Copying || c.MustCopy {
 		return err
 	}
@@ -94,7 +94,7 @@ func (s *comparison) verified(ctx context.Context, c *journal.Cursor) error {
 	if v.differs++; v.differs < differsMin || time.Now().Before(v.notBefore) {
 		return nil
 	}
-	s.logger.Error("the content of this secondary is not that of its primary at the same position: it is compared and mended",
+	s.below.Logger.Error("the content of this secondary is not that of its primary at the same position: it is compared and mended",
 		"mode", s.mode, "position", c.Position.String(), "fingerprint", ours.String(), "primary", theirs.String())
 	must := *c
 	must.MustCopy = true

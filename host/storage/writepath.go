@@ -9,7 +9,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
-	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
 )
 
@@ -19,7 +19,7 @@ import (
 // control serialises changes of the regime; it guards draining and history.reached. It is
 // held while writes of former regimes end, so no write may take it.
 type writePath struct {
-	*backing
+	below    *backing.Storage
 	alone    func(string) bool
 	observed atomic.Pointer[observer]
 	// counted are the indexes that count what is written.
@@ -37,13 +37,10 @@ type writePath struct {
 // counted is what the write path asks of the indexes.
 type counted interface {
 	// beheadUnwatched is called before each write, in its regime.
-	beheadUnwatched(ctx context.Context, r *regime, txn []*physical.TxnEntry) error
+	beheadUnwatched(ctx context.Context, r *regime, writes []*physical.TxnEntry) error
 	// storedOf are the rows of stored indexes that have counted keys.
 	storedOf(ctx context.Context, keys []string) (rows []string, err error)
 }
-
-// Classes is the tap's view of which key is what.
-func (b *backing) Classes() *keyclass.Classifier { return b.classes }
 
 // UnknownKeys counts writes to keys that the table of classes does not know,
 // seen while a journal or fingerprint was kept.

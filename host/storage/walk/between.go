@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package walk
 
 import (
 	"context"
@@ -31,19 +31,19 @@ var errCostly = errors.New("too many questions for one directory")
 // walk. Storage that lists what begins with any prefix reads no more than that: of a
 // directory of a million names, and of all above it, a comparison needs a few hundred.
 type between struct {
-	*listing
+	*Listing
 	after, upTo string
 	// spent counts the questions to the storage, for who bounds them.
 	spent *int
 }
 
-// newWalkBetween goes through the keys after one and up to another; what it returns
+// Between goes through the keys after one and up to another; what it returns
 // later is not complete. Its questions to the storage are added to spent.
-func newWalkBetween(ctx context.Context, l *listing, after, upTo string, spent *int) (*walk, error) {
-	return newWalk(ctx, &between{l, after, upTo, spent}, after)
+func Between(ctx context.Context, l *Listing, after, upTo string, spent *int) (*Walk, error) {
+	return New(ctx, &between{l, after, upTo, spent}, after)
 }
 
-// List implements lister. Directories that a bound is in are there whether or not they
+// List implements Lister. Directories that a bound is in are there whether or not they
 // exist.
 func (b *between) List(ctx context.Context, dir string) ([]string, error) {
 	lower, cutBelow := strings.CutPrefix(b.after, dir)
@@ -52,7 +52,7 @@ func (b *between) List(ctx context.Context, dir string) ([]string, error) {
 	switch {
 	case !b.anyPrefix, !cutBelow && !cutAbove, cutBelow && cutAbove && lower >= upper,
 		cutBelow && nameOf(lower) > betweenLength, cutAbove && nameOf(upper) > betweenLength, b.whole(dir):
-		return b.listing.List(ctx, dir)
+		return b.Listing.List(ctx, dir)
 	}
 	p := &part{between: b, dir: dir}
 	var lo, hi *string
@@ -67,7 +67,7 @@ func (b *between) List(ctx context.Context, dir string) ([]string, error) {
 	*b.spent += p.calls
 	switch {
 	case errors.Is(err, errCostly):
-		return b.listing.List(ctx, dir)
+		return b.Listing.List(ctx, dir)
 	case err != nil:
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (p *part) all(ctx context.Context, prefix string, exact bool) error {
 	if err := p.ask(); err != nil {
 		return err
 	}
-	names, err := p.listing.List(ctx, prefix)
+	names, err := p.Listing.List(ctx, prefix)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (p *part) directory(ctx context.Context, dir string) error {
 	if err := p.ask(); err != nil {
 		return err
 	}
-	names, err := p.listing.List(ctx, dir)
+	names, err := p.Listing.List(ctx, dir)
 	if err == nil && len(names) > 0 {
 		p.names = append(p.names, dir[len(p.dir):])
 	}
@@ -202,7 +202,7 @@ func (p *part) key(ctx context.Context, key string) error {
 }
 
 // whole says whether a directory is known as a whole, or should be.
-func (l *listing) whole(dir string) bool {
+func (l *Listing) whole(dir string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, known := l.dirs[dir]
@@ -210,7 +210,7 @@ func (l *listing) whole(dir string) bool {
 }
 
 // listed adds up what was listed of a directory in parts.
-func (l *listing) listed(dir string, names int) {
+func (l *Listing) listed(dir string, names int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.parts[dir] += names

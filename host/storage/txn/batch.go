@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package txn
 
 import (
 	"sync"
@@ -18,12 +18,12 @@ type Batch struct {
 
 // Put adds a write; it replaces what the batch has for the key.
 func (b *Batch) Put(e *physical.Entry) {
-	b.set(e.Key, &physical.TxnEntry{Operation: physical.PutOperation, Entry: e})
+	b.set(Put(e))
 }
 
 // Delete adds a deletion; it replaces what the batch has for the key.
 func (b *Batch) Delete(key string) {
-	b.set(key, &physical.TxnEntry{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: key}})
+	b.set(Delete(key))
 }
 
 // Drop takes a key out of the batch.
@@ -65,7 +65,8 @@ func (b *Batch) Entries() []*physical.TxnEntry {
 	return out
 }
 
-func (b *Batch) set(key string, op *physical.TxnEntry) {
+func (b *Batch) set(op *physical.TxnEntry) {
+	key := op.Entry.Key
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.ops == nil {

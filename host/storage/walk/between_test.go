@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package walk
 
 import (
 	"context"
@@ -60,10 +60,10 @@ func TestWalkBetween(t *testing.T) {
 			keys = append(keys, key)
 			require.NoError(t, inner.Put(t.Context(), &physical.Entry{Key: key, Value: []byte("x")}))
 		}
-		between := func(w *walk, err error, upTo string) (all []string) {
+		between := func(w *Walk, err error, upTo string) (all []string) {
 			require.NoError(t, err)
 			for {
-				found, err := w.group(t.Context(), func(string) bool { return true }, upTo)
+				found, err := w.Group(t.Context(), func(string) bool { return true }, upTo)
 				require.NoError(t, err)
 				if len(found) == 0 {
 					return all
@@ -71,15 +71,15 @@ func TestWalkBetween(t *testing.T) {
 				all = append(all, found...)
 			}
 		}
-		l := newListing(inner, true)
+		l := NewListing(inner, true)
 		for range 40 {
 			after, upTo := random(), random()
 			if len(keys) > 1 && rnd.IntN(2) == 0 {
 				after, upTo = keys[rnd.IntN(len(keys))], keys[rnd.IntN(len(keys))]
 			}
-			w, err := newWalk(t.Context(), inner, after)
+			w, err := New(t.Context(), inner, after)
 			want := between(w, err, upTo)
-			w, err = newWalkBetween(t.Context(), l, after, upTo, new(int))
+			w, err = Between(t.Context(), l, after, upTo, new(int))
 			require.Equal(t, want, between(w, err, upTo), "seed %d: of %q between %q and %q", seed, keys, after, upTo)
 		}
 	}
@@ -100,13 +100,13 @@ func TestWalkBetweenListsLittle(t *testing.T) {
 	for _, key := range c.keys {
 		require.NoError(t, inner.Put(t.Context(), &physical.Entry{Key: key, Value: []byte("x")}))
 	}
-	l := newListing(c, true)
+	l := NewListing(c, true)
 	look := func(after, upTo string, found, most int) {
 		t.Helper()
 		seen, calls := c.seen, c.calls
-		w, err := newWalkBetween(t.Context(), l, after, upTo, new(int))
+		w, err := Between(t.Context(), l, after, upTo, new(int))
 		require.NoError(t, err)
-		keys, err := w.group(t.Context(), func(string) bool { return true }, upTo)
+		keys, err := w.Group(t.Context(), func(string) bool { return true }, upTo)
 		require.NoError(t, err)
 		require.Len(t, keys, found)
 		require.LessOrEqual(t, c.seen-seen, most)
@@ -121,11 +121,11 @@ func TestWalkBetweenListsLittle(t *testing.T) {
 	look(at(9_990), at(10_010), 20, 20_000)       // the first digit differs: two of ten
 	// What the other side names may be of any length.
 	for _, length := range []int{betweenLength, 40_000} {
-		l = newListing(c, true)
+		l = NewListing(c, true)
 		endless := strings.Repeat("1", length)
 		calls := c.calls
 		spent := 0
-		w, err := newWalkBetween(t.Context(), l, "logical/uuid/"+endless, "logical/uuid/2/"+endless, &spent)
+		w, err := Between(t.Context(), l, "logical/uuid/"+endless, "logical/uuid/2/"+endless, &spent)
 		require.NoError(t, err)
 		key, ok, err := w.next(t.Context())
 		require.NoError(t, err)
@@ -134,8 +134,8 @@ func TestWalkBetweenListsLittle(t *testing.T) {
 		require.LessOrEqual(t, c.calls-calls, betweenCalls+10)
 		require.InDelta(t, c.calls-calls, spent, 10, "whoever asks is told")
 	}
-	l = newListing(c, true)
+	l = NewListing(c, true)
 	l.parts["logical/uuid/"] = betweenNames + 1
-	look(at(15_000), at(15_600), walkGroup, names)
+	look(at(15_000), at(15_600), GroupSize, names)
 	look(at(22_345), at(22_377), 32, 0) // it is known by now
 }
