@@ -28,7 +28,7 @@ func (c *Controller) wipeFormer(ctx context.Context) error {
 		return err
 	}
 	c.logger.Info("removing the tokens, leases and local mounts of the cluster that has become a performance secondary")
-	if _, err := c.tap.WipeLocal(ctx, replication.Performance, seededKeys...); err != nil {
+	if _, err := c.tap.Secondary(replication.Performance).WipeLocal(ctx, seededKeys...); err != nil {
 		return err
 	}
 	return c.store.Delete(ctx, wipeKey)
@@ -39,7 +39,7 @@ var seededKeys = []string{vaultname.LocalMounts}
 
 // firstCopy says whether the first copy of a performance secondary has not ended.
 func (c *Controller) firstCopy(ctx context.Context) (bool, error) {
-	cur, err := c.tap.Cursor(ctx, replication.Performance)
+	cur, err := c.tap.Secondary(replication.Performance).Cursor(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -52,7 +52,7 @@ func (c *Controller) copied(mode replication.Mode) {
 		return
 	}
 	ctx := context.Background()
-	again, err := c.tap.MustCopy(ctx, mode)
+	again, err := c.tap.Secondary(mode).MustCopy(ctx)
 	if err != nil {
 		c.logger.Error("nothing of what the copy has brought is shown until the next copy", "error", err)
 		return
@@ -68,7 +68,7 @@ func (c *Controller) copied(mode replication.Mode) {
 	}
 	if !c.bootstrapping.Load() {
 		if any {
-			c.tap.Owe(mode, sharedTables...)
+			c.tap.Secondary(mode).Owe(sharedTables...)
 		}
 		return
 	}

@@ -6,8 +6,8 @@ import (
 	"context"
 
 	"github.com/vault-replication/vault-replication/host/api/endpoints"
-	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/storage/secondary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -134,7 +134,7 @@ func (c *Controller) restartInto(ctx context.Context, mode replication.Mode, r *
 		if at != nil {
 			// What a primary holds is consistent, and it may be promoted again as long
 			// as nobody else was.
-			cursor, err := storage.CursorAt(mode, *at)
+			cursor, err := secondary.CursorAt(mode, *at)
 			if err != nil {
 				return nil, err
 			}
@@ -177,7 +177,7 @@ func (c *Controller) otherRole(ctx context.Context, r *Record, from replication.
 // epochAfter is the epoch after the record's and after the one that a secondary
 // has followed its primary into.
 func (c *Controller) epochAfter(ctx context.Context, mode replication.Mode, epoch replication.Epoch) (replication.Epoch, error) {
-	cur, err := c.tap.Cursor(ctx, mode)
+	cur, err := c.tap.Secondary(mode).Cursor(ctx)
 	if err != nil {
 		return replication.Epoch{}, err
 	}

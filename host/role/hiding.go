@@ -153,12 +153,12 @@ func (c *Controller) settleHiding(ctx context.Context) error {
 		return nil
 	}
 	if len(h.awaited) > 0 {
-		cur, err := c.tap.Cursor(ctx, replication.Performance)
+		cur, err := c.tap.Secondary(replication.Performance).Cursor(ctx)
 		if err != nil {
 			return err
 		}
 		if needsCopy(h, cur.Copying) {
-			if err := c.tap.ForceCopy(ctx, replication.Performance); err != nil {
+			if err := c.tap.Secondary(replication.Performance).ForceCopy(ctx); err != nil {
 				return err
 			}
 		}
@@ -193,13 +193,13 @@ func (c *Controller) keepHiding(ctx context.Context, h *hiding) error {
 // reviewHiding runs on a performance secondary when its filter or a mount table has
 // come. The copy is forced before what is hidden is kept, and so before anything that
 // the next range or frame brings: a copy that ends now has not brought what is let in.
-func (c *Controller) reviewHiding(ctx context.Context, force func(context.Context, replication.Mode) error) error {
+func (c *Controller) reviewHiding(ctx context.Context, force func(context.Context) error) error {
 	h, widened, err := c.hidingNow(ctx, c.hiding.Load(), c.Record().Performance.SecondaryID)
 	if err != nil {
 		return err
 	}
 	if widened {
-		if err := force(ctx, replication.Performance); err != nil {
+		if err := force(ctx); err != nil {
 			return err
 		}
 	}
@@ -218,7 +218,7 @@ func (c *Controller) reviewHiding(ctx context.Context, force func(context.Contex
 // core what that leaves, before anything more is applied. It runs within a request,
 // which holds the core's state, and so waits for nothing.
 func (c *Controller) renamed() {
-	c.tap.Owe(replication.Performance, filterKey(c.Record().Performance.SecondaryID))
+	c.tap.Secondary(replication.Performance).Owe(filterKey(c.Record().Performance.SecondaryID))
 }
 
 // copyAgain begins the copy or comparison that was forced, also where no row comes that

@@ -96,7 +96,7 @@ func (c *Controller) keepNewerRing(ctx context.Context, b *txn.Batch, term int) 
 		if c.Role(m) != replication.Secondary {
 			continue
 		}
-		cur, err := c.tap.Cursor(ctx, m)
+		cur, err := c.tap.Secondary(m).Cursor(ctx)
 		if err != nil {
 			return err
 		}
@@ -219,7 +219,7 @@ func (c observer) Applied(ctx context.Context, keys []string) (left []string) {
 	tables, own := of(sharedTables...), of(filterKey(c.Record().Performance.SecondaryID))
 	if c.Role(replication.Performance) == replication.Secondary && len(own)+len(tables) > 0 {
 		// In the first copy too: what is let in while it runs may be missing after it.
-		if err := c.reviewHiding(ctx, c.tap.ForceCopyApplied); err != nil {
+		if err := c.reviewHiding(ctx, c.tap.Secondary(replication.Performance).ForceCopyApplied); err != nil {
 			c.logger.Error("the paths filter of this secondary cannot be taken up; the last one stays in force", "error", err)
 			left = append(append(left, own...), tables...)
 		}
@@ -247,7 +247,7 @@ func (c *Controller) keysHeld(ctx context.Context) (bool, error) {
 // with them cannot be read: it counts as inconsistent, and a promotion without
 // force waits.
 func (c *Controller) cursor(ctx context.Context, mode replication.Mode) (cur *replication.Cursor, held bool, err error) {
-	if cur, err = c.tap.Cursor(ctx, mode); err != nil {
+	if cur, err = c.tap.Secondary(mode).Cursor(ctx); err != nil {
 		return nil, false, err
 	}
 	if held, err = c.keysHeld(ctx); err != nil {

@@ -14,7 +14,7 @@ import (
 // missing says what a secondary lacks because its storage refuses it, empty for
 // nothing. Anybody may read a status, so it has no names of keys.
 func (c *Controller) missing(ctx context.Context, mode replication.Mode) (keys uint64, text string, err error) {
-	keys, what, err := c.tap.Missing(ctx, mode)
+	keys, what, err := c.tap.Secondary(mode).Missing(ctx)
 	if err != nil || keys == 0 {
 		return 0, "", err
 	}

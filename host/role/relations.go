@@ -150,7 +150,7 @@ func (c *Controller) toPrimary(mode replication.Mode) (*proof.Secondary, error) 
 		if r.secondaries == nil {
 			r.secondaries = map[replication.Mode]*proof.Secondary{}
 		}
-		s = proof.NewSecondary(c.tap, mode, c.refused(mode))
+		s = proof.NewSecondary(c.tap.Secondary(mode), c.refused(mode))
 		r.secondaries[mode] = s
 	}
 	r.mu.Unlock()

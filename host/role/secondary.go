@@ -205,7 +205,7 @@ func (c *Controller) checkCopied(ctx context.Context, mode replication.Mode, wha
 	if err := mustBe(c.Record(), mode, replication.Secondary); err != nil {
 		return err
 	}
-	cur, err := c.tap.Cursor(ctx, mode)
+	cur, err := c.tap.Secondary(mode).Cursor(ctx)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func (c *Controller) PairingKey(ctx context.Context, id string) ([]byte, error) 
 // WaitApplied waits until a position of the performance primary was applied here
 // and taken up by the core.
 func (c *Controller) WaitApplied(ctx context.Context, at replication.Position) error {
-	return c.tap.WaitApplied(ctx, replication.Performance, at)
+	return c.tap.Secondary(replication.Performance).WaitApplied(ctx, at)
 }
 
 // Position is that of the performance primary, this cluster, with every write that

@@ -70,7 +70,7 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 			s.Role = replication.Bootstrapping
 		} else {
 			s.Lacks = c.serving.Lacks()
-			if n := c.tap.Owed(mode); n > 0 {
+			if n := c.tap.Secondary(mode).Owed(); n > 0 {
 				s.Lacks = append(s.Lacks, fmt.Sprintf("%d changes of the primary are stored here and the running core could not take them up yet: what they change is served as it was before; it is tried again", n))
 			}
 		}

@@ -27,7 +27,7 @@ func (c observer) IndexWrong(mode replication.Mode) {
 		return
 	}
 	go func() {
-		if err := c.tap.ForceCopy(duty, mode); err != nil {
+		if err := c.tap.Secondary(mode).ForceCopy(duty); err != nil {
 			c.logger.Error("what was changed in the storage of this secondary, past its server, is not mended until it is asked to look again: merkle-check", "error", err)
 			return
 		}

@@ -56,7 +56,7 @@ func BenchmarkDiff(b *testing.B) {
 					at, err := primary.OpenSlot(ctx, dr, "s")
 					require.NoError(b, err)
 					b.StartTimer()
-					require.NoError(b, secondary.BeginCopy(ctx, dr, at, nil))
+					require.NoError(b, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
 					out = compare(b, primary, secondary, dr, "s", 0)
 				}
 				require.Equal(b, uint64(differ), out.synced)
@@ -91,7 +91,7 @@ func BenchmarkDiffAfterRestart(b *testing.B) {
 					fingerprintOf(b, secondary, dr)
 					at, err := primary.OpenSlot(ctx, dr, "s")
 					require.NoError(b, err)
-					require.NoError(b, secondary.BeginCopy(ctx, dr, at, nil))
+					require.NoError(b, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
 					compare(b, primary, secondary, dr, "s", 0)
 					// The tap's own way, as a primary that differs.
 					for i := range differ {
@@ -110,7 +110,7 @@ func BenchmarkDiffAfterRestart(b *testing.B) {
 					open = time.Since(begin)
 					at, err = primary.OpenSlot(ctx, dr, "s")
 					require.NoError(b, err)
-					require.NoError(b, secondary.BeginCopy(ctx, dr, at, nil))
+					require.NoError(b, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
 					out = compare(b, primary, secondary, dr, "s", 0)
 					b.StopTimer()
 					require.NoError(b, primary.Close(ctx))

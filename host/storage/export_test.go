@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -33,16 +34,18 @@ func (t *Tap) LoseIndexes(ctx context.Context) error {
 	return t.unstoreLost(ctx, r)
 }
 
-// Differences is how often in a row a secondary was seen to differ.
-func (t *Tap) Differences(mode replication.Mode) int {
-	v := &t.secondaries.of[mode].verifier
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.differs
-}
+// LateLooks counts how often the tap has looked for rows of deposed leaders.
+func (t *Tap) LateLooks() uint64 { return t.lateLooks.Load() }
 
-// DiffersMin is how often a difference is seen until it is acted on.
-const DiffersMin = differsMin
+// ForgetCursor makes a cluster a secondary no more.
+func (t *Tap) ForgetCursor(ctx context.Context, mode replication.Mode) error {
+	b := &txn.Batch{}
+	b.Delete(journal.CursorKey(mode))
+	b.Delete(journal.MissingKey(mode))
+	t.Secondary(mode).EndWaits()
+	t.Secondary(mode).ForgetListed()
+	return t.Commit(ctx, b)
+}
 
 // Gathering is how many writes wait to be stored together with others.
 func (t *Tap) Gathering() int {

@@ -18,18 +18,14 @@ import (
 // it.
 type indexes struct {
 	*writePath
-	copies     copies
+	// copying says whether a copy of a mode is under way.
+	copying    func(replication.Mode) bool
 	storeAfter time.Duration
 	// settled are the classes of keys of mounts that the indexes count by.
 	settled atomic.Pointer[[32]byte]
 	// unwatched is true for a mode whose index may be in storage while no index of that
 	// mode runs and keeps it up to date: see beheadUnwatched.
 	unwatched map[replication.Mode]*atomic.Bool
-}
-
-// copies is what the indexes ask of the secondaries.
-type copies interface {
-	copying(mode replication.Mode) bool
 }
 
 // rest ends storing, and waits for it until the context ends.

@@ -52,7 +52,7 @@ func (p *print) keep(ctx context.Context) {
 				err = p.rebuild(ctx)
 			case <-p.grown:
 				// What a copy writes is cut when it has ended, not while it grows.
-				if p.index.Overgrown() && !p.in.copies.copying(p.mode) {
+				if p.index.Overgrown() && !p.in.copying(p.mode) {
 					err = p.rebuild(ctx)
 				}
 			case <-tend.C:

@@ -15,6 +15,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/secondary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -160,7 +161,7 @@ func (p *primary) beginTerm(ctx context.Context) (*activeJournal, error) {
 	// A promoted secondary goes on above what it has applied, so that its numbers
 	// never fall behind those that it knows from its primary.
 	for _, m := range modes {
-		c, err := readCursor(ctx, p.below, m)
+		c, err := secondary.ReadCursor(ctx, p.below, m)
 		if err != nil {
 			return nil, err
 		}

@@ -130,8 +130,5 @@ func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
 	return nil
 }
 
-// LateLooks counts how often the tap has looked for rows of deposed leaders.
-func (p *primary) LateLooks() uint64 { return p.lateLooks.Load() }
-
 // olderTerm compares the prefixes of two terms, which are hexadecimal numbers.
 func olderTerm(a, b string) bool { return len(a) < len(b) || len(a) == len(b) && a < b }

@@ -152,3 +152,8 @@ func (p *print) invalidate() {
 	p.index.Invalidate()
 	signal(p.unknown)
 }
+
+// Sums, Confirmed and Grown implement secondary.Index.
+func (p *print) Sums() *fingerprint.Index { return p.index }
+func (p *print) Confirmed() bool          { return p.confirmed.Load() }
+func (p *print) Grown()                   { signal(p.grown) }

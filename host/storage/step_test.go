@@ -15,6 +15,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	part "github.com/vault-replication/vault-replication/host/storage/secondary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -39,11 +40,11 @@ func TestRowsOfARoleAreCounted(t *testing.T) {
 			require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
 			requireRoot(t, primary)
 			requireRoot(t, secondary)
-			for range 2 * storage.DiffersMin {
+			for range 2 * part.DifferencesMax {
 				_, err := verifyAt(t, primary, secondary)
 				require.NoError(t, err)
 			}
-			require.Zero(t, secondary.Differences(dr))
+			require.Zero(t, secondary.Secondary(dr).Differences())
 		}
 	})
 }
@@ -214,7 +215,7 @@ func (c *clusterOfRoles) begin() {
 
 // rows are those of a change.
 func (c *clusterOfRoles) rows() (rows []onestep.Row) {
-	at, err := storage.CursorAt(perf, replication.Position{Epoch: epoch, Sequence: c.rnd.Uint64N(50)})
+	at, err := part.CursorAt(perf, replication.Position{Epoch: epoch, Sequence: c.rnd.Uint64N(50)})
 	require.NoError(c.t, err)
 	for key, value := range map[string][]byte{
 		"core/replication/role": []byte("r"), "core/hsm/barrier-unseal-keys": []byte("k"), "core/keyring": []byte("ring"), perfRole: []byte("p"),

@@ -265,7 +265,7 @@ func TestDeposedNodeStoresNothing(t *testing.T) {
 		"it rests":   func(t *testing.T, _ physical.Backend, tap *storage.Tap) { tap.Rest(t.Context()) },
 		"it gave up": func(t *testing.T, _ physical.Backend, tap *storage.Tap) { require.NoError(t, tap.Abandon(t.Context())) },
 		"a copy goes on": func(t *testing.T, _ physical.Backend, tap *storage.Tap) {
-			require.NoError(t, tap.BeginCopy(t.Context(), dr, replication.Position{Epoch: epoch, Sequence: 3}, nil))
+			require.NoError(t, tap.Secondary(dr).BeginCopy(t.Context(), replication.Position{Epoch: epoch, Sequence: 3}, nil))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,7 +25,7 @@ func (p *print) store(ctx context.Context, before time.Time) error {
 		return err
 	}
 	defer end()
-	if s.off.Load() || !p.index.Known() || p.index.Overgrown() || p.in.copies.copying(p.mode) {
+	if s.off.Load() || !p.index.Known() || p.index.Overgrown() || p.in.copying(p.mode) {
 		return nil
 	}
 	home := p.index.Home()

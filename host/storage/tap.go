@@ -14,8 +14,12 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/secondary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
+
+// modes are all modes of replication.
+var modes = []replication.Mode{replication.DR, replication.Performance}
 
 const (
 	// DefaultRingBytes bounds the recent writes that are kept in memory.
@@ -79,7 +83,8 @@ type Tap struct {
 	*writePath
 	*primary
 	*indexes
-	secondaries
+	duty        *secondary.Duty
+	secondaries map[replication.Mode]*secondary.Secondary
 }
 
 // New puts a tap over a backend. It passes everything through.
@@ -96,9 +101,38 @@ func New(inner physical.Backend, o Options) *Tap {
 		x.unwatched[mode] = &atomic.Bool{}
 		x.mayBeStored(mode)
 	}
-	ss := newSecondaries(w, x)
-	w.counted, x.copies = x, ss
-	return &Tap{writePath: w, primary: newPrimary(w, x, o), indexes: x, secondaries: ss}
+	t := &Tap{
+		writePath: w, primary: newPrimary(w, x, o), indexes: x,
+		duty: secondary.NewDuty(), secondaries: map[replication.Mode]*secondary.Secondary{},
+	}
+	for _, mode := range modes {
+		t.secondaries[mode] = secondary.New(secondary.Needs{
+			Mode: mode, Below: below, Writes: w, Duty: t.duty,
+			Listener: func() secondary.Listener { return w.observer() },
+			Index: func() secondary.Index {
+				if p := w.regime.Load().prints[mode]; p != nil {
+					return p
+				}
+				return nil
+			},
+		})
+	}
+	w.counted = x
+	x.copying = func(mode replication.Mode) bool { return t.secondaries[mode].Copying() }
+	return t
+}
+
+// Secondary is the part of a mode in which this cluster is, or may become, a secondary.
+func (t *Tap) Secondary(mode replication.Mode) *secondary.Secondary { return t.secondaries[mode] }
+
+// OnDuty says that this node has begun to lead, once its core has read from storage
+// what it needs. Applies run to their end under this context, and what is owed is taken
+// up under it.
+func (t *Tap) OnDuty(ctx context.Context) {
+	t.duty.Begin(ctx)
+	for _, s := range t.secondaries {
+		s.OnDuty()
+	}
 }
 
 // Inner is the storage below the tap. Writes to it are neither guarded, nor
@@ -115,9 +149,9 @@ func (t *Tap) SetGuard(ctx context.Context, g Guard) error {
 	t.control.Lock()
 	defer t.control.Unlock()
 	g.Modes, g.Absorb = slices.Clone(g.Modes), slices.Clone(g.Absorb)
-	for m, s := range t.secondaries.of {
+	for m, s := range t.secondaries {
 		if g.Level != ReadOnly || !slices.Contains(g.Modes, m) {
-			s.progress.end(errNoSecondary) // a secondary no more, or about to change
+			s.EndWaits() // a secondary no more, or about to change
 		}
 	}
 	return t.change(ctx, func(r *regime) { r.guard = g })
@@ -141,8 +175,7 @@ func (t *Tap) Abandon(ctx context.Context) error {
 	defer t.control.Unlock()
 	err := t.abandon(ctx)
 	// What was listed may not be there any more: the storage may be another one.
-	t.primary.forgetListed()
-	t.secondaries.forgetListed()
+	t.forgetListed()
 	return err
 }
 
@@ -150,14 +183,30 @@ func (t *Tap) Abandon(ctx context.Context) error {
 // afterwards, under the guard that it has.
 func (t *Tap) Close(ctx context.Context) error {
 	t.endWaits()
-	t.endDuty()
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	t.OnDuty(over)
 	err := t.Deactivate(ctx)
 	for _, m := range modes {
 		err = errors.Join(err, t.StopFingerprint(ctx, m))
 	}
-	t.primary.forgetListed()
-	t.secondaries.forgetListed()
+	t.forgetListed()
 	return err
+}
+
+// forgetListed forgets what directories had.
+func (t *Tap) forgetListed() {
+	t.primary.forgetListed()
+	for _, s := range t.secondaries {
+		s.ForgetListed()
+	}
+}
+
+// endWaits ends all waiting because the node's duty ends.
+func (t *Tap) endWaits() {
+	for _, s := range t.secondaries {
+		s.EndWaits()
+	}
 }
 
 // orDefault is a setting, or its default if it is not set.

@@ -60,7 +60,7 @@ func TestPromotedWithoutThePlugin(t *testing.T) {
 			if tc.copies {
 				copyAll(t, us, eu, perf, at)
 			} else {
-				require.NoError(t, eu.BeginCopy(ctx, perf, at, nil))
+				require.NoError(t, eu.Secondary(perf).BeginCopy(ctx, at, nil))
 				require.False(t, compare(t, us, eu, perf, "s", 0).copied)
 			}
 			require.Equal(t, "<none>", get(t, eu.Inner(), "logical/kv/more"), "the primary lacks it, and knows its mount")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 )
 
 // writePath is the way of a write: the guard, the regime that it enters, the locks of its
@@ -41,6 +42,18 @@ type counted interface {
 	// storedOf are the rows of stored indexes that have counted keys.
 	storedOf(ctx context.Context, keys []string) (rows []string, err error)
 }
+
+// Begin enters the present regime for writes past the guard.
+func (wp *writePath) Begin() (commit txn.Commit, end func()) {
+	r := wp.enter()
+	return func(ctx context.Context, writes []*physical.TxnEntry, o txn.Options) error {
+		return wp.commit(ctx, r, writes, o)
+	}, r.leave
+}
+
+// Alone says whether a row must not share a transaction with later ones: whoever is told of
+// it may have to act before they are there.
+func (wp *writePath) Alone(key string) bool { return wp.alone != nil && wp.alone(key) }
 
 // UnknownKeys counts writes to keys that the table of classes does not know,
 // seen while a journal or fingerprint was kept.

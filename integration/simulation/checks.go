@@ -208,7 +208,7 @@ func (r *run) behind() string {
 		if f, _ := sp.tap.Fingerprint(mode); f == nil {
 			return "the fingerprint of " + s.name + " is not known"
 		}
-		if sp.tap.Applied(context.Background(), mode) != c.Position {
+		if sp.tap.Secondary(mode).Applied(context.Background()) != c.Position {
 			return "the core of " + s.name + " has not taken up all that is stored"
 		}
 	}

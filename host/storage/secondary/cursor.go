@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package secondary
 
 import (
 	"context"
@@ -25,7 +25,7 @@ func (s *applier) Cursor(ctx context.Context) (*replication.Cursor, error) {
 
 // BeginCopy records that a full copy begins; see [replication.Host]. What the primary's
 // host has given with the position is kept with it.
-func (s *secondary) BeginCopy(ctx context.Context, from replication.Position, given replication.Proof) error {
+func (s *Secondary) BeginCopy(ctx context.Context, from replication.Position, given replication.Proof) error {
 	if from.Epoch.IsZero() {
 		return replication.Errorf(replication.InvalidInput, "a copy cannot begin at a position without an epoch")
 	}
@@ -43,7 +43,7 @@ func (s *secondary) BeginCopy(ctx context.Context, from replication.Position, gi
 // copy that is under way is not enough, for ranges that it has applied may lack
 // something. A secondary that has nothing yet copies anyway. It waits for the apply
 // under way, so it must not be called from Observer.Applied: see ForceCopyApplied.
-func (s *secondary) ForceCopy(ctx context.Context) error {
+func (s *Secondary) ForceCopy(ctx context.Context) error {
 	unlock, err := s.lockApply(ctx)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (s *secondary) ForceCopy(ctx context.Context) error {
 
 // ForceCopyApplied is ForceCopy for Observer.Applied, which an apply of the mode
 // has called: that apply holds the lock, and keeps what this says.
-func (s *secondary) ForceCopyApplied(ctx context.Context) error {
+func (s *Secondary) ForceCopyApplied(ctx context.Context) error {
 	c, err := s.readCursor(ctx)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (s *secondary) ForceCopyApplied(ctx context.Context) error {
 }
 
 // MustCopy says whether ForceCopy was called and no copy has begun since.
-func (s *secondary) MustCopy(ctx context.Context) (bool, error) {
+func (s *Secondary) MustCopy(ctx context.Context) (bool, error) {
 	c, err := s.readCursor(ctx)
 	if err != nil {
 		return false, err
@@ -85,7 +85,7 @@ func (s *secondary) MustCopy(ctx context.Context) (bool, error) {
 }
 
 // EndCopy records that the last range was applied; see [replication.Host].
-func (s *secondary) EndCopy(ctx context.Context) (*replication.Cursor, error) {
+func (s *Secondary) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 	c, unlock, err := s.beginApply(ctx)
 	if err != nil {
 		return nil, err
@@ -99,8 +99,8 @@ func (s *secondary) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 		return nil, err
 	}
 	s.applies.Close()
-	if p := s.regime.Load().prints[s.mode]; p != nil {
-		signal(p.grown)
+	if x := s.index(); x != nil {
+		x.Grown()
 	}
 	return n.Contract(), nil
 }
@@ -109,25 +109,6 @@ func (s *secondary) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 // what a primary that is demoted has of itself. The host writes it with the role.
 func CursorAt(mode replication.Mode, at replication.Position) (*physical.Entry, error) {
 	return cursorEntry(mode, &journal.Cursor{Position: at, ConsistentFrom: at.Sequence})
-}
-
-// ForgetCursor deletes the cursor of a mode, for a cluster that is a secondary
-// no more. No error when there is none.
-func (s *secondary) ForgetCursor(ctx context.Context) error {
-	unlock, err := s.lockApply(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	s.applies.Close()
-	s.progress.end(errNoSecondary)
-	b := &txn.Batch{}
-	b.Delete(journal.CursorKey(s.mode))
-	b.Delete(journal.MissingKey(s.mode))
-	if err := s.Commit(ctx, b); err != nil {
-		return failure.Storage("delete the cursor", err)
-	}
-	return nil
 }
 
 // lockApply lets one apply of a mode be under way.
@@ -142,10 +123,11 @@ func (d *debt) lockApply(ctx context.Context) (unlock func(), err error) {
 
 // readCursor reads the record, an empty one if there is none.
 func (d *debt) readCursor(ctx context.Context) (*journal.Cursor, error) {
-	return readCursor(ctx, d.below, d.mode)
+	return ReadCursor(ctx, d.below, d.mode)
 }
 
-func readCursor(ctx context.Context, from *backing.Storage, mode replication.Mode) (*journal.Cursor, error) {
+// ReadCursor is how far a cluster has applied a mode, whether or not it still does.
+func ReadCursor(ctx context.Context, from *backing.Storage, mode replication.Mode) (*journal.Cursor, error) {
 	b, err := from.ReadFresh(ctx, journal.CursorKey(mode))
 	if err != nil {
 		return nil, failure.Storage("read the cursor", err)
@@ -177,7 +159,7 @@ func (d *debt) writeCursor(ctx context.Context, c *journal.Cursor) error {
 	// The cursor of performance mode goes to DR secondaries, as any local key.
 	b := &txn.Batch{}
 	b.Put(e)
-	if err := d.Commit(ctx, b); err != nil {
+	if err := d.writes.Commit(ctx, b); err != nil {
 		return failure.Storage("write the cursor", err)
 	}
 	return nil

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package secondary
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 // transaction has whole rows and the cursor at the last of them, so that a
 // crash leaves a state that the primary had. The proof of the frame is what the primary's
 // host has given with its end.
-func (s *secondary) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
+func (s *Secondary) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
 	rows, err := s.checkFrame(f)
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (s *secondary) ApplyFrame(ctx context.Context, f *replication.Frame) (*repl
 		return nil, err
 	}
 	s.forced.Store(false)
-	in := &frameApply{secondary: s, frame: f, next: *c, load: s.newLoad(), lacks: a}
+	in := &frameApply{Secondary: s, frame: f, next: *c, load: s.newLoad(), lacks: a}
 	in.next.ConsistentFrom = max(c.ConsistentFrom, f.ConsistentFrom)
 	alone := false // the load has a row that none may join
 	at := c.Position.Sequence
@@ -69,7 +69,7 @@ func (s *secondary) ApplyFrame(ctx context.Context, f *replication.Frame) (*repl
 
 // frameApply is a frame that is being applied: what is not written yet, and the cursor.
 type frameApply struct {
-	*secondary
+	*Secondary
 	frame *replication.Frame
 	next  journal.Cursor
 	load  *load
@@ -105,7 +105,7 @@ func (in *frameApply) flush(ctx context.Context, sequence uint64) error {
 }
 
 // checkFrame reads the payload and refuses what a primary would not send.
-func (s *secondary) checkFrame(f *replication.Frame) ([]journal.Row, error) {
+func (s *Secondary) checkFrame(f *replication.Frame) ([]journal.Row, error) {
 	if f == nil || f.To.Sequence < f.After {
 		return nil, replication.Errorf(replication.InvalidInput, "the frame ends before it begins")
 	}

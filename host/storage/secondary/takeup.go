@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package secondary
 
 import (
 	"context"
 	"sync"
 	"time"
 
+	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/lock"
 	"github.com/vault-replication/vault-replication/host/storage/owed"
@@ -30,8 +31,10 @@ const owedMax = 16 << 20
 // from and target. telling is taken inside it. mu, of the timer, and the lock of progress
 // are held for a moment.
 type debt struct {
-	*writePath
-	*duty
+	below    *backing.Storage
+	writes   Writer
+	listener func() Listener
+	duty     *Duty
 	mode     replication.Mode
 	applying lock.Turns
 	progress progress
@@ -46,29 +49,17 @@ type debt struct {
 	said  bool
 }
 
-// OnDuty says that this node has begun to lead, once its core has read from storage
-// what it needs. Applies run to their end under this context, and what is owed is taken
-// up under it. When it ends nothing more is taken up here: whoever leads next, this
-// node too, builds its core from the storage, which has all that was applied.
-func (ss secondaries) OnDuty(ctx context.Context) {
-	ss.duty.ctx.Store(&ctx)
-	for _, s := range ss.of {
-		s.keys.Retry()
-		s.planTakeUp()
-	}
-}
-
-// endDuty ends it for a tap that is closed: OnDuty begins the next one.
-func (ss secondaries) endDuty() {
-	over, cancel := context.WithCancel(context.Background())
-	cancel()
-	ss.OnDuty(over)
+// OnDuty says that this node has begun to lead, or that it has ended: what is owed is
+// taken up, if there is a duty. See [Duty.Begin], which is called before.
+func (d *debt) OnDuty() {
+	d.keys.Retry()
+	d.planTakeUp()
 }
 
 // detached is a context that ends with the duty and not with the caller's: what has
 // begun to be written is written, and taken up, whoever waits for it.
 func (d *debt) detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	duty := d.onDuty()
+	duty := d.duty.context()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(duty, func() { cancel(context.Cause(duty)) })
 	return ctx, func() { stop(); cancel(nil) }
@@ -89,7 +80,7 @@ func (d *debt) Owed() int {
 
 // Resume is the cursor from which a new session goes on. It waits for an apply of the
 // former one that is under way, and has taken up what is owed, as far as that can be.
-func (s *secondary) Resume(ctx context.Context) (*replication.Cursor, error) {
+func (s *Secondary) Resume(ctx context.Context) (*replication.Cursor, error) {
 	c, unlock, err := s.beginApply(ctx)
 	if err != nil {
 		return nil, err
@@ -166,7 +157,7 @@ func (d *debt) setProgress(c *journal.Cursor) {
 
 // takeUp has what is owed and due taken up. The caller is the one that applies.
 func (d *debt) takeUp() {
-	ctx := d.onDuty()
+	ctx := d.duty.context()
 	d.keys.TakeUp(func(keys, doubted []string) (left []string) {
 		// A cache below keeps what was there before a write that has failed.
 		for _, key := range doubted {
@@ -174,9 +165,9 @@ func (d *debt) takeUp() {
 				left = append(left, key)
 			}
 		}
-		d.telling.Lock()
-		defer d.telling.Unlock()
-		return append(left, d.observer().Applied(ctx, keys)...)
+		d.duty.telling.Lock()
+		defer d.duty.telling.Unlock()
+		return append(left, d.listener().Applied(ctx, keys)...)
 	})
 	if d.keys.None() {
 		d.progress.taken()
@@ -192,7 +183,7 @@ func (d *debt) planTakeUp() {
 		d.timer.Stop()
 		d.timer = nil
 	}
-	duty := d.onDuty()
+	duty := d.duty.context()
 	wait, owes := d.keys.Wait()
 	n := d.keys.Late()
 	switch {

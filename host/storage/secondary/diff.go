@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package secondary
 
 import (
 	"context"
@@ -41,8 +41,8 @@ type diff struct {
 // Diff goes on with the copy that BeginCopy began by comparing; see
 // [replication.Host].
 func (s *comparison) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
-	p := s.regime.Load().prints[s.mode]
-	if p == nil {
+	x := s.index()
+	if x == nil {
 		return nil, replication.Errorf(replication.Unavailable, "this node is not the active node of a secondary, so it cannot compare what it has")
 	}
 	if c, err := s.readCursor(ctx); err != nil {
@@ -50,7 +50,7 @@ func (s *comparison) Diff(ctx context.Context, answer []byte) (*replication.Diff
 	} else if !c.Copying && !c.MustCopy && !c.Position.Epoch.IsZero() {
 		return s.fetchMissing(ctx, answer)
 	}
-	if err := p.index.Wait(ctx); answer == nil && err != nil {
+	if err := x.Sums().Wait(ctx); answer == nil && err != nil {
 		return nil, err
 	}
 	c, unlock, err := s.beginApply(ctx)
@@ -62,7 +62,7 @@ func (s *comparison) Diff(ctx context.Context, answer []byte) (*replication.Diff
 		return nil, replication.Errorf(replication.InvalidInput, "nothing can be compared: no copy has begun")
 	}
 	if answer == nil {
-		return s.beginDiff(ctx, p, c)
+		return s.beginDiff(ctx, x.Sums(), c)
 	}
 	d := s.diff
 	if d == nil || d.from != c.CopyFrom || d.asked == 0 {
@@ -72,7 +72,7 @@ func (s *comparison) Diff(ctx context.Context, answer []byte) (*replication.Diff
 	if err != nil {
 		return nil, failure.Malformed(err)
 	}
-	if err := s.takeAnswer(ctx, p, d, c, a); err != nil {
+	if err := s.takeAnswer(ctx, x.Sums(), d, c, a); err != nil {
 		// What was applied stays; what is asked for next is not known any more.
 		s.diff = nil
 		return nil, err
@@ -81,9 +81,9 @@ func (s *comparison) Diff(ctx context.Context, answer []byte) (*replication.Diff
 }
 
 // beginDiff begins to compare, or goes on where it was cut.
-func (s *comparison) beginDiff(ctx context.Context, p *print, c *journal.Cursor) (*replication.DiffStep, error) {
+func (s *comparison) beginDiff(ctx context.Context, x *fingerprint.Index, c *journal.Cursor) (*replication.DiffStep, error) {
 	s.diff = nil
-	_, count := p.index.Root()
+	_, count := x.Root()
 	if !c.Diffing && (count == 0 || len(c.CopiedUpTo) > 0) {
 		return &replication.DiffStep{Copy: true, Cursor: c.Contract()}, nil
 	}
@@ -96,7 +96,7 @@ func (s *comparison) beginDiff(ctx context.Context, p *print, c *journal.Cursor)
 	}
 	if rest.After != "" {
 		// It may have been cut where no range of the index begins.
-		_, upTo, ok := p.index.Around(rest.After + "\x00")
+		_, upTo, ok := x.Around(rest.After + "\x00")
 		if ok && upTo != "" {
 			d.asks = append(d.asks, journal.Ask{After: rest.After, UpTo: upTo, Level: diffFanOut})
 			rest.After = upTo
@@ -140,10 +140,10 @@ func (d *diff) ask(c *journal.Cursor) *replication.DiffStep {
 
 // takeAnswer applies the values that have come, and replaces what was asked by what
 // is to be asked about it.
-func (s *comparison) takeAnswer(ctx context.Context, p *print, d *diff, c *journal.Cursor, a *journal.Answer) error {
+func (s *comparison) takeAnswer(ctx context.Context, x *fingerprint.Index, d *diff, c *journal.Cursor, a *journal.Answer) error {
 	own := &digest.Digester{
-		From: s.below, Hasher: p.index.Hasher(), Index: p.index, Dirs: d.dirs,
-		In: func(key string) bool { return s.below.Classes().Replicated(p.mode, key) },
+		From: s.below, Hasher: x.Hasher(), Index: x, Dirs: d.dirs,
+		In: func(key string) bool { return s.below.Classes().Replicated(s.mode, key) },
 	}
 	var ops []journal.Op
 	var next []journal.Ask

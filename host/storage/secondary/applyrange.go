@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package secondary
 
 import (
 	"context"
@@ -24,7 +24,7 @@ const applyInFlight = 16
 
 // ApplyRange makes the replicated keys of a range those of the payload; see
 // [replication.Host]. The range begins where the former one ended.
-func (s *secondary) ApplyRange(ctx context.Context, rng *replication.Range) (*replication.Cursor, error) {
+func (s *Secondary) ApplyRange(ctx context.Context, rng *replication.Range) (*replication.Cursor, error) {
 	pairs, err := s.checkRange(rng)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (s *secondary) ApplyRange(ctx context.Context, rng *replication.Range) (*re
 }
 
 // checkRange reads the payload and refuses what a primary would not send.
-func (s *secondary) checkRange(rng *replication.Range) ([]journal.Pair, error) {
+func (s *Secondary) checkRange(rng *replication.Range) ([]journal.Pair, error) {
 	if rng == nil || (rng.Last && rng.UpTo != "") || (!rng.Last && rng.UpTo <= rng.After) {
 		return nil, replication.Errorf(replication.InvalidInput, "the range ends before it begins")
 	}
@@ -93,7 +93,7 @@ func (s *secondary) checkRange(rng *replication.Range) ([]journal.Pair, error) {
 
 // rangeOps are the writes of a range, in key order: its pairs, and a deletion of
 // each key of the primary's that this cluster has beside them.
-func (s *secondary) rangeOps(ctx context.Context, rng *replication.Range, pairs []journal.Pair) ([]journal.Op, *walk.Walk, error) {
+func (s *Secondary) rangeOps(ctx context.Context, rng *replication.Range, pairs []journal.Pair) ([]journal.Op, *walk.Walk, error) {
 	w, err := s.applies.Take(ctx, s.below.Inner, walk.Reader{Mode: s.mode}, rng.After)
 	if err != nil {
 		return nil, nil, err

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package secondary
 
 import (
 	"bytes"
@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// differsMin is how often in a row the fingerprints must differ. It takes two:
+	// DifferencesMax is how often in a row the fingerprints must differ. It takes two:
 	// what is seen once may be a write that this cluster makes by itself just then, or
 	// keys that come ahead of the table that has their mount.
-	differsMin = 2
+	DifferencesMax = 2
 	// verifyWait is how long the next comparison is not believed after a copy that did
 	// not help; it grows tenfold with each of those, up to verifyWaitMax, so that
 	// nothing can make it a loop.
@@ -79,7 +79,12 @@ func (s *comparison) verified(ctx context.Context, c *journal.Cursor) error {
 	if v.at != c.Position || v.at.Epoch.IsZero() || c.Position.Sequence < c.ConsistentFrom {
 		return nil
 	}
-	ours, _ := s.indexes.Fingerprint(s.mode)
+	x := s.index()
+	if x == nil {
+		return nil
+	}
+	root, _ := x.Sums().Root()
+	ours := replication.Fingerprint(root)
 	if ours == nil {
 		return nil // it is being computed
 	}
@@ -88,10 +93,10 @@ func (s *comparison) verified(ctx context.Context, c *journal.Cursor) error {
 		v.differs, v.copies, v.notBefore = 0, 0, time.Time{}
 		return nil
 	}
-	if p := s.regime.Load().prints[s.mode]; p == nil || !p.confirmed.Load() {
+	if !x.Confirmed() {
 		return nil // it was stored, and the storage may have been changed since
 	}
-	if v.differs++; v.differs < differsMin || time.Now().Before(v.notBefore) {
+	if v.differs++; v.differs < DifferencesMax || time.Now().Before(v.notBefore) {
 		return nil
 	}
 	s.below.Logger.Error("the content of this secondary is not that of its primary at the same position: it is compared and mended",

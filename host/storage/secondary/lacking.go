@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package secondary
 
 import (
 	"context"
@@ -131,16 +131,16 @@ func (s *applier) separable(writes []*physical.TxnEntry) bool {
 }
 
 func (s *applier) dependedOn(key string) bool {
-	return vaultname.IsKey(key) || (s.alone != nil && s.alone(key))
+	return vaultname.IsKey(key) || s.writes.Alone(key)
 }
 
 // setAside makes the writes of a transaction that the storage has refused as a whole,
 // but for those that it refuses by themselves, and says how many these are.
-func (s *applier) setAside(ctx context.Context, r *regime, a *lacking, writes []*physical.TxnEntry, o txn.Options) (refused int, err error) {
+func (s *applier) setAside(ctx context.Context, commit txn.Commit, a *lacking, writes []*physical.TxnEntry, o txn.Options) (refused int, err error) {
 	if len(writes) == 0 {
 		return 0, nil
 	}
-	err = s.commit(ctx, r, writes, o)
+	err = commit(ctx, writes, o)
 	if err == nil {
 		a.stored(writes)
 		return 0, nil
@@ -149,10 +149,10 @@ func (s *applier) setAside(ctx context.Context, r *regime, a *lacking, writes []
 		return 0, failure.Storage("apply what the primary wrote", err)
 	}
 	if half := len(writes) / 2; half > 0 {
-		if refused, err = s.setAside(ctx, r, a, writes[:half], o); err != nil {
+		if refused, err = s.setAside(ctx, commit, a, writes[:half], o); err != nil {
 			return refused, err
 		}
-		n, err := s.setAside(ctx, r, a, writes[half:], o)
+		n, err := s.setAside(ctx, commit, a, writes[half:], o)
 		return refused + n, err
 	}
 	e := writes[0].Entry

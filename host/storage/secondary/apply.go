@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package secondary
 
 import (
 	"context"
@@ -77,11 +77,11 @@ func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lac
 			return failure.Storage("apply what the primary wrote", err)
 		}
 	}
-	if err := s.observer().BeforeApply(ctx, &l.batch); err != nil {
+	if err := s.listener().BeforeApply(ctx, &l.batch); err != nil {
 		return err
 	}
-	r := s.enter()
-	defer r.leave()
+	commit, end := s.writes.Begin()
+	defer end()
 	writes := l.batch.Entries()
 	o.About = func(writes []*physical.TxnEntry) { s.owe(writes) }
 	if !l.over() {
@@ -90,7 +90,7 @@ func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lac
 		if err != nil {
 			return err
 		}
-		err = s.commit(ctx, r, append(writes[:len(writes):len(writes)], last...), o)
+		err = commit(ctx, append(writes[:len(writes):len(writes)], last...), o)
 		switch {
 		case err == nil && to != nil:
 			a.written(list)
@@ -104,18 +104,18 @@ func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lac
 			return s.refusedRow(writes, err)
 		}
 	}
-	if err := s.markInParts(ctx, r, to); err != nil {
+	if err := s.markInParts(ctx, commit, to); err != nil {
 		return err
 	}
 	refused := 0
 	for _, piece := range s.below.Split(writes) {
 		if !s.separable(piece) {
-			if err := s.commit(ctx, r, piece, o); err != nil {
+			if err := commit(ctx, piece, o); err != nil {
 				return failure.Storage("apply what the primary wrote", err)
 			}
 			continue
 		}
-		n, err := s.setAside(ctx, r, a, piece, o)
+		n, err := s.setAside(ctx, commit, a, piece, o)
 		if err != nil {
 			return err
 		}
@@ -129,7 +129,7 @@ func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lac
 	if err != nil || len(last) == 0 {
 		return err
 	}
-	if err := s.commit(ctx, r, last, o); err != nil {
+	if err := commit(ctx, last, o); err != nil {
 		return failure.Storage("write the cursor", err)
 	}
 	a.written(a.list)
@@ -138,7 +138,7 @@ func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lac
 
 // markInParts says, ahead of writes that are made in parts, that the content is not that of
 // one position of the primary until the cursor has moved.
-func (s *applier) markInParts(ctx context.Context, r *regime, to *journal.Cursor) error {
+func (s *applier) markInParts(ctx context.Context, commit txn.Commit, to *journal.Cursor) error {
 	if to == nil || to.Copying {
 		return nil
 	}
@@ -151,7 +151,7 @@ func (s *applier) markInParts(ctx context.Context, r *regime, to *journal.Cursor
 	if err != nil {
 		return err
 	}
-	if err := s.commit(ctx, r, []*physical.TxnEntry{txn.Put(e)}, txn.Options{}); err != nil {
+	if err := commit(ctx, []*physical.TxnEntry{txn.Put(e)}, txn.Options{}); err != nil {
 		return failure.Storage("write the cursor", err)
 	}
 	return nil
@@ -170,7 +170,7 @@ func (d *debt) owe(writes []*physical.TxnEntry) {
 
 // isAlone says whether a row must not share a transaction with others.
 func (s *applier) isAlone(ops []journal.Op) bool {
-	return s.alone != nil && slices.ContainsFunc(ops, func(op journal.Op) bool { return s.alone(op.Key) })
+	return slices.ContainsFunc(ops, func(op journal.Op) bool { return s.writes.Alone(op.Key) })
 }
 
 // checkKeys refuses what a peer must not write: keys that are not replicated in
@@ -181,7 +181,7 @@ func (s *applier) checkKeys(ops []journal.Op) error {
 		key := ops[i].Key
 		if !s.below.Classes().Replicated(s.mode, key) && !s.below.Classes().Held(key) {
 			return replication.Errorf(replication.InvalidInput,
-				"the primary sent the key %q, which is not replicated in %s s.mode: nothing was applied; check that both clusters run the same version", key, s.mode)
+				"the primary sent the key %q, which is not replicated in %s mode: nothing was applied; check that both clusters run the same version", key, s.mode)
 		}
 		if s.below.PathKeys && keyclass.Canonical(key) != key {
 			return replication.Errorf(replication.InvalidInput,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package secondary
 
 import (
 	"container/heap"
@@ -97,12 +97,11 @@ func (d *debt) loadProgress(ctx context.Context) error {
 	return nil
 }
 
-// endWaits ends all waiting because the node's duty ends.
-func (ss secondaries) endWaits() {
-	for _, s := range ss.of {
-		s.progress.end(errNoSecondary)
-	}
-}
+// EndWaits ends all waiting, because the node's duty or the role of the cluster ends.
+func (d *debt) EndWaits() { d.progress.end(errNoSecondary) }
+
+// Copying says whether a copy is under way, as far as it is known.
+func (d *debt) Copying() bool { return d.progress.isCopying() }
 
 var errUnknownProgress = replication.Errorf(replication.Internal, "the progress of this secondary was not read yet")
 
@@ -280,4 +279,22 @@ func (d *debt) Waiting() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.waiting)
+}
+
+// Applied is how far a secondary is, Observer.Applied included: what WaitApplied does not
+// wait for. Zero while that is not known.
+func (d *debt) Applied(ctx context.Context) replication.Position {
+	p := &d.progress
+	p.mu.Lock()
+	known, at := p.known, p.at
+	p.mu.Unlock()
+	if known {
+		return at
+	}
+	if err := d.loadProgress(ctx); err != nil {
+		return replication.Position{}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.at
 }
