@@ -247,12 +247,12 @@ func (c *Controller) Recover(ctx context.Context, mode replication.Mode) ([]stri
 
 // Reindex has the index of a mode computed anew.
 func (c *Controller) Reindex(_ context.Context, mode replication.Mode, forget bool) error {
-	return c.tap.Reindex(mode, forget)
+	return c.tap.Indexes().Reindex(mode, forget)
 }
 
 // CheckIndex compares the index of a mode with the storage.
 func (c *Controller) CheckIndex(ctx context.Context, mode replication.Mode) (*endpoints.IndexReport, error) {
-	r, err := c.tap.CheckIndex(ctx, mode)
+	r, err := c.tap.Indexes().Check(ctx, mode)
 	if err != nil {
 		return nil, err
 	}

@@ -27,8 +27,8 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 	if mr.Role == replication.Disabled {
 		return s, nil
 	}
-	s.Fingerprint, _ = c.tap.Fingerprint(mode)
-	index := c.tap.IndexState(mode)
+	s.Fingerprint, _ = c.tap.Indexes().Fingerprint(mode)
+	index := c.tap.Indexes().State(mode)
 	s.CorruptedMerkleTree, s.LastCorruptionCheck, s.LastReindex = index.Wrong, index.Checked, index.Rebuilt
 	s.Reindexing, s.Indexed, s.IndexTotal = index.Rebuilding, index.Read, index.Total
 	s.UnclassifiedKeys = c.tap.UnknownKeys()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage/digest"
 	"github.com/vault-replication/vault-replication/host/storage/failure"
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -33,26 +34,26 @@ func (p *primary) AnswerDiff(ctx context.Context, mode replication.Mode, slotID 
 	if err != nil {
 		return nil, err
 	}
-	x := r.prints[mode]
+	x := r.indexes[mode]
 	if x == nil {
 		return nil, failure.Ended
 	}
 	// Until it is known, asking the storage itself would only take longer.
-	if err := x.index.Wait(ctx); err != nil {
+	if err := x.Sums().Wait(ctx); err != nil {
 		return nil, err
 	}
 	err = p.filters.with(mode, slotID, func(allow allowed) error {
-		answer, err = p.answer(ctx, j, x, allow, slotID, q)
+		answer, err = p.answer(ctx, j, mode, x.Sums(), allow, slotID, q)
 		return err
 	})
 	return answer, err
 }
 
-func (p *primary) answer(ctx context.Context, j *activeJournal, x *print, allow allowed, slotID string, q *journal.Question) (answer []byte, err error) {
+func (p *primary) answer(ctx context.Context, j *activeJournal, mode replication.Mode, sums *fingerprint.Index, allow allowed, slotID string, q *journal.Question) (answer []byte, err error) {
 	d := &digest.Digester{
-		From: p.below, Hasher: x.index.Hasher(), Index: x.index,
-		In:   func(key string) bool { return p.below.Classes().Replicated(x.mode, key) },
-		Dirs: p.listings.Of(walk.Reader{Mode: x.mode, Slot: slotID}, q.From, p.below.Inner, p.below.AnyPrefix),
+		From: p.below, Hasher: sums.Hasher(), Index: sums,
+		In:   func(key string) bool { return p.below.Classes().Replicated(mode, key) },
+		Dirs: p.listings.Of(walk.Reader{Mode: mode, Slot: slotID}, q.From, p.below.Inner, p.below.AnyPrefix),
 	}
 	if allow != nil {
 		all := d.In

@@ -56,7 +56,7 @@ func (b *backend) put(ctx context.Context, e *physical.Entry) error {
 	}
 	writes := []*physical.TxnEntry{txn.Put(e)}
 	if !r.watching {
-		if err := b.t.counted.beheadUnwatched(ctx, r, writes); err != nil {
+		if err := b.t.counted.InvalidateUntold(ctx, writes, r.indexes); err != nil {
 			return err
 		}
 		return b.t.below.Inner.Put(ctx, e)
@@ -72,7 +72,7 @@ func (b *backend) Delete(ctx context.Context, key string) error {
 	}
 	writes := []*physical.TxnEntry{txn.Delete(key)}
 	if !r.watching {
-		if err := b.t.counted.beheadUnwatched(ctx, r, writes); err != nil {
+		if err := b.t.counted.InvalidateUntold(ctx, writes, r.indexes); err != nil {
 			return err
 		}
 		return b.t.below.Inner.Delete(ctx, key)
@@ -106,7 +106,7 @@ func (b *transactional) Transaction(ctx context.Context, writes []*physical.TxnE
 			return err
 		}
 		if !r.watching {
-			if err := b.t.counted.beheadUnwatched(ctx, r, writes); err != nil {
+			if err := b.t.counted.InvalidateUntold(ctx, writes, r.indexes); err != nil {
 				return err
 			}
 			return b.t.below.Txn.Transaction(ctx, writes)

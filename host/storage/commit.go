@@ -34,7 +34,7 @@ func (wp *writePath) Commit(ctx context.Context, b *txn.Batch) error {
 // the same keys, gives them a number and a row in the journal, and keeps the
 // fingerprints right. The caller has entered r.
 func (wp *writePath) commit(ctx context.Context, r *regime, writes []*physical.TxnEntry, o txn.Options) error {
-	if err := wp.counted.beheadUnwatched(ctx, r, writes); err != nil {
+	if err := wp.counted.InvalidateUntold(ctx, writes, r.indexes); err != nil {
 		return err
 	}
 	store := wp.below.Store
@@ -93,7 +93,7 @@ func (wp *writePath) commitLocked(ctx context.Context, r *regime, w *numbered, o
 			written()
 		}
 	}()
-	if len(r.prints) > 0 {
+	if len(r.indexes) > 0 {
 		wp.readBefore(ctx, effects, before)
 	}
 	writes, deleted, err := wp.withStale(ctx, writes, stale)

@@ -74,7 +74,7 @@ func twins(t testing.TB, inner physical.Backend, keys int) (primary, secondary *
 // checked waits until all that the index has was read since it began.
 func checked(t testing.TB, tap *storage.Tap) {
 	t.Helper()
-	require.Eventually(t, func() bool { return !tap.IndexState(dr).Checked.IsZero() }, waitMax, tick)
+	require.Eventually(t, func() bool { return !tap.Indexes().State(dr).Checked.IsZero() }, waitMax, tick)
 }
 
 // reopen is a tap on the storage of another, as after a restart that has read

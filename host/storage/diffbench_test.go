@@ -37,7 +37,7 @@ func BenchmarkDiff(b *testing.B) {
 			}
 			begin := time.Now()
 			require.NoError(b, tap.StartFingerprint(ctx, dr, indexKey))
-			for root, _ := tap.Fingerprint(dr); root == nil; root, _ = tap.Fingerprint(dr) {
+			for root, _ := tap.Indexes().Fingerprint(dr); root == nil; root, _ = tap.Indexes().Fingerprint(dr) {
 				time.Sleep(time.Millisecond)
 			}
 			return time.Since(begin)
@@ -104,7 +104,7 @@ func BenchmarkDiffAfterRestart(b *testing.B) {
 					begin := time.Now()
 					primary, secondary = newPrimary(b, inner[0]), newTap(b, inner[1])
 					require.NoError(b, secondary.StartFingerprint(ctx, dr, indexKey))
-					for root, _ := secondary.Fingerprint(dr); root == nil; root, _ = secondary.Fingerprint(dr) {
+					for root, _ := secondary.Indexes().Fingerprint(dr); root == nil; root, _ = secondary.Indexes().Fingerprint(dr) {
 						time.Sleep(time.Millisecond)
 					}
 					open = time.Since(begin)

@@ -27,22 +27,13 @@ func (p *primary) Forget(ctx context.Context, mode replication.Mode) error {
 	if r.journal != nil {
 		r.journal.endMode(mode)
 	}
-	if err := p.stopFingerprint(ctx, mode, false); err != nil {
+	if err := p.indexes.Stop(ctx, mode, false); err != nil {
 		return err
 	}
 	if err := p.deleteSlots(ctx, mode); err != nil {
 		return err
 	}
-	homes, err := p.homes(ctx, mode)
-	if err != nil {
-		return err
-	}
-	for _, home := range homes {
-		if err := p.deleteStored(ctx, home); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.indexes.Forget(ctx, mode)
 }
 
 // endMode takes the slots of a mode out of memory.

@@ -15,8 +15,8 @@ import (
 
 // StoredIndexes are the rows without which no index that is stored counts.
 func (t *Tap) StoredIndexes(ctx context.Context) (heads []string, err error) {
-	for mode := range indexPrefixes {
-		homes, err := t.homes(ctx, mode)
+	for _, mode := range modes {
+		homes, err := t.indexes.Homes(ctx, mode)
 		if err != nil {
 			return nil, err
 		}
@@ -29,9 +29,7 @@ func (t *Tap) StoredIndexes(ctx context.Context) (heads []string, err error) {
 
 // LoseIndexes is what is done about the rows of a deposed leader.
 func (t *Tap) LoseIndexes(ctx context.Context) error {
-	r := t.regime.Load()
-	r.invalidate()
-	return t.unstoreLost(ctx, r)
+	return t.regime.Load().invalidateStored(ctx)
 }
 
 // LateLooks counts how often the tap has looked for rows of deposed leaders.

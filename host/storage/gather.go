@@ -65,7 +65,7 @@ type turn struct {
 func (wp *writePath) gathers(writes []*physical.TxnEntry) bool {
 	return wp.below.Txn != nil && len(writes) <= gatherEntries/8 && txn.SizeOf(writes) <= gatherBytes/8 &&
 		!slices.ContainsFunc(writes, func(e *physical.TxnEntry) bool {
-			return e.Operation == physical.GetOperation || vaultname.IsKey(e.Entry.Key) || wp.Alone(e.Entry.Key)
+			return e.Operation == physical.GetOperation || vaultname.IsKey(e.Entry.Key) || wp.isAlone(e.Entry.Key)
 		})
 }
 

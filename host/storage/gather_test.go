@@ -191,7 +191,7 @@ func TestGatheredWritesAreUnsettled(t *testing.T) {
 	}
 	// Each of them was told to be over: a block with a key that is being written is
 	// never stored.
-	b.StoreIndexes(testContext(t))
+	b.Indexes().Store(testContext(t))
 	require.Len(t, storedRows(t, b.f), 2, "the head, and the block")
 	b.requireFollowed(t)
 }

@@ -126,13 +126,13 @@ func (p *primary) Activate(ctx context.Context, cfg JournalConfig) error {
 	for m := range former {
 		if _, ok := modes[m]; !ok {
 			j.endMode(m)
-			if err := p.stopFingerprint(ctx, m, false); err != nil {
+			if err := p.indexes.Stop(ctx, m, false); err != nil {
 				return err
 			}
 		}
 	}
 	for m, c := range modes {
-		if err := p.startFingerprint(ctx, m, c.IndexKey); err != nil {
+		if err := p.indexes.Start(ctx, m, c.IndexKey); err != nil {
 			return err
 		}
 	}
@@ -212,7 +212,7 @@ func (p *primary) Deactivate(ctx context.Context) error {
 	j.cancel()
 	var errs []error
 	for m := range r.modes {
-		errs = append(errs, p.stopFingerprint(ctx, m, true))
+		errs = append(errs, p.indexes.Stop(ctx, m, true))
 	}
 	errs = append(errs, p.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
 	j.end()
@@ -235,8 +235,8 @@ func (p *primary) abandon(ctx context.Context) error {
 		r.journal.cancel()
 	}
 	var errs []error
-	for m := range r.prints {
-		errs = append(errs, p.stopFingerprint(ctx, m, false))
+	for m := range r.indexes {
+		errs = append(errs, p.indexes.Stop(ctx, m, false))
 	}
 	if j := r.journal; j != nil {
 		errs = append(errs, p.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
@@ -293,8 +293,8 @@ func (p *primary) Position(mode replication.Mode) (*replication.JournalPosition,
 		return nil, err
 	}
 	at := &replication.JournalPosition{Position: replication.Position{Epoch: cfg.Epoch, Term: j.term, Sequence: j.seq.Watermark()}}
-	if print := r.prints[mode]; print != nil {
-		at.Fingerprint, at.Keys = print.index.RootAt(at.Position.Sequence, j.seq.Allocated())
+	if x := r.indexes[mode]; x != nil {
+		at.Fingerprint, at.Keys = x.Sums().RootAt(at.Position.Sequence, j.seq.Allocated())
 	}
 	return at, nil
 }

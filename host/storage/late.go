@@ -124,8 +124,7 @@ func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
 	}
 	if row.late {
 		l.j.of.below.Logger.Warn("a deposed leader has written after this node took over; what its keys have now is sent to the secondaries", "row", key, "keys", len(keys))
-		r.invalidate()
-		return l.j.of.unstoreLost(ctx, r)
+		return r.invalidateStored(ctx)
 	}
 	return nil
 }

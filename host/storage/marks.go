@@ -25,22 +25,22 @@ type stale struct {
 // writing tells the fingerprints that keys are about to be written; the caller has their
 // locks, and calls what it returns before it gives them back.
 func (r *regime) writing(effects []effect) (all []stale, written func()) {
-	for m, p := range r.prints {
+	for m, x := range r.indexes {
 		for i := range effects {
 			if !inMode(effects[i].class, m) {
 				continue
 			}
-			rows, storing := p.index.Writing(effects[i].key)
+			rows, storing := x.Sums().Writing(effects[i].key)
 			if rows != nil || storing != nil {
-				all = append(all, stale{p.index, effects[i].key, rows, storing})
+				all = append(all, stale{x.Sums(), effects[i].key, rows, storing})
 			}
 		}
 	}
 	return all, func() {
-		for m, p := range r.prints {
+		for m, x := range r.indexes {
 			for i := range effects {
 				if inMode(effects[i].class, m) {
-					p.index.Written(effects[i].key)
+					x.Sums().Written(effects[i].key)
 				}
 			}
 		}

@@ -3,9 +3,11 @@
 package storage
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/lock"
 	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -20,7 +22,7 @@ import (
 // made, and before which none of the journal's is held.
 type primary struct {
 	*writePath
-	*indexes
+	indexes indexes
 	history
 	filters
 
@@ -40,7 +42,7 @@ type primary struct {
 	listings *walk.Listings // of the comparisons of secondaries
 }
 
-func newPrimary(w *writePath, x *indexes, o Options) *primary {
+func newPrimary(w *writePath, x indexes, o Options) *primary {
 	return &primary{
 		writePath: w, indexes: x, history: history{writePath: w}, filters: filters{classes: w.below.Classes()},
 		ring: orDefault(o.RingBytes, DefaultRingBytes), ringRows: o.RingRows,
@@ -48,6 +50,14 @@ func newPrimary(w *writePath, x *indexes, o Options) *primary {
 		caps: o.Caps, slotRecords: make(lock.Turns, 1), asking: newAsking(),
 		lateEvery: orDefault(o.LateEvery, DefaultLateEvery), reads: walk.NewWalks(), listings: walk.NewListings(),
 	}
+}
+
+// indexes is what a primary asks of the indexes: they run while its journal does.
+type indexes interface {
+	Start(ctx context.Context, mode replication.Mode, key fingerprint.Key) error
+	Stop(ctx context.Context, mode replication.Mode, mayWrite bool) error
+	Forget(ctx context.Context, mode replication.Mode) error
+	SettleClasses()
 }
 
 // forgetListed forgets what directories had.

@@ -50,7 +50,7 @@ func (p *primary) Reclassify(ctx context.Context, prefixes ...string) error {
 			return fmt.Errorf("keys below %s: %w", prefix, err)
 		}
 	}
-	p.settleClasses()
+	p.indexes.SettleClasses()
 	return nil
 }
 
@@ -100,15 +100,15 @@ func (p *primary) reclassify(ctx context.Context, prefix string, held *heldView)
 	return nil
 }
 
-// lostCount makes the fingerprint unknown that does not know what it has counted of a
-// view whose classes have changed.
-func (x *indexes) lostCount(ctx context.Context) error {
-	p := x.regime.Load().prints[replication.Performance]
-	if p == nil {
+// lostCount invalidates the index, which does not know what it has counted of a view whose
+// classes have changed.
+func (wp *writePath) lostCount(ctx context.Context) error {
+	x := wp.regime.Load().indexes[replication.Performance]
+	if x == nil {
 		return nil
 	}
-	p.invalidate()
-	return p.unstore(ctx)
+	x.Invalidate()
+	return x.InvalidateStored(ctx)
 }
 
 // journalAgain makes rows of keys as they are now.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/vault-replication/vault-replication/host/storage/index"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -17,7 +18,7 @@ type regime struct {
 	guard   Guard
 	journal *activeJournal // nil unless a primary
 	modes   map[replication.Mode]ModeConfig
-	prints  map[replication.Mode]*print
+	indexes map[replication.Mode]*index.Index // that are told of writes
 
 	gathering gathering // of writes that are journalled
 
@@ -43,7 +44,7 @@ func newRegime(r *regime) *regime {
 			watch(m)
 		}
 	}
-	for m := range r.prints {
+	for m := range r.indexes {
 		watch(m)
 	}
 	return r
@@ -52,7 +53,7 @@ func newRegime(r *regime) *regime {
 // with makes a regime from this one; change may replace fields and must not
 // change maps.
 func (r *regime) with(change func(*regime)) *regime {
-	n := &regime{guard: r.guard, journal: r.journal, modes: r.modes, prints: r.prints}
+	n := &regime{guard: r.guard, journal: r.journal, modes: r.modes, indexes: r.indexes}
 	change(n)
 	return newRegime(n)
 }

@@ -461,6 +461,6 @@ func TestFingerprintOfKeyCreatedAheadOfScan(t *testing.T) {
 	again := newTap(t, f.TransactionalBackend)
 	require.NoError(t, again.StartFingerprint(ctx, dr, indexKey))
 	require.Equal(t, fingerprintOf(t, again, dr), got)
-	_, n := again.Fingerprint(dr)
+	_, n := again.Indexes().Fingerprint(dr)
 	require.Equal(t, uint64(3), n)
 }

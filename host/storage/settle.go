@@ -116,7 +116,7 @@ func (wp *writePath) readBefore(ctx context.Context, effects []effect, known map
 // account finds out what a write outside the journal has done and tells the
 // fingerprints.
 func (wp *writePath) account(ctx context.Context, r *regime, effects []effect, failed error) {
-	if len(r.prints) == 0 {
+	if len(r.indexes) == 0 {
 		return
 	}
 	if failed != nil {
@@ -130,36 +130,46 @@ func (wp *writePath) account(ctx context.Context, r *regime, effects []effect, f
 	r.account(effects, 0)
 }
 
-// account tells the fingerprints what a write has done; number is its own in the
-// journal, or 0. One of which it is not known
-// what was there before makes them unknown, now and not before the write: a scan that
-// had begun by then would not have listed the keys that it made.
+// account tells the indexes what a write has done; number is its own in the journal, or 0.
+// If it is not known what was there before, the index is invalidated. That is done after the
+// write: a scan that began before it would not have listed the keys that it created.
 func (r *regime) account(effects []effect, number uint64) {
-	for m, p := range r.prints {
+	for m, x := range r.indexes {
 		for i := range effects {
 			e := &effects[i]
 			if !inMode(e.class, m) {
 				continue
 			}
 			if !e.knowsBefore {
-				p.invalidate()
+				x.Invalidate()
 				break
 			}
 			if e.before != nil && e.after != nil && bytes.Equal(e.before, e.after) {
 				continue
 			}
-			if p.index.Replace(e.key, e.before, e.after, number) {
-				signal(p.grown)
+			if x.Sums().Replace(e.key, e.before, e.after, number) {
+				x.Grown()
 			}
 		}
 		if number > 0 && number%settledEvery == 0 {
-			p.index.Settled(r.journal.seq.Watermark())
+			x.Sums().Settled(r.journal.seq.Watermark())
 		}
 	}
 }
 
 func (r *regime) invalidate() {
-	for _, p := range r.prints {
-		p.invalidate()
+	for _, x := range r.indexes {
+		x.Invalidate()
 	}
+}
+
+// invalidateStored invalidates the indexes, in memory and as they are stored.
+func (r *regime) invalidateStored(ctx context.Context) error {
+	r.invalidate()
+	for _, x := range r.indexes {
+		if err := x.InvalidateStored(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/failure"
-	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
@@ -83,7 +82,7 @@ func (wp *writePath) changing(ctx context.Context, rows []onestep.Row) ([]string
 
 // besideStep are the rows that a step of a sealed core has beside its own.
 func (wp *writePath) besideStep(ctx context.Context, changed []string) ([]onestep.Row, error) {
-	stale, err := wp.counted.storedOf(ctx, changed)
+	stale, err := wp.counted.StoredOf(ctx, changed)
 	if err != nil {
 		return nil, err
 	}
@@ -102,40 +101,6 @@ func (wp *writePath) besideStep(ctx context.Context, changed []string) ([]oneste
 		return nil, err
 	}
 	return append(rows, onestep.Row{Key: owedKey, Value: b}), nil
-}
-
-// storedOf are the rows of stored indexes that have counted keys.
-func (x *indexes) storedOf(ctx context.Context, keys []string) (rows []string, err error) {
-	ctx = physical.CacheRefreshContext(ctx, true)
-	for mode := range indexPrefixes {
-		homes, err := x.homes(ctx, mode)
-		if err != nil {
-			return nil, err
-		}
-		for _, home := range homes {
-			names, err := x.below.Inner.List(ctx, home)
-			if err != nil {
-				return nil, failure.Storage("list the stored index", err)
-			}
-			all := make([]string, 0, len(names))
-			for _, name := range names {
-				if row := home + name; !fingerprint.IsHead(row) {
-					all = append(all, row)
-				}
-			}
-			values, err := x.below.ReadAll(ctx, all)
-			if err != nil {
-				return nil, failure.Storage("read the stored index", err)
-			}
-			for i, row := range all {
-				after, upTo, ok := fingerprint.Span(values[i])
-				if !ok || slices.ContainsFunc(keys, func(key string) bool { return key > after && (upTo == "" || key <= upTo) }) {
-					rows = append(rows, row)
-				}
-			}
-		}
-	}
-	return rows, nil
 }
 
 func (wp *writePath) owed(ctx context.Context) (keys []string, err error) {

@@ -105,7 +105,7 @@ func TestStepKeepsTheRestOfTheStoredIndex(t *testing.T) {
 			tap = newPrimary(t, inner)
 			fingerprintOf(t, tap, dr)
 			requireRoot(t, tap)
-			read := tap.IndexState(dr).Read
+			read := tap.Indexes().State(dr).Read
 			if tc.all {
 				require.Zero(t, read)
 			} else {
@@ -124,14 +124,14 @@ func TestLiveStepKeepsTheIndex(t *testing.T) {
 	fillInner(t, inner, manyKeys)
 	tap := newPrimary(t, inner)
 	fingerprintOf(t, tap, dr)
-	tap.StoreIndexes(ctx)
+	tap.Indexes().Store(ctx)
 	require.NoError(t, tap.Step(ctx, []onestep.Row{{Key: perfRole, Value: []byte("r")}}))
 	put(t, tap, key(1), "x")
 	require.NoError(t, tap.Close(ctx))
 	tap = newPrimary(t, inner)
 	fingerprintOf(t, tap, dr)
 	requireRoot(t, tap)
-	require.Zero(t, tap.IndexState(dr).Read, "the end was clean, and all was stored")
+	require.Zero(t, tap.Indexes().State(dr).Read, "the end was clean, and all was stored")
 }
 
 // clusterOfRoles is one whose roles change.
@@ -285,7 +285,7 @@ func (c *clusterOfRoles) write(n int) {
 		}
 	}
 	if c.rnd.IntN(3) == 0 {
-		c.tap.StoreIndexes(testContext(c.t))
+		c.tap.Indexes().Store(testContext(c.t))
 	}
 }
 

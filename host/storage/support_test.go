@@ -232,7 +232,7 @@ func watermark(t testing.TB, tap *storage.Tap) replication.Position {
 func fingerprintOf(t testing.TB, tap *storage.Tap, mode replication.Mode) string {
 	t.Helper()
 	var f replication.Fingerprint
-	require.Eventually(t, func() bool { f, _ = tap.Fingerprint(mode); return f != nil }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { f, _ = tap.Indexes().Fingerprint(mode); return f != nil }, 30*time.Second, time.Millisecond)
 	return f.String()
 }
 

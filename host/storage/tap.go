@@ -6,13 +6,15 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/backing"
+	"github.com/vault-replication/vault-replication/host/storage/failure"
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/index"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/secondary"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -54,7 +56,7 @@ type Options struct {
 	// not fence them; zero for DefaultLateEvery.
 	LateEvery time.Duration
 	// StoreAfter is how long a part of the index is at rest before it is stored again;
-	// zero for DefaultStoreAfter.
+	// zero for index.DefaultStoreAfter.
 	StoreAfter time.Duration
 	// PathKeys says that the storage joins keys as paths, so that several spellings
 	// are one key. Only for storage without transactions.
@@ -82,7 +84,7 @@ type Options struct {
 type Tap struct {
 	*writePath
 	*primary
-	*indexes
+	indexes     *index.Indexes
 	duty        *secondary.Duty
 	secondaries map[replication.Mode]*secondary.Secondary
 }
@@ -96,30 +98,62 @@ func New(inner physical.Backend, o Options) *Tap {
 	w := &writePath{below: below, alone: o.Alone}
 	w.observed.Store(&observer{Nobody{}})
 	w.regime.Store(newRegime(&regime{}))
-	x := &indexes{writePath: w, storeAfter: orDefault(o.StoreAfter, DefaultStoreAfter), unwatched: map[replication.Mode]*atomic.Bool{}}
-	for _, mode := range modes {
-		x.unwatched[mode] = &atomic.Bool{}
-		x.mayBeStored(mode)
-	}
-	t := &Tap{
-		writePath: w, primary: newPrimary(w, x, o), indexes: x,
-		duty: secondary.NewDuty(), secondaries: map[replication.Mode]*secondary.Secondary{},
-	}
+	t := &Tap{writePath: w, duty: secondary.NewDuty(), secondaries: map[replication.Mode]*secondary.Secondary{}}
+	t.indexes = index.New(index.Needs{
+		Below: below, Writes: telling{w}, StoreAfter: orDefault(o.StoreAfter, index.DefaultStoreAfter),
+		Copying: func(mode replication.Mode) bool { return t.secondaries[mode].Copying() },
+		Wrong:   func(mode replication.Mode) { w.observer().IndexWrong(mode) },
+	})
+	w.counted, t.primary = t.indexes, newPrimary(w, t.indexes, o)
 	for _, mode := range modes {
 		t.secondaries[mode] = secondary.New(secondary.Needs{
-			Mode: mode, Below: below, Writes: w, Duty: t.duty,
+			Mode: mode, Below: below, Writes: applying{w}, Duty: t.duty,
 			Listener: func() secondary.Listener { return w.observer() },
 			Index: func() secondary.Index {
-				if p := w.regime.Load().prints[mode]; p != nil {
-					return p
+				if x := w.regime.Load().indexes[mode]; x != nil {
+					return x
 				}
 				return nil
 			},
 		})
 	}
-	w.counted = x
-	x.copying = func(mode replication.Mode) bool { return t.secondaries[mode].Copying() }
 	return t
+}
+
+// Indexes are the indexes of what is replicated, for who asks what they have. They begin and
+// end with the tap: see StartFingerprint.
+type Indexes interface {
+	// Fingerprint is that of a mode's content now, with the number of its keys; nil and 0
+	// while it is not known.
+	Fingerprint(mode replication.Mode) (replication.Fingerprint, uint64)
+	State(mode replication.Mode) index.State
+	Reindex(mode replication.Mode, forget bool) error
+	Check(ctx context.Context, mode replication.Mode) (*index.Report, error)
+	Store(ctx context.Context)
+}
+
+// Indexes are those of this node.
+func (t *Tap) Indexes() Indexes { return t.indexes }
+
+// StartFingerprint begins to keep the fingerprint of a mode's content: a scan in
+// the background, during which the fingerprint is unknown, and then with every
+// write. The host calls it when the node becomes active in a role of the mode.
+// With the key that is in use already it does nothing.
+func (t *Tap) StartFingerprint(ctx context.Context, mode replication.Mode, key fingerprint.Key) error {
+	if err := failure.Mode(mode); err != nil {
+		return err
+	}
+	t.control.Lock()
+	defer t.control.Unlock()
+	return t.indexes.Start(ctx, mode, key)
+}
+
+// StopFingerprint ends that. The host calls it when the node gives up its role:
+// the fingerprint cannot follow what another node writes.
+func (t *Tap) StopFingerprint(ctx context.Context, mode replication.Mode) error {
+	t.control.Lock()
+	defer t.control.Unlock()
+	return t.indexes.Stop(ctx, mode, true)
 }
 
 // Secondary is the part of a mode in which this cluster is, or may become, a secondary.
@@ -160,10 +194,9 @@ func (t *Tap) SetGuard(ctx context.Context, g Guard) error {
 // Rest stops what the tap writes by itself, and waits for it until the context
 // ends: the node has ended its duty, and its storage may be replaced under it.
 func (t *Tap) Rest(ctx context.Context) {
-	r := t.regime.Load()
-	t.indexes.rest(ctx, r)
-	if r.journal != nil {
-		r.journal.rest(ctx)
+	t.indexes.Rest(ctx)
+	if j := t.regime.Load().journal; j != nil {
+		j.rest(ctx)
 	}
 }
 

@@ -31,7 +31,7 @@ func (wp *writePath) ClearView(ctx context.Context, prefix string) (deleted uint
 		if err != nil || len(keys) == 0 {
 			return deleted, err
 		}
-		n, err := wp.DeleteKeys(ctx, keys)
+		n, err := wp.deleteKeys(ctx, keys)
 		deleted += n
 		if err != nil {
 			return deleted, failure.Storage("delete what a mount has left", err)
@@ -39,8 +39,8 @@ func (wp *writePath) ClearView(ctx context.Context, prefix string) (deleted uint
 	}
 }
 
-// DeleteKeys deletes keys in transactions, past the guard.
-func (wp *writePath) DeleteKeys(ctx context.Context, keys []string) (deleted uint64, err error) {
+// deleteKeys deletes keys in transactions, past the guard.
+func (wp *writePath) deleteKeys(ctx context.Context, keys []string) (deleted uint64, err error) {
 	writes := make([]*physical.TxnEntry, len(keys))
 	for i, key := range keys {
 		writes[i] = txn.Delete(key)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package index
 
 import (
 	"bytes"
@@ -18,14 +18,14 @@ import (
 )
 
 // store stores what was not touched since a moment.
-func (p *print) store(ctx context.Context, before time.Time) error {
+func (p *Index) store(ctx context.Context, before time.Time) error {
 	s := &p.stored
 	end, err := s.turn.Take(ctx)
 	if err != nil {
 		return err
 	}
 	defer end()
-	if s.off.Load() || !p.index.Known() || p.index.Overgrown() || p.in.copying(p.mode) {
+	if s.off.Load() || !p.index.Known() || p.index.Overgrown() || p.of.copying(p.mode) {
 		return nil
 	}
 	home := p.index.Home()
@@ -43,7 +43,7 @@ func (p *print) store(ctx context.Context, before time.Time) error {
 		if batch == nil {
 			if !first {
 				stored, all := p.index.StoredBlocks()
-				p.in.below.Logger.Debug("blocks of the index of the replicated content were stored", "mode", p.mode, "stored", stored, "of", all)
+				p.of.below.Logger.Debug("blocks of the index of the replicated content were stored", "mode", p.mode, "stored", stored, "of", all)
 			}
 			return nil
 		}
@@ -52,7 +52,7 @@ func (p *print) store(ctx context.Context, before time.Time) error {
 			first = false
 		}
 		if err == nil && !s.off.Load() {
-			err = p.in.storeRows(ctx, batch.Blocks, p.index.Hasher())
+			err = p.of.storeRows(ctx, batch.Blocks, p.index.Hasher())
 		}
 		batch.End(err == nil && !s.off.Load())
 		if err != nil {
@@ -66,7 +66,7 @@ func (p *print) store(ctx context.Context, before time.Time) error {
 }
 
 // rest ends storing, and waits for it until the context ends.
-func (p *print) rest(ctx context.Context) {
+func (p *Index) rest(ctx context.Context) {
 	p.stored.off.Store(true)
 	if end, err := p.stored.turn.Take(ctx); err == nil {
 		end()
@@ -75,27 +75,27 @@ func (p *print) rest(ctx context.Context) {
 
 // owned looks whether the head is still the one that this node has written: a leader
 // that was deposed must not store what it does not know of.
-func (p *print) owned(ctx context.Context, home string) error {
-	b, err := p.in.below.ReadFresh(ctx, fingerprint.HeadOf(home))
+func (p *Index) owned(ctx context.Context, home string) error {
+	b, err := p.of.below.ReadFresh(ctx, fingerprint.HeadOf(home))
 	if err != nil {
 		return err
 	}
 	if !bytes.Equal(b, p.stored.head) {
 		p.stored.off.Store(true)
-		p.in.below.Logger.Warn("the stored index of the replicated content is another node's now, so this one does not store it any more", "mode", p.mode)
+		p.of.below.Logger.Warn("the stored index of the replicated content is another node's now, so this one does not store it any more", "mode", p.mode)
 	}
 	return nil
 }
 
 // newHead makes the head that this node owns its stored index by.
-func (p *print) newHead(row string, of counting) {
+func (p *Index) newHead(row string, of counting) {
 	p.stored.of, p.stored.head = of, p.index.Hasher().EncodeHead(row, of, random())
 }
 
-// renewHead makes the head say what is counted after the classes of keys have changed of
-// which there are none: with any the index would have been lost.
-func (p *print) renewHead(ctx context.Context, home string) error {
-	lost, of := p.index.Lost(), p.in.counts(p.mode)
+// renewHead writes the head anew after classes of keys have changed, so that it names what is
+// counted now. No key of these classes exists: otherwise the index would have been invalidated.
+func (p *Index) renewHead(ctx context.Context, home string) error {
+	lost, of := p.index.Lost(), p.of.counts(p.mode)
 	if of == p.stored.of || p.index.Home() != home {
 		return nil
 	}
@@ -104,38 +104,32 @@ func (p *print) renewHead(ctx context.Context, home string) error {
 	}
 	head, formerOf, formerHead := fingerprint.HeadOf(home), p.stored.of, p.stored.head
 	p.newHead(head, of)
-	err := p.in.below.Inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head})
+	err := p.of.below.Inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head})
 	if err != nil {
 		p.stored.of, p.stored.head = formerOf, formerHead // it is tried again
 	}
 	if p.index.Lost() != lost {
 		// Its head may have been deleted before this one was written.
-		err = errors.Join(err, p.in.below.Inner.Delete(ctx, head))
+		err = errors.Join(err, p.of.below.Inner.Delete(ctx, head))
 	}
 	return err
 }
 
 // newHome makes a place for the rows of an index, and removes what is left of others.
 // It is empty, without an error, if the index was lost meanwhile.
-func (p *print) newHome(ctx context.Context) (string, error) {
+func (p *Index) newHome(ctx context.Context) (string, error) {
 	lost := p.index.Lost()
-	if err := p.unstore(ctx); err != nil {
+	if err := p.InvalidateStored(ctx); err != nil {
 		return "", err
 	}
-	homes, err := p.in.homes(ctx, p.mode)
-	if err != nil {
+	if err := p.of.Forget(ctx, p.mode); err != nil {
 		return "", err
-	}
-	for _, home := range homes {
-		if err := p.in.deleteStored(ctx, home); err != nil {
-			return "", err
-		}
 	}
 	id := random()
 	home := indexPrefixes[p.mode] + hex.EncodeToString(id[:8]) + "/"
 	head := fingerprint.HeadOf(home)
-	p.newHead(head, p.in.counts(p.mode))
-	if err := p.in.below.Inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
+	p.newHead(head, p.of.counts(p.mode))
+	if err := p.of.below.Inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
 		return "", failure.Storage("begin to store the index", err)
 	}
 	if !p.index.SetHome(home, lost) {
@@ -146,7 +140,7 @@ func (p *print) newHome(ctx context.Context) (string, error) {
 
 // storeRows stores blocks: of each, what is to go first. Cut anywhere, a row that is
 // there is right.
-func (x *indexes) storeRows(ctx context.Context, blocks []fingerprint.StoringBlock, h *fingerprint.Hasher) error {
+func (x *Indexes) storeRows(ctx context.Context, blocks []fingerprint.StoringBlock, h *fingerprint.Hasher) error {
 	var writes []*physical.TxnEntry
 	for i := range blocks {
 		for _, row := range blocks[i].Drop {

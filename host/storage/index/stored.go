@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package index
 
 import (
 	"context"
@@ -55,7 +55,7 @@ var tableCounting = func() (id counting) {
 
 // counts identifies what the index of a mode counts. In performance mode that changes with
 // the mounts: it is as of the last time when all who must know of a change were told.
-func (x *indexes) counts(mode replication.Mode) counting {
+func (x *Indexes) counts(mode replication.Mode) counting {
 	classes := x.settled.Load()
 	if mode == replication.DR || classes == nil {
 		return tableCounting
@@ -66,8 +66,8 @@ func (x *indexes) counts(mode replication.Mode) counting {
 	return counting(h.Sum(nil)[:16])
 }
 
-// settleClasses takes the classes that the keys have now for what the indexes count.
-func (x *indexes) settleClasses() {
+// SettleClasses takes the classes that the keys have now for what the indexes count.
+func (x *Indexes) SettleClasses() {
 	if m := x.below.Classes().Mounts(); m != nil {
 		classes := m.Classes()
 		x.settled.Store(&classes)
@@ -87,11 +87,11 @@ type storedIndex struct {
 // findStored reads what is stored of an index, which Hold keeps writes from, and makes
 // this node its owner. What cannot be used is left out with all the rest. An error says
 // that the storage does not answer.
-func (p *print) findStored(ctx context.Context) error {
+func (p *Index) findStored(ctx context.Context) error {
 	home, blocks := "", []*fingerprint.Stored(nil)
 	defer func() { p.index.Release(home, blocks) }()
 	ctx = physical.CacheRefreshContext(ctx, true)
-	homes, err := p.in.homes(ctx, p.mode)
+	homes, err := p.of.Homes(ctx, p.mode)
 	if err != nil || len(homes) == 0 {
 		return err
 	}
@@ -103,24 +103,24 @@ func (p *print) findStored(ctx context.Context) error {
 	}
 	if why == nil && blocks != nil {
 		head := fingerprint.HeadOf(homes[0])
-		p.newHead(head, p.in.counts(p.mode))
-		if err := p.in.below.Inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
+		p.newHead(head, p.of.counts(p.mode))
+		if err := p.of.below.Inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {
 			return failure.Storage("take over the stored index", err)
 		}
 		home, p.stored.blocks = homes[0], blocks
 		return nil
 	}
 	if why != nil {
-		p.in.below.Logger.Warn("the stored index of the replicated content cannot be used, so all of the content is read", "mode", p.mode, "error", why)
+		p.of.below.Logger.Warn("the stored index of the replicated content cannot be used, so all of the content is read", "mode", p.mode, "error", why)
 	}
 	blocks = nil
-	return p.in.behead(ctx, homes)
+	return p.of.invalidateHomes(ctx, homes)
 }
 
 // readStored reads the rows of a directory: none if it has no head, or if a former set's;
 // why says what is wrong with them.
-func (p *print) readStored(ctx context.Context, home string) (blocks []*fingerprint.Stored, why, err error) {
-	names, err := p.in.below.Inner.List(ctx, home)
+func (p *Index) readStored(ctx context.Context, home string) (blocks []*fingerprint.Stored, why, err error) {
+	names, err := p.of.below.Inner.List(ctx, home)
 	if err != nil {
 		return nil, nil, failure.Storage("list the stored index", err)
 	}
@@ -131,7 +131,7 @@ func (p *print) readStored(ctx context.Context, home string) (blocks []*fingerpr
 			keys = append(keys, key)
 		}
 	}
-	values, err := p.in.below.ReadAll(ctx, keys)
+	values, err := p.of.below.ReadAll(ctx, keys)
 	if err != nil {
 		return nil, nil, failure.Storage("read the stored index", err)
 	}
@@ -143,7 +143,7 @@ func (p *print) readStored(ctx context.Context, home string) (blocks []*fingerpr
 	switch {
 	case why != nil:
 		return nil, why, nil
-	case of != p.in.counts(p.mode):
+	case of != p.of.counts(p.mode):
 		return nil, fmt.Errorf("it counts other keys: it is of another version, or of other mounts"), nil
 	}
 	blocks = []*fingerprint.Stored{}
@@ -167,11 +167,11 @@ func (p *print) readStored(ctx context.Context, home string) (blocks []*fingerpr
 }
 
 // takeStored makes the index of the blocks that are stored, and reads what is not.
-func (p *print) takeStored(ctx context.Context) (done bool, err error) {
+func (p *Index) takeStored(ctx context.Context) (done bool, err error) {
 	blocks := p.stored.blocks
 	pass := p.index.Begin()
 	defer pass.End()
-	dirs := walk.NewListing(p.in.below.Inner, p.in.below.AnyPrefix)
+	dirs := walk.NewListing(p.of.below.Inner, p.of.below.AnyPrefix)
 	read, after := 0, ""
 	gap := func(upTo string) error {
 		w, err := walk.Between(ctx, dirs, after, upTo, new(int))
@@ -179,13 +179,13 @@ func (p *print) takeStored(ctx context.Context) (done bool, err error) {
 			return err
 		}
 		for pass.Current() {
-			keys, err := w.Group(ctx, func(key string) bool { return p.in.below.Classes().Replicated(p.mode, key) }, upTo)
+			keys, err := w.Group(ctx, func(key string) bool { return p.of.below.Classes().Replicated(p.mode, key) }, upTo)
 			if err != nil || len(keys) == 0 {
 				return err
 			}
 			read += len(keys)
 			p.indexing.progress(len(keys))
-			if err := readPass(ctx, p.in, pass, keys); err != nil {
+			if err := readPass(ctx, p.of, pass, keys); err != nil {
 				return err
 			}
 		}
@@ -208,7 +208,7 @@ func (p *print) takeStored(ctx context.Context) (done bool, err error) {
 			if len(created) == 0 {
 				break
 			}
-			if err := readPass(ctx, p.in, pass, created); err != nil {
+			if err := readPass(ctx, p.of, pass, created); err != nil {
 				return false, err
 			}
 		}
@@ -226,10 +226,10 @@ func (p *print) takeStored(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 	}
-	_, done, err = finishPass(ctx, p.in, pass)
+	_, done, err = finishPass(ctx, p.of, pass)
 	if done {
 		_, keys := p.index.Root()
-		p.in.below.Logger.Info("the index of the replicated content was stored, and is compared with the storage now", "mode", p.mode, "keys", keys, "read", read)
+		p.of.below.Logger.Info("the index of the replicated content was stored, and is compared with the storage now", "mode", p.mode, "keys", keys, "read", read)
 	}
 	return done, err
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package index
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// IndexState is what is known of the index of a mode's content.
-type IndexState struct {
+// State is what is known of the index of a mode's content.
+type State struct {
 	// Rebuilding says that everything is being read, Read of about Total keys so far.
 	Rebuilding  bool
 	Read, Total uint64
@@ -21,8 +21,8 @@ type IndexState struct {
 	Wrong            bool
 }
 
-// IndexReport is the result of a check.
-type IndexReport struct {
+// Report is the result of a check.
+type Report struct {
 	// Root is the fingerprint of what the storage has.
 	Root replication.Fingerprint
 	// Wrong says that the index had something else; Ranges are the numbers of the
@@ -31,41 +31,41 @@ type IndexReport struct {
 	Ranges []int
 }
 
-// IndexState is that of a mode; zero while this node keeps no index of it.
-func (x *indexes) IndexState(mode replication.Mode) IndexState {
-	p := x.regime.Load().prints[mode]
+// State is that of a mode; zero while this node keeps no index of it.
+func (x *Indexes) State(mode replication.Mode) State {
+	p := x.writes.Running()[mode]
 	if p == nil {
-		return IndexState{}
+		return State{}
 	}
 	p.indexing.mu.Lock()
 	defer p.indexing.mu.Unlock()
 	i := &p.indexing
-	return IndexState{Rebuilding: i.rebuilding, Read: i.read, Total: i.total, Rebuilt: i.rebuilt, Checked: i.checked, Wrong: i.wrong}
+	return State{Rebuilding: i.rebuilding, Read: i.read, Total: i.total, Rebuilt: i.rebuilt, Checked: i.checked, Wrong: i.wrong}
 }
 
 // Reindex has the index of a mode computed anew from the storage, in the background.
 // What there is serves until then, unless it is forgotten at once. InvalidInput while
 // one is under way.
-func (x *indexes) Reindex(mode replication.Mode, forget bool) error {
-	p, err := x.printOf(mode)
+func (x *Indexes) Reindex(mode replication.Mode, forget bool) error {
+	p, err := x.running(mode)
 	if err != nil {
 		return err
 	}
-	if s := x.IndexState(mode); s.Rebuilding {
+	if s := x.State(mode); s.Rebuilding {
 		return replication.Errorf(replication.InvalidInput, "the index of %s replication is being computed already: %d of about %d keys were read", mode, s.Read, s.Total)
 	}
 	if forget {
-		p.invalidate()
+		p.Invalidate()
 	} else {
 		signal(p.unknown)
 	}
 	return nil
 }
 
-// CheckIndex compares the index of a mode with the storage, which it reads once. The
+// Check compares the index of a mode with the storage, which it reads once. The
 // index follows the storage where they differ.
-func (x *indexes) CheckIndex(ctx context.Context, mode replication.Mode) (*IndexReport, error) {
-	p, err := x.printOf(mode)
+func (x *Indexes) Check(ctx context.Context, mode replication.Mode) (*Report, error) {
+	p, err := x.running(mode)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +84,11 @@ func (x *indexes) CheckIndex(ctx context.Context, mode replication.Mode) (*Index
 	return r, nil
 }
 
-func (x *indexes) printOf(mode replication.Mode) (*print, error) {
+func (x *Indexes) running(mode replication.Mode) (*Index, error) {
 	if err := failure.Mode(mode); err != nil {
 		return nil, err
 	}
-	if p := x.regime.Load().prints[mode]; p != nil {
+	if p := x.writes.Running()[mode]; p != nil {
 		return p, nil
 	}
 	return nil, replication.Errorf(replication.Unavailable, "this node keeps no index of %s replication: it is not the active node of a cluster that replicates", mode)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package index
 
 import (
 	"context"
@@ -46,10 +46,10 @@ func (r *round) pause(confirmed bool) time.Duration {
 }
 
 // advance goes on with the round, or begins one.
-func (r *round) advance(ctx context.Context, p *print) error {
+func (r *round) advance(ctx context.Context, p *Index) error {
 	if r.pass == nil {
 		pass := p.index.Begin()
-		w, err := walk.New(ctx, p.in.below.Inner, "")
+		w, err := walk.New(ctx, p.of.below.Inner, "")
 		if err != nil {
 			pass.End()
 			return err
@@ -61,7 +61,7 @@ func (r *round) advance(ctx context.Context, p *print) error {
 		groups = firstGroups
 	}
 	for range groups {
-		n, err := readGroup(ctx, p.in, p.mode, r.pass, r.walk)
+		n, err := readGroup(ctx, p.of, p.mode, r.pass, r.walk)
 		if err != nil {
 			r.end()
 			return err
@@ -69,7 +69,7 @@ func (r *round) advance(ctx context.Context, p *print) error {
 		if n > 0 {
 			continue
 		}
-		wrong, done, err := finishPass(ctx, p.in, r.pass)
+		wrong, done, err := finishPass(ctx, p.of, r.pass)
 		r.end()
 		if done {
 			p.checked(wrong)

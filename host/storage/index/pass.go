@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package index
 
 import (
 	"context"
@@ -32,12 +32,12 @@ type indexing struct {
 
 // keep scans, again after a failure and whenever the fingerprint is lost, and
 // keeps the ranges of the index small and right.
-func (p *print) keep(ctx context.Context) {
+func (p *Index) keep(ctx context.Context) {
 	retry := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
 	tend := time.NewTimer(roundEvery)
 	defer tend.Stop()
-	rest := time.NewTicker(p.in.storeAfter/2 + 1)
+	rest := time.NewTicker(p.of.storeAfter/2 + 1)
 	defer rest.Stop()
 	defer func() { p.round.end() }()
 	for {
@@ -52,17 +52,17 @@ func (p *print) keep(ctx context.Context) {
 				err = p.rebuild(ctx)
 			case <-p.grown:
 				// What a copy writes is cut when it has ended, not while it grows.
-				if p.index.Overgrown() && !p.in.copying(p.mode) {
+				if p.index.Overgrown() && !p.of.copying(p.mode) {
 					err = p.rebuild(ctx)
 				}
 			case <-tend.C:
 				if err := p.round.advance(ctx, p); err != nil && ctx.Err() == nil {
-					p.in.below.Logger.Warn("a part of the replicated content cannot be checked", "mode", p.mode, "error", err)
+					p.of.below.Logger.Warn("a part of the replicated content cannot be checked", "mode", p.mode, "error", err)
 				}
 				tend.Reset(p.round.pause(p.confirmed.Load()))
 			case now := <-rest.C:
-				if err := p.store(ctx, now.Add(-p.in.storeAfter)); err != nil && ctx.Err() == nil {
-					p.in.below.Logger.Warn("the index of the replicated content is not stored; trying again", "mode", p.mode, "error", err)
+				if err := p.store(ctx, now.Add(-p.of.storeAfter)); err != nil && ctx.Err() == nil {
+					p.of.below.Logger.Warn("the index of the replicated content is not stored; trying again", "mode", p.mode, "error", err)
 				}
 			case <-ctx.Done():
 			}
@@ -73,7 +73,7 @@ func (p *print) keep(ctx context.Context) {
 		if err == nil {
 			continue // lost while it was computed
 		}
-		p.in.below.Logger.Warn("the fingerprint of the replicated content cannot be computed; trying again", "mode", p.mode, "error", err)
+		p.of.below.Logger.Warn("the fingerprint of the replicated content cannot be computed; trying again", "mode", p.mode, "error", err)
 		timer := time.NewTimer(retry.NextBackOff())
 		select {
 		case <-timer.C:
@@ -85,7 +85,7 @@ func (p *print) keep(ctx context.Context) {
 }
 
 // begin takes what is stored of the index, and reads the rest.
-func (p *print) begin(ctx context.Context) error {
+func (p *Index) begin(ctx context.Context) error {
 	if p.stored.blocks == nil {
 		return p.rebuild(ctx)
 	}
@@ -103,15 +103,15 @@ func (p *print) begin(ctx context.Context) error {
 }
 
 // rebuild reads everything once. It ends without an error when the index was
-// invalidated meanwhile.
-func (p *print) rebuild(ctx context.Context) error {
+// Invalidated meanwhile.
+func (p *Index) rebuild(ctx context.Context) error {
 	select {
 	case <-p.unknown: // this is what was asked for
 	default:
 	}
-	if err := p.unstore(ctx); err != nil {
+	if err := p.InvalidateStored(ctx); err != nil {
 		// The next write does it, and until then what is stored is right.
-		p.in.below.Logger.Warn("an index that is stored and not needed any more cannot be deleted", "mode", p.mode, "error", err)
+		p.of.below.Logger.Warn("an index that is stored and not needed any more cannot be deleted", "mode", p.mode, "error", err)
 	}
 	_, total := p.index.Root()
 	p.indexing.begin(total)
@@ -125,27 +125,27 @@ func (p *print) rebuild(ctx context.Context) error {
 }
 
 // checked notes the result of a check of everything.
-func (p *print) checked(wrong bool) {
+func (p *Index) checked(wrong bool) {
 	p.confirmed.Store(true)
 	p.indexing.checkEnded(wrong)
 	if wrong {
-		p.in.below.Logger.Error("the storage has something else than was written to it through this server: the fingerprint follows the storage now", "mode", p.mode)
-		p.in.observer().IndexWrong(p.mode)
+		p.of.below.Logger.Error("the storage has something else than was written to it through this server: the fingerprint follows the storage now", "mode", p.mode)
+		p.of.wrong(p.mode)
 	}
 }
 
 // pass reads everything at once and puts it into the index. The report says what the
 // index had otherwise. It is not done, without an error, when the index was
-// invalidated meanwhile.
-func (p *print) pass(ctx context.Context, progress func(keys int)) (r *IndexReport, done bool, err error) {
+// Invalidated meanwhile.
+func (p *Index) pass(ctx context.Context, progress func(keys int)) (r *Report, done bool, err error) {
 	pass := p.index.Begin()
 	defer pass.End()
-	w, err := walk.New(ctx, p.in.below.Inner, "")
+	w, err := walk.New(ctx, p.of.below.Inner, "")
 	if err != nil {
 		return nil, false, err
 	}
 	for pass.Current() {
-		n, err := readGroup(ctx, p.in, p.mode, pass, w)
+		n, err := readGroup(ctx, p.of, p.mode, pass, w)
 		if err != nil {
 			return nil, false, err
 		}
@@ -156,12 +156,12 @@ func (p *print) pass(ctx context.Context, progress func(keys int)) (r *IndexRepo
 			progress(n)
 		}
 	}
-	wrong, done, err := finishPass(ctx, p.in, pass)
-	return &IndexReport{Wrong: wrong, Ranges: pass.Wrong()}, done, err
+	wrong, done, err := finishPass(ctx, p.of, pass)
+	return &Report{Wrong: wrong, Ranges: pass.Wrong()}, done, err
 }
 
 // readGroup reads the next keys of a pass, 0 if there are none.
-func readGroup(ctx context.Context, x *indexes, mode replication.Mode, pass *fingerprint.Pass, w *walk.Walk) (int, error) {
+func readGroup(ctx context.Context, x *Indexes, mode replication.Mode, pass *fingerprint.Pass, w *walk.Walk) (int, error) {
 	keys, err := w.Group(ctx, func(key string) bool { return x.below.Classes().Replicated(mode, key) }, "")
 	if err != nil || len(keys) == 0 {
 		return 0, err
@@ -170,7 +170,7 @@ func readGroup(ctx context.Context, x *indexes, mode replication.Mode, pass *fin
 }
 
 // finishPass reads what was created behind the last key that was listed.
-func finishPass(ctx context.Context, x *indexes, pass *fingerprint.Pass) (wrong, done bool, err error) {
+func finishPass(ctx context.Context, x *Indexes, pass *fingerprint.Pass) (wrong, done bool, err error) {
 	for {
 		done, wrong, ok := pass.Finish()
 		if done || !ok {
@@ -191,7 +191,7 @@ func finishPass(ctx context.Context, x *indexes, pass *fingerprint.Pass) (wrong,
 // readPass counts a run of keys, in order, and those that were created among
 // them since they were listed. Their locks are held so that each write of one of
 // them is either read here or told to the pass, never both.
-func readPass(ctx context.Context, x *indexes, pass *fingerprint.Pass, keys []string) error {
+func readPass(ctx context.Context, x *Indexes, pass *fingerprint.Pass, keys []string) error {
 	for {
 		lock := slices.Clone(keys)
 		if x.below.Txn == nil {
