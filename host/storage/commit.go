@@ -157,11 +157,9 @@ func (wp *writePath) effectsOf(r *regime, writes []*physical.TxnEntry) []effect 
 		if class == keyclass.Unknown && r.watching {
 			if keyclass.InView(e.Entry.Key) {
 				wp.held.note(e.Entry.Key, e.Operation == physical.DeleteOperation)
-			} else {
-				if wp.unknown.Add(1) == 1 {
-					wp.below.Logger.Warn("a key was written that this version of replication has no class for; such keys go to DR secondaries alone; "+
-						"the status field unclassified_keys counts them", "key", e.Entry.Key)
-				}
+			} else if wp.unknown.Add(1) == 1 {
+				wp.below.Logger.Warn("a key was written that this version of replication has no class for; such keys go to DR secondaries alone; "+
+					"the status field unclassified_keys counts them", "key", e.Entry.Key)
 			}
 		}
 		if !r.watched[class] {

@@ -59,6 +59,7 @@ func (g *Guard) check(c *keyclass.Classifier, op physical.Operation, key string)
 		return false, nil
 	case Frozen:
 		return false, ErrFrozen
+	case ReadOnly:
 	}
 	if slices.Contains(g.Absorb, key) {
 		return true, nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -184,7 +185,7 @@ func (p *primary) beginTerm(ctx context.Context) (*activeJournal, error) {
 		head.Terms[n-1].Next = end + 1
 		j.formerEnd = journal.RowKey(head.Terms[n-1].Term, end)
 	}
-	j.terms = append(head.Terms, journal.TermStart{Term: j.term, First: last + 1})
+	j.terms = slices.Concat(head.Terms, []journal.TermStart{{Term: j.term, First: last + 1}})
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	if err := j.writeHead(ctx, last+reserveBlock, false); err != nil {
 		j.end()

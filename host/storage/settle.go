@@ -22,8 +22,6 @@ const (
 	// settledEvery is after how many writes the fingerprints forget of finished ones
 	// what they would need to take them back.
 	settledEvery = 1024
-	// parallelGets bounds the reads of one call that are under way.
-	parallelGets = 16
 )
 
 // settle finds out what a failed write has done and finishes its number. The row

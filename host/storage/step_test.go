@@ -69,7 +69,7 @@ func TestStepOfASealedCoreIsOwed(t *testing.T) {
 		require.Equal(t, "<none>", get(t, secondary.Inner(), perfState))
 		require.Equal(t, fingerprintOf(t, primary, dr), fingerprintOf(t, secondary, dr))
 		require.NoError(t, primary.Close(ctx))
-		primary = newPrimary(t, inner)
+		newPrimary(t, inner)
 		require.Equal(t, "<none>", get(t, inner, "replication/journal/owed"))
 	})
 }

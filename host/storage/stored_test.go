@@ -216,7 +216,7 @@ func TestStoredIndexThatDoesNotCount(t *testing.T) {
 				putInner(t, b, "index-dr/pages/0123/"+name, row)
 			}
 		},
-		"what a deposed leader wrote": func(t *testing.T, b physical.Backend, tap *storage.Tap) {
+		"what a deposed leader wrote": func(t *testing.T, _ physical.Backend, tap *storage.Tap) {
 			require.NoError(t, tap.StartFingerprint(t.Context(), dr, indexKey))
 			fingerprintOf(t, tap, dr)
 			require.NoError(t, tap.LoseIndexes(t.Context()))

@@ -79,7 +79,7 @@ type Options struct {
 // than one of them is here.
 //
 // A goroutine takes locks in this order: the turn of an apply of a mode, writePath.control,
-// the stripes of the keys of a write, then those inside a part, which are held for a
+// the locks of the keys of a write, then those inside a part, which are held for a
 // moment and under which none of another part is taken.
 type Tap struct {
 	*writePath

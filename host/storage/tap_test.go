@@ -82,7 +82,7 @@ func TestGuard(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			ctx := testContext(t)
-			want := error(logical.ErrReadOnly)
+			want := logical.ErrReadOnly
 			if tc.guard.Level == storage.Frozen {
 				want = storage.ErrFrozen
 			}
@@ -163,8 +163,8 @@ func TestGuardWaitsForWrites(t *testing.T) {
 	go func() { done <- tap.SetGuard(ctx, storage.Guard{Level: storage.Frozen}) }()
 	require.ErrorIs(t, tap.Backend().Put(ctx, &physical.Entry{Key: "core/mounts"}), storage.ErrFrozen, "new writes are refused at once")
 	select {
-	case <-done:
-		t.Fatal("the change did not wait")
+	case err := <-done:
+		t.Fatalf("the change did not wait: %v", err)
 	default:
 	}
 	close(release)
@@ -236,7 +236,7 @@ func TestTableHook(t *testing.T) {
 	f := newFaulty(t)
 	tap := newTap(t, f)
 	var told []string
-	tap.OnTableWrite(func(ctx context.Context, key string, value []byte) error {
+	tap.OnTableWrite(func(_ context.Context, key string, value []byte) error {
 		told = append(told, key+"="+string(value)+" over "+get(t, tap.Inner(), key))
 		if string(value) == "bad" {
 			return errStorage

@@ -107,7 +107,7 @@ func fetch(t *testing.T, primary, secondary *storage.Tap) (asked int) {
 // What the storage refuses is set aside: all else of the frame is applied, and the
 // position moves on. It is known over a restart.
 func TestRefusedKeyStopsNothingElse(t *testing.T) {
-	onLimited(t, func(t *testing.T, inner physical.Backend, l *limited) {
+	onLimited(t, func(t *testing.T, inner physical.Backend, _ *limited) {
 		ctx := testContext(t)
 		primary, secondary, _ := pair(t, inner)
 		put(t, primary, largeKey, "small")
@@ -161,7 +161,7 @@ func TestRefusedKeyStopsNothingElse(t *testing.T) {
 
 // A copy and a comparison end in spite of it, and say so.
 func TestRefusedKeyInACopy(t *testing.T) {
-	onLimited(t, func(t *testing.T, inner physical.Backend, l *limited) {
+	onLimited(t, func(t *testing.T, inner physical.Backend, _ *limited) {
 		ctx := testContext(t)
 		primary := newPrimary(t, newTxn(t))
 		for i := range 100 {
@@ -309,7 +309,7 @@ func TestManyRefusedKeysAreCounted(t *testing.T) {
 
 // A comparison that finds more than the list has is not begun again at once.
 func TestCountedKeysAreNoLoop(t *testing.T) {
-	onLimited(t, func(t *testing.T, inner physical.Backend, l *limited) {
+	onLimited(t, func(t *testing.T, inner physical.Backend, _ *limited) {
 		ctx := testContext(t)
 		primary, secondary, _ := pair(t, inner)
 		require.NoError(t, secondary.StartFingerprint(ctx, dr, indexKey))

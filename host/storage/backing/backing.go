@@ -28,10 +28,10 @@ import (
 )
 
 const (
-	// DefaultEntries and DefaultBytes are the limits of transactions on storage that does
-	// not name its own (those of consul, by the SDK).
-	DefaultEntries = 63
-	DefaultBytes   = 128 << 10
+	// The limits of transactions on storage that does not name its own (those of consul,
+	// by the SDK).
+	defaultEntries = 63
+	defaultBytes   = 128 << 10
 
 	// What is left free in a transaction that a part of the tap makes itself: for the
 	// cursor, a journal row of its own when the cluster is a primary too, and what the
@@ -105,10 +105,10 @@ func (b *Storage) Limits() (entries, bytes int) {
 		entries, bytes = l.TransactionLimits()
 	}
 	if entries <= 0 {
-		entries = DefaultEntries
+		entries = defaultEntries
 	}
 	if bytes <= 0 {
-		bytes = DefaultBytes
+		bytes = defaultBytes
 	}
 	return entries, bytes
 }

@@ -16,6 +16,7 @@ import (
 // it would count one row twice.
 type OneSpelling struct{ physical.Backend }
 
+// Put implements physical.Backend.
 func (c OneSpelling) Put(ctx context.Context, e *physical.Entry) error {
 	if key := keyclass.Canonical(e.Key); key != e.Key {
 		same := *e
@@ -25,14 +26,17 @@ func (c OneSpelling) Put(ctx context.Context, e *physical.Entry) error {
 	return c.Backend.Put(ctx, e)
 }
 
+// Get implements physical.Backend.
 func (c OneSpelling) Get(ctx context.Context, key string) (*physical.Entry, error) {
 	return c.Backend.Get(ctx, keyclass.Canonical(key))
 }
 
+// Delete implements physical.Backend.
 func (c OneSpelling) Delete(ctx context.Context, key string) error {
 	return c.Backend.Delete(ctx, keyclass.Canonical(key))
 }
 
+// List implements physical.Backend.
 func (c OneSpelling) List(ctx context.Context, prefix string) ([]string, error) {
 	return c.Backend.List(ctx, keyclass.CanonicalPrefix(prefix))
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// homes are the directories of the indexes of a mode that are stored.
+// Homes are the directories of the indexes of a mode that are stored.
 func (x *Indexes) Homes(ctx context.Context, mode replication.Mode) (homes []string, err error) {
 	prefix := indexPrefixes[mode]
 	names, err := x.below.Inner.List(ctx, prefix)

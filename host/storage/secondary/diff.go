@@ -5,6 +5,7 @@ package secondary
 import (
 	"context"
 	"math/bits"
+	"slices"
 
 	"github.com/vault-replication/vault-replication/host/storage/digest"
 	"github.com/vault-replication/vault-replication/host/storage/failure"
@@ -176,7 +177,7 @@ func (s *comparison) takeAnswer(ctx context.Context, x *fingerprint.Index, d *di
 			return s.preferCopy(ctx, d, c)
 		}
 	}
-	asks := append(next, d.asks[len(a.Ranges):]...)
+	asks := slices.Concat(next, d.asks[len(a.Ranges):])
 	lacks, err := s.readLacking(ctx, c)
 	if err != nil {
 		return err

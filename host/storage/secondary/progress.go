@@ -5,6 +5,7 @@ package secondary
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
@@ -48,11 +49,11 @@ func (d *debt) WaitApplied(ctx context.Context, at replication.Position) error {
 	if w == nil && err == nil {
 		return nil
 	}
-	if err == errUnknownProgress {
+	if errors.Is(err, errUnknownProgress) {
 		if err := d.loadProgress(ctx); err != nil {
 			return err
 		}
-		if w, err = p.wait(at); err == errUnknownProgress {
+		if w, err = p.wait(at); errors.Is(err, errUnknownProgress) {
 			err = errNoSecondary // it has ended meanwhile
 		}
 	}
