@@ -54,28 +54,28 @@ func (s *shelf) ReadRange(context.Context, replication.Mode, string, string) (*r
 	return &replication.Range{After: "a", UpTo: "b", Keys: 1, AsOf: 2, Payload: []byte("pairs")}, nil
 }
 
-func (s *shelf) Cursor(context.Context, replication.Mode) (*replication.Cursor, error) {
+func (s *shelf) Cursor(context.Context) (*replication.Cursor, error) {
 	c := s.cursor
 	return &c, nil
 }
 
-func (s *shelf) BeginCopy(_ context.Context, _ replication.Mode, from replication.Position, given replication.Proof) error {
+func (s *shelf) BeginCopy(_ context.Context, from replication.Position, given replication.Proof) error {
 	s.applied++
 	s.cursor = replication.Cursor{Copying: true, CopyFrom: from, Proof: given}
 	return nil
 }
 
-func (s *shelf) ApplyRange(ctx context.Context, m replication.Mode, _ *replication.Range) (*replication.Cursor, error) {
+func (s *shelf) ApplyRange(ctx context.Context, _ *replication.Range) (*replication.Cursor, error) {
 	s.applied++
-	return s.Cursor(ctx, m)
+	return s.Cursor(ctx)
 }
 
-func (s *shelf) ApplyFrame(ctx context.Context, m replication.Mode, _ *replication.Frame) (*replication.Cursor, error) {
+func (s *shelf) ApplyFrame(ctx context.Context, _ *replication.Frame) (*replication.Cursor, error) {
 	s.applied++
-	return s.Cursor(ctx, m)
+	return s.Cursor(ctx)
 }
 
-func (s *shelf) Verify(context.Context, replication.Mode, replication.Position, replication.Fingerprint) error {
+func (s *shelf) Verify(context.Context, replication.Position, replication.Fingerprint) error {
 	s.applied++
 	return nil
 }
@@ -145,7 +145,7 @@ func TestEveryFieldIsProven(t *testing.T) {
 	key := newSecret(1)
 	to, err := proof.NewPrimary(s, relation, key.pairing, key.own, nil)
 	require.NoError(t, err)
-	from := proof.NewSecondary(s, relation.Mode, nil)
+	from := proof.NewSecondary(s, nil)
 	require.NoError(t, from.Pair(relation, key.pairing))
 	refused := func(name string, err error) {
 		t.Helper()
@@ -214,7 +214,7 @@ func BenchmarkFrame(b *testing.B) {
 			key := newSecret(1)
 			to, err := proof.NewPrimary(s, relation, key.pairing, key.own, nil)
 			require.NoError(b, err)
-			from := proof.NewSecondary(s, relation.Mode, nil)
+			from := proof.NewSecondary(s, nil)
 			require.NoError(b, from.Pair(relation, key.pairing))
 			s.cursor.Position = at
 			c, err := from.Cursor(b.Context())

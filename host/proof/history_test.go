@@ -85,7 +85,7 @@ func TestALieBeginsNoEpoch(t *testing.T) {
 	p.put("logical/m/1", "a")
 	p.apply(p.frame(p.cursor()))
 	// The mark that it was given, as it keeps it.
-	kept, err := p.secondary.Cursor(ctx, replication.DR)
+	kept, err := p.secondary.Secondary(replication.DR).Cursor(ctx)
 	require.NoError(t, err)
 	require.NotEmpty(t, kept.Proof)
 	require.NoError(t, p.primary.Deactivate(ctx))

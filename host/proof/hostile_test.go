@@ -307,7 +307,7 @@ func TestRelationsAreApart(t *testing.T) {
 		_, err = p.say(other.of, other.secret).OpenSlot(ctx, c.Proof)
 		require.Equal(t, replication.Denied, replication.KindOf(err), "%s: %v", name, err)
 	}
-	alone := proof.NewSecondary(p.secondary, replication.DR, nil)
+	alone := proof.NewSecondary(p.secondary.Secondary(replication.DR), nil)
 	_, err = alone.ApplyFrame(ctx, f)
 	requireKind(t, replication.Denied, err)
 	none, err := alone.Cursor(ctx)

@@ -14,16 +14,16 @@ import (
 // GenerationMax is the highest generation of an epoch. No cluster is promoted that often.
 const GenerationMax = 1 << 40
 
-// Content is the storage of a secondary. [storage.Tap] implements it. It keeps the proofs
+// Content is the storage of a secondary. [secondary.Secondary] implements it. It keeps the proofs
 // of a cursor, a frame and an opening, and returns them unchanged.
 type Content interface {
-	Cursor(ctx context.Context, mode replication.Mode) (*replication.Cursor, error)
-	BeginCopy(ctx context.Context, mode replication.Mode, from replication.Position, given replication.Proof) error
-	ApplyRange(ctx context.Context, mode replication.Mode, r *replication.Range) (*replication.Cursor, error)
-	Diff(ctx context.Context, mode replication.Mode, answer []byte) (*replication.DiffStep, error)
-	Verify(ctx context.Context, mode replication.Mode, at replication.Position, fingerprint replication.Fingerprint) error
-	EndCopy(ctx context.Context, mode replication.Mode) (*replication.Cursor, error)
-	ApplyFrame(ctx context.Context, mode replication.Mode, f *replication.Frame) (*replication.Cursor, error)
+	Cursor(ctx context.Context) (*replication.Cursor, error)
+	BeginCopy(ctx context.Context, from replication.Position, given replication.Proof) error
+	ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error)
+	Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error)
+	Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint) error
+	EndCopy(ctx context.Context) (*replication.Cursor, error)
+	ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error)
 }
 
 // Secondary is the secondary's side of a relation: it proves what goes to the primary's
@@ -31,7 +31,6 @@ type Content interface {
 // the relation changes.
 type Secondary struct {
 	store   Content
-	mode    replication.Mode
 	refused func(error)
 
 	// copies keeps a range or an answer that was checked for one copy from being applied
@@ -50,8 +49,8 @@ type Secondary struct {
 
 // NewSecondary makes the secondary's side, not paired yet. Refused hears of each message
 // that is refused; it may be nil.
-func NewSecondary(store Content, mode replication.Mode, refused func(error)) *Secondary {
-	return &Secondary{store: store, mode: mode, refused: refused}
+func NewSecondary(store Content, refused func(error)) *Secondary {
+	return &Secondary{store: store, refused: refused}
 }
 
 // Pair sets the relation. Nothing of another relation counts any more. Without a pairing
@@ -132,7 +131,7 @@ func (s *Secondary) Prove(c *replication.Cursor) *replication.Cursor {
 
 // Cursor is that of the storage, with its proof.
 func (s *Secondary) Cursor(ctx context.Context) (*replication.Cursor, error) {
-	c, err := s.store.Cursor(ctx, s.mode)
+	c, err := s.store.Cursor(ctx)
 	return s.Prove(c), err
 }
 
@@ -160,7 +159,7 @@ func (s *Secondary) BeginCopy(ctx context.Context, from replication.Opening) (*r
 	s.copy, s.asked = newNonce(), nil
 	s.mu.Unlock()
 	kept := mark{term: from.Position.Term, sequence: from.Position.Sequence, sum: given}.kept()
-	if err := s.store.BeginCopy(ctx, s.mode, from.Position, kept); err != nil {
+	if err := s.store.BeginCopy(ctx, from.Position, kept); err != nil {
 		return nil, err
 	}
 	return s.Cursor(ctx)
@@ -169,7 +168,7 @@ func (s *Secondary) BeginCopy(ctx context.Context, from replication.Opening) (*r
 // checkEpoch lets a secondary follow its primary into a newer history, and never back or
 // across.
 func (s *Secondary) checkEpoch(ctx context.Context, epoch replication.Epoch) error {
-	c, err := s.store.Cursor(ctx, s.mode)
+	c, err := s.store.Cursor(ctx)
 	if err != nil {
 		return err
 	}
@@ -198,7 +197,7 @@ func (s *Secondary) ApplyRange(ctx context.Context, r *replication.Range) (*repl
 	if r == nil || !k.ranges.holds(r.Proof, rangeMeaning(copying, r), r.Payload) {
 		return nil, s.refuse("range of keys")
 	}
-	c, err := s.store.ApplyRange(ctx, s.mode, r)
+	c, err := s.store.ApplyRange(ctx, r)
 	return s.Prove(c), err
 }
 
@@ -221,7 +220,7 @@ func (s *Secondary) Diff(ctx context.Context, answer []byte) (*replication.DiffS
 		}
 		answer = answer[:body]
 	}
-	step, err := s.store.Diff(ctx, s.mode, answer)
+	step, err := s.store.Diff(ctx, answer)
 	if err != nil {
 		return nil, err
 	}
@@ -247,12 +246,12 @@ func (s *Secondary) Verify(ctx context.Context, at replication.Position, fingerp
 	if !k.print.holds(primary, meaning{}.position(at), fingerprint) {
 		return s.refuse("fingerprint")
 	}
-	return s.store.Verify(ctx, s.mode, at, fingerprint)
+	return s.store.Verify(ctx, at, fingerprint)
 }
 
 // EndCopy ends the copy; the storage knows whether all of it was applied.
 func (s *Secondary) EndCopy(ctx context.Context) (*replication.Cursor, error) {
-	c, err := s.store.EndCopy(ctx, s.mode)
+	c, err := s.store.EndCopy(ctx)
 	return s.Prove(c), err
 }
 
@@ -271,6 +270,6 @@ func (s *Secondary) ApplyFrame(ctx context.Context, f *replication.Frame) (*repl
 	}
 	proven := *f
 	proven.Proof = mark{term: f.To.Term, sequence: f.To.Sequence, sum: given}.kept()
-	c, err := s.store.ApplyFrame(ctx, s.mode, &proven)
+	c, err := s.store.ApplyFrame(ctx, &proven)
 	return s.Prove(c), err
 }

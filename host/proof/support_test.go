@@ -86,7 +86,7 @@ func (p *pair) say(r proof.Relation, s secret) *proof.Primary {
 }
 
 func (p *pair) hear(r proof.Relation, s secret) *proof.Secondary {
-	from := proof.NewSecondary(p.secondary, replication.DR, func(error) { p.refusals++ })
+	from := proof.NewSecondary(p.secondary.Secondary(replication.DR), func(error) { p.refusals++ })
 	require.NoError(p.t, from.Pair(r, s.pairing))
 	return from
 }

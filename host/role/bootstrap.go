@@ -20,7 +20,7 @@ func (c *Controller) copied(mode replication.Mode) {
 		return
 	}
 	ctx := context.Background()
-	again, err := c.tap.MustCopy(ctx, mode)
+	again, err := c.tap.Secondary(mode).MustCopy(ctx)
 	if err != nil {
 		c.logger.Error("nothing of what the copy has brought is shown until the next copy", "error", err)
 		return
@@ -36,7 +36,7 @@ func (c *Controller) copied(mode replication.Mode) {
 	}
 	if !c.bootstrapping.Load() {
 		if any {
-			c.tap.Owe(mode, mounts.SharedTables...)
+			c.tap.Secondary(mode).Owe(mounts.SharedTables...)
 		}
 		return
 	}

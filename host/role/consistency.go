@@ -62,7 +62,7 @@ func (s Consistency) Present(replicated uint64) bool {
 
 // appliedHere is how far this performance secondary is.
 func (c *Controller) appliedHere(ctx context.Context) replication.Position {
-	return c.tap.Applied(ctx, replication.Performance)
+	return c.tap.Secondary(replication.Performance).Applied(ctx)
 }
 
 // Wait implements [consistency.Node].
@@ -74,7 +74,7 @@ func (s Consistency) Wait(ctx context.Context, replicated uint64) error {
 	}
 	at := s.c.appliedHere(context.Background())
 	at.Sequence = replicated
-	return s.c.tap.WaitApplied(ctx, replication.Performance, at)
+	return s.c.tap.Secondary(replication.Performance).WaitApplied(ctx, at)
 }
 
 // Forwarded implements [consistency.Node].

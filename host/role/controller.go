@@ -221,7 +221,7 @@ func (c *Controller) becameInactive() {
 		// A snapshot may be restored now, and nothing of before may be written over it.
 		c.tap.Rest(ctx)
 	case !c.isPrimary():
-		c.tap.StoreIndexes(ctx)
+		c.tap.Indexes().Store(ctx)
 	case err == nil:
 		err = c.tap.Deactivate(ctx)
 	}

@@ -207,7 +207,7 @@ func (s *standing) copyEnds(t *testing.T, meanwhile func()) {
 	t.Helper()
 	s.stands(t, journal.Cursor{Position: at, Copying: true, CopyFrom: at, CopiedAll: true})
 	meanwhile()
-	_, err := s.tap.EndCopy(t.Context(), perf)
+	_, err := s.tap.Secondary(perf).EndCopy(t.Context())
 	require.NoError(t, err)
 	s.copied(perf)
 }

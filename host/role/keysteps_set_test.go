@@ -69,15 +69,15 @@ func newSet(t *testing.T, k kill) *set {
 	}
 	d.rows[recordKey] = record
 	from, to := open(t, k, newDisk(s.primary), s.share), open(t, k, d, s.share)
-	require.NoError(t, to.tap.BeginCopy(ctx, replication.DR, s.at, nil))
+	require.NoError(t, to.tap.Secondary(replication.DR).BeginCopy(ctx, s.at, nil))
 	for after, last := "", false; !last; {
 		rng, err := from.tap.ReadRange(ctx, replication.DR, west, after)
 		require.NoError(t, err)
-		_, err = to.tap.ApplyRange(ctx, replication.DR, rng)
+		_, err = to.tap.Secondary(replication.DR).ApplyRange(ctx, rng)
 		require.NoError(t, err)
 		after, last = rng.UpTo, rng.Last
 	}
-	_, err = to.tap.EndCopy(ctx, replication.DR)
+	_, err = to.tap.Secondary(replication.DR).EndCopy(ctx)
 	require.NoError(t, err)
 	s.secondary = to.disk.survivor().rows
 	return s
@@ -136,7 +136,7 @@ func (s *set) frames(t *testing.T, p *process) []*replication.Frame {
 // apply applies frames from where the secondary is.
 func (p *process) apply(frames []*replication.Frame) error {
 	for _, f := range frames {
-		if _, err := p.tap.ApplyFrame(context.Background(), replication.DR, f); err != nil {
+		if _, err := p.tap.Secondary(replication.DR).ApplyFrame(context.Background(), f); err != nil {
 			return err
 		}
 	}

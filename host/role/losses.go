@@ -143,7 +143,7 @@ func (l losses) pluginLosses(ctx context.Context, mode replication.Mode) (all []
 // missing says what a secondary lacks because its storage refuses it, empty for
 // nothing. Anybody may read a status, so it has no names of keys.
 func (l losses) missing(ctx context.Context, mode replication.Mode) (keys uint64, text string, err error) {
-	keys, what, err := l.tap.Missing(ctx, mode)
+	keys, what, err := l.tap.Secondary(mode).Missing(ctx)
 	if err != nil || keys == 0 {
 		return 0, "", err
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/stretchr/testify/require"
 
-	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -48,7 +48,7 @@ func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
 	require.NoError(t, err)
 	sealed, err := s.core.Encrypt(ctx, keyclass.DeclaredKey, record)
 	require.NoError(t, err)
-	b := new(storage.Batch)
+	b := new(txn.Batch)
 	b.Put(&physical.Entry{Key: keyclass.DeclaredKey, Value: sealed})
 	s.mounts.Arriving(ctx, b)
 	require.NoError(t, s.mounts.Settle(ctx))
@@ -70,7 +70,7 @@ func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
 	require.Equal(t, keyclass.Declared{"ext": {"mine/"}}, declared)
 
 	// The record is gone, as in a cluster that joins another set.
-	b = new(storage.Batch)
+	b = new(txn.Batch)
 	b.Delete(keyclass.DeclaredKey)
 	s.mounts.Arriving(ctx, b)
 	s.mounts.Known().Unload()

@@ -9,7 +9,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/role/filters"
 	"github.com/vault-replication/vault-replication/host/role/keys"
 	"github.com/vault-replication/vault-replication/host/role/mounts"
-	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -24,7 +24,7 @@ func (c observer) TableWritten(ctx context.Context, key string, value []byte) er
 
 // BeforeApply takes up what a batch changes in the classes of keys, and keeps the keys of
 // this cluster openable.
-func (c observer) BeforeApply(ctx context.Context, b *storage.Batch) error {
+func (c observer) BeforeApply(ctx context.Context, b *txn.Batch) error {
 	c.mounts.Arriving(ctx, b)
 	return c.ring.BeforeApply(ctx, b)
 }
@@ -59,7 +59,7 @@ func (c observer) Applied(ctx context.Context, written []string) (left []string)
 	tables, own := of(mounts.SharedTables...), of(filters.Key(c.Record().Performance.SecondaryID))
 	if c.Role(replication.Performance) == replication.Secondary && len(own)+len(tables) > 0 {
 		// In the first copy too: what is let in while it runs may be missing after it.
-		if err := c.hiding.Review(ctx, c.tap.ForceCopyApplied); err != nil {
+		if err := c.hiding.Review(ctx, c.tap.Secondary(replication.Performance).ForceCopyApplied); err != nil {
 			c.logger.Error("the paths filter of this secondary cannot be taken up; the last one stays in force", "error", err)
 			left = append(append(left, own...), tables...)
 		}
@@ -90,7 +90,7 @@ func (c observer) IndexWrong(mode replication.Mode) {
 		return
 	}
 	go func() {
-		if err := c.tap.ForceCopy(duty, mode); err != nil {
+		if err := c.tap.Secondary(mode).ForceCopy(duty); err != nil {
 			c.logger.Error("what was changed in the storage of this secondary, past its server, is not mended until it is asked to look again: merkle-check", "error", err)
 			return
 		}

@@ -76,7 +76,7 @@ func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record,
 	if mode == replication.Performance && r.Performance.Role == replication.Secondary {
 		// It has the filter of another id now. The request holds the core's state, so that
 		// what this leaves is shown to the core by the next apply.
-		c.tap.Owe(mode, filters.Key(r.Performance.SecondaryID))
+		c.tap.Secondary(mode).Owe(filters.Key(r.Performance.SecondaryID))
 	}
 	duty, err := c.active()
 	if err != nil {

@@ -156,7 +156,7 @@ func (r *relations) toPrimary(mode replication.Mode) (*proof.Secondary, error) {
 		if r.secondaries == nil {
 			r.secondaries = map[replication.Mode]*proof.Secondary{}
 		}
-		s = proof.NewSecondary(r.tap, mode, r.refused(mode))
+		s = proof.NewSecondary(r.tap.Secondary(mode), r.refused(mode))
 		r.secondaries[mode] = s
 	}
 	r.mu.Unlock()

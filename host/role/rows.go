@@ -12,6 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/storage/secondary"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -140,7 +141,7 @@ func (rs *rows) endOfHistory(ch *change) ([]onestep.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	cursor, err := storage.CursorAt(ch.mode, p.Position)
+	cursor, err := secondary.CursorAt(ch.mode, p.Position)
 	if err != nil {
 		return nil, err
 	}

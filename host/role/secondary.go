@@ -193,7 +193,7 @@ func (c *changes) checkCopied(ctx context.Context, mode replication.Mode, what s
 	if err := mustBe(c.Record(), mode, replication.Secondary); err != nil {
 		return err
 	}
-	cur, err := c.tap.Cursor(ctx, mode)
+	cur, err := c.tap.Secondary(mode).Cursor(ctx)
 	if err != nil {
 		return err
 	}
@@ -249,12 +249,12 @@ func (c *Controller) copyAgain(ctx context.Context) {
 
 // Reindex has the index of a mode computed anew.
 func (c *Controller) Reindex(_ context.Context, mode replication.Mode, forget bool) error {
-	return c.tap.Reindex(mode, forget)
+	return c.tap.Indexes().Reindex(mode, forget)
 }
 
 // CheckIndex compares the index of a mode with the storage.
 func (c *Controller) CheckIndex(ctx context.Context, mode replication.Mode) (*endpoints.IndexReport, error) {
-	r, err := c.tap.CheckIndex(ctx, mode)
+	r, err := c.tap.Indexes().Check(ctx, mode)
 	if err != nil {
 		return nil, err
 	}

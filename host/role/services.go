@@ -308,7 +308,7 @@ func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
 	if err != nil {
 		return nil, err
 	}
-	must, err := s.c.tap.MustCopy(ctx, s.mode)
+	must, err := s.c.tap.Secondary(s.mode).MustCopy(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -348,7 +348,7 @@ func applying[T any](s *Services, do func(*proof.Secondary) (T, error)) (T, erro
 func (s *Services) resume(ctx context.Context) (*replication.Cursor, error) {
 	ctx, cancel := context.WithTimeout(ctx, resumeWait)
 	defer cancel()
-	return s.c.tap.Resume(ctx, s.mode)
+	return s.c.tap.Secondary(s.mode).Resume(ctx)
 }
 
 // BeginCopy implements [replication.Host].

@@ -75,7 +75,7 @@ func (s Set) PairingKey(ctx context.Context, id string) ([]byte, error) {
 // WaitApplied waits until a position of the performance primary was applied here
 // and taken up by the core.
 func (s Set) WaitApplied(ctx context.Context, at replication.Position) error {
-	return s.c.tap.WaitApplied(ctx, replication.Performance, at)
+	return s.c.tap.Secondary(replication.Performance).WaitApplied(ctx, at)
 }
 
 // Position is that of the performance primary, this cluster, with every write that

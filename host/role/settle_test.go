@@ -15,6 +15,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/role/mounts"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 )
 
 // unlisted is storage that does not list for a while.
@@ -47,7 +48,7 @@ func TestClassesThatCouldNotBeRenewedAreOwed(t *testing.T) {
 	}
 	_, err = c.mounts.Known().SetTable("core/mounts", []keyclass.Mount{{UUID: "gone", Path: "gone/", Type: "kv"}})
 	require.NoError(t, err)
-	b := new(storage.Batch)
+	b := new(txn.Batch)
 	b.Delete("core/mounts")
 	c.mounts.Arriving(t.Context(), b)
 	over, end := context.WithCancel(t.Context())

@@ -28,8 +28,8 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 	if mr.Role == replication.Disabled {
 		return s, nil
 	}
-	s.Fingerprint, _ = c.tap.Fingerprint(mode)
-	index := c.tap.IndexState(mode)
+	s.Fingerprint, _ = c.tap.Indexes().Fingerprint(mode)
+	index := c.tap.Indexes().State(mode)
 	s.CorruptedMerkleTree, s.LastCorruptionCheck, s.LastReindex = index.Wrong, index.Checked, index.Rebuilt
 	s.Reindexing, s.Indexed, s.IndexTotal = index.Rebuilding, index.Read, index.Total
 	s.UnclassifiedKeys = c.tap.UnknownKeys()
@@ -69,7 +69,7 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 			s.Role = replication.Bootstrapping
 		} else {
 			s.Lacks = c.serving.Lacks()
-			if n := c.tap.Owed(mode); n > 0 {
+			if n := c.tap.Secondary(mode).Owed(); n > 0 {
 				s.Lacks = append(s.Lacks, fmt.Sprintf("%d changes of the primary are stored here and the running core could not take them up yet: what they change is served as it was before; it is tried again", n))
 			}
 		}

@@ -244,7 +244,7 @@ func (t *term) wipeFormer(ctx context.Context) error {
 		return err
 	}
 	t.logger.Info("removing the tokens, leases and local mounts of the cluster that has become a performance secondary")
-	if _, err := t.tap.WipeLocal(ctx, replication.Performance, seededKeys...); err != nil {
+	if _, err := t.tap.Secondary(replication.Performance).WipeLocal(ctx, seededKeys...); err != nil {
 		return err
 	}
 	return t.store.Delete(ctx, wipeKey)
@@ -255,7 +255,7 @@ var seededKeys = []string{vaultname.LocalMounts}
 
 // firstCopy says whether the first copy of a performance secondary has not ended.
 func (t *term) firstCopy(ctx context.Context) (bool, error) {
-	cur, err := t.tap.Cursor(ctx, replication.Performance)
+	cur, err := t.tap.Secondary(replication.Performance).Cursor(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -265,7 +265,7 @@ func (t *term) firstCopy(ctx context.Context) (bool, error) {
 // epochAfter is the epoch after the record's and after the one that a secondary
 // has followed its primary into.
 func (t *term) epochAfter(ctx context.Context, mode replication.Mode, epoch replication.Epoch) (replication.Epoch, error) {
-	cur, err := t.tap.Cursor(ctx, mode)
+	cur, err := t.tap.Secondary(mode).Cursor(ctx)
 	if err != nil {
 		return replication.Epoch{}, err
 	}

@@ -5,7 +5,11 @@ package storage
 import (
 	"context"
 
+	"github.com/vault-replication/vault-replication/host/storage/digest"
+	"github.com/vault-replication/vault-replication/host/storage/failure"
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -16,56 +20,56 @@ const answerReads = 64 << 10
 // AnswerDiff answers what a secondary asks while it compares; see
 // [replication.Host]. It speaks of what the slot's filter allows.
 func (p *primary) AnswerDiff(ctx context.Context, mode replication.Mode, slotID string, question []byte) (answer []byte, err error) {
-	done, err := p.asking.take(ctx, listingOf{mode, slotID})
+	done, err := p.asking.take(ctx, walk.Reader{Mode: mode, Slot: slotID})
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	q, err := journal.DecodeQuestion(question)
 	if err != nil {
-		return nil, malformed(err)
+		return nil, failure.Malformed(err)
 	}
 	r := p.regime.Load()
 	j, _, err := r.modeOf(mode)
 	if err != nil {
 		return nil, err
 	}
-	x := r.prints[mode]
+	x := r.indexes[mode]
 	if x == nil {
-		return nil, errEnded
+		return nil, failure.Ended
 	}
 	// Until it is known, asking the storage itself would only take longer.
-	if err := x.index.Wait(ctx); err != nil {
+	if err := x.Sums().Wait(ctx); err != nil {
 		return nil, err
 	}
 	err = p.filters.with(mode, slotID, func(allow allowed) error {
-		answer, err = p.answer(ctx, j, x, allow, slotID, q)
+		answer, err = p.answer(ctx, j, mode, x.Sums(), allow, slotID, q)
 		return err
 	})
 	return answer, err
 }
 
-func (p *primary) answer(ctx context.Context, j *activeJournal, x *print, allow allowed, slotID string, q *journal.Question) (answer []byte, err error) {
-	d := &digester{
-		from: p.backing, hasher: x.index.Hasher(), index: x.index,
-		in:   func(key string) bool { return p.classes.Replicated(x.mode, key) },
-		dirs: p.listings.of(listingKey{listingOf{x.mode, slotID}, q.From}, p.inner, p.anyPrefix),
+func (p *primary) answer(ctx context.Context, j *activeJournal, mode replication.Mode, sums *fingerprint.Index, allow allowed, slotID string, q *journal.Question) (answer []byte, err error) {
+	d := &digest.Digester{
+		From: p.below, Hasher: sums.Hasher(), Index: sums,
+		In:   func(key string) bool { return p.below.Classes().Replicated(mode, key) },
+		Dirs: p.listings.Of(walk.Reader{Mode: mode, Slot: slotID}, q.From, p.below.Inner, p.below.AnyPrefix),
 	}
 	if allow != nil {
-		all := d.in
-		d.index, d.in = nil, func(key string) bool { return all(key) && allow(key) }
+		all := d.In
+		d.Index, d.In = nil, func(key string) bool { return all(key) && allow(key) }
 	}
 	a := &journal.Answer{}
-	for size := 0; len(a.Ranges) < len(q.Asks) && size < rangeTarget && d.read < answerReads; {
+	for size := 0; len(a.Ranges) < len(q.Asks) && size < rangeTarget && d.Read < answerReads; {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		ask := q.Asks[len(a.Ranges)]
 		var rng journal.AnswerRange
 		if ask.Level == journal.Values {
-			rng.Pairs, rng.Cut, err = d.pairs(ctx, ask, rangeTarget-size)
+			rng.Pairs, rng.Cut, err = d.Pairs(ctx, ask, rangeTarget-size)
 		} else {
-			rng.Parts, err = d.parts(ctx, ask.After, ask.UpTo, ask.Level)
+			rng.Parts, err = d.Parts(ctx, ask.After, ask.UpTo, ask.Level)
 		}
 		if err != nil {
 			return nil, err
@@ -82,41 +86,8 @@ func (p *primary) answer(ctx context.Context, j *activeJournal, x *print, allow 
 		}
 	}
 	if j.ctx.Err() != nil {
-		return nil, errEnded
+		return nil, failure.Ended
 	}
 	a.AsOf = j.seq.Allocated()
 	return a.Encode(q.Asks), nil
-}
-
-// pairs reads a range up to about a size, at least one pair.
-func (d *digester) pairs(ctx context.Context, ask journal.Ask, most int) (pairs []journal.Pair, cut bool, err error) {
-	w, err := newWalkBetween(ctx, d.dirs, ask.After, ask.UpTo, &d.read)
-	if err != nil {
-		return nil, false, err
-	}
-	for size := 0; ; {
-		if err := ctx.Err(); err != nil {
-			return nil, false, err
-		}
-		keys, err := w.group(ctx, d.in, ask.UpTo)
-		if err != nil || len(keys) == 0 {
-			return pairs, false, err
-		}
-		values, err := d.from.readAt(ctx, keys)
-		if err != nil {
-			return nil, false, storageFailed("read a range of keys", err)
-		}
-		d.read += len(keys)
-		for i, v := range values {
-			if v == nil {
-				continue
-			}
-			n := len(keys[i]) + len(v)
-			if size > 0 && size+n > most {
-				return pairs, true, nil
-			}
-			pairs = append(pairs, journal.Pair{Key: keys[i], Value: v})
-			size += n
-		}
-	}
 }

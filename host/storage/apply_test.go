@@ -67,7 +67,7 @@ func TestAloneIsApplied(t *testing.T) {
 			if slices.Contains(keys, "core/mounts") {
 				require.Equal(t, "1", get(t, first.Inner(), "logical/u/a"), "nothing later is there")
 				require.Equal(t, "3", get(t, first.Inner(), "core/mounts"))
-				c, err := first.Cursor(ctx, dr)
+				c, err := first.Secondary(dr).Cursor(ctx)
 				require.NoError(t, err)
 				require.Equal(t, at.Sequence+4, c.Position.Sequence)
 			}
@@ -118,16 +118,16 @@ func TestFailedRangeIsToldInTheEnd(t *testing.T) {
 	}
 	at, err := primary.OpenSlot(ctx, dr, "s")
 	require.NoError(t, err)
-	require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
+	require.NoError(t, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
 	rng, err := primary.ReadRange(ctx, dr, "", "")
 	require.NoError(t, err)
 	calls := told(t, secondary)
 	f.set(failWritesOf(key(49), false), nil)
-	_, err = secondary.ApplyRange(ctx, dr, rng)
+	_, err = secondary.Secondary(dr).ApplyRange(ctx, rng)
 	require.Error(t, err)
 	require.Empty(t, *calls)
 	f.set(nil, nil)
-	_, err = secondary.ApplyRange(ctx, dr, rng)
+	_, err = secondary.Secondary(dr).ApplyRange(ctx, rng)
 	require.NoError(t, err)
 	require.Len(t, *calls, 1)
 	for i := range 50 {
@@ -139,17 +139,17 @@ func TestWaitApplied(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
 	primary, secondary, at := pair(t, newTxn(t))
-	require.NoError(t, secondary.WaitApplied(ctx, dr, at), "reached already")
+	require.NoError(t, secondary.Secondary(dr).WaitApplied(ctx, at), "reached already")
 	put(t, primary, "core/mounts", "1")
 	here := watermark(t, primary)
 	entered, release := make(chan struct{}), make(chan struct{})
 	secondary.OnApplied(func(context.Context, []string) []string { close(entered); <-release; return nil })
 	done := make(chan error, 1)
-	go func() { done <- secondary.WaitApplied(ctx, dr, here) }()
+	go func() { done <- secondary.Secondary(dr).WaitApplied(ctx, here) }()
 	followed := make(chan struct{})
 	go func() { follow(t, primary, secondary, dr, "s", here.Sequence); close(followed) }()
 	<-entered
-	c, err := secondary.Cursor(ctx, dr)
+	c, err := secondary.Secondary(dr).Cursor(ctx)
 	require.NoError(t, err)
 	require.Equal(t, here.Sequence, c.Position.Sequence)
 	select {
@@ -159,33 +159,33 @@ func TestWaitApplied(t *testing.T) {
 	}
 	short, cancel := context.WithCancel(ctx)
 	cancel()
-	require.ErrorIs(t, secondary.WaitApplied(short, dr, here), context.Canceled)
+	require.ErrorIs(t, secondary.Secondary(dr).WaitApplied(short, here), context.Canceled)
 	close(release)
 	require.NoError(t, <-done)
 	<-followed
-	require.NoError(t, secondary.WaitApplied(ctx, dr, here))
+	require.NoError(t, secondary.Secondary(dr).WaitApplied(ctx, here))
 
 	other := here
 	other.Epoch.ID = "other"
-	require.Equal(t, replication.PositionLost, replication.KindOf(secondary.WaitApplied(ctx, dr, other)))
-	require.Equal(t, replication.InvalidInput, replication.KindOf(secondary.WaitApplied(ctx, dr, replication.Position{})))
-	require.Equal(t, replication.PositionLost, replication.KindOf(secondary.WaitApplied(ctx, replication.Performance, here)), "no secondary in this mode")
+	require.Equal(t, replication.PositionLost, replication.KindOf(secondary.Secondary(dr).WaitApplied(ctx, other)))
+	require.Equal(t, replication.InvalidInput, replication.KindOf(secondary.Secondary(dr).WaitApplied(ctx, replication.Position{})))
+	require.Equal(t, replication.PositionLost, replication.KindOf(secondary.Secondary(replication.Performance).WaitApplied(ctx, here)), "no secondary in this mode")
 
 	// A node that starts knows how far it is.
 	again := newTap(t, secondary.Inner())
-	require.NoError(t, again.WaitApplied(ctx, dr, here))
+	require.NoError(t, again.Secondary(dr).WaitApplied(ctx, here))
 }
 
 // waiting starts waits and returns when all of them wait.
 func waiting(t *testing.T, tap *storage.Tap, at ...replication.Position) chan error {
 	t.Helper()
 	ctx := testContext(t)
-	before := tap.Waiting(dr)
+	before := tap.Secondary(dr).Waiting()
 	done := make(chan error, len(at))
 	for _, p := range at {
-		go func() { done <- tap.WaitApplied(ctx, dr, p) }()
+		go func() { done <- tap.Secondary(dr).WaitApplied(ctx, p) }()
 	}
-	require.Eventually(t, func() bool { return tap.Waiting(dr) == before+len(at) }, waitMax, tick)
+	require.Eventually(t, func() bool { return tap.Secondary(dr).Waiting() == before+len(at) }, waitMax, tick)
 	return done
 }
 
@@ -205,13 +205,13 @@ func TestWaitsEnd(t *testing.T) {
 		}, replication.Unavailable},
 		"new epoch": {func(ctx context.Context, s *storage.Tap) error {
 			from := replication.Position{Epoch: replication.Epoch{Generation: 2, ID: "e2"}, Sequence: 5000}
-			if err := s.BeginCopy(ctx, dr, from, nil); err != nil {
+			if err := s.Secondary(dr).BeginCopy(ctx, from, nil); err != nil {
 				return err
 			}
-			if _, err := s.ApplyRange(ctx, dr, &replication.Range{Last: true, Payload: emptyRange}); err != nil {
+			if _, err := s.Secondary(dr).ApplyRange(ctx, &replication.Range{Last: true, Payload: emptyRange}); err != nil {
 				return err
 			}
-			_, err := s.EndCopy(ctx, dr)
+			_, err := s.Secondary(dr).EndCopy(ctx)
 			return err
 		}, replication.PositionLost},
 	} {
@@ -224,7 +224,7 @@ func TestWaitsEnd(t *testing.T) {
 			require.NoError(t, tc.end(ctx, secondary))
 			require.Equal(t, tc.kind, replication.KindOf(<-done))
 			require.Equal(t, tc.kind, replication.KindOf(<-done))
-			require.Zero(t, secondary.Waiting(dr))
+			require.Zero(t, secondary.Secondary(dr).Waiting())
 		})
 	}
 }
@@ -243,16 +243,16 @@ func TestManyWait(t *testing.T) {
 	done := waiting(t, secondary, all...)
 	short, cancel := context.WithCancel(ctx)
 	gaveUp := make(chan error, 1)
-	go func() { gaveUp <- secondary.WaitApplied(short, dr, all[50]) }()
-	require.Eventually(t, func() bool { return secondary.Waiting(dr) == 2001 }, waitMax, tick)
+	go func() { gaveUp <- secondary.Secondary(dr).WaitApplied(short, all[50]) }()
+	require.Eventually(t, func() bool { return secondary.Secondary(dr).Waiting() == 2001 }, waitMax, tick)
 	cancel()
 	require.ErrorIs(t, <-gaveUp, context.Canceled)
-	require.Equal(t, 2000, secondary.Waiting(dr))
+	require.Equal(t, 2000, secondary.Secondary(dr).Waiting())
 	for i := range 50 {
 		put(t, primary, key(i), "v")
 	}
 	follow(t, primary, secondary, dr, "s", at.Sequence+50)
-	require.Equal(t, 1000, secondary.Waiting(dr))
+	require.Equal(t, 1000, secondary.Secondary(dr).Waiting())
 	for i := range 50 {
 		put(t, primary, key(i), fmt.Sprint("w", i))
 	}
@@ -260,7 +260,7 @@ func TestManyWait(t *testing.T) {
 	for range 2000 {
 		require.NoError(t, <-done)
 	}
-	require.Zero(t, secondary.Waiting(dr))
+	require.Zero(t, secondary.Secondary(dr).Waiting())
 }
 
 // A secondary that was forced to copy applies no rows before it has begun to,
@@ -274,36 +274,36 @@ func TestForceCopy(t *testing.T) {
 	put(t, primary, "core/mounts", "1")
 	f, err := r.Next()
 	require.NoError(t, err)
-	require.NoError(t, secondary.ForceCopy(ctx, dr))
+	require.NoError(t, secondary.Secondary(dr).ForceCopy(ctx))
 	secondary = newTap(t, secondary.Inner())
 	for range 2 {
-		_, err = secondary.ApplyFrame(ctx, dr, f)
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, f)
 		require.Equal(t, replication.PositionLost, replication.KindOf(err))
 	}
 	require.Equal(t, "<none>", get(t, secondary.Inner(), "core/mounts"))
 	c := copyAll(t, primary, secondary, dr, at)
 	require.Equal(t, at, c.Position)
-	_, err = secondary.ApplyFrame(ctx, dr, f)
+	_, err = secondary.Secondary(dr).ApplyFrame(ctx, f)
 	require.NoError(t, err)
 
 	// Widened during a copy: that one does not count.
-	require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
-	require.NoError(t, secondary.ForceCopy(ctx, dr))
+	require.NoError(t, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
+	require.NoError(t, secondary.Secondary(dr).ForceCopy(ctx))
 	rng, err := primary.ReadRange(ctx, dr, "", "")
 	require.NoError(t, err)
-	_, err = secondary.ApplyRange(ctx, dr, rng)
+	_, err = secondary.Secondary(dr).ApplyRange(ctx, rng)
 	require.NoError(t, err)
-	_, err = secondary.EndCopy(ctx, dr)
+	_, err = secondary.Secondary(dr).EndCopy(ctx)
 	require.NoError(t, err)
-	_, err = secondary.ApplyFrame(ctx, dr, f)
+	_, err = secondary.Secondary(dr).ApplyFrame(ctx, f)
 	require.Equal(t, replication.PositionLost, replication.KindOf(err))
 	copyAll(t, primary, secondary, dr, at)
-	_, err = secondary.ApplyFrame(ctx, dr, f)
+	_, err = secondary.Secondary(dr).ApplyFrame(ctx, f)
 	require.NoError(t, err)
 
 	fresh := newTap(t, newTxn(t))
-	require.NoError(t, fresh.ForceCopy(ctx, dr))
-	c, err = fresh.Cursor(ctx, dr)
+	require.NoError(t, fresh.Secondary(dr).ForceCopy(ctx))
+	c, err = fresh.Secondary(dr).Cursor(ctx)
 	require.NoError(t, err)
 	require.Equal(t, &replication.Cursor{}, c)
 }
@@ -317,12 +317,12 @@ func TestForceCopyWithinAnApply(t *testing.T) {
 	secondary = newTap(t, secondary.Inner(), func(o *storage.Options) { o.Alone = func(key string) bool { return key == "core/mounts" } })
 	force := func(_ context.Context, keys []string) []string {
 		if slices.Contains(keys, "core/mounts") {
-			require.NoError(t, secondary.ForceCopyApplied(ctx, dr))
+			require.NoError(t, secondary.Secondary(dr).ForceCopyApplied(ctx))
 		}
 		return nil
 	}
 	mustCopy := func() bool {
-		must, err := secondary.MustCopy(ctx, dr)
+		must, err := secondary.Secondary(dr).MustCopy(ctx)
 		require.NoError(t, err)
 		return must
 	}
@@ -334,7 +334,7 @@ func TestForceCopyWithinAnApply(t *testing.T) {
 	for mine := at; mine.Sequence < at.Sequence+2; {
 		f, err := r.Next()
 		require.NoError(t, err)
-		_, err = secondary.ApplyFrame(ctx, dr, f)
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, f)
 		if mine != at {
 			require.Equal(t, replication.PositionLost, replication.KindOf(err))
 		}

@@ -75,7 +75,7 @@ func TestApplyBytes(t *testing.T) {
 			require.NoError(t, err)
 			require.Greater(t, len(f.Payload), 500<<10, "one frame has all")
 
-			_, err = secondary.ApplyFrame(ctx, dr, f)
+			_, err = secondary.Secondary(dr).ApplyFrame(ctx, f)
 			require.NoError(t, err)
 			require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
 			if most > 0 {

@@ -5,6 +5,9 @@ package storage
 import (
 	"context"
 	"sync"
+
+	"github.com/vault-replication/vault-replication/host/storage/lock"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
 )
 
 // askingMax is how many questions of all secondaries are answered at a time.
@@ -13,27 +16,27 @@ const askingMax = 4
 // asking lets the questions of one slot be answered one after the other, and few of all
 // slots together: each has its question and its answer in memory.
 type asking struct {
-	all turns
+	all lock.Turns
 
 	mu    sync.Mutex
-	slots map[listingOf]*slotTurn
+	slots map[walk.Reader]*slotTurn
 }
 
 type slotTurn struct {
-	turns
+	lock.Turns
 	users int
 }
 
 func newAsking() *asking {
-	return &asking{all: make(turns, askingMax), slots: map[listingOf]*slotTurn{}}
+	return &asking{all: make(lock.Turns, askingMax), slots: map[walk.Reader]*slotTurn{}}
 }
 
 // take waits for the turn of a question as long as its caller does; done ends it.
-func (a *asking) take(ctx context.Context, who listingOf) (done func(), err error) {
+func (a *asking) take(ctx context.Context, who walk.Reader) (done func(), err error) {
 	a.mu.Lock()
 	s := a.slots[who]
 	if s == nil {
-		s = &slotTurn{turns: make(turns, 1)}
+		s = &slotTurn{Turns: make(lock.Turns, 1)}
 		a.slots[who] = s
 	}
 	s.users++
@@ -45,12 +48,12 @@ func (a *asking) take(ctx context.Context, who listingOf) (done func(), err erro
 			delete(a.slots, who)
 		}
 	}
-	own, err := s.turns.take(ctx)
+	own, err := s.Turns.Take(ctx)
 	if err != nil {
 		leave()
 		return nil, err
 	}
-	all, err := a.all.take(ctx)
+	all, err := a.all.Take(ctx)
 	if err != nil {
 		own()
 		leave()

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/storage/walk"
 )
 
 // Questions of one slot come one after the other, few of all slots do at a time, and one
@@ -19,7 +21,7 @@ func TestQuestionsTakeTurns(t *testing.T) {
 		a := newAsking()
 		var ends []func()
 		for i := range askingMax {
-			done, err := a.take(t.Context(), listingOf{"dr", fmt.Sprint(i)})
+			done, err := a.take(t.Context(), walk.Reader{Mode: "dr", Slot: fmt.Sprint(i)})
 			require.NoError(t, err)
 			ends = append(ends, done)
 		}
@@ -27,7 +29,7 @@ func TestQuestionsTakeTurns(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			failed := make(chan error)
 			go func() {
-				_, err := a.take(ctx, listingOf{"dr", slot})
+				_, err := a.take(ctx, walk.Reader{Mode: "dr", Slot: slot})
 				failed <- err
 			}()
 			synctest.Wait()
@@ -38,7 +40,7 @@ func TestQuestionsTakeTurns(t *testing.T) {
 			end()
 		}
 		require.Empty(t, a.slots)
-		done, err := a.take(t.Context(), listingOf{"dr", "0"})
+		done, err := a.take(t.Context(), walk.Reader{Mode: "dr", Slot: "0"})
 		require.NoError(t, err)
 		done()
 	})

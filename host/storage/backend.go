@@ -8,17 +8,19 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Backend is what the core writes through. It has transactions if and only if
 // the inner backend does.
 func (t *Tap) Backend() physical.Backend {
-	if t.txn == nil && t.pathKeys {
-		return canonicalKeys{&backend{t.writePath}}
+	if t.below.Txn == nil && t.below.PathKeys {
+		return backing.OneSpelling{Backend: &backend{t.writePath}}
 	}
-	if t.txn == nil {
+	if t.below.Txn == nil {
 		return &backend{t.writePath}
 	}
 	return &transactional{backend{t.writePath}}
@@ -42,8 +44,8 @@ func (b *backend) Put(ctx context.Context, e *physical.Entry) error {
 	if keyclass.Tables[e.Key] == "" {
 		return b.put(ctx, e)
 	}
-	txn := []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}
-	return b.aroundTables(ctx, txn, func() error { return b.put(ctx, e) })
+	writes := []*physical.TxnEntry{txn.Put(e)}
+	return b.aroundTables(ctx, writes, func() error { return b.put(ctx, e) })
 }
 
 func (b *backend) put(ctx context.Context, e *physical.Entry) error {
@@ -52,14 +54,14 @@ func (b *backend) put(ctx context.Context, e *physical.Entry) error {
 	if drop, err := b.guarded(ctx, &r.guard, physical.PutOperation, e.Key); drop || err != nil {
 		return err
 	}
-	txn := []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}
+	writes := []*physical.TxnEntry{txn.Put(e)}
 	if !r.watching {
-		if err := b.t.counted.beheadUnwatched(ctx, r, txn); err != nil {
+		if err := b.t.counted.InvalidateUntold(ctx, writes, r.indexes); err != nil {
 			return err
 		}
-		return b.t.inner.Put(ctx, e)
+		return b.t.below.Inner.Put(ctx, e)
 	}
-	return b.t.commit(ctx, r, txn, commitOptions{})
+	return b.t.commit(ctx, r, writes, txn.Options{})
 }
 
 func (b *backend) Delete(ctx context.Context, key string) error {
@@ -68,27 +70,27 @@ func (b *backend) Delete(ctx context.Context, key string) error {
 	if drop, err := b.guarded(ctx, &r.guard, physical.DeleteOperation, key); drop || err != nil {
 		return err
 	}
-	txn := []*physical.TxnEntry{{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: key}}}
+	writes := []*physical.TxnEntry{txn.Delete(key)}
 	if !r.watching {
-		if err := b.t.counted.beheadUnwatched(ctx, r, txn); err != nil {
+		if err := b.t.counted.InvalidateUntold(ctx, writes, r.indexes); err != nil {
 			return err
 		}
-		return b.t.inner.Delete(ctx, key)
+		return b.t.below.Inner.Delete(ctx, key)
 	}
-	return b.t.commit(ctx, r, txn, commitOptions{})
+	return b.t.commit(ctx, r, writes, txn.Options{})
 }
 
 func (b *backend) Get(ctx context.Context, key string) (*physical.Entry, error) {
-	return b.t.raw.Get(ctx, key)
+	return b.t.below.Raw.Get(ctx, key)
 }
 
 func (b *backend) List(ctx context.Context, prefix string) ([]string, error) {
-	return b.t.raw.List(ctx, prefix)
+	return b.t.below.Raw.List(ctx, prefix)
 }
 
 // Transaction implements physical.Transactional.
-func (b *transactional) Transaction(ctx context.Context, txn []*physical.TxnEntry) error {
-	for _, e := range txn {
+func (b *transactional) Transaction(ctx context.Context, writes []*physical.TxnEntry) error {
+	for _, e := range writes {
 		if e.Operation == physical.PutOperation && strings.HasPrefix(e.Entry.Key, vaultname.Leader) {
 			if err := b.leaderStarts(ctx); err != nil {
 				return err
@@ -96,25 +98,25 @@ func (b *transactional) Transaction(ctx context.Context, txn []*physical.TxnEntr
 			break
 		}
 	}
-	return b.aroundTables(ctx, txn, func() error {
+	return b.aroundTables(ctx, writes, func() error {
 		r := b.t.enter()
 		defer r.leave()
-		txn, err := b.guardedTxn(ctx, &r.guard, txn)
+		writes, err := b.guardedTxn(ctx, &r.guard, writes)
 		if err != nil {
 			return err
 		}
 		if !r.watching {
-			if err := b.t.counted.beheadUnwatched(ctx, r, txn); err != nil {
+			if err := b.t.counted.InvalidateUntold(ctx, writes, r.indexes); err != nil {
 				return err
 			}
-			return b.t.txn.Transaction(ctx, txn)
+			return b.t.below.Txn.Transaction(ctx, writes)
 		}
-		return b.t.commit(ctx, r, txn, commitOptions{})
+		return b.t.commit(ctx, r, writes, txn.Options{})
 	})
 }
 
 // TransactionLimits implements physical.TransactionalLimits.
-func (b *transactional) TransactionLimits() (int, int) { return b.t.txnLimits() }
+func (b *transactional) TransactionLimits() (int, int) { return b.t.below.Limits() }
 
 func (b *backend) leaderStarts(ctx context.Context) error {
 	return b.t.observer().LeadershipBegins(ctx)

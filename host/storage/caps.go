@@ -193,7 +193,7 @@ func (j *activeJournal) checkCaps(ctx context.Context) error {
 				s.warned = false
 			} else if !s.warned {
 				s.warned = true
-				j.of.logger.Warn("a secondary is near the cap of what is retained for it; past the cap it has to compare and copy",
+				j.of.below.Logger.Warn("a secondary is near the cap of what is retained for it; past the cap it has to compare and copy",
 					"mode", mode, "id", id, "retained_bytes", st.RetainedBytes, "retained_age", st.RetainedAge.Round(time.Second).String())
 			}
 			if st.Reason != "" {
@@ -212,7 +212,7 @@ func (j *activeJournal) checkCaps(ctx context.Context) error {
 
 // lose ends retention for a slot, unless it was closed or opened anew meanwhile.
 func (j *activeJournal) lose(ctx context.Context, mode replication.Mode, id string, s *slot, why string) error {
-	done, err := j.of.slotRecords.take(ctx)
+	done, err := j.of.slotRecords.Take(ctx)
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (j *activeJournal) lose(ctx context.Context, mode replication.Mode, id stri
 	s.lost = why
 	j.idle()
 	j.mu.Unlock()
-	j.of.logger.Error("nothing is retained for a secondary any more, so it has to compare and copy when it comes", "mode", mode, "id", id, "reason", why)
+	j.of.below.Logger.Error("nothing is retained for a secondary any more, so it has to compare and copy when it comes", "mode", mode, "id", id, "reason", why)
 	return nil
 }
 

@@ -30,7 +30,7 @@ type comparison struct {
 func compare(t testing.TB, primary, secondary *storage.Tap, mode replication.Mode, slot string, stop int) (out comparison) {
 	t.Helper()
 	ctx := testContext(t)
-	step, err := secondary.Diff(ctx, mode, nil)
+	step, err := secondary.Secondary(mode).Diff(ctx, nil)
 	require.NoError(t, err)
 	for !step.Done {
 		if step.Copy {
@@ -45,11 +45,11 @@ func compare(t testing.TB, primary, secondary *storage.Tap, mode replication.Mod
 		out.questions++
 		out.bytes += len(step.Question) + len(answer)
 		require.Less(t, out.questions, 1000, "it does not end")
-		step, err = secondary.Diff(ctx, mode, answer)
+		step, err = secondary.Secondary(mode).Diff(ctx, answer)
 		require.NoError(t, err)
 	}
 	out.differing, out.synced = step.Differing, step.Synced
-	_, err = secondary.EndCopy(ctx, mode)
+	_, err = secondary.Secondary(mode).EndCopy(ctx)
 	require.NoError(t, err)
 	return out
 }
@@ -74,7 +74,7 @@ func twins(t testing.TB, inner physical.Backend, keys int) (primary, secondary *
 // checked waits until all that the index has was read since it began.
 func checked(t testing.TB, tap *storage.Tap) {
 	t.Helper()
-	require.Eventually(t, func() bool { return !tap.IndexState(dr).Checked.IsZero() }, waitMax, tick)
+	require.Eventually(t, func() bool { return !tap.Indexes().State(dr).Checked.IsZero() }, waitMax, tick)
 }
 
 // reopen is a tap on the storage of another, as after a restart that has read
@@ -122,14 +122,14 @@ func TestDiffMendsWhatDiffers(t *testing.T) {
 			secondary = reopen(t, secondary)
 			at, err := primary.OpenSlot(testContext(t), dr, "s")
 			require.NoError(t, err)
-			require.NoError(t, secondary.BeginCopy(testContext(t), dr, at, nil))
+			require.NoError(t, secondary.Secondary(dr).BeginCopy(testContext(t), at, nil))
 			out := compare(t, primary, secondary, dr, "s", 0)
 			require.False(t, out.copied)
 			require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
 			require.Equal(t, fingerprintOf(t, primary, dr), fingerprintOf(t, secondary, dr))
 			require.LessOrEqual(t, out.synced, tt.most)
 			require.Equal(t, out.differing, out.synced)
-			c, err := secondary.Cursor(testContext(t), dr)
+			c, err := secondary.Secondary(dr).Cursor(testContext(t))
 			require.NoError(t, err)
 			require.Equal(t, at, c.Position)
 			require.True(t, c.Consistent())
@@ -151,13 +151,13 @@ func TestDiffOfAnEmptySecondaryIsACopy(t *testing.T) {
 			require.NoError(t, secondary.StartFingerprint(testContext(t), dr, indexKey))
 			at, err := primary.OpenSlot(testContext(t), dr, "s")
 			require.NoError(t, err)
-			require.NoError(t, secondary.BeginCopy(testContext(t), dr, at, nil))
+			require.NoError(t, secondary.Secondary(dr).BeginCopy(testContext(t), at, nil))
 			require.True(t, compare(t, primary, secondary, dr, "s", 0).copied)
-			c, err := secondary.Cursor(testContext(t), dr)
+			c, err := secondary.Secondary(dr).Cursor(testContext(t))
 			require.NoError(t, err)
 			require.True(t, c.Copying)
 			require.Empty(t, c.CopiedUpTo)
-			step, err := secondary.Diff(testContext(t), dr, nil)
+			step, err := secondary.Secondary(dr).Diff(testContext(t), nil)
 			require.NoError(t, err)
 			require.Equal(t, has == 0, step.Copy)
 		})
@@ -174,13 +174,13 @@ func TestCutDiffGoesOn(t *testing.T) {
 	secondary = reopen(t, secondary)
 	at, err := primary.OpenSlot(testContext(t), dr, "s")
 	require.NoError(t, err)
-	require.NoError(t, secondary.BeginCopy(testContext(t), dr, at, nil))
+	require.NoError(t, secondary.Secondary(dr).BeginCopy(testContext(t), at, nil))
 	before := ""
 	cuts := 0
 	for ; ; cuts++ {
 		// Each time a step further.
 		out := compare(t, primary, secondary, dr, "s", 3+cuts)
-		c, err := secondary.Cursor(testContext(t), dr)
+		c, err := secondary.Secondary(dr).Cursor(testContext(t))
 		require.NoError(t, err)
 		if !c.Copying {
 			require.LessOrEqual(t, out.synced, uint64(2100))
@@ -226,10 +226,10 @@ func TestDiffBesideWrites(t *testing.T) {
 		}
 		at, err := primary.OpenSlot(testContext(t), dr, "s")
 		require.NoError(t, err)
-		require.NoError(t, secondary.BeginCopy(testContext(t), dr, at, nil))
+		require.NoError(t, secondary.Secondary(dr).BeginCopy(testContext(t), at, nil))
 		put(t, primary, "logical/uuid/later", "x")
 		compare(t, primary, secondary, dr, "s", 0)
-		after, err := secondary.Cursor(testContext(t), dr)
+		after, err := secondary.Secondary(dr).Cursor(testContext(t))
 		require.NoError(t, err)
 		require.Equal(t, at, after.Position)
 		require.Greater(t, after.ConsistentFrom, at.Sequence, "it has values of later writes")
@@ -275,7 +275,7 @@ func TestDiffBehindAFilter(t *testing.T) {
 	primary.SetFilter(perf, "s", func(key string) bool { return !strings.HasPrefix(key, "logical/hid/") })
 	at, err := primary.OpenSlot(ctx, perf, "s")
 	require.NoError(t, err)
-	require.NoError(t, secondary.BeginCopy(ctx, perf, at, nil))
+	require.NoError(t, secondary.Secondary(perf).BeginCopy(ctx, at, nil))
 	out := compare(t, primary, secondary, perf, "s", 0)
 	require.LessOrEqual(t, out.synced, uint64(2))
 	want := content(t, primary, perf)
@@ -289,7 +289,7 @@ func TestDiffBehindAFilter(t *testing.T) {
 	put(t, secondary, "logical/gone/2", "left")
 	at, err = primary.OpenSlot(ctx, perf, "s")
 	require.NoError(t, err)
-	require.NoError(t, secondary.BeginCopy(ctx, perf, at, nil))
+	require.NoError(t, secondary.Secondary(perf).BeginCopy(ctx, at, nil))
 	require.Zero(t, compare(t, primary, secondary, perf, "s", 0).differing)
 	for _, k := range []string{"logical/gone/1", "logical/gone/dir/1", "logical/gone/2"} {
 		require.Equal(t, "<none>", get(t, secondary.Inner(), k))
@@ -301,21 +301,21 @@ func TestDiffOutOfTurn(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
 	primary, secondary := twins(t, newTxn(t), 100)
-	step, err := secondary.Diff(ctx, dr, nil)
+	step, err := secondary.Secondary(dr).Diff(ctx, nil)
 	require.NoError(t, err)
 	require.True(t, step.Done, "nothing is missing, so nothing is asked")
-	_, err = secondary.Diff(ctx, dr, []byte("an answer to nothing"))
+	_, err = secondary.Secondary(dr).Diff(ctx, []byte("an answer to nothing"))
 	require.Equal(t, replication.Unavailable, replication.KindOf(err))
 	at, err := primary.OpenSlot(ctx, dr, "s")
 	require.NoError(t, err)
-	require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
-	_, err = secondary.Diff(ctx, dr, []byte("an answer to nothing"))
+	require.NoError(t, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
+	_, err = secondary.Secondary(dr).Diff(ctx, []byte("an answer to nothing"))
 	require.Equal(t, replication.Unavailable, replication.KindOf(err))
-	step, err = secondary.Diff(ctx, dr, nil)
+	step, err = secondary.Secondary(dr).Diff(ctx, nil)
 	require.NoError(t, err)
-	_, err = secondary.EndCopy(ctx, dr)
+	_, err = secondary.Secondary(dr).EndCopy(ctx)
 	require.Equal(t, replication.InvalidInput, replication.KindOf(err), "it is not done")
-	_, err = secondary.Diff(ctx, dr, []byte("nonsense"))
+	_, err = secondary.Secondary(dr).Diff(ctx, []byte("nonsense"))
 	require.Equal(t, replication.InvalidInput, replication.KindOf(err))
 	_, err = primary.AnswerDiff(ctx, dr, "s", []byte("nonsense"))
 	require.Equal(t, replication.InvalidInput, replication.KindOf(err))

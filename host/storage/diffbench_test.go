@@ -37,7 +37,7 @@ func BenchmarkDiff(b *testing.B) {
 			}
 			begin := time.Now()
 			require.NoError(b, tap.StartFingerprint(ctx, dr, indexKey))
-			for root, _ := tap.Fingerprint(dr); root == nil; root, _ = tap.Fingerprint(dr) {
+			for root, _ := tap.Indexes().Fingerprint(dr); root == nil; root, _ = tap.Indexes().Fingerprint(dr) {
 				time.Sleep(time.Millisecond)
 			}
 			return time.Since(begin)
@@ -56,7 +56,7 @@ func BenchmarkDiff(b *testing.B) {
 					at, err := primary.OpenSlot(ctx, dr, "s")
 					require.NoError(b, err)
 					b.StartTimer()
-					require.NoError(b, secondary.BeginCopy(ctx, dr, at, nil))
+					require.NoError(b, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
 					out = compare(b, primary, secondary, dr, "s", 0)
 				}
 				require.Equal(b, uint64(differ), out.synced)
@@ -91,7 +91,7 @@ func BenchmarkDiffAfterRestart(b *testing.B) {
 					fingerprintOf(b, secondary, dr)
 					at, err := primary.OpenSlot(ctx, dr, "s")
 					require.NoError(b, err)
-					require.NoError(b, secondary.BeginCopy(ctx, dr, at, nil))
+					require.NoError(b, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
 					compare(b, primary, secondary, dr, "s", 0)
 					// The tap's own way, as a primary that differs.
 					for i := range differ {
@@ -104,13 +104,13 @@ func BenchmarkDiffAfterRestart(b *testing.B) {
 					begin := time.Now()
 					primary, secondary = newPrimary(b, inner[0]), newTap(b, inner[1])
 					require.NoError(b, secondary.StartFingerprint(ctx, dr, indexKey))
-					for root, _ := secondary.Fingerprint(dr); root == nil; root, _ = secondary.Fingerprint(dr) {
+					for root, _ := secondary.Indexes().Fingerprint(dr); root == nil; root, _ = secondary.Indexes().Fingerprint(dr) {
 						time.Sleep(time.Millisecond)
 					}
 					open = time.Since(begin)
 					at, err = primary.OpenSlot(ctx, dr, "s")
 					require.NoError(b, err)
-					require.NoError(b, secondary.BeginCopy(ctx, dr, at, nil))
+					require.NoError(b, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
 					out = compare(b, primary, secondary, dr, "s", 0)
 					b.StopTimer()
 					require.NoError(b, primary.Close(ctx))

@@ -10,8 +10,8 @@
 //   - keeps the journal of a primary and serves it to readers ([Tap.Activate]),
 //   - keeps from a performance secondary what is local or not known yet, and what
 //     its slot's filter does not allow ([Tap.Reclassify], [Tap.SetFilter]),
-//   - applies a primary's journal and content on a secondary ([Tap.ApplyFrame]),
-//     and says when a position has arrived ([Tap.WaitApplied]),
+//   - applies a primary's journal and content on a secondary ([Tap.Secondary]),
+//     and says when a position has arrived,
 //   - keeps a fingerprint of the replicated content ([Tap.StartFingerprint]),
 //   - writes the rows of a change of role, which those who count must know of too
 //     ([Tap.Step]), and forgets a mode that has ended ([Tap.Forget]).
@@ -23,12 +23,11 @@
 // The tap is made of parts, and each says which lock guards what:
 //
 //   - writePath makes a write: guard, regime, locks of its keys, number and row. The way
-//     of one write is in commit.go. Below it is backing, the storage itself.
+//     of one write is in commit.go. Below it is package backing, the storage itself.
 //   - primary begins and ends terms, keeps slots, and serves frames, ranges and answers.
 //     retention is which rows are kept and for whom, without input or output.
-//   - secondary, one a mode, applies and compares. It stands on comparison, that on
-//     applier, that on debt, which is what the core has not taken up yet.
-//   - indexes sum the content up, store the sums and check them.
+//   - package secondary, one a mode, applies and compares ([Tap.Secondary]).
+//   - package index sums the content up, stores the sums and checks them ([Tap.Indexes]).
 //
 // Everything that changes how writes are treated makes a new regime. A write
 // enters the present regime and leaves it when the storage has answered; a

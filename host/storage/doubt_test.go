@@ -70,7 +70,7 @@ func TestRowsWhoseWriteWasNotMade(t *testing.T) {
 			f, err := r.Next()
 			require.NoError(t, err)
 			require.Less(t, f.To.Sequence, end, "the row is sent without the later one")
-			c, err := secondary.ApplyFrame(ctx, dr, f)
+			c, err := secondary.Secondary(dr).ApplyFrame(ctx, f)
 			require.NoError(t, err)
 			require.False(t, c.Consistent(), "the primary had the key at %d", c.Position.Sequence)
 			c = follow(t, again, secondary, dr, "s", end)

@@ -5,6 +5,7 @@ package storage
 import (
 	"context"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -14,7 +15,7 @@ import (
 // the start of each leadership for a mode in which the cluster has no role, so that one
 // that was cut is made up for.
 func (p *primary) Forget(ctx context.Context, mode replication.Mode) error {
-	if err := checkMode(mode); err != nil {
+	if err := failure.Mode(mode); err != nil {
 		return err
 	}
 	p.control.Lock()
@@ -26,22 +27,13 @@ func (p *primary) Forget(ctx context.Context, mode replication.Mode) error {
 	if r.journal != nil {
 		r.journal.endMode(mode)
 	}
-	if err := p.stopFingerprint(ctx, mode, false); err != nil {
+	if err := p.indexes.Stop(ctx, mode, false); err != nil {
 		return err
 	}
 	if err := p.deleteSlots(ctx, mode); err != nil {
 		return err
 	}
-	homes, err := p.homes(ctx, mode)
-	if err != nil {
-		return err
-	}
-	for _, home := range homes {
-		if err := p.deleteStored(ctx, home); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.indexes.Forget(ctx, mode)
 }
 
 // endMode takes the slots of a mode out of memory.
@@ -55,18 +47,18 @@ func (r *retention) endMode(mode replication.Mode) {
 }
 
 func (p *primary) deleteSlots(ctx context.Context, mode replication.Mode) error {
-	done, err := p.slotRecords.take(ctx)
+	done, err := p.slotRecords.Take(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	names, err := p.inner.List(ctx, journal.SlotPrefix(mode))
+	names, err := p.below.Inner.List(ctx, journal.SlotPrefix(mode))
 	if err != nil {
-		return storageFailed("list the slots", err)
+		return failure.Storage("list the slots", err)
 	}
 	for _, name := range names {
-		if err := p.inner.Delete(ctx, journal.SlotPrefix(mode)+name); err != nil {
-			return storageFailed("delete a slot", err)
+		if err := p.below.Inner.Delete(ctx, journal.SlotPrefix(mode)+name); err != nil {
+			return failure.Storage("delete a slot", err)
 		}
 	}
 	return nil

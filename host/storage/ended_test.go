@@ -26,11 +26,11 @@ func TestModeThatEnded(t *testing.T) {
 		require.NoError(t, err)
 		put(t, tap, key(0), "v")
 		fingerprintOf(t, tap, perf)
-		tap.StoreIndexes(ctx)
+		tap.Indexes().Store(ctx)
 		require.Equal(t, replication.InvalidInput, replication.KindOf(tap.Forget(ctx, perf)), "it is in use")
 
 		require.NoError(t, tap.Activate(ctx, config(dr)))
-		f, _ := tap.Fingerprint(perf)
+		f, _ := tap.Indexes().Fingerprint(perf)
 		require.Nil(t, f, "its index goes on")
 		for i := range 1500 {
 			put(t, tap, key(i), "v")

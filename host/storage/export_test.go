@@ -8,13 +8,15 @@ import (
 	"slices"
 
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // StoredIndexes are the rows without which no index that is stored counts.
 func (t *Tap) StoredIndexes(ctx context.Context) (heads []string, err error) {
-	for mode := range indexPrefixes {
-		homes, err := t.homes(ctx, mode)
+	for _, mode := range modes {
+		homes, err := t.indexes.Homes(ctx, mode)
 		if err != nil {
 			return nil, err
 		}
@@ -27,21 +29,21 @@ func (t *Tap) StoredIndexes(ctx context.Context) (heads []string, err error) {
 
 // LoseIndexes is what is done about the rows of a deposed leader.
 func (t *Tap) LoseIndexes(ctx context.Context) error {
-	r := t.regime.Load()
-	r.invalidate()
-	return t.unstoreLost(ctx, r)
+	return t.regime.Load().invalidateStored(ctx)
 }
 
-// Differences is how often in a row a secondary was seen to differ.
-func (t *Tap) Differences(mode replication.Mode) int {
-	v := &t.secondaries.of[mode].verifier
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.differs
-}
+// LateLooks counts how often the tap has looked for rows of deposed leaders.
+func (t *Tap) LateLooks() uint64 { return t.lateLooks.Load() }
 
-// DiffersMin is how often a difference is seen until it is acted on.
-const DiffersMin = differsMin
+// ForgetCursor makes a cluster a secondary no more.
+func (t *Tap) ForgetCursor(ctx context.Context, mode replication.Mode) error {
+	b := &txn.Batch{}
+	b.Delete(journal.CursorKey(mode))
+	b.Delete(journal.MissingKey(mode))
+	t.Secondary(mode).EndWaits()
+	t.Secondary(mode).ForgetListed()
+	return t.Commit(ctx, b)
+}
 
 // Gathering is how many writes wait to be stored together with others.
 func (t *Tap) Gathering() int {
@@ -65,7 +67,7 @@ type hooks struct {
 	leader  func(context.Context) error
 	lost    func()
 	wrong   func(replication.Mode)
-	before  func(context.Context, *Batch) error
+	before  func(context.Context, *txn.Batch) error
 	applied func(context.Context, []string) []string
 	written func(context.Context, string, []byte) error
 	stored  func(context.Context, string)
@@ -84,7 +86,7 @@ func (t *Tap) hook(change func(*hooks)) {
 func (t *Tap) OnLeaderWrite(f func(context.Context) error) { t.hook(func(h *hooks) { h.leader = f }) }
 func (t *Tap) OnHistoryLost(f func())                      { t.hook(func(h *hooks) { h.lost = f }) }
 func (t *Tap) OnWrongIndex(f func(replication.Mode))       { t.hook(func(h *hooks) { h.wrong = f }) }
-func (t *Tap) BeforeApply(f func(context.Context, *Batch) error) {
+func (t *Tap) BeforeApply(f func(context.Context, *txn.Batch) error) {
 	t.hook(func(h *hooks) { h.before = f })
 }
 func (t *Tap) OnApplied(f func(context.Context, []string) []string) {
@@ -114,7 +116,7 @@ func (h *hooks) IndexWrong(mode replication.Mode) {
 	}
 }
 
-func (h *hooks) BeforeApply(ctx context.Context, b *Batch) error {
+func (h *hooks) BeforeApply(ctx context.Context, b *txn.Batch) error {
 	if h.before == nil {
 		return nil
 	}

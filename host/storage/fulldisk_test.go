@@ -35,11 +35,11 @@ func TestFullDiskIsSaidToBeOne(t *testing.T) {
 		frame, err := r.Next()
 		require.NoError(t, err)
 		f.set(func([]string) (bool, error) { return false, full }, nil)
-		_, err = secondary.ApplyFrame(ctx, dr, frame)
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, frame)
 		require.ErrorContains(t, err, "the disk of this cluster is full, so the storage failed to apply what the primary wrote; make room on it", name)
 		require.Equal(t, replication.StorageFailed, replication.KindOf(err))
 		f.set(func([]string) (bool, error) { return false, errStorage }, nil)
-		_, err = secondary.ApplyFrame(ctx, dr, frame)
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, frame)
 		require.ErrorIs(t, err, errStorage)
 		require.NotContains(t, err.Error(), "full")
 	}
@@ -58,12 +58,12 @@ func TestNothingIsAppliedWithoutRoom(t *testing.T) {
 	require.NoError(t, err)
 	before := content(t, secondary, dr)
 	room = fmt.Errorf("/data has 3 MiB free: %w", syscall.ENOSPC)
-	_, err = secondary.ApplyFrame(ctx, dr, frame)
+	_, err = secondary.Secondary(dr).ApplyFrame(ctx, frame)
 	require.ErrorContains(t, err, "the disk of this cluster is full")
 	require.ErrorContains(t, err, "3 MiB free")
 	require.Equal(t, before, content(t, secondary, dr))
 	room = nil
-	_, err = secondary.ApplyFrame(ctx, dr, frame)
+	_, err = secondary.Secondary(dr).ApplyFrame(ctx, frame)
 	require.NoError(t, err)
 	require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
 }

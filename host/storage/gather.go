@@ -9,6 +9,8 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/lock"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -37,11 +39,11 @@ type gathering struct {
 // numbered is a write that gets a number of the journal. Its keys are locked, and
 // written is called before they are unlocked.
 type numbered struct {
-	txn     []*physical.TxnEntry
+	writes  []*physical.TxnEntry
 	effects []effect
 	store   func(context.Context, []*physical.TxnEntry) error
 	written func()
-	locks   held
+	locks   lock.Held
 }
 
 // gathered is a write that waits for its turn.
@@ -60,18 +62,11 @@ type turn struct {
 
 // gathers says whether a write may share a transaction with others: it is small and has
 // none of the keys that a secondary takes up before what follows them.
-func (wp *writePath) gathers(txn []*physical.TxnEntry) bool {
-	return wp.txn != nil && len(txn) <= gatherEntries/8 && sizeOf(txn) <= gatherBytes/8 &&
-		!slices.ContainsFunc(txn, func(e *physical.TxnEntry) bool {
-			return e.Operation == physical.GetOperation || vaultname.IsKey(e.Entry.Key) || (wp.alone != nil && wp.alone(e.Entry.Key))
+func (wp *writePath) gathers(writes []*physical.TxnEntry) bool {
+	return wp.below.Txn != nil && len(writes) <= gatherEntries/8 && txn.SizeOf(writes) <= gatherBytes/8 &&
+		!slices.ContainsFunc(writes, func(e *physical.TxnEntry) bool {
+			return e.Operation == physical.GetOperation || vaultname.IsKey(e.Entry.Key) || wp.isAlone(e.Entry.Key)
 		})
-}
-
-func sizeOf(txn []*physical.TxnEntry) (bytes int) {
-	for _, e := range txn {
-		bytes += entrySize(e.Entry)
-	}
-	return bytes
 }
 
 // commitGathered makes a write as commitNumbered does, perhaps together with others.
@@ -107,7 +102,7 @@ func (wp *writePath) commitBatch(ctx context.Context, r *regime, batch []*gather
 		next[0].turn <- turn{batch: next}
 	}
 	// What is too large together was refused and not made.
-	alone := joint.err != nil && len(batch) > 1 && !joint.keeps && tooLarge(joint.err)
+	alone := joint.err != nil && len(batch) > 1 && !joint.keeps && txn.TooLarge(joint.err)
 	own := joint
 	for i, m := range batch {
 		result := joint
@@ -134,7 +129,7 @@ func join(batch []*gathered) *numbered {
 		}
 	}}
 	for _, m := range batch {
-		w.txn = append(w.txn, m.txn...)
+		w.writes = append(w.writes, m.writes...)
 		w.effects = append(w.effects, m.effects...)
 		w.locks = append(w.locks, m.locks...)
 	}
@@ -171,7 +166,7 @@ func (g *gathering) next() []*gathered {
 	defer g.mu.Unlock()
 	n, entries, bytes := 0, 0, 0
 	for _, m := range g.waiting {
-		entries, bytes = entries+len(m.txn), bytes+sizeOf(m.txn)
+		entries, bytes = entries+len(m.writes), bytes+txn.SizeOf(m.writes)
 		if n > 0 && (entries > gatherEntries || bytes > gatherBytes) {
 			break
 		}

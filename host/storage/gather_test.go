@@ -54,14 +54,14 @@ func newBusy(t *testing.T, change ...func(*storage.Options)) *busy {
 		return true, nil
 	}, nil)
 	for _, k := range []string{"core/cluster/feature-flags", "core/index-header-hmac-key"} {
-		b.write(t, testContext(t), k, func(err error) { require.NoError(t, err) })
+		b.write(testContext(t), k, func(err error) { require.NoError(t, err) })
 	}
 	arrived.Wait()
 	return b
 }
 
 // write begins a write, whose result is given to a function.
-func (b *busy) write(t *testing.T, ctx context.Context, k string, then func(error)) {
+func (b *busy) write(ctx context.Context, k string, then func(error)) {
 	b.writes.Go(func() {
 		then(b.Backend().Put(ctx, &physical.Entry{Key: k, Value: []byte("value of " + k)}))
 	})
@@ -102,7 +102,7 @@ func TestWritesAreGathered(t *testing.T) {
 	b := newBusy(t, func(o *storage.Options) { o.Alone = func(k string) bool { return k == alone } })
 	before := watermark(t, b.Tap).Sequence
 	for i := range 10 {
-		b.write(t, testContext(t), key(i), func(err error) { require.NoError(t, err) })
+		b.write(testContext(t), key(i), func(err error) { require.NoError(t, err) })
 	}
 	b.waits(t, 10)
 	put(t, b.Tap, alone, "at once")
@@ -124,8 +124,8 @@ func TestGatheredWriteIsGivenUp(t *testing.T) {
 	t.Parallel()
 	b := newBusy(t)
 	ctx, cancel := context.WithCancel(testContext(t))
-	b.write(t, ctx, key(1), func(err error) { require.ErrorIs(t, err, context.Canceled) })
-	b.write(t, testContext(t), key(2), func(err error) { require.NoError(t, err) })
+	b.write(ctx, key(1), func(err error) { require.ErrorIs(t, err, context.Canceled) })
+	b.write(testContext(t), key(2), func(err error) { require.NoError(t, err) })
 	b.waits(t, 2)
 	cancel()
 	b.waits(t, 1)
@@ -145,7 +145,7 @@ func TestGatheredWritesFail(t *testing.T) {
 			b := newBusy(t)
 			b.fail = func([]string) (bool, error) { return landed, errStorage }
 			for i := range 5 {
-				b.write(t, testContext(t), key(i), func(err error) { require.ErrorIs(t, err, errStorage) })
+				b.write(testContext(t), key(i), func(err error) { require.ErrorIs(t, err, errStorage) })
 			}
 			b.waits(t, 5)
 			b.ends()
@@ -166,7 +166,7 @@ func TestGatheredWritesAreUnsettled(t *testing.T) {
 	b := newBusy(t)
 	b.fail = func([]string) (bool, error) { return true, errStorage }
 	for i := range 3 {
-		b.write(t, testContext(t), key(i), func(err error) { require.ErrorIs(t, err, errStorage) })
+		b.write(testContext(t), key(i), func(err error) { require.ErrorIs(t, err, errStorage) })
 	}
 	b.waits(t, 3)
 	b.f.mu.Lock()
@@ -191,7 +191,7 @@ func TestGatheredWritesAreUnsettled(t *testing.T) {
 	}
 	// Each of them was told to be over: a block with a key that is being written is
 	// never stored.
-	b.StoreIndexes(testContext(t))
+	b.Indexes().Store(testContext(t))
 	require.Len(t, storedRows(t, b.f), 2, "the head, and the block")
 	b.requireFollowed(t)
 }
@@ -210,7 +210,7 @@ func TestGatheredWritesAreTooLarge(t *testing.T) {
 		return true, nil
 	}
 	for i := range 4 {
-		b.write(t, testContext(t), key(i), func(err error) {
+		b.write(testContext(t), key(i), func(err error) {
 			if i == 2 {
 				require.ErrorContains(t, err, "by itself")
 			} else {

@@ -59,6 +59,7 @@ func (g *Guard) check(c *keyclass.Classifier, op physical.Operation, key string)
 		return false, nil
 	case Frozen:
 		return false, ErrFrozen
+	case ReadOnly:
 	}
 	if slices.Contains(g.Absorb, key) {
 		return true, nil
@@ -82,7 +83,7 @@ func (b *backend) guarded(ctx context.Context, g *Guard, op physical.Operation, 
 	if g.Level == Open {
 		return false, nil
 	}
-	drop, err = g.check(b.t.classes, op, key)
+	drop, err = g.check(b.t.below.Classes(), op, key)
 	if errors.Is(err, logical.ErrReadOnly) {
 		refusal.Note(ctx)
 		b.t.refusals.Bump(key)
@@ -91,12 +92,12 @@ func (b *backend) guarded(ctx context.Context, g *Guard, op physical.Operation, 
 }
 
 // guardedTxn refuses a whole transaction or returns it without dropped operations.
-func (b *backend) guardedTxn(ctx context.Context, g *Guard, txn []*physical.TxnEntry) ([]*physical.TxnEntry, error) {
+func (b *backend) guardedTxn(ctx context.Context, g *Guard, writes []*physical.TxnEntry) ([]*physical.TxnEntry, error) {
 	if g.Level == Open {
-		return txn, nil
+		return writes, nil
 	}
-	kept := make([]*physical.TxnEntry, 0, len(txn))
-	for _, e := range txn {
+	kept := make([]*physical.TxnEntry, 0, len(writes))
+	for _, e := range writes {
 		if e.Operation != physical.GetOperation {
 			drop, err := b.guarded(ctx, g, e.Operation, e.Entry.Key)
 			if err != nil {

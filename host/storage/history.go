@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -50,14 +51,14 @@ func (p *primary) termEnd(ctx context.Context, head *journal.Head) (uint64, erro
 	end := max(head.Finished, head.RowsAfter)
 	for _, m := range modes {
 		// What was acknowledged was finished, and its row may be deleted.
-		names, err := p.inner.List(ctx, journal.SlotPrefix(m))
+		names, err := p.below.Inner.List(ctx, journal.SlotPrefix(m))
 		if err != nil {
-			return 0, storageFailed("list the slots", err)
+			return 0, failure.Storage("list the slots", err)
 		}
 		for _, name := range names {
-			b, err := p.readFresh(ctx, journal.SlotPrefix(m)+name)
+			b, err := p.below.ReadFresh(ctx, journal.SlotPrefix(m)+name)
 			if err != nil {
-				return 0, storageFailed("read a slot", err)
+				return 0, failure.Storage("read a slot", err)
 			}
 			if b == nil {
 				continue
@@ -74,9 +75,9 @@ func (p *primary) termEnd(ctx context.Context, head *journal.Head) (uint64, erro
 		for n := end + 1; n <= to; n++ {
 			keys = append(keys, journal.RowKey(last.Term, n))
 		}
-		rows, err := p.getAll(physical.CacheRefreshContext(ctx, true), keys)
+		rows, err := p.below.ReadAll(physical.CacheRefreshContext(ctx, true), keys)
 		if err != nil {
-			return 0, storageFailed("look for the last row of a term", err)
+			return 0, failure.Storage("look for the last row of a term", err)
 		}
 		for _, row := range rows {
 			if row == nil {
@@ -114,7 +115,7 @@ func (j *activeJournal) ofHistory(at replication.Position) (lost bool, err error
 
 func (j *activeJournal) errHistory(at replication.Position) error {
 	why := "its storage went back in time since"
-	if !j.of.fences() {
+	if !j.of.below.Fences() {
 		why += ", or a node that led before has sent more than the next one found"
 	}
 	return replication.Errorf(replication.PositionLost,
@@ -188,10 +189,10 @@ func (h *history) HistoryLost() bool { return h.lost.Load() }
 // was sent its rows are deleted, and this is not known.
 func (h *history) HistoryWasLate(ctx context.Context) bool {
 	at := h.lostAt.Load()
-	if at == nil || at.Sequence == 0 || h.fences() {
+	if at == nil || at.Sequence == 0 || h.below.Fences() {
 		return false
 	}
-	row, err := h.readFresh(ctx, journal.RowKey(at.Term, at.Sequence))
+	row, err := h.below.ReadFresh(ctx, journal.RowKey(at.Term, at.Sequence))
 	return err == nil && row != nil
 }
 
@@ -235,11 +236,11 @@ func (wp *writePath) finish(ctx context.Context, r *regime, row *journal.Row, re
 func (wp *writePath) rowStored(ctx context.Context, row *journal.Row) error {
 	key := journal.RowKey(row.Term, row.Sequence)
 	value := journal.EncodeRow(row.Ops)
-	have, err := wp.readFresh(ctx, key)
+	have, err := wp.below.ReadFresh(ctx, key)
 	if err != nil || bytes.Equal(have, value) {
 		return err
 	}
-	return wp.inner.Put(ctx, &physical.Entry{Key: key, Value: value})
+	return wp.below.Inner.Put(ctx, &physical.Entry{Key: key, Value: value})
 }
 
 // rest stops what the journal writes by itself, and waits for it until the context ends.

@@ -8,7 +8,9 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 )
 
 const (
@@ -34,7 +36,7 @@ func (j *activeJournal) housekeeping() {
 	for {
 		var retry <-chan time.Time
 		if err := j.doChores(j.ctx); err != nil && j.ctx.Err() == nil {
-			j.of.logger.Warn("the journal's records cannot be kept up; trying again", "error", err)
+			j.of.below.Logger.Warn("the journal's records cannot be kept up; trying again", "error", err)
 			retry = time.After(choreRetry)
 		}
 		select {
@@ -115,26 +117,26 @@ func (j *activeJournal) deleteRows(ctx context.Context) error {
 
 // deleteRun deletes the rows after one number up to another.
 func (p *primary) deleteRun(ctx context.Context, terms []journal.TermStart, from, to uint64) error {
-	most, size := p.txnLimits()
-	txn := make([]*physical.TxnEntry, 0, min(most, int(to-from)))
+	most, size := p.below.Limits()
+	writes := make([]*physical.TxnEntry, 0, min(most, int(to-from)))
 	bytes := 0
 	flush := func() error {
-		err := p.store(ctx, txn)
-		txn, bytes = txn[:0:0], 0
+		err := p.below.Store(ctx, writes)
+		writes, bytes = writes[:0:0], 0
 		return err
 	}
 	for n := from + 1; n <= to; n++ {
 		e := &physical.Entry{Key: journal.RowKey(journal.TermOf(terms, n), n)}
-		if len(txn) > 0 && (len(txn) >= most || bytes+entrySize(e) > size) {
+		if len(writes) > 0 && (len(writes) >= most || bytes+txn.Size(e) > size) {
 			if err := flush(); err != nil {
-				return storageFailed("delete journal rows", err)
+				return failure.Storage("delete journal rows", err)
 			}
 		}
-		txn = append(txn, &physical.TxnEntry{Operation: physical.DeleteOperation, Entry: e})
-		bytes += entrySize(e)
+		writes = append(writes, &physical.TxnEntry{Operation: physical.DeleteOperation, Entry: e})
+		bytes += txn.Size(e)
 	}
 	if err := flush(); err != nil {
-		return storageFailed("delete journal rows", err)
+		return failure.Storage("delete journal rows", err)
 	}
 	return nil
 }

@@ -6,14 +6,17 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/secondary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -84,7 +87,7 @@ func (p *primary) Activate(ctx context.Context, cfg JournalConfig) error {
 		return replication.Errorf(replication.InvalidInput, "a journal needs at least one replication mode")
 	}
 	for m, c := range cfg.Modes {
-		if err := checkMode(m); err != nil {
+		if err := failure.Mode(m); err != nil {
 			return err
 		}
 		if c.Epoch.IsZero() {
@@ -93,10 +96,10 @@ func (p *primary) Activate(ctx context.Context, cfg JournalConfig) error {
 	}
 	p.control.Lock()
 	defer p.control.Unlock()
-	if _, ok := cfg.Modes[replication.Performance]; ok && p.classes.Mounts() == nil {
+	if _, ok := cfg.Modes[replication.Performance]; ok && p.below.Classes().Mounts() == nil {
 		// Without it local mounts would leave. It is empty: no view leaves.
-		p.logger.Warn("nothing is known of the mounts, so performance replication leaves them all out")
-		p.classes.SetMounts(keyclass.NewMounts())
+		p.below.Logger.Warn("nothing is known of the mounts, so performance replication leaves them all out")
+		p.below.Classes().SetMounts(keyclass.NewMounts())
 	}
 	modes := copyMap(cfg.Modes, func(map[replication.Mode]ModeConfig) {})
 	former := p.regime.Load().modes
@@ -124,13 +127,13 @@ func (p *primary) Activate(ctx context.Context, cfg JournalConfig) error {
 	for m := range former {
 		if _, ok := modes[m]; !ok {
 			j.endMode(m)
-			if err := p.stopFingerprint(ctx, m, false); err != nil {
+			if err := p.indexes.Stop(ctx, m, false); err != nil {
 				return err
 			}
 		}
 	}
 	for m, c := range modes {
-		if err := p.startFingerprint(ctx, m, c.IndexKey); err != nil {
+		if err := p.indexes.Start(ctx, m, c.IndexKey); err != nil {
 			return err
 		}
 	}
@@ -142,13 +145,13 @@ func (p *primary) Activate(ctx context.Context, cfg JournalConfig) error {
 
 // beginTerm makes a new term durable.
 func (p *primary) beginTerm(ctx context.Context) (*activeJournal, error) {
-	if err := p.inner.Put(ctx, &physical.Entry{Key: fenceKey, Value: []byte{1}}); err != nil {
-		return nil, storageFailed("begin a term of the journal", err)
+	if err := p.below.Inner.Put(ctx, &physical.Entry{Key: fenceKey, Value: []byte{1}}); err != nil {
+		return nil, failure.Storage("begin a term of the journal", err)
 	}
 	head := &journal.Head{}
-	b, err := p.readFresh(ctx, journal.HeadKey)
+	b, err := p.below.ReadFresh(ctx, journal.HeadKey)
 	if err != nil {
-		return nil, storageFailed("read the head of the journal", err)
+		return nil, failure.Storage("read the head of the journal", err)
 	}
 	if b != nil {
 		if head, err = journal.DecodeHead(b); err != nil {
@@ -159,7 +162,7 @@ func (p *primary) beginTerm(ctx context.Context) (*activeJournal, error) {
 	// A promoted secondary goes on above what it has applied, so that its numbers
 	// never fall behind those that it knows from its primary.
 	for _, m := range modes {
-		c, err := p.readCursor(ctx, m)
+		c, err := secondary.ReadCursor(ctx, p.below, m)
 		if err != nil {
 			return nil, err
 		}
@@ -182,7 +185,7 @@ func (p *primary) beginTerm(ctx context.Context) (*activeJournal, error) {
 		head.Terms[n-1].Next = end + 1
 		j.formerEnd = journal.RowKey(head.Terms[n-1].Term, end)
 	}
-	j.terms = append(head.Terms, journal.TermStart{Term: j.term, First: last + 1})
+	j.terms = slices.Concat(head.Terms, []journal.TermStart{{Term: j.term, First: last + 1}})
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	if err := j.writeHead(ctx, last+reserveBlock, false); err != nil {
 		j.end()
@@ -210,7 +213,7 @@ func (p *primary) Deactivate(ctx context.Context) error {
 	j.cancel()
 	var errs []error
 	for m := range r.modes {
-		errs = append(errs, p.stopFingerprint(ctx, m, true))
+		errs = append(errs, p.indexes.Stop(ctx, m, true))
 	}
 	errs = append(errs, p.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
 	j.end()
@@ -233,8 +236,8 @@ func (p *primary) abandon(ctx context.Context) error {
 		r.journal.cancel()
 	}
 	var errs []error
-	for m := range r.prints {
-		errs = append(errs, p.stopFingerprint(ctx, m, false))
+	for m := range r.indexes {
+		errs = append(errs, p.indexes.Stop(ctx, m, false))
 	}
 	if j := r.journal; j != nil {
 		errs = append(errs, p.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
@@ -250,7 +253,7 @@ func (j *activeJournal) start() {
 		defer j.tasks.Done()
 		j.housekeeping()
 	}()
-	if !j.of.fences() {
+	if !j.of.below.Fences() {
 		j.tasks.Go(j.watchLate)
 	}
 }
@@ -276,14 +279,12 @@ func (j *activeJournal) allocate(ctx context.Context) (n uint64, retain bool, er
 		select {
 		case <-wait:
 		case <-j.ctx.Done():
-			return 0, false, errEnded
+			return 0, false, failure.Ended
 		case <-ctx.Done():
 			return 0, false, ctx.Err()
 		}
 	}
 }
-
-var errEnded = replication.Errorf(replication.Unavailable, "the journal has ended because this node is no longer the active node of a primary")
 
 // Position is the watermark of a mode's journal, with the fingerprint if known.
 func (p *primary) Position(mode replication.Mode) (*replication.JournalPosition, error) {
@@ -293,8 +294,8 @@ func (p *primary) Position(mode replication.Mode) (*replication.JournalPosition,
 		return nil, err
 	}
 	at := &replication.JournalPosition{Position: replication.Position{Epoch: cfg.Epoch, Term: j.term, Sequence: j.seq.Watermark()}}
-	if print := r.prints[mode]; print != nil {
-		at.Fingerprint, at.Keys = print.index.RootAt(at.Position.Sequence, j.seq.Allocated())
+	if x := r.indexes[mode]; x != nil {
+		at.Fingerprint, at.Keys = x.Sums().RootAt(at.Position.Sequence, j.seq.Allocated())
 	}
 	return at, nil
 }

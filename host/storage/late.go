@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -46,7 +47,7 @@ func (j *activeJournal) watchLate() {
 			first = false
 			j.of.lateLooks.Add(1)
 		} else if j.ctx.Err() == nil {
-			j.of.logger.Warn("rows of a deposed leader cannot be looked for; trying again", "error", err)
+			j.of.below.Logger.Warn("rows of a deposed leader cannot be looked for; trying again", "error", err)
 		}
 		select {
 		case <-time.After(max(j.of.lateEvery, lateShare*time.Since(begun))):
@@ -59,9 +60,9 @@ func (j *activeJournal) watchLate() {
 // look takes up what is late: each row that was not there the first time, and before
 // that the unfinished end of the former term, whose last writes may still be under way.
 func (l *lateRows) look(ctx context.Context, first bool) error {
-	terms, err := l.j.of.inner.List(ctx, journal.RowPrefix)
+	terms, err := l.j.of.below.Inner.List(ctx, journal.RowPrefix)
 	if err != nil {
-		return storageFailed("list the terms of the journal", err)
+		return failure.Storage("list the terms of the journal", err)
 	}
 	own := journal.TermPrefix(l.j.term)
 	for _, term := range terms {
@@ -70,9 +71,9 @@ func (l *lateRows) look(ctx context.Context, first bool) error {
 			// A newer one is that of the leader who has deposed this one.
 			continue
 		}
-		names, err := l.j.of.inner.List(ctx, prefix)
+		names, err := l.j.of.below.Inner.List(ctx, prefix)
 		if err != nil {
-			return storageFailed("list the rows of another term", err)
+			return failure.Storage("list the rows of another term", err)
 		}
 		for _, name := range names {
 			key := prefix + name
@@ -98,9 +99,9 @@ func (l *lateRows) look(ctx context.Context, first bool) error {
 // take journals the keys of a row anew. What a late one has written is not in the
 // fingerprints, which are computed anew, once its data must have come too.
 func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
-	b, err := l.j.of.readFresh(ctx, key)
+	b, err := l.j.of.below.ReadFresh(ctx, key)
 	if err != nil {
-		return storageFailed("read a row of another term", err)
+		return failure.Storage("read a row of another term", err)
 	}
 	if b == nil {
 		return nil // every secondary had it
@@ -122,19 +123,11 @@ func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
 		return err
 	}
 	if row.late {
-		l.j.of.logger.Warn("a deposed leader has written after this node took over; what its keys have now is sent to the secondaries", "row", key, "keys", len(keys))
-		r.invalidate()
-		return l.j.of.unstoreLost(ctx, r)
+		l.j.of.below.Logger.Warn("a deposed leader has written after this node took over; what its keys have now is sent to the secondaries", "row", key, "keys", len(keys))
+		return r.invalidateStored(ctx)
 	}
 	return nil
 }
 
-// LateLooks counts how often the tap has looked for rows of deposed leaders.
-func (p *primary) LateLooks() uint64 { return p.lateLooks.Load() }
-
 // olderTerm compares the prefixes of two terms, which are hexadecimal numbers.
 func olderTerm(a, b string) bool { return len(a) < len(b) || len(a) == len(b) && a < b }
-
-// fences says whether the storage keeps a deposed leader from writing. Those with
-// transactions do, by raft's term or by the session of the lock.
-func (b *backing) fences() bool { return b.txn != nil }

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 )
 
 // stale is what is stored of an index that has a key which is about to be written: its
@@ -24,22 +25,22 @@ type stale struct {
 // writing tells the fingerprints that keys are about to be written; the caller has their
 // locks, and calls what it returns before it gives them back.
 func (r *regime) writing(effects []effect) (all []stale, written func()) {
-	for m, p := range r.prints {
+	for m, x := range r.indexes {
 		for i := range effects {
 			if !inMode(effects[i].class, m) {
 				continue
 			}
-			rows, storing := p.index.Writing(effects[i].key)
+			rows, storing := x.Sums().Writing(effects[i].key)
 			if rows != nil || storing != nil {
-				all = append(all, stale{p.index, effects[i].key, rows, storing})
+				all = append(all, stale{x.Sums(), effects[i].key, rows, storing})
 			}
 		}
 	}
 	return all, func() {
-		for m, p := range r.prints {
+		for m, x := range r.indexes {
 			for i := range effects {
 				if inMode(effects[i].class, m) {
-					p.index.Written(effects[i].key)
+					x.Sums().Written(effects[i].key)
 				}
 			}
 		}
@@ -49,7 +50,7 @@ func (r *regime) writing(effects []effect) (all []stale, written func()) {
 // withStale adds the deletion of stale rows to writes, ahead of them. What cannot be in
 // one transaction with them is deleted at once. Deleted is called when the writes are
 // made.
-func (wp *writePath) withStale(ctx context.Context, txn []*physical.TxnEntry, all []stale) (joint []*physical.TxnEntry, deleted func(), err error) {
+func (wp *writePath) withStale(ctx context.Context, writes []*physical.TxnEntry, all []stale) (joint []*physical.TxnEntry, deleted func(), err error) {
 	deleted = func() {}
 	var rows []string
 	for i := range all {
@@ -69,24 +70,22 @@ func (wp *writePath) withStale(ctx context.Context, txn []*physical.TxnEntry, al
 		}
 	}
 	if len(rows) == 0 {
-		return txn, deleted, nil
+		return writes, deleted, nil
 	}
 	for _, row := range rows {
-		joint = append(joint, &physical.TxnEntry{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: row}})
+		joint = append(joint, txn.Delete(row))
 	}
 	gone := func() {
 		for i := range all {
 			all[i].index.Deleted(all[i].key, all[i].rows)
 		}
 	}
-	if wp.txn != nil && wp.fits(append(joint, txn...), nil) {
-		return append(joint, txn...), gone, nil
+	if wp.below.Txn != nil && wp.below.Fits(append(joint, writes...), nil) {
+		return append(joint, writes...), gone, nil
 	}
-	for _, piece := range wp.split(joint) {
-		if err := wp.store(ctx, piece); err != nil {
-			return nil, deleted, err
-		}
+	if err := wp.below.StoreSplit(ctx, joint); err != nil {
+		return nil, deleted, err
 	}
 	gone()
-	return txn, deleted, nil
+	return writes, deleted, nil
 }

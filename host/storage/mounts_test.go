@@ -262,7 +262,7 @@ func TestReclassifyAfterTooManyDeletions(t *testing.T) {
 	pm.SetLocalPrefixes("ext", nil)
 	sm.SetLocalPrefixes("ext", nil)
 	require.NoError(t, primary.Reclassify(ctx, "logical/ext/"))
-	c, err := secondary.Cursor(ctx, perf)
+	c, err := secondary.Secondary(perf).Cursor(ctx)
 	require.NoError(t, err)
 	r, err := primary.ReadJournal(ctx, perf, "s", c.Position)
 	require.NoError(t, err)
@@ -314,7 +314,7 @@ func TestSecondaryBeforeItsTables(t *testing.T) {
 	enc.Add(at.Sequence+1, []journal.Op{{Kind: journal.Put, Key: "logical/lkv/a", Value: []byte("evil")}})
 	to := at
 	to.Sequence++
-	_, err = secondary.ApplyFrame(ctx, perf, &replication.Frame{After: at.Sequence, To: to, Payload: enc.Payload()})
+	_, err = secondary.Secondary(perf).ApplyFrame(ctx, &replication.Frame{After: at.Sequence, To: to, Payload: enc.Payload()})
 	require.Equal(t, replication.InvalidInput, replication.KindOf(err))
 }
 
@@ -337,7 +337,7 @@ func TestFilter(t *testing.T) {
 			del(t, primary, "logical/kv/SECRET3")
 			put(t, primary, "logical/pki/role/a", "shared")
 
-			c, err := secondary.Cursor(ctx, perf)
+			c, err := secondary.Secondary(perf).Cursor(ctx)
 			require.NoError(t, err)
 			read := func(slot string, after replication.Position) string {
 				p, err := primary.Position(perf)
@@ -367,12 +367,12 @@ func TestFilter(t *testing.T) {
 
 			at, err := primary.OpenSlot(ctx, perf, "s")
 			require.NoError(t, err)
-			require.NoError(t, secondary.BeginCopy(ctx, perf, at, nil))
+			require.NoError(t, secondary.Secondary(perf).BeginCopy(ctx, at, nil))
 			rng, err = primary.ReadRange(ctx, perf, "s", "")
 			require.NoError(t, err)
-			_, err = secondary.ApplyRange(ctx, perf, rng)
+			_, err = secondary.Secondary(perf).ApplyRange(ctx, rng)
 			require.NoError(t, err)
-			_, err = secondary.EndCopy(ctx, perf)
+			_, err = secondary.Secondary(perf).EndCopy(ctx)
 			require.NoError(t, err)
 			require.Equal(t, "<none>", get(t, secondary.Inner(), "logical/kv/SECRET"))
 			require.Equal(t, "shared", get(t, secondary.Inner(), "logical/pki/role/a"))
@@ -456,16 +456,16 @@ func TestWipeLocal(t *testing.T) {
 		for _, k := range append(append([]string{}, stay...), gone...) {
 			put(t, tap, k, "v")
 		}
-		_, err := tap.WipeLocal(ctx, perf)
+		_, err := tap.Secondary(perf).WipeLocal(ctx)
 		require.Equal(t, replication.Unavailable, replication.KindOf(err), "nobody knows whose the views are")
 		withMounts(t, tap)
-		require.NoError(t, tap.BeginCopy(ctx, perf, replication.Position{Epoch: epoch}, nil))
+		require.NoError(t, tap.Secondary(perf).BeginCopy(ctx, replication.Position{Epoch: epoch}, nil))
 		require.NoError(t, tap.Activate(ctx, config(dr)))
 		require.NoError(t, tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{perf}}))
 		short, cancel := context.WithCancel(ctx)
 		cancel()
-		_, _ = tap.WipeLocal(short, perf)
-		_, err = tap.WipeLocal(ctx, perf, "core/local-mounts", "sys/counters/keep/")
+		_, _ = tap.Secondary(perf).WipeLocal(short)
+		_, err = tap.Secondary(perf).WipeLocal(ctx, "core/local-mounts", "sys/counters/keep/")
 		require.NoError(t, err)
 		for _, k := range stay {
 			require.Equal(t, "v", get(t, inner, k), k)
@@ -473,10 +473,10 @@ func TestWipeLocal(t *testing.T) {
 		for _, k := range gone {
 			require.Equal(t, "<none>", get(t, inner, k), k)
 		}
-		n, err := tap.WipeLocal(ctx, perf, "core/local-mounts", "sys/counters/keep/")
+		n, err := tap.Secondary(perf).WipeLocal(ctx, "core/local-mounts", "sys/counters/keep/")
 		require.NoError(t, err)
 		require.Zero(t, n)
-		c, err := tap.Cursor(ctx, perf)
+		c, err := tap.Secondary(perf).Cursor(ctx)
 		require.NoError(t, err)
 		require.True(t, c.Copying, "where this secondary is stays known")
 	})
@@ -497,11 +497,11 @@ func TestWipeLocalIsResumedAndJournalled(t *testing.T) {
 	secondary := newTap(t, newTxn(t))
 	copyAll(t, tap, secondary, dr, at)
 	f.set(failWritesOf("sys/token/id/050", false), nil)
-	n, err := tap.WipeLocal(ctx, perf)
+	n, err := tap.Secondary(perf).WipeLocal(ctx)
 	require.Equal(t, replication.StorageFailed, replication.KindOf(err))
 	require.NotZero(t, n)
 	f.set(nil, nil)
-	rest, err := tap.WipeLocal(ctx, perf)
+	rest, err := tap.Secondary(perf).WipeLocal(ctx)
 	require.NoError(t, err)
 	require.Equal(t, uint64(100), n+rest)
 	follow(t, tap, secondary, dr, "s", watermark(t, tap).Sequence)

@@ -5,6 +5,7 @@ package storage
 import (
 	"context"
 
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -25,7 +26,7 @@ type Observer interface {
 	// BeforeApply sees each transaction of ApplyFrame and ApplyRange before it is
 	// written. It may add writes of Own keys, which become part of the transaction, and
 	// drop others; an error fails the apply. It must not change the regime.
-	BeforeApply(ctx context.Context, b *Batch) error
+	BeforeApply(ctx context.Context, b *txn.Batch) error
 	// Applied is called with the keys that an apply has written or deleted, in order,
 	// after they are durable and before anything later is applied: for each transaction
 	// of a frame, and once for a range with those that it has changed. It returns those
@@ -66,7 +67,7 @@ func (Nobody) HistoryLost() {}
 func (Nobody) IndexWrong(replication.Mode) {}
 
 // BeforeApply implements Observer.
-func (Nobody) BeforeApply(context.Context, *Batch) error { return nil }
+func (Nobody) BeforeApply(context.Context, *txn.Batch) error { return nil }
 
 // Applied implements Observer.
 func (Nobody) Applied(context.Context, []string) []string { return nil }

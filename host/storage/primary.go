@@ -3,9 +3,13 @@
 package storage
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/lock"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -18,7 +22,7 @@ import (
 // made, and before which none of the journal's is held.
 type primary struct {
 	*writePath
-	*indexes
+	indexes indexes
 	history
 	filters
 
@@ -28,28 +32,36 @@ type primary struct {
 	ranges   int // bytes of a range
 
 	caps        SlotCaps
-	slotRecords turns
+	slotRecords lock.Turns
 	asking      *asking
 
 	lateEvery time.Duration
 	lateLooks atomic.Uint64
 
-	reads    *walkers // walks of ReadRange
-	listings listings // of the comparisons of secondaries
+	reads    *walk.Walks    // walks of ReadRange
+	listings *walk.Listings // of the comparisons of secondaries
 }
 
-func newPrimary(w *writePath, x *indexes, o Options) *primary {
+func newPrimary(w *writePath, x indexes, o Options) *primary {
 	return &primary{
-		writePath: w, indexes: x, history: history{writePath: w}, filters: filters{classes: w.classes},
+		writePath: w, indexes: x, history: history{writePath: w}, filters: filters{classes: w.below.Classes()},
 		ring: orDefault(o.RingBytes, DefaultRingBytes), ringRows: o.RingRows,
 		frames: orDefault(o.FrameBytes, replication.PayloadTarget), ranges: orDefault(o.RangeBytes, rangeTarget),
-		caps: o.Caps, slotRecords: make(turns, 1), asking: newAsking(),
-		lateEvery: orDefault(o.LateEvery, DefaultLateEvery), reads: newWalkers(),
+		caps: o.Caps, slotRecords: make(lock.Turns, 1), asking: newAsking(),
+		lateEvery: orDefault(o.LateEvery, DefaultLateEvery), reads: walk.NewWalks(), listings: walk.NewListings(),
 	}
+}
+
+// indexes is what a primary asks of the indexes: they run while its journal does.
+type indexes interface {
+	Start(ctx context.Context, mode replication.Mode, key fingerprint.Key) error
+	Stop(ctx context.Context, mode replication.Mode, mayWrite bool) error
+	Forget(ctx context.Context, mode replication.Mode) error
+	SettleClasses()
 }
 
 // forgetListed forgets what directories had.
 func (p *primary) forgetListed() {
-	p.reads.close()
-	p.listings.close()
+	p.reads.Close()
+	p.listings.Close()
 }

@@ -5,6 +5,7 @@ package storage
 import (
 	"context"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -75,9 +76,9 @@ func (r *reader) readRows(ctx context.Context, after, to uint64) ([]journal.Row,
 	for n := after + 1; n <= to; n++ {
 		keys = append(keys, journal.RowKey(journal.TermOf(terms, n), n))
 	}
-	values, err := r.of.getAll(ctx, keys)
+	values, err := r.of.below.ReadAll(ctx, keys)
 	if err != nil {
-		return nil, storageFailed("read journal rows", err)
+		return nil, failure.Storage("read journal rows", err)
 	}
 	rows := make([]journal.Row, 0, len(keys))
 	for i, b := range values {
@@ -90,7 +91,7 @@ func (r *reader) readRows(ctx context.Context, after, to uint64) ([]journal.Row,
 		}
 		if ops = r.relevant(ops); len(ops) > 0 {
 			row := journal.Row{Sequence: after + 1 + uint64(i), Ops: ops}
-			if r.of.txn == nil && journal.Doubtful(terms, row.Sequence) {
+			if r.of.below.Txn == nil && journal.Doubtful(terms, row.Sequence) {
 				// That a key is what the row says may be the work of a later one.
 				row.ConsistentFrom = row.Sequence + 1
 			}
@@ -114,15 +115,15 @@ func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
 			}
 		}
 	}
-	values, err := r.of.getAll(ctx, keys)
+	values, err := r.of.below.ReadAll(ctx, keys)
 	if err != nil {
-		return storageFailed("read the values of journal rows", err)
+		return failure.Storage("read the values of journal rows", err)
 	}
 	for i := range rows {
 		ops := rows[i].Ops[:0:0]
 		for _, op := range rows[i].Ops {
 			now := values[index[op.Key]]
-			if now == nil && op.Kind == journal.Put && r.mode == replication.Performance && r.of.classes.Homeless(op.Key) {
+			if now == nil && op.Kind == journal.Put && r.mode == replication.Performance && r.of.below.Classes().Homeless(op.Key) {
 				// Its mount is gone. The row that deletes it is behind the one of the table
 				// that marks the mount, and this one may not be.
 				rows[i].ConsistentFrom = rows[i].Sequence + 1

@@ -5,6 +5,7 @@ package storage
 import (
 	"context"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -66,7 +67,7 @@ func (r *reader) Next() (*replication.Frame, error) {
 			return nil, err
 		}
 		if r.j.ctx.Err() != nil {
-			return nil, errEnded
+			return nil, failure.Ended
 		}
 		wait := r.j.seq.Moved(r.after)
 		if wait == nil {
@@ -157,6 +158,6 @@ func (r *reader) gets(op *journal.Op) bool {
 	if r.mode != replication.Performance {
 		return r.allow.lets(op.Key)
 	}
-	now := r.of.classes.Class(op.Key)
+	now := r.of.below.Classes().Class(op.Key)
 	return (inMode(now, r.mode) || (now == keyclass.Unknown && keyclass.InView(op.Key))) && r.allow.lets(op.Key)
 }

@@ -4,9 +4,10 @@ package storage
 
 import (
 	"context"
-	"strings"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -31,15 +32,15 @@ func (p *primary) readRange(ctx context.Context, mode replication.Mode, slotID s
 	if err != nil {
 		return nil, err
 	}
-	may := func(key string) bool { return p.classes.Replicated(mode, key) && allow.lets(key) }
-	w, err := p.reads.take(ctx, p.inner, mode, slotID, after)
+	may := func(key string) bool { return p.below.Classes().Replicated(mode, key) && allow.lets(key) }
+	w, err := p.reads.Take(ctx, p.below.Inner, walk.Reader{Mode: mode, Slot: slotID}, after)
 	if err != nil {
 		return nil, err
 	}
 	var pairs []journal.Pair
 	rng := &replication.Range{After: after, UpTo: after}
 	for size := 0; size < p.ranges; {
-		keys, err := w.group(ctx, may, "")
+		keys, err := w.Group(ctx, may, "")
 		if err != nil {
 			return nil, err
 		}
@@ -47,9 +48,9 @@ func (p *primary) readRange(ctx context.Context, mode replication.Mode, slotID s
 			rng.Last, rng.UpTo = true, ""
 			break
 		}
-		values, err := p.readAt(ctx, keys)
+		values, err := p.below.ReadListed(ctx, keys)
 		if err != nil {
-			return nil, storageFailed("read a range of keys", err)
+			return nil, failure.Storage("read a range of keys", err)
 		}
 		used := 0
 		for i, v := range values {
@@ -64,61 +65,16 @@ func (p *primary) readRange(ctx context.Context, mode replication.Mode, slotID s
 				size += n
 			}
 		}
-		w.unread(keys[used:])
+		w.Unread(keys[used:])
 	}
 	if j.ctx.Err() != nil {
-		return nil, errEnded
+		return nil, failure.Ended
 	}
 	rng.AsOf = j.seq.Allocated()
 	rng.Keys = uint64(len(pairs))
 	rng.Payload = journal.EncodeRange(pairs)
 	if !rng.Last {
-		p.reads.put(mode, slotID, rng.UpTo, w)
+		p.reads.Put(walk.Reader{Mode: mode, Slot: slotID}, rng.UpTo, w)
 	}
 	return rng, nil
-}
-
-// readAt reads the values of keys that a walk has found. File storage writes a
-// value into a file beside its own, whose name has digits added, and renames it:
-// a listing may have that name, and a read find it. So where storage has no
-// transactions a key that ends with digits is read while nobody writes a key
-// that it may stand for.
-func (b *backing) readAt(ctx context.Context, keys []string) ([][]byte, error) {
-	if b.txn != nil {
-		return b.getAll(ctx, keys)
-	}
-	values, err := b.getAll(ctx, keys)
-	if err != nil {
-		return nil, err
-	}
-	for i, key := range keys {
-		bases := basesOf(key)
-		if len(bases) == 0 || values[i] == nil {
-			continue
-		}
-		locks, err := b.stripes.lock(ctx, bases...)
-		if err != nil {
-			return nil, err
-		}
-		one, err := b.getAll(ctx, keys[i:i+1])
-		b.stripes.unlock(locks)
-		if err != nil {
-			return nil, err
-		}
-		values[i] = one[0]
-	}
-	return values, nil
-}
-
-// tempDigits is the most digits that a temporary file's name has more.
-const tempDigits = 10
-
-// basesOf are the keys that a key may be a temporary file of.
-func basesOf(key string) []string {
-	var bases []string
-	name := strings.LastIndexByte(key, '/') + 1
-	for n := len(key); n > name+1 && len(bases) < tempDigits && key[n-1] >= '0' && key[n-1] <= '9'; n-- {
-		bases = append(bases, key[:n-1])
-	}
-	return bases
 }

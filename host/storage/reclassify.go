@@ -10,8 +10,10 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -48,7 +50,7 @@ func (p *primary) Reclassify(ctx context.Context, prefixes ...string) error {
 			return fmt.Errorf("keys below %s: %w", prefix, err)
 		}
 	}
-	p.settleClasses()
+	p.indexes.SettleClasses()
 	return nil
 }
 
@@ -60,14 +62,14 @@ func (wp *writePath) fence(ctx context.Context) error {
 }
 
 func (p *primary) reclassify(ctx context.Context, prefix string, held *heldView) error {
-	w, err := newWalkBelow(ctx, p.inner, prefix)
+	w, err := walk.Below(ctx, p.below.Inner, prefix)
 	if err != nil {
 		return err
 	}
-	any := func(key string) bool { return p.classes.Class(key) != keyclass.Own }
+	any := func(key string) bool { return p.below.Classes().Class(key) != keyclass.Own }
 	first := true
 	for {
-		keys, err := w.group(ctx, any, "")
+		keys, err := w.Group(ctx, any, "")
 		if err != nil {
 			return err
 		}
@@ -87,7 +89,7 @@ func (p *primary) reclassify(ctx context.Context, prefix string, held *heldView)
 	if held == nil {
 		return nil
 	}
-	for keys := range slices.Chunk(slices.Sorted(maps.Keys(held.deleted)), walkGroup) {
+	for keys := range slices.Chunk(slices.Sorted(maps.Keys(held.deleted)), walk.GroupSize) {
 		if err := p.journalAgain(ctx, keys); err != nil {
 			return err
 		}
@@ -98,15 +100,15 @@ func (p *primary) reclassify(ctx context.Context, prefix string, held *heldView)
 	return nil
 }
 
-// lostCount makes the fingerprint unknown that does not know what it has counted of a
-// view whose classes have changed.
-func (x *indexes) lostCount(ctx context.Context) error {
-	p := x.regime.Load().prints[replication.Performance]
-	if p == nil {
+// lostCount invalidates the index, which does not know what it has counted of a view whose
+// classes have changed.
+func (wp *writePath) lostCount(ctx context.Context) error {
+	x := wp.regime.Load().indexes[replication.Performance]
+	if x == nil {
 		return nil
 	}
-	p.invalidate()
-	return p.unstore(ctx)
+	x.Invalidate()
+	return x.InvalidateStored(ctx)
 }
 
 // journalAgain makes rows of keys as they are now.
@@ -118,7 +120,7 @@ func (p *primary) journalAgain(ctx context.Context, keys []string) error {
 	}
 	wanted := make([]string, 0, len(keys))
 	for _, key := range keys {
-		if _, ok := r.modes[replication.Performance]; ok && inMode(p.classes.Class(key), replication.Performance) {
+		if _, ok := r.modes[replication.Performance]; ok && inMode(p.below.Classes().Class(key), replication.Performance) {
 			wanted = append(wanted, key)
 		}
 	}
@@ -131,19 +133,19 @@ func (wp *writePath) journalKeys(ctx context.Context, r *regime, wanted []string
 	if len(wanted) == 0 {
 		return nil
 	}
-	locks, err := wp.stripes.lock(ctx, wanted...)
+	locks, err := wp.below.Keys.Lock(ctx, wanted...)
 	if err != nil {
 		return err
 	}
-	defer wp.stripes.unlock(locks)
-	values, err := wp.getAll(physical.CacheRefreshContext(ctx, true), wanted)
+	defer wp.below.Keys.Unlock(locks)
+	values, err := wp.below.ReadAll(physical.CacheRefreshContext(ctx, true), wanted)
 	if err != nil {
-		return storageFailed("read keys that are journalled again", err)
+		return failure.Storage("read keys that are journalled again", err)
 	}
 	var ops []journal.Op
 	size := 0
 	for i, key := range wanted {
-		op := journal.Op{Kind: journal.Put, Class: wp.classes.Class(key), Key: key, Value: values[i]}
+		op := journal.Op{Kind: journal.Put, Class: wp.below.Classes().Class(key), Key: key, Value: values[i]}
 		if op.Value == nil {
 			op.Kind = journal.Delete
 		}
@@ -168,12 +170,12 @@ func (wp *writePath) rowAlone(ctx context.Context, r *regime, ops []journal.Op) 
 	if retain {
 		row := &physical.Entry{Key: journal.RowKey(r.journal.term, n), Value: journal.EncodeRow(ops)}
 		r.journal.stored(len(row.Key) + len(row.Value))
-		err = wp.inner.Put(ctx, row)
+		err = wp.below.Inner.Put(ctx, row)
 	}
 	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: ops}
 	if err != nil {
 		wp.finish(ctx, r, row, retain)
-		return storageFailed("write a journal row", err)
+		return failure.Storage("write a journal row", err)
 	}
 	row.Weigh()
 	r.journal.seq.Finish(n, row)

@@ -6,33 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
-
-// readFresh reads a record past the cache, which may be stale on a node that was
-// a standby; nil if there is none.
-func (s *backing) readFresh(ctx context.Context, key string) ([]byte, error) {
-	e, err := s.inner.Get(physical.CacheRefreshContext(ctx, true), key)
-	if err != nil || e == nil {
-		return nil, err
-	}
-	return e.Value, nil
-}
-
-func storageFailed(what string, err error) error {
-	// The one failure that an operator can mend at once. Raft gives no more than its text.
-	if errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
-		return replication.Errorf(replication.StorageFailed, "the disk of this cluster is full, so the storage failed to %s; make room on it, and it goes on by itself: %w", what, err)
-	}
-	return replication.Errorf(replication.StorageFailed, "the storage failed to %s: %w", what, err)
-}
 
 // writeHead makes the head durable and then allows numbers up to reserved. Ended says
 // that no more are given out.
@@ -58,39 +39,11 @@ func (j *activeJournal) writeHead(ctx context.Context, reserved uint64, ended bo
 	if err != nil {
 		return fmt.Errorf("encode the head of the journal: %w", err)
 	}
-	if err := j.of.inner.Put(ctx, &physical.Entry{Key: journal.HeadKey, Value: b}); err != nil {
-		return storageFailed("write the head of the journal", err)
+	if err := j.of.below.Inner.Put(ctx, &physical.Entry{Key: journal.HeadKey, Value: b}); err != nil {
+		return failure.Storage("write the head of the journal", err)
 	}
 	j.seq.Reserve(reserved)
 	return nil
-}
-
-// turns lets one after the other do what takes as long as the storage does.
-type turns chan struct{}
-
-// try takes a turn if it is free.
-func (t turns) try() (done func(), ok bool) {
-	select {
-	case t <- struct{}{}:
-		return t.end, true
-	default:
-		return nil, false
-	}
-}
-
-func (t turns) end() { <-t }
-
-// take waits for a turn; done ends it.
-func (t turns) take(ctx context.Context) (done func(), err error) {
-	if done, ok := t.try(); ok {
-		return done, nil
-	}
-	select {
-	case t <- struct{}{}:
-		return t.end, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // loadSlots reads the slots of modes that are new to the journal. A slot of an
@@ -99,14 +52,14 @@ func (j *activeJournal) loadSlots(ctx context.Context, modes map[replication.Mod
 	p := j.of
 	for mode, cfg := range modes {
 		loaded := map[string]*slot{}
-		names, err := p.inner.List(ctx, journal.SlotPrefix(mode))
+		names, err := p.below.Inner.List(ctx, journal.SlotPrefix(mode))
 		if err != nil {
-			return storageFailed("list the slots", err)
+			return failure.Storage("list the slots", err)
 		}
 		for _, name := range names {
-			b, err := p.readFresh(ctx, journal.SlotPrefix(mode)+name)
+			b, err := p.below.ReadFresh(ctx, journal.SlotPrefix(mode)+name)
 			if err != nil {
-				return storageFailed("read a slot", err)
+				return failure.Storage("read a slot", err)
 			}
 			if b == nil {
 				continue
@@ -160,7 +113,7 @@ func (r *retention) trustSlots() {
 
 // persistAcks makes acknowledgements durable that are ahead of their records.
 func (j *activeJournal) persistAcks(ctx context.Context) error {
-	done, err := j.of.slotRecords.take(ctx)
+	done, err := j.of.slotRecords.Take(ctx)
 	if err != nil {
 		return err
 	}
@@ -195,8 +148,8 @@ func (j *activeJournal) persistAcks(ctx context.Context) error {
 		j.mu.Unlock()
 		if s == nil {
 			// Closed meanwhile: its record must not come back.
-			if err := j.of.inner.Delete(ctx, journal.SlotKey(d.mode, d.id)); err != nil {
-				errs = append(errs, storageFailed("delete a slot", err))
+			if err := j.of.below.Inner.Delete(ctx, journal.SlotKey(d.mode, d.id)); err != nil {
+				errs = append(errs, failure.Storage("delete a slot", err))
 			}
 		}
 	}
@@ -209,8 +162,8 @@ func (p *primary) writeSlot(ctx context.Context, mode replication.Mode, rec *jou
 	if err != nil {
 		return replication.Errorf(replication.Internal, "encode a slot: %w", err)
 	}
-	if err := p.inner.Put(ctx, &physical.Entry{Key: journal.SlotKey(mode, rec.ID), Value: b}); err != nil {
-		return storageFailed("write a slot", err)
+	if err := p.below.Inner.Put(ctx, &physical.Entry{Key: journal.SlotKey(mode, rec.ID), Value: b}); err != nil {
+		return failure.Storage("write a slot", err)
 	}
 	return nil
 }

@@ -4,10 +4,10 @@ package storage
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 
+	"github.com/vault-replication/vault-replication/host/storage/index"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -18,7 +18,7 @@ type regime struct {
 	guard   Guard
 	journal *activeJournal // nil unless a primary
 	modes   map[replication.Mode]ModeConfig
-	prints  map[replication.Mode]*print
+	indexes map[replication.Mode]*index.Index // that are told of writes
 
 	gathering gathering // of writes that are journalled
 
@@ -44,7 +44,7 @@ func newRegime(r *regime) *regime {
 			watch(m)
 		}
 	}
-	for m := range r.prints {
+	for m := range r.indexes {
 		watch(m)
 	}
 	return r
@@ -53,7 +53,7 @@ func newRegime(r *regime) *regime {
 // with makes a regime from this one; change may replace fields and must not
 // change maps.
 func (r *regime) with(change func(*regime)) *regime {
-	n := &regime{guard: r.guard, journal: r.journal, modes: r.modes, prints: r.prints}
+	n := &regime{guard: r.guard, journal: r.journal, modes: r.modes, indexes: r.indexes}
 	change(n)
 	return newRegime(n)
 }
@@ -124,11 +124,4 @@ func copyMap[V any](m map[replication.Mode]V, change func(map[replication.Mode]V
 	}
 	change(n)
 	return n
-}
-
-func checkMode(mode replication.Mode) error {
-	if mode != replication.DR && mode != replication.Performance {
-		return replication.Errorf(replication.InvalidInput, "%w", fmt.Errorf("unknown replication mode %q", mode))
-	}
-	return nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -212,44 +213,44 @@ func TestApplyFrameRules(t *testing.T) {
 			return f
 		}
 		f1 := next("core/mounts", "1")
-		_, err = secondary.ApplyFrame(ctx, dr, f1)
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, f1)
 		require.Equal(t, replication.PositionLost, replication.KindOf(err), "there was no copy")
-		require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
-		_, err = secondary.ApplyFrame(ctx, dr, f1)
+		require.NoError(t, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, f1)
 		require.Equal(t, replication.InvalidInput, replication.KindOf(err), "the copy is under way")
-		_, err = secondary.EndCopy(ctx, dr)
+		_, err = secondary.Secondary(dr).EndCopy(ctx)
 		require.Equal(t, replication.InvalidInput, replication.KindOf(err))
-		_, err = secondary.ApplyRange(ctx, dr, &replication.Range{Last: true, Payload: journal.EncodeRange(nil)})
+		_, err = secondary.Secondary(dr).ApplyRange(ctx, &replication.Range{Last: true, Payload: journal.EncodeRange(nil)})
 		require.NoError(t, err)
-		_, err = secondary.EndCopy(ctx, dr)
+		_, err = secondary.Secondary(dr).EndCopy(ctx)
 		require.NoError(t, err)
 
 		f2 := next("core/mounts", "2")
-		_, err = secondary.ApplyFrame(ctx, dr, f2)
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, f2)
 		require.Equal(t, replication.PositionLost, replication.KindOf(err), "rows are missing")
-		_, err = secondary.ApplyFrame(ctx, dr, f1)
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, f1)
 		require.NoError(t, err)
-		_, err = secondary.ApplyFrame(ctx, dr, f2)
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, f2)
 		require.NoError(t, err)
-		c, err := secondary.ApplyFrame(ctx, dr, f1)
+		c, err := secondary.Secondary(dr).ApplyFrame(ctx, f1)
 		require.NoError(t, err, "a frame of the past changes nothing")
 		require.Equal(t, f2.To, c.Position)
 		require.Equal(t, "2", get(t, secondary.Inner(), "core/mounts"))
 
 		other := *next("core/mounts", "3")
 		other.To.Epoch.ID = "other"
-		_, err = secondary.ApplyFrame(ctx, dr, &other)
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, &other)
 		require.Equal(t, replication.PositionLost, replication.KindOf(err))
 
 		enc := journal.NewFrameEncoder(2)
 		enc.Add(3, []journal.Op{{Kind: journal.Put, Key: "core/auth", Value: []byte("x")}, {Kind: journal.Put, Key: "core/hsm/barrier-unseal-keys", Value: []byte("evil")}})
 		to := f2.To
 		to.Sequence = 3
-		_, err = secondary.ApplyFrame(ctx, dr, &replication.Frame{After: 2, To: to, Payload: enc.Payload()})
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, &replication.Frame{After: 2, To: to, Payload: enc.Payload()})
 		require.Equal(t, replication.InvalidInput, replication.KindOf(err))
 		require.Equal(t, "<none>", get(t, secondary.Inner(), "core/hsm/barrier-unseal-keys"))
 		require.Equal(t, "<none>", get(t, secondary.Inner(), "core/auth"))
-		_, err = secondary.ApplyFrame(ctx, dr, &replication.Frame{After: 2, To: to, Payload: []byte("junk")})
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, &replication.Frame{After: 2, To: to, Payload: []byte("junk")})
 		require.Equal(t, replication.InvalidInput, replication.KindOf(err))
 	})
 }
@@ -263,13 +264,13 @@ func TestApplyRangeRules(t *testing.T) {
 	apply := func(change func(*replication.Range)) replication.Kind {
 		r := good
 		change(&r)
-		_, err := secondary.ApplyRange(ctx, dr, &r)
+		_, err := secondary.Secondary(dr).ApplyRange(ctx, &r)
 		require.Error(t, err)
 		return replication.KindOf(err)
 	}
 	require.Equal(t, replication.InvalidInput, apply(func(*replication.Range) {}), "no copy is under way")
 	at := replication.Position{Epoch: epoch, Sequence: 5}
-	require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
+	require.NoError(t, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
 	for name, change := range map[string]func(*replication.Range){
 		"count":         func(r *replication.Range) { r.Keys = 2 },
 		"not in order":  func(r *replication.Range) { r.After = "core/a" },
@@ -284,23 +285,23 @@ func TestApplyRangeRules(t *testing.T) {
 		require.Equal(t, replication.InvalidInput, apply(change), name)
 	}
 	require.Equal(t, "<none>", get(t, secondary.Inner(), "core/hsm/iv"))
-	c, err := secondary.ApplyRange(ctx, dr, &good)
+	c, err := secondary.Secondary(dr).ApplyRange(ctx, &good)
 	require.NoError(t, err)
 	require.Equal(t, &replication.Cursor{Copying: true, CopyFrom: at, CopiedUpTo: "core/c", CopiedKeys: 1}, c)
 
 	// A restart goes on where the copy was.
 	secondary = newTap(t, secondary.Inner())
-	c, err = secondary.Cursor(ctx, dr)
+	c, err = secondary.Secondary(dr).Cursor(ctx)
 	require.NoError(t, err)
 	require.Equal(t, "core/c", c.CopiedUpTo)
-	_, err = secondary.ApplyRange(ctx, dr, &replication.Range{After: "core/c", Last: true, AsOf: 9, Payload: journal.EncodeRange(nil)})
+	_, err = secondary.Secondary(dr).ApplyRange(ctx, &replication.Range{After: "core/c", Last: true, AsOf: 9, Payload: journal.EncodeRange(nil)})
 	require.NoError(t, err)
-	c, err = secondary.EndCopy(ctx, dr)
+	c, err = secondary.Secondary(dr).EndCopy(ctx)
 	require.NoError(t, err)
 	require.Equal(t, &replication.Cursor{Position: at, ConsistentFrom: 9}, c)
 	require.False(t, c.Consistent())
 	require.NoError(t, secondary.ForgetCursor(ctx, dr))
-	c, err = secondary.Cursor(ctx, dr)
+	c, err = secondary.Secondary(dr).Cursor(ctx)
 	require.NoError(t, err)
 	require.Equal(t, &replication.Cursor{}, c)
 }
@@ -324,16 +325,16 @@ func TestApplyFrameIsResumed(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, uint64(20), frame.To.Sequence)
 	f.set(failWritesOf(key(11), false), nil)
-	_, err = secondary.ApplyFrame(ctx, dr, frame)
+	_, err = secondary.Secondary(dr).ApplyFrame(ctx, frame)
 	require.Equal(t, replication.StorageFailed, replication.KindOf(err))
-	c, err := secondary.Cursor(ctx, dr)
+	c, err := secondary.Secondary(dr).Cursor(ctx)
 	require.NoError(t, err)
 	require.Equal(t, uint64(10), c.Position.Sequence)
 	require.Len(t, content(t, secondary, dr), 10, "a state that the primary had")
 	f.set(nil, nil)
 	var keys []string
 	secondary.OnApplied(func(_ context.Context, k []string) []string { keys = append(keys, k...); return nil })
-	c, err = secondary.ApplyFrame(ctx, dr, frame)
+	c, err = secondary.Secondary(dr).ApplyFrame(ctx, frame)
 	require.NoError(t, err)
 	require.Equal(t, uint64(20), c.Position.Sequence)
 	require.Len(t, keys, 10, "rows of the past are not applied again")
@@ -369,7 +370,7 @@ func TestApplyHooks(t *testing.T) {
 	at, err := primary.OpenSlot(ctx, dr, "s")
 	require.NoError(t, err)
 	copyAll(t, primary, secondary, dr, at)
-	secondary.BeforeApply(func(_ context.Context, b *storage.Batch) error {
+	secondary.BeforeApply(func(_ context.Context, b *txn.Batch) error {
 		if e, ok := b.Get("core/keyring"); ok {
 			b.Put(&physical.Entry{Key: "core/hsm/barrier-unseal-keys", Value: e.Value})
 		}
@@ -389,7 +390,7 @@ func TestApplyHooks(t *testing.T) {
 	put(t, primary, "core/bad", "v")
 	f, err := r.Next()
 	require.NoError(t, err)
-	_, err = secondary.ApplyFrame(ctx, dr, f)
+	_, err = secondary.Secondary(dr).ApplyFrame(ctx, f)
 	require.ErrorIs(t, err, errStorage)
 	require.Equal(t, "<none>", get(t, secondary.Inner(), "core/bad"))
 }
@@ -423,7 +424,7 @@ func TestApplyIsJournalled(t *testing.T) {
 	require.Equal(t, uint64(1), p.Position.Sequence, "what the middle does with its cursor does not come back")
 	require.NoError(t, last.StartFingerprint(ctx, dr, indexKey))
 	require.Equal(t, fingerprintOf(t, middle, dr), fingerprintOf(t, last, dr))
-	c, err := last.Cursor(ctx, replication.Performance)
+	c, err := last.Secondary(replication.Performance).Cursor(ctx)
 	require.NoError(t, err)
 	require.Equal(t, uint64(1), c.Position.Sequence)
 
@@ -460,6 +461,6 @@ func TestFingerprintOfKeyCreatedAheadOfScan(t *testing.T) {
 	again := newTap(t, f.TransactionalBackend)
 	require.NoError(t, again.StartFingerprint(ctx, dr, indexKey))
 	require.Equal(t, fingerprintOf(t, again, dr), got)
-	_, n := again.Fingerprint(dr)
+	_, n := again.Indexes().Fingerprint(dr)
 	require.Equal(t, uint64(3), n)
 }

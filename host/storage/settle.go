@@ -9,9 +9,9 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/hashicorp/vault/sdk/physical"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/lock"
 )
 
 const (
@@ -22,8 +22,6 @@ const (
 	// settledEvery is after how many writes the fingerprints forget of finished ones
 	// what they would need to take them back.
 	settledEvery = 1024
-	// parallelGets bounds the reads of one call that are under way.
-	parallelGets = 16
 )
 
 // settle finds out what a failed write has done and finishes its number. The row
@@ -43,13 +41,13 @@ func (wp *writePath) settle(ctx context.Context, r *regime, n uint64, retain boo
 // settleLater tries until the storage answers or the journal ends. The keys stay
 // locked meanwhile: nobody can write them anyway, and a later write would make
 // it impossible to say what this one did. The watermark waits.
-func (wp *writePath) settleLater(r *regime, n uint64, retain bool, effects []effect, written func(), locks held) {
+func (wp *writePath) settleLater(r *regime, n uint64, retain bool, effects []effect, written func(), locks lock.Held) {
 	r.hold()
-	wp.logger.Warn("storage failed a write and does not answer; replication waits until it is known what became of it",
+	wp.below.Logger.Warn("storage failed a write and does not answer; replication waits until it is known what became of it",
 		"sequence", n, "key", effects[0].key)
 	go func() {
 		defer r.leave()
-		defer wp.stripes.unlock(locks)
+		defer wp.below.Keys.Unlock(locks)
 		defer written()
 		retry := backoff.NewExponentialBackOff(
 			backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(settleRetryMax), backoff.WithMaxElapsedTime(0))
@@ -71,13 +69,13 @@ func (wp *writePath) settleLater(r *regime, n uint64, retain bool, effects []eff
 
 // readAfter replaces the intended effects by what the storage has. The cache
 // below still has the old value after a failed write, so it is passed by.
-func (s *backing) readAfter(ctx context.Context, effects []effect) error {
+func (wp *writePath) readAfter(ctx context.Context, effects []effect) error {
 	ctx = physical.CacheRefreshContext(ctx, true)
 	keys := make([]string, len(effects))
 	for i := range effects {
 		keys[i] = effects[i].key
 	}
-	values, err := s.getAll(ctx, keys)
+	values, err := wp.below.ReadAll(ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -90,7 +88,7 @@ func (s *backing) readAfter(ctx context.Context, effects []effect) error {
 // readBefore notes what is there before a write, for the fingerprints; known is
 // what the caller, who holds the locks, has read already, nil for nothing. If
 // reading fails the write goes on, and account has them computed anew.
-func (s *backing) readBefore(ctx context.Context, effects []effect, known map[string][]byte) {
+func (wp *writePath) readBefore(ctx context.Context, effects []effect, known map[string][]byte) {
 	var keys []string
 	for i := range effects {
 		e := &effects[i]
@@ -101,7 +99,7 @@ func (s *backing) readBefore(ctx context.Context, effects []effect, known map[st
 	if len(keys) == 0 {
 		return
 	}
-	values, err := s.getAll(ctx, keys)
+	values, err := wp.below.ReadAll(ctx, keys)
 	if err != nil {
 		return
 	}
@@ -116,7 +114,7 @@ func (s *backing) readBefore(ctx context.Context, effects []effect, known map[st
 // account finds out what a write outside the journal has done and tells the
 // fingerprints.
 func (wp *writePath) account(ctx context.Context, r *regime, effects []effect, failed error) {
-	if len(r.prints) == 0 {
+	if len(r.indexes) == 0 {
 		return
 	}
 	if failed != nil {
@@ -130,73 +128,46 @@ func (wp *writePath) account(ctx context.Context, r *regime, effects []effect, f
 	r.account(effects, 0)
 }
 
-// account tells the fingerprints what a write has done; number is its own in the
-// journal, or 0. One of which it is not known
-// what was there before makes them unknown, now and not before the write: a scan that
-// had begun by then would not have listed the keys that it made.
+// account tells the indexes what a write has done; number is its own in the journal, or 0.
+// If it is not known what was there before, the index is invalidated. That is done after the
+// write: a scan that began before it would not have listed the keys that it created.
 func (r *regime) account(effects []effect, number uint64) {
-	for m, p := range r.prints {
+	for m, x := range r.indexes {
 		for i := range effects {
 			e := &effects[i]
 			if !inMode(e.class, m) {
 				continue
 			}
 			if !e.knowsBefore {
-				p.invalidate()
+				x.Invalidate()
 				break
 			}
 			if e.before != nil && e.after != nil && bytes.Equal(e.before, e.after) {
 				continue
 			}
-			if p.index.Replace(e.key, e.before, e.after, number) {
-				signal(p.grown)
+			if x.Sums().Replace(e.key, e.before, e.after, number) {
+				x.Grown()
 			}
 		}
 		if number > 0 && number%settledEvery == 0 {
-			p.index.Settled(r.journal.seq.Watermark())
+			x.Sums().Settled(r.journal.seq.Watermark())
 		}
 	}
 }
 
 func (r *regime) invalidate() {
-	for _, p := range r.prints {
-		p.invalidate()
+	for _, x := range r.indexes {
+		x.Invalidate()
 	}
 }
 
-// getAll reads values, nil for keys that do not exist.
-func (b *backing) getAll(ctx context.Context, keys []string) ([][]byte, error) {
-	values := make([][]byte, len(keys))
-	get := func(ctx context.Context, i int) error {
-		e, err := b.inner.Get(ctx, keys[i])
-		if err == nil && e != nil {
-			if values[i] = e.Value; values[i] == nil {
-				values[i] = []byte{}
-			}
+// invalidateStored invalidates the indexes, in memory and as they are stored.
+func (r *regime) invalidateStored(ctx context.Context) error {
+	r.invalidate()
+	for _, x := range r.indexes {
+		if err := x.InvalidateStored(ctx); err != nil {
+			return err
 		}
-		return err
 	}
-	if len(keys) <= 4 {
-		for i := range keys {
-			if err := get(ctx, i); err != nil {
-				return nil, err
-			}
-		}
-		return values, nil
-	}
-	// A few goroutines take a share each: one goroutine a key costs more than
-	// most storages need for the read.
-	workers := min(parallelGets, (len(keys)+3)/4)
-	g, ctx := errgroup.WithContext(ctx)
-	for w := range workers {
-		g.Go(func() error {
-			for i := w; i < len(keys); i += workers {
-				if err := get(ctx, i); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	return values, g.Wait()
+	return nil
 }

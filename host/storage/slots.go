@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -59,7 +60,7 @@ func (p *primary) OpenSlot(ctx context.Context, mode replication.Mode, id string
 		return none, err
 	}
 	at := replication.Position{Epoch: cfg.Epoch, Term: j.term, Sequence: j.seq.Watermark()}
-	done, err := p.slotRecords.take(ctx)
+	done, err := p.slotRecords.Take(ctx)
 	if err != nil {
 		j.unopened(ctx, mode, id, mine)
 		return none, err
@@ -93,13 +94,13 @@ func (j *activeJournal) forgetRecord(ctx context.Context, mode replication.Mode,
 	if !known {
 		return nil
 	}
-	done, err := j.of.slotRecords.take(ctx)
+	done, err := j.of.slotRecords.Take(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if err := j.of.inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
-		return storageFailed("delete a slot", err)
+	if err := j.of.below.Inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
+		return failure.Storage("delete a slot", err)
 	}
 	return nil
 }
@@ -121,8 +122,8 @@ func (j *activeJournal) unopened(ctx context.Context, mode replication.Mode, id 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	if err := j.of.inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
-		j.of.logger.Warn("a slot could not be opened, and it is not known whether its record was written; it retains rows until it is opened anew",
+	if err := j.of.below.Inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
+		j.of.below.Logger.Warn("a slot could not be opened, and it is not known whether its record was written; it retains rows until it is opened anew",
 			"mode", mode, "id", id, "error", err)
 		return
 	}
@@ -166,7 +167,7 @@ func (j *activeJournal) waitFor(ctx context.Context, n uint64) error {
 		select {
 		case <-wait:
 		case <-j.ctx.Done():
-			return errEnded
+			return failure.Ended
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -238,16 +239,16 @@ func (r *retention) slotThatHolds(mode replication.Mode, id string) (*slot, erro
 // CloseSlot ends retention for a secondary; no error without such a slot. It may
 // be called without a journal: the record is deleted all the same.
 func (p *primary) CloseSlot(ctx context.Context, mode replication.Mode, id string) error {
-	if err := checkMode(mode); err != nil {
+	if err := failure.Mode(mode); err != nil {
 		return err
 	}
-	done, err := p.slotRecords.take(ctx)
+	done, err := p.slotRecords.Take(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if err := p.inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
-		return storageFailed("delete a slot", err)
+	if err := p.below.Inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
+		return failure.Storage("delete a slot", err)
 	}
 	if j := p.regime.Load().journal; j != nil {
 		j.forget(mode, id)

@@ -51,10 +51,10 @@ func TestNoSpellingInAFrameReachesOwnKeys(t *testing.T) {
 		ctx := testContext(t)
 		tap := spelled(t, inner, pathKeys)
 		from := replication.Position{Epoch: epoch, Term: 1, Sequence: 10}
-		require.NoError(t, tap.BeginCopy(ctx, dr, from, nil))
-		_, err := tap.ApplyRange(ctx, dr, &replication.Range{Last: true, Payload: emptyRange})
+		require.NoError(t, tap.Secondary(dr).BeginCopy(ctx, from, nil))
+		_, err := tap.Secondary(dr).ApplyRange(ctx, &replication.Range{Last: true, Payload: emptyRange})
 		require.NoError(t, err)
-		_, err = tap.EndCopy(ctx, dr)
+		_, err = tap.Secondary(dr).EndCopy(ctx)
 		require.NoError(t, err)
 		for _, key := range forgeries {
 			for _, op := range []journal.Op{{Kind: journal.Put, Key: key, Value: []byte("forged")}, {Kind: journal.Delete, Key: key}} {
@@ -62,7 +62,7 @@ func TestNoSpellingInAFrameReachesOwnKeys(t *testing.T) {
 				enc.Add(11, []journal.Op{op})
 				to := from
 				to.Sequence = 11
-				_, err := tap.ApplyFrame(ctx, dr, &replication.Frame{After: 10, To: to, Payload: enc.Payload()})
+				_, err := tap.Secondary(dr).ApplyFrame(ctx, &replication.Frame{After: 10, To: to, Payload: enc.Payload()})
 				require.Equal(t, replication.InvalidInput, replication.KindOf(err), "%q: %v", key, err)
 			}
 		}
@@ -78,18 +78,18 @@ func TestNoSpellingInARangeReachesOwnKeys(t *testing.T) {
 		tap := spelled(t, inner, pathKeys)
 		from := replication.Position{Epoch: epoch, Term: 1, Sequence: 10}
 		for _, key := range forgeries {
-			require.NoError(t, tap.BeginCopy(ctx, dr, from, nil))
+			require.NoError(t, tap.Secondary(dr).BeginCopy(ctx, from, nil))
 			payload := journal.EncodeRange([]journal.Pair{{Key: key, Value: []byte("forged")}})
-			_, err := tap.ApplyRange(ctx, dr, &replication.Range{Last: true, Keys: 1, Payload: payload})
+			_, err := tap.Secondary(dr).ApplyRange(ctx, &replication.Range{Last: true, Keys: 1, Payload: payload})
 			require.Equal(t, replication.InvalidInput, replication.KindOf(err), "%q: %v", key, err)
 
-			require.NoError(t, tap.BeginCopy(ctx, dr, from, nil))
+			require.NoError(t, tap.Secondary(dr).BeginCopy(ctx, from, nil))
 			upTo := key[:len(key)-1]
-			_, err = tap.ApplyRange(ctx, dr, &replication.Range{UpTo: upTo, Payload: emptyRange})
+			_, err = tap.Secondary(dr).ApplyRange(ctx, &replication.Range{UpTo: upTo, Payload: emptyRange})
 			require.NoError(t, err)
-			_, err = tap.ApplyRange(ctx, dr, &replication.Range{After: upTo, UpTo: key + "0", Payload: emptyRange})
+			_, err = tap.Secondary(dr).ApplyRange(ctx, &replication.Range{After: upTo, UpTo: key + "0", Payload: emptyRange})
 			require.NoError(t, err)
-			_, err = tap.ApplyRange(ctx, dr, &replication.Range{After: key + "0", Last: true, Payload: emptyRange})
+			_, err = tap.Secondary(dr).ApplyRange(ctx, &replication.Range{After: key + "0", Last: true, Payload: emptyRange})
 			require.NoError(t, err)
 			requireOwnRows(t, inner)
 		}
@@ -127,10 +127,10 @@ func TestKeysThatPathStorageTakesForOne(t *testing.T) {
 	eachStorage(t, func(t *testing.T, inner physical.Backend, pathKeys bool) {
 		ctx := testContext(t)
 		tap := spelled(t, inner, pathKeys)
-		require.NoError(t, tap.BeginCopy(ctx, dr, replication.Position{Epoch: epoch, Term: 1, Sequence: 10}, nil))
+		require.NoError(t, tap.Secondary(dr).BeginCopy(ctx, replication.Position{Epoch: epoch, Term: 1, Sequence: 10}, nil))
 		for _, key := range []string{"logical/u//a", "logical/u/./a", "logical/u/a/"} {
 			payload := journal.EncodeRange([]journal.Pair{{Key: key, Value: []byte("v")}})
-			_, err := tap.ApplyRange(ctx, dr, &replication.Range{UpTo: key, Keys: 1, Payload: payload})
+			_, err := tap.Secondary(dr).ApplyRange(ctx, &replication.Range{UpTo: key, Keys: 1, Payload: payload})
 			if pathKeys {
 				require.ErrorContains(t, err, "takes for", key)
 				require.Equal(t, "<none>", get(t, inner, "logical/u/a"))
@@ -138,7 +138,7 @@ func TestKeysThatPathStorageTakesForOne(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.Equal(t, "v", get(t, inner, key))
-			require.NoError(t, tap.BeginCopy(ctx, dr, replication.Position{Epoch: epoch, Term: 1, Sequence: 10}, nil))
+			require.NoError(t, tap.Secondary(dr).BeginCopy(ctx, replication.Position{Epoch: epoch, Term: 1, Sequence: 10}, nil))
 		}
 	})
 }

@@ -11,9 +11,10 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
-	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -30,7 +31,7 @@ func (wp *writePath) Step(ctx context.Context, rows []onestep.Row) error {
 	r := wp.enter()
 	defer r.leave()
 	if r.watching {
-		return wp.commit(ctx, r, entriesOf(rows), commitOptions{oneStep: true})
+		return wp.commit(ctx, r, entriesOf(rows), txn.Options{OneStep: true})
 	}
 	changed, err := wp.changing(ctx, rows)
 	if err != nil {
@@ -43,32 +44,32 @@ func (wp *writePath) Step(ctx context.Context, rows []onestep.Row) error {
 		}
 		rows = append(slices.Clone(rows), beside...)
 	}
-	return onestep.Write(ctx, wp.raw, rows)
+	return onestep.Write(ctx, wp.below.Raw, rows)
 }
 
 func entriesOf(rows []onestep.Row) []*physical.TxnEntry {
-	txn := make([]*physical.TxnEntry, len(rows))
+	writes := make([]*physical.TxnEntry, len(rows))
 	for i, row := range rows {
-		txn[i] = &physical.TxnEntry{Operation: physical.PutOperation, Entry: &physical.Entry{Key: row.Key, Value: row.Value}}
+		writes[i] = &physical.TxnEntry{Operation: physical.PutOperation, Entry: &physical.Entry{Key: row.Key, Value: row.Value}}
 		if row.Value == nil {
-			txn[i].Operation = physical.DeleteOperation
+			writes[i].Operation = physical.DeleteOperation
 		}
 	}
-	return txn
+	return writes
 }
 
 // changing are the keys of rows that count somewhere and are not as the storage has them.
-func (s *backing) changing(ctx context.Context, rows []onestep.Row) ([]string, error) {
+func (wp *writePath) changing(ctx context.Context, rows []onestep.Row) ([]string, error) {
 	last := map[string][]byte{}
 	for _, row := range rows {
-		if s.classes.Class(row.Key) != keyclass.Own {
+		if wp.below.Classes().Class(row.Key) != keyclass.Own {
 			last[row.Key] = row.Value
 		}
 	}
 	keys := slices.Sorted(maps.Keys(last))
-	now, err := s.getAll(physical.CacheRefreshContext(ctx, true), keys)
+	now, err := wp.below.ReadAll(physical.CacheRefreshContext(ctx, true), keys)
 	if err != nil {
-		return nil, storageFailed("read what a change of role replaces", err)
+		return nil, failure.Storage("read what a change of role replaces", err)
 	}
 	var changed []string
 	for i, key := range keys {
@@ -81,7 +82,7 @@ func (s *backing) changing(ctx context.Context, rows []onestep.Row) ([]string, e
 
 // besideStep are the rows that a step of a sealed core has beside its own.
 func (wp *writePath) besideStep(ctx context.Context, changed []string) ([]onestep.Row, error) {
-	stale, err := wp.counted.storedOf(ctx, changed)
+	stale, err := wp.counted.StoredOf(ctx, changed)
 	if err != nil {
 		return nil, err
 	}
@@ -102,44 +103,10 @@ func (wp *writePath) besideStep(ctx context.Context, changed []string) ([]oneste
 	return append(rows, onestep.Row{Key: owedKey, Value: b}), nil
 }
 
-// storedOf are the rows of stored indexes that have counted keys.
-func (x *indexes) storedOf(ctx context.Context, keys []string) (rows []string, err error) {
-	ctx = physical.CacheRefreshContext(ctx, true)
-	for mode := range indexPrefixes {
-		homes, err := x.homes(ctx, mode)
-		if err != nil {
-			return nil, err
-		}
-		for _, home := range homes {
-			names, err := x.inner.List(ctx, home)
-			if err != nil {
-				return nil, storageFailed("list the stored index", err)
-			}
-			all := make([]string, 0, len(names))
-			for _, name := range names {
-				if row := home + name; !fingerprint.IsHead(row) {
-					all = append(all, row)
-				}
-			}
-			values, err := x.getAll(ctx, all)
-			if err != nil {
-				return nil, storageFailed("read the stored index", err)
-			}
-			for i, row := range all {
-				after, upTo, ok := fingerprint.Span(values[i])
-				if !ok || slices.ContainsFunc(keys, func(key string) bool { return key > after && (upTo == "" || key <= upTo) }) {
-					rows = append(rows, row)
-				}
-			}
-		}
-	}
-	return rows, nil
-}
-
-func (s *backing) owed(ctx context.Context) (keys []string, err error) {
-	b, err := s.readFresh(ctx, owedKey)
+func (wp *writePath) owed(ctx context.Context) (keys []string, err error) {
+	b, err := wp.below.ReadFresh(ctx, owedKey)
 	if err != nil {
-		return nil, storageFailed("read what the journal is owed", err)
+		return nil, failure.Storage("read what the journal is owed", err)
 	}
 	if b == nil {
 		return nil, nil
@@ -159,14 +126,14 @@ func (p *primary) settleOwed(ctx context.Context) error {
 	r := p.enter()
 	defer r.leave()
 	keys = slices.DeleteFunc(keys, func(key string) bool {
-		class := p.classes.Class(key)
+		class := p.below.Classes().Class(key)
 		return !slices.ContainsFunc(slices.Collect(maps.Keys(r.modes)), func(m replication.Mode) bool { return inMode(class, m) })
 	})
 	if err := p.journalKeys(ctx, r, keys); err != nil {
 		return err
 	}
-	if err := p.inner.Delete(ctx, owedKey); err != nil {
-		return storageFailed("delete what the journal was owed", err)
+	if err := p.below.Inner.Delete(ctx, owedKey); err != nil {
+		return failure.Storage("delete what the journal was owed", err)
 	}
 	return nil
 }

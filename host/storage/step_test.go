@@ -15,6 +15,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	part "github.com/vault-replication/vault-replication/host/storage/secondary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -39,11 +40,11 @@ func TestRowsOfARoleAreCounted(t *testing.T) {
 			require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
 			requireRoot(t, primary)
 			requireRoot(t, secondary)
-			for range 2 * storage.DiffersMin {
+			for range 2 * part.DifferencesMax {
 				_, err := verifyAt(t, primary, secondary)
 				require.NoError(t, err)
 			}
-			require.Zero(t, secondary.Differences(dr))
+			require.Zero(t, secondary.Secondary(dr).Differences())
 		}
 	})
 }
@@ -68,7 +69,7 @@ func TestStepOfASealedCoreIsOwed(t *testing.T) {
 		require.Equal(t, "<none>", get(t, secondary.Inner(), perfState))
 		require.Equal(t, fingerprintOf(t, primary, dr), fingerprintOf(t, secondary, dr))
 		require.NoError(t, primary.Close(ctx))
-		primary = newPrimary(t, inner)
+		newPrimary(t, inner)
 		require.Equal(t, "<none>", get(t, inner, "replication/journal/owed"))
 	})
 }
@@ -104,7 +105,7 @@ func TestStepKeepsTheRestOfTheStoredIndex(t *testing.T) {
 			tap = newPrimary(t, inner)
 			fingerprintOf(t, tap, dr)
 			requireRoot(t, tap)
-			read := tap.IndexState(dr).Read
+			read := tap.Indexes().State(dr).Read
 			if tc.all {
 				require.Zero(t, read)
 			} else {
@@ -123,14 +124,14 @@ func TestLiveStepKeepsTheIndex(t *testing.T) {
 	fillInner(t, inner, manyKeys)
 	tap := newPrimary(t, inner)
 	fingerprintOf(t, tap, dr)
-	tap.StoreIndexes(ctx)
+	tap.Indexes().Store(ctx)
 	require.NoError(t, tap.Step(ctx, []onestep.Row{{Key: perfRole, Value: []byte("r")}}))
 	put(t, tap, key(1), "x")
 	require.NoError(t, tap.Close(ctx))
 	tap = newPrimary(t, inner)
 	fingerprintOf(t, tap, dr)
 	requireRoot(t, tap)
-	require.Zero(t, tap.IndexState(dr).Read, "the end was clean, and all was stored")
+	require.Zero(t, tap.Indexes().State(dr).Read, "the end was clean, and all was stored")
 }
 
 // clusterOfRoles is one whose roles change.
@@ -214,7 +215,7 @@ func (c *clusterOfRoles) begin() {
 
 // rows are those of a change.
 func (c *clusterOfRoles) rows() (rows []onestep.Row) {
-	at, err := storage.CursorAt(perf, replication.Position{Epoch: epoch, Sequence: c.rnd.Uint64N(50)})
+	at, err := part.CursorAt(perf, replication.Position{Epoch: epoch, Sequence: c.rnd.Uint64N(50)})
 	require.NoError(c.t, err)
 	for key, value := range map[string][]byte{
 		"core/replication/role": []byte("r"), "core/hsm/barrier-unseal-keys": []byte("k"), "core/keyring": []byte("ring"), perfRole: []byte("p"),
@@ -284,7 +285,7 @@ func (c *clusterOfRoles) write(n int) {
 		}
 	}
 	if c.rnd.IntN(3) == 0 {
-		c.tap.StoreIndexes(testContext(c.t))
+		c.tap.Indexes().Store(testContext(c.t))
 	}
 }
 

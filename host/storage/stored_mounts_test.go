@@ -35,7 +35,7 @@ func TestHeadOfTheStoredIndexIsRenewedAgain(t *testing.T) {
 	m := withMounts(t, tap)
 	require.NoError(t, tap.Activate(testContext(t), config(dr, perf)))
 	fingerprintOf(t, tap, perf)
-	tap.StoreIndexes(testContext(t))
+	tap.Indexes().Store(testContext(t))
 	require.NoError(t, tap.Reclassify(testContext(t), setTable(t, m, "core/mounts", table...)...))
 	f.set(func(keys []string) (bool, error) {
 		if strings.HasSuffix(keys[0], "/head") {
@@ -43,10 +43,10 @@ func TestHeadOfTheStoredIndexIsRenewedAgain(t *testing.T) {
 		}
 		return true, nil
 	}, nil)
-	tap.StoreIndexes(testContext(t))
+	tap.Indexes().Store(testContext(t))
 	f.set(nil, nil)
 	fingerprintOf(t, tap, perf)
-	tap.StoreIndexes(testContext(t))
+	tap.Indexes().Store(testContext(t))
 	require.NoError(t, tap.Abandon(testContext(t)))
 
 	tap = newTap(t, f)
@@ -54,7 +54,7 @@ func TestHeadOfTheStoredIndexIsRenewedAgain(t *testing.T) {
 	setTable(t, m, "core/mounts", table...)
 	require.NoError(t, tap.Activate(testContext(t), config(dr, perf)))
 	fingerprintOf(t, tap, perf)
-	require.Zero(t, tap.IndexState(perf).Read)
+	require.Zero(t, tap.Indexes().State(perf).Read)
 	requireRootOf(t, tap, perf)
 }
 
@@ -75,14 +75,14 @@ func TestPerformanceIndexIsThereAfterARestart(t *testing.T) {
 	}{
 		"nothing has changed": {there: true},
 		"after a crash": {there: true, change: func(t *testing.T, tap *storage.Tap, _ *keyclass.Mounts) {
-			tap.StoreIndexes(testContext(t))
+			tap.Indexes().Store(testContext(t))
 			require.NoError(t, tap.Abandon(testContext(t)))
 		}},
 		"a mount has come, without keys": {there: true,
 			change: func(t *testing.T, tap *storage.Tap, m *keyclass.Mounts) {
-				tap.StoreIndexes(testContext(t))
+				tap.Indexes().Store(testContext(t))
 				require.NoError(t, tap.Reclassify(testContext(t), setTable(t, m, "core/mounts", kv, pki, ext, more)...))
-				tap.StoreIndexes(testContext(t))
+				tap.Indexes().Store(testContext(t))
 				require.NoError(t, tap.Abandon(testContext(t)))
 			},
 			differs: func(t *testing.T, m *keyclass.Mounts) { setTable(t, m, "core/mounts", kv, pki, ext, more) },
@@ -90,7 +90,7 @@ func TestPerformanceIndexIsThereAfterARestart(t *testing.T) {
 		"a mount has come, and a crash before it was settled": {
 			change: func(t *testing.T, tap *storage.Tap, m *keyclass.Mounts) {
 				setTable(t, m, "core/mounts", kv, pki, ext, more)
-				tap.StoreIndexes(testContext(t))
+				tap.Indexes().Store(testContext(t))
 				require.NoError(t, tap.Abandon(testContext(t)))
 			},
 			differs: func(t *testing.T, m *keyclass.Mounts) { setTable(t, m, "core/mounts", kv, pki, ext, more) },
@@ -99,7 +99,7 @@ func TestPerformanceIndexIsThereAfterARestart(t *testing.T) {
 			change: func(t *testing.T, tap *storage.Tap, m *keyclass.Mounts) {
 				put(t, tap, "logical/ext/local/a", "value")
 				put(t, tap, "logical/ext/b", "value")
-				tap.StoreIndexes(testContext(t))
+				tap.Indexes().Store(testContext(t))
 				require.NoError(t, tap.Reclassify(testContext(t), m.SetLocalPrefixes("ext", []string{"local/"})...))
 				require.NoError(t, tap.Abandon(testContext(t)))
 			},
@@ -132,12 +132,12 @@ func TestPerformanceIndexIsThereAfterARestart(t *testing.T) {
 			require.NoError(t, tap.Activate(testContext(t), config(dr, perf)))
 			now := fingerprintOf(t, tap, perf)
 			fingerprintOf(t, tap, dr)
-			require.Zero(t, tap.IndexState(dr).Read, "what counts for DR is the same")
+			require.Zero(t, tap.Indexes().State(dr).Read, "what counts for DR is the same")
 			if tt.there {
-				require.Zero(t, tap.IndexState(perf).Read)
+				require.Zero(t, tap.Indexes().State(perf).Read)
 				require.Equal(t, was, now)
 			} else {
-				require.Positive(t, tap.IndexState(perf).Read)
+				require.Positive(t, tap.Indexes().State(perf).Read)
 			}
 			requireRootOf(t, tap, perf)
 		})

@@ -82,7 +82,7 @@ func requireRootOf(t testing.TB, tap *storage.Tap, mode replication.Mode) {
 	for k, v := range all {
 		sum.Add(h.Element(k, []byte(v)))
 	}
-	got, n := tap.Fingerprint(mode)
+	got, n := tap.Indexes().Fingerprint(mode)
 	require.Equal(t, uint64(len(all)), n)
 	require.Equal(t, h.Root(sum, n), []byte(got))
 }
@@ -105,11 +105,11 @@ func TestIndexIsThereAfterARestart(t *testing.T) {
 	closed := gate(inner)
 	tap = newPrimary(t, closed)
 	require.Equal(t, was, fingerprintOf(t, tap, dr))
-	require.Zero(t, tap.IndexState(dr).Read)
-	require.True(t, tap.IndexState(dr).Checked.IsZero())
+	require.Zero(t, tap.Indexes().State(dr).Read)
+	require.True(t, tap.Indexes().State(dr).Checked.IsZero())
 	close(closed.open)
 	checked(t, tap)
-	require.False(t, tap.IndexState(dr).Wrong)
+	require.False(t, tap.Indexes().State(dr).Wrong)
 	require.Equal(t, was, fingerprintOf(t, tap, dr))
 }
 
@@ -154,7 +154,7 @@ func crashed(t *testing.T, inner physical.Backend) {
 	fillInner(t, inner, manyKeys)
 	tap := newPrimary(t, inner)
 	fingerprintOf(t, tap, dr)
-	tap.StoreIndexes(testContext(t))
+	tap.Indexes().Store(testContext(t))
 	stored := storedRows(t, inner)
 	put(t, tap, key(3), "changed")
 	put(t, tap, key(4), "changed")
@@ -166,11 +166,11 @@ func crashed(t *testing.T, inner physical.Backend) {
 	tap = newPrimary(t, inner)
 	fingerprintOf(t, tap, dr)
 	requireRoot(t, tap)
-	read := tap.IndexState(dr).Read
+	read := tap.Indexes().State(dr).Read
 	require.Positive(t, read)
 	require.Less(t, read, uint64(manyKeys*3/4))
 	checked(t, tap)
-	require.False(t, tap.IndexState(dr).Wrong)
+	require.False(t, tap.Indexes().State(dr).Wrong)
 
 	// What is at rest is stored again.
 	require.NoError(t, tap.Close(testContext(t)))
@@ -183,7 +183,7 @@ func crashed(t *testing.T, inner physical.Backend) {
 	tap = newPrimary(t, inner)
 	fingerprintOf(t, tap, dr)
 	requireRoot(t, tap)
-	require.Zero(t, tap.IndexState(dr).Read)
+	require.Zero(t, tap.Indexes().State(dr).Read)
 }
 
 // What is stored and cannot be used, or must not, is not: all is read.
@@ -216,7 +216,7 @@ func TestStoredIndexThatDoesNotCount(t *testing.T) {
 				putInner(t, b, "index-dr/pages/0123/"+name, row)
 			}
 		},
-		"what a deposed leader wrote": func(t *testing.T, b physical.Backend, tap *storage.Tap) {
+		"what a deposed leader wrote": func(t *testing.T, _ physical.Backend, tap *storage.Tap) {
 			require.NoError(t, tap.StartFingerprint(t.Context(), dr, indexKey))
 			fingerprintOf(t, tap, dr)
 			require.NoError(t, tap.LoseIndexes(t.Context()))
@@ -246,11 +246,11 @@ func TestStoredIndexThatDoesNotCount(t *testing.T) {
 			tap = newPrimary(t, inner)
 			fingerprintOf(t, tap, dr)
 			requireRoot(t, tap)
-			require.Equal(t, uint64(manyKeys+1), tap.IndexState(dr).Read)
+			require.Equal(t, uint64(manyKeys+1), tap.Indexes().State(dr).Read)
 			require.NoError(t, tap.Close(testContext(t)))
 			tap = newPrimary(t, inner)
 			fingerprintOf(t, tap, dr)
-			require.Zero(t, tap.IndexState(dr).Read, "it was stored anew")
+			require.Zero(t, tap.Indexes().State(dr).Read, "it was stored anew")
 		})
 	}
 }
@@ -265,7 +265,7 @@ func TestDeposedNodeStoresNothing(t *testing.T) {
 		"it rests":   func(t *testing.T, _ physical.Backend, tap *storage.Tap) { tap.Rest(t.Context()) },
 		"it gave up": func(t *testing.T, _ physical.Backend, tap *storage.Tap) { require.NoError(t, tap.Abandon(t.Context())) },
 		"a copy goes on": func(t *testing.T, _ physical.Backend, tap *storage.Tap) {
-			require.NoError(t, tap.BeginCopy(t.Context(), dr, replication.Position{Epoch: epoch, Sequence: 3}, nil))
+			require.NoError(t, tap.Secondary(dr).BeginCopy(t.Context(), replication.Position{Epoch: epoch, Sequence: 3}, nil))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -275,13 +275,13 @@ func TestDeposedNodeStoresNothing(t *testing.T) {
 			tap := newTap(t, inner)
 			require.NoError(t, tap.StartFingerprint(testContext(t), dr, indexKey))
 			fingerprintOf(t, tap, dr)
-			tap.StoreIndexes(testContext(t))
+			tap.Indexes().Store(testContext(t))
 			require.Len(t, storedRows(t, inner), 2)
 			put(t, tap, key(3), "changed")
 			depose(t, inner, tap)
 			was := storedRows(t, inner)
 			require.Len(t, was, 1, "the head alone")
-			tap.StoreIndexes(testContext(t))
+			tap.Indexes().Store(testContext(t))
 			if name != "a copy goes on" {
 				_ = tap.Close(testContext(t))
 			}
@@ -312,7 +312,7 @@ func TestStoringBesideWrites(t *testing.T) {
 						} else {
 							_ = tap.Backend().Put(context.Background(), &physical.Entry{Key: k, Value: []byte{byte(w), byte(n), byte(round)}})
 						}
-						tap.StoreIndexes(context.Background())
+						tap.Indexes().Store(context.Background())
 					}
 				}()
 			}

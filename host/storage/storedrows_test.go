@@ -20,7 +20,7 @@ func TestRowsOfMergedBlocksAreDropped(t *testing.T) {
 	fillInner(t, inner, manyKeys)
 	tap := newPrimary(t, inner)
 	fingerprintOf(t, tap, dr)
-	tap.StoreIndexes(testContext(t))
+	tap.Indexes().Store(testContext(t))
 	before := storedRows(t, inner)
 
 	// Without the key that the first block ends at it is a part of the second one.
@@ -39,11 +39,11 @@ func TestRowsOfMergedBlocksAreDropped(t *testing.T) {
 	require.NotNil(t, first)
 	del(t, tap, first.UpTo())
 	require.Len(t, storedRows(t, inner), len(before)-1)
-	tap.StoreIndexes(testContext(t))
+	tap.Indexes().Store(testContext(t))
 	require.NoError(t, tap.Abandon(testContext(t)))
 
 	tap = newPrimary(t, inner)
 	fingerprintOf(t, tap, dr)
-	require.Zero(t, tap.IndexState(dr).Read)
+	require.Zero(t, tap.Indexes().State(dr).Read)
 	requireRoot(t, tap)
 }

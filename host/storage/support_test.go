@@ -183,19 +183,19 @@ func rowsStored(t testing.TB, b physical.Backend) int {
 func copyAll(t testing.TB, primary, secondary *storage.Tap, mode replication.Mode, from replication.Position) *replication.Cursor {
 	t.Helper()
 	ctx := testContext(t)
-	require.NoError(t, secondary.BeginCopy(ctx, mode, from, nil))
+	require.NoError(t, secondary.Secondary(mode).BeginCopy(ctx, from, nil))
 	after := ""
 	for {
 		rng, err := primary.ReadRange(ctx, mode, "", after)
 		require.NoError(t, err)
-		_, err = secondary.ApplyRange(ctx, mode, rng)
+		_, err = secondary.Secondary(mode).ApplyRange(ctx, rng)
 		require.NoError(t, err)
 		if rng.Last {
 			break
 		}
 		after = rng.UpTo
 	}
-	c, err := secondary.EndCopy(ctx, mode)
+	c, err := secondary.Secondary(mode).EndCopy(ctx)
 	require.NoError(t, err)
 	return c
 }
@@ -204,7 +204,7 @@ func copyAll(t testing.TB, primary, secondary *storage.Tap, mode replication.Mod
 func follow(t testing.TB, primary, secondary *storage.Tap, mode replication.Mode, slot string, to uint64) *replication.Cursor {
 	t.Helper()
 	ctx := testContext(t)
-	c, err := secondary.Cursor(ctx, mode)
+	c, err := secondary.Secondary(mode).Cursor(ctx)
 	require.NoError(t, err)
 	if c.Position.Sequence >= to {
 		return c
@@ -215,7 +215,7 @@ func follow(t testing.TB, primary, secondary *storage.Tap, mode replication.Mode
 	for c.Position.Sequence < to {
 		f, err := r.Next()
 		require.NoError(t, err)
-		c, err = secondary.ApplyFrame(ctx, mode, f)
+		c, err = secondary.Secondary(mode).ApplyFrame(ctx, f)
 		require.NoError(t, err)
 	}
 	return c
@@ -232,7 +232,7 @@ func watermark(t testing.TB, tap *storage.Tap) replication.Position {
 func fingerprintOf(t testing.TB, tap *storage.Tap, mode replication.Mode) string {
 	t.Helper()
 	var f replication.Fingerprint
-	require.Eventually(t, func() bool { f, _ = tap.Fingerprint(mode); return f != nil }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { f, _ = tap.Indexes().Fingerprint(mode); return f != nil }, 30*time.Second, time.Millisecond)
 	return f.String()
 }
 

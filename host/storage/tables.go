@@ -11,10 +11,10 @@ import (
 )
 
 // aroundTables makes a write, which may be one of mount tables.
-func (b *backend) aroundTables(ctx context.Context, txn []*physical.TxnEntry, write func() error) error {
+func (b *backend) aroundTables(ctx context.Context, writes []*physical.TxnEntry, write func() error) error {
 	var told []string
 	var err error
-	for _, e := range txn {
+	for _, e := range writes {
 		if e.Operation != physical.PutOperation || keyclass.Tables[e.Entry.Key] == "" || !b.passes(e) {
 			continue
 		}
@@ -40,7 +40,7 @@ func (b *backend) aroundTables(ctx context.Context, txn []*physical.TxnEntry, wr
 // checked again.
 func (b *backend) passes(e *physical.TxnEntry) bool {
 	g := b.t.Guard()
-	drop, err := g.check(b.t.classes, e.Operation, e.Entry.Key)
+	drop, err := g.check(b.t.below.Classes(), e.Operation, e.Entry.Key)
 	return !drop && err == nil
 }
 
@@ -50,12 +50,12 @@ func (b *backend) tablesStay(ctx context.Context, keys []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	for _, key := range keys {
-		value, err := b.t.readFresh(ctx, key)
+		value, err := b.t.below.ReadFresh(ctx, key)
 		if err == nil {
 			err = b.t.observer().TableWritten(ctx, key, value)
 		}
 		if err != nil {
-			b.t.logger.Warn("a mount table could not be written, and what the storage has of it could not be taken up; keys of mounts that differ are classified by the table that was not written",
+			b.t.below.Logger.Warn("a mount table could not be written, and what the storage has of it could not be taken up; keys of mounts that differ are classified by the table that was not written",
 				"table", key, "error", err)
 		}
 	}

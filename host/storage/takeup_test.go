@@ -70,7 +70,7 @@ func (c *core) eventually(t *testing.T, key, value string) {
 // nextFrame is what the primary sends to a secondary that stands where this one does.
 func nextFrame(t *testing.T, primary, secondary *storage.Tap) *replication.Frame {
 	t.Helper()
-	c, err := secondary.Cursor(testContext(t), dr)
+	c, err := secondary.Secondary(dr).Cursor(testContext(t))
 	require.NoError(t, err)
 	r, err := primary.ReadJournal(testContext(t), dr, "s", c.Position)
 	require.NoError(t, err)
@@ -115,16 +115,16 @@ func TestFrameInDoubtIsTakenUp(t *testing.T) {
 		put(t, primary, policy, "deny")
 		frame := nextFrame(t, primary, secondary)
 		f.set(failWritesOf(policy, true), nil)
-		_, err := secondary.ApplyFrame(ctx, dr, frame)
+		_, err := secondary.Secondary(dr).ApplyFrame(ctx, frame)
 		require.ErrorIs(t, err, errStorage)
 		f.set(nil, nil)
 		core.eventually(t, policy, "deny")
 
-		resumed, err := secondary.Resume(ctx, dr)
+		resumed, err := secondary.Secondary(dr).Resume(ctx)
 		require.NoError(t, err)
 		require.Equal(t, frame.To, resumed.Position)
 		require.Equal(t, "deny", core.of(policy))
-		require.NoError(t, secondary.WaitApplied(ctx, dr, frame.To))
+		require.NoError(t, secondary.Secondary(dr).WaitApplied(ctx, frame.To))
 	})
 }
 
@@ -141,35 +141,35 @@ func TestFrameThatLandsLateIsTakenUp(t *testing.T) {
 	var late []*physical.TxnEntry
 	f.set(failWritesOf(policy, false), nil)
 	f.caught = func(txn []*physical.TxnEntry) { late = txn }
-	_, err := secondary.ApplyFrame(ctx, dr, frame)
+	_, err := secondary.Secondary(dr).ApplyFrame(ctx, frame)
 	require.ErrorIs(t, err, errStorage)
 	f.set(nil, nil)
 	core.eventually(t, policy, "<none>")
 
 	require.NoError(t, f.TransactionalBackend.Transaction(ctx, late))
-	_, err = secondary.ApplyFrame(ctx, dr, frame)
+	_, err = secondary.Secondary(dr).ApplyFrame(ctx, frame)
 	require.NoError(t, err, "it is behind the cursor")
 	require.Equal(t, "deny", core.of(policy))
-	require.NoError(t, secondary.WaitApplied(ctx, dr, frame.To))
+	require.NoError(t, secondary.Secondary(dr).WaitApplied(ctx, frame.To))
 }
 
 // sessions are what a plugin asks for, each of which changes the policy of a secondary.
 // The caller of the last step goes while it is stored.
 var sessions = map[string]func(ctx context.Context, t *testing.T, primary, secondary *storage.Tap) error{
 	"frame": func(ctx context.Context, t *testing.T, primary, secondary *storage.Tap) error {
-		_, err := secondary.ApplyFrame(ctx, dr, nextFrame(t, primary, secondary))
+		_, err := secondary.Secondary(dr).ApplyFrame(ctx, nextFrame(t, primary, secondary))
 		return err
 	},
 	"range": func(ctx context.Context, t *testing.T, primary, secondary *storage.Tap) error {
 		at, err := primary.OpenSlot(testContext(t), dr, "s")
 		require.NoError(t, err)
-		require.NoError(t, secondary.BeginCopy(testContext(t), dr, at, nil))
+		require.NoError(t, secondary.Secondary(dr).BeginCopy(testContext(t), at, nil))
 		rng, err := primary.ReadRange(testContext(t), dr, "", "")
 		require.NoError(t, err)
-		if _, err = secondary.ApplyRange(ctx, dr, rng); err != nil {
+		if _, err = secondary.Secondary(dr).ApplyRange(ctx, rng); err != nil {
 			return err
 		}
-		_, err = secondary.EndCopy(testContext(t), dr)
+		_, err = secondary.Secondary(dr).EndCopy(testContext(t))
 		return err
 	},
 	"comparison": func(ctx context.Context, t *testing.T, primary, secondary *storage.Tap) error {
@@ -177,14 +177,14 @@ var sessions = map[string]func(ctx context.Context, t *testing.T, primary, secon
 		fingerprintOf(t, secondary, dr)
 		at, err := primary.OpenSlot(testContext(t), dr, "s")
 		require.NoError(t, err)
-		require.NoError(t, secondary.BeginCopy(testContext(t), dr, at, nil))
-		step, err := secondary.Diff(testContext(t), dr, nil)
-		for ; err == nil && !step.Done; step, err = secondary.Diff(ctx, dr, mustAnswer(t, primary, step.Question)) {
+		require.NoError(t, secondary.Secondary(dr).BeginCopy(testContext(t), at, nil))
+		step, err := secondary.Secondary(dr).Diff(testContext(t), nil)
+		for ; err == nil && !step.Done; step, err = secondary.Secondary(dr).Diff(ctx, mustAnswer(t, primary, step.Question)) {
 		}
 		if err != nil {
 			return err
 		}
-		_, err = secondary.EndCopy(testContext(t), dr)
+		_, err = secondary.Secondary(dr).EndCopy(testContext(t))
 		return err
 	},
 }
@@ -222,7 +222,7 @@ func TestCallerGoesWhileItIsStored(t *testing.T) {
 			require.Equal(t, "deny", core.of(policy))
 			f.set(nil, nil)
 			if name == "frame" {
-				require.NoError(t, secondary.WaitApplied(testContext(t), dr, watermark(t, primary)))
+				require.NoError(t, secondary.Secondary(dr).WaitApplied(testContext(t), watermark(t, primary)))
 			}
 		})
 	}
@@ -241,24 +241,24 @@ func TestPositionsWaitForWhatIsOwed(t *testing.T) {
 	owes := watermark(t, primary)
 	follow(t, primary, secondary, dr, "s", owes.Sequence)
 	require.Equal(t, "v", core.of(key(1)), "the others are taken up")
-	require.Equal(t, at, secondary.Applied(ctx, dr))
+	require.Equal(t, at, secondary.Secondary(dr).Applied(ctx))
 
 	// What comes next is applied and taken up, and moves no position either.
 	put(t, primary, key(2), "w")
 	later := watermark(t, primary)
 	follow(t, primary, secondary, dr, "s", later.Sequence)
 	require.Equal(t, "w", core.of(key(2)))
-	require.Equal(t, at, secondary.Applied(ctx, dr))
+	require.Equal(t, at, secondary.Secondary(dr).Applied(ctx))
 	// A request must not wait for long for what the core cannot do: it may hold what the
 	// core waits for.
-	require.Equal(t, replication.Unavailable, replication.KindOf(secondary.WaitApplied(ctx, dr, owes)))
-	require.Equal(t, 1, secondary.Owed(dr))
+	require.Equal(t, replication.Unavailable, replication.KindOf(secondary.Secondary(dr).WaitApplied(ctx, owes)))
+	require.Equal(t, 1, secondary.Secondary(dr).Owed())
 
 	core.refuse(nil)
 	core.eventually(t, policy, "deny")
-	require.Eventually(t, func() bool { return secondary.Applied(ctx, dr) == later }, waitMax, tick)
-	require.NoError(t, secondary.WaitApplied(ctx, dr, later))
-	require.Zero(t, secondary.Owed(dr))
+	require.Eventually(t, func() bool { return secondary.Secondary(dr).Applied(ctx) == later }, waitMax, tick)
+	require.NoError(t, secondary.Secondary(dr).WaitApplied(ctx, later))
+	require.Zero(t, secondary.Secondary(dr).Owed())
 }
 
 // A node that learns its progress only now does not take for applied what is owed.
@@ -272,9 +272,9 @@ func TestProgressThatIsLearnedWhileSomethingIsOwed(t *testing.T) {
 	at := watermark(t, primary)
 	follow(t, primary, secondary, dr, "s", at.Sequence)
 	require.NoError(t, secondary.SetGuard(ctx, storage.Guard{Level: storage.Frozen})) // forgets it
-	require.Zero(t, secondary.Applied(ctx, dr).Sequence)
+	require.Zero(t, secondary.Secondary(dr).Applied(ctx).Sequence)
 	core.refuse(nil)
-	require.Eventually(t, func() bool { return secondary.Applied(ctx, dr) == at }, waitMax, tick)
+	require.Eventually(t, func() bool { return secondary.Secondary(dr).Applied(ctx) == at }, waitMax, tick)
 }
 
 // When the duty ends nothing is taken up any more; the next one begins with what is left.
@@ -293,7 +293,7 @@ func TestWhatIsOwedOutlivesADuty(t *testing.T) {
 		}
 		return true, nil
 	}, nil)
-	_, _ = secondary.ApplyFrame(ctx, dr, nextFrame(t, primary, secondary))
+	_, _ = secondary.Secondary(dr).ApplyFrame(ctx, nextFrame(t, primary, secondary))
 	f.set(nil, nil)
 	require.Equal(t, "deny", get(t, secondary.Inner(), policy))
 	require.Empty(t, core.of(policy))
@@ -320,10 +320,10 @@ func TestOweComesFirst(t *testing.T) {
 	})
 	put(t, primary, policy, "deny")
 	frame := nextFrame(t, primary, secondary)
-	secondary.Owe(dr, "core/mounts")
+	secondary.Secondary(dr).Owe("core/mounts")
 	applied := make(chan error, 1)
 	go func() {
-		_, err := secondary.ApplyFrame(ctx, dr, frame)
+		_, err := secondary.Secondary(dr).ApplyFrame(ctx, frame)
 		applied <- err
 	}()
 	close(first)
@@ -341,16 +341,16 @@ func TestNothingIsAppliedBeyondWhatCanBeOwed(t *testing.T) {
 	core := newCore(t, secondary)
 	core.refuse(func(string) bool { return true })
 	for i := range 9 {
-		secondary.Owe(dr, fmt.Sprint(i, strings.Repeat("k", 2<<20)))
+		secondary.Secondary(dr).Owe(fmt.Sprint(i, strings.Repeat("k", 2<<20)))
 	}
 	put(t, primary, policy, "deny")
 	frame := nextFrame(t, primary, secondary)
-	_, err := secondary.ApplyFrame(ctx, dr, frame)
+	_, err := secondary.Secondary(dr).ApplyFrame(ctx, frame)
 	require.Equal(t, replication.Unavailable, replication.KindOf(err))
 	require.Equal(t, "<none>", get(t, secondary.Inner(), policy))
 	core.refuse(nil)
 	require.Eventually(t, func() bool {
-		_, err := secondary.ApplyFrame(ctx, dr, frame)
+		_, err := secondary.Secondary(dr).ApplyFrame(ctx, frame)
 		return err == nil
 	}, waitMax, tick)
 }
@@ -372,22 +372,22 @@ func TestResumeWaitsForAnApply(t *testing.T) {
 		return true, nil
 	}, nil)
 	former, leave := context.WithCancel(ctx)
-	go func() { _, _ = secondary.ApplyFrame(former, dr, frame) }()
+	go func() { _, _ = secondary.Secondary(dr).ApplyFrame(former, frame) }()
 	<-storing
 	leave()
 	resumed := make(chan *replication.Cursor, 1)
 	go func() {
-		c, err := secondary.Resume(ctx, dr)
+		c, err := secondary.Secondary(dr).Resume(ctx)
 		require.NoError(t, err)
 		resumed <- c
 	}()
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	_, err := secondary.Resume(gone, dr)
+	_, err := secondary.Secondary(dr).Resume(gone)
 	require.ErrorIs(t, err, context.Canceled, "nobody waits longer than he wants")
 	require.Empty(t, resumed)
 	close(goOn)
 	require.Equal(t, frame.To, (<-resumed).Position)
-	_, err = secondary.ApplyFrame(former, dr, frame)
+	_, err = secondary.Secondary(dr).ApplyFrame(former, frame)
 	require.ErrorIs(t, err, context.Canceled, "an apply of a session that is gone does not begin")
 }

@@ -6,23 +6,26 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/backing"
+	"github.com/vault-replication/vault-replication/host/storage/failure"
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/index"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/secondary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
+
+// modes are all modes of replication.
+var modes = []replication.Mode{replication.DR, replication.Performance}
 
 const (
 	// DefaultRingBytes bounds the recent writes that are kept in memory.
 	DefaultRingBytes = 64 << 20
-	// DefaultTxnEntries and DefaultTxnBytes are the limits of transactions on
-	// storage that does not name its own (those of consul, by the SDK).
-	DefaultTxnEntries = 63
-	DefaultTxnBytes   = 128 << 10
 )
 
 // Options configure a Tap; the zero value is usable.
@@ -53,7 +56,7 @@ type Options struct {
 	// not fence them; zero for DefaultLateEvery.
 	LateEvery time.Duration
 	// StoreAfter is how long a part of the index is at rest before it is stored again;
-	// zero for DefaultStoreAfter.
+	// zero for index.DefaultStoreAfter.
 	StoreAfter time.Duration
 	// PathKeys says that the storage joins keys as paths, so that several spellings
 	// are one key. Only for storage without transactions.
@@ -76,30 +79,102 @@ type Options struct {
 // than one of them is here.
 //
 // A goroutine takes locks in this order: the turn of an apply of a mode, writePath.control,
-// the stripes of the keys of a write, then those inside a part, which are held for a
+// the locks of the keys of a write, then those inside a part, which are held for a
 // moment and under which none of another part is taken.
 type Tap struct {
 	*writePath
 	*primary
-	*indexes
-	secondaries
+	indexes     *index.Indexes
+	duty        *secondary.Duty
+	secondaries map[replication.Mode]*secondary.Secondary
 }
 
 // New puts a tap over a backend. It passes everything through.
 func New(inner physical.Backend, o Options) *Tap {
-	below := newBacking(inner, o)
-	w := &writePath{backing: below, alone: o.Alone}
+	below := backing.New(inner, backing.Options{
+		Logger: o.Logger, Limits: o.Limits, ApplyBytes: o.ApplyBytes, Room: o.Room,
+		PathKeys: o.PathKeys, AnyPrefix: o.AnyPrefix, Classes: o.Classes,
+	})
+	w := &writePath{below: below, alone: o.Alone}
 	w.observed.Store(&observer{Nobody{}})
 	w.regime.Store(newRegime(&regime{}))
-	x := &indexes{writePath: w, storeAfter: orDefault(o.StoreAfter, DefaultStoreAfter), unwatched: map[replication.Mode]*atomic.Bool{}}
+	t := &Tap{writePath: w, duty: secondary.NewDuty(), secondaries: map[replication.Mode]*secondary.Secondary{}}
+	t.indexes = index.New(index.Needs{
+		Below: below, Writes: telling{w}, StoreAfter: orDefault(o.StoreAfter, index.DefaultStoreAfter),
+		Copying: func(mode replication.Mode) bool { return t.secondaries[mode].Copying() },
+		Wrong:   func(mode replication.Mode) { w.observer().IndexWrong(mode) },
+	})
+	w.counted, t.primary = t.indexes, newPrimary(w, t.indexes, o)
 	for _, mode := range modes {
-		x.unwatched[mode] = &atomic.Bool{}
-		x.mayBeStored(mode)
+		t.secondaries[mode] = secondary.New(secondary.Needs{
+			Mode: mode, Below: below, Writes: applying{w}, Duty: t.duty,
+			Listener: func() secondary.Listener { return w.observer() },
+			Index: func() secondary.Index {
+				if x := w.regime.Load().indexes[mode]; x != nil {
+					return x
+				}
+				return nil
+			},
+		})
 	}
-	ss := newSecondaries(w, x)
-	w.counted, x.copies = x, ss
-	return &Tap{writePath: w, primary: newPrimary(w, x, o), indexes: x, secondaries: ss}
+	return t
 }
+
+// Indexes are the indexes of what is replicated, for who asks what they have. They begin and
+// end with the tap: see StartFingerprint.
+type Indexes interface {
+	// Fingerprint is that of a mode's content now, with the number of its keys; nil and 0
+	// while it is not known.
+	Fingerprint(mode replication.Mode) (replication.Fingerprint, uint64)
+	State(mode replication.Mode) index.State
+	Reindex(mode replication.Mode, forget bool) error
+	Check(ctx context.Context, mode replication.Mode) (*index.Report, error)
+	Store(ctx context.Context)
+}
+
+// Indexes are those of this node.
+func (t *Tap) Indexes() Indexes { return t.indexes }
+
+// StartFingerprint begins to keep the fingerprint of a mode's content: a scan in
+// the background, during which the fingerprint is unknown, and then with every
+// write. The host calls it when the node becomes active in a role of the mode.
+// With the key that is in use already it does nothing.
+func (t *Tap) StartFingerprint(ctx context.Context, mode replication.Mode, key fingerprint.Key) error {
+	if err := failure.Mode(mode); err != nil {
+		return err
+	}
+	t.control.Lock()
+	defer t.control.Unlock()
+	return t.indexes.Start(ctx, mode, key)
+}
+
+// StopFingerprint ends that. The host calls it when the node gives up its role:
+// the fingerprint cannot follow what another node writes.
+func (t *Tap) StopFingerprint(ctx context.Context, mode replication.Mode) error {
+	t.control.Lock()
+	defer t.control.Unlock()
+	return t.indexes.Stop(ctx, mode, true)
+}
+
+// Secondary is the part of a mode in which this cluster is, or may become, a secondary.
+func (t *Tap) Secondary(mode replication.Mode) *secondary.Secondary { return t.secondaries[mode] }
+
+// OnDuty says that this node has begun to lead, once its core has read from storage
+// what it needs. Applies run to their end under this context, and what is owed is taken
+// up under it.
+func (t *Tap) OnDuty(ctx context.Context) {
+	t.duty.Begin(ctx)
+	for _, s := range t.secondaries {
+		s.OnDuty()
+	}
+}
+
+// Inner is the storage below the tap. Writes to it are neither guarded, nor
+// journalled, nor in the fingerprint: it is for Own keys.
+func (t *Tap) Inner() physical.Backend { return t.below.Raw }
+
+// Classes is the tap's view of which key is what.
+func (t *Tap) Classes() *keyclass.Classifier { return t.below.Classes() }
 
 // SetGuard changes the guard and returns when no write that the former guard
 // let through is under way. When the context ends before, the guard holds all
@@ -108,9 +183,9 @@ func (t *Tap) SetGuard(ctx context.Context, g Guard) error {
 	t.control.Lock()
 	defer t.control.Unlock()
 	g.Modes, g.Absorb = slices.Clone(g.Modes), slices.Clone(g.Absorb)
-	for m, s := range t.secondaries.of {
+	for m, s := range t.secondaries {
 		if g.Level != ReadOnly || !slices.Contains(g.Modes, m) {
-			s.progress.end(errNoSecondary) // a secondary no more, or about to change
+			s.EndWaits() // a secondary no more, or about to change
 		}
 	}
 	return t.change(ctx, func(r *regime) { r.guard = g })
@@ -119,10 +194,9 @@ func (t *Tap) SetGuard(ctx context.Context, g Guard) error {
 // Rest stops what the tap writes by itself, and waits for it until the context
 // ends: the node has ended its duty, and its storage may be replaced under it.
 func (t *Tap) Rest(ctx context.Context) {
-	r := t.regime.Load()
-	t.indexes.rest(ctx, r)
-	if r.journal != nil {
-		r.journal.rest(ctx)
+	t.indexes.Rest(ctx)
+	if j := t.regime.Load().journal; j != nil {
+		j.rest(ctx)
 	}
 }
 
@@ -134,8 +208,7 @@ func (t *Tap) Abandon(ctx context.Context) error {
 	defer t.control.Unlock()
 	err := t.abandon(ctx)
 	// What was listed may not be there any more: the storage may be another one.
-	t.primary.forgetListed()
-	t.secondaries.forgetListed()
+	t.forgetListed()
 	return err
 }
 
@@ -143,14 +216,30 @@ func (t *Tap) Abandon(ctx context.Context) error {
 // afterwards, under the guard that it has.
 func (t *Tap) Close(ctx context.Context) error {
 	t.endWaits()
-	t.endDuty()
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	t.OnDuty(over)
 	err := t.Deactivate(ctx)
 	for _, m := range modes {
 		err = errors.Join(err, t.StopFingerprint(ctx, m))
 	}
-	t.primary.forgetListed()
-	t.secondaries.forgetListed()
+	t.forgetListed()
 	return err
+}
+
+// forgetListed forgets what directories had.
+func (t *Tap) forgetListed() {
+	t.primary.forgetListed()
+	for _, s := range t.secondaries {
+		s.ForgetListed()
+	}
+}
+
+// endWaits ends all waiting because the node's duty ends.
+func (t *Tap) endWaits() {
+	for _, s := range t.secondaries {
+		s.EndWaits()
+	}
 }
 
 // orDefault is a setting, or its default if it is not set.

@@ -15,6 +15,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -81,7 +82,7 @@ func TestGuard(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			ctx := testContext(t)
-			want := error(logical.ErrReadOnly)
+			want := logical.ErrReadOnly
 			if tc.guard.Level == storage.Frozen {
 				want = storage.ErrFrozen
 			}
@@ -94,7 +95,7 @@ func TestGuard(t *testing.T) {
 				require.ErrorIs(t, b.Delete(ctx, k), want, k)
 				require.ErrorIs(t, b.Transaction(ctx, []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: e}}), want, k)
 				require.Equal(t, "<none>", get(t, tap.Inner(), k))
-				var passed storage.Batch
+				var passed txn.Batch
 				passed.Put(e)
 				require.NoError(t, tap.Commit(ctx, &passed), "a commit passes every guard")
 			}
@@ -162,8 +163,8 @@ func TestGuardWaitsForWrites(t *testing.T) {
 	go func() { done <- tap.SetGuard(ctx, storage.Guard{Level: storage.Frozen}) }()
 	require.ErrorIs(t, tap.Backend().Put(ctx, &physical.Entry{Key: "core/mounts"}), storage.ErrFrozen, "new writes are refused at once")
 	select {
-	case <-done:
-		t.Fatal("the change did not wait")
+	case err := <-done:
+		t.Fatalf("the change did not wait: %v", err)
 	default:
 	}
 	close(release)
@@ -235,7 +236,7 @@ func TestTableHook(t *testing.T) {
 	f := newFaulty(t)
 	tap := newTap(t, f)
 	var told []string
-	tap.OnTableWrite(func(ctx context.Context, key string, value []byte) error {
+	tap.OnTableWrite(func(_ context.Context, key string, value []byte) error {
 		told = append(told, key+"="+string(value)+" over "+get(t, tap.Inner(), key))
 		if string(value) == "bad" {
 			return errStorage

@@ -55,7 +55,7 @@ func TestFingerprintOfWriteOverUnreadKey(t *testing.T) {
 	})
 	put(t, tap, "logical/uuid/a", "made")
 	got := fingerprintOf(t, tap, dr)
-	_, keys := tap.Fingerprint(dr)
+	_, keys := tap.Indexes().Fingerprint(dr)
 	require.Equal(t, uint64(2), keys)
 	again := newTap(t, f.TransactionalBackend)
 	require.NoError(t, again.StartFingerprint(ctx, dr, indexKey))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 )
 
 // A cluster is promoted and cannot load a plugin that another performance secondary of the
@@ -59,7 +60,7 @@ func TestPromotedWithoutThePlugin(t *testing.T) {
 			if tc.copies {
 				copyAll(t, us, eu, perf, at)
 			} else {
-				require.NoError(t, eu.BeginCopy(ctx, perf, at, nil))
+				require.NoError(t, eu.Secondary(perf).BeginCopy(ctx, at, nil))
 				require.False(t, compare(t, us, eu, perf, "s", 0).copied)
 			}
 			require.Equal(t, "<none>", get(t, eu.Inner(), "logical/kv/more"), "the primary lacks it, and knows its mount")
@@ -88,7 +89,7 @@ func TestPromotedWithoutThePlugin(t *testing.T) {
 func followRecord(t *testing.T, tap *storage.Tap, m *keyclass.Mounts) {
 	t.Helper()
 	var changed []string
-	tap.BeforeApply(func(_ context.Context, b *storage.Batch) error {
+	tap.BeforeApply(func(_ context.Context, b *txn.Batch) error {
 		e, comes := b.Get(keyclass.DeclaredKey)
 		if !comes {
 			return nil

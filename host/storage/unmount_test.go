@@ -29,7 +29,7 @@ func TestTableIsAheadOfUnmountedStorage(t *testing.T) {
 			put(t, primary, "logical/kv/config", "0")
 			put(t, primary, "core/mounts", "with")
 			catchUp(t, primary, secondary)
-			at, err := secondary.Cursor(ctx, perf)
+			at, err := secondary.Secondary(perf).Cursor(ctx)
 			require.NoError(t, err)
 
 			put(t, primary, "logical/kv/config", "1")
@@ -74,7 +74,7 @@ func TestTableIsAheadOfUnmountedStorage(t *testing.T) {
 				if len(rows) > 0 && f.After < end.Position.Sequence-1 {
 					require.GreaterOrEqual(t, f.ConsistentFrom, rows[len(rows)-1].Sequence, "what is ahead of its row is not consistent before it")
 				}
-				c, err = secondary.ApplyFrame(ctx, perf, f)
+				c, err = secondary.Secondary(perf).ApplyFrame(ctx, f)
 				require.NoError(t, err)
 				done = f.To.Sequence
 			}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	part "github.com/vault-replication/vault-replication/host/storage/secondary"
 	"github.com/vault-replication/vault-replication/host/storage/unstorable"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -81,7 +82,7 @@ const largeKey = "logical/uuid/key-00005-SECRET"
 
 func missing(t *testing.T, tap *storage.Tap, mode replication.Mode) (uint64, string) {
 	t.Helper()
-	n, what, err := tap.Missing(testContext(t), mode)
+	n, what, err := tap.Secondary(mode).Missing(testContext(t))
 	require.NoError(t, err)
 	require.NotContains(t, what, "SECRET", "who may see the status sees no name")
 	return n, what
@@ -91,13 +92,13 @@ func missing(t *testing.T, tap *storage.Tap, mode replication.Mode) (uint64, str
 func fetch(t *testing.T, primary, secondary *storage.Tap) (asked int) {
 	t.Helper()
 	ctx := testContext(t)
-	step, err := secondary.Diff(ctx, dr, nil)
+	step, err := secondary.Secondary(dr).Diff(ctx, nil)
 	require.NoError(t, err)
 	for !step.Done {
 		asked++
 		answer, err := primary.AnswerDiff(ctx, dr, "s", step.Question)
 		require.NoError(t, err)
-		step, err = secondary.Diff(ctx, dr, answer)
+		step, err = secondary.Secondary(dr).Diff(ctx, answer)
 		require.NoError(t, err)
 	}
 	return asked
@@ -106,7 +107,7 @@ func fetch(t *testing.T, primary, secondary *storage.Tap) (asked int) {
 // What the storage refuses is set aside: all else of the frame is applied, and the
 // position moves on. It is known over a restart.
 func TestRefusedKeyStopsNothingElse(t *testing.T) {
-	onLimited(t, func(t *testing.T, inner physical.Backend, l *limited) {
+	onLimited(t, func(t *testing.T, inner physical.Backend, _ *limited) {
 		ctx := testContext(t)
 		primary, secondary, _ := pair(t, inner)
 		put(t, primary, largeKey, "small")
@@ -160,7 +161,7 @@ func TestRefusedKeyStopsNothingElse(t *testing.T) {
 
 // A copy and a comparison end in spite of it, and say so.
 func TestRefusedKeyInACopy(t *testing.T) {
-	onLimited(t, func(t *testing.T, inner physical.Backend, l *limited) {
+	onLimited(t, func(t *testing.T, inner physical.Backend, _ *limited) {
 		ctx := testContext(t)
 		primary := newPrimary(t, newTxn(t))
 		for i := range 100 {
@@ -177,7 +178,7 @@ func TestRefusedKeyInACopy(t *testing.T) {
 		delete(want, "logical/uuid/zz-large")
 		check := func() {
 			t.Helper()
-			c, err := secondary.Cursor(ctx, dr)
+			c, err := secondary.Secondary(dr).Cursor(ctx)
 			require.NoError(t, err)
 			require.Equal(t, uint64(2), c.Missing)
 			require.False(t, c.Consistent())
@@ -186,17 +187,17 @@ func TestRefusedKeyInACopy(t *testing.T) {
 		}
 		copyAll(t, primary, secondary, dr, at)
 		check()
-		require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
+		require.NoError(t, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
 		require.False(t, compare(t, primary, secondary, dr, "s", 0).copied)
 		check()
 
 		// The fingerprints differ, and that is no reason to compare again.
 		secondary = reopen(t, secondary)
-		for range 2 * storage.DiffersMin {
+		for range 2 * part.DifferencesMax {
 			_, err := verifyAt(t, primary, secondary)
 			require.NoError(t, err)
 		}
-		must, err := secondary.MustCopy(ctx, dr)
+		must, err := secondary.Secondary(dr).MustCopy(ctx)
 		require.NoError(t, err)
 		require.False(t, must)
 
@@ -205,9 +206,9 @@ func TestRefusedKeyInACopy(t *testing.T) {
 		del(t, primary, "logical/uuid/zz-large")
 		at, err = primary.OpenSlot(ctx, dr, "s")
 		require.NoError(t, err)
-		require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
+		require.NoError(t, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
 		compare(t, primary, secondary, dr, "s", 0)
-		c, err := secondary.Cursor(ctx, dr)
+		c, err := secondary.Secondary(dr).Cursor(ctx)
 		require.NoError(t, err)
 		require.True(t, c.Consistent())
 	})
@@ -237,7 +238,7 @@ func TestRefusedKeyIsFetchedAgain(t *testing.T) {
 		n, _ = missing(t, secondary, dr)
 		require.Zero(t, n, "what the primary has no more is not missing")
 		follow(t, primary, secondary, dr, "s", watermark(t, primary).Sequence)
-		c, err := secondary.Cursor(testContext(t), dr)
+		c, err := secondary.Secondary(dr).Cursor(testContext(t))
 		require.NoError(t, err)
 		require.True(t, c.Consistent())
 		require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
@@ -254,11 +255,11 @@ func TestPositionsWaitForWhatIsFetched(t *testing.T) {
 		require.NoError(t, secondary.StartFingerprint(ctx, dr, indexKey))
 		put(t, primary, "logical/uuid/large", large)
 		c := follow(t, primary, secondary, dr, "s", watermark(t, primary).Sequence)
-		require.Equal(t, c.Position, secondary.Applied(ctx, dr))
+		require.Equal(t, c.Position, secondary.Secondary(dr).Applied(ctx))
 
 		l.most.Store(2 * most)
 		secondary = reopen(t, secondary)
-		require.Equal(t, c.Position, secondary.Applied(ctx, dr))
+		require.Equal(t, c.Position, secondary.Secondary(dr).Applied(ctx))
 		var busy atomic.Bool
 		busy.Store(true)
 		secondary.OnApplied(func(_ context.Context, keys []string) []string {
@@ -268,10 +269,10 @@ func TestPositionsWaitForWhatIsFetched(t *testing.T) {
 			return nil
 		})
 		require.Equal(t, 1, fetch(t, primary, secondary))
-		require.NotEqual(t, c.Position, secondary.Applied(ctx, dr), "the core does not have it yet")
+		require.NotEqual(t, c.Position, secondary.Secondary(dr).Applied(ctx), "the core does not have it yet")
 		busy.Store(false)
-		require.NoError(t, secondary.WaitApplied(ctx, dr, c.Position))
-		require.Equal(t, c.Position, secondary.Applied(ctx, dr))
+		require.NoError(t, secondary.Secondary(dr).WaitApplied(ctx, c.Position))
+		require.Equal(t, c.Position, secondary.Secondary(dr).Applied(ctx))
 	})
 }
 
@@ -294,12 +295,12 @@ func TestManyRefusedKeysAreCounted(t *testing.T) {
 
 		l.most.Store(2 * most)
 		secondary = reopen(t, secondary)
-		_, err = secondary.Diff(ctx, dr, nil)
+		_, err = secondary.Secondary(dr).Diff(ctx, nil)
 		require.Equal(t, replication.PositionLost, replication.KindOf(err), err)
 		at, err := primary.OpenSlot(ctx, dr, "s")
 		require.NoError(t, err)
 		copyAll(t, primary, secondary, dr, at)
-		c, err = secondary.Cursor(ctx, dr)
+		c, err = secondary.Secondary(dr).Cursor(ctx)
 		require.NoError(t, err)
 		require.True(t, c.Consistent())
 		require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
@@ -308,7 +309,7 @@ func TestManyRefusedKeysAreCounted(t *testing.T) {
 
 // A comparison that finds more than the list has is not begun again at once.
 func TestCountedKeysAreNoLoop(t *testing.T) {
-	onLimited(t, func(t *testing.T, inner physical.Backend, l *limited) {
+	onLimited(t, func(t *testing.T, inner physical.Backend, _ *limited) {
 		ctx := testContext(t)
 		primary, secondary, _ := pair(t, inner)
 		require.NoError(t, secondary.StartFingerprint(ctx, dr, indexKey))
@@ -319,7 +320,7 @@ func TestCountedKeysAreNoLoop(t *testing.T) {
 		lost := 0
 		for range 5 {
 			copyAll(t, primary, secondary, dr, at)
-			if _, err := secondary.Diff(ctx, dr, nil); replication.KindOf(err) == replication.PositionLost {
+			if _, err := secondary.Secondary(dr).Diff(ctx, nil); replication.KindOf(err) == replication.PositionLost {
 				lost++
 			}
 		}
@@ -340,13 +341,13 @@ func TestRefusedTableStopsWhatDependsOnIt(t *testing.T) {
 		defer r.Close()
 		f, err := r.Next()
 		require.NoError(t, err)
-		_, err = secondary.ApplyFrame(ctx, dr, f)
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, f)
 		require.Equal(t, replication.StorageFailed, replication.KindOf(err))
 		require.ErrorContains(t, err, "refuses core/mounts, on which what comes later depends")
 		require.ErrorContains(t, err, "a value of 65537 bytes, and its storage takes 65536, see max_mount_and_namespace_table_entry_size")
 		require.Equal(t, map[string]string{key(1): "before"}, content(t, secondary, dr))
 		l.most.Store(2 * most)
-		_, err = secondary.ApplyFrame(ctx, dr, f)
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, f)
 		require.NoError(t, err)
 		require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
 	})
@@ -371,9 +372,9 @@ func TestPassingFailureSetsNothingAside(t *testing.T) {
 			}
 			return false, nil
 		}, nil)
-		_, err = secondary.ApplyFrame(ctx, dr, frame)
+		_, err = secondary.Secondary(dr).ApplyFrame(ctx, frame)
 		require.ErrorIs(t, err, failure)
-		c, err := secondary.Cursor(ctx, dr)
+		c, err := secondary.Secondary(dr).Cursor(ctx)
 		require.NoError(t, err)
 		require.Equal(t, at, c.Position)
 		require.Zero(t, c.Missing)
@@ -448,7 +449,7 @@ func TestLongNamesOnFileStorage(t *testing.T) {
 	at, err = primary.OpenSlot(ctx, dr, "s")
 	require.NoError(t, err)
 	require.Equal(t, uint64(len(names)), copyAll(t, primary, secondary, dr, at).Missing)
-	require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
+	require.NoError(t, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
 	require.False(t, compare(t, primary, secondary, dr, "s", 0).copied)
 	for _, n := range names {
 		del(t, primary, n)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	part "github.com/vault-replication/vault-replication/host/storage/secondary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -22,7 +23,7 @@ func verifyAt(t testing.TB, primary, secondary *storage.Tap) (replication.Positi
 	p, err := primary.Position(dr)
 	require.NoError(t, err)
 	require.NotEmpty(t, p.Fingerprint)
-	return p.Position, secondary.Verify(testContext(t), dr, p.Position, p.Fingerprint)
+	return p.Position, secondary.Secondary(dr).Verify(testContext(t), p.Position, p.Fingerprint)
 }
 
 // What was changed below a secondary is noticed where both stand at the same
@@ -55,14 +56,14 @@ func TestDifferenceIsNoticed(t *testing.T) {
 				}
 			}
 			require.Equal(t, replication.PositionLost, replication.KindOf(err), err)
-			must, err := secondary.MustCopy(ctx, dr)
+			must, err := secondary.Secondary(dr).MustCopy(ctx)
 			require.NoError(t, err)
 			require.True(t, must)
 			require.Equal(t, replication.PositionLost, replication.KindOf(followOnce(t, primary, secondary)))
 
 			at, err := primary.OpenSlot(ctx, dr, "s")
 			require.NoError(t, err)
-			require.NoError(t, secondary.BeginCopy(ctx, dr, at, nil))
+			require.NoError(t, secondary.Secondary(dr).BeginCopy(ctx, at, nil))
 			require.Less(t, compare(t, primary, secondary, dr, "s", 0).synced, uint64(10))
 			follow(t, primary, secondary, dr, "s", watermark(t, primary).Sequence)
 			require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
@@ -105,7 +106,7 @@ func TestDifferenceBeforeTheFirstWrite(t *testing.T) {
 func followOnce(t testing.TB, primary, secondary *storage.Tap) error {
 	t.Helper()
 	ctx := testContext(t)
-	c, err := secondary.Cursor(ctx, dr)
+	c, err := secondary.Secondary(dr).Cursor(ctx)
 	require.NoError(t, err)
 	put(t, primary, "logical/uuid/one-more", fmt.Sprint(c.Position.Sequence))
 	r, err := primary.ReadJournal(ctx, dr, "s", c.Position)
@@ -113,7 +114,7 @@ func followOnce(t testing.TB, primary, secondary *storage.Tap) error {
 	defer r.Close()
 	f, err := r.Next()
 	require.NoError(t, err)
-	_, err = secondary.ApplyFrame(ctx, dr, f)
+	_, err = secondary.Secondary(dr).ApplyFrame(ctx, f)
 	return err
 }
 
@@ -139,7 +140,7 @@ func TestFingerprintIsThatOfItsPosition(t *testing.T) {
 		}
 		defer writers.Wait()
 		defer cancel()
-		c, err := secondary.Cursor(testContext(t), dr)
+		c, err := secondary.Secondary(dr).Cursor(testContext(t))
 		require.NoError(t, err)
 		r, err := primary.ReadJournal(testContext(t), dr, "s", c.Position)
 		require.NoError(t, err)
@@ -150,15 +151,15 @@ func TestFingerprintIsThatOfItsPosition(t *testing.T) {
 			require.NoError(t, err)
 			for c.Position.Sequence < p.Position.Sequence {
 				if p.Fingerprint != nil {
-					require.NoError(t, secondary.Verify(testContext(t), dr, p.Position, p.Fingerprint))
+					require.NoError(t, secondary.Secondary(dr).Verify(testContext(t), p.Position, p.Fingerprint))
 				}
 				f, err := r.Next()
 				require.NoError(t, err)
-				c, err = secondary.ApplyFrame(testContext(t), dr, f)
+				c, err = secondary.Secondary(dr).ApplyFrame(testContext(t), f)
 				require.NoError(t, err)
 			}
 			if p.Fingerprint != nil {
-				require.Zero(t, secondary.Differences(dr))
+				require.Zero(t, secondary.Secondary(dr).Differences())
 				equal++
 			}
 		}
@@ -181,13 +182,13 @@ func TestMountsMakeNoDifference(t *testing.T) {
 			t.Helper()
 			catchUp(t, primary, secondary)
 			requireSame(t, primary, secondary)
-			for range 2 * storage.DiffersMin {
+			for range 2 * part.DifferencesMax {
 				p, err := primary.Position(perf)
 				require.NoError(t, err)
 				require.NotEmpty(t, p.Fingerprint)
-				require.NoError(t, secondary.Verify(ctx, perf, p.Position, p.Fingerprint))
+				require.NoError(t, secondary.Secondary(perf).Verify(ctx, p.Position, p.Fingerprint))
 			}
-			require.Zero(t, secondary.Differences(perf))
+			require.Zero(t, secondary.Secondary(perf).Differences())
 		}
 		reclassify(primary, pm.SetLocalPrefixes("ext", []string{"here/"}))
 		put(t, primary, "logical/ext/a", "1")

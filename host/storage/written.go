@@ -27,21 +27,3 @@ func (p *primary) WaitFinished(ctx context.Context, mode replication.Mode, seque
 	}
 	return j.waitFor(ctx, sequence)
 }
-
-// Applied is how far a secondary is, Observer.Applied included: what WaitApplied does not
-// wait for. Zero while that is not known.
-func (d *debt) Applied(ctx context.Context) replication.Position {
-	p := &d.progress
-	p.mu.Lock()
-	known, at := p.known, p.at
-	p.mu.Unlock()
-	if known {
-		return at
-	}
-	if err := d.loadProgress(ctx); err != nil {
-		return replication.Position{}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.at
-}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/proof"
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/secondary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -25,8 +26,8 @@ func (p *process) relation(id string) proof.Relation {
 // border makes what a host has between its storage and its plugin. Deliberate faults are in
 // the storage, so its proofs are valid.
 func (p *process) border() error {
-	p.content = &content{Tap: p.tap}
-	p.from = proof.NewSecondary(p.content, mode, nil)
+	p.content = &content{Secondary: p.tap.Secondary(mode)}
+	p.from = proof.NewSecondary(p.content, nil)
 	if p.node.role != replication.Secondary {
 		return nil
 	}
@@ -60,12 +61,12 @@ func (p *process) to(id string) *proof.Primary {
 
 // content is the storage of a secondary.
 type content struct {
-	*storage.Tap
+	*secondary.Secondary
 	frame applyFrame
 }
 
-func (c *content) ApplyFrame(ctx context.Context, m replication.Mode, f *replication.Frame) (*replication.Cursor, error) {
-	return c.frame(ctx, m, f)
+func (c *content) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
+	return c.frame(ctx, f)
 }
 
 // journalled is the storage of a primary.

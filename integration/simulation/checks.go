@@ -47,11 +47,11 @@ func (n *node) rests() {
 	look := n.rested%4 == 0
 	n.mu.Unlock()
 	p := n.now()
-	if p != nil && p.tap.IndexState(mode).Wrong {
+	if p != nil && p.tap.Indexes().State(mode).Wrong {
 		n.sim.fail(Equal, "%s has stored an index that was not that of its content", n.name)
 	}
 	if p != nil && look {
-		f, _ := p.tap.Fingerprint(mode)
+		f, _ := p.tap.Indexes().Fingerprint(mode)
 		if want := printOf(n.sim.set.indexKey, n.sim.content(n)); f != nil && f.String() != want {
 			n.sim.fail(Equal, "the fingerprint of %s is %s, that of its content %s", n.name, f, want)
 		}
@@ -205,10 +205,10 @@ func (r *run) behind() string {
 		if !c.Consistent() || c.Position.Sequence != at.Position.Sequence {
 			return s.name + " is not where the primary is"
 		}
-		if f, _ := sp.tap.Fingerprint(mode); f == nil {
+		if f, _ := sp.tap.Indexes().Fingerprint(mode); f == nil {
 			return "the fingerprint of " + s.name + " is not known"
 		}
-		if sp.tap.Applied(context.Background(), mode) != c.Position {
+		if sp.tap.Secondary(mode).Applied(context.Background()) != c.Position {
 			return "the core of " + s.name + " has not taken up all that is stored"
 		}
 	}
@@ -227,7 +227,7 @@ func (r *run) last() {
 	}
 	wantPrint := printOf(r.set.indexKey, want)
 	for _, n := range r.nodes() {
-		if n.now().tap.IndexState(mode).Wrong {
+		if n.now().tap.Indexes().State(mode).Wrong {
 			r.fail(Equal, "%s has stored an index that was not that of its content", n.name)
 			return
 		}
@@ -236,7 +236,7 @@ func (r *run) last() {
 			r.fail(Equal, "%s has %d keys, the primary %d, and they are not equal", n.name, len(got), len(want))
 			return
 		}
-		if f, keys := n.now().tap.Fingerprint(mode); f.String() != wantPrint || keys != uint64(len(want)) {
+		if f, keys := n.now().tap.Indexes().Fingerprint(mode); f.String() != wantPrint || keys != uint64(len(want)) {
 			r.fail(Equal, "the fingerprint of %s is %s of %d keys, that of its content %s", n.name, f, keys, wantPrint)
 			return
 		}

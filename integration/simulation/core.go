@@ -79,7 +79,7 @@ func (r *run) checkTold(n *node) bool {
 	if p == nil || p.core == nil {
 		return true
 	}
-	at := p.tap.Applied(context.Background(), mode)
+	at := p.tap.Secondary(mode).Applied(context.Background())
 	n.disk.mu.Lock()
 	c := cursorOn(n.disk)
 	n.disk.mu.Unlock()
@@ -100,13 +100,13 @@ func (r *run) checkTold(n *node) bool {
 // underSession tells the core under the context of the session, which ends with the plugin
 // too. The core then drops what comes later, and what it has no time for.
 func underSession(p *process) applyFrame {
-	return func(ctx context.Context, m replication.Mode, f *replication.Frame) (*replication.Cursor, error) {
+	return func(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
 		p.mu.Lock()
 		g := p.plugin
 		p.mu.Unlock()
 		gone := func() bool { return ctx.Err() != nil || g.over() }
 		p.core.gone.Store(&gone)
 		defer p.core.gone.Store(nil)
-		return p.tap.ApplyFrame(ctx, m, f)
+		return p.tap.Secondary(mode).ApplyFrame(ctx, f)
 	}
 }

@@ -48,7 +48,7 @@ var Deliberates = []Deliberate{
 
 // answerFirst answers at once and applies afterwards.
 func answerFirst(p *process) applyFrame {
-	return func(_ context.Context, m replication.Mode, f *replication.Frame) (*replication.Cursor, error) {
+	return func(_ context.Context, f *replication.Frame) (*replication.Cursor, error) {
 		p.carryOut(func() {
 			select {
 			case p.applying <- struct{}{}:
@@ -56,7 +56,7 @@ func answerFirst(p *process) applyFrame {
 				return
 			}
 			defer func() { <-p.applying }()
-			_, _ = p.tap.ApplyFrame(context.Background(), m, f)
+			_, _ = p.tap.Secondary(mode).ApplyFrame(context.Background(), f)
 		})
 		return &replication.Cursor{Position: f.To}, nil
 	}
@@ -95,21 +95,21 @@ func isCursor(c change) bool { return c.key == cursorKey }
 func secondFrameFirst(p *process) applyFrame {
 	var held *replication.Frame
 	n := 0
-	return func(ctx context.Context, m replication.Mode, f *replication.Frame) (*replication.Cursor, error) {
+	return func(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
 		if n++; held == nil && n%5 == 0 {
 			held = f
 			return &replication.Cursor{Position: f.To}, nil
 		}
 		if held == nil || f.After != held.To.Sequence {
 			held = nil
-			return p.tap.ApplyFrame(ctx, m, f)
+			return p.tap.Secondary(mode).ApplyFrame(ctx, f)
 		}
 		first := *f
 		first.After, first.Payload = held.After, reencode(f, held.After, func(*journal.Op) {})
-		if _, err := p.tap.ApplyFrame(ctx, m, &first); err != nil {
+		if _, err := p.tap.Secondary(mode).ApplyFrame(ctx, &first); err != nil {
 			return nil, err
 		}
-		c, err := p.tap.ApplyFrame(ctx, m, held)
+		c, err := p.tap.Secondary(mode).ApplyFrame(ctx, held)
 		held = nil
 		return c, err
 	}

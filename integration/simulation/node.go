@@ -156,7 +156,7 @@ func (p *process) end(orderly bool) {
 func (p *process) serve(ctx context.Context) {
 	for !p.over(ctx) {
 		g := &plugin{p: p, dead: make(chan struct{})}
-		p.content.frame = p.tap.ApplyFrame
+		p.content.frame = p.content.Secondary.ApplyFrame
 		if tamper := p.node.sim.tamper.apply; tamper != nil {
 			p.content.frame = tamper(p)
 		}

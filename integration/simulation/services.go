@@ -74,11 +74,11 @@ func (g *plugin) ReadRange(ctx context.Context, req replication.ReadRangeRequest
 // Cursor implements replication.Host.
 func (g *plugin) Cursor(ctx context.Context) (*replication.Cursor, error) {
 	return call(ctx, g, "Cursor", func(ctx context.Context) (*replication.Cursor, error) {
-		c, err := g.p.tap.Resume(ctx, mode)
+		c, err := g.p.tap.Secondary(mode).Resume(ctx)
 		if err != nil {
 			return nil, err
 		}
-		must, err := g.p.tap.MustCopy(ctx, mode)
+		must, err := g.p.tap.Secondary(mode).MustCopy(ctx)
 		if must {
 			c.Position = replication.Position{}
 		}

@@ -131,7 +131,7 @@ var kinds = []kind{
 		}
 		select {
 		case p.applying <- struct{}{}:
-			n.say("the copy is ordered: %v", p.tap.ForceCopy(ctx, mode))
+			n.say("the copy is ordered: %v", p.tap.Secondary(mode).ForceCopy(ctx))
 			<-p.applying
 		case <-ctx.Done():
 		case <-p.handle.dead:

@@ -26,4 +26,4 @@ type Tamper struct {
 	rest func(secondaries []*disk)
 }
 
-type applyFrame func(context.Context, replication.Mode, *replication.Frame) (*replication.Cursor, error)
+type applyFrame func(context.Context, *replication.Frame) (*replication.Cursor, error)

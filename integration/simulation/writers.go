@@ -11,7 +11,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
-	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 )
 
 // ack is a write that was answered without an error.
@@ -70,8 +70,8 @@ func (r *run) write(ctx context.Context, writer int) {
 }
 
 // batch makes one write. Values are never used twice.
-func (r *run) batch(rng *rand.Rand, writer, n int) (*storage.Batch, []ack) {
-	b := &storage.Batch{}
+func (r *run) batch(rng *rand.Rand, writer, n int) (*txn.Batch, []ack) {
+	b := &txn.Batch{}
 	var acks []ack
 	count := 1
 	if rng.IntN(4) == 0 {
@@ -98,7 +98,7 @@ func (r *run) batch(rng *rand.Rand, writer, n int) (*storage.Batch, []ack) {
 
 // send writes through the tap as a core does, or as the host's own commits do. A
 // client may give up before the answer.
-func send(ctx context.Context, p *process, b *storage.Batch, impatient bool) error {
+func send(ctx context.Context, p *process, b *txn.Batch, impatient bool) error {
 	if impatient {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, 200*time.Microsecond)

@@ -186,12 +186,12 @@ func (h *Hiding) Settle(ctx context.Context) error {
 		return nil
 	}
 	if len(s.awaited) > 0 {
-		cur, err := h.tap.Cursor(ctx, replication.Performance)
+		cur, err := h.tap.Secondary(replication.Performance).Cursor(ctx)
 		if err != nil {
 			return err
 		}
 		if needsCopy(s, cur.Copying) {
-			if err := h.tap.ForceCopy(ctx, replication.Performance); err != nil {
+			if err := h.tap.Secondary(replication.Performance).ForceCopy(ctx); err != nil {
 				return err
 			}
 		}
@@ -226,14 +226,14 @@ func (h *Hiding) keep(ctx context.Context, s *state) error {
 // Review runs on a performance secondary when its filter or a mount table has
 // come. The copy is forced before what is hidden is kept, and so before anything that
 // the next range or frame brings: a copy that ends now has not brought what is let in.
-func (h *Hiding) Review(ctx context.Context, force func(context.Context, replication.Mode) error) error {
+func (h *Hiding) Review(ctx context.Context, force func(context.Context) error) error {
 	_, id := h.filters.roles.InPerformance()
 	s, widened, err := h.read(ctx, h.now.Load(), id)
 	if err != nil {
 		return err
 	}
 	if widened {
-		if err := force(ctx, replication.Performance); err != nil {
+		if err := force(ctx); err != nil {
 			return err
 		}
 	}

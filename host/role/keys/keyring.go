@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -44,7 +45,7 @@ func NewRing(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, rol
 // the present root key opens (a rotation) passes. One that needs another root key
 // (a rekey) is held back with its root key until both are there; then they are
 // written together with the secondary's own stored keys.
-func (r *Ring) BeforeApply(ctx context.Context, b *storage.Batch) error {
+func (r *Ring) BeforeApply(ctx context.Context, b *txn.Batch) error {
 	_, ringComes := b.Get(vaultname.Keyring)
 	_, rootComes := b.Get(vaultname.RootKey)
 	if !ringComes && !rootComes {
@@ -103,7 +104,7 @@ func (r *Ring) BeforeApply(ctx context.Context, b *storage.Batch) error {
 // never goes back to one within an epoch: it is a row that is applied once more after a
 // crash, and what is newer is in a row that follows. A copy may bring an older one, from
 // a primary that has none newer.
-func (r *Ring) keepNewerRing(ctx context.Context, b *storage.Batch, term int) error {
+func (r *Ring) keepNewerRing(ctx context.Context, b *txn.Batch, term int) error {
 	have, err := r.core.ActiveTerm()
 	if err != nil || term >= have {
 		return err
@@ -112,7 +113,7 @@ func (r *Ring) keepNewerRing(ctx context.Context, b *storage.Batch, term int) er
 		if r.role(m) != replication.Secondary {
 			continue
 		}
-		cur, err := r.tap.Cursor(ctx, m)
+		cur, err := r.tap.Secondary(m).Cursor(ctx)
 		if err != nil {
 			return err
 		}
@@ -129,7 +130,7 @@ func (r *Ring) keepNewerRing(ctx context.Context, b *storage.Batch, term int) er
 // of the seal makes a new root key when a node has won the leadership and before it
 // announces itself, so that there is no journal yet.
 func (r *Ring) Journal(ctx context.Context) error {
-	b := new(storage.Batch)
+	b := new(txn.Batch)
 	for _, key := range []string{vaultname.Keyring, vaultname.RootKey} {
 		e, err := r.store.Get(ctx, key)
 		if err != nil {
@@ -144,7 +145,7 @@ func (r *Ring) Journal(ctx context.Context) error {
 
 // dropHeld ends the holding back when a keyring has come that can be opened: what
 // is held is older than it, as after a restart that repeats what was applied.
-func (r *Ring) dropHeld(ctx context.Context, b *storage.Batch, ringComes bool) error {
+func (r *Ring) dropHeld(ctx context.Context, b *txn.Batch, ringComes bool) error {
 	if !ringComes {
 		return nil
 	}
@@ -157,7 +158,7 @@ func (r *Ring) dropHeld(ctx context.Context, b *storage.Batch, ringComes bool) e
 }
 
 // arriving is the newest value of a row: in the batch, else held, else stored.
-func (r *Ring) arriving(ctx context.Context, b *storage.Batch, key string) ([]byte, error) {
+func (r *Ring) arriving(ctx context.Context, b *txn.Batch, key string) ([]byte, error) {
 	if e, ok := b.Get(key); ok {
 		if e == nil {
 			return nil, nil
@@ -176,7 +177,7 @@ func (r *Ring) arriving(ctx context.Context, b *storage.Batch, key string) ([]by
 	return nil, nil
 }
 
-func (r *Ring) hold(b *storage.Batch, key string, value []byte) {
+func (r *Ring) hold(b *txn.Batch, key string, value []byte) {
 	b.Drop(key)
 	if value != nil {
 		b.Put(&physical.Entry{Key: heldPrefix + key, Value: value})
@@ -231,7 +232,7 @@ func (r *Ring) HeldRows(ctx context.Context) (map[string][]byte, error) {
 // with them cannot be read: it counts as inconsistent, and a promotion without
 // force waits.
 func (r *Ring) Cursor(ctx context.Context, mode replication.Mode) (cur *replication.Cursor, held bool, err error) {
-	if cur, err = r.tap.Cursor(ctx, mode); err != nil {
+	if cur, err = r.tap.Secondary(mode).Cursor(ctx); err != nil {
 		return nil, false, err
 	}
 	if held, err = r.Held(ctx); err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
@@ -126,7 +127,7 @@ func (l *Learner) learnDeclared(ctx context.Context, value []byte) (changed []st
 
 // Arriving takes up the tables of mounts, and what backends have declared, in a batch
 // that is applied: the classes must be right when it is. Settle does the rest when it was.
-func (l *Learner) Arriving(ctx context.Context, b *storage.Batch) {
+func (l *Learner) Arriving(ctx context.Context, b *txn.Batch) {
 	if e, comes := b.Get(keyclass.DeclaredKey); comes {
 		changed, err := l.learnDeclared(ctx, valueOf(e))
 		if err != nil {

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package index
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/failure"
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Homes are the directories of the indexes of a mode that are stored.
+func (x *Indexes) Homes(ctx context.Context, mode replication.Mode) (homes []string, err error) {
+	prefix := indexPrefixes[mode]
+	names, err := x.below.Inner.List(ctx, prefix)
+	if err != nil {
+		return nil, failure.Storage("list the stored index", err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "/") {
+			homes = append(homes, prefix+name)
+		}
+	}
+	return homes, nil
+}
+
+// invalidateHomes deletes the heads of stored indexes: without its head none counts.
+func (x *Indexes) invalidateHomes(ctx context.Context, homes []string) error {
+	for _, home := range homes {
+		if err := x.below.Inner.Delete(ctx, fingerprint.HeadOf(home)); err != nil {
+			return failure.Storage("delete a stored index", err)
+		}
+	}
+	return nil
+}
+
+// InvalidateUntold invalidates the stored indexes of modes whose index is not told of a write,
+// before it is made, if they may have counted its keys: it is made by a core that leads and
+// has not begun its term, or that has no role any more.
+func (x *Indexes) InvalidateUntold(ctx context.Context, writes []*physical.TxnEntry, told map[replication.Mode]*Index) error {
+	for mode, may := range x.unwatched {
+		if told[mode] != nil || !may.Load() || !x.countsIn(mode, writes) {
+			continue
+		}
+		homes, err := x.Homes(ctx, mode)
+		if err != nil {
+			return err
+		}
+		if err := x.invalidateHomes(ctx, homes); err != nil {
+			return err
+		}
+		may.Store(false)
+	}
+	return nil
+}
+
+// countsIn says whether a write is one of a key that an index of a mode may have counted.
+func (x *Indexes) countsIn(mode replication.Mode, writes []*physical.TxnEntry) bool {
+	return slices.ContainsFunc(writes, func(e *physical.TxnEntry) bool {
+		if e.Operation == physical.GetOperation {
+			return false
+		}
+		class := x.below.Classes().Class(e.Entry.Key)
+		return keyclass.InMode(class, mode) || (class == keyclass.Unknown && keyclass.InView(e.Entry.Key))
+	})
+}
+
+// InvalidateStored deletes the heads of what is stored of an index that was invalidated.
+func (p *Index) InvalidateStored(ctx context.Context) error {
+	for _, head := range p.index.Heads() {
+		if err := p.of.below.Inner.Delete(ctx, head); err != nil {
+			return failure.Storage("delete a stored index", err)
+		}
+		p.index.Headless(head)
+	}
+	return nil
+}
+
+// deleteStored deletes the rows of a directory, the head first.
+func (x *Indexes) deleteStored(ctx context.Context, home string) error {
+	names, err := x.below.Inner.List(ctx, home)
+	if err != nil {
+		return failure.Storage("list a stored index", err)
+	}
+	head := fingerprint.HeadOf(home)
+	if err := x.below.Inner.Delete(ctx, head); err != nil {
+		return failure.Storage("delete a stored index", err)
+	}
+	var writes []*physical.TxnEntry
+	for _, name := range names {
+		if key := home + name; key != head {
+			writes = append(writes, txn.Delete(key))
+		}
+	}
+	if err := x.below.StoreSplit(ctx, writes); err != nil {
+		return failure.Storage("delete a stored index", err)
+	}
+	return nil
+}
+
+// StoredOf are the rows of stored indexes that have counted keys.
+func (x *Indexes) StoredOf(ctx context.Context, keys []string) (rows []string, err error) {
+	ctx = physical.CacheRefreshContext(ctx, true)
+	for mode := range indexPrefixes {
+		homes, err := x.Homes(ctx, mode)
+		if err != nil {
+			return nil, err
+		}
+		for _, home := range homes {
+			names, err := x.below.Inner.List(ctx, home)
+			if err != nil {
+				return nil, failure.Storage("list the stored index", err)
+			}
+			all := make([]string, 0, len(names))
+			for _, name := range names {
+				if row := home + name; !fingerprint.IsHead(row) {
+					all = append(all, row)
+				}
+			}
+			values, err := x.below.ReadAll(ctx, all)
+			if err != nil {
+				return nil, failure.Storage("read the stored index", err)
+			}
+			for i, row := range all {
+				after, upTo, ok := fingerprint.Span(values[i])
+				if !ok || slices.ContainsFunc(keys, func(key string) bool { return key > after && (upTo == "" || key <= upTo) }) {
+					rows = append(rows, row)
+				}
+			}
+		}
+	}
+	return rows, nil
+}
+
+// Forget deletes what is stored of the index of a mode.
+func (x *Indexes) Forget(ctx context.Context, mode replication.Mode) error {
+	homes, err := x.Homes(ctx, mode)
+	if err != nil {
+		return err
+	}
+	for _, home := range homes {
+		if err := x.deleteStored(ctx, home); err != nil {
+			return err
+		}
+	}
+	return nil
+}

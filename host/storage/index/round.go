@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package index
+
+import (
+	"context"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
+)
+
+const (
+	// roundGroups is how many groups of keys a round reads before each pause: 256 keys
+	// a second are an hour for a million, and no load.
+	roundGroups = 4
+	roundPause  = time.Second
+	// An index that was stored is compared faster, a million keys in a minute: the storage
+	// may have been changed while nobody looked.
+	firstGroups = 16
+	firstPause  = 50 * time.Millisecond
+	// roundEvery is the time between two rounds.
+	roundEvery = time.Hour
+	// roundCreated is after how many keys that are created ahead of it a round is
+	// given up: they are kept in memory.
+	roundCreated = 1 << 20
+)
+
+// round compares the index with the storage in the background, slowly, so that
+// what was changed below this server is found. It lists each directory once.
+type round struct {
+	pass *fingerprint.Pass
+	walk *walk.Walk
+}
+
+// pause is how long the round waits before it goes on, or the next one begins.
+func (r *round) pause(confirmed bool) time.Duration {
+	switch {
+	case !confirmed && r.pass != nil:
+		return firstPause
+	case !confirmed || r.pass != nil:
+		return roundPause
+	default:
+		return roundEvery
+	}
+}
+
+// advance goes on with the round, or begins one.
+func (r *round) advance(ctx context.Context, p *Index) error {
+	if r.pass == nil {
+		pass := p.index.Begin()
+		w, err := walk.New(ctx, p.of.below.Inner, "")
+		if err != nil {
+			pass.End()
+			return err
+		}
+		r.pass, r.walk = pass, w
+	}
+	groups := roundGroups
+	if !p.confirmed.Load() {
+		groups = firstGroups
+	}
+	for range groups {
+		n, err := readGroup(ctx, p.of, p.mode, r.pass, r.walk)
+		if err != nil {
+			r.end()
+			return err
+		}
+		if n > 0 {
+			continue
+		}
+		wrong, done, err := finishPass(ctx, p.of, r.pass)
+		r.end()
+		if done {
+			p.checked(wrong)
+		}
+		return err
+	}
+	if !r.pass.Current() || r.pass.Created() > roundCreated {
+		r.end()
+	}
+	return nil
+}
+
+func (r *round) end() {
+	if r.pass != nil {
+		r.pass.End()
+	}
+	*r = round{}
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package secondary
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vault-replication/vault-replication/host/storage/failure"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// applyInFlight is how many transactions of one range are under way at a time:
+// their order does not matter until the cursor passes the range, and storage that
+// commits in groups, such as raft, makes all of them durable together.
+const applyInFlight = 16
+
+// ApplyRange makes the replicated keys of a range those of the payload; see
+// [replication.Host]. The range begins where the former one ended.
+func (s *Secondary) ApplyRange(ctx context.Context, rng *replication.Range) (*replication.Cursor, error) {
+	pairs, err := s.checkRange(rng)
+	if err != nil {
+		return nil, err
+	}
+	c, unlock, err := s.beginApply(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if !c.Copying {
+		return nil, replication.Errorf(replication.InvalidInput, "a range cannot be applied: no copy is under way")
+	}
+	if rng.After != string(c.CopiedUpTo) {
+		return nil, replication.Errorf(replication.InvalidInput,
+			"the range begins after %q, the copy is at %q: ranges are applied in order", rng.After, c.CopiedUpTo)
+	}
+	a, err := s.readLacking(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	ops, w, err := s.rangeOps(ctx, rng, pairs)
+	if err != nil {
+		return nil, err
+	}
+
+	next := *c
+	next.CopiedKeys += rng.Keys
+	next.CopyAsOf = max(c.CopyAsOf, rng.AsOf)
+	next.CopiedAll = rng.Last
+	if !rng.Last {
+		next.CopiedUpTo = []byte(rng.UpTo)
+	} else if len(pairs) > 0 {
+		next.CopiedUpTo = []byte(pairs[len(pairs)-1].Key)
+	}
+	if err := s.writeRange(ctx, ops, &next, a); err != nil {
+		return nil, err
+	}
+	if !rng.Last {
+		s.applies.Put(walk.Reader{Mode: s.mode}, rng.UpTo, w)
+	}
+	return next.Contract(), nil
+}
+
+// checkRange reads the payload and refuses what a primary would not send.
+func (s *Secondary) checkRange(rng *replication.Range) ([]journal.Pair, error) {
+	if rng == nil || (rng.Last && rng.UpTo != "") || (!rng.Last && rng.UpTo <= rng.After) {
+		return nil, replication.Errorf(replication.InvalidInput, "the range ends before it begins")
+	}
+	pairs, err := journal.DecodeRange(rng.Payload)
+	if err != nil {
+		return nil, failure.Malformed(err)
+	}
+	if uint64(len(pairs)) != rng.Keys {
+		return nil, replication.Errorf(replication.InvalidInput, "the range has %d keys and says %d", len(pairs), rng.Keys)
+	}
+	for i := range pairs {
+		if key := pairs[i].Key; key <= rng.After || (!rng.Last && key > rng.UpTo) {
+			return nil, replication.Errorf(replication.InvalidInput, "the key %q is outside the range it came in", key)
+		}
+		if err := s.checkKeys([]journal.Op{{Key: pairs[i].Key}}); err != nil {
+			return nil, err
+		}
+	}
+	return pairs, nil
+}
+
+// rangeOps are the writes of a range, in key order: its pairs, and a deletion of
+// each key of the primary's that this cluster has beside them.
+func (s *Secondary) rangeOps(ctx context.Context, rng *replication.Range, pairs []journal.Pair) ([]journal.Op, *walk.Walk, error) {
+	w, err := s.applies.Take(ctx, s.below.Inner, walk.Reader{Mode: s.mode}, rng.After)
+	if err != nil {
+		return nil, nil, err
+	}
+	ops, err := s.opsBetween(ctx, w, rng.UpTo, pairs)
+	return ops, w, err
+}
+
+// opsBetween goes on with a walk up to a key, and makes what is there the pairs.
+func (s *applier) opsBetween(ctx context.Context, w *walk.Walk, upTo string, pairs []journal.Pair) ([]journal.Op, error) {
+	ops := make([]journal.Op, 0, len(pairs))
+	i := 0
+	putUpTo := func(key string) {
+		for i < len(pairs) && (key == "" || pairs[i].Key <= key) {
+			ops = append(ops, journal.Op{Kind: journal.Put, Key: pairs[i].Key, Value: pairs[i].Value})
+			i++
+		}
+	}
+	for {
+		keys, err := w.Group(ctx, func(key string) bool { return s.ofPrimary(key) }, upTo)
+		if err != nil {
+			return nil, err
+		}
+		if len(keys) == 0 {
+			break
+		}
+		for _, key := range keys {
+			putUpTo(key)
+			if i == 0 || pairs[i-1].Key != key {
+				ops = append(ops, journal.Op{Kind: journal.Delete, Key: key})
+			}
+		}
+	}
+	putUpTo("")
+	return ops, nil
+}
+
+// orphans are deletions of what this cluster has in views that no mount has: they
+// are left of mounts that the primary had, and in no fingerprint.
+func (s *applier) orphans(ctx context.Context) ([]journal.Op, error) {
+	if s.mode != replication.Performance {
+		return nil, nil
+	}
+	var ops []journal.Op
+	for _, dir := range keyclass.ViewDirectories {
+		views, err := s.below.Inner.List(ctx, dir)
+		if err != nil {
+			return nil, failure.Storage("list "+dir, err)
+		}
+		for _, view := range views {
+			if !strings.HasSuffix(view, "/") || !s.below.Classes().Orphan(dir+view+"key") {
+				continue
+			}
+			w, err := walk.Below(ctx, s.below.Inner, dir+view)
+			if err != nil {
+				return nil, err
+			}
+			left, err := s.opsBetween(ctx, w, "", nil)
+			if err != nil {
+				return nil, err
+			}
+			ops = append(ops, left...)
+		}
+	}
+	return ops, nil
+}
+
+// ofPrimary says whether a key must be as the primary has it, and is deleted if
+// it has none. A view that no mount has is left of one that the primary had.
+func (s *applier) ofPrimary(key string) bool {
+	return s.below.Classes().Replicated(s.mode, key) || (s.mode == replication.Performance && s.below.Classes().Orphan(key))
+}
+
+// writeRange writes the operations, several transactions at a time, and the
+// cursor with the last one when the others are durable. The host is told when all is.
+func (s *applier) writeRange(ctx context.Context, ops []journal.Op, next *journal.Cursor, a *lacking) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := s.detached(ctx)
+	defer cancel()
+	ops, err := s.decideFirst(ctx, ops, a)
+	if err == nil {
+		err = s.writeOps(ctx, ops, next, a)
+	}
+	reached := *next
+	s.stored(&reached, err)
+	return err
+}
+
+// writeOps writes operations whose order does not matter, and the cursor after them.
+func (s *applier) writeOps(ctx context.Context, ops []journal.Op, next *journal.Cursor, a *lacking) error {
+	var loads []*load
+	l := s.newLoad()
+	for i := range ops {
+		one := ops[i : i+1]
+		if !l.takes(one) {
+			loads = append(loads, l)
+			l = s.newLoad()
+		}
+		l.add(one)
+	}
+	equal := txn.Options{SkipEqual: true}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(applyInFlight)
+	for _, l := range loads {
+		g.Go(func() error { return s.write(gctx, l, nil, a, equal) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return s.write(ctx, l, next, a, equal)
+}
+
+// decideFirst writes what the classes of other keys follow from, before all else of a
+// range, and returns the rest: what has no place in the content any more, now that this
+// is known, is not deleted. A primary that knows less of a mount than this cluster did
+// until now has not sent its keys.
+func (s *applier) decideFirst(ctx context.Context, ops []journal.Op, a *lacking) ([]journal.Op, error) {
+	if !slices.ContainsFunc(ops, func(op journal.Op) bool { return keyclass.Decides(op.Key) }) {
+		return ops, nil
+	}
+	for i := range ops {
+		if !keyclass.Decides(ops[i].Key) {
+			continue
+		}
+		l := s.newLoad()
+		l.add(ops[i : i+1])
+		if err := s.write(ctx, l, nil, a, txn.Options{SkipEqual: true}); err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(ops), func(op journal.Op) bool {
+		return keyclass.Decides(op.Key) || (op.Kind == journal.Delete && !s.ofPrimary(op.Key))
+	}), nil
+}

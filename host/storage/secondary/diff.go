@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package secondary
+
+import (
+	"context"
+	"math/bits"
+	"slices"
+
+	"github.com/vault-replication/vault-replication/host/storage/digest"
+	"github.com/vault-replication/vault-replication/host/storage/failure"
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+const (
+	// diffAsks and diffAskBytes bound one question.
+	diffAsks     = 2048
+	diffAskBytes = 128 << 10
+	// diffFanOut is how many levels finer a part is looked at that differs: sixteen
+	// times as many parts.
+	diffFanOut = 4
+	// diffFirst is about how many parts the first question gets, as levels.
+	diffFirst = 8
+	// diffFew is how many keys are looked at one by one at once.
+	diffFew = 32
+)
+
+// diff is a comparison that is under way on a secondary: what is to be asked, in
+// key order. What is before the first of it is as the primary has it.
+type diff struct {
+	from  replication.Position
+	asks  []journal.Ask
+	asked int  // how many of them the last question had
+	first bool // nothing was answered yet of a comparison that is not resumed
+	dirs  *walk.Listing
+	step  replication.DiffStep
+}
+
+// Diff goes on with the copy that BeginCopy began by comparing; see
+// [replication.Host].
+func (s *comparison) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
+	x := s.index()
+	if x == nil {
+		return nil, replication.Errorf(replication.Unavailable, "this node is not the active node of a secondary, so it cannot compare what it has")
+	}
+	if c, err := s.readCursor(ctx); err != nil {
+		return nil, err
+	} else if !c.Copying && !c.MustCopy && !c.Position.Epoch.IsZero() {
+		return s.fetchMissing(ctx, answer)
+	}
+	if err := x.Sums().Wait(ctx); answer == nil && err != nil {
+		return nil, err
+	}
+	c, unlock, err := s.beginApply(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if !c.Copying {
+		return nil, replication.Errorf(replication.InvalidInput, "nothing can be compared: no copy has begun")
+	}
+	if answer == nil {
+		return s.beginDiff(ctx, x.Sums(), c)
+	}
+	d := s.diff
+	if d == nil || d.from != c.CopyFrom || d.asked == 0 {
+		return nil, replication.Errorf(replication.Unavailable, "an answer about ranges of keys came that was not asked for: the comparison begins again")
+	}
+	a, err := journal.DecodeAnswer(answer, d.asks[:d.asked])
+	if err != nil {
+		return nil, failure.Malformed(err)
+	}
+	if err := s.takeAnswer(ctx, x.Sums(), d, c, a); err != nil {
+		// What was applied stays; what is asked for next is not known any more.
+		s.diff = nil
+		return nil, err
+	}
+	return d.ask(c), nil
+}
+
+// beginDiff begins to compare, or goes on where it was cut.
+func (s *comparison) beginDiff(ctx context.Context, x *fingerprint.Index, c *journal.Cursor) (*replication.DiffStep, error) {
+	s.diff = nil
+	_, count := x.Root()
+	if !c.Diffing && (count == 0 || len(c.CopiedUpTo) > 0) {
+		return &replication.DiffStep{Copy: true, Cursor: c.Contract()}, nil
+	}
+	d := &diff{from: c.CopyFrom, dirs: walk.NewListing(s.below.Inner, s.below.AnyPrefix)}
+	d.step.Differing, d.step.Synced = c.CopiedKeys, c.CopiedKeys
+	rest := journal.Ask{After: string(c.CopiedUpTo), Level: max(fingerprint.CutLevel, bits.Len64(count)-diffFirst)}
+	if c.CopiedAll {
+		s.diff = d
+		return d.ask(c), nil
+	}
+	if rest.After != "" {
+		// It may have been cut where no range of the index begins.
+		_, upTo, ok := x.Around(rest.After + "\x00")
+		if ok && upTo != "" {
+			d.asks = append(d.asks, journal.Ask{After: rest.After, UpTo: upTo, Level: diffFanOut})
+			rest.After = upTo
+		}
+	}
+	d.asks = append(d.asks, rest)
+	d.first = rest.After == ""
+	s.diff = d
+	if !c.Diffing {
+		next := *c
+		next.Diffing = true
+		if err := s.writeCursor(ctx, &next); err != nil {
+			return nil, err
+		}
+	}
+	return d.ask(c), nil
+}
+
+// ask is the next step.
+func (d *diff) ask(c *journal.Cursor) *replication.DiffStep {
+	step := d.step
+	step.Cursor = c.Contract()
+	if step.Copy {
+		return &step
+	}
+	q := journal.Question{From: d.from.Sequence}
+	size := 0
+	for i := range d.asks {
+		size += len(d.asks[i].After) + len(d.asks[i].UpTo) + 8
+		if i > 0 && (i >= diffAsks || size > diffAskBytes) {
+			break
+		}
+		q.Asks = append(q.Asks, d.asks[i])
+	}
+	d.asked = len(q.Asks)
+	if step.Done = d.asked == 0; !step.Done {
+		step.Question = q.Encode()
+	}
+	return &step
+}
+
+// takeAnswer applies the values that have come, and replaces what was asked by what
+// is to be asked about it.
+func (s *comparison) takeAnswer(ctx context.Context, x *fingerprint.Index, d *diff, c *journal.Cursor, a *journal.Answer) error {
+	own := &digest.Digester{
+		From: s.below, Hasher: x.Hasher(), Index: x, Dirs: d.dirs,
+		In: func(key string) bool { return s.below.Classes().Replicated(s.mode, key) },
+	}
+	var ops []journal.Op
+	var next []journal.Ask
+	step := d.step
+	for i := range a.Ranges {
+		ask, rng := d.asks[i], &a.Ranges[i]
+		if ask.Level == journal.Values {
+			more, err := s.valueOps(ctx, d, ask, rng)
+			if err != nil {
+				return err
+			}
+			ops = append(ops, more...)
+			step.Synced += uint64(len(rng.Pairs))
+			if rng.Cut {
+				ask.After = rng.Pairs[len(rng.Pairs)-1].Key
+				next = append(next, ask)
+			}
+			continue
+		}
+		more, keys, err := d.compare(ctx, own, ask, rng.Parts)
+		if err != nil {
+			return err
+		}
+		next = append(next, more...)
+		step.Differing += keys
+	}
+	if d.first {
+		d.first = false
+		if 2*step.Differing > keysOf(a) {
+			return s.preferCopy(ctx, d, c)
+		}
+	}
+	asks := slices.Concat(next, d.asks[len(a.Ranges):])
+	lacks, err := s.readLacking(ctx, c)
+	if err != nil {
+		return err
+	}
+	cursor := *c
+	cursor.CopyAsOf = max(c.CopyAsOf, a.AsOf)
+	cursor.CopiedKeys = step.Synced
+	if len(asks) > 0 {
+		cursor.CopiedUpTo = []byte(asks[0].After)
+	} else {
+		// The listing is of before what this has changed, and of the old mount tables.
+		orphans, err := s.orphans(ctx)
+		if err != nil {
+			return err
+		}
+		ops = append(ops, orphans...)
+		cursor.CopiedAll = true
+	}
+	if err := s.writeRange(ctx, ops, &cursor, lacks); err != nil {
+		return err
+	}
+	*c, d.asks, d.step = cursor, asks, step
+	return nil
+}
+
+func keysOf(a *journal.Answer) (keys uint64) {
+	for i := range a.Ranges {
+		for j := range a.Ranges[i].Parts {
+			keys += a.Ranges[i].Parts[j].Count
+		}
+	}
+	return keys
+}
+
+// preferCopy gives the comparison up before anything was changed: most of what the
+// primary has is missing here, and a copy is a stream that does not wait for
+// questions.
+func (s *comparison) preferCopy(ctx context.Context, d *diff, c *journal.Cursor) error {
+	next := *c
+	next.Diffing = false
+	if err := s.writeCursor(ctx, &next); err != nil {
+		return err
+	}
+	*c = next
+	d.asks, d.step = nil, replication.DiffStep{Copy: true}
+	return nil
+}
+
+// compare says what to ask about the parts that differ, and how many keys the
+// primary has in what is to be fetched.
+func (d *diff) compare(ctx context.Context, own *digest.Digester, ask journal.Ask, theirs []journal.Part) (next []journal.Ask, keys uint64, err error) {
+	ours, err := own.Sums(ctx, ask, theirs)
+	if err != nil {
+		return nil, 0, err
+	}
+	after := ask.After
+	for i := range theirs {
+		more := journal.Ask{After: after, UpTo: theirs[i].UpTo, Level: finer(ask.Level, theirs[i].Count, ours[i].Count)}
+		after = theirs[i].UpTo
+		if theirs[i] == ours[i] {
+			continue
+		}
+		if more.Level == journal.Values {
+			keys += theirs[i].Count
+			if last := len(next) - 1; last >= 0 && next[last].Level == journal.Values && next[last].UpTo == more.After {
+				next[last].UpTo = more.UpTo
+				continue
+			}
+		}
+		next = append(next, more)
+	}
+	return next, keys, nil
+}
+
+// finer is the level at which a part that differs is looked at next.
+func finer(level int, theirs, ours uint64) int {
+	switch {
+	case level == 0 || 2*ours < theirs || theirs == 0:
+		return journal.Values // to look closer would cost more than it spares
+	case max(theirs, ours) <= diffFew:
+		return 0
+	case level > fingerprint.CutLevel:
+		return max(fingerprint.CutLevel, level-diffFanOut)
+	default:
+		return max(0, level-diffFanOut)
+	}
+}
+
+// valueOps are the writes that make a range what the primary has, in key order.
+func (s *comparison) valueOps(ctx context.Context, d *diff, ask journal.Ask, rng *journal.AnswerRange) ([]journal.Op, error) {
+	upTo := ask.UpTo
+	if rng.Cut {
+		upTo = rng.Pairs[len(rng.Pairs)-1].Key
+	}
+	w, err := walk.Between(ctx, d.dirs, ask.After, upTo, new(int))
+	if err != nil {
+		return nil, err
+	}
+	for i := range rng.Pairs {
+		if err := s.checkKeys([]journal.Op{{Key: rng.Pairs[i].Key}}); err != nil {
+			return nil, err
+		}
+	}
+	return s.opsBetween(ctx, w, upTo, rng.Pairs)
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package secondary
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/storage/failure"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+const (
+	// refetchWait is how long a key that was refused again is left alone; it doubles up to
+	// refetchWaitMax. A restart, after which the storage may have other limits, tries at
+	// once.
+	refetchWait    = time.Minute
+	refetchWaitMax = time.Hour
+	// recompareWait and recompareWaitMax are those of a comparison, which alone finds keys
+	// that are only counted.
+	recompareWait    = time.Hour
+	recompareWaitMax = 24 * time.Hour
+	// refetchAsks is how many keys are asked for at once.
+	refetchAsks = 32
+)
+
+// refetch is when keys that the storage has refused are asked for again, and what was
+// asked. Of one mode, by applying.
+type refetch struct {
+	wait, compareWait time.Duration
+	due, compareDue   time.Time
+	asked             []journal.Ask
+	rest              []string // to be asked in this round
+	under             bool     // a round is under way
+	before            uint64   // missing when it began
+	epoch             replication.Epoch
+}
+
+// fetchMissing is Diff while no copy is under way: it asks for the keys that are missing
+// here, by name, when they are due. Done says that nothing is to be asked now.
+func (s *comparison) fetchMissing(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
+	c, unlock, err := s.beginApply(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if c.Copying || c.MustCopy {
+		return nil, replication.Errorf(replication.Unavailable, "a comparison has begun meanwhile")
+	}
+	f := &s.refetch
+	a, err := s.readLacking(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	switch now := time.Now(); {
+	case answer == nil:
+		f.under, f.asked, f.rest = false, nil, nil
+		if a.list.Len() == 0 {
+			return &replication.DiffStep{Done: true, Cursor: c.Contract()}, nil
+		}
+		if a.list.More() > 0 && !now.Before(f.compareDue) {
+			f.compareWait = min(max(2*f.compareWait, recompareWait), recompareWaitMax)
+			f.compareDue = now.Add(f.compareWait)
+			return nil, replication.Errorf(replication.PositionLost, "not all keys that the storage of this cluster has refused are known by name, so it is compared what is missing")
+		}
+		if now.Before(f.due) {
+			return &replication.DiffStep{Done: true, Cursor: c.Contract()}, nil
+		}
+		f.under, f.epoch, f.before = true, c.Position.Epoch, a.list.Len()
+		for _, k := range a.list.Keys() {
+			f.rest = append(f.rest, k.Key)
+		}
+	case !f.under || f.epoch != c.Position.Epoch || len(f.asked) == 0:
+		return nil, replication.Errorf(replication.Unavailable, "an answer about missing keys came that was not asked for: they are asked for again")
+	default:
+		if c, err = s.takeMissing(ctx, f, a, c, answer); err != nil {
+			f.under = false
+			return nil, err
+		}
+	}
+	return f.step(c, a.list.Len()), nil
+}
+
+// step asks for the next keys, or ends the round.
+func (f *refetch) step(c *journal.Cursor, missing uint64) *replication.DiffStep {
+	q := journal.Question{From: c.Position.Sequence}
+	after := ""
+	for len(f.rest) > 0 && len(q.Asks) < refetchAsks {
+		ask := journal.Ask{After: justBefore(f.rest[0]), UpTo: f.rest[0], Level: journal.Values}
+		if ask.After < after {
+			ask.After = after
+		}
+		q.Asks = append(q.Asks, ask)
+		after = ask.UpTo
+		f.rest = f.rest[1:]
+	}
+	f.asked = q.Asks
+	step := &replication.DiffStep{Cursor: c.Contract(), Done: len(q.Asks) == 0}
+	if !step.Done {
+		step.Question = q.Encode()
+		return step
+	}
+	f.under = false
+	if missing < f.before {
+		f.wait = 0
+	}
+	f.wait = min(max(2*f.wait, refetchWait), refetchWaitMax)
+	f.due = time.Now().Add(f.wait)
+	return step
+}
+
+// takeMissing writes what an answer brings. What it has not come to is asked again.
+func (s *comparison) takeMissing(ctx context.Context, f *refetch, a *lacking, c *journal.Cursor, answer []byte) (*journal.Cursor, error) {
+	got, err := journal.DecodeAnswer(answer, f.asked)
+	if err != nil {
+		return nil, failure.Malformed(err)
+	}
+	if len(got.Ranges) == 0 {
+		return nil, replication.Errorf(replication.InvalidInput, "the primary answered nothing of what it was asked for")
+	}
+	for _, ask := range slices.Backward(f.asked[len(got.Ranges):]) {
+		f.rest = slices.Insert(f.rest, 0, ask.UpTo)
+	}
+	d := &diff{dirs: walk.NewListing(s.below.Inner, s.below.AnyPrefix)}
+	var ops []journal.Op
+	for i := range got.Ranges {
+		ask, rng := f.asked[i], &got.Ranges[i]
+		more, err := s.valueOps(ctx, d, ask, rng)
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, more...)
+		if n := len(rng.Pairs); !rng.Cut && (n == 0 || rng.Pairs[n-1].Key != ask.UpTo) {
+			a.gone(ask.UpTo)
+		}
+	}
+	next := *c
+	// The values are of now, and the rows up to now may still come.
+	next.ConsistentFrom = max(c.ConsistentFrom, got.AsOf)
+	// What was missing belongs to rows that were applied long ago.
+	s.progress.unsay(c)
+	if err := s.writeRange(ctx, ops, &next, a); err != nil {
+		s.setProgress(c)
+		return nil, err
+	}
+	return &next, nil
+}
+
+// justBefore is a name before a key that has next to nothing between them.
+func justBefore(key string) string {
+	last := len(key) - 1
+	if key[last] == 0 {
+		return key[:last]
+	}
+	return key[:last] + string([]byte{key[last] - 1, 0xff, 0xff})
+}

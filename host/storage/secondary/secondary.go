@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package secondary is what a secondary does with its storage, for one mode: it applies the
+// frames and ranges of its primary with its cursor, compares its content with the primary's,
+// says how far it is, and owes the running core what it has applied.
+//
+// It makes content durable through [Writer] alone, the write path: that serialises it with
+// the core's own writes, has it counted by the index, and journals it for this cluster's
+// own secondaries. What is below it only reads. It knows neither the guard nor the journal,
+// and of the index no more than its sums.
+package secondary
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/vault-replication/vault-replication/host/storage/backing"
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/lock"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Writer is the write path, as far as a secondary needs it. Its writes pass the guard.
+type Writer interface {
+	// Begin lets writes be made that are treated alike, until end is called.
+	Begin() (commit txn.Commit, end func())
+	// Commit makes the writes of a batch, in one transaction if it fits.
+	Commit(ctx context.Context, b *txn.Batch) error
+	// DeleteKeys deletes keys in transactions.
+	DeleteKeys(ctx context.Context, keys []string) (deleted uint64, err error)
+	// Alone says whether a row must not share a transaction with later ones.
+	Alone(key string) bool
+}
+
+// Listener is told of what is applied; see storage.Observer.
+type Listener interface {
+	BeforeApply(ctx context.Context, b *txn.Batch) error
+	Applied(ctx context.Context, keys []string) (left []string)
+}
+
+// Index is the running index of the mode.
+type Index interface {
+	Sums() *fingerprint.Index
+	// Confirmed says that all that the index has was read since it began.
+	Confirmed() bool
+	// Grown says that the content has grown, so that the index may have to be cut anew.
+	Grown()
+}
+
+// Needs are what a secondary is made of.
+type Needs struct {
+	Mode   replication.Mode
+	Below  *backing.Storage
+	Writes Writer
+	Duty   *Duty
+	// Listener is who is told now, Index the index that runs now, nil for none.
+	Listener func() Listener
+	Index    func() Index
+}
+
+// Secondary is what a secondary of one mode does. What it applies is applied as applier
+// says, and compared as comparison says. It holds the turn of debt.applying meanwhile.
+// Safe for concurrent use.
+type Secondary struct {
+	*comparison
+	forced  atomic.Bool // ForceCopyApplied was called in the apply under way
+	applies *walk.Walks // walks of ApplyRange
+}
+
+// applier makes what a primary has written durable, in transactions, with the cursor, and
+// sets aside what the storage refuses. It has no state.
+type applier struct{ *debt }
+
+// comparison finds what differs from the primary, and what is missing. diff and refetch
+// are guarded by debt.applying; verifier has a lock, which is inside that and is held
+// while the cursor is written.
+type comparison struct {
+	*applier
+	index    func() Index
+	verifier verifier
+	diff     *diff
+	refetch  refetch
+}
+
+// New is the secondary of a mode.
+func New(n Needs) *Secondary {
+	debt := &debt{below: n.Below, writes: n.Writes, listener: n.Listener, duty: n.Duty, mode: n.Mode, applying: make(lock.Turns, 1)}
+	return &Secondary{comparison: &comparison{applier: &applier{debt}, index: n.Index}, applies: walk.NewWalks()}
+}
+
+// ForgetListed forgets what directories had.
+func (s *Secondary) ForgetListed() { s.applies.Close() }
+
+// Differences is how often in a row the content was seen to differ from the primary's. At
+// DifferencesMax it has to be copied.
+func (s *Secondary) Differences() int {
+	s.verifier.mu.Lock()
+	defer s.verifier.mu.Unlock()
+	return s.verifier.differs
+}
+
+// Duty is that of this node, for the secondaries of all modes.
+type Duty struct {
+	ctx     atomic.Pointer[context.Context]
+	telling sync.Mutex // one call of Listener.Applied at a time
+}
+
+// NewDuty is one that does not end.
+func NewDuty() *Duty {
+	d := &Duty{}
+	d.Begin(context.Background())
+	return d
+}
+
+// Begin begins the duty that ends with a context. When it ends nothing more is taken up
+// here: whoever leads next, this node too, builds its core from the storage, which has all
+// that was applied.
+func (d *Duty) Begin(ctx context.Context) { d.ctx.Store(&ctx) }
+
+func (d *Duty) context() context.Context { return *d.ctx.Load() }
