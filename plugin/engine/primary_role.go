@@ -11,6 +11,7 @@ import (
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/plugin/engine/secondary"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
+	"github.com/vault-replication/vault-replication/shared/clusteraddr"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -31,7 +32,7 @@ func (e *Engine) EnablePrimary(_ context.Context, req replication.EnablePrimaryR
 // certificates that it issued prove nothing to this cluster.
 func (e *Engine) newPrimary(setID, primaryClusterAddr string) (*replication.Transition, error) {
 	if primaryClusterAddr != "" {
-		if err := link.CheckAddress(primaryClusterAddr); err != nil {
+		if err := clusteraddr.Check(primaryClusterAddr); err != nil {
 			return nil, err
 		}
 	}

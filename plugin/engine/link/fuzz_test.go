@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/vault-replication/vault-replication/shared/clusteraddr"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/shared/corpus"
@@ -31,7 +33,7 @@ func FuzzNode(f *testing.F) {
 	for i := range 2 * link.AddressesMax {
 		crowd.ClusterAddrs = append(crowd.ClusterAddrs, strings.Repeat("a", i+1)+":1")
 	}
-	crowd.ApiAddr, crowd.Failover = strings.Repeat("a", link.AddressMax+1), &linkv1.Addresses{ClusterAddrs: crowd.ClusterAddrs}
+	crowd.ApiAddr, crowd.Failover = strings.Repeat("a", clusteraddr.Max+1), &linkv1.Addresses{ClusterAddrs: crowd.ClusterAddrs}
 	raw, err := proto.Marshal(&crowd)
 	require.NoError(f, err)
 	f.Add(raw)
@@ -43,10 +45,10 @@ func FuzzNode(f *testing.F) {
 		n := link.FromNode(&w)
 		require.LessOrEqual(t, len(n.ClusterAddrs), link.AddressesMax)
 		require.LessOrEqual(t, len(n.FailoverAddrs), link.FailoverMax)
-		require.LessOrEqual(t, len(n.APIAddr), link.AddressMax)
+		require.LessOrEqual(t, len(n.APIAddr), clusteraddr.Max)
 		require.Equal(t, w.GetFailover() == nil, n.FailoverAddrs == nil, "none is something else than not known")
 		for _, a := range append(append([]string{}, n.ClusterAddrs...), n.FailoverAddrs...) {
-			require.NoError(t, link.CheckAddress(a))
+			require.NoError(t, clusteraddr.Check(a))
 		}
 		same := link.FromNode(link.ToNode(&replication.Node{
 			APIAddr: n.APIAddr, ClusterAddr: n.ClusterAddr, ClusterAddrs: n.ClusterAddrs, FailoverAddrs: n.FailoverAddrs,

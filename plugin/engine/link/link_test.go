@@ -55,17 +55,6 @@ func TestEpochs(t *testing.T) {
 
 func TestAddresses(t *testing.T) {
 	t.Parallel()
-	for _, a := range []string{"https://a:1", "https://a.test:8201/", "a:1", "[::1]:8201", "https://[::1]:8201"} {
-		require.NoError(t, link.CheckAddress(a), a)
-	}
-	for _, a := range []string{
-		"", "a", "https://a", "http://a:1", "https://a:0", "a:70000", "https://u@a:1", "https://a:1/x", "https://a:1?x",
-		"a:1\n", "a b:1", ":1", "a:-1", strings.Repeat("a", 600) + ":1", "ä:1",
-	} {
-		err := link.CheckAddress(a)
-		require.Error(t, err, a)
-		require.Less(t, len(err.Error()), 1000)
-	}
 	many := make([]string, 0, 200)
 	for i := range 200 {
 		many = append(many, fmt.Sprintf("a:%d", i+1))

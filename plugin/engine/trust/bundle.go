@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-uuid"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/clusteraddr"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -97,7 +98,7 @@ func (b *Bundle) check(at func(*x509.Certificate) time.Time) error {
 		return badBundle("it has %d addresses of the primary", len(b.Addresses))
 	}
 	for _, a := range b.Addresses {
-		if link.CheckAddress(a) != nil {
+		if clusteraddr.Check(a) != nil {
 			return badBundle("it has an address of the primary that is none")
 		}
 	}
