@@ -45,7 +45,7 @@ func (e *Engine) newPrimary(setID, primaryClusterAddr string) (*replication.Tran
 		return nil, replication.Errorf(replication.Internal, "encoding the certificate authority: %w", err)
 	}
 	return &replication.Transition{
-		Role: replication.Primary, ClusterID: setID, NewEpoch: true, ClearState: true,
+		Role: replication.Primary, ClusterID: setID, ClearState: true,
 		PutState: map[string][]byte{trust.AuthorityKey: record},
 	}, nil
 }

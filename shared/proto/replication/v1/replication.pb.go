@@ -1129,7 +1129,6 @@ type TransitionResponse struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Role        string                 `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
 	ClusterId   string                 `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
-	NewEpoch    bool                   `protobuf:"varint,3,opt,name=new_epoch,json=newEpoch,proto3" json:"new_epoch,omitempty"`
 	ClearState  bool                   `protobuf:"varint,4,opt,name=clear_state,json=clearState,proto3" json:"clear_state,omitempty"`
 	PutState    map[string][]byte      `protobuf:"bytes,5,rep,name=put_state,json=putState,proto3" json:"put_state,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	DeleteState []string               `protobuf:"bytes,6,rep,name=delete_state,json=deleteState,proto3" json:"delete_state,omitempty"`
@@ -1183,13 +1182,6 @@ func (x *TransitionResponse) GetClusterId() string {
 		return x.ClusterId
 	}
 	return ""
-}
-
-func (x *TransitionResponse) GetNewEpoch() bool {
-	if x != nil {
-		return x.NewEpoch
-	}
-	return false
 }
 
 func (x *TransitionResponse) GetClearState() bool {
@@ -1398,7 +1390,6 @@ func (*DisablePrimaryRequest) Descriptor() ([]byte, []int) {
 type SecondaryTokenRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Ttl           *durationpb.Duration   `protobuf:"bytes,2,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1438,13 +1429,6 @@ func (x *SecondaryTokenRequest) GetId() string {
 		return x.Id
 	}
 	return ""
-}
-
-func (x *SecondaryTokenRequest) GetTtl() *durationpb.Duration {
-	if x != nil {
-		return x.Ttl
-	}
-	return nil
 }
 
 // SecondaryTokenResponse holds a private key: it is never logged.
@@ -4873,12 +4857,11 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x05chunk\x18\x02 \x01(\v2\x15.replication.v1.ChunkH\x00R\x05chunkB\t\n" +
 	"\amessage\"@\n" +
 	"\x11ServeConnResponse\x12+\n" +
-	"\x05chunk\x18\x01 \x01(\v2\x15.replication.v1.ChunkR\x05chunk\"\xa4\x03\n" +
+	"\x05chunk\x18\x01 \x01(\v2\x15.replication.v1.ChunkR\x05chunk\"\x8d\x03\n" +
 	"\x12TransitionResponse\x12\x12\n" +
 	"\x04role\x18\x01 \x01(\tR\x04role\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12\x1b\n" +
-	"\tnew_epoch\x18\x03 \x01(\bR\bnewEpoch\x12\x1f\n" +
+	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12\x1f\n" +
 	"\vclear_state\x18\x04 \x01(\bR\n" +
 	"clearState\x12M\n" +
 	"\tput_state\x18\x05 \x03(\v20.replication.v1.TransitionResponse.PutStateEntryR\bputState\x12!\n" +
@@ -4888,16 +4871,15 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\tcontested\x18\t \x01(\bR\tcontested\x1a;\n" +
 	"\rPutStateEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\"\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01J\x04\b\x03\x10\x04\"\"\n" +
 	"\bHandover\x12\x16\n" +
 	"\x06sealed\x18\x01 \x01(\fR\x06sealed\"H\n" +
 	"\x14EnablePrimaryRequest\x120\n" +
 	"\x14primary_cluster_addr\x18\x01 \x01(\tR\x12primaryClusterAddr\"\x16\n" +
 	"\x14DemotePrimaryRequest\"\x17\n" +
-	"\x15DisablePrimaryRequest\"T\n" +
+	"\x15DisablePrimaryRequest\"-\n" +
 	"\x15SecondaryTokenRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12+\n" +
-	"\x03ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"q\n" +
+	"\x02id\x18\x01 \x01(\tR\x02idJ\x04\b\x02\x10\x03\"q\n" +
 	"\x16SecondaryTokenResponse\x12\x16\n" +
 	"\x06bundle\x18\x01 \x01(\fR\x06bundle\x12\x1d\n" +
 	"\n" +
@@ -5260,117 +5242,116 @@ var file_replication_v1_replication_proto_depIdxs = []int32{
 	3,  // 12: replication.v1.ServeConnResponse.chunk:type_name -> replication.v1.Chunk
 	88, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
 	19, // 14: replication.v1.TransitionResponse.handover:type_name -> replication.v1.Handover
-	90, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
-	89, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
-	37, // 17: replication.v1.NodeResponse.failover:type_name -> replication.v1.Addresses
-	50, // 18: replication.v1.DialRequest.target:type_name -> replication.v1.DialTarget
-	3,  // 19: replication.v1.DialRequest.chunk:type_name -> replication.v1.Chunk
-	52, // 20: replication.v1.DialResponse.connected:type_name -> replication.v1.Connected
-	3,  // 21: replication.v1.DialResponse.chunk:type_name -> replication.v1.Chunk
-	5,  // 22: replication.v1.PositionResponse.position:type_name -> replication.v1.Position
-	5,  // 23: replication.v1.OpenSlotResponse.position:type_name -> replication.v1.Position
-	5,  // 24: replication.v1.AckSlotRequest.at:type_name -> replication.v1.Position
-	63, // 25: replication.v1.ReadJournalRequest.start:type_name -> replication.v1.JournalStart
-	64, // 26: replication.v1.ReadJournalRequest.next:type_name -> replication.v1.NextFrame
-	5,  // 27: replication.v1.JournalStart.after:type_name -> replication.v1.Position
-	66, // 28: replication.v1.ReadJournalResponse.frame:type_name -> replication.v1.Frame
-	5,  // 29: replication.v1.Frame.to:type_name -> replication.v1.Position
-	73, // 30: replication.v1.ReadRangeResponse.range:type_name -> replication.v1.Range
-	19, // 31: replication.v1.SealHandoverResponse.handover:type_name -> replication.v1.Handover
-	5,  // 32: replication.v1.CursorResponse.position:type_name -> replication.v1.Position
-	5,  // 33: replication.v1.CursorResponse.copy_from:type_name -> replication.v1.Position
-	5,  // 34: replication.v1.BeginCopyRequest.from:type_name -> replication.v1.Position
-	73, // 35: replication.v1.ApplyRangeRequest.range:type_name -> replication.v1.Range
-	79, // 36: replication.v1.DiffResponse.cursor:type_name -> replication.v1.CursorResponse
-	5,  // 37: replication.v1.VerifyRequest.at:type_name -> replication.v1.Position
-	66, // 38: replication.v1.ApplyFrameRequest.frame:type_name -> replication.v1.Frame
-	6,  // 39: replication.v1.Replication.Attach:input_type -> replication.v1.AttachRequest
-	8,  // 40: replication.v1.Replication.Start:input_type -> replication.v1.StartRequest
-	10, // 41: replication.v1.Replication.Stop:input_type -> replication.v1.StopRequest
-	12, // 42: replication.v1.Replication.Status:input_type -> replication.v1.StatusRequest
-	16, // 43: replication.v1.Replication.ServeConn:input_type -> replication.v1.ServeConnRequest
-	20, // 44: replication.v1.Replication.EnablePrimary:input_type -> replication.v1.EnablePrimaryRequest
-	21, // 45: replication.v1.Replication.DemotePrimary:input_type -> replication.v1.DemotePrimaryRequest
-	22, // 46: replication.v1.Replication.DisablePrimary:input_type -> replication.v1.DisablePrimaryRequest
-	23, // 47: replication.v1.Replication.SecondaryToken:input_type -> replication.v1.SecondaryTokenRequest
-	25, // 48: replication.v1.Replication.RevokeSecondary:input_type -> replication.v1.RevokeSecondaryRequest
-	27, // 49: replication.v1.Replication.EnableSecondary:input_type -> replication.v1.EnableSecondaryRequest
-	28, // 50: replication.v1.Replication.PromoteSecondary:input_type -> replication.v1.PromoteSecondaryRequest
-	29, // 51: replication.v1.Replication.DisableSecondary:input_type -> replication.v1.DisableSecondaryRequest
-	30, // 52: replication.v1.Replication.UpdatePrimary:input_type -> replication.v1.UpdatePrimaryRequest
-	31, // 53: replication.v1.Replication.Recover:input_type -> replication.v1.RecoverRequest
-	33, // 54: replication.v1.Replication.Forward:input_type -> replication.v1.ForwardRequest
-	35, // 55: replication.v1.Host.Node:input_type -> replication.v1.NodeRequest
-	38, // 56: replication.v1.Host.GetState:input_type -> replication.v1.GetStateRequest
-	40, // 57: replication.v1.Host.PutState:input_type -> replication.v1.PutStateRequest
-	42, // 58: replication.v1.Host.DeleteState:input_type -> replication.v1.DeleteStateRequest
-	44, // 59: replication.v1.Host.ListState:input_type -> replication.v1.ListStateRequest
-	46, // 60: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
-	48, // 61: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
-	51, // 62: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
-	67, // 63: replication.v1.Host.RoleAt:input_type -> replication.v1.RoleAtRequest
-	54, // 64: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
-	56, // 65: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
-	58, // 66: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
-	60, // 67: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
-	62, // 68: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
-	69, // 69: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
-	70, // 70: replication.v1.Host.AnswerDiff:input_type -> replication.v1.AnswerDiffRequest
-	74, // 71: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
-	76, // 72: replication.v1.Host.Receive:input_type -> replication.v1.ReceiveRequest
-	78, // 73: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
-	80, // 74: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
-	81, // 75: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
-	82, // 76: replication.v1.Host.Diff:input_type -> replication.v1.DiffRequest
-	84, // 77: replication.v1.Host.Verify:input_type -> replication.v1.VerifyRequest
-	86, // 78: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
-	87, // 79: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
-	7,  // 80: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
-	9,  // 81: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
-	11, // 82: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
-	13, // 83: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
-	17, // 84: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
-	18, // 85: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 86: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 87: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
-	24, // 88: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
-	26, // 89: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
-	18, // 90: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 91: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 92: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 93: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
-	32, // 94: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
-	34, // 95: replication.v1.Replication.Forward:output_type -> replication.v1.ForwardResponse
-	36, // 96: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
-	39, // 97: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
-	41, // 98: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
-	43, // 99: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
-	45, // 100: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
-	47, // 101: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
-	49, // 102: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
-	53, // 103: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
-	68, // 104: replication.v1.Host.RoleAt:output_type -> replication.v1.RoleAtResponse
-	55, // 105: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
-	57, // 106: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
-	59, // 107: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
-	61, // 108: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
-	65, // 109: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
-	72, // 110: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
-	71, // 111: replication.v1.Host.AnswerDiff:output_type -> replication.v1.AnswerDiffResponse
-	75, // 112: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
-	77, // 113: replication.v1.Host.Receive:output_type -> replication.v1.ReceiveResponse
-	79, // 114: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
-	79, // 115: replication.v1.Host.BeginCopy:output_type -> replication.v1.CursorResponse
-	79, // 116: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
-	83, // 117: replication.v1.Host.Diff:output_type -> replication.v1.DiffResponse
-	85, // 118: replication.v1.Host.Verify:output_type -> replication.v1.VerifyResponse
-	79, // 119: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
-	79, // 120: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
-	80, // [80:121] is the sub-list for method output_type
-	39, // [39:80] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	89, // 15: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
+	37, // 16: replication.v1.NodeResponse.failover:type_name -> replication.v1.Addresses
+	50, // 17: replication.v1.DialRequest.target:type_name -> replication.v1.DialTarget
+	3,  // 18: replication.v1.DialRequest.chunk:type_name -> replication.v1.Chunk
+	52, // 19: replication.v1.DialResponse.connected:type_name -> replication.v1.Connected
+	3,  // 20: replication.v1.DialResponse.chunk:type_name -> replication.v1.Chunk
+	5,  // 21: replication.v1.PositionResponse.position:type_name -> replication.v1.Position
+	5,  // 22: replication.v1.OpenSlotResponse.position:type_name -> replication.v1.Position
+	5,  // 23: replication.v1.AckSlotRequest.at:type_name -> replication.v1.Position
+	63, // 24: replication.v1.ReadJournalRequest.start:type_name -> replication.v1.JournalStart
+	64, // 25: replication.v1.ReadJournalRequest.next:type_name -> replication.v1.NextFrame
+	5,  // 26: replication.v1.JournalStart.after:type_name -> replication.v1.Position
+	66, // 27: replication.v1.ReadJournalResponse.frame:type_name -> replication.v1.Frame
+	5,  // 28: replication.v1.Frame.to:type_name -> replication.v1.Position
+	73, // 29: replication.v1.ReadRangeResponse.range:type_name -> replication.v1.Range
+	19, // 30: replication.v1.SealHandoverResponse.handover:type_name -> replication.v1.Handover
+	5,  // 31: replication.v1.CursorResponse.position:type_name -> replication.v1.Position
+	5,  // 32: replication.v1.CursorResponse.copy_from:type_name -> replication.v1.Position
+	5,  // 33: replication.v1.BeginCopyRequest.from:type_name -> replication.v1.Position
+	73, // 34: replication.v1.ApplyRangeRequest.range:type_name -> replication.v1.Range
+	79, // 35: replication.v1.DiffResponse.cursor:type_name -> replication.v1.CursorResponse
+	5,  // 36: replication.v1.VerifyRequest.at:type_name -> replication.v1.Position
+	66, // 37: replication.v1.ApplyFrameRequest.frame:type_name -> replication.v1.Frame
+	6,  // 38: replication.v1.Replication.Attach:input_type -> replication.v1.AttachRequest
+	8,  // 39: replication.v1.Replication.Start:input_type -> replication.v1.StartRequest
+	10, // 40: replication.v1.Replication.Stop:input_type -> replication.v1.StopRequest
+	12, // 41: replication.v1.Replication.Status:input_type -> replication.v1.StatusRequest
+	16, // 42: replication.v1.Replication.ServeConn:input_type -> replication.v1.ServeConnRequest
+	20, // 43: replication.v1.Replication.EnablePrimary:input_type -> replication.v1.EnablePrimaryRequest
+	21, // 44: replication.v1.Replication.DemotePrimary:input_type -> replication.v1.DemotePrimaryRequest
+	22, // 45: replication.v1.Replication.DisablePrimary:input_type -> replication.v1.DisablePrimaryRequest
+	23, // 46: replication.v1.Replication.SecondaryToken:input_type -> replication.v1.SecondaryTokenRequest
+	25, // 47: replication.v1.Replication.RevokeSecondary:input_type -> replication.v1.RevokeSecondaryRequest
+	27, // 48: replication.v1.Replication.EnableSecondary:input_type -> replication.v1.EnableSecondaryRequest
+	28, // 49: replication.v1.Replication.PromoteSecondary:input_type -> replication.v1.PromoteSecondaryRequest
+	29, // 50: replication.v1.Replication.DisableSecondary:input_type -> replication.v1.DisableSecondaryRequest
+	30, // 51: replication.v1.Replication.UpdatePrimary:input_type -> replication.v1.UpdatePrimaryRequest
+	31, // 52: replication.v1.Replication.Recover:input_type -> replication.v1.RecoverRequest
+	33, // 53: replication.v1.Replication.Forward:input_type -> replication.v1.ForwardRequest
+	35, // 54: replication.v1.Host.Node:input_type -> replication.v1.NodeRequest
+	38, // 55: replication.v1.Host.GetState:input_type -> replication.v1.GetStateRequest
+	40, // 56: replication.v1.Host.PutState:input_type -> replication.v1.PutStateRequest
+	42, // 57: replication.v1.Host.DeleteState:input_type -> replication.v1.DeleteStateRequest
+	44, // 58: replication.v1.Host.ListState:input_type -> replication.v1.ListStateRequest
+	46, // 59: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
+	48, // 60: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
+	51, // 61: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
+	67, // 62: replication.v1.Host.RoleAt:input_type -> replication.v1.RoleAtRequest
+	54, // 63: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
+	56, // 64: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
+	58, // 65: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
+	60, // 66: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
+	62, // 67: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
+	69, // 68: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
+	70, // 69: replication.v1.Host.AnswerDiff:input_type -> replication.v1.AnswerDiffRequest
+	74, // 70: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
+	76, // 71: replication.v1.Host.Receive:input_type -> replication.v1.ReceiveRequest
+	78, // 72: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
+	80, // 73: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
+	81, // 74: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
+	82, // 75: replication.v1.Host.Diff:input_type -> replication.v1.DiffRequest
+	84, // 76: replication.v1.Host.Verify:input_type -> replication.v1.VerifyRequest
+	86, // 77: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
+	87, // 78: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
+	7,  // 79: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
+	9,  // 80: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
+	11, // 81: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
+	13, // 82: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
+	17, // 83: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
+	18, // 84: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
+	18, // 85: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
+	18, // 86: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
+	24, // 87: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
+	26, // 88: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
+	18, // 89: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 90: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 91: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
+	18, // 92: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
+	32, // 93: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
+	34, // 94: replication.v1.Replication.Forward:output_type -> replication.v1.ForwardResponse
+	36, // 95: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
+	39, // 96: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
+	41, // 97: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
+	43, // 98: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
+	45, // 99: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
+	47, // 100: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
+	49, // 101: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
+	53, // 102: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
+	68, // 103: replication.v1.Host.RoleAt:output_type -> replication.v1.RoleAtResponse
+	55, // 104: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
+	57, // 105: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
+	59, // 106: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
+	61, // 107: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
+	65, // 108: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
+	72, // 109: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
+	71, // 110: replication.v1.Host.AnswerDiff:output_type -> replication.v1.AnswerDiffResponse
+	75, // 111: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
+	77, // 112: replication.v1.Host.Receive:output_type -> replication.v1.ReceiveResponse
+	79, // 113: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
+	79, // 114: replication.v1.Host.BeginCopy:output_type -> replication.v1.CursorResponse
+	79, // 115: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
+	83, // 116: replication.v1.Host.Diff:output_type -> replication.v1.DiffResponse
+	85, // 117: replication.v1.Host.Verify:output_type -> replication.v1.VerifyResponse
+	79, // 118: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
+	79, // 119: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
+	79, // [79:120] is the sub-list for method output_type
+	38, // [38:79] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_replication_v1_replication_proto_init() }
