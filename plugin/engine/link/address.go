@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/vault-replication/vault-replication/shared/clusteraddr"
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -87,7 +88,7 @@ func ToNode(n *replication.Node, first ...string) *linkv1.Node {
 		ClusterAddrs: MergeAddresses(first, []string{n.ClusterAddr}, n.ClusterAddrs),
 	}
 	if n.FailoverAddrs != nil {
-		w.Failover = &linkv1.Addresses{ClusterAddrs: FailoverAddresses(n.FailoverAddrs)}
+		w.Failover = &commonv1.Addresses{ClusterAddrs: FailoverAddresses(n.FailoverAddrs)}
 	}
 	return w
 }
