@@ -40,7 +40,7 @@ type gathering struct {
 // written is called before they are unlocked.
 type numbered struct {
 	writes  []*physical.TxnEntry
-	effects []effect
+	effects effects
 	store   func(context.Context, []*physical.TxnEntry) error
 	written func()
 	locks   lock.Held

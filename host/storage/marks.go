@@ -24,7 +24,7 @@ type stale struct {
 
 // writing tells the fingerprints that keys are about to be written; the caller has their
 // locks, and calls what it returns before it gives them back.
-func (r *regime) writing(effects []effect) (all []stale, written func()) {
+func (r *regime) writing(effects effects) (all []stale, written func()) {
 	for m, x := range r.indexes {
 		for i := range effects {
 			if !inMode(effects[i].class, m) {
