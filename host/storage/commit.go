@@ -39,7 +39,7 @@ func (wp *writePath) Commit(ctx context.Context, b *txn.Batch) error {
 // commit makes the writes of one transaction: it serialises them with others of
 // the same keys, gives them a number and a row in the journal, and keeps the
 // fingerprints right. The caller has entered r.
-func (wp *writePath) commit(ctx context.Context, r *regime, writes []*physical.TxnEntry, o txn.Options) error {
+func (wp *writePath) commit(ctx context.Context, r *writeMode, writes []*physical.TxnEntry, o txn.Options) error {
 	if err := wp.counted.InvalidateUntold(ctx, writes, r.indexes); err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (wp *writePath) commit(ctx context.Context, r *regime, writes []*physical.T
 
 // commitLocked is the part of a commit for which the keys are locked. It keeps the locks
 // if it is not known yet what became of a write.
-func (wp *writePath) commitLocked(ctx context.Context, r *regime, w *numbered, o txn.Options) (keeps bool, err error) {
+func (wp *writePath) commitLocked(ctx context.Context, r *writeMode, w *numbered, o txn.Options) (keeps bool, err error) {
 	writes, effects := w.writes, w.effects
 	var before map[string][]byte
 	if o.SkipEqual {
@@ -127,7 +127,7 @@ func (wp *writePath) commitLocked(ctx context.Context, r *regime, w *numbered, o
 
 // commitNumbered stores a write with its row. It keeps the locks, and with them the
 // call of written, while it is not known what became of a write that failed.
-func (wp *writePath) commitNumbered(ctx context.Context, r *regime, w *numbered) (keeps bool, err error) {
+func (wp *writePath) commitNumbered(ctx context.Context, r *writeMode, w *numbered) (keeps bool, err error) {
 	n, retain, err := r.journal.allocate(ctx)
 	if err != nil {
 		return false, err
@@ -150,7 +150,7 @@ func (wp *writePath) commitNumbered(ctx context.Context, r *regime, w *numbered)
 
 // journalKeys makes rows of keys as they are now. The caller has entered r, whose journal
 // gets them.
-func (wp *writePath) journalKeys(ctx context.Context, r *regime, wanted []string) error {
+func (wp *writePath) journalKeys(ctx context.Context, r *writeMode, wanted []string) error {
 	if len(wanted) == 0 {
 		return nil
 	}
@@ -183,7 +183,7 @@ func (wp *writePath) journalKeys(ctx context.Context, r *regime, wanted []string
 
 // rowAlone journals a row whose writes were made before. The caller has locked its
 // keys.
-func (wp *writePath) rowAlone(ctx context.Context, r *regime, ops []journal.Op) error {
+func (wp *writePath) rowAlone(ctx context.Context, r *writeMode, ops []journal.Op) error {
 	n, retain, err := r.journal.allocate(ctx)
 	if err != nil {
 		return err
@@ -203,8 +203,8 @@ func (wp *writePath) rowAlone(ctx context.Context, r *regime, ops []journal.Op) 
 	return nil
 }
 
-// effectsOf are the effects on keys that the regime watches, one for a key.
-func (wp *writePath) effectsOf(r *regime, writes []*physical.TxnEntry) (all effects) {
+// effectsOf are the effects on keys that the write mode watches, one for a key.
+func (wp *writePath) effectsOf(r *writeMode, writes []*physical.TxnEntry) (all effects) {
 	if len(writes) == 1 {
 		all = make(effects, 0, 1)
 	}
@@ -247,7 +247,7 @@ func (wp *writePath) effectsOf(r *regime, writes []*physical.TxnEntry) (all effe
 }
 
 // journals says whether any effect is on a key of a mode that is journalled.
-func (r *regime) journals(effects effects) bool {
+func (r *writeMode) journals(effects effects) bool {
 	for i := range effects {
 		for m := range r.modes {
 			if keyclass.InMode(effects[i].class, m) {

@@ -131,7 +131,7 @@ func (j *activeJournal) checkHistory(at replication.Position) error {
 // If it is not of what is stored here, that is gone: HistoryLost. A position of another
 // epoch says nothing.
 func (p *primary) Given(mode replication.Mode, at replication.Position) {
-	j, cfg, err := p.regime.Load().modeOf(mode)
+	j, cfg, err := p.writeMode.Load().modeOf(mode)
 	if err != nil || at.Epoch != cfg.Epoch {
 		return
 	}
@@ -157,7 +157,7 @@ func (j *activeJournal) noteBefore() {
 	}
 }
 
-// noteReached remembers how far a journal was that ends. The caller holds t.control.
+// noteReached remembers how far a journal was that ends. The caller holds writePath.control.
 func (h *history) noteReached(j *activeJournal) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -54,7 +54,7 @@ func (p *primary) Reclassify(ctx context.Context, prefixes ...string) error {
 func (wp *writePath) fence(ctx context.Context) error {
 	wp.control.Lock()
 	defer wp.control.Unlock()
-	return wp.change(ctx, func(*regime) {})
+	return wp.change(ctx, func(*writeMode) {})
 }
 
 func (p *primary) reclassify(ctx context.Context, prefix string, held *heldView) error {
@@ -90,7 +90,7 @@ func (p *primary) reclassify(ctx context.Context, prefix string, held *heldView)
 			return err
 		}
 	}
-	if j := p.regime.Load().journal; j != nil && held.tooMany {
+	if j := p.writeMode.Load().journal; j != nil && held.tooMany {
 		j.incomplete(replication.Performance)
 	}
 	return nil
@@ -99,7 +99,7 @@ func (p *primary) reclassify(ctx context.Context, prefix string, held *heldView)
 // lostCount invalidates the index, which does not know what it has counted of a view whose
 // classes have changed.
 func (wp *writePath) lostCount(ctx context.Context) error {
-	x := wp.regime.Load().indexes[replication.Performance]
+	x := wp.writeMode.Load().indexes[replication.Performance]
 	if x == nil {
 		return nil
 	}

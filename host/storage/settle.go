@@ -28,7 +28,7 @@ const (
 // settle finds out what a failed write has done and finishes its number. The row
 // gets what the storage has: if the write took effect in part or not at all,
 // the row says so. False if the storage does not answer.
-func (wp *writePath) settle(ctx context.Context, r *regime, n uint64, retain bool, effects effects) bool {
+func (wp *writePath) settle(ctx context.Context, r *writeMode, n uint64, retain bool, effects effects) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	if err := effects.readAfter(ctx, wp.below); err != nil {
@@ -42,7 +42,7 @@ func (wp *writePath) settle(ctx context.Context, r *regime, n uint64, retain boo
 // settleLater tries until the storage answers or the journal ends. The keys stay
 // locked meanwhile: nobody can write them anyway, and a later write would make
 // it impossible to say what this one did. The watermark waits.
-func (wp *writePath) settleLater(r *regime, n uint64, retain bool, effects effects, written func(), locks lock.Held) {
+func (wp *writePath) settleLater(r *writeMode, n uint64, retain bool, effects effects, written func(), locks lock.Held) {
 	r.hold()
 	wp.below.Logger.Warn("storage failed a write and does not answer; replication waits until it is known what became of it",
 		"sequence", n, "key", effects[0].key)
@@ -71,7 +71,7 @@ func (wp *writePath) settleLater(r *regime, n uint64, retain bool, effects effec
 // finish finishes a number whose write was settled. A row that is retained must be
 // stored first: what is streamed and not stored would be taken for a history that is
 // gone after a crash. Nothing is streamed meanwhile.
-func (wp *writePath) finish(ctx context.Context, r *regime, row *journal.Row, retain bool) {
+func (wp *writePath) finish(ctx context.Context, r *writeMode, row *journal.Row, retain bool) {
 	j := r.journal
 	row.Weigh()
 	if !retain || storeRow(ctx, wp.below, row) == nil {
@@ -158,7 +158,7 @@ func (effects effects) readBefore(ctx context.Context, from *backing.Storage, kn
 
 // account finds out what a write outside the journal has done and tells the
 // fingerprints.
-func (wp *writePath) account(ctx context.Context, r *regime, effects effects, failed error) {
+func (wp *writePath) account(ctx context.Context, r *writeMode, effects effects, failed error) {
 	if len(r.indexes) == 0 {
 		return
 	}
@@ -176,7 +176,7 @@ func (wp *writePath) account(ctx context.Context, r *regime, effects effects, fa
 // account tells the indexes what a write has done; number is its own in the journal, or 0.
 // If it is not known what was there before, the index is invalidated. That is done after the
 // write: a scan that began before it would not have listed the keys that it created.
-func (r *regime) account(effects effects, number uint64) {
+func (r *writeMode) account(effects effects, number uint64) {
 	for m, x := range r.indexes {
 		for i := range effects {
 			e := &effects[i]
@@ -200,14 +200,14 @@ func (r *regime) account(effects effects, number uint64) {
 	}
 }
 
-func (r *regime) invalidate() {
+func (r *writeMode) invalidate() {
 	for _, x := range r.indexes {
 		x.Invalidate()
 	}
 }
 
 // invalidateStored invalidates the indexes, in memory and as they are stored.
-func (r *regime) invalidateStored(ctx context.Context) error {
+func (r *writeMode) invalidateStored(ctx context.Context) error {
 	r.invalidate()
 	for _, x := range r.indexes {
 		if err := x.InvalidateStored(ctx); err != nil {

@@ -24,10 +24,10 @@ import (
 const owedKey = "replication/journal/owed"
 
 // Step writes the rows of a change of role, past the guard: all or none, on every storage.
-// It is the only way to do so, so that what counts is never written without those who
-// count. While an index or a journal runs, the rows pass them as any write does. While
-// none runs, the core is sealed: then the parts of stored indexes that have counted the
-// keys go in the same step, and the next journal is owed the keys.
+// Nothing else may write them, so that no replicated row is written without the indexes and
+// the journal. While one of these runs, the rows pass it as any write does. While none runs,
+// the core is sealed: the step then deletes the rows of stored indexes that have counted its
+// keys, and records the keys for the next journal.
 func (wp *writePath) Step(ctx context.Context, rows []onestep.Row) error {
 	r := wp.enter()
 	defer r.leave()
@@ -59,7 +59,7 @@ func entriesOf(rows []onestep.Row) []*physical.TxnEntry {
 	return writes
 }
 
-// changing are the keys of rows that count somewhere and are not as the storage has them.
+// changing are the keys of replicated rows that the storage has otherwise.
 func changing(ctx context.Context, from *backing.Storage, rows []onestep.Row) ([]string, error) {
 	last := map[string][]byte{}
 	for _, row := range rows {

@@ -72,8 +72,9 @@ func (d *debt) WaitApplied(ctx context.Context, at replication.Position) error {
 	}
 }
 
-// loadProgress reads it from storage, and waits for nothing: who asks may hold what an
-// apply waits for. What an apply is writing is owed before it can be read here.
+// loadProgress reads it from storage. It takes no turn, because the caller may hold what an
+// apply waits for. An apply owes its keys before it writes them, so what is read here and not
+// taken up yet is known to be owed.
 func (d *debt) loadProgress(ctx context.Context) error {
 	p := &d.progress
 	p.mu.Lock()
