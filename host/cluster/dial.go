@@ -9,12 +9,11 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/url"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/vault-replication/vault-replication/shared/clusteraddr"
 	"github.com/vault-replication/vault-replication/shared/replication"
 	"github.com/vault-replication/vault-replication/shared/tunnel"
 )
@@ -25,7 +24,7 @@ const DialTimeout = 15 * time.Second
 // Dial connects to the cluster port of another cluster for a mode, by mutual
 // TLS under the CA and the server name of the request.
 func (p *Port) Dial(ctx context.Context, mode replication.Mode, req replication.DialRequest) (net.Conn, error) {
-	addr, err := hostPort(req.Address)
+	addr, err := clusteraddr.HostPort(req.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -96,24 +95,4 @@ func (c *verdictConn) Refused() string {
 		return ""
 	}
 	return "the primary refused the certificate of this secondary: it was revoked, or is of another primary; join it with a new activation token under another id"
-}
-
-// hostPort is the host:port of an address that may be a URL.
-func hostPort(address string) (string, error) {
-	addr := address
-	if strings.Contains(address, "://") {
-		u, err := url.Parse(address)
-		if err != nil || u.Host == "" {
-			return "", replication.Errorf(replication.InvalidInput, "the cluster address %q is not a URL with a host", address)
-		}
-		addr = u.Host
-	}
-	host, port, err := net.SplitHostPort(addr)
-	if err == nil && (host == "" || port == "") {
-		err = errors.New("host or port missing")
-	}
-	if err != nil {
-		return "", replication.Errorf(replication.InvalidInput, "the cluster address %q is not host:port: %w", address, err)
-	}
-	return addr, nil
 }

@@ -190,23 +190,6 @@ func TestStrangersAreRefused(t *testing.T) {
 	}
 }
 
-func TestAddresses(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{
-		"https://a.example:8201": "a.example:8201",
-		"127.0.0.1:8201":         "127.0.0.1:8201",
-		"https://[::1]:8201":     "[::1]:8201",
-	} {
-		got, err := hostPort(in)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
-	}
-	for _, in := range []string{"", "a.example", "https://a.example", ":8201", "https://", "a:b:c"} {
-		_, err := hostPort(in)
-		require.Equal(t, replication.InvalidInput, replication.KindOf(err), "%q", in)
-	}
-}
-
 func TestNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	p, _ := listening(t)

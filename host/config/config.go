@@ -46,13 +46,6 @@ type Config struct {
 	// away, in bytes and in time. Zero is no bound.
 	SlotMaxRetained uint64
 	SlotMaxAge      time.Duration
-	// ResolverDiscoverServers lets a secondary try all nodes of the primary that
-	// it knows, not only the first.
-	ResolverDiscoverServers bool
-	// AllowForwardingViaHeader and AllowForwardingViaToken concern performance
-	// standbys.
-	AllowForwardingViaHeader bool
-	AllowForwardingViaToken  string
 	// BestEffortWALWaitDuration is how long a forwarded write waits to be visible
 	// on the secondary.
 	BestEffortWALWaitDuration time.Duration
@@ -84,7 +77,6 @@ func Default() (*Config, error) {
 		BufferSize:                DefaultBufferSize,
 		SlotMaxRetained:           DefaultSlotMaxRetained,
 		SlotMaxAge:                DefaultSlotMaxAge,
-		ResolverDiscoverServers:   true,
 		BestEffortWALWaitDuration: 2 * time.Second,
 		TLSMinVersion:             tls.VersionTLS12,
 	}, nil
@@ -211,14 +203,13 @@ func (c *Config) set(name string, value any) (err error) {
 		} else if c.SlotMaxAge < 0 {
 			err = fmt.Errorf("%s is negative; 0 is no bound", c.SlotMaxAge)
 		}
-	case "resolver_discover_servers":
-		c.ResolverDiscoverServers, err = parseutil.ParseBool(value)
-	case "allow_forwarding_via_header":
-		c.AllowForwardingViaHeader, err = parseutil.ParseBool(value)
+	// These are Vault's, and without effect here; a file that has them goes on to work.
+	case "resolver_discover_servers", "allow_forwarding_via_header":
+		_, err = parseutil.ParseBool(value)
 	case "allow_forwarding_via_token":
-		if c.AllowForwardingViaToken, err = parseutil.ParseString(value); err == nil &&
-			c.AllowForwardingViaToken != "" && c.AllowForwardingViaToken != "new_token" {
-			err = fmt.Errorf("%q is not \"new_token\" or empty", c.AllowForwardingViaToken)
+		var way string
+		if way, err = parseutil.ParseString(value); err == nil && way != "" && way != "new_token" {
+			err = fmt.Errorf("%q is not \"new_token\" or empty", way)
 		}
 	case "tls_min_version":
 		var name string

@@ -4,10 +4,7 @@ package entity
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"strings"
 )
 
 // The kinds of calls from a secondary to its primary. Bodies and answers are JSON.
@@ -68,18 +65,4 @@ func encode(v any) []byte {
 		panic(fmt.Sprintf("entity: encoding of a %T: %v", v, err))
 	}
 	return b
-}
-
-// decode is strict. A field that this version does not know is a wish that it would
-// silently ignore.
-func decode(body []byte, into any) error {
-	d := json.NewDecoder(strings.NewReader(string(body)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows it")
-	}
-	return nil
 }

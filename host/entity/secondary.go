@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
 // patience bounds one question to the primary and the wait for what it wrote. It is shorter
@@ -118,7 +119,7 @@ func (s *Secondary) call(ctx context.Context, kind string, body []byte) (Entity,
 		return Entity{}, at, err
 	}
 	var answer Entity
-	if err := decode(raw, &answer); err != nil {
+	if err := strictjson.Decode(raw, &answer); err != nil {
 		return Entity{}, at, fmt.Errorf("the primary's answer to %s is not understood (run the same version on both clusters): %w", kind, err)
 	}
 	if answer.Refused != "" {

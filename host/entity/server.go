@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/vaultname"
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
 // PrimaryStore is the identity store of the primary.
@@ -76,7 +77,7 @@ func (s *Server) Handlers() map[string]Handler {
 func handler[T any](s *Server, kind string, f func(ctx context.Context, secondaryID string, in T) (Entity, error)) Handler {
 	return func(ctx context.Context, id string, body []byte) ([]byte, error) {
 		var in T
-		if err := decode(body, &in); err != nil {
+		if err := strictjson.Decode(body, &in); err != nil {
 			return encode(Entity{Refused: fmt.Sprintf("the question is not understood (run the same version on both clusters): %v", err)}), nil
 		}
 		var fields map[string]any

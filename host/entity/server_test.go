@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
 const (
@@ -53,7 +54,7 @@ func TestServerRefuses(t *testing.T) {
 			raw, err := server.Handlers()[tt.kind](t.Context(), "eu", []byte(tt.body))
 			require.NoError(t, err)
 			var answer Entity
-			require.NoError(t, decode(raw, &answer))
+			require.NoError(t, strictjson.Decode(raw, &answer))
 			require.Contains(t, answer.Refused, tt.want)
 			require.Zero(t, store.entities)
 			require.Equal(t, map[string][]string{"in-hidden": {"hidden:admins"}}, store.groups)
@@ -83,7 +84,7 @@ func TestServerAudits(t *testing.T) {
 			raw, err := server()(t.Context(), "eu", []byte(body))
 			require.NoError(t, err)
 			var answer Entity
-			require.NoError(t, decode(raw, &answer))
+			require.NoError(t, strictjson.Decode(raw, &answer))
 			require.Empty(t, answer.Refused)
 			require.Len(t, log.entries, 2)
 			request, response := log.entries[0], log.entries[1]
@@ -137,10 +138,10 @@ func TestMessagesKeepWhatTheyCarry(t *testing.T) {
 	t.Parallel()
 	in := Ensure{Accessor: "a", Type: "t", Name: "ñ\"", Metadata: map[string]string{"k": "<v>"}, Groups: []string{"g"}, Refresh: true}
 	var out Ensure
-	require.NoError(t, decode(encode(in), &out))
+	require.NoError(t, strictjson.Decode(encode(in), &out))
 	require.Equal(t, in, out)
 	var e Entity
-	require.NoError(t, decode(encode(Entity{ID: "x", Stored: []byte{0, 255}}), &e))
+	require.NoError(t, strictjson.Decode(encode(Entity{ID: "x", Stored: []byte{0, 255}}), &e))
 	require.Equal(t, []byte{0, 255}, e.Stored)
 	require.False(t, errors.As(unavailable(refusal{"no"}), new(interface{ Code() int })))
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/go-secure-stdlib/strutil"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/operation"
 )
 
 // tokenCreate are the token store's paths that make tokens. Tokens are each
@@ -58,19 +60,13 @@ func decoratePath(b *framework.Backend, p *framework.Path, when func() Ensurer) 
 		found = true
 	}
 	if op := p.Operations[logical.UpdateOperation]; op != nil {
-		p.Operations[logical.UpdateOperation] = handlerWith{op, ensureFirst(b, op.Handler(), when)}
+		p.Operations[logical.UpdateOperation] = operation.Around(op, func(stock framework.OperationFunc) framework.OperationFunc {
+			return ensureFirst(b, stock, when)
+		})
 		found = true
 	}
 	return found
 }
-
-// handlerWith is an operation with another callback.
-type handlerWith struct {
-	framework.OperationHandler
-	callback framework.OperationFunc
-}
-
-func (h handlerWith) Handler() framework.OperationFunc { return h.callback }
 
 func ensureFirst(b *framework.Backend, stock framework.OperationFunc, when func() Ensurer) framework.OperationFunc {
 	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
@@ -98,7 +94,7 @@ func ensureFirst(b *framework.Backend, stock framework.OperationFunc, when func(
 // allowedAlias returns the entity_alias of a request if its role allows it. Otherwise the
 // stock handler refuses it, before it asks for the entity.
 func allowedAlias(ctx context.Context, b *framework.Backend, req *logical.Request, d *framework.FieldData) (string, error) {
-	role, alias := stringField(d, "role_name"), stringField(d, "entity_alias")
+	role, alias := operation.Text(d, "role_name"), operation.Text(d, "entity_alias")
 	if role == "" || alias == "" {
 		return "", nil
 	}
@@ -119,14 +115,6 @@ func allowedAlias(ctx context.Context, b *framework.Backend, req *logical.Reques
 		return alias, nil
 	}
 	return "", nil
-}
-
-func stringField(d *framework.FieldData, name string) string {
-	if _, ok := d.Schema[name]; !ok {
-		return ""
-	}
-	v, _ := d.Get(name).(string)
-	return v
 }
 
 // tokenMountType is the type of the token store's mount.

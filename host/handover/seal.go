@@ -3,14 +3,12 @@
 package handover
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 
+	"github.com/vault-replication/vault-replication/host/sealing"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -80,16 +78,7 @@ func (b Binding) aead(pairing []byte) (cipher.AEAD, error) {
 	if len(pairing) != PairingKeySize || len(b.Challenge) != ChallengeSize {
 		return nil, fmt.Errorf("a pairing key has %d bytes and a challenge %d", PairingKeySize, ChallengeSize)
 	}
-	key, err := hkdf.Key(sha256.New, pairing, b.Challenge, "vault-replication/handover/primary-to-secondary/v1", 32)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(key)
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
+	return sealing.New(pairing, b.Challenge, "vault-replication/handover/primary-to-secondary/v1")
 }
 
 func (b Binding) additional() []byte {

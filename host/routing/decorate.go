@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"github.com/vault-replication/vault-replication/host/operation"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
@@ -42,9 +43,11 @@ func DecorateForward(b *framework.Backend, kind string, f Forwarder, own Locals)
 		for op, h := range p.Operations {
 			switch {
 			case row.way(op) != Local:
-				p.Operations[op] = &handler{OperationHandler: h, row: row, f: f, own: own}
+				p.Operations[op] = anyCluster{operation.Around(h, func(stock framework.OperationFunc) framework.OperationFunc {
+					return row.decide(stock, f, own)
+				})}
 			case row.Behind && slices.Contains(writing, op):
-				p.Operations[op] = &teller{h}
+				p.Operations[op] = operation.Around(h, tell)
 			}
 		}
 		for op, call := range p.Callbacks {
@@ -71,26 +74,21 @@ func After(b *framework.Backend, prefixes []string, run func()) {
 			if !slices.Contains(writing, op) {
 				continue
 			}
-			p.Operations[op] = &followed{OperationHandler: h, run: run}
+			p.Operations[op] = operation.Around(h, func(stock framework.OperationFunc) framework.OperationFunc {
+				return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+					defer run()
+					return stock(ctx, req, data)
+				}
+			})
 		}
 	}
 }
 
-// handler is an operation that its row of the table decides. It lacks Vault's flag that
-// makes the framework refuse the operation on a secondary: the framework would look at it
-// before it calls.
-type handler struct {
-	framework.OperationHandler
-	row CorePath
-	f   Forwarder
-	own Locals
-}
+// anyCluster is an operation without Vault's flag that makes the framework refuse it on
+// a secondary: the framework would look at it before it calls.
+type anyCluster struct{ framework.OperationHandler }
 
-func (h *handler) Handler() framework.OperationFunc {
-	return h.row.decide(h.OperationHandler.Handler(), h.f, h.own)
-}
-
-func (h *handler) Properties() framework.OperationProperties {
+func (h anyCluster) Properties() framework.OperationProperties {
 	p := h.OperationHandler.Properties()
 	p.ForwardPerformanceSecondary = false
 	return p
@@ -103,7 +101,7 @@ func (r CorePath) decide(stock framework.OperationFunc, f Forwarder, own Locals)
 	}
 	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 		way := r.Way
-		if way == ByAlias && !own.LocalAlias(text(data, "id"), text(data, "mount_accessor")) {
+		if way == ByAlias && !own.LocalAlias(operation.Text(data, "id"), operation.Text(data, "mount_accessor")) {
 			way = AtOnce
 		}
 		switch way {
@@ -131,19 +129,6 @@ func refusedHere(mark *refusal.Mark, resp *logical.Response, err error) bool {
 
 func (r CorePath) notPassedOn() error {
 	return coded(http.StatusBadRequest, "this cluster is a performance secondary and does not pass this request on, for it %s: send it to the primary cluster", r.Why)
-}
-
-// text is a field of a request, path and body alike, "" if there is none.
-func text(data *framework.FieldData, name string) string {
-	if data == nil || data.Schema[name] == nil {
-		return ""
-	}
-	v, ok, err := data.GetOkErr(name)
-	if !ok || err != nil {
-		return ""
-	}
-	s, _ := v.(string)
-	return s
 }
 
 // tryHere runs Vault's handler, and asks the primary if the handler could not write. It
@@ -179,12 +164,8 @@ func (r CorePath) send(ctx context.Context, req *logical.Request, f Forwarder) (
 // mount is the mount of the core's backend, the same on every cluster.
 func (r CorePath) mount() vaultname.Mount { return vaultname.Mount{Path: corePrefixes[r.Backend]} }
 
-// teller is an operation that tells the client what a backend behind it met on the way to
-// the primary.
-type teller struct{ framework.OperationHandler }
-
-func (h *teller) Handler() framework.OperationFunc { return tell(h.OperationHandler.Handler()) }
-
+// tell lets an operation tell the client what a backend behind it met on the way to the
+// primary.
 func tell(stock framework.OperationFunc) framework.OperationFunc {
 	if stock == nil {
 		return nil
@@ -195,22 +176,5 @@ func tell(stock framework.OperationFunc) framework.OperationFunc {
 			return nil, told
 		}
 		return resp, err
-	}
-}
-
-// followed is an operation after which something runs.
-type followed struct {
-	framework.OperationHandler
-	run func()
-}
-
-func (h *followed) Handler() framework.OperationFunc {
-	stock := h.OperationHandler.Handler()
-	if stock == nil {
-		return nil
-	}
-	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-		defer h.run()
-		return stock(ctx, req, data)
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/operation"
 )
 
 // mostChanges bounds the keys that are kept for one mount, some megabytes of names.
@@ -140,7 +142,12 @@ func (r *Readers) Watch(b *framework.Backend, prefix string, tell func(ctx conte
 			continue
 		}
 		for op, h := range p.Operations {
-			p.Operations[op] = &watched{OperationHandler: h, begin: begin}
+			p.Operations[op] = operation.Around(h, func(stock framework.OperationFunc) framework.OperationFunc {
+				return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+					defer begin(ctx)()
+					return stock(ctx, req, data)
+				}
+			})
 		}
 		if exists := p.ExistenceCheck; exists != nil {
 			p.ExistenceCheck = func(ctx context.Context, req *logical.Request, data *framework.FieldData) (bool, error) {
@@ -154,22 +161,5 @@ func (r *Readers) Watch(b *framework.Backend, prefix string, tell func(ctx conte
 			defer begin(ctx)()
 			return periodic(ctx, req)
 		}
-	}
-}
-
-// watched is an operation that is known while it runs.
-type watched struct {
-	framework.OperationHandler
-	begin func(ctx context.Context) (end func())
-}
-
-func (h *watched) Handler() framework.OperationFunc {
-	stock := h.OperationHandler.Handler()
-	if stock == nil {
-		return nil
-	}
-	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-		defer h.begin(ctx)()
-		return stock(ctx, req, data)
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/operation"
 )
 
 // Reloader reloads backends of this cluster.
@@ -39,7 +41,7 @@ func DecorateReload(b *framework.Backend, r Reloader) error {
 		if ask == nil || h == nil {
 			continue
 		}
-		p.Operations[logical.UpdateOperation] = &reloadHandler{OperationHandler: h, ask: ask, r: r}
+		p.Operations[logical.UpdateOperation] = operation.Around(h, func(framework.OperationFunc) framework.OperationFunc { return ask.carriedOut(r) })
 		found++
 	}
 	if found != 2 {
@@ -75,19 +77,13 @@ func ofKind(ctx context.Context, d *framework.FieldData, r Reloader) (int, strin
 	return n, "", err
 }
 
-type reloadHandler struct {
-	framework.OperationHandler
-	ask reloadRequest
-	r   Reloader
-}
-
-func (h *reloadHandler) Handler() framework.OperationFunc {
+func (ask reloadRequest) carriedOut(r Reloader) framework.OperationFunc {
 	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		scope, _ := d.Get("scope").(string)
 		if scope != "" && scope != "global" {
 			return logical.ErrorResponse("reload scope must be omitted or 'global'"), nil
 		}
-		reloaded, invalid, err := h.ask(ctx, d, h.r)
+		reloaded, invalid, err := ask(ctx, d, r)
 		switch {
 		case err != nil:
 			return nil, err

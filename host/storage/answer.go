@@ -29,7 +29,7 @@ func (p *primary) AnswerDiff(ctx context.Context, mode replication.Mode, slotID 
 	if err != nil {
 		return nil, failure.Malformed(err)
 	}
-	r := p.regime.Load()
+	r := p.writeMode.Load()
 	j, _, err := r.modeOf(mode)
 	if err != nil {
 		return nil, err

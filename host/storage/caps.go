@@ -66,7 +66,7 @@ type SlotStatus struct {
 // Slots are the slots of a mode on the active node of a primary, sorted by id; none
 // elsewhere.
 func (p *primary) Slots(mode replication.Mode) []SlotStatus {
-	j, _, err := p.regime.Load().modeOf(mode)
+	j, _, err := p.writeMode.Load().modeOf(mode)
 	if err != nil {
 		return nil
 	}

@@ -8,10 +8,16 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/backing"
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
+
+// effects are those of one write, one for each key.
+type effects []effect
 
 // effect is what a write does to one watched key.
 type effect struct {
@@ -33,7 +39,7 @@ func (wp *writePath) Commit(ctx context.Context, b *txn.Batch) error {
 // commit makes the writes of one transaction: it serialises them with others of
 // the same keys, gives them a number and a row in the journal, and keeps the
 // fingerprints right. The caller has entered r.
-func (wp *writePath) commit(ctx context.Context, r *regime, writes []*physical.TxnEntry, o txn.Options) error {
+func (wp *writePath) commit(ctx context.Context, r *writeMode, writes []*physical.TxnEntry, o txn.Options) error {
 	if err := wp.counted.InvalidateUntold(ctx, writes, r.indexes); err != nil {
 		return err
 	}
@@ -72,11 +78,11 @@ func (wp *writePath) commit(ctx context.Context, r *regime, writes []*physical.T
 
 // commitLocked is the part of a commit for which the keys are locked. It keeps the locks
 // if it is not known yet what became of a write.
-func (wp *writePath) commitLocked(ctx context.Context, r *regime, w *numbered, o txn.Options) (keeps bool, err error) {
+func (wp *writePath) commitLocked(ctx context.Context, r *writeMode, w *numbered, o txn.Options) (keeps bool, err error) {
 	writes, effects := w.writes, w.effects
 	var before map[string][]byte
 	if o.SkipEqual {
-		if writes, before, err = wp.withoutEqual(ctx, writes); err != nil || len(writes) == 0 {
+		if writes, before, err = withoutEqual(ctx, wp.below, writes); err != nil || len(writes) == 0 {
 			return false, err
 		}
 		effects = wp.effectsOf(r, writes)
@@ -94,7 +100,7 @@ func (wp *writePath) commitLocked(ctx context.Context, r *regime, w *numbered, o
 		}
 	}()
 	if len(r.indexes) > 0 {
-		wp.readBefore(ctx, effects, before)
+		effects.readBefore(ctx, wp.below, before)
 	}
 	writes, deleted, err := wp.withStale(ctx, writes, stale)
 	if err != nil {
@@ -121,12 +127,12 @@ func (wp *writePath) commitLocked(ctx context.Context, r *regime, w *numbered, o
 
 // commitNumbered stores a write with its row. It keeps the locks, and with them the
 // call of written, while it is not known what became of a write that failed.
-func (wp *writePath) commitNumbered(ctx context.Context, r *regime, w *numbered) (keeps bool, err error) {
+func (wp *writePath) commitNumbered(ctx context.Context, r *writeMode, w *numbered) (keeps bool, err error) {
 	n, retain, err := r.journal.allocate(ctx)
 	if err != nil {
 		return false, err
 	}
-	ops := opsOf(w.effects)
+	ops := w.effects.ops()
 	if err = wp.storeWithRow(ctx, r.journal, n, retain, ops, w); err != nil {
 		// The storage may have done it all the same. What it has now decides.
 		if wp.settle(ctx, r, n, retain, w.effects) {
@@ -142,11 +148,65 @@ func (wp *writePath) commitNumbered(ctx context.Context, r *regime, w *numbered)
 	return false, nil
 }
 
-// effectsOf are the effects on keys that the regime watches, one for a key.
-func (wp *writePath) effectsOf(r *regime, writes []*physical.TxnEntry) []effect {
-	var effects []effect
+// journalKeys makes rows of keys as they are now. The caller has entered r, whose journal
+// gets them.
+func (wp *writePath) journalKeys(ctx context.Context, r *writeMode, wanted []string) error {
+	if len(wanted) == 0 {
+		return nil
+	}
+	locks, err := wp.below.Keys.Lock(ctx, wanted...)
+	if err != nil {
+		return err
+	}
+	defer wp.below.Keys.Unlock(locks)
+	values, err := wp.below.ReadAll(physical.CacheRefreshContext(ctx, true), wanted)
+	if err != nil {
+		return failure.Storage("read keys that are journalled again", err)
+	}
+	var ops []journal.Op
+	size := 0
+	for i, key := range wanted {
+		op := journal.Op{Kind: journal.Put, Class: wp.below.Classes().Class(key), Key: key, Value: values[i]}
+		if op.Value == nil {
+			op.Kind = journal.Delete
+		}
+		ops = append(ops, op)
+		if size += len(key) + len(op.Value); size >= replication.PayloadTarget || i == len(wanted)-1 {
+			if err := wp.rowAlone(ctx, r, ops); err != nil {
+				return err
+			}
+			ops, size = nil, 0
+		}
+	}
+	return nil
+}
+
+// rowAlone journals a row whose writes were made before. The caller has locked its
+// keys.
+func (wp *writePath) rowAlone(ctx context.Context, r *writeMode, ops []journal.Op) error {
+	n, retain, err := r.journal.allocate(ctx)
+	if err != nil {
+		return err
+	}
+	if retain {
+		row := &physical.Entry{Key: journal.RowKey(r.journal.term, n), Value: journal.EncodeRow(ops)}
+		r.journal.stored(len(row.Key) + len(row.Value))
+		err = wp.below.Inner.Put(ctx, row)
+	}
+	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: ops}
+	if err != nil {
+		wp.finish(ctx, r, row, retain)
+		return failure.Storage("write a journal row", err)
+	}
+	row.Weigh()
+	r.journal.seq.Finish(n, row)
+	return nil
+}
+
+// effectsOf are the effects on keys that the write mode watches, one for a key.
+func (wp *writePath) effectsOf(r *writeMode, writes []*physical.TxnEntry) (all effects) {
 	if len(writes) == 1 {
-		effects = make([]effect, 0, 1)
+		all = make(effects, 0, 1)
 	}
 	var index map[string]int
 	for _, e := range writes {
@@ -176,18 +236,18 @@ func (wp *writePath) effectsOf(r *regime, writes []*physical.TxnEntry) []effect 
 				index = make(map[string]int, len(writes))
 			}
 			if i, ok := index[e.Entry.Key]; ok {
-				effects[i].after = after
+				all[i].after = after
 				continue
 			}
-			index[e.Entry.Key] = len(effects)
+			index[e.Entry.Key] = len(all)
 		}
-		effects = append(effects, effect{key: e.Entry.Key, class: class, after: after})
+		all = append(all, effect{key: e.Entry.Key, class: class, after: after})
 	}
-	return effects
+	return all
 }
 
 // journals says whether any effect is on a key of a mode that is journalled.
-func (r *regime) journals(effects []effect) bool {
+func (r *writeMode) journals(effects effects) bool {
 	for i := range effects {
 		for m := range r.modes {
 			if keyclass.InMode(effects[i].class, m) {
@@ -198,7 +258,7 @@ func (r *regime) journals(effects []effect) bool {
 	return false
 }
 
-func opsOf(effects []effect) []journal.Op {
+func (effects effects) ops() []journal.Op {
 	ops := make([]journal.Op, len(effects))
 	for i := range effects {
 		e := &effects[i]
@@ -212,13 +272,13 @@ func opsOf(effects []effect) []journal.Op {
 
 // withoutEqual leaves out what the storage has already, and returns what it has
 // of the rest, nil for a key that does not exist.
-func (wp *writePath) withoutEqual(ctx context.Context, writes []*physical.TxnEntry) ([]*physical.TxnEntry, map[string][]byte, error) {
+func withoutEqual(ctx context.Context, from *backing.Storage, writes []*physical.TxnEntry) ([]*physical.TxnEntry, map[string][]byte, error) {
 	keys := make([]string, len(writes))
 	for i, e := range writes {
 		keys[i] = e.Entry.Key
 	}
 	// Past the cache: what is equal in it alone would not be written.
-	values, err := wp.below.ReadAll(physical.CacheRefreshContext(ctx, true), keys)
+	values, err := from.ReadAll(physical.CacheRefreshContext(ctx, true), keys)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -22,14 +22,14 @@
 //
 // The tap is made of parts, and each says which lock guards what:
 //
-//   - writePath makes a write: guard, regime, locks of its keys, number and row. The way
+//   - writePath makes a write: guard, write mode, locks of its keys, number and row. The way
 //     of one write is in commit.go. Below it is package backing, the storage itself.
 //   - primary begins and ends terms, keeps slots, and serves frames, ranges and answers.
 //     retention is which rows are kept and for whom, without input or output.
 //   - package secondary, one a mode, applies and compares ([Tap.Secondary]).
 //   - package index sums the content up, stores the sums and checks them ([Tap.Indexes]).
 //
-// Everything that changes how writes are treated makes a new regime. A write
-// enters the present regime and leaves it when the storage has answered; a
-// change returns when all writes of former regimes are done.
+// Everything that changes how writes are treated makes a new write mode. A write
+// enters the present write mode and leaves it when the storage has answered; a
+// change returns when all writes of former write modes are done.
 package storage

@@ -20,7 +20,7 @@ func (p *primary) Forget(ctx context.Context, mode replication.Mode) error {
 	}
 	p.control.Lock()
 	defer p.control.Unlock()
-	r := p.regime.Load()
+	r := p.writeMode.Load()
 	if _, ok := r.modes[mode]; ok {
 		return replication.Errorf(replication.InvalidInput, "this cluster is a %s primary, so nothing of that is forgotten", mode)
 	}

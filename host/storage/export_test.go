@@ -29,7 +29,7 @@ func (t *Tap) StoredIndexes(ctx context.Context) (heads []string, err error) {
 
 // LoseIndexes is what is done about the rows of a deposed leader.
 func (t *Tap) LoseIndexes(ctx context.Context) error {
-	return t.regime.Load().invalidateStored(ctx)
+	return t.writeMode.Load().invalidateStored(ctx)
 }
 
 // LateLooks counts how often the tap has looked for rows of deposed leaders.
@@ -47,7 +47,7 @@ func (t *Tap) ForgetCursor(ctx context.Context, mode replication.Mode) error {
 
 // Gathering is how many writes wait to be stored together with others.
 func (t *Tap) Gathering() int {
-	g := &t.regime.Load().gathering
+	g := &t.writeMode.Load().gathering
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.waiting)

@@ -46,7 +46,7 @@ func (fs *filters) setFilter(slot filterKey, allow func(key string) bool) {
 	if fs.of == nil {
 		fs.of = map[filterKey]allowed{}
 	}
-	fs.of[slot] = func(key string) bool { return !fs.classes.Homeless(key) && allow(key) }
+	fs.of[slot] = func(key string) bool { return !fs.classes.Unmounted(key) && allow(key) }
 }
 
 // filters are those of the slots. Who reads holds the lock until the frame or

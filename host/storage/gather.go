@@ -29,7 +29,7 @@ const (
 // waits for company: a write that finds the storage idle goes by itself.
 //
 // The writes of one transaction were made at the same time, so no order between them
-// is lost. It belongs to a regime, whose writes are all treated alike.
+// is lost. It belongs to a write mode, whose writes are all treated alike.
 type gathering struct {
 	mu      sync.Mutex
 	storing int
@@ -40,7 +40,7 @@ type gathering struct {
 // written is called before they are unlocked.
 type numbered struct {
 	writes  []*physical.TxnEntry
-	effects []effect
+	effects effects
 	store   func(context.Context, []*physical.TxnEntry) error
 	written func()
 	locks   lock.Held
@@ -70,7 +70,7 @@ func (wp *writePath) gathers(writes []*physical.TxnEntry) bool {
 }
 
 // commitGathered makes a write as commitNumbered does, perhaps together with others.
-func (wp *writePath) commitGathered(ctx context.Context, r *regime, w *numbered) (keeps bool, err error) {
+func (wp *writePath) commitGathered(ctx context.Context, r *writeMode, w *numbered) (keeps bool, err error) {
 	m := &gathered{numbered: w, turn: make(chan turn, 1)}
 	batch := r.gathering.enter(m)
 	if batch == nil {
@@ -93,7 +93,7 @@ func (wp *writePath) commitGathered(ctx context.Context, r *regime, w *numbered)
 
 // commitBatch makes the writes of a batch, the first of which is the caller's, and gives
 // the next batch to the first of those that wait.
-func (wp *writePath) commitBatch(ctx context.Context, r *regime, batch []*gathered) (keeps bool, err error) {
+func (wp *writePath) commitBatch(ctx context.Context, r *writeMode, batch []*gathered) (keeps bool, err error) {
 	// The caller's end is not that of the others.
 	ctx = context.WithoutCancel(ctx)
 	var joint turn

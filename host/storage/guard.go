@@ -50,7 +50,7 @@ var ErrFrozen = errors.New("storage accepts no writes while the replication role
 func (wp *writePath) Refusals() *refusal.Counters { return &wp.refusals }
 
 // Guard is the present guard.
-func (wp *writePath) Guard() Guard { return wp.regime.Load().guard }
+func (wp *writePath) Guard() Guard { return wp.writeMode.Load().guard }
 
 // check says whether an operation is refused or to be dropped.
 func (g *Guard) check(c *keyclass.Classifier, op physical.Operation, key string) (drop bool, err error) {

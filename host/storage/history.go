@@ -3,10 +3,8 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"sync/atomic"
-	"time"
 
 	"github.com/hashicorp/vault/sdk/physical"
 
@@ -133,7 +131,7 @@ func (j *activeJournal) checkHistory(at replication.Position) error {
 // If it is not of what is stored here, that is gone: HistoryLost. A position of another
 // epoch says nothing.
 func (p *primary) Given(mode replication.Mode, at replication.Position) {
-	j, cfg, err := p.regime.Load().modeOf(mode)
+	j, cfg, err := p.writeMode.Load().modeOf(mode)
 	if err != nil || at.Epoch != cfg.Epoch {
 		return
 	}
@@ -159,7 +157,7 @@ func (j *activeJournal) noteBefore() {
 	}
 }
 
-// noteReached remembers how far a journal was that ends. The caller holds t.control.
+// noteReached remembers how far a journal was that ends. The caller holds writePath.control.
 func (h *history) noteReached(j *activeJournal) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -198,50 +196,6 @@ func (h *history) HistoryWasLate(ctx context.Context) bool {
 
 // BeginHistory says that Activate has begun the new epoch.
 func (h *history) BeginHistory() { h.lost.Store(false) }
-
-// finish finishes a number whose write was settled. A row that is retained must be
-// stored first: what is streamed and not stored would be taken for a history that is
-// gone after a crash. Nothing is streamed meanwhile.
-func (wp *writePath) finish(ctx context.Context, r *regime, row *journal.Row, retain bool) {
-	j := r.journal
-	row.Weigh()
-	if !retain || wp.rowStored(ctx, row) == nil {
-		j.seq.Finish(row.Sequence, row)
-		return
-	}
-	r.hold()
-	go func() {
-		defer r.leave()
-		for {
-			timer := time.NewTimer(choreRetry)
-			select {
-			case <-j.ctx.Done():
-				timer.Stop()
-				return
-			case <-timer.C:
-			}
-			ctx, cancel := context.WithTimeout(j.ctx, settleTimeout)
-			err := wp.rowStored(ctx, row)
-			cancel()
-			if err == nil {
-				j.seq.Finish(row.Sequence, row)
-				return
-			}
-		}
-	}()
-}
-
-// rowStored stores a row, in the place of one that was stored ahead of a write that then
-// did something else.
-func (wp *writePath) rowStored(ctx context.Context, row *journal.Row) error {
-	key := journal.RowKey(row.Term, row.Sequence)
-	value := journal.EncodeRow(row.Ops)
-	have, err := wp.below.ReadFresh(ctx, key)
-	if err != nil || bytes.Equal(have, value) {
-		return err
-	}
-	return wp.below.Inner.Put(ctx, &physical.Entry{Key: key, Value: value})
-}
 
 // rest stops what the journal writes by itself, and waits for it until the context ends.
 func (j *activeJournal) rest(ctx context.Context) {

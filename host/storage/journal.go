@@ -102,8 +102,8 @@ func (p *primary) Activate(ctx context.Context, cfg JournalConfig) error {
 		p.below.Classes().SetMounts(keyclass.NewMounts())
 	}
 	modes := copyMap(cfg.Modes, func(map[replication.Mode]ModeConfig) {})
-	former := p.regime.Load().modes
-	j := p.regime.Load().journal
+	former := p.writeMode.Load().modes
+	j := p.writeMode.Load().journal
 	fresh := j == nil
 	if fresh {
 		var err error
@@ -121,7 +121,7 @@ func (p *primary) Activate(ctx context.Context, cfg JournalConfig) error {
 		j.trustSlots()
 		j.start()
 	}
-	if err := p.change(ctx, func(r *regime) { r.journal, r.modes = j, modes }); err != nil {
+	if err := p.change(ctx, func(r *writeMode) { r.journal, r.modes = j, modes }); err != nil {
 		return err
 	}
 	for m := range former {
@@ -203,7 +203,7 @@ func (p *primary) beginTerm(ctx context.Context) (*activeJournal, error) {
 func (p *primary) Deactivate(ctx context.Context) error {
 	p.control.Lock()
 	defer p.control.Unlock()
-	r := p.regime.Load()
+	r := p.writeMode.Load()
 	j := r.journal
 	if j == nil {
 		p.reached = reached{} // it may have another cluster's storage when it is a primary again
@@ -215,7 +215,7 @@ func (p *primary) Deactivate(ctx context.Context) error {
 	for m := range r.modes {
 		errs = append(errs, p.indexes.Stop(ctx, m, true))
 	}
-	errs = append(errs, p.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
+	errs = append(errs, p.change(ctx, func(r *writeMode) { r.journal, r.modes = nil, nil }))
 	j.end()
 	p.noteReached(j)
 	drained := errors.Join(errs...) == nil
@@ -229,7 +229,7 @@ func (p *primary) Deactivate(ctx context.Context) error {
 // abandon ends the journal and all fingerprints in memory and writes nothing. The caller holds
 // control.
 func (p *primary) abandon(ctx context.Context) error {
-	r := p.regime.Load()
+	r := p.writeMode.Load()
 	if r.journal != nil {
 		// First of all: writes that wait for the storage to say what became of them are
 		// waited for below, and give up.
@@ -240,7 +240,7 @@ func (p *primary) abandon(ctx context.Context) error {
 		errs = append(errs, p.indexes.Stop(ctx, m, false))
 	}
 	if j := r.journal; j != nil {
-		errs = append(errs, p.change(ctx, func(r *regime) { r.journal, r.modes = nil, nil }))
+		errs = append(errs, p.change(ctx, func(r *writeMode) { r.journal, r.modes = nil, nil }))
 		j.end()
 		p.noteReached(j)
 	}
@@ -288,7 +288,7 @@ func (j *activeJournal) allocate(ctx context.Context) (n uint64, retain bool, er
 
 // Position is the watermark of a mode's journal, with the fingerprint if known.
 func (p *primary) Position(mode replication.Mode) (*replication.JournalPosition, error) {
-	r := p.regime.Load()
+	r := p.writeMode.Load()
 	j, cfg, err := r.modeOf(mode)
 	if err != nil {
 		return nil, err

@@ -422,7 +422,7 @@ func TestFilterChangesWithItsRecord(t *testing.T) {
 
 // A view that no table has is left out for a filtered slot whatever its filter
 // says; the deletions of one that is gone still reach the others.
-func TestFilterLeavesOutHomelessViews(t *testing.T) {
+func TestFilterLeavesOutUnmountedViews(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
 	primary, _, pm, _ := perfPair(t, newTxn(t))

@@ -15,7 +15,7 @@ type Observer interface {
 	// LeadershipBegins is called before a write below core/leader/ is passed on, which
 	// the core makes once at the start of each leadership on storage with high
 	// availability. An error fails the write, and with it the leadership. It may change
-	// the regime.
+	// the write mode.
 	LeadershipBegins(ctx context.Context) error
 	// HistoryLost is called when [Tap.HistoryLost] becomes true. It must return at once
 	// and call nothing of the tap.
@@ -25,7 +25,7 @@ type Observer interface {
 	IndexWrong(mode replication.Mode)
 	// BeforeApply sees each transaction of ApplyFrame and ApplyRange before it is
 	// written. It may add writes of Own keys, which become part of the transaction, and
-	// drop others; an error fails the apply. It must not change the regime.
+	// drop others; an error fails the apply. It must not change the write mode.
 	BeforeApply(ctx context.Context, b *txn.Batch) error
 	// Applied is called with the keys that an apply has written or deleted, in order,
 	// after they are durable and before anything later is applied: for each transaction

@@ -15,7 +15,7 @@ import (
 
 // primary is what a primary does beside writing: it begins and ends terms of the journal,
 // keeps slots, and serves frames, ranges and answers. activeJournal has the state
-// of a term; the regime has the journal.
+// of a term; the write mode has the journal.
 //
 // slotRecords is the turn of who writes records of slots; it is taken before
 // activeJournal.mu. filters has a lock that is held while a frame, a range or an answer is

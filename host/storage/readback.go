@@ -123,7 +123,7 @@ func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
 		ops := rows[i].Ops[:0:0]
 		for _, op := range rows[i].Ops {
 			now := values[index[op.Key]]
-			if now == nil && op.Kind == journal.Put && r.mode == replication.Performance && r.of.below.Classes().Homeless(op.Key) {
+			if now == nil && op.Kind == journal.Put && r.mode == replication.Performance && r.of.below.Classes().Unmounted(op.Key) {
 				// Its mount is gone. The row that deletes it is behind the one of the table
 				// that marks the mount, and this one may not be.
 				rows[i].ConsistentFrom = rows[i].Sequence + 1

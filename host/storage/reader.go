@@ -16,7 +16,7 @@ import (
 // another epoch, ahead of this primary, or before what the slot retains. The
 // reader ends with the context; Unavailable when the journal ends.
 func (p *primary) ReadJournal(ctx context.Context, mode replication.Mode, slotID string, after replication.Position) (replication.FrameReader, error) {
-	j, cfg, err := p.regime.Load().modeOf(mode)
+	j, cfg, err := p.writeMode.Load().modeOf(mode)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (r *reader) Next() (*replication.Frame, error) {
 		case <-r.ctx.Done():
 		}
 	}
-	if _, cfg, err := r.of.regime.Load().modeOf(r.mode); err != nil {
+	if _, cfg, err := r.of.writeMode.Load().modeOf(r.mode); err != nil {
 		return nil, err
 	} else if cfg.Epoch != r.epoch {
 		return nil, replication.Errorf(replication.PositionLost, "this primary has begun the epoch %s: the secondary has to compare and copy", cfg.Epoch)

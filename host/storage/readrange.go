@@ -28,7 +28,7 @@ func (p *primary) ReadRange(ctx context.Context, mode replication.Mode, slotID, 
 }
 
 func (p *primary) readRange(ctx context.Context, mode replication.Mode, slotID string, allow allowed, after string) (*replication.Range, error) {
-	j, _, err := p.regime.Load().modeOf(mode)
+	j, _, err := p.writeMode.Load().modeOf(mode)
 	if err != nil {
 		return nil, err
 	}

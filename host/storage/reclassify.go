@@ -8,10 +8,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/hashicorp/vault/sdk/physical"
-
-	"github.com/vault-replication/vault-replication/host/storage/failure"
-	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -58,7 +54,7 @@ func (p *primary) Reclassify(ctx context.Context, prefixes ...string) error {
 func (wp *writePath) fence(ctx context.Context) error {
 	wp.control.Lock()
 	defer wp.control.Unlock()
-	return wp.change(ctx, func(*regime) {})
+	return wp.change(ctx, func(*writeMode) {})
 }
 
 func (p *primary) reclassify(ctx context.Context, prefix string, held *heldView) error {
@@ -94,7 +90,7 @@ func (p *primary) reclassify(ctx context.Context, prefix string, held *heldView)
 			return err
 		}
 	}
-	if j := p.regime.Load().journal; j != nil && held.tooMany {
+	if j := p.writeMode.Load().journal; j != nil && held.tooMany {
 		j.incomplete(replication.Performance)
 	}
 	return nil
@@ -103,7 +99,7 @@ func (p *primary) reclassify(ctx context.Context, prefix string, held *heldView)
 // lostCount invalidates the index, which does not know what it has counted of a view whose
 // classes have changed.
 func (wp *writePath) lostCount(ctx context.Context) error {
-	x := wp.regime.Load().indexes[replication.Performance]
+	x := wp.writeMode.Load().indexes[replication.Performance]
 	if x == nil {
 		return nil
 	}
@@ -125,61 +121,6 @@ func (p *primary) journalAgain(ctx context.Context, keys []string) error {
 		}
 	}
 	return p.journalKeys(ctx, r, wanted)
-}
-
-// journalKeys makes rows of keys as they are now. The caller has entered r, whose journal
-// gets them.
-func (wp *writePath) journalKeys(ctx context.Context, r *regime, wanted []string) error {
-	if len(wanted) == 0 {
-		return nil
-	}
-	locks, err := wp.below.Keys.Lock(ctx, wanted...)
-	if err != nil {
-		return err
-	}
-	defer wp.below.Keys.Unlock(locks)
-	values, err := wp.below.ReadAll(physical.CacheRefreshContext(ctx, true), wanted)
-	if err != nil {
-		return failure.Storage("read keys that are journalled again", err)
-	}
-	var ops []journal.Op
-	size := 0
-	for i, key := range wanted {
-		op := journal.Op{Kind: journal.Put, Class: wp.below.Classes().Class(key), Key: key, Value: values[i]}
-		if op.Value == nil {
-			op.Kind = journal.Delete
-		}
-		ops = append(ops, op)
-		if size += len(key) + len(op.Value); size >= replication.PayloadTarget || i == len(wanted)-1 {
-			if err := wp.rowAlone(ctx, r, ops); err != nil {
-				return err
-			}
-			ops, size = nil, 0
-		}
-	}
-	return nil
-}
-
-// rowAlone journals a row whose writes were made before. The caller has locked its
-// keys.
-func (wp *writePath) rowAlone(ctx context.Context, r *regime, ops []journal.Op) error {
-	n, retain, err := r.journal.allocate(ctx)
-	if err != nil {
-		return err
-	}
-	if retain {
-		row := &physical.Entry{Key: journal.RowKey(r.journal.term, n), Value: journal.EncodeRow(ops)}
-		r.journal.stored(len(row.Key) + len(row.Value))
-		err = wp.below.Inner.Put(ctx, row)
-	}
-	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: ops}
-	if err != nil {
-		wp.finish(ctx, r, row, retain)
-		return failure.Storage("write a journal row", err)
-	}
-	row.Weigh()
-	r.journal.seq.Finish(n, row)
-	return nil
 }
 
 // incomplete says that the rows of a mode up to now lack something that cannot be

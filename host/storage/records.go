@@ -156,7 +156,7 @@ func (j *activeJournal) persistAcks(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// writeSlot writes the record of a slot. It is the caller's turn of t.slotRecords.
+// writeSlot writes the record of a slot. The caller has the turn of slotRecords.
 func (p *primary) writeSlot(ctx context.Context, mode replication.Mode, rec *journal.Slot) error {
 	b, err := rec.Encode()
 	if err != nil {

@@ -248,6 +248,7 @@ func TestApplyFrameRules(t *testing.T) {
 		to.Sequence = 3
 		_, err = secondary.Secondary(dr).ApplyFrame(ctx, &replication.Frame{After: 2, To: to, Payload: enc.Payload()})
 		require.Equal(t, replication.InvalidInput, replication.KindOf(err))
+		require.ErrorContains(t, err, "not replicated in dr mode")
 		require.Equal(t, "<none>", get(t, secondary.Inner(), "core/hsm/barrier-unseal-keys"))
 		require.Equal(t, "<none>", get(t, secondary.Inner(), "core/auth"))
 		_, err = secondary.Secondary(dr).ApplyFrame(ctx, &replication.Frame{After: 2, To: to, Payload: []byte("junk")})

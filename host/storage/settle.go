@@ -10,6 +10,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/lock"
 )
@@ -27,21 +28,21 @@ const (
 // settle finds out what a failed write has done and finishes its number. The row
 // gets what the storage has: if the write took effect in part or not at all,
 // the row says so. False if the storage does not answer.
-func (wp *writePath) settle(ctx context.Context, r *regime, n uint64, retain bool, effects []effect) bool {
+func (wp *writePath) settle(ctx context.Context, r *writeMode, n uint64, retain bool, effects effects) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	if err := wp.readAfter(ctx, effects); err != nil {
+	if err := effects.readAfter(ctx, wp.below); err != nil {
 		return false
 	}
 	r.account(effects, n)
-	wp.finish(ctx, r, &journal.Row{Sequence: n, Term: r.journal.term, Ops: opsOf(effects)}, retain)
+	wp.finish(ctx, r, &journal.Row{Sequence: n, Term: r.journal.term, Ops: effects.ops()}, retain)
 	return true
 }
 
 // settleLater tries until the storage answers or the journal ends. The keys stay
 // locked meanwhile: nobody can write them anyway, and a later write would make
 // it impossible to say what this one did. The watermark waits.
-func (wp *writePath) settleLater(r *regime, n uint64, retain bool, effects []effect, written func(), locks lock.Held) {
+func (wp *writePath) settleLater(r *writeMode, n uint64, retain bool, effects effects, written func(), locks lock.Held) {
 	r.hold()
 	wp.below.Logger.Warn("storage failed a write and does not answer; replication waits until it is known what became of it",
 		"sequence", n, "key", effects[0].key)
@@ -67,15 +68,59 @@ func (wp *writePath) settleLater(r *regime, n uint64, retain bool, effects []eff
 	}()
 }
 
+// finish finishes a number whose write was settled. A row that is retained must be
+// stored first: what is streamed and not stored would be taken for a history that is
+// gone after a crash. Nothing is streamed meanwhile.
+func (wp *writePath) finish(ctx context.Context, r *writeMode, row *journal.Row, retain bool) {
+	j := r.journal
+	row.Weigh()
+	if !retain || storeRow(ctx, wp.below, row) == nil {
+		j.seq.Finish(row.Sequence, row)
+		return
+	}
+	r.hold()
+	go func() {
+		defer r.leave()
+		for {
+			timer := time.NewTimer(choreRetry)
+			select {
+			case <-j.ctx.Done():
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
+			ctx, cancel := context.WithTimeout(j.ctx, settleTimeout)
+			err := storeRow(ctx, wp.below, row)
+			cancel()
+			if err == nil {
+				j.seq.Finish(row.Sequence, row)
+				return
+			}
+		}
+	}()
+}
+
+// storeRow stores a row, in the place of one that was stored ahead of a write that then
+// did something else.
+func storeRow(ctx context.Context, to *backing.Storage, row *journal.Row) error {
+	key := journal.RowKey(row.Term, row.Sequence)
+	value := journal.EncodeRow(row.Ops)
+	have, err := to.ReadFresh(ctx, key)
+	if err != nil || bytes.Equal(have, value) {
+		return err
+	}
+	return to.Inner.Put(ctx, &physical.Entry{Key: key, Value: value})
+}
+
 // readAfter replaces the intended effects by what the storage has. The cache
 // below still has the old value after a failed write, so it is passed by.
-func (wp *writePath) readAfter(ctx context.Context, effects []effect) error {
+func (effects effects) readAfter(ctx context.Context, from *backing.Storage) error {
 	ctx = physical.CacheRefreshContext(ctx, true)
 	keys := make([]string, len(effects))
 	for i := range effects {
 		keys[i] = effects[i].key
 	}
-	values, err := wp.below.ReadAll(ctx, keys)
+	values, err := from.ReadAll(ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -88,7 +133,7 @@ func (wp *writePath) readAfter(ctx context.Context, effects []effect) error {
 // readBefore notes what is there before a write, for the fingerprints; known is
 // what the caller, who holds the locks, has read already, nil for nothing. If
 // reading fails the write goes on, and account has them computed anew.
-func (wp *writePath) readBefore(ctx context.Context, effects []effect, known map[string][]byte) {
+func (effects effects) readBefore(ctx context.Context, from *backing.Storage, known map[string][]byte) {
 	var keys []string
 	for i := range effects {
 		e := &effects[i]
@@ -99,7 +144,7 @@ func (wp *writePath) readBefore(ctx context.Context, effects []effect, known map
 	if len(keys) == 0 {
 		return
 	}
-	values, err := wp.below.ReadAll(ctx, keys)
+	values, err := from.ReadAll(ctx, keys)
 	if err != nil {
 		return
 	}
@@ -113,14 +158,14 @@ func (wp *writePath) readBefore(ctx context.Context, effects []effect, known map
 
 // account finds out what a write outside the journal has done and tells the
 // fingerprints.
-func (wp *writePath) account(ctx context.Context, r *regime, effects []effect, failed error) {
+func (wp *writePath) account(ctx context.Context, r *writeMode, effects effects, failed error) {
 	if len(r.indexes) == 0 {
 		return
 	}
 	if failed != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 		defer cancel()
-		if err := wp.readAfter(ctx, effects); err != nil {
+		if err := effects.readAfter(ctx, wp.below); err != nil {
 			r.invalidate()
 			return
 		}
@@ -131,7 +176,7 @@ func (wp *writePath) account(ctx context.Context, r *regime, effects []effect, f
 // account tells the indexes what a write has done; number is its own in the journal, or 0.
 // If it is not known what was there before, the index is invalidated. That is done after the
 // write: a scan that began before it would not have listed the keys that it created.
-func (r *regime) account(effects []effect, number uint64) {
+func (r *writeMode) account(effects effects, number uint64) {
 	for m, x := range r.indexes {
 		for i := range effects {
 			e := &effects[i]
@@ -155,14 +200,14 @@ func (r *regime) account(effects []effect, number uint64) {
 	}
 }
 
-func (r *regime) invalidate() {
+func (r *writeMode) invalidate() {
 	for _, x := range r.indexes {
 		x.Invalidate()
 	}
 }
 
 // invalidateStored invalidates the indexes, in memory and as they are stored.
-func (r *regime) invalidateStored(ctx context.Context) error {
+func (r *writeMode) invalidateStored(ctx context.Context) error {
 	r.invalidate()
 	for _, x := range r.indexes {
 		if err := x.InvalidateStored(ctx); err != nil {

@@ -44,7 +44,7 @@ func (s *slot) record(id string) *journal.Slot {
 // [replication.Host]. It is durable.
 func (p *primary) OpenSlot(ctx context.Context, mode replication.Mode, id string) (replication.Position, error) {
 	none := replication.Position{}
-	j, cfg, err := p.regime.Load().modeOf(mode)
+	j, cfg, err := p.writeMode.Load().modeOf(mode)
 	if err != nil {
 		return none, err
 	}
@@ -84,9 +84,9 @@ func (p *primary) OpenSlot(ctx context.Context, mode replication.Mode, id string
 	return at, nil
 }
 
-// forgetRecord deletes the record of a slot that is about to be opened anew. While it
-// is there a crash brings the slot back as it was, and from then on the rows after it
-// need not be.
+// forgetRecord deletes the record of a slot before the slot is opened anew. A crash would
+// bring back the slot that the record describes, and the rows after its position may be gone
+// as soon as the new slot retains from a later one.
 func (j *activeJournal) forgetRecord(ctx context.Context, mode replication.Mode, id string) error {
 	j.mu.Lock()
 	known := j.slots[mode][id] != nil
@@ -179,7 +179,7 @@ func (j *activeJournal) waitFor(ctx context.Context, n uint64) error {
 // see [replication.Host]. PositionLost for a position of another epoch, and for a
 // slot that is lost. It also says that the secondary is there, for the cap in age.
 func (p *primary) AckSlot(_ context.Context, mode replication.Mode, id string, at replication.Position) error {
-	j, cfg, err := p.regime.Load().modeOf(mode)
+	j, cfg, err := p.writeMode.Load().modeOf(mode)
 	if err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (p *primary) AckSlot(_ context.Context, mode replication.Mode, id string, a
 // SlotSeen says that the secondary of a slot is there, for the cap in age. NotFound
 // without such a slot, PositionLost when it is lost.
 func (p *primary) SlotSeen(mode replication.Mode, id string) error {
-	j, _, err := p.regime.Load().modeOf(mode)
+	j, _, err := p.writeMode.Load().modeOf(mode)
 	if err != nil {
 		return err
 	}
@@ -250,7 +250,7 @@ func (p *primary) CloseSlot(ctx context.Context, mode replication.Mode, id strin
 	if err := p.below.Inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
 		return failure.Storage("delete a slot", err)
 	}
-	if j := p.regime.Load().journal; j != nil {
+	if j := p.writeMode.Load().journal; j != nil {
 		j.forget(mode, id)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
@@ -23,17 +24,17 @@ import (
 const owedKey = "replication/journal/owed"
 
 // Step writes the rows of a change of role, past the guard: all or none, on every storage.
-// It is the only way to do so, so that what counts is never written without those who
-// count. While an index or a journal runs, the rows pass them as any write does. While
-// none runs, the core is sealed: then the parts of stored indexes that have counted the
-// keys go in the same step, and the next journal is owed the keys.
+// Nothing else may write them, so that no replicated row is written without the indexes and
+// the journal. While one of these runs, the rows pass it as any write does. While none runs,
+// the core is sealed: the step then deletes the rows of stored indexes that have counted its
+// keys, and records the keys for the next journal.
 func (wp *writePath) Step(ctx context.Context, rows []onestep.Row) error {
 	r := wp.enter()
 	defer r.leave()
 	if r.watching {
 		return wp.commit(ctx, r, entriesOf(rows), txn.Options{OneStep: true})
 	}
-	changed, err := wp.changing(ctx, rows)
+	changed, err := changing(ctx, wp.below, rows)
 	if err != nil {
 		return err
 	}
@@ -58,16 +59,16 @@ func entriesOf(rows []onestep.Row) []*physical.TxnEntry {
 	return writes
 }
 
-// changing are the keys of rows that count somewhere and are not as the storage has them.
-func (wp *writePath) changing(ctx context.Context, rows []onestep.Row) ([]string, error) {
+// changing are the keys of replicated rows that the storage has otherwise.
+func changing(ctx context.Context, from *backing.Storage, rows []onestep.Row) ([]string, error) {
 	last := map[string][]byte{}
 	for _, row := range rows {
-		if wp.below.Classes().Class(row.Key) != keyclass.Own {
+		if from.Classes().Class(row.Key) != keyclass.Own {
 			last[row.Key] = row.Value
 		}
 	}
 	keys := slices.Sorted(maps.Keys(last))
-	now, err := wp.below.ReadAll(physical.CacheRefreshContext(ctx, true), keys)
+	now, err := from.ReadAll(physical.CacheRefreshContext(ctx, true), keys)
 	if err != nil {
 		return nil, failure.Storage("read what a change of role replaces", err)
 	}
@@ -90,7 +91,7 @@ func (wp *writePath) besideStep(ctx context.Context, changed []string) ([]oneste
 	for _, row := range stale {
 		rows = append(rows, onestep.Row{Key: row})
 	}
-	owed, err := wp.owed(ctx)
+	owed, err := owedKeys(ctx, wp.below)
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +104,9 @@ func (wp *writePath) besideStep(ctx context.Context, changed []string) ([]oneste
 	return append(rows, onestep.Row{Key: owedKey, Value: b}), nil
 }
 
-func (wp *writePath) owed(ctx context.Context) (keys []string, err error) {
-	b, err := wp.below.ReadFresh(ctx, owedKey)
+// owedKeys are the keys that steps have written while no journal ran.
+func owedKeys(ctx context.Context, from *backing.Storage) (keys []string, err error) {
+	b, err := from.ReadFresh(ctx, owedKey)
 	if err != nil {
 		return nil, failure.Storage("read what the journal is owed", err)
 	}
@@ -119,7 +121,7 @@ func (wp *writePath) owed(ctx context.Context) (keys []string, err error) {
 
 // settleOwed makes rows of the keys that steps have written while no journal ran.
 func (p *primary) settleOwed(ctx context.Context) error {
-	keys, err := p.owed(ctx)
+	keys, err := owedKeys(ctx, p.below)
 	if err != nil || len(keys) == 0 {
 		return err
 	}

@@ -11,9 +11,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 )
 
-// What a block had as its row, or as those of the blocks that it was made of, goes from
-// the storage when it is stored: two rows that have the same keys would make all of the
-// index count no more.
+// When a block is stored, its former row is deleted, and so are the rows of the blocks that it
+// was made of. Two rows with the same keys would make the whole stored index invalid.
 func TestRowsOfMergedBlocksAreDropped(t *testing.T) {
 	t.Parallel()
 	inner := newTxn(t)

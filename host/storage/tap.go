@@ -97,7 +97,7 @@ func New(inner physical.Backend, o Options) *Tap {
 	})
 	w := &writePath{below: below, alone: o.Alone}
 	w.observed.Store(&observer{Nobody{}})
-	w.regime.Store(newRegime(&regime{}))
+	w.writeMode.Store(newWriteMode(&writeMode{}))
 	t := &Tap{writePath: w, duty: secondary.NewDuty(), secondaries: map[replication.Mode]*secondary.Secondary{}}
 	t.indexes = index.New(index.Needs{
 		Below: below, Writes: telling{w}, StoreAfter: orDefault(o.StoreAfter, index.DefaultStoreAfter),
@@ -110,7 +110,7 @@ func New(inner physical.Backend, o Options) *Tap {
 			Mode: mode, Below: below, Writes: applying{w}, Duty: t.duty,
 			Listener: func() secondary.Listener { return w.observer() },
 			Index: func() secondary.Index {
-				if x := w.regime.Load().indexes[mode]; x != nil {
+				if x := w.writeMode.Load().indexes[mode]; x != nil {
 					return x
 				}
 				return nil
@@ -188,14 +188,14 @@ func (t *Tap) SetGuard(ctx context.Context, g Guard) error {
 			s.EndWaits() // a secondary no more, or about to change
 		}
 	}
-	return t.change(ctx, func(r *regime) { r.guard = g })
+	return t.change(ctx, func(r *writeMode) { r.guard = g })
 }
 
 // Rest stops what the tap writes by itself, and waits for it until the context
 // ends: the node has ended its duty, and its storage may be replaced under it.
 func (t *Tap) Rest(ctx context.Context) {
 	t.indexes.Rest(ctx)
-	if j := t.regime.Load().journal; j != nil {
+	if j := t.writeMode.Load().journal; j != nil {
 		j.rest(ctx)
 	}
 }

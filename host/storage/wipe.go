@@ -5,8 +5,6 @@ package storage
 import (
 	"context"
 
-	"github.com/hashicorp/vault/sdk/physical"
-
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
@@ -41,13 +39,9 @@ func (wp *writePath) ClearView(ctx context.Context, prefix string) (deleted uint
 
 // deleteKeys deletes keys in transactions, past the guard.
 func (wp *writePath) deleteKeys(ctx context.Context, keys []string) (deleted uint64, err error) {
-	writes := make([]*physical.TxnEntry, len(keys))
-	for i, key := range keys {
-		writes[i] = txn.Delete(key)
-	}
 	r := wp.enter()
 	defer r.leave()
-	for _, piece := range wp.below.Split(writes) {
+	for _, piece := range wp.below.Split(txn.Deletes(keys)) {
 		if err := wp.commit(ctx, r, piece, txn.Options{}); err != nil {
 			return deleted, err
 		}

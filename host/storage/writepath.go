@@ -16,11 +16,11 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// writePath is the way of a write: the guard, the regime that it enters, the locks of its
+// writePath is the way of a write: the guard, the write mode that it enters, the locks of its
 // keys, its number and row in the journal, what the indexes are told. See commit.go.
 //
-// control serialises changes of the regime; it guards draining and history.reached. It is
-// held while writes of former regimes end, so no write may take it.
+// control serialises changes of the write mode; it guards draining and history.reached. It is
+// held while writes of former write modes end, so no write may take it.
 type writePath struct {
 	below    *backing.Storage
 	alone    func(string) bool
@@ -28,9 +28,9 @@ type writePath struct {
 	// counted are the indexes that count what is written.
 	counted counted
 
-	regime   atomic.Pointer[regime]
-	control  sync.Mutex
-	draining []*regime // regimes that a change gave up waiting for
+	writeMode atomic.Pointer[writeMode]
+	control   sync.Mutex
+	draining  []*writeMode // write modes that a change gave up waiting for
 
 	held     heldViews
 	unknown  atomic.Uint64
@@ -52,7 +52,7 @@ func (wp *writePath) UnknownKeys() uint64 { return wp.unknown.Load() }
 // applying is the write path as a secondary uses it: see secondary.Writer.
 type applying struct{ *writePath }
 
-// Begin enters the present regime.
+// Begin enters the present write mode.
 func (wp applying) Begin() (commit txn.Commit, end func()) {
 	r := wp.enter()
 	return func(ctx context.Context, writes []*physical.TxnEntry, o txn.Options) error {
@@ -72,12 +72,12 @@ func (wp applying) Alone(key string) bool { return wp.isAlone(key) }
 // control.
 type telling struct{ *writePath }
 
-// Running are the indexes that the present regime tells of writes.
-func (wp telling) Running() map[replication.Mode]*index.Index { return wp.regime.Load().indexes }
+// Running are the indexes that the present write mode tells of writes.
+func (wp telling) Running() map[replication.Mode]*index.Index { return wp.writeMode.Load().indexes }
 
-// Tell changes the regime.
+// Tell changes the write mode.
 func (wp telling) Tell(ctx context.Context, mode replication.Mode, x *index.Index) error {
-	return wp.change(ctx, func(r *regime) {
+	return wp.change(ctx, func(r *writeMode) {
 		r.indexes = copyMap(r.indexes, func(m map[replication.Mode]*index.Index) {
 			if m[mode] = x; x == nil {
 				delete(m, mode)

@@ -12,7 +12,7 @@ import (
 // answered, and perhaps some that are under way. It runs ahead of [Tap.Position],
 // where everything is finished.
 func (p *primary) LastWritten(mode replication.Mode) (replication.Position, error) {
-	j, cfg, err := p.regime.Load().modeOf(mode)
+	j, cfg, err := p.writeMode.Load().modeOf(mode)
 	if err != nil {
 		return replication.Position{}, err
 	}
@@ -21,7 +21,7 @@ func (p *primary) LastWritten(mode replication.Mode) (replication.Position, erro
 
 // WaitFinished waits until the writes of a primary are finished up to a sequence.
 func (p *primary) WaitFinished(ctx context.Context, mode replication.Mode, sequence uint64) error {
-	j, _, err := p.regime.Load().modeOf(mode)
+	j, _, err := p.writeMode.Load().modeOf(mode)
 	if err != nil {
 		return err
 	}

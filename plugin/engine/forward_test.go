@@ -391,7 +391,7 @@ func TestOtherRequestsAreSmall(t *testing.T) {
 		unlimited := grpc.MaxCallSendMsgSize(link.MessageMax)
 		_, err := client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "large"})
 		require.NoError(t, err)
-		copying, err := client.Copy(t.Context(), &linkv1.CopyRequest{After: strings.Repeat("x", link.SmallRequestMax)}, unlimited)
+		copying, err := client.Copy(t.Context(), &linkv1.CopyRequest{After: bytes.Repeat([]byte("x"), link.SmallRequestMax)}, unlimited)
 		require.NoError(t, err)
 		_, err = copying.Recv()
 		requireKind(t, replication.InvalidInput, link.FromStatus(err), "98304 are allowed")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
+	"github.com/vault-replication/vault-replication/shared/clusteraddr"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -85,7 +86,7 @@ func (e *Engine) answering(ctx context.Context, b *trust.Bundle, addresses []str
 		return nil, replication.Errorf(replication.InvalidInput, "%d addresses were given, at most %d are kept", len(addresses), link.AddressesMax)
 	}
 	for _, a := range addresses {
-		if err := link.CheckAddress(a); err != nil {
+		if err := clusteraddr.Check(a); err != nil {
 			return nil, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/plugin/engine/secondary"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
+	"github.com/vault-replication/vault-replication/shared/clusteraddr"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -31,7 +32,7 @@ func (e *Engine) EnablePrimary(_ context.Context, req replication.EnablePrimaryR
 // certificates that it issued prove nothing to this cluster.
 func (e *Engine) newPrimary(setID, primaryClusterAddr string) (*replication.Transition, error) {
 	if primaryClusterAddr != "" {
-		if err := link.CheckAddress(primaryClusterAddr); err != nil {
+		if err := clusteraddr.Check(primaryClusterAddr); err != nil {
 			return nil, err
 		}
 	}
@@ -44,7 +45,7 @@ func (e *Engine) newPrimary(setID, primaryClusterAddr string) (*replication.Tran
 		return nil, replication.Errorf(replication.Internal, "encoding the certificate authority: %w", err)
 	}
 	return &replication.Transition{
-		Role: replication.Primary, ClusterID: setID, NewEpoch: true, ClearState: true,
+		Role: replication.Primary, ClusterID: setID, ClearState: true,
 		PutState: map[string][]byte{trust.AuthorityKey: record},
 	}, nil
 }

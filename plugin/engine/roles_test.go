@@ -107,7 +107,6 @@ func TestPromotionWaitsUnlessForced(t *testing.T) {
 		requireKind(t, replication.Unavailable, err, "demote it first")
 		tr, err := s.promote(true)
 		require.NoError(t, err)
-		require.True(t, tr.NewEpoch)
 		require.True(t, tr.ClearState)
 		require.Equal(t, p.start.ClusterID, tr.ClusterID)
 		require.NotEqual(t, p.host.State()[trust.AuthorityKey], tr.PutState[trust.AuthorityKey], "a new authority")

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 	"github.com/vault-replication/vault-replication/shared/replicationtest"
@@ -77,7 +78,7 @@ func TestFloodsOfCallsAreRefused(t *testing.T) {
 				rpc := replicationv1.NewHostClient(dial())
 				for range b.calls / 2 {
 					wg.Go(func() {
-						_, err := rpc.ApplyFrame(t.Context(), &replicationv1.ApplyFrameRequest{Frame: &replicationv1.Frame{}})
+						_, err := rpc.ApplyFrame(t.Context(), &replicationv1.ApplyFrameRequest{Frame: &commonv1.Frame{}})
 						if err != nil {
 							t.Error(err)
 						}
@@ -88,14 +89,14 @@ func TestFloodsOfCallsAreRefused(t *testing.T) {
 				<-h.came
 			}
 			for range 3 {
-				_, err := replicationv1.NewHostClient(dial()).ApplyFrame(t.Context(), &replicationv1.ApplyFrameRequest{Frame: &replicationv1.Frame{}})
+				_, err := replicationv1.NewHostClient(dial()).ApplyFrame(t.Context(), &replicationv1.ApplyFrameRequest{Frame: &commonv1.Frame{}})
 				require.Equal(t, codes.ResourceExhausted, status.Code(err), "%v", err)
 			}
 			close(h.release)
 			wg.Wait()
 			rpc := replicationv1.NewHostClient(dial())
 			require.Eventually(t, func() bool {
-				_, err := rpc.ApplyFrame(t.Context(), &replicationv1.ApplyFrameRequest{Frame: &replicationv1.Frame{}})
+				_, err := rpc.ApplyFrame(t.Context(), &replicationv1.ApplyFrameRequest{Frame: &commonv1.Frame{}})
 				return err == nil
 			}, time.Minute, time.Millisecond)
 			require.EqualValues(t, b.calls/2*2, h.most.Load())
@@ -112,7 +113,7 @@ func TestCallsWaitForRoom(t *testing.T) {
 	rpc := replicationv1.NewHostClient(conn)
 	var wg sync.WaitGroup
 	for _, size := range []int{1, smallCalls.message + 1} {
-		frame := &replicationv1.Frame{Payload: make([]byte, size)}
+		frame := &commonv1.Frame{Payload: make([]byte, size)}
 		for i := range 2 * bulkCalls.calls {
 			wg.Go(func() {
 				if _, err := rpc.ApplyFrame(t.Context(), &replicationv1.ApplyFrameRequest{Frame: frame}); err != nil {
@@ -129,7 +130,7 @@ func TestCallsWaitForRoom(t *testing.T) {
 	require.EqualValues(t, 3*bulkCalls.calls, h.most.Load())
 
 	_, err := replicationv1.NewHostClient(conn.small).ApplyFrame(t.Context(), &replicationv1.ApplyFrameRequest{
-		Frame: &replicationv1.Frame{Payload: make([]byte, smallCalls.message+1)},
+		Frame: &commonv1.Frame{Payload: make([]byte, smallCalls.message+1)},
 	})
 	require.Equal(t, codes.ResourceExhausted, status.Code(err))
 }

@@ -27,48 +27,40 @@ func (c chunks) Recv() (tunnel.Chunk, error) {
 	return tunnel.Chunk{Data: chunk.GetData(), Signal: tunnel.Signal(chunk.GetSignal()), Refused: chunk.GetRefused()}, nil
 }
 
-func serveConnClientChunks(s replicationv1.Replication_ServeConnClient) tunnel.Stream {
+// chunksOf is for a stream of which each message has a chunk; wrap makes one to send.
+func chunksOf[In interface{ GetChunk() *replicationv1.Chunk }, Out any](s interface {
+	Send(m *Out) error
+	Recv() (In, error)
+}, wrap func(*replicationv1.Chunk) *Out) tunnel.Stream {
 	return chunks{
-		send: func(c *replicationv1.Chunk) error {
-			return s.Send(&replicationv1.ServeConnRequest{Message: &replicationv1.ServeConnRequest_Chunk{Chunk: c}})
-		},
+		send: func(c *replicationv1.Chunk) error { return s.Send(wrap(c)) },
 		recv: func() (*replicationv1.Chunk, error) {
 			m, err := s.Recv()
 			return m.GetChunk(), err
 		},
 	}
+}
+
+func serveConnClientChunks(s replicationv1.Replication_ServeConnClient) tunnel.Stream {
+	return chunksOf(s, func(c *replicationv1.Chunk) *replicationv1.ServeConnRequest {
+		return &replicationv1.ServeConnRequest{Message: &replicationv1.ServeConnRequest_Chunk{Chunk: c}}
+	})
 }
 
 func serveConnServerChunks(s replicationv1.Replication_ServeConnServer) tunnel.Stream {
-	return chunks{
-		send: func(c *replicationv1.Chunk) error { return s.Send(&replicationv1.ServeConnResponse{Chunk: c}) },
-		recv: func() (*replicationv1.Chunk, error) {
-			m, err := s.Recv()
-			return m.GetChunk(), err
-		},
-	}
+	return chunksOf(s, func(c *replicationv1.Chunk) *replicationv1.ServeConnResponse {
+		return &replicationv1.ServeConnResponse{Chunk: c}
+	})
 }
 
 func dialClientChunks(s replicationv1.Host_DialClient) tunnel.Stream {
-	return chunks{
-		send: func(c *replicationv1.Chunk) error {
-			return s.Send(&replicationv1.DialRequest{Message: &replicationv1.DialRequest_Chunk{Chunk: c}})
-		},
-		recv: func() (*replicationv1.Chunk, error) {
-			m, err := s.Recv()
-			return m.GetChunk(), err
-		},
-	}
+	return chunksOf(s, func(c *replicationv1.Chunk) *replicationv1.DialRequest {
+		return &replicationv1.DialRequest{Message: &replicationv1.DialRequest_Chunk{Chunk: c}}
+	})
 }
 
 func dialServerChunks(s replicationv1.Host_DialServer) tunnel.Stream {
-	return chunks{
-		send: func(c *replicationv1.Chunk) error {
-			return s.Send(&replicationv1.DialResponse{Message: &replicationv1.DialResponse_Chunk{Chunk: c}})
-		},
-		recv: func() (*replicationv1.Chunk, error) {
-			m, err := s.Recv()
-			return m.GetChunk(), err
-		},
-	}
+	return chunksOf(s, func(c *replicationv1.Chunk) *replicationv1.DialResponse {
+		return &replicationv1.DialResponse{Message: &replicationv1.DialResponse_Chunk{Chunk: c}}
+	})
 }

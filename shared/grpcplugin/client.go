@@ -133,7 +133,7 @@ func (c *Client) DisablePrimary(ctx context.Context) (*replication.Transition, e
 
 // SecondaryToken implements [replication.Backend].
 func (c *Client) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (*replication.SecondaryTokenResponse, error) {
-	res, err := call(ctx, c.link, c.rpc.SecondaryToken, &replicationv1.SecondaryTokenRequest{Id: req.ID, Ttl: toDuration(req.TTL)})
+	res, err := call(ctx, c.link, c.rpc.SecondaryToken, &replicationv1.SecondaryTokenRequest{Id: req.ID})
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -41,56 +42,16 @@ func toDuration(d time.Duration) *durationpb.Duration {
 // message must not turn an answer into a failure.
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-func toPosition(p replication.Position) *replicationv1.Position {
-	return &replicationv1.Position{
-		Epoch:    &replicationv1.Epoch{Generation: p.Epoch.Generation, Id: p.Epoch.ID},
-		Term:     p.Term,
-		Sequence: p.Sequence,
-	}
-}
-
-func fromPosition(p *replicationv1.Position) replication.Position {
-	return replication.Position{
-		Epoch:    replication.Epoch{Generation: p.GetEpoch().GetGeneration(), ID: p.GetEpoch().GetId()},
-		Term:     p.GetTerm(),
-		Sequence: p.GetSequence(),
-	}
-}
-
-func toFrame(f *replication.Frame) *replicationv1.Frame {
-	return &replicationv1.Frame{After: f.After, To: toPosition(f.To), ConsistentFrom: f.ConsistentFrom, Payload: f.Payload, Proof: f.Proof}
-}
-
-func fromFrame(f *replicationv1.Frame) *replication.Frame {
-	return &replication.Frame{
-		After: f.GetAfter(), To: fromPosition(f.GetTo()), ConsistentFrom: f.GetConsistentFrom(), Payload: f.GetPayload(), Proof: f.GetProof(),
-	}
-}
-
-func toRange(r *replication.Range) *replicationv1.Range {
-	return &replicationv1.Range{
-		After: []byte(r.After), UpTo: []byte(r.UpTo), Last: r.Last,
-		Keys: r.Keys, AsOf: r.AsOf, Payload: r.Payload, Proof: r.Proof,
-	}
-}
-
-func fromRange(r *replicationv1.Range) *replication.Range {
-	return &replication.Range{
-		After: string(r.GetAfter()), UpTo: string(r.GetUpTo()), Last: r.GetLast(),
-		Keys: r.GetKeys(), AsOf: r.GetAsOf(), Payload: r.GetPayload(), Proof: r.GetProof(),
-	}
-}
-
 func toCursor(c *replication.Cursor) *replicationv1.CursorResponse {
 	return &replicationv1.CursorResponse{
-		Position: toPosition(c.Position), Copying: c.Copying, CopyFrom: toPosition(c.CopyFrom),
+		Position: commonv1.OfPosition(c.Position), Copying: c.Copying, CopyFrom: commonv1.OfPosition(c.CopyFrom),
 		CopiedUpTo: []byte(c.CopiedUpTo), CopiedKeys: c.CopiedKeys, ConsistentFrom: c.ConsistentFrom, Missing: c.Missing, Proof: c.Proof,
 	}
 }
 
 func fromCursor(c *replicationv1.CursorResponse) *replication.Cursor {
 	return &replication.Cursor{
-		Position: fromPosition(c.GetPosition()), Copying: c.GetCopying(), CopyFrom: fromPosition(c.GetCopyFrom()),
+		Position: c.GetPosition().Value(), Copying: c.GetCopying(), CopyFrom: c.GetCopyFrom().Value(),
 		CopiedUpTo: string(c.GetCopiedUpTo()), CopiedKeys: c.GetCopiedKeys(), ConsistentFrom: c.GetConsistentFrom(), Missing: c.GetMissing(), Proof: c.GetProof(),
 	}
 }
@@ -127,7 +88,7 @@ func toNode(n *replication.Node) *replicationv1.NodeResponse {
 		ClusterName: valid(n.ClusterName), VaultVersion: n.VaultVersion, Now: toTime(n.Now),
 	}
 	if n.FailoverAddrs != nil {
-		w.Failover = &replicationv1.Addresses{ClusterAddrs: n.FailoverAddrs}
+		w.Failover = &commonv1.Addresses{ClusterAddrs: n.FailoverAddrs}
 	}
 	return w
 }

@@ -13,7 +13,7 @@ func toTransition(t *replication.Transition) *replicationv1.TransitionResponse {
 		warnings[i] = valid(w)
 	}
 	return &replicationv1.TransitionResponse{
-		Role: string(t.Role), ClusterId: t.ClusterID, NewEpoch: t.NewEpoch, ClearState: t.ClearState,
+		Role: string(t.Role), ClusterId: t.ClusterID, ClearState: t.ClearState,
 		PutState: t.PutState, DeleteState: t.DeleteState, Handover: toHandover(t.Handover), Warnings: warnings,
 		Contested: t.Contested,
 	}
@@ -21,7 +21,7 @@ func toTransition(t *replication.Transition) *replicationv1.TransitionResponse {
 
 func fromTransition(t *replicationv1.TransitionResponse) *replication.Transition {
 	return &replication.Transition{
-		Role: replication.Role(t.GetRole()), ClusterID: t.GetClusterId(), NewEpoch: t.GetNewEpoch(), ClearState: t.GetClearState(),
+		Role: replication.Role(t.GetRole()), ClusterID: t.GetClusterId(), ClearState: t.GetClearState(),
 		PutState: t.GetPutState(), DeleteState: t.GetDeleteState(), Handover: fromHandover(t.GetHandover()), Warnings: t.GetWarnings(),
 		Contested: t.GetContested(),
 	}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/vault-replication/vault-replication/shared/corpus"
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -17,8 +18,8 @@ import (
 func FuzzMessages(f *testing.F) {
 	at := replication.Position{Epoch: replication.Epoch{Generation: 1, ID: "e"}, Term: 2, Sequence: 9}
 	for _, m := range []proto.Message{
-		toFrame(&replication.Frame{After: 7, To: at, ConsistentFrom: 8, Payload: []byte("x")}),
-		toRange(&replication.Range{After: "a", UpTo: "b", Keys: 1, Payload: []byte("x")}),
+		commonv1.OfFrame(&replication.Frame{After: 7, To: at, ConsistentFrom: 8, Payload: []byte("x")}),
+		commonv1.OfRange(&replication.Range{After: "a", UpTo: "b", Keys: 1, Payload: []byte("x")}),
 		toCursor(&replication.Cursor{Position: at, Copying: true, CopyFrom: at, CopiedUpTo: "k"}),
 		toTransition(&replication.Transition{PutState: map[string][]byte{"a": {1}}, DeleteState: []string{"b"}, Warnings: []string{"w"}}),
 		toStatusResponse(&replication.Status{Secondaries: []replication.Peer{{NodeID: "west", Acknowledged: 4}}}),
@@ -31,7 +32,7 @@ func FuzzMessages(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		messages := []proto.Message{
-			new(replicationv1.Frame), new(replicationv1.Range), new(replicationv1.CursorResponse), new(replicationv1.TransitionResponse),
+			new(commonv1.Frame), new(commonv1.Range), new(replicationv1.CursorResponse), new(replicationv1.TransitionResponse),
 			new(replicationv1.StatusResponse), new(replicationv1.NodeResponse), new(replicationv1.DiffResponse), new(replicationv1.Handover),
 		}
 		for _, m := range messages {
@@ -39,10 +40,10 @@ func FuzzMessages(f *testing.F) {
 				continue
 			}
 			switch m := m.(type) {
-			case *replicationv1.Frame:
-				require.Equal(t, fromFrame(m), fromFrame(toFrame(fromFrame(m))))
-			case *replicationv1.Range:
-				require.Equal(t, fromRange(m), fromRange(toRange(fromRange(m))))
+			case *commonv1.Frame:
+				require.Equal(t, m.Value(), commonv1.OfFrame(m.Value()).Value())
+			case *commonv1.Range:
+				require.Equal(t, m.Value(), commonv1.OfRange(m.Value()).Value())
 			case *replicationv1.CursorResponse:
 				require.Equal(t, fromCursor(m), fromCursor(toCursor(fromCursor(m))))
 			case *replicationv1.TransitionResponse:

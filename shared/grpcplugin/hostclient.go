@@ -5,6 +5,7 @@ package grpcplugin
 import (
 	"context"
 
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -84,7 +85,7 @@ func (c *hostClient) Position(ctx context.Context, id string) (*replication.Jour
 	if err != nil {
 		return nil, err
 	}
-	return &replication.JournalPosition{Position: fromPosition(res.GetPosition()), Fingerprint: res.GetFingerprint(), Keys: res.GetKeys(), Proof: res.GetProof()}, nil
+	return &replication.JournalPosition{Position: res.GetPosition().Value(), Fingerprint: res.GetFingerprint(), Keys: res.GetKeys(), Proof: res.GetProof()}, nil
 }
 
 func (c *hostClient) OpenSlot(ctx context.Context, id string, secondary replication.Proof) (*replication.Opening, error) {
@@ -95,14 +96,14 @@ func (c *hostClient) OpenSlot(ctx context.Context, id string, secondary replicat
 	if err != nil {
 		return nil, err
 	}
-	return &replication.Opening{Position: fromPosition(res.GetPosition()), Proof: res.GetProof()}, nil
+	return &replication.Opening{Position: res.GetPosition().Value(), Proof: res.GetProof()}, nil
 }
 
 func (c *hostClient) AckSlot(ctx context.Context, id string, at replication.Position, secondary replication.Proof) error {
 	if err := checkProof(secondary); err != nil {
 		return err
 	}
-	_, err := call(ctx, c.link, c.rpc.AckSlot, &replicationv1.AckSlotRequest{Id: id, At: toPosition(at), Proof: secondary})
+	_, err := call(ctx, c.link, c.rpc.AckSlot, &replicationv1.AckSlotRequest{Id: id, At: commonv1.OfPosition(at), Proof: secondary})
 	return err
 }
 
@@ -119,7 +120,7 @@ func (c *hostClient) ReadRange(ctx context.Context, req replication.ReadRangeReq
 	if err != nil {
 		return nil, err
 	}
-	r := fromRange(res.GetRange())
+	r := res.GetRange().Value()
 	if err := checkPayload("range", r.Payload); err != nil {
 		return nil, err
 	}
@@ -160,14 +161,14 @@ func (c *hostClient) Cursor(ctx context.Context) (*replication.Cursor, error) {
 }
 
 func (c *hostClient) BeginCopy(ctx context.Context, from replication.Opening) (*replication.Cursor, error) {
-	return c.cursor(call(ctx, c.link, c.rpc.BeginCopy, &replicationv1.BeginCopyRequest{From: toPosition(from.Position), Proof: from.Proof}))
+	return c.cursor(call(ctx, c.link, c.rpc.BeginCopy, &replicationv1.BeginCopyRequest{From: commonv1.OfPosition(from.Position), Proof: from.Proof}))
 }
 
 func (c *hostClient) ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error) {
 	if err := checkPayload("range", r.Payload); err != nil {
 		return nil, err
 	}
-	return c.cursor(call(ctx, c.link, c.rpc.ApplyRange, &replicationv1.ApplyRangeRequest{Range: toRange(r)}))
+	return c.cursor(call(ctx, c.link, c.rpc.ApplyRange, &replicationv1.ApplyRangeRequest{Range: commonv1.OfRange(r)}))
 }
 
 func (c *hostClient) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
@@ -185,7 +186,7 @@ func (c *hostClient) Diff(ctx context.Context, answer []byte) (*replication.Diff
 }
 
 func (c *hostClient) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint, primary replication.Proof) error {
-	_, err := call(ctx, c.link, c.rpc.Verify, &replicationv1.VerifyRequest{At: toPosition(at), Fingerprint: fingerprint, Proof: primary})
+	_, err := call(ctx, c.link, c.rpc.Verify, &replicationv1.VerifyRequest{At: commonv1.OfPosition(at), Fingerprint: fingerprint, Proof: primary})
 	return err
 }
 
@@ -197,5 +198,5 @@ func (c *hostClient) ApplyFrame(ctx context.Context, f *replication.Frame) (*rep
 	if err := checkPayload("frame", f.Payload); err != nil {
 		return nil, err
 	}
-	return c.cursor(call(ctx, c.link, c.rpc.ApplyFrame, &replicationv1.ApplyFrameRequest{Frame: toFrame(f)}))
+	return c.cursor(call(ctx, c.link, c.rpc.ApplyFrame, &replicationv1.ApplyFrameRequest{Frame: commonv1.OfFrame(f)}))
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 	"github.com/vault-replication/vault-replication/shared/tunnel"
@@ -120,7 +121,7 @@ func (s *hostServer) Position(ctx context.Context, req *replicationv1.PositionRe
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &replicationv1.PositionResponse{Position: toPosition(p.Position), Fingerprint: p.Fingerprint, Keys: p.Keys, Proof: p.Proof}, nil
+	return &replicationv1.PositionResponse{Position: commonv1.OfPosition(p.Position), Fingerprint: p.Fingerprint, Keys: p.Keys, Proof: p.Proof}, nil
 }
 
 func (s *hostServer) OpenSlot(ctx context.Context, req *replicationv1.OpenSlotRequest) (*replicationv1.OpenSlotResponse, error) {
@@ -134,14 +135,14 @@ func (s *hostServer) OpenSlot(ctx context.Context, req *replicationv1.OpenSlotRe
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &replicationv1.OpenSlotResponse{Position: toPosition(o.Position), Proof: o.Proof}, nil
+	return &replicationv1.OpenSlotResponse{Position: commonv1.OfPosition(o.Position), Proof: o.Proof}, nil
 }
 
 func (s *hostServer) AckSlot(ctx context.Context, req *replicationv1.AckSlotRequest) (*replicationv1.AckSlotResponse, error) {
 	if err := checkProof(req.GetProof()); err != nil {
 		return nil, toStatus(err)
 	}
-	return done(&replicationv1.AckSlotResponse{}, s.host.AckSlot(ctx, req.GetId(), fromPosition(req.GetAt()), req.GetProof()))
+	return done(&replicationv1.AckSlotResponse{}, s.host.AckSlot(ctx, req.GetId(), req.GetAt().Value(), req.GetProof()))
 }
 
 func (s *hostServer) CloseSlot(ctx context.Context, req *replicationv1.CloseSlotRequest) (*replicationv1.CloseSlotResponse, error) {
@@ -161,7 +162,7 @@ func (s *hostServer) ReadJournal(stream replicationv1.Host_ReadJournalServer) er
 		return toStatus(err)
 	}
 	reader, err := s.host.ReadJournal(stream.Context(), replication.ReadJournalRequest{
-		SlotID: req.GetSlotId(), After: fromPosition(req.GetAfter()), Proof: req.GetProof(),
+		SlotID: req.GetSlotId(), After: req.GetAfter().Value(), Proof: req.GetProof(),
 	})
 	if err == nil && reader == nil {
 		err = missing("journal")
@@ -196,7 +197,7 @@ func (s *hostServer) ReadJournal(stream replicationv1.Host_ReadJournalServer) er
 		if err != nil {
 			return toStatus(err)
 		}
-		if err := stream.Send(&replicationv1.ReadJournalResponse{Frame: toFrame(f)}); err != nil {
+		if err := stream.Send(&replicationv1.ReadJournalResponse{Frame: commonv1.OfFrame(f)}); err != nil {
 			return err
 		}
 	}
@@ -216,7 +217,7 @@ func (s *hostServer) ReadRange(ctx context.Context, req *replicationv1.ReadRange
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &replicationv1.ReadRangeResponse{Range: toRange(r)}, nil
+	return &replicationv1.ReadRangeResponse{Range: commonv1.OfRange(r)}, nil
 }
 
 func (s *hostServer) AnswerDiff(ctx context.Context, req *replicationv1.AnswerDiffRequest) (*replicationv1.AnswerDiffResponse, error) {
@@ -253,14 +254,14 @@ func (s *hostServer) BeginCopy(ctx context.Context, req *replicationv1.BeginCopy
 	if err := checkProof(req.GetProof()); err != nil {
 		return nil, toStatus(err)
 	}
-	return cursorAnswer(s.host.BeginCopy(ctx, replication.Opening{Position: fromPosition(req.GetFrom()), Proof: req.GetProof()}))
+	return cursorAnswer(s.host.BeginCopy(ctx, replication.Opening{Position: req.GetFrom().Value(), Proof: req.GetProof()}))
 }
 
 func (s *hostServer) ApplyRange(ctx context.Context, req *replicationv1.ApplyRangeRequest) (*replicationv1.CursorResponse, error) {
 	if err := errors.Join(checkPayload("range", req.GetRange().GetPayload()), checkProof(req.GetRange().GetProof())); err != nil {
 		return nil, toStatus(err)
 	}
-	return cursorAnswer(s.host.ApplyRange(ctx, fromRange(req.GetRange())))
+	return cursorAnswer(s.host.ApplyRange(ctx, req.GetRange().Value()))
 }
 
 func (s *hostServer) Diff(ctx context.Context, req *replicationv1.DiffRequest) (*replicationv1.DiffResponse, error) {
@@ -281,7 +282,7 @@ func (s *hostServer) Verify(ctx context.Context, req *replicationv1.VerifyReques
 	if err := checkProof(req.GetProof()); err != nil {
 		return nil, toStatus(err)
 	}
-	return done(&replicationv1.VerifyResponse{}, s.host.Verify(ctx, fromPosition(req.GetAt()), req.GetFingerprint(), req.GetProof()))
+	return done(&replicationv1.VerifyResponse{}, s.host.Verify(ctx, req.GetAt().Value(), req.GetFingerprint(), req.GetProof()))
 }
 
 func (s *hostServer) EndCopy(ctx context.Context, _ *replicationv1.EndCopyRequest) (*replicationv1.CursorResponse, error) {
@@ -292,5 +293,5 @@ func (s *hostServer) ApplyFrame(ctx context.Context, req *replicationv1.ApplyFra
 	if err := errors.Join(checkPayload("frame", req.GetFrame().GetPayload()), checkProof(req.GetFrame().GetProof())); err != nil {
 		return nil, toStatus(err)
 	}
-	return cursorAnswer(s.host.ApplyFrame(ctx, fromFrame(req.GetFrame())))
+	return cursorAnswer(s.host.ApplyFrame(ctx, req.GetFrame().Value()))
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 	"github.com/vault-replication/vault-replication/shared/tunnel"
@@ -56,7 +57,7 @@ func (c *hostClient) ReadJournal(ctx context.Context, req replication.ReadJourna
 	if err == nil {
 		// A Send that fails says io.EOF; Recv has the reason.
 		_ = stream.Send(&replicationv1.ReadJournalRequest{Message: &replicationv1.ReadJournalRequest_Start{
-			Start: &replicationv1.JournalStart{SlotId: req.SlotID, After: toPosition(req.After), Proof: req.Proof},
+			Start: &replicationv1.JournalStart{SlotId: req.SlotID, After: commonv1.OfPosition(req.After), Proof: req.Proof},
 		}})
 		_, err = stream.Recv() // the position is held
 	}
@@ -91,7 +92,7 @@ func (r *frameReader) Next() (*replication.Frame, error) {
 	case res.GetFrame() == nil:
 		return nil, missing("frame")
 	}
-	f := fromFrame(res.GetFrame())
+	f := res.GetFrame().Value()
 	if err := checkPayload("frame", f.Payload); err != nil {
 		return nil, err
 	}

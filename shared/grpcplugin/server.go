@@ -175,7 +175,7 @@ func (s *backendServer) DisablePrimary(ctx context.Context, _ *replicationv1.Dis
 
 func (s *backendServer) SecondaryToken(ctx context.Context, req *replicationv1.SecondaryTokenRequest) (*replicationv1.SecondaryTokenResponse, error) {
 	return answer(s, func(b replication.Backend) (*replicationv1.SecondaryTokenResponse, error) {
-		res, err := b.SecondaryToken(ctx, replication.SecondaryTokenRequest{ID: req.GetId(), TTL: req.GetTtl().AsDuration()})
+		res, err := b.SecondaryToken(ctx, replication.SecondaryTokenRequest{ID: req.GetId()})
 		if err != nil {
 			return nil, err
 		}

@@ -103,12 +103,10 @@ type PeerInfo struct {
 // Transition is a change of role that the plugin asks the host to carry out:
 // role record and plugin records change in one step, or nothing does.
 type Transition struct {
-	// Role is the role to take.
+	// Role is the role to take. With Primary the host begins a new epoch.
 	Role Role
 	// ClusterID is the id of the replication set in that role.
 	ClusterID string
-	// NewEpoch asks the host to begin a new epoch (enable primary, promotion).
-	NewEpoch bool
 	// ClearState removes all of the plugin's records first.
 	ClearState bool
 	// PutState are records to write, as by [Host.PutState].
@@ -136,9 +134,6 @@ type EnablePrimaryRequest struct {
 type SecondaryTokenRequest struct {
 	// ID names the secondary; 1 to 128 characters.
 	ID string
-	// TTL is how long the bundle can be fetched; the wrapping itself is done by
-	// the host.
-	TTL time.Duration
 }
 
 // SecondaryTokenResponse is an activation bundle. It holds a private key: the

@@ -51,7 +51,7 @@ func ProbeStatus() *replication.Status {
 // ProbeTransition is what the command "transition" answers: no field is zero.
 func ProbeTransition() *replication.Transition {
 	return &replication.Transition{
-		Role: replication.Primary, ClusterID: "id", NewEpoch: true, ClearState: true,
+		Role: replication.Primary, ClusterID: "id", ClearState: true,
 		PutState: map[string][]byte{"a": {0, 255}, "b": {1}}, DeleteState: []string{"c"},
 		Handover: &replication.Handover{Sealed: []byte{9}}, Warnings: []string{"w"},
 		Contested: true,

@@ -114,9 +114,9 @@ func testRequests(t *testing.T, connect Connect) {
 	update := replication.UpdatePrimaryRequest{Bundle: []byte{1}, ID: "i", Addrs: []string{"a", "b"}, Challenge: []byte{2}}
 	tr, err = b.UpdatePrimary(ctx, update)
 	check(update, tr, err)
-	token, err := b.SecondaryToken(ctx, replication.SecondaryTokenRequest{ID: "i", TTL: time.Minute})
+	token, err := b.SecondaryToken(ctx, replication.SecondaryTokenRequest{ID: "i"})
 	require.NoError(t, err)
-	require.Equal(t, &replication.SecondaryTokenResponse{Bundle: []byte(`{"ID":"i","TTL":60000000000}`), ClusterID: "set", Certificate: []byte("certificate")}, token)
+	require.Equal(t, &replication.SecondaryTokenResponse{Bundle: []byte(`{"ID":"i"}`), ClusterID: "set", Certificate: []byte("certificate")}, token)
 	requireError(t, b.RevokeSecondary(ctx, replication.RevokeSecondaryRequest{ID: "i"}), replication.NotFound, `no secondary "i"`)
 	requireError(t, b.Recover(ctx), replication.StorageFailed, "the disk is full")
 }

@@ -22,7 +22,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -30,6 +29,8 @@ import (
 
 	"github.com/hashicorp/vault/api"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/api/answer"
 )
 
 // Names of the headers, and what X-Vault-Inconsistent may say.
@@ -144,10 +145,7 @@ func refuse(w http.ResponseWriter, err error) {
 	if errors.Is(err, errMalformed) {
 		status = http.StatusBadRequest
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string][]string{"errors": {err.Error()}})
+	answer.Refuse(w, status, err.Error())
 }
 
 // stamped adds the index to an answer when its status is known. By then the request has

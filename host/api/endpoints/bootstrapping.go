@@ -4,8 +4,6 @@ package endpoints
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -15,6 +13,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/api/activation"
+	"github.com/vault-replication/vault-replication/host/api/answer"
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -36,20 +35,12 @@ func Bootstrapping(o Options) http.Handler {
 		paths["/v1/sys/"+p.Pattern] = p
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
 		resp, err := h.whileBootstrapping(w, r, paths[r.URL.Path])
 		if err != nil {
-			status := replication.KindOf(err).HTTPStatus()
-			var answered *logical.ReplicationCodedError
-			if errors.As(err, &answered) {
-				status = answered.Code
-			}
-			w.WriteHeader(status)
-			_ = json.NewEncoder(w).Encode(map[string][]string{"errors": {err.Error()}})
+			answer.Error(w, err)
 			return
 		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"data": nil, "warnings": resp.Warnings})
+		answer.JSON(w, http.StatusOK, map[string]any{"data": nil, "warnings": resp.Warnings})
 	})
 }
 

@@ -132,8 +132,6 @@ type ModeStatus struct {
 	// IndexTotal.
 	Reindexing          bool
 	Indexed, IndexTotal uint64
-	// SSCTGeneration is the epoch of server-side-consistent tokens.
-	SSCTGeneration uint64
 	// Lacks says what a performance secondary cannot do, one sentence each: an audit
 	// device that cannot be opened here, a plugin that is not installed.
 	Lacks []string

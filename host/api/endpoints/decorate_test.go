@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
@@ -170,5 +169,4 @@ func TestCatalog(t *testing.T) {
 	_, status, err = f.update(t, path, map[string]any{"command": "x", "sha256": "ab"})
 	require.Equal(t, 400, status)
 	require.EqualError(t, err, "the checksum is wrong")
-	var _ framework.OperationHandler = guarded{}
 }

@@ -4,15 +4,14 @@ package endpoints
 
 import (
 	"context"
-	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"unicode"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"github.com/vault-replication/vault-replication/shared/clusteraddr"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -76,21 +75,13 @@ func text(description string) *framework.FieldSchema {
 	return &framework.FieldSchema{Type: framework.TypeString, Description: description}
 }
 
-// clusterAddr checks the address of a cluster port: empty, host:port, or a URL.
+// clusterAddr checks the address of a cluster port, which may be empty.
 func clusterAddr(name, addr string) error {
 	if addr == "" {
 		return nil
 	}
-	hostPort := addr
-	if strings.Contains(addr, "://") {
-		u, err := url.Parse(addr)
-		if err != nil || u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
-			return invalid("%s is not an address such as https://vault.example.com:8201: give the scheme https, host and cluster port", name)
-		}
-		hostPort = u.Host
-	}
-	if host, port, err := net.SplitHostPort(hostPort); err != nil || host == "" || port == "" {
-		return invalid("%s needs a host and a port, as in https://vault.example.com:8201", name)
+	if err := clusteraddr.Check(addr); err != nil {
+		return invalid("%s: %w", name, err)
 	}
 	return nil
 }

@@ -143,7 +143,7 @@ func (h *handlers) secondaryToken(mode replication.Mode) call {
 		if err := h.requireRole(mode, replication.Primary); err != nil {
 			return nil, coded(err)
 		}
-		payload, more, err := h.Controller.SecondaryToken(ctx, mode, replication.SecondaryTokenRequest{ID: id, TTL: ttl})
+		payload, more, err := h.Controller.SecondaryToken(ctx, mode, replication.SecondaryTokenRequest{ID: id})
 		if err != nil {
 			return nil, coded(err)
 		}

@@ -76,7 +76,7 @@ func TestSecondaryTokenIsWrapped(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "jwt", resp.WrapInfo.Format)
 	require.Equal(t, 30*time.Minute, resp.WrapInfo.TTL)
-	require.Equal(t, replication.SecondaryTokenRequest{ID: "dr-b", TTL: 30 * time.Minute}, f.controller.token)
+	require.Equal(t, replication.SecondaryTokenRequest{ID: "dr-b"}, f.controller.token)
 	payload, err := activation.Open(resp.Data)
 	require.NoError(t, err)
 	require.Equal(t, replication.DR, payload.Mode)

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
+	"github.com/vault-replication/vault-replication/host/operation"
 )
 
 // raftPaths are raft administration. Vault opens them to requests without a token when the
@@ -35,25 +36,18 @@ func (h *handlers) guardRaft(byPattern map[string]*framework.Path) {
 			p.Fields[tokenField] = text("DR operation token used to authorize this request (if a DR secondary node).")
 		}
 		for op, handler := range p.Operations {
-			p.Operations[op] = guarded{handler, h}
+			p.Operations[op] = operation.Around(handler, h.guarded)
 		}
 	}
 }
 
-// guarded keeps the properties of the operation it wraps.
-type guarded struct {
-	framework.OperationHandler
-	h *handlers
-}
-
-func (g guarded) Handler() framework.OperationFunc {
-	next := g.OperationHandler.Handler()
+func (h *handlers) guarded(next framework.OperationFunc) framework.OperationFunc {
 	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		if !g.h.Controller.Inert() {
+		if !h.Controller.Inert() {
 			return next(ctx, req, d)
 		}
 		token, _ := d.Get(tokenField).(string)
-		if err := g.h.Tokens.Allow(operationtoken.WithinCore(ctx), token, useOf(req)); err != nil {
+		if err := h.Tokens.Allow(operationtoken.WithinCore(ctx), token, useOf(req)); err != nil {
 			return nil, coded(err)
 		}
 		return next(ctx, req, d)

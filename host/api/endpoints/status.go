@@ -34,7 +34,7 @@ func render(mode replication.Mode, s *ModeStatus, d details) map[string]any {
 		"corrupted_merkle_tree":       s.CorruptedMerkleTree,
 		"last_corruption_check_epoch": strconv.FormatInt(s.LastCorruptionCheck.Unix(), 10),
 		"last_reindex_epoch":          reindexEpoch(s.LastReindex),
-		"ssct_generation_counter":     s.SSCTGeneration,
+		"ssct_generation_counter":     0, // of tokens of performance standbys, which this build has not
 	}
 	if s.Reindexing {
 		data["reindex_in_progress"] = true

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/helper/jsonutil"
 
+	"github.com/vault-replication/vault-replication/host/api/answer"
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
 )
 
@@ -31,37 +32,37 @@ const (
 func (g *gate) authorize(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
 	body, err := readBody(w, r)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "the request body cannot be read, or is larger than 64 KiB")
+		answer.Refuse(w, http.StatusBadRequest, "the request body cannot be read, or is larger than 64 KiB")
 		return nil, false
 	}
 	fields := map[string]json.RawMessage{}
 	if len(bytes.TrimSpace(body)) > 0 {
 		if err := json.Unmarshal(body, &fields); err != nil {
-			refuse(w, http.StatusBadRequest, "the request body is not a JSON object: dr_operation_token cannot be read from it")
+			answer.Refuse(w, http.StatusBadRequest, "the request body is not a JSON object: dr_operation_token cannot be read from it")
 			return nil, false
 		}
 	}
 	var token string
 	if raw, ok := fields[tokenField]; ok {
 		if err := json.Unmarshal(raw, &token); err != nil {
-			refuse(w, http.StatusBadRequest, "dr_operation_token is not a string")
+			answer.Refuse(w, http.StatusBadRequest, "dr_operation_token is not a string")
 			return nil, false
 		}
 	} else {
 		token = headerToken(r)
 	}
 	if g.Tokens == nil {
-		refuse(w, http.StatusBadRequest, refusedText)
+		answer.Refuse(w, http.StatusBadRequest, refusedText)
 		return nil, false
 	}
 	data, err := parameters(r, body)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "the request body is not a JSON object")
+		answer.Refuse(w, http.StatusBadRequest, "the request body is not a JSON object")
 		return nil, false
 	}
 	use := operationtoken.Use(strings.TrimPrefix(r.URL.Path, "/v1/"), data, operationtoken.Connection(r))
 	if err := g.Tokens.Allow(r.Context(), token, use); err != nil {
-		refuseError(w, err)
+		answer.Error(w, err)
 		return nil, false
 	}
 	r = r.Clone(r.Context())
@@ -77,7 +78,7 @@ func (g *gate) authorize(w http.ResponseWriter, r *http.Request) (*http.Request,
 			body, err = json.Marshal(fields)
 		}
 		if err != nil {
-			refuse(w, http.StatusInternalServerError, "the request cannot be encoded again")
+			answer.Refuse(w, http.StatusInternalServerError, "the request cannot be encoded again")
 			return nil, false
 		}
 	}

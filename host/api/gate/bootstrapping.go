@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/vault-replication/vault-replication/host/api/answer"
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
 )
 
@@ -31,7 +32,7 @@ func (g *gate) serveBootstrapping(w http.ResponseWriter, r *http.Request, state 
 	}
 	found, ok := g.find(r)
 	if !ok || !found.state {
-		refuse(w, http.StatusServiceUnavailable, bootstrappingText)
+		answer.Refuse(w, http.StatusServiceUnavailable, bootstrappingText)
 		return
 	}
 	disarm(r, found)

@@ -4,15 +4,14 @@ package gate
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"github.com/vault-replication/vault-replication/host/api/answer"
 	"github.com/vault-replication/vault-replication/host/api/operationtoken"
-	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // internalPrefix begins the names of headers that only this product sets. The gate removes
@@ -115,7 +114,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case !ok:
-		refuse(w, http.StatusBadRequest, refusedText)
+		answer.Refuse(w, http.StatusBadRequest, refusedText)
 	case r.URL.Path == operationtoken.AttemptPath, r.URL.Path == operationtoken.UpdatePath:
 		g.serveOperationTokens(w, r, state)
 	case state.Active && operates(r, found):
@@ -153,7 +152,7 @@ func disarm(r *http.Request, found rule) {
 func (g *gate) serveOpen(w http.ResponseWriter, r *http.Request, state State) {
 	isToken := r.URL.Path == operationtoken.AttemptPath || r.URL.Path == operationtoken.UpdatePath
 	if isToken && !state.Sealed {
-		refuse(w, http.StatusBadRequest, notDRSecText)
+		answer.Refuse(w, http.StatusBadRequest, notDRSecText)
 		return
 	}
 	if r.Body != nil && r.Body != http.NoBody {
@@ -171,20 +170,8 @@ func (g *gate) serveOperationTokens(w http.ResponseWriter, r *http.Request, stat
 	case !state.Active:
 		g.Forward.ServeHTTP(w, r)
 	case g.OperationTokens == nil:
-		refuse(w, http.StatusBadRequest, refusedText)
+		answer.Refuse(w, http.StatusBadRequest, refusedText)
 	default:
 		g.OperationTokens.ServeHTTP(w, r)
 	}
-}
-
-func refuse(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string][]string{"errors": {text}})
-}
-
-// refuseError answers with the status of an error's kind.
-func refuseError(w http.ResponseWriter, err error) {
-	refuse(w, replication.KindOf(err).HTTPStatus(), err.Error())
 }

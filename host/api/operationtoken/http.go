@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/vault-replication/vault-replication/host/api/answer"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -52,7 +53,6 @@ type statusResponse struct {
 func Handler(c *Collector) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Content-Type", "application/json")
 		switch update, m := r.URL.Path == UpdatePath, r.Method; {
 		case !update && m == http.MethodGet:
 			serveStatus(w, r, c)
@@ -66,8 +66,7 @@ func Handler(c *Collector) http.Handler {
 		case update && (m == http.MethodPost || m == http.MethodPut):
 			serveUpdate(w, r, c)
 		default:
-			w.WriteHeader(http.StatusMethodNotAllowed)
-			writeJSON(w, map[string][]string{"errors": {}})
+			answer.Refuse(w, http.StatusMethodNotAllowed)
 		}
 	})
 }
@@ -78,7 +77,7 @@ func serveStatus(w http.ResponseWriter, r *http.Request, c *Collector) {
 		respondError(w, err)
 		return
 	}
-	writeJSON(w, wire(*status))
+	answer.JSON(w, http.StatusOK, wire(*status))
 }
 
 func serveInit(w http.ResponseWriter, r *http.Request, c *Collector) {
@@ -96,7 +95,7 @@ func serveInit(w http.ResponseWriter, r *http.Request, c *Collector) {
 	c.logger.Info("the generation of a DR operation token was started", "client", r.RemoteAddr)
 	resp := wire(*status)
 	resp.OTP = otp
-	writeJSON(w, resp)
+	answer.JSON(w, http.StatusOK, resp)
 }
 
 func serveUpdate(w http.ResponseWriter, r *http.Request, c *Collector) {
@@ -130,7 +129,7 @@ func serveUpdate(w http.ResponseWriter, r *http.Request, c *Collector) {
 	resp := wire(result.Status)
 	resp.Complete = result.Complete
 	resp.EncodedToken = result.EncodedToken
-	writeJSON(w, resp)
+	answer.JSON(w, http.StatusOK, resp)
 }
 
 func wire(s Status) statusResponse {
@@ -160,8 +159,6 @@ func readBody(w http.ResponseWriter, r *http.Request, into any, emptyAllowed boo
 	return body, nil
 }
 
-func writeJSON(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
-
 // respondError answers as generate-root does: refusals are 400.
 func respondError(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
@@ -171,6 +168,5 @@ func respondError(w http.ResponseWriter, err error) {
 	case replication.Unavailable:
 		status = http.StatusServiceUnavailable
 	}
-	w.WriteHeader(status)
-	writeJSON(w, map[string][]string{"errors": {err.Error()}})
+	answer.Refuse(w, status, err.Error())
 }

@@ -7,9 +7,9 @@ import (
 	"net/http"
 )
 
-// answer replaces Vault's answer to a request whose body came too late. Vault says that it
+// tooLate replaces Vault's answer to a request whose body came too late. Vault says that it
 // cannot read the body.
-type answer struct {
+type tooLate struct {
 	http.ResponseWriter
 	request *request
 	done    bool
@@ -17,7 +17,7 @@ type answer struct {
 	dropped bool
 }
 
-func (a *answer) WriteHeader(status int) {
+func (a *tooLate) WriteHeader(status int) {
 	if !a.done && a.request.late.Load() {
 		a.dropped = true
 		refuse(a.ResponseWriter, changingText)
@@ -28,7 +28,7 @@ func (a *answer) WriteHeader(status int) {
 	}
 }
 
-func (a *answer) Write(b []byte) (int, error) {
+func (a *tooLate) Write(b []byte) (int, error) {
 	if !a.done {
 		a.WriteHeader(http.StatusOK)
 	}
@@ -39,10 +39,10 @@ func (a *answer) Write(b []byte) (int, error) {
 }
 
 // Unwrap lets http.ResponseController reach what is below.
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+func (a *tooLate) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // Flush implements [http.Flusher], which Vault's streaming endpoints ask for.
-func (a *answer) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flush() }
+func (a *tooLate) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flush() }
 
 // Vault's answers when the active node has gone since the gate looked: status 500 when it
 // passes the request on, and 503 without Retry-After when it redirects the client.
@@ -66,15 +66,11 @@ func (g *Gate) passOn(w http.ResponseWriter, r *http.Request, next http.Handler,
 	next.ServeHTTP(whole, r)
 	failed := whole.status == http.StatusInternalServerError ||
 		!told && (whole.status > http.StatusInternalServerError || whole.status == http.StatusTemporaryRedirect)
-	if failed && l.Own != nil {
-		// The active node was there a moment ago, or was never reached, or has other keys
-		// now, so that its records cannot be read here. What this node knows is better than
-		// nothing.
-		if status, body, ok := l.Own(r); ok {
-			w.Header().Del("Location")
-			write(w, r, status, body)
-			return
-		}
+	// The active node was there a moment ago, or was never reached, or has other keys
+	// now, so that its records cannot be read here. What this node knows is better than
+	// nothing.
+	if failed && g.answered(w, r, l) {
+		return
 	}
 	if whole.says(http.StatusInternalServerError, noActiveNode) || whole.says(http.StatusServiceUnavailable, noActiveInstance) ||
 		whole.status == http.StatusTemporaryRedirect && r.Header.Get(noForwardingHeader) == "" {

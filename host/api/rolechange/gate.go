@@ -4,11 +4,12 @@ package rolechange
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/vault-replication/vault-replication/host/api/answer"
 )
 
 // Own answers a request from what the node knows by itself, without the core. OK is false
@@ -121,7 +122,7 @@ func (g *Gate) Wrap(next http.Handler, l Listener) http.Handler {
 		r = r.WithContext(ctx)
 		if r.Body != nil && r.Body != http.NoBody {
 			r.Body = &body{ReadCloser: r.Body, gate: g, request: q}
-			w = &answer{ResponseWriter: w, request: q}
+			w = &tooLate{ResponseWriter: w, request: q}
 		}
 		if q.standby {
 			g.passOn(w, r, next, l)
@@ -220,10 +221,15 @@ func (g *Gate) answered(w http.ResponseWriter, r *http.Request, l Listener) bool
 		return false
 	}
 	status, body, ok := l.Own(r)
-	if ok {
-		write(w, r, status, body)
+	if !ok {
+		return false
 	}
-	return ok
+	if r.Method == http.MethodHead {
+		body = nil
+	}
+	w.Header().Del("Location") // of what Vault would have answered
+	answer.JSON(w, status, body)
+	return true
 }
 
 const (
@@ -235,14 +241,5 @@ const (
 
 func refuse(w http.ResponseWriter, text string) {
 	w.Header().Set("Retry-After", "1")
-	write(w, nil, http.StatusServiceUnavailable, map[string][]string{"errors": {text}})
-}
-
-func write(w http.ResponseWriter, r *http.Request, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	if r == nil || r.Method != http.MethodHead {
-		_ = json.NewEncoder(w).Encode(body)
-	}
+	answer.Refuse(w, http.StatusServiceUnavailable, text)
 }

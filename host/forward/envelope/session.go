@@ -3,7 +3,6 @@
 package envelope
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -12,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/vault-replication/vault-replication/host/sealing"
 )
 
 // Kinds of messages.
@@ -70,20 +71,12 @@ type session struct {
 func newSession(pairing []byte, b Binding, id, instance [idSize]byte, client, server []byte) (*session, error) {
 	s := &session{id: id, instance: instance}
 	salt := append(append([]byte(nil), client...), server...)
-	for use, slot := range map[string]*cipher.AEAD{"to primary": &s.toServer, "to secondary": &s.toClient} {
-		key, err := hkdf.Key(sha256.New, pairing, salt, b.info(use), KeySize)
-		if err != nil {
-			return nil, err
-		}
-		block, err := aes.NewCipher(key)
-		if err != nil {
-			return nil, err
-		}
-		if *slot, err = cipher.NewGCM(block); err != nil {
-			return nil, err
-		}
+	var err error
+	if s.toServer, err = sealing.New(pairing, salt, b.info("to primary")); err != nil {
+		return nil, err
 	}
-	return s, nil
+	s.toClient, err = sealing.New(pairing, salt, b.info("to secondary"))
+	return s, err
 }
 
 // number gives out the number of a request.

@@ -3,14 +3,9 @@
 package wire
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
-	"strings"
 )
 
 // tlsRecord is what a handler may ask of the client's TLS connection: the cert
@@ -77,54 +72,4 @@ func certificates(list [][]byte) ([]*x509.Certificate, error) {
 		certs = append(certs, c)
 	}
 	return certs, nil
-}
-
-// httpRecord is what a backend can read of the client's HTTP request. Of those
-// that are built in, pki alone does (the body of an OCSP request); the system
-// backend's profiles and snapshots stream and are not forwarded.
-type httpRecord struct {
-	Method, URL, Proto, Host, RemoteAddr string
-	Header                               map[string][]string
-}
-
-// takeHTTP leaves every bearer token out: a request that has not been
-// authenticated yet does not say whether one is Vault's.
-func takeHTTP(r *http.Request, s secrets) *httpRecord {
-	if r == nil {
-		return nil
-	}
-	rec := &httpRecord{
-		Method: r.Method, Proto: r.Proto, Host: r.Host, RemoteAddr: r.RemoteAddr,
-		Header: s.without(r.Header),
-	}
-	if r.URL != nil {
-		rec.URL = r.URL.String()
-	}
-	for name, values := range rec.Header {
-		for _, v := range values {
-			if scheme, _, _ := strings.Cut(v, " "); strings.EqualFold(name, "Authorization") && strings.EqualFold(scheme, "Bearer") {
-				delete(rec.Header, name)
-			}
-		}
-	}
-	return rec
-}
-
-func (r *httpRecord) restore(body []byte) (*http.Request, error) {
-	if r == nil {
-		return nil, nil
-	}
-	u, err := url.Parse(r.URL)
-	if err != nil {
-		return nil, err
-	}
-	req := &http.Request{
-		Method: r.Method, URL: u, Proto: r.Proto, Host: r.Host, RemoteAddr: r.RemoteAddr,
-		Header: r.Header, Body: http.NoBody, ContentLength: int64(len(body)),
-	}
-	req.ProtoMajor, req.ProtoMinor, _ = http.ParseHTTPVersion(r.Proto)
-	if body != nil {
-		req.Body = io.NopCloser(bytes.NewReader(body))
-	}
-	return req, nil
 }

@@ -3,10 +3,8 @@
 package wire
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -38,37 +36,4 @@ func TestClientCertificatesArrive(t *testing.T) {
 	require.Nil(t, transfer(t, &Request{Logical: &logical.Request{}}).Logical.Connection)
 	plain := transfer(t, &Request{Logical: &logical.Request{Connection: &logical.Connection{RemoteAddr: "::1"}}})
 	require.Nil(t, plain.Logical.Connection.ConnState, "no TLS stays no TLS")
-}
-
-func TestHTTPRequestAndBodyArrive(t *testing.T) {
-	t.Parallel()
-	hr := httptest.NewRequest(http.MethodPost, "http://vault:8200/v1/pki/ocsp?a=%ff", http.NoBody)
-	hr.Header.Set("Content-Type", "application/ocsp-request")
-	ctx := logical.CreateContextOriginalRequestPath(context.Background(), "/v1/pki/ocsp")
-	sent := &Request{Logical: &logical.Request{HTTPRequest: hr, Path: "o\xffcsp"}, Body: []byte("DER\xff")}
-	sent.TakeContext(ctx)
-	got := transfer(t, sent)
-	require.Equal(t, "o\xffcsp", got.Logical.Path)
-	require.Equal(t, http.MethodPost, got.Logical.HTTPRequest.Method)
-	require.Equal(t, hr.URL.String(), got.Logical.HTTPRequest.URL.String())
-	require.Equal(t, hr.Header, got.Logical.HTTPRequest.Header)
-	require.Equal(t, 1, got.Logical.HTTPRequest.ProtoMajor)
-	body, err := io.ReadAll(got.Logical.HTTPRequest.Body)
-	require.NoError(t, err)
-	require.Equal(t, "DER\xff", string(body))
-
-	here := got.Context(t.Context())
-	path, ok := logical.ContextOriginalRequestPathValue(here)
-	require.True(t, ok)
-	require.Equal(t, "/v1/pki/ocsp", path)
-	stream, ok := logical.ContextOriginalBodyValue(here)
-	require.True(t, ok)
-	body, err = io.ReadAll(stream)
-	require.NoError(t, err)
-	require.Equal(t, "DER\xff", string(body), "each reader has a body of its own")
-
-	none := transfer(t, &Request{Logical: &logical.Request{}})
-	require.Nil(t, none.Logical.HTTPRequest)
-	_, ok = logical.ContextOriginalBodyValue(none.Context(t.Context()))
-	require.False(t, ok)
 }

@@ -54,6 +54,6 @@ func TestLargeRequestsAreRead(t *testing.T) {
 		entries[fmt.Sprint(i)] = strings.Repeat("x", rand.IntN(100))
 		list = append(list, i%10)
 	}
-	sent := &Request{Logical: &logical.Request{Data: map[string]any{"m": entries, "l": list, "s": strings.Repeat("\"", 1<<20)}}, Body: make([]byte, 16<<20)}
+	sent := &Request{Logical: &logical.Request{Data: map[string]any{"m": entries, "l": list, "s": strings.Repeat("\"", 1<<20), "b": make([]byte, 16<<20)}}}
 	require.Len(t, transfer(t, sent).Logical.Data["m"], 10_000)
 }

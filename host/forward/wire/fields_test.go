@@ -131,7 +131,7 @@ func TestEveryFieldArrives(t *testing.T) {
 	l.SetMountIsExternalPlugin(true)
 	sent := &Request{
 		Logical: l, MountPath: "kv/", MountUUID: "uuid", MountAccessor: "kv_1",
-		Timeout: time.Minute, OriginalPath: "/v1/kv/a", Body: []byte{0, 255},
+		Timeout: time.Minute,
 	}
 	require.Equal(t, sent, transfer(t, sent))
 

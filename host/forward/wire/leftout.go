@@ -17,7 +17,7 @@ var leftOut = map[reflect.Type]map[string]string{
 		"ClientToken":        "a token never leaves its cluster",
 		"InboundSSCToken":    "a token never leaves its cluster",
 		"ClientTokenSource":  "says where the token that is not sent came from",
-		"HTTPRequest":        "beside: httpRecord",
+		"HTTPRequest":        "bound to a connection; the primary's backend is given none",
 		"ResponseWriter":     "bound to a connection; paths that stream are not forwarded",
 		"Headers":            "beside: without those that carry the token",
 		"MFACreds":           "the router blanks it before a backend is called",

@@ -22,11 +22,8 @@ type requestRecord struct {
 	Headers                             map[string][]string
 	Mount                               mountRecord
 	TLS                                 *tlsRecord
-	HTTP                                *httpRecord
 	MountPath, MountUUID, MountAccessor string
 	Timeout                             time.Duration
-	OriginalPath                        string
-	Body                                []byte
 }
 
 // mountRecord is what logical.Request knows of its mount besides its exported fields. An
@@ -47,17 +44,15 @@ func EncodeRequest(r *Request) ([]byte, error) {
 		return nil, replication.Errorf(replication.InvalidInput,
 			"the request needs the snapshot %q, which is loaded on this cluster only: the primary cannot carry it out", l.RequiresSnapshotID)
 	}
-	secret := secretsOf(l)
 	rec := &requestRecord{
 		Logical: l,
-		Headers: secret.without(l.Headers),
+		Headers: secretsOf(l).without(l.Headers),
 		Mount: mountRecord{
 			RunningVersion: l.MountRunningVersion(), RunningSha256: l.MountRunningSha256(),
 			Class: l.MountClass(), External: l.MountIsExternalPlugin(),
 		},
-		HTTP:      takeHTTP(l.HTTPRequest, secret),
 		MountPath: r.MountPath, MountUUID: r.MountUUID, MountAccessor: r.MountAccessor,
-		Timeout: r.Timeout, OriginalPath: r.OriginalPath, Body: r.Body,
+		Timeout: r.Timeout,
 	}
 	if l.Connection != nil {
 		rec.TLS = takeTLS(l.Connection.ConnState)
@@ -80,19 +75,16 @@ func DecodeRequest(raw []byte) (*Request, error) {
 	l.SetMountRunningSha256(rec.Mount.RunningSha256)
 	l.SetMountClass(rec.Mount.Class)
 	l.SetMountIsExternalPlugin(rec.Mount.External)
-	var err error
 	if rec.TLS != nil && l.Connection != nil {
+		var err error
 		if l.Connection.ConnState, err = rec.TLS.restore(); err != nil {
 			return nil, invalid("request", err)
 		}
 	}
-	if l.HTTPRequest, err = rec.HTTP.restore(rec.Body); err != nil {
-		return nil, invalid("request", err)
-	}
 	return &Request{
 		Logical:   l,
 		MountPath: rec.MountPath, MountUUID: rec.MountUUID, MountAccessor: rec.MountAccessor,
-		Timeout: rec.Timeout, OriginalPath: rec.OriginalPath, Body: rec.Body,
+		Timeout: rec.Timeout,
 	}, nil
 }
 

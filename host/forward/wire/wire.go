@@ -33,17 +33,13 @@
 // process: storage, the response writer, the token entry. The tables in
 // leftout.go have each field with its reason; a test fails when the sdk grows a
 // field that is neither carried nor in them. Of a TLS connection the certificates,
-// version and names travel, of an HTTP request method, address, headers and the
-// body that the caller gives. A request that reads a loaded raft snapshot is
+// version and names travel. A request that reads a loaded raft snapshot is
 // refused: the snapshot is on one cluster only. An error that delegates
 // authentication is its text only, since its handler is code. What a handler
 // changes in its request is not seen by the sender.
 package wire
 
 import (
-	"bytes"
-	"context"
-	"io"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -60,30 +56,6 @@ type Request struct {
 	MountPath, MountUUID, MountAccessor string
 	// Timeout is what is left of the client's deadline; 0 is none.
 	Timeout time.Duration
-	// OriginalPath is logical.ContextOriginalRequestPathValue, empty when the
-	// context has none.
-	OriginalPath string
-	// Body is the body of the client's HTTP request, nil when it is not known. A
-	// handler finds it in its context and in HTTPRequest. The sender must have kept
-	// it: who reads the stream takes it from the local backend.
-	Body []byte
-}
-
-// TakeContext takes from the context of the local request what a handler may
-// look for in its own.
-func (r *Request) TakeContext(ctx context.Context) {
-	r.OriginalPath, _ = logical.ContextOriginalRequestPathValue(ctx)
-}
-
-// Context is parent with what the sender's context had for the handler.
-func (r *Request) Context(parent context.Context) context.Context {
-	if r.OriginalPath != "" {
-		parent = logical.CreateContextOriginalRequestPath(parent, r.OriginalPath)
-	}
-	if r.Body != nil {
-		parent = logical.CreateContextOriginalBody(parent, io.NopCloser(bytes.NewReader(r.Body)))
-	}
-	return parent
 }
 
 // Answer is what the primary's backend returned for a Request: a response, an error, or

@@ -61,7 +61,7 @@ func (x *Indexes) InvalidateUntold(ctx context.Context, writes []*physical.TxnEn
 	return nil
 }
 
-// countsIn says whether a write is one of a key that an index of a mode may have counted.
+// countsIn says whether an index of a mode may have counted a key of a write.
 func (x *Indexes) countsIn(mode replication.Mode, writes []*physical.TxnEntry) bool {
 	return slices.ContainsFunc(writes, func(e *physical.TxnEntry) bool {
 		if e.Operation == physical.GetOperation {

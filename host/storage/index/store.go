@@ -73,8 +73,8 @@ func (p *Index) rest(ctx context.Context) {
 	}
 }
 
-// owned looks whether the head is still the one that this node has written: a leader
-// that was deposed must not store what it does not know of.
+// owned stops storing if another node has written the head: a deposed leader does not know
+// what the next one writes, and must not store an index without it.
 func (p *Index) owned(ctx context.Context, home string) error {
 	b, err := p.of.below.ReadFresh(ctx, fingerprint.HeadOf(home))
 	if err != nil {
@@ -138,8 +138,8 @@ func (p *Index) newHome(ctx context.Context) (string, error) {
 	return home, nil
 }
 
-// storeRows stores blocks: of each, what is to go first. Cut anywhere, a row that is
-// there is right.
+// storeRows stores blocks. The rows that they replace are deleted first: if it is cut off
+// anywhere, each row that is there is right.
 func (x *Indexes) storeRows(ctx context.Context, blocks []fingerprint.StoringBlock, h *fingerprint.Hasher) error {
 	var writes []*physical.TxnEntry
 	for i := range blocks {

@@ -84,9 +84,9 @@ type storedIndex struct {
 	blocks []*fingerprint.Stored
 }
 
-// findStored reads what is stored of an index, which Hold keeps writes from, and makes
-// this node its owner. What cannot be used is left out with all the rest. An error says
-// that the storage does not answer.
+// findStored reads the stored index while Hold keeps writes waiting, and makes this node its
+// owner. If a part cannot be used, nothing is: its head is deleted. An error says that the
+// storage does not answer.
 func (p *Index) findStored(ctx context.Context) error {
 	home, blocks := "", []*fingerprint.Stored(nil)
 	defer func() { p.index.Release(home, blocks) }()

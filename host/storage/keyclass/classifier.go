@@ -124,9 +124,9 @@ func (c *Classifier) Held(key string) bool {
 	return InView(key) && c.Class(key) == Unknown
 }
 
-// Homeless says whether a key is below the views' directories and no mount table
+// Unmounted says whether a key is below the views' directories and no mount table
 // that is known has its view.
-func (c *Classifier) Homeless(key string) bool {
+func (c *Classifier) Unmounted(key string) bool {
 	m := c.mounts.Load()
 	if m == nil || !InView(key) {
 		return false
@@ -138,7 +138,7 @@ func (c *Classifier) Homeless(key string) bool {
 // Orphan says whether a key is in a view that no mount has. While not all mount
 // tables were given nobody can say, and it is false.
 func (c *Classifier) Orphan(key string) bool {
-	return c.Homeless(key) && c.mounts.Load().Complete()
+	return c.Unmounted(key) && c.mounts.Load().Complete()
 }
 
 // Replicated says whether a key is part of the content of a mode.

@@ -131,8 +131,8 @@ func (s *applier) opsBetween(ctx context.Context, w *walk.Walk, upTo string, pai
 	return ops, nil
 }
 
-// orphans are deletions of what this cluster has in views that no mount has: they
-// are left of mounts that the primary had, and in no fingerprint.
+// orphans are deletions of the keys in views that no mount has. The primary had these mounts
+// and has removed them. No comparison finds the keys, because no fingerprint counts them.
 func (s *applier) orphans(ctx context.Context) ([]journal.Op, error) {
 	if s.mode != replication.Performance {
 		return nil, nil
@@ -161,8 +161,8 @@ func (s *applier) orphans(ctx context.Context) ([]journal.Op, error) {
 	return ops, nil
 }
 
-// ofPrimary says whether a key must be as the primary has it, and is deleted if
-// it has none. A view that no mount has is left of one that the primary had.
+// ofPrimary says whether a key must be as the primary has it, and is deleted if the primary
+// has none. A view that no mount has belonged to a mount of the primary.
 func (s *applier) ofPrimary(key string) bool {
 	return s.below.Classes().Replicated(s.mode, key) || (s.mode == replication.Performance && s.below.Classes().Orphan(key))
 }
@@ -208,10 +208,9 @@ func (s *applier) writeOps(ctx context.Context, ops []journal.Op, next *journal.
 	return s.write(ctx, l, next, a, equal)
 }
 
-// decideFirst writes what the classes of other keys follow from, before all else of a
-// range, and returns the rest: what has no place in the content any more, now that this
-// is known, is not deleted. A primary that knows less of a mount than this cluster did
-// until now has not sent its keys.
+// decideFirst writes the keys that decide the classes of others, before all else of a range,
+// and returns the rest without the deletions of keys that are not the primary's by the new
+// classes. A primary that knows less of a mount than this cluster did has not sent its keys.
 func (s *applier) decideFirst(ctx context.Context, ops []journal.Op, a *lacking) ([]journal.Op, error) {
 	if !slices.ContainsFunc(ops, func(op journal.Op) bool { return keyclass.Decides(op.Key) }) {
 		return ops, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/lock"
 	"github.com/vault-replication/vault-replication/host/storage/owed"
+	"github.com/vault-replication/vault-replication/host/storage/progress"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -37,7 +38,7 @@ type debt struct {
 	duty     *Duty
 	mode     replication.Mode
 	applying lock.Turns
-	progress progress
+	progress progress.Progress
 
 	keys owed.Keys
 	// from is the cursor that the apply under way, or the last one, has found, target that
@@ -149,9 +150,9 @@ func (d *debt) certain() {
 // is owed.
 func (d *debt) setProgress(c *journal.Cursor) {
 	p := &d.progress
-	p.reached(c)
+	p.Reached(c)
 	if d.keys.None() {
-		p.taken()
+		p.Taken()
 	}
 }
 
@@ -170,7 +171,7 @@ func (d *debt) takeUp() {
 		return append(left, d.listener().Applied(ctx, keys)...)
 	})
 	if d.keys.None() {
-		d.progress.taken()
+		d.progress.Taken()
 	}
 	d.planTakeUp()
 }
@@ -193,7 +194,7 @@ func (d *debt) planTakeUp() {
 		d.below.Logger.Info("the running core has taken up all changes of the primary that are stored", "mode", d.mode)
 	}
 	if d.said = n > 0; d.said {
-		d.progress.endStored(errLate)
+		d.progress.EndStored(errLate)
 	}
 	if !owes || duty.Err() != nil {
 		return

@@ -66,9 +66,9 @@ func (v *verifier) expects(epoch replication.Epoch, from, below uint64) uint64 {
 	return v.at.Sequence
 }
 
-// verified compares if the cursor stands where the fingerprint is known. It marks
-// the cursor when only a copy mends what it finds. The caller is the only one that
-// applies.
+// verified compares the content with the fingerprint of the primary, if that is the one at
+// the cursor's position. When they differ repeatedly it marks the cursor, so that the
+// secondary copies. The caller is the only one that applies.
 func (s *comparison) verified(ctx context.Context, c *journal.Cursor) error {
 	v := &s.verifier
 	v.mu.Lock()

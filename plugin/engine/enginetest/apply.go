@@ -163,7 +163,7 @@ func (h *Host) CarryOut(t *replication.Transition, epoch replication.Epoch) {
 		// A demoted primary's data is exactly that of its own last position.
 		h.cursor = replication.Cursor{Position: h.position}
 		h.position = replication.Position{}
-	case t.NewEpoch:
+	case t.Role == replication.Primary:
 		h.position = replication.Position{Epoch: epoch, Sequence: max(h.position.Sequence, h.cursor.Position.Sequence)}
 		h.cursor = replication.Cursor{}
 		h.rows = nil

@@ -3,54 +3,15 @@
 package link
 
 import (
-	"net"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/vault-replication/vault-replication/shared/clusteraddr"
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
-
-// CheckAddress accepts a cluster address: an https URL without anything after
-// the port, or host:port.
-func CheckAddress(addr string) error {
-	refuse := func(why string) error {
-		return replication.Errorf(replication.InvalidInput, "%q is not a cluster address: %s; use https://host:port or host:port", clip(addr), why)
-	}
-	if addr == "" || len(addr) > AddressMax {
-		return refuse("it is empty or too long")
-	}
-	for _, r := range addr {
-		if r <= ' ' || r > '~' {
-			return refuse("it has characters that no address has")
-		}
-	}
-	hostPort := addr
-	if strings.Contains(addr, "://") {
-		u, err := url.Parse(addr)
-		if err != nil || u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
-			return refuse("it is not an https URL of a host and port alone")
-		}
-		hostPort = u.Host
-	}
-	host, port, err := net.SplitHostPort(hostPort)
-	if err != nil || host == "" {
-		return refuse("it has no host and port")
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return refuse("its port is not a number from 1 to 65535")
-	}
-	return nil
-}
-
-func clip(s string) string {
-	if len(s) > AddressMax {
-		return s[:AddressMax] + "..."
-	}
-	return s
-}
 
 // MergeAddresses joins lists in order, without what is not an address, without
 // doubles, and bounded.
@@ -62,7 +23,7 @@ func MergeAddresses(lists ...[]string) []string {
 			if len(out) == AddressesMax {
 				return out
 			}
-			if seen[a] || CheckAddress(a) != nil {
+			if seen[a] || clusteraddr.Check(a) != nil {
 				continue
 			}
 			seen[a] = true
@@ -93,7 +54,7 @@ type NodeInfo struct {
 // APIAddress is an address if it is the URL of an API, empty otherwise. It is shown, and
 // people click on it.
 func APIAddress(addr string) string {
-	if len(addr) > AddressMax || strings.ContainsFunc(addr, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if len(addr) > clusteraddr.Max || strings.ContainsFunc(addr, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return ""
 	}
 	u, err := url.Parse(addr)
@@ -127,7 +88,7 @@ func ToNode(n *replication.Node, first ...string) *linkv1.Node {
 		ClusterAddrs: MergeAddresses(first, []string{n.ClusterAddr}, n.ClusterAddrs),
 	}
 	if n.FailoverAddrs != nil {
-		w.Failover = &linkv1.Addresses{ClusterAddrs: FailoverAddresses(n.FailoverAddrs)}
+		w.Failover = &commonv1.Addresses{ClusterAddrs: FailoverAddresses(n.FailoverAddrs)}
 	}
 	return w
 }
@@ -139,7 +100,7 @@ func FromNode(w *linkv1.Node) NodeInfo {
 	if f := w.GetFailover(); f != nil {
 		n.FailoverAddrs = FailoverAddresses(f.GetClusterAddrs())
 	}
-	if CheckAddress(w.GetClusterAddr()) == nil {
+	if clusteraddr.Check(w.GetClusterAddr()) == nil {
 		n.ClusterAddr = w.GetClusterAddr()
 	}
 	n.APIAddr = APIAddress(w.GetApiAddr())

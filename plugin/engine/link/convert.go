@@ -3,6 +3,7 @@
 package link
 
 import (
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -11,26 +12,12 @@ func invalid(format string, args ...any) error {
 	return replication.Errorf(replication.InvalidInput, "the other cluster sent a message that is not valid: "+format, args...)
 }
 
-// ToPosition makes the wire form.
-func ToPosition(p replication.Position) *linkv1.Position {
-	return &linkv1.Position{
-		Epoch:    &linkv1.Epoch{Generation: p.Epoch.Generation, Id: p.Epoch.ID},
-		Term:     p.Term,
-		Sequence: p.Sequence,
-	}
-}
-
 // FromPosition reads the wire form; absent is the zero position.
-func FromPosition(p *linkv1.Position) (replication.Position, error) {
-	e := p.GetEpoch()
-	if len(e.GetId()) > epochIDMax {
-		return replication.Position{}, invalid("an epoch's id has %d bytes, %d are allowed", len(e.GetId()), epochIDMax)
+func FromPosition(w *commonv1.Position) (replication.Position, error) {
+	if n := len(w.GetEpoch().GetId()); n > epochIDMax {
+		return replication.Position{}, invalid("an epoch's id has %d bytes, %d are allowed", n, epochIDMax)
 	}
-	return replication.Position{
-		Epoch:    replication.Epoch{Generation: e.GetGeneration(), ID: e.GetId()},
-		Term:     p.GetTerm(),
-		Sequence: p.GetSequence(),
-	}, nil
+	return w.Value(), nil
 }
 
 // ToCursor makes the wire form. Names of keys stay here: only the secondary
@@ -38,10 +25,10 @@ func FromPosition(p *linkv1.Position) (replication.Position, error) {
 func ToCursor(c *replication.Cursor) *linkv1.Cursor {
 	w := &linkv1.Cursor{Copying: c.Copying, Proof: c.Proof}
 	if !c.Position.Epoch.IsZero() {
-		w.Position = ToPosition(c.Position)
+		w.Position = commonv1.OfPosition(c.Position)
 	}
 	if c.Copying {
-		w.CopyFrom = ToPosition(c.CopyFrom)
+		w.CopyFrom = commonv1.OfPosition(c.CopyFrom)
 	}
 	return w
 }
@@ -60,19 +47,12 @@ func FromCursor(w *linkv1.Cursor) (*replication.Cursor, error) {
 	return c, CheckProof(c.Proof)
 }
 
-// ToRange makes the wire form.
-func ToRange(r *replication.Range) *linkv1.Range {
-	return &linkv1.Range{After: r.After, UpTo: r.UpTo, Last: r.Last, Keys: r.Keys, AsOf: r.AsOf, Payload: r.Payload, Proof: r.Proof}
-}
-
 // FromRange reads the wire form and checks that it goes on where the copy is.
-func FromRange(w *linkv1.Range, after string) (*replication.Range, error) {
+func FromRange(w *commonv1.Range, after string) (*replication.Range, error) {
 	if w == nil {
 		return nil, invalid("a range is missing")
 	}
-	r := &replication.Range{
-		After: w.GetAfter(), UpTo: w.GetUpTo(), Last: w.GetLast(), Keys: w.GetKeys(), AsOf: w.GetAsOf(), Payload: w.GetPayload(), Proof: w.GetProof(),
-	}
+	r := w.Value()
 	return r, CheckRange(r, after)
 }
 
@@ -102,22 +82,16 @@ func CheckProof(p replication.Proof) error {
 	return nil
 }
 
-// ToFrame makes the wire form.
-func ToFrame(f *replication.Frame) *linkv1.Frame {
-	return &linkv1.Frame{After: f.After, To: ToPosition(f.To), ConsistentFrom: f.ConsistentFrom, Payload: f.Payload, Proof: f.Proof}
-}
-
 // FromFrame reads the wire form and checks the frame by itself. The caller checks whether
 // it follows the cursor.
-func FromFrame(w *linkv1.Frame) (*replication.Frame, error) {
+func FromFrame(w *commonv1.Frame) (*replication.Frame, error) {
 	if w == nil {
 		return nil, invalid("a frame is missing")
 	}
-	to, err := FromPosition(w.GetTo())
-	if err != nil {
+	if _, err := FromPosition(w.GetTo()); err != nil {
 		return nil, err
 	}
-	f := &replication.Frame{After: w.GetAfter(), To: to, ConsistentFrom: w.GetConsistentFrom(), Payload: w.GetPayload(), Proof: w.GetProof()}
+	f := w.Value()
 	return f, CheckFrame(f)
 }
 

@@ -7,8 +7,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/vault-replication/vault-replication/shared/clusteraddr"
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
+	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/shared/corpus"
@@ -21,7 +24,7 @@ func FuzzNode(f *testing.F) {
 	addresses := []string{"https://a.test:8201", "b.test:8201"}
 	for _, n := range []*linkv1.Node{
 		link.ToNode(&replication.Node{APIAddr: "https://a.test:8200", ClusterAddr: addresses[0], ClusterAddrs: addresses, FailoverAddrs: addresses}, "lb.test:1"),
-		{ClusterAddr: "http://a:1", ClusterAddrs: []string{"", "a\nb:1", "a:0"}, Failover: &linkv1.Addresses{}},
+		{ClusterAddr: "http://a:1", ClusterAddrs: []string{"", "a\nb:1", "a:0"}, Failover: &commonv1.Addresses{}},
 	} {
 		raw, err := proto.Marshal(n)
 		require.NoError(f, err)
@@ -31,7 +34,7 @@ func FuzzNode(f *testing.F) {
 	for i := range 2 * link.AddressesMax {
 		crowd.ClusterAddrs = append(crowd.ClusterAddrs, strings.Repeat("a", i+1)+":1")
 	}
-	crowd.ApiAddr, crowd.Failover = strings.Repeat("a", link.AddressMax+1), &linkv1.Addresses{ClusterAddrs: crowd.ClusterAddrs}
+	crowd.ApiAddr, crowd.Failover = strings.Repeat("a", clusteraddr.Max+1), &commonv1.Addresses{ClusterAddrs: crowd.ClusterAddrs}
 	raw, err := proto.Marshal(&crowd)
 	require.NoError(f, err)
 	f.Add(raw)
@@ -43,10 +46,10 @@ func FuzzNode(f *testing.F) {
 		n := link.FromNode(&w)
 		require.LessOrEqual(t, len(n.ClusterAddrs), link.AddressesMax)
 		require.LessOrEqual(t, len(n.FailoverAddrs), link.FailoverMax)
-		require.LessOrEqual(t, len(n.APIAddr), link.AddressMax)
+		require.LessOrEqual(t, len(n.APIAddr), clusteraddr.Max)
 		require.Equal(t, w.GetFailover() == nil, n.FailoverAddrs == nil, "none is something else than not known")
 		for _, a := range append(append([]string{}, n.ClusterAddrs...), n.FailoverAddrs...) {
-			require.NoError(t, link.CheckAddress(a))
+			require.NoError(t, clusteraddr.Check(a))
 		}
 		same := link.FromNode(link.ToNode(&replication.Node{
 			APIAddr: n.APIAddr, ClusterAddr: n.ClusterAddr, ClusterAddrs: n.ClusterAddrs, FailoverAddrs: n.FailoverAddrs,
@@ -61,8 +64,8 @@ func FuzzNode(f *testing.F) {
 func FuzzMessages(f *testing.F) {
 	at := replication.Position{Epoch: replication.Epoch{Generation: 1, ID: "a"}, Term: 2, Sequence: 9}
 	for _, m := range []proto.Message{
-		link.ToFrame(&replication.Frame{After: 7, To: at, ConsistentFrom: 8, Payload: []byte("x")}),
-		link.ToRange(&replication.Range{After: "a", UpTo: "b", Keys: 1, Payload: []byte("x")}),
+		commonv1.OfFrame(&replication.Frame{After: 7, To: at, ConsistentFrom: 8, Payload: []byte("x")}),
+		commonv1.OfRange(&replication.Range{After: "a", UpTo: "b", Keys: 1, Payload: []byte("x")}),
 		link.ToCursor(&replication.Cursor{Position: at, Copying: true, CopyFrom: at, CopiedUpTo: "k", ConsistentFrom: 9}),
 	} {
 		raw, err := proto.Marshal(m)
@@ -70,18 +73,18 @@ func FuzzMessages(f *testing.F) {
 		corpus.Add(f, raw)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		var frame linkv1.Frame
+		var frame commonv1.Frame
 		if proto.Unmarshal(raw, &frame) == nil {
 			if got, err := link.FromFrame(&frame); err == nil {
 				require.Greater(t, got.To.Sequence, got.After)
-				same, err := link.FromFrame(link.ToFrame(got))
+				same, err := link.FromFrame(commonv1.OfFrame(got))
 				require.NoError(t, err)
 				require.Equal(t, got, same)
 			}
 		}
-		var rng linkv1.Range
+		var rng commonv1.Range
 		if proto.Unmarshal(raw, &rng) == nil {
-			if got, err := link.FromRange(&rng, rng.GetAfter()); err == nil {
+			if got, err := link.FromRange(&rng, string(rng.GetAfter())); err == nil {
 				require.True(t, got.Last || strings.Compare(got.UpTo, got.After) > 0)
 			}
 		}

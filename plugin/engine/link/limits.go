@@ -43,8 +43,7 @@ const (
 	ChallengeMax = 64 << 10
 	// KeyMax bounds the name of a storage key.
 	KeyMax = 32 << 10
-	// AddressMax bounds one address, AddressesMax how many of them are kept.
-	AddressMax   = 512
+	// AddressesMax bounds how many addresses are kept.
 	AddressesMax = 64
 	// FailoverMax bounds the addresses of clusters that may take a primary's place: a
 	// secondary that lost its primary tries them all at once.

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -29,7 +30,7 @@ func (s *Server) Copy(req *linkv1.CopyRequest, st grpc.ServerStreamingServer[lin
 		return err
 	}
 	defer done()
-	for after := req.GetAfter(); ; {
+	for after := string(req.GetAfter()); ; {
 		r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: after, SlotID: pc.id, Proof: req.GetProof()})
 		if err != nil {
 			return err
@@ -38,7 +39,7 @@ func (s *Server) Copy(req *linkv1.CopyRequest, st grpc.ServerStreamingServer[lin
 		if err := link.CheckRange(r, after); err != nil {
 			return replication.Errorf(replication.Internal, "the primary's storage was read wrongly: %w", err)
 		}
-		if err := st.Send(&linkv1.CopyResponse{Range: link.ToRange(r)}); err != nil {
+		if err := st.Send(&linkv1.CopyResponse{Range: commonv1.OfRange(r)}); err != nil {
 			return err
 		}
 		if r.Last {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/clusteraddr"
 	"github.com/vault-replication/vault-replication/shared/corpus"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -52,7 +53,7 @@ func FuzzDecodeNode(f *testing.F) {
 		require.LessOrEqual(t, len(data), replication.StateValueMax)
 		require.LessOrEqual(t, len(addresses), link.AddressesMax)
 		for i, a := range addresses {
-			require.NoError(t, link.CheckAddress(a))
+			require.NoError(t, clusteraddr.Check(a))
 			require.NotContains(t, addresses[:i], a)
 		}
 		again, err := json.Marshal(addresses)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -70,9 +71,9 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	return &linkv1.HelloResponse{
 		Version:  link.ProtocolVersion,
 		SetId:    s.authority.SetID(),
-		Position: link.ToPosition(now.Position),
+		Position: commonv1.OfPosition(now.Position),
 		Decision: decision,
-		From:     link.ToPosition(from.Position),
+		From:     commonv1.OfPosition(from.Position),
 		Proof:    from.Proof,
 		Keys:     now.Keys,
 		Node:     s.node(node, pc.id),

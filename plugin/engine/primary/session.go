@@ -10,6 +10,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/plugin/engine/lag"
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -171,7 +172,7 @@ func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*
 	s.mu.Unlock()
 	s.keepNode(ctx, pc.id, link.FromNode(req.GetNode()))
 	return &linkv1.HeartbeatResponse{
-		Clock: now.UnixNano(), Position: link.ToPosition(at.Position), Fingerprint: at.Fingerprint, Proof: at.Proof, Node: s.node(node, pc.id),
+		Clock: now.UnixNano(), Position: commonv1.OfPosition(at.Position), Fingerprint: at.Fingerprint, Proof: at.Proof, Node: s.node(node, pc.id),
 	}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -115,7 +116,7 @@ func (s *Server) sendFrames(ctx context.Context, st frameStream, req replication
 		}
 		credit.sent(f)
 		gathering.sent(f)
-		if err := st.Send(&linkv1.StreamResponse{Frame: link.ToFrame(f)}); err != nil {
+		if err := st.Send(&linkv1.StreamResponse{Frame: commonv1.OfFrame(f)}); err != nil {
 			return err
 		}
 		at = f.To.Sequence

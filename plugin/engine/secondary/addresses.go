@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/clusteraddr"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -77,7 +78,7 @@ func decodeAddresses(data []byte) (addressRecord, error) {
 		return addressRecord{}, fmt.Errorf("reading the record of the primary's addresses: %w", err)
 	}
 	r.Configured, r.Learnt = link.MergeAddresses(r.Configured), link.MergeAddresses(r.Learnt)
-	if link.CheckAddress(r.Used) != nil {
+	if clusteraddr.Check(r.Used) != nil {
 		r.Used = ""
 	}
 	if r.Failover != nil {

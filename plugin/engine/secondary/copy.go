@@ -59,7 +59,7 @@ func (c *Client) copyRanges(ctx context.Context, s *session, progressed *bool) e
 	after := s.cursor.CopiedUpTo
 	c.logger.Info("copying the primary's content", "from", s.from.Position.String(), "keys", s.keys, "copied", s.cursor.CopiedKeys)
 	c.status.copying(s)
-	st, err := s.link.Copy(ctx, &linkv1.CopyRequest{After: after, Proof: s.cursor.Proof})
+	st, err := s.link.Copy(ctx, &linkv1.CopyRequest{After: []byte(after), Proof: s.cursor.Proof})
 	if err != nil {
 		return link.FromStatus(err)
 	}

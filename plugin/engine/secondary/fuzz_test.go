@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/clusteraddr"
 	"github.com/vault-replication/vault-replication/shared/corpus"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -46,7 +47,7 @@ func FuzzDecodeAddresses(f *testing.F) {
 			all = append(all, r.Used)
 		}
 		for _, a := range all {
-			require.NoError(t, link.CheckAddress(a))
+			require.NoError(t, clusteraddr.Check(a))
 		}
 		again, err := json.Marshal(r)
 		require.NoError(t, err)

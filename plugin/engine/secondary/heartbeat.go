@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -45,7 +46,7 @@ func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (ti
 	streaming := c.streaming.Load()
 	sent := time.Now()
 	resp, err := s.link.Heartbeat(ctx, &linkv1.HeartbeatRequest{
-		Clock: sent.UnixNano(), Applied: link.ToPosition(c.status.position()), RoundTrip: int64(before), Node: link.ToNode(node),
+		Clock: sent.UnixNano(), Applied: commonv1.OfPosition(c.status.position()), RoundTrip: int64(before), Node: link.ToNode(node),
 	})
 	if err != nil {
 		if ctx.Err() == context.DeadlineExceeded {

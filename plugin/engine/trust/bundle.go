@@ -3,16 +3,16 @@
 package trust
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/json"
-	"io"
 	"time"
 
 	"github.com/hashicorp/go-uuid"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/clusteraddr"
 	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
 // BundleVersion is the version of the bundle format that this build makes.
@@ -65,13 +65,8 @@ func decodeBundle(data []byte, at func(*x509.Certificate) time.Time) (*Bundle, e
 		return nil, badBundle("it has version %d, this build reads version %d: run the same release on both clusters", head.Version, BundleVersion)
 	}
 	var b Bundle
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&b); err != nil {
+	if strictjson.Decode(data, &b) != nil {
 		return nil, badBundle("it is not in the format of one")
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, badBundle("something follows it")
 	}
 	if err := b.check(at); err != nil {
 		return nil, err
@@ -97,7 +92,7 @@ func (b *Bundle) check(at func(*x509.Certificate) time.Time) error {
 		return badBundle("it has %d addresses of the primary", len(b.Addresses))
 	}
 	for _, a := range b.Addresses {
-		if link.CheckAddress(a) != nil {
+		if clusteraddr.Check(a) != nil {
 			return badBundle("it has an address of the primary that is none")
 		}
 	}

@@ -24,6 +24,7 @@
 package linkv1
 
 import (
+	v1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -93,120 +94,6 @@ func (Decision) EnumDescriptor() ([]byte, []int) {
 	return file_link_v1_link_proto_rawDescGZIP(), []int{0}
 }
 
-// Epoch names one history of writes.
-type Epoch struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
-	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Epoch) Reset() {
-	*x = Epoch{}
-	mi := &file_link_v1_link_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Epoch) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Epoch) ProtoMessage() {}
-
-func (x *Epoch) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Epoch.ProtoReflect.Descriptor instead.
-func (*Epoch) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *Epoch) GetGeneration() uint64 {
-	if x != nil {
-		return x.Generation
-	}
-	return 0
-}
-
-func (x *Epoch) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-// Position is a point in a history of writes.
-type Position struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Epoch         *Epoch                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Term          uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
-	Sequence      uint64                 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Position) Reset() {
-	*x = Position{}
-	mi := &file_link_v1_link_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Position) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Position) ProtoMessage() {}
-
-func (x *Position) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Position.ProtoReflect.Descriptor instead.
-func (*Position) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *Position) GetEpoch() *Epoch {
-	if x != nil {
-		return x.Epoch
-	}
-	return nil
-}
-
-func (x *Position) GetTerm() uint64 {
-	if x != nil {
-		return x.Term
-	}
-	return 0
-}
-
-func (x *Position) GetSequence() uint64 {
-	if x != nil {
-		return x.Sequence
-	}
-	return 0
-}
-
 // Node describes the active node of a cluster.
 type Node struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -217,7 +104,7 @@ type Node struct {
 	ClusterAddrs []string `protobuf:"bytes,3,rep,name=cluster_addrs,json=clusterAddrs,proto3" json:"cluster_addrs,omitempty"`
 	// failover are the addresses of clusters that may take this one's place, its DR
 	// secondaries; absent while they are not known.
-	Failover *Addresses `protobuf:"bytes,4,opt,name=failover,proto3" json:"failover,omitempty"`
+	Failover *v1.Addresses `protobuf:"bytes,4,opt,name=failover,proto3" json:"failover,omitempty"`
 	// peer_api_addrs are the API addresses of the primary's other secondaries: one that
 	// is promoted asks there whether another was before.
 	PeerApiAddrs  []string `protobuf:"bytes,5,rep,name=peer_api_addrs,json=peerApiAddrs,proto3" json:"peer_api_addrs,omitempty"`
@@ -227,7 +114,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_link_v1_link_proto_msgTypes[2]
+	mi := &file_link_v1_link_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -239,7 +126,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[2]
+	mi := &file_link_v1_link_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -252,7 +139,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{2}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *Node) GetApiAddr() string {
@@ -276,7 +163,7 @@ func (x *Node) GetClusterAddrs() []string {
 	return nil
 }
 
-func (x *Node) GetFailover() *Addresses {
+func (x *Node) GetFailover() *v1.Addresses {
 	if x != nil {
 		return x.Failover
 	}
@@ -290,66 +177,22 @@ func (x *Node) GetPeerApiAddrs() []string {
 	return nil
 }
 
-type Addresses struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ClusterAddrs  []string               `protobuf:"bytes,1,rep,name=cluster_addrs,json=clusterAddrs,proto3" json:"cluster_addrs,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Addresses) Reset() {
-	*x = Addresses{}
-	mi := &file_link_v1_link_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Addresses) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Addresses) ProtoMessage() {}
-
-func (x *Addresses) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Addresses.ProtoReflect.Descriptor instead.
-func (*Addresses) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *Addresses) GetClusterAddrs() []string {
-	if x != nil {
-		return x.ClusterAddrs
-	}
-	return nil
-}
-
 // Cursor is what a secondary has.
 type Cursor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// position is that of the last row applied, unset before the first copy ended.
-	Position *Position `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Position *v1.Position `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	// copying says that a copy from copy_from has begun and not ended.
-	Copying       bool      `protobuf:"varint,2,opt,name=copying,proto3" json:"copying,omitempty"`
-	CopyFrom      *Position `protobuf:"bytes,3,opt,name=copy_from,json=copyFrom,proto3" json:"copy_from,omitempty"`
-	Proof         []byte    `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`
+	Copying       bool         `protobuf:"varint,2,opt,name=copying,proto3" json:"copying,omitempty"`
+	CopyFrom      *v1.Position `protobuf:"bytes,3,opt,name=copy_from,json=copyFrom,proto3" json:"copy_from,omitempty"`
+	Proof         []byte       `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Cursor) Reset() {
 	*x = Cursor{}
-	mi := &file_link_v1_link_proto_msgTypes[4]
+	mi := &file_link_v1_link_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -361,7 +204,7 @@ func (x *Cursor) String() string {
 func (*Cursor) ProtoMessage() {}
 
 func (x *Cursor) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[4]
+	mi := &file_link_v1_link_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -374,10 +217,10 @@ func (x *Cursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cursor.ProtoReflect.Descriptor instead.
 func (*Cursor) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{4}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *Cursor) GetPosition() *Position {
+func (x *Cursor) GetPosition() *v1.Position {
 	if x != nil {
 		return x.Position
 	}
@@ -391,7 +234,7 @@ func (x *Cursor) GetCopying() bool {
 	return false
 }
 
-func (x *Cursor) GetCopyFrom() *Position {
+func (x *Cursor) GetCopyFrom() *v1.Position {
 	if x != nil {
 		return x.CopyFrom
 	}
@@ -426,7 +269,7 @@ type HelloRequest struct {
 
 func (x *HelloRequest) Reset() {
 	*x = HelloRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[5]
+	mi := &file_link_v1_link_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -438,7 +281,7 @@ func (x *HelloRequest) String() string {
 func (*HelloRequest) ProtoMessage() {}
 
 func (x *HelloRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[5]
+	mi := &file_link_v1_link_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -451,7 +294,7 @@ func (x *HelloRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloRequest.ProtoReflect.Descriptor instead.
 func (*HelloRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{5}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *HelloRequest) GetVersion() uint32 {
@@ -515,9 +358,9 @@ type HelloResponse struct {
 	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	SetId   string                 `protobuf:"bytes,2,opt,name=set_id,json=setId,proto3" json:"set_id,omitempty"`
 	// position is the primary's now.
-	Position *Position `protobuf:"bytes,3,opt,name=position,proto3" json:"position,omitempty"`
-	Decision Decision  `protobuf:"varint,4,opt,name=decision,proto3,enum=link.v1.Decision" json:"decision,omitempty"`
-	From     *Position `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
+	Position *v1.Position `protobuf:"bytes,3,opt,name=position,proto3" json:"position,omitempty"`
+	Decision Decision     `protobuf:"varint,4,opt,name=decision,proto3,enum=link.v1.Decision" json:"decision,omitempty"`
+	From     *v1.Position `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
 	// keys is the number of replicated keys, 0 when not known.
 	Keys  uint64 `protobuf:"varint,6,opt,name=keys,proto3" json:"keys,omitempty"`
 	Node  *Node  `protobuf:"bytes,7,opt,name=node,proto3" json:"node,omitempty"`
@@ -530,7 +373,7 @@ type HelloResponse struct {
 
 func (x *HelloResponse) Reset() {
 	*x = HelloResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[6]
+	mi := &file_link_v1_link_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -542,7 +385,7 @@ func (x *HelloResponse) String() string {
 func (*HelloResponse) ProtoMessage() {}
 
 func (x *HelloResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[6]
+	mi := &file_link_v1_link_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -555,7 +398,7 @@ func (x *HelloResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloResponse.ProtoReflect.Descriptor instead.
 func (*HelloResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{6}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *HelloResponse) GetVersion() uint32 {
@@ -572,7 +415,7 @@ func (x *HelloResponse) GetSetId() string {
 	return ""
 }
 
-func (x *HelloResponse) GetPosition() *Position {
+func (x *HelloResponse) GetPosition() *v1.Position {
 	if x != nil {
 		return x.Position
 	}
@@ -586,7 +429,7 @@ func (x *HelloResponse) GetDecision() Decision {
 	return Decision_DECISION_UNSPECIFIED
 }
 
-func (x *HelloResponse) GetFrom() *Position {
+func (x *HelloResponse) GetFrom() *v1.Position {
 	if x != nil {
 		return x.From
 	}
@@ -634,7 +477,7 @@ type BootstrapRequest struct {
 
 func (x *BootstrapRequest) Reset() {
 	*x = BootstrapRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[7]
+	mi := &file_link_v1_link_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +489,7 @@ func (x *BootstrapRequest) String() string {
 func (*BootstrapRequest) ProtoMessage() {}
 
 func (x *BootstrapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[7]
+	mi := &file_link_v1_link_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +502,7 @@ func (x *BootstrapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapRequest.ProtoReflect.Descriptor instead.
 func (*BootstrapRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{7}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *BootstrapRequest) GetVersion() uint32 {
@@ -701,7 +544,7 @@ type BootstrapResponse struct {
 
 func (x *BootstrapResponse) Reset() {
 	*x = BootstrapResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[8]
+	mi := &file_link_v1_link_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +556,7 @@ func (x *BootstrapResponse) String() string {
 func (*BootstrapResponse) ProtoMessage() {}
 
 func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[8]
+	mi := &file_link_v1_link_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +569,7 @@ func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapResponse.ProtoReflect.Descriptor instead.
 func (*BootstrapResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{8}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *BootstrapResponse) GetSealed() []byte {
@@ -746,7 +589,7 @@ func (x *BootstrapResponse) GetNode() *Node {
 type CopyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// after is the last key that was copied, empty for the beginning.
-	After string `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	After []byte `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
 	// proof is that of the cursor since the copy has begun.
 	Proof         []byte `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -755,7 +598,7 @@ type CopyRequest struct {
 
 func (x *CopyRequest) Reset() {
 	*x = CopyRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[9]
+	mi := &file_link_v1_link_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +610,7 @@ func (x *CopyRequest) String() string {
 func (*CopyRequest) ProtoMessage() {}
 
 func (x *CopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[9]
+	mi := &file_link_v1_link_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,14 +623,14 @@ func (x *CopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyRequest.ProtoReflect.Descriptor instead.
 func (*CopyRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{9}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{6}
 }
 
-func (x *CopyRequest) GetAfter() string {
+func (x *CopyRequest) GetAfter() []byte {
 	if x != nil {
 		return x.After
 	}
-	return ""
+	return nil
 }
 
 func (x *CopyRequest) GetProof() []byte {
@@ -799,14 +642,14 @@ func (x *CopyRequest) GetProof() []byte {
 
 type CopyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Range         *Range                 `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"`
+	Range         *v1.Range              `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CopyResponse) Reset() {
 	*x = CopyResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[10]
+	mi := &file_link_v1_link_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +661,7 @@ func (x *CopyResponse) String() string {
 func (*CopyResponse) ProtoMessage() {}
 
 func (x *CopyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[10]
+	mi := &file_link_v1_link_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,10 +674,10 @@ func (x *CopyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyResponse.ProtoReflect.Descriptor instead.
 func (*CopyResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{10}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{7}
 }
 
-func (x *CopyResponse) GetRange() *Range {
+func (x *CopyResponse) GetRange() *v1.Range {
 	if x != nil {
 		return x.Range
 	}
@@ -852,7 +695,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[11]
+	mi := &file_link_v1_link_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +707,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[11]
+	mi := &file_link_v1_link_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +720,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{11}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DiffRequest) GetQuestion() []byte {
@@ -896,7 +739,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[12]
+	mi := &file_link_v1_link_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +751,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[12]
+	mi := &file_link_v1_link_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,105 +764,12 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{12}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DiffResponse) GetAnswer() []byte {
 	if x != nil {
 		return x.Answer
-	}
-	return nil
-}
-
-// Range is a run of the key space, complete between two keys.
-type Range struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	After         string                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
-	UpTo          string                 `protobuf:"bytes,2,opt,name=up_to,json=upTo,proto3" json:"up_to,omitempty"`
-	Last          bool                   `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
-	Keys          uint64                 `protobuf:"varint,4,opt,name=keys,proto3" json:"keys,omitempty"`
-	AsOf          uint64                 `protobuf:"varint,5,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
-	Payload       []byte                 `protobuf:"bytes,6,opt,name=payload,proto3" json:"payload,omitempty"`
-	Proof         []byte                 `protobuf:"bytes,7,opt,name=proof,proto3" json:"proof,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Range) Reset() {
-	*x = Range{}
-	mi := &file_link_v1_link_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Range) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Range) ProtoMessage() {}
-
-func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Range.ProtoReflect.Descriptor instead.
-func (*Range) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *Range) GetAfter() string {
-	if x != nil {
-		return x.After
-	}
-	return ""
-}
-
-func (x *Range) GetUpTo() string {
-	if x != nil {
-		return x.UpTo
-	}
-	return ""
-}
-
-func (x *Range) GetLast() bool {
-	if x != nil {
-		return x.Last
-	}
-	return false
-}
-
-func (x *Range) GetKeys() uint64 {
-	if x != nil {
-		return x.Keys
-	}
-	return 0
-}
-
-func (x *Range) GetAsOf() uint64 {
-	if x != nil {
-		return x.AsOf
-	}
-	return 0
-}
-
-func (x *Range) GetPayload() []byte {
-	if x != nil {
-		return x.Payload
-	}
-	return nil
-}
-
-func (x *Range) GetProof() []byte {
-	if x != nil {
-		return x.Proof
 	}
 	return nil
 }
@@ -1037,7 +787,7 @@ type StreamRequest struct {
 
 func (x *StreamRequest) Reset() {
 	*x = StreamRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[14]
+	mi := &file_link_v1_link_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +799,7 @@ func (x *StreamRequest) String() string {
 func (*StreamRequest) ProtoMessage() {}
 
 func (x *StreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[14]
+	mi := &file_link_v1_link_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +812,7 @@ func (x *StreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRequest.ProtoReflect.Descriptor instead.
 func (*StreamRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{14}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StreamRequest) GetMessage() isStreamRequest_Message {
@@ -1108,7 +858,7 @@ func (*StreamRequest_Ack) isStreamRequest_Message() {}
 
 type StreamStart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	After *Position              `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	After *v1.Position           `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
 	// proof is that of the cursor.
 	Proof         []byte `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1117,7 +867,7 @@ type StreamStart struct {
 
 func (x *StreamStart) Reset() {
 	*x = StreamStart{}
-	mi := &file_link_v1_link_proto_msgTypes[15]
+	mi := &file_link_v1_link_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1129,7 +879,7 @@ func (x *StreamStart) String() string {
 func (*StreamStart) ProtoMessage() {}
 
 func (x *StreamStart) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[15]
+	mi := &file_link_v1_link_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1142,10 +892,10 @@ func (x *StreamStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamStart.ProtoReflect.Descriptor instead.
 func (*StreamStart) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{15}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{11}
 }
 
-func (x *StreamStart) GetAfter() *Position {
+func (x *StreamStart) GetAfter() *v1.Position {
 	if x != nil {
 		return x.After
 	}
@@ -1162,7 +912,7 @@ func (x *StreamStart) GetProof() []byte {
 // Ack says that everything up to the position is durable on the secondary.
 type Ack struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
-	Position *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Position *v1.Position           `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	// proof is that of the cursor.
 	Proof         []byte `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1171,7 +921,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_link_v1_link_proto_msgTypes[16]
+	mi := &file_link_v1_link_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +933,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[16]
+	mi := &file_link_v1_link_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,10 +946,10 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{16}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{12}
 }
 
-func (x *Ack) GetPosition() *Position {
+func (x *Ack) GetPosition() *v1.Position {
 	if x != nil {
 		return x.Position
 	}
@@ -1215,7 +965,7 @@ func (x *Ack) GetProof() []byte {
 
 type StreamResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Frame *Frame                 `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
+	Frame *v1.Frame              `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
 	// demoted says that the primary is none any more; nothing follows.
 	Demoted       bool `protobuf:"varint,2,opt,name=demoted,proto3" json:"demoted,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1224,7 +974,7 @@ type StreamResponse struct {
 
 func (x *StreamResponse) Reset() {
 	*x = StreamResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[17]
+	mi := &file_link_v1_link_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +986,7 @@ func (x *StreamResponse) String() string {
 func (*StreamResponse) ProtoMessage() {}
 
 func (x *StreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[17]
+	mi := &file_link_v1_link_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,10 +999,10 @@ func (x *StreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamResponse.ProtoReflect.Descriptor instead.
 func (*StreamResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{17}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{13}
 }
 
-func (x *StreamResponse) GetFrame() *Frame {
+func (x *StreamResponse) GetFrame() *v1.Frame {
 	if x != nil {
 		return x.Frame
 	}
@@ -1266,88 +1016,11 @@ func (x *StreamResponse) GetDemoted() bool {
 	return false
 }
 
-// Frame is a run of journal rows.
-type Frame struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	After          uint64                 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
-	To             *Position              `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
-	ConsistentFrom uint64                 `protobuf:"varint,3,opt,name=consistent_from,json=consistentFrom,proto3" json:"consistent_from,omitempty"`
-	Payload        []byte                 `protobuf:"bytes,4,opt,name=payload,proto3" json:"payload,omitempty"`
-	Proof          []byte                 `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
-}
-
-func (x *Frame) Reset() {
-	*x = Frame{}
-	mi := &file_link_v1_link_proto_msgTypes[18]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Frame) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Frame) ProtoMessage() {}
-
-func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[18]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Frame.ProtoReflect.Descriptor instead.
-func (*Frame) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{18}
-}
-
-func (x *Frame) GetAfter() uint64 {
-	if x != nil {
-		return x.After
-	}
-	return 0
-}
-
-func (x *Frame) GetTo() *Position {
-	if x != nil {
-		return x.To
-	}
-	return nil
-}
-
-func (x *Frame) GetConsistentFrom() uint64 {
-	if x != nil {
-		return x.ConsistentFrom
-	}
-	return 0
-}
-
-func (x *Frame) GetPayload() []byte {
-	if x != nil {
-		return x.Payload
-	}
-	return nil
-}
-
-func (x *Frame) GetProof() []byte {
-	if x != nil {
-		return x.Proof
-	}
-	return nil
-}
-
 type HeartbeatRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Clock int64                  `protobuf:"varint,1,opt,name=clock,proto3" json:"clock,omitempty"`
 	// applied is the last position that is durable on the secondary.
-	Applied *Position `protobuf:"bytes,2,opt,name=applied,proto3" json:"applied,omitempty"`
+	Applied *v1.Position `protobuf:"bytes,2,opt,name=applied,proto3" json:"applied,omitempty"`
 	// round_trip is that of the heartbeat before, in nanoseconds.
 	RoundTrip     int64 `protobuf:"varint,3,opt,name=round_trip,json=roundTrip,proto3" json:"round_trip,omitempty"`
 	Node          *Node `protobuf:"bytes,4,opt,name=node,proto3" json:"node,omitempty"`
@@ -1357,7 +1030,7 @@ type HeartbeatRequest struct {
 
 func (x *HeartbeatRequest) Reset() {
 	*x = HeartbeatRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[19]
+	mi := &file_link_v1_link_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1042,7 @@ func (x *HeartbeatRequest) String() string {
 func (*HeartbeatRequest) ProtoMessage() {}
 
 func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[19]
+	mi := &file_link_v1_link_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1055,7 @@ func (x *HeartbeatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatRequest.ProtoReflect.Descriptor instead.
 func (*HeartbeatRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{19}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *HeartbeatRequest) GetClock() int64 {
@@ -1392,7 +1065,7 @@ func (x *HeartbeatRequest) GetClock() int64 {
 	return 0
 }
 
-func (x *HeartbeatRequest) GetApplied() *Position {
+func (x *HeartbeatRequest) GetApplied() *v1.Position {
 	if x != nil {
 		return x.Applied
 	}
@@ -1417,7 +1090,7 @@ type HeartbeatResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Clock int64                  `protobuf:"varint,1,opt,name=clock,proto3" json:"clock,omitempty"`
 	// position is the primary's at that clock.
-	Position *Position `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
+	Position *v1.Position `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
 	// fingerprint is that of the content now, empty while it is being computed.
 	Fingerprint []byte `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	Node        *Node  `protobuf:"bytes,4,opt,name=node,proto3" json:"node,omitempty"`
@@ -1429,7 +1102,7 @@ type HeartbeatResponse struct {
 
 func (x *HeartbeatResponse) Reset() {
 	*x = HeartbeatResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[20]
+	mi := &file_link_v1_link_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1114,7 @@ func (x *HeartbeatResponse) String() string {
 func (*HeartbeatResponse) ProtoMessage() {}
 
 func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[20]
+	mi := &file_link_v1_link_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1127,7 @@ func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatResponse.ProtoReflect.Descriptor instead.
 func (*HeartbeatResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{20}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *HeartbeatResponse) GetClock() int64 {
@@ -1464,7 +1137,7 @@ func (x *HeartbeatResponse) GetClock() int64 {
 	return 0
 }
 
-func (x *HeartbeatResponse) GetPosition() *Position {
+func (x *HeartbeatResponse) GetPosition() *v1.Position {
 	if x != nil {
 		return x.Position
 	}
@@ -1502,7 +1175,7 @@ type ForwardRequest struct {
 
 func (x *ForwardRequest) Reset() {
 	*x = ForwardRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[21]
+	mi := &file_link_v1_link_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1514,7 +1187,7 @@ func (x *ForwardRequest) String() string {
 func (*ForwardRequest) ProtoMessage() {}
 
 func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[21]
+	mi := &file_link_v1_link_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1527,7 +1200,7 @@ func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardRequest.ProtoReflect.Descriptor instead.
 func (*ForwardRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{21}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ForwardRequest) GetPayload() []byte {
@@ -1548,7 +1221,7 @@ type ForwardLargeRequest struct {
 
 func (x *ForwardLargeRequest) Reset() {
 	*x = ForwardLargeRequest{}
-	mi := &file_link_v1_link_proto_msgTypes[22]
+	mi := &file_link_v1_link_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1233,7 @@ func (x *ForwardLargeRequest) String() string {
 func (*ForwardLargeRequest) ProtoMessage() {}
 
 func (x *ForwardLargeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[22]
+	mi := &file_link_v1_link_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1246,7 @@ func (x *ForwardLargeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardLargeRequest.ProtoReflect.Descriptor instead.
 func (*ForwardLargeRequest) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{22}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ForwardLargeRequest) GetSize() uint64 {
@@ -1599,7 +1272,7 @@ type ForwardResponse struct {
 
 func (x *ForwardResponse) Reset() {
 	*x = ForwardResponse{}
-	mi := &file_link_v1_link_proto_msgTypes[23]
+	mi := &file_link_v1_link_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1284,7 @@ func (x *ForwardResponse) String() string {
 func (*ForwardResponse) ProtoMessage() {}
 
 func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_link_v1_link_proto_msgTypes[23]
+	mi := &file_link_v1_link_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1297,7 @@ func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardResponse.ProtoReflect.Descriptor instead.
 func (*ForwardResponse) Descriptor() ([]byte, []int) {
-	return file_link_v1_link_proto_rawDescGZIP(), []int{23}
+	return file_link_v1_link_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ForwardResponse) GetPayload() []byte {
@@ -1638,28 +1311,17 @@ var File_link_v1_link_proto protoreflect.FileDescriptor
 
 const file_link_v1_link_proto_rawDesc = "" +
 	"\n" +
-	"\x12link/v1/link.proto\x12\alink.v1\"7\n" +
-	"\x05Epoch\x12\x1e\n" +
-	"\n" +
-	"generation\x18\x01 \x01(\x04R\n" +
-	"generation\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\"`\n" +
-	"\bPosition\x12$\n" +
-	"\x05epoch\x18\x01 \x01(\v2\x0e.link.v1.EpochR\x05epoch\x12\x12\n" +
-	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x1a\n" +
-	"\bsequence\x18\x03 \x01(\x04R\bsequence\"\xbf\x01\n" +
+	"\x12link/v1/link.proto\x12\alink.v1\x1a\x16common/v1/common.proto\"\xc1\x01\n" +
 	"\x04Node\x12\x19\n" +
 	"\bapi_addr\x18\x01 \x01(\tR\aapiAddr\x12!\n" +
 	"\fcluster_addr\x18\x02 \x01(\tR\vclusterAddr\x12#\n" +
-	"\rcluster_addrs\x18\x03 \x03(\tR\fclusterAddrs\x12.\n" +
-	"\bfailover\x18\x04 \x01(\v2\x12.link.v1.AddressesR\bfailover\x12$\n" +
-	"\x0epeer_api_addrs\x18\x05 \x03(\tR\fpeerApiAddrs\"0\n" +
-	"\tAddresses\x12#\n" +
-	"\rcluster_addrs\x18\x01 \x03(\tR\fclusterAddrs\"\x97\x01\n" +
-	"\x06Cursor\x12-\n" +
-	"\bposition\x18\x01 \x01(\v2\x11.link.v1.PositionR\bposition\x12\x18\n" +
-	"\acopying\x18\x02 \x01(\bR\acopying\x12.\n" +
-	"\tcopy_from\x18\x03 \x01(\v2\x11.link.v1.PositionR\bcopyFrom\x12\x14\n" +
+	"\rcluster_addrs\x18\x03 \x03(\tR\fclusterAddrs\x120\n" +
+	"\bfailover\x18\x04 \x01(\v2\x14.common.v1.AddressesR\bfailover\x12$\n" +
+	"\x0epeer_api_addrs\x18\x05 \x03(\tR\fpeerApiAddrs\"\x9b\x01\n" +
+	"\x06Cursor\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.common.v1.PositionR\bposition\x12\x18\n" +
+	"\acopying\x18\x02 \x01(\bR\acopying\x120\n" +
+	"\tcopy_from\x18\x03 \x01(\v2\x13.common.v1.PositionR\bcopyFrom\x12\x14\n" +
 	"\x05proof\x18\x04 \x01(\fR\x05proof\"\x81\x02\n" +
 	"\fHelloRequest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x15\n" +
@@ -1670,13 +1332,13 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"copyWanted\x12!\n" +
 	"\x04node\x18\x06 \x01(\v2\r.link.v1.NodeR\x04node\x12\x14\n" +
 	"\x05clock\x18\a \x01(\x03R\x05clock\x12\x1a\n" +
-	"\bfailover\x18\b \x01(\bR\bfailover\"\xa8\x02\n" +
+	"\bfailover\x18\b \x01(\bR\bfailover\"\xac\x02\n" +
 	"\rHelloResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x15\n" +
-	"\x06set_id\x18\x02 \x01(\tR\x05setId\x12-\n" +
-	"\bposition\x18\x03 \x01(\v2\x11.link.v1.PositionR\bposition\x12-\n" +
-	"\bdecision\x18\x04 \x01(\x0e2\x11.link.v1.DecisionR\bdecision\x12%\n" +
-	"\x04from\x18\x05 \x01(\v2\x11.link.v1.PositionR\x04from\x12\x12\n" +
+	"\x06set_id\x18\x02 \x01(\tR\x05setId\x12/\n" +
+	"\bposition\x18\x03 \x01(\v2\x13.common.v1.PositionR\bposition\x12-\n" +
+	"\bdecision\x18\x04 \x01(\x0e2\x11.link.v1.DecisionR\bdecision\x12'\n" +
+	"\x04from\x18\x05 \x01(\v2\x13.common.v1.PositionR\x04from\x12\x12\n" +
 	"\x04keys\x18\x06 \x01(\x04R\x04keys\x12!\n" +
 	"\x04node\x18\a \x01(\v2\r.link.v1.NodeR\x04node\x12\x14\n" +
 	"\x05clock\x18\b \x01(\x03R\x05clock\x12\x14\n" +
@@ -1690,50 +1352,36 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\x06sealed\x18\x01 \x01(\fR\x06sealed\x12!\n" +
 	"\x04node\x18\x02 \x01(\v2\r.link.v1.NodeR\x04node\"9\n" +
 	"\vCopyRequest\x12\x14\n" +
-	"\x05after\x18\x01 \x01(\tR\x05after\x12\x14\n" +
-	"\x05proof\x18\x02 \x01(\fR\x05proof\"4\n" +
-	"\fCopyResponse\x12$\n" +
-	"\x05range\x18\x01 \x01(\v2\x0e.link.v1.RangeR\x05range\")\n" +
+	"\x05after\x18\x01 \x01(\fR\x05after\x12\x14\n" +
+	"\x05proof\x18\x02 \x01(\fR\x05proof\"6\n" +
+	"\fCopyResponse\x12&\n" +
+	"\x05range\x18\x01 \x01(\v2\x10.common.v1.RangeR\x05range\")\n" +
 	"\vDiffRequest\x12\x1a\n" +
 	"\bquestion\x18\x01 \x01(\fR\bquestion\"&\n" +
 	"\fDiffResponse\x12\x16\n" +
-	"\x06answer\x18\x01 \x01(\fR\x06answer\"\x9f\x01\n" +
-	"\x05Range\x12\x14\n" +
-	"\x05after\x18\x01 \x01(\tR\x05after\x12\x13\n" +
-	"\x05up_to\x18\x02 \x01(\tR\x04upTo\x12\x12\n" +
-	"\x04last\x18\x03 \x01(\bR\x04last\x12\x12\n" +
-	"\x04keys\x18\x04 \x01(\x04R\x04keys\x12\x13\n" +
-	"\x05as_of\x18\x05 \x01(\x04R\x04asOf\x12\x18\n" +
-	"\apayload\x18\x06 \x01(\fR\apayload\x12\x14\n" +
-	"\x05proof\x18\a \x01(\fR\x05proof\"j\n" +
+	"\x06answer\x18\x01 \x01(\fR\x06answer\"j\n" +
 	"\rStreamRequest\x12,\n" +
 	"\x05start\x18\x01 \x01(\v2\x14.link.v1.StreamStartH\x00R\x05start\x12 \n" +
 	"\x03ack\x18\x02 \x01(\v2\f.link.v1.AckH\x00R\x03ackB\t\n" +
-	"\amessage\"L\n" +
-	"\vStreamStart\x12'\n" +
-	"\x05after\x18\x01 \x01(\v2\x11.link.v1.PositionR\x05after\x12\x14\n" +
-	"\x05proof\x18\x02 \x01(\fR\x05proof\"J\n" +
-	"\x03Ack\x12-\n" +
-	"\bposition\x18\x01 \x01(\v2\x11.link.v1.PositionR\bposition\x12\x14\n" +
-	"\x05proof\x18\x02 \x01(\fR\x05proof\"P\n" +
-	"\x0eStreamResponse\x12$\n" +
-	"\x05frame\x18\x01 \x01(\v2\x0e.link.v1.FrameR\x05frame\x12\x18\n" +
+	"\amessage\"N\n" +
+	"\vStreamStart\x12)\n" +
+	"\x05after\x18\x01 \x01(\v2\x13.common.v1.PositionR\x05after\x12\x14\n" +
+	"\x05proof\x18\x02 \x01(\fR\x05proof\"L\n" +
+	"\x03Ack\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.common.v1.PositionR\bposition\x12\x14\n" +
+	"\x05proof\x18\x02 \x01(\fR\x05proof\"R\n" +
+	"\x0eStreamResponse\x12&\n" +
+	"\x05frame\x18\x01 \x01(\v2\x10.common.v1.FrameR\x05frame\x12\x18\n" +
 	"\ademoted\x18\x02 \x01(\bR\ademoted\"\x99\x01\n" +
-	"\x05Frame\x12\x14\n" +
-	"\x05after\x18\x01 \x01(\x04R\x05after\x12!\n" +
-	"\x02to\x18\x02 \x01(\v2\x11.link.v1.PositionR\x02to\x12'\n" +
-	"\x0fconsistent_from\x18\x03 \x01(\x04R\x0econsistentFrom\x12\x18\n" +
-	"\apayload\x18\x04 \x01(\fR\apayload\x12\x14\n" +
-	"\x05proof\x18\x05 \x01(\fR\x05proof\"\x97\x01\n" +
 	"\x10HeartbeatRequest\x12\x14\n" +
-	"\x05clock\x18\x01 \x01(\x03R\x05clock\x12+\n" +
-	"\aapplied\x18\x02 \x01(\v2\x11.link.v1.PositionR\aapplied\x12\x1d\n" +
+	"\x05clock\x18\x01 \x01(\x03R\x05clock\x12-\n" +
+	"\aapplied\x18\x02 \x01(\v2\x13.common.v1.PositionR\aapplied\x12\x1d\n" +
 	"\n" +
 	"round_trip\x18\x03 \x01(\x03R\troundTrip\x12!\n" +
-	"\x04node\x18\x04 \x01(\v2\r.link.v1.NodeR\x04node\"\xb3\x01\n" +
+	"\x04node\x18\x04 \x01(\v2\r.link.v1.NodeR\x04node\"\xb5\x01\n" +
 	"\x11HeartbeatResponse\x12\x14\n" +
-	"\x05clock\x18\x01 \x01(\x03R\x05clock\x12-\n" +
-	"\bposition\x18\x02 \x01(\v2\x11.link.v1.PositionR\bposition\x12 \n" +
+	"\x05clock\x18\x01 \x01(\x03R\x05clock\x12/\n" +
+	"\bposition\x18\x02 \x01(\v2\x13.common.v1.PositionR\bposition\x12 \n" +
 	"\vfingerprint\x18\x03 \x01(\fR\vfingerprint\x12!\n" +
 	"\x04node\x18\x04 \x01(\v2\r.link.v1.NodeR\x04node\x12\x14\n" +
 	"\x05proof\x18\x05 \x01(\fR\x05proof\"*\n" +
@@ -1772,78 +1420,75 @@ func file_link_v1_link_proto_rawDescGZIP() []byte {
 }
 
 var file_link_v1_link_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_link_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_link_v1_link_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_link_v1_link_proto_goTypes = []any{
 	(Decision)(0),               // 0: link.v1.Decision
-	(*Epoch)(nil),               // 1: link.v1.Epoch
-	(*Position)(nil),            // 2: link.v1.Position
-	(*Node)(nil),                // 3: link.v1.Node
-	(*Addresses)(nil),           // 4: link.v1.Addresses
-	(*Cursor)(nil),              // 5: link.v1.Cursor
-	(*HelloRequest)(nil),        // 6: link.v1.HelloRequest
-	(*HelloResponse)(nil),       // 7: link.v1.HelloResponse
-	(*BootstrapRequest)(nil),    // 8: link.v1.BootstrapRequest
-	(*BootstrapResponse)(nil),   // 9: link.v1.BootstrapResponse
-	(*CopyRequest)(nil),         // 10: link.v1.CopyRequest
-	(*CopyResponse)(nil),        // 11: link.v1.CopyResponse
-	(*DiffRequest)(nil),         // 12: link.v1.DiffRequest
-	(*DiffResponse)(nil),        // 13: link.v1.DiffResponse
-	(*Range)(nil),               // 14: link.v1.Range
-	(*StreamRequest)(nil),       // 15: link.v1.StreamRequest
-	(*StreamStart)(nil),         // 16: link.v1.StreamStart
-	(*Ack)(nil),                 // 17: link.v1.Ack
-	(*StreamResponse)(nil),      // 18: link.v1.StreamResponse
-	(*Frame)(nil),               // 19: link.v1.Frame
-	(*HeartbeatRequest)(nil),    // 20: link.v1.HeartbeatRequest
-	(*HeartbeatResponse)(nil),   // 21: link.v1.HeartbeatResponse
-	(*ForwardRequest)(nil),      // 22: link.v1.ForwardRequest
-	(*ForwardLargeRequest)(nil), // 23: link.v1.ForwardLargeRequest
-	(*ForwardResponse)(nil),     // 24: link.v1.ForwardResponse
+	(*Node)(nil),                // 1: link.v1.Node
+	(*Cursor)(nil),              // 2: link.v1.Cursor
+	(*HelloRequest)(nil),        // 3: link.v1.HelloRequest
+	(*HelloResponse)(nil),       // 4: link.v1.HelloResponse
+	(*BootstrapRequest)(nil),    // 5: link.v1.BootstrapRequest
+	(*BootstrapResponse)(nil),   // 6: link.v1.BootstrapResponse
+	(*CopyRequest)(nil),         // 7: link.v1.CopyRequest
+	(*CopyResponse)(nil),        // 8: link.v1.CopyResponse
+	(*DiffRequest)(nil),         // 9: link.v1.DiffRequest
+	(*DiffResponse)(nil),        // 10: link.v1.DiffResponse
+	(*StreamRequest)(nil),       // 11: link.v1.StreamRequest
+	(*StreamStart)(nil),         // 12: link.v1.StreamStart
+	(*Ack)(nil),                 // 13: link.v1.Ack
+	(*StreamResponse)(nil),      // 14: link.v1.StreamResponse
+	(*HeartbeatRequest)(nil),    // 15: link.v1.HeartbeatRequest
+	(*HeartbeatResponse)(nil),   // 16: link.v1.HeartbeatResponse
+	(*ForwardRequest)(nil),      // 17: link.v1.ForwardRequest
+	(*ForwardLargeRequest)(nil), // 18: link.v1.ForwardLargeRequest
+	(*ForwardResponse)(nil),     // 19: link.v1.ForwardResponse
+	(*v1.Addresses)(nil),        // 20: common.v1.Addresses
+	(*v1.Position)(nil),         // 21: common.v1.Position
+	(*v1.Range)(nil),            // 22: common.v1.Range
+	(*v1.Frame)(nil),            // 23: common.v1.Frame
 }
 var file_link_v1_link_proto_depIdxs = []int32{
-	1,  // 0: link.v1.Position.epoch:type_name -> link.v1.Epoch
-	4,  // 1: link.v1.Node.failover:type_name -> link.v1.Addresses
-	2,  // 2: link.v1.Cursor.position:type_name -> link.v1.Position
-	2,  // 3: link.v1.Cursor.copy_from:type_name -> link.v1.Position
-	5,  // 4: link.v1.HelloRequest.cursor:type_name -> link.v1.Cursor
-	3,  // 5: link.v1.HelloRequest.node:type_name -> link.v1.Node
-	2,  // 6: link.v1.HelloResponse.position:type_name -> link.v1.Position
-	0,  // 7: link.v1.HelloResponse.decision:type_name -> link.v1.Decision
-	2,  // 8: link.v1.HelloResponse.from:type_name -> link.v1.Position
-	3,  // 9: link.v1.HelloResponse.node:type_name -> link.v1.Node
-	3,  // 10: link.v1.BootstrapResponse.node:type_name -> link.v1.Node
-	14, // 11: link.v1.CopyResponse.range:type_name -> link.v1.Range
-	16, // 12: link.v1.StreamRequest.start:type_name -> link.v1.StreamStart
-	17, // 13: link.v1.StreamRequest.ack:type_name -> link.v1.Ack
-	2,  // 14: link.v1.StreamStart.after:type_name -> link.v1.Position
-	2,  // 15: link.v1.Ack.position:type_name -> link.v1.Position
-	19, // 16: link.v1.StreamResponse.frame:type_name -> link.v1.Frame
-	2,  // 17: link.v1.Frame.to:type_name -> link.v1.Position
-	2,  // 18: link.v1.HeartbeatRequest.applied:type_name -> link.v1.Position
-	3,  // 19: link.v1.HeartbeatRequest.node:type_name -> link.v1.Node
-	2,  // 20: link.v1.HeartbeatResponse.position:type_name -> link.v1.Position
-	3,  // 21: link.v1.HeartbeatResponse.node:type_name -> link.v1.Node
-	6,  // 22: link.v1.Link.Hello:input_type -> link.v1.HelloRequest
-	8,  // 23: link.v1.Link.Bootstrap:input_type -> link.v1.BootstrapRequest
-	10, // 24: link.v1.Link.Copy:input_type -> link.v1.CopyRequest
-	12, // 25: link.v1.Link.Diff:input_type -> link.v1.DiffRequest
-	15, // 26: link.v1.Link.Stream:input_type -> link.v1.StreamRequest
-	20, // 27: link.v1.Link.Heartbeat:input_type -> link.v1.HeartbeatRequest
-	22, // 28: link.v1.Link.Forward:input_type -> link.v1.ForwardRequest
-	23, // 29: link.v1.Link.ForwardLarge:input_type -> link.v1.ForwardLargeRequest
-	7,  // 30: link.v1.Link.Hello:output_type -> link.v1.HelloResponse
-	9,  // 31: link.v1.Link.Bootstrap:output_type -> link.v1.BootstrapResponse
-	11, // 32: link.v1.Link.Copy:output_type -> link.v1.CopyResponse
-	13, // 33: link.v1.Link.Diff:output_type -> link.v1.DiffResponse
-	18, // 34: link.v1.Link.Stream:output_type -> link.v1.StreamResponse
-	21, // 35: link.v1.Link.Heartbeat:output_type -> link.v1.HeartbeatResponse
-	24, // 36: link.v1.Link.Forward:output_type -> link.v1.ForwardResponse
-	24, // 37: link.v1.Link.ForwardLarge:output_type -> link.v1.ForwardResponse
-	30, // [30:38] is the sub-list for method output_type
-	22, // [22:30] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	20, // 0: link.v1.Node.failover:type_name -> common.v1.Addresses
+	21, // 1: link.v1.Cursor.position:type_name -> common.v1.Position
+	21, // 2: link.v1.Cursor.copy_from:type_name -> common.v1.Position
+	2,  // 3: link.v1.HelloRequest.cursor:type_name -> link.v1.Cursor
+	1,  // 4: link.v1.HelloRequest.node:type_name -> link.v1.Node
+	21, // 5: link.v1.HelloResponse.position:type_name -> common.v1.Position
+	0,  // 6: link.v1.HelloResponse.decision:type_name -> link.v1.Decision
+	21, // 7: link.v1.HelloResponse.from:type_name -> common.v1.Position
+	1,  // 8: link.v1.HelloResponse.node:type_name -> link.v1.Node
+	1,  // 9: link.v1.BootstrapResponse.node:type_name -> link.v1.Node
+	22, // 10: link.v1.CopyResponse.range:type_name -> common.v1.Range
+	12, // 11: link.v1.StreamRequest.start:type_name -> link.v1.StreamStart
+	13, // 12: link.v1.StreamRequest.ack:type_name -> link.v1.Ack
+	21, // 13: link.v1.StreamStart.after:type_name -> common.v1.Position
+	21, // 14: link.v1.Ack.position:type_name -> common.v1.Position
+	23, // 15: link.v1.StreamResponse.frame:type_name -> common.v1.Frame
+	21, // 16: link.v1.HeartbeatRequest.applied:type_name -> common.v1.Position
+	1,  // 17: link.v1.HeartbeatRequest.node:type_name -> link.v1.Node
+	21, // 18: link.v1.HeartbeatResponse.position:type_name -> common.v1.Position
+	1,  // 19: link.v1.HeartbeatResponse.node:type_name -> link.v1.Node
+	3,  // 20: link.v1.Link.Hello:input_type -> link.v1.HelloRequest
+	5,  // 21: link.v1.Link.Bootstrap:input_type -> link.v1.BootstrapRequest
+	7,  // 22: link.v1.Link.Copy:input_type -> link.v1.CopyRequest
+	9,  // 23: link.v1.Link.Diff:input_type -> link.v1.DiffRequest
+	11, // 24: link.v1.Link.Stream:input_type -> link.v1.StreamRequest
+	15, // 25: link.v1.Link.Heartbeat:input_type -> link.v1.HeartbeatRequest
+	17, // 26: link.v1.Link.Forward:input_type -> link.v1.ForwardRequest
+	18, // 27: link.v1.Link.ForwardLarge:input_type -> link.v1.ForwardLargeRequest
+	4,  // 28: link.v1.Link.Hello:output_type -> link.v1.HelloResponse
+	6,  // 29: link.v1.Link.Bootstrap:output_type -> link.v1.BootstrapResponse
+	8,  // 30: link.v1.Link.Copy:output_type -> link.v1.CopyResponse
+	10, // 31: link.v1.Link.Diff:output_type -> link.v1.DiffResponse
+	14, // 32: link.v1.Link.Stream:output_type -> link.v1.StreamResponse
+	16, // 33: link.v1.Link.Heartbeat:output_type -> link.v1.HeartbeatResponse
+	19, // 34: link.v1.Link.Forward:output_type -> link.v1.ForwardResponse
+	19, // 35: link.v1.Link.ForwardLarge:output_type -> link.v1.ForwardResponse
+	28, // [28:36] is the sub-list for method output_type
+	20, // [20:28] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_link_v1_link_proto_init() }
@@ -1851,7 +1496,7 @@ func file_link_v1_link_proto_init() {
 	if File_link_v1_link_proto != nil {
 		return
 	}
-	file_link_v1_link_proto_msgTypes[14].OneofWrappers = []any{
+	file_link_v1_link_proto_msgTypes[10].OneofWrappers = []any{
 		(*StreamRequest_Start)(nil),
 		(*StreamRequest_Ack)(nil),
 	}
@@ -1861,7 +1506,7 @@ func file_link_v1_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_v1_link_proto_rawDesc), len(file_link_v1_link_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,7 @@
 package replicationv1
 
 import (
+	v1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -280,118 +281,6 @@ func (x *Chunk) GetRefused() string {
 	return ""
 }
 
-type Epoch struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
-	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Epoch) Reset() {
-	*x = Epoch{}
-	mi := &file_replication_v1_replication_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Epoch) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Epoch) ProtoMessage() {}
-
-func (x *Epoch) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Epoch.ProtoReflect.Descriptor instead.
-func (*Epoch) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *Epoch) GetGeneration() uint64 {
-	if x != nil {
-		return x.Generation
-	}
-	return 0
-}
-
-func (x *Epoch) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-type Position struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Epoch         *Epoch                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Term          uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
-	Sequence      uint64                 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Position) Reset() {
-	*x = Position{}
-	mi := &file_replication_v1_replication_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Position) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Position) ProtoMessage() {}
-
-func (x *Position) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Position.ProtoReflect.Descriptor instead.
-func (*Position) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *Position) GetEpoch() *Epoch {
-	if x != nil {
-		return x.Epoch
-	}
-	return nil
-}
-
-func (x *Position) GetTerm() uint64 {
-	if x != nil {
-		return x.Term
-	}
-	return 0
-}
-
-func (x *Position) GetSequence() uint64 {
-	if x != nil {
-		return x.Sequence
-	}
-	return 0
-}
-
 type AttachRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// host_service_id is the id, at go-plugin's broker, where Host is served.
@@ -404,7 +293,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[4]
+	mi := &file_replication_v1_replication_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -416,7 +305,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[4]
+	mi := &file_replication_v1_replication_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -429,7 +318,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{4}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *AttachRequest) GetHostServiceId() uint32 {
@@ -456,7 +345,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[5]
+	mi := &file_replication_v1_replication_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -468,7 +357,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[5]
+	mi := &file_replication_v1_replication_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -481,7 +370,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{5}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *AttachResponse) GetPluginVersion() string {
@@ -503,7 +392,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[6]
+	mi := &file_replication_v1_replication_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -515,7 +404,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[6]
+	mi := &file_replication_v1_replication_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -528,7 +417,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{6}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *StartRequest) GetRole() string {
@@ -560,7 +449,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[7]
+	mi := &file_replication_v1_replication_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -572,7 +461,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[7]
+	mi := &file_replication_v1_replication_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -585,7 +474,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{7}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{5}
 }
 
 type StopRequest struct {
@@ -596,7 +485,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[8]
+	mi := &file_replication_v1_replication_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -608,7 +497,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[8]
+	mi := &file_replication_v1_replication_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -621,7 +510,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{8}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{6}
 }
 
 type StopResponse struct {
@@ -632,7 +521,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[9]
+	mi := &file_replication_v1_replication_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -644,7 +533,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[9]
+	mi := &file_replication_v1_replication_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -657,7 +546,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{9}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{7}
 }
 
 type StatusRequest struct {
@@ -668,7 +557,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[10]
+	mi := &file_replication_v1_replication_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +569,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[10]
+	mi := &file_replication_v1_replication_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +582,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{10}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{8}
 }
 
 type StatusResponse struct {
@@ -717,7 +606,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[11]
+	mi := &file_replication_v1_replication_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -729,7 +618,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[11]
+	mi := &file_replication_v1_replication_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -742,7 +631,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{11}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StatusResponse) GetState() string {
@@ -854,7 +743,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_replication_v1_replication_proto_msgTypes[12]
+	mi := &file_replication_v1_replication_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +755,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[12]
+	mi := &file_replication_v1_replication_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +768,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{12}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Peer) GetNodeId() string {
@@ -956,7 +845,7 @@ type PeerInfo struct {
 
 func (x *PeerInfo) Reset() {
 	*x = PeerInfo{}
-	mi := &file_replication_v1_replication_proto_msgTypes[13]
+	mi := &file_replication_v1_replication_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +857,7 @@ func (x *PeerInfo) String() string {
 func (*PeerInfo) ProtoMessage() {}
 
 func (x *PeerInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[13]
+	mi := &file_replication_v1_replication_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +870,7 @@ func (x *PeerInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerInfo.ProtoReflect.Descriptor instead.
 func (*PeerInfo) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{13}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PeerInfo) GetCertificate() []byte {
@@ -1011,7 +900,7 @@ type ServeConnRequest struct {
 
 func (x *ServeConnRequest) Reset() {
 	*x = ServeConnRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[14]
+	mi := &file_replication_v1_replication_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1023,7 +912,7 @@ func (x *ServeConnRequest) String() string {
 func (*ServeConnRequest) ProtoMessage() {}
 
 func (x *ServeConnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[14]
+	mi := &file_replication_v1_replication_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1036,7 +925,7 @@ func (x *ServeConnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServeConnRequest.ProtoReflect.Descriptor instead.
 func (*ServeConnRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{14}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ServeConnRequest) GetMessage() isServeConnRequest_Message {
@@ -1089,7 +978,7 @@ type ServeConnResponse struct {
 
 func (x *ServeConnResponse) Reset() {
 	*x = ServeConnResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[15]
+	mi := &file_replication_v1_replication_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1101,7 +990,7 @@ func (x *ServeConnResponse) String() string {
 func (*ServeConnResponse) ProtoMessage() {}
 
 func (x *ServeConnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[15]
+	mi := &file_replication_v1_replication_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1114,7 +1003,7 @@ func (x *ServeConnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServeConnResponse.ProtoReflect.Descriptor instead.
 func (*ServeConnResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{15}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ServeConnResponse) GetChunk() *Chunk {
@@ -1129,7 +1018,6 @@ type TransitionResponse struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Role        string                 `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
 	ClusterId   string                 `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
-	NewEpoch    bool                   `protobuf:"varint,3,opt,name=new_epoch,json=newEpoch,proto3" json:"new_epoch,omitempty"`
 	ClearState  bool                   `protobuf:"varint,4,opt,name=clear_state,json=clearState,proto3" json:"clear_state,omitempty"`
 	PutState    map[string][]byte      `protobuf:"bytes,5,rep,name=put_state,json=putState,proto3" json:"put_state,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	DeleteState []string               `protobuf:"bytes,6,rep,name=delete_state,json=deleteState,proto3" json:"delete_state,omitempty"`
@@ -1143,7 +1031,7 @@ type TransitionResponse struct {
 
 func (x *TransitionResponse) Reset() {
 	*x = TransitionResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[16]
+	mi := &file_replication_v1_replication_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1043,7 @@ func (x *TransitionResponse) String() string {
 func (*TransitionResponse) ProtoMessage() {}
 
 func (x *TransitionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[16]
+	mi := &file_replication_v1_replication_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1056,7 @@ func (x *TransitionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransitionResponse.ProtoReflect.Descriptor instead.
 func (*TransitionResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{16}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TransitionResponse) GetRole() string {
@@ -1183,13 +1071,6 @@ func (x *TransitionResponse) GetClusterId() string {
 		return x.ClusterId
 	}
 	return ""
-}
-
-func (x *TransitionResponse) GetNewEpoch() bool {
-	if x != nil {
-		return x.NewEpoch
-	}
-	return false
 }
 
 func (x *TransitionResponse) GetClearState() bool {
@@ -1244,7 +1125,7 @@ type Handover struct {
 
 func (x *Handover) Reset() {
 	*x = Handover{}
-	mi := &file_replication_v1_replication_proto_msgTypes[17]
+	mi := &file_replication_v1_replication_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1256,7 +1137,7 @@ func (x *Handover) String() string {
 func (*Handover) ProtoMessage() {}
 
 func (x *Handover) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[17]
+	mi := &file_replication_v1_replication_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1269,7 +1150,7 @@ func (x *Handover) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handover.ProtoReflect.Descriptor instead.
 func (*Handover) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{17}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Handover) GetSealed() []byte {
@@ -1288,7 +1169,7 @@ type EnablePrimaryRequest struct {
 
 func (x *EnablePrimaryRequest) Reset() {
 	*x = EnablePrimaryRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[18]
+	mi := &file_replication_v1_replication_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1181,7 @@ func (x *EnablePrimaryRequest) String() string {
 func (*EnablePrimaryRequest) ProtoMessage() {}
 
 func (x *EnablePrimaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[18]
+	mi := &file_replication_v1_replication_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1194,7 @@ func (x *EnablePrimaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnablePrimaryRequest.ProtoReflect.Descriptor instead.
 func (*EnablePrimaryRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{18}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EnablePrimaryRequest) GetPrimaryClusterAddr() string {
@@ -1331,7 +1212,7 @@ type DemotePrimaryRequest struct {
 
 func (x *DemotePrimaryRequest) Reset() {
 	*x = DemotePrimaryRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[19]
+	mi := &file_replication_v1_replication_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1224,7 @@ func (x *DemotePrimaryRequest) String() string {
 func (*DemotePrimaryRequest) ProtoMessage() {}
 
 func (x *DemotePrimaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[19]
+	mi := &file_replication_v1_replication_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +1237,7 @@ func (x *DemotePrimaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DemotePrimaryRequest.ProtoReflect.Descriptor instead.
 func (*DemotePrimaryRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{19}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{17}
 }
 
 type DisablePrimaryRequest struct {
@@ -1367,7 +1248,7 @@ type DisablePrimaryRequest struct {
 
 func (x *DisablePrimaryRequest) Reset() {
 	*x = DisablePrimaryRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[20]
+	mi := &file_replication_v1_replication_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1260,7 @@ func (x *DisablePrimaryRequest) String() string {
 func (*DisablePrimaryRequest) ProtoMessage() {}
 
 func (x *DisablePrimaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[20]
+	mi := &file_replication_v1_replication_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,20 +1273,19 @@ func (x *DisablePrimaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisablePrimaryRequest.ProtoReflect.Descriptor instead.
 func (*DisablePrimaryRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{20}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{18}
 }
 
 type SecondaryTokenRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Ttl           *durationpb.Duration   `protobuf:"bytes,2,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SecondaryTokenRequest) Reset() {
 	*x = SecondaryTokenRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[21]
+	mi := &file_replication_v1_replication_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1417,7 +1297,7 @@ func (x *SecondaryTokenRequest) String() string {
 func (*SecondaryTokenRequest) ProtoMessage() {}
 
 func (x *SecondaryTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[21]
+	mi := &file_replication_v1_replication_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1430,7 +1310,7 @@ func (x *SecondaryTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecondaryTokenRequest.ProtoReflect.Descriptor instead.
 func (*SecondaryTokenRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{21}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SecondaryTokenRequest) GetId() string {
@@ -1438,13 +1318,6 @@ func (x *SecondaryTokenRequest) GetId() string {
 		return x.Id
 	}
 	return ""
-}
-
-func (x *SecondaryTokenRequest) GetTtl() *durationpb.Duration {
-	if x != nil {
-		return x.Ttl
-	}
-	return nil
 }
 
 // SecondaryTokenResponse holds a private key: it is never logged.
@@ -1460,7 +1333,7 @@ type SecondaryTokenResponse struct {
 
 func (x *SecondaryTokenResponse) Reset() {
 	*x = SecondaryTokenResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[22]
+	mi := &file_replication_v1_replication_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +1345,7 @@ func (x *SecondaryTokenResponse) String() string {
 func (*SecondaryTokenResponse) ProtoMessage() {}
 
 func (x *SecondaryTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[22]
+	mi := &file_replication_v1_replication_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +1358,7 @@ func (x *SecondaryTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecondaryTokenResponse.ProtoReflect.Descriptor instead.
 func (*SecondaryTokenResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{22}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SecondaryTokenResponse) GetBundle() []byte {
@@ -1518,7 +1391,7 @@ type RevokeSecondaryRequest struct {
 
 func (x *RevokeSecondaryRequest) Reset() {
 	*x = RevokeSecondaryRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[23]
+	mi := &file_replication_v1_replication_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1530,7 +1403,7 @@ func (x *RevokeSecondaryRequest) String() string {
 func (*RevokeSecondaryRequest) ProtoMessage() {}
 
 func (x *RevokeSecondaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[23]
+	mi := &file_replication_v1_replication_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +1416,7 @@ func (x *RevokeSecondaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeSecondaryRequest.ProtoReflect.Descriptor instead.
 func (*RevokeSecondaryRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{23}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RevokeSecondaryRequest) GetId() string {
@@ -1561,7 +1434,7 @@ type RevokeSecondaryResponse struct {
 
 func (x *RevokeSecondaryResponse) Reset() {
 	*x = RevokeSecondaryResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[24]
+	mi := &file_replication_v1_replication_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1446,7 @@ func (x *RevokeSecondaryResponse) String() string {
 func (*RevokeSecondaryResponse) ProtoMessage() {}
 
 func (x *RevokeSecondaryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[24]
+	mi := &file_replication_v1_replication_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1459,7 @@ func (x *RevokeSecondaryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeSecondaryResponse.ProtoReflect.Descriptor instead.
 func (*RevokeSecondaryResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{24}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{22}
 }
 
 type EnableSecondaryRequest struct {
@@ -1600,7 +1473,7 @@ type EnableSecondaryRequest struct {
 
 func (x *EnableSecondaryRequest) Reset() {
 	*x = EnableSecondaryRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[25]
+	mi := &file_replication_v1_replication_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1612,7 +1485,7 @@ func (x *EnableSecondaryRequest) String() string {
 func (*EnableSecondaryRequest) ProtoMessage() {}
 
 func (x *EnableSecondaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[25]
+	mi := &file_replication_v1_replication_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1625,7 +1498,7 @@ func (x *EnableSecondaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableSecondaryRequest.ProtoReflect.Descriptor instead.
 func (*EnableSecondaryRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{25}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *EnableSecondaryRequest) GetBundle() []byte {
@@ -1659,7 +1532,7 @@ type PromoteSecondaryRequest struct {
 
 func (x *PromoteSecondaryRequest) Reset() {
 	*x = PromoteSecondaryRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[26]
+	mi := &file_replication_v1_replication_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1544,7 @@ func (x *PromoteSecondaryRequest) String() string {
 func (*PromoteSecondaryRequest) ProtoMessage() {}
 
 func (x *PromoteSecondaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[26]
+	mi := &file_replication_v1_replication_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1557,7 @@ func (x *PromoteSecondaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteSecondaryRequest.ProtoReflect.Descriptor instead.
 func (*PromoteSecondaryRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{26}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PromoteSecondaryRequest) GetPrimaryClusterAddr() string {
@@ -1709,7 +1582,7 @@ type DisableSecondaryRequest struct {
 
 func (x *DisableSecondaryRequest) Reset() {
 	*x = DisableSecondaryRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[27]
+	mi := &file_replication_v1_replication_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1721,7 +1594,7 @@ func (x *DisableSecondaryRequest) String() string {
 func (*DisableSecondaryRequest) ProtoMessage() {}
 
 func (x *DisableSecondaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[27]
+	mi := &file_replication_v1_replication_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1734,7 +1607,7 @@ func (x *DisableSecondaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableSecondaryRequest.ProtoReflect.Descriptor instead.
 func (*DisableSecondaryRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{27}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{25}
 }
 
 type UpdatePrimaryRequest struct {
@@ -1750,7 +1623,7 @@ type UpdatePrimaryRequest struct {
 
 func (x *UpdatePrimaryRequest) Reset() {
 	*x = UpdatePrimaryRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[28]
+	mi := &file_replication_v1_replication_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +1635,7 @@ func (x *UpdatePrimaryRequest) String() string {
 func (*UpdatePrimaryRequest) ProtoMessage() {}
 
 func (x *UpdatePrimaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[28]
+	mi := &file_replication_v1_replication_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +1648,7 @@ func (x *UpdatePrimaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePrimaryRequest.ProtoReflect.Descriptor instead.
 func (*UpdatePrimaryRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{28}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UpdatePrimaryRequest) GetBundle() []byte {
@@ -1814,7 +1687,7 @@ type RecoverRequest struct {
 
 func (x *RecoverRequest) Reset() {
 	*x = RecoverRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[29]
+	mi := &file_replication_v1_replication_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +1699,7 @@ func (x *RecoverRequest) String() string {
 func (*RecoverRequest) ProtoMessage() {}
 
 func (x *RecoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[29]
+	mi := &file_replication_v1_replication_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +1712,7 @@ func (x *RecoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverRequest.ProtoReflect.Descriptor instead.
 func (*RecoverRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{29}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{27}
 }
 
 type RecoverResponse struct {
@@ -1850,7 +1723,7 @@ type RecoverResponse struct {
 
 func (x *RecoverResponse) Reset() {
 	*x = RecoverResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[30]
+	mi := &file_replication_v1_replication_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +1735,7 @@ func (x *RecoverResponse) String() string {
 func (*RecoverResponse) ProtoMessage() {}
 
 func (x *RecoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[30]
+	mi := &file_replication_v1_replication_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +1748,7 @@ func (x *RecoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverResponse.ProtoReflect.Descriptor instead.
 func (*RecoverResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{30}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{28}
 }
 
 // The payloads are sealed from host to host.
@@ -1888,7 +1761,7 @@ type ForwardRequest struct {
 
 func (x *ForwardRequest) Reset() {
 	*x = ForwardRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[31]
+	mi := &file_replication_v1_replication_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1900,7 +1773,7 @@ func (x *ForwardRequest) String() string {
 func (*ForwardRequest) ProtoMessage() {}
 
 func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[31]
+	mi := &file_replication_v1_replication_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1913,7 +1786,7 @@ func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardRequest.ProtoReflect.Descriptor instead.
 func (*ForwardRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{31}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ForwardRequest) GetPayload() []byte {
@@ -1932,7 +1805,7 @@ type ForwardResponse struct {
 
 func (x *ForwardResponse) Reset() {
 	*x = ForwardResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[32]
+	mi := &file_replication_v1_replication_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1944,7 +1817,7 @@ func (x *ForwardResponse) String() string {
 func (*ForwardResponse) ProtoMessage() {}
 
 func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[32]
+	mi := &file_replication_v1_replication_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1957,7 +1830,7 @@ func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardResponse.ProtoReflect.Descriptor instead.
 func (*ForwardResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{32}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ForwardResponse) GetPayload() []byte {
@@ -1975,7 +1848,7 @@ type NodeRequest struct {
 
 func (x *NodeRequest) Reset() {
 	*x = NodeRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[33]
+	mi := &file_replication_v1_replication_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +1860,7 @@ func (x *NodeRequest) String() string {
 func (*NodeRequest) ProtoMessage() {}
 
 func (x *NodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[33]
+	mi := &file_replication_v1_replication_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +1873,7 @@ func (x *NodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRequest.ProtoReflect.Descriptor instead.
 func (*NodeRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{33}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{31}
 }
 
 type NodeResponse struct {
@@ -2012,14 +1885,14 @@ type NodeResponse struct {
 	VaultVersion string                 `protobuf:"bytes,5,opt,name=vault_version,json=vaultVersion,proto3" json:"vault_version,omitempty"`
 	Now          *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=now,proto3" json:"now,omitempty"`
 	// failover is absent while it is not known.
-	Failover      *Addresses `protobuf:"bytes,7,opt,name=failover,proto3" json:"failover,omitempty"`
+	Failover      *v1.Addresses `protobuf:"bytes,7,opt,name=failover,proto3" json:"failover,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeResponse) Reset() {
 	*x = NodeResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[34]
+	mi := &file_replication_v1_replication_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2031,7 +1904,7 @@ func (x *NodeResponse) String() string {
 func (*NodeResponse) ProtoMessage() {}
 
 func (x *NodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[34]
+	mi := &file_replication_v1_replication_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2044,7 +1917,7 @@ func (x *NodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeResponse.ProtoReflect.Descriptor instead.
 func (*NodeResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{34}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *NodeResponse) GetApiAddr() string {
@@ -2089,53 +1962,9 @@ func (x *NodeResponse) GetNow() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *NodeResponse) GetFailover() *Addresses {
+func (x *NodeResponse) GetFailover() *v1.Addresses {
 	if x != nil {
 		return x.Failover
-	}
-	return nil
-}
-
-type Addresses struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ClusterAddrs  []string               `protobuf:"bytes,1,rep,name=cluster_addrs,json=clusterAddrs,proto3" json:"cluster_addrs,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Addresses) Reset() {
-	*x = Addresses{}
-	mi := &file_replication_v1_replication_proto_msgTypes[35]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Addresses) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Addresses) ProtoMessage() {}
-
-func (x *Addresses) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[35]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Addresses.ProtoReflect.Descriptor instead.
-func (*Addresses) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{35}
-}
-
-func (x *Addresses) GetClusterAddrs() []string {
-	if x != nil {
-		return x.ClusterAddrs
 	}
 	return nil
 }
@@ -2149,7 +1978,7 @@ type GetStateRequest struct {
 
 func (x *GetStateRequest) Reset() {
 	*x = GetStateRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[36]
+	mi := &file_replication_v1_replication_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2161,7 +1990,7 @@ func (x *GetStateRequest) String() string {
 func (*GetStateRequest) ProtoMessage() {}
 
 func (x *GetStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[36]
+	mi := &file_replication_v1_replication_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2174,7 +2003,7 @@ func (x *GetStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateRequest.ProtoReflect.Descriptor instead.
 func (*GetStateRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{36}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetStateRequest) GetKey() string {
@@ -2193,7 +2022,7 @@ type GetStateResponse struct {
 
 func (x *GetStateResponse) Reset() {
 	*x = GetStateResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[37]
+	mi := &file_replication_v1_replication_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2205,7 +2034,7 @@ func (x *GetStateResponse) String() string {
 func (*GetStateResponse) ProtoMessage() {}
 
 func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[37]
+	mi := &file_replication_v1_replication_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2218,7 +2047,7 @@ func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateResponse.ProtoReflect.Descriptor instead.
 func (*GetStateResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{37}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetStateResponse) GetValue() []byte {
@@ -2238,7 +2067,7 @@ type PutStateRequest struct {
 
 func (x *PutStateRequest) Reset() {
 	*x = PutStateRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[38]
+	mi := &file_replication_v1_replication_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2250,7 +2079,7 @@ func (x *PutStateRequest) String() string {
 func (*PutStateRequest) ProtoMessage() {}
 
 func (x *PutStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[38]
+	mi := &file_replication_v1_replication_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2263,7 +2092,7 @@ func (x *PutStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutStateRequest.ProtoReflect.Descriptor instead.
 func (*PutStateRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{38}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PutStateRequest) GetKey() string {
@@ -2288,7 +2117,7 @@ type PutStateResponse struct {
 
 func (x *PutStateResponse) Reset() {
 	*x = PutStateResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[39]
+	mi := &file_replication_v1_replication_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2300,7 +2129,7 @@ func (x *PutStateResponse) String() string {
 func (*PutStateResponse) ProtoMessage() {}
 
 func (x *PutStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[39]
+	mi := &file_replication_v1_replication_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2313,7 +2142,7 @@ func (x *PutStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutStateResponse.ProtoReflect.Descriptor instead.
 func (*PutStateResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{39}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{36}
 }
 
 type DeleteStateRequest struct {
@@ -2325,7 +2154,7 @@ type DeleteStateRequest struct {
 
 func (x *DeleteStateRequest) Reset() {
 	*x = DeleteStateRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[40]
+	mi := &file_replication_v1_replication_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2337,7 +2166,7 @@ func (x *DeleteStateRequest) String() string {
 func (*DeleteStateRequest) ProtoMessage() {}
 
 func (x *DeleteStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[40]
+	mi := &file_replication_v1_replication_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2350,7 +2179,7 @@ func (x *DeleteStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteStateRequest.ProtoReflect.Descriptor instead.
 func (*DeleteStateRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{40}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DeleteStateRequest) GetKey() string {
@@ -2368,7 +2197,7 @@ type DeleteStateResponse struct {
 
 func (x *DeleteStateResponse) Reset() {
 	*x = DeleteStateResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[41]
+	mi := &file_replication_v1_replication_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2380,7 +2209,7 @@ func (x *DeleteStateResponse) String() string {
 func (*DeleteStateResponse) ProtoMessage() {}
 
 func (x *DeleteStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[41]
+	mi := &file_replication_v1_replication_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2393,7 +2222,7 @@ func (x *DeleteStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteStateResponse.ProtoReflect.Descriptor instead.
 func (*DeleteStateResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{41}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{38}
 }
 
 type ListStateRequest struct {
@@ -2405,7 +2234,7 @@ type ListStateRequest struct {
 
 func (x *ListStateRequest) Reset() {
 	*x = ListStateRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[42]
+	mi := &file_replication_v1_replication_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2417,7 +2246,7 @@ func (x *ListStateRequest) String() string {
 func (*ListStateRequest) ProtoMessage() {}
 
 func (x *ListStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[42]
+	mi := &file_replication_v1_replication_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2430,7 +2259,7 @@ func (x *ListStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStateRequest.ProtoReflect.Descriptor instead.
 func (*ListStateRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{42}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListStateRequest) GetPrefix() string {
@@ -2449,7 +2278,7 @@ type ListStateResponse struct {
 
 func (x *ListStateResponse) Reset() {
 	*x = ListStateResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[43]
+	mi := &file_replication_v1_replication_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2461,7 +2290,7 @@ func (x *ListStateResponse) String() string {
 func (*ListStateResponse) ProtoMessage() {}
 
 func (x *ListStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[43]
+	mi := &file_replication_v1_replication_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2474,7 +2303,7 @@ func (x *ListStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStateResponse.ProtoReflect.Descriptor instead.
 func (*ListStateResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{43}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListStateResponse) GetKeys() []string {
@@ -2496,7 +2325,7 @@ type ListenRequest struct {
 
 func (x *ListenRequest) Reset() {
 	*x = ListenRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[44]
+	mi := &file_replication_v1_replication_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2508,7 +2337,7 @@ func (x *ListenRequest) String() string {
 func (*ListenRequest) ProtoMessage() {}
 
 func (x *ListenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[44]
+	mi := &file_replication_v1_replication_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2521,7 +2350,7 @@ func (x *ListenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenRequest.ProtoReflect.Descriptor instead.
 func (*ListenRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{44}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListenRequest) GetCaCert() []byte {
@@ -2553,7 +2382,7 @@ type ListenResponse struct {
 
 func (x *ListenResponse) Reset() {
 	*x = ListenResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[45]
+	mi := &file_replication_v1_replication_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2565,7 +2394,7 @@ func (x *ListenResponse) String() string {
 func (*ListenResponse) ProtoMessage() {}
 
 func (x *ListenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[45]
+	mi := &file_replication_v1_replication_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2578,7 +2407,7 @@ func (x *ListenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenResponse.ProtoReflect.Descriptor instead.
 func (*ListenResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{45}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{42}
 }
 
 type StopListeningRequest struct {
@@ -2589,7 +2418,7 @@ type StopListeningRequest struct {
 
 func (x *StopListeningRequest) Reset() {
 	*x = StopListeningRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[46]
+	mi := &file_replication_v1_replication_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2601,7 +2430,7 @@ func (x *StopListeningRequest) String() string {
 func (*StopListeningRequest) ProtoMessage() {}
 
 func (x *StopListeningRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[46]
+	mi := &file_replication_v1_replication_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2614,7 +2443,7 @@ func (x *StopListeningRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopListeningRequest.ProtoReflect.Descriptor instead.
 func (*StopListeningRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{46}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{43}
 }
 
 type StopListeningResponse struct {
@@ -2625,7 +2454,7 @@ type StopListeningResponse struct {
 
 func (x *StopListeningResponse) Reset() {
 	*x = StopListeningResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[47]
+	mi := &file_replication_v1_replication_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2637,7 +2466,7 @@ func (x *StopListeningResponse) String() string {
 func (*StopListeningResponse) ProtoMessage() {}
 
 func (x *StopListeningResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[47]
+	mi := &file_replication_v1_replication_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2650,7 +2479,7 @@ func (x *StopListeningResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopListeningResponse.ProtoReflect.Descriptor instead.
 func (*StopListeningResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{47}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{44}
 }
 
 // DialTarget says whom to connect to, and as whom.
@@ -2668,7 +2497,7 @@ type DialTarget struct {
 
 func (x *DialTarget) Reset() {
 	*x = DialTarget{}
-	mi := &file_replication_v1_replication_proto_msgTypes[48]
+	mi := &file_replication_v1_replication_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2680,7 +2509,7 @@ func (x *DialTarget) String() string {
 func (*DialTarget) ProtoMessage() {}
 
 func (x *DialTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[48]
+	mi := &file_replication_v1_replication_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2693,7 +2522,7 @@ func (x *DialTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialTarget.ProtoReflect.Descriptor instead.
 func (*DialTarget) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{48}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DialTarget) GetAddress() string {
@@ -2744,7 +2573,7 @@ type DialRequest struct {
 
 func (x *DialRequest) Reset() {
 	*x = DialRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[49]
+	mi := &file_replication_v1_replication_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2756,7 +2585,7 @@ func (x *DialRequest) String() string {
 func (*DialRequest) ProtoMessage() {}
 
 func (x *DialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[49]
+	mi := &file_replication_v1_replication_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2769,7 +2598,7 @@ func (x *DialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialRequest.ProtoReflect.Descriptor instead.
 func (*DialRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{49}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *DialRequest) GetMessage() isDialRequest_Message {
@@ -2824,7 +2653,7 @@ type Connected struct {
 
 func (x *Connected) Reset() {
 	*x = Connected{}
-	mi := &file_replication_v1_replication_proto_msgTypes[50]
+	mi := &file_replication_v1_replication_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2836,7 +2665,7 @@ func (x *Connected) String() string {
 func (*Connected) ProtoMessage() {}
 
 func (x *Connected) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[50]
+	mi := &file_replication_v1_replication_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2849,7 +2678,7 @@ func (x *Connected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connected.ProtoReflect.Descriptor instead.
 func (*Connected) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{50}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Connected) GetLocalAddr() string {
@@ -2879,7 +2708,7 @@ type DialResponse struct {
 
 func (x *DialResponse) Reset() {
 	*x = DialResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[51]
+	mi := &file_replication_v1_replication_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2891,7 +2720,7 @@ func (x *DialResponse) String() string {
 func (*DialResponse) ProtoMessage() {}
 
 func (x *DialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[51]
+	mi := &file_replication_v1_replication_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2904,7 +2733,7 @@ func (x *DialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialResponse.ProtoReflect.Descriptor instead.
 func (*DialResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{51}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DialResponse) GetMessage() isDialResponse_Message {
@@ -2958,7 +2787,7 @@ type PositionRequest struct {
 
 func (x *PositionRequest) Reset() {
 	*x = PositionRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[52]
+	mi := &file_replication_v1_replication_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2970,7 +2799,7 @@ func (x *PositionRequest) String() string {
 func (*PositionRequest) ProtoMessage() {}
 
 func (x *PositionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[52]
+	mi := &file_replication_v1_replication_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2983,7 +2812,7 @@ func (x *PositionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PositionRequest.ProtoReflect.Descriptor instead.
 func (*PositionRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{52}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *PositionRequest) GetId() string {
@@ -2995,7 +2824,7 @@ func (x *PositionRequest) GetId() string {
 
 type PositionResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Position      *v1.Position           `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	Fingerprint   []byte                 `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	Keys          uint64                 `protobuf:"varint,3,opt,name=keys,proto3" json:"keys,omitempty"`
 	Proof         []byte                 `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
@@ -3005,7 +2834,7 @@ type PositionResponse struct {
 
 func (x *PositionResponse) Reset() {
 	*x = PositionResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[53]
+	mi := &file_replication_v1_replication_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3017,7 +2846,7 @@ func (x *PositionResponse) String() string {
 func (*PositionResponse) ProtoMessage() {}
 
 func (x *PositionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[53]
+	mi := &file_replication_v1_replication_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3030,10 +2859,10 @@ func (x *PositionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PositionResponse.ProtoReflect.Descriptor instead.
 func (*PositionResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{53}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{50}
 }
 
-func (x *PositionResponse) GetPosition() *Position {
+func (x *PositionResponse) GetPosition() *v1.Position {
 	if x != nil {
 		return x.Position
 	}
@@ -3072,7 +2901,7 @@ type OpenSlotRequest struct {
 
 func (x *OpenSlotRequest) Reset() {
 	*x = OpenSlotRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[54]
+	mi := &file_replication_v1_replication_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3084,7 +2913,7 @@ func (x *OpenSlotRequest) String() string {
 func (*OpenSlotRequest) ProtoMessage() {}
 
 func (x *OpenSlotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[54]
+	mi := &file_replication_v1_replication_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3097,7 +2926,7 @@ func (x *OpenSlotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSlotRequest.ProtoReflect.Descriptor instead.
 func (*OpenSlotRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{54}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *OpenSlotRequest) GetId() string {
@@ -3116,7 +2945,7 @@ func (x *OpenSlotRequest) GetProof() []byte {
 
 type OpenSlotResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Position      *v1.Position           `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	Proof         []byte                 `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3124,7 +2953,7 @@ type OpenSlotResponse struct {
 
 func (x *OpenSlotResponse) Reset() {
 	*x = OpenSlotResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[55]
+	mi := &file_replication_v1_replication_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3136,7 +2965,7 @@ func (x *OpenSlotResponse) String() string {
 func (*OpenSlotResponse) ProtoMessage() {}
 
 func (x *OpenSlotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[55]
+	mi := &file_replication_v1_replication_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3149,10 +2978,10 @@ func (x *OpenSlotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSlotResponse.ProtoReflect.Descriptor instead.
 func (*OpenSlotResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{55}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{52}
 }
 
-func (x *OpenSlotResponse) GetPosition() *Position {
+func (x *OpenSlotResponse) GetPosition() *v1.Position {
 	if x != nil {
 		return x.Position
 	}
@@ -3169,7 +2998,7 @@ func (x *OpenSlotResponse) GetProof() []byte {
 type AckSlotRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	At    *Position              `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	At    *v1.Position           `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
 	// proof is that of the secondary's cursor.
 	Proof         []byte `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -3178,7 +3007,7 @@ type AckSlotRequest struct {
 
 func (x *AckSlotRequest) Reset() {
 	*x = AckSlotRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[56]
+	mi := &file_replication_v1_replication_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3190,7 +3019,7 @@ func (x *AckSlotRequest) String() string {
 func (*AckSlotRequest) ProtoMessage() {}
 
 func (x *AckSlotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[56]
+	mi := &file_replication_v1_replication_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3203,7 +3032,7 @@ func (x *AckSlotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckSlotRequest.ProtoReflect.Descriptor instead.
 func (*AckSlotRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{56}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *AckSlotRequest) GetId() string {
@@ -3213,7 +3042,7 @@ func (x *AckSlotRequest) GetId() string {
 	return ""
 }
 
-func (x *AckSlotRequest) GetAt() *Position {
+func (x *AckSlotRequest) GetAt() *v1.Position {
 	if x != nil {
 		return x.At
 	}
@@ -3235,7 +3064,7 @@ type AckSlotResponse struct {
 
 func (x *AckSlotResponse) Reset() {
 	*x = AckSlotResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[57]
+	mi := &file_replication_v1_replication_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3247,7 +3076,7 @@ func (x *AckSlotResponse) String() string {
 func (*AckSlotResponse) ProtoMessage() {}
 
 func (x *AckSlotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[57]
+	mi := &file_replication_v1_replication_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3260,7 +3089,7 @@ func (x *AckSlotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckSlotResponse.ProtoReflect.Descriptor instead.
 func (*AckSlotResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{57}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{54}
 }
 
 type CloseSlotRequest struct {
@@ -3272,7 +3101,7 @@ type CloseSlotRequest struct {
 
 func (x *CloseSlotRequest) Reset() {
 	*x = CloseSlotRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[58]
+	mi := &file_replication_v1_replication_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3284,7 +3113,7 @@ func (x *CloseSlotRequest) String() string {
 func (*CloseSlotRequest) ProtoMessage() {}
 
 func (x *CloseSlotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[58]
+	mi := &file_replication_v1_replication_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3297,7 +3126,7 @@ func (x *CloseSlotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSlotRequest.ProtoReflect.Descriptor instead.
 func (*CloseSlotRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{58}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CloseSlotRequest) GetId() string {
@@ -3315,7 +3144,7 @@ type CloseSlotResponse struct {
 
 func (x *CloseSlotResponse) Reset() {
 	*x = CloseSlotResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[59]
+	mi := &file_replication_v1_replication_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3327,7 +3156,7 @@ func (x *CloseSlotResponse) String() string {
 func (*CloseSlotResponse) ProtoMessage() {}
 
 func (x *CloseSlotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[59]
+	mi := &file_replication_v1_replication_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3340,7 +3169,7 @@ func (x *CloseSlotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSlotResponse.ProtoReflect.Descriptor instead.
 func (*CloseSlotResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{59}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{56}
 }
 
 // ReadJournalRequest: start is the first message, all others are next.
@@ -3357,7 +3186,7 @@ type ReadJournalRequest struct {
 
 func (x *ReadJournalRequest) Reset() {
 	*x = ReadJournalRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[60]
+	mi := &file_replication_v1_replication_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3369,7 +3198,7 @@ func (x *ReadJournalRequest) String() string {
 func (*ReadJournalRequest) ProtoMessage() {}
 
 func (x *ReadJournalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[60]
+	mi := &file_replication_v1_replication_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3382,7 +3211,7 @@ func (x *ReadJournalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadJournalRequest.ProtoReflect.Descriptor instead.
 func (*ReadJournalRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{60}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ReadJournalRequest) GetMessage() isReadJournalRequest_Message {
@@ -3429,7 +3258,7 @@ func (*ReadJournalRequest_Next) isReadJournalRequest_Message() {}
 type JournalStart struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	SlotId string                 `protobuf:"bytes,1,opt,name=slot_id,json=slotId,proto3" json:"slot_id,omitempty"`
-	After  *Position              `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	After  *v1.Position           `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
 	// proof is that of the secondary's cursor.
 	Proof         []byte `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -3438,7 +3267,7 @@ type JournalStart struct {
 
 func (x *JournalStart) Reset() {
 	*x = JournalStart{}
-	mi := &file_replication_v1_replication_proto_msgTypes[61]
+	mi := &file_replication_v1_replication_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3450,7 +3279,7 @@ func (x *JournalStart) String() string {
 func (*JournalStart) ProtoMessage() {}
 
 func (x *JournalStart) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[61]
+	mi := &file_replication_v1_replication_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3463,7 +3292,7 @@ func (x *JournalStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalStart.ProtoReflect.Descriptor instead.
 func (*JournalStart) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{61}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *JournalStart) GetSlotId() string {
@@ -3473,7 +3302,7 @@ func (x *JournalStart) GetSlotId() string {
 	return ""
 }
 
-func (x *JournalStart) GetAfter() *Position {
+func (x *JournalStart) GetAfter() *v1.Position {
 	if x != nil {
 		return x.After
 	}
@@ -3496,7 +3325,7 @@ type NextFrame struct {
 
 func (x *NextFrame) Reset() {
 	*x = NextFrame{}
-	mi := &file_replication_v1_replication_proto_msgTypes[62]
+	mi := &file_replication_v1_replication_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3508,7 +3337,7 @@ func (x *NextFrame) String() string {
 func (*NextFrame) ProtoMessage() {}
 
 func (x *NextFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[62]
+	mi := &file_replication_v1_replication_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3521,20 +3350,20 @@ func (x *NextFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextFrame.ProtoReflect.Descriptor instead.
 func (*NextFrame) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{62}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{59}
 }
 
 type ReadJournalResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// frame is absent in the first response only.
-	Frame         *Frame `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
+	Frame         *v1.Frame `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReadJournalResponse) Reset() {
 	*x = ReadJournalResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[63]
+	mi := &file_replication_v1_replication_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3546,7 +3375,7 @@ func (x *ReadJournalResponse) String() string {
 func (*ReadJournalResponse) ProtoMessage() {}
 
 func (x *ReadJournalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[63]
+	mi := &file_replication_v1_replication_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3559,89 +3388,12 @@ func (x *ReadJournalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadJournalResponse.ProtoReflect.Descriptor instead.
 func (*ReadJournalResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{63}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{60}
 }
 
-func (x *ReadJournalResponse) GetFrame() *Frame {
+func (x *ReadJournalResponse) GetFrame() *v1.Frame {
 	if x != nil {
 		return x.Frame
-	}
-	return nil
-}
-
-// Frame is a run of journal rows.
-type Frame struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	After          uint64                 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
-	To             *Position              `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
-	ConsistentFrom uint64                 `protobuf:"varint,3,opt,name=consistent_from,json=consistentFrom,proto3" json:"consistent_from,omitempty"`
-	Payload        []byte                 `protobuf:"bytes,4,opt,name=payload,proto3" json:"payload,omitempty"`
-	Proof          []byte                 `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
-}
-
-func (x *Frame) Reset() {
-	*x = Frame{}
-	mi := &file_replication_v1_replication_proto_msgTypes[64]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Frame) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Frame) ProtoMessage() {}
-
-func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[64]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Frame.ProtoReflect.Descriptor instead.
-func (*Frame) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{64}
-}
-
-func (x *Frame) GetAfter() uint64 {
-	if x != nil {
-		return x.After
-	}
-	return 0
-}
-
-func (x *Frame) GetTo() *Position {
-	if x != nil {
-		return x.To
-	}
-	return nil
-}
-
-func (x *Frame) GetConsistentFrom() uint64 {
-	if x != nil {
-		return x.ConsistentFrom
-	}
-	return 0
-}
-
-func (x *Frame) GetPayload() []byte {
-	if x != nil {
-		return x.Payload
-	}
-	return nil
-}
-
-func (x *Frame) GetProof() []byte {
-	if x != nil {
-		return x.Proof
 	}
 	return nil
 }
@@ -3655,7 +3407,7 @@ type RoleAtRequest struct {
 
 func (x *RoleAtRequest) Reset() {
 	*x = RoleAtRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[65]
+	mi := &file_replication_v1_replication_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3667,7 +3419,7 @@ func (x *RoleAtRequest) String() string {
 func (*RoleAtRequest) ProtoMessage() {}
 
 func (x *RoleAtRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[65]
+	mi := &file_replication_v1_replication_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3680,7 +3432,7 @@ func (x *RoleAtRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleAtRequest.ProtoReflect.Descriptor instead.
 func (*RoleAtRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{65}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *RoleAtRequest) GetApiAddr() string {
@@ -3702,7 +3454,7 @@ type RoleAtResponse struct {
 
 func (x *RoleAtResponse) Reset() {
 	*x = RoleAtResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	mi := &file_replication_v1_replication_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3714,7 +3466,7 @@ func (x *RoleAtResponse) String() string {
 func (*RoleAtResponse) ProtoMessage() {}
 
 func (x *RoleAtResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[66]
+	mi := &file_replication_v1_replication_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3727,7 +3479,7 @@ func (x *RoleAtResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleAtResponse.ProtoReflect.Descriptor instead.
 func (*RoleAtResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{66}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *RoleAtResponse) GetRole() string {
@@ -3764,7 +3516,7 @@ type ReadRangeRequest struct {
 
 func (x *ReadRangeRequest) Reset() {
 	*x = ReadRangeRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[67]
+	mi := &file_replication_v1_replication_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3776,7 +3528,7 @@ func (x *ReadRangeRequest) String() string {
 func (*ReadRangeRequest) ProtoMessage() {}
 
 func (x *ReadRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[67]
+	mi := &file_replication_v1_replication_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3789,7 +3541,7 @@ func (x *ReadRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRangeRequest.ProtoReflect.Descriptor instead.
 func (*ReadRangeRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{67}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ReadRangeRequest) GetAfter() []byte {
@@ -3825,7 +3577,7 @@ type AnswerDiffRequest struct {
 
 func (x *AnswerDiffRequest) Reset() {
 	*x = AnswerDiffRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[68]
+	mi := &file_replication_v1_replication_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3837,7 +3589,7 @@ func (x *AnswerDiffRequest) String() string {
 func (*AnswerDiffRequest) ProtoMessage() {}
 
 func (x *AnswerDiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[68]
+	mi := &file_replication_v1_replication_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3850,7 +3602,7 @@ func (x *AnswerDiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerDiffRequest.ProtoReflect.Descriptor instead.
 func (*AnswerDiffRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{68}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *AnswerDiffRequest) GetSlotId() string {
@@ -3876,7 +3628,7 @@ type AnswerDiffResponse struct {
 
 func (x *AnswerDiffResponse) Reset() {
 	*x = AnswerDiffResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[69]
+	mi := &file_replication_v1_replication_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3888,7 +3640,7 @@ func (x *AnswerDiffResponse) String() string {
 func (*AnswerDiffResponse) ProtoMessage() {}
 
 func (x *AnswerDiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[69]
+	mi := &file_replication_v1_replication_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3901,7 +3653,7 @@ func (x *AnswerDiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerDiffResponse.ProtoReflect.Descriptor instead.
 func (*AnswerDiffResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{69}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *AnswerDiffResponse) GetAnswer() []byte {
@@ -3913,14 +3665,14 @@ func (x *AnswerDiffResponse) GetAnswer() []byte {
 
 type ReadRangeResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Range         *Range                 `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"`
+	Range         *v1.Range              `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReadRangeResponse) Reset() {
 	*x = ReadRangeResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[70]
+	mi := &file_replication_v1_replication_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3932,7 +3684,7 @@ func (x *ReadRangeResponse) String() string {
 func (*ReadRangeResponse) ProtoMessage() {}
 
 func (x *ReadRangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[70]
+	mi := &file_replication_v1_replication_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3945,106 +3697,12 @@ func (x *ReadRangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRangeResponse.ProtoReflect.Descriptor instead.
 func (*ReadRangeResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{70}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{66}
 }
 
-func (x *ReadRangeResponse) GetRange() *Range {
+func (x *ReadRangeResponse) GetRange() *v1.Range {
 	if x != nil {
 		return x.Range
-	}
-	return nil
-}
-
-// Range is a run of the key space. Storage keys are bytes here: Vault does not
-// promise that they are UTF-8.
-type Range struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	After         []byte                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
-	UpTo          []byte                 `protobuf:"bytes,2,opt,name=up_to,json=upTo,proto3" json:"up_to,omitempty"`
-	Last          bool                   `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
-	Keys          uint64                 `protobuf:"varint,4,opt,name=keys,proto3" json:"keys,omitempty"`
-	AsOf          uint64                 `protobuf:"varint,5,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
-	Payload       []byte                 `protobuf:"bytes,6,opt,name=payload,proto3" json:"payload,omitempty"`
-	Proof         []byte                 `protobuf:"bytes,7,opt,name=proof,proto3" json:"proof,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Range) Reset() {
-	*x = Range{}
-	mi := &file_replication_v1_replication_proto_msgTypes[71]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Range) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Range) ProtoMessage() {}
-
-func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[71]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Range.ProtoReflect.Descriptor instead.
-func (*Range) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{71}
-}
-
-func (x *Range) GetAfter() []byte {
-	if x != nil {
-		return x.After
-	}
-	return nil
-}
-
-func (x *Range) GetUpTo() []byte {
-	if x != nil {
-		return x.UpTo
-	}
-	return nil
-}
-
-func (x *Range) GetLast() bool {
-	if x != nil {
-		return x.Last
-	}
-	return false
-}
-
-func (x *Range) GetKeys() uint64 {
-	if x != nil {
-		return x.Keys
-	}
-	return 0
-}
-
-func (x *Range) GetAsOf() uint64 {
-	if x != nil {
-		return x.AsOf
-	}
-	return 0
-}
-
-func (x *Range) GetPayload() []byte {
-	if x != nil {
-		return x.Payload
-	}
-	return nil
-}
-
-func (x *Range) GetProof() []byte {
-	if x != nil {
-		return x.Proof
 	}
 	return nil
 }
@@ -4059,7 +3717,7 @@ type SealHandoverRequest struct {
 
 func (x *SealHandoverRequest) Reset() {
 	*x = SealHandoverRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[72]
+	mi := &file_replication_v1_replication_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4071,7 +3729,7 @@ func (x *SealHandoverRequest) String() string {
 func (*SealHandoverRequest) ProtoMessage() {}
 
 func (x *SealHandoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[72]
+	mi := &file_replication_v1_replication_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4084,7 +3742,7 @@ func (x *SealHandoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealHandoverRequest.ProtoReflect.Descriptor instead.
 func (*SealHandoverRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{72}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *SealHandoverRequest) GetSecondaryId() string {
@@ -4110,7 +3768,7 @@ type SealHandoverResponse struct {
 
 func (x *SealHandoverResponse) Reset() {
 	*x = SealHandoverResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[73]
+	mi := &file_replication_v1_replication_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4122,7 +3780,7 @@ func (x *SealHandoverResponse) String() string {
 func (*SealHandoverResponse) ProtoMessage() {}
 
 func (x *SealHandoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[73]
+	mi := &file_replication_v1_replication_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4135,7 +3793,7 @@ func (x *SealHandoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealHandoverResponse.ProtoReflect.Descriptor instead.
 func (*SealHandoverResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{73}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *SealHandoverResponse) GetHandover() *Handover {
@@ -4156,7 +3814,7 @@ type ReceiveRequest struct {
 
 func (x *ReceiveRequest) Reset() {
 	*x = ReceiveRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[74]
+	mi := &file_replication_v1_replication_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4168,7 +3826,7 @@ func (x *ReceiveRequest) String() string {
 func (*ReceiveRequest) ProtoMessage() {}
 
 func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[74]
+	mi := &file_replication_v1_replication_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4181,7 +3839,7 @@ func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveRequest.ProtoReflect.Descriptor instead.
 func (*ReceiveRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{74}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ReceiveRequest) GetSecondaryId() string {
@@ -4207,7 +3865,7 @@ type ReceiveResponse struct {
 
 func (x *ReceiveResponse) Reset() {
 	*x = ReceiveResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[75]
+	mi := &file_replication_v1_replication_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4219,7 +3877,7 @@ func (x *ReceiveResponse) String() string {
 func (*ReceiveResponse) ProtoMessage() {}
 
 func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[75]
+	mi := &file_replication_v1_replication_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4232,7 +3890,7 @@ func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveResponse.ProtoReflect.Descriptor instead.
 func (*ReceiveResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{75}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ReceiveResponse) GetPayload() []byte {
@@ -4250,7 +3908,7 @@ type CursorRequest struct {
 
 func (x *CursorRequest) Reset() {
 	*x = CursorRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[76]
+	mi := &file_replication_v1_replication_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4262,7 +3920,7 @@ func (x *CursorRequest) String() string {
 func (*CursorRequest) ProtoMessage() {}
 
 func (x *CursorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[76]
+	mi := &file_replication_v1_replication_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4275,14 +3933,14 @@ func (x *CursorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorRequest.ProtoReflect.Descriptor instead.
 func (*CursorRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{76}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{71}
 }
 
 type CursorResponse struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
-	Position       *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Position       *v1.Position           `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	Copying        bool                   `protobuf:"varint,2,opt,name=copying,proto3" json:"copying,omitempty"`
-	CopyFrom       *Position              `protobuf:"bytes,3,opt,name=copy_from,json=copyFrom,proto3" json:"copy_from,omitempty"`
+	CopyFrom       *v1.Position           `protobuf:"bytes,3,opt,name=copy_from,json=copyFrom,proto3" json:"copy_from,omitempty"`
 	CopiedUpTo     []byte                 `protobuf:"bytes,4,opt,name=copied_up_to,json=copiedUpTo,proto3" json:"copied_up_to,omitempty"`
 	CopiedKeys     uint64                 `protobuf:"varint,5,opt,name=copied_keys,json=copiedKeys,proto3" json:"copied_keys,omitempty"`
 	ConsistentFrom uint64                 `protobuf:"varint,6,opt,name=consistent_from,json=consistentFrom,proto3" json:"consistent_from,omitempty"`
@@ -4295,7 +3953,7 @@ type CursorResponse struct {
 
 func (x *CursorResponse) Reset() {
 	*x = CursorResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[77]
+	mi := &file_replication_v1_replication_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4307,7 +3965,7 @@ func (x *CursorResponse) String() string {
 func (*CursorResponse) ProtoMessage() {}
 
 func (x *CursorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[77]
+	mi := &file_replication_v1_replication_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4320,10 +3978,10 @@ func (x *CursorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorResponse.ProtoReflect.Descriptor instead.
 func (*CursorResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{77}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{72}
 }
 
-func (x *CursorResponse) GetPosition() *Position {
+func (x *CursorResponse) GetPosition() *v1.Position {
 	if x != nil {
 		return x.Position
 	}
@@ -4337,7 +3995,7 @@ func (x *CursorResponse) GetCopying() bool {
 	return false
 }
 
-func (x *CursorResponse) GetCopyFrom() *Position {
+func (x *CursorResponse) GetCopyFrom() *v1.Position {
 	if x != nil {
 		return x.CopyFrom
 	}
@@ -4381,7 +4039,7 @@ func (x *CursorResponse) GetProof() []byte {
 
 type BeginCopyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	From  *Position              `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	From  *v1.Position           `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
 	// proof is that of the primary's host.
 	Proof         []byte `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -4390,7 +4048,7 @@ type BeginCopyRequest struct {
 
 func (x *BeginCopyRequest) Reset() {
 	*x = BeginCopyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[78]
+	mi := &file_replication_v1_replication_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4402,7 +4060,7 @@ func (x *BeginCopyRequest) String() string {
 func (*BeginCopyRequest) ProtoMessage() {}
 
 func (x *BeginCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[78]
+	mi := &file_replication_v1_replication_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4415,10 +4073,10 @@ func (x *BeginCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginCopyRequest.ProtoReflect.Descriptor instead.
 func (*BeginCopyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{78}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{73}
 }
 
-func (x *BeginCopyRequest) GetFrom() *Position {
+func (x *BeginCopyRequest) GetFrom() *v1.Position {
 	if x != nil {
 		return x.From
 	}
@@ -4434,14 +4092,14 @@ func (x *BeginCopyRequest) GetProof() []byte {
 
 type ApplyRangeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Range         *Range                 `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"`
+	Range         *v1.Range              `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApplyRangeRequest) Reset() {
 	*x = ApplyRangeRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[79]
+	mi := &file_replication_v1_replication_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4453,7 +4111,7 @@ func (x *ApplyRangeRequest) String() string {
 func (*ApplyRangeRequest) ProtoMessage() {}
 
 func (x *ApplyRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[79]
+	mi := &file_replication_v1_replication_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4466,10 +4124,10 @@ func (x *ApplyRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRangeRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRangeRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{79}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{74}
 }
 
-func (x *ApplyRangeRequest) GetRange() *Range {
+func (x *ApplyRangeRequest) GetRange() *v1.Range {
 	if x != nil {
 		return x.Range
 	}
@@ -4486,7 +4144,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[80]
+	mi := &file_replication_v1_replication_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4498,7 +4156,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[80]
+	mi := &file_replication_v1_replication_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4511,7 +4169,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{80}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *DiffRequest) GetAnswer() []byte {
@@ -4536,7 +4194,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[81]
+	mi := &file_replication_v1_replication_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4548,7 +4206,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[81]
+	mi := &file_replication_v1_replication_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4561,7 +4219,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{81}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *DiffResponse) GetCopy() bool {
@@ -4608,7 +4266,7 @@ func (x *DiffResponse) GetCursor() *CursorResponse {
 
 type VerifyRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
-	At          *Position              `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	At          *v1.Position           `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
 	Fingerprint []byte                 `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// proof is that of the primary's host.
 	Proof         []byte `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`
@@ -4618,7 +4276,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[82]
+	mi := &file_replication_v1_replication_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4630,7 +4288,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[82]
+	mi := &file_replication_v1_replication_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4643,10 +4301,10 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{82}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{77}
 }
 
-func (x *VerifyRequest) GetAt() *Position {
+func (x *VerifyRequest) GetAt() *v1.Position {
 	if x != nil {
 		return x.At
 	}
@@ -4675,7 +4333,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_replication_v1_replication_proto_msgTypes[83]
+	mi := &file_replication_v1_replication_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4687,7 +4345,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[83]
+	mi := &file_replication_v1_replication_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4700,7 +4358,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{83}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{78}
 }
 
 type EndCopyRequest struct {
@@ -4711,7 +4369,7 @@ type EndCopyRequest struct {
 
 func (x *EndCopyRequest) Reset() {
 	*x = EndCopyRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[84]
+	mi := &file_replication_v1_replication_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4723,7 +4381,7 @@ func (x *EndCopyRequest) String() string {
 func (*EndCopyRequest) ProtoMessage() {}
 
 func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[84]
+	mi := &file_replication_v1_replication_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4736,19 +4394,19 @@ func (x *EndCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndCopyRequest.ProtoReflect.Descriptor instead.
 func (*EndCopyRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{84}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{79}
 }
 
 type ApplyFrameRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Frame         *Frame                 `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
+	Frame         *v1.Frame              `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApplyFrameRequest) Reset() {
 	*x = ApplyFrameRequest{}
-	mi := &file_replication_v1_replication_proto_msgTypes[85]
+	mi := &file_replication_v1_replication_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4760,7 +4418,7 @@ func (x *ApplyFrameRequest) String() string {
 func (*ApplyFrameRequest) ProtoMessage() {}
 
 func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_replication_v1_replication_proto_msgTypes[85]
+	mi := &file_replication_v1_replication_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4773,10 +4431,10 @@ func (x *ApplyFrameRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyFrameRequest.ProtoReflect.Descriptor instead.
 func (*ApplyFrameRequest) Descriptor() ([]byte, []int) {
-	return file_replication_v1_replication_proto_rawDescGZIP(), []int{85}
+	return file_replication_v1_replication_proto_rawDescGZIP(), []int{80}
 }
 
-func (x *ApplyFrameRequest) GetFrame() *Frame {
+func (x *ApplyFrameRequest) GetFrame() *v1.Frame {
 	if x != nil {
 		return x.Frame
 	}
@@ -4787,7 +4445,7 @@ var File_replication_v1_replication_proto protoreflect.FileDescriptor
 
 const file_replication_v1_replication_proto_rawDesc = "" +
 	"\n" +
-	" replication/v1/replication.proto\x12\x0ereplication.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9b\x02\n" +
+	" replication/v1/replication.proto\x12\x0ereplication.v1\x1a\x16common/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9b\x02\n" +
 	"\x05Error\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.replication.v1.Error.KindR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"\xc7\x01\n" +
@@ -4809,16 +4467,7 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x12SIGNAL_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"SIGNAL_FIN\x10\x01\x12\x10\n" +
-	"\fSIGNAL_CLOSE\x10\x02\"7\n" +
-	"\x05Epoch\x12\x1e\n" +
-	"\n" +
-	"generation\x18\x01 \x01(\x04R\n" +
-	"generation\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\"g\n" +
-	"\bPosition\x12+\n" +
-	"\x05epoch\x18\x01 \x01(\v2\x15.replication.v1.EpochR\x05epoch\x12\x12\n" +
-	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x1a\n" +
-	"\bsequence\x18\x03 \x01(\x04R\bsequence\"_\n" +
+	"\fSIGNAL_CLOSE\x10\x02\"_\n" +
 	"\rAttachRequest\x12&\n" +
 	"\x0fhost_service_id\x18\x01 \x01(\rR\rhostServiceId\x12&\n" +
 	"\x0fbulk_service_id\x18\x02 \x01(\rR\rbulkServiceId\"7\n" +
@@ -4873,12 +4522,11 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x05chunk\x18\x02 \x01(\v2\x15.replication.v1.ChunkH\x00R\x05chunkB\t\n" +
 	"\amessage\"@\n" +
 	"\x11ServeConnResponse\x12+\n" +
-	"\x05chunk\x18\x01 \x01(\v2\x15.replication.v1.ChunkR\x05chunk\"\xa4\x03\n" +
+	"\x05chunk\x18\x01 \x01(\v2\x15.replication.v1.ChunkR\x05chunk\"\x8d\x03\n" +
 	"\x12TransitionResponse\x12\x12\n" +
 	"\x04role\x18\x01 \x01(\tR\x04role\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12\x1b\n" +
-	"\tnew_epoch\x18\x03 \x01(\bR\bnewEpoch\x12\x1f\n" +
+	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12\x1f\n" +
 	"\vclear_state\x18\x04 \x01(\bR\n" +
 	"clearState\x12M\n" +
 	"\tput_state\x18\x05 \x03(\v20.replication.v1.TransitionResponse.PutStateEntryR\bputState\x12!\n" +
@@ -4888,16 +4536,15 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\tcontested\x18\t \x01(\bR\tcontested\x1a;\n" +
 	"\rPutStateEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\"\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01J\x04\b\x03\x10\x04\"\"\n" +
 	"\bHandover\x12\x16\n" +
 	"\x06sealed\x18\x01 \x01(\fR\x06sealed\"H\n" +
 	"\x14EnablePrimaryRequest\x120\n" +
 	"\x14primary_cluster_addr\x18\x01 \x01(\tR\x12primaryClusterAddr\"\x16\n" +
 	"\x14DemotePrimaryRequest\"\x17\n" +
-	"\x15DisablePrimaryRequest\"T\n" +
+	"\x15DisablePrimaryRequest\"-\n" +
 	"\x15SecondaryTokenRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12+\n" +
-	"\x03ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"q\n" +
+	"\x02id\x18\x01 \x01(\tR\x02idJ\x04\b\x02\x10\x03\"q\n" +
 	"\x16SecondaryTokenResponse\x12\x16\n" +
 	"\x06bundle\x18\x01 \x01(\fR\x06bundle\x12\x1d\n" +
 	"\n" +
@@ -4925,17 +4572,15 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\apayload\x18\x01 \x01(\fR\apayload\"+\n" +
 	"\x0fForwardResponse\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\"\r\n" +
-	"\vNodeRequest\"\x9e\x02\n" +
+	"\vNodeRequest\"\x99\x02\n" +
 	"\fNodeResponse\x12\x19\n" +
 	"\bapi_addr\x18\x01 \x01(\tR\aapiAddr\x12!\n" +
 	"\fcluster_addr\x18\x02 \x01(\tR\vclusterAddr\x12#\n" +
 	"\rcluster_addrs\x18\x03 \x03(\tR\fclusterAddrs\x12!\n" +
 	"\fcluster_name\x18\x04 \x01(\tR\vclusterName\x12#\n" +
 	"\rvault_version\x18\x05 \x01(\tR\fvaultVersion\x12,\n" +
-	"\x03now\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x125\n" +
-	"\bfailover\x18\a \x01(\v2\x19.replication.v1.AddressesR\bfailover\"0\n" +
-	"\tAddresses\x12#\n" +
-	"\rcluster_addrs\x18\x01 \x03(\tR\fclusterAddrs\"#\n" +
+	"\x03now\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x120\n" +
+	"\bfailover\x18\a \x01(\v2\x14.common.v1.AddressesR\bfailover\"#\n" +
 	"\x0fGetStateRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\"7\n" +
 	"\x10GetStateResponse\x12\x19\n" +
@@ -4981,21 +4626,21 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x05chunk\x18\x02 \x01(\v2\x15.replication.v1.ChunkH\x00R\x05chunkB\t\n" +
 	"\amessage\"!\n" +
 	"\x0fPositionRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\x9a\x01\n" +
-	"\x10PositionResponse\x124\n" +
-	"\bposition\x18\x01 \x01(\v2\x18.replication.v1.PositionR\bposition\x12 \n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x95\x01\n" +
+	"\x10PositionResponse\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.common.v1.PositionR\bposition\x12 \n" +
 	"\vfingerprint\x18\x02 \x01(\fR\vfingerprint\x12\x12\n" +
 	"\x04keys\x18\x03 \x01(\x04R\x04keys\x12\x14\n" +
 	"\x05proof\x18\x05 \x01(\fR\x05proofJ\x04\b\x04\x10\x05\"7\n" +
 	"\x0fOpenSlotRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
-	"\x05proof\x18\x02 \x01(\fR\x05proof\"^\n" +
-	"\x10OpenSlotResponse\x124\n" +
-	"\bposition\x18\x01 \x01(\v2\x18.replication.v1.PositionR\bposition\x12\x14\n" +
-	"\x05proof\x18\x02 \x01(\fR\x05proof\"`\n" +
+	"\x05proof\x18\x02 \x01(\fR\x05proof\"Y\n" +
+	"\x10OpenSlotResponse\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.common.v1.PositionR\bposition\x12\x14\n" +
+	"\x05proof\x18\x02 \x01(\fR\x05proof\"[\n" +
 	"\x0eAckSlotRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12(\n" +
-	"\x02at\x18\x02 \x01(\v2\x18.replication.v1.PositionR\x02at\x12\x14\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12#\n" +
+	"\x02at\x18\x02 \x01(\v2\x13.common.v1.PositionR\x02at\x12\x14\n" +
 	"\x05proof\x18\x03 \x01(\fR\x05proof\"\x11\n" +
 	"\x0fAckSlotResponse\"\"\n" +
 	"\x10CloseSlotRequest\x12\x0e\n" +
@@ -5004,20 +4649,14 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x12ReadJournalRequest\x124\n" +
 	"\x05start\x18\x01 \x01(\v2\x1c.replication.v1.JournalStartH\x00R\x05start\x12/\n" +
 	"\x04next\x18\x02 \x01(\v2\x19.replication.v1.NextFrameH\x00R\x04nextB\t\n" +
-	"\amessage\"m\n" +
+	"\amessage\"h\n" +
 	"\fJournalStart\x12\x17\n" +
-	"\aslot_id\x18\x01 \x01(\tR\x06slotId\x12.\n" +
-	"\x05after\x18\x02 \x01(\v2\x18.replication.v1.PositionR\x05after\x12\x14\n" +
+	"\aslot_id\x18\x01 \x01(\tR\x06slotId\x12)\n" +
+	"\x05after\x18\x02 \x01(\v2\x13.common.v1.PositionR\x05after\x12\x14\n" +
 	"\x05proof\x18\x03 \x01(\fR\x05proof\"\v\n" +
-	"\tNextFrame\"B\n" +
-	"\x13ReadJournalResponse\x12+\n" +
-	"\x05frame\x18\x01 \x01(\v2\x15.replication.v1.FrameR\x05frame\"\xa0\x01\n" +
-	"\x05Frame\x12\x14\n" +
-	"\x05after\x18\x01 \x01(\x04R\x05after\x12(\n" +
-	"\x02to\x18\x02 \x01(\v2\x18.replication.v1.PositionR\x02to\x12'\n" +
-	"\x0fconsistent_from\x18\x03 \x01(\x04R\x0econsistentFrom\x12\x18\n" +
-	"\apayload\x18\x04 \x01(\fR\apayload\x12\x14\n" +
-	"\x05proof\x18\x05 \x01(\fR\x05proof\"*\n" +
+	"\tNextFrame\"=\n" +
+	"\x13ReadJournalResponse\x12&\n" +
+	"\x05frame\x18\x01 \x01(\v2\x10.common.v1.FrameR\x05frame\"*\n" +
 	"\rRoleAtRequest\x12\x19\n" +
 	"\bapi_addr\x18\x01 \x01(\tR\aapiAddr\"f\n" +
 	"\x0eRoleAtResponse\x12\x12\n" +
@@ -5033,17 +4672,9 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\aslot_id\x18\x01 \x01(\tR\x06slotId\x12\x1a\n" +
 	"\bquestion\x18\x02 \x01(\fR\bquestion\",\n" +
 	"\x12AnswerDiffResponse\x12\x16\n" +
-	"\x06answer\x18\x01 \x01(\fR\x06answer\"@\n" +
-	"\x11ReadRangeResponse\x12+\n" +
-	"\x05range\x18\x01 \x01(\v2\x15.replication.v1.RangeR\x05range\"\x9f\x01\n" +
-	"\x05Range\x12\x14\n" +
-	"\x05after\x18\x01 \x01(\fR\x05after\x12\x13\n" +
-	"\x05up_to\x18\x02 \x01(\fR\x04upTo\x12\x12\n" +
-	"\x04last\x18\x03 \x01(\bR\x04last\x12\x12\n" +
-	"\x04keys\x18\x04 \x01(\x04R\x04keys\x12\x13\n" +
-	"\x05as_of\x18\x05 \x01(\x04R\x04asOf\x12\x18\n" +
-	"\apayload\x18\x06 \x01(\fR\apayload\x12\x14\n" +
-	"\x05proof\x18\a \x01(\fR\x05proof\"V\n" +
+	"\x06answer\x18\x01 \x01(\fR\x06answer\";\n" +
+	"\x11ReadRangeResponse\x12&\n" +
+	"\x05range\x18\x01 \x01(\v2\x10.common.v1.RangeR\x05range\"V\n" +
 	"\x13SealHandoverRequest\x12!\n" +
 	"\fsecondary_id\x18\x01 \x01(\tR\vsecondaryId\x12\x1c\n" +
 	"\tchallenge\x18\x02 \x01(\fR\tchallenge\"L\n" +
@@ -5054,23 +4685,23 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\apayload\x18\x02 \x01(\fR\apayload\"+\n" +
 	"\x0fReceiveResponse\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\"\x0f\n" +
-	"\rCursorRequest\"\xb3\x02\n" +
-	"\x0eCursorResponse\x124\n" +
-	"\bposition\x18\x01 \x01(\v2\x18.replication.v1.PositionR\bposition\x12\x18\n" +
-	"\acopying\x18\x02 \x01(\bR\acopying\x125\n" +
-	"\tcopy_from\x18\x03 \x01(\v2\x18.replication.v1.PositionR\bcopyFrom\x12 \n" +
+	"\rCursorRequest\"\xa9\x02\n" +
+	"\x0eCursorResponse\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.common.v1.PositionR\bposition\x12\x18\n" +
+	"\acopying\x18\x02 \x01(\bR\acopying\x120\n" +
+	"\tcopy_from\x18\x03 \x01(\v2\x13.common.v1.PositionR\bcopyFrom\x12 \n" +
 	"\fcopied_up_to\x18\x04 \x01(\fR\n" +
 	"copiedUpTo\x12\x1f\n" +
 	"\vcopied_keys\x18\x05 \x01(\x04R\n" +
 	"copiedKeys\x12'\n" +
 	"\x0fconsistent_from\x18\x06 \x01(\x04R\x0econsistentFrom\x12\x18\n" +
 	"\amissing\x18\a \x01(\x04R\amissing\x12\x14\n" +
-	"\x05proof\x18\b \x01(\fR\x05proof\"V\n" +
-	"\x10BeginCopyRequest\x12,\n" +
-	"\x04from\x18\x01 \x01(\v2\x18.replication.v1.PositionR\x04from\x12\x14\n" +
-	"\x05proof\x18\x02 \x01(\fR\x05proof\"@\n" +
-	"\x11ApplyRangeRequest\x12+\n" +
-	"\x05range\x18\x01 \x01(\v2\x15.replication.v1.RangeR\x05range\"5\n" +
+	"\x05proof\x18\b \x01(\fR\x05proof\"Q\n" +
+	"\x10BeginCopyRequest\x12'\n" +
+	"\x04from\x18\x01 \x01(\v2\x13.common.v1.PositionR\x04from\x12\x14\n" +
+	"\x05proof\x18\x02 \x01(\fR\x05proof\";\n" +
+	"\x11ApplyRangeRequest\x12&\n" +
+	"\x05range\x18\x01 \x01(\v2\x10.common.v1.RangeR\x05range\"5\n" +
 	"\vDiffRequest\x12\x1b\n" +
 	"\x06answer\x18\x01 \x01(\fH\x00R\x06answer\x88\x01\x01B\t\n" +
 	"\a_answer\"\xc0\x01\n" +
@@ -5080,15 +4711,15 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\bquestion\x18\x03 \x01(\fR\bquestion\x12\x1c\n" +
 	"\tdiffering\x18\x04 \x01(\x04R\tdiffering\x12\x16\n" +
 	"\x06synced\x18\x05 \x01(\x04R\x06synced\x126\n" +
-	"\x06cursor\x18\x06 \x01(\v2\x1e.replication.v1.CursorResponseR\x06cursor\"q\n" +
-	"\rVerifyRequest\x12(\n" +
-	"\x02at\x18\x01 \x01(\v2\x18.replication.v1.PositionR\x02at\x12 \n" +
+	"\x06cursor\x18\x06 \x01(\v2\x1e.replication.v1.CursorResponseR\x06cursor\"l\n" +
+	"\rVerifyRequest\x12#\n" +
+	"\x02at\x18\x01 \x01(\v2\x13.common.v1.PositionR\x02at\x12 \n" +
 	"\vfingerprint\x18\x02 \x01(\fR\vfingerprint\x12\x14\n" +
 	"\x05proof\x18\x03 \x01(\fR\x05proof\"\x10\n" +
 	"\x0eVerifyResponse\"\x10\n" +
-	"\x0eEndCopyRequest\"@\n" +
-	"\x11ApplyFrameRequest\x12+\n" +
-	"\x05frame\x18\x01 \x01(\v2\x15.replication.v1.FrameR\x05frame2\xec\n" +
+	"\x0eEndCopyRequest\";\n" +
+	"\x11ApplyFrameRequest\x12&\n" +
+	"\x05frame\x18\x01 \x01(\v2\x10.common.v1.FrameR\x05frame2\xec\n" +
 	"\n" +
 	"\vReplication\x12I\n" +
 	"\x06Attach\x12\x1d.replication.v1.AttachRequest\x1a\x1e.replication.v1.AttachResponse0\x01\x12D\n" +
@@ -5150,227 +4781,223 @@ func file_replication_v1_replication_proto_rawDescGZIP() []byte {
 }
 
 var file_replication_v1_replication_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
+var file_replication_v1_replication_proto_msgTypes = make([]protoimpl.MessageInfo, 82)
 var file_replication_v1_replication_proto_goTypes = []any{
 	(Error_Kind)(0),                 // 0: replication.v1.Error.Kind
 	(Chunk_Signal)(0),               // 1: replication.v1.Chunk.Signal
 	(*Error)(nil),                   // 2: replication.v1.Error
 	(*Chunk)(nil),                   // 3: replication.v1.Chunk
-	(*Epoch)(nil),                   // 4: replication.v1.Epoch
-	(*Position)(nil),                // 5: replication.v1.Position
-	(*AttachRequest)(nil),           // 6: replication.v1.AttachRequest
-	(*AttachResponse)(nil),          // 7: replication.v1.AttachResponse
-	(*StartRequest)(nil),            // 8: replication.v1.StartRequest
-	(*StartResponse)(nil),           // 9: replication.v1.StartResponse
-	(*StopRequest)(nil),             // 10: replication.v1.StopRequest
-	(*StopResponse)(nil),            // 11: replication.v1.StopResponse
-	(*StatusRequest)(nil),           // 12: replication.v1.StatusRequest
-	(*StatusResponse)(nil),          // 13: replication.v1.StatusResponse
-	(*Peer)(nil),                    // 14: replication.v1.Peer
-	(*PeerInfo)(nil),                // 15: replication.v1.PeerInfo
-	(*ServeConnRequest)(nil),        // 16: replication.v1.ServeConnRequest
-	(*ServeConnResponse)(nil),       // 17: replication.v1.ServeConnResponse
-	(*TransitionResponse)(nil),      // 18: replication.v1.TransitionResponse
-	(*Handover)(nil),                // 19: replication.v1.Handover
-	(*EnablePrimaryRequest)(nil),    // 20: replication.v1.EnablePrimaryRequest
-	(*DemotePrimaryRequest)(nil),    // 21: replication.v1.DemotePrimaryRequest
-	(*DisablePrimaryRequest)(nil),   // 22: replication.v1.DisablePrimaryRequest
-	(*SecondaryTokenRequest)(nil),   // 23: replication.v1.SecondaryTokenRequest
-	(*SecondaryTokenResponse)(nil),  // 24: replication.v1.SecondaryTokenResponse
-	(*RevokeSecondaryRequest)(nil),  // 25: replication.v1.RevokeSecondaryRequest
-	(*RevokeSecondaryResponse)(nil), // 26: replication.v1.RevokeSecondaryResponse
-	(*EnableSecondaryRequest)(nil),  // 27: replication.v1.EnableSecondaryRequest
-	(*PromoteSecondaryRequest)(nil), // 28: replication.v1.PromoteSecondaryRequest
-	(*DisableSecondaryRequest)(nil), // 29: replication.v1.DisableSecondaryRequest
-	(*UpdatePrimaryRequest)(nil),    // 30: replication.v1.UpdatePrimaryRequest
-	(*RecoverRequest)(nil),          // 31: replication.v1.RecoverRequest
-	(*RecoverResponse)(nil),         // 32: replication.v1.RecoverResponse
-	(*ForwardRequest)(nil),          // 33: replication.v1.ForwardRequest
-	(*ForwardResponse)(nil),         // 34: replication.v1.ForwardResponse
-	(*NodeRequest)(nil),             // 35: replication.v1.NodeRequest
-	(*NodeResponse)(nil),            // 36: replication.v1.NodeResponse
-	(*Addresses)(nil),               // 37: replication.v1.Addresses
-	(*GetStateRequest)(nil),         // 38: replication.v1.GetStateRequest
-	(*GetStateResponse)(nil),        // 39: replication.v1.GetStateResponse
-	(*PutStateRequest)(nil),         // 40: replication.v1.PutStateRequest
-	(*PutStateResponse)(nil),        // 41: replication.v1.PutStateResponse
-	(*DeleteStateRequest)(nil),      // 42: replication.v1.DeleteStateRequest
-	(*DeleteStateResponse)(nil),     // 43: replication.v1.DeleteStateResponse
-	(*ListStateRequest)(nil),        // 44: replication.v1.ListStateRequest
-	(*ListStateResponse)(nil),       // 45: replication.v1.ListStateResponse
-	(*ListenRequest)(nil),           // 46: replication.v1.ListenRequest
-	(*ListenResponse)(nil),          // 47: replication.v1.ListenResponse
-	(*StopListeningRequest)(nil),    // 48: replication.v1.StopListeningRequest
-	(*StopListeningResponse)(nil),   // 49: replication.v1.StopListeningResponse
-	(*DialTarget)(nil),              // 50: replication.v1.DialTarget
-	(*DialRequest)(nil),             // 51: replication.v1.DialRequest
-	(*Connected)(nil),               // 52: replication.v1.Connected
-	(*DialResponse)(nil),            // 53: replication.v1.DialResponse
-	(*PositionRequest)(nil),         // 54: replication.v1.PositionRequest
-	(*PositionResponse)(nil),        // 55: replication.v1.PositionResponse
-	(*OpenSlotRequest)(nil),         // 56: replication.v1.OpenSlotRequest
-	(*OpenSlotResponse)(nil),        // 57: replication.v1.OpenSlotResponse
-	(*AckSlotRequest)(nil),          // 58: replication.v1.AckSlotRequest
-	(*AckSlotResponse)(nil),         // 59: replication.v1.AckSlotResponse
-	(*CloseSlotRequest)(nil),        // 60: replication.v1.CloseSlotRequest
-	(*CloseSlotResponse)(nil),       // 61: replication.v1.CloseSlotResponse
-	(*ReadJournalRequest)(nil),      // 62: replication.v1.ReadJournalRequest
-	(*JournalStart)(nil),            // 63: replication.v1.JournalStart
-	(*NextFrame)(nil),               // 64: replication.v1.NextFrame
-	(*ReadJournalResponse)(nil),     // 65: replication.v1.ReadJournalResponse
-	(*Frame)(nil),                   // 66: replication.v1.Frame
-	(*RoleAtRequest)(nil),           // 67: replication.v1.RoleAtRequest
-	(*RoleAtResponse)(nil),          // 68: replication.v1.RoleAtResponse
-	(*ReadRangeRequest)(nil),        // 69: replication.v1.ReadRangeRequest
-	(*AnswerDiffRequest)(nil),       // 70: replication.v1.AnswerDiffRequest
-	(*AnswerDiffResponse)(nil),      // 71: replication.v1.AnswerDiffResponse
-	(*ReadRangeResponse)(nil),       // 72: replication.v1.ReadRangeResponse
-	(*Range)(nil),                   // 73: replication.v1.Range
-	(*SealHandoverRequest)(nil),     // 74: replication.v1.SealHandoverRequest
-	(*SealHandoverResponse)(nil),    // 75: replication.v1.SealHandoverResponse
-	(*ReceiveRequest)(nil),          // 76: replication.v1.ReceiveRequest
-	(*ReceiveResponse)(nil),         // 77: replication.v1.ReceiveResponse
-	(*CursorRequest)(nil),           // 78: replication.v1.CursorRequest
-	(*CursorResponse)(nil),          // 79: replication.v1.CursorResponse
-	(*BeginCopyRequest)(nil),        // 80: replication.v1.BeginCopyRequest
-	(*ApplyRangeRequest)(nil),       // 81: replication.v1.ApplyRangeRequest
-	(*DiffRequest)(nil),             // 82: replication.v1.DiffRequest
-	(*DiffResponse)(nil),            // 83: replication.v1.DiffResponse
-	(*VerifyRequest)(nil),           // 84: replication.v1.VerifyRequest
-	(*VerifyResponse)(nil),          // 85: replication.v1.VerifyResponse
-	(*EndCopyRequest)(nil),          // 86: replication.v1.EndCopyRequest
-	(*ApplyFrameRequest)(nil),       // 87: replication.v1.ApplyFrameRequest
-	nil,                             // 88: replication.v1.TransitionResponse.PutStateEntry
-	(*timestamppb.Timestamp)(nil),   // 89: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 90: google.protobuf.Duration
+	(*AttachRequest)(nil),           // 4: replication.v1.AttachRequest
+	(*AttachResponse)(nil),          // 5: replication.v1.AttachResponse
+	(*StartRequest)(nil),            // 6: replication.v1.StartRequest
+	(*StartResponse)(nil),           // 7: replication.v1.StartResponse
+	(*StopRequest)(nil),             // 8: replication.v1.StopRequest
+	(*StopResponse)(nil),            // 9: replication.v1.StopResponse
+	(*StatusRequest)(nil),           // 10: replication.v1.StatusRequest
+	(*StatusResponse)(nil),          // 11: replication.v1.StatusResponse
+	(*Peer)(nil),                    // 12: replication.v1.Peer
+	(*PeerInfo)(nil),                // 13: replication.v1.PeerInfo
+	(*ServeConnRequest)(nil),        // 14: replication.v1.ServeConnRequest
+	(*ServeConnResponse)(nil),       // 15: replication.v1.ServeConnResponse
+	(*TransitionResponse)(nil),      // 16: replication.v1.TransitionResponse
+	(*Handover)(nil),                // 17: replication.v1.Handover
+	(*EnablePrimaryRequest)(nil),    // 18: replication.v1.EnablePrimaryRequest
+	(*DemotePrimaryRequest)(nil),    // 19: replication.v1.DemotePrimaryRequest
+	(*DisablePrimaryRequest)(nil),   // 20: replication.v1.DisablePrimaryRequest
+	(*SecondaryTokenRequest)(nil),   // 21: replication.v1.SecondaryTokenRequest
+	(*SecondaryTokenResponse)(nil),  // 22: replication.v1.SecondaryTokenResponse
+	(*RevokeSecondaryRequest)(nil),  // 23: replication.v1.RevokeSecondaryRequest
+	(*RevokeSecondaryResponse)(nil), // 24: replication.v1.RevokeSecondaryResponse
+	(*EnableSecondaryRequest)(nil),  // 25: replication.v1.EnableSecondaryRequest
+	(*PromoteSecondaryRequest)(nil), // 26: replication.v1.PromoteSecondaryRequest
+	(*DisableSecondaryRequest)(nil), // 27: replication.v1.DisableSecondaryRequest
+	(*UpdatePrimaryRequest)(nil),    // 28: replication.v1.UpdatePrimaryRequest
+	(*RecoverRequest)(nil),          // 29: replication.v1.RecoverRequest
+	(*RecoverResponse)(nil),         // 30: replication.v1.RecoverResponse
+	(*ForwardRequest)(nil),          // 31: replication.v1.ForwardRequest
+	(*ForwardResponse)(nil),         // 32: replication.v1.ForwardResponse
+	(*NodeRequest)(nil),             // 33: replication.v1.NodeRequest
+	(*NodeResponse)(nil),            // 34: replication.v1.NodeResponse
+	(*GetStateRequest)(nil),         // 35: replication.v1.GetStateRequest
+	(*GetStateResponse)(nil),        // 36: replication.v1.GetStateResponse
+	(*PutStateRequest)(nil),         // 37: replication.v1.PutStateRequest
+	(*PutStateResponse)(nil),        // 38: replication.v1.PutStateResponse
+	(*DeleteStateRequest)(nil),      // 39: replication.v1.DeleteStateRequest
+	(*DeleteStateResponse)(nil),     // 40: replication.v1.DeleteStateResponse
+	(*ListStateRequest)(nil),        // 41: replication.v1.ListStateRequest
+	(*ListStateResponse)(nil),       // 42: replication.v1.ListStateResponse
+	(*ListenRequest)(nil),           // 43: replication.v1.ListenRequest
+	(*ListenResponse)(nil),          // 44: replication.v1.ListenResponse
+	(*StopListeningRequest)(nil),    // 45: replication.v1.StopListeningRequest
+	(*StopListeningResponse)(nil),   // 46: replication.v1.StopListeningResponse
+	(*DialTarget)(nil),              // 47: replication.v1.DialTarget
+	(*DialRequest)(nil),             // 48: replication.v1.DialRequest
+	(*Connected)(nil),               // 49: replication.v1.Connected
+	(*DialResponse)(nil),            // 50: replication.v1.DialResponse
+	(*PositionRequest)(nil),         // 51: replication.v1.PositionRequest
+	(*PositionResponse)(nil),        // 52: replication.v1.PositionResponse
+	(*OpenSlotRequest)(nil),         // 53: replication.v1.OpenSlotRequest
+	(*OpenSlotResponse)(nil),        // 54: replication.v1.OpenSlotResponse
+	(*AckSlotRequest)(nil),          // 55: replication.v1.AckSlotRequest
+	(*AckSlotResponse)(nil),         // 56: replication.v1.AckSlotResponse
+	(*CloseSlotRequest)(nil),        // 57: replication.v1.CloseSlotRequest
+	(*CloseSlotResponse)(nil),       // 58: replication.v1.CloseSlotResponse
+	(*ReadJournalRequest)(nil),      // 59: replication.v1.ReadJournalRequest
+	(*JournalStart)(nil),            // 60: replication.v1.JournalStart
+	(*NextFrame)(nil),               // 61: replication.v1.NextFrame
+	(*ReadJournalResponse)(nil),     // 62: replication.v1.ReadJournalResponse
+	(*RoleAtRequest)(nil),           // 63: replication.v1.RoleAtRequest
+	(*RoleAtResponse)(nil),          // 64: replication.v1.RoleAtResponse
+	(*ReadRangeRequest)(nil),        // 65: replication.v1.ReadRangeRequest
+	(*AnswerDiffRequest)(nil),       // 66: replication.v1.AnswerDiffRequest
+	(*AnswerDiffResponse)(nil),      // 67: replication.v1.AnswerDiffResponse
+	(*ReadRangeResponse)(nil),       // 68: replication.v1.ReadRangeResponse
+	(*SealHandoverRequest)(nil),     // 69: replication.v1.SealHandoverRequest
+	(*SealHandoverResponse)(nil),    // 70: replication.v1.SealHandoverResponse
+	(*ReceiveRequest)(nil),          // 71: replication.v1.ReceiveRequest
+	(*ReceiveResponse)(nil),         // 72: replication.v1.ReceiveResponse
+	(*CursorRequest)(nil),           // 73: replication.v1.CursorRequest
+	(*CursorResponse)(nil),          // 74: replication.v1.CursorResponse
+	(*BeginCopyRequest)(nil),        // 75: replication.v1.BeginCopyRequest
+	(*ApplyRangeRequest)(nil),       // 76: replication.v1.ApplyRangeRequest
+	(*DiffRequest)(nil),             // 77: replication.v1.DiffRequest
+	(*DiffResponse)(nil),            // 78: replication.v1.DiffResponse
+	(*VerifyRequest)(nil),           // 79: replication.v1.VerifyRequest
+	(*VerifyResponse)(nil),          // 80: replication.v1.VerifyResponse
+	(*EndCopyRequest)(nil),          // 81: replication.v1.EndCopyRequest
+	(*ApplyFrameRequest)(nil),       // 82: replication.v1.ApplyFrameRequest
+	nil,                             // 83: replication.v1.TransitionResponse.PutStateEntry
+	(*timestamppb.Timestamp)(nil),   // 84: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 85: google.protobuf.Duration
+	(*v1.Addresses)(nil),            // 86: common.v1.Addresses
+	(*v1.Position)(nil),             // 87: common.v1.Position
+	(*v1.Frame)(nil),                // 88: common.v1.Frame
+	(*v1.Range)(nil),                // 89: common.v1.Range
 }
 var file_replication_v1_replication_proto_depIdxs = []int32{
 	0,  // 0: replication.v1.Error.kind:type_name -> replication.v1.Error.Kind
 	1,  // 1: replication.v1.Chunk.signal:type_name -> replication.v1.Chunk.Signal
-	4,  // 2: replication.v1.Position.epoch:type_name -> replication.v1.Epoch
-	14, // 3: replication.v1.StatusResponse.secondaries:type_name -> replication.v1.Peer
-	14, // 4: replication.v1.StatusResponse.primaries:type_name -> replication.v1.Peer
-	89, // 5: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
-	89, // 6: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
-	90, // 7: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
-	90, // 8: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
-	90, // 9: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
-	15, // 10: replication.v1.ServeConnRequest.peer:type_name -> replication.v1.PeerInfo
-	3,  // 11: replication.v1.ServeConnRequest.chunk:type_name -> replication.v1.Chunk
-	3,  // 12: replication.v1.ServeConnResponse.chunk:type_name -> replication.v1.Chunk
-	88, // 13: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
-	19, // 14: replication.v1.TransitionResponse.handover:type_name -> replication.v1.Handover
-	90, // 15: replication.v1.SecondaryTokenRequest.ttl:type_name -> google.protobuf.Duration
-	89, // 16: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
-	37, // 17: replication.v1.NodeResponse.failover:type_name -> replication.v1.Addresses
-	50, // 18: replication.v1.DialRequest.target:type_name -> replication.v1.DialTarget
-	3,  // 19: replication.v1.DialRequest.chunk:type_name -> replication.v1.Chunk
-	52, // 20: replication.v1.DialResponse.connected:type_name -> replication.v1.Connected
-	3,  // 21: replication.v1.DialResponse.chunk:type_name -> replication.v1.Chunk
-	5,  // 22: replication.v1.PositionResponse.position:type_name -> replication.v1.Position
-	5,  // 23: replication.v1.OpenSlotResponse.position:type_name -> replication.v1.Position
-	5,  // 24: replication.v1.AckSlotRequest.at:type_name -> replication.v1.Position
-	63, // 25: replication.v1.ReadJournalRequest.start:type_name -> replication.v1.JournalStart
-	64, // 26: replication.v1.ReadJournalRequest.next:type_name -> replication.v1.NextFrame
-	5,  // 27: replication.v1.JournalStart.after:type_name -> replication.v1.Position
-	66, // 28: replication.v1.ReadJournalResponse.frame:type_name -> replication.v1.Frame
-	5,  // 29: replication.v1.Frame.to:type_name -> replication.v1.Position
-	73, // 30: replication.v1.ReadRangeResponse.range:type_name -> replication.v1.Range
-	19, // 31: replication.v1.SealHandoverResponse.handover:type_name -> replication.v1.Handover
-	5,  // 32: replication.v1.CursorResponse.position:type_name -> replication.v1.Position
-	5,  // 33: replication.v1.CursorResponse.copy_from:type_name -> replication.v1.Position
-	5,  // 34: replication.v1.BeginCopyRequest.from:type_name -> replication.v1.Position
-	73, // 35: replication.v1.ApplyRangeRequest.range:type_name -> replication.v1.Range
-	79, // 36: replication.v1.DiffResponse.cursor:type_name -> replication.v1.CursorResponse
-	5,  // 37: replication.v1.VerifyRequest.at:type_name -> replication.v1.Position
-	66, // 38: replication.v1.ApplyFrameRequest.frame:type_name -> replication.v1.Frame
-	6,  // 39: replication.v1.Replication.Attach:input_type -> replication.v1.AttachRequest
-	8,  // 40: replication.v1.Replication.Start:input_type -> replication.v1.StartRequest
-	10, // 41: replication.v1.Replication.Stop:input_type -> replication.v1.StopRequest
-	12, // 42: replication.v1.Replication.Status:input_type -> replication.v1.StatusRequest
-	16, // 43: replication.v1.Replication.ServeConn:input_type -> replication.v1.ServeConnRequest
-	20, // 44: replication.v1.Replication.EnablePrimary:input_type -> replication.v1.EnablePrimaryRequest
-	21, // 45: replication.v1.Replication.DemotePrimary:input_type -> replication.v1.DemotePrimaryRequest
-	22, // 46: replication.v1.Replication.DisablePrimary:input_type -> replication.v1.DisablePrimaryRequest
-	23, // 47: replication.v1.Replication.SecondaryToken:input_type -> replication.v1.SecondaryTokenRequest
-	25, // 48: replication.v1.Replication.RevokeSecondary:input_type -> replication.v1.RevokeSecondaryRequest
-	27, // 49: replication.v1.Replication.EnableSecondary:input_type -> replication.v1.EnableSecondaryRequest
-	28, // 50: replication.v1.Replication.PromoteSecondary:input_type -> replication.v1.PromoteSecondaryRequest
-	29, // 51: replication.v1.Replication.DisableSecondary:input_type -> replication.v1.DisableSecondaryRequest
-	30, // 52: replication.v1.Replication.UpdatePrimary:input_type -> replication.v1.UpdatePrimaryRequest
-	31, // 53: replication.v1.Replication.Recover:input_type -> replication.v1.RecoverRequest
-	33, // 54: replication.v1.Replication.Forward:input_type -> replication.v1.ForwardRequest
-	35, // 55: replication.v1.Host.Node:input_type -> replication.v1.NodeRequest
-	38, // 56: replication.v1.Host.GetState:input_type -> replication.v1.GetStateRequest
-	40, // 57: replication.v1.Host.PutState:input_type -> replication.v1.PutStateRequest
-	42, // 58: replication.v1.Host.DeleteState:input_type -> replication.v1.DeleteStateRequest
-	44, // 59: replication.v1.Host.ListState:input_type -> replication.v1.ListStateRequest
-	46, // 60: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
-	48, // 61: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
-	51, // 62: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
-	67, // 63: replication.v1.Host.RoleAt:input_type -> replication.v1.RoleAtRequest
-	54, // 64: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
-	56, // 65: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
-	58, // 66: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
-	60, // 67: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
-	62, // 68: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
-	69, // 69: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
-	70, // 70: replication.v1.Host.AnswerDiff:input_type -> replication.v1.AnswerDiffRequest
-	74, // 71: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
-	76, // 72: replication.v1.Host.Receive:input_type -> replication.v1.ReceiveRequest
-	78, // 73: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
-	80, // 74: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
-	81, // 75: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
-	82, // 76: replication.v1.Host.Diff:input_type -> replication.v1.DiffRequest
-	84, // 77: replication.v1.Host.Verify:input_type -> replication.v1.VerifyRequest
-	86, // 78: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
-	87, // 79: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
-	7,  // 80: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
-	9,  // 81: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
-	11, // 82: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
-	13, // 83: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
-	17, // 84: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
-	18, // 85: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 86: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
-	18, // 87: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
-	24, // 88: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
-	26, // 89: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
-	18, // 90: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 91: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 92: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
-	18, // 93: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
-	32, // 94: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
-	34, // 95: replication.v1.Replication.Forward:output_type -> replication.v1.ForwardResponse
-	36, // 96: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
-	39, // 97: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
-	41, // 98: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
-	43, // 99: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
-	45, // 100: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
-	47, // 101: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
-	49, // 102: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
-	53, // 103: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
-	68, // 104: replication.v1.Host.RoleAt:output_type -> replication.v1.RoleAtResponse
-	55, // 105: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
-	57, // 106: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
-	59, // 107: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
-	61, // 108: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
-	65, // 109: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
-	72, // 110: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
-	71, // 111: replication.v1.Host.AnswerDiff:output_type -> replication.v1.AnswerDiffResponse
-	75, // 112: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
-	77, // 113: replication.v1.Host.Receive:output_type -> replication.v1.ReceiveResponse
-	79, // 114: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
-	79, // 115: replication.v1.Host.BeginCopy:output_type -> replication.v1.CursorResponse
-	79, // 116: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
-	83, // 117: replication.v1.Host.Diff:output_type -> replication.v1.DiffResponse
-	85, // 118: replication.v1.Host.Verify:output_type -> replication.v1.VerifyResponse
-	79, // 119: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
-	79, // 120: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
-	80, // [80:121] is the sub-list for method output_type
-	39, // [39:80] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	12, // 2: replication.v1.StatusResponse.secondaries:type_name -> replication.v1.Peer
+	12, // 3: replication.v1.StatusResponse.primaries:type_name -> replication.v1.Peer
+	84, // 4: replication.v1.StatusResponse.last_start:type_name -> google.protobuf.Timestamp
+	84, // 5: replication.v1.Peer.last_heartbeat:type_name -> google.protobuf.Timestamp
+	85, // 6: replication.v1.Peer.last_heartbeat_duration:type_name -> google.protobuf.Duration
+	85, // 7: replication.v1.Peer.clock_skew:type_name -> google.protobuf.Duration
+	85, // 8: replication.v1.Peer.canary_age:type_name -> google.protobuf.Duration
+	13, // 9: replication.v1.ServeConnRequest.peer:type_name -> replication.v1.PeerInfo
+	3,  // 10: replication.v1.ServeConnRequest.chunk:type_name -> replication.v1.Chunk
+	3,  // 11: replication.v1.ServeConnResponse.chunk:type_name -> replication.v1.Chunk
+	83, // 12: replication.v1.TransitionResponse.put_state:type_name -> replication.v1.TransitionResponse.PutStateEntry
+	17, // 13: replication.v1.TransitionResponse.handover:type_name -> replication.v1.Handover
+	84, // 14: replication.v1.NodeResponse.now:type_name -> google.protobuf.Timestamp
+	86, // 15: replication.v1.NodeResponse.failover:type_name -> common.v1.Addresses
+	47, // 16: replication.v1.DialRequest.target:type_name -> replication.v1.DialTarget
+	3,  // 17: replication.v1.DialRequest.chunk:type_name -> replication.v1.Chunk
+	49, // 18: replication.v1.DialResponse.connected:type_name -> replication.v1.Connected
+	3,  // 19: replication.v1.DialResponse.chunk:type_name -> replication.v1.Chunk
+	87, // 20: replication.v1.PositionResponse.position:type_name -> common.v1.Position
+	87, // 21: replication.v1.OpenSlotResponse.position:type_name -> common.v1.Position
+	87, // 22: replication.v1.AckSlotRequest.at:type_name -> common.v1.Position
+	60, // 23: replication.v1.ReadJournalRequest.start:type_name -> replication.v1.JournalStart
+	61, // 24: replication.v1.ReadJournalRequest.next:type_name -> replication.v1.NextFrame
+	87, // 25: replication.v1.JournalStart.after:type_name -> common.v1.Position
+	88, // 26: replication.v1.ReadJournalResponse.frame:type_name -> common.v1.Frame
+	89, // 27: replication.v1.ReadRangeResponse.range:type_name -> common.v1.Range
+	17, // 28: replication.v1.SealHandoverResponse.handover:type_name -> replication.v1.Handover
+	87, // 29: replication.v1.CursorResponse.position:type_name -> common.v1.Position
+	87, // 30: replication.v1.CursorResponse.copy_from:type_name -> common.v1.Position
+	87, // 31: replication.v1.BeginCopyRequest.from:type_name -> common.v1.Position
+	89, // 32: replication.v1.ApplyRangeRequest.range:type_name -> common.v1.Range
+	74, // 33: replication.v1.DiffResponse.cursor:type_name -> replication.v1.CursorResponse
+	87, // 34: replication.v1.VerifyRequest.at:type_name -> common.v1.Position
+	88, // 35: replication.v1.ApplyFrameRequest.frame:type_name -> common.v1.Frame
+	4,  // 36: replication.v1.Replication.Attach:input_type -> replication.v1.AttachRequest
+	6,  // 37: replication.v1.Replication.Start:input_type -> replication.v1.StartRequest
+	8,  // 38: replication.v1.Replication.Stop:input_type -> replication.v1.StopRequest
+	10, // 39: replication.v1.Replication.Status:input_type -> replication.v1.StatusRequest
+	14, // 40: replication.v1.Replication.ServeConn:input_type -> replication.v1.ServeConnRequest
+	18, // 41: replication.v1.Replication.EnablePrimary:input_type -> replication.v1.EnablePrimaryRequest
+	19, // 42: replication.v1.Replication.DemotePrimary:input_type -> replication.v1.DemotePrimaryRequest
+	20, // 43: replication.v1.Replication.DisablePrimary:input_type -> replication.v1.DisablePrimaryRequest
+	21, // 44: replication.v1.Replication.SecondaryToken:input_type -> replication.v1.SecondaryTokenRequest
+	23, // 45: replication.v1.Replication.RevokeSecondary:input_type -> replication.v1.RevokeSecondaryRequest
+	25, // 46: replication.v1.Replication.EnableSecondary:input_type -> replication.v1.EnableSecondaryRequest
+	26, // 47: replication.v1.Replication.PromoteSecondary:input_type -> replication.v1.PromoteSecondaryRequest
+	27, // 48: replication.v1.Replication.DisableSecondary:input_type -> replication.v1.DisableSecondaryRequest
+	28, // 49: replication.v1.Replication.UpdatePrimary:input_type -> replication.v1.UpdatePrimaryRequest
+	29, // 50: replication.v1.Replication.Recover:input_type -> replication.v1.RecoverRequest
+	31, // 51: replication.v1.Replication.Forward:input_type -> replication.v1.ForwardRequest
+	33, // 52: replication.v1.Host.Node:input_type -> replication.v1.NodeRequest
+	35, // 53: replication.v1.Host.GetState:input_type -> replication.v1.GetStateRequest
+	37, // 54: replication.v1.Host.PutState:input_type -> replication.v1.PutStateRequest
+	39, // 55: replication.v1.Host.DeleteState:input_type -> replication.v1.DeleteStateRequest
+	41, // 56: replication.v1.Host.ListState:input_type -> replication.v1.ListStateRequest
+	43, // 57: replication.v1.Host.Listen:input_type -> replication.v1.ListenRequest
+	45, // 58: replication.v1.Host.StopListening:input_type -> replication.v1.StopListeningRequest
+	48, // 59: replication.v1.Host.Dial:input_type -> replication.v1.DialRequest
+	63, // 60: replication.v1.Host.RoleAt:input_type -> replication.v1.RoleAtRequest
+	51, // 61: replication.v1.Host.Position:input_type -> replication.v1.PositionRequest
+	53, // 62: replication.v1.Host.OpenSlot:input_type -> replication.v1.OpenSlotRequest
+	55, // 63: replication.v1.Host.AckSlot:input_type -> replication.v1.AckSlotRequest
+	57, // 64: replication.v1.Host.CloseSlot:input_type -> replication.v1.CloseSlotRequest
+	59, // 65: replication.v1.Host.ReadJournal:input_type -> replication.v1.ReadJournalRequest
+	65, // 66: replication.v1.Host.ReadRange:input_type -> replication.v1.ReadRangeRequest
+	66, // 67: replication.v1.Host.AnswerDiff:input_type -> replication.v1.AnswerDiffRequest
+	69, // 68: replication.v1.Host.SealHandover:input_type -> replication.v1.SealHandoverRequest
+	71, // 69: replication.v1.Host.Receive:input_type -> replication.v1.ReceiveRequest
+	73, // 70: replication.v1.Host.Cursor:input_type -> replication.v1.CursorRequest
+	75, // 71: replication.v1.Host.BeginCopy:input_type -> replication.v1.BeginCopyRequest
+	76, // 72: replication.v1.Host.ApplyRange:input_type -> replication.v1.ApplyRangeRequest
+	77, // 73: replication.v1.Host.Diff:input_type -> replication.v1.DiffRequest
+	79, // 74: replication.v1.Host.Verify:input_type -> replication.v1.VerifyRequest
+	81, // 75: replication.v1.Host.EndCopy:input_type -> replication.v1.EndCopyRequest
+	82, // 76: replication.v1.Host.ApplyFrame:input_type -> replication.v1.ApplyFrameRequest
+	5,  // 77: replication.v1.Replication.Attach:output_type -> replication.v1.AttachResponse
+	7,  // 78: replication.v1.Replication.Start:output_type -> replication.v1.StartResponse
+	9,  // 79: replication.v1.Replication.Stop:output_type -> replication.v1.StopResponse
+	11, // 80: replication.v1.Replication.Status:output_type -> replication.v1.StatusResponse
+	15, // 81: replication.v1.Replication.ServeConn:output_type -> replication.v1.ServeConnResponse
+	16, // 82: replication.v1.Replication.EnablePrimary:output_type -> replication.v1.TransitionResponse
+	16, // 83: replication.v1.Replication.DemotePrimary:output_type -> replication.v1.TransitionResponse
+	16, // 84: replication.v1.Replication.DisablePrimary:output_type -> replication.v1.TransitionResponse
+	22, // 85: replication.v1.Replication.SecondaryToken:output_type -> replication.v1.SecondaryTokenResponse
+	24, // 86: replication.v1.Replication.RevokeSecondary:output_type -> replication.v1.RevokeSecondaryResponse
+	16, // 87: replication.v1.Replication.EnableSecondary:output_type -> replication.v1.TransitionResponse
+	16, // 88: replication.v1.Replication.PromoteSecondary:output_type -> replication.v1.TransitionResponse
+	16, // 89: replication.v1.Replication.DisableSecondary:output_type -> replication.v1.TransitionResponse
+	16, // 90: replication.v1.Replication.UpdatePrimary:output_type -> replication.v1.TransitionResponse
+	30, // 91: replication.v1.Replication.Recover:output_type -> replication.v1.RecoverResponse
+	32, // 92: replication.v1.Replication.Forward:output_type -> replication.v1.ForwardResponse
+	34, // 93: replication.v1.Host.Node:output_type -> replication.v1.NodeResponse
+	36, // 94: replication.v1.Host.GetState:output_type -> replication.v1.GetStateResponse
+	38, // 95: replication.v1.Host.PutState:output_type -> replication.v1.PutStateResponse
+	40, // 96: replication.v1.Host.DeleteState:output_type -> replication.v1.DeleteStateResponse
+	42, // 97: replication.v1.Host.ListState:output_type -> replication.v1.ListStateResponse
+	44, // 98: replication.v1.Host.Listen:output_type -> replication.v1.ListenResponse
+	46, // 99: replication.v1.Host.StopListening:output_type -> replication.v1.StopListeningResponse
+	50, // 100: replication.v1.Host.Dial:output_type -> replication.v1.DialResponse
+	64, // 101: replication.v1.Host.RoleAt:output_type -> replication.v1.RoleAtResponse
+	52, // 102: replication.v1.Host.Position:output_type -> replication.v1.PositionResponse
+	54, // 103: replication.v1.Host.OpenSlot:output_type -> replication.v1.OpenSlotResponse
+	56, // 104: replication.v1.Host.AckSlot:output_type -> replication.v1.AckSlotResponse
+	58, // 105: replication.v1.Host.CloseSlot:output_type -> replication.v1.CloseSlotResponse
+	62, // 106: replication.v1.Host.ReadJournal:output_type -> replication.v1.ReadJournalResponse
+	68, // 107: replication.v1.Host.ReadRange:output_type -> replication.v1.ReadRangeResponse
+	67, // 108: replication.v1.Host.AnswerDiff:output_type -> replication.v1.AnswerDiffResponse
+	70, // 109: replication.v1.Host.SealHandover:output_type -> replication.v1.SealHandoverResponse
+	72, // 110: replication.v1.Host.Receive:output_type -> replication.v1.ReceiveResponse
+	74, // 111: replication.v1.Host.Cursor:output_type -> replication.v1.CursorResponse
+	74, // 112: replication.v1.Host.BeginCopy:output_type -> replication.v1.CursorResponse
+	74, // 113: replication.v1.Host.ApplyRange:output_type -> replication.v1.CursorResponse
+	78, // 114: replication.v1.Host.Diff:output_type -> replication.v1.DiffResponse
+	80, // 115: replication.v1.Host.Verify:output_type -> replication.v1.VerifyResponse
+	74, // 116: replication.v1.Host.EndCopy:output_type -> replication.v1.CursorResponse
+	74, // 117: replication.v1.Host.ApplyFrame:output_type -> replication.v1.CursorResponse
+	77, // [77:118] is the sub-list for method output_type
+	36, // [36:77] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_replication_v1_replication_proto_init() }
@@ -5378,31 +5005,31 @@ func file_replication_v1_replication_proto_init() {
 	if File_replication_v1_replication_proto != nil {
 		return
 	}
-	file_replication_v1_replication_proto_msgTypes[14].OneofWrappers = []any{
+	file_replication_v1_replication_proto_msgTypes[12].OneofWrappers = []any{
 		(*ServeConnRequest_Peer)(nil),
 		(*ServeConnRequest_Chunk)(nil),
 	}
-	file_replication_v1_replication_proto_msgTypes[37].OneofWrappers = []any{}
-	file_replication_v1_replication_proto_msgTypes[49].OneofWrappers = []any{
+	file_replication_v1_replication_proto_msgTypes[34].OneofWrappers = []any{}
+	file_replication_v1_replication_proto_msgTypes[46].OneofWrappers = []any{
 		(*DialRequest_Target)(nil),
 		(*DialRequest_Chunk)(nil),
 	}
-	file_replication_v1_replication_proto_msgTypes[51].OneofWrappers = []any{
+	file_replication_v1_replication_proto_msgTypes[48].OneofWrappers = []any{
 		(*DialResponse_Connected)(nil),
 		(*DialResponse_Chunk)(nil),
 	}
-	file_replication_v1_replication_proto_msgTypes[60].OneofWrappers = []any{
+	file_replication_v1_replication_proto_msgTypes[57].OneofWrappers = []any{
 		(*ReadJournalRequest_Start)(nil),
 		(*ReadJournalRequest_Next)(nil),
 	}
-	file_replication_v1_replication_proto_msgTypes[80].OneofWrappers = []any{}
+	file_replication_v1_replication_proto_msgTypes[75].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_replication_v1_replication_proto_rawDesc), len(file_replication_v1_replication_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   87,
+			NumMessages:   82,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -12,9 +12,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// regime is how writes are treated at a time. It is immutable but for the count
+// writeMode is how writes are treated at a time. It is immutable but for the count
 // of the writes in it.
-type regime struct {
+type writeMode struct {
 	guard   Guard
 	journal *activeJournal // nil unless a primary
 	modes   map[replication.Mode]ModeConfig
@@ -31,7 +31,7 @@ type regime struct {
 	done     chan struct{}
 }
 
-func newRegime(r *regime) *regime {
+func newWriteMode(r *writeMode) *writeMode {
 	r.done = make(chan struct{})
 	watch := func(m replication.Mode) {
 		r.watching = true
@@ -50,21 +50,21 @@ func newRegime(r *regime) *regime {
 	return r
 }
 
-// with makes a regime from this one; change may replace fields and must not
+// with makes a write mode from this one; change may replace fields and must not
 // change maps.
-func (r *regime) with(change func(*regime)) *regime {
-	n := &regime{guard: r.guard, journal: r.journal, modes: r.modes, indexes: r.indexes}
+func (r *writeMode) with(change func(*writeMode)) *writeMode {
+	n := &writeMode{guard: r.guard, journal: r.journal, modes: r.modes, indexes: r.indexes}
 	change(n)
-	return newRegime(n)
+	return newWriteMode(n)
 }
 
-// enter counts a write into the present regime.
-func (wp *writePath) enter() *regime {
+// enter counts a write into the present write mode.
+func (wp *writePath) enter() *writeMode {
 	for {
-		r := wp.regime.Load()
+		r := wp.writeMode.Load()
 		r.inflight.Add(1)
 		// A change between the two lines might not wait for this write.
-		if wp.regime.Load() == r {
+		if wp.writeMode.Load() == r {
 			return r
 		}
 		r.leave()
@@ -72,27 +72,27 @@ func (wp *writePath) enter() *regime {
 }
 
 // hold counts once more, for work that outlives the call that entered.
-func (r *regime) hold() { r.inflight.Add(1) }
+func (r *writeMode) hold() { r.inflight.Add(1) }
 
-func (r *regime) leave() {
+func (r *writeMode) leave() {
 	if r.inflight.Add(-1) == 0 && r.retired.Load() {
 		r.once.Do(func() { close(r.done) })
 	}
 }
 
-func (r *regime) retire() {
+func (r *writeMode) retire() {
 	r.retired.Store(true)
 	if r.inflight.Load() == 0 {
 		r.once.Do(func() { close(r.done) })
 	}
 }
 
-// change makes a new regime the present one and waits for the writes of former
-// ones. When the context ends before, the new regime holds all the same. The
-// caller holds t.control.
-func (wp *writePath) change(ctx context.Context, f func(*regime)) error {
-	old := wp.regime.Load()
-	wp.regime.Store(old.with(f))
+// change makes a new write mode the present one and waits for the writes of former
+// ones. When the context ends before, the new write mode holds all the same. The
+// caller holds control.
+func (wp *writePath) change(ctx context.Context, f func(*writeMode)) error {
+	old := wp.writeMode.Load()
+	wp.writeMode.Store(old.with(f))
 	old.retire()
 	wp.draining = append(wp.draining, old)
 	for len(wp.draining) > 0 {
@@ -108,7 +108,7 @@ func (wp *writePath) change(ctx context.Context, f func(*regime)) error {
 }
 
 // modeOf is the configuration of a mode that is journalled.
-func (r *regime) modeOf(mode replication.Mode) (*activeJournal, ModeConfig, error) {
+func (r *writeMode) modeOf(mode replication.Mode) (*activeJournal, ModeConfig, error) {
 	cfg, ok := r.modes[mode]
 	if r.journal == nil || !ok {
 		return nil, cfg, replication.Errorf(replication.Unavailable,

@@ -12,9 +12,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/txn"
 )
 
-// stale is what is stored of an index that has a key which is about to be written: its
-// rows go with the write, or before it. Only the first write of a block since it was
-// stored has any.
+// stale are the rows of a stored index that have counted a key which is about to be written.
+// They are deleted with the write, or before it. Only the first write to a block after the
+// block was stored has any.
 type stale struct {
 	index   *fingerprint.Index
 	key     string
@@ -24,7 +24,7 @@ type stale struct {
 
 // writing tells the fingerprints that keys are about to be written; the caller has their
 // locks, and calls what it returns before it gives them back.
-func (r *regime) writing(effects []effect) (all []stale, written func()) {
+func (r *writeMode) writing(effects effects) (all []stale, written func()) {
 	for m, x := range r.indexes {
 		for i := range effects {
 			if !inMode(effects[i].class, m) {

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package operation changes the operations of a backend of Vault's core. Such a backend
+// keeps its type, so the operations of its paths are all that can be replaced.
+package operation
+
+import "github.com/hashicorp/vault/sdk/framework"
+
+// Around is an operation whose callback is what wrap makes of the stock one. It keeps the
+// properties, which the framework, the documentation of the API and help are made from. An
+// operation without a callback stays without.
+func Around(h framework.OperationHandler, wrap func(stock framework.OperationFunc) framework.OperationFunc) framework.OperationHandler {
+	return &around{OperationHandler: h, wrap: wrap}
+}
+
+type around struct {
+	framework.OperationHandler
+	wrap func(framework.OperationFunc) framework.OperationFunc
+}
+
+func (a *around) Handler() framework.OperationFunc {
+	stock := a.OperationHandler.Handler()
+	if stock == nil {
+		return nil
+	}
+	return a.wrap(stock)
+}
+
+// Text is a field of a request, path and body alike, "" if there is none.
+func Text(data *framework.FieldData, name string) string {
+	if data == nil || data.Schema[name] == nil {
+		return ""
+	}
+	v, ok, err := data.GetOkErr(name)
+	if !ok || err != nil {
+		return ""
+	}
+	s, _ := v.(string)
+	return s
+}
