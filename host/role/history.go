@@ -14,8 +14,8 @@ import (
 
 const wentBackText = "the storage of this cluster has gone back in time, as when a snapshot or an old data directory is restored: a new epoch has begun, and the secondaries compare and copy"
 
-// lateText is said where a deposed leader was followed, which storage that does not keep
-// it from writing lets happen.
+// lateText is shown when secondaries have followed a leader that another node had replaced.
+// Storage that does not stop the writes of such a leader lets that happen.
 const lateText = "a node of this cluster has written and sent to a secondary after another node had taken over, which this storage cannot keep it from: a new epoch has begun, and the secondaries compare and copy"
 
 // newHistory begins a new epoch in each mode in which the cluster is a primary. The

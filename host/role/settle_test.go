@@ -55,6 +55,7 @@ func TestClassesThatCouldNotBeRenewedAreOwed(t *testing.T) {
 	end()
 	require.Equal(t, []string{"core/mounts"}, observer{c}.Applied(over, []string{"core/mounts"}), "the duty is over")
 	require.Equal(t, []string{"core/mounts"}, observer{c}.Applied(t.Context(), []string{"core/mounts"}))
+	require.Equal(t, []string{"core/mounts"}, observer{c}.Applied(t.Context(), []string{"sys/policy/p"}), "it is owed still")
 	u.err = nil
 	require.Empty(t, observer{c}.Applied(t.Context(), []string{"core/mounts"}))
 }
