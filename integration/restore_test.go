@@ -7,11 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/integration/cluster"
@@ -199,4 +201,41 @@ func TestSnapshotRestoredOnTheRunningSecondary(t *testing.T) {
 	secret, err := local.Logical().ReadWithContext(ctx, "cubbyhole/kept")
 	require.NoError(t, err)
 	require.NotNil(t, secret)
+}
+
+// A client that holds the index of a write that a restored snapshot has not must be told:
+// numbers go on above those of the lost history. It is told once.
+func TestIndexOfALostHistoryIsRefused(t *testing.T) {
+	parallel(t)
+	ctx := t.Context()
+	primary, secondary := performancePair(t)
+	mounted(t, primary, secondary, "kv")
+	snapshot := snapshotOf(t, primary)
+	var clients []*api.Client
+	for _, c := range []*cluster.Cluster{primary, secondary} {
+		client := c.Node(0).APIClient()
+		client.SetMaxRetries(0)
+		client.SetReadYourWrites(true)
+		write(t, client, "kv/lost", map[string]any{"v": "lost"})
+		clients = append(clients, client)
+	}
+
+	restore(t, primary, snapshot, "kv/lost")
+	write(t, primary.Node(0).APIClient(), "kv/after", map[string]any{"v": "after"})
+	cluster.Eventually(t, limit, "the secondary follows the new history", func(ctx context.Context) error {
+		secret, err := secondary.Node(0).APIClient().Logical().ReadWithContext(ctx, "kv/after")
+		if err == nil && secret == nil {
+			err = errors.New("it has not arrived")
+		}
+		return err
+	})
+	for i, client := range clients {
+		_, err := client.Logical().ReadWithContext(ctx, "kv/lost")
+		var refused *api.ResponseError
+		require.ErrorAs(t, err, &refused, "client %d", i)
+		require.Equal(t, http.StatusPreconditionFailed, refused.StatusCode)
+		secret, err := client.Logical().ReadWithContext(ctx, "kv/after")
+		require.NoError(t, err, "client %d", i)
+		require.Equal(t, "after", secret.Data["v"])
+	}
 }

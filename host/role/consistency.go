@@ -38,9 +38,13 @@ func (s Consistency) Index() (consistency.Index, bool) {
 		if err != nil {
 			return consistency.Index{}, false
 		}
-		i.Local, i.Replicated = at.Sequence, at.Sequence
+		i.Epoch, i.Local, i.Replicated = at.Epoch, at.Sequence, at.Sequence
 	case replication.Secondary:
-		i.Replicated = max(s.c.appliedHere(context.Background()).Sequence, s.c.forwarded.Load())
+		at := s.c.appliedHere(context.Background())
+		if to, _ := s.Forwarded(); later(to, at) {
+			at = to
+		}
+		i.Epoch, i.Replicated = at.Epoch, at.Sequence
 	default:
 		return consistency.Index{}, false
 	}
@@ -48,13 +52,14 @@ func (s Consistency) Index() (consistency.Index, bool) {
 }
 
 // Present implements [consistency.Node].
-func (s Consistency) Present(replicated uint64) bool {
+func (s Consistency) Present(at replication.Position) bool {
 	switch s.c.Role(replication.Performance) {
 	case replication.Primary:
 		p, err := s.c.tap.Position(replication.Performance)
-		return err == nil && p.Position.Sequence >= replicated
+		return err == nil && p.Position.Epoch == at.Epoch && p.Position.Sequence >= at.Sequence
 	case replication.Secondary:
-		return s.c.appliedHere(context.Background()).Sequence >= replicated
+		here := s.c.appliedHere(context.Background())
+		return here.Epoch == at.Epoch && here.Sequence >= at.Sequence
 	default:
 		return false
 	}
@@ -66,18 +71,34 @@ func (c *Controller) appliedHere(ctx context.Context) replication.Position {
 }
 
 // Wait implements [consistency.Node].
-func (s Consistency) Wait(ctx context.Context, replicated uint64) error {
+func (s Consistency) Wait(ctx context.Context, at replication.Position) error {
 	ctx, cancel := context.WithTimeout(ctx, s.wait)
 	defer cancel()
-	if s.c.Role(replication.Performance) == replication.Primary {
-		return s.c.tap.WaitFinished(ctx, replication.Performance, replicated)
+	if s.c.Role(replication.Performance) != replication.Primary {
+		return s.c.tap.Secondary(replication.Performance).WaitApplied(ctx, at)
 	}
-	at := s.c.appliedHere(context.Background())
-	at.Sequence = replicated
-	return s.c.tap.Secondary(replication.Performance).WaitApplied(ctx, at)
+	if err := s.c.tap.WaitFinished(ctx, replication.Performance, at.Sequence); err != nil {
+		return err
+	}
+	if !s.Present(at) {
+		return replication.Errorf(replication.PositionLost, "a new epoch has begun")
+	}
+	return nil
 }
 
 // Forwarded implements [consistency.Node].
-func (s Consistency) Forwarded() (uint64, bool) {
-	return s.c.forwarded.Load(), s.c.Serves()
+func (s Consistency) Forwarded() (replication.Position, bool) {
+	if at := s.c.forwarded.Load(); at != nil {
+		return *at, s.c.Serves()
+	}
+	return replication.Position{}, s.c.Serves()
+}
+
+// later says whether a position is of a later state than another: numbers of two epochs
+// cannot be compared.
+func later(a, b replication.Position) bool {
+	if a.Epoch != b.Epoch {
+		return a.Epoch.Generation > b.Epoch.Generation
+	}
+	return a.Sequence > b.Sequence
 }

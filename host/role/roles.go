@@ -15,9 +15,9 @@ type roles struct {
 	// bootstrapping says that this cluster is a performance secondary whose first
 	// copy has not ended: it serves nothing.
 	bootstrapping atomic.Bool
-	// forwarded is the highest sequence that an answer of the performance primary has
+	// forwarded is the latest position that an answer of the performance primary has
 	// named.
-	forwarded atomic.Uint64
+	forwarded atomic.Pointer[replication.Position]
 
 	mu     sync.RWMutex
 	record *Record

@@ -89,7 +89,7 @@ func (s Set) Position() (replication.Position, error) {
 func (s Set) Forwarded(at replication.Position) {
 	for {
 		old := s.c.forwarded.Load()
-		if at.Sequence <= old || s.c.forwarded.CompareAndSwap(old, at.Sequence) {
+		if old != nil && !later(at, *old) || s.c.forwarded.CompareAndSwap(old, &at) {
 			return
 		}
 	}

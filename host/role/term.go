@@ -73,7 +73,7 @@ func (t *term) takeUpRole(ctx context.Context, leads bool) error {
 		t.hiding.Forget()
 	}
 	t.roles.bootstrapping.Store(bootstrapping)
-	t.roles.forwarded.Store(0)
+	t.roles.forwarded.Store(nil)
 	if err := t.enforce(ctx, r, true); err != nil {
 		return err
 	}

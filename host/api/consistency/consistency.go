@@ -8,9 +8,14 @@
 // The value is that of Vault's documentation and Go client (api.RecordState,
 // api.RequireState): base64 of "v1:<set>:<local>:<replicated>:<hex HMAC-SHA256>". All
 // clusters of the set share the key of the HMAC. The cluster id in the value is the id of
-// the replication set, so that all its clusters understand each other. replicated is a
+// the replication set with a hash of the epoch: all clusters of the set understand each
+// other, and none takes a state of a lost history for one of the present. replicated is a
 // sequence of the primary's journal. local is one of the answering cluster's own journal;
 // nothing is required of it.
+//
+// A state of another epoch may be lost, and is refused. The refusal carries the index of
+// this node. A client that keeps its state takes it in place of the lost one, so it is told
+// once.
 //
 // The index of an answer may belong to a somewhat later write. At most that makes the next
 // request wait a little. It never gives a stale answer.
@@ -31,6 +36,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/api/answer"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // Names of the headers, and what X-Vault-Inconsistent may say.
@@ -45,27 +51,35 @@ type Node interface {
 	// Index is a state that includes every write answered so far. OK is false on a node
 	// that is not active in a set: the headers mean nothing there.
 	Index() (i Index, ok bool)
-	// Wait waits until the primary's write with this sequence is here, for as long as this
-	// node waits for its own writes.
-	Wait(ctx context.Context, replicated uint64) error
+	// Wait waits until the primary's write at this position is here, for as long as this
+	// node waits for its own writes. The position has no term.
+	Wait(ctx context.Context, at replication.Position) error
 	// Present says whether it is here now.
-	Present(replicated uint64) bool
+	Present(at replication.Position) bool
 	// Forwarded is the highest state that a forwarded request has written. OK is false
 	// on a node that forwards nothing.
-	Forwarded() (replicated uint64, ok bool)
+	Forwarded() (at replication.Position, ok bool)
 }
 
 // Index is a state of a set.
 type Index struct {
 	// Set is the id of the replication set, Key the key of its headers.
-	Set               string
-	Key               []byte
+	Set string
+	Key []byte
+	// Epoch is zero while it is not known, as during a copy.
+	Epoch             replication.Epoch
 	Local, Replicated uint64
+}
+
+// history is what an index has for the id of a cluster.
+func (i Index) history() string {
+	epoch := sha256.Sum256([]byte(i.Epoch.String()))
+	return i.Set + "." + hex.EncodeToString(epoch[:8])
 }
 
 // Encode is the value of the header.
 func (i Index) Encode() string {
-	state := fmt.Sprintf("v1:%s:%d:%d", i.Set, i.Local, i.Replicated)
+	state := fmt.Sprintf("v1:%s:%d:%d", i.history(), i.Local, i.Replicated)
 	mac := hmac.New(sha256.New, i.Key)
 	mac.Write([]byte(state))
 	return base64.StdEncoding.EncodeToString([]byte(state + ":" + hex.EncodeToString(mac.Sum(nil))))
@@ -80,6 +94,9 @@ func Wrap(next http.Handler, node Node) http.Handler {
 		}
 		if required := r.Header.Values(IndexHeader); len(required) > 0 {
 			if err := present(r, node, required); err != nil {
+				if errors.Is(err, errOtherHistory) {
+					stamp(w, node)
+				}
 				refuse(w, err)
 				return
 			}
@@ -112,6 +129,9 @@ func writes(method string) bool {
 
 var errMalformed = errors.New("malformed")
 
+// errOtherHistory is of a state that will not come.
+var errOtherHistory = fmt.Errorf("%w: it is of another history of this replication set, or of another set", logical.ErrMissingRequiredState)
+
 // present returns when every state is here.
 func present(r *http.Request, node Node, required []string) error {
 	here, ok := node.Index()
@@ -124,16 +144,17 @@ func present(r *http.Request, node Node, required []string) error {
 		if err != nil {
 			return fmt.Errorf("%w %s header: %w: send back what a cluster of this replication set has answered", errMalformed, IndexHeader, err)
 		}
-		if state.ClusterID != here.Set {
+		if here.Epoch.IsZero() {
 			return logical.ErrMissingRequiredState
 		}
-		if node.Present(state.ReplicatedIndex) {
+		if state.ClusterID != here.history() {
+			return errOtherHistory
+		}
+		at := replication.Position{Epoch: here.Epoch, Sequence: state.ReplicatedIndex}
+		if node.Present(at) {
 			continue
 		}
-		if r.Header.Get(InconsistentHeader) == inconsistentFail {
-			return logical.ErrMissingRequiredState
-		}
-		if err := node.Wait(r.Context(), state.ReplicatedIndex); err != nil {
+		if r.Header.Get(InconsistentHeader) == inconsistentFail || node.Wait(r.Context(), at) != nil {
 			return logical.ErrMissingRequiredState
 		}
 	}
@@ -176,8 +197,12 @@ func (s *stamped) stamp(status int) {
 	if status < http.StatusOK || status >= http.StatusBadRequest || s.unless != nil && s.unless() {
 		return
 	}
-	if i, ok := s.node.Index(); ok {
-		s.Header().Set(IndexHeader, i.Encode())
+	stamp(s.ResponseWriter, s.node)
+}
+
+func stamp(w http.ResponseWriter, node Node) {
+	if i, ok := node.Index(); ok && !i.Epoch.IsZero() {
+		w.Header().Set(IndexHeader, i.Encode())
 	}
 }
 

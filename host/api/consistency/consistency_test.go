@@ -12,6 +12,8 @@ import (
 
 	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // fakeNode has applied up to a sequence; another one arrives when waited for.
@@ -26,22 +28,28 @@ type fakeNode struct {
 	forwards  bool
 }
 
-func (n *fakeNode) Forwarded() (uint64, bool) { return n.forwarded, n.forwards }
+var epoch = replication.Epoch{Generation: 3, ID: "present"}
+
+func (n *fakeNode) Forwarded() (replication.Position, bool) {
+	return replication.Position{Epoch: epoch, Sequence: n.forwarded}, n.forwards
+}
 
 func (n *fakeNode) Index() (Index, bool) { return n.index, !n.off }
 
-func (n *fakeNode) Present(s uint64) bool { return s <= n.index.Replicated }
+func (n *fakeNode) Present(at replication.Position) bool {
+	return at.Epoch == n.index.Epoch && at.Sequence <= n.index.Replicated
+}
 
-func (n *fakeNode) Wait(_ context.Context, s uint64) error {
-	n.waited = append(n.waited, s)
-	if s <= n.arrives {
+func (n *fakeNode) Wait(_ context.Context, at replication.Position) error {
+	n.waited = append(n.waited, at.Sequence)
+	if at.Epoch == n.index.Epoch && at.Sequence <= n.arrives {
 		return nil
 	}
 	return errors.New("not in time")
 }
 
 func node() *fakeNode {
-	return &fakeNode{index: Index{Set: "set", Key: []byte("key"), Local: 7, Replicated: 10}}
+	return &fakeNode{index: Index{Set: "set", Key: []byte("key"), Epoch: epoch, Local: 7, Replicated: 10}}
 }
 
 func do(n *fakeNode, method, path string, header http.Header, status int) *httptest.ResponseRecorder {
@@ -70,7 +78,7 @@ func TestWritesAnswerTheirIndex(t *testing.T) {
 		w := do(node(), http.MethodPost, "/v1/secret/a", nil, status)
 		state, err := api.ParseReplicationState(w.Header().Get(IndexHeader), []byte("key"))
 		require.NoError(t, err)
-		require.Equal(t, &api.WALState{ClusterID: "set", LocalIndex: 7, ReplicatedIndex: 11}, state)
+		require.Equal(t, &api.WALState{ClusterID: node().index.history(), LocalIndex: 7, ReplicatedIndex: 11}, state)
 	}
 	require.Empty(t, do(node(), http.MethodGet, "/v1/secret/a", nil, 0).Header().Get(IndexHeader), "a read")
 	require.Empty(t, do(node(), http.MethodPost, "/ui/", nil, 0).Header().Get(IndexHeader), "not the API")
@@ -78,6 +86,9 @@ func TestWritesAnswerTheirIndex(t *testing.T) {
 	off := node()
 	off.off = true
 	require.Empty(t, do(off, http.MethodPost, "/v1/secret/a", nil, 0).Header().Get(IndexHeader), "no set")
+	copying := node()
+	copying.index.Epoch = replication.Epoch{}
+	require.Empty(t, do(copying, http.MethodPost, "/v1/secret/a", nil, 0).Header().Get(IndexHeader), "no epoch yet")
 }
 
 // A read for which the primary has written answers its index like a write.
@@ -106,7 +117,11 @@ func TestRequiredState(t *testing.T) {
 		}
 		return h
 	}
-	at := func(s uint64) Index { return Index{Set: "set", Key: []byte("key"), Replicated: s} }
+	at := func(s uint64) Index { return Index{Set: "set", Key: []byte("key"), Epoch: epoch, Replicated: s} }
+	lost := at(1)
+	lost.Epoch = replication.Epoch{Generation: 2, ID: "lost"}
+	fork := at(1)
+	fork.Epoch = replication.Epoch{Generation: 3, ID: "another"}
 	other := at(1)
 	other.Set = "another"
 	forged := at(1)
@@ -122,6 +137,9 @@ func TestRequiredState(t *testing.T) {
 		"not here, fail":         {header(at(12), "fail"), 412, nil},
 		"here, fail":             {header(at(10), "fail"), 200, nil},
 		"of another set":         {header(other), 412, nil},
+		"of a lost history":      {header(lost), 412, nil},
+		"of another primary":     {header(fork), 412, nil},
+		"one of two is lost":     {http.Header{IndexHeader: {at(10).Encode(), lost.Encode()}}, 412, nil},
 		"forged":                 {header(forged), 400, nil},
 		"no index":               {http.Header{IndexHeader: {"bm9uc2Vuc2U="}}, 400, nil},
 		"one of two is not here": {http.Header{IndexHeader: {at(10).Encode(), at(13).Encode()}}, 412, []uint64{13}},
@@ -132,7 +150,18 @@ func TestRequiredState(t *testing.T) {
 		require.Equal(t, c.status, w.Code, name)
 		require.Equal(t, c.waited, n.waited, name)
 		if c.status == 412 {
-			require.JSONEq(t, `{"errors":["required index state not present"]}`, w.Body.String(), name)
+			require.Contains(t, w.Body.String(), `{"errors":["required index state not present`, name)
 		}
+		// A client that keeps its state would be refused for ever.
+		require.Equal(t, strings.Contains(w.Body.String(), "another history"), w.Header().Get(IndexHeader) != "", name)
+	}
+	copying := node()
+	copying.index.Epoch, copying.index.Replicated = replication.Epoch{}, 0
+	none := at(0)
+	none.Epoch = replication.Epoch{}
+	for _, i := range []Index{at(0), none} {
+		w := do(copying, http.MethodGet, "/v1/secret/a", header(i), 0)
+		require.Equal(t, 412, w.Code, "nothing is known to be here")
+		require.Empty(t, w.Header().Get(IndexHeader))
 	}
 }
