@@ -143,6 +143,7 @@ func storageOptions(c *vaultcore.Core, cfg *config.Config, logger hclog.Logger) 
 		Caps:       storage.SlotCaps{Bytes: cfg.SlotMaxRetained, Age: cfg.SlotMaxAge},
 		PathKeys:   joinsPaths(c.UnderlyingStorage()),
 		AnyPrefix:  listsAnyPrefix(c.UnderlyingStorage()),
+		Fenced:     fences(c.UnderlyingStorage()),
 		Alone:      role.AppliedAlone,
 	}
 }
@@ -178,6 +179,17 @@ func joinsPaths(store physical.Backend) bool {
 // for its keys are in order; others know directories alone. A test holds it to that.
 func listsAnyPrefix(store physical.Backend) bool {
 	_, ok := store.(*raft.RaftBackend)
+	return ok
+}
+
+// fences says whether the storage keeps a deposed leader from writing: raft by its term,
+// and what checks the lock with each write. Others have transactions and a lock that only
+// times out, as CockroachDB and Spanner.
+func fences(store physical.Backend) bool {
+	if _, ok := store.(*raft.RaftBackend); ok {
+		return true
+	}
+	_, ok := store.(physical.FencingHABackend)
 	return ok
 }
 

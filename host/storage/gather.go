@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// gatherEntries and gatherBytes bound a transaction of gathered writes.
+	// gatherEntries and gatherBytes bound a transaction of gathered writes, beside the limits
+	// of the storage.
 	gatherEntries = 64
 	gatherBytes   = 128 << 10
 	// gatherAtOnce is how many of them are under way: raft stores one in its log while it
@@ -98,7 +99,8 @@ func (wp *writePath) commitBatch(ctx context.Context, r *writeMode, batch []*gat
 	ctx = context.WithoutCancel(ctx)
 	var joint turn
 	joint.keeps, joint.err = wp.commitNumbered(ctx, r, join(batch))
-	if next := r.gathering.next(); next != nil {
+	most, _ := wp.below.Limits()
+	if next := r.gathering.next(min(gatherEntries, most-1)); next != nil {
 		next[0].turn <- turn{batch: next}
 	}
 	// What is too large together was refused and not made.
@@ -161,13 +163,13 @@ func (g *gathering) leave(m *gathered) bool {
 }
 
 // next is the batch that follows one that has ended; nil if nobody waits.
-func (g *gathering) next() []*gathered {
+func (g *gathering) next(most int) []*gathered {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n, entries, bytes := 0, 0, 0
 	for _, m := range g.waiting {
 		entries, bytes = entries+len(m.writes), bytes+txn.SizeOf(m.writes)
-		if n > 0 && (entries > gatherEntries || bytes > gatherBytes) {
+		if n > 0 && (entries > most || bytes > gatherBytes) {
 			break
 		}
 		n++

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -116,6 +117,23 @@ func TestWritesAreGathered(t *testing.T) {
 	ops, err := journal.DecodeRow([]byte(get(t, b.f, row)))
 	require.NoError(t, err)
 	require.Len(t, ops, 10)
+	b.requireFollowed(t)
+}
+
+// What is gathered, with its row, fits into a transaction of the storage.
+func TestGatheredWritesFit(t *testing.T) {
+	t.Parallel()
+	const most = 9
+	b := newBusy(t, func(o *storage.Options) { o.Limits = func() (int, int) { return most, 0 } })
+	for i := range 20 {
+		b.write(testContext(t), key(i), func(err error) { require.NoError(t, err) })
+	}
+	b.waits(t, 20)
+	b.ends()
+	for _, keys := range b.stored {
+		require.LessOrEqual(t, len(keys), most)
+		require.True(t, strings.HasPrefix(keys[len(keys)-1], journal.RowPrefix), "the row is in the transaction: %v", keys)
+	}
 	b.requireFollowed(t)
 }
 

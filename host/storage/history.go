@@ -183,7 +183,7 @@ func (h *history) HistoryLost() bool { return h.lost.Load() }
 
 // HistoryWasLate says that nothing has gone back in time: the row that proved it is
 // stored, so that a node has written and sent it after another one had begun to lead,
-// which storage without transactions cannot keep it from. Once every secondary has what
+// which storage without fencing cannot keep it from. Once every secondary has what
 // was sent its rows are deleted, and this is not known.
 func (h *history) HistoryWasLate(ctx context.Context) bool {
 	at := h.lostAt.Load()

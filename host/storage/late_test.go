@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage"
@@ -14,11 +15,19 @@ import (
 
 // Storage without fencing takes what a deposed leader writes. The new leader finds it,
 // sends what is there to secondaries that are past it, and counts it in the fingerprint.
+// Storage can have transactions and not fence.
 func TestWritesOfADeposedLeaderAreFound(t *testing.T) {
-	t.Parallel()
+	for what, inner := range map[string]physical.Backend{"without transactions": newInmem(t), "with transactions": newTxn(t)} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			findsWritesOfADeposedLeader(t, inner)
+		})
+	}
+}
+
+func findsWritesOfADeposedLeader(t *testing.T, inner physical.Backend) {
 	ctx := testContext(t)
-	soon := func(o *storage.Options) { o.LateEvery = 5 * time.Millisecond }
-	inner := newInmem(t)
+	soon := func(o *storage.Options) { o.LateEvery, o.Fenced = 5*time.Millisecond, false }
 	deposed := newPrimary(t, inner, soon)
 	_, err := deposed.OpenSlot(ctx, replication.DR, "west")
 	require.NoError(t, err)

@@ -88,7 +88,7 @@ func testContext(t testing.TB) context.Context {
 func newTap(t testing.TB, inner physical.Backend, change ...func(*storage.Options)) *storage.Tap {
 	// What is in memory lists any prefix, but is to be as other storage at times.
 	_, transactional := inner.(physical.Transactional)
-	o := storage.Options{AnyPrefix: transactional}
+	o := storage.Options{AnyPrefix: transactional, Fenced: transactional}
 	for _, f := range change {
 		f(&o)
 	}

@@ -52,6 +52,9 @@ type Options struct {
 	FrameBytes, RangeBytes int
 	// Caps bound what a slot retains.
 	Caps SlotCaps
+	// Fenced says that the storage keeps a deposed leader from writing. Transactions alone do
+	// not: it takes raft's term, or a lock that is checked with each write.
+	Fenced bool
 	// LateEvery is how often rows of deposed leaders are looked for on storage that does
 	// not fence them; zero for DefaultLateEvery.
 	LateEvery time.Duration
@@ -93,7 +96,7 @@ type Tap struct {
 func New(inner physical.Backend, o Options) *Tap {
 	below := backing.New(inner, backing.Options{
 		Logger: o.Logger, Limits: o.Limits, ApplyBytes: o.ApplyBytes, Room: o.Room,
-		PathKeys: o.PathKeys, AnyPrefix: o.AnyPrefix, Classes: o.Classes,
+		PathKeys: o.PathKeys, AnyPrefix: o.AnyPrefix, Fenced: o.Fenced, Classes: o.Classes,
 	})
 	w := &writePath{below: below, alone: o.Alone}
 	w.observed.Store(&observer{Nobody{}})

@@ -114,7 +114,9 @@ func (n *node) boot(ctx context.Context) (*process, error) {
 	if steps, ok := inner.(*onestep.Store); ok {
 		steps.SetKey(func() ([]byte, error) { return []byte(n.sim.set.epoch.ID), nil })
 	}
-	p.tap = storage.New(inner, n.sim.options)
+	o := n.sim.options
+	o.Fenced = n.disk.txn
+	p.tap = storage.New(inner, o)
 	if err := p.border(); err != nil {
 		return nil, err
 	}

@@ -51,6 +51,7 @@ type Options struct {
 	Room       func() error
 	PathKeys   bool
 	AnyPrefix  bool
+	Fenced     bool
 	Classes    *keyclass.Classifier
 }
 
@@ -68,6 +69,7 @@ type Storage struct {
 	// Keys serialise writes of a key.
 	Keys *lock.Keys
 
+	fenced     bool
 	classes    *keyclass.Classifier
 	limits     func() (int, int)
 	applyBytes atomic.Int64
@@ -77,7 +79,7 @@ type Storage struct {
 func New(inner physical.Backend, o Options) *Storage {
 	b := &Storage{
 		Raw: inner, Inner: unstorable.Absent(inner), Logger: o.Logger, Room: o.Room,
-		PathKeys: o.PathKeys, AnyPrefix: o.AnyPrefix, Keys: lock.NewKeys(), classes: o.Classes, limits: o.Limits,
+		PathKeys: o.PathKeys, AnyPrefix: o.AnyPrefix, Keys: lock.NewKeys(), fenced: o.Fenced, classes: o.Classes, limits: o.Limits,
 	}
 	b.Txn, _ = inner.(physical.Transactional)
 	b.applyBytes.Store(int64(o.ApplyBytes))
@@ -93,9 +95,8 @@ func New(inner physical.Backend, o Options) *Storage {
 // Classes says which key is what.
 func (b *Storage) Classes() *keyclass.Classifier { return b.classes }
 
-// Fences says whether the storage keeps a deposed leader from writing. Those with
-// transactions do, by raft's term or by the session of the lock.
-func (b *Storage) Fences() bool { return b.Txn != nil }
+// Fences says whether the storage keeps a deposed leader from writing.
+func (b *Storage) Fences() bool { return b.fenced }
 
 // Limits are the limits of one transaction, entries and bytes.
 func (b *Storage) Limits() (entries, bytes int) {
