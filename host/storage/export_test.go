@@ -142,3 +142,15 @@ func (h *hooks) TableStored(ctx context.Context, key string) {
 		h.stored(ctx, key)
 	}
 }
+
+// Numbers is what is known of the rows of a term.
+type Numbers struct{ numbers }
+
+// Add adds a number.
+func (s *Numbers) Add(n uint64) { s.add(n) }
+
+// Have says whether a number is there.
+func (s *Numbers) Have(n uint64) bool { return s.have(n) }
+
+// Runs is how many runs there are.
+func (s *Numbers) Runs() int { return len(s.runs) }

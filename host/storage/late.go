@@ -4,6 +4,9 @@ package storage
 
 import (
 	"context"
+	"slices"
+	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,8 +29,11 @@ const (
 // were not there when this one began: who has read past them would not get what they
 // wrote. So their keys are journalled once more, with the values that they have now.
 type lateRows struct {
-	j    *activeJournal
-	seen map[string]lateRow
+	j *activeJournal
+	// done are the numbers of rows, by the prefix of their term, that are not looked at again;
+	// pending are the rows that are.
+	done    map[string]*numbers
+	pending map[string]lateRow
 }
 
 // lateRow is a row of another term: how often it was taken up, and whether it has come
@@ -39,7 +45,7 @@ type lateRow struct {
 
 // watchLate looks as long as the journal is the present one.
 func (j *activeJournal) watchLate() {
-	l := &lateRows{j: j, seen: map[string]lateRow{}}
+	l := &lateRows{j: j, done: map[string]*numbers{}, pending: map[string]lateRow{}}
 	first := true
 	for {
 		begun := time.Now()
@@ -60,6 +66,9 @@ func (j *activeJournal) watchLate() {
 // look takes up what is late: each row that was not there the first time, and before
 // that the unfinished end of the former term, whose last writes may still be under way.
 func (l *lateRows) look(ctx context.Context, first bool) error {
+	if err := l.j.keepHead(ctx); err != nil {
+		return err
+	}
 	terms, err := l.j.of.below.Inner.List(ctx, journal.RowPrefix)
 	if err != nil {
 		return failure.Storage("list the terms of the journal", err)
@@ -71,27 +80,45 @@ func (l *lateRows) look(ctx context.Context, first bool) error {
 			// A newer one is that of the leader who has deposed this one.
 			continue
 		}
-		names, err := l.j.of.below.Inner.List(ctx, prefix)
-		if err != nil {
-			return failure.Storage("list the rows of another term", err)
+		if err := l.lookAt(ctx, prefix, first); err != nil {
+			return err
 		}
-		for _, name := range names {
-			key := prefix + name
-			row, known := l.seen[key]
-			switch {
-			case row.passes >= latePasses:
-				continue
-			case !known && first && !(strings.HasPrefix(l.j.formerEnd, prefix) && key > l.j.formerEnd):
-				row.passes = latePasses
-			default:
-				row.late = row.late || !known && !first
-				if err := l.take(ctx, key, row); err != nil {
-					return err
-				}
-				row.passes++
-			}
-			l.seen[key] = row
+	}
+	return nil
+}
+
+// lookAt looks at the rows of a term.
+func (l *lateRows) lookAt(ctx context.Context, prefix string, first bool) error {
+	names, err := l.j.of.below.Inner.List(ctx, prefix)
+	if err != nil {
+		return failure.Storage("list the rows of another term", err)
+	}
+	done := l.done[prefix]
+	if done == nil {
+		done = &numbers{}
+		l.done[prefix] = done
+	}
+	for _, name := range names {
+		n, err := strconv.ParseUint(name, 16, 64)
+		if err != nil || done.have(n) {
+			continue
 		}
+		key := prefix + name
+		row, known := l.pending[key]
+		if !known && first && !(strings.HasPrefix(l.j.formerEnd, prefix) && key > l.j.formerEnd) {
+			done.add(n)
+			continue
+		}
+		row.late = row.late || !known && !first
+		if err := l.take(ctx, key, row); err != nil {
+			return err
+		}
+		if row.passes++; row.passes < latePasses {
+			l.pending[key] = row
+			continue
+		}
+		delete(l.pending, key)
+		done.add(n)
 	}
 	return nil
 }
@@ -131,3 +158,36 @@ func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
 
 // olderTerm compares the prefixes of two terms, which are hexadecimal numbers.
 func olderTerm(a, b string) bool { return len(a) < len(b) || len(a) == len(b) && a < b }
+
+// numbers is a set of numbers of rows. Those that follow each other take the room of one:
+// a term may have millions, and they have few gaps.
+type numbers struct{ runs []run }
+
+type run struct{ first, last uint64 }
+
+// find is the first run that ends at a number or after it.
+func (s *numbers) find(n uint64) int {
+	return sort.Search(len(s.runs), func(i int) bool { return s.runs[i].last >= n })
+}
+
+func (s *numbers) have(n uint64) bool {
+	i := s.find(n)
+	return i < len(s.runs) && s.runs[i].first <= n
+}
+
+func (s *numbers) add(n uint64) {
+	i := s.find(n)
+	after := i < len(s.runs) && s.runs[i].first <= n+1
+	before := i > 0 && s.runs[i-1].last+1 == n
+	switch {
+	case after && before:
+		s.runs[i-1].last = s.runs[i].last
+		s.runs = slices.Delete(s.runs, i, i+1)
+	case after:
+		s.runs[i].first = min(s.runs[i].first, n)
+	case before:
+		s.runs[i-1].last = n
+	default:
+		s.runs = slices.Insert(s.runs, i, run{n, n})
+	}
+}

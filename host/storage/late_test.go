@@ -3,6 +3,7 @@
 package storage_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -58,4 +60,52 @@ func findsWritesOfADeposedLeader(t *testing.T, inner physical.Backend) {
 	looks := deposed.LateLooks()
 	require.Eventually(t, func() bool { return deposed.LateLooks() > looks+1 }, waitMax, tick)
 	require.Equal(t, at, watermark(t, deposed))
+}
+
+// The head names the terms. A deposed leader that writes it would have the term of the
+// leader of now forgotten: with it go its rows, and its numbers are given out again.
+func TestADeposedLeaderLeavesTheHead(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	inner := newInmem(t)
+	termOf := func() uint64 {
+		head, err := journal.DecodeHead([]byte(get(t, inner, journal.HeadKey)))
+		require.NoError(t, err)
+		return head.Term
+	}
+	deposed := newPrimary(t, inner)
+	write(t, deposed, 3)
+	old := get(t, inner, journal.HeadKey)
+	leader := newPrimary(t, inner, func(o *storage.Options) { o.LateEvery = 5 * time.Millisecond })
+	term := termOf()
+	require.Equal(t, replication.Unavailable, replication.KindOf(deposed.Deactivate(ctx)))
+	require.Equal(t, term, termOf())
+
+	// One that had looked before the takeover writes all the same.
+	require.NoError(t, inner.Put(ctx, &physical.Entry{Key: journal.HeadKey, Value: []byte(old)}))
+	require.Eventually(t, func() bool { return termOf() == term }, waitMax, tick)
+	write(t, leader, 3)
+}
+
+// What is known of rows takes the room of their gaps.
+func TestNumbersOfRows(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		var s storage.Numbers
+		want := map[uint64]bool{}
+		for range 200 {
+			n := rng.Uint64N(120)
+			s.Add(n)
+			want[n] = true
+		}
+		gaps := 0
+		for n := range uint64(121) {
+			require.Equal(t, want[n], s.Have(n), n)
+			if want[n] && !want[n+1] {
+				gaps++
+			}
+		}
+		require.Equal(t, gaps, s.Runs())
+	}
 }

@@ -20,6 +20,15 @@ import (
 func (j *activeJournal) writeHead(ctx context.Context, reserved uint64, ended bool) error {
 	j.headMu.Lock()
 	defer j.headMu.Unlock()
+	if !j.of.below.Fences() {
+		term, err := j.of.headTerm(ctx)
+		if err != nil {
+			return err
+		}
+		if term > j.term {
+			return errDeposed
+		}
+	}
 	j.mu.Lock()
 	if j.openSlots() == 0 && j.deleted >= j.lastRow {
 		j.deleted = max(j.deleted, j.seq.Watermark()) // nothing is stored while no slot is open
@@ -44,6 +53,36 @@ func (j *activeJournal) writeHead(ctx context.Context, reserved uint64, ended bo
 	}
 	j.seq.Reserve(reserved)
 	return nil
+}
+
+// errDeposed keeps the head of the leader of now. Without it nobody would know of its term
+// when that ends: its rows would never be deleted and its numbers given out again.
+var errDeposed = replication.Errorf(replication.Unavailable, "another node has begun to lead")
+
+// headTerm is the term that has written the head, zero if none has.
+func (p *primary) headTerm(ctx context.Context) (uint64, error) {
+	b, err := p.below.ReadFresh(ctx, journal.HeadKey)
+	if err != nil {
+		return 0, failure.Storage("read the head of the journal", err)
+	}
+	if b == nil {
+		return 0, nil
+	}
+	head, err := journal.DecodeHead(b)
+	if err != nil {
+		return 0, replication.Errorf(replication.StorageFailed, "the head of the journal cannot be read: %w", err)
+	}
+	return head.Term, nil
+}
+
+// keepHead writes the head again if a deposed leader has, who had looked at it before this
+// one began.
+func (j *activeJournal) keepHead(ctx context.Context) error {
+	term, err := j.of.headTerm(ctx)
+	if err != nil || term >= j.term {
+		return err
+	}
+	return j.writeHead(ctx, j.seq.Limit(), false)
 }
 
 // loadSlots reads the slots of modes that are new to the journal. A slot of an
