@@ -130,7 +130,7 @@ func (c *Core) hookDuty(sys *framework.Backend) {
 	later := field[[]func()](c.Core, "postUnsealFuncs")
 	*later = append(*later, func() {
 		var active context.Context
-		active, end = context.WithCancel(*field[context.Context](c.Core, "activeContext"))
+		active, end = context.WithCancel(*field[context.Context](c.Core, "activeContext")) //nolint:gosec // the clean-up above calls end
 		if onReady != nil {
 			onReady(active)
 		}
