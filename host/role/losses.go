@@ -118,7 +118,7 @@ func (l losses) pluginLosses(ctx context.Context, mode replication.Mode) (all []
 		return nil, nil
 	}
 	for _, key := range slices.Sorted(maps.Keys(keyclass.Tables)) {
-		if keyclass.Tables[key] == "audit" {
+		if keyclass.Tables[key] == vaultname.AuditViews {
 			continue // a device that cannot be opened keeps nobody from promoting
 		}
 		table, err := l.core.StoredTable(ctx, key)

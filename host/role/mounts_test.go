@@ -30,7 +30,7 @@ func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
 	ctx := t.Context()
 	s.tap.Classes().SetMounts(s.mounts.Known())
 	table := func() {
-		_, err := s.mounts.Known().SetTable("core/mounts", []keyclass.Mount{{UUID: "ext", Type: "own", External: true}})
+		_, err := s.mounts.Known().SetTable("core/mounts", []vaultname.Mount{{UUID: "ext", Type: "own", External: true}})
 		require.NoError(t, err)
 	}
 	table()

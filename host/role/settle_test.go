@@ -16,6 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // unlisted is storage that does not list for a while.
@@ -46,7 +47,7 @@ func TestClassesThatCouldNotBeRenewedAreOwed(t *testing.T) {
 		_, err := c.mounts.Known().SetTable(table, nil)
 		require.NoError(t, err)
 	}
-	_, err = c.mounts.Known().SetTable("core/mounts", []keyclass.Mount{{UUID: "gone", Path: "gone/", Type: "kv"}})
+	_, err = c.mounts.Known().SetTable("core/mounts", []vaultname.Mount{{UUID: "gone", Path: "gone/", Type: "kv"}})
 	require.NoError(t, err)
 	b := new(txn.Batch)
 	b.Delete("core/mounts")

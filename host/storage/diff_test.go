@@ -15,6 +15,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -252,7 +253,7 @@ func TestDiffBehindAFilter(t *testing.T) {
 		for _, table := range []string{"core/auth", "core/audit", "core/local-mounts", "core/local-auth", "core/local-audit"} {
 			setTable(t, m, table)
 		}
-		setTable(t, m, "core/mounts", keyclass.Mount{UUID: "kv", Type: "kv"}, keyclass.Mount{UUID: "hid", Type: "kv"})
+		setTable(t, m, "core/mounts", vaultname.Mount{UUID: "kv", Type: "kv"}, vaultname.Mount{UUID: "hid", Type: "kv"})
 		return m
 	}
 	with := func(o *storage.Options) {

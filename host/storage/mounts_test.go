@@ -18,6 +18,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -31,9 +32,9 @@ func withMounts(t testing.TB, tap *storage.Tap) *keyclass.Mounts {
 	for table := range keyclass.Tables {
 		setTable(t, m, table)
 	}
-	setTable(t, m, "core/mounts", keyclass.Mount{UUID: "kv", Type: "kv"}, keyclass.Mount{UUID: "pki", Type: "pki"},
-		keyclass.Mount{UUID: "ext", Type: "ext", External: true})
-	setTable(t, m, "core/local-mounts", keyclass.Mount{UUID: "lkv", Type: "kv"})
+	setTable(t, m, "core/mounts", vaultname.Mount{UUID: "kv", Type: "kv"}, vaultname.Mount{UUID: "pki", Type: "pki"},
+		vaultname.Mount{UUID: "ext", Type: "ext", External: true})
+	setTable(t, m, "core/local-mounts", vaultname.Mount{UUID: "lkv", Type: "kv"})
 	tap.Classes().SetMounts(m)
 	return m
 }
@@ -171,7 +172,7 @@ func TestReclassify(t *testing.T) {
 			catchUp(t, primary, secondary)
 			requireSame(t, primary, secondary)
 			for _, m := range []*keyclass.Mounts{pm, sm} {
-				setTable(t, m, "core/mounts", keyclass.Mount{UUID: "kv", Type: "kv"})
+				setTable(t, m, "core/mounts", vaultname.Mount{UUID: "kv", Type: "kv"})
 			}
 			require.NoError(t, primary.Reclassify(ctx, "logical/ext/"))
 			require.NoError(t, secondary.Reclassify(ctx, "logical/ext/"))
@@ -189,7 +190,7 @@ func TestReclassify(t *testing.T) {
 				m   *keyclass.Mounts
 				tap *storage.Tap
 			}{{pm, primary}, {sm, secondary}} {
-				setTable(t, side.m, "core/mounts", keyclass.Mount{UUID: "kv", Type: "kv"}, keyclass.Mount{UUID: "ext", Type: "ext", External: true})
+				setTable(t, side.m, "core/mounts", vaultname.Mount{UUID: "kv", Type: "kv"}, vaultname.Mount{UUID: "ext", Type: "ext", External: true})
 				require.Equal(t, []string{"logical/ext/"}, side.m.SetLocalPrefixes("ext", []string{"here/"}))
 				require.NoError(t, side.tap.Reclassify(ctx, "logical/ext/"))
 			}
@@ -292,7 +293,7 @@ func TestSecondaryBeforeItsTables(t *testing.T) {
 	ctx := testContext(t)
 	primary, secondary, pm, _ := perfPair(t, newTxn(t))
 	pm.SetLocalPrefixes("ext", nil)
-	setTable(t, pm, "core/auth", keyclass.Mount{UUID: "new", Type: "userpass"})
+	setTable(t, pm, "core/auth", vaultname.Mount{UUID: "new", Type: "userpass"})
 	put(t, primary, "auth/new/user/a", "v")
 	put(t, primary, "logical/ext/a", "v")
 	catchUp(t, primary, secondary)

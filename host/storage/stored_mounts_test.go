@@ -12,6 +12,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // fillViews writes keys below the view of a kv, and a few below others.
@@ -30,7 +31,7 @@ func TestHeadOfTheStoredIndexIsRenewedAgain(t *testing.T) {
 	t.Parallel()
 	f := newFaulty(t)
 	fillViews(t, f, 100)
-	table := []keyclass.Mount{{UUID: "kv", Type: "kv"}, {UUID: "pki", Type: "pki"}, {UUID: "ext", Type: "ext", External: true}, {UUID: "more", Type: "kv"}}
+	table := []vaultname.Mount{{UUID: "kv", Type: "kv"}, {UUID: "pki", Type: "pki"}, {UUID: "ext", Type: "ext", External: true}, {UUID: "more", Type: "kv"}}
 	tap := newTap(t, f)
 	m := withMounts(t, tap)
 	require.NoError(t, tap.Activate(testContext(t), config(dr, perf)))
@@ -62,10 +63,10 @@ func TestHeadOfTheStoredIndexIsRenewedAgain(t *testing.T) {
 // of mounts count.
 func TestPerformanceIndexIsThereAfterARestart(t *testing.T) {
 	t.Parallel()
-	kv := keyclass.Mount{UUID: "kv", Type: "kv"}
-	pki := keyclass.Mount{UUID: "pki", Type: "pki"}
-	ext := keyclass.Mount{UUID: "ext", Type: "ext", External: true}
-	more := keyclass.Mount{UUID: "more", Type: "kv"}
+	kv := vaultname.Mount{UUID: "kv", Type: "kv"}
+	pki := vaultname.Mount{UUID: "pki", Type: "pki"}
+	ext := vaultname.Mount{UUID: "ext", Type: "ext", External: true}
+	more := vaultname.Mount{UUID: "more", Type: "kv"}
 	for name, tt := range map[string]struct {
 		// change is done while the index is kept, and ends it.
 		change func(t *testing.T, tap *storage.Tap, m *keyclass.Mounts)

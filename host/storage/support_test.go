@@ -22,6 +22,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -116,7 +117,7 @@ func newPrimary(t testing.TB, inner physical.Backend, change ...func(*storage.Op
 	return tap
 }
 
-func setTable(t testing.TB, m *keyclass.Mounts, table string, mounts ...keyclass.Mount) []string {
+func setTable(t testing.TB, m *keyclass.Mounts, table string, mounts ...vaultname.Mount) []string {
 	t.Helper()
 	changed, err := m.SetTable(table, mounts)
 	require.NoError(t, err)

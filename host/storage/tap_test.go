@@ -16,6 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -200,8 +201,8 @@ func TestGuardByMounts(t *testing.T) {
 	t.Parallel()
 	tap, mounts := newTap(t, newTxn(t)), keyclass.NewMounts()
 	tap.Classes().SetMounts(mounts)
-	setTable(t, mounts, "core/mounts", keyclass.Mount{UUID: "pki", Type: "pki"}, keyclass.Mount{UUID: "ext", Type: "ext", External: true})
-	setTable(t, mounts, "core/local-mounts", keyclass.Mount{UUID: "cubby", Type: "cubbyhole"})
+	setTable(t, mounts, "core/mounts", vaultname.Mount{UUID: "pki", Type: "pki"}, vaultname.Mount{UUID: "ext", Type: "ext", External: true})
+	setTable(t, mounts, "core/local-mounts", vaultname.Mount{UUID: "cubby", Type: "cubbyhole"})
 	b := tap.Backend().(physical.TransactionalBackend)
 	require.NoError(t, tap.SetGuard(testContext(t), storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.Performance}}))
 	for _, k := range []string{"logical/pki/certs/1", "logical/cubby/a", "sys/token/id/a"} {

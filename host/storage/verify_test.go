@@ -14,6 +14,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	part "github.com/vault-replication/vault-replication/host/storage/secondary"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -202,7 +203,7 @@ func TestMountsMakeNoDifference(t *testing.T) {
 
 		// The first keys of a mount may come ahead of the table that has it.
 		put(t, primary, "audit/new/salt", "1")
-		table := []keyclass.Mount{{UUID: "new", Type: "file"}}
+		table := []vaultname.Mount{{UUID: "new", Type: "file"}}
 		reclassify(primary, setTable(t, pm, "core/audit", table...))
 		put(t, primary, "core/audit", "with it")
 		catchUp(t, primary, secondary)

@@ -26,7 +26,7 @@ import (
 func TestBuiltinsDeclareWhatIsWrittenDown(t *testing.T) {
 	t.Parallel()
 	declared := declaredByTheCore(t)
-	for kind, typ := range map[string]consts.PluginType{"logical": consts.PluginTypeSecrets, "auth": consts.PluginTypeCredential} {
+	for kind, typ := range map[string]consts.PluginType{vaultname.EngineViews: consts.PluginTypeSecrets, vaultname.AuthViews: consts.PluginTypeCredential} {
 		names := builtinplugins.Registry.Keys(typ)
 		require.NotEmpty(t, names)
 		for _, b := range keyclass.Builtins { // the registry does not list those that were removed
@@ -39,14 +39,14 @@ func TestBuiltinsDeclareWhatIsWrittenDown(t *testing.T) {
 			require.True(t, ok, name)
 			factory, err := get()
 			require.NoError(t, err, name)
-			declared[kind+"/"+name] = declaredBy(t, name, factory.(logical.Factory))
+			declared[kind+name] = declaredBy(t, name, factory.(logical.Factory))
 		}
 	}
 
 	written := map[string][]string{}
 	for _, b := range keyclass.Builtins {
-		if b.Kind != "audit" { // audit devices are no backends and can declare nothing
-			written[b.Kind+"/"+b.Type] = sorted(b.LocalPrefixes)
+		if b.Kind != vaultname.AuditViews { // audit devices are no backends and can declare nothing
+			written[b.Kind+b.Type] = sorted(b.LocalPrefixes)
 		}
 	}
 	// It declares nothing and its mount is local as a whole.

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/vault/api"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Store is all that a cluster has stored at one moment.
@@ -63,9 +64,9 @@ func readMounts(ctx context.Context, client *api.Client) (*keyclass.Mounts, erro
 		if err := readRaw(ctx, client, key, &table); err != nil {
 			return nil, err
 		}
-		var entries []keyclass.Mount
+		var entries []vaultname.Mount
 		for _, e := range table.Entries {
-			entries = append(entries, keyclass.Mount{UUID: e.UUID, Path: e.Path, Type: e.Type, Local: e.Local, External: e.RunningSHA256 != ""})
+			entries = append(entries, vaultname.Mount{UUID: e.UUID, Path: e.Path, Type: e.Type, Local: e.Local, External: e.RunningSHA256 != ""})
 		}
 		if _, err := mounts.SetTable(key, entries); err != nil {
 			return nil, err

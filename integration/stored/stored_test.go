@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protodelim"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 func snapshotOf(t *testing.T, name string, content []byte) *bytes.Buffer {
@@ -50,11 +51,11 @@ func TestReadSnapshot(t *testing.T) {
 	require.ErrorContains(t, err, "cannot be unpacked")
 }
 
-func storeOf(t *testing.T, values map[string]string, mounts ...keyclass.Mount) *Store {
+func storeOf(t *testing.T, values map[string]string, mounts ...vaultname.Mount) *Store {
 	t.Helper()
 	known := keyclass.NewMounts()
 	for table := range keyclass.Tables {
-		var have []keyclass.Mount
+		var have []vaultname.Mount
 		if table == "core/mounts" {
 			have = mounts
 		}
@@ -71,8 +72,8 @@ func storeOf(t *testing.T, values map[string]string, mounts ...keyclass.Mount) *
 
 func TestCompare(t *testing.T) {
 	t.Parallel()
-	pki, local := keyclass.Mount{UUID: "p", Type: "pki"}, keyclass.Mount{UUID: "l", Type: "kv", Local: true}
-	store := func(values map[string]string, mounts ...keyclass.Mount) *Store {
+	pki, local := vaultname.Mount{UUID: "p", Type: "pki"}, vaultname.Mount{UUID: "l", Type: "kv", Local: true}
+	store := func(values map[string]string, mounts ...vaultname.Mount) *Store {
 		return storeOf(t, values, append(mounts, pki)...)
 	}
 	for name, tc := range map[string]struct {
@@ -86,7 +87,7 @@ func TestCompare(t *testing.T) {
 		"no class on the primary":   {primary: store(map[string]string{"core/odd": "a"}), secondary: store(nil), problem: "core/odd: has no class on the primary"},
 		"no class on the secondary": {primary: store(nil), secondary: store(map[string]string{"logical/u/a": "a"}), problem: "logical/u/a: has no class on the secondary"},
 		"another class": {
-			primary: store(map[string]string{"logical/l/a": "a"}, keyclass.Mount{UUID: "l", Type: "kv"}), secondary: store(map[string]string{"logical/l/a": "b"}, local),
+			primary: store(map[string]string{"logical/l/a": "a"}, vaultname.Mount{UUID: "l", Type: "kv"}), secondary: store(map[string]string{"logical/l/a": "b"}, local),
 			problem: "logical/l/a: has two classes: shared on the primary, local on the secondary",
 		},
 		"a local mount that left": {
@@ -118,7 +119,7 @@ func TestCounts(t *testing.T) {
 	t.Parallel()
 	s := storeOf(t, map[string]string{
 		"logical/p/certs/1": "", "logical/p/config/urls": "", "logical/l/a": "", "core/mounts": "", "sys/token/id/1": "", "sys/token/roles/r": "", "core/odd": "",
-	}, keyclass.Mount{UUID: "p", Type: "pki"}, keyclass.Mount{UUID: "l", Type: "kv", Local: true})
+	}, vaultname.Mount{UUID: "p", Type: "pki"}, vaultname.Mount{UUID: "l", Type: "kv", Local: true})
 	require.Equal(t, map[string]int{"logical/pki": 2, "logical/pki certs/": 1, "logical/kv": 1, "logical/kv local": 1}, s.Mounted())
 	require.Equal(t, map[string]int{"logical/": 3, "core/mounts": 1, "sys/token/": 1, "sys/token/roles/": 1}, s.Decided())
 	require.Len(t, s.Keys(), 7)

@@ -17,6 +17,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -74,12 +75,12 @@ func primaryOfTwo(t *testing.T) (fs *Filters, write func(key, value string)) {
 	fs = New(nil, tap, mounts.New(nil, tap, func() bool { return false }, hclog.NewNullLogger()), nil)
 	t.Cleanup(func() { _ = fs.tap.Close(context.Background()) })
 	for table := range keyclass.Tables {
-		var known []keyclass.Mount
+		var known []vaultname.Mount
 		switch table {
 		case "core/mounts":
-			known = []keyclass.Mount{{UUID: "h", Path: "hidden/", Type: "kv"}, {UUID: "s", Path: "shown/", Type: "kv"}}
+			known = []vaultname.Mount{{UUID: "h", Path: "hidden/", Type: "kv"}, {UUID: "s", Path: "shown/", Type: "kv"}}
 		case "core/auth":
-			known = []keyclass.Mount{{UUID: "ah", Path: "auth/hidden/", Type: "userpass"}, {UUID: "as", Path: "auth/shown/", Type: "userpass"}}
+			known = []vaultname.Mount{{UUID: "ah", Path: "auth/hidden/", Type: "userpass"}, {UUID: "as", Path: "auth/shown/", Type: "userpass"}}
 		}
 		_, err := fs.mounts.SetTable(table, known)
 		require.NoError(t, err)

@@ -184,10 +184,10 @@ func (l *Learner) Settle(ctx context.Context) error {
 // learn takes up what a table says and returns the views whose classes that
 // changes.
 func (l *Learner) learn(key string, table *vault.MountTable) (changed []string, err error) {
-	var mounts []keyclass.Mount
+	var mounts []vaultname.Mount
 	if table != nil {
 		for _, e := range table.Entries {
-			mounts = append(mounts, keyclass.Mount{
+			mounts = append(mounts, vaultname.Mount{
 				UUID: e.UUID, Path: vaultname.RequestPath(key, e.Path), Type: typeOf(e), Local: e.Local, External: e.Type == "plugin" || e.IsExternalPlugin(),
 			})
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // What a backend declares is kept only once the secondaries were told of what it
@@ -19,7 +20,7 @@ func TestPrefixesAreToldBeforeTheyAreKept(t *testing.T) {
 		"nothing fails": {}, "telling fails once": {tell: 1}, "keeping fails once": {keep: 1},
 	} {
 		m := keyclass.NewMounts()
-		_, err := m.SetTable("core/mounts", []keyclass.Mount{{UUID: "ext", Type: "own", External: true}})
+		_, err := m.SetTable("core/mounts", []vaultname.Mount{{UUID: "ext", Type: "own", External: true}})
 		require.NoError(t, err)
 		var c keyclass.Classifier
 		c.SetMounts(m)

@@ -2,11 +2,13 @@
 
 package keyclass
 
+import "github.com/vault-replication/vault-replication/host/vaultname"
+
 // Builtin says which keys of an engine that is built into Vault are local to a
 // cluster. With it the classes of a mount are known from the mount table alone,
 // before the backend is loaded and where it cannot be.
 type Builtin struct {
-	Kind string // of the view: logical, auth or audit
+	Kind string // the directory of its view
 	Type string
 	// LocalPrefixes are those that the backend itself declares.
 	LocalPrefixes []string
@@ -24,73 +26,73 @@ const nothing = "declares no local storage"
 
 // Builtins are the engines of Vault v1.21.1 with their plugins' versions.
 var Builtins = []Builtin{
-	{"logical", "pki", []string{
+	{vaultname.EngineViews, "pki", []string{
 		"revoked/", "delta-wal/", "crl", "config/cluster", "crls/", "certs/", "cert-metadata/", "acme/", "config/auto-tidy-last-run",
 	}, "a cluster revokes, lists and tidies the certificates that it has issued, under its own address"},
-	{"logical", "ssh", []string{"otp/"}, "a one-time password is checked where it was made"},
-	{"logical", "aws", wal, "IAM users and keys in the making, to be undone where they were begun"},
-	{"logical", "azure", wal, "applications in the making, to be undone where they were begun"},
-	{"logical", "database", wal, "rotations in the making, to be undone where they were begun"},
-	{"logical", "gcp", wal, "service accounts in the making, to be undone where they were begun"},
-	{"logical", "kubernetes", wal, "objects in the making, to be undone where they were begun"},
-	{"logical", "ldap", wal, "rotations in the making, to be undone where they were begun"},
-	{"logical", "openldap", wal, "the name that ldap had"},
-	{"logical", "mongodbatlas", wal, "keys in the making, to be undone where they were begun"},
-	{"logical", "terraform", wal, "tokens in the making, to be undone where they were begun"},
-	{"logical", "kv", nil, nothing},
-	{"logical", "generic", nil, "the name that kv had"},
-	{"logical", "transit", nil, nothing},
-	{"logical", "totp", nil, nothing},
-	{"logical", "consul", nil, nothing},
-	{"logical", "nomad", nil, nothing},
-	{"logical", "rabbitmq", nil, nothing},
-	{"logical", "ad", nil, nothing},
-	{"logical", "alicloud", nil, nothing},
-	{"logical", "gcpkms", nil, nothing},
-	{"logical", "cassandra", nil, "removed from Vault; what is left of a mount is replicated as it was"},
-	{"logical", "mongodb", nil, "removed from Vault; what is left of a mount is replicated as it was"},
-	{"logical", "mssql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
-	{"logical", "mysql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
-	{"logical", "postgresql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
-	{"logical", "identity", []string{"packer/local-aliases/buckets/"}, "aliases of local auth mounts"},
-	{"logical", "system", []string{"expire/", "counters/"}, "leases and counters of one cluster; its view is sys/, where the table of keys decides"},
-	{"logical", "cubbyhole", []string{""}, "belongs to tokens, which are of one cluster; its entry is in the table of local mounts"},
+	{vaultname.EngineViews, "ssh", []string{"otp/"}, "a one-time password is checked where it was made"},
+	{vaultname.EngineViews, "aws", wal, "IAM users and keys in the making, to be undone where they were begun"},
+	{vaultname.EngineViews, "azure", wal, "applications in the making, to be undone where they were begun"},
+	{vaultname.EngineViews, "database", wal, "rotations in the making, to be undone where they were begun"},
+	{vaultname.EngineViews, "gcp", wal, "service accounts in the making, to be undone where they were begun"},
+	{vaultname.EngineViews, "kubernetes", wal, "objects in the making, to be undone where they were begun"},
+	{vaultname.EngineViews, "ldap", wal, "rotations in the making, to be undone where they were begun"},
+	{vaultname.EngineViews, "openldap", wal, "the name that ldap had"},
+	{vaultname.EngineViews, "mongodbatlas", wal, "keys in the making, to be undone where they were begun"},
+	{vaultname.EngineViews, "terraform", wal, "tokens in the making, to be undone where they were begun"},
+	{vaultname.EngineViews, "kv", nil, nothing},
+	{vaultname.EngineViews, "generic", nil, "the name that kv had"},
+	{vaultname.EngineViews, "transit", nil, nothing},
+	{vaultname.EngineViews, "totp", nil, nothing},
+	{vaultname.EngineViews, "consul", nil, nothing},
+	{vaultname.EngineViews, "nomad", nil, nothing},
+	{vaultname.EngineViews, "rabbitmq", nil, nothing},
+	{vaultname.EngineViews, "ad", nil, nothing},
+	{vaultname.EngineViews, "alicloud", nil, nothing},
+	{vaultname.EngineViews, "gcpkms", nil, nothing},
+	{vaultname.EngineViews, "cassandra", nil, "removed from Vault; what is left of a mount is replicated as it was"},
+	{vaultname.EngineViews, "mongodb", nil, "removed from Vault; what is left of a mount is replicated as it was"},
+	{vaultname.EngineViews, "mssql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
+	{vaultname.EngineViews, "mysql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
+	{vaultname.EngineViews, "postgresql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
+	{vaultname.EngineViews, "identity", []string{"packer/local-aliases/buckets/"}, "aliases of local auth mounts"},
+	{vaultname.EngineViews, "system", []string{"expire/", "counters/"}, "leases and counters of one cluster; its view is sys/, where the table of keys decides"},
+	{vaultname.EngineViews, "cubbyhole", []string{""}, "belongs to tokens, which are of one cluster; its entry is in the table of local mounts"},
 
-	{"auth", "approle", []string{"secret_id_local/", "accessor_local/"}, "secret ids of roles that keep them on one cluster"},
-	{"auth", "aws", []string{"whitelist/identity/"}, "instances that have logged in to this cluster"},
-	{"auth", "azure", wal, "rotations in the making, to be undone where they were begun"},
-	{"auth", "token", []string{"id/", "accessor/", "parent/", "salt"}, "tokens are of one cluster; its view is sys/token/, where the table of keys decides"},
-	{"auth", "alicloud", nil, nothing},
-	{"auth", "app-id", nil, "removed from Vault; what is left of a mount is replicated as it was"},
-	{"auth", "cert", nil, nothing},
-	{"auth", "cf", nil, nothing},
-	{"auth", "gcp", nil, nothing},
-	{"auth", "github", nil, nothing},
-	{"auth", "jwt", nil, nothing},
-	{"auth", "kerberos", nil, nothing},
-	{"auth", "kubernetes", nil, nothing},
-	{"auth", "ldap", nil, nothing},
-	{"auth", "oci", nil, nothing},
-	{"auth", "oidc", nil, nothing},
-	{"auth", "okta", nil, nothing},
-	{"auth", "pcf", nil, nothing},
-	{"auth", "radius", nil, nothing},
-	{"auth", "userpass", nil, nothing},
+	{vaultname.AuthViews, "approle", []string{"secret_id_local/", "accessor_local/"}, "secret ids of roles that keep them on one cluster"},
+	{vaultname.AuthViews, "aws", []string{"whitelist/identity/"}, "instances that have logged in to this cluster"},
+	{vaultname.AuthViews, "azure", wal, "rotations in the making, to be undone where they were begun"},
+	{vaultname.AuthViews, "token", []string{"id/", "accessor/", "parent/", "salt"}, "tokens are of one cluster; its view is sys/token/, where the table of keys decides"},
+	{vaultname.AuthViews, "alicloud", nil, nothing},
+	{vaultname.AuthViews, "app-id", nil, "removed from Vault; what is left of a mount is replicated as it was"},
+	{vaultname.AuthViews, "cert", nil, nothing},
+	{vaultname.AuthViews, "cf", nil, nothing},
+	{vaultname.AuthViews, "gcp", nil, nothing},
+	{vaultname.AuthViews, "github", nil, nothing},
+	{vaultname.AuthViews, "jwt", nil, nothing},
+	{vaultname.AuthViews, "kerberos", nil, nothing},
+	{vaultname.AuthViews, "kubernetes", nil, nothing},
+	{vaultname.AuthViews, "ldap", nil, nothing},
+	{vaultname.AuthViews, "oci", nil, nothing},
+	{vaultname.AuthViews, "oidc", nil, nothing},
+	{vaultname.AuthViews, "okta", nil, nothing},
+	{vaultname.AuthViews, "pcf", nil, nothing},
+	{vaultname.AuthViews, "radius", nil, nothing},
+	{vaultname.AuthViews, "userpass", nil, nothing},
 
-	{"audit", "file", nil, "the salt of the hashes in the log, which are the same on all clusters"},
-	{"audit", "socket", nil, "the salt of the hashes in the log, which are the same on all clusters"},
-	{"audit", "syslog", nil, "the salt of the hashes in the log, which are the same on all clusters"},
+	{vaultname.AuditViews, "file", nil, "the salt of the hashes in the log, which are the same on all clusters"},
+	{vaultname.AuditViews, "socket", nil, "the salt of the hashes in the log, which are the same on all clusters"},
+	{vaultname.AuditViews, "syslog", nil, "the salt of the hashes in the log, which are the same on all clusters"},
 }
 
 var builtins = func() map[string]*Builtin {
 	m := make(map[string]*Builtin, len(Builtins))
 	for i := range Builtins {
-		m[Builtins[i].Kind+"/"+Builtins[i].Type] = &Builtins[i]
+		m[Builtins[i].Kind+Builtins[i].Type] = &Builtins[i]
 	}
 	return m
 }()
 
 func builtin(kind, typ string) (*Builtin, bool) {
-	b, ok := builtins[kind+"/"+typ]
+	b, ok := builtins[kind+typ]
 	return b, ok
 }

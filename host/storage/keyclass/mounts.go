@@ -15,28 +15,17 @@ import (
 )
 
 // Tables are the storage keys of the mount tables that a Mounts is made from, with
-// the kind of their views.
+// the directories of their views.
 var Tables = map[string]string{
-	vaultname.Mounts: "logical", vaultname.LocalMounts: "logical",
-	vaultname.Auth: "auth", vaultname.LocalAuth: "auth",
-	vaultname.Audit: "audit", vaultname.LocalAudit: "audit",
-}
-
-// Mount is what a mount table says of a mount, as far as its keys depend on it.
-type Mount struct {
-	UUID  string
-	Path  string
-	Type  string
-	Local bool
-	// External says that a registered plugin runs under the type's name, not the
-	// engine that is built in: what is known of the built-in one means nothing.
-	External bool
+	vaultname.Mounts: vaultname.EngineViews, vaultname.LocalMounts: vaultname.EngineViews,
+	vaultname.Auth: vaultname.AuthViews, vaultname.LocalAuth: vaultname.AuthViews,
+	vaultname.Audit: vaultname.AuditViews, vaultname.LocalAudit: vaultname.AuditViews,
 }
 
 // View is what is known of a mount's view.
 type View struct {
 	Prefix string // such as "logical/<uuid>/"
-	Mount
+	vaultname.Mount
 	// LocalPrefixes are those of the backend; not known until it was loaded on some
 	// primary of the set, unless it is built in.
 	LocalPrefixes []string
@@ -50,7 +39,7 @@ type View struct {
 // with NewMounts; safe for concurrent use.
 type Mounts struct {
 	mu       sync.Mutex
-	tables   map[string][]Mount
+	tables   map[string][]vaultname.Mount
 	declared map[string][]string // by UUID: what the backend itself says
 	recorded Declared            // what the record says
 	views    atomic.Pointer[map[string]*View]
@@ -58,14 +47,14 @@ type Mounts struct {
 
 // NewMounts knows nothing yet: the keys of all views are held.
 func NewMounts() *Mounts {
-	m := &Mounts{tables: map[string][]Mount{}, declared: map[string][]string{}}
+	m := &Mounts{tables: map[string][]vaultname.Mount{}, declared: map[string][]string{}}
 	m.views.Store(&map[string]*View{})
 	return m
 }
 
 // SetTable says what a mount table has now and returns the prefixes of the views
 // whose classes it has changed, in order.
-func (m *Mounts) SetTable(table string, mounts []Mount) (changed []string, err error) {
+func (m *Mounts) SetTable(table string, mounts []vaultname.Mount) (changed []string, err error) {
 	if _, ok := Tables[table]; !ok {
 		return nil, fmt.Errorf("%q is no mount table, so nothing can be learned from it", table)
 	}
@@ -74,7 +63,7 @@ func (m *Mounts) SetTable(table string, mounts []Mount) (changed []string, err e
 	gone := m.tables[table]
 	m.tables[table] = slices.Clone(mounts)
 	for _, old := range gone {
-		if !slices.ContainsFunc(mounts, func(n Mount) bool { return n.UUID == old.UUID }) {
+		if !slices.ContainsFunc(mounts, func(n vaultname.Mount) bool { return n.UUID == old.UUID }) {
 			delete(m.declared, old.UUID)
 		}
 	}
@@ -116,8 +105,7 @@ func (m *Mounts) Unload() (changed []string) {
 func (v *View) ByRecord() bool { return !v.Local && !v.isBuiltin() }
 
 func (v *View) isBuiltin() bool {
-	kind, _, _ := strings.Cut(v.Prefix, "/")
-	_, ok := builtin(kind, v.Type)
+	_, ok := builtin(v.Prefix[:strings.IndexByte(v.Prefix, '/')+1], v.Type)
 	return ok && !v.External
 }
 
@@ -190,7 +178,7 @@ func (m *Mounts) renew() []string {
 	views := make(map[string]*View, len(old))
 	for table, mounts := range m.tables {
 		for _, mount := range mounts {
-			v := &View{Prefix: Tables[table] + "/" + mount.UUID + "/", Mount: mount}
+			v := &View{Prefix: Tables[table] + mount.UUID + "/", Mount: mount}
 			v.Local = mount.Local || vaultname.IsLocalTable(table)
 			if was := views[v.Prefix]; was != nil && was.Local {
 				continue // in two tables at once: what is local anywhere never leaves
@@ -217,7 +205,7 @@ func (m *Mounts) renew() []string {
 
 // prefixesOf joins what the backend declares, or has declared on a primary, with what is
 // known of its type: a backend that could not be loaded declares nothing.
-func (m *Mounts) prefixesOf(kind string, mount Mount) (prefixes []string, known bool) {
+func (m *Mounts) prefixesOf(kind string, mount vaultname.Mount) (prefixes []string, known bool) {
 	declared, known := m.declared[mount.UUID]
 	if !known {
 		declared, known = m.recorded[mount.UUID]

@@ -9,9 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-func setTable(t *testing.T, m *keyclass.Mounts, table string, mounts ...keyclass.Mount) []string {
+func setTable(t *testing.T, m *keyclass.Mounts, table string, mounts ...vaultname.Mount) []string {
 	t.Helper()
 	changed, err := m.SetTable(table, mounts)
 	require.NoError(t, err)
@@ -25,16 +26,16 @@ func TestClassesOfViews(t *testing.T) {
 	require.Equal(t, keyclass.Shared, c.Class("logical/new/a"), "without mounts all views are shared, for DR")
 	c.SetMounts(m)
 	setTable(t, m, "core/mounts",
-		keyclass.Mount{UUID: "pki", Type: "pki", Path: "pki/"},
-		keyclass.Mount{UUID: "kv", Type: "kv"},
-		keyclass.Mount{UUID: "old-local", Type: "kv", Local: true},
-		keyclass.Mount{UUID: "ext", Type: "my-plugin", External: true},
-		keyclass.Mount{UUID: "fake-kv", Type: "kv", External: true},
-		keyclass.Mount{UUID: "id", Type: "identity"})
-	setTable(t, m, "core/local-mounts", keyclass.Mount{UUID: "cubby", Type: "cubbyhole"}, keyclass.Mount{UUID: "lkv", Type: "kv"})
-	setTable(t, m, "core/auth", keyclass.Mount{UUID: "approle", Type: "approle"})
-	setTable(t, m, "core/local-auth", keyclass.Mount{UUID: "lup", Type: "userpass"})
-	setTable(t, m, "core/audit", keyclass.Mount{UUID: "file", Type: "file"})
+		vaultname.Mount{UUID: "pki", Type: "pki", Path: "pki/"},
+		vaultname.Mount{UUID: "kv", Type: "kv"},
+		vaultname.Mount{UUID: "old-local", Type: "kv", Local: true},
+		vaultname.Mount{UUID: "ext", Type: "my-plugin", External: true},
+		vaultname.Mount{UUID: "fake-kv", Type: "kv", External: true},
+		vaultname.Mount{UUID: "id", Type: "identity"})
+	setTable(t, m, "core/local-mounts", vaultname.Mount{UUID: "cubby", Type: "cubbyhole"}, vaultname.Mount{UUID: "lkv", Type: "kv"})
+	setTable(t, m, "core/auth", vaultname.Mount{UUID: "approle", Type: "approle"})
+	setTable(t, m, "core/local-auth", vaultname.Mount{UUID: "lup", Type: "userpass"})
+	setTable(t, m, "core/audit", vaultname.Mount{UUID: "file", Type: "file"})
 	for key, want := range map[string]keyclass.Class{
 		"logical/pki/crls/1":                        keyclass.Local,
 		"logical/pki/crl":                           keyclass.Local,
@@ -84,7 +85,7 @@ func TestTwoSources(t *testing.T) {
 	m := keyclass.NewMounts()
 	var c keyclass.Classifier
 	c.SetMounts(m)
-	ext := keyclass.Mount{UUID: "u", Type: "my-plugin", External: true}
+	ext := vaultname.Mount{UUID: "u", Type: "my-plugin", External: true}
 	require.Empty(t, m.SetLocalPrefixes("u", []string{"here/"}), "of no known mount")
 	require.Equal(t, keyclass.Unknown, c.Class("auth/u/a"))
 	require.Equal(t, []string{"auth/u/"}, setTable(t, m, "core/auth", ext))
@@ -112,7 +113,7 @@ func TestDeclaredPrefixesDoNotTakeAway(t *testing.T) {
 	m := keyclass.NewMounts()
 	var c keyclass.Classifier
 	c.SetMounts(m)
-	setTable(t, m, "core/mounts", keyclass.Mount{UUID: "pki", Type: "pki"})
+	setTable(t, m, "core/mounts", vaultname.Mount{UUID: "pki", Type: "pki"})
 	m.SetLocalPrefixes("pki", nil)
 	require.Equal(t, keyclass.Local, c.Class("logical/pki/certs/1"))
 	m.SetLocalPrefixes("pki", []string{"more/"})
@@ -126,9 +127,9 @@ func TestRecordedMount(t *testing.T) {
 	m := keyclass.NewMounts()
 	var c keyclass.Classifier
 	c.SetMounts(m)
-	setTable(t, m, "core/mounts", keyclass.Mount{UUID: "ext", Type: "ext", External: true}, keyclass.Mount{UUID: "kv", Type: "kv"},
-		keyclass.Mount{UUID: "pki", Type: "pki", External: true})
-	setTable(t, m, "core/local-auth", keyclass.Mount{UUID: "l", Type: "ext", External: true})
+	setTable(t, m, "core/mounts", vaultname.Mount{UUID: "ext", Type: "ext", External: true}, vaultname.Mount{UUID: "kv", Type: "kv"},
+		vaultname.Mount{UUID: "pki", Type: "pki", External: true})
+	setTable(t, m, "core/local-auth", vaultname.Mount{UUID: "l", Type: "ext", External: true})
 	require.Equal(t, keyclass.Unknown, c.Class("logical/ext/a"))
 	require.Equal(t, []string{"logical/ext/"}, m.SetRecorded(keyclass.Declared{"ext": {"here/"}, "kv": nil, "l": nil}))
 	require.Empty(t, m.SetRecorded(keyclass.Declared{"ext": {"here/"}, "gone": nil}))
@@ -159,8 +160,8 @@ func TestLocalWins(t *testing.T) {
 		m := keyclass.NewMounts()
 		var c keyclass.Classifier
 		c.SetMounts(m)
-		setTable(t, m, "core/mounts", keyclass.Mount{UUID: "u", Type: "kv"})
-		setTable(t, m, "core/local-mounts", keyclass.Mount{UUID: "u", Type: "kv"})
+		setTable(t, m, "core/mounts", vaultname.Mount{UUID: "u", Type: "kv"})
+		setTable(t, m, "core/local-mounts", vaultname.Mount{UUID: "u", Type: "kv"})
 		require.Equal(t, keyclass.Local, c.Class("logical/u/a"))
 	}
 }
@@ -171,7 +172,7 @@ func TestBuiltins(t *testing.T) {
 	for _, b := range keyclass.Builtins {
 		require.False(t, seen[b.Kind+b.Type], "%s %s is there twice", b.Kind, b.Type)
 		seen[b.Kind+b.Type] = true
-		require.Contains(t, []string{"logical", "auth", "audit"}, b.Kind)
+		require.Contains(t, keyclass.ViewDirectories, b.Kind)
 		require.NotEmpty(t, b.Why, b.Type)
 	}
 }
@@ -185,7 +186,7 @@ func TestMountsConcurrently(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 200 {
-				_, _ = m.SetTable("core/mounts", []keyclass.Mount{{UUID: "u", Type: "kv"}})
+				_, _ = m.SetTable("core/mounts", []vaultname.Mount{{UUID: "u", Type: "kv"}})
 				m.SetLocalPrefixes("u", []string{"a/"})
 			}
 		})

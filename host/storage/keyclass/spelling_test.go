@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -28,12 +29,12 @@ func twoMounts(t testing.TB) *keyclass.Classifier {
 	t.Helper()
 	m := keyclass.NewMounts()
 	for table := range keyclass.Tables {
-		var mounts []keyclass.Mount
+		var mounts []vaultname.Mount
 		switch table {
 		case "core/mounts":
-			mounts = []keyclass.Mount{{UUID: sharedUUID, Path: "kv/", Type: "kv"}, {UUID: "pki", Path: "pki/", Type: "pki"}}
+			mounts = []vaultname.Mount{{UUID: sharedUUID, Path: "kv/", Type: "kv"}, {UUID: "pki", Path: "pki/", Type: "pki"}}
 		case "core/local-mounts":
-			mounts = []keyclass.Mount{{UUID: localUUID, Path: "lkv/", Type: "kv", Local: true}}
+			mounts = []vaultname.Mount{{UUID: localUUID, Path: "lkv/", Type: "kv", Local: true}}
 		}
 		_, err := m.SetTable(table, mounts)
 		require.NoError(t, err)

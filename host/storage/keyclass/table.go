@@ -2,6 +2,8 @@
 
 package keyclass
 
+import "github.com/vault-replication/vault-replication/host/vaultname"
+
 // Row classifies one key, or all keys below a prefix.
 type Row struct {
 	Key string
@@ -16,23 +18,23 @@ type Row struct {
 // constants and barrier views) and the ones of the replication host.
 var Rows = []Row{
 	// The keyring is one for all clusters of a set.
-	{"core/keyring", false, Shared, "data of all clusters is encrypted with one keyring"},
-	{"core/master", false, Shared, "root key under the keyring, for standbys to follow a rekey"},
-	{"core/shamir-kek", false, Own, "seal material: what the shares of this cluster's own Shamir seal combine to"},
+	{vaultname.Keyring, false, Shared, "data of all clusters is encrypted with one keyring"},
+	{vaultname.RootKey, false, Shared, "root key under the keyring, for standbys to follow a rekey"},
+	{vaultname.ShamirKey, false, Own, "seal material: what the shares of this cluster's own Shamir seal combine to"},
 	{"core/upgrade/", true, Shared, "new terms of the keyring under the old one"},
 	{"core/canary-keyring", false, Shared, "marks that a rotation is complete in the replicated data"},
 
 	// Tables and settings of the core.
-	{"core/mounts", false, Shared, "table of replicated mounts"},
-	{"core/auth", false, Shared, "table of replicated auth mounts, the token store among them"},
-	{"core/audit", false, Shared, "table of replicated audit devices"},
-	{"core/local-mounts", false, Local, "table of local mounts, cubbyhole among them"},
-	{"core/local-auth", false, Local, "table of local auth mounts"},
-	{"core/local-audit", false, Local, "table of local audit devices"},
+	{vaultname.Mounts, false, Shared, "table of replicated mounts"},
+	{vaultname.Auth, false, Shared, "table of replicated auth mounts, the token store among them"},
+	{vaultname.Audit, false, Shared, "table of replicated audit devices"},
+	{vaultname.LocalMounts, false, Local, "table of local mounts, cubbyhole among them"},
+	{vaultname.LocalAuth, false, Local, "table of local auth mounts"},
+	{vaultname.LocalAudit, false, Local, "table of local audit devices"},
 	{"core/group-policy-application-mode", false, Shared, "setting of the identity system"},
 	{"core/cluster/feature-flags", false, Shared, "flags of the whole set, among rows of one cluster"},
-	{"core/index-header-hmac-key", false, Shared, "consistency headers are checked on every cluster of the set"},
-	{"core/plugin-catalog/", true, Shared, "registered plugins and their pinned versions"},
+	{vaultname.IndexHeaderKey, false, Shared, "consistency headers are checked on every cluster of the set"},
+	{vaultname.PluginCatalog, true, Shared, "registered plugins and their pinned versions"},
 	{"core/plugin-runtime-catalog/", true, Shared, "registered plugin runtimes"},
 	{"core/wrapping/", true, Local, "wrapping tokens are of one cluster, and so is the key that signs them"},
 	{"core/login/lockedUsers/", true, Local, "failed logins are counted where they happen"},
@@ -41,21 +43,21 @@ var Rows = []Row{
 	// Of one cluster: its nodes, locks, versions.
 	{"core/lock", false, Own, "lock of the leader"},
 	{"core/migration", false, Own, "lock of a migration of this cluster's storage"},
-	{"core/leader/", true, Own, "address and certificate of the leader"},
+	{vaultname.Leader, true, Own, "address and certificate of the leader"},
 	{"core/raft", true, Own, "TLS keys, autopilot and other state of the raft cluster"},
 	{"core/cluster/", true, Own, "name and id of the cluster"},
-	{"core/versions/", true, Own, "versions that this cluster has run; clusters are upgraded one by one"},
+	{vaultname.Versions, true, Own, "versions that this cluster has run; clusters are upgraded one by one"},
 	{"core/poison-pill", false, Own, "tells standbys of this cluster to seal"},
 	{"core/poison-pill-dr", false, Own, "tells standbys of this cluster to seal"},
 	{"core/dr-operation-token", false, Own, "token for operations on this cluster's role"},
 	{"core/autoloaded-license", false, Own, "license of the nodes"},
 
 	// Seal material: each cluster has its own seal.
-	{"core/seal-config", false, Own, "configuration of this cluster's seal"},
-	{"core/recovery-seal-config", false, Own, "recovery configuration, old place"},
-	{"core/recovery-config", false, Own, "recovery configuration of this cluster's seal"},
-	{"core/recovery-key", false, Own, "recovery key under this cluster's seal"},
-	{"core/hsm/", true, Own, "stored unseal keys under this cluster's seal"},
+	{vaultname.SealConfig, false, Own, "configuration of this cluster's seal"},
+	{vaultname.RecoverySealConfig, false, Own, "recovery configuration, old place"},
+	{vaultname.RecoveryConfig, false, Own, "recovery configuration of this cluster's seal"},
+	{vaultname.RecoveryKey, false, Own, "recovery key under this cluster's seal"},
+	{vaultname.HSM, true, Own, "stored unseal keys under this cluster's seal"},
 	{"core/unseal-keys-backup", false, Own, "backup of a rekey, for this cluster's operators"},
 	{"core/recovery-keys-backup", false, Own, "backup of a rekey, for this cluster's operators"},
 	{"core/seal-gen-info", false, Own, "generation of this cluster's seal configuration"},
@@ -63,18 +65,18 @@ var Rows = []Row{
 	{"barrier/init", false, Own, "mark of initialisation of very old versions"},
 
 	// The system mount.
-	{"sys/policy/", true, Shared, "ACL policies"},
+	{vaultname.Policies, true, Shared, "ACL policies"},
 	{"sys/policy-rgp/", true, Shared, "role governing policies"},
 	{"sys/policy-egp/", true, Shared, "endpoint governing policies"},
 	{"sys/password_policy/", true, Shared, "password policies"},
-	{"sys/quotas/", true, Shared, "quotas and their configuration"},
+	{vaultname.Quotas, true, Shared, "quotas and their configuration"},
 	{"sys/config/", true, Shared, "CORS and other settings of the API"},
 	{"sys/ui", true, Shared, "settings and messages of the UI; the core's view of it has no slash"},
 	{"sys/uiconfig_plaintext", false, Own, "copy of sys/uiconfig to read while sealed; each core makes it by itself, below the journal"},
-	{"sys/audited-headers-config/", true, Shared, "headers to audit"},
-	{"sys/activation-flags", true, Shared, "features that were switched on for the set"},
+	{vaultname.AuditedHeaders, true, Shared, "headers to audit"},
+	{vaultname.Activation, true, Shared, "features that were switched on for the set"},
 	{"sys/mfa/", true, Shared, "TOTP keys of login MFA"},
-	{"sys/login-mfa/", true, Shared, "login MFA methods and enforcements"},
+	{vaultname.LoginMFA, true, Shared, "login MFA methods and enforcements"},
 	{"sys/managed-key-registry/", true, Shared, "managed keys"},
 	{"sys/token/roles/", true, Shared, "token roles, the one replicated part of the token store"},
 	{"sys/token/", true, Local, "tokens are of one cluster"},
@@ -84,14 +86,14 @@ var Rows = []Row{
 
 	// Views of mounts. What of them is local is known from the mount tables and the
 	// backends: see Mounts.
-	{"logical/", true, Shared, "views of secrets engines"},
-	{"auth/", true, Shared, "views of auth methods"},
-	{"audit/", true, Shared, "views of audit devices"},
+	{vaultname.EngineViews, true, Shared, "views of secrets engines"},
+	{vaultname.AuthViews, true, Shared, "views of auth methods"},
+	{vaultname.AuditViews, true, Shared, "views of audit devices"},
 
 	// Of the replication host.
-	{"core/replication/", true, Own, "records of this cluster's roles, behind the barrier"},
+	{vaultname.Replication, true, Own, "records of this cluster's roles, behind the barrier"},
 	{DeclaredKey, false, Shared, "what backends declare as local storage: all clusters of a set classify by what the primary knows"},
-	{"core/replication-filters/", true, Shared, "paths filters of performance secondaries: each reads its own"},
+	{vaultname.ReplicationFilters, true, Shared, "paths filters of performance secondaries: each reads its own"},
 	{"core/replication-shares", false, Shared, "which key shares open the primary, as a mark: a secondary that has others asks for them"},
 	{"core/replication/performance/", true, Local, "what a DR secondary that takes over needs to go on as the performance primary or secondary that this cluster is"},
 	{"replication/", true, Own, "cursor, journal head and slots"},
