@@ -16,6 +16,8 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/helper/salt"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 // auditRetry is how often an audit device that could not be opened is tried
@@ -31,7 +33,7 @@ const auditRetry = time.Second
 // to open the device again. report is called with the reason, and with nil when
 // the device is open. It must be called before the first unseal.
 func (c *Core) TolerateAuditFailures(report func(path string, err error)) {
-	slot := field[map[string]audit.Factory](c.Core, "auditBackends")
+	slot := pinned.Field[map[string]audit.Factory](c.Core, "auditBackends")
 	tolerant := maps.Clone(*slot)
 	for kind, factory := range tolerant {
 		tolerant[kind] = func(conf *audit.BackendConfig, headers audit.HeaderFormatter) (audit.Backend, error) {

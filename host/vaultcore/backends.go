@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -60,8 +61,8 @@ func (c *Core) OnInactive(hook func()) {
 // the mounts are set up, at each start of active duty, which makes them the one
 // place where both the backend and the moment can be had.
 func (c *Core) hookCoreBackends() {
-	engines := *field[map[string]logical.Factory](c.Core, "logicalBackends")
-	methods := *field[map[string]logical.Factory](c.Core, "credentialBackends")
+	engines := *pinned.Field[map[string]logical.Factory](c.Core, "logicalBackends")
+	methods := *pinned.Field[map[string]logical.Factory](c.Core, "credentialBackends")
 	engines["system"] = c.hooked(vaultname.System, engines["system"])
 	engines["identity"] = c.hooked(vaultname.Identity, engines["identity"])
 	methods["token"] = c.hooked(vaultname.Token, methods["token"])
@@ -127,10 +128,10 @@ func (c *Core) hookDuty(sys *framework.Backend) {
 			stockClean(ctx)
 		}
 	}
-	later := field[[]func()](c.Core, "postUnsealFuncs")
+	later := pinned.Field[[]func()](c.Core, "postUnsealFuncs")
 	*later = append(*later, func() {
 		var active context.Context
-		active, end = context.WithCancel(*field[context.Context](c.Core, "activeContext")) //nolint:gosec // the clean-up above calls end
+		active, end = context.WithCancel(*pinned.Field[context.Context](c.Core, "activeContext")) //nolint:gosec // the clean-up above calls end
 		if onReady != nil {
 			onReady(active)
 		}
@@ -149,8 +150,8 @@ func (c *Core) hookDuty(sys *framework.Backend) {
 func (c *Core) SetInertBackends(ctx context.Context, inert bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	logicalSlot := field[map[string]logical.Factory](c.Core, "logicalBackends")
-	authSlot := field[map[string]logical.Factory](c.Core, "credentialBackends")
+	logicalSlot := pinned.Field[map[string]logical.Factory](c.Core, "logicalBackends")
+	authSlot := pinned.Field[map[string]logical.Factory](c.Core, "credentialBackends")
 	if c.savedLogical == nil {
 		c.savedLogical, c.savedAuth = *logicalSlot, *authSlot
 	}

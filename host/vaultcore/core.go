@@ -20,6 +20,8 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/vault"
 	"github.com/hashicorp/vault/vault/cluster"
+
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 // Core is a Vault core with the seams that replication needs. Its hooks must be
@@ -46,11 +48,11 @@ type Core struct {
 // Attach checks the expectations and puts the seams of the barrier and of
 // the core's own backends in. It must run before the core is unsealed for the first time.
 func Attach(core *vault.Core) (*Core, error) {
-	if err := checkExpectations(expectations); err != nil {
+	if err := pinned.Check(); err != nil {
 		return nil, err
 	}
 	c := &Core{Core: core, onBackend: map[string]func(*framework.Backend) error{}}
-	slot := field[vault.SecurityBarrier](core, "barrier")
+	slot := pinned.Field[vault.SecurityBarrier](core, "barrier")
 	inner, ok := (*slot).(*vault.AESGCMBarrier)
 	if !ok {
 		return nil, fmt.Errorf("the barrier of this Vault is a %T, not the AES-GCM barrier: replication cannot attach", *slot)
@@ -70,16 +72,16 @@ func (c *Core) Logger() hclog.Logger { return c.Core.Logger() }
 // InstallStorage replaces the storage that the barrier and the seal write to by
 // a wrapper of it. Raft and HA keep the storage they have.
 func (c *Core) InstallStorage(wrap func(physical.Backend) physical.Backend) {
-	chain := field[physical.Backend](c.Core, "physical")
+	chain := pinned.Field[physical.Backend](c.Core, "physical")
 	wrapped := wrap(*chain)
 	*chain = wrapped
-	*field[physical.Backend](c.barrier.inner, "backend") = wrapped
+	*pinned.Field[physical.Backend](c.barrier.inner, "backend") = wrapped
 }
 
 // UnderlyingStorage is the storage at the bottom of Vault's chain, the one that
 // knows its own limits.
 func (c *Core) UnderlyingStorage() physical.Backend {
-	return *field[physical.Backend](c.Core, "underlyingPhysical")
+	return *pinned.Field[physical.Backend](c.Core, "underlyingPhysical")
 }
 
 // RaftFolder is where raft has its files; empty with other storage.
@@ -88,11 +90,11 @@ func (c *Core) RaftFolder() string {
 	if !ok {
 		return ""
 	}
-	return *field[string](store, "dataDir")
+	return *pinned.Field[string](store, "dataDir")
 }
 
 // RedirectAddr is the API address that the node advertises.
-func (c *Core) RedirectAddr() string { return *field[string](c.Core, "redirectAddr") }
+func (c *Core) RedirectAddr() string { return *pinned.Field[string](c.Core, "redirectAddr") }
 
 // NodeAddrs are the cluster addresses of the nodes of this cluster as URLs. With raft
 // they are those of its configuration, the leader's first. On other storage nobody
@@ -127,20 +129,20 @@ func (c *Core) NodeAddrs(ctx context.Context) []string {
 // HasHA says whether the storage elects leaders. Without it the node is active
 // as soon as it is unsealed.
 func (c *Core) HasHA() bool {
-	return *field[physical.HABackend](c.Core, "ha") != nil
+	return *pinned.Field[physical.HABackend](c.Core, "ha") != nil
 }
 
 // SetReplicationState sets the word that Vault's secondary branches read. It
 // takes effect at once for single requests; what a core builds at unseal follows
 // at the next [Core.Restart].
 func (c *Core) SetReplicationState(s consts.ReplicationState) {
-	atomic.StoreUint32(*field[*uint32](c.Core, "replicationState"), uint32(s))
+	atomic.StoreUint32(*pinned.Field[*uint32](c.Core, "replicationState"), uint32(s))
 }
 
 // ClusterListener is the cluster port, nil when the node has none or is sealed.
 // It is made anew at each unseal.
 func (c *Core) ClusterListener() cluster.ClusterHook {
-	v := (*field[*atomic.Value](c.Core, "clusterListener")).Load()
+	v := (*pinned.Field[*atomic.Value](c.Core, "clusterListener")).Load()
 	if l, ok := v.(*cluster.Listener); ok && l != nil {
 		return l
 	}
@@ -150,14 +152,14 @@ func (c *Core) ClusterListener() cluster.ClusterHook {
 // SetClusterNetwork gives the network of the cluster port. A core that was made with
 // one of its own keeps it.
 func (c *Core) SetClusterNetwork(layer cluster.NetworkLayer) {
-	if slot := field[cluster.NetworkLayer](c.Core, "clusterNetworkLayer"); *slot == nil {
+	if slot := pinned.Field[cluster.NetworkLayer](c.Core, "clusterNetworkLayer"); *slot == nil {
 		*slot = layer
 	}
 }
 
 // ClusterListenerAddrs are the addresses that the configuration gives the cluster port.
 func (c *Core) ClusterListenerAddrs() []*net.TCPAddr {
-	return *field[[]*net.TCPAddr](c.Core, "clusterListenerAddrs")
+	return *pinned.Field[[]*net.TCPAddr](c.Core, "clusterListenerAddrs")
 }
 
 // ClusterListenerConnections is the present cluster listener with the group that it
@@ -167,7 +169,7 @@ func (c *Core) ClusterListenerConnections() (*cluster.Listener, *sync.WaitGroup)
 	if !ok {
 		return nil, nil
 	}
-	return l, *field[*sync.WaitGroup](l, "shutdownWg")
+	return l, *pinned.Field[*sync.WaitGroup](l, "shutdownWg")
 }
 
 // RequestStarted is when the HTTP request came that a context is of, as the core hands
@@ -178,14 +180,14 @@ func (c *Core) RequestStarted(ctx context.Context) (at time.Time, ok bool) {
 	if id == "" {
 		return time.Time{}, false
 	}
-	kept, _ := (*field[*vault.InFlightRequests](c.Core, "inFlightReqData")).InFlightReqMap.Load(id)
+	kept, _ := (*pinned.Field[*vault.InFlightRequests](c.Core, "inFlightReqData")).InFlightReqMap.Load(id)
 	data, ok := kept.(vault.InFlightReqData)
 	return data.StartTime, ok
 }
 
 // withState runs f while the core can neither seal nor change its state.
 func (c *Core) withState(f func() error) error {
-	lock := *field[locking.RWMutex](c.Core, "stateLock")
+	lock := *pinned.Field[locking.RWMutex](c.Core, "stateLock")
 	lock.RLock()
 	defer lock.RUnlock()
 	return f()

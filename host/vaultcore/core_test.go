@@ -18,6 +18,8 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/vault"
 	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 const (
@@ -97,7 +99,7 @@ func TestCoreIsOpenedOnce(t *testing.T) {
 	unseal(t, c, keys)
 	root, err := c.RootKey()
 	require.NoError(t, err)
-	require.ErrorIs(t, unsealInternal(c.Core, context.Background(), root), errOpenAlready)
+	require.ErrorIs(t, pinned.UnsealInternal(c.Core, context.Background(), root), errOpenAlready)
 	opened := make(chan struct{})
 	c.barrier.opened = func() bool {
 		select {

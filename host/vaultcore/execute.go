@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/vaultcore/duty"
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 // Execute runs a request that another host has authenticated and authorised in
@@ -68,7 +69,7 @@ func (c *Core) AuditResponse(ctx context.Context, in *logical.LogInput) error {
 
 func (c *Core) audited(ctx context.Context, f func(context.Context, *audit.Broker) error) error {
 	return c.serving(ctx, func(ctx context.Context) error {
-		b := *field[*audit.Broker](c.Core, "auditBroker")
+		b := *pinned.Field[*audit.Broker](c.Core, "auditBroker")
 		if b == nil {
 			return duty.ErrEnds
 		}
@@ -81,11 +82,11 @@ func (c *Core) audited(ctx context.Context, f func(context.Context, *audit.Broke
 // fails, or does not run, the error is a [duty.Away].
 func (c *Core) serving(ctx context.Context, f func(context.Context) error) error {
 	return c.withState(func() error {
-		active := *field[context.Context](c.Core, "activeContext")
+		active := *pinned.Field[context.Context](c.Core, "activeContext")
 		switch {
 		case c.Sealed():
 			return &duty.Away{Err: consts.ErrSealed}
-		case *field[bool](c.Core, "standby"):
+		case *pinned.Field[bool](c.Core, "standby"):
 			return &duty.Away{Err: consts.ErrStandby}
 		case active == nil || active.Err() != nil:
 			return &duty.Away{Err: duty.ErrEnds}

@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/host/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -49,14 +50,14 @@ var errNotActive = errors.New("the node is not active")
 // called. It gives up when ctx ends: a seal that waits for whoever calls this
 // cancels ctx first.
 func (l *Live) Hold(ctx context.Context) (release func(), err error) {
-	lock := *field[locking.RWMutex](l.core.Core, "stateLock")
+	lock := *pinned.Field[locking.RWMutex](l.core.Core, "stateLock")
 	if try, ok := lock.(interface{ TryRLock() bool }); !ok || !try.TryRLock() {
 		if err := readLock(ctx, lock); err != nil {
 			return nil, err
 		}
 	}
 	// A standby has no mounts.
-	if l.core.Sealed() || *field[*vault.MountTable](l.core.Core, "mounts") == nil {
+	if l.core.Sealed() || *pinned.Field[*vault.MountTable](l.core.Core, "mounts") == nil {
 		lock.RUnlock()
 		return nil, errNotActive
 	}
@@ -94,18 +95,18 @@ func root(ctx context.Context) context.Context { return namespace.RootContext(ct
 // active is the context that lives as long as the active duty: backends keep the
 // one that they are built with.
 func (l *Live) active() context.Context {
-	return root(*field[context.Context](l.core.Core, "activeContext"))
+	return root(*pinned.Field[context.Context](l.core.Core, "activeContext"))
 }
 
 // tableOf is the running table and its lock.
 func (l *Live) tableOf(table string) (**vault.MountTable, rwLocker) {
 	switch table {
 	case vaultname.Auth:
-		return field[*vault.MountTable](l.core.Core, "auth"), *field[locking.RWMutex](l.core.Core, "authLock")
+		return pinned.Field[*vault.MountTable](l.core.Core, "auth"), *pinned.Field[locking.RWMutex](l.core.Core, "authLock")
 	case vaultname.Audit:
-		return field[*vault.MountTable](l.core.Core, "audit"), field[sync.RWMutex](l.core.Core, "auditLock")
+		return pinned.Field[*vault.MountTable](l.core.Core, "audit"), pinned.Field[sync.RWMutex](l.core.Core, "auditLock")
 	default:
-		return field[*vault.MountTable](l.core.Core, "mounts"), *field[locking.RWMutex](l.core.Core, "mountsLock")
+		return pinned.Field[*vault.MountTable](l.core.Core, "mounts"), *pinned.Field[locking.RWMutex](l.core.Core, "mountsLock")
 	}
 }
 
@@ -206,4 +207,6 @@ func (l *Live) swap(slot **vault.MountTable, uuid string, with *vault.MountEntry
 }
 
 // broker is the audit broker.
-func (l *Live) broker() *audit.Broker { return *field[*audit.Broker](l.core.Core, "auditBroker") }
+func (l *Live) broker() *audit.Broker {
+	return *pinned.Field[*audit.Broker](l.core.Core, "auditBroker")
+}

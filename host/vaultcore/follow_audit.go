@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/vault-replication/vault-replication/host/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 // EnableAudit opens an audit device and begins to log to it.
@@ -15,12 +16,12 @@ func (l *Live) EnableAudit(ctx context.Context, e mounttable.Entry) error {
 	if err != nil {
 		return err
 	}
-	return enableAudit(l.core.Core, root(ctx), entry, false)
+	return pinned.EnableAudit(l.core.Core, root(ctx), entry, false)
 }
 
 // DisableAudit ends an audit device.
 func (l *Live) DisableAudit(ctx context.Context, path string) error {
-	found, err := disableAudit(l.core.Core, root(ctx), path, false)
+	found, err := pinned.DisableAudit(l.core.Core, root(ctx), path, false)
 	if err == nil && !found {
 		return fmt.Errorf("there is no audit device %s", path)
 	}

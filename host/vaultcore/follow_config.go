@@ -17,13 +17,14 @@ import (
 	"github.com/hashicorp/vault/vault"
 	"github.com/hashicorp/vault/vault/quotas"
 
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 // Policy takes up an ACL policy that was written or deleted.
 func (l *Live) Policy(ctx context.Context, name string) {
-	if ps := *field[*vault.PolicyStore](l.core.Core, "policyStore"); ps != nil {
-		invalidatePolicy(ps, root(ctx), name, vault.PolicyTypeACL)
+	if ps := *pinned.Field[*vault.PolicyStore](l.core.Core, "policyStore"); ps != nil {
+		pinned.InvalidatePolicy(ps, root(ctx), name, vault.PolicyTypeACL)
 	}
 }
 
@@ -33,7 +34,7 @@ func (l *Live) Quota(ctx context.Context, key string) error {
 	if _, err := l.core.GetEntry(ctx, "sys/"+quotas.StoragePrefix+key); err != nil {
 		return err
 	}
-	if m := *field[*quotas.Manager](l.core.Core, "quotaManager"); m != nil {
+	if m := *pinned.Field[*quotas.Manager](l.core.Core, "quotaManager"); m != nil {
 		m.Invalidate(key)
 	}
 	return nil
@@ -71,11 +72,11 @@ const uiPlaintextKey = "config_plaintext"
 // beside the barrier: it compares the two at each request and would try to mend a
 // difference by writing both, which a secondary may not.
 func (l *Live) UIHeaders(ctx context.Context) error {
-	conf := *field[*vault.UIConfig](l.core.Core, "uiConfig")
+	conf := *pinned.Field[*vault.UIConfig](l.core.Core, "uiConfig")
 	if conf == nil {
 		return nil
 	}
-	store := *field[physical.Backend](conf, "physicalStorage")
+	store := *pinned.Field[physical.Backend](conf, "physicalStorage")
 	raw, err := l.core.GetEntry(ctx, vaultname.UIConfig)
 	if err != nil {
 		return err
@@ -95,7 +96,7 @@ func (l *Live) UIHeaders(ctx context.Context) error {
 
 // AuditedHeaders takes up the request headers that audit devices log.
 func (l *Live) AuditedHeaders(ctx context.Context) error {
-	if h := *field[*audit.HeadersConfig](l.core.Core, "auditedHeaders"); h != nil {
+	if h := *pinned.Field[*audit.HeadersConfig](l.core.Core, "auditedHeaders"); h != nil {
 		return h.Invalidate(ctx)
 	}
 	return nil
@@ -107,7 +108,7 @@ const mfaMethodTable = "login_mfa_configs"
 // before what takes its place is there: in between, logins would pass without a
 // second factor.
 func (l *Live) LoginMFA(ctx context.Context, key string) error {
-	b := *field[*vault.LoginMFABackend](l.core.Core, "loginMFABackend")
+	b := *pinned.Field[*vault.LoginMFABackend](l.core.Core, "loginMFABackend")
 	if b == nil {
 		return nil
 	}
@@ -120,11 +121,11 @@ func (l *Live) LoginMFA(ctx context.Context, key string) error {
 	case kind == "method" && raw == nil:
 		return b.MemDBDeleteMFAConfigByID(id, mfaMethodTable)
 	case kind == "method":
-		return loadMFAMethodConfigs(b, root(ctx), namespace.RootNamespace)
+		return pinned.LoadMFAMethodConfigs(b, root(ctx), namespace.RootNamespace)
 	case kind == "enforcement" && raw == nil:
 		return b.MemDBDeleteMFALoginEnforcementConfigByID(id)
 	case kind == "enforcement":
-		_, err := loadMFAEnforcementConfigs(b, root(ctx), namespace.RootNamespace)
+		_, err := pinned.LoadMFAEnforcementConfigs(b, root(ctx), namespace.RootNamespace)
 		return err
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/host/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -55,7 +56,7 @@ func (l *Live) ForgetLeases(ctx context.Context, table string, e mounttable.Entr
 // the others, and returns the last error. Without a lease that has failed the error
 // is of their list.
 func (l *Live) eachLease(ctx context.Context, table string, e mounttable.Entry, do func(*vault.ExpirationManager, context.Context, string) error) (failed, total int, err error) {
-	leases := *field[*vault.ExpirationManager](l.core.Core, "expiration")
+	leases := *pinned.Field[*vault.ExpirationManager](l.core.Core, "expiration")
 	if leases == nil {
 		return 0, 0, errNotActive
 	}

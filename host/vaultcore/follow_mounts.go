@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/host/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -80,14 +81,14 @@ func (l *Live) build(table string, entry *vault.MountEntry) (logical.Backend, *v
 	if err != nil {
 		return nil, nil, err
 	}
-	want, factory := logical.TypeLogical, newLogicalBackend
+	want, factory := logical.TypeLogical, pinned.NewLogicalBackend
 	if table == vaultname.Auth {
-		want, factory = logical.TypeCredential, newCredentialBackend
+		want, factory = logical.TypeCredential, pinned.NewCredentialBackend
 	}
 	// A backend must not write before it is mounted; see Vault's own mount.
-	setReadOnlyErr(view, logical.ErrSetupReadOnly)
-	backend, err := factory(l.core.Core, ctx, entry, mountEntrySysView(l.core.Core, entry), view)
-	setReadOnlyErr(view, nil)
+	pinned.SetReadOnlyErr(view, logical.ErrSetupReadOnly)
+	backend, err := factory(l.core.Core, ctx, entry, pinned.MountEntrySysView(l.core.Core, entry), view)
+	pinned.SetReadOnlyErr(view, nil)
 	if err != nil {
 		return nil, view, err
 	}
@@ -98,7 +99,7 @@ func (l *Live) build(table string, entry *vault.MountEntry) (logical.Backend, *v
 		backend.Cleanup(ctx)
 		return nil, view, fmt.Errorf("the engine %q is of the type %s, not %s", entry.Type, backend.Type(), want)
 	}
-	addPathCheckers(l.core.Core, entry, backend, view.Prefix())
+	pinned.AddPathCheckers(l.core.Core, entry, backend, view.Prefix())
 	// As at unseal, an engine that does not start well is mounted all the same.
 	if err := backend.Initialize(ctx, &logical.InitializationRequest{Storage: view}); err != nil {
 		l.core.Logger().Error("an engine that the primary mounted did not start well", "path", entry.Path, "type", entry.Type, "error", err)
@@ -142,7 +143,7 @@ func (l *Live) Unmount(_ context.Context, table, uuid string) error {
 	old, ok := l.router().at(routed(entry))
 	l.router().drop(entry)
 	l.remove(table, uuid)
-	removePathCheckers(l.core.Core, entry, entry.ViewPath())
+	pinned.RemovePathCheckers(l.core.Core, entry, entry.ViewPath())
 	l.core.WellKnownRedirects.DeregisterMount(uuid)
 	if ok {
 		l.cleanUp(l.active(), old)

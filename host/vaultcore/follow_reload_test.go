@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/routing"
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -68,12 +69,12 @@ func TestWritesThatMeetAReload(t *testing.T) {
 func TestReloadOfAnAbsentPlugin(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, pairConfig, func(p *pair) { p.prepare("sys/mounts/early", map[string]any{"type": "transit"}) })
-	delete(*field[map[string]logical.Factory](p.secondary.Core, "logicalBackends"), "transit")
+	delete(*pinned.Field[map[string]logical.Factory](p.secondary.Core, "logicalBackends"), "transit")
 	p.open()
 	n, err := p.live.ReloadPlugin(t.Context(), "secret", "transit")
 	require.Error(t, err)
 	require.Zero(t, n)
-	(*field[map[string]logical.Factory](p.secondary.Core, "logicalBackends"))["transit"] = pairConfig().LogicalBackends["transit"]
+	(*pinned.Field[map[string]logical.Factory](p.secondary.Core, "logicalBackends"))["transit"] = pairConfig().LogicalBackends["transit"]
 	n, err = p.live.ReloadPlugin(t.Context(), "auth", "transit")
 	require.NoError(t, err)
 	require.Zero(t, n, "it is a secrets engine")

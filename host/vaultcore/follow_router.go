@@ -10,6 +10,8 @@ import (
 	radix "github.com/armon/go-radix"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 // router is the core's router, with the trees that a mount is entered in.
@@ -17,8 +19,8 @@ type router struct{ *vault.Router }
 
 func (l *Live) router() router { return l.core.router() }
 
-func (r router) lock() *sync.RWMutex          { return field[sync.RWMutex](r.Router, "l") }
-func (r router) tree(name string) *radix.Tree { return *field[*radix.Tree](r.Router, name) }
+func (r router) lock() *sync.RWMutex          { return pinned.Field[sync.RWMutex](r.Router, "l") }
+func (r router) tree(name string) *radix.Tree { return *pinned.Field[*radix.Tree](r.Router, name) }
 
 // at is the route with exactly this path.
 func (r router) at(path string) (route, bool) {

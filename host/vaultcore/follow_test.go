@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -106,7 +107,7 @@ func TestFollowLeasesOfAnUnmount(t *testing.T) {
 	require.NotEmpty(t, resp.Secret.LeaseID)
 	lease := resp.Secret.LeaseID
 	ctx := namespace.RootContext(context.Background())
-	exp := *field[*vault.ExpirationManager](p.secondary.Core, "expiration")
+	exp := *pinned.Field[*vault.ExpirationManager](p.secondary.Core, "expiration")
 	times, err := exp.FetchLeaseTimes(ctx, lease)
 	require.NoError(t, err)
 	require.NotNil(t, times)
@@ -208,7 +209,7 @@ func TestFollowSystem(t *testing.T) {
 	require.False(t, p.secondary.CORSConfig().IsEnabled())
 
 	ctx := context.Background()
-	ui := *field[*vault.UIConfig](p.secondary.Core, "uiConfig")
+	ui := *pinned.Field[*vault.UIConfig](p.secondary.Core, "uiConfig")
 	p.write("sys/config/ui/headers/X-Test", map[string]any{"values": []string{"one"}})
 	headers, err := ui.Headers(ctx)
 	require.NoError(t, err, "the plain copy must be the one that Vault compares with")
@@ -381,7 +382,7 @@ func TestMountOfAnAbsentPlugin(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, pairConfig, func(p *pair) { p.prepare("sys/mounts/early", map[string]any{"type": "transit"}) })
 	for _, absent := range []string{"transit", "pki"} {
-		delete(*field[map[string]logical.Factory](p.secondary.Core, "logicalBackends"), absent)
+		delete(*pinned.Field[map[string]logical.Factory](p.secondary.Core, "logicalBackends"), absent)
 	}
 	p.open()
 	p.write("sys/mounts/late", map[string]any{"type": "pki"})
@@ -390,7 +391,7 @@ func TestMountOfAnAbsentPlugin(t *testing.T) {
 	require.ErrorIs(t, err, logical.ErrUnsupportedPath)
 	require.Contains(t, p.read("sys/mounts"), "late/")
 
-	(*field[map[string]logical.Factory](p.secondary.Core, "logicalBackends"))["pki"] = pairConfig().LogicalBackends["pki"]
+	(*pinned.Field[map[string]logical.Factory](p.secondary.Core, "logicalBackends"))["pki"] = pairConfig().LogicalBackends["pki"]
 	require.NoError(t, p.follower.Recheck(context.Background()))
 	require.Len(t, p.follower.Lacks(), 1)
 	_, err = p.ask(logical.ListOperation, "late/certs", p.root, nil)

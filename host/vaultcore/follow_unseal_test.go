@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/vault/vault"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -134,7 +135,7 @@ func TestAuditDeviceThatCannotBeOpened(t *testing.T) {
 		p.prepare("sys/policy/x", map[string]any{"policy": `path "a" { capabilities = ["read"] }`})
 	})
 	broken := &brokenFile{broken: true}
-	(*field[map[string]audit.Factory](p.secondary.Core, "auditBackends"))["file"] = broken.factory
+	(*pinned.Field[map[string]audit.Factory](p.secondary.Core, "auditBackends"))["file"] = broken.factory
 	p.secondary.TolerateAuditFailures(p.follower.AuditDevice)
 	p.open()
 	require.Len(t, p.follower.Lacks(), 1)
@@ -165,7 +166,7 @@ func TestAuditDeviceThatCannotBeOpenedLive(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, pairConfig, nil)
 	broken := &brokenFile{broken: true}
-	(*field[map[string]audit.Factory](p.secondary.Core, "auditBackends"))["file"] = broken.factory
+	(*pinned.Field[map[string]audit.Factory](p.secondary.Core, "auditBackends"))["file"] = broken.factory
 	p.secondary.TolerateAuditFailures(p.follower.AuditDevice)
 	p.open()
 	p.write("sys/audit/file", map[string]any{"type": "file", "options": map[string]any{"file_path": filepath.Join(t.TempDir(), "log")}})

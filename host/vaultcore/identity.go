@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -170,7 +171,7 @@ func (i *Identity) PutLocalAlias(ctx context.Context, entityID, accessor, name s
 		return err
 	}
 	ctx = namespace.RootContext(ctx)
-	lock := field[sync.RWMutex](store, "lock")
+	lock := pinned.Field[sync.RWMutex](store, "lock")
 	lock.Lock()
 	defer lock.Unlock()
 	wanted := &logical.Alias{MountAccessor: accessor, Name: name, Metadata: metadata, Local: true}
@@ -189,13 +190,13 @@ func (i *Identity) PutLocalAlias(ctx context.Context, entityID, accessor, name s
 	if entity == nil {
 		return fmt.Errorf("the entity %s of the local alias is not known to this cluster", entityID)
 	}
-	_, err = processLocalAlias(store, ctx, wanted, entity, true)
+	_, err = pinned.ProcessLocalAlias(store, ctx, wanted, entity, true)
 	return err
 }
 
 // AuthMount is the auth mount with an accessor, if it is in service.
 func (i *Identity) AuthMount(accessor string) (vaultname.Mount, bool) {
-	router := *field[*vault.Router](i.core.Core, "router")
+	router := *pinned.Field[*vault.Router](i.core.Core, "router")
 	if router == nil {
 		return vaultname.Mount{}, false
 	}
@@ -208,5 +209,5 @@ func (i *Identity) AuthMount(accessor string) (vaultname.Mount, bool) {
 
 // packer is one of the store's three bucket stores.
 func packer(store *vault.IdentityStore, name string) *storagepacker.StoragePacker {
-	return *field[*storagepacker.StoragePacker](store, name)
+	return *pinned.Field[*storagepacker.StoragePacker](store, name)
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/vault/helper/identity"
 	"github.com/hashicorp/vault/vault"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 // IdentityWrites is what the identity store of a performance secondary asks of the
@@ -31,8 +33,8 @@ func (i *Identity) ForwardWrites(w IdentityWrites) error {
 	if err != nil {
 		return err
 	}
-	*field[vault.GroupUpdater](store, "groupUpdater") = groupForwarder{store, w}
-	*field[vault.EntityCreator](store, "entityCreator") = entityForwarder{store, w}
+	*pinned.Field[vault.GroupUpdater](store, "groupUpdater") = groupForwarder{store, w}
+	*pinned.Field[vault.EntityCreator](store, "entityCreator") = entityForwarder{store, w}
 	return nil
 }
 
@@ -79,7 +81,7 @@ func (f entityForwarder) CreateEntity(ctx context.Context) (*identity.Entity, er
 	if err := proto.Unmarshal(stored, entity); err != nil {
 		return nil, fmt.Errorf("the primary's answer is not an entity: %w", err)
 	}
-	if err := cacheTemporaryEntity(f.store, ctx, entity); err != nil {
+	if err := pinned.CacheTemporaryEntity(f.store, ctx, entity); err != nil {
 		return nil, err
 	}
 	return entity, nil
@@ -94,7 +96,7 @@ func (i *Identity) SettleEntity(ctx context.Context, entityID string) error {
 		if err != nil {
 			return err
 		}
-		lock := field[sync.RWMutex](store, "lock")
+		lock := pinned.Field[sync.RWMutex](store, "lock")
 		lock.Lock()
 		err = packer(store, "localAliasPacker").DeleteItem(ctx, entityID+temporary)
 		lock.Unlock()

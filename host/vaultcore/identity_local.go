@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/vault/helper/namespace"
 	"github.com/hashicorp/vault/helper/storagepacker"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 // localItem is what the local alias buckets hold under an ID. Each bucket is read
@@ -196,7 +198,7 @@ func (i *Identity) sweepItem(ctx context.Context, item string) (bucket string, e
 		return "", err
 	}
 	entities, locals := packer(store, "entityPacker"), packer(store, "localAliasPacker")
-	lock := field[sync.RWMutex](store, "lock")
+	lock := pinned.Field[sync.RWMutex](store, "lock")
 	lock.Lock()
 	defer lock.Unlock()
 	id, kept := strings.CutSuffix(item, temporary)

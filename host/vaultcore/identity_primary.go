@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/vault/helper/namespace"
 	"github.com/hashicorp/vault/sdk/logical"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 // EnsureEntity makes the entity of an alias, or its alias' metadata, what a login
@@ -53,7 +55,7 @@ func (i *Identity) RefreshGroups(ctx context.Context, entityID, accessor string,
 	for n, name := range aliases {
 		groups[n] = &logical.Alias{MountAccessor: accessor, Name: name}
 	}
-	_, err = refreshExternalGroups(store, namespace.RootContext(ctx), entityID, groups, accessor)
+	_, err = pinned.RefreshExternalGroups(store, namespace.RootContext(ctx), entityID, groups, accessor)
 	return err
 }
 
@@ -64,7 +66,7 @@ func (i *Identity) ChangeMembers(ctx context.Context, groupID string, add, remov
 	if err != nil {
 		return err
 	}
-	lock := field[sync.RWMutex](store, "groupLock")
+	lock := pinned.Field[sync.RWMutex](store, "groupLock")
 	lock.Lock()
 	defer lock.Unlock()
 	group, err := store.MemDBGroupByID(groupID, true)

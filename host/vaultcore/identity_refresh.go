@@ -15,6 +15,8 @@ import (
 	"github.com/hashicorp/vault/helper/storagepacker"
 	"github.com/hashicorp/vault/vault"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 const (
@@ -68,7 +70,7 @@ func (i *Identity) Refresh(ctx context.Context, keys []string) error {
 	if i.of != store {
 		i.of, i.contested = store, nil
 	}
-	lock := field[sync.RWMutex](store, "lock")
+	lock := pinned.Field[sync.RWMutex](store, "lock")
 	lock.Lock()
 	defer lock.Unlock()
 	return i.refresh(ctx, store, entities, groups)
@@ -104,7 +106,7 @@ func (i *Identity) refresh(ctx context.Context, store *vault.IdentityStore, enti
 	if err != nil {
 		return err
 	}
-	r.txn = (*field[*memdb.MemDB](store, "db")).Txn(true)
+	r.txn = (*pinned.Field[*memdb.MemDB](store, "db")).Txn(true)
 	defer r.txn.Abort()
 	if err := r.replaceEntities(ctx, unique(entities), storedEntities); err != nil {
 		return err
@@ -135,7 +137,7 @@ func (r *refresher) readEntities(ctx context.Context, buckets []string) ([]*iden
 			continue
 		}
 		for _, item := range bucket.Items {
-			e, err := parseEntity(r.store, ctx, item)
+			e, err := pinned.ParseEntity(r.store, ctx, item)
 			if err != nil {
 				return nil, fmt.Errorf("decoding of an entity in %s: %w", key, err)
 			}
@@ -159,7 +161,7 @@ func (r *refresher) readGroups(ctx context.Context, buckets []string) ([]*identi
 			continue
 		}
 		for _, item := range bucket.Items {
-			g, err := parseGroup(r.store, item)
+			g, err := pinned.ParseGroup(r.store, item)
 			if err != nil {
 				return nil, fmt.Errorf("decoding of a group in %s: %w", key, err)
 			}

@@ -15,6 +15,8 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/prototext"
+
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 // picture is all that a store knows, found by every index.
@@ -23,7 +25,7 @@ func picture(t *testing.T, c *Core) map[string]string {
 	s, ctx := c.IdentityStore(), namespace.RootContext(t.Context())
 	out := map[string]string{}
 	for n := range 256 {
-		txn := (*field[*memdb.MemDB](s, "db")).Txn(false)
+		txn := (*pinned.Field[*memdb.MemDB](s, "db")).Txn(false)
 		entities, err := s.MemDBEntitiesByBucketKeyInTxn(txn, fmt.Sprintf("%s%d", entityBuckets, n))
 		require.NoError(t, err)
 		for _, e := range entities {

@@ -16,6 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/entity"
 	"github.com/vault-replication/vault-replication/host/forward/wire"
 	"github.com/vault-replication/vault-replication/host/routing"
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -281,7 +282,7 @@ func TestAliasesOfLocalMountsAreManagedHere(t *testing.T) {
 func TestTokenWithEntityAlias(t *testing.T) {
 	t.Parallel()
 	p := newPeoplePair(t)
-	store := *field[*vault.TokenStore](p.secondary.Core, "tokenStore")
+	store := *pinned.Field[*vault.TokenStore](p.secondary.Core, "tokenStore")
 	require.NoError(t, entity.DecorateTokenCreate(store.Backend, func() entity.Ensurer { return p.client }))
 	p.ask(p.secondary, "auth/token/roles/web", map[string]any{"allowed_entity_aliases": "app-*"})
 	create := func(alias string) (*logical.Response, error) {

@@ -8,16 +8,18 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 // Seal is the core's seal.
-func (c *Core) Seal() vault.Seal { return *field[vault.Seal](c.Core, "seal") }
+func (c *Core) Seal() vault.Seal { return *pinned.Field[vault.Seal](c.Core, "seal") }
 
 // VerifyShares says whether the combined key shares are those of this cluster:
 // unseal shares with a Shamir seal, recovery shares with an auto-unseal one.
 func (c *Core) VerifyShares(ctx context.Context, combined []byte) error {
 	return c.withState(func() error {
-		root, err := unsealKeyToRootKeyPostUnseal(c.Core, ctx, combined)
+		root, err := pinned.UnsealKeyToRootKeyPostUnseal(c.Core, ctx, combined)
 		if err != nil {
 			return fmt.Errorf("unable to authenticate: %w", err)
 		}
@@ -44,7 +46,3 @@ func (c *Core) ShareConfig(ctx context.Context) (shares, threshold int, err erro
 	}
 	return conf.SecretShares, conf.SecretThreshold, nil
 }
-
-// ReloadShamirKey makes a Shamir seal take up a key encryption key that was
-// written below it; it does nothing with other seals.
-func (c *Core) ReloadShamirKey(ctx context.Context) error { return reloadShamirKey(c.Core, ctx) }

@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/cidrutil"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 // MayRead says whether the token that came with a request may read its path, where the
@@ -16,7 +18,7 @@ import (
 // that is unknown and from an address that it is not bound to the answer is no. It is for a
 // request that the core is handling.
 func (c *Core) MayRead(ctx context.Context, req *logical.Request) bool {
-	store := *field[*vault.TokenStore](c.Core, "tokenStore")
+	store := *pinned.Field[*vault.TokenStore](c.Core, "tokenStore")
 	if store == nil || req.ClientToken == "" {
 		return false
 	}

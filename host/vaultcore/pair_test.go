@@ -24,6 +24,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/follow"
 	"github.com/vault-replication/vault-replication/host/mounttable"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 const perfSecondary = consts.ReplicationPerformanceSecondary | consts.ReplicationDRDisabled
@@ -272,4 +273,4 @@ func (p *pair) prepare(path string, data map[string]any) {
 	require.NoError(p.t, err, path)
 }
 
-func brokerOf(c *Core) *audit.Broker { return *field[*audit.Broker](c.Core, "auditBroker") }
+func brokerOf(c *Core) *audit.Broker { return *pinned.Field[*audit.Broker](c.Core, "auditBroker") }

@@ -14,12 +14,9 @@ import (
 	"github.com/hashicorp/vault/vault"
 	"github.com/hashicorp/vault/vault/plugincatalog"
 
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
-
-var pluginExpectations = []expectation{
-	{coreType, "pluginCatalog", "*plugincatalog.PluginCatalog"},
-}
 
 // Unavailable says why a mount's plugin cannot run on this node, empty if nothing is
 // known to be in its way. A core whose engines are inert has not tried.
@@ -29,7 +26,7 @@ func (c *Core) Unavailable(ctx context.Context, table string, e *vault.MountEntr
 		name = e.Config.PluginName
 	}
 	external := e.Type == "plugin" || e.IsExternalPlugin()
-	catalog := *field[*plugincatalog.PluginCatalog](c.Core, "pluginCatalog")
+	catalog := *pinned.Field[*plugincatalog.PluginCatalog](c.Core, "pluginCatalog")
 	if catalog == nil || !external {
 		return ""
 	}

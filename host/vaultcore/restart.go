@@ -11,6 +11,8 @@ import (
 
 	"github.com/hashicorp/vault/helper/locking"
 	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 // Restart seals the core in place, runs during, and unseals it again. Raft and the
@@ -47,7 +49,7 @@ func (c *Core) Restart(ctx context.Context, during func(context.Context) ([]byte
 	defer clear(old)
 
 	c.cancelRequests()
-	if err := sealInternalWithOptions(c.Core, false, true, false); err != nil {
+	if err := pinned.SealInternalWithOptions(c.Core, false, true, false); err != nil {
 		return fmt.Errorf("seal in place: %w", err)
 	}
 	defer c.releaseLock()()
@@ -55,7 +57,7 @@ func (c *Core) Restart(ctx context.Context, during func(context.Context) ([]byte
 	if duringErr != nil || key == nil {
 		key = old
 	}
-	if err := unsealInternal(c.Core, ctx, key); err != nil {
+	if err := pinned.UnsealInternal(c.Core, ctx, key); err != nil {
 		if duringErr != nil {
 			return fmt.Errorf("unseal after a change that failed (%w): %w: the node stays sealed and needs its key shares", duringErr, err)
 		}
@@ -70,7 +72,7 @@ func (c *Core) Restart(ctx context.Context, during func(context.Context) ([]byte
 // ever, which is renewed as long as the process lives. There another node may get it
 // first, and finds what was written.
 func (c *Core) releaseLock() (release func()) {
-	held := field[physical.Lock](c.Core, "heldHALock")
+	held := pinned.Field[physical.Lock](c.Core, "heldHALock")
 	lock := *held
 	if lock == nil || c.raftElects() {
 		return func() {}
@@ -93,7 +95,7 @@ const restartPatience = 5 * time.Second
 // lockState takes the core's state lock. What is under way is waited for, and cancelled
 // after a while, as Vault does when it seals.
 func (c *Core) lockState(patience time.Duration) locking.RWMutex {
-	lock := *field[locking.RWMutex](c.Core, "stateLock")
+	lock := *pinned.Field[locking.RWMutex](c.Core, "stateLock")
 	cancel := time.AfterFunc(patience, c.cancelRequests)
 	lock.Lock()
 	cancel.Stop()
@@ -102,7 +104,7 @@ func (c *Core) lockState(patience time.Duration) locking.RWMutex {
 
 // cancelRequests ends the context of the active duty.
 func (c *Core) cancelRequests() {
-	if cancel, ok := (*field[*atomic.Value](c.Core, "activeContextCancelFunc")).Load().(context.CancelFunc); ok && cancel != nil {
+	if cancel, ok := (*pinned.Field[*atomic.Value](c.Core, "activeContextCancelFunc")).Load().(context.CancelFunc); ok && cancel != nil {
 		cancel()
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -97,7 +98,7 @@ func (c *Core) BackendOf(path string) logical.Backend {
 	return c.router().MatchingBackend(namespace.RootContext(context.Background()), path)
 }
 
-func (c *Core) router() router { return router{*field[*vault.Router](c.Core, "router")} }
+func (c *Core) router() router { return router{*pinned.Field[*vault.Router](c.Core, "router")} }
 
 // routes are the router's entries. The router's lock is not held while one of
 // them is worked on.
@@ -191,6 +192,6 @@ func (e route) wrap(wrap func(vaultname.Mount, logical.Backend) logical.Backend)
 // write.
 func (e route) admitWrites() {
 	if view, ok := (*entryField[logical.Storage](e, "storageView")).(*vault.BarrierView); ok {
-		setReadOnlyErr(view, nil)
+		pinned.SetReadOnlyErr(view, nil)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/vault"
 	vaultseal "github.com/hashicorp/vault/vault/seal"
 
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -21,7 +22,7 @@ import (
 // primary's. Both rows are asked for, for a rekey writes them one after the other.
 func (c *Core) KeysReplaced(ctx context.Context) (bool, error) {
 	ctx = physical.CacheRefreshContext(ctx, true)
-	store := *field[physical.Backend](c.Core, "physical")
+	store := *pinned.Field[physical.Backend](c.Core, "physical")
 	ring, err := store.Get(ctx, vaultname.Keyring)
 	if err != nil || ring == nil {
 		return false, err
@@ -78,7 +79,7 @@ func (c *Core) LeaderKnown() bool {
 // WhileStandby runs f if the node is an unsealed standby, and keeps it one meanwhile.
 func (c *Core) WhileStandby(f func() error) error {
 	return c.withState(func() error {
-		if c.Sealed() || !*field[bool](c.Core, "standby") {
+		if c.Sealed() || !*pinned.Field[bool](c.Core, "standby") {
 			return nil
 		}
 		return f()
@@ -111,7 +112,7 @@ func (c *Core) SealStandby(ctx context.Context) error {
 // barrier is closed a moment later. So the lock is held before.
 func (c *Core) sealReplaced(ctx context.Context) error {
 	defer c.lockState(vault.DefaultMaxRequestDuration).Unlock()
-	if c.Sealed() || !*field[bool](c.Core, "standby") {
+	if c.Sealed() || !*pinned.Field[bool](c.Core, "standby") {
 		return nil
 	}
 	if replaced, err := c.KeysReplaced(ctx); err == nil && !replaced {
@@ -123,12 +124,12 @@ func (c *Core) sealReplaced(ctx context.Context) error {
 	if seal.RecoveryKeySupported() {
 		_ = seal.ClearRecoveryConfig(ctx)
 	}
-	return sealInternalWithOptions(c.Core, false, false, !c.raftElects())
+	return pinned.SealInternalWithOptions(c.Core, false, false, !c.raftElects())
 }
 
 // raftElects says whether raft elects the active node; it keeps the leadership while
 // the core is sealed.
 func (c *Core) raftElects() bool {
-	_, ok := (*field[physical.HABackend](c.Core, "ha")).(*raft.RaftBackend)
+	_, ok := (*pinned.Field[physical.HABackend](c.Core, "ha")).(*raft.RaftBackend)
 	return ok
 }

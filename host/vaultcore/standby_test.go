@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/vault/vault"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -185,7 +186,7 @@ func TestNodeWithReplacedKeysDoesNotLead(t *testing.T) {
 		t.Fatal("the server was told to end")
 	default:
 	}
-	lock, err := (*field[physical.HABackend](standby.Core, "ha")).LockWith(vault.CoreLockPath, "probe")
+	lock, err := (*pinned.Field[physical.HABackend](standby.Core, "ha")).LockWith(vault.CoreLockPath, "probe")
 	require.NoError(t, err)
 	held, _, err := lock.Value()
 	require.NoError(t, err)
@@ -202,12 +203,12 @@ func TestStandbyIsSealedUnderTheStateLock(t *testing.T) {
 
 	replaceKeys(t, store)
 	// The seal waits for this right after its mark.
-	forwarding := field[sync.RWMutex](standby.Core, "requestForwardingConnectionLock")
+	forwarding := pinned.Field[sync.RWMutex](standby.Core, "requestForwardingConnectionLock")
 	forwarding.Lock()
 	done := make(chan error, 1)
 	go func() { done <- standby.SealStandby(context.Background()) }()
 	eventually(t, standby.Sealed)
-	state, ok := (*field[locking.RWMutex](standby.Core, "stateLock")).(interface {
+	state, ok := (*pinned.Field[locking.RWMutex](standby.Core, "stateLock")).(interface {
 		TryRLock() bool
 		RUnlock()
 	})

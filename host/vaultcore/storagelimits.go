@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/vault/sdk/physical/file"
 
 	"github.com/vault-replication/vault-replication/host/storage/unstorable"
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 const (
@@ -28,7 +29,7 @@ const (
 func (c *Core) StorageLimits() unstorable.Limits {
 	switch store := c.UnderlyingStorage().(type) {
 	case *raft.RaftBackend:
-		return unstorable.Limits{Value: int(*field[uint64](store, "maxEntrySize")), ValueSetting: "max_entry_size", Key: raftKeyMax}
+		return unstorable.Limits{Value: int(*pinned.Field[uint64](store, "maxEntrySize")), ValueSetting: "max_entry_size", Key: raftKeyMax}
 	case *consul.ConsulBackend:
 		return unstorable.Limits{Value: consulValueMax, ValueSetting: "kv_max_value_size of Consul"}
 	case *postgresql.PostgreSQLBackend:

@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/cidrutil"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
 // Errors of AllowBatchToken. All of them mean that the token is no good.
@@ -40,8 +42,8 @@ func (c *Core) AllowBatchToken(ctx context.Context, token string, use *logical.R
 		hold = func(f func() error) error { return f() }
 	}
 	return hold(func() error {
-		store := *field[*vault.TokenStore](c.Core, "tokenStore")
-		policies := *field[*vault.PolicyStore](c.Core, "policyStore")
+		store := *pinned.Field[*vault.TokenStore](c.Core, "tokenStore")
+		policies := *pinned.Field[*vault.PolicyStore](c.Core, "policyStore")
 		if store == nil || policies == nil {
 			return errors.New("the node is not active: try again when it is")
 		}
@@ -68,7 +70,7 @@ func (c *Core) AllowBatchToken(ctx context.Context, token string, use *logical.R
 		}
 		// A secondary's policies change below its policy cache.
 		for _, name := range entry.Policies {
-			invalidatePolicy(policies, ctx, name, vault.PolicyTypeACL)
+			pinned.InvalidatePolicy(policies, ctx, name, vault.PolicyTypeACL)
 		}
 		acl, err := policies.ACL(ctx, nil, map[string][]string{entry.NamespaceID: entry.Policies})
 		if err != nil {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package vaultcore
+package pinned
 
 import (
 	"slices"
@@ -13,17 +13,17 @@ import (
 // sentence: a check that cannot fail would let an unfit Vault start.
 func TestExpectations(t *testing.T) {
 	t.Parallel()
-	require.NoError(t, checkExpectations(expectations))
+	require.NoError(t, check(expectations))
 	for i, e := range expectations {
 		t.Run(e.owner.Name()+"."+e.field, func(t *testing.T) {
 			t.Parallel()
 			wrongType := slices.Clone(expectations)
 			wrongType[i].typ = "chan struct{}"
-			require.ErrorContains(t, checkExpectations(wrongType), e.field)
+			require.ErrorContains(t, check(wrongType), e.field)
 
 			gone := slices.Clone(expectations)
 			gone[i].field = e.field + "Gone"
-			require.ErrorContains(t, checkExpectations(gone), "has no field")
+			require.ErrorContains(t, check(gone), "has no field")
 		})
 	}
 }

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package pinned
+
+import (
+	"reflect"
+	"unsafe"
+)
+
+// Field is a pointer to the unexported field of the struct that owner points
+// to. Its type was compared by Check. A test finds names that are not in its list.
+func Field[T any](owner any, name string) *T {
+	v := reflect.ValueOf(owner).Elem().FieldByName(name)
+	return (*T)(unsafe.Pointer(v.UnsafeAddr()))
+}
