@@ -92,7 +92,6 @@ var expectations = []expectation{
 	{routeEntryType, "mountEntry", "*vault.MountEntry"},
 	{routeEntryType, "storagePrefix", "string"},
 	{routeEntryType, "storageView", "logical.Storage"},
-	{routeEntryType, "tainted", "atomic.Bool"},
 
 	{uiConfigType, "physicalStorage", "physical.Backend"},
 
