@@ -11,7 +11,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/entity"
 	"github.com/vault-replication/vault-replication/host/routing"
-	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/host/vaultcore/routes"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -117,7 +117,7 @@ func (s *Server) wrap() {
 
 // wrapEntry does that for a mount that has come from the primary.
 func (s *Server) wrapEntry(e *vault.MountEntry, b logical.Backend) logical.Backend {
-	m := vaultcore.MountOf(e)
+	m := routes.MountOf(e)
 	if err := s.Mounts.LearnBackend(context.Background(), m, b); err != nil {
 		s.Logger.Error("the local storage of a mount could not be learned", "mount", m.Path, "error", err)
 	}

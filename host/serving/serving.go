@@ -23,6 +23,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/routing"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/vaultcore"
+	"github.com/vault-replication/vault-replication/host/vaultcore/identity"
+	"github.com/vault-replication/vault-replication/host/vaultcore/live"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -81,9 +83,9 @@ type Options struct {
 type Server struct {
 	Options
 
-	live     *vaultcore.Live
+	live     *live.Live
 	follower *follow.Follower
-	identity *vaultcore.Identity
+	identity *identity.Store
 	entities *entity.Secondary
 	server   *forward.Server
 	// plan makes the wrappers of a secondary.
@@ -102,7 +104,7 @@ type relation struct{ set, id, key string }
 // New makes the server and attaches it to the core, which is sealed still.
 func New(o Options) *Server {
 	s, core, logger := &Server{Options: o}, o.Core, o.Logger
-	s.identity = vaultcore.NewIdentity(core, &routing.Readers{})
+	s.identity = identity.New(core.Core, &routing.Readers{})
 	s.entities = entity.NewSecondary(s.identity, s, s, logger.Named("identity"))
 	s.plan = routing.Options{Forwarder: s, Refusals: o.Tap.Refusals(), AfterAuth: s.afterAuth, Replaced: s.wrap}
 	hidden := func(table string, e mounttable.Entry) bool {

@@ -6,70 +6,86 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"sync"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
+	"github.com/vault-replication/vault-replication/host/vaultcore/routes"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// Types of backends that the core itself is made of: they keep their concrete
-// type in every role, for the core asserts on it.
-var coreBackends = map[string]bool{
-	"system": true, "ns_system": true,
-	"identity": true, "ns_identity": true,
-	"cubbyhole": true, "ns_cubbyhole": true,
-	"token": true, "ns_token": true,
+// Backends are those that a core builds, and when it does.
+type Backends struct {
+	core   *vault.Core
+	stored Barrier
+
+	mu           sync.Mutex
+	onBackend    map[string]func(*framework.Backend) error
+	onReady      func(context.Context)
+	onActive     func(context.Context)
+	onInactive   func()
+	savedLogical map[string]logical.Factory
+	savedAuth    map[string]logical.Factory
 }
 
 // OnSystemBackend sets the hook that sees the system backend each time one is
 // made, before it serves: its paths may be replaced then. An error keeps the
 // node sealed.
-func (c *Core) OnSystemBackend(hook func(*framework.Backend) error) {
-	c.OnCoreBackend(vaultname.System, hook)
+func (k *Backends) OnSystemBackend(hook func(*framework.Backend) error) {
+	k.OnCoreBackend(vaultname.System, hook)
 }
 
 // OnCoreBackend sets the hook of one of the backends that keep their concrete
 // type, vaultname.System, Identity or Token: it sees the backend each time one is
 // made, before it serves. The role of the cluster is known by then. An error
 // keeps the node sealed.
-func (c *Core) OnCoreBackend(kind string, hook func(*framework.Backend) error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.onBackend[kind] = hook
+func (k *Backends) OnCoreBackend(kind string, hook func(*framework.Backend) error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.onBackend[kind] = hook
 }
 
 // OnActive sets the hook that runs when the node has become active, just before
 // it serves. It must not block; the context ends with the active duty.
-func (c *Core) OnActive(hook func(context.Context)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.onActive = hook
+func (k *Backends) OnActive(hook func(context.Context)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.onActive = hook
 }
 
 // OnInactive sets the hook that runs when the active duty ends, by a seal, a
 // step-down or a loss of leadership, before the mounts are unloaded.
-func (c *Core) OnInactive(hook func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.onInactive = hook
+func (k *Backends) OnInactive(hook func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.onInactive = hook
+}
+
+// OnBackendsReady sets the hook that runs at the end of each unseal, when all
+// mounts are set up and before any request is served, ahead of [Core.OnActive]'s.
+// It must not block; the context ends with the active duty.
+func (k *Backends) OnBackendsReady(hook func(context.Context)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.onReady = hook
 }
 
 // hookCoreBackends wraps the factories of the core's own backends. They run while
 // the mounts are set up, at each start of active duty, which makes them the one
 // place where both the backend and the moment can be had.
-func (c *Core) hookCoreBackends() {
-	engines := *pinned.Field[map[string]logical.Factory](c.Core, "logicalBackends")
-	methods := *pinned.Field[map[string]logical.Factory](c.Core, "credentialBackends")
-	engines["system"] = c.hooked(vaultname.System, engines["system"])
-	engines["identity"] = c.hooked(vaultname.Identity, engines["identity"])
-	methods["token"] = c.hooked(vaultname.Token, methods["token"])
+func (k *Backends) hookCoreBackends() {
+	engines := *pinned.Field[map[string]logical.Factory](k.core, "logicalBackends")
+	methods := *pinned.Field[map[string]logical.Factory](k.core, "credentialBackends")
+	engines["system"] = k.hooked(vaultname.System, engines["system"])
+	engines["identity"] = k.hooked(vaultname.Identity, engines["identity"])
+	methods["token"] = k.hooked(vaultname.Token, methods["token"])
 }
 
 // hooked is a factory whose backends pass the hook.
-func (c *Core) hooked(kind string, stock logical.Factory) logical.Factory {
+func (k *Backends) hooked(kind string, stock logical.Factory) logical.Factory {
 	return func(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
 		b, err := stock(ctx, conf)
 		if err != nil {
@@ -79,16 +95,16 @@ func (c *Core) hooked(kind string, stock logical.Factory) logical.Factory {
 		if err != nil {
 			return nil, err
 		}
-		c.mu.Lock()
-		hook := c.onBackend[kind]
-		c.mu.Unlock()
+		k.mu.Lock()
+		hook := k.onBackend[kind]
+		k.mu.Unlock()
 		if hook != nil {
 			if err := hook(inner); err != nil {
 				return nil, err
 			}
 		}
 		if kind == vaultname.System {
-			c.hookDuty(inner)
+			k.hookDuty(inner)
 		}
 		return b, nil
 	}
@@ -111,10 +127,10 @@ func frameworkOf(b logical.Backend) (*framework.Backend, error) {
 // hookDuty ties the hooks of the active duty to the system backend, which lives
 // as long. The backend's end ends the context of the duty too: Vault leaves its own
 // open when it has initialised a cluster.
-func (c *Core) hookDuty(sys *framework.Backend) {
-	c.mu.Lock()
-	onReady, onActive, onInactive := c.onReady, c.onActive, c.onInactive
-	c.mu.Unlock()
+func (k *Backends) hookDuty(sys *framework.Backend) {
+	k.mu.Lock()
+	onReady, onActive, onInactive := k.onReady, k.onActive, k.onInactive
+	k.mu.Unlock()
 	var end context.CancelFunc // while the backend is set up, or the duty begins or ends: never two at once
 	stockClean := sys.Clean
 	sys.Clean = func(ctx context.Context) {
@@ -128,10 +144,10 @@ func (c *Core) hookDuty(sys *framework.Backend) {
 			stockClean(ctx)
 		}
 	}
-	later := pinned.Field[[]func()](c.Core, "postUnsealFuncs")
+	later := pinned.Field[[]func()](k.core, "postUnsealFuncs")
 	*later = append(*later, func() {
 		var active context.Context
-		active, end = context.WithCancel(*pinned.Field[context.Context](c.Core, "activeContext")) //nolint:gosec // the clean-up above calls end
+		active, end = context.WithCancel(*pinned.Field[context.Context](k.core, "activeContext")) //nolint:gosec // the clean-up above calls end
 		if onReady != nil {
 			onReady(active)
 		}
@@ -147,32 +163,32 @@ func (c *Core) hookDuty(sys *framework.Backend) {
 // must not start plugins, queues or timers (Vault's own build for it does not
 // either). It is called from the barrier hook, while nothing runs; it reads the
 // mount tables for the names of types that are not built in.
-func (c *Core) SetInertBackends(ctx context.Context, inert bool) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	logicalSlot := pinned.Field[map[string]logical.Factory](c.Core, "logicalBackends")
-	authSlot := pinned.Field[map[string]logical.Factory](c.Core, "credentialBackends")
-	if c.savedLogical == nil {
-		c.savedLogical, c.savedAuth = *logicalSlot, *authSlot
+func (k *Backends) SetInertBackends(ctx context.Context, inert bool) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	logicalSlot := pinned.Field[map[string]logical.Factory](k.core, "logicalBackends")
+	authSlot := pinned.Field[map[string]logical.Factory](k.core, "credentialBackends")
+	if k.savedLogical == nil {
+		k.savedLogical, k.savedAuth = *logicalSlot, *authSlot
 	}
 	if !inert {
-		*logicalSlot, *authSlot = c.savedLogical, c.savedAuth
+		*logicalSlot, *authSlot = k.savedLogical, k.savedAuth
 		return nil
 	}
-	types, err := c.mountedTypes(ctx)
+	types, err := k.mountedTypes(ctx)
 	if err != nil {
 		return err
 	}
-	*logicalSlot = inertFactories(c.savedLogical, types, logical.TypeLogical)
-	*authSlot = inertFactories(c.savedAuth, types, logical.TypeCredential)
+	*logicalSlot = inertFactories(k.savedLogical, types, logical.TypeLogical)
+	*authSlot = inertFactories(k.savedAuth, types, logical.TypeCredential)
 	return nil
 }
 
 // mountedTypes are the types in all mount tables, built in or not.
-func (c *Core) mountedTypes(ctx context.Context) ([]string, error) {
+func (k *Backends) mountedTypes(ctx context.Context) ([]string, error) {
 	var types []string
 	for _, table := range []string{vaultname.Mounts, vaultname.LocalMounts, vaultname.Auth, vaultname.LocalAuth} {
-		decoded, err := c.StoredTable(ctx, table)
+		decoded, err := k.stored.StoredTable(ctx, table)
 		if err != nil {
 			return nil, err
 		}
@@ -189,12 +205,12 @@ func (c *Core) mountedTypes(ctx context.Context) ([]string, error) {
 func inertFactories(stock map[string]logical.Factory, types []string, kind logical.BackendType) map[string]logical.Factory {
 	out := maps.Clone(stock)
 	for t := range stock {
-		if !coreBackends[t] {
+		if !routes.OfCore(t) {
 			out[t] = inertFactory(kind)
 		}
 	}
 	for _, t := range types {
-		if !coreBackends[t] {
+		if !routes.OfCore(t) {
 			out[t] = inertFactory(kind)
 		}
 	}

@@ -107,16 +107,28 @@ func (b *openBarrier) CheckUpgrade(ctx context.Context) (bool, uint32, error) {
 	return b.inner.CheckUpgrade(ctx)
 }
 
+// Barrier is the core's barrier: what is stored behind it, and its keys.
+type Barrier struct {
+	core    *vault.Core
+	barrier *openBarrier
+}
+
 // OnBarrierOpen sets the hook that runs each time the barrier was opened,
 // before Vault builds anything. An error keeps the node sealed.
-func (c *Core) OnBarrierOpen(hook func(context.Context) error) { c.barrier.onOpen.Store(&hook) }
+func (b Barrier) OnBarrierOpen(hook func(context.Context) error) { b.barrier.onOpen.Store(&hook) }
 
 // OnBarrierSeal sets the hook that runs before the barrier is closed.
-func (c *Core) OnBarrierSeal(hook func()) { c.barrier.onSeal.Store(&hook) }
+func (b Barrier) OnBarrierSeal(hook func()) { b.barrier.onSeal.Store(&hook) }
+
+// OnKeyCheck sets the hook that runs before Vault looks whether the keys in storage
+// were upgraded: from time to time on a standby, and each time that a node has won the
+// leadership, with the core's state lock held. An error that is context.Canceled makes
+// the node give up the leadership; after any other Vault shuts the server down.
+func (b Barrier) OnKeyCheck(hook func(context.Context) error) { b.barrier.onKeyCheck.Store(&hook) }
 
 // GetEntry reads and decrypts a record, nil when there is none.
-func (c *Core) GetEntry(ctx context.Context, key string) ([]byte, error) {
-	e, err := c.barrier.inner.Get(ctx, key)
+func (b Barrier) GetEntry(ctx context.Context, key string) ([]byte, error) {
+	e, err := b.barrier.inner.Get(ctx, key)
 	if err != nil || e == nil {
 		return nil, err
 	}
@@ -124,35 +136,35 @@ func (c *Core) GetEntry(ctx context.Context, key string) ([]byte, error) {
 }
 
 // PutEntry encrypts and writes a record.
-func (c *Core) PutEntry(ctx context.Context, key string, value []byte) error {
-	return c.barrier.inner.Put(ctx, &logical.StorageEntry{Key: key, Value: value})
+func (b Barrier) PutEntry(ctx context.Context, key string, value []byte) error {
+	return b.barrier.inner.Put(ctx, &logical.StorageEntry{Key: key, Value: value})
 }
 
 // DeleteEntry deletes a record.
-func (c *Core) DeleteEntry(ctx context.Context, key string) error {
-	return c.barrier.inner.Delete(ctx, key)
+func (b Barrier) DeleteEntry(ctx context.Context, key string) error {
+	return b.barrier.inner.Delete(ctx, key)
 }
 
 // ListEntries lists the names directly below a prefix.
-func (c *Core) ListEntries(ctx context.Context, prefix string) ([]string, error) {
-	return c.barrier.inner.List(ctx, prefix)
+func (b Barrier) ListEntries(ctx context.Context, prefix string) ([]string, error) {
+	return b.barrier.inner.List(ctx, prefix)
 }
 
 // Encrypt and Decrypt use the barrier's keyring without touching storage.
-func (c *Core) Encrypt(ctx context.Context, key string, plain []byte) ([]byte, error) {
-	return c.barrier.inner.Encrypt(ctx, key, plain)
+func (b Barrier) Encrypt(ctx context.Context, key string, plain []byte) ([]byte, error) {
+	return b.barrier.inner.Encrypt(ctx, key, plain)
 }
 
 // Decrypt is the inverse of Encrypt.
-func (c *Core) Decrypt(ctx context.Context, key string, cipher []byte) ([]byte, error) {
-	return c.barrier.inner.Decrypt(ctx, key, cipher)
+func (b Barrier) Decrypt(ctx context.Context, key string, cipher []byte) ([]byte, error) {
+	return b.barrier.inner.Decrypt(ctx, key, cipher)
 }
 
 // RootKey is a copy of the root key of the open barrier. The caller wipes it.
-func (c *Core) RootKey() ([]byte, error) {
+func (b Barrier) RootKey() ([]byte, error) {
 	// Keyring returns a clone that shares its keys with the live one: the clone
 	// must not be wiped.
-	ring, err := c.barrier.inner.Keyring()
+	ring, err := b.barrier.inner.Keyring()
 	if err != nil {
 		return nil, err
 	}
@@ -160,18 +172,18 @@ func (c *Core) RootKey() ([]byte, error) {
 }
 
 // VerifyRootKey says whether key is the root key of the open barrier.
-func (c *Core) VerifyRootKey(key []byte) error { return c.barrier.inner.VerifyRoot(key) }
+func (b Barrier) VerifyRootKey(key []byte) error { return b.barrier.inner.VerifyRoot(key) }
 
 // ReloadKeys makes the open barrier take up a keyring and a root key that were
 // written below it. After a rotation only the new keyring knows the key that the
 // root key is stored under; after a rekey only the root key opens the keyring:
 // hence the first attempt, whose failure says nothing.
-func (c *Core) ReloadKeys(ctx context.Context) error {
-	_ = c.barrier.inner.ReloadKeyring(ctx)
-	if err := c.barrier.inner.ReloadRootKey(ctx); err != nil {
+func (b Barrier) ReloadKeys(ctx context.Context) error {
+	_ = b.barrier.inner.ReloadKeyring(ctx)
+	if err := b.barrier.inner.ReloadRootKey(ctx); err != nil {
 		return fmt.Errorf("reload of the root key: %w", err)
 	}
-	if err := c.barrier.inner.ReloadKeyring(ctx); err != nil {
+	if err := b.barrier.inner.ReloadKeyring(ctx); err != nil {
 		return fmt.Errorf("reload of the keyring: %w", err)
 	}
 	return nil
@@ -184,8 +196,8 @@ func OpensKeyring(ctx context.Context, stored, root []byte) bool {
 }
 
 // ActiveTerm is the term of the newest key in the open barrier.
-func (c *Core) ActiveTerm() (int, error) {
-	info, err := c.barrier.inner.ActiveKeyInfo()
+func (b Barrier) ActiveTerm() (int, error) {
+	info, err := b.barrier.inner.ActiveKeyInfo()
 	if err != nil {
 		return 0, err
 	}

@@ -22,13 +22,13 @@
 //   - backends: [Core.OnCoreBackend] sees Vault's system, identity and token
 //     backends before they serve; [Core.SetInertBackends] keeps every engine from
 //     being built.
-//   - routing: [Core.WrapBackends] puts wrappers around the engines where the
+//   - routing: package routes puts wrappers around the engines where the
 //     router holds them; [Core.Execute] runs another host's request in one.
 //   - cluster port: [Core.ClusterListener].
-//   - live changes: [Core.Live] mounts, unmounts, moves and tunes while the core
+//   - live changes: package live mounts, unmounts, moves and tunes while the core
 //     runs, and renews its caches; [Core.HideMounts] and
 //     [Core.TolerateAuditFailures] are for the unseal of a performance secondary.
 //   - keys: root key, seal, shares.
-//   - identity: [Identity] makes the identity store of a performance secondary
+//   - identity: package identity makes the identity store of a performance secondary
 //     follow its primary.
 package vaultcore

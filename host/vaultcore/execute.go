@@ -13,6 +13,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/vaultcore/duty"
 	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
+	"github.com/vault-replication/vault-replication/host/vaultcore/routes"
 )
 
 // Execute runs a request that another host has authenticated and authorised in
@@ -32,7 +33,7 @@ func (c *Core) Execute(ctx context.Context, req *logical.Request, path, uuid, ac
 		routed.ClientToken = ""
 		routed.SetTokenEntry(nil)
 		var err error
-		resp, err = c.router().Route(ctx, &routed)
+		resp, err = c.Router().Route(ctx, &routed)
 		return err
 	})
 	return resp, err
@@ -46,11 +47,11 @@ func (c *Core) sameMount(path, uuid, accessor string) error {
 	switch {
 	case !ok || m.Path != path:
 		return &logical.ReplicationCodedError{Code: 404, Msg: fmt.Sprintf("the primary has no mount at %s: it was moved or removed a moment ago, or the secondary has not caught up", path)}
-	case coreBackends[m.Type] && uuid == "" && accessor == "":
+	case routes.OfCore(m.Type) && uuid == "" && accessor == "":
 		return nil
 	case m.Local:
 		return &logical.ReplicationCodedError{Code: 403, Msg: fmt.Sprintf("the mount at %s is local to the primary", path)}
-	case coreBackends[m.Type] || m.UUID != uuid || m.Accessor != accessor:
+	case routes.OfCore(m.Type) || m.UUID != uuid || m.Accessor != accessor:
 		return &logical.ReplicationCodedError{Code: 409, Msg: fmt.Sprintf("the mount at %s is another one on the primary: the secondary has not caught up, try again in a moment", path)}
 	}
 	return nil
@@ -81,7 +82,7 @@ func (c *Core) audited(ctx context.Context, f func(context.Context, *audit.Broke
 // with its state held, and no longer than the active duty lasts. If that is why f
 // fails, or does not run, the error is a [duty.Away].
 func (c *Core) serving(ctx context.Context, f func(context.Context) error) error {
-	return c.withState(func() error {
+	return pinned.WithState(c.Core, func() error {
 		active := *pinned.Field[context.Context](c.Core, "activeContext")
 		switch {
 		case c.Sealed():

@@ -14,6 +14,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/routing"
 	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
+	"github.com/vault-replication/vault-replication/host/vaultcore/routes"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -23,7 +24,7 @@ func TestWritesThatMeetAReload(t *testing.T) {
 	t.Parallel()
 	primary, secondary, primaryRoot, root, d := routingPair(t)
 	live := secondary.Live(func(e *vault.MountEntry, b logical.Backend) logical.Backend {
-		return routing.Options{Forwarder: d}.Wrap(MountOf(e), b)
+		return routing.Options{Forwarder: d}.Wrap(routes.MountOf(e), b)
 	}, nil)
 	const writers, reloads = 8, 100
 	var wg sync.WaitGroup
@@ -90,15 +91,12 @@ func TestReloadOfAnAbsentPlugin(t *testing.T) {
 func TestReloadOfAMountThatGoes(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, pairConfig, func(p *pair) { p.prepare("sys/mounts/a", map[string]any{"type": "kv"}) }).open()
-	uuid := onlyEntry(t, p.live, "a/").UUID
-	entry, err := p.live.entry(vaultname.Mounts, uuid)
-	require.NoError(t, err)
-	old, ok := p.live.router().at("a/")
+	entry := onlyEntry(t, p, "a/")
+	old, ok := p.secondary.Router().At("a/")
 	require.True(t, ok)
-	made, view, err := p.live.build(vaultname.Mounts, entry)
-	require.NoError(t, err)
-	require.NoError(t, p.live.Unmount(context.Background(), vaultname.Mounts, uuid))
-	require.Error(t, p.live.router().replace(entry, old, made, view))
-	_, err = p.ask(logical.ReadOperation, "a/x", p.root, nil)
+	view := vault.NewBarrierView(p.secondary.barrier, entry.ViewPath())
+	require.NoError(t, p.live.Unmount(context.Background(), vaultname.Mounts, entry.UUID))
+	require.Error(t, p.secondary.Router().Replace(entry, old, nil, view))
+	_, err := p.ask(logical.ReadOperation, "a/x", p.root, nil)
 	require.ErrorIs(t, err, logical.ErrUnsupportedPath)
 }

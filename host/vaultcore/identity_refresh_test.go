@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-memdb"
 	"github.com/hashicorp/vault/helper/identity"
 	"github.com/hashicorp/vault/helper/namespace"
+	"github.com/hashicorp/vault/helper/storagepacker"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/prototext"
@@ -26,12 +27,12 @@ func picture(t *testing.T, c *Core) map[string]string {
 	out := map[string]string{}
 	for n := range 256 {
 		txn := (*pinned.Field[*memdb.MemDB](s, "db")).Txn(false)
-		entities, err := s.MemDBEntitiesByBucketKeyInTxn(txn, fmt.Sprintf("%s%d", entityBuckets, n))
+		entities, err := s.MemDBEntitiesByBucketKeyInTxn(txn, fmt.Sprintf("%s%d", storagepacker.StoragePackerBucketsPrefix, n))
 		require.NoError(t, err)
 		for _, e := range entities {
 			pictureOfEntity(ctx, t, c, e, out)
 		}
-		groups, err := s.MemDBGroupsByBucketKeyInTxn(txn, fmt.Sprintf("%s%d", groupBuckets, n))
+		groups, err := s.MemDBGroupsByBucketKeyInTxn(txn, fmt.Sprintf("%s%d", "packer/group/buckets/", n))
 		require.NoError(t, err)
 		for _, g := range groups {
 			shown, err := g.Clone()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/helper/namespace"
+	"github.com/hashicorp/vault/helper/storagepacker"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/sdk/physical"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/entity"
 	"github.com/vault-replication/vault-replication/host/routing"
+	"github.com/vault-replication/vault-replication/host/vaultcore/identity"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -77,7 +79,7 @@ type identityPair struct {
 	keys               [][]byte
 	root               string
 	below              *guardedRows
-	identity           *Identity
+	identity           *identity.Store
 	client             *entity.Secondary
 	server             map[string]entity.Handler
 
@@ -107,7 +109,7 @@ func newPeoplePair(t *testing.T) *identityPair {
 	p.keys, p.root = vault.TestCoreInit(t, primary)
 	unseal(t, p.primary, p.keys)
 	p.ask(p.primary, "sys/auth/who", map[string]any{"type": "who"})
-	p.server = entity.NewServer(entity.ServerOptions{Store: NewIdentity(p.primary, &routing.Readers{}), Audit: p.primary}).Handlers()
+	p.server = entity.NewServer(entity.ServerOptions{Store: identity.New(p.primary.Core, &routing.Readers{}), Audit: p.primary}).Handlers()
 
 	secondary := vault.TestCoreWithConfig(t, conf(p.who(p.after)))
 	p.secondary, err = Attach(secondary)
@@ -116,7 +118,7 @@ func newPeoplePair(t *testing.T) *identityPair {
 		p.below = &guardedRows{Backend: inner}
 		return p.below
 	})
-	p.identity = NewIdentity(p.secondary, &routing.Readers{})
+	p.identity = identity.New(p.secondary.Core, &routing.Readers{})
 	p.client = entity.NewSecondary(p.identity, p, p, quiet)
 	p.secondary.OnBarrierOpen(func(context.Context) error {
 		p.secondary.SetReplicationState(perfSecondary)
@@ -256,7 +258,7 @@ func (p *identityPair) takeCalls() []string {
 func (p *identityPair) shared(c *Core) map[string][]byte {
 	all := rows(p.t, c.UnderlyingStorage(), "logical/")
 	maps.DeleteFunc(all, func(k string, _ []byte) bool {
-		return !strings.Contains(k, "/"+entityBuckets) && !strings.Contains(k, "/"+groupBuckets)
+		return !strings.Contains(k, "/"+storagepacker.StoragePackerBucketsPrefix) && !strings.Contains(k, "/"+"packer/group/buckets/")
 	})
 	return all
 }

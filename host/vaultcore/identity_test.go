@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/hashicorp/vault/helper/storagepacker"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 	"github.com/stretchr/testify/require"
@@ -16,6 +17,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/entity"
 	"github.com/vault-replication/vault-replication/host/forward/wire"
 	"github.com/vault-replication/vault-replication/host/routing"
+	"github.com/vault-replication/vault-replication/host/vaultcore/identity"
 	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
@@ -146,13 +148,13 @@ func TestGroupUpdateFromInside(t *testing.T) {
 	p.takeCalls()
 	other := p.ask(p.primary, "identity/entity", map[string]any{"name": "other"})["id"].(string)
 	p.ask(p.primary, "identity/group/id/"+dev, map[string]any{"name": "dev", "type": "external"})
-	require.NoError(t, NewIdentity(p.primary, &routing.Readers{}).ChangeMembers(t.Context(), dev, []string{other}, nil))
+	require.NoError(t, identity.New(p.primary.Core, &routing.Readers{}).ChangeMembers(t.Context(), dev, []string{other}, nil))
 
 	p.set(func() { p.off = true })
 	p.mustLogin("auth/who/login/bob", map[string]any{"groups": "dev"})
 	require.Equal(t, []string{entity.KindMembers}, p.takeCalls())
 	require.ElementsMatch(t, []string{other, bob.EntityID}, p.members(p.primary, dev))
-	require.Error(t, NewIdentity(p.primary, &routing.Readers{}).ChangeMembers(t.Context(), "none", nil, nil))
+	require.Error(t, identity.New(p.primary.Core, &routing.Readers{}).ChangeMembers(t.Context(), "none", nil, nil))
 }
 
 func TestLocalAlias(t *testing.T) {
@@ -188,11 +190,11 @@ func TestLocalAlias(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, p.arrive(t.Context()))
 	require.NotEqual(t, bob.EntityID, p.mustLogin("auth/here/login/bob", map[string]any{"meta": "a=2"}).EntityID)
-	item, err := packer(p.secondary.IdentityStore(), "localAliasPacker").GetItem(bob.EntityID)
+	item, err := (*pinned.Field[*storagepacker.StoragePacker](p.secondary.IdentityStore(), "localAliasPacker")).GetItem(bob.EntityID)
 	require.NoError(t, err)
 	require.NotNil(t, item)
 	require.NoError(t, p.identity.SweepLocalAliases(t.Context()))
-	item, err = packer(p.secondary.IdentityStore(), "localAliasPacker").GetItem(bob.EntityID)
+	item, err = (*pinned.Field[*storagepacker.StoragePacker](p.secondary.IdentityStore(), "localAliasPacker")).GetItem(bob.EntityID)
 	require.NoError(t, err)
 	require.Nil(t, item, "the sweep takes what deleted entities leave")
 }
@@ -226,7 +228,7 @@ func TestLocalAliasThroughTheAPI(t *testing.T) {
 
 	require.NoError(t, p.arrive(t.Context()))
 	require.Equal(t, id, p.mustLogin("auth/here/login/ann", nil).EntityID)
-	kept, err := packer(p.secondary.IdentityStore(), "localAliasPacker").GetItem(id + temporary)
+	kept, err := (*pinned.Field[*storagepacker.StoragePacker](p.secondary.IdentityStore(), "localAliasPacker")).GetItem(id + ".tmp")
 	require.NoError(t, err)
 	require.Nil(t, kept)
 

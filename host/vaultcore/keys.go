@@ -18,7 +18,7 @@ func (c *Core) Seal() vault.Seal { return *pinned.Field[vault.Seal](c.Core, "sea
 // VerifyShares says whether the combined key shares are those of this cluster:
 // unseal shares with a Shamir seal, recovery shares with an auto-unseal one.
 func (c *Core) VerifyShares(ctx context.Context, combined []byte) error {
-	return c.withState(func() error {
+	return pinned.WithState(c.Core, func() error {
 		root, err := pinned.UnsealKeyToRootKeyPostUnseal(c.Core, ctx, combined)
 		if err != nil {
 			return fmt.Errorf("unable to authenticate: %w", err)

@@ -25,6 +25,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/mounttable"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
+	"github.com/vault-replication/vault-replication/host/vaultcore/live"
 )
 
 const perfSecondary = consts.ReplicationPerformanceSecondary | consts.ReplicationDRDisabled
@@ -98,7 +99,7 @@ type pair struct {
 	from, to           *guarded
 	keys               [][]byte
 	root               string
-	live               *Live
+	live               *live.Live
 	follower           *follow.Follower
 	hidden             func(string, mounttable.Entry) bool
 }
@@ -156,7 +157,7 @@ func (p *pair) open() *pair {
 	p.t.Helper()
 	p.secondary.OnActive(p.follower.Start)
 	unseal(p.t, p.secondary, p.keys)
-	p.t.Cleanup(p.live.wait.Wait)
+	p.t.Cleanup(p.live.Wait)
 	return p
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/routing"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
 	"github.com/vault-replication/vault-replication/host/vaultcore/duty"
+	"github.com/vault-replication/vault-replication/host/vaultcore/identity"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -126,7 +127,7 @@ func (d *direct) log() []string {
 type localsOf struct{ c *Core }
 
 func (l localsOf) LocalAlias(id, accessor string) bool {
-	return NewIdentity(l.c, &routing.Readers{}).LocalAlias(id, accessor)
+	return identity.New(l.c.Core, &routing.Readers{}).LocalAlias(id, accessor)
 }
 
 func (l localsOf) LocalMount(path string) bool {

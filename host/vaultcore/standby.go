@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/hashicorp/vault/physical/raft"
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/vault"
 	vaultseal "github.com/hashicorp/vault/vault/seal"
@@ -63,22 +62,9 @@ func (c *Core) KeysReplaced(ctx context.Context) (bool, error) {
 	return false, c.ReloadKeys(ctx)
 }
 
-// OnKeyCheck sets the hook that runs before Vault looks whether the keys in storage
-// were upgraded: from time to time on a standby, and each time that a node has won the
-// leadership, with the core's state lock held. An error that is context.Canceled makes
-// the node give up the leadership; after any other Vault shuts the server down.
-func (c *Core) OnKeyCheck(hook func(context.Context) error) { c.barrier.onKeyCheck.Store(&hook) }
-
-// LeaderKnown says whether the node leads or knows who does. It is what Vault asks before
-// it passes a request on.
-func (c *Core) LeaderKnown() bool {
-	leads, addr, _, err := c.Leader()
-	return err == nil && (leads || addr != "")
-}
-
 // WhileStandby runs f if the node is an unsealed standby, and keeps it one meanwhile.
 func (c *Core) WhileStandby(f func() error) error {
-	return c.withState(func() error {
+	return pinned.WithState(c.Core, func() error {
 		if c.Sealed() || !*pinned.Field[bool](c.Core, "standby") {
 			return nil
 		}
@@ -125,11 +111,4 @@ func (c *Core) sealReplaced(ctx context.Context) error {
 		_ = seal.ClearRecoveryConfig(ctx)
 	}
 	return pinned.SealInternalWithOptions(c.Core, false, false, !c.raftElects())
-}
-
-// raftElects says whether raft elects the active node; it keeps the leadership while
-// the core is sealed.
-func (c *Core) raftElects() bool {
-	_, ok := (*pinned.Field[physical.HABackend](c.Core, "ha")).(*raft.RaftBackend)
-	return ok
 }

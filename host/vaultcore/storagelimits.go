@@ -26,8 +26,8 @@ const (
 
 // StorageLimits are what the storage takes, as far as that is known without asking it:
 // the defaults of what is configured elsewhere.
-func (c *Core) StorageLimits() unstorable.Limits {
-	switch store := c.UnderlyingStorage().(type) {
+func (n Node) StorageLimits() unstorable.Limits {
+	switch store := n.UnderlyingStorage().(type) {
 	case *raft.RaftBackend:
 		return unstorable.Limits{Value: int(*pinned.Field[uint64](store, "maxEntrySize")), ValueSetting: "max_entry_size", Key: raftKeyMax}
 	case *consul.ConsulBackend:

@@ -11,15 +11,15 @@ import (
 
 // StoredTable reads a table of mounts as it is stored, hidden entries included;
 // nil when there is none.
-func (c *Core) StoredTable(ctx context.Context, key string) (*vault.MountTable, error) {
-	raw, err := c.GetEntry(ctx, key)
+func (b Barrier) StoredTable(ctx context.Context, key string) (*vault.MountTable, error) {
+	raw, err := b.GetEntry(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("read of the mount table %s: %w", key, err)
 	}
 	if raw == nil {
 		return nil, nil
 	}
-	table, err := c.DecodeMountTable(ctx, raw)
+	table, err := b.core.DecodeMountTable(ctx, raw)
 	if err != nil {
 		return nil, fmt.Errorf("decoding of the mount table %s: %w", key, err)
 	}
@@ -27,12 +27,12 @@ func (c *Core) StoredTable(ctx context.Context, key string) (*vault.MountTable, 
 }
 
 // OpenTable decrypts and reads a table of mounts that is on its way to storage.
-func (c *Core) OpenTable(ctx context.Context, key string, value []byte) (*vault.MountTable, error) {
-	raw, err := c.Decrypt(ctx, key, value)
+func (b Barrier) OpenTable(ctx context.Context, key string, value []byte) (*vault.MountTable, error) {
+	raw, err := b.Decrypt(ctx, key, value)
 	if err != nil {
 		return nil, fmt.Errorf("decryption of the mount table %s: %w", key, err)
 	}
-	table, err := c.DecodeMountTable(ctx, raw)
+	table, err := b.core.DecodeMountTable(ctx, raw)
 	if err != nil {
 		return nil, fmt.Errorf("decoding of the mount table %s: %w", key, err)
 	}

@@ -37,7 +37,7 @@ func (c *Core) AllowBatchToken(ctx context.Context, token string, use *logical.R
 	if !vault.IsBatchToken(token) {
 		return ErrNoBatchToken
 	}
-	hold := c.withState
+	hold := func(f func() error) error { return pinned.WithState(c.Core, f) }
 	if withinRequest {
 		hold = func(f func() error) error { return f() }
 	}

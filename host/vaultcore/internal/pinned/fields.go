@@ -5,6 +5,9 @@ package pinned
 import (
 	"reflect"
 	"unsafe"
+
+	"github.com/hashicorp/vault/helper/locking"
+	"github.com/hashicorp/vault/vault"
 )
 
 // Field is a pointer to the unexported field of the struct that owner points
@@ -12,4 +15,12 @@ import (
 func Field[T any](owner any, name string) *T {
 	v := reflect.ValueOf(owner).Elem().FieldByName(name)
 	return (*T)(unsafe.Pointer(v.UnsafeAddr()))
+}
+
+// WithState runs f while the core can neither seal nor change its state.
+func WithState(core *vault.Core, f func() error) error {
+	lock := *Field[locking.RWMutex](core, "stateLock")
+	lock.RLock()
+	defer lock.RUnlock()
+	return f()
 }

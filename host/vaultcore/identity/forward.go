@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package vaultcore
+package identity
 
 import (
 	"context"
@@ -15,10 +15,10 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
-// IdentityWrites is what the identity store of a performance secondary asks of the
+// Writes is what the identity store of a performance secondary asks of the
 // primary from within its own locks. Neither method may wait until a change has
 // arrived here: that takes the very locks that the caller holds.
-type IdentityWrites interface {
+type Writes interface {
 	ChangeMembers(ctx context.Context, groupID string, add, remove []string) error
 	// CreateEntity returns the entity as the primary stored it.
 	CreateEntity(ctx context.Context) (stored []byte, err error)
@@ -28,7 +28,7 @@ type IdentityWrites interface {
 // otherwise keep in memory (members of external groups) or not do at all
 // (entities for aliases of local mounts). It is for the start of active duty: the
 // store is a new one then.
-func (i *Identity) ForwardWrites(w IdentityWrites) error {
+func (i *Store) ForwardWrites(w Writes) error {
 	store, err := i.store()
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func (i *Identity) ForwardWrites(w IdentityWrites) error {
 
 type groupForwarder struct {
 	store  *vault.IdentityStore
-	writes IdentityWrites
+	writes Writes
 }
 
 // SendGroupUpdate sends the difference, not the group: what this node knows of the
@@ -67,7 +67,7 @@ func without(of, these []string) []string {
 
 type entityForwarder struct {
 	store  *vault.IdentityStore
-	writes IdentityWrites
+	writes Writes
 }
 
 // CreateEntity returns an entity of the primary that has not arrived yet. It is
@@ -90,8 +90,8 @@ func (f entityForwarder) CreateEntity(ctx context.Context) (*identity.Entity, er
 // SettleEntity forgets that an entity was kept before it had arrived, and reads
 // what the storage has instead. It is called when the primary's write of the entity
 // has been applied. It takes the core's state lock: not for use in a request.
-func (i *Identity) SettleEntity(ctx context.Context, entityID string) error {
-	return i.core.withState(func() error {
+func (i *Store) SettleEntity(ctx context.Context, entityID string) error {
+	return pinned.WithState(i.core, func() error {
 		store, err := i.store()
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultcore/live"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -47,4 +48,9 @@ func (b *openBarrier) Get(ctx context.Context, key string) (*logical.StorageEntr
 		}
 	}
 	return e, nil
+}
+
+// Live is the core as it runs. Clear deletes what is stored below a view's prefix.
+func (c *Core) Live(wrap live.WrapBackend, clear func(ctx context.Context, prefix string) error) *live.Live {
+	return live.New(c.Core, c.barrier, c.barrier.inner, wrap, clear)
 }

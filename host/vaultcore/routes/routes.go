@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package vaultcore
+package routes
 
 import (
 	"context"
@@ -18,29 +18,38 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// wrapped is a backend that stands in front of another one.
-type wrapped interface {
+// Types of backends that the core itself is made of: they keep their concrete
+// type in every role, for the core asserts on it.
+var coreBackends = map[string]bool{
+	"system": true, "ns_system": true,
+	"identity": true, "ns_identity": true,
+	"cubbyhole": true, "ns_cubbyhole": true,
+	"token": true, "ns_token": true,
+}
+
+// OfCore says whether the core itself is made of backends of a type.
+func OfCore(typ string) bool { return coreBackends[typ] }
+
+// Mounted is what a core has mounted.
+type Mounted struct{ core *vault.Core }
+
+// Of is what a core has mounted, at each time that it is asked.
+func Of(core *vault.Core) Mounted { return Mounted{core} }
+
+// Wrapped is a backend that stands in front of another one.
+type Wrapped interface {
 	logical.Backend
 	// Unwrap is the backend behind.
 	Unwrap() logical.Backend
 }
 
-// replaceable is a wrapped backend in whose place another one can be put without a
+// Replaceable is a wrapped backend in whose place another one can be put without a
 // request that meets neither, or one of them half made.
-type replaceable interface {
-	wrapped
+type Replaceable interface {
+	Wrapped
 	// Replace waits until the requests that are in the backend have ended, holds later
 	// ones back, and gives with the backend behind. What that returns takes its place.
 	Replace(ctx context.Context, with func(old logical.Backend) (logical.Backend, error)) error
-}
-
-// OnBackendsReady sets the hook that runs at the end of each unseal, when all
-// mounts are set up and before any request is served, ahead of [Core.OnActive]'s.
-// It must not block; the context ends with the active duty.
-func (c *Core) OnBackendsReady(hook func(context.Context)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.onReady = hook
 }
 
 // WrapBackends puts a wrapper in front of every backend that has none. System,
@@ -55,9 +64,9 @@ func (c *Core) OnBackendsReady(hook func(context.Context)) {
 // which needs a call afterwards: the set-up of the mounts at unseal, a new mount
 // and a new auth method (at run time, by the sys API or the follower), and a reload
 // (a tune that changes options; sys/plugins/reload elsewhere than on a serving
-// secondary, which has [Live.Reload] for it). Only the last one replaces a
+// secondary, which reloads by itself). Only the last one replaces a
 // backend that may be wrapped, and begins with its Cleanup.
-func (c *Core) WrapBackends(wrap func(vaultname.Mount, logical.Backend) logical.Backend) error {
+func (c Mounted) WrapBackends(wrap func(vaultname.Mount, logical.Backend) logical.Backend) error {
 	var errs []error
 	for _, e := range c.routes() {
 		errs = append(errs, e.wrap(wrap))
@@ -66,72 +75,74 @@ func (c *Core) WrapBackends(wrap func(vaultname.Mount, logical.Backend) logical.
 }
 
 // Mounts are all mounts of the router.
-func (c *Core) Mounts() []vaultname.Mount {
+func (c Mounted) Mounts() []vaultname.Mount {
 	routes := c.routes()
 	mounts := make([]vaultname.Mount, 0, len(routes))
 	for _, e := range routes {
-		e.lock().RLock()
+		e.Lock().RLock()
 		mounts = append(mounts, e.mount())
-		e.lock().RUnlock()
+		e.Lock().RUnlock()
 	}
 	return mounts
 }
 
 // MountAt is the mount that serves a path.
-func (c *Core) MountAt(path string) (vaultname.Mount, bool) {
-	router := c.router()
+func (c Mounted) MountAt(path string) (vaultname.Mount, bool) {
+	router := c.Router()
 	router.lock().RLock()
 	prefix, raw, ok := router.tree("root").LongestPrefix(path)
 	router.lock().RUnlock()
 	if !ok {
 		return vaultname.Mount{}, false
 	}
-	e := route{prefix, raw}
-	e.lock().RLock()
-	defer e.lock().RUnlock()
+	e := Route{prefix, raw}
+	e.Lock().RLock()
+	defer e.Lock().RUnlock()
 	return e.mount(), true
 }
 
 // BackendOf is the backend that serves a path, wrapped or not; nil if there is
 // none.
-func (c *Core) BackendOf(path string) logical.Backend {
-	return c.router().MatchingBackend(namespace.RootContext(context.Background()), path)
+func (c Mounted) BackendOf(path string) logical.Backend {
+	return c.Router().MatchingBackend(namespace.RootContext(context.Background()), path)
 }
 
-func (c *Core) router() router { return router{*pinned.Field[*vault.Router](c.Core, "router")} }
+// Router is the router that the core has now.
+func (c Mounted) Router() Router { return Router{*pinned.Field[*vault.Router](c.core, "router")} }
 
 // routes are the router's entries. The router's lock is not held while one of
 // them is worked on.
-func (c *Core) routes() []route {
-	router := c.router()
+func (c Mounted) routes() []Route {
+	router := c.Router()
 	router.lock().RLock()
 	defer router.lock().RUnlock()
-	var all []route
+	var all []Route
 	router.tree("root").Walk(func(prefix string, raw any) bool {
-		all = append(all, route{prefix, raw})
+		all = append(all, Route{prefix, raw})
 		return false
 	})
 	return all
 }
 
-// route is an entry of the router: a pointer to a type that Vault does not export.
-type route struct {
+// Route is an entry of the router: a pointer to a type that Vault does not export.
+type Route struct {
 	prefix string
 	entry  any
 }
 
 // entryField is a field of the router's entry.
-func entryField[T any](e route, name string) *T {
+func entryField[T any](e Route, name string) *T {
 	v := reflect.ValueOf(e.entry).Elem().FieldByName(name)
 	return (*T)(unsafe.Pointer(v.UnsafeAddr()))
 }
 
-// lock is the entry's lock: requests hold it for reading.
-func (e route) lock() *sync.RWMutex { return entryField[sync.RWMutex](e, "l") }
+// Lock is the entry's lock: requests hold it for reading.
+func (e Route) Lock() *sync.RWMutex { return entryField[sync.RWMutex](e, "l") }
 
-func (e route) backend() *logical.Backend { return entryField[logical.Backend](e, "backend") }
+// Backend is where the backend is, nil in it if there is none.
+func (e Route) Backend() *logical.Backend { return entryField[logical.Backend](e, "backend") }
 
-func (e route) mount() vaultname.Mount {
+func (e Route) mount() vaultname.Mount {
 	m := MountOf(*entryField[*vault.MountEntry](e, "mountEntry"))
 	m.Path, m.StoragePrefix = e.prefix, *entryField[string](e, "storagePrefix")
 	return m
@@ -152,37 +163,37 @@ func MountOf(m *vault.MountEntry) vaultname.Mount {
 }
 
 // bare says whether there is a backend to wrap.
-func (e route) bare() bool {
-	b := *e.backend()
+func (e Route) bare() bool {
+	b := *e.Backend()
 	if b == nil || coreBackends[(*entryField[*vault.MountEntry](e, "mountEntry")).Type] {
 		return false
 	}
-	_, is := b.(wrapped)
+	_, is := b.(Wrapped)
 	return !is
 }
 
 // wrap takes the lock for writing only when there is something to do: a writer
 // that waits holds up every request to the mount.
-func (e route) wrap(wrap func(vaultname.Mount, logical.Backend) logical.Backend) error {
-	e.lock().RLock()
-	bare, idle := e.bare(), *e.backend() == nil
-	e.lock().RUnlock()
+func (e Route) wrap(wrap func(vaultname.Mount, logical.Backend) logical.Backend) error {
+	e.Lock().RLock()
+	bare, idle := e.bare(), *e.Backend() == nil
+	e.Lock().RUnlock()
 	if idle {
 		e.admitWrites()
 	}
 	if !bare {
 		return nil
 	}
-	e.lock().Lock()
-	defer e.lock().Unlock()
+	e.Lock().Lock()
+	defer e.Lock().Unlock()
 	if !e.bare() {
 		return nil
 	}
-	w, ok := wrap(e.mount(), *e.backend()).(wrapped)
+	w, ok := wrap(e.mount(), *e.Backend()).(Wrapped)
 	if !ok {
 		return fmt.Errorf("the backend at %s cannot be wrapped: its wrapper does not name the backend behind it", e.prefix)
 	}
-	*e.backend() = w
+	*e.Backend() = w
 	return nil
 }
 
@@ -190,7 +201,7 @@ func (e route) wrap(wrap func(vaultname.Mount, logical.Backend) logical.Backend)
 // backend. Vault refuses them while it makes the backend, and where it cannot make
 // one never lifts that, so that a backend which a reload brings later could not
 // write.
-func (e route) admitWrites() {
+func (e Route) admitWrites() {
 	if view, ok := (*entryField[logical.Storage](e, "storageView")).(*vault.BarrierView); ok {
 		pinned.SetReadOnlyErr(view, nil)
 	}

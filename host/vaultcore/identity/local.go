@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package vaultcore
+package identity
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
+	"github.com/vault-replication/vault-replication/host/vaultcore/routes"
 )
 
 // localItem is what the local alias buckets hold under an ID. Each bucket is read
@@ -161,7 +162,7 @@ func (r *refresher) forgetTemporaries(ctx context.Context, arrived []*identity.E
 // entity was merged while this node did not look, and forgets entities that have
 // arrived. It is for the start of active duty on a secondary that is in step with its
 // primary.
-func (i *Identity) SweepLocalAliases(ctx context.Context) error {
+func (i *Store) SweepLocalAliases(ctx context.Context) error {
 	store, err := i.store()
 	if err != nil {
 		return err
@@ -192,7 +193,7 @@ func (i *Identity) SweepLocalAliases(ctx context.Context) error {
 }
 
 // sweepItem returns the bucket of the entity that took the item over, if any.
-func (i *Identity) sweepItem(ctx context.Context, item string) (bucket string, err error) {
+func (i *Store) sweepItem(ctx context.Context, item string) (bucket string, err error) {
 	store, err := i.store()
 	if err != nil {
 		return "", err
@@ -232,9 +233,9 @@ func (i *Identity) sweepItem(ctx context.Context, item string) (bucket string, e
 // LocalAlias says whether an alias is of a local mount of this cluster: by its id,
 // or without one by the accessor of its mount. An alias that is not known here is
 // not.
-func (i *Identity) LocalAlias(id, accessor string) bool {
+func (i *Store) LocalAlias(id, accessor string) bool {
 	if id == "" {
-		e := i.core.router().MatchingMountByAccessor(accessor)
+		e := routes.Of(i.core).Router().MatchingMountByAccessor(accessor)
 		return e != nil && e.Local
 	}
 	store, err := i.store()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package vaultcore
+package identity
 
 import (
 	"context"
@@ -40,7 +40,7 @@ const (
 // of their bucket does, and local aliases of entities that were merged. Here all rows
 // that go are taken out before any is put in; what still collides with a row
 // whose bucket is yet to come is remembered and put in again with the next change.
-func (i *Identity) Refresh(ctx context.Context, keys []string) error {
+func (i *Store) Refresh(ctx context.Context, keys []string) error {
 	store, err := i.store()
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ type refresher struct {
 	contested  map[string]bool
 }
 
-func (i *Identity) refresh(ctx context.Context, store *vault.IdentityStore, entities, groups []string) error {
+func (i *Store) refresh(ctx context.Context, store *vault.IdentityStore, entities, groups []string) error {
 	for key := range i.contested {
 		if strings.HasPrefix(key, groupBuckets) {
 			groups = append(groups, key)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package vaultcore
+package live
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/sdk/plugin"
 	"github.com/hashicorp/vault/vault"
 
+	"github.com/vault-replication/vault-replication/host/vaultcore/routes"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -22,12 +23,12 @@ import (
 // with the old one, which has ended, as by Vault's own reload.
 //
 // It may be called beside the other methods. Who changes the mount first wins.
-func (l *Live) Reload(ctx context.Context, table, uuid string) error {
+func (l *Mounts) Reload(ctx context.Context, table, uuid string) error {
 	entry, err := l.entry(table, uuid)
 	if err != nil {
 		return err
 	}
-	old, ok := l.router().at(routed(entry))
+	old, ok := l.router().At(routes.Path(entry))
 	if !ok {
 		return fmt.Errorf("the mount %s is not in the router", entry.Path)
 	}
@@ -36,20 +37,20 @@ func (l *Live) Reload(ctx context.Context, table, uuid string) error {
 		if err != nil {
 			return nil, err
 		}
-		if err := l.router().replace(entry, old, made, view); err != nil {
+		if err := l.router().Replace(entry, old, made, view); err != nil {
 			l.discard(made)
 			return nil, err
 		}
 		return made, nil
 	}
-	old.lock().RLock()
-	running := *old.backend()
-	old.lock().RUnlock()
+	old.Lock().RLock()
+	running := *old.Backend()
+	old.Lock().RUnlock()
 	if running == nil {
 		_, err := put()
 		return err
 	}
-	b, ok := running.(replaceable)
+	b, ok := running.(routes.Replaceable)
 	if !ok {
 		return fmt.Errorf("the backend at %s is not one of those that this secondary puts in front of engines: try again in a moment", entry.Path)
 	}
@@ -60,7 +61,7 @@ func (l *Live) Reload(ctx context.Context, table, uuid string) error {
 }
 
 // ReloadMounts reloads the mounts at these paths, as they are given in a request.
-func (l *Live) ReloadMounts(ctx context.Context, paths []string) error {
+func (l *Mounts) ReloadMounts(ctx context.Context, paths []string) error {
 	var all error
 	for _, path := range paths {
 		if err := l.reloadAt(ctx, path); err != nil {
@@ -70,16 +71,16 @@ func (l *Live) ReloadMounts(ctx context.Context, paths []string) error {
 	return all
 }
 
-func (l *Live) reloadAt(ctx context.Context, path string) error {
+func (l *Mounts) reloadAt(ctx context.Context, path string) error {
 	// "sys/auth/ldap" means auth/ldap/ too.
 	if method, ok := strings.CutPrefix(path, "sys/auth/"); ok {
 		path = "auth/" + method
 	}
-	m, ok := l.core.MountAt(strings.TrimSuffix(path, "/") + "/")
+	m, ok := routes.Of(l.core).MountAt(strings.TrimSuffix(path, "/") + "/")
 	switch {
 	case !ok:
 		return errors.New("there is no mount")
-	case coreBackends[m.Type]:
+	case routes.OfCore(m.Type):
 		return nil // the core itself is made of it
 	case m.Class == "auth":
 		return l.Reload(ctx, vaultname.Auth, m.UUID)
@@ -90,7 +91,7 @@ func (l *Live) reloadAt(ctx context.Context, path string) error {
 
 // ReloadPlugin reloads what runs a plugin of a kind ("auth", "secret", "database" or
 // "unknown", which is all of them) and says how many.
-func (l *Live) ReloadPlugin(ctx context.Context, kind, name string) (reloaded int, err error) {
+func (l *Mounts) ReloadPlugin(ctx context.Context, kind, name string) (reloaded int, err error) {
 	var all error
 	each := func(table string, do func(*vault.MountEntry) (int, error)) {
 		for _, e := range l.entries(table) {
@@ -103,7 +104,7 @@ func (l *Live) ReloadPlugin(ctx context.Context, kind, name string) (reloaded in
 	}
 	ofTable := func(table string) func(*vault.MountEntry) (int, error) {
 		return func(e *vault.MountEntry) (int, error) {
-			if coreBackends[e.Type] || e.Type != name && (e.Type != "plugin" || e.Config.PluginName != name) {
+			if routes.OfCore(e.Type) || e.Type != name && (e.Type != "plugin" || e.Config.PluginName != name) {
 				return 0, nil
 			}
 			if err := l.Reload(ctx, table, e.UUID); err != nil {
@@ -131,7 +132,7 @@ func (l *Live) ReloadPlugin(ctx context.Context, kind, name string) (reloaded in
 
 // reloadConnections reloads a plugin of databases within a database engine, which
 // alone knows which of its connections use it.
-func (l *Live) reloadConnections(ctx context.Context, e *vault.MountEntry, name string) (int, error) {
+func (l *Mounts) reloadConnections(ctx context.Context, e *vault.MountEntry, name string) (int, error) {
 	resp, err := l.router().Route(root(ctx), &logical.Request{Operation: logical.UpdateOperation, Path: e.Path + "reload/" + name})
 	switch {
 	case err != nil:
@@ -143,15 +144,4 @@ func (l *Live) reloadConnections(ctx context.Context, e *vault.MountEntry, name 
 	}
 	n, _ := resp.Data["count"].(int)
 	return n, nil
-}
-
-// entries are those of a running table.
-func (l *Live) entries(table string) []*vault.MountEntry {
-	slot, lock := l.tableOf(table)
-	lock.RLock()
-	defer lock.RUnlock()
-	if *slot == nil {
-		return nil
-	}
-	return append([]*vault.MountEntry(nil), (*slot).Entries...)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package vaultcore
+package live
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/mounttable"
 	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
+	"github.com/vault-replication/vault-replication/host/vaultcore/routes"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -20,7 +21,7 @@ import (
 // requests reach it. When it cannot be built, for a plugin that is not installed
 // here as a rule, the mount is there all the same and answers nothing, as Vault
 // does at unseal, and the reason is returned.
-func (l *Live) Mount(ctx context.Context, table string, e mounttable.Entry) error {
+func (l *Mounts) Mount(ctx context.Context, table string, e mounttable.Entry) error {
 	entry, err := l.decode(ctx, e)
 	if err != nil {
 		return err
@@ -42,12 +43,12 @@ func (l *Live) Mount(ctx context.Context, table string, e mounttable.Entry) erro
 // Rebuild replaces the backend of a mount by one that is built from what the
 // mount is now. The old one serves until then, and ends when its requests are
 // done; it goes on serving if the new one cannot be built.
-func (l *Live) Rebuild(ctx context.Context, table, uuid string) error {
+func (l *Mounts) Rebuild(ctx context.Context, table, uuid string) error {
 	entry, err := l.entry(table, uuid)
 	if err != nil {
 		return err
 	}
-	old, ok := l.router().at(routed(entry))
+	old, ok := l.router().At(routes.Path(entry))
 	if !ok {
 		return fmt.Errorf("the mount %s is not in the router", entry.Path)
 	}
@@ -59,7 +60,7 @@ func (l *Live) Rebuild(ctx context.Context, table, uuid string) error {
 		l.discard(backend)
 		return err
 	}
-	if err := l.router().replace(entry, old, backend, view); err != nil {
+	if err := l.router().Replace(entry, old, backend, view); err != nil {
 		l.discard(backend)
 		return err
 	}
@@ -67,7 +68,7 @@ func (l *Live) Rebuild(ctx context.Context, table, uuid string) error {
 	return nil
 }
 
-func (l *Live) discard(b logical.Backend) {
+func (l *Mounts) discard(b logical.Backend) {
 	if b != nil {
 		b.Cleanup(l.active())
 	}
@@ -75,7 +76,7 @@ func (l *Live) discard(b logical.Backend) {
 
 // build makes and starts a wrapped backend. The view is there without a backend
 // too.
-func (l *Live) build(table string, entry *vault.MountEntry) (logical.Backend, *vault.BarrierView, error) {
+func (l *Mounts) build(table string, entry *vault.MountEntry) (logical.Backend, *vault.BarrierView, error) {
 	ctx := l.active()
 	view, err := l.view(ctx, table, entry)
 	if err != nil {
@@ -87,7 +88,7 @@ func (l *Live) build(table string, entry *vault.MountEntry) (logical.Backend, *v
 	}
 	// A backend must not write before it is mounted; see Vault's own mount.
 	pinned.SetReadOnlyErr(view, logical.ErrSetupReadOnly)
-	backend, err := factory(l.core.Core, ctx, entry, pinned.MountEntrySysView(l.core.Core, entry), view)
+	backend, err := factory(l.core, ctx, entry, pinned.MountEntrySysView(l.core, entry), view)
 	pinned.SetReadOnlyErr(view, nil)
 	if err != nil {
 		return nil, view, err
@@ -99,7 +100,7 @@ func (l *Live) build(table string, entry *vault.MountEntry) (logical.Backend, *v
 		backend.Cleanup(ctx)
 		return nil, view, fmt.Errorf("the engine %q is of the type %s, not %s", entry.Type, backend.Type(), want)
 	}
-	pinned.AddPathCheckers(l.core.Core, entry, backend, view.Prefix())
+	pinned.AddPathCheckers(l.core, entry, backend, view.Prefix())
 	// As at unseal, an engine that does not start well is mounted all the same.
 	if err := backend.Initialize(ctx, &logical.InitializationRequest{Storage: view}); err != nil {
 		l.core.Logger().Error("an engine that the primary mounted did not start well", "path", entry.Path, "type", entry.Type, "error", err)
@@ -109,10 +110,10 @@ func (l *Live) build(table string, entry *vault.MountEntry) (logical.Backend, *v
 
 // view is the storage of a mount. That of a secrets engine resolves the keys that
 // are written for one cluster of a set.
-func (l *Live) view(ctx context.Context, table string, entry *vault.MountEntry) (*vault.BarrierView, error) {
-	var store logical.Storage = l.core.barrier
+func (l *Mounts) view(ctx context.Context, table string, entry *vault.MountEntry) (*vault.BarrierView, error) {
+	var store logical.Storage = l.storage
 	if table == vaultname.Mounts {
-		forwarded, err := l.core.NewForwardedWriter(ctx, l.core.barrier, entry.Local)
+		forwarded, err := l.core.NewForwardedWriter(ctx, l.storage, entry.Local)
 		if err != nil {
 			return nil, err
 		}
@@ -122,9 +123,9 @@ func (l *Live) view(ctx context.Context, table string, entry *vault.MountEntry) 
 }
 
 // enter makes a mount known to the table and the router.
-func (l *Live) enter(table string, entry *vault.MountEntry, backend logical.Backend, view *vault.BarrierView) error {
+func (l *Mounts) enter(table string, entry *vault.MountEntry, backend logical.Backend, view *vault.BarrierView) error {
 	if view == nil {
-		view = vault.NewBarrierView(l.core.barrier, entry.ViewPath())
+		view = vault.NewBarrierView(l.storage, entry.ViewPath())
 	}
 	l.add(table, entry)
 	if err := l.router().Mount(backend, entry.APIPathNoNamespace(), entry, view); err != nil {
@@ -135,15 +136,15 @@ func (l *Live) enter(table string, entry *vault.MountEntry, backend logical.Back
 }
 
 // Unmount takes a mount away. Requests that are in it go on to their end.
-func (l *Live) Unmount(_ context.Context, table, uuid string) error {
+func (l *Mounts) Unmount(_ context.Context, table, uuid string) error {
 	entry, err := l.entry(table, uuid)
 	if err != nil {
 		return err
 	}
-	old, ok := l.router().at(routed(entry))
-	l.router().drop(entry)
+	old, ok := l.router().At(routes.Path(entry))
+	l.router().Drop(entry)
 	l.remove(table, uuid)
-	pinned.RemovePathCheckers(l.core.Core, entry, entry.ViewPath())
+	pinned.RemovePathCheckers(l.core, entry, entry.ViewPath())
 	l.core.WellKnownRedirects.DeregisterMount(uuid)
 	if ok {
 		l.cleanUp(l.active(), old)
@@ -152,7 +153,7 @@ func (l *Live) Unmount(_ context.Context, table, uuid string) error {
 }
 
 // Move changes the path of a mount, and lets requests through.
-func (l *Live) Move(_ context.Context, table string, to mounttable.Entry) error {
+func (l *Mounts) Move(_ context.Context, table string, to mounttable.Entry) error {
 	entry, err := l.entry(table, to.UUID)
 	if err != nil {
 		return err
@@ -173,7 +174,7 @@ func (l *Live) Move(_ context.Context, table string, to mounttable.Entry) error 
 }
 
 // Taint stops or admits requests to a mount; revocation passes always.
-func (l *Live) Taint(_ context.Context, table string, to mounttable.Entry) error {
+func (l *Mounts) Taint(_ context.Context, table string, to mounttable.Entry) error {
 	entry, err := l.entry(table, to.UUID)
 	if err != nil {
 		return err
@@ -190,7 +191,7 @@ func (l *Live) Taint(_ context.Context, table string, to mounttable.Entry) error
 
 // Tune takes over what can be tuned, in the entry that the router and the system
 // views have.
-func (l *Live) Tune(ctx context.Context, table string, to mounttable.Entry) error {
+func (l *Mounts) Tune(ctx context.Context, table string, to mounttable.Entry) error {
 	entry, err := l.entry(table, to.UUID)
 	if err != nil {
 		return err
@@ -217,7 +218,7 @@ func (l *Live) Tune(ctx context.Context, table string, to mounttable.Entry) erro
 }
 
 // ClearView deletes what is stored of a mount that is gone here.
-func (l *Live) ClearView(ctx context.Context, e mounttable.Entry) error {
+func (l *Mounts) ClearView(ctx context.Context, e mounttable.Entry) error {
 	entry, err := l.decode(ctx, e)
 	if err != nil {
 		return err
@@ -225,29 +226,8 @@ func (l *Live) ClearView(ctx context.Context, e mounttable.Entry) error {
 	return l.clear(ctx, entry.ViewPath())
 }
 
-// Idle are the mounts that have no backend.
-func (l *Live) Idle(table string) ([]mounttable.Entry, error) {
-	running, err := l.Running(table)
-	if err != nil {
-		return nil, err
-	}
-	var idle []mounttable.Entry
-	for _, e := range running {
-		r, ok := l.router().at(vaultname.RequestPath(table, e.Path))
-		if !ok {
-			continue
-		}
-		r.lock().RLock()
-		if *r.backend() == nil {
-			idle = append(idle, e)
-		}
-		r.lock().RUnlock()
-	}
-	return idle, nil
-}
-
 // Changed tells the backend that has a storage key that the key changed.
-func (l *Live) Changed(ctx context.Context, key string) {
+func (l *Mounts) Changed(ctx context.Context, key string) {
 	ctx = root(ctx)
 	_, path, prefix, ok := l.router().MatchingAPIPrefixByStoragePath(ctx, key)
 	if !ok {
@@ -260,4 +240,20 @@ func (l *Live) Changed(ctx context.Context, key string) {
 	if backend := l.router().MatchingBackend(ctx, path); backend != nil {
 		backend.InvalidateKey(ctx, rest)
 	}
+}
+
+// cleanUp ends a backend that the router no longer has, when the requests that
+// are in it are done.
+func (l *Mounts) cleanUp(ctx context.Context, old routes.Route) {
+	l.wait.Add(1)
+	go func() {
+		defer l.wait.Done()
+		old.Lock().Lock()
+		b := *old.Backend()
+		*old.Backend() = nil
+		old.Lock().Unlock()
+		if b != nil {
+			b.Cleanup(ctx)
+		}
+	}()
 }

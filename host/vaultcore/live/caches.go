@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package vaultcore
+package live
 
 import (
 	"bytes"
@@ -22,19 +22,19 @@ import (
 )
 
 // Policy takes up an ACL policy that was written or deleted.
-func (l *Live) Policy(ctx context.Context, name string) {
-	if ps := *pinned.Field[*vault.PolicyStore](l.core.Core, "policyStore"); ps != nil {
+func (l Caches) Policy(ctx context.Context, name string) {
+	if ps := *pinned.Field[*vault.PolicyStore](l.core, "policyStore"); ps != nil {
 		pinned.InvalidatePolicy(ps, root(ctx), name, vault.PolicyTypeACL)
 	}
 }
 
 // Quota takes up a quota, "rate-limit/name", or the "config" of all. Vault logs what it
 // cannot read and goes on with the old one, so it is looked first whether it can.
-func (l *Live) Quota(ctx context.Context, key string) error {
-	if _, err := l.core.GetEntry(ctx, "sys/"+quotas.StoragePrefix+key); err != nil {
+func (l Caches) Quota(ctx context.Context, key string) error {
+	if _, err := l.get(ctx, "sys/"+quotas.StoragePrefix+key); err != nil {
 		return err
 	}
-	if m := *pinned.Field[*quotas.Manager](l.core.Core, "quotaManager"); m != nil {
+	if m := *pinned.Field[*quotas.Manager](l.core, "quotaManager"); m != nil {
 		m.Invalidate(key)
 	}
 	return nil
@@ -43,8 +43,8 @@ func (l *Live) Quota(ctx context.Context, key string) error {
 // CORS takes up the CORS configuration. It changes the one that requests are
 // reading, under its own lock; Vault's loader puts another in its place and may
 // only run while nothing else does.
-func (l *Live) CORS(ctx context.Context) error {
-	raw, err := l.core.GetEntry(ctx, vaultname.CORS)
+func (l Caches) CORS(ctx context.Context) error {
+	raw, err := l.get(ctx, vaultname.CORS)
 	if err != nil {
 		return err
 	}
@@ -71,13 +71,13 @@ const uiPlaintextKey = "config_plaintext"
 // UIHeaders copies the headers of the UI to where Vault keeps them in plain text,
 // beside the barrier: it compares the two at each request and would try to mend a
 // difference by writing both, which a secondary may not.
-func (l *Live) UIHeaders(ctx context.Context) error {
-	conf := *pinned.Field[*vault.UIConfig](l.core.Core, "uiConfig")
+func (l Caches) UIHeaders(ctx context.Context) error {
+	conf := *pinned.Field[*vault.UIConfig](l.core, "uiConfig")
 	if conf == nil {
 		return nil
 	}
 	store := *pinned.Field[physical.Backend](conf, "physicalStorage")
-	raw, err := l.core.GetEntry(ctx, vaultname.UIConfig)
+	raw, err := l.get(ctx, vaultname.UIConfig)
 	if err != nil {
 		return err
 	}
@@ -95,8 +95,8 @@ func (l *Live) UIHeaders(ctx context.Context) error {
 }
 
 // AuditedHeaders takes up the request headers that audit devices log.
-func (l *Live) AuditedHeaders(ctx context.Context) error {
-	if h := *pinned.Field[*audit.HeadersConfig](l.core.Core, "auditedHeaders"); h != nil {
+func (l Caches) AuditedHeaders(ctx context.Context) error {
+	if h := *pinned.Field[*audit.HeadersConfig](l.core, "auditedHeaders"); h != nil {
 		return h.Invalidate(ctx)
 	}
 	return nil
@@ -107,12 +107,12 @@ const mfaMethodTable = "login_mfa_configs"
 // LoginMFA takes up a method or an enforcement of login MFA. Nothing is dropped
 // before what takes its place is there: in between, logins would pass without a
 // second factor.
-func (l *Live) LoginMFA(ctx context.Context, key string) error {
-	b := *pinned.Field[*vault.LoginMFABackend](l.core.Core, "loginMFABackend")
+func (l Caches) LoginMFA(ctx context.Context, key string) error {
+	b := *pinned.Field[*vault.LoginMFABackend](l.core, "loginMFABackend")
 	if b == nil {
 		return nil
 	}
-	raw, err := l.core.GetEntry(ctx, key)
+	raw, err := l.get(ctx, key)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (l *Live) LoginMFA(ctx context.Context, key string) error {
 }
 
 // ActivationFlags takes up features that the primary has activated.
-func (l *Live) ActivationFlags(ctx context.Context) error {
+func (l Caches) ActivationFlags(ctx context.Context) error {
 	flags := l.core.FeatureActivationFlags
 	if flags == nil {
 		return nil

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package vaultcore
+package identity
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 
 // EnsureEntity makes the entity of an alias, or its alias' metadata, what a login
 // that brings this alias wants. It is what Vault does at a login, on a primary.
-func (i *Identity) EnsureEntity(ctx context.Context, alias *logical.Alias) (entityID string, err error) {
+func (i *Store) EnsureEntity(ctx context.Context, alias *logical.Alias) (entityID string, err error) {
 	store, err := i.store()
 	if err != nil {
 		return "", err
@@ -31,7 +31,7 @@ func (i *Identity) EnsureEntity(ctx context.Context, alias *logical.Alias) (enti
 }
 
 // CreateEntity makes an empty entity and returns it as stored.
-func (i *Identity) CreateEntity(ctx context.Context) (entityID string, stored []byte, err error) {
+func (i *Store) CreateEntity(ctx context.Context) (entityID string, stored []byte, err error) {
 	store, err := i.store()
 	if err != nil {
 		return "", nil, err
@@ -46,7 +46,7 @@ func (i *Identity) CreateEntity(ctx context.Context) (entityID string, stored []
 
 // RefreshGroups makes the external groups of an entity what a login or renewal
 // that brings these group aliases wants.
-func (i *Identity) RefreshGroups(ctx context.Context, entityID, accessor string, aliases []string) error {
+func (i *Store) RefreshGroups(ctx context.Context, entityID, accessor string, aliases []string) error {
 	store, err := i.store()
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (i *Identity) RefreshGroups(ctx context.Context, entityID, accessor string,
 
 // ChangeMembers adds entities to an external group and removes others. Members
 // that another cluster changed meanwhile stay as they are.
-func (i *Identity) ChangeMembers(ctx context.Context, groupID string, add, remove []string) error {
+func (i *Store) ChangeMembers(ctx context.Context, groupID string, add, remove []string) error {
 	store, err := i.store()
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func changedMembers(group *identity.Group, add, remove []string) []string {
 
 // GroupMount is the accessor of the mount that the alias of an external group is of,
 // "" if there is none.
-func (i *Identity) GroupMount(groupID string) (accessor string, err error) {
+func (i *Store) GroupMount(groupID string) (accessor string, err error) {
 	store, err := i.store()
 	if err != nil {
 		return "", err
@@ -105,7 +105,7 @@ func (i *Identity) GroupMount(groupID string) (accessor string, err error) {
 }
 
 // GroupMounts are those of the external groups that an entity is a member of.
-func (i *Identity) GroupMounts(entityID string) (accessors []string, err error) {
+func (i *Store) GroupMounts(entityID string) (accessors []string, err error) {
 	store, err := i.store()
 	if err != nil {
 		return nil, err

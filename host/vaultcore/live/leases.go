@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package vaultcore
+package live
 
 import (
 	"context"
@@ -22,7 +22,7 @@ const leasesAtOnce = 8
 // RevokeLeases revokes what this cluster has given out under the path of a mount.
 // It goes through the mount, which must have its configuration yet. One that cannot
 // be revoked does not keep the others from it.
-func (l *Live) RevokeLeases(ctx context.Context, table string, e mounttable.Entry) error {
+func (l Leases) RevokeLeases(ctx context.Context, table string, e mounttable.Entry) error {
 	failed, total, err := l.eachLease(ctx, table, e, (*vault.ExpirationManager).Revoke)
 	if failed > 0 {
 		return fmt.Errorf("%d of %d could not be revoked: %w", failed, total, err)
@@ -32,7 +32,7 @@ func (l *Live) RevokeLeases(ctx context.Context, table string, e mounttable.Entr
 
 // ForgetLeases leaves no lease under the path of a mount, which may be gone. It
 // revokes them if it can, and says of how many it could not.
-func (l *Live) ForgetLeases(ctx context.Context, table string, e mounttable.Entry) (orphans int, err error) {
+func (l Leases) ForgetLeases(ctx context.Context, table string, e mounttable.Entry) (orphans int, err error) {
 	var mu sync.Mutex
 	failed, total, err := l.eachLease(ctx, table, e, func(leases *vault.ExpirationManager, ctx context.Context, id string) error {
 		if leases.Revoke(ctx, id) == nil {
@@ -55,14 +55,14 @@ func (l *Live) ForgetLeases(ctx context.Context, table string, e mounttable.Entr
 // eachLease calls do for all leases under the path of a mount, whatever becomes of
 // the others, and returns the last error. Without a lease that has failed the error
 // is of their list.
-func (l *Live) eachLease(ctx context.Context, table string, e mounttable.Entry, do func(*vault.ExpirationManager, context.Context, string) error) (failed, total int, err error) {
-	leases := *pinned.Field[*vault.ExpirationManager](l.core.Core, "expiration")
+func (l Leases) eachLease(ctx context.Context, table string, e mounttable.Entry, do func(*vault.ExpirationManager, context.Context, string) error) (failed, total int, err error) {
+	leases := *pinned.Field[*vault.ExpirationManager](l.core, "expiration")
 	if leases == nil {
 		return 0, 0, errNotActive
 	}
 	ctx = root(ctx)
 	path := vaultname.RequestPath(table, e.Path)
-	names, err := logical.CollectKeys(ctx, vault.NewBarrierView(l.core.barrier, vaultname.Leases+path))
+	names, err := logical.CollectKeys(ctx, vault.NewBarrierView(l.storage, vaultname.Leases+path))
 	if err != nil {
 		return 0, 0, fmt.Errorf("the leases of %s cannot be listed: %w", path, err)
 	}

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package vaultcore
+// Package identity is the identity store of a core. On a primary it makes what a login of a
+// secondary needs; on a secondary it takes up what the primary has written, and keeps the
+// aliases of local mounts.
+package identity
 
 import (
 	"context"
@@ -18,13 +21,14 @@ import (
 	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
+	"github.com/vault-replication/vault-replication/host/vaultcore/routes"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// Identity is the identity store of a core, which makes a new one at each unseal.
+// Store is the identity store of a core, which makes a new one at each unseal.
 // Its methods are for an active node.
-type Identity struct {
-	core *Core
+type Store struct {
+	core *vault.Core
 
 	mu sync.Mutex
 	// of is the store that contested belongs to.
@@ -47,10 +51,10 @@ type Readers interface {
 	Changed(ctx context.Context, key string) error
 }
 
-// NewIdentity gives access to a core's identity store. Readers is for that store alone.
-func NewIdentity(c *Core, readers Readers) *Identity { return &Identity{core: c, readers: readers} }
+// New gives access to a core's identity store. Readers is for that store alone.
+func New(c *vault.Core, readers Readers) *Store { return &Store{core: c, readers: readers} }
 
-func (i *Identity) store() (*vault.IdentityStore, error) {
+func (i *Store) store() (*vault.IdentityStore, error) {
 	if s := i.core.IdentityStore(); s != nil {
 		return s, nil
 	}
@@ -60,7 +64,7 @@ func (i *Identity) store() (*vault.IdentityStore, error) {
 // WatchReaders has requests known that keep in memory what they have read: all that Vault
 // keeps of OIDC. Entities and groups are read and kept under one lock. It is called each
 // time that the identity backend is made, before that serves.
-func (i *Identity) WatchReaders(b *framework.Backend) {
+func (i *Store) WatchReaders(b *framework.Backend) {
 	i.readers.Watch(b, "oidc", func(ctx context.Context, key string) {
 		if store, err := i.store(); err == nil {
 			store.Invalidate(namespace.RootContext(ctx), key)
@@ -71,7 +75,7 @@ func (i *Identity) WatchReaders(b *framework.Backend) {
 // AliasState is the entity behind an alias, "" when there is none, and whether a
 // login that brings this metadata leaves it as it is: Vault compares the
 // metadata of aliases whose name is the same letter for letter.
-func (i *Identity) AliasState(accessor, name string, metadata map[string]string) (entityID string, same bool, err error) {
+func (i *Store) AliasState(accessor, name string, metadata map[string]string) (entityID string, same bool, err error) {
 	store, err := i.store()
 	if err != nil {
 		return "", false, err
@@ -95,7 +99,7 @@ func (i *Identity) AliasState(accessor, name string, metadata map[string]string)
 // GroupsDiffer says whether a login or renewal that brings these group aliases
 // would change the external groups of an entity, by the rule of Vault's own
 // refresh: groups of other mounts stay, unless no mount is named.
-func (i *Identity) GroupsDiffer(entityID, accessor string, aliases []string) (bool, error) {
+func (i *Store) GroupsDiffer(entityID, accessor string, aliases []string) (bool, error) {
 	store, err := i.store()
 	if err != nil {
 		return false, err
@@ -146,7 +150,7 @@ func groupOfAlias(store *vault.IdentityStore, accessor, name string) (*identity.
 
 // TakeUp makes the store read again what a login with these factors depends on:
 // the entity and the external groups that still differ.
-func (i *Identity) TakeUp(ctx context.Context, entityID, accessor string, aliases []string) error {
+func (i *Store) TakeUp(ctx context.Context, entityID, accessor string, aliases []string) error {
 	store, err := i.store()
 	if err != nil {
 		return err
@@ -165,7 +169,7 @@ func (i *Identity) TakeUp(ctx context.Context, entityID, accessor string, aliase
 // PutLocalAlias makes or changes the alias of a local auth mount. The entity must
 // be known here. Metadata that was set through the API stays: a login does not
 // bring any.
-func (i *Identity) PutLocalAlias(ctx context.Context, entityID, accessor, name string, metadata map[string]string) error {
+func (i *Store) PutLocalAlias(ctx context.Context, entityID, accessor, name string, metadata map[string]string) error {
 	store, err := i.store()
 	if err != nil {
 		return err
@@ -195,8 +199,8 @@ func (i *Identity) PutLocalAlias(ctx context.Context, entityID, accessor, name s
 }
 
 // AuthMount is the auth mount with an accessor, if it is in service.
-func (i *Identity) AuthMount(accessor string) (vaultname.Mount, bool) {
-	router := *pinned.Field[*vault.Router](i.core.Core, "router")
+func (i *Store) AuthMount(accessor string) (vaultname.Mount, bool) {
+	router := *pinned.Field[*vault.Router](i.core, "router")
 	if router == nil {
 		return vaultname.Mount{}, false
 	}
@@ -204,7 +208,7 @@ func (i *Identity) AuthMount(accessor string) (vaultname.Mount, bool) {
 	if m == nil || m.Tainted || m.Table != "auth" {
 		return vaultname.Mount{}, false
 	}
-	return MountOf(m), true
+	return routes.MountOf(m), true
 }
 
 // packer is one of the store's three bucket stores.
