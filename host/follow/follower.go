@@ -17,34 +17,56 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// Core is the running core; vaultcore.Live is one.
+// Core is the running core; live.Live is one.
 type Core interface {
 	// Hold keeps the core active until release is called.
 	Hold(ctx context.Context) (release func(), err error)
+	Tables
+	Mounts
+	Leases
+	AuditDevices
+	Caches
+}
 
+// Tables are the tables of mounts and audit devices.
+type Tables interface {
 	Stored(ctx context.Context, table string) ([]mounttable.Entry, error)
 	Running(table string) ([]mounttable.Entry, error)
 	// Idle are the mounts of a table that have no backend.
 	Idle(table string) ([]mounttable.Entry, error)
+}
 
+// Mounts are engines and auth methods that are in service.
+type Mounts interface {
 	Mount(ctx context.Context, table string, e mounttable.Entry) error
 	Unmount(ctx context.Context, table, uuid string) error
 	Move(ctx context.Context, table string, to mounttable.Entry) error
 	Taint(ctx context.Context, table string, to mounttable.Entry) error
 	Tune(ctx context.Context, table string, to mounttable.Entry) error
 	Rebuild(ctx context.Context, table, uuid string) error
+	ClearView(ctx context.Context, e mounttable.Entry) error
+	// Changed tells the backend that has a key.
+	Changed(ctx context.Context, key string)
+}
+
+// Leases are those that this cluster has given out.
+type Leases interface {
 	// RevokeLeases revokes the leases under the path of a mount, ForgetLeases leaves
 	// none, and says how many were not revoked; the mount may be gone then.
 	RevokeLeases(ctx context.Context, table string, e mounttable.Entry) error
 	ForgetLeases(ctx context.Context, table string, e mounttable.Entry) (orphans int, err error)
-	ClearView(ctx context.Context, e mounttable.Entry) error
-	Changed(ctx context.Context, key string)
+}
 
+// AuditDevices are the core's.
+type AuditDevices interface {
 	EnableAudit(ctx context.Context, e mounttable.Entry) error
 	DisableAudit(ctx context.Context, path string) error
 	HasAuditSalt(ctx context.Context, uuid string) (bool, error)
 	AuditSalts(ctx context.Context)
+}
 
+// Caches are what the core keeps in memory of shared storage.
+type Caches interface {
 	Policy(ctx context.Context, name string)
 	Quota(ctx context.Context, key string) error
 	CORS(ctx context.Context) error
@@ -76,35 +98,16 @@ type Options struct {
 // Follower follows. Start must not be called concurrently with anything that takes
 // something up; the others may be called at any time.
 type Follower struct {
-	core   Core
-	logger hclog.Logger
-	o      Options
+	core Core
+	*attempts
+	mounts
+	audit devices
 
 	// taking is held while the core takes something up. Who takes it holds the
 	// core's state already, so that Start, which has that to itself, never waits.
 	taking sync.Mutex
-	// built is what the backends of each table were built from, by UUID, as the
-	// primary had stored it.
-	built map[string]map[string]string
-	// kv are the mounts that wait for the primary to have made them versioned, by
-	// the key that says so.
-	kv map[string]string
-	// former are mounts that are gone and whose leases are not, by what is said of
-	// them.
-	former map[string]former
-	// again is what has failed and is to be done once more, by what it is about.
-	again map[string]func(context.Context)
-	retry retry
-
 	// rechecks says that a comparison of everything waits for its turn.
 	rechecks atomic.Bool
-
-	mu sync.Mutex
-	// duty lasts as long as the node is active.
-	duty  context.Context
-	lacks map[string]string
-	// steps are those that go on, by what they are about.
-	steps map[string]chan struct{}
 }
 
 // New makes a follower of a core.
@@ -121,7 +124,9 @@ func New(core Core, logger hclog.Logger, o Options) *Follower {
 	if o.RetryWait <= 0 {
 		o.RetryWait = DefaultRetryWait
 	}
-	f := &Follower{core: core, logger: logger, o: o, duty: context.Background(), lacks: map[string]string{}, steps: map[string]chan struct{}{}}
+	all := &attempts{logger: logger, o: o, duty: context.Background(), lacks: map[string]string{}, steps: map[string]chan struct{}{}}
+	f := &Follower{core: core, attempts: all, mounts: mounts{leases: leases{attempts: all, core: core}, core: core}, audit: devices{all, core}}
+	all.hold = f.hold
 	f.forgetAll()
 	return f
 }
@@ -267,19 +272,4 @@ func (f *Follower) Lacks() []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-func (f *Follower) lack(about, text string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.lacks[about] != text {
-		f.logger.Warn("this secondary lacks something of the primary", "what", text)
-	}
-	f.lacks[about] = text
-}
-
-func (f *Follower) mend(about string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.lacks, about)
 }

@@ -92,45 +92,45 @@ func (f *Follower) renew(ctx context.Context, what string, step func(context.Con
 
 // changed tells the backend of a mount. One that could not be told in time is
 // built anew: what else has changed meanwhile it has not heard of either.
-func (f *Follower) changed(ctx context.Context, key string) bool {
+func (m *mounts) changed(ctx context.Context, key string) bool {
 	kind, rest, _ := strings.Cut(key, "/")
 	table := vaultname.Mounts
 	if kind == "auth" {
 		table = vaultname.Auth
 	}
 	uuid, _, _ := strings.Cut(rest, "/")
-	told := f.try(ctx, f.o.StepWait, "a change in the engine with the storage "+uuid, subject("change", table, uuid), func(ctx context.Context) error {
-		f.core.Changed(ctx, key)
+	told := m.try(ctx, m.o.StepWait, "a change in the engine with the storage "+uuid, subject("change", table, uuid), func(ctx context.Context) error {
+		m.core.Changed(ctx, key)
 		return ctx.Err()
 	})
 	if !told {
-		f.again[subject("change", table, uuid)] = func(ctx context.Context) { f.anew(ctx, table, uuid) }
+		m.again[subject("change", table, uuid)] = func(ctx context.Context) { m.anew(ctx, table, uuid) }
 	}
-	if uuid, waits := f.kv[key]; waits {
-		f.versioned(ctx, uuid)
+	if uuid, waits := m.kv[key]; waits {
+		m.versioned(ctx, uuid)
 	}
 	return true
 }
 
 // anew builds the backend of a mount that has missed a change.
-func (f *Follower) anew(ctx context.Context, table, uuid string) {
+func (m *mounts) anew(ctx context.Context, table, uuid string) {
 	about := subject("change", table, uuid)
-	running, err := f.core.Running(table)
+	running, err := m.core.Running(table)
 	if err != nil {
 		return
 	}
 	for _, e := range running {
 		if e.UUID == uuid {
-			if f.rebuild(ctx, table, e) {
-				f.mend(about)
-				delete(f.again, about)
+			if m.rebuild(ctx, table, e) {
+				m.mend(about)
+				delete(m.again, about)
 			}
 			return
 		}
 	}
 	// It is not mounted any more.
-	f.mend(about)
-	delete(f.again, about)
+	m.mend(about)
+	delete(m.again, about)
 }
 
 // auditSalts makes devices use the salts that have come, and enables those that

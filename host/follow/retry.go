@@ -39,50 +39,50 @@ func (r *retry) next() {
 }
 
 // done notes whether something succeeded; if not, again does it once more.
-func (f *Follower) done(succeeded bool, about string, again func(context.Context)) {
+func (a *attempts) done(succeeded bool, about string, again func(context.Context)) {
 	if succeeded {
-		delete(f.again, about)
+		delete(a.again, about)
 	} else {
-		f.again[about] = again
+		a.again[about] = again
 	}
 }
 
 // plan sees to it that what has failed is tried again.
-func (f *Follower) plan() {
+func (a *attempts) plan() {
 	switch {
-	case len(f.again) == 0:
-		f.retry.reset()
-	case f.retry.timer == nil:
-		f.retry.timer = time.AfterFunc(f.retry.wait(f.o.RetryWait), f.tryAgain)
+	case len(a.again) == 0:
+		a.retry.reset()
+	case a.retry.timer == nil:
+		a.retry.timer = time.AfterFunc(a.retry.wait(a.o.RetryWait), a.tryAgain)
 	}
 }
 
 // tryAgain runs when the timer does.
-func (f *Follower) tryAgain() {
-	duty := f.onDuty()
-	release, err := f.hold(duty)
+func (a *attempts) tryAgain() {
+	duty := a.onDuty()
+	release, err := a.hold(duty)
 	if err != nil {
 		return // everything is taken up when this node becomes active
 	}
 	defer release()
-	f.retry.next()
-	f.redo(duty)
+	a.retry.next()
+	a.redo(duty)
 }
 
-func (f *Follower) onDuty() context.Context {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.duty
+func (a *attempts) onDuty() context.Context {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.duty
 }
 
 // redo does again what has failed.
-func (f *Follower) redo(ctx context.Context) {
-	for _, about := range slices.Sorted(maps.Keys(f.again)) {
+func (a *attempts) redo(ctx context.Context) {
+	for _, about := range slices.Sorted(maps.Keys(a.again)) {
 		if ctx.Err() != nil {
 			return
 		}
 		// One that came before may have made it needless.
-		if again := f.again[about]; again != nil {
+		if again := a.again[about]; again != nil {
 			again(ctx)
 		}
 	}

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 // subject names what a step is about: one mount of a table.
@@ -22,42 +25,61 @@ func ofMount(about string) (kind, table, uuid string, ok bool) {
 	return parts[0], parts[1], parts[2], true
 }
 
+// attempts are the steps of a follower: what goes on, what has failed and is done again,
+// and what the secondary lacks for that.
+type attempts struct {
+	logger hclog.Logger
+	o      Options
+	// hold keeps the core as it is while something is done again.
+	hold func(context.Context) (release func(), err error)
+	// again is what has failed and is to be done once more, by what it is about.
+	again map[string]func(context.Context)
+	retry retry
+
+	mu sync.Mutex
+	// duty lasts as long as the node is active.
+	duty  context.Context
+	lacks map[string]string
+	// steps are those that go on, by what they are about.
+	steps map[string]chan struct{}
+}
+
 // try does a step within a bound. A failure is what the secondary lacks until a
 // step about the same succeeds.
-func (f *Follower) try(ctx context.Context, wait time.Duration, what, about string, step func(context.Context) error) bool {
-	if err := f.bounded(ctx, wait, about, step); err != nil {
+func (a *attempts) try(ctx context.Context, wait time.Duration, what, about string, step func(context.Context) error) bool {
+	if err := a.bounded(ctx, wait, about, step); err != nil {
 		if ctx.Err() == nil {
-			f.lack(about, fmt.Sprintf("%s could not be taken over: %v; it is tried again", what, err))
+			a.lack(about, fmt.Sprintf("%s could not be taken over: %v; it is tried again", what, err))
 		}
 		return false
 	}
-	f.mend(about)
+	a.mend(about)
 	return true
 }
 
 // persist does a step, and again until it succeeds.
-func (f *Follower) persist(ctx context.Context, what string, step func(context.Context) error) {
-	f.done(f.try(ctx, f.o.StepWait, what, what, step), what, func(ctx context.Context) { f.persist(ctx, what, step) })
+func (a *attempts) persist(ctx context.Context, what string, step func(context.Context) error) {
+	a.done(a.try(ctx, a.o.StepWait, what, what, step), what, func(ctx context.Context) { a.persist(ctx, what, step) })
 }
 
 // bounded runs a step and waits for it for a while. A step that does not heed
 // its context, in a plugin that hangs, is left to itself then; as long as it goes
 // on no other step about the same begins.
-func (f *Follower) bounded(ctx context.Context, wait time.Duration, about string, step func(context.Context) error) error {
+func (a *attempts) bounded(ctx context.Context, wait time.Duration, about string, step func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	if err := f.awaitFormer(ctx, about); err != nil {
+	if err := a.awaitFormer(ctx, about); err != nil {
 		return err
 	}
 	done, ended := make(chan error, 1), make(chan struct{})
-	f.mu.Lock()
-	f.steps[about] = ended
-	f.mu.Unlock()
+	a.mu.Lock()
+	a.steps[about] = ended
+	a.mu.Unlock()
 	go func() {
 		err := step(ctx)
-		f.mu.Lock()
-		delete(f.steps, about)
-		f.mu.Unlock()
+		a.mu.Lock()
+		delete(a.steps, about)
+		a.mu.Unlock()
 		close(ended)
 		done <- err
 	}()
@@ -77,10 +99,10 @@ func (f *Follower) bounded(ctx context.Context, wait time.Duration, about string
 
 // awaitFormer waits for a step about the same that has been left to itself, not for
 // long: it has had its time.
-func (f *Follower) awaitFormer(ctx context.Context, about string) error {
-	f.mu.Lock()
-	former := f.steps[about]
-	f.mu.Unlock()
+func (a *attempts) awaitFormer(ctx context.Context, about string) error {
+	a.mu.Lock()
+	former := a.steps[about]
+	a.mu.Unlock()
 	if former == nil {
 		return nil
 	}
@@ -96,3 +118,18 @@ func (f *Follower) awaitFormer(ctx context.Context, about string) error {
 // grace is what a step has to notice that its time is up, and how long the next one
 // waits for it.
 const grace = 200 * time.Millisecond
+
+func (a *attempts) lack(about, text string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lacks[about] != text {
+		a.logger.Warn("this secondary lacks something of the primary", "what", text)
+	}
+	a.lacks[about] = text
+}
+
+func (a *attempts) mend(about string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.lacks, about)
+}

@@ -44,7 +44,7 @@ func (f *Follower) compare(ctx context.Context, table string) (read, all bool) {
 		}
 		do := f.step
 		if table == vaultname.Audit {
-			do = f.auditStep
+			do = f.audit.step
 		}
 		if do(ctx, table, step) {
 			continue
@@ -79,68 +79,83 @@ func (f *Follower) forget(table string, stored []mounttable.Entry) {
 	maps.DeleteFunc(f.lacks, func(about, _ string) bool { return gone(about) })
 }
 
+// mounts are the engines and auth methods.
+type mounts struct {
+	leases
+	core interface {
+		Tables
+		Mounts
+	}
+	// built is what the backends of each table were built from, by UUID, as the
+	// primary had stored it.
+	built map[string]map[string]string
+	// kv are the mounts that wait for the primary to have made them versioned, by
+	// the key that says so.
+	kv map[string]string
+}
+
 // step does one step.
-func (f *Follower) step(ctx context.Context, table string, s mounttable.Step) bool {
+func (m *mounts) step(ctx context.Context, table string, s mounttable.Step) bool {
 	path := vaultname.RequestPath(table, s.New.Path)
 	about := func(kind string) string { return subject(kind, table, s.New.UUID) }
 	switch s.Op {
 	case mounttable.Add:
-		return f.add(ctx, table, s.New)
+		return m.add(ctx, table, s.New)
 	case mounttable.Refuse:
-		f.lack(about("refused"), fmt.Sprintf(
+		m.lack(about("refused"), fmt.Sprintf(
 			"the primary has a mount at %s and this secondary a local one at %s: the local one stays; move or disable it here, and the primary's appears",
 			path, vaultname.RequestPath(table, s.Blocker.Path)))
 		return false // a local mount that moves does so a while after the request
 	case mounttable.Taint:
-		tainted := f.taint(ctx, table, s.New)
-		f.revoke(ctx, table, s.New)
+		tainted := m.taint(ctx, table, s.New)
+		m.revoke(ctx, table, s.New)
 		return tainted
 	case mounttable.Untaint:
-		f.keepLeases(table, s.New.UUID)
-		return f.taint(ctx, table, s.New)
+		m.leases.keep(table, s.New.UUID)
+		return m.taint(ctx, table, s.New)
 	case mounttable.Remove:
-		return f.remove(ctx, table, s.Old)
+		return m.remove(ctx, table, s.Old)
 	case mounttable.Move:
-		return f.move(ctx, table, s.Old, s.New)
+		return m.move(ctx, table, s.Old, s.New)
 	case mounttable.Tune:
-		return f.try(ctx, f.o.StepWait, "the tuning of "+path, about("tuning"), func(ctx context.Context) error { return f.core.Tune(ctx, table, s.New) })
+		return m.try(ctx, m.o.StepWait, "the tuning of "+path, about("tuning"), func(ctx context.Context) error { return m.core.Tune(ctx, table, s.New) })
 	case mounttable.Rebuild:
-		f.awaitVersioned(s.New)
-		return f.rebuild(ctx, table, s.New)
+		m.awaitVersioned(s.New)
+		return m.rebuild(ctx, table, s.New)
 	}
 	return true
 }
 
 // taint stops or admits requests to a mount.
-func (f *Follower) taint(ctx context.Context, table string, to mounttable.Entry) bool {
-	return f.try(ctx, f.o.StepWait, "the end of "+vaultname.RequestPath(table, to.Path), subject("end", table, to.UUID), func(ctx context.Context) error {
-		return f.core.Taint(ctx, table, to)
+func (m *mounts) taint(ctx context.Context, table string, to mounttable.Entry) bool {
+	return m.try(ctx, m.o.StepWait, "the end of "+vaultname.RequestPath(table, to.Path), subject("end", table, to.UUID), func(ctx context.Context) error {
+		return m.core.Taint(ctx, table, to)
 	})
 }
 
-func (f *Follower) add(ctx context.Context, table string, e mounttable.Entry) bool {
-	f.mend(subject("refused", table, e.UUID))
-	f.awaitVersioned(e)
+func (m *mounts) add(ctx context.Context, table string, e mounttable.Entry) bool {
+	m.mend(subject("refused", table, e.UUID))
+	m.awaitVersioned(e)
 	path, about := vaultname.RequestPath(table, e.Path), subject("mount", table, e.UUID)
-	err := f.clean(ctx, table, e.Path)
+	err := m.clean(ctx, table, e.Path)
 	if err == nil {
-		err = f.bounded(ctx, f.o.StepWait, about, func(ctx context.Context) error { return f.core.Mount(ctx, table, e) })
+		err = m.bounded(ctx, m.o.StepWait, about, func(ctx context.Context) error { return m.core.Mount(ctx, table, e) })
 	}
 	switch {
 	case err == nil:
-		f.mend(about)
-		f.logger.Info("the primary mounted an engine", "path", path, "type", e.Type)
+		m.mend(about)
+		m.logger.Info("the primary mounted an engine", "path", path, "type", e.Type)
 		return true
 	case ctx.Err() != nil:
 		return false
-	case f.isIdle(table, e.UUID):
-		f.mend(about)
+	case m.isIdle(table, e.UUID):
+		m.mend(about)
 		// Lacks finds it by itself as long as it answers nothing.
-		f.logger.Warn("an engine of the primary cannot be started here: its mount answers nothing until the plugin is installed and reloaded", "path", path, "type", e.Type, "error", err)
-		f.again["idle mounts"] = f.retryIdle
+		m.logger.Warn("an engine of the primary cannot be started here: its mount answers nothing until the plugin is installed and reloaded", "path", path, "type", e.Type, "error", err)
+		m.again["idle mounts"] = m.retryIdle
 		return true
 	default:
-		f.lack(about, fmt.Sprintf("mount %s of the primary could not be made here: %v; it is tried again", path, err))
+		m.lack(about, fmt.Sprintf("mount %s of the primary could not be made here: %v; it is tried again", path, err))
 		return false
 	}
 }
@@ -151,9 +166,9 @@ type idle struct {
 	mounttable.Entry
 }
 
-func (f *Follower) idleMounts() (all []idle) {
+func (m *mounts) idleMounts() (all []idle) {
 	for _, table := range []string{vaultname.Mounts, vaultname.Auth} {
-		entries, err := f.core.Idle(table)
+		entries, err := m.core.Idle(table)
 		if err != nil {
 			continue // said by Lacks
 		}
@@ -164,91 +179,91 @@ func (f *Follower) idleMounts() (all []idle) {
 	return all
 }
 
-func (f *Follower) isIdle(table, uuid string) bool {
-	return slices.ContainsFunc(f.idleMounts(), func(m idle) bool { return m.table == table && m.UUID == uuid })
+func (m *mounts) isIdle(table, uuid string) bool {
+	return slices.ContainsFunc(m.idleMounts(), func(i idle) bool { return i.table == table && i.UUID == uuid })
 }
 
-func (f *Follower) remove(ctx context.Context, table string, e mounttable.Entry) bool {
+func (m *mounts) remove(ctx context.Context, table string, e mounttable.Entry) bool {
 	path := vaultname.RequestPath(table, e.Path)
 	gone := e
 	gone.Tainted = true
-	f.taint(ctx, table, gone)
-	ended := f.endLeases(ctx, table, e)
-	unmounted := f.try(ctx, f.o.StepWait, "the unmounting of "+path, subject("unmount", table, e.UUID), func(ctx context.Context) error {
-		return f.core.Unmount(ctx, table, e.UUID)
+	m.taint(ctx, table, gone)
+	ended := m.leases.end(ctx, table, e)
+	unmounted := m.try(ctx, m.o.StepWait, "the unmounting of "+path, subject("unmount", table, e.UUID), func(ctx context.Context) error {
+		return m.core.Unmount(ctx, table, e.UUID)
 	})
 	if !unmounted {
 		return false
 	}
 	if !ended {
-		f.endFormer(ctx, table, e)
+		m.endFormer(ctx, table, e)
 	}
-	f.clear(ctx, table, e)
-	f.logger.Info("the primary unmounted an engine", "path", path, "type", e.Type)
+	m.clear(ctx, table, e)
+	m.logger.Info("the primary unmounted an engine", "path", path, "type", e.Type)
 	return true
 }
 
 // move moves a mount. The primary revokes its own leases first, and so does this
 // secondary.
-func (f *Follower) move(ctx context.Context, table string, from, to mounttable.Entry) bool {
-	ended := f.endLeases(ctx, table, from)
+func (m *mounts) move(ctx context.Context, table string, from, to mounttable.Entry) bool {
+	ended := m.leases.end(ctx, table, from)
 	what := "the move of " + vaultname.RequestPath(table, from.Path) + " to " + vaultname.RequestPath(table, to.Path)
-	clean := f.clean(ctx, table, to.Path)
-	moved := f.try(ctx, f.o.StepWait, what, subject("move", table, to.UUID), func(ctx context.Context) error {
+	clean := m.clean(ctx, table, to.Path)
+	moved := m.try(ctx, m.o.StepWait, what, subject("move", table, to.UUID), func(ctx context.Context) error {
 		if clean != nil {
 			return clean
 		}
-		return f.core.Move(ctx, table, to)
+		return m.core.Move(ctx, table, to)
 	})
 	if moved && !ended {
-		f.endFormer(ctx, table, from)
+		m.endFormer(ctx, table, from)
 	}
 	return moved
 }
 
 // clear deletes what is stored of a mount that is gone.
-func (f *Follower) clear(ctx context.Context, table string, e mounttable.Entry) {
+func (m *mounts) clear(ctx context.Context, table string, e mounttable.Entry) {
 	about := subject("clearing", table, e.UUID)
-	cleared := f.try(ctx, f.o.StepWait, "the clearing of what "+vaultname.RequestPath(table, e.Path)+" left", about, func(ctx context.Context) error {
-		return f.core.ClearView(ctx, e)
+	cleared := m.try(ctx, m.o.StepWait, "the clearing of what "+vaultname.RequestPath(table, e.Path)+" left", about, func(ctx context.Context) error {
+		return m.core.ClearView(ctx, e)
 	})
-	f.done(cleared, about, func(ctx context.Context) { f.clear(ctx, table, e) })
+	m.done(cleared, about, func(ctx context.Context) { m.clear(ctx, table, e) })
 }
 
-func (f *Follower) rebuild(ctx context.Context, table string, e mounttable.Entry) bool {
-	return f.try(ctx, f.o.StepWait, "the new version of "+vaultname.RequestPath(table, e.Path), subject("version", table, e.UUID), func(ctx context.Context) error {
-		return f.core.Rebuild(ctx, table, e.UUID)
+func (m *mounts) rebuild(ctx context.Context, table string, e mounttable.Entry) bool {
+	return m.try(ctx, m.o.StepWait, "the new version of "+vaultname.RequestPath(table, e.Path), subject("version", table, e.UUID), func(ctx context.Context) error {
+		return m.core.Rebuild(ctx, table, e.UUID)
 	})
 }
 
 // retryIdle tries again the mounts that have no backend.
-func (f *Follower) retryIdle(ctx context.Context) {
+func (m *mounts) retryIdle(ctx context.Context) {
 	all := true
-	for _, m := range f.idleMounts() {
-		err := f.bounded(ctx, f.o.StepWait, subject("version", m.table, m.UUID), func(ctx context.Context) error { return f.core.Rebuild(ctx, m.table, m.UUID) })
+	for _, i := range m.idleMounts() {
+		err := m.bounded(ctx, m.o.StepWait, subject("version", i.table, i.UUID), func(ctx context.Context) error { return m.core.Rebuild(ctx, i.table, i.UUID) })
 		if err != nil {
 			all = false
-			f.logger.Debug("a mount still answers nothing", "path", vaultname.RequestPath(m.table, m.Entry.Path), "error", err)
+			m.logger.Debug("a mount still answers nothing", "path", vaultname.RequestPath(i.table, i.Entry.Path), "error", err)
 			continue
 		}
-		f.logger.Info("a mount that answered nothing works", "path", vaultname.RequestPath(m.table, m.Entry.Path))
+		m.logger.Info("a mount that answered nothing works", "path", vaultname.RequestPath(i.table, i.Entry.Path))
 	}
-	f.done(all, "idle mounts", f.retryIdle)
+	m.done(all, "idle mounts", m.retryIdle)
 }
 
 // awaitVersioned remembers the key that ends the upgrade of a versioned kv
 // mount. On a secondary the engine asks storage once a second whether the primary
 // is done, and refuses requests until then; one that is built after it starts at
 // once.
-func (f *Follower) awaitVersioned(e mounttable.Entry) {
+func (m *mounts) awaitVersioned(e mounttable.Entry) {
 	if version, err := strconv.Atoi(e.Options["version"]); e.Type == "kv" && err == nil && version == 2 {
-		f.kv["logical/"+e.UUID+"/"+e.BackendUUID+"/upgrading"] = e.UUID
+		m.kv["logical/"+e.UUID+"/"+e.BackendUUID+"/upgrading"] = e.UUID
 	}
 }
 
-func (f *Follower) versioned(ctx context.Context, uuid string) {
+func (m *mounts) versioned(ctx context.Context, uuid string) {
 	about := subject("upgrade", vaultname.Mounts, uuid)
-	running, err := f.core.Running(vaultname.Mounts)
+	running, err := m.core.Running(vaultname.Mounts)
 	i := slices.IndexFunc(running, func(e mounttable.Entry) bool { return e.UUID == uuid })
-	f.done(err == nil && (i < 0 || f.rebuild(ctx, vaultname.Mounts, running[i])), about, func(ctx context.Context) { f.versioned(ctx, uuid) })
+	m.done(err == nil && (i < 0 || m.rebuild(ctx, vaultname.Mounts, running[i])), about, func(ctx context.Context) { m.versioned(ctx, uuid) })
 }
