@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +33,8 @@ type fakeCore struct {
 	hang    map[string]bool          // calls that wait for the end of their context
 	stuck   map[string]chan struct{} // calls that wait for this, whatever their context says
 	ends    map[string]func()        // what happens in a call
+	givenUp map[string]string        // leases that Vault has given up, with the reason
+	lasting map[string]error         // and those that still cannot be revoked
 	held    int
 	refuse  error
 }
@@ -200,6 +203,28 @@ func (c *fakeCore) ForgetLeases(ctx context.Context, _ string, e mounttable.Entr
 		return 1, err
 	}
 	return 0, err
+}
+
+func (c *fakeCore) RevokeGivenUp(_ context.Context, wanted func(id, reason string) bool, ends func(error) bool) (revoked int, failed map[string]error, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	failed = map[string]error{}
+	for _, id := range slices.Sorted(maps.Keys(c.givenUp)) {
+		if !wanted(id, c.givenUp[id]) {
+			continue
+		}
+		c.calls = append(c.calls, "again "+id)
+		if err := c.lasting[id]; err != nil {
+			failed[id] = err
+			if ends(err) {
+				break
+			}
+			continue
+		}
+		delete(c.givenUp, id)
+		revoked++
+	}
+	return revoked, failed, nil
 }
 
 func (c *fakeCore) ClearView(ctx context.Context, e mounttable.Entry) error {

@@ -55,6 +55,9 @@ type Leases interface {
 	// none, and says how many were not revoked; the mount may be gone then.
 	RevokeLeases(ctx context.Context, table string, e mounttable.Entry) error
 	ForgetLeases(ctx context.Context, table string, e mounttable.Entry) (orphans int, err error)
+	// RevokeGivenUp revokes the leases that Vault has given up and that are wanted, by the
+	// reason that it noted, until ends says so of an error. It needs no Hold.
+	RevokeGivenUp(ctx context.Context, wanted func(id, reason string) bool, ends func(error) bool) (revoked int, failed map[string]error, err error)
 }
 
 // AuditDevices are the core's.
@@ -81,6 +84,8 @@ const (
 	DefaultRevokeWait = 10 * time.Second
 	DefaultStepWait   = 20 * time.Second
 	DefaultRetryWait  = 5 * time.Second
+	// DefaultGivenUpWait is the same for leases.
+	DefaultGivenUpWait = time.Minute
 )
 
 // Options of a Follower; the zero value is usable.
@@ -93,6 +98,11 @@ type Options struct {
 	// RetryWait is how long what has failed waits before it is tried again. It
 	// doubles with each attempt, up to about sixty times as long.
 	RetryWait time.Duration
+	// Away says whether an error is that the primary could not be asked. Leases that Vault
+	// has given up for that are looked for after each GivenUpWait, and revoked as soon as the
+	// primary can be asked again. Nil looks for none.
+	Away        func(said string) bool
+	GivenUpWait time.Duration
 }
 
 // Follower follows. Start must not be called concurrently with anything that takes
@@ -123,6 +133,9 @@ func New(core Core, logger hclog.Logger, o Options) *Follower {
 	}
 	if o.RetryWait <= 0 {
 		o.RetryWait = DefaultRetryWait
+	}
+	if o.GivenUpWait <= 0 {
+		o.GivenUpWait = DefaultGivenUpWait
 	}
 	all := &attempts{logger: logger, o: o, duty: context.Background(), lacks: map[string]string{}, steps: map[string]chan struct{}{}}
 	f := &Follower{core: core, attempts: all, mounts: mounts{leases: leases{attempts: all, core: core}, core: core}, audit: devices{all, core}}
@@ -160,6 +173,9 @@ func (f *Follower) Start(ctx context.Context) {
 	f.persist(ctx, "the headers of the UI", f.core.UIHeaders)
 	f.done(len(f.idleMounts()) == 0, "idle mounts", f.retryIdle)
 	f.plan()
+	if f.o.Away != nil {
+		go f.leases.regain(ctx)
+	}
 }
 
 // Applied takes up keys that were written or deleted, in their order. It returns those

@@ -4,7 +4,9 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/vault-replication/vault-replication/host/mounttable"
 	"github.com/vault-replication/vault-replication/host/vaultname"
@@ -105,4 +107,31 @@ func (l *leases) clean(ctx context.Context, table, path string) error {
 		}
 	}
 	return nil
+}
+
+// regain revokes leases that Vault has given up because the primary could not be asked.
+// Vault tries each lease six times within about ten minutes, and from then on once a day, if
+// the node is active for so long: without this, what a lease gives access to would outlive it
+// by far. One that cannot be revoked for another reason is left to Vault.
+func (l *leases) regain(duty context.Context) {
+	left := map[string]bool{}
+	wanted := func(id, reason string) bool { return !left[id] && l.o.Away(reason) }
+	away := func(err error) bool { return l.o.Away(err.Error()) }
+	for {
+		select {
+		case <-duty.Done():
+			return
+		case <-time.After(l.o.GivenUpWait):
+		}
+		revoked, failed, err := l.core.RevokeGivenUp(duty, wanted, away)
+		for id, why := range failed {
+			left[id] = !away(why) && !errors.Is(why, context.DeadlineExceeded)
+		}
+		if revoked+len(failed) > 0 {
+			l.logger.Info("leases that had been given up while the primary could not be reached were revoked", "revoked", revoked, "failed", len(failed))
+		}
+		if err != nil && duty.Err() == nil {
+			l.logger.Debug("leases that were given up are looked for again", "error", err)
+		}
+	}
 }

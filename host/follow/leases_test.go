@@ -5,9 +5,11 @@ package follow
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/mounttable"
@@ -126,4 +128,42 @@ func TestMountsThatTradePlaces(t *testing.T) {
 	require.Empty(t, f.Lacks())
 	require.NoError(t, f.Recheck(ctx))
 	require.Empty(t, core.done())
+}
+
+// Leases that were given up while the primary was away are revoked when it is back, and
+// only those.
+func TestLeasesThatWereGivenUp(t *testing.T) {
+	t.Parallel()
+	const away = "the primary is away"
+	core := newFake()
+	core.givenUp = map[string]string{"a": "out of retries: " + away, "b": "out of retries: " + away, "c": "it is broken", "d": away}
+	core.lasting = map[string]error{"a": errors.New(away), "d": errors.New("it is broken")}
+	duty, end := context.WithCancel(t.Context())
+	defer end()
+	f := New(core, hclog.NewNullLogger(), Options{
+		GivenUpWait: time.Millisecond, Away: func(said string) bool { return strings.Contains(said, away) },
+	})
+	f.Start(duty)
+	tries := func(id string) (n int) {
+		core.with(func() {
+			for _, call := range core.calls {
+				if call == "again "+id {
+					n++
+				}
+			}
+		})
+		return n
+	}
+	require.Eventually(t, func() bool { return tries("a") > 1 }, patient, time.Millisecond)
+	require.Zero(t, tries("b"), "the primary is still away")
+	core.with(func() { delete(core.lasting, "a") })
+	require.Eventually(t, func() bool {
+		left := 0
+		core.with(func() { left = len(core.givenUp) })
+		return left == 2
+	}, patient, time.Millisecond)
+	require.Zero(t, tries("c"), "it was given up for another reason")
+	core.with(func() { core.givenUp["e"] = away })
+	require.Eventually(t, func() bool { return tries("e") == 1 }, patient, time.Millisecond)
+	require.Equal(t, 1, tries("d"), "it cannot be revoked for another reason")
 }

@@ -99,7 +99,7 @@ func asTold(resp *logical.Response, err error) error {
 		return nil
 	}
 	said := resp.Error().Error()
-	n := slices.IndexFunc(answers, func(a answer) bool { return strings.Contains(said, a.begins) })
+	n := answerIn(said)
 	if n < 0 {
 		return nil
 	}
@@ -107,3 +107,11 @@ func asTold(resp *logical.Response, err error) error {
 	_, after, _ := strings.Cut(said, a.begins)
 	return coded(a.status, "%s", strings.TrimSpace(a.begins+after))
 }
+
+// answerIn is which of the answers about the way to the primary a text has in it.
+func answerIn(said string) int {
+	return slices.IndexFunc(answers, func(a answer) bool { return strings.Contains(said, a.begins) })
+}
+
+// SaysAway says whether a text has in it that the primary could not be asked.
+func SaysAway(said string) bool { return answerIn(said) >= 0 }

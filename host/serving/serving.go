@@ -111,7 +111,7 @@ func New(o Options) *Server {
 		return o.Hiding.Hides(vaultname.RequestPath(table, e.Path), e.UUID)
 	}
 	s.live = core.Live(s.wrapEntry, o.Hiding.ClearView)
-	s.follower = follow.New(s.live, logger.Named("follow"), follow.Options{Hidden: hidden})
+	s.follower = follow.New(s.live, logger.Named("follow"), follow.Options{Hidden: hidden, Away: routing.SaysAway})
 	s.server = forward.NewServer(forward.ServerOptions{
 		KeyOf: o.Set.PairingKey, SetID: o.Set.SetID, Position: o.Set.Position, Logger: logger.Named("forward"),
 	})

@@ -24,6 +24,7 @@ type lender struct {
 	mu      sync.Mutex
 	revoked []string
 	broken  map[string]bool
+	because error
 }
 
 func (l *lender) factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
@@ -35,7 +36,7 @@ func (l *lender) factory(ctx context.Context, conf *logical.BackendConfig) (logi
 			defer l.mu.Unlock()
 			name, _ := req.Secret.InternalData["name"].(string)
 			if l.broken[name] {
-				return nil, errors.New("it is not there to be taken back")
+				return nil, fmt.Errorf("it is not there to be taken back: %w", l.because)
 			}
 			l.revoked = append(l.revoked, name)
 			return nil, nil
@@ -58,7 +59,7 @@ func (l *lender) factory(ctx context.Context, conf *logical.BackendConfig) (logi
 // the mount goes.
 func TestLeasesThatCannotBeRevoked(t *testing.T) {
 	t.Parallel()
-	l := &lender{broken: map[string]bool{"a": true, "z": true}}
+	l := &lender{broken: map[string]bool{"a": true, "z": true}, because: errors.New("it is broken")}
 	p := newPair(t, func() *vault.CoreConfig {
 		conf := pairConfig()
 		conf.LogicalBackends["lender"] = l.factory
@@ -104,6 +105,53 @@ func TestLeasesThatCannotBeRevoked(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, orphans)
 	require.Zero(t, left())
+}
+
+// A lease that Vault has given up is found with the reason, and revoked.
+func TestLeasesThatVaultHasGivenUp(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	// Vault gives up at once what says that it will never work.
+	l := &lender{broken: map[string]bool{"a": true, "b": true}, because: logical.ErrUnrecoverable}
+	p := newPair(t, func() *vault.CoreConfig {
+		conf := pairConfig()
+		conf.LogicalBackends["lender"] = l.factory
+		return conf
+	}, func(p *pair) { p.prepare("sys/mounts/lender", map[string]any{"type": "lender"}) }).open()
+	for _, name := range []string{"a", "b"} {
+		resp, err := p.ask(logical.ReadOperation, "lender/loan/"+name, p.root, nil)
+		require.NoError(t, err)
+		_, err = p.ask(logical.UpdateOperation, "sys/leases/revoke", p.root, map[string]any{"lease_id": resp.Secret.LeaseID})
+		require.NoError(t, err)
+	}
+	never := func(error) bool { return false }
+	given := map[string]string{}
+	note := func(id, reason string) bool { given[id] = reason; return false }
+	require.Eventually(t, func() bool {
+		_, _, err := p.live.RevokeGivenUp(ctx, note, never)
+		return err == nil && len(given) == 2
+	}, waitLong, tick)
+	for _, reason := range given {
+		require.Contains(t, reason, "it is not there to be taken back")
+	}
+	all := func(string, string) bool { return true }
+	l.mend("a")
+	revoked, failed, err := p.live.RevokeGivenUp(ctx, all, never)
+	require.NoError(t, err)
+	require.Equal(t, 1, revoked)
+	require.Len(t, failed, 1)
+	l.mend("b")
+	revoked, failed, err = p.live.RevokeGivenUp(ctx, all, never)
+	require.NoError(t, err)
+	require.Equal(t, 1, revoked)
+	require.Empty(t, failed)
+	require.ElementsMatch(t, []string{"a", "b"}, l.revoked)
+}
+
+func (l *lender) mend(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.broken, name)
 }
 
 func onlyEntry(t *testing.T, p *pair, path string) *vault.MountEntry {

@@ -5,19 +5,28 @@ package live
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/vault-replication/vault-replication/host/mounttable"
 	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// leasesAtOnce is how many leases of a mount are revoked at a time: the primary
-// waits for all of them before it deletes what the engine needs for that.
-const leasesAtOnce = 8
+const (
+	// leasesAtOnce is how many leases are revoked at a time. The primary waits a bounded time
+	// before it deletes what the engine needs for that, and most of the time that a
+	// revocation takes is on the way, to the primary or to what the engine manages.
+	leasesAtOnce = 64
+	// oneLease bounds the revoking of one lease that Vault has given up, as Vault does.
+	oneLease = time.Minute
+)
 
 // RevokeLeases revokes what this cluster has given out under the path of a mount.
 // It goes through the mount, which must have its configuration yet. One that cannot
@@ -37,6 +46,9 @@ func (l Leases) ForgetLeases(ctx context.Context, table string, e mounttable.Ent
 	failed, total, err := l.eachLease(ctx, table, e, func(leases *vault.ExpirationManager, ctx context.Context, id string) error {
 		if leases.Revoke(ctx, id) == nil {
 			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err // it was not tried to its end
 		}
 		if err := leases.RevokeForce(ctx, id); err != nil {
 			return err
@@ -66,25 +78,76 @@ func (l Leases) eachLease(ctx context.Context, table string, e mounttable.Entry,
 	if err != nil {
 		return 0, 0, fmt.Errorf("the leases of %s cannot be listed: %w", path, err)
 	}
-	ids := make(chan string)
 	var mu sync.Mutex
-	var workers sync.WaitGroup
-	for range min(leasesAtOnce, len(names)) {
-		workers.Go(func() {
-			for id := range ids {
-				one := do(leases, ctx, id)
+	var workers errgroup.Group
+	workers.SetLimit(leasesAtOnce)
+	for _, name := range names {
+		workers.Go(func() error {
+			if one := do(leases, ctx, path+name); one != nil {
 				mu.Lock()
-				if one != nil {
-					failed, err = failed+1, one
-				}
+				failed, err = failed+1, one
 				mu.Unlock()
 			}
+			return nil
 		})
 	}
-	for _, name := range names {
-		ids <- path + name
-	}
-	close(ids)
-	workers.Wait()
+	_ = workers.Wait()
 	return failed, len(names), err
+}
+
+// RevokeGivenUp revokes leases that Vault has given up and tries once a day at most. Wanted
+// chooses among them by what Vault has noted as the reason. Once ends says so of an error,
+// no further one begins. It holds the core's state by itself, for each lease.
+func (l Leases) RevokeGivenUp(ctx context.Context, wanted func(id, reason string) bool, ends func(error) bool) (revoked int, failed map[string]error, err error) {
+	var ids []string
+	err = l.withLeases(ctx, func(leases *vault.ExpirationManager) error {
+		pinned.Field[sync.Map](leases, "irrevocable").Range(func(key, lease any) bool {
+			id, _ := key.(string)
+			if wanted(id, reflect.ValueOf(lease).Elem().FieldByName("RevokeErr").String()) {
+				ids = append(ids, id)
+			}
+			return true
+		})
+		return nil
+	})
+	failed = map[string]error{}
+	var mu sync.Mutex
+	var ended atomic.Bool
+	var workers errgroup.Group
+	workers.SetLimit(leasesAtOnce)
+	for _, id := range ids {
+		workers.Go(func() error {
+			if ended.Load() {
+				return nil
+			}
+			ctx, cancel := context.WithTimeout(root(ctx), oneLease)
+			defer cancel()
+			one := l.withLeases(ctx, func(leases *vault.ExpirationManager) error { return leases.Revoke(ctx, id) })
+			mu.Lock()
+			defer mu.Unlock()
+			if one == nil {
+				revoked++
+				return nil
+			}
+			failed[id] = one
+			ended.Store(ended.Load() || ends(one))
+			return nil
+		})
+	}
+	_ = workers.Wait()
+	return revoked, failed, err
+}
+
+// withLeases runs f on an active node.
+func (l Leases) withLeases(ctx context.Context, f func(*vault.ExpirationManager) error) error {
+	release, err := l.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	leases := *pinned.Field[*vault.ExpirationManager](l.core, "expiration")
+	if leases == nil {
+		return errNotActive
+	}
+	return f(leases)
 }

@@ -28,6 +28,7 @@ var (
 	raftType       = reflect.TypeFor[raft.RaftBackend]()
 	routerType     = reflect.TypeFor[vault.Router]()
 	mountEntryType = reflect.TypeFor[vault.MountEntry]()
+	leasesType     = reflect.TypeFor[vault.ExpirationManager]()
 	uiConfigType   = reflect.TypeFor[vault.UIConfig]()
 	identityType   = reflect.TypeFor[vault.IdentityStore]()
 	routeEntryType = probeRouteEntry()
@@ -94,6 +95,8 @@ var expectations = []expectation{
 	{routeEntryType, "storageView", "logical.Storage"},
 
 	{uiConfigType, "physicalStorage", "physical.Backend"},
+
+	{leasesType, "irrevocable", "sync.Map"},
 
 	{identityType, "db", "*memdb.MemDB"},
 	{identityType, "lock", "sync.RWMutex"},
