@@ -113,8 +113,8 @@ type Follower struct {
 	mounts
 	audit devices
 
-	// taking is held while the core takes something up. Who takes it holds the
-	// core's state already, so that Start, which has that to itself, never waits.
+	// taking is held while the core takes something up. Whoever locks it holds the core's
+	// state already. Start has that state to itself, so it never waits.
 	taking sync.Mutex
 	// rechecks says that a comparison of everything waits for its turn.
 	rechecks atomic.Bool
@@ -178,11 +178,11 @@ func (f *Follower) Start(ctx context.Context) {
 	}
 }
 
-// Applied takes up keys that were written or deleted, in their order. It returns those
-// that it has not taken up, which are to be given again: the core could not be held, the
-// context has ended, or the core could not read what has changed. What one mount lacks is
-// no such thing, for it may lack it for long: Lacks says it, and the follower tries it
-// again by itself.
+// Applied takes up keys that were written or deleted, in their order. It returns the keys
+// that it has not taken up, which the caller gives again: the core could not be held, the
+// context has ended, or the core could not read what has changed. A mount that lacks
+// something does not count as such, because it may lack it for long: Lacks says so, and the
+// follower tries again by itself.
 func (f *Follower) Applied(ctx context.Context, keys []string) (left []string) {
 	release, err := f.holdSoon(ctx)
 	if err != nil {
@@ -228,8 +228,8 @@ func (f *Follower) recheck(ctx context.Context) {
 	f.redo(ctx)
 }
 
-// HoldWait bounds how long taking up waits for the core's state. Who has it is about to
-// seal, and may wait for a request that waits for this.
+// HoldWait bounds how long taking up waits for the core's state. Whoever has that state is
+// about to seal, and may wait for a request that waits for this.
 const HoldWait = time.Second
 
 func (f *Follower) holdSoon(ctx context.Context) (release func(), err error) {

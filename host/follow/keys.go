@@ -15,8 +15,8 @@ type rule struct {
 	prefix string
 	// once is for what is renewed as a whole, whichever of its keys changed.
 	once bool
-	// do says whether it is done, or is done again by the follower itself; otherwise the
-	// key stays owed.
+	// do is true when it is done, or when the follower does it again by itself. Otherwise
+	// the key stays owed.
 	do func(f *Follower, ctx context.Context, key string) bool
 }
 
@@ -90,8 +90,8 @@ func (f *Follower) renew(ctx context.Context, what string, step func(context.Con
 	return f.try(ctx, f.o.StepWait, what, what, step)
 }
 
-// changed tells the backend of a mount. One that could not be told in time is
-// built anew: what else has changed meanwhile it has not heard of either.
+// changed tells the backend of a mount. A backend that could not be told in time is built
+// anew, because it has not heard of later changes either.
 func (m *mounts) changed(ctx context.Context, key string) bool {
 	kind, rest, _ := strings.Cut(key, "/")
 	table := vaultname.Mounts

@@ -27,13 +27,13 @@ type former struct {
 	entry mounttable.Entry
 }
 
-// unrevoked and unforgotten name what is said of the leases of a mount: that some
-// may give access to something still, and that some are there.
+// unrevoked and unforgotten name what the secondary lacks about the leases of a mount: that
+// some may still give access to something, and that some are still stored.
 func unrevoked(table, uuid string) string   { return subject("leases", table, uuid) }
 func unforgotten(table, uuid string) string { return subject("forgetting", table, uuid) }
 
-// revoke revokes what this secondary gave out of a mount that is about to go, and
-// what is left of it again until the mount is gone or stays.
+// revoke revokes the leases that this secondary gave out of a mount that is about to go.
+// What is left is tried again until the mount is gone, or stays.
 func (l *leases) revoke(ctx context.Context, table string, e mounttable.Entry) {
 	about, path := unrevoked(table, e.UUID), vaultname.RequestPath(table, e.Path)
 	err := l.bounded(ctx, l.o.RevokeWait, about, func(ctx context.Context) error { return l.core.RevokeLeases(ctx, table, e) })

@@ -97,8 +97,8 @@ func (a *attempts) bounded(ctx context.Context, wait time.Duration, about string
 	}
 }
 
-// awaitFormer waits for a step about the same that has been left to itself, not for
-// long: it has had its time.
+// awaitFormer waits for an earlier step about the same that was left to itself. It does not
+// wait for long: that step has had its time.
 func (a *attempts) awaitFormer(ctx context.Context, about string) error {
 	a.mu.Lock()
 	former := a.steps[about]
@@ -115,8 +115,8 @@ func (a *attempts) awaitFormer(ctx context.Context, about string) error {
 	return errors.New("the last attempt has not ended yet")
 }
 
-// grace is what a step has to notice that its time is up, and how long the next one
-// waits for it.
+// grace is how long a step may take to notice that its time is up, and how long the next
+// step waits for it.
 const grace = 200 * time.Millisecond
 
 func (a *attempts) lack(about, text string) {

@@ -72,10 +72,10 @@ const openPatience = 10 * time.Second
 var errOpenAlready = errors.New("this node was unsealed meanwhile, by a key share that was given before: nothing is left to do")
 
 // openAlready refuses to open a core a second time. A node that joins a cluster on raft
-// opens in the background, without the state lock, and a share that is given meanwhile opens
-// it too: Vault would begin a second duty, whose end a seal does not wait for, and which
-// leads as likely as the first. A core that stays sealed has failed after its barrier was
-// opened, and tries again.
+// opens in the background, without the state lock, and a share that is given meanwhile
+// opens it too. Vault would then begin a second duty: a seal does not wait for its end, and
+// either of the two may lead. A core that is still sealed after openPatience has failed
+// after its barrier was opened, and tries again.
 func (b *openBarrier) openAlready() error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -175,9 +175,9 @@ func (b Barrier) RootKey() ([]byte, error) {
 func (b Barrier) VerifyRootKey(key []byte) error { return b.barrier.inner.VerifyRoot(key) }
 
 // ReloadKeys makes the open barrier take up a keyring and a root key that were
-// written below it. After a rotation only the new keyring knows the key that the
-// root key is stored under; after a rekey only the root key opens the keyring:
-// hence the first attempt, whose failure says nothing.
+// written below it. After a rotation only the new keyring has the key that the root key
+// is stored under. After a rekey only the new root key opens the keyring. So the keyring
+// is tried before and after, and the first failure means nothing.
 func (b Barrier) ReloadKeys(ctx context.Context) error {
 	_ = b.barrier.inner.ReloadKeyring(ctx)
 	if err := b.barrier.inner.ReloadRootKey(ctx); err != nil {

@@ -73,9 +73,9 @@ func (c *Core) SetReplicationState(s consts.ReplicationState) {
 	atomic.StoreUint32(*pinned.Field[*uint32](c.Core, "replicationState"), uint32(s))
 }
 
-// RequestStarted is when the HTTP request came that a context is of, as the core hands
-// it to its backends: it takes the request's deadline off. OK is false for what the core
-// does by itself.
+// RequestStarted is when the HTTP request came that a backend serves with this context. The
+// core takes the request's deadline off the context before it calls a backend. OK is false
+// for what the core does by itself.
 func (c *Core) RequestStarted(ctx context.Context) (at time.Time, ok bool) {
 	id, _ := ctx.Value(logical.CtxKeyInFlightRequestID{}).(string)
 	if id == "" {

@@ -13,10 +13,10 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultcore/internal/pinned"
 )
 
-// MayRead says whether the token that came with a request may read its path, where the
-// path itself needs no token and the core has asked no policy. Without a token, with one
-// that is unknown and from an address that it is not bound to the answer is no. It is for a
-// request that the core is handling.
+// MayRead says whether the token of a request may read the request's path. It is for paths
+// that need no token, for which the core has asked no policy. The answer is no without a
+// token, with an unknown one, and from an address that the token is not bound to. The core
+// must be handling the request.
 func (c *Core) MayRead(ctx context.Context, req *logical.Request) bool {
 	store := *pinned.Field[*vault.TokenStore](c.Core, "tokenStore")
 	if store == nil || req.ClientToken == "" {

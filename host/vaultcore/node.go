@@ -37,10 +37,9 @@ func (n Node) RaftFolder() string {
 // RedirectAddr is the API address that the node advertises.
 func (n Node) RedirectAddr() string { return *pinned.Field[string](n.core, "redirectAddr") }
 
-// NodeAddrs are the cluster addresses of the nodes of this cluster as URLs. With raft
-// they are those of its configuration, the leader's first. On other storage nobody
-// writes down which nodes there are: the active node has those of the standbys that it
-// hears from.
+// NodeAddrs are the cluster addresses of the nodes of this cluster as URLs. With raft they
+// come from its configuration, the leader's first. Other storage has no list of nodes:
+// there the active node knows the standbys that it hears from.
 func (n Node) NodeAddrs(ctx context.Context) []string {
 	store, ok := n.UnderlyingStorage().(*raft.RaftBackend)
 	if !ok {

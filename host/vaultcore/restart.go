@@ -20,10 +20,10 @@ import (
 // is no election, and nobody has to give key shares. It takes about half a second, the
 // time that Vault waits for forwarded requests; on other storage with HA a second more.
 //
-// The core's state lock is held from before the seal until after the unseal: a
-// share that an operator gives in between waits and meets the core in its new
-// role. A seal that is asked for in between would be answered at once, as for a
-// core that is sealed already, and then undone: the caller keeps requests out.
+// The core's state lock is held from before the seal until after the unseal. A share
+// that an operator gives in between waits and meets the core in its new role. Vault would
+// answer a seal in between at once, because the core is sealed, and the unseal would undo
+// it: so the caller keeps requests out.
 //
 // During runs while nothing in the core can write. It returns the root key to
 // unseal with, nil for the one in use. When it fails the core is unsealed as it
@@ -66,11 +66,11 @@ func (c *Core) Restart(ctx context.Context, during func(context.Context) ([]byte
 	return duringErr
 }
 
-// releaseLock takes the HA lock that the seal has kept from the core and returns what
-// gives it up once the core is unsealed. Vault then asks for a lock of its own: raft
-// gives it one, for it still leads, and any other storage would wait for the first for
-// ever, which is renewed as long as the process lives. There another node may get it
-// first, and finds what was written.
+// releaseLock takes the HA lock, which the seal has kept, from the core. It returns the
+// function that gives the lock up once the core is unsealed. The unsealed core asks for a
+// new lock. Raft gives it one, because the node still leads. Any other storage would make
+// it wait for the old lock for ever, which is renewed as long as the process lives. There
+// another node may become active first; it finds what was written.
 func (c *Core) releaseLock() (release func()) {
 	held := pinned.Field[physical.Lock](c.Core, "heldHALock")
 	lock := *held

@@ -15,10 +15,10 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// KeysReplaced makes the open barrier of a standby follow the keys in storage, which
-// the active node rotates and rekeys, and says whether they are others that cannot be
-// come to from those it has: the cluster has become a secondary, whose keys are the
-// primary's. Both rows are asked for, for a rekey writes them one after the other.
+// KeysReplaced makes the open barrier of a standby follow the keys in storage, which the
+// active node rotates and rekeys. It says whether these are other keys, which no rotation
+// or rekey of the present ones leads to: the cluster has then become a secondary, with the
+// keys of its primary. It reads both rows, because a rekey writes them one after the other.
 func (c *Core) KeysReplaced(ctx context.Context) (bool, error) {
 	ctx = physical.CacheRefreshContext(ctx, true)
 	store := *pinned.Field[physical.Backend](c.Core, "physical")
@@ -34,9 +34,9 @@ func (c *Core) KeysReplaced(ctx context.Context) (bool, error) {
 	if stored, ok := KeyringTerm(ctx, ring.Value, root); ok {
 		info, err := c.barrier.inner.ActiveKeyInfo()
 		// A standby that was away for long has missed the upgrade that a rotation leaves.
-		// One that has come further by upgrades must not go back: a secondary that holds
-		// its primary's keyring back has the upgrades without it, and Vault, which asks
-		// until there is none, would never end.
+		// One that has come further by upgrades must not go back: a secondary that holds its
+		// primary's keyring back has the upgrades without that keyring. Vault asks for
+		// upgrades until there is none, and would never end.
 		if err != nil || stored <= info.Term {
 			return false, err
 		}
@@ -72,10 +72,10 @@ func (c *Core) WhileStandby(f func() error) error {
 	})
 }
 
-// SealStandby seals a standby whose keys were replaced. Raft goes on, as Vault has it:
-// the node has to receive what follows, and to vote. Nothing that Vault keeps of the
-// old keys is left, so that the new shares open it; an auto-unseal seal does by itself.
-// More than one call at a time may ask for it.
+// SealStandby seals a standby whose keys were replaced. As in Vault, raft goes on: the node
+// has to vote and to receive what follows. It forgets what Vault keeps of the old keys, so
+// that the new shares open the node. With auto-unseal the node opens by itself. Several
+// calls may run at once.
 func (c *Core) SealStandby(ctx context.Context) error {
 	if err := c.sealReplaced(ctx); err != nil {
 		return fmt.Errorf("seal of a standby: %w", err)
@@ -92,10 +92,10 @@ func (c *Core) SealStandby(ctx context.Context) error {
 	return nil
 }
 
-// sealReplaced seals the standby unless that was done since its keys were looked at. Vault
-// marks a core as sealed first and then waits for the state lock. Who unseals in between
-// finds the barrier open, leaves it, and has a core that counts as unsealed and whose
-// barrier is closed a moment later. So the lock is held before.
+// sealReplaced seals the standby, unless another call has done so. Vault marks a core as
+// sealed first and then waits for the state lock. An unseal in between would find the
+// barrier open and leave it: the core would count as unsealed, and its barrier would close
+// a moment later. So the lock is taken before.
 func (c *Core) sealReplaced(ctx context.Context) error {
 	defer c.lockState(vault.DefaultMaxRequestDuration).Unlock()
 	if c.Sealed() || !*pinned.Field[bool](c.Core, "standby") {

@@ -28,9 +28,9 @@ const (
 	oneLease = time.Minute
 )
 
-// RevokeLeases revokes what this cluster has given out under the path of a mount.
-// It goes through the mount, which must have its configuration yet. One that cannot
-// be revoked does not keep the others from it.
+// RevokeLeases revokes the leases that this cluster has given out under the path of a
+// mount. The mount does it, so it must still have its configuration. Each lease is tried,
+// whatever becomes of the others.
 func (l Leases) RevokeLeases(ctx context.Context, table string, e mounttable.Entry) error {
 	failed, total, err := l.eachLease(ctx, table, e, (*vault.ExpirationManager).Revoke)
 	if failed > 0 {
@@ -39,8 +39,8 @@ func (l Leases) RevokeLeases(ctx context.Context, table string, e mounttable.Ent
 	return err
 }
 
-// ForgetLeases leaves no lease under the path of a mount, which may be gone. It
-// revokes them if it can, and says of how many it could not.
+// ForgetLeases leaves no lease under the path of a mount, which may be gone. It revokes
+// those that can be revoked, and says how many could not.
 func (l Leases) ForgetLeases(ctx context.Context, table string, e mounttable.Entry) (orphans int, err error) {
 	var mu sync.Mutex
 	failed, total, err := l.eachLease(ctx, table, e, func(leases *vault.ExpirationManager, ctx context.Context, id string) error {
@@ -64,9 +64,8 @@ func (l Leases) ForgetLeases(ctx context.Context, table string, e mounttable.Ent
 	return orphans, err
 }
 
-// eachLease calls do for all leases under the path of a mount, whatever becomes of
-// the others, and returns the last error. Without a lease that has failed the error
-// is of their list.
+// eachLease calls do for all leases under the path of a mount. It returns how many failed
+// and the last error. With none failed, the error says that they could not be listed.
 func (l Leases) eachLease(ctx context.Context, table string, e mounttable.Entry, do func(*vault.ExpirationManager, context.Context, string) error) (failed, total int, err error) {
 	leases := *pinned.Field[*vault.ExpirationManager](l.core, "expiration")
 	if leases == nil {

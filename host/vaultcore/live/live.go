@@ -20,9 +20,9 @@ import (
 // WrapBackend wraps the backend of a mount before the mount can be reached.
 type WrapBackend func(*vault.MountEntry, logical.Backend) logical.Backend
 
-// Live changes a core that is running so that it has what was applied below it.
-// It is what package follow calls; its methods are not for concurrent use with
-// each other, and want the core's state held (see [Live.Hold]).
+// Live makes a running core have what was applied to its storage. Package follow calls it.
+// Unless a method says otherwise, one runs at a time, while the core's state is held with
+// [Live.Hold].
 type Live struct {
 	running
 	*Mounts
@@ -34,8 +34,7 @@ type Live struct {
 // running is a core.
 type running struct {
 	core *vault.Core
-	// storage is what the core reads and writes, stored what it would read of tables of
-	// mounts if none were hidden from it.
+	// storage is the core's barrier. Stored is the same without the filter of mount tables.
 	storage vault.SecurityBarrier
 	stored  logical.Storage
 }
@@ -61,9 +60,9 @@ type Audit struct{ running }
 // Caches are what a core keeps in memory of shared storage.
 type Caches struct{ running }
 
-// New is the running core. Storage is its barrier, stored the same without what is hidden.
-// Clear deletes what is stored below a view's prefix, which the core itself may not where
-// the primary has written it. Wrap may be nil.
+// New is the running core. Storage is its barrier; stored is the same without the filter
+// of mount tables. Clear deletes everything below a view's prefix: the core itself must not
+// delete what the primary has written. Wrap may be nil.
 func New(core *vault.Core, storage vault.SecurityBarrier, stored logical.Storage, wrap WrapBackend, clear func(ctx context.Context, prefix string) error) *Live {
 	if wrap == nil {
 		wrap = func(_ *vault.MountEntry, b logical.Backend) logical.Backend { return b }
@@ -88,9 +87,8 @@ func (l running) router() routes.Router { return routes.Of(l.core).Router() }
 
 var errNotActive = errors.New("the node is not active")
 
-// Hold keeps the core from being sealed, or from stepping down, until release is
-// called. It gives up when ctx ends: a seal that waits for whoever calls this
-// cancels ctx first.
+// Hold keeps the core from being sealed and from stepping down until release is called. It
+// gives up when ctx ends: a seal cancels the contexts of those that it waits for.
 func (l running) Hold(ctx context.Context) (release func(), err error) {
 	lock := *pinned.Field[locking.RWMutex](l.core, "stateLock")
 	if try, ok := lock.(interface{ TryRLock() bool }); !ok || !try.TryRLock() {
@@ -106,8 +104,8 @@ func (l running) Hold(ctx context.Context) (release func(), err error) {
 	return lock.RUnlock, nil
 }
 
-// readLock takes a lock unless ctx ends before; then the lock is given back by
-// whoever gets it.
+// readLock takes a lock for reading, unless ctx ends before. A lock that comes too late is
+// given back.
 func readLock(ctx context.Context, lock locking.RWMutex) error {
 	const waiting, taken, left = 0, 1, 2
 	var state atomic.Int32
