@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/vault/helper/locking"
@@ -62,14 +63,9 @@ func (l tables) Running(table string) ([]mounttable.Entry, error) {
 
 // entry is the running entry with a UUID.
 func (l tables) entry(table, uuid string) (*vault.MountEntry, error) {
-	slot, lock := l.tableOf(table)
-	lock.RLock()
-	defer lock.RUnlock()
-	if *slot != nil {
-		for _, e := range (*slot).Entries {
-			if e.UUID == uuid {
-				return e, nil
-			}
+	for _, e := range l.entries(table) {
+		if e.UUID == uuid {
+			return e, nil
 		}
 	}
 	return nil, fmt.Errorf("there is no mount %s in the table %s", uuid, table)
@@ -132,7 +128,7 @@ func (l tables) entries(table string) []*vault.MountEntry {
 	if *slot == nil {
 		return nil
 	}
-	return append([]*vault.MountEntry(nil), (*slot).Entries...)
+	return slices.Clone((*slot).Entries)
 }
 
 // Idle are the mounts that have no backend.

@@ -6,9 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
-	"unsafe"
 
 	"github.com/hashicorp/vault/helper/namespace"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -130,21 +128,15 @@ type Route struct {
 	entry  any
 }
 
-// entryField is a field of the router's entry.
-func entryField[T any](e Route, name string) *T {
-	v := reflect.ValueOf(e.entry).Elem().FieldByName(name)
-	return (*T)(unsafe.Pointer(v.UnsafeAddr()))
-}
-
 // Lock is the entry's lock: requests hold it for reading.
-func (e Route) Lock() *sync.RWMutex { return entryField[sync.RWMutex](e, "l") }
+func (e Route) Lock() *sync.RWMutex { return pinned.Field[sync.RWMutex](e.entry, "l") }
 
 // Backend is where the backend is, nil in it if there is none.
-func (e Route) Backend() *logical.Backend { return entryField[logical.Backend](e, "backend") }
+func (e Route) Backend() *logical.Backend { return pinned.Field[logical.Backend](e.entry, "backend") }
 
 func (e Route) mount() vaultname.Mount {
-	m := MountOf(*entryField[*vault.MountEntry](e, "mountEntry"))
-	m.Path, m.StoragePrefix = e.prefix, *entryField[string](e, "storagePrefix")
+	m := MountOf(*pinned.Field[*vault.MountEntry](e.entry, "mountEntry"))
+	m.Path, m.StoragePrefix = e.prefix, *pinned.Field[string](e.entry, "storagePrefix")
 	return m
 }
 
@@ -165,7 +157,7 @@ func MountOf(m *vault.MountEntry) vaultname.Mount {
 // bare says whether there is a backend to wrap.
 func (e Route) bare() bool {
 	b := *e.Backend()
-	if b == nil || coreBackends[(*entryField[*vault.MountEntry](e, "mountEntry")).Type] {
+	if b == nil || coreBackends[(*pinned.Field[*vault.MountEntry](e.entry, "mountEntry")).Type] {
 		return false
 	}
 	_, is := b.(Wrapped)
@@ -202,7 +194,7 @@ func (e Route) wrap(wrap func(vaultname.Mount, logical.Backend) logical.Backend)
 // one never lifts that, so that a backend which a reload brings later could not
 // write.
 func (e Route) admitWrites() {
-	if view, ok := (*entryField[logical.Storage](e, "storageView")).(*vault.BarrierView); ok {
+	if view, ok := (*pinned.Field[logical.Storage](e.entry, "storageView")).(*vault.BarrierView); ok {
 		pinned.SetReadOnlyErr(view, nil)
 	}
 }

@@ -130,7 +130,7 @@ func TestEveryFieldThatIsUsedIsExpected(t *testing.T) {
 	t.Parallel()
 	type use struct{ field, typ string }
 	used := map[use]bool{}
-	call := regexp.MustCompile(`(?:Field|entryField)\[([^\n]+?)\]\([^,\n]+, "(\w+)"\)|` +
+	call := regexp.MustCompile(`Field\[([^\n]+?)\]\([^,\n]+, "(\w+)"\)|` +
 		`(tree|packer)\((?:[^,\n"]+, )?"(\w+)"\)`)
 	accessors := map[string]string{"tree": "*radix.Tree", "packer": "*storagepacker.StoragePacker"}
 	require.NoError(t, filepath.WalkDir(filepath.Join("..", ".."), func(path string, e os.DirEntry, err error) error {
