@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/hashicorp/vault/helper/namespace"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
@@ -118,11 +119,16 @@ func TestLeasesThatVaultHasGivenUp(t *testing.T) {
 		conf.LogicalBackends["lender"] = l.factory
 		return conf
 	}, func(p *pair) { p.prepare("sys/mounts/lender", map[string]any{"type": "lender"}) }).open()
+	leases := *pinned.Field[*vault.ExpirationManager](p.secondary.Core, "expiration")
 	for _, name := range []string{"a", "b"} {
-		resp, err := p.ask(logical.ReadOperation, "lender/loan/"+name, p.root, nil)
+		_, err := p.ask(logical.ReadOperation, "lender/loan/"+name, p.root, nil)
 		require.NoError(t, err)
-		_, err = p.ask(logical.UpdateOperation, "sys/leases/revoke", p.root, map[string]any{"lease_id": resp.Secret.LeaseID})
-		require.NoError(t, err)
+	}
+	ids, err := logical.CollectKeys(ctx, vault.NewBarrierView(p.secondary.barrier, vaultname.Leases+"lender/"))
+	require.NoError(t, err)
+	require.Len(t, ids, 2)
+	for _, id := range ids {
+		require.NoError(t, leases.LazyRevoke(namespace.RootContext(ctx), "lender/"+id))
 	}
 	never := func(error) bool { return false }
 	given := map[string]string{}
