@@ -68,10 +68,10 @@ func (j *activeJournal) doChores(ctx context.Context) error {
 // reserveMore keeps at least half a block of numbers ready.
 func (j *activeJournal) reserveMore(ctx context.Context) error {
 	given, limit := j.seq.Allocated(), j.seq.Limit()
-	if limit-given > reserveBlock/2 {
+	if limit-given > j.of.numbers/2 {
 		return nil
 	}
-	return j.writeHead(ctx, given+2*reserveBlock, false)
+	return j.writeHead(ctx, given+2*j.of.numbers, false)
 }
 
 // deleteRows deletes rows that all slots have acknowledged durably. A reader of

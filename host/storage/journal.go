@@ -20,9 +20,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// reserveBlock is how many numbers are reserved at once. After a crash up to so
+// DefaultNumbers is how many numbers are reserved at once. After a crash up to twice as
 // many numbers are void; it costs one small write for so many writes.
-const reserveBlock = 4096
+const DefaultNumbers = 4096
 
 // fenceKey is written before the head is read: on storage that orders writes
 // (raft), everything that a former leader wrote is visible afterwards.
@@ -176,7 +176,7 @@ func (p *primary) beginTerm(ctx context.Context) (*activeJournal, error) {
 	// Rows of a crashed term that came after its last mark are not counted.
 	j.rowBytes.Store(head.Marks.Last().Bytes)
 	j.lookAt.Store(math.MaxUint64)
-	j.seq = journal.NewSequencer(j.term, last, last+reserveBlock, p.ring, p.ringRows)
+	j.seq = journal.NewSequencer(j.term, last, last+p.numbers, p.ring, p.ringRows)
 	if n := len(head.Terms); n > 0 {
 		end, err := p.termEnd(ctx, head)
 		if err != nil {
@@ -187,7 +187,7 @@ func (p *primary) beginTerm(ctx context.Context) (*activeJournal, error) {
 	}
 	j.terms = slices.Concat(head.Terms, []journal.TermStart{{Term: j.term, First: last + 1}})
 	j.ctx, j.cancel = context.WithCancel(context.Background())
-	if err := j.writeHead(ctx, last+reserveBlock, false); err != nil {
+	if err := j.writeHead(ctx, last+p.numbers, false); err != nil {
 		j.end()
 		return nil, err
 	}
@@ -269,7 +269,7 @@ func (j *activeJournal) end() {
 // the storage is slow to reserve more.
 func (j *activeJournal) allocate(ctx context.Context) (n uint64, retain bool, err error) {
 	for {
-		n, retain, low, ok, wait := j.seq.Allocate(reserveBlock)
+		n, retain, low, ok, wait := j.seq.Allocate(j.of.numbers)
 		if low {
 			j.wake()
 		}

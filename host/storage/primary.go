@@ -28,6 +28,7 @@ type primary struct {
 
 	ring     int
 	ringRows int // 0 for no bound
+	numbers  uint64
 	frames   int // bytes of a frame
 	ranges   int // bytes of a range
 
@@ -47,7 +48,7 @@ func newPrimary(w *writePath, x indexes, o Options) *primary {
 		writePath: w, indexes: x, history: history{writePath: w}, filters: filters{classes: w.below.Classes()},
 		ring: orDefault(o.RingBytes, DefaultRingBytes), ringRows: o.RingRows,
 		frames: orDefault(o.FrameBytes, replication.PayloadTarget), ranges: orDefault(o.RangeBytes, rangeTarget),
-		caps: o.Caps, slotRecords: make(lock.Turns, 1), asking: newAsking(),
+		numbers: uint64(orDefault(o.Numbers, DefaultNumbers)), caps: o.Caps, slotRecords: make(lock.Turns, 1), asking: newAsking(),
 		lateEvery: orDefault(o.LateEvery, DefaultLateEvery), reads: walk.NewWalks(), listings: walk.NewListings(),
 	}
 }

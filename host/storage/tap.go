@@ -47,6 +47,8 @@ type Options struct {
 	RingBytes int
 	// RingRows bounds them by their number too; zero for no such bound.
 	RingRows int
+	// Numbers is how many numbers of the journal are reserved at once; zero for DefaultNumbers.
+	Numbers int
 	// FrameBytes and RangeBytes are the sizes at which a frame and a range are cut;
 	// zero for replication.PayloadTarget and a few times that.
 	FrameBytes, RangeBytes int

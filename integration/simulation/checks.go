@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/hex"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
@@ -76,7 +77,9 @@ func (n *node) begins(f *replication.Frame) {
 
 func (r *run) compare(n *node, newer bool) {
 	c := cursorOn(n.disk)
-	if !c.Consistent() {
+	// A slot that was given up retains no rows, and its session goes on from the primary's
+	// memory: its disk does not tell then which number a write has.
+	if !c.Consistent() || r.plan.slotBytes > 0 {
 		return
 	}
 	if what := r.history.compare(n.disk.rows, c.Position.Sequence, newer); what != "" {
@@ -217,6 +220,7 @@ func (r *run) behind() string {
 
 // last makes the checks of a run that has become quiet.
 func (r *run) last() {
+	r.reachedAll()
 	want := r.content(r.primary)
 	if broken := r.history.broken; broken != "" {
 		r.fail(Order, "%s", broken)
@@ -248,10 +252,49 @@ func (r *run) last() {
 		s.mu.Lock()
 		copies := s.copies
 		s.mu.Unlock()
-		if allowed := 1 + r.plan.grave; copies > allowed {
-			r.fail(Copies, "%s has copied %d times, and %d faults may cost a copy", s.name, copies, r.plan.grave)
+		r.mu.Lock()
+		lost := r.lost[s.name]
+		r.mu.Unlock()
+		if allowed := 1 + r.plan.grave + lost; copies > allowed {
+			r.fail(Copies, "%s has copied %d times, its slot was lost %d times, and %d faults may cost a copy", s.name, copies, lost, r.plan.grave)
 		}
 	}
+}
+
+// lostSlots counts slots that are given up, when their records land.
+func (r *run) lostSlots(changes []change) {
+	for _, c := range changes {
+		if c.value == nil || !strings.HasPrefix(c.key, journal.SlotPrefix(mode)) {
+			continue
+		}
+		if s, err := journal.DecodeSlot(c.value); err == nil && s.Lost != "" {
+			r.mu.Lock()
+			r.lost[s.ID]++
+			r.mu.Unlock()
+			r.reach(slotsLost, 1)
+		}
+	}
+}
+
+// reachedAll notes how many parts the index of the primary had, and how often numbers were
+// reserved.
+func (r *run) reachedAll() {
+	h := fingerprint.NewHasher(r.set.indexKey)
+	ranges, blocks := 1, 0
+	r.primary.disk.mu.Lock()
+	for key := range r.primary.disk.rows {
+		switch {
+		case r.history.replicated(key) && h.Level(key) >= fingerprint.CutLevel:
+			ranges++
+		case strings.HasPrefix(key, indexPrefix):
+			blocks++ // and a head
+		}
+	}
+	reserved := r.primary.disk.steps[stepHead] - 2*r.primary.disk.steps[stepFence]
+	r.primary.disk.mu.Unlock()
+	r.reach(reservation, reserved)
+	r.reach(manyRanges, ranges)
+	r.reach(manyBlocks, blocks-1)
 }
 
 func printOf(key fingerprint.Key, rows map[string][]byte) string {
@@ -270,8 +313,8 @@ func (r *run) checkAcked(rows map[string][]byte) bool {
 	acked := r.acked
 	r.mu.Unlock()
 	for _, a := range acked {
-		n, landed := r.history.numberOf(a.key, a.value)
-		now, _ := r.history.numberOf(a.key, rows[a.key])
+		n, landed := r.history.momentOf(a.key, a.value)
+		now, _ := r.history.momentOf(a.key, rows[a.key])
 		if !landed || (rows[a.key] != nil && now < n) || (rows[a.key] == nil && r.history.newest(a.key) != nil) {
 			r.fail(Acknowledged, "%s was answered to be %s, and the primary has %s", a.key, show(a.value), show(rows[a.key]))
 			return false

@@ -3,6 +3,7 @@
 package simulation
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -42,6 +43,8 @@ var Deliberates = []Deliberate{
 	}},
 	{"rows that are never sent", Rest, func() Tamper { return Tamper{frame: swallow()} }},
 	{"a row of the index that outlives a write of its keys", Equal, func() Tamper { return Tamper{disks: keepIndexRows} }},
+	{"a block of the index, one of several, that outlives a write", Equal, func() Tamper { return Tamper{disks: keepLaterBlocks} }},
+	{"a reservation of numbers that is not durable", Rest, func() Tamper { return Tamper{disks: forgetNumbers} }},
 	{"a core that is told under the context of a session", Told, func() Tamper { return Tamper{apply: underSession} }},
 	{"a value that changes where it lies", Equal, func() Tamper { return Tamper{rest: rot} }},
 }
@@ -86,6 +89,36 @@ func keepIndexRows(primary *disk, secondaries []*disk) {
 				return c.value == nil && strings.HasPrefix(c.key, indexPrefix)
 			})
 		}
+	}
+}
+
+// keepLaterBlocks forgets to delete the stored blocks of the index but for the first one,
+// which begins after no key.
+func keepLaterBlocks(primary *disk, secondaries []*disk) {
+	for _, d := range append([]*disk{primary}, secondaries...) {
+		d.loses = func(changes []change) []change {
+			return slices.DeleteFunc(slices.Clone(changes), func(c change) bool {
+				return c.value == nil && strings.HasPrefix(c.key, indexPrefix) && !bytes.HasPrefix(d.rows[c.key], []byte{1, 0})
+			})
+		}
+	}
+}
+
+// forgetNumbers loses what a term reserves after its first numbers.
+func forgetNumbers(primary *disk, _ []*disk) {
+	term := uint64(0)
+	primary.loses = func(changes []change) []change {
+		return slices.DeleteFunc(slices.Clone(changes), func(c change) bool {
+			if c.key != journal.HeadKey || c.value == nil {
+				return false
+			}
+			head, err := journal.DecodeHead(c.value)
+			if err != nil || head.Term != term {
+				term = head.Term
+				return false
+			}
+			return true
+		})
 	}
 }
 

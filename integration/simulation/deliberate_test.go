@@ -13,7 +13,7 @@ import (
 
 // Each fault that is made on purpose is found, by the check that is meant for it.
 func TestDeliberateFaultsAreFound(t *testing.T) {
-	const enough = 60
+	const enough = 300
 	set := makeSet(t)
 	for _, d := range simulation.Deliberates {
 		t.Run(d.Name, func(t *testing.T) {

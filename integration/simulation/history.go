@@ -25,14 +25,19 @@ type history struct {
 	writer  map[string]uint64 // the number of the row that was written ahead, by key
 	rows    map[uint64]bool   // that have come alone
 	joint   bool              // the primary's storage has transactions
-	highest uint64
+	highest uint64            // of the rows, and of the positions of secondaries
 	broken  string
 }
 
+// version is what a key was from a moment on: twice the number of the row of its write, or
+// one more than that for a write without a row that came after it.
 type version struct {
-	number uint64
+	moment uint64
 	value  []byte // nil: the key does not exist
 }
+
+// reached is the moment of a position, at which no write that came later is there.
+func reached(number uint64) uint64 { return 2 * number }
 
 func newHistory() *history {
 	return &history{keys: map[string][]version{}, writer: map[string]uint64{}, rows: map[uint64]bool{}}
@@ -65,21 +70,31 @@ func (h *history) landed(changes []change) {
 		}
 		// On storage without transactions a row that comes alone is ahead of its data.
 		// Otherwise, and the second time, it tells the result of a write that had failed.
-		if h.joint || h.rows[n] {
+		if h.joint {
 			continue
 		}
-		h.rows[n] = true
-		number = n
 		ops, err := journal.DecodeRow(c.value)
 		if err != nil {
 			h.broken = "the journal row " + c.key + " cannot be read"
 			return
 		}
+		settled := h.rows[n]
+		h.rows[n] = true
+		if !settled {
+			number = n
+		}
 		for i := range ops {
+			key := ops[i].Key
+			if settled {
+				// What has not landed by now does not: a later write has not its number.
+				if h.writer[key] == n {
+					delete(h.writer, key)
+				}
+				continue
+			}
 			// The sequences of a key are in the order of its writes. A row that comes
 			// behind a later one belongs to a write that has failed.
-			key := ops[i].Key
-			if v := h.keys[key]; n > h.writer[key] && (len(v) == 0 || n > v[len(v)-1].number) {
+			if v := h.keys[key]; n > h.writer[key] && (len(v) == 0 || reached(n) > v[len(v)-1].moment) {
 				h.writer[key] = n
 			}
 		}
@@ -88,43 +103,48 @@ func (h *history) landed(changes []change) {
 		if !h.replicated(c.key) {
 			continue
 		}
-		n := number
-		if n == 0 {
+		n := reached(number)
+		if number == 0 {
 			if ahead, ok := h.writer[c.key]; ok {
-				n = ahead
+				n = reached(ahead)
 			} else {
-				n = h.highest
+				n = reached(h.highest) + 1
 			}
 		}
 		delete(h.writer, c.key)
 		old := h.keys[c.key]
-		if len(old) > 0 && old[len(old)-1].number > n {
-			h.broken = fmt.Sprintf("the key %s was written by number %d after number %d", c.key, n, old[len(old)-1].number)
+		if len(old) > 0 && old[len(old)-1].moment > n {
+			h.broken = fmt.Sprintf("the key %s was written by number %d after number %d", c.key, n/2, old[len(old)-1].moment/2)
 		}
 		h.keys[c.key] = append(old, version{n, c.value})
 	}
 }
 
-// at is the value of a key at a number; the caller holds mu.
-func (h *history) at(key string, number uint64) []byte {
+// before takes over what the primary has before replication begins.
+func (h *history) before(key string, value []byte) {
+	h.keys[key] = append(h.keys[key], version{0, value})
+}
+
+// at is the value of a key at a moment; the caller holds mu.
+func (h *history) at(key string, moment uint64) []byte {
 	versions := h.keys[key]
 	for i := len(versions) - 1; i >= 0; i-- {
-		if versions[i].number <= number {
+		if versions[i].moment <= moment {
 			return versions[i].value
 		}
 	}
 	return nil
 }
 
-// since says whether a key had a value at a number or at a later one; the caller
+// since says whether a key had a value at a moment or at a later one; the caller
 // holds mu.
-func (h *history) since(key string, number uint64, value []byte) bool {
+func (h *history) since(key string, moment uint64, value []byte) bool {
 	versions := h.keys[key]
 	for i := len(versions) - 1; i >= 0; i-- {
 		if same(versions[i].value, value) {
 			return true
 		}
-		if versions[i].number <= number {
+		if versions[i].moment <= moment {
 			return false
 		}
 	}
@@ -136,11 +156,13 @@ func (h *history) since(key string, number uint64, value []byte) bool {
 func (h *history) compare(rows map[string][]byte, number uint64, newer bool) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.highest = max(h.highest, number)
+	at := reached(number)
 	ok := func(key string, value []byte) bool {
 		if newer {
-			return h.since(key, number, value)
+			return h.since(key, at, value)
 		}
-		return same(h.at(key, number), value)
+		return same(h.at(key, at), value)
 	}
 	for key, value := range rows {
 		if _, known := h.keys[key]; !known && h.replicated(key) {
@@ -149,7 +171,7 @@ func (h *history) compare(rows map[string][]byte, number uint64, newer bool) str
 	}
 	for key := range h.keys {
 		if value := rows[key]; !ok(key, value) {
-			return fmt.Sprintf("%s is %s; the primary had %s at %d", key, show(value), show(h.at(key, number)), number)
+			return fmt.Sprintf("%s is %s; the primary had %s at %d", key, show(value), show(h.at(key, at)), number)
 		}
 	}
 	return ""
@@ -162,13 +184,13 @@ func (h *history) newest(key string) []byte {
 	return h.at(key, ^uint64(0))
 }
 
-// numberOf is the number of the write of a value, which is unique.
-func (h *history) numberOf(key string, value []byte) (uint64, bool) {
+// momentOf is the moment of the write of a value, which is unique.
+func (h *history) momentOf(key string, value []byte) (uint64, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, v := range h.keys[key] {
 		if v.value != nil && bytes.Equal(v.value, value) {
-			return v.number, true
+			return v.moment, true
 		}
 	}
 	return 0, false

@@ -38,6 +38,8 @@ type run struct {
 	mu     sync.Mutex
 	failed *Failure
 	acked  []ack
+	// lost counts how often a slot was given up, which costs its secondary a copy.
+	lost map[string]int
 }
 
 // Check names what a run is checked for.
@@ -92,17 +94,20 @@ type Options struct {
 // Run runs the simulation of a seed: in a bubble of testing/synctest, with a set that
 // was made in one. It returns nil if all checks hold.
 func Run(seed uint64, set *Set, o Options) *Failure {
-	p := newPlan(seed)
+	p := newPlan(seed, set)
 	ctx, stop := context.WithCancel(context.Background())
 	r := &run{
-		set: set, plan: p, tamper: o.Tamper, debug: o.Debug, steps: o.Steps, history: newHistory(), stop: stop,
+		set: set, plan: p, tamper: o.Tamper, debug: o.Debug, steps: o.Steps, history: newHistory(), stop: stop, lost: map[string]int{},
 		events:  &events{begun: time.Now()},
-		options: storage.Options{RingBytes: p.ringBytes, RangeBytes: p.rangeBytes, FrameBytes: p.frameBytes, StoreAfter: p.storeAfter, AnyPrefix: seed%2 == 0},
+		options: storage.Options{RingBytes: p.ringBytes, RangeBytes: p.rangeBytes, FrameBytes: p.frameBytes, StoreAfter: p.storeAfter, Numbers: p.numbers, Caps: storage.SlotCaps{Bytes: p.slotBytes}, AnyPrefix: seed%2 == 0},
 		engine:  engine.Config{Mode: mode, HeartbeatEvery: 4 * time.Second, WindowBytes: windowBytes, WindowFrames: windowFrames},
 	}
 	r.primary = r.newNode("prim", primaryAddr, replication.Primary, p.primaryTxn, 0)
 	r.history.joint = p.primaryTxn
-	r.primary.disk.landed = r.history.landed
+	r.primary.disk.landed = func(changes []change) {
+		r.history.landed(changes)
+		r.lostSlots(changes)
+	}
 	r.seedRows(r.primary, set.primary)
 	for i := range p.secondaries {
 		s := r.newNode(secondaryID(i), fmt.Sprintf("https://%s.test:8201", secondaryID(i)), replication.Secondary, p.secondaryTxn[i], uint64(i)+1)
@@ -201,6 +206,8 @@ type plan struct {
 	rangeBytes   int
 	frameBytes   int
 	storeAfter   time.Duration
+	numbers      int    // reserved at once
+	slotBytes    uint64 // that a slot retains at most
 	strikes      int
 	joins        []time.Duration // when a secondary begins
 	grave        int             // of them that may cost a copy
@@ -214,7 +221,7 @@ const (
 
 func (p *plan) stream(n uint64) *rand.Rand { return rand.New(rand.NewPCG(p.seed, n)) }
 
-func newPlan(seed uint64) *plan {
+func newPlan(seed uint64, set *Set) *plan {
 	p := &plan{seed: seed}
 	p.rng = p.stream(1)
 	p.primaryTxn = p.rng.IntN(3) > 0
@@ -239,6 +246,28 @@ func newPlan(seed uint64) *plan {
 		}
 		p.joins = append(p.joins, at)
 	}
+	if rng := p.stream(5); rng.IntN(2) == 0 {
+		p.cut(rng, set.cuts)
+	}
+	rng := p.stream(6)
+	p.numbers = []int{4, 16, 64, 0}[rng.IntN(4)]
+	if rng.IntN(8) == 0 {
+		p.slotBytes = []uint64{800, 4 << 10}[rng.IntN(2)]
+	}
 	p.storeAfter = []time.Duration{200 * time.Millisecond, time.Second, 5 * time.Second}[p.stream(4).IntN(3)]
 	return p
+}
+
+// cut gives the content names at which the index is cut: some of them, or as many as make
+// several blocks.
+func (p *plan) cut(rng *rand.Rand, cuts []string) {
+	if rng.IntN(2) == 0 {
+		p.keys = append([]string{}, cuts[:keysMax/2+rng.IntN(keysMax/2)]...)
+		return
+	}
+	for i := range p.keys {
+		if rng.IntN(2) == 0 {
+			p.keys[i] = cuts[i]
+		}
+	}
 }

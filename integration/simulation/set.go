@@ -27,6 +27,25 @@ type Set struct {
 	caCert   []byte
 	primary  map[string][]byte
 	members  []map[string][]byte
+	// cuts are names of keys at which the index is cut: one in 256 is. A run with a few dozen
+	// of them has as many ranges, and several blocks.
+	cuts []string
+}
+
+// keysMax is how many keys a run has at most.
+const keysMax = 72
+
+// cutNames finds names that end a range of the index.
+func cutNames(key fingerprint.Key) []string {
+	h := fingerprint.NewHasher(key)
+	var names []string
+	for n := 0; len(names) < keysMax; n++ {
+		name := fmt.Sprintf("logical/%c/cut-%05d", 'a'+len(names)%3, n)
+		if h.Level(name) >= fingerprint.CutLevel {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // secondaryID is the id of the secondary with a number.
@@ -67,7 +86,7 @@ func NewSet(ctx context.Context, secondaries int) (*Set, error) {
 		}
 		s.members = append(s.members, t.PutState)
 	}
-	s.primary, s.caCert = h.state, h.caCert
+	s.primary, s.caCert, s.cuts = h.state, h.caCert, cutNames(s.indexKey)
 	return s, nil
 }
 

@@ -10,35 +10,33 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // Steps of the storage at which a process can end. A write has the name of the
 // most telling row in it.
 const (
-	stepCommit  = "commit of data with its journal row"
-	stepRow     = "journal row ahead of its data"
-	stepData    = "data"
-	stepHead    = "head of the journal"
-	stepFence   = "fence of a term"
-	stepSlot    = "slot"
-	stepDelete  = "deletion of journal rows"
-	stepFrame   = "applied data with the cursor"
-	stepCursor  = "cursor"
-	stepState   = "record of the plugin"
-	stepOneStep = "record of a step"
-	stepIndex   = "rows of the index"
-	stepOther   = "other"
+	stepCommit = "commit of data with its journal row"
+	stepRow    = "journal row ahead of its data"
+	stepData   = "data"
+	stepHead   = "head of the journal"
+	stepFence  = "fence of a term"
+	stepSlot   = "slot"
+	stepDelete = "deletion of journal rows"
+	stepFrame  = "applied data with the cursor"
+	stepCursor = "cursor"
+	stepState  = "record of the plugin"
+	stepIndex  = "rows of the index"
+	stepOther  = "other"
 )
 
 // stepsOf are the steps that a node of a role comes to.
 func stepsOf(role replication.Role, txn bool) []string {
 	switch {
 	case role == replication.Primary && txn:
-		return []string{stepCommit, stepCommit, stepHead, stepFence, stepSlot, stepState, stepIndex}
+		return []string{stepCommit, stepCommit, stepHead, stepFence, stepSlot, stepDelete, stepState, stepIndex}
 	case role == replication.Primary:
-		return []string{stepRow, stepData, stepHead, stepFence, stepSlot, stepState, stepIndex}
+		return []string{stepRow, stepData, stepHead, stepFence, stepSlot, stepDelete, stepState, stepIndex}
 	case txn:
 		return []string{stepFrame, stepFrame, stepData, stepCursor, stepState, stepIndex}
 	default:
@@ -54,10 +52,36 @@ func callsOf(role replication.Role) []string {
 	return []string{"GetState", "PutState", "Dial", "Cursor", "BeginCopy", "ApplyRange", "EndCopy", "ApplyFrame", "ApplyFrame"}
 }
 
-// Steps counts where processes were ended, over all runs.
+// What runs must come to, beside the steps: the most of all runs.
+const (
+	manyRanges  = "ranges of an index"
+	manyBlocks  = "blocks of a stored index"
+	slotsLost   = "slots given up for their cap"
+	reservation = "reservations of numbers, without those of the beginnings and ends of terms"
+)
+
+// enough is how many of each there must be in some run.
+var enough = map[string]int{manyRanges: 40, manyBlocks: 3, slotsLost: 1, reservation: 5}
+
+// Steps counts where processes were ended, over all runs, and what runs came to.
 type Steps struct {
 	mu    sync.Mutex
 	count map[string]int
+	most  map[string]int
+}
+
+// reach notes that a run has come to something.
+func (r *run) reach(what string, n int) {
+	s := r.steps
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.most == nil {
+		s.most = map[string]int{}
+	}
+	s.most[what] = max(s.most[what], n)
 }
 
 func (s *Steps) add(step string) {
@@ -69,7 +93,8 @@ func (s *Steps) add(step string) {
 	s.count[step]++
 }
 
-// Missing are the steps that no process was ended at, before and after.
+// Missing are the steps that no process was ended at, before and after, and what no run
+// has come to.
 func (s *Steps) Missing() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,6 +110,11 @@ func (s *Steps) Missing() []string {
 			}
 		}
 	}
+	for what, n := range enough {
+		if s.most[what] < n {
+			missing = append(missing, fmt.Sprintf("%d %s, there were %d", n, what, s.most[what]))
+		}
+	}
 	return missing
 }
 
@@ -95,6 +125,13 @@ func (s *Steps) WriteTo(w io.Writer) (int64, error) {
 	var total int64
 	for _, name := range slices.Sorted(maps.Keys(s.count)) {
 		n, err := fmt.Fprintf(w, "%6d %s\n", s.count[name], name)
+		total += int64(n)
+		if err != nil {
+			return total, err
+		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(s.most)) {
+		n, err := fmt.Fprintf(w, "%6d %s\n", s.most[what], what)
 		total += int64(n)
 		if err != nil {
 			return total, err
@@ -130,8 +167,6 @@ func stepOf(changes []change) string {
 			return stepHead
 		case key == "replication/journal/fence":
 			return stepFence
-		case key == onestep.RecordKey:
-			return stepOneStep
 		case strings.HasPrefix(key, "replication/") && strings.Contains(key, "/slots/"):
 			return stepSlot
 		case strings.HasPrefix(key, "replication/") && strings.HasSuffix(key, "/cursor"):

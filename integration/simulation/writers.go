@@ -26,9 +26,9 @@ func (r *run) fill() {
 	rng := r.plan.stream(2)
 	for _, k := range r.plan.keys {
 		if rng.IntN(3) > 0 {
-			c := []change{{k, fmt.Appendf(nil, "first of %s", k)}}
-			r.history.landed(c)
-			r.primary.disk.set(c[0].key, c[0].value)
+			value := fmt.Appendf(nil, "first of %s", k)
+			r.history.before(k, value)
+			r.primary.disk.set(k, value)
 		}
 		for _, s := range r.secondaries {
 			if rng.IntN(4) == 0 {
