@@ -28,13 +28,7 @@ type Engine struct {
 	// lifecycle uses it.
 	leftover []string
 
-	mu      sync.RWMutex
-	started bool
-	// failed says why the last Start did not succeed.
-	failed    string
-	start     replication.StartRequest
-	primary   *primaryRole
-	secondary *secondaryRole
+	roles roles
 }
 
 var _ replication.Backend = (*Engine)(nil)
@@ -62,35 +56,23 @@ func New(cfg Config, host replication.Host, logger hclog.Logger) *Engine {
 	if logger == nil {
 		logger = hclog.NewNullLogger()
 	}
-	return &Engine{cfg: cfg, host: host, logger: logger}
+	return &Engine{cfg: cfg, host: host, logger: logger, roles: roles{mode: cfg.Mode}}
 }
 
 // Start implements [replication.Backend].
 func (e *Engine) Start(ctx context.Context, req replication.StartRequest) error {
 	e.lifecycle.Lock()
 	defer e.lifecycle.Unlock()
-	e.goOn()
+	e.roles.goOn()
 	e.stop(ctx)
 	return e.begin(ctx, req)
-}
-
-// goOn takes back a demotion that did not happen. Sessions that end now end for another
-// reason.
-func (e *Engine) goOn() {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if e.primary != nil {
-		e.primary.demoted.Store(false)
-	}
 }
 
 // begin requires lifecycle to be held, and a stopped engine.
 func (e *Engine) begin(ctx context.Context, req replication.StartRequest) error {
 	err := e.beginRole(ctx, req)
 	if err != nil {
-		e.mu.Lock()
-		e.failed = err.Error()
-		e.mu.Unlock()
+		e.roles.fail(err)
 	}
 	return err
 }
@@ -101,7 +83,7 @@ func (e *Engine) beginRole(ctx context.Context, req replication.StartRequest) er
 	}
 	switch req.Role {
 	case replication.Disabled:
-		e.set(req, nil, nil)
+		e.roles.set(req, nil, nil)
 		return nil
 	case replication.Primary:
 		return e.beginPrimary(ctx, req)
@@ -110,12 +92,6 @@ func (e *Engine) beginRole(ctx context.Context, req replication.StartRequest) er
 	default:
 		return replication.Errorf(replication.InvalidInput, "the role %q is unknown to the replication plugin: run the plugin of this server's release", req.Role)
 	}
-}
-
-func (e *Engine) set(req replication.StartRequest, p *primaryRole, s *secondaryRole) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.started, e.start, e.primary, e.secondary = true, req, p, s
 }
 
 func (e *Engine) beginPrimary(ctx context.Context, req replication.StartRequest) error {
@@ -142,7 +118,7 @@ func (e *Engine) beginPrimary(ctx context.Context, req replication.StartRequest)
 	cfg.Contested = req.Contested
 	p.server = primary.NewServer(cfg, e.host, e.logger.Named("primary"), authority, registry)
 	// This comes before it listens, because connections may arrive at once.
-	e.set(req, p, nil)
+	e.roles.set(req, p, nil)
 	if err := p.server.Start(ctx); err != nil {
 		e.stop(ctx)
 		return err
@@ -156,7 +132,7 @@ func (e *Engine) beginSecondary(ctx context.Context, req replication.StartReques
 		return err
 	}
 	if data == nil {
-		e.set(req, nil, &secondaryRole{})
+		e.roles.set(req, nil, &secondaryRole{})
 		return nil
 	}
 	bundle, err := trust.DecodeStoredBundle(data)
@@ -169,7 +145,7 @@ func (e *Engine) beginSecondary(ctx context.Context, req replication.StartReques
 	if req.Contested {
 		// The other cluster has the same id and certificate. If both connected, each would
 		// end the other's session.
-		e.set(req, nil, &secondaryRole{bundle: bundle, contested: true})
+		e.roles.set(req, nil, &secondaryRole{bundle: bundle, contested: true})
 		return nil
 	}
 	addresses, err := secondary.LoadAddresses(ctx, e.host, bundle.Addresses)
@@ -188,7 +164,7 @@ func (e *Engine) beginSecondary(ctx context.Context, req replication.StartReques
 		cancel: cancel,
 		done:   make(chan struct{}),
 	}
-	e.set(req, nil, s)
+	e.roles.set(req, nil, s)
 	go func() {
 		defer close(s.done)
 		s.client.Run(run)
@@ -209,10 +185,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 
 // stop requires lifecycle to be held.
 func (e *Engine) stop(ctx context.Context) {
-	e.mu.Lock()
-	p, s := e.primary, e.secondary
-	e.started, e.failed, e.primary, e.secondary = false, "", nil, nil
-	e.mu.Unlock()
+	p, s := e.roles.end()
 	if p != nil {
 		e.leftover = p.registry.IDs()
 		p.server.Stop(ctx, p.demoted.Load())
@@ -238,13 +211,11 @@ func (e *Engine) closeLeftover(ctx context.Context) {
 func (e *Engine) Recover(ctx context.Context) error {
 	e.lifecycle.Lock()
 	defer e.lifecycle.Unlock()
-	e.mu.RLock()
-	started, req := e.started, e.start
-	e.mu.RUnlock()
-	if !started {
-		return errNotStarted
+	req, _, _, err := e.roles.now()
+	if err != nil {
+		return err
 	}
-	e.goOn()
+	e.roles.goOn()
 	e.stop(ctx)
 	return e.begin(ctx, req)
 }
@@ -253,9 +224,7 @@ var errNotStarted = replication.Errorf(replication.Unavailable, "replication is 
 
 // ServeConn implements [replication.Backend].
 func (e *Engine) ServeConn(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error {
-	e.mu.RLock()
-	p := e.primary
-	e.mu.RUnlock()
+	_, p, _, _ := e.roles.now()
 	if p == nil {
 		_ = conn.Close()
 		return replication.Errorf(replication.Unavailable, "this cluster is not a %s primary now", e.cfg.Mode)

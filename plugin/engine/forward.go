@@ -10,7 +10,7 @@ import (
 
 // Forward implements [replication.Backend].
 func (e *Engine) Forward(ctx context.Context, req replication.ForwardRequest) (*replication.ForwardResponse, error) {
-	_, s, err := e.asSecondary("forwarding a request")
+	_, s, err := e.roles.asSecondary("forwarding a request")
 	if err != nil {
 		return nil, err
 	}

@@ -19,19 +19,20 @@ const (
 	joinCall = 90 * time.Second
 )
 
-func (e *Engine) readBundle(data []byte, id string) (*trust.Bundle, error) {
+// readBundle reads the credentials of an activation token.
+func readBundle(mode replication.Mode, data []byte, id string) (*trust.Bundle, error) {
 	bundle, err := trust.DecodeBundle(data, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	return bundle, bundle.CheckFor(e.cfg.Mode, id)
+	return bundle, bundle.CheckFor(mode, id)
 }
 
 // bootstrap asks the addresses of a bundle in order for what is needed to join.
-func (e *Engine) bootstrap(ctx context.Context, b *trust.Bundle, challenge []byte) (*replication.Handover, *link.NodeInfo, error) {
+func bootstrap(ctx context.Context, host replication.Host, b *trust.Bundle, challenge []byte) (*replication.Handover, *link.NodeInfo, error) {
 	var first error
 	for _, address := range b.Addresses {
-		handover, node, err := e.bootstrapAt(ctx, b, address, challenge)
+		handover, node, err := bootstrapAt(ctx, host, b, address, challenge)
 		if err == nil {
 			return handover, node, nil
 		}
@@ -47,10 +48,10 @@ func (e *Engine) bootstrap(ctx context.Context, b *trust.Bundle, challenge []byt
 	return nil, nil, first
 }
 
-func (e *Engine) bootstrapAt(ctx context.Context, b *trust.Bundle, address string, challenge []byte) (*replication.Handover, *link.NodeInfo, error) {
+func bootstrapAt(ctx context.Context, host replication.Host, b *trust.Bundle, address string, challenge []byte) (*replication.Handover, *link.NodeInfo, error) {
 	dialCtx, cancel := context.WithTimeout(ctx, joinDial)
 	defer cancel()
-	raw, err := e.host.Dial(dialCtx, b.DialRequest(address))
+	raw, err := host.Dial(dialCtx, b.DialRequest(address))
 	if err != nil {
 		return nil, nil, replication.Errorf(replication.KindOf(err), "the primary cannot be reached at %s: %w", address, err)
 	}
@@ -81,7 +82,7 @@ func (e *Engine) bootstrapAt(ctx context.Context, b *trust.Bundle, address strin
 
 // answering checks addresses that an operator gave. It puts those first at which the
 // primary answers now. Unreachable if it answers at none.
-func (e *Engine) answering(ctx context.Context, b *trust.Bundle, addresses []string) ([]string, error) {
+func answering(ctx context.Context, host replication.Host, b *trust.Bundle, addresses []string) ([]string, error) {
 	if len(addresses) > link.AddressesMax {
 		return nil, replication.Errorf(replication.InvalidInput, "%d addresses were given, at most %d are kept", len(addresses), link.AddressesMax)
 	}
@@ -93,7 +94,7 @@ func (e *Engine) answering(ctx context.Context, b *trust.Bundle, addresses []str
 	var first error
 	for i, address := range addresses {
 		dialCtx, cancel := context.WithTimeout(ctx, joinDial)
-		conn, err := e.host.Dial(dialCtx, b.DialRequest(address))
+		conn, err := host.Dial(dialCtx, b.DialRequest(address))
 		cancel()
 		if err == nil {
 			_ = conn.Close()

@@ -17,7 +17,7 @@ import (
 
 // EnablePrimary implements [replication.Backend].
 func (e *Engine) EnablePrimary(_ context.Context, req replication.EnablePrimaryRequest) (*replication.Transition, error) {
-	if err := e.asDisabled("enabling a primary"); err != nil {
+	if err := e.roles.asDisabled("enabling a primary"); err != nil {
 		return nil, err
 	}
 	setID, err := uuid.GenerateUUID()
@@ -52,7 +52,7 @@ func (e *Engine) newPrimary(setID, primaryClusterAddr string) (*replication.Tran
 
 // DemotePrimary implements [replication.Backend].
 func (e *Engine) DemotePrimary(context.Context) (*replication.Transition, error) {
-	start, p, err := e.asPrimary("demoting")
+	start, p, err := e.roles.asPrimary("demoting")
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (e *Engine) DemotePrimary(context.Context) (*replication.Transition, error)
 
 // DisablePrimary implements [replication.Backend].
 func (e *Engine) DisablePrimary(context.Context) (*replication.Transition, error) {
-	if _, _, err := e.asPrimary("disabling the primary"); err != nil {
+	if _, _, err := e.roles.asPrimary("disabling the primary"); err != nil {
 		return nil, err
 	}
 	return &replication.Transition{Role: replication.Disabled, ClearState: true}, nil
@@ -84,7 +84,7 @@ func (e *Engine) DisablePrimary(context.Context) (*replication.Transition, error
 
 // SecondaryToken implements [replication.Backend].
 func (e *Engine) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (*replication.SecondaryTokenResponse, error) {
-	start, p, err := e.asPrimary("making a secondary token")
+	start, p, err := e.roles.asPrimary("making a secondary token")
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (e *Engine) SecondaryToken(ctx context.Context, req replication.SecondaryTo
 
 // RevokeSecondary implements [replication.Backend].
 func (e *Engine) RevokeSecondary(ctx context.Context, req replication.RevokeSecondaryRequest) error {
-	_, p, err := e.asPrimary("revoking a secondary")
+	_, p, err := e.roles.asPrimary("revoking a secondary")
 	if err != nil {
 		return err
 	}

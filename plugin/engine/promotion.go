@@ -65,7 +65,7 @@ func (e *Engine) lookForPrimary(ctx context.Context, start replication.StartRequ
 		}
 		ports = addresses.Candidates()
 		for _, a := range addresses.Failover() {
-			search.Places = append(search.Places, e.port(bundle, a, false))
+			search.Places = append(search.Places, port(e.host, bundle, a, false))
 		}
 	} else if len(known.Bundle) > 0 {
 		if bundle, err = trust.DecodeStoredBundle(known.Bundle); err != nil {
@@ -74,14 +74,14 @@ func (e *Engine) lookForPrimary(ctx context.Context, start replication.StartRequ
 	}
 	if bundle != nil {
 		for _, a := range ports {
-			search.Places = append(search.Places, e.port(bundle, a, true))
+			search.Places = append(search.Places, port(e.host, bundle, a, true))
 		}
 	}
 	if known.API != "" {
-		search.Places = append(search.Places, e.api(known.API, start.ClusterID, true))
+		search.Places = append(search.Places, api(e.host, known.API, start.ClusterID, true))
 	}
 	for _, a := range known.Peers {
-		search.Places = append(search.Places, e.api(a, start.ClusterID, false))
+		search.Places = append(search.Places, api(e.host, a, start.ClusterID, false))
 	}
 	if s.client != nil {
 		if now := s.client.Snapshot(); !now.Connected {
@@ -107,9 +107,9 @@ func said(s *secondaryRole, known secondary.Known) lookout.Place {
 
 // port is the cluster port of a primary. A server that answers there with a certificate of
 // the set's authority is its primary, because no other cluster listens for secondaries.
-func (e *Engine) port(bundle *trust.Bundle, address string, own bool) lookout.Place {
+func port(host replication.Host, bundle *trust.Bundle, address string, own bool) lookout.Place {
 	return lookout.Place{Name: address, Own: own, Look: func(ctx context.Context) lookout.Sight {
-		conn, err := e.host.Dial(ctx, bundle.DialRequest(address))
+		conn, err := host.Dial(ctx, bundle.DialRequest(address))
 		switch {
 		case err == nil:
 			_ = conn.Close()
@@ -126,9 +126,9 @@ func (e *Engine) port(bundle *trust.Bundle, address string, own bool) lookout.Pl
 // api is the API of a cluster. Nothing proves who answers there, and nothing has to: an
 // attacker who can forge the answer can as well cut the network, which makes a primary look
 // dead.
-func (e *Engine) api(address, setID string, own bool) lookout.Place {
+func api(host replication.Host, address, setID string, own bool) lookout.Place {
 	return lookout.Place{Name: address, Own: own, Look: func(ctx context.Context) lookout.Sight {
-		a, err := e.host.RoleAt(ctx, address)
+		a, err := host.RoleAt(ctx, address)
 		switch {
 		case err != nil:
 			return lookout.Nothing

@@ -22,14 +22,14 @@ func (e *Engine) EnableSecondary(ctx context.Context, req replication.EnableSeco
 	if len(req.Bundle) == 0 {
 		return e.handOverAnew(ctx, req.Challenge)
 	}
-	if err := e.asDisabled("enabling a secondary"); err != nil {
+	if err := e.roles.asDisabled("enabling a secondary"); err != nil {
 		return nil, err
 	}
-	bundle, err := e.readBundle(req.Bundle, req.ID)
+	bundle, err := readBundle(e.cfg.Mode, req.Bundle, req.ID)
 	if err != nil {
 		return nil, err
 	}
-	handover, node, err := e.bootstrap(ctx, bundle, req.Challenge)
+	handover, node, err := bootstrap(ctx, e.host, bundle, req.Challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (e *Engine) EnableSecondary(ctx context.Context, req replication.EnableSeco
 
 // handOverAnew asks a secondary's primary once more for the handover.
 func (e *Engine) handOverAnew(ctx context.Context, challenge []byte) (*replication.Transition, error) {
-	start, s, err := e.asSecondary("asking the primary for its keys")
+	start, s, err := e.roles.asSecondary("asking the primary for its keys")
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (e *Engine) handOverAnew(ctx context.Context, challenge []byte) (*replicati
 	}
 	reachable := *s.bundle
 	reachable.Addresses = s.client.Addresses()
-	handover, _, err := e.bootstrap(ctx, &reachable, challenge)
+	handover, _, err := bootstrap(ctx, e.host, &reachable, challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (e *Engine) handOverAnew(ctx context.Context, challenge []byte) (*replicati
 
 // PromoteSecondary implements [replication.Backend].
 func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition, error) {
-	start, s, err := e.asSecondary("promoting")
+	start, s, err := e.roles.asSecondary("promoting")
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSe
 	if err != nil {
 		return nil, err
 	}
-	t.Warnings = []string{"This cluster is now the primary. Other " + e.modeName() + " secondaries need a new activation token of it, used with update-primary."}
+	t.Warnings = []string{"This cluster is now the primary. Other " + e.cfg.modeName() + " secondaries need a new activation token of it, used with update-primary."}
 	if warning := beside.warning(); warning != "" {
 		t.Contested = true
 		t.Warnings = append(t.Warnings, warning)
@@ -94,11 +94,11 @@ func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSe
 }
 
 // modeName is the mode in the words of a sentence.
-func (e *Engine) modeName() string {
-	if e.cfg.Mode == replication.DR {
+func (c Config) modeName() string {
+	if c.Mode == replication.DR {
 		return "DR"
 	}
-	return string(e.cfg.Mode)
+	return string(c.Mode)
 }
 
 // checkCaughtUp is Unavailable when a promotion would lose writes that can still be
@@ -128,7 +128,7 @@ func (e *Engine) checkCaughtUp(ctx context.Context, s *secondaryRole) error {
 
 // DisableSecondary implements [replication.Backend].
 func (e *Engine) DisableSecondary(context.Context) (*replication.Transition, error) {
-	if _, _, err := e.asSecondary("disabling the secondary"); err != nil {
+	if _, _, err := e.roles.asSecondary("disabling the secondary"); err != nil {
 		return nil, err
 	}
 	return &replication.Transition{Role: replication.Disabled, ClearState: true}, nil
@@ -136,7 +136,7 @@ func (e *Engine) DisableSecondary(context.Context) (*replication.Transition, err
 
 // UpdatePrimary implements [replication.Backend].
 func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error) {
-	start, s, err := e.asSecondary("updating the primary")
+	start, s, err := e.roles.asSecondary("updating the primary")
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +149,7 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 	case len(req.Bundle) > 0 && len(req.Addrs) > 0:
 		return nil, replication.Errorf(replication.InvalidInput, "give either a token or addresses of the primary, not both")
 	case len(req.Bundle) > 0:
-		bundle, err := e.readBundle(req.Bundle, req.ID)
+		bundle, err := readBundle(e.cfg.Mode, req.Bundle, req.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -158,7 +158,7 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 		}
 		addresses, failover, next := bundle.Addresses, []string(nil), known.Followed()
 		if len(req.Challenge) > 0 {
-			handover, node, err := e.bootstrap(ctx, bundle, req.Challenge)
+			handover, node, err := bootstrap(ctx, e.host, bundle, req.Challenge)
 			if err != nil {
 				return nil, err
 			}
@@ -171,7 +171,7 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 		if s.bundle == nil {
 			return nil, replication.Errorf(replication.InvalidInput, "this secondary has no credentials for a primary, so addresses alone are not enough: use a token of the primary")
 		}
-		addresses, err := e.answering(ctx, s.bundle, req.Addrs)
+		addresses, err := answering(ctx, e.host, s.bundle, req.Addrs)
 		if err != nil {
 			return nil, err
 		}

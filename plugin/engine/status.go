@@ -11,12 +11,10 @@ import (
 
 // Status implements [replication.Backend].
 func (e *Engine) Status(ctx context.Context) (*replication.Status, error) {
-	e.mu.RLock()
-	started, failed, p, s := e.started, e.failed, e.primary, e.secondary
-	e.mu.RUnlock()
+	_, p, s, err := e.roles.now()
 	switch {
-	case !started:
-		return &replication.Status{State: replication.Idle, ConnectionState: replication.ConnShutdown, LastError: failed}, nil
+	case err != nil:
+		return &replication.Status{State: replication.Idle, ConnectionState: replication.ConnShutdown, LastError: e.roles.failure()}, nil
 	case p != nil:
 		return e.primaryStatus(ctx, p), nil
 	case s != nil:

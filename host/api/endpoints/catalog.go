@@ -35,7 +35,10 @@ type Catalog interface {
 	Reload(ctx context.Context, name string) error
 }
 
-func (h *handlers) catalogPaths() []*framework.Path {
+// catalogHandlers serve the catalog of replication plugins.
+type catalogHandlers struct{ catalog Catalog }
+
+func (h catalogHandlers) paths() []*framework.Path {
 	const prefix = "plugins/catalog/replication"
 	display := &framework.DisplayAttributes{OperationPrefix: "replication-plugins"}
 	name := &framework.FieldSchema{Type: framework.TypeString, Description: "Name of the replication plugin.", Required: true}
@@ -47,7 +50,7 @@ func (h *handlers) catalogPaths() []*framework.Path {
 			Responses:    map[int][]framework.Response{http.StatusOK: {{Description: "OK"}}},
 		}
 	}
-	list := op(h.listPlugins, "list", "List the replication plugins.")
+	list := op(h.list, "list", "List the replication plugins.")
 	return []*framework.Path{
 		{
 			Pattern:      prefix + "/?$",
@@ -68,9 +71,9 @@ func (h *handlers) catalogPaths() []*framework.Path {
 				"version": text("Version of the plugin."),
 			},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation:   op(h.readPlugin, "read", "Show a replication plugin."),
-				logical.UpdateOperation: op(h.writePlugin, "register", "Register a replication plugin, or replace it."),
-				logical.DeleteOperation: op(h.deletePlugin, "remove", "Remove a replication plugin from the catalog."),
+				logical.ReadOperation:   op(h.read, "read", "Show a replication plugin."),
+				logical.UpdateOperation: op(h.write, "register", "Register a replication plugin, or replace it."),
+				logical.DeleteOperation: op(h.remove, "remove", "Remove a replication plugin from the catalog."),
 			},
 			HelpSynopsis: "An entry of the catalog of replication plugins.",
 		},
@@ -79,23 +82,23 @@ func (h *handlers) catalogPaths() []*framework.Path {
 			DisplayAttrs: display,
 			Fields:       map[string]*framework.FieldSchema{"name": name},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.UpdateOperation: op(h.reloadPlugin, "reload", "Start the process of a replication plugin anew."),
+				logical.UpdateOperation: op(h.reload, "reload", "Start the process of a replication plugin anew."),
 			},
 			HelpSynopsis: "Reload a replication plugin without restarting the server.",
 		},
 	}
 }
 
-func (h *handlers) listPlugins(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	names, err := h.Catalog.List(ctx)
+func (h catalogHandlers) list(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	names, err := h.catalog.List(ctx)
 	if err != nil {
 		return nil, coded(err)
 	}
 	return logical.ListResponse(names), nil
 }
 
-func (h *handlers) readPlugin(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	p, err := h.Catalog.Read(ctx, d.Get("name").(string))
+func (h catalogHandlers) read(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	p, err := h.catalog.Read(ctx, d.Get("name").(string))
 	if err != nil {
 		return nil, coded(err)
 	}
@@ -113,7 +116,7 @@ func (h *handlers) readPlugin(ctx context.Context, _ *logical.Request, d *framew
 	}}, nil
 }
 
-func (h *handlers) writePlugin(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+func (h catalogHandlers) write(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 	p := Plugin{
 		Name:    d.Get("name").(string),
 		Command: d.Get("command").(string),
@@ -128,13 +131,13 @@ func (h *handlers) writePlugin(ctx context.Context, _ *logical.Request, d *frame
 	if p.Command == "" || p.SHA256 == "" {
 		return nil, coded(invalid("command and sha256 are both needed to register a replication plugin"))
 	}
-	return nil, coded(h.Catalog.Write(ctx, p))
+	return nil, coded(h.catalog.Write(ctx, p))
 }
 
-func (h *handlers) deletePlugin(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	return nil, coded(h.Catalog.Delete(ctx, d.Get("name").(string)))
+func (h catalogHandlers) remove(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	return nil, coded(h.catalog.Delete(ctx, d.Get("name").(string)))
 }
 
-func (h *handlers) reloadPlugin(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	return nil, coded(h.Catalog.Reload(ctx, d.Get("name").(string)))
+func (h catalogHandlers) reload(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	return nil, coded(h.catalog.Reload(ctx, d.Get("name").(string)))
 }

@@ -50,7 +50,7 @@ func Decorate(b *framework.Backend, o Options) error {
 		}
 		byPattern[strings.TrimSuffix(p.Pattern, "$")] = p
 	}
-	wanted := slices.Concat(h.statusPaths(), h.primaryPaths(), h.secondaryPaths(), h.filterPaths(), h.indexPaths())
+	wanted := slices.Concat(h.statusPaths(), h.primaryPaths(), h.secondaryPaths(), filterHandlers{h.Filters, h.Controller.Role}.paths(), h.indexPaths())
 	for _, p := range wanted {
 		if byPattern[p.Pattern] == nil {
 			return fmt.Errorf("this version of Vault does not register the path sys/%s: use the version that this server was built for", p.Pattern)
@@ -78,7 +78,7 @@ func Decorate(b *framework.Backend, o Options) error {
 	h.guardRaft(byPattern)
 	if o.Catalog != nil {
 		// In front: the generic plugins/catalog pattern takes any name.
-		b.Paths = append(h.catalogPaths(), b.Paths...)
+		b.Paths = append(catalogHandlers{h.Catalog}.paths(), b.Paths...)
 	}
 	return nil
 }

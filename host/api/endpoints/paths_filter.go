@@ -27,7 +27,17 @@ type Filters interface {
 	DynamicFilter(ctx context.Context, id string) (mounts []string, err error)
 }
 
-func (h *handlers) filterPaths() []*framework.Path {
+// filterHandlers serve the paths filters of performance secondaries.
+type filterHandlers struct {
+	filters Filters
+	role    func(replication.Mode) replication.Role
+}
+
+func (h filterHandlers) requireRole(want replication.Role) error {
+	return RequireRole(replication.Performance, h.role(replication.Performance), want)
+}
+
+func (h filterHandlers) paths() []*framework.Path {
 	id := map[string]*framework.FieldSchema{
 		"id": {Type: framework.TypeString, Description: "Name of the secondary.", Required: true},
 	}
@@ -42,9 +52,9 @@ func (h *handlers) filterPaths() []*framework.Path {
 		HelpDescription: "What becomes filtered disappears from the secondary; what is allowed again is copied to it. System mounts cannot be filtered, and local mounts never leave.",
 		DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: "replication", OperationSuffix: "performance-paths-filter"},
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.ReadOperation:   &framework.PathOperation{Callback: h.onPrimary(h.readFilter), Summary: "Read the filter of a performance secondary."},
-			logical.UpdateOperation: &framework.PathOperation{Callback: h.onPrimary(h.writeFilter), Summary: "Set the filter of a performance secondary."},
-			logical.DeleteOperation: &framework.PathOperation{Callback: h.onPrimary(h.deleteFilter), Summary: "Remove the filter of a performance secondary."},
+			logical.ReadOperation:   &framework.PathOperation{Callback: h.onPrimary(h.read), Summary: "Read the filter of a performance secondary."},
+			logical.UpdateOperation: &framework.PathOperation{Callback: h.onPrimary(h.write), Summary: "Set the filter of a performance secondary."},
+			logical.DeleteOperation: &framework.PathOperation{Callback: h.onPrimary(h.remove), Summary: "Remove the filter of a performance secondary."},
 		},
 	}
 	list := []*framework.Path{choice}
@@ -58,30 +68,30 @@ func (h *handlers) filterPaths() []*framework.Path {
 				"dynamic_filtered_mounts":     {Type: framework.TypeStringSlice},
 				"dynamic_filtered_namespaces": {Type: framework.TypeStringSlice},
 			},
-			handle: h.dynamicFilter(side),
+			handle: h.dynamic(side),
 		}.path())
 	}
 	return list
 }
 
-func (h *handlers) onPrimary(next call) framework.OperationFunc {
+func (h filterHandlers) onPrimary(next call) framework.OperationFunc {
 	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		if err := h.requireRole(replication.Performance, replication.Primary); err != nil {
+		if err := h.requireRole(replication.Primary); err != nil {
 			return nil, coded(err)
 		}
 		return next(ctx, req, d)
 	}
 }
 
-func (h *handlers) readFilter(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	f, err := h.Filters.PathsFilter(ctx, d.Get("id").(string))
+func (h filterHandlers) read(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	f, err := h.filters.PathsFilter(ctx, d.Get("id").(string))
 	if err != nil || f == nil {
 		return nil, coded(err)
 	}
 	return &logical.Response{Data: map[string]any{"mode": f.Mode, "paths": texts(f.Paths)}}, nil
 }
 
-func (h *handlers) writeFilter(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+func (h filterHandlers) write(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 	f := filter.Rule{Mode: d.Get("mode").(string)}
 	if f.Mode != filter.Allow && f.Mode != filter.Deny {
 		return nil, coded(invalid("mode has to be %q or %q: nothing was changed", filter.Allow, filter.Deny))
@@ -95,19 +105,19 @@ func (h *handlers) writeFilter(ctx context.Context, _ *logical.Request, d *frame
 	}
 	slices.Sort(f.Paths)
 	f.Paths = slices.Compact(f.Paths)
-	return nil, coded(h.Filters.SetPathsFilter(ctx, d.Get("id").(string), f))
+	return nil, coded(h.filters.SetPathsFilter(ctx, d.Get("id").(string), f))
 }
 
-func (h *handlers) deleteFilter(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	return nil, coded(h.Filters.DeletePathsFilter(ctx, d.Get("id").(string)))
+func (h filterHandlers) remove(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	return nil, coded(h.filters.DeletePathsFilter(ctx, d.Get("id").(string)))
 }
 
-func (h *handlers) dynamicFilter(side replication.Role) call {
+func (h filterHandlers) dynamic(side replication.Role) call {
 	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		if err := h.requireRole(replication.Performance, side); err != nil {
+		if err := h.requireRole(side); err != nil {
 			return nil, coded(err)
 		}
-		mounts, err := h.Filters.DynamicFilter(ctx, d.Get("id").(string))
+		mounts, err := h.filters.DynamicFilter(ctx, d.Get("id").(string))
 		if err != nil {
 			return nil, coded(err)
 		}

@@ -33,17 +33,18 @@ func reindexFields(more map[string]*framework.FieldSchema) map[string]*framework
 // indexPaths are those that Vault registers.
 func (h *handlers) indexPaths() []*framework.Path {
 	both := []replication.Mode{replication.DR, replication.Performance}
+	indexes := indexHandlers{h.Controller}
 	dr := map[string]*framework.FieldSchema{tokenField: operationTokenField}
 	return paths([]endpoint{
 		{
 			pattern: "replication/reindex", op: logical.UpdateOperation, verb: "reindex", noun: "replication",
 			synopsis: "Compute the index of the replicated content anew, of each mode.",
-			fields:   reindexFields(nil), handle: h.reindex(both...),
+			fields:   reindexFields(nil), handle: indexes.reindex(both...),
 		},
 		{
 			pattern: "replication/dr/secondary/reindex", op: logical.UpdateOperation, verb: "reindex", noun: "dr-secondary",
 			synopsis: "Compute the index of the content of this DR secondary anew.",
-			fields:   reindexFields(dr), handle: h.authorized(replication.DR, h.reindex(replication.DR)),
+			fields:   reindexFields(dr), handle: h.authorized(replication.DR, indexes.reindex(replication.DR)),
 		},
 	})
 }
@@ -51,16 +52,17 @@ func (h *handlers) indexPaths() []*framework.Path {
 // addedIndexPaths are those that are documented and that Vault does not register.
 func (h *handlers) addedIndexPaths() []*framework.Path {
 	both := []replication.Mode{replication.DR, replication.Performance}
+	indexes := indexHandlers{h.Controller}
 	list := []endpoint{
 		{
 			pattern: "replication/merkle-check", op: logical.UpdateOperation, verb: "check", noun: "merkle",
-			synopsis: "Compare the index of the replicated content with the storage, of each mode.", handle: h.checkIndex(both...),
+			synopsis: "Compare the index of the replicated content with the storage, of each mode.", handle: indexes.checkIndex(both...),
 		},
 		{
 			pattern: "replication/dr/secondary/merkle-check", op: logical.UpdateOperation, verb: "check", noun: "dr-secondary-merkle",
 			synopsis: "Compare the index of the content of this DR secondary with the storage.",
 			fields:   map[string]*framework.FieldSchema{tokenField: operationTokenField},
-			handle:   h.authorized(replication.DR, h.checkIndex(replication.DR)),
+			handle:   h.authorized(replication.DR, indexes.checkIndex(replication.DR)),
 		},
 	}
 	for _, mode := range both {
@@ -68,20 +70,23 @@ func (h *handlers) addedIndexPaths() []*framework.Path {
 		list = append(list, endpoint{
 			pattern: "replication/" + name + "/reindex", op: logical.UpdateOperation, verb: "reindex", noun: name,
 			synopsis: "Compute the index of the content of " + modeName(mode) + " replication anew.",
-			fields:   reindexFields(nil), handle: h.reindex(mode),
+			fields:   reindexFields(nil), handle: indexes.reindex(mode),
 		}, endpoint{
 			pattern: "replication/" + name + "/merkle-check", op: logical.UpdateOperation, verb: "check", noun: name + "-merkle",
-			synopsis: "Compare the index of the content of " + modeName(mode) + " replication with the storage.", handle: h.checkIndex(mode),
+			synopsis: "Compare the index of the content of " + modeName(mode) + " replication with the storage.", handle: indexes.checkIndex(mode),
 		})
 	}
 	return paths(list)
 }
 
+// indexHandlers compute the indexes anew and check them.
+type indexHandlers struct{ controller Controller }
+
 // enabled returns those of the modes that are enabled.
-func (h *handlers) enabled(modes []replication.Mode, what string) ([]replication.Mode, error) {
+func (h indexHandlers) enabled(modes []replication.Mode, what string) ([]replication.Mode, error) {
 	var on []replication.Mode
 	for _, mode := range modes {
-		if role := h.Controller.Role(mode); role != replication.Disabled && role != "" {
+		if role := h.controller.Role(mode); role != replication.Disabled && role != "" {
 			on = append(on, mode)
 		}
 	}
@@ -91,14 +96,14 @@ func (h *handlers) enabled(modes []replication.Mode, what string) ([]replication
 	return on, nil
 }
 
-func (h *handlers) reindex(modes ...replication.Mode) call {
+func (h indexHandlers) reindex(modes ...replication.Mode) call {
 	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		on, err := h.enabled(modes, "compute")
 		if err != nil {
 			return nil, coded(err)
 		}
 		for _, mode := range on {
-			if err := h.Controller.Reindex(ctx, mode, d.Get("force").(bool)); err != nil {
+			if err := h.controller.Reindex(ctx, mode, d.Get("force").(bool)); err != nil {
 				return nil, coded(err)
 			}
 		}
@@ -108,7 +113,7 @@ func (h *handlers) reindex(modes ...replication.Mode) call {
 
 // checkIndex answers in the documented form: a tree for each mode. A range that is wrong is
 // told by its number, as a page.
-func (h *handlers) checkIndex(modes ...replication.Mode) call {
+func (h indexHandlers) checkIndex(modes ...replication.Mode) call {
 	return func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
 		on, err := h.enabled(modes, "check")
 		if err != nil {
@@ -117,7 +122,7 @@ func (h *handlers) checkIndex(modes ...replication.Mode) call {
 		trees := map[string]any{}
 		wrong := false
 		for i, mode := range on {
-			r, err := h.Controller.CheckIndex(ctx, mode)
+			r, err := h.controller.CheckIndex(ctx, mode)
 			if err != nil {
 				return nil, coded(err)
 			}

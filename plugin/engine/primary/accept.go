@@ -20,20 +20,17 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// connsPerSecondary bounds the connections that one certificate can hold open.
-const connsPerSecondary = 8
-
 // Serve takes over one connection and returns when it is done. A peer that is not wanted
 // learns that from its first call, so that its operator can read why. It can do nothing
 // else.
 func (s *Server) Serve(ctx context.Context, conn net.Conn, info replication.PeerInfo) error {
 	id, _ := s.registry.Identify(info.Certificate)
 	pc := &peerConn{Conn: conn, id: id, done: make(chan struct{})}
-	if err := s.track(pc); err != nil {
+	if err := s.sessions.track(pc); err != nil {
 		_ = conn.Close()
 		return err
 	}
-	defer s.untrack(pc)
+	defer s.sessions.untrack(pc)
 	defer func() { _ = pc.Close() }()
 	// This asks again, now that a revocation would find the connection. A secondary that
 	// was revoked in between is either cut by the revocation or refused here.
@@ -49,31 +46,6 @@ func (s *Server) Serve(ctx context.Context, conn net.Conn, info replication.Peer
 	case <-ctx.Done():
 	}
 	return pc.denied
-}
-
-func (s *Server) track(pc *peerConn) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped {
-		return replication.Errorf(replication.Unavailable, "this primary is stopping: try again later")
-	}
-	same := 0
-	for c := range s.conns {
-		if c.id == pc.id {
-			same++
-		}
-	}
-	if same >= connsPerSecondary {
-		return replication.Errorf(replication.Unavailable, "the secondary %q has %d connections already: try again later", pc.id, same)
-	}
-	s.conns[pc] = struct{}{}
-	return nil
-}
-
-func (s *Server) untrack(pc *peerConn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, pc)
 }
 
 // peerConn is a connection with the identity that its certificate proved.
@@ -286,7 +258,7 @@ func (s *Server) headerGate(ctx context.Context, info *tap.Info) (context.Contex
 		}
 		return ctx, link.ToStatus(err)
 	default:
-		_, _, err := s.session(ctx)
+		_, _, err := s.sessions.of(ctx)
 		return ctx, link.ToStatus(err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 // more than the window ahead of the secondary.
 func (s *Server) Copy(req *linkv1.CopyRequest, st grpc.ServerStreamingServer[linkv1.CopyResponse]) error {
 	ctx := st.Context()
-	pc, _, err := s.session(ctx)
+	pc, _, err := s.sessions.of(ctx)
 	if err != nil {
 		return err
 	}

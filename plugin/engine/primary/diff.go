@@ -12,7 +12,7 @@ import (
 // Diff implements link.v1. Only one may run, also beside a Stream: a secondary asks for
 // keys that its storage has refused before.
 func (s *Server) Diff(ctx context.Context, req *linkv1.DiffRequest) (*linkv1.DiffResponse, error) {
-	pc, _, err := s.session(ctx)
+	pc, _, err := s.sessions.of(ctx)
 	if err != nil {
 		return nil, err
 	}

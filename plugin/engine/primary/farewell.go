@@ -22,7 +22,7 @@ func (s *Server) sayDemoted() {
 	s.leave()
 	said := make(chan struct{})
 	s.background.Go(func() {
-		s.words.Wait()
+		s.sessions.words.Wait()
 		close(said)
 	})
 	patience := time.NewTimer(farewellPatience)
@@ -33,20 +33,9 @@ func (s *Server) sayDemoted() {
 	}
 }
 
-// mayStream says whether a stream may begin. If so it holds words.
-func (s *Server) mayStream() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped {
-		return false
-	}
-	s.words.Add(1)
-	return true
-}
-
 // bidFarewell sends the last message of a stream. If this end closed the connection, what
 // was sent would be lost with it. So the secondary closes it.
-func (s *Server) bidFarewell(st frameStream, pc *peerConn) error {
+func bidFarewell(st frameStream, pc *peerConn) error {
 	if err := st.Send(&linkv1.StreamResponse{Demoted: true}); err != nil {
 		return err
 	}

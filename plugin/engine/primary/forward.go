@@ -14,7 +14,7 @@ import (
 // Forward implements link.v1. The host learns the secondary from the certificate,
 // not from what the secondary says.
 func (s *Server) Forward(ctx context.Context, req *linkv1.ForwardRequest) (*linkv1.ForwardResponse, error) {
-	pc, ps, err := s.session(ctx)
+	pc, ps, err := s.sessions.of(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ func (s *Server) Forward(ctx context.Context, req *linkv1.ForwardRequest) (*link
 
 // ForwardLarge implements link.v1.
 func (s *Server) ForwardLarge(stream grpc.ClientStreamingServer[linkv1.ForwardLargeRequest, linkv1.ForwardResponse]) error {
-	pc, ps, err := s.session(stream.Context())
+	pc, ps, err := s.sessions.of(stream.Context())
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 		return nil, err
 	}
 	pc.expect(hostPatience)
-	ps := s.peer(pc.id)
+	ps := s.sessions.peer(pc.id)
 	// Each secondary has one Hello at a time. Two decisions at once would open two slots.
 	if err := ps.hello.Enter(ctx); err != nil {
 		return nil, err
@@ -58,8 +58,13 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	if err != nil {
 		return nil, err
 	}
-	if err := s.attach(ps, pc, now.Position.Epoch, link.FromNode(req.GetNode())); err != nil {
+	older, err := s.sessions.attach(ps, pc, now.Position.Epoch, link.FromNode(req.GetNode()))
+	if err != nil {
 		return nil, err
+	}
+	if older != nil {
+		s.logger.Info("a newer session of a secondary replaces the older", "id", pc.id)
+		_ = older.Close()
 	}
 	decision, from, err := s.decide(ctx, pc.id, cursor, req.GetCopyWanted(), now.Position)
 	if err != nil {
@@ -125,7 +130,7 @@ func (s *Server) node(n *replication.Node, id string) *linkv1.Node {
 		first = []string{a}
 	}
 	w := link.ToNode(n, first...)
-	w.PeerApiAddrs = s.peerAPIs(id)
+	w.PeerApiAddrs = s.sessions.apis(id)
 	return w
 }
 

@@ -54,28 +54,20 @@ type Server struct {
 	// background are the goroutines that end by themselves after their handlers.
 	background sync.WaitGroup
 
-	// leaving ends when this cluster is demoted. Each stream that still has to tell its
-	// secondary holds words.
+	// leaving ends when this cluster is demoted.
 	leaving context.Context
 	leave   context.CancelFunc
-	words   sync.WaitGroup
 
-	mu      sync.Mutex
-	stopped bool
-	conns   map[*peerConn]struct{}
-	peers   map[string]*peerState
-
-	nodes nodes
-	pace  pace
+	sessions *sessions
+	nodes    nodes
+	pace     pace
 }
 
 // NewServer makes a server; Start lets it listen.
 func NewServer(cfg Config, host replication.Host, logger hclog.Logger, authority *trust.Authority, registry *trust.Registry) *Server {
 	s := &Server{
 		cfg: cfg, host: host, logger: logger, authority: authority, registry: registry,
-		queue: newAcceptQueue(),
-		conns: map[*peerConn]struct{}{},
-		peers: map[string]*peerState{},
+		queue: newAcceptQueue(), sessions: newSessions(),
 		nodes: nodes{writing: link.NewGate(), stored: map[string]storedNode{}},
 		pace:  pace{byID: map[string]*rate.Limiter{}},
 	}
@@ -111,13 +103,7 @@ func (s *Server) Stop(ctx context.Context, demoted bool) {
 	if err := s.host.StopListening(ctx); err != nil {
 		s.logger.Warn("the host did not stop listening for secondaries", "error", err)
 	}
-	s.mu.Lock()
-	s.stopped = true
-	conns := make([]*peerConn, 0, len(s.conns))
-	for c := range s.conns {
-		conns = append(conns, c)
-	}
-	s.mu.Unlock()
+	conns := s.sessions.stop()
 	if demoted {
 		s.sayDemoted()
 	}
@@ -133,8 +119,8 @@ func (s *Server) Stop(ctx context.Context, demoted bool) {
 // Revoke cuts all connections of a secondary and ends retention for it. The registry
 // refuses its certificate already.
 func (s *Server) Revoke(ctx context.Context, id string) error {
-	ps := s.peer(id)
-	s.cut(id)
+	ps := s.sessions.peer(id)
+	s.sessions.cut(id)
 	s.pace.forget(id)
 	// A Hello that was under way when it was cut may still open a slot.
 	if err := ps.hello.Enter(ctx); err != nil {
@@ -142,19 +128,4 @@ func (s *Server) Revoke(ctx context.Context, id string) error {
 	}
 	defer ps.hello.Leave()
 	return s.forget(ctx, id)
-}
-
-func (s *Server) cut(id string) {
-	s.mu.Lock()
-	var conns []*peerConn
-	for c := range s.conns {
-		if c.id == id {
-			conns = append(conns, c)
-		}
-	}
-	delete(s.peers, id)
-	s.mu.Unlock()
-	for _, c := range conns {
-		_ = c.Close()
-	}
 }

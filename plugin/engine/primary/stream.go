@@ -20,7 +20,7 @@ type frameStream = grpc.BidiStreamingServer[linkv1.StreamRequest, linkv1.StreamR
 
 // Stream implements link.v1.
 func (s *Server) Stream(st frameStream) error {
-	pc, ps, err := s.session(st.Context())
+	pc, ps, err := s.sessions.of(st.Context())
 	if err != nil {
 		return err
 	}
@@ -43,10 +43,10 @@ func (s *Server) Stream(st frameStream) error {
 		return err
 	}
 	defer done()
-	if !s.mayStream() {
+	if !s.sessions.mayStream() {
 		return errSessionOver
 	}
-	defer s.words.Done()
+	defer s.sessions.words.Done()
 	if after.Epoch != epoch {
 		return replication.Errorf(replication.PositionLost, "the position %s is of another epoch than the primary's %s", after, epoch)
 	}
@@ -72,7 +72,7 @@ func (s *Server) Stream(st frameStream) error {
 	req := replication.ReadJournalRequest{SlotID: pc.id, After: after, Proof: first.GetStart().GetProof()}
 	err = s.sendFrames(ctx, st, req, ps, credit)
 	if errors.Is(context.Cause(ctx), errDemoted) {
-		return s.bidFarewell(st, pc)
+		return bidFarewell(st, pc)
 	}
 	if ctx.Err() != nil && st.Context().Err() == nil {
 		// The cause tells more than the end itself.
@@ -90,7 +90,7 @@ func (s *Server) sendFrames(ctx context.Context, st frameStream, req replication
 	defer func() { _ = reader.Close() }()
 	// A secondary that asks for the rows after a position has all up to it. A primary at
 	// rest sends nothing that could be acknowledged.
-	s.acknowledged(ps, after)
+	s.sessions.acknowledged(ps, after)
 	at := after.Sequence
 	gathering := &gathering{rate: s.cfg.GatherRate, longest: s.cfg.GatherMax}
 	for {
@@ -144,14 +144,8 @@ func (s *Server) receiveAcks(st frameStream, ps *peerState, credit *credit, acks
 			return err
 		}
 		acks.put(at, proof)
-		s.acknowledged(ps, at)
+		s.sessions.acknowledged(ps, at)
 	}
-}
-
-func (s *Server) acknowledged(ps *peerState, at replication.Position) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ps.acknowledged, ps.applied = at.Sequence, at
 }
 
 // ackRelay keeps the newest acknowledgement until it is passed on.
