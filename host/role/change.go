@@ -288,12 +288,12 @@ func (c *changes) afterRequest(request context.Context, mode replication.Mode, w
 
 // goOn takes the present role up again after a change that failed.
 func (c *changes) goOn(ctx context.Context) {
-	if err := c.enforce(ctx, c.Record(), false); err != nil {
-		c.logger.Error("the guard of the storage could not be restored", "error", err)
-	}
 	duty, err := c.active()
 	if err != nil {
-		return
+		return // the next leadership takes it up, and until then nothing is let through
+	}
+	if err := c.enforce(ctx, c.Record(), false); err != nil {
+		c.logger.Error("the guard of the storage could not be restored", "error", err)
 	}
 	// Both: a change in one mode may have ended the sessions of the other.
 	for _, m := range modes {

@@ -8,6 +8,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/api"
@@ -22,7 +23,19 @@ func main() {
 	}
 }
 
+// endWithServer ends the plugin when the server is gone that has started it. A server that
+// is killed leaves its plugins running.
+func endWithServer() {
+	server := os.Getppid()
+	for range time.Tick(time.Second) {
+		if os.Getppid() != server {
+			os.Exit(0)
+		}
+	}
+}
+
 func run() error {
+	go endWithServer()
 	kind := ""
 	meta := &api.PluginAPIClientMeta{}
 	flags := meta.FlagSet()
