@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package proto_test holds both wires to what the last release speaks: a cluster is upgraded
-// while others of its set, and plugins of its own, are not yet.
 package proto_test
 
 import (
