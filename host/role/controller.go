@@ -191,7 +191,7 @@ func (c *Controller) becameActive(ctx context.Context) {
 	c.steppedDown.Store(false)
 	c.endStartup(ctx)
 	c.tap.OnDuty(ctx)
-	c.setDuty(ctx)
+	c.beginDuty(ctx)
 	go c.shares.Watch(ctx)
 	for _, m := range modes {
 		if c.Role(m) != replication.Disabled || c.plugins.Running(m) != nil {
@@ -207,7 +207,7 @@ func (c *Controller) becameActive(ctx context.Context) {
 func (c *Controller) becameInactive() {
 	// A seal marks the core first, and the node leads until it is done.
 	c.steppedDown.Store(!c.core.Sealed())
-	c.setDuty(nil)
+	c.endDuty()
 	for _, m := range modes {
 		c.stopPlugin(m)
 	}

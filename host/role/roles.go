@@ -35,11 +35,17 @@ func (rs *roles) put(r *Record) {
 	rs.record = r
 }
 
-// setDuty begins an active duty, or ends it with nil.
-func (rs *roles) setDuty(duty context.Context) {
+// beginDuty says that the node is active until the context ends, or endDuty is called.
+func (rs *roles) beginDuty(duty context.Context) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.duty = duty
+}
+
+func (rs *roles) endDuty() {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.duty = nil
 }
 
 // Record is a copy of the present roles.

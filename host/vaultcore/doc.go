@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package vaultcore, with the packages below it, is the only place of this project that
+// Package vaultcore is, with the packages below it, the only place of this project that
 // touches unexported state of Vault's core. It works with exactly one version of Vault, the
 // one in go.mod; docs/raising-vault.md says how to come to another one.
 //
