@@ -224,7 +224,7 @@ var errNotStarted = replication.Errorf(replication.Unavailable, "replication is 
 
 // ServeConn implements [replication.Backend].
 func (e *Engine) ServeConn(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error {
-	_, p, _, _ := e.roles.now()
+	_, _, p, _ := e.roles.running()
 	if p == nil {
 		_ = conn.Close()
 		return replication.Errorf(replication.Unavailable, "this cluster is not a %s primary now", e.cfg.Mode)

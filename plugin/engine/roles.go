@@ -52,11 +52,11 @@ func (r *roles) goOn() {
 	}
 }
 
-// failure says why the last Start did not succeed, empty if it did.
-func (r *roles) failure() string {
+// running returns what runs. Failed says why the last Start did not succeed.
+func (r *roles) running() (started bool, failed string, p *primaryRole, s *secondaryRole) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.failed
+	return r.started, r.failed, r.primary, r.secondary
 }
 
 // now returns the role that the engine was started with. Unavailable before Start.

@@ -11,10 +11,10 @@ import (
 
 // Status implements [replication.Backend].
 func (e *Engine) Status(ctx context.Context) (*replication.Status, error) {
-	_, p, s, err := e.roles.now()
+	started, failed, p, s := e.roles.running()
 	switch {
-	case err != nil:
-		return &replication.Status{State: replication.Idle, ConnectionState: replication.ConnShutdown, LastError: e.roles.failure()}, nil
+	case !started:
+		return &replication.Status{State: replication.Idle, ConnectionState: replication.ConnShutdown, LastError: failed}, nil
 	case p != nil:
 		return e.primaryStatus(ctx, p), nil
 	case s != nil:
