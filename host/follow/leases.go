@@ -12,7 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// leases are those of mounts that go.
+// leases revokes the leases of a mount before the mount goes.
 type leases struct {
 	*attempts
 	core Leases

@@ -131,7 +131,7 @@ func adoptClusterAddr(c *vaultcore.Core, addr string) error {
 	return nil
 }
 
-// storageOptions are those of the storage that this core has.
+// storageOptions sets the tap up for the storage of this core.
 func storageOptions(c *vaultcore.Core, cfg *config.Config, logger hclog.Logger) storage.Options {
 	return storage.Options{
 		Logger:     logger,

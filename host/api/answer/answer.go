@@ -29,7 +29,8 @@ func Refuse(w http.ResponseWriter, status int, texts ...string) {
 	JSON(w, status, map[string][]string{"errors": append([]string{}, texts...)})
 }
 
-// Error answers with an error and its own status, or that of its kind.
+// Error writes an error as the answer. The status is the one that the error carries. Without
+// one, the kind of the error decides.
 func Error(w http.ResponseWriter, err error) {
 	status := replication.KindOf(err).HTTPStatus()
 	var coded *logical.ReplicationCodedError

@@ -82,7 +82,7 @@ func (h *handlers) addedIndexPaths() []*framework.Path {
 // indexHandlers compute the indexes anew and check them.
 type indexHandlers struct{ controller Controller }
 
-// enabled returns those of the modes that are enabled.
+// enabled returns the modes in which replication is enabled. It is an error if there are none.
 func (h indexHandlers) enabled(modes []replication.Mode, what string) ([]replication.Mode, error) {
 	var on []replication.Mode
 	for _, mode := range modes {

@@ -12,8 +12,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/operation"
 )
 
-// raftPaths are raft administration. Vault opens them to requests without a token when the
-// core is built as that of a DR secondary: Enterprise checks a dr_operation_token there.
+// raftPaths are raft administration. On a DR secondary Vault lets requests without a token
+// through to them, because Enterprise checks a dr_operation_token there.
 var raftPaths = []string{
 	"storage/raft/configuration",
 	"storage/raft/remove-peer",

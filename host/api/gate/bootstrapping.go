@@ -40,8 +40,8 @@ func (g *gate) serveBootstrapping(w http.ResponseWriter, r *http.Request, state 
 		g.next.ServeHTTP(w, r)
 		return
 	}
-	// The core is built as that of a DR secondary, and answers as one. It is not one. It
-	// serves no more than a sealed node does: every other request is answered with 503.
+	// Vault's health check would say that this node is a DR secondary, because the core is
+	// built like one. The node serves no more than a sealed one: other requests get 503.
 	query := r.URL.Query()
 	if query.Has(drSecondaryCode) {
 		r = r.Clone(r.Context())

@@ -7,9 +7,9 @@
 // set, it opens raft administration to requests without a token, and some of its routes
 // never ask the core about roles.
 //
-// The gate belongs around two handlers of a node: that of each listener, and that of the
-// cluster port, where standbys forward requests to. A standby passes what the table allows
-// on to Vault's handler, which forwards it. The gate of the active node checks the tokens.
+// The gate stands in front of each listener's handler, and in front of the handler of the
+// cluster port, which gets the requests that standbys forward. A standby lets through what the
+// table allows, and Vault forwards it. The gate of the active node checks the tokens.
 //
 // Another spelling of a path does not get past the check: only the exact one is allowed. A
 // request that was let in before the node became a DR secondary can read no more of its

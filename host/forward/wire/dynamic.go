@@ -21,8 +21,8 @@ const (
 	valueKey = "v"
 )
 
-// tagged has the types, besides those of JSON, that a value in an interface{} keeps over
-// the wire. Vault's core and its backends assert some of them (an int status code, a []byte
+// tagged lists the types that JSON does not have and that a value in an interface{} keeps
+// over the wire. Vault's core and its backends assert some of them (an int status code, a []byte
 // body, []string keys). The others cost nothing.
 var tagged = map[string]reflect.Type{
 	"string":   reflect.TypeFor[string](), // not UTF-8
