@@ -42,7 +42,8 @@ func New(store Store, below func(replication.Mode) string) *Book {
 	return &Book{store: store, below: below}
 }
 
-// Prefixes are those of a mode's records. The records end with the set.
+// Prefixes returns below which keys the records of a mode are stored. Who leaves the set
+// deletes what is there.
 func (b *Book) Prefixes(mode replication.Mode) []string {
 	return []string{b.below(mode) + "pairing/", b.below(mode) + "revoked/", b.below(mode) + "marks/"}
 }

@@ -12,9 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A sum equals that of a new hash over the length of the meaning, the meaning and the
-// payload. What the key was used for before does not matter, nor that several use it at
-// once.
+// Hashes are used again. A sum must not depend on what was summed before, or on who sums at
+// the same time: it equals the sum of a new hash.
 func TestASumIsThatOfANewHash(t *testing.T) {
 	t.Parallel()
 	secret := []byte("0123456789abcdef0123456789abcdef")

@@ -26,8 +26,8 @@ import (
 // Modes that a cluster can have a role in.
 var modes = []replication.Mode{replication.DR, replication.Performance}
 
-// Controller is replication on this node. It follows what happens to the core: what it is
-// asked for it has its parts do.
+// Controller is replication on this node. It follows the core: when the core is unsealed,
+// becomes active, or seals, the controller begins or ends its parts. The parts do the work.
 type Controller struct {
 	*changes
 
@@ -125,7 +125,7 @@ func (c *Controller) addRooms() {
 // Mounts are what is known of the mounts.
 func (c *Controller) Mounts() *mounts.Learner { return c.mounts }
 
-// Filters are those of the secondaries of this cluster.
+// Filters are the paths filters of this primary's secondaries.
 func (c *Controller) Filters() *filters.Filters { return c.filters }
 
 // Hiding is what this cluster hides from its core.

@@ -26,8 +26,8 @@ import (
 // Key is where the filter of a secondary is stored. The id is an operator's.
 func Key(id string) string { return vaultname.ReplicationFilters + hex.EncodeToString([]byte(id)) }
 
-// Filters are those of all secondaries of a performance primary. A secondary has its own
-// one from its primary.
+// Filters keeps the paths filters of a performance primary, one for each secondary. A
+// secondary gets its own filter from its primary.
 type Filters struct {
 	core   *vaultcore.Core
 	tap    *storage.Tap

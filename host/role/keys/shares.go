@@ -54,7 +54,7 @@ func NewShares(core *vaultcore.Core, store physical.Backend, speaks func() bool,
 	return &Shares{core: core, store: store, speaks: speaks, logger: logger, came: make(chan struct{}, 1)}
 }
 
-// Came is told of each mark of the primary that has arrived.
+// Came gets a value when the primary's mark has arrived.
 func (k *Shares) Came() <-chan struct{} { return k.came }
 
 // Applied takes notice of a mark that has arrived.
@@ -138,7 +138,7 @@ func (k *Shares) rows(ctx context.Context) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// Tell writes the mark if it is not that of the present shares.
+// Tell writes a new mark if the stored one does not fit the key shares of now.
 func (k *Shares) Tell(ctx context.Context) error {
 	own, err := handover.SharesOf(ctx, k.core)
 	if err != nil {

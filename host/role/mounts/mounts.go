@@ -87,10 +87,9 @@ func (l *Learner) declared(ctx context.Context) (keyclass.Declared, error) {
 	return keyclass.DecodeDeclared(raw)
 }
 
-// TableWritten takes up a table of mounts that this core is about to store. What
-// was written below a view that was not known until now is told to the secondaries
-// again: it was held back from those of performance replication. Value is nil when
-// there is no table any more.
+// TableWritten takes up a table of mounts that this core is about to store. Value is nil if
+// the table is deleted. A mount that was not known until now may have been written to:
+// performance secondaries did not get those keys, so the keys are journalled again.
 func (l *Learner) TableWritten(ctx context.Context, key string, value []byte) error {
 	changed, err := l.learnStored(ctx, key, value)
 	if err != nil {
