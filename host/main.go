@@ -10,8 +10,8 @@ import (
 
 	"github.com/hashicorp/vault/command"
 
-	"github.com/vault-replication/vault-replication/host/config"
-	"github.com/vault-replication/vault-replication/host/node"
+	"github.com/vault-replication/vault-replication/host/internal/config"
+	"github.com/vault-replication/vault-replication/host/internal/node"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }

@@ -56,7 +56,7 @@ func TestForwardedRequestIsInBothAuditLogs(t *testing.T) {
 // What a login on the secondary has the primary change in identity is in the
 // primary's log, with the secondary that asked for it and no word of the client in
 // clear. What the filter hides from the secondary cannot be changed so: see
-// TestServerRefuses of host/entity.
+// TestServerRefuses of host/internal/entity.
 func TestChangeOfIdentityForALoginIsInThePrimarysAuditLog(t *testing.T) {
 	parallel(t)
 	primary, secondary := performancePair(t)

@@ -26,7 +26,7 @@ const indexPrefix = "index-dr/pages/"
 const mode = replication.DR
 
 // plugin is one life of a plugin's process, with the host's services for it. They are those
-// of host/role over the same tap, without the core that those need.
+// of host/internal/role over the same tap, without the core that those need.
 type plugin struct {
 	p      *process
 	engine *engine.Engine

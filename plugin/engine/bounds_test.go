@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 
-	"github.com/vault-replication/vault-replication/plugin/engine/enginetest"
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/enginetest"
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/primary"
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
-	"github.com/vault-replication/vault-replication/plugin/engine/primary"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"

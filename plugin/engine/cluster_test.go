@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/plugin/engine"
-	"github.com/vault-replication/vault-replication/plugin/engine/enginetest"
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/enginetest"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 

@@ -5,8 +5,8 @@ package engine
 import (
 	"time"
 
-	"github.com/vault-replication/vault-replication/plugin/engine/primary"
-	"github.com/vault-replication/vault-replication/plugin/engine/secondary"
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/primary"
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/secondary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 

@@ -10,8 +10,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/vault-replication/vault-replication/plugin/engine/primary"
-	"github.com/vault-replication/vault-replication/plugin/engine/secondary"
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/primary"
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/secondary"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )

@@ -10,8 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vault-replication/vault-replication/plugin/engine/enginetest"
-	"github.com/vault-replication/vault-replication/plugin/engine/primary"
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/enginetest"
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/primary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 

@@ -8,8 +8,8 @@ import (
 
 	"github.com/hashicorp/go-uuid"
 
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/secondary"
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
-	"github.com/vault-replication/vault-replication/plugin/engine/secondary"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
 	"github.com/vault-replication/vault-replication/shared/clusteraddr"
 	"github.com/vault-replication/vault-replication/shared/replication"

@@ -6,8 +6,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/vault-replication/vault-replication/plugin/engine/lookout"
-	"github.com/vault-replication/vault-replication/plugin/engine/secondary"
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/lookout"
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/secondary"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vault-replication/vault-replication/plugin/engine/lookout"
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/lookout"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 

@@ -5,8 +5,8 @@ package engine
 import (
 	"context"
 
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/secondary"
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
-	"github.com/vault-replication/vault-replication/plugin/engine/secondary"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )

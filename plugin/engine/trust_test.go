@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/vault-replication/vault-replication/plugin/engine"
-	"github.com/vault-replication/vault-replication/plugin/engine/enginetest"
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/enginetest"
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"

@@ -32,7 +32,7 @@ const (
 var product = []string{"host", "plugin", "shared"}
 
 // forTests are packages there that only tests import.
-var forTests = []string{"plugin/engine/enginetest", "shared/replicationtest", "shared/corpus"}
+var forTests = []string{"plugin/engine/internal/enginetest", "shared/replicationtest", "shared/corpus"}
 
 type count struct {
 	name         string

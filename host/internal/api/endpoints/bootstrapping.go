@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package endpoints
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/helper/jsonutil"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/activation"
+	"github.com/vault-replication/vault-replication/host/internal/api/answer"
+	"github.com/vault-replication/vault-replication/host/internal/api/operationtoken"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// bootstrappingBodyMax bounds a request in bytes.
+const bootstrappingBodyMax = 64 << 10
+
+// Bootstrapping serves update-primary and recover on a performance secondary whose first
+// copy has not ended, for an operator whose primary is gone. Such a cluster knows no token
+// and no policy, so this runs outside of Vault's core. A DR operation token in the body
+// authorizes it, made from the key shares of the primary.
+func Bootstrapping(o Options) http.Handler {
+	if o.Activations == nil {
+		o.Activations = new(activation.Client)
+	}
+	h := &handlers{o}
+	paths := map[string]*framework.Path{}
+	for _, p := range append(h.secondaryPaths(), h.primaryPaths()...) {
+		paths["/v1/sys/"+p.Pattern] = p
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		resp, err := h.whileBootstrapping(w, r, paths[r.URL.Path])
+		if err != nil {
+			answer.Error(w, err)
+			return
+		}
+		answer.JSON(w, http.StatusOK, map[string]any{"data": nil, "warnings": resp.Warnings})
+	})
+}
+
+func (h *handlers) whileBootstrapping(w http.ResponseWriter, r *http.Request, path *framework.Path) (*logical.Response, error) {
+	if path == nil {
+		return nil, replication.Errorf(replication.NotFound, "this endpoint is not served while the first copy of the primary runs")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bootstrappingBodyMax))
+	if err != nil {
+		return nil, invalid("the request body cannot be read, or is larger than 64 KiB")
+	}
+	var data map[string]any
+	if len(body) > 0 && jsonutil.DecodeJSON(body, &data) != nil {
+		return nil, invalid("the request body is not a JSON object")
+	}
+	token, _ := data[tokenField].(string)
+	name := strings.TrimPrefix(r.URL.Path, "/v1/")
+	if err := h.Tokens.Allow(r.Context(), token, operationtoken.Use(name, data, operationtoken.Connection(r))); err != nil {
+		return nil, err
+	}
+	d := &framework.FieldData{Raw: data, Schema: path.Fields}
+	if err := d.Validate(); err != nil {
+		return nil, invalid("the request cannot be used: %s", err)
+	}
+	// A client that goes away must not cut the change in two.
+	return path.Operations[logical.UpdateOperation].Handler()(context.WithoutCancel(r.Context()),
+		&logical.Request{Operation: logical.UpdateOperation, Path: strings.TrimPrefix(name, "sys/"), Data: data}, d)
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package endpoints
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/activation"
+)
+
+// Options are what the endpoints work with.
+type Options struct {
+	Controller Controller
+	Filters    Filters
+	Tokens     OperationTokens
+	// Activations may be nil for an activation.Client.
+	Activations Activations
+	// Catalog of replication plugins; nil leaves its paths out.
+	Catalog Catalog
+	// MayRead says whether the token of a request may read the path, for paths that need no
+	// token. Nil means no.
+	MayRead func(ctx context.Context, req *logical.Request) bool
+}
+
+type handlers struct{ Options }
+
+// Decorate replaces the replication stubs of Vault's system backend and adds the paths of
+// the plugin catalog. Call it on the embedded *framework.Backend after the system backend
+// was made and before it serves. An error means that this is not the Vault that the code
+// was written for. Then the backend is unchanged.
+func Decorate(b *framework.Backend, o Options) error {
+	if o.Controller == nil || o.Filters == nil || o.Tokens == nil {
+		return errors.New("the replication endpoints need a controller, filters and a verifier of operation tokens")
+	}
+	if o.Activations == nil {
+		o.Activations = new(activation.Client)
+	}
+	h := &handlers{o}
+	byPattern := make(map[string]*framework.Path, len(b.Paths))
+	for _, p := range b.Paths {
+		if strings.HasPrefix(p.Pattern, "^replication/") {
+			return errors.New("the replication endpoints were put in place after the system backend began to serve")
+		}
+		byPattern[strings.TrimSuffix(p.Pattern, "$")] = p
+	}
+	wanted := slices.Concat(h.statusPaths(), h.primaryPaths(), h.secondaryPaths(), filterHandlers{h.Filters, h.Controller.Role}.paths(), h.indexPaths())
+	for _, p := range wanted {
+		if byPattern[p.Pattern] == nil {
+			return fmt.Errorf("this version of Vault does not register the path sys/%s: use the version that this server was built for", p.Pattern)
+		}
+	}
+	replaced := make(map[string]bool, len(wanted))
+	for _, p := range wanted {
+		replaced[p.Pattern] = true
+		replace(byPattern[p.Pattern], p)
+	}
+	for _, p := range h.addedIndexPaths() {
+		if byPattern[p.Pattern] == nil {
+			b.Paths = append(b.Paths, p)
+		}
+	}
+	if b.PathsSpecial != nil {
+		// As the other paths of a DR secondary: they take a DR operation token.
+		b.PathsSpecial.Unauthenticated = append(b.PathsSpecial.Unauthenticated, "replication/dr/secondary/merkle-check")
+	}
+	for pattern, p := range byPattern {
+		if strings.HasPrefix(pattern, "replication/") && !replaced[pattern] {
+			unavailable(p)
+		}
+	}
+	h.guardRaft(byPattern)
+	if o.Catalog != nil {
+		// In front: the generic plugins/catalog pattern takes any name.
+		b.Paths = append(catalogHandlers{h.Catalog}.paths(), b.Paths...)
+	}
+	return nil
+}
+
+// replace gives a stub another path's content. The pointer stays, as the stub's
+// place in the list does.
+func replace(stub, p *framework.Path) {
+	pattern := stub.Pattern
+	*stub = *p
+	stub.Pattern = pattern
+}
+
+// unavailable makes a stub say what is missing in words that are true here.
+func unavailable(p *framework.Path) {
+	const text = "this endpoint is not available in this version of the replication server"
+	for op := range p.Operations {
+		p.Operations[op] = &framework.PathOperation{
+			Summary: "Not available in this version.",
+			Callback: func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+				return nil, coded(invalid(text))
+			},
+		}
+	}
+}

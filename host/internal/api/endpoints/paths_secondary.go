@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package endpoints
+
+import (
+	"context"
+	"maps"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/activation"
+	"github.com/vault-replication/vault-replication/host/internal/api/operationtoken"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+const (
+	warnSecondaryEnabled = "Vault has successfully found secondary information; it may take a while to perform setup tasks. Vault will be unavailable until these tasks and initial sync complete."
+	warnPromoted         = "This cluster is being promoted to a replication primary. Vault will be unavailable for a brief period and will resume service shortly."
+	warnRepointed        = "This cluster is being connected to the primary that was given. See the status for when it has caught up."
+	warnDetached         = "This cluster has forgotten its primary and stays a secondary. Give it one with update-primary."
+	warnRecovering       = "The replication sessions of this cluster are being begun anew. See the status for their state."
+)
+
+const tokenField = operationtoken.Field
+
+func (h *handlers) secondaryPaths() []*framework.Path {
+	var all []*framework.Path
+	for _, f := range families {
+		all = append(all, h.secondaryPathsOf(f)...)
+	}
+	return append(all, h.drSecondaryPaths()...)
+}
+
+// secondaryPathsOf are the paths that both modes have. A DR secondary knows no
+// tokens: its requests are authorized by a DR operation token in the body. On a
+// performance secondary Vault's own tokens and policies do that.
+func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
+	mode, name := f.mode, modeName(f.mode)
+	source := map[string]*framework.FieldSchema{
+		"token":            text("Activation token that secondary-token returned on the primary."),
+		"primary_api_addr": text("API address of the primary, in place of the one in the token."),
+		"ca_file":          text("File on this node with the PEM certificate of the CA of the primary's API address. The system's CAs by default."),
+		"ca_path":          text("Directory on this node with such files."),
+	}
+	withToken := func(more map[string]*framework.FieldSchema) map[string]*framework.FieldSchema {
+		fields := map[string]*framework.FieldSchema{}
+		if mode == replication.DR {
+			fields[tokenField] = operationTokenField
+		}
+		maps.Copy(fields, more)
+		return fields
+	}
+	return paths([]endpoint{
+		{
+			pattern: f.prefix + "secondary/enable", op: logical.UpdateOperation, verb: "enable", noun: f.noun + "secondary",
+			synopsis:    "Make this cluster a " + name + " secondary.",
+			description: "All data of this cluster is replaced by the primary's, key shares included.",
+			fields:      source,
+			handle:      h.enableSecondary(mode),
+		},
+		{
+			pattern: f.prefix + "secondary/promote", op: logical.UpdateOperation, verb: "promote", noun: f.noun + "secondary",
+			synopsis: "Make this " + name + " secondary the primary.",
+			fields: withToken(map[string]*framework.FieldSchema{
+				"primary_cluster_addr": text("Cluster address to hand to secondaries. The node's own cluster address by default."),
+				"force":                {Type: framework.TypeBool, Description: "Promote although the content is not consistent, or the primary is alive; data may be lost."},
+			}),
+			handle: h.promote(mode),
+		},
+		{
+			pattern: f.prefix + "secondary/disable", op: logical.UpdateOperation, verb: "disable", noun: f.noun + "secondary",
+			synopsis:    "Disable " + name + " replication on this secondary.",
+			description: "The cluster leaves its set with the data it has.",
+			fields:      withToken(nil),
+			handle:      h.disableSecondary(mode),
+		},
+		{
+			pattern: f.prefix + "secondary/update-primary", op: logical.UpdateOperation, verb: "update", noun: f.noun + "secondary-primary",
+			synopsis:    "Give this " + name + " secondary another primary of its set.",
+			description: "With a token, new credentials are fetched; with update_primary_addrs the ones it has are used; with neither the primary is forgotten. No data is wiped.",
+			fields: func() map[string]*framework.FieldSchema {
+				fields := withToken(source)
+				fields["update_primary_addrs"] = &framework.FieldSchema{Type: framework.TypeCommaStringSlice, Description: "Cluster addresses to try in order. Not together with token."}
+				return fields
+			}(),
+			handle: h.updatePrimary(mode),
+		},
+	})
+}
+
+var operationTokenField = &framework.FieldSchema{Type: framework.TypeString, Description: "DR operation token that authorizes this request.", Required: true}
+
+// drSecondaryPaths are those of a DR secondary alone.
+func (h *handlers) drSecondaryPaths() []*framework.Path {
+	const mode = replication.DR
+	fields := map[string]*framework.FieldSchema{tokenField: operationTokenField}
+	return paths([]endpoint{
+		{
+			pattern: "replication/dr/secondary/recover", op: logical.UpdateOperation, verb: "recover", noun: "dr-secondary",
+			synopsis: "Begin the replication sessions of this DR secondary anew.",
+			fields:   fields,
+			handle:   h.recoverSecondary(mode),
+		},
+		{
+			pattern: "replication/dr/secondary/operation-token/delete", op: logical.UpdateOperation, verb: "delete", noun: "dr-operation-token",
+			synopsis: "Delete a DR operation token that was generated here.",
+			fields:   fields,
+			handle:   h.deleteToken(mode),
+		},
+	})
+}
+
+func (h *handlers) enableSecondary(mode replication.Mode) call {
+	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		// All of this comes before the token is spent.
+		if d.Get("token").(string) == "" {
+			return nil, coded(invalid("token is missing: give the wrapping token that secondary-token returned on the primary"))
+		}
+		for _, m := range []replication.Mode{mode, otherMode(mode)} {
+			if err := h.requireRole(m, replication.Disabled); err != nil {
+				return nil, coded(err)
+			}
+		}
+		payload, warnings, spent, err := h.Activations.Fetch(ctx, source(mode, d))
+		if err != nil {
+			return nil, fetchError(err, spent)
+		}
+		more, err := h.Controller.EnableSecondary(ctx, mode, payload)
+		if err != nil {
+			return nil, codedSpent(err)
+		}
+		return warn(warnSecondaryEnabled, append(warnings, more...)), nil
+	}
+}
+
+func (h *handlers) updatePrimary(mode replication.Mode) call {
+	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		addrs := d.Get("update_primary_addrs").([]string)
+		token := d.Get("token").(string)
+		if token != "" && len(addrs) > 0 {
+			return nil, coded(invalid("token and update_primary_addrs exclude each other: a token brings the addresses with it"))
+		}
+		for _, addr := range addrs {
+			if addr == "" {
+				return nil, coded(invalid("update_primary_addrs has an empty address: give https://host:port for each"))
+			}
+			if err := clusterAddr("update_primary_addrs", addr); err != nil {
+				return nil, coded(err)
+			}
+		}
+		req, text := UpdatePrimaryRequest{Addrs: addrs}, warnRepointed
+		var warnings []string
+		if token != "" {
+			payload, more, spent, err := h.Activations.Fetch(ctx, source(mode, d))
+			if err != nil {
+				return nil, fetchError(err, spent)
+			}
+			req.Payload, warnings = payload, more
+		} else if len(addrs) == 0 {
+			text = warnDetached
+		}
+		more, err := h.Controller.UpdatePrimary(ctx, mode, req)
+		switch {
+		case err != nil && req.Payload != nil:
+			return nil, codedSpent(err)
+		case err != nil:
+			return nil, coded(err)
+		}
+		return warn(text, append(warnings, more...)), nil
+	})
+}
+
+func (h *handlers) promote(mode replication.Mode) call {
+	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		addr := d.Get("primary_cluster_addr").(string)
+		if err := clusterAddr("primary_cluster_addr", addr); err != nil {
+			return nil, coded(err)
+		}
+		more, err := h.Controller.PromoteSecondary(ctx, mode, PromoteRequest{
+			PromoteSecondaryRequest: replication.PromoteSecondaryRequest{PrimaryClusterAddr: addr, Force: d.Get("force").(bool)},
+			Consume:                 h.consume(mode, d),
+		})
+		if err != nil {
+			return nil, coded(err)
+		}
+		return warn(warnPromoted, more), nil
+	})
+}
+
+func (h *handlers) disableSecondary(mode replication.Mode) call {
+	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		more, err := h.Controller.DisableSecondary(ctx, mode, h.consume(mode, d))
+		if err != nil {
+			return nil, coded(err)
+		}
+		return warn(warnDisabled, more), nil
+	})
+}
+
+func (h *handlers) recoverSecondary(mode replication.Mode) call {
+	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+		more, err := h.Controller.Recover(ctx, mode)
+		if err != nil {
+			return nil, coded(err)
+		}
+		return warn(warnRecovering, more), nil
+	})
+}
+
+func (h *handlers) deleteToken(mode replication.Mode) call {
+	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		token := d.Get(tokenField).(string)
+		if !operationtoken.Generated(token) {
+			return nil, coded(invalid("a batch token cannot be deleted: it ends with its TTL"))
+		}
+		if err := h.Tokens.Consume(ctx, token); err != nil {
+			return nil, coded(err)
+		}
+		return nil, nil
+	})
+}
+
+// authorized lets a request of a secondary through. On a DR secondary its DR operation
+// token must allow the path, because Vault asks for no other token there.
+func (h *handlers) authorized(mode replication.Mode, next call) call {
+	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		if err := h.requireRole(mode, replication.Secondary); err != nil {
+			return nil, coded(err)
+		}
+		if mode == replication.Performance {
+			// The core has checked the request's token and its policies.
+			return next(ctx, req, d)
+		}
+		if err := h.Tokens.Allow(operationtoken.WithinCore(ctx), d.Get(tokenField).(string), useOf(req)); err != nil {
+			return nil, coded(err)
+		}
+		return next(ctx, req, d)
+	}
+}
+
+// useOf is the request that the DR operation token has to allow, made from one that the
+// core handles.
+func useOf(req *logical.Request) *logical.Request {
+	return operationtoken.Use("sys/"+req.Path, req.Data, req.Connection)
+}
+
+func (h *handlers) consume(mode replication.Mode, d *framework.FieldData) Consume {
+	if mode == replication.Performance {
+		return nil
+	}
+	token := d.Get(tokenField).(string)
+	return func(ctx context.Context) error { return h.Tokens.Consume(ctx, token) }
+}
+
+func source(mode replication.Mode, d *framework.FieldData) activation.Request {
+	return activation.Request{
+		Mode:           mode,
+		Token:          d.Get("token").(string),
+		PrimaryAPIAddr: d.Get("primary_api_addr").(string),
+		CAFile:         d.Get("ca_file").(string),
+		CAPath:         d.Get("ca_path").(string),
+	}
+}
+
+func fetchError(err error, spent bool) error {
+	if spent {
+		return codedSpent(err)
+	}
+	return coded(err)
+}
+
+func otherMode(mode replication.Mode) replication.Mode {
+	if mode == replication.DR {
+		return replication.Performance
+	}
+	return replication.DR
+}

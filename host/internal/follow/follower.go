@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package follow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/vault-replication/vault-replication/host/internal/mounttable"
+	"github.com/vault-replication/vault-replication/host/vaultname"
+)
+
+// Core is the running core; live.Live is one.
+type Core interface {
+	// Hold keeps the core active until release is called.
+	Hold(ctx context.Context) (release func(), err error)
+	Tables
+	Mounts
+	Leases
+	AuditDevices
+	Caches
+}
+
+// Tables are the tables of mounts and audit devices.
+type Tables interface {
+	Stored(ctx context.Context, table string) ([]mounttable.Entry, error)
+	Running(table string) ([]mounttable.Entry, error)
+	// Idle are the mounts of a table that have no backend.
+	Idle(table string) ([]mounttable.Entry, error)
+}
+
+// Mounts are engines and auth methods that are in service.
+type Mounts interface {
+	Mount(ctx context.Context, table string, e mounttable.Entry) error
+	Unmount(ctx context.Context, table, uuid string) error
+	Move(ctx context.Context, table string, to mounttable.Entry) error
+	Taint(ctx context.Context, table string, to mounttable.Entry) error
+	Tune(ctx context.Context, table string, to mounttable.Entry) error
+	Rebuild(ctx context.Context, table, uuid string) error
+	ClearView(ctx context.Context, e mounttable.Entry) error
+	// Changed tells the backend that has a key.
+	Changed(ctx context.Context, key string)
+}
+
+// Leases are those that this cluster has given out.
+type Leases interface {
+	// RevokeLeases revokes the leases under the path of a mount, ForgetLeases leaves
+	// none, and says how many were not revoked; the mount may be gone then.
+	RevokeLeases(ctx context.Context, table string, e mounttable.Entry) error
+	ForgetLeases(ctx context.Context, table string, e mounttable.Entry) (orphans int, err error)
+	// RevokeGivenUp revokes the leases that Vault has given up and that are wanted, by the
+	// reason that it noted, until ends says so of an error. It needs no Hold.
+	RevokeGivenUp(ctx context.Context, wanted func(id, reason string) bool, ends func(error) bool) (revoked int, failed map[string]error, err error)
+}
+
+// AuditDevices are the core's.
+type AuditDevices interface {
+	EnableAudit(ctx context.Context, e mounttable.Entry) error
+	DisableAudit(ctx context.Context, path string) error
+	HasAuditSalt(ctx context.Context, uuid string) (bool, error)
+	AuditSalts(ctx context.Context)
+}
+
+// Caches are what the core keeps in memory of shared storage.
+type Caches interface {
+	Policy(ctx context.Context, name string)
+	Quota(ctx context.Context, key string) error
+	CORS(ctx context.Context) error
+	UIHeaders(ctx context.Context) error
+	AuditedHeaders(ctx context.Context) error
+	LoginMFA(ctx context.Context, key string) error
+	ActivationFlags(ctx context.Context) error
+}
+
+// The bounds of one step, if Options has none.
+const (
+	DefaultRevokeWait = 10 * time.Second
+	DefaultStepWait   = 20 * time.Second
+	DefaultRetryWait  = 5 * time.Second
+	// DefaultGivenUpWait is the same for leases.
+	DefaultGivenUpWait = time.Minute
+)
+
+// Options of a Follower; the zero value is usable.
+type Options struct {
+	// Hidden are mounts that this secondary treats as absent: its paths filter.
+	Hidden func(table string, e mounttable.Entry) bool
+	// RevokeWait bounds the revoking of the leases of one mount, StepWait every
+	// other step.
+	RevokeWait, StepWait time.Duration
+	// RetryWait is how long what has failed waits before it is tried again. It
+	// doubles with each attempt, up to about sixty times as long.
+	RetryWait time.Duration
+	// Away says whether an error is that the primary could not be asked. Leases that Vault
+	// has given up for that are looked for after each GivenUpWait, and revoked as soon as the
+	// primary can be asked again. Nil looks for none.
+	Away        func(said string) bool
+	GivenUpWait time.Duration
+}
+
+// Follower follows. Start must not be called concurrently with anything that takes
+// something up; the others may be called at any time.
+type Follower struct {
+	core Core
+	*attempts
+	mounts
+	audit devices
+
+	// taking is held while the core takes something up. Whoever locks it holds the core's
+	// state already. Start has that state to itself, so it never waits.
+	taking sync.Mutex
+	// rechecks says that a comparison of everything waits for its turn.
+	rechecks atomic.Bool
+}
+
+// New makes a follower of a core.
+func New(core Core, logger hclog.Logger, o Options) *Follower {
+	if o.Hidden == nil {
+		o.Hidden = func(string, mounttable.Entry) bool { return false }
+	}
+	if o.RevokeWait <= 0 {
+		o.RevokeWait = DefaultRevokeWait
+	}
+	if o.StepWait <= 0 {
+		o.StepWait = DefaultStepWait
+	}
+	if o.RetryWait <= 0 {
+		o.RetryWait = DefaultRetryWait
+	}
+	if o.GivenUpWait <= 0 {
+		o.GivenUpWait = DefaultGivenUpWait
+	}
+	all := &attempts{logger: logger, o: o, duty: context.Background(), lacks: map[string]string{}, steps: map[string]chan struct{}{}}
+	f := &Follower{core: core, attempts: all, mounts: mounts{leases: leases{attempts: all, core: core}, core: core}, audit: devices{all, core}}
+	all.hold = f.hold
+	f.forgetAll()
+	return f
+}
+
+func (f *Follower) forgetAll() {
+	f.built = map[string]map[string]string{}
+	f.kv = map[string]string{}
+	f.former = map[string]former{}
+	f.again = map[string]func(context.Context){}
+	f.retry.reset()
+}
+
+// Start is called when the node becomes the active one of a performance
+// secondary, before anything is applied, while the core's state is held as it is
+// in a hook of the unseal; the context ends with that duty. It takes up what was
+// applied to storage and not to the core, as after a crash between the two.
+func (f *Follower) Start(ctx context.Context) {
+	f.taking.Lock()
+	defer f.taking.Unlock()
+	f.forgetAll()
+	f.mu.Lock()
+	f.duty = ctx
+	// The devices have said so for themselves when they were opened.
+	for about := range f.lacks {
+		if !strings.HasPrefix(about, "audit ") {
+			delete(f.lacks, about)
+		}
+	}
+	f.mu.Unlock()
+	f.tables(ctx)
+	f.persist(ctx, "the headers of the UI", f.core.UIHeaders)
+	f.done(len(f.idleMounts()) == 0, "idle mounts", f.retryIdle)
+	f.plan()
+	if f.o.Away != nil {
+		go f.leases.regain(ctx)
+	}
+}
+
+// Applied takes up keys that were written or deleted, in their order. It returns the keys
+// that it has not taken up, which the caller gives again: the core could not be held, the
+// context has ended, or the core could not read what has changed. A mount that lacks
+// something does not count as such, because it may lack it for long: Lacks says so, and the
+// follower tries again by itself.
+func (f *Follower) Applied(ctx context.Context, keys []string) (left []string) {
+	release, err := f.holdSoon(ctx)
+	if err != nil {
+		return keys
+	}
+	defer release()
+	return f.take(ctx, keys)
+}
+
+// Recheck compares all tables again, and does again what has failed: the filter
+// has changed, or a plugin was installed.
+func (f *Follower) Recheck(ctx context.Context) error {
+	release, err := f.hold(ctx)
+	if err != nil {
+		return fmt.Errorf("the mounts of this secondary cannot be compared now: %w", err)
+	}
+	defer release()
+	f.recheck(ctx)
+	return nil
+}
+
+// RecheckSoon is Recheck beside the caller, which may hold what that waits for.
+func (f *Follower) RecheckSoon() {
+	if f.rechecks.Swap(true) {
+		return // the one that waits comes after what this one is for
+	}
+	go func() {
+		duty := f.onDuty()
+		release, err := f.hold(duty)
+		f.rechecks.Store(false)
+		if err != nil {
+			return // everything is taken up when this node becomes active
+		}
+		defer release()
+		f.recheck(duty)
+	}()
+}
+
+// recheck compares and does again what there is.
+func (f *Follower) recheck(ctx context.Context) {
+	f.tables(ctx)
+	f.retryIdle(ctx)
+	f.redo(ctx)
+}
+
+// HoldWait bounds how long taking up waits for the core's state. Whoever has that state is
+// about to seal, and may wait for a request that waits for this.
+const HoldWait = time.Second
+
+func (f *Follower) holdSoon(ctx context.Context) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, HoldWait)
+	defer cancel()
+	return f.hold(ctx)
+}
+
+// hold keeps the core as it is, and others from taking something up.
+func (f *Follower) hold(ctx context.Context) (release func(), err error) {
+	free, err := f.core.Hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.taking.Lock()
+	return func() {
+		f.plan()
+		f.taking.Unlock()
+		free()
+	}, nil
+}
+
+func (f *Follower) tables(ctx context.Context) {
+	for _, table := range []string{vaultname.Mounts, vaultname.Auth, vaultname.Audit} {
+		f.table(ctx, table)
+	}
+}
+
+// AuditDevice says that an audit device cannot be opened here, or with nil that
+// it is open.
+func (f *Follower) AuditDevice(path string, err error) {
+	if err == nil {
+		f.mend("audit " + path)
+		f.logger.Info("an audit device of the primary is open now", "path", path)
+		return
+	}
+	f.lack("audit "+path, fmt.Sprintf("audit device %s cannot be opened here: %v; requests are answered while another device logs them", path, err))
+}
+
+// Lacks says in sentences what this secondary does not have of what it should.
+func (f *Follower) Lacks() []string {
+	var out []string
+	for _, table := range []string{vaultname.Mounts, vaultname.Auth} {
+		idle, err := f.core.Idle(table)
+		if err != nil {
+			out = append(out, fmt.Sprintf("the mounts of %s cannot be read: %v", table, err))
+		}
+		for _, e := range idle {
+			out = append(out, fmt.Sprintf("plugin %s is not installed here or does not start: mount %s answers nothing until it does", e.Type, vaultname.RequestPath(table, e.Path)))
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, text := range f.lacks {
+		out = append(out, text)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package node
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/internalshared/configutil"
+	"github.com/hashicorp/vault/physical/etcd"
+	"github.com/hashicorp/vault/physical/manta"
+	"github.com/hashicorp/vault/physical/raft"
+	"github.com/hashicorp/vault/physical/s3"
+	"github.com/hashicorp/vault/physical/zookeeper"
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/sdk/physical/file"
+	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/activation"
+	"github.com/vault-replication/vault-replication/host/internal/api/consistency"
+	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/internal/api/gate"
+	"github.com/vault-replication/vault-replication/host/internal/api/operationtoken"
+	"github.com/vault-replication/vault-replication/host/internal/api/rolechange"
+	"github.com/vault-replication/vault-replication/host/internal/catalog"
+	"github.com/vault-replication/vault-replication/host/internal/cluster"
+	"github.com/vault-replication/vault-replication/host/internal/config"
+	"github.com/vault-replication/vault-replication/host/internal/role"
+	"github.com/vault-replication/vault-replication/host/internal/serving"
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/vaultname"
+)
+
+// Node is a Vault core with replication.
+type Node struct {
+	core       *vaultcore.Core
+	controller *role.Controller
+	plugins    *plugins
+	serving    *serving.Server
+	states     consistency.Node
+	tokens     *operationtoken.Verifier
+	collector  http.Handler
+	// bootstrapping serves what a cluster without tokens can be asked for.
+	bootstrapping http.Handler
+	itself        *itself
+	requests      *rolechange.Gate
+	logger        hclog.Logger
+}
+
+// New attaches replication to a core. It must run before the core is unsealed.
+func New(core *vault.Core, cfg *config.Config) (*Node, error) {
+	logger := core.Logger().Named("replication")
+	core.AddLogger(logger)
+	c, err := vaultcore.Attach(core)
+	if err != nil {
+		return nil, err
+	}
+	var tap *storage.Tap
+	c.InstallStorage(func(inner physical.Backend) physical.Backend {
+		tap = storage.New(onestep.Over(inner), storageOptions(c, cfg, logger.Named("storage")))
+		return tap.Backend()
+	})
+	if err := adoptClusterAddr(c, cfg.ClusterAddr); err != nil {
+		return nil, err
+	}
+	port := clusterPort(core, c, cfg, logger)
+	entries, err := catalog.New(catalog.Config{Dir: cfg.PluginDirectory, Store: entryStore{c}, BuiltinVersion: Version})
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{core: c, logger: logger, tokens: operationtoken.NewVerifier(role.TokenStore{Core: c}, role.BatchTokens{Core: c})}
+	collector := operationtoken.NewCollector(role.Shares{Core: c}, n.tokens, logger)
+	n.collector = operationtoken.Handler(collector)
+	n.controller, err = role.New(role.Options{
+		Core: c, Tap: tap, Store: tap.Inner(), Port: port, Logger: logger,
+		// Shares that were collected do not outlive the active duty.
+		OnInactive: func() { collector.Cancel() },
+		Plugins: func(rc *role.Controller) (_ role.Plugins, err error) {
+			n.plugins, err = newPlugins(entries, rc, logger)
+			return n.plugins, err
+		},
+		Requests: func(rc *role.Controller) role.Requests {
+			n.itself = &itself{core: c, controller: rc}
+			n.requests = rolechange.New(n.itself, rolechange.Limits{})
+			return n.requests
+		},
+		Serving: func(rc *role.Controller) role.Serving {
+			n.serving = serving.New(serving.Options{
+				Core: c, Tap: tap, Set: rc.Set(), Mounts: rc.Mounts(), Filters: rc.Filters(), Hiding: rc.Hiding(),
+				Requests: n.requests, BestEffortWait: cfg.BestEffortWALWaitDuration, Logger: logger,
+			})
+			return n.serving
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	activations := &activation.Client{Logger: logger.Named("activation")}
+	n.bootstrapping = endpoints.Bootstrapping(endpoints.Options{Controller: n.controller, Tokens: n.tokens, Activations: activations})
+	c.OnSystemBackend(func(b *framework.Backend) error {
+		err := endpoints.Decorate(b, endpoints.Options{
+			Controller: n.controller, Filters: n.controller.Filters(), Tokens: n.tokens, Activations: activations, Catalog: n.plugins, MayRead: c.MayRead,
+		})
+		if err != nil {
+			return err
+		}
+		return n.serving.Decorate(b, vaultname.System)
+	})
+	n.states = n.controller.Consistency(cfg.BestEffortWALWaitDuration)
+	return n, nil
+}
+
+// adoptClusterAddr makes the configured cluster address that of a core whose
+// storage elects no leader: Vault would advertise the API port plus one there.
+// The environment wins, as in Vault, and an empty address means that clustering
+// is disabled.
+func adoptClusterAddr(c *vaultcore.Core, addr string) error {
+	if addr == "" || c.HasHA() || c.ClusterAddr() == "" || os.Getenv("VAULT_CLUSTER_ADDR") != "" {
+		return nil
+	}
+	rendered, err := configutil.ParseSingleIPTemplate(addr)
+	if err != nil {
+		return fmt.Errorf("the cluster_addr %q of the configuration cannot be used: %w", addr, err)
+	}
+	c.SetClusterAddr(configutil.NormalizeAddr(rendered))
+	return nil
+}
+
+// storageOptions sets the tap up for the storage of this core.
+func storageOptions(c *vaultcore.Core, cfg *config.Config, logger hclog.Logger) storage.Options {
+	return storage.Options{
+		Logger:     logger,
+		Limits:     limitsOf(c.UnderlyingStorage()),
+		ApplyBytes: applyBytesOf(c.UnderlyingStorage()),
+		Room:       roomIn(c.RaftFolder()),
+		RingBytes:  int(cfg.BufferSize),
+		RingRows:   int(cfg.BufferLength),
+		Caps:       storage.SlotCaps{Bytes: cfg.SlotMaxRetained, Age: cfg.SlotMaxAge},
+		PathKeys:   joinsPaths(c.UnderlyingStorage()),
+		AnyPrefix:  listsAnyPrefix(c.UnderlyingStorage()),
+		Fenced:     fences(c.UnderlyingStorage()),
+		Alone:      role.AppliedAlone,
+	}
+}
+
+// clusterPort is the port of the cluster listener that replication shares with Vault.
+func clusterPort(core *vault.Core, c *vaultcore.Core, cfg *config.Config, logger hclog.Logger) *cluster.Port {
+	// Where Vault's own network is, under its name: an operator sets its level by that.
+	network := core.Logger().Named("cluster-listener").Named("tcp")
+	core.AddLogger(network)
+	c.SetClusterNetwork(cluster.NewBorder(c.ClusterListenerAddrs, clusterListener(c), network))
+	return cluster.New(c.ClusterListener, cluster.TLSPolicy{MinVersion: cfg.TLSMinVersion, CipherSuites: cfg.TLSCipherSuites}, logger.Named("cluster"))
+}
+
+// clusterListener is Vault's cluster listener with what the border needs of it.
+func clusterListener(c *vaultcore.Core) func() cluster.Listener {
+	return func() cluster.Listener {
+		l, connections := c.ClusterListenerConnections()
+		return cluster.Listener{Listener: l, Connections: connections}
+	}
+}
+
+// joinsPaths says whether the storage takes keys for paths, so that several are one.
+func joinsPaths(store physical.Backend) bool {
+	switch store.(type) {
+	case *file.FileBackend, *etcd.EtcdBackend, *s3.S3Backend, *zookeeper.ZooKeeperBackend, *manta.MantaBackend:
+		return true
+	default:
+		return false
+	}
+}
+
+// listsAnyPrefix says whether the storage lists what begins with any prefix. Raft's does,
+// for its keys are in order; others know directories alone. A test holds it to that.
+func listsAnyPrefix(store physical.Backend) bool {
+	_, ok := store.(*raft.RaftBackend)
+	return ok
+}
+
+// fences says whether the storage keeps a deposed leader from writing: raft by its term,
+// and what checks the lock with each write. Others have transactions and a lock that only
+// times out, as CockroachDB and Spanner.
+func fences(store physical.Backend) bool {
+	if _, ok := store.(*raft.RaftBackend); ok {
+		return true
+	}
+	_, ok := store.(physical.FencingHABackend)
+	return ok
+}
+
+// limitsOf reads the limits of transactions from the storage itself: the layers
+// above it do not pass them on.
+func limitsOf(store physical.Backend) func() (int, int) {
+	l, ok := store.(physical.TransactionalLimits)
+	if !ok {
+		return func() (int, int) { return 0, 0 }
+	}
+	return l.TransactionLimits
+}
+
+// raftApplyBytes leaves an eighth free below the 512 KiB from which Vault's raft cuts
+// a log entry into pieces: half of the largest entry that it takes, unless
+// max_entry_size is set lower.
+const raftApplyBytes = 448 << 10
+
+// applyBytesOf says how large transactions of applied writes may be. Raft's own
+// limit is for batches of a core that serves clients; each of a secondary's
+// transactions has to wait for the one before, and so larger ones catch up sooner.
+// An operator's limit is kept.
+func applyBytesOf(store physical.Backend) int {
+	if _, ok := store.(*raft.RaftBackend); !ok || os.Getenv(raft.EnvVaultRaftMaxBatchSizeBytes) != "" {
+		return 0
+	}
+	return raftApplyBytes
+}
+
+// Wrap puts the gates in front of Vault's handler for one listener, or for the
+// cluster port.
+func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Handler {
+	o := gate.Options{Node: n.controller, Tokens: n.tokens, OperationTokens: n.collector, Bootstrapping: n.bootstrapping, Logger: n.logger}
+	n.serving.Listens(props.ListenerConfig)
+	if l := props.ListenerConfig; l != nil {
+		o.UnauthenticatedMetrics = l.Telemetry.UnauthenticatedMetricsAccess
+		o.UnauthenticatedProfiling = l.Profiling.UnauthenticatedPProfAccess
+		o.UnauthenticatedInFlight = l.InFlightRequestLogging.UnauthenticatedInFlightAccess
+	}
+	return n.requests.Wrap(gate.Wrap(consistency.Wrap(next, n.states), o), n.listener(props.ListenerConfig))
+}
+
+// Close ends the plugins' processes and what goes on beside the core.
+func (n *Node) Close() {
+	n.plugins.close()
+	n.controller.Close()
+}

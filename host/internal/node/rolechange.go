@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package node
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	vaulthttp "github.com/hashicorp/vault/http"
+	"github.com/hashicorp/vault/internalshared/configutil"
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/vault"
+	"github.com/hashicorp/vault/version"
+
+	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/internal/api/rolechange"
+	"github.com/vault-replication/vault-replication/host/internal/role"
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// itself is what a node can tell while its core cannot be asked.
+type itself struct {
+	core       *vaultcore.Core
+	controller *role.Controller
+
+	mu sync.Mutex
+	// last is the status of before a change.
+	last map[replication.Mode]*endpoints.ModeStatus
+}
+
+var _ rolechange.Node = (*itself)(nil)
+
+// Active implements [rolechange.Node].
+func (i *itself) Active() bool { return i.controller.State().Active }
+
+// PassesOn implements [rolechange.Node].
+func (i *itself) PassesOn() bool { return !i.core.HasHA() || i.core.Sealed() || i.core.LeaderKnown() }
+
+// rememberTimeout bounds what a change waits for its plugins to tell.
+const rememberTimeout = 500 * time.Millisecond
+
+// Remember implements [rolechange.Node].
+func (i *itself) Remember() {
+	ctx, cancel := context.WithTimeout(context.Background(), rememberTimeout)
+	defer cancel()
+	last := map[replication.Mode]*endpoints.ModeStatus{}
+	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+		if s, err := i.controller.Status(ctx, mode); err == nil {
+			last[mode] = s
+		}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.last = last
+}
+
+// status is that of before as long as the role is that of before, and then the role.
+func (i *itself) status(mode replication.Mode) *endpoints.ModeStatus {
+	now := i.controller.Known(mode)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if last := i.last[mode]; last != nil && last.Role == now.Role && last.ClusterID == now.ClusterID {
+		return last
+	}
+	return now
+}
+
+// own are the answers of a listener.
+func (n *Node) own(l *configutil.Listener) rolechange.Own {
+	if l == nil {
+		l = &configutil.Listener{}
+	}
+	return func(r *http.Request) (int, any, bool) {
+		if r.URL.RawPath != "" || r.Header.Get(consts.NamespaceHeaderName) != "" || l.ChrootNamespace != "" ||
+			n.core.Sealed() && !n.requests.Changing() {
+			return 0, nil, false
+		}
+		get := r.Method == http.MethodGet
+		switch {
+		case r.URL.Path == "/v1/sys/health" && (get || r.Method == http.MethodHead):
+			status, body := n.itself.health(r, l)
+			return status, body, true
+		case r.URL.Path == "/v1/sys/leader" && get:
+			return http.StatusOK, &vault.LeaderResponse{HAEnabled: n.core.HasHA()}, true
+		case get && !l.DisableReplicationStatusEndpoints:
+			body, ok := endpoints.OwnStatus(r.URL.Path, n.itself.status)
+			return http.StatusOK, body, ok
+		}
+		return 0, nil, false
+	}
+}
+
+// health is that of a node that is not active now, in the role that it has now.
+func (i *itself) health(r *http.Request, l *configutil.Listener) (int, *vaulthttp.HealthResponse) {
+	state, word := i.controller.State(), i.core.ReplicationState()
+	dr := word.GetDRString()
+	code, parameter := http.StatusTooManyRequests, "standbycode"
+	switch standbyOK, _ := strconv.ParseBool(r.URL.Query().Get("standbyok")); {
+	case state.Bootstrapping:
+		// It is no DR secondary, though it is built as one.
+		code, parameter, dr = http.StatusServiceUnavailable, "sealedcode", string(replication.Disabled)
+	case state.DRSecondary:
+		code, parameter = statusDRSecondary, "drsecondarycode"
+	case standbyOK:
+		code, parameter = http.StatusOK, "activecode"
+	}
+	if other, err := strconv.Atoi(r.URL.Query().Get(parameter)); err == nil && other >= 100 && other <= 999 {
+		code = other
+	}
+	body := &vaulthttp.HealthResponse{
+		Initialized: true, Standby: true,
+		ReplicationPerformanceMode: word.GetPerformanceString(), ReplicationDRMode: dr,
+		ServerTimeUTC: time.Now().UTC().Unix(), Version: version.GetVersion().VersionNumber(),
+	}
+	if l.RedactVersion {
+		body.Version = ""
+	}
+	return code, body
+}
+
+// statusDRSecondary is what sys/health answers of a DR secondary.
+const statusDRSecondary = 472
+
+// listener is what the gate in front of everything is to know of a way into the node.
+func (n *Node) listener(l *configutil.Listener) rolechange.Listener {
+	in := rolechange.Listener{Own: n.own(l)}
+	if l == nil || l.Type == "" {
+		// The cluster port.
+		in.Passed = true
+		return in
+	}
+	if l.Telemetry.UnauthenticatedMetricsAccess {
+		in.Aside = append(in.Aside, "/v1/sys/metrics")
+	}
+	if l.Profiling.UnauthenticatedPProfAccess {
+		in.Aside = append(in.Aside, "/v1/sys/pprof/")
+	}
+	if l.InFlightRequestLogging.UnauthenticatedInFlightAccess {
+		in.Aside = append(in.Aside, "/v1/sys/in-flight-req")
+	}
+	return in
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/internal/cluster"
+	"github.com/vault-replication/vault-replication/host/internal/handover"
+	"github.com/vault-replication/vault-replication/host/internal/pairing"
+	"github.com/vault-replication/vault-replication/host/internal/role/filters"
+	"github.com/vault-replication/vault-replication/host/internal/role/keys"
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// changes carries out changes of role, one at a time.
+type changes struct {
+	*roles
+	*sessions
+	*rows
+	*term
+	core *vaultcore.Core
+	tap  *storage.Tap
+	// store is the storage below the tap: writes to it pass no guard.
+	store     physical.Backend
+	port      *cluster.Port
+	paired    *pairing.Book
+	relations *relations
+	ring      *keys.Ring
+	shares    *keys.Shares
+	serving   Serving
+	requests  Requests
+	logger    hclog.Logger
+
+	// changing is held for the whole of a change.
+	changing sync.Mutex
+	// applies is held for reading by each apply, and for writing while a role changes.
+	applies sync.RWMutex
+}
+
+// losses finds what this cluster would lose as a primary.
+func (c *changes) losses() losses {
+	return losses{core: c.core, tap: c.tap, roles: c.roles, hiding: c.hiding, serving: c.serving}
+}
+
+// beginChange reserves the node for one change of role. It does not wait: the
+// request that asks holds the core's state lock for reading, which the change
+// under way may be waiting for.
+func (c *changes) beginChange() error {
+	if !c.changing.TryLock() {
+		return replication.Errorf(replication.Unavailable, "another change of replication is under way on this cluster: try again when it has ended")
+	}
+	return nil
+}
+
+// change is a change of the role in one mode. Who asks for it says what it is to be,
+// decide and prepare find out what it takes.
+type change struct {
+	mode     replication.Mode
+	from, to replication.Role
+	// what names it in the log and in the status.
+	what string
+	// ask has the plugin decide on it.
+	ask func(context.Context, replication.Backend) (*replication.Transition, error)
+	// force promotes a secondary whose content is not complete.
+	force bool
+	// consume uses up the DR operation token that allowed it; nil for none.
+	consume endpoints.Consume
+
+	// transition is the plugin's decision.
+	transition *replication.Transition
+	// after is the record once the change is made.
+	after *Record
+	// rows are the records behind the barrier that it changes, in clear; nil deletes.
+	rows map[string][]byte
+}
+
+// changeLive carries out a change that needs no restart of the core: between no role
+// and primary.
+func (c *changes) changeLive(ctx context.Context, ch *change) ([]string, error) {
+	if err := c.beginChange(); err != nil {
+		return nil, err
+	}
+	defer c.changing.Unlock()
+	if err := c.decide(ctx, ch); err != nil {
+		return nil, err
+	}
+	if err := c.setAfter(ctx, ch); err != nil {
+		return nil, err
+	}
+	return ch.transition.Warnings, c.putLive(ctx, ch.mode, ch.after, ch.transition)
+}
+
+// changeByRestart carries out a change that changes what a core builds at unseal: by a
+// restart of the core in place, after the request has ended.
+func (c *changes) changeByRestart(ctx context.Context, ch *change) ([]string, error) {
+	if err := c.beginChange(); err != nil {
+		return nil, err
+	}
+	if err := c.decide(ctx, ch); err != nil {
+		c.changing.Unlock()
+		return nil, err
+	}
+	c.afterRequest(ctx, ch.mode, ch.what, c.changing.Unlock, func(ctx context.Context) error { return c.carryOut(ctx, ch) })
+	return ch.transition.Warnings, nil
+}
+
+// decide asks the plugin for the transition. Nothing is changed yet.
+func (c *changes) decide(ctx context.Context, ch *change) error {
+	ch.after = c.Record()
+	if err := mustBe(ch.after, ch.mode, ch.from); err != nil {
+		return err
+	}
+	b, err := c.backend(ctx, ch.mode)
+	if err != nil {
+		return err
+	}
+	if ch.transition, err = ch.ask(ctx, b); err != nil {
+		return err
+	}
+	if have := ch.transition.Role; have != ch.to {
+		return replication.Errorf(replication.Internal, "the plugin asked for the role %q in place of %q: nothing was changed", have, ch.to)
+	}
+	return nil
+}
+
+// carryOut makes a change: first all that can fail without a trace, then the end of the
+// sessions, which afterRequest begins again if the rest fails, then one step in storage
+// while the core is sealed.
+func (c *changes) carryOut(ctx context.Context, ch *change) error {
+	if err := c.prepare(ctx, ch); err != nil {
+		return err
+	}
+	if err := c.endSessions(ctx, ch); err != nil {
+		return err
+	}
+	rows, err := c.encrypted(ctx, ch.rows)
+	if err != nil {
+		return err
+	}
+	end, err := c.endOfHistory(ch)
+	if err != nil {
+		return err
+	}
+	if ch.consume != nil {
+		if err := ch.consume(ctx); err != nil {
+			return err
+		}
+	}
+	return c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
+		// An apply of a plugin that hung may still be under way.
+		c.applies.Lock()
+		defer c.applies.Unlock()
+		ending, err := c.endingRows(ctx, ch)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.write(ctx, slices.Concat(rows, ending, end))
+	})
+}
+
+// prepare finds out the record after a change and the rows that it takes. It changes
+// nothing.
+func (c *changes) prepare(ctx context.Context, ch *change) error {
+	err := c.setAfter(ctx, ch)
+	if err != nil {
+		return err
+	}
+	if ch.rows, err = c.stateRows(ctx, ch.mode, ch.transition); err != nil {
+		return err
+	}
+	if ch.mode == replication.Performance {
+		// What it has taken up of a filter is no measure for another role.
+		ch.rows[filters.HidingKey] = nil
+	} else if err := c.otherRole(ctx, ch); err != nil {
+		return err
+	}
+	return withRole(ch.rows, ch.after)
+}
+
+// setAfter sets the role that the mode has after a change.
+func (c *changes) setAfter(ctx context.Context, ch *change) (err error) {
+	mr := ch.after.mode(ch.mode)
+	mr.Role = ch.to
+	mr.Contested = ch.transition.Contested && ch.to == replication.Primary
+	switch {
+	case ch.to == replication.Disabled:
+		*mr = ModeRecord{Role: replication.Disabled}
+	case ch.to == replication.Primary && ch.from == replication.Disabled:
+		*mr = ModeRecord{Role: replication.Primary, SetID: ch.transition.ClusterID}
+		if mr.Epoch, err = newEpoch(replication.Epoch{}); err == nil {
+			mr.IndexKey, err = handover.NewKey()
+		}
+	case ch.to == replication.Primary:
+		// A promotion always begins an epoch: two histories must not share one.
+		mr.SecondaryID, mr.Pairing = "", nil
+		mr.Epoch, err = c.epochAfter(ctx, ch.mode, mr.Epoch)
+	}
+	return err
+}
+
+// endSessions ends what goes on in the role of before, ahead of the rows: nothing may be
+// applied or acknowledged beyond what they say.
+func (c *changes) endSessions(ctx context.Context, ch *change) error {
+	if ch.from == replication.Primary {
+		if ch.mode == replication.DR && c.Role(replication.Performance) == replication.Secondary {
+			// What is applied from the performance primary is journalled past the guard. The
+			// DR secondary that goes on in this cluster's place is to have all of it: of what
+			// was acknowledged here, the performance primary keeps nothing.
+			c.stopPlugin(replication.Performance)
+		}
+		if err := c.drain(ctx, ch.mode); err != nil {
+			return err
+		}
+	}
+	c.stopPlugin(ch.mode)
+	if ch.to != replication.Primary || ch.force {
+		return nil
+	}
+	// It was consistent when the plugin decided; more may have been applied.
+	cur, _, err := c.ring.Cursor(ctx, ch.mode)
+	if err == nil && !cur.Consistent() {
+		err = replication.Errorf(replication.Unavailable, "the primary sent more while the promotion began, and it is not complete: try again, or provide the 'force' argument")
+	}
+	return err
+}
+
+// otherRole is what a change of the role in disaster recovery does to the one in
+// performance replication. A DR secondary has none; it keeps that of its primary
+// at hand, for it takes it over with everything else when it is promoted.
+func (c *changes) otherRole(ctx context.Context, ch *change) error {
+	switch {
+	case ch.from != replication.Secondary:
+		ch.after.Performance = ModeRecord{Role: replication.Disabled}
+		return nil
+	case ch.to == replication.Disabled:
+		// It leaves the set, and with it the performance set.
+		names, err := listBelow(ctx, c.core, modePrefix(replication.Performance))
+		for _, name := range names {
+			ch.rows[modePrefix(replication.Performance)+name] = nil
+		}
+		return err
+	}
+	role, err := inherited(ctx, c.core)
+	if err != nil {
+		return err
+	}
+	if role.Role == replication.Primary {
+		if role.Epoch, err = c.epochAfter(ctx, replication.Performance, role.Epoch); err != nil {
+			return err
+		}
+	}
+	role.Contested = ch.transition.Contested && role.Role != replication.Disabled
+	ch.after.Performance = *role
+	return nil
+}
+
+// afterRequest runs a change once the request that asked for it has ended: the
+// restart needs the core to itself, and the client its answer. Unlock ends the
+// change.
+func (c *changes) afterRequest(request context.Context, mode replication.Mode, what string, unlock func(), change func(context.Context) error) {
+	c.setFailure(mode, "")
+	// What the client sends next is for the role that it has asked for.
+	empty, open := c.requests.Hold()
+	context.AfterFunc(request, func() {
+		defer unlock()
+		defer open()
+		empty()
+		// The change outlives the request and, for it seals the core, the duty.
+		ctx := context.WithoutCancel(request)
+		if err := change(ctx); err != nil {
+			c.logger.Error("a change of role failed", "mode", mode, "change", what, "error", err)
+			c.setFailure(mode, what+" failed: "+err.Error())
+			c.goOn(ctx)
+			return
+		}
+		c.logger.Info("a change of role is complete", "mode", mode, "change", what, "role", c.Role(mode))
+	})
+}
+
+// goOn takes the present role up again after a change that failed.
+func (c *changes) goOn(ctx context.Context) {
+	duty, err := c.active()
+	if err != nil {
+		return // the next leadership takes it up, and until then nothing is let through
+	}
+	if err := c.enforce(ctx, c.Record(), false); err != nil {
+		c.logger.Error("the guard of the storage could not be restored", "error", err)
+	}
+	// Both: a change in one mode may have ended the sessions of the other.
+	for _, m := range modes {
+		if c.Role(m) != replication.Disabled {
+			c.startPlugin(duty, m)
+		}
+	}
+}

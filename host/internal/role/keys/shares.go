@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package keys
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/internal/handover"
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/host/vaultname"
+)
+
+// SharesRow has the mark of the key shares that open the primary. It is shared: a secondary
+// that sees in it other shares than its own asks the primary's host for its keys. What is
+// encrypted with the keyring was written by a host that has it.
+const SharesRow = "core/replication-shares"
+
+// sharesInterval is how often a primary looks whether it was rekeyed.
+const sharesInterval = 2 * time.Second
+
+// sealRows are the rows that a rekey changes, of unseal and of recovery shares.
+var sealRows = []string{vaultname.StoredKeys, vaultname.SealConfig, vaultname.ShamirKey, vaultname.RecoveryConfig, vaultname.RecoveryKey}
+
+// Shares looks after the key shares of this cluster: a primary says which it has, and a
+// secondary compares its own with them.
+type Shares struct {
+	core  *vaultcore.Core
+	store physical.Backend
+	// speaks says whether this cluster writes what all clusters of its set have: then its
+	// shares are the set's.
+	speaks func() bool
+	logger hclog.Logger
+	// came says that the primary's mark was applied.
+	came chan struct{}
+	// late says why this cluster, a secondary, has other shares than its primary still.
+	late atomic.Pointer[string]
+	// fit is a digest of rows and mark that were seen to fit: to open a recovery key, an
+	// auto-unseal seal asks a service that counts its calls.
+	fit atomic.Pointer[[sha256.Size]byte]
+}
+
+// NewShares makes them. Speaks says whether the shares of this cluster are its set's.
+func NewShares(core *vaultcore.Core, store physical.Backend, speaks func() bool, logger hclog.Logger) *Shares {
+	return &Shares{core: core, store: store, speaks: speaks, logger: logger, came: make(chan struct{}, 1)}
+}
+
+// Came gets a value when the primary's mark has arrived.
+func (k *Shares) Came() <-chan struct{} { return k.came }
+
+// Applied takes notice of a mark that has arrived.
+func (k *Shares) Applied() {
+	select {
+	case k.came <- struct{}{}:
+	default:
+	}
+}
+
+// Note keeps why the primary's shares could not be taken over, or that there is nothing to
+// take over.
+func (k *Shares) Note(err error) {
+	if err == nil {
+		k.late.Store(nil)
+		return
+	}
+	text := "this secondary is opened by the key shares of before a rekey of its primary, and could not take over the new ones yet: " + err.Error()
+	k.late.Store(&text)
+}
+
+// Trouble is one sentence for the status, empty if all is well.
+func (k *Shares) Trouble() string {
+	if text := k.late.Load(); text != nil {
+		return *text
+	}
+	return ""
+}
+
+// Watch keeps the mark of a primary up to date as long as the node is active. Vault writes a
+// rekey row by row and says nothing of it, so its rows are looked at; what has not changed
+// since the last look is what the rekey has come to.
+func (k *Shares) Watch(duty context.Context) {
+	ticker := time.NewTicker(sharesInterval)
+	defer ticker.Stop()
+	var last, told []byte
+	for {
+		select {
+		case <-duty.Done():
+			return
+		case <-ticker.C:
+		}
+		if !k.speaks() {
+			told = nil
+			continue
+		}
+		now, err := k.rows(duty)
+		if err != nil {
+			continue
+		}
+		if bytes.Equal(now, last) && !bytes.Equal(now, told) {
+			if err := k.Tell(duty); err != nil {
+				if duty.Err() == nil {
+					k.logger.Warn("secondaries cannot be told of this cluster's key shares; it is tried again", "error", err)
+				}
+				continue
+			}
+			told = now
+		}
+		last = now
+	}
+}
+
+// rows is a digest of the rows that a rekey changes, as they are stored.
+func (k *Shares) rows(ctx context.Context) ([]byte, error) {
+	h := sha256.New()
+	for _, key := range sealRows {
+		e, err := k.store.Get(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		size := uint64(0)
+		if e != nil {
+			size = uint64(len(e.Value)) + 1
+		}
+		_ = binary.Write(h, binary.BigEndian, size)
+		if e != nil {
+			h.Write(e.Value)
+		}
+	}
+	return h.Sum(nil), nil
+}
+
+// Tell writes a new mark if the stored one does not fit the key shares of now.
+func (k *Shares) Tell(ctx context.Context) error {
+	own, err := handover.SharesOf(ctx, k.core)
+	if err != nil {
+		return err
+	}
+	defer own.Wipe()
+	mark, err := k.mark(ctx)
+	if err != nil || mark != nil && mark.Fits(own) {
+		return err
+	}
+	if mark, err = own.Mark(); err != nil {
+		return err
+	}
+	raw, err := mark.Encode()
+	if err != nil {
+		return err
+	}
+	k.logger.Info("secondaries are told of this cluster's key shares, and ask for them where theirs are others")
+	return k.core.PutEntry(ctx, SharesRow, raw)
+}
+
+// mark is the stored one, nil if there is none.
+func (k *Shares) mark(ctx context.Context) (*handover.SharesMark, error) {
+	raw, err := k.core.GetEntry(ctx, SharesRow)
+	if err != nil || raw == nil {
+		return nil, err
+	}
+	return handover.DecodeSharesMark(raw)
+}
+
+// Differ says whether this cluster, a secondary, is opened by other shares than its primary.
+// Where the mark cannot be read, its key is one of those that are held back.
+func (k *Shares) Differ(ctx context.Context) (bool, error) {
+	mark, err := k.mark(ctx)
+	if err != nil || mark == nil {
+		return false, err
+	}
+	rows, err := k.rows(ctx)
+	if err != nil {
+		return false, err
+	}
+	seen := sha256.Sum256(slices.Concat(rows, mark.Salt, mark.Digest))
+	if fit := k.fit.Load(); fit != nil && *fit == seen {
+		return false, nil
+	}
+	own, err := handover.SharesOf(ctx, k.core)
+	if err != nil {
+		return false, fmt.Errorf("the key shares of this cluster cannot be compared with the primary's: %w", err)
+	}
+	defer own.Wipe()
+	if !mark.Fits(own) {
+		return true, nil
+	}
+	k.fit.Store(&seen)
+	return false, nil
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package mounts knows the mounts of a cluster and what their backends declare as local:
+// the classes of the keys below them follow from that. It learns from the stored tables,
+// from those that this core writes, from those that arrive from a primary, and from the
+// backends themselves. It also knows which mounts are about to be taken away.
+package mounts
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
+	"github.com/vault-replication/vault-replication/host/vaultname"
+)
+
+// SharedTables are the tables of mounts that a performance set shares.
+var SharedTables = []string{vaultname.Mounts, vaultname.Auth}
+
+// Learner keeps what is known of the mounts up to date.
+type Learner struct {
+	core   *vaultcore.Core
+	tap    *storage.Tap
+	logger hclog.Logger
+	// follows says whether the cluster is a secondary, where the primary's word counts.
+	follows func() bool
+
+	known  *keyclass.Mounts
+	taints taints
+
+	mu sync.Mutex
+	// unsettled are the views whose classes an arriving batch changes.
+	unsettled []string
+}
+
+// New makes the tap classify keys by what the learner knows.
+func New(core *vaultcore.Core, tap *storage.Tap, follows func() bool, logger hclog.Logger) *Learner {
+	l := &Learner{core: core, tap: tap, follows: follows, logger: logger, known: keyclass.NewMounts()}
+	tap.Classes().SetMounts(l.known)
+	return l
+}
+
+// Known are the mounts for those who read only.
+func (l *Learner) Known() *keyclass.Mounts { return l.known }
+
+// TakeTainted says, once, whether the last write of a table tainted a mount.
+func (l *Learner) TakeTainted(table string) bool { return l.taints.take(table) }
+
+// Load learns all mounts from the stored tables, and what their backends have declared
+// on a primary, before the core reads or writes anything below their views. Nothing is
+// counted yet.
+func (l *Learner) Load(ctx context.Context) error {
+	declared, err := l.declared(ctx)
+	if err != nil {
+		return err
+	}
+	l.known.Unload()
+	l.known.SetRecorded(declared)
+	for key := range keyclass.Tables {
+		table, err := l.core.StoredTable(ctx, key)
+		if err != nil {
+			return err
+		}
+		if _, err := l.learn(key, table); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// declared is the stored record of what backends have declared.
+func (l *Learner) declared(ctx context.Context) (keyclass.Declared, error) {
+	raw, err := l.core.GetEntry(ctx, keyclass.DeclaredKey)
+	if err != nil {
+		return nil, err
+	}
+	return keyclass.DecodeDeclared(raw)
+}
+
+// TableWritten takes up a table of mounts that this core is about to store. Value is nil if
+// the table is deleted. A mount that was not known until now may have been written to:
+// performance secondaries did not get those keys, so the keys are journalled again.
+func (l *Learner) TableWritten(ctx context.Context, key string, value []byte) error {
+	changed, err := l.learnStored(ctx, key, value)
+	if err != nil {
+		return err
+	}
+	return l.reclassify(ctx, changed)
+}
+
+func (l *Learner) learnStored(ctx context.Context, key string, value []byte) (changed []string, err error) {
+	if value == nil {
+		return l.learn(key, nil)
+	}
+	table, err := l.core.OpenTable(ctx, key, value)
+	if err != nil {
+		return nil, err
+	}
+	return l.learn(key, table)
+}
+
+// learnDeclared takes up the record of what backends have declared.
+func (l *Learner) learnDeclared(ctx context.Context, value []byte) (changed []string, err error) {
+	var raw []byte
+	if value != nil {
+		if raw, err = l.core.Decrypt(ctx, keyclass.DeclaredKey, value); err != nil {
+			return nil, err
+		}
+	}
+	declared, err := keyclass.DecodeDeclared(raw)
+	if err != nil {
+		return nil, err
+	}
+	return l.known.SetRecorded(declared), nil
+}
+
+// Arriving takes up the tables of mounts, and what backends have declared, in a batch
+// that is applied: the classes must be right when it is. Settle does the rest when it was.
+func (l *Learner) Arriving(ctx context.Context, b *txn.Batch) {
+	if e, comes := b.Get(keyclass.DeclaredKey); comes {
+		changed, err := l.learnDeclared(ctx, valueOf(e))
+		if err != nil {
+			l.logger.Error("what backends of the primary have declared cannot be read here; the keys of their mounts are classified as before", "error", err)
+		}
+		l.owe(changed)
+	}
+	for key := range keyclass.Tables {
+		e, comes := b.Get(key)
+		if !comes {
+			continue
+		}
+		changed, err := l.learnStored(ctx, key, valueOf(e))
+		if err != nil {
+			// The table is the primary's to decide, and this one is stored all the same;
+			// what it adds stays unknown here until the next one can be read.
+			l.logger.Error("a table of mounts of the primary cannot be read here", "table", key, "error", err)
+		}
+		l.owe(changed)
+	}
+}
+
+// valueOf is nil for a deletion.
+func valueOf(e *physical.Entry) []byte {
+	if e == nil {
+		return nil
+	}
+	return e.Value
+}
+
+func (l *Learner) owe(changed []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unsettled = append(l.unsettled, changed...)
+}
+
+// Settle finishes what Arriving has begun, once the batch is applied. What it could not
+// do it does when it is called again.
+func (l *Learner) Settle(ctx context.Context) error {
+	l.mu.Lock()
+	changed := l.unsettled
+	l.unsettled = nil
+	l.mu.Unlock()
+	if len(changed) == 0 {
+		return nil
+	}
+	err := l.reclassify(ctx, changed)
+	if err != nil {
+		l.owe(changed)
+	}
+	return err
+}
+
+// learn takes up what a table says and returns the views whose classes that
+// changes.
+func (l *Learner) learn(key string, table *vault.MountTable) (changed []string, err error) {
+	var mounts []vaultname.Mount
+	if table != nil {
+		for _, e := range table.Entries {
+			mounts = append(mounts, vaultname.Mount{
+				UUID: e.UUID, Path: vaultname.RequestPath(key, e.Path), Type: typeOf(e), Local: e.Local, External: e.Type == "plugin" || e.IsExternalPlugin(),
+			})
+		}
+	}
+	l.taints.learn(key, table)
+	return l.known.SetTable(key, mounts)
+}
+
+// typeOf is the type of an entry; before there were types for them, engines that
+// are no part of Vault were of the type "plugin".
+func typeOf(e *vault.MountEntry) string {
+	if e.Type == "plugin" {
+		return e.Config.PluginName
+	}
+	return e.Type
+}
+
+func (l *Learner) reclassify(ctx context.Context, changed []string) error {
+	if err := l.tap.Reclassify(ctx, changed...); err != nil {
+		return fmt.Errorf("keys of mounts cannot be told to the secondaries: %w", err)
+	}
+	return nil
+}
+
+// LearnBackend takes up which storage of a mount its backend declares as local. Of an
+// engine that is no part of Vault the primary's word counts on every cluster of the set:
+// one that a secondary loads may be of another version.
+func (l *Learner) LearnBackend(ctx context.Context, m vaultname.Mount, b logical.Backend) error {
+	view, ok := l.known.View(m.StoragePrefix)
+	if !ok || view.Local {
+		return nil
+	}
+	recorded := view.ByRecord()
+	if recorded && l.follows() {
+		return nil
+	}
+	var prefixes []string
+	if paths := b.SpecialPaths(); paths != nil {
+		prefixes = paths.LocalStorage
+	}
+	return learnPrefixes(l.known, view.UUID, prefixes,
+		func(changed []string) error { return l.reclassify(ctx, changed) },
+		func() error {
+			if !recorded {
+				return nil
+			}
+			return l.keepPrefixes(ctx, view.UUID, prefixes)
+		})
+}
+
+// learnPrefixes takes up what a backend declares, tells the secondaries of the views
+// whose classes that changes, and keeps it for the next unseal. It is kept last, and
+// unlearned when either fails: what is known already is told to nobody any more.
+func learnPrefixes(mounts *keyclass.Mounts, uuid string, prefixes []string, tell func(changed []string) error, keep func() error) error {
+	before, known := mounts.LocalPrefixes(uuid)
+	if known && slices.Equal(before, prefixes) {
+		return nil
+	}
+	// On a secondary it may change nothing now, and does when that is a primary.
+	err := tell(mounts.SetLocalPrefixes(uuid, prefixes))
+	if err == nil {
+		err = keep()
+	}
+	switch {
+	case err == nil:
+	case known:
+		mounts.SetLocalPrefixes(uuid, before)
+	default:
+		mounts.ForgetLocalPrefixes(uuid)
+	}
+	return err
+}
+
+func (l *Learner) keepPrefixes(ctx context.Context, uuid string, prefixes []string) error {
+	declared, err := l.declared(ctx)
+	if err != nil {
+		return err
+	}
+	if have, ok := declared[uuid]; ok && slices.Equal(have, prefixes) {
+		return nil
+	}
+	// Those of mounts that are gone go with them.
+	for known := range declared {
+		if _, ok := l.known.View(vaultname.EngineViews + known + "/"); !ok {
+			if _, ok := l.known.View(vaultname.AuthViews + known + "/"); !ok {
+				delete(declared, known)
+			}
+		}
+	}
+	declared[uuid] = prefixes
+	raw, err := declared.Encode()
+	if err != nil {
+		return err
+	}
+	if err := l.core.PutEntry(ctx, keyclass.DeclaredKey, raw); err != nil {
+		return err
+	}
+	l.known.SetRecorded(declared)
+	return nil
+}

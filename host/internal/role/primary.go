@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+
+	"github.com/hashicorp/go-uuid"
+
+	"github.com/vault-replication/vault-replication/host/activation"
+	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/internal/handover"
+	"github.com/vault-replication/vault-replication/host/internal/role/filters"
+	"github.com/vault-replication/vault-replication/host/proof"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// EnablePrimary makes a cluster without a role the primary of a new set. It
+// serves all the while: the journal and the port of the mode are added to a
+// running core.
+func (c *changes) EnablePrimary(ctx context.Context, mode replication.Mode, req replication.EnablePrimaryRequest) ([]string, error) {
+	return c.changeLive(ctx, &change{
+		mode: mode, from: replication.Disabled, to: replication.Primary,
+		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+			return b.EnablePrimary(ctx, req)
+		},
+	})
+}
+
+// DisablePrimary makes a primary a cluster without a role. Its secondaries lose
+// their connection.
+func (c *changes) DisablePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
+	return c.changeLive(ctx, &change{
+		mode: mode, from: replication.Primary, to: replication.Disabled,
+		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+			return b.DisablePrimary(ctx)
+		},
+	})
+}
+
+// putLive stores a record in one step with what the plugin asks for, and puts it in force
+// in the running core.
+func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition) error {
+	rows, err := c.stateRows(ctx, mode, t)
+	if err != nil {
+		return err
+	}
+	encrypted, err := c.recordRows(ctx, rows, r)
+	if err != nil {
+		return err
+	}
+	ending := r.mode(mode).Role == replication.Disabled
+	if ending {
+		c.stopPlugin(mode)
+		plain, err := c.deletions(ctx, plainPrefix(mode))
+		if err != nil {
+			return err
+		}
+		encrypted = append(encrypted, plain...)
+	}
+	if err := c.write(ctx, encrypted); err != nil {
+		return err
+	}
+	// From here on the change is made, whether or not the client waits for it.
+	ctx = context.WithoutCancel(ctx)
+	c.relations.forgetAll()
+	c.setFailure(mode, "")
+	if err := c.enforce(ctx, r, false); err != nil {
+		return err
+	}
+	// The journal must be on before a slot can be opened: the plugin gets its
+	// role after it.
+	if err := c.beginTerm(ctx); err != nil {
+		return err
+	}
+	if mode == replication.Performance && r.Performance.Role == replication.Secondary {
+		// It has the filter of another id now. The request holds the core's state, so that
+		// what this leaves is shown to the core by the next apply.
+		c.tap.Secondary(mode).Owe(filters.Key(r.Performance.SecondaryID))
+	}
+	duty, err := c.active()
+	if err != nil {
+		return err
+	}
+	if ending {
+		go c.removeJournal(duty)
+	}
+	b, err := c.backend(ctx, mode)
+	if err != nil {
+		return err
+	}
+	return c.giveRole(duty, mode, b)
+}
+
+// removeJournal deletes the rows that a primary leaves in storage which is none in any
+// mode any more.
+func (c *changes) removeJournal(duty context.Context) {
+	if r := c.Record(); r.DR.Role == replication.Primary || r.Performance.Role == replication.Primary {
+		return
+	}
+	keys, err := physicalBelow(duty, c.store, "wal/logs/")
+	for _, key := range keys {
+		if err == nil {
+			err = c.store.Delete(duty, key)
+		}
+	}
+	if err != nil {
+		c.logger.Warn("rows of the former journal stay in storage; they are never read", "error", err)
+	}
+}
+
+// SecondaryToken registers a secondary and returns what its activation token
+// wraps.
+func (c *Controller) SecondaryToken(ctx context.Context, mode replication.Mode, req replication.SecondaryTokenRequest) (*activation.Payload, []string, error) {
+	if err := c.beginChange(); err != nil {
+		return nil, nil, err
+	}
+	defer c.changing.Unlock()
+	if err := mustBe(c.Record(), mode, replication.Primary); err != nil {
+		return nil, nil, err
+	}
+	b, err := c.backend(ctx, mode)
+	if err != nil {
+		return nil, nil, err
+	}
+	resp, err := b.SecondaryToken(ctx, req)
+	if err != nil {
+		return nil, nil, err
+	}
+	pairing, err := handover.NewKey()
+	if err != nil {
+		return nil, nil, err
+	}
+	if resp.ClusterID != c.Record().mode(mode).SetID {
+		return nil, nil, replication.Errorf(replication.Internal, "the plugin made a bundle of another replication set")
+	}
+	if err := c.paired.Add(ctx, mode, req.ID, resp.Certificate, pairing); err != nil {
+		return nil, nil, err
+	}
+	c.relations.forget(mode, req.ID)
+	return &activation.Payload{Mode: mode, ID: req.ID, ClusterID: resp.ClusterID, Bundle: resp.Bundle, PairingKey: pairing}, nil, nil
+}
+
+// mustBe refuses a change on a cluster that does not have the role which it begins with. A
+// DR secondary has no other role, so it cannot be given one.
+func mustBe(r *Record, mode replication.Mode, want replication.Role) error {
+	if want == replication.Disabled && r.DR.Role == replication.Secondary {
+		mode = replication.DR
+	}
+	return endpoints.RequireRole(mode, r.mode(mode).Role, want)
+}
+
+// newEpoch is the epoch that follows another.
+func newEpoch(after replication.Epoch) (replication.Epoch, error) {
+	if after.Generation >= proof.GenerationMax {
+		return replication.Epoch{}, replication.Errorf(replication.Internal, "no epoch can follow %s: no cluster is promoted as often", after)
+	}
+	id, err := uuid.GenerateUUID()
+	if err != nil {
+		return replication.Epoch{}, err
+	}
+	return replication.Epoch{Generation: after.Generation + 1, ID: id}, nil
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/internal/pairing"
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/storage/secondary"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// rows makes the rows of a change and stores them.
+type rows struct {
+	core   *vaultcore.Core
+	tap    *storage.Tap
+	store  physical.Backend
+	paired *pairing.Book
+}
+
+// stateRows are the plugin's records that a transition changes, by storage key,
+// in clear; nil deletes.
+func (rs *rows) stateRows(ctx context.Context, mode replication.Mode, t *replication.Transition) (map[string][]byte, error) {
+	rows := map[string][]byte{}
+	if t.ClearState {
+		for _, prefix := range append(rs.paired.Prefixes(mode), statePrefix(mode)) {
+			names, err := listBelow(ctx, rs.core, prefix)
+			if err != nil {
+				return nil, err
+			}
+			for _, name := range names {
+				rows[prefix+name] = nil
+			}
+		}
+	}
+	for _, name := range t.DeleteState {
+		if err := checkStateName(name); err != nil {
+			return nil, err
+		}
+		rows[statePrefix(mode)+name] = nil
+	}
+	for name, value := range t.PutState {
+		if err := checkState(name, value); err != nil {
+			return nil, err
+		}
+		if value == nil {
+			value = []byte{}
+		}
+		rows[statePrefix(mode)+name] = value
+	}
+	return rows, nil
+}
+
+// encrypted turns rows in clear into storage rows under the open barrier.
+func (rs *rows) encrypted(ctx context.Context, rows map[string][]byte) ([]onestep.Row, error) {
+	out := make([]onestep.Row, 0, len(rows))
+	for key, plain := range rows {
+		row := onestep.Row{Key: key}
+		if plain != nil {
+			var err error
+			if row.Value, err = rs.core.Encrypt(ctx, key, plain); err != nil {
+				return nil, fmt.Errorf("encryption of %s: %w", key, err)
+			}
+		}
+		out = append(out, row)
+	}
+	return out, nil
+}
+
+// withRole adds the role record to rows in clear.
+func withRole(rows map[string][]byte, r *Record) error {
+	raw, err := r.encode()
+	if err != nil {
+		return err
+	}
+	// What is written must be readable at the next unseal, or there is none.
+	if _, err := decodeRecord(raw); err != nil {
+		return replication.Errorf(replication.Internal, "the plugin asked for a role that cannot be stored: %w", err)
+	}
+	rows[recordKey], rows[hadRoleKey] = raw, hadRole
+	if r.DR.Role == replication.Secondary {
+		// The row is the DR primary's, and comes from there.
+		return nil
+	}
+	rows[inheritedKey] = nil
+	if r.Performance.Role != replication.Disabled {
+		if rows[inheritedKey], err = r.encodeInherited(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordRows are the storage rows of a record and of rows in clear that go with it.
+func (rs *rows) recordRows(ctx context.Context, rows map[string][]byte, r *Record) ([]onestep.Row, error) {
+	if err := withRole(rows, r); err != nil {
+		return nil, err
+	}
+	return rs.encrypted(ctx, rows)
+}
+
+// write stores rows in one transaction, past the guard.
+func (rs *rows) write(ctx context.Context, rows []onestep.Row) error {
+	if err := rs.tap.Step(ctx, rows); err != nil {
+		return replication.Errorf(replication.StorageFailed, "the change of role could not be written: %w", err)
+	}
+	return nil
+}
+
+// plainPrefix is below which the unencrypted rows of a mode are: cursor, slots.
+func plainPrefix(mode replication.Mode) string { return "replication/" + string(mode) + "/" }
+
+// deletions deletes all storage keys below prefixes.
+func (rs *rows) deletions(ctx context.Context, prefixes ...string) (rows []onestep.Row, err error) {
+	for _, prefix := range prefixes {
+		keys, err := physicalBelow(ctx, rs.store, prefix)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range keys {
+			rows = append(rows, onestep.Row{Key: key})
+		}
+	}
+	return rows, nil
+}
+
+// endOfHistory is the cursor of a primary that is demoted, which stands at its last write:
+// its content is consistent there, and it may be promoted again as long as nobody else was.
+func (rs *rows) endOfHistory(ch *change) ([]onestep.Row, error) {
+	if ch.from != replication.Primary {
+		return nil, nil
+	}
+	p, err := rs.tap.Position(ch.mode)
+	if err != nil {
+		return nil, err
+	}
+	cursor, err := secondary.CursorAt(ch.mode, p.Position)
+	if err != nil {
+		return nil, err
+	}
+	return []onestep.Row{{Key: cursor.Key, Value: cursor.Value}}, nil
+}
+
+// endingRows deletes the unencrypted rows that do not outlive a change to a
+// role: slots end with a primary, the cursor with the set. A promoted secondary
+// keeps its cursor, above which its own numbers begin.
+func (rs *rows) endingRows(ctx context.Context, ch *change) ([]onestep.Row, error) {
+	var prefixes []string
+	switch {
+	case ch.to == replication.Disabled:
+		prefixes = []string{plainPrefix(ch.mode)}
+	case ch.to == replication.Secondary && ch.mode == replication.DR:
+		prefixes = []string{plainPrefix(ch.mode) + "slots/", plainPrefix(replication.Performance) + "slots/"}
+	case ch.to == replication.Secondary:
+		prefixes = []string{plainPrefix(ch.mode) + "slots/"}
+	}
+	return rs.deletions(ctx, prefixes...)
+}
+
+// ownRecords are the records of replication that are this cluster's and not its
+// primary's, in clear.
+func (rs *rows) ownRecords(ctx context.Context, mode replication.Mode) (map[string][]byte, error) {
+	names, err := listBelow(ctx, rs.core, recordPrefix)
+	if err != nil {
+		return nil, err
+	}
+	var classes keyclass.Classifier
+	records := map[string][]byte{}
+	for _, name := range names {
+		key := recordPrefix + name
+		if classes.Replicated(mode, key) {
+			continue
+		}
+		if records[key], err = rs.core.GetEntry(ctx, key); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
+// physicalBelow lists all storage keys below a prefix.
+func physicalBelow(ctx context.Context, store physical.Backend, prefix string) ([]string, error) {
+	names, err := listBelow(ctx, physicalLister{store}, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("list of %s: %w", prefix, err)
+	}
+	for i := range names {
+		names[i] = prefix + names[i]
+	}
+	return names, nil
+}
+
+// physicalLister lists storage in place of the barrier.
+type physicalLister struct{ physical.Backend }
+
+func (p physicalLister) ListEntries(ctx context.Context, prefix string) ([]string, error) {
+	return p.List(ctx, prefix)
+}
+
+func (p physicalLister) GetEntry(ctx context.Context, key string) ([]byte, error) {
+	e, err := p.Get(ctx, key)
+	if err != nil || e == nil {
+		return nil, err
+	}
+	return e.Value, nil
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	goversion "github.com/hashicorp/go-version"
+	"github.com/hashicorp/vault/version"
+
+	"github.com/vault-replication/vault-replication/host/activation"
+	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/internal/handover"
+	"github.com/vault-replication/vault-replication/host/internal/role/filters"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/storage/unstorable"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// joinTimeout bounds the exchange with the primary before anything is changed.
+const joinTimeout = 45 * time.Second
+
+// EnableSecondary joins the cluster of an activation token. When it returns
+// without an error everything was fetched and checked, and the change itself,
+// one storage transaction and a restart of the core in place, follows as soon as
+// the request has ended.
+func (c *changes) EnableSecondary(ctx context.Context, mode replication.Mode, a *activation.Payload) ([]string, error) {
+	if err := c.beginChange(); err != nil {
+		return nil, err
+	}
+	release := c.changing.Unlock
+	defer func() { release() }()
+	for _, m := range modes {
+		if err := mustBe(c.Record(), m, replication.Disabled); err != nil {
+			return nil, err
+		}
+	}
+	if a.Mode != mode {
+		return nil, replication.Errorf(replication.InvalidInput, "the activation token is for a %s secondary, not for a %s secondary: nothing was changed", a.Mode, mode)
+	}
+	t, material, err := c.askHandover(ctx, mode, replication.EnableSecondaryRequest{Bundle: a.Bundle, ID: a.ID}, a.PairingKey,
+		handover.Binding{Mode: mode, SetID: a.ClusterID, SecondaryID: a.ID})
+	if err != nil {
+		return nil, err
+	}
+	if newer, err := isNewer(material.VaultVersion); err != nil || newer {
+		material.Wipe()
+		return nil, replication.Errorf(replication.InvalidInput, "the primary runs Vault %s and this cluster %s: upgrade the secondary first", material.VaultVersion, version.GetVersion().VersionNumber())
+	}
+	r := disabledRecord()
+	*r.mode(mode) = ModeRecord{
+		Role: replication.Secondary, SetID: material.SetID, Epoch: material.Epoch,
+		IndexKey: material.IndexKey, SecondaryID: a.ID, Pairing: a.PairingKey,
+	}
+	prepare := func(ctx context.Context) (*handover.Adoption, error) {
+		return c.prepareAdoption(ctx, mode, r, t, material)
+	}
+	// Prepared once now, so that what cannot work is told to the client.
+	first, err := prepare(ctx)
+	if err != nil {
+		material.Wipe()
+		return nil, replication.Errorf(replication.InvalidInput, "this cluster cannot take over the primary's keys: %w", err)
+	}
+	first.Wipe()
+
+	warnings := slices.Concat(t.Warnings, c.narrower(mode, material))
+	unlock := release
+	release = func() {}
+	c.afterRequest(ctx, mode, "becoming a secondary", unlock, func(ctx context.Context) error {
+		defer material.Wipe()
+		return c.adopt(ctx, mode, prepare)
+	})
+	return warnings, nil
+}
+
+// isNewer says whether a version of Vault is newer than the one that is linked in.
+func isNewer(primary string) (bool, error) {
+	theirs, err := goversion.NewVersion(primary)
+	if err != nil {
+		return false, err
+	}
+	ours, err := goversion.NewVersion(version.GetVersion().VersionNumber())
+	if err != nil {
+		return false, err
+	}
+	return theirs.GreaterThan(ours), nil
+}
+
+// prepareAdoption makes all rows of the step.
+func (c *changes) prepareAdoption(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition, m *handover.Material) (*handover.Adoption, error) {
+	records, err := c.stateRows(ctx, mode, t)
+	if err != nil {
+		return nil, err
+	}
+	// Whatever the old cluster kept for replication ends with its keyring.
+	old, err := listBelow(ctx, c.core, recordPrefix)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range old {
+		key := recordPrefix + name
+		if _, ok := records[key]; ok {
+			continue
+		}
+		records[key] = nil
+		if strings.HasPrefix(key, PluginPrefix) {
+			if records[key], err = c.core.GetEntry(ctx, key); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := withRole(records, r); err != nil {
+		return nil, err
+	}
+	if mode == replication.Performance {
+		if err := handover.SeedLocal(records); err != nil {
+			return nil, err
+		}
+		// One that this cluster had as a primary could not be read any more.
+		if own := filters.Key(r.Performance.SecondaryID); m.Rows[own] == nil {
+			records[own] = nil
+		}
+	}
+	a, err := handover.Prepare(ctx, c.core, c.store, m, records, c.logger)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := c.deletions(ctx, plainPrefix(replication.DR), plainPrefix(replication.Performance))
+	if err != nil {
+		return nil, err
+	}
+	a.Rows = append(a.Rows, plain...)
+	if mode == replication.Performance {
+		a.Rows = append(a.Rows, onestep.Row{Key: wipeKey, Value: []byte{1}})
+	}
+	return a, nil
+}
+
+// adopt takes the step: afterwards the cluster is the secondary, whose copy
+// begins.
+func (c *changes) adopt(ctx context.Context, mode replication.Mode, prepare func(context.Context) (*handover.Adoption, error)) error {
+	a, err := prepare(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.Wipe()
+	c.logger.Info("becoming a secondary: the data of this cluster is replaced by the primary's", "mode", mode)
+	return c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
+		if err := c.write(ctx, a.Rows); err != nil {
+			return nil, err
+		}
+		if err := a.Take(ctx, c.core); err != nil {
+			return nil, err
+		}
+		return a.RootKey, nil
+	})
+}
+
+// PromoteSecondary makes a secondary the primary of its set.
+func (c *changes) PromoteSecondary(ctx context.Context, mode replication.Mode, req endpoints.PromoteRequest) ([]string, error) {
+	if err := c.checkCopied(ctx, mode, "promoted"); err != nil {
+		return nil, err
+	}
+	losses, err := c.losses().all(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	if !req.Force {
+		if err := refuseLosses(losses); err != nil {
+			return nil, err
+		}
+	}
+	return c.changeByRestart(ctx, &change{
+		mode: mode, from: replication.Secondary, to: replication.Primary, what: "promotion", force: req.Force, consume: req.Consume,
+		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+			t, err := b.PromoteSecondary(ctx, req.PromoteSecondaryRequest)
+			if err == nil {
+				t.Warnings = append(t.Warnings, warnOfLosses(losses)...)
+			}
+			return t, err
+		},
+	})
+}
+
+// checkCopied refuses to make a cluster of a secondary whose first copy has never
+// ended: policies, tokens and secrets are partly missing, partly still those of
+// the old cluster under a keyring that is gone, and it could not be unsealed. Not
+// even force helps.
+func (c *changes) checkCopied(ctx context.Context, mode replication.Mode, what string) error {
+	if err := mustBe(c.Record(), mode, replication.Secondary); err != nil {
+		return err
+	}
+	cur, err := c.tap.Secondary(mode).Cursor(ctx)
+	if err != nil {
+		return err
+	}
+	if cur.Position.Epoch.IsZero() {
+		return replication.Errorf(replication.Unavailable, "the first copy of the primary has not ended, so there is no cluster here that could be %s: wait for state stream-wals; if the primary is gone for good, restore a snapshot of it instead", what)
+	}
+	return nil
+}
+
+// DisableSecondary makes a secondary a cluster without a role that keeps its
+// data.
+func (c *changes) DisableSecondary(ctx context.Context, mode replication.Mode, consume endpoints.Consume) ([]string, error) {
+	if err := c.checkCopied(ctx, mode, "disabled"); err != nil {
+		return nil, err
+	}
+	return c.changeByRestart(ctx, &change{
+		mode: mode, from: replication.Secondary, to: replication.Disabled, what: "disabling", consume: consume,
+		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+			return b.DisableSecondary(ctx)
+		},
+	})
+}
+
+// DemotePrimary makes a primary a secondary of its set, without a primary.
+func (c *changes) DemotePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
+	return c.changeByRestart(ctx, &change{
+		mode: mode, from: replication.Primary, to: replication.Secondary, what: "demotion",
+		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+			return b.DemotePrimary(ctx)
+		},
+	})
+}
+
+// Recover ends and begins the sessions of a mode.
+func (c *Controller) Recover(ctx context.Context, mode replication.Mode) ([]string, error) {
+	if c.Role(mode) == replication.Disabled {
+		return nil, replication.Errorf(replication.InvalidInput, "%s replication is not enabled on this cluster: there is nothing to recover", mode)
+	}
+	b, err := c.backend(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	return nil, b.Recover(ctx)
+}
+
+// copyAgain begins the copy or comparison that was forced, also where no row comes that
+// would be refused.
+func (c *Controller) copyAgain(ctx context.Context) {
+	if _, err := c.Recover(ctx, replication.Performance); err != nil {
+		c.logger.Warn("the copy or comparison that this secondary needs begins with the next session", "error", err)
+	}
+}
+
+// Reindex has the index of a mode computed anew.
+func (c *Controller) Reindex(_ context.Context, mode replication.Mode, forget bool) error {
+	return c.tap.Indexes().Reindex(mode, forget)
+}
+
+// CheckIndex compares the index of a mode with the storage.
+func (c *Controller) CheckIndex(ctx context.Context, mode replication.Mode) (*endpoints.IndexReport, error) {
+	r, err := c.tap.Indexes().Check(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	return &endpoints.IndexReport{Root: r.Root, Wrong: r.Wrong, Ranges: r.Ranges}, nil
+}
+
+// UpdatePrimary gives a secondary another primary of its set, or none. The core
+// goes on: only the sessions change.
+func (c *changes) UpdatePrimary(ctx context.Context, mode replication.Mode, req endpoints.UpdatePrimaryRequest) ([]string, error) {
+	if err := c.beginChange(); err != nil {
+		return nil, err
+	}
+	defer c.changing.Unlock()
+	r := c.Record()
+	if err := mustBe(r, mode, replication.Secondary); err != nil {
+		return nil, err
+	}
+	b, err := c.backend(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	update := replication.UpdatePrimaryRequest{Addrs: req.Addrs}
+	mr := r.mode(mode)
+	if a := req.Payload; a != nil {
+		if a.Mode != mode || a.ClusterID != mr.SetID {
+			return nil, replication.Errorf(replication.InvalidInput, "the activation token is for %s replication set %q, and this cluster belongs to %s replication set %q: disable it and enable it anew to join another set", a.Mode, a.ClusterID, mode, mr.SetID)
+		}
+		update.Bundle, update.ID = a.Bundle, a.ID
+		if update.Challenge, err = handover.NewKey(); err != nil {
+			return nil, err
+		}
+	}
+	t, err := b.UpdatePrimary(ctx, update)
+	if err != nil {
+		return nil, err
+	}
+	if a := req.Payload; a != nil {
+		m, err := openHandover(t, a.PairingKey, handover.Binding{Mode: mode, SetID: mr.SetID, SecondaryID: a.ID, Challenge: update.Challenge})
+		if err != nil {
+			return nil, err
+		}
+		err = provesSet(mr, m)
+		m.Wipe()
+		if err != nil {
+			c.logger.Error("update-primary was refused: a cluster that is not of this set answers as its primary", "secondary_id", a.ID)
+			return nil, err
+		}
+		// Not before: whoever has the pairing key is asked for keys.
+		mr.SecondaryID, mr.Pairing = a.ID, a.PairingKey
+	}
+	// An operator has decided which cluster goes on as this secondary.
+	mr.Contested = false
+	if err := c.putLive(ctx, mode, r, t); err != nil {
+		return nil, err
+	}
+	if c.bootstrapping.Load() {
+		// There are no audit devices yet.
+		c.logger.Info("the primary of this secondary was changed with a DR operation token while it waits for its first copy", "secondary_id", mr.SecondaryID)
+	}
+	return t.Warnings, nil
+}
+
+// narrower says what will be missing on this cluster because its storage takes less than
+// that of its primary.
+func (c *changes) narrower(mode replication.Mode, m *handover.Material) []string {
+	if m.Storage == nil {
+		return nil
+	}
+	said := unstorable.Narrower(*m.Storage, c.core.StorageLimits())
+	for _, text := range said {
+		c.logger.Warn("the storage of this cluster takes less than that of its primary", "mode", mode, "what", text)
+	}
+	return said
+}

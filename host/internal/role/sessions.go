@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/internal/cluster"
+	"github.com/vault-replication/vault-replication/host/internal/pairing"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// stopTimeout bounds how long a plugin may take to end its sessions. After it the
+// node goes on without: a plugin that hangs must not keep Vault from sealing.
+const stopTimeout = 5 * time.Second
+
+// sessions are those of the plugins on this node.
+type sessions struct {
+	roles   *roles
+	plugins Plugins
+	port    *cluster.Port
+	paired  *pairing.Book
+	logger  hclog.Logger
+}
+
+// startPlugin makes the plugin of a mode run and gives it the role. The plugin's
+// own (re)starts come through PluginStarted.
+func (ss *sessions) startPlugin(ctx context.Context, mode replication.Mode) {
+	b := ss.plugins.Running(mode)
+	if b == nil {
+		// A process that is started now gets its role through PluginStarted.
+		if _, err := ss.plugins.Backend(ctx, mode); err != nil && ctx.Err() == nil {
+			ss.logger.Error("the replication plugin does not start; it is tried again", "mode", mode, "error", err)
+		}
+		return
+	}
+	if err := ss.giveRole(ctx, mode, b); err != nil && ctx.Err() == nil {
+		ss.logger.Error("the replication plugin did not take up its role", "mode", mode, "error", err)
+	}
+}
+
+func (ss *sessions) giveRole(ctx context.Context, mode replication.Mode, b replication.Backend) error {
+	mr := ss.roles.Record().mode(mode)
+	err := b.Start(ctx, replication.StartRequest{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested})
+	if err == nil && mr.Role == replication.Primary {
+		ss.tellRevocations(ctx, mode, b)
+	}
+	return err
+}
+
+// stopPlugin ends the sessions of a mode; the process stays.
+func (ss *sessions) stopPlugin(mode replication.Mode) {
+	if b := ss.plugins.Running(mode); b != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		if err := b.Stop(ctx); err != nil {
+			ss.logger.Warn("the replication plugin did not end its sessions in time; they are cut", "mode", mode, "error", err)
+		}
+	}
+	ss.port.StopListening(mode)
+}
+
+// backend is the plugin of a mode, started if need be, on the active node.
+func (ss *sessions) backend(ctx context.Context, mode replication.Mode) (replication.Backend, error) {
+	if _, err := ss.roles.active(); err != nil {
+		return nil, err
+	}
+	return ss.plugins.Backend(ctx, mode)
+}
+
+// tell tells the plugin of a revocation. What it has never known counts as told, if
+// the host has: the plugin may have lost it.
+func (ss *sessions) tell(ctx context.Context, mode replication.Mode, b replication.Backend, id string, known bool) error {
+	err := b.RevokeSecondary(ctx, replication.RevokeSecondaryRequest{ID: id})
+	if err != nil && !(known && replication.KindOf(err) == replication.NotFound) {
+		return err
+	}
+	return ss.paired.Told(ctx, mode, id)
+}
+
+// tellRevocations tells a plugin what it missed. It says whether that is all.
+func (ss *sessions) tellRevocations(ctx context.Context, mode replication.Mode, b replication.Backend) bool {
+	ids, err := ss.paired.Untold(ctx, mode)
+	if err != nil {
+		ss.logger.Warn("the revocations that the plugin has not heard of could not be read", "mode", mode, "error", err)
+		return false
+	}
+	all := true
+	for _, id := range ids {
+		telling, cancel := context.WithTimeout(ctx, tellTimeout)
+		if err := ss.tell(telling, mode, b, id, true); err != nil {
+			ss.logger.Debug("the plugin has not heard of a revocation", "mode", mode, "id", id, "error", err)
+			all = false
+		}
+		cancel()
+	}
+	return all
+}
+
+// keepTelling tells a plugin that did not answer until it has heard all, or this node
+// leads no primary any more: then whoever does tells it.
+func (ss *sessions) keepTelling(duty context.Context, mode replication.Mode) {
+	for {
+		select {
+		case <-time.After(tellAgain):
+		case <-duty.Done():
+			return
+		}
+		if ss.roles.Role(mode) != replication.Primary {
+			return
+		}
+		if b := ss.plugins.Running(mode); b != nil && ss.tellRevocations(duty, mode, b) {
+			return
+		}
+	}
+}
+
+// failoverPatience bounds how long the plugin of disaster recovery is waited for. A
+// heartbeat of performance replication is held up as long.
+const failoverPatience = time.Second
+
+// failoverAddrs are the cluster addresses of this cluster's DR secondaries: the one
+// that is promoted takes over its role in performance replication. Nil while they are
+// not known.
+func (ss *sessions) failoverAddrs(ctx context.Context) []string {
+	if ss.roles.Role(replication.DR) != replication.Primary {
+		return []string{}
+	}
+	b := ss.plugins.Running(replication.DR)
+	if b == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, failoverPatience)
+	defer cancel()
+	status, err := b.Status(ctx)
+	if err != nil || status.State != replication.Running {
+		return nil
+	}
+	return append([]string{}, status.FailoverAddrs...)
+}
+
+// ask asks the plugin.
+func (ss *sessions) ask(ctx context.Context, mode replication.Mode, mr *ModeRecord, s *endpoints.ModeStatus) {
+	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle, SecondaryID: mr.SecondaryID}
+	b := ss.plugins.Running(mode)
+	if b == nil {
+		s.Sessions.LastError = "the replication plugin is not running on this node"
+		return
+	}
+	if trouble := ss.plugins.Trouble(mode); trouble != "" {
+		s.Sessions.LastError = trouble
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	got, err := b.Status(ctx)
+	if err != nil {
+		s.Sessions.LastError = err.Error()
+		return
+	}
+	s.Sessions = *got
+}
+
+// InPerformance implements [filters.Roles].
+func (ss *sessions) InPerformance() (is replication.Role, secondaryID string) {
+	mr := ss.roles.Record().Performance
+	return mr.Role, mr.SecondaryID
+}
+
+// Secondaries implements [filters.Roles].
+func (ss *sessions) Secondaries(ctx context.Context) ([]string, error) {
+	b, err := ss.backend(ctx, replication.Performance)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	status, err := b.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return status.KnownSecondaries, nil
+}

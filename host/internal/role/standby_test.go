@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/internal/role/keys"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+)
+
+// A standby whose seal does not answer is not left sealed for ever.
+func TestSealingIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begun, calls, failures := time.Now(), 0, 0
+		again(sealRetry, func() error {
+			if calls++; calls < 4 {
+				return errors.New("the provider of the seal does not answer")
+			}
+			return nil
+		}, func(error) { failures++ })
+		require.Equal(t, 4, calls)
+		require.Equal(t, 3, failures)
+		require.Equal(t, 3*sealRetry, time.Since(begun))
+	})
+}
+
+// While a performance secondary copies, its standbys have nothing new to take up.
+func TestStandbyTakesUpTheEndOfTheFirstCopy(t *testing.T) {
+	t.Parallel()
+	s := newStanding(t)
+	ctx := t.Context()
+	raw, err := s.Record().encode()
+	require.NoError(t, err)
+	require.NoError(t, s.core.PutEntry(ctx, recordKey, raw))
+	s.stands(t, journal.Cursor{})
+	s.bootstrapping.Store(true)
+	Set{s.Controller}.Forwarded(at)
+	require.NoError(t, s.followRole(ctx))
+	require.True(t, s.bootstrapping.Load())
+	require.NotNil(t, s.forwarded.Load(), "nothing was read anew")
+	s.stands(t, journal.Cursor{Position: at})
+	require.NoError(t, s.followRole(ctx))
+	require.False(t, s.bootstrapping.Load())
+	require.Nil(t, s.forwarded.Load())
+}
+
+// A node that has stepped down keeps its keys, and on raft it may get the leadership of the
+// storage before it leads the cluster: until then it writes nothing that is replicated.
+func TestANodeThatHasSteppedDownWritesNothing(t *testing.T) {
+	t.Parallel()
+	eachKill(t, func(t *testing.T, k kill) {
+		ctx := t.Context()
+		s := newSet(t, k)
+		p := open(t, k, newDisk(s.primary), s.share)
+		require.NoError(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")))
+		p.becameInactive()
+		require.ErrorIs(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")), logical.ErrReadOnly)
+		p.goOn(ctx)
+		require.ErrorIs(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")), logical.ErrReadOnly, "a change of role that fails now opens nothing")
+		require.NoError(t, p.core.PutEntry(ctx, recordPrefix+"own", []byte("{}")), "what is its own it may write")
+		require.NoError(t, observer{p.Controller}.LeadershipBegins(ctx))
+		require.NoError(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")))
+	})
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/internal/role/keys"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// statusTimeout bounds how long the status waits for the plugin.
+const statusTimeout = 3 * time.Second
+
+// Status is what the node knows of a mode, and the plugin of its sessions. It
+// answers without the plugin too, saying so. Those who ask together share an answer and
+// may only read it.
+func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
+	return c.looks[mode].ask(ctx, func(ctx context.Context) (*endpoints.ModeStatus, error) { return c.look(ctx, mode) })
+}
+
+func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
+	mr := c.Record().mode(mode)
+	s := &endpoints.ModeStatus{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested}
+	if mr.Role == replication.Disabled {
+		return s, nil
+	}
+	s.Fingerprint, _ = c.tap.Indexes().Fingerprint(mode)
+	index := c.tap.Indexes().State(mode)
+	s.CorruptedMerkleTree, s.LastCorruptionCheck, s.LastReindex = index.Wrong, index.Checked, index.Rebuilt
+	s.Reindexing, s.Indexed, s.IndexTotal = index.Rebuilding, index.Read, index.Total
+	s.UnclassifiedKeys = c.tap.UnknownKeys()
+	trouble := c.failure(mode)
+	if trouble == "" {
+		trouble = c.relations.trouble(mode)
+	}
+	missing := ""
+	if mr.Role == replication.Primary {
+		// Not the watermark, which a write under way holds back: who has read this
+		// and sees a secondary reach it must know that his own writes are there.
+		if p, err := c.tap.LastWritten(mode); err == nil {
+			s.LastWAL, s.LastModeWAL = p.Sequence, p.Sequence
+		}
+		for _, slot := range c.tap.Slots(mode) {
+			s.Slots = append(s.Slots, endpoints.Slot{
+				ID: slot.ID, State: string(slot.State), Reason: slot.Reason, RetainedBytes: slot.RetainedBytes, RetainedAge: slot.RetainedAge,
+			})
+		}
+	} else {
+		cur, held, err := c.ring.Cursor(ctx, mode)
+		if err != nil {
+			return nil, err
+		}
+		if held {
+			trouble = keys.HeldText
+		} else if trouble == "" {
+			trouble = c.shares.Trouble()
+		}
+		if s.Missing, missing, err = c.losses().missing(ctx, mode); err != nil {
+			return nil, err
+		}
+		s.LastRemoteWAL, s.ConsistentFrom, s.Consistent = cur.Position.Sequence, cur.ConsistentFrom, cur.Consistent()
+	}
+	if mode == replication.Performance && mr.Role == replication.Secondary {
+		if c.bootstrapping.Load() {
+			s.Role = replication.Bootstrapping
+		} else {
+			s.Lacks = c.serving.Lacks()
+			if n := c.tap.Secondary(mode).Owed(); n > 0 {
+				s.Lacks = append(s.Lacks, fmt.Sprintf("%d changes of the primary are stored here and the running core could not take them up yet: what they change is served as it was before; it is tried again", n))
+			}
+		}
+	}
+	c.ask(ctx, mode, mr, s)
+	// What the host knows to be wrong matters more than a session's last trouble.
+	if trouble != "" {
+		s.Sessions.LastError = trouble
+	}
+	s.Sessions.LastError = also(s.Sessions.LastError, missing)
+	return s, nil
+}
+
+// Known is what the node has in memory of a mode, its role above all.
+func (c *Controller) Known(mode replication.Mode) *endpoints.ModeStatus {
+	mr := c.Record().mode(mode)
+	s := &endpoints.ModeStatus{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested}
+	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle, SecondaryID: mr.SecondaryID}
+	if mode == replication.Performance && mr.Role == replication.Secondary && c.bootstrapping.Load() {
+		s.Role = replication.Bootstrapping
+	}
+	return s
+}
+
+// also adds what is missing, empty for nothing, to what there is to say.
+func also(said, missing string) string {
+	if said != "" && missing != "" {
+		said += "; "
+	}
+	return said + missing
+}

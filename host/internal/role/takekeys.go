@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/internal/handover"
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// keysPatience is how long keys of the primary may wait for their other half. When it
+// has not come until then it never will, and the primary's host is asked for its keys
+// as it was when this cluster joined.
+const keysPatience = 15 * time.Second
+
+// watchKeys looks for keys that are held back for too long, and for shares that are not
+// the primary's, as long as the node is the active one of a secondary.
+func (c *changes) watchKeys(duty context.Context, mode replication.Mode) {
+	ticker := time.NewTicker(keysPatience)
+	defer ticker.Stop()
+	waited := false
+	for {
+		ticked := false
+		select {
+		case <-duty.Done():
+			return
+		case <-c.shares.Came():
+		case <-ticker.C:
+			ticked = true
+		}
+		held, err := c.ring.Held(duty)
+		if err != nil {
+			continue
+		}
+		others, err := c.shares.Differ(duty)
+		if err != nil && !held {
+			c.logger.Warn("this secondary cannot tell whether its key shares are the primary's", "error", err)
+		}
+		if !others && err == nil {
+			c.shares.Note(nil)
+		}
+		if held && waited && ticked || others && !held {
+			err := c.takeKeysAnew(duty, mode)
+			if others && duty.Err() == nil {
+				c.shares.Note(err)
+			}
+			if err != nil && duty.Err() == nil {
+				c.logger.Warn("the primary's new keys could not be had from it; it is asked again", "error", err)
+			}
+		}
+		if ticked {
+			waited = held
+		}
+	}
+}
+
+// takeKeysAnew asks the primary's host for its keys and takes them over, if this cluster
+// has others: keyring, root key and shares, with the records of this cluster under the new
+// keyring, in one step and a restart of the core in place.
+func (c *changes) takeKeysAnew(duty context.Context, mode replication.Mode) error {
+	if err := c.beginChange(); err != nil {
+		return err
+	}
+	defer c.changing.Unlock()
+	before, err := c.ring.HeldRows(duty)
+	if err != nil {
+		return err
+	}
+	mr := c.Record().mode(mode)
+	_, material, err := c.askHandover(duty, mode, replication.EnableSecondaryRequest{}, mr.Pairing,
+		handover.Binding{Mode: mode, SetID: mr.SetID, SecondaryID: mr.SecondaryID})
+	if err != nil {
+		return err
+	}
+	defer material.Wipe()
+	if err := provesSet(mr, material); err != nil {
+		return err
+	}
+	if len(before) == 0 {
+		if err := otherShares(duty, c.core, material); err != nil {
+			return err
+		}
+	}
+	empty, open := c.requests.Hold()
+	defer open()
+	empty()
+	// From here on nothing newer may arrive: it would be lost with what is held.
+	c.stopPlugin(mode)
+	// The restart ends the duty.
+	ctx := context.WithoutCancel(duty)
+	err = c.takeKeys(ctx, mode, material, before)
+	if err != nil {
+		if duty, derr := c.active(); derr == nil {
+			c.startPlugin(duty, mode)
+		}
+	}
+	return err
+}
+
+// otherShares is an error if the shares that the primary has handed over are those that
+// this cluster has: the primary has not got the new ones itself, as a performance secondary
+// whose own primary was rekeyed.
+func otherShares(ctx context.Context, core *vaultcore.Core, m *handover.Material) error {
+	own, err := handover.SharesOf(ctx, core)
+	if err != nil {
+		return err
+	}
+	defer own.Wipe()
+	if m.Same(own) {
+		return replication.Errorf(replication.Unavailable, "the primary does not have the new key shares of its set yet")
+	}
+	return nil
+}
+
+func (c *changes) takeKeys(ctx context.Context, mode replication.Mode, m *handover.Material, before map[string][]byte) error {
+	now, err := c.ring.HeldRows(ctx)
+	if err != nil {
+		return err
+	}
+	if !maps.EqualFunc(before, now, bytes.Equal) {
+		return replication.Errorf(replication.Unavailable, "the primary has changed its keys once more")
+	}
+	records, err := c.ownRecords(ctx, mode)
+	if err != nil {
+		return err
+	}
+	a, err := handover.PrepareKeys(ctx, c.core, c.store, m, records, c.logger)
+	if err != nil {
+		return err
+	}
+	defer a.Wipe()
+	for key := range now {
+		a.Rows = append(a.Rows, onestep.Row{Key: key})
+	}
+	c.logger.Info("taking over the primary's keys: from now on the primary's key shares open this secondary, and no others", "mode", mode)
+	return c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
+		// An apply of a plugin that hung may still be under way.
+		c.applies.Lock()
+		defer c.applies.Unlock()
+		if err := c.write(ctx, a.Rows); err != nil {
+			return nil, err
+		}
+		return a.RootKey, a.Take(ctx, c.core)
+	})
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/internal/role/filters"
+	"github.com/vault-replication/vault-replication/host/internal/role/mounts"
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultname"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// term puts the roles in force: what the core builds, what it may write, what is
+// journalled and counted.
+type term struct {
+	roles   *roles
+	core    *vaultcore.Core
+	tap     *storage.Tap
+	store   physical.Backend
+	rows    *rows
+	steps   *steps
+	mounts  *mounts.Learner
+	filters *filters.Filters
+	hiding  *filters.Hiding
+	logger  hclog.Logger
+}
+
+// takeUpRole reads the role record and puts it in force. Only a node that leads may
+// write.
+func (t *term) takeUpRole(ctx context.Context, leads bool) error {
+	if leads {
+		if err := t.steps.settle(ctx, t.store, t.logger); err != nil {
+			return err
+		}
+	}
+	r, err := loadRecord(ctx, t.core)
+	if err != nil {
+		return err
+	}
+	if leads {
+		if err := markHadRole(ctx, t.core); err != nil {
+			return err
+		}
+	}
+	if err := t.mounts.Load(ctx); err != nil {
+		return err
+	}
+	bootstrapping := false
+	if r.Performance.Role == replication.Secondary {
+		if leads {
+			if err := t.wipeFormer(ctx); err != nil {
+				return err
+			}
+		}
+		if bootstrapping, err = t.firstCopy(ctx); err != nil {
+			return err
+		}
+		if err := t.hiding.Load(ctx, r.Performance.SecondaryID); err != nil {
+			return err
+		}
+	} else {
+		t.hiding.Forget()
+	}
+	t.roles.bootstrapping.Store(bootstrapping)
+	t.roles.forwarded.Store(nil)
+	if err := t.enforce(ctx, r, true); err != nil {
+		return err
+	}
+	return t.core.SetInertBackends(ctx, bootstrapping || r.DR.Role == replication.Secondary)
+}
+
+// enforce makes the record the present one: Vault's word and the guard. A core that
+// is about to start, alone, may believe that it has written the tables of mounts; one
+// that runs is told what it may not write.
+func (t *term) enforce(ctx context.Context, r *Record, starting bool) error {
+	bootstrapping := t.roles.bootstrapping.Load()
+	if err := t.tap.SetGuard(ctx, guardOf(r, bootstrapping, starting)); err != nil {
+		return err
+	}
+	t.roles.put(r)
+	t.core.SetReplicationState(r.word(bootstrapping))
+	return nil
+}
+
+// guardOf is what the core may write in the roles of a record.
+func guardOf(r *Record, bootstrapping, starting bool) storage.Guard {
+	guard := storage.Guard{}
+	for _, m := range modes {
+		if r.mode(m).Role == replication.Secondary {
+			guard.Level = storage.ReadOnly
+			guard.Modes = append(guard.Modes, m)
+		}
+	}
+	if bootstrapping {
+		// What it has of its own is not read yet, and must not be made anew.
+		guard.Modes = modes
+	}
+	if starting {
+		guard.Absorb = startupTables(guard.Modes)
+	}
+	return guard
+}
+
+// startupTables are the keys whose writes vanish while the core of a secondary of
+// these modes starts. A core brings the tables of an older version up to date, the
+// shared and the local one at once; in storage that is for whoever may write them
+// to do, and an error would leave the node sealed.
+func startupTables(secondary []replication.Mode) []string {
+	var tables []string
+	for table := range keyclass.Tables {
+		local := vaultname.IsLocalTable(table)
+		if slices.Contains(secondary, replication.DR) || !local && len(secondary) > 0 {
+			tables = append(tables, table)
+		}
+	}
+	return tables
+}
+
+// endStartup ends the absorbing of what a core writes while it starts.
+func (t *term) endStartup(ctx context.Context) {
+	guard := t.tap.Guard()
+	if len(guard.Absorb) == 0 {
+		return
+	}
+	guard.Absorb = nil
+	if err := t.tap.SetGuard(ctx, guard); err != nil {
+		t.logger.Error("the guard of the storage could not be set", "error", err)
+	}
+}
+
+// beginTerm starts the journal of a primary and the fingerprint of a secondary,
+// and ends those that the roles do not have.
+func (t *term) beginTerm(ctx context.Context) error {
+	r := t.roles.Record()
+	if r.Performance.Role == replication.Primary {
+		if err := t.filters.Load(ctx); err != nil {
+			return err
+		}
+	}
+	if err := t.activate(ctx, r); err != nil {
+		return err
+	}
+	if t.tap.HistoryLost() {
+		if err := t.newHistory(ctx); err != nil {
+			return err
+		}
+		r = t.roles.Record()
+	}
+	for _, m := range modes {
+		switch mr := r.mode(m); mr.Role {
+		case replication.Secondary:
+			if err := t.tap.StartFingerprint(ctx, m, fingerprint.Key(mr.IndexKey)); err != nil {
+				return fmt.Errorf("the fingerprint of replication cannot begin: %w", err)
+			}
+		case replication.Disabled:
+			if err := t.tap.Forget(ctx, m); err != nil {
+				return fmt.Errorf("what %s replication has left here cannot be removed: %w", m, err)
+			}
+		case replication.Primary, replication.Bootstrapping: // nothing of a secondary
+		}
+	}
+	return t.hiding.Settle(ctx)
+}
+
+// activate begins the journal for the roles of a record, or ends it.
+func (t *term) activate(ctx context.Context, r *Record) error {
+	primary := map[replication.Mode]storage.ModeConfig{}
+	for _, m := range modes {
+		if mr := r.mode(m); mr.Role == replication.Primary {
+			primary[m] = storage.ModeConfig{Epoch: mr.Epoch, IndexKey: fingerprint.Key(mr.IndexKey)}
+		}
+	}
+	var err error
+	if len(primary) > 0 {
+		err = t.tap.Activate(ctx, storage.JournalConfig{Modes: primary})
+	} else {
+		err = t.tap.Deactivate(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("the journal of replication cannot begin: %w", err)
+	}
+	return nil
+}
+
+// endWrites lets no replicated write of a primary through any more: it would be missing in
+// the journal, or be a row of a term that has ended, which nobody reads. What a core writes
+// after its mounts are unloaded belongs to the node alone.
+func (t *term) endWrites(ctx context.Context) error {
+	if !t.roles.isPrimary() {
+		return nil
+	}
+	return t.tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: modes})
+}
+
+// followRole takes up the role if the active node has changed it. What is not in the
+// record is when the first copy of a performance secondary has ended.
+func (t *term) followRole(ctx context.Context) error {
+	r, err := loadRecord(ctx, t.core)
+	if err != nil {
+		return err
+	}
+	stored, err := r.encode()
+	if err != nil {
+		return err
+	}
+	have, err := t.roles.Record().encode()
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(stored, have) {
+		if !t.roles.bootstrapping.Load() {
+			return nil
+		}
+		// All that it takes is read anew when the copy has ended, and not each second of it.
+		if copying, err := t.firstCopy(ctx); copying || err != nil {
+			return err
+		}
+	}
+	return t.takeUpRole(ctx, false)
+}
+
+// wipeKey marks a cluster that has become a performance secondary and still has
+// what the cluster of before kept for itself: tokens, leases, local mounts. All of
+// it is encrypted with a keyring that is gone. The copy does not remove it, for it
+// is no part of the replicated content.
+const wipeKey = "replication/wipe"
+
+// wipeFormer removes what the marker stands for, before anything reads it. Cut
+// anywhere, it is done again.
+func (t *term) wipeFormer(ctx context.Context) error {
+	mark, err := t.store.Get(ctx, wipeKey)
+	if err != nil || mark == nil {
+		return err
+	}
+	t.logger.Info("removing the tokens, leases and local mounts of the cluster that has become a performance secondary")
+	if _, err := t.tap.Secondary(replication.Performance).WipeLocal(ctx, seededKeys...); err != nil {
+		return err
+	}
+	return t.store.Delete(ctx, wipeKey)
+}
+
+// seededKeys are local keys that came with the adoption.
+var seededKeys = []string{vaultname.LocalMounts}
+
+// firstCopy says whether the first copy of a performance secondary has not ended.
+func (t *term) firstCopy(ctx context.Context) (bool, error) {
+	cur, err := t.tap.Secondary(replication.Performance).Cursor(ctx)
+	if err != nil {
+		return false, err
+	}
+	return cur.Position.Epoch.IsZero(), nil
+}
+
+// epochAfter is the epoch after the record's and after the one that a secondary
+// has followed its primary into.
+func (t *term) epochAfter(ctx context.Context, mode replication.Mode, epoch replication.Epoch) (replication.Epoch, error) {
+	cur, err := t.tap.Secondary(mode).Cursor(ctx)
+	if err != nil {
+		return replication.Epoch{}, err
+	}
+	if cur.Position.Epoch.Generation > epoch.Generation {
+		epoch = cur.Position.Epoch
+	}
+	return newEpoch(epoch)
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package routing
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/vault-replication/vault-replication/host/internal/operation"
+	"github.com/vault-replication/vault-replication/host/storage/refusal"
+	"github.com/vault-replication/vault-replication/host/vaultname"
+)
+
+// Locals says what a secondary has of its own and the primary does not know.
+type Locals interface {
+	// LocalMount says whether the mount at a path is local.
+	LocalMount(path string) bool
+	// LocalAlias says whether an alias is local: by its id, or by its mount's accessor if
+	// it has no id yet.
+	LocalAlias(id, accessor string) bool
+}
+
+// DecorateForward replaces the handlers of one of the core's own backends (System, Identity
+// or Token) by the table. It is for a performance secondary. Call it each time that the
+// backend is made, before it serves. It returns the patterns that the table does not name;
+// their handlers stay as they are.
+func DecorateForward(b *framework.Backend, kind string, f Forwarder, own Locals) (unnamed []string, err error) {
+	if corePrefixes[kind] == "" {
+		return nil, fmt.Errorf("%q is none of the core's own backends", kind)
+	}
+	for _, p := range b.Paths {
+		row, ok := rowOf(kind, p.Pattern)
+		if !ok {
+			unnamed = append(unnamed, p.Pattern)
+			continue
+		}
+		for op, h := range p.Operations {
+			switch {
+			case row.way(op) != Local:
+				p.Operations[op] = anyCluster{operation.Around(h, func(stock framework.OperationFunc) framework.OperationFunc {
+					return row.decide(stock, f, own)
+				})}
+			case row.Behind && slices.Contains(writing, op):
+				p.Operations[op] = operation.Around(h, tell)
+			}
+		}
+		for op, call := range p.Callbacks {
+			switch {
+			case row.way(op) != Local:
+				p.Callbacks[op] = row.decide(call, f, own)
+			case row.Behind && slices.Contains(writing, op):
+				p.Callbacks[op] = tell(call)
+			}
+		}
+	}
+	return unnamed, nil
+}
+
+// After calls run when a writing operation has ended on a pattern that begins with one of
+// the prefixes, whatever it answered, and before the answer goes out.
+func After(b *framework.Backend, prefixes []string, run func()) {
+	for _, p := range b.Paths {
+		pattern := strings.TrimPrefix(p.Pattern, "^")
+		if !slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(pattern, prefix) }) {
+			continue
+		}
+		for op, h := range p.Operations {
+			if !slices.Contains(writing, op) {
+				continue
+			}
+			p.Operations[op] = operation.Around(h, func(stock framework.OperationFunc) framework.OperationFunc {
+				return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+					defer run()
+					return stock(ctx, req, data)
+				}
+			})
+		}
+	}
+}
+
+// anyCluster is an operation without Vault's flag that makes the framework refuse it on
+// a secondary: the framework would look at it before it calls.
+type anyCluster struct{ framework.OperationHandler }
+
+func (h anyCluster) Properties() framework.OperationProperties {
+	p := h.OperationHandler.Properties()
+	p.ForwardPerformanceSecondary = false
+	return p
+}
+
+// decide runs an operation in the row's way.
+func (r CorePath) decide(stock framework.OperationFunc, f Forwarder, own Locals) framework.OperationFunc {
+	if stock == nil {
+		return nil
+	}
+	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+		way := r.Way
+		if way == ByAlias && !own.LocalAlias(operation.Text(data, "id"), operation.Text(data, "mount_accessor")) {
+			way = AtOnce
+		}
+		switch way {
+		case OnPrimary:
+			return nil, r.notPassedOn()
+		case HereOrOnPrimary:
+			marked, mark := refusal.With(ctx)
+			resp, err := stock(marked, req, data)
+			if refusedHere(mark, resp, err) || mark.Noted() && err == nil && !resp.IsError() && !makesLocal(req) {
+				return nil, r.notPassedOn()
+			}
+			return resp, err
+		case AtOnce:
+			return r.send(ctx, req, f)
+		default:
+			return r.tryHere(ctx, req, data, stock, f, own)
+		}
+	}
+}
+
+// refusedHere says whether a handler of the core reports that it could not write.
+func refusedHere(mark *refusal.Mark, resp *logical.Response, err error) bool {
+	return isReadOnly(err, false) || mark.Noted() && (mentions(err) || tells(resp))
+}
+
+func (r CorePath) notPassedOn() error {
+	return coded(http.StatusBadRequest, "this cluster is a performance secondary and does not pass this request on, for it %s: send it to the primary cluster", r.Why)
+}
+
+// tryHere runs Vault's handler, and asks the primary if the handler could not write. It
+// counts what the handler answers. It also counts a success during which the guard refused
+// a write, because Vault rewords the error unless a local thing alone was to be written.
+func (r CorePath) tryHere(ctx context.Context, req *logical.Request, data *framework.FieldData, stock framework.OperationFunc, f Forwarder, own Locals) (*logical.Response, error) {
+	sent := envelope(ctx, r.mount(), req)
+	marked, mark := refusal.With(ctx)
+	resp, err := stock(marked, req, data)
+	// For something local a success counts. Vault then does without the default key of
+	// OIDC, which is shared.
+	swallowed := mark.Noted() && err == nil && !resp.IsError() && !aboutLocal(req, own)
+	if !refusedHere(mark, resp, err) && !swallowed {
+		return resp, err
+	}
+	return ask(ctx, f, sent)
+}
+
+// aboutLocal says whether a request to sys/ makes or changes something that is
+// local to this cluster.
+func aboutLocal(req *logical.Request, own Locals) bool {
+	if makesLocal(req) {
+		return true
+	}
+	path, ok := target(req)
+	return ok && own.LocalMount(path)
+}
+
+func (r CorePath) send(ctx context.Context, req *logical.Request, f Forwarder) (*logical.Response, error) {
+	return ask(ctx, f, envelope(ctx, r.mount(), req))
+}
+
+// mount is the mount of the core's backend, the same on every cluster.
+func (r CorePath) mount() vaultname.Mount { return vaultname.Mount{Path: corePrefixes[r.Backend]} }
+
+// tell lets an operation tell the client what a backend behind it met on the way to the
+// primary.
+func tell(stock framework.OperationFunc) framework.OperationFunc {
+	if stock == nil {
+		return nil
+	}
+	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+		resp, err := stock(ctx, req, data)
+		if told := asTold(resp, err); told != nil {
+			return nil, told
+		}
+		return resp, err
+	}
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package serving
+
+import (
+	"context"
+	"strings"
+
+	"github.com/vault-replication/vault-replication/host/internal/follow"
+)
+
+// Applied implements role.Serving.
+func (s *Server) Applied(ctx context.Context, keys []string) (left []string) {
+	m, ok := s.Core.MountAt("identity/")
+	if !ok {
+		return keys // the core is not built, or not any more
+	}
+	rest, rows := splitIdentity(m.StoragePrefix, keys)
+	if len(rows) > 0 {
+		if err := s.refreshIdentity(ctx, rows); err != nil {
+			s.Logger.Error("a change of identity was not taken up; it is tried again", "error", err)
+			for _, row := range rows {
+				left = append(left, m.StoragePrefix+row)
+			}
+		}
+	}
+	if len(rest) > 0 {
+		left = append(left, s.follower.Applied(ctx, rest)...)
+	}
+	return left
+}
+
+// splitIdentity takes the rows of the identity store out, relative to its view. Its
+// own invalidation is made for rows that come one by one in the order in which the
+// primary wrote them, so it is not asked.
+func splitIdentity(view string, keys []string) (rest, rows []string) {
+	for _, key := range keys {
+		if row, is := strings.CutPrefix(key, view); is {
+			rows = append(rows, row)
+		} else {
+			rest = append(rest, key)
+		}
+	}
+	return rest, rows
+}
+
+func (s *Server) refreshIdentity(ctx context.Context, rows []string) error {
+	soon, cancel := context.WithTimeout(ctx, follow.HoldWait)
+	defer cancel()
+	release, err := s.live.Hold(soon)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := s.identity.Refresh(ctx, rows); err != nil {
+		return err
+	}
+	return ctx.Err() // one that has ended may have cut it
+}
+
+// Lacks implements role.Serving.
+func (s *Server) Lacks() []string { return s.follower.Lacks() }

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package vaultcore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/vault"
+
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore/internal/pinned"
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore/routes"
+)
+
+// Core is a Vault core with the seams that replication needs. Its hooks must be
+// set between [Attach] and the first unseal; everything else is safe for
+// concurrent use.
+type Core struct {
+	*vault.Core
+	Barrier
+	Node
+	*Backends
+	routes.Mounted
+
+	// restarting serialises changes of role.
+	restarting sync.Mutex
+	inRestart  atomic.Bool
+}
+
+// Attach checks the expectations and puts the seams of the barrier and of
+// the core's own backends in. It must run before the core is unsealed for the first time.
+func Attach(core *vault.Core) (*Core, error) {
+	if err := pinned.Check(); err != nil {
+		return nil, err
+	}
+	slot := pinned.Field[vault.SecurityBarrier](core, "barrier")
+	inner, ok := (*slot).(*vault.AESGCMBarrier)
+	if !ok {
+		return nil, fmt.Errorf("the barrier of this Vault is a %T, not the AES-GCM barrier: replication cannot attach", *slot)
+	}
+	if sealed, err := inner.Sealed(); err != nil || !sealed {
+		return nil, errors.New("replication must attach before Vault is unsealed")
+	}
+	b := Barrier{core, &openBarrier{SecurityBarrier: inner, inner: inner, opened: func() bool { return !core.Sealed() }}}
+	*slot = b.barrier
+	backends := &Backends{core: core, stored: b, onBackend: map[string]func(*framework.Backend) error{}}
+	c := &Core{Core: core, Barrier: b, Node: Node{core}, Backends: backends, Mounted: routes.Of(core)}
+	c.hookCoreBackends()
+	return c, nil
+}
+
+// InstallStorage replaces the storage that the barrier and the seal write to by
+// a wrapper of it. Raft and HA keep the storage they have.
+func (c *Core) InstallStorage(wrap func(physical.Backend) physical.Backend) {
+	chain := pinned.Field[physical.Backend](c.Core, "physical")
+	wrapped := wrap(*chain)
+	*chain = wrapped
+	*pinned.Field[physical.Backend](c.barrier.inner, "backend") = wrapped
+}
+
+// SetReplicationState sets the word that Vault's secondary branches read. It
+// takes effect at once for single requests; what a core builds at unseal follows
+// at the next [Core.Restart].
+func (c *Core) SetReplicationState(s consts.ReplicationState) {
+	atomic.StoreUint32(*pinned.Field[*uint32](c.Core, "replicationState"), uint32(s))
+}
+
+// RequestStarted is when the HTTP request came that a backend serves with this context. The
+// core takes the request's deadline off the context before it calls a backend. OK is false
+// for what the core does by itself.
+func (c *Core) RequestStarted(ctx context.Context) (at time.Time, ok bool) {
+	id, _ := ctx.Value(logical.CtxKeyInFlightRequestID{}).(string)
+	if id == "" {
+		return time.Time{}, false
+	}
+	kept, _ := (*pinned.Field[*vault.InFlightRequests](c.Core, "inFlightReqData")).InFlightReqMap.Load(id)
+	data, ok := kept.(vault.InFlightReqData)
+	return data.StartTime, ok
+}
