@@ -135,7 +135,8 @@ func TestLinesOfDocumentsAreNarrow(t *testing.T) {
 // TestGlossaryNamesCode finds a name that was changed and is still in the last column of the glossary.
 func TestGlossaryNamesCode(t *testing.T) {
 	t.Parallel()
-	named := regexp.MustCompile("\\| `((?:host|plugin|shared)/[\\w/]+)(?:\\.(\\w+))?` \\|(?m:$)").FindAllStringSubmatch(read(t, "glossary.md"), -1)
+	named := regexp.MustCompile("\\| `((?:host|plugin|shared)/[\\w/]+)(?:\\.(\\w+))?` \\|(?m:$)").FindAllStringSubmatch(
+		read(t, "glossary.md"), -1)
 	require.NotEmpty(t, named)
 	for _, n := range named {
 		files, err := filepath.Glob("../" + n[1] + "/*.go")

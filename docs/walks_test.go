@@ -68,7 +68,8 @@ func TestStopsOfTheWalksExist(t *testing.T) {
 func TestEveryPackageHasADuty(t *testing.T) {
 	t.Parallel()
 	rows := map[string]bool{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `((?:host|plugin|shared)[^`]*)` \\|").FindAllStringSubmatch(read(t, "architecture.md"), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `((?:host|plugin|shared)[^`]*)` \\|").FindAllStringSubmatch(
+		read(t, "architecture.md"), -1) {
 		rows[row[1]] = true
 	}
 	packages := map[string]bool{}

@@ -30,19 +30,22 @@ var enableCases = []enableCase{
 	{"no token", with(func(*testing.T, *cluster.Cluster, string) map[string]any { return map[string]any{} }), "token"},
 	{"not a token", tokenIs(func(string) string { return "nonsense" }), "token"},
 	{"truncated token", tokenIs(func(token string) string { return token[:len(token)/2] }), "token"},
-	{"token without signature", tokenIs(func(token string) string { return token[:strings.LastIndex(token, ".")+1] }), "token"},
+	{"token without signature", tokenIs(func(token string) string { return token[:strings.LastIndex(token, ".")+1] }),
+		"token"},
 	{"wrongly signed token", tokenIs(func(token string) string {
 		parts := strings.Split(token, ".")
 		signature := []byte(parts[2])
 		signature[10] = 'A' + (signature[10]-'A'+1)%26
 		return parts[0] + "." + parts[1] + "." + string(signature)
 	}), "token"},
-	{"token edited to another address", editClaims(func(claims map[string]any) { claims["addr"] = "https://127.0.0.1:1" }), "127.0.0.1:1"},
+	{"token edited to another address", editClaims(func(claims map[string]any) { claims["addr"] = "https://127.0.0.1:1" }),
+		"127.0.0.1:1"},
 	{"token edited to plain HTTP", editClaims(func(claims map[string]any) {
 		claims["addr"] = strings.Replace(claims["addr"].(string), "https://", "http://", 1)
 	}), "http"},
 	{"token of another type", editClaims(func(claims map[string]any) { claims["type"] = "other" }), "type"},
-	{"token that has expired by its own word", editClaims(func(claims map[string]any) { claims["exp"] = 1000 }), "expired"},
+	{"token that has expired by its own word", editClaims(func(claims map[string]any) { claims["exp"] = 1000 }),
+		"expired"},
 	{"CA of somebody else", with(func(t *testing.T, _ *cluster.Cluster, token string) map[string]any {
 		return map[string]any{"token": token, "ca_file": cluster.NewTestCA(t).File}
 	}), "certificate"},
@@ -65,7 +68,8 @@ var enableCases = []enableCase{
 		client.SetWrappingLookupFunc(func(string, string) string { return "5m" })
 		secret, err := client.Logical().Read("sys/mounts")
 		require.NoError(t, err)
-		return map[string]any{"token": secret.WrapInfo.Token, "ca_file": p.GetCACertPEMFile(), "primary_api_addr": p.Node(0).Address()}
+		return map[string]any{"token": secret.WrapInfo.Token, "ca_file": p.GetCACertPEMFile(),
+			"primary_api_addr": p.Node(0).Address()}
 	}), ""},
 }
 
@@ -115,7 +119,8 @@ func TestBadActivationChangesNothing(t *testing.T) {
 	}
 
 	t.Run("token that has expired", func(t *testing.T) {
-		secret, err := primary.Node(0).APIClient().Logical().Write(cluster.PathSecondaryToken, map[string]any{"id": "late", "ttl": "1s"})
+		secret, err := primary.Node(0).APIClient().Logical().Write(cluster.PathSecondaryToken,
+			map[string]any{"id": "late", "ttl": "1s"})
 		require.NoError(t, err)
 		cluster.Eventually(t, limit, "the wrapping token is gone", func(ctx context.Context) error {
 			_, err := primary.Node(0).APIClient().Logical().WriteWithContext(ctx, "auth/token/lookup-accessor",

@@ -98,7 +98,8 @@ func moments(storage cluster.Storage) []moment {
 	}
 	// Without transactions the rows are written one by one behind the record of the step.
 	return append(list,
-		moment{name: "the record of the step is being written", come: onDisk("replication/_step", func(_, now fs.FileInfo) bool { return now != nil })},
+		moment{name: "the record of the step is being written",
+			come: onDisk("replication/_step", func(_, now fs.FileInfo) bool { return now != nil })},
 		moment{name: "the keyring is written", come: onDisk("core/_keyring", changed)},
 		moment{name: "the mount table is written", come: onDisk("core/_mounts", changed)},
 		moment{name: "the role is written", come: onDisk("core/replication/_role", changed)},
@@ -175,7 +176,8 @@ func killAt(t *testing.T, primary *cluster.Cluster, storage cluster.Storage, m m
 	seal, err := node.Anonymous().Sys().SealStatusWithContext(ctx)
 	require.NoError(t, err)
 	isNew := seal.N == 3
-	t.Logf("killed when %s: answered %t, cut among its rows %t, the secondary %t", m.name, answer == nil, record != nil, isNew)
+	t.Logf("killed when %s: answered %t, cut among its rows %t, the secondary %t", m.name, answer == nil, record != nil,
+		isNew)
 	require.False(t, isNew && m.before, "the step was taken before it was asked for")
 	require.True(t, isNew || !m.after, "the step that had ended was lost")
 
@@ -207,7 +209,8 @@ func killAt(t *testing.T, primary *cluster.Cluster, storage cluster.Storage, m m
 	}
 	began := time.Now()
 	require.NoError(t, node.WaitStreaming(ctx))
-	_, err = primary.Node(0).APIClient().Logical().WriteWithContext(ctx, "cubbyhole/primary", map[string]any{"of": fmt.Sprint(began)})
+	_, err = primary.Node(0).APIClient().Logical().WriteWithContext(ctx, "cubbyhole/primary",
+		map[string]any{"of": fmt.Sprint(began)})
 	require.NoError(t, err)
 	require.NoError(t, c.WaitEqual(ctx, primary))
 	t.Logf("streams and is equal after %s", time.Since(began).Round(time.Millisecond))

@@ -28,7 +28,8 @@ func port(c *cluster.Cluster) string {
 
 // knock offers protocols on the cluster port with the stolen certificate. What it found
 // out is an error, unless it was let in: then it is nil.
-func (s *stolen) knock(ctx context.Context, addr string, stall <-chan struct{}, protocols ...string) (served string, err error) {
+func (s *stolen) knock(ctx context.Context, addr string, stall <-chan struct{}, protocols ...string) (served string,
+	err error) {
 	key, err := x509.ParsePKCS8PrivateKey(s.bundle.ClientKey)
 	if err != nil {
 		return "", err
@@ -98,7 +99,8 @@ func TestACertificateIsOfNoUseAtRequestForwarding(t *testing.T) {
 		stall := make(chan struct{})
 		// Some that come all along, and of each order of the protocols one that is in the
 		// handshake when the change begins and goes on when it is over.
-		for _, offers := range [][]string{{forwardingALPN, "replication_dr_v1"}, {"replication_dr_v1", forwardingALPN}, {"replication_performance_v1", "replication_dr_v1"}} {
+		for _, offers := range [][]string{{forwardingALPN, "replication_dr_v1"}, {"replication_dr_v1", forwardingALPN},
+			{"replication_performance_v1", "replication_dr_v1"}} {
 			knocks.Go(func() {
 				for over.Err() == nil {
 					served, err := thief.knock(over, addr, nil, offers...)
@@ -154,7 +156,8 @@ func TestARevokedCertificateIsRefusedWithoutThePlugin(t *testing.T) {
 	// The server may have given it up meanwhile and started another.
 	goOn := func() { _ = syscall.Kill(pid, syscall.SIGCONT) }
 	defer goOn()
-	secret, err := primary.Node(0).APIClient().Logical().WriteWithContext(ctx, cluster.PathRevokeSecondary, map[string]any{"id": "thief"})
+	secret, err := primary.Node(0).APIClient().Logical().WriteWithContext(ctx, cluster.PathRevokeSecondary,
+		map[string]any{"id": "thief"})
 	require.NoError(t, err)
 	require.NotEmpty(t, secret.Warnings, "the plugin does not know yet")
 	_, err = thief.knock(ctx, addr, nil, "replication_dr_v1")
@@ -182,7 +185,8 @@ func TestARevokedSecondaryKnowsWhy(t *testing.T) {
 	parallel(t)
 	ctx := t.Context()
 	primary, secondary := pair(t, cluster.Options{})
-	_, err := primary.Node(0).APIClient().Logical().WriteWithContext(ctx, cluster.PathRevokeSecondary, map[string]any{"id": secondary.ClusterID()})
+	_, err := primary.Node(0).APIClient().Logical().WriteWithContext(ctx, cluster.PathRevokeSecondary,
+		map[string]any{"id": secondary.ClusterID()})
 	require.NoError(t, err)
 	require.NoError(t, secondary.Node(0).WaitDR(ctx, "says that it was revoked", func(s *cluster.DRStatus) error {
 		if !strings.Contains(s.LastError, "revoked") {

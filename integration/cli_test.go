@@ -39,7 +39,8 @@ func cliFlow(t *testing.T, c *cluster.Cluster) string {
 	for _, line := range []string{
 		"version", "status", "secrets list", "auth list", "policy list", "token lookup",
 		"secrets enable -path=kv kv-v2", "kv put -mount=kv app user=u password=p", "kv get -mount=kv app",
-		"kv put -mount=kv app user=v", "kv metadata get -mount=kv app", "kv get -mount=kv -version=1 app", "kv get -mount=kv missing",
+		"kv put -mount=kv app user=v", "kv metadata get -mount=kv app", "kv get -mount=kv -version=1 app",
+		"kv get -mount=kv missing",
 		"secrets enable transit", "write -f transit/keys/k", "read transit/keys/nothing",
 		"auth enable userpass", "write auth/userpass/users/u password=p policies=default",
 		"write -f sys/replication/performance/primary/enable extra=1 -bad",

@@ -19,8 +19,10 @@ import (
 
 // forbidden are paths that a DR secondary does not serve.
 var forbidden = []string{
-	"sys/mounts", "sys/auth", "cubbyhole/a", "auth/token/lookup-self", "sys/storage/raft/configuration", "sys/storage/raft/snapshot",
-	"sys/generate-root/attempt", "sys/policies/acl", "sys/internal/specs/openapi", "sys/replication/dr/primary/secondary-token", "identity/entity/id",
+	"sys/mounts", "sys/auth", "cubbyhole/a", "auth/token/lookup-self", "sys/storage/raft/configuration",
+	"sys/storage/raft/snapshot",
+	"sys/generate-root/attempt", "sys/policies/acl", "sys/internal/specs/openapi",
+	"sys/replication/dr/primary/secondary-token", "identity/entity/id",
 }
 
 // A standby that was opened while its cluster was a primary has not heard of the
@@ -38,7 +40,8 @@ func TestForwardedRequestsMeetTheGate(t *testing.T) {
 	for i := range 3 {
 		health, err := c.Node(i).Health(ctx)
 		require.NoError(t, err)
-		t.Logf("%s: sealed %t, standby %t, DR mode %s", c.Node(i).Name(), health.Sealed, health.Standby, health.ReplicationDRMode)
+		t.Logf("%s: sealed %t, standby %t, DR mode %s", c.Node(i).Name(), health.Sealed, health.Standby,
+			health.ReplicationDRMode)
 		requireGate(t, c.Node(i), c.GetRootToken())
 	}
 }
@@ -145,7 +148,8 @@ func ask(t *testing.T, n *cluster.Node, method, path, token string) (int, string
 	request, err := http.NewRequestWithContext(t.Context(), method, n.Address()+"/v1/"+path, strings.NewReader("{}"))
 	require.NoError(t, err)
 	request.Header.Set("X-Vault-Token", token)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: n.TLSConfig().Clone(), DisableKeepAlives: true, ForceAttemptHTTP2: true}}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: n.TLSConfig().Clone(), DisableKeepAlives: true,
+		ForceAttemptHTTP2: true}}
 	response, err := client.Do(request)
 	require.NoError(t, err, "%s %s", method, path)
 	defer response.Body.Close() // read to its end

@@ -63,12 +63,13 @@ func TestDemotionUnderLoadLosesNothing(t *testing.T) {
 	close(stop)
 	writers.Wait()
 	// It was told so, and does not take the end of the link for a failure.
-	require.NoError(t, secondary.Node(0).WaitDR(ctx, "that the secondary says why it is idle", func(s *cluster.DRStatus) error {
-		if !strings.Contains(s.LastError, "the primary was demoted") {
-			return fmt.Errorf("it says %q", s.LastError)
-		}
-		return nil
-	}))
+	require.NoError(t, secondary.Node(0).WaitDR(ctx, "that the secondary says why it is idle",
+		func(s *cluster.DRStatus) error {
+			if !strings.Contains(s.LastError, "the primary was demoted") {
+				return fmt.Errorf("it says %q", s.LastError)
+			}
+			return nil
+		}))
 
 	require.NoError(t, secondary.Promote(ctx))
 	reader := secondary.Node(0).APIClient()

@@ -108,8 +108,10 @@ var (
 	onPrimary = []string{"logical/pki certs/", "logical/pki crls/"}
 	// A client of the secondary has made these there.
 	onSecondary = []string{
-		"logical/cubbyhole local", "logical/kv local", "logical/transit local", "logical/pki local", "auth/userpass local", "auth/approle local",
-		"logical/pki certs/", "logical/pki crls/", "logical/pki revoked/", "logical/pki config/cluster", "logical/ssh otp/", "logical/identity packer/local-aliases/buckets/",
+		"logical/cubbyhole local", "logical/kv local", "logical/transit local", "logical/pki local", "auth/userpass local",
+		"auth/approle local",
+		"logical/pki certs/", "logical/pki crls/", "logical/pki revoked/", "logical/pki config/cluster", "logical/ssh otp/",
+		"logical/identity packer/local-aliases/buckets/",
 		"auth/approle secret_id_local/", "auth/approle accessor_local/", "logical/outside local/",
 	}
 )
@@ -147,7 +149,8 @@ func requireAllBuiltins(t *testing.T, reference *cluster.Cluster) {
 	t.Helper()
 	catalog, err := reference.Node(0).APIClient().Logical().ReadWithContext(t.Context(), "sys/plugins/catalog")
 	require.NoError(t, err)
-	kinds, named, found := map[string]string{"secret": "logical/", "auth": "auth/", "database": "database/"}, differential.Plugins(), 0
+	kinds, named, found := map[string]string{"secret": "logical/", "auth": "auth/", "database": "database/"},
+		differential.Plugins(), 0
 	for _, entry := range catalog.Data["detailed"].([]any) {
 		plugin := entry.(map[string]any)
 		if plugin["builtin"] != true {

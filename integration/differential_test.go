@@ -78,7 +78,8 @@ func TestDifferential(t *testing.T) {
 		if upstream != nil {
 			replicating[upstreamName] = upstream
 			target.Upstream = &differential.Target{
-				Name: upstreamName, Address: upstream.Node(0).Address(), Token: upstream.GetRootToken(), TLS: upstream.Node(0).TLSConfig(),
+				Name: upstreamName, Address: upstream.Node(0).Address(), Token: upstream.GetRootToken(),
+				TLS: upstream.Node(0).TLSConfig(),
 			}
 		}
 		others = append(others, target)
@@ -118,7 +119,8 @@ const upstreamName = "primary of the secondary"
 
 // eachSection sends all sections, or those that -run names, and says whether it was
 // all.
-func eachSection(t *testing.T, prefix string, send func(context.Context, differential.Section) map[string][]string) (all bool) {
+func eachSection(t *testing.T, prefix string, send func(context.Context, differential.Section) map[string][]string) (
+	all bool) {
 	t.Helper()
 	all = true
 	for _, section := range differential.Sections() {
@@ -166,14 +168,16 @@ func (o *outside) hcl() string {
 func (o *outside) target(t *testing.T, name string, c *cluster.Cluster) differential.Target {
 	t.Helper()
 	static := "static_" + strings.ReplaceAll(strings.ToLower(name), " ", "_")
-	_, err := o.database.Query(t.Context(), o.database.Admin, o.database.Password, "CREATE ROLE "+static+" WITH LOGIN PASSWORD 'first'")
+	_, err := o.database.Query(t.Context(), o.database.Admin, o.database.Password,
+		"CREATE ROLE "+static+" WITH LOGIN PASSWORD 'first'")
 	require.NoError(t, err)
 	node := c.Node(0)
 	return differential.Target{
 		Name: name, Address: node.Address(), Token: c.GetRootToken(), TLS: node.TLSConfig(),
 		Values: map[string]string{
-			"api_address": strings.TrimPrefix(node.Address(), "https://"), "cluster_address": strings.TrimPrefix(node.ClusterAddress(), "https://"),
-			"root_token": c.GetRootToken(), "target_dir": c.Options().Dir, "postgres_static_user": static,
+			"api_address":     strings.TrimPrefix(node.Address(), "https://"),
+			"cluster_address": strings.TrimPrefix(node.ClusterAddress(), "https://"),
+			"root_token":      c.GetRootToken(), "target_dir": c.Options().Dir, "postgres_static_user": static,
 		},
 	}
 }

@@ -69,16 +69,17 @@ func failOver(t *testing.T, opts cluster.Options, loadFirst bool) {
 
 	requireAudited(t, v.AuditFile, "kv1/app/a")
 	require.NoError(t, content.RevokeAll(ctx, promoted))
-	cluster.Eventually(t, limit, "the short token of the old primary expires on the new one", func(ctx context.Context) error {
-		client := secondary.Node(0).Anonymous()
-		client.SetToken(short.Auth.ClientToken)
-		_, err := client.Auth().Token().LookupSelfWithContext(ctx)
-		var response *api.ResponseError
-		if errors.As(err, &response) && response.StatusCode == http.StatusForbidden {
-			return nil
-		}
-		return fmt.Errorf("it is still known at %s: %w", time.Now(), err)
-	})
+	cluster.Eventually(t, limit, "the short token of the old primary expires on the new one",
+		func(ctx context.Context) error {
+			client := secondary.Node(0).Anonymous()
+			client.SetToken(short.Auth.ClientToken)
+			_, err := client.Auth().Token().LookupSelfWithContext(ctx)
+			var response *api.ResponseError
+			if errors.As(err, &response) && response.StatusCode == http.StatusForbidden {
+				return nil
+			}
+			return fmt.Errorf("it is still known at %s: %w", time.Now(), err)
+		})
 }
 
 func requireAudited(t *testing.T, file, path string) {

@@ -52,7 +52,8 @@ func fillDisk(t *testing.T, storage cluster.Storage, restart bool) {
 	client, written := primary.Node(0).APIClient(), 0
 	more := func() {
 		for range 20 {
-			_, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("cubbyhole/%05d", written), map[string]any{"v": strings.Repeat("x", 8<<10)})
+			_, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("cubbyhole/%05d", written),
+				map[string]any{"v": strings.Repeat("x", 8<<10)})
 			require.NoError(t, err, "the primary is not to mind")
 			written++
 		}
@@ -66,7 +67,8 @@ func fillDisk(t *testing.T, storage cluster.Storage, restart bool) {
 	n := secondary.Node(0)
 	require.NoError(t, n.WaitDR(ctx, "says that its disk is full", func(s *cluster.DRStatus) error {
 		more()
-		if !strings.HasPrefix(s.LastError, "the disk of this cluster is full") || !strings.Contains(s.LastError, "make room") {
+		if !strings.HasPrefix(s.LastError, "the disk of this cluster is full") ||
+			!strings.Contains(s.LastError, "make room") {
 			return errors.New("not yet")
 		}
 		t.Logf("last_error: %s", s.LastError)

@@ -23,7 +23,8 @@ func TestLeaderIsKilledInsideItsChangeOfRole(t *testing.T) {
 	ca := cluster.NewTestCA(t)
 	primary := cluster.New(t, cluster.Options{Name: "primary", Binary: product(t), CA: ca})
 	tables := db.VaultTables(t, "joining")
-	joining := cluster.New(t, cluster.Options{Name: "joining", Binary: product(t), CA: ca, Storage: cluster.PostgreSQL, Tables: tables, Nodes: 2})
+	joining := cluster.New(t, cluster.Options{Name: "joining", Binary: product(t), CA: ca, Storage: cluster.PostgreSQL,
+		Tables: tables, Nodes: 2})
 	require.NoError(t, primary.EnableDRPrimary(ctx))
 	active, err := joining.WaitLeader(ctx)
 	require.NoError(t, err)
@@ -39,7 +40,8 @@ func TestLeaderIsKilledInsideItsChangeOfRole(t *testing.T) {
 	}
 	// A write of the role waits in the database.
 	sql(`CREATE FUNCTION hold() RETURNS trigger AS $$ BEGIN PERFORM pg_sleep(3600); RETURN NEW; END $$ LANGUAGE plpgsql`)
-	sql(`CREATE TRIGGER hold BEFORE INSERT OR UPDATE ON ` + tables.Entries + ` FOR EACH ROW WHEN (NEW.key = 'role') EXECUTE FUNCTION hold()`)
+	sql(`CREATE TRIGGER hold BEFORE INSERT OR UPDATE ON ` + tables.Entries +
+		` FOR EACH ROW WHEN (NEW.key = 'role') EXECUTE FUNCTION hold()`)
 	keyring := `SELECT md5(value) FROM ` + tables.Entries + ` WHERE key = 'keyring'`
 	before := sql(keyring)
 	write(t, active.APIClient(), cluster.PathSecondaryEnable, map[string]any{"token": token, "ca_file": ca.File})

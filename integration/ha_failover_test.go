@@ -188,11 +188,13 @@ func (c *moving) follows(t *testing.T, when string) {
 	cluster.Eventually(t, limit, "the secondary follows after "+when, func(ctx context.Context) error {
 		_, s, err := c.statuses(ctx)
 		if err == nil && (s.State != "stream-wals" || s.LastRemoteWAL < at.LastDRWAL || len(s.KnownPrimaries) != c.known) {
-			err = fmt.Errorf("%s at %d of %d, knows %v, %s", s.State, s.LastRemoteWAL, at.LastDRWAL, s.KnownPrimaries, s.LastError)
+			err = fmt.Errorf("%s at %d of %d, knows %v, %s", s.State, s.LastRemoteWAL, at.LastDRWAL, s.KnownPrimaries,
+				s.LastError)
 		}
 		return err
 	})
-	t.Logf("%s: writes went on after %s, the secondary had them after %s", when, written.Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
+	t.Logf("%s: writes went on after %s, the secondary had them after %s", when, written.Round(time.Millisecond),
+		time.Since(begun).Round(time.Millisecond))
 }
 
 // copies counts how often the secondary has compared or copied.

@@ -34,7 +34,8 @@ func TestTheStoredIndexIsTakenOver(t *testing.T) {
 	require.NoError(t, load.Prepare(ctx, client))
 	fill, fillCtx := errgroup.WithContext(ctx)
 	fill.Go(func() error { return load.Fill(fillCtx, client, manyKeys, "a") })
-	opts.Name, opts.Storage, opts.Nodes, opts.Seal, opts.Shares, opts.Threshold = "three", cluster.Raft, 3, sealProvider(t), 1, 1
+	opts.Name, opts.Storage, opts.Nodes, opts.Seal, opts.Shares, opts.Threshold = "three", cluster.Raft, 3,
+		sealProvider(t), 1, 1
 	three := cluster.New(t, opts)
 	require.NoError(t, three.WaitVoters(ctx))
 	require.NoError(t, fill.Wait())
@@ -59,7 +60,8 @@ func TestTheStoredIndexIsTakenOver(t *testing.T) {
 	require.NoError(t, err)
 	offsets := logSizes(t, three)
 	cluster.Eventually(t, limit, "a standby has the cluster promoted", func(ctx context.Context) error {
-		_, err := killed.Anonymous().Logical().WriteWithContext(ctx, cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": token})
+		_, err := killed.Anonymous().Logical().WriteWithContext(ctx, cluster.PathSecondaryPromote,
+			map[string]any{"dr_operation_token": token})
 		return err
 	})
 	requireMode(t, three, drMode, "primary")
@@ -91,8 +93,10 @@ func TestTheStoredIndexIsTakenOver(t *testing.T) {
 const manyKeys = 22_000
 
 var (
-	storedLine = regexp.MustCompile(`blocks of the index of the replicated content were stored: mode=dr stored=(\d+) of=(\d+)`)
-	takenLine  = regexp.MustCompile(`the index of the replicated content was stored, and is compared with the storage now: mode=dr keys=(\d+) read=(\d+)`)
+	storedLine = regexp.MustCompile(
+		`blocks of the index of the replicated content were stored: mode=dr stored=(\d+) of=(\d+)`)
+	takenLine = regexp.MustCompile(
+		`the index of the replicated content was stored, and is compared with the storage now: mode=dr keys=(\d+) read=(\d+)`)
 )
 
 // awaitStoredIndex waits until a node has stored its whole index after an offset of its
@@ -199,7 +203,8 @@ func requireRightIndexes(t *testing.T, c *moving) {
 	t.Helper()
 	token, err := c.secondary.OperationToken()
 	require.NoError(t, err)
-	secondary := write(t, c.leader(t, c.secondary).Anonymous(), "sys/replication/dr/secondary/merkle-check", map[string]any{"dr_operation_token": token})
+	secondary := write(t, c.leader(t, c.secondary).Anonymous(), "sys/replication/dr/secondary/merkle-check",
+		map[string]any{"dr_operation_token": token})
 	primary := write(t, c.leader(t, c.primary).APIClient(), "sys/replication/dr/merkle-check", nil)
 	for _, report := range []map[string]any{primary.Data, secondary.Data} {
 		require.Equal(t, false, report["merkle_corruption_report"].(map[string]any)["corrupted_root"])

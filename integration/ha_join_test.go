@@ -20,7 +20,8 @@ import (
 // numbers of shares.
 func threeNodes(t *testing.T) (primary, secondary *cluster.Cluster) {
 	t.Helper()
-	opts := cluster.Options{Name: "primary", Binary: product(t), CA: cluster.NewTestCA(t), Nodes: 3, Shares: 3, Threshold: 2}
+	opts := cluster.Options{Name: "primary", Binary: product(t), CA: cluster.NewTestCA(t), Nodes: 3, Shares: 3,
+		Threshold: 2}
 	primary = cluster.New(t, opts)
 	opts.Name, opts.Shares, opts.Threshold = "secondary", 1, 1
 	return primary, cluster.New(t, opts)
@@ -46,7 +47,8 @@ func TestStandbysOfANewDRSecondary(t *testing.T) {
 	// Asked of a standby, carried out by the active node, followed by all. The primary works.
 	token, err := testcluster.GenerateRoot(secondary, testcluster.GenerateRootDR)
 	require.NoError(t, err)
-	_, err = secondary.Node(2).Anonymous().Logical().WriteWithContext(ctx, cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": token, "force": true})
+	_, err = secondary.Node(2).Anonymous().Logical().WriteWithContext(ctx, cluster.PathSecondaryPromote,
+		map[string]any{"dr_operation_token": token, "force": true})
 	require.NoError(t, err)
 	requireMode(t, secondary, drMode, "primary")
 	for i := range 3 {
@@ -140,7 +142,8 @@ func TestActiveNodeDiesAsItsClusterBecomesASecondary(t *testing.T) {
 	require.NoError(t, primary.EnableDRPrimary(ctx))
 	token, err := primary.ActivationToken(ctx, "secondary")
 	require.NoError(t, err)
-	write(t, secondary.Node(0).APIClient(), cluster.PathSecondaryEnable, map[string]any{"token": token, "ca_file": ca.File})
+	write(t, secondary.Node(0).APIClient(), cluster.PathSecondaryEnable,
+		map[string]any{"token": token, "ca_file": ca.File})
 	cluster.Eventually(t, limit, "the cluster is a secondary", func(ctx context.Context) error {
 		status, err := secondary.Node(0).DRStatus(ctx)
 		if err == nil && status.Mode != "secondary" {

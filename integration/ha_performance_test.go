@@ -42,7 +42,8 @@ func TestTheActiveNodeOfAPerformancePairMoves(t *testing.T) {
 	requireMode(t, c.secondary, performanceMode, "secondary")
 	// The activation token names all nodes. Of what an operator gives it is to learn them.
 	address := c.leader(t, c.primary).ClusterAddress()
-	write(t, c.leader(t, c.secondary).APIClient(), cluster.PathPerformance+"secondary/update-primary", map[string]any{"update_primary_addrs": address})
+	write(t, c.leader(t, c.secondary).APIClient(), cluster.PathPerformance+"secondary/update-primary",
+		map[string]any{"update_primary_addrs": address})
 	var nodes []*api.Client
 	for i := range 3 {
 		nodes = append(nodes, c.secondary.Node(i).APIClient())
@@ -129,11 +130,13 @@ func (c *movingPerformance) goesOn(t *testing.T, when string) {
 		}
 		s, err := n.PerformanceStatus(ctx)
 		if err == nil && (s.State != "stream-wals" || s.LastRemoteWAL < at.LastPerformanceWAL || len(s.KnownPrimaries) != 3) {
-			err = fmt.Errorf("%s at %d of %d, knows %v, %s", s.State, s.LastRemoteWAL, at.LastPerformanceWAL, s.KnownPrimaries, s.LastError)
+			err = fmt.Errorf("%s at %d of %d, knows %v, %s", s.State, s.LastRemoteWAL, at.LastPerformanceWAL, s.KnownPrimaries,
+				s.LastError)
 		}
 		return err
 	})
-	t.Logf("%s: forwarded writes went on after %s, the secondary had them after %s", when, written.Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
+	t.Logf("%s: forwarded writes went on after %s, the secondary had them after %s", when, written.Round(time.Millisecond),
+		time.Since(begun).Round(time.Millisecond))
 }
 
 // read reads from all nodes of the secondary until the function that it returns is

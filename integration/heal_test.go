@@ -54,7 +54,8 @@ func requireHealed(t *testing.T, primary, secondary *cluster.Cluster, offset int
 	require.NoError(t, secondary.Node(0).WaitLog(ctx, offset, "compared=true"))
 	require.NoError(t, secondary.WaitEqual(ctx, primary))
 	require.NoError(t, secondary.Node(0).WaitDR(ctx, "says why", func(s *cluster.DRStatus) error {
-		if s.State != "stream-wals" || !strings.Contains(s.LastError, "compared and mended: the content was not that of the primary") {
+		if s.State != "stream-wals" || !strings.Contains(s.LastError, "compared and mended: the content was not that of "+
+			"the primary") {
 			return fmt.Errorf("%s, last error %q", s.State, s.LastError)
 		}
 		return nil
@@ -93,7 +94,8 @@ func TestSecondaryHeals(t *testing.T) {
 	harm(t, secondary.Node(0), "logical", 20)
 	token, err := secondary.OperationToken()
 	require.NoError(t, err)
-	report, err := secondary.Node(0).Anonymous().Logical().WriteWithContext(ctx, "sys/replication/dr/secondary/merkle-check", map[string]any{"dr_operation_token": token})
+	report, err := secondary.Node(0).Anonymous().Logical().WriteWithContext(ctx,
+		"sys/replication/dr/secondary/merkle-check", map[string]any{"dr_operation_token": token})
 	require.NoError(t, err)
 	require.Equal(t, true, report.Data["merkle_corruption_report"].(map[string]any)["corrupted_root"])
 	requireHealed(t, primary, secondary, offset)
@@ -101,10 +103,12 @@ func TestSecondaryHeals(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, true, status.Data["corrupted_merkle_tree"])
 
-	_, err = secondary.Node(0).Anonymous().Logical().WriteWithContext(ctx, "sys/replication/dr/secondary/reindex", map[string]any{"dr_operation_token": token, "force": true})
+	_, err = secondary.Node(0).Anonymous().Logical().WriteWithContext(ctx, "sys/replication/dr/secondary/reindex",
+		map[string]any{"dr_operation_token": token, "force": true})
 	require.NoError(t, err)
 	require.NoError(t, secondary.WaitEqual(ctx, primary))
-	_, err = secondary.Node(0).Anonymous().Logical().WriteWithContext(ctx, "sys/replication/dr/secondary/reindex", map[string]any{"dr_operation_token": "x"})
+	_, err = secondary.Node(0).Anonymous().Logical().WriteWithContext(ctx, "sys/replication/dr/secondary/reindex",
+		map[string]any{"dr_operation_token": "x"})
 	require.Error(t, err)
 	requirePromotes(t, ctx, primary, secondary)
 }
@@ -186,7 +190,8 @@ func TestPerformanceSecondaryHeals(t *testing.T) {
 	// With a filter it has another fingerprint than the primary, and looks by itself.
 	require.NoError(t, client.Sys().MountWithContext(ctx, "hidden", &api.MountInput{Type: "kv"}))
 	write(t, client, "hidden/a", map[string]any{"n": 1})
-	write(t, client, cluster.PathPerformance+"primary/paths-filter/west", map[string]any{"mode": "deny", "paths": "hidden/"})
+	write(t, client, cluster.PathPerformance+"primary/paths-filter/west",
+		map[string]any{"mode": "deny", "paths": "hidden/"})
 	require.NoError(t, secondary.WaitCaughtUp(ctx, primary))
 	cluster.Eventually(t, limit, "the mount is hidden", func(ctx context.Context) error {
 		mounts, err := secondary.Node(0).APIClient().Sys().ListMountsWithContext(ctx)

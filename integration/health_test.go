@@ -23,7 +23,8 @@ func TestHealthOfEachRole(t *testing.T) {
 	require.NoError(t, dr.JoinDR(ctx, us))
 
 	serving := map[string]int{
-		"": 200, "?activecode=296": 296, "?drsecondarycode=299": 200, "?performancestandbycode=298&standbycode=297&sealedcode=295&uninitcode=294": 200,
+		"": 200, "?activecode=296": 296, "?drsecondarycode=299": 200,
+		"?performancestandbycode=298&standbycode=297&sealedcode=295&uninitcode=294": 200,
 	}
 	for name, role := range map[string]struct {
 		cluster                 *cluster.Cluster

@@ -102,7 +102,8 @@ func (h *holdings) requireFlat(t *testing.T) {
 			slack = goroutineSlack
 		}
 		thirds := series.Thirds()
-		t.Logf("%s, %s: medians of the thirds %.1f, %.1f, %.1f, lowest %.1f, highest %.1f, %d samples", key.process, key.figure,
+		t.Logf("%s, %s: medians of the thirds %.1f, %.1f, %.1f, lowest %.1f, highest %.1f, %d samples", key.process,
+			key.figure,
 			thirds[0]/unit, thirds[1]/unit, thirds[2]/unit, slices.Min(series)/unit, slices.Max(series)/unit, len(series))
 		if err := series.Flat(share, slack); err != nil {
 			t.Errorf("%s, %s: %v", key.process, key.figure, err)

@@ -44,12 +44,14 @@ func hostile(t *testing.T, mode replication.Mode, storage cluster.Storage) {
 	ctx := t.Context()
 	dir := pluginFolder(t)
 	sum := buildHostilePlugin(t, filepath.Join(dir, "hostileplugin"))
-	primary, secondary := clusters(t, cluster.Options{Storage: storage, Env: []string{"VAULT_REPLICATION_PLUGIN_DIR=" + dir}})
+	primary, secondary := clusters(t,
+		cluster.Options{Storage: storage, Env: []string{"VAULT_REPLICATION_PLUGIN_DIR=" + dir}})
 	folders := map[*cluster.Cluster]string{}
 	for _, c := range []*cluster.Cluster{primary, secondary} {
 		folders[c] = t.TempDir()
 		put(t, c, "sys/plugins/catalog/replication/replication-"+string(mode), map[string]any{
-			"command": "hostileplugin", "sha256": sum, "env": []string{"HOSTILE_MODE=" + string(mode), "HOSTILE_DIR=" + folders[c]},
+			"command": "hostileplugin", "sha256": sum, "env": []string{"HOSTILE_MODE=" + string(mode),
+				"HOSTILE_DIR=" + folders[c]},
 		})
 	}
 	put(t, primary, "sys/mounts/kv", map[string]any{"type": "kv"})
@@ -79,7 +81,8 @@ func hostile(t *testing.T, mode replication.Mode, storage cluster.Storage) {
 		t.Helper()
 		cluster.Eventually(t, limit, "the attacks on the "+side+" were made", func(ctx context.Context) error {
 			writes++
-			_, err := primary.Node(0).APIClient().Logical().WriteWithContext(ctx, "kv/during", map[string]any{"v": fmt.Sprint(writes)})
+			_, err := primary.Node(0).APIClient().Logical().WriteWithContext(ctx, "kv/during",
+				map[string]any{"v": fmt.Sprint(writes)})
 			if err != nil {
 				return err
 			}
@@ -116,7 +119,8 @@ func hostile(t *testing.T, mode replication.Mode, storage cluster.Storage) {
 			continue
 		}
 		require.NoError(t, secondary.Node(0).WaitPerformanceRole(ctx, "secondary"))
-		for path, want := range map[string]string{"own/a": "of the secondary", "kv/a": "a secret", "kv/before": "before", "kv/after": fmt.Sprint(restart)} {
+		for path, want := range map[string]string{"own/a": "of the secondary", "kv/a": "a secret", "kv/before": "before",
+			"kv/after": fmt.Sprint(restart)} {
 			cluster.Eventually(t, limit, path+" is what was written", func(context.Context) error {
 				secret, err := root.Read(path)
 				if err == nil && (secret == nil || secret.Data["v"] != want) {

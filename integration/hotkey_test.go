@@ -84,12 +84,13 @@ func TestHotKeyBesideManyThatDiffer(t *testing.T) {
 	// It keeps up with the key, and what is acknowledged now is there.
 	at, err := primary.Node(0).DRStatus(ctx)
 	require.NoError(t, err)
-	require.NoError(t, secondary.Node(0).WaitDR(ctx, "has what the primary had when the comparison ended", func(s *cluster.DRStatus) error {
-		if s.State != "stream-wals" || s.LastRemoteWAL < at.LastDRWAL {
-			return fmt.Errorf("%s at %d of %d", s.State, s.LastRemoteWAL, at.LastDRWAL)
-		}
-		return nil
-	}))
+	require.NoError(t, secondary.Node(0).WaitDR(ctx, "has what the primary had when the comparison ended",
+		func(s *cluster.DRStatus) error {
+			if s.State != "stream-wals" || s.LastRemoteWAL < at.LastDRWAL {
+				return fmt.Errorf("%s at %d of %d", s.State, s.LastRemoteWAL, at.LastDRWAL)
+			}
+			return nil
+		}))
 	caught := time.Since(begun)
 	awaitHot(t, hot, hotRate)
 	require.NoError(t, hot.Stop())
@@ -100,7 +101,8 @@ func TestHotKeyBesideManyThatDiffer(t *testing.T) {
 	require.Equal(t, 1, strings.Count(string(log), "compared=true"), "and no copy")
 	require.NotContains(t, string(log), "copying the primary's content")
 	require.GreaterOrEqual(t, most, uint64(keys)/2, "many differed")
-	t.Logf("%d keys written in %s; up to %d seen to differ, streaming %s after the start, caught up after %s, one key written %.0f times a second meanwhile",
+	t.Logf("%d keys written in %s; up to %d seen to differ, streaming %s after the start, caught up after %s, one key "+
+		"written %.0f times a second meanwhile",
 		keys, filled.Round(time.Millisecond), most, took.Round(time.Millisecond), caught.Round(time.Millisecond), during)
 }
 
@@ -120,22 +122,23 @@ func awaitHot(t *testing.T, hot *load.Hot, times int64) {
 // its status has shown to differ.
 func awaitDiff(t *testing.T, n *cluster.Node, offset int64, keys int) (most uint64) {
 	t.Helper()
-	cluster.Eventually(t, limit/2*time.Duration(1+keys/10_000), "the comparison has ended and the secondary streams", func(ctx context.Context) error {
-		log, err := n.LogFrom(offset)
-		if err != nil {
-			return err
-		}
-		s, err := n.DRStatus(ctx)
-		if err != nil {
-			return err
-		}
-		if s.State == "merkle-sync" {
-			most = max(most, s.Sync.Total)
-		}
-		if !strings.Contains(string(log), "compared=true") || s.State != "stream-wals" {
-			return fmt.Errorf("state %s, %d of %d keys, %s", s.State, s.Sync.Progress, s.Sync.Total, s.LastError)
-		}
-		return nil
-	})
+	cluster.Eventually(t, limit/2*time.Duration(1+keys/10_000), "the comparison has ended and the secondary streams",
+		func(ctx context.Context) error {
+			log, err := n.LogFrom(offset)
+			if err != nil {
+				return err
+			}
+			s, err := n.DRStatus(ctx)
+			if err != nil {
+				return err
+			}
+			if s.State == "merkle-sync" {
+				most = max(most, s.Sync.Total)
+			}
+			if !strings.Contains(string(log), "compared=true") || s.State != "stream-wals" {
+				return fmt.Errorf("state %s, %d of %d keys, %s", s.State, s.Sync.Progress, s.Sync.Total, s.LastError)
+			}
+			return nil
+		})
 	return most
 }

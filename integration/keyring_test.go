@@ -322,10 +322,12 @@ func TestSecondaryThatCannotFollowKeysKeepsWhatItHad(t *testing.T) {
 	require.NoError(t, k.primary.Stop(ctx, false))
 	token, err := k.secondary.OperationToken()
 	require.NoError(t, err, "the shares of the secondary make the DR operation token")
-	_, err = k.secondary.Node(0).Anonymous().Logical().WriteWithContext(ctx, cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": token})
+	_, err = k.secondary.Node(0).Anonymous().Logical().WriteWithContext(ctx, cluster.PathSecondaryPromote,
+		map[string]any{"dr_operation_token": token})
 	var refused *api.ResponseError
 	require.ErrorAs(t, err, &refused)
-	require.Equal(t, http.StatusServiceUnavailable, refused.StatusCode, "what cannot be read must not be promoted without force")
+	require.Equal(t, http.StatusServiceUnavailable, refused.StatusCode, "what cannot be read must not be promoted "+
+		"without force")
 	require.NoError(t, k.secondary.PromoteWith(ctx, map[string]any{"dr_operation_token": token, "force": true}))
 	for _, when := range []string{"after the promotion", "after a restart"} {
 		client := k.secondary.Node(0).APIClient()

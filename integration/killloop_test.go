@@ -151,10 +151,11 @@ func failures(link *cable.Cable) map[string]func() {
 func noticed(t *testing.T, secondary *cluster.Cluster, fail func()) {
 	t.Helper()
 	fail()
-	require.NoError(t, secondary.Node(0).WaitDR(t.Context(), "notices that the link fails", func(s *cluster.DRStatus) error {
-		if s.State != "idle" || s.ConnectionState == "ready" || s.LastError == "" {
-			return errors.New("not yet")
-		}
-		return nil
-	}))
+	require.NoError(t, secondary.Node(0).WaitDR(t.Context(), "notices that the link fails",
+		func(s *cluster.DRStatus) error {
+			if s.State != "idle" || s.ConnectionState == "ready" || s.LastError == "" {
+				return errors.New("not yet")
+			}
+			return nil
+		}))
 }

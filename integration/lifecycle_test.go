@@ -79,7 +79,8 @@ func TestDisableEndsReplicationOnly(t *testing.T) {
 
 	token, err := secondary.OperationToken()
 	require.NoError(t, err)
-	_, err = secondary.Node(0).Anonymous().Logical().Write(cluster.PathSecondaryDisable, map[string]any{"dr_operation_token": token})
+	_, err = secondary.Node(0).Anonymous().Logical().Write(cluster.PathSecondaryDisable,
+		map[string]any{"dr_operation_token": token})
 	require.NoError(t, err)
 	require.NoError(t, secondary.Node(0).WaitRole(ctx, "disabled"))
 	_, err = primary.Node(0).APIClient().Logical().Write(cluster.PathPrimaryDisable, nil)

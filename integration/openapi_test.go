@@ -95,9 +95,11 @@ func TestDRSecondaryRefusesOtherSpellings(t *testing.T) {
 	for _, path := range []string{
 		"sys/mounts/", "sys//mounts", "sys/./mounts", "sys/health/../mounts", "sys/%6dounts", "SYS/mounts",
 		"sys/storage/raft/configuration", "sys/generate-root/attempt", "sys/rekey/init", "sys/seal", "sys/step-down",
-		"sys/health/x", "sys/replication/dr/statusx", "sys/replication/dr/secondary/promote/../../../../mounts", "sys/raw/core/mounts",
+		"sys/health/x", "sys/replication/dr/statusx", "sys/replication/dr/secondary/promote/../../../../mounts",
+		"sys/raw/core/mounts",
 	} {
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, "LIST", http.MethodPatch} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, "LIST",
+			http.MethodPatch} {
 			code, body := call(t.Context(), t, secondary, method, path)
 			require.False(t, code < 300, "%s %s: %d %s", method, path, code, body)
 			if code >= 300 && code < 400 {
@@ -126,7 +128,8 @@ func call(ctx context.Context, t *testing.T, c *cluster.Cluster, method, path st
 	request, err := http.NewRequestWithContext(ctx, method, node.Address()+"/v1/"+path, bytes.NewReader([]byte("{}")))
 	require.NoError(t, err)
 	client := &http.Client{
-		Transport:     &http.Transport{TLSClientConfig: node.TLSConfig().Clone(), DisableKeepAlives: true, ForceAttemptHTTP2: true},
+		Transport: &http.Transport{TLSClientConfig: node.TLSConfig().Clone(), DisableKeepAlives: true,
+			ForceAttemptHTTP2: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	response, err := client.Do(request)

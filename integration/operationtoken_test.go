@@ -22,7 +22,8 @@ func TestOnlyADROperationTokenPromotes(t *testing.T) {
 	ctx := t.Context()
 	primary, secondary := pair(t, cluster.Options{Shares: 3, Threshold: 2})
 	root := primary.Node(0).APIClient()
-	require.NoError(t, root.Sys().PutPolicy("all", `path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }`))
+	require.NoError(t, root.Sys().PutPolicy("all",
+		`path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }`))
 	token := func(request api.TokenCreateRequest) string {
 		secret, err := root.Auth().Token().Create(&request)
 		require.NoError(t, err)
@@ -38,13 +39,16 @@ func TestOnlyADROperationTokenPromotes(t *testing.T) {
 	require.NoError(t, secondary.WaitEqual(ctx, primary))
 	deleted, err := secondary.OperationToken()
 	require.NoError(t, err)
-	_, err = secondary.Node(0).Anonymous().Logical().Write(cluster.PathOperationTokenDel, map[string]any{"dr_operation_token": deleted})
+	_, err = secondary.Node(0).Anonymous().Logical().Write(cluster.PathOperationTokenDel,
+		map[string]any{"dr_operation_token": deleted})
 	require.NoError(t, err)
 	tokens["deleted"] = deleted
 
 	for name, value := range tokens {
-		for _, path := range []string{cluster.PathSecondaryPromote, cluster.PathSecondaryDisable, cluster.PathOperationTokenDel} {
-			_, err := secondary.Node(0).Anonymous().Logical().Write(path, map[string]any{"dr_operation_token": value, "force": true})
+		for _, path := range []string{cluster.PathSecondaryPromote, cluster.PathSecondaryDisable,
+			cluster.PathOperationTokenDel} {
+			_, err := secondary.Node(0).Anonymous().Logical().Write(path,
+				map[string]any{"dr_operation_token": value, "force": true})
 			requireStatus(t, err, http.StatusBadRequest, http.StatusForbidden)
 			require.Contains(t, err.Error(), "token", "%s at %s", name, path)
 		}
@@ -55,7 +59,8 @@ func TestOnlyADROperationTokenPromotes(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, primary.Stop(ctx, false))
 	require.NoError(t, secondary.PromoteWith(ctx, map[string]any{"dr_operation_token": good}))
-	_, err = secondary.Node(0).Anonymous().Logical().Write(cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": good})
+	_, err = secondary.Node(0).Anonymous().Logical().Write(cluster.PathSecondaryPromote,
+		map[string]any{"dr_operation_token": good})
 	requireStatus(t, err, http.StatusBadRequest, http.StatusForbidden)
 }
 
@@ -80,7 +85,8 @@ func TestStockCLIMakesADROperationToken(t *testing.T) {
 	out := run("operator", "generate-root", "-dr-token", "-init")
 	nonce, otp := column(t, out, "Nonce"), column(t, out, "OTP")
 
-	wrong, err := cli(t, secondary, "operator", "generate-root", "-dr-token", "-nonce=00000000-0000-0000-0000-000000000000",
+	wrong, err := cli(t, secondary, "operator", "generate-root", "-dr-token",
+		"-nonce=00000000-0000-0000-0000-000000000000",
 		hex.EncodeToString(secondary.GetBarrierKeys()[0]))
 	require.Error(t, err, wrong)
 
@@ -119,7 +125,8 @@ func TestBatchDROperationTokenIsHeldToItsRules(t *testing.T) {
 		write(t, root, "auth/token/roles/"+role, map[string]any{
 			"orphan": true, "renewable": false, "token_type": "batch", "allowed_policies": "promote", "token_bound_cidrs": cidrs,
 		})
-		secret, err := root.Auth().Token().CreateWithRole(&api.TokenCreateRequest{Policies: []string{"promote"}, TTL: "1h"}, role)
+		secret, err := root.Auth().Token().CreateWithRole(&api.TokenCreateRequest{Policies: []string{"promote"}, TTL: "1h"},
+			role)
 		require.NoError(t, err)
 		return secret.Auth.ClientToken
 	}
@@ -134,7 +141,8 @@ func TestBatchDROperationTokenIsHeldToItsRules(t *testing.T) {
 	requireStatus(t, promote(map[string]any{"dr_operation_token": elsewhere}), http.StatusForbidden)
 	requireStatus(t, promote(map[string]any{"dr_operation_token": here, "force": true}), http.StatusForbidden)
 	peers := func(token string) error {
-		_, err := secondary.Node(0).Anonymous().Logical().Write("sys/storage/raft/configuration", map[string]any{"dr_operation_token": token})
+		_, err := secondary.Node(0).Anonymous().Logical().Write("sys/storage/raft/configuration",
+			map[string]any{"dr_operation_token": token})
 		return err
 	}
 	requireStatus(t, peers(elsewhere), http.StatusForbidden)

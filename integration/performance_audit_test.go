@@ -25,11 +25,13 @@ func TestForwardedRequestIsInBothAuditLogs(t *testing.T) {
 	logs := map[*cluster.Cluster]string{}
 	for _, c := range []*cluster.Cluster{primary, secondary} {
 		logs[c] = filepath.Join(t.TempDir(), "audit.log")
-		require.NoError(t, c.Node(0).APIClient().Sys().EnableAuditWithOptionsWithContext(t.Context(), "own", &api.EnableAuditOptions{
-			Type: "file", Local: true, Options: map[string]string{"file_path": logs[c], "hmac_accessor": "false"},
-		}))
+		require.NoError(t, c.Node(0).APIClient().Sys().EnableAuditWithOptionsWithContext(t.Context(), "own",
+			&api.EnableAuditOptions{
+				Type: "file", Local: true, Options: map[string]string{"file_path": logs[c], "hmac_accessor": "false"},
+			}))
 	}
-	token, err := secondary.Node(0).APIClient().Auth().Token().CreateWithContext(t.Context(), &api.TokenCreateRequest{Policies: []string{"root"}, DisplayName: "somebody"})
+	token, err := secondary.Node(0).APIClient().Auth().Token().CreateWithContext(t.Context(),
+		&api.TokenCreateRequest{Policies: []string{"root"}, DisplayName: "somebody"})
 	require.NoError(t, err)
 	c := secondary.Node(0).Anonymous()
 	c.SetToken(token.Auth.ClientToken)
@@ -63,12 +65,14 @@ func TestChangeOfIdentityForALoginIsInThePrimarysAuditLog(t *testing.T) {
 	put(t, primary, "sys/auth/userpass", map[string]any{"type": "userpass"})
 	put(t, primary, "auth/userpass/users/ann", map[string]any{"password": "secret"})
 	file := filepath.Join(t.TempDir(), "audit.log")
-	require.NoError(t, primary.Node(0).APIClient().Sys().EnableAuditWithOptionsWithContext(t.Context(), "own", &api.EnableAuditOptions{
-		Type: "file", Local: true, Options: map[string]string{"file_path": file},
-	}))
+	require.NoError(t, primary.Node(0).APIClient().Sys().EnableAuditWithOptionsWithContext(t.Context(), "own",
+		&api.EnableAuditOptions{
+			Type: "file", Local: true, Options: map[string]string{"file_path": file},
+		}))
 	var id string
 	cluster.Eventually(t, limit, "a login on the secondary", func(ctx context.Context) error {
-		secret, err := client(secondary).WriteWithContext(ctx, "auth/userpass/login/ann", map[string]any{"password": "secret"})
+		secret, err := client(secondary).WriteWithContext(ctx, "auth/userpass/login/ann",
+			map[string]any{"password": "secret"})
 		if err == nil {
 			id = secret.Auth.EntityID
 		}
@@ -85,7 +89,8 @@ func TestChangeOfIdentityForALoginIsInThePrimarysAuditLog(t *testing.T) {
 	require.NotContains(t, string(raw), `"ann"`)
 
 	put(t, secondary, "auth/userpass/login/ann", map[string]any{"password": "secret"})
-	require.Len(t, auditedOf(t, file, "identity/for-secondary/entity/ensure"), 2, "a login that changes nothing asks nothing")
+	require.Len(t, auditedOf(t, file, "identity/for-secondary/entity/ensure"), 2, "a login that changes nothing asks "+
+		"nothing")
 }
 
 // audited is the part of an audit entry that the test reads.

@@ -33,7 +33,8 @@ func TestStaticRoleIsRotatedByThePrimaryAlone(t *testing.T) {
 		"plugin_name": "postgresql-database-plugin", "allowed_roles": "*", "connection_url": database.URL(),
 		"username": database.Admin, "password": database.Password,
 	})
-	write(t, there, "db/static-roles/app", map[string]any{"db_name": "main", "username": "app", "rotation_period": rotationPeriod.String()})
+	write(t, there, "db/static-roles/app", map[string]any{"db_name": "main", "username": "app",
+		"rotation_period": rotationPeriod.String()})
 
 	first := staticCreds(t, primary, "")
 	second := staticCreds(t, primary, first.rotated)

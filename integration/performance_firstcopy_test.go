@@ -26,7 +26,8 @@ func TestFirstCopyWhosePrimaryIsGone(t *testing.T) {
 	link, err := cable.Lay("")
 	require.NoError(t, err)
 	t.Cleanup(link.Close)
-	opts := cluster.Options{Name: "us", Binary: product(t), CA: cluster.NewTestCA(t), Shares: 3, Threshold: 2, ClusterAddr: "https://" + link.Addr()}
+	opts := cluster.Options{Name: "us", Binary: product(t), CA: cluster.NewTestCA(t), Shares: 3, Threshold: 2,
+		ClusterAddr: "https://" + link.Addr()}
 	us := cluster.New(t, opts)
 	link.Aim(strings.TrimPrefix(us.Node(0).ClusterAddress(), "https://"))
 	opts.Name, opts.ClusterAddr = "asia", ""
@@ -41,17 +42,19 @@ func TestFirstCopyWhosePrimaryIsGone(t *testing.T) {
 	eventually(t, asia, "kv/a", "v", "one")
 
 	token := put(t, us, cluster.PathPerformance+"primary/secondary-token", map[string]any{"id": "eu"})
-	put(t, eu, cluster.PathPerformance+"secondary/enable", map[string]any{"token": token.WrapInfo.Token, "ca_file": us.GetCACertPEMFile()})
+	put(t, eu, cluster.PathPerformance+"secondary/enable", map[string]any{"token": token.WrapInfo.Token,
+		"ca_file": us.GetCACertPEMFile()})
 	link.Cut()
 	eu.Adopt(us)
 	bootstrapping := func() {
 		t.Helper()
-		require.NoError(t, eu.Node(0).WaitPerformance(ctx, "waits for its first copy", func(s *cluster.PerformanceStatus) error {
-			if s.Mode != "bootstrapping" || s.State != "idle" || s.LastError == "" {
-				return fmt.Errorf("it is %s", s.State)
-			}
-			return nil
-		}))
+		require.NoError(t, eu.Node(0).WaitPerformance(ctx, "waits for its first copy",
+			func(s *cluster.PerformanceStatus) error {
+				if s.Mode != "bootstrapping" || s.State != "idle" || s.LastError == "" {
+					return fmt.Errorf("it is %s", s.State)
+				}
+				return nil
+			}))
 		code, _ := call(ctx, t, eu, http.MethodGet, "sys/health?drsecondarycode=200")
 		require.Equal(t, http.StatusServiceUnavailable, code)
 	}
@@ -80,7 +83,8 @@ func TestFirstCopyWhosePrimaryIsGone(t *testing.T) {
 		require.Equal(t, wrong.code, refused.StatusCode, "%s: %v", wrong.path, refused)
 		require.Len(t, refused.Errors, 1)
 	}
-	recovered := send(t, anonymous, http.MethodPost, "sys/replication/recover", map[string]any{"dr_operation_token": operation})
+	recovered := send(t, anonymous, http.MethodPost, "sys/replication/recover",
+		map[string]any{"dr_operation_token": operation})
 	require.Contains(t, strings.Join(recovered.Warnings, " "), "begun anew")
 	bootstrapping()
 	// It survives a restart as what it is.
@@ -101,7 +105,8 @@ func TestFirstCopyWhosePrimaryIsGone(t *testing.T) {
 	eventually(t, asia, "kv/a", "v", "two")
 	// Now there are tokens, and the other one is gone.
 	require.NoFileExists(t, filepath.Join(eu.Node(0).DataDir(), "core", "replication", "_dr-operation-token"))
-	require.Equal(t, http.StatusForbidden, refusal(t, anonymous, http.MethodPut, update, map[string]any{"dr_operation_token": operation}).StatusCode)
+	require.Equal(t, http.StatusForbidden, refusal(t, anonymous, http.MethodPut, update,
+		map[string]any{"dr_operation_token": operation}).StatusCode)
 	_, err = os.Stat(filepath.Join(eu.Node(0).DataDir(), "core", "replication"))
 	require.NoError(t, err)
 }

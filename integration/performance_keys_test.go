@@ -33,16 +33,17 @@ func TestPerformanceSecondaryAsksForKeysThatItCannotFollow(t *testing.T) {
 	require.NoError(t, secondary.Node(0).Start(ctx))
 	require.NoError(t, secondary.Unseal(ctx), "its shares open it")
 	require.NoError(t, secondary.WaitCaughtUp(ctx, primary))
-	require.NoError(t, secondary.Node(0).WaitPerformance(ctx, "has the primary's keys", func(s *cluster.PerformanceStatus) error {
-		p, err := primary.Node(0).PerformanceStatus(ctx)
-		switch {
-		case err != nil:
-			return err
-		case s.State != "stream-wals" || s.LastError != "" || s.MerkleRoot != p.MerkleRoot:
-			return fmt.Errorf("the primary has %s", p.MerkleRoot)
-		}
-		return nil
-	}))
+	require.NoError(t, secondary.Node(0).WaitPerformance(ctx, "has the primary's keys",
+		func(s *cluster.PerformanceStatus) error {
+			p, err := primary.Node(0).PerformanceStatus(ctx)
+			switch {
+			case err != nil:
+				return err
+			case s.State != "stream-wals" || s.LastError != "" || s.MerkleRoot != p.MerkleRoot:
+				return fmt.Errorf("the primary has %s", p.MerkleRoot)
+			}
+			return nil
+		}))
 	// Its root token is its own.
 	token := secondary.GetRootToken()
 	secondary.Adopt(primary)

@@ -25,14 +25,16 @@ func TestPerformanceSecondaryServesWithoutWhatItLacks(t *testing.T) {
 	ctx := t.Context()
 	withPlugin, without, logs := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "logs")
 	sum := buildExternalPlugin(t, filepath.Join(withPlugin, "externalplugin"))
-	opts := cluster.Options{Name: "primary", Binary: product(t), CA: cluster.NewTestCA(t), ExtraHCL: fmt.Sprintf("plugin_directory = %q", withPlugin)}
+	opts := cluster.Options{Name: "primary", Binary: product(t), CA: cluster.NewTestCA(t),
+		ExtraHCL: fmt.Sprintf("plugin_directory = %q", withPlugin)}
 	primary := cluster.New(t, opts)
 	opts.Name, opts.ExtraHCL = "secondary", fmt.Sprintf("plugin_directory = %q", without)
 	secondary := cluster.New(t, opts)
 
 	put(t, primary, "sys/mounts/kv", map[string]any{"type": "kv"})
 	put(t, primary, "kv/a", map[string]any{"v": "one"})
-	put(t, primary, "sys/plugins/catalog/secret/outside", map[string]any{"command": "externalplugin", "sha256": sum, "args": []string{"-type=secret"}})
+	put(t, primary, "sys/plugins/catalog/secret/outside", map[string]any{"command": "externalplugin", "sha256": sum,
+		"args": []string{"-type=secret"}})
 	put(t, primary, "sys/mounts/out", map[string]any{"type": "outside"})
 	put(t, primary, "out/entries/a", map[string]any{"value": "one"})
 	require.NoError(t, primary.EnablePerformancePrimary(ctx))
@@ -48,22 +50,23 @@ func TestPerformanceSecondaryServesWithoutWhatItLacks(t *testing.T) {
 	audit(primary, "shared", filepath.Join(logs, "audit.log"), false)
 	lacks := func(wants ...string) {
 		t.Helper()
-		cluster.Eventually(t, limit, fmt.Sprintf("the status says what it lacks: %q", wants), func(ctx context.Context) error {
-			status, err := secondary.Node(0).PerformanceStatus(ctx)
-			if err != nil {
-				return err
-			}
-			text := strings.Join(status.Lacks, "\n")
-			if len(status.Lacks) != len(wants) {
-				return errors.New(text)
-			}
-			for _, want := range wants {
-				if !strings.Contains(text, want) {
+		cluster.Eventually(t, limit, fmt.Sprintf("the status says what it lacks: %q", wants),
+			func(ctx context.Context) error {
+				status, err := secondary.Node(0).PerformanceStatus(ctx)
+				if err != nil {
+					return err
+				}
+				text := strings.Join(status.Lacks, "\n")
+				if len(status.Lacks) != len(wants) {
 					return errors.New(text)
 				}
-			}
-			return nil
-		})
+				for _, want := range wants {
+					if !strings.Contains(text, want) {
+						return errors.New(text)
+					}
+				}
+				return nil
+			})
 	}
 	serves := func(value string) {
 		t.Helper()
@@ -135,7 +138,8 @@ func tellsTheDetailsToTokens(t *testing.T, primary, secondary *cluster.Cluster) 
 	t.Helper()
 	ctx := t.Context()
 	const path = cluster.PathPerformance + "status"
-	put(t, primary, "sys/policies/acl/status", map[string]any{"policy": fmt.Sprintf("path %q { capabilities = [\"read\"] }", path)})
+	put(t, primary, "sys/policies/acl/status", map[string]any{"policy": fmt.Sprintf("path %q { capabilities = "+
+		"[\"read\"] }", path)})
 	token := func(fields map[string]any) string {
 		secret, err := client(primary).WriteWithContext(ctx, "auth/token/create", fields)
 		require.NoError(t, err)

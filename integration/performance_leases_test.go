@@ -33,14 +33,16 @@ func TestUnmountOnThePrimaryRevokesTheSecondarysLeases(t *testing.T) {
 	put(t, primary, "db/roles/app", map[string]any{"db_name": "main", "default_ttl": "1h", "creation_statements": []string{
 		`CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'`,
 	}})
-	put(t, primary, "sys/plugins/catalog/secret/outside", map[string]any{"command": "externalplugin", "sha256": sum, "args": []string{"-type=secret"}})
+	put(t, primary, "sys/plugins/catalog/secret/outside", map[string]any{"command": "externalplugin", "sha256": sum,
+		"args": []string{"-type=secret"}})
 	put(t, primary, "sys/mounts/out", map[string]any{"type": "outside"})
 	require.NoError(t, secondary.WaitCaughtUp(ctx, primary))
 
 	users := func(want string) {
 		t.Helper()
 		cluster.Eventually(t, limit, want+" users are in the database", func(ctx context.Context) error {
-			got, err := database.Query(ctx, database.Admin, database.Password, `select count(*) from pg_roles where rolname like 'v-%'`)
+			got, err := database.Query(ctx, database.Admin, database.Password,
+				`select count(*) from pg_roles where rolname like 'v-%'`)
 			if err == nil && got != want {
 				err = fmt.Errorf("there are %s", got)
 			}

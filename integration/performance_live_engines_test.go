@@ -111,11 +111,13 @@ func transitFollows(t *testing.T, primary, secondary *cluster.Cluster) {
 func pkiFollows(t *testing.T, primary, secondary *cluster.Cluster) {
 	put(t, primary, "sys/mounts/pki", map[string]any{"type": "pki"})
 	generate := func(name string) (id string) {
-		secret := put(t, primary, "pki/root/generate/internal", map[string]any{"common_name": name + ".test", "issuer_name": name, "ttl": "24h"})
+		secret := put(t, primary, "pki/root/generate/internal", map[string]any{"common_name": name + ".test",
+			"issuer_name": name, "ttl": "24h"})
 		return fmt.Sprint(secret.Data["issuer_id"])
 	}
 	issue := func(ctx context.Context) (*api.Secret, *x509.Certificate, error) {
-		secret, err := client(secondary).WriteWithContext(ctx, "pki/issue/web", map[string]any{"common_name": "a.test", "ttl": "1h"})
+		secret, err := client(secondary).WriteWithContext(ctx, "pki/issue/web",
+			map[string]any{"common_name": "a.test", "ttl": "1h"})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -148,29 +150,30 @@ func pkiFollows(t *testing.T, primary, secondary *cluster.Cluster) {
 	require.NoError(t, err)
 	put(t, secondary, "pki/revoke", map[string]any{"serial_number": issued.Data["serial_number"]})
 	put(t, primary, "pki/config/crl", map[string]any{"expiry": "13h"})
-	cluster.Eventually(t, limit, "the secondary's list has the certificate and the new expiry", func(ctx context.Context) error {
-		if _, err := client(secondary).ReadWithContext(ctx, "pki/crl/rotate"); err != nil {
-			return err
-		}
-		secret, err := client(secondary).ReadWithContext(ctx, "pki/cert/crl")
-		if err != nil {
-			return err
-		}
-		block, _ := pem.Decode([]byte(fmt.Sprint(secret.Data["certificate"])))
-		if block == nil {
-			return errors.New("no list")
-		}
-		list, err := x509.ParseRevocationList(block.Bytes)
-		switch {
-		case err != nil:
-			return err
-		case len(list.RevokedCertificateEntries) != 1:
-			return fmt.Errorf("%d certificates are revoked", len(list.RevokedCertificateEntries))
-		case list.NextUpdate.Sub(list.ThisUpdate).Round(time.Hour) != 13*time.Hour:
-			return fmt.Errorf("it is valid from %s until %s", list.ThisUpdate, list.NextUpdate)
-		}
-		return nil
-	})
+	cluster.Eventually(t, limit, "the secondary's list has the certificate and the new expiry",
+		func(ctx context.Context) error {
+			if _, err := client(secondary).ReadWithContext(ctx, "pki/crl/rotate"); err != nil {
+				return err
+			}
+			secret, err := client(secondary).ReadWithContext(ctx, "pki/cert/crl")
+			if err != nil {
+				return err
+			}
+			block, _ := pem.Decode([]byte(fmt.Sprint(secret.Data["certificate"])))
+			if block == nil {
+				return errors.New("no list")
+			}
+			list, err := x509.ParseRevocationList(block.Bytes)
+			switch {
+			case err != nil:
+				return err
+			case len(list.RevokedCertificateEntries) != 1:
+				return fmt.Errorf("%d certificates are revoked", len(list.RevokedCertificateEntries))
+			case list.NextUpdate.Sub(list.ThisUpdate).Round(time.Hour) != 13*time.Hour:
+				return fmt.Errorf("it is valid from %s until %s", list.ThisUpdate, list.NextUpdate)
+			}
+			return nil
+		})
 }
 
 // databaseFollows has the connection change its user while the secondary holds
@@ -196,7 +199,8 @@ func databaseFollows(t *testing.T, primary, secondary *cluster.Cluster) {
 			if secret == nil {
 				return errors.New("there is no role")
 			}
-			by, err := database.Query(ctx, database.Admin, database.Password, fmt.Sprintf("select by from made where name = '%s'", secret.Data["username"]))
+			by, err := database.Query(ctx, database.Admin, database.Password, fmt.Sprintf("select by from made where name = "+
+				"'%s'", secret.Data["username"]))
 			if err == nil && by != user {
 				err = fmt.Errorf("it was %q", by)
 			}
@@ -205,9 +209,11 @@ func databaseFollows(t *testing.T, primary, secondary *cluster.Cluster) {
 	}
 	put(t, primary, "sys/mounts/db", map[string]any{"type": "database"})
 	connect(database.Admin, database.Password)
-	put(t, primary, "db/roles/app", map[string]any{"db_name": "main", "default_ttl": "10m", "creation_statements": []string{
-		`CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'`, `INSERT INTO made VALUES ('{{name}}', current_user)`,
-	}})
+	put(t, primary, "db/roles/app", map[string]any{"db_name": "main", "default_ttl": "10m",
+		"creation_statements": []string{
+			`CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'`,
+			`INSERT INTO made VALUES ('{{name}}', current_user)`,
+		}})
 	madeBy(database.Admin)
 	connect("second", "other")
 	madeBy("second")
@@ -224,7 +230,8 @@ func pluginVersionFollows(t *testing.T, primary, secondary *cluster.Cluster, sum
 		eventually(t, secondary, "sys/mounts/out", "running_plugin_version", version)
 	}
 	register("v1.0.0")
-	put(t, primary, "sys/mounts/out", map[string]any{"type": "outside", "config": map[string]any{"plugin_version": "v1.0.0"}})
+	put(t, primary, "sys/mounts/out",
+		map[string]any{"type": "outside", "config": map[string]any{"plugin_version": "v1.0.0"}})
 	running("v1.0.0")
 	put(t, primary, "out/entries/a", map[string]any{"value": "one"})
 	eventually(t, secondary, "out/entries/a", "value", "one")
@@ -252,7 +259,8 @@ func writesMeetReloads(t *testing.T, primary, secondary *cluster.Cluster) {
 					return
 				default:
 				}
-				_, failed[w] = client(secondary).WriteWithContext(t.Context(), fmt.Sprintf("out/entries/w%d", w), map[string]any{"value": fmt.Sprint(written[w] + 1)})
+				_, failed[w] = client(secondary).WriteWithContext(t.Context(), fmt.Sprintf("out/entries/w%d", w),
+					map[string]any{"value": fmt.Sprint(written[w] + 1)})
 				written[w]++
 			}
 		})
@@ -275,7 +283,8 @@ func writesMeetReloads(t *testing.T, primary, secondary *cluster.Cluster) {
 // pluginTakesAPlace mounts a registered plugin that has the name of an engine that
 // is built in: what is known of that one does not count.
 func pluginTakesAPlace(t *testing.T, primary, secondary *cluster.Cluster, sum string) {
-	put(t, primary, "sys/plugins/catalog/secret/totp", map[string]any{"command": "externalplugin", "sha256": sum, "args": []string{"-type=secret"}})
+	put(t, primary, "sys/plugins/catalog/secret/totp", map[string]any{"command": "externalplugin", "sha256": sum,
+		"args": []string{"-type=secret"}})
 	put(t, primary, "sys/mounts/place", map[string]any{"type": "totp"})
 	put(t, primary, "place/entries/a", map[string]any{"value": "one"})
 	eventually(t, secondary, "place/entries/a", "value", "one")

@@ -35,7 +35,8 @@ func TestPerformanceIdentityFollowsLive(t *testing.T) {
 		t.Helper()
 		var secret *api.Secret
 		cluster.Eventually(t, limit, "a login with the new method "+method, func(ctx context.Context) (err error) {
-			secret, err = client(secondary).WriteWithContext(ctx, "auth/"+method+"/login/ann", map[string]any{"password": "secret"})
+			secret, err = client(secondary).WriteWithContext(ctx, "auth/"+method+"/login/ann",
+				map[string]any{"password": "secret"})
 			return err
 		})
 		require.NotEmpty(t, secret.Auth.EntityID)
@@ -62,7 +63,8 @@ func TestPerformanceIdentityFollowsLive(t *testing.T) {
 	}
 	may(one.ClientToken, false)
 
-	group := fmt.Sprint(put(t, primary, "identity/group", map[string]any{"name": "readers", "policies": "reader", "member_entity_ids": one.EntityID}).Data["id"])
+	group := fmt.Sprint(put(t, primary, "identity/group", map[string]any{"name": "readers", "policies": "reader",
+		"member_entity_ids": one.EntityID}).Data["id"])
 	may(one.ClientToken, true)
 	may(two.ClientToken, false)
 	put(t, primary, "identity/entity/merge", map[string]any{"from_entity_ids": two.EntityID, "to_entity_id": one.EntityID})
@@ -106,7 +108,8 @@ func TestPerformanceSettingsFollowLive(t *testing.T) {
 	eventually(t, secondary, "sys/config/ui/headers/X-Live", "value", "yes")
 	// Who reads the setting is not who uses it.
 	cluster.Eventually(t, limit, "the secondary's UI has the header", func(ctx context.Context) error {
-		resp, err := s.RawRequestWithContext(ctx, s.NewRequest(http.MethodGet, "/ui/")) //nolint:staticcheck // no other way to a path that is not of the API
+		//nolint:staticcheck // no other way to a path that is not of the API
+		resp, err := s.RawRequestWithContext(ctx, s.NewRequest(http.MethodGet, "/ui/"))
 		if err != nil {
 			return err
 		}
@@ -119,7 +122,8 @@ func TestPerformanceSettingsFollowLive(t *testing.T) {
 
 	// One name on both sides: each server has its own.
 	log := filepath.Join(t.TempDir(), "audit.log")
-	require.NoError(t, p.Sys().EnableAuditWithOptionsWithContext(ctx, "live", &api.EnableAuditOptions{Type: "file", Options: map[string]string{"file_path": log}}))
+	require.NoError(t, p.Sys().EnableAuditWithOptionsWithContext(ctx, "live",
+		&api.EnableAuditOptions{Type: "file", Options: map[string]string{"file_path": log}}))
 	cluster.Eventually(t, limit, "the secondary writes to the primary's device", func(ctx context.Context) error {
 		if _, err := s.Logical().ReadWithContext(ctx, "sys/internal/ui/mounts/only-the-secondary"); err == nil {
 			return errors.New("the request should have failed")

@@ -42,7 +42,8 @@ func TestPerformanceServesMixedLoadWhileThePrimaryChangesAndTheLinkIsCut(t *test
 	primary := cluster.New(t, opts)
 	link.Aim(strings.TrimPrefix(primary.Node(0).ClusterAddress(), "https://"))
 	root := primary.Node(0).APIClient()
-	require.NoError(t, load.PrepareClients(ctx, root, clients, load.Database{URL: database.URL(), Admin: database.Admin, Password: database.Password}))
+	require.NoError(t, load.PrepareClients(ctx, root, clients, load.Database{URL: database.URL(), Admin: database.Admin,
+		Password: database.Password}))
 	require.NoError(t, primary.EnablePerformancePrimary(ctx))
 	require.NoError(t, secondary.JoinPerformance(ctx, primary, "west"))
 
@@ -110,11 +111,14 @@ func (w *weather) changes() {
 	w.seen(mount+"/there", "value", "yes")
 	w.working.Passing.Come(mount)
 	w.keys()
-	require.NoError(w.t, w.primary.Sys().TuneMountWithContext(ctx, load.Mount, api.MountConfigInput{MaxLeaseTTL: fmt.Sprintf("%dh", 2+w.round%20)}))
-	require.NoError(w.t, w.primary.Sys().EnableAuthWithOptionsWithContext(ctx, auth, &api.EnableAuthOptions{Type: "userpass"}))
+	require.NoError(w.t, w.primary.Sys().TuneMountWithContext(ctx, load.Mount,
+		api.MountConfigInput{MaxLeaseTTL: fmt.Sprintf("%dh", 2+w.round%20)}))
+	require.NoError(w.t, w.primary.Sys().EnableAuthWithOptionsWithContext(ctx, auth,
+		&api.EnableAuthOptions{Type: "userpass"}))
 	w.write("auth/"+auth+"/users/ann", map[string]any{"password": load.Password})
 	cluster.Eventually(w.t, limit, "a login by the new method", func(ctx context.Context) error {
-		_, err := w.secondary.Logical().WriteWithContext(ctx, "auth/"+auth+"/login/ann", map[string]any{"password": load.Password})
+		_, err := w.secondary.Logical().WriteWithContext(ctx, "auth/"+auth+"/login/ann",
+			map[string]any{"password": load.Password})
 		return err
 	})
 	w.write("identity/entity/name/"+auth, map[string]any{"policies": "load"})
@@ -161,12 +165,13 @@ func (w *weather) outage(begin func()) {
 	path, data := load.Mount+"/link", map[string]any{"value": fmt.Sprint(w.round)}
 	w.working.Outage.Begin()
 	begin()
-	cluster.Eventually(w.t, limit, "a write of the secondary fails while the link is out", func(ctx context.Context) error {
-		if _, err := w.secondary.Logical().WriteWithContext(ctx, path+"-out", data); err == nil {
-			return fmt.Errorf("it went through")
-		}
-		return nil
-	})
+	cluster.Eventually(w.t, limit, "a write of the secondary fails while the link is out",
+		func(ctx context.Context) error {
+			if _, err := w.secondary.Logical().WriteWithContext(ctx, path+"-out", data); err == nil {
+				return fmt.Errorf("it went through")
+			}
+			return nil
+		})
 	mount := fmt.Sprintf("unseen-%d", w.round)
 	require.NoError(w.t, w.primary.Sys().MountWithContext(w.t.Context(), mount, &api.MountInput{Type: "kv"}))
 	w.write(mount+"/a", data)

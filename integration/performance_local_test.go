@@ -19,7 +19,8 @@ func TestLocalMountsOfAPerformanceSecondary(t *testing.T) {
 	there, here := primary.Node(0).APIClient(), secondary.Node(0).APIClient()
 	require.NoError(t, here.Sys().MountWithContext(ctx, "zzz", &api.MountInput{Type: "kv"}))
 	require.NoError(t, here.Sys().MountWithContext(ctx, "aaa", &api.MountInput{Type: "kv", Local: true}))
-	require.NoError(t, here.Sys().EnableAuthWithOptionsWithContext(ctx, "aaa", &api.EnableAuthOptions{Type: "userpass", Local: true}))
+	require.NoError(t, here.Sys().EnableAuthWithOptionsWithContext(ctx, "aaa",
+		&api.EnableAuthOptions{Type: "userpass", Local: true}))
 	write(t, here, "auth/aaa/users/ann", map[string]any{"password": "secret"})
 	write(t, here, "aaa/a", map[string]any{"value": "stays"})
 	login := func() string {

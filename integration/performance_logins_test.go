@@ -82,9 +82,12 @@ func TestSecondFactorOnASecondary(t *testing.T) {
 		return err
 	})
 	accessor := fmt.Sprint(read(t, primary, "sys/auth/userpass").Data["accessor"])
-	method := fmt.Sprint(put(t, primary, "identity/mfa/method/totp", map[string]any{"issuer": "test", "period": 30}).Data["method_id"])
-	key := put(t, primary, "identity/mfa/method/totp/admin-generate", map[string]any{"method_id": method, "entity_id": entity})
-	put(t, primary, "identity/mfa/login-enforcement/all", map[string]any{"mfa_method_ids": []string{method}, "auth_method_accessors": []string{accessor}})
+	method := fmt.Sprint(put(t, primary, "identity/mfa/method/totp",
+		map[string]any{"issuer": "test", "period": 30}).Data["method_id"])
+	key := put(t, primary, "identity/mfa/method/totp/admin-generate",
+		map[string]any{"method_id": method, "entity_id": entity})
+	put(t, primary, "identity/mfa/login-enforcement/all", map[string]any{"mfa_method_ids": []string{method},
+		"auth_method_accessors": []string{accessor}})
 	address, err := url.Parse(fmt.Sprint(key.Data["url"]))
 	require.NoError(t, err)
 
@@ -127,14 +130,16 @@ func TestTokensAcrossClusters(t *testing.T) {
 	primary, secondary := performancePair(t)
 	mounted(t, primary, secondary, "kv")
 	put(t, primary, "kv/a", map[string]any{"v": "one"})
-	require.NoError(t, primary.Node(0).APIClient().Sys().PutPolicyWithContext(t.Context(), "reader", `path "kv/*" { capabilities = ["read"] }`))
+	require.NoError(t, primary.Node(0).APIClient().Sys().PutPolicyWithContext(t.Context(), "reader",
+		`path "kv/*" { capabilities = ["read"] }`))
 	eventually(t, secondary, "sys/policies/acl/reader", "name", "reader")
 	eventually(t, secondary, "kv/a", "v", "one")
 	all := []*cluster.Cluster{primary, secondary}
 	for i, at := range all {
 		other := all[1-i]
 		for kind, everywhere := range map[string]bool{"batch": true, "service": false} {
-			token := put(t, at, "auth/token/create-orphan", map[string]any{"type": kind, "policies": "reader", "ttl": "10m"}).Auth.ClientToken
+			token := put(t, at, "auth/token/create-orphan", map[string]any{"type": kind, "policies": "reader",
+				"ttl": "10m"}).Auth.ClientToken
 			for _, c := range all {
 				reader := c.Node(0).Anonymous()
 				reader.SetToken(token)

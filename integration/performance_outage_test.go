@@ -26,7 +26,8 @@ func TestPerformanceSecondaryOutlivesItsPrimary(t *testing.T) {
 	primary, secondary := performancePair(t)
 	c := secondary.Node(0).APIClient()
 	require.NoError(t, c.Sys().MountWithContext(t.Context(), "kv1", &api.MountInput{Type: "kv"}))
-	require.NoError(t, c.Sys().EnableAuthWithOptionsWithContext(t.Context(), "userpass", &api.EnableAuthOptions{Type: "userpass"}))
+	require.NoError(t, c.Sys().EnableAuthWithOptionsWithContext(t.Context(), "userpass",
+		&api.EnableAuthOptions{Type: "userpass"}))
 	write(t, c, "kv1/a", map[string]any{"value": "before"})
 	write(t, c, "auth/userpass/users/ann", map[string]any{"password": "secret"})
 	login := func() {
@@ -126,7 +127,8 @@ func TestLeasesWithoutThePrimary(t *testing.T) {
 	primary, secondary := clusters(t, cluster.Options{ExtraHCL: fmt.Sprintf("plugin_directory = %q", plugins)})
 	require.NoError(t, primary.EnablePerformancePrimary(t.Context()))
 	require.NoError(t, secondary.JoinPerformance(t.Context(), primary, "west"))
-	put(t, primary, "sys/plugins/catalog/secret/outside", map[string]any{"command": "externalplugin", "sha256": sum, "args": []string{"-type=secret"}})
+	put(t, primary, "sys/plugins/catalog/secret/outside", map[string]any{"command": "externalplugin", "sha256": sum,
+		"args": []string{"-type=secret"}})
 	put(t, primary, "sys/mounts/out", map[string]any{"type": "outside"})
 	c := secondary.Node(0).APIClient()
 	lease := func() (id string) {
@@ -161,7 +163,8 @@ func TestLeasesWithoutThePrimary(t *testing.T) {
 		require.ErrorAs(t, err, &refused, path)
 		require.Contains(t, []int{409, 503}, refused.StatusCode, "%s: %v", path, err)
 		require.Len(t, refused.Errors, 1, path)
-		require.True(t, strings.HasPrefix(refused.Errors[0], "this cluster is a performance secondary"), "%s: %v", path, refused.Errors)
+		require.True(t, strings.HasPrefix(refused.Errors[0], "this cluster is a performance secondary"), "%s: %v", path,
+			refused.Errors)
 	}
 
 	require.NoError(t, primary.Restart(t.Context(), false))

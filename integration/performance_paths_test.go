@@ -28,9 +28,12 @@ func TestPerformanceByTheOlderPaths(t *testing.T) {
 
 	refused := refusal(t, there, http.MethodPost, "sys/replication/primary/secondary-token", nil)
 	require.Equal(t, http.StatusBadRequest, refused.StatusCode)
-	token := send(t, there, http.MethodPut, "sys/replication/primary/secondary-token", map[string]any{"id": "eu"}).WrapInfo.Token
-	require.Equal(t, http.StatusBadRequest, refusal(t, here, http.MethodPost, "sys/replication/secondary/enable", nil).StatusCode)
-	send(t, here, http.MethodPost, "sys/replication/secondary/enable", map[string]any{"token": token, "ca_file": primary.GetCACertPEMFile()})
+	token := send(t, there, http.MethodPut, "sys/replication/primary/secondary-token",
+		map[string]any{"id": "eu"}).WrapInfo.Token
+	require.Equal(t, http.StatusBadRequest, refusal(t, here, http.MethodPost, "sys/replication/secondary/enable",
+		nil).StatusCode)
+	send(t, here, http.MethodPost, "sys/replication/secondary/enable",
+		map[string]any{"token": token, "ca_file": primary.GetCACertPEMFile()})
 	secondary.Adopt(primary)
 	require.NoError(t, secondary.Node(0).WaitPerformanceStreaming(ctx))
 	root, err := testcluster.GenerateRoot(secondary, testcluster.GenerateRootRegular)

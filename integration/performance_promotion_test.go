@@ -59,7 +59,8 @@ func promoteCutOff(t *testing.T, c *cluster.Cluster) {
 func follow(t *testing.T, c, primary *cluster.Cluster, id string) {
 	t.Helper()
 	token := put(t, primary, cluster.PathPerformance+"primary/secondary-token", map[string]any{"id": id})
-	put(t, c, cluster.PathPerformance+"secondary/update-primary", map[string]any{"token": token.WrapInfo.Token, "ca_file": primary.GetCACertPEMFile()})
+	put(t, c, cluster.PathPerformance+"secondary/update-primary", map[string]any{"token": token.WrapInfo.Token,
+		"ca_file": primary.GetCACertPEMFile()})
 	require.NoError(t, c.Node(0).WaitPerformanceStreaming(t.Context()))
 }
 
@@ -226,15 +227,17 @@ func TestDrillTakesNoPerformanceSecondaries(t *testing.T) {
 	require.NoError(t, us.EnableDRPrimary(ctx))
 	require.NoError(t, drill.JoinDR(ctx, us))
 	require.NoError(t, drill.WaitEqual(ctx, us))
-	require.NoError(t, eu.Node(0).WaitPerformance(ctx, "knows who may take the primary's place", func(s *cluster.PerformanceStatus) error {
-		if len(s.KnownFailover) == 0 {
-			return errors.New("it knows nobody")
-		}
-		return nil
-	}))
+	require.NoError(t, eu.Node(0).WaitPerformance(ctx, "knows who may take the primary's place",
+		func(s *cluster.PerformanceStatus) error {
+			if len(s.KnownFailover) == 0 {
+				return errors.New("it knows nobody")
+			}
+			return nil
+		}))
 	token, err := testcluster.GenerateRoot(drill, testcluster.GenerateRootDR)
 	require.NoError(t, err)
-	promoted, err := drill.Node(0).Anonymous().Logical().WriteWithContext(ctx, cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": token, "force": true})
+	promoted, err := drill.Node(0).Anonymous().Logical().WriteWithContext(ctx, cluster.PathSecondaryPromote,
+		map[string]any{"dr_operation_token": token, "force": true})
 	require.NoError(t, err)
 	require.Contains(t, strings.Join(promoted.Warnings, "\n"), "there are two now")
 	require.NoError(t, drill.Node(0).WaitPerformanceRole(ctx, "primary"))
@@ -242,7 +245,8 @@ func TestDrillTakesNoPerformanceSecondaries(t *testing.T) {
 
 	require.NoError(t, us.Stop(ctx, false))
 	require.NoError(t, eu.Node(0).WaitPerformance(ctx, "is refused", func(s *cluster.PerformanceStatus) error {
-		if s.State != "idle" || !strings.Contains(s.LastError, "refuses this secondary: this cluster was promoted while its primary was connected") {
+		if s.State != "idle" || !strings.Contains(s.LastError, "refuses this secondary: this cluster was promoted while "+
+			"its primary was connected") {
 			return fmt.Errorf("it says %q", s.LastError)
 		}
 		return nil
@@ -254,7 +258,8 @@ func TestDrillTakesNoPerformanceSecondaries(t *testing.T) {
 	require.NoError(t, eu.Node(0).WaitPerformanceStreaming(ctx))
 	eventually(t, eu, "kv/a", "v", "us")
 
-	put(t, eu, cluster.PathPerformance+"secondary/update-primary", map[string]any{"update_primary_addrs": drill.Node(0).ClusterAddress()})
+	put(t, eu, cluster.PathPerformance+"secondary/update-primary",
+		map[string]any{"update_primary_addrs": drill.Node(0).ClusterAddress()})
 	require.NoError(t, eu.Node(0).WaitPerformanceStreaming(ctx))
 	eventually(t, eu, "kv/a", "v", "drill")
 }

@@ -50,7 +50,8 @@ func TestPerformanceIndexCrossesClusters(t *testing.T) {
 	for i := range 100 {
 		var state string
 		want := fmt.Sprint(i)
-		_, err := p.WithResponseCallbacks(api.RecordState(&state)).Logical().WriteWithContext(t.Context(), "kv1/counter", map[string]any{"value": want})
+		_, err := p.WithResponseCallbacks(api.RecordState(&state)).Logical().WriteWithContext(t.Context(), "kv1/counter",
+			map[string]any{"value": want})
 		require.NoError(t, err)
 		require.NotEmpty(t, state, "the primary returned no X-Vault-Index")
 		// The client of the API retries a 412, as documented.
@@ -69,7 +70,8 @@ func TestPerformanceIndexWhileTheLinkIsCut(t *testing.T) {
 	link, err := cable.Lay("")
 	require.NoError(t, err)
 	t.Cleanup(link.Close)
-	opts := cluster.Options{Name: "primary", Binary: product(t), CA: cluster.NewTestCA(t), ClusterAddr: "https://" + link.Addr()}
+	opts := cluster.Options{Name: "primary", Binary: product(t), CA: cluster.NewTestCA(t), ClusterAddr: "https://" +
+		link.Addr()}
 	primary := cluster.New(t, opts)
 	link.Aim(strings.TrimPrefix(primary.Node(0).ClusterAddress(), "https://"))
 	opts.Name, opts.ClusterAddr = "secondary", ""
@@ -82,7 +84,8 @@ func TestPerformanceIndexWhileTheLinkIsCut(t *testing.T) {
 	s.SetMaxRetries(0)
 
 	var state string
-	_, err = s.WithResponseCallbacks(api.RecordState(&state)).Logical().WriteWithContext(ctx, "kv/a", map[string]any{"v": "forwarded"})
+	_, err = s.WithResponseCallbacks(api.RecordState(&state)).Logical().WriteWithContext(ctx, "kv/a",
+		map[string]any{"v": "forwarded"})
 	require.NoError(t, err)
 	require.NotEmpty(t, state, "the secondary returned no X-Vault-Index")
 	for _, c := range []*api.Client{p, s} {
@@ -92,7 +95,8 @@ func TestPerformanceIndexWhileTheLinkIsCut(t *testing.T) {
 	}
 
 	link.Cut()
-	_, err = p.WithResponseCallbacks(api.RecordState(&state)).Logical().WriteWithContext(ctx, "kv/a", map[string]any{"v": "not there yet"})
+	_, err = p.WithResponseCallbacks(api.RecordState(&state)).Logical().WriteWithContext(ctx, "kv/a",
+		map[string]any{"v": "not there yet"})
 	require.NoError(t, err)
 	for what, callbacks := range map[string][]api.RequestCallback{
 		"by default":                        {api.RequireState(state)},

@@ -25,7 +25,8 @@ func TestRequestsKeepTheirMeaningOnTheWay(t *testing.T) {
 	plugins := t.TempDir()
 	sum := buildExternalPlugin(t, filepath.Join(plugins, "externalplugin"))
 	primary, secondary := clusters(t, cluster.Options{ExtraHCL: fmt.Sprintf("plugin_directory = %q", plugins)})
-	put(t, primary, "sys/plugins/catalog/secret/outside", map[string]any{"command": "externalplugin", "sha256": sum, "args": []string{"-type=secret"}})
+	put(t, primary, "sys/plugins/catalog/secret/outside", map[string]any{"command": "externalplugin", "sha256": sum,
+		"args": []string{"-type=secret"}})
 	put(t, primary, "sys/mounts/out", map[string]any{"type": "outside", "config": map[string]any{
 		"passthrough_request_headers": []string{"X-Sent"}, "allowed_response_headers": []string{"X-Answered"},
 	}})

@@ -94,20 +94,23 @@ func TestBothModesInOneCluster(t *testing.T) {
 
 	// The performance primary dies; its DR secondary leads the set.
 	require.NoError(t, usDR.WaitEqual(ctx, us))
-	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "knows who may take the primary's place", func(s *cluster.PerformanceStatus) error {
-		if !slices.Equal(s.KnownFailover, []string{usDR.Node(0).ClusterAddress()}) {
-			return fmt.Errorf("it knows %v", s.KnownFailover)
-		}
-		return nil
-	}))
+	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "knows who may take the primary's place",
+		func(s *cluster.PerformanceStatus) error {
+			if !slices.Equal(s.KnownFailover, []string{usDR.Node(0).ClusterAddress()}) {
+				return fmt.Errorf("it knows %v", s.KnownFailover)
+			}
+			return nil
+		}))
 	usToken := us.GetRootToken()
 	require.NoError(t, us.Node(0).Kill(ctx))
-	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "says that nobody has taken the primary's place", func(s *cluster.PerformanceStatus) error {
-		if s.State != "idle" || !strings.Contains(s.LastError, "its DR secondary at "+usDR.Node(0).ClusterAddress()+" has not taken its place") {
-			return fmt.Errorf("it says %q", s.LastError)
-		}
-		return nil
-	}))
+	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "says that nobody has taken the primary's place",
+		func(s *cluster.PerformanceStatus) error {
+			if s.State != "idle" || !strings.Contains(s.LastError, "its DR secondary at "+usDR.Node(0).ClusterAddress()+
+				" has not taken its place") {
+				return fmt.Errorf("it says %q", s.LastError)
+			}
+			return nil
+		}))
 	require.NoError(t, testcluster.PromoteDRSecondary(ctx, usDR))
 	usDR.SetRootToken(usToken)
 	require.NoError(t, usDR.Node(0).WaitPerformanceRole(ctx, "primary"))
@@ -123,26 +126,30 @@ func TestBothModesInOneCluster(t *testing.T) {
 	require.NoError(t, us.Restart(ctx, false))
 	put(t, us, "kv/a", map[string]any{"v": "nobody follows"})
 	require.NoError(t, usDR.Stop(ctx, false))
-	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "has lost the new primary", func(s *cluster.PerformanceStatus) error {
-		if s.State != "idle" {
-			return fmt.Errorf("it is %s", s.State)
-		}
-		return nil
-	}))
+	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "has lost the new primary",
+		func(s *cluster.PerformanceStatus) error {
+			if s.State != "idle" {
+				return fmt.Errorf("it is %s", s.State)
+			}
+			return nil
+		}))
 	require.NoError(t, usDR.Restart(ctx, false))
 	require.NoError(t, euDR.Node(0).WaitPerformanceStreaming(ctx))
 	put(t, euDR, "kv/c", map[string]any{"v": "five"})
 	eventually(t, usDR, "kv/c", "v", "five")
 	eventually(t, euDR, "kv/a", "v", "two")
 	// Told to follow it, the secondary refuses: what it has is newer.
-	put(t, euDR, cluster.PathPerformance+"secondary/update-primary", map[string]any{"update_primary_addrs": us.Node(0).ClusterAddress()})
-	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "refuses the old primary", func(s *cluster.PerformanceStatus) error {
-		if s.State != "idle" || !strings.Contains(s.LastError, "the secondary has data of a newer primary") {
-			return fmt.Errorf("it is %s and says %q", s.State, s.LastError)
-		}
-		return nil
-	}))
-	put(t, euDR, cluster.PathPerformance+"secondary/update-primary", map[string]any{"update_primary_addrs": usDR.Node(0).ClusterAddress()})
+	put(t, euDR, cluster.PathPerformance+"secondary/update-primary",
+		map[string]any{"update_primary_addrs": us.Node(0).ClusterAddress()})
+	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "refuses the old primary",
+		func(s *cluster.PerformanceStatus) error {
+			if s.State != "idle" || !strings.Contains(s.LastError, "the secondary has data of a newer primary") {
+				return fmt.Errorf("it is %s and says %q", s.State, s.LastError)
+			}
+			return nil
+		}))
+	put(t, euDR, cluster.PathPerformance+"secondary/update-primary",
+		map[string]any{"update_primary_addrs": usDR.Node(0).ClusterAddress()})
 	require.NoError(t, euDR.Node(0).WaitPerformanceStreaming(ctx))
 	eventually(t, euDR, "kv/a", "v", "two")
 
@@ -150,7 +157,8 @@ func TestBothModesInOneCluster(t *testing.T) {
 	put(t, us, "sys/replication/dr/primary/demote", nil)
 	require.NoError(t, us.Node(0).WaitRole(ctx, "secondary"))
 	require.NoError(t, us.RejoinDR(ctx, usDR, "former"))
-	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "knows the former primary as one that may take the new one's place", func(s *cluster.PerformanceStatus) error {
+	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "knows the former primary as one that may take the new one's "+
+		"place", func(s *cluster.PerformanceStatus) error {
 		if !slices.Equal(s.KnownFailover, []string{us.Node(0).ClusterAddress()}) {
 			return fmt.Errorf("it knows %v", s.KnownFailover)
 		}
@@ -174,12 +182,15 @@ func TestPerformanceSwitch(t *testing.T) {
 	require.NoError(t, b.Node(0).WaitPerformanceRole(ctx, "primary"))
 	refused := refusal(t, once(t, a, a.GetRootToken()), http.MethodPut, "kv/a", map[string]any{"v": "lost"})
 	require.Equal(t, http.StatusServiceUnavailable, refused.StatusCode)
-	require.Equal(t, []string{"this cluster is a performance secondary and cannot reach its primary, which did not carry out this write " +
-		"(this secondary has no primary: use update-primary with a token of the primary): see sys/replication/performance/status, and try again later"}, refused.Errors)
+	require.Equal(t, []string{"this cluster is a performance secondary and cannot reach its primary, which did not " +
+		"carry out this write " +
+		"(this secondary has no primary: use update-primary with a token of the primary): see " +
+		"sys/replication/performance/status, and try again later"}, refused.Errors)
 	eventually(t, b, "kv/a", "v", "one")
 
 	token := put(t, b, cluster.PathPerformance+"primary/secondary-token", map[string]any{"id": "a"})
-	put(t, a, cluster.PathPerformance+"secondary/update-primary", map[string]any{"token": token.WrapInfo.Token, "ca_file": b.GetCACertPEMFile()})
+	put(t, a, cluster.PathPerformance+"secondary/update-primary", map[string]any{"token": token.WrapInfo.Token,
+		"ca_file": b.GetCACertPEMFile()})
 	require.NoError(t, a.Node(0).WaitPerformanceStreaming(ctx))
 	put(t, a, "kv/a", map[string]any{"v": "two"})
 	eventually(t, a, "kv/a", "v", "two")

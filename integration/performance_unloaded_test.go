@@ -32,7 +32,8 @@ func TestPromotedWithoutThePlugin(t *testing.T) {
 		return cluster.New(t, opts)
 	}
 	us, eu, usDR := start("us", with), start("eu", with), start("us-dr", without)
-	put(t, us, "sys/plugins/catalog/secret/outside", map[string]any{"command": "externalplugin", "sha256": sum, "args": []string{"-type=secret"}})
+	put(t, us, "sys/plugins/catalog/secret/outside", map[string]any{"command": "externalplugin", "sha256": sum,
+		"args": []string{"-type=secret"}})
 	put(t, us, "sys/mounts/out", map[string]any{"type": "outside"})
 	put(t, us, "sys/mounts/kv", map[string]any{"type": "kv"})
 	require.NoError(t, us.EnablePerformancePrimary(ctx))
@@ -42,18 +43,20 @@ func TestPromotedWithoutThePlugin(t *testing.T) {
 	put(t, us, "out/entries/a", map[string]any{"value": "precious"})
 	eventually(t, eu, "out/entries/a", "value", "precious")
 	require.NoError(t, usDR.WaitEqual(ctx, us))
-	require.NoError(t, eu.Node(0).WaitPerformance(ctx, "knows who may take the primary's place", func(s *cluster.PerformanceStatus) error {
-		if len(s.KnownFailover) == 0 {
-			return errors.New("it knows nobody")
-		}
-		return nil
-	}))
+	require.NoError(t, eu.Node(0).WaitPerformance(ctx, "knows who may take the primary's place",
+		func(s *cluster.PerformanceStatus) error {
+			if len(s.KnownFailover) == 0 {
+				return errors.New("it knows nobody")
+			}
+			return nil
+		}))
 
 	require.NoError(t, us.Node(0).Kill(ctx))
 	token, err := usDR.OperationToken()
 	require.NoError(t, err)
 	refused := func() error {
-		_, err := usDR.Node(0).Anonymous().Logical().WriteWithContext(ctx, cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": token})
+		_, err := usDR.Node(0).Anonymous().Logical().WriteWithContext(ctx, cluster.PathSecondaryPromote,
+			map[string]any{"dr_operation_token": token})
 		return err
 	}
 	cluster.Eventually(t, limit, "the promotion is refused for the plugin", func(context.Context) error {

@@ -34,7 +34,8 @@ func TestKilledPluginResumes(t *testing.T) {
 		pid, err := pluginProcess(c)
 		require.NoError(t, err)
 		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-		_, err = primary.Node(0).APIClient().Logical().WriteWithContext(ctx, "cubbyhole/"+name, map[string]any{"written": "while it was down"})
+		_, err = primary.Node(0).APIClient().Logical().WriteWithContext(ctx, "cubbyhole/"+name,
+			map[string]any{"written": "while it was down"})
 		require.NoError(t, err)
 		cluster.Eventually(t, limit, "the plugin of the "+name+" runs again", func(context.Context) error {
 			again, err := pluginProcess(c)
@@ -94,12 +95,13 @@ func TestBadPluginBinaries(t *testing.T) {
 		// Whether the reload itself reports the failure is its own matter: the
 		// status has to.
 		_, _ = root.Logical().Write(reloadPlugin, nil)
-		require.NoError(t, primary.Node(0).WaitDR(ctx, "says that the plugin "+command+" does not run", func(s *cluster.DRStatus) error {
-			if !strings.Contains(s.LastError, "replication-dr") {
-				return fmt.Errorf("last_error is %q", s.LastError)
-			}
-			return nil
-		}))
+		require.NoError(t, primary.Node(0).WaitDR(ctx, "says that the plugin "+command+" does not run",
+			func(s *cluster.DRStatus) error {
+				if !strings.Contains(s.LastError, "replication-dr") {
+					return fmt.Errorf("last_error is %q", s.LastError)
+				}
+				return nil
+			}))
 		_, err = root.Logical().Write("cubbyhole/"+command, map[string]any{"still": "served"})
 		require.NoError(t, err)
 	}

@@ -38,7 +38,8 @@ type probe struct {
 // alwaysAnswered are paths that a node answers in every moment, from what it knows itself
 // if need be.
 var alwaysAnswered = []string{
-	"sys/replication/status", "sys/health", "sys/replication/dr/status", "sys/leader", "sys/replication/performance/status",
+	"sys/replication/status", "sys/health", "sys/replication/dr/status", "sys/leader",
+	"sys/replication/performance/status",
 }
 
 // startProbe begins to ask. A standby of a new secondary is sealed until it has new shares,
@@ -119,7 +120,8 @@ func (p *probe) other(node string, standby bool, ask asking) {
 	const path = "sys/internal/ui/mounts"
 	code, header, body, err := ask(path)
 	sealed := standby && strings.Contains(body, "sealed")
-	if err == nil && code == http.StatusOK || code == http.StatusBadRequest && strings.Contains(body, "DR secondary mode") || sealed {
+	if err == nil && code == http.StatusOK || code == http.StatusBadRequest &&
+		strings.Contains(body, "DR secondary mode") || sealed {
 		p.mu.Lock()
 		now := time.Now()
 		if !sealed {
@@ -138,7 +140,8 @@ func (p *probe) count(good bool, node, path string, code int, body string, err e
 	defer p.mu.Unlock()
 	p.asked++
 	if !good && len(p.wrong) < 20 && p.phase != "" {
-		p.wrong = append(p.wrong, fmt.Sprintf("%s: %s of %s: %d %s %v", p.phase, path, node, code, strings.TrimSpace(body), err))
+		p.wrong = append(p.wrong, fmt.Sprintf("%s: %s of %s: %d %s %v", p.phase, path, node, code, strings.TrimSpace(body),
+			err))
 	}
 }
 

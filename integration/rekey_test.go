@@ -21,10 +21,11 @@ func TestKeySharesFollowARekey(t *testing.T) {
 		performance, primaryAuto, secondaryAuto, away bool
 		nodes                                         int
 	}{
-		"unseal shares, DR, three nodes":                       {nodes: 3},
-		"unseal shares, performance, away":                     {performance: true, away: true, nodes: 1},
-		"recovery shares, DR, connected, to unseal shares":     {primaryAuto: true, nodes: 1},
-		"recovery shares, performance, away, to auto-unseal":   {performance: true, primaryAuto: true, secondaryAuto: true, away: true, nodes: 1},
+		"unseal shares, DR, three nodes":                   {nodes: 3},
+		"unseal shares, performance, away":                 {performance: true, away: true, nodes: 1},
+		"recovery shares, DR, connected, to unseal shares": {primaryAuto: true, nodes: 1},
+		"recovery shares, performance, away, to auto-unseal": {performance: true, primaryAuto: true, secondaryAuto: true,
+			away: true, nodes: 1},
 		"unseal shares, DR, away, to auto-unseal, three nodes": {secondaryAuto: true, away: true, nodes: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -42,7 +43,8 @@ func TestKeySharesFollowARekey(t *testing.T) {
 				}
 				return cluster.New(t, opts)
 			}
-			primary, secondary := start("primary", test.primaryAuto, 1, 3, 2), start("secondary", test.secondaryAuto, test.nodes, 1, 1)
+			primary, secondary := start("primary", test.primaryAuto, 1, 3, 2), start("secondary", test.secondaryAuto, test.nodes,
+				1, 1)
 			if test.nodes > 1 {
 				require.NoError(t, secondary.WaitVoters(ctx))
 			}

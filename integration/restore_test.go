@@ -69,12 +69,13 @@ func saveData(t *testing.T, n *cluster.Node) (bringBack func()) {
 
 func requireWentBack(t *testing.T, primary *cluster.Cluster) {
 	t.Helper()
-	require.NoError(t, primary.Node(0).WaitDR(t.Context(), "says that its storage went back", func(s *cluster.DRStatus) error {
-		if !strings.Contains(s.LastError, "gone back in time") {
-			return errors.New("it says something else")
-		}
-		return nil
-	}))
+	require.NoError(t, primary.Node(0).WaitDR(t.Context(), "says that its storage went back",
+		func(s *cluster.DRStatus) error {
+			if !strings.Contains(s.LastError, "gone back in time") {
+				return errors.New("it says something else")
+			}
+			return nil
+		}))
 }
 
 // The secondary has what the restored primary has not, and the numbers of the primary
@@ -168,21 +169,23 @@ func TestSnapshotRestoredOnTheRunningSecondary(t *testing.T) {
 	client, local := primary.Node(0).APIClient(), secondary.Node(0).APIClient()
 	put := func(name string) {
 		for i := range 20 {
-			write(t, client, fmt.Sprintf("sys/policy/%s-%d", name, i), map[string]any{"policy": `path "x" { capabilities = ["read"] }`})
+			write(t, client, fmt.Sprintf("sys/policy/%s-%d", name, i),
+				map[string]any{"policy": `path "x" { capabilities = ["read"] }`})
 		}
 	}
 	equal := func() {
 		require.NoError(t, secondary.WaitCaughtUp(ctx, primary))
-		require.NoError(t, secondary.Node(0).WaitPerformance(ctx, "equals the primary", func(s *cluster.PerformanceStatus) error {
-			p, err := primary.Node(0).PerformanceStatus(ctx)
-			if err != nil {
-				return err
-			}
-			if p.MerkleRoot == "" || p.MerkleRoot != s.MerkleRoot {
-				return fmt.Errorf("primary has %q", p.MerkleRoot)
-			}
-			return nil
-		}))
+		require.NoError(t, secondary.Node(0).WaitPerformance(ctx, "equals the primary",
+			func(s *cluster.PerformanceStatus) error {
+				p, err := primary.Node(0).PerformanceStatus(ctx)
+				if err != nil {
+					return err
+				}
+				if p.MerkleRoot == "" || p.MerkleRoot != s.MerkleRoot {
+					return fmt.Errorf("primary has %q", p.MerkleRoot)
+				}
+				return nil
+			}))
 	}
 	put("kept")
 	equal()

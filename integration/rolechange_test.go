@@ -73,7 +73,8 @@ func TestEveryMomentOfAChangeOfRoleIsAnswered(t *testing.T) {
 			p.during(t, "disabling of a secondary")
 			operation, err = a.OperationToken()
 			require.NoError(t, err)
-			write(t, a.Node(0).Anonymous(), "sys/replication/dr/secondary/disable", map[string]any{"dr_operation_token": operation})
+			write(t, a.Node(0).Anonymous(), "sys/replication/dr/secondary/disable",
+				map[string]any{"dr_operation_token": operation})
 			secret, err := a.Node(0).APIClient().Logical().ReadWithContext(ctx, "cubbyhole/next")
 			require.NoError(t, err, "the next command")
 			require.NotNil(t, secret)
@@ -165,7 +166,8 @@ func requestStream(ctx context.Context, c *cluster.Cluster, path string) (*http.
 		return nil, err
 	}
 	req.Header.Set("X-Vault-Token", c.GetRootToken())
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: n.TLSConfig(), ForceAttemptHTTP2: true, DisableKeepAlives: true}, Timeout: 10 * time.Minute}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: n.TLSConfig(), ForceAttemptHTTP2: true,
+		DisableKeepAlives: true}, Timeout: 10 * time.Minute}
 	return client.Do(req)
 }
 
@@ -197,7 +199,8 @@ func TestForwardedWritesDuringADemotion(t *testing.T) {
 				var answer *api.ResponseError
 				switch {
 				case err == nil:
-				case !errors.As(err, &answer) || (answer.StatusCode != http.StatusConflict && answer.StatusCode < http.StatusBadGateway) || len(answer.Errors) != 1:
+				case !errors.As(err, &answer) ||
+					(answer.StatusCode != http.StatusConflict && answer.StatusCode < http.StatusBadGateway) || len(answer.Errors) != 1:
 					wrong.Store(err.Error(), true)
 				default:
 					select {

@@ -110,7 +110,8 @@ func TestCertificateOfAnotherSecondaryIsOfNoUse(t *testing.T) {
 			require.Equal(t, codes.PermissionDenied, status.Code(thief.bootstrap(ctx, id)), "bootstrap as %q", id)
 			client, end, err := thief.dial(ctx)
 			require.NoError(t, err)
-			_, err = client.Hello(ctx, &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: thief.bundle.SetID, SecondaryId: id})
+			_, err = client.Hello(ctx, &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: thief.bundle.SetID,
+				SecondaryId: id})
 			end()
 			require.Equal(t, codes.PermissionDenied, status.Code(err), "hello as %q: %v", id, err)
 		}
@@ -133,7 +134,8 @@ func TestCertificateOfAnotherSecondaryIsOfNoUse(t *testing.T) {
 		require.NoError(t, err)
 		_, err = unwrap(t, primary, token)
 		require.NoError(t, err)
-		requireRefused(t, other, cluster.PathSecondaryEnable, map[string]any{"token": token, "ca_file": primary.GetCACertPEMFile()}, "used")
+		requireRefused(t, other, cluster.PathSecondaryEnable,
+			map[string]any{"token": token, "ca_file": primary.GetCACertPEMFile()}, "used")
 		requireUntouched(t, other)
 	})
 	t.Run("the id of another secondary", func(t *testing.T) {
@@ -150,7 +152,8 @@ func TestCertificateOfAnotherSecondaryIsOfNoUse(t *testing.T) {
 	for _, id := range []string{"third", first.ClusterID()} {
 		require.Error(t, thief.bootstrap(ctx, id), "the certificate is revoked, as %q", id)
 	}
-	_, err = primary.Node(0).APIClient().Logical().Write(cluster.PathRevokeSecondary, map[string]any{"id": second.ClusterID()})
+	_, err = primary.Node(0).APIClient().Logical().Write(cluster.PathRevokeSecondary,
+		map[string]any{"id": second.ClusterID()})
 	require.NoError(t, err)
 	require.NoError(t, second.Node(0).WaitDR(ctx, "is cut", func(s *cluster.DRStatus) error {
 		if s.State == "stream-wals" || s.ConnectionState == "ready" {

@@ -21,7 +21,8 @@ func TestSlotOverItsCap(t *testing.T) {
 	written := 0
 	write := func(n int) {
 		for range n {
-			_, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("cubbyhole/n-%04d", written), map[string]any{"n": written})
+			_, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("cubbyhole/n-%04d", written),
+				map[string]any{"n": written})
 			require.NoError(t, err)
 			written++
 		}

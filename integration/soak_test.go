@@ -72,7 +72,8 @@ func soaked(t *testing.T) *soak {
 	t.Cleanup(link.Close)
 	// What a primary keeps of recent writes grows up to a bound of 256 MiB: with the least
 	// bound it is reached at once.
-	opts := cluster.Options{Binary: product(t), CA: cluster.NewTestCA(t), OpenProfiles: true, Name: "dr", ExtraHCL: `replication { logshipper_buffer_size = "1MiB" }`}
+	opts := cluster.Options{Binary: product(t), CA: cluster.NewTestCA(t), OpenProfiles: true, Name: "dr",
+		ExtraHCL: `replication { logshipper_buffer_size = "1MiB" }`}
 	s := &soak{t: t, link: link, dr: cluster.New(t, opts), long: os.Getenv(soakEnv) != ""}
 	opts.Name = "performance"
 	s.performance = cluster.New(t, opts)
@@ -80,7 +81,8 @@ func soaked(t *testing.T) *soak {
 	s.primary = cluster.New(t, opts)
 	link.Aim(strings.TrimPrefix(s.primary.Node(0).ClusterAddress(), "https://"))
 	root := s.primary.Node(0).APIClient()
-	require.NoError(t, load.PrepareClients(ctx, root, churners, load.Database{URL: database.URL(), Admin: database.Admin, Password: database.Password}))
+	require.NoError(t, load.PrepareClients(ctx, root, churners, load.Database{URL: database.URL(), Admin: database.Admin,
+		Password: database.Password}))
 	require.NoError(t, s.primary.EnablePerformancePrimary(ctx))
 	require.NoError(t, s.primary.EnableDRPrimary(ctx))
 	require.NoError(t, s.performance.JoinPerformance(ctx, s.primary, "west"))
@@ -120,12 +122,13 @@ func (s *soak) failures() []failure {
 func (s *soak) out(fail func()) {
 	s.t.Helper()
 	noticed(s.t, s.dr, fail)
-	require.NoError(s.t, s.performance.Node(0).WaitPerformance(s.t.Context(), "notices too", func(s *cluster.PerformanceStatus) error {
-		if s.State != "idle" {
-			return errors.New("not yet")
-		}
-		return nil
-	}))
+	require.NoError(s.t, s.performance.Node(0).WaitPerformance(s.t.Context(), "notices too",
+		func(s *cluster.PerformanceStatus) error {
+			if s.State != "idle" {
+				return errors.New("not yet")
+			}
+			return nil
+		}))
 	s.link.Mend()
 }
 

@@ -70,7 +70,8 @@ func TestOnlyPinnedIsUnsafe(t *testing.T) {
 	t.Parallel()
 	found := 0
 	eachGoFile(t, func(path string, content []byte) {
-		direct := strings.Contains(string(content), "\n\t\"unsafe\"\n") || strings.Contains(string(content), "import \"unsafe\"") ||
+		direct := strings.Contains(string(content), "\n\t\"unsafe\"\n") ||
+			strings.Contains(string(content), "import \"unsafe\"") ||
 			strings.Contains(string(content), "\n//go:"+"linkname ") || strings.Contains(string(content), "\n\t_ \"unsafe\"")
 		if !direct || generated(content) {
 			return

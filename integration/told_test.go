@@ -86,7 +86,8 @@ func (p *told) run(t *testing.T, end func(t *testing.T, second int)) {
 		end(t, second)
 	}
 	p.remembered.Stop()
-	t.Logf("%s; %d plugins killed, %d times recover, %d times update-primary", p.remembered.Report(), p.kills, p.recovers, p.again)
+	t.Logf("%s; %d plugins killed, %d times recover, %d times update-primary", p.remembered.Report(), p.kills, p.recovers,
+		p.again)
 	require.NotZero(t, p.kills*p.recovers*p.again)
 	require.Greater(t, p.remembered.Changed(), int64(500))
 	require.NoError(t, p.leader(t, p.secondary).WaitPerformanceStreaming(ctx))
@@ -118,7 +119,8 @@ func (p *told) endSession(t *testing.T, second int) {
 		}
 	case 1:
 		address := p.leader(t, p.primary).ClusterAddress()
-		if _, err := client.Logical().WriteWithContext(ctx, cluster.PathPerformance+"secondary/update-primary", map[string]any{"update_primary_addrs": address}); err == nil {
+		if _, err := client.Logical().WriteWithContext(ctx, cluster.PathPerformance+"secondary/update-primary",
+			map[string]any{"update_primary_addrs": address}); err == nil {
 			p.again++
 		}
 	case 3:

@@ -58,7 +58,8 @@ func (s *set) ask(path string, body map[string]any) error {
 	if s.mode == "dr" {
 		token, body["dr_operation_token"] = "", s.operation
 	}
-	_, err := once(s.t, s.secondary, token).Logical().WriteWithContext(s.t.Context(), "sys/replication/"+s.mode+"/secondary/"+path, body)
+	_, err := once(s.t, s.secondary, token).Logical().WriteWithContext(s.t.Context(), "sys/replication/"+s.mode+
+		"/secondary/"+path, body)
 	return err
 }
 
@@ -96,7 +97,8 @@ func (s *set) killPlugin(c *cluster.Cluster) {
 	tree, err := procfs.Tree(c.Node(0).PID())
 	require.NoError(s.t, err)
 	for _, pid := range tree[1:] {
-		if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil && filepath.Base(exe) == "replication-"+s.mode {
+		if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil && filepath.Base(exe) == "replication-"+
+			s.mode {
 			require.NoError(s.t, syscall.Kill(pid, syscall.SIGKILL))
 			return
 		}
@@ -110,7 +112,8 @@ func (s *set) resets() map[string]func() {
 	reload := "sys/plugins/reload/replication/replication-" + s.mode
 	token := func() string {
 		s.ids++
-		secret := put(t, s.primary, "sys/replication/"+s.mode+"/primary/secondary-token", map[string]any{"id": fmt.Sprintf("again-%d", s.ids)})
+		secret := put(t, s.primary, "sys/replication/"+s.mode+"/primary/secondary-token",
+			map[string]any{"id": fmt.Sprintf("again-%d", s.ids)})
 		return secret.WrapInfo.Token
 	}
 	resets := map[string]func(){
@@ -118,7 +121,8 @@ func (s *set) resets() map[string]func() {
 			require.NoError(t, s.ask("update-primary", map[string]any{"update_primary_addrs": "https://" + s.link.Addr()}))
 		},
 		"update-primary with a token": func() {
-			require.NoError(t, s.ask("update-primary", map[string]any{"token": token(), "ca_file": s.primary.GetCACertPEMFile()}))
+			require.NoError(t, s.ask("update-primary",
+				map[string]any{"token": token(), "ca_file": s.primary.GetCACertPEMFile()}))
 		},
 		"recover of the secondary": func() {
 			if s.mode == "dr" {
@@ -183,14 +187,16 @@ func TestNeverTwoPrimariesWithoutForce(t *testing.T) {
 			require.NoError(t, s.primary.Node(0).Kill(t.Context()))
 			begun := time.Now()
 			require.NoError(t, s.ask("promote", nil))
-			t.Logf("promoted in place of a primary that had just died, answer after %s", time.Since(begun).Round(time.Millisecond))
+			t.Logf("promoted in place of a primary that had just died, answer after %s",
+				time.Since(begun).Round(time.Millisecond))
 			cluster.Eventually(t, limit, "the secondary is the primary", func(context.Context) error {
 				if role := s.roleOf(s.secondary); role != "primary" {
 					return fmt.Errorf("it is %s", role)
 				}
 				return nil
 			})
-			status, err := s.secondary.Node(0).Anonymous().Logical().ReadWithContext(t.Context(), "sys/replication/"+mode+"/status")
+			status, err := s.secondary.Node(0).Anonymous().Logical().ReadWithContext(t.Context(),
+				"sys/replication/"+mode+"/status")
 			require.NoError(t, err)
 			require.NotContains(t, status.Data, "contested")
 		})

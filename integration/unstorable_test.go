@@ -39,7 +39,8 @@ func newRefusing(t *testing.T, primary, secondaries cluster.Options, warning, se
 
 	token, err := r.primary.ActivationToken(ctx, "dr")
 	require.NoError(t, err)
-	secret := write(t, r.dr.Node(0).APIClient(), cluster.PathSecondaryEnable, map[string]any{"token": token, "ca_file": r.primary.GetCACertPEMFile()})
+	secret := write(t, r.dr.Node(0).APIClient(), cluster.PathSecondaryEnable,
+		map[string]any{"token": token, "ca_file": r.primary.GetCACertPEMFile()})
 	require.NotNil(t, secret)
 	require.Contains(t, strings.Join(secret.Warnings, " "), warning)
 	r.dr.Adopt(r.primary)
@@ -55,7 +56,8 @@ func (r *refusing) waitMissing(t *testing.T, keys uint64) {
 	t.Helper()
 	judge := func(state string, missing uint64, consistent bool, lastError string) error {
 		require.NotContains(t, lastError, "SECRET", "anybody may read the status")
-		if state != "stream-wals" || missing != keys || consistent != (keys == 0) || strings.Contains(lastError, r.sentence) != (keys > 0) {
+		if state != "stream-wals" || missing != keys || consistent != (keys == 0) ||
+			strings.Contains(lastError, r.sentence) != (keys > 0) {
 			return errors.New("not yet")
 		}
 		return nil
@@ -63,9 +65,10 @@ func (r *refusing) waitMissing(t *testing.T, keys uint64) {
 	require.NoError(t, r.dr.Node(0).WaitDR(t.Context(), "says what is missing", func(s *cluster.DRStatus) error {
 		return judge(s.State, s.MissingKeys, s.Consistent, s.LastError)
 	}))
-	require.NoError(t, r.west.Node(0).WaitPerformance(t.Context(), "says what is missing", func(s *cluster.PerformanceStatus) error {
-		return judge(s.State, s.MissingKeys, s.Consistent, s.LastError)
-	}))
+	require.NoError(t, r.west.Node(0).WaitPerformance(t.Context(), "says what is missing",
+		func(s *cluster.PerformanceStatus) error {
+			return judge(s.State, s.MissingKeys, s.Consistent, s.LastError)
+		}))
 }
 
 // goesOn checks that whatever is not refused arrives, and that forwarding works.
@@ -89,7 +92,8 @@ func (r *refusing) promote(t *testing.T, force bool) (*api.Secret, error) {
 	t.Helper()
 	token, err := r.dr.OperationToken()
 	require.NoError(t, err)
-	return r.dr.Node(0).Anonymous().Logical().WriteWithContext(t.Context(), cluster.PathSecondaryPromote, map[string]any{"dr_operation_token": token, "force": force})
+	return r.dr.Node(0).Anonymous().Logical().WriteWithContext(t.Context(), cluster.PathSecondaryPromote,
+		map[string]any{"dr_operation_token": token, "force": force})
 }
 
 func (r *refusing) refusedPromotion(t *testing.T) {

@@ -46,9 +46,11 @@ func (p *primary) explain(ctx context.Context, err error) error {
 	case errors.As(err, &answer):
 		return p.explainAnswer(answer)
 	case errors.As(err, &authority):
-		return denied("the certificate of %s is signed by a CA that is not trusted here: give that CA with ca_file or ca_path", p.addr)
+		return denied("the certificate of %s is signed by a CA that is not trusted here: give that CA with ca_file or "+
+			"ca_path", p.addr)
 	case errors.As(err, &hostname):
-		return denied("the certificate of %s is for another name: give primary_api_addr with a name that is in the certificate", p.addr)
+		return denied("the certificate of %s is for another name: give primary_api_addr with a name that is in the "+
+			"certificate", p.addr)
 	case errors.As(err, &bad), errors.As(err, &verify):
 		return denied("the certificate of %s is not valid (expired, or not a server's): renew it on the primary", p.addr)
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -58,7 +60,8 @@ func (p *primary) explain(ctx context.Context, err error) error {
 		// around in this node's network.
 		p.unsaid("the primary's API cannot be reached", err)
 		return replication.Errorf(replication.Unreachable,
-			"%s cannot be reached from this node, or does not speak TLS: check primary_api_addr, its port and the way to it; the log of this node has the cause", p.addr)
+			"%s cannot be reached from this node, or does not speak TLS: check primary_api_addr, its port and the way to it; "+
+				"the log of this node has the cause", p.addr)
 	}
 }
 
@@ -68,14 +71,19 @@ func (p *primary) explainAnswer(answer *api.ResponseError) error {
 	case strings.Contains(text, "path disabled in replication DR secondary mode"):
 		return invalid("the cluster at %s is a DR secondary itself: use the address and a token of the primary", p.addr)
 	case strings.Contains(text, "signature could not be validated"):
-		return denied("the activation token was not made by the cluster at %s: check primary_api_addr, or ask that cluster for a token", p.addr)
+		return denied("the activation token was not made by the cluster at %s: check primary_api_addr, or ask that cluster "+
+			"for a token", p.addr)
 	case status == http.StatusBadRequest, status == http.StatusForbidden:
-		return denied("the activation token was used, has expired or is unknown at %s: ask the primary for a new one with secondary-token", p.addr)
+		return denied("the activation token was used, has expired or is unknown at %s: ask the primary for a new one with "+
+			"secondary-token", p.addr)
 	case status == http.StatusNotFound:
-		return invalid("the server at %s has no sys/wrapping endpoint, so it is not Vault's API: check primary_api_addr", p.addr)
+		return invalid("the server at %s has no sys/wrapping endpoint, so it is not Vault's API: check primary_api_addr",
+			p.addr)
 	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
-		return replication.Errorf(replication.Unavailable, "the server at %s is sealed, or has no active node (HTTP %d): try again later", p.addr, status)
+		return replication.Errorf(replication.Unavailable, "the server at %s is sealed, or has no active node (HTTP %d): "+
+			"try again later", p.addr, status)
 	default:
-		return replication.Errorf(replication.Unreachable, "the server at %s failed with HTTP %d: see its log, and check primary_api_addr", p.addr, status)
+		return replication.Errorf(replication.Unreachable, "the server at %s failed with HTTP %d: see its log, and check "+
+			"primary_api_addr", p.addr, status)
 	}
 }

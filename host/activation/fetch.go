@@ -87,7 +87,8 @@ func (c *Client) Fetch(ctx context.Context, req Request) (p *Payload, warnings [
 		return nil, nil, spent, err
 	}
 	if p.Mode != req.Mode {
-		return nil, nil, true, invalid("the activation is for %s replication, not for %s: ask the primary for a token of the right mode", p.Mode, req.Mode)
+		return nil, nil, true, invalid("the activation is for %s replication, not for %s: ask the primary for a token of "+
+			"the right mode", p.Mode, req.Mode)
 	}
 	return p, warnings, true, nil
 }
@@ -100,17 +101,22 @@ func address(given, claimed string) (addr string, warnings []string, err error) 
 		addr, from = strings.TrimSpace(claimed), "the address in the activation token"
 	}
 	if addr == "" {
-		return "", nil, invalid("the activation token names no address: give primary_api_addr, or set api_addr on the primary and ask for a new token")
+		return "", nil, invalid("the activation token names no address: give primary_api_addr, or set api_addr on the " +
+			"primary and ask for a new token")
 	}
 	u, err := url.Parse(addr)
-	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return "", nil, invalid("%s is not a URL such as https://vault.example.com:8200: correct primary_api_addr, or api_addr on the primary", from)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+		strings.Trim(u.Path, "/") != "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return "", nil, invalid("%s is not a URL such as https://vault.example.com:8200: correct primary_api_addr, or "+
+			"api_addr on the primary", from)
 	}
 	if u.Scheme == "http" {
 		if given == "" {
-			return "", nil, invalid("the address in the activation token is without TLS, so anyone on the way could take the activation: give primary_api_addr with https://, or with http:// to accept that")
+			return "", nil, invalid("the address in the activation token is without TLS, so anyone on the way could take the " +
+				"activation: give primary_api_addr with https://, or with http:// to accept that")
 		}
-		warnings = append(warnings, "The activation was fetched over http: whoever could read the connection has the secondary's credentials. Revoke the secondary and use https unless this is a test.")
+		warnings = append(warnings, "The activation was fetched over http: whoever could read the connection has the "+
+			"secondary's credentials. Revoke the secondary and use https unless this is a test.")
 	}
 	return addr, warnings, nil
 }
@@ -133,7 +139,8 @@ func (c *Client) connect(addr, caFile, caPath string) (*primary, error) {
 	pool, err := roots(caFile, caPath)
 	if err != nil {
 		c.unsaid("the CA for the primary's API cannot be used", err)
-		return nil, invalid("ca_file or ca_path cannot be used: give a readable file, or a directory of files, with the PEM certificate of the CA of the primary's API address; the log of this node says what is wrong with it")
+		return nil, invalid("ca_file or ca_path cannot be used: give a readable file, or a directory of files, with the " +
+			"PEM certificate of the CA of the primary's API address; the log of this node says what is wrong with it")
 	}
 	transport := &http.Transport{
 		Proxy: func(r *http.Request) (*url.URL, error) {
@@ -181,14 +188,17 @@ func (p *primary) checkMode(ctx context.Context, token *Token, mode replication.
 		return p.explain(ctx, err)
 	}
 	if secret == nil {
-		return denied("the activation token was used, has expired or is unknown at %s: ask the primary for a new one with secondary-token", p.addr)
+		return denied("the activation token was used, has expired or is unknown at %s: ask the primary for a new one with "+
+			"secondary-token", p.addr)
 	}
 	path, _ := secret.Data["creation_path"].(string)
 	switch made, ok := creationPaths[path]; {
 	case !ok:
-		return invalid("the token at %s was not made by secondary-token: use the wrapping token that sys/replication/%s/primary/secondary-token returned", p.addr, mode)
+		return invalid("the token at %s was not made by secondary-token: use the wrapping token that "+
+			"sys/replication/%s/primary/secondary-token returned", p.addr, mode)
 	case made != mode:
-		return invalid("the activation token is for %s replication, not for %s: it was not used up; ask the primary for a token of the right mode", made, mode)
+		return invalid("the activation token is for %s replication, not for %s: it was not used up; ask the primary for a "+
+			"token of the right mode", made, mode)
 	}
 	return nil
 }
@@ -204,7 +214,8 @@ func (p *primary) unwrap(ctx context.Context, token *Token) (payload *Payload, s
 		return nil, false, p.explain(ctx, err)
 	}
 	if secret == nil {
-		return nil, true, invalid("the activation token at %s held nothing: ask the primary for a new one with secondary-token", p.addr)
+		return nil, true, invalid("the activation token at %s held nothing: ask the primary for a new one with "+
+			"secondary-token", p.addr)
 	}
 	payload, err = Open(secret.Data)
 	return payload, true, err

@@ -137,7 +137,8 @@ func TestFetchWithoutTLSOnlyWhenAsked(t *testing.T) {
 
 func TestFetchExplainsAddresses(t *testing.T) {
 	t.Parallel()
-	for _, addr := range []string{"", "vault.example.com:8200", "unix:///run/vault", "https://", "https://:8200", "https://user:pw@a:8200", "https://a:8200?x=1", "https://a:8200/v1/sys/seal", "ftp://a"} {
+	for _, addr := range []string{"", "vault.example.com:8200", "unix:///run/vault", "https://", "https://:8200",
+		"https://user:pw@a:8200", "https://a:8200?x=1", "https://a:8200/v1/sys/seal", "ftp://a"} {
 		_, _, spent, err := fetch(t, Request{Token: "hvs.x", PrimaryAPIAddr: addr})
 		require.Equal(t, replication.InvalidInput, replication.KindOf(err), addr)
 		require.False(t, spent)
@@ -163,9 +164,11 @@ func TestFetchIsNoOracleOfTheNetwork(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		client := &Client{Timeout: time.Second, Logger: hclog.New(&hclog.LoggerOptions{Output: &log})}
-		_, _, _, err = client.Fetch(context.Background(), Request{Mode: replication.DR, Token: "hvs.x", PrimaryAPIAddr: "https://" + addr})
+		_, _, _, err = client.Fetch(context.Background(), Request{Mode: replication.DR, Token: "hvs.x",
+			PrimaryAPIAddr: "https://" + addr})
 		require.Equal(t, replication.Unreachable, replication.KindOf(err))
-		require.EqualError(t, err, "https://"+addr+" cannot be reached from this node, or does not speak TLS: check primary_api_addr, its port and the way to it; the log of this node has the cause")
+		require.EqualError(t, err, "https://"+addr+" cannot be reached from this node, or does not speak TLS: check "+
+			"primary_api_addr, its port and the way to it; the log of this node has the cause")
 		require.Contains(t, log.String(), cause)
 	}
 }
@@ -188,7 +191,8 @@ func TestFetchIsNoOracleOfFiles(t *testing.T) {
 		client := &Client{Logger: hclog.New(&hclog.LoggerOptions{Output: &log})}
 		_, _, _, err := client.Fetch(context.Background(), req)
 		require.Equal(t, replication.InvalidInput, replication.KindOf(err), text)
-		require.EqualError(t, err, "ca_file or ca_path cannot be used: give a readable file, or a directory of files, with the PEM certificate of the CA of the primary's API address; the log of this node says what is wrong with it")
+		require.EqualError(t, err, "ca_file or ca_path cannot be used: give a readable file, or a directory of files, with "+
+			"the PEM certificate of the CA of the primary's API address; the log of this node says what is wrong with it")
 		require.Contains(t, log.String(), text)
 		require.NotContains(t, log.String(), "secret text")
 	}
@@ -216,8 +220,9 @@ func TestFetchExplainsAnswers(t *testing.T) {
 func TestFetchNamesTheWrongCluster(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"path disabled in replication DR secondary mode":                                               "is a DR secondary itself",
-		"error validating wrapping token: wrapping token signature could not be validated: go-jose: x": "was not made by the cluster at",
+		"path disabled in replication DR secondary mode": "is a DR secondary itself",
+		"error validating wrapping token: wrapping token signature could not be validated: go-jose: x": "was not made by " +
+			"the cluster at",
 	} {
 		p := newFakePrimary(t, true)
 		p.status, p.answer = http.StatusBadRequest, `{"errors":["`+text+`"]}`
@@ -233,12 +238,14 @@ func TestFetchIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	client := &Client{Timeout: 50 * time.Millisecond}
-	_, _, _, err = client.Fetch(context.Background(), Request{Mode: replication.DR, Token: "hvs.x", PrimaryAPIAddr: "https://" + l.Addr().String()})
+	_, _, _, err = client.Fetch(context.Background(), Request{Mode: replication.DR, Token: "hvs.x",
+		PrimaryAPIAddr: "https://" + l.Addr().String()})
 	require.Equal(t, replication.Unreachable, replication.KindOf(err))
 	require.Contains(t, err.Error(), "cannot be reached from this node")
 
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, _, _, err = client.Fetch(ctx, Request{Mode: replication.DR, Token: "hvs.x", PrimaryAPIAddr: "https://" + l.Addr().String()})
+	_, _, _, err = client.Fetch(ctx, Request{Mode: replication.DR, Token: "hvs.x", PrimaryAPIAddr: "https://" +
+		l.Addr().String()})
 	require.Equal(t, replication.Unavailable, replication.KindOf(err))
 }

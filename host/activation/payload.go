@@ -71,7 +71,8 @@ func Open(data map[string]any) (*Payload, error) {
 		}
 	}
 	if fields != 1 {
-		return nil, invalid("the activation token holds no activation of this product: use the one that secondary-token returned on the primary")
+		return nil, invalid("the activation token holds no activation of this product: use the one that secondary-token " +
+			"returned on the primary")
 	}
 	if len(text) > base64.StdEncoding.EncodedLen(payloadMax) {
 		return nil, invalid("the activation is larger than %d bytes: the primary runs another version", payloadMax)
@@ -85,7 +86,8 @@ func Open(data map[string]any) (*Payload, error) {
 		return nil, invalid("the activation is damaged: ask the primary for a new token")
 	}
 	if p.Version != payloadVersion {
-		return nil, invalid("the activation has version %d and this server knows version %d: upgrade the older cluster and ask for a new token", p.Version, payloadVersion)
+		return nil, invalid("the activation has version %d and this server knows version %d: upgrade the older cluster and "+
+			"ask for a new token", p.Version, payloadVersion)
 	}
 	if _, err := replication.ParseMode(string(p.Mode)); err != nil || p.ID == "" || len(p.Bundle) == 0 {
 		return nil, invalid("the activation is incomplete: ask the primary for a new token")
@@ -99,5 +101,6 @@ func Open(data map[string]any) (*Payload, error) {
 
 // name says whether a text is short and printable: ids are shown and logged.
 func name(text string, most int) bool {
-	return text != "" && utf8.RuneCountInString(text) <= most && strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+	return text != "" && utf8.RuneCountInString(text) <= most &&
+		strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }

@@ -106,7 +106,8 @@ func (p *fakePrimary) caFile(t *testing.T) string {
 
 // jwt makes a token in the form of Vault's; nil deletes a claim.
 func jwt(change map[string]any) string {
-	claims := map[string]any{"jti": "hvs.CAES", "type": "wrapping", "addr": "", "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix()}
+	claims := map[string]any{"jti": "hvs.CAES", "type": "wrapping", "addr": "", "exp": time.Now().Add(time.Hour).Unix(),
+		"iat": time.Now().Unix()}
 	for name, value := range change {
 		if value == nil {
 			delete(claims, name)
@@ -120,5 +121,6 @@ func jwt(change map[string]any) string {
 }
 
 func samplePayload() Payload {
-	return Payload{Mode: replication.DR, ID: "dr-b", ClusterID: "set", Bundle: []byte("certificate"), PairingKey: []byte("a pairing key that has 32 bytes.")}
+	return Payload{Mode: replication.DR, ID: "dr-b", ClusterID: "set", Bundle: []byte("certificate"),
+		PairingKey: []byte("a pairing key that has 32 bytes.")}
 }

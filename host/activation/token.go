@@ -49,13 +49,16 @@ func Parse(raw string, now time.Time) (*Token, error) {
 	raw = strings.TrimSpace(raw)
 	switch {
 	case raw == "":
-		return nil, invalid("the activation token is empty: give the wrapping token that secondary-token returned on the primary")
+		return nil, invalid("the activation token is empty: give the wrapping token that secondary-token returned on the " +
+			"primary")
 	case len(raw) > jwtMax:
-		return nil, invalid("the activation token is longer than %d bytes, so it is not one: give the wrapping token that secondary-token returned on the primary", jwtMax)
+		return nil, invalid("the activation token is longer than %d bytes, so it is not one: give the wrapping token that "+
+			"secondary-token returned on the primary", jwtMax)
 	case strings.HasPrefix(raw, "eyJ"):
 		return parseJWT(raw, now)
 	case len(raw) > bareMax || strings.IndexFunc(raw, notTokenRune) >= 0:
-		return nil, invalid("the activation token is neither a JSON web token nor a wrapping token: check that it was copied whole and without quotes")
+		return nil, invalid("the activation token is neither a JSON web token nor a wrapping token: check that it was " +
+			"copied whole and without quotes")
 	default:
 		return &Token{raw: raw}, nil
 	}
@@ -73,7 +76,8 @@ func parseJWT(raw string, now time.Time) (*Token, error) {
 		return nil, err
 	}
 	if header.Algorithm != jwtAlgorithm {
-		return nil, invalid("the activation token is not signed as Vault signs wrapping tokens (%s): use the one that secondary-token returned", jwtAlgorithm)
+		return nil, invalid("the activation token is not signed as Vault signs wrapping tokens (%s): use the one that "+
+			"secondary-token returned", jwtAlgorithm)
 	}
 	var c claims
 	if err := decodePart(parts[1], &c); err != nil {
@@ -85,17 +89,21 @@ func parseJWT(raw string, now time.Time) (*Token, error) {
 	}
 	switch {
 	case c.Type == nil || c.ID == nil || *c.ID == "" || c.Expires == nil:
-		return nil, invalid("the activation token lacks one of the claims jti, type and exp: use the one that secondary-token returned on the primary")
+		return nil, invalid("the activation token lacks one of the claims jti, type and exp: use the one that " +
+			"secondary-token returned on the primary")
 	case *c.Type != "wrapping":
-		return nil, invalid("the token is of another type than \"wrapping\": use the one that secondary-token returned on the primary")
+		return nil, invalid("the token is of another type than \"wrapping\": use the one that secondary-token returned on " +
+			"the primary")
 	}
 	seconds, err := c.Expires.Float64()
 	if err != nil || seconds < 0 || seconds > 1<<40 {
-		return nil, invalid("the claim exp of the activation token is not a time: use the one that secondary-token returned on the primary")
+		return nil, invalid("the claim exp of the activation token is not a time: use the one that secondary-token " +
+			"returned on the primary")
 	}
 	t := &Token{raw: raw, Expires: time.Unix(int64(seconds), 0)}
 	if now.After(t.Expires.Add(expiryLeeway)) {
-		return nil, denied("the activation token expired at %s: ask the primary for a new one with secondary-token", t.Expires.UTC().Format(time.RFC3339))
+		return nil, denied("the activation token expired at %s: ask the primary for a new one with secondary-token",
+			t.Expires.UTC().Format(time.RFC3339))
 	}
 	if c.Addr != nil {
 		t.Addr = *c.Addr

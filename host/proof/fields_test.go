@@ -42,7 +42,8 @@ func (s *shelf) AckSlot(context.Context, replication.Mode, string, replication.P
 	return nil
 }
 
-func (s *shelf) ReadJournal(context.Context, replication.Mode, string, replication.Position) (replication.FrameReader, error) {
+func (s *shelf) ReadJournal(context.Context, replication.Mode, string, replication.Position) (replication.FrameReader,
+	error) {
 	return s, nil
 }
 
@@ -141,7 +142,9 @@ type acknowledged struct {
 func TestEveryFieldIsProven(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	s := &shelf{payload: []byte("rows"), cursor: replication.Cursor{Position: replication.Position{Epoch: replication.Epoch{Generation: 1, ID: "before"}, Sequence: 1}}}
+	s := &shelf{payload: []byte("rows"),
+		cursor: replication.Cursor{Position: replication.Position{Epoch: replication.Epoch{Generation: 1, ID: "before"},
+			Sequence: 1}}}
 	key := newSecret(1)
 	to, err := proof.NewPrimary(s, relation, key.pairing, key.own, nil)
 	require.NoError(t, err)

@@ -94,11 +94,15 @@ func TestALieBeginsNoEpoch(t *testing.T) {
 	moved := append(replication.Proof{}, kept.Proof...)
 	moved[15] += 100 // the sequence of the mark
 	for name, lie := range map[string]replication.Cursor{
-		"a term that never was":           {Position: replication.Position{Epoch: epoch, Term: 1 << 50, Sequence: 7}},
-		"the end of a term that is over":  {Position: replication.Position{Epoch: epoch, Term: kept.Position.Term, Sequence: 1 << 30}},
-		"far beyond what it was given":    {Position: replication.Position{Epoch: epoch, Term: 1 << 50, Sequence: 7}, Proof: kept.Proof},
-		"a mark that was moved":           {Position: replication.Position{Epoch: epoch, Term: 1 << 50, Sequence: 7}, Proof: moved},
-		"in a copy of a history that was": {Copying: true, CopyFrom: replication.Position{Epoch: epoch, Term: 1 << 50, Sequence: 7}, Proof: kept.Proof},
+		"a term that never was": {Position: replication.Position{Epoch: epoch, Term: 1 << 50, Sequence: 7}},
+		"the end of a term that is over": {Position: replication.Position{Epoch: epoch, Term: kept.Position.Term,
+			Sequence: 1 << 30}},
+		"far beyond what it was given": {Position: replication.Position{Epoch: epoch, Term: 1 << 50, Sequence: 7},
+			Proof: kept.Proof},
+		"a mark that was moved": {Position: replication.Position{Epoch: epoch, Term: 1 << 50, Sequence: 7},
+			Proof: moved},
+		"in a copy of a history that was": {Copying: true, CopyFrom: replication.Position{Epoch: epoch, Term: 1 << 50,
+			Sequence: 7}, Proof: kept.Proof},
 	} {
 		c := lie
 		c = *p.from.Prove(&c)

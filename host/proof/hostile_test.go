@@ -243,7 +243,8 @@ func TestFingerprintsAreOfTheirPosition(t *testing.T) {
 	other := at.Position
 	other.Sequence++
 	requireKind(t, replication.Denied, p.from.Verify(ctx, other, at.Fingerprint, at.Proof))
-	requireKind(t, replication.Denied, p.from.Verify(ctx, at.Position, append(replication.Fingerprint{0}, at.Fingerprint...), at.Proof))
+	requireKind(t, replication.Denied,
+		p.from.Verify(ctx, at.Position, append(replication.Fingerprint{0}, at.Fingerprint...), at.Proof))
 	requireKind(t, replication.Denied, p.from.Verify(ctx, at.Position, at.Fingerprint, nil))
 
 	p.primary.SetFilter(replication.DR, relation.SecondaryID, func(string) bool { return false })
@@ -262,7 +263,8 @@ func TestAcknowledgementsAreTheSecondarys(t *testing.T) {
 	before := p.cursor()
 	p.put("logical/m/1", "a")
 	f := p.frame(before)
-	for name, proof := range map[string]replication.Proof{"none": nil, "of the position before": before.Proof, "of the frame": f.Proof} {
+	for name, proof := range map[string]replication.Proof{"none": nil, "of the position before": before.Proof,
+		"of the frame": f.Proof} {
 		err := p.to.AckSlot(ctx, f.To, proof)
 		require.Equal(t, replication.Denied, replication.KindOf(err), "%s: %v", name, err)
 		_, err = p.to.ReadJournal(ctx, f.To, proof)
@@ -291,15 +293,18 @@ func TestRelationsAreApart(t *testing.T) {
 		of     proof.Relation
 		secret secret
 	}{
-		"another mode":      {proof.Relation{Mode: replication.Performance, SetID: relation.SetID, SecondaryID: relation.SecondaryID}, p.secret},
-		"another set":       {proof.Relation{Mode: relation.Mode, SetID: "other", SecondaryID: relation.SecondaryID}, p.secret},
+		"another mode": {proof.Relation{Mode: replication.Performance, SetID: relation.SetID,
+			SecondaryID: relation.SecondaryID}, p.secret},
+		"another set": {proof.Relation{Mode: relation.Mode, SetID: "other", SecondaryID: relation.SecondaryID},
+			p.secret},
 		"another secondary": {proof.Relation{Mode: relation.Mode, SetID: relation.SetID, SecondaryID: "other"}, p.secret},
 		"another key":       {relation, newSecret(2)},
 	} {
 		from := p.hear(other.of, other.secret)
 		_, err := from.ApplyFrame(ctx, f)
 		require.Equal(t, replication.Denied, replication.KindOf(err), "%s: %v", name, err)
-		require.Equal(t, replication.Denied, replication.KindOf(from.Verify(ctx, at.Position, at.Fingerprint, at.Proof)), name)
+		require.Equal(t, replication.Denied, replication.KindOf(from.Verify(ctx, at.Position, at.Fingerprint, at.Proof)),
+			name)
 		foreign, err := from.Cursor(ctx)
 		require.NoError(t, err)
 		_, err = p.to.OpenSlot(ctx, foreign.Proof)

@@ -19,7 +19,8 @@ type Journal interface {
 	SlotSeen(mode replication.Mode, id string) error
 	AckSlot(ctx context.Context, mode replication.Mode, id string, at replication.Position) error
 	CloseSlot(ctx context.Context, mode replication.Mode, id string) error
-	ReadJournal(ctx context.Context, mode replication.Mode, id string, after replication.Position) (replication.FrameReader, error)
+	ReadJournal(ctx context.Context, mode replication.Mode, id string, after replication.Position) (
+		replication.FrameReader, error)
 	ReadRange(ctx context.Context, mode replication.Mode, id, after string) (*replication.Range, error)
 	AnswerDiff(ctx context.Context, mode replication.Mode, id string, question []byte) ([]byte, error)
 }
@@ -60,7 +61,8 @@ func (p *Primary) ended() error {
 
 func (p *Primary) refuse(what string) error {
 	err := replication.Errorf(replication.Denied,
-		"the %s that came for the secondary %q was not made by its host, so nothing was done: something between the hosts has changed it or sent an old one again, or the secondary has another activation token",
+		"the %s that came for the secondary %q was not made by its host, so nothing was done: something between the hosts "+
+			"has changed it or sent an old one again, or the secondary has another activation token",
 		what, p.of.SecondaryID)
 	if p.refused != nil {
 		p.refused(err)
@@ -161,7 +163,8 @@ func (p *Primary) AckSlot(ctx context.Context, at replication.Position, secondar
 }
 
 // ReadJournal reads the journal after the secondary's position.
-func (p *Primary) ReadJournal(ctx context.Context, after replication.Position, secondary replication.Proof) (replication.FrameReader, error) {
+func (p *Primary) ReadJournal(ctx context.Context, after replication.Position, secondary replication.Proof) (
+	replication.FrameReader, error) {
 	exactly, err := p.stands(after, secondary)
 	if err == nil && !exactly {
 		err = p.refuse("position")
@@ -197,10 +200,12 @@ func (r *frames) Next() (*replication.Frame, error) {
 }
 
 // ReadRange reads a range for the copy that the cursor of the secondary names.
-func (p *Primary) ReadRange(ctx context.Context, after string, secondary replication.Proof) (*replication.Range, error) {
+func (p *Primary) ReadRange(ctx context.Context, after string, secondary replication.Proof) (*replication.Range,
+	error) {
 	s, err := p.statement(secondary)
 	if err == nil && !s.copying {
-		err = replication.Errorf(replication.InvalidInput, "a range is read for a copy, and the secondary %q has begun none", p.of.SecondaryID)
+		err = replication.Errorf(replication.InvalidInput, "a range is read for a copy, and the secondary %q has begun none",
+			p.of.SecondaryID)
 	}
 	if err != nil {
 		return nil, err

@@ -92,14 +92,17 @@ func (s *Secondary) paired() (*keys, nonce, error) {
 	defer s.mu.Unlock()
 	if s.keys == nil {
 		return nil, nonce{}, replication.Errorf(replication.Denied,
-			"this secondary shares no key with a primary, so nothing is taken from one: use update-primary with a token of its primary")
+			"this secondary shares no key with a primary, so nothing is taken from one: use update-primary with a token of "+
+				"its primary")
 	}
 	return s.keys, s.copy, nil
 }
 
 func (s *Secondary) refuse(what string) error {
 	err := replication.Errorf(replication.Denied,
-		"the %s that came is not what the primary's host has sent for this place, so nothing of it was applied: something between the hosts has changed it or sent an old one again, or the primary has another activation token for this secondary",
+		"the %s that came is not what the primary's host has sent for this place, so nothing of it was applied: something "+
+			"between the hosts has changed it or sent an old one again, or the primary has another activation token for this "+
+			"secondary",
 		what)
 	if s.refused != nil {
 		s.refused(err)
@@ -178,10 +181,12 @@ func (s *Secondary) checkEpoch(ctx context.Context, epoch replication.Epoch) err
 	}
 	switch {
 	case epoch.Generation > GenerationMax:
-		return replication.Errorf(replication.InvalidInput, "the epoch %s of the primary has a generation above %d: nothing is copied from it", epoch, uint64(GenerationMax))
+		return replication.Errorf(replication.InvalidInput, "the epoch %s of the primary has a generation above %d: "+
+			"nothing is copied from it", epoch, uint64(GenerationMax))
 	case epoch != have && epoch.Generation <= have.Generation:
 		return replication.Errorf(replication.InvalidInput,
-			"this secondary has data of the epoch %s, which does not lead to the epoch %s of the primary: nothing is copied from it", have, epoch)
+			"this secondary has data of the epoch %s, which does not lead to the epoch %s of the primary: nothing is copied "+
+				"from it", have, epoch)
 	}
 	return nil
 }
@@ -238,7 +243,8 @@ func (s *Secondary) Diff(ctx context.Context, answer []byte) (*replication.DiffS
 }
 
 // Verify takes a fingerprint of the primary's.
-func (s *Secondary) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint, primary replication.Proof) error {
+func (s *Secondary) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint,
+	primary replication.Proof) error {
 	k, _, err := s.paired()
 	if err != nil {
 		return err

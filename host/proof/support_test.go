@@ -28,7 +28,8 @@ var (
 type secret struct{ pairing, own []byte }
 
 func newSecret(first byte) secret {
-	return secret{append([]byte{first}, make([]byte, proof.KeySize-1)...), append([]byte{first, 1}, make([]byte, proof.KeySize-2)...)}
+	return secret{append([]byte{first}, make([]byte, proof.KeySize-1)...),
+		append([]byte{first, 1}, make([]byte, proof.KeySize-2)...)}
 }
 
 func newStorage(t testing.TB) physical.Backend {
@@ -48,7 +49,8 @@ func newTap(t testing.TB, inner physical.Backend) *storage.Tap {
 }
 
 func journalOf(e replication.Epoch) storage.JournalConfig {
-	return storage.JournalConfig{Modes: map[replication.Mode]storage.ModeConfig{replication.DR: {Epoch: e, IndexKey: indexKey}}}
+	return storage.JournalConfig{Modes: map[replication.Mode]storage.ModeConfig{replication.DR: {Epoch: e,
+		IndexKey: indexKey}}}
 }
 
 // pair is a primary and a secondary, each a host over real storage, and what passes
@@ -72,7 +74,8 @@ func newPair(t *testing.T) *pair {
 	p.to = p.say(relation, p.secret)
 	inner := newStorage(t)
 	p.secondary = newTap(t, inner)
-	require.NoError(t, p.secondary.SetGuard(t.Context(), storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.DR}}))
+	require.NoError(t, p.secondary.SetGuard(t.Context(),
+		storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.DR}}))
 	require.NoError(t, p.secondary.StartFingerprint(t.Context(), replication.DR, indexKey))
 	p.from = p.hear(relation, p.secret)
 	return p

@@ -19,7 +19,8 @@ const answerReads = 64 << 10
 
 // AnswerDiff answers what a secondary asks while it compares; see
 // [replication.Host]. It speaks of what the slot's filter allows.
-func (p *primary) AnswerDiff(ctx context.Context, mode replication.Mode, slotID string, question []byte) (answer []byte, err error) {
+func (p *primary) AnswerDiff(ctx context.Context, mode replication.Mode, slotID string, question []byte) (answer []byte,
+	err error) {
 	done, err := p.asking.take(ctx, walk.Reader{Mode: mode, Slot: slotID})
 	if err != nil {
 		return nil, err
@@ -49,7 +50,8 @@ func (p *primary) AnswerDiff(ctx context.Context, mode replication.Mode, slotID 
 	return answer, err
 }
 
-func (p *primary) answer(ctx context.Context, j *activeJournal, mode replication.Mode, sums *fingerprint.Index, allow allowed, slotID string, q *journal.Question) (answer []byte, err error) {
+func (p *primary) answer(ctx context.Context, j *activeJournal, mode replication.Mode, sums *fingerprint.Index,
+	allow allowed, slotID string, q *journal.Question) (answer []byte, err error) {
 	d := &digest.Digester{
 		From: p.below, Hasher: sums.Hasher(), Index: sums,
 		In:   func(key string) bool { return p.below.Classes().Replicated(mode, key) },

@@ -18,7 +18,8 @@ import (
 )
 
 // pair is a primary and a secondary that has copied it.
-func pair(t *testing.T, inner physical.Backend, change ...func(*storage.Options)) (primary, secondary *storage.Tap, at replication.Position) {
+func pair(t *testing.T, inner physical.Backend, change ...func(*storage.Options)) (primary, secondary *storage.Tap,
+	at replication.Position) {
 	t.Helper()
 	primary = newPrimary(t, newTxn(t))
 	secondary = newTap(t, inner, change...)
@@ -168,8 +169,10 @@ func TestWaitApplied(t *testing.T) {
 	other := here
 	other.Epoch.ID = "other"
 	require.Equal(t, replication.PositionLost, replication.KindOf(secondary.Secondary(dr).WaitApplied(ctx, other)))
-	require.Equal(t, replication.InvalidInput, replication.KindOf(secondary.Secondary(dr).WaitApplied(ctx, replication.Position{})))
-	require.Equal(t, replication.PositionLost, replication.KindOf(secondary.Secondary(replication.Performance).WaitApplied(ctx, here)), "no secondary in this mode")
+	require.Equal(t, replication.InvalidInput,
+		replication.KindOf(secondary.Secondary(dr).WaitApplied(ctx, replication.Position{})))
+	require.Equal(t, replication.PositionLost,
+		replication.KindOf(secondary.Secondary(replication.Performance).WaitApplied(ctx, here)), "no secondary in this mode")
 
 	// A node that starts knows how far it is.
 	again := newTap(t, secondary.Inner())
@@ -198,8 +201,10 @@ func TestWaitsEnd(t *testing.T) {
 	}{
 		"closed":    {func(ctx context.Context, s *storage.Tap) error { return s.Close(ctx) }, replication.Unavailable},
 		"abandoned": {func(ctx context.Context, s *storage.Tap) error { return s.Abandon(ctx) }, replication.Unavailable},
-		"forgotten": {func(ctx context.Context, s *storage.Tap) error { return s.ForgetCursor(ctx, dr) }, replication.Unavailable},
-		"promoted":  {func(ctx context.Context, s *storage.Tap) error { return s.SetGuard(ctx, storage.Guard{}) }, replication.Unavailable},
+		"forgotten": {func(ctx context.Context, s *storage.Tap) error { return s.ForgetCursor(ctx, dr) },
+			replication.Unavailable},
+		"promoted": {func(ctx context.Context, s *storage.Tap) error { return s.SetGuard(ctx, storage.Guard{}) },
+			replication.Unavailable},
 		"frozen": {func(ctx context.Context, s *storage.Tap) error {
 			return s.SetGuard(ctx, storage.Guard{Level: storage.Frozen})
 		}, replication.Unavailable},
@@ -233,7 +238,8 @@ func TestWaitsEnd(t *testing.T) {
 func TestManyWait(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
-	primary, secondary, at := pair(t, newTxn(t), func(o *storage.Options) { o.Limits = func() (int, int) { return 12, 0 } })
+	primary, secondary, at := pair(t, newTxn(t),
+		func(o *storage.Options) { o.Limits = func() (int, int) { return 12, 0 } })
 	var all []replication.Position
 	for i := range 2000 {
 		p := at
@@ -314,7 +320,8 @@ func TestForceCopyWithinAnApply(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
 	primary, secondary, at := pair(t, newTxn(t))
-	secondary = newTap(t, secondary.Inner(), func(o *storage.Options) { o.Alone = func(key string) bool { return key == "core/mounts" } })
+	secondary = newTap(t, secondary.Inner(),
+		func(o *storage.Options) { o.Alone = func(key string) bool { return key == "core/mounts" } })
 	force := func(_ context.Context, keys []string) []string {
 		if slices.Contains(keys, "core/mounts") {
 			require.NoError(t, secondary.Secondary(dr).ForceCopyApplied(ctx))

@@ -66,7 +66,8 @@ func benchPuts(b *testing.B, target physical.Backend) {
 func BenchmarkCopy(b *testing.B) {
 	primary := newPrimary(b, newTxn(b))
 	for i := range 50000 {
-		require.NoError(b, primary.Inner().Put(context.Background(), &physical.Entry{Key: key(i), Value: []byte(fmt.Sprintf("%0512d", i))}))
+		require.NoError(b, primary.Inner().Put(context.Background(),
+			&physical.Entry{Key: key(i), Value: []byte(fmt.Sprintf("%0512d", i))}))
 	}
 	at, err := primary.OpenSlot(context.Background(), dr, "s")
 	require.NoError(b, err)

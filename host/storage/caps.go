@@ -99,9 +99,11 @@ func (r *retention) measure(id string, s *slot, now time.Time) SlotStatus {
 	bytes := s.allowance(caps.Bytes)
 	switch {
 	case caps.Bytes > 0 && st.RetainedBytes > bytes:
-		st.Reason = fmt.Sprintf("it retained %d bytes of journal rows, more than the cap slot_max_retained allows (%d)", st.RetainedBytes, bytes)
+		st.Reason = fmt.Sprintf("it retained %d bytes of journal rows, more than the cap slot_max_retained allows (%d)",
+			st.RetainedBytes, bytes)
 	case caps.Age > 0 && st.RetainedAge > caps.Age && now.Sub(s.seen) >= min(slotGrace, caps.Age):
-		st.Reason = fmt.Sprintf("it retained journal rows for %s, longer than the cap slot_max_age allows (%s)", st.RetainedAge.Round(time.Second), caps.Age)
+		st.Reason = fmt.Sprintf("it retained journal rows for %s, longer than the cap slot_max_age allows (%s)",
+			st.RetainedAge.Round(time.Second), caps.Age)
 	}
 	if st.Reason != "" ||
 		caps.Bytes > 0 && float64(st.RetainedBytes) >= warnAt*float64(bytes) ||
@@ -193,8 +195,10 @@ func (j *activeJournal) checkCaps(ctx context.Context) error {
 				s.warned = false
 			} else if !s.warned {
 				s.warned = true
-				j.of.below.Logger.Warn("a secondary is near the cap of what is retained for it; past the cap it has to compare and copy",
-					"mode", mode, "id", id, "retained_bytes", st.RetainedBytes, "retained_age", st.RetainedAge.Round(time.Second).String())
+				j.of.below.Logger.Warn("a secondary is near the cap of what is retained for it; past the cap it has to compare "+
+					"and copy",
+					"mode", mode, "id", id, "retained_bytes", st.RetainedBytes, "retained_age",
+					st.RetainedAge.Round(time.Second).String())
 			}
 			if st.Reason != "" {
 				lost = append(lost, over{mode, id, s, st.Reason})
@@ -232,7 +236,8 @@ func (j *activeJournal) lose(ctx context.Context, mode replication.Mode, id stri
 	s.lost = why
 	j.idle()
 	j.mu.Unlock()
-	j.of.below.Logger.Error("nothing is retained for a secondary any more, so it has to compare and copy when it comes", "mode", mode, "id", id, "reason", why)
+	j.of.below.Logger.Error("nothing is retained for a secondary any more, so it has to compare and copy when it comes",
+		"mode", mode, "id", id, "reason", why)
 	return nil
 }
 

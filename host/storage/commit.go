@@ -78,7 +78,8 @@ func (wp *writePath) commit(ctx context.Context, r *writeMode, writes []*physica
 
 // commitLocked is the part of a commit for which the keys are locked. It keeps the locks
 // if it is not known yet what became of a write.
-func (wp *writePath) commitLocked(ctx context.Context, r *writeMode, w *numbered, o txn.Options) (keeps bool, err error) {
+func (wp *writePath) commitLocked(ctx context.Context, r *writeMode, w *numbered, o txn.Options) (keeps bool,
+	err error) {
 	writes, effects := w.writes, w.effects
 	var before map[string][]byte
 	if o.SkipEqual {
@@ -218,7 +219,8 @@ func (wp *writePath) effectsOf(r *writeMode, writes []*physical.TxnEntry) (all e
 			if keyclass.InView(e.Entry.Key) {
 				wp.held.note(e.Entry.Key, e.Operation == physical.DeleteOperation)
 			} else if wp.unknown.Add(1) == 1 {
-				wp.below.Logger.Warn("a key was written that this version of replication has no class for; such keys go to DR secondaries alone; "+
+				wp.below.Logger.Warn("a key was written that this version of replication has no class for; such keys go to DR "+
+					"secondaries alone; "+
 					"the status field unclassified_keys counts them", "key", e.Entry.Key)
 			}
 		}
@@ -272,7 +274,8 @@ func (effects effects) ops() []journal.Op {
 
 // withoutEqual leaves out what the storage has already, and returns what it has
 // of the rest, nil for a key that does not exist.
-func withoutEqual(ctx context.Context, from *backing.Storage, writes []*physical.TxnEntry) ([]*physical.TxnEntry, map[string][]byte, error) {
+func withoutEqual(ctx context.Context, from *backing.Storage, writes []*physical.TxnEntry) ([]*physical.TxnEntry,
+	map[string][]byte, error) {
 	keys := make([]string, len(writes))
 	for i, e := range writes {
 		keys[i] = e.Entry.Key
@@ -305,7 +308,8 @@ func withoutEqual(ctx context.Context, from *backing.Storage, writes []*physical
 // storeWithRow makes the writes, with the row in the same transaction where that
 // is possible and ahead of them otherwise. A row whose writes failed does no
 // harm: readers take the current values of its keys.
-func (wp *writePath) storeWithRow(ctx context.Context, j *activeJournal, n uint64, retain bool, ops []journal.Op, w *numbered) error {
+func (wp *writePath) storeWithRow(ctx context.Context, j *activeJournal, n uint64, retain bool, ops []journal.Op,
+	w *numbered) error {
 	writes := w.writes
 	if !retain {
 		return w.store(ctx, writes)

@@ -28,7 +28,8 @@ type comparison struct {
 
 // compare brings a secondary to its primary's content by comparing, and ends the
 // copy; stop may cut it after a number of questions.
-func compare(t testing.TB, primary, secondary *storage.Tap, mode replication.Mode, slot string, stop int) (out comparison) {
+func compare(t testing.TB, primary, secondary *storage.Tap, mode replication.Mode, slot string,
+	stop int) (out comparison) {
 	t.Helper()
 	ctx := testContext(t)
 	step, err := secondary.Secondary(mode).Diff(ctx, nil)
@@ -97,12 +98,17 @@ func TestDiffMendsWhatDiffers(t *testing.T) {
 		change func(t *testing.T, b physical.Backend)
 		most   uint64 // keys fetched
 	}{
-		"nothing":          {func(*testing.T, physical.Backend) {}, 0},
-		"a value":          {func(t *testing.T, b physical.Backend) { putInner(t, b, key(1234), "flipped") }, 1},
-		"a key is gone":    {func(t *testing.T, b physical.Backend) { require.NoError(t, b.Delete(t.Context(), key(17))) }, 1},
-		"a key too many":   {func(t *testing.T, b physical.Backend) { putInner(t, b, "logical/uuid/key-00500-more", "x") }, 1},
-		"the first":        {func(t *testing.T, b physical.Backend) { require.NoError(t, b.Delete(t.Context(), key(0))) }, 1},
-		"the last":         {func(t *testing.T, b physical.Backend) { require.NoError(t, b.Delete(t.Context(), key(keys-1))) }, 1},
+		"nothing": {func(*testing.T, physical.Backend) {}, 0},
+		"a value": {func(t *testing.T, b physical.Backend) { putInner(t, b, key(1234), "flipped") }, 1},
+		"a key is gone": {func(t *testing.T, b physical.Backend) { require.NoError(t, b.Delete(t.Context(), key(17))) },
+			1},
+		"a key too many": {func(t *testing.T, b physical.Backend) { putInner(t, b, "logical/uuid/key-00500-more", "x") },
+			1},
+		"the first": {func(t *testing.T, b physical.Backend) { require.NoError(t, b.Delete(t.Context(), key(0))) }, 1},
+		"the last": {func(t *testing.T,
+			b physical.Backend) {
+			require.NoError(t, b.Delete(t.Context(), key(keys-1)))
+		}, 1},
 		"behind the last":  {func(t *testing.T, b physical.Backend) { putInner(t, b, "logical/zzz", "x") }, 0},
 		"before the first": {func(t *testing.T, b physical.Backend) { putInner(t, b, "auth/x/y", "x") }, 1},
 		"one in a hundred": {func(t *testing.T, b physical.Backend) {
@@ -250,7 +256,8 @@ func TestDiffBehindAFilter(t *testing.T) {
 	ctx := testContext(t)
 	tables := func() *keyclass.Mounts {
 		m := keyclass.NewMounts()
-		for _, table := range []string{"core/auth", "core/audit", "core/local-mounts", "core/local-auth", "core/local-audit"} {
+		for _, table := range []string{"core/auth", "core/audit", "core/local-mounts", "core/local-auth",
+			"core/local-audit"} {
 			setTable(t, m, table)
 		}
 		setTable(t, m, "core/mounts", vaultname.Mount{UUID: "kv", Type: "kv"}, vaultname.Mount{UUID: "hid", Type: "kv"})

@@ -38,7 +38,8 @@ func TestRowsWhoseWriteWasNotMade(t *testing.T) {
 			at := watermark(t, tap)
 			require.NoError(t, tap.Abandon(testContext(t)))
 			row := journal.EncodeRow([]journal.Op{{Kind: journal.Delete, Key: key(1)}})
-			require.NoError(t, store.Put(testContext(t), &physical.Entry{Key: journal.RowKey(at.Term, at.Sequence+1), Value: row}))
+			require.NoError(t, store.Put(testContext(t), &physical.Entry{Key: journal.RowKey(at.Term, at.Sequence+1),
+				Value: row}))
 		},
 		"the write failed": func(t *testing.T, tap *storage.Tap, store *refusesDeletes) {
 			store.refuses = true

@@ -22,7 +22,8 @@ func (p *primary) Forget(ctx context.Context, mode replication.Mode) error {
 	defer p.control.Unlock()
 	r := p.writeMode.Load()
 	if _, ok := r.modes[mode]; ok {
-		return replication.Errorf(replication.InvalidInput, "this cluster is a %s primary, so nothing of that is forgotten", mode)
+		return replication.Errorf(replication.InvalidInput, "this cluster is a %s primary, so nothing of that is forgotten",
+			mode)
 	}
 	if r.journal != nil {
 		r.journal.endMode(mode)

@@ -36,7 +36,8 @@ func TestModeThatEnded(t *testing.T) {
 			put(t, tap, key(i), "v")
 		}
 		require.NoError(t, tap.AckSlot(ctx, dr, "s", watermark(t, tap)))
-		require.Eventually(t, func() bool { return rowsStored(t, inner) == 0 }, waitMax, tick, "rows are retained for a slot of the mode that ended")
+		require.Eventually(t, func() bool { return rowsStored(t, inner) == 0 }, waitMax, tick, "rows are retained for a "+
+			"slot of the mode that ended")
 
 		require.NoError(t, tap.Forget(ctx, perf))
 		for _, dir := range []string{"replication/performance/slots/", "index/pages/"} {

@@ -28,7 +28,8 @@ func (fs *filters) SetFilter(mode replication.Mode, slotID string, allow func(ke
 
 // ChangeFilter is SetFilter together with the record that says so: no frame or range
 // is made before both have changed, or neither. It must not be called within a read.
-func (fs *filters) ChangeFilter(mode replication.Mode, slotID string, allow func(key string) bool, store func() error) error {
+func (fs *filters) ChangeFilter(mode replication.Mode, slotID string, allow func(key string) bool,
+	store func() error) error {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if err := store(); err != nil {

@@ -36,7 +36,8 @@ func TestFullDiskIsSaidToBeOne(t *testing.T) {
 		require.NoError(t, err)
 		f.set(func([]string) (bool, error) { return false, full }, nil)
 		_, err = secondary.Secondary(dr).ApplyFrame(ctx, frame)
-		require.ErrorContains(t, err, "the disk of this cluster is full, so the storage failed to apply what the primary wrote; make room on it", name)
+		require.ErrorContains(t, err, "the disk of this cluster is full, so the storage failed to apply what the primary "+
+			"wrote; make room on it", name)
 		require.Equal(t, replication.StorageFailed, replication.KindOf(err))
 		f.set(func([]string) (bool, error) { return false, errStorage }, nil)
 		_, err = secondary.Secondary(dr).ApplyFrame(ctx, frame)

@@ -44,7 +44,8 @@ type Guard struct {
 }
 
 // ErrFrozen refuses writes while a role change is under way.
-var ErrFrozen = errors.New("storage accepts no writes while the replication role of this cluster changes: try again in a moment")
+var ErrFrozen = errors.New("storage accepts no writes while the replication role of this cluster changes: try again " +
+	"in a moment")
 
 // Refusals count the writes that the guard has refused with logical.ErrReadOnly.
 func (wp *writePath) Refusals() *refusal.Counters { return &wp.refusals }

@@ -117,7 +117,8 @@ func (j *activeJournal) errHistory(at replication.Position) error {
 		why += ", or a node that led before has sent more than the next one found"
 	}
 	return replication.Errorf(replication.PositionLost,
-		"the secondary is at %s, which is not in what the primary has stored: %s, and the secondary has to compare and copy", at, why)
+		"the secondary is at %s, which is not in what the primary has stored: %s, and the secondary has to compare and copy",
+		at, why)
 }
 
 // checkHistory is the error of ofHistory. What a secondary says proves nothing: see

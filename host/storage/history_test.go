@@ -141,7 +141,8 @@ func TestALieProvesNoLostHistory(t *testing.T) {
 	tap.Given(dr, lost)
 	require.True(t, tap.HistoryLost())
 	next := config(dr)
-	next.Modes[dr] = storage.ModeConfig{Epoch: replication.Epoch{Generation: at.Epoch.Generation + 1, ID: "next"}, IndexKey: next.Modes[dr].IndexKey}
+	next.Modes[dr] = storage.ModeConfig{Epoch: replication.Epoch{Generation: at.Epoch.Generation + 1, ID: "next"},
+		IndexKey: next.Modes[dr].IndexKey}
 	require.NoError(t, tap.Activate(ctx, next))
 	tap.BeginHistory()
 	tap.Given(dr, lost)

@@ -293,7 +293,8 @@ func (p *primary) Position(mode replication.Mode) (*replication.JournalPosition,
 	if err != nil {
 		return nil, err
 	}
-	at := &replication.JournalPosition{Position: replication.Position{Epoch: cfg.Epoch, Term: j.term, Sequence: j.seq.Watermark()}}
+	at := &replication.JournalPosition{Position: replication.Position{Epoch: cfg.Epoch, Term: j.term,
+		Sequence: j.seq.Watermark()}}
 	if x := r.indexes[mode]; x != nil {
 		at.Fingerprint, at.Keys = x.Sums().RootAt(at.Position.Sequence, j.seq.Allocated())
 	}

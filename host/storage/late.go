@@ -150,7 +150,8 @@ func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
 		return err
 	}
 	if row.late {
-		l.j.of.below.Logger.Warn("a deposed leader has written after this node took over; what its keys have now is sent to the secondaries", "row", key, "keys", len(keys))
+		l.j.of.below.Logger.Warn("a deposed leader has written after this node took over; what its keys have now is sent "+
+			"to the secondaries", "row", key, "keys", len(keys))
 		return r.invalidateStored(ctx)
 	}
 	return nil

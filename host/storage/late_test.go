@@ -19,7 +19,8 @@ import (
 // sends what is there to secondaries that are past it, and counts it in the fingerprint.
 // Storage can have transactions and not fence.
 func TestWritesOfADeposedLeaderAreFound(t *testing.T) {
-	for what, inner := range map[string]physical.Backend{"without transactions": newInmem(t), "with transactions": newTxn(t)} {
+	for what, inner := range map[string]physical.Backend{"without transactions": newInmem(t),
+		"with transactions": newTxn(t)} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			findsWritesOfADeposedLeader(t, inner)

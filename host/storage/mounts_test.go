@@ -41,7 +41,8 @@ func withMounts(t testing.TB, tap *storage.Tap) *keyclass.Mounts {
 
 // perfPair is a performance primary with mounts and a secondary that follows it
 // and knows the same.
-func perfPair(t *testing.T, inner physical.Backend, change ...func(*storage.Options)) (primary, secondary *storage.Tap, pm, sm *keyclass.Mounts) {
+func perfPair(t *testing.T, inner physical.Backend, change ...func(*storage.Options)) (primary, secondary *storage.Tap,
+	pm, sm *keyclass.Mounts) {
 	t.Helper()
 	ctx := testContext(t)
 	primary, secondary = newTap(t, inner, change...), newTap(t, newTxn(t))
@@ -76,7 +77,8 @@ func TestLocalNeverLeaves(t *testing.T) {
 		ctx := testContext(t)
 		write := func(tap *storage.Tap, n int) {
 			for i := range 40 {
-				for _, k := range []string{"logical/lkv/SECRET", "logical/pki/certs/SECRET", "logical/ext/SECRET", "logical/new/SECRET", "sys/token/id/SECRET", "core/unheard/SECRET", "replication/performance/cursor"} {
+				for _, k := range []string{"logical/lkv/SECRET", "logical/pki/certs/SECRET", "logical/ext/SECRET",
+					"logical/new/SECRET", "sys/token/id/SECRET", "core/unheard/SECRET", "replication/performance/cursor"} {
 					put(t, tap, fmt.Sprint(k, i), fmt.Sprint("SECRET", n))
 				}
 				put(t, tap, fmt.Sprint("logical/kv/", i), fmt.Sprint("shared", n))
@@ -190,7 +192,8 @@ func TestReclassify(t *testing.T) {
 				m   *keyclass.Mounts
 				tap *storage.Tap
 			}{{pm, primary}, {sm, secondary}} {
-				setTable(t, side.m, "core/mounts", vaultname.Mount{UUID: "kv", Type: "kv"}, vaultname.Mount{UUID: "ext", Type: "ext", External: true})
+				setTable(t, side.m, "core/mounts", vaultname.Mount{UUID: "kv", Type: "kv"},
+					vaultname.Mount{UUID: "ext", Type: "ext", External: true})
 				require.Equal(t, []string{"logical/ext/"}, side.m.SetLocalPrefixes("ext", []string{"here/"}))
 				require.NoError(t, side.tap.Reclassify(ctx, "logical/ext/"))
 			}
@@ -299,7 +302,8 @@ func TestSecondaryBeforeItsTables(t *testing.T) {
 	catchUp(t, primary, secondary)
 	require.Equal(t, "v", get(t, secondary.Inner(), "auth/new/user/a"))
 	require.Equal(t, "v", get(t, secondary.Inner(), "logical/ext/a"))
-	for _, k := range []string{"logical/gone/a", "logical/ext/local", "logical/lkv/a", "logical/pki/certs/a", "logical/kv/gone"} {
+	for _, k := range []string{"logical/gone/a", "logical/ext/local", "logical/lkv/a", "logical/pki/certs/a",
+		"logical/kv/gone"} {
 		require.NoError(t, secondary.Inner().Put(ctx, &physical.Entry{Key: k, Value: []byte("here")}))
 	}
 	at, err := primary.OpenSlot(ctx, perf, "s")
@@ -315,7 +319,8 @@ func TestSecondaryBeforeItsTables(t *testing.T) {
 	enc.Add(at.Sequence+1, []journal.Op{{Kind: journal.Put, Key: "logical/lkv/a", Value: []byte("evil")}})
 	to := at
 	to.Sequence++
-	_, err = secondary.Secondary(perf).ApplyFrame(ctx, &replication.Frame{After: at.Sequence, To: to, Payload: enc.Payload()})
+	_, err = secondary.Secondary(perf).ApplyFrame(ctx, &replication.Frame{After: at.Sequence, To: to,
+		Payload: enc.Payload()})
 	require.Equal(t, replication.InvalidInput, replication.KindOf(err))
 }
 
@@ -447,10 +452,13 @@ func TestWipeLocal(t *testing.T) {
 		ctx := testContext(t)
 		tap := newTap(t, inner, func(o *storage.Options) { o.Limits = func() (int, int) { return 12, 0 } })
 		stay := []string{
-			"core/mounts", "logical/kv/a", "logical/ext/a", "logical/pki/role/a", "sys/policy/a", "core/hsm/iv", "core/cluster/local/info", "core/cluster/feature-flags", "core/migration",
-			"replication/performance/slots/1", "core/replication/performance/state/a", "core/local-mounts", "sys/counters/keep/a",
+			"core/mounts", "logical/kv/a", "logical/ext/a", "logical/pki/role/a", "sys/policy/a", "core/hsm/iv",
+			"core/cluster/local/info", "core/cluster/feature-flags", "core/migration",
+			"replication/performance/slots/1", "core/replication/performance/state/a", "core/local-mounts",
+			"sys/counters/keep/a",
 		}
-		gone := []string{"core/local-auth", "core/wrapping/jwtkey", "logical/old/a", "auth/old/a", "audit/old/salt", "logical/lkv/a", "logical/pki/certs/a", "core/unheard-of"}
+		gone := []string{"core/local-auth", "core/wrapping/jwtkey", "logical/old/a", "auth/old/a", "audit/old/salt",
+			"logical/lkv/a", "logical/pki/certs/a", "core/unheard-of"}
 		for i := range 300 {
 			gone = append(gone, fmt.Sprintf("sys/token/id/%d", i), fmt.Sprintf("sys/expire/id/%d", i))
 		}

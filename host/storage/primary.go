@@ -48,7 +48,8 @@ func newPrimary(w *writePath, x indexes, o Options) *primary {
 		writePath: w, indexes: x, history: history{writePath: w}, filters: filters{classes: w.below.Classes()},
 		ring: orDefault(o.RingBytes, DefaultRingBytes), ringRows: o.RingRows,
 		frames: orDefault(o.FrameBytes, replication.PayloadTarget), ranges: orDefault(o.RangeBytes, rangeTarget),
-		numbers: uint64(orDefault(o.Numbers, DefaultNumbers)), caps: o.Caps, slotRecords: make(lock.Turns, 1), asking: newAsking(),
+		numbers: uint64(orDefault(o.Numbers, DefaultNumbers)), caps: o.Caps, slotRecords: make(lock.Turns, 1),
+		asking:    newAsking(),
 		lateEvery: orDefault(o.LateEvery, DefaultLateEvery), reads: walk.NewWalks(), listings: walk.NewListings(),
 	}
 }

@@ -41,7 +41,8 @@ func TestRowsOnlyWithASlot(t *testing.T) {
 		require.Equal(t, 2, rowsStored(t, inner))
 
 		require.NoError(t, tap.CloseSlot(ctx, dr, "a/b\x00 é"))
-		require.Eventually(t, func() bool { return rowsStored(t, inner) == 0 }, 20*time.Second, time.Millisecond, "rows of nobody are deleted")
+		require.Eventually(t, func() bool { return rowsStored(t, inner) == 0 }, 20*time.Second, time.Millisecond,
+			"rows of nobody are deleted")
 		put(t, tap, "core/mounts", "3")
 		require.Zero(t, rowsStored(t, inner))
 		require.Equal(t, uint64(4), watermark(t, tap).Sequence)
@@ -460,7 +461,8 @@ func TestAmbiguousErrorSettledLater(t *testing.T) {
 	<-asked
 	require.Equal(t, at.Sequence, watermark(t, tap).Sequence)
 	f.set(nil, nil)
-	require.Eventually(t, func() bool { return watermark(t, tap).Sequence == at.Sequence+2 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return watermark(t, tap).Sequence == at.Sequence+2 }, 20*time.Second,
+		time.Millisecond)
 	put(t, tap, "core/mounts", "w")
 }
 

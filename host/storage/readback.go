@@ -87,7 +87,8 @@ func (r *reader) readRows(ctx context.Context, after, to uint64) ([]journal.Row,
 		}
 		ops, err := journal.DecodeRow(b)
 		if err != nil {
-			return nil, replication.Errorf(replication.PositionLost, "the journal row %s cannot be read, so the secondary has to compare and copy: %w", keys[i], err)
+			return nil, replication.Errorf(replication.PositionLost, "the journal row %s cannot be read, so the secondary has "+
+				"to compare and copy: %w", keys[i], err)
 		}
 		if ops = r.relevant(ops); len(ops) > 0 {
 			row := journal.Row{Sequence: after + 1 + uint64(i), Ops: ops}
@@ -123,7 +124,8 @@ func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
 		ops := rows[i].Ops[:0:0]
 		for _, op := range rows[i].Ops {
 			now := values[index[op.Key]]
-			if now == nil && op.Kind == journal.Put && r.mode == replication.Performance && r.of.below.Classes().Unmounted(op.Key) {
+			if now == nil && op.Kind == journal.Put && r.mode == replication.Performance &&
+				r.of.below.Classes().Unmounted(op.Key) {
 				// Its mount is gone. The row that deletes it is behind the one of the table
 				// that marks the mount, and this one may not be.
 				rows[i].ConsistentFrom = rows[i].Sequence + 1

@@ -15,7 +15,8 @@ import (
 // [replication.Host]. The slot must be open. PositionLost for a position of
 // another epoch, ahead of this primary, or before what the slot retains. The
 // reader ends with the context; Unavailable when the journal ends.
-func (p *primary) ReadJournal(ctx context.Context, mode replication.Mode, slotID string, after replication.Position) (replication.FrameReader, error) {
+func (p *primary) ReadJournal(ctx context.Context, mode replication.Mode, slotID string, after replication.Position) (
+	replication.FrameReader, error) {
 	j, cfg, err := p.writeMode.Load().modeOf(mode)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,8 @@ func (p *primary) ReadJournal(ctx context.Context, mode replication.Mode, slotID
 			"the secondary is at %s, ahead of this primary at sequence %d: it has to compare and copy", after, j.seq.Watermark())
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	return &reader{of: p, j: j, mode: mode, slot: slotID, epoch: cfg.Epoch, after: after.Sequence, ctx: ctx, cancel: cancel}, nil
+	return &reader{of: p, j: j, mode: mode, slot: slotID, epoch: cfg.Epoch, after: after.Sequence, ctx: ctx,
+		cancel: cancel}, nil
 }
 
 // reader is a FrameReader over the ring in memory and, for rows that are in it
@@ -82,7 +84,8 @@ func (r *reader) Next() (*replication.Frame, error) {
 	if _, cfg, err := r.of.writeMode.Load().modeOf(r.mode); err != nil {
 		return nil, err
 	} else if cfg.Epoch != r.epoch {
-		return nil, replication.Errorf(replication.PositionLost, "this primary has begun the epoch %s: the secondary has to compare and copy", cfg.Epoch)
+		return nil, replication.Errorf(replication.PositionLost, "this primary has begun the epoch %s: the secondary has "+
+			"to compare and copy", cfg.Epoch)
 	}
 	if err := r.j.complete(r.mode, r.slot, r.after); err != nil {
 		return nil, err

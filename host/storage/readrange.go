@@ -19,7 +19,8 @@ const rangeTarget = 4 * replication.PayloadTarget
 // ReadRange reads the keys of a mode after one, in order, with their values of
 // now, up to about Options.RangeBytes, for the secondary of a slot; see
 // [replication.Host]. It has what the slot's filter allows.
-func (p *primary) ReadRange(ctx context.Context, mode replication.Mode, slotID, after string) (rng *replication.Range, err error) {
+func (p *primary) ReadRange(ctx context.Context, mode replication.Mode, slotID, after string) (rng *replication.Range,
+	err error) {
 	err = p.filters.with(mode, slotID, func(allow allowed) error {
 		rng, err = p.readRange(ctx, mode, slotID, allow, after)
 		return err
@@ -27,7 +28,8 @@ func (p *primary) ReadRange(ctx context.Context, mode replication.Mode, slotID, 
 	return rng, err
 }
 
-func (p *primary) readRange(ctx context.Context, mode replication.Mode, slotID string, allow allowed, after string) (*replication.Range, error) {
+func (p *primary) readRange(ctx context.Context, mode replication.Mode, slotID string, allow allowed,
+	after string) (*replication.Range, error) {
 	j, _, err := p.writeMode.Load().modeOf(mode)
 	if err != nil {
 		return nil, err

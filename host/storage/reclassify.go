@@ -30,7 +30,8 @@ import (
 func (p *primary) Reclassify(ctx context.Context, prefixes ...string) error {
 	for _, prefix := range prefixes {
 		if view, _, ok := keyclass.SplitView(prefix); !ok || view != prefix {
-			return replication.Errorf(replication.InvalidInput, "%q is no view of a mount, so the classes of its keys do not change", prefix)
+			return replication.Errorf(replication.InvalidInput, "%q is no view of a mount, so the classes of its keys do not "+
+				"change", prefix)
 		}
 	}
 	if len(prefixes) == 0 {
@@ -144,7 +145,8 @@ func (r *retention) complete(mode replication.Mode, id string, after uint64) err
 	}
 	if lacking := r.lacking[mode]; after < lacking {
 		return replication.Errorf(replication.PositionLost,
-			"the journal lacks deletions up to %d, of a mount that was not known then: the secondary has to compare and copy", lacking)
+			"the journal lacks deletions up to %d, of a mount that was not known then: the secondary has to compare and copy",
+			lacking)
 	}
 	return nil
 }

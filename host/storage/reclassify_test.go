@@ -37,7 +37,8 @@ func TestReclassifyWaitsForWrites(t *testing.T) {
 	sm.SetLocalPrefixes("ext", nil)
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	require.Equal(t, replication.Unavailable, replication.KindOf(primary.Reclassify(ended, "logical/ext/")), "the write is under way")
+	require.Equal(t, replication.Unavailable, replication.KindOf(primary.Reclassify(ended, "logical/ext/")),
+		"the write is under way")
 	done := make(chan error, 1)
 	go func() { done <- primary.Reclassify(ctx, "logical/ext/") }()
 	close(release)

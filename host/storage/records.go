@@ -108,7 +108,8 @@ func (j *activeJournal) loadSlots(ctx context.Context, modes map[replication.Mod
 				return replication.Errorf(replication.StorageFailed, "the slots of %s replication cannot be loaded: %w", mode, err)
 			}
 			if journal.SlotKey(mode, rec.ID) != journal.SlotPrefix(mode)+name {
-				return replication.Errorf(replication.StorageFailed, "the slots of %s replication cannot be loaded: the record %q is that of another slot", mode, name)
+				return replication.Errorf(replication.StorageFailed, "the slots of %s replication cannot be loaded: the record "+
+					"%q is that of another slot", mode, name)
 			}
 			if rec.Acked.Epoch == cfg.Epoch {
 				// All are taken for seen: this primary may have been away itself.

@@ -47,7 +47,8 @@ func TestRetention(t *testing.T) {
 	_, again := r.retainFor(replication.DR, "west", replication.Epoch{Generation: 1})
 	require.EqualValues(t, 200, again.allowance(r.caps.Bytes), "a copy that the cap has cut off gets twice as much")
 	r.incomplete(replication.DR)
-	require.Equal(t, replication.PositionLost, replication.KindOf(r.complete(replication.DR, "west", 10)), "the rows lack something")
+	require.Equal(t, replication.PositionLost, replication.KindOf(r.complete(replication.DR, "west", 10)),
+		"the rows lack something")
 	require.NoError(t, r.complete(replication.DR, "west", 13))
 	r.forget(replication.DR, "west")
 	require.Equal(t, replication.NotFound, replication.KindOf(r.holds(replication.DR, "west")))

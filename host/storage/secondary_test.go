@@ -57,7 +57,8 @@ func TestRangesAreOrderedAndComplete(t *testing.T) {
 	ctx := testContext(t)
 	primary := newPrimary(t, &reversedList{newInmem(t)})
 	want := map[string]bool{}
-	for _, k := range []string{"logical/a", "logical/a/b", "logical/a-b", "logical/a0", "logical/a/b/c", "logical/ab", "zz", "core/sscGenCounter/", "logical/é/x"} {
+	for _, k := range []string{"logical/a", "logical/a/b", "logical/a-b", "logical/a0", "logical/a/b/c", "logical/ab",
+		"zz", "core/sscGenCounter/", "logical/é/x"} {
 		put(t, primary, k, strings.Repeat("v", 1600<<10))
 		want[k] = true
 	}
@@ -171,7 +172,8 @@ func TestFollowIsExact(t *testing.T) {
 							err = txn.Transaction(ctx, []*physical.TxnEntry{
 								{Operation: physical.PutOperation, Entry: &physical.Entry{Key: k, Value: []byte("t")}},
 								{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: key(rnd.Intn(300))}},
-								{Operation: physical.PutOperation, Entry: &physical.Entry{Key: fmt.Sprintf("sys/new/%d", n), Value: []byte("t")}},
+								{Operation: physical.PutOperation, Entry: &physical.Entry{Key: fmt.Sprintf("sys/new/%d", n),
+									Value: []byte("t")}},
 							})
 							break
 						}
@@ -243,7 +245,8 @@ func TestApplyFrameRules(t *testing.T) {
 		require.Equal(t, replication.PositionLost, replication.KindOf(err))
 
 		enc := journal.NewFrameEncoder(2)
-		enc.Add(3, []journal.Op{{Kind: journal.Put, Key: "core/auth", Value: []byte("x")}, {Kind: journal.Put, Key: "core/hsm/barrier-unseal-keys", Value: []byte("evil")}})
+		enc.Add(3, []journal.Op{{Kind: journal.Put, Key: "core/auth", Value: []byte("x")},
+			{Kind: journal.Put, Key: "core/hsm/barrier-unseal-keys", Value: []byte("evil")}})
 		to := f2.To
 		to.Sequence = 3
 		_, err = secondary.Secondary(dr).ApplyFrame(ctx, &replication.Frame{After: 2, To: to, Payload: enc.Payload()})
@@ -295,7 +298,8 @@ func TestApplyRangeRules(t *testing.T) {
 	c, err = secondary.Secondary(dr).Cursor(ctx)
 	require.NoError(t, err)
 	require.Equal(t, "core/c", c.CopiedUpTo)
-	_, err = secondary.Secondary(dr).ApplyRange(ctx, &replication.Range{After: "core/c", Last: true, AsOf: 9, Payload: journal.EncodeRange(nil)})
+	_, err = secondary.Secondary(dr).ApplyRange(ctx, &replication.Range{After: "core/c", Last: true, AsOf: 9,
+		Payload: journal.EncodeRange(nil)})
 	require.NoError(t, err)
 	c, err = secondary.Secondary(dr).EndCopy(ctx)
 	require.NoError(t, err)
@@ -353,7 +357,8 @@ func TestRowLargerThanTransaction(t *testing.T) {
 	copyAll(t, primary, secondary, dr, at)
 	var txn []*physical.TxnEntry
 	for i := range 40 {
-		txn = append(txn, &physical.TxnEntry{Operation: physical.PutOperation, Entry: &physical.Entry{Key: key(i), Value: make([]byte, 3000)}})
+		txn = append(txn, &physical.TxnEntry{Operation: physical.PutOperation,
+			Entry: &physical.Entry{Key: key(i), Value: make([]byte, 3000)}})
 	}
 	require.NoError(t, primary.Backend().(physical.Transactional).Transaction(ctx, txn))
 	put(t, primary, "core/mounts", strings.Repeat("x", 200<<10))

@@ -42,16 +42,19 @@ func (wp *writePath) settle(ctx context.Context, r *writeMode, n uint64, retain 
 // settleLater tries until the storage answers or the journal ends. The keys stay
 // locked meanwhile: nobody can write them anyway, and a later write would make
 // it impossible to say what this one did. The watermark waits.
-func (wp *writePath) settleLater(r *writeMode, n uint64, retain bool, effects effects, written func(), locks lock.Held) {
+func (wp *writePath) settleLater(r *writeMode, n uint64, retain bool, effects effects, written func(),
+	locks lock.Held) {
 	r.hold()
-	wp.below.Logger.Warn("storage failed a write and does not answer; replication waits until it is known what became of it",
+	wp.below.Logger.Warn("storage failed a write and does not answer; replication waits until it is known what became "+
+		"of it",
 		"sequence", n, "key", effects[0].key)
 	go func() {
 		defer r.leave()
 		defer wp.below.Keys.Unlock(locks)
 		defer written()
 		retry := backoff.NewExponentialBackOff(
-			backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(settleRetryMax), backoff.WithMaxElapsedTime(0))
+			backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(settleRetryMax),
+			backoff.WithMaxElapsedTime(0))
 		for {
 			timer := time.NewTimer(retry.NextBackOff())
 			select {

@@ -49,7 +49,8 @@ func (p *primary) OpenSlot(ctx context.Context, mode replication.Mode, id string
 		return none, err
 	}
 	if id == "" || len(id) > replication.StateKeyMax {
-		return none, replication.Errorf(replication.InvalidInput, "the id of a slot must have 1 to %d bytes", replication.StateKeyMax)
+		return none, replication.Errorf(replication.InvalidInput, "the id of a slot must have 1 to %d bytes",
+			replication.StateKeyMax)
 	}
 	if err := j.forgetRecord(ctx, mode, id); err != nil {
 		return none, err
@@ -123,7 +124,8 @@ func (j *activeJournal) unopened(ctx context.Context, mode replication.Mode, id 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	if err := j.of.below.Inner.Delete(ctx, journal.SlotKey(mode, id)); err != nil {
-		j.of.below.Logger.Warn("a slot could not be opened, and it is not known whether its record was written; it retains rows until it is opened anew",
+		j.of.below.Logger.Warn("a slot could not be opened, and it is not known whether its record was written; it retains "+
+			"rows until it is opened anew",
 			"mode", mode, "id", id, "error", err)
 		return
 	}
@@ -147,7 +149,8 @@ func (r *retention) retainFor(mode replication.Mode, id string, epoch replicatio
 	if r.slots[mode] == nil {
 		r.slots[mode] = map[string]*slot{}
 	}
-	s := &slot{acked: replication.Position{Epoch: epoch, Term: r.term, Sequence: h}, stored: h, opened: h, seen: time.Now()}
+	s := &slot{acked: replication.Position{Epoch: epoch, Term: r.term, Sequence: h}, stored: h, opened: h,
+		seen: time.Now()}
 	if old := r.slots[mode][id]; old != nil && old.fresh() {
 		if s.cut = old.cut; old.lost != "" {
 			s.cut++
@@ -190,7 +193,8 @@ func (p *primary) AckSlot(_ context.Context, mode replication.Mode, id string, a
 		return err
 	}
 	if at.Epoch != cfg.Epoch {
-		return replication.Errorf(replication.PositionLost, "the position %s is not of this primary's epoch %s", at, cfg.Epoch)
+		return replication.Errorf(replication.PositionLost, "the position %s is not of this primary's epoch %s", at,
+			cfg.Epoch)
 	}
 	if err := j.checkHistory(at); err != nil {
 		return err
@@ -280,5 +284,6 @@ func (r *retention) openSlots() int {
 }
 
 func noSlot(id string) error {
-	return replication.Errorf(replication.NotFound, "there is no slot %q: the secondary has to be registered again or to copy", id)
+	return replication.Errorf(replication.NotFound, "there is no slot %q: the secondary has to be registered again or "+
+		"to copy", id)
 }

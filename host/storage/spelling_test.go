@@ -14,12 +14,15 @@ import (
 )
 
 // ownRows are what no peer may touch.
-var ownRows = []string{"core/replication/role", "core/seal-config", "core/hsm/barrier-unseal-keys", "replication/step", "sys/uiconfig_plaintext"}
+var ownRows = []string{"core/replication/role", "core/seal-config", "core/hsm/barrier-unseal-keys", "replication/step",
+	"sys/uiconfig_plaintext"}
 
 // forgeries are texts that path storage takes for one of them.
 var forgeries = []string{
-	"core//replication/role", "core//seal-config", "/replication/step", "./sys/uiconfig_plaintext", "core/hsm//barrier-unseal-keys", "core/seal-config/",
-	"core/./seal-config", "x/../core/seal-config", "core/seal-config/.", "//core/seal-config", "CORE/seal-config", "core/seal-config.", "core\\seal-config",
+	"core//replication/role", "core//seal-config", "/replication/step", "./sys/uiconfig_plaintext",
+	"core/hsm//barrier-unseal-keys", "core/seal-config/",
+	"core/./seal-config", "x/../core/seal-config", "core/seal-config/.", "//core/seal-config", "CORE/seal-config",
+	"core/seal-config.", "core\\seal-config",
 	"core/seal-config\x00", "core/_seal-config/x",
 }
 
@@ -57,7 +60,8 @@ func TestNoSpellingInAFrameReachesOwnKeys(t *testing.T) {
 		_, err = tap.Secondary(dr).EndCopy(ctx)
 		require.NoError(t, err)
 		for _, key := range forgeries {
-			for _, op := range []journal.Op{{Kind: journal.Put, Key: key, Value: []byte("forged")}, {Kind: journal.Delete, Key: key}} {
+			for _, op := range []journal.Op{{Kind: journal.Put, Key: key, Value: []byte("forged")},
+				{Kind: journal.Delete, Key: key}} {
 				enc := journal.NewFrameEncoder(10)
 				enc.Add(11, []journal.Op{op})
 				to := from

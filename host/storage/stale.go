@@ -50,7 +50,8 @@ func (r *writeMode) writing(effects effects) (all []stale, written func()) {
 // withStale adds the deletion of stale rows to writes, ahead of them. What cannot be in
 // one transaction with them is deleted at once. Deleted is called when the writes are
 // made.
-func (wp *writePath) withStale(ctx context.Context, writes []*physical.TxnEntry, all []stale) (joint []*physical.TxnEntry, deleted func(), err error) {
+func (wp *writePath) withStale(ctx context.Context, writes []*physical.TxnEntry,
+	all []stale) (joint []*physical.TxnEntry, deleted func(), err error) {
 	deleted = func() {}
 	var rows []string
 	for i := range all {

@@ -51,7 +51,8 @@ func (wp *writePath) Step(ctx context.Context, rows []onestep.Row) error {
 func entriesOf(rows []onestep.Row) []*physical.TxnEntry {
 	writes := make([]*physical.TxnEntry, len(rows))
 	for i, row := range rows {
-		writes[i] = &physical.TxnEntry{Operation: physical.PutOperation, Entry: &physical.Entry{Key: row.Key, Value: row.Value}}
+		writes[i] = &physical.TxnEntry{Operation: physical.PutOperation,
+			Entry: &physical.Entry{Key: row.Key, Value: row.Value}}
 		if row.Value == nil {
 			writes[i].Operation = physical.DeleteOperation
 		}
@@ -129,7 +130,8 @@ func (p *primary) settleOwed(ctx context.Context) error {
 	defer r.leave()
 	keys = slices.DeleteFunc(keys, func(key string) bool {
 		class := p.below.Classes().Class(key)
-		return !slices.ContainsFunc(slices.Collect(maps.Keys(r.modes)), func(m replication.Mode) bool { return inMode(class, m) })
+		return !slices.ContainsFunc(slices.Collect(maps.Keys(r.modes)),
+			func(m replication.Mode) bool { return inMode(class, m) })
 	})
 	if err := p.journalKeys(ctx, r, keys); err != nil {
 		return err

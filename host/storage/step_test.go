@@ -32,7 +32,8 @@ func TestRowsOfARoleAreCounted(t *testing.T) {
 		ctx := testContext(t)
 		primary, secondary := twins(t, inner, 50)
 		for _, rows := range [][]onestep.Row{
-			{{Key: "core/replication/role", Value: []byte("primary")}, {Key: perfRole, Value: []byte("role")}, {Key: perfState, Value: []byte("authority")}},
+			{{Key: "core/replication/role", Value: []byte("primary")}, {Key: perfRole, Value: []byte("role")},
+				{Key: perfState, Value: []byte("authority")}},
 			{{Key: "core/replication/role", Value: []byte("none")}, {Key: perfRole}, {Key: perfState}},
 		} {
 			require.NoError(t, primary.Step(ctx, rows))
@@ -218,8 +219,10 @@ func (c *clusterOfRoles) rows() (rows []onestep.Row) {
 	at, err := part.CursorAt(perf, replication.Position{Epoch: epoch, Sequence: c.rnd.Uint64N(50)})
 	require.NoError(c.t, err)
 	for key, value := range map[string][]byte{
-		"core/replication/role": []byte("r"), "core/hsm/barrier-unseal-keys": []byte("k"), "core/keyring": []byte("ring"), perfRole: []byte("p"),
-		perfState: []byte("s"), "core/replication/performance/pairing/77": []byte("key"), at.Key: at.Value, "core/wrapping/jwtkey": []byte("t"),
+		"core/replication/role": []byte("r"), "core/hsm/barrier-unseal-keys": []byte("k"), "core/keyring": []byte("ring"),
+		perfRole:  []byte("p"),
+		perfState: []byte("s"), "core/replication/performance/pairing/77": []byte("key"), at.Key: at.Value,
+		"core/wrapping/jwtkey": []byte("t"),
 	} {
 		switch c.rnd.IntN(3) {
 		case 0:
@@ -276,7 +279,8 @@ func (c *clusterOfRoles) change() {
 
 func (c *clusterOfRoles) write(n int) {
 	for range n {
-		name := []string{key(c.rnd.IntN(800)), fmt.Sprintf("logical/kv/%d", c.rnd.IntN(300)), "logical/ext/here/a", "logical/ext/a", "logical/lkv/a",
+		name := []string{key(c.rnd.IntN(800)), fmt.Sprintf("logical/kv/%d", c.rnd.IntN(300)), "logical/ext/here/a",
+			"logical/ext/a", "logical/lkv/a",
 			"sys/token/id", "core/mounts", "core/lock", perfState, "surely/unknown"}[c.rnd.IntN(10)]
 		if c.rnd.IntN(3) == 0 {
 			del(c.t, c.tap, name)

@@ -21,7 +21,8 @@ func fillViews(t testing.TB, inner physical.Backend, keys int) {
 	for i := range keys {
 		putInner(t, inner, fmt.Sprintf("logical/kv/key-%05d", i), "value")
 	}
-	for _, k := range []string{"logical/lkv/a", "logical/pki/certs/a", "logical/pki/role/a", "sys/token/id/a", "sys/policy/a"} {
+	for _, k := range []string{"logical/lkv/a", "logical/pki/certs/a", "logical/pki/role/a", "sys/token/id/a",
+		"sys/policy/a"} {
 		putInner(t, inner, k, "value")
 	}
 }
@@ -31,7 +32,8 @@ func TestHeadOfTheStoredIndexIsRenewedAgain(t *testing.T) {
 	t.Parallel()
 	f := newFaulty(t)
 	fillViews(t, f, 100)
-	table := []vaultname.Mount{{UUID: "kv", Type: "kv"}, {UUID: "pki", Type: "pki"}, {UUID: "ext", Type: "ext", External: true}, {UUID: "more", Type: "kv"}}
+	table := []vaultname.Mount{{UUID: "kv", Type: "kv"}, {UUID: "pki", Type: "pki"},
+		{UUID: "ext", Type: "ext", External: true}, {UUID: "more", Type: "kv"}}
 	tap := newTap(t, f)
 	m := withMounts(t, tap)
 	require.NoError(t, tap.Activate(testContext(t), config(dr, perf)))
@@ -106,10 +108,22 @@ func TestPerformanceIndexIsThereAfterARestart(t *testing.T) {
 			},
 			differs: func(_ *testing.T, m *keyclass.Mounts) { m.SetLocalPrefixes("ext", []string{"local/"}) },
 		},
-		"other prefixes are local":   {differs: func(_ *testing.T, m *keyclass.Mounts) { m.SetLocalPrefixes("kv", []string{"key-0000"}) }},
-		"what one declares is known": {differs: func(_ *testing.T, m *keyclass.Mounts) { m.SetRecorded(keyclass.Declared{"ext": nil}) }},
-		"a mount is local now":       {differs: func(t *testing.T, m *keyclass.Mounts) { setTable(t, m, "core/local-mounts", kv) }},
-		"a mount has gone meanwhile": {differs: func(t *testing.T, m *keyclass.Mounts) { setTable(t, m, "core/mounts", pki, ext) }},
+		"other prefixes are local": {differs: func(_ *testing.T, m *keyclass.Mounts) {
+			m.SetLocalPrefixes("kv",
+				[]string{"key-0000"})
+		}},
+		"what one declares is known": {differs: func(_ *testing.T,
+			m *keyclass.Mounts) {
+			m.SetRecorded(keyclass.Declared{"ext": nil})
+		}},
+		"a mount is local now": {differs: func(t *testing.T, m *keyclass.Mounts) {
+			setTable(t, m, "core/local-mounts",
+				kv)
+		}},
+		"a mount has gone meanwhile": {differs: func(t *testing.T, m *keyclass.Mounts) {
+			setTable(t, m, "core/mounts", pki,
+				ext)
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

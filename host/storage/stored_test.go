@@ -262,8 +262,11 @@ func TestDeposedNodeStoresNothing(t *testing.T) {
 		"another one has taken over": func(t *testing.T, b physical.Backend, _ *storage.Tap) {
 			require.NoError(t, newTap(t, b).StartFingerprint(t.Context(), dr, indexKey))
 		},
-		"it rests":   func(t *testing.T, _ physical.Backend, tap *storage.Tap) { tap.Rest(t.Context()) },
-		"it gave up": func(t *testing.T, _ physical.Backend, tap *storage.Tap) { require.NoError(t, tap.Abandon(t.Context())) },
+		"it rests": func(t *testing.T, _ physical.Backend, tap *storage.Tap) { tap.Rest(t.Context()) },
+		"it gave up": func(t *testing.T, _ physical.Backend,
+			tap *storage.Tap) {
+			require.NoError(t, tap.Abandon(t.Context()))
+		},
 		"a copy goes on": func(t *testing.T, _ physical.Backend, tap *storage.Tap) {
 			require.NoError(t, tap.Secondary(dr).BeginCopy(t.Context(), replication.Position{Epoch: epoch, Sequence: 3}, nil))
 		},
@@ -310,7 +313,8 @@ func TestStoringBesideWrites(t *testing.T) {
 						if n%5 == 4 {
 							_ = tap.Backend().Delete(context.Background(), k)
 						} else {
-							_ = tap.Backend().Put(context.Background(), &physical.Entry{Key: k, Value: []byte{byte(w), byte(n), byte(round)}})
+							_ = tap.Backend().Put(context.Background(),
+								&physical.Entry{Key: k, Value: []byte{byte(w), byte(n), byte(round)}})
 						}
 						tap.Indexes().Store(context.Background())
 					}

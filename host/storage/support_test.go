@@ -181,7 +181,8 @@ func rowsStored(t testing.TB, b physical.Backend) int {
 
 // copyAll copies a primary's content to a secondary and follows to the position
 // that the primary has after the copy.
-func copyAll(t testing.TB, primary, secondary *storage.Tap, mode replication.Mode, from replication.Position) *replication.Cursor {
+func copyAll(t testing.TB, primary, secondary *storage.Tap, mode replication.Mode,
+	from replication.Position) *replication.Cursor {
 	t.Helper()
 	ctx := testContext(t)
 	require.NoError(t, secondary.Secondary(mode).BeginCopy(ctx, from, nil))
@@ -202,7 +203,8 @@ func copyAll(t testing.TB, primary, secondary *storage.Tap, mode replication.Mod
 }
 
 // follow applies frames until the secondary has reached a sequence.
-func follow(t testing.TB, primary, secondary *storage.Tap, mode replication.Mode, slot string, to uint64) *replication.Cursor {
+func follow(t testing.TB, primary, secondary *storage.Tap, mode replication.Mode, slot string,
+	to uint64) *replication.Cursor {
 	t.Helper()
 	ctx := testContext(t)
 	c, err := secondary.Secondary(mode).Cursor(ctx)
@@ -233,7 +235,8 @@ func watermark(t testing.TB, tap *storage.Tap) replication.Position {
 func fingerprintOf(t testing.TB, tap *storage.Tap, mode replication.Mode) string {
 	t.Helper()
 	var f replication.Fingerprint
-	require.Eventually(t, func() bool { f, _ = tap.Indexes().Fingerprint(mode); return f != nil }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { f, _ = tap.Indexes().Fingerprint(mode); return f != nil }, 30*time.Second,
+		time.Millisecond)
 	return f.String()
 }
 

@@ -55,7 +55,8 @@ func (b *backend) tablesStay(ctx context.Context, keys []string) {
 			err = b.t.observer().TableWritten(ctx, key, value)
 		}
 		if err != nil {
-			b.t.below.Logger.Warn("a mount table could not be written, and what the storage has of it could not be taken up; keys of mounts that differ are classified by the table that was not written",
+			b.t.below.Logger.Warn("a mount table could not be written, and what the storage has of it could not be taken up; "+
+				"keys of mounts that differ are classified by the table that was not written",
 				"table", key, "error", err)
 		}
 	}

@@ -64,7 +64,8 @@ func (c *core) refuse(what func(string) bool) {
 
 func (c *core) eventually(t *testing.T, key, value string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return c.of(key) == value }, waitMax, tick, "the core has %q of %s", c.of(key), key)
+	require.Eventually(t, func() bool { return c.of(key) == value }, waitMax, tick, "the core has %q of %s", c.of(key),
+		key)
 }
 
 // nextFrame is what the primary sends to a secondary that stands where this one does.

@@ -112,7 +112,8 @@ func TestGuardAbsorbs(t *testing.T) {
 	ctx := testContext(t)
 	tap := newTap(t, newTxn(t))
 	put(t, tap, "core/upgrade/1", "v")
-	require.NoError(t, tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.DR}}))
+	require.NoError(t, tap.SetGuard(ctx,
+		storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.DR}}))
 	del(t, tap, "core/upgrade/1")
 	require.NoError(t, tap.Backend().(physical.Transactional).Transaction(ctx, []*physical.TxnEntry{
 		{Operation: physical.DeleteOperation, Entry: &physical.Entry{Key: "core/upgrade/1"}},
@@ -159,10 +160,12 @@ func TestGuardWaitsForWrites(t *testing.T) {
 	<-started
 	short, cancel := context.WithCancel(ctx)
 	cancel()
-	require.Equal(t, replication.Unavailable, replication.KindOf(tap.SetGuard(short, storage.Guard{Level: storage.Frozen})))
+	require.Equal(t, replication.Unavailable,
+		replication.KindOf(tap.SetGuard(short, storage.Guard{Level: storage.Frozen})))
 	done := make(chan error, 1)
 	go func() { done <- tap.SetGuard(ctx, storage.Guard{Level: storage.Frozen}) }()
-	require.ErrorIs(t, tap.Backend().Put(ctx, &physical.Entry{Key: "core/mounts"}), storage.ErrFrozen, "new writes are refused at once")
+	require.ErrorIs(t, tap.Backend().Put(ctx, &physical.Entry{Key: "core/mounts"}), storage.ErrFrozen,
+		"new writes are refused at once")
 	select {
 	case err := <-done:
 		t.Fatalf("the change did not wait: %v", err)
@@ -180,7 +183,8 @@ func TestGuardAbsorbsExactKeys(t *testing.T) {
 	ctx := testContext(t)
 	tap := newTap(t, newTxn(t))
 	put(t, tap, "core/mounts", "primary's")
-	guard := storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.Performance}, Absorb: []string{"core/mounts"}}
+	guard := storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.Performance},
+		Absorb: []string{"core/mounts"}}
 	require.NoError(t, tap.SetGuard(ctx, guard))
 	put(t, tap, "core/mounts", "upgraded")
 	del(t, tap, "core/mounts")
@@ -201,10 +205,12 @@ func TestGuardByMounts(t *testing.T) {
 	t.Parallel()
 	tap, mounts := newTap(t, newTxn(t)), keyclass.NewMounts()
 	tap.Classes().SetMounts(mounts)
-	setTable(t, mounts, "core/mounts", vaultname.Mount{UUID: "pki", Type: "pki"}, vaultname.Mount{UUID: "ext", Type: "ext", External: true})
+	setTable(t, mounts, "core/mounts", vaultname.Mount{UUID: "pki", Type: "pki"},
+		vaultname.Mount{UUID: "ext", Type: "ext", External: true})
 	setTable(t, mounts, "core/local-mounts", vaultname.Mount{UUID: "cubby", Type: "cubbyhole"})
 	b := tap.Backend().(physical.TransactionalBackend)
-	require.NoError(t, tap.SetGuard(testContext(t), storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.Performance}}))
+	require.NoError(t, tap.SetGuard(testContext(t),
+		storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.Performance}}))
 	for _, k := range []string{"logical/pki/certs/1", "logical/cubby/a", "sys/token/id/a"} {
 		ctx, mark := refusal.With(testContext(t))
 		require.NoError(t, b.Put(ctx, &physical.Entry{Key: k, Value: []byte("v")}), k)
@@ -253,7 +259,8 @@ func TestTableHook(t *testing.T) {
 		{Operation: physical.PutOperation, Entry: &physical.Entry{Key: "core/auth", Value: []byte("2")}},
 		{Operation: physical.PutOperation, Entry: &physical.Entry{Key: "core/local-auth", Value: []byte("3")}},
 	}))
-	require.Equal(t, []string{"core/mounts=1 over <none>", "core/auth=2 over <none>", "core/local-auth=3 over <none>"}, told)
+	require.Equal(t, []string{"core/mounts=1 over <none>", "core/auth=2 over <none>", "core/local-auth=3 over <none>"},
+		told)
 	require.Equal(t, []string{"core/mounts=1", "core/auth=2", "core/local-auth=3"}, stored)
 
 	told, stored = nil, nil
@@ -267,7 +274,9 @@ func TestTableHook(t *testing.T) {
 	require.Equal(t, "1", get(t, tap.Inner(), "core/mounts"))
 
 	told = nil
-	require.NoError(t, tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.Performance}, Absorb: []string{"core/auth"}}))
+	require.NoError(t, tap.SetGuard(ctx,
+		storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{replication.Performance},
+			Absorb: []string{"core/auth"}}))
 	require.ErrorIs(t, b.Put(ctx, &physical.Entry{Key: "core/mounts", Value: []byte("3")}), logical.ErrReadOnly)
 	put(t, tap, "core/auth", "3")
 	require.Empty(t, told, "a table that is not written changes nothing")

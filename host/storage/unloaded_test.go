@@ -64,7 +64,8 @@ func TestPromotedWithoutThePlugin(t *testing.T) {
 				require.False(t, compare(t, us, eu, perf, "s", 0).copied)
 			}
 			require.Equal(t, "<none>", get(t, eu.Inner(), "logical/kv/more"), "the primary lacks it, and knows its mount")
-			for key, want := range map[string]string{"logical/ext/a": "precious", "logical/ext/b": "precious", "logical/ext/here/a": "its own"} {
+			for key, want := range map[string]string{"logical/ext/a": "precious", "logical/ext/b": "precious",
+				"logical/ext/here/a": "its own"} {
 				require.Equal(t, want, get(t, eu.Inner(), key))
 			}
 			requireSame(t, us, eu)

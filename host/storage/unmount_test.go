@@ -46,7 +46,8 @@ func TestTableIsAheadOfUnmountedStorage(t *testing.T) {
 			setTable(t, pm, "core/mounts")
 			put(t, primary, "core/mounts", "without")
 
-			secondary = newTap(t, secondary.Inner(), func(o *storage.Options) { o.Alone = func(key string) bool { return key == "core/mounts" } })
+			secondary = newTap(t, secondary.Inner(),
+				func(o *storage.Options) { o.Alone = func(key string) bool { return key == "core/mounts" } })
 			secondary.Classes().SetMounts(sm)
 			table := "with"
 			secondary.OnApplied(func(_ context.Context, keys []string) []string {
@@ -72,7 +73,8 @@ func TestTableIsAheadOfUnmountedStorage(t *testing.T) {
 				rows, err := journal.DecodeFrame(f.Payload, f.After, f.To.Sequence)
 				require.NoError(t, err)
 				if len(rows) > 0 && f.After < end.Position.Sequence-1 {
-					require.GreaterOrEqual(t, f.ConsistentFrom, rows[len(rows)-1].Sequence, "what is ahead of its row is not consistent before it")
+					require.GreaterOrEqual(t, f.ConsistentFrom, rows[len(rows)-1].Sequence, "what is ahead of its row is not "+
+						"consistent before it")
 				}
 				c, err = secondary.Secondary(perf).ApplyFrame(ctx, f)
 				require.NoError(t, err)

@@ -36,7 +36,8 @@ type limitedTxn struct {
 
 func (l *limited) check(e *physical.Entry) error {
 	if limit := l.most.Load(); int64(len(e.Value)) > limit {
-		return fmt.Errorf("%s, max value size for key %s is %d, got %d", physical.ErrValueTooLarge, e.Key, limit, len(e.Value))
+		return fmt.Errorf("%s, max value size for key %s is %d, got %d", physical.ErrValueTooLarge, e.Key, limit,
+			len(e.Value))
 	}
 	return nil
 }
@@ -134,7 +135,8 @@ func TestRefusedKeyStopsNothingElse(t *testing.T) {
 		secondary = newTap(t, inner)
 		n, what := missing(t, secondary, dr)
 		require.Equal(t, uint64(1), n)
-		require.Equal(t, "1 of shared keys, logical/ (a value of 65537 bytes, and its storage takes 65536, see max_entry_size)", what)
+		require.Equal(t, "1 of shared keys, logical/ (a value of 65537 bytes, and its storage takes 65536, see "+
+			"max_entry_size)", what)
 		put(t, primary, key(1), "still followed")
 		c = to()
 		require.Equal(t, uint64(1), c.Missing)
@@ -183,7 +185,8 @@ func TestRefusedKeyInACopy(t *testing.T) {
 			require.Equal(t, uint64(2), c.Missing)
 			require.False(t, c.Consistent())
 			require.Equal(t, want, content(t, secondary, dr))
-			require.NotEqual(t, fingerprintOf(t, primary, dr), fingerprintOf(t, secondary, dr), "nobody says that they are equal")
+			require.NotEqual(t, fingerprintOf(t, primary, dr), fingerprintOf(t, secondary, dr), "nobody says that they are "+
+				"equal")
 		}
 		copyAll(t, primary, secondary, dr, at)
 		check()
@@ -332,7 +335,8 @@ func TestCountedKeysAreNoLoop(t *testing.T) {
 func TestRefusedTableStopsWhatDependsOnIt(t *testing.T) {
 	onLimited(t, func(t *testing.T, inner physical.Backend, l *limited) {
 		ctx := testContext(t)
-		primary, secondary, at := pair(t, inner, func(o *storage.Options) { o.Alone = func(key string) bool { return key == "core/mounts" } })
+		primary, secondary, at := pair(t, inner,
+			func(o *storage.Options) { o.Alone = func(key string) bool { return key == "core/mounts" } })
 		put(t, primary, key(1), "before")
 		put(t, primary, "core/mounts", large)
 		put(t, primary, key(2), "after")
@@ -344,7 +348,8 @@ func TestRefusedTableStopsWhatDependsOnIt(t *testing.T) {
 		_, err = secondary.Secondary(dr).ApplyFrame(ctx, f)
 		require.Equal(t, replication.StorageFailed, replication.KindOf(err))
 		require.ErrorContains(t, err, "refuses core/mounts, on which what comes later depends")
-		require.ErrorContains(t, err, "a value of 65537 bytes, and its storage takes 65536, see max_mount_and_namespace_table_entry_size")
+		require.ErrorContains(t, err, "a value of 65537 bytes, and its storage takes 65536, see "+
+			"max_mount_and_namespace_table_entry_size")
 		require.Equal(t, map[string]string{key(1): "before"}, content(t, secondary, dr))
 		l.most.Store(2 * most)
 		_, err = secondary.Secondary(dr).ApplyFrame(ctx, f)
@@ -357,7 +362,8 @@ func TestRefusedTableStopsWhatDependsOnIt(t *testing.T) {
 func TestPassingFailureSetsNothingAside(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
-	for _, failure := range []error{syscall.ENOSPC, errStorage, context.DeadlineExceeded, syscall.EIO, syscall.ECONNRESET} {
+	for _, failure := range []error{syscall.ENOSPC, errStorage, context.DeadlineExceeded, syscall.EIO,
+		syscall.ECONNRESET} {
 		f := newFaulty(t)
 		primary, secondary, at := pair(t, f)
 		put(t, primary, key(1), "v")
@@ -467,8 +473,10 @@ func TestRefusedWriteHoldsNothingUp(t *testing.T) {
 	at, err := primary.OpenSlot(ctx, dr, "s")
 	require.NoError(t, err)
 	long := "logical/uuid/" + strings.Repeat("n", 300)
-	require.ErrorContains(t, primary.Backend().Put(ctx, &physical.Entry{Key: long, Value: []byte("v")}), "file name too long")
-	require.ErrorContains(t, primary.Backend().Put(ctx, &physical.Entry{Key: long + "/below", Value: []byte("v")}), "file name too long")
+	require.ErrorContains(t, primary.Backend().Put(ctx, &physical.Entry{Key: long, Value: []byte("v")}),
+		"file name too long")
+	require.ErrorContains(t, primary.Backend().Put(ctx, &physical.Entry{Key: long + "/below", Value: []byte("v")}),
+		"file name too long")
 	require.NoError(t, primary.Backend().Delete(ctx, long), "what cannot be there is gone")
 	put(t, primary, key(1), "after it")
 	last, err := primary.LastWritten(dr)

@@ -18,7 +18,8 @@ import (
 // error it is called again and goes on with what is left.
 func (wp *writePath) ClearView(ctx context.Context, prefix string) (deleted uint64, err error) {
 	if view, _, ok := keyclass.SplitView(prefix); !ok || view != prefix {
-		return 0, replication.Errorf(replication.InvalidInput, "%q is no view of a mount, so nothing below it is deleted", prefix)
+		return 0, replication.Errorf(replication.InvalidInput, "%q is no view of a mount, so nothing below it is deleted",
+			prefix)
 	}
 	w, err := walk.Below(ctx, wp.below.Inner, prefix)
 	if err != nil {

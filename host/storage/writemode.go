@@ -101,7 +101,8 @@ func (wp *writePath) change(ctx context.Context, f func(*writeMode)) error {
 			wp.draining = wp.draining[1:]
 		case <-ctx.Done():
 			return replication.Errorf(replication.Unavailable,
-				"writes that are under way did not end in time, so the change of the storage's state is not complete: %w", ctx.Err())
+				"writes that are under way did not end in time, so the change of the storage's state is not complete: %w",
+				ctx.Err())
 		}
 	}
 	return nil

@@ -38,7 +38,8 @@ func (b *bench) firstCopy(ctx context.Context) error {
 		return err
 	}
 	b.add(row{
-		what: fmt.Sprintf("first copy of %d entries of 512 bytes into raft, enable to streaming (peak memory: primary %d MiB, secondary %d MiB)",
+		what: fmt.Sprintf("first copy of %d entries of 512 bytes into raft, enable to streaming (peak memory: primary %d "+
+			"MiB, secondary %d MiB)",
 			b.entries, peaks[0]>>20, peaks[1]>>20),
 		ours:  fmt.Sprintf("%.0f entries/s (%s)", float64(b.entries)/took.Seconds(), took.Round(10*time.Millisecond)),
 		plain: "–", ratio: "–", target: "≥ 50,000/s",

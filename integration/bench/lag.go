@@ -36,7 +36,8 @@ func (b *bench) lag(ctx context.Context) error {
 		return err
 	}
 	b.add(row{
-		what: fmt.Sprintf("lag at %d writes/s, answer on the primary to applied on the secondary (%d probes, upper bound)", lagRate, len(lags)),
+		what: fmt.Sprintf("lag at %d writes/s, answer on the primary to applied on the secondary (%d probes, upper bound)",
+			lagRate, len(lags)),
 		ours: percentiles(lags),
 		// Stock Vault has nothing to compare with.
 		plain: "–", ratio: "–", target: "p50 ≤ 10 ms, p99 ≤ 50 ms",
@@ -45,7 +46,8 @@ func (b *bench) lag(ctx context.Context) error {
 }
 
 // underLoad probes while a primary is written at lagRate.
-func underLoad(ctx context.Context, primary *cluster.Cluster, probe func(context.Context) ([]time.Duration, error)) ([]time.Duration, error) {
+func underLoad(ctx context.Context, primary *cluster.Cluster, probe func(context.Context) ([]time.Duration, error)) (
+	[]time.Duration, error) {
 	loadCtx, stopLoad := context.WithCancel(ctx)
 	defer stopLoad()
 	var load errgroup.Group

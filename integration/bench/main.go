@@ -69,7 +69,8 @@ func run(ctx context.Context, s settings) error {
 		steps = append(steps, b.processorTime, b.lag, b.firstCopy, b.stopDR)
 	}
 	if s.only == "" || s.only == "performance" {
-		steps = append(steps, b.setUpPerformance, b.reads, b.forwardedWrites, b.newLogins, b.performanceLag, b.catchUp, b.lagDuringCopy)
+		steps = append(steps, b.setUpPerformance, b.reads, b.forwardedWrites, b.newLogins, b.performanceLag, b.catchUp,
+			b.lagDuringCopy)
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -103,7 +104,8 @@ func (b *bench) startAt(ctx context.Context, name, binary, clusterAddr string) (
 	if err != nil {
 		return nil, err
 	}
-	c, err := cluster.Start(ctx, cluster.Options{Name: name, Binary: path, CA: b.ca, LogLevel: "warn", ClusterAddr: clusterAddr})
+	c, err := cluster.Start(ctx, cluster.Options{Name: name, Binary: path, CA: b.ca, LogLevel: "warn",
+		ClusterAddr: clusterAddr})
 	if err != nil {
 		return nil, err
 	}

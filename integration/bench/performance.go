@@ -58,7 +58,8 @@ func prepareEngines(ctx context.Context, c *cluster.Cluster) error {
 	if _, err := root.Logical().WriteWithContext(ctx, "transit/keys/bench", nil); err != nil {
 		return err
 	}
-	if err := root.Sys().EnableAuthWithOptionsWithContext(ctx, "userpass", &api.EnableAuthOptions{Type: "userpass"}); err != nil {
+	if err := root.Sys().EnableAuthWithOptionsWithContext(ctx, "userpass",
+		&api.EnableAuthOptions{Type: "userpass"}); err != nil {
 		return err
 	}
 	_, err := root.Logical().WriteWithContext(ctx, readPath, value)
@@ -168,7 +169,8 @@ func (b *bench) newLogins(ctx context.Context) error {
 	group.SetLimit(32)
 	for i := range users {
 		group.Go(func() error {
-			_, err := root.Logical().WriteWithContext(groupCtx, fmt.Sprintf("auth/userpass/users/user-%d", i), map[string]any{"password_hash": hash})
+			_, err := root.Logical().WriteWithContext(groupCtx, fmt.Sprintf("auth/userpass/users/user-%d", i),
+				map[string]any{"password_hash": hash})
 			return err
 		})
 	}
@@ -183,7 +185,8 @@ func (b *bench) newLogins(ctx context.Context) error {
 		if next >= users {
 			return fmt.Errorf("all %d users have logged in: more are needed for this machine", users)
 		}
-		_, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("auth/userpass/login/user-%d", next), map[string]any{"password": "bench-password"})
+		_, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("auth/userpass/login/user-%d", next),
+			map[string]any{"password": "bench-password"})
 		next++
 		return err
 	}))

@@ -28,12 +28,14 @@ func cheapHash(password string) (string, error) {
 // returns the value. It includes the read that returns it.
 func (b *bench) performanceLag(ctx context.Context) error {
 	progress("lag of a performance secondary at %d writes a second", lagRate)
-	lags, err := underLoad(ctx, b.us, func(ctx context.Context) ([]time.Duration, error) { return b.readable(ctx, untilDone(lagDuration)) })
+	lags, err := underLoad(ctx, b.us,
+		func(ctx context.Context) ([]time.Duration, error) { return b.readable(ctx, untilDone(lagDuration)) })
 	if err != nil {
 		return err
 	}
 	b.add(row{
-		what: fmt.Sprintf("lag at %d writes/s, answer on the primary to readable on a performance secondary (%d probes)", lagRate, len(lags)),
+		what: fmt.Sprintf("lag at %d writes/s, answer on the primary to readable on a performance secondary (%d probes)",
+			lagRate, len(lags)),
 		ours: percentiles(lags), plain: "–", ratio: "–", target: lagTarget,
 	})
 	return nil
@@ -77,7 +79,8 @@ func (b *bench) lagDuringCopy(ctx context.Context) error {
 		return err
 	}
 	b.add(row{
-		what: fmt.Sprintf("the same while a first copy of %d entries runs for another secondary (%s, %d probes)", b.entries, took.Round(100*time.Millisecond), len(lags)),
+		what: fmt.Sprintf("the same while a first copy of %d entries runs for another secondary (%s, %d probes)", b.entries,
+			took.Round(100*time.Millisecond), len(lags)),
 		ours: percentiles(lags), plain: "–", ratio: "–", target: lagTarget,
 	})
 	return third.Stop(ctx, true)
@@ -162,7 +165,8 @@ func (b *bench) catchUp(ctx context.Context) error {
 	share := float64(target.LastPerformanceWAL-first) / float64(target.LastPerformanceWAL-before)
 	rate := share * float64(written) / time.Since(began).Seconds()
 	b.add(row{
-		what: fmt.Sprintf("catch-up with %d writes missed in %s, over the primary's own rate of %.0f/s at %d clients (first of them %s after the link was whole)",
+		what: fmt.Sprintf("catch-up with %d writes missed in %s, over the primary's own rate of %.0f/s at %d clients "+
+			"(first of them %s after the link was whole)",
 			written, took.Round(time.Second), own, clients, began.Sub(mended).Round(10*time.Millisecond)),
 		ours: fmt.Sprintf("%.0f/s", rate), plain: "–", ratio: fmt.Sprintf("%.1f", rate/own), target: "≥ 10",
 	})

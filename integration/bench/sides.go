@@ -46,7 +46,8 @@ func turn(ctx context.Context, c *cluster.Cluster, do work, limit time.Duration)
 }
 
 // turns lets two clusters do the same work in turns; which one begins alternates.
-func (b *bench) turns(ctx context.Context, reference, measured *cluster.Cluster, do work) (plain, ours []sample, err error) {
+func (b *bench) turns(ctx context.Context, reference, measured *cluster.Cluster, do work) (plain, ours []sample,
+	err error) {
 	// One turn each is not counted: connections, caches and files are new.
 	for _, c := range []*cluster.Cluster{reference, measured} {
 		if _, err := turn(ctx, c, do, b.round/4); err != nil {

@@ -74,7 +74,8 @@ func (n *Node) checkIndex(ctx context.Context, mode, role string) error {
 	secret, err := client.Logical().WriteWithContext(ctx, path, params)
 	var answer *api.ResponseError
 	switch {
-	case errors.As(err, &answer) && (answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusServiceUnavailable):
+	case errors.As(err, &answer) && (answer.StatusCode == http.StatusForbidden ||
+		answer.StatusCode == http.StatusServiceUnavailable):
 		return errUnchecked{answer.Error()} // its token is of no use any more, or its index is being computed
 	case err != nil && ctx.Err() != nil:
 		return errUnchecked{"the check takes too long"}

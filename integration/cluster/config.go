@@ -51,7 +51,8 @@ func (n *Node) config() string {
 			line("  }")
 		}
 	case PostgreSQL:
-		line("  connection_url = %q\n  table = %q\n  ha_table = %q\n  ha_enabled = \"true\"", o.Tables.URL, o.Tables.Entries, o.Tables.Locks)
+		line("  connection_url = %q\n  table = %q\n  ha_table = %q\n  ha_enabled = \"true\"", o.Tables.URL, o.Tables.Entries,
+			o.Tables.Locks)
 		// The tests' server takes few connections, and a new one is expensive.
 		line("  max_parallel = \"8\"\n  max_idle_connections = \"8\"")
 	case File:
@@ -64,7 +65,8 @@ func (n *Node) config() string {
 		if s == nil {
 			continue
 		}
-		line("\nseal \"transit\" {\n  address = %q\n  token = %q\n  key_name = %q\n  mount_path = \"transit/\"", s.Address, s.Token, s.KeyName)
+		line("\nseal \"transit\" {\n  address = %q\n  token = %q\n  key_name = %q\n  mount_path = \"transit/\"", s.Address,
+			s.Token, s.KeyName)
 		if s.CAFile != "" {
 			line("  tls_ca_cert = %q", s.CAFile)
 		}

@@ -81,7 +81,8 @@ func (n *Node) DRStatus(ctx context.Context) (*DRStatus, error) {
 // has not, it reads it again with one to get the details.
 func (n *Node) readStatus(ctx context.Context, path string) (*api.Secret, error) {
 	secret, err := n.Anonymous().Logical().ReadWithContext(ctx, path)
-	if err == nil && secret != nil && (secret.Data["mode"] == "primary" || path != PathStatus && secret.Data["mode"] == "secondary") {
+	if err == nil && secret != nil && (secret.Data["mode"] == "primary" || path != PathStatus &&
+		secret.Data["mode"] == "secondary") {
 		secret, err = n.APIClient().Logical().ReadWithContext(ctx, path)
 	}
 	if err == nil && secret == nil {

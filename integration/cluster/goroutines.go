@@ -12,7 +12,8 @@ import (
 // Goroutines is how many goroutines the server has, and the profile that says what they
 // do. It needs [Options.OpenProfiles].
 func (n *Node) Goroutines(ctx context.Context) (count int, profile []byte, err error) {
-	resp, err := n.Anonymous().Logical().ReadRawWithDataWithContext(ctx, "sys/pprof/goroutine", map[string][]string{"debug": {"1"}})
+	resp, err := n.Anonymous().Logical().ReadRawWithDataWithContext(ctx, "sys/pprof/goroutine",
+		map[string][]string{"debug": {"1"}})
 	if err != nil {
 		return 0, nil, err
 	}

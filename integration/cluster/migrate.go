@@ -44,7 +44,8 @@ func (c *Cluster) MigrateSeal(ctx context.Context, to *TransitSeal) error {
 		return err
 	}
 	for _, key := range shares {
-		status, err := n.Anonymous().Sys().UnsealWithOptionsWithContext(ctx, &api.UnsealOpts{Key: hex.EncodeToString(key), Migrate: true})
+		status, err := n.Anonymous().Sys().UnsealWithOptionsWithContext(ctx, &api.UnsealOpts{Key: hex.EncodeToString(key),
+			Migrate: true})
 		if err != nil {
 			return fmt.Errorf("migrating the seal of %s: %w", n.Name(), err)
 		}

@@ -116,7 +116,8 @@ func (c *Cluster) EnablePerformancePrimary(ctx context.Context) error {
 // CA, under an id, and waits until it streams. It takes over the primary's shares and makes
 // a root token of its own with them.
 func (c *Cluster) JoinPerformance(ctx context.Context, primary *Cluster, id string) error {
-	secret, err := primary.nodes[0].APIClient().Logical().WriteWithContext(ctx, PathPerformance+"primary/secondary-token", map[string]any{"id": id})
+	secret, err := primary.nodes[0].APIClient().Logical().WriteWithContext(ctx, PathPerformance+"primary/secondary-token",
+		map[string]any{"id": id})
 	if err != nil {
 		return err
 	}

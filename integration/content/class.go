@@ -146,7 +146,8 @@ func (r *reads) list(path string) {
 }
 
 func (r *reads) write(path string, data map[string]any, without ...string) {
-	r.keep("write "+path, without, func() (*api.Secret, error) { return r.client.Logical().WriteWithContext(r.ctx, path, data) })
+	r.keep("write "+path, without,
+		func() (*api.Secret, error) { return r.client.Logical().WriteWithContext(r.ctx, path, data) })
 }
 
 func (r *reads) keep(name string, without []string, call func() (*api.Secret, error)) {

@@ -68,7 +68,8 @@ func readDatabase(ctx context.Context, v *Vault) (map[string]any, error) {
 		if r.err != nil {
 			return r.result()
 		}
-		who, err := v.Database.Query(ctx, v.Notes["db user of "+owner], v.Notes["db password of "+owner], "select current_user")
+		who, err := v.Database.Query(ctx, v.Notes["db user of "+owner], v.Notes["db password of "+owner],
+			"select current_user")
 		if err != nil {
 			return nil, err
 		}
@@ -90,7 +91,8 @@ func RevokeAll(ctx context.Context, v *Vault) error {
 	ctx, cancel := context.WithTimeout(ctx, revokeLimit)
 	defer cancel()
 	return cluster.Wait(ctx, "the database has forgotten the users of revoked leases", func(ctx context.Context) error {
-		left, err := v.Database.Query(ctx, v.Database.Admin, v.Database.Password, "select count(*) from pg_roles where rolname like 'v-%'")
+		left, err := v.Database.Query(ctx, v.Database.Admin, v.Database.Password, "select count(*) from pg_roles where "+
+			"rolname like 'v-%'")
 		if err != nil {
 			return err
 		}

@@ -18,9 +18,12 @@ func loadIdentity(ctx context.Context, v *Vault) error {
 	}), "id")
 	s.write("identity/entity-alias", map[string]any{"name": "bob", "canonical_id": entity, "mount_accessor": accessor})
 	s.write("auth/userpass/users/bob", map[string]any{"password": "builder"})
-	s.write("identity/group", map[string]any{"name": "builders", "member_entity_ids": []string{entity}, "policies": "writer"})
-	external := s.field(s.write("identity/group", map[string]any{"name": "outside", "type": "external", "policies": "reader"}), "id")
-	s.write("identity/group-alias", map[string]any{"name": "outside-alias", "canonical_id": external, "mount_accessor": accessor})
+	s.write("identity/group", map[string]any{"name": "builders", "member_entity_ids": []string{entity},
+		"policies": "writer"})
+	external := s.field(s.write("identity/group", map[string]any{"name": "outside", "type": "external",
+		"policies": "reader"}), "id")
+	s.write("identity/group-alias", map[string]any{"name": "outside-alias", "canonical_id": external,
+		"mount_accessor": accessor})
 	return s.err
 }
 

@@ -49,7 +49,8 @@ func loadAppRole(ctx context.Context, v *Vault) error {
 		return err
 	}
 	v.Notes["role id"] = s.field(roleID, "role_id")
-	login := s.write("auth/approle/login", map[string]any{"role_id": v.Notes["role id"], "secret_id": v.Notes["secret id"]})
+	login := s.write("auth/approle/login", map[string]any{"role_id": v.Notes["role id"],
+		"secret_id": v.Notes["secret id"]})
 	if login != nil {
 		v.Notes["app"] = login.Auth.ClientToken
 	}
@@ -61,7 +62,8 @@ func readAppRole(ctx context.Context, v *Vault) (map[string]any, error) {
 	r.get("auth/approle/role/app")
 	r.get("auth/approle/role/app/role-id")
 	r.list("auth/approle/role/app/secret-id")
-	r.write("auth/approle/role/app/secret-id-accessor/lookup", map[string]any{"secret_id_accessor": v.Notes["secret id accessor"]}, "last_updated_time")
+	r.write("auth/approle/role/app/secret-id-accessor/lookup",
+		map[string]any{"secret_id_accessor": v.Notes["secret id accessor"]}, "last_updated_time")
 	r.lookup(v, "app")
 	r.login("auth/approle/login", map[string]any{"role_id": v.Notes["role id"], "secret_id": v.Notes["secret id"]})
 	return r.result()

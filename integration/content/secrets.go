@@ -114,8 +114,10 @@ func loadPKI(ctx context.Context, v *Vault) error {
 		return err
 	}
 	s := &steps{ctx: ctx, client: v.Root}
-	s.write("pki/root/generate/internal", map[string]any{"common_name": "root.test", "ttl": "20h", "key_type": "ec", "key_bits": 256})
-	s.write("pki/roles/web", map[string]any{"allowed_domains": "test", "allow_subdomains": true, "max_ttl": "10h", "key_type": "ec", "key_bits": 256})
+	s.write("pki/root/generate/internal", map[string]any{"common_name": "root.test", "ttl": "20h", "key_type": "ec",
+		"key_bits": 256})
+	s.write("pki/roles/web", map[string]any{"allowed_domains": "test", "allow_subdomains": true, "max_ttl": "10h",
+		"key_type": "ec", "key_bits": 256})
 	for _, name := range []string{"a", "b", "c"} {
 		cert := s.write("pki/issue/web", map[string]any{"common_name": name + ".test", "ttl": "1h"})
 		v.Notes["serial "+name] = s.field(cert, "serial_number")

@@ -58,7 +58,8 @@ func readTokens(ctx context.Context, v *Vault) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.keep("cubbyhole", nil, func() (*api.Secret, error) { return service.Logical().ReadWithContext(ctx, "cubbyhole/mine") })
+	r.keep("cubbyhole", nil,
+		func() (*api.Secret, error) { return service.Logical().ReadWithContext(ctx, "cubbyhole/mine") })
 	r.keep("what the service token may read", nil, func() (*api.Secret, error) {
 		return service.Logical().ReadWithContext(ctx, "kv1/app/a")
 	})

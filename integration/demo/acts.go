@@ -56,7 +56,8 @@ func (t *theatre) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.vault(ctx, t.west, "write", cluster.PathSecondaryEnable, "token="+token, "ca_file="+t.east.GetCACertPEMFile()); err != nil {
+	if _, err := t.vault(ctx, t.west, "write", cluster.PathSecondaryEnable, "token="+token,
+		"ca_file="+t.east.GetCACertPEMFile()); err != nil {
 		return err
 	}
 	t.west.Adopt(t.east)
@@ -68,7 +69,8 @@ func (t *theatre) connect(ctx context.Context) error {
 
 func (t *theatre) arrive(ctx context.Context) error {
 	title("What is written on east arrives on west while it is written")
-	if err := t.each(ctx, t.east, []string{"kv", "put", "-mount=secret", "app/late", "written=after-west-joined"}); err != nil {
+	if err := t.each(ctx, t.east, []string{"kv", "put", "-mount=secret", "app/late",
+		"written=after-west-joined"}); err != nil {
 		return err
 	}
 	if err := t.west.WaitEqual(ctx, t.east); err != nil {
@@ -107,7 +109,8 @@ func (t *theatre) promote(ctx context.Context) error {
 		return err
 	}
 	for _, key := range t.east.GetBarrierKeys()[:2] {
-		if out, err = t.vaultAs(ctx, t.west, "", "operator", "generate-root", "-dr-token", "-nonce="+nonce, hex.EncodeToString(key)); err != nil {
+		if out, err = t.vaultAs(ctx, t.west, "", "operator", "generate-root", "-dr-token", "-nonce="+nonce,
+			hex.EncodeToString(key)); err != nil {
 			return err
 		}
 	}
@@ -119,7 +122,8 @@ func (t *theatre) promote(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.vaultAs(ctx, t.west, "", "write", cluster.PathSecondaryPromote, "dr_operation_token="+strings.TrimSpace(token)); err != nil {
+	if _, err := t.vaultAs(ctx, t.west, "", "write", cluster.PathSecondaryPromote,
+		"dr_operation_token="+strings.TrimSpace(token)); err != nil {
 		return err
 	}
 	return t.west.Node(0).WaitRole(ctx, "primary")
@@ -136,7 +140,8 @@ func (t *theatre) goOn(ctx context.Context) error {
 			return fmt.Errorf("%s does not hold %q", path, want)
 		}
 	}
-	if _, err := t.vaultAs(ctx, t.west, t.appToken, "kv", "put", "-mount=secret", "app/new", "written=on-west"); err != nil {
+	if _, err := t.vaultAs(ctx, t.west, t.appToken, "kv", "put", "-mount=secret", "app/new",
+		"written=on-west"); err != nil {
 		return err
 	}
 	_, err := t.vaultAs(ctx, t.west, "", "login", "-no-store", "-method=userpass", "username=alice", "password=wonderland")

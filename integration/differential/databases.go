@@ -30,7 +30,8 @@ func databases() []Step {
 	}
 	steps := []Step{mount("dbs", Body{"type": "database"})}
 	for _, p := range plugins {
-		body := Body{"plugin_name": p.name + "-database-plugin", "verify_connection": false, "allowed_roles": p.name, "username": user, "password": password}
+		body := Body{"plugin_name": p.name + "-database-plugin", "verify_connection": false, "allowed_roles": p.name,
+			"username": user, "password": password}
 		for key, value := range p.body {
 			body[key] = value
 		}
@@ -38,7 +39,8 @@ func databases() []Step {
 	}
 	return append(steps,
 		list("dbs/config"),
-		write("dbs/roles/mysql", Body{"db_name": "mysql", "creation_statements": "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'"}),
+		write("dbs/roles/mysql", Body{"db_name": "mysql", "creation_statements": "CREATE USER '{{name}}'@'%' IDENTIFIED BY " +
+			"'{{password}}'"}),
 		read("dbs/creds/mysql").fails(500),
 		remove("dbs/config/mysql"),
 		read("dbs/creds/mysql").named("without a connection").fails(500),

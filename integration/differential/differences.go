@@ -30,7 +30,8 @@ func (d Difference) String() string {
 }
 
 func (d Difference) covers(target, section, step string, found Divergence) bool {
-	return slices.Contains(d.Targets, target) && like(d.Section, section) && like(d.Step, step) && d.holds(found.Place) && like(d.Here, found.Got)
+	return slices.Contains(d.Targets, target) && like(d.Section, section) && like(d.Step, step) && d.holds(found.Place) &&
+		like(d.Here, found.Got)
 }
 
 // like compares with "*" for any text. No other character is special.

@@ -52,7 +52,8 @@ func TestDurationOfLeases(t *testing.T) {
 // large numbers, and who refers to whom.
 func TestDivergences(t *testing.T) {
 	t.Parallel()
-	v := newValues(map[string]string{"jane": "aaaaaaaa-1111-2222-3333-444455556666", "joe": "bbbbbbbb-1111-2222-3333-444455556666"})
+	v := newValues(map[string]string{"jane": "aaaaaaaa-1111-2222-3333-444455556666",
+		"joe": "bbbbbbbb-1111-2222-3333-444455556666"})
 	for name, pair := range map[string][2]string{
 		"type":        {`{"a":"1"}`, `{"a":1}`},
 		"presence":    {`{"a":null}`, `{}`},
@@ -80,7 +81,8 @@ func TestDivergences(t *testing.T) {
 func TestPlacesMustBeThere(t *testing.T) {
 	t.Parallel()
 	for _, s := range []Step{{Random: []string{"data.x"}}, {Remaining: []string{"data.x"}}, {Unordered: []string{"x.*"}}} {
-		r := &response{status: http.StatusOK, header: http.Header{"Content-Type": {"application/json"}}, body: []byte(`{"data":{}}`)}
+		r := &response{status: http.StatusOK, header: http.Header{"Content-Type": {"application/json"}},
+			body: []byte(`{"data":{}}`)}
 		_, err := normaliser{newValues(nil)}.answer(s, r)
 		require.ErrorContains(t, err, "nothing at")
 	}
@@ -99,7 +101,8 @@ func TestKnownDifferences(t *testing.T) {
 	require.False(t, k.accepts(Primary, "other", "GET sys/x/y", found))
 	require.False(t, k.accepts(Primary, "s", "GET kv/x", found))
 	require.False(t, k.accepts(Primary, "s", "GET sys/x", Divergence{Place: "body.data.b", Got: `"primary"`}))
-	require.False(t, k.accepts(Primary, "s", "GET sys/x/y", Divergence{Place: "body.data.ab.c", Got: `"secondary"`}), "another answer")
+	require.False(t, k.accepts(Primary, "s", "GET sys/x/y", Divergence{Place: "body.data.ab.c", Got: `"secondary"`}),
+		"another answer")
 	require.False(t, k.accepts(Secondary, "s", "GET sys/x", Divergence{Place: "status", Got: "500"}), "another answer")
 	require.Len(t, k.unused(map[string]bool{Primary: true}), 1, "those of the targets that ran")
 	require.True(t, k.accepts(Primary, "s", "GET sys/x/y", found))
@@ -112,8 +115,10 @@ func TestLike(t *testing.T) {
 		pattern, text string
 		want          bool
 	}{
-		{"a", "a", true}, {"a", "ab", false}, {"*", "", true}, {"*", "a/b", true}, {"a*", "a", true}, {"a*", "ba", false}, {"*b", "a/b", true}, {"*b", "a/bc", false},
-		{"a*c", "abc", true}, {"a*c", "ac", true}, {"a*a", "a", false}, {"a*b*c", "a1b2c", true}, {"a*b*c", "acb", false}, {"a*b*b", "ab", false}, {"GET sys?help=1", "GET sys?help=1", true},
+		{"a", "a", true}, {"a", "ab", false}, {"*", "", true}, {"*", "a/b", true}, {"a*", "a", true}, {"a*", "ba", false},
+		{"*b", "a/b", true}, {"*b", "a/bc", false},
+		{"a*c", "abc", true}, {"a*c", "ac", true}, {"a*a", "a", false}, {"a*b*c", "a1b2c", true}, {"a*b*c", "acb", false},
+		{"a*b*b", "ab", false}, {"GET sys?help=1", "GET sys?help=1", true},
 		{"[a]", "a", false}, {"", "", true}, {"", "a", false},
 	} {
 		require.Equal(t, tc.want, like(tc.pattern, tc.text), "%q %q", tc.pattern, tc.text)
@@ -143,7 +148,8 @@ func TestRunSeesALostWrite(t *testing.T) {
 	require.Contains(t, report[Single][0], `"two"`)
 	require.Empty(t, report[Stock])
 
-	section.Steps = []Step{read("a").fails(http.StatusNotFound), read("${unknown}"), read("a").save("x", "no.such.place").named("save")}
+	section.Steps = []Step{read("a").fails(http.StatusNotFound), read("${unknown}"),
+		read("a").save("x", "no.such.place").named("save")}
 	require.Len(t, r.Run(t.Context(), section)[Stock], 3)
 }
 
@@ -210,7 +216,8 @@ func TestLastSteps(t *testing.T) {
 	r := NewRunner(f, Target{Name: Stock, Address: server.URL})
 	t.Cleanup(r.Close)
 	section := Section{"s", []Step{
-		write("a", Body{"x": "first"}), write("a", Body{"x": "${x}"}).last(), read("a").save("y", "x").named("at the end").last(), read("a").save("x", "x"),
+		write("a", Body{"x": "first"}), write("a", Body{"x": "${x}"}).last(),
+		read("a").save("y", "x").named("at the end").last(), read("a").save("x", "x"),
 	}}
 	require.Empty(t, r.Run(t.Context(), section))
 	require.Equal(t, "first", r.values["s"][0].byName["x"])
@@ -231,7 +238,8 @@ func TestSectionsAreWellFormed(t *testing.T) {
 			steps++
 			require.NotEmpty(t, s.Method, s.Name)
 			require.False(t, strings.HasPrefix(s.Path, "/"), s.Path)
-			require.False(t, s.Repeat != nil && s.Status >= http.StatusInternalServerError, "%s: an error of the server is not waited for", s.Name)
+			require.False(t, s.Repeat != nil && s.Status >= http.StatusInternalServerError, "%s: an error of the server is "+
+				"not waited for", s.Name)
 		}
 	}
 	t.Logf("%d steps", steps)

@@ -6,14 +6,16 @@ package differential
 // over a process boundary: the values say where the program is.
 func external() []Step {
 	program := func(kind string) Body {
-		return Body{"command": "${plugin_command}", "sha256": "${plugin_sha256}", "args": []string{"-type=" + kind}, "version": "v1.2.3"}
+		return Body{"command": "${plugin_command}", "sha256": "${plugin_sha256}", "args": []string{"-type=" + kind},
+			"version": "v1.2.3"}
 	}
 	return []Step{
 		write("sys/plugins/catalog/secret/outside", program("secret")),
 		read("sys/plugins/catalog/secret/outside?version=v1.2.3"),
 		write("sys/plugins/catalog/auth/outside", program("auth")),
 		list("sys/plugins/catalog/secret"),
-		write("sys/plugins/catalog/secret/wrong", Body{"command": "${plugin_command}", "sha256": "0000000000000000000000000000000000000000000000000000000000000000"}),
+		write("sys/plugins/catalog/secret/wrong",
+			Body{"command": "${plugin_command}", "sha256": "0000000000000000000000000000000000000000000000000000000000000000"}),
 		mount("wrong", Body{"type": "wrong"}).fails(400),
 		remove("sys/plugins/catalog/secret/wrong"),
 		mount("out", Body{"type": "outside"}),
@@ -59,11 +61,13 @@ func external() []Step {
 		write("auth/outauth/users/u", Body{"password": "x", "policies": "p1", "metadata": Body{"team": "blue"}}),
 		read("auth/outauth/users/u"),
 		list("auth/outauth/users"),
-		login("auth/outauth/login", Body{"name": "u", "password": "x"}).save("t", "auth.client_token").save("entity", "auth.entity_id"),
+		login("auth/outauth/login", Body{"name": "u", "password": "x"}).save("t", "auth.client_token").save("entity",
+			"auth.entity_id"),
 		read("auth/token/lookup-self").as("${t}").remaining("data.ttl"),
 		write("auth/token/renew-self", nil).as("${t}"),
 		login("auth/outauth/login", Body{"name": "u", "password": "y"}).named("wrong password").fails(403),
-		write("auth/outauth/users/u", Body{"password": "x", "policies": "p1,p2", "metadata": Body{"team": "red"}}).named("change the user"),
+		write("auth/outauth/users/u", Body{"password": "x", "policies": "p1,p2", "metadata": Body{"team": "red"}}).named(
+			"change the user"),
 		login("auth/outauth/login", Body{"name": "u", "password": "x"}).named("login changed"),
 		read("identity/entity/id/${entity}"),
 		remove("auth/outauth/users/u").last(),

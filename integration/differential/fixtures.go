@@ -49,10 +49,13 @@ func (f *Fixtures) makeClientCert() error {
 		return err
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(4711), Subject: pkix.Name{CommonName: "client.differential", OrganizationalUnit: []string{"tests"}},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), DNSNames: []string{"client.differential"},
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(4711), Subject: pkix.Name{CommonName: "client.differential",
+			OrganizationalUnit: []string{"tests"}},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		DNSNames:    []string{"client.differential"},
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		IsCA:        true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -69,7 +72,8 @@ func (f *Fixtures) makeRequest() error {
 	if err != nil {
 		return err
 	}
-	template := &x509.CertificateRequest{Subject: pkix.Name{CommonName: "csr.pki.test"}, DNSNames: []string{"csr.pki.test"}}
+	template := &x509.CertificateRequest{Subject: pkix.Name{CommonName: "csr.pki.test"},
+		DNSNames: []string{"csr.pki.test"}}
 	der, err := x509.CreateCertificateRequest(rand.Reader, template, key)
 	if err != nil {
 		return err
@@ -95,8 +99,10 @@ func (f *Fixtures) makeTokens() error {
 	}
 	claims := func(change map[string]any) map[string]any {
 		out := map[string]any{
-			"iss": "https://issuer.test", "aud": "vault", "sub": "subject-1", "user": "jane", "team": "blue", "groups": []string{"g1", "g2"},
-			"iat": time.Now().Add(-time.Minute).Unix(), "nbf": time.Now().Add(-time.Minute).Unix(), "exp": time.Now().Add(time.Hour).Unix(),
+			"iss": "https://issuer.test", "aud": "vault", "sub": "subject-1", "user": "jane", "team": "blue",
+			"groups": []string{"g1", "g2"},
+			"iat":    time.Now().Add(-time.Minute).Unix(), "nbf": time.Now().Add(-time.Minute).Unix(),
+			"exp": time.Now().Add(time.Hour).Unix(),
 		}
 		for name, value := range change {
 			out[name] = value
@@ -129,7 +135,8 @@ func sign(key *ecdsa.PrivateKey, claims map[string]any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString(content)
+	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","typ":"JWT"}`)) + "." +
+		base64.RawURLEncoding.EncodeToString(content)
 	digest := sha256.Sum256([]byte(text))
 	r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 func keyValue1() []Step {
 	return []Step{
 		mount("kv1", Body{"type": "kv", "description": "first version"}),
-		write("kv1/a", Body{"text": "ünïcode <&>", "number": 1, "nested": map[string]any{"list": []any{1, "two", nil, true}}}),
+		write("kv1/a", Body{"text": "ünïcode <&>", "number": 1,
+			"nested": map[string]any{"list": []any{1, "two", nil, true}}}),
 		read("kv1/a"),
 		read("kv1/a").wrapped("60s").save("wrapped", "wrap_info.token").named("read wrapped"),
 		login("sys/wrapping/unwrap", nil).as("${wrapped}").named("unwrap"),
@@ -39,7 +40,8 @@ func keyValue1() []Step {
 		read("kv1/a").named("read overwritten"),
 		write("kv1/big", Body{"blob": strings.Repeat("0123456789abcdef", 8192)}).named("write 128 KiB"),
 		read("kv1/big"),
-		write("kv1/huge", Body{"blob": strings.Repeat("0123456789abcdef", 65536)}).named("write more than an entry may have").fails(500),
+		write("kv1/huge", Body{"blob": strings.Repeat("0123456789abcdef", 65536)}).named("write more than an entry may " +
+			"have").fails(500),
 		read("kv1/huge").fails(404),
 		write("kv1/a%20b/ü", Body{"odd": "name"}),
 		list("kv1").named("list odd names"),
@@ -72,9 +74,12 @@ func keyValue2() []Step {
 		read("kv2/config").named("read changed config"),
 		raw(http.MethodPost, "kv2/data/a", `{"data":{"v":1,"n":9007199254740993}}`),
 		read("kv2/data/a"),
-		write("kv2/data/a", Body{"data": map[string]any{"v": "2"}, "options": map[string]any{"cas": 1}}).named("check and set"),
-		write("kv2/data/a", Body{"data": map[string]any{"v": "3"}, "options": map[string]any{"cas": 1}}).named("check and set, stale").fails(400),
-		write("kv2/data/a", Body{"data": map[string]any{"v": "3"}, "options": map[string]any{"cas": "x"}}).named("check and set, no number").fails(400),
+		write("kv2/data/a", Body{"data": map[string]any{"v": "2"}, "options": map[string]any{"cas": 1}}).named(
+			"check and set"),
+		write("kv2/data/a", Body{"data": map[string]any{"v": "3"}, "options": map[string]any{"cas": 1}}).named(
+			"check and set, stale").fails(400),
+		write("kv2/data/a", Body{"data": map[string]any{"v": "3"}, "options": map[string]any{"cas": "x"}}).named(
+			"check and set, no number").fails(400),
 		read("kv2/data/a").named("read version 2"),
 		read("kv2/data/a?version=1"),
 		read("kv2/data/a?version=9").fails(404),
@@ -84,7 +89,8 @@ func keyValue2() []Step {
 		patch("kv2/data/a", Body{"data": map[string]any{"v": nil}}).named("patch away"),
 		read("kv2/data/a").named("read patched away"),
 		patch("kv2/data/nothing", Body{"data": map[string]any{"a": "b"}}).fails(404),
-		patch("kv2/data/a", Body{"data": map[string]any{"a": "b"}}).header("Content-Type", "application/json").named("patch of a wrong type").fails(415),
+		patch("kv2/data/a", Body{"data": map[string]any{"a": "b"}}).header("Content-Type", "application/json").named(
+			"patch of a wrong type").fails(415),
 		write("kv2/data/a", Body{"data": map[string]any{"v": 5}}).named("version 5"),
 		read("kv2/data/a?version=1").named("the oldest is gone").fails(404),
 		read("kv2/metadata/a"),
@@ -95,12 +101,14 @@ func keyValue2() []Step {
 		write("kv2/destroy/a", Body{"versions": []int{2, 99}}),
 		read("kv2/data/a?version=2").fails(404).named("read destroyed"),
 		write("kv2/delete/a", Body{}).named("delete no version").fails(400),
-		write("kv2/metadata/a", Body{"max_versions": 7, "custom_metadata": map[string]any{"owner": "team", "k": "ü"}, "cas_required": true}),
+		write("kv2/metadata/a", Body{"max_versions": 7, "custom_metadata": map[string]any{"owner": "team", "k": "ü"},
+			"cas_required": true}),
 		read("kv2/metadata/a").named("read changed metadata"),
 		write("kv2/data/a", Body{"data": map[string]any{"v": 6}}).named("without the required check and set").fails(400),
 		patch("kv2/metadata/a", Body{"custom_metadata": map[string]any{"owner": nil, "new": "x"}, "cas_required": false}),
 		read("kv2/metadata/a").named("read patched metadata"),
-		write("kv2/metadata/a", Body{"custom_metadata": map[string]any{"k": strings.Repeat("x", 513)}}).named("too long metadata").fails(400),
+		write("kv2/metadata/a", Body{"custom_metadata": map[string]any{"k": strings.Repeat("x", 513)}}).named(
+			"too long metadata").fails(400),
 		write("kv2/metadata/only", Body{"max_versions": 2}),
 		read("kv2/metadata/only"),
 		read("kv2/data/only").fails(404),
@@ -144,8 +152,10 @@ func keyValue2() []Step {
 func cubbyhole() []Step {
 	return []Step{
 		write("auth/token/create", Body{"policies": []string{"default"}, "ttl": "1h"}).save("one", "auth.client_token"),
-		write("auth/token/create", Body{"policies": []string{"default"}, "ttl": "1h"}).save("two", "auth.client_token").named("second token"),
-		write("auth/token/create", Body{"type": "batch", "policies": []string{"default"}, "ttl": "1h"}).save("batch", "auth.client_token").named("batch token"),
+		write("auth/token/create", Body{"policies": []string{"default"}, "ttl": "1h"}).save("two", "auth.client_token").named(
+			"second token"),
+		write("auth/token/create", Body{"type": "batch", "policies": []string{"default"}, "ttl": "1h"}).save("batch",
+			"auth.client_token").named("batch token"),
 		write("cubbyhole/a", Body{"secret": "of one", "n": 12345678901234567}).as("${one}"),
 		read("cubbyhole/a").as("${one}"),
 		read("cubbyhole/a").as("${two}").named("read another's").fails(404),

@@ -4,12 +4,15 @@ package differential
 
 func mounts() []Step {
 	return []Step{
-		mount("sysa", Body{"type": "kv", "description": "d", "config": Body{"default_lease_ttl": "1h", "max_lease_ttl": "2h", "audit_non_hmac_request_keys": []string{"a"}, "listing_visibility": "unauth", "passthrough_request_headers": []string{"X-A"}, "allowed_response_headers": []string{"X-B"}}}),
+		mount("sysa", Body{"type": "kv", "description": "d", "config": Body{"default_lease_ttl": "1h", "max_lease_ttl": "2h",
+			"audit_non_hmac_request_keys": []string{"a"}, "listing_visibility": "unauth",
+			"passthrough_request_headers": []string{"X-A"}, "allowed_response_headers": []string{"X-B"}}}),
 		read("sys/mounts/sysa").save("acc", "data.accessor"),
 		read("sys/mounts/sysa/tune"),
 		write("sys/mounts/sysa/tune", Body{"description": "changed", "default_lease_ttl": "30m"}),
 		read("sys/mounts/sysa/tune").named("read tuned"),
-		write("sys/mounts/sysa/tune", Body{"default_lease_ttl": "9h", "max_lease_ttl": "1h"}).named("default above max").fails(400),
+		write("sys/mounts/sysa/tune", Body{"default_lease_ttl": "9h", "max_lease_ttl": "1h"}).named(
+			"default above max").fails(400),
 		write("sys/mounts/sysa/tune", Body{"max_lease_ttl": "x"}).named("no time").fails(400),
 		read("sys/mounts/nothing/tune").fails(400),
 		read("sys/mounts/nothing").fails(400),

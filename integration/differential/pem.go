@@ -31,7 +31,8 @@ func showPEM(text string) string {
 		}
 	case "X509 CRL":
 		if l, err := x509.ParseRevocationList(block.Bytes); err == nil {
-			says = fmt.Sprintf(" %s by %s, %d revoked, %s", l.Number, l.Issuer, len(l.RevokedCertificateEntries), minutes(l.NextUpdate.Sub(l.ThisUpdate)))
+			says = fmt.Sprintf(" %s by %s, %d revoked, %s", l.Number, l.Issuer, len(l.RevokedCertificateEntries),
+				minutes(l.NextUpdate.Sub(l.ThisUpdate)))
 		}
 	}
 	return "<PEM " + block.Type + says + ">"
@@ -40,7 +41,8 @@ func showPEM(text string) string {
 func showCertificate(c *x509.Certificate) string {
 	return fmt.Sprintf(" of %s by %s for %v %v, %s, key %s, usage %b %v, CA %v, %s, CRL %v, issuer %v",
 		c.Subject, c.Issuer, c.DNSNames, c.IPAddresses, c.SignatureAlgorithm, c.PublicKeyAlgorithm,
-		c.KeyUsage, c.ExtKeyUsage, c.IsCA, minutes(c.NotAfter.Sub(c.NotBefore)), c.CRLDistributionPoints, c.IssuingCertificateURL)
+		c.KeyUsage, c.ExtKeyUsage, c.IsCA, minutes(c.NotAfter.Sub(c.NotBefore)), c.CRLDistributionPoints,
+		c.IssuingCertificateURL)
 }
 
 // minutes is a lifetime, as coarse as the remaining times.

@@ -40,7 +40,8 @@ func quotas() []Step {
 		write("sys/quotas/rate-limit/q2", Body{"rate": 5, "path": "nothing/"}).named("no such path").fails(400),
 		write("sys/quotas/lease-count/q", Body{"max_leases": 3}).fails(404),
 		read("sys/quotas/config"),
-		write("sys/quotas/config", Body{"enable_rate_limit_response_headers": true, "rate_limit_exempt_paths": []string{"sys/internal/ui/mounts"}}),
+		write("sys/quotas/config", Body{"enable_rate_limit_response_headers": true,
+			"rate_limit_exempt_paths": []string{"sys/internal/ui/mounts"}}),
 		read("sys/quotas/config").named("read the quotas"),
 		write("sys/tools/hash/sha2-256", Body{"input": base64Text}).named("with quota headers"),
 		write("sys/quotas/rate-limit/q", Body{"path": "sys/tools/*", "rate": 1, "interval": "1h"}).named("a low limit"),
@@ -48,7 +49,8 @@ func quotas() []Step {
 		write("sys/tools/hash/sha2-256", Body{"input": base64Text}).named("one too many").fails(429),
 		remove("sys/quotas/rate-limit/q"),
 		write("sys/tools/hash/sha2-256", Body{"input": base64Text}).named("without limit"),
-		write("sys/quotas/config", Body{"enable_rate_limit_response_headers": false, "rate_limit_exempt_paths": []string{}}).named("quotas as before"),
+		write("sys/quotas/config", Body{"enable_rate_limit_response_headers": false,
+			"rate_limit_exempt_paths": []string{}}).named("quotas as before"),
 		read("sys/quotas/rate-limit/q").named("read deleted quota").fails(404),
 	}
 }

@@ -171,7 +171,8 @@ func (s Step) unexpected(o outcome) string {
 	case o.err != nil:
 		return o.err.Error()
 	case s.Status != 0 && o.answer.Status != s.Status:
-		return fmt.Sprintf("the step expects status %d, the reference answers %d: %s", s.Status, o.answer.Status, show(o.answer.Body))
+		return fmt.Sprintf("the step expects status %d, the reference answers %d: %s", s.Status, o.answer.Status,
+			show(o.answer.Body))
 	case s.Status == 0 && o.answer.Status >= http.StatusMultipleChoices:
 		return fmt.Sprintf("the step expects a success, the reference answers %d: %s", o.answer.Status, show(o.answer.Body))
 	}

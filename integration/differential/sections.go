@@ -29,7 +29,8 @@ func Plugins() map[string]bool {
 			if !ok || s.Method != http.MethodPost {
 				continue
 			}
-			for prefix, kind := range map[string]string{"sys/mounts/": "logical/", "sys/auth/": "auth/", "sys/audit/": "audit/"} {
+			for prefix, kind := range map[string]string{"sys/mounts/": "logical/", "sys/auth/": "auth/",
+				"sys/audit/": "audit/"} {
 				if name, ok := body["type"].(string); ok && strings.HasPrefix(s.Path, prefix) {
 					plugins[kind+name] = plugins[kind+name] || s.Status < http.StatusBadRequest
 				}

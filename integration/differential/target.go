@@ -36,7 +36,8 @@ type Target struct {
 
 // upstreamOnly are the paths whose changes a performance secondary does not pass on. They
 // choose programs that the primary's servers run, or turn its keyring.
-var upstreamOnly = []string{"sys/plugins/catalog/", "sys/plugins/pins/", "sys/plugins/runtimes/", "sys/rotate", "sys/audit/"}
+var upstreamOnly = []string{"sys/plugins/catalog/", "sys/plugins/pins/", "sys/plugins/runtimes/", "sys/rotate",
+	"sys/audit/"}
 
 // goesUpstream says whether a step goes to the primary of a secondary.
 func goesUpstream(s Step) bool {

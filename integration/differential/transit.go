@@ -19,15 +19,22 @@ func transit() []Step {
 		write("transit/decrypt/app", Body{"ciphertext": "${c1}"}),
 		write("transit/keys/app/rotate", nil),
 		read("transit/keys/app").named("read rotated"),
-		write("transit/encrypt/app", Body{"plaintext": base64Text}).save("c2", "data.ciphertext").named("encrypt with version 2"),
+		write("transit/encrypt/app", Body{"plaintext": base64Text}).save("c2", "data.ciphertext").named(
+			"encrypt with version 2"),
 		write("transit/encrypt/app", Body{"plaintext": base64Text, "key_version": 1}).named("encrypt with version 1"),
-		write("transit/encrypt/app", Body{"plaintext": base64Text, "key_version": 7}).named("encrypt with no version").fails(400),
+		write("transit/encrypt/app", Body{"plaintext": base64Text, "key_version": 7}).named("encrypt with no version").fails(
+			400),
 		write("transit/decrypt/app", Body{"ciphertext": "${c2}"}).named("decrypt version 2"),
 		write("transit/rewrap/app", Body{"ciphertext": "${c1}"}).save("c3", "data.ciphertext"),
 		write("transit/decrypt/app", Body{"ciphertext": "${c3}"}).named("decrypt rewrapped"),
-		write("transit/encrypt/app", Body{"batch_input": []any{Body{"plaintext": base64Text, "reference": "r1"}, Body{"plaintext": "not base64!"}, Body{"plaintext": ""}}}).named("encrypt a batch").fails(400),
-		write("transit/encrypt/app", Body{"batch_input": []any{Body{"plaintext": "!"}}}).named("encrypt a bad batch").fails(400),
-		write("transit/decrypt/app", Body{"batch_input": []any{Body{"ciphertext": "${c1}"}, Body{"ciphertext": "vault:v1:AAAA"}, Body{"ciphertext": "${c2}"}}}).named("decrypt a batch").fails(400),
+		write("transit/encrypt/app",
+			Body{"batch_input": []any{Body{"plaintext": base64Text, "reference": "r1"}, Body{"plaintext": "not base64!"},
+				Body{"plaintext": ""}}}).named("encrypt a batch").fails(400),
+		write("transit/encrypt/app", Body{"batch_input": []any{Body{"plaintext": "!"}}}).named("encrypt a bad batch").fails(
+			400),
+		write("transit/decrypt/app",
+			Body{"batch_input": []any{Body{"ciphertext": "${c1}"}, Body{"ciphertext": "vault:v1:AAAA"},
+				Body{"ciphertext": "${c2}"}}}).named("decrypt a batch").fails(400),
 		write("transit/decrypt/app", Body{"ciphertext": "vault:v1:xxxx"}).named("decrypt rubbish").fails(400),
 		write("transit/decrypt/app", Body{"ciphertext": "nothing"}).named("decrypt no ciphertext").fails(400),
 		write("transit/decrypt/nokey", Body{"ciphertext": "${c1}"}).fails(400),
@@ -37,7 +44,8 @@ func transit() []Step {
 		write("transit/keys/app/config", Body{"min_decryption_version": 9}).named("no such version").fails(400),
 		write("transit/keys/app/config", Body{"min_encryption_version": 1}).named("encryption below decryption").fails(400),
 		remove("transit/keys/app").fails(400).named("delete what must not be deleted"),
-		write("transit/keys/app/config", Body{"deletion_allowed": true, "exportable": true, "allow_plaintext_backup": true, "auto_rotate_period": "24h"}).named("allow all"),
+		write("transit/keys/app/config", Body{"deletion_allowed": true, "exportable": true, "allow_plaintext_backup": true,
+			"auto_rotate_period": "24h"}).named("allow all"),
 		read("transit/keys/app").named("read configured"),
 		write("transit/keys/app/config", Body{"auto_rotate_period": "1m"}).named("too short a period").fails(400),
 		read("transit/export/encryption-key/app").random("data.keys.*"),
@@ -104,10 +112,13 @@ func transit() []Step {
 			write(key, Body{"type": kind}).random("data.keys.1.public_key"), read(key).random("data.keys.1.public_key"),
 			write("transit/sign/sign-"+kind, Body{"input": base64Text}).save("signature", "data.signature"),
 			write("transit/verify/sign-"+kind, Body{"input": base64Text, "signature": "${signature}"}),
-			write("transit/verify/sign-"+kind, Body{"input": "YWJj", "signature": "${signature}"}).named("verify another text of "+kind),
+			write("transit/verify/sign-"+kind, Body{"input": "YWJj", "signature": "${signature}"}).named(
+				"verify another text of "+kind),
 			write(key+"/rotate", nil).random("data.keys.*.public_key"),
-			write("transit/verify/sign-"+kind, Body{"input": base64Text, "signature": "${signature}"}).named("verify the former version of "+kind),
-			write("transit/sign/sign-"+kind, Body{"batch_input": []any{Body{"input": base64Text}, Body{"input": "!"}}}).named("sign a batch of "+kind),
+			write("transit/verify/sign-"+kind, Body{"input": base64Text, "signature": "${signature}"}).named(
+				"verify the former version of "+kind),
+			write("transit/sign/sign-"+kind, Body{"batch_input": []any{Body{"input": base64Text}, Body{"input": "!"}}}).named(
+				"sign a batch of "+kind),
 		)
 	}
 	for _, kind := range []string{"aes128-gcm96", "chacha20-poly1305", "rsa-3072"} {

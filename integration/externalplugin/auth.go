@@ -31,14 +31,16 @@ func newAuth(ctx context.Context, config *logical.BackendConfig) (logical.Backen
 }
 
 func usersPath() *framework.Path {
-	return path("users/?$", logical.ListOperation, "List users.", func(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	return path("users/?$", logical.ListOperation, "List users.", func(ctx context.Context, req *logical.Request,
+		_ *framework.FieldData) (*logical.Response, error) {
 		keys, err := req.Storage.List(ctx, "users/")
 		return logical.ListResponse(keys), err
 	})
 }
 
 func userPath() *framework.Path {
-	p := path("users/(?P<name>[^/]+)", logical.ReadOperation, "A user.", func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	p := path("users/(?P<name>[^/]+)", logical.ReadOperation, "A user.", func(ctx context.Context, req *logical.Request,
+		d *framework.FieldData) (*logical.Response, error) {
 		u, err := find(ctx, req.Storage, d.Get("name").(string))
 		if u == nil || err != nil {
 			return nil, err
@@ -46,14 +48,17 @@ func userPath() *framework.Path {
 		return &logical.Response{Data: map[string]any{"policies": u.Policies, "metadata": u.Metadata}}, nil
 	})
 	p.Fields = with(p.Fields, map[string]*framework.FieldSchema{
-		"password": {Type: framework.TypeString}, "policies": {Type: framework.TypeCommaStringSlice}, "metadata": {Type: framework.TypeKVPairs},
+		"password": {Type: framework.TypeString}, "policies": {Type: framework.TypeCommaStringSlice},
+		"metadata": {Type: framework.TypeKVPairs},
 	})
-	p.Operations[logical.UpdateOperation] = &framework.PathOperation{Callback: func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	p.Operations[logical.UpdateOperation] = &framework.PathOperation{Callback: func(ctx context.Context,
+		req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		return nil, store(ctx, req.Storage, "users/"+d.Get("name").(string), user{
 			d.Get("password").(string), d.Get("policies").([]string), d.Get("metadata").(map[string]string),
 		})
 	}}
-	p.Operations[logical.DeleteOperation] = &framework.PathOperation{Callback: func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	p.Operations[logical.DeleteOperation] = &framework.PathOperation{Callback: func(ctx context.Context,
+		req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		return nil, req.Storage.Delete(ctx, "users/"+d.Get("name").(string))
 	}}
 	return p

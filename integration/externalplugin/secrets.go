@@ -57,13 +57,16 @@ func entries(prefix string) []*framework.Path {
 	return []*framework.Path{
 		{
 			Pattern: prefix + "/(?P<name>.+/)?$", Fields: name(), HelpSynopsis: "List entries.",
-			Operations: map[logical.Operation]framework.OperationHandler{logical.ListOperation: &framework.PathOperation{Callback: list}},
+			Operations: map[logical.Operation]framework.OperationHandler{logical.ListOperation: &framework.PathOperation{
+				Callback: list}},
 		},
 		{
 			Pattern: prefix + "/(?P<name>.+)", HelpSynopsis: "An entry.",
-			Fields: with(name(), map[string]*framework.FieldSchema{"value": {Type: framework.TypeString}, "number": {Type: framework.TypeInt64}}),
+			Fields: with(name(), map[string]*framework.FieldSchema{"value": {Type: framework.TypeString},
+				"number": {Type: framework.TypeInt64}}),
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation: &framework.PathOperation{Callback: get}, logical.UpdateOperation: &framework.PathOperation{Callback: put},
+				logical.ReadOperation:   &framework.PathOperation{Callback: get},
+				logical.UpdateOperation: &framework.PathOperation{Callback: put},
 				logical.DeleteOperation: &framework.PathOperation{Callback: remove},
 			},
 		},
@@ -73,20 +76,23 @@ func entries(prefix string) []*framework.Path {
 // swallowPath writes shared storage and says nothing when that fails: an answer
 // without an error is no proof of a write.
 func swallowPath() *framework.Path {
-	return path("swallow/(?P<name>.+)", logical.UpdateOperation, "Write an entry and ignore the error.", func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		_ = store(ctx, req.Storage, "entries/"+d.Get("name").(string), map[string]any{"value": d.Get("value")}) // on purpose
-		return &logical.Response{Data: map[string]any{"done": true}}, nil
-	})
+	return path("swallow/(?P<name>.+)", logical.UpdateOperation, "Write an entry and ignore the error.",
+		func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+			_ = store(ctx, req.Storage, "entries/"+d.Get("name").(string), map[string]any{"value": d.Get("value")}) // on purpose
+			return &logical.Response{Data: map[string]any{"done": true}}, nil
+		})
 }
 
 // counterPath reads and raises a number in storage; the one of the periodic
 // function is read only by what the tests do.
 func counterPath(pattern, key string) *framework.Path {
-	p := path(pattern+"$", logical.ReadOperation, "A number.", func(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	p := path(pattern+"$", logical.ReadOperation, "A number.", func(ctx context.Context, req *logical.Request,
+		_ *framework.FieldData) (*logical.Response, error) {
 		runs, err := load(ctx, req.Storage, key)
 		return &logical.Response{Data: map[string]any{"runs": runs}}, err
 	})
-	p.Operations[logical.UpdateOperation] = &framework.PathOperation{Callback: func(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	p.Operations[logical.UpdateOperation] = &framework.PathOperation{Callback: func(ctx context.Context,
+		req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
 		return nil, count(ctx, req.Storage, key)
 	}}
 	return p
@@ -116,12 +122,14 @@ const credentialType = "credential"
 
 // credentialPath gives out a secret with a lease.
 func credentialPath(b *framework.Backend) *framework.Path {
-	return path("creds/(?P<name>.+)", logical.ReadOperation, "A credential with a lease.", func(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		name := d.Get("name").(string)
-		resp := b.Secret(credentialType).Response(map[string]any{"name": name, "secret": rand.Text()}, map[string]any{"name": name})
-		resp.Secret.TTL, resp.Secret.MaxTTL = 10*time.Minute, time.Hour
-		return resp, nil
-	})
+	return path("creds/(?P<name>.+)", logical.ReadOperation, "A credential with a lease.",
+		func(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+			name := d.Get("name").(string)
+			resp := b.Secret(credentialType).Response(map[string]any{"name": name, "secret": rand.Text()},
+				map[string]any{"name": name})
+			resp.Secret.TTL, resp.Secret.MaxTTL = 10*time.Minute, time.Hour
+			return resp, nil
+		})
 }
 
 // credential notes in shared storage that it was renewed and revoked.
@@ -143,39 +151,47 @@ func credential() *framework.Secret {
 }
 
 func markPath(what string) *framework.Path {
-	return path(what+"/(?P<name>.+)", logical.ReadOperation, "Whether a credential was "+what+".", func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		return show(ctx, req.Storage, what+"/"+d.Get("name").(string))
-	})
+	return path(what+"/(?P<name>.+)", logical.ReadOperation, "Whether a credential was "+what+".",
+		func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+			return show(ctx, req.Storage, what+"/"+d.Get("name").(string))
+		})
 }
 
 // failPath answers with the errors that a plugin can make.
 func failPath() *framework.Path {
 	failures := map[string]error{
-		"denied": logical.ErrPermissionDenied, "invalid": logical.ErrInvalidRequest, "unsupported": logical.ErrUnsupportedOperation,
-		"coded": logical.CodedError(http.StatusTeapot, "short and stout"), "error": errors.New("it went wrong"),
+		"denied": logical.ErrPermissionDenied, "invalid": logical.ErrInvalidRequest,
+		"unsupported": logical.ErrUnsupportedOperation,
+		"coded":       logical.CodedError(http.StatusTeapot, "short and stout"), "error": errors.New("it went wrong"),
 	}
-	return path("fail/(?P<name>.+)", logical.ReadOperation, "Fail.", func(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		return nil, failures[d.Get("name").(string)]
-	})
+	return path("fail/(?P<name>.+)", logical.ReadOperation, "Fail.",
+		func(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+			return nil, failures[d.Get("name").(string)]
+		})
 }
 
 // rawPath answers with a body and a status of its own.
 func rawPath() *framework.Path {
-	return path("raw$", logical.ReadOperation, "A raw answer.", func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
-		return &logical.Response{Data: map[string]any{
-			logical.HTTPContentType: "text/plain", logical.HTTPStatusCode: http.StatusAccepted, logical.HTTPRawBody: []byte("raw text"),
-		}}, nil
-	})
+	return path("raw$", logical.ReadOperation, "A raw answer.",
+		func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+			return &logical.Response{Data: map[string]any{
+				logical.HTTPContentType: "text/plain", logical.HTTPStatusCode: http.StatusAccepted,
+				logical.HTTPRawBody: []byte("raw text"),
+			}}, nil
+		})
 }
 
 // headersPath writes an entry, and answers with the header X-Sent that it got, in the
 // data and in the header X-Answered.
 func headersPath() *framework.Path {
-	return path("headers/(?P<name>.+)", logical.UpdateOperation, "Write an entry and say what header came along.", func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		sent := req.Headers["X-Sent"]
-		if err := store(ctx, req.Storage, "entries/"+d.Get("name").(string), map[string]any{"value": "with a header"}); err != nil {
-			return nil, err
-		}
-		return &logical.Response{Data: map[string]any{"sent": sent}, Headers: map[string][]string{"X-Answered": sent, "X-Kept": {"from clients"}}}, nil
-	})
+	return path("headers/(?P<name>.+)", logical.UpdateOperation, "Write an entry and say what header came along.",
+		func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+			sent := req.Headers["X-Sent"]
+			if err := store(ctx, req.Storage, "entries/"+d.Get("name").(string),
+				map[string]any{"value": "with a header"}); err != nil {
+				return nil, err
+			}
+			return &logical.Response{Data: map[string]any{"sent": sent}, Headers: map[string][]string{"X-Answered": sent,
+				"X-Kept": {"from clients"}}}, nil
+		})
 }

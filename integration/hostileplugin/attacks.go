@@ -17,7 +17,8 @@ import (
 
 // own are keys that no peer may write or delete.
 var own = []string{
-	"core/replication/role", "core/replication/had-role", "core/seal-config", "core/hsm/barrier-unseal-keys", "replication/step", "replication/redo",
+	"core/replication/role", "core/replication/had-role", "core/seal-config", "core/hsm/barrier-unseal-keys",
+	"replication/step", "replication/redo",
 	"sys/uiconfig_plaintext", "core/raft/tls", "core/cluster/local/info",
 }
 
@@ -25,13 +26,15 @@ var own = []string{
 func spellings(key string) []string {
 	dir, name, _ := strings.Cut(key, "/")
 	return []string{
-		key, "/" + key, "./" + key, key + "/", key + "/.", dir + "//" + name, dir + "/./" + name, "x/../" + key, dir + "/x/../" + name,
+		key, "/" + key, "./" + key, key + "/", key + "/.", dir + "//" + name, dir + "/./" + name, "x/../" + key,
+		dir + "/x/../" + name,
 		strings.ToUpper(dir) + "/" + name, key + "\x00", key + ".", dir + `\` + name, dir + "/_" + name + "/x",
 	}
 }
 
 // states are names of records that would leave the place of a plugin's records.
-var states = []string{"../role", "..//role", "a/../../role", "./../role", "/role", "a//b", "role/", "a\x00b", "../../had-role", ""}
+var states = []string{"../role", "..//role", "a/../../role", "./../role", "/role", "a//b", "role/", "a\x00b",
+	"../../had-role", ""}
 
 func (h *hostile) attackBoth(ctx context.Context) {
 	for _, name := range states {
@@ -48,7 +51,8 @@ func (h *hostile) attackBoth(ctx context.Context) {
 // beginning.
 func (h *hostile) attackBegunCopy(ctx context.Context, from replication.Opening) {
 	h.endCopy(ctx, "nothing was sent")
-	for name, proof := range map[string]replication.Proof{"no proof": nil, "the proof of the beginning": from.Proof, "half of it": from.Proof[:len(from.Proof)/2]} {
+	for name, proof := range map[string]replication.Proof{"no proof": nil, "the proof of the beginning": from.Proof,
+		"half of it": from.Proof[:len(from.Proof)/2]} {
 		_, err := h.Host.ApplyRange(ctx, &replication.Range{Last: true, AsOf: from.Position.Sequence, Proof: proof})
 		h.try("an empty range that is all of the copy, with "+name, err)
 		h.endCopy(ctx, "an empty range with "+name)
@@ -127,7 +131,8 @@ func (h *hostile) attackSecondary(ctx context.Context, former, next *replication
 	}
 	for _, key := range own {
 		for _, s := range spellings(key) {
-			frame(fmt.Sprintf("a frame that writes %q", s), forge(journal.Op{Kind: journal.Put, Key: s, Value: []byte("forged")}))
+			frame(fmt.Sprintf("a frame that writes %q", s),
+				forge(journal.Op{Kind: journal.Put, Key: s, Value: []byte("forged")}))
 			frame(fmt.Sprintf("a frame that deletes %q", s), forge(journal.Op{Kind: journal.Delete, Key: s}))
 		}
 	}
@@ -169,14 +174,16 @@ func (h *hostile) attackSecondary(ctx context.Context, former, next *replication
 
 // attackProofs claims what the primary's host has not said: content, its order, the
 // beginning of a copy, fingerprints.
-func (h *hostile) attackProofs(ctx context.Context, next *replication.Frame, forge func(...journal.Op) func(*replication.Frame)) {
+func (h *hostile) attackProofs(ctx context.Context, next *replication.Frame,
+	forge func(...journal.Op) func(*replication.Frame)) {
 	for name, change := range map[string]func(f *replication.Frame){
 		"a frame that deletes the audit devices": forge(journal.Op{Kind: journal.Delete, Key: "core/audit"}),
-		"a frame that writes a policy":           forge(journal.Op{Kind: journal.Put, Key: "sys/policy/forged", Value: []byte("old")}),
-		"a frame that says it is consistent":     func(f *replication.Frame) { f.ConsistentFrom++ },
-		"a frame of another term":                func(f *replication.Frame) { f.To.Term++ },
-		"a frame that leaves rows out":           func(f *replication.Frame) { f.To.Sequence++ },
-		"a frame without a proof":                func(f *replication.Frame) { f.Proof = nil },
+		"a frame that writes a policy": forge(journal.Op{Kind: journal.Put, Key: "sys/policy/forged",
+			Value: []byte("old")}),
+		"a frame that says it is consistent": func(f *replication.Frame) { f.ConsistentFrom++ },
+		"a frame of another term":            func(f *replication.Frame) { f.To.Term++ },
+		"a frame that leaves rows out":       func(f *replication.Frame) { f.To.Sequence++ },
+		"a frame without a proof":            func(f *replication.Frame) { f.Proof = nil },
 	} {
 		f := *next
 		change(&f)
@@ -213,7 +220,8 @@ func (h *hostile) attackPrimary(ctx context.Context, id string, at replication.P
 	}, 200, "a flood of questions")
 	for _, key := range own {
 		for _, s := range spellings(key) {
-			q := journal.Question{From: at.Sequence, Asks: []journal.Ask{{After: s[:len(s)-1], UpTo: s + "0", Level: journal.Values}}}
+			q := journal.Question{From: at.Sequence,
+				Asks: []journal.Ask{{After: s[:len(s)-1], UpTo: s + "0", Level: journal.Values}}}
 			answer, err := h.Host.AnswerDiff(ctx, replication.AnswerDiffRequest{SlotID: id, Question: q.Encode()})
 			if err == nil && !bytes.Contains(answer, []byte(key[strings.LastIndexByte(key, '/')+1:])) {
 				err = fmt.Errorf("the answer has nothing of it: %d bytes", len(answer))
@@ -249,7 +257,8 @@ var long = strings.Repeat("k", 60<<10)
 var inflatingQuestion = func() []byte {
 	q := journal.Question{}
 	for i := range journal.AsksMax {
-		q.Asks = append(q.Asks, journal.Ask{After: fmt.Sprintf("%s%08d", long, 2*i), UpTo: fmt.Sprintf("%s%08d", long, 2*i+1)})
+		q.Asks = append(q.Asks, journal.Ask{After: fmt.Sprintf("%s%08d", long, 2*i),
+			UpTo: fmt.Sprintf("%s%08d", long, 2*i+1)})
 	}
 	return q.Encode()
 }()

@@ -156,7 +156,8 @@ func (u *churner) path(n int, side string) string {
 
 func (u *churner) put(ctx context.Context) error {
 	u.sequence++
-	_, err := u.client.Logical().WriteWithContext(ctx, u.path(u.sequence, "west"), map[string]any{"value": fmt.Sprint(u.sequence)})
+	_, err := u.client.Logical().WriteWithContext(ctx, u.path(u.sequence, "west"),
+		map[string]any{"value": fmt.Sprint(u.sequence)})
 	return err
 }
 
@@ -171,7 +172,8 @@ func (u *churner) remove(ctx context.Context) error {
 }
 
 func (u *churner) putThere(ctx context.Context) error {
-	_, err := u.primary.Logical().WriteWithContext(ctx, u.path(u.sequence, "east"), map[string]any{"value": fmt.Sprint(u.sequence)})
+	_, err := u.primary.Logical().WriteWithContext(ctx, u.path(u.sequence, "east"),
+		map[string]any{"value": fmt.Sprint(u.sequence)})
 	return err
 }
 

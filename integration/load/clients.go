@@ -75,7 +75,8 @@ func PrepareClients(ctx context.Context, root *api.Client, count int, db Databas
 	if err := root.Sys().MountWithContext(ctx, "transit", &api.MountInput{Type: "transit"}); err != nil {
 		return err
 	}
-	if err := root.Sys().EnableAuthWithOptionsWithContext(ctx, "userpass", &api.EnableAuthOptions{Type: "userpass"}); err != nil {
+	if err := root.Sys().EnableAuthWithOptionsWithContext(ctx, "userpass",
+		&api.EnableAuthOptions{Type: "userpass"}); err != nil {
 		return err
 	}
 	if err := root.Sys().PutPolicyWithContext(ctx, "load", Policy); err != nil {

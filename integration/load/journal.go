@@ -56,7 +56,8 @@ func Check(journal []Write, content Content, mustHave uint64) error {
 		case w.Acknowledged <= mustHave:
 			return fmt.Errorf("write %d of writer %d was acknowledged and replicated, and is missing", w.Number, w.Writer)
 		case w.Acknowledged < latest:
-			return fmt.Errorf("write %d of writer %d (acknowledged at %d) is missing although a later write (begun at %d) is there",
+			return fmt.Errorf("write %d of writer %d (acknowledged at %d) is missing although a later write (begun at %d) is "+
+				"there",
 				w.Number, w.Writer, w.Acknowledged, latest)
 		}
 	}

@@ -48,7 +48,8 @@ type remembered struct {
 func PrepareRemembered(ctx context.Context, root *api.Client) (*Remembered, error) {
 	r := &Remembered{}
 	p := &preparing{ctx: ctx, root: root}
-	for _, kind := range []func(*preparing) []remembered{policies, loginMFA, quotas, tunes, identities, transitKeys, pkiSettings} {
+	for _, kind := range []func(*preparing) []remembered{policies, loginMFA, quotas, tunes, identities, transitKeys,
+		pkiSettings} {
 		r.objects = append(r.objects, kind(p)...)
 	}
 	for _, o := range r.objects {
@@ -127,9 +128,10 @@ func loginMFA(p *preparing) []remembered {
 	}
 	kinds := [][]string{{"userpass"}, {"approle"}, {"userpass", "approle"}}
 	all := several(func(i int) remembered {
-		return writes(fmt.Sprint("MFA enforcement ", i), fmt.Sprint("identity/mfa/login-enforcement/remembered-", i), func(n int) map[string]any {
-			return map[string]any{"mfa_method_ids": methods[n%2 : n%2+1], "auth_method_types": kinds[n%3]}
-		})
+		return writes(fmt.Sprint("MFA enforcement ", i), fmt.Sprint("identity/mfa/login-enforcement/remembered-", i),
+			func(n int) map[string]any {
+				return map[string]any{"mfa_method_ids": methods[n%2 : n%2+1], "auth_method_types": kinds[n%3]}
+			})
 	})
 	for _, id := range methods {
 		all = append(all, writes("MFA method "+id, "identity/mfa/method/totp/"+id, func(n int) map[string]any {
@@ -143,9 +145,10 @@ func quotas(p *preparing) []remembered {
 	return several(func(i int) remembered {
 		path := fmt.Sprint("limited-", i)
 		p.mount(path, "kv")
-		return writes(fmt.Sprint("quota ", i), fmt.Sprint("sys/quotas/rate-limit/remembered-", i), func(n int) map[string]any {
-			return map[string]any{"path": path, "rate": 100000 + n}
-		})
+		return writes(fmt.Sprint("quota ", i), fmt.Sprint("sys/quotas/rate-limit/remembered-", i),
+			func(n int) map[string]any {
+				return map[string]any{"path": path, "rate": 100000 + n}
+			})
 	})
 }
 
@@ -175,16 +178,19 @@ func identities(p *preparing) []remembered {
 		path := fmt.Sprint("identity/entity/name/remembered-", i)
 		ids = append(ids, p.write(path, nil, "id"))
 		return writes(fmt.Sprint("entity ", i), path, func(n int) map[string]any {
-			return map[string]any{"metadata": map[string]string{"n": fmt.Sprint(n)}, "policies": fmt.Sprint("remembered-", n%rememberedCount)}
+			return map[string]any{"metadata": map[string]string{"n": fmt.Sprint(n)},
+				"policies": fmt.Sprint("remembered-", n%rememberedCount)}
 		})
 	})
 	all = append(all, several(func(i int) remembered {
 		return writes(fmt.Sprint("group ", i), fmt.Sprint("identity/group/name/remembered-", i), func(n int) map[string]any {
-			return map[string]any{"member_entity_ids": []string{ids[n%rememberedCount], ids[(n+i+1)%rememberedCount]}, "metadata": map[string]string{"n": fmt.Sprint(n)}}
+			return map[string]any{"member_entity_ids": []string{ids[n%rememberedCount], ids[(n+i+1)%rememberedCount]},
+				"metadata": map[string]string{"n": fmt.Sprint(n)}}
 		})
 	})...)
 	for i := range rememberedCount {
-		id := p.write("identity/entity-alias", map[string]any{"name": fmt.Sprint("alias-", i), "canonical_id": ids[i], "mount_accessor": accessor}, "id")
+		id := p.write("identity/entity-alias", map[string]any{"name": fmt.Sprint("alias-", i), "canonical_id": ids[i],
+			"mount_accessor": accessor}, "id")
 		all = append(all, writes(fmt.Sprint("alias ", i), "identity/entity-alias/id/"+id, func(n int) map[string]any {
 			return map[string]any{"name": fmt.Sprint("alias-", i), "canonical_id": ids[i], "mount_accessor": accessor,
 				"custom_metadata": map[string]string{"n": fmt.Sprint(n)}}
@@ -199,7 +205,8 @@ func transitKeys(p *preparing) []remembered {
 	return several(func(i int) remembered {
 		path := fmt.Sprint("remembered-transit/keys/k", i)
 		p.write(path, nil, "")
-		return remembered{name: fmt.Sprint("transit key ", i), path: path, change: func(ctx context.Context, root *api.Client, n int) error {
+		return remembered{name: fmt.Sprint("transit key ", i), path: path, change: func(ctx context.Context, root *api.Client,
+			n int) error {
 			to, data := path+"/config", map[string]any{"auto_rotate_period": fmt.Sprintf("%dh", 1+n%500)}
 			if n%20 == 10 {
 				to, data = path+"/rotate", nil
@@ -213,19 +220,23 @@ func transitKeys(p *preparing) []remembered {
 func pkiSettings(p *preparing) []remembered {
 	p.mount("remembered-pki", "pki")
 	p.write("remembered-pki/root/generate/internal", map[string]any{"common_name": "first", "key_type": "ec"}, "")
-	rotated := remembered{name: "PKI issuer", path: "remembered-pki/config/issuers", change: func(ctx context.Context, root *api.Client, n int) error {
-		if n%20 != 10 {
-			return nil
-		}
-		made, err := root.Logical().WriteWithContext(ctx, "remembered-pki/root/rotate/internal", map[string]any{"common_name": fmt.Sprint("root ", n), "key_type": "ec"})
-		if err == nil {
-			_, err = root.Logical().WriteWithContext(ctx, "remembered-pki/config/issuers", map[string]any{"default": made.Data["issuer_id"]})
-		}
-		return err
-	}}
-	return []remembered{rotated, writes("PKI lists of revocations", "remembered-pki/config/crl", func(n int) map[string]any {
-		return map[string]any{"expiry": fmt.Sprintf("%dh", 24+n%500)}
-	})}
+	rotated := remembered{name: "PKI issuer", path: "remembered-pki/config/issuers",
+		change: func(ctx context.Context, root *api.Client, n int) error {
+			if n%20 != 10 {
+				return nil
+			}
+			made, err := root.Logical().WriteWithContext(ctx, "remembered-pki/root/rotate/internal",
+				map[string]any{"common_name": fmt.Sprint("root ", n), "key_type": "ec"})
+			if err == nil {
+				_, err = root.Logical().WriteWithContext(ctx, "remembered-pki/config/issuers",
+					map[string]any{"default": made.Data["issuer_id"]})
+			}
+			return err
+		}}
+	return []remembered{rotated, writes("PKI lists of revocations", "remembered-pki/config/crl",
+		func(n int) map[string]any {
+			return map[string]any{"expiry": fmt.Sprintf("%dh", 24+n%500)}
+		})}
 }
 
 // Start changes the objects on one of the nodes of a primary, from count writers, and

@@ -48,7 +48,8 @@ func (s *Steady) run(ctx context.Context, nodes []*api.Client, writer int) {
 	node := writer
 	for ctx.Err() == nil {
 		n := s.counts[writer].Load()
-		_, err := nodes[node%len(nodes)].Logical().WriteWithContext(ctx, steadyPath(writer, n), map[string]any{"n": strconv.FormatInt(n, 10)})
+		_, err := nodes[node%len(nodes)].Logical().WriteWithContext(ctx, steadyPath(writer, n),
+			map[string]any{"n": strconv.FormatInt(n, 10)})
 		if err != nil {
 			s.failed.Add(1)
 			node++

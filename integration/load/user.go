@@ -52,7 +52,8 @@ func (u *user) write(ctx context.Context, path string, data map[string]any) (ahe
 	if err != nil || secret == nil {
 		return false, err
 	}
-	return slices.ContainsFunc(secret.Warnings, func(w string) bool { return strings.Contains(w, "has not received what it changed yet") }), nil
+	return slices.ContainsFunc(secret.Warnings,
+		func(w string) bool { return strings.Contains(w, "has not received what it changed yet") }), nil
 }
 
 // announced marks what the warning of an earlier answer explains.
@@ -80,7 +81,8 @@ func (u *user) read(ctx context.Context) error { return u.expect(ctx, Mount+"/kn
 func (u *user) transit(ctx context.Context) error {
 	plain := base64.StdEncoding.EncodeToString(fmt.Append(nil, "client ", u.number))
 	if u.sealed != "" {
-		secret, err := u.client.Logical().WriteWithContext(ctx, "transit/decrypt/load", map[string]any{"ciphertext": u.sealed})
+		secret, err := u.client.Logical().WriteWithContext(ctx, "transit/decrypt/load",
+			map[string]any{"ciphertext": u.sealed})
 		if err != nil {
 			return err
 		}
@@ -101,7 +103,8 @@ func (u *user) login(ctx context.Context) error {
 }
 
 func (u *user) loginAs(ctx context.Context, name string) error {
-	secret, err := u.client.Logical().WriteWithContext(ctx, "auth/userpass/login/"+name, map[string]any{"password": Password})
+	secret, err := u.client.Logical().WriteWithContext(ctx, "auth/userpass/login/"+name,
+		map[string]any{"password": Password})
 	if err != nil {
 		return err
 	}

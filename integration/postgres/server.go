@@ -67,7 +67,8 @@ func (s *Server) VaultTables(t testing.TB, name string) cluster.Tables {
 		Entries: name + "_kv_store", Locks: name + "_ha_locks",
 	}
 	for _, statement := range []string{
-		`CREATE TABLE ` + tables.Entries + ` (parent_path TEXT COLLATE "C" NOT NULL, path TEXT COLLATE "C", key TEXT COLLATE "C", value BYTEA, PRIMARY KEY (path, key))`,
+		`CREATE TABLE ` + tables.Entries +
+			` (parent_path TEXT COLLATE "C" NOT NULL, path TEXT COLLATE "C", key TEXT COLLATE "C", value BYTEA, PRIMARY KEY (path, key))`,
 		`CREATE INDEX ` + name + `_parent_path_idx ON ` + tables.Entries + ` (parent_path)`,
 		`CREATE TABLE ` + tables.Locks + ` (ha_key TEXT COLLATE "C" NOT NULL, ha_identity TEXT COLLATE "C" NOT NULL, ` +
 			`ha_value TEXT COLLATE "C", valid_until TIMESTAMP WITH TIME ZONE NOT NULL, PRIMARY KEY (ha_key))`,
@@ -110,7 +111,8 @@ func findBinaries() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", errors.New("PostgreSQL is not installed, and the tests of database leases need it: run scripts/deps.sh as root")
+	return "", errors.New("PostgreSQL is not installed, and the tests of database leases need it: run scripts/deps.sh " +
+		"as root")
 }
 
 // unprivileged makes a command run as an ordinary user when the test is root:

@@ -22,7 +22,8 @@ func TestWhatPostgreSQLRefuses(t *testing.T) {
 	ctx := t.Context()
 	server := postgres.New(t)
 	tables := server.VaultTables(t, "refusing")
-	raw, err := postgresql.NewPostgreSQLBackend(map[string]string{"connection_url": tables.URL, "table": tables.Entries}, hclog.NewNullLogger())
+	raw, err := postgresql.NewPostgreSQLBackend(map[string]string{"connection_url": tables.URL, "table": tables.Entries},
+		hclog.NewNullLogger())
 	require.NoError(t, err)
 	b := unstorable.Absent(raw)
 	random := make([]byte, 1800) // the index compresses what can be

@@ -34,7 +34,8 @@ func (s Series) Flat(share, slack float64) error {
 	}
 	t := s.Thirds()
 	if most := t[1]*(1+share) + slack; t[2] > most {
-		return fmt.Errorf("it grew from %.0f in the middle third to %.0f in the last one, more than %.0f (first third %.0f)", t[1], t[2], most, t[0])
+		return fmt.Errorf("it grew from %.0f in the middle third to %.0f in the last one, more than %.0f (first third %.0f)",
+			t[1], t[2], most, t[0])
 	}
 	return nil
 }

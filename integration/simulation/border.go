@@ -89,7 +89,8 @@ func (j journalled) ReadRange(ctx context.Context, m replication.Mode, id, after
 	return r, err
 }
 
-func (j journalled) ReadJournal(ctx context.Context, m replication.Mode, id string, after replication.Position) (replication.FrameReader, error) {
+func (j journalled) ReadJournal(ctx context.Context, m replication.Mode, id string, after replication.Position) (
+	replication.FrameReader, error) {
 	r, err := j.Tap.ReadJournal(ctx, m, id, after)
 	if tamper := j.node.sim.tamper.frame; tamper != nil && err == nil {
 		r = &tampered{r, j.Tap, tamper}

@@ -119,7 +119,8 @@ func (r *run) window(_ *node, f *frames) {
 		}
 		f.sent.frames = kept
 		if len(kept) > 0 && (bytes >= windowBytes || len(kept) >= windowFrames) {
-			r.fail(Bounded, "%d frames with %d bytes are under way to %s, which has applied %d, and one more is read", len(kept), bytes, s.name, at)
+			r.fail(Bounded, "%d frames with %d bytes are under way to %s, which has applied %d, and one more is read", len(kept),
+				bytes, s.name, at)
 		}
 	}
 }
@@ -256,7 +257,8 @@ func (r *run) last() {
 		lost := r.lost[s.name]
 		r.mu.Unlock()
 		if allowed := 1 + r.plan.grave + lost; copies > allowed {
-			r.fail(Copies, "%s has copied %d times, its slot was lost %d times, and %d faults may cost a copy", s.name, copies, lost, r.plan.grave)
+			r.fail(Copies, "%s has copied %d times, its slot was lost %d times, and %d faults may cost a copy", s.name, copies,
+				lost, r.plan.grave)
 		}
 	}
 }

@@ -152,7 +152,8 @@ func (g *plugin) Node(context.Context) (*replication.Node, error) {
 	}
 	a := g.p.node.addr
 	return &replication.Node{
-		APIAddr: a, ClusterAddr: a, ClusterAddrs: []string{a}, ClusterName: g.p.node.name, VaultVersion: "1.21.1", Now: time.Now(),
+		APIAddr: a, ClusterAddr: a, ClusterAddrs: []string{a}, ClusterName: g.p.node.name, VaultVersion: "1.21.1",
+		Now: time.Now(),
 	}, nil
 }
 
@@ -221,7 +222,8 @@ func (g *plugin) Dial(ctx context.Context, req replication.DialRequest) (net.Con
 
 // RoleAt implements replication.Host.
 func (g *plugin) RoleAt(_ context.Context, apiAddr string) (*replication.RoleAtAnswer, error) {
-	return nil, replication.Errorf(replication.Unreachable, "no cluster of a simulation has an API, nor is one at %s", apiAddr)
+	return nil, replication.Errorf(replication.Unreachable, "no cluster of a simulation has an API, nor is one at %s",
+		apiAddr)
 }
 
 // SealHandover implements replication.Host.

@@ -105,7 +105,8 @@ func (n *node) live(ctx context.Context) {
 
 // boot makes the server of a node ready, as a host does before its core writes.
 func (n *node) boot(ctx context.Context) (*process, error) {
-	p := &process{node: n, handle: n.disk.start(), ended: make(chan struct{}), applying: make(chan struct{}, 1), jobs: make(chan func())}
+	p := &process{node: n, handle: n.disk.start(), ended: make(chan struct{}), applying: make(chan struct{}, 1),
+		jobs: make(chan func())}
 	n.revive()
 	if n.role == replication.Primary {
 		n.sim.checkAcked(n.sim.content(n))

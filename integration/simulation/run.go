@@ -97,10 +97,13 @@ func Run(seed uint64, set *Set, o Options) *Failure {
 	p := newPlan(seed, set)
 	ctx, stop := context.WithCancel(context.Background())
 	r := &run{
-		set: set, plan: p, tamper: o.Tamper, debug: o.Debug, steps: o.Steps, history: newHistory(), stop: stop, lost: map[string]int{},
-		events:  &events{begun: time.Now()},
-		options: storage.Options{RingBytes: p.ringBytes, RangeBytes: p.rangeBytes, FrameBytes: p.frameBytes, StoreAfter: p.storeAfter, Numbers: p.numbers, Caps: storage.SlotCaps{Bytes: p.slotBytes}, AnyPrefix: seed%2 == 0},
-		engine:  engine.Config{Mode: mode, HeartbeatEvery: 4 * time.Second, WindowBytes: windowBytes, WindowFrames: windowFrames},
+		set: set, plan: p, tamper: o.Tamper, debug: o.Debug, steps: o.Steps, history: newHistory(), stop: stop,
+		lost:   map[string]int{},
+		events: &events{begun: time.Now()},
+		options: storage.Options{RingBytes: p.ringBytes, RangeBytes: p.rangeBytes, FrameBytes: p.frameBytes,
+			StoreAfter: p.storeAfter, Numbers: p.numbers, Caps: storage.SlotCaps{Bytes: p.slotBytes}, AnyPrefix: seed%2 == 0},
+		engine: engine.Config{Mode: mode, HeartbeatEvery: 4 * time.Second, WindowBytes: windowBytes,
+			WindowFrames: windowFrames},
 	}
 	r.primary = r.newNode("prim", primaryAddr, replication.Primary, p.primaryTxn, 0)
 	r.history.joint = p.primaryTxn
@@ -110,7 +113,8 @@ func Run(seed uint64, set *Set, o Options) *Failure {
 	}
 	r.seedRows(r.primary, set.primary)
 	for i := range p.secondaries {
-		s := r.newNode(secondaryID(i), fmt.Sprintf("https://%s.test:8201", secondaryID(i)), replication.Secondary, p.secondaryTxn[i], uint64(i)+1)
+		s := r.newNode(secondaryID(i), fmt.Sprintf("https://%s.test:8201", secondaryID(i)), replication.Secondary,
+			p.secondaryTxn[i], uint64(i)+1)
 		s.link = newLink(p.stream(50 + uint64(i)))
 		r.seedRows(s, set.members[i])
 		s.disk.landed = func(changes []change) { r.check(s, changes) }
@@ -161,7 +165,8 @@ func (r *run) secondaryDisks() []*disk {
 func (r *run) newNode(name, addr string, role replication.Role, txn bool, stream uint64) *node {
 	return &node{
 		sim: r, name: name, addr: addr, stream: stream, role: role, rng: r.plan.stream(20 + stream), calls: map[string]int{},
-		disk: &disk{who: name, txn: txn, events: r.events, rng: r.plan.stream(10 + stream), rows: map[string][]byte{}, steps: map[string]int{}},
+		disk: &disk{who: name, txn: txn, events: r.events, rng: r.plan.stream(10 + stream), rows: map[string][]byte{},
+			steps: map[string]int{}},
 	}
 }
 

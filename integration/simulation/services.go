@@ -141,7 +141,8 @@ func (g *plugin) Diff(ctx context.Context, answer []byte) (*replication.DiffStep
 }
 
 // Verify implements replication.Host.
-func (g *plugin) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint, primary replication.Proof) error {
+func (g *plugin) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint,
+	primary replication.Proof) error {
 	_, err := apply(ctx, g, "Verify", func(ctx context.Context) (nothing, error) {
 		return nothing{}, g.p.from.Verify(ctx, at, fingerprint, primary)
 	})

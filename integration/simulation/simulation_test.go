@@ -90,5 +90,6 @@ func show(t *testing.T, f *simulation.Failure) {
 	f.WriteLog(&log)
 	lines := bytes.SplitAfter(log.Bytes(), []byte("\n"))
 	lines = lines[max(0, len(lines)-tail):]
-	t.Errorf("%v\nrun it alone: go test ./integration/simulation -run TestSeeds -seed %d\n%s", f, f.Seed, bytes.Join(lines, nil))
+	t.Errorf("%v\nrun it alone: go test ./integration/simulation -run TestSeeds -seed %d\n%s", f, f.Seed,
+		bytes.Join(lines, nil))
 }

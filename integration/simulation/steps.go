@@ -47,9 +47,11 @@ func stepsOf(role replication.Role, txn bool) []string {
 // callsOf are the calls that a plugin in a role makes: the steps at which it can end.
 func callsOf(role replication.Role) []string {
 	if role == replication.Primary {
-		return []string{"GetState", "ListState", "PutState", "Listen", "Position", "OpenSlot", "AckSlot", "ReadJournal", "Next", "ReadRange"}
+		return []string{"GetState", "ListState", "PutState", "Listen", "Position", "OpenSlot", "AckSlot", "ReadJournal",
+			"Next", "ReadRange"}
 	}
-	return []string{"GetState", "PutState", "Dial", "Cursor", "BeginCopy", "ApplyRange", "EndCopy", "ApplyFrame", "ApplyFrame"}
+	return []string{"GetState", "PutState", "Dial", "Cursor", "BeginCopy", "ApplyRange", "EndCopy", "ApplyFrame",
+		"ApplyFrame"}
 }
 
 // What runs must come to, beside the steps: the most of all runs.

@@ -86,7 +86,8 @@ func (r *run) batch(rng *rand.Rand, writer, n int) (*txn.Batch, []ack) {
 			b.Delete(k)
 			continue
 		}
-		b.Put(&physical.Entry{Key: k, Value: fmt.Appendf(nil, "w%d-%d-%s%s", writer, n, k, strings.Repeat(".", rng.IntN(40)))})
+		b.Put(&physical.Entry{Key: k, Value: fmt.Appendf(nil, "w%d-%d-%s%s", writer, n, k,
+			strings.Repeat(".", rng.IntN(40)))})
 	}
 	for _, e := range b.Entries() {
 		if e.Operation == physical.PutOperation {

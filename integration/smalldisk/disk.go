@@ -25,7 +25,8 @@ func Mount(t testing.TB, dir string, size int) *Disk {
 	}
 	err := mount(dir, size)
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) {
-		t.Skipf("a disk is filled on a file system that the test mounts, which is not permitted here (%v): run it as root on Linux", err)
+		t.Skipf("a disk is filled on a file system that the test mounts, which is not permitted here (%v): run it as root "+
+			"on Linux", err)
 	}
 	if err != nil {
 		t.Fatalf("mounting a small file system at %s: %v", dir, err)

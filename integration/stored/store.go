@@ -66,7 +66,8 @@ func readMounts(ctx context.Context, client *api.Client) (*keyclass.Mounts, erro
 		}
 		var entries []vaultname.Mount
 		for _, e := range table.Entries {
-			entries = append(entries, vaultname.Mount{UUID: e.UUID, Path: e.Path, Type: e.Type, Local: e.Local, External: e.RunningSHA256 != ""})
+			entries = append(entries, vaultname.Mount{UUID: e.UUID, Path: e.Path, Type: e.Type, Local: e.Local,
+				External: e.RunningSHA256 != ""})
 		}
 		if _, err := mounts.SetTable(key, entries); err != nil {
 			return nil, err

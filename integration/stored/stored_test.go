@@ -81,27 +81,39 @@ func TestCompare(t *testing.T) {
 		problem, settling  string
 	}{
 		"right": {
-			primary:   store(map[string]string{"core/mounts": "a", "logical/p/certs/1": "a", "logical/p/config/urls": "a", "core/lock": "a", "sys/token/id/1": "a"}),
-			secondary: store(map[string]string{"core/mounts": "a", "logical/p/certs/1": "b", "logical/p/config/urls": "a", "core/lock": "b", "logical/l/a": "a"}, local),
+			primary: store(map[string]string{"core/mounts": "a", "logical/p/certs/1": "a", "logical/p/config/urls": "a",
+				"core/lock": "a", "sys/token/id/1": "a"}),
+			secondary: store(map[string]string{"core/mounts": "a", "logical/p/certs/1": "b", "logical/p/config/urls": "a",
+				"core/lock": "b", "logical/l/a": "a"}, local),
 		},
-		"no class on the primary":   {primary: store(map[string]string{"core/odd": "a"}), secondary: store(nil), problem: "core/odd: has no class on the primary"},
-		"no class on the secondary": {primary: store(nil), secondary: store(map[string]string{"logical/u/a": "a"}), problem: "logical/u/a: has no class on the secondary"},
+		"no class on the primary": {primary: store(map[string]string{"core/odd": "a"}), secondary: store(nil),
+			problem: "core/odd: has no class on the primary"},
+		"no class on the secondary": {primary: store(nil), secondary: store(map[string]string{"logical/u/a": "a"}),
+			problem: "logical/u/a: has no class on the secondary"},
 		"another class": {
-			primary: store(map[string]string{"logical/l/a": "a"}, vaultname.Mount{UUID: "l", Type: "kv"}), secondary: store(map[string]string{"logical/l/a": "b"}, local),
-			problem: "logical/l/a: has two classes: shared on the primary, local on the secondary",
+			primary:   store(map[string]string{"logical/l/a": "a"}, vaultname.Mount{UUID: "l", Type: "kv"}),
+			secondary: store(map[string]string{"logical/l/a": "b"}, local),
+			problem:   "logical/l/a: has two classes: shared on the primary, local on the secondary",
 		},
 		"a local mount that left": {
-			primary: store(map[string]string{"logical/l/a": "a"}, local), secondary: store(map[string]string{"logical/l/a": "a"}), problem: "logical/l/a: has no class on the secondary",
+			primary:   store(map[string]string{"logical/l/a": "a"}, local),
+			secondary: store(map[string]string{"logical/l/a": "a"}), problem: "logical/l/a: has no class on the secondary",
 		},
 		"a local key that was sent": {
-			primary: store(map[string]string{"logical/p/certs/1": "a"}), secondary: store(map[string]string{"logical/p/certs/1": "a"}), problem: "logical/p/certs/1: local, and both",
+			primary:   store(map[string]string{"logical/p/certs/1": "a"}),
+			secondary: store(map[string]string{"logical/p/certs/1": "a"}), problem: "logical/p/certs/1: local, and both",
 		},
 		"an own key that was sent": {
-			primary: store(map[string]string{"core/hsm/barrier-unseal-keys": "a"}), secondary: store(map[string]string{"core/hsm/barrier-unseal-keys": "a"}), problem: "core/hsm/barrier-unseal-keys: own, and both",
+			primary:   store(map[string]string{"core/hsm/barrier-unseal-keys": "a"}),
+			secondary: store(map[string]string{"core/hsm/barrier-unseal-keys": "a"}),
+			problem:   "core/hsm/barrier-unseal-keys: own, and both",
 		},
-		"missing":  {primary: store(map[string]string{"core/mounts": "a"}), secondary: store(nil), settling: "core/mounts: shared, and the secondary does not have it"},
-		"too much": {primary: store(nil), secondary: store(map[string]string{"core/mounts": "a"}), settling: "core/mounts: shared, and only the secondary has it"},
-		"other":    {primary: store(map[string]string{"core/mounts": "a"}), secondary: store(map[string]string{"core/mounts": "b"}), settling: "core/mounts: shared, and its values differ"},
+		"missing": {primary: store(map[string]string{"core/mounts": "a"}), secondary: store(nil),
+			settling: "core/mounts: shared, and the secondary does not have it"},
+		"too much": {primary: store(nil), secondary: store(map[string]string{"core/mounts": "a"}),
+			settling: "core/mounts: shared, and only the secondary has it"},
+		"other": {primary: store(map[string]string{"core/mounts": "a"}),
+			secondary: store(map[string]string{"core/mounts": "b"}), settling: "core/mounts: shared, and its values differ"},
 	} {
 		problems, settling := Compare(tc.primary, tc.secondary)
 		for got, want := range map[*[]string]string{&problems: tc.problem, &settling: tc.settling} {
@@ -118,9 +130,11 @@ func TestCompare(t *testing.T) {
 func TestCounts(t *testing.T) {
 	t.Parallel()
 	s := storeOf(t, map[string]string{
-		"logical/p/certs/1": "", "logical/p/config/urls": "", "logical/l/a": "", "core/mounts": "", "sys/token/id/1": "", "sys/token/roles/r": "", "core/odd": "",
+		"logical/p/certs/1": "", "logical/p/config/urls": "", "logical/l/a": "", "core/mounts": "", "sys/token/id/1": "",
+		"sys/token/roles/r": "", "core/odd": "",
 	}, vaultname.Mount{UUID: "p", Type: "pki"}, vaultname.Mount{UUID: "l", Type: "kv", Local: true})
-	require.Equal(t, map[string]int{"logical/pki": 2, "logical/pki certs/": 1, "logical/kv": 1, "logical/kv local": 1}, s.Mounted())
+	require.Equal(t, map[string]int{"logical/pki": 2, "logical/pki certs/": 1, "logical/kv": 1, "logical/kv local": 1},
+		s.Mounted())
 	require.Equal(t, map[string]int{"logical/": 3, "core/mounts": 1, "sys/token/": 1, "sys/token/roles/": 1}, s.Decided())
 	require.Len(t, s.Keys(), 7)
 }

@@ -60,17 +60,20 @@ func TestStrangersSendLittle(t *testing.T) {
 		revoked := p.token("gone")
 		require.NoError(t, p.engine.RevokeSecondary(t.Context(), replication.RevokeSecondaryRequest{ID: "gone"}))
 		client, b, wire := countedClient(t, s.host, revoked)
-		_, err := client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: large}, unlimited)
+		_, err := client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID,
+			SecondaryId: large}, unlimited)
 		require.Error(t, err)
 		require.Less(t, wire.sent.Load(), int64(link.StrangerMax+window))
 
 		// Who says no more than it takes is told why.
 		client, b, _ = countedClient(t, s.host, revoked)
-		_, err = client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: b.SecondaryID})
+		_, err = client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID,
+			SecondaryId: b.SecondaryID})
 		requireKind(t, replication.Denied, link.FromStatus(err), "was revoked")
 
 		client, b, wire = countedClient(t, s.host, p.token("new"))
-		_, err = client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: large}, unlimited)
+		_, err = client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID,
+			SecondaryId: large}, unlimited)
 		require.Error(t, err)
 		require.Less(t, wire.sent.Load(), int64(link.StrangerMax+window))
 
@@ -81,7 +84,8 @@ func TestStrangersSendLittle(t *testing.T) {
 
 		// Many small ones are no more than one large one.
 		client, b, wire = countedClient(t, s.host, p.token("newest"))
-		hello := &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: "another set", SecondaryId: b.SecondaryID, Node: &linkv1.Node{ApiAddr: strings.Repeat("x", 32<<10)}}
+		hello := &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: "another set", SecondaryId: b.SecondaryID,
+			Node: &linkv1.Node{ApiAddr: strings.Repeat("x", 32<<10)}}
 		for err = nil; replication.KindOf(link.FromStatus(err)) != replication.Unreachable; {
 			_, err = client.Hello(t.Context(), hello)
 			require.Error(t, err)
@@ -103,7 +107,8 @@ func TestStrangersHaveOneStream(t *testing.T) {
 			return st
 		}
 		first := open()
-		requireKind(t, replication.Unavailable, link.FromStatus(open().RecvMsg(&linkv1.HelloResponse{})), "one call at a time")
+		requireKind(t, replication.Unavailable, link.FromStatus(open().RecvMsg(&linkv1.HelloResponse{})),
+			"one call at a time")
 		require.NoError(t, first.SendMsg(&linkv1.HelloRequest{}))
 		requireKind(t, replication.InvalidInput, link.FromStatus(first.RecvMsg(&linkv1.HelloResponse{})), "link protocol")
 		again := open()
@@ -123,7 +128,8 @@ func TestHellosHaveAPace(t *testing.T) {
 		const hellos = 20
 		for range hellos {
 			client, b, done := dialAs(t, s.host, data)
-			_, err := client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: b.SecondaryID, CopyWanted: true})
+			_, err := client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID,
+				SecondaryId: b.SecondaryID, CopyWanted: true})
 			require.NoError(t, err)
 			done()
 		}
@@ -141,7 +147,8 @@ func TestAddressesAreWrittenOnceInAWhile(t *testing.T) {
 		awaitEqual(t, p, s)
 		client, b, done := dialAs(t, s.host, p.token("restless"))
 		defer done()
-		_, err := client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: b.SecondaryID})
+		_, err := client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID,
+			SecondaryId: b.SecondaryID})
 		require.NoError(t, err)
 		before := p.host.Count("PutState")
 		const minutes = 3

@@ -82,7 +82,8 @@ func (c *cluster) token(id string) []byte {
 }
 
 func (c *cluster) join(bundle []byte, id string) {
-	tr, err := c.engine.EnableSecondary(c.t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: id, Challenge: []byte("challenge")})
+	tr, err := c.engine.EnableSecondary(c.t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: id,
+		Challenge: []byte("challenge")})
 	require.NoError(c.t, err)
 	c.carryOut(tr, replication.Epoch{})
 }
@@ -110,7 +111,8 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 
 func (c *cluster) awaitState(s replication.State) {
 	c.t.Helper()
-	eventually(c.t, 10*time.Minute, fmt.Sprintf("state %s, last: %+v", s, c.status()), func() bool { return c.status().State == s })
+	eventually(c.t, 10*time.Minute, fmt.Sprintf("state %s, last: %+v", s, c.status()),
+		func() bool { return c.status().State == s })
 }
 
 func awaitEqual(t *testing.T, p, s *cluster) {

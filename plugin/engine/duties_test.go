@@ -16,7 +16,8 @@ import (
 // A secondary whose storage refuses what arrives is connected all the same: it
 // forwards, its heart beats, and its status says what is wrong.
 func TestForwardingOutlivesWhatStopsTheStream(t *testing.T) {
-	for name, call := range map[string]string{"stream": "ApplyFrame", "copy": "ApplyRange", "end of a copy": "EndCopy", "beginning of a copy": "BeginCopy"} {
+	for name, call := range map[string]string{"stream": "ApplyFrame", "copy": "ApplyRange", "end of a copy": "EndCopy",
+		"beginning of a copy": "BeginCopy"} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, n *network) {
 				p := newCluster(t, n, "a", primaryAddr)
@@ -90,7 +91,8 @@ func TestForwardNamesTheCause(t *testing.T) {
 		require.NoError(t, p.engine.RevokeSecondary(t.Context(), replication.RevokeSecondaryRequest{ID: "sec"}))
 		eventually(t, time.Minute, "the cause", func() bool {
 			_, err := s.forward(context.Background(), "x")
-			return err != nil && strings.HasPrefix(err.Error(), "there is no connection to the primary now: ") && strings.Contains(err.Error(), "was revoked")
+			return err != nil && strings.HasPrefix(err.Error(), "there is no connection to the primary now: ") &&
+				strings.Contains(err.Error(), "was revoked")
 		})
 		require.Contains(t, s.status().LastError, "was revoked")
 	})

@@ -90,7 +90,8 @@ func (e *Engine) beginRole(ctx context.Context, req replication.StartRequest) er
 	case replication.Secondary, replication.Bootstrapping:
 		return e.beginSecondary(ctx, req)
 	default:
-		return replication.Errorf(replication.InvalidInput, "the role %q is unknown to the replication plugin: run the plugin of this server's release", req.Role)
+		return replication.Errorf(replication.InvalidInput, "the role %q is unknown to the replication plugin: run the "+
+			"plugin of this server's release", req.Role)
 	}
 }
 
@@ -100,14 +101,16 @@ func (e *Engine) beginPrimary(ctx context.Context, req replication.StartRequest)
 		return err
 	}
 	if data == nil {
-		return replication.Errorf(replication.Internal, "this %s primary has no record of its certificate authority: disable replication here and enable it anew", e.cfg.Mode)
+		return replication.Errorf(replication.Internal, "this %s primary has no record of its certificate authority: "+
+			"disable replication here and enable it anew", e.cfg.Mode)
 	}
 	authority, err := trust.DecodeAuthority(data)
 	if err != nil {
 		return replication.Errorf(replication.Internal, "%w: disable replication here and enable it anew", err)
 	}
 	if authority.Mode() != e.cfg.Mode || authority.SetID() != req.ClusterID {
-		return replication.Errorf(replication.Internal, "the record of the certificate authority is of another replication set than this primary (%s): disable replication here and enable it anew", req.ClusterID)
+		return replication.Errorf(replication.Internal, "the record of the certificate authority is of another replication "+
+			"set than this primary (%s): disable replication here and enable it anew", req.ClusterID)
 	}
 	registry, err := trust.LoadRegistry(ctx, e.host)
 	if err != nil {
@@ -140,7 +143,8 @@ func (e *Engine) beginSecondary(ctx context.Context, req replication.StartReques
 		err = bundle.CheckFor(e.cfg.Mode, "")
 	}
 	if err != nil || bundle.SetID != req.ClusterID {
-		return replication.Errorf(replication.Internal, "the stored credentials of this secondary are not those of its replication set (%s): use update-primary with a new token", req.ClusterID)
+		return replication.Errorf(replication.Internal, "the stored credentials of this secondary are not those of its "+
+			"replication set (%s): use update-primary with a new token", req.ClusterID)
 	}
 	if req.Contested {
 		// The other cluster has the same id and certificate. If both connected, each would
@@ -172,7 +176,8 @@ func (e *Engine) beginSecondary(ctx context.Context, req replication.StartReques
 	return nil
 }
 
-const contestedSecondary = "this cluster was promoted while the cluster whose part it took over was connected, so it does not follow the primary by itself: " +
+const contestedSecondary = "this cluster was promoted while the cluster whose part it took over was connected, so it " +
+	"does not follow the primary by itself: " +
 	"if that one is gone or demoted, use update-primary, otherwise disable performance replication here"
 
 // Stop implements [replication.Backend].
@@ -220,7 +225,8 @@ func (e *Engine) Recover(ctx context.Context) error {
 	return e.begin(ctx, req)
 }
 
-var errNotStarted = replication.Errorf(replication.Unavailable, "replication is not running on this node: try again on the active node")
+var errNotStarted = replication.Errorf(replication.Unavailable, "replication is not running on this node: try again "+
+	"on the active node")
 
 // ServeConn implements [replication.Backend].
 func (e *Engine) ServeConn(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error {

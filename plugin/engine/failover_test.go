@@ -138,7 +138,8 @@ func TestFirstCopyBeginsWithTheClusterThatTookOver(t *testing.T) {
 		p.host.Write("key", "x")
 		d := standIn(t, n, p)
 		s := newCluster(t, n, "b", secondaryAddr)
-		tr, err := s.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: p.token("sec"), ID: "sec", Challenge: []byte("challenge")})
+		tr, err := s.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: p.token("sec"), ID: "sec",
+			Challenge: []byte("challenge")})
 		require.NoError(t, err)
 		require.NoError(t, p.engine.Stop(t.Context()))
 		s.carryOut(tr, replication.Epoch{})

@@ -18,7 +18,8 @@ func (e *Engine) Forward(ctx context.Context, req replication.ForwardRequest) (*
 		return nil, replication.Errorf(replication.Unreachable, contestedSecondary)
 	}
 	if s.client == nil {
-		return nil, replication.Errorf(replication.Unreachable, "this secondary has no primary: use update-primary with a token of the primary")
+		return nil, replication.Errorf(replication.Unreachable, "this secondary has no primary: use update-primary with a "+
+			"token of the primary")
 	}
 	answer, err := s.client.Forward(ctx, req.Payload)
 	if err != nil {

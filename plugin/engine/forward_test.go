@@ -271,7 +271,8 @@ func TestManyForwardsDoNotHoldFramesBack(t *testing.T) {
 // Whatever waits in the stream for the secondary's storage, forwarded requests
 // pass it, the largest too.
 func TestForwardPassesWhatIsHeldBack(t *testing.T) {
-	for name, await := range map[string]replication.State{"copy": replication.MerkleSync, "stream": replication.StreamWALs} {
+	for name, await := range map[string]replication.State{"copy": replication.MerkleSync,
+		"stream": replication.StreamWALs} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, n *network) {
 				value := strings.Repeat("v", 512<<10)
@@ -360,7 +361,8 @@ func TestPrimaryBoundsForwards(t *testing.T) {
 		holds, release := p.held()
 		client, b, done := dialAs(t, s.host, p.token("greedy"))
 		defer done()
-		_, err := client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "greedy"})
+		_, err := client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID,
+			SecondaryId: "greedy"})
 		require.NoError(t, err)
 		errs := make(chan error, link.ForwardsMax+1)
 		for range link.ForwardsMax + 1 {
@@ -389,9 +391,11 @@ func TestOtherRequestsAreSmall(t *testing.T) {
 		client, b, done := dialAs(t, s.host, p.token("large"))
 		defer done()
 		unlimited := grpc.MaxCallSendMsgSize(link.MessageMax)
-		_, err := client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "large"})
+		_, err := client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID,
+			SecondaryId: "large"})
 		require.NoError(t, err)
-		copying, err := client.Copy(t.Context(), &linkv1.CopyRequest{After: bytes.Repeat([]byte("x"), link.SmallRequestMax)}, unlimited)
+		copying, err := client.Copy(t.Context(), &linkv1.CopyRequest{After: bytes.Repeat([]byte("x"), link.SmallRequestMax)},
+			unlimited)
 		require.NoError(t, err)
 		_, err = copying.Recv()
 		requireKind(t, replication.InvalidInput, link.FromStatus(err), "98304 are allowed")
@@ -427,8 +431,10 @@ func TestPartsOfAForwardedRequest(t *testing.T) {
 			_, err = stream.CloseAndRecv()
 			return link.FromStatus(err)
 		}
-		requireKind(t, replication.Unavailable, send(&linkv1.ForwardLargeRequest{Size: 1, Part: []byte("x")}), "say Hello again")
-		_, err = client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "parts"})
+		requireKind(t, replication.Unavailable, send(&linkv1.ForwardLargeRequest{Size: 1, Part: []byte("x")}),
+			"say Hello again")
+		_, err = client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID,
+			SecondaryId: "parts"})
 		require.NoError(t, err)
 		for name, parts := range map[string][]*linkv1.ForwardLargeRequest{
 			"too large":      {{Size: replication.PayloadMax + 1, Part: []byte("x")}},
@@ -441,7 +447,8 @@ func TestPartsOfAForwardedRequest(t *testing.T) {
 			require.Error(t, send(parts...), name)
 		}
 		require.Equal(t, before, p.host.Count("Receive"))
-		require.NoError(t, send(&linkv1.ForwardLargeRequest{Size: 2, Part: []byte("x")}, &linkv1.ForwardLargeRequest{Part: []byte("y")}))
+		require.NoError(t, send(&linkv1.ForwardLargeRequest{Size: 2, Part: []byte("x")},
+			&linkv1.ForwardLargeRequest{Part: []byte("y")}))
 	})
 }
 

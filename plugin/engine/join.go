@@ -29,7 +29,8 @@ func readBundle(mode replication.Mode, data []byte, id string) (*trust.Bundle, e
 }
 
 // bootstrap asks the addresses of a bundle in order for what is needed to join.
-func bootstrap(ctx context.Context, host replication.Host, b *trust.Bundle, challenge []byte) (*replication.Handover, *link.NodeInfo, error) {
+func bootstrap(ctx context.Context, host replication.Host, b *trust.Bundle, challenge []byte) (*replication.Handover,
+	*link.NodeInfo, error) {
 	var first error
 	for _, address := range b.Addresses {
 		handover, node, err := bootstrapAt(ctx, host, b, address, challenge)
@@ -48,7 +49,8 @@ func bootstrap(ctx context.Context, host replication.Host, b *trust.Bundle, chal
 	return nil, nil, first
 }
 
-func bootstrapAt(ctx context.Context, host replication.Host, b *trust.Bundle, address string, challenge []byte) (*replication.Handover, *link.NodeInfo, error) {
+func bootstrapAt(ctx context.Context, host replication.Host, b *trust.Bundle, address string,
+	challenge []byte) (*replication.Handover, *link.NodeInfo, error) {
 	dialCtx, cancel := context.WithTimeout(ctx, joinDial)
 	defer cancel()
 	raw, err := host.Dial(dialCtx, b.DialRequest(address))
@@ -74,7 +76,8 @@ func bootstrapAt(ctx context.Context, host replication.Host, b *trust.Bundle, ad
 		return nil, nil, err
 	}
 	if n := len(resp.GetSealed()); n == 0 || n > link.HandoverMax {
-		return nil, nil, replication.Errorf(replication.InvalidInput, "the primary at %s answered with %d bytes instead of what is needed to join: run the same release on both clusters", address, n)
+		return nil, nil, replication.Errorf(replication.InvalidInput, "the primary at %s answered with %d bytes instead of "+
+			"what is needed to join: run the same release on both clusters", address, n)
 	}
 	node := link.FromNode(resp.GetNode())
 	return &replication.Handover{Sealed: resp.GetSealed()}, &node, nil
@@ -84,7 +87,8 @@ func bootstrapAt(ctx context.Context, host replication.Host, b *trust.Bundle, ad
 // primary answers now. Unreachable if it answers at none.
 func answering(ctx context.Context, host replication.Host, b *trust.Bundle, addresses []string) ([]string, error) {
 	if len(addresses) > link.AddressesMax {
-		return nil, replication.Errorf(replication.InvalidInput, "%d addresses were given, at most %d are kept", len(addresses), link.AddressesMax)
+		return nil, replication.Errorf(replication.InvalidInput, "%d addresses were given, at most %d are kept",
+			len(addresses), link.AddressesMax)
 	}
 	for _, a := range addresses {
 		if err := clusteraddr.Check(a); err != nil {
@@ -104,5 +108,6 @@ func answering(ctx context.Context, host replication.Host, b *trust.Bundle, addr
 			first = err
 		}
 	}
-	return nil, replication.Errorf(replication.Unreachable, "the primary answered at none of the addresses, nothing was changed: %w", first)
+	return nil, replication.Errorf(replication.Unreachable, "the primary answered at none of the addresses, nothing was "+
+		"changed: %w", first)
 }

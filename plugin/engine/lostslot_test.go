@@ -69,7 +69,8 @@ func TestSlotLostInACopy(t *testing.T) {
 			<-time.After(time.Minute)
 		}
 		require.Less(t, p.host.Count("OpenSlot")-begun, 20, "copies that cannot hold are no tight loop")
-		require.True(t, strings.Contains(s.status().LastError, "copies in a row did not hold") || s.status().State == replication.MerkleSync)
+		require.True(t, strings.Contains(s.status().LastError, "copies in a row did not hold") ||
+			s.status().State == replication.MerkleSync)
 		release()
 		awaitEqual(t, p, s)
 	})

@@ -27,9 +27,11 @@ func TestMissingKeyIsFetched(t *testing.T) {
 			require.NoError(t, err)
 			return c.Position == p.host.Now()
 		}
-		eventually(t, time.Minute, "the rest is there", func() bool { return applied() && s.host.Content()["beside"] == "it" })
+		eventually(t, time.Minute, "the rest is there",
+			func() bool { return applied() && s.host.Content()["beside"] == "it" })
 		require.NotContains(t, s.host.Content(), "large")
-		eventually(t, time.Minute, "asked again, and refused again", func() bool { return s.host.Count("missing fetched") > 1 })
+		eventually(t, time.Minute, "asked again, and refused again",
+			func() bool { return s.host.Count("missing fetched") > 1 })
 		require.Equal(t, replication.StreamWALs, s.status().State)
 		_, err := s.forward(t.Context(), "x")
 		require.NoError(t, err)

@@ -16,7 +16,8 @@ import (
 )
 
 // EnablePrimary implements [replication.Backend].
-func (e *Engine) EnablePrimary(_ context.Context, req replication.EnablePrimaryRequest) (*replication.Transition, error) {
+func (e *Engine) EnablePrimary(_ context.Context, req replication.EnablePrimaryRequest) (*replication.Transition,
+	error) {
 	if err := e.roles.asDisabled("enabling a primary"); err != nil {
 		return nil, err
 	}
@@ -70,7 +71,8 @@ func (e *Engine) DemotePrimary(context.Context) (*replication.Transition, error)
 	return &replication.Transition{
 		Role: replication.Secondary, ClusterID: start.ClusterID, ClearState: true,
 		PutState: map[string][]byte{secondary.KnownKey: known},
-		Warnings: []string{"This cluster is now a secondary without a primary. Use update-primary with a token of the new primary to let it follow."},
+		Warnings: []string{"This cluster is now a secondary without a primary. Use update-primary with a token of the new " +
+			"primary to let it follow."},
 	}, nil
 }
 
@@ -83,7 +85,8 @@ func (e *Engine) DisablePrimary(context.Context) (*replication.Transition, error
 }
 
 // SecondaryToken implements [replication.Backend].
-func (e *Engine) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (*replication.SecondaryTokenResponse, error) {
+func (e *Engine) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (
+	*replication.SecondaryTokenResponse, error) {
 	start, p, err := e.roles.asPrimary("making a secondary token")
 	if err != nil {
 		return nil, err
@@ -97,7 +100,8 @@ func (e *Engine) SecondaryToken(ctx context.Context, req replication.SecondaryTo
 	}
 	addresses := link.MergeAddresses([]string{p.authority.PrimaryClusterAddr(), node.ClusterAddr}, node.ClusterAddrs)
 	if len(addresses) == 0 {
-		return nil, replication.Errorf(replication.InvalidInput, "this node has no cluster address that a secondary could connect to: set cluster_addr in the server's configuration, or primary_cluster_addr when enabling the primary")
+		return nil, replication.Errorf(replication.InvalidInput, "this node has no cluster address that a secondary could "+
+			"connect to: set cluster_addr in the server's configuration, or primary_cluster_addr when enabling the primary")
 	}
 	now := time.Now()
 	bundle, serial, err := p.authority.IssueBundle(req.ID, addresses, now)
@@ -113,7 +117,8 @@ func (e *Engine) SecondaryToken(ctx context.Context, req replication.SecondaryTo
 		return nil, err
 	}
 	e.logger.Info("registered a secondary", "id", req.ID)
-	return &replication.SecondaryTokenResponse{Bundle: data, ClusterID: start.ClusterID, Certificate: bundle.ClientCert}, nil
+	return &replication.SecondaryTokenResponse{Bundle: data, ClusterID: start.ClusterID, Certificate: bundle.ClientCert},
+		nil
 }
 
 // RevokeSecondary implements [replication.Backend].

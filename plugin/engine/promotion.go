@@ -24,10 +24,12 @@ func (b beside) refusal() error {
 	switch b.verdict {
 	case lookout.Alive:
 		return replication.Errorf(replication.Unavailable,
-			"the primary works at %s, and a set has one primary: demote it first (primary/demote), or use force if that cannot be done", b.where)
+			"the primary works at %s, and a set has one primary: demote it first (primary/demote), or use force if that "+
+				"cannot be done", b.where)
 	case lookout.Unknown:
 		return replication.Errorf(replication.Unavailable,
-			"a server answers at %s and does not say whether it is the primary still: demote it or stop it, or use force if it is not the primary", b.where)
+			"a server answers at %s and does not say whether it is the primary still: demote it or stop it, or use force if "+
+				"it is not the primary", b.where)
 	default:
 		return nil
 	}
@@ -42,7 +44,8 @@ func (b beside) warning() string {
 	case lookout.Alive:
 		return "The primary at " + b.where + " works: there are two now, and " + undo
 	case lookout.Unknown:
-		return "A server answers at " + b.where + " and does not say whether it is the primary still. If it is, there are two now, and " + undo
+		return "A server answers at " + b.where + " and does not say whether it is the primary still. If it is, there are " +
+			"two now, and " + undo
 	default:
 		return ""
 	}
@@ -51,7 +54,8 @@ func (b beside) warning() string {
 // lookForPrimary looks whether the set has a primary beside this cluster. It asks the
 // cluster ports and the API of the last known primary, and the clusters that may have taken
 // its place.
-func (e *Engine) lookForPrimary(ctx context.Context, start replication.StartRequest, s *secondaryRole, hurry bool) (beside, error) {
+func (e *Engine) lookForPrimary(ctx context.Context, start replication.StartRequest, s *secondaryRole,
+	hurry bool) (beside, error) {
 	known, err := secondary.LoadKnown(ctx, e.host)
 	if err != nil {
 		return beside{}, err
@@ -90,7 +94,8 @@ func (e *Engine) lookForPrimary(ctx context.Context, start replication.StartRequ
 	}
 	begun := time.Now()
 	verdict, where, err := search.Find(ctx)
-	e.logger.Info("looked for a primary beside this cluster", "places", len(search.Places), "alive", verdict == lookout.Alive,
+	e.logger.Info("looked for a primary beside this cluster", "places", len(search.Places), "alive",
+		verdict == lookout.Alive,
 		"unknown", verdict == lookout.Unknown, "where", where, "took", time.Since(begun).Round(time.Millisecond).String())
 	return beside{verdict, where}, err
 }

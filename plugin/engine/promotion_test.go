@@ -30,13 +30,22 @@ var resets = map[string]func(t *testing.T, n *network, p, s *cluster){
 	"a token": func(_ *testing.T, _ *network, p, s *cluster) {
 		s.update(replication.UpdatePrimaryRequest{Bundle: p.token("anew"), ID: "anew"})
 	},
-	"nothing":                func(_ *testing.T, _ *network, _, s *cluster) { s.update(replication.UpdatePrimaryRequest{}) },
-	"recover":                func(t *testing.T, _ *network, _, s *cluster) { require.NoError(t, s.engine.Recover(t.Context())) },
-	"recover of the primary": func(t *testing.T, _ *network, p, _ *cluster) { require.NoError(t, p.engine.Recover(t.Context())) },
-	"kill":                   func(_ *testing.T, _ *network, _, s *cluster) { s.restart() },
-	"kill of the primary":    func(t *testing.T, _ *network, p, _ *cluster) { p.awayFor(t, 2*time.Second) },
-	"cut":                    func(_ *testing.T, n *network, _, _ *cluster) { n.Break(primaryAddr) },
-	"silence":                func(_ *testing.T, n *network, _, _ *cluster) { n.Freeze(primaryAddr) },
+	"nothing": func(_ *testing.T, _ *network, _,
+		s *cluster) {
+		s.update(replication.UpdatePrimaryRequest{})
+	},
+	"recover": func(t *testing.T, _ *network, _,
+		s *cluster) {
+		require.NoError(t, s.engine.Recover(t.Context()))
+	},
+	"recover of the primary": func(t *testing.T, _ *network, p,
+		_ *cluster) {
+		require.NoError(t, p.engine.Recover(t.Context()))
+	},
+	"kill":                func(_ *testing.T, _ *network, _, s *cluster) { s.restart() },
+	"kill of the primary": func(t *testing.T, _ *network, p, _ *cluster) { p.awayFor(t, 2*time.Second) },
+	"cut":                 func(_ *testing.T, n *network, _, _ *cluster) { n.Break(primaryAddr) },
+	"silence":             func(_ *testing.T, n *network, _, _ *cluster) { n.Freeze(primaryAddr) },
 	"step-down of the primary, whose API cannot be reached": func(t *testing.T, n *network, p, _ *cluster) {
 		n.Stand(primaryAddr)
 		p.host.HideAPI(true)
@@ -205,7 +214,8 @@ func TestAnotherSecondaryIsNoWitness(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
 		awaitEqual(t, p, s)
-		p.host.SetRole(replication.RoleAtAnswer{Role: replication.Secondary, ClusterID: p.start.ClusterID, SecondaryID: "other"})
+		p.host.SetRole(replication.RoleAtAnswer{Role: replication.Secondary, ClusterID: p.start.ClusterID,
+			SecondaryID: "other"})
 		p.awayFor(t, 2*time.Second)
 		_, err := s.promote(false)
 		requireKind(t, replication.Unavailable, err, "the primary works at "+primaryAddr)

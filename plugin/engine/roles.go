@@ -79,16 +79,19 @@ func (r *roles) asDisabled(what string) error {
 	case replication.Disabled:
 		return nil
 	case replication.Primary:
-		return replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is a %s primary already; disable it first", what, r.mode)
+		return replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is a %s primary already; "+
+			"disable it first", what, r.mode)
 	default:
-		return replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is a %s secondary already; promote or disable it instead", what, r.mode)
+		return replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is a %s secondary already; "+
+			"promote or disable it instead", what, r.mode)
 	}
 }
 
 func (r *roles) asPrimary(what string) (replication.StartRequest, *primaryRole, error) {
 	start, p, _, err := r.now()
 	if err == nil && p == nil {
-		err = replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is not a %s primary", what, r.mode)
+		err = replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is not a %s primary", what,
+			r.mode)
 	}
 	return start, p, err
 }
@@ -96,7 +99,8 @@ func (r *roles) asPrimary(what string) (replication.StartRequest, *primaryRole, 
 func (r *roles) asSecondary(what string) (replication.StartRequest, *secondaryRole, error) {
 	start, _, s, err := r.now()
 	if err == nil && s == nil {
-		err = replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is not a %s secondary", what, r.mode)
+		err = replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is not a %s secondary", what,
+			r.mode)
 	}
 	return start, s, err
 }

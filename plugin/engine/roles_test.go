@@ -26,7 +26,8 @@ func TestJoinChangesNothingBeforeTheHostDoes(t *testing.T) {
 		p.enablePrimary(epoch(1, "one"))
 		s := newCluster(t, n, "b", secondaryAddr)
 		bundle := p.token("sec")
-		tr, err := s.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "sec", Challenge: []byte("c")})
+		tr, err := s.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "sec",
+			Challenge: []byte("c")})
 		require.NoError(t, err)
 		require.Equal(t, "sealed for sec by c", string(tr.Handover.Sealed))
 		require.Equal(t, replication.Secondary, tr.Role)
@@ -56,7 +57,8 @@ func TestHandoverAnew(t *testing.T) {
 		tr, err := anew(s)
 		require.NoError(t, err)
 		require.Equal(t, &replication.Transition{
-			Role: replication.Secondary, ClusterID: p.start.ClusterID, Handover: &replication.Handover{Sealed: []byte("sealed for sec by again")},
+			Role: replication.Secondary, ClusterID: p.start.ClusterID,
+			Handover: &replication.Handover{Sealed: []byte("sealed for sec by again")},
 		}, tr)
 		require.Equal(t, before, s.host.State())
 		require.Equal(t, replication.StreamWALs, s.status().State, "the session goes on")
@@ -79,7 +81,8 @@ func TestRolesThatDoNotFitAreRefused(t *testing.T) {
 		requireKind(t, replication.InvalidInput, err, "primary already")
 		_, err = s.engine.EnablePrimary(t.Context(), replication.EnablePrimaryRequest{})
 		requireKind(t, replication.InvalidInput, err, "secondary already")
-		_, err = s.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: p.token("other"), ID: "other"})
+		_, err = s.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: p.token("other"),
+			ID: "other"})
 		requireKind(t, replication.InvalidInput, err, "secondary already")
 		_, err = p.promote(true)
 		requireKind(t, replication.InvalidInput, err, "not a "+string(n.mode)+" secondary")
@@ -152,7 +155,8 @@ func TestSwitchOverAndBack(t *testing.T) {
 		s.carryOut(tr, epoch(2, "two"))
 		s.host.Write("of the new primary", "x")
 
-		tr, err = p.engine.UpdatePrimary(t.Context(), replication.UpdatePrimaryRequest{Bundle: s.token("former"), ID: "former"})
+		tr, err = p.engine.UpdatePrimary(t.Context(), replication.UpdatePrimaryRequest{Bundle: s.token("former"),
+			ID: "former"})
 		require.NoError(t, err)
 		require.False(t, tr.ClearState)
 		p.carryOut(tr, replication.Epoch{})
@@ -213,7 +217,8 @@ func TestSecondaryAheadOfARestoredPrimaryCopies(t *testing.T) {
 		require.NoError(t, s.engine.Start(t.Context(), s.start))
 		awaitEqual(t, p, s)
 		require.Equal(t, 2, s.host.Count("BeginCopy"))
-		require.Equal(t, p.host.Now(), func() replication.Position { c, _ := s.host.Cursor(t.Context()); return c.Position }())
+		require.Equal(t, p.host.Now(),
+			func() replication.Position { c, _ := s.host.Cursor(t.Context()); return c.Position }())
 	})
 }
 

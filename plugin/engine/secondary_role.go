@@ -15,10 +15,12 @@ import (
 const bundleKey = "secondary/bundle"
 
 // errCatchingUp is the refusal of a promotion that would lose writes.
-var errCatchingUp = replication.Errorf(replication.Unavailable, "replication is still catching up, try again later or provide the 'force' argument")
+var errCatchingUp = replication.Errorf(replication.Unavailable, "replication is still catching up, try again later "+
+	"or provide the 'force' argument")
 
 // EnableSecondary implements [replication.Backend].
-func (e *Engine) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition, error) {
+func (e *Engine) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition,
+	error) {
 	if len(req.Bundle) == 0 {
 		return e.handOverAnew(ctx, req.Challenge)
 	}
@@ -50,7 +52,8 @@ func (e *Engine) handOverAnew(ctx context.Context, challenge []byte) (*replicati
 		return nil, err
 	}
 	if s.client == nil {
-		return nil, replication.Errorf(replication.Unreachable, "this secondary has no primary that could be asked for its keys: use update-primary")
+		return nil, replication.Errorf(replication.Unreachable, "this secondary has no primary that could be asked for its "+
+			"keys: use update-primary")
 	}
 	reachable := *s.bundle
 	reachable.Addresses = s.client.Addresses()
@@ -62,7 +65,8 @@ func (e *Engine) handOverAnew(ctx context.Context, challenge []byte) (*replicati
 }
 
 // PromoteSecondary implements [replication.Backend].
-func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition, error) {
+func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (
+	*replication.Transition, error) {
 	start, s, err := e.roles.asSecondary("promoting")
 	if err != nil {
 		return nil, err
@@ -85,7 +89,8 @@ func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSe
 	if err != nil {
 		return nil, err
 	}
-	t.Warnings = []string{"This cluster is now the primary. Other " + e.cfg.modeName() + " secondaries need a new activation token of it, used with update-primary."}
+	t.Warnings = []string{"This cluster is now the primary. Other " + e.cfg.modeName() + " secondaries need a new " +
+		"activation token of it, used with update-primary."}
 	if warning := beside.warning(); warning != "" {
 		t.Contested = true
 		t.Warnings = append(t.Warnings, warning)
@@ -109,18 +114,22 @@ func (e *Engine) checkCaughtUp(ctx context.Context, s *secondaryRole) error {
 		return err
 	}
 	if cursor.AtOnePosition() && cursor.Missing > 0 {
-		return replication.Errorf(replication.Unavailable, "%d keys of the primary are missing here, because the storage of this cluster refuses them: see last_error, or use force to go on without them", cursor.Missing)
+		return replication.Errorf(replication.Unavailable, "%d keys of the primary are missing here, because the storage "+
+			"of this cluster refuses them: see last_error, or use force to go on without them", cursor.Missing)
 	}
 	if !cursor.Consistent() {
-		e.logger.Warn("refused a promotion: the data is not that of the primary at one position", "cursor", cursor.Position.String(), "copying", cursor.Copying, "consistent_from", cursor.ConsistentFrom)
+		e.logger.Warn("refused a promotion: the data is not that of the primary at one position", "cursor",
+			cursor.Position.String(), "copying", cursor.Copying, "consistent_from", cursor.ConsistentFrom)
 		return errCatchingUp
 	}
 	if s.client == nil {
 		return nil
 	}
 	now := s.client.Snapshot()
-	if now.Connected && (now.State != replication.StreamWALs || now.Position.Epoch != cursor.Position.Epoch || now.Position.Sequence > cursor.Position.Sequence) {
-		e.logger.Warn("refused a promotion: the primary is connected and ahead", "cursor", cursor.Position.String(), "primary", now.Position.String(), "state", now.State)
+	if now.Connected && (now.State != replication.StreamWALs || now.Position.Epoch != cursor.Position.Epoch ||
+		now.Position.Sequence > cursor.Position.Sequence) {
+		e.logger.Warn("refused a promotion: the primary is connected and ahead", "cursor", cursor.Position.String(),
+			"primary", now.Position.String(), "state", now.State)
 		return errCatchingUp
 	}
 	return nil
@@ -135,7 +144,8 @@ func (e *Engine) DisableSecondary(context.Context) (*replication.Transition, err
 }
 
 // UpdatePrimary implements [replication.Backend].
-func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error) {
+func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition,
+	error) {
 	start, s, err := e.roles.asSecondary("updating the primary")
 	if err != nil {
 		return nil, err
@@ -154,7 +164,8 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 			return nil, err
 		}
 		if bundle.SetID != start.ClusterID {
-			return nil, replication.Errorf(replication.InvalidInput, "the activation token is of another replication set (%s) than this secondary (%s): disable replication here before joining another set", bundle.SetID, start.ClusterID)
+			return nil, replication.Errorf(replication.InvalidInput, "the activation token is of another replication set (%s) "+
+				"than this secondary (%s): disable replication here before joining another set", bundle.SetID, start.ClusterID)
 		}
 		addresses, failover, next := bundle.Addresses, []string(nil), known.Followed()
 		if len(req.Challenge) > 0 {
@@ -169,7 +180,8 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 		return t, err
 	case len(req.Addrs) > 0:
 		if s.bundle == nil {
-			return nil, replication.Errorf(replication.InvalidInput, "this secondary has no credentials for a primary, so addresses alone are not enough: use a token of the primary")
+			return nil, replication.Errorf(replication.InvalidInput, "this secondary has no credentials for a primary, so "+
+				"addresses alone are not enough: use a token of the primary")
 		}
 		addresses, err := answering(ctx, e.host, s.bundle, req.Addrs)
 		if err != nil {

@@ -35,14 +35,16 @@ func (e *Engine) primaryStatus(ctx context.Context, p *primaryRole) *replication
 	}
 	// Missing addresses are no reason to fail.
 	if node, err := e.host.Node(ctx); err == nil {
-		st.KnownPrimaryClusterAddrs = link.MergeAddresses([]string{st.PrimaryClusterAddr, node.ClusterAddr}, node.ClusterAddrs)
+		st.KnownPrimaryClusterAddrs = link.MergeAddresses([]string{st.PrimaryClusterAddr, node.ClusterAddr},
+			node.ClusterAddrs)
 	}
 	return st
 }
 
 func secondaryStatus(s *secondaryRole) *replication.Status {
 	if s.contested {
-		return &replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle, SecondaryID: s.bundle.SecondaryID, LastError: contestedSecondary}
+		return &replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle,
+			SecondaryID: s.bundle.SecondaryID, LastError: contestedSecondary}
 	}
 	if s.client == nil {
 		return &replication.Status{

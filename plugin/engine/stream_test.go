@@ -235,7 +235,8 @@ func TestLostPositionCopiesAgain(t *testing.T) {
 		require.NoError(t, s.engine.Start(t.Context(), s.start))
 		awaitEqual(t, p, s)
 		require.Equal(t, 2, s.host.Count("BeginCopy"))
-		eventually(t, time.Minute, "the reason is shown", func() bool { return strings.Contains(s.status().LastError, "compared and mended") })
+		eventually(t, time.Minute, "the reason is shown",
+			func() bool { return strings.Contains(s.status().LastError, "compared and mended") })
 	})
 }
 
@@ -247,7 +248,8 @@ func TestCopiesThatDoNotHoldAreNoTightLoop(t *testing.T) {
 		p.host.Fail("ReadJournal", lost)
 		require.NoError(t, s.engine.Recover(t.Context()))
 		begun := s.host.Count("BeginCopy")
-		eventually(t, time.Hour, "complaint", func() bool { return strings.Contains(s.status().LastError, "copies in a row did not hold") })
+		eventually(t, time.Hour, "complaint",
+			func() bool { return strings.Contains(s.status().LastError, "copies in a row did not hold") })
 		<-time.After(time.Hour)
 		synctest.Wait()
 		require.Less(t, s.host.Count("BeginCopy")-begun, 15)

@@ -40,7 +40,8 @@ func TestRevokedSecondaryIsCutAndRefused(t *testing.T) {
 		p.host.Write("secret", "x")
 		require.Empty(t, p.host.Slots())
 		require.Empty(t, p.status().KnownSecondaries)
-		eventually(t, time.Minute, "the reason is shown", func() bool { return strings.Contains(s.status().LastError, "was revoked") })
+		eventually(t, time.Minute, "the reason is shown",
+			func() bool { return strings.Contains(s.status().LastError, "was revoked") })
 		require.Less(t, time.Since(before), 5*time.Second)
 		require.Equal(t, replication.Idle, s.status().State)
 		require.NotContains(t, s.host.Content(), "secret")
@@ -51,7 +52,8 @@ func TestRevokedSecondaryIsCutAndRefused(t *testing.T) {
 		other := newCluster(t, n, "c", "https://c.test:8201")
 		_, err = other.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "sec"})
 		requireKind(t, replication.Denied, err, "was revoked")
-		requireKind(t, replication.NotFound, p.engine.RevokeSecondary(t.Context(), replication.RevokeSecondaryRequest{ID: "sec"}), "sec")
+		requireKind(t, replication.NotFound,
+			p.engine.RevokeSecondary(t.Context(), replication.RevokeSecondaryRequest{ID: "sec"}), "sec")
 	})
 }
 
@@ -62,7 +64,8 @@ func TestRevocationDoesNotDependOnTheSlot(t *testing.T) {
 		p.host.Fail("CloseSlot", replication.Errorf(replication.StorageFailed, "no space"))
 		require.NoError(t, p.engine.RevokeSecondary(t.Context(), replication.RevokeSecondaryRequest{ID: "sec"}))
 		p.host.Write("secret", "x")
-		eventually(t, time.Minute, "the reason is shown", func() bool { return strings.Contains(s.status().LastError, "was revoked") })
+		eventually(t, time.Minute, "the reason is shown",
+			func() bool { return strings.Contains(s.status().LastError, "was revoked") })
 		require.NotContains(t, s.host.Content(), "secret")
 		require.NotEmpty(t, p.host.Slots())
 		p.host.Fail("CloseSlot", nil)
@@ -78,7 +81,8 @@ func TestBundleIsForOneModeAndOneID(t *testing.T) {
 		c := newCluster(t, n, "c", "https://c.test:8201")
 		_, err := c.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "sec"})
 		requireKind(t, replication.Denied, err, `for "other"`)
-		other := map[replication.Mode]replication.Mode{replication.DR: replication.Performance, replication.Performance: replication.DR}[n.mode]
+		other := map[replication.Mode]replication.Mode{replication.DR: replication.Performance,
+			replication.Performance: replication.DR}[n.mode]
 		c.cfg = engine.Config{Mode: other}
 		c.restart()
 		_, err = c.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "other"})
@@ -115,7 +119,8 @@ func TestCertificateOfAnotherSecondaryIsRefused(t *testing.T) {
 		hello := &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "sec"}
 		_, err := client.Hello(t.Context(), hello)
 		requireKind(t, replication.Denied, link.FromStatus(err), "cannot use another one's")
-		_, err = client.Bootstrap(t.Context(), &linkv1.BootstrapRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "sec"})
+		_, err = client.Bootstrap(t.Context(), &linkv1.BootstrapRequest{Version: link.ProtocolVersion, SetId: b.SetID,
+			SecondaryId: "sec"})
 		requireKind(t, replication.Denied, link.FromStatus(err), "cannot use another one's")
 		hello.SecondaryId, hello.SetId = "thief", "another set"
 		_, err = client.Hello(t.Context(), hello)
@@ -147,7 +152,8 @@ func TestUnknownCertificateOfTheAuthorityIsRefused(t *testing.T) {
 		require.NoError(t, err)
 		client, _, done := dialAs(t, s.host, data)
 		defer done()
-		_, err = client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "sec"})
+		_, err = client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID,
+			SecondaryId: "sec"})
 		requireKind(t, replication.Denied, link.FromStatus(err), "does not know this certificate")
 	})
 }

@@ -110,7 +110,8 @@ func (s *shape) visit(path string, d fs.DirEntry, err error) error {
 	}
 	name := filepath.ToSlash(filepath.Dir(path))
 	if s.packages[name] == nil {
-		s.packages[name] = &count{name: name, refs: references{declares: map[string]map[string]bool{}, uses: map[string]map[string]bool{}}}
+		s.packages[name] = &count{name: name, refs: references{declares: map[string]map[string]bool{},
+			uses: map[string]map[string]bool{}}}
 	}
 	s.packages[name].files++
 	s.packages[name].lines += bytes.Count(source, []byte("\n"))

@@ -30,7 +30,8 @@ func HostPort(addr string) (string, error) {
 		if len(shown) > Max {
 			shown = shown[:Max] + "..."
 		}
-		return "", replication.Errorf(replication.InvalidInput, "%q is not a cluster address: %s; use https://host:port or host:port", shown, why)
+		return "", replication.Errorf(replication.InvalidInput, "%q is not a cluster address: %s; use https://host:port or "+
+			"host:port", shown, why)
 	}
 	if addr == "" || len(addr) > Max {
 		return refuse("it is empty or too long")
@@ -43,7 +44,8 @@ func HostPort(addr string) (string, error) {
 	hostPort := addr
 	if strings.Contains(addr, "://") {
 		u, err := url.Parse(addr)
-		if err != nil || u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
+		if err != nil || u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+			(u.Path != "" && u.Path != "/") {
 			return refuse("it is not an https URL of a host and port alone")
 		}
 		hostPort = u.Host

@@ -27,7 +27,8 @@ func TestAddresses(t *testing.T) {
 		require.Equal(t, want, got)
 	}
 	for _, in := range []string{
-		"", "a", "https://a", "https://", "http://a:1", "https://a:0", "a:70000", "a:https", "a:b:c", "https://u@a:1", "https://a:1/x",
+		"", "a", "https://a", "https://", "http://a:1", "https://a:0", "a:70000", "a:https", "a:b:c", "https://u@a:1",
+		"https://a:1/x",
 		"https://a:1?x", "a:1\n", "a b:1", ":1", "a:", "a:-1", strings.Repeat("a", 600) + ":1", "ä:1",
 	} {
 		err := clusteraddr.Check(in)

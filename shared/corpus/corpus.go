@@ -63,7 +63,8 @@ func keep(f *testing.F, seed []byte) {
 	}
 	sum := sha256.Sum256(seed)
 	text := fmt.Sprintf("go test fuzz v1\n[]byte(%q)\n", seed)
-	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%x", sum[:8])), []byte(text), 0o644); err != nil { //nolint:gosec // a file of the source tree
+	//nolint:gosec // a file of the source tree
+	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%x", sum[:8])), []byte(text), 0o644); err != nil {
 		f.Fatal(err)
 	}
 }

@@ -21,7 +21,8 @@ import (
 //
 // gRPC itself repeats a call only when the other end says that it has not looked at it, so
 // a request is carried out at most once.
-func Call(ctx context.Context, conn grpc.ClientConnInterface, method string, reqs []any, res any, opts ...grpc.CallOption) (sent bool, err error) {
+func Call(ctx context.Context, conn grpc.ClientConnInterface, method string, reqs []any, res any,
+	opts ...grpc.CallOption) (sent bool, err error) {
 	// A stream that is given up half way is released by its context alone.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -40,7 +40,8 @@ func attach(processCtx context.Context, p *Plugin, broker *plugin.GRPCBroker, cc
 
 	var late atomic.Bool
 	timer := time.AfterFunc(timeout, func() { late.Store(true); cancel() })
-	stream, err := c.rpc.Attach(ctx, &replicationv1.AttachRequest{HostServiceId: services.small.id, BulkServiceId: services.bulk.id})
+	stream, err := c.rpc.Attach(ctx, &replicationv1.AttachRequest{HostServiceId: services.small.id,
+		BulkServiceId: services.bulk.id})
 	var first *replicationv1.AttachResponse
 	if err == nil {
 		first, err = stream.Recv()

@@ -32,13 +32,14 @@ func (asIs) Unmarshal(b []byte, v any) error { *v.(*[]byte) = bytes.Clone(b); re
 // handler answers every method with these bytes.
 func boundary(t *testing.T, server []grpc.ServerOption, client []grpc.DialOption, answer []byte) *grpc.ClientConn {
 	t.Helper()
-	s := grpc.NewServer(append(server, grpc.ForceServerCodec(asIs{}), grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
-		var request []byte
-		if err := stream.RecvMsg(&request); err != nil {
-			return err
-		}
-		return stream.SendMsg(&answer)
-	}))...)
+	s := grpc.NewServer(append(server, grpc.ForceServerCodec(asIs{}),
+		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+			var request []byte
+			if err := stream.RecvMsg(&request); err != nil {
+				return err
+			}
+			return stream.SendMsg(&answer)
+		}))...)
 	l := bufconn.Listen(1 << 20)
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(s.Stop)
@@ -60,7 +61,8 @@ func TestMessagesOfTheBoundaryAreBounded(t *testing.T) {
 	answers := boundary(t, []grpc.ServerOption{grpc.MaxSendMsgSize(2 * MaxMessage)}, DialOptions(), large)
 	send := func(conn *grpc.ClientConn, method protoreflect.MethodDescriptor, request []byte) codes.Code {
 		name := "/" + string(method.Parent().FullName()) + "/" + string(method.Name())
-		stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, name, grpc.ForceCodec(asIs{}))
+		stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, name,
+			grpc.ForceCodec(asIs{}))
 		require.NoError(t, err)
 		if err := stream.SendMsg(&request); err != nil {
 			require.ErrorContains(t, err, "EOF")
@@ -74,7 +76,8 @@ func TestMessagesOfTheBoundaryAreBounded(t *testing.T) {
 		for j := range services.Get(i).Methods().Len() {
 			method := services.Get(i).Methods().Get(j)
 			methods++
-			require.Equal(t, codes.OK, send(requests, method, large[:5<<20]), "%s: more than gRPC takes by itself", method.FullName())
+			require.Equal(t, codes.OK, send(requests, method, large[:5<<20]), "%s: more than gRPC takes by itself",
+				method.FullName())
 			require.Equal(t, codes.ResourceExhausted, send(requests, method, large), method.FullName())
 			require.Equal(t, codes.ResourceExhausted, send(answers, method, nil), method.FullName())
 		}
@@ -90,7 +93,8 @@ func TestRecordsAndPayloadsAreBounded(t *testing.T) {
 	name := strings.Repeat("k", replication.StateKeyMax+1)
 	require.NoError(t, checkState(name[1:], value[1:]))
 	require.NoError(t, checkPayload("frame", payload[1:]))
-	require.NoError(t, checkTransition(&replication.Transition{PutState: map[string][]byte{"k": value[1:]}, DeleteState: []string{name[1:]}}))
+	require.NoError(t, checkTransition(&replication.Transition{PutState: map[string][]byte{"k": value[1:]},
+		DeleteState: []string{name[1:]}}))
 	for what, err := range map[string]error{
 		"a record without a name":      checkState("", nil),
 		"a long name":                  checkState(name, nil),

@@ -43,7 +43,8 @@ func (b callBounds) options() []grpc.ServerOption {
 		grpc.InTapHandle(func(ctx context.Context, _ *tap.Info) (context.Context, error) {
 			if calls.Add(1) > int64(b.calls) {
 				calls.Add(-1)
-				return nil, status.Errorf(codes.ResourceExhausted, "the plugin has %d calls under way, and the host takes no more", b.calls)
+				return nil, status.Errorf(codes.ResourceExhausted, "the plugin has %d calls under way, and the host takes no more",
+					b.calls)
 			}
 			// The context ends with the call.
 			context.AfterFunc(ctx, func() { calls.Add(-1) })
@@ -110,6 +111,7 @@ func (c *hostConn) Invoke(ctx context.Context, method string, args, reply any, o
 }
 
 // NewStream implements [grpc.ClientConnInterface]. The messages of streams are small.
-func (c *hostConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func (c *hostConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (
+	grpc.ClientStream, error) {
 	return c.small.NewStream(ctx, desc, method, opts...)
 }

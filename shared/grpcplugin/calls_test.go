@@ -89,7 +89,8 @@ func TestFloodsOfCallsAreRefused(t *testing.T) {
 				<-h.came
 			}
 			for range 3 {
-				_, err := replicationv1.NewHostClient(dial()).ApplyFrame(t.Context(), &replicationv1.ApplyFrameRequest{Frame: &commonv1.Frame{}})
+				_, err := replicationv1.NewHostClient(dial()).ApplyFrame(t.Context(),
+					&replicationv1.ApplyFrameRequest{Frame: &commonv1.Frame{}})
 				require.Equal(t, codes.ResourceExhausted, status.Code(err), "%v", err)
 			}
 			close(h.release)

@@ -16,7 +16,8 @@ type chunks struct {
 }
 
 func (c chunks) Send(chunk tunnel.Chunk) error {
-	return c.send(&replicationv1.Chunk{Data: chunk.Data, Signal: replicationv1.Chunk_Signal(chunk.Signal), Refused: chunk.Refused})
+	return c.send(&replicationv1.Chunk{Data: chunk.Data, Signal: replicationv1.Chunk_Signal(chunk.Signal),
+		Refused: chunk.Refused})
 }
 
 func (c chunks) Recv() (tunnel.Chunk, error) {

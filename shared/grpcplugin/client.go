@@ -47,7 +47,8 @@ func (c *Client) Detach() {
 }
 
 // call makes a unary call of either service.
-func call[Req, Res any](ctx context.Context, l link, rpc func(context.Context, *Req, ...grpc.CallOption) (*Res, error), req *Req) (*Res, error) {
+func call[Req, Res any](ctx context.Context, l link, rpc func(context.Context, *Req, ...grpc.CallOption) (*Res, error),
+	req *Req) (*Res, error) {
 	res, err := rpc(ctx, req)
 	if err != nil {
 		return nil, l.err(ctx, err)
@@ -56,7 +57,9 @@ func call[Req, Res any](ctx context.Context, l link, rpc func(context.Context, *
 }
 
 // transition makes a call that answers with a change of role.
-func transition[Req any](ctx context.Context, l link, rpc func(context.Context, *Req, ...grpc.CallOption) (*replicationv1.TransitionResponse, error), req *Req) (*replication.Transition, error) {
+func transition[Req any](ctx context.Context, l link,
+	rpc func(context.Context, *Req, ...grpc.CallOption) (*replicationv1.TransitionResponse, error),
+	req *Req) (*replication.Transition, error) {
 	res, err := call(ctx, l, rpc, req)
 	if err != nil {
 		return nil, err
@@ -70,7 +73,8 @@ func transition[Req any](ctx context.Context, l link, rpc func(context.Context, 
 
 // Start implements [replication.Backend].
 func (c *Client) Start(ctx context.Context, req replication.StartRequest) error {
-	_, err := call(ctx, c.link, c.rpc.Start, &replicationv1.StartRequest{Role: string(req.Role), ClusterId: req.ClusterID, Contested: req.Contested})
+	_, err := call(ctx, c.link, c.rpc.Start, &replicationv1.StartRequest{Role: string(req.Role), ClusterId: req.ClusterID,
+		Contested: req.Contested})
 	return err
 }
 
@@ -117,8 +121,10 @@ func (c *Client) ServeConn(ctx context.Context, conn net.Conn, peer replication.
 }
 
 // EnablePrimary implements [replication.Backend].
-func (c *Client) EnablePrimary(ctx context.Context, req replication.EnablePrimaryRequest) (*replication.Transition, error) {
-	return transition(ctx, c.link, c.rpc.EnablePrimary, &replicationv1.EnablePrimaryRequest{PrimaryClusterAddr: req.PrimaryClusterAddr})
+func (c *Client) EnablePrimary(ctx context.Context, req replication.EnablePrimaryRequest) (*replication.Transition,
+	error) {
+	return transition(ctx, c.link, c.rpc.EnablePrimary,
+		&replicationv1.EnablePrimaryRequest{PrimaryClusterAddr: req.PrimaryClusterAddr})
 }
 
 // DemotePrimary implements [replication.Backend].
@@ -132,12 +138,14 @@ func (c *Client) DisablePrimary(ctx context.Context) (*replication.Transition, e
 }
 
 // SecondaryToken implements [replication.Backend].
-func (c *Client) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (*replication.SecondaryTokenResponse, error) {
+func (c *Client) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (
+	*replication.SecondaryTokenResponse, error) {
 	res, err := call(ctx, c.link, c.rpc.SecondaryToken, &replicationv1.SecondaryTokenRequest{Id: req.ID})
 	if err != nil {
 		return nil, err
 	}
-	return &replication.SecondaryTokenResponse{Bundle: res.GetBundle(), ClusterID: res.GetClusterId(), Certificate: res.GetCertificate()}, nil
+	return &replication.SecondaryTokenResponse{Bundle: res.GetBundle(), ClusterID: res.GetClusterId(),
+		Certificate: res.GetCertificate()}, nil
 }
 
 // RevokeSecondary implements [replication.Backend].
@@ -147,13 +155,17 @@ func (c *Client) RevokeSecondary(ctx context.Context, req replication.RevokeSeco
 }
 
 // EnableSecondary implements [replication.Backend].
-func (c *Client) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition, error) {
-	return transition(ctx, c.link, c.rpc.EnableSecondary, &replicationv1.EnableSecondaryRequest{Bundle: req.Bundle, Id: req.ID, Challenge: req.Challenge})
+func (c *Client) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition,
+	error) {
+	return transition(ctx, c.link, c.rpc.EnableSecondary, &replicationv1.EnableSecondaryRequest{Bundle: req.Bundle,
+		Id: req.ID, Challenge: req.Challenge})
 }
 
 // PromoteSecondary implements [replication.Backend].
-func (c *Client) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition, error) {
-	return transition(ctx, c.link, c.rpc.PromoteSecondary, &replicationv1.PromoteSecondaryRequest{PrimaryClusterAddr: req.PrimaryClusterAddr, Force: req.Force})
+func (c *Client) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (
+	*replication.Transition, error) {
+	return transition(ctx, c.link, c.rpc.PromoteSecondary,
+		&replicationv1.PromoteSecondaryRequest{PrimaryClusterAddr: req.PrimaryClusterAddr, Force: req.Force})
 }
 
 // DisableSecondary implements [replication.Backend].
@@ -162,8 +174,10 @@ func (c *Client) DisableSecondary(ctx context.Context) (*replication.Transition,
 }
 
 // UpdatePrimary implements [replication.Backend].
-func (c *Client) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error) {
-	return transition(ctx, c.link, c.rpc.UpdatePrimary, &replicationv1.UpdatePrimaryRequest{Bundle: req.Bundle, Id: req.ID, Addrs: req.Addrs, Challenge: req.Challenge})
+func (c *Client) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition,
+	error) {
+	return transition(ctx, c.link, c.rpc.UpdatePrimary, &replicationv1.UpdatePrimaryRequest{Bundle: req.Bundle, Id: req.ID,
+		Addrs: req.Addrs, Challenge: req.Challenge})
 }
 
 // Recover implements [replication.Backend].

@@ -45,26 +45,30 @@ func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 func toCursor(c *replication.Cursor) *replicationv1.CursorResponse {
 	return &replicationv1.CursorResponse{
 		Position: commonv1.OfPosition(c.Position), Copying: c.Copying, CopyFrom: commonv1.OfPosition(c.CopyFrom),
-		CopiedUpTo: []byte(c.CopiedUpTo), CopiedKeys: c.CopiedKeys, ConsistentFrom: c.ConsistentFrom, Missing: c.Missing, Proof: c.Proof,
+		CopiedUpTo: []byte(c.CopiedUpTo), CopiedKeys: c.CopiedKeys, ConsistentFrom: c.ConsistentFrom, Missing: c.Missing,
+		Proof: c.Proof,
 	}
 }
 
 func fromCursor(c *replicationv1.CursorResponse) *replication.Cursor {
 	return &replication.Cursor{
 		Position: c.GetPosition().Value(), Copying: c.GetCopying(), CopyFrom: c.GetCopyFrom().Value(),
-		CopiedUpTo: string(c.GetCopiedUpTo()), CopiedKeys: c.GetCopiedKeys(), ConsistentFrom: c.GetConsistentFrom(), Missing: c.GetMissing(), Proof: c.GetProof(),
+		CopiedUpTo: string(c.GetCopiedUpTo()), CopiedKeys: c.GetCopiedKeys(), ConsistentFrom: c.GetConsistentFrom(),
+		Missing: c.GetMissing(), Proof: c.GetProof(),
 	}
 }
 
 func toDiffStep(s *replication.DiffStep) *replicationv1.DiffResponse {
 	return &replicationv1.DiffResponse{
-		Copy: s.Copy, Done: s.Done, Question: s.Question, Differing: s.Differing, Synced: s.Synced, Cursor: toCursor(s.Cursor),
+		Copy: s.Copy, Done: s.Done, Question: s.Question, Differing: s.Differing, Synced: s.Synced,
+		Cursor: toCursor(s.Cursor),
 	}
 }
 
 func fromDiffStep(w *replicationv1.DiffResponse) *replication.DiffStep {
 	return &replication.DiffStep{
-		Copy: w.GetCopy(), Done: w.GetDone(), Question: w.GetQuestion(), Differing: w.GetDiffering(), Synced: w.GetSynced(), Cursor: fromCursor(w.GetCursor()),
+		Copy: w.GetCopy(), Done: w.GetDone(), Question: w.GetQuestion(), Differing: w.GetDiffering(), Synced: w.GetSynced(),
+		Cursor: fromCursor(w.GetCursor()),
 	}
 }
 

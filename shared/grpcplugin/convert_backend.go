@@ -22,7 +22,8 @@ func toTransition(t *replication.Transition) *replicationv1.TransitionResponse {
 func fromTransition(t *replicationv1.TransitionResponse) *replication.Transition {
 	return &replication.Transition{
 		Role: replication.Role(t.GetRole()), ClusterID: t.GetClusterId(), ClearState: t.GetClearState(),
-		PutState: t.GetPutState(), DeleteState: t.GetDeleteState(), Handover: fromHandover(t.GetHandover()), Warnings: t.GetWarnings(),
+		PutState: t.GetPutState(), DeleteState: t.GetDeleteState(), Handover: fromHandover(t.GetHandover()),
+		Warnings:  t.GetWarnings(),
 		Contested: t.GetContested(),
 	}
 }
@@ -79,9 +80,11 @@ func fromPeers(peers []*replicationv1.Peer) []replication.Peer {
 	var out []replication.Peer
 	for _, p := range peers {
 		out = append(out, replication.Peer{
-			NodeID: p.GetNodeId(), APIAddress: p.GetApiAddress(), ClusterAddress: p.GetClusterAddress(), Connected: p.GetConnected(),
+			NodeID: p.GetNodeId(), APIAddress: p.GetApiAddress(), ClusterAddress: p.GetClusterAddress(),
+			Connected:     p.GetConnected(),
 			LastHeartbeat: fromTime(p.GetLastHeartbeat()), LastHeartbeatDuration: p.GetLastHeartbeatDuration().AsDuration(),
-			ClockSkew: p.GetClockSkew().AsDuration(), CanaryAge: p.GetCanaryAge().AsDuration(), Acknowledged: p.GetAcknowledged(),
+			ClockSkew: p.GetClockSkew().AsDuration(), CanaryAge: p.GetCanaryAge().AsDuration(),
+			Acknowledged: p.GetAcknowledged(),
 		})
 	}
 	return out

@@ -135,7 +135,8 @@ func (l link) once(ctx context.Context, sent bool, err error) error {
 		return told
 	case sent && s.Code() != codes.Unimplemented:
 		return replication.Errorf(replication.Uncertain,
-			"the answer of %s was lost, and the request may have been carried out: look before trying again: %w", l.peer, l.err(ctx, err))
+			"the answer of %s was lost, and the request may have been carried out: look before trying again: %w", l.peer,
+			l.err(ctx, err))
 	case ctx.Err() != nil:
 		return replication.Errorf(replication.Unreachable, "the request was not delivered: %w", ctx.Err())
 	}

@@ -32,11 +32,13 @@ func TestErrorsOfTheContractSurvive(t *testing.T) {
 	err := testLink(nil).err(t.Context(), toStatus(replication.Errorf(99, "why")))
 	require.Equal(t, replication.Kind(99), replication.KindOf(err))
 	// Wrapped: the kind of the contract, the words of all.
-	err = testLink(nil).err(t.Context(), toStatus(fmt.Errorf("outer: %w", replication.Errorf(replication.Denied, "inner"))))
+	err = testLink(nil).err(t.Context(),
+		toStatus(fmt.Errorf("outer: %w", replication.Errorf(replication.Denied, "inner"))))
 	require.Equal(t, replication.Denied, replication.KindOf(err))
 	require.Equal(t, "outer: inner", err.Error())
 	// The contract's error wins over the context it was made of.
-	err = testLink(nil).err(t.Context(), toStatus(replication.Errorf(replication.Unreachable, "dial: %w", context.DeadlineExceeded)))
+	err = testLink(nil).err(t.Context(),
+		toStatus(replication.Errorf(replication.Unreachable, "dial: %w", context.DeadlineExceeded)))
 	require.Equal(t, replication.Unreachable, replication.KindOf(err))
 }
 

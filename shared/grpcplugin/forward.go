@@ -25,7 +25,8 @@ func (c *Client) Forward(ctx context.Context, req replication.ForwardRequest) (*
 		return nil, err
 	}
 	res := &replicationv1.ForwardResponse{}
-	sent, err := delivery.Call(ctx, c.conn, replicationv1.Replication_Forward_FullMethodName, []any{&replicationv1.ForwardRequest{Payload: req.Payload}}, res)
+	sent, err := delivery.Call(ctx, c.conn, replicationv1.Replication_Forward_FullMethodName,
+		[]any{&replicationv1.ForwardRequest{Payload: req.Payload}}, res)
 	if err != nil {
 		return nil, c.link.once(ctx, sent, err)
 	}
@@ -35,7 +36,8 @@ func (c *Client) Forward(ctx context.Context, req replication.ForwardRequest) (*
 	return &replication.ForwardResponse{Payload: res.GetPayload()}, nil
 }
 
-func (s *backendServer) Forward(ctx context.Context, req *replicationv1.ForwardRequest) (*replicationv1.ForwardResponse, error) {
+func (s *backendServer) Forward(ctx context.Context, req *replicationv1.ForwardRequest) (*replicationv1.ForwardResponse,
+	error) {
 	return answer(s, func(b replication.Backend) (*replicationv1.ForwardResponse, error) {
 		if err := checkPayload(forwardedRequest, req.GetPayload()); err != nil {
 			return nil, err
@@ -52,7 +54,8 @@ func (s *backendServer) Forward(ctx context.Context, req *replicationv1.ForwardR
 }
 
 // Receive implements [replication.Host].
-func (c *hostClient) Receive(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
+func (c *hostClient) Receive(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse,
+	error) {
 	if err := checkPayload(forwardedRequest, req.Payload); err != nil {
 		return nil, err
 	}
@@ -73,11 +76,13 @@ func (c *hostClient) Receive(ctx context.Context, req replication.ReceiveRequest
 	return &replication.ReceiveResponse{Payload: res.GetPayload()}, nil
 }
 
-func (s *hostServer) Receive(ctx context.Context, req *replicationv1.ReceiveRequest) (*replicationv1.ReceiveResponse, error) {
+func (s *hostServer) Receive(ctx context.Context, req *replicationv1.ReceiveRequest) (*replicationv1.ReceiveResponse,
+	error) {
 	if err := checkPayload(forwardedRequest, req.GetPayload()); err != nil {
 		return nil, toStatus(err)
 	}
-	res, err := s.host.Receive(ctx, replication.ReceiveRequest{SecondaryID: req.GetSecondaryId(), Payload: req.GetPayload()})
+	res, err := s.host.Receive(ctx, replication.ReceiveRequest{SecondaryID: req.GetSecondaryId(),
+		Payload: req.GetPayload()})
 	switch {
 	case err != nil:
 		return nil, toStatus(err)
@@ -91,7 +96,8 @@ func (s *hostServer) Receive(ctx context.Context, req *replicationv1.ReceiveRequ
 // by then.
 func checkAnswer(payload []byte) error {
 	if err := checkPayload(forwardedAnswer, payload); err != nil {
-		return replication.Errorf(replication.Uncertain, "the request was carried out, but its answer cannot be brought back: %w", err)
+		return replication.Errorf(replication.Uncertain, "the request was carried out, but its answer cannot be brought "+
+			"back: %w", err)
 	}
 	return nil
 }

@@ -15,7 +15,9 @@ import (
 )
 
 // forwarding connects a host to a plugin whose Forward is a function.
-func forwarding(t *testing.T, host *replicationtest.Host, do func(context.Context, replication.Host, replication.ForwardRequest) (*replication.ForwardResponse, error)) *grpcplugin.Client {
+func forwarding(t *testing.T, host *replicationtest.Host,
+	do func(context.Context, replication.Host, replication.ForwardRequest) (*replication.ForwardResponse,
+		error)) *grpcplugin.Client {
 	t.Helper()
 	client := connect(t, &grpcplugin.Plugin{
 		Factory: func(h replication.Host, _ hclog.Logger) replication.Backend {
@@ -49,19 +51,22 @@ func TestForwardedPayloadsHaveALimit(t *testing.T) {
 				return &replication.ForwardResponse{Payload: tooLarge}, nil
 			}},
 		"request to the host": {kind: replication.InvalidInput,
-			forward: func(ctx context.Context, h replication.Host, _ replication.ForwardRequest) (*replication.ForwardResponse, error) {
+			forward: func(ctx context.Context, h replication.Host, _ replication.ForwardRequest) (*replication.ForwardResponse,
+				error) {
 				_, err := h.Receive(ctx, replication.ReceiveRequest{Payload: tooLarge})
 				return nil, err
 			}},
 		"answer of the host": {kind: replication.Uncertain,
-			forward: func(ctx context.Context, h replication.Host, _ replication.ForwardRequest) (*replication.ForwardResponse, error) {
+			forward: func(ctx context.Context, h replication.Host, _ replication.ForwardRequest) (*replication.ForwardResponse,
+				error) {
 				_, err := h.Receive(ctx, replication.ReceiveRequest{})
 				return nil, err
 			}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			host := &replicationtest.Host{ReceiveFunc: func(context.Context, replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
+			host := &replicationtest.Host{ReceiveFunc: func(context.Context, replication.ReceiveRequest) (
+				*replication.ReceiveResponse, error) {
 				return &replication.ReceiveResponse{Payload: tooLarge}, nil
 			}}
 			b := forwarding(t, host, c.forward)
@@ -86,7 +91,8 @@ func TestAnEndedContextForwardsNothing(t *testing.T) {
 func TestLostAnswerIsUncertain(t *testing.T) {
 	t.Parallel()
 	inside := make(chan struct{})
-	b := forwarding(t, &replicationtest.Host{}, func(ctx context.Context, _ replication.Host, _ replication.ForwardRequest) (*replication.ForwardResponse, error) {
+	b := forwarding(t, &replicationtest.Host{}, func(ctx context.Context, _ replication.Host,
+		_ replication.ForwardRequest) (*replication.ForwardResponse, error) {
 		close(inside)
 		<-ctx.Done()
 		return nil, ctx.Err()

@@ -21,7 +21,8 @@ func FuzzMessages(f *testing.F) {
 		commonv1.OfFrame(&replication.Frame{After: 7, To: at, ConsistentFrom: 8, Payload: []byte("x")}),
 		commonv1.OfRange(&replication.Range{After: "a", UpTo: "b", Keys: 1, Payload: []byte("x")}),
 		toCursor(&replication.Cursor{Position: at, Copying: true, CopyFrom: at, CopiedUpTo: "k"}),
-		toTransition(&replication.Transition{PutState: map[string][]byte{"a": {1}}, DeleteState: []string{"b"}, Warnings: []string{"w"}}),
+		toTransition(&replication.Transition{PutState: map[string][]byte{"a": {1}}, DeleteState: []string{"b"},
+			Warnings: []string{"w"}}),
 		toStatusResponse(&replication.Status{Secondaries: []replication.Peer{{NodeID: "west", Acknowledged: 4}}}),
 		toNode(&replication.Node{APIAddr: "https://a", ClusterAddrs: []string{"https://b"}}),
 		toNode(&replication.Node{FailoverAddrs: []string{}}),
@@ -33,7 +34,8 @@ func FuzzMessages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		messages := []proto.Message{
 			new(commonv1.Frame), new(commonv1.Range), new(replicationv1.CursorResponse), new(replicationv1.TransitionResponse),
-			new(replicationv1.StatusResponse), new(replicationv1.NodeResponse), new(replicationv1.DiffResponse), new(replicationv1.Handover),
+			new(replicationv1.StatusResponse), new(replicationv1.NodeResponse), new(replicationv1.DiffResponse),
+			new(replicationv1.Handover),
 		}
 		for _, m := range messages {
 			if proto.Unmarshal(raw, m) != nil {

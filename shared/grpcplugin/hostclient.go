@@ -63,7 +63,8 @@ func (c *hostClient) ListState(ctx context.Context, prefix string) ([]string, er
 }
 
 func (c *hostClient) Listen(ctx context.Context, req replication.ListenRequest) error {
-	_, err := call(ctx, c.link, c.rpc.Listen, &replicationv1.ListenRequest{CaCert: req.CACert, Cert: req.Cert, Key: req.Key})
+	_, err := call(ctx, c.link, c.rpc.Listen, &replicationv1.ListenRequest{CaCert: req.CACert, Cert: req.Cert,
+		Key: req.Key})
 	return err
 }
 
@@ -77,7 +78,8 @@ func (c *hostClient) RoleAt(ctx context.Context, apiAddr string) (*replication.R
 	if err != nil {
 		return nil, err
 	}
-	return &replication.RoleAtAnswer{Role: replication.Role(res.GetRole()), ClusterID: res.GetClusterId(), SecondaryID: res.GetSecondaryId()}, nil
+	return &replication.RoleAtAnswer{Role: replication.Role(res.GetRole()), ClusterID: res.GetClusterId(),
+		SecondaryID: res.GetSecondaryId()}, nil
 }
 
 func (c *hostClient) Position(ctx context.Context, id string) (*replication.JournalPosition, error) {
@@ -85,10 +87,12 @@ func (c *hostClient) Position(ctx context.Context, id string) (*replication.Jour
 	if err != nil {
 		return nil, err
 	}
-	return &replication.JournalPosition{Position: res.GetPosition().Value(), Fingerprint: res.GetFingerprint(), Keys: res.GetKeys(), Proof: res.GetProof()}, nil
+	return &replication.JournalPosition{Position: res.GetPosition().Value(), Fingerprint: res.GetFingerprint(),
+		Keys: res.GetKeys(), Proof: res.GetProof()}, nil
 }
 
-func (c *hostClient) OpenSlot(ctx context.Context, id string, secondary replication.Proof) (*replication.Opening, error) {
+func (c *hostClient) OpenSlot(ctx context.Context, id string, secondary replication.Proof) (*replication.Opening,
+	error) {
 	if err := checkProof(secondary); err != nil {
 		return nil, err
 	}
@@ -99,11 +103,13 @@ func (c *hostClient) OpenSlot(ctx context.Context, id string, secondary replicat
 	return &replication.Opening{Position: res.GetPosition().Value(), Proof: res.GetProof()}, nil
 }
 
-func (c *hostClient) AckSlot(ctx context.Context, id string, at replication.Position, secondary replication.Proof) error {
+func (c *hostClient) AckSlot(ctx context.Context, id string, at replication.Position,
+	secondary replication.Proof) error {
 	if err := checkProof(secondary); err != nil {
 		return err
 	}
-	_, err := call(ctx, c.link, c.rpc.AckSlot, &replicationv1.AckSlotRequest{Id: id, At: commonv1.OfPosition(at), Proof: secondary})
+	_, err := call(ctx, c.link, c.rpc.AckSlot, &replicationv1.AckSlotRequest{Id: id, At: commonv1.OfPosition(at),
+		Proof: secondary})
 	return err
 }
 
@@ -116,7 +122,8 @@ func (c *hostClient) ReadRange(ctx context.Context, req replication.ReadRangeReq
 	if err := checkProof(req.Proof); err != nil {
 		return nil, err
 	}
-	res, err := call(ctx, c.link, c.rpc.ReadRange, &replicationv1.ReadRangeRequest{After: []byte(req.After), SlotId: req.SlotID, Proof: req.Proof})
+	res, err := call(ctx, c.link, c.rpc.ReadRange, &replicationv1.ReadRangeRequest{After: []byte(req.After),
+		SlotId: req.SlotID, Proof: req.Proof})
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +138,8 @@ func (c *hostClient) AnswerDiff(ctx context.Context, req replication.AnswerDiffR
 	if err := checkPayload("question", req.Question); err != nil {
 		return nil, err
 	}
-	res, err := call(ctx, c.link, c.rpc.AnswerDiff, &replicationv1.AnswerDiffRequest{SlotId: req.SlotID, Question: req.Question})
+	res, err := call(ctx, c.link, c.rpc.AnswerDiff, &replicationv1.AnswerDiffRequest{SlotId: req.SlotID,
+		Question: req.Question})
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +149,10 @@ func (c *hostClient) AnswerDiff(ctx context.Context, req replication.AnswerDiffR
 	return res.GetAnswer(), nil
 }
 
-func (c *hostClient) SealHandover(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover, error) {
-	res, err := call(ctx, c.link, c.rpc.SealHandover, &replicationv1.SealHandoverRequest{SecondaryId: req.SecondaryID, Challenge: req.Challenge})
+func (c *hostClient) SealHandover(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover,
+	error) {
+	res, err := call(ctx, c.link, c.rpc.SealHandover, &replicationv1.SealHandoverRequest{SecondaryId: req.SecondaryID,
+		Challenge: req.Challenge})
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +171,8 @@ func (c *hostClient) Cursor(ctx context.Context) (*replication.Cursor, error) {
 }
 
 func (c *hostClient) BeginCopy(ctx context.Context, from replication.Opening) (*replication.Cursor, error) {
-	return c.cursor(call(ctx, c.link, c.rpc.BeginCopy, &replicationv1.BeginCopyRequest{From: commonv1.OfPosition(from.Position), Proof: from.Proof}))
+	return c.cursor(call(ctx, c.link, c.rpc.BeginCopy,
+		&replicationv1.BeginCopyRequest{From: commonv1.OfPosition(from.Position), Proof: from.Proof}))
 }
 
 func (c *hostClient) ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error) {
@@ -185,8 +196,10 @@ func (c *hostClient) Diff(ctx context.Context, answer []byte) (*replication.Diff
 	return fromDiffStep(res), nil
 }
 
-func (c *hostClient) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint, primary replication.Proof) error {
-	_, err := call(ctx, c.link, c.rpc.Verify, &replicationv1.VerifyRequest{At: commonv1.OfPosition(at), Fingerprint: fingerprint, Proof: primary})
+func (c *hostClient) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint,
+	primary replication.Proof) error {
+	_, err := call(ctx, c.link, c.rpc.Verify, &replicationv1.VerifyRequest{At: commonv1.OfPosition(at),
+		Fingerprint: fingerprint, Proof: primary})
 	return err
 }
 

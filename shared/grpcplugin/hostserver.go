@@ -38,7 +38,8 @@ func (s *hostServer) Node(ctx context.Context, _ *replicationv1.NodeRequest) (*r
 	return toNode(n), nil
 }
 
-func (s *hostServer) GetState(ctx context.Context, req *replicationv1.GetStateRequest) (*replicationv1.GetStateResponse, error) {
+func (s *hostServer) GetState(ctx context.Context, req *replicationv1.GetStateRequest) (*replicationv1.GetStateResponse,
+	error) {
 	if err := checkStateKey(req.GetKey()); err != nil {
 		return nil, toStatus(err)
 	}
@@ -46,30 +47,36 @@ func (s *hostServer) GetState(ctx context.Context, req *replicationv1.GetStateRe
 	return done(&replicationv1.GetStateResponse{Value: value}, err)
 }
 
-func (s *hostServer) PutState(ctx context.Context, req *replicationv1.PutStateRequest) (*replicationv1.PutStateResponse, error) {
+func (s *hostServer) PutState(ctx context.Context, req *replicationv1.PutStateRequest) (*replicationv1.PutStateResponse,
+	error) {
 	if err := checkState(req.GetKey(), req.GetValue()); err != nil {
 		return nil, toStatus(err)
 	}
 	return done(&replicationv1.PutStateResponse{}, s.host.PutState(ctx, req.GetKey(), req.GetValue()))
 }
 
-func (s *hostServer) DeleteState(ctx context.Context, req *replicationv1.DeleteStateRequest) (*replicationv1.DeleteStateResponse, error) {
+func (s *hostServer) DeleteState(ctx context.Context, req *replicationv1.DeleteStateRequest) (
+	*replicationv1.DeleteStateResponse, error) {
 	if err := checkStateKey(req.GetKey()); err != nil {
 		return nil, toStatus(err)
 	}
 	return done(&replicationv1.DeleteStateResponse{}, s.host.DeleteState(ctx, req.GetKey()))
 }
 
-func (s *hostServer) ListState(ctx context.Context, req *replicationv1.ListStateRequest) (*replicationv1.ListStateResponse, error) {
+func (s *hostServer) ListState(ctx context.Context, req *replicationv1.ListStateRequest) (
+	*replicationv1.ListStateResponse, error) {
 	keys, err := s.host.ListState(ctx, req.GetPrefix())
 	return done(&replicationv1.ListStateResponse{Keys: keys}, err)
 }
 
-func (s *hostServer) Listen(ctx context.Context, req *replicationv1.ListenRequest) (*replicationv1.ListenResponse, error) {
-	return done(&replicationv1.ListenResponse{}, s.host.Listen(ctx, replication.ListenRequest{CACert: req.GetCaCert(), Cert: req.GetCert(), Key: req.GetKey()}))
+func (s *hostServer) Listen(ctx context.Context, req *replicationv1.ListenRequest) (*replicationv1.ListenResponse,
+	error) {
+	return done(&replicationv1.ListenResponse{},
+		s.host.Listen(ctx, replication.ListenRequest{CACert: req.GetCaCert(), Cert: req.GetCert(), Key: req.GetKey()}))
 }
 
-func (s *hostServer) StopListening(ctx context.Context, _ *replicationv1.StopListeningRequest) (*replicationv1.StopListeningResponse, error) {
+func (s *hostServer) StopListening(ctx context.Context, _ *replicationv1.StopListeningRequest) (
+	*replicationv1.StopListeningResponse, error) {
 	return done(&replicationv1.StopListeningResponse{}, s.host.StopListening(ctx))
 }
 
@@ -80,11 +87,13 @@ func (s *hostServer) Dial(stream replicationv1.Host_DialServer) error {
 	}
 	target := first.GetTarget()
 	if target == nil {
-		return toStatus(replication.Errorf(replication.InvalidInput, "the first message of Dial does not say whom to connect to"))
+		return toStatus(replication.Errorf(replication.InvalidInput, "the first message of Dial does not say whom to "+
+			"connect to"))
 	}
 	ctx := stream.Context()
 	conn, err := s.host.Dial(ctx, replication.DialRequest{
-		Address: target.GetAddress(), CACert: target.GetCaCert(), ServerName: target.GetServerName(), Cert: target.GetCert(), Key: target.GetKey(),
+		Address: target.GetAddress(), CACert: target.GetCaCert(), ServerName: target.GetServerName(), Cert: target.GetCert(),
+		Key: target.GetKey(),
 	})
 	if err == nil && conn == nil {
 		err = missing("connection")
@@ -92,9 +101,10 @@ func (s *hostServer) Dial(stream replicationv1.Host_DialServer) error {
 	if err != nil {
 		return toStatus(err)
 	}
-	err = stream.Send(&replicationv1.DialResponse{Message: &replicationv1.DialResponse_Connected{Connected: &replicationv1.Connected{
-		LocalAddr: conn.LocalAddr().String(), RemoteAddr: conn.RemoteAddr().String(),
-	}}})
+	err = stream.Send(&replicationv1.DialResponse{Message: &replicationv1.DialResponse_Connected{
+		Connected: &replicationv1.Connected{
+			LocalAddr: conn.LocalAddr().String(), RemoteAddr: conn.RemoteAddr().String(),
+		}}})
 	if err != nil {
 		conn.Close()
 		return err
@@ -102,7 +112,8 @@ func (s *hostServer) Dial(stream replicationv1.Host_DialServer) error {
 	return tunnel.Splice(ctx, dialServerChunks(stream), conn)
 }
 
-func (s *hostServer) RoleAt(ctx context.Context, req *replicationv1.RoleAtRequest) (*replicationv1.RoleAtResponse, error) {
+func (s *hostServer) RoleAt(ctx context.Context, req *replicationv1.RoleAtRequest) (*replicationv1.RoleAtResponse,
+	error) {
 	a, err := s.host.RoleAt(ctx, req.GetApiAddr())
 	if err == nil && a == nil {
 		err = missing("role")
@@ -113,7 +124,8 @@ func (s *hostServer) RoleAt(ctx context.Context, req *replicationv1.RoleAtReques
 	return &replicationv1.RoleAtResponse{Role: string(a.Role), ClusterId: a.ClusterID, SecondaryId: a.SecondaryID}, nil
 }
 
-func (s *hostServer) Position(ctx context.Context, req *replicationv1.PositionRequest) (*replicationv1.PositionResponse, error) {
+func (s *hostServer) Position(ctx context.Context, req *replicationv1.PositionRequest) (*replicationv1.PositionResponse,
+	error) {
 	p, err := s.host.Position(ctx, req.GetId())
 	if err == nil && p == nil {
 		err = missing("position")
@@ -121,10 +133,12 @@ func (s *hostServer) Position(ctx context.Context, req *replicationv1.PositionRe
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &replicationv1.PositionResponse{Position: commonv1.OfPosition(p.Position), Fingerprint: p.Fingerprint, Keys: p.Keys, Proof: p.Proof}, nil
+	return &replicationv1.PositionResponse{Position: commonv1.OfPosition(p.Position), Fingerprint: p.Fingerprint,
+		Keys: p.Keys, Proof: p.Proof}, nil
 }
 
-func (s *hostServer) OpenSlot(ctx context.Context, req *replicationv1.OpenSlotRequest) (*replicationv1.OpenSlotResponse, error) {
+func (s *hostServer) OpenSlot(ctx context.Context, req *replicationv1.OpenSlotRequest) (*replicationv1.OpenSlotResponse,
+	error) {
 	if err := checkProof(req.GetProof()); err != nil {
 		return nil, toStatus(err)
 	}
@@ -138,14 +152,16 @@ func (s *hostServer) OpenSlot(ctx context.Context, req *replicationv1.OpenSlotRe
 	return &replicationv1.OpenSlotResponse{Position: commonv1.OfPosition(o.Position), Proof: o.Proof}, nil
 }
 
-func (s *hostServer) AckSlot(ctx context.Context, req *replicationv1.AckSlotRequest) (*replicationv1.AckSlotResponse, error) {
+func (s *hostServer) AckSlot(ctx context.Context, req *replicationv1.AckSlotRequest) (*replicationv1.AckSlotResponse,
+	error) {
 	if err := checkProof(req.GetProof()); err != nil {
 		return nil, toStatus(err)
 	}
 	return done(&replicationv1.AckSlotResponse{}, s.host.AckSlot(ctx, req.GetId(), req.GetAt().Value(), req.GetProof()))
 }
 
-func (s *hostServer) CloseSlot(ctx context.Context, req *replicationv1.CloseSlotRequest) (*replicationv1.CloseSlotResponse, error) {
+func (s *hostServer) CloseSlot(ctx context.Context, req *replicationv1.CloseSlotRequest) (
+	*replicationv1.CloseSlotResponse, error) {
 	return done(&replicationv1.CloseSlotResponse{}, s.host.CloseSlot(ctx, req.GetId()))
 }
 
@@ -156,7 +172,8 @@ func (s *hostServer) ReadJournal(stream replicationv1.Host_ReadJournalServer) er
 	}
 	req := first.GetStart()
 	if req == nil {
-		return toStatus(replication.Errorf(replication.InvalidInput, "the first message of ReadJournal does not say where to begin"))
+		return toStatus(replication.Errorf(replication.InvalidInput, "the first message of ReadJournal does not say where "+
+			"to begin"))
 	}
 	if err := checkProof(req.GetProof()); err != nil {
 		return toStatus(err)
@@ -203,11 +220,13 @@ func (s *hostServer) ReadJournal(stream replicationv1.Host_ReadJournalServer) er
 	}
 }
 
-func (s *hostServer) ReadRange(ctx context.Context, req *replicationv1.ReadRangeRequest) (*replicationv1.ReadRangeResponse, error) {
+func (s *hostServer) ReadRange(ctx context.Context, req *replicationv1.ReadRangeRequest) (
+	*replicationv1.ReadRangeResponse, error) {
 	if err := checkProof(req.GetProof()); err != nil {
 		return nil, toStatus(err)
 	}
-	r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: string(req.GetAfter()), SlotID: req.GetSlotId(), Proof: req.GetProof()})
+	r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: string(req.GetAfter()), SlotID: req.GetSlotId(),
+		Proof: req.GetProof()})
 	if err == nil && r == nil {
 		err = missing("range")
 	}
@@ -220,16 +239,20 @@ func (s *hostServer) ReadRange(ctx context.Context, req *replicationv1.ReadRange
 	return &replicationv1.ReadRangeResponse{Range: commonv1.OfRange(r)}, nil
 }
 
-func (s *hostServer) AnswerDiff(ctx context.Context, req *replicationv1.AnswerDiffRequest) (*replicationv1.AnswerDiffResponse, error) {
-	answer, err := s.host.AnswerDiff(ctx, replication.AnswerDiffRequest{SlotID: req.GetSlotId(), Question: req.GetQuestion()})
+func (s *hostServer) AnswerDiff(ctx context.Context, req *replicationv1.AnswerDiffRequest) (
+	*replicationv1.AnswerDiffResponse, error) {
+	answer, err := s.host.AnswerDiff(ctx, replication.AnswerDiffRequest{SlotID: req.GetSlotId(),
+		Question: req.GetQuestion()})
 	if err == nil {
 		err = checkPayload("answer", answer)
 	}
 	return done(&replicationv1.AnswerDiffResponse{Answer: answer}, err)
 }
 
-func (s *hostServer) SealHandover(ctx context.Context, req *replicationv1.SealHandoverRequest) (*replicationv1.SealHandoverResponse, error) {
-	h, err := s.host.SealHandover(ctx, replication.SealHandoverRequest{SecondaryID: req.GetSecondaryId(), Challenge: req.GetChallenge()})
+func (s *hostServer) SealHandover(ctx context.Context, req *replicationv1.SealHandoverRequest) (
+	*replicationv1.SealHandoverResponse, error) {
+	h, err := s.host.SealHandover(ctx, replication.SealHandoverRequest{SecondaryID: req.GetSecondaryId(),
+		Challenge: req.GetChallenge()})
 	if err == nil && h == nil {
 		err = missing("handover")
 	}
@@ -246,19 +269,23 @@ func cursorAnswer(c *replication.Cursor, err error) (*replicationv1.CursorRespon
 	return toCursor(c), nil
 }
 
-func (s *hostServer) Cursor(ctx context.Context, _ *replicationv1.CursorRequest) (*replicationv1.CursorResponse, error) {
+func (s *hostServer) Cursor(ctx context.Context, _ *replicationv1.CursorRequest) (*replicationv1.CursorResponse,
+	error) {
 	return cursorAnswer(s.host.Cursor(ctx))
 }
 
-func (s *hostServer) BeginCopy(ctx context.Context, req *replicationv1.BeginCopyRequest) (*replicationv1.CursorResponse, error) {
+func (s *hostServer) BeginCopy(ctx context.Context, req *replicationv1.BeginCopyRequest) (*replicationv1.CursorResponse,
+	error) {
 	if err := checkProof(req.GetProof()); err != nil {
 		return nil, toStatus(err)
 	}
 	return cursorAnswer(s.host.BeginCopy(ctx, replication.Opening{Position: req.GetFrom().Value(), Proof: req.GetProof()}))
 }
 
-func (s *hostServer) ApplyRange(ctx context.Context, req *replicationv1.ApplyRangeRequest) (*replicationv1.CursorResponse, error) {
-	if err := errors.Join(checkPayload("range", req.GetRange().GetPayload()), checkProof(req.GetRange().GetProof())); err != nil {
+func (s *hostServer) ApplyRange(ctx context.Context, req *replicationv1.ApplyRangeRequest) (
+	*replicationv1.CursorResponse, error) {
+	if err := errors.Join(checkPayload("range", req.GetRange().GetPayload()),
+		checkProof(req.GetRange().GetProof())); err != nil {
 		return nil, toStatus(err)
 	}
 	return cursorAnswer(s.host.ApplyRange(ctx, req.GetRange().Value()))
@@ -278,19 +305,24 @@ func (s *hostServer) Diff(ctx context.Context, req *replicationv1.DiffRequest) (
 	return toDiffStep(step), nil
 }
 
-func (s *hostServer) Verify(ctx context.Context, req *replicationv1.VerifyRequest) (*replicationv1.VerifyResponse, error) {
+func (s *hostServer) Verify(ctx context.Context, req *replicationv1.VerifyRequest) (*replicationv1.VerifyResponse,
+	error) {
 	if err := checkProof(req.GetProof()); err != nil {
 		return nil, toStatus(err)
 	}
-	return done(&replicationv1.VerifyResponse{}, s.host.Verify(ctx, req.GetAt().Value(), req.GetFingerprint(), req.GetProof()))
+	return done(&replicationv1.VerifyResponse{}, s.host.Verify(ctx, req.GetAt().Value(), req.GetFingerprint(),
+		req.GetProof()))
 }
 
-func (s *hostServer) EndCopy(ctx context.Context, _ *replicationv1.EndCopyRequest) (*replicationv1.CursorResponse, error) {
+func (s *hostServer) EndCopy(ctx context.Context, _ *replicationv1.EndCopyRequest) (*replicationv1.CursorResponse,
+	error) {
 	return cursorAnswer(s.host.EndCopy(ctx))
 }
 
-func (s *hostServer) ApplyFrame(ctx context.Context, req *replicationv1.ApplyFrameRequest) (*replicationv1.CursorResponse, error) {
-	if err := errors.Join(checkPayload("frame", req.GetFrame().GetPayload()), checkProof(req.GetFrame().GetProof())); err != nil {
+func (s *hostServer) ApplyFrame(ctx context.Context, req *replicationv1.ApplyFrameRequest) (
+	*replicationv1.CursorResponse, error) {
+	if err := errors.Join(checkPayload("frame", req.GetFrame().GetPayload()),
+		checkProof(req.GetFrame().GetProof())); err != nil {
 		return nil, toStatus(err)
 	}
 	return cursorAnswer(s.host.ApplyFrame(ctx, req.GetFrame().Value()))

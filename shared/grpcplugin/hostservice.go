@@ -84,7 +84,8 @@ func recoverStream(logger hclog.Logger) grpc.StreamServerInterceptor {
 
 func recovered(logger hclog.Logger, method string, err *error) {
 	if fault := recover(); fault != nil {
-		logger.Error("panic in a call of the replication plugin", "method", method, "panic", fault, "stack", string(debug.Stack()))
+		logger.Error("panic in a call of the replication plugin", "method", method, "panic", fault, "stack",
+			string(debug.Stack()))
 		*err = toStatus(replication.Errorf(replication.Internal, "the host failed inside: its log has the details"))
 	}
 }

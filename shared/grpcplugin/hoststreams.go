@@ -22,9 +22,10 @@ func (c *hostClient) Dial(ctx context.Context, req replication.DialRequest) (net
 	stream, err := c.rpc.Dial(streamCtx)
 	if err == nil {
 		// A Send that fails says io.EOF; Recv has the reason.
-		_ = stream.Send(&replicationv1.DialRequest{Message: &replicationv1.DialRequest_Target{Target: &replicationv1.DialTarget{
-			Address: req.Address, CaCert: req.CACert, ServerName: req.ServerName, Cert: req.Cert, Key: req.Key,
-		}}})
+		_ = stream.Send(&replicationv1.DialRequest{
+			Message: &replicationv1.DialRequest_Target{Target: &replicationv1.DialTarget{
+				Address: req.Address, CaCert: req.CACert, ServerName: req.ServerName, Cert: req.Cert, Key: req.Key,
+			}}})
 	}
 	var first *replicationv1.DialResponse
 	if err == nil {
@@ -51,7 +52,8 @@ func (c *hostClient) Dial(ctx context.Context, req replication.DialRequest) (net
 }
 
 // ReadJournal implements [replication.Host].
-func (c *hostClient) ReadJournal(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader, error) {
+func (c *hostClient) ReadJournal(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader,
+	error) {
 	streamCtx, cancel := context.WithCancel(ctx)
 	stream, err := c.rpc.ReadJournal(streamCtx)
 	if err == nil {
@@ -82,11 +84,13 @@ type frameReader struct {
 
 func (r *frameReader) Next() (*replication.Frame, error) {
 	// A Send that fails says io.EOF; Recv has the reason.
-	_ = r.stream.Send(&replicationv1.ReadJournalRequest{Message: &replicationv1.ReadJournalRequest_Next{Next: &replicationv1.NextFrame{}}})
+	_ = r.stream.Send(&replicationv1.ReadJournalRequest{Message: &replicationv1.ReadJournalRequest_Next{
+		Next: &replicationv1.NextFrame{}}})
 	res, err := r.stream.Recv()
 	switch {
 	case errors.Is(err, io.EOF):
-		return nil, replication.Errorf(replication.Unavailable, "%s ended the journal stream: read again from the last position", r.link.peer)
+		return nil, replication.Errorf(replication.Unavailable, "%s ended the journal stream: read again from the last "+
+			"position", r.link.peer)
 	case err != nil:
 		return nil, r.link.err(r.ctx, err)
 	case res.GetFrame() == nil:

@@ -35,14 +35,16 @@ func checkPayload(what string, payload []byte) error {
 
 func checkProof(p replication.Proof) error {
 	if len(p) > replication.ProofMax {
-		return replication.Errorf(replication.InvalidInput, "a proof has %d bytes: at most %d are allowed", len(p), replication.ProofMax)
+		return replication.Errorf(replication.InvalidInput, "a proof has %d bytes: at most %d are allowed", len(p),
+			replication.ProofMax)
 	}
 	return nil
 }
 
 func checkTransition(t *replication.Transition) error {
 	if t == nil {
-		return replication.Errorf(replication.Internal, "the plugin answered neither with a change of role nor with an error: this is a fault of the plugin")
+		return replication.Errorf(replication.Internal, "the plugin answered neither with a change of role nor with an "+
+			"error: this is a fault of the plugin")
 	}
 	for k, v := range t.PutState {
 		if err := checkState(k, v); err != nil {

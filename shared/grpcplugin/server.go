@@ -36,12 +36,14 @@ type backendServer struct {
 // Attach makes the backend and holds the stream until the host is gone.
 func (s *backendServer) Attach(req *replicationv1.AttachRequest, stream replicationv1.Replication_AttachServer) error {
 	if !s.claimed.CompareAndSwap(false, true) {
-		return toStatus(replication.Errorf(replication.InvalidInput, "the plugin is attached already: start another process for another host"))
+		return toStatus(replication.Errorf(replication.InvalidInput, "the plugin is attached already: start another "+
+			"process for another host"))
 	}
 	cc, err := dialHost(s.broker, req)
 	if err != nil {
 		s.claimed.Store(false)
-		return toStatus(replication.Errorf(replication.Unavailable, "the plugin cannot reach the services of the host: %w", err))
+		return toStatus(replication.Errorf(replication.Unavailable, "the plugin cannot reach the services of the host: "+
+			"%w", err))
 	}
 	defer cc.close()
 
@@ -90,7 +92,8 @@ func answer[Res any](s *backendServer, do func(replication.Backend) (*Res, error
 	return res, nil
 }
 
-func answerTransition(s *backendServer, do func(replication.Backend) (*replication.Transition, error)) (*replicationv1.TransitionResponse, error) {
+func answerTransition(s *backendServer, do func(replication.Backend) (*replication.Transition, error)) (
+	*replicationv1.TransitionResponse, error) {
 	return answer(s, func(b replication.Backend) (*replicationv1.TransitionResponse, error) {
 		t, err := do(b)
 		if err != nil {
@@ -103,9 +106,12 @@ func answerTransition(s *backendServer, do func(replication.Backend) (*replicati
 	})
 }
 
-func (s *backendServer) Start(ctx context.Context, req *replicationv1.StartRequest) (*replicationv1.StartResponse, error) {
+func (s *backendServer) Start(ctx context.Context, req *replicationv1.StartRequest) (*replicationv1.StartResponse,
+	error) {
 	return answer(s, func(b replication.Backend) (*replicationv1.StartResponse, error) {
-		return &replicationv1.StartResponse{}, b.Start(ctx, replication.StartRequest{Role: replication.Role(req.GetRole()), ClusterID: req.GetClusterId(), Contested: req.GetContested()})
+		return &replicationv1.StartResponse{},
+			b.Start(ctx, replication.StartRequest{Role: replication.Role(req.GetRole()), ClusterID: req.GetClusterId(),
+				Contested: req.GetContested()})
 	})
 }
 
@@ -115,7 +121,8 @@ func (s *backendServer) Stop(ctx context.Context, _ *replicationv1.StopRequest) 
 	})
 }
 
-func (s *backendServer) Status(ctx context.Context, _ *replicationv1.StatusRequest) (*replicationv1.StatusResponse, error) {
+func (s *backendServer) Status(ctx context.Context, _ *replicationv1.StatusRequest) (*replicationv1.StatusResponse,
+	error) {
 	return answer(s, func(b replication.Backend) (*replicationv1.StatusResponse, error) {
 		st, err := b.Status(ctx)
 		if err != nil {
@@ -147,7 +154,8 @@ func (s *backendServer) ServeConn(stream replicationv1.Replication_ServeConnServ
 		Local: "cluster-port", Remote: peer.GetRemoteAddr(),
 		MapError: func(err error) error { return l.err(ctx, err) },
 	})
-	err = b.ServeConn(ctx, conn, replication.PeerInfo{Certificate: peer.GetCertificate(), RemoteAddr: peer.GetRemoteAddr()})
+	err = b.ServeConn(ctx, conn, replication.PeerInfo{Certificate: peer.GetCertificate(),
+		RemoteAddr: peer.GetRemoteAddr()})
 	conn.Close()
 	linger := time.NewTimer(tunnel.Linger)
 	defer linger.Stop()
@@ -159,21 +167,31 @@ func (s *backendServer) ServeConn(stream replicationv1.Replication_ServeConnServ
 	return toStatus(err)
 }
 
-func (s *backendServer) EnablePrimary(ctx context.Context, req *replicationv1.EnablePrimaryRequest) (*replicationv1.TransitionResponse, error) {
+func (s *backendServer) EnablePrimary(ctx context.Context, req *replicationv1.EnablePrimaryRequest) (
+	*replicationv1.TransitionResponse, error) {
 	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
 		return b.EnablePrimary(ctx, replication.EnablePrimaryRequest{PrimaryClusterAddr: req.GetPrimaryClusterAddr()})
 	})
 }
 
-func (s *backendServer) DemotePrimary(ctx context.Context, _ *replicationv1.DemotePrimaryRequest) (*replicationv1.TransitionResponse, error) {
-	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) { return b.DemotePrimary(ctx) })
+func (s *backendServer) DemotePrimary(ctx context.Context, _ *replicationv1.DemotePrimaryRequest) (
+	*replicationv1.TransitionResponse, error) {
+	return answerTransition(s, func(b replication.Backend) (*replication.Transition,
+		error) {
+		return b.DemotePrimary(ctx)
+	})
 }
 
-func (s *backendServer) DisablePrimary(ctx context.Context, _ *replicationv1.DisablePrimaryRequest) (*replicationv1.TransitionResponse, error) {
-	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) { return b.DisablePrimary(ctx) })
+func (s *backendServer) DisablePrimary(ctx context.Context, _ *replicationv1.DisablePrimaryRequest) (
+	*replicationv1.TransitionResponse, error) {
+	return answerTransition(s, func(b replication.Backend) (*replication.Transition,
+		error) {
+		return b.DisablePrimary(ctx)
+	})
 }
 
-func (s *backendServer) SecondaryToken(ctx context.Context, req *replicationv1.SecondaryTokenRequest) (*replicationv1.SecondaryTokenResponse, error) {
+func (s *backendServer) SecondaryToken(ctx context.Context, req *replicationv1.SecondaryTokenRequest) (
+	*replicationv1.SecondaryTokenResponse, error) {
 	return answer(s, func(b replication.Backend) (*replicationv1.SecondaryTokenResponse, error) {
 		res, err := b.SecondaryToken(ctx, replication.SecondaryTokenRequest{ID: req.GetId()})
 		if err != nil {
@@ -182,39 +200,53 @@ func (s *backendServer) SecondaryToken(ctx context.Context, req *replicationv1.S
 		if res == nil {
 			return nil, missing("activation bundle")
 		}
-		return &replicationv1.SecondaryTokenResponse{Bundle: res.Bundle, ClusterId: res.ClusterID, Certificate: res.Certificate}, nil
+		return &replicationv1.SecondaryTokenResponse{Bundle: res.Bundle, ClusterId: res.ClusterID,
+			Certificate: res.Certificate}, nil
 	})
 }
 
-func (s *backendServer) RevokeSecondary(ctx context.Context, req *replicationv1.RevokeSecondaryRequest) (*replicationv1.RevokeSecondaryResponse, error) {
+func (s *backendServer) RevokeSecondary(ctx context.Context, req *replicationv1.RevokeSecondaryRequest) (
+	*replicationv1.RevokeSecondaryResponse, error) {
 	return answer(s, func(b replication.Backend) (*replicationv1.RevokeSecondaryResponse, error) {
-		return &replicationv1.RevokeSecondaryResponse{}, b.RevokeSecondary(ctx, replication.RevokeSecondaryRequest{ID: req.GetId()})
+		return &replicationv1.RevokeSecondaryResponse{},
+			b.RevokeSecondary(ctx, replication.RevokeSecondaryRequest{ID: req.GetId()})
 	})
 }
 
-func (s *backendServer) EnableSecondary(ctx context.Context, req *replicationv1.EnableSecondaryRequest) (*replicationv1.TransitionResponse, error) {
+func (s *backendServer) EnableSecondary(ctx context.Context, req *replicationv1.EnableSecondaryRequest) (
+	*replicationv1.TransitionResponse, error) {
 	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
-		return b.EnableSecondary(ctx, replication.EnableSecondaryRequest{Bundle: req.GetBundle(), ID: req.GetId(), Challenge: req.GetChallenge()})
+		return b.EnableSecondary(ctx, replication.EnableSecondaryRequest{Bundle: req.GetBundle(), ID: req.GetId(),
+			Challenge: req.GetChallenge()})
 	})
 }
 
-func (s *backendServer) PromoteSecondary(ctx context.Context, req *replicationv1.PromoteSecondaryRequest) (*replicationv1.TransitionResponse, error) {
+func (s *backendServer) PromoteSecondary(ctx context.Context, req *replicationv1.PromoteSecondaryRequest) (
+	*replicationv1.TransitionResponse, error) {
 	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
-		return b.PromoteSecondary(ctx, replication.PromoteSecondaryRequest{PrimaryClusterAddr: req.GetPrimaryClusterAddr(), Force: req.GetForce()})
+		return b.PromoteSecondary(ctx, replication.PromoteSecondaryRequest{PrimaryClusterAddr: req.GetPrimaryClusterAddr(),
+			Force: req.GetForce()})
 	})
 }
 
-func (s *backendServer) DisableSecondary(ctx context.Context, _ *replicationv1.DisableSecondaryRequest) (*replicationv1.TransitionResponse, error) {
-	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) { return b.DisableSecondary(ctx) })
+func (s *backendServer) DisableSecondary(ctx context.Context, _ *replicationv1.DisableSecondaryRequest) (
+	*replicationv1.TransitionResponse, error) {
+	return answerTransition(s, func(b replication.Backend) (*replication.Transition,
+		error) {
+		return b.DisableSecondary(ctx)
+	})
 }
 
-func (s *backendServer) UpdatePrimary(ctx context.Context, req *replicationv1.UpdatePrimaryRequest) (*replicationv1.TransitionResponse, error) {
+func (s *backendServer) UpdatePrimary(ctx context.Context, req *replicationv1.UpdatePrimaryRequest) (
+	*replicationv1.TransitionResponse, error) {
 	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
-		return b.UpdatePrimary(ctx, replication.UpdatePrimaryRequest{Bundle: req.GetBundle(), ID: req.GetId(), Addrs: req.GetAddrs(), Challenge: req.GetChallenge()})
+		return b.UpdatePrimary(ctx, replication.UpdatePrimaryRequest{Bundle: req.GetBundle(), ID: req.GetId(),
+			Addrs: req.GetAddrs(), Challenge: req.GetChallenge()})
 	})
 }
 
-func (s *backendServer) Recover(ctx context.Context, _ *replicationv1.RecoverRequest) (*replicationv1.RecoverResponse, error) {
+func (s *backendServer) Recover(ctx context.Context, _ *replicationv1.RecoverRequest) (*replicationv1.RecoverResponse,
+	error) {
 	return answer(s, func(b replication.Backend) (*replicationv1.RecoverResponse, error) {
 		return &replicationv1.RecoverResponse{}, b.Recover(ctx)
 	})

@@ -25,7 +25,8 @@ import (
 )
 
 // With -update this build becomes the last release: do that for a release, and never else.
-var update = flag.Bool("update", false, "record the descriptors and the messages of this build as those of the last release")
+var update = flag.Bool("update", false, "record the descriptors and the messages of this build as those of the last "+
+	"release")
 
 const (
 	descriptorsFile = "testdata/released.binpb"
@@ -75,7 +76,8 @@ func TestMessagesOfTheLastReleaseArePlayed(t *testing.T) {
 		}
 		was, err := old.FindDescriptorByName(protoreflect.FullName(name))
 		require.NoError(t, err)
-		first, second := dynamicpb.NewMessage(was.(protoreflect.MessageDescriptor)), dynamicpb.NewMessage(was.(protoreflect.MessageDescriptor))
+		first, second := dynamicpb.NewMessage(was.(protoreflect.MessageDescriptor)),
+			dynamicpb.NewMessage(was.(protoreflect.MessageDescriptor))
 		require.NoError(t, proto.Unmarshal(sent, first))
 		require.NoError(t, proto.Unmarshal(again, second), name)
 		require.True(t, proto.Equal(first, second), name)
@@ -102,7 +104,8 @@ func TestBreakingChangesAreFound(t *testing.T) {
 			m := message(set, "link.v1.HelloRequest")
 			m.Field = append(m.Field, &descriptorpb.FieldDescriptorProto{
 				Name: proto.String("more"), Number: proto.Int32(1000),
-				Type: descriptorpb.FieldDescriptorProto_TYPE_BYTES.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+				Type:  descriptorpb.FieldDescriptorProto_TYPE_BYTES.Enum(),
+				Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
 			})
 		},
 		"link.v1.HelloRequest: field 2 (set_id) is gone": func(set *descriptorpb.FileDescriptorSet) {
@@ -120,7 +123,8 @@ func TestBreakingChangesAreFound(t *testing.T) {
 			m.ReservedRange = nil
 			m.Field = append(m.Field, &descriptorpb.FieldDescriptorProto{
 				Name: proto.String("again"), Number: proto.Int32(4),
-				Type: descriptorpb.FieldDescriptorProto_TYPE_BYTES.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+				Type:  descriptorpb.FieldDescriptorProto_TYPE_BYTES.Enum(),
+				Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
 			})
 		},
 		"link.v1.Link.Hello is gone": func(set *descriptorpb.FileDescriptorSet) {
@@ -165,7 +169,8 @@ func released(t *testing.T) *protoregistry.Files {
 func roots() (services []protoreflect.ServiceDescriptor, messages []protoreflect.MessageDescriptor) {
 	messages = append(messages, (*replicationv1.Error)(nil).ProtoReflect().Descriptor())
 	seen := map[protoreflect.FullName]bool{}
-	for _, file := range []protoreflect.FileDescriptor{linkv1.File_link_v1_link_proto, replicationv1.File_replication_v1_replication_proto} {
+	for _, file := range []protoreflect.FileDescriptor{linkv1.File_link_v1_link_proto,
+		replicationv1.File_replication_v1_replication_proto} {
 		for i := range file.Services().Len() {
 			s := file.Services().Get(i)
 			services = append(services, s)

@@ -12,17 +12,19 @@ import (
 // Backend is a fake plugin: each method calls the function of its name. A call of
 // one that is not set fails as Internal. The fields are set before first use.
 type Backend struct {
-	StartFunc            func(ctx context.Context, req replication.StartRequest) error
-	StopFunc             func(ctx context.Context) error
-	StatusFunc           func(ctx context.Context) (*replication.Status, error)
-	ServeConnFunc        func(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error
-	EnablePrimaryFunc    func(ctx context.Context, req replication.EnablePrimaryRequest) (*replication.Transition, error)
-	DemotePrimaryFunc    func(ctx context.Context) (*replication.Transition, error)
-	DisablePrimaryFunc   func(ctx context.Context) (*replication.Transition, error)
-	SecondaryTokenFunc   func(ctx context.Context, req replication.SecondaryTokenRequest) (*replication.SecondaryTokenResponse, error)
+	StartFunc          func(ctx context.Context, req replication.StartRequest) error
+	StopFunc           func(ctx context.Context) error
+	StatusFunc         func(ctx context.Context) (*replication.Status, error)
+	ServeConnFunc      func(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error
+	EnablePrimaryFunc  func(ctx context.Context, req replication.EnablePrimaryRequest) (*replication.Transition, error)
+	DemotePrimaryFunc  func(ctx context.Context) (*replication.Transition, error)
+	DisablePrimaryFunc func(ctx context.Context) (*replication.Transition, error)
+	SecondaryTokenFunc func(ctx context.Context, req replication.SecondaryTokenRequest) (
+		*replication.SecondaryTokenResponse, error)
 	RevokeSecondaryFunc  func(ctx context.Context, req replication.RevokeSecondaryRequest) error
 	EnableSecondaryFunc  func(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition, error)
-	PromoteSecondaryFunc func(ctx context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition, error)
+	PromoteSecondaryFunc func(ctx context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition,
+		error)
 	DisableSecondaryFunc func(ctx context.Context) (*replication.Transition, error)
 	UpdatePrimaryFunc    func(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error)
 	RecoverFunc          func(ctx context.Context) error
@@ -64,7 +66,8 @@ func (fake *Backend) ServeConn(ctx context.Context, conn net.Conn, peer replicat
 }
 
 // EnablePrimary implements [replication.Backend].
-func (fake *Backend) EnablePrimary(ctx context.Context, req replication.EnablePrimaryRequest) (*replication.Transition, error) {
+func (fake *Backend) EnablePrimary(ctx context.Context, req replication.EnablePrimaryRequest) (*replication.Transition,
+	error) {
 	if fake.EnablePrimaryFunc == nil {
 		return nil, unexpected("EnablePrimary")
 	}
@@ -88,7 +91,8 @@ func (fake *Backend) DisablePrimary(ctx context.Context) (*replication.Transitio
 }
 
 // SecondaryToken implements [replication.Backend].
-func (fake *Backend) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (*replication.SecondaryTokenResponse, error) {
+func (fake *Backend) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (
+	*replication.SecondaryTokenResponse, error) {
 	if fake.SecondaryTokenFunc == nil {
 		return nil, unexpected("SecondaryToken")
 	}
@@ -104,7 +108,8 @@ func (fake *Backend) RevokeSecondary(ctx context.Context, req replication.Revoke
 }
 
 // EnableSecondary implements [replication.Backend].
-func (fake *Backend) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition, error) {
+func (fake *Backend) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (
+	*replication.Transition, error) {
 	if fake.EnableSecondaryFunc == nil {
 		return nil, unexpected("EnableSecondary")
 	}
@@ -112,7 +117,8 @@ func (fake *Backend) EnableSecondary(ctx context.Context, req replication.Enable
 }
 
 // PromoteSecondary implements [replication.Backend].
-func (fake *Backend) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition, error) {
+func (fake *Backend) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (
+	*replication.Transition, error) {
 	if fake.PromoteSecondaryFunc == nil {
 		return nil, unexpected("PromoteSecondary")
 	}
@@ -128,7 +134,8 @@ func (fake *Backend) DisableSecondary(ctx context.Context) (*replication.Transit
 }
 
 // UpdatePrimary implements [replication.Backend].
-func (fake *Backend) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error) {
+func (fake *Backend) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition,
+	error) {
 	if fake.UpdatePrimaryFunc == nil {
 		return nil, unexpected("UpdatePrimary")
 	}
@@ -144,7 +151,8 @@ func (fake *Backend) Recover(ctx context.Context) error {
 }
 
 // Forward implements [replication.Backend].
-func (fake *Backend) Forward(ctx context.Context, req replication.ForwardRequest) (*replication.ForwardResponse, error) {
+func (fake *Backend) Forward(ctx context.Context, req replication.ForwardRequest) (*replication.ForwardResponse,
+	error) {
 	if fake.ForwardFunc == nil {
 		return nil, unexpected("Forward")
 	}

@@ -34,9 +34,10 @@ type Host struct {
 	BeginCopyFunc     func(ctx context.Context, from replication.Opening) (*replication.Cursor, error)
 	ApplyRangeFunc    func(ctx context.Context, r *replication.Range) (*replication.Cursor, error)
 	DiffFunc          func(ctx context.Context, answer []byte) (*replication.DiffStep, error)
-	VerifyFunc        func(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint, primary replication.Proof) error
-	EndCopyFunc       func(ctx context.Context) (*replication.Cursor, error)
-	ApplyFrameFunc    func(ctx context.Context, f *replication.Frame) (*replication.Cursor, error)
+	VerifyFunc        func(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint,
+		primary replication.Proof) error
+	EndCopyFunc    func(ctx context.Context) (*replication.Cursor, error)
+	ApplyFrameFunc func(ctx context.Context, f *replication.Frame) (*replication.Cursor, error)
 }
 
 var _ replication.Host = (*Host)(nil)
@@ -138,7 +139,8 @@ func (fake *Host) CloseSlot(ctx context.Context, id string) error {
 }
 
 // ReadJournal implements [replication.Host].
-func (fake *Host) ReadJournal(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader, error) {
+func (fake *Host) ReadJournal(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader,
+	error) {
 	if fake.ReadJournalFunc == nil {
 		return nil, unexpected("ReadJournal")
 	}
@@ -154,7 +156,8 @@ func (fake *Host) ReadRange(ctx context.Context, req replication.ReadRangeReques
 }
 
 // SealHandover implements [replication.Host].
-func (fake *Host) SealHandover(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover, error) {
+func (fake *Host) SealHandover(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover,
+	error) {
 	if fake.SealHandoverFunc == nil {
 		return nil, unexpected("SealHandover")
 	}
@@ -202,7 +205,8 @@ func (fake *Host) Diff(ctx context.Context, answer []byte) (*replication.DiffSte
 }
 
 // Verify implements [replication.Host].
-func (fake *Host) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint, primary replication.Proof) error {
+func (fake *Host) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint,
+	primary replication.Proof) error {
 	if fake.VerifyFunc == nil {
 		return unexpected("Verify")
 	}

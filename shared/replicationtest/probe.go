@@ -94,7 +94,8 @@ func (p *Probe) ServeConn(_ context.Context, conn net.Conn, peer replication.Pee
 //	host METHOD      calls the host and answers its JSON as the record "result"
 //	crash            ends the process
 //	hang             ignores the context for ever
-func (p *Probe) EnablePrimary(ctx context.Context, req replication.EnablePrimaryRequest) (*replication.Transition, error) {
+func (p *Probe) EnablePrimary(ctx context.Context, req replication.EnablePrimaryRequest) (*replication.Transition,
+	error) {
 	words := strings.SplitN(req.PrimaryClusterAddr, " ", 3)
 	switch words[0] {
 	case "fail":
@@ -146,7 +147,8 @@ func (p *Probe) DisablePrimary(_ context.Context) (*replication.Transition, erro
 }
 
 // SecondaryToken implements [replication.Backend].
-func (p *Probe) SecondaryToken(_ context.Context, req replication.SecondaryTokenRequest) (*replication.SecondaryTokenResponse, error) {
+func (p *Probe) SecondaryToken(_ context.Context, req replication.SecondaryTokenRequest) (
+	*replication.SecondaryTokenResponse, error) {
 	text, err := json.Marshal(req)
 	return &replication.SecondaryTokenResponse{Bundle: text, ClusterID: "set", Certificate: []byte("certificate")}, err
 }
@@ -157,12 +159,14 @@ func (p *Probe) RevokeSecondary(_ context.Context, req replication.RevokeSeconda
 }
 
 // EnableSecondary implements [replication.Backend].
-func (p *Probe) EnableSecondary(_ context.Context, req replication.EnableSecondaryRequest) (*replication.Transition, error) {
+func (p *Probe) EnableSecondary(_ context.Context, req replication.EnableSecondaryRequest) (*replication.Transition,
+	error) {
 	return reply("request", req)
 }
 
 // PromoteSecondary implements [replication.Backend].
-func (p *Probe) PromoteSecondary(_ context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition, error) {
+func (p *Probe) PromoteSecondary(_ context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition,
+	error) {
 	return reply("request", req)
 }
 
@@ -172,7 +176,8 @@ func (p *Probe) DisableSecondary(_ context.Context) (*replication.Transition, er
 }
 
 // UpdatePrimary implements [replication.Backend].
-func (p *Probe) UpdatePrimary(_ context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error) {
+func (p *Probe) UpdatePrimary(_ context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition,
+	error) {
 	return reply("request", req)
 }
 

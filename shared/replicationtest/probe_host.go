@@ -28,16 +28,19 @@ func probeListen() replication.ListenRequest {
 }
 
 func probeDial() replication.DialRequest {
-	return replication.DialRequest{Address: "https://there:8201", CACert: []byte("ca"), ServerName: "name", Cert: []byte("cert"), Key: []byte("key")}
+	return replication.DialRequest{Address: "https://there:8201", CACert: []byte("ca"), ServerName: "name",
+		Cert: []byte("cert"), Key: []byte("key")}
 }
 
 func probeRange() *replication.Range {
 	// Not UTF-8: a storage key may be any bytes.
-	return &replication.Range{After: "a\xff", UpTo: "b\xfe", Last: true, Keys: 4, AsOf: 5, Payload: []byte("range"), Proof: probeProof()}
+	return &replication.Range{After: "a\xff", UpTo: "b\xfe", Last: true, Keys: 4, AsOf: 5, Payload: []byte("range"),
+		Proof: probeProof()}
 }
 
 func probeFrame() *replication.Frame {
-	return &replication.Frame{After: 1, To: probePosition(), ConsistentFrom: 2, Payload: []byte("frame"), Proof: probeProof()}
+	return &replication.Frame{After: 1, To: probePosition(), ConsistentFrom: 2, Payload: []byte("frame"),
+		Proof: probeProof()}
 }
 
 func (p *Probe) callHost(ctx context.Context, method string) (any, error) {
@@ -109,7 +112,8 @@ func (p *Probe) callHost(ctx context.Context, method string) (any, error) {
 // readJournal acknowledges each frame before it asks for the next, until an
 // error, which it returns.
 func (p *Probe) readJournal(ctx context.Context) (any, error) {
-	r, err := p.host.ReadJournal(ctx, replication.ReadJournalRequest{SlotID: "slot", After: probePosition(), Proof: probeProof()})
+	r, err := p.host.ReadJournal(ctx, replication.ReadJournalRequest{SlotID: "slot", After: probePosition(),
+		Proof: probeProof()})
 	if err != nil {
 		return nil, err
 	}

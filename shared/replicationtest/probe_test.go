@@ -14,7 +14,8 @@ import (
 func TestProbeValuesHaveNoZeroField(t *testing.T) {
 	t.Parallel()
 	for _, v := range []any{
-		*ProbeStatus(), ProbeStatus().Primaries[0], *ProbeTransition(), *probeRange(), *probeFrame(), probeListen(), probeDial(), probePosition(),
+		*ProbeStatus(), ProbeStatus().Primaries[0], *ProbeTransition(), *probeRange(), *probeFrame(), probeListen(),
+		probeDial(), probePosition(),
 	} {
 		value := reflect.ValueOf(v)
 		for i := range value.NumField() {

@@ -39,7 +39,8 @@ func TestCrashEndsTheHostsCalls(t *testing.T) {
 	}, false)
 	read := make(chan error, 1)
 	go func() {
-		_, err := b.EnablePrimary(context.WithoutCancel(t.Context()), replication.EnablePrimaryRequest{PrimaryClusterAddr: "host ReadJournal"})
+		_, err := b.EnablePrimary(context.WithoutCancel(t.Context()),
+			replication.EnablePrimaryRequest{PrimaryClusterAddr: "host ReadJournal"})
 		read <- err
 	}()
 	<-reading
@@ -92,7 +93,8 @@ func TestCrashUnderAForwardedRequestIsUncertain(t *testing.T) {
 func TestForwardedPayloadsMayBeLarge(t *testing.T) {
 	t.Parallel()
 	large := bytes.Repeat([]byte("0123456789abcdef"), replication.PayloadMax/16)
-	host := &replicationtest.Host{ReceiveFunc: func(_ context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
+	host := &replicationtest.Host{ReceiveFunc: func(_ context.Context, req replication.ReceiveRequest) (
+		*replication.ReceiveResponse, error) {
 		if len(req.Payload) == 0 {
 			return &replication.ReceiveResponse{Payload: large}, nil
 		}

@@ -85,7 +85,8 @@ func testStart(t *testing.T, connect Connect) {
 		return nil
 	}}
 	b := connect(t, host)
-	require.NoError(t, b.Start(t.Context(), replication.StartRequest{Role: replication.Secondary, ClusterID: "set", Contested: true}))
+	require.NoError(t, b.Start(t.Context(), replication.StartRequest{Role: replication.Secondary, ClusterID: "set",
+		Contested: true}))
 	require.Equal(t, `started{"Role":"secondary","ClusterID":"set","Contested":true}`, <-got)
 	require.NoError(t, b.Stop(t.Context()))
 }
@@ -116,8 +117,10 @@ func testRequests(t *testing.T, connect Connect) {
 	check(update, tr, err)
 	token, err := b.SecondaryToken(ctx, replication.SecondaryTokenRequest{ID: "i"})
 	require.NoError(t, err)
-	require.Equal(t, &replication.SecondaryTokenResponse{Bundle: []byte(`{"ID":"i"}`), ClusterID: "set", Certificate: []byte("certificate")}, token)
-	requireError(t, b.RevokeSecondary(ctx, replication.RevokeSecondaryRequest{ID: "i"}), replication.NotFound, `no secondary "i"`)
+	require.Equal(t, &replication.SecondaryTokenResponse{Bundle: []byte(`{"ID":"i"}`), ClusterID: "set",
+		Certificate: []byte("certificate")}, token)
+	requireError(t, b.RevokeSecondary(ctx, replication.RevokeSecondaryRequest{ID: "i"}), replication.NotFound,
+		`no secondary "i"`)
 	requireError(t, b.Recover(ctx), replication.StorageFailed, "the disk is full")
 }
 

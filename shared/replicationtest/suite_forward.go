@@ -15,7 +15,8 @@ import (
 
 // receiver is a host that does no more than receive.
 func receiver(do func(ctx context.Context, req replication.ReceiveRequest) ([]byte, error)) *Host {
-	return &Host{ReceiveFunc: func(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
+	return &Host{ReceiveFunc: func(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse,
+		error) {
 		answer, err := do(ctx, req)
 		if err != nil {
 			return nil, err

@@ -17,11 +17,14 @@ import (
 func testHostCalls(t *testing.T, connect Connect) {
 	pos := probePosition()
 	node := &replication.Node{
-		APIAddr: "a", ClusterAddr: "c", ClusterAddrs: []string{"c", "d"}, FailoverAddrs: []string{"f"}, ClusterName: "n", VaultVersion: "1", Now: fixedTime(),
+		APIAddr: "a", ClusterAddr: "c", ClusterAddrs: []string{"c", "d"}, FailoverAddrs: []string{"f"}, ClusterName: "n",
+		VaultVersion: "1", Now: fixedTime(),
 	}
-	journal := &replication.JournalPosition{Position: pos, Fingerprint: replication.Fingerprint{1, 2}, Keys: 3, Proof: probeProof()}
+	journal := &replication.JournalPosition{Position: pos, Fingerprint: replication.Fingerprint{1, 2}, Keys: 3,
+		Proof: probeProof()}
 	opening := &replication.Opening{Position: pos, Proof: probeProof()}
-	cursor := &replication.Cursor{Position: pos, Copying: true, CopyFrom: pos, CopiedUpTo: "k\xff", CopiedKeys: 4, ConsistentFrom: 5, Missing: 6, Proof: probeProof()}
+	cursor := &replication.Cursor{Position: pos, Copying: true, CopyFrom: pos, CopiedUpTo: "k\xff", CopiedKeys: 4,
+		ConsistentFrom: 5, Missing: 6, Proof: probeProof()}
 	step := &replication.DiffStep{Done: true, Question: []byte("q\x00"), Differing: 5, Synced: 4, Cursor: cursor}
 	roleAt := &replication.RoleAtAnswer{Role: replication.Primary, ClusterID: "set", SecondaryID: "s"}
 	handover := &replication.Handover{Sealed: []byte("sealed")}
@@ -104,10 +107,13 @@ func testHostCalls(t *testing.T, connect Connect) {
 	}
 	b := connect(t, host)
 	for method, want := range map[string]any{
-		"Node": node, "GetState": []any{[]byte{}, false}, "PutState": nil, "DeleteState": nil, "ListState": []string{"p1", "p2"},
-		"Listen": nil, "StopListening": nil, "RoleAt": roleAt, "Position": journal, "OpenSlot": opening, "AckSlot": nil, "CloseSlot": nil,
+		"Node": node, "GetState": []any{[]byte{}, false}, "PutState": nil, "DeleteState": nil,
+		"ListState": []string{"p1", "p2"},
+		"Listen":    nil, "StopListening": nil, "RoleAt": roleAt, "Position": journal, "OpenSlot": opening, "AckSlot": nil,
+		"CloseSlot": nil,
 		"ReadRange": probeRange(), "SealHandover": handover, "Cursor": cursor, "BeginCopy": cursor,
-		"Verify": nil, "AnswerDiff": []byte("answer\x00"), "Diff": step, "BeginDiff": &replication.DiffStep{Copy: true, Cursor: cursor},
+		"Verify": nil, "AnswerDiff": []byte("answer\x00"), "Diff": step, "BeginDiff": &replication.DiffStep{Copy: true,
+			Cursor: cursor},
 		"ApplyRange": cursor, "EndCopy": cursor, "ApplyFrame": cursor,
 	} {
 		tr, err := command(t, b, "host "+method)

@@ -100,7 +100,8 @@ func testPositionLost(t *testing.T, connect Connect) {
 
 func testCancelJournal(t *testing.T, connect Connect) {
 	reading, closed := make(chan struct{}), make(chan struct{})
-	b := connect(t, &Host{ReadJournalFunc: func(ctx context.Context, _ replication.ReadJournalRequest) (replication.FrameReader, error) {
+	b := connect(t, &Host{ReadJournalFunc: func(ctx context.Context, _ replication.ReadJournalRequest) (
+		replication.FrameReader, error) {
 		return Frames{
 			NextFunc:  func() (*replication.Frame, error) { close(reading); <-ctx.Done(); return nil, ctx.Err() },
 			CloseFunc: func() error { close(closed); return nil },

@@ -59,7 +59,8 @@ type service struct {
 	handle func(ctx context.Context, s tunnel.Stream) error
 }
 
-func (s service) ServeConn(stream grpc.BidiStreamingServer[replicationv1.ServeConnRequest, replicationv1.ServeConnResponse]) error {
+func (s service) ServeConn(
+	stream grpc.BidiStreamingServer[replicationv1.ServeConnRequest, replicationv1.ServeConnResponse]) error {
 	return s.handle(stream.Context(), serverStream{stream})
 }
 

@@ -36,7 +36,8 @@ func locate(dir, command string) (string, error) {
 	path, err := filepath.EvalSymlinks(filepath.Join(root, command))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", invalid("the command %q does not exist in the plugin directory %q: install the file there on every node", command, dir)
+		return "", invalid("the command %q does not exist in the plugin directory %q: install the file there on every node",
+			command, dir)
 	case err != nil:
 		return "", invalid("the command %q in the plugin directory %q cannot be read: %w", command, dir, err)
 	case filepath.Dir(path) != root:
@@ -47,7 +48,8 @@ func locate(dir, command string) (string, error) {
 		return "", invalid("the plugin directory %q cannot be read: %w", dir, err)
 	}
 	if folder.Mode().Perm()&writableByAll != 0 {
-		return "", invalid("every account may write in the plugin directory %q, so any of them decides what runs: run chmod o-w on it", dir)
+		return "", invalid("every account may write in the plugin directory %q, so any of them decides what runs: run "+
+			"chmod o-w on it", dir)
 	}
 	info, err := os.Stat(path)
 	switch {
@@ -56,7 +58,8 @@ func locate(dir, command string) (string, error) {
 	case !info.Mode().IsRegular():
 		return "", invalid("the command %q in the plugin directory %q is not a file", command, dir)
 	case info.Mode().Perm()&writableByAll != 0:
-		return "", invalid("every account may write the command %q in the plugin directory %q: run chmod o-w on it", command, dir)
+		return "", invalid("every account may write the command %q in the plugin directory %q: run chmod o-w on it", command,
+			dir)
 	case info.Mode().Perm()&0o111 == 0:
 		return "", invalid("the command %q in the plugin directory %q is not executable: run chmod +x on it", command, dir)
 	}
@@ -89,5 +92,6 @@ func verify(e *Entry, path string) error {
 }
 
 func checksumError(e *Entry) error {
-	return invalid("the file %q of plugin %q does not have the registered sha256 %s: register the checksum of the file that is installed, or install the file that was registered", e.Command, e.Name, e.SHA256)
+	return invalid("the file %q of plugin %q does not have the registered sha256 %s: register the checksum of the file "+
+		"that is installed, or install the file that was registered", e.Command, e.Name, e.SHA256)
 }

@@ -24,7 +24,8 @@ func TestBuiltinsAreThereByDefault(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []*catalog.Entry{
 		{Name: "replication-dr", Mode: replication.DR, Command: "replication-dr", SHA256: sum, Version: "0.1", Builtin: true},
-		{Name: "replication-performance", Mode: replication.Performance, Command: "replication-performance", Version: "0.1", Builtin: true},
+		{Name: "replication-performance", Mode: replication.Performance, Command: "replication-performance", Version: "0.1",
+			Builtin: true},
 	}, entries)
 	_, err = c.Get(t.Context(), "other")
 	require.Equal(t, replication.NotFound, replication.KindOf(err))
@@ -118,10 +119,11 @@ func TestPutRefuses(t *testing.T) {
 		"command not runnable":   {func(e *catalog.Entry) { e.Command = "text" }, "chmod +x"},
 		"no sha256":              {func(e *catalog.Entry) { e.SHA256 = "" }, "64 hexadecimal"},
 		"short sha256":           {func(e *catalog.Entry) { e.SHA256 = e.SHA256[1:] }, "64 hexadecimal"},
-		"wrong sha256":           {func(e *catalog.Entry) { e.SHA256 = strings.Repeat("0", 64) }, "does not have the registered sha256"},
-		"env without value":      {func(e *catalog.Entry) { e.Env = []string{"X"} }, "NAME=VALUE"},
-		"env of go-plugin":       {func(e *catalog.Entry) { e.Env = []string{"PLUGIN_CLIENT_CERT=x"} }, "PLUGIN_CLIENT_CERT"},
-		"NUL in an argument":     {func(e *catalog.Entry) { e.Args = []string{"a\x00"} }, "NUL"},
+		"wrong sha256": {func(e *catalog.Entry) { e.SHA256 = strings.Repeat("0", 64) },
+			"does not have the registered sha256"},
+		"env without value":  {func(e *catalog.Entry) { e.Env = []string{"X"} }, "NAME=VALUE"},
+		"env of go-plugin":   {func(e *catalog.Entry) { e.Env = []string{"PLUGIN_CLIENT_CERT=x"} }, "PLUGIN_CLIENT_CERT"},
+		"NUL in an argument": {func(e *catalog.Entry) { e.Args = []string{"a\x00"} }, "NUL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

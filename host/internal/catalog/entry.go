@@ -55,7 +55,8 @@ func invalid(format string, args ...any) error {
 }
 
 func nameError(name string) error {
-	return invalid("the plugin name %q is not valid: use 1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or a digit", name)
+	return invalid("the plugin name %q is not valid: use 1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a "+
+		"letter or a digit", name)
 }
 
 // check says what is wrong with the form of an entry, without a look at files.
@@ -73,7 +74,8 @@ func (e *Entry) check() error {
 		return err
 	}
 	if !sha256Form.MatchString(e.SHA256) {
-		return invalid("the sha256 of plugin %q is not valid: give the 64 hexadecimal digits that sha256sum prints for its file", e.Name)
+		return invalid("the sha256 of plugin %q is not valid: give the 64 hexadecimal digits that sha256sum prints for its "+
+			"file", e.Name)
 	}
 	for _, arg := range e.Args {
 		if strings.ContainsRune(arg, 0) {
@@ -98,7 +100,8 @@ func reserved(name string) bool {
 
 func checkCommand(command string) error {
 	if command == "" || command == "." || command == ".." || strings.ContainsAny(command, "/\\\x00") {
-		return invalid("the command %q is not valid: give the name of a file in the plugin directory, without a path", command)
+		return invalid("the command %q is not valid: give the name of a file in the plugin directory, without a path",
+			command)
 	}
 	return nil
 }

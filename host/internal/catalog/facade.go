@@ -47,7 +47,8 @@ func (f facade) ServeConn(ctx context.Context, conn net.Conn, peer replication.P
 	return b.ServeConn(ctx, conn, peer)
 }
 
-func (f facade) EnablePrimary(ctx context.Context, req replication.EnablePrimaryRequest) (*replication.Transition, error) {
+func (f facade) EnablePrimary(ctx context.Context, req replication.EnablePrimaryRequest) (*replication.Transition,
+	error) {
 	b, err := f.s.current()
 	if err != nil {
 		return nil, err
@@ -71,7 +72,8 @@ func (f facade) DisablePrimary(ctx context.Context) (*replication.Transition, er
 	return b.DisablePrimary(ctx)
 }
 
-func (f facade) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (*replication.SecondaryTokenResponse, error) {
+func (f facade) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (
+	*replication.SecondaryTokenResponse, error) {
 	b, err := f.s.current()
 	if err != nil {
 		return nil, err
@@ -87,7 +89,8 @@ func (f facade) RevokeSecondary(ctx context.Context, req replication.RevokeSecon
 	return b.RevokeSecondary(ctx, req)
 }
 
-func (f facade) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition, error) {
+func (f facade) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition,
+	error) {
 	b, err := f.s.current()
 	if err != nil {
 		return nil, err
@@ -95,7 +98,8 @@ func (f facade) EnableSecondary(ctx context.Context, req replication.EnableSecon
 	return b.EnableSecondary(ctx, req)
 }
 
-func (f facade) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition, error) {
+func (f facade) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition,
+	error) {
 	b, err := f.s.current()
 	if err != nil {
 		return nil, err
@@ -111,7 +115,8 @@ func (f facade) DisableSecondary(ctx context.Context) (*replication.Transition, 
 	return b.DisableSecondary(ctx)
 }
 
-func (f facade) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error) {
+func (f facade) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition,
+	error) {
 	b, err := f.s.current()
 	if err != nil {
 		return nil, err

@@ -92,9 +92,11 @@ func TestPluginDiesWithItsHost(t *testing.T) {
 
 			var child int
 			// The silent one is killed and started again now and then.
-			require.Eventually(t, func() bool { child = childOf(host.Process.Pid); return child != 0 && alive(child) }, time.Minute, 5*time.Millisecond)
+			require.Eventually(t, func() bool { child = childOf(host.Process.Pid); return child != 0 && alive(child) },
+				time.Minute, 5*time.Millisecond)
 			require.NoError(t, host.Process.Kill())
-			require.Eventually(t, func() bool { return !alive(child) }, time.Minute, 5*time.Millisecond, "the plugin outlives its host")
+			require.Eventually(t, func() bool { return !alive(child) }, time.Minute, 5*time.Millisecond,
+				"the plugin outlives its host")
 		})
 	}
 }

@@ -45,7 +45,8 @@ func (s *Supervisor) launch(ctx context.Context, e *Entry, path string) (*proces
 	// sockets behind.
 	sockets, err := os.MkdirTemp(s.cfg.SocketDir, "replication")
 	if err != nil {
-		return nil, replication.Errorf(replication.Unavailable, "no directory can be made for the sockets of plugin %q: %w", e.Name, err)
+		return nil, replication.Errorf(replication.Unavailable, "no directory can be made for the sockets of plugin %q: %w",
+			e.Name, err)
 	}
 	if err := fitsSocket(sockets); err != nil {
 		_ = os.Remove(sockets) // an empty folder is no reason to fail
@@ -58,7 +59,8 @@ func (s *Supervisor) launch(ctx context.Context, e *Entry, path string) (*proces
 	cmdCtx, kill := context.WithCancel(context.Background())
 	p.kill = kill
 	defer context.AfterFunc(ctx, kill)()
-	p.cmd = exec.CommandContext(cmdCtx, path, e.Args...) //nolint:gosec // the program of the configuration, checked by its sum
+	//nolint:gosec // the program of the configuration, checked by its sum
+	p.cmd = exec.CommandContext(cmdCtx, path, e.Args...)
 	p.cmd.Env = append(append([]string{}, e.Env...),
 		grpcplugin.EnvLogLevel+"="+logger.GetLevel().String(),
 		plugin.EnvUnixSocketDir+"="+sockets)
@@ -99,7 +101,8 @@ const maxSocketPath = 107
 func fitsSocket(dir string) error {
 	// go-plugin names its sockets with os.CreateTemp, which adds up to ten digits.
 	if room := maxSocketPath - len("/plugin4294967295"); len(dir) > room {
-		return broken("the directory %s for the sockets of plugins has %d bytes and may have %d: start the server with TMPDIR set to a shorter path", dir, len(dir), room)
+		return broken("the directory %s for the sockets of plugins has %d bytes and may have %d: start the server with "+
+			"TMPDIR set to a shorter path", dir, len(dir), room)
 	}
 	return nil
 }
@@ -113,13 +116,17 @@ func (s *Supervisor) startError(e *Entry, err error) error {
 	case errors.Is(err, plugin.ErrChecksumsDoNotMatch):
 		return checksumError(e)
 	case strings.Contains(text, "timeout while waiting for plugin to start"):
-		return broken("plugin %q did not complete its handshake within %s: it hangs or is no replication plugin", e.Name, s.cfg.StartTimeout)
-	case strings.Contains(text, "plugin exited before we could connect"), strings.Contains(text, "Failed to read any lines"):
+		return broken("plugin %q did not complete its handshake within %s: it hangs or is no replication plugin", e.Name,
+			s.cfg.StartTimeout)
+	case strings.Contains(text, "plugin exited before we could connect"),
+		strings.Contains(text, "Failed to read any lines"):
 		return broken("plugin %q ended before its handshake: its output is in the server's log", e.Name)
 	case strings.HasPrefix(text, garbage):
 		line, _, _ := strings.Cut(strings.TrimPrefix(text, garbage), "\n")
-		s.cfg.Logger.Error("the replication plugin wrote something else than a handshake", "plugin", e.Name, "wrote", shorten(line))
-		return broken("plugin %q wrote something else than a handshake: it is no replication plugin; the server's log has what it wrote", e.Name)
+		s.cfg.Logger.Error("the replication plugin wrote something else than a handshake", "plugin", e.Name, "wrote",
+			shorten(line))
+		return broken("plugin %q wrote something else than a handshake: it is no replication plugin; the server's log has "+
+			"what it wrote", e.Name)
 	}
 	line, _, _ := strings.Cut(text, "\n")
 	s.cfg.Logger.Error("the replication plugin could not be started", "plugin", e.Name, "error", shorten(line))
@@ -187,7 +194,8 @@ func (p *process) exitReason() error {
 	case <-patience.C:
 	}
 	if p.client.Exited() && p.cmd.ProcessState != nil {
-		return broken("plugin %q ended by itself (%s): the end of its output is in the server's log", p.entry.Name, p.cmd.ProcessState)
+		return broken("plugin %q ended by itself (%s): the end of its output is in the server's log", p.entry.Name,
+			p.cmd.ProcessState)
 	}
 	return broken("plugin %q closed its connection to the host", p.entry.Name)
 }

@@ -21,7 +21,8 @@ func (e *Entry) encode() ([]byte, error) {
 		return nil, invalid("plugin %q: %w", e.Name, err)
 	}
 	if len(text) > recordMax {
-		return nil, invalid("the entry of plugin %q has %d bytes, %d are allowed: give it fewer or shorter arguments and variables", e.Name, len(text), recordMax)
+		return nil, invalid("the entry of plugin %q has %d bytes, %d are allowed: give it fewer or shorter arguments and "+
+			"variables", e.Name, len(text), recordMax)
 	}
 	return text, nil
 }
@@ -44,5 +45,6 @@ func decodeEntry(name string, text []byte) (*Entry, error) {
 	default:
 		return &e, nil
 	}
-	return nil, replication.Errorf(replication.Internal, "the entry of plugin %q is damaged: register it again: %w", name, err)
+	return nil, replication.Errorf(replication.Internal, "the entry of plugin %q is damaged: register it again: %w", name,
+		err)
 }

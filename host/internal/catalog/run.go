@@ -49,7 +49,8 @@ func (s *Supervisor) run(ctx context.Context, done chan struct{}) {
 			pause.Reset()
 		}
 		wait := pause.NextBackOff()
-		s.cfg.Logger.Error("replication plugin failed, it is restarted", "plugin", s.cfg.Name, "in", wait.String(), "error", err)
+		s.cfg.Logger.Error("replication plugin failed, it is restarted", "plugin", s.cfg.Name, "in", wait.String(), "error",
+			err)
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -93,7 +94,8 @@ func (s *Supervisor) runOnce(ctx context.Context, started chan<- error) (reload 
 	}
 	s.setLive(p.backend)
 	tell(nil)
-	s.cfg.Logger.Info("replication plugin runs", "plugin", e.Name, "pid", p.pid, "version", p.backend.PluginVersion(), "builtin", e.Builtin)
+	s.cfg.Logger.Info("replication plugin runs", "plugin", e.Name, "pid", p.pid, "version", p.backend.PluginVersion(),
+		"builtin", e.Builtin)
 
 	reload, err = s.watch(ctx, p)
 	s.setProcess(nil) // no call goes to a process that is being ended
@@ -120,7 +122,8 @@ func (s *Supervisor) begin(ctx context.Context, p *process) error {
 		}
 	}()
 	if err := s.cfg.OnStart(ctx, p.backend); err != nil {
-		return replication.Errorf(replication.KindOf(err), "plugin %q was started but could not begin its work: %w", p.entry.Name, err)
+		return replication.Errorf(replication.KindOf(err), "plugin %q was started but could not begin its work: %w",
+			p.entry.Name, err)
 	}
 	return nil
 }
@@ -176,7 +179,8 @@ func (s *Supervisor) ping(ctx context.Context, p *process) error {
 		misses++
 		s.cfg.Logger.Warn("replication plugin does not answer", "plugin", p.entry.Name, "pid", p.pid, "misses", misses)
 		if misses == s.cfg.PingMisses {
-			return broken("plugin %q did not answer %d times within %s each and was killed", p.entry.Name, misses, s.cfg.PingTimeout)
+			return broken("plugin %q did not answer %d times within %s each and was killed", p.entry.Name, misses,
+				s.cfg.PingTimeout)
 		}
 	}
 }

@@ -84,7 +84,8 @@ type Supervisor struct {
 // NewSupervisor makes a supervisor that does not run yet.
 func NewSupervisor(cfg SupervisorConfig) (*Supervisor, error) {
 	if cfg.Catalog == nil || cfg.Host == nil || !nameForm.MatchString(cfg.Name) {
-		return nil, replication.Errorf(replication.Internal, "the supervisor of plugin %q lacks its catalog, its host or its name", cfg.Name)
+		return nil, replication.Errorf(replication.Internal, "the supervisor of plugin %q lacks its catalog, its host or "+
+			"its name", cfg.Name)
 	}
 	cfg.setDefaults()
 	return &Supervisor{

@@ -57,7 +57,11 @@ func TestCrashIsRestartedAndStartedAgain(t *testing.T) {
 	var starts atomic.Int32
 	started := make(chan string, 10)
 	s := supervise(t, c, func(cfg *catalog.SupervisorConfig) {
-		cfg.Host = &replicationtest.Host{PutStateFunc: func(_ context.Context, key string, _ []byte) error { started <- key; return nil }}
+		cfg.Host = &replicationtest.Host{PutStateFunc: func(_ context.Context, key string,
+			_ []byte) error {
+			started <- key
+			return nil
+		}}
 		cfg.OnStart = func(ctx context.Context, b replication.Backend) error {
 			starts.Add(1)
 			return b.Start(ctx, replication.StartRequest{Role: replication.Primary})
@@ -125,7 +129,11 @@ func TestErrorIsAnAnswerToAPing(t *testing.T) {
 	pings := make(chan struct{}, 1)
 	s := supervise(t, c, func(cfg *catalog.SupervisorConfig) {
 		cfg.PingInterval, cfg.PingTimeout, cfg.PingMisses = time.Millisecond, time.Minute, 1
-		cfg.Host = &replicationtest.Host{PutStateFunc: func(context.Context, string, []byte) error { pings <- struct{}{}; return nil }}
+		cfg.Host = &replicationtest.Host{PutStateFunc: func(context.Context, string,
+			[]byte) error {
+			pings <- struct{}{}
+			return nil
+		}}
 	})
 	s.Run(t.Context())
 	for range 20 {

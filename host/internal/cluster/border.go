@@ -106,7 +106,8 @@ func (b *Border) Listeners() []vaultcluster.NetworkListener {
 
 // Dial connects to another node of this cluster.
 func (b *Border) Dial(address string, timeout time.Duration, cfg *tls.Config) (*tls.Conn, error) {
-	return tls.DialWithDialer(&net.Dialer{Timeout: timeout}, "tcp", address, cfg) //nolint:noctx // the interface of Vault has no context
+	//nolint:noctx // the interface of Vault has no context
+	return tls.DialWithDialer(&net.Dialer{Timeout: timeout}, "tcp", address, cfg)
 }
 
 // Close closes all sockets.

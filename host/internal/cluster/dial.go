@@ -30,7 +30,8 @@ func (p *Port) Dial(ctx context.Context, mode replication.Mode, req replication.
 	}
 	ca, err := x509.ParseCertificate(req.CACert)
 	if err != nil {
-		return nil, replication.Errorf(replication.InvalidInput, "the CA certificate of the primary cannot be parsed: %w", err)
+		return nil, replication.Errorf(replication.InvalidInput, "the CA certificate of the primary cannot be parsed: %w",
+			err)
 	}
 	cert, err := keyPair(req.Cert, req.Key)
 	if err != nil {
@@ -43,7 +44,8 @@ func (p *Port) Dial(ctx context.Context, mode replication.Mode, req replication.
 	defer cancel()
 	raw, err := (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return nil, replication.Errorf(replication.Unreachable, "the cluster port %s of the primary does not answer: check the address, the firewall and that the primary is active: %w", addr, err)
+		return nil, replication.Errorf(replication.Unreachable, "the cluster port %s of the primary does not answer: check "+
+			"the address, the firewall and that the primary is active: %w", addr, err)
 	}
 	conn := tls.Client(raw, &tls.Config{
 		MinVersion:   p.policy.MinVersion,
@@ -56,17 +58,21 @@ func (p *Port) Dial(ctx context.Context, mode replication.Mode, req replication.
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		if ctx.Err() != nil {
-			return nil, replication.Errorf(replication.Unreachable, "the cluster port %s did not finish the TLS handshake in time: %w", addr, err)
+			return nil, replication.Errorf(replication.Unreachable, "the cluster port %s did not finish the TLS handshake in "+
+				"time: %w", addr, err)
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 			// A load balancer without a server behind it does this.
-			return nil, replication.Errorf(replication.Unreachable, "the port %s closed the connection in the TLS handshake: check what is between the clusters: %w", addr, err)
+			return nil, replication.Errorf(replication.Unreachable, "the port %s closed the connection in the TLS handshake: "+
+				"check what is between the clusters: %w", addr, err)
 		}
-		return nil, replication.Errorf(replication.Denied, "the cluster port %s refused the TLS handshake (a standby, a TLS-terminating load balancer, another replication set, or a revoked certificate): %w", addr, err)
+		return nil, replication.Errorf(replication.Denied, "the cluster port %s refused the TLS handshake (a standby, a "+
+			"TLS-terminating load balancer, another replication set, or a revoked certificate): %w", addr, err)
 	}
 	if conn.ConnectionState().NegotiatedProtocol != mode.ALPN() {
 		_ = conn.Close()
-		return nil, replication.Errorf(replication.Denied, "the port %s does not speak %s: something between the clusters terminates TLS", addr, mode.ALPN())
+		return nil, replication.Errorf(replication.Denied, "the port %s does not speak %s: something between the clusters "+
+			"terminates TLS", addr, mode.ALPN())
 	}
 	return &verdictConn{Conn: conn}, nil
 }
@@ -94,5 +100,6 @@ func (c *verdictConn) Refused() string {
 	if !c.refused.Load() {
 		return ""
 	}
-	return "the primary refused the certificate of this secondary: it was revoked, or is of another primary; join it with a new activation token under another id"
+	return "the primary refused the certificate of this secondary: it was revoked, or is of another primary; join it " +
+		"with a new activation token under another id"
 }

@@ -297,7 +297,8 @@ func TestHandshakesEnd(t *testing.T) {
 	hello := clientHello(t, replication.DR.ALPN())
 	p, addr := listening(t)
 	serveEcho(t, p, newAuthority(t), make(chan replication.PeerInfo, 1))
-	for name, says := range map[string][]byte{"nothing": nil, "half of a ClientHello": hello[:len(hello)/2], "a whole ClientHello": hello} {
+	for name, says := range map[string][]byte{"nothing": nil, "half of a ClientHello": hello[:len(hello)/2],
+		"a whole ClientHello": hello} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			conn := silent(t, addr, 1, says)[0]

@@ -99,6 +99,7 @@ func TestLobby(t *testing.T) {
 		require.Equal(t, 5, l.guests.Len())
 	})
 	t.Run("IPv4 in IPv6 counts as IPv4", func(t *testing.T) {
-		require.Equal(t, addressOf(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1).To4()}), addressOf(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1).To16()}))
+		require.Equal(t, addressOf(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1).To4()}),
+			addressOf(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1).To16()}))
 	})
 }

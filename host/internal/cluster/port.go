@@ -54,7 +54,8 @@ func New(listener func() vaultcluster.ClusterHook, policy TLSPolicy, logger hclo
 func (p *Port) Listen(mode replication.Mode, req replication.ListenRequest, admit AdmitFunc, serve ConnFunc) error {
 	ca, err := x509.ParseCertificate(req.CACert)
 	if err != nil {
-		return replication.Errorf(replication.InvalidInput, "the CA certificate for the cluster port cannot be parsed: %w", err)
+		return replication.Errorf(replication.InvalidInput, "the CA certificate for the cluster port cannot be parsed: %w",
+			err)
 	}
 	cert, err := keyPair(req.Cert, req.Key)
 	if err != nil {
@@ -62,7 +63,8 @@ func (p *Port) Listen(mode replication.Mode, req replication.ListenRequest, admi
 	}
 	l := p.listener()
 	if l == nil {
-		return replication.Errorf(replication.Unavailable, "this node has no cluster listener: set cluster_addr in its configuration and try again")
+		return replication.Errorf(replication.Unavailable, "this node has no cluster listener: set cluster_addr in its "+
+			"configuration and try again")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &handler{

@@ -76,7 +76,8 @@ func anybody(_ context.Context, leaf *x509.Certificate) (string, error) {
 func serveEcho(t *testing.T, p *Port, a *authority, peers chan<- replication.PeerInfo) {
 	t.Helper()
 	cert, key := a.issue(t, "primary", x509.ExtKeyUsageServerAuth)
-	require.NoError(t, p.Listen(replication.DR, replication.ListenRequest{CACert: a.cert.Raw, Cert: cert, Key: key}, anybody,
+	require.NoError(t, p.Listen(replication.DR, replication.ListenRequest{CACert: a.cert.Raw, Cert: cert, Key: key},
+		anybody,
 		func(_ context.Context, conn net.Conn, peer replication.PeerInfo) error {
 			peers <- peer
 			_, err := io.Copy(conn, conn)
@@ -87,7 +88,8 @@ func serveEcho(t *testing.T, p *Port, a *authority, peers chan<- replication.Pee
 func dialAs(t *testing.T, addr string, server, client *authority) replication.DialRequest {
 	t.Helper()
 	cert, key := client.issue(t, "secondary", x509.ExtKeyUsageClientAuth)
-	return replication.DialRequest{Address: "https://" + addr, CACert: server.cert.Raw, ServerName: "primary", Cert: cert, Key: key}
+	return replication.DialRequest{Address: "https://" + addr, CACert: server.cert.Raw, ServerName: "primary", Cert: cert,
+		Key: key}
 }
 
 func TestConnection(t *testing.T) {
@@ -168,7 +170,8 @@ func TestStrangersAreRefused(t *testing.T) {
 	set, other := newAuthority(t), newAuthority(t)
 	peers := make(chan replication.PeerInfo, 8)
 	serveEcho(t, p, set, peers)
-	require.NoError(t, refused(t, p, replication.DR, dialAs(t, addr, set, set)), "the check itself must let a good client in")
+	require.NoError(t, refused(t, p, replication.DR, dialAs(t, addr, set, set)), "the check itself must let a good "+
+		"client in")
 	<-peers
 
 	server := dialAs(t, addr, set, set)
@@ -289,7 +292,8 @@ func TestConnectionsOfOneCertificateAreBounded(t *testing.T) {
 	}
 	require.Error(t, refused(t, p, replication.DR, req))
 	require.NoError(t, conns[0].Close())
-	require.Eventually(t, func() bool { return refused(t, p, replication.DR, req) == nil }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return refused(t, p, replication.DR, req) == nil }, 20*time.Second,
+		10*time.Millisecond)
 }
 
 // A peer that is refused again and again does not fill the log.

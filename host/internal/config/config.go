@@ -65,10 +65,12 @@ func Default() (*Config, error) {
 	if dir == "" {
 		exe, err := os.Executable()
 		if err != nil {
-			return nil, fmt.Errorf("the directory of the replication plugins cannot be found: set %s: %w", PluginDirectoryEnv, err)
+			return nil, fmt.Errorf("the directory of the replication plugins cannot be found: set %s: %w", PluginDirectoryEnv,
+				err)
 		}
 		if exe, err = filepath.EvalSymlinks(exe); err != nil {
-			return nil, fmt.Errorf("the directory of the replication plugins cannot be found: set %s: %w", PluginDirectoryEnv, err)
+			return nil, fmt.Errorf("the directory of the replication plugins cannot be found: set %s: %w", PluginDirectoryEnv,
+				err)
 		}
 		dir = filepath.Join(filepath.Dir(exe), "plugins")
 	}
@@ -225,7 +227,8 @@ func (c *Config) set(name string, value any) (err error) {
 			c.TLSCipherSuites, err = tlsutil.ParseCiphers(names)
 		}
 	case "best_effort_wal_wait_duration":
-		if c.BestEffortWALWaitDuration, err = parseutil.ParseDurationSecond(value); err == nil && c.BestEffortWALWaitDuration < 0 {
+		if c.BestEffortWALWaitDuration, err = parseutil.ParseDurationSecond(value); err == nil &&
+			c.BestEffortWALWaitDuration < 0 {
 			err = fmt.Errorf("%s is negative", c.BestEffortWALWaitDuration)
 		}
 	default:

@@ -85,7 +85,8 @@ replication {
 		},
 		"no caps": {
 			args: func(t *testing.T) []string {
-				return []string{"server", "-config", write(t, "a.hcl", "replication {\n slot_max_retained = 0\n slot_max_age = 0\n}")}
+				return []string{"server", "-config", write(t, "a.hcl", "replication {\n slot_max_retained = 0\n slot_max_age = "+
+					"0\n}")}
 			},
 			check: func(t *testing.T, c *Config) {
 				require.Zero(t, c.SlotMaxRetained)

@@ -22,7 +22,8 @@ var errNotHere = errors.New("what the primary wrote has been applied, but the id
 
 // AfterAuth is called with an auth method's answer to a login or a renewal, before the core
 // sees it. The client gets the error that it returns.
-func (s *Secondary) AfterAuth(ctx context.Context, m vaultname.Mount, req *logical.Request, resp *logical.Response) error {
+func (s *Secondary) AfterAuth(ctx context.Context, m vaultname.Mount, req *logical.Request,
+	resp *logical.Response) error {
 	if resp == nil || resp.Auth == nil || resp.IsError() {
 		return nil
 	}

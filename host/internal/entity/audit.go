@@ -18,7 +18,8 @@ const AuditPath = "identity/for-secondary/"
 // audited runs a change between two audit entries. As in Vault, a change that cannot be
 // audited is not made, and an answer that cannot be audited is not given. The login is in
 // the secondary's audit log. Many logins that want the same at once are one change.
-func (s *Server) audited(ctx context.Context, secondaryID, kind string, fields map[string]any, change func() (Entity, error)) (Entity, error) {
+func (s *Server) audited(ctx context.Context, secondaryID, kind string, fields map[string]any,
+	change func() (Entity, error)) (Entity, error) {
 	id, err := uuid.GenerateUUID()
 	if err != nil {
 		return Entity{}, err
@@ -34,8 +35,10 @@ func (s *Server) audited(ctx context.Context, secondaryID, kind string, fields m
 		ForwardedFrom:      "performance secondary " + secondaryID,
 	}}
 	if err := s.o.Audit.AuditRequest(ctx, entry); err != nil {
-		s.o.Logger.Error("a change of identity for a secondary cannot be audited and is refused", "secondary", secondaryID, "kind", kind, "error", err)
-		return Entity{}, replication.Errorf(replication.Unavailable, "the primary cannot write it to its audit devices, or is not active any more, and did not make it")
+		s.o.Logger.Error("a change of identity for a secondary cannot be audited and is refused", "secondary", secondaryID,
+			"kind", kind, "error", err)
+		return Entity{}, replication.Errorf(replication.Unavailable, "the primary cannot write it to its audit devices, or "+
+			"is not active any more, and did not make it")
 	}
 	out, changeErr := change()
 	answer := *entry
@@ -46,8 +49,10 @@ func (s *Server) audited(ctx context.Context, secondaryID, kind string, fields m
 		answer.Response = &logical.Response{Data: map[string]any{"entity_id": out.ID}}
 	}
 	if err := s.o.Audit.AuditResponse(ctx, &answer); err != nil {
-		s.o.Logger.Error("a change of identity for a secondary was made, but its answer cannot be audited and is withheld", "secondary", secondaryID, "kind", kind, "error", err)
-		return Entity{}, replication.Errorf(replication.Uncertain, "the primary may have made it and cannot write the answer to its audit devices, or is not active any more")
+		s.o.Logger.Error("a change of identity for a secondary was made, but its answer cannot be audited and is withheld",
+			"secondary", secondaryID, "kind", kind, "error", err)
+		return Entity{}, replication.Errorf(replication.Uncertain, "the primary may have made it and cannot write the "+
+			"answer to its audit devices, or is not active any more")
 	}
 	return out, changeErr
 }

@@ -16,7 +16,8 @@ import (
 // What a secondary's host asks of its primary's for a login, and the answer.
 func FuzzDecode(f *testing.F) {
 	corpus.Add(f,
-		encode(&Ensure{Accessor: "auth_userpass_1", Type: "userpass", Name: "ann\xff", Metadata: map[string]string{"a": "b"}, Groups: []string{"g"}, Refresh: true}),
+		encode(&Ensure{Accessor: "auth_userpass_1", Type: "userpass", Name: "ann\xff", Metadata: map[string]string{"a": "b"},
+			Groups: []string{"g"}, Refresh: true}),
 		encode(&Groups{EntityID: "e", Accessor: "a", Aliases: []string{"g"}}),
 		encode(&Members{GroupID: "g", Add: []string{"e"}, Remove: []string{"d"}}),
 		encode(&Entity{ID: "e", Stored: []byte{1, 2}, Refused: "no"}),

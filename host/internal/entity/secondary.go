@@ -79,7 +79,8 @@ func unavailable(err error) error {
 		return &logical.ReplicationCodedError{Code: http.StatusBadRequest, Msg: no.Error()}
 	}
 	return &logical.ReplicationCodedError{Code: http.StatusServiceUnavailable, Msg: fmt.Sprintf(
-		"this needs a change of identity data that only the primary cluster can make, and this cluster did not get it: %v; try again when that is mended", err)}
+		"this needs a change of identity data that only the primary cluster can make, and this cluster did not get it: %v; "+
+			"try again when that is mended", err)}
 }
 
 // ask makes one call and waits until what it wrote is here. Many who ask the same at once
@@ -120,7 +121,8 @@ func (s *Secondary) call(ctx context.Context, kind string, body []byte) (Entity,
 	}
 	var answer Entity
 	if err := strictjson.Decode(raw, &answer); err != nil {
-		return Entity{}, at, fmt.Errorf("the primary's answer to %s is not understood (run the same version on both clusters): %w", kind, err)
+		return Entity{}, at, fmt.Errorf("the primary's answer to %s is not understood (run the same version on both "+
+			"clusters): %w", kind, err)
 	}
 	if answer.Refused != "" {
 		return Entity{}, at, refusal{answer.Refused}

@@ -67,7 +67,8 @@ func TestLoginWithoutItsEntityIs503(t *testing.T) {
 				breakIt(c)
 				err := c.AfterAuth(t.Context(), m, loginRequest, login("bob", nil))
 				require.Equal(t, http.StatusServiceUnavailable, shown(err))
-				require.Equal(t, http.StatusServiceUnavailable, shown(fmt.Errorf("failed to renew entry: %w", err)), "the core wraps what a renewal answers")
+				require.Equal(t, http.StatusServiceUnavailable, shown(fmt.Errorf("failed to renew entry: %w", err)),
+					"the core wraps what a renewal answers")
 				require.ErrorContains(t, err, name)
 			})
 		}

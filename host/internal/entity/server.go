@@ -74,11 +74,13 @@ func (s *Server) Handlers() map[string]Handler {
 }
 
 // handler turns a refusal into an answer. Any other error is an outage.
-func handler[T any](s *Server, kind string, f func(ctx context.Context, secondaryID string, in T) (Entity, error)) Handler {
+func handler[T any](s *Server, kind string, f func(ctx context.Context, secondaryID string, in T) (Entity,
+	error)) Handler {
 	return func(ctx context.Context, id string, body []byte) ([]byte, error) {
 		var in T
 		if err := strictjson.Decode(body, &in); err != nil {
-			return encode(Entity{Refused: fmt.Sprintf("the question is not understood (run the same version on both clusters): %v", err)}), nil
+			return encode(Entity{Refused: fmt.Sprintf("the question is not understood (run the same version on both "+
+				"clusters): %v", err)}), nil
 		}
 		var fields map[string]any
 		if err := json.Unmarshal(body, &fields); err != nil {
@@ -86,7 +88,8 @@ func handler[T any](s *Server, kind string, f func(ctx context.Context, secondar
 		}
 		out, err := s.audited(ctx, id, kind, fields, func() (Entity, error) { return f(ctx, id, in) })
 		if no, ok := err.(refusal); ok { //nolint:errorlint // made here, never wrapped
-			s.o.Logger.Warn("a change of identity that a secondary asked for was refused", "secondary", id, "kind", kind, "reason", no.reason)
+			s.o.Logger.Warn("a change of identity that a secondary asked for was refused", "secondary", id, "kind", kind,
+				"reason", no.reason)
 			return encode(Entity{Refused: no.reason}), nil
 		}
 		if err != nil {
@@ -102,11 +105,13 @@ func (s *Server) sharedMount(secondaryID, accessor, typ string) error {
 	m, ok := s.o.Store.AuthMount(accessor)
 	switch {
 	case !ok || !m.Local && s.hidden(secondaryID, m):
-		return refusal{fmt.Sprintf("there is no auth mount with accessor %q on the primary that this secondary may use", accessor)}
+		return refusal{fmt.Sprintf("there is no auth mount with accessor %q on the primary that this secondary may use",
+			accessor)}
 	case m.Local:
 		return refusal{fmt.Sprintf("the auth mount with accessor %q is local to the primary", accessor)}
 	case typ != "" && m.Type != typ:
-		return refusal{fmt.Sprintf("the auth mount with accessor %q is of type %q on the primary, not %q", accessor, m.Type, typ)}
+		return refusal{fmt.Sprintf("the auth mount with accessor %q is of type %q on the primary, not %q", accessor, m.Type,
+			typ)}
 	}
 	return nil
 }

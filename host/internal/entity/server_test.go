@@ -26,12 +26,13 @@ func TestServerRefuses(t *testing.T) {
 	tests := map[string]struct {
 		kind, body, want string
 	}{
-		"local mount":          {KindEnsure, `{"accessor":"here","type":"userpass","name":"bob"}`, "local to the primary"},
-		"unknown mount":        {KindEnsure, `{"accessor":"x","type":"userpass","name":"bob"}`, "no auth mount"},
-		"other type":           {KindEnsure, `{"accessor":"acc","type":"ldap","name":"bob"}`, "of type"},
-		"no type":              {KindEnsure, `{"accessor":"acc","name":"bob"}`, "needs a name"},
-		"no name":              {KindEnsure, `{"accessor":"acc","type":"userpass"}`, "needs a name"},
-		"unknown field":        {KindEnsure, `{"accessor":"acc","type":"userpass","name":"bob","policies":["root"]}`, "not understood"},
+		"local mount":   {KindEnsure, `{"accessor":"here","type":"userpass","name":"bob"}`, "local to the primary"},
+		"unknown mount": {KindEnsure, `{"accessor":"x","type":"userpass","name":"bob"}`, "no auth mount"},
+		"other type":    {KindEnsure, `{"accessor":"acc","type":"ldap","name":"bob"}`, "of type"},
+		"no type":       {KindEnsure, `{"accessor":"acc","name":"bob"}`, "needs a name"},
+		"no name":       {KindEnsure, `{"accessor":"acc","type":"userpass"}`, "needs a name"},
+		"unknown field": {KindEnsure, `{"accessor":"acc","type":"userpass","name":"bob","policies":["root"]}`,
+			"not understood"},
 		"no entity":            {KindGroups, `{"accessor":"acc"}`, "entity is missing"},
 		"groups, local mount":  {KindGroups, `{"entity_id":"e","accessor":"here","aliases":["g"]}`, "local to the primary"},
 		"groups without mount": {KindGroups, `{"entity_id":"e","accessor":"","aliases":["g"]}`, "no auth mount"},
@@ -50,7 +51,8 @@ func TestServerRefuses(t *testing.T) {
 			store := newIdentities()
 			store.groups["in-hidden"] = []string{"hidden:admins"}
 			log := &audit{}
-			server := NewServer(ServerOptions{Store: store, Audit: log, Allowed: func(id, uuid string) bool { return id == "eu" && uuid != "uuid-hidden" }})
+			server := NewServer(ServerOptions{Store: store, Audit: log,
+				Allowed: func(id, uuid string) bool { return id == "eu" && uuid != "uuid-hidden" }})
 			raw, err := server.Handlers()[tt.kind](t.Context(), "eu", []byte(tt.body))
 			require.NoError(t, err)
 			var answer Entity
@@ -136,7 +138,8 @@ func (f *failing) CreateEntity(context.Context) (string, []byte, error) { return
 
 func TestMessagesKeepWhatTheyCarry(t *testing.T) {
 	t.Parallel()
-	in := Ensure{Accessor: "a", Type: "t", Name: "ñ\"", Metadata: map[string]string{"k": "<v>"}, Groups: []string{"g"}, Refresh: true}
+	in := Ensure{Accessor: "a", Type: "t", Name: "ñ\"", Metadata: map[string]string{"k": "<v>"}, Groups: []string{"g"},
+		Refresh: true}
 	var out Ensure
 	require.NoError(t, strictjson.Decode(encode(in), &out))
 	require.Equal(t, in, out)

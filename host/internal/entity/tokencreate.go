@@ -49,7 +49,8 @@ func DecorateTokenCreate(b *framework.Backend, when func() Ensurer) error {
 		}
 	}
 	if decorated != len(tokenCreate) {
-		return fmt.Errorf("the token store has %d paths that make tokens, not the %d that this release knows: use the version of Vault that it names", decorated, len(tokenCreate))
+		return fmt.Errorf("the token store has %d paths that make tokens, not the %d that this release knows: use the "+
+			"version of Vault that it names", decorated, len(tokenCreate))
 	}
 	return nil
 }
@@ -60,9 +61,10 @@ func decoratePath(b *framework.Backend, p *framework.Path, when func() Ensurer) 
 		found = true
 	}
 	if op := p.Operations[logical.UpdateOperation]; op != nil {
-		p.Operations[logical.UpdateOperation] = operation.Around(op, func(stock framework.OperationFunc) framework.OperationFunc {
-			return ensureFirst(b, stock, when)
-		})
+		p.Operations[logical.UpdateOperation] = operation.Around(op,
+			func(stock framework.OperationFunc) framework.OperationFunc {
+				return ensureFirst(b, stock, when)
+			})
 		found = true
 	}
 	return found
@@ -93,7 +95,8 @@ func ensureFirst(b *framework.Backend, stock framework.OperationFunc, when func(
 
 // allowedAlias returns the entity_alias of a request if its role allows it. Otherwise the
 // stock handler refuses it, before it asks for the entity.
-func allowedAlias(ctx context.Context, b *framework.Backend, req *logical.Request, d *framework.FieldData) (string, error) {
+func allowedAlias(ctx context.Context, b *framework.Backend, req *logical.Request, d *framework.FieldData) (string,
+	error) {
 	role, alias := operation.Text(d, "role_name"), operation.Text(d, "entity_alias")
 	if role == "" || alias == "" {
 		return "", nil

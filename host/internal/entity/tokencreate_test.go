@@ -38,7 +38,8 @@ func tokens(t *testing.T, created *int, err error) *framework.Backend {
 		},
 	}
 	role := map[logical.Operation]framework.OperationFunc{
-		logical.ReadOperation: func(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		logical.ReadOperation: func(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
+			error) {
 			if d.Get("role_name") != "web" {
 				return nil, nil
 			}

@@ -38,11 +38,13 @@ func (s *Secondary) CreateEntity(ctx context.Context) ([]byte, error) {
 	go func() {
 		defer stop()
 		if err := s.waiter.Wait(later, at); err != nil {
-			s.logger.Info("an entity made on the primary has not arrived yet; it is kept here until it has", "entity_id", answer.ID, "error", err)
+			s.logger.Info("an entity made on the primary has not arrived yet; it is kept here until it has", "entity_id",
+				answer.ID, "error", err)
 			return
 		}
 		if err := s.store.SettleEntity(later, answer.ID); err != nil {
-			s.logger.Warn("an entity has arrived, but the copy kept until then could not be removed", "entity_id", answer.ID, "error", err)
+			s.logger.Warn("an entity has arrived, but the copy kept until then could not be removed", "entity_id", answer.ID,
+				"error", err)
 		}
 	}()
 	return answer.Stored, nil

@@ -109,7 +109,8 @@ func Decode(raw []byte) (*Filter, error) {
 		return nil, fmt.Errorf("the paths filter cannot be read: %w", err)
 	}
 	if len(f.Former) > mostFormer {
-		return nil, fmt.Errorf("the paths filter has %d rules that were before it, and this version keeps %d", len(f.Former), mostFormer)
+		return nil, fmt.Errorf("the paths filter has %d rules that were before it, and this version keeps %d", len(f.Former),
+			mostFormer)
 	}
 	for _, r := range append([]Rule{f.Rule}, f.Former...) {
 		if r.Mode != Allow && r.Mode != Deny && r.Mode != None {

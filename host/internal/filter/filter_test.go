@@ -55,7 +55,8 @@ func TestHidSince(t *testing.T) {
 	second := Following(first, deny("b/", "sys/"))
 	third := Following(second, deny("a/"))
 	removed := Following(third, Rule{Mode: None})
-	require.Equal(t, []uint64{0, 1, 2, 3, 4}, []uint64{(*Filter)(nil).Number(), first.Number(), second.Number(), third.Number(), removed.Number()})
+	require.Equal(t, []uint64{0, 1, 2, 3, 4}, []uint64{(*Filter)(nil).Number(), first.Number(), second.Number(),
+		third.Number(), removed.Number()})
 	require.False(t, removed.Hides("a/"))
 	for name, tc := range map[string]struct {
 		now   *Filter

@@ -14,7 +14,8 @@ import (
 
 // A filter as the primary stores it and the secondary is sent it.
 func FuzzDecode(f *testing.F) {
-	rule := Following(Following(nil, Rule{Mode: Deny, Paths: []string{"kv/", "auth/ldap/"}}), Rule{Mode: Allow, Paths: []string{"kv/"}})
+	rule := Following(Following(nil, Rule{Mode: Deny, Paths: []string{"kv/", "auth/ldap/"}}),
+		Rule{Mode: Allow, Paths: []string{"kv/"}})
 	raw, err := json.Marshal(rule)
 	require.NoError(f, err)
 	corpus.Add(f, raw)

@@ -28,7 +28,8 @@ func (d devices) step(ctx context.Context, table string, s mounttable.Step) bool
 		return d.disable(ctx, s.Old) && d.enable(ctx, s.New)
 	case mounttable.Taint, mounttable.Untaint, mounttable.Rebuild: // not of audit devices
 	case mounttable.Refuse:
-		d.lack(subject("refused", table, s.New.UUID), fmt.Sprintf("the primary has an audit device at %s and this secondary a local one at %s: the local one stays", s.New.Path, s.Blocker.Path))
+		d.lack(subject("refused", table, s.New.UUID), fmt.Sprintf("the primary has an audit device at %s and this "+
+			"secondary a local one at %s: the local one stays", s.New.Path, s.Blocker.Path))
 		return false
 	}
 	return true
@@ -49,7 +50,8 @@ func (d devices) enable(ctx context.Context, e mounttable.Entry) bool {
 			return true
 		}
 	}
-	if err := d.bounded(ctx, d.o.StepWait, about, func(ctx context.Context) error { return d.core.EnableAudit(ctx, e) }); err != nil {
+	if err := d.bounded(ctx, d.o.StepWait, about,
+		func(ctx context.Context) error { return d.core.EnableAudit(ctx, e) }); err != nil {
 		if ctx.Err() == nil && !errors.Is(err, context.Canceled) {
 			d.lack(about, fmt.Sprintf("audit device %s could not be enabled here: %v; it is tried again", e.Path, err))
 		}
@@ -61,7 +63,8 @@ func (d devices) enable(ctx context.Context, e mounttable.Entry) bool {
 
 func (d devices) disable(ctx context.Context, e mounttable.Entry) bool {
 	about := "audit " + e.Path
-	if !d.try(ctx, d.o.StepWait, "the end of the audit device "+e.Path, about, func(ctx context.Context) error { return d.core.DisableAudit(ctx, e.Path) }) {
+	if !d.try(ctx, d.o.StepWait, "the end of the audit device "+e.Path, about,
+		func(ctx context.Context) error { return d.core.DisableAudit(ctx, e.Path) }) {
 		return false
 	}
 	d.logger.Info("the primary disabled an audit device", "path", e.Path)

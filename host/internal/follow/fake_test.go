@@ -42,8 +42,9 @@ type fakeCore struct {
 func newFake() *fakeCore {
 	return &fakeCore{
 		stored: map[string][]mounttable.Entry{}, running: map[string][]mounttable.Entry{},
-		noBack: map[string]bool{}, noSalt: map[string]bool{}, fail: map[string]error{}, hang: map[string]bool{}, stuck: map[string]chan struct{}{},
-		ends: map[string]func(){},
+		noBack: map[string]bool{}, noSalt: map[string]bool{}, fail: map[string]error{}, hang: map[string]bool{},
+		stuck: map[string]chan struct{}{},
+		ends:  map[string]func(){},
 	}
 }
 
@@ -205,7 +206,8 @@ func (c *fakeCore) ForgetLeases(ctx context.Context, _ string, e mounttable.Entr
 	return 0, err
 }
 
-func (c *fakeCore) RevokeGivenUp(_ context.Context, wanted func(id, reason string) bool, ends func(error) bool) (revoked int, failed map[string]error, err error) {
+func (c *fakeCore) RevokeGivenUp(_ context.Context, wanted func(id, reason string) bool,
+	ends func(error) bool) (revoked int, failed map[string]error, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	failed = map[string]error{}

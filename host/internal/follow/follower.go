@@ -57,7 +57,8 @@ type Leases interface {
 	ForgetLeases(ctx context.Context, table string, e mounttable.Entry) (orphans int, err error)
 	// RevokeGivenUp revokes the leases that Vault has given up and that are wanted, by the
 	// reason that it noted, until ends says so of an error. It needs no Hold.
-	RevokeGivenUp(ctx context.Context, wanted func(id, reason string) bool, ends func(error) bool) (revoked int, failed map[string]error, err error)
+	RevokeGivenUp(ctx context.Context, wanted func(id, reason string) bool, ends func(error) bool) (revoked int,
+		failed map[string]error, err error)
 }
 
 // AuditDevices are the core's.
@@ -137,8 +138,10 @@ func New(core Core, logger hclog.Logger, o Options) *Follower {
 	if o.GivenUpWait <= 0 {
 		o.GivenUpWait = DefaultGivenUpWait
 	}
-	all := &attempts{logger: logger, o: o, duty: context.Background(), lacks: map[string]string{}, steps: map[string]chan struct{}{}}
-	f := &Follower{core: core, attempts: all, mounts: mounts{leases: leases{attempts: all, core: core}, core: core}, audit: devices{all, core}}
+	all := &attempts{logger: logger, o: o, duty: context.Background(), lacks: map[string]string{},
+		steps: map[string]chan struct{}{}}
+	f := &Follower{core: core, attempts: all, mounts: mounts{leases: leases{attempts: all, core: core}, core: core},
+		audit: devices{all, core}}
 	all.hold = f.hold
 	f.forgetAll()
 	return f
@@ -266,7 +269,8 @@ func (f *Follower) AuditDevice(path string, err error) {
 		f.logger.Info("an audit device of the primary is open now", "path", path)
 		return
 	}
-	f.lack("audit "+path, fmt.Sprintf("audit device %s cannot be opened here: %v; requests are answered while another device logs them", path, err))
+	f.lack("audit "+path, fmt.Sprintf("audit device %s cannot be opened here: %v; requests are answered while another "+
+		"device logs them", path, err))
 }
 
 // Lacks says in sentences what this secondary does not have of what it should.
@@ -278,7 +282,8 @@ func (f *Follower) Lacks() []string {
 			out = append(out, fmt.Sprintf("the mounts of %s cannot be read: %v", table, err))
 		}
 		for _, e := range idle {
-			out = append(out, fmt.Sprintf("plugin %s is not installed here or does not start: mount %s answers nothing until it does", e.Type, vaultname.RequestPath(table, e.Path)))
+			out = append(out, fmt.Sprintf("plugin %s is not installed here or does not start: mount %s answers nothing until "+
+				"it does", e.Type, vaultname.RequestPath(table, e.Path)))
 		}
 	}
 	f.mu.Lock()

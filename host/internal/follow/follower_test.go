@@ -19,15 +19,18 @@ func TestKeys(t *testing.T) {
 		keys []string
 		want string
 	}{
-		"below a mount":      {[]string{"logical/1/a", "auth/2/b"}, "changed logical/1/a, changed auth/2/b"},
-		"policies":           {[]string{"sys/policy/p", "sys/policy-rgp/q"}, "policy p"},
-		"quotas":             {[]string{"sys/quotas/config", "sys/quotas/rate-limit/q"}, "quota config, quota rate-limit/q"},
-		"login mfa":          {[]string{"sys/login-mfa/method/1"}, "mfa sys/login-mfa/method/1"},
-		"in their order":     {[]string{"sys/policy/p", "logical/1/a", "sys/policy/q"}, "policy p, changed logical/1/a, policy q"},
-		"as a whole, once":   {[]string{"sys/config/cors", "logical/1/a", "sys/config/cors"}, "changed logical/1/a, cors"},
-		"configuration":      {[]string{"sys/uiconfig", "sys/audited-headers-config/audited-headers", "sys/activation-flags"}, "ui, headers, flags"},
-		"nothing to take up": {[]string{"sys/password_policy/x", "sys/token/roles/r", "core/keyring", "sys/config/corsair", "sys/uiconfig_plaintext"}, ""},
-		"audit salts":        {[]string{"audit/1/salt"}, "salts"},
+		"below a mount": {[]string{"logical/1/a", "auth/2/b"}, "changed logical/1/a, changed auth/2/b"},
+		"policies":      {[]string{"sys/policy/p", "sys/policy-rgp/q"}, "policy p"},
+		"quotas":        {[]string{"sys/quotas/config", "sys/quotas/rate-limit/q"}, "quota config, quota rate-limit/q"},
+		"login mfa":     {[]string{"sys/login-mfa/method/1"}, "mfa sys/login-mfa/method/1"},
+		"in their order": {[]string{"sys/policy/p", "logical/1/a", "sys/policy/q"}, "policy p, changed logical/1/a, " +
+			"policy q"},
+		"as a whole, once": {[]string{"sys/config/cors", "logical/1/a", "sys/config/cors"}, "changed logical/1/a, cors"},
+		"configuration": {[]string{"sys/uiconfig", "sys/audited-headers-config/audited-headers", "sys/activation-flags"},
+			"ui, headers, flags"},
+		"nothing to take up": {[]string{"sys/password_policy/x", "sys/token/roles/r", "core/keyring", "sys/config/corsair",
+			"sys/uiconfig_plaintext"}, ""},
+		"audit salts": {[]string{"audit/1/salt"}, "salts"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -30,7 +30,8 @@ var rules = []rule{
 	{vaultname.Mounts, true, (*Follower).table},
 	{vaultname.Auth, true, (*Follower).table},
 	{vaultname.Audit, true, (*Follower).table},
-	{vaultname.PluginCatalog, true, func(f *Follower, ctx context.Context, _ string) bool { f.retryIdle(ctx); return true }},
+	{vaultname.PluginCatalog, true,
+		func(f *Follower, ctx context.Context, _ string) bool { f.retryIdle(ctx); return true }},
 	{"logical/", false, (*Follower).changed},
 	{"auth/", false, (*Follower).changed},
 	{"audit/", true, (*Follower).auditSalts},
@@ -99,10 +100,11 @@ func (m *mounts) changed(ctx context.Context, key string) bool {
 		table = vaultname.Auth
 	}
 	uuid, _, _ := strings.Cut(rest, "/")
-	told := m.try(ctx, m.o.StepWait, "a change in the engine with the storage "+uuid, subject("change", table, uuid), func(ctx context.Context) error {
-		m.core.Changed(ctx, key)
-		return ctx.Err()
-	})
+	told := m.try(ctx, m.o.StepWait, "a change in the engine with the storage "+uuid, subject("change", table, uuid),
+		func(ctx context.Context) error {
+			m.core.Changed(ctx, key)
+			return ctx.Err()
+		})
 	if !told {
 		m.again[subject("change", table, uuid)] = func(ctx context.Context) { m.anew(ctx, table, uuid) }
 	}

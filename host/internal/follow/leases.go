@@ -36,13 +36,15 @@ func unforgotten(table, uuid string) string { return subject("forgetting", table
 // What is left is tried again until the mount is gone, or stays.
 func (l *leases) revoke(ctx context.Context, table string, e mounttable.Entry) {
 	about, path := unrevoked(table, e.UUID), vaultname.RequestPath(table, e.Path)
-	err := l.bounded(ctx, l.o.RevokeWait, about, func(ctx context.Context) error { return l.core.RevokeLeases(ctx, table, e) })
+	err := l.bounded(ctx, l.o.RevokeWait, about,
+		func(ctx context.Context) error { return l.core.RevokeLeases(ctx, table, e) })
 	l.done(err == nil, about, func(ctx context.Context) { l.revoke(ctx, table, e) })
 	switch {
 	case err == nil:
 		l.mend(about)
 	case ctx.Err() == nil:
-		l.lack(about, fmt.Sprintf("not all leases of %s were revoked before it was unmounted or moved: %v; what they gave access to may still be valid", path, err))
+		l.lack(about, fmt.Sprintf("not all leases of %s were revoked before it was unmounted or moved: %v; what they gave "+
+			"access to may still be valid", path, err))
 	}
 }
 
@@ -66,18 +68,20 @@ func (l *leases) end(ctx context.Context, table string, e mounttable.Entry) bool
 func (l *leases) forget(ctx context.Context, table string, e mounttable.Entry) bool {
 	about, path := unforgotten(table, e.UUID), vaultname.RequestPath(table, e.Path)
 	orphans := 0
-	forgotten := l.try(ctx, l.o.RevokeWait, "the forgetting of the leases of "+path, about, func(ctx context.Context) error {
-		n, err := l.core.ForgetLeases(ctx, table, e)
-		if err == nil {
-			orphans = n
-		}
-		return err
-	})
+	forgotten := l.try(ctx, l.o.RevokeWait, "the forgetting of the leases of "+path, about,
+		func(ctx context.Context) error {
+			n, err := l.core.ForgetLeases(ctx, table, e)
+			if err == nil {
+				orphans = n
+			}
+			return err
+		})
 	switch {
 	case forgotten && orphans == 0:
 		l.mend(unrevoked(table, e.UUID))
 	case forgotten:
-		l.lack(unrevoked(table, e.UUID), fmt.Sprintf("%d leases of %s ended without having been revoked: what they gave access to may still be valid", orphans, path))
+		l.lack(unrevoked(table, e.UUID), fmt.Sprintf("%d leases of %s ended without having been revoked: what they gave "+
+			"access to may still be valid", orphans, path))
 	}
 	return forgotten
 }
@@ -103,7 +107,8 @@ func (l *leases) clean(ctx context.Context, table, path string) error {
 		}
 		l.endFormer(ctx, table, m.entry)
 		if _, still := l.former[unforgotten(table, m.entry.UUID)]; still {
-			return fmt.Errorf("the leases of the mount that was at %s are not ended yet", vaultname.RequestPath(table, m.entry.Path))
+			return fmt.Errorf("the leases of the mount that was at %s are not ended yet",
+				vaultname.RequestPath(table, m.entry.Path))
 		}
 	}
 	return nil
@@ -128,7 +133,8 @@ func (l *leases) regain(duty context.Context) {
 			left[id] = !away(why) && !errors.Is(why, context.DeadlineExceeded)
 		}
 		if revoked+len(failed) > 0 {
-			l.logger.Info("leases that had been given up while the primary could not be reached were revoked", "revoked", revoked, "failed", len(failed))
+			l.logger.Info("leases that had been given up while the primary could not be reached were revoked", "revoked",
+				revoked, "failed", len(failed))
 		}
 		if err != nil && duty.Err() == nil {
 			l.logger.Debug("leases that were given up are looked for again", "error", err)

@@ -124,7 +124,8 @@ func TestMountsThatTradePlaces(t *testing.T) {
 	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "b/"), mount(t, "2", "a/")}
 	// Three moves write the table six times; one batch has it once.
 	f.Applied(ctx, []string{vaultname.Mounts, vaultname.Mounts, vaultname.Mounts})
-	require.Equal(t, "taint 1 true, revoke 1, forget 1, unmount 1, clear 1, revoke 2, forget 2, move 2, mount 1", core.done())
+	require.Equal(t, "taint 1 true, revoke 1, forget 1, unmount 1, clear 1, revoke 2, forget 2, move 2, mount 1",
+		core.done())
 	require.Empty(t, f.Lacks())
 	require.NoError(t, f.Recheck(ctx))
 	require.Empty(t, core.done())
@@ -136,7 +137,8 @@ func TestLeasesThatWereGivenUp(t *testing.T) {
 	t.Parallel()
 	const away = "the primary is away"
 	core := newFake()
-	core.givenUp = map[string]string{"a": "out of retries: " + away, "b": "out of retries: " + away, "c": "it is broken", "d": away}
+	core.givenUp = map[string]string{"a": "out of retries: " + away, "b": "out of retries: " + away, "c": "it is broken",
+		"d": away}
 	core.lasting = map[string]error{"a": errors.New(away), "d": errors.New("it is broken")}
 	duty, end := context.WithCancel(t.Context())
 	defer end()

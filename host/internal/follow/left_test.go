@@ -14,9 +14,11 @@ import (
 
 // every is a key of each kind that the follower itself must have taken up.
 var every = []string{
-	"sys/policy/p", "sys/quotas/rate-limit/q", "sys/quotas/config", "sys/login-mfa/method/1", "sys/login-mfa/enforcement/e",
+	"sys/policy/p", "sys/quotas/rate-limit/q", "sys/quotas/config", "sys/login-mfa/method/1",
+	"sys/login-mfa/enforcement/e",
 	"sys/config/cors", "sys/uiconfig", "sys/audited-headers-config/entries", "sys/activation-flags",
-	vaultname.Mounts, vaultname.Auth, vaultname.Audit, "audit/1/salt", "core/plugin-catalog/secret/p", "logical/1/a", "auth/2/b",
+	vaultname.Mounts, vaultname.Auth, vaultname.Audit, "audit/1/salt", "core/plugin-catalog/secret/p", "logical/1/a",
+	"auth/2/b",
 }
 
 // Nothing is dropped, whatever keeps it from being taken up: the core that cannot be

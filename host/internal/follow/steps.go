@@ -46,7 +46,8 @@ type attempts struct {
 
 // try does a step within a bound. A failure is what the secondary lacks until a
 // step about the same succeeds.
-func (a *attempts) try(ctx context.Context, wait time.Duration, what, about string, step func(context.Context) error) bool {
+func (a *attempts) try(ctx context.Context, wait time.Duration, what, about string,
+	step func(context.Context) error) bool {
 	if err := a.bounded(ctx, wait, about, step); err != nil {
 		if ctx.Err() == nil {
 			a.lack(about, fmt.Sprintf("%s could not be taken over: %v; it is tried again", what, err))
@@ -65,7 +66,8 @@ func (a *attempts) persist(ctx context.Context, what string, step func(context.C
 // bounded runs a step and waits for it for a while. A step that does not heed
 // its context, in a plugin that hangs, is left to itself then; as long as it goes
 // on no other step about the same begins.
-func (a *attempts) bounded(ctx context.Context, wait time.Duration, about string, step func(context.Context) error) error {
+func (a *attempts) bounded(ctx context.Context, wait time.Duration, about string,
+	step func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if err := a.awaitFormer(ctx, about); err != nil {

@@ -103,7 +103,8 @@ func (m *mounts) step(ctx context.Context, table string, s mounttable.Step) bool
 		return m.add(ctx, table, s.New)
 	case mounttable.Refuse:
 		m.lack(about("refused"), fmt.Sprintf(
-			"the primary has a mount at %s and this secondary a local one at %s: the local one stays; move or disable it here, and the primary's appears",
+			"the primary has a mount at %s and this secondary a local one at %s: the local one stays; move or disable it "+
+				"here, and the primary's appears",
 			path, vaultname.RequestPath(table, s.Blocker.Path)))
 		return false // a local mount that moves does so a while after the request
 	case mounttable.Taint:
@@ -118,7 +119,8 @@ func (m *mounts) step(ctx context.Context, table string, s mounttable.Step) bool
 	case mounttable.Move:
 		return m.move(ctx, table, s.Old, s.New)
 	case mounttable.Tune:
-		return m.try(ctx, m.o.StepWait, "the tuning of "+path, about("tuning"), func(ctx context.Context) error { return m.core.Tune(ctx, table, s.New) })
+		return m.try(ctx, m.o.StepWait, "the tuning of "+path, about("tuning"),
+			func(ctx context.Context) error { return m.core.Tune(ctx, table, s.New) })
 	case mounttable.Rebuild:
 		m.awaitVersioned(s.New)
 		return m.rebuild(ctx, table, s.New)
@@ -128,9 +130,10 @@ func (m *mounts) step(ctx context.Context, table string, s mounttable.Step) bool
 
 // taint stops or admits requests to a mount.
 func (m *mounts) taint(ctx context.Context, table string, to mounttable.Entry) bool {
-	return m.try(ctx, m.o.StepWait, "the end of "+vaultname.RequestPath(table, to.Path), subject("end", table, to.UUID), func(ctx context.Context) error {
-		return m.core.Taint(ctx, table, to)
-	})
+	return m.try(ctx, m.o.StepWait, "the end of "+vaultname.RequestPath(table, to.Path), subject("end", table, to.UUID),
+		func(ctx context.Context) error {
+			return m.core.Taint(ctx, table, to)
+		})
 }
 
 func (m *mounts) add(ctx context.Context, table string, e mounttable.Entry) bool {
@@ -151,7 +154,8 @@ func (m *mounts) add(ctx context.Context, table string, e mounttable.Entry) bool
 	case m.isIdle(table, e.UUID):
 		m.mend(about)
 		// Lacks finds it by itself as long as it answers nothing.
-		m.logger.Warn("an engine of the primary cannot be started here: its mount answers nothing until the plugin is installed and reloaded", "path", path, "type", e.Type, "error", err)
+		m.logger.Warn("an engine of the primary cannot be started here: its mount answers nothing until the plugin is "+
+			"installed and reloaded", "path", path, "type", e.Type, "error", err)
 		m.again["idle mounts"] = m.retryIdle
 		return true
 	default:
@@ -189,9 +193,10 @@ func (m *mounts) remove(ctx context.Context, table string, e mounttable.Entry) b
 	gone.Tainted = true
 	m.taint(ctx, table, gone)
 	ended := m.leases.end(ctx, table, e)
-	unmounted := m.try(ctx, m.o.StepWait, "the unmounting of "+path, subject("unmount", table, e.UUID), func(ctx context.Context) error {
-		return m.core.Unmount(ctx, table, e.UUID)
-	})
+	unmounted := m.try(ctx, m.o.StepWait, "the unmounting of "+path, subject("unmount", table, e.UUID),
+		func(ctx context.Context) error {
+			return m.core.Unmount(ctx, table, e.UUID)
+		})
 	if !unmounted {
 		return false
 	}
@@ -224,23 +229,26 @@ func (m *mounts) move(ctx context.Context, table string, from, to mounttable.Ent
 // clear deletes what is stored of a mount that is gone.
 func (m *mounts) clear(ctx context.Context, table string, e mounttable.Entry) {
 	about := subject("clearing", table, e.UUID)
-	cleared := m.try(ctx, m.o.StepWait, "the clearing of what "+vaultname.RequestPath(table, e.Path)+" left", about, func(ctx context.Context) error {
-		return m.core.ClearView(ctx, e)
-	})
+	cleared := m.try(ctx, m.o.StepWait, "the clearing of what "+vaultname.RequestPath(table, e.Path)+" left", about,
+		func(ctx context.Context) error {
+			return m.core.ClearView(ctx, e)
+		})
 	m.done(cleared, about, func(ctx context.Context) { m.clear(ctx, table, e) })
 }
 
 func (m *mounts) rebuild(ctx context.Context, table string, e mounttable.Entry) bool {
-	return m.try(ctx, m.o.StepWait, "the new version of "+vaultname.RequestPath(table, e.Path), subject("version", table, e.UUID), func(ctx context.Context) error {
-		return m.core.Rebuild(ctx, table, e.UUID)
-	})
+	return m.try(ctx, m.o.StepWait, "the new version of "+vaultname.RequestPath(table, e.Path),
+		subject("version", table, e.UUID), func(ctx context.Context) error {
+			return m.core.Rebuild(ctx, table, e.UUID)
+		})
 }
 
 // retryIdle tries again the mounts that have no backend.
 func (m *mounts) retryIdle(ctx context.Context) {
 	all := true
 	for _, i := range m.idleMounts() {
-		err := m.bounded(ctx, m.o.StepWait, subject("version", i.table, i.UUID), func(ctx context.Context) error { return m.core.Rebuild(ctx, i.table, i.UUID) })
+		err := m.bounded(ctx, m.o.StepWait, subject("version", i.table, i.UUID),
+			func(ctx context.Context) error { return m.core.Rebuild(ctx, i.table, i.UUID) })
 		if err != nil {
 			all = false
 			m.logger.Debug("a mount still answers nothing", "path", vaultname.RequestPath(i.table, i.Entry.Path), "error", err)
@@ -265,5 +273,6 @@ func (m *mounts) versioned(ctx context.Context, uuid string) {
 	about := subject("upgrade", vaultname.Mounts, uuid)
 	running, err := m.core.Running(vaultname.Mounts)
 	i := slices.IndexFunc(running, func(e mounttable.Entry) bool { return e.UUID == uuid })
-	m.done(err == nil && (i < 0 || m.rebuild(ctx, vaultname.Mounts, running[i])), about, func(ctx context.Context) { m.versioned(ctx, uuid) })
+	m.done(err == nil && (i < 0 || m.rebuild(ctx, vaultname.Mounts, running[i])), about,
+		func(ctx context.Context) { m.versioned(ctx, uuid) })
 }

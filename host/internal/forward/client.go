@@ -68,14 +68,16 @@ func (c *Client) call(ctx context.Context, kind Kind, body []byte) (answer []byt
 	raw, err := c.envelope.Call(ctx, c.o.Carry, plain)
 	switch {
 	case errors.Is(err, envelope.ErrForged), errors.Is(err, envelope.ErrMalformed):
-		return nil, none, replication.Errorf(replication.Uncertain, "the primary's answer cannot be trusted, and whether it has carried out the request is not known: %w", err)
+		return nil, none, replication.Errorf(replication.Uncertain, "the primary's answer cannot be trusted, and whether "+
+			"it has carried out the request is not known: %w", err)
 	case err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()):
 		return nil, none, replication.Errorf(replication.KindOf(err), "%w: %v", ctx.Err(), err)
 	case err != nil:
 		return nil, none, err
 	}
 	if answer, err = split(raw, &ah); err != nil {
-		return nil, none, replication.Errorf(replication.Uncertain, "the primary's answer cannot be read: run the same version on both clusters: %w", err)
+		return nil, none, replication.Errorf(replication.Uncertain, "the primary's answer cannot be read: run the same "+
+			"version on both clusters: %w", err)
 	}
 	if ah.Failed {
 		return nil, ah, replication.Errorf(ah.ErrorKind, "%s", ah.Error)
@@ -94,7 +96,8 @@ func forPrimary(left time.Duration) time.Duration {
 func tooLarge(size int) error {
 	return replication.Errorf(replication.InvalidInput, "%w", &logical.ReplicationCodedError{
 		Code: http.StatusRequestEntityTooLarge,
-		Msg:  fmt.Sprintf("the request has %d bytes, more than the %d that can be forwarded to the primary: send it to the primary itself", size, bodyMax),
+		Msg: fmt.Sprintf("the request has %d bytes, more than the %d that can be forwarded to the primary: send it to the "+
+			"primary itself", size, bodyMax),
 	})
 }
 
@@ -120,7 +123,8 @@ func (c *Client) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error
 	}
 	a, err := wire.DecodeAnswer(raw)
 	if err != nil {
-		return nil, replication.Errorf(replication.Uncertain, "the primary's answer cannot be read: run the same version on both clusters: %w", err)
+		return nil, replication.Errorf(replication.Uncertain, "the primary's answer cannot be read: run the same version "+
+			"on both clusters: %w", err)
 	}
 	op := req.Logical.Operation
 	told := (op == logical.ReadOperation || op == logical.ListOperation) && !ah.Wrote
@@ -143,7 +147,8 @@ func (c *Client) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error
 
 // warn adds to the answer that it is ahead of this cluster.
 func warn(a *wire.Answer) {
-	const text = "The primary has carried out the request, and this cluster has not received what it changed yet: a read here may show the state of before."
+	const text = "The primary has carried out the request, and this cluster has not received what it changed yet: a " +
+		"read here may show the state of before."
 	if a.Response == nil {
 		a.Response = &logical.Response{}
 	}

@@ -17,7 +17,8 @@ import (
 func FuzzSplit(f *testing.F) {
 	call, err := join(&callHeader{Kind: KindRequest, Timeout: time.Second}, []byte("body"))
 	require.NoError(f, err)
-	answer, err := join(&answerHeader{Failed: true, ErrorKind: replication.Denied, Error: "no", Wrote: true, At: replication.Position{Term: 1, Sequence: 2}}, nil)
+	answer, err := join(&answerHeader{Failed: true, ErrorKind: replication.Denied, Error: "no", Wrote: true,
+		At: replication.Position{Term: 1, Sequence: 2}}, nil)
 	require.NoError(f, err)
 	// A time that is over has no number: it would be no bound at all.
 	over, err := join(&callHeader{Kind: KindRequest, Timeout: -1}, nil)

@@ -43,7 +43,8 @@ type Server struct {
 
 // NewServer makes a server without handlers.
 func NewServer(o ServerOptions) *Server {
-	return &Server{o: o, envelope: envelope.NewServer(o.SetID, o.KeyOf), handlers: map[Kind]Handler{}, room: semaphore.NewWeighted(underWay)}
+	return &Server{o: o, envelope: envelope.NewServer(o.SetID, o.KeyOf), handlers: map[Kind]Handler{},
+		room: semaphore.NewWeighted(underWay)}
 }
 
 // Handle sets what a kind of call does, before the first one is served.
@@ -54,7 +55,8 @@ func (s *Server) HandleRequests(h func(ctx context.Context, secondaryID string, 
 	s.Handle(KindRequest, func(ctx context.Context, id string, body []byte) ([]byte, error) {
 		req, err := wire.DecodeRequest(body)
 		if err != nil {
-			return nil, replication.Errorf(replication.InvalidInput, "the forwarded request cannot be read: run the same version on both clusters: %w", err)
+			return nil, replication.Errorf(replication.InvalidInput, "the forwarded request cannot be read: run the same "+
+				"version on both clusters: %w", err)
 		}
 		return wire.EncodeAnswer(h(ctx, id, req))
 	})
@@ -63,10 +65,12 @@ func (s *Server) HandleRequests(h func(ctx context.Context, secondaryID string, 
 // Serve answers one sealed message of a secondary.
 func (s *Server) Serve(ctx context.Context, secondaryID string, payload []byte) ([]byte, error) {
 	if len(payload) > replication.PayloadMax {
-		return nil, replication.Errorf(replication.InvalidInput, "the request has %d bytes, more than %d: nothing was executed", len(payload), replication.PayloadMax)
+		return nil, replication.Errorf(replication.InvalidInput, "the request has %d bytes, more than %d: nothing was "+
+			"executed", len(payload), replication.PayloadMax)
 	}
 	if err := s.room.Acquire(ctx, int64(len(payload))); err != nil {
-		return nil, replication.Errorf(replication.Unreachable, "the primary has too many forwarded requests under way: try again: %w", err)
+		return nil, replication.Errorf(replication.Unreachable, "the primary has too many forwarded requests under way: "+
+			"try again: %w", err)
 	}
 	defer s.room.Release(int64(len(payload)))
 	answer, err := s.envelope.Serve(ctx, secondaryID, payload, func(ctx context.Context, plain []byte) []byte {
@@ -97,7 +101,8 @@ func (s *Server) serve(ctx context.Context, secondaryID string, plain []byte) []
 	var h callHeader
 	body, err := split(plain, &h)
 	if err != nil {
-		return s.answer(nil, replication.Errorf(replication.InvalidInput, "the forwarded call cannot be read: run the same version on both clusters"), replication.Position{})
+		return s.answer(nil, replication.Errorf(replication.InvalidInput, "the forwarded call cannot be read: run the same "+
+			"version on both clusters"), replication.Position{})
 	}
 	if h.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -116,12 +121,15 @@ func (s *Server) serve(ctx context.Context, secondaryID string, plain []byte) []
 func (s *Server) call(ctx context.Context, secondaryID string, kind Kind, body []byte) (out []byte, err error) {
 	handle := s.handlers[kind]
 	if handle == nil {
-		return nil, replication.Errorf(replication.InvalidInput, "the primary does not know calls of the kind %q: run the same version on both clusters", kind)
+		return nil, replication.Errorf(replication.InvalidInput, "the primary does not know calls of the kind %q: run the "+
+			"same version on both clusters", kind)
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			s.o.Logger.Error("a forwarded call ended in a panic", "secondary", secondaryID, "kind", kind, "panic", r, "stack", string(debug.Stack()))
-			out, err = nil, replication.Errorf(replication.Internal, "the primary failed while it carried out the request: see its log")
+			s.o.Logger.Error("a forwarded call ended in a panic", "secondary", secondaryID, "kind", kind, "panic", r, "stack",
+				string(debug.Stack()))
+			out, err = nil, replication.Errorf(replication.Internal, "the primary failed while it carried out the request: "+
+				"see its log")
 		}
 	}()
 	return handle(ctx, secondaryID, body)
@@ -133,7 +141,8 @@ func (s *Server) answer(body []byte, err error, before replication.Position) []b
 		h.Wrote, h.At = after != before, after
 	}
 	if err == nil && len(body) > bodyMax {
-		err = replication.Errorf(replication.Internal, "the answer has %d bytes, more than the %d that can be brought to a secondary: ask the primary itself", len(body), bodyMax)
+		err = replication.Errorf(replication.Internal, "the answer has %d bytes, more than the %d that can be brought to a "+
+			"secondary: ask the primary itself", len(body), bodyMax)
 	}
 	if err != nil {
 		h.Failed, h.ErrorKind, h.Error = true, replication.KindOf(err), err.Error()

@@ -52,18 +52,21 @@ type Adoption struct {
 // Prepare makes the rows and changes nothing. Records are further rows of the host, to be
 // encrypted under the new keyring; nil deletes one. Store is the storage as the core sees
 // it.
-func Prepare(ctx context.Context, core *vaultcore.Core, store physical.Backend, m *Material, records map[string][]byte, logger hclog.Logger) (*Adoption, error) {
+func Prepare(ctx context.Context, core *vaultcore.Core, store physical.Backend, m *Material, records map[string][]byte,
+	logger hclog.Logger) (*Adoption, error) {
 	return prepare(ctx, core, store, m, records, false, logger)
 }
 
 // PrepareKeys is Prepare for a cluster that is already a secondary of the primary and lacks
 // only its keys. It keeps the tables that these keys open, because they are what it has
 // applied.
-func PrepareKeys(ctx context.Context, core *vaultcore.Core, store physical.Backend, m *Material, records map[string][]byte, logger hclog.Logger) (*Adoption, error) {
+func PrepareKeys(ctx context.Context, core *vaultcore.Core, store physical.Backend, m *Material,
+	records map[string][]byte, logger hclog.Logger) (*Adoption, error) {
 	return prepare(ctx, core, store, m, records, true, logger)
 }
 
-func prepare(ctx context.Context, core *vaultcore.Core, store physical.Backend, m *Material, records map[string][]byte, keep bool, logger hclog.Logger) (*Adoption, error) {
+func prepare(ctx context.Context, core *vaultcore.Core, store physical.Backend, m *Material, records map[string][]byte,
+	keep bool, logger hclog.Logger) (*Adoption, error) {
 	overlay := newOverlay(store)
 	for _, key := range startRows[:2] {
 		overlay.set(key, m.Rows[key])
@@ -126,14 +129,17 @@ func prepare(ctx context.Context, core *vaultcore.Core, store physical.Backend, 
 }
 
 // sealRows applies the seal rules.
-func (a *Adoption) sealRows(ctx context.Context, core *vaultcore.Core, barrier *vault.AESGCMBarrier, overlay *overlay, m *Material, logger hclog.Logger) error {
+func (a *Adoption) sealRows(ctx context.Context, core *vaultcore.Core, barrier *vault.AESGCMBarrier, overlay *overlay,
+	m *Material, logger hclog.Logger) error {
 	own := core.Seal()
 	switch own.StoredKeysSupported() {
 	case vaultseal.StoredKeysSupportedShamirRoot:
 		if len(m.Shares) == 0 {
-			return errors.New("the primary has no recovery shares and this cluster is unsealed by shares: give this cluster an auto-unseal seal, or the primary recovery shares")
+			return errors.New("the primary has no recovery shares and this cluster is unsealed by shares: give this cluster " +
+				"an auto-unseal seal, or the primary recovery shares")
 		}
-		access, err := vaultseal.NewAccessFromWrapper(logger, aeadwrapper.NewShamirWrapper(), vault.SealConfigTypeShamir.String())
+		access, err := vaultseal.NewAccessFromWrapper(logger, aeadwrapper.NewShamirWrapper(),
+			vault.SealConfigTypeShamir.String())
 		if err != nil {
 			return err
 		}
@@ -166,7 +172,8 @@ func (a *Adoption) sealRows(ctx context.Context, core *vaultcore.Core, barrier *
 		overlay.set(entry.Key, entry.Value)
 		return overlay.config(vaultname.RecoveryConfig, own.RecoverySealConfigType().String(), m.ShareConfig, 0)
 	default:
-		return errors.New("this cluster has a seal of before Vault 1.3 without a stored root key: rekey it once, then enable it as a secondary")
+		return errors.New("this cluster has a seal of before Vault 1.3 without a stored root key: rekey it once, then " +
+			"enable it as a secondary")
 	}
 }
 

@@ -35,7 +35,8 @@ var startRows = []string{
 
 // Collect reads the material of this cluster, the primary, for a secondary of a mode. The
 // caller fills in the identity of the set.
-func Collect(ctx context.Context, core *vaultcore.Core, store physical.Backend, mode replication.Mode) (*Material, error) {
+func Collect(ctx context.Context, core *vaultcore.Core, store physical.Backend, mode replication.Mode) (*Material,
+	error) {
 	m := &Material{Rows: map[string][]byte{}}
 	size := 0
 	var classes keyclass.Classifier
@@ -55,7 +56,8 @@ func Collect(ctx context.Context, core *vaultcore.Core, store physical.Backend, 
 		size += len(key) + len(e.Value)
 	}
 	if size > tablesMax {
-		return nil, fmt.Errorf("the mount tables have %d bytes, more than the %d that a secondary can take over in one step", size, tablesMax)
+		return nil, fmt.Errorf("the mount tables have %d bytes, more than the %d that a secondary can take over in one step",
+			size, tablesMax)
 	}
 	var err error
 	if m.RootKey, err = core.RootKey(); err != nil {
@@ -126,6 +128,7 @@ func collectShares(ctx context.Context, core *vaultcore.Core, m *Material) error
 		m.ShareConfig = ShareConfig{Shares: conf.SecretShares, Threshold: conf.SecretThreshold}
 		return nil
 	default:
-		return errors.New("this cluster has a seal of before Vault 1.3 without a stored root key: rekey it once, then enable secondaries")
+		return errors.New("this cluster has a seal of before Vault 1.3 without a stored root key: rekey it once, then " +
+			"enable secondaries")
 	}
 }

@@ -15,7 +15,8 @@ import (
 func FuzzOpen(f *testing.F) {
 	m := &Material{
 		SetID: "set", Epoch: replication.Epoch{Generation: 1, ID: "e"}, IndexKey: make([]byte, 32), RootKey: []byte("root"),
-		Shares: []byte("share"), ShareConfig: ShareConfig{3, 2}, Rows: map[string][]byte{"core/keyring": []byte("k"), "core/master": nil},
+		Shares: []byte("share"), ShareConfig: ShareConfig{3, 2}, Rows: map[string][]byte{"core/keyring": []byte("k"),
+			"core/master": nil},
 	}
 	plain, err := m.encode()
 	require.NoError(f, err)

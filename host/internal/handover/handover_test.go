@@ -166,7 +166,8 @@ func TestAdoption(t *testing.T) {
 	require.NotNil(t, info)
 
 	require.Error(t, b.core.VerifyShares(ctx, combined(t, a.shares)))
-	adoption, err := Prepare(ctx, b.core, b.store, a.material(t), map[string][]byte{"core/replication/role": []byte("r")}, hclog.NewNullLogger())
+	adoption, err := Prepare(ctx, b.core, b.store, a.material(t), map[string][]byte{"core/replication/role": []byte("r")},
+		hclog.NewNullLogger())
 	require.NoError(t, err)
 	require.NoError(t, b.core.VerifyShares(ctx, combined(t, b.shares)), "preparing must change nothing")
 

@@ -68,13 +68,16 @@ func decode(b []byte) (*Material, error) {
 	}
 	switch {
 	case m.Version != version:
-		return nil, fmt.Errorf("the key material has version %d, this build knows %d: upgrade the secondary first, then the primary", m.Version, version)
+		return nil, fmt.Errorf("the key material has version %d, this build knows %d: upgrade the secondary first, then "+
+			"the primary", m.Version, version)
 	case len(m.RootKey) == 0 || len(m.Rows[vaultname.Keyring]) == 0:
 		return nil, errors.New("the key material has no keyring")
 	case len(m.IndexKey) != 32 || m.SetID == "" || m.Epoch.IsZero():
 		return nil, errors.New("the key material does not name its replication set")
-	case m.ShareConfig.Shares < 0 || m.ShareConfig.Shares > sharesMax || m.ShareConfig.Threshold < 0 || m.ShareConfig.Threshold > m.ShareConfig.Shares:
-		return nil, fmt.Errorf("the key material needs %d of %d key shares, which cannot be", m.ShareConfig.Threshold, m.ShareConfig.Shares)
+	case m.ShareConfig.Shares < 0 || m.ShareConfig.Shares > sharesMax || m.ShareConfig.Threshold < 0 ||
+		m.ShareConfig.Threshold > m.ShareConfig.Shares:
+		return nil, fmt.Errorf("the key material needs %d of %d key shares, which cannot be", m.ShareConfig.Threshold,
+			m.ShareConfig.Shares)
 	case m.ShareConfig.Shares > 0 && len(m.Shares) == 0:
 		return nil, errors.New("the key material has no key for its shares")
 	}

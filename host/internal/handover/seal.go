@@ -66,7 +66,8 @@ func Open(pairing []byte, b Binding, sealed []byte) (*Material, error) {
 	}
 	plain, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], b.additional())
 	if err != nil {
-		return nil, errors.New("the sealed key material does not open with the pairing key of the activation token: it was made for another token, or something between the clusters changed it")
+		return nil, errors.New("the sealed key material does not open with the pairing key of the activation token: it was " +
+			"made for another token, or something between the clusters changed it")
 	}
 	defer clear(plain)
 	return decode(plain)

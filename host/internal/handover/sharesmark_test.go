@@ -36,7 +36,8 @@ func TestMarkOfKeySharesFitsThemAlone(t *testing.T) {
 	second, err := own.Mark()
 	require.NoError(t, err)
 	require.NotEqual(t, mark.Digest, second.Digest, "two marks tell nothing of each other")
-	for name, raw := range map[string]string{"no JSON": "x", "nothing": "{}", "a short salt": `{"salt":"AAAA","digest":"AAAA"}`} {
+	for name, raw := range map[string]string{"no JSON": "x", "nothing": "{}",
+		"a short salt": `{"salt":"AAAA","digest":"AAAA"}`} {
 		_, err := DecodeSharesMark([]byte(raw))
 		require.Error(t, err, name)
 	}

@@ -24,7 +24,8 @@ func entry(t *testing.T, uuid, path string, more ...string) Entry {
 	return e
 }
 
-var names = map[Op]string{Taint: "taint", Untaint: "untaint", Remove: "remove", Move: "move", Tune: "tune", Rebuild: "rebuild", Add: "add", Refuse: "refuse"}
+var names = map[Op]string{Taint: "taint", Untaint: "untaint", Remove: "remove", Move: "move", Tune: "tune",
+	Rebuild: "rebuild", Add: "add", Refuse: "refuse"}
 
 func describe(steps []Step) string {
 	var out []string

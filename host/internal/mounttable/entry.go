@@ -102,7 +102,8 @@ func (e Entry) Settings() string {
 		return string(e.Raw)
 	}
 	// Place and backend of a mount are no settings.
-	for _, k := range []string{"table", "path", "uuid", "tainted", "mount_state", "namespace_id", "running_plugin_version", "running_sha256"} {
+	for _, k := range []string{"table", "path", "uuid", "tainted", "mount_state", "namespace_id", "running_plugin_version",
+		"running_sha256"} {
 		delete(m, k)
 	}
 	text, err := json.Marshal(withoutEmpty(m))

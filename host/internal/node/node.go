@@ -73,7 +73,8 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{core: c, logger: logger, tokens: operationtoken.NewVerifier(role.TokenStore{Core: c}, role.BatchTokens{Core: c})}
+	n := &Node{core: c, logger: logger, tokens: operationtoken.NewVerifier(role.TokenStore{Core: c},
+		role.BatchTokens{Core: c})}
 	collector := operationtoken.NewCollector(role.Shares{Core: c}, n.tokens, logger)
 	n.collector = operationtoken.Handler(collector)
 	n.controller, err = role.New(role.Options{
@@ -101,10 +102,12 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 		return nil, err
 	}
 	activations := &activation.Client{Logger: logger.Named("activation")}
-	n.bootstrapping = endpoints.Bootstrapping(endpoints.Options{Controller: n.controller, Tokens: n.tokens, Activations: activations})
+	n.bootstrapping = endpoints.Bootstrapping(endpoints.Options{Controller: n.controller, Tokens: n.tokens,
+		Activations: activations})
 	c.OnSystemBackend(func(b *framework.Backend) error {
 		err := endpoints.Decorate(b, endpoints.Options{
-			Controller: n.controller, Filters: n.controller.Filters(), Tokens: n.tokens, Activations: activations, Catalog: n.plugins, MayRead: c.MayRead,
+			Controller: n.controller, Filters: n.controller.Filters(), Tokens: n.tokens, Activations: activations,
+			Catalog: n.plugins, MayRead: c.MayRead,
 		})
 		if err != nil {
 			return err
@@ -154,7 +157,8 @@ func clusterPort(core *vault.Core, c *vaultcore.Core, cfg *config.Config, logger
 	network := core.Logger().Named("cluster-listener").Named("tcp")
 	core.AddLogger(network)
 	c.SetClusterNetwork(cluster.NewBorder(c.ClusterListenerAddrs, clusterListener(c), network))
-	return cluster.New(c.ClusterListener, cluster.TLSPolicy{MinVersion: cfg.TLSMinVersion, CipherSuites: cfg.TLSCipherSuites}, logger.Named("cluster"))
+	return cluster.New(c.ClusterListener, cluster.TLSPolicy{MinVersion: cfg.TLSMinVersion,
+		CipherSuites: cfg.TLSCipherSuites}, logger.Named("cluster"))
 }
 
 // clusterListener is Vault's cluster listener with what the border needs of it.
@@ -222,7 +226,8 @@ func applyBytesOf(store physical.Backend) int {
 // Wrap puts the gates in front of Vault's handler for one listener, or for the
 // cluster port.
 func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Handler {
-	o := gate.Options{Node: n.controller, Tokens: n.tokens, OperationTokens: n.collector, Bootstrapping: n.bootstrapping, Logger: n.logger}
+	o := gate.Options{Node: n.controller, Tokens: n.tokens, OperationTokens: n.collector, Bootstrapping: n.bootstrapping,
+		Logger: n.logger}
 	n.serving.Listens(props.ListenerConfig)
 	if l := props.ListenerConfig; l != nil {
 		o.UnauthenticatedMetrics = l.Telemetry.UnauthenticatedMetricsAccess

@@ -108,7 +108,8 @@ func modeOf(name string) (replication.Mode, error) {
 			return mode, nil
 		}
 	}
-	return "", replication.Errorf(replication.InvalidInput, "the replication plugin %q is unknown: the host runs %q and %q", name,
+	return "", replication.Errorf(replication.InvalidInput, "the replication plugin %q is unknown: the host runs %q and "+
+		"%q", name,
 		catalog.BuiltinName(replication.DR), catalog.BuiltinName(replication.Performance))
 }
 

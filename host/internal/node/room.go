@@ -25,6 +25,7 @@ func roomIn(folder string) func() error {
 		if err != nil || free >= roomNeeded {
 			return nil //nolint:nilerr // the write itself will say what is wrong
 		}
-		return fmt.Errorf("%s has %d MiB free, of %d that it takes to go on: %w", folder, free>>20, roomNeeded>>20, syscall.ENOSPC)
+		return fmt.Errorf("%s has %d MiB free, of %d that it takes to go on: %w", folder, free>>20, roomNeeded>>20,
+			syscall.ENOSPC)
 	}
 }

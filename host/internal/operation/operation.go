@@ -9,7 +9,8 @@ import "github.com/hashicorp/vault/sdk/framework"
 // Around is an operation whose callback is what wrap makes of the stock one. It keeps the
 // properties, which the framework, the documentation of the API and help are made from. An
 // operation without a callback stays without.
-func Around(h framework.OperationHandler, wrap func(stock framework.OperationFunc) framework.OperationFunc) framework.OperationHandler {
+func Around(h framework.OperationHandler,
+	wrap func(stock framework.OperationFunc) framework.OperationFunc) framework.OperationHandler {
 	return &around{OperationHandler: h, wrap: wrap}
 }
 

@@ -173,7 +173,8 @@ func (b *Book) Marks(ctx context.Context, mode replication.Mode, id string) ([]b
 		return nil, err
 	}
 	if err := b.store.PutEntry(ctx, b.marks(mode, id), key); err != nil {
-		return nil, replication.Errorf(replication.StorageFailed, "a key of the secondary %q could not be stored: %w", id, err)
+		return nil, replication.Errorf(replication.StorageFailed, "a key of the secondary %q could not be stored: %w", id,
+			err)
 	}
 	return key, nil
 }

@@ -56,7 +56,10 @@ func (c *Controller) copied(mode replication.Mode) {
 		empty, open := c.requests.Hold()
 		defer open()
 		empty()
-		if err := c.core.Restart(context.Background(), func(context.Context) ([]byte, error) { return nil, nil }); err != nil {
+		if err := c.core.Restart(context.Background(), func(context.Context) ([]byte, error) {
+			return nil,
+				nil
+		}); err != nil {
 			c.logger.Error("the performance secondary could not begin to serve", "error", err)
 			c.setFailure(mode, "beginning to serve failed: "+err.Error())
 		}

@@ -56,7 +56,8 @@ func (c *changes) losses() losses {
 // under way may be waiting for.
 func (c *changes) beginChange() error {
 	if !c.changing.TryLock() {
-		return replication.Errorf(replication.Unavailable, "another change of replication is under way on this cluster: try again when it has ended")
+		return replication.Errorf(replication.Unavailable, "another change of replication is under way on this cluster: "+
+			"try again when it has ended")
 	}
 	return nil
 }
@@ -109,7 +110,8 @@ func (c *changes) changeByRestart(ctx context.Context, ch *change) ([]string, er
 		c.changing.Unlock()
 		return nil, err
 	}
-	c.afterRequest(ctx, ch.mode, ch.what, c.changing.Unlock, func(ctx context.Context) error { return c.carryOut(ctx, ch) })
+	c.afterRequest(ctx, ch.mode, ch.what, c.changing.Unlock,
+		func(ctx context.Context) error { return c.carryOut(ctx, ch) })
 	return ch.transition.Warnings, nil
 }
 
@@ -127,7 +129,8 @@ func (c *changes) decide(ctx context.Context, ch *change) error {
 		return err
 	}
 	if have := ch.transition.Role; have != ch.to {
-		return replication.Errorf(replication.Internal, "the plugin asked for the role %q in place of %q: nothing was changed", have, ch.to)
+		return replication.Errorf(replication.Internal, "the plugin asked for the role %q in place of %q: nothing was "+
+			"changed", have, ch.to)
 	}
 	return nil
 }
@@ -228,7 +231,8 @@ func (c *changes) endSessions(ctx context.Context, ch *change) error {
 	// It was consistent when the plugin decided; more may have been applied.
 	cur, _, err := c.ring.Cursor(ctx, ch.mode)
 	if err == nil && !cur.Consistent() {
-		err = replication.Errorf(replication.Unavailable, "the primary sent more while the promotion began, and it is not complete: try again, or provide the 'force' argument")
+		err = replication.Errorf(replication.Unavailable, "the primary sent more while the promotion began, and it is not "+
+			"complete: try again, or provide the 'force' argument")
 	}
 	return err
 }
@@ -266,7 +270,8 @@ func (c *changes) otherRole(ctx context.Context, ch *change) error {
 // afterRequest runs a change once the request that asked for it has ended: the
 // restart needs the core to itself, and the client its answer. Unlock ends the
 // change.
-func (c *changes) afterRequest(request context.Context, mode replication.Mode, what string, unlock func(), change func(context.Context) error) {
+func (c *changes) afterRequest(request context.Context, mode replication.Mode, what string, unlock func(),
+	change func(context.Context) error) {
 	c.setFailure(mode, "")
 	// What the client sends next is for the role that it has asked for.
 	empty, open := c.requests.Hold()

@@ -170,7 +170,8 @@ func (c observer) LeadershipBegins(ctx context.Context) error {
 // AppliedAlone says whether a key is applied in a transaction of its own, and taken
 // up before what follows it: tables of mounts, keys, the filter.
 func AppliedAlone(key string) bool {
-	return keyclass.Tables[key] != "" || key == vaultname.Keyring || key == vaultname.RootKey || strings.HasPrefix(key, vaultname.ReplicationFilters)
+	return keyclass.Tables[key] != "" || key == vaultname.Keyring || key == vaultname.RootKey ||
+		strings.HasPrefix(key, vaultname.ReplicationFilters)
 }
 
 // barrierSealing runs while the barrier is still open.

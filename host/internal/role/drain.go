@@ -36,7 +36,8 @@ func (c *changes) drain(ctx context.Context, mode replication.Mode) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	if behind := awaitAcknowledged(ctx, b, at.Position.Sequence, drainTimeout); behind != "" {
-		c.logger.Warn("a secondary has not acknowledged all writes of the cluster that is demoted", "mode", mode, "secondary", behind, "sequence", at.Position.Sequence)
+		c.logger.Warn("a secondary has not acknowledged all writes of the cluster that is demoted", "mode", mode, "secondary",
+			behind, "sequence", at.Position.Sequence)
 	}
 	return nil
 }

@@ -16,7 +16,8 @@ import (
 func FuzzDecodeRecord(f *testing.F) {
 	r := disabledRecord()
 	r.Performance = ModeRecord{
-		Role: replication.Secondary, SetID: "set", Epoch: replication.Epoch{Generation: 3, ID: "e"}, IndexKey: make([]byte, 32),
+		Role: replication.Secondary, SetID: "set", Epoch: replication.Epoch{Generation: 3, ID: "e"},
+		IndexKey:    make([]byte, 32),
 		SecondaryID: "west", Pairing: make([]byte, 32), Contested: true,
 	}
 	raw, err := r.encode()

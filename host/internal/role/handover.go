@@ -13,7 +13,8 @@ import (
 // askHandover has the plugin fetch what the primary's host hands over, and opens it:
 // it is sealed under the pairing key, for this cluster and a challenge of this very
 // exchange.
-func (c *changes) askHandover(ctx context.Context, mode replication.Mode, req replication.EnableSecondaryRequest, pairing []byte, b handover.Binding) (*replication.Transition, *handover.Material, error) {
+func (c *changes) askHandover(ctx context.Context, mode replication.Mode, req replication.EnableSecondaryRequest,
+	pairing []byte, b handover.Binding) (*replication.Transition, *handover.Material, error) {
 	plugin, err := c.backend(ctx, mode)
 	if err != nil {
 		return nil, nil, err
@@ -40,7 +41,8 @@ func openHandover(t *replication.Transition, pairing []byte, b handover.Binding)
 	}
 	m, err := handover.Open(pairing, b, t.Handover.Sealed)
 	if err != nil {
-		return nil, replication.Errorf(replication.Denied, "what the primary handed over cannot be opened by this cluster: %w", err)
+		return nil, replication.Errorf(replication.Denied, "what the primary handed over cannot be opened by this cluster: "+
+			"%w", err)
 	}
 	return m, nil
 }
@@ -54,6 +56,7 @@ func provesSet(mr *ModeRecord, m *handover.Material) error {
 		return nil
 	}
 	return replication.Errorf(replication.Denied,
-		"the cluster that answers as the primary does not have the secret of this replication set, so it is not of the set, whatever id it shows: nothing was changed; "+
+		"the cluster that answers as the primary does not have the secret of this replication set, so it is not of the "+
+			"set, whatever id it shows: nothing was changed; "+
 			"find out who made the activation token, and disable and enable this cluster anew if it is to join another set")
 }

@@ -93,7 +93,8 @@ func (plugin) UpdatePrimary(_ context.Context, req replication.UpdatePrimaryRequ
 		if err := json.Unmarshal(req.Bundle, &m); err != nil {
 			return nil, err
 		}
-		sealed, err := handover.Seal(pairingOfC, handover.Binding{Mode: perf, SetID: m.SetID, SecondaryID: req.ID, Challenge: req.Challenge}, &m)
+		sealed, err := handover.Seal(pairingOfC, handover.Binding{Mode: perf, SetID: m.SetID, SecondaryID: req.ID,
+			Challenge: req.Challenge}, &m)
 		if err != nil {
 			return nil, err
 		}
@@ -335,11 +336,13 @@ func TestUpdatePrimaryWantsTheSecretOfTheSet(t *testing.T) {
 	require.NoError(t, s.enforce(ctx, s.Record(), true))
 	s.endStartup(ctx)
 	before := s.Record()
-	for name, key := range map[string][]byte{"another key": bytes.Repeat([]byte{7}, 32), "the key of a set without one": make([]byte, 32)} {
+	for name, key := range map[string][]byte{"another key": bytes.Repeat([]byte{7}, 32), "the key of a set without " +
+		"one": make([]byte, 32)} {
 		if bytes.Equal(key, before.Performance.IndexKey) {
 			key[0]++
 		}
-		_, err := s.UpdatePrimary(ctx, perf, endpoints.UpdatePrimaryRequest{Payload: activationOf(t, before.Performance.SetID, key)})
+		_, err := s.UpdatePrimary(ctx, perf,
+			endpoints.UpdatePrimaryRequest{Payload: activationOf(t, before.Performance.SetID, key)})
 		require.Equal(t, replication.Denied, replication.KindOf(err), "%s: %v", name, err)
 		require.ErrorContains(t, err, "does not have the secret of this replication set")
 		require.Equal(t, before, s.Record(), name)
@@ -361,7 +364,8 @@ func TestKeysAreTakenFromTheSetAlone(t *testing.T) {
 	mr := &ModeRecord{SetID: "set", IndexKey: bytes.Repeat([]byte{1}, 32)}
 	require.NoError(t, provesSet(mr, &handover.Material{SetID: "set", IndexKey: bytes.Repeat([]byte{1}, 32)}))
 	for name, m := range map[string]*handover.Material{
-		"another set": {SetID: "other", IndexKey: mr.IndexKey}, "another key": {SetID: "set", IndexKey: bytes.Repeat([]byte{2}, 32)}, "no key": {SetID: "set"},
+		"another set": {SetID: "other", IndexKey: mr.IndexKey},
+		"another key": {SetID: "set", IndexKey: bytes.Repeat([]byte{2}, 32)}, "no key": {SetID: "set"},
 	} {
 		require.Equal(t, replication.Denied, replication.KindOf(provesSet(mr, m)), name)
 	}
@@ -378,7 +382,8 @@ func TestFailedChangeDoesNotAbsorb(t *testing.T) {
 	over, ended := make(chan struct{}), context.Background()
 	ended, end := context.WithCancel(ended)
 	end()
-	s.afterRequest(ended, perf, "a change", func() { close(over) }, func(context.Context) error { return errors.New("not today") })
+	s.afterRequest(ended, perf, "a change", func() { close(over) },
+		func(context.Context) error { return errors.New("not today") })
 	<-over
 	require.ErrorIs(t, s.core.PutEntry(ctx, "core/mounts", []byte("x")), logical.ErrReadOnly)
 }

@@ -12,11 +12,13 @@ import (
 // epoch begins: the secondaries compare and copy, and positions of the history that is
 // gone mean nothing any more. See docs/adr/0016-storage-that-goes-back.md.
 
-const wentBackText = "the storage of this cluster has gone back in time, as when a snapshot or an old data directory is restored: a new epoch has begun, and the secondaries compare and copy"
+const wentBackText = "the storage of this cluster has gone back in time, as when a snapshot or an old data directory " +
+	"is restored: a new epoch has begun, and the secondaries compare and copy"
 
 // lateText is shown when secondaries have followed a leader that another node had replaced.
 // Storage that does not stop the writes of such a leader lets that happen.
-const lateText = "a node of this cluster has written and sent to a secondary after another node had taken over, which this storage cannot keep it from: a new epoch has begun, and the secondaries compare and copy"
+const lateText = "a node of this cluster has written and sent to a secondary after another node had taken over, " +
+	"which this storage cannot keep it from: a new epoch has begun, and the secondaries compare and copy"
 
 // newHistory begins a new epoch in each mode in which the cluster is a primary. The
 // journal is there, and whoever reads it is told that the position is lost.
@@ -72,7 +74,8 @@ func (c observer) HistoryLost() {
 			return
 		}
 		if err := c.newHistory(duty); err != nil {
-			c.logger.Error("the storage of this cluster has gone back in time, and no new epoch could be begun; it is tried again when the node becomes active", "error", err)
+			c.logger.Error("the storage of this cluster has gone back in time, and no new epoch could be begun; it is tried "+
+				"again when the node becomes active", "error", err)
 		}
 	}()
 }

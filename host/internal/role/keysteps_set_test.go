@@ -86,7 +86,8 @@ func newSet(t *testing.T, k kill) *set {
 // write writes a policy under the newest key of the primary.
 func (s *set) write(p *process) error {
 	s.policies++
-	return p.request(logical.UpdateOperation, "sys/policy/p"+strconv.Itoa(s.policies), s.root, map[string]any{"policy": `path "a" { capabilities = ["read"] }`})
+	return p.request(logical.UpdateOperation, "sys/policy/p"+strconv.Itoa(s.policies), s.root,
+		map[string]any{"policy": `path "a" { capabilities = ["read"] }`})
 }
 
 // rotate makes a new key of the keyring, rekey a new root key with the share fresh,
@@ -96,7 +97,8 @@ func rotate(p *process, s *set) error {
 }
 
 func rekey(p *process, share []byte, began func(fresh []byte)) error {
-	if err := p.core.RekeyInit(&vault.SealConfig{SecretShares: 1, SecretThreshold: 1, StoredShares: 1, VerificationRequired: true}, false); err != nil {
+	if err := p.core.RekeyInit(&vault.SealConfig{SecretShares: 1, SecretThreshold: 1, StoredShares: 1,
+		VerificationRequired: true}, false); err != nil {
 		return err
 	}
 	conf, err := p.core.RekeyConfig(false)
@@ -109,7 +111,8 @@ func rekey(p *process, share []byte, began func(fresh []byte)) error {
 		return err
 	}
 	began(slices.Clone(result.SecretShares[0]))
-	if _, err := p.core.RekeyVerify(ctx, slices.Clone(result.SecretShares[0]), result.VerificationNonce, false); err != nil {
+	if _, err := p.core.RekeyVerify(ctx, slices.Clone(result.SecretShares[0]), result.VerificationNonce,
+		false); err != nil {
 		return err
 	}
 	return nil

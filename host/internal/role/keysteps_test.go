@@ -203,7 +203,8 @@ func start(t *testing.T, k kill, d *disk) *process {
 		return tap.Backend()
 	})
 	controller, err := New(Options{
-		Core: c, Tap: tap, Store: tap.Inner(), Port: cluster.New(c.ClusterListener, cluster.TLSPolicy{}, logger), Logger: logger,
+		Core: c, Tap: tap, Store: tap.Inner(), Port: cluster.New(c.ClusterListener, cluster.TLSPolicy{}, logger),
+		Logger:     logger,
 		OnInactive: func() {},
 		Plugins:    func(*Controller) (Plugins, error) { return noPlugins{}, nil },
 		Requests:   func(*Controller) Requests { return noRequests{} },

@@ -60,7 +60,8 @@ func refuseLosses(all []Loss) error {
 	if len(all) == 0 {
 		return nil
 	}
-	return replication.Errorf(replication.Unavailable, "this secondary would lack something as the primary: %s. Mend that first (%s), promote a secondary that has it, or use force",
+	return replication.Errorf(replication.Unavailable, "this secondary would lack something as the primary: %s. Mend "+
+		"that first (%s), promote a secondary that has it, or use force",
 		joined(all, func(l Loss) string { return l.What }, "; "), joined(all, func(l Loss) string { return l.Instead }, "; "))
 }
 
@@ -69,7 +70,8 @@ func warnOfLosses(all []Loss) []string {
 	if len(all) == 0 {
 		return nil
 	}
-	return []string{"This cluster is promoted although it lacks something: " + joined(all, func(l Loss) string { return l.What }, "; ") + "."}
+	return []string{"This cluster is promoted although it lacks something: " +
+		joined(all, func(l Loss) string { return l.What }, "; ") + "."}
 }
 
 // joined leaves out what was said before.
@@ -95,7 +97,8 @@ func (l losses) hiddenLosses(ctx context.Context, mode replication.Mode) ([]Loss
 		return nil, err
 	}
 	return []Loss{{
-		What:    "it does not have the content of " + names + ", and every cluster that follows it would lose what it has of them",
+		What: "it does not have the content of " + names + ", and every cluster that follows it would lose what it has " +
+			"of them",
 		Instead: "delete its paths filter and wait for state stream-wals",
 	}}, nil
 }
@@ -147,7 +150,8 @@ func (l losses) missing(ctx context.Context, mode replication.Mode) (keys uint64
 	if err != nil || keys == 0 {
 		return 0, "", err
 	}
-	return keys, fmt.Sprintf("%d keys of the primary are missing here, because the storage of this cluster refuses them: %s; "+
+	return keys, fmt.Sprintf("%d keys of the primary are missing here, because the storage of this cluster refuses "+
+		"them: %s; "+
 		"the log of the active node has their names, and they are fetched when the storage takes them", keys, what), nil
 }
 
@@ -157,5 +161,6 @@ func (l losses) missingLosses(ctx context.Context, mode replication.Mode) ([]Los
 	if err != nil || keys == 0 {
 		return nil, err
 	}
-	return []Loss{{What: text, Instead: "raise the limit that is named on this cluster, or delete these keys on the primary"}}, nil
+	return []Loss{{What: text, Instead: "raise the limit that is named on this cluster, or delete these keys on the " +
+		"primary"}}, nil
 }

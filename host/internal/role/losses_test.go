@@ -17,10 +17,12 @@ func TestRefusalNamesEveryLoss(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, refuseLosses(nil))
 	require.Empty(t, warnOfLosses(nil))
-	all := []Loss{{"a is hidden", "delete the filter"}, {"b is hidden", "delete the filter"}, {"c does not start", "install it"}, {"a is hidden", "delete the filter"}}
+	all := []Loss{{"a is hidden", "delete the filter"}, {"b is hidden", "delete the filter"},
+		{"c does not start", "install it"}, {"a is hidden", "delete the filter"}}
 	err := refuseLosses(all)
 	require.Equal(t, replication.Unavailable, replication.KindOf(err))
-	require.ErrorContains(t, err, "a is hidden; b is hidden; c does not start. Mend that first (delete the filter; install it)")
+	require.ErrorContains(t, err, "a is hidden; b is hidden; c does not start. Mend that first (delete the filter; "+
+		"install it)")
 	require.Len(t, warnOfLosses(all), 1)
 }
 

@@ -54,15 +54,18 @@ func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
 	require.NoError(t, s.mounts.Settle(ctx))
 	require.NoError(t, s.store.Put(ctx, &physical.Entry{Key: keyclass.DeclaredKey, Value: sealed}))
 	require.NoError(t, s.mounts.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
-	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Local, keyclass.Shared}, []keyclass.Class{class("a"), class("here/a"), class("mine/a")})
+	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Local, keyclass.Shared},
+		[]keyclass.Class{class("a"), class("here/a"), class("mine/a")})
 
 	// It is promoted, without the plugin first.
 	s.record.Performance.Role = replication.Primary
 	require.NoError(t, s.mounts.Load(ctx))
 	table()
-	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Local, keyclass.Shared}, []keyclass.Class{class("a"), class("here/a"), class("mine/a")})
+	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Local, keyclass.Shared},
+		[]keyclass.Class{class("a"), class("here/a"), class("mine/a")})
 	require.NoError(t, s.mounts.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
-	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Shared, keyclass.Local}, []keyclass.Class{class("a"), class("here/a"), class("mine/a")})
+	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Shared, keyclass.Local},
+		[]keyclass.Class{class("a"), class("here/a"), class("mine/a")})
 	raw, err = s.core.GetEntry(ctx, keyclass.DeclaredKey)
 	require.NoError(t, err)
 	declared, err := keyclass.DecodeDeclared(raw)

@@ -70,7 +70,8 @@ func (b BatchTokens) Allowed(ctx context.Context, token string, use *logical.Req
 	case err == nil:
 		return nil
 	case errors.Is(err, vaultcore.ErrNotOrphan), errors.Is(err, vaultcore.ErrTokenPolicy),
-		errors.Is(err, vaultcore.ErrNoBatchToken), errors.Is(err, vaultcore.ErrTokenExpired), errors.Is(err, vaultcore.ErrTokenAddress):
+		errors.Is(err, vaultcore.ErrNoBatchToken), errors.Is(err, vaultcore.ErrTokenExpired),
+		errors.Is(err, vaultcore.ErrTokenAddress):
 		return replication.Errorf(replication.Denied, "the dr_operation_token is refused: %w", err)
 	default:
 		return err

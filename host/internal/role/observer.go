@@ -53,7 +53,8 @@ func (c observer) Applied(ctx context.Context, written []string) (left []string)
 		c.shares.Applied()
 	}
 	if err := c.mounts.Settle(ctx); err != nil {
-		c.logger.Error("the classes of keys could not be renewed; the fingerprint of this cluster may differ until they are", "error", err)
+		c.logger.Error("the classes of keys could not be renewed; the fingerprint of this cluster may differ until they are",
+			"error", err)
 		left = append(left, vaultname.Mounts) // any table stands for it
 	}
 	tables, own := of(mounts.SharedTables...), of(filters.Key(c.Record().Performance.SecondaryID))
@@ -91,10 +92,12 @@ func (c observer) IndexWrong(mode replication.Mode) {
 	}
 	go func() {
 		if err := c.tap.Secondary(mode).ForceCopy(duty); err != nil {
-			c.logger.Error("what was changed in the storage of this secondary, past its server, is not mended until it is asked to look again: merkle-check", "error", err)
+			c.logger.Error("what was changed in the storage of this secondary, past its server, is not mended until it is "+
+				"asked to look again: merkle-check", "error", err)
 			return
 		}
-		c.logger.Warn("the storage of this secondary has something else than was written to it, and its paths filter makes its fingerprint another one than the primary's: it compares with the primary")
+		c.logger.Warn("the storage of this secondary has something else than was written to it, and its paths filter makes " +
+			"its fingerprint another one than the primary's: it compares with the primary")
 		c.copyAgain(context.WithoutCancel(duty))
 	}()
 }

@@ -18,7 +18,8 @@ import (
 // EnablePrimary makes a cluster without a role the primary of a new set. It
 // serves all the while: the journal and the port of the mode are added to a
 // running core.
-func (c *changes) EnablePrimary(ctx context.Context, mode replication.Mode, req replication.EnablePrimaryRequest) ([]string, error) {
+func (c *changes) EnablePrimary(ctx context.Context, mode replication.Mode, req replication.EnablePrimaryRequest) (
+	[]string, error) {
 	return c.changeLive(ctx, &change{
 		mode: mode, from: replication.Disabled, to: replication.Primary,
 		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
@@ -111,7 +112,8 @@ func (c *changes) removeJournal(duty context.Context) {
 
 // SecondaryToken registers a secondary and returns what its activation token
 // wraps.
-func (c *Controller) SecondaryToken(ctx context.Context, mode replication.Mode, req replication.SecondaryTokenRequest) (*activation.Payload, []string, error) {
+func (c *Controller) SecondaryToken(ctx context.Context, mode replication.Mode, req replication.SecondaryTokenRequest) (
+	*activation.Payload, []string, error) {
 	if err := c.beginChange(); err != nil {
 		return nil, nil, err
 	}
@@ -138,7 +140,8 @@ func (c *Controller) SecondaryToken(ctx context.Context, mode replication.Mode, 
 		return nil, nil, err
 	}
 	c.relations.forget(mode, req.ID)
-	return &activation.Payload{Mode: mode, ID: req.ID, ClusterID: resp.ClusterID, Bundle: resp.Bundle, PairingKey: pairing}, nil, nil
+	return &activation.Payload{Mode: mode, ID: req.ID, ClusterID: resp.ClusterID, Bundle: resp.Bundle,
+		PairingKey: pairing}, nil, nil
 }
 
 // mustBe refuses a change on a cluster that does not have the role which it begins with. A
@@ -153,7 +156,8 @@ func mustBe(r *Record, mode replication.Mode, want replication.Role) error {
 // newEpoch is the epoch that follows another.
 func newEpoch(after replication.Epoch) (replication.Epoch, error) {
 	if after.Generation >= proof.GenerationMax {
-		return replication.Epoch{}, replication.Errorf(replication.Internal, "no epoch can follow %s: no cluster is promoted as often", after)
+		return replication.Epoch{}, replication.Errorf(replication.Internal, "no epoch can follow %s: no cluster is "+
+			"promoted as often", after)
 	}
 	id, err := uuid.GenerateUUID()
 	if err != nil {

@@ -185,12 +185,14 @@ type records interface {
 func loadRecord(ctx context.Context, store records) (*Record, error) {
 	raw, err := store.GetEntry(ctx, recordKey)
 	if err != nil {
-		return nil, fmt.Errorf("the role record of replication cannot be read, and without it this node must not be unsealed: restore storage from a snapshot: %w", err)
+		return nil, fmt.Errorf("the role record of replication cannot be read, and without it this node must not be "+
+			"unsealed: restore storage from a snapshot: %w", err)
 	}
 	if raw != nil {
 		r, err := decodeRecord(raw)
 		if err != nil {
-			return nil, fmt.Errorf("the role record of replication cannot be used, and without it this node must not be unsealed: restore storage from a snapshot, or use the build that wrote it: %w", err)
+			return nil, fmt.Errorf("the role record of replication cannot be used, and without it this node must not be "+
+				"unsealed: restore storage from a snapshot, or use the build that wrote it: %w", err)
 		}
 		return r, nil
 	}
@@ -202,7 +204,8 @@ func loadRecord(ctx context.Context, store records) (*Record, error) {
 	}
 	for _, name := range names {
 		if name == "dr/" || name == "performance/" || recordPrefix+name == hadRoleKey {
-			return nil, errors.New("the role record of replication is missing while this cluster has had a role, so this node must not be unsealed: restore storage from a snapshot")
+			return nil, errors.New("the role record of replication is missing while this cluster has had a role, so this node " +
+				"must not be unsealed: restore storage from a snapshot")
 		}
 	}
 	return disabledRecord(), nil

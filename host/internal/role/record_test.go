@@ -89,16 +89,21 @@ func TestRecordFailsClosed(t *testing.T) {
 		store *memory
 		err   string
 	}{
-		"unreadable":            {&memory{err: errors.New("cipher: message authentication failed")}, "cannot be read"},
-		"malformed":             {&memory{rows: map[string][]byte{recordKey: []byte("{")}}, "malformed"},
-		"empty":                 {&memory{rows: map[string][]byte{recordKey: []byte("{}")}}, "version 0"},
-		"newer":                 {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":2}`)}}, "version 2"},
-		"unknown field":         {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"x":1}`)}}, "unknown field"},
-		"unknown role":          {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"dr":{"role":"leader"}}`)}}, `role "leader" is unknown`},
-		"without a set":         {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"dr":{"role":"secondary"}}`)}}, "no replication set"},
-		"two roles":             {&memory{rows: map[string][]byte{recordKey: bothRaw}}, "another role"},
-		"removed":               {&memory{rows: map[string][]byte{hadRoleKey: hadRole}}, "has had a role"},
-		"removed with the mark": {&memory{rows: map[string][]byte{modePrefix(replication.DR) + "state/x": {1}}}, "is missing"},
+		"unreadable": {&memory{err: errors.New("cipher: message authentication failed")}, "cannot be read"},
+		"malformed":  {&memory{rows: map[string][]byte{recordKey: []byte("{")}}, "malformed"},
+		"empty":      {&memory{rows: map[string][]byte{recordKey: []byte("{}")}}, "version 0"},
+		"newer":      {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":2}`)}}, "version 2"},
+		"unknown field": {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"x":1}`)}},
+			"unknown field"},
+		"unknown role": {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"dr":{"role":"leader"}}`)}},
+			`role "leader" is unknown`},
+		"without a set": {
+			&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"dr":{"role":"secondary"}}`)}},
+			"no replication set"},
+		"two roles": {&memory{rows: map[string][]byte{recordKey: bothRaw}}, "another role"},
+		"removed":   {&memory{rows: map[string][]byte{hadRoleKey: hadRole}}, "has had a role"},
+		"removed with the mark": {&memory{rows: map[string][]byte{modePrefix(replication.DR) + "state/x": {1}}},
+			"is missing"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,8 @@ const (
 
 // RevokeSecondary cuts a secondary off for ever: by this host at once, and by the
 // plugin as soon as it hears. It waits for no change of role.
-func (c *Controller) RevokeSecondary(ctx context.Context, mode replication.Mode, req replication.RevokeSecondaryRequest) ([]string, error) {
+func (c *Controller) RevokeSecondary(ctx context.Context, mode replication.Mode,
+	req replication.RevokeSecondaryRequest) ([]string, error) {
 	duty, err := c.active()
 	if err != nil {
 		return nil, err
@@ -54,7 +55,8 @@ func (c *Controller) RevokeSecondary(ctx context.Context, mode replication.Mode,
 		c.logger.Warn("the plugin has not heard of a revocation; it is told when it is up again",
 			"mode", mode, "id", req.ID, "error", err)
 		go c.keepTelling(duty, mode)
-		return []string{"The secondary is cut off and refused. The replication plugin does not answer and hears of it when it " +
+		return []string{"The secondary is cut off and refused. The replication plugin does not answer and hears of it when " +
+			"it " +
 			"does; until then it may still be shown in the status."}, nil
 	default:
 		return nil, err

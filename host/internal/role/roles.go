@@ -71,7 +71,8 @@ func (rs *roles) follows() bool {
 // speaks says whether this cluster writes what all clusters of its set have.
 func (rs *roles) speaks() bool {
 	r := rs.Record()
-	return r.Performance.Role == replication.Primary || r.DR.Role == replication.Primary && r.Performance.Role != replication.Secondary
+	return r.Performance.Role == replication.Primary || r.DR.Role == replication.Primary &&
+		r.Performance.Role != replication.Secondary
 }
 
 // IsDRSecondary says whether the node serves nothing but its own endpoints.

@@ -27,7 +27,8 @@ type rows struct {
 
 // stateRows are the plugin's records that a transition changes, by storage key,
 // in clear; nil deletes.
-func (rs *rows) stateRows(ctx context.Context, mode replication.Mode, t *replication.Transition) (map[string][]byte, error) {
+func (rs *rows) stateRows(ctx context.Context, mode replication.Mode, t *replication.Transition) (map[string][]byte,
+	error) {
 	rows := map[string][]byte{}
 	if t.ClearState {
 		for _, prefix := range append(rs.paired.Prefixes(mode), statePrefix(mode)) {

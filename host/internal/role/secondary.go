@@ -39,16 +39,19 @@ func (c *changes) EnableSecondary(ctx context.Context, mode replication.Mode, a 
 		}
 	}
 	if a.Mode != mode {
-		return nil, replication.Errorf(replication.InvalidInput, "the activation token is for a %s secondary, not for a %s secondary: nothing was changed", a.Mode, mode)
+		return nil, replication.Errorf(replication.InvalidInput, "the activation token is for a %s secondary, not for a %s "+
+			"secondary: nothing was changed", a.Mode, mode)
 	}
-	t, material, err := c.askHandover(ctx, mode, replication.EnableSecondaryRequest{Bundle: a.Bundle, ID: a.ID}, a.PairingKey,
+	t, material, err := c.askHandover(ctx, mode, replication.EnableSecondaryRequest{Bundle: a.Bundle, ID: a.ID},
+		a.PairingKey,
 		handover.Binding{Mode: mode, SetID: a.ClusterID, SecondaryID: a.ID})
 	if err != nil {
 		return nil, err
 	}
 	if newer, err := isNewer(material.VaultVersion); err != nil || newer {
 		material.Wipe()
-		return nil, replication.Errorf(replication.InvalidInput, "the primary runs Vault %s and this cluster %s: upgrade the secondary first", material.VaultVersion, version.GetVersion().VersionNumber())
+		return nil, replication.Errorf(replication.InvalidInput, "the primary runs Vault %s and this cluster %s: upgrade "+
+			"the secondary first", material.VaultVersion, version.GetVersion().VersionNumber())
 	}
 	r := disabledRecord()
 	*r.mode(mode) = ModeRecord{
@@ -90,7 +93,8 @@ func isNewer(primary string) (bool, error) {
 }
 
 // prepareAdoption makes all rows of the step.
-func (c *changes) prepareAdoption(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition, m *handover.Material) (*handover.Adoption, error) {
+func (c *changes) prepareAdoption(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition,
+	m *handover.Material) (*handover.Adoption, error) {
 	records, err := c.stateRows(ctx, mode, t)
 	if err != nil {
 		return nil, err
@@ -141,7 +145,8 @@ func (c *changes) prepareAdoption(ctx context.Context, mode replication.Mode, r 
 
 // adopt takes the step: afterwards the cluster is the secondary, whose copy
 // begins.
-func (c *changes) adopt(ctx context.Context, mode replication.Mode, prepare func(context.Context) (*handover.Adoption, error)) error {
+func (c *changes) adopt(ctx context.Context, mode replication.Mode, prepare func(context.Context) (*handover.Adoption,
+	error)) error {
 	a, err := prepare(ctx)
 	if err != nil {
 		return err
@@ -160,7 +165,8 @@ func (c *changes) adopt(ctx context.Context, mode replication.Mode, prepare func
 }
 
 // PromoteSecondary makes a secondary the primary of its set.
-func (c *changes) PromoteSecondary(ctx context.Context, mode replication.Mode, req endpoints.PromoteRequest) ([]string, error) {
+func (c *changes) PromoteSecondary(ctx context.Context, mode replication.Mode, req endpoints.PromoteRequest) ([]string,
+	error) {
 	if err := c.checkCopied(ctx, mode, "promoted"); err != nil {
 		return nil, err
 	}
@@ -174,7 +180,8 @@ func (c *changes) PromoteSecondary(ctx context.Context, mode replication.Mode, r
 		}
 	}
 	return c.changeByRestart(ctx, &change{
-		mode: mode, from: replication.Secondary, to: replication.Primary, what: "promotion", force: req.Force, consume: req.Consume,
+		mode: mode, from: replication.Secondary, to: replication.Primary, what: "promotion", force: req.Force,
+		consume: req.Consume,
 		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
 			t, err := b.PromoteSecondary(ctx, req.PromoteSecondaryRequest)
 			if err == nil {
@@ -198,14 +205,17 @@ func (c *changes) checkCopied(ctx context.Context, mode replication.Mode, what s
 		return err
 	}
 	if cur.Position.Epoch.IsZero() {
-		return replication.Errorf(replication.Unavailable, "the first copy of the primary has not ended, so there is no cluster here that could be %s: wait for state stream-wals; if the primary is gone for good, restore a snapshot of it instead", what)
+		return replication.Errorf(replication.Unavailable, "the first copy of the primary has not ended, so there is no "+
+			"cluster here that could be %s: wait for state stream-wals; if the primary is gone for good, restore a snapshot "+
+			"of it instead", what)
 	}
 	return nil
 }
 
 // DisableSecondary makes a secondary a cluster without a role that keeps its
 // data.
-func (c *changes) DisableSecondary(ctx context.Context, mode replication.Mode, consume endpoints.Consume) ([]string, error) {
+func (c *changes) DisableSecondary(ctx context.Context, mode replication.Mode, consume endpoints.Consume) ([]string,
+	error) {
 	if err := c.checkCopied(ctx, mode, "disabled"); err != nil {
 		return nil, err
 	}
@@ -230,7 +240,8 @@ func (c *changes) DemotePrimary(ctx context.Context, mode replication.Mode) ([]s
 // Recover ends and begins the sessions of a mode.
 func (c *Controller) Recover(ctx context.Context, mode replication.Mode) ([]string, error) {
 	if c.Role(mode) == replication.Disabled {
-		return nil, replication.Errorf(replication.InvalidInput, "%s replication is not enabled on this cluster: there is nothing to recover", mode)
+		return nil, replication.Errorf(replication.InvalidInput, "%s replication is not enabled on this cluster: there is "+
+			"nothing to recover", mode)
 	}
 	b, err := c.backend(ctx, mode)
 	if err != nil {
@@ -263,7 +274,8 @@ func (c *Controller) CheckIndex(ctx context.Context, mode replication.Mode) (*en
 
 // UpdatePrimary gives a secondary another primary of its set, or none. The core
 // goes on: only the sessions change.
-func (c *changes) UpdatePrimary(ctx context.Context, mode replication.Mode, req endpoints.UpdatePrimaryRequest) ([]string, error) {
+func (c *changes) UpdatePrimary(ctx context.Context, mode replication.Mode, req endpoints.UpdatePrimaryRequest) (
+	[]string, error) {
 	if err := c.beginChange(); err != nil {
 		return nil, err
 	}
@@ -282,7 +294,9 @@ func (c *changes) UpdatePrimary(ctx context.Context, mode replication.Mode, req 
 	mr := r.mode(mode)
 	if a := req.Payload; a != nil {
 		if a.Mode != mode || a.ClusterID != mr.SetID {
-			return nil, replication.Errorf(replication.InvalidInput, "the activation token is for %s replication set %q, and this cluster belongs to %s replication set %q: disable it and enable it anew to join another set", a.Mode, a.ClusterID, mode, mr.SetID)
+			return nil, replication.Errorf(replication.InvalidInput, "the activation token is for %s replication set %q, and "+
+				"this cluster belongs to %s replication set %q: disable it and enable it anew to join another set", a.Mode,
+				a.ClusterID, mode, mr.SetID)
 		}
 		update.Bundle, update.ID = a.Bundle, a.ID
 		if update.Challenge, err = handover.NewKey(); err != nil {
@@ -294,14 +308,16 @@ func (c *changes) UpdatePrimary(ctx context.Context, mode replication.Mode, req 
 		return nil, err
 	}
 	if a := req.Payload; a != nil {
-		m, err := openHandover(t, a.PairingKey, handover.Binding{Mode: mode, SetID: mr.SetID, SecondaryID: a.ID, Challenge: update.Challenge})
+		m, err := openHandover(t, a.PairingKey, handover.Binding{Mode: mode, SetID: mr.SetID, SecondaryID: a.ID,
+			Challenge: update.Challenge})
 		if err != nil {
 			return nil, err
 		}
 		err = provesSet(mr, m)
 		m.Wipe()
 		if err != nil {
-			c.logger.Error("update-primary was refused: a cluster that is not of this set answers as its primary", "secondary_id", a.ID)
+			c.logger.Error("update-primary was refused: a cluster that is not of this set answers as its primary",
+				"secondary_id", a.ID)
 			return nil, err
 		}
 		// Not before: whoever has the pairing key is asked for keys.
@@ -314,7 +330,8 @@ func (c *changes) UpdatePrimary(ctx context.Context, mode replication.Mode, req 
 	}
 	if c.bootstrapping.Load() {
 		// There are no audit devices yet.
-		c.logger.Info("the primary of this secondary was changed with a DR operation token while it waits for its first copy", "secondary_id", mr.SecondaryID)
+		c.logger.Info("the primary of this secondary was changed with a DR operation token while it waits for its first copy",
+			"secondary_id", mr.SecondaryID)
 	}
 	return t.Warnings, nil
 }

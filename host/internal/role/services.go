@@ -41,7 +41,8 @@ func (s *Services) in(roles ...replication.Role) error {
 			return nil
 		}
 	}
-	return replication.Errorf(replication.Unavailable, "this cluster is no %s %v now (its role is %q)", s.mode, roles, have)
+	return replication.Errorf(replication.Unavailable, "this cluster is no %s %v now (its role is %q)", s.mode, roles,
+		have)
 }
 
 // Started is called by the supervisor each time a plugin process has been
@@ -115,7 +116,8 @@ func (s *Services) roomForState(ctx context.Context, key string) error {
 	}
 	names, err := listBelow(ctx, s.c.core, statePrefix(s.mode))
 	if err == nil && len(names) >= stateRecordsMax {
-		err = replication.Errorf(replication.InvalidInput, "the replication plugin has %d records, and more are not taken: the record %q was not stored", len(names), key)
+		err = replication.Errorf(replication.InvalidInput, "the replication plugin has %d records, and more are not taken: "+
+			"the record %q was not stored", len(names), key)
 	}
 	return err
 }
@@ -233,7 +235,8 @@ func (s *Services) CloseSlot(ctx context.Context, id string) error {
 }
 
 // ReadJournal implements [replication.Host].
-func (s *Services) ReadJournal(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader, error) {
+func (s *Services) ReadJournal(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader,
+	error) {
 	p, err := s.to(ctx, req.SlotID)
 	if err != nil {
 		return nil, err
@@ -260,7 +263,8 @@ func (s *Services) AnswerDiff(ctx context.Context, req replication.AnswerDiffReq
 }
 
 // SealHandover implements [replication.Host].
-func (s *Services) SealHandover(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover, error) {
+func (s *Services) SealHandover(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover,
+	error) {
 	if err := s.in(replication.Primary); err != nil {
 		return nil, err
 	}
@@ -367,8 +371,12 @@ func (s *Services) Diff(ctx context.Context, answer []byte) (*replication.DiffSt
 }
 
 // Verify implements [replication.Host].
-func (s *Services) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint, primary replication.Proof) error {
-	_, err := applying(s, func(p *proof.Secondary) (struct{}, error) { return struct{}{}, p.Verify(ctx, at, fingerprint, primary) })
+func (s *Services) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint,
+	primary replication.Proof) error {
+	_, err := applying(s, func(p *proof.Secondary) (struct{}, error) {
+		return struct{}{},
+			p.Verify(ctx, at, fingerprint, primary)
+	})
 	return err
 }
 

@@ -20,7 +20,8 @@ func twoHosts(t *testing.T, k kill) (s *set, primary, secondary *process) {
 	s = newSet(t, k)
 	primary, secondary = open(t, k, newDisk(s.primary), s.share), open(t, k, newDisk(s.secondary), s.share)
 	// As release 0.1.0 has stored it.
-	require.NoError(t, primary.core.PutEntry(t.Context(), modePrefix(replication.DR)+"pairing/"+hex.EncodeToString([]byte(west)), make([]byte, 32)))
+	require.NoError(t, primary.core.PutEntry(t.Context(), modePrefix(replication.DR)+"pairing/"+
+		hex.EncodeToString([]byte(west)), make([]byte, 32)))
 	return s, primary, secondary
 }
 
@@ -48,7 +49,8 @@ func TestServicesAreProven(t *testing.T) {
 			after, last = rng.UpTo, rng.Last
 			c, err = s.ApplyRange(ctx, rng)
 			require.NoError(t, err)
-			_, err = s.ApplyRange(ctx, &replication.Range{After: rng.After, UpTo: rng.UpTo, Last: rng.Last, Payload: rng.Payload})
+			_, err = s.ApplyRange(ctx, &replication.Range{After: rng.After, UpTo: rng.UpTo, Last: rng.Last,
+				Payload: rng.Payload})
 			requireDenied(t, err)
 		}
 		c, err = s.EndCopy(ctx)

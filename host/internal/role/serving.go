@@ -45,7 +45,8 @@ func (s Set) Consistent(ctx context.Context) bool {
 func (s Set) Forward(ctx context.Context, payload []byte) ([]byte, error) {
 	b := s.c.plugins.Running(replication.Performance)
 	if b == nil {
-		return nil, replication.Errorf(replication.Unreachable, "the replication plugin is not running on this node, so that the primary cannot be reached: nothing was changed; try again in a moment")
+		return nil, replication.Errorf(replication.Unreachable, "the replication plugin is not running on this node, so "+
+			"that the primary cannot be reached: nothing was changed; try again in a moment")
 	}
 	resp, err := b.Forward(ctx, replication.ForwardRequest{Payload: payload})
 	if err != nil {

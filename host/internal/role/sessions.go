@@ -74,7 +74,8 @@ func (ss *sessions) backend(ctx context.Context, mode replication.Mode) (replica
 
 // tell tells the plugin of a revocation. What it has never known counts as told, if
 // the host has: the plugin may have lost it.
-func (ss *sessions) tell(ctx context.Context, mode replication.Mode, b replication.Backend, id string, known bool) error {
+func (ss *sessions) tell(ctx context.Context, mode replication.Mode, b replication.Backend, id string,
+	known bool) error {
 	err := b.RevokeSecondary(ctx, replication.RevokeSecondaryRequest{ID: id})
 	if err != nil && !(known && replication.KindOf(err) == replication.NotFound) {
 		return err
@@ -145,7 +146,8 @@ func (ss *sessions) failoverAddrs(ctx context.Context) []string {
 
 // ask asks the plugin.
 func (ss *sessions) ask(ctx context.Context, mode replication.Mode, mr *ModeRecord, s *endpoints.ModeStatus) {
-	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle, SecondaryID: mr.SecondaryID}
+	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle,
+		SecondaryID: mr.SecondaryID}
 	b := ss.plugins.Running(mode)
 	if b == nil {
 		s.Sessions.LastError = "the replication plugin is not running on this node"

@@ -40,7 +40,8 @@ func TestClassesThatCouldNotBeRenewedAreOwed(t *testing.T) {
 	require.NoError(t, err)
 	u := &unlisted{Backend: inner, err: errors.New("the storage is busy")}
 	logger := hclog.NewNullLogger()
-	c := &Controller{changes: &changes{tap: storage.New(u, storage.Options{}), logger: logger, roles: &roles{record: disabledRecord()}}}
+	c := &Controller{changes: &changes{tap: storage.New(u, storage.Options{}), logger: logger,
+		roles: &roles{record: disabledRecord()}}}
 	c.term = new(term)
 	c.mounts = mounts.New(nil, c.tap, c.follows, logger)
 	for table := range keyclass.Tables {
@@ -56,7 +57,8 @@ func TestClassesThatCouldNotBeRenewedAreOwed(t *testing.T) {
 	end()
 	require.Equal(t, []string{"core/mounts"}, observer{c}.Applied(over, []string{"core/mounts"}), "the duty is over")
 	require.Equal(t, []string{"core/mounts"}, observer{c}.Applied(t.Context(), []string{"core/mounts"}))
-	require.Equal(t, []string{"core/mounts"}, observer{c}.Applied(t.Context(), []string{"sys/policy/p"}), "it is owed still")
+	require.Equal(t, []string{"core/mounts"}, observer{c}.Applied(t.Context(), []string{"sys/policy/p"}),
+		"it is owed still")
 	u.err = nil
 	require.Empty(t, observer{c}.Applied(t.Context(), []string{"core/mounts"}))
 }

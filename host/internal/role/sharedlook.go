@@ -43,7 +43,8 @@ func newLooks() *looks { return &looks{turn: make(chan struct{}, 1)} }
 
 // ask returns what a look found that began after ask was called. The caller looks himself,
 // or shares the look of another caller who waits for his turn. do makes the look.
-func (l *looks) ask(ctx context.Context, do func(context.Context) (*endpoints.ModeStatus, error)) (*endpoints.ModeStatus, error) {
+func (l *looks) ask(ctx context.Context, do func(context.Context) (*endpoints.ModeStatus, error)) (
+	*endpoints.ModeStatus, error) {
 	for {
 		l.mu.Lock()
 		k, first := l.next, l.next == nil
@@ -68,7 +69,8 @@ func (l *looks) ask(ctx context.Context, do func(context.Context) (*endpoints.Mo
 
 // lookFor looks for all who wait for k. Who looks uses his own context: when it ends, one
 // of the others looks.
-func (l *looks) lookFor(ctx context.Context, k *look, do func(context.Context) (*endpoints.ModeStatus, error)) (*endpoints.ModeStatus, error) {
+func (l *looks) lookFor(ctx context.Context, k *look, do func(context.Context) (*endpoints.ModeStatus, error)) (
+	*endpoints.ModeStatus, error) {
 	defer close(k.ended)
 	err := l.begin(ctx)
 	l.mu.Lock()

@@ -48,7 +48,8 @@ func TestManyWhoAskForTheStatusAreOneLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner, err := inmem.NewInmem(nil, hclog.NewNullLogger())
 		require.NoError(t, err)
-		c := &Controller{changes: &changes{tap: storage.New(inner, storage.Options{}), roles: &roles{record: disabledRecord()}, relations: new(relations)}}
+		c := &Controller{changes: &changes{tap: storage.New(inner, storage.Options{}),
+			roles: &roles{record: disabledRecord()}, relations: new(relations)}}
 		defer func() { _ = c.tap.Close(context.Background()) }()
 		b := &counted{mayGo: make(chan struct{})}
 		c.sessions = &sessions{plugins: countedPlugins{b: b}}
@@ -190,7 +191,10 @@ func TestWhoGivesUpLeavesTheOthersAnAnswer(t *testing.T) {
 		synctest.Wait()
 		close(mayGo)
 		all.Wait()
-		_, err := l.ask(t.Context(), func(context.Context) (*endpoints.ModeStatus, error) { return nil, errors.New("refused") })
+		_, err := l.ask(t.Context(), func(context.Context) (*endpoints.ModeStatus, error) {
+			return nil,
+				errors.New("refused")
+		})
 		require.EqualError(t, err, "refused", "what a look finds wrong is an answer too")
 	})
 }

@@ -84,7 +84,8 @@ func (s *standby) look(ctx context.Context) {
 			return
 		}
 		if err != nil && ctx.Err() == nil {
-			s.logger.Debug("this standby could not look for a change of its cluster's keys and role; it looks again", "error", err)
+			s.logger.Debug("this standby could not look for a change of its cluster's keys and role; it looks again", "error",
+				err)
 		}
 	}
 }
@@ -107,9 +108,11 @@ func (s *standby) checkKeys(ctx context.Context) error {
 
 // seal seals the node, which is a standby, for its keys mean nothing any more.
 func (s *standby) seal() {
-	s.logger.Warn("the keys of this cluster were replaced, as happens when it becomes a secondary: this standby seals itself, and is unsealed with the key shares of the primary")
+	s.logger.Warn("the keys of this cluster were replaced, as happens when it becomes a secondary: this standby seals " +
+		"itself, and is unsealed with the key shares of the primary")
 	again(sealRetry, func() error { return s.core.SealStandby(context.Background()) }, func(err error) {
-		s.logger.Error("this standby has keys that mean nothing any more and could not be brought to the new ones, perhaps because what unseals it does not answer; it is tried again in five seconds", "error", err)
+		s.logger.Error("this standby has keys that mean nothing any more and could not be brought to the new ones, perhaps "+
+			"because what unseals it does not answer; it is tried again in five seconds", "error", err)
 	})
 }
 

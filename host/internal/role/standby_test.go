@@ -64,7 +64,8 @@ func TestANodeThatHasSteppedDownWritesNothing(t *testing.T) {
 		p.becameInactive()
 		require.ErrorIs(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")), logical.ErrReadOnly)
 		p.goOn(ctx)
-		require.ErrorIs(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")), logical.ErrReadOnly, "a change of role that fails now opens nothing")
+		require.ErrorIs(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")), logical.ErrReadOnly,
+			"a change of role that fails now opens nothing")
 		require.NoError(t, p.core.PutEntry(ctx, recordPrefix+"own", []byte("{}")), "what is its own it may write")
 		require.NoError(t, observer{p.Controller}.LeadershipBegins(ctx))
 		require.NoError(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")))

@@ -23,7 +23,8 @@ func statePrefix(m replication.Mode) string { return modePrefix(m) + "state/" }
 
 func checkStateName(name string) error {
 	if len(name) > replication.StateKeyMax || !stateName.MatchString(name) {
-		return replication.Errorf(replication.InvalidInput, "the record name %q is not made of letters, digits, '_', '.', '-' and single slashes, at most %d of them", name, replication.StateKeyMax)
+		return replication.Errorf(replication.InvalidInput, "the record name %q is not made of letters, digits, '_', '.', "+
+			"'-' and single slashes, at most %d of them", name, replication.StateKeyMax)
 	}
 	return nil
 }
@@ -33,7 +34,8 @@ func checkState(name string, value []byte) error {
 		return err
 	}
 	if len(value) > replication.StateValueMax {
-		return replication.Errorf(replication.InvalidInput, "the record %q has %d bytes, more than %d", name, len(value), replication.StateValueMax)
+		return replication.Errorf(replication.InvalidInput, "the record %q has %d bytes, more than %d", name, len(value),
+			replication.StateValueMax)
 	}
 	return nil
 }

@@ -46,7 +46,8 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 		}
 		for _, slot := range c.tap.Slots(mode) {
 			s.Slots = append(s.Slots, endpoints.Slot{
-				ID: slot.ID, State: string(slot.State), Reason: slot.Reason, RetainedBytes: slot.RetainedBytes, RetainedAge: slot.RetainedAge,
+				ID: slot.ID, State: string(slot.State), Reason: slot.Reason, RetainedBytes: slot.RetainedBytes,
+				RetainedAge: slot.RetainedAge,
 			})
 		}
 	} else {
@@ -70,7 +71,8 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 		} else {
 			s.Lacks = c.serving.Lacks()
 			if n := c.tap.Secondary(mode).Owed(); n > 0 {
-				s.Lacks = append(s.Lacks, fmt.Sprintf("%d changes of the primary are stored here and the running core could not take them up yet: what they change is served as it was before; it is tried again", n))
+				s.Lacks = append(s.Lacks, fmt.Sprintf("%d changes of the primary are stored here and the running core could not "+
+					"take them up yet: what they change is served as it was before; it is tried again", n))
 			}
 		}
 	}
@@ -87,7 +89,8 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 func (c *Controller) Known(mode replication.Mode) *endpoints.ModeStatus {
 	mr := c.Record().mode(mode)
 	s := &endpoints.ModeStatus{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested}
-	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle, SecondaryID: mr.SecondaryID}
+	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle,
+		SecondaryID: mr.SecondaryID}
 	if mode == replication.Performance && mr.Role == replication.Secondary && c.bootstrapping.Load() {
 		s.Role = replication.Bootstrapping
 	}

@@ -34,7 +34,8 @@ func (c observer) TableStored(ctx context.Context, key string) {
 	ctx, cancel := context.WithTimeout(ctx, taintWait)
 	defer cancel()
 	if behind := awaitAcknowledged(ctx, b, at.Sequence, taintSilence); behind != "" {
-		c.logger.Warn("a mount is taken away before a performance secondary has revoked its leases of it", "secondary", behind, "table", key)
+		c.logger.Warn("a mount is taken away before a performance secondary has revoked its leases of it", "secondary",
+			behind, "table", key)
 	}
 }
 

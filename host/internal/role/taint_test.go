@@ -41,7 +41,8 @@ type hanging struct {
 }
 
 func (h *hanging) Status(context.Context) (*replication.Status, error) {
-	return &replication.Status{Secondaries: []replication.Peer{{NodeID: "eu", Connected: true, LastHeartbeat: h.heard}}}, nil
+	return &replication.Status{Secondaries: []replication.Peer{{NodeID: "eu", Connected: true, LastHeartbeat: h.heard}}},
+		nil
 }
 
 // A secondary that hangs is not waited for as one that works.

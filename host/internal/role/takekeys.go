@@ -118,7 +118,8 @@ func otherShares(ctx context.Context, core *vaultcore.Core, m *handover.Material
 	return nil
 }
 
-func (c *changes) takeKeys(ctx context.Context, mode replication.Mode, m *handover.Material, before map[string][]byte) error {
+func (c *changes) takeKeys(ctx context.Context, mode replication.Mode, m *handover.Material,
+	before map[string][]byte) error {
 	now, err := c.ring.HeldRows(ctx)
 	if err != nil {
 		return err
@@ -138,7 +139,8 @@ func (c *changes) takeKeys(ctx context.Context, mode replication.Mode, m *handov
 	for key := range now {
 		a.Rows = append(a.Rows, onestep.Row{Key: key})
 	}
-	c.logger.Info("taking over the primary's keys: from now on the primary's key shares open this secondary, and no others", "mode", mode)
+	c.logger.Info("taking over the primary's keys: from now on the primary's key shares open this secondary, and no "+
+		"others", "mode", mode)
 	return c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
 		// An apply of a plugin that hung may still be under way.
 		c.applies.Lock()

@@ -264,7 +264,8 @@ func (t *term) firstCopy(ctx context.Context) (bool, error) {
 
 // epochAfter is the epoch after the record's and after the one that a secondary
 // has followed its primary into.
-func (t *term) epochAfter(ctx context.Context, mode replication.Mode, epoch replication.Epoch) (replication.Epoch, error) {
+func (t *term) epochAfter(ctx context.Context, mode replication.Mode, epoch replication.Epoch) (replication.Epoch,
+	error) {
 	cur, err := t.tap.Secondary(mode).Cursor(ctx)
 	if err != nil {
 		return replication.Epoch{}, err

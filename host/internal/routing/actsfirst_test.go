@@ -28,25 +28,29 @@ func TestWhatActsFirstIsNotTriedHere(t *testing.T) {
 		"other engine":             {"secret", "kv", "config/access", logical.UpdateOperation, false, false},
 		"name of the other class":  {"auth", "consul", "config/access", logical.UpdateOperation, false, false},
 		"nested name of a library": {"secret", "ldap", "library/a/b/check-in", logical.UpdateOperation, false, true},
-		"managed one":              {"secret", "openldap", "library/manage/a/b/check-in", logical.UpdateOperation, false, true},
-		"end of a check-out":       {"secret", "ad", "library/a/check-out", logical.RevokeOperation, false, true},
-		"check-out itself":         {"secret", "ad", "library/a/check-out", logical.UpdateOperation, false, false},
-		"renewal of it":            {"secret", "ad", "library/a/check-out", logical.RenewOperation, false, false},
-		"root of the auth method":  {"auth", "aws", "config/rotate-root", logical.UpdateOperation, false, true},
-		"root of the engine":       {"secret", "aws", "config/rotate-root", logical.UpdateOperation, false, false}, // has the framework's flag
-		"import of a key version":  {"secret", "transit", "keys/k/import_version", logical.UpdateOperation, false, true},
-		"encryption":               {"secret", "transit", "encrypt/k", logical.UpdateOperation, false, false},
+		"managed one": {"secret", "openldap", "library/manage/a/b/check-in", logical.UpdateOperation, false,
+			true},
+		"end of a check-out":      {"secret", "ad", "library/a/check-out", logical.RevokeOperation, false, true},
+		"check-out itself":        {"secret", "ad", "library/a/check-out", logical.UpdateOperation, false, false},
+		"renewal of it":           {"secret", "ad", "library/a/check-out", logical.RenewOperation, false, false},
+		"root of the auth method": {"auth", "aws", "config/rotate-root", logical.UpdateOperation, false, true},
+		"root of the engine":      {"secret", "aws", "config/rotate-root", logical.UpdateOperation, false, false},
+		// has the framework's flag
+		"import of a key version": {"secret", "transit", "keys/k/import_version", logical.UpdateOperation, false, true},
+		"encryption":              {"secret", "transit", "encrypt/k", logical.UpdateOperation, false, false},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			ran := 0
 			p := &primary{answer: remote("primary")}
-			b := Options{Forwarder: p}.Wrap(vaultname.Mount{Path: "m/", Class: tt.class, Type: tt.typ, Local: tt.local}, &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
-				ran++
-				return here()
-			}})
-			resp, err := b.HandleRequest(t.Context(), &logical.Request{Operation: tt.op, Path: tt.path, Data: map[string]any{"a": "b"}})
+			b := Options{Forwarder: p}.Wrap(vaultname.Mount{Path: "m/", Class: tt.class, Type: tt.typ, Local: tt.local},
+				&engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
+					ran++
+					return here()
+				}})
+			resp, err := b.HandleRequest(t.Context(), &logical.Request{Operation: tt.op, Path: tt.path,
+				Data: map[string]any{"a": "b"}})
 			require.NoError(t, err)
 			if !tt.atOnce {
 				require.Equal(t, "here", from(resp))

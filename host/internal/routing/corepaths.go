@@ -36,7 +36,8 @@ const (
 
 // corePrefixes are the paths of the core's own backends, the same on every cluster. Their
 // UUIDs and accessors tell nothing more and are not sent.
-var corePrefixes = map[string]string{vaultname.System: "sys/", vaultname.Identity: "identity/", vaultname.Token: "auth/token/"}
+var corePrefixes = map[string]string{vaultname.System: "sys/", vaultname.Identity: "identity/",
+	vaultname.Token: "auth/token/"}
 
 // CorePath is a row of the table of the core's own paths.
 type CorePath struct {
@@ -71,7 +72,8 @@ func compiled(rows []CorePath) []CorePath {
 }
 
 // writing are the operations that a path's way is about.
-var writing = []logical.Operation{logical.CreateOperation, logical.UpdateOperation, logical.PatchOperation, logical.DeleteOperation}
+var writing = []logical.Operation{logical.CreateOperation, logical.UpdateOperation, logical.PatchOperation,
+	logical.DeleteOperation}
 
 var reading = []logical.Operation{logical.ReadOperation, logical.ListOperation}
 

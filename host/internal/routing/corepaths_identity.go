@@ -13,9 +13,11 @@ var identityPaths = []CorePath{
 	{Backend: vaultname.Identity, Pattern: `entity/batch-delete`, Way: AtOnce, Why: "entities are shared"},
 	{Backend: vaultname.Identity, Pattern: `entity/merge/?`, Way: AtOnce, Why: "entities are shared"},
 	{Backend: vaultname.Identity, Pattern: `entity-alias`, Way: ByAlias, Why: "aliases of replicated mounts are shared"},
-	{Backend: vaultname.Identity, Pattern: `entity-alias/id/` + idRe, Way: ByAlias, Why: "aliases of replicated mounts are shared"},
+	{Backend: vaultname.Identity, Pattern: `entity-alias/id/` + idRe, Way: ByAlias, Why: "aliases of replicated mounts " +
+		"are shared"},
 	{Backend: vaultname.Identity, Pattern: `alias`, Way: ByAlias, Why: "aliases of replicated mounts are shared"},
-	{Backend: vaultname.Identity, Pattern: `alias/id/` + idRe, Way: ByAlias, Why: "aliases of replicated mounts are shared"},
+	{Backend: vaultname.Identity, Pattern: `alias/id/` + idRe, Way: ByAlias, Why: "aliases of replicated mounts are " +
+		"shared"},
 	{Backend: vaultname.Identity, Pattern: `persona`, Way: ByAlias, Why: "the old name of aliases"},
 	{Backend: vaultname.Identity, Pattern: `persona/id/` + idRe, Way: ByAlias, Why: "the old name of aliases"},
 	{Backend: vaultname.Identity, Pattern: `group`, Way: AtOnce, Why: "groups are shared"},
@@ -33,9 +35,12 @@ var identityPaths = []CorePath{
 	{Backend: vaultname.Identity, Pattern: `mfa/method/pingid/` + method, Way: AtOnce, Why: "login MFA is shared"},
 	{Backend: vaultname.Identity, Pattern: `mfa/method/totp/?`, Way: AtOnce, Why: "login MFA is shared"},
 	{Backend: vaultname.Identity, Pattern: `mfa/method/totp/` + method, Way: AtOnce, Why: "login MFA is shared"},
-	{Backend: vaultname.Identity, Pattern: `mfa/method/totp/generate`, Way: AtOnce, Why: "the secret is kept in the caller's entity"},
-	{Backend: vaultname.Identity, Pattern: `mfa/method/totp/admin-generate`, Way: AtOnce, Why: "the secret is kept in the entity"},
-	{Backend: vaultname.Identity, Pattern: `mfa/method/totp/admin-destroy`, Way: AtOnce, Why: "the secret is kept in the entity"},
+	{Backend: vaultname.Identity, Pattern: `mfa/method/totp/generate`, Way: AtOnce, Why: "the secret is kept in the " +
+		"caller's entity"},
+	{Backend: vaultname.Identity, Pattern: `mfa/method/totp/admin-generate`, Way: AtOnce,
+		Why: "the secret is kept in the entity"},
+	{Backend: vaultname.Identity, Pattern: `mfa/method/totp/admin-destroy`, Way: AtOnce,
+		Why: "the secret is kept in the entity"},
 
 	{Backend: vaultname.Identity, Pattern: `oidc/config/?`, Way: AtOnce, Why: "configuration of OIDC is shared"},
 	{Backend: vaultname.Identity, Pattern: `oidc/assignment/` + name, Way: AtOnce, Why: "configuration of OIDC is shared"},
@@ -47,8 +52,10 @@ var identityPaths = []CorePath{
 	{Backend: vaultname.Identity, Pattern: `oidc/scope/` + name, Way: AtOnce, Why: "configuration of OIDC is shared"},
 
 	// These are answered with this cluster's tokens and memory.
-	{Backend: vaultname.Identity, Pattern: `oidc/provider/` + name + `/authorize`, Why: "the code is kept in this node's memory"},
-	{Backend: vaultname.Identity, Pattern: `oidc/provider/` + name + `/token`, Why: "redeems a code of this node's memory"},
+	{Backend: vaultname.Identity, Pattern: `oidc/provider/` + name + `/authorize`, Why: "the code is kept in this " +
+		"node's memory"},
+	{Backend: vaultname.Identity, Pattern: `oidc/provider/` + name + `/token`, Why: "redeems a code of this node's " +
+		"memory"},
 	{Backend: vaultname.Identity, Pattern: `oidc/provider/` + name + `/userinfo`, Why: "for a token of this cluster"},
 	{Backend: vaultname.Identity, Pattern: `oidc/provider/` + name + `/\.well-known/`, Prefix: true, Why: "read only"},
 	{Backend: vaultname.Identity, Pattern: `oidc/introspect/?`, Why: "checks a signature"},
@@ -77,12 +84,14 @@ var identityPaths = []CorePath{
 
 // tokenPaths are those of auth/token/. Only its roles are shared.
 var tokenPaths = []CorePath{
-	{Backend: vaultname.Token, Pattern: `roles/(?P<role_name>\w(([\w-.]+)?\w)?)`, Way: AtOnce, Why: "token roles are shared"},
+	{Backend: vaultname.Token, Pattern: `roles/(?P<role_name>\w(([\w-.]+)?\w)?)`, Way: AtOnce,
+		Why: "token roles are shared"},
 	{Backend: vaultname.Token, Pattern: `roles/?`, Why: "read only"},
 	{Backend: vaultname.Token, Pattern: `accessors/?`, Why: "tokens of this cluster"},
 	{Backend: vaultname.Token, Pattern: `create`, Prefix: true, Why: "tokens of this cluster"},
 	{Backend: vaultname.Token, Pattern: `lookup`, Prefix: true, Why: "tokens of this cluster"},
-	{Backend: vaultname.Token, Pattern: `renew`, Prefix: true, Behind: true, Why: "tokens of this cluster; the auth method behind may forward"},
+	{Backend: vaultname.Token, Pattern: `renew`, Prefix: true, Behind: true, Why: "tokens of this cluster; the auth " +
+		"method behind may forward"},
 	{Backend: vaultname.Token, Pattern: `revoke`, Prefix: true, Why: "tokens of this cluster"},
 	{Backend: vaultname.Token, Pattern: `tidy`, Why: "tokens of this cluster"},
 }

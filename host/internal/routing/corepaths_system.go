@@ -15,34 +15,49 @@ var systemPaths = []CorePath{
 	// Shared on every cluster.
 	{Backend: vaultname.System, Pattern: `policy/(?P<name>.+)`, Way: AtOnce, Why: "policies are shared"},
 	{Backend: vaultname.System, Pattern: `policies/acl/(?P<name>.+)`, Way: AtOnce, Why: "policies are shared"},
-	{Backend: vaultname.System, Pattern: `policies/password/(?P<name>.+)`, Way: AtOnce, Why: "password policies are shared"},
+	{Backend: vaultname.System, Pattern: `policies/password/(?P<name>.+)`, Way: AtOnce,
+		Why: "password policies are shared"},
 	{Backend: vaultname.System, Pattern: `quotas/config`, Way: AtOnce, Why: "quotas are shared"},
 	{Backend: vaultname.System, Pattern: `quotas/rate-limit/` + name, Way: AtOnce, Why: "quotas are shared"},
-	{Backend: vaultname.System, Pattern: `config/auditing/request-headers/(?P<header>.+)`, Way: AtOnce, Why: "audited headers are shared"},
+	{Backend: vaultname.System, Pattern: `config/auditing/request-headers/(?P<header>.+)`, Way: AtOnce,
+		Why: "audited headers are shared"},
 	{Backend: vaultname.System, Pattern: `config/cors`, Way: AtOnce, Why: "settings of the API are shared"},
-	{Backend: vaultname.System, Pattern: `config/ui/headers/(?P<header>\w(([\w-.]+)?\w)?)`, Way: AtOnce, Why: "settings of the UI are shared"},
-	{Backend: vaultname.System, Pattern: `config/group-policy-application`, Way: AtOnce, Why: "settings of identity are shared"},
-	{Backend: vaultname.System, Pattern: `activation-flags/activation-test/activate`, Way: AtOnce, Why: "features are switched on for the set"},
-	{Backend: vaultname.System, Pattern: `activation-flags/force-identity-deduplication/activate`, Way: AtOnce, Why: "features are switched on for the set"},
+	{Backend: vaultname.System, Pattern: `config/ui/headers/(?P<header>\w(([\w-.]+)?\w)?)`, Way: AtOnce,
+		Why: "settings of the UI are shared"},
+	{Backend: vaultname.System, Pattern: `config/group-policy-application`, Way: AtOnce,
+		Why: "settings of identity are shared"},
+	{Backend: vaultname.System, Pattern: `activation-flags/activation-test/activate`, Way: AtOnce,
+		Why: "features are switched on for the set"},
+	{Backend: vaultname.System, Pattern: `activation-flags/force-identity-deduplication/activate`, Way: AtOnce,
+		Why: "features are switched on for the set"},
 
 	// Shared or local, depending on the request or the mount.
-	{Backend: vaultname.System, Pattern: `mounts/(?P<path>.+?)`, Way: IfRefused, Why: "replicated mounts are made by the primary, local ones here"},
+	{Backend: vaultname.System, Pattern: `mounts/(?P<path>.+?)`, Way: IfRefused, Why: "replicated mounts are made by " +
+		"the primary, local ones here"},
 	{Backend: vaultname.System, Pattern: `mounts/(?P<path>.+?)/tune`, Way: IfRefused, Why: "as the mount is"},
 	{Backend: vaultname.System, Pattern: `mounts/auth/(?P<path>.+?)/tune`, Way: IfRefused, Why: "as the mount is"},
-	{Backend: vaultname.System, Pattern: `auth/(?P<path>.+)`, Way: IfRefused, Why: "replicated auth methods are enabled by the primary, local ones here"},
+	{Backend: vaultname.System, Pattern: `auth/(?P<path>.+)`, Way: IfRefused, Why: "replicated auth methods are enabled " +
+		"by the primary, local ones here"},
 	{Backend: vaultname.System, Pattern: `auth/(?P<path>.+?)/tune`, Way: IfRefused, Why: "as the mount is"},
 	{Backend: vaultname.System, Pattern: `remount`, Way: IfRefused, Why: "as the mount is"},
-	{Backend: vaultname.System, Pattern: `remount/status/(?P<migration_id>.+?)`, Way: IfRefused, Reads: true, Why: "the cluster that moves the mount knows how far it is"},
-	{Backend: vaultname.System, Pattern: `audit/(?P<path>.+)`, Way: HereOrOnPrimary, Why: "names files and addresses to which the primary's servers write all their requests"},
+	{Backend: vaultname.System, Pattern: `remount/status/(?P<migration_id>.+?)`, Way: IfRefused, Reads: true,
+		Why: "the cluster that moves the mount knows how far it is"},
+	{Backend: vaultname.System, Pattern: `audit/(?P<path>.+)`, Way: HereOrOnPrimary, Why: "names files and addresses to " +
+		"which the primary's servers write all their requests"},
 
 	// An operator does these on the primary.
 	{Backend: vaultname.System, Pattern: `rotate`, Way: OnPrimary, Why: "turns the keyring of the whole set"},
 	{Backend: vaultname.System, Pattern: `rotate/config`, Way: OnPrimary, Why: "turns the keyring of the whole set"},
-	{Backend: vaultname.System, Pattern: `rotate/keyring`, Prefix: true, Way: OnPrimary, Why: "turns the keyring of the whole set"},
-	{Backend: vaultname.System, Pattern: `plugins/catalog/replication`, Prefix: true, Why: "each cluster pins its own replication plugins"},
-	{Backend: vaultname.System, Pattern: `plugins/catalog`, Prefix: true, Way: OnPrimary, Why: "names programs that the primary's servers run"},
-	{Backend: vaultname.System, Pattern: `plugins/pins`, Prefix: true, Way: OnPrimary, Why: "chooses programs that the primary's servers run"},
-	{Backend: vaultname.System, Pattern: `plugins/runtimes/`, Prefix: true, Way: OnPrimary, Why: "says how the primary's servers run programs"},
+	{Backend: vaultname.System, Pattern: `rotate/keyring`, Prefix: true, Way: OnPrimary,
+		Why: "turns the keyring of the whole set"},
+	{Backend: vaultname.System, Pattern: `plugins/catalog/replication`, Prefix: true, Why: "each cluster pins its own " +
+		"replication plugins"},
+	{Backend: vaultname.System, Pattern: `plugins/catalog`, Prefix: true, Way: OnPrimary,
+		Why: "names programs that the primary's servers run"},
+	{Backend: vaultname.System, Pattern: `plugins/pins`, Prefix: true, Way: OnPrimary, Why: "chooses programs that the " +
+		"primary's servers run"},
+	{Backend: vaultname.System, Pattern: `plugins/runtimes/`, Prefix: true, Way: OnPrimary,
+		Why: "says how the primary's servers run programs"},
 
 	// Of this cluster: its seal, keys, nodes, storage and roles.
 	{Backend: vaultname.System, Pattern: `raw`, Prefix: true, Why: "the storage of this cluster, below all rules"},
@@ -68,7 +83,8 @@ var systemPaths = []CorePath{
 
 	// Tokens, leases and what depends on them belong to this cluster.
 	{Backend: vaultname.System, Pattern: `leases`, Prefix: true, Why: "leases of this cluster"},
-	{Backend: vaultname.System, Pattern: `(leases/)?`, Prefix: true, Behind: true, Why: "leases of this cluster; the engine behind may forward the rest"},
+	{Backend: vaultname.System, Pattern: `(leases/)?`, Prefix: true, Behind: true, Why: "leases of this cluster; the " +
+		"engine behind may forward the rest"},
 	{Backend: vaultname.System, Pattern: `wrapping/`, Prefix: true, Why: "wrapping tokens are of one cluster"},
 	{Backend: vaultname.System, Pattern: `capabilities`, Prefix: true, Why: "of a token of this cluster"},
 	{Backend: vaultname.System, Pattern: `decode-token`, Why: "computes only"},

@@ -128,13 +128,15 @@ func refusedHere(mark *refusal.Mark, resp *logical.Response, err error) bool {
 }
 
 func (r CorePath) notPassedOn() error {
-	return coded(http.StatusBadRequest, "this cluster is a performance secondary and does not pass this request on, for it %s: send it to the primary cluster", r.Why)
+	return coded(http.StatusBadRequest, "this cluster is a performance secondary and does not pass this request on, for "+
+		"it %s: send it to the primary cluster", r.Why)
 }
 
 // tryHere runs Vault's handler, and asks the primary if the handler could not write. It
 // counts what the handler answers. It also counts a success during which the guard refused
 // a write, because Vault rewords the error unless a local thing alone was to be written.
-func (r CorePath) tryHere(ctx context.Context, req *logical.Request, data *framework.FieldData, stock framework.OperationFunc, f Forwarder, own Locals) (*logical.Response, error) {
+func (r CorePath) tryHere(ctx context.Context, req *logical.Request, data *framework.FieldData,
+	stock framework.OperationFunc, f Forwarder, own Locals) (*logical.Response, error) {
 	sent := envelope(ctx, r.mount(), req)
 	marked, mark := refusal.With(ctx)
 	resp, err := stock(marked, req, data)

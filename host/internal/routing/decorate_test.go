@@ -31,8 +31,11 @@ func stub(t *testing.T, paths ...*framework.Path) *framework.Backend {
 }
 
 func path(pattern string, fn framework.OperationFunc, ops ...logical.Operation) *framework.Path {
-	p := &framework.Path{Pattern: pattern, TakesArbitraryInput: true, Operations: map[logical.Operation]framework.OperationHandler{}}
-	p.Fields = map[string]*framework.FieldSchema{"name": {Type: framework.TypeString}, "path": {Type: framework.TypeString}, "id": {Type: framework.TypeString}, "migration_id": {Type: framework.TypeString}}
+	p := &framework.Path{Pattern: pattern, TakesArbitraryInput: true,
+		Operations: map[logical.Operation]framework.OperationHandler{}}
+	p.Fields = map[string]*framework.FieldSchema{"name": {Type: framework.TypeString},
+		"path": {Type: framework.TypeString}, "id": {Type: framework.TypeString},
+		"migration_id": {Type: framework.TypeString}}
 	for _, op := range ops {
 		p.Operations[op] = &framework.PathOperation{Callback: fn, ForwardPerformanceSecondary: true}
 	}
@@ -69,21 +72,36 @@ func TestDecorateForward(t *testing.T) {
 		forwards            bool
 		err                 string
 	}{
-		"flagged, at once":         {vaultname.Identity, "group$", "group", logical.UpdateOperation, answers(stock, nil), true, ""},
-		"policy":                   {vaultname.System, "policy/(?P<name>.+)", "policy/p", logical.UpdateOperation, answers(stock, nil), true, ""},
-		"token role":               {vaultname.Token, `roles/(?P<role_name>\w(([\w-.]+)?\w)?)`, "roles/r", logical.DeleteOperation, answers(stock, nil), true, ""},
-		"alias of a local mount":   {vaultname.Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)", "entity-alias/id/here", logical.DeleteOperation, answers(stock, nil), false, ""},
-		"local alias gone shared":  {vaultname.Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)", "entity-alias/id/here", logical.UpdateOperation, answers(nil, logical.ErrReadOnly), true, ""},
-		"alias":                    {vaultname.Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)", "entity-alias/id/there", logical.DeleteOperation, answers(stock, nil), true, ""},
-		"local mount":              {vaultname.System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, answers(stock, nil), false, ""},
-		"replicated mount":         {vaultname.System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, answers(nil, logical.ErrReadOnly), true, ""},
-		"swallowed":                {vaultname.System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, swallow, true, ""},
-		"swallowed, local tune":    {vaultname.System, "mounts/(?P<path>.+?)/tune", "mounts/mine/tune", logical.UpdateOperation, swallow, false, ""},
-		"swallowed, other tune":    {vaultname.System, "mounts/(?P<path>.+?)/tune", "mounts/x/tune", logical.UpdateOperation, swallow, true, ""},
-		"reworded, of a local one": {vaultname.System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, reworded, false, "could not be completed"},
-		"state of a remount":       {vaultname.System, "remount/status/(?P<migration_id>.+?)$", "remount/status/x", logical.ReadOperation, answers(nil, logical.ErrReadOnly), true, ""},
-		"primary's business":       {vaultname.System, "rotate/config$", "rotate/config", logical.UpdateOperation, answers(stock, nil), false, "send it to the primary"},
-		"plugin catalog":           {vaultname.System, "plugins/catalog(/(?P<type>auth|database|secret))?/(?P<name>.+)", "plugins/catalog/x", logical.UpdateOperation, answers(stock, nil), false, "send it to the primary"},
+		"flagged, at once": {vaultname.Identity, "group$", "group", logical.UpdateOperation, answers(stock, nil),
+			true, ""},
+		"policy": {vaultname.System, "policy/(?P<name>.+)", "policy/p", logical.UpdateOperation,
+			answers(stock, nil), true, ""},
+		"token role": {vaultname.Token, `roles/(?P<role_name>\w(([\w-.]+)?\w)?)`, "roles/r",
+			logical.DeleteOperation, answers(stock, nil), true, ""},
+		"alias of a local mount": {vaultname.Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)",
+			"entity-alias/id/here", logical.DeleteOperation, answers(stock, nil), false, ""},
+		"local alias gone shared": {vaultname.Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)",
+			"entity-alias/id/here", logical.UpdateOperation, answers(nil, logical.ErrReadOnly), true, ""},
+		"alias": {vaultname.Identity, "entity-alias/id/(?P<id>\\w(([\\w-.]+)?\\w)?)",
+			"entity-alias/id/there", logical.DeleteOperation, answers(stock, nil), true, ""},
+		"local mount": {vaultname.System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation,
+			answers(stock, nil), false, ""},
+		"replicated mount": {vaultname.System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation,
+			answers(nil, logical.ErrReadOnly), true, ""},
+		"swallowed": {vaultname.System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, swallow,
+			true, ""},
+		"swallowed, local tune": {vaultname.System, "mounts/(?P<path>.+?)/tune", "mounts/mine/tune",
+			logical.UpdateOperation, swallow, false, ""},
+		"swallowed, other tune": {vaultname.System, "mounts/(?P<path>.+?)/tune", "mounts/x/tune", logical.UpdateOperation,
+			swallow, true, ""},
+		"reworded, of a local one": {vaultname.System, "mounts/(?P<path>.+?)", "mounts/x", logical.UpdateOperation, reworded,
+			false, "could not be completed"},
+		"state of a remount": {vaultname.System, "remount/status/(?P<migration_id>.+?)$", "remount/status/x",
+			logical.ReadOperation, answers(nil, logical.ErrReadOnly), true, ""},
+		"primary's business": {vaultname.System, "rotate/config$", "rotate/config", logical.UpdateOperation,
+			answers(stock, nil), false, "send it to the primary"},
+		"plugin catalog": {vaultname.System, "plugins/catalog(/(?P<type>auth|database|secret))?/(?P<name>.+)",
+			"plugins/catalog/x", logical.UpdateOperation, answers(stock, nil), false, "send it to the primary"},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {
@@ -93,7 +111,8 @@ func TestDecorateForward(t *testing.T) {
 			unnamed, err := DecorateForward(b, tt.kind, p, own)
 			require.NoError(t, err)
 			require.Empty(t, unnamed)
-			resp, err := b.HandleRequest(context.Background(), &logical.Request{Operation: tt.op, Path: tt.path, ClientToken: "hvs.root"})
+			resp, err := b.HandleRequest(context.Background(), &logical.Request{Operation: tt.op, Path: tt.path,
+				ClientToken: "hvs.root"})
 			if tt.err != "" {
 				require.ErrorContains(t, err, tt.err)
 				require.Empty(t, p.got)
@@ -134,13 +153,15 @@ func TestReplicationPluginsAreOfEachCluster(t *testing.T) {
 func TestLocalMountWithoutADefaultKey(t *testing.T) {
 	t.Parallel()
 	p := &primary{answer: remote("primary")}
-	b := stub(t, path("auth/(?P<path>.+)", func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	b := stub(t, path("auth/(?P<path>.+)", func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (
+		*logical.Response, error) {
 		refusal.Note(ctx)
 		return here()
 	}, logical.UpdateOperation))
 	_, err := DecorateForward(b, vaultname.System, p, locals{})
 	require.NoError(t, err)
-	resp, err := b.HandleRequest(context.Background(), &logical.Request{Operation: logical.UpdateOperation, Path: "auth/own", Data: map[string]any{"local": true}})
+	resp, err := b.HandleRequest(context.Background(), &logical.Request{Operation: logical.UpdateOperation,
+		Path: "auth/own", Data: map[string]any{"local": true}})
 	require.NoError(t, err)
 	require.Equal(t, "here", from(resp))
 	require.Empty(t, p.got)
@@ -165,12 +186,14 @@ func TestHereOrOnPrimary(t *testing.T) {
 		"its own": {fn: func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
 			return here()
 		}, here: true},
-		"its own, a shared row beside": {fn: func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+		"its own, a shared row beside": {fn: func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (
+			*logical.Response, error) {
 			refusal.Note(ctx)
 			return here()
 		}, data: map[string]any{"local": true}, here: true},
-		"one of the set":            {fn: refused(nil, logical.ErrReadOnly)},
-		"one of the set, as text":   {fn: refused(logical.ErrorResponse(logical.ErrReadOnly.Error()), logical.ErrInvalidRequest)},
+		"one of the set": {fn: refused(nil, logical.ErrReadOnly)},
+		"one of the set, as text": {fn: refused(logical.ErrorResponse(logical.ErrReadOnly.Error()),
+			logical.ErrInvalidRequest)},
 		"one of the set, swallowed": {fn: refused(&logical.Response{}, nil)},
 		"another error":             {fn: refused(nil, errors.New("no such file")), err: "no such file"},
 	}
@@ -182,7 +205,8 @@ func TestHereOrOnPrimary(t *testing.T) {
 			unnamed, err := DecorateForward(b, vaultname.System, p, locals{})
 			require.NoError(t, err)
 			require.Empty(t, unnamed)
-			resp, err := b.HandleRequest(t.Context(), &logical.Request{Operation: logical.UpdateOperation, Path: "audit/file", Data: tt.data})
+			resp, err := b.HandleRequest(t.Context(), &logical.Request{Operation: logical.UpdateOperation, Path: "audit/file",
+				Data: tt.data})
 			require.Empty(t, p.got, "an audit device never leaves the cluster")
 			if tt.here {
 				require.NoError(t, err)
@@ -212,7 +236,8 @@ func TestLeaseWhoseEngineCannotReachThePrimary(t *testing.T) {
 	}
 	reworded := func(err error) framework.OperationFunc { // as Vault's system backend does it
 		return func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
-			return logical.ErrorResponse(fmt.Errorf("failed to revoke entry: resp: (*logical.Response)(nil) err: %w", err).Error()), logical.ErrInvalidRequest
+			return logical.ErrorResponse(fmt.Errorf("failed to revoke entry: resp: (*logical.Response)(nil) err: %w",
+				err).Error()), logical.ErrInvalidRequest
 		}
 	}
 	tests := map[string]struct {
@@ -221,19 +246,31 @@ func TestLeaseWhoseEngineCannotReachThePrimary(t *testing.T) {
 		status              int
 		text                string
 	}{
-		"renewal":                  {vaultname.System, "(leases/)?renew(/(?P<url_lease_id>.+))?", "leases/renew", reworded(cut), 503, cut.Error()},
-		"the older path":           {vaultname.System, "(leases/)?renew(/(?P<url_lease_id>.+))?", "renew/x", reworded(cut), 503, cut.Error()},
-		"revocation":               {vaultname.System, "(leases/)?revoke(/(?P<url_lease_id>.+))?", "leases/revoke", reworded(cut), 503, cut.Error()},
-		"of all below a path":      {vaultname.System, "(leases/)?revoke-prefix/(?P<prefix>.+)", "leases/revoke-prefix/db", reworded(cut), 503, cut.Error()},
-		"token":                    {vaultname.Token, "renew-self$", "renew-self", wrapped(cut), 503, cut.Error()},
-		"answer lost":              {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(noAnswer(t.Context(), errors.New("cut"))), 409, "could not get its primary's answer"},
-		"late":                     {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(errLate), 409, errLate.Error()},
-		"primary was demoted":      {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(errPrimaryReadOnly), 409, errPrimaryReadOnly.Error()},
-		"primary steps down":       {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(errNotRun), 503, "did not carry"},
-		"primary has stepped down": {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(errPerhapsRun), 409, "may have carried"},
-		"another error":            {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(errors.New("no such user")), 400, "no such user"},
-		"another error, token":     {vaultname.Token, "renew-self$", "renew-self", wrapped(errors.New("no such role")), 500, "no such role"},
-		"identity cannot be had":   {vaultname.Token, "renew$", "renew", wrapped(&logical.ReplicationCodedError{Code: 503, Msg: "the entity"}), 503, "the entity"},
+		"renewal": {vaultname.System, "(leases/)?renew(/(?P<url_lease_id>.+))?", "leases/renew",
+			reworded(cut), 503, cut.Error()},
+		"the older path": {vaultname.System, "(leases/)?renew(/(?P<url_lease_id>.+))?", "renew/x", reworded(cut),
+			503, cut.Error()},
+		"revocation": {vaultname.System, "(leases/)?revoke(/(?P<url_lease_id>.+))?", "leases/revoke",
+			reworded(cut), 503, cut.Error()},
+		"of all below a path": {vaultname.System, "(leases/)?revoke-prefix/(?P<prefix>.+)", "leases/revoke-prefix/db",
+			reworded(cut), 503, cut.Error()},
+		"token": {vaultname.Token, "renew-self$", "renew-self", wrapped(cut), 503, cut.Error()},
+		"answer lost": {vaultname.System, "(leases/)?revoke", "leases/revoke",
+			reworded(noAnswer(t.Context(), errors.New("cut"))), 409, "could not get its primary's answer"},
+		"late": {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(errLate), 409,
+			errLate.Error()},
+		"primary was demoted": {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(errPrimaryReadOnly), 409,
+			errPrimaryReadOnly.Error()},
+		"primary steps down": {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(errNotRun), 503,
+			"did not carry"},
+		"primary has stepped down": {vaultname.System, "(leases/)?revoke", "leases/revoke", reworded(errPerhapsRun), 409,
+			"may have carried"},
+		"another error": {vaultname.System, "(leases/)?revoke", "leases/revoke",
+			reworded(errors.New("no such user")), 400, "no such user"},
+		"another error, token": {vaultname.Token, "renew-self$", "renew-self", wrapped(errors.New("no such role")), 500,
+			"no such role"},
+		"identity cannot be had": {vaultname.Token, "renew$", "renew",
+			wrapped(&logical.ReplicationCodedError{Code: 503, Msg: "the entity"}), 503, "the entity"},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {
@@ -263,8 +300,10 @@ func TestDecorateForwardLeavesTheRest(t *testing.T) {
 	fn := func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
 		return here()
 	}
-	legacy := &framework.Path{Pattern: "entity-alias$", Callbacks: map[logical.Operation]framework.OperationFunc{logical.UpdateOperation: fn, logical.ReadOperation: fn}}
-	unheard := &framework.Path{Pattern: "unheard$", Callbacks: map[logical.Operation]framework.OperationFunc{logical.UpdateOperation: fn}}
+	legacy := &framework.Path{Pattern: "entity-alias$",
+		Callbacks: map[logical.Operation]framework.OperationFunc{logical.UpdateOperation: fn, logical.ReadOperation: fn}}
+	unheard := &framework.Path{Pattern: "unheard$",
+		Callbacks: map[logical.Operation]framework.OperationFunc{logical.UpdateOperation: fn}}
 	b := stub(t, legacy, unheard)
 	unnamed, err := DecorateForward(b, vaultname.Identity, p, locals{})
 	require.NoError(t, err)
@@ -273,7 +312,8 @@ func TestDecorateForwardLeavesTheRest(t *testing.T) {
 		path string
 		op   logical.Operation
 		want string
-	}{{"entity-alias", logical.UpdateOperation, "primary"}, {"entity-alias", logical.ReadOperation, "here"}, {"unheard", logical.UpdateOperation, "here"}} {
+	}{{"entity-alias", logical.UpdateOperation, "primary"}, {"entity-alias", logical.ReadOperation, "here"},
+		{"unheard", logical.UpdateOperation, "here"}} {
 		resp, err := b.HandleRequest(context.Background(), &logical.Request{Operation: tt.op, Path: tt.path})
 		require.NoError(t, err)
 		require.Equal(t, tt.want, from(resp), tt)
@@ -287,7 +327,8 @@ func TestAfter(t *testing.T) {
 	ran := 0
 	failed := errors.New("reload failed half way")
 	b := stub(t,
-		path("plugins/reload/backend$", func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+		path("plugins/reload/backend$", func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response,
+			error) {
 			return nil, failed
 		}, logical.ReadOperation, logical.UpdateOperation),
 		path("other$", func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
@@ -299,10 +340,12 @@ func TestAfter(t *testing.T) {
 		}
 	}
 	After(b, []string{"plugins/reload/"}, func() { ran++ })
-	_, err := b.HandleRequest(context.Background(), &logical.Request{Operation: logical.ReadOperation, Path: "plugins/reload/backend"})
+	_, err := b.HandleRequest(context.Background(), &logical.Request{Operation: logical.ReadOperation,
+		Path: "plugins/reload/backend"})
 	require.ErrorIs(t, err, failed)
 	require.Zero(t, ran, "a read replaces no backend")
-	_, err = b.HandleRequest(context.Background(), &logical.Request{Operation: logical.UpdateOperation, Path: "plugins/reload/backend"})
+	_, err = b.HandleRequest(context.Background(), &logical.Request{Operation: logical.UpdateOperation,
+		Path: "plugins/reload/backend"})
 	require.ErrorIs(t, err, failed)
 	require.Equal(t, 1, ran, "a reload that fails half way has replaced backends too")
 	_, err = b.HandleRequest(context.Background(), &logical.Request{Operation: logical.UpdateOperation, Path: "other"})
@@ -317,19 +360,25 @@ func TestTableOfCorePaths(t *testing.T) {
 	for _, r := range CorePaths {
 		require.NotEmpty(t, r.Why, r.Pattern)
 		require.NotEmpty(t, corePrefixes[r.Backend], r.Pattern)
-		require.False(t, r.Prefix && r.Way > OnPrimary, "%s: a prefix would let paths out that nobody has thought of", r.Pattern)
+		require.False(t, r.Prefix && r.Way > OnPrimary, "%s: a prefix would let paths out that nobody has thought of",
+			r.Pattern)
 	}
 	for _, path := range []string{
-		"raw/core/keyring", "seal", "unseal", "step-down", "rekey/init", "rotate", "rotate/config", "generate-root/attempt", "init",
-		"storage/raft/join", "storage/raft/snapshot", "replication/performance/primary/enable", "plugins/catalog/secret/x", "plugins/pins/secret/x",
-		"plugins/reload/backend", "plugins/runtimes/catalog/container/x", "leases/revoke", "revoke/x", "wrapping/unwrap", "capabilities-self", "internal/counters/config",
-		"pprof/heap", "monitor", "events/subscribe/x", "host-info", "in-flight-req", "metrics", "loggers", "mfa/validate", "locked-users/x/unlock/y", "something/new", "",
+		"raw/core/keyring", "seal", "unseal", "step-down", "rekey/init", "rotate", "rotate/config", "generate-root/attempt",
+		"init",
+		"storage/raft/join", "storage/raft/snapshot", "replication/performance/primary/enable", "plugins/catalog/secret/x",
+		"plugins/pins/secret/x",
+		"plugins/reload/backend", "plugins/runtimes/catalog/container/x", "leases/revoke", "revoke/x", "wrapping/unwrap",
+		"capabilities-self", "internal/counters/config",
+		"pprof/heap", "monitor", "events/subscribe/x", "host-info", "in-flight-req", "metrics", "loggers", "mfa/validate",
+		"locked-users/x/unlock/y", "something/new", "",
 	} {
 		for _, op := range append(reading, writing...) {
 			require.False(t, mayArrive(vaultname.System, op, path), "%s %s", op, path)
 		}
 	}
-	for _, path := range []string{"create", "create/r", "create-orphan", "lookup", "renew-self", "revoke-self", "tidy", "accessors"} {
+	for _, path := range []string{"create", "create/r", "create-orphan", "lookup", "renew-self", "revoke-self", "tidy",
+		"accessors"} {
 		require.False(t, mayArrive(vaultname.Token, logical.UpdateOperation, path), path)
 	}
 	for _, path := range []string{"oidc/token/x", "oidc/provider/p/token", "oidc/introspect", "lookup/entity"} {

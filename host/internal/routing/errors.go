@@ -35,13 +35,18 @@ type answer struct {
 
 var (
 	late        = answer{http.StatusConflict, "the primary cluster did not answer this write in time"}
-	unreachable = answer{http.StatusServiceUnavailable, "this cluster is a performance secondary and cannot reach its primary, which did not carry out this write"}
-	unavailable = answer{http.StatusServiceUnavailable, "this cluster is a performance secondary and its primary cannot carry out this write now"}
-	noAnswerYet = answer{http.StatusConflict, "this cluster is a performance secondary and could not get its primary's answer to this write"}
-	leaving     = answer{http.StatusServiceUnavailable, "the primary's active node is sealing or stepping down and did not carry the request out"}
-	left        = answer{http.StatusConflict, "the primary's active node is sealing or stepping down and may have carried the request out"}
-	readOnly    = answer{http.StatusConflict, "the primary cluster refused this write because it cannot write itself"}
-	unaudited   = answer{http.StatusConflict, "the primary carried the request out but cannot audit the response"}
+	unreachable = answer{http.StatusServiceUnavailable, "this cluster is a performance secondary and cannot reach its " +
+		"primary, which did not carry out this write"}
+	unavailable = answer{http.StatusServiceUnavailable, "this cluster is a performance secondary and its primary cannot " +
+		"carry out this write now"}
+	noAnswerYet = answer{http.StatusConflict, "this cluster is a performance secondary and could not get its primary's " +
+		"answer to this write"}
+	leaving = answer{http.StatusServiceUnavailable, "the primary's active node is sealing or stepping down and did " +
+		"not carry the request out"}
+	left = answer{http.StatusConflict, "the primary's active node is sealing or stepping down and may have " +
+		"carried the request out"}
+	readOnly  = answer{http.StatusConflict, "the primary cluster refused this write because it cannot write itself"}
+	unaudited = answer{http.StatusConflict, "the primary carried the request out but cannot audit the response"}
 
 	answers = []answer{late, unreachable, unavailable, noAnswerYet, leaving, left, readOnly, unaudited}
 )
@@ -56,7 +61,8 @@ var (
 	errLate = late.error(": it may have been carried out, read before you repeat it")
 	// errPrimaryReadOnly is the answer of a cluster that is no longer the primary. Its backend
 	// may have acted before it could not write.
-	errPrimaryReadOnly = readOnly.error(": it may have been demoted, see sys/replication/performance/status on both clusters, and read before you repeat it")
+	errPrimaryReadOnly = readOnly.error(": it may have been demoted, see sys/replication/performance/status on both " +
+		"clusters, and read before you repeat it")
 	// errNotRun and errPerhapsRun are the answers of a node that is about to stop.
 	errNotRun     = leaving.error(": try again in a moment")
 	errPerhapsRun = left.error(": read before you repeat it")

@@ -32,7 +32,8 @@ var neededFirsts = []neededFirst{
 	// A one-time password is in the mount's local storage, under a name made with a salt.
 	// The salt is shared and is made with the first password. A request to verify a
 	// password that does not exist makes the salt too, and everybody may make it.
-	{class: vaultname.ClassSecret, typ: "ssh", op: logical.UpdateOperation, match: regexp.MustCompile(`^creds/` + anyRole + `$`), ask: verifyNothing},
+	{class: vaultname.ClassSecret, typ: "ssh", op: logical.UpdateOperation,
+		match: regexp.MustCompile(`^creds/` + anyRole + `$`), ask: verifyNothing},
 }
 
 func verifyNothing() (*logical.Request, error) {
@@ -44,7 +45,8 @@ func verifyNothing() (*logical.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &logical.Request{ID: id, Operation: logical.UpdateOperation, Path: "verify", Data: map[string]any{"otp": nobodys}}, nil
+	return &logical.Request{ID: id, Operation: logical.UpdateOperation, Path: "verify",
+		Data: map[string]any{"otp": nobodys}}, nil
 }
 
 // neededFirstOf is the row of an operation, nil if there is none.
@@ -59,7 +61,8 @@ func neededFirstOf(m vaultname.Mount, op logical.Operation, path string) *needed
 
 // runHereAfter has the primary make what an operation needs, and then runs the operation
 // here.
-func (w *Wrapper) runHereAfter(ctx context.Context, n *neededFirst, req *logical.Request, sent *wire.Request) (*logical.Response, error) {
+func (w *Wrapper) runHereAfter(ctx context.Context, n *neededFirst, req *logical.Request,
+	sent *wire.Request) (*logical.Response, error) {
 	ask, err := n.ask()
 	if err != nil {
 		return nil, err
@@ -73,7 +76,8 @@ func (w *Wrapper) runHereAfter(ctx context.Context, n *neededFirst, req *logical
 	again.Path, again.Data = sent.Logical.Path, maps.Clone(sent.Logical.Data)
 	resp, refused, err := w.tryHere(ctx, &again, true)
 	if refused {
-		return nil, coded(http.StatusServiceUnavailable, "this needs something that the primary cluster has just made and that has not arrived here yet: try again in a moment")
+		return nil, coded(http.StatusServiceUnavailable, "this needs something that the primary cluster has just made and "+
+			"that has not arrived here yet: try again in a moment")
 	}
 	return resp, err
 }

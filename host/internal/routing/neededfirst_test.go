@@ -36,16 +36,18 @@ func TestFirstOneTimePasswordIsMadeHere(t *testing.T) {
 	t.Parallel()
 	ssh := vaultname.Mount{Path: "ssh/", Class: "secret", Type: "ssh", UUID: "u", Accessor: "a"}
 	made := func(s *saltMaker) (*logical.Response, error) {
-		b := Options{Forwarder: s}.Wrap(ssh, &engine{do: func(ctx context.Context, req *logical.Request) (*logical.Response, error) {
-			require.Equal(t, map[string]any{"ip": "10.0.0.1"}, req.Data, "as the client sent it")
-			req.Data["ip"] = "changed"
-			if !s.salt {
-				refusal.Note(ctx)
-				return nil, logical.ErrReadOnly
-			}
-			return here()
-		}})
-		return b.HandleRequest(t.Context(), &logical.Request{Operation: logical.UpdateOperation, Path: "creds/role", MountPoint: "ssh/", Data: map[string]any{"ip": "10.0.0.1"}})
+		b := Options{Forwarder: s}.Wrap(ssh,
+			&engine{do: func(ctx context.Context, req *logical.Request) (*logical.Response, error) {
+				require.Equal(t, map[string]any{"ip": "10.0.0.1"}, req.Data, "as the client sent it")
+				req.Data["ip"] = "changed"
+				if !s.salt {
+					refusal.Note(ctx)
+					return nil, logical.ErrReadOnly
+				}
+				return here()
+			}})
+		return b.HandleRequest(t.Context(), &logical.Request{Operation: logical.UpdateOperation, Path: "creds/role",
+			MountPoint: "ssh/", Data: map[string]any{"ip": "10.0.0.1"}})
 	}
 	s := &saltMaker{arrives: true}
 	resp, err := made(s)
@@ -70,9 +72,10 @@ func TestFirstOneTimePasswordIsMadeHere(t *testing.T) {
 
 	// A role of the same engine is the primary's.
 	p := &primary{answer: remote("primary")}
-	resp, err = Options{Forwarder: p}.Wrap(ssh, &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
-		return nil, logical.ErrReadOnly
-	}}).HandleRequest(t.Context(), &logical.Request{Operation: logical.UpdateOperation, Path: "roles/role"})
+	resp, err = Options{Forwarder: p}.Wrap(ssh,
+		&engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
+			return nil, logical.ErrReadOnly
+		}}).HandleRequest(t.Context(), &logical.Request{Operation: logical.UpdateOperation, Path: "roles/role"})
 	require.NoError(t, err)
 	require.Equal(t, "primary", from(resp))
 }

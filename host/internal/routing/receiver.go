@@ -60,7 +60,8 @@ func (r *Receiver) handle(ctx context.Context, secondaryID string, in *wire.Requ
 	}
 	req := r.strip(in.Logical, secondaryID)
 	if err := r.admit(secondaryID, in, req); err != nil {
-		r.log().Warn("a forwarded request was refused", "secondary", secondaryID, "mount", in.MountPath, "operation", req.Operation, "error", err)
+		r.log().Warn("a forwarded request was refused", "secondary", secondaryID, "mount", in.MountPath, "operation",
+			req.Operation, "error", err)
 		return nil, err
 	}
 	limit := in.Timeout
@@ -94,15 +95,18 @@ func (r *Receiver) strip(in *logical.Request, secondaryID string) *logical.Reque
 func (r *Receiver) admit(secondaryID string, in *wire.Request, req *logical.Request) error {
 	if kind := coreKind(in.MountPath); kind != "" {
 		if !mayArrive(kind, req.Operation, req.Path) {
-			return coded(http.StatusForbidden, "the primary does not carry out %s on %s%s for a secondary", req.Operation, in.MountPath, req.Path)
+			return coded(http.StatusForbidden, "the primary does not carry out %s on %s%s for a secondary", req.Operation,
+				in.MountPath, req.Path)
 		}
 		if kind == vaultname.System {
 			return r.admitTarget(secondaryID, req)
 		}
 		return nil
 	}
-	if !ruleOf(req.Operation).forward || strings.HasPrefix(in.MountPath, "cubbyhole/") || in.MountUUID == "" || in.MountAccessor == "" {
-		return coded(http.StatusForbidden, "the primary does not carry out %s on %s for a secondary", req.Operation, in.MountPath)
+	if !ruleOf(req.Operation).forward || strings.HasPrefix(in.MountPath, "cubbyhole/") || in.MountUUID == "" ||
+		in.MountAccessor == "" {
+		return coded(http.StatusForbidden, "the primary does not carry out %s on %s for a secondary", req.Operation,
+			in.MountPath)
 	}
 	if !r.has(secondaryID, in.MountUUID) {
 		return unknownMount(in.MountPath)
@@ -154,7 +158,8 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 			return nil, errNotRun
 		}
 		r.log().Error("a forwarded request cannot be audited and is refused", "path", logged.Path, "error", err)
-		return nil, coded(http.StatusInternalServerError, "the primary cannot audit the request and refuses it: look at its audit devices")
+		return nil, coded(http.StatusInternalServerError, "the primary cannot audit the request and refuses it: look at "+
+			"its audit devices")
 	}
 	uuid, accessor := in.MountUUID, in.MountAccessor
 	if coreKind(in.MountPath) != "" {
@@ -173,7 +178,8 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 	case cannotWrite(mark, req.Operation, resp, execErr):
 		resp, execErr = nil, errPrimaryReadOnly
 	}
-	err := r.Core.AuditResponse(ctx, &logical.LogInput{Request: logged, Auth: entry.Auth, Response: resp, OuterErr: execErr})
+	err := r.Core.AuditResponse(ctx, &logical.LogInput{Request: logged, Auth: entry.Auth, Response: resp,
+		OuterErr: execErr})
 	if err != nil {
 		if away != nil && !away.Begun {
 			return nil, execErr // it was not run, whatever becomes of its entry
@@ -181,7 +187,8 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 		if notServing(err) {
 			return nil, errPerhapsRun
 		}
-		r.log().Error("the response to a forwarded request cannot be audited and is withheld", "path", logged.Path, "error", err)
+		r.log().Error("the response to a forwarded request cannot be audited and is withheld", "path", logged.Path, "error",
+			err)
 		return nil, errUnaudited
 	}
 	return resp, execErr
@@ -197,8 +204,9 @@ func cannotWrite(mark *refusal.Mark, op logical.Operation, resp *logical.Respons
 // during a request. Then its audit devices are not at fault.
 func notServing(err error) bool {
 	var away *duty.Away
-	return errors.As(err, &away) || slices.ContainsFunc([]error{consts.ErrSealed, consts.ErrStandby, duty.ErrEnds, context.Canceled},
-		func(ends error) bool { return errors.Is(err, ends) })
+	return errors.As(err, &away) ||
+		slices.ContainsFunc([]error{consts.ErrSealed, consts.ErrStandby, duty.ErrEnds, context.Canceled},
+			func(ends error) bool { return errors.Is(err, ends) })
 }
 
 // authAsSent is the client's identity, as the secondary says it.

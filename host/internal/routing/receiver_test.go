@@ -34,7 +34,8 @@ type core struct {
 	refuses   bool
 }
 
-func (c *core) Execute(ctx context.Context, req *logical.Request, path, uuid, accessor string) (*logical.Response, error) {
+func (c *core) Execute(ctx context.Context, req *logical.Request, path, uuid, accessor string) (*logical.Response,
+	error) {
 	if _, ok := ctx.Deadline(); !ok {
 		return nil, errors.New("no limit")
 	}
@@ -76,7 +77,8 @@ func TestReceiverAdmits(t *testing.T) {
 		"auth/token/": {Path: "auth/token/", UUID: "token", Type: "token"},
 	}
 	req := func(mount, uuid string, op logical.Operation, path string, data map[string]any) *wire.Request {
-		return &wire.Request{MountPath: mount, MountUUID: uuid, MountAccessor: uuid, Logical: &logical.Request{Operation: op, Path: path, Data: data}}
+		return &wire.Request{MountPath: mount, MountUUID: uuid, MountAccessor: uuid,
+			Logical: &logical.Request{Operation: op, Path: path, Data: data}}
 	}
 	up := logical.Operation(logical.UpdateOperation)
 	tests := map[string]struct {
@@ -125,7 +127,10 @@ func TestReceiverAdmits(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			c := &core{mounts: mounts}
-			r := &Receiver{Core: c, Allowed: func(id, uuid string) bool { return id == "west" && uuid != "hidden" && uuid != "token" }}
+			r := &Receiver{Core: c, Allowed: func(id, uuid string) bool {
+				return id == "west" && uuid != "hidden" &&
+					uuid != "token"
+			}}
 			a := r.Handle(context.Background(), "west", tt.in)
 			if tt.ok {
 				require.NoError(t, a.Err)
@@ -142,7 +147,9 @@ func TestReceiverAdmits(t *testing.T) {
 func TestReceiverRunsAndAudits(t *testing.T) {
 	t.Parallel()
 	in := func() *wire.Request {
-		req := &logical.Request{ID: "id", Operation: logical.UpdateOperation, Path: "a/b", ClientToken: "hvs.x", EntityID: "e", DisplayName: "me", ClientTokenAccessor: "acc", MountType: "made up", MountAccessor: "made up", MFACreds: logical.MFACreds{"m": nil}}
+		req := &logical.Request{ID: "id", Operation: logical.UpdateOperation, Path: "a/b", ClientToken: "hvs.x",
+			EntityID: "e", DisplayName: "me", ClientTokenAccessor: "acc", MountType: "made up", MountAccessor: "made up",
+			MFACreds: logical.MFACreds{"m": nil}}
 		req.SetTokenEntry(&logical.TokenEntry{})
 		req.SetMountClass("made up")
 		req.SetMountRunningVersion("made up")
@@ -194,7 +201,8 @@ func TestReceiverThatStopsServing(t *testing.T) {
 	answerOf := func(t *testing.T, c *core, text string) {
 		t.Helper()
 		a := (&Receiver{Core: c}).Handle(t.Context(), "west", &wire.Request{
-			MountPath: "kv/", MountUUID: "kv", MountAccessor: "kv", Logical: &logical.Request{Operation: logical.UpdateOperation, Path: "a"},
+			MountPath: "kv/", MountUUID: "kv", MountAccessor: "kv", Logical: &logical.Request{Operation: logical.UpdateOperation,
+				Path: "a"},
 		})
 		var own *logical.ReplicationCodedError
 		require.ErrorAs(t, a.Err, &own)
@@ -205,7 +213,8 @@ func TestReceiverThatStopsServing(t *testing.T) {
 			require.NotContains(t, own.Error(), ends.Error())
 		}
 	}
-	for _, ends := range []error{consts.ErrSealed, consts.ErrStandby, duty.ErrEnds, context.Canceled, &duty.Away{Err: consts.ErrSealed}} {
+	for _, ends := range []error{consts.ErrSealed, consts.ErrStandby, duty.ErrEnds, context.Canceled,
+		&duty.Away{Err: consts.ErrSealed}} {
 		for call, text := range map[int]string{1: not, 2: perhaps} {
 			answerOf(t, &core{auditFail: map[int]bool{call: true}, auditErr: fmt.Errorf("audit: %w", ends)}, text)
 		}
@@ -253,14 +262,15 @@ func TestReceiverThatCannotWrite(t *testing.T) {
 		op      logical.Operation
 		demoted bool
 	}{
-		"the error":                {core{err: fmt.Errorf("put: %w", logical.ErrReadOnly)}, logical.ReadOperation, true},
-		"of a plugin":              {core{err: errors.New(text)}, logical.ReadOperation, true},
-		"as text":                  {core{err: errors.New("put: " + text), refuses: true}, logical.ReadOperation, true},
-		"in a response":            {core{resp: logical.ErrorResponse(text), refuses: true}, logical.ReadOperation, true},
-		"swallowed by a write":     {core{refuses: true}, logical.UpdateOperation, true},
-		"swallowed by a read":      {core{resp: &logical.Response{}, refuses: true}, logical.ReadOperation, false},
-		"text of another server":   {core{err: errors.New("the database says: " + text)}, logical.UpdateOperation, false},
-		"what a client has stored": {core{resp: &logical.Response{Data: map[string]any{"error": text}}}, logical.ReadOperation, false},
+		"the error":              {core{err: fmt.Errorf("put: %w", logical.ErrReadOnly)}, logical.ReadOperation, true},
+		"of a plugin":            {core{err: errors.New(text)}, logical.ReadOperation, true},
+		"as text":                {core{err: errors.New("put: " + text), refuses: true}, logical.ReadOperation, true},
+		"in a response":          {core{resp: logical.ErrorResponse(text), refuses: true}, logical.ReadOperation, true},
+		"swallowed by a write":   {core{refuses: true}, logical.UpdateOperation, true},
+		"swallowed by a read":    {core{resp: &logical.Response{}, refuses: true}, logical.ReadOperation, false},
+		"text of another server": {core{err: errors.New("the database says: " + text)}, logical.UpdateOperation, false},
+		"what a client has stored": {core{resp: &logical.Response{Data: map[string]any{"error": text}}},
+			logical.ReadOperation, false},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {

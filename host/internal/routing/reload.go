@@ -41,7 +41,8 @@ func DecorateReload(b *framework.Backend, r Reloader) error {
 		if ask == nil || h == nil {
 			continue
 		}
-		p.Operations[logical.UpdateOperation] = operation.Around(h, func(framework.OperationFunc) framework.OperationFunc { return ask.carriedOut(r) })
+		p.Operations[logical.UpdateOperation] = operation.Around(h,
+			func(framework.OperationFunc) framework.OperationFunc { return ask.carriedOut(r) })
 		found++
 	}
 	if found != 2 {
@@ -53,7 +54,8 @@ func DecorateReload(b *framework.Backend, r Reloader) error {
 // A reloadRequest reads a request and carries it out, or says what is wrong with it. It
 // returns how many mounts were reloaded; the number has no meaning where the request names
 // mounts.
-type reloadRequest func(ctx context.Context, d *framework.FieldData, r Reloader) (reloaded int, invalid string, err error)
+type reloadRequest func(ctx context.Context, d *framework.FieldData, r Reloader) (reloaded int, invalid string,
+	err error)
 
 func ofPluginOrMounts(ctx context.Context, d *framework.FieldData, r Reloader) (int, string, error) {
 	name, _ := d.Get("plugin").(string)

@@ -71,7 +71,10 @@ func TestRequestsThatMeetAReplacement(t *testing.T) {
 
 		var during *asked
 		replaced := make(chan error, 1)
-		readOnly := &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) { return nil, logical.ErrReadOnly }}
+		readOnly := &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
+			return nil,
+				logical.ErrReadOnly
+		}}
 		made := o.Wrap(secret, readOnly)
 		go func() {
 			replaced <- w.Replace(ctx, func(inner logical.Backend) (logical.Backend, error) {
@@ -195,11 +198,13 @@ func TestDecorateReload(t *testing.T) {
 		return nil, errors.New("Vault's own reload")
 	}
 	fields := map[string]*framework.FieldSchema{
-		"plugin": {Type: framework.TypeString}, "mounts": {Type: framework.TypeCommaStringSlice}, "scope": {Type: framework.TypeString},
-		"type": {Type: framework.TypeString}, "name": {Type: framework.TypeString},
+		"plugin": {Type: framework.TypeString}, "mounts": {Type: framework.TypeCommaStringSlice},
+		"scope": {Type: framework.TypeString},
+		"type":  {Type: framework.TypeString}, "name": {Type: framework.TypeString},
 	}
 	var paths []*framework.Path
-	for _, pattern := range []string{"plugins/reload/backend$", "plugins/reload/(?P<type>auth|database|secret|unknown)/" + framework.GenericNameRegex("name") + "$"} {
+	for _, pattern := range []string{"plugins/reload/backend$", "plugins/reload/(?P<type>auth|database|secret|unknown)/" +
+		framework.GenericNameRegex("name") + "$"} {
 		p := path(pattern, stock, logical.UpdateOperation)
 		p.Fields = fields
 		p.Operations[logical.UpdateOperation].(*framework.PathOperation).ForwardPerformanceSecondary = false
@@ -218,19 +223,24 @@ func TestDecorateReload(t *testing.T) {
 		refused, warning string
 		status           any
 	}{
-		"mounts":          {"backend", map[string]any{"mounts": "a/,auth/b"}, 0, nil, []string{"a/", "auth/b"}, "", "", nil},
-		"a plugin":        {"backend", map[string]any{"plugin": "kv"}, 2, nil, []string{"unknown kv"}, "", "", nil},
-		"none of it":      {"backend", map[string]any{"plugin": "kv"}, 0, nil, []string{"unknown kv"}, "", "no plugins were reloaded", nil},
-		"of a kind":       {"database/pg", nil, 1, nil, []string{"database pg"}, "", "", nil},
-		"both":            {"backend", map[string]any{"plugin": "kv", "mounts": "a/"}, 0, nil, nil, "cannot be set at the same time", "", nil},
-		"neither":         {"backend", nil, 0, nil, nil, "must be provided", "", nil},
-		"another scope":   {"backend", map[string]any{"plugin": "kv", "scope": "here"}, 0, nil, nil, "scope", "", nil},
-		"everywhere":      {"secret/kv", map[string]any{"scope": "global"}, 1, nil, []string{"secret kv"}, "", "", 202},
-		"none everywhere": {"secret/kv", map[string]any{"scope": "global"}, 0, nil, []string{"secret kv"}, "", "on other nodes", 202},
-		"fails":           {"backend", map[string]any{"mounts": "a/"}, 0, errors.New("no such mount"), []string{"a/"}, "", "", nil},
+		"mounts":   {"backend", map[string]any{"mounts": "a/,auth/b"}, 0, nil, []string{"a/", "auth/b"}, "", "", nil},
+		"a plugin": {"backend", map[string]any{"plugin": "kv"}, 2, nil, []string{"unknown kv"}, "", "", nil},
+		"none of it": {"backend", map[string]any{"plugin": "kv"}, 0, nil, []string{"unknown kv"}, "",
+			"no plugins were reloaded", nil},
+		"of a kind": {"database/pg", nil, 1, nil, []string{"database pg"}, "", "", nil},
+		"both": {"backend", map[string]any{"plugin": "kv", "mounts": "a/"}, 0, nil, nil,
+			"cannot be set at the same time", "", nil},
+		"neither":       {"backend", nil, 0, nil, nil, "must be provided", "", nil},
+		"another scope": {"backend", map[string]any{"plugin": "kv", "scope": "here"}, 0, nil, nil, "scope", "", nil},
+		"everywhere":    {"secret/kv", map[string]any{"scope": "global"}, 1, nil, []string{"secret kv"}, "", "", 202},
+		"none everywhere": {"secret/kv", map[string]any{"scope": "global"}, 0, nil, []string{"secret kv"}, "",
+			"on other nodes", 202},
+		"fails": {"backend", map[string]any{"mounts": "a/"}, 0, errors.New("no such mount"), []string{"a/"}, "", "",
+			nil},
 	} {
 		r.asked, r.n, r.err = nil, tt.n, tt.err
-		resp, err := b.HandleRequest(t.Context(), &logical.Request{Operation: logical.UpdateOperation, Path: "plugins/reload/" + tt.path, Data: tt.data, ID: "id"})
+		resp, err := b.HandleRequest(t.Context(), &logical.Request{Operation: logical.UpdateOperation,
+			Path: "plugins/reload/" + tt.path, Data: tt.data, ID: "id"})
 		require.Equal(t, tt.asked, r.asked, name)
 		switch {
 		case tt.err != nil:

@@ -18,16 +18,19 @@ type rule struct {
 // rules are all operations that reach a backend. An operation that is not here stays local.
 var rules = []rule{
 	{logical.CreateOperation, true, true, "a client's write"},
-	{logical.UpdateOperation, true, true, "a client's write; logins are updates too, and some write (use counts, tidying of a secret id)"},
+	{logical.UpdateOperation, true, true, "a client's write; logins are updates too, and some write (use counts, " +
+		"tidying of a secret id)"},
 	{logical.PatchOperation, true, true, "a client's write"},
 	{logical.DeleteOperation, true, true, "a client's write"},
 	{logical.RecoverOperation, true, true, "a client's write of what a snapshot held"},
-	{logical.ReadOperation, true, false, "some reads must write: dynamic credentials leave a record for their roll-back first"},
+	{logical.ReadOperation, true, false, "some reads must write: dynamic credentials leave a record for their roll-back " +
+		"first"},
 	{logical.ListOperation, true, false, "as a read"},
 	{logical.RenewOperation, true, true, "of a lease of this cluster; the engine's record of it is shared"},
 	{logical.RevokeOperation, true, true, "of a lease of this cluster; the engine's record of it is shared"},
 
-	{logical.RollbackOperation, false, false, "carries the periodic jobs of the engine: forwarded, the primary would run its jobs once more for each secondary"},
+	{logical.RollbackOperation, false, false, "carries the periodic jobs of the engine: forwarded, the primary would " +
+		"run its jobs once more for each secondary"},
 	{logical.RotationOperation, false, false, "a job of the primary's own rotation manager"},
 	{logical.HelpOperation, false, false, "says what the code is"},
 	{logical.HeaderOperation, false, false, "a read without a body"},

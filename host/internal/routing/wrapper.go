@@ -99,7 +99,8 @@ func (w *Wrapper) handle(ctx context.Context, req *logical.Request) (*logical.Re
 }
 
 // tryHere runs a request here. Refused says that the storage refused a write of it.
-func (w *Wrapper) tryHere(ctx context.Context, req *logical.Request, writes bool) (resp *logical.Response, refused bool, err error) {
+func (w *Wrapper) tryHere(ctx context.Context, req *logical.Request, writes bool) (resp *logical.Response, refused bool,
+	err error) {
 	marked, mark := refusal.With(ctx)
 	before := w.refusals()
 	resp, err = w.Backend.HandleRequest(marked, req)

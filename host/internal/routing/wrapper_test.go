@@ -53,7 +53,8 @@ func (e *engine) HandleRequest(ctx context.Context, req *logical.Request) (*logi
 	return e.do(ctx, req)
 }
 
-var secret = vaultname.Mount{Path: "secret/", Class: "secret", UUID: "u", Accessor: "a", Type: "kv", StoragePrefix: "logical/u/"}
+var secret = vaultname.Mount{Path: "secret/", Class: "secret", UUID: "u", Accessor: "a", Type: "kv",
+	StoragePrefix: "logical/u/"}
 
 func here() (*logical.Response, error) {
 	return &logical.Response{Data: map[string]any{"from": "here"}}, nil
@@ -76,8 +77,14 @@ func TestHowARefusalIsRecognised(t *testing.T) {
 		do       func(ctx context.Context) (*logical.Response, error)
 		forwards bool
 	}{
-		"the error":           {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) { return nil, logical.ErrReadOnly }, true},
-		"the error on a read": {logical.ReadOperation, nil, func(context.Context) (*logical.Response, error) { return nil, logical.ErrReadOnly }, true},
+		"the error": {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) {
+			return nil,
+				logical.ErrReadOnly
+		}, true},
+		"the error on a read": {logical.ReadOperation, nil, func(context.Context) (*logical.Response, error) {
+			return nil,
+				logical.ErrReadOnly
+		}, true},
 		"wrapped": {logical.DeleteOperation, nil, func(context.Context) (*logical.Response, error) {
 			return nil, fmt.Errorf("put: %w", logical.ErrReadOnly)
 		}, true},
@@ -104,9 +111,10 @@ func TestHowARefusalIsRecognised(t *testing.T) {
 		"text of another server": {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) {
 			return nil, errors.New("the database says: " + logical.ErrReadOnly.Error())
 		}, false},
-		"text of another server in a response": {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) {
-			return logical.ErrorResponse("the database says: " + logical.ErrReadOnly.Error()), nil
-		}, false},
+		"text of another server in a response": {logical.UpdateOperation, nil,
+			func(context.Context) (*logical.Response, error) {
+				return logical.ErrorResponse("the database says: " + logical.ErrReadOnly.Error()), nil
+			}, false},
 		"what a client has stored": {logical.ReadOperation, nil, func(context.Context) (*logical.Response, error) {
 			return &logical.Response{Data: map[string]any{"error": logical.ErrReadOnly.Error()}}, nil
 		}, false},
@@ -114,45 +122,78 @@ func TestHowARefusalIsRecognised(t *testing.T) {
 			counter.Bump("logical/u/x")
 			return &logical.Response{Data: map[string]any{"error": logical.ErrReadOnly.Error()}}, nil
 		}, false},
-		"the text of an external one": {logical.ReadOperation, func(m *vaultname.Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
-			return nil, errors.New(logical.ErrReadOnly.Error())
-		}, true},
-		"wrapped by an external one": {logical.ReadOperation, func(m *vaultname.Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
-			counter.Bump("logical/u/x")
-			return nil, errors.New("put: " + logical.ErrReadOnly.Error())
-		}, true},
-		"in a response of an external one": {logical.ReadOperation, func(m *vaultname.Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
-			counter.Bump("logical/u/x")
-			return logical.ErrorResponse("put: " + logical.ErrReadOnly.Error()), nil
-		}, true},
-		"an external one's other server": {logical.UpdateOperation, func(m *vaultname.Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
-			return nil, errors.New("the database says: " + logical.ErrReadOnly.Error())
-		}, false},
-		"an external one's stored text": {logical.ReadOperation, func(m *vaultname.Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
-			return &logical.Response{Data: map[string]any{"error": logical.ErrReadOnly.Error()}}, nil
-		}, false},
-		"swallowed by a write":          {logical.UpdateOperation, nil, func(ctx context.Context) (*logical.Response, error) { noted(ctx); return here() }, true},
-		"swallowed by a read":           {logical.ReadOperation, nil, func(ctx context.Context) (*logical.Response, error) { noted(ctx); return here() }, false},
-		"another error after a refusal": {logical.UpdateOperation, nil, func(ctx context.Context) (*logical.Response, error) { noted(ctx); return nil, errors.New("internal") }, true},
-		"no refusal":                    {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) { return here() }, false},
-		"another error":                 {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) { return nil, errors.New("no such role") }, false},
-		"swallowed by an external one": {logical.UpdateOperation, func(m *vaultname.Mount) { m.External = true }, func(context.Context) (*logical.Response, error) {
-			counter.Bump("logical/u/x")
+		"the text of an external one": {logical.ReadOperation, func(m *vaultname.Mount) { m.External = true },
+			func(context.Context) (*logical.Response, error) {
+				return nil, errors.New(logical.ErrReadOnly.Error())
+			}, true},
+		"wrapped by an external one": {logical.ReadOperation, func(m *vaultname.Mount) { m.External = true },
+			func(context.Context) (*logical.Response, error) {
+				counter.Bump("logical/u/x")
+				return nil, errors.New("put: " + logical.ErrReadOnly.Error())
+			}, true},
+		"in a response of an external one": {logical.ReadOperation, func(m *vaultname.Mount) { m.External = true },
+			func(context.Context) (*logical.Response, error) {
+				counter.Bump("logical/u/x")
+				return logical.ErrorResponse("put: " + logical.ErrReadOnly.Error()), nil
+			}, true},
+		"an external one's other server": {logical.UpdateOperation, func(m *vaultname.Mount) { m.External = true },
+			func(context.Context) (*logical.Response, error) {
+				return nil, errors.New("the database says: " + logical.ErrReadOnly.Error())
+			}, false},
+		"an external one's stored text": {logical.ReadOperation, func(m *vaultname.Mount) { m.External = true },
+			func(context.Context) (*logical.Response, error) {
+				return &logical.Response{Data: map[string]any{"error": logical.ErrReadOnly.Error()}}, nil
+			}, false},
+		"swallowed by a write": {logical.UpdateOperation, nil, func(ctx context.Context) (*logical.Response,
+			error) {
+			noted(ctx)
 			return here()
 		}, true},
+		"swallowed by a read": {logical.ReadOperation, nil, func(ctx context.Context) (*logical.Response,
+			error) {
+			noted(ctx)
+			return here()
+		}, false},
+		"another error after a refusal": {logical.UpdateOperation, nil, func(ctx context.Context) (*logical.Response,
+			error) {
+			noted(ctx)
+			return nil, errors.New("internal")
+		}, true},
+		"no refusal": {logical.UpdateOperation, nil,
+			func(context.Context) (*logical.Response, error) { return here() }, false},
+		"another error": {logical.UpdateOperation, nil,
+			func(context.Context) (*logical.Response, error) { return nil, errors.New("no such role") }, false},
+		"swallowed by an external one": {logical.UpdateOperation, func(m *vaultname.Mount) { m.External = true },
+			func(context.Context) (*logical.Response, error) {
+				counter.Bump("logical/u/x")
+				return here()
+			}, true},
 		"counted for an in-process one": {logical.UpdateOperation, nil, func(context.Context) (*logical.Response, error) {
 			counter.Bump("logical/u/x")
 			return here()
 		}, false},
-		"counted for another mount": {logical.UpdateOperation, func(m *vaultname.Mount) { m.External, m.StoragePrefix = true, "logical/v/" }, func(context.Context) (*logical.Response, error) {
+		"counted for another mount": {logical.UpdateOperation, func(m *vaultname.Mount) {
+			m.External, m.StoragePrefix = true,
+				"logical/v/"
+		}, func(context.Context) (*logical.Response, error) {
 			counter.Bump("logical/u/x")
 			return here()
 		}, false},
-		"local mount":                    {logical.UpdateOperation, func(m *vaultname.Mount) { m.Local = true }, func(context.Context) (*logical.Response, error) { return nil, logical.ErrReadOnly }, false},
-		"periodic job":                   {logical.RollbackOperation, nil, func(ctx context.Context) (*logical.Response, error) { noted(ctx); return nil, logical.ErrReadOnly }, false},
-		"rotation":                       {logical.RotationOperation, nil, func(context.Context) (*logical.Response, error) { return nil, logical.ErrReadOnly }, false},
-		"alias of a login to come":       {logical.AliasLookaheadOperation, nil, func(context.Context) (*logical.Response, error) { return nil, logical.ErrReadOnly }, false},
-		"an operation that is not known": {"dance", nil, func(context.Context) (*logical.Response, error) { return nil, logical.ErrReadOnly }, false},
+		"local mount": {logical.UpdateOperation, func(m *vaultname.Mount) { m.Local = true },
+			func(context.Context) (*logical.Response, error) { return nil, logical.ErrReadOnly }, false},
+		"periodic job": {logical.RollbackOperation, nil, func(ctx context.Context) (*logical.Response,
+			error) {
+			noted(ctx)
+			return nil, logical.ErrReadOnly
+		}, false},
+		"rotation": {logical.RotationOperation, nil,
+			func(context.Context) (*logical.Response, error) { return nil, logical.ErrReadOnly }, false},
+		"alias of a login to come": {logical.AliasLookaheadOperation, nil,
+			func(context.Context) (*logical.Response, error) { return nil, logical.ErrReadOnly }, false},
+		"an operation that is not known": {"dance", nil, func(context.Context) (*logical.Response, error) {
+			return nil,
+				logical.ErrReadOnly
+		}, false},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {
@@ -162,7 +203,8 @@ func TestHowARefusalIsRecognised(t *testing.T) {
 			if tt.mount != nil {
 				tt.mount(&m)
 			}
-			b := Options{Forwarder: p, Refusals: &counter}.Wrap(m, &engine{do: func(ctx context.Context, _ *logical.Request) (*logical.Response, error) { return tt.do(ctx) }})
+			b := Options{Forwarder: p, Refusals: &counter}.Wrap(m,
+				&engine{do: func(ctx context.Context, _ *logical.Request) (*logical.Response, error) { return tt.do(ctx) }})
 			resp, err := b.HandleRequest(context.Background(), &logical.Request{Operation: tt.op})
 			if tt.forwards {
 				require.NoError(t, err)
@@ -184,12 +226,13 @@ func TestWhatIsSent(t *testing.T) {
 		Secret: &logical.Secret{LeaseID: "of the primary", InternalData: map[string]any{"secret_type": "creds"}},
 		Auth:   &logical.Auth{ClientToken: "hvs.primary", Accessor: "x", DisplayName: "d"},
 	}}}
-	b := Options{Forwarder: p}.Wrap(secret, &engine{do: func(_ context.Context, req *logical.Request) (*logical.Response, error) {
-		req.Path = "mangled"
-		req.Data["a"] = "mangled"
-		req.Secret.InternalData["b"] = "mangled"
-		return nil, logical.ErrReadOnly
-	}})
+	b := Options{Forwarder: p}.Wrap(secret,
+		&engine{do: func(_ context.Context, req *logical.Request) (*logical.Response, error) {
+			req.Path = "mangled"
+			req.Data["a"] = "mangled"
+			req.Secret.InternalData["b"] = "mangled"
+			return nil, logical.ErrReadOnly
+		}})
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
 	req := &logical.Request{
@@ -246,30 +289,46 @@ func TestErrorsOfForwarding(t *testing.T) {
 		status int
 		text   string
 	}{
-		"no connection":            {context.Background(), &primary{err: errors.New("no session")}, http.StatusConflict, "no session"},
-		"no answer":                {context.Background(), &primary{}, http.StatusConflict, "empty"},
-		"a coded one":              {context.Background(), &primary{err: coded(http.StatusServiceUnavailable, "not applied yet")}, http.StatusServiceUnavailable, "not applied yet"},
-		"read-only primary":        {context.Background(), &primary{answer: &wire.Answer{Err: logical.ErrReadOnly}}, http.StatusConflict, "demoted"},
-		"the backend's own":        {context.Background(), &primary{answer: &wire.Answer{Err: logical.ErrPermissionDenied}}, http.StatusForbidden, "permission denied"},
+		"no connection": {context.Background(), &primary{err: errors.New("no session")}, http.StatusConflict,
+			"no session"},
+		"no answer": {context.Background(), &primary{}, http.StatusConflict, "empty"},
+		"a coded one": {context.Background(),
+			&primary{err: coded(http.StatusServiceUnavailable, "not applied yet")}, http.StatusServiceUnavailable,
+			"not applied yet"},
+		"read-only primary": {context.Background(), &primary{answer: &wire.Answer{Err: logical.ErrReadOnly}},
+			http.StatusConflict, "demoted"},
+		"the backend's own": {context.Background(), &primary{answer: &wire.Answer{Err: logical.ErrPermissionDenied}},
+			http.StatusForbidden, "permission denied"},
 		"deadline has passed":      {late, &primary{}, http.StatusConflict, "in time"},
 		"the core's context ended": {ended, &primary{}, http.StatusConflict, "in time"},
-		"not reached":              {context.Background(), &primary{err: replication.Errorf(replication.Unreachable, "no session")}, http.StatusServiceUnavailable, "did not carry out"},
-		"the link's deadline":      {context.Background(), &primary{err: replication.Errorf(replication.Uncertain, "sent: %w", context.DeadlineExceeded)}, http.StatusConflict, "in time"},
-		"too many":                 {context.Background(), &primary{err: replication.Errorf(replication.Unavailable, "too many")}, http.StatusServiceUnavailable, "too many"},
-		"answer lost":              {context.Background(), &primary{err: replication.Errorf(replication.Uncertain, "lost")}, http.StatusConflict, "lost"},
-		"cannot be sent":           {context.Background(), &primary{err: replication.Errorf(replication.InvalidInput, "a snapshot")}, http.StatusBadRequest, "a snapshot"},
-		"too large": {context.Background(), &primary{err: replication.Errorf(replication.InvalidInput, "%w", coded(http.StatusRequestEntityTooLarge, "too large"))},
+		"not reached": {context.Background(),
+			&primary{err: replication.Errorf(replication.Unreachable, "no session")}, http.StatusServiceUnavailable,
+			"did not carry out"},
+		"the link's deadline": {context.Background(),
+			&primary{err: replication.Errorf(replication.Uncertain, "sent: %w", context.DeadlineExceeded)}, http.StatusConflict,
+			"in time"},
+		"too many": {context.Background(),
+			&primary{err: replication.Errorf(replication.Unavailable, "too many")}, http.StatusServiceUnavailable, "too many"},
+		"answer lost": {context.Background(), &primary{err: replication.Errorf(replication.Uncertain, "lost")},
+			http.StatusConflict, "lost"},
+		"cannot be sent": {context.Background(),
+			&primary{err: replication.Errorf(replication.InvalidInput, "a snapshot")}, http.StatusBadRequest, "a snapshot"},
+		"too large": {context.Background(),
+			&primary{err: replication.Errorf(replication.InvalidInput, "%w",
+				coded(http.StatusRequestEntityTooLarge, "too large"))},
 			http.StatusRequestEntityTooLarge, "too large"},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			b := Options{Forwarder: tt.p}.Wrap(secret, &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
-				return nil, logical.ErrReadOnly
-			}})
+			b := Options{Forwarder: tt.p}.Wrap(secret,
+				&engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
+					return nil, logical.ErrReadOnly
+				}})
 			_, err := b.HandleRequest(tt.ctx, &logical.Request{Operation: logical.UpdateOperation})
 			require.Error(t, err)
-			status, shown := logical.RespondErrorCommon(&logical.Request{Operation: logical.UpdateOperation}, nil, multierror.Append(nil, err))
+			status, shown := logical.RespondErrorCommon(&logical.Request{Operation: logical.UpdateOperation}, nil,
+				multierror.Append(nil, err))
 			logical.AdjustErrorStatusCode(&status, shown)
 			require.Equal(t, tt.status, status)
 			require.ErrorContains(t, shown, tt.text)
@@ -281,17 +340,19 @@ func TestErrorsOfForwarding(t *testing.T) {
 		{Response: &logical.Response{Data: map[string]any{"error": logical.ErrReadOnly.Error()}}},
 		{Err: errors.New("the database says: " + logical.ErrReadOnly.Error())},
 	} {
-		resp, err := Options{Forwarder: &primary{answer: answer}}.Wrap(secret, &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
-			return nil, logical.ErrReadOnly
-		}}).HandleRequest(context.Background(), &logical.Request{Operation: logical.ReadOperation})
+		resp, err := Options{Forwarder: &primary{answer: answer}}.Wrap(secret,
+			&engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
+				return nil, logical.ErrReadOnly
+			}}).HandleRequest(context.Background(), &logical.Request{Operation: logical.ReadOperation})
 		require.Equal(t, answer.Response, resp)
 		require.Equal(t, answer.Err, err)
 	}
 	// User lock-outs go by the identity of an error.
 	p := &primary{answer: &wire.Answer{Err: logical.ErrInvalidCredentials}}
-	_, err := Options{Forwarder: p}.Wrap(secret, &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
-		return nil, logical.ErrReadOnly
-	}}).HandleRequest(context.Background(), &logical.Request{Operation: logical.UpdateOperation})
+	_, err := Options{Forwarder: p}.Wrap(secret,
+		&engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
+			return nil, logical.ErrReadOnly
+		}}).HandleRequest(context.Background(), &logical.Request{Operation: logical.UpdateOperation})
 	require.Same(t, logical.ErrInvalidCredentials, err)
 }
 
@@ -307,9 +368,10 @@ func (frozen) Do(ctx context.Context, _ *wire.Request) (*wire.Answer, error) {
 func TestClientIsNotHeldByAPrimaryThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := Options{Forwarder: frozen{}}.Wrap(secret, &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
-			return nil, logical.ErrReadOnly
-		}})
+		b := Options{Forwarder: frozen{}}.Wrap(secret,
+			&engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
+				return nil, logical.ErrReadOnly
+			}})
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		started := time.Now()
@@ -333,15 +395,16 @@ func TestAfterAuth(t *testing.T) {
 		resp   func() (*logical.Response, error)
 		asked  bool
 	}{
-		"login":               {op: logical.UpdateOperation, class: "auth", resp: login, asked: true},
-		"forwarded login":     {op: logical.UpdateOperation, class: "auth", remote: true, asked: true},
-		"login by a read":     {op: logical.ReadOperation, class: "auth", resp: login, asked: true},
-		"renewal":             {op: logical.RenewOperation, class: "auth", resp: login, asked: true},
-		"local method":        {op: logical.UpdateOperation, class: "auth", local: true, resp: login, asked: true},
-		"before a login":      {op: logical.AliasLookaheadOperation, class: "auth", resp: login},
-		"no login":            {op: logical.UpdateOperation, class: "auth", resp: here},
-		"a login that failed": {op: logical.UpdateOperation, class: "auth", resp: func() (*logical.Response, error) { return nil, errors.New("no") }},
-		"secrets engine":      {op: logical.UpdateOperation, class: "secret", resp: login},
+		"login":           {op: logical.UpdateOperation, class: "auth", resp: login, asked: true},
+		"forwarded login": {op: logical.UpdateOperation, class: "auth", remote: true, asked: true},
+		"login by a read": {op: logical.ReadOperation, class: "auth", resp: login, asked: true},
+		"renewal":         {op: logical.RenewOperation, class: "auth", resp: login, asked: true},
+		"local method":    {op: logical.UpdateOperation, class: "auth", local: true, resp: login, asked: true},
+		"before a login":  {op: logical.AliasLookaheadOperation, class: "auth", resp: login},
+		"no login":        {op: logical.UpdateOperation, class: "auth", resp: here},
+		"a login that failed": {op: logical.UpdateOperation, class: "auth",
+			resp: func() (*logical.Response, error) { return nil, errors.New("no") }},
+		"secrets engine": {op: logical.UpdateOperation, class: "secret", resp: login},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {
@@ -357,12 +420,13 @@ func TestAfterAuth(t *testing.T) {
 					return refuse
 				},
 			}
-			b := o.Wrap(vaultname.Mount{Class: tt.class, Local: tt.local, Accessor: "acc"}, &engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
-				if tt.remote {
-					return nil, logical.ErrReadOnly
-				}
-				return tt.resp()
-			}})
+			b := o.Wrap(vaultname.Mount{Class: tt.class, Local: tt.local, Accessor: "acc"},
+				&engine{do: func(context.Context, *logical.Request) (*logical.Response, error) {
+					if tt.remote {
+						return nil, logical.ErrReadOnly
+					}
+					return tt.resp()
+				}})
 			resp, err := b.HandleRequest(context.Background(), &logical.Request{Operation: tt.op})
 			if !tt.asked {
 				require.Zero(t, asked)

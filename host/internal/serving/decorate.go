@@ -75,7 +75,8 @@ func (s *Server) learn() {
 			continue
 		}
 		if err := s.Mounts.LearnBackend(context.Background(), m, b); err != nil {
-			s.Logger.Error("the local storage of a mount could not be learned; its keys are held back from performance secondaries", "mount", m.Path, "error", err)
+			s.Logger.Error("the local storage of a mount could not be learned; its keys are held back from performance "+
+				"secondaries", "mount", m.Path, "error", err)
 		}
 	}
 }
@@ -88,11 +89,13 @@ func (s *Server) ready(ctx context.Context) {
 	}
 	s.wrap()
 	if err := s.identity.ForwardWrites(s.entities); err != nil {
-		s.Logger.Error("groups and entities that a request of this secondary needs cannot be made on the primary", "error", err)
+		s.Logger.Error("groups and entities that a request of this secondary needs cannot be made on the primary", "error",
+			err)
 	}
 	s.follower.Start(ctx)
 	if err := s.Hiding.ClearHidden(ctx); err != nil {
-		s.Logger.Warn("what this secondary has of mounts that its paths filter hides is deleted when it is unsealed next", "error", err)
+		s.Logger.Warn("what this secondary has of mounts that its paths filter hides is deleted when it is unsealed next",
+			"error", err)
 	}
 	// In the middle of a copy an entity that is not there may be on its way.
 	if s.Set.Consistent(ctx) {

@@ -82,7 +82,8 @@ func server(t *testing.T) (*Server, *set, *requests) {
 // Rows of the identity store are taken up by itself, all others by the follower.
 func TestRowsOfTheIdentityStoreAreTakenOut(t *testing.T) {
 	t.Parallel()
-	rest, rows := splitIdentity("logical/id/", []string{"core/mounts", "logical/id/packer/1", "logical/idle/a", "logical/id/local"})
+	rest, rows := splitIdentity("logical/id/", []string{"core/mounts", "logical/id/packer/1", "logical/idle/a",
+		"logical/id/local"})
 	require.Equal(t, []string{"core/mounts", "logical/idle/a"}, rest)
 	require.Equal(t, []string{"packer/1", "local"}, rows)
 }
@@ -170,7 +171,8 @@ func TestOwnBackendsForwardOnASecondaryAlone(t *testing.T) {
 			},
 		}}}
 		require.NoError(t, s.Decorate(b, vaultname.Identity))
-		_, err := b.HandleRequest(t.Context(), &logical.Request{Operation: logical.UpdateOperation, Path: "entity", Storage: &logical.InmemStorage{}})
+		_, err := b.HandleRequest(t.Context(), &logical.Request{Operation: logical.UpdateOperation, Path: "entity",
+			Storage: &logical.InmemStorage{}})
 		require.Equal(t, ran, err == nil, "there is no primary to forward to: %v", err)
 		return ran
 	}

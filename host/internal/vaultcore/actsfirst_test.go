@@ -47,9 +47,11 @@ func TestWhatActsFirstIsInTheBackends(t *testing.T) {
 					continue
 				}
 				h := path.Operations[op]
-				require.True(t, h != nil || path.Callbacks[op] != nil, "%s has no %s of %s", mount, op, r.Pattern) // backends still use it
+				require.True(t, h != nil || path.Callbacks[op] != nil, "%s has no %s of %s", mount, op,
+					r.Pattern) // backends still use it
 				if h != nil {
-					require.False(t, h.Properties().ForwardPerformanceSecondary, "%s: %s of %s never runs on a secondary", mount, op, r.Pattern)
+					require.False(t, h.Properties().ForwardPerformanceSecondary, "%s: %s of %s never runs on a secondary", mount, op,
+						r.Pattern)
 				}
 			}
 		}
@@ -101,9 +103,11 @@ func TestTransitOfASecondaryRemembersNothingThatWasRefused(t *testing.T) {
 	require.Error(t, err)
 	resp, err := do(stock, logical.ReadOperation, "keys/k", nil)
 	require.NoError(t, err)
-	require.EqualValues(t, 7200, resp.Data["auto_rotate_period"], "transit forgets it by itself now: the row is of no use any more")
+	require.EqualValues(t, 7200, resp.Data["auto_rotate_period"], "transit forgets it by itself now: the row is of no "+
+		"use any more")
 
-	b := routing.Options{Forwarder: outOfReach{}}.Wrap(vaultname.Mount{Class: "secret", Type: "transit"}, built(t, transit.Factory, storage))
+	b := routing.Options{Forwarder: outOfReach{}}.Wrap(vaultname.Mount{Class: "secret", Type: "transit"},
+		built(t, transit.Factory, storage))
 	_, err = do(b, logical.UpdateOperation, "keys/k/config", map[string]any{"auto_rotate_period": "2h"})
 	require.Error(t, err)
 	resp, err = do(b, logical.ReadOperation, "keys/k", nil)

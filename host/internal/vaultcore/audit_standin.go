@@ -71,8 +71,10 @@ type auditStandIn struct {
 	tried  time.Time
 }
 
-func newAuditStandIn(path string, open func() (audit.Backend, error), failed error, report func(string, error)) (*auditStandIn, error) {
-	s := &auditStandIn{path: path, open: open, report: report, failed: failed, tried: time.Now(), nodes: map[eventlogger.NodeID]eventlogger.Node{}}
+func newAuditStandIn(path string, open func() (audit.Backend, error), failed error, report func(string, error)) (
+	*auditStandIn, error) {
+	s := &auditStandIn{path: path, open: open, report: report, failed: failed, tried: time.Now(),
+		nodes: map[eventlogger.NodeID]eventlogger.Node{}}
 	for _, node := range []eventlogger.Node{passNode{}, standInSink{s}} {
 		id, err := uuid.GenerateUUID()
 		if err != nil {

@@ -147,7 +147,8 @@ func (k *Backends) hookDuty(sys *framework.Backend) {
 	later := pinned.Field[[]func()](k.core, "postUnsealFuncs")
 	*later = append(*later, func() {
 		var active context.Context
-		active, end = context.WithCancel(*pinned.Field[context.Context](k.core, "activeContext")) //nolint:gosec // the clean-up above calls end
+		//nolint:gosec // the clean-up above calls end
+		active, end = context.WithCancel(*pinned.Field[context.Context](k.core, "activeContext"))
 		if onReady != nil {
 			onReady(active)
 		}
@@ -202,7 +203,8 @@ func (k *Backends) mountedTypes(ctx context.Context) ([]string, error) {
 	return types, nil
 }
 
-func inertFactories(stock map[string]logical.Factory, types []string, kind logical.BackendType) map[string]logical.Factory {
+func inertFactories(stock map[string]logical.Factory, types []string,
+	kind logical.BackendType) map[string]logical.Factory {
 	out := maps.Clone(stock)
 	for t := range stock {
 		if !routes.OfCore(t) {

@@ -69,7 +69,8 @@ func (b *openBarrier) Unseal(ctx context.Context, key []byte) error {
 // as unsealed.
 const openPatience = 10 * time.Second
 
-var errOpenAlready = errors.New("this node was unsealed meanwhile, by a key share that was given before: nothing is left to do")
+var errOpenAlready = errors.New("this node was unsealed meanwhile, by a key share that was given before: nothing is " +
+	"left to do")
 
 // openAlready refuses to open a core a second time. A node that joins a cluster on raft
 // opens in the background, without the state lock, and a share that is given meanwhile

@@ -26,7 +26,8 @@ import (
 func TestBuiltinsDeclareWhatIsWrittenDown(t *testing.T) {
 	t.Parallel()
 	declared := declaredByTheCore(t)
-	for kind, typ := range map[string]consts.PluginType{vaultname.EngineViews: consts.PluginTypeSecrets, vaultname.AuthViews: consts.PluginTypeCredential} {
+	for kind, typ := range map[string]consts.PluginType{vaultname.EngineViews: consts.PluginTypeSecrets,
+		vaultname.AuthViews: consts.PluginTypeCredential} {
 		names := builtinplugins.Registry.Keys(typ)
 		require.NotEmpty(t, names)
 		for _, b := range keyclass.Builtins { // the registry does not list those that were removed
@@ -66,7 +67,8 @@ func declaredByTheCore(t *testing.T) map[string][]string {
 		"logical/generic":   declaredBy(t, "generic", vault.PassthroughBackendFactory),
 		"logical/cubbyhole": declaredBy(t, "cubbyhole", vault.CubbyholeBackendFactory),
 	}
-	for kind, name := range map[string]string{vaultname.System: "logical/system", vaultname.Identity: "logical/identity", vaultname.Token: "auth/token"} {
+	for kind, name := range map[string]string{vaultname.System: "logical/system", vaultname.Identity: "logical/identity",
+		vaultname.Token: "auth/token"} {
 		c.OnCoreBackend(kind, func(b *framework.Backend) error {
 			declared[name] = localStorage(b)
 			return nil

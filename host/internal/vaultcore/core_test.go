@@ -139,7 +139,8 @@ func TestStorageSeamSeesBarrierAndSealWrites(t *testing.T) {
 	})
 	keys, root := vault.TestCoreInit(t, core)
 	unseal(t, c, keys)
-	_, err = request(c, logical.UpdateOperation, "sys/policy/p", root, map[string]any{"policy": `path "a" { capabilities = ["read"] }`})
+	_, err = request(c, logical.UpdateOperation, "sys/policy/p", root,
+		map[string]any{"policy": `path "a" { capabilities = ["read"] }`})
 	require.NoError(t, err)
 
 	r.mu.Lock()
@@ -238,7 +239,8 @@ func TestSystemBackendHook(t *testing.T) {
 		b.Paths = append([]*framework.Path{{
 			Pattern: "replication/ours$",
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation: &framework.PathOperation{Callback: func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+				logical.ReadOperation: &framework.PathOperation{Callback: func(context.Context, *logical.Request,
+					*framework.FieldData) (*logical.Response, error) {
 					return &logical.Response{Data: map[string]any{"ours": true}}, nil
 				}},
 			},
@@ -277,11 +279,13 @@ func TestAllowBatchToken(t *testing.T) {
 	c, keys, root := attached(t)
 	unseal(t, c, keys)
 	const path = "sys/replication/dr/secondary/promote"
-	_, err := request(c, logical.UpdateOperation, "sys/policy/dr", root, map[string]any{"policy": `path "` + path + `" { capabilities = ["update"] }`})
+	_, err := request(c, logical.UpdateOperation, "sys/policy/dr", root,
+		map[string]any{"policy": `path "` + path + `" { capabilities = ["update"] }`})
 	require.NoError(t, err)
 	token := func(t *testing.T, data map[string]any, role ...string) string {
 		t.Helper()
-		resp, err := request(c, logical.UpdateOperation, strings.Join(append([]string{"auth/token/create"}, role...), "/"), root, data)
+		resp, err := request(c, logical.UpdateOperation, strings.Join(append([]string{"auth/token/create"}, role...), "/"),
+			root, data)
 		require.NoError(t, err)
 		require.NoError(t, resp.Error())
 		return resp.Auth.ClientToken
@@ -293,7 +297,8 @@ func TestAllowBatchToken(t *testing.T) {
 	}`})
 	require.NoError(t, err)
 	_, err = request(c, logical.UpdateOperation, "auth/token/roles/bound", root, map[string]any{
-		"orphan": true, "renewable": false, "token_type": "batch", "allowed_policies": "dr", "token_bound_cidrs": "192.0.2.0/24",
+		"orphan": true, "renewable": false, "token_type": "batch", "allowed_policies": "dr",
+		"token_bound_cidrs": "192.0.2.0/24",
 	})
 	require.NoError(t, err)
 	bound := token(t, map[string]any{"policies": []string{"dr"}, "ttl": "1h"}, "bound")
@@ -305,13 +310,17 @@ func TestAllowBatchToken(t *testing.T) {
 		from  string
 		want  error
 	}{
-		"orphan batch":  {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"dr"}, "ttl": "1h"}), path, nil, "", nil},
-		"other path":    {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"dr"}, "ttl": "1h"}), "sys/replication/dr/secondary/disable", nil, "", ErrTokenPolicy},
-		"other policy":  {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"default"}, "ttl": "1h"}), path, nil, "", ErrTokenPolicy},
-		"with a parent": {token(t, map[string]any{"type": "batch", "policies": []string{"dr"}, "ttl": "1h"}), path, nil, "", ErrNotOrphan},
-		"service":       {token(t, map[string]any{"policies": []string{"dr"}}), path, nil, "", ErrNoBatchToken},
-		"root":          {root, path, nil, "", ErrNoBatchToken},
-		"garbage":       {"hvb.AAAAAQ", path, nil, "", ErrTokenExpired},
+		"orphan batch": {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"dr"},
+			"ttl": "1h"}), path, nil, "", nil},
+		"other path": {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"dr"},
+			"ttl": "1h"}), "sys/replication/dr/secondary/disable", nil, "", ErrTokenPolicy},
+		"other policy": {token(t, map[string]any{"type": "batch", "no_parent": true, "policies": []string{"default"},
+			"ttl": "1h"}), path, nil, "", ErrTokenPolicy},
+		"with a parent": {token(t, map[string]any{"type": "batch", "policies": []string{"dr"}, "ttl": "1h"}), path, nil, "",
+			ErrNotOrphan},
+		"service": {token(t, map[string]any{"policies": []string{"dr"}}), path, nil, "", ErrNoBatchToken},
+		"root":    {root, path, nil, "", ErrNoBatchToken},
+		"garbage": {"hvb.AAAAAQ", path, nil, "", ErrTokenExpired},
 
 		"bound, from there":          {bound, path, nil, "192.0.2.7", nil},
 		"bound, from elsewhere":      {bound, path, nil, "192.0.3.7", ErrTokenAddress},

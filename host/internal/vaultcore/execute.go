@@ -22,7 +22,8 @@ import (
 // mount. UUID and accessor say which mount is meant, and local ones are refused;
 // for the core's own backends, which are the same on every cluster, they are
 // empty. A tainted mount takes what the router lets through: revocations.
-func (c *Core) Execute(ctx context.Context, req *logical.Request, path, uuid, accessor string) (*logical.Response, error) {
+func (c *Core) Execute(ctx context.Context, req *logical.Request, path, uuid, accessor string) (*logical.Response,
+	error) {
 	var resp *logical.Response
 	err := c.serving(ctx, func(ctx context.Context) error {
 		if err := c.sameMount(path, uuid, accessor); err != nil {
@@ -46,13 +47,15 @@ func (c *Core) sameMount(path, uuid, accessor string) error {
 	m, ok := c.MountAt(path)
 	switch {
 	case !ok || m.Path != path:
-		return &logical.ReplicationCodedError{Code: 404, Msg: fmt.Sprintf("the primary has no mount at %s: it was moved or removed a moment ago, or the secondary has not caught up", path)}
+		return &logical.ReplicationCodedError{Code: 404, Msg: fmt.Sprintf("the primary has no mount at %s: it was moved or "+
+			"removed a moment ago, or the secondary has not caught up", path)}
 	case routes.OfCore(m.Type) && uuid == "" && accessor == "":
 		return nil
 	case m.Local:
 		return &logical.ReplicationCodedError{Code: 403, Msg: fmt.Sprintf("the mount at %s is local to the primary", path)}
 	case routes.OfCore(m.Type) || m.UUID != uuid || m.Accessor != accessor:
-		return &logical.ReplicationCodedError{Code: 409, Msg: fmt.Sprintf("the mount at %s is another one on the primary: the secondary has not caught up, try again in a moment", path)}
+		return &logical.ReplicationCodedError{Code: 409, Msg: fmt.Sprintf("the mount at %s is another one on the primary: "+
+			"the secondary has not caught up, try again in a moment", path)}
 	}
 	return nil
 }

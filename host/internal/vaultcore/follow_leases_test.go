@@ -48,7 +48,8 @@ func (l *lender) factory(ctx context.Context, conf *logical.BackendConfig) (logi
 		Pattern: "loan/" + framework.GenericNameRegex("name"),
 		Fields:  map[string]*framework.FieldSchema{"name": {Type: framework.TypeString}},
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.ReadOperation: &framework.PathOperation{Callback: func(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+			logical.ReadOperation: &framework.PathOperation{Callback: func(_ context.Context, _ *logical.Request,
+				d *framework.FieldData) (*logical.Response, error) {
 				return secret.Response(map[string]any{"got": "it"}, map[string]any{"name": d.Get("name")}), nil
 			}},
 		},
@@ -88,7 +89,8 @@ func TestLeasesThatCannotBeRevoked(t *testing.T) {
 		return len(names)
 	}
 	e := mounttable.Entry{Path: "lender/"}
-	require.ErrorContains(t, p.live.RevokeLeases(ctx, vaultname.Mounts, e), fmt.Sprintf("2 of %d could not be revoked", len(want)+2))
+	require.ErrorContains(t, p.live.RevokeLeases(ctx, vaultname.Mounts, e),
+		fmt.Sprintf("2 of %d could not be revoked", len(want)+2))
 	require.ElementsMatch(t, want, l.revoked)
 	require.Equal(t, 2, left())
 

@@ -34,7 +34,8 @@ func TestWritesThatMeetAReload(t *testing.T) {
 	for w := range writers {
 		wg.Go(func() {
 			for failed[w] == nil {
-				_, failed[w] = request(secondary, logical.UpdateOperation, fmt.Sprintf("secret/%d-%d", w, written[w]), root, map[string]any{"v": "1"})
+				_, failed[w] = request(secondary, logical.UpdateOperation, fmt.Sprintf("secret/%d-%d", w, written[w]), root,
+					map[string]any{"v": "1"})
 				written[w]++
 				select {
 				case <-stop:
@@ -75,7 +76,8 @@ func TestReloadOfAnAbsentPlugin(t *testing.T) {
 	n, err := p.live.ReloadPlugin(t.Context(), "secret", "transit")
 	require.Error(t, err)
 	require.Zero(t, n)
-	(*pinned.Field[map[string]logical.Factory](p.secondary.Core, "logicalBackends"))["transit"] = pairConfig().LogicalBackends["transit"]
+	factories := *pinned.Field[map[string]logical.Factory](p.secondary.Core, "logicalBackends")
+	factories["transit"] = pairConfig().LogicalBackends["transit"]
 	n, err = p.live.ReloadPlugin(t.Context(), "auth", "transit")
 	require.NoError(t, err)
 	require.Zero(t, n, "it is a secrets engine")

@@ -29,7 +29,8 @@ func TestFollowMounts(t *testing.T) {
 	require.Equal(t, "1", p.read("a/x")["v"])
 
 	// Tuned: the router's entry, the system view and the listing see it.
-	p.write("sys/mounts/a/tune", map[string]any{"max_lease_ttl": "61m", "description": "tuned", "audit_non_hmac_request_keys": "v"})
+	p.write("sys/mounts/a/tune", map[string]any{"max_lease_ttl": "61m", "description": "tuned",
+		"audit_non_hmac_request_keys": "v"})
 	tuned := p.read("sys/mounts/a/tune")
 	require.EqualValues(t, 3660, tuned["max_lease_ttl"])
 	require.Equal(t, "tuned", tuned["description"])
@@ -147,7 +148,8 @@ func TestFollowPolicies(t *testing.T) {
 		p.prepare("sys/mounts/a", map[string]any{"type": "kv"})
 		p.prepare("a/x", map[string]any{"v": "1"})
 	}).open()
-	resp, err := request(p.secondary, logical.UpdateOperation, "auth/token/create", p.root, map[string]any{"policies": []string{"reader"}, "no_default_policy": true})
+	resp, err := request(p.secondary, logical.UpdateOperation, "auth/token/create", p.root,
+		map[string]any{"policies": []string{"reader"}, "no_default_policy": true})
 	require.NoError(t, err)
 	token := resp.Auth.ClientToken
 	may := func() bool {
@@ -298,7 +300,8 @@ func TestFollowVersionedKV(t *testing.T) {
 	// The primary says that a new one is ready a moment after it was mounted.
 	p.write("sys/mounts/new", map[string]any{"type": "kv", "options": map[string]any{"version": "2"}})
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		_, err := request(p.primary, logical.CreateOperation, "new/data/x", p.root, map[string]any{"data": map[string]any{"v": "1"}})
+		_, err := request(p.primary, logical.CreateOperation, "new/data/x", p.root,
+			map[string]any{"data": map[string]any{"v": "1"}})
 		require.NoError(c, err)
 		p.sync()
 		resp, err := p.ask(logical.ReadOperation, "new/data/x", p.root, nil)
@@ -346,7 +349,10 @@ func TestLocalMountInThePlaceOfASharedOne(t *testing.T) {
 	require.Equal(t, "local", p.read("mine/x")["v"])
 
 	p.secondary.HideMounts(p.hidden)
-	require.NoError(t, p.secondary.Restart(context.Background(), func(context.Context) ([]byte, error) { return nil, nil }))
+	require.NoError(t, p.secondary.Restart(context.Background(), func(context.Context) ([]byte, error) {
+		return nil,
+			nil
+	}))
 	require.Equal(t, "local", p.read("mine/x")["v"])
 
 	_, err = p.ask(logical.DeleteOperation, "sys/mounts/mine", p.root, nil)
@@ -391,7 +397,8 @@ func TestMountOfAnAbsentPlugin(t *testing.T) {
 	require.ErrorIs(t, err, logical.ErrUnsupportedPath)
 	require.Contains(t, p.read("sys/mounts"), "late/")
 
-	(*pinned.Field[map[string]logical.Factory](p.secondary.Core, "logicalBackends"))["pki"] = pairConfig().LogicalBackends["pki"]
+	factories := *pinned.Field[map[string]logical.Factory](p.secondary.Core, "logicalBackends")
+	factories["pki"] = pairConfig().LogicalBackends["pki"]
 	require.NoError(t, p.follower.Recheck(context.Background()))
 	require.Len(t, p.follower.Lacks(), 1)
 	_, err = p.ask(logical.ListOperation, "late/certs", p.root, nil)

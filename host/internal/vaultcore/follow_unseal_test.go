@@ -60,13 +60,20 @@ func TestTableUpgradesOfASecondary(t *testing.T) {
 		change func(p *pair)
 		want   []string
 	}{
-		"nothing":                             {func(*pair) {}, nil},
-		"a mount without accessor":            {func(p *pair) { p.rewrite(vaultname.Mounts, without("accessor")) }, []string{vaultname.Mounts}},
-		"a mount without uuid of its backend": {func(p *pair) { p.rewrite(vaultname.Mounts, without("backend_aware_uuid")) }, []string{vaultname.Mounts}},
-		"a mount without namespace":           {func(p *pair) { p.rewrite(vaultname.Mounts, without("namespace_id")) }, nil},
-		"no cubbyhole":                        {func(p *pair) { p.rewrite("core/local-mounts", func(map[string]any) bool { return false }) }, []string{vaultname.Mounts}},
-		"an auth method without table":        {func(p *pair) { p.rewrite(vaultname.Auth, without("table")) }, []string{vaultname.Auth}},
-		"an audit device without accessor":    {func(p *pair) { p.rewrite(vaultname.Audit, without("accessor")) }, []string{vaultname.Audit}},
+		"nothing": {func(*pair) {}, nil},
+		"a mount without accessor": {func(p *pair) { p.rewrite(vaultname.Mounts, without("accessor")) },
+			[]string{vaultname.Mounts}},
+		"a mount without uuid of its backend": {func(p *pair) { p.rewrite(vaultname.Mounts, without("backend_aware_uuid")) },
+			[]string{vaultname.Mounts}},
+		"a mount without namespace": {func(p *pair) { p.rewrite(vaultname.Mounts, without("namespace_id")) }, nil},
+		"no cubbyhole": {func(p *pair) {
+			p.rewrite("core/local-mounts",
+				func(map[string]any) bool { return false })
+		}, []string{vaultname.Mounts}},
+		"an auth method without table": {func(p *pair) { p.rewrite(vaultname.Auth, without("table")) },
+			[]string{vaultname.Auth}},
+		"an audit device without accessor": {func(p *pair) { p.rewrite(vaultname.Audit, without("accessor")) },
+			[]string{vaultname.Audit}},
 		"no audit table": {func(p *pair) {
 			require.NoError(p.t, p.primary.DeleteEntry(context.Background(), vaultname.Audit))
 		}, []string{vaultname.Audit}},
@@ -76,7 +83,8 @@ func TestTableUpgradesOfASecondary(t *testing.T) {
 			t.Parallel()
 			p := newPair(t, pairConfig, func(p *pair) {
 				p.prepare("sys/mounts/a", map[string]any{"type": "kv"})
-				p.prepare("sys/audit/file", map[string]any{"type": "file", "options": map[string]any{"file_path": filepath.Join(t.TempDir(), "log")}})
+				p.prepare("sys/audit/file",
+					map[string]any{"type": "file", "options": map[string]any{"file_path": filepath.Join(t.TempDir(), "log")}})
 				tt.change(p)
 			})
 			p.to.absorb = tt.want
@@ -169,7 +177,8 @@ func TestAuditDeviceThatCannotBeOpenedLive(t *testing.T) {
 	(*pinned.Field[map[string]audit.Factory](p.secondary.Core, "auditBackends"))["file"] = broken.factory
 	p.secondary.TolerateAuditFailures(p.follower.AuditDevice)
 	p.open()
-	p.write("sys/audit/file", map[string]any{"type": "file", "options": map[string]any{"file_path": filepath.Join(t.TempDir(), "log")}})
+	p.write("sys/audit/file",
+		map[string]any{"type": "file", "options": map[string]any{"file_path": filepath.Join(t.TempDir(), "log")}})
 	_, err := p.ask(logical.ReadOperation, "sys/mounts", p.root, nil)
 	require.Error(t, err)
 	require.NotEmpty(t, p.follower.Lacks())

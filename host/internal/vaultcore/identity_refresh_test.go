@@ -27,7 +27,8 @@ func picture(t *testing.T, c *Core) map[string]string {
 	out := map[string]string{}
 	for n := range 256 {
 		txn := (*pinned.Field[*memdb.MemDB](s, "db")).Txn(false)
-		entities, err := s.MemDBEntitiesByBucketKeyInTxn(txn, fmt.Sprintf("%s%d", storagepacker.StoragePackerBucketsPrefix, n))
+		entities, err := s.MemDBEntitiesByBucketKeyInTxn(txn, fmt.Sprintf("%s%d", storagepacker.StoragePackerBucketsPrefix,
+			n))
 		require.NoError(t, err)
 		for _, e := range entities {
 			pictureOfEntity(ctx, t, c, e, out)

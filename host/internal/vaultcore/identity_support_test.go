@@ -38,7 +38,8 @@ type guardedRows struct {
 }
 
 func (g *guardedRows) allow(key string) error {
-	shared := (strings.HasPrefix(key, "logical/") && !strings.Contains(key, "/packer/local-aliases/")) || strings.HasPrefix(key, "sys/policy/")
+	shared := (strings.HasPrefix(key, "logical/") && !strings.Contains(key, "/packer/local-aliases/")) ||
+		strings.HasPrefix(key, "sys/policy/")
 	if !shared {
 		return nil
 	}
@@ -109,7 +110,8 @@ func newPeoplePair(t *testing.T) *identityPair {
 	p.keys, p.root = vault.TestCoreInit(t, primary)
 	unseal(t, p.primary, p.keys)
 	p.ask(p.primary, "sys/auth/who", map[string]any{"type": "who"})
-	p.server = entity.NewServer(entity.ServerOptions{Store: identity.New(p.primary.Core, &routing.Readers{}), Audit: p.primary}).Handlers()
+	p.server = entity.NewServer(entity.ServerOptions{Store: identity.New(p.primary.Core, &routing.Readers{}),
+		Audit: p.primary}).Handlers()
 
 	secondary := vault.TestCoreWithConfig(t, conf(p.who(p.after)))
 	p.secondary, err = Attach(secondary)
@@ -258,7 +260,8 @@ func (p *identityPair) takeCalls() []string {
 func (p *identityPair) shared(c *Core) map[string][]byte {
 	all := rows(p.t, c.UnderlyingStorage(), "logical/")
 	maps.DeleteFunc(all, func(k string, _ []byte) bool {
-		return !strings.Contains(k, "/"+storagepacker.StoragePackerBucketsPrefix) && !strings.Contains(k, "/"+"packer/group/buckets/")
+		return !strings.Contains(k, "/"+storagepacker.StoragePackerBucketsPrefix) &&
+			!strings.Contains(k, "/"+"packer/group/buckets/")
 	})
 	return all
 }
@@ -401,5 +404,8 @@ func (p *identityPair) mustLogin(path string, data map[string]any) *logical.Auth
 
 func (p *identityPair) restart() {
 	p.t.Helper()
-	require.NoError(p.t, p.secondary.Restart(context.Background(), func(context.Context) ([]byte, error) { return nil, nil }))
+	require.NoError(p.t, p.secondary.Restart(context.Background(), func(context.Context) ([]byte, error) {
+		return nil,
+			nil
+	}))
 }

@@ -148,7 +148,8 @@ func TestGroupUpdateFromInside(t *testing.T) {
 	p.takeCalls()
 	other := p.ask(p.primary, "identity/entity", map[string]any{"name": "other"})["id"].(string)
 	p.ask(p.primary, "identity/group/id/"+dev, map[string]any{"name": "dev", "type": "external"})
-	require.NoError(t, identity.New(p.primary.Core, &routing.Readers{}).ChangeMembers(t.Context(), dev, []string{other}, nil))
+	require.NoError(t, identity.New(p.primary.Core, &routing.Readers{}).ChangeMembers(t.Context(), dev, []string{other},
+		nil))
 
 	p.set(func() { p.off = true })
 	p.mustLogin("auth/who/login/bob", map[string]any{"groups": "dev"})
@@ -165,7 +166,8 @@ func TestLocalAlias(t *testing.T) {
 	require.Empty(t, p.read(p.primary, "identity/entity/id/"+bob.EntityID)["aliases"])
 	alias := p.aliases(bob.EntityID)[0]
 
-	p.ask(p.secondary, "identity/entity-alias/id/"+alias["id"].(string), map[string]any{"custom_metadata": map[string]any{"k": "v"}})
+	p.ask(p.secondary, "identity/entity-alias/id/"+alias["id"].(string),
+		map[string]any{"custom_metadata": map[string]any{"k": "v"}})
 	p.mustLogin("auth/here/login/bob", map[string]any{"meta": "a=2"})
 	require.Empty(t, p.takeCalls())
 	check := func() {
@@ -190,11 +192,13 @@ func TestLocalAlias(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, p.arrive(t.Context()))
 	require.NotEqual(t, bob.EntityID, p.mustLogin("auth/here/login/bob", map[string]any{"meta": "a=2"}).EntityID)
-	item, err := (*pinned.Field[*storagepacker.StoragePacker](p.secondary.IdentityStore(), "localAliasPacker")).GetItem(bob.EntityID)
+	item, err := (*pinned.Field[*storagepacker.StoragePacker](p.secondary.IdentityStore(), "localAliasPacker")).GetItem(
+		bob.EntityID)
 	require.NoError(t, err)
 	require.NotNil(t, item)
 	require.NoError(t, p.identity.SweepLocalAliases(t.Context()))
-	item, err = (*pinned.Field[*storagepacker.StoragePacker](p.secondary.IdentityStore(), "localAliasPacker")).GetItem(bob.EntityID)
+	item, err = (*pinned.Field[*storagepacker.StoragePacker](p.secondary.IdentityStore(), "localAliasPacker")).GetItem(
+		bob.EntityID)
 	require.NoError(t, err)
 	require.Nil(t, item, "the sweep takes what deleted entities leave")
 }
@@ -214,7 +218,8 @@ func TestLocalAliasThroughTheAPI(t *testing.T) {
 	t.Parallel()
 	p := newPeoplePair(t)
 	p.set(func() { p.lag = true })
-	made := p.ask(p.secondary, "identity/entity-alias", map[string]any{"name": "ann", "mount_accessor": p.mounts["auth/here/"].Accessor})
+	made := p.ask(p.secondary, "identity/entity-alias",
+		map[string]any{"name": "ann", "mount_accessor": p.mounts["auth/here/"].Accessor})
 	id := made["canonical_id"].(string)
 	require.Equal(t, []string{entity.KindCreate}, p.takeCalls())
 	require.NotNil(t, p.read(p.primary, "identity/entity/id/"+id))
@@ -228,13 +233,15 @@ func TestLocalAliasThroughTheAPI(t *testing.T) {
 
 	require.NoError(t, p.arrive(t.Context()))
 	require.Equal(t, id, p.mustLogin("auth/here/login/ann", nil).EntityID)
-	kept, err := (*pinned.Field[*storagepacker.StoragePacker](p.secondary.IdentityStore(), "localAliasPacker")).GetItem(id + ".tmp")
+	kept, err := (*pinned.Field[*storagepacker.StoragePacker](p.secondary.IdentityStore(), "localAliasPacker")).GetItem(
+		id + ".tmp")
 	require.NoError(t, err)
 	require.Nil(t, kept)
 
 	// One that is made and deleted before anything arrives does not stay.
 	p.set(func() { p.lag = true })
-	made = p.ask(p.secondary, "identity/entity-alias", map[string]any{"name": "eve", "mount_accessor": p.mounts["auth/here/"].Accessor})
+	made = p.ask(p.secondary, "identity/entity-alias",
+		map[string]any{"name": "eve", "mount_accessor": p.mounts["auth/here/"].Accessor})
 	id = made["canonical_id"].(string)
 	_, err = request(p.primary, logical.DeleteOperation, "identity/entity/id/"+id, p.root, nil)
 	require.NoError(t, err)
@@ -260,7 +267,8 @@ func TestAliasesOfLocalMountsAreManagedHere(t *testing.T) {
 	sent := &forwarded{}
 	_, err := routing.DecorateForward(p.secondary.IdentityStore().Backend, vaultname.Identity, sent, localsOf{p.secondary})
 	require.NoError(t, err)
-	made := p.ask(p.secondary, "identity/entity-alias", map[string]any{"name": "ann", "mount_accessor": p.mounts["auth/here/"].Accessor})
+	made := p.ask(p.secondary, "identity/entity-alias",
+		map[string]any{"name": "ann", "mount_accessor": p.mounts["auth/here/"].Accessor})
 	path := "identity/entity-alias/id/" + made["id"].(string)
 	p.ask(p.secondary, path, map[string]any{"custom_metadata": map[string]string{"a": "1"}})
 	require.Equal(t, map[string]string{"a": "1"}, p.read(p.secondary, path)["custom_metadata"])
@@ -288,7 +296,8 @@ func TestTokenWithEntityAlias(t *testing.T) {
 	require.NoError(t, entity.DecorateTokenCreate(store.Backend, func() entity.Ensurer { return p.client }))
 	p.ask(p.secondary, "auth/token/roles/web", map[string]any{"allowed_entity_aliases": "app-*"})
 	create := func(alias string) (*logical.Response, error) {
-		return request(p.secondary, logical.UpdateOperation, "auth/token/create/web", p.root, map[string]any{"entity_alias": alias})
+		return request(p.secondary, logical.UpdateOperation, "auth/token/create/web", p.root,
+			map[string]any{"entity_alias": alias})
 	}
 	resp, err := create("App-1")
 	require.NoError(t, err)

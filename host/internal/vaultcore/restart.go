@@ -59,7 +59,8 @@ func (c *Core) Restart(ctx context.Context, during func(context.Context) ([]byte
 	}
 	if err := pinned.UnsealInternal(c.Core, ctx, key); err != nil {
 		if duringErr != nil {
-			return fmt.Errorf("unseal after a change that failed (%w): %w: the node stays sealed and needs its key shares", duringErr, err)
+			return fmt.Errorf("unseal after a change that failed (%w): %w: the node stays sealed and needs its key shares",
+				duringErr, err)
 		}
 		return fmt.Errorf("unseal in place: the node stays sealed and needs its key shares: %w", err)
 	}
@@ -80,7 +81,8 @@ func (c *Core) releaseLock() (release func()) {
 	*held = nil
 	return func() {
 		if err := lock.Unlock(); err != nil {
-			c.Logger().Warn("the HA lock of before a change of role could not be given up; this node becomes active again when it has expired", "error", err)
+			c.Logger().Warn("the HA lock of before a change of role could not be given up; this node becomes active again "+
+				"when it has expired", "error", err)
 		}
 	}
 }
@@ -104,7 +106,8 @@ func (c *Core) lockState(patience time.Duration) locking.RWMutex {
 
 // cancelRequests ends the context of the active duty.
 func (c *Core) cancelRequests() {
-	if cancel, ok := (*pinned.Field[*atomic.Value](c.Core, "activeContextCancelFunc")).Load().(context.CancelFunc); ok && cancel != nil {
+	if cancel, ok := (*pinned.Field[*atomic.Value](c.Core, "activeContextCancelFunc")).Load().(context.CancelFunc); ok &&
+		cancel != nil {
 		cancel()
 	}
 }

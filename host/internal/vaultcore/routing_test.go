@@ -186,7 +186,8 @@ func TestWritesOfASecondaryReachThePrimary(t *testing.T) {
 	t.Parallel()
 	primary, secondary, primaryRoot, root, d := routingPair(t)
 	trail := filepath.Join(t.TempDir(), "audit.log")
-	_, err := request(primary, logical.UpdateOperation, "sys/audit/file", primaryRoot, map[string]any{"type": "file", "options": map[string]string{"file_path": trail}})
+	_, err := request(primary, logical.UpdateOperation, "sys/audit/file", primaryRoot,
+		map[string]any{"type": "file", "options": map[string]string{"file_path": trail}})
 	require.NoError(t, err)
 
 	writes := []struct {
@@ -221,10 +222,12 @@ func TestWritesOfASecondaryReachThePrimary(t *testing.T) {
 	require.Contains(t, string(entries), `"path":"secret/a"`)
 
 	// What is of this cluster stays here.
-	resp, err := request(secondary, logical.UpdateOperation, "sys/mounts/own", root, map[string]any{"type": "kv", "local": true})
+	resp, err := request(secondary, logical.UpdateOperation, "sys/mounts/own", root,
+		map[string]any{"type": "kv", "local": true})
 	require.NoError(t, err)
 	require.NoError(t, resp.Error())
-	resp, err = request(secondary, logical.UpdateOperation, "auth/token/create", root, map[string]any{"policies": []string{"default"}})
+	resp, err = request(secondary, logical.UpdateOperation, "auth/token/create", root,
+		map[string]any{"policies": []string{"default"}})
 	require.NoError(t, err)
 	require.NotEmpty(t, resp.Auth.ClientToken)
 	_, err = request(secondary, logical.UpdateOperation, "sys/rotate", root, nil)
@@ -270,7 +273,8 @@ func TestWrapBackends(t *testing.T) {
 	require.False(t, ok)
 
 	// A reload puts a new backend in place of the wrapped one.
-	resp, err := request(secondary, logical.UpdateOperation, "sys/plugins/reload/backend", root, map[string]any{"mounts": "secret/"})
+	resp, err := request(secondary, logical.UpdateOperation, "sys/plugins/reload/backend", root,
+		map[string]any{"mounts": "secret/"})
 	require.NoError(t, err)
 	require.NoError(t, resp.Error())
 	require.Eventually(t, func() bool { return wrapped("secret/") }, time.Minute, time.Millisecond)
@@ -283,7 +287,8 @@ func TestWrapBackends(t *testing.T) {
 func TestExecuteChecksTheMount(t *testing.T) {
 	t.Parallel()
 	c, keys, root := attached(t)
-	write := &logical.Request{Operation: logical.UpdateOperation, Path: "a", Data: map[string]any{"v": "1"}, ClientToken: root}
+	write := &logical.Request{Operation: logical.UpdateOperation, Path: "a", Data: map[string]any{"v": "1"},
+		ClientToken: root}
 	_, err := c.Execute(context.Background(), write, "secret/", "u", "a")
 	require.ErrorIs(t, err, consts.ErrSealed)
 	var away *duty.Away
@@ -318,7 +323,8 @@ func TestExecuteChecksTheMount(t *testing.T) {
 		var coded *logical.ReplicationCodedError
 		require.ErrorAs(t, err, &coded, what)
 	}
-	require.NoError(t, c.AuditRequest(context.Background(), &logical.LogInput{Request: write}), "without devices there is nothing to fail")
+	require.NoError(t, c.AuditRequest(context.Background(), &logical.LogInput{Request: write}),
+		"without devices there is nothing to fail")
 }
 
 // The deadline of a request is known by when it came: a backend's context has none.
@@ -330,7 +336,8 @@ func TestWhenARequestCame(t *testing.T) {
 	at, ok := c.RequestStarted(context.WithValue(t.Context(), logical.CtxKeyInFlightRequestID{}, "r"))
 	require.True(t, ok)
 	require.True(t, at.Equal(came))
-	for _, ctx := range []context.Context{t.Context(), context.WithValue(t.Context(), logical.CtxKeyInFlightRequestID{}, "gone")} {
+	for _, ctx := range []context.Context{t.Context(), context.WithValue(t.Context(), logical.CtxKeyInFlightRequestID{},
+		"gone")} {
 		_, ok = c.RequestStarted(ctx)
 		require.False(t, ok)
 	}

@@ -29,7 +29,8 @@ const (
 func (n Node) StorageLimits() unstorable.Limits {
 	switch store := n.UnderlyingStorage().(type) {
 	case *raft.RaftBackend:
-		return unstorable.Limits{Value: int(*pinned.Field[uint64](store, "maxEntrySize")), ValueSetting: "max_entry_size", Key: raftKeyMax}
+		return unstorable.Limits{Value: int(*pinned.Field[uint64](store, "maxEntrySize")), ValueSetting: "max_entry_size",
+			Key: raftKeyMax}
 	case *consul.ConsulBackend:
 		return unstorable.Limits{Value: consulValueMax, ValueSetting: "kv_max_value_size of Consul"}
 	case *postgresql.PostgreSQLBackend:

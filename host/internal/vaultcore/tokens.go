@@ -17,7 +17,8 @@ import (
 
 // Errors of AllowBatchToken. All of them mean that the token is no good.
 var (
-	ErrNoBatchToken = errors.New("the token is not a batch token: use an orphan batch token made on the primary, or a DR operation token made from key shares")
+	ErrNoBatchToken = errors.New("the token is not a batch token: use an orphan batch token made on the primary, or a " +
+		"DR operation token made from key shares")
 	ErrNotOrphan    = errors.New("the batch token has a parent: make it with a token role that has orphan=true")
 	ErrTokenExpired = errors.New("the batch token is unknown or has expired")
 	ErrTokenAddress = errors.New("the batch token is bound to other client addresses (token_bound_cidrs)")

@@ -79,7 +79,8 @@ type Storage struct {
 func New(inner physical.Backend, o Options) *Storage {
 	b := &Storage{
 		Raw: inner, Inner: unstorable.Absent(inner), Logger: o.Logger, Room: o.Room,
-		PathKeys: o.PathKeys, AnyPrefix: o.AnyPrefix, Keys: lock.NewKeys(), fenced: o.Fenced, classes: o.Classes, limits: o.Limits,
+		PathKeys: o.PathKeys, AnyPrefix: o.AnyPrefix, Keys: lock.NewKeys(), fenced: o.Fenced, classes: o.Classes,
+		limits: o.Limits,
 	}
 	b.Txn, _ = inner.(physical.Transactional)
 	b.applyBytes.Store(int64(o.ApplyBytes))

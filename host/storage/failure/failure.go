@@ -14,21 +14,24 @@ import (
 )
 
 // Ended is what readers and writers get when the term of the journal that they use is over.
-var Ended = replication.Errorf(replication.Unavailable, "the journal has ended because this node is no longer the active node of a primary")
+var Ended = replication.Errorf(replication.Unavailable, "the journal has ended because this node is no longer the "+
+	"active node of a primary")
 
 // Storage is the error of a storage that has failed to do something.
 func Storage(what string, err error) error {
 	// The one failure that an operator can mend at once. Raft gives no more than its text.
 	if errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
 		return replication.Errorf(replication.StorageFailed,
-			"the disk of this cluster is full, so the storage failed to %s; make room on it, and it goes on by itself: %w", what, err)
+			"the disk of this cluster is full, so the storage failed to %s; make room on it, and it goes on by itself: %w", what,
+			err)
 	}
 	return replication.Errorf(replication.StorageFailed, "the storage failed to %s: %w", what, err)
 }
 
 // Malformed is the error of what the other side has sent and nobody can read.
 func Malformed(err error) error {
-	return replication.Errorf(replication.InvalidInput, "the primary sent content that cannot be read, nothing was applied: %w", err)
+	return replication.Errorf(replication.InvalidInput, "the primary sent content that cannot be read, nothing was "+
+		"applied: %w", err)
 }
 
 // Mode is an error unless a mode is one of those that there are.

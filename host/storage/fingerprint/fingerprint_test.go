@@ -117,7 +117,8 @@ func TestPassBesideWrites(t *testing.T) {
 
 	root, n := x.Root()
 	require.Equal(t, uint64(6), n)
-	require.Equal(t, scanned(t, map[string]string{"a": "2", "aa": "new", "aaa": "new", "m": "new", "x": "2", "z": "late"}), root)
+	require.Equal(t, scanned(t, map[string]string{"a": "2", "aa": "new", "aaa": "new", "m": "new", "x": "2", "z": "late"}),
+		root)
 }
 
 func TestInvalidateEndsThePass(t *testing.T) {

@@ -45,7 +45,8 @@ const (
 // NewIndex returns an index that is unknown.
 func NewIndex(h *Hasher) *Index {
 	return &Index{
-		hasher: h, ready: make(chan struct{}), passes: map[*Pass]struct{}{}, writing: map[string]int{}, cuts: map[string]struct{}{},
+		hasher: h, ready: make(chan struct{}), passes: map[*Pass]struct{}{}, writing: map[string]int{},
+		cuts:   map[string]struct{}{},
 		blocks: newBlocks(),
 	}
 }

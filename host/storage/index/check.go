@@ -40,7 +40,8 @@ func (x *Indexes) State(mode replication.Mode) State {
 	p.indexing.mu.Lock()
 	defer p.indexing.mu.Unlock()
 	i := &p.indexing
-	return State{Rebuilding: i.rebuilding, Read: i.read, Total: i.total, Rebuilt: i.rebuilt, Checked: i.checked, Wrong: i.wrong}
+	return State{Rebuilding: i.rebuilding, Read: i.read, Total: i.total, Rebuilt: i.rebuilt, Checked: i.checked,
+		Wrong: i.wrong}
 }
 
 // Reindex has the index of a mode computed anew from the storage, in the background.
@@ -52,7 +53,8 @@ func (x *Indexes) Reindex(mode replication.Mode, forget bool) error {
 		return err
 	}
 	if s := x.State(mode); s.Rebuilding {
-		return replication.Errorf(replication.InvalidInput, "the index of %s replication is being computed already: %d of about %d keys were read", mode, s.Read, s.Total)
+		return replication.Errorf(replication.InvalidInput, "the index of %s replication is being computed already: %d of "+
+			"about %d keys were read", mode, s.Read, s.Total)
 	}
 	if forget {
 		p.Invalidate()
@@ -77,7 +79,8 @@ func (x *Indexes) Check(ctx context.Context, mode replication.Mode) (*Report, er
 		return nil, err
 	}
 	if !done {
-		return nil, replication.Errorf(replication.Unavailable, "the index of %s replication is computed anew just now: check it again in a moment", mode)
+		return nil, replication.Errorf(replication.Unavailable, "the index of %s replication is computed anew just now: "+
+			"check it again in a moment", mode)
 	}
 	p.checked(r.Wrong)
 	r.Root, _ = x.Fingerprint(mode)
@@ -91,5 +94,6 @@ func (x *Indexes) running(mode replication.Mode) (*Index, error) {
 	if p := x.writes.Running()[mode]; p != nil {
 		return p, nil
 	}
-	return nil, replication.Errorf(replication.Unavailable, "this node keeps no index of %s replication: it is not the active node of a cluster that replicates", mode)
+	return nil, replication.Errorf(replication.Unavailable, "this node keeps no index of %s replication: it is not the "+
+		"active node of a cluster that replicates", mode)
 }

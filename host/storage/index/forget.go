@@ -44,7 +44,8 @@ func (x *Indexes) invalidateHomes(ctx context.Context, homes []string) error {
 // InvalidateUntold invalidates the stored indexes of modes whose index is not told of a write,
 // before it is made, if they may have counted its keys: it is made by a core that leads and
 // has not begun its term, or that has no role any more.
-func (x *Indexes) InvalidateUntold(ctx context.Context, writes []*physical.TxnEntry, told map[replication.Mode]*Index) error {
+func (x *Indexes) InvalidateUntold(ctx context.Context, writes []*physical.TxnEntry,
+	told map[replication.Mode]*Index) error {
 	for mode, may := range x.unwatched {
 		if told[mode] != nil || !may.Load() || !x.countsIn(mode, writes) {
 			continue

@@ -34,7 +34,8 @@ type indexing struct {
 // keeps the ranges of the index small and right.
 func (p *Index) keep(ctx context.Context) {
 	retry := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
+		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(30*time.Second),
+		backoff.WithMaxElapsedTime(0))
 	tend := time.NewTimer(roundEvery)
 	defer tend.Stop()
 	rest := time.NewTicker(p.of.storeAfter/2 + 1)
@@ -62,7 +63,8 @@ func (p *Index) keep(ctx context.Context) {
 				tend.Reset(p.round.pause(p.confirmed.Load()))
 			case now := <-rest.C:
 				if err := p.store(ctx, now.Add(-p.of.storeAfter)); err != nil && ctx.Err() == nil {
-					p.of.below.Logger.Warn("the index of the replicated content is not stored; trying again", "mode", p.mode, "error", err)
+					p.of.below.Logger.Warn("the index of the replicated content is not stored; trying again", "mode", p.mode, "error",
+						err)
 				}
 			case <-ctx.Done():
 			}
@@ -73,7 +75,8 @@ func (p *Index) keep(ctx context.Context) {
 		if err == nil {
 			continue // lost while it was computed
 		}
-		p.of.below.Logger.Warn("the fingerprint of the replicated content cannot be computed; trying again", "mode", p.mode, "error", err)
+		p.of.below.Logger.Warn("the fingerprint of the replicated content cannot be computed; trying again", "mode", p.mode,
+			"error", err)
 		timer := time.NewTimer(retry.NextBackOff())
 		select {
 		case <-timer.C:
@@ -111,7 +114,8 @@ func (p *Index) rebuild(ctx context.Context) error {
 	}
 	if err := p.InvalidateStored(ctx); err != nil {
 		// The next write does it, and until then what is stored is right.
-		p.of.below.Logger.Warn("an index that is stored and not needed any more cannot be deleted", "mode", p.mode, "error", err)
+		p.of.below.Logger.Warn("an index that is stored and not needed any more cannot be deleted", "mode", p.mode, "error",
+			err)
 	}
 	_, total := p.index.Root()
 	p.indexing.begin(total)
@@ -129,7 +133,8 @@ func (p *Index) checked(wrong bool) {
 	p.confirmed.Store(true)
 	p.indexing.checkEnded(wrong)
 	if wrong {
-		p.of.below.Logger.Error("the storage has something else than was written to it through this server: the fingerprint follows the storage now", "mode", p.mode)
+		p.of.below.Logger.Error("the storage has something else than was written to it through this server: the "+
+			"fingerprint follows the storage now", "mode", p.mode)
 		p.of.wrong(p.mode)
 	}
 }
@@ -161,7 +166,8 @@ func (p *Index) pass(ctx context.Context, progress func(keys int)) (r *Report, d
 }
 
 // readGroup reads the next keys of a pass, 0 if there are none.
-func readGroup(ctx context.Context, x *Indexes, mode replication.Mode, pass *fingerprint.Pass, w *walk.Walk) (int, error) {
+func readGroup(ctx context.Context, x *Indexes, mode replication.Mode, pass *fingerprint.Pass, w *walk.Walk) (int,
+	error) {
 	keys, err := w.Group(ctx, func(key string) bool { return x.below.Classes().Replicated(mode, key) }, "")
 	if err != nil || len(keys) == 0 {
 		return 0, err

@@ -113,7 +113,8 @@ func (p *Index) storeNow(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if err := p.store(ctx, time.Now()); err != nil {
-		p.of.below.Logger.Info("the index of the replicated content could not be stored, so a part of the content is read at the next start", "mode", p.mode, "error", err)
+		p.of.below.Logger.Info("the index of the replicated content could not be stored, so a part of the content is read "+
+			"at the next start", "mode", p.mode, "error", err)
 	}
 }
 

@@ -43,7 +43,8 @@ func (p *Index) store(ctx context.Context, before time.Time) error {
 		if batch == nil {
 			if !first {
 				stored, all := p.index.StoredBlocks()
-				p.of.below.Logger.Debug("blocks of the index of the replicated content were stored", "mode", p.mode, "stored", stored, "of", all)
+				p.of.below.Logger.Debug("blocks of the index of the replicated content were stored", "mode", p.mode, "stored",
+					stored, "of", all)
 			}
 			return nil
 		}
@@ -82,7 +83,8 @@ func (p *Index) owned(ctx context.Context, home string) error {
 	}
 	if !bytes.Equal(b, p.stored.head) {
 		p.stored.off.Store(true)
-		p.of.below.Logger.Warn("the stored index of the replicated content is another node's now, so this one does not store it any more", "mode", p.mode)
+		p.of.below.Logger.Warn("the stored index of the replicated content is another node's now, so this one does not "+
+			"store it any more", "mode", p.mode)
 	}
 	return nil
 }

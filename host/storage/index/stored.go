@@ -111,7 +111,8 @@ func (p *Index) findStored(ctx context.Context) error {
 		return nil
 	}
 	if why != nil {
-		p.of.below.Logger.Warn("the stored index of the replicated content cannot be used, so all of the content is read", "mode", p.mode, "error", why)
+		p.of.below.Logger.Warn("the stored index of the replicated content cannot be used, so all of the content is read",
+			"mode", p.mode, "error", why)
 	}
 	blocks = nil
 	return p.of.invalidateHomes(ctx, homes)
@@ -229,7 +230,8 @@ func (p *Index) takeStored(ctx context.Context) (done bool, err error) {
 	_, done, err = finishPass(ctx, p.of, pass)
 	if done {
 		_, keys := p.index.Root()
-		p.of.below.Logger.Info("the index of the replicated content was stored, and is compared with the storage now", "mode", p.mode, "keys", keys, "read", read)
+		p.of.below.Logger.Info("the index of the replicated content was stored, and is compared with the storage now", "mode",
+			p.mode, "keys", keys, "read", read)
 	}
 	return done, err
 }

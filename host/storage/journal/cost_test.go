@@ -39,7 +39,8 @@ func TestQuestionsDoNotInflate(t *testing.T) {
 	// One as secondaries ask is read.
 	q = &Question{}
 	for i := range 2048 {
-		q.Asks = append(q.Asks, Ask{After: fmt.Sprintf("logical/%064d", 2*i), UpTo: fmt.Sprintf("logical/%064d", 2*i+1), Level: Values})
+		q.Asks = append(q.Asks, Ask{After: fmt.Sprintf("logical/%064d", 2*i), UpTo: fmt.Sprintf("logical/%064d", 2*i+1),
+			Level: Values})
 	}
 	got, err := DecodeQuestion(q.Encode())
 	require.NoError(t, err)

@@ -16,7 +16,8 @@ import (
 func FuzzDecodeRecords(f *testing.F) {
 	at := replication.Position{Epoch: replication.Epoch{Generation: 2, ID: "e"}, Term: 3 << 40, Sequence: 17}
 	for _, record := range []interface{ Encode() ([]byte, error) }{
-		&journal.Head{Reserved: 20, Terms: []journal.TermStart{{Term: 1 << 40, First: 1, Next: 9}, {Term: at.Term, First: 10}}},
+		&journal.Head{Reserved: 20, Terms: []journal.TermStart{{Term: 1 << 40, First: 1, Next: 9},
+			{Term: at.Term, First: 10}}},
 		&journal.Slot{ID: "west", Acked: at, Opened: 12, Lost: "more than allowed", Cut: 2},
 		&journal.Cursor{Position: at, Copying: true, CopyFrom: at, CopiedUpTo: []byte("logical/\xff"), CopyAsOf: 18},
 	} {

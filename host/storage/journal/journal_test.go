@@ -64,7 +64,8 @@ func TestFrameRoundTrip(t *testing.T) {
 
 func TestRangeRoundTrip(t *testing.T) {
 	t.Parallel()
-	pairs := []journal.Pair{{Key: "a", Value: []byte("1")}, {Key: "a/b", Value: []byte("")}, {Key: "b", Value: []byte("3")}}
+	pairs := []journal.Pair{{Key: "a", Value: []byte("1")}, {Key: "a/b", Value: []byte("")},
+		{Key: "b", Value: []byte("3")}}
 	got, err := journal.DecodeRange(journal.EncodeRange(pairs))
 	require.NoError(t, err)
 	require.Equal(t, pairs, got)
@@ -76,7 +77,8 @@ func TestRangeRoundTrip(t *testing.T) {
 
 func TestRowKeysSortByNumber(t *testing.T) {
 	t.Parallel()
-	keys := []string{journal.RowKey(1, 9), journal.RowKey(1, 10), journal.RowKey(1, 1<<40), journal.RowKey(2, 1), journal.RowKey(255, 1)}
+	keys := []string{journal.RowKey(1, 9), journal.RowKey(1, 10), journal.RowKey(1, 1<<40), journal.RowKey(2, 1),
+		journal.RowKey(255, 1)}
 	require.True(t, slices.IsSorted(keys))
 	require.Equal(t, "wal/logs/00000001/0000000000000009", keys[0])
 }
@@ -258,7 +260,8 @@ func FuzzDecodeQuestions(f *testing.F) {
 
 func TestQuestionsAndAnswers(t *testing.T) {
 	t.Parallel()
-	asks := []journal.Ask{{UpTo: "logical/a", Level: 12}, {After: "logical/b", UpTo: "logical/bcd", Level: journal.Values}, {After: "logical/x"}}
+	asks := []journal.Ask{{UpTo: "logical/a", Level: 12}, {After: "logical/b", UpTo: "logical/bcd", Level: journal.Values},
+		{After: "logical/x"}}
 	q := &journal.Question{From: 7, Asks: asks}
 	got, err := journal.DecodeQuestion(q.Encode())
 	require.NoError(t, err)

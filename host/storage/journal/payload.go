@@ -149,9 +149,11 @@ func DecodeRange(payload []byte) ([]Pair, error) {
 	return pairs, nil
 }
 
-func openPayload(payload []byte, version byte, what string) (*reader, error) { //nolint:unparam // each form has a version of its own
+//nolint:unparam // each form has a version of its own
+func openPayload(payload []byte, version byte, what string) (*reader, error) {
 	if len(payload) > replication.PayloadMax {
-		return nil, fmt.Errorf("%w %s: %d bytes are above the limit of %d", ErrCorrupt, what, len(payload), replication.PayloadMax)
+		return nil, fmt.Errorf("%w %s: %d bytes are above the limit of %d", ErrCorrupt, what, len(payload),
+			replication.PayloadMax)
 	}
 	return open(payload, version, what)
 }

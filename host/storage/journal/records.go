@@ -170,7 +170,8 @@ func DecodeHead(b []byte) (*Head, error) {
 		return nil, err
 	}
 	if len(h.Marks) > MarksMax {
-		return nil, fmt.Errorf("%w journal head record: %d marks are above the limit of %d", ErrCorrupt, len(h.Marks), MarksMax)
+		return nil, fmt.Errorf("%w journal head record: %d marks are above the limit of %d", ErrCorrupt, len(h.Marks),
+			MarksMax)
 	}
 	return h, nil
 }

@@ -41,7 +41,8 @@ type slot struct {
 // NewSequencer goes on after the number last, within a term; numbers up to limit
 // are reserved. ringBytes bounds the rows in memory, and so does ringRows if it is not 0.
 func NewSequencer(term, last, limit uint64, ringBytes, ringRows int) *Sequencer {
-	s := &Sequencer{term: term, ringBytes: ringBytes, ringRows: ringRows, next: last + 1, limit: limit, mark: last, floor: last}
+	s := &Sequencer{term: term, ringBytes: ringBytes, ringRows: ringRows, next: last + 1, limit: limit, mark: last,
+		floor: last}
 	s.allocated.Store(last)
 	return s
 }

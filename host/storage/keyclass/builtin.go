@@ -27,7 +27,8 @@ const nothing = "declares no local storage"
 // Builtins are the engines of Vault v1.21.1 with their plugins' versions.
 var Builtins = []Builtin{
 	{vaultname.EngineViews, "pki", []string{
-		"revoked/", "delta-wal/", "crl", "config/cluster", "crls/", "certs/", "cert-metadata/", "acme/", "config/auto-tidy-last-run",
+		"revoked/", "delta-wal/", "crl", "config/cluster", "crls/", "certs/", "cert-metadata/", "acme/",
+		"config/auto-tidy-last-run",
 	}, "a cluster revokes, lists and tidies the certificates that it has issued, under its own address"},
 	{vaultname.EngineViews, "ssh", []string{"otp/"}, "a one-time password is checked where it was made"},
 	{vaultname.EngineViews, "aws", wal, "IAM users and keys in the making, to be undone where they were begun"},
@@ -55,13 +56,17 @@ var Builtins = []Builtin{
 	{vaultname.EngineViews, "mysql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
 	{vaultname.EngineViews, "postgresql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
 	{vaultname.EngineViews, "identity", []string{"packer/local-aliases/buckets/"}, "aliases of local auth mounts"},
-	{vaultname.EngineViews, "system", []string{"expire/", "counters/"}, "leases and counters of one cluster; its view is sys/, where the table of keys decides"},
-	{vaultname.EngineViews, "cubbyhole", []string{""}, "belongs to tokens, which are of one cluster; its entry is in the table of local mounts"},
+	{vaultname.EngineViews, "system", []string{"expire/", "counters/"}, "leases and counters of one cluster; its view " +
+		"is sys/, where the table of keys decides"},
+	{vaultname.EngineViews, "cubbyhole", []string{""}, "belongs to tokens, which are of one cluster; its entry is in " +
+		"the table of local mounts"},
 
-	{vaultname.AuthViews, "approle", []string{"secret_id_local/", "accessor_local/"}, "secret ids of roles that keep them on one cluster"},
+	{vaultname.AuthViews, "approle", []string{"secret_id_local/", "accessor_local/"}, "secret ids of roles that keep " +
+		"them on one cluster"},
 	{vaultname.AuthViews, "aws", []string{"whitelist/identity/"}, "instances that have logged in to this cluster"},
 	{vaultname.AuthViews, "azure", wal, "rotations in the making, to be undone where they were begun"},
-	{vaultname.AuthViews, "token", []string{"id/", "accessor/", "parent/", "salt"}, "tokens are of one cluster; its view is sys/token/, where the table of keys decides"},
+	{vaultname.AuthViews, "token", []string{"id/", "accessor/", "parent/", "salt"}, "tokens are of one cluster; its " +
+		"view is sys/token/, where the table of keys decides"},
 	{vaultname.AuthViews, "alicloud", nil, nothing},
 	{vaultname.AuthViews, "app-id", nil, "removed from Vault; what is left of a mount is replicated as it was"},
 	{vaultname.AuthViews, "cert", nil, nothing},

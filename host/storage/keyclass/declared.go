@@ -49,7 +49,8 @@ func DecodeDeclared(raw []byte) (Declared, error) {
 		return d, nil
 	}
 	if len(raw) > declaredMax {
-		return nil, fmt.Errorf("the list of local storage prefixes has %d bytes, and %d are allowed: a plugin of a mount declares too many", len(raw), declaredMax)
+		return nil, fmt.Errorf("the list of local storage prefixes has %d bytes, and %d are allowed: a plugin of a mount "+
+			"declares too many", len(raw), declaredMax)
 	}
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return nil, fmt.Errorf("the list of local storage prefixes cannot be read: %w", err)

@@ -185,9 +185,12 @@ func TestReplicated(t *testing.T) {
 func TestOwnDirectory(t *testing.T) {
 	t.Parallel()
 	for dir, want := range map[string]bool{
-		"wal/logs/": true, "wal/logs/00000001/": true, "replication/": false, "replication/dr/": true, "replication/journal/": true,
-		"replication/performance/": false, "replication/performance/slots/": true, "core/replication/": false, "core/raft/": true,
-		"core/hsm/": true, "core/": false, "core/cluster/": false, "core/cluster/local/": true, "wal/": false, "sys/": false, "logical/": false,
+		"wal/logs/": true, "wal/logs/00000001/": true, "replication/": false, "replication/dr/": true,
+		"replication/journal/":     true,
+		"replication/performance/": false, "replication/performance/slots/": true, "core/replication/": false,
+		"core/raft/": true,
+		"core/hsm/":  true, "core/": false, "core/cluster/": false, "core/cluster/local/": true, "wal/": false, "sys/": false,
+		"logical/": false,
 	} {
 		if got := keyclass.OwnDirectory(dir); got != want {
 			t.Errorf("own directory %q: %v", dir, got)

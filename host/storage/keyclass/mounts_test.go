@@ -32,7 +32,8 @@ func TestClassesOfViews(t *testing.T) {
 		vaultname.Mount{UUID: "ext", Type: "my-plugin", External: true},
 		vaultname.Mount{UUID: "fake-kv", Type: "kv", External: true},
 		vaultname.Mount{UUID: "id", Type: "identity"})
-	setTable(t, m, "core/local-mounts", vaultname.Mount{UUID: "cubby", Type: "cubbyhole"}, vaultname.Mount{UUID: "lkv", Type: "kv"})
+	setTable(t, m, "core/local-mounts", vaultname.Mount{UUID: "cubby", Type: "cubbyhole"},
+		vaultname.Mount{UUID: "lkv", Type: "kv"})
 	setTable(t, m, "core/auth", vaultname.Mount{UUID: "approle", Type: "approle"})
 	setTable(t, m, "core/local-auth", vaultname.Mount{UUID: "lup", Type: "userpass"})
 	setTable(t, m, "core/audit", vaultname.Mount{UUID: "file", Type: "file"})
@@ -127,7 +128,8 @@ func TestRecordedMount(t *testing.T) {
 	m := keyclass.NewMounts()
 	var c keyclass.Classifier
 	c.SetMounts(m)
-	setTable(t, m, "core/mounts", vaultname.Mount{UUID: "ext", Type: "ext", External: true}, vaultname.Mount{UUID: "kv", Type: "kv"},
+	setTable(t, m, "core/mounts", vaultname.Mount{UUID: "ext", Type: "ext", External: true},
+		vaultname.Mount{UUID: "kv", Type: "kv"},
 		vaultname.Mount{UUID: "pki", Type: "pki", External: true})
 	setTable(t, m, "core/local-auth", vaultname.Mount{UUID: "l", Type: "ext", External: true})
 	require.Equal(t, keyclass.Unknown, c.Class("logical/ext/a"))
@@ -146,7 +148,8 @@ func TestRecordedMount(t *testing.T) {
 	require.Equal(t, []string{"logical/ext/"}, m.SetRecorded(nil))
 	require.Equal(t, keyclass.Unknown, c.Class("logical/ext/a"))
 
-	for prefix, want := range map[string]bool{"logical/ext/": true, "logical/kv/": false, "logical/pki/": true, "auth/l/": false} {
+	for prefix, want := range map[string]bool{"logical/ext/": true, "logical/kv/": false, "logical/pki/": true,
+		"auth/l/": false} {
 		v, ok := m.View(prefix)
 		require.True(t, ok)
 		require.Equal(t, want, v.ByRecord(), prefix)

@@ -47,9 +47,12 @@ func twoMounts(t testing.TB) *keyclass.Classifier {
 // spellings are texts that some storage takes for a key.
 func spellings(key string) []string {
 	out := []string{
-		"/" + key, "//" + key, "./" + key, "x/../" + key, key + "/", key + "/.", key + "//", key + "\x00", key + "\x00x", key + ".", key + " ",
-		key + "::$DATA", strings.ToUpper(key), strings.ReplaceAll(key, "/", "//"), strings.ReplaceAll(key, "/", "/./"), strings.ReplaceAll(key, "/", `\`),
-		strings.ReplaceAll(key, "/", "/x/../"), strings.ReplaceAll(key, "/", " /"), strings.ReplaceAll(key, "k", "\u212a"), strings.ReplaceAll(key, "s", "\u017f"),
+		"/" + key, "//" + key, "./" + key, "x/../" + key, key + "/", key + "/.", key + "//", key + "\x00", key + "\x00x",
+		key + ".", key + " ",
+		key + "::$DATA", strings.ToUpper(key), strings.ReplaceAll(key, "/", "//"), strings.ReplaceAll(key, "/", "/./"),
+		strings.ReplaceAll(key, "/", `\`),
+		strings.ReplaceAll(key, "/", "/x/../"), strings.ReplaceAll(key, "/", " /"), strings.ReplaceAll(key, "k", "\u212a"),
+		strings.ReplaceAll(key, "s", "\u017f"),
 		key[:2] + "\u200c" + key[2:],
 	}
 	for i := range key {
@@ -71,7 +74,8 @@ func TestNoSpellingIsOfAnotherClass(t *testing.T) {
 			keys = append(keys, r.Key)
 		}
 	}
-	keys = append(keys, "logical/"+sharedUUID+"/a", "logical/"+localUUID+"/a", "logical/pki/crls/a", "logical/pki/certs/a", "core/nobody-knows-it")
+	keys = append(keys, "logical/"+sharedUUID+"/a", "logical/"+localUUID+"/a", "logical/pki/crls/a", "logical/pki/certs/a",
+		"core/nobody-knows-it")
 	for name, c := range map[string]*keyclass.Classifier{"mounts": twoMounts(t), "none": new(keyclass.Classifier)} {
 		for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
 			out := func(key string) bool { return c.Replicated(mode, key) || c.Held(key) }
@@ -91,11 +95,13 @@ func TestNoSpellingIsOfAnotherClass(t *testing.T) {
 func TestOddNamesOfViewsAreReplicated(t *testing.T) {
 	t.Parallel()
 	c := twoMounts(t)
-	for _, rest := range []string{"", "a", "A/B", "a//b", "/a", "a/./b", "a:b", ":", " ", ".", "...", "a.", `dom\user`, "_a/b", "a\x00b", "é", "\u200d", "a/", "K", "CRL/x", "versions/0aB"} {
+	for _, rest := range []string{"", "a", "A/B", "a//b", "/a", "a/./b", "a:b", ":", " ", ".", "...", "a.", `dom\user`,
+		"_a/b", "a\x00b", "é", "\u200d", "a/", "K", "CRL/x", "versions/0aB"} {
 		require.Equal(t, keyclass.Shared, c.Class("logical/"+sharedUUID+"/"+rest), "%q", rest)
 		require.Equal(t, keyclass.Local, c.Class("logical/"+localUUID+"/"+rest), "%q", rest)
 	}
-	for _, key := range []string{"sys/policy/a b", "sys/policy/A.B", "sys/policy/a:b", "sys/policy/:a", "sys/policy/é", "sys/policy/_x"} {
+	for _, key := range []string{"sys/policy/a b", "sys/policy/A.B", "sys/policy/a:b", "sys/policy/:a", "sys/policy/é",
+		"sys/policy/_x"} {
 		require.Equal(t, keyclass.Shared, c.Class(key), "%q", key)
 	}
 }
@@ -103,7 +109,8 @@ func TestOddNamesOfViewsAreReplicated(t *testing.T) {
 // Whatever key is replicated, it is no file of a key that is not: asked of file storage
 // itself.
 func FuzzNoSpellingReachesAnotherFile(f *testing.F) {
-	secrets := []string{"core/replication/role", "replication/redo", "core/seal-config", "core/hsm/barrier-unseal-keys", "logical/" + localUUID + "/a"}
+	secrets := []string{"core/replication/role", "replication/redo", "core/seal-config", "core/hsm/barrier-unseal-keys",
+		"logical/" + localUUID + "/a"}
 	for _, key := range secrets {
 		for _, s := range spellings(key) {
 			f.Add(s)
@@ -141,7 +148,8 @@ func FuzzNoSpellingReachesAnotherFile(f *testing.F) {
 func TestCanonical(t *testing.T) {
 	t.Parallel()
 	for key, want := range map[string]string{
-		"a/b": "a/b", "a//b": "a/b", "/a": "a", "./a": "a", "a/.": "a", "a/": "a", "a/./b": "a/b", "a/../b": "b", "../a": "a", "": "", "a.b": "a.b", ".a": ".a", "a/.b": "a/.b",
+		"a/b": "a/b", "a//b": "a/b", "/a": "a", "./a": "a", "a/.": "a", "a/": "a", "a/./b": "a/b", "a/../b": "b", "../a": "a",
+		"": "", "a.b": "a.b", ".a": ".a", "a/.b": "a/.b",
 	} {
 		require.Equal(t, want, keyclass.Canonical(key), key)
 	}

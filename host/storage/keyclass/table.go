@@ -72,7 +72,8 @@ var Rows = []Row{
 	{vaultname.Quotas, true, Shared, "quotas and their configuration"},
 	{"sys/config/", true, Shared, "CORS and other settings of the API"},
 	{"sys/ui", true, Shared, "settings and messages of the UI; the core's view of it has no slash"},
-	{"sys/uiconfig_plaintext", false, Own, "copy of sys/uiconfig to read while sealed; each core makes it by itself, below the journal"},
+	{"sys/uiconfig_plaintext", false, Own, "copy of sys/uiconfig to read while sealed; each core makes it by itself, " +
+		"below the journal"},
 	{vaultname.AuditedHeaders, true, Shared, "headers to audit"},
 	{vaultname.Activation, true, Shared, "features that were switched on for the set"},
 	{"sys/mfa/", true, Shared, "TOTP keys of login MFA"},
@@ -92,12 +93,16 @@ var Rows = []Row{
 
 	// Of the replication host.
 	{vaultname.Replication, true, Own, "records of this cluster's roles, behind the barrier"},
-	{DeclaredKey, false, Shared, "what backends declare as local storage: all clusters of a set classify by what the primary knows"},
+	{DeclaredKey, false, Shared, "what backends declare as local storage: all clusters of a set classify by what the " +
+		"primary knows"},
 	{vaultname.ReplicationFilters, true, Shared, "paths filters of performance secondaries: each reads its own"},
-	{"core/replication-shares", false, Shared, "which key shares open the primary, as a mark: a secondary that has others asks for them"},
-	{"core/replication/performance/", true, Local, "what a DR secondary that takes over needs to go on as the performance primary or secondary that this cluster is"},
+	{"core/replication-shares", false, Shared, "which key shares open the primary, as a mark: a secondary that has " +
+		"others asks for them"},
+	{"core/replication/performance/", true, Local, "what a DR secondary that takes over needs to go on as the " +
+		"performance primary or secondary that this cluster is"},
 	{"replication/", true, Own, "cursor, journal head and slots"},
-	{"replication/performance/cursor", false, Local, "a DR secondary that takes over goes on where this performance secondary was"},
+	{"replication/performance/cursor", false, Local, "a DR secondary that takes over goes on where this performance " +
+		"secondary was"},
 	{"replication/performance/missing", false, Local, "and lacks what this one lacked"},
 	{"wal/logs/", true, Own, "journal rows"},
 	{"index/pages/", true, Own, "index of the performance content"},

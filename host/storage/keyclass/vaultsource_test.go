@@ -28,18 +28,19 @@ func TestEveryKeyThatVaultNamesHasARow(t *testing.T) {
 	var classes keyclass.Classifier
 	found := 0
 	for _, part := range []string{"vault", "physical", "helper", "command", "http", "audit"} {
-		err := filepath.WalkDir(filepath.Join(strings.TrimSpace(string(dir)), part), func(path string, e fs.DirEntry, err error) error {
-			if err != nil || e.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-				return err
-			}
-			for _, key := range coreKeys(t, path) {
-				found++
-				if classes.Class(key) == keyclass.Unknown {
-					t.Errorf("%s names the key %q: give it a row in table.go", path, key)
+		err := filepath.WalkDir(filepath.Join(strings.TrimSpace(string(dir)), part),
+			func(path string, e fs.DirEntry, err error) error {
+				if err != nil || e.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+					return err
 				}
-			}
-			return nil
-		})
+				for _, key := range coreKeys(t, path) {
+					found++
+					if classes.Class(key) == keyclass.Unknown {
+						t.Errorf("%s names the key %q: give it a row in table.go", path, key)
+					}
+				}
+				return nil
+			})
 		require.NoError(t, err)
 	}
 	require.Greater(t, found, 30, "Vault names its keys in another way now")
@@ -60,7 +61,8 @@ func coreKeys(t *testing.T, path string) (keys []string) {
 		case tok != token.STRING:
 			continue
 		}
-		if key, err := strconv.Unquote(text); err == nil && strings.HasPrefix(key, "core/") && key != "core/" && !strings.ContainsAny(key, " %") {
+		if key, err := strconv.Unquote(text); err == nil && strings.HasPrefix(key, "core/") && key != "core/" &&
+			!strings.ContainsAny(key, " %") {
 			keys = append(keys, key)
 		}
 	}

@@ -38,7 +38,8 @@ func Allowed(key string) bool {
 	if key == RecordKey || key == formerKey {
 		return false
 	}
-	return slices.Contains(stepKeys, key) || slices.ContainsFunc(stepPrefixes, func(p string) bool { return strings.HasPrefix(key, p) })
+	return slices.Contains(stepKeys, key) ||
+		slices.ContainsFunc(stepPrefixes, func(p string) bool { return strings.HasPrefix(key, p) })
 }
 
 // mayHold says whether a directory may have keys of a step.

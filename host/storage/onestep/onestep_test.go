@@ -237,7 +237,8 @@ func TestFailedStepDoesNotLieInWait(t *testing.T) {
 			if writes {
 				require.NoError(t, s.Put(t.Context(), &physical.Entry{Key: vaultname.Keyring, Value: []byte("term 9")}))
 			} else {
-				require.Eventually(t, func() bool { _, has := content(t, store)[RecordKey]; return !has }, time.Minute, time.Millisecond)
+				require.Eventually(t, func() bool { _, has := content(t, store)[RecordKey]; return !has }, time.Minute,
+					time.Millisecond)
 			}
 			require.NoError(t, Settle(t.Context(), process(t, store)))
 			have := content(t, store)
@@ -346,7 +347,8 @@ func TestTornRecordMeansNotTaken(t *testing.T) {
 
 func TestOnlyWhatAChangeOfRoleWrites(t *testing.T) {
 	t.Parallel()
-	for _, key := range []string{"logical/x/y", "sys/policy/root", RecordKey, formerKey, "core/lock", "wal/logs/1", "core/mounts/"} {
+	for _, key := range []string{"logical/x/y", "sys/policy/root", RecordKey, formerKey, "core/lock", "wal/logs/1",
+		"core/mounts/"} {
 		store := filled(t)
 		require.Error(t, Write(t.Context(), process(t, store), []Row{{key, []byte("x")}}), key)
 		require.Equal(t, before, content(t, store))
@@ -366,7 +368,9 @@ func TestTransactionalStorageUsesOne(t *testing.T) {
 
 // The checksum would hide the decoder from the fuzzer, so it is put right.
 func FuzzDecode(f *testing.F) {
-	r := &record{ID: "x", Rows: []undo{{Key: vaultname.Keyring, Exists: true, Before: []byte("k\x00"), After: printOf(nil)}}, State: []bound{{roleKey, nil}}}
+	r := &record{ID: "x",
+		Rows:  []undo{{Key: vaultname.Keyring, Exists: true, Before: []byte("k\x00"), After: printOf(nil)}},
+		State: []bound{{roleKey, nil}}}
 	raw, err := r.encode(testKey)
 	require.NoError(f, err)
 	corpus.Add(f, raw)

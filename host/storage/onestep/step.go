@@ -22,10 +22,13 @@ type Row struct {
 
 // ErrAnotherState is the error of a record that is not of the present state. It was
 // removed.
-var ErrAnotherState = errors.New("a change of role that was cut is of another state of this cluster, which has gone on without it: it is forgotten")
+var ErrAnotherState = errors.New("a change of role that was cut is of another state of this cluster, which has gone " +
+	"on without it: it is forgotten")
 
 // errUnproven is that of one that nobody who may has written.
-var errUnproven = fmt.Errorf("storage has a cut change of role at %s that was not written by this cluster, so this node does not lead: restore storage from a snapshot, or delete that row if you know that no change was cut", RecordKey)
+var errUnproven = fmt.Errorf("storage has a cut change of role at %s that was not written by this cluster, so this "+
+	"node does not lead: restore storage from a snapshot, or delete that row if you know that no change was cut",
+	RecordKey)
 
 // Write writes the rows in one step. After an error either none of them counts, or it is
 // not known whether all do: reading one of the rows back tells, for there is nothing in

@@ -236,7 +236,8 @@ func (p *Progress) Load(c *journal.Cursor, ended uint64, taken func() bool) {
 	case taken():
 		p.set(c)
 	default:
-		p.set(&journal.Cursor{Position: replication.Position{Epoch: c.Position.Epoch}, Copying: c.Copying, CopyFrom: c.CopyFrom})
+		p.set(&journal.Cursor{Position: replication.Position{Epoch: c.Position.Epoch}, Copying: c.Copying,
+			CopyFrom: c.CopyFrom})
 		p.stored = c
 	}
 }

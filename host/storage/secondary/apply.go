@@ -181,11 +181,13 @@ func (s *applier) checkKeys(ops []journal.Op) error {
 		key := ops[i].Key
 		if !s.below.Classes().Replicated(s.mode, key) && !s.below.Classes().Held(key) {
 			return replication.Errorf(replication.InvalidInput,
-				"the primary sent the key %q, which is not replicated in %s mode: nothing was applied; check that both clusters run the same version", key, s.mode)
+				"the primary sent the key %q, which is not replicated in %s mode: nothing was applied; check that both clusters "+
+					"run the same version", key, s.mode)
 		}
 		if s.below.PathKeys && keyclass.Canonical(key) != key {
 			return replication.Errorf(replication.InvalidInput,
-				"the primary sent the key %q, which the storage of this cluster takes for %q: nothing was applied; use a storage of the primary's kind", key, keyclass.Canonical(key))
+				"the primary sent the key %q, which the storage of this cluster takes for %q: nothing was applied; use a storage "+
+					"of the primary's kind", key, keyclass.Canonical(key))
 		}
 	}
 	return nil

@@ -93,7 +93,8 @@ func (s *Secondary) checkRange(rng *replication.Range) ([]journal.Pair, error) {
 
 // rangeOps are the writes of a range, in key order: its pairs, and a deletion of
 // each key of the primary's that this cluster has beside them.
-func (s *Secondary) rangeOps(ctx context.Context, rng *replication.Range, pairs []journal.Pair) ([]journal.Op, *walk.Walk, error) {
+func (s *Secondary) rangeOps(ctx context.Context, rng *replication.Range, pairs []journal.Pair) ([]journal.Op,
+	*walk.Walk, error) {
 	w, err := s.applies.Take(ctx, s.below.Inner, walk.Reader{Mode: s.mode}, rng.After)
 	if err != nil {
 		return nil, nil, err
@@ -103,7 +104,8 @@ func (s *Secondary) rangeOps(ctx context.Context, rng *replication.Range, pairs 
 }
 
 // opsBetween goes on with a walk up to a key, and makes what is there the pairs.
-func (s *applier) opsBetween(ctx context.Context, w *walk.Walk, upTo string, pairs []journal.Pair) ([]journal.Op, error) {
+func (s *applier) opsBetween(ctx context.Context, w *walk.Walk, upTo string, pairs []journal.Pair) ([]journal.Op,
+	error) {
 	ops := make([]journal.Op, 0, len(pairs))
 	i := 0
 	putUpTo := func(key string) {
@@ -164,7 +166,8 @@ func (s *applier) orphans(ctx context.Context) ([]journal.Op, error) {
 // ofPrimary says whether a key must be as the primary has it, and is deleted if the primary
 // has none. A view that no mount has belonged to a mount of the primary.
 func (s *applier) ofPrimary(key string) bool {
-	return s.below.Classes().Replicated(s.mode, key) || (s.mode == replication.Performance && s.below.Classes().Orphan(key))
+	return s.below.Classes().Replicated(s.mode, key) ||
+		(s.mode == replication.Performance && s.below.Classes().Orphan(key))
 }
 
 // writeRange writes the operations, several transactions at a time, and the

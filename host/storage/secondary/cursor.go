@@ -94,7 +94,8 @@ func (s *Secondary) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 	if !c.Copying || !c.CopiedAll {
 		return nil, replication.Errorf(replication.InvalidInput, "the copy cannot end: its last range was not applied")
 	}
-	n := &journal.Cursor{Position: c.CopyFrom, ConsistentFrom: max(c.CopyFrom.Sequence, c.CopyAsOf), MustCopy: c.MustCopy, Missing: c.Missing, Given: c.Given}
+	n := &journal.Cursor{Position: c.CopyFrom, ConsistentFrom: max(c.CopyFrom.Sequence, c.CopyAsOf), MustCopy: c.MustCopy,
+		Missing: c.Missing, Given: c.Given}
 	if err := s.moveCursor(ctx, n); err != nil {
 		return nil, err
 	}
@@ -137,7 +138,8 @@ func ReadCursor(ctx context.Context, from *backing.Storage, mode replication.Mod
 	}
 	c, err := journal.DecodeCursor(b)
 	if err != nil {
-		return nil, replication.Errorf(replication.StorageFailed, "the cursor of %s replication cannot be read: %w", mode, err)
+		return nil, replication.Errorf(replication.StorageFailed, "the cursor of %s replication cannot be read: %w", mode,
+			err)
 	}
 	return c, nil
 }

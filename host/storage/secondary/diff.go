@@ -44,7 +44,8 @@ type diff struct {
 func (s *comparison) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
 	x := s.index()
 	if x == nil {
-		return nil, replication.Errorf(replication.Unavailable, "this node is not the active node of a secondary, so it cannot compare what it has")
+		return nil, replication.Errorf(replication.Unavailable, "this node is not the active node of a secondary, so it "+
+			"cannot compare what it has")
 	}
 	if c, err := s.readCursor(ctx); err != nil {
 		return nil, err
@@ -67,7 +68,8 @@ func (s *comparison) Diff(ctx context.Context, answer []byte) (*replication.Diff
 	}
 	d := s.diff
 	if d == nil || d.from != c.CopyFrom || d.asked == 0 {
-		return nil, replication.Errorf(replication.Unavailable, "an answer about ranges of keys came that was not asked for: the comparison begins again")
+		return nil, replication.Errorf(replication.Unavailable, "an answer about ranges of keys came that was not asked "+
+			"for: the comparison begins again")
 	}
 	a, err := journal.DecodeAnswer(answer, d.asks[:d.asked])
 	if err != nil {
@@ -82,7 +84,8 @@ func (s *comparison) Diff(ctx context.Context, answer []byte) (*replication.Diff
 }
 
 // beginDiff begins to compare, or goes on where it was cut.
-func (s *comparison) beginDiff(ctx context.Context, x *fingerprint.Index, c *journal.Cursor) (*replication.DiffStep, error) {
+func (s *comparison) beginDiff(ctx context.Context, x *fingerprint.Index, c *journal.Cursor) (*replication.DiffStep,
+	error) {
 	s.diff = nil
 	_, count := x.Root()
 	if !c.Diffing && (count == 0 || len(c.CopiedUpTo) > 0) {
@@ -141,7 +144,8 @@ func (d *diff) ask(c *journal.Cursor) *replication.DiffStep {
 
 // takeAnswer applies the values that have come, and replaces what was asked by what
 // is to be asked about it.
-func (s *comparison) takeAnswer(ctx context.Context, x *fingerprint.Index, d *diff, c *journal.Cursor, a *journal.Answer) error {
+func (s *comparison) takeAnswer(ctx context.Context, x *fingerprint.Index, d *diff, c *journal.Cursor,
+	a *journal.Answer) error {
 	own := &digest.Digester{
 		From: s.below, Hasher: x.Hasher(), Index: x, Dirs: d.dirs,
 		In: func(key string) bool { return s.below.Classes().Replicated(s.mode, key) },
@@ -228,7 +232,8 @@ func (s *comparison) preferCopy(ctx context.Context, d *diff, c *journal.Cursor)
 
 // compare says what to ask about the parts that differ, and how many keys the
 // primary has in what is to be fetched.
-func (d *diff) compare(ctx context.Context, own *digest.Digester, ask journal.Ask, theirs []journal.Part) (next []journal.Ask, keys uint64, err error) {
+func (d *diff) compare(ctx context.Context, own *digest.Digester, ask journal.Ask,
+	theirs []journal.Part) (next []journal.Ask, keys uint64, err error) {
 	ours, err := own.Sums(ctx, ask, theirs)
 	if err != nil {
 		return nil, 0, err
@@ -267,7 +272,8 @@ func finer(level int, theirs, ours uint64) int {
 }
 
 // valueOps are the writes that make a range what the primary has, in key order.
-func (s *comparison) valueOps(ctx context.Context, d *diff, ask journal.Ask, rng *journal.AnswerRange) ([]journal.Op, error) {
+func (s *comparison) valueOps(ctx context.Context, d *diff, ask journal.Ask, rng *journal.AnswerRange) ([]journal.Op,
+	error) {
 	upTo := ask.UpTo
 	if rng.Cut {
 		upTo = rng.Pairs[len(rng.Pairs)-1].Key

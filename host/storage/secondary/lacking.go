@@ -101,7 +101,8 @@ func (a *lacking) add(key string, r unstorable.Refusal) (isNew bool) {
 // moved are the rows of a cursor and of the list that belongs to it, in the order in
 // which storage without transactions gets them: a cursor never counts keys that were
 // not written down.
-func (a *lacking) moved(mode replication.Mode, to *journal.Cursor, list *unstorable.List) ([]*physical.TxnEntry, error) {
+func (a *lacking) moved(mode replication.Mode, to *journal.Cursor, list *unstorable.List) ([]*physical.TxnEntry,
+	error) {
 	if to == nil {
 		return nil, nil
 	}
@@ -121,7 +122,8 @@ func (a *lacking) moved(mode replication.Mode, to *journal.Cursor, list *unstora
 	if err != nil {
 		return nil, replication.Errorf(replication.Internal, "encode the list of missing keys: %w", err)
 	}
-	return slices.Insert(rows, 0, &physical.TxnEntry{Operation: physical.PutOperation, Entry: &physical.Entry{Key: journal.MissingKey(mode), Value: b}}), nil
+	return slices.Insert(rows, 0, &physical.TxnEntry{Operation: physical.PutOperation,
+		Entry: &physical.Entry{Key: journal.MissingKey(mode), Value: b}}), nil
 }
 
 // separable says whether a transaction may be made in parts. Later rows depend on some
@@ -136,7 +138,8 @@ func (s *applier) dependedOn(key string) bool {
 
 // setAside makes the writes of a transaction that the storage has refused as a whole,
 // but for those that it refuses by themselves, and says how many these are.
-func (s *applier) setAside(ctx context.Context, commit txn.Commit, a *lacking, writes []*physical.TxnEntry, o txn.Options) (refused int, err error) {
+func (s *applier) setAside(ctx context.Context, commit txn.Commit, a *lacking, writes []*physical.TxnEntry,
+	o txn.Options) (refused int, err error) {
 	if len(writes) == 0 {
 		return 0, nil
 	}
@@ -163,7 +166,8 @@ func (s *applier) setAside(ctx context.Context, commit txn.Commit, a *lacking, w
 	refusal := unstorable.Of(err, e)
 	if a.add(e.Key, *refusal) {
 		// The log is the operator's; a status that anybody may read has no name.
-		s.below.Logger.Error("the storage of this secondary refuses a key of the primary, which is missing here until that has changed",
+		s.below.Logger.Error("the storage of this secondary refuses a key of the primary, which is missing here until that "+
+			"has changed",
 			"mode", s.mode, "key", e.Key, "class", s.below.Classes().Class(e.Key), "reason", refusal.String())
 	}
 	return 1, nil
@@ -178,7 +182,8 @@ func (s *applier) refusedRow(writes []*physical.TxnEntry, err error) error {
 		}
 	}
 	return replication.Errorf(replication.StorageFailed,
-		"the storage of this cluster refuses %s, on which what comes later depends, so that nothing after it can be applied: %s",
+		"the storage of this cluster refuses %s, on which what comes later depends, so that nothing after it can be "+
+			"applied: %s",
 		keyclass.Area(worst.Key), unstorable.Of(err, worst))
 }
 

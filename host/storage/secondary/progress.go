@@ -11,7 +11,8 @@ import (
 )
 
 var errNoSecondary = replication.Errorf(replication.Unavailable,
-	"this node is no longer the active node of a secondary, so it cannot be said when the change arrives here: read it again in a moment")
+	"this node is no longer the active node of a secondary, so it cannot be said when the change arrives here: read it "+
+		"again in a moment")
 
 // errLate ends a wait that may take long: the core cannot take up what is stored. Who
 // waits may hold what the core waits for.
@@ -51,7 +52,8 @@ func (d *debt) WaitApplied(ctx context.Context, at replication.Position) error {
 		return err
 	case <-ctx.Done():
 		p.Forget(w)
-		return replication.Errorf(replication.Unavailable, "the change at %s has not arrived on this secondary in time: %w", at, ctx.Err())
+		return replication.Errorf(replication.Unavailable, "the change at %s has not arrived on this secondary in time: %w",
+			at, ctx.Err())
 	}
 }
 

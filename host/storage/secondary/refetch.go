@@ -64,7 +64,8 @@ func (s *comparison) fetchMissing(ctx context.Context, answer []byte) (*replicat
 		if a.list.More() > 0 && !now.Before(f.compareDue) {
 			f.compareWait = min(max(2*f.compareWait, recompareWait), recompareWaitMax)
 			f.compareDue = now.Add(f.compareWait)
-			return nil, replication.Errorf(replication.PositionLost, "not all keys that the storage of this cluster has refused are known by name, so it is compared what is missing")
+			return nil, replication.Errorf(replication.PositionLost, "not all keys that the storage of this cluster has "+
+				"refused are known by name, so it is compared what is missing")
 		}
 		if now.Before(f.due) {
 			return &replication.DiffStep{Done: true, Cursor: c.Contract()}, nil
@@ -74,7 +75,8 @@ func (s *comparison) fetchMissing(ctx context.Context, answer []byte) (*replicat
 			f.rest = append(f.rest, k.Key)
 		}
 	case !f.under || f.epoch != c.Position.Epoch || len(f.asked) == 0:
-		return nil, replication.Errorf(replication.Unavailable, "an answer about missing keys came that was not asked for: they are asked for again")
+		return nil, replication.Errorf(replication.Unavailable, "an answer about missing keys came that was not asked for: "+
+			"they are asked for again")
 	default:
 		if c, err = s.takeMissing(ctx, f, a, c, answer); err != nil {
 			f.under = false
@@ -113,7 +115,8 @@ func (f *refetch) step(c *journal.Cursor, missing uint64) *replication.DiffStep 
 }
 
 // takeMissing writes what an answer brings. What it has not come to is asked again.
-func (s *comparison) takeMissing(ctx context.Context, f *refetch, a *lacking, c *journal.Cursor, answer []byte) (*journal.Cursor, error) {
+func (s *comparison) takeMissing(ctx context.Context, f *refetch, a *lacking, c *journal.Cursor,
+	answer []byte) (*journal.Cursor, error) {
 	got, err := journal.DecodeAnswer(answer, f.asked)
 	if err != nil {
 		return nil, failure.Malformed(err)

@@ -87,7 +87,8 @@ type comparison struct {
 
 // New is the secondary of a mode.
 func New(n Needs) *Secondary {
-	debt := &debt{below: n.Below, writes: n.Writes, listener: n.Listener, duty: n.Duty, mode: n.Mode, applying: make(lock.Turns, 1)}
+	debt := &debt{below: n.Below, writes: n.Writes, listener: n.Listener, duty: n.Duty, mode: n.Mode,
+		applying: make(lock.Turns, 1)}
 	return &Secondary{comparison: &comparison{applier: &applier{debt}, index: n.Index}, applies: walk.NewWalks()}
 }
 

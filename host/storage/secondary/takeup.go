@@ -117,7 +117,8 @@ func (d *debt) beginApply(ctx context.Context) (c *journal.Cursor, unlock func()
 	}
 	if d.keys.Bytes() > owedMax {
 		return nil, nil, replication.Errorf(replication.Unavailable,
-			"%d changes of the primary are stored and the core of this secondary could not take them up: nothing more is applied until it has", d.keys.Late())
+			"%d changes of the primary are stored and the core of this secondary could not take them up: nothing more is "+
+				"applied until it has", d.keys.Late())
 	}
 	from := *c // the caller goes on with his
 	d.from = &from
@@ -189,7 +190,8 @@ func (d *debt) planTakeUp() {
 	n := d.keys.Late()
 	switch {
 	case n > 0 && !d.said:
-		d.below.Logger.Warn("changes of the primary are stored, and the running core has not taken them up yet: it is tried again; who waits for them waits", "mode", d.mode, "keys", n)
+		d.below.Logger.Warn("changes of the primary are stored, and the running core has not taken them up yet: it is "+
+			"tried again; who waits for them waits", "mode", d.mode, "keys", n)
 	case n == 0 && d.said:
 		d.below.Logger.Info("the running core has taken up all changes of the primary that are stored", "mode", d.mode)
 	}

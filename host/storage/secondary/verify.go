@@ -99,7 +99,8 @@ func (s *comparison) verified(ctx context.Context, c *journal.Cursor) error {
 	if v.differs++; v.differs < DifferencesMax || time.Now().Before(v.notBefore) {
 		return nil
 	}
-	s.below.Logger.Error("the content of this secondary is not that of its primary at the same position: it is compared and mended",
+	s.below.Logger.Error("the content of this secondary is not that of its primary at the same position: it is compared "+
+		"and mended",
 		"mode", s.mode, "position", c.Position.String(), "fingerprint", ours.String(), "primary", theirs.String())
 	must := *c
 	must.MustCopy = true
@@ -112,5 +113,6 @@ func (s *comparison) verified(ctx context.Context, c *journal.Cursor) error {
 	}
 	v.differs, v.notBefore = 0, time.Now().Add(wait)
 	v.copies++
-	return replication.Errorf(replication.PositionLost, "the content was not that of the primary at %s, its fingerprint was %s in place of %s", c.Position, ours, theirs)
+	return replication.Errorf(replication.PositionLost, "the content was not that of the primary at %s, its fingerprint "+
+		"was %s in place of %s", c.Position, ours, theirs)
 }

@@ -60,5 +60,6 @@ func SizeOf(writes []*physical.TxnEntry) (bytes int) {
 // TooLarge recognises the refusal of a transaction for its size, which is only a text: the
 // SDK has no error value for it.
 func TooLarge(err error) bool {
-	return strings.Contains(err.Error(), physical.ErrValueTooLarge) || strings.Contains(err.Error(), physical.ErrKeyTooLarge)
+	return strings.Contains(err.Error(), physical.ErrValueTooLarge) ||
+		strings.Contains(err.Error(), physical.ErrKeyTooLarge)
 }

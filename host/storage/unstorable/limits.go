@@ -23,16 +23,20 @@ func Narrower(primary, secondary Limits) []string {
 		if secondary.ValueSetting != "" {
 			advice = fmt.Sprintf("raise %s of this cluster", secondary.ValueSetting)
 		}
-		said = append(said, fmt.Sprintf("This cluster's storage takes values of up to %d bytes, and the primary's %s: larger ones will be missing here, and the status will say so; %s.",
+		said = append(said, fmt.Sprintf("This cluster's storage takes values of up to %d bytes, and the primary's %s: "+
+			"larger ones will be missing here, and the status will say so; %s.",
 			secondary.Value, upTo(primary.Value), advice))
 	}
 	if narrower(primary.Key, secondary.Key) {
-		said = append(said, fmt.Sprintf("This cluster's storage takes keys with names of up to %d bytes, and the primary's %s: what has a longer name will be missing here, and the status will say so.",
+		said = append(said, fmt.Sprintf("This cluster's storage takes keys with names of up to %d bytes, and the primary's "+
+			"%s: what has a longer name will be missing here, and the status will say so.",
 			secondary.Key, upTo(primary.Key)))
 	}
 	if narrower(primary.Name, secondary.Name) {
-		said = append(said, fmt.Sprintf("This cluster's storage takes names of up to %d bytes between two slashes, and the primary's %s: "+
-			"what has a longer name (in KV version 2 one of about 110 characters) will be missing here, and the status will say so; use the storage of the primary for a cluster that is to take its place.",
+		said = append(said, fmt.Sprintf("This cluster's storage takes names of up to %d bytes between two slashes, and the "+
+			"primary's %s: "+
+			"what has a longer name (in KV version 2 one of about 110 characters) will be missing here, and the status will "+
+			"say so; use the storage of the primary for a cluster that is to take its place.",
 			secondary.Name, upTo(primary.Name)))
 	}
 	return said

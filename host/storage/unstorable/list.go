@@ -116,7 +116,8 @@ func Decode(b []byte) (*List, error) {
 		return nil, fmt.Errorf("the list of missing keys cannot be read: %w", err)
 	}
 	if r.Version != recordVersion || len(r.Keys) > KeysMax {
-		return nil, fmt.Errorf("the list of missing keys has version %d and %d keys: this version of the server cannot read it", r.Version, len(r.Keys))
+		return nil, fmt.Errorf("the list of missing keys has version %d and %d keys: this version of the server cannot "+
+			"read it", r.Version, len(r.Keys))
 	}
 	l := &List{more: r.More}
 	for _, k := range r.Keys {

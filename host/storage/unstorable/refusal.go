@@ -118,7 +118,8 @@ func reason(err error) *Refusal {
 	case errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.EILSEQ), errors.Is(err, syscall.ENOTDIR),
 		errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EEXIST):
 		return ofFile(err)
-	case errors.Is(err, consts.ErrPathContainsParentReferences), errors.Is(err, physical.ErrNonUTF8), errors.Is(err, physical.ErrNonPrintable):
+	case errors.Is(err, consts.ErrPathContainsParentReferences), errors.Is(err, physical.ErrNonUTF8),
+		errors.Is(err, physical.ErrNonPrintable):
 		return &Refusal{Why: Form}
 	}
 	return nil

@@ -40,26 +40,34 @@ func TestOf(t *testing.T) {
 		want *unstorable.Refusal
 	}{
 		"nothing": {nil, nil},
-		"raft, a value": {fmt.Errorf("%s, max value size for key %s is %d, got %d", physical.ErrValueTooLarge, "logical/key", 90, 99),
+		"raft, a value": {fmt.Errorf("%s, max value size for key %s is %d, got %d", physical.ErrValueTooLarge, "logical/key",
+			90, 99),
 			&unstorable.Refusal{Why: unstorable.Value, Size: 99, Limit: 90, Setting: "max_entry_size"}},
-		"raft, a table": {fmt.Errorf("%s, max value size for key %s is %d, got %d", physical.ErrValueTooLarge, "core/mounts", 90, 99),
-			&unstorable.Refusal{Why: unstorable.Value, Size: 99, Limit: 90, Setting: "max_mount_and_namespace_table_entry_size"}},
+		"raft, a table": {fmt.Errorf("%s, max value size for key %s is %d, got %d", physical.ErrValueTooLarge, "core/mounts",
+			90, 99),
+			&unstorable.Refusal{Why: unstorable.Value, Size: 99, Limit: 90,
+				Setting: "max_mount_and_namespace_table_entry_size"}},
 		"raft, an entry of the log": {fmt.Errorf("%s; got %d bytes, max: %d bytes", physical.ErrValueTooLarge, 120, 90),
 			&unstorable.Refusal{Why: unstorable.Value, Size: 99, Limit: 90, Setting: "max_entry_size"}},
 		"raft, a key": {fmt.Errorf("%s, max key size for integrated storage is %d", physical.ErrKeyTooLarge, 32768),
 			&unstorable.Refusal{Why: unstorable.Name, Size: 11, Limit: 32768}},
-		"consul": {fmt.Errorf("%s: %w", physical.ErrValueTooLarge, errors.New(`Unexpected response code: 413 (Value for key "vault/x" is too large (600000 > 524288 bytes))`)),
+		"consul": {fmt.Errorf("%s: %w", physical.ErrValueTooLarge,
+			errors.New(`Unexpected response code: 413 (Value for key "vault/x" is too large (600000 > 524288 bytes))`)),
 			&unstorable.Refusal{Why: unstorable.Value, Size: 99, Limit: 524288, Setting: "Consul's kv_max_value_size"}},
-		"consul, a request": {errors.New("Unexpected response code: 413 (Request body(700000 bytes) too large, max size: 524288 bytes. See https://x.)"),
+		"consul, a request": {errors.New("Unexpected response code: 413 (Request body(700000 bytes) too large, max size: " +
+			"524288 bytes. See https://x.)"),
 			&unstorable.Refusal{Why: unstorable.Value, Size: 99, Limit: 524288, Setting: "Consul's txn_max_req_len"}},
-		"inmem":                         {errors.New(physical.ErrValueTooLarge), &unstorable.Refusal{Why: unstorable.Value, Size: 99}},
-		"a name of a file":              {named(syscall.ENAMETOOLONG), &unstorable.Refusal{Why: unstorable.Name, Size: 11, Setting: "the file system's limit of names"}},
-		"bytes of a file's name":        {named(syscall.EILSEQ), &unstorable.Refusal{Why: unstorable.Form}},
-		"a file in the way":             {named(syscall.ENOTDIR), &unstorable.Refusal{Why: unstorable.Form}},
-		"a parent":                      {consts.ErrPathContainsParentReferences, &unstorable.Refusal{Why: unstorable.Form}},
-		"no text":                       {physical.ErrNonUTF8, &unstorable.Refusal{Why: unstorable.Form}},
-		"PostgreSQL, a row of an index": {fmt.Errorf("put: %w", sqlError("54000")), &unstorable.Refusal{Why: unstorable.Name, Size: 11, Setting: "PostgreSQL's limit of index rows and values"}},
-		"PostgreSQL, a byte":            {sqlError("22021"), &unstorable.Refusal{Why: unstorable.Form}},
+		"inmem": {errors.New(physical.ErrValueTooLarge),
+			&unstorable.Refusal{Why: unstorable.Value, Size: 99}},
+		"a name of a file": {named(syscall.ENAMETOOLONG), &unstorable.Refusal{Why: unstorable.Name, Size: 11,
+			Setting: "the file system's limit of names"}},
+		"bytes of a file's name": {named(syscall.EILSEQ), &unstorable.Refusal{Why: unstorable.Form}},
+		"a file in the way":      {named(syscall.ENOTDIR), &unstorable.Refusal{Why: unstorable.Form}},
+		"a parent":               {consts.ErrPathContainsParentReferences, &unstorable.Refusal{Why: unstorable.Form}},
+		"no text":                {physical.ErrNonUTF8, &unstorable.Refusal{Why: unstorable.Form}},
+		"PostgreSQL, a row of an index": {fmt.Errorf("put: %w", sqlError("54000")),
+			&unstorable.Refusal{Why: unstorable.Name, Size: 11, Setting: "PostgreSQL's limit of index rows and values"}},
+		"PostgreSQL, a byte": {sqlError("22021"), &unstorable.Refusal{Why: unstorable.Form}},
 
 		"a full disk":                 {named(syscall.ENOSPC), nil},
 		"a quota":                     {named(syscall.EDQUOT), nil},
@@ -91,16 +99,19 @@ func TestOfRaft(t *testing.T) {
 	value := &physical.Entry{Key: "logical/x", Value: make([]byte, 10001)}
 	want := &unstorable.Refusal{Why: unstorable.Value, Size: 10001, Limit: 10000, Setting: "max_entry_size"}
 	require.Equal(t, want, unstorable.Of(b.Put(ctx, value), value))
-	require.Equal(t, want, unstorable.Of(b.Transaction(ctx, []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: value}}), value))
+	require.Equal(t, want,
+		unstorable.Of(b.Transaction(ctx, []*physical.TxnEntry{{Operation: physical.PutOperation, Entry: value}}), value))
 	// Not the value alone, but it together with what raft puts around it.
 	value.Value = value.Value[:9999]
 	want.Size = 9999
 	require.Equal(t, want, unstorable.Of(b.Put(ctx, value), value))
 	name := &physical.Entry{Key: strings.Repeat("k", 40000), Value: []byte("v")}
-	require.Equal(t, &unstorable.Refusal{Why: unstorable.Name, Size: 40000, Limit: 32768}, unstorable.Of(b.Put(ctx, name), name))
+	require.Equal(t, &unstorable.Refusal{Why: unstorable.Name, Size: 40000, Limit: 32768},
+		unstorable.Of(b.Put(ctx, name), name))
 	require.NoError(t, unstorable.Absent(b).Delete(ctx, name.Key))
 	require.NoError(t, b.Close())
-	require.Nil(t, unstorable.Of(b.Put(ctx, &physical.Entry{Key: "k", Value: []byte("v")}), name), "a node that has ended may be back")
+	require.Nil(t, unstorable.Of(b.Put(ctx, &physical.Entry{Key: "k", Value: []byte("v")}), name),
+		"a node that has ended may be back")
 }
 
 func TestFileStorage(t *testing.T) {
@@ -157,7 +168,8 @@ func TestList(t *testing.T) {
 	again, err := unstorable.Decode(b)
 	require.NoError(t, err)
 	require.Equal(t, l, again)
-	require.Equal(t, "2 of here (a value of 6 bytes, and its storage takes 4, see max_entry_size), 1 of here (a name of 300 bytes, and its storage takes less), about 2 more",
+	require.Equal(t, "2 of here (a value of 6 bytes, and its storage takes 4, see max_entry_size), 1 of here (a name of "+
+		"300 bytes, and its storage takes less), about 2 more",
 		again.Describe(func(string) string { return "here" }))
 	clone := l.Clone()
 	require.True(t, l.Remove("a"))
@@ -174,7 +186,8 @@ func TestListIsBounded(t *testing.T) {
 	} {
 		l := &unstorable.List{}
 		for i := range 1000 {
-			l.Add(key(i), unstorable.Refusal{Why: unstorable.Value, Size: 1 << 30, Limit: 1 << 20, Setting: "max_mount_and_namespace_table_entry_size"})
+			l.Add(key(i), unstorable.Refusal{Why: unstorable.Value, Size: 1 << 30, Limit: 1 << 20,
+				Setting: "max_mount_and_namespace_table_entry_size"})
 		}
 		require.Equal(t, uint64(1000), l.Len(), name)
 		require.NotZero(t, l.More(), name)
@@ -216,7 +229,8 @@ func TestNarrower(t *testing.T) {
 	require.Empty(t, unstorable.Narrower(files, files))
 	said := unstorable.Narrower(raised, raft)
 	require.Len(t, said, 1)
-	require.Equal(t, "This cluster's storage takes values of up to 1048576 bytes, and the primary's takes up to 2097152: larger ones will be missing here, "+
+	require.Equal(t, "This cluster's storage takes values of up to 1048576 bytes, and the primary's takes up to "+
+		"2097152: larger ones will be missing here, "+
 		"and the status will say so; raise max_entry_size of this cluster.", said[0])
 	said = unstorable.Narrower(raft, files)
 	require.Len(t, said, 1)

@@ -93,7 +93,8 @@ func TestMessagesOfTheOtherClusterAreBounded(t *testing.T) {
 
 	send := func(cc *grpc.ClientConn, method protoreflect.MethodDescriptor, request []byte) codes.Code {
 		name := "/" + string(method.Parent().FullName()) + "/" + string(method.Name())
-		stream, err := cc.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, name, grpc.ForceCodec(asIs{}))
+		stream, err := cc.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, name,
+			grpc.ForceCodec(asIs{}))
 		require.NoError(t, err)
 		if err := stream.SendMsg(&request); err != nil {
 			require.ErrorContains(t, err, "EOF")

@@ -9,7 +9,8 @@ import (
 )
 
 func invalid(format string, args ...any) error {
-	return replication.Errorf(replication.InvalidInput, "the other cluster sent a message that is not valid: "+format, args...)
+	return replication.Errorf(replication.InvalidInput, "the other cluster sent a message that is not valid: "+format,
+		args...)
 }
 
 // FromPosition reads the wire form; absent is the zero position.

@@ -39,10 +39,12 @@ func CheckRelation(secondary, primary replication.Epoch) error {
 	case Diverged:
 		return replication.Errorf(replication.InvalidInput,
 			"the two clusters were promoted separately and have diverged (epoch %s on the secondary, %s on the primary): "+
-				"decide which data to keep, then disable replication on the other cluster and join it with a new activation token", secondary, primary)
+				"decide which data to keep, then disable replication on the other cluster and join it with a new activation token",
+			secondary, primary)
 	case Ahead:
 		return replication.Errorf(replication.InvalidInput,
-			"the secondary has data of a newer primary (epoch %s, the primary has %s): demote this primary and let it follow the newer one; "+
+			"the secondary has data of a newer primary (epoch %s, the primary has %s): demote this primary and let it follow "+
+				"the newer one; "+
 				"to throw the newer data away, disable replication on the secondary and enable it anew", secondary, primary)
 	default:
 		return nil

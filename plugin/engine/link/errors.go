@@ -71,7 +71,8 @@ func FromForward(ctx context.Context, sent bool, err error) error {
 }
 
 func uncertain(why error) error {
-	return replication.Errorf(replication.Uncertain, "the request was sent to the primary and its answer was lost, so it may have been carried out: look before trying again: %w", why)
+	return replication.Errorf(replication.Uncertain, "the request was sent to the primary and its answer was lost, so "+
+		"it may have been carried out: look before trying again: %w", why)
 }
 
 // FromStatus is the inverse at the caller's end. A failure of the connection
@@ -91,7 +92,8 @@ func FromStatus(err error) error {
 	}
 	switch st.Code() {
 	case codes.Unimplemented:
-		return replication.Errorf(replication.InvalidInput, "the primary does not know this call (%s): upgrade secondaries before primaries, but not by more than one version", st.Message())
+		return replication.Errorf(replication.InvalidInput, "the primary does not know this call (%s): upgrade secondaries "+
+			"before primaries, but not by more than one version", st.Message())
 	case codes.Internal:
 		return replication.Errorf(replication.Internal, "%s", st.Message())
 	default:

@@ -20,12 +20,14 @@ type Forwards struct {
 // called once.
 func (f *Forwards) Enter(payload int) (leave func(), err error) {
 	if payload > replication.PayloadMax {
-		return nil, replication.Errorf(replication.InvalidInput, "the request to forward has %d bytes, %d are allowed", payload, replication.PayloadMax)
+		return nil, replication.Errorf(replication.InvalidInput, "the request to forward has %d bytes, %d are allowed",
+			payload, replication.PayloadMax)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.calls >= ForwardsMax || f.bytes+payload > ForwardBytesMax {
-		return nil, replication.Errorf(replication.Unavailable, "%d forwarded requests of %d bytes are under way, as many as a secondary may have: try again shortly", f.calls, f.bytes)
+		return nil, replication.Errorf(replication.Unavailable, "%d forwarded requests of %d bytes are under way, as many "+
+			"as a secondary may have: try again shortly", f.calls, f.bytes)
 	}
 	f.calls++
 	f.bytes += payload

@@ -23,7 +23,8 @@ import (
 func FuzzNode(f *testing.F) {
 	addresses := []string{"https://a.test:8201", "b.test:8201"}
 	for _, n := range []*linkv1.Node{
-		link.ToNode(&replication.Node{APIAddr: "https://a.test:8200", ClusterAddr: addresses[0], ClusterAddrs: addresses, FailoverAddrs: addresses}, "lb.test:1"),
+		link.ToNode(&replication.Node{APIAddr: "https://a.test:8200", ClusterAddr: addresses[0], ClusterAddrs: addresses,
+			FailoverAddrs: addresses}, "lb.test:1"),
 		{ClusterAddr: "http://a:1", ClusterAddrs: []string{"", "a\nb:1", "a:0"}, Failover: &commonv1.Addresses{}},
 	} {
 		raw, err := proto.Marshal(n)
@@ -34,7 +35,8 @@ func FuzzNode(f *testing.F) {
 	for i := range 2 * link.AddressesMax {
 		crowd.ClusterAddrs = append(crowd.ClusterAddrs, strings.Repeat("a", i+1)+":1")
 	}
-	crowd.ApiAddr, crowd.Failover = strings.Repeat("a", clusteraddr.Max+1), &commonv1.Addresses{ClusterAddrs: crowd.ClusterAddrs}
+	crowd.ApiAddr, crowd.Failover = strings.Repeat("a", clusteraddr.Max+1),
+		&commonv1.Addresses{ClusterAddrs: crowd.ClusterAddrs}
 	raw, err := proto.Marshal(&crowd)
 	require.NoError(f, err)
 	f.Add(raw)

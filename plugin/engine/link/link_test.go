@@ -32,7 +32,8 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 	require.NoError(t, link.FromStatus(nil))
 	require.Equal(t, codes.Canceled, status.Code(link.ToStatus(context.Canceled)))
 	require.Equal(t, codes.Internal, status.Code(link.ToStatus(fmt.Errorf("x"))))
-	require.Equal(t, replication.Unreachable, replication.KindOf(link.FromStatus(status.Error(codes.Unavailable, "reset"))))
+	require.Equal(t, replication.Unreachable,
+		replication.KindOf(link.FromStatus(status.Error(codes.Unavailable, "reset"))))
 	require.Equal(t, replication.InvalidInput, replication.KindOf(link.FromStatus(status.Error(codes.Unimplemented, "x"))))
 }
 
@@ -52,7 +53,8 @@ func TestEpochs(t *testing.T) {
 		require.Equal(t, c.want, link.Compare(c.secondary, c.primary), "%s %s", c.secondary, c.primary)
 		require.Equal(t, c.want == link.Same || c.want == link.Behind, link.CheckRelation(c.secondary, c.primary) == nil)
 	}
-	half := &replication.Cursor{Position: replication.Position{Epoch: e(1, "a")}, Copying: true, CopyFrom: replication.Position{Epoch: e(2, "b")}}
+	half := &replication.Cursor{Position: replication.Position{Epoch: e(1, "a")}, Copying: true,
+		CopyFrom: replication.Position{Epoch: e(2, "b")}}
 	require.Equal(t, e(2, "b"), link.CursorEpoch(half))
 }
 
@@ -71,7 +73,8 @@ func TestAddresses(t *testing.T) {
 	}
 	// It is shown, and people click on it.
 	for _, a := range []string{
-		"javascript:alert(1)", "data:text/html,x", "//a.test", "a.test:8200", "https://", "https://u:p@a.test", "https://a.test/?x=1",
+		"javascript:alert(1)", "data:text/html,x", "//a.test", "a.test:8200", "https://", "https://u:p@a.test",
+		"https://a.test/?x=1",
 		"https://a.test/#x", "https://a.test/\n", "https://x:1\xff", "https://" + strings.Repeat("a", 600),
 	} {
 		require.Empty(t, link.FromNode(&linkv1.Node{ApiAddr: a}).APIAddr, a)
@@ -125,8 +128,9 @@ func TestFrames(t *testing.T) {
 	empty.After = 9
 	long.To.Epoch.ID = strings.Repeat("x", 200)
 	for name, bad := range map[string]*commonv1.Frame{
-		"none": nil, "no epoch": commonv1.OfFrame(&noEpoch), "empty": commonv1.OfFrame(&empty), "epoch too long": commonv1.OfFrame(&long),
-		"payload": {After: 1, To: commonv1.OfPosition(to), Payload: make([]byte, replication.PayloadMax+1)},
+		"none": nil, "no epoch": commonv1.OfFrame(&noEpoch), "empty": commonv1.OfFrame(&empty),
+		"epoch too long": commonv1.OfFrame(&long),
+		"payload":        {After: 1, To: commonv1.OfPosition(to), Payload: make([]byte, replication.PayloadMax+1)},
 	} {
 		_, err := link.FromFrame(bad)
 		require.Error(t, err, name)

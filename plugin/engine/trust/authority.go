@@ -77,7 +77,8 @@ func DecodeAuthority(data []byte) (*Authority, error) {
 		return nil, fmt.Errorf("reading the record of the replication authority: %w", err)
 	}
 	if r.Version != recordVersion {
-		return nil, fmt.Errorf("the record of the replication authority has version %d, this build reads %d", r.Version, recordVersion)
+		return nil, fmt.Errorf("the record of the replication authority has version %d, this build reads %d", r.Version,
+			recordVersion)
 	}
 	ca, key, err := parseKeyPair(r.CACert, r.CAKey)
 	if err != nil {

@@ -62,7 +62,8 @@ func decodeBundle(data []byte, at func(*x509.Certificate) time.Time) (*Bundle, e
 		return nil, badBundle("it is not in the format of one")
 	}
 	if head.Version != BundleVersion {
-		return nil, badBundle("it has version %d, this build reads version %d: run the same release on both clusters", head.Version, BundleVersion)
+		return nil, badBundle("it has version %d, this build reads version %d: run the same release on both clusters",
+			head.Version, BundleVersion)
 	}
 	var b Bundle
 	if strictjson.Decode(data, &b) != nil {
@@ -75,7 +76,8 @@ func decodeBundle(data []byte, at func(*x509.Certificate) time.Time) (*Bundle, e
 }
 
 func badBundle(format string, args ...any) error {
-	return replication.Errorf(replication.InvalidInput, "the activation bundle cannot be used: "+format+"; make a new one on the primary", args...)
+	return replication.Errorf(replication.InvalidInput, "the activation bundle cannot be used: "+format+
+		"; make a new one on the primary", args...)
 }
 
 func (b *Bundle) check(at func(*x509.Certificate) time.Time) error {
@@ -118,12 +120,14 @@ func (b *Bundle) check(at func(*x509.Certificate) time.Time) error {
 func (b *Bundle) CheckFor(mode replication.Mode, id string) error {
 	if b.Mode != mode {
 		return replication.Errorf(replication.InvalidInput,
-			"the activation token is for %s replication, not for %s replication: use it below sys/replication/%s, or make one with sys/replication/%s/primary/secondary-token",
+			"the activation token is for %s replication, not for %s replication: use it below sys/replication/%s, or make one "+
+				"with sys/replication/%s/primary/secondary-token",
 			b.Mode, mode, b.Mode, mode)
 	}
 	if id != "" && b.SecondaryID != id {
 		return replication.Errorf(replication.Denied,
-			"the activation token is for the secondary %q, but its bundle is for %q: make a new one on the primary", id, b.SecondaryID)
+			"the activation token is for the secondary %q, but its bundle is for %q: make a new one on the primary", id,
+			b.SecondaryID)
 	}
 	return nil
 }

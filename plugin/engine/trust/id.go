@@ -14,7 +14,8 @@ const idMax = 128
 // CheckID says whether an id may name a secondary. It is InvalidInput otherwise.
 func CheckID(id string) error {
 	refuse := func(why string) error {
-		return replication.Errorf(replication.InvalidInput, "the id of a secondary %s: choose 1 to %d printable ASCII characters without '/'", why, idMax)
+		return replication.Errorf(replication.InvalidInput, "the id of a secondary %s: choose 1 to %d printable ASCII "+
+			"characters without '/'", why, idMax)
 	}
 	switch {
 	case id == "":

@@ -17,7 +17,8 @@ import (
 // is one that could be registered.
 func FuzzDecodeMember(f *testing.F) {
 	at := time.Unix(1<<31, 0).UTC()
-	for _, m := range []member{{ID: "we st", Serial: "7f01", Since: at}, {ID: "we st", Serial: "7f01", Since: at, Revoked: at}} {
+	for _, m := range []member{{ID: "we st", Serial: "7f01", Since: at},
+		{ID: "we st", Serial: "7f01", Since: at, Revoked: at}} {
 		data, err := json.Marshal(m)
 		require.NoError(f, err)
 		corpus.Add(f, data)

@@ -134,10 +134,12 @@ func (r *Registry) CheckUnused(id string) error {
 
 func (r *Registry) unusedLocked(id string) error {
 	if _, ok := r.revoked[id]; ok {
-		return replication.Errorf(replication.InvalidInput, "the secondary %q was revoked and its id is refused for ever: choose another id", id)
+		return replication.Errorf(replication.InvalidInput, "the secondary %q was revoked and its id is refused for ever: "+
+			"choose another id", id)
 	}
 	if _, ok := r.members[id]; ok {
-		return replication.Errorf(replication.InvalidInput, "a secondary %q is already registered: choose another id, or revoke it first and use a new id", id)
+		return replication.Errorf(replication.InvalidInput, "a secondary %q is already registered: choose another id, or "+
+			"revoke it first and use a new id", id)
 	}
 	return nil
 }
@@ -149,7 +151,8 @@ func (r *Registry) Revoke(ctx context.Context, id string, now time.Time) error {
 	defer r.mu.Unlock()
 	m, ok := r.members[id]
 	if !ok {
-		return replication.Errorf(replication.NotFound, "no secondary %q is registered: see known_secondaries in the replication status", clipID(id))
+		return replication.Errorf(replication.NotFound, "no secondary %q is registered: see known_secondaries in the "+
+			"replication status", clipID(id))
 	}
 	m.Revoked = now.UTC()
 	// The refusal is recorded first. A crash in between leaves both records, and the
@@ -198,7 +201,8 @@ func (r *Registry) IDs() []string {
 func (r *Registry) Identify(leafDER []byte) (id string, err error) {
 	cert, err := x509.ParseCertificate(leafDER)
 	if err != nil {
-		return "", replication.Errorf(replication.Denied, "the certificate of the secondary cannot be read: join it with a new activation token")
+		return "", replication.Errorf(replication.Denied, "the certificate of the secondary cannot be read: join it with a "+
+			"new activation token")
 	}
 	id = cert.Subject.CommonName
 	return id, r.allow(id, serialText(cert.SerialNumber))
@@ -208,11 +212,13 @@ func (r *Registry) allow(id, serial string) error {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if _, ok := r.revoked[id]; ok {
-		return replication.Errorf(replication.Denied, "the secondary %q was revoked on the primary: join it with a new activation token under another id", clipID(id))
+		return replication.Errorf(replication.Denied, "the secondary %q was revoked on the primary: join it with a new "+
+			"activation token under another id", clipID(id))
 	}
 	m, ok := r.members[id]
 	if !ok || m.Serial != serial {
-		return replication.Errorf(replication.Denied, "the primary does not know this certificate of a secondary %q: join it with a new activation token", clipID(id))
+		return replication.Errorf(replication.Denied, "the primary does not know this certificate of a secondary %q: join "+
+			"it with a new activation token", clipID(id))
 	}
 	return nil
 }

@@ -130,7 +130,8 @@ func writes(method string) bool {
 var errMalformed = errors.New("malformed")
 
 // errOtherHistory is of a state that will not come.
-var errOtherHistory = fmt.Errorf("%w: it is of another history of this replication set, or of another set", logical.ErrMissingRequiredState)
+var errOtherHistory = fmt.Errorf("%w: it is of another history of this replication set, or of another set",
+	logical.ErrMissingRequiredState)
 
 // present returns when every state is here.
 func present(r *http.Request, node Node, required []string) error {
@@ -142,7 +143,8 @@ func present(r *http.Request, node Node, required []string) error {
 	for _, raw := range required {
 		state, err := api.ParseReplicationState(raw, here.Key)
 		if err != nil {
-			return fmt.Errorf("%w %s header: %w: send back what a cluster of this replication set has answered", errMalformed, IndexHeader, err)
+			return fmt.Errorf("%w %s header: %w: send back what a cluster of this replication set has answered", errMalformed,
+				IndexHeader, err)
 		}
 		if here.Epoch.IsZero() {
 			return logical.ErrMissingRequiredState

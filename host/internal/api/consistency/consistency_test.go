@@ -82,7 +82,8 @@ func TestWritesAnswerTheirIndex(t *testing.T) {
 	}
 	require.Empty(t, do(node(), http.MethodGet, "/v1/secret/a", nil, 0).Header().Get(IndexHeader), "a read")
 	require.Empty(t, do(node(), http.MethodPost, "/ui/", nil, 0).Header().Get(IndexHeader), "not the API")
-	require.Empty(t, do(node(), http.MethodPost, "/v1/secret/a", nil, http.StatusForbidden).Header().Get(IndexHeader), "a refusal")
+	require.Empty(t, do(node(), http.MethodPost, "/v1/secret/a", nil, http.StatusForbidden).Header().Get(IndexHeader),
+		"a refusal")
 	off := node()
 	off.off = true
 	require.Empty(t, do(off, http.MethodPost, "/v1/secret/a", nil, 0).Header().Get(IndexHeader), "no set")
@@ -105,7 +106,8 @@ func TestReadsThatWroteOnThePrimaryAnswerTheirIndex(t *testing.T) {
 	require.Empty(t, stampOf(true, "/v1/secret/a", nil, 0), "it wrote nothing")
 	require.Empty(t, stampOf(true, "/v1/lease/a", nil, http.StatusNotFound), "a refusal")
 	require.Empty(t, stampOf(false, "/v1/lease/a", nil, 0), "a node that forwards nothing")
-	require.Empty(t, stampOf(true, "/v1/lease/a", http.Header{"Upgrade": {"websocket"}}, 0), "a connection that is handed over")
+	require.Empty(t, stampOf(true, "/v1/lease/a", http.Header{"Upgrade": {"websocket"}}, 0),
+		"a connection that is handed over")
 }
 
 func TestRequiredState(t *testing.T) {

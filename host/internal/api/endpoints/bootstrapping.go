@@ -44,9 +44,11 @@ func Bootstrapping(o Options) http.Handler {
 	})
 }
 
-func (h *handlers) whileBootstrapping(w http.ResponseWriter, r *http.Request, path *framework.Path) (*logical.Response, error) {
+func (h *handlers) whileBootstrapping(w http.ResponseWriter, r *http.Request, path *framework.Path) (*logical.Response,
+	error) {
 	if path == nil {
-		return nil, replication.Errorf(replication.NotFound, "this endpoint is not served while the first copy of the primary runs")
+		return nil, replication.Errorf(replication.NotFound, "this endpoint is not served while the first copy of the "+
+			"primary runs")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bootstrappingBodyMax))
 	if err != nil {
@@ -58,7 +60,8 @@ func (h *handlers) whileBootstrapping(w http.ResponseWriter, r *http.Request, pa
 	}
 	token, _ := data[tokenField].(string)
 	name := strings.TrimPrefix(r.URL.Path, "/v1/")
-	if err := h.Tokens.Allow(r.Context(), token, operationtoken.Use(name, data, operationtoken.Connection(r))); err != nil {
+	if err := h.Tokens.Allow(r.Context(), token,
+		operationtoken.Use(name, data, operationtoken.Connection(r))); err != nil {
 		return nil, err
 	}
 	d := &framework.FieldData{Raw: data, Schema: path.Fields}

@@ -19,7 +19,8 @@ import (
 func TestBootstrappingSecondaryGoesByAnOperationToken(t *testing.T) {
 	t.Parallel()
 	const update = "/v1/sys/replication/performance/secondary/update-primary"
-	f := &fakeController{roles: map[replication.Mode]replication.Role{replication.DR: replication.Disabled, replication.Performance: replication.Secondary}}
+	f := &fakeController{roles: map[replication.Mode]replication.Role{replication.DR: replication.Disabled,
+		replication.Performance: replication.Secondary}}
 	tokens, activations := &outsideTokens{}, &fakeActivations{}
 	h := Bootstrapping(Options{Controller: f, Tokens: tokens, Activations: activations})
 	do := func(path, body string) (int, string) {
@@ -42,7 +43,8 @@ func TestBootstrappingSecondaryGoesByAnOperationToken(t *testing.T) {
 	require.Equal(t, 200, code, answer)
 	require.Contains(t, answer, "being connected to the primary")
 	require.Equal(t, UpdatePrimaryRequest{Addrs: []string{"https://b:8201"}}, f.update)
-	code, _ = do("/v1/sys/replication/secondary/update-primary", `{"dr_operation_token":"dro.good","token":"jwt","ca_file":"/ca"}`)
+	code, _ = do("/v1/sys/replication/secondary/update-primary",
+		`{"dr_operation_token":"dro.good","token":"jwt","ca_file":"/ca"}`)
 	require.Equal(t, 200, code)
 	require.Equal(t, "jwt", activations.requests[0].Token)
 	require.Equal(t, "/ca", activations.requests[0].CAFile)

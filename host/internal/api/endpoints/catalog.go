@@ -41,7 +41,8 @@ type catalogHandlers struct{ catalog Catalog }
 func (h catalogHandlers) paths() []*framework.Path {
 	const prefix = "plugins/catalog/replication"
 	display := &framework.DisplayAttributes{OperationPrefix: "replication-plugins"}
-	name := &framework.FieldSchema{Type: framework.TypeString, Description: "Name of the replication plugin.", Required: true}
+	name := &framework.FieldSchema{Type: framework.TypeString, Description: "Name of the replication plugin.",
+		Required: true}
 	op := func(f call, verb, summary string) framework.OperationHandler {
 		return &framework.PathOperation{
 			Callback:     framework.OperationFunc(f),
@@ -55,7 +56,8 @@ func (h catalogHandlers) paths() []*framework.Path {
 		{
 			Pattern:      prefix + "/?$",
 			DisplayAttrs: display,
-			Operations:   map[logical.Operation]framework.OperationHandler{logical.ListOperation: list, logical.ReadOperation: list},
+			Operations: map[logical.Operation]framework.OperationHandler{logical.ListOperation: list,
+				logical.ReadOperation: list},
 			HelpSynopsis: "The catalog of replication plugins.",
 		},
 		{
@@ -67,7 +69,8 @@ func (h catalogHandlers) paths() []*framework.Path {
 				"sha_256": text("The same, under the name that older clients use."),
 				"command": text("File of the plugin directory to run, without arguments."),
 				"args":    {Type: framework.TypeStringSlice, Description: "Arguments of the command."},
-				"env":     {Type: framework.TypeStringSlice, Description: "Environment of the command, as name=value. Not shown again."},
+				"env": {Type: framework.TypeStringSlice, Description: "Environment of the command, as name=value. Not shown " +
+					"again."},
 				"version": text("Version of the plugin."),
 			},
 			Operations: map[logical.Operation]framework.OperationHandler{
@@ -89,7 +92,8 @@ func (h catalogHandlers) paths() []*framework.Path {
 	}
 }
 
-func (h catalogHandlers) list(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+func (h catalogHandlers) list(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response,
+	error) {
 	names, err := h.catalog.List(ctx)
 	if err != nil {
 		return nil, coded(err)
@@ -97,7 +101,8 @@ func (h catalogHandlers) list(ctx context.Context, _ *logical.Request, _ *framew
 	return logical.ListResponse(names), nil
 }
 
-func (h catalogHandlers) read(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+func (h catalogHandlers) read(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
+	error) {
 	p, err := h.catalog.Read(ctx, d.Get("name").(string))
 	if err != nil {
 		return nil, coded(err)
@@ -116,7 +121,8 @@ func (h catalogHandlers) read(ctx context.Context, _ *logical.Request, d *framew
 	}}, nil
 }
 
-func (h catalogHandlers) write(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+func (h catalogHandlers) write(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
+	error) {
 	p := Plugin{
 		Name:    d.Get("name").(string),
 		Command: d.Get("command").(string),
@@ -134,10 +140,12 @@ func (h catalogHandlers) write(ctx context.Context, _ *logical.Request, d *frame
 	return nil, coded(h.catalog.Write(ctx, p))
 }
 
-func (h catalogHandlers) remove(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+func (h catalogHandlers) remove(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
+	error) {
 	return nil, coded(h.catalog.Delete(ctx, d.Get("name").(string)))
 }
 
-func (h catalogHandlers) reload(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+func (h catalogHandlers) reload(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
+	error) {
 	return nil, coded(h.catalog.Reload(ctx, d.Get("name").(string)))
 }

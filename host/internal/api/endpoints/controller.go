@@ -29,13 +29,16 @@ type Controller interface {
 	// Status must not wait for another cluster.
 	Status(ctx context.Context, mode replication.Mode) (*ModeStatus, error)
 
-	EnablePrimary(ctx context.Context, mode replication.Mode, req replication.EnablePrimaryRequest) (warnings []string, err error)
+	EnablePrimary(ctx context.Context, mode replication.Mode, req replication.EnablePrimaryRequest) (warnings []string,
+		err error)
 	DemotePrimary(ctx context.Context, mode replication.Mode) (warnings []string, err error)
 	DisablePrimary(ctx context.Context, mode replication.Mode) (warnings []string, err error)
 	// SecondaryToken registers the secondary and returns what its activation
 	// token is to stand for. The endpoint sets Mode and ID in it.
-	SecondaryToken(ctx context.Context, mode replication.Mode, req replication.SecondaryTokenRequest) (payload *activation.Payload, warnings []string, err error)
-	RevokeSecondary(ctx context.Context, mode replication.Mode, req replication.RevokeSecondaryRequest) (warnings []string, err error)
+	SecondaryToken(ctx context.Context, mode replication.Mode, req replication.SecondaryTokenRequest) (
+		payload *activation.Payload, warnings []string, err error)
+	RevokeSecondary(ctx context.Context, mode replication.Mode, req replication.RevokeSecondaryRequest) (warnings []string,
+		err error)
 
 	// EnableSecondary joins the cluster of the payload; its token is spent.
 	EnableSecondary(ctx context.Context, mode replication.Mode, payload *activation.Payload) (warnings []string, err error)
@@ -87,7 +90,8 @@ type OperationTokens interface {
 
 // Activations exchanges activation tokens; activation.Client is one.
 type Activations interface {
-	Fetch(ctx context.Context, req activation.Request) (payload *activation.Payload, warnings []string, spent bool, err error)
+	Fetch(ctx context.Context, req activation.Request) (payload *activation.Payload, warnings []string, spent bool,
+		err error)
 }
 
 // Slot is what a primary retains for one secondary.

@@ -50,10 +50,12 @@ func Decorate(b *framework.Backend, o Options) error {
 		}
 		byPattern[strings.TrimSuffix(p.Pattern, "$")] = p
 	}
-	wanted := slices.Concat(h.statusPaths(), h.primaryPaths(), h.secondaryPaths(), filterHandlers{h.Filters, h.Controller.Role}.paths(), h.indexPaths())
+	wanted := slices.Concat(h.statusPaths(), h.primaryPaths(), h.secondaryPaths(),
+		filterHandlers{h.Filters, h.Controller.Role}.paths(), h.indexPaths())
 	for _, p := range wanted {
 		if byPattern[p.Pattern] == nil {
-			return fmt.Errorf("this version of Vault does not register the path sys/%s: use the version that this server was built for", p.Pattern)
+			return fmt.Errorf("this version of Vault does not register the path sys/%s: use the version that this server was "+
+				"built for", p.Pattern)
 		}
 	}
 	replaced := make(map[string]bool, len(wanted))

@@ -24,7 +24,8 @@ func TestDecorateRefusesAnotherVault(t *testing.T) {
 	require.NotNil(t, b.Paths[0].Operations[logical.UpdateOperation])
 
 	b = systemBackend()
-	_, err := b.HandleRequest(context.Background(), &logical.Request{Operation: logical.ReadOperation, Path: "replication/status"})
+	_, err := b.HandleRequest(context.Background(), &logical.Request{Operation: logical.ReadOperation,
+		Path: "replication/status"})
 	require.NoError(t, err)
 	require.ErrorContains(t, Decorate(b, o), "began to serve")
 }
@@ -55,7 +56,8 @@ func TestNoStubIsLeft(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	f := decorated(t, replication.Primary)
-	resp, err := f.HandleRequest(context.Background(), &logical.Request{Operation: logical.HelpOperation, Path: "replication/dr/primary/secondary-token"})
+	resp, err := f.HandleRequest(context.Background(), &logical.Request{Operation: logical.HelpOperation,
+		Path: "replication/dr/primary/secondary-token"})
 	require.NoError(t, err)
 	require.Contains(t, resp.Data["help"], "Register a DR secondary")
 	require.Contains(t, resp.Data["help"], "ttl")
@@ -74,7 +76,8 @@ func TestRaftPathsCheckTheTokenWhereEnginesAreInert(t *testing.T) {
 	for _, tt := range []struct {
 		role          replication.Role
 		bootstrapping bool
-	}{{replication.Disabled, false}, {replication.Primary, false}, {replication.Secondary, false}, {replication.Disabled, true}} {
+	}{{replication.Disabled, false}, {replication.Primary, false}, {replication.Secondary, false},
+		{replication.Disabled, true}} {
 		role := tt.role
 		f := decorated(t, role)
 		f.controller.bootstrapping = tt.bootstrapping
@@ -147,11 +150,14 @@ func TestCatalog(t *testing.T) {
 	require.Equal(t, 404, status)
 	_, status, _ = f.update(t, path, map[string]any{"command": "x"})
 	require.Equal(t, 400, status)
-	_, status, err := f.update(t, path, map[string]any{"command": "x", "sha_256": "ab", "args": []string{"-a"}, "env": []string{"TOKEN=secret"}, "version": "v1"})
+	_, status, err := f.update(t, path, map[string]any{"command": "x", "sha_256": "ab", "args": []string{"-a"},
+		"env": []string{"TOKEN=secret"}, "version": "v1"})
 	require.Equal(t, 200, status, err)
-	require.Equal(t, Plugin{Name: "replication-dr", Command: "x", SHA256: "ab", Args: []string{"-a"}, Env: []string{"TOKEN=secret"}, Version: "v1"}, f.catalog.plugins["replication-dr"])
+	require.Equal(t, Plugin{Name: "replication-dr", Command: "x", SHA256: "ab", Args: []string{"-a"},
+		Env: []string{"TOKEN=secret"}, Version: "v1"}, f.catalog.plugins["replication-dr"])
 	resp, _, _ := f.do(t, logical.ReadOperation, path, nil)
-	require.Equal(t, map[string]any{"name": "replication-dr", "command": "x", "sha256": "ab", "args": []string{"-a"}, "version": "v1", "builtin": false}, resp.Data)
+	require.Equal(t, map[string]any{"name": "replication-dr", "command": "x", "sha256": "ab", "args": []string{"-a"},
+		"version": "v1", "builtin": false}, resp.Data)
 	for _, list := range []string{"plugins/catalog/replication", "plugins/catalog/replication/"} {
 		resp, _, _ = f.do(t, logical.ListOperation, list, nil)
 		require.Equal(t, []string{"replication-dr"}, resp.Data["keys"], list)

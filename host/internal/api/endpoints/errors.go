@@ -28,7 +28,8 @@ func codedSpent(err error) error {
 	if status > http.StatusNotImplemented || status == http.StatusForbidden {
 		status = http.StatusBadRequest
 	}
-	return &logical.ReplicationCodedError{Code: status, Msg: err.Error() + " (the activation token is used up: ask the primary for a new one)"}
+	return &logical.ReplicationCodedError{Code: status, Msg: err.Error() + " (the activation token is used up: ask the " +
+		"primary for a new one)"}
 }
 
 func invalid(format string, args ...any) error {

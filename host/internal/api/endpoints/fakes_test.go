@@ -25,12 +25,15 @@ var stubPatterns = []string{
 	"replication/performance/primary/secondary-token", "replication/dr/primary/secondary-token",
 	"replication/performance/primary/revoke-secondary", "replication/dr/primary/revoke-secondary",
 	"replication/performance/secondary/generate-public-key", "replication/dr/secondary/generate-public-key",
-	"replication/performance/secondary/enable", "replication/dr/secondary/enable", "replication/performance/secondary/promote",
+	"replication/performance/secondary/enable", "replication/dr/secondary/enable",
+	"replication/performance/secondary/promote",
 	"replication/dr/secondary/promote", "replication/performance/secondary/disable", "replication/dr/secondary/disable",
 	"replication/dr/secondary/operation-token/delete", "replication/performance/secondary/update-primary",
 	"replication/dr/secondary/update-primary", "replication/recover", "replication/dr/secondary/recover",
-	"replication/dr/secondary/reindex", "replication/reindex", "replication/primary/enable", "replication/secondary/promote",
-	"replication/primary/demote", "replication/primary/disable", "replication/primary/secondary-token", "replication/primary/revoke-secondary",
+	"replication/dr/secondary/reindex", "replication/reindex", "replication/primary/enable",
+	"replication/secondary/promote",
+	"replication/primary/demote", "replication/primary/disable", "replication/primary/secondary-token",
+	"replication/primary/revoke-secondary",
 	"replication/secondary/enable", "replication/secondary/disable", "replication/secondary/update-primary",
 }
 
@@ -41,11 +44,13 @@ var filterPatterns = []string{
 	"replication/performance/secondary/dynamic-filter/" + framework.GenericNameRegex("id"),
 }
 
-var readPatterns = []string{"replication/status", "replication/dr/status", "replication/performance/status", "replication/dr/secondary/license/status"}
+var readPatterns = []string{"replication/status", "replication/dr/status", "replication/performance/status",
+	"replication/dr/secondary/license/status"}
 
 func stub(pattern string, ops ...logical.Operation) *framework.Path {
 	p := &framework.Path{
-		Pattern: pattern, Fields: map[string]*framework.FieldSchema{}, Operations: map[logical.Operation]framework.OperationHandler{},
+		Pattern: pattern, Fields: map[string]*framework.FieldSchema{},
+		Operations:   map[logical.Operation]framework.OperationHandler{},
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: "enterprise-stub"},
 	}
 	for _, op := range ops {
@@ -74,8 +79,10 @@ func systemBackend() *framework.Backend {
 	b.Paths = append(b.Paths,
 		stub("plugins/catalog/(?P<type>auth|database|secret)/?$", logical.ListOperation),
 		stub("plugins/catalog/?$", logical.ReadOperation),
-		stub("plugins/catalog(/(?P<type>auth|database|secret))?/(?P<name>.+)", logical.ReadOperation, logical.UpdateOperation, logical.DeleteOperation),
-		stub("plugins/reload/(?P<type>auth|database|secret|unknown)/"+framework.GenericNameRegex("name")+"$", logical.UpdateOperation),
+		stub("plugins/catalog(/(?P<type>auth|database|secret))?/(?P<name>.+)", logical.ReadOperation, logical.UpdateOperation,
+			logical.DeleteOperation),
+		stub("plugins/reload/(?P<type>auth|database|secret|unknown)/"+framework.GenericNameRegex("name")+"$",
+			logical.UpdateOperation),
 		stub("storage/raft/configuration", logical.ReadOperation, logical.UpdateOperation),
 		stub("storage/raft/remove-peer", logical.UpdateOperation),
 		stub("storage/raft/autopilot/state", logical.ReadOperation),
@@ -121,7 +128,8 @@ func (c *fakeController) Status(_ context.Context, mode replication.Mode) (*Mode
 	return &ModeStatus{Role: c.roles[mode]}, c.err
 }
 
-func (c *fakeController) EnablePrimary(context.Context, replication.Mode, replication.EnablePrimaryRequest) ([]string, error) {
+func (c *fakeController) EnablePrimary(context.Context, replication.Mode, replication.EnablePrimaryRequest) ([]string,
+	error) {
 	return c.did("enable-primary")
 }
 
@@ -133,18 +141,21 @@ func (c *fakeController) DisablePrimary(context.Context, replication.Mode) ([]st
 	return c.did("disable-primary")
 }
 
-func (c *fakeController) SecondaryToken(_ context.Context, _ replication.Mode, req replication.SecondaryTokenRequest) (*activation.Payload, []string, error) {
+func (c *fakeController) SecondaryToken(_ context.Context, _ replication.Mode, req replication.SecondaryTokenRequest) (
+	*activation.Payload, []string, error) {
 	c.token = req
 	warnings, err := c.did("secondary-token")
 	return &activation.Payload{ClusterID: "set", Bundle: []byte("bundle"), PairingKey: make([]byte, 32)}, warnings, err
 }
 
-func (c *fakeController) RevokeSecondary(context.Context, replication.Mode, replication.RevokeSecondaryRequest) ([]string, error) {
+func (c *fakeController) RevokeSecondary(context.Context, replication.Mode, replication.RevokeSecondaryRequest) (
+	[]string, error) {
 	_, err := c.did("revoke")
 	return nil, err
 }
 
-func (c *fakeController) EnableSecondary(_ context.Context, _ replication.Mode, p *activation.Payload) ([]string, error) {
+func (c *fakeController) EnableSecondary(_ context.Context, _ replication.Mode, p *activation.Payload) ([]string,
+	error) {
 	c.joined = p
 	return c.did("enable-secondary")
 }
@@ -158,7 +169,8 @@ func (c *fakeController) DisableSecondary(context.Context, replication.Mode, Con
 	return c.did("disable-secondary")
 }
 
-func (c *fakeController) UpdatePrimary(_ context.Context, _ replication.Mode, req UpdatePrimaryRequest) ([]string, error) {
+func (c *fakeController) UpdatePrimary(_ context.Context, _ replication.Mode, req UpdatePrimaryRequest) ([]string,
+	error) {
 	c.update = req
 	return c.did("update-primary")
 }
@@ -229,7 +241,8 @@ type fakeActivations struct {
 	err      error
 }
 
-func (f *fakeActivations) Fetch(_ context.Context, req activation.Request) (*activation.Payload, []string, bool, error) {
+func (f *fakeActivations) Fetch(_ context.Context, req activation.Request) (*activation.Payload, []string, bool,
+	error) {
 	f.requests = append(f.requests, req)
 	if f.err != nil {
 		return nil, nil, f.spent, f.err
@@ -253,14 +266,16 @@ const reader = "reader"
 
 func decorated(t *testing.T, dr replication.Role) *fixture {
 	f := &fixture{
-		Backend:     systemBackend(),
-		controller:  &fakeController{roles: map[replication.Mode]replication.Role{replication.DR: dr}, filters: map[string]filter.Rule{}},
+		Backend: systemBackend(),
+		controller: &fakeController{roles: map[replication.Mode]replication.Role{replication.DR: dr},
+			filters: map[string]filter.Rule{}},
 		tokens:      new(fakeTokens),
 		activations: new(fakeActivations),
 		catalog:     &fakeCatalog{plugins: map[string]Plugin{}},
 		token:       reader,
 	}
-	require.NoError(t, Decorate(f.Backend, Options{Controller: f.controller, Filters: f.controller, Tokens: f.tokens, Activations: f.activations, Catalog: f.catalog, MayRead: f.mayRead}))
+	require.NoError(t, Decorate(f.Backend, Options{Controller: f.controller, Filters: f.controller, Tokens: f.tokens,
+		Activations: f.activations, Catalog: f.catalog, MayRead: f.mayRead}))
 	return f
 }
 
@@ -270,7 +285,8 @@ func (f *fixture) mayRead(_ context.Context, req *logical.Request) bool {
 }
 
 // do sends a request as the core would, and returns what HTTP would answer.
-func (f *fixture) do(_ *testing.T, op logical.Operation, path string, data map[string]any) (*logical.Response, int, error) {
+func (f *fixture) do(_ *testing.T, op logical.Operation, path string, data map[string]any) (*logical.Response, int,
+	error) {
 	req := &logical.Request{Operation: op, Path: path, Data: data, ClientToken: f.token}
 	resp, err := f.HandleRequest(context.Background(), req)
 	status := http.StatusOK

@@ -13,7 +13,8 @@ import (
 func TestReindex(t *testing.T) {
 	t.Parallel()
 	f := decorated(t, replication.Primary)
-	f.controller.roles = map[replication.Mode]replication.Role{replication.DR: replication.Primary, replication.Performance: replication.Secondary}
+	f.controller.roles = map[replication.Mode]replication.Role{replication.DR: replication.Primary,
+		replication.Performance: replication.Secondary}
 	for path, want := range map[string][]string{
 		"replication/reindex":                  {"reindex-dr-true", "reindex-performance-true"},
 		"replication/dr/reindex":               {"reindex-dr-true"},

@@ -91,7 +91,10 @@ func secondaryID(id string) error {
 	if id == "" {
 		return invalid("id is missing: give the secondary a name that is unique at this primary")
 	}
-	if len(id) > 128 || strings.IndexFunc(id, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) >= 0 {
+	if len(id) > 128 || strings.IndexFunc(id, func(r rune) bool {
+		return !unicode.IsPrint(r) ||
+			r == unicode.ReplacementChar
+	}) >= 0 {
 		return invalid("id has to be 1 to 128 printable characters")
 	}
 	return nil

@@ -44,17 +44,23 @@ func (h filterHandlers) paths() []*framework.Path {
 	choice := &framework.Path{
 		Pattern: "replication/performance/primary/paths-filter/" + framework.GenericNameRegex("id"),
 		Fields: map[string]*framework.FieldSchema{
-			"id":    id["id"],
-			"mode":  {Type: framework.TypeString, Default: filter.Allow, Description: `"allow" sends the given paths alone, "deny" everything but them.`},
+			"id": id["id"],
+			"mode": {Type: framework.TypeString, Default: filter.Allow,
+				Description: `"allow" sends the given paths alone, "deny" everything but them.`},
 			"paths": {Type: framework.TypeCommaStringSlice, Description: `Paths of mounts, such as "secret/" or "auth/ldap/".`},
 		},
-		HelpSynopsis:    "Choose which mounts a performance secondary gets.",
-		HelpDescription: "What becomes filtered disappears from the secondary; what is allowed again is copied to it. System mounts cannot be filtered, and local mounts never leave.",
-		DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: "replication", OperationSuffix: "performance-paths-filter"},
+		HelpSynopsis: "Choose which mounts a performance secondary gets.",
+		HelpDescription: "What becomes filtered disappears from the secondary; what is allowed again is copied to it. " +
+			"System mounts cannot be filtered, and local mounts never leave.",
+		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: "replication",
+			OperationSuffix: "performance-paths-filter"},
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.ReadOperation:   &framework.PathOperation{Callback: h.onPrimary(h.read), Summary: "Read the filter of a performance secondary."},
-			logical.UpdateOperation: &framework.PathOperation{Callback: h.onPrimary(h.write), Summary: "Set the filter of a performance secondary."},
-			logical.DeleteOperation: &framework.PathOperation{Callback: h.onPrimary(h.remove), Summary: "Remove the filter of a performance secondary."},
+			logical.ReadOperation: &framework.PathOperation{Callback: h.onPrimary(h.read),
+				Summary: "Read the filter of a performance secondary."},
+			logical.UpdateOperation: &framework.PathOperation{Callback: h.onPrimary(h.write),
+				Summary: "Set the filter of a performance secondary."},
+			logical.DeleteOperation: &framework.PathOperation{Callback: h.onPrimary(h.remove),
+				Summary: "Remove the filter of a performance secondary."},
 		},
 	}
 	list := []*framework.Path{choice}
@@ -83,7 +89,8 @@ func (h filterHandlers) onPrimary(next call) framework.OperationFunc {
 	}
 }
 
-func (h filterHandlers) read(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+func (h filterHandlers) read(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
+	error) {
 	f, err := h.filters.PathsFilter(ctx, d.Get("id").(string))
 	if err != nil || f == nil {
 		return nil, coded(err)
@@ -91,7 +98,8 @@ func (h filterHandlers) read(ctx context.Context, _ *logical.Request, d *framewo
 	return &logical.Response{Data: map[string]any{"mode": f.Mode, "paths": texts(f.Paths)}}, nil
 }
 
-func (h filterHandlers) write(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+func (h filterHandlers) write(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
+	error) {
 	f := filter.Rule{Mode: d.Get("mode").(string)}
 	if f.Mode != filter.Allow && f.Mode != filter.Deny {
 		return nil, coded(invalid("mode has to be %q or %q: nothing was changed", filter.Allow, filter.Deny))
@@ -108,7 +116,8 @@ func (h filterHandlers) write(ctx context.Context, _ *logical.Request, d *framew
 	return nil, coded(h.filters.SetPathsFilter(ctx, d.Get("id").(string), f))
 }
 
-func (h filterHandlers) remove(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+func (h filterHandlers) remove(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
+	error) {
 	return nil, coded(h.filters.DeletePathsFilter(ctx, d.Get("id").(string)))
 }
 
@@ -122,6 +131,7 @@ func (h filterHandlers) dynamic(side replication.Role) call {
 			return nil, coded(err)
 		}
 		// The community server has the root namespace alone.
-		return &logical.Response{Data: map[string]any{"dynamic_filtered_mounts": texts(mounts), "dynamic_filtered_namespaces": []string{}}}, nil
+		return &logical.Response{Data: map[string]any{"dynamic_filtered_mounts": texts(mounts),
+			"dynamic_filtered_namespaces": []string{}}}, nil
 	}
 }

@@ -14,15 +14,18 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-const warnReindexing = "The index of the replicated content is being computed anew from the storage: the status shows how far it is."
+const warnReindexing = "The index of the replicated content is being computed anew from the storage: the status " +
+	"shows how far it is."
 
 // reindexFields are the documented fields. They change nothing: the stored index is written
 // by itself, and the index is always computed key by key.
 func reindexFields(more map[string]*framework.FieldSchema) map[string]*framework.FieldSchema {
 	fields := map[string]*framework.FieldSchema{
-		"diff":       {Type: framework.TypeBool, Description: "Compare key by key. This is always done."},
-		"force":      {Type: framework.TypeBool, Description: "Forget the present index at once, in place of replacing it when the new one is complete."},
-		"skip_flush": {Type: framework.TypeBool, Description: "Accepted and without effect: the index is stored by itself, in the background."},
+		"diff": {Type: framework.TypeBool, Description: "Compare key by key. This is always done."},
+		"force": {Type: framework.TypeBool, Description: "Forget the present index at once, in place of replacing it " +
+			"when the new one is complete."},
+		"skip_flush": {Type: framework.TypeBool, Description: "Accepted and without effect: the index is stored by itself, " +
+			"in the background."},
 	}
 	for name, f := range more {
 		fields[name] = f
@@ -56,10 +59,12 @@ func (h *handlers) addedIndexPaths() []*framework.Path {
 	list := []endpoint{
 		{
 			pattern: "replication/merkle-check", op: logical.UpdateOperation, verb: "check", noun: "merkle",
-			synopsis: "Compare the index of the replicated content with the storage, of each mode.", handle: indexes.checkIndex(both...),
+			synopsis: "Compare the index of the replicated content with the storage, of each mode.",
+			handle:   indexes.checkIndex(both...),
 		},
 		{
-			pattern: "replication/dr/secondary/merkle-check", op: logical.UpdateOperation, verb: "check", noun: "dr-secondary-merkle",
+			pattern: "replication/dr/secondary/merkle-check", op: logical.UpdateOperation, verb: "check",
+			noun:     "dr-secondary-merkle",
 			synopsis: "Compare the index of the content of this DR secondary with the storage.",
 			fields:   map[string]*framework.FieldSchema{tokenField: operationTokenField},
 			handle:   h.authorized(replication.DR, indexes.checkIndex(replication.DR)),
@@ -73,7 +78,8 @@ func (h *handlers) addedIndexPaths() []*framework.Path {
 			fields:   reindexFields(nil), handle: indexes.reindex(mode),
 		}, endpoint{
 			pattern: "replication/" + name + "/merkle-check", op: logical.UpdateOperation, verb: "check", noun: name + "-merkle",
-			synopsis: "Compare the index of the content of " + modeName(mode) + " replication with the storage.", handle: indexes.checkIndex(mode),
+			synopsis: "Compare the index of the content of " + modeName(mode) + " replication with the storage.",
+			handle:   indexes.checkIndex(mode),
 		})
 	}
 	return paths(list)

@@ -15,9 +15,12 @@ import (
 
 // Warnings in Vault's words.
 const (
-	warnPrimaryEnabled = "This cluster is being enabled as a primary for replication. Vault will be unavailable for a brief period and will resume service shortly."
-	warnDemoted        = "This cluster is being demoted to a replication secondary. Vault will be unavailable for a brief period and will resume service shortly."
-	warnDisabled       = "This cluster is having replication disabled. Vault will be unavailable for a brief period and will resume service shortly."
+	warnPrimaryEnabled = "This cluster is being enabled as a primary for replication. Vault will be unavailable for a " +
+		"brief period and will resume service shortly."
+	warnDemoted = "This cluster is being demoted to a replication secondary. Vault will be unavailable for a " +
+		"brief period and will resume service shortly."
+	warnDisabled = "This cluster is having replication disabled. Vault will be unavailable for a brief period and " +
+		"will resume service shortly."
 )
 
 // defaultTokenTTL is how long an activation token can be used, in seconds.
@@ -58,15 +61,17 @@ func (h *handlers) primaryPathsOf(f family) []*framework.Path {
 			pattern: f.prefix + "primary/enable", op: logical.UpdateOperation, verb: "enable", noun: f.noun + "primary",
 			synopsis: "Enable " + name + " replication as a primary.",
 			fields: map[string]*framework.FieldSchema{
-				"primary_cluster_addr": text("Cluster address to hand to secondaries, for a load balancer in front of the cluster port. The node's own cluster address by default."),
+				"primary_cluster_addr": text("Cluster address to hand to secondaries, for a load balancer in front of the " +
+					"cluster port. The node's own cluster address by default."),
 			},
 			handle: h.enablePrimary(mode),
 		},
 		{
 			pattern: f.prefix + "primary/demote", op: logical.UpdateOperation, verb: "demote", noun: f.noun + "primary",
-			synopsis:    "Make this " + name + " primary a secondary without a primary.",
-			description: "The cluster keeps its replication set and can join its successor with update-primary, without a new copy.",
-			handle:      h.leavePrimary(mode, h.Controller.DemotePrimary, warnDemoted),
+			synopsis: "Make this " + name + " primary a secondary without a primary.",
+			description: "The cluster keeps its replication set and can join its successor with update-primary, without a new " +
+				"copy.",
+			handle: h.leavePrimary(mode, h.Controller.DemotePrimary, warnDemoted),
 		},
 		{
 			pattern: f.prefix + "primary/disable", op: logical.UpdateOperation, verb: "disable", noun: f.noun + "primary",
@@ -75,18 +80,23 @@ func (h *handlers) primaryPathsOf(f family) []*framework.Path {
 			handle:      h.leavePrimary(mode, h.Controller.DisablePrimary, warnDisabled),
 		},
 		{
-			pattern: f.prefix + "primary/secondary-token", op: logical.UpdateOperation, verb: "generate", noun: f.noun + "secondary-token",
-			synopsis:    "Register a " + name + " secondary and make its activation token.",
-			description: "The answer is always response-wrapped. The token in wrap_info can be used once, by secondary/enable or secondary/update-primary, and is to be treated like a root token.",
+			pattern: f.prefix + "primary/secondary-token", op: logical.UpdateOperation, verb: "generate",
+			noun:     f.noun + "secondary-token",
+			synopsis: "Register a " + name + " secondary and make its activation token.",
+			description: "The answer is always response-wrapped. The token in wrap_info can be used once, by secondary/enable " +
+				"or secondary/update-primary, and is to be treated like a root token.",
 			fields: map[string]*framework.FieldSchema{
-				"id":                   {Type: framework.TypeString, Description: "Name of the secondary, unique at this primary.", Required: true},
-				"ttl":                  {Type: framework.TypeDurationSecond, Default: defaultTokenTTL, Description: "How long the activation token can be used."},
+				"id": {Type: framework.TypeString, Description: "Name of the secondary, unique at this primary.",
+					Required: true},
+				"ttl": {Type: framework.TypeDurationSecond, Default: defaultTokenTTL,
+					Description: "How long the activation token can be used."},
 				"secondary_public_key": text("Not supported: the activation is response-wrapped always."),
 			},
 			handle: h.secondaryToken(mode),
 		},
 		{
-			pattern: f.prefix + "primary/revoke-secondary", op: logical.UpdateOperation, verb: "revoke", noun: f.noun + "secondary",
+			pattern: f.prefix + "primary/revoke-secondary", op: logical.UpdateOperation, verb: "revoke",
+			noun:     f.noun + "secondary",
 			synopsis: "Cut off a " + name + " secondary for ever.",
 			fields: map[string]*framework.FieldSchema{
 				"id": {Type: framework.TypeString, Description: "Name of the secondary.", Required: true},
@@ -114,7 +124,8 @@ func (h *handlers) enablePrimary(mode replication.Mode) call {
 }
 
 // leavePrimary is demote and disable.
-func (h *handlers) leavePrimary(mode replication.Mode, leave func(context.Context, replication.Mode) ([]string, error), warning string) call {
+func (h *handlers) leavePrimary(mode replication.Mode, leave func(context.Context, replication.Mode) ([]string, error),
+	warning string) call {
 	return func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
 		if err := h.requireRole(mode, replication.Primary); err != nil {
 			return nil, coded(err)
@@ -138,7 +149,8 @@ func (h *handlers) secondaryToken(mode replication.Mode) call {
 			return nil, coded(invalid("ttl has to be longer than nothing: leave it out for 30 minutes"))
 		}
 		if d.Get("secondary_public_key").(string) != "" {
-			return nil, coded(invalid("secondary_public_key is not supported yet: leave it out, and let the secondary reach this cluster's API to fetch its activation"))
+			return nil, coded(invalid("secondary_public_key is not supported yet: leave it out, and let the secondary reach " +
+				"this cluster's API to fetch its activation"))
 		}
 		if err := h.requireRole(mode, replication.Primary); err != nil {
 			return nil, coded(err)
@@ -148,7 +160,8 @@ func (h *handlers) secondaryToken(mode replication.Mode) call {
 			return nil, coded(err)
 		}
 		if payload == nil {
-			return nil, coded(replication.Errorf(replication.Internal, "no activation was made for the secondary: see the server's log"))
+			return nil, coded(replication.Errorf(replication.Internal, "no activation was made for the secondary: see the "+
+				"server's log"))
 		}
 		payload.Mode, payload.ID = mode, id
 		data, err := payload.Seal()
@@ -185,7 +198,8 @@ func (h *handlers) revokeSecondary(mode replication.Mode) call {
 }
 
 // recoverAll is for every mode that is enabled.
-func (h *handlers) recoverAll(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+func (h *handlers) recoverAll(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response,
+	error) {
 	var more []string
 	enabled := false
 	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {

@@ -15,11 +15,14 @@ import (
 )
 
 const (
-	warnSecondaryEnabled = "Vault has successfully found secondary information; it may take a while to perform setup tasks. Vault will be unavailable until these tasks and initial sync complete."
-	warnPromoted         = "This cluster is being promoted to a replication primary. Vault will be unavailable for a brief period and will resume service shortly."
-	warnRepointed        = "This cluster is being connected to the primary that was given. See the status for when it has caught up."
-	warnDetached         = "This cluster has forgotten its primary and stays a secondary. Give it one with update-primary."
-	warnRecovering       = "The replication sessions of this cluster are being begun anew. See the status for their state."
+	warnSecondaryEnabled = "Vault has successfully found secondary information; it may take a while to perform setup " +
+		"tasks. Vault will be unavailable until these tasks and initial sync complete."
+	warnPromoted = "This cluster is being promoted to a replication primary. Vault will be unavailable for a " +
+		"brief period and will resume service shortly."
+	warnRepointed = "This cluster is being connected to the primary that was given. See the status for when it " +
+		"has caught up."
+	warnDetached   = "This cluster has forgotten its primary and stays a secondary. Give it one with update-primary."
+	warnRecovering = "The replication sessions of this cluster are being begun anew. See the status for their state."
 )
 
 const tokenField = operationtoken.Field
@@ -40,8 +43,9 @@ func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 	source := map[string]*framework.FieldSchema{
 		"token":            text("Activation token that secondary-token returned on the primary."),
 		"primary_api_addr": text("API address of the primary, in place of the one in the token."),
-		"ca_file":          text("File on this node with the PEM certificate of the CA of the primary's API address. The system's CAs by default."),
-		"ca_path":          text("Directory on this node with such files."),
+		"ca_file": text("File on this node with the PEM certificate of the CA of the primary's API address. The " +
+			"system's CAs by default."),
+		"ca_path": text("Directory on this node with such files."),
 	}
 	withToken := func(more map[string]*framework.FieldSchema) map[string]*framework.FieldSchema {
 		fields := map[string]*framework.FieldSchema{}
@@ -64,7 +68,8 @@ func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 			synopsis: "Make this " + name + " secondary the primary.",
 			fields: withToken(map[string]*framework.FieldSchema{
 				"primary_cluster_addr": text("Cluster address to hand to secondaries. The node's own cluster address by default."),
-				"force":                {Type: framework.TypeBool, Description: "Promote although the content is not consistent, or the primary is alive; data may be lost."},
+				"force": {Type: framework.TypeBool, Description: "Promote although the content is not consistent, " +
+					"or the primary is alive; data may be lost."},
 			}),
 			handle: h.promote(mode),
 		},
@@ -76,12 +81,15 @@ func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 			handle:      h.disableSecondary(mode),
 		},
 		{
-			pattern: f.prefix + "secondary/update-primary", op: logical.UpdateOperation, verb: "update", noun: f.noun + "secondary-primary",
-			synopsis:    "Give this " + name + " secondary another primary of its set.",
-			description: "With a token, new credentials are fetched; with update_primary_addrs the ones it has are used; with neither the primary is forgotten. No data is wiped.",
+			pattern: f.prefix + "secondary/update-primary", op: logical.UpdateOperation, verb: "update",
+			noun:     f.noun + "secondary-primary",
+			synopsis: "Give this " + name + " secondary another primary of its set.",
+			description: "With a token, new credentials are fetched; with update_primary_addrs the ones it has are used; with " +
+				"neither the primary is forgotten. No data is wiped.",
 			fields: func() map[string]*framework.FieldSchema {
 				fields := withToken(source)
-				fields["update_primary_addrs"] = &framework.FieldSchema{Type: framework.TypeCommaStringSlice, Description: "Cluster addresses to try in order. Not together with token."}
+				fields["update_primary_addrs"] = &framework.FieldSchema{Type: framework.TypeCommaStringSlice,
+					Description: "Cluster addresses to try in order. Not together with token."}
 				return fields
 			}(),
 			handle: h.updatePrimary(mode),
@@ -89,7 +97,8 @@ func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 	})
 }
 
-var operationTokenField = &framework.FieldSchema{Type: framework.TypeString, Description: "DR operation token that authorizes this request.", Required: true}
+var operationTokenField = &framework.FieldSchema{Type: framework.TypeString,
+	Description: "DR operation token that authorizes this request.", Required: true}
 
 // drSecondaryPaths are those of a DR secondary alone.
 func (h *handlers) drSecondaryPaths() []*framework.Path {
@@ -103,7 +112,8 @@ func (h *handlers) drSecondaryPaths() []*framework.Path {
 			handle:   h.recoverSecondary(mode),
 		},
 		{
-			pattern: "replication/dr/secondary/operation-token/delete", op: logical.UpdateOperation, verb: "delete", noun: "dr-operation-token",
+			pattern: "replication/dr/secondary/operation-token/delete", op: logical.UpdateOperation, verb: "delete",
+			noun:     "dr-operation-token",
 			synopsis: "Delete a DR operation token that was generated here.",
 			fields:   fields,
 			handle:   h.deleteToken(mode),
@@ -135,7 +145,8 @@ func (h *handlers) enableSecondary(mode replication.Mode) call {
 }
 
 func (h *handlers) updatePrimary(mode replication.Mode) call {
-	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
+		error) {
 		addrs := d.Get("update_primary_addrs").([]string)
 		token := d.Get("token").(string)
 		if token != "" && len(addrs) > 0 {
@@ -172,7 +183,8 @@ func (h *handlers) updatePrimary(mode replication.Mode) call {
 }
 
 func (h *handlers) promote(mode replication.Mode) call {
-	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
+		error) {
 		addr := d.Get("primary_cluster_addr").(string)
 		if err := clusterAddr("primary_cluster_addr", addr); err != nil {
 			return nil, coded(err)
@@ -189,7 +201,8 @@ func (h *handlers) promote(mode replication.Mode) call {
 }
 
 func (h *handlers) disableSecondary(mode replication.Mode) call {
-	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
+		error) {
 		more, err := h.Controller.DisableSecondary(ctx, mode, h.consume(mode, d))
 		if err != nil {
 			return nil, coded(err)
@@ -199,7 +212,8 @@ func (h *handlers) disableSecondary(mode replication.Mode) call {
 }
 
 func (h *handlers) recoverSecondary(mode replication.Mode) call {
-	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response,
+		error) {
 		more, err := h.Controller.Recover(ctx, mode)
 		if err != nil {
 			return nil, coded(err)
@@ -209,7 +223,8 @@ func (h *handlers) recoverSecondary(mode replication.Mode) call {
 }
 
 func (h *handlers) deleteToken(mode replication.Mode) call {
-	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
+		error) {
 		token := d.Get(tokenField).(string)
 		if !operationtoken.Generated(token) {
 			return nil, coded(invalid("a batch token cannot be deleted: it ends with its TTL"))

@@ -35,7 +35,8 @@ func (h *handlers) statusPaths() []*framework.Path {
 	})
 }
 
-func (h *handlers) readStatus(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+func (h *handlers) readStatus(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response,
+	error) {
 	if statusDisabled(ctx) {
 		return nil, logical.ErrUnsupportedPath
 	}
@@ -76,19 +77,26 @@ func statusDisabled(ctx context.Context) bool {
 
 func statusFields() map[string]*framework.FieldSchema {
 	fields := map[string]*framework.FieldSchema{
-		"mode":                  {Type: framework.TypeString, Description: "disabled, bootstrapping, primary or secondary.", Required: true},
+		"mode": {Type: framework.TypeString, Description: "disabled, bootstrapping, primary or secondary.",
+			Required: true},
 		"corrupted_merkle_tree": {Type: framework.TypeBool, Description: "Result of the last check."},
-		"consistent":            {Type: framework.TypeBool, Description: "On a secondary: whether the content is exactly that of the primary at last_remote_wal."},
-		"reindex_in_progress":   {Type: framework.TypeBool, Description: "True while the index is computed anew."},
-		"merkle_sync_progress":  {Type: framework.TypeMap, Description: "sync_progress and sync_total_keys of a copy under way."},
+		"consistent": {Type: framework.TypeBool, Description: "On a secondary: whether the content is exactly " +
+			"that of the primary at last_remote_wal."},
+		"reindex_in_progress": {Type: framework.TypeBool, Description: "True while the index is computed anew."},
+		"merkle_sync_progress": {Type: framework.TypeMap, Description: "sync_progress and sync_total_keys of a copy under " +
+			"way."},
 	}
-	for _, name := range []string{"cluster_id", "merkle_root", "primary_cluster_addr", "state", "last_error", "last_corruption_check_epoch", "last_reindex_epoch", "secondary_id", "last_start", "connection_state", "reindex_stage"} {
+	for _, name := range []string{"cluster_id", "merkle_root", "primary_cluster_addr", "state", "last_error",
+		"last_corruption_check_epoch", "last_reindex_epoch", "secondary_id", "last_start", "connection_state",
+		"reindex_stage"} {
 		fields[name] = &framework.FieldSchema{Type: framework.TypeString}
 	}
-	for _, name := range []string{"last_wal", "last_dr_wal", "last_performance_wal", "last_remote_wal", "consistent_from_wal", "ssct_generation_counter", "reindex_building_progress", "reindex_building_total"} {
+	for _, name := range []string{"last_wal", "last_dr_wal", "last_performance_wal", "last_remote_wal",
+		"consistent_from_wal", "ssct_generation_counter", "reindex_building_progress", "reindex_building_total"} {
 		fields[name] = &framework.FieldSchema{Type: framework.TypeInt64}
 	}
-	for _, name := range []string{"known_secondaries", "known_primary_cluster_addrs", "known_failover_cluster_addrs", "lacks"} {
+	for _, name := range []string{"known_secondaries", "known_primary_cluster_addrs", "known_failover_cluster_addrs",
+		"lacks"} {
 		fields[name] = &framework.FieldSchema{Type: framework.TypeStringSlice}
 	}
 	for _, name := range []string{"secondaries", "primaries", "slots"} {

@@ -40,7 +40,8 @@ func TestPerformancePaths(t *testing.T) {
 		}
 		require.Nil(t, f.controller.promote.Consume)
 		require.Empty(t, f.tokens.paths, "a DR operation token was asked for")
-		require.Equal(t, []string{"enable-primary", "secondary-token", "revoke", "demote", "disable-primary", "update-primary", "promote", "disable-secondary"}, f.controller.calls)
+		require.Equal(t, []string{"enable-primary", "secondary-token", "revoke", "demote", "disable-primary",
+			"update-primary", "promote", "disable-secondary"}, f.controller.calls)
 	}
 }
 

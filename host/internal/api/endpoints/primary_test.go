@@ -17,9 +17,12 @@ import (
 func TestPrimaryWarnings(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
-		"enable":  "This cluster is being enabled as a primary for replication. Vault will be unavailable for a brief period and will resume service shortly.",
-		"demote":  "This cluster is being demoted to a replication secondary. Vault will be unavailable for a brief period and will resume service shortly.",
-		"disable": "This cluster is having replication disabled. Vault will be unavailable for a brief period and will resume service shortly.",
+		"enable": "This cluster is being enabled as a primary for replication. Vault will be unavailable for a brief " +
+			"period and will resume service shortly.",
+		"demote": "This cluster is being demoted to a replication secondary. Vault will be unavailable for a brief period " +
+			"and will resume service shortly.",
+		"disable": "This cluster is having replication disabled. Vault will be unavailable for a brief period and will " +
+			"resume service shortly.",
 	} {
 		role := replication.Primary
 		if path == "enable" {
@@ -38,9 +41,12 @@ func TestRolesDecide(t *testing.T) {
 	t.Parallel()
 	all := []replication.Role{replication.Disabled, replication.Primary, replication.Secondary, replication.Bootstrapping}
 	for path, allowed := range map[string][]replication.Role{
-		"primary/enable": {replication.Disabled}, "primary/demote": {replication.Primary}, "primary/disable": {replication.Primary},
-		"primary/secondary-token": {replication.Primary}, "primary/revoke-secondary": {replication.Primary}, "secondary/enable": {replication.Disabled},
-		"secondary/promote": all[2:], "secondary/disable": all[2:], "secondary/recover": all[2:], "secondary/update-primary": all[2:],
+		"primary/enable": {replication.Disabled}, "primary/demote": {replication.Primary},
+		"primary/disable":         {replication.Primary},
+		"primary/secondary-token": {replication.Primary}, "primary/revoke-secondary": {replication.Primary},
+		"secondary/enable":  {replication.Disabled},
+		"secondary/promote": all[2:], "secondary/disable": all[2:], "secondary/recover": all[2:],
+		"secondary/update-primary": all[2:],
 	} {
 		for _, role := range all {
 			f := decorated(t, role)
@@ -113,7 +119,8 @@ func TestErrorsHaveTheStatusOfTheirKind(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[replication.Kind]int{
 		replication.InvalidInput: 400, replication.Denied: 403, replication.NotFound: 404, replication.Unavailable: 503,
-		replication.Unreachable: 502, replication.Uncertain: 409, replication.Internal: 500, replication.StorageFailed: 500, replication.PositionLost: 500,
+		replication.Unreachable: 502, replication.Uncertain: 409, replication.Internal: 500, replication.StorageFailed: 500,
+		replication.PositionLost: 500,
 	} {
 		f := decorated(t, replication.Primary)
 		f.controller.err = replication.Errorf(kind, "one sentence")
@@ -129,8 +136,10 @@ func TestErrorsHaveTheStatusOfTheirKind(t *testing.T) {
 func TestClusterAddresses(t *testing.T) {
 	t.Parallel()
 	for addr, ok := range map[string]bool{
-		"": true, "https://lb.example.com:8201": true, "https://lb.example.com:8201/": true, "10.0.0.1:8201": true, "https://[::1]:8201": true,
-		"http://lb:8201": false, "https://lb": false, "lb": false, ":8201": false, "https://u:p@lb:8201": false, "https://lb:8201/x": false, "lb:": false,
+		"": true, "https://lb.example.com:8201": true, "https://lb.example.com:8201/": true, "10.0.0.1:8201": true,
+		"https://[::1]:8201": true,
+		"http://lb:8201":     false, "https://lb": false, "lb": false, ":8201": false, "https://u:p@lb:8201": false,
+		"https://lb:8201/x": false, "lb:": false,
 	} {
 		f := decorated(t, replication.Disabled)
 		_, status, err := f.update(t, "replication/dr/primary/enable", map[string]any{"primary_cluster_addr": addr})

@@ -15,13 +15,16 @@ import (
 func TestEnableSecondary(t *testing.T) {
 	t.Parallel()
 	f := decorated(t, replication.Disabled)
-	resp, _, err := f.update(t, "replication/dr/secondary/enable", map[string]any{"token": "t", "primary_api_addr": "https://a:8200", "ca_file": "f", "ca_path": "p"})
+	resp, _, err := f.update(t, "replication/dr/secondary/enable",
+		map[string]any{"token": "t", "primary_api_addr": "https://a:8200", "ca_file": "f", "ca_path": "p"})
 	require.NoError(t, err)
-	require.Equal(t, []activation.Request{{Mode: replication.DR, Token: "t", PrimaryAPIAddr: "https://a:8200", CAFile: "f", CAPath: "p"}}, f.activations.requests)
+	require.Equal(t, []activation.Request{{Mode: replication.DR, Token: "t", PrimaryAPIAddr: "https://a:8200", CAFile: "f",
+		CAPath: "p"}}, f.activations.requests)
 	require.Equal(t, "dr-b", f.controller.joined.ID)
 	require.Nil(t, resp.Data)
 	require.Equal(t, []string{
-		"Vault has successfully found secondary information; it may take a while to perform setup tasks. Vault will be unavailable until these tasks and initial sync complete.",
+		"Vault has successfully found secondary information; it may take a while to perform setup tasks. Vault will be " +
+			"unavailable until these tasks and initial sync complete.",
 		"about the address", "more about enable-secondary",
 	}, resp.Warnings)
 }
@@ -80,10 +83,13 @@ func TestSecondaryOperationsNeedTheToken(t *testing.T) {
 func TestPromote(t *testing.T) {
 	t.Parallel()
 	f := decorated(t, replication.Secondary)
-	resp, _, err := f.update(t, "replication/dr/secondary/promote", map[string]any{"dr_operation_token": "dro.good", "force": true, "primary_cluster_addr": "https://lb:8201"})
+	resp, _, err := f.update(t, "replication/dr/secondary/promote", map[string]any{"dr_operation_token": "dro.good",
+		"force": true, "primary_cluster_addr": "https://lb:8201"})
 	require.NoError(t, err)
-	require.Equal(t, "This cluster is being promoted to a replication primary. Vault will be unavailable for a brief period and will resume service shortly.", resp.Warnings[0])
-	require.Equal(t, replication.PromoteSecondaryRequest{Force: true, PrimaryClusterAddr: "https://lb:8201"}, f.controller.promote.PromoteSecondaryRequest)
+	require.Equal(t, "This cluster is being promoted to a replication primary. Vault will be unavailable for a brief "+
+		"period and will resume service shortly.", resp.Warnings[0])
+	require.Equal(t, replication.PromoteSecondaryRequest{Force: true, PrimaryClusterAddr: "https://lb:8201"},
+		f.controller.promote.PromoteSecondaryRequest)
 	require.Empty(t, f.tokens.consumed, "the controller consumes the token when the promotion is certain")
 	require.NoError(t, f.controller.promote.Consume(context.Background()))
 	require.Equal(t, []string{"dro.good"}, f.tokens.consumed)
@@ -99,7 +105,8 @@ func TestUpdatePrimary(t *testing.T) {
 	require.Contains(t, resp.Warnings, "about the address")
 
 	f = decorated(t, replication.Secondary)
-	_, _, err = f.update(t, path, map[string]any{"dr_operation_token": "dro.good", "update_primary_addrs": "https://a:8201,https://b:8201"})
+	_, _, err = f.update(t, path, map[string]any{"dr_operation_token": "dro.good",
+		"update_primary_addrs": "https://a:8201,https://b:8201"})
 	require.NoError(t, err)
 	require.Equal(t, UpdatePrimaryRequest{Addrs: []string{"https://a:8201", "https://b:8201"}}, f.controller.update)
 	require.Empty(t, f.activations.requests)
@@ -126,12 +133,14 @@ func TestUpdatePrimary(t *testing.T) {
 func TestDeleteOperationToken(t *testing.T) {
 	t.Parallel()
 	f := decorated(t, replication.Secondary)
-	resp, status, err := f.update(t, "replication/dr/secondary/operation-token/delete", map[string]any{"dr_operation_token": "dro.good"})
+	resp, status, err := f.update(t, "replication/dr/secondary/operation-token/delete",
+		map[string]any{"dr_operation_token": "dro.good"})
 	require.NoError(t, err)
 	require.Nil(t, resp)
 	require.Equal(t, 200, status)
 	require.Equal(t, []string{"dro.good"}, f.tokens.consumed)
-	_, status, err = f.update(t, "replication/dr/secondary/operation-token/delete", map[string]any{"dr_operation_token": "hvb.good"})
+	_, status, err = f.update(t, "replication/dr/secondary/operation-token/delete",
+		map[string]any{"dr_operation_token": "hvb.good"})
 	require.Equal(t, 400, status)
 	require.ErrorContains(t, err, "batch token")
 }

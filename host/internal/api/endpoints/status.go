@@ -78,7 +78,8 @@ func slots(list []Slot) []map[string]any {
 	out := make([]map[string]any, 0, len(list))
 	for _, s := range list {
 		m := map[string]any{
-			"id": s.ID, "state": s.State, "retained_bytes": s.RetainedBytes, "retained_age_seconds": int64(s.RetainedAge.Seconds()),
+			"id": s.ID, "state": s.State, "retained_bytes": s.RetainedBytes,
+			"retained_age_seconds": int64(s.RetainedAge.Seconds()),
 		}
 		if s.Reason != "" {
 			m["reason"] = s.Reason
@@ -123,7 +124,8 @@ func lacks(list []string, d details) []string {
 	if d == shown {
 		return list
 	}
-	return []string{"something of the primary is missing here: the log of the active node says what, and so does this field to a token that may read this path"}
+	return []string{"something of the primary is missing here: the log of the active node says what, and so does this " +
+		"field to a token that may read this path"}
 }
 
 func peers(list []replication.Peer, withID bool) []map[string]any {

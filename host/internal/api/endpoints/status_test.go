@@ -23,27 +23,33 @@ var heartbeat = time.Date(2024, 3, 4, 10, 5, 56, 0, time.FixedZone("", -5*3600))
 func samplePeer() replication.Peer {
 	return replication.Peer{
 		NodeID: "dr-b", APIAddress: "https://b:8200", ClusterAddress: "https://b:8201", Connected: true,
-		LastHeartbeat: heartbeat, LastHeartbeatDuration: 1500 * time.Microsecond, ClockSkew: -time.Millisecond, CanaryAge: 696 * time.Millisecond,
+		LastHeartbeat: heartbeat, LastHeartbeatDuration: 1500 * time.Microsecond, ClockSkew: -time.Millisecond,
+		CanaryAge: 696 * time.Millisecond,
 	}
 }
 
 func samplePrimary() *ModeStatus {
 	return &ModeStatus{
-		Role: replication.Primary, ClusterID: "set", Fingerprint: replication.Fingerprint{0x24, 0x94}, LastWAL: 1<<53 + 1, LastModeWAL: 223,
+		Role: replication.Primary, ClusterID: "set", Fingerprint: replication.Fingerprint{0x24, 0x94}, LastWAL: 1<<53 + 1,
+		LastModeWAL: 223,
 		Slots: []Slot{
 			{ID: "dr-b", State: "active", RetainedBytes: 120, RetainedAge: 1500 * time.Millisecond},
 			{ID: "dr-c", State: "lost", Reason: "it retained too much"},
 		},
-		Sessions: replication.Status{State: replication.Running, KnownSecondaries: []string{"dr-b"}, Secondaries: []replication.Peer{samplePeer()}},
+		Sessions: replication.Status{State: replication.Running, KnownSecondaries: []string{"dr-b"},
+			Secondaries: []replication.Peer{samplePeer()}},
 	}
 }
 
 func sampleSecondary() *ModeStatus {
 	return &ModeStatus{
-		Role: replication.Secondary, ClusterID: "set", LastRemoteWAL: 223, ConsistentFrom: 200, Consistent: true, LastReindex: time.Unix(1709564746, 0),
+		Role: replication.Secondary, ClusterID: "set", LastRemoteWAL: 223, ConsistentFrom: 200, Consistent: true,
+		LastReindex: time.Unix(1709564746, 0),
 		Sessions: replication.Status{
-			State: replication.StreamWALs, ConnectionState: replication.ConnReady, SecondaryID: "dr-b", PrimaryClusterAddr: "https://a:8201",
-			KnownPrimaryClusterAddrs: []string{"https://a:8201", "https://c:8201"}, Primaries: []replication.Peer{samplePeer()}, LastStart: heartbeat,
+			State: replication.StreamWALs, ConnectionState: replication.ConnReady, SecondaryID: "dr-b",
+			PrimaryClusterAddr:       "https://a:8201",
+			KnownPrimaryClusterAddrs: []string{"https://a:8201", "https://c:8201"}, Primaries: []replication.Peer{samplePeer()},
+			LastStart: heartbeat,
 		},
 	}
 }
@@ -69,15 +75,20 @@ func TestStatusOfPrimary(t *testing.T) {
 	require.Equal(t, map[string]any{
 		"mode": "primary", "cluster_id": "set", "merkle_root": "2494", "primary_cluster_addr": "", "state": "running",
 		"corrupted_merkle_tree": false, "last_corruption_check_epoch": "-62135596800", "last_reindex_epoch": "0",
-		"ssct_generation_counter": json.Number("0"), "last_wal": json.Number("9007199254740993"), "last_dr_wal": json.Number("223"),
+		"ssct_generation_counter": json.Number("0"), "last_wal": json.Number("9007199254740993"),
+		"last_dr_wal":       json.Number("223"),
 		"known_secondaries": []any{"dr-b"},
 		"slots": []any{
-			map[string]any{"id": "dr-b", "state": "active", "retained_bytes": json.Number("120"), "retained_age_seconds": json.Number("1")},
-			map[string]any{"id": "dr-c", "state": "lost", "retained_bytes": json.Number("0"), "retained_age_seconds": json.Number("0"), "reason": "it retained too much"},
+			map[string]any{"id": "dr-b", "state": "active", "retained_bytes": json.Number("120"),
+				"retained_age_seconds": json.Number("1")},
+			map[string]any{"id": "dr-c", "state": "lost", "retained_bytes": json.Number("0"),
+				"retained_age_seconds": json.Number("0"), "reason": "it retained too much"},
 		},
 		"secondaries": []any{map[string]any{
-			"node_id": "dr-b", "api_address": "https://b:8200", "cluster_address": "https://b:8201", "connection_status": "connected",
-			"last_heartbeat": "2024-03-04T10:05:56-05:00", "last_heartbeat_duration_ms": "1", "clock_skew_ms": "-1", "replication_primary_canary_age_ms": "696",
+			"node_id": "dr-b", "api_address": "https://b:8200", "cluster_address": "https://b:8201",
+			"connection_status": "connected",
+			"last_heartbeat":    "2024-03-04T10:05:56-05:00", "last_heartbeat_duration_ms": "1", "clock_skew_ms": "-1",
+			"replication_primary_canary_age_ms": "696",
 		}},
 	}, asJSON(t, f, "replication/dr/status"))
 }
@@ -90,11 +101,14 @@ func TestStatusOfSecondary(t *testing.T) {
 	require.NotContains(t, got["primaries"].([]any)[0], "node_id")
 	delete(got, "primaries")
 	require.Equal(t, map[string]any{
-		"mode": "secondary", "cluster_id": "set", "merkle_root": "", "primary_cluster_addr": "https://a:8201", "state": "stream-wals",
+		"mode": "secondary", "cluster_id": "set", "merkle_root": "", "primary_cluster_addr": "https://a:8201",
+		"state":                 "stream-wals",
 		"corrupted_merkle_tree": false, "last_corruption_check_epoch": "-62135596800", "last_reindex_epoch": "1709564746",
-		"ssct_generation_counter": json.Number("0"), "last_remote_wal": json.Number("223"), "last_start": "2024-03-04T10:05:56-05:00",
-		"secondary_id": "dr-b", "known_primary_cluster_addrs": []any{"https://a:8201", "https://c:8201"}, "connection_state": "ready",
-		"consistent": true, "consistent_from_wal": json.Number("200"),
+		"ssct_generation_counter": json.Number("0"), "last_remote_wal": json.Number("223"),
+		"last_start":   "2024-03-04T10:05:56-05:00",
+		"secondary_id": "dr-b", "known_primary_cluster_addrs": []any{"https://a:8201", "https://c:8201"},
+		"connection_state": "ready",
+		"consistent":       true, "consistent_from_wal": json.Number("200"),
 	}, got)
 
 	f.controller.status.Sessions.FailoverAddrs = []string{"https://d:8201"}
@@ -103,7 +117,8 @@ func TestStatusOfSecondary(t *testing.T) {
 	f.controller.status.Sessions.SyncProgress, f.controller.status.Sessions.SyncTotal = 10, 40
 	f.controller.status.Sessions.LastError = "the primary was away"
 	got = asJSON(t, f, "replication/dr/status")
-	require.Equal(t, map[string]any{"sync_progress": json.Number("10"), "sync_total_keys": json.Number("40")}, got["merkle_sync_progress"])
+	require.Equal(t, map[string]any{"sync_progress": json.Number("10"), "sync_total_keys": json.Number("40")},
+		got["merkle_sync_progress"])
 	require.Equal(t, "the primary was away", got["last_error"])
 }
 
@@ -157,7 +172,8 @@ func TestStatusWithoutATokenHasNoDetails(t *testing.T) {
 	t.Parallel()
 	f := decorated(t, replication.Secondary)
 	f.controller.status = sampleSecondary()
-	f.controller.status.Lacks = []string{"audit device shared/ cannot be opened here: /var/log/audit.log", "mount kv/ could not be made"}
+	f.controller.status.Lacks = []string{"audit device shared/ cannot be opened here: /var/log/audit.log",
+		"mount kv/ could not be made"}
 	f.controller.status.Sessions.FailoverAddrs = []string{"https://d:8201"}
 	for _, f.token = range []string{"", "of-somebody-else"} {
 		both := asJSON(t, f, "replication/status")["dr"].(map[string]any)
@@ -216,7 +232,8 @@ func TestStockClientDecodes(t *testing.T) {
 	t.Parallel()
 	f := decorated(t, replication.Primary)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		resp, err := f.HandleRequest(r.Context(), &logical.Request{Operation: logical.ReadOperation, Path: strings.TrimPrefix(r.URL.Path, "/v1/sys/")})
+		resp, err := f.HandleRequest(r.Context(), &logical.Request{Operation: logical.ReadOperation,
+			Path: strings.TrimPrefix(r.URL.Path, "/v1/sys/")})
 		if err != nil {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
@@ -235,7 +252,8 @@ func TestStockClientDecodes(t *testing.T) {
 	require.EqualValues(t, 223, all.DR.LastDRWAL)
 	require.Equal(t, "0", all.DR.LastReindexEpoch)
 	require.Equal(t, api.ClusterInfo{
-		NodeID: "dr-b", APIAddr: "https://b:8200", ClusterAddress: "https://b:8201", ConnectionStatus: "connected", LastHeartBeat: "2024-03-04T10:05:56-05:00",
+		NodeID: "dr-b", APIAddr: "https://b:8200", ClusterAddress: "https://b:8201", ConnectionStatus: "connected",
+		LastHeartBeat:               "2024-03-04T10:05:56-05:00",
 		LastHeartBeatDurationMillis: "1", ClockSkewMillis: "-1", ReplicationPrimaryCanaryAgeMillis: "696",
 	}, all.DR.Secondaries[0])
 

@@ -62,13 +62,15 @@ var rules = map[string]rule{
 	"/v1/sys/replication/dr/secondary/update-primary":         {methods: write, rootOnly: true},
 	"/v1/sys/replication/dr/secondary/operation-token/delete": {methods: write, rootOnly: true},
 
-	operationtoken.AttemptPath: {methods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete}, rootOnly: true},
-	operationtoken.UpdatePath:  {methods: write, rootOnly: true},
+	operationtoken.AttemptPath: {methods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
+		rootOnly: true},
+	operationtoken.UpdatePath: {methods: write, rootOnly: true},
 
-	"/v1/sys/storage/raft/configuration":           {methods: write, token: true, rootOnly: true},
-	"/v1/sys/storage/raft/remove-peer":             {methods: write, token: true, rootOnly: true},
-	"/v1/sys/storage/raft/autopilot/state":         {methods: read, token: true, rootOnly: true},
-	"/v1/sys/storage/raft/autopilot/configuration": {methods: []string{http.MethodGet, http.MethodPost, http.MethodPut}, token: true, rootOnly: true},
+	"/v1/sys/storage/raft/configuration":   {methods: write, token: true, rootOnly: true},
+	"/v1/sys/storage/raft/remove-peer":     {methods: write, token: true, rootOnly: true},
+	"/v1/sys/storage/raft/autopilot/state": {methods: read, token: true, rootOnly: true},
+	"/v1/sys/storage/raft/autopilot/configuration": {methods: []string{http.MethodGet, http.MethodPost, http.MethodPut},
+		token: true, rootOnly: true},
 }
 
 // find returns the rule for a request, and false when a DR secondary refuses it.

@@ -38,7 +38,8 @@ func (g *gate) authorize(w http.ResponseWriter, r *http.Request) (*http.Request,
 	fields := map[string]json.RawMessage{}
 	if len(bytes.TrimSpace(body)) > 0 {
 		if err := json.Unmarshal(body, &fields); err != nil {
-			answer.Refuse(w, http.StatusBadRequest, "the request body is not a JSON object: dr_operation_token cannot be read from it")
+			answer.Refuse(w, http.StatusBadRequest, "the request body is not a JSON object: dr_operation_token cannot be read "+
+				"from it")
 			return nil, false
 		}
 	}

@@ -25,7 +25,8 @@ func TestOperatorOfABootstrappingSecondary(t *testing.T) {
 	}
 	node := &fakeNode{state: State{Bootstrapping: true, Active: true}}
 	g := Wrap(answers("vault"), Options{
-		Node: node, Tokens: fakeTokens{}, OperationTokens: answers("collector"), Bootstrapping: answers("operator"), Forward: answers("active node"),
+		Node: node, Tokens: fakeTokens{}, OperationTokens: answers("collector"), Bootstrapping: answers("operator"),
+		Forward: answers("active node"),
 	})
 	do := func(method, path string, header ...string) (int, string) {
 		req := httptest.NewRequest(method, path, strings.NewReader("{}"))
@@ -43,7 +44,8 @@ func TestOperatorOfABootstrappingSecondary(t *testing.T) {
 	served := map[string]string{
 		"PUT " + update: "operator", "POST " + update: "operator", "POST /v1/sys/replication/recover": "operator",
 		"PUT /v1/sys/replication/secondary/update-primary": "operator",
-		"GET " + attempt: "collector", "DELETE " + attempt: "collector", "PUT " + strings.Replace(attempt, "attempt", "update", 1): "collector",
+		"GET " + attempt: "collector", "DELETE " + attempt: "collector",
+		"PUT " + strings.Replace(attempt, "attempt", "update", 1): "collector",
 	}
 	for request, want := range served {
 		method, path, _ := strings.Cut(request, " ")
@@ -85,7 +87,8 @@ func TestBootstrapping(t *testing.T) {
 				code, _ = strconv.Atoi(other)
 			}
 			w.WriteHeader(code)
-			_, _ = io.WriteString(w, `{"replication_dr_mode":"secondary","replication_performance_mode":"bootstrapping","server_time_utc":1800000000}`)
+			_, _ = io.WriteString(w,
+				`{"replication_dr_mode":"secondary","replication_performance_mode":"bootstrapping","server_time_utc":1800000000}`)
 			return
 		}
 		_, _ = io.WriteString(w, `{"from":"vault"}`)

@@ -20,8 +20,9 @@ const internalPrefix = "X-Vault-Replication-"
 
 const (
 	refusedText       = "path disabled in replication DR secondary mode"
-	bootstrappingText = "this performance secondary is bootstrapping: it serves as soon as its first copy of the primary has ended; see sys/replication/performance/status"
-	notDRSecText      = "DR operation tokens can be generated on a DR secondary only, and this cluster is none"
+	bootstrappingText = "this performance secondary is bootstrapping: it serves as soon as its first copy of the " +
+		"primary has ended; see sys/replication/performance/status"
+	notDRSecText = "DR operation tokens can be generated on a DR secondary only, and this cluster is none"
 )
 
 // State is what a node is at a moment.

@@ -67,7 +67,10 @@ func try(o Options, r *http.Request) (*httptest.ResponseRecorder, *seen) {
 		got.body, got.err = string(data), err
 	})
 	if o.OperationTokens == nil {
-		o.OperationTokens = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
+		o.OperationTokens = http.HandlerFunc(func(w http.ResponseWriter,
+			_ *http.Request) {
+			w.WriteHeader(http.StatusAccepted)
+		})
 	}
 	if o.Tokens == nil {
 		o.Tokens = fakeTokens{}
@@ -87,19 +90,24 @@ func requireRefused(t *testing.T, w *httptest.ResponseRecorder, got *seen, what 
 	require.JSONEq(t, `{"errors":["path disabled in replication DR secondary mode"]}`, w.Body.String(), what)
 }
 
-var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "LIST", "SCAN", "RECOVER", "HELP", "OPTIONS", "CONNECT", "TRACE", "get"}
+var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "LIST", "SCAN", "RECOVER", "HELP", "OPTIONS",
+	"CONNECT", "TRACE", "get"}
 
 // TestTableIsExact holds the whole table, written down a second time.
 func TestTableIsExact(t *testing.T) {
 	t.Parallel()
-	const r, d, s, op = "/v1/sys/replication/", "/v1/sys/replication/dr/", "/v1/sys/replication/dr/secondary/", "/v1/sys/replication/dr/secondary/generate-operation-token/"
+	const r, d, s, op = "/v1/sys/replication/", "/v1/sys/replication/dr/", "/v1/sys/replication/dr/secondary/",
+		"/v1/sys/replication/dr/secondary/generate-operation-token/"
 	allowed := map[string]string{
-		"/v1/sys/health": "GET HEAD", "/v1/sys/leader": "GET", "/v1/sys/seal-status": "GET", "/v1/sys/seal-backend-status": "GET",
-		"/v1/sys/init": "GET", "/v1/sys/unseal": "POST PUT", "/v1/sys/decode-token": "POST PUT", "/v1/sys/internal/ui/feature-flags": "GET",
+		"/v1/sys/health": "GET HEAD", "/v1/sys/leader": "GET", "/v1/sys/seal-status": "GET",
+		"/v1/sys/seal-backend-status": "GET",
+		"/v1/sys/init":                "GET", "/v1/sys/unseal": "POST PUT", "/v1/sys/decode-token": "POST PUT",
+		"/v1/sys/internal/ui/feature-flags":        "GET",
 		"/v1/sys/storage/raft/bootstrap/challenge": "POST PUT", "/v1/sys/storage/raft/bootstrap/answer": "POST PUT",
 		r + "status": "GET", d + "status": "GET", r + "performance/status": "GET",
-		s + "promote": "POST PUT", s + "disable": "POST PUT", s + "recover": "POST PUT", s + "update-primary": "POST PUT", s + "operation-token/delete": "POST PUT",
-		s + "reindex": "POST PUT", s + "merkle-check": "POST PUT",
+		s + "promote": "POST PUT", s + "disable": "POST PUT", s + "recover": "POST PUT", s + "update-primary": "POST PUT",
+		s + "operation-token/delete": "POST PUT",
+		s + "reindex":                "POST PUT", s + "merkle-check": "POST PUT",
 		op + "attempt": "GET POST PUT DELETE", op + "update": "POST PUT",
 		"/v1/sys/storage/raft/configuration": "POST PUT", "/v1/sys/storage/raft/remove-peer": "POST PUT",
 		"/v1/sys/storage/raft/autopilot/state": "GET", "/v1/sys/storage/raft/autopilot/configuration": "GET POST PUT",
@@ -124,18 +132,30 @@ func TestTableIsExact(t *testing.T) {
 func TestEverythingElseIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{
-		"sys/generate-root/attempt", "sys/generate-root/update", "sys/rekey/init", "sys/rekey/update", "sys/rekey/verify", "sys/rekey/backup",
-		"sys/rekey-recovery-key/init", "sys/rekey-recovery-key/update", "sys/rekey-recovery-key/verify", "sys/generate-recovery-token/attempt",
-		"sys/seal", "sys/step-down", "sys/rotate", "sys/raw/core/keyring", "sys/host-info", "sys/monitor", "sys/config/state/sanitized", "sys/ha-status",
-		"sys/metrics", "sys/pprof/", "sys/pprof/heap", "sys/in-flight-req", "sys/mounts", "sys/auth", "sys/audit", "sys/policy", "sys/policies/acl/x",
-		"sys/wrapping/lookup", "sys/wrapping/unwrap", "sys/wrapping/wrap", "sys/wrapping/pubkey", "sys/internal/specs/openapi", "sys/internal/ui/mounts",
-		"sys/internal/ui/authenticated-messages", "sys/internal/ui/unauthenticated-messages", "sys/internal/ui/namespaces", "sys/mfa/validate",
-		"sys/storage/raft/snapshot", "sys/storage/raft/snapshot-force", "sys/storage/raft/join", "sys/storage/raft/bootstrap", "sys/storage/raft/autopilot",
-		"sys/replication/recover", "sys/replication/reindex", "sys/replication/dr/primary/enable", "sys/replication/dr/primary/secondary-token",
-		"sys/replication/dr/secondary/enable", "sys/replication/dr/secondary/generate-public-key", "sys/replication/merkle-check",
-		"sys/replication/dr/secondary/license/status", "sys/replication/performance/primary/enable", "sys/replication/primary/enable",
-		"sys/replication/dr/secondary/generate-operation-token", "sys/replication/dr/secondary/generate-operation-token/decode",
-		"auth/token/lookup-self", "auth/token/create", "auth/userpass/login/a", "identity/oidc/.well-known/keys", "cubbyhole/x", "secret/data/x", "", "sys", "sys/",
+		"sys/generate-root/attempt", "sys/generate-root/update", "sys/rekey/init", "sys/rekey/update", "sys/rekey/verify",
+		"sys/rekey/backup",
+		"sys/rekey-recovery-key/init", "sys/rekey-recovery-key/update", "sys/rekey-recovery-key/verify",
+		"sys/generate-recovery-token/attempt",
+		"sys/seal", "sys/step-down", "sys/rotate", "sys/raw/core/keyring", "sys/host-info", "sys/monitor",
+		"sys/config/state/sanitized", "sys/ha-status",
+		"sys/metrics", "sys/pprof/", "sys/pprof/heap", "sys/in-flight-req", "sys/mounts", "sys/auth", "sys/audit",
+		"sys/policy", "sys/policies/acl/x",
+		"sys/wrapping/lookup", "sys/wrapping/unwrap", "sys/wrapping/wrap", "sys/wrapping/pubkey",
+		"sys/internal/specs/openapi", "sys/internal/ui/mounts",
+		"sys/internal/ui/authenticated-messages", "sys/internal/ui/unauthenticated-messages", "sys/internal/ui/namespaces",
+		"sys/mfa/validate",
+		"sys/storage/raft/snapshot", "sys/storage/raft/snapshot-force", "sys/storage/raft/join", "sys/storage/raft/bootstrap",
+		"sys/storage/raft/autopilot",
+		"sys/replication/recover", "sys/replication/reindex", "sys/replication/dr/primary/enable",
+		"sys/replication/dr/primary/secondary-token",
+		"sys/replication/dr/secondary/enable", "sys/replication/dr/secondary/generate-public-key",
+		"sys/replication/merkle-check",
+		"sys/replication/dr/secondary/license/status", "sys/replication/performance/primary/enable",
+		"sys/replication/primary/enable",
+		"sys/replication/dr/secondary/generate-operation-token",
+		"sys/replication/dr/secondary/generate-operation-token/decode",
+		"auth/token/lookup-self", "auth/token/create", "auth/userpass/login/a", "identity/oidc/.well-known/keys",
+		"cubbyhole/x", "secret/data/x", "", "sys", "sys/",
 	} {
 		for _, m := range methods {
 			req := httptest.NewRequest(http.MethodGet, "/v1/"+path, strings.NewReader(`{"dr_operation_token":"good"}`))
@@ -149,10 +169,14 @@ func TestEverythingElseIsRefused(t *testing.T) {
 func TestSpellingsDoNotGetPast(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{
-		"/v1/sys/health/", "//v1/sys/health", "/v1//sys/health", "/v1/sys//health", "/v1/sys/./health", "/v1/sys/x/../health", "/v1/sys/health/../mounts",
-		"/v1/sys/%68ealth/%2e%2e/mounts", "/v1/sys/health%2f..%2fmounts", "/v1/sys%2Fhealth", "/v1/sys/health%00", "/v1/sys/health%20", "/v1/sys/health;x",
-		"/V1/sys/health", "/v1/SYS/health", "/v1/sys/Health", "/v1/sys/health?help=1", "/v1/sys/health?x=1&help=", "/v1/ns1/sys/health", "/v2/sys/health",
-		"/ui/../v1/sys/mounts", "/ui/%2e%2e/v1/sys/mounts", "/ui//x", "/ui/./x", "/ui/..", "/uix", "/robots.txt/x", "/v1/ui/", "/ui/a%2fb",
+		"/v1/sys/health/", "//v1/sys/health", "/v1//sys/health", "/v1/sys//health", "/v1/sys/./health", "/v1/sys/x/../health",
+		"/v1/sys/health/../mounts",
+		"/v1/sys/%68ealth/%2e%2e/mounts", "/v1/sys/health%2f..%2fmounts", "/v1/sys%2Fhealth", "/v1/sys/health%00",
+		"/v1/sys/health%20", "/v1/sys/health;x",
+		"/V1/sys/health", "/v1/SYS/health", "/v1/sys/Health", "/v1/sys/health?help=1", "/v1/sys/health?x=1&help=",
+		"/v1/ns1/sys/health", "/v2/sys/health",
+		"/ui/../v1/sys/mounts", "/ui/%2e%2e/v1/sys/mounts", "/ui//x", "/ui/./x", "/ui/..", "/uix", "/robots.txt/x", "/v1/ui/",
+		"/ui/a%2fb",
 		"http://other/v1/sys/mounts",
 	} {
 		w, got := try(secondary(), httptest.NewRequest(http.MethodGet, target, nil))
@@ -161,7 +185,8 @@ func TestSpellingsDoNotGetPast(t *testing.T) {
 	// What a server decodes to the exact path is the exact path.
 	_, got := try(secondary(), httptest.NewRequest(http.MethodGet, "http://other/v1/sys/healt%68", nil))
 	require.True(t, got.called || got.req == nil)
-	for _, target := range []string{"/", "/ui", "/ui/", "/ui/vault/auth", "/ui/assets/app.js", "/robots.txt", "/v1/sys/health?standbyok=true"} {
+	for _, target := range []string{"/", "/ui", "/ui/", "/ui/vault/auth", "/ui/assets/app.js", "/robots.txt",
+		"/v1/sys/health?standbyok=true"} {
 		_, got := try(secondary(), httptest.NewRequest(http.MethodGet, target, nil))
 		require.True(t, got.called, target)
 	}
@@ -170,7 +195,8 @@ func TestSpellingsDoNotGetPast(t *testing.T) {
 func TestNamespacesDoNotReachReplication(t *testing.T) {
 	t.Parallel()
 	for ns, refused := range map[string]bool{"ns1": true, "/ns1/": true, "root": false, "/": false, "": false} {
-		for path := range map[string]bool{"/v1/sys/replication/status": true, operationtoken.AttemptPath: true, "/v1/sys/storage/raft/autopilot/state": true} {
+		for path := range map[string]bool{"/v1/sys/replication/status": true, operationtoken.AttemptPath: true,
+			"/v1/sys/storage/raft/autopilot/state": true} {
 			req := httptest.NewRequest(http.MethodGet, path, strings.NewReader(`{"dr_operation_token":"good"}`))
 			req.Header.Set("X-Vault-Namespace", ns)
 			w, got := try(secondary(), req)
@@ -247,7 +273,8 @@ func TestRaftAdministrationTakesTheTokenOfTheHeader(t *testing.T) {
 	require.Equal(t, []string{"good"}, got.req.URL.Query()["dr_operation_token"])
 	require.Empty(t, got.req.Header.Get("X-Vault-Token"))
 
-	req = httptest.NewRequest(http.MethodPost, "/v1/sys/storage/raft/autopilot/configuration", strings.NewReader(`{"min_quorum":3}`))
+	req = httptest.NewRequest(http.MethodPost, "/v1/sys/storage/raft/autopilot/configuration",
+		strings.NewReader(`{"min_quorum":3}`))
 	req.Header.Set("Authorization", "Bearer good")
 	_, got = try(secondary(), req)
 	require.True(t, got.called)
@@ -265,7 +292,8 @@ func TestStandbyForwards(t *testing.T) {
 	t.Parallel()
 	o := Options{Node: &fakeNode{state: State{DRSecondary: true}}}
 	// The active node's gate checks the token.
-	_, got := try(o, httptest.NewRequest(http.MethodPut, "/v1/sys/storage/raft/configuration", strings.NewReader(`{"dr_operation_token":"x"}`)))
+	_, got := try(o, httptest.NewRequest(http.MethodPut, "/v1/sys/storage/raft/configuration",
+		strings.NewReader(`{"dr_operation_token":"x"}`)))
 	require.Equal(t, `{"dr_operation_token":"x"}`, got.body)
 	_, got = try(o, httptest.NewRequest(http.MethodGet, operationtoken.AttemptPath, nil))
 	require.True(t, got.called)
@@ -282,7 +310,8 @@ func TestOtherNodesPassEverything(t *testing.T) {
 	t.Parallel()
 	for _, state := range []State{{Active: true}, {}, {Sealed: true}, {Sealed: true, DRSecondary: true}} {
 		o := Options{Node: &fakeNode{state: state}}
-		for _, path := range []string{"/v1/secret/x", "/v1/sys/generate-root/attempt", "/v1/sys/storage/raft/configuration", "/v1/sys/health"} {
+		for _, path := range []string{"/v1/secret/x", "/v1/sys/generate-root/attempt", "/v1/sys/storage/raft/configuration",
+			"/v1/sys/health"} {
 			_, got := try(o, httptest.NewRequest(http.MethodPut, path, strings.NewReader("body")))
 			require.Equal(t, "body", got.body, path)
 		}
@@ -309,9 +338,11 @@ func TestInternalHeadersOfClientsAreRemoved(t *testing.T) {
 
 func TestNothingArmsAnAllowedRequest(t *testing.T) {
 	t.Parallel()
-	for path, keepsToken := range map[string]bool{"/v1/sys/replication/dr/status": false, "/v1/sys/storage/raft/autopilot/state": true} {
+	for path, keepsToken := range map[string]bool{"/v1/sys/replication/dr/status": false,
+		"/v1/sys/storage/raft/autopilot/state": true} {
 		req := httptest.NewRequest(http.MethodGet, path, nil)
-		for _, name := range []string{"X-Vault-Wrap-TTL", "X-Vault-Wrap-Format", "X-Vault-MFA", "X-Vault-Policy-Override", "X-Vault-Token", "Authorization", "X-Vault-Request"} {
+		for _, name := range []string{"X-Vault-Wrap-TTL", "X-Vault-Wrap-Format", "X-Vault-MFA", "X-Vault-Policy-Override",
+			"X-Vault-Token", "Authorization", "X-Vault-Request"} {
 			req.Header.Set(name, "x")
 		}
 		// A standby, which leaves the token for the active node's gate.

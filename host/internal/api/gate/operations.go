@@ -15,7 +15,8 @@ import (
 // so such requests are logged. Those that make operation tokens have log lines of their
 // own.
 func operates(r *http.Request, found rule) bool {
-	admin := strings.HasPrefix(r.URL.Path, "/v1/sys/replication/") || strings.HasPrefix(r.URL.Path, "/v1/sys/storage/raft/")
+	admin := strings.HasPrefix(r.URL.Path, "/v1/sys/replication/") ||
+		strings.HasPrefix(r.URL.Path, "/v1/sys/storage/raft/")
 	return admin && !found.state && slices.Contains(write, r.Method)
 }
 
@@ -41,7 +42,8 @@ func (g *gate) logged(w http.ResponseWriter, r *http.Request, serve func(http.Re
 	if answer.status >= http.StatusBadRequest {
 		log = g.Logger.Warn
 	}
-	log("an operation was asked for on this secondary, which has no audit devices", "path", path, "client", client, "token", kindOf(token), "status", answer.status)
+	log("an operation was asked for on this secondary, which has no audit devices", "path", path, "client", client,
+		"token", kindOf(token), "status", answer.status)
 }
 
 // kindOf names the kind of a token by its form. The token need not be valid.

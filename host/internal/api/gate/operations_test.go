@@ -24,8 +24,10 @@ func TestOperationsAreLogged(t *testing.T) {
 		answers                    int
 		want                       []string
 	}{
-		{"POST", below + "promote", `{"dr_operation_token":"secret"}`, "", 200, []string{"[INFO]", "token=operation", "status=200"}},
-		{"PUT", below + "disable", `{"dr_operation_token":"hvb.secret"}`, "", 403, []string{"[WARN]", "token=batch", "status=403"}},
+		{"POST", below + "promote", `{"dr_operation_token":"secret"}`, "", 200,
+			[]string{"[INFO]", "token=operation", "status=200"}},
+		{"PUT", below + "disable", `{"dr_operation_token":"hvb.secret"}`, "", 403,
+			[]string{"[WARN]", "token=batch", "status=403"}},
 		{"PUT", below + "update-primary", `{"token":"secret"}`, "", 400, []string{"token=none", "status=400"}},
 		{"POST", "/v1/sys/storage/raft/remove-peer", `{}`, "secret", 0, []string{"token=operation", "status=403"}},
 		{"GET", "/v1/sys/replication/status", "", "", 200, nil},

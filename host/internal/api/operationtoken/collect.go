@@ -105,11 +105,14 @@ func (c *Collector) Begin(ctx context.Context, otp, pgpKey string) (status *Stat
 	a := &attempt{otp: otp, pgpKey: pgpKey, shares: shares{required: required}}
 	switch {
 	case required < 1:
-		return nil, "", replication.Errorf(replication.InvalidInput, "this cluster has no key shares to prove anything with: use an orphan batch token prepared on the primary")
+		return nil, "", replication.Errorf(replication.InvalidInput, "this cluster has no key shares to prove anything "+
+			"with: use an orphan batch token prepared on the primary")
 	case otp != "" && pgpKey != "":
-		return nil, "", replication.Errorf(replication.InvalidInput, "otp and pgp_key exclude each other: give one of them, or none")
+		return nil, "", replication.Errorf(replication.InvalidInput, "otp and pgp_key exclude each other: give one of "+
+			"them, or none")
 	case otp != "" && len(otp) != tokenLength:
-		return nil, "", replication.Errorf(replication.InvalidInput, "OTP string is wrong length: it needs %d characters", tokenLength)
+		return nil, "", replication.Errorf(replication.InvalidInput, "OTP string is wrong length: it needs %d characters",
+			tokenLength)
 	case pgpKey != "":
 		prints, err := pgpkeys.GetFingerprints([]string{pgpKey}, nil)
 		if err != nil || len(prints) != 1 || prints[0] == "" {
@@ -128,7 +131,8 @@ func (c *Collector) Begin(ctx context.Context, otp, pgpKey string) (status *Stat
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.attempt != nil {
-		return nil, "", replication.Errorf(replication.InvalidInput, "the generation of a DR operation token is already in progress: give key shares for it, or cancel it with -cancel")
+		return nil, "", replication.Errorf(replication.InvalidInput, "the generation of a DR operation token is already in "+
+			"progress: give key shares for it, or cancel it with -cancel")
 	}
 	c.attempt = a
 	return c.status(required), newOTP, nil
@@ -169,30 +173,36 @@ func (c *Collector) Provide(ctx context.Context, share []byte, nonce string) (*R
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.attempt == nil {
-		return nil, replication.Errorf(replication.InvalidInput, "no generation of a DR operation token is in progress: start one with -init")
+		return nil, replication.Errorf(replication.InvalidInput, "no generation of a DR operation token is in progress: "+
+			"start one with -init")
 	}
 	if subtle.ConstantTimeCompare([]byte(nonce), []byte(c.attempt.nonce)) != 1 {
-		return nil, replication.Errorf(replication.InvalidInput, "incorrect nonce supplied: give the nonce that starting this DR operation token generation returned")
+		return nil, replication.Errorf(replication.InvalidInput, "incorrect nonce supplied: give the nonce that starting "+
+			"this DR operation token generation returned")
 	}
 	if c.attempt.shares.required != required {
 		// The primary was rekeyed meanwhile.
 		c.drop()
-		return nil, replication.Errorf(replication.Denied, "the number of key shares that are required has changed: the attempt was dropped, start again with -init")
+		return nil, replication.Errorf(replication.Denied, "the number of key shares that are required has changed: the "+
+			"attempt was dropped, start again with -init")
 	}
 	if c.attempt.shares.has(share) {
-		return nil, replication.Errorf(replication.InvalidInput, "given key has already been provided during this generation operation")
+		return nil, replication.Errorf(replication.InvalidInput, "given key has already been provided during this "+
+			"generation operation")
 	}
 	enough := len(c.attempt.shares.kept)+1 >= required
 	kept = true
 	if c.attempt.shares.add(share) {
-		c.logger.Warn("too many key shares that do not fit together were given for the DR operation token: the oldest was dropped")
+		c.logger.Warn("too many key shares that do not fit together were given for the DR operation token: the oldest was " +
+			"dropped")
 	}
 	if !enough {
 		return &Result{Status: *c.status(required)}, nil
 	}
 	key := c.attempt.shares.find(ctx, c.keys.Verify)
 	if key == nil {
-		return nil, replication.Errorf(replication.Denied, "the key shares given so far do not make the key of this cluster (a DR secondary has the primary's): at least one is wrong; the attempt goes on, give another share")
+		return nil, replication.Errorf(replication.Denied, "the key shares given so far do not make the key of this "+
+			"cluster (a DR secondary has the primary's): at least one is wrong; the attempt goes on, give another share")
 	}
 	clear(key)
 	result := &Result{Status: *c.status(required), Complete: true}
@@ -216,7 +226,8 @@ func (c *Collector) finish(ctx context.Context) (encoded string, err error) {
 	if c.attempt.pgpKey != "" {
 		_, blobs, err := pgpkeys.EncryptShares([][]byte{[]byte(token)}, []string{c.attempt.pgpKey})
 		if err != nil || len(blobs) != 1 {
-			return "", replication.Errorf(replication.InvalidInput, "the DR operation token cannot be encrypted to pgp_key: give a key that can encrypt")
+			return "", replication.Errorf(replication.InvalidInput, "the DR operation token cannot be encrypted to pgp_key: "+
+				"give a key that can encrypt")
 		}
 		encoded = base64.StdEncoding.EncodeToString(blobs[0])
 	} else if encoded, err = roottoken.EncodeToken(token, c.attempt.otp); err != nil {

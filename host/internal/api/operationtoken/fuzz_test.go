@@ -19,7 +19,8 @@ import (
 
 // Anyone can send a key share in a request.
 func FuzzDecodeShare(f *testing.F) {
-	corpus.Add(f, []byte(`"`+base64.StdEncoding.EncodeToString(make([]byte, shareMax))+`"`), []byte(`"00112233445566778899aabbccddeeff"`), []byte(`"\u0041"`))
+	corpus.Add(f, []byte(`"`+base64.StdEncoding.EncodeToString(make([]byte, shareMax))+`"`),
+		[]byte(`"00112233445566778899aabbccddeeff"`), []byte(`"\u0041"`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var text secretText
 		if json.Unmarshal(body, &text) != nil {

@@ -147,14 +147,16 @@ func wire(s Status) statusResponse {
 func readBody(w http.ResponseWriter, r *http.Request, into any, emptyAllowed bool) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
 	if err != nil {
-		return body, replication.Errorf(replication.InvalidInput, "the request body cannot be read, or is larger than %d bytes", bodyMax)
+		return body, replication.Errorf(replication.InvalidInput, "the request body cannot be read, or is larger than %d "+
+			"bytes", bodyMax)
 	}
 	if len(body) == 0 && emptyAllowed {
 		return body, nil
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		// The cause could quote a share.
-		return body, replication.Errorf(replication.InvalidInput, "the request body is not the JSON object that is expected here")
+		return body, replication.Errorf(replication.InvalidInput, "the request body is not the JSON object that is "+
+			"expected here")
 	}
 	return body, nil
 }

@@ -88,11 +88,13 @@ func TestHandlerWireFormat(t *testing.T) {
 	}
 	code, out := do("PUT", AttemptPath, "")
 	require.Equal(t, 200, code)
-	for _, field := range []string{"nonce", "started", "progress", "required", "complete", "encoded_token", "encoded_root_token", "pgp_fingerprint", "otp", "otp_length"} {
+	for _, field := range []string{"nonce", "started", "progress", "required", "complete", "encoded_token",
+		"encoded_root_token", "pgp_fingerprint", "otp", "otp_length"} {
 		require.Contains(t, out, field)
 	}
 	nonce := out["nonce"].(string)
-	for _, body := range []string{"", "{", `{"nonce":"` + nonce + `"}`, `{"key":7,"nonce":""}`, `{"key":"zz","nonce":""}`, `{"key":"AAAA","nonce":"` + nonce + `"}`} {
+	for _, body := range []string{"", "{", `{"nonce":"` + nonce + `"}`, `{"key":7,"nonce":""}`, `{"key":"zz","nonce":""}`,
+		`{"key":"AAAA","nonce":"` + nonce + `"}`} {
 		code, out := do("POST", UpdatePath, body)
 		require.Equal(t, 400, code, body)
 		require.Len(t, out["errors"], 1, body)

@@ -61,7 +61,8 @@ func decodeShare(text []byte) ([]byte, error) {
 	}
 	if n < shareMin || n > shareMax {
 		clear(share)
-		return nil, replication.Errorf(replication.InvalidInput, "the key share has %d bytes where %d to %d are possible: check that it was copied whole", n, shareMin, shareMax)
+		return nil, replication.Errorf(replication.InvalidInput, "the key share has %d bytes where %d to %d are possible: "+
+			"check that it was copied whole", n, shareMin, shareMax)
 	}
 	return share[:n], nil
 }

@@ -72,7 +72,8 @@ const recordMax = 1 << 10
 func decodeRecord(data []byte) (hash [sha256.Size]byte, err error) {
 	var stored record
 	if len(data) > recordMax || json.Unmarshal(data, &stored) != nil || len(stored.Hash) != sha256.Size {
-		return hash, replication.Errorf(replication.Internal, "the stored DR operation token is damaged: delete the attempt and make a new token")
+		return hash, replication.Errorf(replication.Internal, "the stored DR operation token is damaged: delete the "+
+			"attempt and make a new token")
 	}
 	return [sha256.Size]byte(stored.Hash), nil
 }
@@ -97,7 +98,8 @@ func NewVerifier(store Store, batch BatchTokens) *Verifier {
 func (v *Verifier) Allow(ctx context.Context, token string, use *logical.Request) error {
 	switch {
 	case token == "":
-		return replication.Errorf(replication.InvalidInput, "dr_operation_token is missing: make one with \"vault operator generate-root -dr-token\", or give an orphan batch token prepared on the primary")
+		return replication.Errorf(replication.InvalidInput, "dr_operation_token is missing: make one with \"vault operator "+
+			"generate-root -dr-token\", or give an orphan batch token prepared on the primary")
 	case len(token) > tokenMax:
 		return errWrong()
 	case strings.HasPrefix(token, "hvb."), strings.HasPrefix(token, "b."):
@@ -105,8 +107,11 @@ func (v *Verifier) Allow(ctx context.Context, token string, use *logical.Request
 			return errWrong()
 		}
 		return asDenied(v.batch.Allowed(ctx, token, use))
-	case strings.HasPrefix(token, "hvs."), strings.HasPrefix(token, "hvr."), strings.HasPrefix(token, "s."), strings.HasPrefix(token, "r."):
-		return replication.Errorf(replication.Denied, "service and root tokens are not accepted as dr_operation_token: make one with \"vault operator generate-root -dr-token\", or give an orphan batch token with update on %s", use.Path)
+	case strings.HasPrefix(token, "hvs."), strings.HasPrefix(token, "hvr."), strings.HasPrefix(token, "s."),
+		strings.HasPrefix(token, "r."):
+		return replication.Errorf(replication.Denied, "service and root tokens are not accepted as dr_operation_token: "+
+			"make one with \"vault operator generate-root -dr-token\", or give an orphan batch token with update on %s",
+			use.Path)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -149,7 +154,8 @@ func (v *Verifier) set(ctx context.Context, token string) error {
 func (v *Verifier) match(ctx context.Context, token string) error {
 	data, err := v.store.Get(ctx)
 	if err != nil {
-		return replication.Errorf(replication.StorageFailed, "the DR operation token cannot be checked because storage failed: %w", err)
+		return replication.Errorf(replication.StorageFailed, "the DR operation token cannot be checked because storage "+
+			"failed: %w", err)
 	}
 	var want [sha256.Size]byte
 	known := 0
@@ -176,5 +182,6 @@ func asDenied(err error) error {
 }
 
 func errWrong() error {
-	return replication.Errorf(replication.Denied, "the DR operation token is wrong, or was used or deleted: make a new one with \"vault operator generate-root -dr-token\"")
+	return replication.Errorf(replication.Denied, "the DR operation token is wrong, or was used or deleted: make a new "+
+		"one with \"vault operator generate-root -dr-token\"")
 }

@@ -72,7 +72,8 @@ func (g *Gate) passOn(w http.ResponseWriter, r *http.Request, next http.Handler,
 	if failed && g.answered(w, r, l) {
 		return
 	}
-	if whole.says(http.StatusInternalServerError, noActiveNode) || whole.says(http.StatusServiceUnavailable, noActiveInstance) ||
+	if whole.says(http.StatusInternalServerError, noActiveNode) ||
+		whole.says(http.StatusServiceUnavailable, noActiveInstance) ||
 		whole.status == http.StatusTemporaryRedirect && r.Header.Get(noForwardingHeader) == "" {
 		// Vault's client follows one redirect and takes a second one for success. While the
 		// active node changes there may be two. The client would believe that a lost write

@@ -235,8 +235,10 @@ func (g *Gate) answered(w http.ResponseWriter, r *http.Request, l Listener) bool
 const (
 	sealPath       = "/v1/sys/seal"
 	changingText   = "the replication role of this cluster is changing: try again in a moment"
-	leaderlessText = "this node is a standby and its cluster has no active node at the moment: try again, or look at the other nodes if this lasts"
-	sealText       = "a change of the replication role is under way, and the node would be unsealed by it: seal it again in a moment"
+	leaderlessText = "this node is a standby and its cluster has no active node at the moment: try again, or look at " +
+		"the other nodes if this lasts"
+	sealText = "a change of the replication role is under way, and the node would be unsealed by it: seal it " +
+		"again in a moment"
 )
 
 func refuse(w http.ResponseWriter, text string) {

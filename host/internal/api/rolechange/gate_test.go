@@ -27,7 +27,8 @@ func (n *fakeNode) Remember()      {}
 
 // own answers for some paths.
 func own(r *http.Request) (int, any, bool) {
-	return 200, map[string]string{"from": "itself"}, r.URL.Path == "/v1/sys/replication/status" || r.URL.Path == healthPath || r.URL.Path == leaderPath
+	return 200, map[string]string{"from": "itself"}, r.URL.Path == "/v1/sys/replication/status" ||
+		r.URL.Path == healthPath || r.URL.Path == leaderPath
 }
 
 var api = Listener{Own: own}
@@ -452,7 +453,8 @@ func TestClientsThatGoAreForgotten(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			s.gate.Wrap(s.next, s.on).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPut, "/v1/a", nil).WithContext(ctx))
+			s.gate.Wrap(s.next, s.on).ServeHTTP(httptest.NewRecorder(),
+				httptest.NewRequest(http.MethodPut, "/v1/a", nil).WithContext(ctx))
 		}()
 		synctest.Wait()
 		cancel(errors.New("gone"))

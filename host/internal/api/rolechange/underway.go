@@ -26,7 +26,8 @@ type request struct {
 }
 
 func of(w http.ResponseWriter, r *http.Request, standby bool) request {
-	return request{conn: http.NewResponseController(w), stream: isStream(r.URL.Path), standby: standby, late: new(atomic.Bool)}
+	return request{conn: http.NewResponseController(w), stream: isStream(r.URL.Path), standby: standby,
+		late: new(atomic.Bool)}
 }
 
 // admit lets a request in, nil while a change is under way.

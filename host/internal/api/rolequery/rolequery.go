@@ -68,10 +68,12 @@ func (q query) status(ctx context.Context, mode replication.Mode) *replication.R
 			SecondaryID string `json:"secondary_id"`
 		} `json:"data"`
 	}
-	if code := q.get(ctx, "sys/replication/"+string(mode)+"/status", &body); code != http.StatusOK || body.Data.Mode == "" {
+	if code := q.get(ctx, "sys/replication/"+string(mode)+"/status", &body); code != http.StatusOK ||
+		body.Data.Mode == "" {
 		return nil
 	}
-	return &replication.RoleAtAnswer{Role: replication.Role(body.Data.Mode), ClusterID: body.Data.ClusterID, SecondaryID: body.Data.SecondaryID}
+	return &replication.RoleAtAnswer{Role: replication.Role(body.Data.Mode), ClusterID: body.Data.ClusterID,
+		SecondaryID: body.Data.SecondaryID}
 }
 
 // health tells of a primary alone. For any other cluster it would not say which role it

@@ -29,17 +29,24 @@ func TestAsk(t *testing.T) {
 	}{
 		"a primary": {map[string]answer{status: {200, `{"data":{"mode":"primary","cluster_id":"set"}}`}},
 			&replication.RoleAtAnswer{Role: replication.Primary, ClusterID: "set"}},
-		"a secondary": {map[string]answer{status: {200, `{"data":{"mode":"secondary","cluster_id":"set","secondary_id":"eu"}}`}},
+		"a secondary": {map[string]answer{status: {200,
+			`{"data":{"mode":"secondary","cluster_id":"set","secondary_id":"eu"}}`}},
 			&replication.RoleAtAnswer{Role: replication.Secondary, ClusterID: "set", SecondaryID: "eu"}},
-		"a standby without a leader": {map[string]answer{status: none, health: {429, `{"initialized":true,"replication_performance_mode":"primary"}`}},
+		"a standby without a leader": {map[string]answer{status: none,
+			health: {429, `{"initialized":true,"replication_performance_mode":"primary"}`}},
 			&replication.RoleAtAnswer{Role: replication.Primary}},
-		"a primary of the other mode":   {map[string]answer{status: none, health: {200, `{"initialized":true,"replication_dr_mode":"primary"}`}}, nil},
-		"a secondary's health":          {map[string]answer{status: none, health: {200, `{"initialized":true,"replication_performance_mode":"secondary"}`}}, nil},
-		"a sealed primary":              {map[string]answer{status: none, health: {503, `{"initialized":true,"sealed":true,"replication_performance_mode":"primary"}`}}, nil},
+		"a primary of the other mode": {map[string]answer{status: none,
+			health: {200, `{"initialized":true,"replication_dr_mode":"primary"}`}}, nil},
+		"a secondary's health": {map[string]answer{status: none,
+			health: {200, `{"initialized":true,"replication_performance_mode":"secondary"}`}}, nil},
+		"a sealed primary": {map[string]answer{status: none,
+			health: {503, `{"initialized":true,"sealed":true,"replication_performance_mode":"primary"}`}}, nil},
 		"a load balancer without Vault": {map[string]answer{status: {502, "<html>"}, health: {502, "<html>"}}, nil},
-		"another page":                  {map[string]answer{status: {200, "{}"}, health: {200, `{"replication_performance_mode":"primary"}`}}, nil},
-		"a redirect":                    {map[string]answer{status: {307, ""}, health: {307, ""}}, nil},
-		"more than an answer has":       {map[string]answer{status: {200, `{"data":{"mode":"primary"},"x":"` + strings.Repeat("x", 2<<20) + `"}`}}, nil},
+		"another page": {map[string]answer{status: {200, "{}"},
+			health: {200, `{"replication_performance_mode":"primary"}`}}, nil},
+		"a redirect": {map[string]answer{status: {307, ""}, health: {307, ""}}, nil},
+		"more than an answer has": {map[string]answer{status: {200, `{"data":{"mode":"primary"},"x":"` +
+			strings.Repeat("x", 2<<20) + `"}`}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -71,7 +78,8 @@ func TestAsk(t *testing.T) {
 func TestAskNobody(t *testing.T) {
 	t.Parallel()
 	for addr, kind := range map[string]replication.Kind{
-		"https://127.0.0.1:1": replication.Unreachable, "ftp://a": replication.InvalidInput, "https://u:p@a": replication.InvalidInput, "": replication.InvalidInput,
+		"https://127.0.0.1:1": replication.Unreachable, "ftp://a": replication.InvalidInput,
+		"https://u:p@a": replication.InvalidInput, "": replication.InvalidInput,
 	} {
 		_, err := rolequery.Ask(t.Context(), replication.DR, addr)
 		require.Equal(t, kind, replication.KindOf(err), addr)

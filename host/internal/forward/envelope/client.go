@@ -49,7 +49,8 @@ func (c *Client) Call(ctx context.Context, carry Carry, plain []byte) ([]byte, e
 
 // send sends one request. Lost says that the primary's host does not know the session.
 // Restarted says that it knows no session of before.
-func (c *Client) send(ctx context.Context, carry Carry, s *session, plain []byte) (answer []byte, lost, restarted bool, err error) {
+func (c *Client) send(ctx context.Context, carry Carry, s *session, plain []byte) (answer []byte, lost, restarted bool,
+	err error) {
 	n := s.number()
 	raw, err := carry(ctx, s.seal(kindRequest, s.toServer, n, plain))
 	if err != nil {
@@ -70,7 +71,8 @@ func (c *Client) send(ctx context.Context, carry Carry, s *session, plain []byte
 		if err := checkMAC(c.key, c.binding, sum, []byte("unknown"), m.head, instance); err != nil {
 			return nil, false, false, err
 		}
-		return nil, true, !bytes.Equal(instance, s.instance[:]), fmt.Errorf("the primary's host does not know the session: %w", ErrForged)
+		return nil, true, !bytes.Equal(instance, s.instance[:]), fmt.Errorf("the primary's host does not know the session: "+
+			"%w", ErrForged)
 	}
 	answer, err = s.open(kindAnswer, s.toClient, m)
 	return answer, false, false, err

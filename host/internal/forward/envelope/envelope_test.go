@@ -234,7 +234,8 @@ func TestHostileCarriers(t *testing.T) {
 		h.carry = func(ctx context.Context, m []byte) ([]byte, error) {
 			sent++
 			_, err := inner(ctx, m)
-			return append([]byte{kindUnknown}, append(bytes.Clone(m[1:headSize+numberSize]), make([]byte, idSize+macSize)...)...), err
+			return append([]byte{kindUnknown}, append(bytes.Clone(m[1:headSize+numberSize]),
+				make([]byte, idSize+macSize)...)...), err
 		}
 		_, err := h.call("three")
 		require.ErrorIs(t, err, ErrForged)
@@ -242,7 +243,8 @@ func TestHostileCarriers(t *testing.T) {
 	})
 	t.Run("a welcome of somebody else", func(t *testing.T) {
 		h := pair()
-		other := NewServer(func() string { return "set" }, func(context.Context, string) ([]byte, error) { return make([]byte, KeySize), nil })
+		other := NewServer(func() string { return "set" },
+			func(context.Context, string) ([]byte, error) { return make([]byte, KeySize), nil })
 		h.carry = func(ctx context.Context, m []byte) ([]byte, error) {
 			return other.Serve(ctx, "eu", m, func(context.Context, []byte) []byte { t.Error("executed"); return nil })
 		}

@@ -40,7 +40,8 @@ func NewServer(setID func() string, keyOf func(ctx context.Context, secondaryID 
 // Serve answers one message of a secondary. It calls handle with a request that the
 // secondary's host has sealed and that was not received before. If Serve returns an error
 // nothing was executed.
-func (s *Server) Serve(ctx context.Context, secondaryID string, raw []byte, handle func(ctx context.Context, plain []byte) []byte) ([]byte, error) {
+func (s *Server) Serve(ctx context.Context, secondaryID string, raw []byte,
+	handle func(ctx context.Context, plain []byte) []byte) ([]byte, error) {
 	key, err := s.keyOf(ctx, secondaryID)
 	if err != nil {
 		return nil, err

@@ -46,7 +46,8 @@ type Binding struct{ SetID, SecondaryID string }
 
 // info is the context string of a derivation; the lengths keep two names apart.
 func (b Binding) info(use string) string {
-	return fmt.Sprintf("%s\x00%s\x00%d:%s\x00%d:%s", purpose, use, len(b.SetID), b.SetID, len(b.SecondaryID), b.SecondaryID)
+	return fmt.Sprintf("%s\x00%s\x00%d:%s\x00%d:%s", purpose, use, len(b.SetID), b.SetID, len(b.SecondaryID),
+		b.SecondaryID)
 }
 
 // Errors that a peer's message can cause. None of them tells more, on purpose.

@@ -18,7 +18,8 @@ const (
 )
 
 // errCostly is the error of a message that would become far larger than it is.
-var errCostly = errors.New("it has so many or so deeply nested values that it would take many times its size in memory: send fewer in a request")
+var errCostly = errors.New("it has so many or so deeply nested values that it would take many times its size in " +
+	"memory: send fewer in a request")
 
 // affordable looks at JSON before it is decoded. It accepts what is no JSON: the parser
 // refuses that.

@@ -29,7 +29,8 @@ func most(size int) int { return 8 * (costBase + costFactor*size) }
 func TestMessagesDoNotInflate(t *testing.T) {
 	const mib = 1 << 20
 	for name, unit := range map[string]string{
-		"numbers": "1,", "lists": "[],", "objects": "{},", "strings": `"",`, "nulls": "null,", "tagged": `{"$":"int","v":1},`, "entries": `{"a":1},`,
+		"numbers": "1,", "lists": "[],", "objects": "{},", "strings": `"",`, "nulls": "null,", "tagged": `{"$":"int","v":1},`,
+		"entries": `{"a":1},`,
 	} {
 		for _, size := range []int{mib, 8 * mib} {
 			raw := []byte("\x01{\"Logical\":{\"Data\":{\"a\":[" + strings.Repeat(unit, size/len(unit)) + "1]}}}")
@@ -54,6 +55,7 @@ func TestLargeRequestsAreRead(t *testing.T) {
 		entries[fmt.Sprint(i)] = strings.Repeat("x", rand.IntN(100))
 		list = append(list, i%10)
 	}
-	sent := &Request{Logical: &logical.Request{Data: map[string]any{"m": entries, "l": list, "s": strings.Repeat("\"", 1<<20), "b": make([]byte, 16<<20)}}}
+	sent := &Request{Logical: &logical.Request{Data: map[string]any{"m": entries, "l": list,
+		"s": strings.Repeat("\"", 1<<20), "b": make([]byte, 16<<20)}}}
 	require.Len(t, transfer(t, sent).Logical.Data["m"], 10_000)
 }

@@ -169,7 +169,8 @@ func fromTagged(tag, from any) (any, error) {
 	}
 	t, ok := tagged[name]
 	if !ok {
-		return nil, fmt.Errorf("a value has the type %v, which this version does not know: run the same version on both clusters", tag)
+		return nil, fmt.Errorf("a value has the type %v, which this version does not know: run the same version on both "+
+			"clusters", tag)
 	}
 	v := reflect.New(t).Elem()
 	err := fill(v, from)

@@ -30,7 +30,8 @@ func sendError(t *testing.T, err error) error {
 	require.EqualError(t, got, err.Error())
 	for _, s := range sentinels {
 		require.Equal(t, errors.Is(err, s.err), errors.Is(got, s.err), "%s in %q", s.name, err)
-		require.Equal(t, errwrap.Contains(err, s.err.Error()), errwrap.Contains(got, s.err.Error()), "errwrap: %s in %q", s.name, err)
+		require.Equal(t, errwrap.Contains(err, s.err.Error()), errwrap.Contains(got, s.err.Error()), "errwrap: %s in %q",
+			s.name, err)
 	}
 	req := &logical.Request{Operation: logical.UpdateOperation}
 	wantCode, wantErr := logical.RespondErrorCommon(req, nil, err)
@@ -109,11 +110,13 @@ func TestErrorTypesThatVaultAsksFor(t *testing.T) {
 	var multi *multierror.Error
 	require.ErrorAs(t, sendError(t, multierror.Append(errors.New("a"), errors.New("b"))), &multi)
 	require.Len(t, multi.Errors, 2)
-	sendError(t, &multierror.Error{Errors: []error{errors.New("a")}, ErrorFormat: func([]error) string { return "own form" }})
+	sendError(t, &multierror.Error{Errors: []error{errors.New("a")},
+		ErrorFormat: func([]error) string { return "own form" }})
 
 	require.IsType(t, errutil.UserError{}, sendError(t, errutil.UserError{Err: "u"}))
 	require.IsType(t, errutil.InternalError{}, sendError(t, errutil.InternalError{Err: "i"}))
-	require.Equal(t, replication.Unreachable, replication.KindOf(sendError(t, replication.Errorf(replication.Unreachable, "gone"))))
+	require.Equal(t, replication.Unreachable,
+		replication.KindOf(sendError(t, replication.Errorf(replication.Unreachable, "gone"))))
 	wrapped := sendError(t, replication.Errorf(replication.Denied, "no: %w", context.Canceled))
 	require.Equal(t, replication.Denied, replication.KindOf(wrapped))
 	require.Equal(t, "a text that is not UTF-8: \xff", sendError(t, errors.New("a text that is not UTF-8: \xff")).Error())
@@ -151,7 +154,8 @@ func declaredErrors(t *testing.T, path string) []string {
 	dir, err := exec.Command("go", "list", "-f", "{{.Dir}}", path).Output()
 	require.NoError(t, err)
 	notTest := func(i fs.FileInfo) bool { return !strings.HasSuffix(i.Name(), "_test.go") }
-	packages, err := parser.ParseDir(token.NewFileSet(), strings.TrimSpace(string(dir)), notTest, 0) //nolint:staticcheck // build tags do not matter here
+	//nolint:staticcheck // build tags do not matter here
+	packages, err := parser.ParseDir(token.NewFileSet(), strings.TrimSpace(string(dir)), notTest, 0)
 	require.NoError(t, err)
 	var names []string
 	for _, p := range packages {

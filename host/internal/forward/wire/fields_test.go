@@ -60,7 +60,8 @@ func checkFields(t *testing.T, typ reflect.Type, seen map[reflect.Type]bool) {
 				checkFields(t, f.Type, seen)
 			}
 		}
-	case reflect.Interface, reflect.Func, reflect.Chan, reflect.Array, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
+	case reflect.Interface, reflect.Func, reflect.Chan, reflect.Array, reflect.UnsafePointer, reflect.Complex64,
+		reflect.Complex128:
 		t.Errorf("the codec carries no %s: list the field in leftOut", typ)
 	}
 }
@@ -74,7 +75,8 @@ func populate(t *testing.T, v reflect.Value, n *int) {
 		v.Set(reflect.ValueOf(time.Date(2024, 5, 6, 7, 8, 9, *n, time.FixedZone("", 3600))))
 		return
 	case sockAddrType:
-		v.Set(reflect.ValueOf(sockaddr.SockAddrMarshaler{SockAddr: sockaddr.MustIPv4Addr(fmt.Sprintf("10.0.%d.0/24", *n%256))}))
+		v.Set(reflect.ValueOf(
+			sockaddr.SockAddrMarshaler{SockAddr: sockaddr.MustIPv4Addr(fmt.Sprintf("10.0.%d.0/24", *n%256))}))
 		return
 	case anyType:
 		v.Set(reflect.ValueOf(int64(1)<<53 + int64(*n)))

@@ -38,7 +38,8 @@ func FuzzDecodeRequest(f *testing.F) {
 }
 
 func FuzzDecodeAnswer(f *testing.F) {
-	for _, err := range []error{nil, logical.ErrReadOnly, fmt.Errorf("x: %w", errors.Join(logical.ErrNotFound, logical.CodedError(4, "d")))} {
+	for _, err := range []error{nil, logical.ErrReadOnly,
+		fmt.Errorf("x: %w", errors.Join(logical.ErrNotFound, logical.CodedError(4, "d")))} {
 		seed, encodeErr := EncodeAnswer(&Answer{Response: logical.ErrorResponse("no"), Err: err})
 		require.NoError(f, encodeErr)
 		corpus.Add(f, seed)

@@ -20,7 +20,8 @@ import (
 var fieldTypes = []framework.FieldType{
 	framework.TypeString, framework.TypeInt, framework.TypeBool, framework.TypeMap, framework.TypeDurationSecond,
 	framework.TypeSlice, framework.TypeStringSlice, framework.TypeCommaStringSlice, framework.TypeLowerCaseString,
-	framework.TypeNameString, framework.TypeKVPairs, framework.TypeCommaIntSlice, framework.TypeHeader, framework.TypeFloat,
+	framework.TypeNameString, framework.TypeKVPairs, framework.TypeCommaIntSlice, framework.TypeHeader,
+	framework.TypeFloat,
 	framework.TypeSignedDurationSecond, framework.TypeTime, framework.TypeInt64,
 }
 
@@ -37,7 +38,8 @@ func handler(got seen) *framework.Backend {
 	b.Paths = []*framework.Path{{
 		Pattern: "all", Fields: fields,
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.UpdateOperation: &framework.PathOperation{Callback: func(_ context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+			logical.UpdateOperation: &framework.PathOperation{Callback: func(_ context.Context, req *logical.Request,
+				d *framework.FieldData) (*logical.Response, error) {
 				for name := range fields {
 					v, ok, err := d.GetOkErr(name)
 					got[name] = fmt.Sprintf("%T %#v %v %v", v, v, ok, err)
@@ -57,7 +59,8 @@ func TestHandlersSeeTheSame(t *testing.T) {
 	values := map[string]any{}
 	// What a client sends, as Vault's HTTP layer reads it.
 	for _, body := range []string{
-		`9007199254740993`, `-1.5e3`, `1.0`, `"5m"`, `"a=b"`, `["a=b","c=d"]`, `{"a":1,"b":{"c":[9007199254740993]}}`, `true`, `null`, `""`, `[]`, `{}`,
+		`9007199254740993`, `-1.5e3`, `1.0`, `"5m"`, `"a=b"`, `["a=b","c=d"]`, `{"a":1,"b":{"c":[9007199254740993]}}`, `true`,
+		`null`, `""`, `[]`, `{}`,
 		`"2024-01-02T03:04:05.6Z"`, `1700000000`, `[1,2,3]`, `"1,2,3"`, `"YQ=="`, `{"h":["x","y"],"i":"z"}`, `"\ud800"`,
 	} {
 		var v any
@@ -94,7 +97,8 @@ func TestBigNumbersArriveWhole(t *testing.T) {
 	t.Parallel()
 	got := seen{}
 	field := framework.TypeInt64.String() + fmt.Sprint(int(framework.TypeInt64))
-	req := &logical.Request{Operation: logical.UpdateOperation, Path: "all", Data: map[string]any{field: json.Number("9007199254740993")}}
+	req := &logical.Request{Operation: logical.UpdateOperation, Path: "all",
+		Data: map[string]any{field: json.Number("9007199254740993")}}
 	_, err := handler(got).HandleRequest(t.Context(), transfer(t, &Request{Logical: req}).Logical)
 	require.NoError(t, err)
 	require.True(t, strings.HasPrefix(got[field], "int64 9007199254740993 true"), got[field])

@@ -42,7 +42,8 @@ func EncodeRequest(r *Request) ([]byte, error) {
 	}
 	if l.RequiresSnapshotID != "" {
 		return nil, replication.Errorf(replication.InvalidInput,
-			"the request needs the snapshot %q, which is loaded on this cluster only: the primary cannot carry it out", l.RequiresSnapshotID)
+			"the request needs the snapshot %q, which is loaded on this cluster only: the primary cannot carry it out",
+			l.RequiresSnapshotID)
 	}
 	rec := &requestRecord{
 		Logical: l,
@@ -107,7 +108,8 @@ func decode(what string, raw []byte, record any) error {
 		return invalid(what, fmt.Errorf("it is empty"))
 	}
 	if raw[0] != version {
-		return invalid(what, fmt.Errorf("it has version %d and this cluster knows version %d: run the same version on both clusters", raw[0], version))
+		return invalid(what, fmt.Errorf("it has version %d and this cluster knows version %d: run the same version on both "+
+			"clusters", raw[0], version))
 	}
 	if err := affordable(raw[1:]); err != nil {
 		return invalid(what, err)

@@ -35,7 +35,8 @@ func (s secrets) without(headers map[string][]string) map[string][]string {
 	}
 	left := make(map[string][]string, len(headers))
 	for name, values := range headers {
-		if strings.EqualFold(name, consts.AuthHeaderName) || strings.EqualFold(name, "Authorization") && (s.bearer || bearsToken(values)) || s.in(values) {
+		if strings.EqualFold(name, consts.AuthHeaderName) || strings.EqualFold(name, "Authorization") &&
+			(s.bearer || bearsToken(values)) || s.in(values) {
 			continue
 		}
 		left[name] = values

@@ -22,9 +22,10 @@ func TestTokensAreNotSent(t *testing.T) {
 		ID: "id", Path: "a", Operation: logical.UpdateOperation,
 		ClientToken: "salted-" + token, InboundSSCToken: token,
 		ClientTokenSource: logical.ClientTokenFromAuthzHeader,
-		Headers:           http.Header{"x-vault-token": {token}, "Authorization": {"Bearer " + token}, "X-Copy": {"t=" + token}, "X-Kept": {"kept"}},
-		HTTPRequest:       hr,
-		Auth:              &logical.Auth{ClientToken: token, Accessor: "accessor"},
+		Headers: http.Header{"x-vault-token": {token}, "Authorization": {"Bearer " + token},
+			"X-Copy": {"t=" + token}, "X-Kept": {"kept"}},
+		HTTPRequest: hr,
+		Auth:        &logical.Auth{ClientToken: token, Accessor: "accessor"},
 	}
 	l.SetTokenEntry(&logical.TokenEntry{ID: token})
 	raw, err := EncodeRequest(&Request{Logical: l})

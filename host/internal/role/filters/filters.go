@@ -106,9 +106,11 @@ func (fs *Filters) Put(ctx context.Context, id string, r filter.Rule) error {
 	if err != nil {
 		return err
 	}
-	err = fs.tap.ChangeFilter(replication.Performance, id, fs.allows(id, f), func() error { return fs.core.PutEntry(ctx, Key(id), raw) })
+	err = fs.tap.ChangeFilter(replication.Performance, id, fs.allows(id, f),
+		func() error { return fs.core.PutEntry(ctx, Key(id), raw) })
 	if err != nil {
-		return replication.Errorf(replication.StorageFailed, "the paths filter could not be stored, and nothing was changed: %w", err)
+		return replication.Errorf(replication.StorageFailed, "the paths filter could not be stored, and nothing was "+
+			"changed: %w", err)
 	}
 	return nil
 }
@@ -124,7 +126,8 @@ func (fs *Filters) check(ctx context.Context, id string, r filter.Rule) error {
 		return err
 	}
 	if !slices.Contains(secondaries, id) {
-		return replication.Errorf(replication.InvalidInput, "there is no secondary %q of this primary: use the id that was given to secondary-token", id)
+		return replication.Errorf(replication.InvalidInput, "there is no secondary %q of this primary: use the id that was "+
+			"given to secondary-token", id)
 	}
 	_, known, err := fs.hiddenBy(ctx, nil)
 	if err != nil {
@@ -134,9 +137,11 @@ func (fs *Filters) check(ctx context.Context, id string, r filter.Rule) error {
 	for _, path := range r.Paths {
 		switch {
 		case filter.System(path):
-			return replication.Errorf(replication.InvalidInput, "%s is a system mount and cannot be filtered: leave it out", path)
+			return replication.Errorf(replication.InvalidInput, "%s is a system mount and cannot be filtered: leave it out",
+				path)
 		case !slices.Contains(paths, path):
-			return replication.Errorf(replication.InvalidInput, "there is no mount %s here that is replicated: see sys/mounts and sys/auth for their paths", path)
+			return replication.Errorf(replication.InvalidInput, "there is no mount %s here that is replicated: see sys/mounts "+
+				"and sys/auth for their paths", path)
 		}
 	}
 	return nil
@@ -189,7 +194,8 @@ func (fs *Filters) Load(ctx context.Context) error {
 // DynamicFilter lists the mounts that the filter of a secondary leaves out now.
 func (fs *Filters) DynamicFilter(ctx context.Context, id string) ([]string, error) {
 	if is, own := fs.roles.InPerformance(); is == replication.Secondary && id != own {
-		return nil, replication.Errorf(replication.NotFound, "this secondary is %q and knows nothing of the filter of %q: ask the primary", own, id)
+		return nil, replication.Errorf(replication.NotFound, "this secondary is %q and knows nothing of the filter of %q: "+
+			"ask the primary", own, id)
 	}
 	f, err := fs.stored(ctx, id)
 	if err != nil || f == nil || f.Mode == filter.None {

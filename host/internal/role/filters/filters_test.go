@@ -80,12 +80,15 @@ func primaryOfTwo(t *testing.T) (fs *Filters, write func(key, value string)) {
 		case "core/mounts":
 			known = []vaultname.Mount{{UUID: "h", Path: "hidden/", Type: "kv"}, {UUID: "s", Path: "shown/", Type: "kv"}}
 		case "core/auth":
-			known = []vaultname.Mount{{UUID: "ah", Path: "auth/hidden/", Type: "userpass"}, {UUID: "as", Path: "auth/shown/", Type: "userpass"}}
+			known = []vaultname.Mount{{UUID: "ah", Path: "auth/hidden/", Type: "userpass"},
+				{UUID: "as", Path: "auth/shown/", Type: "userpass"}}
 		}
 		_, err := fs.mounts.SetTable(table, known)
 		require.NoError(t, err)
 	}
-	require.NoError(t, fs.tap.Activate(t.Context(), storage.JournalConfig{Modes: map[replication.Mode]storage.ModeConfig{perf: {Epoch: epoch, IndexKey: fingerprint.Key{1}}}}))
+	require.NoError(t, fs.tap.Activate(t.Context(),
+		storage.JournalConfig{Modes: map[replication.Mode]storage.ModeConfig{perf: {Epoch: epoch,
+			IndexKey: fingerprint.Key{1}}}}))
 	_, err = fs.tap.OpenSlot(t.Context(), perf, "unfiltered")
 	require.NoError(t, err)
 	return fs, func(key, value string) {

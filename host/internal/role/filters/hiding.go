@@ -78,7 +78,8 @@ func setOf(names []string) map[string]bool {
 // sameAs says that the stored form of both is the same.
 func (h *state) sameAs(o *state) bool {
 	same := func(a, b *filter.Filter) bool {
-		return a == b || (a != nil && b != nil && a.Revision == b.Revision && a.Mode == b.Mode && slices.Equal(a.Paths, b.Paths))
+		return a == b || (a != nil && b != nil && a.Revision == b.Revision && a.Mode == b.Mode &&
+			slices.Equal(a.Paths, b.Paths))
 	}
 	return h.id == o.id && same(h.filter, o.filter) && maps.Equal(h.hidden, o.hidden) && maps.Equal(h.awaited, o.awaited)
 }
@@ -241,7 +242,8 @@ func (h *Hiding) Review(ctx context.Context, force func(context.Context) error) 
 		return err
 	}
 	if widened {
-		h.logger.Info("the paths filter of this secondary lets mounts in that it did not have: they are copied from the primary")
+		h.logger.Info("the paths filter of this secondary lets mounts in that it did not have: they are copied from the " +
+			"primary")
 		// The apply that has brought the filter waits for this.
 		go h.copyAgain(context.WithoutCancel(ctx))
 	}

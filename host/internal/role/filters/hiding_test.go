@@ -29,19 +29,31 @@ func TestReviewed(t *testing.T) {
 		awaited         []string
 		widened         bool
 	}{
-		"first of all":                            {nil, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
-		"nothing changes":                         {&state{filter: deny, hidden: setOf([]string{"s"})}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
-		"narrower":                                {&state{filter: denyNo}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
-		"wider":                                   {&state{filter: deny, hidden: setOf([]string{"s"})}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
-		"deleted":                                 {&state{filter: deny, hidden: setOf([]string{"s"})}, nil, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
-		"moved to where nothing hides it":         {&state{filter: deny, hidden: setOf([]string{"s"})}, deny, nil, paths{"s": "moved/"}, []string{"s"}, true},
-		"comes with the filter that lets it in":   {&state{filter: deny}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
-		"a filter in between was not seen":        {&state{id: "b", filter: was}, between, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
-		"a filter in between, of another name":    {&state{id: "a", filter: was}, between, nil, paths{"s": "secret/", "k": "kv/"}, nil, false},
-		"a filter in between that hides it still": {&state{id: "b", filter: was}, filter.Following(between, deny.Rule), paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
-		"still awaited":                           {&state{filter: denyNo, awaited: setOf([]string{"s"})}, denyNo, nil, paths{"s": "secret/", "k": "kv/"}, []string{"s"}, false},
-		"awaited and hidden again":                {&state{filter: denyNo, awaited: setOf([]string{"s"})}, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
-		"awaited and gone":                        {&state{filter: denyNo, awaited: setOf([]string{"s"})}, denyNo, nil, paths{"k": "kv/"}, nil, false},
+		"first of all": {nil, deny, paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
+		"nothing changes": {&state{filter: deny, hidden: setOf([]string{"s"})}, deny,
+			paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
+		"narrower": {&state{filter: denyNo}, deny, paths{"s": "secret/"}, paths{"k": "kv/"},
+			nil, false},
+		"wider": {&state{filter: deny, hidden: setOf([]string{"s"})}, denyNo, nil,
+			paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
+		"deleted": {&state{filter: deny, hidden: setOf([]string{"s"})}, nil, nil,
+			paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
+		"moved to where nothing hides it": {&state{filter: deny, hidden: setOf([]string{"s"})}, deny, nil,
+			paths{"s": "moved/"}, []string{"s"}, true},
+		"comes with the filter that lets it in": {&state{filter: deny}, denyNo, nil, paths{"s": "secret/", "k": "kv/"},
+			[]string{"s"}, true},
+		"a filter in between was not seen": {&state{id: "b", filter: was}, between, nil,
+			paths{"s": "secret/", "k": "kv/"}, []string{"s"}, true},
+		"a filter in between, of another name": {&state{id: "a", filter: was}, between, nil,
+			paths{"s": "secret/", "k": "kv/"}, nil, false},
+		"a filter in between that hides it still": {&state{id: "b", filter: was}, filter.Following(between, deny.Rule),
+			paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
+		"still awaited": {&state{filter: denyNo, awaited: setOf([]string{"s"})}, denyNo, nil,
+			paths{"s": "secret/", "k": "kv/"}, []string{"s"}, false},
+		"awaited and hidden again": {&state{filter: denyNo, awaited: setOf([]string{"s"})}, deny,
+			paths{"s": "secret/"}, paths{"k": "kv/"}, nil, false},
+		"awaited and gone": {&state{filter: denyNo, awaited: setOf([]string{"s"})}, denyNo, nil,
+			paths{"k": "kv/"}, nil, false},
 	} {
 		h, widened := reviewed(tc.old, "b", tc.filter, tc.hidden, tc.visible)
 		require.Equal(t, tc.widened, widened, name)
@@ -66,7 +78,9 @@ func TestWhatASecondaryDoesNotHave(t *testing.T) {
 
 // What a performance secondary has taken up of its filter.
 func FuzzDecodeHiding(f *testing.F) {
-	h := &state{id: "west", filter: &filter.Filter{Rule: filter.Rule{Mode: filter.Deny, Paths: []string{"kv/"}, Revision: 4}}, hidden: setOf([]string{"u"}), awaited: setOf([]string{"v"})}
+	h := &state{id: "west",
+		filter: &filter.Filter{Rule: filter.Rule{Mode: filter.Deny, Paths: []string{"kv/"}, Revision: 4}},
+		hidden: setOf([]string{"u"}), awaited: setOf([]string{"v"})}
 	raw, err := h.encode()
 	require.NoError(f, err)
 	corpus.Add(f, raw)

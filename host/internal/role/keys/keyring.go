@@ -37,7 +37,8 @@ type Ring struct {
 }
 
 // NewRing makes it. Store is the storage below the tap, and role the present one.
-func NewRing(core *vaultcore.Core, tap *storage.Tap, store physical.Backend, role func(replication.Mode) replication.Role, logger hclog.Logger) *Ring {
+func NewRing(core *vaultcore.Core, tap *storage.Tap, store physical.Backend,
+	role func(replication.Mode) replication.Role, logger hclog.Logger) *Ring {
 	return &Ring{core: core, tap: tap, store: store, role: role, logger: logger}
 }
 
@@ -96,7 +97,8 @@ func (r *Ring) BeforeApply(ctx context.Context, b *txn.Batch) error {
 	b.Put(stored)
 	b.Delete(heldPrefix + vaultname.Keyring)
 	b.Delete(heldPrefix + vaultname.RootKey)
-	r.logger.Info("the primary was rekeyed; this secondary has taken over the new root key, and asks for the new key shares")
+	r.logger.Info("the primary was rekeyed; this secondary has taken over the new root key, and asks for the new key " +
+		"shares")
 	return nil
 }
 
@@ -203,7 +205,8 @@ func (r *Ring) rootKeyIn(ctx context.Context, row []byte) []byte {
 }
 
 // HeldText is the trouble of a secondary whose primary's keys wait for their other half.
-const HeldText = "the primary's keys were changed (rotated and rekeyed) while this secondary was away, and it cannot open the new ones: what was written since cannot be read here; " +
+const HeldText = "the primary's keys were changed (rotated and rekeyed) while this secondary was away, and it cannot " +
+	"open the new ones: what was written since cannot be read here; " +
 	"this secondary asks its primary for them as soon as they are connected"
 
 // Held says whether keys of the primary wait for their other half.

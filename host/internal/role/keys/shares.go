@@ -29,7 +29,8 @@ const SharesRow = "core/replication-shares"
 const sharesInterval = 2 * time.Second
 
 // sealRows are the rows that a rekey changes, of unseal and of recovery shares.
-var sealRows = []string{vaultname.StoredKeys, vaultname.SealConfig, vaultname.ShamirKey, vaultname.RecoveryConfig, vaultname.RecoveryKey}
+var sealRows = []string{vaultname.StoredKeys, vaultname.SealConfig, vaultname.ShamirKey, vaultname.RecoveryConfig,
+	vaultname.RecoveryKey}
 
 // Shares looks after the key shares of this cluster: a primary says which it has, and a
 // secondary compares its own with them.
@@ -72,7 +73,8 @@ func (k *Shares) Note(err error) {
 		k.late.Store(nil)
 		return
 	}
-	text := "this secondary is opened by the key shares of before a rekey of its primary, and could not take over the new ones yet: " + err.Error()
+	text := "this secondary is opened by the key shares of before a rekey of its primary, and could not take over the " +
+		"new ones yet: " + err.Error()
 	k.late.Store(&text)
 }
 

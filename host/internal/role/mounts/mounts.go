@@ -130,7 +130,8 @@ func (l *Learner) Arriving(ctx context.Context, b *txn.Batch) {
 	if e, comes := b.Get(keyclass.DeclaredKey); comes {
 		changed, err := l.learnDeclared(ctx, valueOf(e))
 		if err != nil {
-			l.logger.Error("what backends of the primary have declared cannot be read here; the keys of their mounts are classified as before", "error", err)
+			l.logger.Error("what backends of the primary have declared cannot be read here; the keys of their mounts are "+
+				"classified as before", "error", err)
 		}
 		l.owe(changed)
 	}
@@ -187,7 +188,8 @@ func (l *Learner) learn(key string, table *vault.MountTable) (changed []string, 
 	if table != nil {
 		for _, e := range table.Entries {
 			mounts = append(mounts, vaultname.Mount{
-				UUID: e.UUID, Path: vaultname.RequestPath(key, e.Path), Type: typeOf(e), Local: e.Local, External: e.Type == "plugin" || e.IsExternalPlugin(),
+				UUID: e.UUID, Path: vaultname.RequestPath(key, e.Path), Type: typeOf(e), Local: e.Local,
+				External: e.Type == "plugin" || e.IsExternalPlugin(),
 			})
 		}
 	}
@@ -240,7 +242,8 @@ func (l *Learner) LearnBackend(ctx context.Context, m vaultname.Mount, b logical
 // learnPrefixes takes up what a backend declares, tells the secondaries of the views
 // whose classes that changes, and keeps it for the next unseal. It is kept last, and
 // unlearned when either fails: what is known already is told to nobody any more.
-func learnPrefixes(mounts *keyclass.Mounts, uuid string, prefixes []string, tell func(changed []string) error, keep func() error) error {
+func learnPrefixes(mounts *keyclass.Mounts, uuid string, prefixes []string, tell func(changed []string) error,
+	keep func() error) error {
 	before, known := mounts.LocalPrefixes(uuid)
 	if known && slices.Equal(before, prefixes) {
 		return nil

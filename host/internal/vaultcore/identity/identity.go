@@ -108,7 +108,8 @@ func (i *Store) GroupsDiffer(entityID, accessor string, aliases []string) (bool,
 	return len(changed) > 0, err
 }
 
-func groupsToChange(store *vault.IdentityStore, entityID, accessor string, aliases []string) ([]*identity.Group, error) {
+func groupsToChange(store *vault.IdentityStore, entityID, accessor string, aliases []string) ([]*identity.Group,
+	error) {
 	before, err := store.MemDBGroupsByMemberEntityID(entityID, false, true)
 	if err != nil {
 		return nil, err

@@ -97,7 +97,8 @@ func (i *Store) refresh(ctx context.Context, store *vault.IdentityStore, entitie
 	}
 	// The storage is read before the transaction, which keeps every login that
 	// changes something waiting.
-	r := &refresher{store: store, locals: packer(store, "localAliasPacker"), again: i.contested, contested: map[string]bool{}}
+	r := &refresher{store: store, locals: packer(store, "localAliasPacker"), again: i.contested,
+		contested: map[string]bool{}}
 	storedEntities, err := r.readEntities(ctx, unique(entities))
 	if err != nil {
 		return err

@@ -141,7 +141,8 @@ func (l Caches) ActivationFlags(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if identity := l.core.IdentityStore(); changed[activationflags.IdentityDeduplication] && identity != nil && identity.ActivationFunc != nil {
+	if identity := l.core.IdentityStore(); changed[activationflags.IdentityDeduplication] && identity != nil &&
+		identity.ActivationFunc != nil {
 		return identity.ActivationFunc(root(ctx), nil)
 	}
 	return nil

@@ -43,7 +43,8 @@ func (l Leases) RevokeLeases(ctx context.Context, table string, e mounttable.Ent
 // those that can be revoked, and says how many could not.
 func (l Leases) ForgetLeases(ctx context.Context, table string, e mounttable.Entry) (orphans int, err error) {
 	var mu sync.Mutex
-	failed, total, err := l.eachLease(ctx, table, e, func(leases *vault.ExpirationManager, ctx context.Context, id string) error {
+	failed, total, err := l.eachLease(ctx, table, e, func(leases *vault.ExpirationManager, ctx context.Context,
+		id string) error {
 		if leases.Revoke(ctx, id) == nil {
 			return nil
 		}
@@ -66,7 +67,8 @@ func (l Leases) ForgetLeases(ctx context.Context, table string, e mounttable.Ent
 
 // eachLease calls do for all leases under the path of a mount. It returns how many failed
 // and the last error. With none failed, the error says that they could not be listed.
-func (l Leases) eachLease(ctx context.Context, table string, e mounttable.Entry, do func(*vault.ExpirationManager, context.Context, string) error) (failed, total int, err error) {
+func (l Leases) eachLease(ctx context.Context, table string, e mounttable.Entry,
+	do func(*vault.ExpirationManager, context.Context, string) error) (failed, total int, err error) {
 	leases := *pinned.Field[*vault.ExpirationManager](l.core, "expiration")
 	if leases == nil {
 		return 0, 0, errNotActive
@@ -97,7 +99,8 @@ func (l Leases) eachLease(ctx context.Context, table string, e mounttable.Entry,
 // RevokeGivenUp revokes leases that Vault has given up and tries once a day at most. Wanted
 // chooses among them by what Vault has noted as the reason. Once ends says so of an error,
 // no further one begins. It holds the core's state by itself, for each lease.
-func (l Leases) RevokeGivenUp(ctx context.Context, wanted func(id, reason string) bool, ends func(error) bool) (revoked int, failed map[string]error, err error) {
+func (l Leases) RevokeGivenUp(ctx context.Context, wanted func(id, reason string) bool,
+	ends func(error) bool) (revoked int, failed map[string]error, err error) {
 	var ids []string
 	err = l.withLeases(ctx, func(leases *vault.ExpirationManager) error {
 		pinned.Field[sync.Map](leases, "irrevocable").Range(func(key, lease any) bool {

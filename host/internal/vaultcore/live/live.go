@@ -63,7 +63,8 @@ type Caches struct{ running }
 // New is the running core. Storage is its barrier; stored is the same without the filter
 // of mount tables. Clear deletes everything below a view's prefix: the core itself must not
 // delete what the primary has written. Wrap may be nil.
-func New(core *vault.Core, storage vault.SecurityBarrier, stored logical.Storage, wrap WrapBackend, clear func(ctx context.Context, prefix string) error) *Live {
+func New(core *vault.Core, storage vault.SecurityBarrier, stored logical.Storage, wrap WrapBackend,
+	clear func(ctx context.Context, prefix string) error) *Live {
 	if wrap == nil {
 		wrap = func(_ *vault.MountEntry, b logical.Backend) logical.Backend { return b }
 	}

@@ -103,7 +103,8 @@ func (l *Mounts) build(table string, entry *vault.MountEntry) (logical.Backend, 
 	pinned.AddPathCheckers(l.core, entry, backend, view.Prefix())
 	// As at unseal, an engine that does not start well is mounted all the same.
 	if err := backend.Initialize(ctx, &logical.InitializationRequest{Storage: view}); err != nil {
-		l.core.Logger().Error("an engine that the primary mounted did not start well", "path", entry.Path, "type", entry.Type, "error", err)
+		l.core.Logger().Error("an engine that the primary mounted did not start well", "path", entry.Path, "type", entry.Type,
+			"error", err)
 	}
 	return l.wrap(entry, backend), view, nil
 }

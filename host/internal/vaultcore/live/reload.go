@@ -52,7 +52,8 @@ func (l *Mounts) Reload(ctx context.Context, table, uuid string) error {
 	}
 	b, ok := running.(routes.Replaceable)
 	if !ok {
-		return fmt.Errorf("the backend at %s is not one of those that this secondary puts in front of engines: try again in a moment", entry.Path)
+		return fmt.Errorf("the backend at %s is not one of those that this secondary puts in front of engines: try again "+
+			"in a moment", entry.Path)
 	}
 	return b.Replace(ctx, func(inner logical.Backend) (logical.Backend, error) {
 		inner.Cleanup(context.WithValue(ctx, plugin.ContextKeyPluginReload, "reload"))
@@ -133,7 +134,8 @@ func (l *Mounts) ReloadPlugin(ctx context.Context, kind, name string) (reloaded 
 // reloadConnections reloads a plugin of databases within a database engine, which
 // alone knows which of its connections use it.
 func (l *Mounts) reloadConnections(ctx context.Context, e *vault.MountEntry, name string) (int, error) {
-	resp, err := l.router().Route(root(ctx), &logical.Request{Operation: logical.UpdateOperation, Path: e.Path + "reload/" + name})
+	resp, err := l.router().Route(root(ctx), &logical.Request{Operation: logical.UpdateOperation,
+		Path: e.Path + "reload/" + name})
 	switch {
 	case err != nil:
 		return 0, err

@@ -103,7 +103,8 @@ func (h *Host) EndCopy(context.Context) (*replication.Cursor, error) {
 	if err := h.called("EndCopy"); err != nil {
 		return nil, err
 	}
-	h.cursor = replication.Cursor{Position: h.cursor.CopyFrom, ConsistentFrom: h.cursor.ConsistentFrom, Missing: h.cursor.Missing}
+	h.cursor = replication.Cursor{Position: h.cursor.CopyFrom, ConsistentFrom: h.cursor.ConsistentFrom,
+		Missing: h.cursor.Missing}
 	return h.proven(), nil
 }
 
@@ -121,7 +122,8 @@ func (h *Host) ApplyFrame(ctx context.Context, f *replication.Frame) (*replicati
 		return nil, h.untilCopied
 	}
 	if h.cursor.Copying || f.To.Epoch != h.cursor.Position.Epoch || f.After > h.cursor.Position.Sequence {
-		return nil, replication.Errorf(replication.PositionLost, "the frame after %d does not fit %s", f.After, h.cursor.Position)
+		return nil, replication.Errorf(replication.PositionLost, "the frame after %d does not fit %s", f.After,
+			h.cursor.Position)
 	}
 	if !bytes.Equal(f.Proof, proofOf("frame", f.To, f.Payload)) {
 		return nil, notProven("frame", f.Proof)

@@ -72,7 +72,8 @@ func (h *Host) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, 
 
 func (h *Host) step() *replication.DiffStep {
 	c := h.proven()
-	return &replication.DiffStep{Question: append([]byte{'>'}, c.CopiedUpTo...), Differing: c.CopiedKeys + 1, Synced: c.CopiedKeys, Cursor: c}
+	return &replication.DiffStep{Question: append([]byte{'>'}, c.CopiedUpTo...), Differing: c.CopiedKeys + 1,
+		Synced: c.CopiedKeys, Cursor: c}
 }
 
 // fetchMissing asks for what the storage has refused, once a call.
@@ -115,7 +116,8 @@ func (h *Host) answerMissing(question []byte) ([]byte, error) {
 // applyRange makes the keys of a range those of its payload.
 func (h *Host) applyRange(r *replication.Range) error {
 	if !h.cursor.Copying || r.After != h.cursor.CopiedUpTo {
-		return replication.Errorf(replication.InvalidInput, "the range after %q does not go on after %q", r.After, h.cursor.CopiedUpTo)
+		return replication.Errorf(replication.InvalidInput, "the range after %q does not go on after %q", r.After,
+			h.cursor.CopiedUpTo)
 	}
 	var entries []entry
 	if err := json.Unmarshal(r.Payload, &entries); err != nil {
@@ -141,7 +143,8 @@ func (h *Host) applyRange(r *replication.Range) error {
 }
 
 // Verify implements replication.Host. It finds nothing; see RefuseUntilCopied.
-func (h *Host) Verify(_ context.Context, at replication.Position, print replication.Fingerprint, primary replication.Proof) error {
+func (h *Host) Verify(_ context.Context, at replication.Position, print replication.Fingerprint,
+	primary replication.Proof) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.called("Verify"); err != nil {

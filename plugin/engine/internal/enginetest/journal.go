@@ -110,7 +110,8 @@ func (h *Host) Position(_ context.Context, _ string) (*replication.JournalPositi
 	}
 	print := replication.Fingerprint("content")
 	return &replication.JournalPosition{
-		Position: h.position, Fingerprint: print, Proof: proofOf("fingerprint", h.position, print), Keys: uint64(len(h.content)),
+		Position: h.position, Fingerprint: print, Proof: proofOf("fingerprint", h.position, print),
+		Keys: uint64(len(h.content)),
 	}, nil
 }
 
@@ -250,7 +251,8 @@ func (h *Host) ReadRange(_ context.Context, req replication.ReadRangeRequest) (*
 // readRange needs mu.
 func (h *Host) readRange(req replication.ReadRangeRequest) (*replication.Range, error) {
 	if _, ok := h.slots[req.SlotID]; !ok {
-		return nil, replication.Errorf(replication.InvalidInput, "there is no secondary with the slot %q to read for", req.SlotID)
+		return nil, replication.Errorf(replication.InvalidInput, "there is no secondary with the slot %q to read for",
+			req.SlotID)
 	}
 	var keys []string
 	for k := range h.content {

@@ -33,7 +33,8 @@ type listener struct {
 
 // NewNetwork makes an empty network.
 func NewNetwork() *Network {
-	return &Network{listeners: map[string]*listener{}, conns: map[*wire]string{}, dials: map[string]int{}, silent: map[string]bool{}, standing: map[string]bool{}, apis: map[string]*Host{}}
+	return &Network{listeners: map[string]*listener{}, conns: map[*wire]string{}, dials: map[string]int{},
+		silent: map[string]bool{}, standing: map[string]bool{}, apis: map[string]*Host{}}
 }
 
 // Dials is how often an address was dialled.

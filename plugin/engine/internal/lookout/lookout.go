@@ -139,7 +139,8 @@ type state struct {
 }
 
 func newState(s Search, now time.Time) *state {
-	w := &state{Search: s, begun: now, heard: s.Ended, sights: make([]Sight, len(s.Places)), known: make([]bool, len(s.Places))}
+	w := &state{Search: s, begun: now, heard: s.Ended, sights: make([]Sight, len(s.Places)),
+		known: make([]bool, len(s.Places))}
 	if w.heard.IsZero() {
 		w.heard = now
 	}

@@ -53,24 +53,52 @@ func TestFind(t *testing.T) {
 		least    time.Duration
 		most     time.Duration
 	}{
-		"nobody to ask":                                {want: lookout.Gone},
-		"a living primary":                             {places: places{always(true, lookout.Primary)}, want: lookout.Alive, least: 3 * s, most: 3 * s},
-		"it lives whatever it said":                    {places: places{always(true, lookout.Primary), always(true, lookout.Former)}, want: lookout.Alive, least: 3 * s, most: 3 * s},
-		"one that took its place":                      {places: places{always(true, lookout.Nothing), always(false, lookout.Primary)}, want: lookout.Alive, least: 3 * s, most: 3 * s},
-		"nothing answers":                              {places: places{always(true, lookout.Nothing)}, want: lookout.Gone, least: 3 * s, most: 3 * s},
-		"nothing has answered for long":                {places: places{always(true, lookout.Nothing)}, endedAgo: time.Minute, want: lookout.Gone},
-		"nothing has answered for a while":             {places: places{always(true, lookout.Nothing)}, endedAgo: 2 * s, want: lookout.Gone, least: s, most: s},
-		"it hangs":                                     {places: places{func() lookout.Place { return lookout.Place{Own: true, Look: hung} }}, endedAgo: time.Minute, want: lookout.Gone, least: 3 * s, most: 3 * s},
-		"it comes back":                                {places: places{func() lookout.Place { return place(true, change{2 * s, lookout.Primary}) }}, want: lookout.Alive, least: 3 * s, most: 3 * s},
-		"it goes":                                      {places: places{func() lookout.Place { return place(true, change{0, lookout.Primary}, change{s, lookout.Nothing}) }}, want: lookout.Gone, least: 3 * s, most: 4 * s},
-		"it goes as one that was demoted":              {places: places{func() lookout.Place { return place(true, change{0, lookout.Primary}, change{s, lookout.Former}) }}, want: lookout.Gone, least: s, most: 2 * s},
-		"its API says so":                              {places: places{always(true, lookout.Somebody), always(true, lookout.Former)}, want: lookout.Gone},
-		"another's API says so":                        {places: places{always(true, lookout.Somebody), always(false, lookout.Former)}, want: lookout.Unknown, least: 15 * s, most: 15 * s},
-		"a standby":                                    {places: places{always(true, lookout.Somebody)}, want: lookout.Unknown, least: 15 * s, most: 15 * s},
-		"a standby in a hurry":                         {places: places{always(true, lookout.Somebody)}, hurry: true, want: lookout.Unknown, least: 3 * s, most: 3 * s},
-		"a standby that leads later":                   {places: places{func() lookout.Place { return place(true, change{0, lookout.Somebody}, change{12 * s, lookout.Primary}) }}, want: lookout.Alive, least: 12 * s, most: 13 * s},
-		"a standby that dies":                          {places: places{func() lookout.Place { return place(true, change{0, lookout.Somebody}, change{5 * s, lookout.Nothing}) }}, want: lookout.Gone, least: 7 * s, most: 9 * s},
-		"a node of a cluster that has not failed over": {places: places{always(false, lookout.Somebody), always(true, lookout.Nothing)}, want: lookout.Gone, least: 3 * s, most: 3 * s},
+		"nobody to ask": {want: lookout.Gone},
+		"a living primary": {places: places{always(true, lookout.Primary)}, want: lookout.Alive,
+			least: 3 * s, most: 3 * s},
+		"it lives whatever it said": {places: places{always(true, lookout.Primary),
+			always(true, lookout.Former)}, want: lookout.Alive, least: 3 * s, most: 3 * s},
+		"one that took its place": {places: places{always(true, lookout.Nothing),
+			always(false, lookout.Primary)}, want: lookout.Alive, least: 3 * s, most: 3 * s},
+		"nothing answers": {places: places{always(true, lookout.Nothing)}, want: lookout.Gone,
+			least: 3 * s, most: 3 * s},
+		"nothing has answered for long": {places: places{always(true, lookout.Nothing)}, endedAgo: time.Minute,
+			want: lookout.Gone},
+		"nothing has answered for a while": {places: places{always(true, lookout.Nothing)}, endedAgo: 2 * s,
+			want: lookout.Gone, least: s, most: s},
+		"it hangs": {places: places{func() lookout.Place {
+			return lookout.Place{Own: true,
+				Look: hung}
+		}}, endedAgo: time.Minute, want: lookout.Gone, least: 3 * s, most: 3 * s},
+		"it comes back": {
+			places: places{func() lookout.Place { return place(true, change{2 * s, lookout.Primary}) }}, want: lookout.Alive,
+			least: 3 * s, most: 3 * s},
+		"it goes": {
+			places: places{func() lookout.Place { return place(true, change{0, lookout.Primary}, change{s, lookout.Nothing}) }},
+			want:   lookout.Gone, least: 3 * s, most: 4 * s},
+		"it goes as one that was demoted": {
+			places: places{func() lookout.Place { return place(true, change{0, lookout.Primary}, change{s, lookout.Former}) }},
+			want:   lookout.Gone, least: s, most: 2 * s},
+		"its API says so": {places: places{always(true, lookout.Somebody),
+			always(true, lookout.Former)}, want: lookout.Gone},
+		"another's API says so": {places: places{always(true, lookout.Somebody),
+			always(false, lookout.Former)}, want: lookout.Unknown, least: 15 * s, most: 15 * s},
+		"a standby": {places: places{always(true, lookout.Somebody)},
+			want: lookout.Unknown, least: 15 * s, most: 15 * s},
+		"a standby in a hurry": {places: places{always(true, lookout.Somebody)}, hurry: true,
+			want: lookout.Unknown, least: 3 * s, most: 3 * s},
+		"a standby that leads later": {
+			places: places{func() lookout.Place {
+				return place(true, change{0, lookout.Somebody},
+					change{12 * s, lookout.Primary})
+			}}, want: lookout.Alive, least: 12 * s, most: 13 * s},
+		"a standby that dies": {
+			places: places{func() lookout.Place {
+				return place(true, change{0, lookout.Somebody},
+					change{5 * s, lookout.Nothing})
+			}}, want: lookout.Gone, least: 7 * s, most: 9 * s},
+		"a node of a cluster that has not failed over": {places: places{always(false, lookout.Somebody),
+			always(true, lookout.Nothing)}, want: lookout.Gone, least: 3 * s, most: 3 * s},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -81,7 +81,8 @@ func (c *peerConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-var errTalkative = replication.Errorf(replication.Denied, "a connection without a session has sent more than a Hello has")
+var errTalkative = replication.Errorf(replication.Denied, "a connection without a session has sent more than a Hello "+
+	"has")
 
 // enter claims the connection for a call without a session. Only one such call may run at a
 // time.
@@ -181,7 +182,8 @@ func (peerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.Auth
 	if !ok {
 		return nil, nil, errNotOurs
 	}
-	return pc, identity{CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}, conn: pc}, nil
+	return pc, identity{CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
+		conn: pc}, nil
 }
 
 func (peerCredentials) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {

@@ -20,7 +20,8 @@ func (s *Server) Copy(req *linkv1.CopyRequest, st grpc.ServerStreamingServer[lin
 		return err
 	}
 	if len(req.GetAfter()) > link.KeyMax {
-		return replication.Errorf(replication.InvalidInput, "the name of the key to copy after has %d bytes, %d are allowed", len(req.GetAfter()), link.KeyMax)
+		return replication.Errorf(replication.InvalidInput, "the name of the key to copy after has %d bytes, %d are allowed",
+			len(req.GetAfter()), link.KeyMax)
 	}
 	if err := link.CheckProof(req.GetProof()); err != nil {
 		return err

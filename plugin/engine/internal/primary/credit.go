@@ -35,7 +35,8 @@ type frameSize struct {
 }
 
 func newCredit(maxBytes, maxFrames int, after replication.Position) *credit {
-	return &credit{maxBytes: maxBytes, maxFrames: maxFrames, epoch: after.Epoch, acked: after.Sequence, room: make(chan struct{}, 1)}
+	return &credit{maxBytes: maxBytes, maxFrames: maxFrames, epoch: after.Epoch, acked: after.Sequence,
+		room: make(chan struct{}, 1)}
 }
 
 // fullFrame is the size from which a frame is not a small one.

@@ -14,13 +14,15 @@ import (
 
 // decide says how a secondary goes on. When it returns, the rows that the secondary will
 // need are retained.
-func (s *Server) decide(ctx context.Context, id string, c *replication.Cursor, copyWanted bool, now replication.Position) (linkv1.Decision, *replication.Opening, error) {
+func (s *Server) decide(ctx context.Context, id string, c *replication.Cursor, copyWanted bool,
+	now replication.Position) (linkv1.Decision, *replication.Opening, error) {
 	opened, err := s.slotOpened(ctx, id)
 	if err != nil {
 		return 0, nil, err
 	}
 	decision, at := linkv1.Decision_DECISION_RESUME, c.Position
-	possible := !copyWanted && !at.Epoch.IsZero() && at.Epoch == now.Epoch && at.Epoch == opened.Epoch && at.Sequence >= opened.Sequence
+	possible := !copyWanted && !at.Epoch.IsZero() && at.Epoch == now.Epoch && at.Epoch == opened.Epoch &&
+		at.Sequence >= opened.Sequence
 	if c.Copying {
 		// Only the rows since its copy began complete what it has.
 		decision, at = linkv1.Decision_DECISION_RESUME_COPY, c.CopyFrom
@@ -28,7 +30,8 @@ func (s *Server) decide(ctx context.Context, id string, c *replication.Cursor, c
 	}
 	// The host knows whether a position of an earlier term belongs to what is stored.
 	if possible && at.Term == now.Term && at.Sequence > now.Sequence {
-		s.logger.Warn("a secondary is ahead of this primary: it copies", "id", id, "secondary", at.String(), "primary", now.String())
+		s.logger.Warn("a secondary is ahead of this primary: it copies", "id", id, "secondary", at.String(), "primary",
+			now.String())
 		possible = false
 	}
 	if possible {
@@ -40,7 +43,8 @@ func (s *Server) decide(ctx context.Context, id string, c *replication.Cursor, c
 		case replication.KindOf(err) != replication.NotFound && replication.KindOf(err) != replication.PositionLost:
 			return 0, nil, err
 		default:
-			s.logger.Warn("a secondary cannot go on from where it is: it copies", "id", id, "secondary", at.String(), "reason", err)
+			s.logger.Warn("a secondary cannot go on from where it is: it copies", "id", id, "secondary", at.String(), "reason",
+				err)
 		}
 	}
 	from, err := s.host.OpenSlot(ctx, id, c.Proof)

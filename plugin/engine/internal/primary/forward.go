@@ -27,7 +27,8 @@ func (s *Server) Forward(ctx context.Context, req *linkv1.ForwardRequest) (*link
 }
 
 // ForwardLarge implements link.v1.
-func (s *Server) ForwardLarge(stream grpc.ClientStreamingServer[linkv1.ForwardLargeRequest, linkv1.ForwardResponse]) error {
+func (s *Server) ForwardLarge(
+	stream grpc.ClientStreamingServer[linkv1.ForwardLargeRequest, linkv1.ForwardResponse]) error {
 	pc, ps, err := s.sessions.of(stream.Context())
 	if err != nil {
 		return err
@@ -73,7 +74,8 @@ func (s *Server) forward(ctx context.Context, pc *peerConn, payload []byte) (*li
 		return nil, err
 	}
 	if n := len(res.Payload); n > replication.PayloadMax {
-		return nil, replication.Errorf(replication.Uncertain, "the request was carried out, but its answer has %d bytes, %d are allowed", n, replication.PayloadMax)
+		return nil, replication.Errorf(replication.Uncertain, "the request was carried out, but its answer has %d bytes, "+
+			"%d are allowed", n, replication.PayloadMax)
 	}
 	return &linkv1.ForwardResponse{Payload: res.Payload}, nil
 }

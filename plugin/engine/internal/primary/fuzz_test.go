@@ -18,7 +18,8 @@ import (
 
 // Where a slot was opened: a position that can be compared, or none.
 func FuzzDecodeOpened(f *testing.F) {
-	data, err := json.Marshal(replication.Position{Epoch: replication.Epoch{Generation: 2, ID: "e"}, Term: 3 << 40, Sequence: 17})
+	data, err := json.Marshal(replication.Position{Epoch: replication.Epoch{Generation: 2, ID: "e"}, Term: 3 << 40,
+		Sequence: 17})
 	require.NoError(f, err)
 	corpus.Add(f, data, []byte(`{"Sequence":7}`), []byte(`{"Epoch":{"ID":"e"},"Sequence":-1}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

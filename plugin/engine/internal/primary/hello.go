@@ -26,7 +26,8 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 		return nil, err
 	}
 	if req.GetFailover() && s.cfg.Contested {
-		s.logger.Warn("refused a secondary that came by itself: this cluster was promoted while its primary was connected", "id", pc.id)
+		s.logger.Warn("refused a secondary that came by itself: this cluster was promoted while its primary was connected",
+			"id", pc.id)
 		return nil, errContested
 	}
 	cursor, err := link.FromCursor(req.GetCursor())
@@ -89,7 +90,8 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 // errContested keeps the secondaries of a primary away from a cluster that was promoted
 // beside it, in a drill or because people could not reach each other.
 var errContested = replication.Errorf(replication.Unavailable,
-	"this cluster was promoted while its primary was connected, so no secondary changes over to it by itself: use update-primary on the secondary if it is to follow this cluster")
+	"this cluster was promoted while its primary was connected, so no secondary changes over to it by itself: use "+
+		"update-primary on the secondary if it is to follow this cluster")
 
 // Bootstrap implements link.v1.
 func (s *Server) Bootstrap(ctx context.Context, req *linkv1.BootstrapRequest) (*linkv1.BootstrapResponse, error) {
@@ -101,18 +103,21 @@ func (s *Server) Bootstrap(ctx context.Context, req *linkv1.BootstrapRequest) (*
 		return nil, err
 	}
 	if n := len(req.GetChallenge()); n > link.ChallengeMax {
-		return nil, replication.Errorf(replication.InvalidInput, "the challenge of the joining cluster has %d bytes, %d are allowed", n, link.ChallengeMax)
+		return nil, replication.Errorf(replication.InvalidInput, "the challenge of the joining cluster has %d bytes, %d "+
+			"are allowed", n, link.ChallengeMax)
 	}
 	pc.expect(hostPatience)
 	if err := s.pace.wait(ctx, pc.id); err != nil {
 		return nil, err
 	}
-	handover, err := s.host.SealHandover(ctx, replication.SealHandoverRequest{SecondaryID: pc.id, Challenge: req.GetChallenge()})
+	handover, err := s.host.SealHandover(ctx, replication.SealHandoverRequest{SecondaryID: pc.id,
+		Challenge: req.GetChallenge()})
 	if err != nil {
 		return nil, err
 	}
 	if n := len(handover.Sealed); n > link.HandoverMax {
-		return nil, replication.Errorf(replication.Internal, "what a joining secondary needs has %d bytes, %d are allowed: report this with the number of mounts", n, link.HandoverMax)
+		return nil, replication.Errorf(replication.Internal, "what a joining secondary needs has %d bytes, %d are allowed: "+
+			"report this with the number of mounts", n, link.HandoverMax)
 	}
 	node, err := s.host.Node(ctx)
 	if err != nil {
@@ -138,11 +143,14 @@ func (s *Server) node(n *replication.Node, id string) *linkv1.Node {
 func (s *Server) checkCaller(pc *peerConn, version uint32, setID, id string) error {
 	switch {
 	case version != link.ProtocolVersion:
-		return replication.Errorf(replication.InvalidInput, "the secondary speaks version %d of the link protocol, the primary version %d: run the same release on both clusters", version, link.ProtocolVersion)
+		return replication.Errorf(replication.InvalidInput, "the secondary speaks version %d of the link protocol, the "+
+			"primary version %d: run the same release on both clusters", version, link.ProtocolVersion)
 	case setID != s.authority.SetID():
-		return replication.Errorf(replication.InvalidInput, "the secondary belongs to another replication set than this primary (%s): join it with an activation token of this primary", s.authority.SetID())
+		return replication.Errorf(replication.InvalidInput, "the secondary belongs to another replication set than this "+
+			"primary (%s): join it with an activation token of this primary", s.authority.SetID())
 	case id != pc.id:
-		return replication.Errorf(replication.Denied, "the certificate is that of the secondary %q: a secondary cannot use another one's", pc.id)
+		return replication.Errorf(replication.Denied, "the certificate is that of the secondary %q: a secondary cannot use "+
+			"another one's", pc.id)
 	}
 	return nil
 }

@@ -66,7 +66,8 @@ func (n *nodes) load(ctx context.Context, host replication.Host) error {
 // cannot be used: the secondary tells its addresses again.
 func decodeNode(name string, data []byte) (id string, addresses []string) {
 	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(name, nodePrefix))
-	if err != nil || nodeKey(string(raw)) != name || len(data) > replication.StateValueMax || json.Unmarshal(data, &addresses) != nil {
+	if err != nil || nodeKey(string(raw)) != name || len(data) > replication.StateValueMax ||
+		json.Unmarshal(data, &addresses) != nil {
 		return "", nil
 	}
 	return string(raw), link.MergeAddresses(addresses)

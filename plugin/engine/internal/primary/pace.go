@@ -39,7 +39,8 @@ func (p *pace) wait(ctx context.Context, id string) error {
 	}
 	p.mu.Unlock()
 	if err := l.Wait(ctx); err != nil {
-		return replication.Errorf(replication.Unavailable, "the secondary begins more sessions than one in %s: try again later", HelloInterval)
+		return replication.Errorf(replication.Unavailable, "the secondary begins more sessions than one in %s: try again "+
+			"later", HelloInterval)
 	}
 	return nil
 }

@@ -64,7 +64,8 @@ type Server struct {
 }
 
 // NewServer makes a server; Start lets it listen.
-func NewServer(cfg Config, host replication.Host, logger hclog.Logger, authority *trust.Authority, registry *trust.Registry) *Server {
+func NewServer(cfg Config, host replication.Host, logger hclog.Logger, authority *trust.Authority,
+	registry *trust.Registry) *Server {
 	s := &Server{
 		cfg: cfg, host: host, logger: logger, authority: authority, registry: registry,
 		queue: newAcceptQueue(), sessions: newSessions(),

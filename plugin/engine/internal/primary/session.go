@@ -85,7 +85,8 @@ func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*
 	pc.expect(s.cfg.LossAfter)
 	// This acknowledges nothing. It tells the host that the secondary is there, also while
 	// it copies, and tells this end whether its slot is.
-	if err := s.host.AckSlot(ctx, pc.id, replication.Position{}, nil); replication.KindOf(err) == replication.PositionLost {
+	if err := s.host.AckSlot(ctx, pc.id, replication.Position{}, nil); replication.KindOf(
+		err) == replication.PositionLost {
 		return nil, err
 	} else if err != nil {
 		s.logger.Debug("could not say that a secondary is there", "id", pc.id, "error", err)
@@ -102,7 +103,8 @@ func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*
 	})
 	s.keepNode(ctx, pc.id, link.FromNode(req.GetNode()))
 	return &linkv1.HeartbeatResponse{
-		Clock: now.UnixNano(), Position: commonv1.OfPosition(at.Position), Fingerprint: at.Fingerprint, Proof: at.Proof, Node: s.node(node, pc.id),
+		Clock: now.UnixNano(), Position: commonv1.OfPosition(at.Position), Fingerprint: at.Fingerprint, Proof: at.Proof,
+		Node: s.node(node, pc.id),
 	}, nil
 }
 

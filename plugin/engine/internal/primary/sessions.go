@@ -61,7 +61,8 @@ func (ss *sessions) track(pc *peerConn) error {
 		}
 	}
 	if same >= connsPerSecondary {
-		return replication.Errorf(replication.Unavailable, "the secondary %q has %d connections already: try again later", pc.id, same)
+		return replication.Errorf(replication.Unavailable, "the secondary %q has %d connections already: try again later",
+			pc.id, same)
 	}
 	ss.conns[pc] = struct{}{}
 	return nil
@@ -127,7 +128,8 @@ func (ss *sessions) peer(id string) *peerState {
 // attach makes a connection the session of its secondary. It returns the older one, which
 // the caller closes: after a failover of the secondary, the node that lost would keep the
 // slot.
-func (ss *sessions) attach(ps *peerState, pc *peerConn, epoch replication.Epoch, node link.NodeInfo) (older *peerConn, err error) {
+func (ss *sessions) attach(ps *peerState, pc *peerConn, epoch replication.Epoch, node link.NodeInfo) (older *peerConn,
+	err error) {
 	ss.mu.Lock()
 	if _, tracked := ss.conns[pc]; !tracked || ss.stopped || ss.peers[pc.id] != ps {
 		ss.mu.Unlock()

@@ -48,7 +48,8 @@ func (s *Server) Stream(st frameStream) error {
 	}
 	defer s.sessions.words.Done()
 	if after.Epoch != epoch {
-		return replication.Errorf(replication.PositionLost, "the position %s is of another epoch than the primary's %s", after, epoch)
+		return replication.Errorf(replication.PositionLost, "the position %s is of another epoch than the primary's %s",
+			after, epoch)
 	}
 	ctx, cancel := context.WithCancelCause(running)
 	defer cancel(nil)
@@ -81,7 +82,8 @@ func (s *Server) Stream(st frameStream) error {
 	return err
 }
 
-func (s *Server) sendFrames(ctx context.Context, st frameStream, req replication.ReadJournalRequest, ps *peerState, credit *credit) error {
+func (s *Server) sendFrames(ctx context.Context, st frameStream, req replication.ReadJournalRequest, ps *peerState,
+	credit *credit) error {
 	after := req.After
 	reader, err := s.host.ReadJournal(ctx, req)
 	if err != nil {
@@ -112,7 +114,8 @@ func (s *Server) sendFrames(ctx context.Context, st frameStream, req replication
 			return replication.Errorf(replication.PositionLost, "the primary began a new epoch %s", f.To.Epoch)
 		}
 		if f.After > at {
-			return replication.Errorf(replication.PositionLost, "the journal has no rows between sequence %d and %d", at, f.After)
+			return replication.Errorf(replication.PositionLost, "the journal has no rows between sequence %d and %d", at,
+				f.After)
 		}
 		credit.sent(f)
 		gathering.sent(f)

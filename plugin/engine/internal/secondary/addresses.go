@@ -72,7 +72,8 @@ func LoadAddresses(ctx context.Context, r records, fallback []string) (*Addresse
 func decodeAddresses(data []byte) (addressRecord, error) {
 	var r addressRecord
 	if len(data) > replication.StateValueMax {
-		return addressRecord{}, fmt.Errorf("the record of the primary's addresses has %d bytes, %d are allowed: use update-primary to write it anew", len(data), replication.StateValueMax)
+		return addressRecord{}, fmt.Errorf("the record of the primary's addresses has %d bytes, %d are allowed: use "+
+			"update-primary to write it anew", len(data), replication.StateValueMax)
 	}
 	if err := json.Unmarshal(data, &r); err != nil {
 		return addressRecord{}, fmt.Errorf("reading the record of the primary's addresses: %w", err)
@@ -137,7 +138,8 @@ func (a *Addresses) Move(ctx context.Context, to string, node link.NodeInfo) err
 		return err
 	}
 	defer a.writing.Leave()
-	return a.put(ctx, addressRecord{Configured: []string{to}, Learnt: node.ClusterAddrs, Used: to, Failover: node.FailoverAddrs})
+	return a.put(ctx, addressRecord{Configured: []string{to}, Learnt: node.ClusterAddrs, Used: to,
+		Failover: node.FailoverAddrs})
 }
 
 func (a *Addresses) now() addressRecord {

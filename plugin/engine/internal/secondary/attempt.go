@@ -57,7 +57,8 @@ func stalls(err error) bool {
 func (c *Client) again(ctx context.Context, s *session, why error) (*session, error) {
 	delay := c.delay(why)
 	c.status.stalled(why)
-	c.logger.Warn("what the primary sends cannot be taken up now", "error", why, "retry_in", delay.Round(time.Millisecond).String())
+	c.logger.Warn("what the primary sends cannot be taken up now", "error", why, "retry_in",
+		delay.Round(time.Millisecond).String())
 	due := time.NewTimer(delay)
 	defer due.Stop()
 	select {

@@ -68,7 +68,8 @@ type Client struct {
 }
 
 // NewClient makes a client; Run lets it work.
-func NewClient(cfg Config, host replication.Host, logger hclog.Logger, bundle *trust.Bundle, addresses *Addresses, known Known) *Client {
+func NewClient(cfg Config, host replication.Host, logger hclog.Logger, bundle *trust.Bundle, addresses *Addresses,
+	known Known) *Client {
 	c := &Client{cfg: cfg, host: host, logger: logger, bundle: bundle, addresses: addresses}
 	c.retry = backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(cfg.RetryMin), backoff.WithMaxInterval(cfg.RetryMax),

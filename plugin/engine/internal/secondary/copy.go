@@ -49,7 +49,8 @@ func (c *Client) bring(ctx context.Context, s *session, progressed *bool) error 
 	}
 	s.cursor = cursor
 	c.status.applied(cursor)
-	c.logger.Info("this cluster has the primary's content", "position", cursor.Position.String(), "consistent_from", cursor.ConsistentFrom, "compared", done)
+	c.logger.Info("this cluster has the primary's content", "position", cursor.Position.String(), "consistent_from",
+		cursor.ConsistentFrom, "compared", done)
 	return nil
 }
 
@@ -57,7 +58,8 @@ func (c *Client) bring(ctx context.Context, s *session, progressed *bool) error 
 // while one is applied (link.StreamWindow).
 func (c *Client) copyRanges(ctx context.Context, s *session, progressed *bool) error {
 	after := s.cursor.CopiedUpTo
-	c.logger.Info("copying the primary's content", "from", s.from.Position.String(), "keys", s.keys, "copied", s.cursor.CopiedKeys)
+	c.logger.Info("copying the primary's content", "from", s.from.Position.String(), "keys", s.keys, "copied",
+		s.cursor.CopiedKeys)
 	c.status.copying(s)
 	st, err := s.link.Copy(ctx, &linkv1.CopyRequest{After: []byte(after), Proof: s.cursor.Proof})
 	if err != nil {
@@ -94,5 +96,6 @@ func (c *Client) whyCopied(s *session) string {
 	if c.copyReason != "" {
 		return "the content was compared and mended: " + c.copyReason
 	}
-	return "the primary no longer had the changes after position " + s.cursor.Position.String() + ", so the content was compared and mended"
+	return "the primary no longer had the changes after position " + s.cursor.Position.String() +
+		", so the content was compared and mended"
 }

@@ -25,7 +25,8 @@ func (c *Client) diff(ctx context.Context, s *session, progressed *bool) (done b
 
 // ask carries questions and answers between the two hosts until this end's host has no
 // question left. It tells each step, and whether a question was answered before it.
-func (c *Client) ask(ctx context.Context, s *session, tell func(step *replication.DiffStep, answered bool)) (*replication.DiffStep, error) {
+func (c *Client) ask(ctx context.Context, s *session, tell func(step *replication.DiffStep, answered bool)) (
+	*replication.DiffStep, error) {
 	var answer []byte
 	for {
 		step, err := c.host.Diff(ctx, answer)
@@ -37,7 +38,8 @@ func (c *Client) ask(ctx context.Context, s *session, tell func(step *replicatio
 			return step, nil
 		}
 		if n := len(step.Question); n == 0 || n > link.RequestMax {
-			return nil, replication.Errorf(replication.Internal, "the host asks a question of %d bytes, 1 to %d are possible", n, link.RequestMax)
+			return nil, replication.Errorf(replication.Internal, "the host asks a question of %d bytes, 1 to %d are possible", n,
+				link.RequestMax)
 		}
 		resp, err := s.link.Diff(ctx, &linkv1.DiffRequest{Question: step.Question})
 		if err != nil {
@@ -45,7 +47,8 @@ func (c *Client) ask(ctx context.Context, s *session, tell func(step *replicatio
 		}
 		answer = resp.GetAnswer()
 		if n := len(answer); n == 0 || n > replication.PayloadMax {
-			return nil, replication.Errorf(replication.InvalidInput, "the primary answered a comparison with %d bytes, 1 to %d are possible", n, replication.PayloadMax)
+			return nil, replication.Errorf(replication.InvalidInput, "the primary answered a comparison with %d bytes, 1 to "+
+				"%d are possible", n, replication.PayloadMax)
 		}
 	}
 }

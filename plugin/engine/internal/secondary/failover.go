@@ -67,7 +67,8 @@ func (a *answer) whyNot() (rank int, note string) {
 	case a.answered:
 		return 3, fmt.Sprintf("the cluster at %s, which could take its place, refuses this secondary: %s", a.address, a.err)
 	case replication.KindOf(a.err) == replication.Denied:
-		return 2, fmt.Sprintf("its DR secondary at %s has not taken its place: promote that one if the primary is gone for good", a.address)
+		return 2, fmt.Sprintf("its DR secondary at %s has not taken its place: promote that one if the primary is gone for "+
+			"good", a.address)
 	default:
 		return 1, fmt.Sprintf("its DR secondary at %s cannot be reached either", a.address)
 	}

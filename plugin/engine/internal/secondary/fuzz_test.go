@@ -20,7 +20,8 @@ import (
 // and only so many.
 func FuzzDecodeAddresses(f *testing.F) {
 	data, err := json.Marshal(addressRecord{
-		Configured: []string{"https://lb.test:8201"}, Learnt: []string{"a.test:8201", "b.test:8201"}, Used: "b.test:8201", Failover: []string{"dr.test:8201"},
+		Configured: []string{"https://lb.test:8201"}, Learnt: []string{"a.test:8201", "b.test:8201"}, Used: "b.test:8201",
+		Failover: []string{"dr.test:8201"},
 	})
 	require.NoError(f, err)
 	var many []string
@@ -54,6 +55,7 @@ func FuzzDecodeAddresses(f *testing.F) {
 		same, err := decodeAddresses(again)
 		require.NoError(t, err)
 		require.Equal(t, r.Used, same.Used)
-		require.True(t, slices.Equal(r.Configured, same.Configured) && slices.Equal(r.Learnt, same.Learnt) && slices.Equal(r.Failover, same.Failover))
+		require.True(t, slices.Equal(r.Configured, same.Configured) && slices.Equal(r.Learnt, same.Learnt) &&
+			slices.Equal(r.Failover, same.Failover))
 	})
 }

@@ -46,14 +46,16 @@ func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (ti
 	streaming := c.streaming.Load()
 	sent := time.Now()
 	resp, err := s.link.Heartbeat(ctx, &linkv1.HeartbeatRequest{
-		Clock: sent.UnixNano(), Applied: commonv1.OfPosition(c.status.position()), RoundTrip: int64(before), Node: link.ToNode(node),
+		Clock: sent.UnixNano(), Applied: commonv1.OfPosition(c.status.position()), RoundTrip: int64(before),
+		Node: link.ToNode(node),
 	})
 	if err != nil {
 		if ctx.Err() == context.DeadlineExceeded {
 			if s.active.Silence() < c.cfg.LossAfter {
 				return before, nil
 			}
-			return 0, replication.Errorf(replication.Unreachable, "the primary at %s has not answered for %s", s.address, c.cfg.LossAfter)
+			return 0, replication.Errorf(replication.Unreachable, "the primary at %s has not answered for %s", s.address,
+				c.cfg.LossAfter)
 		}
 		err = link.FromStatus(err)
 		if replication.KindOf(err) != replication.PositionLost {

@@ -96,7 +96,8 @@ func (k *knowledge) change(ctx context.Context, do func(*Known)) error {
 	now := k.now()
 	next := now
 	do(&next)
-	if next.API == now.API && next.Demoted == now.Demoted && slices.Equal(next.Peers, now.Peers) && next.Bundle == nil && now.Bundle == nil {
+	if next.API == now.API && next.Demoted == now.Demoted && slices.Equal(next.Peers, now.Peers) && next.Bundle == nil &&
+		now.Bundle == nil {
 		return nil
 	}
 	data, err := next.Encode()

@@ -38,7 +38,8 @@ func (c *Client) open(ctx context.Context, raw net.Conn, address string, failove
 		_ = raw.Close()
 		return nil, err
 	}
-	s, err := c.hello(ctx, &session{address: address, conn: conn, active: active, link: linkv1.NewLinkClient(conn)}, failover)
+	s, err := c.hello(ctx, &session{address: address, conn: conn, active: active, link: linkv1.NewLinkClient(conn)},
+		failover)
 	if err != nil {
 		_ = conn.Close()
 		if why := link.Refused(raw); why != nil {
@@ -114,7 +115,8 @@ func (c *Client) checkHello(resp *linkv1.HelloResponse, s *session) (replication
 	}
 	s.epoch = position.Epoch
 	if resp.GetSetId() != c.bundle.SetID {
-		return position, replication.Errorf(replication.InvalidInput, "the primary at %s belongs to another replication set than this secondary (%s): use update-primary with a token of this set", s.address, c.bundle.SetID)
+		return position, replication.Errorf(replication.InvalidInput, "the primary at %s belongs to another replication "+
+			"set than this secondary (%s): use update-primary with a token of this set", s.address, c.bundle.SetID)
 	}
 	if err := link.CheckRelation(link.CursorEpoch(s.cursor), position.Epoch); err != nil {
 		return position, err
@@ -130,7 +132,8 @@ func (c *Client) checkHello(resp *linkv1.HelloResponse, s *session) (replication
 	case linkv1.Decision_DECISION_UNSPECIFIED:
 	}
 	if !fits || s.epoch.IsZero() || s.from.Position.Epoch != s.epoch {
-		return position, replication.Errorf(replication.InvalidInput, "the primary's answer does not fit what this secondary has: run the same release on both clusters")
+		return position, replication.Errorf(replication.InvalidInput, "the primary's answer does not fit what this "+
+			"secondary has: run the same release on both clusters")
 	}
 	return position, nil
 }

@@ -17,13 +17,15 @@ import (
 // stream applies frames after the cursor until the link fails.
 func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error {
 	if s.cursor.Copying || s.cursor.Position.Epoch != s.epoch {
-		return replication.Errorf(replication.Internal, "the host's position %s is not one of the primary's epoch %s", s.cursor.Position, s.epoch)
+		return replication.Errorf(replication.Internal, "the host's position %s is not one of the primary's epoch %s",
+			s.cursor.Position, s.epoch)
 	}
 	st, err := s.link.Stream(ctx)
 	if err != nil {
 		return link.FromStatus(err)
 	}
-	start := &linkv1.StreamRequest_Start{Start: &linkv1.StreamStart{After: commonv1.OfPosition(s.cursor.Position), Proof: s.cursor.Proof}}
+	start := &linkv1.StreamRequest_Start{Start: &linkv1.StreamStart{After: commonv1.OfPosition(s.cursor.Position),
+		Proof: s.cursor.Proof}}
 	// io.EOF says that the stream has ended; Recv says why.
 	if err := st.Send(&linkv1.StreamRequest{Message: start}); err != nil && !errors.Is(err, io.EOF) {
 		return link.FromStatus(err)
@@ -81,7 +83,8 @@ func (c *Client) bereft(ctx context.Context) error {
 	return replication.Errorf(replication.Unavailable, "%s", demotedText)
 }
 
-const demotedText = "the primary was demoted: promote a cluster of the set, and use update-primary with a token of it on the others"
+const demotedText = "the primary was demoted: promote a cluster of the set, and use update-primary with a token of " +
+	"it on the others"
 
 // lost notes that only a copy can help. The next session then begins one.
 func (c *Client) lost(err error) error {
@@ -90,7 +93,8 @@ func (c *Client) lost(err error) error {
 	}
 	c.copyWanted, c.copyReason = true, err.Error()
 	if n := c.status.copiesInRow(); n >= 2 {
-		return replication.Errorf(replication.PositionLost, "%d copies in a row did not hold (%w): raise the retention of the primary's journal, or look for what slows this cluster's storage", n, err)
+		return replication.Errorf(replication.PositionLost, "%d copies in a row did not hold (%w): raise the retention of "+
+			"the primary's journal, or look for what slows this cluster's storage", n, err)
 	}
 	return err
 }
@@ -99,7 +103,8 @@ func (c *Client) lost(err error) error {
 // cursor mends a lost frame. The same gap a second time is a hole in the primary's journal,
 // which only a copy mends.
 func (c *Client) gap(at replication.Position, after uint64) error {
-	err := replication.Errorf(replication.PositionLost, "the primary sent what follows sequence %d, this secondary has applied %d", after, at.Sequence)
+	err := replication.Errorf(replication.PositionLost, "the primary sent what follows sequence %d, this secondary has "+
+		"applied %d", after, at.Sequence)
 	if c.gapAt == at {
 		return c.lost(err)
 	}
@@ -123,7 +128,8 @@ func (c *Client) applyFailed(ctx context.Context, s *session, err error) error {
 		return c.lost(err) // it was applied, and the content is not the primary's
 	}
 	if now.Position != s.cursor.Position || now.Copying {
-		return replication.Errorf(replication.Unavailable, "the host's position has changed from %s to %s: %w", s.cursor.Position, now.Position, err)
+		return replication.Errorf(replication.Unavailable, "the host's position has changed from %s to %s: %w",
+			s.cursor.Position, now.Position, err)
 	}
 	return c.lost(err)
 }

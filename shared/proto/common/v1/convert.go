@@ -14,26 +14,30 @@ func OfPosition(p replication.Position) *Position {
 // Value reads the wire form.
 func (x *Position) Value() replication.Position {
 	return replication.Position{
-		Epoch: replication.Epoch{Generation: x.GetEpoch().GetGeneration(), ID: x.GetEpoch().GetId()}, Term: x.GetTerm(), Sequence: x.GetSequence(),
+		Epoch: replication.Epoch{Generation: x.GetEpoch().GetGeneration(), ID: x.GetEpoch().GetId()}, Term: x.GetTerm(),
+		Sequence: x.GetSequence(),
 	}
 }
 
 // OfFrame makes the wire form.
 func OfFrame(f *replication.Frame) *Frame {
-	return &Frame{After: f.After, To: OfPosition(f.To), ConsistentFrom: f.ConsistentFrom, Payload: f.Payload, Proof: f.Proof}
+	return &Frame{After: f.After, To: OfPosition(f.To), ConsistentFrom: f.ConsistentFrom, Payload: f.Payload,
+		Proof: f.Proof}
 }
 
 // Value reads the wire form.
 func (x *Frame) Value() *replication.Frame {
 	return &replication.Frame{
-		After: x.GetAfter(), To: x.GetTo().Value(), ConsistentFrom: x.GetConsistentFrom(), Payload: x.GetPayload(), Proof: x.GetProof(),
+		After: x.GetAfter(), To: x.GetTo().Value(), ConsistentFrom: x.GetConsistentFrom(), Payload: x.GetPayload(),
+		Proof: x.GetProof(),
 	}
 }
 
 // OfRange makes the wire form.
 func OfRange(r *replication.Range) *Range {
 	return &Range{
-		After: []byte(r.After), UpTo: []byte(r.UpTo), Last: r.Last, Keys: r.Keys, AsOf: r.AsOf, Payload: r.Payload, Proof: r.Proof,
+		After: []byte(r.After), UpTo: []byte(r.UpTo), Last: r.Last, Keys: r.Keys, AsOf: r.AsOf, Payload: r.Payload,
+		Proof: r.Proof,
 	}
 }
 

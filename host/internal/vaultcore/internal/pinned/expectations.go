@@ -125,7 +125,8 @@ func check(want []expectation) error {
 	if len(wrong) == 0 {
 		return nil
 	}
-	return fmt.Errorf("this build of Vault is not the one that replication was made for (%s): use the version of Vault that this release names", strings.Join(wrong, "; "))
+	return fmt.Errorf("this build of Vault is not the one that replication was made for (%s): use the version of Vault "+
+		"that this release names", strings.Join(wrong, "; "))
 }
 
 // probeRouteEntry finds the type of the router's entries, which Vault does not

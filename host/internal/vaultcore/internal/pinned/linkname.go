@@ -43,12 +43,14 @@ func InvalidatePolicy(ps *vault.PolicyStore, ctx context.Context, name string, p
 // NewLogicalBackend builds the engine of a mount.
 //
 //go:linkname NewLogicalBackend github.com/hashicorp/vault/vault.(*Core).newLogicalBackend
-func NewLogicalBackend(c *vault.Core, ctx context.Context, entry *vault.MountEntry, sysView logical.SystemView, view logical.Storage) (logical.Backend, error)
+func NewLogicalBackend(c *vault.Core, ctx context.Context, entry *vault.MountEntry, sysView logical.SystemView,
+	view logical.Storage) (logical.Backend, error)
 
 // NewCredentialBackend builds the auth method of a mount.
 //
 //go:linkname NewCredentialBackend github.com/hashicorp/vault/vault.(*Core).newCredentialBackend
-func NewCredentialBackend(c *vault.Core, ctx context.Context, entry *vault.MountEntry, sysView logical.SystemView, view logical.Storage) (logical.Backend, error)
+func NewCredentialBackend(c *vault.Core, ctx context.Context, entry *vault.MountEntry, sysView logical.SystemView,
+	view logical.Storage) (logical.Backend, error)
 
 // extendedSystemView has the methods of Vault's unexported interface of that
 // name. The methods of an interface value are found by their place in the sorted
@@ -97,19 +99,22 @@ func LoadMFAMethodConfigs(b *vault.LoginMFABackend, ctx context.Context, ns *nam
 // LoadMFAEnforcementConfigs reads the MFA enforcements anew.
 //
 //go:linkname LoadMFAEnforcementConfigs github.com/hashicorp/vault/vault.(*LoginMFABackend).loadMFAEnforcementConfigs
-func LoadMFAEnforcementConfigs(b *vault.LoginMFABackend, ctx context.Context, ns *namespace.Namespace) ([]*mfa.MFAEnforcementConfig, error)
+func LoadMFAEnforcementConfigs(b *vault.LoginMFABackend, ctx context.Context, ns *namespace.Namespace) (
+	[]*mfa.MFAEnforcementConfig, error)
 
 // Of the identity store.
 
 // RefreshExternalGroups renews the external groups of an entity after a login.
 //
 //go:linkname RefreshExternalGroups github.com/hashicorp/vault/vault.(*IdentityStore).refreshExternalGroupMembershipsByEntityID
-func RefreshExternalGroups(s *vault.IdentityStore, ctx context.Context, entityID string, groups []*logical.Alias, accessor string) ([]*logical.Alias, error)
+func RefreshExternalGroups(s *vault.IdentityStore, ctx context.Context, entityID string, groups []*logical.Alias,
+	accessor string) ([]*logical.Alias, error)
 
 // ProcessLocalAlias keeps a local alias of an entity.
 //
 //go:linkname ProcessLocalAlias github.com/hashicorp/vault/vault.(*IdentityStore).processLocalAlias
-func ProcessLocalAlias(s *vault.IdentityStore, ctx context.Context, alias *logical.Alias, entity *identity.Entity, updateDB bool) (*identity.Alias, error)
+func ProcessLocalAlias(s *vault.IdentityStore, ctx context.Context, alias *logical.Alias, entity *identity.Entity,
+	updateDB bool) (*identity.Alias, error)
 
 // ParseEntity decodes an entity as it is stored.
 //

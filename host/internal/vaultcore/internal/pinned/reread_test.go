@@ -37,7 +37,8 @@ var readings = []reading{
 
 	{"vault/core.go", "(standardUnsealStrategy).unseal", "dd6cba745887", "host/internal/follow/keys.go",
 		"what it sets up may keep shared storage in memory, which a secondary then has to renew"},
-	{"vault/core.go", "(*Core).postUnseal", "b825a2c5b7ec", "host/internal/follow/keys.go, host/internal/vaultcore/backends.go",
+	{"vault/core.go", "(*Core).postUnseal", "b825a2c5b7ec", "host/internal/follow/keys.go, " +
+		"host/internal/vaultcore/backends.go",
 		"as unseal, and the moment of the hooks of the active duty"},
 	{"vault/core.go", "(*Core).preSeal", "738891b60e22", "host/internal/vaultcore/restart.go",
 		"what it does not tear down survives a restart in place"},
@@ -196,7 +197,8 @@ var structs = []copied{
 		storageType systemBackend systemBarrierView tokenStore uiConfig underlyingPhysical unlockInfo
 		unsealWithStoredKeysLock updateLockedUserEntriesCancel userFailedLoginInfo userFailedLoginInfoLock
 		versionHistory wrappingJWTKey writeForwardedPaths`,
-		"host/internal/follow/keys.go, host/internal/vaultcore/restart.go", "a secondary renews what it keeps, a restart in place the rest"},
+		"host/internal/follow/keys.go, host/internal/vaultcore/restart.go",
+		"a secondary renews what it keeps, a restart in place the rest"},
 }
 
 // A field that is new has to be decided on where the struct is taken apart.
