@@ -4,6 +4,10 @@
 // longest functions, files and lines of each package, the references between its files
 // that run back, and the files that name a mode. It says before and after a change
 // whether the parts have become smaller. It judges nothing.
+//
+// It measures the checkout that it is run in, or the one that is given:
+//
+//	go run ./scripts/structure [DIR]
 package main
 
 import (
@@ -12,6 +16,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/parser"
+	"go/scanner"
 	"go/token"
 	"io/fs"
 	"log"
@@ -32,12 +37,14 @@ const (
 var product = []string{"host", "plugin", "shared"}
 
 // forTests are packages there that only tests import.
-var forTests = []string{"plugin/engine/internal/enginetest", "shared/replicationtest", "shared/corpus"}
+var forTests = []string{"enginetest", "replicationtest", "corpus"}
 
 type count struct {
 	name         string
 	files, lines int
-	refs         references
+	// tokens are those of the code without its comments. Wrapping a line adds none.
+	tokens int
+	refs   references
 }
 
 type shape struct {
@@ -47,6 +54,11 @@ type shape struct {
 
 func main() {
 	s := shape{methods: map[string]int{}, long: map[string]int{}, modes: map[string]int{}, packages: map[string]*count{}}
+	if len(os.Args) > 1 {
+		if err := os.Chdir(os.Args[1]); err != nil {
+			log.Fatal(err)
+		}
+	}
 	for _, dir := range product {
 		if err := filepath.WalkDir(dir, s.visit); err != nil {
 			log.Fatal(err)
@@ -60,7 +72,7 @@ func main() {
 	total := count{}
 	for _, p := range s.packages {
 		packages = append(packages, p)
-		total.files, total.lines = total.files+p.files, total.lines+p.lines
+		total.files, total.lines, total.tokens = total.files+p.files, total.lines+p.lines, total.tokens+p.tokens
 	}
 	slices.SortFunc(packages, func(a, b *count) int { return cmp.Compare(b.lines, a.lines) })
 	fmt.Println("lines and files of a package")
@@ -79,7 +91,8 @@ func main() {
 		modes += n
 	}
 	fmt.Printf("%7d  in all\n", modes)
-	fmt.Printf("the product: %d lines in %d files of %d packages\n", total.lines, total.files, len(packages))
+	fmt.Printf("the product: %d tokens, %d lines in %d files of %d packages\n",
+		total.tokens, total.lines, total.files, len(packages))
 }
 
 // visit measures one file, unless it is of tests or generated.
@@ -88,7 +101,7 @@ func (s *shape) visit(path string, d fs.DirEntry, err error) error {
 		return err
 	}
 	if d.IsDir() {
-		if slices.Contains(forTests, filepath.ToSlash(path)) {
+		if slices.Contains(forTests, d.Name()) {
 			return filepath.SkipDir
 		}
 		return nil
@@ -115,6 +128,7 @@ func (s *shape) visit(path string, d fs.DirEntry, err error) error {
 	}
 	s.packages[name].files++
 	s.packages[name].lines += bytes.Count(source, []byte("\n"))
+	s.packages[name].tokens += tokens(source)
 	s.packages[name].refs.add(path, f)
 	if namesMode(f) {
 		s.modes[name]++
@@ -136,6 +150,22 @@ func (s *shape) function(pkg string, fn *ast.FuncDecl, lines int) {
 	}
 	if lines > longFunction {
 		s.long[name+fn.Name.Name] = lines
+	}
+}
+
+// tokens counts what the compiler reads, without the commas and signs that a wrapped line has more of.
+func tokens(source []byte) int {
+	var scan scanner.Scanner
+	scan.Init(token.NewFileSet().AddFile("", -1, len(source)), source, nil, 0)
+	for n := 0; ; {
+		switch _, tok, _ := scan.Scan(); tok {
+		case token.EOF:
+			return n
+		case token.SEMICOLON, token.COMMA, token.ADD:
+			// A line that is wrapped may have one more of these.
+		default:
+			n++
+		}
 	}
 }
 
