@@ -174,11 +174,16 @@ func (c *Client) connect(addr, caFile, caPath string) (*primary, error) {
 // CloseIdle ends the connections that were kept for another request.
 func (p *primary) CloseIdle() { p.transport.CloseIdleConnections() }
 
-// creationPaths are where activation tokens of a mode come from.
-var creationPaths = map[string]replication.Mode{
-	"sys/replication/dr/primary/secondary-token":          replication.DR,
-	"sys/replication/performance/primary/secondary-token": replication.Performance,
-	"sys/replication/primary/secondary-token":             replication.Performance,
+// madeFor is the mode of the activation tokens that come from a path, empty if none do.
+func madeFor(path string) replication.Mode {
+	for _, mode := range replication.Modes() {
+		for _, below := range mode.Paths() {
+			if path == "sys/"+below+"primary/secondary-token" {
+				return mode
+			}
+		}
+	}
+	return ""
 }
 
 // checkMode asks what the token was made for, which does not spend it.
@@ -192,8 +197,8 @@ func (p *primary) checkMode(ctx context.Context, token *Token, mode replication.
 			"secondary-token", p.addr)
 	}
 	path, _ := secret.Data["creation_path"].(string)
-	switch made, ok := creationPaths[path]; {
-	case !ok:
+	switch made := madeFor(path); {
+	case made == "":
 		return invalid("the token at %s was not made by secondary-token: use the wrapping token that "+
 			"sys/replication/%s/primary/secondary-token returned", p.addr, mode)
 	case made != mode:

@@ -44,9 +44,9 @@ func (c Config) primary() primary.Config {
 		WindowBytes:  orDefault(c.WindowBytes, 16<<20),
 		WindowFrames: orDefault(c.WindowFrames, 2),
 		AckInterval:  200 * time.Millisecond,
-		KeepNodes:    c.Mode == replication.DR,
+		KeepNodes:    c.Mode.StandsIn(),
 	}
-	if c.Mode == replication.DR {
+	if !c.Mode.ServesClients() {
 		// No client waits for what a DR secondary has. At a performance secondary a client
 		// waits until what it wrote at the primary has arrived.
 		p.GatherRate, p.GatherMax = 1<<20, 20*time.Millisecond

@@ -89,21 +89,13 @@ func (e *Engine) PromoteSecondary(ctx context.Context, req replication.PromoteSe
 	if err != nil {
 		return nil, err
 	}
-	t.Warnings = []string{"This cluster is now the primary. Other " + e.cfg.modeName() + " secondaries need a new " +
+	t.Warnings = []string{"This cluster is now the primary. Other " + e.cfg.Mode.Name() + " secondaries need a new " +
 		"activation token of it, used with update-primary."}
 	if warning := beside.warning(); warning != "" {
 		t.Contested = true
 		t.Warnings = append(t.Warnings, warning)
 	}
 	return t, nil
-}
-
-// modeName is the mode in the words of a sentence.
-func (c Config) modeName() string {
-	if c.Mode == replication.DR {
-		return "DR"
-	}
-	return string(c.Mode)
 }
 
 // checkCaughtUp is Unavailable when a promotion would lose writes that can still be

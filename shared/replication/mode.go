@@ -4,6 +4,7 @@ package replication
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
 )
@@ -20,23 +21,81 @@ const (
 	Performance Mode = "performance"
 )
 
-// ParseMode returns the mode spelled s, or an error that names the choices.
-func ParseMode(s string) (Mode, error) {
-	switch m := Mode(s); m {
-	case DR, Performance:
-		return m, nil
-	default:
-		return "", fmt.Errorf("unknown replication mode %q: use %q or %q", s, DR, Performance)
-	}
+// traits set a mode apart. Code asks a mode for a trait by its name and compares no modes, so
+// that a new mode is a row of the table below.
+type traits struct {
+	mode Mode
+	// name is the mode in the words of a sentence.
+	name string
+	alpn string
+	// paths are below which the endpoints of the mode are, in sys/.
+	paths                                              []string
+	servesClients, replicatesLocal, standsIn, filtered bool
 }
 
-// ALPN is the protocol name of the mode on Vault's cluster port.
-func (m Mode) ALPN() string {
-	if m == Performance {
-		return consts.PerformanceReplicationALPN
-	}
-	return consts.DRReplicationALPN
+var table = []traits{
+	{
+		mode: DR, name: "DR", alpn: consts.DRReplicationALPN, paths: []string{"replication/dr/"},
+		replicatesLocal: true, standsIn: true,
+	},
+	{
+		mode: Performance, name: "performance", alpn: consts.PerformanceReplicationALPN,
+		// Clients from before disaster recovery existed name no mode.
+		paths:         []string{"replication/performance/", "replication/"},
+		servesClients: true, filtered: true,
+	},
 }
+
+// Modes are all modes.
+func Modes() []Mode {
+	modes := make([]Mode, len(table))
+	for i, t := range table {
+		modes[i] = t.mode
+	}
+	return modes
+}
+
+func (m Mode) traits() *traits {
+	for i := range table {
+		if table[i].mode == m {
+			return &table[i]
+		}
+	}
+	return &traits{name: string(m)}
+}
+
+// ParseMode returns the mode spelled s, or an error that names the choices.
+func ParseMode(s string) (Mode, error) {
+	if slices.Contains(Modes(), Mode(s)) {
+		return Mode(s), nil
+	}
+	return "", fmt.Errorf("unknown replication mode %q: use one of %q", s, Modes())
+}
+
+// Name is the mode in the words of a sentence.
+func (m Mode) Name() string { return m.traits().name }
+
+// ALPN is the protocol name of the mode on Vault's cluster port.
+func (m Mode) ALPN() string { return m.traits().alpn }
+
+// Paths are below which the endpoints of the mode are, in sys/.
+func (m Mode) Paths() []string { return slices.Clone(m.traits().paths) }
+
+// ServesClients says that a secondary serves clients, with tokens, leases and local mounts of
+// its own. Where it does not, its engines are inert and it knows no token: requests for
+// operations on it bring a DR operation token.
+func (m Mode) ServesClients() bool { return m.traits().servesClients }
+
+// ReplicatesLocal says that a secondary gets the local class of keys too: tokens, leases and
+// local mounts of its primary.
+func (m Mode) ReplicatesLocal() bool { return m.traits().replicatesLocal }
+
+// StandsIn says that a secondary stands in for its whole primary. It has no role in another
+// mode, and takes over those of its primary when it is promoted.
+func (m Mode) StandsIn() bool { return m.traits().standsIn }
+
+// Filtered says that a paths filter may keep mounts from a secondary.
+func (m Mode) Filtered() bool { return m.traits().filtered }
 
 // Role is what a cluster is in one mode. The words are those of the status
 // field "mode" and of sys/health.

@@ -67,7 +67,7 @@ func (c *Catalog) List(ctx context.Context) ([]*Entry, error) {
 	if err != nil {
 		return nil, storageError("list", "entries", err)
 	}
-	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+	for _, mode := range replication.Modes() {
 		names = append(names, BuiltinName(mode))
 	}
 	slices.Sort(names)

@@ -36,7 +36,7 @@ type Entry struct {
 func BuiltinName(mode replication.Mode) string { return "replication-" + string(mode) }
 
 func builtinMode(name string) (replication.Mode, bool) {
-	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+	for _, mode := range replication.Modes() {
 		if name == BuiltinName(mode) {
 			return mode, true
 		}

@@ -40,7 +40,7 @@ func newPlugins(entries *catalog.Catalog, c *role.Controller, logger hclog.Logge
 		supervisors: map[replication.Mode]*catalog.Supervisor{},
 		started:     map[replication.Mode]bool{},
 	}
-	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+	for _, mode := range replication.Modes() {
 		services := c.Services(mode)
 		s, err := catalog.NewSupervisor(catalog.SupervisorConfig{
 			Catalog: entries,
@@ -103,14 +103,15 @@ func (p *plugins) close() {
 
 // modeOf is the mode of a plugin's name.
 func modeOf(name string) (replication.Mode, error) {
-	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+	var known []string
+	for _, mode := range replication.Modes() {
 		if catalog.BuiltinName(mode) == name {
 			return mode, nil
 		}
+		known = append(known, catalog.BuiltinName(mode))
 	}
-	return "", replication.Errorf(replication.InvalidInput, "the replication plugin %q is unknown: the host runs %q and "+
-		"%q", name,
-		catalog.BuiltinName(replication.DR), catalog.BuiltinName(replication.Performance))
+	return "", replication.Errorf(replication.InvalidInput, "the replication plugin %q is unknown: the host runs %q",
+		name, known)
 }
 
 // List implements [endpoints.Catalog].

@@ -48,7 +48,7 @@ func (i *itself) Remember() {
 	ctx, cancel := context.WithTimeout(context.Background(), rememberTimeout)
 	defer cancel()
 	last := map[replication.Mode]*endpoints.ModeStatus{}
-	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+	for _, mode := range replication.Modes() {
 		if s, err := i.controller.Status(ctx, mode); err == nil {
 			last[mode] = s
 		}

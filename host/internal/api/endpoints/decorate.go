@@ -50,8 +50,8 @@ func Decorate(b *framework.Backend, o Options) error {
 		}
 		byPattern[strings.TrimSuffix(p.Pattern, "$")] = p
 	}
-	wanted := slices.Concat(h.statusPaths(), h.primaryPaths(), h.secondaryPaths(),
-		filterHandlers{h.Filters, h.Controller.Role}.paths(), h.indexPaths())
+	indexes, added := h.indexPaths()
+	wanted := slices.Concat(h.statusPaths(), h.primaryPaths(), h.secondaryPaths(), h.filterPaths(), indexes)
 	for _, p := range wanted {
 		if byPattern[p.Pattern] == nil {
 			return fmt.Errorf("this version of Vault does not register the path sys/%s: use the version that this server was "+
@@ -63,14 +63,14 @@ func Decorate(b *framework.Backend, o Options) error {
 		replaced[p.Pattern] = true
 		replace(byPattern[p.Pattern], p)
 	}
-	for _, p := range h.addedIndexPaths() {
+	for _, p := range added {
 		if byPattern[p.Pattern] == nil {
 			b.Paths = append(b.Paths, p)
 		}
-	}
-	if b.PathsSpecial != nil {
-		// As the other paths of a DR secondary: they take a DR operation token.
-		b.PathsSpecial.Unauthenticated = append(b.PathsSpecial.Unauthenticated, "replication/dr/secondary/merkle-check")
+		if _, ok := p.Fields[tokenField]; ok && b.PathsSpecial != nil {
+			// As the other paths that take a DR operation token.
+			b.PathsSpecial.Unauthenticated = append(b.PathsSpecial.Unauthenticated, p.Pattern)
+		}
 	}
 	for pattern, p := range byPattern {
 		if strings.HasPrefix(pattern, "replication/") && !replaced[pattern] {

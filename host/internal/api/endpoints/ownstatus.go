@@ -12,18 +12,16 @@ import (
 // OwnStatus answers a status endpoint outside of Vault's core, while the core cannot answer
 // or check a token. OK is false for other paths.
 func OwnStatus(path string, status func(replication.Mode) *ModeStatus) (answer *logical.HTTPResponse, ok bool) {
-	var data map[string]any
-	switch path {
-	case "/v1/sys/replication/status":
-		data = map[string]any{}
-		for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+	data := map[string]any{}
+	for _, mode := range replication.Modes() {
+		switch path {
+		case "/v1/sys/replication/status":
 			data[string(mode)] = render(mode, status(mode), withheld)
+		case "/v1/sys/replication/" + string(mode) + "/status":
+			data = render(mode, status(mode), withheld)
 		}
-	case "/v1/sys/replication/dr/status":
-		data = render(replication.DR, status(replication.DR), withheld)
-	case "/v1/sys/replication/performance/status":
-		data = render(replication.Performance, status(replication.Performance), withheld)
-	default:
+	}
+	if len(data) == 0 {
 		return nil, false
 	}
 	answer = logical.LogicalResponseToHTTPResponse(&logical.Response{Data: data, MountType: "system"})

@@ -113,7 +113,7 @@ func RequireRole(mode replication.Mode, is, want replication.Role) error {
 	if is == "" {
 		is = replication.Disabled
 	}
-	name := modeName(mode)
+	name := mode.Name()
 	switch {
 	case is == want:
 		return nil
@@ -126,11 +126,4 @@ func RequireRole(mode replication.Mode, is, want replication.Role) error {
 	default:
 		return invalid("this cluster is a %s %s, and the request is for a %s", name, is, want)
 	}
-}
-
-func modeName(mode replication.Mode) string {
-	if mode == replication.DR {
-		return "DR"
-	}
-	return string(mode)
 }

@@ -29,20 +29,32 @@ type Filters interface {
 
 // filterHandlers serve the paths filters of performance secondaries.
 type filterHandlers struct {
+	mode    replication.Mode
 	filters Filters
 	role    func(replication.Mode) replication.Role
 }
 
+// filterPaths are those of each mode that has filters.
+func (h *handlers) filterPaths() (all []*framework.Path) {
+	for _, mode := range replication.Modes() {
+		if mode.Filtered() {
+			all = append(all, filterHandlers{mode, h.Filters, h.Controller.Role}.paths()...)
+		}
+	}
+	return all
+}
+
 func (h filterHandlers) requireRole(want replication.Role) error {
-	return RequireRole(replication.Performance, h.role(replication.Performance), want)
+	return RequireRole(h.mode, h.role(h.mode), want)
 }
 
 func (h filterHandlers) paths() []*framework.Path {
+	prefix, name := "replication/"+string(h.mode)+"/", string(h.mode)
 	id := map[string]*framework.FieldSchema{
 		"id": {Type: framework.TypeString, Description: "Name of the secondary.", Required: true},
 	}
 	choice := &framework.Path{
-		Pattern: "replication/performance/primary/paths-filter/" + framework.GenericNameRegex("id"),
+		Pattern: prefix + "primary/paths-filter/" + framework.GenericNameRegex("id"),
 		Fields: map[string]*framework.FieldSchema{
 			"id": id["id"],
 			"mode": {Type: framework.TypeString, Default: filter.Allow,
@@ -53,7 +65,7 @@ func (h filterHandlers) paths() []*framework.Path {
 		HelpDescription: "What becomes filtered disappears from the secondary; what is allowed again is copied to it. " +
 			"System mounts cannot be filtered, and local mounts never leave.",
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: "replication",
-			OperationSuffix: "performance-paths-filter"},
+			OperationSuffix: name + "-paths-filter"},
 		Operations: map[logical.Operation]framework.OperationHandler{
 			logical.ReadOperation: &framework.PathOperation{Callback: h.onPrimary(h.read),
 				Summary: "Read the filter of a performance secondary."},
@@ -66,8 +78,8 @@ func (h filterHandlers) paths() []*framework.Path {
 	list := []*framework.Path{choice}
 	for _, side := range []replication.Role{replication.Primary, replication.Secondary} {
 		list = append(list, endpoint{
-			pattern: "replication/performance/" + string(side) + "/dynamic-filter/" + framework.GenericNameRegex("id"),
-			op:      logical.ReadOperation, verb: "read", noun: "performance-" + string(side) + "-dynamic-filter",
+			pattern: prefix + string(side) + "/dynamic-filter/" + framework.GenericNameRegex("id"),
+			op:      logical.ReadOperation, verb: "read", noun: name + "-" + string(side) + "-dynamic-filter",
 			synopsis: "List what the filter of a performance secondary leaves out now.",
 			fields:   id,
 			response: map[string]*framework.FieldSchema{

@@ -5,6 +5,7 @@ package endpoints
 import (
 	"context"
 	"encoding/base64"
+	"maps"
 	"strconv"
 	"time"
 
@@ -17,72 +18,49 @@ import (
 const warnReindexing = "The index of the replicated content is being computed anew from the storage: the status " +
 	"shows how far it is."
 
-// reindexFields are the documented fields. They change nothing: the stored index is written
-// by itself, and the index is always computed key by key.
-func reindexFields(more map[string]*framework.FieldSchema) map[string]*framework.FieldSchema {
-	fields := map[string]*framework.FieldSchema{
-		"diff": {Type: framework.TypeBool, Description: "Compare key by key. This is always done."},
-		"force": {Type: framework.TypeBool, Description: "Forget the present index at once, in place of replacing it " +
-			"when the new one is complete."},
-		"skip_flush": {Type: framework.TypeBool, Description: "Accepted and without effect: the index is stored by itself, " +
-			"in the background."},
-	}
-	for name, f := range more {
-		fields[name] = f
-	}
-	return fields
-}
-
-// indexPaths are those that Vault registers.
-func (h *handlers) indexPaths() []*framework.Path {
-	both := []replication.Mode{replication.DR, replication.Performance}
+// indexPaths are those that Vault registers, and those that it does not.
+func (h *handlers) indexPaths() (registered, added []*framework.Path) {
 	indexes := indexHandlers{h.Controller}
-	dr := map[string]*framework.FieldSchema{tokenField: operationTokenField}
-	return paths([]endpoint{
-		{
-			pattern: "replication/reindex", op: logical.UpdateOperation, verb: "reindex", noun: "replication",
-			synopsis: "Compute the index of the replicated content anew, of each mode.",
-			fields:   reindexFields(nil), handle: indexes.reindex(both...),
-		},
-		{
-			pattern: "replication/dr/secondary/reindex", op: logical.UpdateOperation, verb: "reindex", noun: "dr-secondary",
-			synopsis: "Compute the index of the content of this DR secondary anew.",
-			fields:   reindexFields(dr), handle: h.authorized(replication.DR, indexes.reindex(replication.DR)),
-		},
-	})
-}
-
-// addedIndexPaths are those that are documented and that Vault does not register.
-func (h *handlers) addedIndexPaths() []*framework.Path {
-	both := []replication.Mode{replication.DR, replication.Performance}
-	indexes := indexHandlers{h.Controller}
-	list := []endpoint{
-		{
-			pattern: "replication/merkle-check", op: logical.UpdateOperation, verb: "check", noun: "merkle",
-			synopsis: "Compare the index of the replicated content with the storage, of each mode.",
-			handle:   indexes.checkIndex(both...),
-		},
-		{
-			pattern: "replication/dr/secondary/merkle-check", op: logical.UpdateOperation, verb: "check",
-			noun:     "dr-secondary-merkle",
-			synopsis: "Compare the index of the content of this DR secondary with the storage.",
-			fields:   map[string]*framework.FieldSchema{tokenField: operationTokenField},
-			handle:   h.authorized(replication.DR, indexes.checkIndex(replication.DR)),
+	reindex := endpoint{
+		op: logical.UpdateOperation, verb: "reindex", synopsis: "Compute the index of the replicated content anew",
+		// The documented fields. All but force change nothing: the stored index is written by
+		// itself, and the index is always computed key by key.
+		fields: map[string]*framework.FieldSchema{
+			"diff": {Type: framework.TypeBool, Description: "Compare key by key. This is always done."},
+			"force": {Type: framework.TypeBool, Description: "Forget the present index at once, in place of replacing it " +
+				"when the new one is complete."},
+			"skip_flush": {Type: framework.TypeBool, Description: "Accepted and without effect: the index is stored by " +
+				"itself, in the background."},
 		},
 	}
-	for _, mode := range both {
-		name := string(mode)
-		list = append(list, endpoint{
-			pattern: "replication/" + name + "/reindex", op: logical.UpdateOperation, verb: "reindex", noun: name,
-			synopsis: "Compute the index of the content of " + modeName(mode) + " replication anew.",
-			fields:   reindexFields(nil), handle: indexes.reindex(mode),
-		}, endpoint{
-			pattern: "replication/" + name + "/merkle-check", op: logical.UpdateOperation, verb: "check", noun: name + "-merkle",
-			synopsis: "Compare the index of the content of " + modeName(mode) + " replication with the storage.",
-			handle:   indexes.checkIndex(mode),
-		})
+	check := endpoint{
+		op: logical.UpdateOperation, verb: "check", synopsis: "Compare the index of the replicated content with the storage",
 	}
-	return paths(list)
+	of := func(e endpoint, pattern, noun, whose string, handle call) *framework.Path {
+		e.pattern, e.noun, e.synopsis, e.handle = "replication/"+pattern, noun, e.synopsis+whose, handle
+		return e.path()
+	}
+	all := replication.Modes()
+	registered = append(registered, of(reindex, "reindex", "replication", ", of each mode.", indexes.reindex(all...)))
+	added = append(added, of(check, "merkle-check", "merkle", ", of each mode.", indexes.checkIndex(all...)))
+	for _, mode := range all {
+		name, whose := string(mode), ", of "+mode.Name()+" replication."
+		added = append(added,
+			of(reindex, name+"/reindex", name, whose, indexes.reindex(mode)),
+			of(check, name+"/merkle-check", name+"-merkle", whose, indexes.checkIndex(mode)))
+		if mode.ServesClients() {
+			continue
+		}
+		whose = ", of this " + mode.Name() + " secondary."
+		again, compare := reindex, check
+		again.fields, compare.fields = maps.Clone(reindex.fields), map[string]*framework.FieldSchema{}
+		again.fields[tokenField], compare.fields[tokenField] = operationTokenField, operationTokenField
+		registered = append(registered, of(again, name+"/secondary/reindex", name+"-secondary", whose,
+			h.authorized(mode, indexes.reindex(mode))))
+		added = append(added, of(compare, name+"/secondary/merkle-check", name+"-secondary-merkle", whose,
+			h.authorized(mode, indexes.checkIndex(mode))))
+	}
+	return registered, added
 }
 
 // indexHandlers compute the indexes anew and check them.

@@ -4,6 +4,7 @@ package endpoints
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -26,8 +27,7 @@ const (
 // defaultTokenTTL is how long an activation token can be used, in seconds.
 const defaultTokenTTL = 30 * 60
 
-// family is a set of endpoints of one mode, below a prefix. Performance has two: the paths
-// from before disaster recovery existed are still served.
+// family is a set of endpoints of one mode, below a prefix.
 type family struct {
 	mode replication.Mode
 	// prefix is that of the patterns.
@@ -36,15 +36,19 @@ type family struct {
 	noun string
 }
 
-var families = []family{
-	{replication.DR, "replication/dr/", "dr-"},
-	{replication.Performance, "replication/performance/", "performance-"},
-	{replication.Performance, "replication/", ""},
+func families() (all []family) {
+	for _, mode := range replication.Modes() {
+		for _, prefix := range mode.Paths() {
+			noun := strings.ReplaceAll(strings.TrimPrefix(prefix, "replication/"), "/", "-")
+			all = append(all, family{mode, prefix, noun})
+		}
+	}
+	return all
 }
 
 func (h *handlers) primaryPaths() []*framework.Path {
 	var all []*framework.Path
-	for _, f := range families {
+	for _, f := range families() {
 		all = append(all, h.primaryPathsOf(f)...)
 	}
 	return append(all, paths([]endpoint{{
@@ -55,7 +59,7 @@ func (h *handlers) primaryPaths() []*framework.Path {
 }
 
 func (h *handlers) primaryPathsOf(f family) []*framework.Path {
-	mode, name := f.mode, modeName(f.mode)
+	mode, name := f.mode, f.mode.Name()
 	return paths([]endpoint{
 		{
 			pattern: f.prefix + "primary/enable", op: logical.UpdateOperation, verb: "enable", noun: f.noun + "primary",
@@ -202,7 +206,7 @@ func (h *handlers) recoverAll(ctx context.Context, _ *logical.Request, _ *framew
 	error) {
 	var more []string
 	enabled := false
-	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+	for _, mode := range replication.Modes() {
 		if role := h.Controller.Role(mode); role == replication.Disabled || role == "" {
 			continue
 		}

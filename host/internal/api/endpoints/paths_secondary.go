@@ -29,17 +29,20 @@ const tokenField = operationtoken.Field
 
 func (h *handlers) secondaryPaths() []*framework.Path {
 	var all []*framework.Path
-	for _, f := range families {
+	for _, f := range families() {
 		all = append(all, h.secondaryPathsOf(f)...)
+		if !f.mode.ServesClients() {
+			all = append(all, h.inertSecondaryPaths(f)...)
+		}
 	}
-	return append(all, h.drSecondaryPaths()...)
+	return all
 }
 
-// secondaryPathsOf are the paths that both modes have. A DR secondary knows no
-// tokens: its requests are authorized by a DR operation token in the body. On a
-// performance secondary Vault's own tokens and policies do that.
+// secondaryPathsOf are the paths that all modes have. A secondary that serves no clients
+// knows no tokens: its requests are authorized by a DR operation token in the body. On
+// others Vault's own tokens and policies do that.
 func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
-	mode, name := f.mode, modeName(f.mode)
+	mode, name := f.mode, f.mode.Name()
 	source := map[string]*framework.FieldSchema{
 		"token":            text("Activation token that secondary-token returned on the primary."),
 		"primary_api_addr": text("API address of the primary, in place of the one in the token."),
@@ -49,7 +52,7 @@ func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 	}
 	withToken := func(more map[string]*framework.FieldSchema) map[string]*framework.FieldSchema {
 		fields := map[string]*framework.FieldSchema{}
-		if mode == replication.DR {
+		if !mode.ServesClients() {
 			fields[tokenField] = operationTokenField
 		}
 		maps.Copy(fields, more)
@@ -100,21 +103,21 @@ func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 var operationTokenField = &framework.FieldSchema{Type: framework.TypeString,
 	Description: "DR operation token that authorizes this request.", Required: true}
 
-// drSecondaryPaths are those of a DR secondary alone.
-func (h *handlers) drSecondaryPaths() []*framework.Path {
-	const mode = replication.DR
+// inertSecondaryPaths are those of a secondary that serves no clients.
+func (h *handlers) inertSecondaryPaths(f family) []*framework.Path {
+	mode, name := f.mode, f.mode.Name()
 	fields := map[string]*framework.FieldSchema{tokenField: operationTokenField}
 	return paths([]endpoint{
 		{
-			pattern: "replication/dr/secondary/recover", op: logical.UpdateOperation, verb: "recover", noun: "dr-secondary",
-			synopsis: "Begin the replication sessions of this DR secondary anew.",
+			pattern: f.prefix + "secondary/recover", op: logical.UpdateOperation, verb: "recover", noun: f.noun + "secondary",
+			synopsis: "Begin the replication sessions of this " + name + " secondary anew.",
 			fields:   fields,
 			handle:   h.recoverSecondary(mode),
 		},
 		{
-			pattern: "replication/dr/secondary/operation-token/delete", op: logical.UpdateOperation, verb: "delete",
-			noun:     "dr-operation-token",
-			synopsis: "Delete a DR operation token that was generated here.",
+			pattern: f.prefix + "secondary/operation-token/delete", op: logical.UpdateOperation, verb: "delete",
+			noun:     f.noun + "operation-token",
+			synopsis: "Delete a " + name + " operation token that was generated here.",
 			fields:   fields,
 			handle:   h.deleteToken(mode),
 		},
@@ -127,8 +130,11 @@ func (h *handlers) enableSecondary(mode replication.Mode) call {
 		if d.Get("token").(string) == "" {
 			return nil, coded(invalid("token is missing: give the wrapping token that secondary-token returned on the primary"))
 		}
-		for _, m := range []replication.Mode{mode, otherMode(mode)} {
-			if err := h.requireRole(m, replication.Disabled); err != nil {
+		if err := h.requireRole(mode, replication.Disabled); err != nil {
+			return nil, coded(err)
+		}
+		for _, other := range replication.Modes() {
+			if err := h.requireRole(other, replication.Disabled); err != nil {
 				return nil, coded(err)
 			}
 		}
@@ -236,14 +242,14 @@ func (h *handlers) deleteToken(mode replication.Mode) call {
 	})
 }
 
-// authorized lets a request of a secondary through. On a DR secondary its DR operation
-// token must allow the path, because Vault asks for no other token there.
+// authorized lets a request of a secondary through. Where the secondary serves no clients,
+// the DR operation token must allow the path, because Vault asks for no other token there.
 func (h *handlers) authorized(mode replication.Mode, next call) call {
 	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		if err := h.requireRole(mode, replication.Secondary); err != nil {
 			return nil, coded(err)
 		}
-		if mode == replication.Performance {
+		if mode.ServesClients() {
 			// The core has checked the request's token and its policies.
 			return next(ctx, req, d)
 		}
@@ -261,7 +267,7 @@ func useOf(req *logical.Request) *logical.Request {
 }
 
 func (h *handlers) consume(mode replication.Mode, d *framework.FieldData) Consume {
-	if mode == replication.Performance {
+	if mode.ServesClients() {
 		return nil
 	}
 	token := d.Get(tokenField).(string)
@@ -283,11 +289,4 @@ func fetchError(err error, spent bool) error {
 		return codedSpent(err)
 	}
 	return coded(err)
-}
-
-func otherMode(mode replication.Mode) replication.Mode {
-	if mode == replication.DR {
-		return replication.Performance
-	}
-	return replication.DR
 }

@@ -12,27 +12,22 @@ import (
 )
 
 func (h *handlers) statusPaths() []*framework.Path {
-	return paths([]endpoint{
-		{
-			pattern: "replication/status", op: logical.ReadOperation, verb: "read", noun: "status",
-			synopsis: "Status of disaster recovery and performance replication.",
-			response: map[string]*framework.FieldSchema{
-				"dr":          {Type: framework.TypeMap, Description: "Status of disaster recovery replication."},
-				"performance": {Type: framework.TypeMap, Description: "Status of performance replication."},
-			},
-			handle: h.readStatus,
-		},
-		{
-			pattern: "replication/dr/status", op: logical.ReadOperation, verb: "read", noun: "dr-status",
-			synopsis: "Status of disaster recovery replication.", response: statusFields(),
-			handle: h.readModeStatus(replication.DR),
-		},
-		{
-			pattern: "replication/performance/status", op: logical.ReadOperation, verb: "read", noun: "performance-status",
-			synopsis: "Status of performance replication.", response: statusFields(),
-			handle: h.readModeStatus(replication.Performance),
-		},
-	})
+	all := endpoint{
+		pattern: "replication/status", op: logical.ReadOperation, verb: "read", noun: "status",
+		synopsis: "Status of replication in each mode.",
+		response: map[string]*framework.FieldSchema{},
+		handle:   h.readStatus,
+	}
+	list := []endpoint{all}
+	for _, mode := range replication.Modes() {
+		name, synopsis := string(mode), "Status of "+mode.Name()+" replication."
+		all.response[name] = &framework.FieldSchema{Type: framework.TypeMap, Description: synopsis}
+		list = append(list, endpoint{
+			pattern: "replication/" + name + "/status", op: logical.ReadOperation, verb: "read", noun: name + "-status",
+			synopsis: synopsis, response: statusFields(), handle: h.readModeStatus(mode),
+		})
+	}
+	return paths(list)
 }
 
 func (h *handlers) readStatus(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response,
@@ -41,7 +36,7 @@ func (h *handlers) readStatus(ctx context.Context, req *logical.Request, _ *fram
 		return nil, logical.ErrUnsupportedPath
 	}
 	data, d := map[string]any{}, h.detailsFor(ctx, req)
-	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {
+	for _, mode := range replication.Modes() {
 		s, err := h.Controller.Status(ctx, mode)
 		if err != nil {
 			return nil, coded(err)

@@ -79,17 +79,9 @@ func (q query) status(ctx context.Context, mode replication.Mode) *replication.R
 // health tells of a primary alone. For any other cluster it would not say which role it
 // has.
 func (q query) health(ctx context.Context, mode replication.Mode) *replication.RoleAtAnswer {
-	var body struct {
-		Initialized bool   `json:"initialized"`
-		Sealed      bool   `json:"sealed"`
-		DR          string `json:"replication_dr_mode"`
-		Performance string `json:"replication_performance_mode"`
-	}
-	role := &body.DR
-	if mode == replication.Performance {
-		role = &body.Performance
-	}
-	if q.get(ctx, "sys/health", &body) == 0 || !body.Initialized || body.Sealed || *role != string(replication.Primary) {
+	var body map[string]any
+	if q.get(ctx, "sys/health", &body) == 0 || body["initialized"] != true || body["sealed"] == true ||
+		body["replication_"+string(mode)+"_mode"] != string(replication.Primary) {
 		return nil
 	}
 	return &replication.RoleAtAnswer{Role: replication.Primary}
