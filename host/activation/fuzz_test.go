@@ -41,7 +41,7 @@ func FuzzParse(f *testing.F) {
 // own records, or an error that does not quote it.
 func FuzzOpen(f *testing.F) {
 	sample := samplePayload()
-	sample.Version = payloadVersion
+	sample.Version = sent.Version
 	valid, err := json.Marshal(sample)
 	require.NoError(f, err)
 	corpus.Add(f, valid)

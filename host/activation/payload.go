@@ -7,16 +7,17 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
 const (
-	payloadVersion = 1
 	// payloadMax bounds a payload in bytes, decoded.
 	payloadMax = 1 << 20
 	// idMax and clusterIDMax bound the ids of a secondary and of a replication set, in
@@ -28,6 +29,8 @@ const (
 	// fieldPrefix begins the name of the one field a payload travels in.
 	fieldPrefix = "activation_"
 )
+
+var sent = strictjson.Record{Name: "the activation", Version: 1, Max: payloadMax, Open: true}
 
 // Payload is what an activation token is exchanged for. It holds private keys.
 type Payload struct {
@@ -48,7 +51,7 @@ type Payload struct {
 // unless an operator has exempted the field's name (audit_non_hmac_response_keys). The
 // field's name is random, so no such list can have it.
 func (p Payload) Seal() (map[string]any, error) {
-	p.Version = payloadVersion
+	p.Version = sent.Version
 	data, err := json.Marshal(p)
 	if err != nil {
 		return nil, fmt.Errorf("encoding an activation: %w", err)
@@ -82,12 +85,11 @@ func Open(data map[string]any) (*Payload, error) {
 		return nil, invalid("the activation is damaged: ask the primary for a new token")
 	}
 	p := new(Payload)
-	if err := json.Unmarshal(raw, p); err != nil {
+	if err := sent.Decode(raw, p); err != nil {
+		if errors.As(err, new(*strictjson.VersionError)) {
+			return nil, invalid("%w: upgrade the older cluster and ask for a new token", err)
+		}
 		return nil, invalid("the activation is damaged: ask the primary for a new token")
-	}
-	if p.Version != payloadVersion {
-		return nil, invalid("the activation has version %d and this server knows version %d: upgrade the older cluster and "+
-			"ask for a new token", p.Version, payloadVersion)
 	}
 	if _, err := replication.ParseMode(string(p.Mode)); err != nil || p.ID == "" || len(p.Bundle) == 0 {
 		return nil, invalid("the activation is incomplete: ask the primary for a new token")

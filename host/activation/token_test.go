@@ -83,7 +83,7 @@ func TestPayloadRoundTrip(t *testing.T) {
 	p, err := Open(data)
 	require.NoError(t, err)
 	want := samplePayload()
-	want.Version = payloadVersion
+	want.Version = sent.Version
 	require.Equal(t, &want, p)
 }
 

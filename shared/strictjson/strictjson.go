@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package strictjson reads JSON of which every field counts: what a build does not know
-// it must not pass over.
+// Package strictjson reads JSON of which every field counts, because a build must not pass over what it does
+// not know. A [Record] also has a version and a size. A kind whose older and newer builds read each other
+// says that it is open.
 package strictjson
 
 import (

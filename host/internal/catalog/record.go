@@ -5,9 +5,9 @@ package catalog
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
 // recordMax bounds the record of an entry in bytes: what a storage takes in one value, with
@@ -31,10 +31,7 @@ func (e *Entry) encode() ([]byte, error) {
 // run, so that an operator can see an entry that breaks them.
 func decodeEntry(name string, text []byte) (*Entry, error) {
 	var e Entry
-	err := fmt.Errorf("it has %d bytes, %d are allowed", len(text), recordMax)
-	if len(text) <= recordMax {
-		err = json.Unmarshal(text, &e)
-	}
+	err := (strictjson.Record{Name: "it", Max: recordMax, Open: true}).Decode(text, &e)
 	switch {
 	case err != nil:
 	case e.Name != name:

@@ -140,6 +140,8 @@ func TestMaterialIsChecked(t *testing.T) {
 		_, err = decode(raw)
 		require.Error(t, err, name)
 	}
+	_, err := decode([]byte(`{"Version":2,"Later":1}`))
+	require.ErrorContains(t, err, "has version 2, and this build knows version 1: upgrade the secondary first")
 	m := good()
 	store, err := inmem.NewInmem(nil, hclog.NewNullLogger())
 	require.NoError(t, err)

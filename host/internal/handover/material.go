@@ -15,10 +15,10 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/unstorable"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
-// version is that of the encoded material. A host refuses any other.
-const version = 1
+var stored = strictjson.Record{Name: "the key material", Version: 1, Open: true}
 
 // sharesMax is how many shares a key can be split into.
 const sharesMax = 255
@@ -57,19 +57,19 @@ type ShareConfig struct {
 }
 
 func (m *Material) encode() ([]byte, error) {
-	m.Version = version
+	m.Version = stored.Version
 	return json.Marshal(m)
 }
 
 func decode(b []byte) (*Material, error) {
 	var m Material
-	if err := json.Unmarshal(b, &m); err != nil {
-		return nil, fmt.Errorf("the key material is malformed: %w", err)
+	if err := stored.Decode(b, &m); err != nil {
+		if errors.As(err, new(*strictjson.VersionError)) {
+			return nil, fmt.Errorf("%w: upgrade the secondary first, then the primary", err)
+		}
+		return nil, err
 	}
 	switch {
-	case m.Version != version:
-		return nil, fmt.Errorf("the key material has version %d, this build knows %d: upgrade the secondary first, then "+
-			"the primary", m.Version, version)
 	case len(m.RootKey) == 0 || len(m.Rows[vaultname.Keyring]) == 0:
 		return nil, errors.New("the key material has no keyring")
 	case len(m.IndexKey) != 32 || m.SetID == "" || m.Epoch.IsZero():

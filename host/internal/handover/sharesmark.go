@@ -12,6 +12,7 @@ import (
 	"fmt"
 
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
 // saltSize is the length of a mark's salt, in bytes.
@@ -75,8 +76,9 @@ func (m *SharesMark) Encode() ([]byte, error) { return json.Marshal(m) }
 // DecodeSharesMark reads the stored form.
 func DecodeSharesMark(raw []byte) (*SharesMark, error) {
 	var m SharesMark
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return nil, fmt.Errorf("the mark of the primary's key shares is malformed: %w", err)
+	kind := strictjson.Record{Name: "the mark of the primary's key shares", Open: true}
+	if err := kind.Decode(raw, &m); err != nil {
+		return nil, err
 	}
 	if len(m.Salt) != saltSize || len(m.Digest) != sha256.Size {
 		return nil, errors.New("the mark of the primary's key shares is malformed")

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
 // Names of the host's own records. All of them are of class Own: they are never
@@ -95,17 +95,9 @@ func (r *Record) encode() ([]byte, error) { return json.Marshal(r) }
 // decodeRecord is strict: what it does not understand it refuses, for a role
 // that is guessed is worse than a node that stays sealed.
 func decodeRecord(raw []byte) (*Record, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
 	var r Record
-	if err := dec.Decode(&r); err != nil {
-		return nil, fmt.Errorf("it is malformed: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows it")
-	}
-	if r.Version != recordVersion {
-		return nil, fmt.Errorf("it has version %d, and this build knows version %d", r.Version, recordVersion)
+	if err := (strictjson.Record{Name: "it", Version: recordVersion}).Decode(raw, &r); err != nil {
+		return nil, err
 	}
 	for _, m := range []*ModeRecord{&r.DR, &r.Performance} {
 		switch m.Role {

@@ -72,6 +72,9 @@ func TestRecordSurvivesEncoding(t *testing.T) {
 	t.Parallel()
 	raw, err := drSecondary().encode()
 	require.NoError(t, err)
+	require.JSONEq(t, `{"version":1,"dr":{"role":"secondary","set_id":"set","epoch":{"Generation":1,"ID":"e"},"index_key":`+
+		`"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","secondary_id":"b","pairing":"AQ=="},"performance":`+
+		`{"role":"disabled","epoch":{"Generation":0,"ID":""}}}`, string(raw), "the form in storage")
 	got, err := loadRecord(context.Background(), &memory{rows: map[string][]byte{recordKey: raw}})
 	require.NoError(t, err)
 	require.Equal(t, drSecondary(), got)
@@ -92,7 +95,7 @@ func TestRecordFailsClosed(t *testing.T) {
 		"unreadable": {&memory{err: errors.New("cipher: message authentication failed")}, "cannot be read"},
 		"malformed":  {&memory{rows: map[string][]byte{recordKey: []byte("{")}}, "malformed"},
 		"empty":      {&memory{rows: map[string][]byte{recordKey: []byte("{}")}}, "version 0"},
-		"newer":      {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":2}`)}}, "version 2"},
+		"newer":      {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":2,"x":1}`)}}, "version 2"},
 		"unknown field": {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"x":1}`)}},
 			"unknown field"},
 		"unknown role": {&memory{rows: map[string][]byte{recordKey: []byte(`{"version":1,"dr":{"role":"leader"}}`)}},

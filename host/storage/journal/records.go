@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
 const (
@@ -166,7 +167,7 @@ func (c *Cursor) Encode() ([]byte, error) { c.Version = recordVersion; return js
 // DecodeHead reads a record, as DecodeSlot and DecodeCursor do.
 func DecodeHead(b []byte) (*Head, error) {
 	h := new(Head)
-	if err := decodeRecord(b, h, &h.Version, "journal head"); err != nil {
+	if err := decodeRecord(b, h, "the record of the journal's head"); err != nil {
 		return nil, err
 	}
 	if len(h.Marks) > MarksMax {
@@ -179,7 +180,7 @@ func DecodeHead(b []byte) (*Head, error) {
 // DecodeSlot reads the record of a slot.
 func DecodeSlot(b []byte) (*Slot, error) {
 	s := new(Slot)
-	if err := decodeRecord(b, s, &s.Version, "slot"); err != nil {
+	if err := decodeRecord(b, s, "the record of a slot"); err != nil {
 		return nil, err
 	}
 	if s.ID == "" || s.Cut < 0 {
@@ -191,7 +192,7 @@ func DecodeSlot(b []byte) (*Slot, error) {
 // DecodeCursor reads the record of a cursor.
 func DecodeCursor(b []byte) (*Cursor, error) {
 	c := new(Cursor)
-	if err := decodeRecord(b, c, &c.Version, "cursor"); err != nil {
+	if err := decodeRecord(b, c, "the record of a cursor"); err != nil {
 		return nil, err
 	}
 	if len(c.CopiedUpTo) > MaxKey {
@@ -203,15 +204,10 @@ func DecodeCursor(b []byte) (*Cursor, error) {
 	return c, nil
 }
 
-func decodeRecord(b []byte, into any, version *int, what string) error {
-	if len(b) > recordMax {
-		return fmt.Errorf("%w %s record: %d bytes are above the limit of %d", ErrCorrupt, what, len(b), recordMax)
-	}
-	if err := json.Unmarshal(b, into); err != nil {
-		return fmt.Errorf("%w %s record: %w", ErrCorrupt, what, err)
-	}
-	if *version != recordVersion {
-		return fmt.Errorf("%w %s record: version %d is not known to this version of the server", ErrCorrupt, what, *version)
+func decodeRecord(b []byte, into any, name string) error {
+	kind := strictjson.Record{Name: name, Version: recordVersion, Max: recordMax, Open: true}
+	if err := kind.Decode(b, into); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return nil
 }

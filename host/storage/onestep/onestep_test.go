@@ -367,6 +367,22 @@ func TestTransactionalStorageUsesOne(t *testing.T) {
 }
 
 // The checksum would hide the decoder from the fuzzer, so it is put right.
+// What a storage has stays readable, and is written as before.
+func TestStoredSample(t *testing.T) {
+	t.Parallel()
+	sample := `{"id":"x","rows":[{"key":"core/keyring","exists":true,"before":"aw==","after":null}],` +
+		`"state":[{"key":"core/role","is":"AA=="}]}`
+	r, err := decode(sealed(append(make([]byte, headSize), sample...)))
+	require.NoError(t, err)
+	again, err := r.encode(testKey)
+	require.NoError(t, err)
+	require.JSONEq(t, sample, string(again[headSize:]))
+	for _, bad := range []string{`{"id":"x","later":1}`, sample + "{}"} {
+		_, err = decode(sealed(append(make([]byte, headSize), bad...)))
+		require.ErrorContains(t, err, "malformed", bad)
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	r := &record{ID: "x",
 		Rows:  []undo{{Key: vaultname.Keyring, Exists: true, Before: []byte("k\x00"), After: printOf(nil)}},

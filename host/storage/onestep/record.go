@@ -15,6 +15,8 @@ import (
 
 	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
 // record is what a step replaces.
@@ -106,11 +108,9 @@ func decode(b []byte) (*record, error) {
 	if len(b) < headSize || binary.BigEndian.Uint32(b) != checksum(b[crc32.Size:]) {
 		return nil, errTorn
 	}
-	dec := json.NewDecoder(bytes.NewReader(b[headSize:]))
-	dec.DisallowUnknownFields()
 	var r record
-	if err := dec.Decode(&r); err != nil {
-		return nil, fmt.Errorf("the record of a step is malformed: %w", err)
+	if err := (strictjson.Record{Name: "the record of a step"}).Decode(b[headSize:], &r); err != nil {
+		return nil, err
 	}
 	for i := range r.Rows {
 		if !Allowed(r.Rows[i].Key) {

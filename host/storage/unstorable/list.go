@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
 const (
@@ -15,10 +17,9 @@ const (
 	// comparison finds them again.
 	KeysMax  = 256
 	bytesMax = 32 << 10
-
-	recordMax     = 256 << 10
-	recordVersion = 1
 )
+
+var stored = strictjson.Record{Name: "the list of missing keys", Version: 1, Max: 256 << 10, Open: true}
 
 // List is the keys that a secondary lacks because its storage refuses them. The zero
 // value is empty. It is not safe for concurrent use.
@@ -99,7 +100,7 @@ type storedKey struct {
 
 // Encode is the stored form.
 func (l *List) Encode() ([]byte, error) {
-	r := record{Version: recordVersion, More: l.more}
+	r := record{Version: stored.Version, More: l.more}
 	for _, k := range l.keys {
 		r.Keys = append(r.Keys, storedKey{[]byte(k.Key), k.Refusal})
 	}
@@ -109,15 +110,11 @@ func (l *List) Encode() ([]byte, error) {
 // Decode reads the stored form.
 func Decode(b []byte) (*List, error) {
 	var r record
-	if len(b) > recordMax {
-		return nil, fmt.Errorf("the list of missing keys has %d bytes, %d are possible", len(b), recordMax)
+	if err := stored.Decode(b, &r); err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(b, &r); err != nil {
-		return nil, fmt.Errorf("the list of missing keys cannot be read: %w", err)
-	}
-	if r.Version != recordVersion || len(r.Keys) > KeysMax {
-		return nil, fmt.Errorf("the list of missing keys has version %d and %d keys: this version of the server cannot "+
-			"read it", r.Version, len(r.Keys))
+	if len(r.Keys) > KeysMax {
+		return nil, fmt.Errorf("%s has %d keys, and %d are possible", stored.Name, len(r.Keys), KeysMax)
 	}
 	l := &List{more: r.More}
 	for _, k := range r.Keys {

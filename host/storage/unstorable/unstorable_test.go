@@ -199,6 +199,19 @@ func TestListIsBounded(t *testing.T) {
 	}
 }
 
+// What a storage has stays readable, and is written as before.
+func TestStoredSample(t *testing.T) {
+	t.Parallel()
+	const sample = `{"version":1,"keys":[{"key":"YQ==","why":"value","size":2,"limit":1,"setting":"s"}],"more":3}`
+	l, err := unstorable.Decode([]byte(sample))
+	require.NoError(t, err)
+	again, err := l.Encode()
+	require.NoError(t, err)
+	require.JSONEq(t, sample, string(again))
+	_, err = unstorable.Decode([]byte(`{"version":2}`))
+	require.ErrorContains(t, err, "has version 2")
+}
+
 func FuzzDecode(f *testing.F) {
 	l := &unstorable.List{}
 	l.Add("a", unstorable.Refusal{Why: unstorable.Value, Size: 2, Limit: 1})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
 // Authority is the primary's certificate authority with what it was enabled
@@ -32,8 +33,7 @@ type authorityRecord struct {
 	ServerKey          []byte           `json:"server_key"`
 }
 
-// recordVersion is that of all records in this package.
-const recordVersion = 1
+var storedAuthority = strictjson.Record{Name: "the record of the replication authority", Version: 1, Open: true}
 
 // NewAuthority makes the authority of a set. primaryClusterAddr is the address
 // to hand to secondaries, empty for the node's own.
@@ -60,7 +60,7 @@ func NewAuthority(mode replication.Mode, setID, primaryClusterAddr string, now t
 	}
 	return &Authority{
 		record: authorityRecord{
-			Version: recordVersion, Mode: mode, SetID: setID, PrimaryClusterAddr: primaryClusterAddr,
+			Version: storedAuthority.Version, Mode: mode, SetID: setID, PrimaryClusterAddr: primaryClusterAddr,
 			CACert: ca.cert, CAKey: ca.key, ServerCert: server.cert, ServerKey: server.key,
 		},
 		ca: cert, caKey: key,
@@ -73,12 +73,8 @@ func (a *Authority) Encode() ([]byte, error) { return json.Marshal(a.record) }
 // DecodeAuthority reads a record.
 func DecodeAuthority(data []byte) (*Authority, error) {
 	var r authorityRecord
-	if err := json.Unmarshal(data, &r); err != nil {
-		return nil, fmt.Errorf("reading the record of the replication authority: %w", err)
-	}
-	if r.Version != recordVersion {
-		return nil, fmt.Errorf("the record of the replication authority has version %d, this build reads %d", r.Version,
-			recordVersion)
+	if err := storedAuthority.Decode(data, &r); err != nil {
+		return nil, err
 	}
 	ca, key, err := parseKeyPair(r.CACert, r.CAKey)
 	if err != nil {

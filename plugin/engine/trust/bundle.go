@@ -5,6 +5,7 @@ package trust
 import (
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/hashicorp/go-uuid"
@@ -15,11 +16,14 @@ import (
 	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
-// BundleVersion is the version of the bundle format that this build makes.
-const BundleVersion = 1
+const (
+	// BundleVersion is the version of the bundle format that this build makes.
+	BundleVersion = 1
+	// BundleMax bounds an encoded bundle, in bytes.
+	BundleMax = 64 << 10
+)
 
-// BundleMax bounds an encoded bundle, in bytes.
-const BundleMax = 64 << 10
+var sentBundle = strictjson.Record{Name: "it", Version: BundleVersion, Max: BundleMax}
 
 // Bundle is what a secondary needs to reach its primary: an activation bundle
 // while it travels, and the secondary's own record afterwards. It holds a
@@ -52,22 +56,12 @@ func DecodeStoredBundle(data []byte) (*Bundle, error) {
 }
 
 func decodeBundle(data []byte, at func(*x509.Certificate) time.Time) (*Bundle, error) {
-	if len(data) > BundleMax {
-		return nil, badBundle("it has %d bytes, %d are allowed", len(data), BundleMax)
-	}
-	var head struct {
-		Version int `json:"version"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, badBundle("it is not in the format of one")
-	}
-	if head.Version != BundleVersion {
-		return nil, badBundle("it has version %d, this build reads version %d: run the same release on both clusters",
-			head.Version, BundleVersion)
-	}
 	var b Bundle
-	if strictjson.Decode(data, &b) != nil {
-		return nil, badBundle("it is not in the format of one")
+	if err := sentBundle.Decode(data, &b); err != nil {
+		if errors.As(err, new(*strictjson.VersionError)) {
+			return nil, badBundle("%s: run the same release on both clusters", err)
+		}
+		return nil, badBundle("it is malformed, or has more than %d bytes", BundleMax)
 	}
 	if err := b.check(at); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/shared/clusteraddr"
 	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
 // AddressesKey is the name of the record of the primary's addresses.
@@ -71,12 +72,9 @@ func LoadAddresses(ctx context.Context, r records, fallback []string) (*Addresse
 // all of them are dialled.
 func decodeAddresses(data []byte) (addressRecord, error) {
 	var r addressRecord
-	if len(data) > replication.StateValueMax {
-		return addressRecord{}, fmt.Errorf("the record of the primary's addresses has %d bytes, %d are allowed: use "+
-			"update-primary to write it anew", len(data), replication.StateValueMax)
-	}
-	if err := json.Unmarshal(data, &r); err != nil {
-		return addressRecord{}, fmt.Errorf("reading the record of the primary's addresses: %w", err)
+	kind := strictjson.Record{Name: "the record of the primary's addresses", Max: replication.StateValueMax, Open: true}
+	if err := kind.Decode(data, &r); err != nil {
+		return addressRecord{}, fmt.Errorf("%w: use update-primary to write it anew", err)
 	}
 	r.Configured, r.Learnt = link.MergeAddresses(r.Configured), link.MergeAddresses(r.Learnt)
 	if clusteraddr.Check(r.Used) != nil {

@@ -5,12 +5,12 @@ package secondary
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"sync"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
 // KnownKey is the name of the record of the clusters to ask before a promotion.
@@ -47,8 +47,9 @@ func LoadKnown(ctx context.Context, r records) (Known, error) {
 	if err != nil || data == nil {
 		return k, err
 	}
-	if err := json.Unmarshal(data, &k); err != nil {
-		return Known{}, fmt.Errorf("reading the record of whom to ask before a promotion: %w", err)
+	kind := strictjson.Record{Name: "the record of whom to ask before a promotion", Open: true}
+	if err := kind.Decode(data, &k); err != nil {
+		return Known{}, err
 	}
 	k.API, k.Peers, k.Ports = link.APIAddress(k.API), link.APIAddresses(k.Peers), link.MergeAddresses(k.Ports)
 	return k, nil
