@@ -16,7 +16,7 @@ import (
 
 // copied is called when a copy has ended.
 func (c *Controller) copied(mode replication.Mode) {
-	if mode != replication.Performance {
+	if !mode.ServesClients() {
 		return
 	}
 	ctx := context.Background()

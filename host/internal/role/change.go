@@ -180,11 +180,14 @@ func (c *changes) prepare(ctx context.Context, ch *change) error {
 	if ch.rows, err = c.stateRows(ctx, ch.mode, ch.transition); err != nil {
 		return err
 	}
-	if ch.mode == replication.Performance {
+	if ch.mode.Filtered() {
 		// What it has taken up of a filter is no measure for another role.
 		ch.rows[filters.HidingKey] = nil
-	} else if err := c.otherRole(ctx, ch); err != nil {
-		return err
+	}
+	if ch.mode.StandsIn() {
+		if err := c.otherRole(ctx, ch); err != nil {
+			return err
+		}
 	}
 	return withRole(ch.rows, ch.after)
 }
@@ -214,11 +217,11 @@ func (c *changes) setAfter(ctx context.Context, ch *change) (err error) {
 // applied or acknowledged beyond what they say.
 func (c *changes) endSessions(ctx context.Context, ch *change) error {
 	if ch.from == replication.Primary {
-		if ch.mode == replication.DR && c.Role(replication.Performance) == replication.Secondary {
+		if ch.mode.StandsIn() && c.Role(ofClients) == replication.Secondary {
 			// What is applied from the performance primary is journalled past the guard. The
-			// DR secondary that goes on in this cluster's place is to have all of it: of what
-			// was acknowledged here, the performance primary keeps nothing.
-			c.stopPlugin(replication.Performance)
+			// secondary that goes on in this cluster's place is to have all of it: of what was
+			// acknowledged here, the performance primary keeps nothing.
+			c.stopPlugin(ofClients)
 		}
 		if err := c.drain(ctx, ch.mode); err != nil {
 			return err
@@ -237,19 +240,19 @@ func (c *changes) endSessions(ctx context.Context, ch *change) error {
 	return err
 }
 
-// otherRole is what a change of the role in disaster recovery does to the one in
-// performance replication. A DR secondary has none; it keeps that of its primary
-// at hand, for it takes it over with everything else when it is promoted.
+// otherRole is what a change does to the role in performance replication, in a mode whose
+// secondaries stand in for their primary. Such a secondary has none; it keeps that of its
+// primary at hand, for it takes it over with everything else when it is promoted.
 func (c *changes) otherRole(ctx context.Context, ch *change) error {
 	switch {
 	case ch.from != replication.Secondary:
-		ch.after.Performance = ModeRecord{Role: replication.Disabled}
+		*ch.after.mode(ofClients) = ModeRecord{Role: replication.Disabled}
 		return nil
 	case ch.to == replication.Disabled:
 		// It leaves the set, and with it the performance set.
-		names, err := listBelow(ctx, c.core, modePrefix(replication.Performance))
+		names, err := listBelow(ctx, c.core, modePrefix(ofClients))
 		for _, name := range names {
-			ch.rows[modePrefix(replication.Performance)+name] = nil
+			ch.rows[modePrefix(ofClients)+name] = nil
 		}
 		return err
 	}
@@ -258,12 +261,12 @@ func (c *changes) otherRole(ctx context.Context, ch *change) error {
 		return err
 	}
 	if role.Role == replication.Primary {
-		if role.Epoch, err = c.epochAfter(ctx, replication.Performance, role.Epoch); err != nil {
+		if role.Epoch, err = c.epochAfter(ctx, ofClients, role.Epoch); err != nil {
 			return err
 		}
 	}
 	role.Contested = ch.transition.Contested && role.Role != replication.Disabled
-	ch.after.Performance = *role
+	*ch.after.mode(ofClients) = *role
 	return nil
 }
 

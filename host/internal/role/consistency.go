@@ -27,14 +27,14 @@ func (s Consistency) Index() (consistency.Index, bool) {
 		return consistency.Index{}, false
 	}
 	key, _ := s.c.core.IndexHeaderHMACKey.Load().([]byte)
-	mr := s.c.Record().Performance
+	mr := s.c.Record().mode(ofClients)
 	if len(key) == 0 {
 		return consistency.Index{}, false
 	}
 	i := consistency.Index{Set: mr.SetID, Key: key}
 	switch mr.Role {
 	case replication.Primary:
-		at, err := s.c.tap.LastWritten(replication.Performance)
+		at, err := s.c.tap.LastWritten(ofClients)
 		if err != nil {
 			return consistency.Index{}, false
 		}
@@ -53,9 +53,9 @@ func (s Consistency) Index() (consistency.Index, bool) {
 
 // Present implements [consistency.Node].
 func (s Consistency) Present(at replication.Position) bool {
-	switch s.c.Role(replication.Performance) {
+	switch s.c.Role(ofClients) {
 	case replication.Primary:
-		p, err := s.c.tap.Position(replication.Performance)
+		p, err := s.c.tap.Position(ofClients)
 		return err == nil && p.Position.Epoch == at.Epoch && p.Position.Sequence >= at.Sequence
 	case replication.Secondary:
 		here := s.c.appliedHere(context.Background())
@@ -67,17 +67,17 @@ func (s Consistency) Present(at replication.Position) bool {
 
 // appliedHere is how far this performance secondary is.
 func (c *Controller) appliedHere(ctx context.Context) replication.Position {
-	return c.tap.Secondary(replication.Performance).Applied(ctx)
+	return c.tap.Secondary(ofClients).Applied(ctx)
 }
 
 // Wait implements [consistency.Node].
 func (s Consistency) Wait(ctx context.Context, at replication.Position) error {
 	ctx, cancel := context.WithTimeout(ctx, s.wait)
 	defer cancel()
-	if s.c.Role(replication.Performance) != replication.Primary {
-		return s.c.tap.Secondary(replication.Performance).WaitApplied(ctx, at)
+	if s.c.Role(ofClients) != replication.Primary {
+		return s.c.tap.Secondary(ofClients).WaitApplied(ctx, at)
 	}
-	if err := s.c.tap.WaitFinished(ctx, replication.Performance, at.Sequence); err != nil {
+	if err := s.c.tap.WaitFinished(ctx, ofClients, at.Sequence); err != nil {
 		return err
 	}
 	if !s.Present(at) {

@@ -23,9 +23,6 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Modes that a cluster can have a role in.
-var modes = []replication.Mode{replication.DR, replication.Performance}
-
 // Controller is replication on this node. It follows the core: when the core is unsealed,
 // becomes active, or seals, the controller begins or ends its parts. The parts do the work.
 type Controller struct {
@@ -87,7 +84,10 @@ func New(o Options) (*Controller, error) {
 			core:  core, tap: o.Tap, port: o.Port, store: o.Store, logger: o.Logger, paired: pairing.New(core, modePrefix),
 		},
 		onInactive: o.OnInactive,
-		looks:      map[replication.Mode]*looks{replication.DR: newLooks(), replication.Performance: newLooks()},
+		looks:      map[replication.Mode]*looks{},
+	}
+	for _, m := range modes {
+		c.looks[m] = newLooks()
 	}
 	c.addRooms()
 	c.steps.attach(core, o.Store)
@@ -112,7 +112,7 @@ func (c *Controller) addRooms() {
 	c.relations = &relations{tap: c.tap, paired: c.paired, roles: c.roles, logger: c.logger}
 	c.rows = &rows{core: c.core, tap: c.tap, store: c.store, paired: c.paired}
 	known := mounts.New(c.core, c.tap, c.follows, c.logger)
-	paths := filters.New(c.core, c.tap, known, c.sessions)
+	paths := filters.New(ofClients, c.core, c.tap, known, c.sessions)
 	c.term = &term{
 		roles: c.roles, core: c.core, tap: c.tap, store: c.store, rows: c.rows, steps: &c.steps,
 		mounts: known, filters: paths, hiding: filters.NewHiding(paths, c.copyAgain, c.logger), logger: c.logger,

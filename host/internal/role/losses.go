@@ -87,9 +87,9 @@ func joined(all []Loss, part func(Loss) string, sep string) string {
 	return strings.Join(parts, sep)
 }
 
-// hiddenLosses are mounts that a performance secondary never had the content of.
+// hiddenLosses are mounts that a filtered secondary never had the content of.
 func (l losses) hiddenLosses(ctx context.Context, mode replication.Mode) ([]Loss, error) {
-	if mode != replication.Performance {
+	if !mode.Filtered() {
 		return nil, nil
 	}
 	names, err := l.hiding.Lacking(ctx)
@@ -103,9 +103,9 @@ func (l losses) hiddenLosses(ctx context.Context, mode replication.Mode) ([]Loss
 	}}, nil
 }
 
-// lackLosses are what a performance secondary that serves says of itself.
+// lackLosses are what a secondary that serves clients says of itself.
 func (l losses) lackLosses(_ context.Context, mode replication.Mode) (all []Loss, err error) {
-	if mode != replication.Performance || !l.roles.Serves() {
+	if !mode.ServesClients() || !l.roles.Serves() {
 		return nil, nil
 	}
 	for _, text := range l.serving.Lacks() {
@@ -114,10 +114,10 @@ func (l losses) lackLosses(_ context.Context, mode replication.Mode) (all []Loss
 	return all, nil
 }
 
-// pluginLosses are mounts of a DR secondary, whose engines are inert, that would answer
+// pluginLosses are mounts of a secondary whose engines are inert, that would answer
 // nothing.
 func (l losses) pluginLosses(ctx context.Context, mode replication.Mode) (all []Loss, err error) {
-	if mode != replication.DR {
+	if mode.ServesClients() {
 		return nil, nil
 	}
 	for _, key := range slices.Sorted(maps.Keys(keyclass.Tables)) {

@@ -20,7 +20,7 @@ func (c *Controller) State() gate.State {
 	_, err := c.active()
 	return gate.State{
 		Sealed:        c.core.Sealed(),
-		DRSecondary:   c.IsDRSecondary(),
+		DRSecondary:   c.servesNothing(),
 		Bootstrapping: c.bootstrapping.Load(),
 		Active:        err == nil,
 	}

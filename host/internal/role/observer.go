@@ -57,10 +57,10 @@ func (c observer) Applied(ctx context.Context, written []string) (left []string)
 			"error", err)
 		left = append(left, vaultname.Mounts) // any table stands for it
 	}
-	tables, own := of(mounts.SharedTables...), of(filters.Key(c.Record().Performance.SecondaryID))
-	if c.Role(replication.Performance) == replication.Secondary && len(own)+len(tables) > 0 {
+	tables, own := of(mounts.SharedTables...), of(filters.Key(c.Record().mode(ofClients).SecondaryID))
+	if c.Role(ofClients) == replication.Secondary && len(own)+len(tables) > 0 {
 		// In the first copy too: what is let in while it runs may be missing after it.
-		if err := c.hiding.Review(ctx, c.tap.Secondary(replication.Performance).ForceCopyApplied); err != nil {
+		if err := c.hiding.Review(ctx, c.tap.Secondary(ofClients).ForceCopyApplied); err != nil {
 			c.logger.Error("the paths filter of this secondary cannot be taken up; the last one stays in force", "error", err)
 			left = append(append(left, own...), tables...)
 		}
@@ -80,7 +80,7 @@ func (c observer) Applied(ctx context.Context, written []string) (left []string)
 // another fingerprint than its primary at all times, so that nobody would notice: it
 // compares at once. It does not block.
 func (c observer) IndexWrong(mode replication.Mode) {
-	if mode != replication.Performance || c.Role(mode) != replication.Secondary {
+	if !mode.Filtered() || c.Role(mode) != replication.Secondary {
 		return
 	}
 	if !c.hiding.Any() {

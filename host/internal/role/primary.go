@@ -74,10 +74,10 @@ func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record,
 	if err := c.beginTerm(ctx); err != nil {
 		return err
 	}
-	if mode == replication.Performance && r.Performance.Role == replication.Secondary {
+	if mr := r.mode(mode); mode.Filtered() && mr.Role == replication.Secondary {
 		// It has the filter of another id now. The request holds the core's state, so that
 		// what this leaves is shown to the core by the next apply.
-		c.tap.Secondary(mode).Owe(filters.Key(r.Performance.SecondaryID))
+		c.tap.Secondary(mode).Owe(filters.Key(mr.SecondaryID))
 	}
 	duty, err := c.active()
 	if err != nil {
@@ -96,7 +96,7 @@ func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record,
 // removeJournal deletes the rows that a primary leaves in storage which is none in any
 // mode any more.
 func (c *changes) removeJournal(duty context.Context) {
-	if r := c.Record(); r.DR.Role == replication.Primary || r.Performance.Role == replication.Primary {
+	if c.isPrimary() {
 		return
 	}
 	keys, err := physicalBelow(duty, c.store, "wal/logs/")
@@ -144,11 +144,11 @@ func (c *Controller) SecondaryToken(ctx context.Context, mode replication.Mode, 
 		PairingKey: pairing}, nil, nil
 }
 
-// mustBe refuses a change on a cluster that does not have the role which it begins with. A
-// DR secondary has no other role, so it cannot be given one.
+// mustBe refuses a change on a cluster that does not have the role which it begins with. One
+// that stands in for its primary has no other role, so it cannot be given one.
 func mustBe(r *Record, mode replication.Mode, want replication.Role) error {
-	if want == replication.Disabled && r.DR.Role == replication.Secondary {
-		mode = replication.DR
+	if m := r.standsFor(); m != "" && want == replication.Disabled {
+		mode = m
 	}
 	return endpoints.RequireRole(mode, r.mode(mode).Role, want)
 }

@@ -26,9 +26,9 @@ const (
 	// hadRoleKey is written with the first role and stays for ever: where it is and no
 	// role is, the role was removed.
 	hadRoleKey = recordPrefix + "had-role"
-	// inheritedKey holds the role in performance replication once more, where DR
-	// secondaries get it: one that is promoted takes the role over.
-	inheritedKey = recordPrefix + "performance/role"
+	// inheritedKey holds the role in performance replication once more, where the
+	// secondaries that stand in get it: one that is promoted takes the role over.
+	inheritedKey = recordPrefix + string(ofClients) + "/role"
 	// PluginPrefix is below which the entries of the plugin catalog are. They are
 	// this cluster's own and outlive an adoption.
 	PluginPrefix = recordPrefix + "plugins/"
@@ -74,18 +74,48 @@ func disabledRecord() *Record {
 
 // mode is the part for one mode.
 func (r *Record) mode(m replication.Mode) *ModeRecord {
-	if m == replication.Performance {
+	if m == ofClients {
 		return &r.Performance
 	}
 	return &r.DR
 }
 
+// is says whether the cluster has a role in any mode.
+func (r *Record) is(want replication.Role) bool {
+	return slices.ContainsFunc(modes, func(m replication.Mode) bool { return r.mode(m).Role == want })
+}
+
+// standsFor is the mode in which the cluster stands in for a primary, and can have no role in
+// another mode; empty for none.
+func (r *Record) standsFor() replication.Mode {
+	for _, m := range modes {
+		if m.StandsIn() && r.mode(m).Role == replication.Secondary {
+			return m
+		}
+	}
+	return ""
+}
+
+// others says whether the cluster has a role in another mode.
+func (r *Record) others(than replication.Mode) bool {
+	return slices.ContainsFunc(modes, func(m replication.Mode) bool {
+		return m != than && r.mode(m).Role != replication.Disabled
+	})
+}
+
+// servesNothing says whether the cluster is a secondary that serves no clients.
+func (r *Record) servesNothing() bool {
+	return slices.ContainsFunc(modes, func(m replication.Mode) bool {
+		return r.mode(m).Role == replication.Secondary && !m.ServesClients()
+	})
+}
+
 // clone is a deep copy.
 func (r *Record) clone() *Record {
 	c := *r
-	for _, m := range []*ModeRecord{&c.DR, &c.Performance} {
-		m.IndexKey = bytes.Clone(m.IndexKey)
-		m.Pairing = bytes.Clone(m.Pairing)
+	for _, m := range modes {
+		mr := c.mode(m)
+		mr.IndexKey, mr.Pairing = bytes.Clone(mr.IndexKey), bytes.Clone(mr.Pairing)
 	}
 	return &c
 }
@@ -99,8 +129,8 @@ func decodeRecord(raw []byte) (*Record, error) {
 	if err := (strictjson.Record{Name: "it", Version: recordVersion}).Decode(raw, &r); err != nil {
 		return nil, err
 	}
-	for _, m := range []*ModeRecord{&r.DR, &r.Performance} {
-		switch m.Role {
+	for _, mode := range modes {
+		switch m := r.mode(mode); m.Role {
 		case replication.Disabled:
 		case replication.Primary, replication.Secondary:
 			if m.SetID == "" || len(m.IndexKey) != 32 || m.Epoch.IsZero() {
@@ -110,8 +140,8 @@ func decodeRecord(raw []byte) (*Record, error) {
 			return nil, fmt.Errorf("its role %q is unknown", m.Role)
 		}
 	}
-	if r.DR.Role == replication.Secondary && r.Performance.Role != replication.Disabled {
-		return nil, errors.New("a disaster-recovery secondary cannot have another role")
+	if m := r.standsFor(); m != "" && r.others(m) {
+		return nil, fmt.Errorf("a %s secondary cannot have another role", m.Name())
 	}
 	return &r, nil
 }
@@ -119,7 +149,7 @@ func decodeRecord(raw []byte) (*Record, error) {
 // encodeInherited is the role in performance replication as DR secondaries get it.
 func (r *Record) encodeInherited() ([]byte, error) {
 	only := disabledRecord()
-	only.Performance = r.Performance
+	*only.mode(ofClients) = *r.mode(ofClients)
 	return only.encode()
 }
 
@@ -137,7 +167,7 @@ func inherited(ctx context.Context, store records) (*ModeRecord, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the role of the former primary in performance replication cannot be used: %w", err)
 	}
-	return &r.Performance, nil
+	return r.mode(ofClients), nil
 }
 
 // word is the record as Vault's replication state. A performance secondary whose
@@ -195,7 +225,8 @@ func loadRecord(ctx context.Context, store records) (*Record, error) {
 		return nil, fmt.Errorf("the records of replication cannot be listed: %w", err)
 	}
 	for _, name := range names {
-		if name == "dr/" || name == "performance/" || recordPrefix+name == hadRoleKey {
+		_, err := replication.ParseMode(strings.TrimSuffix(name, "/"))
+		if err == nil && strings.HasSuffix(name, "/") || recordPrefix+name == hadRoleKey {
 			return nil, errors.New("the role record of replication is missing while this cluster has had a role, so this node " +
 				"must not be unsealed: restore storage from a snapshot")
 		}

@@ -64,24 +64,25 @@ func (rs *roles) Role(mode replication.Mode) replication.Role {
 
 // follows says whether the cluster is a secondary in any mode.
 func (rs *roles) follows() bool {
-	r := rs.Record()
-	return r.DR.Role == replication.Secondary || r.Performance.Role == replication.Secondary
+	return rs.Record().is(replication.Secondary)
 }
 
 // speaks says whether this cluster writes what all clusters of its set have.
 func (rs *roles) speaks() bool {
 	r := rs.Record()
-	return r.Performance.Role == replication.Primary || r.DR.Role == replication.Primary &&
-		r.Performance.Role != replication.Secondary
+	return r.is(replication.Primary) && !r.is(replication.Secondary)
 }
 
-// IsDRSecondary says whether the node serves nothing but its own endpoints.
-func (rs *roles) IsDRSecondary() bool { return rs.Role(replication.DR) == replication.Secondary }
+// servesNothing says whether the node serves nothing but its own endpoints.
+func (rs *roles) servesNothing() bool {
+	rs.mu.RLock()
+	defer rs.mu.RUnlock()
+	return rs.record.servesNothing()
+}
 
 // isPrimary says whether this cluster is a primary in any mode.
 func (rs *roles) isPrimary() bool {
-	r := rs.Record()
-	return r.DR.Role == replication.Primary || r.Performance.Role == replication.Primary
+	return rs.Record().is(replication.Primary)
 }
 
 // active is the context of the active duty, or an error that says there is none.
@@ -96,11 +97,11 @@ func (rs *roles) active() (context.Context, error) {
 
 // Serves says whether this cluster is a performance secondary that serves clients.
 func (rs *roles) Serves() bool {
-	return rs.Role(replication.Performance) == replication.Secondary && !rs.bootstrapping.Load()
+	return rs.Role(ofClients) == replication.Secondary && !rs.bootstrapping.Load()
 }
 
 // Inert says whether the engines of this cluster are inert now.
-func (rs *roles) Inert() bool { return rs.bootstrapping.Load() || rs.IsDRSecondary() }
+func (rs *roles) Inert() bool { return rs.bootstrapping.Load() || rs.servesNothing() }
 
 // setFailure notes what went wrong in a change, for the status; empty for nothing.
 func (rs *roles) setFailure(mode replication.Mode, text string) {

@@ -86,12 +86,12 @@ func withRole(rows map[string][]byte, r *Record) error {
 		return replication.Errorf(replication.Internal, "the plugin asked for a role that cannot be stored: %w", err)
 	}
 	rows[recordKey], rows[hadRoleKey] = raw, hadRole
-	if r.DR.Role == replication.Secondary {
-		// The row is the DR primary's, and comes from there.
+	if r.standsFor() != "" {
+		// The row is the primary's, and comes from there.
 		return nil
 	}
 	rows[inheritedKey] = nil
-	if r.Performance.Role != replication.Disabled {
+	if r.mode(ofClients).Role != replication.Disabled {
 		if rows[inheritedKey], err = r.encodeInherited(); err != nil {
 			return err
 		}
@@ -157,10 +157,12 @@ func (rs *rows) endingRows(ctx context.Context, ch *change) ([]onestep.Row, erro
 	switch {
 	case ch.to == replication.Disabled:
 		prefixes = []string{plainPrefix(ch.mode)}
-	case ch.to == replication.Secondary && ch.mode == replication.DR:
-		prefixes = []string{plainPrefix(ch.mode) + "slots/", plainPrefix(replication.Performance) + "slots/"}
 	case ch.to == replication.Secondary:
-		prefixes = []string{plainPrefix(ch.mode) + "slots/"}
+		for _, m := range modes {
+			if m == ch.mode || ch.mode.StandsIn() {
+				prefixes = append(prefixes, plainPrefix(m)+"slots/")
+			}
+		}
 	}
 	return rs.deletions(ctx, prefixes...)
 }

@@ -119,12 +119,14 @@ func (c *changes) prepareAdoption(ctx context.Context, mode replication.Mode, r 
 	if err := withRole(records, r); err != nil {
 		return nil, err
 	}
-	if mode == replication.Performance {
+	if !mode.ReplicatesLocal() {
 		if err := handover.SeedLocal(records); err != nil {
 			return nil, err
 		}
+	}
+	if mode.Filtered() {
 		// One that this cluster had as a primary could not be read any more.
-		if own := filters.Key(r.Performance.SecondaryID); m.Rows[own] == nil {
+		if own := filters.Key(r.mode(mode).SecondaryID); m.Rows[own] == nil {
 			records[own] = nil
 		}
 	}
@@ -132,12 +134,14 @@ func (c *changes) prepareAdoption(ctx context.Context, mode replication.Mode, r 
 	if err != nil {
 		return nil, err
 	}
-	plain, err := c.deletions(ctx, plainPrefix(replication.DR), plainPrefix(replication.Performance))
-	if err != nil {
-		return nil, err
+	for _, m := range modes {
+		plain, err := c.deletions(ctx, plainPrefix(m))
+		if err != nil {
+			return nil, err
+		}
+		a.Rows = append(a.Rows, plain...)
 	}
-	a.Rows = append(a.Rows, plain...)
-	if mode == replication.Performance {
+	if !mode.ReplicatesLocal() {
 		a.Rows = append(a.Rows, onestep.Row{Key: wipeKey, Value: []byte{1}})
 	}
 	return a, nil
@@ -253,7 +257,7 @@ func (c *Controller) Recover(ctx context.Context, mode replication.Mode) ([]stri
 // copyAgain begins the copy or comparison that was forced, also where no row comes that
 // would be refused.
 func (c *Controller) copyAgain(ctx context.Context) {
-	if _, err := c.Recover(ctx, replication.Performance); err != nil {
+	if _, err := c.Recover(ctx, ofClients); err != nil {
 		c.logger.Warn("the copy or comparison that this secondary needs begins with the next session", "error", err)
 	}
 }

@@ -77,7 +77,7 @@ func (s *Services) Node(ctx context.Context) (*replication.Node, error) {
 			}
 		}
 	}
-	if s.mode == replication.Performance {
+	if !s.mode.StandsIn() {
 		n.FailoverAddrs = s.c.failoverAddrs(ctx)
 	}
 	return n, nil
@@ -278,7 +278,7 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 		return nil, err
 	}
 	defer m.Wipe()
-	if s.mode == replication.Performance {
+	if s.mode.Filtered() {
 		// What its filter lets in while the first copy runs is known only against the
 		// one that it began with.
 		if err := m.AddFilter(ctx, s.c.store, filters.Key(req.SecondaryID)); err != nil {

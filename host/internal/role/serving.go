@@ -37,13 +37,13 @@ func (s Set) Inert() bool { return s.c.Inert() }
 // Consistent says whether the content of this performance secondary is exactly that
 // of its primary at one position.
 func (s Set) Consistent(ctx context.Context) bool {
-	cur, _, err := s.c.ring.Cursor(ctx, replication.Performance)
+	cur, _, err := s.c.ring.Cursor(ctx, ofClients)
 	return err == nil && cur.Consistent()
 }
 
 // Forward carries sealed bytes to the host of the performance primary.
 func (s Set) Forward(ctx context.Context, payload []byte) ([]byte, error) {
-	b := s.c.plugins.Running(replication.Performance)
+	b := s.c.plugins.Running(ofClients)
 	if b == nil {
 		return nil, replication.Errorf(replication.Unreachable, "the replication plugin is not running on this node, so "+
 			"that the primary cannot be reached: nothing was changed; try again in a moment")
@@ -58,31 +58,31 @@ func (s Set) Forward(ctx context.Context, payload []byte) ([]byte, error) {
 // Relation names the relation of a performance secondary to its primary and the
 // key that the two hosts share.
 func (s Set) Relation() (setID, secondaryID string, key []byte) {
-	mr := s.c.Record().mode(replication.Performance)
+	mr := s.c.Record().mode(ofClients)
 	return mr.SetID, mr.SecondaryID, mr.Pairing
 }
 
 // SetID is the id of the performance set.
-func (s Set) SetID() string { return s.c.Record().Performance.SetID }
+func (s Set) SetID() string { return s.c.Record().mode(ofClients).SetID }
 
 // PairingKey is the key that this performance primary shares with a secondary.
 func (s Set) PairingKey(ctx context.Context, id string) ([]byte, error) {
-	if err := mustBe(s.c.Record(), replication.Performance, replication.Primary); err != nil {
+	if err := mustBe(s.c.Record(), ofClients, replication.Primary); err != nil {
 		return nil, err
 	}
-	return s.c.paired.Key(ctx, replication.Performance, id)
+	return s.c.paired.Key(ctx, ofClients, id)
 }
 
 // WaitApplied waits until a position of the performance primary was applied here
 // and taken up by the core.
 func (s Set) WaitApplied(ctx context.Context, at replication.Position) error {
-	return s.c.tap.Secondary(replication.Performance).WaitApplied(ctx, at)
+	return s.c.tap.Secondary(ofClients).WaitApplied(ctx, at)
 }
 
 // Position is that of the performance primary, this cluster, with every write that
 // was answered.
 func (s Set) Position() (replication.Position, error) {
-	return s.c.tap.LastWritten(replication.Performance)
+	return s.c.tap.LastWritten(ofClients)
 }
 
 // Forwarded notes a position that an answer of the primary has named, so that the
@@ -101,8 +101,8 @@ func (s *Services) Receive(ctx context.Context, req replication.ReceiveRequest) 
 	if err := s.in(replication.Primary); err != nil {
 		return nil, err
 	}
-	if s.mode != replication.Performance {
-		return nil, replication.Errorf(replication.InvalidInput, "a DR primary carries out nothing for its secondaries")
+	if !s.mode.ServesClients() {
+		return nil, replication.Errorf(replication.InvalidInput, "a %s primary carries out nothing for its secondaries", s.mode.Name())
 	}
 	return s.c.serving.Receive(ctx, req)
 }

@@ -120,28 +120,32 @@ func (ss *sessions) keepTelling(duty context.Context, mode replication.Mode) {
 	}
 }
 
-// failoverPatience bounds how long the plugin of disaster recovery is waited for. A
-// heartbeat of performance replication is held up as long.
+// failoverPatience bounds how long the plugin of another mode is waited for. A heartbeat is
+// held up as long.
 const failoverPatience = time.Second
 
-// failoverAddrs are the cluster addresses of this cluster's DR secondaries: the one
-// that is promoted takes over its role in performance replication. Nil while they are
-// not known.
+// failoverAddrs are the cluster addresses of the secondaries that stand in for this cluster:
+// the one that is promoted takes over its role in the other modes. Nil while they are not
+// known.
 func (ss *sessions) failoverAddrs(ctx context.Context) []string {
-	if ss.roles.Role(replication.DR) != replication.Primary {
-		return []string{}
+	addrs := []string{}
+	for _, m := range modes {
+		if !m.StandsIn() || ss.roles.Role(m) != replication.Primary {
+			continue
+		}
+		b := ss.plugins.Running(m)
+		if b == nil {
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(ctx, failoverPatience)
+		defer cancel()
+		status, err := b.Status(ctx)
+		if err != nil || status.State != replication.Running {
+			return nil
+		}
+		addrs = append(addrs, status.FailoverAddrs...)
 	}
-	b := ss.plugins.Running(replication.DR)
-	if b == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, failoverPatience)
-	defer cancel()
-	status, err := b.Status(ctx)
-	if err != nil || status.State != replication.Running {
-		return nil
-	}
-	return append([]string{}, status.FailoverAddrs...)
+	return addrs
 }
 
 // ask asks the plugin.
@@ -167,15 +171,15 @@ func (ss *sessions) ask(ctx context.Context, mode replication.Mode, mr *ModeReco
 	s.Sessions = *got
 }
 
-// InPerformance implements [filters.Roles].
-func (ss *sessions) InPerformance() (is replication.Role, secondaryID string) {
-	mr := ss.roles.Record().Performance
+// Filtered implements [filters.Roles].
+func (ss *sessions) Filtered() (is replication.Role, secondaryID string) {
+	mr := ss.roles.Record().mode(ofClients)
 	return mr.Role, mr.SecondaryID
 }
 
 // Secondaries implements [filters.Roles].
 func (ss *sessions) Secondaries(ctx context.Context) ([]string, error) {
-	b, err := ss.backend(ctx, replication.Performance)
+	b, err := ss.backend(ctx, ofClients)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 		}
 		s.LastRemoteWAL, s.ConsistentFrom, s.Consistent = cur.Position.Sequence, cur.ConsistentFrom, cur.Consistent()
 	}
-	if mode == replication.Performance && mr.Role == replication.Secondary {
+	if mode.ServesClients() && mr.Role == replication.Secondary {
 		if c.bootstrapping.Load() {
 			s.Role = replication.Bootstrapping
 		} else {
@@ -91,7 +91,7 @@ func (c *Controller) Known(mode replication.Mode) *endpoints.ModeStatus {
 	s := &endpoints.ModeStatus{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested}
 	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle,
 		SecondaryID: mr.SecondaryID}
-	if mode == replication.Performance && mr.Role == replication.Secondary && c.bootstrapping.Load() {
+	if mode.ServesClients() && mr.Role == replication.Secondary && c.bootstrapping.Load() {
 		s.Role = replication.Bootstrapping
 	}
 	return s

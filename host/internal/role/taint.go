@@ -23,11 +23,11 @@ const taintSilence = 3 * time.Second
 // acknowledges, and the engine and its configuration have to be there for that. A
 // secondary that is slow holds it up for a bounded time, one that is silent for less.
 func (c observer) TableStored(ctx context.Context, key string) {
-	if !c.mounts.TakeTainted(key) || c.Role(replication.Performance) != replication.Primary {
+	if !c.mounts.TakeTainted(key) || c.Role(ofClients) != replication.Primary {
 		return
 	}
-	b := c.plugins.Running(replication.Performance)
-	at, err := c.tap.LastWritten(replication.Performance)
+	b := c.plugins.Running(ofClients)
+	at, err := c.tap.LastWritten(ofClients)
 	if b == nil || err != nil {
 		return
 	}

@@ -57,7 +57,7 @@ func (t *term) takeUpRole(ctx context.Context, leads bool) error {
 		return err
 	}
 	bootstrapping := false
-	if r.Performance.Role == replication.Secondary {
+	if mr := r.mode(ofClients); mr.Role == replication.Secondary {
 		if leads {
 			if err := t.wipeFormer(ctx); err != nil {
 				return err
@@ -66,7 +66,7 @@ func (t *term) takeUpRole(ctx context.Context, leads bool) error {
 		if bootstrapping, err = t.firstCopy(ctx); err != nil {
 			return err
 		}
-		if err := t.hiding.Load(ctx, r.Performance.SecondaryID); err != nil {
+		if err := t.hiding.Load(ctx, mr.SecondaryID); err != nil {
 			return err
 		}
 	} else {
@@ -77,7 +77,7 @@ func (t *term) takeUpRole(ctx context.Context, leads bool) error {
 	if err := t.enforce(ctx, r, true); err != nil {
 		return err
 	}
-	return t.core.SetInertBackends(ctx, bootstrapping || r.DR.Role == replication.Secondary)
+	return t.core.SetInertBackends(ctx, bootstrapping || r.servesNothing())
 }
 
 // enforce makes the record the present one: Vault's word and the guard. A core that
@@ -120,7 +120,7 @@ func startupTables(secondary []replication.Mode) []string {
 	var tables []string
 	for table := range keyclass.Tables {
 		local := vaultname.IsLocalTable(table)
-		if slices.Contains(secondary, replication.DR) || !local && len(secondary) > 0 {
+		if slices.ContainsFunc(secondary, replication.Mode.ReplicatesLocal) || !local && len(secondary) > 0 {
 			tables = append(tables, table)
 		}
 	}
@@ -143,7 +143,7 @@ func (t *term) endStartup(ctx context.Context) {
 // and ends those that the roles do not have.
 func (t *term) beginTerm(ctx context.Context) error {
 	r := t.roles.Record()
-	if r.Performance.Role == replication.Primary {
+	if r.mode(ofClients).Role == replication.Primary {
 		if err := t.filters.Load(ctx); err != nil {
 			return err
 		}
@@ -244,7 +244,7 @@ func (t *term) wipeFormer(ctx context.Context) error {
 		return err
 	}
 	t.logger.Info("removing the tokens, leases and local mounts of the cluster that has become a performance secondary")
-	if _, err := t.tap.Secondary(replication.Performance).WipeLocal(ctx, seededKeys...); err != nil {
+	if _, err := t.tap.Secondary(ofClients).WipeLocal(ctx, seededKeys...); err != nil {
 		return err
 	}
 	return t.store.Delete(ctx, wipeKey)
@@ -255,7 +255,7 @@ var seededKeys = []string{vaultname.LocalMounts}
 
 // firstCopy says whether the first copy of a performance secondary has not ended.
 func (t *term) firstCopy(ctx context.Context) (bool, error) {
-	cur, err := t.tap.Secondary(replication.Performance).Cursor(ctx)
+	cur, err := t.tap.Secondary(ofClients).Cursor(ctx)
 	if err != nil {
 		return false, err
 	}

@@ -72,7 +72,7 @@ func server(t *testing.T) (*Server, *set, *requests) {
 	require.NoError(t, err)
 	in, reqs, logger := &set{secondaryID: "west", key: make([]byte, 32)}, &requests{}, hclog.NewNullLogger()
 	known := mounts.New(core, tap, func() bool { return in.serves }, logger)
-	fs := filters.New(core, tap, known, nil)
+	fs := filters.New(replication.Performance, core, tap, known, nil)
 	return New(Options{
 		Core: core, Tap: tap, Set: in, Mounts: known, Filters: fs, Requests: reqs, Logger: logger,
 		Hiding: filters.NewHiding(fs, func(context.Context) {}, logger),

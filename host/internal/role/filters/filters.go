@@ -29,6 +29,7 @@ func Key(id string) string { return vaultname.ReplicationFilters + hex.EncodeToS
 // Filters keeps the paths filters of a performance primary, one for each secondary. A
 // secondary gets its own filter from its primary.
 type Filters struct {
+	mode   replication.Mode
 	core   *vaultcore.Core
 	tap    *storage.Tap
 	mounts *keyclass.Mounts
@@ -38,22 +39,22 @@ type Filters struct {
 	changing sync.Mutex
 }
 
-// Roles tells what a cluster is in performance replication.
+// Roles tells what a cluster is in the mode that has filters.
 type Roles interface {
-	// InPerformance is the role, and the id by which a secondary is known.
-	InPerformance() (is replication.Role, secondaryID string)
+	// Filtered is the role, and the id by which a secondary is known.
+	Filtered() (is replication.Role, secondaryID string)
 	// Secondaries are the ids of those that a primary has registered.
 	Secondaries(ctx context.Context) ([]string, error)
 }
 
-// New makes the filters of a cluster.
-func New(core *vaultcore.Core, tap *storage.Tap, known *mounts.Learner, roles Roles) *Filters {
-	return &Filters{core: core, tap: tap, mounts: known.Known(), roles: roles}
+// New makes the filters of a cluster in a mode.
+func New(mode replication.Mode, core *vaultcore.Core, tap *storage.Tap, known *mounts.Learner, roles Roles) *Filters {
+	return &Filters{mode: mode, core: core, tap: tap, mounts: known.Known(), roles: roles}
 }
 
 func (fs *Filters) mustBePrimary() error {
-	is, _ := fs.roles.InPerformance()
-	return endpoints.RequireRole(replication.Performance, is, replication.Primary)
+	is, _ := fs.roles.Filtered()
+	return endpoints.RequireRole(fs.mode, is, replication.Primary)
 }
 
 // stored is the record of a secondary's filter, nil if there has never been one.
@@ -106,7 +107,7 @@ func (fs *Filters) Put(ctx context.Context, id string, r filter.Rule) error {
 	if err != nil {
 		return err
 	}
-	err = fs.tap.ChangeFilter(replication.Performance, id, fs.allows(id, f),
+	err = fs.tap.ChangeFilter(fs.mode, id, fs.allows(id, f),
 		func() error { return fs.core.PutEntry(ctx, Key(id), raw) })
 	if err != nil {
 		return replication.Errorf(replication.StorageFailed, "the paths filter could not be stored, and nothing was "+
@@ -149,7 +150,7 @@ func (fs *Filters) check(ctx context.Context, id string, r filter.Rule) error {
 
 // use makes the tap leave out, for one secondary, what a filter hides.
 func (fs *Filters) use(id string, f *filter.Filter) {
-	fs.tap.SetFilter(replication.Performance, id, fs.allows(id, f))
+	fs.tap.SetFilter(fs.mode, id, fs.allows(id, f))
 }
 
 // allows says which keys a secondary gets; nil if it gets all.
@@ -193,7 +194,7 @@ func (fs *Filters) Load(ctx context.Context) error {
 
 // DynamicFilter lists the mounts that the filter of a secondary leaves out now.
 func (fs *Filters) DynamicFilter(ctx context.Context, id string) ([]string, error) {
-	if is, own := fs.roles.InPerformance(); is == replication.Secondary && id != own {
+	if is, own := fs.roles.Filtered(); is == replication.Secondary && id != own {
 		return nil, replication.Errorf(replication.NotFound, "this secondary is %q and knows nothing of the filter of %q: "+
 			"ask the primary", own, id)
 	}
@@ -233,7 +234,7 @@ func (fs *Filters) hiddenBy(ctx context.Context, f *filter.Filter) (hidden, visi
 func (fs *Filters) Sends(id, uuid string) bool {
 	for _, kind := range []string{"logical", "auth"} {
 		if view, ok := fs.mounts.View(kind + "/" + uuid + "/"); ok {
-			return !view.Local && fs.tap.Sends(replication.Performance, id, view.Prefix)
+			return !view.Local && fs.tap.Sends(fs.mode, id, view.Prefix)
 		}
 	}
 	return false

@@ -16,7 +16,6 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/vaultname"
-	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // HidingKey keeps what a secondary has taken up of its filter. What is stored of the
@@ -187,12 +186,12 @@ func (h *Hiding) Settle(ctx context.Context) error {
 		return nil
 	}
 	if len(s.awaited) > 0 {
-		cur, err := h.tap.Secondary(replication.Performance).Cursor(ctx)
+		cur, err := h.tap.Secondary(h.filters.mode).Cursor(ctx)
 		if err != nil {
 			return err
 		}
 		if needsCopy(s, cur.Copying) {
-			if err := h.tap.Secondary(replication.Performance).ForceCopy(ctx); err != nil {
+			if err := h.tap.Secondary(h.filters.mode).ForceCopy(ctx); err != nil {
 				return err
 			}
 		}
@@ -228,7 +227,7 @@ func (h *Hiding) keep(ctx context.Context, s *state) error {
 // come. The copy is forced before what is hidden is kept, and so before anything that
 // the next range or frame brings: a copy that ends now has not brought what is let in.
 func (h *Hiding) Review(ctx context.Context, force func(context.Context) error) error {
-	_, id := h.filters.roles.InPerformance()
+	_, id := h.filters.roles.Filtered()
 	s, widened, err := h.read(ctx, h.now.Load(), id)
 	if err != nil {
 		return err

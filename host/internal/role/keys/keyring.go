@@ -111,7 +111,7 @@ func (r *Ring) keepNewerRing(ctx context.Context, b *txn.Batch, term int) error 
 	if err != nil || term >= have {
 		return err
 	}
-	for _, m := range []replication.Mode{replication.DR, replication.Performance} {
+	for _, m := range replication.Modes() {
 		if r.role(m) != replication.Secondary {
 			continue
 		}
