@@ -43,7 +43,7 @@ func (p *primary) AnswerDiff(ctx context.Context, mode replication.Mode, slotID 
 	if err := x.Sums().Wait(ctx); err != nil {
 		return nil, err
 	}
-	err = p.filters.with(mode, slotID, func(allow allowed) error {
+	err = p.filters.with(ctx, mode, slotID, func(allow allowed) error {
 		answer, err = p.answer(ctx, j, mode, x.Sums(), allow, slotID, q)
 		return err
 	})

@@ -3,9 +3,11 @@
 package storage
 
 import (
+	"context"
 	"sync"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/lock"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -21,17 +23,18 @@ type allowed func(key string) bool
 // What a secondary has got before, or lacks now that it is allowed more, is for
 // the caller to mend: see ForceCopy.
 func (fs *filters) SetFilter(mode replication.Mode, slotID string, allow func(key string) bool) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	fs.setFilter(filterKey{mode, slotID}, allow)
+	_ = fs.ChangeFilter(mode, slotID, allow, func() error { return nil })
 }
 
 // ChangeFilter is SetFilter together with the record that says so: no frame or range
 // is made before both have changed, or neither. It must not be called within a read.
 func (fs *filters) ChangeFilter(mode replication.Mode, slotID string, allow func(key string) bool,
 	store func() error) error {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
+	done, err := fs.made.Alone(context.Background())
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := store(); err != nil {
 		return err
 	}
@@ -40,6 +43,8 @@ func (fs *filters) ChangeFilter(mode replication.Mode, slotID string, allow func
 }
 
 func (fs *filters) setFilter(slot filterKey, allow func(key string) bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
 	if allow == nil {
 		delete(fs.of, slot)
 		return
@@ -50,12 +55,19 @@ func (fs *filters) setFilter(slot filterKey, allow func(key string) bool) {
 	fs.of[slot] = func(key string) bool { return !fs.classes.Unmounted(key) && allow(key) }
 }
 
-// filters are those of the slots. Who reads holds the lock until the frame or
-// range is made.
+// filters are those of the slots. Frames, ranges and answers are made inside of the room, and
+// a filter changes while nobody is there. It is never in the way of who only asks.
 type filters struct {
 	classes *keyclass.Classifier
-	mu      sync.RWMutex
+	made    *lock.Room
+	mu      sync.Mutex // held for a moment
 	of      map[filterKey]allowed
+}
+
+func (fs *filters) get(mode replication.Mode, slot string) allowed {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.of[filterKey{mode, slot}]
 }
 
 type filterKey struct {
@@ -67,26 +79,23 @@ type filterKey struct {
 func (allow allowed) lets(key string) bool { return allow == nil || allow(key) }
 
 // Sends says whether the filter of a slot lets a key through.
-func (fs *filters) Sends(mode replication.Mode, slotID, key string) (sends bool) {
-	_ = fs.with(mode, slotID, func(allow allowed) error {
-		sends = allow.lets(key)
-		return nil
-	})
-	return sends
+func (fs *filters) Sends(mode replication.Mode, slotID, key string) bool {
+	return fs.get(mode, slotID).lets(key)
 }
 
 // Filtered says whether a slot has a filter, so that the fingerprint of all content says
 // nothing of what its secondary has.
 func (fs *filters) Filtered(mode replication.Mode, slotID string) bool {
-	fs.mu.RLock()
-	defer fs.mu.RUnlock()
-	return fs.of[filterKey{mode, slotID}] != nil
+	return fs.get(mode, slotID) != nil
 }
 
 // with calls f with the filter of a slot, nil if it has none, which does not change
 // meanwhile.
-func (fs *filters) with(mode replication.Mode, slot string, f func(allowed) error) error {
-	fs.mu.RLock()
-	defer fs.mu.RUnlock()
-	return f(fs.of[filterKey{mode, slot}])
+func (fs *filters) with(ctx context.Context, mode replication.Mode, slot string, f func(allowed) error) error {
+	leave, err := fs.made.Enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return f(fs.get(mode, slot))
 }

@@ -18,8 +18,8 @@ import (
 // of a term; the write mode has the journal.
 //
 // slotRecords is the turn of who writes records of slots; it is taken before
-// activeJournal.mu. filters has a lock that is held while a frame, a range or an answer is
-// made, and before which none of the journal's is held.
+// activeJournal.mu. filters has a room, inside of which a frame, a range or an answer is
+// made, and before which no lock of the journal is taken.
 type primary struct {
 	*writePath
 	indexes indexes
@@ -45,8 +45,9 @@ type primary struct {
 
 func newPrimary(w *writePath, x indexes, o Options) *primary {
 	return &primary{
-		writePath: w, indexes: x, history: history{writePath: w}, filters: filters{classes: w.below.Classes()},
-		ring: orDefault(o.RingBytes, DefaultRingBytes), ringRows: o.RingRows,
+		writePath: w, indexes: x, history: history{writePath: w},
+		filters: filters{classes: w.below.Classes(), made: lock.NewRoom()},
+		ring:    orDefault(o.RingBytes, DefaultRingBytes), ringRows: o.RingRows,
 		frames: orDefault(o.FrameBytes, replication.PayloadTarget), ranges: orDefault(o.RangeBytes, rangeTarget),
 		numbers: uint64(orDefault(o.Numbers, DefaultNumbers)), caps: o.Caps, slotRecords: make(lock.Turns, 1),
 		asking:    newAsking(),

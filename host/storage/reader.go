@@ -91,7 +91,7 @@ func (r *reader) Next() (*replication.Frame, error) {
 		return nil, err
 	}
 	var f *replication.Frame
-	err := r.of.filters.with(r.mode, r.slot, func(allow allowed) (err error) {
+	err := r.of.filters.with(r.ctx, r.mode, r.slot, func(allow allowed) (err error) {
 		r.allow = allow
 		if f = r.fromMemory(); f == nil {
 			f, err = r.fromStorage()

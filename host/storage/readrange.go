@@ -21,7 +21,7 @@ const rangeTarget = 4 * replication.PayloadTarget
 // [replication.Host]. It has what the slot's filter allows.
 func (p *primary) ReadRange(ctx context.Context, mode replication.Mode, slotID, after string) (rng *replication.Range,
 	err error) {
-	err = p.filters.with(mode, slotID, func(allow allowed) error {
+	err = p.filters.with(ctx, mode, slotID, func(allow allowed) error {
 		rng, err = p.readRange(ctx, mode, slotID, allow, after)
 		return err
 	})

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A filter may take as long to be stored as the storage likes. Who asks for the position or
+// what a slot gets is answered meanwhile, and who waits for a range may leave.
+func TestFilterThatIsBeingStoredIsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	primary, _, _, _ := perfPair(t, newTxn(t))
+	storing, stored := make(chan struct{}), make(chan struct{})
+	changed := make(chan error)
+	go func() {
+		changed <- primary.ChangeFilter(perf, "s", func(string) bool { return false }, func() error {
+			close(storing)
+			<-stored
+			return nil
+		})
+	}()
+	<-storing
+	require.False(t, primary.Filtered(perf, "s"))
+	require.True(t, primary.Sends(perf, "s", "logical/kv/a"))
+	over, leave := context.WithCancel(ctx)
+	leave()
+	_, err := primary.ReadRange(over, perf, "s", "")
+	require.ErrorIs(t, err, context.Canceled)
+	close(stored)
+	require.NoError(t, <-changed)
+	require.True(t, primary.Filtered(perf, "s"))
+}
