@@ -194,6 +194,7 @@ func (c *Controller) becameActive(ctx context.Context) {
 	c.tap.OnDuty(ctx)
 	c.beginDuty(ctx)
 	go c.shares.Watch(ctx)
+	go c.deleteFormerRows(ctx)
 	for _, m := range modes {
 		if c.Role(m) != replication.Disabled || c.plugins.Running(m) != nil {
 			go c.startPlugin(ctx, m)

@@ -84,7 +84,7 @@ func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record,
 		return err
 	}
 	if ending {
-		go c.removeJournal(duty)
+		go c.deleteFormerRows(duty)
 	}
 	b, err := c.backend(ctx, mode)
 	if err != nil {
@@ -93,20 +93,12 @@ func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record,
 	return c.giveRole(duty, mode, b)
 }
 
-// removeJournal deletes the rows that a primary leaves in storage which is none in any
-// mode any more.
-func (c *changes) removeJournal(duty context.Context) {
-	if c.isPrimary() {
-		return
-	}
-	keys, err := physicalBelow(duty, c.store, "wal/logs/")
-	for _, key := range keys {
-		if err == nil {
-			err = c.store.Delete(duty, key)
-		}
-	}
-	if err != nil {
-		c.logger.Warn("rows of the former journal stay in storage; they are never read", "error", err)
+// deleteFormerRows deletes the rows that a primary leaves in storage which is none in any mode any more. If the
+// leadership ends first, the next one goes on with it.
+func (c *changes) deleteFormerRows(duty context.Context) {
+	if err := c.tap.DeleteFormerRows(duty); err != nil && duty.Err() == nil {
+		c.logger.Warn("rows of the former journal stay in storage until the next leadership; they are never read", "error",
+			err)
 	}
 }
 

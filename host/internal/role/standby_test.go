@@ -3,12 +3,14 @@
 package role
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/internal/role/keys"
@@ -50,6 +52,21 @@ func TestStandbyTakesUpTheEndOfTheFirstCopy(t *testing.T) {
 	require.NoError(t, s.followRole(ctx))
 	require.False(t, s.bootstrapping.Load())
 	require.Nil(t, s.forwarded.Load())
+}
+
+// What a journal has left goes with the next leadership, if the one that ended it was too short.
+func TestALeadershipDeletesWhatAJournalLeft(t *testing.T) {
+	t.Parallel()
+	s := newStanding(t)
+	duty, end := context.WithCancel(t.Context())
+	defer end()
+	key := journal.RowKey(1, 1)
+	require.NoError(t, s.store.Put(duty, &physical.Entry{Key: key, Value: []byte("row")}))
+	s.becameActive(duty)
+	require.Eventually(t, func() bool {
+		e, err := s.store.Get(duty, key)
+		return err == nil && e == nil
+	}, time.Minute, time.Millisecond)
 }
 
 // A node that has stepped down keeps its keys, and on raft it may get the leadership of the
