@@ -196,10 +196,14 @@ func (c *fakeCore) RevokeLeases(ctx context.Context, _ string, e mounttable.Entr
 	return c.call(ctx, "revoke %s", e.UUID)
 }
 
-func (c *fakeCore) ForgetLeases(ctx context.Context, _ string, e mounttable.Entry) (int, error) {
+func (c *fakeCore) ForgetLeases(ctx context.Context, _ string, e mounttable.Entry, later func(error) bool) (int,
+	error) {
 	err := c.call(ctx, "forget %s", e.UUID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if failed := c.fail["revoke"]; failed != nil && later(failed) {
+		return 0, failed
+	}
 	if c.fail["revoke"] != nil || c.hang["revoke"] {
 		return 1, err
 	}

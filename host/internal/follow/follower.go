@@ -52,9 +52,10 @@ type Mounts interface {
 // Leases are those that this cluster has given out.
 type Leases interface {
 	// RevokeLeases revokes the leases under the path of a mount, ForgetLeases leaves
-	// none, and says how many were not revoked; the mount may be gone then.
+	// none but those that may be revoked later, by their error, and says how many were not revoked; the mount may
+	// be gone then.
 	RevokeLeases(ctx context.Context, table string, e mounttable.Entry) error
-	ForgetLeases(ctx context.Context, table string, e mounttable.Entry) (orphans int, err error)
+	ForgetLeases(ctx context.Context, table string, e mounttable.Entry, later func(error) bool) (orphans int, err error)
 	// RevokeGivenUp revokes the leases that Vault has given up and that are wanted, by the
 	// reason that it noted, until ends says so of an error. It needs no Hold.
 	RevokeGivenUp(ctx context.Context, wanted func(id, reason string) bool, ends func(error) bool) (revoked int,

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/vault-replication/vault-replication/host/internal/mounttable"
@@ -55,8 +56,9 @@ func (l *leases) keep(table, uuid string) {
 }
 
 // end leaves no lease of a mount that goes: without its engine, or at another
-// path, it could never be revoked, and it would meet the next mount at its path.
-func (l *leases) end(ctx context.Context, table string, e mounttable.Entry) bool {
+// path, it could never be revoked, and it would meet the next mount at its path. The mount has to wait if some can be
+// revoked only when the primary can be asked again.
+func (l *leases) end(ctx context.Context, table string, e mounttable.Entry) (ended, wait bool) {
 	delete(l.again, unrevoked(table, e.UUID))
 	if !e.Tainted {
 		l.revoke(ctx, table, e)
@@ -65,12 +67,16 @@ func (l *leases) end(ctx context.Context, table string, e mounttable.Entry) bool
 	return l.forget(ctx, table, e)
 }
 
-func (l *leases) forget(ctx context.Context, table string, e mounttable.Entry) bool {
+func (l *leases) forget(ctx context.Context, table string, e mounttable.Entry) (forgotten, wait bool) {
 	about, path := unforgotten(table, e.UUID), vaultname.RequestPath(table, e.Path)
 	orphans := 0
-	forgotten := l.try(ctx, l.o.RevokeWait, "the forgetting of the leases of "+path, about,
+	var away atomic.Bool
+	forgotten = l.try(ctx, l.o.RevokeWait, "the forgetting of the leases of "+path, about,
 		func(ctx context.Context) error {
-			n, err := l.core.ForgetLeases(ctx, table, e)
+			n, err := l.core.ForgetLeases(ctx, table, e, func(err error) bool {
+				away.Store(away.Load() || l.away(err))
+				return l.away(err)
+			})
 			if err == nil {
 				orphans = n
 			}
@@ -83,14 +89,14 @@ func (l *leases) forget(ctx context.Context, table string, e mounttable.Entry) b
 		l.lack(unrevoked(table, e.UUID), fmt.Sprintf("%d leases of %s ended without having been revoked: what they gave "+
 			"access to may still be valid", orphans, path))
 	}
-	return forgotten
+	return forgotten, away.Load()
 }
 
 // endFormer ends the leases of a mount that is gone from its path, now or later.
 // There is no engine in the way any more that could hang.
 func (l *leases) endFormer(ctx context.Context, table string, e mounttable.Entry) {
 	about := unforgotten(table, e.UUID)
-	forgotten := l.forget(ctx, table, e)
+	forgotten, _ := l.forget(ctx, table, e)
 	if forgotten {
 		delete(l.former, about)
 	} else {
@@ -114,6 +120,10 @@ func (l *leases) clean(ctx context.Context, table, path string) error {
 	return nil
 }
 
+// away says whether a revocation failed because the primary could not be asked. It is tried again then: the primary
+// may still have the mount, if a filter hides it or if it was moved.
+func (l *leases) away(err error) bool { return l.o.Away != nil && l.o.Away(err.Error()) }
+
 // regain revokes leases that Vault has given up because the primary could not be asked.
 // Vault tries each lease six times within about ten minutes, and from then on once a day, if
 // the node is active for so long: without this, what a lease gives access to would outlive it
@@ -121,16 +131,15 @@ func (l *leases) clean(ctx context.Context, table, path string) error {
 func (l *leases) regain(duty context.Context) {
 	left := map[string]bool{}
 	wanted := func(id, reason string) bool { return !left[id] && l.o.Away(reason) }
-	away := func(err error) bool { return l.o.Away(err.Error()) }
 	for {
 		select {
 		case <-duty.Done():
 			return
 		case <-time.After(l.o.GivenUpWait):
 		}
-		revoked, failed, err := l.core.RevokeGivenUp(duty, wanted, away)
+		revoked, failed, err := l.core.RevokeGivenUp(duty, wanted, l.away)
 		for id, why := range failed {
-			left[id] = !away(why) && !errors.Is(why, context.DeadlineExceeded)
+			left[id] = !l.away(why) && !errors.Is(why, context.DeadlineExceeded)
 		}
 		if revoked+len(failed) > 0 {
 			l.logger.Info("leases that had been given up while the primary could not be reached were revoked", "revoked",

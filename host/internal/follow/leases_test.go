@@ -131,6 +131,22 @@ func TestMountsThatTradePlaces(t *testing.T) {
 	require.Empty(t, core.done())
 }
 
+// A mount that goes while the primary is away keeps its leases until they could be revoked.
+func TestLeasesOfAMountThatGoesWhileThePrimaryIsAway(t *testing.T) {
+	t.Parallel()
+	ctx, core := context.Background(), newFake()
+	f := New(core, hclog.NewNullLogger(), Options{RetryWait: time.Hour, Away: func(said string) bool { return said == "away" }})
+	core.running[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/")}
+	core.fail["revoke"] = errors.New("away")
+	f.Applied(ctx, []string{vaultname.Mounts})
+	require.NotContains(t, core.done(), "unmount")
+	require.Len(t, f.Lacks(), 2)
+	delete(core.fail, "revoke")
+	require.NoError(t, f.Recheck(ctx))
+	require.Contains(t, core.done(), "unmount 1")
+	require.Empty(t, f.Lacks())
+}
+
 // Leases that were given up while the primary was away are revoked when it is back, and
 // only those.
 func TestLeasesThatWereGivenUp(t *testing.T) {

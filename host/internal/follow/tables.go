@@ -192,7 +192,10 @@ func (m *mounts) remove(ctx context.Context, table string, e mounttable.Entry) b
 	gone := e
 	gone.Tainted = true
 	m.taint(ctx, table, gone)
-	ended := m.leases.end(ctx, table, e)
+	ended, wait := m.leases.end(ctx, table, e)
+	if wait {
+		return false
+	}
 	unmounted := m.try(ctx, m.o.StepWait, "the unmounting of "+path, subject("unmount", table, e.UUID),
 		func(ctx context.Context) error {
 			return m.core.Unmount(ctx, table, e.UUID)
@@ -211,7 +214,10 @@ func (m *mounts) remove(ctx context.Context, table string, e mounttable.Entry) b
 // move moves a mount. The primary revokes its own leases first, and so does this
 // secondary.
 func (m *mounts) move(ctx context.Context, table string, from, to mounttable.Entry) bool {
-	ended := m.leases.end(ctx, table, from)
+	ended, wait := m.leases.end(ctx, table, from)
+	if wait {
+		return false
+	}
 	what := "the move of " + vaultname.RequestPath(table, from.Path) + " to " + vaultname.RequestPath(table, to.Path)
 	clean := m.clean(ctx, table, to.Path)
 	moved := m.try(ctx, m.o.StepWait, what, subject("move", table, to.UUID), func(ctx context.Context) error {

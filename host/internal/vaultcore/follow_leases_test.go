@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -94,8 +95,14 @@ func TestLeasesThatCannotBeRevoked(t *testing.T) {
 	require.ElementsMatch(t, want, l.revoked)
 	require.Equal(t, 2, left())
 
+	never := func(error) bool { return false }
+	_, err := p.live.ForgetLeases(ctx, vaultname.Mounts, e, func(err error) bool {
+		return strings.Contains(err.Error(), l.because.Error())
+	})
+	require.ErrorContains(t, err, "2 of 2 could not be forgotten")
+	require.Equal(t, 2, left(), "they may be revoked later")
 	l.broken = map[string]bool{"z": true}
-	orphans, err := p.live.ForgetLeases(ctx, vaultname.Mounts, e)
+	orphans, err := p.live.ForgetLeases(ctx, vaultname.Mounts, e, never)
 	require.NoError(t, err)
 	require.Equal(t, 1, orphans)
 	require.Contains(t, l.revoked, "a")
@@ -104,7 +111,7 @@ func TestLeasesThatCannotBeRevoked(t *testing.T) {
 	// Without the mount there is nobody to ask.
 	borrow("b")
 	p.secondary.Router().Drop(onlyEntry(t, p, "lender/"))
-	orphans, err = p.live.ForgetLeases(ctx, vaultname.Mounts, e)
+	orphans, err = p.live.ForgetLeases(ctx, vaultname.Mounts, e, never)
 	require.NoError(t, err)
 	require.Equal(t, 1, orphans)
 	require.Zero(t, left())

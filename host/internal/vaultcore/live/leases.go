@@ -40,16 +40,16 @@ func (l Leases) RevokeLeases(ctx context.Context, table string, e mounttable.Ent
 }
 
 // ForgetLeases leaves no lease under the path of a mount, which may be gone. It revokes
-// those that can be revoked, and says how many could not.
-func (l Leases) ForgetLeases(ctx context.Context, table string, e mounttable.Entry) (orphans int, err error) {
+// those that can be revoked, and says how many could not. A lease stays if its time ended, or if later says of its
+// error that it may be revoked another time.
+func (l Leases) ForgetLeases(ctx context.Context, table string, e mounttable.Entry, later func(error) bool) (orphans int,
+	err error) {
 	var mu sync.Mutex
 	failed, total, err := l.eachLease(ctx, table, e, func(leases *vault.ExpirationManager, ctx context.Context,
 		id string) error {
-		if leases.Revoke(ctx, id) == nil {
-			return nil
-		}
-		if err := ctx.Err(); err != nil {
-			return err // it was not tried to its end
+		err := leases.Revoke(ctx, id)
+		if err == nil || ctx.Err() != nil || later(err) {
+			return err
 		}
 		if err := leases.RevokeForce(ctx, id); err != nil {
 			return err
