@@ -278,3 +278,14 @@ func mount(t *testing.T, uuid, path string, more ...string) mounttable.Entry {
 func newFollower(c *fakeCore) *Follower {
 	return New(c, hclog.NewNullLogger(), Options{RevokeWait: 50 * time.Millisecond, StepWait: 50 * time.Millisecond})
 }
+
+// Recheck is RecheckSoon, and returns when it is done.
+func (f *Follower) Recheck(ctx context.Context) error {
+	release, err := f.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	f.recheck(ctx)
+	return nil
+}

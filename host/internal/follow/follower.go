@@ -196,19 +196,8 @@ func (f *Follower) Applied(ctx context.Context, keys []string) (left []string) {
 	return f.take(ctx, keys)
 }
 
-// Recheck compares all tables again, and does again what has failed: the filter
-// has changed, or a plugin was installed.
-func (f *Follower) Recheck(ctx context.Context) error {
-	release, err := f.hold(ctx)
-	if err != nil {
-		return fmt.Errorf("the mounts of this secondary cannot be compared now: %w", err)
-	}
-	defer release()
-	f.recheck(ctx)
-	return nil
-}
-
-// RecheckSoon is Recheck beside the caller, which may hold what that waits for.
+// RecheckSoon compares all tables again, and does again what has failed: the filter has changed, or a plugin was
+// installed. It does so beside the caller, which may hold what that waits for.
 func (f *Follower) RecheckSoon() {
 	if f.rechecks.Swap(true) {
 		return // the one that waits comes after what this one is for

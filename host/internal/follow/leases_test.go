@@ -135,7 +135,8 @@ func TestMountsThatTradePlaces(t *testing.T) {
 func TestLeasesOfAMountThatGoesWhileThePrimaryIsAway(t *testing.T) {
 	t.Parallel()
 	ctx, core := context.Background(), newFake()
-	f := New(core, hclog.NewNullLogger(), Options{RetryWait: time.Hour, Away: func(said string) bool { return said == "away" }})
+	away := func(said string) bool { return said == "away" }
+	f := New(core, hclog.NewNullLogger(), Options{RetryWait: time.Hour, Away: away})
 	core.running[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/")}
 	core.fail["revoke"] = errors.New("away")
 	f.Applied(ctx, []string{vaultname.Mounts})

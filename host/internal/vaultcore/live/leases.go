@@ -42,8 +42,8 @@ func (l Leases) RevokeLeases(ctx context.Context, table string, e mounttable.Ent
 // ForgetLeases leaves no lease under the path of a mount, which may be gone. It revokes
 // those that can be revoked, and says how many could not. A lease stays if its time ended, or if later says of its
 // error that it may be revoked another time.
-func (l Leases) ForgetLeases(ctx context.Context, table string, e mounttable.Entry, later func(error) bool) (orphans int,
-	err error) {
+func (l Leases) ForgetLeases(ctx context.Context, table string, e mounttable.Entry, later func(error) bool) (
+	orphans int, err error) {
 	var mu sync.Mutex
 	failed, total, err := l.eachLease(ctx, table, e, func(leases *vault.ExpirationManager, ctx context.Context,
 		id string) error {
