@@ -65,7 +65,8 @@ func bootstrapAt(ctx context.Context, host replication.Host, b *trust.Bundle, ad
 	callCtx, cancelCall := context.WithTimeout(ctx, joinCall)
 	defer cancelCall()
 	resp, err := linkv1.NewLinkClient(conn).Bootstrap(callCtx, &linkv1.BootstrapRequest{
-		Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: b.SecondaryID, Challenge: challenge,
+		Version: link.ProtocolVersion, OldestVersion: link.OldestVersion, SetId: b.SetID, SecondaryId: b.SecondaryID,
+		Challenge: challenge,
 	})
 	if why := link.Refused(raw); why != nil {
 		err = why

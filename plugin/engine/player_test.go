@@ -36,6 +36,8 @@ type answerer struct {
 	calls []*recordedCall
 	// got are the messages of the end under test, by method.
 	got map[string][][]byte
+	// cursor is what a secondary's host has last said of it.
+	cursor []byte
 	// connected gets the connections of tunnels.
 	connected func(method string, conn net.Conn)
 	// ready, when set, waits until an answer may be sent.
@@ -74,6 +76,9 @@ func ofService(e event, service string) bool {
 func (a *answerer) find(method string, first []byte) *recordedCall {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if method == replicationv1.Host_Cursor_FullMethodName && a.cursor != nil {
+		return &recordedCall{method: method, events: []event{{kind: '>'}, {kind: '<', data: a.cursor}, {kind: '='}}}
+	}
 	var next, last *recordedCall
 	for _, c := range a.calls {
 		if c.method != method {
@@ -102,6 +107,16 @@ func (a *answerer) note(method string, m []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.got[method] = append(a.got[method], bytes.Clone(m))
+}
+
+func (a *answerer) said(method string, m []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch method {
+	case replicationv1.Host_BeginCopy_FullMethodName, replicationv1.Host_ApplyRange_FullMethodName,
+		replicationv1.Host_EndCopy_FullMethodName, replicationv1.Host_ApplyFrame_FullMethodName:
+		a.cursor = m
+	}
 }
 
 func (a *answerer) of(method string) [][]byte {
@@ -133,6 +148,7 @@ func (a *answerer) serve(_ any, st grpc.ServerStream) error {
 			if a.ready != nil {
 				a.ready(e)
 			}
+			a.said(method, e.data)
 			if err := st.SendMsg(raw(e.data)); err != nil {
 				return err
 			}

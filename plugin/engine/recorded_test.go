@@ -83,6 +83,16 @@ func acknowledged(t *testing.T, requests [][]byte) (last uint64) {
 	return last
 }
 
+// hears says whether a recorded secondary has said that it can hear of a demotion.
+func hears(t *testing.T, events []event) bool {
+	for _, m := range sent(events, linkv1.Link_Hello_FullMethodName, '>') {
+		req := &linkv1.HelloRequest{}
+		require.NoError(t, proto.Unmarshal(m, req))
+		return slices.Contains(req.GetCapabilities(), link.Farewell)
+	}
+	return false
+}
+
 // A primary of this build has a host and a secondary of a former one.
 func TestPrimaryWithFormerPeers(t *testing.T) {
 	eachRecording(t, func(t *testing.T, dir string) {
@@ -116,6 +126,7 @@ func TestPrimaryWithFormerPeers(t *testing.T) {
 			require.NoError(t, st.SendMsg(raw(e.data)))
 			conn, err := link.NewClientConn(tunnel.NewConn(rawChunks{st}, tunnel.Options{}))
 			require.NoError(t, err)
+			farewell := hears(t, links[opened])
 			c := &caller{t: t, ctx: ctx, to: func(string) grpc.ClientConnInterface { return conn },
 				answered: func(e event, got []byte, err error) {
 					if e.method != linkv1.Link_Stream_FullMethodName {
@@ -124,9 +135,15 @@ func TestPrimaryWithFormerPeers(t *testing.T) {
 					}
 					m := &linkv1.StreamResponse{}
 					require.NoError(t, proto.Unmarshal(e.data, m))
-					if m.GetFrame() != nil {
+					switch {
+					case m.GetFrame() != nil:
 						require.NoError(t, err)
 						frames = append(frames, got)
+					case farewell:
+						require.NoError(t, err)
+						require.Equal(t, e.data, got)
+					default:
+						require.Error(t, err, "a secondary that cannot hear it is not told of the demotion")
 					}
 				}}
 			to = append(to, c)
@@ -155,6 +172,13 @@ func TestPrimaryWithFormerPeers(t *testing.T) {
 		require.EqualValues(t, 8, acknowledged(t, host.of(replicationv1.Host_AckSlot_FullMethodName)))
 		require.NotEmpty(t, host.of(replicationv1.Host_Receive_FullMethodName))
 	})
+}
+
+// compares says whether a recorded host has said that it can.
+func compares(t *testing.T, attach []byte) bool {
+	req := &replicationv1.AttachRequest{}
+	require.NoError(t, proto.Unmarshal(attach, req))
+	return slices.Contains(req.GetCapabilities(), "compare")
 }
 
 // A secondary of this build has a host and a primary of a former one.
@@ -209,6 +233,9 @@ func TestSecondaryWithFormerPeers(t *testing.T) {
 		}
 		<-opened
 		session := <-opened
+		if !compares(t, attach[0]) {
+			require.Empty(t, host.of(replicationv1.Host_Diff_FullMethodName), "a host that cannot compare is not asked to")
+		}
 		require.Equal(t, sent(links[1], linkv1.Link_Stream_FullMethodName, '>'),
 			session.of(linkv1.Link_Stream_FullMethodName), "what was applied is acknowledged")
 	})

@@ -110,6 +110,25 @@ func connectAs(t *testing.T, h *enginetest.Host, data []byte) (*grpc.ClientConn,
 	return conn, b
 }
 
+// A secondary of a later release says what this one does not know, and they speak what both know.
+func TestLaterSecondaryIsAccepted(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		client, b, done := dialAs(t, s.host, p.token("later"))
+		defer done()
+		hello := &linkv1.HelloRequest{Version: link.ProtocolVersion + 1, OldestVersion: link.ProtocolVersion, SetId: b.SetID,
+			SecondaryId: "later", Capabilities: []string{"unheard-of"}}
+		resp, err := client.Hello(t.Context(), hello)
+		require.NoError(t, err)
+		require.EqualValues(t, link.ProtocolVersion, resp.GetVersion())
+		require.Equal(t, link.Capabilities(), resp.GetCapabilities())
+		hello.OldestVersion++
+		_, err = client.Hello(t.Context(), hello)
+		requireKind(t, replication.InvalidInput, link.FromStatus(err), "upgrade the primary")
+	})
+}
+
 func TestCertificateOfAnotherSecondaryIsRefused(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -127,7 +146,7 @@ func TestCertificateOfAnotherSecondaryIsRefused(t *testing.T) {
 		requireKind(t, replication.InvalidInput, link.FromStatus(err), "another replication set")
 		hello.SetId, hello.Version = b.SetID, link.ProtocolVersion-1
 		_, err = client.Hello(t.Context(), hello)
-		requireKind(t, replication.InvalidInput, link.FromStatus(err), "run the same release on both clusters")
+		requireKind(t, replication.InvalidInput, link.FromStatus(err), "upgrade the secondary")
 		// Without a session nothing can be read.
 		copying, err := client.Copy(t.Context(), &linkv1.CopyRequest{})
 		require.NoError(t, err)

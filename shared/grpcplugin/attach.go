@@ -35,13 +35,12 @@ func attach(processCtx context.Context, p *Plugin, broker *plugin.GRPCBroker, cc
 		lost: make(chan struct{}),
 	}
 	ctx, cancel := context.WithCancel(processCtx)
-	c.detach = cancel
 	services := serveHost(broker, p.Host, p.logger())
 
 	var late atomic.Bool
 	timer := time.AfterFunc(timeout, func() { late.Store(true); cancel() })
 	stream, err := c.rpc.Attach(ctx, &replicationv1.AttachRequest{HostServiceId: services.small.id,
-		BulkServiceId: services.bulk.id})
+		BulkServiceId: services.bulk.id, Capabilities: capabilities()})
 	var first *replicationv1.AttachResponse
 	if err == nil {
 		first, err = stream.Recv()
@@ -55,7 +54,7 @@ func attach(processCtx context.Context, p *Plugin, broker *plugin.GRPCBroker, cc
 		}
 		return nil, c.link.err(processCtx, err)
 	}
-	c.version = first.GetPluginVersion()
+	c.can = first.GetCapabilities()
 
 	go func() {
 		for err == nil {

@@ -25,21 +25,20 @@ func connect(t *testing.T, p *grpcplugin.Plugin) *plugin.GRPCClient {
 	return client
 }
 
-func TestDetachStopsTheBackend(t *testing.T) {
+func TestEndOfTheConnectionStopsTheBackend(t *testing.T) {
 	t.Parallel()
 	stopped := make(chan struct{})
 	client := connect(t, &grpcplugin.Plugin{
 		Factory: func(replication.Host, hclog.Logger) replication.Backend {
 			return &replicationtest.Backend{StopFunc: func(context.Context) error { close(stopped); return nil }}
 		},
-		Host: &replicationtest.Host{}, PluginName: "x", Version: "1.0",
+		Host: &replicationtest.Host{}, PluginName: "x",
 	})
 	raw, err := client.Dispense(grpcplugin.Name)
 	require.NoError(t, err)
 	b := raw.(*grpcplugin.Client)
-	require.Equal(t, "1.0", b.PluginVersion())
-	b.Detach()
-	b.Detach()
+	require.NotEmpty(t, b.Capabilities())
+	require.NoError(t, client.Close())
 	<-b.Lost()
 	<-stopped
 	_, err = b.Status(t.Context())
@@ -56,9 +55,8 @@ func TestSecondAttachIsRefused(t *testing.T) {
 		},
 		Host: &replicationtest.Host{}, PluginName: "x",
 	})
-	raw, err := client.Dispense(grpcplugin.Name)
+	_, err := client.Dispense(grpcplugin.Name)
 	require.NoError(t, err)
-	defer raw.(*grpcplugin.Client).Detach()
 	_, err = client.Dispense(grpcplugin.Name)
 	require.Equal(t, replication.InvalidInput, replication.KindOf(err), "%v", err)
 	require.EqualValues(t, 1, made.Load())
@@ -100,8 +98,7 @@ func TestFactoryMayKeepTheHost(t *testing.T) {
 			return nil, replication.Errorf(replication.InvalidInput, "no copy is under way: %w", errors.New("x"))
 		}}, PluginName: "x",
 	})
-	raw, err := client.Dispense(grpcplugin.Name)
+	_, err := client.Dispense(grpcplugin.Name)
 	require.NoError(t, err)
-	defer raw.(*grpcplugin.Client).Detach()
 	require.Equal(t, replication.InvalidInput, replication.KindOf(<-answer))
 }

@@ -17,80 +17,46 @@ import (
 
 // Client is the host's view of a plugin.
 type Client struct {
-	rpc     replicationv1.ReplicationClient
-	conn    grpc.ClientConnInterface
-	link    link
-	version string
-	detach  context.CancelFunc
-	lost    chan struct{}
+	rpc  replicationv1.ReplicationClient
+	conn grpc.ClientConnInterface
+	link link
+	can  []string
+	lost chan struct{}
 }
 
 var _ replication.Backend = (*Client)(nil)
 
-// PluginVersion is the release that the plugin told; may be empty.
-func (c *Client) PluginVersion() string { return c.version }
+// Capabilities are what the plugin said that it can do beyond the protocol version.
+func (c *Client) Capabilities() []string { return c.can }
 
 // Lost is closed when the plugin is no longer attached: its process or the connection has
-// ended, or Detach was called. From then on it cannot reach the host's services.
+// ended. From then on it cannot reach the host's services.
 func (c *Client) Lost() <-chan struct{} { return c.lost }
 
 // Exited is closed when the plugin's process has ended. It stays open when there is no
 // process, as in a test within one process.
 func (c *Client) Exited() <-chan struct{} { return c.link.done }
 
-// Detach tells the plugin that the host no longer needs it and waits until the plugin can
-// no longer reach the host's services. The plugin stops its backend and exits. Detach may
-// be called more than once.
-func (c *Client) Detach() {
-	c.detach()
-	<-c.lost
-}
-
-// call makes a unary call of either service.
-func call[Req, Res any](ctx context.Context, l link, rpc func(context.Context, *Req, ...grpc.CallOption) (*Res, error),
-	req *Req) (*Res, error) {
-	res, err := rpc(ctx, req)
-	if err != nil {
-		return nil, l.err(ctx, err)
-	}
-	return res, nil
-}
-
 // transition makes a call that answers with a change of role.
-func transition[Req any](ctx context.Context, l link,
-	rpc func(context.Context, *Req, ...grpc.CallOption) (*replicationv1.TransitionResponse, error),
-	req *Req) (*replication.Transition, error) {
-	res, err := call(ctx, l, rpc, req)
-	if err != nil {
-		return nil, err
-	}
-	t := fromTransition(res)
-	if err := checkTransition(t); err != nil {
-		return nil, err
-	}
-	return t, nil
+func transition[Req any](ctx context.Context, l link, do rpc[Req, replicationv1.TransitionResponse], req *Req) (
+	*replication.Transition, error) {
+	return ask(ctx, l, do, req, fromTransition)
 }
 
 // Start implements [replication.Backend].
 func (c *Client) Start(ctx context.Context, req replication.StartRequest) error {
-	_, err := call(ctx, c.link, c.rpc.Start, &replicationv1.StartRequest{Role: string(req.Role), ClusterId: req.ClusterID,
+	return tell(ctx, c.link, c.rpc.Start, &replicationv1.StartRequest{Role: string(req.Role), ClusterId: req.ClusterID,
 		Contested: req.Contested})
-	return err
 }
 
 // Stop implements [replication.Backend].
 func (c *Client) Stop(ctx context.Context) error {
-	_, err := call(ctx, c.link, c.rpc.Stop, &replicationv1.StopRequest{})
-	return err
+	return tell(ctx, c.link, c.rpc.Stop, &replicationv1.StopRequest{})
 }
 
 // Status implements [replication.Backend].
 func (c *Client) Status(ctx context.Context) (*replication.Status, error) {
-	res, err := call(ctx, c.link, c.rpc.Status, &replicationv1.StatusRequest{})
-	if err != nil {
-		return nil, err
-	}
-	return fromStatusResponse(res), nil
+	return ask(ctx, c.link, c.rpc.Status, &replicationv1.StatusRequest{}, fromStatusResponse)
 }
 
 // ServeConn implements [replication.Backend]. It closes conn.
@@ -140,18 +106,12 @@ func (c *Client) DisablePrimary(ctx context.Context) (*replication.Transition, e
 // SecondaryToken implements [replication.Backend].
 func (c *Client) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (
 	*replication.SecondaryTokenResponse, error) {
-	res, err := call(ctx, c.link, c.rpc.SecondaryToken, &replicationv1.SecondaryTokenRequest{Id: req.ID})
-	if err != nil {
-		return nil, err
-	}
-	return &replication.SecondaryTokenResponse{Bundle: res.GetBundle(), ClusterID: res.GetClusterId(),
-		Certificate: res.GetCertificate()}, nil
+	return ask(ctx, c.link, c.rpc.SecondaryToken, &replicationv1.SecondaryTokenRequest{Id: req.ID}, fromSecondaryToken)
 }
 
 // RevokeSecondary implements [replication.Backend].
 func (c *Client) RevokeSecondary(ctx context.Context, req replication.RevokeSecondaryRequest) error {
-	_, err := call(ctx, c.link, c.rpc.RevokeSecondary, &replicationv1.RevokeSecondaryRequest{Id: req.ID})
-	return err
+	return tell(ctx, c.link, c.rpc.RevokeSecondary, &replicationv1.RevokeSecondaryRequest{Id: req.ID})
 }
 
 // EnableSecondary implements [replication.Backend].
@@ -182,6 +142,5 @@ func (c *Client) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 
 // Recover implements [replication.Backend].
 func (c *Client) Recover(ctx context.Context) error {
-	_, err := call(ctx, c.link, c.rpc.Recover, &replicationv1.RecoverRequest{})
-	return err
+	return tell(ctx, c.link, c.rpc.Recover, &replicationv1.RecoverRequest{})
 }

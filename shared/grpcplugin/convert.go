@@ -58,6 +58,33 @@ func fromCursor(c *replicationv1.CursorResponse) *replication.Cursor {
 	}
 }
 
+func toRoleAt(a *replication.RoleAtAnswer) *replicationv1.RoleAtResponse {
+	return &replicationv1.RoleAtResponse{Role: string(a.Role), ClusterId: a.ClusterID, SecondaryId: a.SecondaryID}
+}
+
+func fromRoleAt(w *replicationv1.RoleAtResponse) *replication.RoleAtAnswer {
+	return &replication.RoleAtAnswer{Role: replication.Role(w.GetRole()), ClusterID: w.GetClusterId(),
+		SecondaryID: w.GetSecondaryId()}
+}
+
+func toJournalPosition(p *replication.JournalPosition) *replicationv1.PositionResponse {
+	return &replicationv1.PositionResponse{Position: commonv1.OfPosition(p.Position), Fingerprint: p.Fingerprint,
+		Keys: p.Keys, Proof: p.Proof}
+}
+
+func fromJournalPosition(w *replicationv1.PositionResponse) *replication.JournalPosition {
+	return &replication.JournalPosition{Position: w.GetPosition().Value(), Fingerprint: w.GetFingerprint(),
+		Keys: w.GetKeys(), Proof: w.GetProof()}
+}
+
+func toOpening(o *replication.Opening) *replicationv1.OpenSlotResponse {
+	return &replicationv1.OpenSlotResponse{Position: commonv1.OfPosition(o.Position), Proof: o.Proof}
+}
+
+func fromOpening(w *replicationv1.OpenSlotResponse) *replication.Opening {
+	return &replication.Opening{Position: w.GetPosition().Value(), Proof: w.GetProof()}
+}
+
 func toDiffStep(s *replication.DiffStep) *replicationv1.DiffResponse {
 	return &replicationv1.DiffResponse{
 		Copy: s.Copy, Done: s.Done, Question: s.Question, Differing: s.Differing, Synced: s.Synced,

@@ -28,6 +28,15 @@ func fromTransition(t *replicationv1.TransitionResponse) *replication.Transition
 	}
 }
 
+func toSecondaryToken(t *replication.SecondaryTokenResponse) *replicationv1.SecondaryTokenResponse {
+	return &replicationv1.SecondaryTokenResponse{Bundle: t.Bundle, ClusterId: t.ClusterID, Certificate: t.Certificate}
+}
+
+func fromSecondaryToken(w *replicationv1.SecondaryTokenResponse) *replication.SecondaryTokenResponse {
+	return &replication.SecondaryTokenResponse{Bundle: w.GetBundle(), ClusterID: w.GetClusterId(),
+		Certificate: w.GetCertificate()}
+}
+
 func toStatusResponse(s *replication.Status) *replicationv1.StatusResponse {
 	return &replicationv1.StatusResponse{
 		State:                    string(s.State),

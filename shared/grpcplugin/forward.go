@@ -38,7 +38,7 @@ func (c *Client) Forward(ctx context.Context, req replication.ForwardRequest) (*
 
 func (s *backendServer) Forward(ctx context.Context, req *replicationv1.ForwardRequest) (*replicationv1.ForwardResponse,
 	error) {
-	return answer(s, func(b replication.Backend) (*replicationv1.ForwardResponse, error) {
+	return answer(s, "answer", as, func(b replication.Backend) (*replicationv1.ForwardResponse, error) {
 		if err := checkPayload(forwardedRequest, req.GetPayload()); err != nil {
 			return nil, err
 		}

@@ -32,9 +32,7 @@ func forwarding(t *testing.T, host *replicationtest.Host,
 	})
 	raw, err := client.Dispense(grpcplugin.Name)
 	require.NoError(t, err)
-	b := raw.(*grpcplugin.Client)
-	t.Cleanup(b.Detach)
-	return b
+	return raw.(*grpcplugin.Client)
 }
 
 func TestForwardedPayloadsHaveALimit(t *testing.T) {

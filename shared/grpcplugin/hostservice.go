@@ -71,6 +71,9 @@ func (h *hostService) stop() {
 func recoverUnary(logger hclog.Logger) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (res any, err error) {
 		defer recovered(logger, info.FullMethod, &err)
+		if err := check(req); err != nil {
+			return nil, toStatus(err)
+		}
 		return handler(ctx, req)
 	}
 }

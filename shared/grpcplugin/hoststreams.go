@@ -51,6 +51,38 @@ func (c *hostClient) Dial(ctx context.Context, req replication.DialRequest) (net
 	}), nil
 }
 
+func (s *hostServer) Dial(stream replicationv1.Host_DialServer) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	target := first.GetTarget()
+	if target == nil {
+		return toStatus(replication.Errorf(replication.InvalidInput, "the first message of Dial does not say whom to "+
+			"connect to"))
+	}
+	ctx := stream.Context()
+	conn, err := s.host.Dial(ctx, replication.DialRequest{
+		Address: target.GetAddress(), CACert: target.GetCaCert(), ServerName: target.GetServerName(), Cert: target.GetCert(),
+		Key: target.GetKey(),
+	})
+	if err == nil && conn == nil {
+		err = missing("connection")
+	}
+	if err != nil {
+		return toStatus(err)
+	}
+	err = stream.Send(&replicationv1.DialResponse{Message: &replicationv1.DialResponse_Connected{
+		Connected: &replicationv1.Connected{
+			LocalAddr: conn.LocalAddr().String(), RemoteAddr: conn.RemoteAddr().String(),
+		}}})
+	if err != nil {
+		conn.Close()
+		return err
+	}
+	return tunnel.Splice(ctx, dialServerChunks(stream), conn)
+}
+
 // ReadJournal implements [replication.Host].
 func (c *hostClient) ReadJournal(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader,
 	error) {
@@ -96,14 +128,64 @@ func (r *frameReader) Next() (*replication.Frame, error) {
 	case res.GetFrame() == nil:
 		return nil, missing("frame")
 	}
-	f := res.GetFrame().Value()
-	if err := checkPayload("frame", f.Payload); err != nil {
-		return nil, err
-	}
-	return f, nil
+	return res.GetFrame().Value(), check(res)
 }
 
 func (r *frameReader) Close() error {
 	r.cancel()
 	return nil
+}
+
+func toFrame(f *replication.Frame) *replicationv1.ReadJournalResponse {
+	return &replicationv1.ReadJournalResponse{Frame: commonv1.OfFrame(f)}
+}
+
+func (s *hostServer) ReadJournal(stream replicationv1.Host_ReadJournalServer) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	req := first.GetStart()
+	if req == nil {
+		return toStatus(replication.Errorf(replication.InvalidInput, "the first message of ReadJournal does not say where "+
+			"to begin"))
+	}
+	if err := check(req); err != nil {
+		return toStatus(err)
+	}
+	reader, err := s.host.ReadJournal(stream.Context(), replication.ReadJournalRequest{
+		SlotID: req.GetSlotId(), After: req.GetAfter().Value(), Proof: req.GetProof(),
+	})
+	if err == nil && reader == nil {
+		err = missing("journal")
+	}
+	if err != nil {
+		return toStatus(err)
+	}
+	defer reader.Close()
+	// Tells the caller that it may rely on the position before there is a frame.
+	if err := stream.Send(&replicationv1.ReadJournalResponse{}); err != nil {
+		return err
+	}
+	for {
+		// Frames are read when they are wanted. A frame that is read early would have one
+		// row, and the rows that come meanwhile one frame each.
+		m, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case m.GetNext() == nil:
+			return toStatus(replication.Errorf(replication.InvalidInput, "ReadJournal goes on with requests for a frame alone"))
+		}
+		f, err := reader.Next()
+		res, err := reply("frame", toFrame, f, err)
+		if err != nil {
+			return err
+		}
+		if err := stream.Send(res); err != nil {
+			return err
+		}
+	}
 }

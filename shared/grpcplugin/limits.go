@@ -42,10 +42,6 @@ func checkProof(p replication.Proof) error {
 }
 
 func checkTransition(t *replication.Transition) error {
-	if t == nil {
-		return replication.Errorf(replication.Internal, "the plugin answered neither with a change of role nor with an "+
-			"error: this is a fault of the plugin")
-	}
 	for k, v := range t.PutState {
 		if err := checkState(k, v); err != nil {
 			return err

@@ -5,6 +5,7 @@ package grpcplugin
 import (
 	"google.golang.org/grpc"
 
+	"github.com/vault-replication/vault-replication/shared/payload"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -24,6 +25,7 @@ const (
 // ServerOptions are those of every gRPC server of the boundary.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
+		grpc.ForceServerCodecV2(payload.Codec{}),
 		grpc.MaxRecvMsgSize(MaxMessage),
 		grpc.MaxSendMsgSize(MaxMessage),
 		grpc.InitialWindowSize(streamWindow),
@@ -36,6 +38,7 @@ func ServerOptions() []grpc.ServerOption {
 func DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithDefaultCallOptions(
+			grpc.ForceCodecV2(payload.Codec{}),
 			grpc.MaxCallRecvMsgSize(MaxMessage),
 			grpc.MaxCallSendMsgSize(MaxMessage)),
 		grpc.WithInitialWindowSize(streamWindow),

@@ -27,8 +27,6 @@ type Plugin struct {
 
 	// Factory makes the backend.
 	Factory Factory
-	// Version is the release of the plugin, shown by the host. May be empty.
-	Version string
 	// detached is called when the host has gone and the backend is stopped or
 	// took too long; perhaps more than once.
 	detached func()
@@ -59,7 +57,7 @@ func (p *Plugin) GRPCServer(broker *plugin.GRPCBroker, s *grpc.Server) error {
 		return errors.New("the plugin has no function to make its backend")
 	}
 	replicationv1.RegisterReplicationServer(s, &backendServer{
-		factory: p.Factory, version: p.Version, broker: broker, logger: p.logger(), detached: p.detached,
+		factory: p.Factory, broker: broker, logger: p.logger(), detached: p.detached,
 	})
 	return nil
 }

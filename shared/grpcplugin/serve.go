@@ -22,18 +22,10 @@ const attachWait = time.Minute
 // exitGrace is how long a plugin may take to return from its main once it has stopped.
 const exitGrace = time.Second
 
-// ServeOption changes what [Serve] does.
-type ServeOption func(*Plugin)
-
-// WithVersion sets the release of the plugin that the host shows.
-func WithVersion(version string) ServeOption {
-	return func(p *Plugin) { p.Version = version }
-}
-
 // Serve is the whole main of a plugin. It logs JSON lines to standard error,
 // which the host logs with their levels, and returns or exits when the host is
 // gone or wants the plugin to end.
-func Serve(factory Factory, opts ...ServeOption) {
+func Serve(factory Factory) {
 	level := hclog.LevelFromString(os.Getenv(EnvLogLevel))
 	if level == hclog.NoLevel {
 		level = hclog.Info
@@ -46,9 +38,6 @@ func Serve(factory Factory, opts ...ServeOption) {
 	p.Factory = func(host replication.Host, logger hclog.Logger) replication.Backend {
 		once.Do(func() { close(attached) })
 		return factory(host, logger)
-	}
-	for _, o := range opts {
-		o(p)
 	}
 	// The server is made by plugin.Serve, before anybody can attach.
 	var server atomic.Pointer[grpc.Server]

@@ -24,7 +24,6 @@ type backendServer struct {
 	replicationv1.UnimplementedReplicationServer
 
 	factory  Factory
-	version  string
 	broker   *plugin.GRPCBroker
 	logger   hclog.Logger
 	detached func() // may be called more than once
@@ -48,12 +47,12 @@ func (s *backendServer) Attach(req *replicationv1.AttachRequest, stream replicat
 	defer cc.close()
 
 	ctx := stream.Context()
-	host := &hostClient{rpc: replicationv1.NewHostClient(cc), conn: cc, link: link{
+	host := &hostClient{rpc: replicationv1.NewHostClient(cc), conn: cc, can: req.GetCapabilities(), link: link{
 		peer: "Vault host", hint: "the plugin tries again or is restarted", done: ctx.Done(),
 	}}
 	backend := s.factory(host, s.logger)
 	s.backend.Store(&backend)
-	if err := stream.Send(&replicationv1.AttachResponse{PluginVersion: valid(s.version)}); err == nil {
+	if err := stream.Send(&replicationv1.AttachResponse{Capabilities: capabilities()}); err == nil {
 		<-ctx.Done()
 	}
 
@@ -79,36 +78,28 @@ func (s *backendServer) attached() (replication.Backend, error) {
 	return nil, replication.Errorf(replication.Unavailable, "the plugin is not attached to a host")
 }
 
-// answer runs a call of the backend and makes its result a message.
-func answer[Res any](s *backendServer, do func(replication.Backend) (*Res, error)) (*Res, error) {
+// answer runs a call of the backend and makes its result a message. What names it where there is none.
+func answer[V, Res any](s *backendServer, what string, to func(*V) *Res, do func(replication.Backend) (*V, error)) (
+	*Res, error) {
 	b, err := s.attached()
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	res, err := do(b)
-	if err != nil {
-		return nil, toStatus(err)
-	}
-	return res, nil
+	v, err := do(b)
+	return reply(what, to, v, err)
 }
+
+// as is for calls whose result is the message already.
+func as[Res any](res *Res) *Res { return res }
 
 func answerTransition(s *backendServer, do func(replication.Backend) (*replication.Transition, error)) (
 	*replicationv1.TransitionResponse, error) {
-	return answer(s, func(b replication.Backend) (*replicationv1.TransitionResponse, error) {
-		t, err := do(b)
-		if err != nil {
-			return nil, err
-		}
-		if err := checkTransition(t); err != nil {
-			return nil, err
-		}
-		return toTransition(t), nil
-	})
+	return answer(s, "change of role", toTransition, do)
 }
 
 func (s *backendServer) Start(ctx context.Context, req *replicationv1.StartRequest) (*replicationv1.StartResponse,
 	error) {
-	return answer(s, func(b replication.Backend) (*replicationv1.StartResponse, error) {
+	return answer(s, "answer", as, func(b replication.Backend) (*replicationv1.StartResponse, error) {
 		return &replicationv1.StartResponse{},
 			b.Start(ctx, replication.StartRequest{Role: replication.Role(req.GetRole()), ClusterID: req.GetClusterId(),
 				Contested: req.GetContested()})
@@ -116,22 +107,15 @@ func (s *backendServer) Start(ctx context.Context, req *replicationv1.StartReque
 }
 
 func (s *backendServer) Stop(ctx context.Context, _ *replicationv1.StopRequest) (*replicationv1.StopResponse, error) {
-	return answer(s, func(b replication.Backend) (*replicationv1.StopResponse, error) {
+	return answer(s, "answer", as, func(b replication.Backend) (*replicationv1.StopResponse, error) {
 		return &replicationv1.StopResponse{}, b.Stop(ctx)
 	})
 }
 
 func (s *backendServer) Status(ctx context.Context, _ *replicationv1.StatusRequest) (*replicationv1.StatusResponse,
 	error) {
-	return answer(s, func(b replication.Backend) (*replicationv1.StatusResponse, error) {
-		st, err := b.Status(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if st == nil {
-			return nil, missing("status")
-		}
-		return toStatusResponse(st), nil
+	return answer(s, "status", toStatusResponse, func(b replication.Backend) (*replication.Status, error) {
+		return b.Status(ctx)
 	})
 }
 
@@ -176,38 +160,29 @@ func (s *backendServer) EnablePrimary(ctx context.Context, req *replicationv1.En
 
 func (s *backendServer) DemotePrimary(ctx context.Context, _ *replicationv1.DemotePrimaryRequest) (
 	*replicationv1.TransitionResponse, error) {
-	return answerTransition(s, func(b replication.Backend) (*replication.Transition,
-		error) {
+	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
 		return b.DemotePrimary(ctx)
 	})
 }
 
 func (s *backendServer) DisablePrimary(ctx context.Context, _ *replicationv1.DisablePrimaryRequest) (
 	*replicationv1.TransitionResponse, error) {
-	return answerTransition(s, func(b replication.Backend) (*replication.Transition,
-		error) {
+	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
 		return b.DisablePrimary(ctx)
 	})
 }
 
 func (s *backendServer) SecondaryToken(ctx context.Context, req *replicationv1.SecondaryTokenRequest) (
 	*replicationv1.SecondaryTokenResponse, error) {
-	return answer(s, func(b replication.Backend) (*replicationv1.SecondaryTokenResponse, error) {
-		res, err := b.SecondaryToken(ctx, replication.SecondaryTokenRequest{ID: req.GetId()})
-		if err != nil {
-			return nil, err
-		}
-		if res == nil {
-			return nil, missing("activation bundle")
-		}
-		return &replicationv1.SecondaryTokenResponse{Bundle: res.Bundle, ClusterId: res.ClusterID,
-			Certificate: res.Certificate}, nil
-	})
+	return answer(s, "activation bundle", toSecondaryToken,
+		func(b replication.Backend) (*replication.SecondaryTokenResponse, error) {
+			return b.SecondaryToken(ctx, replication.SecondaryTokenRequest{ID: req.GetId()})
+		})
 }
 
 func (s *backendServer) RevokeSecondary(ctx context.Context, req *replicationv1.RevokeSecondaryRequest) (
 	*replicationv1.RevokeSecondaryResponse, error) {
-	return answer(s, func(b replication.Backend) (*replicationv1.RevokeSecondaryResponse, error) {
+	return answer(s, "answer", as, func(b replication.Backend) (*replicationv1.RevokeSecondaryResponse, error) {
 		return &replicationv1.RevokeSecondaryResponse{},
 			b.RevokeSecondary(ctx, replication.RevokeSecondaryRequest{ID: req.GetId()})
 	})
@@ -231,8 +206,7 @@ func (s *backendServer) PromoteSecondary(ctx context.Context, req *replicationv1
 
 func (s *backendServer) DisableSecondary(ctx context.Context, _ *replicationv1.DisableSecondaryRequest) (
 	*replicationv1.TransitionResponse, error) {
-	return answerTransition(s, func(b replication.Backend) (*replication.Transition,
-		error) {
+	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
 		return b.DisableSecondary(ctx)
 	})
 }
@@ -247,7 +221,7 @@ func (s *backendServer) UpdatePrimary(ctx context.Context, req *replicationv1.Up
 
 func (s *backendServer) Recover(ctx context.Context, _ *replicationv1.RecoverRequest) (*replicationv1.RecoverResponse,
 	error) {
-	return answer(s, func(b replication.Backend) (*replicationv1.RecoverResponse, error) {
+	return answer(s, "answer", as, func(b replication.Backend) (*replicationv1.RecoverResponse, error) {
 		return &replicationv1.RecoverResponse{}, b.Recover(ctx)
 	})
 }

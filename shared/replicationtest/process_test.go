@@ -50,12 +50,15 @@ func TestCrashEndsTheHostsCalls(t *testing.T) {
 	require.Equal(t, replication.Unavailable, replication.KindOf(<-read))
 }
 
-func TestDetachEndsTheProcess(t *testing.T) {
+func TestEndOfTheConnectionEndsTheProcess(t *testing.T) {
 	t.Parallel()
 	client, b := start(t, &replicationtest.Host{}, false)
-	b.Detach()
+	protocol, err := client.Client()
+	require.NoError(t, err)
+	require.NoError(t, protocol.Close())
 	require.Eventually(t, client.Exited, exitWait, exitTick)
-	_, err := b.Status(t.Context())
+	<-b.Lost()
+	_, err = b.Status(t.Context())
 	require.Equal(t, replication.Unavailable, replication.KindOf(err), "%v", err)
 }
 

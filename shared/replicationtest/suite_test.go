@@ -20,7 +20,7 @@ import (
 // TestMain makes the test binary a plugin when a host has started it.
 func TestMain(m *testing.M) {
 	if cookie := grpcplugin.Handshake(); os.Getenv(cookie.MagicCookieKey) == cookie.MagicCookieValue {
-		grpcplugin.Serve(replicationtest.NewProbe, grpcplugin.WithVersion("1.2.3"))
+		grpcplugin.Serve(replicationtest.NewProbe)
 		return
 	}
 	if os.Getenv(envHost) != "" {
@@ -60,7 +60,6 @@ func TestGRPC(t *testing.T) {
 				require.NoError(t, err)
 				backend := raw.(*grpcplugin.Client)
 				t.Cleanup(func() {
-					backend.Detach()
 					client.Close()
 					<-server.DoneCh // stopped by the client; stopping twice is a race in go-plugin
 				})
@@ -77,7 +76,7 @@ func TestProcess(t *testing.T) {
 			t.Parallel()
 			replicationtest.Suite(t, func(t *testing.T, host replication.Host) replication.Backend {
 				_, backend := start(t, host, multiplex)
-				require.Equal(t, "1.2.3", backend.PluginVersion())
+				require.NotEmpty(t, backend.Capabilities())
 				return backend
 			})
 		})

@@ -65,9 +65,6 @@ func (s *Supervisor) setProcess(p *process) {
 		s.health.PID, s.health.Since = p.pid, time.Now()
 		s.health.SHA256 = p.entry.SHA256
 		s.health.Version = p.entry.Version
-		if v := p.backend.PluginVersion(); v != "" {
-			s.health.Version = v
-		}
 	}
 }
 

@@ -31,7 +31,7 @@ const envRole = "CATALOG_TEST_ROLE"
 func TestMain(m *testing.M) {
 	switch os.Getenv(envRole) {
 	case "probe":
-		grpcplugin.Serve(replicationtest.NewProbe, grpcplugin.WithVersion("9.8.7"))
+		grpcplugin.Serve(replicationtest.NewProbe)
 	case "hanging":
 		grpcplugin.Serve(func(host replication.Host, logger hclog.Logger) replication.Backend {
 			return hanging{replicationtest.NewProbe(host, logger)}

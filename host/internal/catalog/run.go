@@ -94,8 +94,8 @@ func (s *Supervisor) runOnce(ctx context.Context, started chan<- error) (reload 
 	}
 	s.setLive(p.backend)
 	tell(nil)
-	s.cfg.Logger.Info("replication plugin runs", "plugin", e.Name, "pid", p.pid, "version", p.backend.PluginVersion(),
-		"builtin", e.Builtin)
+	s.cfg.Logger.Info("replication plugin runs", "plugin", e.Name, "pid", p.pid, "version", e.Version,
+		"capabilities", p.backend.Capabilities(), "builtin", e.Builtin)
 
 	reload, err = s.watch(ctx, p)
 	s.setProcess(nil) // no call goes to a process that is being ended

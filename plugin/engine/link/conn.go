@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/vault-replication/vault-replication/shared/payload"
 	"github.com/vault-replication/vault-replication/shared/replication"
 	"github.com/vault-replication/vault-replication/shared/tunnel"
 )
@@ -39,7 +40,8 @@ func NewClientConn(conn net.Conn) (*grpc.ClientConn, error) {
 		grpc.WithInitialConnWindowSize(ConnWindow),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: KeepaliveTime, Timeout: KeepaliveTimeout,
 			PermitWithoutStream: true}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MessageMax), grpc.MaxCallSendMsgSize(RequestMax)),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(payload.Codec{}), grpc.MaxCallRecvMsgSize(MessageMax),
+			grpc.MaxCallSendMsgSize(RequestMax)),
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithIdleTimeout(0),
@@ -56,6 +58,7 @@ func NewClientConn(conn net.Conn) (*grpc.ClientConn, error) {
 func ServerOptions(creds credentials.TransportCredentials) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.Creds(creds),
+		grpc.ForceServerCodecV2(payload.Codec{}),
 		grpc.InitialWindowSize(1 << 20),
 		grpc.InitialConnWindowSize(1 << 20),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: KeepaliveTime, Timeout: KeepaliveTimeout}),

@@ -92,8 +92,8 @@ func FromStatus(err error) error {
 	}
 	switch st.Code() {
 	case codes.Unimplemented:
-		return replication.Errorf(replication.InvalidInput, "the primary does not know this call (%s): upgrade secondaries "+
-			"before primaries, but not by more than one version", st.Message())
+		return replication.Errorf(replication.InvalidInput, "the primary does not know this call (%s): upgrade the "+
+			"primary", st.Message())
 	case codes.Internal:
 		return replication.Errorf(replication.Internal, "%s", st.Message())
 	default:

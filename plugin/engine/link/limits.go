@@ -8,10 +8,6 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// ProtocolVersion is the version of link.v1 that this build speaks. In version 1 nothing
-// had a proof.
-const ProtocolVersion = 2
-
 // Bounds of what is accepted from the other cluster, in bytes unless said
 // otherwise.
 const (

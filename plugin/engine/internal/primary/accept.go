@@ -68,7 +68,9 @@ type peerConn struct {
 
 	// known says that the connection has or had a session. read counts what came before.
 	known atomic.Bool
-	read  atomic.Int64
+	// bidsFarewell says that the secondary can hear of a demotion.
+	bidsFarewell atomic.Bool
+	read         atomic.Int64
 }
 
 // Read closes a connection that sends much before it has a session.

@@ -4,6 +4,7 @@ package primary
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
@@ -22,7 +23,11 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkCaller(pc, req.GetVersion(), req.GetSetId(), req.GetSecondaryId()); err != nil {
+	version, err := link.Agree(req.GetVersion(), req.GetOldestVersion())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkCaller(pc, req.GetSetId(), req.GetSecondaryId()); err != nil {
 		return nil, err
 	}
 	if req.GetFailover() && s.cfg.Contested {
@@ -59,6 +64,7 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	if err != nil {
 		return nil, err
 	}
+	pc.bidsFarewell.Store(slices.Contains(req.GetCapabilities(), link.Farewell))
 	older, err := s.sessions.attach(ps, pc, now.Position.Epoch, link.FromNode(req.GetNode()))
 	if err != nil {
 		return nil, err
@@ -75,15 +81,16 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	s.logger.Info("a secondary connected", "id", pc.id, "decision", decision.String(), "from", from.Position.String())
 	pc.expect(s.cfg.LossAfter)
 	return &linkv1.HelloResponse{
-		Version:  link.ProtocolVersion,
-		SetId:    s.authority.SetID(),
-		Position: commonv1.OfPosition(now.Position),
-		Decision: decision,
-		From:     commonv1.OfPosition(from.Position),
-		Proof:    from.Proof,
-		Keys:     now.Keys,
-		Node:     s.node(node, pc.id),
-		Clock:    time.Now().UnixNano(),
+		Version:      version,
+		Capabilities: link.Capabilities(),
+		SetId:        s.authority.SetID(),
+		Position:     commonv1.OfPosition(now.Position),
+		Decision:     decision,
+		From:         commonv1.OfPosition(from.Position),
+		Proof:        from.Proof,
+		Keys:         now.Keys,
+		Node:         s.node(node, pc.id),
+		Clock:        time.Now().UnixNano(),
 	}, nil
 }
 
@@ -99,7 +106,10 @@ func (s *Server) Bootstrap(ctx context.Context, req *linkv1.BootstrapRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkCaller(pc, req.GetVersion(), req.GetSetId(), req.GetSecondaryId()); err != nil {
+	if _, err := link.Agree(req.GetVersion(), req.GetOldestVersion()); err != nil {
+		return nil, err
+	}
+	if err := s.checkCaller(pc, req.GetSetId(), req.GetSecondaryId()); err != nil {
 		return nil, err
 	}
 	if n := len(req.GetChallenge()); n > link.ChallengeMax {
@@ -140,11 +150,8 @@ func (s *Server) node(n *replication.Node, id string) *linkv1.Node {
 }
 
 // checkCaller compares what the caller says with what its certificate proved.
-func (s *Server) checkCaller(pc *peerConn, version uint32, setID, id string) error {
+func (s *Server) checkCaller(pc *peerConn, setID, id string) error {
 	switch {
-	case version != link.ProtocolVersion:
-		return replication.Errorf(replication.InvalidInput, "the secondary speaks version %d of the link protocol, the "+
-			"primary version %d: run the same release on both clusters", version, link.ProtocolVersion)
 	case setID != s.authority.SetID():
 		return replication.Errorf(replication.InvalidInput, "the secondary belongs to another replication set than this "+
 			"primary (%s): join it with an activation token of this primary", s.authority.SetID())

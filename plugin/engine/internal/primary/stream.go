@@ -72,7 +72,7 @@ func (s *Server) Stream(st frameStream) error {
 	s.background.Go(func() { s.relayAcks(ctx, cancel, pc.id, acks) })
 	req := replication.ReadJournalRequest{SlotID: pc.id, After: after, Proof: first.GetStart().GetProof()}
 	err = s.sendFrames(ctx, st, req, ps, credit)
-	if errors.Is(context.Cause(ctx), errDemoted) {
+	if errors.Is(context.Cause(ctx), errDemoted) && pc.bidsFarewell.Load() {
 		return bidFarewell(st, pc)
 	}
 	if ctx.Err() != nil && st.Context().Err() == nil {

@@ -65,8 +65,8 @@ func (c *Client) hello(ctx context.Context, over *session, failover bool) (*sess
 	defer cancel()
 	sent := time.Now()
 	resp, err := over.link.Hello(ctx, &linkv1.HelloRequest{
-		Version: link.ProtocolVersion, SetId: c.bundle.SetID, SecondaryId: c.bundle.SecondaryID,
-		Cursor: link.ToCursor(cursor), CopyWanted: c.copyWanted,
+		Version: link.ProtocolVersion, OldestVersion: link.OldestVersion, Capabilities: link.Capabilities(),
+		SetId: c.bundle.SetID, SecondaryId: c.bundle.SecondaryID, Cursor: link.ToCursor(cursor), CopyWanted: c.copyWanted,
 		Node: link.ToNode(node), Clock: sent.UnixNano(), Failover: failover,
 	})
 	if err != nil {
@@ -86,6 +86,7 @@ func (c *Client) hello(ctx context.Context, over *session, failover bool) (*sess
 	if err != nil {
 		return nil, &refusal{err}
 	}
+	c.logger.Debug("the primary has answered", "version", resp.GetVersion(), "capabilities", resp.GetCapabilities())
 	peer := link.FromNode(resp.GetNode())
 	if failover {
 		if err := c.addresses.Move(ctx, s.address, peer); err != nil {
@@ -103,6 +104,9 @@ func (c *Client) hello(ctx context.Context, over *session, failover bool) (*sess
 
 // checkHello checks the primary's answer against what this cluster has.
 func (c *Client) checkHello(resp *linkv1.HelloResponse, s *session) (replication.Position, error) {
+	if err := link.CheckVersion(resp.GetVersion()); err != nil {
+		return replication.Position{}, err
+	}
 	position, err := link.FromPosition(resp.GetPosition())
 	if err != nil {
 		return position, err

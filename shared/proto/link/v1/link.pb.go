@@ -249,9 +249,10 @@ func (x *Cursor) GetProof() []byte {
 }
 
 type HelloRequest struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	SetId   string                 `protobuf:"bytes,2,opt,name=set_id,json=setId,proto3" json:"set_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// version is the highest one that the secondary speaks.
+	Version uint32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	SetId   string `protobuf:"bytes,2,opt,name=set_id,json=setId,proto3" json:"set_id,omitempty"`
 	// secondary_id must be the name in the client certificate.
 	SecondaryId string  `protobuf:"bytes,3,opt,name=secondary_id,json=secondaryId,proto3" json:"secondary_id,omitempty"`
 	Cursor      *Cursor `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
@@ -262,7 +263,11 @@ type HelloRequest struct {
 	Clock int64 `protobuf:"varint,7,opt,name=clock,proto3" json:"clock,omitempty"`
 	// failover says that nobody told the secondary to come: its primary does not
 	// answer, and this is one of the addresses in Node.failover.
-	Failover      bool `protobuf:"varint,8,opt,name=failover,proto3" json:"failover,omitempty"`
+	Failover bool `protobuf:"varint,8,opt,name=failover,proto3" json:"failover,omitempty"`
+	// capabilities are what the secondary can do beyond the version, by name.
+	Capabilities []string `protobuf:"bytes,9,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
+	// oldest_version is the lowest version that the secondary speaks. 0 means version alone.
+	OldestVersion uint32 `protobuf:"varint,10,opt,name=oldest_version,json=oldestVersion,proto3" json:"oldest_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -353,10 +358,25 @@ func (x *HelloRequest) GetFailover() bool {
 	return false
 }
 
+func (x *HelloRequest) GetCapabilities() []string {
+	if x != nil {
+		return x.Capabilities
+	}
+	return nil
+}
+
+func (x *HelloRequest) GetOldestVersion() uint32 {
+	if x != nil {
+		return x.OldestVersion
+	}
+	return 0
+}
+
 type HelloResponse struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	SetId   string                 `protobuf:"bytes,2,opt,name=set_id,json=setId,proto3" json:"set_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// version is that of the session: the lower one of both ends.
+	Version uint32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	SetId   string `protobuf:"bytes,2,opt,name=set_id,json=setId,proto3" json:"set_id,omitempty"`
 	// position is the primary's now.
 	Position *v1.Position `protobuf:"bytes,3,opt,name=position,proto3" json:"position,omitempty"`
 	Decision Decision     `protobuf:"varint,4,opt,name=decision,proto3,enum=link.v1.Decision" json:"decision,omitempty"`
@@ -366,7 +386,9 @@ type HelloResponse struct {
 	Node  *Node  `protobuf:"bytes,7,opt,name=node,proto3" json:"node,omitempty"`
 	Clock int64  `protobuf:"varint,8,opt,name=clock,proto3" json:"clock,omitempty"`
 	// proof is that of from, if a copy is to begin.
-	Proof         []byte `protobuf:"bytes,9,opt,name=proof,proto3" json:"proof,omitempty"`
+	Proof []byte `protobuf:"bytes,9,opt,name=proof,proto3" json:"proof,omitempty"`
+	// capabilities are what the primary can do beyond the version, by name.
+	Capabilities  []string `protobuf:"bytes,10,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -464,13 +486,22 @@ func (x *HelloResponse) GetProof() []byte {
 	return nil
 }
 
+func (x *HelloResponse) GetCapabilities() []string {
+	if x != nil {
+		return x.Capabilities
+	}
+	return nil
+}
+
 type BootstrapRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Version     uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	SetId       string                 `protobuf:"bytes,2,opt,name=set_id,json=setId,proto3" json:"set_id,omitempty"`
 	SecondaryId string                 `protobuf:"bytes,3,opt,name=secondary_id,json=secondaryId,proto3" json:"secondary_id,omitempty"`
 	// challenge was made by the joining host.
-	Challenge     []byte `protobuf:"bytes,4,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	Challenge []byte `protobuf:"bytes,4,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	// oldest_version is that of HelloRequest.
+	OldestVersion uint32 `protobuf:"varint,5,opt,name=oldest_version,json=oldestVersion,proto3" json:"oldest_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -531,6 +562,13 @@ func (x *BootstrapRequest) GetChallenge() []byte {
 		return x.Challenge
 	}
 	return nil
+}
+
+func (x *BootstrapRequest) GetOldestVersion() uint32 {
+	if x != nil {
+		return x.OldestVersion
+	}
+	return 0
 }
 
 type BootstrapResponse struct {
@@ -1322,7 +1360,7 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\bposition\x18\x01 \x01(\v2\x13.common.v1.PositionR\bposition\x12\x18\n" +
 	"\acopying\x18\x02 \x01(\bR\acopying\x120\n" +
 	"\tcopy_from\x18\x03 \x01(\v2\x13.common.v1.PositionR\bcopyFrom\x12\x14\n" +
-	"\x05proof\x18\x04 \x01(\fR\x05proof\"\x81\x02\n" +
+	"\x05proof\x18\x04 \x01(\fR\x05proof\"\xcc\x02\n" +
 	"\fHelloRequest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x15\n" +
 	"\x06set_id\x18\x02 \x01(\tR\x05setId\x12!\n" +
@@ -1332,7 +1370,10 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"copyWanted\x12!\n" +
 	"\x04node\x18\x06 \x01(\v2\r.link.v1.NodeR\x04node\x12\x14\n" +
 	"\x05clock\x18\a \x01(\x03R\x05clock\x12\x1a\n" +
-	"\bfailover\x18\b \x01(\bR\bfailover\"\xac\x02\n" +
+	"\bfailover\x18\b \x01(\bR\bfailover\x12\"\n" +
+	"\fcapabilities\x18\t \x03(\tR\fcapabilities\x12%\n" +
+	"\x0eoldest_version\x18\n" +
+	" \x01(\rR\roldestVersion\"\xd0\x02\n" +
 	"\rHelloResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x15\n" +
 	"\x06set_id\x18\x02 \x01(\tR\x05setId\x12/\n" +
@@ -1342,12 +1383,15 @@ const file_link_v1_link_proto_rawDesc = "" +
 	"\x04keys\x18\x06 \x01(\x04R\x04keys\x12!\n" +
 	"\x04node\x18\a \x01(\v2\r.link.v1.NodeR\x04node\x12\x14\n" +
 	"\x05clock\x18\b \x01(\x03R\x05clock\x12\x14\n" +
-	"\x05proof\x18\t \x01(\fR\x05proof\"\x84\x01\n" +
+	"\x05proof\x18\t \x01(\fR\x05proof\x12\"\n" +
+	"\fcapabilities\x18\n" +
+	" \x03(\tR\fcapabilities\"\xab\x01\n" +
 	"\x10BootstrapRequest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x15\n" +
 	"\x06set_id\x18\x02 \x01(\tR\x05setId\x12!\n" +
 	"\fsecondary_id\x18\x03 \x01(\tR\vsecondaryId\x12\x1c\n" +
-	"\tchallenge\x18\x04 \x01(\fR\tchallenge\"N\n" +
+	"\tchallenge\x18\x04 \x01(\fR\tchallenge\x12%\n" +
+	"\x0eoldest_version\x18\x05 \x01(\rR\roldestVersion\"N\n" +
 	"\x11BootstrapResponse\x12\x16\n" +
 	"\x06sealed\x18\x01 \x01(\fR\x06sealed\x12!\n" +
 	"\x04node\x18\x02 \x01(\v2\r.link.v1.NodeR\x04node\"9\n" +

@@ -287,6 +287,8 @@ type AttachRequest struct {
 	HostServiceId uint32 `protobuf:"varint,1,opt,name=host_service_id,json=hostServiceId,proto3" json:"host_service_id,omitempty"`
 	// bulk_service_id is where it is served for large messages, few at a time.
 	BulkServiceId uint32 `protobuf:"varint,2,opt,name=bulk_service_id,json=bulkServiceId,proto3" json:"bulk_service_id,omitempty"`
+	// capabilities are what the host can do beyond the protocol version, by name.
+	Capabilities  []string `protobuf:"bytes,3,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -335,10 +337,17 @@ func (x *AttachRequest) GetBulkServiceId() uint32 {
 	return 0
 }
 
+func (x *AttachRequest) GetCapabilities() []string {
+	if x != nil {
+		return x.Capabilities
+	}
+	return nil
+}
+
 type AttachResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// plugin_version is the release of the plugin, for logs and status.
-	PluginVersion string `protobuf:"bytes,1,opt,name=plugin_version,json=pluginVersion,proto3" json:"plugin_version,omitempty"`
+	// capabilities are what the plugin can do beyond the protocol version, by name.
+	Capabilities  []string `protobuf:"bytes,2,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -373,11 +382,11 @@ func (*AttachResponse) Descriptor() ([]byte, []int) {
 	return file_replication_v1_replication_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *AttachResponse) GetPluginVersion() string {
+func (x *AttachResponse) GetCapabilities() []string {
 	if x != nil {
-		return x.PluginVersion
+		return x.Capabilities
 	}
-	return ""
+	return nil
 }
 
 type StartRequest struct {
@@ -4467,12 +4476,13 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x12SIGNAL_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"SIGNAL_FIN\x10\x01\x12\x10\n" +
-	"\fSIGNAL_CLOSE\x10\x02\"_\n" +
+	"\fSIGNAL_CLOSE\x10\x02\"\x83\x01\n" +
 	"\rAttachRequest\x12&\n" +
 	"\x0fhost_service_id\x18\x01 \x01(\rR\rhostServiceId\x12&\n" +
-	"\x0fbulk_service_id\x18\x02 \x01(\rR\rbulkServiceId\"7\n" +
-	"\x0eAttachResponse\x12%\n" +
-	"\x0eplugin_version\x18\x01 \x01(\tR\rpluginVersion\"_\n" +
+	"\x0fbulk_service_id\x18\x02 \x01(\rR\rbulkServiceId\x12\"\n" +
+	"\fcapabilities\x18\x03 \x03(\tR\fcapabilities\":\n" +
+	"\x0eAttachResponse\x12\"\n" +
+	"\fcapabilities\x18\x02 \x03(\tR\fcapabilitiesJ\x04\b\x01\x10\x02\"_\n" +
 	"\fStartRequest\x12\x12\n" +
 	"\x04role\x18\x01 \x01(\tR\x04role\x12\x1d\n" +
 	"\n" +
