@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -94,6 +95,27 @@ func (l *safeLog) count(text string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Count(l.b.String(), text)
+}
+
+// A crash after the rows of a lost slot were deleted does not make what its secondary has had
+// look like a history that is gone.
+func TestLostSlotIsNoLostHistory(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		inner := newTxn(t)
+		tap := newPrimary(t, inner, withCaps(storage.SlotCaps{Bytes: 100 * uint64(rowSize)}))
+		opened := openSlot(t, tap, "s")
+		fill(t, tap, 50)
+		had := watermark(t, tap)
+		fill(t, tap, 100)
+		requireLost(t, tap, "s", opened, "slot_max_retained")
+		pass(time.Minute)
+		require.Empty(t, keysOf(t, inner, journal.RowPrefix))
+		require.NoError(t, tap.Abandon(testContext(t)))
+
+		next := newPrimary(t, inner)
+		next.Given(dr, had)
+		require.False(t, next.HistoryLost())
+	})
 }
 
 func TestSlotOverItsCapInBytesIsLost(t *testing.T) {

@@ -79,7 +79,8 @@ func (j *activeJournal) reserveMore(ctx context.Context) error {
 func (j *activeJournal) deleteRows(ctx context.Context) error {
 	j.mu.Lock()
 	to := j.seq.Watermark()
-	if j.openSlots() == 0 {
+	nobody := j.openSlots() == 0
+	if nobody {
 		to = min(to, j.lastRow)
 	}
 	for _, slots := range j.slots {
@@ -99,6 +100,13 @@ func (j *activeJournal) deleteRows(ctx context.Context) error {
 	terms := append([]journal.TermStart(nil), j.terms...)
 	j.mu.Unlock()
 
+	if nobody {
+		// The rows are all that says up to where numbers were finished, and so given to a
+		// secondary whose slot was lost. The head says it from here on.
+		if err := j.writeHead(ctx, j.seq.Limit(), false); err != nil {
+			return err
+		}
+	}
 	for from < to {
 		if err := j.reserveMore(ctx); err != nil {
 			return err
