@@ -15,6 +15,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/proof"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/primary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -48,8 +49,8 @@ func newTap(t testing.TB, inner physical.Backend) *storage.Tap {
 	return tap
 }
 
-func journalOf(e replication.Epoch) storage.JournalConfig {
-	return storage.JournalConfig{Modes: map[replication.Mode]storage.ModeConfig{replication.DR: {Epoch: e,
+func journalOf(e replication.Epoch) primary.Config {
+	return primary.Config{Modes: map[replication.Mode]primary.ModeConfig{replication.DR: {Epoch: e,
 		IndexKey: indexKey}}}
 }
 

@@ -4,36 +4,22 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"strings"
 
+	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/sdk/physical"
 
-	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/refusal"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// Backend is what the core writes through. It has transactions if and only if
-// the inner backend does.
-func (t *Tap) Backend() physical.Backend {
-	if t.below.Txn == nil && t.below.PathKeys {
-		return backing.OneSpelling{Backend: &backend{t.writePath}}
-	}
-	if t.below.Txn == nil {
-		return &backend{t.writePath}
-	}
-	return &transactional{backend{t.writePath}}
-}
-
+// backend is what the core writes through, transactional that of storage with transactions.
 type backend struct{ t *writePath }
 
 type transactional struct{ backend }
-
-var (
-	_ physical.Backend             = (*backend)(nil)
-	_ physical.TransactionalLimits = (*transactional)(nil)
-)
 
 func (b *backend) Put(ctx context.Context, e *physical.Entry) error {
 	if strings.HasPrefix(e.Key, vaultname.Leader) {
@@ -45,7 +31,7 @@ func (b *backend) Put(ctx context.Context, e *physical.Entry) error {
 		return b.put(ctx, e)
 	}
 	writes := []*physical.TxnEntry{txn.Put(e)}
-	return b.aroundTables(ctx, writes, func() error { return b.put(ctx, e) })
+	return b.t.aroundTables(ctx, writes, func() error { return b.put(ctx, e) })
 }
 
 func (b *backend) put(ctx context.Context, e *physical.Entry) error {
@@ -98,7 +84,7 @@ func (b *transactional) Transaction(ctx context.Context, writes []*physical.TxnE
 			break
 		}
 	}
-	return b.aroundTables(ctx, writes, func() error {
+	return b.t.aroundTables(ctx, writes, func() error {
 		r := b.t.enter()
 		defer r.leave()
 		writes, err := b.guardedTxn(ctx, &r.guard, writes)
@@ -120,4 +106,39 @@ func (b *transactional) TransactionLimits() (int, int) { return b.t.below.Limits
 
 func (b *backend) leaderStarts(ctx context.Context) error {
 	return b.t.observer().LeadershipBegins(ctx)
+}
+
+// guarded says whether an operation of the core is refused or to be dropped, and
+// notes a refusal for who runs the request.
+func (b *backend) guarded(ctx context.Context, g *Guard, op physical.Operation, key string) (drop bool, err error) {
+	if g.Level == Open {
+		return false, nil
+	}
+	drop, err = g.check(b.t.below.Classes(), op, key)
+	if errors.Is(err, logical.ErrReadOnly) {
+		refusal.Note(ctx)
+		b.t.refusals.Bump(key)
+	}
+	return drop, err
+}
+
+// guardedTxn refuses a whole transaction or returns it without dropped operations.
+func (b *backend) guardedTxn(ctx context.Context, g *Guard, writes []*physical.TxnEntry) ([]*physical.TxnEntry, error) {
+	if g.Level == Open {
+		return writes, nil
+	}
+	kept := make([]*physical.TxnEntry, 0, len(writes))
+	for _, e := range writes {
+		if e.Operation != physical.GetOperation {
+			drop, err := b.guarded(ctx, g, e.Operation, e.Entry.Key)
+			if err != nil {
+				return nil, err
+			}
+			if drop {
+				continue
+			}
+		}
+		kept = append(kept, e)
+	}
+	return kept, nil
 }

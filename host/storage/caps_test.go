@@ -17,6 +17,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/retention"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -27,7 +28,7 @@ func inBubble(t *testing.T, test func(t *testing.T)) {
 	synctest.Test(t, test)
 }
 
-func withCaps(c storage.SlotCaps) func(*storage.Options) {
+func withCaps(c retention.Caps) func(*storage.Options) {
 	return func(o *storage.Options) { o.Caps = c }
 }
 
@@ -44,7 +45,7 @@ func openSlot(t *testing.T, tap *storage.Tap, id string) replication.Position {
 	return at
 }
 
-func slotOf(t *testing.T, tap *storage.Tap, id string) storage.SlotStatus {
+func slotOf(t *testing.T, tap *storage.Tap, id string) retention.Status {
 	t.Helper()
 	synctest.Wait()
 	for _, s := range tap.Slots(dr) {
@@ -53,14 +54,14 @@ func slotOf(t *testing.T, tap *storage.Tap, id string) storage.SlotStatus {
 		}
 	}
 	require.FailNow(t, "there is no slot "+id)
-	return storage.SlotStatus{}
+	return retention.Status{}
 }
 
 // requireLost asserts that a slot is of no use to its secondary any more.
 func requireLost(t *testing.T, tap *storage.Tap, id string, at replication.Position, why string) {
 	t.Helper()
 	s := slotOf(t, tap, id)
-	require.Equal(t, storage.SlotLost, s.State)
+	require.Equal(t, retention.Lost, s.State)
 	require.Contains(t, s.Reason, why)
 	require.Zero(t, s.RetainedBytes)
 	err := tap.AckSlot(testContext(t), dr, id, at)
@@ -102,7 +103,7 @@ func (l *safeLog) count(text string) int {
 func TestLostSlotIsNoLostHistory(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		inner := newTxn(t)
-		tap := newPrimary(t, inner, withCaps(storage.SlotCaps{Bytes: 100 * uint64(rowSize)}))
+		tap := newPrimary(t, inner, withCaps(retention.Caps{Bytes: 100 * uint64(rowSize)}))
 		opened := openSlot(t, tap, "s")
 		fill(t, tap, 50)
 		had := watermark(t, tap)
@@ -122,7 +123,7 @@ func TestSlotOverItsCapInBytesIsLost(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var log safeLog
 		inner := newTxn(t)
-		tap := newPrimary(t, inner, withCaps(storage.SlotCaps{Bytes: 1000 * uint64(rowSize)}),
+		tap := newPrimary(t, inner, withCaps(retention.Caps{Bytes: 1000 * uint64(rowSize)}),
 			func(o *storage.Options) { o.Logger = hclog.New(&hclog.LoggerOptions{Output: &log}) })
 		away := openSlot(t, tap, "away")
 		openSlot(t, tap, "good")
@@ -131,13 +132,13 @@ func TestSlotOverItsCapInBytesIsLost(t *testing.T) {
 		defer r.Close()
 		fill(t, tap, 500)
 		s := slotOf(t, tap, "away")
-		require.Equal(t, storage.SlotActive, s.State)
+		require.Equal(t, retention.Active, s.State)
 		require.EqualValues(t, 500*rowSize, s.RetainedBytes)
 		require.NoError(t, tap.AckSlot(testContext(t), dr, "good", watermark(t, tap)))
 		require.Less(t, slotOf(t, tap, "good").RetainedBytes, uint64(10*rowSize))
 
 		fill(t, tap, 350)
-		require.Equal(t, storage.SlotWarning, slotOf(t, tap, "away").State)
+		require.Equal(t, retention.Warning, slotOf(t, tap, "away").State)
 		fill(t, tap, 100)
 		require.Equal(t, 1, log.count("near the cap"), "warned of once")
 		require.NoError(t, tap.AckSlot(testContext(t), dr, "good", watermark(t, tap)))
@@ -151,7 +152,7 @@ func TestSlotOverItsCapInBytesIsLost(t *testing.T) {
 		require.Equal(t, replication.PositionLost, replication.KindOf(err), "a reader from memory ends too")
 
 		// The other one is as it was, and what it has acknowledged is deleted.
-		require.Equal(t, storage.SlotActive, slotOf(t, tap, "good").State)
+		require.Equal(t, retention.Active, slotOf(t, tap, "good").State)
 		require.NoError(t, tap.AckSlot(testContext(t), dr, "good", watermark(t, tap)))
 		put(t, tap, "core/mounts", "after")
 		pass(5 * time.Minute)
@@ -167,7 +168,7 @@ func TestNothingIsStoredForLostSlots(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		ctx := testContext(t)
 		inner := newTxn(t)
-		tap := newPrimary(t, inner, withCaps(storage.SlotCaps{Bytes: 100 * uint64(rowSize)}))
+		tap := newPrimary(t, inner, withCaps(retention.Caps{Bytes: 100 * uint64(rowSize)}))
 		at := openSlot(t, tap, "s")
 		fill(t, tap, 150)
 		requireLost(t, tap, "s", at, "slot_max_retained")
@@ -181,7 +182,7 @@ func TestNothingIsStoredForLostSlots(t *testing.T) {
 		fill(t, tap, 20)
 		require.Equal(t, 20, rowsStored(t, inner))
 		s := slotOf(t, tap, "s")
-		require.Equal(t, storage.SlotActive, s.State)
+		require.Equal(t, retention.Active, s.State)
 		require.EqualValues(t, 20*rowSize, s.RetainedBytes)
 		require.NoError(t, tap.AckSlot(ctx, dr, "s", watermark(t, tap)))
 	})
@@ -190,7 +191,7 @@ func TestNothingIsStoredForLostSlots(t *testing.T) {
 func TestSlotOverItsCapInAgeIsLost(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		inner := newTxn(t)
-		tap := newPrimary(t, inner, withCaps(storage.SlotCaps{Age: 72 * time.Hour}))
+		tap := newPrimary(t, inner, withCaps(retention.Caps{Age: 72 * time.Hour}))
 		away, there := openSlot(t, tap, "away"), openSlot(t, tap, "there")
 		// A pause in which nothing is written makes nothing old.
 		pass(80 * time.Hour)
@@ -203,7 +204,7 @@ func TestSlotOverItsCapInAgeIsLost(t *testing.T) {
 				require.NoError(t, tap.AckSlot(testContext(t), dr, "there", there))
 			}
 		}
-		states := map[int]storage.SlotState{40: storage.SlotActive, 65: storage.SlotWarning, 71: storage.SlotWarning}
+		states := map[int]retention.State{40: retention.Active, 65: retention.Warning, 71: retention.Warning}
 		for h := range 72 {
 			if want := states[h]; want != "" {
 				s := slotOf(t, tap, "away")
@@ -216,7 +217,7 @@ func TestSlotOverItsCapInAgeIsLost(t *testing.T) {
 			hour()
 		}
 		requireLost(t, tap, "away", away, "slot_max_age")
-		require.Equal(t, storage.SlotWarning, slotOf(t, tap, "there").State, "one that is there is not cut")
+		require.Equal(t, retention.Warning, slotOf(t, tap, "there").State, "one that is there is not cut")
 		require.Equal(t, 300, rowsStored(t, inner), "they are retained for the other")
 		pass(time.Hour)
 		requireLost(t, tap, "there", there, "slot_max_age")
@@ -230,7 +231,7 @@ func TestRetainedSurvivesARestart(t *testing.T) {
 		t.Run(fmt.Sprintf("orderly %t", orderly), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				inner := newTxn(t)
-				caps := withCaps(storage.SlotCaps{Bytes: 1000 * uint64(rowSize), Age: 72 * time.Hour})
+				caps := withCaps(retention.Caps{Bytes: 1000 * uint64(rowSize), Age: 72 * time.Hour})
 				tap := newPrimary(t, inner, caps)
 				at := openSlot(t, tap, "s")
 				fill(t, tap, 300)
@@ -245,12 +246,12 @@ func TestRetainedSurvivesARestart(t *testing.T) {
 
 				tap = newPrimary(t, inner, caps)
 				s := slotOf(t, tap, "s")
-				require.Equal(t, storage.SlotActive, s.State)
+				require.Equal(t, retention.Active, s.State)
 				require.Equal(t, before.RetainedBytes, s.RetainedBytes)
 				require.InDelta(t, before.RetainedAge.Hours()+10, s.RetainedAge.Hours(), 0.1)
 				// The first of these bytes are those of before: they count together.
 				fill(t, tap, 600)
-				require.Equal(t, storage.SlotWarning, slotOf(t, tap, "s").State)
+				require.Equal(t, retention.Warning, slotOf(t, tap, "s").State)
 				fill(t, tap, 110)
 				requireLost(t, tap, "s", at, "slot_max_retained")
 
@@ -270,7 +271,7 @@ func TestSlotIsNotLostForThePrimarysAbsence(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		ctx := testContext(t)
 		inner := newTxn(t)
-		caps := withCaps(storage.SlotCaps{Age: 72 * time.Hour})
+		caps := withCaps(retention.Caps{Age: 72 * time.Hour})
 		tap := newPrimary(t, inner, caps)
 		gone := openSlot(t, tap, "gone")
 		openSlot(t, tap, "back")
@@ -279,11 +280,11 @@ func TestSlotIsNotLostForThePrimarysAbsence(t *testing.T) {
 		pass(100 * time.Hour)
 		tap = newPrimary(t, inner, caps)
 		pass(5 * time.Minute)
-		require.Equal(t, storage.SlotWarning, slotOf(t, tap, "back").State)
+		require.Equal(t, retention.Warning, slotOf(t, tap, "back").State)
 		require.NoError(t, tap.AckSlot(ctx, dr, "back", watermark(t, tap)))
 		pass(10 * time.Minute)
 		requireLost(t, tap, "gone", gone, "slot_max_age")
-		require.Equal(t, storage.SlotActive, slotOf(t, tap, "back").State)
+		require.Equal(t, retention.Active, slotOf(t, tap, "back").State)
 	})
 }
 
@@ -293,7 +294,7 @@ func TestCopiesThatAreCutOffComeToAnEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		ctx := testContext(t)
 		inner := newTxn(t)
-		caps := withCaps(storage.SlotCaps{Bytes: 100 * uint64(rowSize)})
+		caps := withCaps(retention.Caps{Bytes: 100 * uint64(rowSize)})
 		tap := newPrimary(t, inner, caps)
 		copies := 0
 		for done := false; !done; copies++ {
@@ -323,7 +324,7 @@ func TestCopiesThatAreCutOffComeToAnEnd(t *testing.T) {
 func TestSlotHoldsUntilItsLossIsDurable(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		inner := newFaulty(t)
-		tap := newPrimary(t, inner, withCaps(storage.SlotCaps{Bytes: 300 * uint64(rowSize)}))
+		tap := newPrimary(t, inner, withCaps(retention.Caps{Bytes: 300 * uint64(rowSize)}))
 		at := openSlot(t, tap, "s")
 		tries := 0
 		inner.set(func(keys []string) (bool, error) {
@@ -336,7 +337,7 @@ func TestSlotHoldsUntilItsLossIsDurable(t *testing.T) {
 		fill(t, tap, 400)
 		pass(10 * time.Second)
 		require.Greater(t, tries, 2)
-		require.Equal(t, storage.SlotWarning, slotOf(t, tap, "s").State)
+		require.Equal(t, retention.Warning, slotOf(t, tap, "s").State)
 		require.Equal(t, 400, rowsStored(t, inner))
 		require.NoError(t, tap.AckSlot(testContext(t), dr, "s", at))
 		inner.set(nil, nil)
@@ -352,7 +353,7 @@ func TestSlotOpenedAnewIsNotLostWithTheOld(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
 	inner := newFaulty(t)
-	caps := withCaps(storage.SlotCaps{Bytes: 300 * uint64(rowSize)})
+	caps := withCaps(retention.Caps{Bytes: 300 * uint64(rowSize)})
 	tap := newPrimary(t, inner, caps)
 	_, err := tap.OpenSlot(ctx, dr, "s")
 	require.NoError(t, err)
@@ -381,7 +382,7 @@ func TestSlotOpenedAnewIsNotLostWithTheOld(t *testing.T) {
 	require.NoError(t, tap.Abandon(ctx))
 	inner.set(nil, nil)
 	tap = newPrimary(t, inner, caps)
-	require.Equal(t, storage.SlotActive, tap.Slots(dr)[0].State)
+	require.Equal(t, retention.Active, tap.Slots(dr)[0].State)
 	require.NoError(t, tap.AckSlot(ctx, dr, "s", at))
 }
 
@@ -396,7 +397,7 @@ func TestSlotWithoutCapsIsNeverLost(t *testing.T) {
 			pass(2 * time.Hour)
 		}
 		s := slotOf(t, tap, "s")
-		require.Equal(t, storage.SlotActive, s.State)
+		require.Equal(t, retention.Active, s.State)
 		require.EqualValues(t, 150*rowSize, s.RetainedBytes)
 		require.InDelta(t, 300, s.RetainedAge.Hours(), 10)
 		require.NoError(t, tap.AckSlot(testContext(t), dr, "s", at))

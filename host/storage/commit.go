@@ -11,21 +11,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
-	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
-
-// effects are those of one write, one for each key.
-type effects []effect
-
-// effect is what a write does to one watched key.
-type effect struct {
-	key           string
-	class         keyclass.Class
-	before, after []byte // nil: does not exist
-	knowsBefore   bool
-}
 
 // Commit writes a batch, past the guard, in one transaction where the storage
 // has transactions and it fits their limits by itself; otherwise key by key in
@@ -129,7 +117,7 @@ func (wp *writePath) commitLocked(ctx context.Context, r *writeMode, w *numbered
 // commitNumbered stores a write with its row. It keeps the locks, and with them the
 // call of written, while it is not known what became of a write that failed.
 func (wp *writePath) commitNumbered(ctx context.Context, r *writeMode, w *numbered) (keeps bool, err error) {
-	n, retain, err := r.journal.allocate(ctx)
+	n, retain, err := r.journal.Allocate(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -143,9 +131,9 @@ func (wp *writePath) commitNumbered(ctx context.Context, r *writeMode, w *number
 		return true, err
 	}
 	r.account(w.effects, n)
-	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: ops}
+	row := &journal.Row{Sequence: n, Term: r.journal.Term(), Ops: ops}
 	row.Weigh()
-	r.journal.seq.Finish(n, row)
+	r.journal.Finish(row)
 	return false, nil
 }
 
@@ -185,91 +173,33 @@ func (wp *writePath) journalKeys(ctx context.Context, r *writeMode, wanted []str
 // rowAlone journals a row whose writes were made before. The caller has locked its
 // keys.
 func (wp *writePath) rowAlone(ctx context.Context, r *writeMode, ops []journal.Op) error {
-	n, retain, err := r.journal.allocate(ctx)
+	n, retain, err := r.journal.Allocate(ctx)
 	if err != nil {
 		return err
 	}
 	if retain {
-		row := &physical.Entry{Key: journal.RowKey(r.journal.term, n), Value: journal.EncodeRow(ops)}
-		r.journal.stored(len(row.Key) + len(row.Value))
+		row := &physical.Entry{Key: journal.RowKey(r.journal.Term(), n), Value: journal.EncodeRow(ops)}
+		r.journal.Stored(len(row.Key) + len(row.Value))
 		err = wp.below.Inner.Put(ctx, row)
 	}
-	row := &journal.Row{Sequence: n, Term: r.journal.term, Ops: ops}
+	row := &journal.Row{Sequence: n, Term: r.journal.Term(), Ops: ops}
 	if err != nil {
 		wp.finish(ctx, r, row, retain)
 		return failure.Storage("write a journal row", err)
 	}
 	row.Weigh()
-	r.journal.seq.Finish(n, row)
+	r.journal.Finish(row)
 	return nil
-}
-
-// effectsOf are the effects on keys that the write mode watches, one for a key.
-func (wp *writePath) effectsOf(r *writeMode, writes []*physical.TxnEntry) (all effects) {
-	if len(writes) == 1 {
-		all = make(effects, 0, 1)
-	}
-	var index map[string]int
-	for _, e := range writes {
-		if e.Operation == physical.GetOperation {
-			continue
-		}
-		class := wp.below.Classes().Class(e.Entry.Key)
-		if class == keyclass.Unknown && r.watching {
-			if keyclass.InView(e.Entry.Key) {
-				wp.held.note(e.Entry.Key, e.Operation == physical.DeleteOperation)
-			} else if wp.unknown.Add(1) == 1 {
-				wp.below.Logger.Warn("a key was written that this version of replication has no class for; such keys go to DR "+
-					"secondaries alone; "+
-					"the status field unclassified_keys counts them", "key", e.Entry.Key)
-			}
-		}
-		if !r.watched[class] {
-			continue
-		}
-		var after []byte
-		if e.Operation == physical.PutOperation {
-			if after = e.Entry.Value; after == nil {
-				after = []byte{} // nil would mean a deletion
-			}
-		}
-		if len(writes) > 1 {
-			if index == nil {
-				index = make(map[string]int, len(writes))
-			}
-			if i, ok := index[e.Entry.Key]; ok {
-				all[i].after = after
-				continue
-			}
-			index[e.Entry.Key] = len(all)
-		}
-		all = append(all, effect{key: e.Entry.Key, class: class, after: after})
-	}
-	return all
 }
 
 // journals says whether any effect is on a key of a mode that is journalled.
 func (r *writeMode) journals(effects effects) bool {
 	for i := range effects {
-		for m := range r.modes {
-			if keyclass.InMode(effects[i].class, m) {
-				return true
-			}
+		if r.rows[effects[i].class] {
+			return true
 		}
 	}
 	return false
-}
-
-func (effects effects) ops() []journal.Op {
-	ops := make([]journal.Op, len(effects))
-	for i := range effects {
-		e := &effects[i]
-		ops[i] = journal.Op{Kind: journal.Put, Class: e.class, Key: e.key, Value: e.after}
-		if e.after == nil {
-			ops[i].Kind = journal.Delete
-		}
-	}
-	return ops
 }
 
 // withoutEqual leaves out what the storage has already, and returns what it has
@@ -308,13 +238,13 @@ func withoutEqual(ctx context.Context, from *backing.Storage, writes []*physical
 // storeWithRow makes the writes, with the row in the same transaction where that
 // is possible and ahead of them otherwise. A row whose writes failed does no
 // harm: readers take the current values of its keys.
-func (wp *writePath) storeWithRow(ctx context.Context, j *activeJournal, n uint64, retain bool, ops []journal.Op,
+func (wp *writePath) storeWithRow(ctx context.Context, j activeJournal, n uint64, retain bool, ops []journal.Op,
 	w *numbered) error {
 	writes := w.writes
 	if !retain {
 		return w.store(ctx, writes)
 	}
-	row := &physical.Entry{Key: journal.RowKey(j.term, n), Value: journal.EncodeRow(ops)}
+	row := &physical.Entry{Key: journal.RowKey(j.Term(), n), Value: journal.EncodeRow(ops)}
 	if wp.below.Txn != nil && wp.below.Fits(writes, row) {
 		joint := make([]*physical.TxnEntry, 0, len(writes)+1)
 		joint = append(joint, writes...)
@@ -322,11 +252,11 @@ func (wp *writePath) storeWithRow(ctx context.Context, j *activeJournal, n uint6
 		err := wp.below.Txn.Transaction(ctx, joint)
 		if err == nil || !txn.TooLarge(err) {
 			// An error may come after it was stored; then it is counted and there.
-			j.stored(len(row.Key) + len(row.Value))
+			j.Stored(len(row.Key) + len(row.Value))
 			return err
 		}
 	}
-	j.stored(len(row.Key) + len(row.Value))
+	j.Stored(len(row.Key) + len(row.Value))
 	if err := wp.below.Inner.Put(ctx, row); err != nil {
 		return err
 	}

@@ -24,8 +24,8 @@
 //
 //   - writePath makes a write: guard, write mode, locks of its keys, number and row. The way
 //     of one write is in commit.go. Below it is package backing, the storage itself.
-//   - primary begins and ends terms, keeps slots, and serves frames, ranges and answers.
-//     retention is which rows are kept and for whom, without input or output.
+//   - package primary begins and ends terms, keeps slots, and serves frames, ranges and
+//     answers. The write path knows the journal of a term as activeJournal.
 //   - package secondary, one a mode, applies and compares ([Tap.Secondary]).
 //   - package index sums the content up, stores the sums and checks them ([Tap.Indexes]).
 //

@@ -4,8 +4,6 @@ package storage
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
@@ -15,7 +13,7 @@ import (
 
 // StoredIndexes are the rows without which no index that is stored counts.
 func (t *Tap) StoredIndexes(ctx context.Context) (heads []string, err error) {
-	for _, mode := range modes {
+	for _, mode := range replication.Modes() {
 		homes, err := t.indexes.Homes(ctx, mode)
 		if err != nil {
 			return nil, err
@@ -31,9 +29,6 @@ func (t *Tap) StoredIndexes(ctx context.Context) (heads []string, err error) {
 func (t *Tap) LoseIndexes(ctx context.Context) error {
 	return t.writeMode.Load().invalidateStored(ctx)
 }
-
-// LateLooks counts how often the tap has looked for rows of deposed leaders.
-func (t *Tap) LateLooks() uint64 { return t.lateLooks.Load() }
 
 // ForgetCursor makes a cluster a secondary no more.
 func (t *Tap) ForgetCursor(ctx context.Context, mode replication.Mode) error {
@@ -53,12 +48,12 @@ func (t *Tap) Gathering() int {
 	return len(g.waiting)
 }
 
-// HeldViews are the prefixes of the views that were written and whose mounts were
-// not known, so that performance secondaries did not get the keys.
-func (t *Tap) HeldViews() []string {
-	t.held.mu.Lock()
-	defer t.held.mu.Unlock()
-	return slices.Sorted(maps.Keys(t.held.views))
+// Holds says whether a view was written whose mount was not known, so that performance
+// secondaries did not get the keys.
+func (t *Tap) Holds(view string) bool {
+	v := t.held.Take(view)
+	t.held.PutBack(view, v)
+	return v != nil
 }
 
 // hooks is an Observer of functions, for tests that look at one of them.
@@ -142,15 +137,3 @@ func (h *hooks) TableStored(ctx context.Context, key string) {
 		h.stored(ctx, key)
 	}
 }
-
-// Numbers is what is known of the rows of a term.
-type Numbers struct{ numbers }
-
-// Add adds a number.
-func (s *Numbers) Add(n uint64) { s.add(n) }
-
-// Have says whether a number is there.
-func (s *Numbers) Have(n uint64) bool { return s.have(n) }
-
-// Runs is how many runs there are.
-func (s *Numbers) Runs() int { return len(s.runs) }

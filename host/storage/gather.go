@@ -5,68 +5,19 @@ package storage
 import (
 	"context"
 	"slices"
-	"sync"
 
 	"github.com/hashicorp/vault/sdk/physical"
 
-	"github.com/vault-replication/vault-replication/host/storage/lock"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
-
-const (
-	// gatherEntries and gatherBytes bound a transaction of gathered writes, beside the limits
-	// of the storage.
-	gatherEntries = 64
-	gatherBytes   = 128 << 10
-	// gatherAtOnce is how many of them are under way: raft stores one in its log while it
-	// applies the one before.
-	gatherAtOnce = 2
-)
-
-// gathering joins the writes that come while others are being stored into one
-// transaction with one row of the journal. Each row costs as much as a small write,
-// and one for each write would cost the primary an eighth of its throughput. Nobody
-// waits for company: a write that finds the storage idle goes by itself.
-//
-// The writes of one transaction were made at the same time, so no order between them
-// is lost. It belongs to a write mode, whose writes are all treated alike.
-type gathering struct {
-	mu      sync.Mutex
-	storing int
-	waiting []*gathered
-}
-
-// numbered is a write that gets a number of the journal. Its keys are locked, and
-// written is called before they are unlocked.
-type numbered struct {
-	writes  []*physical.TxnEntry
-	effects effects
-	store   func(context.Context, []*physical.TxnEntry) error
-	written func()
-	locks   lock.Held
-}
-
-// gathered is a write that waits for its turn.
-type gathered struct {
-	*numbered
-	turn chan turn // gets one
-}
-
-// turn is the result of a write that another one has taken along, or those that this
-// one has to store, itself first.
-type turn struct {
-	batch []*gathered
-	keeps bool
-	err   error
-}
 
 // gathers says whether a write may share a transaction with others: it is small and has
 // none of the keys that a secondary takes up before what follows them.
 func (wp *writePath) gathers(writes []*physical.TxnEntry) bool {
 	return wp.below.Txn != nil && len(writes) <= gatherEntries/8 && txn.SizeOf(writes) <= gatherBytes/8 &&
 		!slices.ContainsFunc(writes, func(e *physical.TxnEntry) bool {
-			return e.Operation == physical.GetOperation || vaultname.IsKey(e.Entry.Key) || wp.isAlone(e.Entry.Key)
+			return e.Operation == physical.GetOperation || vaultname.IsKey(e.Entry.Key) || wp.alone(e.Entry.Key)
 		})
 }
 
@@ -136,49 +87,4 @@ func join(batch []*gathered) *numbered {
 		w.locks = append(w.locks, m.locks...)
 	}
 	return w
-}
-
-// enter is the batch of a write that finds the storage idle; one that gets nil waits.
-func (g *gathering) enter(m *gathered) []*gathered {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.storing < gatherAtOnce {
-		g.storing++
-		return []*gathered{m}
-	}
-	g.waiting = append(g.waiting, m)
-	return nil
-}
-
-// leave takes a write back; false if its turn has come.
-func (g *gathering) leave(m *gathered) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	i := slices.Index(g.waiting, m)
-	if i < 0 {
-		return false
-	}
-	g.waiting = slices.Delete(g.waiting, i, i+1)
-	return true
-}
-
-// next is the batch that follows one that has ended; nil if nobody waits.
-func (g *gathering) next(most int) []*gathered {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n, entries, bytes := 0, 0, 0
-	for _, m := range g.waiting {
-		entries, bytes = entries+len(m.writes), bytes+txn.SizeOf(m.writes)
-		if n > 0 && (entries > most || bytes > gatherBytes) {
-			break
-		}
-		n++
-	}
-	if n == 0 {
-		g.storing--
-		return nil
-	}
-	batch := slices.Clone(g.waiting[:n])
-	g.waiting = slices.Delete(g.waiting, 0, n)
-	return batch
 }

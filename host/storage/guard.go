@@ -3,7 +3,6 @@
 package storage
 
 import (
-	"context"
 	"errors"
 	"slices"
 
@@ -11,7 +10,6 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
-	"github.com/vault-replication/vault-replication/host/storage/refusal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -47,12 +45,6 @@ type Guard struct {
 var ErrFrozen = errors.New("storage accepts no writes while the replication role of this cluster changes: try again " +
 	"in a moment")
 
-// Refusals count the writes that the guard has refused with logical.ErrReadOnly.
-func (wp *writePath) Refusals() *refusal.Counters { return &wp.refusals }
-
-// Guard is the present guard.
-func (wp *writePath) Guard() Guard { return wp.writeMode.Load().guard }
-
 // check says whether an operation is refused or to be dropped.
 func (g *Guard) check(c *keyclass.Classifier, op physical.Operation, key string) (drop bool, err error) {
 	switch g.Level {
@@ -67,8 +59,7 @@ func (g *Guard) check(c *keyclass.Classifier, op physical.Operation, key string)
 	}
 	class := c.Class(key)
 	for _, m := range g.Modes {
-		held := m == replication.Performance && class == keyclass.Unknown && keyclass.InView(key)
-		if held || keyclass.InMode(class, m) {
+		if keyclass.IsHeld(m, class, key) || keyclass.InMode(class, m) {
 			if op == physical.DeleteOperation && keyclass.IsAbsorbed(key) {
 				return true, nil
 			}
@@ -76,39 +67,4 @@ func (g *Guard) check(c *keyclass.Classifier, op physical.Operation, key string)
 		}
 	}
 	return false, nil
-}
-
-// guarded says whether an operation of the core is refused or to be dropped, and
-// notes a refusal for who runs the request.
-func (b *backend) guarded(ctx context.Context, g *Guard, op physical.Operation, key string) (drop bool, err error) {
-	if g.Level == Open {
-		return false, nil
-	}
-	drop, err = g.check(b.t.below.Classes(), op, key)
-	if errors.Is(err, logical.ErrReadOnly) {
-		refusal.Note(ctx)
-		b.t.refusals.Bump(key)
-	}
-	return drop, err
-}
-
-// guardedTxn refuses a whole transaction or returns it without dropped operations.
-func (b *backend) guardedTxn(ctx context.Context, g *Guard, writes []*physical.TxnEntry) ([]*physical.TxnEntry, error) {
-	if g.Level == Open {
-		return writes, nil
-	}
-	kept := make([]*physical.TxnEntry, 0, len(writes))
-	for _, e := range writes {
-		if e.Operation != physical.GetOperation {
-			drop, err := b.guarded(ctx, g, e.Operation, e.Entry.Key)
-			if err != nil {
-				return nil, err
-			}
-			if drop {
-				continue
-			}
-		}
-		kept = append(kept, e)
-	}
-	return kept, nil
 }

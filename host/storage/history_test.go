@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/primary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -141,7 +142,7 @@ func TestALieProvesNoLostHistory(t *testing.T) {
 	tap.Given(dr, lost)
 	require.True(t, tap.HistoryLost())
 	next := config(dr)
-	next.Modes[dr] = storage.ModeConfig{Epoch: replication.Epoch{Generation: at.Epoch.Generation + 1, ID: "next"},
+	next.Modes[dr] = primary.ModeConfig{Epoch: replication.Epoch{Generation: at.Epoch.Generation + 1, ID: "next"},
 		IndexKey: next.Modes[dr].IndexKey}
 	require.NoError(t, tap.Activate(ctx, next))
 	tap.BeginHistory()

@@ -49,11 +49,6 @@ type Observer interface {
 // observer is an Observer in an atomic pointer.
 type observer struct{ Observer }
 
-// Observe sets who is told. It replaces the one before.
-func (wp *writePath) Observe(o Observer) { wp.observed.Store(&observer{o}) }
-
-func (wp *writePath) observer() Observer { return wp.observed.Load().Observer }
-
 // Nobody is an Observer to whom it is all the same.
 type Nobody struct{}
 

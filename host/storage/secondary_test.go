@@ -118,7 +118,11 @@ func TestDirectoryIsListedOnce(t *testing.T) {
 	primary := newTap(t, inner, func(o *storage.Options) { o.LateEvery = time.Hour })
 	require.NoError(t, primary.Activate(ctx, config(dr)))
 	checked(t, primary)
-	require.Eventually(t, func() bool { return primary.LateLooks() > 0 }, waitMax, tick)
+	require.Eventually(t, func() bool {
+		inner.mu.Lock()
+		defer inner.mu.Unlock()
+		return inner.lists[journal.RowPrefix] > 0
+	}, waitMax, tick, "rows of deposed leaders are looked for once")
 	inner.mu.Lock()
 	clear(inner.lists)
 	inner.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/lock"
 )
 
@@ -20,6 +21,8 @@ const (
 	settleTimeout = 5 * time.Second
 	// settleRetryMax bounds the time between attempts afterwards.
 	settleRetryMax = 2 * time.Second
+	// rowRetry is the pause after a row could not be stored.
+	rowRetry = time.Second
 	// settledEvery is after how many writes the fingerprints forget of finished ones
 	// what they would need to take them back.
 	settledEvery = 1024
@@ -35,7 +38,7 @@ func (wp *writePath) settle(ctx context.Context, r *writeMode, n uint64, retain 
 		return false
 	}
 	r.account(effects, n)
-	wp.finish(ctx, r, &journal.Row{Sequence: n, Term: r.journal.term, Ops: effects.ops()}, retain)
+	wp.finish(ctx, r, &journal.Row{Sequence: n, Term: r.journal.Term(), Ops: effects.ops()}, retain)
 	return true
 }
 
@@ -58,13 +61,13 @@ func (wp *writePath) settleLater(r *writeMode, n uint64, retain bool, effects ef
 		for {
 			timer := time.NewTimer(retry.NextBackOff())
 			select {
-			case <-r.journal.ctx.Done():
+			case <-r.journal.Lifetime().Done():
 				timer.Stop()
 				r.invalidate()
 				return
 			case <-timer.C:
 			}
-			if wp.settle(r.journal.ctx, r, n, retain, effects) {
+			if wp.settle(r.journal.Lifetime(), r, n, retain, effects) {
 				return
 			}
 		}
@@ -78,25 +81,25 @@ func (wp *writePath) finish(ctx context.Context, r *writeMode, row *journal.Row,
 	j := r.journal
 	row.Weigh()
 	if !retain || storeRow(ctx, wp.below, row) == nil {
-		j.seq.Finish(row.Sequence, row)
+		j.Finish(row)
 		return
 	}
 	r.hold()
 	go func() {
 		defer r.leave()
 		for {
-			timer := time.NewTimer(choreRetry)
+			timer := time.NewTimer(rowRetry)
 			select {
-			case <-j.ctx.Done():
+			case <-j.Lifetime().Done():
 				timer.Stop()
 				return
 			case <-timer.C:
 			}
-			ctx, cancel := context.WithTimeout(j.ctx, settleTimeout)
+			ctx, cancel := context.WithTimeout(j.Lifetime(), settleTimeout)
 			err := storeRow(ctx, wp.below, row)
 			cancel()
 			if err == nil {
-				j.seq.Finish(row.Sequence, row)
+				j.Finish(row)
 				return
 			}
 		}
@@ -113,50 +116,6 @@ func storeRow(ctx context.Context, to *backing.Storage, row *journal.Row) error 
 		return err
 	}
 	return to.Inner.Put(ctx, &physical.Entry{Key: key, Value: value})
-}
-
-// readAfter replaces the intended effects by what the storage has. The cache
-// below still has the old value after a failed write, so it is passed by.
-func (effects effects) readAfter(ctx context.Context, from *backing.Storage) error {
-	ctx = physical.CacheRefreshContext(ctx, true)
-	keys := make([]string, len(effects))
-	for i := range effects {
-		keys[i] = effects[i].key
-	}
-	values, err := from.ReadAll(ctx, keys)
-	if err != nil {
-		return err
-	}
-	for i := range effects {
-		effects[i].after = values[i]
-	}
-	return nil
-}
-
-// readBefore notes what is there before a write, for the fingerprints; known is
-// what the caller, who holds the locks, has read already, nil for nothing. If
-// reading fails the write goes on, and account has them computed anew.
-func (effects effects) readBefore(ctx context.Context, from *backing.Storage, known map[string][]byte) {
-	var keys []string
-	for i := range effects {
-		e := &effects[i]
-		if e.before, e.knowsBefore = known[e.key]; !e.knowsBefore {
-			keys = append(keys, e.key)
-		}
-	}
-	if len(keys) == 0 {
-		return
-	}
-	values, err := from.ReadAll(ctx, keys)
-	if err != nil {
-		return
-	}
-	for i, next := 0, 0; i < len(effects); i++ {
-		if e := &effects[i]; !e.knowsBefore {
-			e.before, e.knowsBefore = values[next], true
-			next++
-		}
-	}
 }
 
 // account finds out what a write outside the journal has done and tells the
@@ -183,7 +142,7 @@ func (r *writeMode) account(effects effects, number uint64) {
 	for m, x := range r.indexes {
 		for i := range effects {
 			e := &effects[i]
-			if !inMode(e.class, m) {
+			if !keyclass.InMode(e.class, m) {
 				continue
 			}
 			if !e.knowsBefore {
@@ -198,7 +157,7 @@ func (r *writeMode) account(effects effects, number uint64) {
 			}
 		}
 		if number > 0 && number%settledEvery == 0 {
-			x.Sums().Settled(r.journal.seq.Watermark())
+			x.Sums().Settled(r.journal.Watermark())
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
 )
 
@@ -27,7 +28,7 @@ type stale struct {
 func (r *writeMode) writing(effects effects) (all []stale, written func()) {
 	for m, x := range r.indexes {
 		for i := range effects {
-			if !inMode(effects[i].class, m) {
+			if !keyclass.InMode(effects[i].class, m) {
 				continue
 			}
 			rows, storing := x.Sums().Writing(effects[i].key)
@@ -39,7 +40,7 @@ func (r *writeMode) writing(effects effects) (all []stale, written func()) {
 	return all, func() {
 		for m, x := range r.indexes {
 			for i := range effects {
-				if inMode(effects[i].class, m) {
+				if keyclass.InMode(effects[i].class, m) {
 					x.Sums().Written(effects[i].key)
 				}
 			}

@@ -39,7 +39,7 @@ func (wp *writePath) Step(ctx context.Context, rows []onestep.Row) error {
 		return err
 	}
 	if len(changed) > 0 {
-		beside, err := wp.besideStep(ctx, changed)
+		beside, err := besideStep(ctx, wp.below, wp.counted, changed)
 		if err != nil {
 			return err
 		}
@@ -83,8 +83,8 @@ func changing(ctx context.Context, from *backing.Storage, rows []onestep.Row) ([
 }
 
 // besideStep are the rows that a step of a sealed core has beside its own.
-func (wp *writePath) besideStep(ctx context.Context, changed []string) ([]onestep.Row, error) {
-	stale, err := wp.counted.StoredOf(ctx, changed)
+func besideStep(ctx context.Context, from *backing.Storage, of counted, changed []string) ([]onestep.Row, error) {
+	stale, err := of.StoredOf(ctx, changed)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (wp *writePath) besideStep(ctx context.Context, changed []string) ([]oneste
 	for _, row := range stale {
 		rows = append(rows, onestep.Row{Key: row})
 	}
-	owed, err := owedKeys(ctx, wp.below)
+	owed, err := owedKeys(ctx, from)
 	if err != nil {
 		return nil, err
 	}
@@ -120,23 +120,19 @@ func owedKeys(ctx context.Context, from *backing.Storage) (keys []string, err er
 	return keys, nil
 }
 
-// settleOwed makes rows of the keys that steps have written while no journal ran.
-func (p *primary) settleOwed(ctx context.Context) error {
-	keys, err := owedKeys(ctx, p.below)
+// SettleOwed makes rows of the keys that steps have written while no journal ran.
+func (wp journaling) SettleOwed(ctx context.Context) error {
+	keys, err := owedKeys(ctx, wp.below)
 	if err != nil || len(keys) == 0 {
 		return err
 	}
-	r := p.enter()
+	r := wp.enter()
 	defer r.leave()
-	keys = slices.DeleteFunc(keys, func(key string) bool {
-		class := p.below.Classes().Class(key)
-		return !slices.ContainsFunc(slices.Collect(maps.Keys(r.modes)),
-			func(m replication.Mode) bool { return inMode(class, m) })
-	})
-	if err := p.journalKeys(ctx, r, keys); err != nil {
+	keys = slices.DeleteFunc(keys, func(key string) bool { return !r.rows[wp.below.Classes().Class(key)] })
+	if err := wp.journalKeys(ctx, r, keys); err != nil {
 		return err
 	}
-	if err := p.below.Inner.Delete(ctx, owedKey); err != nil {
+	if err := wp.below.Inner.Delete(ctx, owedKey); err != nil {
 		return failure.Storage("delete what the journal was owed", err)
 	}
 	return nil

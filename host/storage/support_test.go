@@ -22,6 +22,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/storage/primary"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -102,10 +103,10 @@ func newTap(t testing.TB, inner physical.Backend, change ...func(*storage.Option
 	return tap
 }
 
-func config(modes ...replication.Mode) storage.JournalConfig {
-	c := storage.JournalConfig{Modes: map[replication.Mode]storage.ModeConfig{}}
+func config(modes ...replication.Mode) primary.Config {
+	c := primary.Config{Modes: map[replication.Mode]primary.ModeConfig{}}
 	for _, m := range modes {
-		c.Modes[m] = storage.ModeConfig{Epoch: epoch, IndexKey: indexKey}
+		c.Modes[m] = primary.ModeConfig{Epoch: epoch, IndexKey: indexKey}
 	}
 	return c
 }

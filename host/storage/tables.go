@@ -11,15 +11,15 @@ import (
 )
 
 // aroundTables makes a write, which may be one of mount tables.
-func (b *backend) aroundTables(ctx context.Context, writes []*physical.TxnEntry, write func() error) error {
+func (wp *writePath) aroundTables(ctx context.Context, writes []*physical.TxnEntry, write func() error) error {
 	var told []string
 	var err error
 	for _, e := range writes {
-		if e.Operation != physical.PutOperation || keyclass.Tables[e.Entry.Key] == "" || !b.passes(e) {
+		if e.Operation != physical.PutOperation || keyclass.Tables[e.Entry.Key] == "" || !wp.passes(e) {
 			continue
 		}
 		told = append(told, e.Entry.Key)
-		if err = b.t.observer().TableWritten(ctx, e.Entry.Key, e.Entry.Value); err != nil {
+		if err = wp.observer().TableWritten(ctx, e.Entry.Key, e.Entry.Value); err != nil {
 			break
 		}
 	}
@@ -27,35 +27,35 @@ func (b *backend) aroundTables(ctx context.Context, writes []*physical.TxnEntry,
 		err = write()
 	}
 	if err != nil {
-		b.tablesStay(ctx, told)
+		wp.tablesStay(ctx, told)
 		return err
 	}
 	for _, key := range told {
-		b.t.observer().TableStored(ctx, key)
+		wp.observer().TableStored(ctx, key)
 	}
 	return nil
 }
 
 // passes says whether the present guard lets a write through; the write itself is
 // checked again.
-func (b *backend) passes(e *physical.TxnEntry) bool {
-	g := b.t.Guard()
-	drop, err := g.check(b.t.below.Classes(), e.Operation, e.Entry.Key)
+func (wp *writePath) passes(e *physical.TxnEntry) bool {
+	g := wp.Guard()
+	drop, err := g.check(wp.below.Classes(), e.Operation, e.Entry.Key)
 	return !drop && err == nil
 }
 
 // tablesStay tells the observer of the tables that the storage has after a write that
 // failed.
-func (b *backend) tablesStay(ctx context.Context, keys []string) {
+func (wp *writePath) tablesStay(ctx context.Context, keys []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	for _, key := range keys {
-		value, err := b.t.below.ReadFresh(ctx, key)
+		value, err := wp.below.ReadFresh(ctx, key)
 		if err == nil {
-			err = b.t.observer().TableWritten(ctx, key, value)
+			err = wp.observer().TableWritten(ctx, key, value)
 		}
 		if err != nil {
-			b.t.below.Logger.Warn("a mount table could not be written, and what the storage has of it could not be taken up; "+
+			wp.below.Logger.Warn("a mount table could not be written, and what the storage has of it could not be taken up; "+
 				"keys of mounts that differ are classified by the table that was not written",
 				"table", key, "error", err)
 		}

@@ -6,76 +6,17 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/index"
-	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/primary"
 	"github.com/vault-replication/vault-replication/host/storage/secondary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
-
-// modes are all modes of replication.
-var modes = []replication.Mode{replication.DR, replication.Performance}
-
-const (
-	// DefaultRingBytes bounds the recent writes that are kept in memory.
-	DefaultRingBytes = 64 << 20
-)
-
-// Options configure a Tap; the zero value is usable.
-type Options struct {
-	Logger hclog.Logger
-	// Limits are those of the lowest layer's transactions, entries and bytes;
-	// zero means the default. The layers between do not pass them on, so the
-	// host reads them from the storage itself. nil asks the inner backend.
-	Limits func() (maxEntries, maxBytes int)
-	// ApplyBytes is how large a transaction of applied writes may be where the
-	// storage takes larger ones than its limits say; zero for no more than those. It
-	// may refuse one all the same: then its limits hold from there on.
-	ApplyBytes int
-	// Room is asked before each transaction that applies what a primary wrote; its error
-	// says that the storage has no room for it. nil for storage that says so itself, and
-	// goes on.
-	Room func() error
-	// RingBytes bounds the journal's rows in memory; zero for DefaultRingBytes.
-	RingBytes int
-	// RingRows bounds them by their number too; zero for no such bound.
-	RingRows int
-	// Numbers is how many numbers of the journal are reserved at once; zero for DefaultNumbers.
-	Numbers int
-	// FrameBytes and RangeBytes are the sizes at which a frame and a range are cut;
-	// zero for replication.PayloadTarget and a few times that.
-	FrameBytes, RangeBytes int
-	// Caps bound what a slot retains.
-	Caps SlotCaps
-	// Fenced says that the storage keeps a deposed leader from writing. Transactions alone do
-	// not: it takes raft's term, or a lock that is checked with each write.
-	Fenced bool
-	// LateEvery is how often rows of deposed leaders are looked for on storage that does
-	// not fence them; zero for DefaultLateEvery.
-	LateEvery time.Duration
-	// StoreAfter is how long a part of the index is at rest before it is stored again;
-	// zero for index.DefaultStoreAfter.
-	StoreAfter time.Duration
-	// PathKeys says that the storage joins keys as paths, so that several spellings
-	// are one key. Only for storage without transactions.
-	PathKeys bool
-	// AnyPrefix says that the storage lists what begins with any prefix, not directories
-	// alone: then the large ones need not be listed as a whole.
-	AnyPrefix bool
-	// Alone says which keys, such as mount tables, a frame's apply must write in a
-	// transaction apart from other rows: who is told of it may have to act before
-	// anything later is there. nil for none.
-	Alone func(key string) bool
-	// Classes says which keys are replicated; nil for the table alone.
-	Classes *keyclass.Classifier
-}
 
 // Tap is the storage tap. Make it with New. Safe for concurrent use.
 //
@@ -88,11 +29,14 @@ type Options struct {
 // moment and under which none of another part is taken.
 type Tap struct {
 	*writePath
-	*primary
+	*primaryPart
 	indexes     *index.Indexes
 	duty        *secondary.Duty
 	secondaries map[replication.Mode]*secondary.Secondary
 }
+
+// primaryPart keeps the part from being taken for a field of its own.
+type primaryPart = primary.Primary
 
 // New puts a tap over a backend. It passes everything through.
 func New(inner physical.Backend, o Options) *Tap {
@@ -101,6 +45,9 @@ func New(inner physical.Backend, o Options) *Tap {
 		PathKeys: o.PathKeys, AnyPrefix: o.AnyPrefix, Fenced: o.Fenced, Classes: o.Classes,
 	})
 	w := &writePath{below: below, alone: o.Alone}
+	if w.alone == nil {
+		w.alone = func(string) bool { return false }
+	}
 	w.observed.Store(&observer{Nobody{}})
 	w.writeMode.Store(newWriteMode(&writeMode{}))
 	t := &Tap{writePath: w, duty: secondary.NewDuty(), secondaries: map[replication.Mode]*secondary.Secondary{}}
@@ -109,8 +56,19 @@ func New(inner physical.Backend, o Options) *Tap {
 		Copying: func(mode replication.Mode) bool { return t.secondaries[mode].Copying() },
 		Wrong:   func(mode replication.Mode) { w.observer().IndexWrong(mode) },
 	})
-	w.counted, t.primary = t.indexes, newPrimary(w, t.indexes, o)
-	for _, mode := range modes {
+	w.counted = t.indexes
+	t.primaryPart = primary.New(primary.Needs{
+		Options: primary.Options{
+			RingBytes: orDefault(o.RingBytes, DefaultRingBytes), RingRows: o.RingRows,
+			Numbers:    uint64(orDefault(o.Numbers, DefaultNumbers)),
+			FrameBytes: orDefault(o.FrameBytes, replication.PayloadTarget),
+			RangeBytes: orDefault(o.RangeBytes, primary.RangeTarget), Caps: o.Caps,
+			LateEvery: orDefault(o.LateEvery, DefaultLateEvery),
+		},
+		Below: below, Writes: journaling{w}, Indexes: t.indexes, Held: &w.held, Applied: t.applied,
+		HistoryLost: func() { w.observer().HistoryLost() },
+	})
+	for _, mode := range replication.Modes() {
 		t.secondaries[mode] = secondary.New(secondary.Needs{
 			Mode: mode, Below: below, Writes: applying{w}, Duty: t.duty,
 			Listener: func() secondary.Listener { return w.observer() },
@@ -123,6 +81,18 @@ func New(inner physical.Backend, o Options) *Tap {
 		})
 	}
 	return t
+}
+
+// applied is the highest number that this cluster knows as a secondary.
+func (t *Tap) applied(ctx context.Context) (last uint64, err error) {
+	for _, m := range replication.Modes() {
+		c, err := secondary.ReadCursor(ctx, t.below, m)
+		if err != nil {
+			return 0, err
+		}
+		last = max(last, c.Position.Sequence, c.ConsistentFrom, c.CopyAsOf)
+	}
+	return last, nil
 }
 
 // Indexes are the indexes of what is replicated, for who asks what they have. They begin and
@@ -174,12 +144,17 @@ func (t *Tap) OnDuty(ctx context.Context) {
 	}
 }
 
-// Inner is the storage below the tap. Writes to it are neither guarded, nor
-// journalled, nor in the fingerprint: it is for Own keys.
-func (t *Tap) Inner() physical.Backend { return t.below.Raw }
-
-// Classes is the tap's view of which key is what.
-func (t *Tap) Classes() *keyclass.Classifier { return t.below.Classes() }
+// Backend is what the core writes through. It has transactions if and only if
+// the inner backend does.
+func (t *Tap) Backend() physical.Backend {
+	if t.below.Txn == nil && t.below.PathKeys {
+		return backing.OneSpelling{Backend: &backend{t.writePath}}
+	}
+	if t.below.Txn == nil {
+		return &backend{t.writePath}
+	}
+	return physical.TransactionalLimits(&transactional{backend{t.writePath}})
+}
 
 // SetGuard changes the guard and returns when no write that the former guard
 // let through is under way. When the context ends before, the guard holds all
@@ -200,19 +175,14 @@ func (t *Tap) SetGuard(ctx context.Context, g Guard) error {
 // ends: the node has ended its duty, and its storage may be replaced under it.
 func (t *Tap) Rest(ctx context.Context) {
 	t.indexes.Rest(ctx)
-	if j := t.writeMode.Load().journal; j != nil {
-		j.rest(ctx)
-	}
+	t.primaryPart.Rest(ctx)
 }
 
 // Abandon ends the journal and all fingerprints in memory and writes nothing: for
 // a node that has lost its leadership, whose numbers are no longer the newest.
 func (t *Tap) Abandon(ctx context.Context) error {
 	t.endWaits()
-	t.control.Lock()
-	defer t.control.Unlock()
-	err := t.abandon(ctx)
-	// What was listed may not be there any more: the storage may be another one.
+	err := t.primaryPart.Abandon(ctx)
 	t.forgetListed()
 	return err
 }
@@ -225,16 +195,15 @@ func (t *Tap) Close(ctx context.Context) error {
 	cancel()
 	t.OnDuty(over)
 	err := t.Deactivate(ctx)
-	for _, m := range modes {
+	for _, m := range replication.Modes() {
 		err = errors.Join(err, t.StopFingerprint(ctx, m))
 	}
 	t.forgetListed()
 	return err
 }
 
-// forgetListed forgets what directories had.
+// forgetListed forgets what directories had: the storage may be another one from now on.
 func (t *Tap) forgetListed() {
-	t.primary.forgetListed()
 	for _, s := range t.secondaries {
 		s.ForgetListed()
 	}
@@ -245,12 +214,4 @@ func (t *Tap) endWaits() {
 	for _, s := range t.secondaries {
 		s.EndWaits()
 	}
-}
-
-// orDefault is a setting, or its default if it is not set.
-func orDefault[N int | time.Duration](set, otherwise N) N {
-	if set > 0 {
-		return set
-	}
-	return otherwise
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 
 	"github.com/vault-replication/vault-replication/host/storage/failure"
-	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/storage/walk"
@@ -17,12 +16,12 @@ import (
 // guard: what a performance secondary has of a mount that is gone, or that its paths
 // filter hides. It is journalled, for this cluster's own DR secondaries. After an
 // error it is called again and goes on with what is left.
-func (wp *writePath) ClearView(ctx context.Context, prefix string) (deleted uint64, err error) {
+func (t *Tap) ClearView(ctx context.Context, prefix string) (deleted uint64, err error) {
 	if view, _, ok := keyclass.SplitView(prefix); !ok || view != prefix {
 		return 0, replication.Errorf(replication.InvalidInput, "%q is no view of a mount, so nothing below it is deleted",
 			prefix)
 	}
-	w, err := walk.Below(ctx, wp.below.Inner, prefix)
+	w, err := walk.Below(ctx, t.below.Inner, prefix)
 	if err != nil {
 		return 0, err
 	}
@@ -31,52 +30,10 @@ func (wp *writePath) ClearView(ctx context.Context, prefix string) (deleted uint
 		if err != nil || len(keys) == 0 {
 			return deleted, err
 		}
-		n, err := wp.deleteKeys(ctx, keys)
+		n, err := t.deleteKeys(ctx, keys)
 		deleted += n
 		if err != nil {
 			return deleted, failure.Storage("delete what a mount has left", err)
-		}
-	}
-}
-
-// DeleteFormerRows deletes the rows of the journal if none runs: nobody reads them any more. If a journal begins
-// meanwhile its rows stay, because they are of a new term. After an error it is called again and goes on with
-// what is left.
-func (wp *writePath) DeleteFormerRows(ctx context.Context) error {
-	terms, err := wp.formerTerms(ctx)
-	for _, term := range terms {
-		if err == nil {
-			err = wp.deleteTerm(ctx, term)
-		}
-	}
-	return err
-}
-
-func (wp *writePath) formerTerms(ctx context.Context) ([]string, error) {
-	wp.control.Lock()
-	defer wp.control.Unlock()
-	if wp.writeMode.Load().journal != nil {
-		return nil, nil
-	}
-	terms, err := wp.below.Inner.List(ctx, journal.RowPrefix)
-	if err != nil {
-		return nil, failure.Storage("list the terms of the journal", err)
-	}
-	return terms, nil
-}
-
-func (wp *writePath) deleteTerm(ctx context.Context, term string) error {
-	w, err := walk.Below(ctx, wp.below.Inner, journal.RowPrefix+term)
-	if err != nil {
-		return err
-	}
-	for {
-		keys, err := w.Group(ctx, func(string) bool { return true }, "")
-		if err != nil || len(keys) == 0 {
-			return err
-		}
-		if err := wp.below.StoreSplit(ctx, txn.Deletes(keys)); err != nil {
-			return failure.Storage("delete rows of the former journal", err)
 		}
 	}
 }

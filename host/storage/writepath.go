@@ -10,20 +10,23 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/backing"
+	"github.com/vault-replication/vault-replication/host/storage/held"
 	"github.com/vault-replication/vault-replication/host/storage/index"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
-	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // writePath is the way of a write: the guard, the write mode that it enters, the locks of its
 // keys, its number and row in the journal, what the indexes are told. See commit.go.
 //
-// control serialises changes of the write mode; it guards draining and history.reached. It is
+// control serialises changes of the write mode; it guards draining. It is
 // held while writes of former write modes end, so no write may take it.
 type writePath struct {
-	below    *backing.Storage
-	alone    func(string) bool
+	below *backing.Storage
+	// alone says whether a row must not share a transaction with later ones: whoever is told
+	// of it may have to act before they are there.
+	alone    func(key string) bool
 	observed atomic.Pointer[observer]
 	// counted are the indexes that count what is written.
 	counted counted
@@ -32,7 +35,7 @@ type writePath struct {
 	control   sync.Mutex
 	draining  []*writeMode // write modes that a change gave up waiting for
 
-	held     heldViews
+	held     held.Views
 	unknown  atomic.Uint64
 	refusals refusal.Counters
 }
@@ -49,43 +52,54 @@ type counted interface {
 // seen while a journal or fingerprint was kept.
 func (wp *writePath) UnknownKeys() uint64 { return wp.unknown.Load() }
 
-// applying is the write path as a secondary uses it: see secondary.Writer.
-type applying struct{ *writePath }
+// Observe sets who is told. It replaces the one before.
+func (wp *writePath) Observe(o Observer) { wp.observed.Store(&observer{o}) }
 
-// Begin enters the present write mode.
-func (wp applying) Begin() (commit txn.Commit, end func()) {
-	r := wp.enter()
-	return func(ctx context.Context, writes []*physical.TxnEntry, o txn.Options) error {
-		return wp.commit(ctx, r, writes, o)
-	}, r.leave
+func (wp *writePath) observer() Observer { return wp.observed.Load().Observer }
+
+// Refusals count the writes that the guard has refused with logical.ErrReadOnly.
+func (wp *writePath) Refusals() *refusal.Counters { return &wp.refusals }
+
+// Guard is the present guard.
+func (wp *writePath) Guard() Guard { return wp.writeMode.Load().guard }
+
+// enter counts a write into the present write mode.
+func (wp *writePath) enter() *writeMode {
+	for {
+		r := wp.writeMode.Load()
+		r.inflight.Add(1)
+		// A change between the two lines might not wait for this write.
+		if wp.writeMode.Load() == r {
+			return r
+		}
+		r.leave()
+	}
 }
 
-// DeleteKeys deletes keys in transactions, past the guard.
-func (wp applying) DeleteKeys(ctx context.Context, keys []string) (deleted uint64, err error) {
-	return wp.deleteKeys(ctx, keys)
+// change makes a new write mode the present one and waits for the writes of former
+// ones. When the context ends before, the new write mode holds all the same. The
+// caller holds control.
+func (wp *writePath) change(ctx context.Context, f func(*writeMode)) error {
+	old := wp.writeMode.Load()
+	wp.writeMode.Store(old.with(f))
+	old.retire()
+	wp.draining = append(wp.draining, old)
+	for len(wp.draining) > 0 {
+		select {
+		case <-wp.draining[0].done:
+			wp.draining = wp.draining[1:]
+		case <-ctx.Done():
+			return replication.Errorf(replication.Unavailable,
+				"writes that are under way did not end in time, so the change of the storage's state is not complete: %w",
+				ctx.Err())
+		}
+	}
+	return nil
 }
 
-// Alone says whether a row must not share a transaction with later ones.
-func (wp applying) Alone(key string) bool { return wp.isAlone(key) }
+// Inner is the storage below the tap. Writes to it are neither guarded, nor
+// journalled, nor in the fingerprint: it is for Own keys.
+func (wp *writePath) Inner() physical.Backend { return wp.below.Raw }
 
-// telling is the write path as the indexes use it: see index.WritePath. Who calls it holds
-// control.
-type telling struct{ *writePath }
-
-// Running are the indexes that the present write mode tells of writes.
-func (wp telling) Running() map[replication.Mode]*index.Index { return wp.writeMode.Load().indexes }
-
-// Tell changes the write mode.
-func (wp telling) Tell(ctx context.Context, mode replication.Mode, x *index.Index) error {
-	return wp.change(ctx, func(r *writeMode) {
-		r.indexes = copyMap(r.indexes, func(m map[replication.Mode]*index.Index) {
-			if m[mode] = x; x == nil {
-				delete(m, mode)
-			}
-		})
-	})
-}
-
-// isAlone says whether a row must not share a transaction with later ones: whoever is told of
-// it may have to act before they are there.
-func (wp *writePath) isAlone(key string) bool { return wp.alone != nil && wp.alone(key) }
+// Classes is the tap's view of which key is what.
+func (wp *writePath) Classes() *keyclass.Classifier { return wp.below.Classes() }

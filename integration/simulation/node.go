@@ -11,6 +11,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/proof"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/storage/primary"
 	"github.com/vault-replication/vault-replication/plugin/engine"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -123,7 +124,7 @@ func (n *node) boot(ctx context.Context) (*process, error) {
 	}
 	err := onestep.Settle(ctx, inner)
 	if err == nil && n.role == replication.Primary {
-		err = p.tap.Activate(ctx, storage.JournalConfig{Modes: map[replication.Mode]storage.ModeConfig{
+		err = p.tap.Activate(ctx, primary.Config{Modes: map[replication.Mode]primary.ModeConfig{
 			mode: {Epoch: n.sim.set.epoch, IndexKey: n.sim.set.indexKey},
 		}})
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/retention"
 	"github.com/vault-replication/vault-replication/plugin/engine"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -101,7 +102,7 @@ func Run(seed uint64, set *Set, o Options) *Failure {
 		lost:   map[string]int{},
 		events: &events{begun: time.Now()},
 		options: storage.Options{RingBytes: p.ringBytes, RangeBytes: p.rangeBytes, FrameBytes: p.frameBytes,
-			StoreAfter: p.storeAfter, Numbers: p.numbers, Caps: storage.SlotCaps{Bytes: p.slotBytes}, AnyPrefix: seed%2 == 0},
+			StoreAfter: p.storeAfter, Numbers: p.numbers, Caps: retention.Caps{Bytes: p.slotBytes}, AnyPrefix: seed%2 == 0},
 		engine: engine.Config{Mode: mode, HeartbeatEvery: 4 * time.Second, WindowBytes: windowBytes,
 			WindowFrames: windowFrames},
 	}

@@ -33,6 +33,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/storage/retention"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
@@ -143,7 +144,7 @@ func storageOptions(c *vaultcore.Core, cfg *config.Config, logger hclog.Logger) 
 		Room:       roomIn(c.RaftFolder()),
 		RingBytes:  int(cfg.BufferSize),
 		RingRows:   int(cfg.BufferLength),
-		Caps:       storage.SlotCaps{Bytes: cfg.SlotMaxRetained, Age: cfg.SlotMaxAge},
+		Caps:       retention.Caps{Bytes: cfg.SlotMaxRetained, Age: cfg.SlotMaxAge},
 		PathKeys:   joinsPaths(c.UnderlyingStorage()),
 		AnyPrefix:  listsAnyPrefix(c.UnderlyingStorage()),
 		Fenced:     fences(c.UnderlyingStorage()),

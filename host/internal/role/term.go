@@ -17,6 +17,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/primary"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -175,15 +176,15 @@ func (t *term) beginTerm(ctx context.Context) error {
 
 // activate begins the journal for the roles of a record, or ends it.
 func (t *term) activate(ctx context.Context, r *Record) error {
-	primary := map[replication.Mode]storage.ModeConfig{}
+	of := map[replication.Mode]primary.ModeConfig{}
 	for _, m := range modes {
 		if mr := r.mode(m); mr.Role == replication.Primary {
-			primary[m] = storage.ModeConfig{Epoch: mr.Epoch, IndexKey: fingerprint.Key(mr.IndexKey)}
+			of[m] = primary.ModeConfig{Epoch: mr.Epoch, IndexKey: fingerprint.Key(mr.IndexKey)}
 		}
 	}
 	var err error
-	if len(primary) > 0 {
-		err = t.tap.Activate(ctx, storage.JournalConfig{Modes: primary})
+	if len(of) > 0 {
+		err = t.tap.Activate(ctx, primary.Config{Modes: of})
 	} else {
 		err = t.tap.Deactivate(ctx)
 	}

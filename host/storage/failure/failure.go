@@ -36,8 +36,8 @@ func Malformed(err error) error {
 
 // Mode is an error unless a mode is one of those that there are.
 func Mode(mode replication.Mode) error {
-	if mode != replication.DR && mode != replication.Performance {
-		return replication.Errorf(replication.InvalidInput, "unknown replication mode %q", mode)
+	if _, err := replication.ParseMode(string(mode)); err != nil {
+		return replication.Errorf(replication.InvalidInput, "%w", err)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ import (
 
 // Homes are the directories of the indexes of a mode that are stored.
 func (x *Indexes) Homes(ctx context.Context, mode replication.Mode) (homes []string, err error) {
-	prefix := indexPrefixes[mode]
+	prefix := keyclass.IndexPrefix(mode)
 	names, err := x.below.Inner.List(ctx, prefix)
 	if err != nil {
 		return nil, failure.Storage("list the stored index", err)
@@ -109,7 +109,7 @@ func (x *Indexes) deleteStored(ctx context.Context, home string) error {
 // StoredOf are the rows of stored indexes that have counted keys.
 func (x *Indexes) StoredOf(ctx context.Context, keys []string) (rows []string, err error) {
 	ctx = physical.CacheRefreshContext(ctx, true)
-	for mode := range indexPrefixes {
+	for _, mode := range replication.Modes() {
 		homes, err := x.Homes(ctx, mode)
 		if err != nil {
 			return nil, err

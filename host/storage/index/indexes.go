@@ -64,7 +64,7 @@ func New(n Needs) *Indexes {
 		below: n.Below, writes: n.Writes, copying: n.Copying, wrong: n.Wrong, storeAfter: n.StoreAfter,
 		unwatched: map[replication.Mode]*atomic.Bool{},
 	}
-	for mode := range indexPrefixes {
+	for _, mode := range replication.Modes() {
 		x.unwatched[mode] = &atomic.Bool{}
 		x.unwatched[mode].Store(true)
 	}

@@ -41,6 +41,25 @@ func (x *Indexes) Fingerprint(mode replication.Mode) (replication.Fingerprint, u
 	return p.index.Root()
 }
 
+// Sums are those of a mode's content, in memory; nil while its index does not run.
+func (x *Indexes) Sums(mode replication.Mode) *fingerprint.Index {
+	if p := x.writes.Running()[mode]; p != nil {
+		return p.index
+	}
+	return nil
+}
+
+// Invalidate makes the fingerprint of a mode unknown, has it computed anew, and deletes what
+// is stored of it.
+func (x *Indexes) Invalidate(ctx context.Context, mode replication.Mode) error {
+	p := x.writes.Running()[mode]
+	if p == nil {
+		return nil
+	}
+	p.Invalidate()
+	return p.InvalidateStored(ctx)
+}
+
 // Start begins to keep the index of a mode's content: a scan in the background, during which
 // the fingerprint is unknown, and then with every write. With the key that is in use already
 // it does nothing. The caller changes the write path.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
 )
 
@@ -128,7 +129,7 @@ func (p *Index) newHome(ctx context.Context) (string, error) {
 		return "", err
 	}
 	id := random()
-	home := indexPrefixes[p.mode] + hex.EncodeToString(id[:8]) + "/"
+	home := keyclass.IndexPrefix(p.mode) + hex.EncodeToString(id[:8]) + "/"
 	head := fingerprint.HeadOf(home)
 	p.newHead(head, p.of.counts(p.mode))
 	if err := p.of.below.Inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head}); err != nil {

@@ -34,12 +34,6 @@ const (
 	storeTimeout = 5 * time.Second
 )
 
-// indexPrefixes are below which the rows of an index are. They are Own, and the cache
-// below the tap leaves them alone.
-var indexPrefixes = map[replication.Mode]string{
-	replication.DR: "index-dr/pages/", replication.Performance: "index/pages/",
-}
-
 // counting identifies what an index counts.
 type counting [16]byte
 
@@ -53,11 +47,11 @@ var tableCounting = func() (id counting) {
 	return id
 }()
 
-// counts identifies what the index of a mode counts. In performance mode that changes with
-// the mounts: it is as of the last time when all who must know of a change were told.
+// counts identifies what the index of a mode counts. Where that changes with
+// the mounts it is as of the last time when all who must know of a change were told.
 func (x *Indexes) counts(mode replication.Mode) counting {
 	classes := x.settled.Load()
-	if mode == replication.DR || classes == nil {
+	if !keyclass.ByMount(mode) || classes == nil {
 		return tableCounting
 	}
 	h := sha256.New()

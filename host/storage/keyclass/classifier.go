@@ -5,8 +5,6 @@ package keyclass
 import (
 	"strings"
 	"sync/atomic"
-
-	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 var (
@@ -139,23 +137,6 @@ func (c *Classifier) Unmounted(key string) bool {
 // tables were given nobody can say, and it is false.
 func (c *Classifier) Orphan(key string) bool {
 	return c.Unmounted(key) && c.mounts.Load().Complete()
-}
-
-// Replicated says whether a key is part of the content of a mode.
-func (c *Classifier) Replicated(mode replication.Mode, key string) bool {
-	return InMode(c.Class(key), mode)
-}
-
-// InMode says whether keys of a class are part of the content of a mode.
-func InMode(class Class, mode replication.Mode) bool {
-	switch class {
-	case Shared:
-		return true
-	case Own:
-		return false
-	default:
-		return mode == replication.DR
-	}
 }
 
 // Area says where a key is, for who may not see names: the place that the table has for

@@ -136,7 +136,7 @@ func (s *applier) opsBetween(ctx context.Context, w *walk.Walk, upTo string, pai
 // orphans are deletions of the keys in views that no mount has. The primary had these mounts
 // and has removed them. No comparison finds the keys, because no fingerprint counts them.
 func (s *applier) orphans(ctx context.Context) ([]journal.Op, error) {
-	if s.mode != replication.Performance {
+	if !keyclass.ByMount(s.mode) {
 		return nil, nil
 	}
 	var ops []journal.Op
@@ -167,7 +167,7 @@ func (s *applier) orphans(ctx context.Context) ([]journal.Op, error) {
 // has none. A view that no mount has belonged to a mount of the primary.
 func (s *applier) ofPrimary(key string) bool {
 	return s.below.Classes().Replicated(s.mode, key) ||
-		(s.mode == replication.Performance && s.below.Classes().Orphan(key))
+		(keyclass.ByMount(s.mode) && s.below.Classes().Orphan(key))
 }
 
 // writeRange writes the operations, several transactions at a time, and the

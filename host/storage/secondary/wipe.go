@@ -27,7 +27,7 @@ import (
 // done before the core reads or writes anything local. It returns how many keys
 // it has deleted.
 func (s *Secondary) WipeLocal(ctx context.Context, keep ...string) (deleted uint64, err error) {
-	if m := s.below.Classes().Mounts(); s.mode == replication.Performance && (m == nil || !m.Complete()) {
+	if m := s.below.Classes().Mounts(); keyclass.ByMount(s.mode) && (m == nil || !m.Complete()) {
 		return 0, replication.Errorf(replication.Unavailable,
 			"what is left of the former cluster cannot be deleted: it is not known yet which mounts are of the new one")
 	}

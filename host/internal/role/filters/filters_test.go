@@ -17,6 +17,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/primary"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -87,7 +88,7 @@ func primaryOfTwo(t *testing.T) (fs *Filters, write func(key, value string)) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, fs.tap.Activate(t.Context(),
-		storage.JournalConfig{Modes: map[replication.Mode]storage.ModeConfig{perf: {Epoch: epoch,
+		primary.Config{Modes: map[replication.Mode]primary.ModeConfig{perf: {Epoch: epoch,
 			IndexKey: fingerprint.Key{1}}}}))
 	_, err = fs.tap.OpenSlot(t.Context(), perf, "unfiltered")
 	require.NoError(t, err)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package primary
 
 import (
 	"context"
@@ -16,7 +16,7 @@ const rowGroup = 64
 
 // fromStorage makes a frame of stored rows and the current values of their keys.
 func (r *reader) fromStorage() (*replication.Frame, error) {
-	if err := r.retained(); err != nil {
+	if err := r.j.kept.Stored(r.mode, r.slot, r.after); err != nil {
 		return nil, err
 	}
 	enc := journal.NewFrameEncoder(r.after)
@@ -45,33 +45,18 @@ func (r *reader) fromStorage() (*replication.Frame, error) {
 		at = end
 	}
 	// If rows were deleted while they were read, some may be missing.
-	if err := r.retained(); err != nil {
+	if err := r.j.kept.Stored(r.mode, r.slot, r.after); err != nil {
 		return nil, err
 	}
-	f.To = r.position(at)
+	f.To = r.j.kept.At(r.epoch, at)
 	f.Payload = enc.Payload()
 	return f, nil
-}
-
-func (r *reader) retained() error {
-	r.j.mu.Lock()
-	defer r.j.mu.Unlock()
-	if err := r.j.holds(r.mode, r.slot); err != nil {
-		return err
-	}
-	if r.after < r.j.rowsFrom {
-		return replication.Errorf(replication.PositionLost,
-			"the journal has no rows between %d and %d any more: the secondary has to compare and copy", r.after, r.j.rowsFrom)
-	}
-	return nil
 }
 
 // readRows reads the rows after one number up to another, in order, with the
 // operations of the reader's mode. A number without a row was never committed.
 func (r *reader) readRows(ctx context.Context, after, to uint64) ([]journal.Row, error) {
-	r.j.mu.Lock()
-	terms := append([]journal.TermStart(nil), r.j.terms...)
-	r.j.mu.Unlock()
+	terms := r.j.kept.Terms()
 	keys := make([]string, 0, to-after)
 	for n := after + 1; n <= to; n++ {
 		keys = append(keys, journal.RowKey(journal.TermOf(terms, n), n))
@@ -124,7 +109,7 @@ func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
 		ops := rows[i].Ops[:0:0]
 		for _, op := range rows[i].Ops {
 			now := values[index[op.Key]]
-			if now == nil && op.Kind == journal.Put && r.mode == replication.Performance &&
+			if now == nil && op.Kind == journal.Put && keyclass.ByMount(r.mode) &&
 				r.of.below.Classes().Unmounted(op.Key) {
 				// Its mount is gone. The row that deletes it is behind the one of the table
 				// that marks the mount, and this one may not be.
@@ -166,7 +151,7 @@ func cutRows(rows []journal.Row, bytes int) (cut int, whole bool) {
 // without it. The secondary revokes what the engine has issued when it sees the first
 // of these, and needs the engine's storage for it.
 func (r *reader) tablesAhead(rows []journal.Row) map[string]int {
-	if r.mode != replication.Performance {
+	if !keyclass.ByMount(r.mode) {
 		return nil
 	}
 	ahead := map[string]int{}
@@ -184,8 +169,8 @@ func (r *reader) tablesAhead(rows []journal.Row) map[string]int {
 }
 
 // addRows adds rows with current values, each key once, at the last row that has
-// it, and tables also at the row in ahead. It returns the sequence from which the content is consistent again, 0 if
-// it is all along.
+// it, and tables also at the row in ahead. It returns the sequence from which the content is
+// consistent again, 0 if it is all along.
 func addRows(enc *journal.FrameEncoder, rows []journal.Row, asOf uint64, ahead map[string]int) (consistentFrom uint64) {
 	last := map[string]int{}
 	for i := range rows {

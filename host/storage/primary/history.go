@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package primary
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -19,10 +20,12 @@ import (
 // by its term, which has a random part, and by where that term ends in what is stored.
 // See docs/adr/0016-storage-that-goes-back.md.
 
-// history is what this process knows of its own terms. reached is guarded by
-// writePath.control.
+// history is what this process knows of its own terms. reached is guarded by the lock of the
+// write path.
 type history struct {
-	*writePath
+	*current
+	below   *backing.Storage
+	tell    func()
 	reached reached // of the last term of this process
 	lost    atomic.Bool
 	lostAt  atomic.Pointer[replication.Position]
@@ -37,7 +40,7 @@ type reached struct {
 // stored: no number above it was ever streamed from this storage. While a slot holds,
 // every finished number has a row (see finish), so nothing that was streamed is
 // above it in the same history. It notes up to where the term is sure of its rows.
-func (p *primary) termEnd(ctx context.Context, head *journal.Head) (uint64, error) {
+func (r *records) termEnd(ctx context.Context, head *journal.Head) (uint64, error) {
 	if len(head.Terms) == 0 {
 		return head.Reserved, nil
 	}
@@ -47,23 +50,16 @@ func (p *primary) termEnd(ctx context.Context, head *journal.Head) (uint64, erro
 		return head.Reserved, nil
 	}
 	end := max(head.Finished, head.RowsAfter)
-	for _, m := range modes {
+	for _, m := range replication.Modes() {
 		// What was acknowledged was finished, and its row may be deleted.
-		names, err := p.below.Inner.List(ctx, journal.SlotPrefix(m))
-		if err != nil {
-			return 0, failure.Storage("list the slots", err)
-		}
-		for _, name := range names {
-			b, err := p.below.ReadFresh(ctx, journal.SlotPrefix(m)+name)
-			if err != nil {
-				return 0, failure.Storage("read a slot", err)
-			}
-			if b == nil {
-				continue
-			}
+		err := r.eachSlot(ctx, m, func(_ string, b []byte) error {
 			if rec, err := journal.DecodeSlot(b); err == nil && rec.Acked.Sequence <= head.Reserved {
 				end = max(end, rec.Acked.Sequence)
 			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
 		}
 	}
 	last.Sure = end
@@ -73,7 +69,7 @@ func (p *primary) termEnd(ctx context.Context, head *journal.Head) (uint64, erro
 		for n := end + 1; n <= to; n++ {
 			keys = append(keys, journal.RowKey(last.Term, n))
 		}
-		rows, err := p.below.ReadAll(physical.CacheRefreshContext(ctx, true), keys)
+		rows, err := r.below.ReadAll(physical.CacheRefreshContext(ctx, true), keys)
 		if err != nil {
 			return 0, failure.Storage("look for the last row of a term", err)
 		}
@@ -87,33 +83,14 @@ func (p *primary) termEnd(ctx context.Context, head *journal.Head) (uint64, erro
 	return end, nil
 }
 
-// ofHistory is what a journal says of a position of its epoch: an error if it is not
-// of what is stored here. Lost says that it proves a history that was here and is gone.
-// The caller holds j.mu.
-func (j *activeJournal) ofHistory(at replication.Position) (lost bool, err error) {
-	for i, term := range j.terms {
-		if term.Term != at.Term {
-			continue
-		}
-		if i == len(j.terms)-1 {
-			return false, nil
-		}
-		next := term.Next
-		if next == 0 {
-			next = j.terms[i+1].First // written by a version that did not know more
-		}
-		if at.Sequence < next {
-			return false, nil
-		}
-		return true, j.errHistory(at)
+// checkHistory is an error if a position of the journal's epoch is not of what is stored here. What a
+// secondary says proves nothing more: see Given.
+func (j *Journal) checkHistory(at replication.Position) error {
+	if has, _ := j.kept.Has(at); has {
+		return nil
 	}
-	// A term whose rows are all deleted is not known any more.
-	return at.Sequence >= j.terms[0].First, j.errHistory(at)
-}
-
-func (j *activeJournal) errHistory(at replication.Position) error {
 	why := "its storage went back in time since"
-	if !j.of.below.Fences() {
+	if !j.below.Fences() {
 		why += ", or a node that led before has sent more than the next one found"
 	}
 	return replication.Errorf(replication.PositionLost,
@@ -121,60 +98,47 @@ func (j *activeJournal) errHistory(at replication.Position) error {
 		at, why)
 }
 
-// checkHistory is the error of ofHistory. What a secondary says proves nothing: see
-// Given. The caller holds j.mu.
-func (j *activeJournal) checkHistory(at replication.Position) error {
-	_, err := j.ofHistory(at)
-	return err
-}
-
 // Given says that this cluster has given a position to a secondary, which has shown it.
 // If it is not of what is stored here, that is gone: HistoryLost. A position of another
 // epoch says nothing.
-func (p *primary) Given(mode replication.Mode, at replication.Position) {
-	j, cfg, err := p.writeMode.Load().modeOf(mode)
+func (h *history) Given(mode replication.Mode, at replication.Position) {
+	j, cfg, err := h.journalOf(mode)
 	if err != nil || at.Epoch != cfg.Epoch {
 		return
 	}
-	j.mu.Lock()
-	lost, _ := j.ofHistory(at)
-	j.mu.Unlock()
-	if lost {
-		p.historyIsLost(at)
+	if _, gone := j.kept.Has(at); gone {
+		h.isLost(at)
 	}
 }
 
 // noteBefore compares what this process knows of its own former terms with what is
 // stored, when a term begins: the storage may have been replaced under it.
-func (j *activeJournal) noteBefore() {
-	if was := j.of.reached; was.term != 0 {
-		j.mu.Lock()
-		at := replication.Position{Term: was.term, Sequence: was.sequence}
-		lost, _ := j.ofHistory(at)
-		j.mu.Unlock()
-		if lost || journal.TermCount(was.term) >= journal.TermCount(j.term) {
-			j.of.historyIsLost(at)
-		}
+func (h *history) noteBefore(j *Journal) {
+	was := h.reached
+	if was.term == 0 {
+		return
+	}
+	at := replication.Position{Term: was.term, Sequence: was.sequence}
+	if _, gone := j.kept.Has(at); gone || journal.TermCount(was.term) >= journal.TermCount(j.Term()) {
+		h.isLost(at)
 	}
 }
 
-// noteReached remembers how far a journal was that ends. The caller holds writePath.control.
-func (h *history) noteReached(j *activeJournal) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	h.reached = reached{term: j.term}
-	if j.openSlots() > 0 {
-		h.reached.sequence = j.seq.Watermark()
+// noteReached remembers how far a journal was that ends.
+func (h *history) noteReached(j *Journal) {
+	h.reached = reached{term: j.Term()}
+	if j.kept.Retains() {
+		h.reached.sequence = j.Watermark()
 	}
 }
 
-// historyIsLost remembers the position that is the proof.
-func (h *history) historyIsLost(at replication.Position) {
+// isLost remembers the position that is the proof.
+func (h *history) isLost(at replication.Position) {
 	if h.lost.Swap(true) {
 		return
 	}
 	h.lostAt.Store(&at)
-	h.observer().HistoryLost()
+	h.tell()
 }
 
 // HistoryLost says that the storage has turned out to have gone back in time, by what
@@ -197,17 +161,3 @@ func (h *history) HistoryWasLate(ctx context.Context) bool {
 
 // BeginHistory says that Activate has begun the new epoch.
 func (h *history) BeginHistory() { h.lost.Store(false) }
-
-// rest stops what the journal writes by itself, and waits for it until the context ends.
-func (j *activeJournal) rest(ctx context.Context) {
-	j.cancel()
-	over := make(chan struct{})
-	go func() {
-		j.tasks.Wait()
-		close(over)
-	}()
-	select {
-	case <-over:
-	case <-ctx.Done():
-	}
-}

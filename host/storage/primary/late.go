@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package primary
 
 import (
 	"context"
@@ -16,8 +16,6 @@ import (
 )
 
 const (
-	// DefaultLateEvery is how often rows of deposed leaders are looked for.
-	DefaultLateEvery = 5 * time.Second
 	// latePasses is how often such a row is taken up: its data comes after it.
 	latePasses = 3
 	// lateShare bounds the time that looking takes: one part in so many.
@@ -29,10 +27,11 @@ const (
 // were not there when this one began: who has read past them would not get what they
 // wrote. So their keys are journalled once more, with the values that they have now.
 type lateRows struct {
-	j *activeJournal
+	j      *Journal
+	writes WritePath
 	// done are the numbers of rows, by the prefix of their term, that are not looked at again;
 	// pending are the rows that are.
-	done    map[string]*numbers
+	done    map[string]*numberSet
 	pending map[string]lateRow
 }
 
@@ -43,21 +42,19 @@ type lateRow struct {
 	late   bool
 }
 
-// watchLate looks as long as the journal is the present one.
-func (j *activeJournal) watchLate() {
-	l := &lateRows{j: j, done: map[string]*numbers{}, pending: map[string]lateRow{}}
+// watch looks as long as the journal is the present one.
+func (l *lateRows) watch(every time.Duration) {
 	first := true
 	for {
 		begun := time.Now()
-		if err := l.look(j.ctx, first); err == nil {
+		if err := l.look(l.j.ctx, first); err == nil {
 			first = false
-			j.of.lateLooks.Add(1)
-		} else if j.ctx.Err() == nil {
-			j.of.below.Logger.Warn("rows of a deposed leader cannot be looked for; trying again", "error", err)
+		} else if l.j.ctx.Err() == nil {
+			l.j.below.Logger.Warn("rows of a deposed leader cannot be looked for; trying again", "error", err)
 		}
 		select {
-		case <-time.After(max(j.of.lateEvery, lateShare*time.Since(begun))):
-		case <-j.ctx.Done():
+		case <-time.After(max(every, lateShare*time.Since(begun))):
+		case <-l.j.ctx.Done():
 			return
 		}
 	}
@@ -69,11 +66,11 @@ func (l *lateRows) look(ctx context.Context, first bool) error {
 	if err := l.j.keepHead(ctx); err != nil {
 		return err
 	}
-	terms, err := l.j.of.below.Inner.List(ctx, journal.RowPrefix)
+	terms, err := l.j.below.Inner.List(ctx, journal.RowPrefix)
 	if err != nil {
 		return failure.Storage("list the terms of the journal", err)
 	}
-	own := journal.TermPrefix(l.j.term)
+	own := journal.TermPrefix(l.j.Term())
 	for _, term := range terms {
 		prefix := journal.RowPrefix + term
 		if !olderTerm(prefix, own) {
@@ -89,13 +86,13 @@ func (l *lateRows) look(ctx context.Context, first bool) error {
 
 // lookAt looks at the rows of a term.
 func (l *lateRows) lookAt(ctx context.Context, prefix string, first bool) error {
-	names, err := l.j.of.below.Inner.List(ctx, prefix)
+	names, err := l.j.below.Inner.List(ctx, prefix)
 	if err != nil {
 		return failure.Storage("list the rows of another term", err)
 	}
 	done := l.done[prefix]
 	if done == nil {
-		done = &numbers{}
+		done = &numberSet{}
 		l.done[prefix] = done
 	}
 	for _, name := range names {
@@ -126,7 +123,7 @@ func (l *lateRows) lookAt(ctx context.Context, prefix string, first bool) error 
 // take journals the keys of a row anew. What a late one has written is not in the
 // fingerprints, which are computed anew, once its data must have come too.
 func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
-	b, err := l.j.of.below.ReadFresh(ctx, key)
+	b, err := l.j.below.ReadFresh(ctx, key)
 	if err != nil {
 		return failure.Storage("read a row of another term", err)
 	}
@@ -141,18 +138,12 @@ func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
 	for i := range ops {
 		keys[i] = ops[i].Key
 	}
-	r := l.j.of.enter()
-	defer r.leave()
-	if r.journal != l.j {
-		return nil
-	}
-	if err := l.j.of.journalKeys(ctx, r, keys); err != nil {
+	if err := l.writes.JournalForeign(ctx, l.j, keys, row.late); err != nil {
 		return err
 	}
-	if row.late {
-		l.j.of.below.Logger.Warn("a deposed leader has written after this node took over; what its keys have now is sent "+
+	if row.late && l.j.ctx.Err() == nil {
+		l.j.below.Logger.Warn("a deposed leader has written after this node took over; what its keys have now is sent "+
 			"to the secondaries", "row", key, "keys", len(keys))
-		return r.invalidateStored(ctx)
 	}
 	return nil
 }
@@ -160,23 +151,23 @@ func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
 // olderTerm compares the prefixes of two terms, which are hexadecimal numbers.
 func olderTerm(a, b string) bool { return len(a) < len(b) || len(a) == len(b) && a < b }
 
-// numbers is a set of numbers of rows. Those that follow each other take the room of one:
+// numberSet is a set of numbers of rows. Those that follow each other take the room of one:
 // a term may have millions, and they have few gaps.
-type numbers struct{ runs []run }
+type numberSet struct{ runs []run }
 
 type run struct{ first, last uint64 }
 
 // find is the first run that ends at a number or after it.
-func (s *numbers) find(n uint64) int {
+func (s *numberSet) find(n uint64) int {
 	return sort.Search(len(s.runs), func(i int) bool { return s.runs[i].last >= n })
 }
 
-func (s *numbers) have(n uint64) bool {
+func (s *numberSet) have(n uint64) bool {
 	i := s.find(n)
 	return i < len(s.runs) && s.runs[i].first <= n
 }
 
-func (s *numbers) add(n uint64) {
+func (s *numberSet) add(n uint64) {
 	i := s.find(n)
 	after := i < len(s.runs) && s.runs[i].first <= n+1
 	before := i > 0 && s.runs[i-1].last+1 == n

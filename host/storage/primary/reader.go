@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package primary
 
 import (
 	"context"
@@ -15,26 +15,25 @@ import (
 // [replication.Host]. The slot must be open. PositionLost for a position of
 // another epoch, ahead of this primary, or before what the slot retains. The
 // reader ends with the context; Unavailable when the journal ends.
-func (p *primary) ReadJournal(ctx context.Context, mode replication.Mode, slotID string, after replication.Position) (
+func (p *contents) ReadJournal(ctx context.Context, mode replication.Mode, slotID string, after replication.Position) (
 	replication.FrameReader, error) {
-	j, cfg, err := p.writeMode.Load().modeOf(mode)
+	j, cfg, err := p.journalOf(mode)
 	if err != nil {
 		return nil, err
 	}
-	j.mu.Lock()
-	if err = j.holds(mode, slotID); err == nil && after.Epoch == cfg.Epoch {
-		err = j.checkHistory(after)
-	}
-	j.mu.Unlock()
-	switch {
-	case err != nil:
+	if err := j.kept.Holds(mode, slotID); err != nil {
 		return nil, err
-	case after.Epoch != cfg.Epoch:
+	}
+	if after.Epoch != cfg.Epoch {
 		return nil, replication.Errorf(replication.PositionLost,
 			"the secondary is at %s, which is not of this primary's epoch %s: it has to compare and copy", after, cfg.Epoch)
-	case after.Sequence > j.seq.Watermark():
+	}
+	if err := j.checkHistory(after); err != nil {
+		return nil, err
+	}
+	if mark := j.Watermark(); after.Sequence > mark {
 		return nil, replication.Errorf(replication.PositionLost,
-			"the secondary is at %s, ahead of this primary at sequence %d: it has to compare and copy", after, j.seq.Watermark())
+			"the secondary is at %s, ahead of this primary at sequence %d: it has to compare and copy", after, mark)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	return &reader{of: p, j: j, mode: mode, slot: slotID, epoch: cfg.Epoch, after: after.Sequence, ctx: ctx,
@@ -44,8 +43,8 @@ func (p *primary) ReadJournal(ctx context.Context, mode replication.Mode, slotID
 // reader is a FrameReader over the ring in memory and, for rows that are in it
 // no longer, over the storage. It keeps nothing between frames.
 type reader struct {
-	of     *primary
-	j      *activeJournal
+	of     *contents
+	j      *Journal
 	mode   replication.Mode
 	slot   string
 	epoch  replication.Epoch
@@ -81,13 +80,13 @@ func (r *reader) Next() (*replication.Frame, error) {
 		case <-r.ctx.Done():
 		}
 	}
-	if _, cfg, err := r.of.writeMode.Load().modeOf(r.mode); err != nil {
+	if _, cfg, err := r.of.journalOf(r.mode); err != nil {
 		return nil, err
 	} else if cfg.Epoch != r.epoch {
 		return nil, replication.Errorf(replication.PositionLost, "this primary has begun the epoch %s: the secondary has "+
 			"to compare and copy", cfg.Epoch)
 	}
-	if err := r.j.complete(r.mode, r.slot, r.after); err != nil {
+	if err := r.j.kept.Complete(r.mode, r.slot, r.after); err != nil {
 		return nil, err
 	}
 	var f *replication.Frame
@@ -112,7 +111,7 @@ func (r *reader) fromMemory() *replication.Frame {
 		return nil
 	}
 	enc := journal.NewFrameEncoder(r.after)
-	f := &replication.Frame{After: r.after, To: r.position(to)}
+	f := &replication.Frame{After: r.after, To: r.j.kept.At(r.epoch, to)}
 	for _, row := range rows {
 		if ops := r.relevant(row.Ops); len(ops) > 0 {
 			enc.Add(row.Sequence, ops)
@@ -121,12 +120,6 @@ func (r *reader) fromMemory() *replication.Frame {
 	}
 	f.Payload = enc.Payload()
 	return f
-}
-
-func (r *reader) position(sequence uint64) replication.Position {
-	r.j.mu.Lock()
-	defer r.j.mu.Unlock()
-	return replication.Position{Epoch: r.epoch, Term: journal.TermAt(r.j.terms, sequence), Sequence: sequence}
 }
 
 // relevant are the operations that the reader's slot gets; the row's own slice
@@ -155,12 +148,12 @@ func (r *reader) relevant(ops []journal.Op) []journal.Op {
 // is known. What is known now may only take away: a key that has turned out to be
 // local never leaves. The deletions of a mount that is gone still go.
 func (r *reader) gets(op *journal.Op) bool {
-	if !inMode(op.Class, r.mode) {
+	if !keyclass.InMode(op.Class, r.mode) {
 		return false
 	}
-	if r.mode != replication.Performance {
+	if !keyclass.ByMount(r.mode) {
 		return r.allow.lets(op.Key)
 	}
 	now := r.of.below.Classes().Class(op.Key)
-	return (inMode(now, r.mode) || (now == keyclass.Unknown && keyclass.InView(op.Key))) && r.allow.lets(op.Key)
+	return (keyclass.InMode(now, r.mode) || keyclass.IsHeld(r.mode, now, op.Key)) && r.allow.lets(op.Key)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package primary
 
 import (
 	"context"
@@ -11,15 +11,15 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// rangeTarget is the size at which a range is cut, in bytes. A range is larger
+// RangeTarget is the size at which a range is cut, in bytes. A range is larger
 // than a frame: nobody waits for it to arrive, and the secondary makes a range's
 // transactions durable together and then records once how far it has come.
-const rangeTarget = 4 * replication.PayloadTarget
+const RangeTarget = 4 * replication.PayloadTarget
 
 // ReadRange reads the keys of a mode after one, in order, with their values of
 // now, up to about Options.RangeBytes, for the secondary of a slot; see
 // [replication.Host]. It has what the slot's filter allows.
-func (p *primary) ReadRange(ctx context.Context, mode replication.Mode, slotID, after string) (rng *replication.Range,
+func (p *contents) ReadRange(ctx context.Context, mode replication.Mode, slotID, after string) (rng *replication.Range,
 	err error) {
 	err = p.filters.with(ctx, mode, slotID, func(allow allowed) error {
 		rng, err = p.readRange(ctx, mode, slotID, allow, after)
@@ -28,9 +28,9 @@ func (p *primary) ReadRange(ctx context.Context, mode replication.Mode, slotID, 
 	return rng, err
 }
 
-func (p *primary) readRange(ctx context.Context, mode replication.Mode, slotID string, allow allowed,
+func (p *contents) readRange(ctx context.Context, mode replication.Mode, slotID string, allow allowed,
 	after string) (*replication.Range, error) {
-	j, _, err := p.writeMode.Load().modeOf(mode)
+	j, _, err := p.journalOf(mode)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package storage
+package primary
 
 import (
 	"context"
@@ -19,8 +19,8 @@ const answerReads = 64 << 10
 
 // AnswerDiff answers what a secondary asks while it compares; see
 // [replication.Host]. It speaks of what the slot's filter allows.
-func (p *primary) AnswerDiff(ctx context.Context, mode replication.Mode, slotID string, question []byte) (answer []byte,
-	err error) {
+func (p *contents) AnswerDiff(ctx context.Context, mode replication.Mode, slotID string, question []byte) (
+	answer []byte, err error) {
 	done, err := p.asking.take(ctx, walk.Reader{Mode: mode, Slot: slotID})
 	if err != nil {
 		return nil, err
@@ -30,27 +30,26 @@ func (p *primary) AnswerDiff(ctx context.Context, mode replication.Mode, slotID 
 	if err != nil {
 		return nil, failure.Malformed(err)
 	}
-	r := p.writeMode.Load()
-	j, _, err := r.modeOf(mode)
+	j, _, err := p.journalOf(mode)
 	if err != nil {
 		return nil, err
 	}
-	x := r.indexes[mode]
-	if x == nil {
+	sums := p.indexes.Sums(mode)
+	if sums == nil {
 		return nil, failure.Ended
 	}
 	// Until it is known, asking the storage itself would only take longer.
-	if err := x.Sums().Wait(ctx); err != nil {
+	if err := sums.Wait(ctx); err != nil {
 		return nil, err
 	}
 	err = p.filters.with(ctx, mode, slotID, func(allow allowed) error {
-		answer, err = p.answer(ctx, j, mode, x.Sums(), allow, slotID, q)
+		answer, err = p.answer(ctx, j, mode, sums, allow, slotID, q)
 		return err
 	})
 	return answer, err
 }
 
-func (p *primary) answer(ctx context.Context, j *activeJournal, mode replication.Mode, sums *fingerprint.Index,
+func (p *contents) answer(ctx context.Context, j *Journal, mode replication.Mode, sums *fingerprint.Index,
 	allow allowed, slotID string, q *journal.Question) (answer []byte, err error) {
 	d := &digest.Digester{
 		From: p.below, Hasher: sums.Hasher(), Index: sums,
@@ -62,14 +61,14 @@ func (p *primary) answer(ctx context.Context, j *activeJournal, mode replication
 		d.Index, d.In = nil, func(key string) bool { return all(key) && allow(key) }
 	}
 	a := &journal.Answer{}
-	for size := 0; len(a.Ranges) < len(q.Asks) && size < rangeTarget && d.Read < answerReads; {
+	for size := 0; len(a.Ranges) < len(q.Asks) && size < RangeTarget && d.Read < answerReads; {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		ask := q.Asks[len(a.Ranges)]
 		var rng journal.AnswerRange
 		if ask.Level == journal.Values {
-			rng.Pairs, rng.Cut, err = d.Pairs(ctx, ask, rangeTarget-size)
+			rng.Pairs, rng.Cut, err = d.Pairs(ctx, ask, RangeTarget-size)
 		} else {
 			rng.Parts, err = d.Parts(ctx, ask.After, ask.UpTo, ask.Level)
 		}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package storage
+
+import (
+	"context"
+	"maps"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/index"
+	"github.com/vault-replication/vault-replication/host/storage/primary"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// The write path as the parts of the tap use it, each by an interface of its own.
+
+// applying is the write path as a secondary uses it: see secondary.Writer.
+type applying struct{ *writePath }
+
+// Begin enters the present write mode.
+func (wp applying) Begin() (commit txn.Commit, end func()) {
+	r := wp.enter()
+	return func(ctx context.Context, writes []*physical.TxnEntry, o txn.Options) error {
+		return wp.commit(ctx, r, writes, o)
+	}, r.leave
+}
+
+// DeleteKeys deletes keys in transactions, past the guard.
+func (wp applying) DeleteKeys(ctx context.Context, keys []string) (deleted uint64, err error) {
+	return wp.deleteKeys(ctx, keys)
+}
+
+// Alone says whether a row must not share a transaction with later ones.
+func (wp applying) Alone(key string) bool { return wp.alone(key) }
+
+// telling is the write path as the indexes use it: see index.WritePath. Who calls it holds
+// control.
+type telling struct{ *writePath }
+
+// Running are the indexes that the present write mode tells of writes.
+func (wp telling) Running() map[replication.Mode]*index.Index { return wp.writeMode.Load().indexes }
+
+// Tell changes the write mode.
+func (wp telling) Tell(ctx context.Context, mode replication.Mode, x *index.Index) error {
+	return wp.change(ctx, func(r *writeMode) {
+		indexes := make(map[replication.Mode]*index.Index, len(r.indexes)+1)
+		maps.Copy(indexes, r.indexes)
+		if indexes[mode] = x; x == nil {
+			delete(indexes, mode)
+		}
+		r.indexes = indexes
+	})
+}
+
+// journaling is the write path as a primary uses it: see primary.WritePath.
+type journaling struct{ *writePath }
+
+// Hold keeps the write mode from being changed by others, until release is called.
+func (wp journaling) Hold() (release func()) {
+	wp.control.Lock()
+	return wp.control.Unlock
+}
+
+// SetJournal changes the write mode. The caller holds it.
+func (wp journaling) SetJournal(ctx context.Context, j *primary.Journal, modes []replication.Mode) error {
+	return wp.change(ctx, func(r *writeMode) {
+		if r.journal, r.journaled = j, modes; j == nil {
+			r.journal = nil
+		}
+	})
+}
+
+// Fence returns when all writes that began before are over.
+func (wp journaling) Fence(ctx context.Context) error {
+	wp.control.Lock()
+	defer wp.control.Unlock()
+	return wp.change(ctx, func(*writeMode) {})
+}
+
+// JournalKeys makes rows of keys as they are now, if there is a journal.
+func (wp journaling) JournalKeys(ctx context.Context, keys []string) error {
+	r := wp.enter()
+	defer r.leave()
+	if r.journal == nil {
+		return nil
+	}
+	return wp.journalKeys(ctx, r, keys)
+}
+
+// JournalForeign does so for what another node has written, if the journal is still the one
+// that is named.
+func (wp journaling) JournalForeign(ctx context.Context, in *primary.Journal, keys []string, invalidate bool) error {
+	r := wp.enter()
+	defer r.leave()
+	if r.journal != activeJournal(in) {
+		return nil
+	}
+	if err := wp.journalKeys(ctx, r, keys); err != nil || !invalidate {
+		return err
+	}
+	return r.invalidateStored(ctx)
+}

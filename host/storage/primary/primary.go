@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package primary is what a primary does beside writing: it begins and ends terms of the
+// journal, keeps slots, and serves frames, ranges and answers to its secondaries.
+//
+// It makes no write of the core, and rows of the journal through [WritePath] alone, which
+// gives each write its number in the [Journal] of the term. Below it only reads, but for its
+// own records: the head of the journal and the slots. It has its own state and locks, which
+// are held for a moment; who changes the journal holds the lock of the write path.
+package primary
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/storage/failure"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/lock"
+	"github.com/vault-replication/vault-replication/host/storage/retention"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// fenceKey is written before the head is read: on storage that orders writes
+// (raft), everything that a former leader wrote is visible afterwards.
+const fenceKey = "replication/journal/fence"
+
+// Primary is what a primary does. Safe for concurrent use.
+type Primary struct {
+	*current
+	*slots
+	*contents
+	*history
+	*filters
+	needs Needs
+}
+
+// New is the primary of a storage, without a journal.
+func New(n Needs) *Primary {
+	now := &current{}
+	records := &records{below: n.Below, turn: make(lock.Turns, 1)}
+	filters := &filters{classes: n.Below.Classes(), made: lock.NewRoom()}
+	return &Primary{
+		current: now,
+		slots:   &slots{records: records, current: now},
+		history: &history{current: now, below: n.Below, tell: n.HistoryLost}, filters: filters,
+		contents: &contents{
+			below: n.Below, current: now, filters: filters, indexes: n.Indexes, asking: newAsking(),
+			frames: n.FrameBytes, ranges: n.RangeBytes, reads: walk.NewWalks(), listings: walk.NewListings(),
+		},
+		needs: n,
+	}
+}
+
+// Activate begins a term of the journal, or, when there is one, changes the
+// modes that it is for. The term is durable when it returns, and every write
+// that begins after is journalled. The fingerprints of the modes are started.
+//
+// The host calls it at the start of each leadership of a primary, before the
+// core writes anything that is replicated.
+func (p *Primary) Activate(ctx context.Context, cfg Config) error {
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	defer p.needs.Writes.Hold()()
+	classes := p.needs.Below.Classes()
+	for m := range cfg.Modes {
+		if keyclass.ByMount(m) && classes.Mounts() == nil {
+			// Without it local mounts would leave. It is empty: no view leaves.
+			p.needs.Below.Logger.Warn("nothing is known of the mounts, so replication leaves them all out", "mode", m)
+			classes.SetMounts(keyclass.NewMounts())
+		}
+	}
+	next := &running{modes: maps.Clone(cfg.Modes)}
+	former := p.now.Load()
+	fresh := former == nil
+	if fresh {
+		var err error
+		if next.Journal, err = p.beginTerm(ctx); err != nil {
+			return err
+		}
+	} else {
+		next.Journal = former.Journal
+	}
+	if err := p.loadSlots(ctx, next); err != nil {
+		if fresh {
+			next.end()
+		}
+		return err
+	}
+	if fresh {
+		next.kept.Trust()
+		p.start(next.Journal)
+	}
+	p.now.Store(next)
+	if err := p.needs.Writes.SetJournal(ctx, next.Journal, slices.Collect(maps.Keys(next.modes))); err != nil {
+		return err
+	}
+	if fresh {
+		former = &running{}
+	}
+	for m := range former.modes {
+		if _, ok := next.modes[m]; !ok {
+			next.endMode(m)
+			if err := p.needs.Indexes.Stop(ctx, m, false); err != nil {
+				return err
+			}
+		}
+	}
+	for m, c := range next.modes {
+		if err := p.needs.Indexes.Start(ctx, m, c.IndexKey); err != nil {
+			return err
+		}
+	}
+	if fresh {
+		return p.needs.Writes.SettleOwed(ctx)
+	}
+	return nil
+}
+
+// beginTerm makes a new term durable.
+func (p *Primary) beginTerm(ctx context.Context) (*Journal, error) {
+	if err := p.needs.Below.Inner.Put(ctx, &physical.Entry{Key: fenceKey, Value: []byte{1}}); err != nil {
+		return nil, failure.Storage("begin a term of the journal", err)
+	}
+	head, err := p.records.head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// A promoted secondary goes on above what it has applied, so that its numbers
+	// never fall behind those that it knows from its primary.
+	applied, err := p.needs.Applied(ctx)
+	if err != nil {
+		return nil, err
+	}
+	last := max(head.Reserved, applied)
+	formerEnd := ""
+	if n := len(head.Terms); n > 0 {
+		end, err := p.termEnd(ctx, head)
+		if err != nil {
+			return nil, err
+		}
+		head.Terms[n-1].Next = end + 1
+		formerEnd = journal.RowKey(head.Terms[n-1].Term, end)
+	}
+	o := &p.needs.Options
+	seq := journal.NewSequencer(journal.NewTerm(head.Term), last, last+o.Numbers, o.RingBytes, o.RingRows)
+	j := &Journal{
+		records: p.records, seq: seq, kept: retention.New(head, seq, o.Caps), caps: o.Caps, numbers: o.Numbers,
+		formerEnd: formerEnd, chores: make(chan struct{}, 1),
+	}
+	j.ctx, j.cancel = context.WithCancel(context.Background())
+	if err := j.writeHead(ctx, last+o.Numbers, false); err != nil {
+		j.end()
+		return nil, err
+	}
+	p.noteBefore(j)
+	return j, nil
+}
+
+// loadSlots reads the slots of all modes of a journal.
+func (p *Primary) loadSlots(ctx context.Context, of *running) error {
+	for mode, cfg := range of.modes {
+		var all []*journal.Slot
+		err := p.eachSlot(ctx, mode, func(name string, b []byte) error {
+			rec, err := journal.DecodeSlot(b)
+			if err != nil {
+				return replication.Errorf(replication.StorageFailed, "the slots of %s replication cannot be loaded: %w", mode, err)
+			}
+			if journal.SlotKey(mode, rec.ID) != journal.SlotPrefix(mode)+name {
+				return replication.Errorf(replication.StorageFailed, "the slots of %s replication cannot be loaded: the record "+
+					"%q is that of another slot", mode, name)
+			}
+			all = append(all, rec)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		of.kept.Load(mode, cfg.Epoch, all)
+	}
+	return nil
+}
+
+// start lets a journal keep itself.
+func (p *Primary) start(j *Journal) {
+	j.tasks.Go(j.housekeeping)
+	if !p.needs.Below.Fences() {
+		l := &lateRows{j: j, writes: p.needs.Writes, done: map[string]*numberSet{}, pending: map[string]lateRow{}}
+		j.tasks.Go(func() { l.watch(p.needs.LateEvery) })
+	}
+}
+
+// Deactivate ends the journal: readers get Unavailable, the head and all
+// acknowledgements are made durable. The host calls it when the core has made
+// its last write, before the storage is given up. Without a journal it does
+// nothing. The journal has ended even when an error is returned; after one, the
+// next term leaves some numbers unused.
+func (p *Primary) Deactivate(ctx context.Context) error {
+	defer p.needs.Writes.Hold()()
+	now := p.now.Load()
+	if now == nil {
+		p.reached = reached{} // it may have another cluster's storage when it is a primary again
+		return nil
+	}
+	// Writes that wait for the storage to say what became of them give up.
+	now.cancel()
+	err := p.stop(ctx, slices.Collect(maps.Keys(now.modes)), true)
+	drained := err == nil
+	errs := []error{err, now.persistAcks(ctx)}
+	if drained {
+		errs = append(errs, now.writeHead(ctx, now.seq.Allocated(), true))
+	}
+	return errors.Join(errs...)
+}
+
+// Abandon ends the journal and all fingerprints in memory and writes nothing.
+func (p *Primary) Abandon(ctx context.Context) error {
+	defer p.needs.Writes.Hold()()
+	if now := p.now.Load(); now != nil {
+		// First of all: writes that wait for the storage to say what became of them are
+		// waited for below, and give up.
+		now.cancel()
+	}
+	return p.stop(ctx, replication.Modes(), false)
+}
+
+// stop ends the indexes of modes, and then the journal if there is one.
+func (p *Primary) stop(ctx context.Context, modes []replication.Mode, mayWrite bool) error {
+	var errs []error
+	for _, m := range modes {
+		errs = append(errs, p.needs.Indexes.Stop(ctx, m, mayWrite))
+	}
+	if now := p.now.Swap(nil); now != nil {
+		errs = append(errs, p.needs.Writes.SetJournal(ctx, nil, nil))
+		now.end()
+		p.noteReached(now.Journal)
+	}
+	p.forgetListed()
+	return errors.Join(errs...)
+}
+
+// Rest stops what the journal writes by itself, and waits for it until the context ends.
+func (p *Primary) Rest(ctx context.Context) {
+	if now := p.now.Load(); now != nil {
+		now.rest(ctx)
+	}
+}
+
+// Forget deletes what a mode that has ended has left: its slots, for which rows would
+// be retained, and its index, which would cost each write a hash. The host calls it at
+// the start of each leadership for a mode in which the cluster has no role, so that one
+// that was cut is made up for.
+func (p *Primary) Forget(ctx context.Context, mode replication.Mode) error {
+	if err := failure.Mode(mode); err != nil {
+		return err
+	}
+	defer p.needs.Writes.Hold()()
+	if now := p.now.Load(); now != nil {
+		if _, ok := now.modes[mode]; ok {
+			return replication.Errorf(replication.InvalidInput, "this cluster is a %s primary, so nothing of that is "+
+				"forgotten", mode)
+		}
+		now.endMode(mode)
+	}
+	if err := p.needs.Indexes.Stop(ctx, mode, false); err != nil {
+		return err
+	}
+	if err := p.deleteSlots(ctx, mode); err != nil {
+		return err
+	}
+	return p.needs.Indexes.Forget(ctx, mode)
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package retention decides which rows of a term of the journal are kept, and for whom: the
+// slots of the secondaries, what the caps allow them, from where on rows are complete, which
+// terms still have rows.
+//
+// It reads and writes nothing, and starts nothing. Who keeps the journal makes durable what
+// is decided here, and says so afterwards.
+package retention
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Retention is that of one term. Safe for concurrent use; its lock is held for a moment.
+type Retention struct {
+	seq  *journal.Sequencer
+	caps Caps
+
+	rowBytes atomic.Uint64 // size of all rows that were ever stored
+	lookAt   atomic.Uint64 // from this size on the slots have to be looked at
+
+	mu       sync.Mutex // of what follows
+	terms    []journal.TermStart
+	marks    journal.Marks
+	slots    slots
+	rowsFrom uint64                      // rows up to here may be gone
+	deleted  uint64                      // rows up to here are gone from storage
+	lacking  map[replication.Mode]uint64 // rows up to here lack something
+	lastRow  uint64                      // no row above it is stored, while no slot is open
+}
+
+// New is that of a term which begins, with the numbers of a sequencer. The head is that of
+// the terms before; no slot is open.
+func New(head *journal.Head, seq *journal.Sequencer, caps Caps) *Retention {
+	last := seq.Watermark()
+	r := &Retention{
+		seq: seq, caps: caps, marks: head.Marks,
+		terms: slices.Concat(head.Terms, []journal.TermStart{{Term: seq.Term(), First: last + 1}}),
+		slots: slots{}, lacking: map[replication.Mode]uint64{},
+		rowsFrom: head.RowsAfter, deleted: head.RowsAfter, lastRow: last,
+	}
+	// Rows of a crashed term that came after its last mark are not counted.
+	r.rowBytes.Store(head.Marks.Last().Bytes)
+	r.lookAt.Store(math.MaxUint64)
+	return r
+}
+
+// Head is what a head says of now, when numbers up to reserved are to be given out. Ended
+// says that no more are.
+func (r *Retention) Head(reserved uint64, ended bool) *journal.Head {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.slots.open() == 0 && r.deleted >= r.lastRow {
+		r.deleted = max(r.deleted, r.seq.Watermark()) // nothing is stored while no slot is open
+	}
+	// A term whose successor has deleted rows has none left, and nobody stands at its
+	// end.
+	for len(r.terms) > 1 && r.terms[1].First <= r.deleted {
+		r.terms = r.terms[1:]
+	}
+	r.marks = r.marks.Prune(r.deleted)
+	r.mark()
+	return &journal.Head{
+		Term: r.seq.Term(), Reserved: reserved, Ended: ended, Finished: r.seq.Watermark(), RowsAfter: r.deleted,
+		Terms: slices.Clone(r.terms), Marks: slices.Clone(r.marks),
+	}
+}
+
+// mark notes how far the journal is. The caller holds mu.
+func (r *Retention) mark() {
+	// The bytes first: a row that comes between is then counted as retained.
+	bytes := r.rowBytes.Load()
+	r.marks = r.marks.Add(journal.Mark{Sequence: r.seq.Allocated(), Bytes: bytes, Time: time.Now().UnixNano()})
+}
+
+// Terms are those whose rows may be stored.
+func (r *Retention) Terms() []journal.TermStart {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.terms)
+}
+
+// At is the position of a sequence in an epoch.
+func (r *Retention) At(epoch replication.Epoch, sequence uint64) replication.Position {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return replication.Position{Epoch: epoch, Term: journal.TermAt(r.terms, sequence), Sequence: sequence}
+}
+
+// Has says whether a position, of the epoch of the journal, is of what is stored here. If it
+// is not, gone says that it proves a history that was here.
+func (r *Retention) Has(at replication.Position) (has, gone bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, term := range r.terms {
+		if term.Term != at.Term {
+			continue
+		}
+		if i == len(r.terms)-1 {
+			return true, false
+		}
+		next := term.Next
+		if next == 0 {
+			next = r.terms[i+1].First // written by a version that did not know more
+		}
+		return at.Sequence < next, at.Sequence >= next
+	}
+	// A term whose rows are all deleted is not known any more.
+	return false, at.Sequence >= r.terms[0].First
+}
+
+// Deletable are the rows after one number up to another: all slots have acknowledged them
+// durably. From now on a reader of one of them is told PositionLost. There are none while
+// they would be few. Nobody says that no slot retains rows.
+func (r *Retention) Deletable(few uint64) (from, to uint64, nobody bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	nobody = r.slots.open() == 0
+	to = r.seq.Watermark()
+	if nobody {
+		to = min(to, r.lastRow)
+	}
+	to = min(to, r.slots.acknowledged(to))
+	// Deleting a few rows at a time would cost a transaction for each.
+	if to <= r.deleted || (to-r.deleted < few && !nobody) {
+		return 0, 0, nobody
+	}
+	r.rowsFrom = max(r.rowsFrom, to)
+	return r.deleted, to, nobody
+}
+
+// Deleted says that the rows up to a number are gone.
+func (r *Retention) Deleted(to uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.deleted = max(r.deleted, to)
+}
+
+// Incomplete says that the rows of a mode up to now lack something that cannot be
+// made up for: whoever has not read them all has to copy, and so has who has.
+func (r *Retention) Incomplete(mode replication.Mode) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lacking[mode] = r.seq.Allocated()
+}
+
+// Complete is an error if the rows after a position do not lead to the content, or
+// if the slot that is to retain them does not any more.
+func (r *Retention) Complete(mode replication.Mode, id string, after uint64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, err := r.slots.holding(mode, id); err != nil {
+		return err
+	}
+	if lacking := r.lacking[mode]; after < lacking {
+		return replication.Errorf(replication.PositionLost,
+			"the journal lacks deletions up to %d, of a mount that was not known then: the secondary has to compare and copy",
+			lacking)
+	}
+	return nil
+}
+
+// Stored is an error if rows after a position may be gone from storage, or if the slot that
+// is to retain them does not any more.
+func (r *Retention) Stored(mode replication.Mode, id string, after uint64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, err := r.slots.holding(mode, id); err != nil {
+		return err
+	}
+	if after < r.rowsFrom {
+		return replication.Errorf(replication.PositionLost,
+			"the journal has no rows between %d and %d any more: the secondary has to compare and copy", after, r.rowsFrom)
+	}
+	return nil
+}

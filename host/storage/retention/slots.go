@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package retention
+
+import (
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// ackEvery is how many rows an acknowledgement may run ahead of its record.
+// Losing one means that rows are kept a little longer.
+const ackEvery = 1024
+
+// Slot retains the rows after what a secondary has acknowledged. Only Retention looks into it.
+type Slot struct {
+	mode  replication.Mode
+	id    string
+	acked replication.Position
+	// stored is the sequence of the record; rows up to it may be deleted.
+	stored uint64
+	// opened is the sequence at which retention began.
+	opened uint64
+	// recorded says that a record of it was written, or may have been.
+	recorded bool
+	// lost says why nothing is retained any more, empty while the slot holds.
+	lost string
+	// cut counts the copies in a row that the cap has cut off.
+	cut int
+	// seen is when the secondary was last heard of.
+	seen time.Time
+	// warned says that the log has said that the cap is near.
+	warned bool
+}
+
+// record is the stored form.
+func (s *Slot) record() *journal.Slot {
+	return &journal.Slot{ID: s.id, Acked: s.acked, Opened: s.opened, Lost: s.lost, Cut: s.cut}
+}
+
+// fresh says that nothing was acknowledged since the slot was opened: its secondary
+// copies.
+func (s *Slot) fresh() bool { return s.acked.Sequence == s.opened }
+
+// slots are those that there are, by mode and id.
+type slots map[replication.Mode]map[string]*Slot
+
+// open counts the slots that retain rows.
+func (of slots) open() (n int) {
+	for _, all := range of {
+		for _, s := range all {
+			if s.lost == "" {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// holding is a slot that retains rows.
+func (of slots) holding(mode replication.Mode, id string) (*Slot, error) {
+	s := of[mode][id]
+	switch {
+	case s == nil:
+		return nil, replication.Errorf(replication.NotFound,
+			"there is no slot %q: the secondary has to be registered again or to copy", id)
+	case s.lost != "":
+		return nil, replication.Errorf(replication.PositionLost, "the primary has given up the slot of the secondary %q, "+
+			"because %s: the secondary has to compare and copy", id, s.lost)
+	}
+	return s, nil
+}
+
+// acknowledged is up to where all slots have acknowledged durably, at most a number.
+func (of slots) acknowledged(most uint64) uint64 {
+	for _, all := range of {
+		for _, s := range all {
+			if s.lost == "" {
+				most = min(most, s.stored)
+			}
+		}
+	}
+	return most
+}
+
+// Load takes the slots of a mode from their records. A slot of an epoch that is over retains
+// nothing; its secondary is told PositionLost.
+func (r *Retention) Load(mode replication.Mode, epoch replication.Epoch, records []*journal.Slot) {
+	loaded := map[string]*Slot{}
+	for _, rec := range records {
+		if rec.Acked.Epoch == epoch {
+			// All are taken for seen: this primary may have been away itself.
+			loaded[rec.ID] = &Slot{mode: mode, id: rec.ID, acked: rec.Acked, stored: rec.Acked.Sequence,
+				opened: rec.Opened, lost: rec.Lost, cut: rec.Cut, seen: time.Now()}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, s := range r.slots[mode] {
+		if s.acked.Epoch == epoch {
+			loaded[id] = s // what is in memory is newer than its record
+		}
+	}
+	r.slots[mode] = loaded
+	if r.slots.open() > 0 {
+		r.seq.SetRetain(true)
+	} else {
+		r.idle() // all were of an epoch that is over
+	}
+}
+
+// Trust sets, for a new term, from where rows are complete: the head may be
+// older than the last time that no slot was open, the records of slots are not.
+func (r *Retention) Trust() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rowsFrom = max(r.rowsFrom, r.slots.acknowledged(r.seq.Watermark()))
+}
+
+// Open makes a slot, and all writes that begin after it store rows. It returns the last
+// number that might have been given out without a row, and the slot.
+func (r *Retention) Open(mode replication.Mode, id string, epoch replication.Epoch) (uint64, *Slot) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	idle := r.slots.open() == 0
+	h := r.seq.SetRetain(true)
+	if idle {
+		if r.deleted >= r.lastRow {
+			r.deleted = h // there are no rows in between
+		}
+		r.rowsFrom = h
+		r.mark() // numbers of before have no rows
+	}
+	if r.slots[mode] == nil {
+		r.slots[mode] = map[string]*Slot{}
+	}
+	at := replication.Position{Epoch: epoch, Term: r.seq.Term(), Sequence: h}
+	s := &Slot{mode: mode, id: id, acked: at, stored: h, opened: h, seen: time.Now()}
+	if old := r.slots[mode][id]; old != nil && old.fresh() {
+		if s.cut = old.cut; old.lost != "" {
+			s.cut++
+		}
+	}
+	r.slots[mode][id] = s
+	return h, s
+}
+
+// Recording is the record of a slot that retains from a position. From now on it counts as
+// written.
+func (r *Retention) Recording(s *Slot, at replication.Position) *journal.Slot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.recorded = true
+	return &journal.Slot{ID: s.id, Acked: at, Opened: at.Sequence, Cut: s.cut}
+}
+
+// Opened says that the record is durable, and so from where the slot retains. False if the
+// slot was closed meanwhile.
+func (r *Retention) Opened(mode replication.Mode, id string, at replication.Position) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.slots[mode][id]
+	if s == nil {
+		return false
+	}
+	s.acked, s.stored, s.opened, s.lost, s.seen = at, at.Sequence, at.Sequence, "", time.Now()
+	return true
+}
+
+// Unopened takes a slot back that could not be opened, unless a record of it may have been
+// written: then it is true, and the slot goes on to retain rows until it is closed.
+func (r *Retention) Unopened(s *Slot) (recorded bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !s.recorded && r.slots[s.mode][s.id] == s {
+		delete(r.slots[s.mode], s.id)
+		r.idle()
+	}
+	return s.recorded
+}
+
+// Known says whether there is a slot, which may be lost.
+func (r *Retention) Known(mode replication.Mode, id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.slots[mode][id] != nil
+}
+
+// Holds is an error unless a slot retains rows.
+func (r *Retention) Holds(mode replication.Mode, id string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, err := r.slots.holding(mode, id)
+	return err
+}
+
+// Ack says that a secondary has acknowledged a position. Due says that the record of its
+// slot is to be written.
+func (r *Retention) Ack(mode replication.Mode, id string, at replication.Position) (due bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, err := r.slots.holding(mode, id)
+	if err != nil {
+		return false, err
+	}
+	s.seen = time.Now()
+	if at.Sequence > s.acked.Sequence {
+		s.acked, s.cut = at, 0
+	}
+	return s.acked.Sequence-s.stored >= ackEvery, nil
+}
+
+// Seen says that the secondary of a slot is there.
+func (r *Retention) Seen(mode replication.Mode, id string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, err := r.slots.holding(mode, id)
+	if err == nil {
+		s.seen = time.Now()
+	}
+	return err
+}
+
+// Ahead are the slots whose acknowledgements are ahead of their records. From now on these
+// count as written.
+func (r *Retention) Ahead() (slots []*Slot, records []*journal.Slot) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, of := range r.slots {
+		for _, s := range of {
+			if s.acked.Sequence > s.stored && s.lost == "" {
+				s.recorded = true
+				slots, records = append(slots, s), append(records, s.record())
+			}
+		}
+	}
+	return slots, records
+}
+
+// Recorded says that the record of a slot is durable. False if the slot was closed
+// meanwhile.
+func (r *Retention) Recorded(of *Slot, rec *journal.Slot) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.slots[of.mode][of.id]
+	if s != nil && s.stored < rec.Acked.Sequence {
+		s.stored = rec.Acked.Sequence
+	}
+	return s != nil
+}
+
+// Mode is that of a slot.
+func (s *Slot) Mode() replication.Mode { return s.mode }
+
+// Close takes a slot out. When it was the last, rows are stored no more and those that there
+// are can be deleted.
+func (r *Retention) Close(mode replication.Mode, id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.slots[mode], id)
+	r.idle()
+}
+
+// EndMode takes out the slots of a mode.
+func (r *Retention) EndMode(mode replication.Mode) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.slots, mode)
+	delete(r.lacking, mode)
+	r.idle()
+}
+
+// Retains says whether any slot does.
+func (r *Retention) Retains() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.slots.open() > 0
+}
+
+// idle stops storing rows when no slot retains any. The caller holds mu.
+func (r *Retention) idle() {
+	if r.slots.open() == 0 {
+		if h := r.seq.SetRetain(false); h > r.lastRow {
+			r.lastRow = h
+		}
+	}
+}
