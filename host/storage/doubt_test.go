@@ -4,6 +4,7 @@ package storage_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/physical"
@@ -50,33 +51,57 @@ func TestRowsWhoseWriteWasNotMade(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx := testContext(t)
 			store := &refusesDeletes{Backend: newInmem(t)}
-			tap := newPrimary(t, store)
-			put(t, tap, key(1), "first")
-			put(t, tap, key(2), "first")
-			at, err := tap.OpenSlot(ctx, dr, "s")
-			require.NoError(t, err)
-			secondary := newTap(t, newTxn(t))
-			copyAll(t, tap, secondary, dr, at)
-			leave(t, tap, store)
-
-			again := newPrimary(t, store, func(o *storage.Options) { o.FrameBytes = 1 })
-			put(t, again, key(2), "second")
-			del(t, again, key(1))
-			end := watermark(t, again).Sequence
-			r, err := again.ReadJournal(ctx, dr, "s", at)
-			require.NoError(t, err)
-			defer r.Close()
-			f, err := r.Next()
-			require.NoError(t, err)
-			require.Less(t, f.To.Sequence, end, "the row is sent without the later one")
-			c, err := secondary.Secondary(dr).ApplyFrame(ctx, f)
-			require.NoError(t, err)
-			require.False(t, c.Consistent(), "the primary had the key at %d", c.Position.Sequence)
-			c = follow(t, again, secondary, dr, "s", end)
-			require.True(t, c.Consistent())
-			require.Equal(t, content(t, again, dr), content(t, secondary, dr))
+			requireDoubted(t, store, func(tap *storage.Tap) { leave(t, tap, store) })
 		})
 	}
+}
+
+// With transactions that is so for a write which is too large for a transaction with its row.
+func TestRowAheadOfATransactionThatWasNotMade(t *testing.T) {
+	t.Parallel()
+	store := newFaulty(t)
+	one := func(o *storage.Options) { o.Limits = func() (int, int) { return 1, 0 } }
+	requireDoubted(t, store, func(tap *storage.Tap) {
+		store.set(func(keys []string) (bool, error) {
+			if strings.HasPrefix(keys[0], journal.RowPrefix) {
+				return true, nil
+			}
+			return false, errStorage
+		}, func(string) error { return errStorage })
+		require.ErrorIs(t, tap.Backend().Delete(testContext(t), key(1)), errStorage)
+		require.NoError(t, tap.Abandon(testContext(t)))
+		store.set(nil, nil)
+	}, one)
+}
+
+// requireDoubted shows that nobody relies on the row of a deletion that was not made.
+func requireDoubted(t *testing.T, store physical.Backend, leave func(*storage.Tap), with ...func(*storage.Options)) {
+	t.Helper()
+	ctx := testContext(t)
+	tap := newPrimary(t, store, with...)
+	put(t, tap, key(1), "first")
+	put(t, tap, key(2), "first")
+	at, err := tap.OpenSlot(ctx, dr, "s")
+	require.NoError(t, err)
+	secondary := newTap(t, newTxn(t))
+	copyAll(t, tap, secondary, dr, at)
+	leave(tap)
+
+	again := newPrimary(t, store, append(with, func(o *storage.Options) { o.FrameBytes = 1 })...)
+	put(t, again, key(2), "second")
+	del(t, again, key(1))
+	end := watermark(t, again).Sequence
+	r, err := again.ReadJournal(ctx, dr, "s", at)
+	require.NoError(t, err)
+	defer r.Close()
+	f, err := r.Next()
+	require.NoError(t, err)
+	require.Less(t, f.To.Sequence, end, "the row is sent without the later one")
+	c, err := secondary.Secondary(dr).ApplyFrame(ctx, f)
+	require.NoError(t, err)
+	require.False(t, c.Consistent(), "the primary had the key at %d", c.Position.Sequence)
+	c = follow(t, again, secondary, dr, "s", end)
+	require.True(t, c.Consistent())
+	require.Equal(t, content(t, again, dr), content(t, secondary, dr))
 }

@@ -77,7 +77,7 @@ func (r *reader) readRows(ctx context.Context, after, to uint64) ([]journal.Row,
 		}
 		if ops = r.relevant(ops); len(ops) > 0 {
 			row := journal.Row{Sequence: after + 1 + uint64(i), Ops: ops}
-			if r.of.below.Txn == nil && journal.Doubtful(terms, row.Sequence) {
+			if journal.Doubtful(terms, row.Sequence) {
 				// That a key is what the row says may be the work of a later one.
 				row.ConsistentFrom = row.Sequence + 1
 			}
