@@ -15,6 +15,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -302,6 +303,42 @@ func TestDiffBehindAFilter(t *testing.T) {
 	for _, k := range []string{"logical/gone/1", "logical/gone/dir/1", "logical/gone/2"} {
 		require.Equal(t, "<none>", get(t, secondary.Inner(), k))
 	}
+}
+
+// learns is a secondary's host that takes up the table of a new mount when it comes.
+type learns struct {
+	storage.Nobody
+	learn func()
+}
+
+func (l learns) BeforeApply(_ context.Context, b *txn.Batch) error {
+	if _, comes := b.Get(vaultname.Mounts); comes {
+		l.learn()
+	}
+	return nil
+}
+
+// A mount that a comparison makes known keeps the keys that came ahead of its table.
+func TestDiffThatBringsAMountKeepsItsKeys(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	primary, secondary, pm, sm := perfPair(t, newTxn(t))
+	for i := range 300 {
+		put(t, primary, fmt.Sprintf("logical/kv/%03d", i), "v")
+	}
+	catchUp(t, primary, secondary)
+	mounts := []vaultname.Mount{{UUID: "kv", Type: "kv"}, {UUID: "new", Type: "kv"}}
+	require.NoError(t, primary.Reclassify(ctx, setTable(t, pm, vaultname.Mounts, mounts...)...))
+	put(t, primary, vaultname.Mounts, "with a new one")
+	put(t, primary, "logical/new/a", "v")
+	putInner(t, secondary.Inner(), "logical/new/a", "v")
+	secondary.Observe(learns{learn: func() { setTable(t, sm, vaultname.Mounts, mounts...) }})
+	at, err := primary.OpenSlot(ctx, perf, "s")
+	require.NoError(t, err)
+	require.NoError(t, secondary.Secondary(perf).BeginCopy(ctx, at, nil))
+	require.False(t, compare(t, primary, secondary, perf, "s", 0).copied)
+	require.Equal(t, "v", get(t, secondary.Inner(), "logical/new/a"))
+	require.Equal(t, content(t, primary, perf), content(t, secondary, perf))
 }
 
 // Steps out of turn and answers that are none change nothing.

@@ -11,6 +11,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -192,12 +193,9 @@ func (s *comparison) takeAnswer(ctx context.Context, x *fingerprint.Index, d *di
 	if len(asks) > 0 {
 		cursor.CopiedUpTo = []byte(asks[0].After)
 	} else {
-		// The listing is of before what this has changed, and of the old mount tables.
-		orphans, err := s.orphans(ctx)
-		if err != nil {
+		if ops, lacks, err = s.lastOps(ctx, ops, cursor, c, lacks); err != nil {
 			return err
 		}
-		ops = append(ops, orphans...)
 		cursor.CopiedAll = true
 	}
 	if err := s.writeRange(ctx, ops, &cursor, lacks); err != nil {
@@ -205,6 +203,26 @@ func (s *comparison) takeAnswer(ctx context.Context, x *fingerprint.Index, d *di
 	}
 	*c, d.asks, d.step = cursor, asks, step
 	return nil
+}
+
+// lastOps are what ends a comparison: what is left to be written, and the deletions of what is
+// in views that no mount has. Which these are is known when the tables are there: by the old
+// ones the keys of a mount that is new here, which came with it or before, would go again.
+func (s *comparison) lastOps(ctx context.Context, ops []journal.Op, cursor journal.Cursor, c *journal.Cursor,
+	lacks *lacking) ([]journal.Op, *lacking, error) {
+	if slices.ContainsFunc(ops, func(op journal.Op) bool { return keyclass.Decides(op.Key) }) {
+		cursor.CopiedUpTo = c.CopiedUpTo
+		if err := s.writeRange(ctx, ops, &cursor, lacks); err != nil {
+			return nil, nil, err
+		}
+		var err error
+		if lacks, err = s.readLacking(ctx, &cursor); err != nil {
+			return nil, nil, err
+		}
+		ops = nil
+	}
+	orphans, err := s.orphans(ctx)
+	return append(ops, orphans...), lacks, err
 }
 
 func keysOf(a *journal.Answer) (keys uint64) {
