@@ -28,6 +28,8 @@ const mode = replication.DR
 // plugin is one life of a plugin's process, with the host's services for it. They are those
 // of host/internal/role over the same tap, without the core that those need.
 type plugin struct {
+	replication.Host // panics: no call that the engine makes is left to it
+
 	p      *process
 	engine *engine.Engine
 	dead   chan struct{}

@@ -37,28 +37,6 @@ func (c *Client) Lost() <-chan struct{} { return c.lost }
 // process, as in a test within one process.
 func (c *Client) Exited() <-chan struct{} { return c.link.done }
 
-// transition makes a call that answers with a change of role.
-func transition[Req any](ctx context.Context, l link, do rpc[Req, replicationv1.TransitionResponse], req *Req) (
-	*replication.Transition, error) {
-	return ask(ctx, l, do, req, fromTransition)
-}
-
-// Start implements [replication.Backend].
-func (c *Client) Start(ctx context.Context, req replication.StartRequest) error {
-	return tell(ctx, c.link, c.rpc.Start, &replicationv1.StartRequest{Role: string(req.Role), ClusterId: req.ClusterID,
-		Contested: req.Contested})
-}
-
-// Stop implements [replication.Backend].
-func (c *Client) Stop(ctx context.Context) error {
-	return tell(ctx, c.link, c.rpc.Stop, &replicationv1.StopRequest{})
-}
-
-// Status implements [replication.Backend].
-func (c *Client) Status(ctx context.Context) (*replication.Status, error) {
-	return ask(ctx, c.link, c.rpc.Status, &replicationv1.StatusRequest{}, fromStatusResponse)
-}
-
 // ServeConn implements [replication.Backend]. It closes conn.
 func (c *Client) ServeConn(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error {
 	defer conn.Close()
@@ -84,63 +62,4 @@ func (c *Client) ServeConn(ctx context.Context, conn net.Conn, peer replication.
 		return nil
 	}
 	return c.link.err(ctx, err)
-}
-
-// EnablePrimary implements [replication.Backend].
-func (c *Client) EnablePrimary(ctx context.Context, req replication.EnablePrimaryRequest) (*replication.Transition,
-	error) {
-	return transition(ctx, c.link, c.rpc.EnablePrimary,
-		&replicationv1.EnablePrimaryRequest{PrimaryClusterAddr: req.PrimaryClusterAddr})
-}
-
-// DemotePrimary implements [replication.Backend].
-func (c *Client) DemotePrimary(ctx context.Context) (*replication.Transition, error) {
-	return transition(ctx, c.link, c.rpc.DemotePrimary, &replicationv1.DemotePrimaryRequest{})
-}
-
-// DisablePrimary implements [replication.Backend].
-func (c *Client) DisablePrimary(ctx context.Context) (*replication.Transition, error) {
-	return transition(ctx, c.link, c.rpc.DisablePrimary, &replicationv1.DisablePrimaryRequest{})
-}
-
-// SecondaryToken implements [replication.Backend].
-func (c *Client) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (
-	*replication.SecondaryTokenResponse, error) {
-	return ask(ctx, c.link, c.rpc.SecondaryToken, &replicationv1.SecondaryTokenRequest{Id: req.ID}, fromSecondaryToken)
-}
-
-// RevokeSecondary implements [replication.Backend].
-func (c *Client) RevokeSecondary(ctx context.Context, req replication.RevokeSecondaryRequest) error {
-	return tell(ctx, c.link, c.rpc.RevokeSecondary, &replicationv1.RevokeSecondaryRequest{Id: req.ID})
-}
-
-// EnableSecondary implements [replication.Backend].
-func (c *Client) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition,
-	error) {
-	return transition(ctx, c.link, c.rpc.EnableSecondary, &replicationv1.EnableSecondaryRequest{Bundle: req.Bundle,
-		Id: req.ID, Challenge: req.Challenge})
-}
-
-// PromoteSecondary implements [replication.Backend].
-func (c *Client) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (
-	*replication.Transition, error) {
-	return transition(ctx, c.link, c.rpc.PromoteSecondary,
-		&replicationv1.PromoteSecondaryRequest{PrimaryClusterAddr: req.PrimaryClusterAddr, Force: req.Force})
-}
-
-// DisableSecondary implements [replication.Backend].
-func (c *Client) DisableSecondary(ctx context.Context) (*replication.Transition, error) {
-	return transition(ctx, c.link, c.rpc.DisableSecondary, &replicationv1.DisableSecondaryRequest{})
-}
-
-// UpdatePrimary implements [replication.Backend].
-func (c *Client) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition,
-	error) {
-	return transition(ctx, c.link, c.rpc.UpdatePrimary, &replicationv1.UpdatePrimaryRequest{Bundle: req.Bundle, Id: req.ID,
-		Addrs: req.Addrs, Challenge: req.Challenge})
-}
-
-// Recover implements [replication.Backend].
-func (c *Client) Recover(ctx context.Context) error {
-	return tell(ctx, c.link, c.rpc.Recover, &replicationv1.RecoverRequest{})
 }

@@ -9,9 +9,11 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Host is a fake host: each method calls the function of its name. A call of one
-// that is not set fails as Internal. The fields are set before first use.
+// Host is a fake host: each method calls the function of its name. A call of one that is not set panics, which over a
+// transport is an Internal error. The fields are set before first use.
 type Host struct {
+	replication.Host
+
 	NodeFunc          func(ctx context.Context) (*replication.Node, error)
 	GetStateFunc      func(ctx context.Context, key string) ([]byte, error)
 	PutStateFunc      func(ctx context.Context, key string, value []byte) error
@@ -44,203 +46,128 @@ var _ replication.Host = (*Host)(nil)
 
 // Node implements [replication.Host].
 func (fake *Host) Node(ctx context.Context) (*replication.Node, error) {
-	if fake.NodeFunc == nil {
-		return nil, unexpected("Node")
-	}
 	return fake.NodeFunc(ctx)
 }
 
 // GetState implements [replication.Host].
 func (fake *Host) GetState(ctx context.Context, key string) ([]byte, error) {
-	if fake.GetStateFunc == nil {
-		return nil, unexpected("GetState")
-	}
 	return fake.GetStateFunc(ctx, key)
 }
 
 // PutState implements [replication.Host].
 func (fake *Host) PutState(ctx context.Context, key string, value []byte) error {
-	if fake.PutStateFunc == nil {
-		return unexpected("PutState")
-	}
 	return fake.PutStateFunc(ctx, key, value)
 }
 
 // DeleteState implements [replication.Host].
 func (fake *Host) DeleteState(ctx context.Context, key string) error {
-	if fake.DeleteStateFunc == nil {
-		return unexpected("DeleteState")
-	}
 	return fake.DeleteStateFunc(ctx, key)
 }
 
 // ListState implements [replication.Host].
 func (fake *Host) ListState(ctx context.Context, prefix string) ([]string, error) {
-	if fake.ListStateFunc == nil {
-		return nil, unexpected("ListState")
-	}
 	return fake.ListStateFunc(ctx, prefix)
 }
 
 // Listen implements [replication.Host].
 func (fake *Host) Listen(ctx context.Context, req replication.ListenRequest) error {
-	if fake.ListenFunc == nil {
-		return unexpected("Listen")
-	}
 	return fake.ListenFunc(ctx, req)
 }
 
 // StopListening implements [replication.Host].
 func (fake *Host) StopListening(ctx context.Context) error {
-	if fake.StopListeningFunc == nil {
-		return unexpected("StopListening")
-	}
 	return fake.StopListeningFunc(ctx)
 }
 
 // Dial implements [replication.Host].
 func (fake *Host) Dial(ctx context.Context, req replication.DialRequest) (net.Conn, error) {
-	if fake.DialFunc == nil {
-		return nil, unexpected("Dial")
-	}
 	return fake.DialFunc(ctx, req)
 }
 
 // Position implements [replication.Host].
 func (fake *Host) Position(ctx context.Context, id string) (*replication.JournalPosition, error) {
-	if fake.PositionFunc == nil {
-		return nil, unexpected("Position")
-	}
 	return fake.PositionFunc(ctx, id)
 }
 
 // OpenSlot implements [replication.Host].
 func (fake *Host) OpenSlot(ctx context.Context, id string, secondary replication.Proof) (*replication.Opening, error) {
-	if fake.OpenSlotFunc == nil {
-		return nil, unexpected("OpenSlot")
-	}
 	return fake.OpenSlotFunc(ctx, id, secondary)
 }
 
 // AckSlot implements [replication.Host].
 func (fake *Host) AckSlot(ctx context.Context, id string, at replication.Position, secondary replication.Proof) error {
-	if fake.AckSlotFunc == nil {
-		return unexpected("AckSlot")
-	}
 	return fake.AckSlotFunc(ctx, id, at, secondary)
 }
 
 // CloseSlot implements [replication.Host].
 func (fake *Host) CloseSlot(ctx context.Context, id string) error {
-	if fake.CloseSlotFunc == nil {
-		return unexpected("CloseSlot")
-	}
 	return fake.CloseSlotFunc(ctx, id)
 }
 
 // ReadJournal implements [replication.Host].
 func (fake *Host) ReadJournal(ctx context.Context, req replication.ReadJournalRequest) (replication.FrameReader,
 	error) {
-	if fake.ReadJournalFunc == nil {
-		return nil, unexpected("ReadJournal")
-	}
 	return fake.ReadJournalFunc(ctx, req)
 }
 
 // ReadRange implements [replication.Host].
 func (fake *Host) ReadRange(ctx context.Context, req replication.ReadRangeRequest) (*replication.Range, error) {
-	if fake.ReadRangeFunc == nil {
-		return nil, unexpected("ReadRange")
-	}
 	return fake.ReadRangeFunc(ctx, req)
 }
 
 // SealHandover implements [replication.Host].
 func (fake *Host) SealHandover(ctx context.Context, req replication.SealHandoverRequest) (*replication.Handover,
 	error) {
-	if fake.SealHandoverFunc == nil {
-		return nil, unexpected("SealHandover")
-	}
 	return fake.SealHandoverFunc(ctx, req)
 }
 
 // Receive implements [replication.Host].
 func (fake *Host) Receive(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
-	if fake.ReceiveFunc == nil {
-		return nil, unexpected("Receive")
-	}
 	return fake.ReceiveFunc(ctx, req)
 }
 
 // RoleAt implements [replication.Host].
 func (fake *Host) RoleAt(ctx context.Context, apiAddr string) (*replication.RoleAtAnswer, error) {
-	if fake.RoleAtFunc == nil {
-		return nil, unexpected("RoleAt")
-	}
 	return fake.RoleAtFunc(ctx, apiAddr)
 }
 
 // Cursor implements [replication.Host].
 func (fake *Host) Cursor(ctx context.Context) (*replication.Cursor, error) {
-	if fake.CursorFunc == nil {
-		return nil, unexpected("Cursor")
-	}
 	return fake.CursorFunc(ctx)
 }
 
 // AnswerDiff implements [replication.Host].
 func (fake *Host) AnswerDiff(ctx context.Context, req replication.AnswerDiffRequest) ([]byte, error) {
-	if fake.AnswerDiffFunc == nil {
-		return nil, unexpected("AnswerDiff")
-	}
 	return fake.AnswerDiffFunc(ctx, req)
 }
 
 // Diff implements [replication.Host].
 func (fake *Host) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
-	if fake.DiffFunc == nil {
-		return nil, unexpected("Diff")
-	}
 	return fake.DiffFunc(ctx, answer)
 }
 
 // Verify implements [replication.Host].
 func (fake *Host) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint,
 	primary replication.Proof) error {
-	if fake.VerifyFunc == nil {
-		return unexpected("Verify")
-	}
 	return fake.VerifyFunc(ctx, at, fingerprint, primary)
 }
 
 // BeginCopy implements [replication.Host].
 func (fake *Host) BeginCopy(ctx context.Context, from replication.Opening) (*replication.Cursor, error) {
-	if fake.BeginCopyFunc == nil {
-		return nil, unexpected("BeginCopy")
-	}
 	return fake.BeginCopyFunc(ctx, from)
 }
 
 // ApplyRange implements [replication.Host].
 func (fake *Host) ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error) {
-	if fake.ApplyRangeFunc == nil {
-		return nil, unexpected("ApplyRange")
-	}
 	return fake.ApplyRangeFunc(ctx, r)
 }
 
 // EndCopy implements [replication.Host].
 func (fake *Host) EndCopy(ctx context.Context) (*replication.Cursor, error) {
-	if fake.EndCopyFunc == nil {
-		return nil, unexpected("EndCopy")
-	}
 	return fake.EndCopyFunc(ctx)
 }
 
 // ApplyFrame implements [replication.Host].
 func (fake *Host) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
-	if fake.ApplyFrameFunc == nil {
-		return nil, unexpected("ApplyFrame")
-	}
 	return fake.ApplyFrameFunc(ctx, f)
 }

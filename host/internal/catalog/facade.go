@@ -9,10 +9,28 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// facade passes each call to the process that runs then.
+// facade passes each call to the process that runs at the time.
 type facade struct{ s *Supervisor }
 
 var _ replication.Backend = facade{}
+
+// pass makes a call of the process that runs now.
+func pass[Req, Res any](ctx context.Context, f facade,
+	call func(replication.Backend, context.Context, Req) (*Res, error), req Req) (*Res, error) {
+	b, err := f.s.current()
+	if err != nil {
+		return nil, err
+	}
+	return call(b, ctx, req)
+}
+
+// bare is for a call that has no request.
+func bare[Res any](call func(replication.Backend, context.Context) (*Res, error)) func(replication.Backend,
+	context.Context, nothing) (*Res, error) {
+	return func(b replication.Backend, ctx context.Context, _ nothing) (*Res, error) { return call(b, ctx) }
+}
+
+type nothing struct{}
 
 func (f facade) Start(ctx context.Context, req replication.StartRequest) error {
 	b, err := f.s.current()
@@ -31,11 +49,7 @@ func (f facade) Stop(ctx context.Context) error {
 }
 
 func (f facade) Status(ctx context.Context) (*replication.Status, error) {
-	b, err := f.s.current()
-	if err != nil {
-		return nil, err
-	}
-	return b.Status(ctx)
+	return pass(ctx, f, bare(replication.Backend.Status), nothing{})
 }
 
 func (f facade) ServeConn(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error {
@@ -49,36 +63,20 @@ func (f facade) ServeConn(ctx context.Context, conn net.Conn, peer replication.P
 
 func (f facade) EnablePrimary(ctx context.Context, req replication.EnablePrimaryRequest) (*replication.Transition,
 	error) {
-	b, err := f.s.current()
-	if err != nil {
-		return nil, err
-	}
-	return b.EnablePrimary(ctx, req)
+	return pass(ctx, f, replication.Backend.EnablePrimary, req)
 }
 
 func (f facade) DemotePrimary(ctx context.Context) (*replication.Transition, error) {
-	b, err := f.s.current()
-	if err != nil {
-		return nil, err
-	}
-	return b.DemotePrimary(ctx)
+	return pass(ctx, f, bare(replication.Backend.DemotePrimary), nothing{})
 }
 
 func (f facade) DisablePrimary(ctx context.Context) (*replication.Transition, error) {
-	b, err := f.s.current()
-	if err != nil {
-		return nil, err
-	}
-	return b.DisablePrimary(ctx)
+	return pass(ctx, f, bare(replication.Backend.DisablePrimary), nothing{})
 }
 
 func (f facade) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (
 	*replication.SecondaryTokenResponse, error) {
-	b, err := f.s.current()
-	if err != nil {
-		return nil, err
-	}
-	return b.SecondaryToken(ctx, req)
+	return pass(ctx, f, replication.Backend.SecondaryToken, req)
 }
 
 func (f facade) RevokeSecondary(ctx context.Context, req replication.RevokeSecondaryRequest) error {
@@ -91,45 +89,25 @@ func (f facade) RevokeSecondary(ctx context.Context, req replication.RevokeSecon
 
 func (f facade) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition,
 	error) {
-	b, err := f.s.current()
-	if err != nil {
-		return nil, err
-	}
-	return b.EnableSecondary(ctx, req)
+	return pass(ctx, f, replication.Backend.EnableSecondary, req)
 }
 
 func (f facade) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (*replication.Transition,
 	error) {
-	b, err := f.s.current()
-	if err != nil {
-		return nil, err
-	}
-	return b.PromoteSecondary(ctx, req)
+	return pass(ctx, f, replication.Backend.PromoteSecondary, req)
 }
 
 func (f facade) DisableSecondary(ctx context.Context) (*replication.Transition, error) {
-	b, err := f.s.current()
-	if err != nil {
-		return nil, err
-	}
-	return b.DisableSecondary(ctx)
+	return pass(ctx, f, bare(replication.Backend.DisableSecondary), nothing{})
 }
 
 func (f facade) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition,
 	error) {
-	b, err := f.s.current()
-	if err != nil {
-		return nil, err
-	}
-	return b.UpdatePrimary(ctx, req)
+	return pass(ctx, f, replication.Backend.UpdatePrimary, req)
 }
 
 func (f facade) Forward(ctx context.Context, req replication.ForwardRequest) (*replication.ForwardResponse, error) {
-	b, err := f.s.current()
-	if err != nil {
-		return nil, err
-	}
-	return b.Forward(ctx, req)
+	return pass(ctx, f, replication.Backend.Forward, req)
 }
 
 func (f facade) Recover(ctx context.Context) error {

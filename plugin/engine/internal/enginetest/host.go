@@ -15,8 +15,10 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Host is the host of one cluster.
+// Host is the host of one cluster. A call that no test needs panics.
 type Host struct {
+	replication.Host
+
 	network *Network
 	name    string
 
