@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/stretchr/testify/require"
@@ -290,6 +291,19 @@ func TestADeposedLeaderIsNoLostHistory(t *testing.T) {
 	requireHistory(t, leads, "s", late, false)
 	require.True(t, leads.HistoryLost())
 	require.True(t, leads.HistoryWasLate(ctx))
+
+	// It remembers what it has found after the rows are gone.
+	seen, looks := countLooks(inner)
+	finds := newPrimary(t, seen, func(o *storage.Options) { o.LateEvery = 5 * time.Millisecond })
+	require.Eventually(t, func() bool { return looks.Load() > 1 }, waitMax, tick)
+	at := watermark(t, finds).Sequence
+	late = write(t, leads, 10)
+	require.Eventually(t, func() bool { return watermark(t, finds).Sequence >= at+10 }, waitMax, tick)
+	require.NoError(t, finds.CloseSlot(ctx, dr, "s"))
+	require.Eventually(t, func() bool { return rowsStored(t, inner) == 0 }, waitMax, tick)
+	finds.Given(dr, late)
+	require.True(t, finds.HistoryLost())
+	require.True(t, finds.HistoryWasLate(ctx))
 
 	restored := newPrimary(t, old)
 	requireHistory(t, restored, "s", late, false)

@@ -50,6 +50,9 @@ type TermStart struct {
 	// ended: a row above it may be there whose write was never made, on storage that has
 	// it ahead of its write.
 	Sure uint64 `json:"sure,omitempty"`
+	// Late is the highest number of a row that was found to be written after the next term
+	// had begun: the storage does not keep a deposed leader from it.
+	Late uint64 `json:"late,omitempty"`
 }
 
 // Doubtful says whether the write of a row may never have been made.

@@ -147,13 +147,15 @@ func (h *history) isLost(at replication.Position) {
 func (h *history) HistoryLost() bool { return h.lost.Load() }
 
 // HistoryWasLate says that nothing has gone back in time: the row that proved it is
-// stored, so that a node has written and sent it after another one had begun to lead,
-// which storage without fencing cannot keep it from. Once every secondary has what
-// was sent its rows are deleted, and this is not known.
+// stored, or was found and remembered, so that a node has written and sent it after another
+// one had begun to lead, which storage without fencing cannot keep it from.
 func (h *history) HistoryWasLate(ctx context.Context) bool {
 	at := h.lostAt.Load()
 	if at == nil || at.Sequence == 0 || h.below.Fences() {
 		return false
+	}
+	if now := h.now.Load(); now != nil && now.kept.WasLate(*at) {
+		return true
 	}
 	row, err := h.below.ReadFresh(ctx, journal.RowKey(at.Term, at.Sequence))
 	return err == nil && row != nil

@@ -70,14 +70,13 @@ func (l *lateRows) look(ctx context.Context, first bool) error {
 	if err != nil {
 		return failure.Storage("list the terms of the journal", err)
 	}
-	own := journal.TermPrefix(l.j.Term())
-	for _, term := range terms {
-		prefix := journal.RowPrefix + term
-		if !olderTerm(prefix, own) {
+	for _, name := range terms {
+		term, err := strconv.ParseUint(strings.TrimSuffix(name, "/"), 16, 64)
+		if err != nil || term >= l.j.Term() {
 			// A newer one is that of the leader who has deposed this one.
 			continue
 		}
-		if err := l.lookAt(ctx, prefix, first); err != nil {
+		if err := l.lookAt(ctx, term, first); err != nil {
 			return err
 		}
 	}
@@ -85,7 +84,8 @@ func (l *lateRows) look(ctx context.Context, first bool) error {
 }
 
 // lookAt looks at the rows of a term.
-func (l *lateRows) lookAt(ctx context.Context, prefix string, first bool) error {
+func (l *lateRows) lookAt(ctx context.Context, term uint64, first bool) error {
+	prefix := journal.TermPrefix(term)
 	names, err := l.j.below.Inner.List(ctx, prefix)
 	if err != nil {
 		return failure.Storage("list the rows of another term", err)
@@ -106,7 +106,9 @@ func (l *lateRows) lookAt(ctx context.Context, prefix string, first bool) error 
 			done.add(n)
 			continue
 		}
-		row.late = row.late || !known && !first
+		if row.late = row.late || !known && !first; row.late {
+			l.j.kept.FoundLate(term, n)
+		}
 		if err := l.take(ctx, key, row); err != nil {
 			return err
 		}
@@ -147,9 +149,6 @@ func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
 	}
 	return nil
 }
-
-// olderTerm compares the prefixes of two terms, which are hexadecimal numbers.
-func olderTerm(a, b string) bool { return len(a) < len(b) || len(a) == len(b) && a < b }
 
 // numberSet is a set of numbers of rows. Those that follow each other take the room of one:
 // a term may have millions, and they have few gaps.

@@ -117,6 +117,26 @@ func (r *Retention) Has(at replication.Position) (has, gone bool) {
 	return false, at.Sequence >= r.terms[0].First
 }
 
+// FoundLate says that a row of a term was written after the next one had begun.
+func (r *Retention) FoundLate(term, sequence uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.terms {
+		if t := &r.terms[i]; t.Term == term {
+			t.Late = max(t.Late, sequence)
+		}
+	}
+}
+
+// WasLate says whether a position is of what was found so.
+func (r *Retention) WasLate(at replication.Position) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.terms, func(t journal.TermStart) bool {
+		return t.Term == at.Term && at.Sequence <= t.Late
+	})
+}
+
 // Deletable are the rows after one number up to another: all slots have acknowledged them
 // durably. From now on a reader of one of them is told PositionLost. There are none while
 // they would be few. Nobody says that no slot retains rows.
