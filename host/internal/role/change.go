@@ -202,13 +202,13 @@ func (c *changes) setAfter(ctx context.Context, ch *change) (err error) {
 		*mr = ModeRecord{Role: replication.Disabled}
 	case ch.to == replication.Primary && ch.from == replication.Disabled:
 		*mr = ModeRecord{Role: replication.Primary, SetID: ch.transition.ClusterID}
-		if mr.Epoch, err = newEpoch(replication.Epoch{}); err == nil {
+		if mr.Epoch, err = newHistory(replication.Epoch{}); err == nil {
 			mr.IndexKey, err = handover.NewKey()
 		}
 	case ch.to == replication.Primary:
 		// A promotion always begins an epoch: two histories must not share one.
 		mr.SecondaryID, mr.Pairing = "", nil
-		mr.Epoch, err = c.epochAfter(ctx, ch.mode, mr.Epoch)
+		mr.Epoch, err = c.promotedFrom(ctx, ch.mode, mr.Epoch)
 	}
 	return err
 }
@@ -261,7 +261,7 @@ func (c *changes) otherRole(ctx context.Context, ch *change) error {
 		return err
 	}
 	if role.Role == replication.Primary {
-		if role.Epoch, err = c.epochAfter(ctx, ofClients, role.Epoch); err != nil {
+		if role.Epoch, err = c.promotedFrom(ctx, ofClients, role.Epoch); err != nil {
 			return err
 		}
 	}

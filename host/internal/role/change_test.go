@@ -59,13 +59,26 @@ func TestNewerPrimaryIsTold(t *testing.T) {
 
 func TestEpochsGrowAndDiffer(t *testing.T) {
 	t.Parallel()
-	first, err := newEpoch(replication.Epoch{})
+	first, err := newHistory(replication.Epoch{})
 	require.NoError(t, err)
-	one, err := newEpoch(first)
+	one, err := newReign(first)
 	require.NoError(t, err)
-	other, err := newEpoch(first)
+	other, err := newReign(first)
 	require.NoError(t, err)
-	require.Equal(t, first.Generation+1, one.Generation)
+	require.Greater(t, one.Generation, first.Generation)
 	require.Equal(t, one.Generation, other.Generation)
 	require.NotEqual(t, one.ID, other.ID, "two promotions of one state must be told apart")
+
+	// A primary whose storage has gone back in time dies before a secondary knows of the epoch
+	// that it began. Who has seen that epoch follows the one that is promoted all the same.
+	for _, from := range []replication.Epoch{first, one} {
+		seen := from
+		for range 3 {
+			seen, err = newHistory(seen)
+			require.NoError(t, err)
+			promoted, err := newReign(from)
+			require.NoError(t, err)
+			require.Greater(t, promoted.Generation, seen.Generation)
+		}
+	}
 }

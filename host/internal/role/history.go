@@ -29,11 +29,13 @@ func (t *term) newHistory(ctx context.Context) error {
 		if mr.Role != replication.Primary {
 			continue
 		}
-		epoch, err := t.epochAfter(ctx, m, mr.Epoch)
+		epoch, err := t.lastEpoch(ctx, m, mr.Epoch)
 		if err != nil {
 			return err
 		}
-		mr.Epoch = epoch
+		if mr.Epoch, err = newHistory(epoch); err != nil {
+			return err
+		}
 	}
 	rows, err := t.rows.recordRows(ctx, map[string][]byte{}, r)
 	if err != nil {

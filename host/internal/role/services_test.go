@@ -123,7 +123,7 @@ func TestRevocationDoesNotAskThePlugin(t *testing.T) {
 // No epoch is so far on that none can follow it.
 func TestEpochsHaveAnEnd(t *testing.T) {
 	t.Parallel()
-	_, err := newEpoch(replication.Epoch{Generation: proof.GenerationMax, ID: "last"})
+	_, err := newHistory(replication.Epoch{Generation: proof.GenerationMax, ID: "last"})
 	require.ErrorContains(t, err, "no epoch can follow")
 }
 

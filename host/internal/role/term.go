@@ -263,9 +263,9 @@ func (t *term) firstCopy(ctx context.Context) (bool, error) {
 	return cur.Position.Epoch.IsZero(), nil
 }
 
-// epochAfter is the epoch after the record's and after the one that a secondary
-// has followed its primary into.
-func (t *term) epochAfter(ctx context.Context, mode replication.Mode, epoch replication.Epoch) (replication.Epoch,
+// lastEpoch is the epoch of a record, or a later one that a secondary has followed its primary
+// into.
+func (t *term) lastEpoch(ctx context.Context, mode replication.Mode, epoch replication.Epoch) (replication.Epoch,
 	error) {
 	cur, err := t.tap.Secondary(mode).Cursor(ctx)
 	if err != nil {
@@ -274,5 +274,15 @@ func (t *term) epochAfter(ctx context.Context, mode replication.Mode, epoch repl
 	if cur.Position.Epoch.Generation > epoch.Generation {
 		epoch = cur.Position.Epoch
 	}
-	return newEpoch(epoch)
+	return epoch, nil
+}
+
+// promotedFrom is the epoch that a promotion begins on a cluster whose record has an epoch.
+func (t *term) promotedFrom(ctx context.Context, mode replication.Mode, epoch replication.Epoch) (replication.Epoch,
+	error) {
+	last, err := t.lastEpoch(ctx, mode, epoch)
+	if err != nil {
+		return last, err
+	}
+	return newReign(last)
 }
