@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/proto"
@@ -60,10 +61,19 @@ type hostConn struct {
 	smallRoom, bulkRoom chan struct{}
 }
 
-func dialHost(broker *plugin.GRPCBroker, req *replicationv1.AttachRequest) (*hostConn, error) {
+// dialHost connects to both services, one after the other: go-plugin's multiplexed broker confuses connections that
+// are made at one time.
+func dialHost(ctx context.Context, broker *plugin.GRPCBroker, req *replicationv1.AttachRequest) (*hostConn, error) {
 	small, err := broker.DialWithOptions(req.GetHostServiceId(), DialOptions()...)
 	if err != nil {
 		return nil, err
+	}
+	small.Connect()
+	for s := small.GetState(); s != connectivity.Ready; s = small.GetState() {
+		if !small.WaitForStateChange(ctx, s) {
+			_ = small.Close()
+			return nil, ctx.Err()
+		}
 	}
 	bulk, err := broker.DialWithOptions(req.GetBulkServiceId(), DialOptions()...)
 	if err != nil {

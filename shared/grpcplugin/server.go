@@ -38,7 +38,7 @@ func (s *backendServer) Attach(req *replicationv1.AttachRequest, stream replicat
 		return toStatus(replication.Errorf(replication.InvalidInput, "the plugin is attached already: start another "+
 			"process for another host"))
 	}
-	cc, err := dialHost(s.broker, req)
+	cc, err := dialHost(stream.Context(), s.broker, req)
 	if err != nil {
 		s.claimed.Store(false)
 		return toStatus(replication.Errorf(replication.Unavailable, "the plugin cannot reach the services of the host: "+
