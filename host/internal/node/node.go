@@ -3,6 +3,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -29,12 +30,14 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/cluster"
 	"github.com/vault-replication/vault-replication/host/internal/config"
 	"github.com/vault-replication/vault-replication/host/internal/role"
+	"github.com/vault-replication/vault-replication/host/internal/services"
 	"github.com/vault-replication/vault-replication/host/internal/serving"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/host/storage/retention"
 	"github.com/vault-replication/vault-replication/host/vaultname"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // Node is a Vault core with replication.
@@ -74,16 +77,23 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{core: c, logger: logger, tokens: operationtoken.NewVerifier(role.TokenStore{Core: c},
-		role.BatchTokens{Core: c})}
-	collector := operationtoken.NewCollector(role.Shares{Core: c}, n.tokens, logger)
+	n := &Node{core: c, logger: logger, tokens: operationtoken.NewVerifier(tokenStore{c},
+		batchTokens{c})}
+	collector := operationtoken.NewCollector(shares{c}, n.tokens, logger)
 	n.collector = operationtoken.Handler(collector)
 	n.controller, err = role.New(role.Options{
 		Core: c, Tap: tap, Store: tap.Inner(), Port: port, Logger: logger,
 		// Shares that were collected do not outlive the active duty.
 		OnInactive: func() { collector.Cancel() },
 		Plugins: func(rc *role.Controller) (_ role.Plugins, err error) {
-			n.plugins, err = newPlugins(entries, rc, logger)
+			rooms, seen := rc.Rooms(), rc.ForPlugins()
+			n.plugins, err = newPlugins(entries, seen.Started, services.Options{
+				Roles: seen, Sessions: seen, Content: seen, Core: c, Tap: tap, Store: tap.Inner(), Port: port,
+				Paired: rooms.Paired, Relations: rooms.Relations, Ring: rooms.Ring,
+				Receive: func(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
+					return n.serving.Receive(ctx, req)
+				},
+			}, logger)
 			return n.plugins, err
 		},
 		Requests: func(rc *role.Controller) role.Requests {
@@ -92,8 +102,9 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 			return n.requests
 		},
 		Serving: func(rc *role.Controller) role.Serving {
+			rooms := rc.Rooms()
 			n.serving = serving.New(serving.Options{
-				Core: c, Tap: tap, Set: rc.Set(), Mounts: rc.Mounts(), Filters: rc.Filters(), Hiding: rc.Hiding(),
+				Core: c, Tap: tap, Set: rc.Set(), Mounts: rooms.Mounts, Filters: rooms.Filters, Hiding: rooms.Hiding,
 				Requests: n.requests, BestEffortWait: cfg.BestEffortWALWaitDuration, Logger: logger,
 			})
 			return n.serving
@@ -103,14 +114,14 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 		return nil, err
 	}
 	activations := &activation.Client{Logger: logger.Named("activation")}
-	n.bootstrapping = endpoints.Bootstrapping(endpoints.Options{Controller: n.controller, Tokens: n.tokens,
-		Activations: activations})
+	asked := endpoints.Options{
+		Controller: n.controller, Primary: n.controller.Primary(), Secondary: n.controller.Secondary(),
+		Filters: n.controller.Rooms().Filters, Tokens: n.tokens, Activations: activations, Catalog: n.plugins,
+		MayRead: c.MayRead,
+	}
+	n.bootstrapping = endpoints.Bootstrapping(asked)
 	c.OnSystemBackend(func(b *framework.Backend) error {
-		err := endpoints.Decorate(b, endpoints.Options{
-			Controller: n.controller, Filters: n.controller.Filters(), Tokens: n.tokens, Activations: activations,
-			Catalog: n.plugins, MayRead: c.MayRead,
-		})
-		if err != nil {
+		if err := endpoints.Decorate(b, asked); err != nil {
 			return err
 		}
 		return n.serving.Decorate(b, vaultname.System)

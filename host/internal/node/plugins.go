@@ -12,6 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/internal/catalog"
 	"github.com/vault-replication/vault-replication/host/internal/role"
+	"github.com/vault-replication/vault-replication/host/internal/services"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -34,20 +35,21 @@ var (
 	_ endpoints.Catalog = (*plugins)(nil)
 )
 
-func newPlugins(entries *catalog.Catalog, c *role.Controller, logger hclog.Logger) (*plugins, error) {
+// newPlugins makes them. Started is called each time the process of one was started anew.
+func newPlugins(entries *catalog.Catalog, started func(context.Context, replication.Mode, replication.Backend) error,
+	o services.Options, logger hclog.Logger) (*plugins, error) {
 	p := &plugins{
 		entries:     entries,
 		supervisors: map[replication.Mode]*catalog.Supervisor{},
 		started:     map[replication.Mode]bool{},
 	}
 	for _, mode := range replication.Modes() {
-		services := c.Services(mode)
 		s, err := catalog.NewSupervisor(catalog.SupervisorConfig{
 			Catalog: entries,
 			Name:    catalog.BuiltinName(mode),
-			Host:    services,
+			Host:    services.New(mode, o),
 			Logger:  logger.Named(string(mode)),
-			OnStart: services.Started,
+			OnStart: func(ctx context.Context, b replication.Backend) error { return started(ctx, mode, b) },
 		})
 		if err != nil {
 			return nil, err

@@ -5,7 +5,12 @@ package role
 import (
 	"context"
 
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/vault-replication/vault-replication/host/internal/role/filters"
 	"github.com/vault-replication/vault-replication/host/internal/role/mounts"
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -14,8 +19,20 @@ import (
 // what the copy brings has to be taken up by a running core. When the copy has
 // ended the core restarts in place into the role.
 
-// copied is called when a copy has ended.
-func (c *Controller) copied(mode replication.Mode) {
+// copies takes up that a copy has ended.
+type copies struct {
+	changes  *changes
+	core     *vaultcore.Core
+	tap      *storage.Tap
+	roles    *roles
+	sessions *sessions
+	hiding   *filters.Hiding
+	requests Requests
+	logger   hclog.Logger
+}
+
+// ended is called when a copy has ended.
+func (c *copies) ended(mode replication.Mode) {
 	if !mode.ServesClients() {
 		return
 	}
@@ -27,14 +44,14 @@ func (c *Controller) copied(mode replication.Mode) {
 	}
 	if again {
 		// The filter let mounts in while it ran: ranges before may lack their content.
-		go c.copyAgain(ctx)
+		go c.sessions.copyAgain(ctx)
 		return
 	}
 	any, err := c.hiding.EndAwaiting(ctx)
 	if err != nil {
 		c.logger.Error("mounts that the paths filter has let in stay hidden until the next copy", "error", err)
 	}
-	if !c.bootstrapping.Load() {
+	if !c.roles.bootstrapping.Load() {
 		if any {
 			c.tap.Secondary(mode).Owe(mounts.SharedTables...)
 		}
@@ -43,13 +60,13 @@ func (c *Controller) copied(mode replication.Mode) {
 	// The plugin waits for the answer to its last call, and the restart for the
 	// plugin's sessions to end.
 	go func() {
-		c.changing.Lock()
-		defer c.changing.Unlock()
-		if !c.bootstrapping.Load() {
+		c.changes.changing.Lock()
+		defer c.changes.changing.Unlock()
+		if !c.roles.bootstrapping.Load() {
 			return
 		}
 		// It was for the time without tokens.
-		if err := c.core.DeleteEntry(context.Background(), operationTokenKey); err != nil {
+		if err := c.core.DeleteEntry(context.Background(), OperationTokenKey); err != nil {
 			c.logger.Warn("a DR operation token that was made during the first copy could not be deleted", "error", err)
 		}
 		c.logger.Info("the first copy has ended; the performance secondary begins to serve")
@@ -61,7 +78,7 @@ func (c *Controller) copied(mode replication.Mode) {
 				nil
 		}); err != nil {
 			c.logger.Error("the performance secondary could not begin to serve", "error", err)
-			c.setFailure(mode, "beginning to serve failed: "+err.Error())
+			c.roles.setFailure(mode, "beginning to serve failed: "+err.Error())
 		}
 	}()
 }

@@ -6,37 +6,40 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
-	"github.com/vault-replication/vault-replication/host/internal/cluster"
 	"github.com/vault-replication/vault-replication/host/internal/handover"
-	"github.com/vault-replication/vault-replication/host/internal/pairing"
 	"github.com/vault-replication/vault-replication/host/internal/role/filters"
 	"github.com/vault-replication/vault-replication/host/internal/role/keys"
+	"github.com/vault-replication/vault-replication/host/internal/role/records"
+	"github.com/vault-replication/vault-replication/host/internal/role/relations"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
+// Requests are those of clients. Hold keeps new ones out of the core, for a change that
+// needs it to itself; empty ends those under way, and open lets them in again.
+type Requests interface {
+	Hold() (empty, open func())
+}
+
+// drainTimeout bounds how long a demotion waits for its secondaries.
+const drainTimeout = 10 * time.Second
+
 // changes carries out changes of role, one at a time.
 type changes struct {
-	*roles
-	*sessions
-	*rows
-	*term
-	core *vaultcore.Core
-	tap  *storage.Tap
-	// store is the storage below the tap: writes to it pass no guard.
-	store     physical.Backend
-	port      *cluster.Port
-	paired    *pairing.Book
-	relations *relations
+	core      *vaultcore.Core
+	tap       *storage.Tap
+	roles     *roles
+	sessions  *sessions
+	relations *relations.Relations
+	rows      *rows
+	term      *term
 	ring      *keys.Ring
-	shares    *keys.Shares
-	serving   Serving
 	requests  Requests
 	logger    hclog.Logger
 
@@ -44,11 +47,6 @@ type changes struct {
 	changing sync.Mutex
 	// applies is held for reading by each apply, and for writing while a role changes.
 	applies sync.RWMutex
-}
-
-// losses finds what this cluster would lose as a primary.
-func (c *changes) losses() losses {
-	return losses{core: c.core, tap: c.tap, roles: c.roles, hiding: c.hiding, serving: c.serving}
 }
 
 // beginChange reserves the node for one change of role. It does not wait: the
@@ -117,11 +115,11 @@ func (c *changes) changeByRestart(ctx context.Context, ch *change) ([]string, er
 
 // decide asks the plugin for the transition. Nothing is changed yet.
 func (c *changes) decide(ctx context.Context, ch *change) error {
-	ch.after = c.Record()
+	ch.after = c.roles.Record()
 	if err := mustBe(ch.after, ch.mode, ch.from); err != nil {
 		return err
 	}
-	b, err := c.backend(ctx, ch.mode)
+	b, err := c.sessions.backend(ctx, ch.mode)
 	if err != nil {
 		return err
 	}
@@ -145,11 +143,11 @@ func (c *changes) carryOut(ctx context.Context, ch *change) error {
 	if err := c.endSessions(ctx, ch); err != nil {
 		return err
 	}
-	rows, err := c.encrypted(ctx, ch.rows)
+	rows, err := c.rows.encrypted(ctx, ch.rows)
 	if err != nil {
 		return err
 	}
-	end, err := c.endOfHistory(ch)
+	end, err := c.rows.endOfHistory(ch.mode, ch.from)
 	if err != nil {
 		return err
 	}
@@ -162,11 +160,11 @@ func (c *changes) carryOut(ctx context.Context, ch *change) error {
 		// An apply of a plugin that hung may still be under way.
 		c.applies.Lock()
 		defer c.applies.Unlock()
-		ending, err := c.endingRows(ctx, ch)
+		ending, err := c.rows.endingRows(ctx, ch.mode, ch.to)
 		if err != nil {
 			return nil, err
 		}
-		return nil, c.write(ctx, slices.Concat(rows, ending, end))
+		return nil, c.rows.write(ctx, slices.Concat(rows, ending, end))
 	})
 }
 
@@ -177,7 +175,7 @@ func (c *changes) prepare(ctx context.Context, ch *change) error {
 	if err != nil {
 		return err
 	}
-	if ch.rows, err = c.stateRows(ctx, ch.mode, ch.transition); err != nil {
+	if ch.rows, err = c.rows.stateRows(ctx, ch.mode, ch.transition); err != nil {
 		return err
 	}
 	if ch.mode.Filtered() {
@@ -208,7 +206,7 @@ func (c *changes) setAfter(ctx context.Context, ch *change) (err error) {
 	case ch.to == replication.Primary:
 		// A promotion always begins an epoch: two histories must not share one.
 		mr.SecondaryID, mr.Pairing = "", nil
-		mr.Epoch, err = c.promotedFrom(ctx, ch.mode, mr.Epoch)
+		mr.Epoch, err = c.term.promotedFrom(ctx, ch.mode, mr.Epoch)
 	}
 	return err
 }
@@ -217,17 +215,17 @@ func (c *changes) setAfter(ctx context.Context, ch *change) (err error) {
 // applied or acknowledged beyond what they say.
 func (c *changes) endSessions(ctx context.Context, ch *change) error {
 	if ch.from == replication.Primary {
-		if ch.mode.StandsIn() && c.Role(ofClients) == replication.Secondary {
+		if ch.mode.StandsIn() && c.roles.Role(ofClients) == replication.Secondary {
 			// What is applied from the performance primary is journalled past the guard. The
 			// secondary that goes on in this cluster's place is to have all of it: of what was
 			// acknowledged here, the performance primary keeps nothing.
-			c.stopPlugin(ofClients)
+			c.sessions.stopPlugin(ofClients)
 		}
 		if err := c.drain(ctx, ch.mode); err != nil {
 			return err
 		}
 	}
-	c.stopPlugin(ch.mode)
+	c.sessions.stopPlugin(ch.mode)
 	if ch.to != replication.Primary || ch.force {
 		return nil
 	}
@@ -250,9 +248,9 @@ func (c *changes) otherRole(ctx context.Context, ch *change) error {
 		return nil
 	case ch.to == replication.Disabled:
 		// It leaves the set, and with it the performance set.
-		names, err := listBelow(ctx, c.core, modePrefix(ofClients))
+		names, err := records.Below(ctx, c.core, records.OfMode(ofClients))
 		for _, name := range names {
-			ch.rows[modePrefix(ofClients)+name] = nil
+			ch.rows[records.OfMode(ofClients)+name] = nil
 		}
 		return err
 	}
@@ -261,7 +259,7 @@ func (c *changes) otherRole(ctx context.Context, ch *change) error {
 		return err
 	}
 	if role.Role == replication.Primary {
-		if role.Epoch, err = c.promotedFrom(ctx, ofClients, role.Epoch); err != nil {
+		if role.Epoch, err = c.term.promotedFrom(ctx, ofClients, role.Epoch); err != nil {
 			return err
 		}
 	}
@@ -275,7 +273,7 @@ func (c *changes) otherRole(ctx context.Context, ch *change) error {
 // change.
 func (c *changes) afterRequest(request context.Context, mode replication.Mode, what string, unlock func(),
 	change func(context.Context) error) {
-	c.setFailure(mode, "")
+	c.roles.setFailure(mode, "")
 	// What the client sends next is for the role that it has asked for.
 	empty, open := c.requests.Hold()
 	context.AfterFunc(request, func() {
@@ -286,27 +284,115 @@ func (c *changes) afterRequest(request context.Context, mode replication.Mode, w
 		ctx := context.WithoutCancel(request)
 		if err := change(ctx); err != nil {
 			c.logger.Error("a change of role failed", "mode", mode, "change", what, "error", err)
-			c.setFailure(mode, what+" failed: "+err.Error())
+			c.roles.setFailure(mode, what+" failed: "+err.Error())
 			c.goOn(ctx)
 			return
 		}
-		c.logger.Info("a change of role is complete", "mode", mode, "change", what, "role", c.Role(mode))
+		c.logger.Info("a change of role is complete", "mode", mode, "change", what, "role", c.roles.Role(mode))
 	})
 }
 
 // goOn takes the present role up again after a change that failed.
 func (c *changes) goOn(ctx context.Context) {
-	duty, err := c.active()
+	duty, err := c.roles.active()
 	if err != nil {
 		return // the next leadership takes it up, and until then nothing is let through
 	}
-	if err := c.enforce(ctx, c.Record(), false); err != nil {
+	if err := c.term.enforce(ctx, c.roles.Record(), false); err != nil {
 		c.logger.Error("the guard of the storage could not be restored", "error", err)
 	}
 	// Both: a change in one mode may have ended the sessions of the other.
 	for _, m := range modes {
-		if c.Role(m) != replication.Disabled {
-			c.startPlugin(duty, m)
+		if c.roles.Role(m) != replication.Disabled {
+			c.sessions.startPlugin(duty, m)
 		}
 	}
+}
+
+// drain ends writing on a primary that is demoted and waits until every secondary
+// that is connected has made the last write durable: whoever is promoted next has
+// all of it. One that does not acknowledge in time holds nothing up; the demoted
+// cluster keeps what it has not sent, and says so.
+func (c *changes) drain(ctx context.Context, mode replication.Mode) error {
+	if err := c.tap.SetGuard(ctx, storage.Guard{Level: storage.Frozen}); err != nil {
+		return err
+	}
+	at, err := c.tap.Position(mode)
+	if err != nil {
+		return err
+	}
+	b := c.sessions.plugins.Running(mode)
+	if b == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	if behind := awaitAcknowledged(ctx, b, at.Position.Sequence, drainTimeout); behind != "" {
+		c.logger.Warn("a secondary has not acknowledged all writes of the cluster that is demoted", "mode", mode, "secondary",
+			behind, "sequence", at.Position.Sequence)
+	}
+	return nil
+}
+
+// putLive stores a record in one step with what the plugin asks for, and puts it in force
+// in the running core.
+func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition) error {
+	rows, err := c.rows.stateRows(ctx, mode, t)
+	if err != nil {
+		return err
+	}
+	encrypted, err := c.rows.recordRows(ctx, rows, r)
+	if err != nil {
+		return err
+	}
+	ending := r.mode(mode).Role == replication.Disabled
+	if ending {
+		c.sessions.stopPlugin(mode)
+		plain, err := c.rows.deletions(ctx, plainPrefix(mode))
+		if err != nil {
+			return err
+		}
+		encrypted = append(encrypted, plain...)
+	}
+	if err := c.rows.write(ctx, encrypted); err != nil {
+		return err
+	}
+	// From here on the change is made, whether or not the client waits for it.
+	ctx = context.WithoutCancel(ctx)
+	c.relations.ForgetAll()
+	c.roles.setFailure(mode, "")
+	if err := c.term.enforce(ctx, r, false); err != nil {
+		return err
+	}
+	// The journal must be on before a slot can be opened: the plugin gets its
+	// role after it.
+	if err := c.term.beginTerm(ctx); err != nil {
+		return err
+	}
+	if mr := r.mode(mode); mode.Filtered() && mr.Role == replication.Secondary {
+		// It has the filter of another id now. The request holds the core's state, so that
+		// what this leaves is shown to the core by the next apply.
+		c.tap.Secondary(mode).Owe(filters.Key(mr.SecondaryID))
+	}
+	duty, err := c.roles.active()
+	if err != nil {
+		return err
+	}
+	if ending {
+		go c.term.deleteFormerRows(duty)
+	}
+	b, err := c.sessions.backend(ctx, mode)
+	if err != nil {
+		return err
+	}
+	return c.sessions.giveRole(duty, mode, b)
+}
+
+// mustBe refuses a change on a cluster that does not have the role which it begins with. One
+// that stands in for its primary has no other role, so it cannot be given one.
+func mustBe(r *Record, mode replication.Mode, want replication.Role) error {
+	if m := r.standsFor(); m != "" && want == replication.Disabled {
+		mode = m
+	}
+	return endpoints.RequireRole(mode, r.mode(mode).Role, want)
 }

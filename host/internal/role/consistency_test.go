@@ -16,7 +16,7 @@ func TestForwardedKeepsTheLatestState(t *testing.T) {
 	of := func(generation, sequence uint64) replication.Position {
 		return replication.Position{Epoch: replication.Epoch{Generation: generation, ID: "id"}, Sequence: sequence}
 	}
-	c := &Controller{changes: &changes{roles: &roles{}}}
+	c := &roles{}
 	for _, step := range []struct{ told, want replication.Position }{
 		{of(2, 900), of(2, 900)},
 		{of(2, 800), of(2, 900)},
@@ -24,7 +24,7 @@ func TestForwardedKeepsTheLatestState(t *testing.T) {
 		{of(3, 5), of(3, 5)},
 		{of(2, 950), of(3, 5)},
 	} {
-		Set{c}.Forwarded(step.told)
+		Set{roles: c}.Forwarded(step.told)
 		require.Equal(t, step.want, *c.forwarded.Load())
 	}
 }

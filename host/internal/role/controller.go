@@ -6,16 +6,20 @@ import (
 	"context"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/internal/api/gate"
 	"github.com/vault-replication/vault-replication/host/internal/cluster"
 	"github.com/vault-replication/vault-replication/host/internal/pairing"
 	"github.com/vault-replication/vault-replication/host/internal/role/filters"
 	"github.com/vault-replication/vault-replication/host/internal/role/keys"
 	"github.com/vault-replication/vault-replication/host/internal/role/mounts"
+	"github.com/vault-replication/vault-replication/host/internal/role/records"
+	"github.com/vault-replication/vault-replication/host/internal/role/relations"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
@@ -26,7 +30,25 @@ import (
 // Controller is replication on this node. It follows the core: when the core is unsealed,
 // becomes active, or seals, the controller begins or ends its parts. The parts do the work.
 type Controller struct {
-	*changes
+	core *vaultcore.Core
+	tap  *storage.Tap
+	// store is the storage below the tap: writes to it pass no guard.
+	store     physical.Backend
+	paired    *pairing.Book
+	roles     *roles
+	sessions  *sessions
+	relations *relations.Relations
+	term      *term
+	ring      *keys.Ring
+	shares    *keys.Shares
+	changes   *changes
+	taker     *keyTaker
+	copies    *copies
+	statuses  *statuses
+	primary   *Primary
+	secondary *Secondary
+	storage   *observer
+	logger    hclog.Logger
 
 	onInactive func()
 	// steppedDown says that the last active duty ended without a seal: another
@@ -34,26 +56,6 @@ type Controller struct {
 	steppedDown atomic.Bool
 	steps       steps
 	standby     standby
-	// looks share what the status of each mode costs.
-	looks map[replication.Mode]*looks
-}
-
-// Plugins gives the plugin of each mode.
-type Plugins interface {
-	// Backend is the plugin of a mode, its process started when it was not. Calls
-	// are Unavailable while the process is down.
-	Backend(ctx context.Context, mode replication.Mode) (replication.Backend, error)
-	// Running is the plugin of a mode if it was started, nil otherwise.
-	Running(mode replication.Mode) replication.Backend
-	// Trouble is one sentence on why the plugin of a mode is down, empty while it
-	// is up.
-	Trouble(mode replication.Mode) string
-}
-
-// Requests are those of clients. Hold keeps new ones out of the core, for a change that
-// needs it to itself; empty ends those under way, and open lets them in again.
-type Requests interface {
-	Hold() (empty, open func())
 }
 
 // Options are what a controller works with.
@@ -79,62 +81,119 @@ type Options struct {
 func New(o Options) (*Controller, error) {
 	core := o.Core
 	c := &Controller{
-		changes: &changes{
-			roles: &roles{record: disabledRecord()},
-			core:  core, tap: o.Tap, port: o.Port, store: o.Store, logger: o.Logger, paired: pairing.New(core, modePrefix),
-		},
-		onInactive: o.OnInactive,
-		looks:      map[replication.Mode]*looks{},
+		core: core, tap: o.Tap, store: o.Store, paired: pairing.New(core, records.OfMode),
+		roles: &roles{record: disabledRecord()}, onInactive: o.OnInactive, logger: o.Logger,
 	}
-	for _, m := range modes {
-		c.looks[m] = newLooks()
-	}
-	c.addRooms()
+	c.addParts(o.Port)
 	c.steps.attach(core, o.Store)
-	var err error
-	if c.plugins, err = o.Plugins(c); err != nil {
+	plugins, err := o.Plugins(c)
+	if err != nil {
 		return nil, err
 	}
-	c.requests = o.Requests(c)
-	c.serving = o.Serving(c)
+	c.sessions.plugins = plugins
+	requests := o.Requests(c)
+	c.changes.requests, c.taker.requests, c.copies.requests = requests, requests, requests
+	serving := o.Serving(c)
+	c.statuses.serving, c.storage.serving, c.secondary.losses.serving = serving, serving, serving
 	core.OnBarrierOpen(c.barrierOpened)
 	core.OnBarrierSeal(c.barrierSealing)
 	core.OnActive(c.becameActive)
 	core.OnInactive(c.becameInactive)
 	core.OnKeyCheck(c.standby.checkKeys)
-	o.Tap.Observe(observer{c})
+	o.Tap.Observe(c.storage)
 	return c, nil
 }
 
-// addRooms makes what looks after one matter each.
-func (c *Controller) addRooms() {
-	c.sessions = &sessions{roles: c.roles, port: c.port, paired: c.paired, logger: c.logger}
-	c.relations = &relations{tap: c.tap, paired: c.paired, roles: c.roles, logger: c.logger}
-	c.rows = &rows{core: c.core, tap: c.tap, store: c.store, paired: c.paired}
-	known := mounts.New(c.core, c.tap, c.follows, c.logger)
-	paths := filters.New(ofClients, c.core, c.tap, known, c.sessions)
+// addParts makes what looks after one matter each.
+func (c *Controller) addParts(port *cluster.Port) {
+	core, tap, logger := c.core, c.tap, c.logger
+	c.sessions = &sessions{roles: c.roles, port: port, paired: c.paired, logger: logger}
+	c.relations = relations.New(tap, c.paired, c.roles.own, logger)
+	rows := &rows{core: core, tap: tap, store: c.store, paired: c.paired}
+	known := mounts.New(core, tap, c.roles.follows, logger)
+	paths := filters.New(ofClients, core, tap, known, c.sessions)
 	c.term = &term{
-		roles: c.roles, core: c.core, tap: c.tap, store: c.store, rows: c.rows, steps: &c.steps,
-		mounts: known, filters: paths, hiding: filters.NewHiding(paths, c.copyAgain, c.logger), logger: c.logger,
+		roles: c.roles, core: core, tap: tap, store: c.store, rows: rows, steps: &c.steps,
+		mounts: known, filters: paths, hiding: filters.NewHiding(paths, c.sessions.copyAgain, logger), logger: logger,
 	}
-	c.standby = standby{core: c.core, logger: c.logger, follow: c.followRole}
-	c.ring = keys.NewRing(c.core, c.tap, c.store, c.Role, c.logger)
-	c.shares = keys.NewShares(c.core, c.store, c.speaks, c.logger)
+	c.standby = standby{core: core, logger: logger, follow: c.term.followRole}
+	c.ring = keys.NewRing(core, tap, c.store, c.roles.Role, logger)
+	c.shares = keys.NewShares(core, c.store, c.roles.speaks, logger)
+	c.changes = &changes{
+		core: core, tap: tap, roles: c.roles, sessions: c.sessions, relations: c.relations, rows: rows, term: c.term,
+		ring: c.ring, logger: logger,
+	}
+	c.taker = &keyTaker{
+		changes: c.changes, core: core, store: c.store, roles: c.roles, sessions: c.sessions, rows: rows, ring: c.ring,
+		shares: c.shares, logger: logger,
+	}
+	c.copies = &copies{
+		changes: c.changes, core: core, tap: tap, roles: c.roles, sessions: c.sessions, hiding: c.term.hiding, logger: logger,
+	}
+	c.primary = &Primary{
+		changes: c.changes, tap: tap, port: port, paired: c.paired, roles: c.roles, sessions: c.sessions,
+		relations: c.relations, logger: logger,
+	}
+	missing := losses{core: core, tap: tap, roles: c.roles, hiding: c.term.hiding}
+	c.secondary = &Secondary{
+		changes: c.changes, core: core, tap: tap, store: c.store, roles: c.roles, sessions: c.sessions, rows: rows,
+		losses: missing, logger: logger,
+	}
+	c.statuses = &statuses{
+		tap: tap, roles: c.roles, sessions: c.sessions, relations: c.relations, ring: c.ring, shares: c.shares,
+		missing: missing.missing, looks: map[replication.Mode]*looks{},
+	}
+	for _, m := range modes {
+		c.statuses.looks[m] = newLooks()
+	}
+	c.storage = &observer{
+		changes: c.changes, core: core, tap: tap, roles: c.roles, sessions: c.sessions, term: c.term, ring: c.ring,
+		shares: c.shares, logger: logger,
+	}
 }
 
-// Mounts are what is known of the mounts.
-func (c *Controller) Mounts() *mounts.Learner { return c.mounts }
+// Rooms are parts that others work with too.
+type Rooms struct {
+	Mounts    *mounts.Learner
+	Filters   *filters.Filters
+	Hiding    *filters.Hiding
+	Paired    *pairing.Book
+	Relations *relations.Relations
+	Ring      *keys.Ring
+}
 
-// Filters are the paths filters of this primary's secondaries.
-func (c *Controller) Filters() *filters.Filters { return c.filters }
+// Rooms returns them.
+func (c *Controller) Rooms() Rooms {
+	return Rooms{
+		Mounts: c.term.mounts, Filters: c.term.filters, Hiding: c.term.hiding, Paired: c.paired, Relations: c.relations,
+		Ring: c.ring,
+	}
+}
 
-// Hiding is what this cluster hides from its core.
-func (c *Controller) Hiding() *filters.Hiding { return c.hiding }
+// Primary is what can be asked of this cluster as a primary.
+func (c *Controller) Primary() *Primary { return c.primary }
+
+// Secondary is what can be asked of this cluster as a secondary.
+func (c *Controller) Secondary() *Secondary { return c.secondary }
+
+// ForPlugins is this controller as the services of plugins see it.
+func (c *Controller) ForPlugins() ForPlugins {
+	return ForPlugins{c.roles, c.sessions, c.changes, c.copies, c.storage}
+}
+
+// Set is the performance set that this cluster is in.
+func (c *Controller) Set() Set { return Set{c.roles, c.sessions, c.tap, c.ring, c.paired} }
+
+// Consistency is this node's state in the set. A request waits no longer than given for a
+// state that is not here yet.
+func (c *Controller) Consistency(wait time.Duration) Consistency {
+	return Consistency{c.Set(), c.core, wait}
+}
 
 // barrierOpened runs between the opening of the barrier and everything else.
 func (c *Controller) barrierOpened(ctx context.Context) error {
 	c.steps.opened()
-	if err := c.takeUpRole(ctx, !c.core.HasHA()); err != nil {
+	if err := c.term.takeUpRole(ctx, !c.core.HasHA()); err != nil {
 		c.logger.Error("the node stays sealed", "error", err)
 		return err
 	}
@@ -143,28 +202,7 @@ func (c *Controller) barrierOpened(ctx context.Context) error {
 		c.standby.begin()
 		return nil
 	}
-	return c.beginTerm(ctx)
-}
-
-// LeadershipBegins runs when a node of an HA cluster has won the leadership and
-// announces itself, before it builds anything. The role may have changed since
-// the barrier was opened.
-func (c observer) LeadershipBegins(ctx context.Context) error {
-	// What is left of an earlier leadership of this node is older than what the
-	// leaders in between have written.
-	if err := c.tap.Abandon(ctx); err != nil {
-		return err
-	}
-	if err := c.takeUpRole(ctx, true); err != nil {
-		return err
-	}
-	if err := c.beginTerm(ctx); err != nil {
-		return err
-	}
-	if !c.isPrimary() {
-		return nil
-	}
-	return c.ring.Journal(ctx)
+	return c.term.beginTerm(ctx)
 }
 
 // AppliedAlone says whether a key is applied in a transaction of its own, and taken
@@ -190,17 +228,17 @@ func (c *Controller) barrierSealing() {
 // becameActive starts the plugins of the modes in use. It must not block.
 func (c *Controller) becameActive(ctx context.Context) {
 	c.steppedDown.Store(false)
-	c.endStartup(ctx)
+	c.term.endStartup(ctx)
 	c.tap.OnDuty(ctx)
-	c.beginDuty(ctx)
+	c.roles.beginDuty(ctx)
 	go c.shares.Watch(ctx)
-	go c.deleteFormerRows(ctx)
+	go c.term.deleteFormerRows(ctx)
 	for _, m := range modes {
-		if c.Role(m) != replication.Disabled || c.plugins.Running(m) != nil {
-			go c.startPlugin(ctx, m)
+		if c.roles.Role(m) != replication.Disabled || c.sessions.plugins.Running(m) != nil {
+			go c.sessions.startPlugin(ctx, m)
 		}
-		if c.Role(m) == replication.Secondary {
-			go c.watchKeys(ctx, m)
+		if c.roles.Role(m) == replication.Secondary {
+			go c.taker.watchKeys(ctx, m)
 		}
 	}
 }
@@ -209,20 +247,20 @@ func (c *Controller) becameActive(ctx context.Context) {
 func (c *Controller) becameInactive() {
 	// A seal marks the core first, and the node leads until it is done.
 	c.steppedDown.Store(!c.core.Sealed())
-	c.endDuty()
+	c.roles.endDuty()
 	for _, m := range modes {
-		c.stopPlugin(m)
+		c.sessions.stopPlugin(m)
 	}
-	c.relations.forgetAll()
+	c.relations.ForgetAll()
 	c.onInactive()
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	err := c.endWrites(ctx)
+	err := c.term.endWrites(ctx)
 	switch {
 	case !c.core.Sealed():
 		// A snapshot may be restored now, and nothing of before may be written over it.
 		c.tap.Rest(ctx)
-	case !c.isPrimary():
+	case !c.roles.isPrimary():
 		c.tap.Indexes().Store(ctx)
 	case err == nil:
 		err = c.tap.Deactivate(ctx)
@@ -235,4 +273,51 @@ func (c *Controller) becameInactive() {
 // Close ends what goes on beside the core.
 func (c *Controller) Close() { c.steps.close(c.store) }
 
+// State implements [gate.Node]. It is asked for each request and takes no lock
+// that a request holds.
+func (c *Controller) State() gate.State {
+	_, err := c.roles.active()
+	return gate.State{
+		Sealed:        c.core.Sealed(),
+		DRSecondary:   c.roles.servesNothing(),
+		Bootstrapping: c.roles.bootstrapping.Load(),
+		Active:        err == nil,
+	}
+}
+
 var _ endpoints.Controller = (*Controller)(nil)
+
+// Role implements [endpoints.Controller].
+func (c *Controller) Role(mode replication.Mode) replication.Role { return c.roles.Role(mode) }
+
+// Inert implements [endpoints.Controller].
+func (c *Controller) Inert() bool { return c.roles.Inert() }
+
+// Status implements [endpoints.Controller].
+func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
+	return c.statuses.Status(ctx, mode)
+}
+
+// Known is what the node has in memory of a mode, its role above all.
+func (c *Controller) Known(mode replication.Mode) *endpoints.ModeStatus {
+	return c.statuses.Known(mode)
+}
+
+// Recover implements [endpoints.Controller].
+func (c *Controller) Recover(ctx context.Context, mode replication.Mode) ([]string, error) {
+	return nil, c.sessions.renew(ctx, mode)
+}
+
+// Reindex implements [endpoints.Controller].
+func (c *Controller) Reindex(_ context.Context, mode replication.Mode, forget bool) error {
+	return c.tap.Indexes().Reindex(mode, forget)
+}
+
+// CheckIndex implements [endpoints.Controller].
+func (c *Controller) CheckIndex(ctx context.Context, mode replication.Mode) (*endpoints.IndexReport, error) {
+	r, err := c.tap.Indexes().Check(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	return &endpoints.IndexReport{Root: r.Root, Wrong: r.Wrong, Ranges: r.Ranges}, nil
+}

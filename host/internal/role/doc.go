@@ -12,4 +12,8 @@
 // plugin (a replication.Transition) and carried out here: all rows of the change
 // are written in one storage transaction, so that a cluster whose change is cut
 // is on one side or the other.
+//
+// Each matter has a type of its own that names what it needs: the roles in force, the
+// sessions of the plugins, the term, the machine of changes, what a primary and what a
+// secondary can be asked for. The [Controller] makes them and follows the core.
 package role

@@ -5,17 +5,21 @@ package role
 import (
 	"context"
 	"crypto/subtle"
+	"time"
 
 	"github.com/vault-replication/vault-replication/host/internal/handover"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
+// joinTimeout bounds the exchange with the primary before anything is changed.
+const joinTimeout = 45 * time.Second
+
 // askHandover has the plugin fetch what the primary's host hands over, and opens it:
 // it is sealed under the pairing key, for this cluster and a challenge of this very
 // exchange.
-func (c *changes) askHandover(ctx context.Context, mode replication.Mode, req replication.EnableSecondaryRequest,
+func (ss *sessions) askHandover(ctx context.Context, mode replication.Mode, req replication.EnableSecondaryRequest,
 	pairing []byte, b handover.Binding) (*replication.Transition, *handover.Material, error) {
-	plugin, err := c.backend(ctx, mode)
+	plugin, err := ss.backend(ctx, mode)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -23,7 +23,7 @@ func withContent(t *testing.T) (s *standing, has func(view string) bool) {
 	}})
 	require.NoError(t, err)
 	require.NoError(t, s.core.PutEntry(ctx, "core/mounts", table))
-	require.NoError(t, s.mounts.Load(ctx))
+	require.NoError(t, s.term.mounts.Load(ctx))
 	for _, uuid := range []string{s.secret, "ce11", "90ne"} {
 		require.NoError(t, s.core.PutEntry(ctx, "logical/"+uuid+"/a/b", []byte("v")))
 	}
@@ -43,19 +43,19 @@ func TestClearHidden(t *testing.T) {
 	ctx := t.Context()
 	s.filter(t, "b", denyNo)
 	s.starts(t)
-	require.True(t, s.hiding.Hides("secret/", s.secret), "it is awaited")
-	require.NoError(t, s.hiding.ClearHidden(ctx))
+	require.True(t, s.term.hiding.Hides("secret/", s.secret), "it is awaited")
+	require.NoError(t, s.term.hiding.ClearHidden(ctx))
 	require.True(t, has(s.secret))
 
 	s.filter(t, "b", deny)
 	s.starts(t)
-	require.NoError(t, s.hiding.ClearHidden(ctx))
+	require.NoError(t, s.term.hiding.ClearHidden(ctx))
 	require.False(t, has(s.secret))
 	require.True(t, has("ce11"))
 	require.True(t, has("90ne"), "that is no filter's")
 
-	s.hiding.Forget()
-	require.NoError(t, s.hiding.ClearHidden(ctx), "without a filter there is nothing to do")
+	s.term.hiding.Forget()
+	require.NoError(t, s.term.hiding.ClearHidden(ctx), "without a filter there is nothing to do")
 	require.True(t, has("ce11"))
 }
 
@@ -65,7 +65,7 @@ func TestClearView(t *testing.T) {
 	s, has := withContent(t)
 	ctx := t.Context()
 	for _, uuid := range []string{s.secret, "ce11", "90ne"} {
-		require.NoError(t, s.hiding.ClearView(ctx, "logical/"+uuid+"/"))
+		require.NoError(t, s.term.hiding.ClearView(ctx, "logical/"+uuid+"/"))
 	}
 	require.False(t, has(s.secret), "the filter hides it")
 	require.True(t, has("ce11"), "the primary has it")

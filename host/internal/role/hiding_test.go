@@ -125,11 +125,11 @@ func (noRequests) Hold() (empty, open func()) { return func() {}, func() {} }
 // appliedOnly tells a controller of what was applied.
 type appliedOnly struct {
 	storage.Nobody
-	controller *Controller
+	observer *observer
 }
 
 func (a appliedOnly) Applied(ctx context.Context, keys []string) []string {
-	return observer{a.controller}.Applied(ctx, keys)
+	return a.observer.Applied(ctx, keys)
 }
 
 func newStanding(t *testing.T) *standing {
@@ -138,18 +138,17 @@ func newStanding(t *testing.T) *standing {
 	raw := vault.TestCore(t)
 	core, err := vaultcore.Attach(raw)
 	require.NoError(t, err)
-	s := &standing{Controller: &Controller{changes: &changes{
-		core: core, logger: hclog.NewNullLogger(),
-		roles: &roles{record: disabledRecord(), duty: ctx}, requests: noRequests{},
-	}}}
-	s.serving, s.secret = s, "5ec7e7"
-	s.record.Performance = drSecondary().DR
+	s := &standing{Controller: &Controller{
+		core: core, logger: hclog.NewNullLogger(), roles: &roles{record: disabledRecord(), duty: ctx},
+	}, secret: "5ec7e7"}
+	*s.roles.record.mode(perf) = drSecondary().DR
 	core.InstallStorage(func(inner physical.Backend) physical.Backend {
 		s.store = onestep.Over(inner)
 		s.tap = storage.New(s.store, storage.Options{})
-		s.addRooms()
-		s.plugins = plugins{}
-		s.tap.Observe(appliedOnly{controller: s.Controller})
+		s.addParts(nil)
+		s.sessions.plugins, s.storage.serving, s.secondary.losses.serving = plugins{}, s, s
+		s.changes.requests, s.copies.requests = noRequests{}, noRequests{}
+		s.tap.Observe(appliedOnly{observer: s.storage})
 		return s.tap.Backend()
 	})
 	s.steps.attach(core, s.store)
@@ -168,16 +167,16 @@ func newStanding(t *testing.T) *standing {
 	s.stands(t, journal.Cursor{Position: at})
 	s.filter(t, "b", deny)
 	s.starts(t)
-	require.True(t, s.hiding.Hides("secret/", s.secret))
+	require.True(t, s.term.hiding.Hides("secret/", s.secret))
 	return s
 }
 
 // starts is what an unseal does; what the process knew is gone.
 func (s *standing) starts(t *testing.T) {
 	t.Helper()
-	s.hiding.Forget()
-	require.NoError(t, s.hiding.Load(t.Context(), s.Record().Performance.SecondaryID))
-	require.NoError(t, s.hiding.Settle(t.Context()))
+	s.term.hiding.Forget()
+	require.NoError(t, s.term.hiding.Load(t.Context(), s.roles.Record().Performance.SecondaryID))
+	require.NoError(t, s.term.hiding.Settle(t.Context()))
 }
 
 func (s *standing) filter(t *testing.T, id string, f *filter.Filter) {
@@ -210,7 +209,7 @@ func (s *standing) copyEnds(t *testing.T, meanwhile func()) {
 	meanwhile()
 	_, err := s.tap.Secondary(perf).EndCopy(t.Context())
 	require.NoError(t, err)
-	s.copied(perf)
+	s.copies.ended(perf)
 }
 
 // A mount that the filter lets in is shown by the copy that began after it, not by
@@ -219,29 +218,29 @@ func TestWidenedDuringACopy(t *testing.T) {
 	s := newStanding(t)
 	s.copyEnds(t, func() {
 		s.filter(t, "b", denyNo)
-		observer{s.Controller}.Applied(t.Context(), []string{filters.Key("b")})
+		s.storage.Applied(t.Context(), []string{filters.Key("b")})
 	})
-	require.True(t, s.hiding.Hides("secret/", s.secret), "what the copy has brought may lack its content")
+	require.True(t, s.term.hiding.Hides("secret/", s.secret), "what the copy has brought may lack its content")
 	require.True(t, s.mustCopy(t))
 	s.copyEnds(t, func() {})
-	require.False(t, s.hiding.Hides("secret/", s.secret))
+	require.False(t, s.term.hiding.Hides("secret/", s.secret))
 	require.Eventually(t, s.shown, 30*time.Second, time.Millisecond)
 	s.starts(t)
-	require.False(t, s.hiding.Hides("secret/", s.secret))
+	require.False(t, s.term.hiding.Hides("secret/", s.secret))
 	require.False(t, s.mustCopy(t))
 }
 
 // The first copy is no exception: it does not end until one has brought everything.
 func TestWidenedDuringTheFirstCopy(t *testing.T) {
 	s := newStanding(t)
-	s.bootstrapping.Store(true)
+	s.roles.bootstrapping.Store(true)
 	s.stands(t, journal.Cursor{Copying: true, CopyFrom: at})
 	s.filter(t, "b", denyNo)
-	observer{s.Controller}.Applied(t.Context(), []string{filters.Key("b")})
+	s.storage.Applied(t.Context(), []string{filters.Key("b")})
 	require.True(t, s.mustCopy(t))
-	require.True(t, s.hiding.Hides("secret/", s.secret))
+	require.True(t, s.term.hiding.Hides("secret/", s.secret))
 	s.starts(t)
-	require.True(t, s.hiding.Hides("secret/", s.secret))
+	require.True(t, s.term.hiding.Hides("secret/", s.secret))
 }
 
 // A secondary that is killed anywhere between the filter's apply and the copy copies
@@ -251,12 +250,12 @@ func TestWidenedAndKilled(t *testing.T) {
 	// Nobody has looked at it.
 	s.filter(t, "b", denyNo)
 	s.starts(t)
-	require.True(t, s.hiding.Hides("secret/", s.secret))
+	require.True(t, s.term.hiding.Hides("secret/", s.secret))
 	require.True(t, s.mustCopy(t))
 	// What is awaited is known, and the copy is not forced.
 	s.stands(t, journal.Cursor{Position: at})
 	s.starts(t)
-	require.True(t, s.hiding.Hides("secret/", s.secret))
+	require.True(t, s.term.hiding.Hides("secret/", s.secret))
 	require.True(t, s.mustCopy(t))
 	// The copy that brings it goes on after a start, and is not done twice.
 	s.stands(t, journal.Cursor{Position: at, Copying: true, CopyFrom: at})
@@ -281,33 +280,33 @@ func TestFilterInBetweenThatWasNotSeen(t *testing.T) {
 	changes := func(rules ...filter.Rule) {
 		t.Helper()
 		for _, r := range rules {
-			require.NoError(t, s.filters.Put(ctx, "b", r))
+			require.NoError(t, s.term.filters.Put(ctx, "b", r))
 		}
-		observer{s.Controller}.Applied(ctx, []string{filters.Key("b")})
+		s.storage.Applied(ctx, []string{filters.Key("b")})
 	}
 	changes(denyNo.Rule)
 	s.copyEnds(t, func() {})
 	s.stands(t, journal.Cursor{Position: at})
-	require.False(t, s.hiding.Hides("secret/", s.secret))
+	require.False(t, s.term.hiding.Hides("secret/", s.secret))
 	changes(denyNo.Rule)
 	require.False(t, s.mustCopy(t), "nothing was hidden in between")
 
 	changes(deny.Rule, denyNo.Rule)
-	require.True(t, s.hiding.Hides("secret/", s.secret))
+	require.True(t, s.term.hiding.Hides("secret/", s.secret))
 	require.True(t, s.mustCopy(t))
 	s.copyEnds(t, func() {})
-	require.False(t, s.hiding.Hides("secret/", s.secret))
+	require.False(t, s.term.hiding.Hides("secret/", s.secret))
 
 	// So it is with a filter that was there for a while only.
 	changes(filter.Rule{Mode: filter.None})
 	s.stands(t, journal.Cursor{Position: at})
 	changes(deny.Rule, filter.Rule{Mode: filter.None})
 	require.True(t, s.mustCopy(t))
-	r, err := s.filters.PathsFilter(ctx, "b")
+	r, err := s.term.filters.PathsFilter(ctx, "b")
 	require.NoError(t, err)
 	require.Nil(t, r, "there is no filter now")
 	s.starts(t)
-	require.True(t, s.hiding.Hides("secret/", s.secret), "a restart forgets nothing")
+	require.True(t, s.term.hiding.Hides("secret/", s.secret), "a restart forgets nothing")
 }
 
 // A secondary that gets another id follows the filter of that, and its core, which
@@ -315,15 +314,15 @@ func TestFilterInBetweenThatWasNotSeen(t *testing.T) {
 func TestUpdatePrimaryWithAnotherID(t *testing.T) {
 	s := newStanding(t)
 	ctx := t.Context()
-	require.NoError(t, s.enforce(ctx, s.Record(), true))
-	s.endStartup(ctx)
-	of := s.Record().Performance
-	_, err := s.UpdatePrimary(ctx, perf, endpoints.UpdatePrimaryRequest{Payload: activationOf(t, of.SetID, of.IndexKey)})
+	require.NoError(t, s.term.enforce(ctx, s.roles.Record(), true))
+	s.term.endStartup(ctx)
+	of := s.roles.Record().Performance
+	_, err := s.secondary.UpdatePrimary(ctx, perf, endpoints.UpdatePrimaryRequest{Payload: activationOf(t, of.SetID, of.IndexKey)})
 	require.NoError(t, err)
-	require.Equal(t, "c", s.Record().Performance.SecondaryID)
+	require.Equal(t, "c", s.roles.Record().Performance.SecondaryID)
 	require.Eventually(t, s.shown, 30*time.Second, time.Millisecond)
-	require.False(t, s.hiding.Any(), "nothing is known of a filter of c")
-	require.True(t, s.hiding.Hides("secret/", s.secret), "it is awaited")
+	require.False(t, s.term.hiding.Any(), "nothing is known of a filter of c")
+	require.True(t, s.term.hiding.Hides("secret/", s.secret), "it is awaited")
 	require.True(t, s.mustCopy(t))
 	require.ErrorIs(t, s.core.PutEntry(ctx, "core/mounts", []byte("x")), logical.ErrReadOnly)
 }
@@ -333,19 +332,19 @@ func TestUpdatePrimaryWithAnotherID(t *testing.T) {
 func TestUpdatePrimaryWantsTheSecretOfTheSet(t *testing.T) {
 	s := newStanding(t)
 	ctx := t.Context()
-	require.NoError(t, s.enforce(ctx, s.Record(), true))
-	s.endStartup(ctx)
-	before := s.Record()
+	require.NoError(t, s.term.enforce(ctx, s.roles.Record(), true))
+	s.term.endStartup(ctx)
+	before := s.roles.Record()
 	for name, key := range map[string][]byte{"another key": bytes.Repeat([]byte{7}, 32), "the key of a set without " +
 		"one": make([]byte, 32)} {
 		if bytes.Equal(key, before.Performance.IndexKey) {
 			key[0]++
 		}
-		_, err := s.UpdatePrimary(ctx, perf,
+		_, err := s.secondary.UpdatePrimary(ctx, perf,
 			endpoints.UpdatePrimaryRequest{Payload: activationOf(t, before.Performance.SetID, key)})
 		require.Equal(t, replication.Denied, replication.KindOf(err), "%s: %v", name, err)
 		require.ErrorContains(t, err, "does not have the secret of this replication set")
-		require.Equal(t, before, s.Record(), name)
+		require.Equal(t, before, s.roles.Record(), name)
 		stored, err := s.core.GetEntry(ctx, recordKey)
 		require.NoError(t, err)
 		require.NotContains(t, string(stored), `"secondary_id":"c"`, name)
@@ -353,9 +352,9 @@ func TestUpdatePrimaryWantsTheSecretOfTheSet(t *testing.T) {
 	// Nor is one that hands nothing over.
 	payload := activationOf(t, before.Performance.SetID, before.Performance.IndexKey)
 	payload.Bundle = nil
-	_, err := s.UpdatePrimary(ctx, perf, endpoints.UpdatePrimaryRequest{Payload: payload})
+	_, err := s.secondary.UpdatePrimary(ctx, perf, endpoints.UpdatePrimaryRequest{Payload: payload})
 	require.ErrorContains(t, err, "no key material")
-	require.Equal(t, before, s.Record())
+	require.Equal(t, before, s.roles.Record())
 }
 
 // Keys are not taken from such a cluster either.
@@ -376,13 +375,13 @@ func TestKeysAreTakenFromTheSetAlone(t *testing.T) {
 func TestFailedChangeDoesNotAbsorb(t *testing.T) {
 	s := newStanding(t)
 	ctx := t.Context()
-	require.NoError(t, s.enforce(ctx, s.Record(), true))
+	require.NoError(t, s.term.enforce(ctx, s.roles.Record(), true))
 	require.NoError(t, s.core.PutEntry(ctx, "core/mounts", []byte("x")))
-	s.endStartup(ctx)
+	s.term.endStartup(ctx)
 	over, ended := make(chan struct{}), context.Background()
 	ended, end := context.WithCancel(ended)
 	end()
-	s.afterRequest(ended, perf, "a change", func() { close(over) },
+	s.changes.afterRequest(ended, perf, "a change", func() { close(over) },
 		func(context.Context) error { return errors.New("not today") })
 	<-over
 	require.ErrorIs(t, s.core.PutEntry(ctx, "core/mounts", []byte("x")), logical.ErrReadOnly)

@@ -166,7 +166,7 @@ func (p *process) asks(t *testing.T, m *handover.Material) error {
 	if err != nil {
 		return err
 	}
-	return p.takeKeys(context.Background(), replication.DR, m, held)
+	return p.taker.takeKeys(context.Background(), replication.DR, m, held)
 }
 
 // material is what the primary's host hands over.
@@ -174,7 +174,7 @@ func (p *process) material(t *testing.T) *handover.Material {
 	t.Helper()
 	m, err := handover.Collect(t.Context(), p.core, p.store, replication.DR)
 	require.NoError(t, err)
-	r := p.Record().DR
+	r := p.roles.Record().DR
 	m.SetID, m.Epoch, m.IndexKey = r.SetID, r.Epoch, r.IndexKey
 	return m
 }

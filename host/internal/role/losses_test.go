@@ -31,7 +31,7 @@ func TestRefusalNamesEveryLoss(t *testing.T) {
 func TestPromotionOfASecondaryThatLacksSomething(t *testing.T) {
 	s := newStanding(t)
 	s.lacks = []string{"plugin outside is not installed here"}
-	_, err := s.PromoteSecondary(t.Context(), perf, endpoints.PromoteRequest{})
+	_, err := s.secondary.PromoteSecondary(t.Context(), perf, endpoints.PromoteRequest{})
 	require.Equal(t, replication.Unavailable, replication.KindOf(err))
 	require.ErrorContains(t, err, "plugin outside is not installed here")
 	require.ErrorContains(t, err, "the content of secret/")

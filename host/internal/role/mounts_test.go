@@ -28,16 +28,16 @@ func (d declares) SpecialPaths() *logical.Paths { return &logical.Paths{LocalSto
 func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
 	s := newStanding(t)
 	ctx := t.Context()
-	s.tap.Classes().SetMounts(s.mounts.Known())
+	s.tap.Classes().SetMounts(s.term.mounts.Known())
 	table := func() {
-		_, err := s.mounts.Known().SetTable("core/mounts", []vaultname.Mount{{UUID: "ext", Type: "own", External: true}})
+		_, err := s.term.mounts.Known().SetTable("core/mounts", []vaultname.Mount{{UUID: "ext", Type: "own", External: true}})
 		require.NoError(t, err)
 	}
 	table()
 	class := func(key string) keyclass.Class { return s.tap.Classes().Class("logical/ext/" + key) }
 	m := vaultname.Mount{Path: "ext/", StoragePrefix: "logical/ext/", Type: "own", External: true}
 
-	require.NoError(t, s.mounts.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
+	require.NoError(t, s.term.mounts.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
 	require.Equal(t, keyclass.Unknown, class("a"), "the primary does not know it")
 	raw, err := s.core.GetEntry(ctx, keyclass.DeclaredKey)
 	require.NoError(t, err)
@@ -50,20 +50,20 @@ func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
 	require.NoError(t, err)
 	b := new(txn.Batch)
 	b.Put(&physical.Entry{Key: keyclass.DeclaredKey, Value: sealed})
-	s.mounts.Arriving(ctx, b)
-	require.NoError(t, s.mounts.Settle(ctx))
+	s.term.mounts.Arriving(ctx, b)
+	require.NoError(t, s.term.mounts.Settle(ctx))
 	require.NoError(t, s.store.Put(ctx, &physical.Entry{Key: keyclass.DeclaredKey, Value: sealed}))
-	require.NoError(t, s.mounts.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
+	require.NoError(t, s.term.mounts.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
 	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Local, keyclass.Shared},
 		[]keyclass.Class{class("a"), class("here/a"), class("mine/a")})
 
 	// It is promoted, without the plugin first.
-	s.record.Performance.Role = replication.Primary
-	require.NoError(t, s.mounts.Load(ctx))
+	s.roles.record.Performance.Role = replication.Primary
+	require.NoError(t, s.term.mounts.Load(ctx))
 	table()
 	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Local, keyclass.Shared},
 		[]keyclass.Class{class("a"), class("here/a"), class("mine/a")})
-	require.NoError(t, s.mounts.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
+	require.NoError(t, s.term.mounts.LearnBackend(ctx, m, declares{local: []string{"mine/"}}))
 	require.Equal(t, []keyclass.Class{keyclass.Shared, keyclass.Shared, keyclass.Local},
 		[]keyclass.Class{class("a"), class("here/a"), class("mine/a")})
 	raw, err = s.core.GetEntry(ctx, keyclass.DeclaredKey)
@@ -75,7 +75,7 @@ func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
 	// The record is gone, as in a cluster that joins another set.
 	b = new(txn.Batch)
 	b.Delete(keyclass.DeclaredKey)
-	s.mounts.Arriving(ctx, b)
-	s.mounts.Known().Unload()
+	s.term.mounts.Arriving(ctx, b)
+	s.term.mounts.Known().Unload()
 	require.Equal(t, keyclass.Unknown, class("a"))
 }

@@ -5,33 +5,70 @@ package role
 import (
 	"context"
 	"slices"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/vault-replication/vault-replication/host/internal/role/filters"
 	"github.com/vault-replication/vault-replication/host/internal/role/keys"
 	"github.com/vault-replication/vault-replication/host/internal/role/mounts"
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// observer is the controller as the storage knows it.
-type observer struct{ *Controller }
+// observer is told what happens in the storage.
+type observer struct {
+	changes  *changes
+	core     *vaultcore.Core
+	tap      *storage.Tap
+	roles    *roles
+	sessions *sessions
+	term     *term
+	ring     *keys.Ring
+	shares   *keys.Shares
+	serving  Serving
+	logger   hclog.Logger
+}
+
+// LeadershipBegins runs when a node of an HA cluster has won the leadership and
+// announces itself, before it builds anything. The role may have changed since
+// the barrier was opened.
+func (c *observer) LeadershipBegins(ctx context.Context) error {
+	// What is left of an earlier leadership of this node is older than what the
+	// leaders in between have written.
+	if err := c.tap.Abandon(ctx); err != nil {
+		return err
+	}
+	if err := c.term.takeUpRole(ctx, true); err != nil {
+		return err
+	}
+	if err := c.term.beginTerm(ctx); err != nil {
+		return err
+	}
+	if !c.roles.isPrimary() {
+		return nil
+	}
+	return c.ring.Journal(ctx)
+}
 
 // TableWritten takes up a table of mounts that this core is about to store.
-func (c observer) TableWritten(ctx context.Context, key string, value []byte) error {
-	return c.mounts.TableWritten(ctx, key, value)
+func (c *observer) TableWritten(ctx context.Context, key string, value []byte) error {
+	return c.term.mounts.TableWritten(ctx, key, value)
 }
 
 // BeforeApply takes up what a batch changes in the classes of keys, and keeps the keys of
 // this cluster openable.
-func (c observer) BeforeApply(ctx context.Context, b *txn.Batch) error {
-	c.mounts.Arriving(ctx, b)
+func (c *observer) BeforeApply(ctx context.Context, b *txn.Batch) error {
+	c.term.mounts.Arriving(ctx, b)
 	return c.ring.BeforeApply(ctx, b)
 }
 
 // Applied makes the open barrier and the running core follow keys that were written
 // below them. It returns those that they have not taken up.
-func (c observer) Applied(ctx context.Context, written []string) (left []string) {
+func (c *observer) Applied(ctx context.Context, written []string) (left []string) {
 	if ctx.Err() != nil {
 		return written
 	}
@@ -52,20 +89,20 @@ func (c observer) Applied(ctx context.Context, written []string) (left []string)
 	if slices.Contains(written, keys.SharesRow) {
 		c.shares.Applied()
 	}
-	if err := c.mounts.Settle(ctx); err != nil {
+	if err := c.term.mounts.Settle(ctx); err != nil {
 		c.logger.Error("the classes of keys could not be renewed; the fingerprint of this cluster may differ until they are",
 			"error", err)
 		left = append(left, vaultname.Mounts) // any table stands for it
 	}
-	tables, own := of(mounts.SharedTables...), of(filters.Key(c.Record().mode(ofClients).SecondaryID))
-	if c.Role(ofClients) == replication.Secondary && len(own)+len(tables) > 0 {
+	tables, own := of(mounts.SharedTables...), of(filters.Key(c.roles.Record().mode(ofClients).SecondaryID))
+	if c.roles.Role(ofClients) == replication.Secondary && len(own)+len(tables) > 0 {
 		// In the first copy too: what is let in while it runs may be missing after it.
-		if err := c.hiding.Review(ctx, c.tap.Secondary(ofClients).ForceCopyApplied); err != nil {
+		if err := c.term.hiding.Review(ctx, c.tap.Secondary(ofClients).ForceCopyApplied); err != nil {
 			c.logger.Error("the paths filter of this secondary cannot be taken up; the last one stays in force", "error", err)
 			left = append(append(left, own...), tables...)
 		}
 	}
-	if !c.Serves() {
+	if !c.roles.Serves() {
 		return left // what it serves one day is read from storage then
 	}
 	if len(own) > 0 {
@@ -79,14 +116,14 @@ func (c observer) Applied(ctx context.Context, written []string) (left []string)
 // the next position that the primary names. One whose paths filter hides mounts has
 // another fingerprint than its primary at all times, so that nobody would notice: it
 // compares at once. It does not block.
-func (c observer) IndexWrong(mode replication.Mode) {
-	if !mode.Filtered() || c.Role(mode) != replication.Secondary {
+func (c *observer) IndexWrong(mode replication.Mode) {
+	if !mode.Filtered() || c.roles.Role(mode) != replication.Secondary {
 		return
 	}
-	if !c.hiding.Any() {
+	if !c.term.hiding.Any() {
 		return
 	}
-	duty, err := c.active()
+	duty, err := c.roles.active()
 	if err != nil {
 		return
 	}
@@ -98,6 +135,56 @@ func (c observer) IndexWrong(mode replication.Mode) {
 		}
 		c.logger.Warn("the storage of this secondary has something else than was written to it, and its paths filter makes " +
 			"its fingerprint another one than the primary's: it compares with the primary")
-		c.copyAgain(context.WithoutCancel(duty))
+		c.sessions.copyAgain(context.WithoutCancel(duty))
 	}()
+}
+
+// HistoryLost is called when a secondary has proved that it has what this primary's
+// storage had and has no more. It must not block.
+func (c *observer) HistoryLost() {
+	duty, err := c.roles.active()
+	if err != nil {
+		return // beginTerm asks
+	}
+	go func() {
+		c.changes.changing.Lock()
+		defer c.changes.changing.Unlock()
+		if duty.Err() != nil || !c.tap.HistoryLost() {
+			return
+		}
+		if err := c.term.newHistory(duty); err != nil {
+			c.logger.Error("the storage of this cluster has gone back in time, and no new epoch could be begun; it is tried "+
+				"again when the node becomes active", "error", err)
+		}
+	}()
+}
+
+// taintWait bounds how long a mount that is taken away waits for the performance
+// secondaries to revoke their leases of it.
+const taintWait = 15 * time.Second
+
+// taintSilence is how long a secondary may be silent and still be waited for. It sends a
+// heartbeat each second, and Vault holds the lock of the table meanwhile, so that one
+// that hangs would stop all that has to do with mounts here.
+const taintSilence = 3 * time.Second
+
+// TableStored holds a mount that was just tainted until every performance secondary
+// that is connected has taken that up: it revokes its leases of the mount before it
+// acknowledges, and the engine and its configuration have to be there for that. A
+// secondary that is slow holds it up for a bounded time, one that is silent for less.
+func (c *observer) TableStored(ctx context.Context, key string) {
+	if !c.term.mounts.TakeTainted(key) || c.roles.Role(ofClients) != replication.Primary {
+		return
+	}
+	b := c.sessions.plugins.Running(ofClients)
+	at, err := c.tap.LastWritten(ofClients)
+	if b == nil || err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, taintWait)
+	defer cancel()
+	if behind := awaitAcknowledged(ctx, b, at.Sequence, taintSilence); behind != "" {
+		c.logger.Warn("a mount is taken away before a performance secondary has revoked its leases of it", "secondary",
+			behind, "table", key)
+	}
 }

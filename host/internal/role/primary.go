@@ -5,22 +5,38 @@ package role
 import (
 	"context"
 
-	"github.com/hashicorp/go-uuid"
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/vault-replication/vault-replication/host/activation"
 	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/internal/cluster"
 	"github.com/vault-replication/vault-replication/host/internal/handover"
-	"github.com/vault-replication/vault-replication/host/internal/role/filters"
-	"github.com/vault-replication/vault-replication/host/proof"
+	"github.com/vault-replication/vault-replication/host/internal/pairing"
+	"github.com/vault-replication/vault-replication/host/internal/role/relations"
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
+
+// Primary is what can be asked of this cluster as a primary, or to become one.
+type Primary struct {
+	changes   *changes
+	tap       *storage.Tap
+	port      *cluster.Port
+	paired    *pairing.Book
+	roles     *roles
+	sessions  *sessions
+	relations *relations.Relations
+	logger    hclog.Logger
+}
+
+var _ endpoints.Primary = (*Primary)(nil)
 
 // EnablePrimary makes a cluster without a role the primary of a new set. It
 // serves all the while: the journal and the port of the mode are added to a
 // running core.
-func (c *changes) EnablePrimary(ctx context.Context, mode replication.Mode, req replication.EnablePrimaryRequest) (
+func (c *Primary) EnablePrimary(ctx context.Context, mode replication.Mode, req replication.EnablePrimaryRequest) (
 	[]string, error) {
-	return c.changeLive(ctx, &change{
+	return c.changes.changeLive(ctx, &change{
 		mode: mode, from: replication.Disabled, to: replication.Primary,
 		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
 			return b.EnablePrimary(ctx, req)
@@ -30,8 +46,8 @@ func (c *changes) EnablePrimary(ctx context.Context, mode replication.Mode, req 
 
 // DisablePrimary makes a primary a cluster without a role. Its secondaries lose
 // their connection.
-func (c *changes) DisablePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
-	return c.changeLive(ctx, &change{
+func (c *Primary) DisablePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
+	return c.changes.changeLive(ctx, &change{
 		mode: mode, from: replication.Primary, to: replication.Disabled,
 		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
 			return b.DisablePrimary(ctx)
@@ -39,81 +55,18 @@ func (c *changes) DisablePrimary(ctx context.Context, mode replication.Mode) ([]
 	})
 }
 
-// putLive stores a record in one step with what the plugin asks for, and puts it in force
-// in the running core.
-func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition) error {
-	rows, err := c.stateRows(ctx, mode, t)
-	if err != nil {
-		return err
-	}
-	encrypted, err := c.recordRows(ctx, rows, r)
-	if err != nil {
-		return err
-	}
-	ending := r.mode(mode).Role == replication.Disabled
-	if ending {
-		c.stopPlugin(mode)
-		plain, err := c.deletions(ctx, plainPrefix(mode))
-		if err != nil {
-			return err
-		}
-		encrypted = append(encrypted, plain...)
-	}
-	if err := c.write(ctx, encrypted); err != nil {
-		return err
-	}
-	// From here on the change is made, whether or not the client waits for it.
-	ctx = context.WithoutCancel(ctx)
-	c.relations.forgetAll()
-	c.setFailure(mode, "")
-	if err := c.enforce(ctx, r, false); err != nil {
-		return err
-	}
-	// The journal must be on before a slot can be opened: the plugin gets its
-	// role after it.
-	if err := c.beginTerm(ctx); err != nil {
-		return err
-	}
-	if mr := r.mode(mode); mode.Filtered() && mr.Role == replication.Secondary {
-		// It has the filter of another id now. The request holds the core's state, so that
-		// what this leaves is shown to the core by the next apply.
-		c.tap.Secondary(mode).Owe(filters.Key(mr.SecondaryID))
-	}
-	duty, err := c.active()
-	if err != nil {
-		return err
-	}
-	if ending {
-		go c.deleteFormerRows(duty)
-	}
-	b, err := c.backend(ctx, mode)
-	if err != nil {
-		return err
-	}
-	return c.giveRole(duty, mode, b)
-}
-
-// deleteFormerRows deletes the rows that a primary leaves in storage which is none in any mode any more. If the
-// leadership ends first, the next one goes on with it.
-func (c *changes) deleteFormerRows(duty context.Context) {
-	if err := c.tap.DeleteFormerRows(duty); err != nil && duty.Err() == nil {
-		c.logger.Warn("rows of the former journal stay in storage until the next leadership; they are never read", "error",
-			err)
-	}
-}
-
 // SecondaryToken registers a secondary and returns what its activation token
 // wraps.
-func (c *Controller) SecondaryToken(ctx context.Context, mode replication.Mode, req replication.SecondaryTokenRequest) (
+func (c *Primary) SecondaryToken(ctx context.Context, mode replication.Mode, req replication.SecondaryTokenRequest) (
 	*activation.Payload, []string, error) {
-	if err := c.beginChange(); err != nil {
+	if err := c.changes.beginChange(); err != nil {
 		return nil, nil, err
 	}
-	defer c.changing.Unlock()
-	if err := mustBe(c.Record(), mode, replication.Primary); err != nil {
+	defer c.changes.changing.Unlock()
+	if err := mustBe(c.roles.Record(), mode, replication.Primary); err != nil {
 		return nil, nil, err
 	}
-	b, err := c.backend(ctx, mode)
+	b, err := c.sessions.backend(ctx, mode)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -125,50 +78,69 @@ func (c *Controller) SecondaryToken(ctx context.Context, mode replication.Mode, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if resp.ClusterID != c.Record().mode(mode).SetID {
+	if resp.ClusterID != c.roles.Record().mode(mode).SetID {
 		return nil, nil, replication.Errorf(replication.Internal, "the plugin made a bundle of another replication set")
 	}
 	if err := c.paired.Add(ctx, mode, req.ID, resp.Certificate, pairing); err != nil {
 		return nil, nil, err
 	}
-	c.relations.forget(mode, req.ID)
+	c.relations.Forget(mode, req.ID)
 	return &activation.Payload{Mode: mode, ID: req.ID, ClusterID: resp.ClusterID, Bundle: resp.Bundle,
 		PairingKey: pairing}, nil, nil
 }
 
-// mustBe refuses a change on a cluster that does not have the role which it begins with. One
-// that stands in for its primary has no other role, so it cannot be given one.
-func mustBe(r *Record, mode replication.Mode, want replication.Role) error {
-	if m := r.standsFor(); m != "" && want == replication.Disabled {
-		mode = m
-	}
-	return endpoints.RequireRole(mode, r.mode(mode).Role, want)
+// DemotePrimary makes a primary a secondary of its set, without a primary.
+func (c *Primary) DemotePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
+	return c.changes.changeByRestart(ctx, &change{
+		mode: mode, from: replication.Primary, to: replication.Secondary, what: "demotion",
+		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+			return b.DemotePrimary(ctx)
+		},
+	})
 }
 
-// reign is how many generations a promotion leaves to the primary before it. That one begins
-// an epoch by itself when its storage goes back in time, and may die before any secondary that
-// can be promoted knows of it. So no generation of its reign is one of the next reign.
-const reign = 1024
-
-// newHistory is the epoch that follows another while the primary stays the same.
-func newHistory(after replication.Epoch) (replication.Epoch, error) {
-	return newEpoch(after, after.Generation+1)
-}
-
-// newReign is the epoch that a promotion begins after another. Two clusters that are promoted
-// from one reign get the same generation, and so are noticed.
-func newReign(after replication.Epoch) (replication.Epoch, error) {
-	return newEpoch(after, (after.Generation/reign+1)*reign)
-}
-
-func newEpoch(after replication.Epoch, generation uint64) (replication.Epoch, error) {
-	if after.Generation >= proof.GenerationMax {
-		return replication.Epoch{}, replication.Errorf(replication.Internal, "no epoch can follow %s: no cluster is "+
-			"promoted as often", after)
-	}
-	id, err := uuid.GenerateUUID()
+// RevokeSecondary cuts a secondary off for ever: by this host at once, and by the
+// plugin as soon as it hears. It waits for no change of role.
+func (c *Primary) RevokeSecondary(ctx context.Context, mode replication.Mode,
+	req replication.RevokeSecondaryRequest) ([]string, error) {
+	duty, err := c.roles.active()
 	if err != nil {
-		return replication.Epoch{}, err
+		return nil, err
 	}
-	return replication.Epoch{Generation: generation, ID: id}, nil
+	if err := mustBe(c.roles.Record(), mode, replication.Primary); err != nil {
+		return nil, err
+	}
+	known, err := c.paired.Revoke(ctx, mode, req.ID)
+	c.relations.Forget(mode, req.ID)
+	if known {
+		c.port.Cut(mode, req.ID)
+		c.logger.Info("revoked a secondary", "mode", mode, "id", req.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if known {
+		if err := c.tap.CloseSlot(ctx, mode, req.ID); err != nil {
+			c.logger.Warn("the slot of a revoked secondary could not be closed", "id", req.ID, "error", err)
+		}
+	}
+	telling, cancel := context.WithTimeout(ctx, tellTimeout)
+	defer cancel()
+	b, err := c.sessions.backend(telling, mode)
+	if err == nil {
+		err = c.sessions.tell(telling, mode, b, req.ID, known)
+	}
+	switch {
+	case err == nil:
+		return nil, nil
+	case known:
+		c.logger.Warn("the plugin has not heard of a revocation; it is told when it is up again",
+			"mode", mode, "id", req.ID, "error", err)
+		go c.sessions.keepTelling(duty, mode)
+		return []string{"The secondary is cut off and refused. The replication plugin does not answer and hears of it when " +
+			"it " +
+			"does; until then it may still be shown in the status."}, nil
+	default:
+		return nil, err
+	}
 }

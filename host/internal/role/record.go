@@ -13,7 +13,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
 
-	"github.com/vault-replication/vault-replication/host/vaultname"
+	"github.com/vault-replication/vault-replication/host/internal/role/records"
 	"github.com/vault-replication/vault-replication/shared/replication"
 	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
@@ -21,17 +21,18 @@ import (
 // Names of the host's own records. All of them are of class Own: they are never
 // replicated.
 const (
-	recordPrefix = vaultname.Replication
-	recordKey    = recordPrefix + "role"
+	recordKey = records.Prefix + "role"
 	// hadRoleKey is written with the first role and stays for ever: where it is and no
 	// role is, the role was removed.
-	hadRoleKey = recordPrefix + "had-role"
+	hadRoleKey = records.Prefix + "had-role"
 	// inheritedKey holds the role in performance replication once more, where the
 	// secondaries that stand in get it: one that is promoted takes the role over.
-	inheritedKey = recordPrefix + string(ofClients) + "/role"
+	inheritedKey = records.Prefix + string(ofClients) + "/role"
+	// OperationTokenKey is where the hash of the DR operation token is kept.
+	OperationTokenKey = records.Prefix + "dr-operation-token"
 	// PluginPrefix is below which the entries of the plugin catalog are. They are
 	// this cluster's own and outlive an adoption.
-	PluginPrefix = recordPrefix + "plugins/"
+	PluginPrefix = records.Prefix + "plugins/"
 )
 
 // recordVersion is that of the stored form; any other is refused.
@@ -155,7 +156,7 @@ func (r *Record) encodeInherited() ([]byte, error) {
 
 // inherited is the role in performance replication that a DR secondary takes over
 // when it is promoted.
-func inherited(ctx context.Context, store records) (*ModeRecord, error) {
+func inherited(ctx context.Context, store store) (*ModeRecord, error) {
 	raw, err := store.GetEntry(ctx, inheritedKey)
 	if err != nil {
 		return nil, fmt.Errorf("the role of the former primary in performance replication cannot be read: %w", err)
@@ -198,13 +199,13 @@ func (r *Record) word(bootstrapping bool) consts.ReplicationState {
 }
 
 // records is the store behind the barrier.
-type records interface {
+type store interface {
 	GetEntry(ctx context.Context, key string) ([]byte, error)
 	ListEntries(ctx context.Context, prefix string) ([]string, error)
 }
 
 // loadRecord reads the record from behind the open barrier.
-func loadRecord(ctx context.Context, store records) (*Record, error) {
+func loadRecord(ctx context.Context, store store) (*Record, error) {
 	raw, err := store.GetEntry(ctx, recordKey)
 	if err != nil {
 		return nil, fmt.Errorf("the role record of replication cannot be read, and without it this node must not be "+
@@ -220,13 +221,13 @@ func loadRecord(ctx context.Context, store records) (*Record, error) {
 	}
 	// A record that was removed must not turn a secondary into a primary. Clusters of
 	// before have no mark, and are known by their other records.
-	names, err := store.ListEntries(ctx, recordPrefix)
+	names, err := store.ListEntries(ctx, records.Prefix)
 	if err != nil {
 		return nil, fmt.Errorf("the records of replication cannot be listed: %w", err)
 	}
 	for _, name := range names {
 		_, err := replication.ParseMode(strings.TrimSuffix(name, "/"))
-		if err == nil && strings.HasSuffix(name, "/") || recordPrefix+name == hadRoleKey {
+		if err == nil && strings.HasSuffix(name, "/") || records.Prefix+name == hadRoleKey {
 			return nil, errors.New("the role record of replication is missing while this cluster has had a role, so this node " +
 				"must not be unsealed: restore storage from a snapshot")
 		}
@@ -236,17 +237,17 @@ func loadRecord(ctx context.Context, store records) (*Record, error) {
 
 // marked are the records that say which role a cluster has.
 type marked interface {
-	records
+	store
 	PutEntry(ctx context.Context, key string, value []byte) error
 }
 
 // markHadRole marks a cluster whose role was written by a version without the mark.
 func markHadRole(ctx context.Context, store marked) error {
-	names, err := store.ListEntries(ctx, recordPrefix)
+	names, err := store.ListEntries(ctx, records.Prefix)
 	if err != nil {
 		return fmt.Errorf("the records of replication cannot be listed: %w", err)
 	}
-	has := func(key string) bool { return slices.Contains(names, strings.TrimPrefix(key, recordPrefix)) }
+	has := func(key string) bool { return slices.Contains(names, strings.TrimPrefix(key, records.Prefix)) }
 	if !has(recordKey) || has(hadRoleKey) {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vault-replication/vault-replication/host/internal/role/records"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -105,7 +106,7 @@ func TestRecordFailsClosed(t *testing.T) {
 			"no replication set"},
 		"two roles": {&memory{rows: map[string][]byte{recordKey: bothRaw}}, "another role"},
 		"removed":   {&memory{rows: map[string][]byte{hadRoleKey: hadRole}}, "has had a role"},
-		"removed with the mark": {&memory{rows: map[string][]byte{modePrefix(replication.DR) + "state/x": {1}}},
+		"removed with the mark": {&memory{rows: map[string][]byte{records.OfMode(replication.DR) + "state/x": {1}}},
 			"is missing"},
 	}
 	for name, tt := range tests {
@@ -153,7 +154,7 @@ func TestNobodyElseReachesTheMark(t *testing.T) {
 		require.NotNil(t, rows[hadRoleKey])
 	}
 	for _, name := range []string{"../../had-role", "..//../had-role", "./../../had-role"} {
-		require.Error(t, checkStateName(name))
+		require.Error(t, records.CheckName(name))
 	}
 }
 
@@ -167,17 +168,17 @@ func TestNoRecordMeansDisabled(t *testing.T) {
 func TestStateNames(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{"ca", "secondaries/b_1", "a.b-c/d"} {
-		require.NoError(t, checkStateName(good))
+		require.NoError(t, records.CheckName(good))
 	}
 	for _, bad := range []string{"", "/a", "a/", "a//b", "../role", "a/../b", "a b", "a\x00"} {
-		require.Error(t, checkStateName(bad), "%q", bad)
+		require.Error(t, records.CheckName(bad), "%q", bad)
 	}
 }
 
 func TestListBelow(t *testing.T) {
 	t.Parallel()
 	m := &memory{rows: map[string][]byte{"p/a": nil, "p/b/c": nil, "p/b/d/e": nil, "q/x": nil}}
-	names, err := listBelow(context.Background(), m, "p/")
+	names, err := records.Below(context.Background(), m, "p/")
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "b/c", "b/d/e"}, names)
 }

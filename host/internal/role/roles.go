@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/vault-replication/vault-replication/host/internal/role/relations"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -117,4 +118,29 @@ func (rs *roles) failure(mode replication.Mode) string {
 	rs.mu.RLock()
 	defer rs.mu.RUnlock()
 	return rs.failures[mode]
+}
+
+// own is what this cluster is called in its set.
+func (rs *roles) own(mode replication.Mode) relations.Own {
+	mr := rs.Record().mode(mode)
+	return relations.Own{SetID: mr.SetID, SecondaryID: mr.SecondaryID, Pairing: mr.Pairing}
+}
+
+// noteForwarded notes a position that an answer of the primary has named.
+func (rs *roles) noteForwarded(at replication.Position) {
+	for {
+		old := rs.forwarded.Load()
+		if old != nil && !later(at, *old) || rs.forwarded.CompareAndSwap(old, &at) {
+			return
+		}
+	}
+}
+
+// later says whether a position is of a later state than another: numbers of two epochs
+// cannot be compared.
+func later(a, b replication.Position) bool {
+	if a.Epoch != b.Epoch {
+		return a.Epoch.Generation > b.Epoch.Generation
+	}
+	return a.Sequence > b.Sequence
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/internal/pairing"
+	"github.com/vault-replication/vault-replication/host/internal/role/records"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
@@ -31,8 +32,8 @@ func (rs *rows) stateRows(ctx context.Context, mode replication.Mode, t *replica
 	error) {
 	rows := map[string][]byte{}
 	if t.ClearState {
-		for _, prefix := range append(rs.paired.Prefixes(mode), statePrefix(mode)) {
-			names, err := listBelow(ctx, rs.core, prefix)
+		for _, prefix := range append(rs.paired.Prefixes(mode), records.OfPlugin(mode)) {
+			names, err := records.Below(ctx, rs.core, prefix)
 			if err != nil {
 				return nil, err
 			}
@@ -42,19 +43,19 @@ func (rs *rows) stateRows(ctx context.Context, mode replication.Mode, t *replica
 		}
 	}
 	for _, name := range t.DeleteState {
-		if err := checkStateName(name); err != nil {
+		if err := records.CheckName(name); err != nil {
 			return nil, err
 		}
-		rows[statePrefix(mode)+name] = nil
+		rows[records.OfPlugin(mode)+name] = nil
 	}
 	for name, value := range t.PutState {
-		if err := checkState(name, value); err != nil {
+		if err := records.Check(name, value); err != nil {
 			return nil, err
 		}
 		if value == nil {
 			value = []byte{}
 		}
-		rows[statePrefix(mode)+name] = value
+		rows[records.OfPlugin(mode)+name] = value
 	}
 	return rows, nil
 }
@@ -121,7 +122,7 @@ func plainPrefix(mode replication.Mode) string { return "replication/" + string(
 // deletions deletes all storage keys below prefixes.
 func (rs *rows) deletions(ctx context.Context, prefixes ...string) (rows []onestep.Row, err error) {
 	for _, prefix := range prefixes {
-		keys, err := physicalBelow(ctx, rs.store, prefix)
+		keys, err := records.Stored(ctx, rs.store, prefix)
 		if err != nil {
 			return nil, err
 		}
@@ -134,15 +135,15 @@ func (rs *rows) deletions(ctx context.Context, prefixes ...string) (rows []onest
 
 // endOfHistory is the cursor of a primary that is demoted, which stands at its last write:
 // its content is consistent there, and it may be promoted again as long as nobody else was.
-func (rs *rows) endOfHistory(ch *change) ([]onestep.Row, error) {
-	if ch.from != replication.Primary {
+func (rs *rows) endOfHistory(mode replication.Mode, from replication.Role) ([]onestep.Row, error) {
+	if from != replication.Primary {
 		return nil, nil
 	}
-	p, err := rs.tap.Position(ch.mode)
+	p, err := rs.tap.Position(mode)
 	if err != nil {
 		return nil, err
 	}
-	cursor, err := secondary.CursorAt(ch.mode, p.Position)
+	cursor, err := secondary.CursorAt(mode, p.Position)
 	if err != nil {
 		return nil, err
 	}
@@ -152,14 +153,14 @@ func (rs *rows) endOfHistory(ch *change) ([]onestep.Row, error) {
 // endingRows deletes the unencrypted rows that do not outlive a change to a
 // role: slots end with a primary, the cursor with the set. A promoted secondary
 // keeps its cursor, above which its own numbers begin.
-func (rs *rows) endingRows(ctx context.Context, ch *change) ([]onestep.Row, error) {
+func (rs *rows) endingRows(ctx context.Context, mode replication.Mode, to replication.Role) ([]onestep.Row, error) {
 	var prefixes []string
 	switch {
-	case ch.to == replication.Disabled:
-		prefixes = []string{plainPrefix(ch.mode)}
-	case ch.to == replication.Secondary:
+	case to == replication.Disabled:
+		prefixes = []string{plainPrefix(mode)}
+	case to == replication.Secondary:
 		for _, m := range modes {
-			if m == ch.mode || ch.mode.StandsIn() {
+			if m == mode || mode.StandsIn() {
 				prefixes = append(prefixes, plainPrefix(m)+"slots/")
 			}
 		}
@@ -170,47 +171,20 @@ func (rs *rows) endingRows(ctx context.Context, ch *change) ([]onestep.Row, erro
 // ownRecords are the records of replication that are this cluster's and not its
 // primary's, in clear.
 func (rs *rows) ownRecords(ctx context.Context, mode replication.Mode) (map[string][]byte, error) {
-	names, err := listBelow(ctx, rs.core, recordPrefix)
+	names, err := records.Below(ctx, rs.core, records.Prefix)
 	if err != nil {
 		return nil, err
 	}
 	var classes keyclass.Classifier
-	records := map[string][]byte{}
+	kept := map[string][]byte{}
 	for _, name := range names {
-		key := recordPrefix + name
+		key := records.Prefix + name
 		if classes.Replicated(mode, key) {
 			continue
 		}
-		if records[key], err = rs.core.GetEntry(ctx, key); err != nil {
+		if kept[key], err = rs.core.GetEntry(ctx, key); err != nil {
 			return nil, err
 		}
 	}
-	return records, nil
-}
-
-// physicalBelow lists all storage keys below a prefix.
-func physicalBelow(ctx context.Context, store physical.Backend, prefix string) ([]string, error) {
-	names, err := listBelow(ctx, physicalLister{store}, prefix)
-	if err != nil {
-		return nil, fmt.Errorf("list of %s: %w", prefix, err)
-	}
-	for i := range names {
-		names[i] = prefix + names[i]
-	}
-	return names, nil
-}
-
-// physicalLister lists storage in place of the barrier.
-type physicalLister struct{ physical.Backend }
-
-func (p physicalLister) ListEntries(ctx context.Context, prefix string) ([]string, error) {
-	return p.List(ctx, prefix)
-}
-
-func (p physicalLister) GetEntry(ctx context.Context, key string) ([]byte, error) {
-	e, err := p.Get(ctx, key)
-	if err != nil || e == nil {
-		return nil, err
-	}
-	return e.Value, nil
+	return kept, nil
 }

@@ -6,35 +6,51 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/hashicorp/go-hclog"
 	goversion "github.com/hashicorp/go-version"
+	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/version"
 
 	"github.com/vault-replication/vault-replication/host/activation"
 	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/internal/handover"
 	"github.com/vault-replication/vault-replication/host/internal/role/filters"
+	"github.com/vault-replication/vault-replication/host/internal/role/records"
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/host/storage/unstorable"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// joinTimeout bounds the exchange with the primary before anything is changed.
-const joinTimeout = 45 * time.Second
+// Secondary is what can be asked of this cluster as a secondary, or to become one.
+type Secondary struct {
+	changes  *changes
+	core     *vaultcore.Core
+	tap      *storage.Tap
+	store    physical.Backend
+	roles    *roles
+	sessions *sessions
+	rows     *rows
+	losses   losses
+	logger   hclog.Logger
+}
+
+var _ endpoints.Secondary = (*Secondary)(nil)
 
 // EnableSecondary joins the cluster of an activation token. When it returns
 // without an error everything was fetched and checked, and the change itself,
 // one storage transaction and a restart of the core in place, follows as soon as
 // the request has ended.
-func (c *changes) EnableSecondary(ctx context.Context, mode replication.Mode, a *activation.Payload) ([]string, error) {
-	if err := c.beginChange(); err != nil {
+func (c *Secondary) EnableSecondary(ctx context.Context, mode replication.Mode, a *activation.Payload) ([]string, error) {
+	if err := c.changes.beginChange(); err != nil {
 		return nil, err
 	}
-	release := c.changing.Unlock
+	release := c.changes.changing.Unlock
 	defer func() { release() }()
 	for _, m := range modes {
-		if err := mustBe(c.Record(), m, replication.Disabled); err != nil {
+		if err := mustBe(c.roles.Record(), m, replication.Disabled); err != nil {
 			return nil, err
 		}
 	}
@@ -42,7 +58,7 @@ func (c *changes) EnableSecondary(ctx context.Context, mode replication.Mode, a 
 		return nil, replication.Errorf(replication.InvalidInput, "the activation token is for a %s secondary, not for a %s "+
 			"secondary: nothing was changed", a.Mode, mode)
 	}
-	t, material, err := c.askHandover(ctx, mode, replication.EnableSecondaryRequest{Bundle: a.Bundle, ID: a.ID},
+	t, material, err := c.sessions.askHandover(ctx, mode, replication.EnableSecondaryRequest{Bundle: a.Bundle, ID: a.ID},
 		a.PairingKey,
 		handover.Binding{Mode: mode, SetID: a.ClusterID, SecondaryID: a.ID})
 	if err != nil {
@@ -72,7 +88,7 @@ func (c *changes) EnableSecondary(ctx context.Context, mode replication.Mode, a 
 	warnings := slices.Concat(t.Warnings, c.narrower(mode, material))
 	unlock := release
 	release = func() {}
-	c.afterRequest(ctx, mode, "becoming a secondary", unlock, func(ctx context.Context) error {
+	c.changes.afterRequest(ctx, mode, "becoming a secondary", unlock, func(ctx context.Context) error {
 		defer material.Wipe()
 		return c.adopt(ctx, mode, prepare)
 	})
@@ -93,49 +109,49 @@ func isNewer(primary string) (bool, error) {
 }
 
 // prepareAdoption makes all rows of the step.
-func (c *changes) prepareAdoption(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition,
+func (c *Secondary) prepareAdoption(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition,
 	m *handover.Material) (*handover.Adoption, error) {
-	records, err := c.stateRows(ctx, mode, t)
+	inClear, err := c.rows.stateRows(ctx, mode, t)
 	if err != nil {
 		return nil, err
 	}
 	// Whatever the old cluster kept for replication ends with its keyring.
-	old, err := listBelow(ctx, c.core, recordPrefix)
+	old, err := records.Below(ctx, c.core, records.Prefix)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range old {
-		key := recordPrefix + name
-		if _, ok := records[key]; ok {
+		key := records.Prefix + name
+		if _, ok := inClear[key]; ok {
 			continue
 		}
-		records[key] = nil
+		inClear[key] = nil
 		if strings.HasPrefix(key, PluginPrefix) {
-			if records[key], err = c.core.GetEntry(ctx, key); err != nil {
+			if inClear[key], err = c.core.GetEntry(ctx, key); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if err := withRole(records, r); err != nil {
+	if err := withRole(inClear, r); err != nil {
 		return nil, err
 	}
 	if !mode.ReplicatesLocal() {
-		if err := handover.SeedLocal(records); err != nil {
+		if err := handover.SeedLocal(inClear); err != nil {
 			return nil, err
 		}
 	}
 	if mode.Filtered() {
 		// One that this cluster had as a primary could not be read any more.
 		if own := filters.Key(r.mode(mode).SecondaryID); m.Rows[own] == nil {
-			records[own] = nil
+			inClear[own] = nil
 		}
 	}
-	a, err := handover.Prepare(ctx, c.core, c.store, m, records, c.logger)
+	a, err := handover.Prepare(ctx, c.core, c.store, m, inClear, c.logger)
 	if err != nil {
 		return nil, err
 	}
 	for _, m := range modes {
-		plain, err := c.deletions(ctx, plainPrefix(m))
+		plain, err := c.rows.deletions(ctx, plainPrefix(m))
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +165,7 @@ func (c *changes) prepareAdoption(ctx context.Context, mode replication.Mode, r 
 
 // adopt takes the step: afterwards the cluster is the secondary, whose copy
 // begins.
-func (c *changes) adopt(ctx context.Context, mode replication.Mode, prepare func(context.Context) (*handover.Adoption,
+func (c *Secondary) adopt(ctx context.Context, mode replication.Mode, prepare func(context.Context) (*handover.Adoption,
 	error)) error {
 	a, err := prepare(ctx)
 	if err != nil {
@@ -158,7 +174,7 @@ func (c *changes) adopt(ctx context.Context, mode replication.Mode, prepare func
 	defer a.Wipe()
 	c.logger.Info("becoming a secondary: the data of this cluster is replaced by the primary's", "mode", mode)
 	return c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
-		if err := c.write(ctx, a.Rows); err != nil {
+		if err := c.rows.write(ctx, a.Rows); err != nil {
 			return nil, err
 		}
 		if err := a.Take(ctx, c.core); err != nil {
@@ -169,12 +185,12 @@ func (c *changes) adopt(ctx context.Context, mode replication.Mode, prepare func
 }
 
 // PromoteSecondary makes a secondary the primary of its set.
-func (c *changes) PromoteSecondary(ctx context.Context, mode replication.Mode, req endpoints.PromoteRequest) ([]string,
+func (c *Secondary) PromoteSecondary(ctx context.Context, mode replication.Mode, req endpoints.PromoteRequest) ([]string,
 	error) {
 	if err := c.checkCopied(ctx, mode, "promoted"); err != nil {
 		return nil, err
 	}
-	losses, err := c.losses().all(ctx, mode)
+	losses, err := c.losses.all(ctx, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +199,7 @@ func (c *changes) PromoteSecondary(ctx context.Context, mode replication.Mode, r
 			return nil, err
 		}
 	}
-	return c.changeByRestart(ctx, &change{
+	return c.changes.changeByRestart(ctx, &change{
 		mode: mode, from: replication.Secondary, to: replication.Primary, what: "promotion", force: req.Force,
 		consume: req.Consume,
 		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
@@ -200,8 +216,8 @@ func (c *changes) PromoteSecondary(ctx context.Context, mode replication.Mode, r
 // ended: policies, tokens and secrets are partly missing, partly still those of
 // the old cluster under a keyring that is gone, and it could not be unsealed. Not
 // even force helps.
-func (c *changes) checkCopied(ctx context.Context, mode replication.Mode, what string) error {
-	if err := mustBe(c.Record(), mode, replication.Secondary); err != nil {
+func (c *Secondary) checkCopied(ctx context.Context, mode replication.Mode, what string) error {
+	if err := mustBe(c.roles.Record(), mode, replication.Secondary); err != nil {
 		return err
 	}
 	cur, err := c.tap.Secondary(mode).Cursor(ctx)
@@ -218,12 +234,12 @@ func (c *changes) checkCopied(ctx context.Context, mode replication.Mode, what s
 
 // DisableSecondary makes a secondary a cluster without a role that keeps its
 // data.
-func (c *changes) DisableSecondary(ctx context.Context, mode replication.Mode, consume endpoints.Consume) ([]string,
+func (c *Secondary) DisableSecondary(ctx context.Context, mode replication.Mode, consume endpoints.Consume) ([]string,
 	error) {
 	if err := c.checkCopied(ctx, mode, "disabled"); err != nil {
 		return nil, err
 	}
-	return c.changeByRestart(ctx, &change{
+	return c.changes.changeByRestart(ctx, &change{
 		mode: mode, from: replication.Secondary, to: replication.Disabled, what: "disabling", consume: consume,
 		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
 			return b.DisableSecondary(ctx)
@@ -231,64 +247,19 @@ func (c *changes) DisableSecondary(ctx context.Context, mode replication.Mode, c
 	})
 }
 
-// DemotePrimary makes a primary a secondary of its set, without a primary.
-func (c *changes) DemotePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
-	return c.changeByRestart(ctx, &change{
-		mode: mode, from: replication.Primary, to: replication.Secondary, what: "demotion",
-		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
-			return b.DemotePrimary(ctx)
-		},
-	})
-}
-
-// Recover ends and begins the sessions of a mode.
-func (c *Controller) Recover(ctx context.Context, mode replication.Mode) ([]string, error) {
-	if c.Role(mode) == replication.Disabled {
-		return nil, replication.Errorf(replication.InvalidInput, "%s replication is not enabled on this cluster: there is "+
-			"nothing to recover", mode)
-	}
-	b, err := c.backend(ctx, mode)
-	if err != nil {
-		return nil, err
-	}
-	return nil, b.Recover(ctx)
-}
-
-// copyAgain begins the copy or comparison that was forced, also where no row comes that
-// would be refused.
-func (c *Controller) copyAgain(ctx context.Context) {
-	if _, err := c.Recover(ctx, ofClients); err != nil {
-		c.logger.Warn("the copy or comparison that this secondary needs begins with the next session", "error", err)
-	}
-}
-
-// Reindex has the index of a mode computed anew.
-func (c *Controller) Reindex(_ context.Context, mode replication.Mode, forget bool) error {
-	return c.tap.Indexes().Reindex(mode, forget)
-}
-
-// CheckIndex compares the index of a mode with the storage.
-func (c *Controller) CheckIndex(ctx context.Context, mode replication.Mode) (*endpoints.IndexReport, error) {
-	r, err := c.tap.Indexes().Check(ctx, mode)
-	if err != nil {
-		return nil, err
-	}
-	return &endpoints.IndexReport{Root: r.Root, Wrong: r.Wrong, Ranges: r.Ranges}, nil
-}
-
 // UpdatePrimary gives a secondary another primary of its set, or none. The core
 // goes on: only the sessions change.
-func (c *changes) UpdatePrimary(ctx context.Context, mode replication.Mode, req endpoints.UpdatePrimaryRequest) (
+func (c *Secondary) UpdatePrimary(ctx context.Context, mode replication.Mode, req endpoints.UpdatePrimaryRequest) (
 	[]string, error) {
-	if err := c.beginChange(); err != nil {
+	if err := c.changes.beginChange(); err != nil {
 		return nil, err
 	}
-	defer c.changing.Unlock()
-	r := c.Record()
+	defer c.changes.changing.Unlock()
+	r := c.roles.Record()
 	if err := mustBe(r, mode, replication.Secondary); err != nil {
 		return nil, err
 	}
-	b, err := c.backend(ctx, mode)
+	b, err := c.sessions.backend(ctx, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -329,10 +300,10 @@ func (c *changes) UpdatePrimary(ctx context.Context, mode replication.Mode, req 
 	}
 	// An operator has decided which cluster goes on as this secondary.
 	mr.Contested = false
-	if err := c.putLive(ctx, mode, r, t); err != nil {
+	if err := c.changes.putLive(ctx, mode, r, t); err != nil {
 		return nil, err
 	}
-	if c.bootstrapping.Load() {
+	if c.roles.bootstrapping.Load() {
 		// There are no audit devices yet.
 		c.logger.Info("the primary of this secondary was changed with a DR operation token while it waits for its first copy",
 			"secondary_id", mr.SecondaryID)
@@ -342,7 +313,7 @@ func (c *changes) UpdatePrimary(ctx context.Context, mode replication.Mode, req 
 
 // narrower says what will be missing on this cluster because its storage takes less than
 // that of its primary.
-func (c *changes) narrower(mode replication.Mode, m *handover.Material) []string {
+func (c *Secondary) narrower(mode replication.Mode, m *handover.Material) []string {
 	if m.Storage == nil {
 		return nil
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vault-replication/vault-replication/host/internal/role/records"
+	"github.com/vault-replication/vault-replication/host/internal/services"
 	"github.com/vault-replication/vault-replication/host/proof"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -20,9 +22,18 @@ func twoHosts(t *testing.T, k kill) (s *set, primary, secondary *process) {
 	s = newSet(t, k)
 	primary, secondary = open(t, k, newDisk(s.primary), s.share), open(t, k, newDisk(s.secondary), s.share)
 	// As release 0.1.0 has stored it.
-	require.NoError(t, primary.core.PutEntry(t.Context(), modePrefix(replication.DR)+"pairing/"+
+	require.NoError(t, primary.core.PutEntry(t.Context(), records.OfMode(replication.DR)+"pairing/"+
 		hex.EncodeToString([]byte(west)), make([]byte, 32)))
 	return s, primary, secondary
+}
+
+// servicesOf are those of a node for the plugin of a mode.
+func servicesOf(c *Controller, mode replication.Mode) *services.Services {
+	seen := c.ForPlugins()
+	return services.New(mode, services.Options{
+		Roles: seen, Sessions: seen, Content: seen, Core: c.core, Tap: c.tap, Store: c.store, Paired: c.paired,
+		Relations: c.relations, Ring: c.ring,
+	})
 }
 
 func requireDenied(t *testing.T, err error) {
@@ -36,7 +47,7 @@ func TestServicesAreProven(t *testing.T) {
 	eachKill(t, func(t *testing.T, k kill) {
 		ctx := t.Context()
 		_, primary, secondary := twoHosts(t, k)
-		p, s := primary.Services(replication.DR), secondary.Services(replication.DR)
+		p, s := servicesOf(primary.Controller, replication.DR), servicesOf(secondary.Controller, replication.DR)
 		c, err := s.Cursor(ctx)
 		require.NoError(t, err)
 		o, err := p.OpenSlot(ctx, west, c.Proof)
@@ -57,7 +68,7 @@ func TestServicesAreProven(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, p.AckSlot(ctx, west, c.Position, c.Proof))
 
-		primary.relations.forgetAll() // as a restart does; what was given still counts
+		primary.relations.ForgetAll() // as a restart does; what was given still counts
 		require.NoError(t, primary.core.PutEntry(ctx, "core/x", []byte("1")))
 		r, err := p.ReadJournal(ctx, replication.ReadJournalRequest{SlotID: west, After: c.Position, Proof: c.Proof})
 		require.NoError(t, err)
@@ -84,14 +95,14 @@ func TestRevocationDoesNotAskThePlugin(t *testing.T) {
 	eachKill(t, func(t *testing.T, k kill) {
 		ctx := t.Context()
 		_, primary, secondary := twoHosts(t, k)
-		p, s := primary.Services(replication.DR), secondary.Services(replication.DR)
+		p, s := servicesOf(primary.Controller, replication.DR), servicesOf(secondary.Controller, replication.DR)
 		c, err := s.Cursor(ctx)
 		require.NoError(t, err)
 		require.NoError(t, p.AckSlot(ctx, west, replication.Position{}, nil))
 
-		primary.changing.Lock() // of what changes meanwhile nothing is waited for
-		defer primary.changing.Unlock()
-		warnings, err := primary.RevokeSecondary(ctx, replication.DR, replication.RevokeSecondaryRequest{ID: west})
+		primary.changes.changing.Lock() // of what changes meanwhile nothing is waited for
+		defer primary.changes.changing.Unlock()
+		warnings, err := primary.Primary().RevokeSecondary(ctx, replication.DR, replication.RevokeSecondaryRequest{ID: west})
 		require.NoError(t, err)
 		require.Len(t, warnings, 1)
 		require.Empty(t, primary.tap.Slots(replication.DR))
@@ -131,10 +142,10 @@ func TestEpochsHaveAnEnd(t *testing.T) {
 func TestRecordsOfAPluginAreBounded(t *testing.T) {
 	s := newStanding(t)
 	ctx := t.Context()
-	for i := range stateRecordsMax {
-		require.NoError(t, s.core.PutEntry(ctx, statePrefix(perf)+fmt.Sprint("many/", i), []byte("v")))
+	for i := range services.StateRecordsMax {
+		require.NoError(t, s.core.PutEntry(ctx, records.OfPlugin(perf)+fmt.Sprint("many/", i), []byte("v")))
 	}
-	host := s.Services(perf)
+	host := servicesOf(s.Controller, perf)
 	require.Equal(t, replication.InvalidInput, replication.KindOf(host.PutState(ctx, "one-too-many", []byte("v"))))
 	value, err := host.GetState(ctx, "one-too-many")
 	require.NoError(t, err)

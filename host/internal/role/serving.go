@@ -5,45 +5,47 @@ package role
 import (
 	"context"
 
+	"github.com/vault-replication/vault-replication/host/internal/pairing"
+	"github.com/vault-replication/vault-replication/host/internal/role/keys"
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Serving is what a cluster in performance replication does for clients beyond
-// storage: a secondary takes up what was applied and forwards writes, a primary
-// carries out what is forwarded to it.
+// Serving makes a secondary that serves clients take up what was applied.
 type Serving interface {
 	// Applied makes the running core of a secondary take up keys that were written
 	// below it, and returns those that it could not take up. Calls are one after the
 	// other, in the order of the writes.
 	Applied(ctx context.Context, keys []string) (left []string)
-	// Receive carries out what a secondary's host has sealed for this one.
-	Receive(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error)
 	// Lacks says what a secondary cannot do, one sentence each.
 	Lacks() []string
 }
 
 // Set is the performance set that this cluster is in, for who serves its clients.
-type Set struct{ c *Controller }
-
-// Set returns it.
-func (c *Controller) Set() Set { return Set{c} }
+type Set struct {
+	roles    *roles
+	sessions *sessions
+	tap      *storage.Tap
+	ring     *keys.Ring
+	paired   *pairing.Book
+}
 
 // Serves says whether this cluster is a secondary that serves clients.
-func (s Set) Serves() bool { return s.c.Serves() }
+func (s Set) Serves() bool { return s.roles.Serves() }
 
 // Inert says whether the engines of this cluster are inert now.
-func (s Set) Inert() bool { return s.c.Inert() }
+func (s Set) Inert() bool { return s.roles.Inert() }
 
 // Consistent says whether the content of this performance secondary is exactly that
 // of its primary at one position.
 func (s Set) Consistent(ctx context.Context) bool {
-	cur, _, err := s.c.ring.Cursor(ctx, ofClients)
+	cur, _, err := s.ring.Cursor(ctx, ofClients)
 	return err == nil && cur.Consistent()
 }
 
 // Forward carries sealed bytes to the host of the performance primary.
 func (s Set) Forward(ctx context.Context, payload []byte) ([]byte, error) {
-	b := s.c.plugins.Running(ofClients)
+	b := s.sessions.plugins.Running(ofClients)
 	if b == nil {
 		return nil, replication.Errorf(replication.Unreachable, "the replication plugin is not running on this node, so "+
 			"that the primary cannot be reached: nothing was changed; try again in a moment")
@@ -58,51 +60,33 @@ func (s Set) Forward(ctx context.Context, payload []byte) ([]byte, error) {
 // Relation names the relation of a performance secondary to its primary and the
 // key that the two hosts share.
 func (s Set) Relation() (setID, secondaryID string, key []byte) {
-	mr := s.c.Record().mode(ofClients)
+	mr := s.roles.Record().mode(ofClients)
 	return mr.SetID, mr.SecondaryID, mr.Pairing
 }
 
-// SetID is the id of the performance set.
-func (s Set) SetID() string { return s.c.Record().mode(ofClients).SetID }
+// ID is the id of the performance set.
+func (s Set) ID() string { return s.roles.Record().mode(ofClients).SetID }
 
-// PairingKey is the key that this performance primary shares with a secondary.
-func (s Set) PairingKey(ctx context.Context, id string) ([]byte, error) {
-	if err := mustBe(s.c.Record(), ofClients, replication.Primary); err != nil {
+// KeyOf is the key that this performance primary shares with a secondary.
+func (s Set) KeyOf(ctx context.Context, id string) ([]byte, error) {
+	if err := mustBe(s.roles.Record(), ofClients, replication.Primary); err != nil {
 		return nil, err
 	}
-	return s.c.paired.Key(ctx, ofClients, id)
+	return s.paired.Key(ctx, ofClients, id)
 }
 
 // WaitApplied waits until a position of the performance primary was applied here
 // and taken up by the core.
 func (s Set) WaitApplied(ctx context.Context, at replication.Position) error {
-	return s.c.tap.Secondary(ofClients).WaitApplied(ctx, at)
+	return s.tap.Secondary(ofClients).WaitApplied(ctx, at)
 }
 
-// Position is that of the performance primary, this cluster, with every write that
+// LastWritten is that of the performance primary, this cluster, with every write that
 // was answered.
-func (s Set) Position() (replication.Position, error) {
-	return s.c.tap.LastWritten(ofClients)
+func (s Set) LastWritten() (replication.Position, error) {
+	return s.tap.LastWritten(ofClients)
 }
 
 // Forwarded notes a position that an answer of the primary has named, so that the
 // index of the client's answer covers it even when it has not arrived here.
-func (s Set) Forwarded(at replication.Position) {
-	for {
-		old := s.c.forwarded.Load()
-		if old != nil && !later(at, *old) || s.c.forwarded.CompareAndSwap(old, &at) {
-			return
-		}
-	}
-}
-
-// Receive implements [replication.Host].
-func (s *Services) Receive(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
-	if err := s.in(replication.Primary); err != nil {
-		return nil, err
-	}
-	if !s.mode.ServesClients() {
-		return nil, replication.Errorf(replication.InvalidInput, "a %s primary carries out nothing for its secondaries", s.mode.Name())
-	}
-	return s.c.serving.Receive(ctx, req)
-}
+func (s Set) Forwarded(at replication.Position) { s.roles.noteForwarded(at) }

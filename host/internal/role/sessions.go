@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/internal/cluster"
 	"github.com/vault-replication/vault-replication/host/internal/pairing"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -17,6 +16,28 @@ import (
 // stopTimeout bounds how long a plugin may take to end its sessions. After it the
 // node goes on without: a plugin that hangs must not keep Vault from sealing.
 const stopTimeout = 5 * time.Second
+
+const (
+	// statusTimeout bounds how long the status waits for the plugin.
+	statusTimeout = 3 * time.Second
+	// tellTimeout bounds how long a plugin may take to hear of a revocation: it holds
+	// already.
+	tellTimeout = 5 * time.Second
+	// tellAgain is how long one that did not hear is left alone.
+	tellAgain = 5 * time.Second
+)
+
+// Plugins gives the plugin of each mode.
+type Plugins interface {
+	// Backend is the plugin of a mode, its process started when it was not. Calls
+	// are Unavailable while the process is down.
+	Backend(ctx context.Context, mode replication.Mode) (replication.Backend, error)
+	// Running is the plugin of a mode if it was started, nil otherwise.
+	Running(mode replication.Mode) replication.Backend
+	// Trouble is one sentence on why the plugin of a mode is down, empty while it
+	// is up.
+	Trouble(mode replication.Mode) string
+}
 
 // sessions are those of the plugins on this node.
 type sessions struct {
@@ -148,37 +169,14 @@ func (ss *sessions) failoverAddrs(ctx context.Context) []string {
 	return addrs
 }
 
-// ask asks the plugin.
-func (ss *sessions) ask(ctx context.Context, mode replication.Mode, mr *ModeRecord, s *endpoints.ModeStatus) {
-	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle,
-		SecondaryID: mr.SecondaryID}
-	b := ss.plugins.Running(mode)
-	if b == nil {
-		s.Sessions.LastError = "the replication plugin is not running on this node"
-		return
-	}
-	if trouble := ss.plugins.Trouble(mode); trouble != "" {
-		s.Sessions.LastError = trouble
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
-	defer cancel()
-	got, err := b.Status(ctx)
-	if err != nil {
-		s.Sessions.LastError = err.Error()
-		return
-	}
-	s.Sessions = *got
-}
-
-// Filtered implements [filters.Roles].
-func (ss *sessions) Filtered() (is replication.Role, secondaryID string) {
+// Here implements [filters.Roles].
+func (ss *sessions) Here() (is replication.Role, secondaryID string) {
 	mr := ss.roles.Record().mode(ofClients)
 	return mr.Role, mr.SecondaryID
 }
 
-// Secondaries implements [filters.Roles].
-func (ss *sessions) Secondaries(ctx context.Context) ([]string, error) {
+// Registered implements [filters.Roles].
+func (ss *sessions) Registered(ctx context.Context) ([]string, error) {
 	b, err := ss.backend(ctx, ofClients)
 	if err != nil {
 		return nil, err
@@ -190,4 +188,25 @@ func (ss *sessions) Secondaries(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	return status.KnownSecondaries, nil
+}
+
+// renew ends and begins the sessions of a mode.
+func (ss *sessions) renew(ctx context.Context, mode replication.Mode) error {
+	if ss.roles.Role(mode) == replication.Disabled {
+		return replication.Errorf(replication.InvalidInput, "%s replication is not enabled on this cluster: there is "+
+			"nothing to recover", mode)
+	}
+	b, err := ss.backend(ctx, mode)
+	if err != nil {
+		return err
+	}
+	return b.Recover(ctx)
+}
+
+// copyAgain begins the copy or comparison that was forced, also where no row comes that
+// would be refused.
+func (ss *sessions) copyAgain(ctx context.Context) {
+	if err := ss.renew(ctx, ofClients); err != nil {
+		ss.logger.Warn("the copy or comparison that this secondary needs begins with the next session", "error", err)
+	}
 }

@@ -40,25 +40,24 @@ func TestClassesThatCouldNotBeRenewedAreOwed(t *testing.T) {
 	require.NoError(t, err)
 	u := &unlisted{Backend: inner, err: errors.New("the storage is busy")}
 	logger := hclog.NewNullLogger()
-	c := &Controller{changes: &changes{tap: storage.New(u, storage.Options{}), logger: logger,
-		roles: &roles{record: disabledRecord()}}}
-	c.term = new(term)
-	c.mounts = mounts.New(nil, c.tap, c.follows, logger)
+	c := &observer{tap: storage.New(u, storage.Options{}), logger: logger, roles: &roles{record: disabledRecord()}}
+	known := mounts.New(nil, c.tap, c.roles.follows, logger)
+	c.term = &term{mounts: known}
 	for table := range keyclass.Tables {
-		_, err := c.mounts.Known().SetTable(table, nil)
+		_, err := known.Known().SetTable(table, nil)
 		require.NoError(t, err)
 	}
-	_, err = c.mounts.Known().SetTable("core/mounts", []vaultname.Mount{{UUID: "gone", Path: "gone/", Type: "kv"}})
+	_, err = known.Known().SetTable("core/mounts", []vaultname.Mount{{UUID: "gone", Path: "gone/", Type: "kv"}})
 	require.NoError(t, err)
 	b := new(txn.Batch)
 	b.Delete("core/mounts")
-	c.mounts.Arriving(t.Context(), b)
+	known.Arriving(t.Context(), b)
 	over, end := context.WithCancel(t.Context())
 	end()
-	require.Equal(t, []string{"core/mounts"}, observer{c}.Applied(over, []string{"core/mounts"}), "the duty is over")
-	require.Equal(t, []string{"core/mounts"}, observer{c}.Applied(t.Context(), []string{"core/mounts"}))
-	require.Equal(t, []string{"core/mounts"}, observer{c}.Applied(t.Context(), []string{"sys/policy/p"}),
+	require.Equal(t, []string{"core/mounts"}, c.Applied(over, []string{"core/mounts"}), "the duty is over")
+	require.Equal(t, []string{"core/mounts"}, c.Applied(t.Context(), []string{"core/mounts"}))
+	require.Equal(t, []string{"core/mounts"}, c.Applied(t.Context(), []string{"sys/policy/p"}),
 		"it is owed still")
 	u.err = nil
-	require.Empty(t, observer{c}.Applied(t.Context(), []string{"core/mounts"}))
+	require.Empty(t, c.Applied(t.Context(), []string{"core/mounts"}))
 }

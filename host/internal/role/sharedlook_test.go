@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/internal/role/relations"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -48,12 +49,12 @@ func TestManyWhoAskForTheStatusAreOneLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner, err := inmem.NewInmem(nil, hclog.NewNullLogger())
 		require.NoError(t, err)
-		c := &Controller{changes: &changes{tap: storage.New(inner, storage.Options{}),
-			roles: &roles{record: disabledRecord()}, relations: new(relations)}}
+		c := &statuses{tap: storage.New(inner, storage.Options{}), roles: &roles{record: disabledRecord()},
+			relations: new(relations.Relations)}
 		defer func() { _ = c.tap.Close(context.Background()) }()
 		b := &counted{mayGo: make(chan struct{})}
 		c.sessions = &sessions{plugins: countedPlugins{b: b}}
-		c.record.Performance.Role = replication.Primary
+		c.roles.record.Performance.Role = replication.Primary
 		c.looks = map[replication.Mode]*looks{perf: newLooks()}
 		var all sync.WaitGroup
 		ask := func() {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/internal/role/keys"
+	"github.com/vault-replication/vault-replication/host/internal/role/records"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 )
 
@@ -39,19 +40,19 @@ func TestStandbyTakesUpTheEndOfTheFirstCopy(t *testing.T) {
 	t.Parallel()
 	s := newStanding(t)
 	ctx := t.Context()
-	raw, err := s.Record().encode()
+	raw, err := s.roles.Record().encode()
 	require.NoError(t, err)
 	require.NoError(t, s.core.PutEntry(ctx, recordKey, raw))
 	s.stands(t, journal.Cursor{})
-	s.bootstrapping.Store(true)
-	Set{s.Controller}.Forwarded(at)
-	require.NoError(t, s.followRole(ctx))
-	require.True(t, s.bootstrapping.Load())
-	require.NotNil(t, s.forwarded.Load(), "nothing was read anew")
+	s.roles.bootstrapping.Store(true)
+	s.Set().Forwarded(at)
+	require.NoError(t, s.term.followRole(ctx))
+	require.True(t, s.roles.bootstrapping.Load())
+	require.NotNil(t, s.roles.forwarded.Load(), "nothing was read anew")
 	s.stands(t, journal.Cursor{Position: at})
-	require.NoError(t, s.followRole(ctx))
-	require.False(t, s.bootstrapping.Load())
-	require.Nil(t, s.forwarded.Load())
+	require.NoError(t, s.term.followRole(ctx))
+	require.False(t, s.roles.bootstrapping.Load())
+	require.Nil(t, s.roles.forwarded.Load())
 }
 
 // What a journal has left goes with the next leadership, if the one that ended it was too short.
@@ -80,11 +81,11 @@ func TestANodeThatHasSteppedDownWritesNothing(t *testing.T) {
 		require.NoError(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")))
 		p.becameInactive()
 		require.ErrorIs(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")), logical.ErrReadOnly)
-		p.goOn(ctx)
+		p.changes.goOn(ctx)
 		require.ErrorIs(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")), logical.ErrReadOnly,
 			"a change of role that fails now opens nothing")
-		require.NoError(t, p.core.PutEntry(ctx, recordPrefix+"own", []byte("{}")), "what is its own it may write")
-		require.NoError(t, observer{p.Controller}.LeadershipBegins(ctx))
+		require.NoError(t, p.core.PutEntry(ctx, records.Prefix+"own", []byte("{}")), "what is its own it may write")
+		require.NoError(t, p.storage.LeadershipBegins(ctx))
 		require.NoError(t, p.core.PutEntry(ctx, keys.SharesRow, []byte("{}")))
 	})
 }

@@ -5,25 +5,38 @@ package role
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/internal/role/keys"
+	"github.com/vault-replication/vault-replication/host/internal/role/relations"
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// statusTimeout bounds how long the status waits for the plugin.
-const statusTimeout = 3 * time.Second
+// statuses tell what this node is and does in each mode.
+type statuses struct {
+	tap       *storage.Tap
+	roles     *roles
+	sessions  *sessions
+	relations *relations.Relations
+	ring      *keys.Ring
+	shares    *keys.Shares
+	serving   Serving
+	// missing says what a secondary lacks because its storage refuses it.
+	missing func(context.Context, replication.Mode) (uint64, string, error)
+	// looks share what the status of each mode costs.
+	looks map[replication.Mode]*looks
+}
 
 // Status is what the node knows of a mode, and the plugin of its sessions. It
 // answers without the plugin too, saying so. Those who ask together share an answer and
 // may only read it.
-func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
+func (c *statuses) Status(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
 	return c.looks[mode].ask(ctx, func(ctx context.Context) (*endpoints.ModeStatus, error) { return c.look(ctx, mode) })
 }
 
-func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
-	mr := c.Record().mode(mode)
+func (c *statuses) look(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
+	mr := c.roles.Record().mode(mode)
 	s := &endpoints.ModeStatus{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested}
 	if mr.Role == replication.Disabled {
 		return s, nil
@@ -33,9 +46,9 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 	s.CorruptedMerkleTree, s.LastCorruptionCheck, s.LastReindex = index.Wrong, index.Checked, index.Rebuilt
 	s.Reindexing, s.Indexed, s.IndexTotal = index.Rebuilding, index.Read, index.Total
 	s.UnclassifiedKeys = c.tap.UnknownKeys()
-	trouble := c.failure(mode)
+	trouble := c.roles.failure(mode)
 	if trouble == "" {
-		trouble = c.relations.trouble(mode)
+		trouble = c.relations.Trouble(mode)
 	}
 	missing := ""
 	if mr.Role == replication.Primary {
@@ -60,13 +73,13 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 		} else if trouble == "" {
 			trouble = c.shares.Trouble()
 		}
-		if s.Missing, missing, err = c.losses().missing(ctx, mode); err != nil {
+		if s.Missing, missing, err = c.missing(ctx, mode); err != nil {
 			return nil, err
 		}
 		s.LastRemoteWAL, s.ConsistentFrom, s.Consistent = cur.Position.Sequence, cur.ConsistentFrom, cur.Consistent()
 	}
 	if mode.ServesClients() && mr.Role == replication.Secondary {
-		if c.bootstrapping.Load() {
+		if c.roles.bootstrapping.Load() {
 			s.Role = replication.Bootstrapping
 		} else {
 			s.Lacks = c.serving.Lacks()
@@ -86,15 +99,38 @@ func (c *Controller) look(ctx context.Context, mode replication.Mode) (*endpoint
 }
 
 // Known is what the node has in memory of a mode, its role above all.
-func (c *Controller) Known(mode replication.Mode) *endpoints.ModeStatus {
-	mr := c.Record().mode(mode)
+func (c *statuses) Known(mode replication.Mode) *endpoints.ModeStatus {
+	mr := c.roles.Record().mode(mode)
 	s := &endpoints.ModeStatus{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested}
 	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle,
 		SecondaryID: mr.SecondaryID}
-	if mode.ServesClients() && mr.Role == replication.Secondary && c.bootstrapping.Load() {
+	if mode.ServesClients() && mr.Role == replication.Secondary && c.roles.bootstrapping.Load() {
 		s.Role = replication.Bootstrapping
 	}
 	return s
+}
+
+// ask asks the plugin.
+func (c *statuses) ask(ctx context.Context, mode replication.Mode, mr *ModeRecord, s *endpoints.ModeStatus) {
+	s.Sessions = replication.Status{State: replication.Idle, ConnectionState: replication.ConnIdle,
+		SecondaryID: mr.SecondaryID}
+	b := c.sessions.plugins.Running(mode)
+	if b == nil {
+		s.Sessions.LastError = "the replication plugin is not running on this node"
+		return
+	}
+	if trouble := c.sessions.plugins.Trouble(mode); trouble != "" {
+		s.Sessions.LastError = trouble
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	got, err := b.Status(ctx)
+	if err != nil {
+		s.Sessions.LastError = err.Error()
+		return
+	}
+	s.Sessions = *got
 }
 
 // also adds what is missing, empty for nothing, to what there is to say.

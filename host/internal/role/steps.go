@@ -28,12 +28,12 @@ type steps struct {
 func (s *steps) attach(core *vaultcore.Core, store physical.Backend) {
 	s.core = core
 	if st, ok := store.(*onestep.Store); ok {
-		st.SetKey(s.key)
+		st.SetKey(s.proofKey)
 	}
 }
 
-// key is that of the open barrier, or of the one that was open before a restart in place.
-func (s *steps) key() ([]byte, error) {
+// proofKey is that of the open barrier, or of the one that was open before a restart in place.
+func (s *steps) proofKey() ([]byte, error) {
 	root, err := s.core.RootKey()
 	if err == nil {
 		defer clear(root)
@@ -51,7 +51,7 @@ func (s *steps) key() ([]byte, error) {
 func (s *steps) sealing() {
 	var key []byte
 	if s.core.Restarting() {
-		key, _ = s.key() // without it a step is refused
+		key, _ = s.proofKey() // without it a step is refused
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

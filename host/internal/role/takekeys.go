@@ -8,7 +8,11 @@ import (
 	"maps"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical"
+
 	"github.com/vault-replication/vault-replication/host/internal/handover"
+	"github.com/vault-replication/vault-replication/host/internal/role/keys"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -19,9 +23,23 @@ import (
 // as it was when this cluster joined.
 const keysPatience = 15 * time.Second
 
+// keyTaker takes the primary's keys over when this cluster has others.
+type keyTaker struct {
+	changes  *changes
+	core     *vaultcore.Core
+	store    physical.Backend
+	roles    *roles
+	sessions *sessions
+	rows     *rows
+	ring     *keys.Ring
+	shares   *keys.Shares
+	requests Requests
+	logger   hclog.Logger
+}
+
 // watchKeys looks for keys that are held back for too long, and for shares that are not
 // the primary's, as long as the node is the active one of a secondary.
-func (c *changes) watchKeys(duty context.Context, mode replication.Mode) {
+func (c *keyTaker) watchKeys(duty context.Context, mode replication.Mode) {
 	ticker := time.NewTicker(keysPatience)
 	defer ticker.Stop()
 	waited := false
@@ -63,17 +81,17 @@ func (c *changes) watchKeys(duty context.Context, mode replication.Mode) {
 // takeKeysAnew asks the primary's host for its keys and takes them over, if this cluster
 // has others: keyring, root key and shares, with the records of this cluster under the new
 // keyring, in one step and a restart of the core in place.
-func (c *changes) takeKeysAnew(duty context.Context, mode replication.Mode) error {
-	if err := c.beginChange(); err != nil {
+func (c *keyTaker) takeKeysAnew(duty context.Context, mode replication.Mode) error {
+	if err := c.changes.beginChange(); err != nil {
 		return err
 	}
-	defer c.changing.Unlock()
+	defer c.changes.changing.Unlock()
 	before, err := c.ring.HeldRows(duty)
 	if err != nil {
 		return err
 	}
-	mr := c.Record().mode(mode)
-	_, material, err := c.askHandover(duty, mode, replication.EnableSecondaryRequest{}, mr.Pairing,
+	mr := c.roles.Record().mode(mode)
+	_, material, err := c.sessions.askHandover(duty, mode, replication.EnableSecondaryRequest{}, mr.Pairing,
 		handover.Binding{Mode: mode, SetID: mr.SetID, SecondaryID: mr.SecondaryID})
 	if err != nil {
 		return err
@@ -91,13 +109,13 @@ func (c *changes) takeKeysAnew(duty context.Context, mode replication.Mode) erro
 	defer open()
 	empty()
 	// From here on nothing newer may arrive: it would be lost with what is held.
-	c.stopPlugin(mode)
+	c.sessions.stopPlugin(mode)
 	// The restart ends the duty.
 	ctx := context.WithoutCancel(duty)
 	err = c.takeKeys(ctx, mode, material, before)
 	if err != nil {
-		if duty, derr := c.active(); derr == nil {
-			c.startPlugin(duty, mode)
+		if duty, derr := c.roles.active(); derr == nil {
+			c.sessions.startPlugin(duty, mode)
 		}
 	}
 	return err
@@ -118,7 +136,7 @@ func otherShares(ctx context.Context, core *vaultcore.Core, m *handover.Material
 	return nil
 }
 
-func (c *changes) takeKeys(ctx context.Context, mode replication.Mode, m *handover.Material,
+func (c *keyTaker) takeKeys(ctx context.Context, mode replication.Mode, m *handover.Material,
 	before map[string][]byte) error {
 	now, err := c.ring.HeldRows(ctx)
 	if err != nil {
@@ -127,7 +145,7 @@ func (c *changes) takeKeys(ctx context.Context, mode replication.Mode, m *handov
 	if !maps.EqualFunc(before, now, bytes.Equal) {
 		return replication.Errorf(replication.Unavailable, "the primary has changed its keys once more")
 	}
-	records, err := c.ownRecords(ctx, mode)
+	records, err := c.rows.ownRecords(ctx, mode)
 	if err != nil {
 		return err
 	}
@@ -143,9 +161,9 @@ func (c *changes) takeKeys(ctx context.Context, mode replication.Mode, m *handov
 		"others", "mode", mode)
 	return c.core.Restart(ctx, func(ctx context.Context) ([]byte, error) {
 		// An apply of a plugin that hung may still be under way.
-		c.applies.Lock()
-		defer c.applies.Unlock()
-		if err := c.write(ctx, a.Rows); err != nil {
+		c.changes.applies.Lock()
+		defer c.changes.applies.Unlock()
+		if err := c.rows.write(ctx, a.Rows); err != nil {
 			return nil, err
 		}
 		return a.RootKey, a.Take(ctx, c.core)

@@ -204,6 +204,15 @@ func (t *term) endWrites(ctx context.Context) error {
 	return t.tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: modes})
 }
 
+// deleteFormerRows deletes the rows that a primary leaves in storage which is none in any mode
+// any more. If the leadership ends first, the next one goes on with it.
+func (t *term) deleteFormerRows(duty context.Context) {
+	if err := t.tap.DeleteFormerRows(duty); err != nil && duty.Err() == nil {
+		t.logger.Warn("rows of the former journal stay in storage until the next leadership; they are never read", "error",
+			err)
+	}
+}
+
 // followRole takes up the role if the active node has changed it. What is not in the
 // record is when the first copy of a performance secondary has ended.
 func (t *term) followRole(ctx context.Context) error {
@@ -285,4 +294,58 @@ func (t *term) promotedFrom(ctx context.Context, mode replication.Mode, epoch re
 		return last, err
 	}
 	return newReign(last)
+}
+
+// Storage that goes back in time takes the history of a primary with it. Then a new
+// epoch begins: the secondaries compare and copy, and positions of the history that is
+// gone mean nothing any more. See docs/adr/0016-storage-that-goes-back.md.
+
+const wentBackText = "the storage of this cluster has gone back in time, as when a snapshot or an old data directory " +
+	"is restored: a new epoch has begun, and the secondaries compare and copy"
+
+// lateText is shown when secondaries have followed a leader that another node had replaced.
+// Storage that does not stop the writes of such a leader lets that happen.
+const lateText = "a node of this cluster has written and sent to a secondary after another node had taken over, " +
+	"which this storage cannot keep it from: a new epoch has begun, and the secondaries compare and copy"
+
+// newHistory begins a new epoch in each mode in which the cluster is a primary. The
+// journal is there, and whoever reads it is told that the position is lost.
+func (t *term) newHistory(ctx context.Context) error {
+	r := t.roles.Record()
+	for _, m := range modes {
+		mr := r.mode(m)
+		if mr.Role != replication.Primary {
+			continue
+		}
+		epoch, err := t.lastEpoch(ctx, m, mr.Epoch)
+		if err != nil {
+			return err
+		}
+		if mr.Epoch, err = newHistory(epoch); err != nil {
+			return err
+		}
+	}
+	rows, err := t.rows.recordRows(ctx, map[string][]byte{}, r)
+	if err != nil {
+		return err
+	}
+	if err := t.rows.write(ctx, rows); err != nil {
+		return err
+	}
+	t.roles.put(r)
+	if err := t.activate(ctx, r); err != nil {
+		return err
+	}
+	text := wentBackText
+	if t.tap.HistoryWasLate(ctx) {
+		text = lateText
+	}
+	t.tap.BeginHistory()
+	for _, m := range modes {
+		if r.mode(m).Role == replication.Primary {
+			t.logger.Error(text, "mode", m, "epoch", r.mode(m).Epoch.String())
+			t.roles.setFailure(m, text)
+		}
+	}
+	return nil
 }

@@ -50,12 +50,12 @@ type Set interface {
 	// the core.
 	WaitApplied(ctx context.Context, at replication.Position) error
 
-	// SetID is the id of the set.
-	SetID() string
-	// PairingKey is the key that this primary shares with a secondary.
-	PairingKey(ctx context.Context, id string) ([]byte, error)
-	// Position is that of this primary, with every write that was answered.
-	Position() (replication.Position, error)
+	// ID is the id of the set.
+	ID() string
+	// KeyOf is the key that this primary shares with a secondary.
+	KeyOf(ctx context.Context, id string) ([]byte, error)
+	// LastWritten is the position of this primary, with every write that was answered.
+	LastWritten() (replication.Position, error)
 }
 
 // Requests are those that this node carries out; rolechange.Gate keeps them.
@@ -113,7 +113,7 @@ func New(o Options) *Server {
 	s.live = core.Live(s.wrapEntry, o.Hiding.ClearView)
 	s.follower = follow.New(s.live, logger.Named("follow"), follow.Options{Hidden: hidden, Away: routing.SaysAway})
 	s.server = forward.NewServer(forward.ServerOptions{
-		KeyOf: o.Set.PairingKey, SetID: o.Set.SetID, Position: o.Set.Position, Logger: logger.Named("forward"),
+		KeyOf: o.Set.KeyOf, SetID: o.Set.ID, Position: o.Set.LastWritten, Logger: logger.Named("forward"),
 	})
 	receiver := &routing.Receiver{Core: core, Allowed: o.Filters.Sends, Logger: logger.Named("forward")}
 	s.server.HandleRequests(receiver.Handle)

@@ -33,17 +33,17 @@ type set struct {
 func (s *set) Serves() bool                       { return s.serves }
 func (s *set) Inert() bool                        { return false }
 func (s *set) Consistent(context.Context) bool    { return false }
-func (s *set) Relation() (string, string, []byte) { return s.SetID(), s.secondaryID, s.key }
-func (s *set) SetID() string                      { return "set" }
+func (s *set) Relation() (string, string, []byte) { return s.ID(), s.secondaryID, s.key }
+func (s *set) ID() string                         { return "set" }
 func (s *set) Forwarded(replication.Position)     {}
-func (s *set) Position() (replication.Position, error) {
+func (s *set) LastWritten() (replication.Position, error) {
 	return replication.Position{}, nil
 }
 func (s *set) WaitApplied(context.Context, replication.Position) error { return nil }
 func (s *set) Forward(context.Context, []byte) ([]byte, error) {
 	return nil, replication.Errorf(replication.Unreachable, "there is no primary in this test")
 }
-func (s *set) PairingKey(context.Context, string) ([]byte, error) {
+func (s *set) KeyOf(context.Context, string) ([]byte, error) {
 	return nil, replication.Errorf(replication.Denied, "there is no secondary in this test")
 }
 

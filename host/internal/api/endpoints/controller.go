@@ -12,14 +12,15 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Controller carries out what the endpoints are asked for. Its methods run inside a
-// request, on the active node, while Vault's core holds its state lock for reading. A
-// change of role takes that lock for writing, so it has to go on after the method has
-// returned, with a context of its own.
+// What the endpoints ask for runs inside a request, on the active node, while Vault's core
+// holds its state lock for reading. A change of role takes that lock for writing, so it has
+// to go on after the method has returned, with a context of its own.
 //
-// The endpoints check the role before they call. The controller checks it again when it
-// changes it, because two requests can race. Errors are of the contract
-// ([replication.Error]). Warnings are shown beside the endpoint's own.
+// The endpoints check the role before they call. Who changes it checks it again, because two
+// requests can race. Errors are of the contract ([replication.Error]). Warnings are shown
+// beside the endpoint's own.
+
+// Controller is what a cluster can be asked for in any role.
 type Controller interface {
 	// Role is the role now, from memory: it must not block.
 	Role(mode replication.Mode) replication.Role
@@ -28,7 +29,16 @@ type Controller interface {
 	Inert() bool
 	// Status must not wait for another cluster.
 	Status(ctx context.Context, mode replication.Mode) (*ModeStatus, error)
+	Recover(ctx context.Context, mode replication.Mode) (warnings []string, err error)
+	// Reindex computes the index of the content anew, in the background. The present index
+	// serves until then, unless forget is set.
+	Reindex(ctx context.Context, mode replication.Mode, forget bool) error
+	// CheckIndex compares the index with the storage.
+	CheckIndex(ctx context.Context, mode replication.Mode) (*IndexReport, error)
+}
 
+// Primary is what a primary can be asked for, or a cluster that is to become one.
+type Primary interface {
 	EnablePrimary(ctx context.Context, mode replication.Mode, req replication.EnablePrimaryRequest) (warnings []string,
 		err error)
 	DemotePrimary(ctx context.Context, mode replication.Mode) (warnings []string, err error)
@@ -39,19 +49,15 @@ type Controller interface {
 		payload *activation.Payload, warnings []string, err error)
 	RevokeSecondary(ctx context.Context, mode replication.Mode, req replication.RevokeSecondaryRequest) (warnings []string,
 		err error)
+}
 
+// Secondary is what a secondary can be asked for, or a cluster that is to become one.
+type Secondary interface {
 	// EnableSecondary joins the cluster of the payload; its token is spent.
 	EnableSecondary(ctx context.Context, mode replication.Mode, payload *activation.Payload) (warnings []string, err error)
 	PromoteSecondary(ctx context.Context, mode replication.Mode, req PromoteRequest) (warnings []string, err error)
 	DisableSecondary(ctx context.Context, mode replication.Mode, consume Consume) (warnings []string, err error)
 	UpdatePrimary(ctx context.Context, mode replication.Mode, req UpdatePrimaryRequest) (warnings []string, err error)
-	Recover(ctx context.Context, mode replication.Mode) (warnings []string, err error)
-
-	// Reindex computes the index of the content anew, in the background. The present index
-	// serves until then, unless forget is set.
-	Reindex(ctx context.Context, mode replication.Mode, forget bool) error
-	// CheckIndex compares the index with the storage.
-	CheckIndex(ctx context.Context, mode replication.Mode) (*IndexReport, error)
 }
 
 // IndexReport is the result of a check of the index.

@@ -18,6 +18,8 @@ import (
 // Options are what the endpoints work with.
 type Options struct {
 	Controller Controller
+	Primary    Primary
+	Secondary  Secondary
 	Filters    Filters
 	Tokens     OperationTokens
 	// Activations may be nil for an activation.Client.
@@ -36,8 +38,8 @@ type handlers struct{ Options }
 // was made and before it serves. An error means that this is not the Vault that the code
 // was written for. Then the backend is unchanged.
 func Decorate(b *framework.Backend, o Options) error {
-	if o.Controller == nil || o.Filters == nil || o.Tokens == nil {
-		return errors.New("the replication endpoints need a controller, filters and a verifier of operation tokens")
+	if o.Controller == nil || o.Primary == nil || o.Secondary == nil || o.Filters == nil || o.Tokens == nil {
+		return errors.New("the replication endpoints need a cluster, its filters and a verifier of operation tokens")
 	}
 	if o.Activations == nil {
 		o.Activations = new(activation.Client)

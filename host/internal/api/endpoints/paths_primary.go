@@ -75,13 +75,13 @@ func (h *handlers) primaryPathsOf(f family) []*framework.Path {
 			synopsis: "Make this " + name + " primary a secondary without a primary.",
 			description: "The cluster keeps its replication set and can join its successor with update-primary, without a new " +
 				"copy.",
-			handle: h.leavePrimary(mode, h.Controller.DemotePrimary, warnDemoted),
+			handle: h.leavePrimary(mode, h.Primary.DemotePrimary, warnDemoted),
 		},
 		{
 			pattern: f.prefix + "primary/disable", op: logical.UpdateOperation, verb: "disable", noun: f.noun + "primary",
 			synopsis:    "Disable " + name + " replication on this primary.",
 			description: "The set is forgotten: secondaries lose their connection and have to be enabled anew.",
-			handle:      h.leavePrimary(mode, h.Controller.DisablePrimary, warnDisabled),
+			handle:      h.leavePrimary(mode, h.Primary.DisablePrimary, warnDisabled),
 		},
 		{
 			pattern: f.prefix + "primary/secondary-token", op: logical.UpdateOperation, verb: "generate",
@@ -119,7 +119,7 @@ func (h *handlers) enablePrimary(mode replication.Mode) call {
 		if err := h.requireRole(mode, replication.Disabled); err != nil {
 			return nil, coded(err)
 		}
-		more, err := h.Controller.EnablePrimary(ctx, mode, replication.EnablePrimaryRequest{PrimaryClusterAddr: addr})
+		more, err := h.Primary.EnablePrimary(ctx, mode, replication.EnablePrimaryRequest{PrimaryClusterAddr: addr})
 		if err != nil {
 			return nil, coded(err)
 		}
@@ -159,7 +159,7 @@ func (h *handlers) secondaryToken(mode replication.Mode) call {
 		if err := h.requireRole(mode, replication.Primary); err != nil {
 			return nil, coded(err)
 		}
-		payload, more, err := h.Controller.SecondaryToken(ctx, mode, replication.SecondaryTokenRequest{ID: id})
+		payload, more, err := h.Primary.SecondaryToken(ctx, mode, replication.SecondaryTokenRequest{ID: id})
 		if err != nil {
 			return nil, coded(err)
 		}
@@ -190,7 +190,7 @@ func (h *handlers) revokeSecondary(mode replication.Mode) call {
 		if err := h.requireRole(mode, replication.Primary); err != nil {
 			return nil, coded(err)
 		}
-		more, err := h.Controller.RevokeSecondary(ctx, mode, replication.RevokeSecondaryRequest{ID: id})
+		more, err := h.Primary.RevokeSecondary(ctx, mode, replication.RevokeSecondaryRequest{ID: id})
 		if err != nil {
 			return nil, coded(err)
 		}

@@ -142,7 +142,7 @@ func (h *handlers) enableSecondary(mode replication.Mode) call {
 		if err != nil {
 			return nil, fetchError(err, spent)
 		}
-		more, err := h.Controller.EnableSecondary(ctx, mode, payload)
+		more, err := h.Secondary.EnableSecondary(ctx, mode, payload)
 		if err != nil {
 			return nil, codedSpent(err)
 		}
@@ -177,7 +177,7 @@ func (h *handlers) updatePrimary(mode replication.Mode) call {
 		} else if len(addrs) == 0 {
 			text = warnDetached
 		}
-		more, err := h.Controller.UpdatePrimary(ctx, mode, req)
+		more, err := h.Secondary.UpdatePrimary(ctx, mode, req)
 		switch {
 		case err != nil && req.Payload != nil:
 			return nil, codedSpent(err)
@@ -195,7 +195,7 @@ func (h *handlers) promote(mode replication.Mode) call {
 		if err := clusterAddr("primary_cluster_addr", addr); err != nil {
 			return nil, coded(err)
 		}
-		more, err := h.Controller.PromoteSecondary(ctx, mode, PromoteRequest{
+		more, err := h.Secondary.PromoteSecondary(ctx, mode, PromoteRequest{
 			PromoteSecondaryRequest: replication.PromoteSecondaryRequest{PrimaryClusterAddr: addr, Force: d.Get("force").(bool)},
 			Consume:                 h.consume(mode, d),
 		})
@@ -209,7 +209,7 @@ func (h *handlers) promote(mode replication.Mode) call {
 func (h *handlers) disableSecondary(mode replication.Mode) call {
 	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
 		error) {
-		more, err := h.Controller.DisableSecondary(ctx, mode, h.consume(mode, d))
+		more, err := h.Secondary.DisableSecondary(ctx, mode, h.consume(mode, d))
 		if err != nil {
 			return nil, coded(err)
 		}

@@ -41,10 +41,10 @@ type Filters struct {
 
 // Roles tells what a cluster is in the mode that has filters.
 type Roles interface {
-	// Filtered is the role, and the id by which a secondary is known.
-	Filtered() (is replication.Role, secondaryID string)
-	// Secondaries are the ids of those that a primary has registered.
-	Secondaries(ctx context.Context) ([]string, error)
+	// Here is the role, and the id by which a secondary is known.
+	Here() (is replication.Role, secondaryID string)
+	// Registered are the ids of those that a primary has registered.
+	Registered(ctx context.Context) ([]string, error)
 }
 
 // New makes the filters of a cluster in a mode.
@@ -53,7 +53,7 @@ func New(mode replication.Mode, core *vaultcore.Core, tap *storage.Tap, known *m
 }
 
 func (fs *Filters) mustBePrimary() error {
-	is, _ := fs.roles.Filtered()
+	is, _ := fs.roles.Here()
 	return endpoints.RequireRole(fs.mode, is, replication.Primary)
 }
 
@@ -122,7 +122,7 @@ func (fs *Filters) check(ctx context.Context, id string, r filter.Rule) error {
 	if err := fs.mustBePrimary(); err != nil {
 		return err
 	}
-	secondaries, err := fs.roles.Secondaries(ctx)
+	secondaries, err := fs.roles.Registered(ctx)
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func (fs *Filters) Load(ctx context.Context) error {
 
 // DynamicFilter lists the mounts that the filter of a secondary leaves out now.
 func (fs *Filters) DynamicFilter(ctx context.Context, id string) ([]string, error) {
-	if is, own := fs.roles.Filtered(); is == replication.Secondary && id != own {
+	if is, own := fs.roles.Here(); is == replication.Secondary && id != own {
 		return nil, replication.Errorf(replication.NotFound, "this secondary is %q and knows nothing of the filter of %q: "+
 			"ask the primary", own, id)
 	}

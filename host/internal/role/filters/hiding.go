@@ -227,7 +227,7 @@ func (h *Hiding) keep(ctx context.Context, s *state) error {
 // come. The copy is forced before what is hidden is kept, and so before anything that
 // the next range or frame brings: a copy that ends now has not brought what is let in.
 func (h *Hiding) Review(ctx context.Context, force func(context.Context) error) error {
-	_, id := h.filters.roles.Filtered()
+	_, id := h.filters.roles.Here()
 	s, widened, err := h.read(ctx, h.now.Load(), id)
 	if err != nil {
 		return err

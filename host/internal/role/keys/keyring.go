@@ -29,17 +29,43 @@ const heldPrefix = "replication/held/"
 
 // Ring is the keyring of this cluster and its root key, as they follow a primary's.
 type Ring struct {
-	core   *vaultcore.Core
-	tap    *storage.Tap
-	store  physical.Backend
-	role   func(replication.Mode) replication.Role
-	logger hclog.Logger
+	barrier Barrier
+	// sealed is a root key as it is stored under this cluster's own seal.
+	sealed  func(ctx context.Context, root []byte) (*physical.Entry, error)
+	content Content
+	store   physical.Backend
+	role    func(replication.Mode) replication.Role
+	logger  hclog.Logger
+}
+
+// Barrier is the open barrier of this cluster; vaultcore.Core is one.
+type Barrier interface {
+	RootKey() ([]byte, error)
+	// ActiveTerm is that of the newest key of the keyring.
+	ActiveTerm() (int, error)
+	Decrypt(ctx context.Context, key string, value []byte) ([]byte, error)
+}
+
+// Content is the replicated content of this cluster.
+type Content interface {
+	Cursor(ctx context.Context, mode replication.Mode) (*replication.Cursor, error)
+	Commit(ctx context.Context, b *txn.Batch) error
+}
+
+// content is that of a tap.
+type content struct{ *storage.Tap }
+
+func (c content) Cursor(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
+	return c.Secondary(mode).Cursor(ctx)
 }
 
 // NewRing makes it. Store is the storage below the tap, and role the present one.
 func NewRing(core *vaultcore.Core, tap *storage.Tap, store physical.Backend,
 	role func(replication.Mode) replication.Role, logger hclog.Logger) *Ring {
-	return &Ring{core: core, tap: tap, store: store, role: role, logger: logger}
+	sealed := func(ctx context.Context, root []byte) (*physical.Entry, error) {
+		return vault.SealWrapStoredBarrierKeys(ctx, core.Seal().GetAccess(), [][]byte{root})
+	}
+	return &Ring{barrier: core, sealed: sealed, content: content{tap}, store: store, role: role, logger: logger}
 }
 
 // BeforeApply keeps the secondary's keys openable at every moment. A keyring that
@@ -63,7 +89,7 @@ func (r *Ring) BeforeApply(ctx context.Context, b *txn.Batch) error {
 	if ring == nil {
 		return errors.New("the primary sent a deletion of its keyring: it is refused")
 	}
-	present, err := r.core.RootKey()
+	present, err := r.barrier.RootKey()
 	if err != nil {
 		return err
 	}
@@ -88,7 +114,7 @@ func (r *Ring) BeforeApply(ctx context.Context, b *txn.Batch) error {
 		r.hold(b, vaultname.RootKey, root)
 		return nil
 	}
-	stored, err := vault.SealWrapStoredBarrierKeys(ctx, r.core.Seal().GetAccess(), [][]byte{fresh})
+	stored, err := r.sealed(ctx, fresh)
 	if err != nil {
 		return fmt.Errorf("the primary's new root key cannot be stored under this cluster's seal: %w", err)
 	}
@@ -107,7 +133,7 @@ func (r *Ring) BeforeApply(ctx context.Context, b *txn.Batch) error {
 // crash, and what is newer is in a row that follows. A copy may bring an older one, from
 // a primary that has none newer.
 func (r *Ring) keepNewerRing(ctx context.Context, b *txn.Batch, term int) error {
-	have, err := r.core.ActiveTerm()
+	have, err := r.barrier.ActiveTerm()
 	if err != nil || term >= have {
 		return err
 	}
@@ -115,7 +141,7 @@ func (r *Ring) keepNewerRing(ctx context.Context, b *txn.Batch, term int) error 
 		if r.role(m) != replication.Secondary {
 			continue
 		}
-		cur, err := r.tap.Secondary(m).Cursor(ctx)
+		cur, err := r.content.Cursor(ctx, m)
 		if err != nil {
 			return err
 		}
@@ -142,7 +168,7 @@ func (r *Ring) Journal(ctx context.Context) error {
 			b.Put(e)
 		}
 	}
-	return r.tap.Commit(ctx, b)
+	return r.content.Commit(ctx, b)
 }
 
 // dropHeld ends the holding back when a keyring has come that can be opened: what
@@ -192,7 +218,7 @@ func (r *Ring) rootKeyIn(ctx context.Context, row []byte) []byte {
 	if row == nil {
 		return nil
 	}
-	plain, err := r.core.Decrypt(ctx, vaultname.RootKey, row)
+	plain, err := r.barrier.Decrypt(ctx, vaultname.RootKey, row)
 	if err != nil {
 		return nil
 	}
@@ -235,7 +261,7 @@ func (r *Ring) HeldRows(ctx context.Context) (map[string][]byte, error) {
 // with them cannot be read: it counts as inconsistent, and a promotion without
 // force waits.
 func (r *Ring) Cursor(ctx context.Context, mode replication.Mode) (cur *replication.Cursor, held bool, err error) {
-	if cur, err = r.tap.Secondary(mode).Cursor(ctx); err != nil {
+	if cur, err = r.content.Cursor(ctx, mode); err != nil {
 		return nil, false, err
 	}
 	if held, err = r.Held(ctx); err != nil {

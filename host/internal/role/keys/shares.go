@@ -35,7 +35,9 @@ var sealRows = []string{vaultname.StoredKeys, vaultname.SealConfig, vaultname.Sh
 // Shares looks after the key shares of this cluster: a primary says which it has, and a
 // secondary compares its own with them.
 type Shares struct {
-	core  *vaultcore.Core
+	records Records
+	// own are the shares that open this cluster.
+	own   func(context.Context) (*handover.Shares, error)
 	store physical.Backend
 	// speaks says whether this cluster writes what all clusters of its set have: then its
 	// shares are the set's.
@@ -50,9 +52,16 @@ type Shares struct {
 	fit atomic.Pointer[[sha256.Size]byte]
 }
 
+// Records are behind the barrier; vaultcore.Core keeps them.
+type Records interface {
+	GetEntry(ctx context.Context, key string) ([]byte, error)
+	PutEntry(ctx context.Context, key string, value []byte) error
+}
+
 // NewShares makes them. Speaks says whether the shares of this cluster are its set's.
 func NewShares(core *vaultcore.Core, store physical.Backend, speaks func() bool, logger hclog.Logger) *Shares {
-	return &Shares{core: core, store: store, speaks: speaks, logger: logger, came: make(chan struct{}, 1)}
+	own := func(ctx context.Context) (*handover.Shares, error) { return handover.SharesOf(ctx, core) }
+	return &Shares{records: core, own: own, store: store, speaks: speaks, logger: logger, came: make(chan struct{}, 1)}
 }
 
 // Came gets a value when the primary's mark has arrived.
@@ -142,7 +151,7 @@ func (k *Shares) rows(ctx context.Context) ([]byte, error) {
 
 // Tell writes a new mark if the stored one does not fit the key shares of now.
 func (k *Shares) Tell(ctx context.Context) error {
-	own, err := handover.SharesOf(ctx, k.core)
+	own, err := k.own(ctx)
 	if err != nil {
 		return err
 	}
@@ -159,12 +168,12 @@ func (k *Shares) Tell(ctx context.Context) error {
 		return err
 	}
 	k.logger.Info("secondaries are told of this cluster's key shares, and ask for them where theirs are others")
-	return k.core.PutEntry(ctx, SharesRow, raw)
+	return k.records.PutEntry(ctx, SharesRow, raw)
 }
 
 // mark is the stored one, nil if there is none.
 func (k *Shares) mark(ctx context.Context) (*handover.SharesMark, error) {
-	raw, err := k.core.GetEntry(ctx, SharesRow)
+	raw, err := k.records.GetEntry(ctx, SharesRow)
 	if err != nil || raw == nil {
 		return nil, err
 	}
@@ -186,7 +195,7 @@ func (k *Shares) Differ(ctx context.Context) (bool, error) {
 	if fit := k.fit.Load(); fit != nil && *fit == seen {
 		return false, nil
 	}
-	own, err := handover.SharesOf(ctx, k.core)
+	own, err := k.own(ctx)
 	if err != nil {
 		return false, fmt.Errorf("the key shares of this cluster cannot be compared with the primary's: %w", err)
 	}

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package role
+// Package services is what the host does for a plugin that asks: it keeps the plugin's
+// records, carries its connections, and reads and applies what is replicated. It sees the role
+// through interfaces of its own.
+package services
 
 import (
 	"context"
@@ -9,33 +12,88 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/version"
 
 	"github.com/vault-replication/vault-replication/host/internal/api/rolequery"
+	"github.com/vault-replication/vault-replication/host/internal/cluster"
 	"github.com/vault-replication/vault-replication/host/internal/handover"
+	"github.com/vault-replication/vault-replication/host/internal/pairing"
 	"github.com/vault-replication/vault-replication/host/internal/role/filters"
+	"github.com/vault-replication/vault-replication/host/internal/role/keys"
+	"github.com/vault-replication/vault-replication/host/internal/role/records"
+	"github.com/vault-replication/vault-replication/host/internal/role/relations"
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/proof"
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
+// Roles says what the cluster is.
+type Roles interface {
+	// Active is the context of the active duty, or an error that says there is none.
+	Active() (context.Context, error)
+	// Role is the present role in a mode.
+	Role(mode replication.Mode) replication.Role
+	// Set is what the clusters of the set in a mode have in common.
+	Set(mode replication.Mode) (id string, epoch replication.Epoch, indexKey []byte)
+}
+
+// Sessions are those of the plugins on this node.
+type Sessions interface {
+	// Plugin is that of a mode if it was started, nil otherwise.
+	Plugin(mode replication.Mode) replication.Backend
+	// FailoverAddrs are the cluster addresses of the secondaries that stand in for this
+	// cluster, nil while they are not known.
+	FailoverAddrs(ctx context.Context) []string
+}
+
+// Content is told what happens to the replicated content.
+type Content interface {
+	// Applying runs an apply while no role changes.
+	Applying(apply func() error) error
+	// Copied is called when a copy has ended.
+	Copied(mode replication.Mode)
+	// HistoryLost is called when a secondary has what this primary's storage has no more.
+	HistoryLost()
+}
+
+// Options are what the services work with.
+type Options struct {
+	Roles    Roles
+	Sessions Sessions
+	Content  Content
+	Core     *vaultcore.Core
+	Tap      *storage.Tap
+	// Store is the storage below the tap.
+	Store     physical.Backend
+	Port      *cluster.Port
+	Paired    *pairing.Book
+	Relations *relations.Relations
+	Ring      *keys.Ring
+	// Receive carries out what a secondary's host has sealed for this one.
+	Receive func(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error)
+}
+
 // Services is what the host does for the plugin of one mode.
 type Services struct {
-	c    *Controller
+	Options
+
 	mode replication.Mode
 }
 
 var _ replication.Host = (*Services)(nil)
 
-// Services returns the host's services for the plugin of a mode.
-func (c *Controller) Services(mode replication.Mode) *Services { return &Services{c: c, mode: mode} }
+// New returns the host's services for the plugin of a mode.
+func New(mode replication.Mode, o Options) *Services { return &Services{Options: o, mode: mode} }
 
 // in says whether the node is active in one of the roles; what the plugin asks
 // for means nothing otherwise.
 func (s *Services) in(roles ...replication.Role) error {
-	if _, err := s.c.active(); err != nil {
+	if _, err := s.Roles.Active(); err != nil {
 		return err
 	}
-	have := s.c.Role(s.mode)
+	have := s.Roles.Role(s.mode)
 	for _, r := range roles {
 		if have == r {
 			return nil
@@ -45,77 +103,68 @@ func (s *Services) in(roles ...replication.Role) error {
 		have)
 }
 
-// Started is called by the supervisor each time a plugin process has been
-// started anew. While the node is not active there is nothing to begin.
-func (s *Services) Started(ctx context.Context, b replication.Backend) error {
-	if _, err := s.c.active(); err != nil {
-		return nil //nolint:nilerr // a node that is not active gives no role
-	}
-	return s.c.giveRole(ctx, s.mode, b)
-}
-
 // Node implements [replication.Host].
 func (s *Services) Node(ctx context.Context) (*replication.Node, error) {
-	if _, err := s.c.active(); err != nil {
+	if _, err := s.Roles.Active(); err != nil {
 		return nil, err
 	}
 	name := ""
-	if cl, err := s.c.core.Cluster(context.Background()); err == nil && cl != nil {
+	if cl, err := s.Core.Cluster(context.Background()); err == nil && cl != nil {
 		name = cl.Name
 	}
-	addr := s.c.core.ClusterAddr()
+	addr := s.Core.ClusterAddr()
 	n := &replication.Node{
-		APIAddr: s.c.core.RedirectAddr(), ClusterAddr: addr, ClusterName: name,
+		APIAddr: s.Core.RedirectAddr(), ClusterAddr: addr, ClusterName: name,
 		VaultVersion: version.GetVersion().VersionNumber(), Now: time.Now(),
 	}
 	if addr != "" {
 		n.ClusterAddrs = []string{addr}
 		// The other nodes, for a secondary to try when this one leads no more.
-		for _, other := range s.c.core.NodeAddrs(ctx) {
+		for _, other := range s.Core.NodeAddrs(ctx) {
 			if other != addr {
 				n.ClusterAddrs = append(n.ClusterAddrs, other)
 			}
 		}
 	}
 	if !s.mode.StandsIn() {
-		n.FailoverAddrs = s.c.failoverAddrs(ctx)
+		n.FailoverAddrs = s.Sessions.FailoverAddrs(ctx)
 	}
 	return n, nil
 }
 
 // GetState implements [replication.Host].
 func (s *Services) GetState(ctx context.Context, key string) ([]byte, error) {
-	if err := checkStateName(key); err != nil {
+	if err := records.CheckName(key); err != nil {
 		return nil, err
 	}
-	return s.c.core.GetEntry(ctx, statePrefix(s.mode)+key)
+	return s.Core.GetEntry(ctx, records.OfPlugin(s.mode)+key)
 }
 
 // PutState implements [replication.Host].
 func (s *Services) PutState(ctx context.Context, key string, value []byte) error {
-	if err := checkState(key, value); err != nil {
+	if err := records.Check(key, value); err != nil {
 		return err
 	}
-	if _, err := s.c.active(); err != nil {
+	if _, err := s.Roles.Active(); err != nil {
 		return err
 	}
 	if err := s.roomForState(ctx, key); err != nil {
 		return err
 	}
-	return s.c.core.PutEntry(ctx, statePrefix(s.mode)+key, value)
+	return s.Core.PutEntry(ctx, records.OfPlugin(s.mode)+key, value)
 }
 
-// stateRecordsMax is how many records a plugin may have; it has a few of each secondary.
-const stateRecordsMax = 4096
+// StateRecordsMax is how many records a plugin may have; it has a few of each secondary.
+const StateRecordsMax = 4096
 
 // roomForState refuses a record that is one too many.
 func (s *Services) roomForState(ctx context.Context, key string) error {
-	now, err := s.c.core.GetEntry(ctx, statePrefix(s.mode)+key)
+	now, err := s.Core.GetEntry(ctx, records.OfPlugin(s.mode)+key)
 	if err != nil || now != nil {
 		return err
 	}
-	names, err := listBelow(ctx, s.c.core, statePrefix(s.mode))
-	if err == nil && len(names) >= stateRecordsMax {
+	names, err := records.Below(ctx, s.Core, records.OfPlugin(s.mode))
+	if err == nil && len(names) >= StateRecordsMax {
 		err = replication.Errorf(replication.InvalidInput, "the replication plugin has %d records, and more are not taken: "+
 			"the record %q was not stored", len(names), key)
 	}
@@ -124,15 +173,15 @@ func (s *Services) roomForState(ctx context.Context, key string) error {
 
 // DeleteState implements [replication.Host].
 func (s *Services) DeleteState(ctx context.Context, key string) error {
-	if err := checkStateName(key); err != nil {
+	if err := records.CheckName(key); err != nil {
 		return err
 	}
-	return s.c.core.DeleteEntry(ctx, statePrefix(s.mode)+key)
+	return s.Core.DeleteEntry(ctx, records.OfPlugin(s.mode)+key)
 }
 
 // ListState implements [replication.Host].
 func (s *Services) ListState(ctx context.Context, prefix string) ([]string, error) {
-	all, err := listBelow(ctx, s.c.core, statePrefix(s.mode))
+	all, err := records.Below(ctx, s.Core, records.OfPlugin(s.mode))
 	if err != nil {
 		return nil, err
 	}
@@ -151,10 +200,10 @@ func (s *Services) Listen(_ context.Context, req replication.ListenRequest) erro
 		return err
 	}
 	admit := func(ctx context.Context, leaf *x509.Certificate) (string, error) {
-		return s.c.paired.Admit(ctx, s.mode, leaf)
+		return s.Paired.Admit(ctx, s.mode, leaf)
 	}
-	return s.c.port.Listen(s.mode, req, admit, func(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error {
-		b := s.c.plugins.Running(s.mode)
+	return s.Port.Listen(s.mode, req, admit, func(ctx context.Context, conn net.Conn, peer replication.PeerInfo) error {
+		b := s.Sessions.Plugin(s.mode)
 		if b == nil {
 			return replication.Errorf(replication.Unavailable, "the replication plugin is not running")
 		}
@@ -164,21 +213,21 @@ func (s *Services) Listen(_ context.Context, req replication.ListenRequest) erro
 
 // StopListening implements [replication.Host].
 func (s *Services) StopListening(context.Context) error {
-	s.c.port.StopAccepting(s.mode)
+	s.Port.StopAccepting(s.mode)
 	return nil
 }
 
 // Dial implements [replication.Host].
 func (s *Services) Dial(ctx context.Context, req replication.DialRequest) (net.Conn, error) {
-	if _, err := s.c.active(); err != nil {
+	if _, err := s.Roles.Active(); err != nil {
 		return nil, err
 	}
-	return s.c.port.Dial(ctx, s.mode, req)
+	return s.Port.Dial(ctx, s.mode, req)
 }
 
 // RoleAt implements [replication.Host].
 func (s *Services) RoleAt(ctx context.Context, apiAddr string) (*replication.RoleAtAnswer, error) {
-	if _, err := s.c.active(); err != nil {
+	if _, err := s.Roles.Active(); err != nil {
 		return nil, err
 	}
 	return rolequery.Ask(ctx, s.mode, apiAddr)
@@ -189,7 +238,7 @@ func (s *Services) to(ctx context.Context, id string) (*proof.Primary, error) {
 	if err := s.in(replication.Primary); err != nil {
 		return nil, err
 	}
-	return s.c.relations.toSecondary(ctx, s.mode, id)
+	return s.Relations.ToSecondary(ctx, s.mode, id)
 }
 
 // Position implements [replication.Host].
@@ -207,8 +256,8 @@ func (s *Services) OpenSlot(ctx context.Context, id string, secondary replicatio
 	if err != nil {
 		return nil, err
 	}
-	if s.c.tap.HistoryLost() {
-		observer{s.c}.HistoryLost() // it may have failed before
+	if s.Tap.HistoryLost() {
+		s.Content.HistoryLost() // it may have failed before
 	}
 	return p.OpenSlot(ctx, secondary)
 }
@@ -222,16 +271,16 @@ func (s *Services) AckSlot(ctx context.Context, id string, at replication.Positi
 	if err := p.AckSlot(ctx, at, secondary); err != nil {
 		return err
 	}
-	s.c.relations.held(s.mode)
+	s.Relations.Held(s.mode)
 	return nil
 }
 
 // CloseSlot implements [replication.Host].
 func (s *Services) CloseSlot(ctx context.Context, id string) error {
-	if _, err := s.c.active(); err != nil {
+	if _, err := s.Roles.Active(); err != nil {
 		return err
 	}
-	return s.c.tap.CloseSlot(ctx, s.mode, id)
+	return s.Tap.CloseSlot(ctx, s.mode, id)
 }
 
 // ReadJournal implements [replication.Host].
@@ -268,12 +317,12 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 	if err := s.in(replication.Primary); err != nil {
 		return nil, err
 	}
-	pairing, err := s.c.paired.Key(ctx, s.mode, req.SecondaryID)
+	pairing, err := s.Paired.Key(ctx, s.mode, req.SecondaryID)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(pairing)
-	m, err := handover.Collect(ctx, s.c.core, s.c.store, s.mode)
+	m, err := handover.Collect(ctx, s.Core, s.Store, s.mode)
 	if err != nil {
 		return nil, err
 	}
@@ -281,17 +330,16 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 	if s.mode.Filtered() {
 		// What its filter lets in while the first copy runs is known only against the
 		// one that it began with.
-		if err := m.AddFilter(ctx, s.c.store, filters.Key(req.SecondaryID)); err != nil {
+		if err := m.AddFilter(ctx, s.Store, filters.Key(req.SecondaryID)); err != nil {
 			return nil, err
 		}
 	}
-	mr := s.c.Record().mode(s.mode)
 	m.VaultVersion = version.GetVersion().VersionNumber()
-	limits := s.c.core.StorageLimits()
+	limits := s.Core.StorageLimits()
 	m.Storage = &limits
-	m.SetID, m.Epoch, m.IndexKey = mr.SetID, mr.Epoch, mr.IndexKey
+	m.SetID, m.Epoch, m.IndexKey = s.Roles.Set(s.mode)
 	sealed, err := handover.Seal(pairing, handover.Binding{
-		Mode: s.mode, SetID: mr.SetID, SecondaryID: req.SecondaryID, Challenge: req.Challenge,
+		Mode: s.mode, SetID: m.SetID, SecondaryID: req.SecondaryID, Challenge: req.Challenge,
 	}, m)
 	if err != nil {
 		return nil, replication.Errorf(replication.InvalidInput, "the key material cannot be sealed: %w", err)
@@ -308,11 +356,11 @@ func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
 		// What it brings is said again by what is applied next.
 		_, _ = s.resume(ctx)
 	}
-	cur, _, err := s.c.ring.Cursor(ctx, s.mode)
+	cur, _, err := s.Ring.Cursor(ctx, s.mode)
 	if err != nil {
 		return nil, err
 	}
-	must, err := s.c.tap.Secondary(s.mode).MustCopy(ctx)
+	must, err := s.Tap.Secondary(s.mode).MustCopy(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -320,7 +368,7 @@ func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
 		// What it has is not of use to go on from.
 		cur.Position = replication.Position{}
 	}
-	p, err := s.c.relations.toPrimary(s.mode)
+	p, err := s.Relations.ToPrimary(s.mode)
 	if err != nil {
 		return nil, err
 	}
@@ -329,22 +377,24 @@ func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
 
 // applying lets what arrives be applied by a secondary, as long as its role does not
 // change.
-func applying[T any](s *Services, do func(*proof.Secondary) (T, error)) (T, error) {
-	s.c.applies.RLock()
-	defer s.c.applies.RUnlock()
-	var none T
-	if err := s.in(replication.Secondary); err != nil {
-		return none, err
-	}
-	p, err := s.c.relations.toPrimary(s.mode)
+func applying[T any](s *Services, do func(*proof.Secondary) (T, error)) (v T, err error) {
+	err = s.Content.Applying(func() error {
+		if err := s.in(replication.Secondary); err != nil {
+			return err
+		}
+		p, err := s.Relations.ToPrimary(s.mode)
+		if err != nil {
+			return err
+		}
+		if v, err = do(p); err == nil {
+			s.Relations.Held(s.mode)
+		}
+		return err
+	})
 	if err != nil {
+		var none T
 		return none, err
 	}
-	v, err := do(p)
-	if err != nil {
-		return none, err
-	}
-	s.c.relations.held(s.mode)
 	return v, nil
 }
 
@@ -352,7 +402,7 @@ func applying[T any](s *Services, do func(*proof.Secondary) (T, error)) (T, erro
 func (s *Services) resume(ctx context.Context) (*replication.Cursor, error) {
 	ctx, cancel := context.WithTimeout(ctx, resumeWait)
 	defer cancel()
-	return s.c.tap.Secondary(s.mode).Resume(ctx)
+	return s.Tap.Secondary(s.mode).Resume(ctx)
 }
 
 // BeginCopy implements [replication.Host].
@@ -385,7 +435,7 @@ func (s *Services) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 	return applying(s, func(p *proof.Secondary) (*replication.Cursor, error) {
 		cur, err := p.EndCopy(ctx)
 		if err == nil {
-			s.c.copied(s.mode)
+			s.Content.Copied(s.mode)
 		}
 		return cur, err
 	})
@@ -394,4 +444,15 @@ func (s *Services) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 // ApplyFrame implements [replication.Host].
 func (s *Services) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
 	return applying(s, func(p *proof.Secondary) (*replication.Cursor, error) { return p.ApplyFrame(ctx, f) })
+}
+
+// Receive implements [replication.Host].
+func (s *Services) Receive(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error) {
+	if err := s.in(replication.Primary); err != nil {
+		return nil, err
+	}
+	if !s.mode.ServesClients() {
+		return nil, replication.Errorf(replication.InvalidInput, "a %s primary carries out nothing for its secondaries", s.mode.Name())
+	}
+	return s.Options.Receive(ctx, req)
 }

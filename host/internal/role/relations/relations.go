@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package role
+// Package relations are those of this cluster to its secondaries and its primaries: the keys
+// that prove from host to host what plugins carry, and what was refused for them.
+package relations
 
 import (
 	"context"
@@ -20,12 +22,19 @@ import (
 // heartbeat that is good comes a second later.
 const refusalShown = time.Minute
 
-// relations are those of this cluster to its secondaries and its primaries. Their keys
-// are in memory while the node is active, so that no frame costs a read of the storage.
-type relations struct {
+// Own is what this cluster is called in a set, and as a secondary the key that it shares with
+// its primary.
+type Own struct {
+	SetID, SecondaryID string
+	Pairing            []byte
+}
+
+// Relations have their keys in memory while the node is active, so that no frame costs a read
+// of the storage.
+type Relations struct {
 	tap    *storage.Tap
 	paired *pairing.Book
-	roles  *roles
+	own    func(replication.Mode) Own
 	logger hclog.Logger
 
 	mu sync.Mutex
@@ -48,8 +57,13 @@ type refusals struct {
 	text  string
 }
 
-// forgetAll ends the use of all keys.
-func (r *relations) forgetAll() {
+// New makes them. Own is what this cluster is in a mode now.
+func New(tap *storage.Tap, paired *pairing.Book, own func(replication.Mode) Own, logger hclog.Logger) *Relations {
+	return &Relations{tap: tap, paired: paired, own: own, logger: logger}
+}
+
+// ForgetAll ends the use of all keys.
+func (r *Relations) ForgetAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.life++
@@ -59,8 +73,8 @@ func (r *relations) forgetAll() {
 	}
 }
 
-// forget ends the use of the key of one secondary.
-func (r *relations) forget(mode replication.Mode, id string) {
+// Forget ends the use of the key of one secondary.
+func (r *Relations) Forget(mode replication.Mode, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.life++
@@ -72,7 +86,7 @@ func (r *relations) forget(mode replication.Mode, id string) {
 }
 
 // refused counts a message that was refused.
-func (r *relations) refused(mode replication.Mode) func(error) {
+func (r *Relations) refused(mode replication.Mode) func(error) {
 	return func(err error) {
 		r.mu.Lock()
 		if r.refusals == nil {
@@ -90,8 +104,8 @@ func (r *relations) refused(mode replication.Mode) func(error) {
 	}
 }
 
-// held says that something was good: what was refused some time ago is over.
-func (r *relations) held(mode replication.Mode) {
+// Held says that something was good: what was refused some time ago is over.
+func (r *Relations) Held(mode replication.Mode) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if of := r.refusals[mode]; of != nil && time.Since(of.last) >= refusalShown {
@@ -99,8 +113,8 @@ func (r *relations) held(mode replication.Mode) {
 	}
 }
 
-// trouble is what the status says of refusals.
-func (r *relations) trouble(mode replication.Mode) string {
+// Trouble is what the status says of refusals.
+func (r *Relations) Trouble(mode replication.Mode) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	of := r.refusals[mode]
@@ -110,9 +124,9 @@ func (r *relations) trouble(mode replication.Mode) string {
 	return fmt.Sprintf("%s (%d messages were refused since this node became active)", of.text, of.count)
 }
 
-// toSecondary is what this primary says to the secondary of an id; Denied without a
+// ToSecondary is what this primary says to the secondary of an id; Denied without a
 // pairing key.
-func (r *relations) toSecondary(ctx context.Context, mode replication.Mode, id string) (*proof.Primary, error) {
+func (r *Relations) ToSecondary(ctx context.Context, mode replication.Mode, id string) (*proof.Primary, error) {
 	key := relationKey{mode, id}
 	r.mu.Lock()
 	p, life := r.primaries[key], r.life
@@ -130,7 +144,7 @@ func (r *relations) toSecondary(ctx context.Context, mode replication.Mode, id s
 		return nil, err
 	}
 	defer clear(own)
-	of := proof.Relation{Mode: mode, SetID: r.roles.Record().mode(mode).SetID, SecondaryID: id}
+	of := proof.Relation{Mode: mode, SetID: r.own(mode).SetID, SecondaryID: id}
 	if p, err = proof.NewPrimary(r.tap, of, pairing, own, r.refused(mode)); err != nil {
 		return nil, err
 	}
@@ -146,10 +160,10 @@ func (r *relations) toSecondary(ctx context.Context, mode replication.Mode, id s
 	return p, nil
 }
 
-// toPrimary is what this secondary says to its primary.
-func (r *relations) toPrimary(mode replication.Mode) (*proof.Secondary, error) {
-	mr := r.roles.Record().mode(mode)
-	defer clear(mr.Pairing)
+// ToPrimary is what this secondary says to its primary.
+func (r *Relations) ToPrimary(mode replication.Mode) (*proof.Secondary, error) {
+	own := r.own(mode)
+	defer clear(own.Pairing)
 	r.mu.Lock()
 	s := r.secondaries[mode]
 	if s == nil {
@@ -160,5 +174,5 @@ func (r *relations) toPrimary(mode replication.Mode) (*proof.Secondary, error) {
 		r.secondaries[mode] = s
 	}
 	r.mu.Unlock()
-	return s, s.Pair(proof.Relation{Mode: mode, SetID: mr.SetID, SecondaryID: mr.SecondaryID}, mr.Pairing)
+	return s, s.Pair(proof.Relation{Mode: mode, SetID: own.SetID, SecondaryID: own.SecondaryID}, own.Pairing)
 }

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"github.com/hashicorp/go-uuid"
+
+	"github.com/vault-replication/vault-replication/host/proof"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// reign is how many generations a promotion leaves to the primary before it. That one begins
+// an epoch by itself when its storage goes back in time, and may die before any secondary that
+// can be promoted knows of it. So no generation of its reign is one of the next reign.
+const reign = 1024
+
+// newHistory is the epoch that follows another while the primary stays the same.
+func newHistory(after replication.Epoch) (replication.Epoch, error) {
+	return newEpoch(after, after.Generation+1)
+}
+
+// newReign is the epoch that a promotion begins after another. Two clusters that are promoted
+// from one reign get the same generation, and so are noticed.
+func newReign(after replication.Epoch) (replication.Epoch, error) {
+	return newEpoch(after, (after.Generation/reign+1)*reign)
+}
+
+func newEpoch(after replication.Epoch, generation uint64) (replication.Epoch, error) {
+	if after.Generation >= proof.GenerationMax {
+		return replication.Epoch{}, replication.Errorf(replication.Internal, "no epoch can follow %s: no cluster is "+
+			"promoted as often", after)
+	}
+	id, err := uuid.GenerateUUID()
+	if err != nil {
+		return replication.Epoch{}, err
+	}
+	return replication.Epoch{Generation: generation, ID: id}, nil
+}
