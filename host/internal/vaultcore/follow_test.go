@@ -349,18 +349,17 @@ func TestLocalMountInThePlaceOfASharedOne(t *testing.T) {
 	require.Equal(t, "local", p.read("mine/x")["v"])
 
 	p.secondary.HideMounts(p.hidden)
-	require.NoError(t, p.secondary.Restart(context.Background(), func(context.Context) ([]byte, error) {
-		return nil,
-			nil
-	}))
+	require.NoError(t, p.secondary.Restart(context.Background(),
+		func(context.Context) ([]byte, error) { return nil, nil }))
 	require.Equal(t, "local", p.read("mine/x")["v"])
 
 	_, err = p.ask(logical.DeleteOperation, "sys/mounts/mine", p.root, nil)
 	require.NoError(t, err)
-	require.NoError(t, p.follower.Recheck(context.Background()))
-	resp, err := p.ask(logical.ReadOperation, "mine/x", p.root, nil)
-	require.NoError(t, err)
-	require.Nil(t, resp)
+	p.follower.RecheckSoon()
+	require.Eventually(t, func() bool {
+		resp, err := p.ask(logical.ReadOperation, "mine/x", p.root, nil)
+		return err == nil && resp == nil
+	}, waitLong, tick, "the shared mount of the same path is not there")
 	require.Empty(t, p.follower.Lacks())
 }
 
