@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/vault-replication/vault-replication/shared/corpus"
 	"github.com/vault-replication/vault-replication/shared/payload"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
@@ -94,13 +95,32 @@ func TestOtherEncodingsAreRead(t *testing.T) {
 		"a length that is wrong":  append([]byte{0x0a, 0x7f}, one...),
 		"nothing":                 nil,
 	} {
-		want, got := &linkv1.StreamResponse{}, &linkv1.StreamResponse{Demoted: true}
-		wantErr, gotErr := proto.Unmarshal(raw, want), payload.Codec{}.Unmarshal(pieces(raw), got)
-		require.Equal(t, wantErr == nil, gotErr == nil, "%s: %v %v", name, wantErr, gotErr)
-		if wantErr == nil {
-			require.True(t, proto.Equal(want, got), "%s: %v %v", name, want, got)
-		}
+		requireSame(t, name, raw)
 	}
+}
+
+// requireSame reads a message with protobuf and with the codec.
+func requireSame(t *testing.T, name string, raw []byte) {
+	want, got := &linkv1.StreamResponse{}, &linkv1.StreamResponse{Demoted: true}
+	wantErr, gotErr := proto.Unmarshal(raw, want), payload.Codec{}.Unmarshal(pieces(raw), got)
+	require.Equal(t, wantErr == nil, gotErr == nil, "%s: %v %v", name, wantErr, gotErr)
+	if wantErr == nil {
+		require.True(t, proto.Equal(want, got), name)
+	}
+}
+
+// What another cluster adds to a frame, in it or after it, is read as protobuf reads it.
+func FuzzUnmarshal(f *testing.F) {
+	within, err := proto.Marshal(frame(40 << 10))
+	require.NoError(f, err)
+	for _, raw := range [][]byte{nil, {0x10, 0x01}, {0x20, 0x01}, {0x22, 0x01, 'b'}, {0xf8, 0x06, 0x01}, {0x0a, 0x00}} {
+		corpus.Add(f, raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		requireSame(t, "in it", inside(append(bytes.Clone(within), raw...)))
+		requireSame(t, "after it", append(inside(within), raw...))
+		requireSame(t, "before it", append(bytes.Clone(raw), inside(within)...))
+	})
 }
 
 func TestPayloadIsNotCopied(t *testing.T) {

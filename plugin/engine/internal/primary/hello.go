@@ -23,19 +23,7 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	if err != nil {
 		return nil, err
 	}
-	version, err := link.Agree(req.GetVersion(), req.GetOldestVersion())
-	if err != nil {
-		return nil, err
-	}
-	if err := s.checkCaller(pc, req.GetSetId(), req.GetSecondaryId()); err != nil {
-		return nil, err
-	}
-	if req.GetFailover() && s.cfg.Contested {
-		s.logger.Warn("refused a secondary that came by itself: this cluster was promoted while its primary was connected",
-			"id", pc.id)
-		return nil, errContested
-	}
-	cursor, err := link.FromCursor(req.GetCursor())
+	version, cursor, err := s.checkHello(pc, req)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +80,24 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 		Node:         s.node(node, pc.id),
 		Clock:        time.Now().UnixNano(),
 	}, nil
+}
+
+// checkHello says in which version a session goes on, and from where.
+func (s *Server) checkHello(pc *peerConn, req *linkv1.HelloRequest) (uint32, *replication.Cursor, error) {
+	version, err := link.Agree(req.GetVersion(), req.GetOldestVersion())
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := s.checkCaller(pc, req.GetSetId(), req.GetSecondaryId()); err != nil {
+		return 0, nil, err
+	}
+	if req.GetFailover() && s.cfg.Contested {
+		s.logger.Warn("refused a secondary that came by itself: this cluster was promoted while its primary was connected",
+			"id", pc.id)
+		return 0, nil, errContested
+	}
+	cursor, err := link.FromCursor(req.GetCursor())
+	return version, cursor, err
 }
 
 // errContested keeps the secondaries of a primary away from a cluster that was promoted
