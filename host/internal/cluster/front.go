@@ -14,8 +14,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/hashicorp/go-hclog"
 	vaultcluster "github.com/hashicorp/vault/vault/cluster"
+
+	"github.com/vault-replication/vault-replication/shared/pause"
 )
 
 // Bounds of one handshake on the cluster port.
@@ -76,13 +79,13 @@ func (f *front) open() {
 }
 
 func (f *front) accept() {
-	const most = time.Second
-	var pause time.Duration
+	retry := backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond),
+		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
 	for {
 		conn, err := f.socket.Accept()
 		switch {
 		case err == nil:
-			pause = 0
+			retry.Reset()
 			// Connections enter in the order in which they came, because the oldest gives
 			// way first.
 			g := f.lobby.enter(conn)
@@ -92,11 +95,9 @@ func (f *front) accept() {
 			return
 		}
 		// The process may have no file descriptors left, for instance.
-		pause = min(max(2*pause, 5*time.Millisecond), most)
-		f.logger.Warn("the cluster port could not accept a connection", "error", err, "retry_in", pause)
-		select {
-		case <-time.After(pause):
-		case <-f.ctx.Done():
+		wait := retry.NextBackOff()
+		f.logger.Warn("the cluster port could not accept a connection", "error", err, "retry_in", wait)
+		if pause.For(f.ctx, wait) != nil {
 			return
 		}
 	}

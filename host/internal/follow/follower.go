@@ -140,7 +140,7 @@ func New(core Core, logger hclog.Logger, o Options) *Follower {
 		o.GivenUpWait = DefaultGivenUpWait
 	}
 	all := &attempts{logger: logger, o: o, duty: context.Background(), lacks: map[string]string{},
-		steps: map[string]chan struct{}{}}
+		retry: newRetry(o.RetryWait), steps: map[string]chan struct{}{}}
 	f := &Follower{core: core, attempts: all, mounts: mounts{leases: leases{attempts: all, core: core}, core: core},
 		audit: devices{all, core}}
 	all.hold = f.hold

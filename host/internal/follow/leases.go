@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/vault-replication/vault-replication/host/internal/mounttable"
 	"github.com/vault-replication/vault-replication/host/vaultname"
+	"github.com/vault-replication/vault-replication/shared/pause"
 )
 
 // leases revokes the leases of a mount before the mount goes.
@@ -131,12 +131,7 @@ func (l *leases) away(err error) bool { return l.o.Away != nil && l.o.Away(err.E
 func (l *leases) regain(duty context.Context) {
 	left := map[string]bool{}
 	wanted := func(id, reason string) bool { return !left[id] && l.o.Away(reason) }
-	for {
-		select {
-		case <-duty.Done():
-			return
-		case <-time.After(l.o.GivenUpWait):
-		}
+	for pause.For(duty, l.o.GivenUpWait) == nil {
 		revoked, failed, err := l.core.RevokeGivenUp(duty, wanted, l.away)
 		for id, why := range failed {
 			left[id] = !l.away(why) && !errors.Is(why, context.DeadlineExceeded)

@@ -7,35 +7,32 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/cenkalti/backoff/v4"
 )
 
-// mostDoublings is how often the wait between two attempts grows, to about sixty
-// times the first.
-const mostDoublings = 6
+// mostGrowth is how far the wait between two attempts grows.
+const mostGrowth = 64
 
 // retry is when what has failed is tried again.
 type retry struct {
-	timer    *time.Timer
-	attempts int
+	*backoff.ExponentialBackOff
+	// timer is nil while no attempt is planned.
+	timer *time.Timer
+}
+
+func newRetry(first time.Duration) retry {
+	return retry{ExponentialBackOff: backoff.NewExponentialBackOff(backoff.WithInitialInterval(first),
+		backoff.WithMaxInterval(mostGrowth*first), backoff.WithMultiplier(2), backoff.WithRandomizationFactor(0),
+		backoff.WithMaxElapsedTime(0))}
 }
 
 func (r *retry) reset() {
 	if r.timer != nil {
 		r.timer.Stop()
+		r.timer = nil
 	}
-	*r = retry{}
-}
-
-// wait is how long the next attempt waits.
-func (r *retry) wait(first time.Duration) time.Duration {
-	return first << min(r.attempts, mostDoublings)
-}
-
-// next counts an attempt.
-func (r *retry) next() {
-	attempts := r.attempts + 1
-	r.reset()
-	r.attempts = attempts
+	r.Reset()
 }
 
 // done notes whether something succeeded; if not, again does it once more.
@@ -53,7 +50,7 @@ func (a *attempts) plan() {
 	case len(a.again) == 0:
 		a.retry.reset()
 	case a.retry.timer == nil:
-		a.retry.timer = time.AfterFunc(a.retry.wait(a.o.RetryWait), a.tryAgain)
+		a.retry.timer = time.AfterFunc(a.retry.NextBackOff(), a.tryAgain)
 	}
 }
 
@@ -65,7 +62,7 @@ func (a *attempts) tryAgain() {
 		return // everything is taken up when this node becomes active
 	}
 	defer release()
-	a.retry.next()
+	a.retry.timer = nil
 	a.redo(duty)
 }
 

@@ -93,21 +93,24 @@ func TestAttemptsAreFurtherAndFurtherApart(t *testing.T) {
 	f := newFollower(core)
 	core.fail["mount"] = errors.New("broken")
 	core.stored[vaultname.Mounts] = []mounttable.Entry{mount(t, "1", "a/")}
-	require.Equal(t, time.Second, f.retry.wait(time.Second))
+	f.retry = newRetry(time.Second)
 	before := time.Second
+	require.Equal(t, before, f.retry.NextBackOff())
 	for range 20 {
-		f.retry.next()
-		wait := f.retry.wait(time.Second)
+		wait := f.retry.NextBackOff()
 		require.GreaterOrEqual(t, wait, before)
 		before = wait
 	}
 	require.Equal(t, 64*time.Second, before)
 	f.Applied(context.Background(), []string{vaultname.Mounts})
-	require.Equal(t, 20, f.retry.attempts, "another change is no attempt")
+	timer := f.retry.timer
+	require.NotNil(t, timer)
+	f.Applied(context.Background(), []string{vaultname.Mounts})
+	require.Same(t, timer, f.retry.timer, "another change is no attempt")
 	delete(core.fail, "mount")
 	f.Applied(context.Background(), []string{vaultname.Mounts})
-	require.Zero(t, f.retry.attempts)
 	require.Nil(t, f.retry.timer)
+	require.Equal(t, time.Second, f.retry.NextBackOff())
 }
 
 // What is said of a mount ends with it.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/internal/cluster"
 	"github.com/vault-replication/vault-replication/host/internal/pairing"
+	"github.com/vault-replication/vault-replication/shared/pause"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -126,12 +127,7 @@ func (ss *sessions) tellRevocations(ctx context.Context, mode replication.Mode, 
 // keepTelling tells a plugin that did not answer until it has heard all, or this node
 // leads no primary any more: then whoever does tells it.
 func (ss *sessions) keepTelling(duty context.Context, mode replication.Mode) {
-	for {
-		select {
-		case <-time.After(tellAgain):
-		case <-duty.Done():
-			return
-		}
+	for pause.For(duty, tellAgain) == nil {
 		if ss.roles.Role(mode) != replication.Primary {
 			return
 		}

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"context"
 	"time"
+
+	"github.com/vault-replication/vault-replication/shared/pause"
 )
 
 // Sight is what one look at a place has found.
@@ -118,11 +120,7 @@ func watch(ctx context.Context, i int, p Place, out chan<- seen) {
 		case <-ctx.Done():
 			return
 		}
-		pause := time.NewTimer(every)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
+		if pause.For(ctx, every) != nil {
 			return
 		}
 	}

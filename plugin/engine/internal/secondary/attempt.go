@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/vault-replication/vault-replication/shared/pause"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -59,12 +60,8 @@ func (c *Client) again(ctx context.Context, s *session, why error) (*session, er
 	c.status.stalled(why)
 	c.logger.Warn("what the primary sends cannot be taken up now", "error", why, "retry_in",
 		delay.Round(time.Millisecond).String())
-	due := time.NewTimer(delay)
-	defer due.Stop()
-	select {
-	case <-due.C:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := pause.For(ctx, delay); err != nil {
+		return nil, err
 	}
 	next, err := c.hello(ctx, s, false)
 	if err != nil {
