@@ -46,9 +46,6 @@ func (e *FrameEncoder) Add(sequence uint64, ops []Op) {
 // Bytes is the size so far.
 func (e *FrameEncoder) Bytes() int { return len(e.body) }
 
-// Rows is the number of rows so far.
-func (e *FrameEncoder) Rows() uint64 { return e.rows }
-
 // Payload ends the frame.
 func (e *FrameEncoder) Payload() []byte {
 	b := make([]byte, 0, len(e.body)+16)
