@@ -60,9 +60,9 @@ func New(cfg Config) (*Catalog, error) {
 	return &Catalog{cfg: cfg, sums: map[string]string{}}, nil
 }
 
-// List returns all entries, built-in ones that are not overridden included, by
-// name.
-func (c *Catalog) List(ctx context.Context) ([]*Entry, error) {
+// List returns the names of all entries, built-in ones included. It reads none of them: a
+// damaged one is listed too, and can be deleted or registered again.
+func (c *Catalog) List(ctx context.Context) ([]string, error) {
 	names, err := c.cfg.Store.List(ctx)
 	if err != nil {
 		return nil, storageError("list", "entries", err)
@@ -71,18 +71,7 @@ func (c *Catalog) List(ctx context.Context) ([]*Entry, error) {
 		names = append(names, BuiltinName(mode))
 	}
 	slices.Sort(names)
-	var entries []*Entry
-	for _, name := range slices.Compact(names) {
-		e, err := c.Get(ctx, name)
-		if replication.KindOf(err) == replication.NotFound {
-			continue // deleted meanwhile
-		}
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, e)
-	}
-	return entries, nil
+	return slices.Compact(names), nil
 }
 
 // Get returns the entry of a name, the built-in one if the name is not

@@ -20,8 +20,14 @@ func TestBuiltinsAreThereByDefault(t *testing.T) {
 	sum := install(t, dir, "replication-dr") // and no performance plugin
 	c, err := catalog.New(catalog.Config{BuiltinDir: dir, Store: newMemory(), BuiltinVersion: "0.1"})
 	require.NoError(t, err)
-	entries, err := c.List(t.Context())
+	names, err := c.List(t.Context())
 	require.NoError(t, err)
+	var entries []*catalog.Entry
+	for _, name := range names {
+		e, err := c.Get(t.Context(), name)
+		require.NoError(t, err)
+		entries = append(entries, e)
+	}
 	require.Equal(t, []*catalog.Entry{
 		{Name: "replication-dr", Mode: replication.DR, Command: "replication-dr", SHA256: sum, Version: "0.1", Builtin: true},
 		{Name: "replication-performance", Mode: replication.Performance, Command: "replication-performance", Version: "0.1",
@@ -29,6 +35,24 @@ func TestBuiltinsAreThereByDefault(t *testing.T) {
 	}, entries)
 	_, err = c.Get(t.Context(), "other")
 	require.Equal(t, replication.NotFound, replication.KindOf(err))
+}
+
+// An operator finds a damaged entry by its name, and can do away with it.
+func TestOneDamagedEntryIsListedWithTheOthers(t *testing.T) {
+	t.Parallel()
+	ctx, store := t.Context(), newMemory()
+	require.NoError(t, store.Put(ctx, "mine", []byte("{")))
+	c, err := catalog.New(catalog.Config{Dir: t.TempDir(), Store: store})
+	require.NoError(t, err)
+	names, err := c.List(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []string{"mine", "replication-dr", "replication-performance"}, names)
+	_, err = c.Get(ctx, "mine")
+	require.ErrorContains(t, err, "damaged")
+	require.NoError(t, c.Delete(ctx, "mine"))
+	names, err = c.List(ctx)
+	require.NoError(t, err)
+	require.NotContains(t, names, "mine")
 }
 
 func TestBuiltinSumIsTakenOnce(t *testing.T) {
@@ -68,12 +92,13 @@ func TestOverrideAndDelete(t *testing.T) {
 	other := entryOf(t, "probe")
 	other.Name, other.SHA256, other.Builtin = "mine", strings.ToUpper(other.SHA256), true
 	require.NoError(t, c.Put(t.Context(), other))
-	entries, err := c.List(t.Context())
+	names, err := c.List(t.Context())
 	require.NoError(t, err)
-	require.Len(t, entries, 3)
-	require.Equal(t, "mine", entries[0].Name)
-	require.False(t, entries[0].Builtin)
-	require.Equal(t, ownSum(t), entries[0].SHA256)
+	require.Equal(t, []string{"mine", "replication-dr", "replication-performance"}, names)
+	e, err = c.Get(t.Context(), "mine")
+	require.NoError(t, err)
+	require.False(t, e.Builtin)
+	require.Equal(t, ownSum(t), e.SHA256)
 }
 
 // Nothing runs from a directory in which every account can replace it.

@@ -117,17 +117,7 @@ func modeOf(name string) (replication.Mode, error) {
 }
 
 // List implements [endpoints.Catalog].
-func (p *plugins) List(ctx context.Context) ([]string, error) {
-	entries, err := p.entries.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	names := make([]string, 0, len(entries))
-	for _, e := range entries {
-		names = append(names, e.Name)
-	}
-	return names, nil
-}
+func (p *plugins) List(ctx context.Context) ([]string, error) { return p.entries.List(ctx) }
 
 // Read implements [endpoints.Catalog].
 func (p *plugins) Read(ctx context.Context, name string) (*endpoints.Plugin, error) {

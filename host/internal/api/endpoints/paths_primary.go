@@ -24,8 +24,12 @@ const (
 		"will resume service shortly."
 )
 
-// defaultTokenTTL is how long an activation token can be used, in seconds.
-const defaultTokenTTL = 30 * 60
+const (
+	// defaultTokenTTL is how long an activation token can be used, in seconds.
+	defaultTokenTTL = 30 * 60
+	// tokenTTLMax bounds that: who has the token gets the keys of the primary.
+	tokenTTLMax = 24 * time.Hour
+)
 
 // family is a set of endpoints of one mode, below a prefix.
 type family struct {
@@ -93,7 +97,7 @@ func (h *handlers) primaryPathsOf(f family) []*framework.Path {
 				"id": {Type: framework.TypeString, Description: "Name of the secondary, unique at this primary.",
 					Required: true},
 				"ttl": {Type: framework.TypeDurationSecond, Default: defaultTokenTTL,
-					Description: "How long the activation token can be used."},
+					Description: "How long the activation token can be used, 24 hours at most."},
 				"secondary_public_key": text("Not supported: the activation is response-wrapped always."),
 			},
 			handle: h.secondaryToken(mode),
@@ -149,8 +153,16 @@ func (h *handlers) secondaryToken(mode replication.Mode) call {
 		if err := secondaryID(id); err != nil {
 			return nil, coded(err)
 		}
+		if id == "." || id == ".." {
+			// Clients and proxies take it out of the path of the secondary's filter.
+			return nil, coded(invalid("id cannot be %q, which means a directory in a path: give the secondary a name", id))
+		}
 		if ttl <= 0 {
 			return nil, coded(invalid("ttl has to be longer than nothing: leave it out for 30 minutes"))
+		}
+		if ttl > tokenTTLMax {
+			return nil, coded(invalid("ttl is %s, and an activation token can be used for 24 hours at most: make it when the "+
+				"secondary is about to be enabled", ttl))
 		}
 		if d.Get("secondary_public_key").(string) != "" {
 			return nil, coded(invalid("secondary_public_key is not supported yet: leave it out, and let the secondary reach " +

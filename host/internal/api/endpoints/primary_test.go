@@ -89,9 +89,11 @@ func TestSecondaryTokenIsWrapped(t *testing.T) {
 	require.Equal(t, "dr-b", payload.ID)
 	require.Equal(t, "set", payload.ClusterID)
 
-	resp, _, err = f.update(t, "replication/dr/primary/secondary-token", map[string]any{"id": "dr-b", "ttl": "45s"})
-	require.NoError(t, err)
-	require.Equal(t, 45*time.Second, resp.WrapInfo.TTL)
+	for _, ttl := range []time.Duration{45 * time.Second, tokenTTLMax} {
+		resp, _, err = f.update(t, "replication/dr/primary/secondary-token", map[string]any{"id": "dr-b", "ttl": ttl.String()})
+		require.NoError(t, err)
+		require.Equal(t, ttl, resp.WrapInfo.TTL)
+	}
 }
 
 func TestSecondaryTokenChecksItsInput(t *testing.T) {
@@ -101,6 +103,9 @@ func TestSecondaryTokenChecksItsInput(t *testing.T) {
 		"printable":           {"id": "a\nb"},
 		"128":                 {"id": strings.Repeat("a", 129)},
 		"ttl has to be":       {"id": "a", "ttl": 0},
+		"24 hours at most":    {"id": "a", "ttl": "24h1s"},
+		`id cannot be "."`:    {"id": "."},
+		`id cannot be ".."`:   {"id": ".."},
 		"not supported yet":   {"id": "a", "secondary_public_key": "k"},
 		"cannot provide nega": {"id": "a", "ttl": -5},
 	} {
