@@ -317,7 +317,8 @@ func TestUpdatePrimaryWithAnotherID(t *testing.T) {
 	require.NoError(t, s.term.enforce(ctx, s.roles.Record(), true))
 	s.term.endStartup(ctx)
 	of := s.roles.Record().Performance
-	_, err := s.secondary.UpdatePrimary(ctx, perf, endpoints.UpdatePrimaryRequest{Payload: activationOf(t, of.SetID, of.IndexKey)})
+	_, err := s.secondary.UpdatePrimary(ctx, perf,
+		endpoints.UpdatePrimaryRequest{Payload: activationOf(t, of.SetID, of.IndexKey)})
 	require.NoError(t, err)
 	require.Equal(t, "c", s.roles.Record().Performance.SecondaryID)
 	require.Eventually(t, s.shown, 30*time.Second, time.Millisecond)

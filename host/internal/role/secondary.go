@@ -43,7 +43,8 @@ var _ endpoints.Secondary = (*Secondary)(nil)
 // without an error everything was fetched and checked, and the change itself,
 // one storage transaction and a restart of the core in place, follows as soon as
 // the request has ended.
-func (c *Secondary) EnableSecondary(ctx context.Context, mode replication.Mode, a *activation.Payload) ([]string, error) {
+func (c *Secondary) EnableSecondary(ctx context.Context, mode replication.Mode, a *activation.Payload) ([]string,
+	error) {
 	if err := c.changes.beginChange(); err != nil {
 		return nil, err
 	}
@@ -185,8 +186,8 @@ func (c *Secondary) adopt(ctx context.Context, mode replication.Mode, prepare fu
 }
 
 // PromoteSecondary makes a secondary the primary of its set.
-func (c *Secondary) PromoteSecondary(ctx context.Context, mode replication.Mode, req endpoints.PromoteRequest) ([]string,
-	error) {
+func (c *Secondary) PromoteSecondary(ctx context.Context, mode replication.Mode, req endpoints.PromoteRequest) (
+	[]string, error) {
 	if err := c.checkCopied(ctx, mode, "promoted"); err != nil {
 		return nil, err
 	}

@@ -452,7 +452,8 @@ func (s *Services) Receive(ctx context.Context, req replication.ReceiveRequest) 
 		return nil, err
 	}
 	if !s.mode.ServesClients() {
-		return nil, replication.Errorf(replication.InvalidInput, "a %s primary carries out nothing for its secondaries", s.mode.Name())
+		return nil, replication.Errorf(replication.InvalidInput, "a %s primary carries out nothing for its "+
+			"secondaries", s.mode.Name())
 	}
 	return s.Options.Receive(ctx, req)
 }

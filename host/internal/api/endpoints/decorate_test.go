@@ -15,7 +15,8 @@ import (
 
 func TestDecorateRefusesAnotherVault(t *testing.T) {
 	t.Parallel()
-	o := Options{Controller: &fakeController{}, Primary: &fakeController{}, Secondary: &fakeController{}, Filters: &fakeController{}, Tokens: new(fakeTokens)}
+	o := Options{Controller: &fakeController{}, Primary: &fakeController{}, Secondary: &fakeController{},
+		Filters: &fakeController{}, Tokens: new(fakeTokens)}
 	require.Error(t, Decorate(systemBackend(), Options{}))
 
 	b := systemBackend()

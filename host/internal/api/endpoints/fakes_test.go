@@ -274,7 +274,8 @@ func decorated(t *testing.T, dr replication.Role) *fixture {
 		catalog:     &fakeCatalog{plugins: map[string]Plugin{}},
 		token:       reader,
 	}
-	require.NoError(t, Decorate(f.Backend, Options{Controller: f.controller, Primary: f.controller, Secondary: f.controller, Filters: f.controller, Tokens: f.tokens,
+	require.NoError(t, Decorate(f.Backend, Options{Controller: f.controller, Primary: f.controller,
+		Secondary: f.controller, Filters: f.controller, Tokens: f.tokens,
 		Activations: f.activations, Catalog: f.catalog, MayRead: f.mayRead}))
 	return f
 }

@@ -90,7 +90,7 @@ func TestSecondaryTokenIsWrapped(t *testing.T) {
 	require.Equal(t, "set", payload.ClusterID)
 
 	for _, ttl := range []time.Duration{45 * time.Second, tokenTTLMax} {
-		resp, _, err = f.update(t, "replication/dr/primary/secondary-token", map[string]any{"id": "dr-b", "ttl": ttl.String()})
+		resp, _, err = f.update(t, "replication/dr/primary/secondary-token", map[string]any{"id": "b", "ttl": ttl.String()})
 		require.NoError(t, err)
 		require.Equal(t, ttl, resp.WrapInfo.TTL)
 	}

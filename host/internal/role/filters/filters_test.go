@@ -73,7 +73,8 @@ func primaryOfTwo(t *testing.T) (fs *Filters, write func(key, value string)) {
 	inner, err := inmem.NewInmem(nil, hclog.NewNullLogger())
 	require.NoError(t, err)
 	tap := storage.New(inner, storage.Options{})
-	fs = New(replication.Performance, nil, tap, mounts.New(nil, tap, func() bool { return false }, hclog.NewNullLogger()), nil)
+	known := mounts.New(nil, tap, func() bool { return false }, hclog.NewNullLogger())
+	fs = New(replication.Performance, nil, tap, known, nil)
 	t.Cleanup(func() { _ = fs.tap.Close(context.Background()) })
 	for table := range keyclass.Tables {
 		var known []vaultname.Mount
