@@ -5,6 +5,7 @@ package vaultcore
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -355,11 +356,10 @@ func TestLocalMountInThePlaceOfASharedOne(t *testing.T) {
 
 	_, err = p.ask(logical.DeleteOperation, "sys/mounts/mine", p.root, nil)
 	require.NoError(t, err)
-	p.follower.RecheckSoon()
-	require.Eventually(t, func() bool {
+	p.recheck(func() bool {
 		resp, err := p.ask(logical.ReadOperation, "mine/x", p.root, nil)
 		return err == nil && resp == nil
-	}, waitLong, tick, "the shared mount of the same path is not there")
+	})
 	require.Empty(t, p.follower.Lacks())
 }
 
@@ -372,13 +372,15 @@ func TestHiddenMounts(t *testing.T) {
 	_, err := p.ask(logical.ReadOperation, "a/x", p.root, nil)
 	require.ErrorIs(t, err, logical.ErrUnsupportedPath)
 	p.hidden = func(string, mounttable.Entry) bool { return false }
-	require.NoError(t, p.follower.Recheck(context.Background()))
-	_, err = p.ask(logical.ReadOperation, "a/x", p.root, nil)
-	require.NoError(t, err)
+	p.recheck(func() bool {
+		_, err := p.ask(logical.ReadOperation, "a/x", p.root, nil)
+		return err == nil
+	})
 	p.hidden = func(_ string, e mounttable.Entry) bool { return e.Path == "a/" }
-	require.NoError(t, p.follower.Recheck(context.Background()))
-	_, err = p.ask(logical.ReadOperation, "a/x", p.root, nil)
-	require.ErrorIs(t, err, logical.ErrUnsupportedPath)
+	p.recheck(func() bool {
+		_, err := p.ask(logical.ReadOperation, "a/x", p.root, nil)
+		return errors.Is(err, logical.ErrUnsupportedPath)
+	})
 }
 
 // A plugin that this secondary does not have must fail neither the unseal nor
@@ -398,11 +400,17 @@ func TestMountOfAnAbsentPlugin(t *testing.T) {
 
 	factories := *pinned.Field[map[string]logical.Factory](p.secondary.Core, "logicalBackends")
 	factories["pki"] = pairConfig().LogicalBackends["pki"]
-	require.NoError(t, p.follower.Recheck(context.Background()))
-	require.Len(t, p.follower.Lacks(), 1)
+	p.recheck(func() bool { return len(p.follower.Lacks()) == 1 })
 	_, err = p.ask(logical.ListOperation, "late/certs", p.root, nil)
 	require.NoError(t, err)
 	p.do(logical.DeleteOperation, "sys/mounts/late", nil)
 	p.do(logical.DeleteOperation, "sys/mounts/early", nil)
 	require.Empty(t, p.follower.Lacks())
+}
+
+// recheck has the follower compare everything, and waits until that shows.
+func (p *pair) recheck(shows func() bool) {
+	p.t.Helper()
+	p.follower.RecheckSoon()
+	require.Eventually(p.t, shows, waitLong, tick)
 }
