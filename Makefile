@@ -21,6 +21,10 @@ help: ## print this help
 build: ## build the server, the plugins and stock Vault into bin/ (10 minutes the first time)
 	@scripts/build.sh
 
+.PHONY: prepare
+prepare: ## make the copy of Vault that go commands need for what links it (go vet ./..., go test ./host/...)
+	@. scripts/prepare.sh
+
 .PHONY: demo
 demo: build ## watch a failover: two real servers, a kill, a promotion (under a minute)
 	@scripts/demo.sh
@@ -28,6 +32,10 @@ demo: build ## watch a failover: two real servers, a kill, a promotion (under a 
 .PHONY: test
 test: ## check the format, vet, run all unit and integration tests
 	@scripts/test.sh
+
+.PHONY: upgrade
+upgrade: build ## build the release before from its revision (OLD=...), and upgrade from it
+	@scripts/upgrade.sh
 
 .PHONY: fuzz
 fuzz: ## run each fuzz test of the decoders for ten seconds (FUZZTIME=1m for longer)

@@ -3,6 +3,7 @@
 package docs
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -189,4 +190,17 @@ func TestCommentsAreNarrow(t *testing.T) {
 			return nil
 		}))
 	}
+}
+
+// TestCompatibilityNamesTheVaultThatIsLinked says what a raise of Vault has left out.
+func TestCompatibilityNamesTheVaultThatIsLinked(t *testing.T) {
+	t.Parallel()
+	mod := read(t, filepath.Join("..", "go.mod"))
+	of := func(module string) string {
+		found := regexp.MustCompile(`(?m)^\t` + regexp.QuoteMeta(module) + ` v(\S+)`).FindStringSubmatch(mod)
+		require.NotNil(t, found, module)
+		return found[1]
+	}
+	require.Contains(t, read(t, "compatibility.md"), fmt.Sprintf("Vault **%s** with sdk v%s",
+		of("github.com/hashicorp/vault"), of("github.com/hashicorp/vault/sdk")))
 }

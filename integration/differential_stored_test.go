@@ -121,6 +121,7 @@ var notInTheRun = map[string]string{
 	"core/group-policy-application-mode": "Vault Enterprise's",
 	"sys/policy-rgp/":                    "Vault Enterprise's",
 	"sys/policy-egp/":                    "Vault Enterprise's",
+	"sys/rotation-local/":                "Vault Enterprise's",
 	"sys/managed-key-registry/":          "Vault Enterprise's",
 	"core/autoloaded-license":            "Vault Enterprise's",
 	"core/poison-pill":                   "Vault Enterprise's",

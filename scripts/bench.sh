@@ -6,4 +6,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CGO_ENABLED=0
+# shellcheck source=scripts/prepare.sh
+. scripts/prepare.sh
 go run ./integration/bench -bin "$PWD/bin" "$@"

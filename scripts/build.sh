@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 . scripts/progress.sh
 
 export CGO_ENABLED=0
+# shellcheck source=scripts/prepare.sh
+. scripts/prepare.sh
 packages=(./host ./plugin/dr ./plugin/performance ./integration/vaultplain)
 say "looking what there is to compile"
 stale=$(go list -deps -f '{{if .Stale}}{{.ImportPath}}{{end}}' "${packages[@]}" 2> >(count_downloads) | wc -l)

@@ -10,6 +10,8 @@ cd "$(dirname "$0")/.."
 . scripts/progress.sh
 
 export CGO_ENABLED=0
+# shellcheck source=scripts/prepare.sh
+. scripts/prepare.sh
 time=${FUZZTIME:-10s}
 for dir in $(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do
   for name in $(grep -h '^func Fuzz' "$dir"/*_test.go | sed 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/'); do

@@ -11,6 +11,8 @@ cd "$(dirname "$0")/.."
 . scripts/tools.sh
 
 export CGO_ENABLED=0
+# shellcheck source=scripts/prepare.sh
+. scripts/prepare.sh
 lint=$(tool golangci-lint v2.15.0 github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 say "golangci-lint"
 "$lint" run "${@:-./...}"

@@ -17,7 +17,7 @@ command -v protoc >/dev/null || {
 tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
 
-GOFLAGS="-mod=mod -buildvcs=false" go build -o "$tools/protoc-gen-go" google.golang.org/protobuf/cmd/protoc-gen-go
+GOWORK=off GOFLAGS="-mod=mod -buildvcs=false" go build -o "$tools/protoc-gen-go" google.golang.org/protobuf/cmd/protoc-gen-go
 GOBIN="$tools" GOFLAGS="-buildvcs=false" go install "$GRPC_GENERATOR"
 
 PATH="$tools:$PATH" protoc -I shared/proto \

@@ -16,8 +16,11 @@ unset VAULT_REPLICATION_BIN
 say "installing what the tests need"
 scripts/deps.sh
 
+# shellcheck source=scripts/prepare.sh
+. scripts/prepare.sh
+
 say "gofmt"
-unformatted=$(find . -name '*.go' -not -path './bin/*' -print0 | xargs -0 gofmt -l)
+unformatted=$(find . -name '*.go' -not -path './bin/*' -not -path './.cache/*' -print0 | xargs -0 gofmt -l)
 if [ -n "$unformatted" ]; then
   printf 'these files are not formatted (run gofmt -w):\n%s\n' "$unformatted" >&2
   exit 1

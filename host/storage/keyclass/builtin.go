@@ -24,7 +24,7 @@ var wal = []string{walPrefix}
 // nothing is for engines whose whole storage is replicated.
 const nothing = "declares no local storage"
 
-// Builtins are the engines of Vault v1.21.1 with their plugins' versions.
+// Builtins are the engines of the linked Vault with their plugins' versions.
 var Builtins = []Builtin{
 	{vaultname.EngineViews, "pki", []string{
 		"revoked/", "delta-wal/", "crl", "config/cluster", "crls/", "certs/", "cert-metadata/", "acme/",
@@ -56,8 +56,8 @@ var Builtins = []Builtin{
 	{vaultname.EngineViews, "mysql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
 	{vaultname.EngineViews, "postgresql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
 	{vaultname.EngineViews, "identity", []string{"packer/local-aliases/buckets/"}, "aliases of local auth mounts"},
-	{vaultname.EngineViews, "system", []string{"expire/", "counters/"}, "leases and counters of one cluster; its view " +
-		"is sys/, where the table of keys decides"},
+	{vaultname.EngineViews, "system", []string{"expire/", "counters/", "rotation-local/"}, "leases, counters and " +
+		"rotations of one cluster; its view is sys/, where the table of keys decides"},
 	{vaultname.EngineViews, "cubbyhole", []string{""}, "belongs to tokens, which are of one cluster; its entry is in " +
 		"the table of local mounts"},
 

@@ -9,7 +9,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Keys as the core of Vault v1.21.1 writes them, each with the class it must
+// Keys as the core of Vault writes them, each with the class it must
 // have. A key of this list that the table loses is a leak or a lost secret.
 var known = map[string]keyclass.Class{
 	"core/keyring":                                 keyclass.Shared,
@@ -60,6 +60,7 @@ var known = map[string]keyclass.Class{
 	"sys/token/salt":                               keyclass.Local,
 	"sys/expire/id/auth/token/create/h":            keyclass.Local,
 	"sys/expire/token/h":                           keyclass.Local,
+	"sys/rotation-local/a":                         keyclass.Local,
 	"sys/counters/activity/log/entity/1/0":         keyclass.Local,
 	"sys/counters/activity/acme-regeneration":      keyclass.Local,
 	"utilization/snapshots/1":                      keyclass.Local,

@@ -14,7 +14,7 @@ type Row struct {
 }
 
 // Rows is the table: the longest prefix wins, an exact row wins over prefixes.
-// The keys are those that Vault v1.21.1's core writes (package vault, its
+// The keys are those that the core of the linked Vault writes (package vault, its
 // constants and barrier views) and the ones of the replication host.
 var Rows = []Row{
 	// The keyring is one for all clusters of a set.
@@ -83,6 +83,7 @@ var Rows = []Row{
 	{"sys/token/", true, Local, "tokens are of one cluster"},
 	{"sys/expire/", true, Local, "leases are of one cluster"},
 	{"sys/counters/", true, Local, "activity is counted where it happens"},
+	{"sys/rotation-local/", true, Local, "credentials of local mounts that Vault Enterprise rotates"},
 	{"utilization", true, Local, "census of one cluster"},
 
 	// Views of mounts. What of them is local is known from the mount tables and the

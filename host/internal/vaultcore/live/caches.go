@@ -143,7 +143,9 @@ func (l Caches) ActivationFlags(ctx context.Context) error {
 	}
 	if identity := l.core.IdentityStore(); changed[activationflags.IdentityDeduplication] && identity != nil &&
 		identity.ActivationFunc != nil {
-		return identity.ActivationFunc(root(ctx), nil)
+		// It loads the identity store after the call, and the core seals itself where that fails: the
+		// context must not end with the call.
+		return identity.ActivationFunc(context.WithoutCancel(root(ctx)), nil, "")
 	}
 	return nil
 }

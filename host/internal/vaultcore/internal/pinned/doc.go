@@ -8,3 +8,7 @@
 // the functions, and what was copied from Vault's behaviour elsewhere in the host. See
 // docs/raising-vault.md.
 package pinned
+
+// Only the copy of Vault that make prepare makes has this package: without the copy a build stops here and
+// names what to run.
+import _ "github.com/hashicorp/vault/run_make_prepare_first"
