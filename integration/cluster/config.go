@@ -31,6 +31,9 @@ func (n *Node) config() string {
 	} else {
 		line("  tls_cert_file = %q\n  tls_key_file  = %q", n.path("api.pem"), n.path("api.key"))
 	}
+	if o.ListenerHCL != "" {
+		line("%s", o.ListenerHCL)
+	}
 	line("}")
 
 	line("\nstorage %q {", string(o.Storage))

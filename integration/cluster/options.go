@@ -72,6 +72,8 @@ type Options struct {
 	// Partitions gives the nodes a network between their cluster ports in which one can
 	// be cut off from the others, see [Cluster.CutOff].
 	Partitions bool
+	// ListenerHCL is appended to the listener of each node's configuration.
+	ListenerHCL string
 	// ExtraHCL is appended to each node's configuration.
 	ExtraHCL string
 	// Env is added to the servers' environment.

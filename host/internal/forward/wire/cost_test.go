@@ -59,3 +59,14 @@ func TestLargeRequestsAreRead(t *testing.T) {
 		"s": strings.Repeat("\"", 1<<20), "b": make([]byte, 16<<20)}}}
 	require.Len(t, transfer(t, sent).Logical.Data["m"], 10_000)
 }
+
+// A listener may take JSON that is nested deeper than Vault's default.
+func TestDeepRequestsAreRead(t *testing.T) {
+	t.Parallel()
+	var list, object any = "list", "object"
+	for range 900 {
+		list, object = []any{list}, map[string]any{"$": object}
+	}
+	sent := &Request{Logical: &logical.Request{Data: map[string]any{"l": list, "o": object}}}
+	require.Equal(t, sent.Logical.Data, transfer(t, sent).Logical.Data)
+}

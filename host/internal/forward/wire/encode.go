@@ -14,9 +14,10 @@ import (
 	"github.com/hashicorp/go-sockaddr"
 )
 
-// depthMax bounds how deep values are nested. A map that holds itself must end in an error.
-// Vault's own bound for a client's JSON is 300.
-const depthMax = 1000
+// depthMax bounds how deep values are nested. A map that holds itself must end in an error. A
+// list or object of a client counts up to three times. Vault's own bound for a client's JSON is 300,
+// and a listener may raise it. encoding/json reads 10,000 levels at most.
+const depthMax = 3000
 
 var (
 	timeType     = reflect.TypeFor[time.Time]()
