@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package roleswitch moves the role of primary from one cluster to another over the public
+// API. A [Switchover] is for two clusters that are both alive: it demotes one, waits until
+// the other one has all, promotes that, and lets the first follow. A [Failover] promotes
+// without the old primary.
+//
+// Nothing is remembered between two runs. Which step comes next follows from what the
+// clusters say of themselves, so a switch that was cut anywhere is run again with the same
+// arguments and goes on. It never promotes while the other cluster may still be primary, and
+// never before everything is there; where that cannot be had it stops, says why and what
+// to do, and leaves the clusters as they are.
+package roleswitch

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package roleswitch
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/internal/command/view"
+)
+
+// Plan is what a promotion of a secondary at this moment would mean.
+type Plan struct {
+	Mode string `json:"mode"`
+	// Secondary is the cluster that would be promoted, Primary the one that it follows.
+	Secondary string `json:"secondary"`
+	Primary   string `json:"primary,omitempty"`
+	// PrimaryAlive says that the primary answers and is one. Then a failover would make two.
+	PrimaryAlive bool `json:"primary_alive"`
+	// Safe says that the promotion is not refused and loses nothing that is known of.
+	Safe bool `json:"safe"`
+	// Entries are the writes of the primary that the secondary does not have. Sequences jump
+	// at a restart of the primary, so it is an upper bound. It is absent when the primary
+	// cannot be asked.
+	Entries *uint64 `json:"lost_entries,omitempty"`
+	// Seconds is how long ago the primary was where the secondary is. It is absent when the
+	// secondary has not heard of a primary since it was started.
+	Seconds *float64 `json:"lost_seconds,omitempty"`
+	// Lacks says what of the primary this secondary cannot serve, with the mounts concerned.
+	Lacks []string `json:"lacks,omitempty"`
+	// Reasons say why it is not safe, one sentence each.
+	Reasons []string `json:"reasons,omitempty"`
+}
+
+// MakePlan judges the promotion of a secondary from what it and its primary say. The primary
+// is nil if it is not known or cannot be asked.
+func MakePlan(mode string, secondary, primary *view.Cluster, now time.Time) *Plan {
+	p := &Plan{Mode: mode, Secondary: secondary.Address}
+	own := secondary.Of(mode)
+	switch {
+	case secondary.Error != "":
+		p.unsafe("%s cannot be asked: %s", secondary.Address, secondary.Error)
+		return p
+	case secondary.Sealed:
+		p.unsafe("%s is sealed: unseal it with the key shares of the primary", secondary.Address)
+		return p
+	case own.Role != view.Secondary:
+		p.unsafe("%s is no %s secondary: its mode is %q", secondary.Address, mode, own.Role)
+		return p
+	}
+	p.own(own, now)
+	if primary != nil {
+		p.beside(primary, own)
+	}
+	p.Safe = len(p.Reasons) == 0
+	return p
+}
+
+func (p *Plan) unsafe(format string, args ...any) {
+	p.Reasons = append(p.Reasons, fmt.Sprintf(format, args...))
+}
+
+// own judges what the secondary says of itself.
+func (p *Plan) own(own *view.Mode, now time.Time) {
+	p.Lacks = own.Lacks
+	if !own.Consistent {
+		p.unsafe("%s is in the middle of a copy or of a catch-up (%s): what it has is no one state of the primary",
+			p.Secondary,
+			own.State)
+	}
+	if own.MissingKeys > 0 {
+		p.unsafe("%s lacks %d keys that its storage refused: its status says why", p.Secondary, own.MissingKeys)
+	}
+	if len(own.Lacks) > 0 {
+		p.unsafe("%s cannot serve all that the primary serves: see what it lacks", p.Secondary)
+	}
+	for i := range own.Primaries {
+		peer := &own.Primaries[i]
+		if age, ok := behind(peer, now); ok && (p.Seconds == nil || age < *p.Seconds) {
+			p.Seconds, p.Primary = &age, peer.APIAddress
+		}
+	}
+}
+
+// behind is how long ago the peer was where this cluster is, in seconds.
+func behind(peer *view.Peer, now time.Time) (seconds float64, known bool) {
+	if millis, err := strconv.ParseInt(peer.CanaryAge, 10, 64); err == nil && millis > 0 {
+		return time.Duration(millis * int64(time.Millisecond)).Seconds(), true
+	}
+	heard, err := time.Parse(time.RFC3339, peer.LastHeartbeat)
+	if err != nil {
+		return 0, false
+	}
+	return max(now.Sub(heard).Seconds(), 0), true
+}
+
+// beside judges what the primary says.
+func (p *Plan) beside(primary *view.Cluster, own *view.Mode) {
+	p.Primary = primary.Address
+	theirs := primary.Of(p.Mode)
+	if primary.Error != "" || primary.Sealed || theirs.Role != view.Primary {
+		return
+	}
+	p.PrimaryAlive = true
+	if theirs.SetID != own.SetID {
+		p.unsafe("%s is the primary of another replication set than that of %s", primary.Address, p.Secondary)
+		return
+	}
+	lost := theirs.LastWAL() - min(own.LastRemoteWAL, theirs.LastWAL())
+	p.Entries = &lost
+	if theirs.Contested {
+		p.unsafe("%s has the role of primary by force: another cluster may have it too", primary.Address)
+	}
+}
+
+// String is the plan as an operator reads it.
+func (p *Plan) String() string {
+	var b strings.Builder
+	verdict := "safe"
+	if !p.Safe {
+		verdict = "NOT SAFE"
+	}
+	fmt.Fprintf(&b, "A promotion of %s now is %s: %s.\n", p.Secondary, verdict, p.loss())
+	if p.PrimaryAlive {
+		fmt.Fprintf(&b, "The primary %s is alive: a switchover loses nothing.\n", p.Primary)
+	}
+	for _, r := range slices.Concat(p.Reasons, p.Lacks) {
+		fmt.Fprintf(&b, "! %s\n", r)
+	}
+	return b.String()
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"golang.org/x/term"
+
+	"github.com/vault-replication/vault-replication/host/internal/command/view"
+)
+
+// watchPause is between two looks of a live view.
+const watchPause = time.Second
+
+type statusCommand struct{ out, errs io.Writer }
+
+func (c *statusCommand) Synopsis() string { return "Show all clusters that can be reached" }
+
+func (c *statusCommand) Help() string {
+	opts, _, _ := c.options()
+	return opts.usage(`
+Usage: vault-replication replication status [options]
+
+  Shows both modes of the cluster at VAULT_ADDR and of all clusters that it has sessions with. No token is
+  needed; with one that may read sys/replication/status the state of the slots is shown too.
+
+  The exit code is 0 if all is well, 2 if something is not, 1 if nothing could be shown.`)
+}
+
+func (c *statusCommand) options() (o *options, also *string, watch *bool) {
+	o = newOptions("status", c.errs)
+	also = o.String("also", "", "further API `addresses`, with commas between them, for clusters that no other one names")
+	watch = o.Bool("watch", false, "show it anew each second, until it is interrupted")
+	return o, also, watch
+}
+
+func (c *statusCommand) Run(args []string) int {
+	opts, also, watch := c.options()
+	if err := opts.parse(args); err != nil {
+		fmt.Fprintln(c.errs, err)
+		return exitError
+	}
+	token, err := ownToken()
+	if err != nil {
+		fmt.Fprintln(c.errs, err)
+		return exitError
+	}
+	first, err := client("", token)
+	if err != nil {
+		fmt.Fprintln(c.errs, err)
+		return exitError
+	}
+	look := func() []*view.Cluster {
+		return view.Look(context.Background(), connect(token),
+			append([]string{first.Address()}, strings.Split(*also, ",")...)...)
+	}
+	if *watch {
+		return c.watch(look, opts.format)
+	}
+	return c.show(look(), opts.format)
+}
+
+func (c *statusCommand) show(clusters []*view.Cluster, format string) int {
+	if format == "json" {
+		if code := writeJSON(c.out, map[string]any{"clusters": clusters, "problems": problems(clusters)}); code != exitOK {
+			return code
+		}
+	} else {
+		fmt.Fprint(c.out, render(clusters, time.Now()))
+	}
+	switch {
+	case len(clusters) == 1 && clusters[0].Error != "":
+		return exitError
+	case len(problems(clusters)) > 0:
+		return exitNotWell
+	}
+	return exitOK
+}
+
+// watch shows the clusters again and again: in place on a terminal, one after the other elsewhere.
+func (c *statusCommand) watch(look func() []*view.Cluster, format string) int {
+	file, ok := c.out.(*os.File)
+	if format == "json" || !ok || !term.IsTerminal(int(file.Fd())) {
+		for {
+			c.show(look(), format)
+			time.Sleep(watchPause)
+		}
+	}
+	if _, err := tea.NewProgram(&live{look: look}, tea.WithOutput(file)).Run(); err != nil {
+		fmt.Fprintln(c.errs, err)
+		return exitError
+	}
+	return exitOK
+}
+
+// live is the view of a terminal.
+type live struct {
+	look func() []*view.Cluster
+	last string
+}
+
+type seen string
+
+func (l *live) Init() tea.Cmd { return l.ask }
+
+func (l *live) ask() tea.Msg { return seen(render(l.look(), time.Now())) }
+
+func (l *live) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch m := msg.(type) {
+	case seen:
+		l.last = string(m)
+		return l, tea.Tick(watchPause, func(time.Time) tea.Msg { return l.ask() })
+	case tea.KeyMsg:
+		if m.String() == "q" || m.String() == "ctrl+c" {
+			return l, tea.Quit
+		}
+	}
+	return l, nil
+}
+
+func (l *live) View() string {
+	if l.last == "" {
+		return "asking …\n"
+	}
+	return l.last + "\nq ends\n"
+}
