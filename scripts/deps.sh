@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: MPL-2.0
 #
 # Installs what the tests need beside Go: PostgreSQL, for leases of a real
-# database. Does nothing when it is there.
+# database, and Prometheus, for the alerts. Does nothing when both are there.
 set -euo pipefail
 
 have_postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
 missing=()
 have_postgres || missing+=(postgresql)
+command -v prometheus >/dev/null || missing+=(prometheus)
 if [ ${#missing[@]} -eq 0 ]; then
   exit 0
 fi

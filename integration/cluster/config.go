@@ -26,6 +26,9 @@ func (n *Node) config() string {
 	if o.OpenProfiles {
 		line("  profiling {\n    unauthenticated_pprof_access = true\n  }")
 	}
+	if o.OpenMetrics {
+		line("  telemetry {\n    unauthenticated_metrics_access = true\n  }")
+	}
 	if o.DisableTLS {
 		line("  tls_disable = true")
 	} else {
@@ -77,6 +80,9 @@ func (n *Node) config() string {
 			line("  disabled = \"true\"")
 		}
 		line("}")
+	}
+	if o.OpenMetrics {
+		line("\ntelemetry {\n  prometheus_retention_time = \"30s\"\n  disable_hostname = true\n}")
 	}
 	if o.ExtraHCL != "" {
 		line("\n%s", o.ExtraHCL)

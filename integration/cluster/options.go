@@ -81,6 +81,8 @@ type Options struct {
 	// OpenProfiles serves the profiles of the server without a token, see
 	// [Node.Goroutines].
 	OpenProfiles bool
+	// OpenMetrics serves the metrics of the server without a token.
+	OpenMetrics bool
 	// LogLevel is "info" by default.
 	LogLevel string
 	// SkipInit leaves the cluster uninitialised.

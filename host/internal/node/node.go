@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/internalshared/configutil"
@@ -32,6 +33,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/role"
 	"github.com/vault-replication/vault-replication/host/internal/services"
 	"github.com/vault-replication/vault-replication/host/internal/serving"
+	"github.com/vault-replication/vault-replication/host/internal/telemetry"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
@@ -53,6 +55,7 @@ type Node struct {
 	bootstrapping http.Handler
 	itself        *itself
 	requests      *rolechange.Gate
+	endMetrics    context.CancelFunc
 	logger        hclog.Logger
 }
 
@@ -127,7 +130,19 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 		return n.serving.Decorate(b, vaultname.System)
 	})
 	n.states = n.controller.Consistency(cfg.BestEffortWALWaitDuration)
+	n.emitMetrics(core)
 	return n, nil
+}
+
+// emitMetrics begins with the gauges of replication, until the node is closed.
+func (n *Node) emitMetrics(core *vault.Core) {
+	ctx, end := context.WithCancel(context.Background())
+	n.endMetrics = end
+	go func() {
+		tick := time.NewTicker(telemetry.Pace)
+		defer tick.Stop()
+		telemetry.Run(ctx, n.itself, core.MetricSink(), tick.C)
+	}()
 }
 
 // adoptClusterAddr makes the configured cluster address that of a core whose
@@ -251,6 +266,7 @@ func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Hand
 
 // Close ends the plugins' processes and what goes on beside the core.
 func (n *Node) Close() {
+	n.endMetrics()
 	n.plugins.close()
 	n.controller.Close()
 }

@@ -34,7 +34,12 @@ type itself struct {
 
 var _ rolechange.Node = (*itself)(nil)
 
-// Active implements [rolechange.Node].
+// Status implements [telemetry.Node].
+func (i *itself) Status(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
+	return i.controller.Status(ctx, mode)
+}
+
+// Active implements [rolechange.Node] and [telemetry.Node].
 func (i *itself) Active() bool { return i.controller.State().Active }
 
 // PassesOn implements [rolechange.Node].

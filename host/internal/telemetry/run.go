@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package telemetry
+
+import (
+	"context"
+	"time"
+
+	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// Pace is between two rounds. Vault emits its own gauges at the same pace.
+const Pace = 10 * time.Second
+
+// Node is what the metrics are of.
+type Node interface {
+	// Active says whether the node leads its cluster and is unsealed.
+	Active() bool
+	Status(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error)
+}
+
+// Run emits the gauges at each tick until the context ends. A status that cannot be had leaves its
+// gauges out, so that an alert on their absence fires.
+func Run(ctx context.Context, node Node, sink Sink, tick <-chan time.Time) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick:
+		}
+		if !node.Active() {
+			continue
+		}
+		for _, mode := range replication.Modes() {
+			if s, err := node.Status(ctx, mode); err == nil {
+				Emit(sink, mode, s, time.Now())
+			}
+		}
+	}
+}
