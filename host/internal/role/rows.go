@@ -154,15 +154,13 @@ func (rs *rows) endOfHistory(mode replication.Mode, from replication.Role) ([]on
 // role: slots end with a primary, the cursor with the set. A promoted secondary
 // keeps its cursor, above which its own numbers begin.
 func (rs *rows) endingRows(ctx context.Context, mode replication.Mode, to replication.Role) ([]onestep.Row, error) {
+	if to == replication.Disabled {
+		return rs.deletions(ctx, plainPrefix(mode))
+	}
 	var prefixes []string
-	switch {
-	case to == replication.Disabled:
-		prefixes = []string{plainPrefix(mode)}
-	case to == replication.Secondary:
-		for _, m := range modes {
-			if m == mode || mode.StandsIn() {
-				prefixes = append(prefixes, plainPrefix(m)+"slots/")
-			}
+	for _, m := range modes {
+		if to == replication.Secondary && (m == mode || mode.StandsIn()) {
+			prefixes = append(prefixes, plainPrefix(m)+"slots/")
 		}
 	}
 	return rs.deletions(ctx, prefixes...)
