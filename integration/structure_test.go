@@ -77,7 +77,8 @@ func TestOnlyPinnedIsUnsafe(t *testing.T) {
 			return
 		}
 		found++
-		require.Equal(t, filepath.Join("host", "vaultcore", "internal", "pinned"), filepath.Dir(path), "%s is unsafe", path)
+		require.Equal(t, filepath.Join("host", "internal", "vaultcore", "internal", "pinned"), filepath.Dir(path),
+			"%s is unsafe", path)
 	})
 	require.NotZero(t, found, "the package itself is found")
 }

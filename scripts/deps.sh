@@ -24,9 +24,13 @@ fi
 echo "==> installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-# The package's own server is not wanted: tests start one of their own.
+# The packages' own servers are not wanted: tests start some of their own.
 mkdir -p /etc/postgresql-common
 if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
   echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+fi
+if [[ " ${missing[*]} " == *" prometheus "* && ! -e /etc/systemd/system/prometheus.service ]]; then
+  mkdir -p /etc/systemd/system
+  ln -s /dev/null /etc/systemd/system/prometheus.service
 fi
 apt-get install -y -qq --no-install-recommends "${missing[@]}"
