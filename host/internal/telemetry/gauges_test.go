@@ -45,12 +45,14 @@ func TestGaugesOfAPrimary(t *testing.T) {
 		"replication.wal.last_wal mode=dr": 9, "replication.wal.last_dr_wal mode=dr": 7,
 		"replication.working mode=dr": 1, "replication.secondaries mode=dr": 2, "replication.contested mode=dr": 0,
 		"replication.unclassified_keys mode=dr": 0, "replication.index.corrupted mode=dr": 0,
-		"replication.index.check_age_seconds mode=dr":         60,
-		"replication.secondary.connected secondary=b mode=dr": 1, "replication.secondary.lag_seconds secondary=b mode=dr": 1.5,
+		"replication.index.check_age_seconds mode=dr":                          60,
+		"replication.secondary.connected secondary=b mode=dr":                  1,
+		"replication.secondary.lag_seconds secondary=b mode=dr":                1.5,
 		"replication.secondary.last_heartbeat_age_seconds secondary=b mode=dr": 2,
 		"replication.secondary.connected secondary=c mode=dr":                  0,
-		"replication.slot.retained_bytes secondary=b mode=dr":                  12, "replication.slot.state secondary=b mode=dr": 1,
-		"replication.slot.retained_age_seconds secondary=b mode=dr": 3,
+		"replication.slot.retained_bytes secondary=b mode=dr":                  12,
+		"replication.slot.state secondary=b mode=dr":                           1,
+		"replication.slot.retained_age_seconds secondary=b mode=dr":            3,
 	}, got)
 }
 
