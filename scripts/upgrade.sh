@@ -3,13 +3,14 @@
 #
 # Upgrades from the release before: builds its binaries from the revision OLD, in a worktree of
 # its own, and runs the tests that start them and then the ones in bin/ (make upgrade builds
-# those). A raise of Vault sets the revision to the last one before it.
+# those). By default that is the last revision that linked another version of Vault.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/progress.sh
 . scripts/progress.sh
 
-OLD=${OLD:-6140166}
+raised=$(git log -1 --format=%H -G '^\s*github.com/hashicorp/vault v' -- go.mod)
+OLD=${OLD:-$raised^}
 export CGO_ENABLED=0
 revision=$(git rev-parse --verify --quiet "$OLD^{commit}") || {
   echo "there is no revision $OLD here: fetch the whole history (git fetch --unshallow), or name another one with OLD=" >&2
