@@ -116,22 +116,27 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	activations := &activation.Client{Logger: logger.Named("activation")}
+	n.addEndpoints()
+	n.states = n.controller.Consistency(cfg.BestEffortWALWaitDuration)
+	n.emitMetrics(core)
+	return n, nil
+}
+
+// addEndpoints puts the endpoints of replication into the system backend, and has those ready that are served
+// without one.
+func (n *Node) addEndpoints() {
 	asked := endpoints.Options{
 		Controller: n.controller, Primary: n.controller.Primary(), Secondary: n.controller.Secondary(),
-		Filters: n.controller.Rooms().Filters, Tokens: n.tokens, Activations: activations, Catalog: n.plugins,
-		MayRead: c.MayRead,
+		Filters: n.controller.Rooms().Filters, Tokens: n.tokens, Catalog: n.plugins, MayRead: n.core.MayRead,
+		Activations: &activation.Client{Logger: n.logger.Named("activation")},
 	}
 	n.bootstrapping = endpoints.Bootstrapping(asked)
-	c.OnSystemBackend(func(b *framework.Backend) error {
+	n.core.OnSystemBackend(func(b *framework.Backend) error {
 		if err := endpoints.Decorate(b, asked); err != nil {
 			return err
 		}
 		return n.serving.Decorate(b, vaultname.System)
 	})
-	n.states = n.controller.Consistency(cfg.BestEffortWALWaitDuration)
-	n.emitMetrics(core)
-	return n, nil
 }
 
 // emitMetrics begins with the gauges of replication, until the node is closed.
