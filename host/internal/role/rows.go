@@ -12,6 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/role/records"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/host/storage/secondary"
@@ -111,7 +112,7 @@ func (rs *rows) recordRows(ctx context.Context, rows map[string][]byte, r *Recor
 // write stores rows in one transaction, past the guard.
 func (rs *rows) write(ctx context.Context, rows []onestep.Row) error {
 	if err := rs.tap.Step(ctx, rows); err != nil {
-		return replication.Errorf(replication.StorageFailed, "the change of role could not be written: %w", err)
+		return failure.Storage("write the change of role", err)
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -17,8 +19,18 @@ import (
 var Ended = replication.Errorf(replication.Unavailable, "the journal has ended because this node is no longer the "+
 	"active node of a primary")
 
+// deposed are the errors of raft on a node that does not lead, or has just stopped. Another node leads or will:
+// that is no failure of the storage, and who asks again is led to it.
+var deposed = []error{raft.ErrNotLeader, raft.ErrLeadershipLost, raft.ErrLeadershipTransferInProgress}
+
 // Storage is the error of a storage that has failed to do something.
 func Storage(what string, err error) error {
+	for _, of := range deposed {
+		if errors.Is(err, of) || strings.Contains(err.Error(), of.Error()) {
+			return replication.Errorf(replication.Unavailable,
+				"this node does not lead its cluster any more, so its storage did not %s; ask again: %w", what, err)
+		}
+	}
 	// The one failure that an operator can mend at once. Raft gives no more than its text.
 	if errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
 		return replication.Errorf(replication.StorageFailed,
