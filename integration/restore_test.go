@@ -232,6 +232,8 @@ func TestIndexOfALostHistoryIsRefused(t *testing.T) {
 		}
 		return err
 	})
+	// It has arrived while the rest is still being compared, perhaps.
+	require.NoError(t, secondary.Node(0).WaitPerformanceStreaming(ctx))
 	for i, client := range clients {
 		_, err := client.Logical().ReadWithContext(ctx, "kv/lost")
 		var refused *api.ResponseError

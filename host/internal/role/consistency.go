@@ -64,9 +64,15 @@ func (s Consistency) Present(at replication.Position) bool {
 	}
 }
 
-// applied is how far this performance secondary is.
+// applied is how far this performance secondary is. It is nowhere while a copy is under way: what it has is a mixture
+// of two states then, and it may be of two histories.
 func (s Consistency) applied() replication.Position {
-	return s.set.tap.Secondary(ofClients).Applied(context.Background())
+	here := s.set.tap.Secondary(ofClients)
+	at := here.Applied(context.Background())
+	if here.Copying() {
+		return replication.Position{}
+	}
+	return at
 }
 
 // Wait implements [consistency.Node].
