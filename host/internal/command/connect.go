@@ -24,7 +24,7 @@ const (
 	envToToken = "VAULT_TO_TOKEN"
 	// envOperationToken is a DR operation token. A batch token is one on all clusters.
 	envOperationToken = "VAULT_DR_OPERATION_TOKEN" //nolint:gosec // the name of a variable
-	// envFromOperationToken is that of the former primary, where it is another one.
+	// envFromOperationToken is a DR operation token of the former primary, if it needs one of its own.
 	envFromOperationToken = "VAULT_FROM_DR_OPERATION_TOKEN" //nolint:gosec // the name of a variable
 )
 

@@ -18,7 +18,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/command/view"
 )
 
-// barWidth is that of the bar of a first copy, in columns.
+// barWidth is how many columns the bar of a first copy has.
 const barWidth = 20
 
 func writeJSON(out io.Writer, what any) int {

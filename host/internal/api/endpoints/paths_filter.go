@@ -34,7 +34,7 @@ type filterHandlers struct {
 	role    func(replication.Mode) replication.Role
 }
 
-// filterPaths are those of each mode that has filters.
+// filterPaths are the endpoints of paths filters, for each mode that has such filters.
 func (h *handlers) filterPaths() (all []*framework.Path) {
 	for _, mode := range replication.Modes() {
 		if mode.Filtered() {

@@ -103,7 +103,7 @@ func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 var operationTokenField = &framework.FieldSchema{Type: framework.TypeString,
 	Description: "DR operation token that authorizes this request.", Required: true}
 
-// inertSecondaryPaths are those of a secondary that serves no clients.
+// inertSecondaryPaths are the endpoints of a secondary that serves no clients.
 func (h *handlers) inertSecondaryPaths(f family) []*framework.Path {
 	mode, name := f.mode, f.mode.Name()
 	fields := map[string]*framework.FieldSchema{tokenField: operationTokenField}

@@ -27,7 +27,7 @@ func (u *Unsafe) Error() string {
 	return "nothing was changed, because it is not safe: " + strings.Join(u.Plan.Reasons, "; ")
 }
 
-// path is that of a role's endpoints, without a slash at the end.
+// path is where the endpoints of a role begin, without a slash at the end.
 func (s *Switchover) path(role string) string { return "sys/replication/" + s.Mode + "/" + role }
 
 // write calls an endpoint of the mode. One that a DR secondary serves gets the operation token.

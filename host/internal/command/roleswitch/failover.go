@@ -20,7 +20,7 @@ type Failover struct {
 	Force bool
 	// Limit bounds the wait of each step.
 	Limit time.Duration
-	// Report is told of each step, in order.
+	// Report is called as each step begins.
 	Report func(Step)
 }
 

@@ -32,7 +32,7 @@ type Switchover struct {
 	Rejoin map[string]any
 	// Limit bounds the wait of each step.
 	Limit time.Duration
-	// Report is told of each step, in order.
+	// Report is called as each step begins.
 	Report func(Step)
 }
 

@@ -26,8 +26,8 @@ const (
 type Connect func(address string, given bool) (*api.Client, error)
 
 // Look asks the given addresses, and then what they name, until nothing new is named. A
-// cluster that was reached by several addresses is listed once, by the first. The order is
-// that of the addresses, then that of the names.
+// cluster that was reached by several addresses is listed once, by the first. First come the
+// given addresses in their order, then what they name.
 func Look(ctx context.Context, connect Connect, addresses ...string) []*Cluster {
 	var (
 		out   []*Cluster
