@@ -47,7 +47,7 @@ func newFake(t *testing.T) *fake {
 	return f
 }
 
-// connect makes clients of which the given ones have a token.
+// connect makes a client. It has a token if the caller gave the address.
 func connect(address string, given bool) (*api.Client, error) {
 	cfg := api.DefaultConfig()
 	cfg.Address = address
@@ -78,7 +78,7 @@ func TestLookFollowsNamesWithoutTheToken(t *testing.T) {
 	require.NotContains(t, b.tokens, "mine")
 }
 
-// Two addresses of one cluster, such as that of a load balancer, are one row.
+// A cluster that is reached by two addresses, one of them a load balancer's, is listed once.
 func TestLookListsAClusterOnce(t *testing.T) {
 	t.Parallel()
 	a, balancer := newFake(t), newFake(t)

@@ -41,7 +41,7 @@ type Ring struct {
 // Barrier is the open barrier of this cluster; vaultcore.Core is one.
 type Barrier interface {
 	RootKey() ([]byte, error)
-	// ActiveTerm is that of the newest key of the keyring.
+	// ActiveTerm is the term of the newest key of the keyring.
 	ActiveTerm() (int, error)
 	Decrypt(ctx context.Context, key string, value []byte) ([]byte, error)
 }
