@@ -279,6 +279,67 @@ func TestPositionsWaitForWhatIsFetched(t *testing.T) {
 	})
 }
 
+// An answer about missing keys is of a moment. A row that was applied after the question is
+// newer than it, whether the storage took the row's value, deleted the key or refused it again.
+func TestFetchedValuesReplaceNothingNewer(t *testing.T) {
+	const huge = 3 * most
+	for name, c := range map[string]struct {
+		before, after func(t *testing.T, primary *storage.Tap)
+		missing       uint64
+	}{
+		"a value that is taken": {
+			after: func(t *testing.T, primary *storage.Tap) { put(t, primary, largeKey, "newer") },
+		},
+		"a deletion": {
+			after: func(t *testing.T, primary *storage.Tap) { del(t, primary, largeKey) },
+		},
+		"a value that is refused": {
+			after: func(t *testing.T, primary *storage.Tap) {
+				put(t, primary, largeKey, strings.Repeat("h", huge))
+			},
+			missing: 1,
+		},
+		"a value that is refused, of a key that was away": {
+			before: func(t *testing.T, primary *storage.Tap) { del(t, primary, largeKey) },
+			after: func(t *testing.T, primary *storage.Tap) {
+				put(t, primary, largeKey, strings.Repeat("h", huge))
+			},
+			missing: 1,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onLimited(t, func(t *testing.T, inner physical.Backend, l *limited) {
+				ctx := testContext(t)
+				primary, secondary, _ := pair(t, inner)
+				put(t, primary, largeKey, large)
+				follow(t, primary, secondary, dr, "s", watermark(t, primary).Sequence)
+				l.most.Store(2 * most)
+				secondary = reopen(t, secondary)
+				step, err := secondary.Secondary(dr).Diff(ctx, nil)
+				require.NoError(t, err)
+				require.False(t, step.Done)
+				if c.before != nil {
+					c.before(t, primary)
+				}
+				answer, err := primary.AnswerDiff(ctx, dr, "s", step.Question)
+				require.NoError(t, err)
+				c.after(t, primary)
+				follow(t, primary, secondary, dr, "s", watermark(t, primary).Sequence)
+
+				_, err = secondary.Secondary(dr).Diff(ctx, answer)
+				require.NoError(t, err)
+				n, _ := missing(t, secondary, dr)
+				require.Equal(t, c.missing, n)
+				want := content(t, primary, dr)
+				if n > 0 {
+					delete(want, largeKey)
+				}
+				require.Equal(t, want, content(t, secondary, dr))
+			})
+		})
+	}
+}
+
 // The list has bounds. What is past them is counted, and a comparison finds it.
 func TestManyRefusedKeysAreCounted(t *testing.T) {
 	onLimited(t, func(t *testing.T, inner physical.Backend, l *limited) {

@@ -83,6 +83,7 @@ func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lac
 	commit, end := s.writes.Begin()
 	defer end()
 	writes := l.batch.Entries()
+	s.asked.overtake(writes)
 	o.About = func(writes []*physical.TxnEntry) { s.owe(writes) }
 	if !l.over() {
 		list := a.without(writes)

@@ -5,7 +5,10 @@ package secondary
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
+
+	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
@@ -27,12 +30,36 @@ const (
 	refetchAsks = 32
 )
 
-// refetch is when keys that the storage has refused are asked for again, and what was
-// asked. Of one mode, by applying.
+// asked are the ranges of the question about missing keys that is under way, in key order. An
+// answer is of a moment after the question. A row that is applied meanwhile may be newer than
+// that moment, so its ranges are overtaken: nothing is taken of an answer about them.
+type asked struct {
+	asks      []journal.Ask
+	mu        sync.Mutex // the writes of one apply are concurrent
+	overtaken []bool
+}
+
+// ask begins with the ranges of a question, or with none.
+func (q *asked) ask(asks []journal.Ask) {
+	q.asks, q.overtaken = asks, make([]bool, len(asks))
+}
+
+// overtake notes what is about to be written, whether the storage then takes it or not.
+func (q *asked) overtake(writes []*physical.TxnEntry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, ask := range q.asks {
+		q.overtaken[i] = q.overtaken[i] || slices.ContainsFunc(writes, func(e *physical.TxnEntry) bool {
+			return ask.After < e.Entry.Key && e.Entry.Key <= ask.UpTo
+		})
+	}
+}
+
+// refetch is when keys that the storage has refused are asked for again. Of one mode, by
+// applying.
 type refetch struct {
 	wait, compareWait time.Duration
 	due, compareDue   time.Time
-	asked             []journal.Ask
 	rest              []string // to be asked in this round
 	under             bool     // a round is under way
 	before            uint64   // missing when it began
@@ -57,7 +84,8 @@ func (s *comparison) fetchMissing(ctx context.Context, answer []byte) (*replicat
 	}
 	switch now := time.Now(); {
 	case answer == nil:
-		f.under, f.asked, f.rest = false, nil, nil
+		f.under, f.rest = false, nil
+		s.asked.ask(nil)
 		if a.list.Len() == 0 {
 			return &replication.DiffStep{Done: true, Cursor: c.Contract()}, nil
 		}
@@ -74,7 +102,7 @@ func (s *comparison) fetchMissing(ctx context.Context, answer []byte) (*replicat
 		for _, k := range a.list.Keys() {
 			f.rest = append(f.rest, k.Key)
 		}
-	case !f.under || f.epoch != c.Position.Epoch || len(f.asked) == 0:
+	case !f.under || f.epoch != c.Position.Epoch || len(s.asked.asks) == 0:
 		return nil, replication.Errorf(replication.Unavailable, "an answer about missing keys came that was not asked for: "+
 			"they are asked for again")
 	default:
@@ -83,11 +111,19 @@ func (s *comparison) fetchMissing(ctx context.Context, answer []byte) (*replicat
 			return nil, err
 		}
 	}
-	return f.step(c, a.list.Len()), nil
+	q := f.next(c)
+	s.asked.ask(q.Asks)
+	step := &replication.DiffStep{Cursor: c.Contract(), Done: len(q.Asks) == 0}
+	if step.Done {
+		f.end(a.list.Len())
+	} else {
+		step.Question = q.Encode()
+	}
+	return step, nil
 }
 
-// step asks for the next keys, or ends the round.
-func (f *refetch) step(c *journal.Cursor, missing uint64) *replication.DiffStep {
+// next asks for the next keys of the round.
+func (f *refetch) next(c *journal.Cursor) journal.Question {
 	q := journal.Question{From: c.Position.Sequence}
 	after := ""
 	for len(f.rest) > 0 && len(q.Asks) < refetchAsks {
@@ -99,38 +135,40 @@ func (f *refetch) step(c *journal.Cursor, missing uint64) *replication.DiffStep 
 		after = ask.UpTo
 		f.rest = f.rest[1:]
 	}
-	f.asked = q.Asks
-	step := &replication.DiffStep{Cursor: c.Contract(), Done: len(q.Asks) == 0}
-	if !step.Done {
-		step.Question = q.Encode()
-		return step
-	}
+	return q
+}
+
+// end ends the round, in which some keys may have stayed missing.
+func (f *refetch) end(missing uint64) {
 	f.under = false
 	if missing < f.before {
 		f.wait = 0
 	}
 	f.wait = min(max(2*f.wait, refetchWait), refetchWaitMax)
 	f.due = time.Now().Add(f.wait)
-	return step
 }
 
-// takeMissing writes what an answer brings. What it has not come to is asked again.
+// takeMissing writes what an answer brings. What it has not come to is asked again in this
+// round; what was overtaken, if it is missing still, in the next.
 func (s *comparison) takeMissing(ctx context.Context, f *refetch, a *lacking, c *journal.Cursor,
 	answer []byte) (*journal.Cursor, error) {
-	got, err := journal.DecodeAnswer(answer, f.asked)
+	got, err := journal.DecodeAnswer(answer, s.asked.asks)
 	if err != nil {
 		return nil, failure.Malformed(err)
 	}
 	if len(got.Ranges) == 0 {
 		return nil, replication.Errorf(replication.InvalidInput, "the primary answered nothing of what it was asked for")
 	}
-	for _, ask := range slices.Backward(f.asked[len(got.Ranges):]) {
+	for _, ask := range slices.Backward(s.asked.asks[len(got.Ranges):]) {
 		f.rest = slices.Insert(f.rest, 0, ask.UpTo)
 	}
 	d := &diff{dirs: walk.NewListing(s.below.Inner, s.below.AnyPrefix)}
 	var ops []journal.Op
 	for i := range got.Ranges {
-		ask, rng := f.asked[i], &got.Ranges[i]
+		if s.asked.overtaken[i] {
+			continue
+		}
+		ask, rng := s.asked.asks[i], &got.Ranges[i]
 		more, err := s.valueOps(ctx, d, ask, rng)
 		if err != nil {
 			return nil, err

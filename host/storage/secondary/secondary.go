@@ -71,8 +71,12 @@ type Secondary struct {
 }
 
 // applier makes what a primary has written durable, in transactions, with the cursor, and
-// sets aside what the storage refuses. It has no state.
-type applier struct{ *debt }
+// sets aside what the storage refuses. Its state is of the question about missing keys that
+// is under way, guarded by debt.applying.
+type applier struct {
+	*debt
+	asked asked
+}
 
 // comparison finds what differs from the primary, and what is missing. diff and refetch
 // are guarded by debt.applying; verifier has a lock, which is inside that and is held
@@ -89,7 +93,7 @@ type comparison struct {
 func New(n Needs) *Secondary {
 	debt := &debt{below: n.Below, writes: n.Writes, listener: n.Listener, duty: n.Duty, mode: n.Mode,
 		applying: make(lock.Turns, 1)}
-	return &Secondary{comparison: &comparison{applier: &applier{debt}, index: n.Index}, applies: walk.NewWalks()}
+	return &Secondary{comparison: &comparison{applier: &applier{debt: debt}, index: n.Index}, applies: walk.NewWalks()}
 }
 
 // ForgetListed forgets what directories had.
