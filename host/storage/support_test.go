@@ -72,7 +72,7 @@ func newFile(t testing.TB) physical.Backend {
 
 // withSteps is a storage in which a change of role can be written.
 func withSteps(t testing.TB, store physical.Backend) physical.Backend {
-	over := onestep.Over(store)
+	over := onestep.Over(store, false)
 	if s, ok := over.(*onestep.Store); ok {
 		s.SetKey(func() ([]byte, error) { return []byte("a key of the test"), nil })
 		t.Cleanup(s.Close)

@@ -112,7 +112,7 @@ func (n *node) boot(ctx context.Context) (*process, error) {
 	if n.role == replication.Primary {
 		n.sim.checkAcked(n.sim.content(n))
 	}
-	inner := onestep.Over(p.handle.backend())
+	inner := onestep.Over(p.handle.backend(), false)
 	if steps, ok := inner.(*onestep.Store); ok {
 		steps.SetKey(func() ([]byte, error) { return []byte(n.sim.set.epoch.ID), nil })
 	}

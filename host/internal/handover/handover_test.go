@@ -34,7 +34,7 @@ func newCluster(t *testing.T) *cluster {
 	require.NoError(t, err)
 	c := &cluster{core: core}
 	core.InstallStorage(func(inner physical.Backend) physical.Backend {
-		c.store = onestep.Over(inner)
+		c.store = onestep.Over(inner, false)
 		c.store.(*onestep.Store).SetKey(func() ([]byte, error) { return []byte("a key of the test"), nil })
 		return c.store
 	})

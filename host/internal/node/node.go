@@ -69,7 +69,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	}
 	var tap *storage.Tap
 	c.InstallStorage(func(inner physical.Backend) physical.Backend {
-		tap = storage.New(onestep.Over(inner), storageOptions(c, cfg, logger.Named("storage")))
+		tap = storage.New(onestep.Over(inner, isFiles(c.UnderlyingStorage())), storageOptions(c, cfg, logger.Named("storage")))
 		return tap.Backend()
 	})
 	if err := adoptClusterAddr(c, cfg.ClusterAddr); err != nil {
@@ -209,6 +209,12 @@ func joinsPaths(store physical.Backend) bool {
 	default:
 		return false
 	}
+}
+
+// isFiles says whether the storage leaves the files of writes that were cut.
+func isFiles(store physical.Backend) bool {
+	_, ok := store.(*file.FileBackend)
+	return ok
 }
 
 // listsAnyPrefix says whether the storage lists what begins with any prefix. Raft's does,

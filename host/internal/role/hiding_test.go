@@ -143,7 +143,7 @@ func newStanding(t *testing.T) *standing {
 	}, secret: "5ec7e7"}
 	*s.roles.record.mode(perf) = drSecondary().DR
 	core.InstallStorage(func(inner physical.Backend) physical.Backend {
-		s.store = onestep.Over(inner)
+		s.store = onestep.Over(inner, false)
 		s.tap = storage.New(s.store, storage.Options{})
 		s.addParts(nil)
 		s.sessions.plugins, s.storage.serving, s.secondary.losses.serving = plugins{}, s, s

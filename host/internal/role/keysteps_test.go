@@ -199,7 +199,7 @@ func start(t *testing.T, k kill, d *disk) *process {
 	require.NoError(t, err)
 	var tap *storage.Tap
 	c.InstallStorage(func(inner physical.Backend) physical.Backend {
-		tap = storage.New(onestep.Over(inner), storage.Options{Alone: AppliedAlone})
+		tap = storage.New(onestep.Over(inner, false), storage.Options{Alone: AppliedAlone})
 		return tap.Backend()
 	})
 	controller, err := New(Options{

@@ -219,20 +219,37 @@ func loadRecord(ctx context.Context, store store) (*Record, error) {
 		}
 		return r, nil
 	}
-	// A record that was removed must not turn a secondary into a primary. Clusters of
-	// before have no mark, and are known by their other records.
-	names, err := store.ListEntries(ctx, records.Prefix)
+	had, err := hasHadRole(ctx, store)
 	if err != nil {
-		return nil, fmt.Errorf("the records of replication cannot be listed: %w", err)
+		return nil, fmt.Errorf("the records of replication cannot be read: %w", err)
 	}
-	for _, name := range names {
-		_, err := replication.ParseMode(strings.TrimSuffix(name, "/"))
-		if err == nil && strings.HasSuffix(name, "/") || records.Prefix+name == hadRoleKey {
-			return nil, errors.New("the role record of replication is missing while this cluster has had a role, so this node " +
-				"must not be unsealed: restore storage from a snapshot")
-		}
+	if had {
+		return nil, errors.New("the role record of replication is missing while this cluster has had a role, so this node " +
+			"must not be unsealed: restore storage from a snapshot")
 	}
 	return disabledRecord(), nil
+}
+
+// hasHadRole says whether a cluster without a role has had one: a record that was removed must not turn a secondary
+// into a primary. Clusters of before have no mark, and are known by their other records. A name in a listing is none:
+// file storage lists what cut writes have left.
+func hasHadRole(ctx context.Context, store store) (bool, error) {
+	keys := []string{hadRoleKey}
+	for _, m := range modes {
+		names, err := records.Below(ctx, store, records.OfMode(m))
+		if err != nil {
+			return false, err
+		}
+		for _, name := range names {
+			keys = append(keys, records.OfMode(m)+name)
+		}
+	}
+	for _, key := range keys {
+		if raw, err := store.GetEntry(ctx, key); err != nil || raw != nil {
+			return raw != nil, err
+		}
+	}
+	return false, nil
 }
 
 // marked are the records that say which role a cluster has.

@@ -165,6 +165,16 @@ func TestNoRecordMeansDisabled(t *testing.T) {
 	require.Equal(t, disabledRecord(), r)
 }
 
+// What a write that was cut has left in a listing is no record: a folder, or a file beside it that has nothing.
+func TestOnlyARecordSaysThatThereWasARole(t *testing.T) {
+	t.Parallel()
+	for _, left := range []string{records.OfPlugin(replication.DR) + "secondary/bundle753537086", inheritedKey, hadRoleKey} {
+		r, err := loadRecord(context.Background(), &memory{rows: map[string][]byte{left: nil}})
+		require.NoError(t, err, left)
+		require.Equal(t, disabledRecord(), r)
+	}
+}
+
 func TestStateNames(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{"ca", "secondaries/b_1", "a.b-c/d"} {

@@ -11,6 +11,9 @@
 // at once when a write fails, and with [Store.Settle] at each takeover, before it does
 // anything else. Nobody else writes because of a record.
 //
+// File storage has remains of a write that was cut inside: a row that cannot be read, or a file beside it that is
+// listed as a row. While the record is there the first reads as before; who settles removes both.
+//
 // A record is authenticated under the root key of the state before it. Who settles it
 // has that key at hand: he sees the state before, so that is what he was opened with.
 // Until then a record changes nothing but what this one node reads, and a forged one

@@ -89,7 +89,7 @@ func filled(t *testing.T) physical.Backend {
 // process is a node on a storage.
 func process(t *testing.T, store physical.Backend) *Store {
 	t.Helper()
-	s := Over(store).(*Store)
+	s := Over(store, true).(*Store)
 	s.SetKey(func() ([]byte, error) { return testKey, nil })
 	t.Cleanup(s.Close)
 	return s
@@ -360,8 +360,8 @@ func TestTransactionalStorageUsesOne(t *testing.T) {
 	ctx := t.Context()
 	store, err := inmem.NewTransactionalInmem(nil, hclog.NewNullLogger())
 	require.NoError(t, err)
-	require.Equal(t, store, Over(store))
-	require.NoError(t, Write(ctx, Over(store), step))
+	require.Equal(t, store, Over(store, false))
+	require.NoError(t, Write(ctx, Over(store, false), step))
 	require.NoError(t, Settle(ctx, store))
 	require.Equal(t, after, content(t, store))
 }

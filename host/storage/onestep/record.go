@@ -63,6 +63,10 @@ func (u *undo) entry() *physical.Entry {
 	return &physical.Entry{Key: u.Key, Value: u.Before}
 }
 
+// written says whether the step has written the row: storage has what the step makes of it, or nothing, where that
+// write was cut.
+func (u *undo) written(e *physical.Entry) bool { return e == nil || u.After.is(e) }
+
 func newRecord() (*record, error) {
 	id, err := uuid.GenerateUUID()
 	if err != nil {

@@ -230,10 +230,11 @@ func (s *Store) undoFailed(ctx context.Context) error {
 func (s *Store) undo(ctx context.Context, r *record) error {
 	for _, u := range slices.Backward(r.Rows) {
 		e, err := s.inner.Get(physical.CacheRefreshContext(ctx, true), u.Key)
-		if err != nil {
+		torn := s.torn(err)
+		if err != nil && !torn {
 			return fmt.Errorf("read of %s: %w", u.Key, err)
 		}
-		if !u.After.is(e) || printOf(u.entry()).is(e) {
+		if !torn && (!u.written(e) || printOf(u.entry()).is(e)) {
 			continue // not written yet, or put back
 		}
 		if err := s.owns(ctx, r); err != nil {
@@ -246,6 +247,9 @@ func (s *Store) undo(ctx context.Context, r *record) error {
 		if err := put(ctx, s.inner, u.Key, before); err != nil {
 			return fmt.Errorf("write of %s: %w", u.Key, err)
 		}
+	}
+	if err := s.sweep(ctx, r); err != nil {
+		return err
 	}
 	if err := s.inner.Delete(ctx, RecordKey); err != nil {
 		return fmt.Errorf("removal of the record: %w", err)
@@ -262,7 +266,7 @@ func (s *Store) settle(ctx context.Context) error {
 			return fmt.Errorf("removal of the record of a former version: %w", err)
 		}
 	}
-	e, err := s.inner.Get(physical.CacheRefreshContext(ctx, true), RecordKey)
+	e, err := s.read(ctx, RecordKey)
 	if err != nil {
 		return fmt.Errorf("read of the record of a step: %w", err)
 	}
@@ -304,14 +308,13 @@ func (s *Store) settle(ctx context.Context) error {
 // isPresent says whether role and keyring are those of before the step or those that it
 // makes.
 func (s *Store) isPresent(ctx context.Context, r *record) (bool, error) {
-	ctx = physical.CacheRefreshContext(ctx, true)
 	for _, key := range []string{roleKey, vaultname.Keyring} {
-		e, err := s.inner.Get(ctx, key)
+		e, err := s.read(ctx, key)
 		if err != nil {
 			return false, fmt.Errorf("read of %s: %w", key, err)
 		}
 		if u := r.row(key); u != nil {
-			if !u.After.is(e) && !printOf(u.entry()).is(e) {
+			if !u.written(e) && !printOf(u.entry()).is(e) {
 				return false, nil
 			}
 		} else if !slices.ContainsFunc(r.State, func(b bound) bool { return b.Key == key && b.Is.is(e) }) {

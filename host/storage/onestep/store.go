@@ -17,6 +17,7 @@ import (
 // complete it reads as before, on every node.
 type Store struct {
 	inner physical.Backend
+	files bool
 	key   atomic.Pointer[func() ([]byte, error)]
 
 	// mu is held while a step is made or undone.
@@ -27,12 +28,13 @@ type Store struct {
 	closed bool
 }
 
-// Over makes steps possible in a storage. One with transactions needs nothing.
-func Over(store physical.Backend) physical.Backend {
+// Over makes steps possible in a storage. One with transactions needs nothing. Files says that it is file storage,
+// which has remains of writes that were cut.
+func Over(store physical.Backend, files bool) physical.Backend {
 	if _, ok := store.(physical.TransactionalBackend); ok {
 		return store
 	}
-	return &Store{inner: store}
+	return &Store{inner: store, files: files}
 }
 
 // SetKey gives the key that records are authenticated with. The function is called when a
@@ -52,7 +54,7 @@ func (s *Store) Close() {
 // pending reads the record, nil if there is none that can be read. Past the cache, for
 // another node may have written or removed it.
 func (s *Store) pending(ctx context.Context) (*record, error) {
-	e, err := s.inner.Get(physical.CacheRefreshContext(ctx, true), RecordKey)
+	e, err := s.read(ctx, RecordKey)
 	if err != nil || e == nil {
 		return nil, err
 	}
@@ -66,21 +68,21 @@ func (s *Store) pending(ctx context.Context) (*record, error) {
 // Get implements physical.Backend.
 func (s *Store) Get(ctx context.Context, key string) (*physical.Entry, error) {
 	e, err := s.inner.Get(ctx, key)
-	if err != nil || !Allowed(key) {
+	if err != nil && !s.torn(err) || !Allowed(key) {
 		return e, err
 	}
 	// The record after the row: a row of the step that is read before the record is
 	// written is not there yet.
-	r, err := s.pending(ctx)
-	if err != nil {
-		return nil, err
+	r, perr := s.pending(ctx)
+	if perr != nil {
+		return nil, perr
 	}
 	if r != nil {
-		if u := r.row(key); u != nil && u.After.is(e) {
+		if u := r.row(key); u != nil && u.written(e) {
 			return u.entry(), nil
 		}
 	}
-	return e, nil
+	return e, err
 }
 
 // List implements physical.Backend.
