@@ -5,47 +5,38 @@ package grpcplugin
 import (
 	"context"
 
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// transition makes a call that answers with a change of role.
-func transition[Req any](ctx context.Context, l link, do rpc[Req, replicationv1.TransitionResponse], req *Req) (
-	*replication.Transition, error) {
-	return ask(ctx, l, do, req, fromTransition)
-}
-
-// answer runs a call of the backend and makes its result a message. What names it where there is none.
-func answer[V, Res any](s *backendServer, what string, to func(*V) *Res, do func(replication.Backend) (*V, error)) (
-	*Res, error) {
+// answer runs a call of the backend and makes its result a message.
+func answer[Res, V any](s *backendServer, do func(replication.Backend) (*V, error)) (*Res, error) {
 	b, err := s.attached()
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	v, err := do(b)
-	return reply(what, to, v, err)
+	return reply[Res](do(b))
 }
 
-// as is for calls whose result is the message already.
-func as[Res any](res *Res) *Res { return res }
-
-func answerTransition(s *backendServer, do func(replication.Backend) (*replication.Transition, error)) (
-	*replicationv1.TransitionResponse, error) {
-	return answer(s, "change of role", toTransition, do)
+// serve answers a call of the backend that has a request.
+func serve[Res, In, V, Req any](ctx context.Context, s *backendServer, req *Req,
+	do func(replication.Backend, context.Context, In) (*V, error)) (*Res, error) {
+	return answer[Res](s, func(b replication.Backend) (*V, error) { return do(b, ctx, *mirror.Value[In](req)) })
 }
+
+// nothing is the result of a call that answers with nothing but an error.
+type nothing struct{}
 
 // Start implements [replication.Backend].
 func (c *Client) Start(ctx context.Context, req replication.StartRequest) error {
-	return tell(ctx, c.link, c.rpc.Start, &replicationv1.StartRequest{Role: string(req.Role), ClusterId: req.ClusterID,
-		Contested: req.Contested})
+	return tell(ctx, c.link, c.rpc.Start, mirror.Message[replicationv1.StartRequest](&req))
 }
 
 func (s *backendServer) Start(ctx context.Context, req *replicationv1.StartRequest) (*replicationv1.StartResponse,
 	error) {
-	return answer(s, "answer", as, func(b replication.Backend) (*replicationv1.StartResponse, error) {
-		return &replicationv1.StartResponse{},
-			b.Start(ctx, replication.StartRequest{Role: replication.Role(req.GetRole()), ClusterID: req.GetClusterId(),
-				Contested: req.GetContested()})
+	return answer[replicationv1.StartResponse](s, func(b replication.Backend) (*nothing, error) {
+		return &nothing{}, b.Start(ctx, *mirror.Value[replication.StartRequest](req))
 	})
 }
 
@@ -55,19 +46,19 @@ func (c *Client) Stop(ctx context.Context) error {
 }
 
 func (s *backendServer) Stop(ctx context.Context, _ *replicationv1.StopRequest) (*replicationv1.StopResponse, error) {
-	return answer(s, "answer", as, func(b replication.Backend) (*replicationv1.StopResponse, error) {
-		return &replicationv1.StopResponse{}, b.Stop(ctx)
+	return answer[replicationv1.StopResponse](s, func(b replication.Backend) (*nothing, error) {
+		return &nothing{}, b.Stop(ctx)
 	})
 }
 
 // Status implements [replication.Backend].
 func (c *Client) Status(ctx context.Context) (*replication.Status, error) {
-	return ask(ctx, c.link, c.rpc.Status, &replicationv1.StatusRequest{}, fromStatusResponse)
+	return ask[replication.Status](ctx, c.link, c.rpc.Status, &replicationv1.StatusRequest{})
 }
 
 func (s *backendServer) Status(ctx context.Context, _ *replicationv1.StatusRequest) (*replicationv1.StatusResponse,
 	error) {
-	return answer(s, "status", toStatusResponse, func(b replication.Backend) (*replication.Status, error) {
+	return answer[replicationv1.StatusResponse](s, func(b replication.Backend) (*replication.Status, error) {
 		return b.Status(ctx)
 	})
 }
@@ -75,37 +66,35 @@ func (s *backendServer) Status(ctx context.Context, _ *replicationv1.StatusReque
 // EnablePrimary implements [replication.Backend].
 func (c *Client) EnablePrimary(ctx context.Context, req replication.EnablePrimaryRequest) (*replication.Transition,
 	error) {
-	return transition(ctx, c.link, c.rpc.EnablePrimary,
-		&replicationv1.EnablePrimaryRequest{PrimaryClusterAddr: req.PrimaryClusterAddr})
+	return ask[replication.Transition](ctx, c.link, c.rpc.EnablePrimary,
+		mirror.Message[replicationv1.EnablePrimaryRequest](&req))
 }
 
 func (s *backendServer) EnablePrimary(ctx context.Context, req *replicationv1.EnablePrimaryRequest) (
 	*replicationv1.TransitionResponse, error) {
-	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
-		return b.EnablePrimary(ctx, replication.EnablePrimaryRequest{PrimaryClusterAddr: req.GetPrimaryClusterAddr()})
-	})
+	return serve[replicationv1.TransitionResponse](ctx, s, req, replication.Backend.EnablePrimary)
 }
 
 // DemotePrimary implements [replication.Backend].
 func (c *Client) DemotePrimary(ctx context.Context) (*replication.Transition, error) {
-	return transition(ctx, c.link, c.rpc.DemotePrimary, &replicationv1.DemotePrimaryRequest{})
+	return ask[replication.Transition](ctx, c.link, c.rpc.DemotePrimary, &replicationv1.DemotePrimaryRequest{})
 }
 
 func (s *backendServer) DemotePrimary(ctx context.Context, _ *replicationv1.DemotePrimaryRequest) (
 	*replicationv1.TransitionResponse, error) {
-	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
+	return answer[replicationv1.TransitionResponse](s, func(b replication.Backend) (*replication.Transition, error) {
 		return b.DemotePrimary(ctx)
 	})
 }
 
 // DisablePrimary implements [replication.Backend].
 func (c *Client) DisablePrimary(ctx context.Context) (*replication.Transition, error) {
-	return transition(ctx, c.link, c.rpc.DisablePrimary, &replicationv1.DisablePrimaryRequest{})
+	return ask[replication.Transition](ctx, c.link, c.rpc.DisablePrimary, &replicationv1.DisablePrimaryRequest{})
 }
 
 func (s *backendServer) DisablePrimary(ctx context.Context, _ *replicationv1.DisablePrimaryRequest) (
 	*replicationv1.TransitionResponse, error) {
-	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
+	return answer[replicationv1.TransitionResponse](s, func(b replication.Backend) (*replication.Transition, error) {
 		return b.DisablePrimary(ctx)
 	})
 }
@@ -113,68 +102,59 @@ func (s *backendServer) DisablePrimary(ctx context.Context, _ *replicationv1.Dis
 // SecondaryToken implements [replication.Backend].
 func (c *Client) SecondaryToken(ctx context.Context, req replication.SecondaryTokenRequest) (
 	*replication.SecondaryTokenResponse, error) {
-	return ask(ctx, c.link, c.rpc.SecondaryToken, &replicationv1.SecondaryTokenRequest{Id: req.ID}, fromSecondaryToken)
+	return ask[replication.SecondaryTokenResponse](ctx, c.link, c.rpc.SecondaryToken,
+		mirror.Message[replicationv1.SecondaryTokenRequest](&req))
 }
 
 func (s *backendServer) SecondaryToken(ctx context.Context, req *replicationv1.SecondaryTokenRequest) (
 	*replicationv1.SecondaryTokenResponse, error) {
-	return answer(s, "activation bundle", toSecondaryToken,
-		func(b replication.Backend) (*replication.SecondaryTokenResponse, error) {
-			return b.SecondaryToken(ctx, replication.SecondaryTokenRequest{ID: req.GetId()})
-		})
+	return serve[replicationv1.SecondaryTokenResponse](ctx, s, req, replication.Backend.SecondaryToken)
 }
 
 // RevokeSecondary implements [replication.Backend].
 func (c *Client) RevokeSecondary(ctx context.Context, req replication.RevokeSecondaryRequest) error {
-	return tell(ctx, c.link, c.rpc.RevokeSecondary, &replicationv1.RevokeSecondaryRequest{Id: req.ID})
+	return tell(ctx, c.link, c.rpc.RevokeSecondary, mirror.Message[replicationv1.RevokeSecondaryRequest](&req))
 }
 
 func (s *backendServer) RevokeSecondary(ctx context.Context, req *replicationv1.RevokeSecondaryRequest) (
 	*replicationv1.RevokeSecondaryResponse, error) {
-	return answer(s, "answer", as, func(b replication.Backend) (*replicationv1.RevokeSecondaryResponse, error) {
-		return &replicationv1.RevokeSecondaryResponse{},
-			b.RevokeSecondary(ctx, replication.RevokeSecondaryRequest{ID: req.GetId()})
+	return answer[replicationv1.RevokeSecondaryResponse](s, func(b replication.Backend) (*nothing, error) {
+		return &nothing{}, b.RevokeSecondary(ctx, *mirror.Value[replication.RevokeSecondaryRequest](req))
 	})
 }
 
 // EnableSecondary implements [replication.Backend].
 func (c *Client) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition,
 	error) {
-	return transition(ctx, c.link, c.rpc.EnableSecondary, &replicationv1.EnableSecondaryRequest{Bundle: req.Bundle,
-		Id: req.ID, Challenge: req.Challenge})
+	return ask[replication.Transition](ctx, c.link, c.rpc.EnableSecondary,
+		mirror.Message[replicationv1.EnableSecondaryRequest](&req))
 }
 
 func (s *backendServer) EnableSecondary(ctx context.Context, req *replicationv1.EnableSecondaryRequest) (
 	*replicationv1.TransitionResponse, error) {
-	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
-		return b.EnableSecondary(ctx, replication.EnableSecondaryRequest{Bundle: req.GetBundle(), ID: req.GetId(),
-			Challenge: req.GetChallenge()})
-	})
+	return serve[replicationv1.TransitionResponse](ctx, s, req, replication.Backend.EnableSecondary)
 }
 
 // PromoteSecondary implements [replication.Backend].
 func (c *Client) PromoteSecondary(ctx context.Context, req replication.PromoteSecondaryRequest) (
 	*replication.Transition, error) {
-	return transition(ctx, c.link, c.rpc.PromoteSecondary,
-		&replicationv1.PromoteSecondaryRequest{PrimaryClusterAddr: req.PrimaryClusterAddr, Force: req.Force})
+	return ask[replication.Transition](ctx, c.link, c.rpc.PromoteSecondary,
+		mirror.Message[replicationv1.PromoteSecondaryRequest](&req))
 }
 
 func (s *backendServer) PromoteSecondary(ctx context.Context, req *replicationv1.PromoteSecondaryRequest) (
 	*replicationv1.TransitionResponse, error) {
-	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
-		return b.PromoteSecondary(ctx, replication.PromoteSecondaryRequest{PrimaryClusterAddr: req.GetPrimaryClusterAddr(),
-			Force: req.GetForce()})
-	})
+	return serve[replicationv1.TransitionResponse](ctx, s, req, replication.Backend.PromoteSecondary)
 }
 
 // DisableSecondary implements [replication.Backend].
 func (c *Client) DisableSecondary(ctx context.Context) (*replication.Transition, error) {
-	return transition(ctx, c.link, c.rpc.DisableSecondary, &replicationv1.DisableSecondaryRequest{})
+	return ask[replication.Transition](ctx, c.link, c.rpc.DisableSecondary, &replicationv1.DisableSecondaryRequest{})
 }
 
 func (s *backendServer) DisableSecondary(ctx context.Context, _ *replicationv1.DisableSecondaryRequest) (
 	*replicationv1.TransitionResponse, error) {
-	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
+	return answer[replicationv1.TransitionResponse](s, func(b replication.Backend) (*replication.Transition, error) {
 		return b.DisableSecondary(ctx)
 	})
 }
@@ -182,16 +162,13 @@ func (s *backendServer) DisableSecondary(ctx context.Context, _ *replicationv1.D
 // UpdatePrimary implements [replication.Backend].
 func (c *Client) UpdatePrimary(ctx context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition,
 	error) {
-	return transition(ctx, c.link, c.rpc.UpdatePrimary, &replicationv1.UpdatePrimaryRequest{Bundle: req.Bundle, Id: req.ID,
-		Addrs: req.Addrs, Challenge: req.Challenge})
+	return ask[replication.Transition](ctx, c.link, c.rpc.UpdatePrimary,
+		mirror.Message[replicationv1.UpdatePrimaryRequest](&req))
 }
 
 func (s *backendServer) UpdatePrimary(ctx context.Context, req *replicationv1.UpdatePrimaryRequest) (
 	*replicationv1.TransitionResponse, error) {
-	return answerTransition(s, func(b replication.Backend) (*replication.Transition, error) {
-		return b.UpdatePrimary(ctx, replication.UpdatePrimaryRequest{Bundle: req.GetBundle(), ID: req.GetId(),
-			Addrs: req.GetAddrs(), Challenge: req.GetChallenge()})
-	})
+	return serve[replicationv1.TransitionResponse](ctx, s, req, replication.Backend.UpdatePrimary)
 }
 
 // Recover implements [replication.Backend].
@@ -201,7 +178,7 @@ func (c *Client) Recover(ctx context.Context) error {
 
 func (s *backendServer) Recover(ctx context.Context, _ *replicationv1.RecoverRequest) (*replicationv1.RecoverResponse,
 	error) {
-	return answer(s, "answer", as, func(b replication.Backend) (*replicationv1.RecoverResponse, error) {
-		return &replicationv1.RecoverResponse{}, b.Recover(ctx)
+	return answer[replicationv1.RecoverResponse](s, func(b replication.Backend) (*nothing, error) {
+		return &nothing{}, b.Recover(ctx)
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 	"github.com/vault-replication/vault-replication/shared/tunnel"
@@ -47,7 +48,7 @@ func (c *Client) ServeConn(ctx context.Context, conn net.Conn, peer replication.
 		return c.link.err(ctx, err)
 	}
 	err = stream.Send(&replicationv1.ServeConnRequest{Message: &replicationv1.ServeConnRequest_Peer{
-		Peer: &replicationv1.PeerInfo{Certificate: peer.Certificate, RemoteAddr: peer.RemoteAddr},
+		Peer: mirror.Message[replicationv1.PeerInfo](&peer),
 	}})
 	switch {
 	case err == nil:

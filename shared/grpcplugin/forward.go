@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/vault-replication/vault-replication/shared/delivery"
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -38,18 +39,15 @@ func (c *Client) Forward(ctx context.Context, req replication.ForwardRequest) (*
 
 func (s *backendServer) Forward(ctx context.Context, req *replicationv1.ForwardRequest) (*replicationv1.ForwardResponse,
 	error) {
-	return answer(s, "answer", as, func(b replication.Backend) (*replicationv1.ForwardResponse, error) {
+	return answer[replicationv1.ForwardResponse](s, func(b replication.Backend) (*replication.ForwardResponse, error) {
 		if err := checkPayload(forwardedRequest, req.GetPayload()); err != nil {
 			return nil, err
 		}
 		res, err := b.Forward(ctx, replication.ForwardRequest{Payload: req.GetPayload()})
-		switch {
-		case err != nil:
-			return nil, err
-		case res == nil:
-			return nil, missing("answer of the primary")
+		if err == nil && res != nil {
+			err = checkAnswer(res.Payload)
 		}
-		return &replicationv1.ForwardResponse{Payload: res.Payload}, checkAnswer(res.Payload)
+		return res, err
 	})
 }
 
@@ -60,7 +58,7 @@ func (c *hostClient) Receive(ctx context.Context, req replication.ReceiveRequest
 		return nil, err
 	}
 	res := &replicationv1.ReceiveResponse{}
-	msg := &replicationv1.ReceiveRequest{SecondaryId: req.SecondaryID, Payload: req.Payload}
+	msg := mirror.Message[replicationv1.ReceiveRequest](&req)
 	conn, done, err := c.conn.of(ctx, msg)
 	if err != nil {
 		return nil, c.link.once(ctx, false, err)
@@ -81,15 +79,11 @@ func (s *hostServer) Receive(ctx context.Context, req *replicationv1.ReceiveRequ
 	if err := checkPayload(forwardedRequest, req.GetPayload()); err != nil {
 		return nil, toStatus(err)
 	}
-	res, err := s.host.Receive(ctx, replication.ReceiveRequest{SecondaryID: req.GetSecondaryId(),
-		Payload: req.GetPayload()})
-	switch {
-	case err != nil:
-		return nil, toStatus(err)
-	case res == nil:
-		return nil, toStatus(missing("payload"))
+	res, err := s.host.Receive(ctx, *mirror.Value[replication.ReceiveRequest](req))
+	if err == nil && res != nil {
+		err = checkAnswer(res.Payload)
 	}
-	return done(&replicationv1.ReceiveResponse{Payload: res.Payload}, checkAnswer(res.Payload))
+	return reply[replicationv1.ReceiveResponse](res, err)
 }
 
 // checkAnswer refuses an answer that is too large. The request was carried out

@@ -9,23 +9,31 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/vault-replication/vault-replication/shared/corpus"
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
+// sameAgain reads a message, and what is made of what was read.
+func sameAgain[V, M any](t *testing.T, m *M) *V {
+	v := mirror.Value[V](m)
+	require.Equal(t, v, mirror.Value[V](mirror.Message[M](v)))
+	return v
+}
+
 // Messages between host and plugin: nothing that either may be sent makes the other end.
 func FuzzMessages(f *testing.F) {
 	at := replication.Position{Epoch: replication.Epoch{Generation: 1, ID: "e"}, Term: 2, Sequence: 9}
 	for _, m := range []proto.Message{
-		commonv1.OfFrame(&replication.Frame{After: 7, To: at, ConsistentFrom: 8, Payload: []byte("x")}),
-		commonv1.OfRange(&replication.Range{After: "a", UpTo: "b", Keys: 1, Payload: []byte("x")}),
-		toCursor(&replication.Cursor{Position: at, Copying: true, CopyFrom: at, CopiedUpTo: "k"}),
-		toTransition(&replication.Transition{PutState: map[string][]byte{"a": {1}}, DeleteState: []string{"b"},
+		mirror.Message[commonv1.Frame](&replication.Frame{After: 7, To: at, ConsistentFrom: 8, Payload: []byte("x")}),
+		mirror.Message[commonv1.Range](&replication.Range{After: "a", UpTo: "b", Keys: 1, Payload: []byte("x")}),
+		mirror.Message[replicationv1.CursorResponse](&replication.Cursor{Position: at, Copying: true, CopyFrom: at, CopiedUpTo: "k"}),
+		mirror.Message[replicationv1.TransitionResponse](&replication.Transition{PutState: map[string][]byte{"a": {1}}, DeleteState: []string{"b"},
 			Warnings: []string{"w"}}),
-		toStatusResponse(&replication.Status{Secondaries: []replication.Peer{{NodeID: "west", Acknowledged: 4}}}),
-		toNode(&replication.Node{APIAddr: "https://a", ClusterAddrs: []string{"https://b"}}),
-		toNode(&replication.Node{FailoverAddrs: []string{}}),
+		mirror.Message[replicationv1.StatusResponse](&replication.Status{Secondaries: []replication.Peer{{NodeID: "west", Acknowledged: 4}}}),
+		mirror.Message[replicationv1.NodeResponse](&replication.Node{APIAddr: "https://a", ClusterAddrs: []string{"https://b"}}),
+		mirror.Message[replicationv1.NodeResponse](&replication.Node{Failover: []string{}}),
 	} {
 		raw, err := proto.Marshal(m)
 		require.NoError(f, err)
@@ -43,40 +51,28 @@ func FuzzMessages(f *testing.F) {
 			}
 			switch m := m.(type) {
 			case *commonv1.Frame:
-				require.Equal(t, m.Value(), commonv1.OfFrame(m.Value()).Value())
+				sameAgain[replication.Frame](t, m)
 			case *commonv1.Range:
-				require.Equal(t, m.Value(), commonv1.OfRange(m.Value()).Value())
+				sameAgain[replication.Range](t, m)
 			case *replicationv1.CursorResponse:
-				require.Equal(t, fromCursor(m), fromCursor(toCursor(fromCursor(m))))
+				sameAgain[replication.Cursor](t, m)
 			case *replicationv1.TransitionResponse:
-				tr := fromTransition(m)
+				tr := sameAgain[replication.Transition](t, m)
 				if checkTransition(tr) == nil {
 					for k, v := range tr.PutState {
 						require.LessOrEqual(t, len(k), replication.StateKeyMax)
 						require.LessOrEqual(t, len(v), replication.StateValueMax)
 					}
 				}
-				same := fromTransition(toTransition(tr))
-				require.Equal(t, tr.Role, same.Role)
-				require.Equal(t, tr.PutState, same.PutState)
-				require.Equal(t, tr.DeleteState, same.DeleteState)
-				require.Equal(t, tr.Handover, same.Handover)
 			case *replicationv1.StatusResponse:
-				s := fromStatusResponse(m)
-				same := fromStatusResponse(toStatusResponse(s))
-				require.Equal(t, s.KnownSecondaries, same.KnownSecondaries)
-				require.Len(t, same.Secondaries, len(s.Secondaries))
+				sameAgain[replication.Status](t, m)
 			case *replicationv1.NodeResponse:
-				n := fromNode(m)
-				require.Equal(t, m.GetFailover() == nil, n.FailoverAddrs == nil, "none is something else than not known")
-				same := fromNode(toNode(n))
-				require.Equal(t, n.ClusterAddrs, same.ClusterAddrs)
-				require.Equal(t, n.FailoverAddrs, same.FailoverAddrs)
+				n := sameAgain[replication.Node](t, m)
+				require.Equal(t, m.GetFailover() == nil, n.Failover == nil, "none is something else than not known")
 			case *replicationv1.DiffResponse:
-				d := fromDiffStep(m)
-				require.Equal(t, d, fromDiffStep(toDiffStep(d)))
+				sameAgain[replication.DiffStep](t, m)
 			case *replicationv1.Handover:
-				require.Equal(t, m.GetSealed(), fromHandover(m).Sealed)
+				require.Equal(t, m.GetSealed(), sameAgain[replication.Handover](t, m).Sealed)
 			}
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -28,12 +29,11 @@ type hostServer struct {
 }
 
 func (c *hostClient) Node(ctx context.Context) (*replication.Node, error) {
-	return ask(ctx, c.link, c.rpc.Node, &replicationv1.NodeRequest{}, fromNode)
+	return ask[replication.Node](ctx, c.link, c.rpc.Node, &replicationv1.NodeRequest{})
 }
 
 func (s *hostServer) Node(ctx context.Context, _ *replicationv1.NodeRequest) (*replicationv1.NodeResponse, error) {
-	n, err := s.host.Node(ctx)
-	return reply("node", toNode, n, err)
+	return reply[replicationv1.NodeResponse](s.host.Node(ctx))
 }
 
 func (c *hostClient) GetState(ctx context.Context, key string) ([]byte, error) {
@@ -80,14 +80,12 @@ func (s *hostServer) ListState(ctx context.Context, req *replicationv1.ListState
 }
 
 func (c *hostClient) Listen(ctx context.Context, req replication.ListenRequest) error {
-	return tell(ctx, c.link, c.rpc.Listen,
-		&replicationv1.ListenRequest{CaCert: req.CACert, Cert: req.Cert, Key: req.Key})
+	return tell(ctx, c.link, c.rpc.Listen, mirror.Message[replicationv1.ListenRequest](&req))
 }
 
 func (s *hostServer) Listen(ctx context.Context, req *replicationv1.ListenRequest) (
 	*replicationv1.ListenResponse, error) {
-	return done(&replicationv1.ListenResponse{},
-		s.host.Listen(ctx, replication.ListenRequest{CACert: req.GetCaCert(), Cert: req.GetCert(), Key: req.GetKey()}))
+	return done(&replicationv1.ListenResponse{}, s.host.Listen(ctx, *mirror.Value[replication.ListenRequest](req)))
 }
 
 func (c *hostClient) StopListening(ctx context.Context) error {
@@ -100,46 +98,43 @@ func (s *hostServer) StopListening(ctx context.Context, _ *replicationv1.StopLis
 }
 
 func (c *hostClient) RoleAt(ctx context.Context, apiAddr string) (*replication.RoleAtAnswer, error) {
-	return ask(ctx, c.link, c.rpc.RoleAt, &replicationv1.RoleAtRequest{ApiAddr: apiAddr}, fromRoleAt)
+	return ask[replication.RoleAtAnswer](ctx, c.link, c.rpc.RoleAt, &replicationv1.RoleAtRequest{ApiAddr: apiAddr})
 }
 
 func (s *hostServer) RoleAt(ctx context.Context, req *replicationv1.RoleAtRequest) (
 	*replicationv1.RoleAtResponse, error) {
-	a, err := s.host.RoleAt(ctx, req.GetApiAddr())
-	return reply("role", toRoleAt, a, err)
+	return reply[replicationv1.RoleAtResponse](s.host.RoleAt(ctx, req.GetApiAddr()))
 }
 
 func (c *hostClient) Position(ctx context.Context, id string) (*replication.JournalPosition, error) {
-	return ask(ctx, c.link, c.rpc.Position, &replicationv1.PositionRequest{Id: id}, fromJournalPosition)
+	return ask[replication.JournalPosition](ctx, c.link, c.rpc.Position, &replicationv1.PositionRequest{Id: id})
 }
 
 func (s *hostServer) Position(ctx context.Context, req *replicationv1.PositionRequest) (
 	*replicationv1.PositionResponse, error) {
-	p, err := s.host.Position(ctx, req.GetId())
-	return reply("position", toJournalPosition, p, err)
+	return reply[replicationv1.PositionResponse](s.host.Position(ctx, req.GetId()))
 }
 
 func (c *hostClient) OpenSlot(ctx context.Context, id string, secondary replication.Proof) (
 	*replication.Opening, error) {
-	return ask(ctx, c.link, c.rpc.OpenSlot, &replicationv1.OpenSlotRequest{Id: id, Proof: secondary}, fromOpening)
+	return ask[replication.Opening](ctx, c.link, c.rpc.OpenSlot, &replicationv1.OpenSlotRequest{Id: id, Proof: secondary})
 }
 
 func (s *hostServer) OpenSlot(ctx context.Context, req *replicationv1.OpenSlotRequest) (
 	*replicationv1.OpenSlotResponse, error) {
-	o, err := s.host.OpenSlot(ctx, req.GetId(), req.GetProof())
-	return reply("position", toOpening, o, err)
+	return reply[replicationv1.OpenSlotResponse](s.host.OpenSlot(ctx, req.GetId(), req.GetProof()))
 }
 
 func (c *hostClient) AckSlot(ctx context.Context, id string, at replication.Position,
 	secondary replication.Proof) error {
 	return tell(ctx, c.link, c.rpc.AckSlot,
-		&replicationv1.AckSlotRequest{Id: id, At: commonv1.OfPosition(at), Proof: secondary})
+		&replicationv1.AckSlotRequest{Id: id, At: mirror.Message[commonv1.Position](&at), Proof: secondary})
 }
 
 func (s *hostServer) AckSlot(ctx context.Context, req *replicationv1.AckSlotRequest) (
 	*replicationv1.AckSlotResponse, error) {
-	return done(&replicationv1.AckSlotResponse{},
-		s.host.AckSlot(ctx, req.GetId(), req.GetAt().Value(), req.GetProof()))
+	at := mirror.Value[replication.Position](req.GetAt())
+	return done(&replicationv1.AckSlotResponse{}, s.host.AckSlot(ctx, req.GetId(), *at, req.GetProof()))
 }
 
 func (c *hostClient) CloseSlot(ctx context.Context, id string) error {
@@ -152,85 +147,76 @@ func (s *hostServer) CloseSlot(ctx context.Context, req *replicationv1.CloseSlot
 }
 
 func (c *hostClient) ReadRange(ctx context.Context, req replication.ReadRangeRequest) (*replication.Range, error) {
-	return ask(ctx, c.link, c.rpc.ReadRange,
-		&replicationv1.ReadRangeRequest{After: []byte(req.After), SlotId: req.SlotID, Proof: req.Proof},
-		func(res *replicationv1.ReadRangeResponse) *replication.Range { return res.GetRange().Value() })
+	res, err := call(ctx, c.link, c.rpc.ReadRange, mirror.Message[replicationv1.ReadRangeRequest](&req))
+	if err != nil {
+		return nil, err
+	}
+	return mirror.Value[replication.Range](res.GetRange()), nil
 }
 
 func (s *hostServer) ReadRange(ctx context.Context, req *replicationv1.ReadRangeRequest) (
 	*replicationv1.ReadRangeResponse, error) {
-	r, err := s.host.ReadRange(ctx, replication.ReadRangeRequest{After: string(req.GetAfter()), SlotID: req.GetSlotId(),
-		Proof: req.GetProof()})
-	return reply("range", func(r *replication.Range) *replicationv1.ReadRangeResponse {
-		return &replicationv1.ReadRangeResponse{Range: commonv1.OfRange(r)}
-	}, r, err)
+	r, err := present[commonv1.Range](s.host.ReadRange(ctx, *mirror.Value[replication.ReadRangeRequest](req)))
+	return done(&replicationv1.ReadRangeResponse{Range: r}, err)
 }
 
 func (c *hostClient) AnswerDiff(ctx context.Context, req replication.AnswerDiffRequest) ([]byte, error) {
-	res, err := call(ctx, c.link, c.rpc.AnswerDiff,
-		&replicationv1.AnswerDiffRequest{SlotId: req.SlotID, Question: req.Question})
-	if err != nil {
-		return nil, err
-	}
-	return res.GetAnswer(), nil
+	res, err := call(ctx, c.link, c.rpc.AnswerDiff, mirror.Message[replicationv1.AnswerDiffRequest](&req))
+	return res.GetAnswer(), err
 }
 
 func (s *hostServer) AnswerDiff(ctx context.Context, req *replicationv1.AnswerDiffRequest) (
 	*replicationv1.AnswerDiffResponse, error) {
-	answer, err := s.host.AnswerDiff(ctx,
-		replication.AnswerDiffRequest{SlotID: req.GetSlotId(), Question: req.GetQuestion()})
+	answer, err := s.host.AnswerDiff(ctx, *mirror.Value[replication.AnswerDiffRequest](req))
 	return done(&replicationv1.AnswerDiffResponse{Answer: answer}, err)
 }
 
 func (c *hostClient) SealHandover(ctx context.Context, req replication.SealHandoverRequest) (
 	*replication.Handover, error) {
-	return ask(ctx, c.link, c.rpc.SealHandover,
-		&replicationv1.SealHandoverRequest{SecondaryId: req.SecondaryID, Challenge: req.Challenge},
-		func(res *replicationv1.SealHandoverResponse) *replication.Handover {
-			return &replication.Handover{Sealed: res.GetHandover().GetSealed()}
-		})
+	res, err := call(ctx, c.link, c.rpc.SealHandover, mirror.Message[replicationv1.SealHandoverRequest](&req))
+	if err != nil {
+		return nil, err
+	}
+	return mirror.Value[replication.Handover](res.GetHandover()), nil
 }
 
 func (s *hostServer) SealHandover(ctx context.Context, req *replicationv1.SealHandoverRequest) (
 	*replicationv1.SealHandoverResponse, error) {
-	h, err := s.host.SealHandover(ctx,
-		replication.SealHandoverRequest{SecondaryID: req.GetSecondaryId(), Challenge: req.GetChallenge()})
-	return reply("handover", func(h *replication.Handover) *replicationv1.SealHandoverResponse {
-		return &replicationv1.SealHandoverResponse{Handover: toHandover(h)}
-	}, h, err)
+	h, err := present[replicationv1.Handover](
+		s.host.SealHandover(ctx, *mirror.Value[replication.SealHandoverRequest](req)))
+	return done(&replicationv1.SealHandoverResponse{Handover: h}, err)
 }
 
 func (c *hostClient) Cursor(ctx context.Context) (*replication.Cursor, error) {
-	return ask(ctx, c.link, c.rpc.Cursor, &replicationv1.CursorRequest{}, fromCursor)
-}
-
-// cursorReply makes the result of the handlers that answer with the cursor.
-func cursorReply(c *replication.Cursor, err error) (*replicationv1.CursorResponse, error) {
-	return reply("cursor", toCursor, c, err)
+	return ask[replication.Cursor](ctx, c.link, c.rpc.Cursor, &replicationv1.CursorRequest{})
 }
 
 func (s *hostServer) Cursor(ctx context.Context, _ *replicationv1.CursorRequest) (
 	*replicationv1.CursorResponse, error) {
-	return cursorReply(s.host.Cursor(ctx))
+	return reply[replicationv1.CursorResponse](s.host.Cursor(ctx))
 }
 
 func (c *hostClient) BeginCopy(ctx context.Context, from replication.Opening) (*replication.Cursor, error) {
-	return ask(ctx, c.link, c.rpc.BeginCopy,
-		&replicationv1.BeginCopyRequest{From: commonv1.OfPosition(from.Position), Proof: from.Proof}, fromCursor)
+	return ask[replication.Cursor](ctx, c.link, c.rpc.BeginCopy,
+		&replicationv1.BeginCopyRequest{From: mirror.Message[commonv1.Position](&from.Position), Proof: from.Proof})
 }
 
 func (s *hostServer) BeginCopy(ctx context.Context, req *replicationv1.BeginCopyRequest) (
 	*replicationv1.CursorResponse, error) {
-	return cursorReply(s.host.BeginCopy(ctx, replication.Opening{Position: req.GetFrom().Value(), Proof: req.GetProof()}))
+	from := mirror.Value[replication.Position](req.GetFrom())
+	return reply[replicationv1.CursorResponse](
+		s.host.BeginCopy(ctx, replication.Opening{Position: *from, Proof: req.GetProof()}))
 }
 
 func (c *hostClient) ApplyRange(ctx context.Context, r *replication.Range) (*replication.Cursor, error) {
-	return ask(ctx, c.link, c.rpc.ApplyRange, &replicationv1.ApplyRangeRequest{Range: commonv1.OfRange(r)}, fromCursor)
+	return ask[replication.Cursor](ctx, c.link, c.rpc.ApplyRange,
+		&replicationv1.ApplyRangeRequest{Range: mirror.Message[commonv1.Range](r)})
 }
 
 func (s *hostServer) ApplyRange(ctx context.Context, req *replicationv1.ApplyRangeRequest) (
 	*replicationv1.CursorResponse, error) {
-	return cursorReply(s.host.ApplyRange(ctx, req.GetRange().Value()))
+	return reply[replicationv1.CursorResponse](
+		s.host.ApplyRange(ctx, mirror.Value[replication.Range](req.GetRange())))
 }
 
 // Diff says for a host that cannot compare what that host would say where there is nothing to compare: that a copy is
@@ -243,43 +229,41 @@ func (c *hostClient) Diff(ctx context.Context, answer []byte) (*replication.Diff
 		}
 		return &replication.DiffStep{Copy: cursor.Copying, Done: !cursor.Copying, Cursor: cursor}, nil
 	}
-	return ask(ctx, c.link, c.rpc.Diff, &replicationv1.DiffRequest{Answer: answer}, fromDiffStep)
+	return ask[replication.DiffStep](ctx, c.link, c.rpc.Diff, &replicationv1.DiffRequest{Answer: answer})
 }
 
 func (s *hostServer) Diff(ctx context.Context, req *replicationv1.DiffRequest) (*replicationv1.DiffResponse, error) {
-	step, err := s.host.Diff(ctx, req.Answer)
-	if err == nil && step != nil && step.Cursor == nil {
-		err = missing("cursor")
-	}
-	return reply("step of a comparison", toDiffStep, step, err)
+	return reply[replicationv1.DiffResponse](s.host.Diff(ctx, req.Answer))
 }
 
 func (c *hostClient) Verify(ctx context.Context, at replication.Position, fingerprint replication.Fingerprint,
 	primary replication.Proof) error {
-	return tell(ctx, c.link, c.rpc.Verify,
-		&replicationv1.VerifyRequest{At: commonv1.OfPosition(at), Fingerprint: fingerprint, Proof: primary})
+	return tell(ctx, c.link, c.rpc.Verify, &replicationv1.VerifyRequest{At: mirror.Message[commonv1.Position](&at),
+		Fingerprint: fingerprint, Proof: primary})
 }
 
 func (s *hostServer) Verify(ctx context.Context, req *replicationv1.VerifyRequest) (
 	*replicationv1.VerifyResponse, error) {
-	return done(&replicationv1.VerifyResponse{},
-		s.host.Verify(ctx, req.GetAt().Value(), req.GetFingerprint(), req.GetProof()))
+	at := mirror.Value[replication.Position](req.GetAt())
+	return done(&replicationv1.VerifyResponse{}, s.host.Verify(ctx, *at, req.GetFingerprint(), req.GetProof()))
 }
 
 func (c *hostClient) EndCopy(ctx context.Context) (*replication.Cursor, error) {
-	return ask(ctx, c.link, c.rpc.EndCopy, &replicationv1.EndCopyRequest{}, fromCursor)
+	return ask[replication.Cursor](ctx, c.link, c.rpc.EndCopy, &replicationv1.EndCopyRequest{})
 }
 
 func (s *hostServer) EndCopy(ctx context.Context, _ *replicationv1.EndCopyRequest) (
 	*replicationv1.CursorResponse, error) {
-	return cursorReply(s.host.EndCopy(ctx))
+	return reply[replicationv1.CursorResponse](s.host.EndCopy(ctx))
 }
 
 func (c *hostClient) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
-	return ask(ctx, c.link, c.rpc.ApplyFrame, &replicationv1.ApplyFrameRequest{Frame: commonv1.OfFrame(f)}, fromCursor)
+	return ask[replication.Cursor](ctx, c.link, c.rpc.ApplyFrame,
+		&replicationv1.ApplyFrameRequest{Frame: mirror.Message[commonv1.Frame](f)})
 }
 
 func (s *hostServer) ApplyFrame(ctx context.Context, req *replicationv1.ApplyFrameRequest) (
 	*replicationv1.CursorResponse, error) {
-	return cursorReply(s.host.ApplyFrame(ctx, req.GetFrame().Value()))
+	return reply[replicationv1.CursorResponse](
+		s.host.ApplyFrame(ctx, mirror.Value[replication.Frame](req.GetFrame())))
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -23,9 +24,7 @@ func (c *hostClient) Dial(ctx context.Context, req replication.DialRequest) (net
 	if err == nil {
 		// A Send that fails says io.EOF; Recv has the reason.
 		_ = stream.Send(&replicationv1.DialRequest{
-			Message: &replicationv1.DialRequest_Target{Target: &replicationv1.DialTarget{
-				Address: req.Address, CaCert: req.CACert, ServerName: req.ServerName, Cert: req.Cert, Key: req.Key,
-			}}})
+			Message: &replicationv1.DialRequest_Target{Target: mirror.Message[replicationv1.DialTarget](&req)}})
 	}
 	var first *replicationv1.DialResponse
 	if err == nil {
@@ -62,10 +61,7 @@ func (s *hostServer) Dial(stream replicationv1.Host_DialServer) error {
 			"connect to"))
 	}
 	ctx := stream.Context()
-	conn, err := s.host.Dial(ctx, replication.DialRequest{
-		Address: target.GetAddress(), CACert: target.GetCaCert(), ServerName: target.GetServerName(), Cert: target.GetCert(),
-		Key: target.GetKey(),
-	})
+	conn, err := s.host.Dial(ctx, *mirror.Value[replication.DialRequest](target))
 	if err == nil && conn == nil {
 		err = missing("connection")
 	}
@@ -91,7 +87,7 @@ func (c *hostClient) ReadJournal(ctx context.Context, req replication.ReadJourna
 	if err == nil {
 		// A Send that fails says io.EOF; Recv has the reason.
 		_ = stream.Send(&replicationv1.ReadJournalRequest{Message: &replicationv1.ReadJournalRequest_Start{
-			Start: &replicationv1.JournalStart{SlotId: req.SlotID, After: commonv1.OfPosition(req.After), Proof: req.Proof},
+			Start: mirror.Message[replicationv1.JournalStart](&req),
 		}})
 		_, err = stream.Recv() // the position is held
 	}
@@ -128,16 +124,12 @@ func (r *frameReader) Next() (*replication.Frame, error) {
 	case res.GetFrame() == nil:
 		return nil, missing("frame")
 	}
-	return res.GetFrame().Value(), check(res)
+	return mirror.Value[replication.Frame](res.GetFrame()), check(res)
 }
 
 func (r *frameReader) Close() error {
 	r.cancel()
 	return nil
-}
-
-func toFrame(f *replication.Frame) *replicationv1.ReadJournalResponse {
-	return &replicationv1.ReadJournalResponse{Frame: commonv1.OfFrame(f)}
 }
 
 func (s *hostServer) ReadJournal(stream replicationv1.Host_ReadJournalServer) error {
@@ -153,9 +145,7 @@ func (s *hostServer) ReadJournal(stream replicationv1.Host_ReadJournalServer) er
 	if err := check(req); err != nil {
 		return toStatus(err)
 	}
-	reader, err := s.host.ReadJournal(stream.Context(), replication.ReadJournalRequest{
-		SlotID: req.GetSlotId(), After: req.GetAfter().Value(), Proof: req.GetProof(),
-	})
+	reader, err := s.host.ReadJournal(stream.Context(), *mirror.Value[replication.ReadJournalRequest](req))
 	if err == nil && reader == nil {
 		err = missing("journal")
 	}
@@ -179,8 +169,8 @@ func (s *hostServer) ReadJournal(stream replicationv1.Host_ReadJournalServer) er
 		case m.GetNext() == nil:
 			return toStatus(replication.Errorf(replication.InvalidInput, "ReadJournal goes on with requests for a frame alone"))
 		}
-		f, err := reader.Next()
-		res, err := reply("frame", toFrame, f, err)
+		f, err := present[commonv1.Frame](reader.Next())
+		res, err := done(&replicationv1.ReadJournalResponse{Frame: f}, err)
 		if err != nil {
 			return err
 		}

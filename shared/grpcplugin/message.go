@@ -5,11 +5,14 @@ package grpcplugin
 import (
 	"context"
 	"errors"
+	"reflect"
 
 	"google.golang.org/grpc"
 
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // Each call of the contract is a pair: the client's method makes a message, and the server's method makes the call
@@ -37,12 +40,12 @@ func tell[Req, Res any](ctx context.Context, l link, do rpc[Req, Res], req *Req)
 }
 
 // ask makes a call that answers with a value of the contract.
-func ask[Req, Res, V any](ctx context.Context, l link, do rpc[Req, Res], req *Req, from func(*Res) *V) (*V, error) {
+func ask[V, Req, Res any](ctx context.Context, l link, do rpc[Req, Res], req *Req) (*V, error) {
 	res, err := call(ctx, l, do, req)
 	if err != nil {
 		return nil, err
 	}
-	return from(res), nil
+	return mirror.Value[V](res), nil
 }
 
 // done makes the result of a handler of a message and an error.
@@ -56,15 +59,18 @@ func done[Res any](res *Res, err error) (*Res, error) {
 	return res, nil
 }
 
-// reply makes the result of a handler of a value of the contract, which must not be nil, and an error.
-func reply[V, Res any](what string, to func(*V) *Res, v *V, err error) (*Res, error) {
+// reply makes the result of a handler of a value of the contract and an error.
+func reply[Res, V any](v *V, err error) (*Res, error) { return done(present[Res](v, err)) }
+
+// present makes a message of a value of the contract, which must not be nil.
+func present[M, V any](v *V, err error) (*M, error) {
 	if err == nil && v == nil {
-		err = missing(what)
+		err = missing(reflect.TypeFor[V]().Name())
 	}
 	if err != nil {
-		return nil, toStatus(err)
+		return nil, err
 	}
-	return done(to(v), nil)
+	return mirror.Message[M](v), nil
 }
 
 // check checks the sizes in a message. Both ends call it, the sender and the receiver. A forwarded request is not
@@ -78,7 +84,12 @@ func check(m any) error {
 	case *replicationv1.PutStateRequest:
 		return checkState(m.GetKey(), m.GetValue())
 	case *replicationv1.TransitionResponse:
-		return checkTransition(fromTransition(m))
+		return checkTransition(mirror.Value[replication.Transition](m))
+	case *replicationv1.DiffResponse:
+		if m.GetCursor() == nil {
+			return missing("Cursor")
+		}
+		return checkPayload("question", m.GetQuestion())
 	case interface{ GetFrame() *commonv1.Frame }:
 		return errors.Join(checkPayload("frame", m.GetFrame().GetPayload()), checkProof(m.GetFrame().GetProof()))
 	case interface{ GetRange() *commonv1.Range }:

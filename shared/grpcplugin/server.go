@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
 	"github.com/vault-replication/vault-replication/shared/tunnel"
@@ -97,8 +98,7 @@ func (s *backendServer) ServeConn(stream replicationv1.Replication_ServeConnServ
 		Local: "cluster-port", Remote: peer.GetRemoteAddr(),
 		MapError: func(err error) error { return l.err(ctx, err) },
 	})
-	err = b.ServeConn(ctx, conn, replication.PeerInfo{Certificate: peer.GetCertificate(),
-		RemoteAddr: peer.GetRemoteAddr()})
+	err = b.ServeConn(ctx, conn, *mirror.Value[replication.PeerInfo](peer))
 	conn.Close()
 	linger := time.NewTimer(tunnel.Linger)
 	defer linger.Stop()

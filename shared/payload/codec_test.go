@@ -14,10 +14,12 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/vault-replication/vault-replication/shared/corpus"
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	"github.com/vault-replication/vault-replication/shared/payload"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	replicationv1 "github.com/vault-replication/vault-replication/shared/proto/replication/v1"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 func frame(size int) *commonv1.Frame {
@@ -144,7 +146,8 @@ func BenchmarkFrameThroughPlugin(b *testing.B) {
 				for range b.N {
 					in := &replicationv1.ReadJournalResponse{}
 					require.NoError(b, codec.Unmarshal(pieces(raw), in))
-					out, err := codec.Marshal(&linkv1.StreamResponse{Frame: commonv1.OfFrame(in.GetFrame().Value())})
+					f := mirror.Value[replication.Frame](in.GetFrame())
+					out, err := codec.Marshal(&linkv1.StreamResponse{Frame: mirror.Message[commonv1.Frame](f)})
 					require.NoError(b, err)
 					out.Free()
 				}

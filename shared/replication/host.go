@@ -138,10 +138,10 @@ type Node struct {
 	// ClusterAddrs are the cluster addresses of all nodes of the cluster that
 	// are known, the active one first.
 	ClusterAddrs []string
-	// FailoverAddrs are the cluster addresses of clusters that may take this one's place in
+	// Failover are the cluster addresses of clusters that may take this one's place in
 	// the mode. These are its DR secondaries, which take over its role in performance
 	// replication. Nil while they are not known.
-	FailoverAddrs []string
+	Failover []string
 	// ClusterName is the name of the Vault cluster.
 	ClusterName string
 	// VaultVersion is the version of the platform.

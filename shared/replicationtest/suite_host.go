@@ -17,7 +17,7 @@ import (
 func testHostCalls(t *testing.T, connect Connect) {
 	pos := probePosition()
 	node := &replication.Node{
-		APIAddr: "a", ClusterAddr: "c", ClusterAddrs: []string{"c", "d"}, FailoverAddrs: []string{"f"}, ClusterName: "n",
+		APIAddr: "a", ClusterAddr: "c", ClusterAddrs: []string{"c", "d"}, Failover: []string{"f"}, ClusterName: "n",
 		VaultVersion: "1", Now: fixedTime(),
 	}
 	journal := &replication.JournalPosition{Position: pos, Fingerprint: replication.Fingerprint{1, 2}, Keys: 3,

@@ -127,7 +127,7 @@ func (s *Services) Node(ctx context.Context) (*replication.Node, error) {
 		}
 	}
 	if !s.mode.StandsIn() {
-		n.FailoverAddrs = s.Sessions.FailoverAddrs(ctx)
+		n.Failover = s.Sessions.FailoverAddrs(ctx)
 	}
 	return n, nil
 }

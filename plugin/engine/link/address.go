@@ -87,8 +87,8 @@ func ToNode(n *replication.Node, first ...string) *linkv1.Node {
 		ClusterAddr:  n.ClusterAddr,
 		ClusterAddrs: MergeAddresses(first, []string{n.ClusterAddr}, n.ClusterAddrs),
 	}
-	if n.FailoverAddrs != nil {
-		w.Failover = &commonv1.Addresses{ClusterAddrs: FailoverAddresses(n.FailoverAddrs)}
+	if n.Failover != nil {
+		w.Failover = &commonv1.Addresses{ClusterAddrs: FailoverAddresses(n.Failover)}
 	}
 	return w
 }

@@ -3,6 +3,7 @@
 package link
 
 import (
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -18,7 +19,7 @@ func FromPosition(w *commonv1.Position) (replication.Position, error) {
 	if n := len(w.GetEpoch().GetId()); n > epochIDMax {
 		return replication.Position{}, invalid("an epoch's id has %d bytes, %d are allowed", n, epochIDMax)
 	}
-	return w.Value(), nil
+	return *mirror.Value[replication.Position](w), nil
 }
 
 // ToCursor makes the wire form. Names of keys stay here: only the secondary
@@ -26,10 +27,10 @@ func FromPosition(w *commonv1.Position) (replication.Position, error) {
 func ToCursor(c *replication.Cursor) *linkv1.Cursor {
 	w := &linkv1.Cursor{Copying: c.Copying, Proof: c.Proof}
 	if !c.Position.Epoch.IsZero() {
-		w.Position = commonv1.OfPosition(c.Position)
+		w.Position = mirror.Message[commonv1.Position](&c.Position)
 	}
 	if c.Copying {
-		w.CopyFrom = commonv1.OfPosition(c.CopyFrom)
+		w.CopyFrom = mirror.Message[commonv1.Position](&c.CopyFrom)
 	}
 	return w
 }
@@ -53,7 +54,7 @@ func FromRange(w *commonv1.Range, after string) (*replication.Range, error) {
 	if w == nil {
 		return nil, invalid("a range is missing")
 	}
-	r := w.Value()
+	r := mirror.Value[replication.Range](w)
 	return r, CheckRange(r, after)
 }
 
@@ -92,7 +93,7 @@ func FromFrame(w *commonv1.Frame) (*replication.Frame, error) {
 	if _, err := FromPosition(w.GetTo()); err != nil {
 		return nil, err
 	}
-	f := w.Value()
+	f := mirror.Value[replication.Frame](w)
 	return f, CheckFrame(f)
 }
 

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/vault-replication/vault-replication/shared/clusteraddr"
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 
@@ -24,7 +25,7 @@ func FuzzNode(f *testing.F) {
 	addresses := []string{"https://a.test:8201", "b.test:8201"}
 	for _, n := range []*linkv1.Node{
 		link.ToNode(&replication.Node{APIAddr: "https://a.test:8200", ClusterAddr: addresses[0], ClusterAddrs: addresses,
-			FailoverAddrs: addresses}, "lb.test:1"),
+			Failover: addresses}, "lb.test:1"),
 		{ClusterAddr: "http://a:1", ClusterAddrs: []string{"", "a\nb:1", "a:0"}, Failover: &commonv1.Addresses{}},
 	} {
 		raw, err := proto.Marshal(n)
@@ -54,7 +55,7 @@ func FuzzNode(f *testing.F) {
 			require.NoError(t, clusteraddr.Check(a))
 		}
 		same := link.FromNode(link.ToNode(&replication.Node{
-			APIAddr: n.APIAddr, ClusterAddr: n.ClusterAddr, ClusterAddrs: n.ClusterAddrs, FailoverAddrs: n.FailoverAddrs,
+			APIAddr: n.APIAddr, ClusterAddr: n.ClusterAddr, ClusterAddrs: n.ClusterAddrs, Failover: n.FailoverAddrs,
 		}))
 		require.Equal(t, n.FailoverAddrs, same.FailoverAddrs)
 		require.Equal(t, n.ClusterAddr, same.ClusterAddr)
@@ -66,8 +67,8 @@ func FuzzNode(f *testing.F) {
 func FuzzMessages(f *testing.F) {
 	at := replication.Position{Epoch: replication.Epoch{Generation: 1, ID: "a"}, Term: 2, Sequence: 9}
 	for _, m := range []proto.Message{
-		commonv1.OfFrame(&replication.Frame{After: 7, To: at, ConsistentFrom: 8, Payload: []byte("x")}),
-		commonv1.OfRange(&replication.Range{After: "a", UpTo: "b", Keys: 1, Payload: []byte("x")}),
+		mirror.Message[commonv1.Frame](&replication.Frame{After: 7, To: at, ConsistentFrom: 8, Payload: []byte("x")}),
+		mirror.Message[commonv1.Range](&replication.Range{After: "a", UpTo: "b", Keys: 1, Payload: []byte("x")}),
 		link.ToCursor(&replication.Cursor{Position: at, Copying: true, CopyFrom: at, CopiedUpTo: "k", ConsistentFrom: 9}),
 	} {
 		raw, err := proto.Marshal(m)
@@ -79,7 +80,7 @@ func FuzzMessages(f *testing.F) {
 		if proto.Unmarshal(raw, &frame) == nil {
 			if got, err := link.FromFrame(&frame); err == nil {
 				require.Greater(t, got.To.Sequence, got.After)
-				same, err := link.FromFrame(commonv1.OfFrame(got))
+				same, err := link.FromFrame(mirror.Message[commonv1.Frame](got))
 				require.NoError(t, err)
 				require.Equal(t, got, same)
 			}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -106,7 +107,7 @@ func TestNamesOfKeysAreBytes(t *testing.T) {
 	t.Parallel()
 	for _, m := range []proto.Message{
 		&linkv1.CopyRequest{After: []byte("a\xff")},
-		&linkv1.CopyResponse{Range: commonv1.OfRange(&replication.Range{After: "a\xff", UpTo: "b\xff"})},
+		&linkv1.CopyResponse{Range: mirror.Message[commonv1.Range](&replication.Range{After: "a\xff", UpTo: "b\xff"})},
 	} {
 		raw, err := proto.Marshal(m)
 		require.NoError(t, err)
@@ -120,7 +121,7 @@ func TestFrames(t *testing.T) {
 	t.Parallel()
 	to := replication.Position{Epoch: replication.Epoch{Generation: 1, ID: "a"}, Term: 2, Sequence: 9}
 	want := &replication.Frame{After: 7, To: to, ConsistentFrom: 8, Payload: []byte("x")}
-	got, err := link.FromFrame(commonv1.OfFrame(want))
+	got, err := link.FromFrame(mirror.Message[commonv1.Frame](want))
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 	noEpoch, empty, long := *want, *want, *want
@@ -128,9 +129,9 @@ func TestFrames(t *testing.T) {
 	empty.After = 9
 	long.To.Epoch.ID = strings.Repeat("x", 200)
 	for name, bad := range map[string]*commonv1.Frame{
-		"none": nil, "no epoch": commonv1.OfFrame(&noEpoch), "empty": commonv1.OfFrame(&empty),
-		"epoch too long": commonv1.OfFrame(&long),
-		"payload":        {After: 1, To: commonv1.OfPosition(to), Payload: make([]byte, replication.PayloadMax+1)},
+		"none": nil, "no epoch": mirror.Message[commonv1.Frame](&noEpoch), "empty": mirror.Message[commonv1.Frame](&empty),
+		"epoch too long": mirror.Message[commonv1.Frame](&long),
+		"payload":        {After: 1, To: mirror.Message[commonv1.Position](&to), Payload: make([]byte, replication.PayloadMax+1)},
 	} {
 		_, err := link.FromFrame(bad)
 		require.Error(t, err, name)

@@ -220,8 +220,8 @@ func (h *Host) Node(context.Context) (*replication.Node, error) {
 	defer h.mu.Unlock()
 	return &replication.Node{
 		APIAddr: h.apiAddr(), ClusterAddr: h.addrs[0], ClusterAddrs: slices.Clone(h.addrs),
-		FailoverAddrs: slices.Clone(h.failover),
-		ClusterName:   h.name, VaultVersion: "1.21.1", Now: time.Now(),
+		Failover:    slices.Clone(h.failover),
+		ClusterName: h.name, VaultVersion: "1.21.1", Now: time.Now(),
 	}, h.called("Node")
 }
 

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -40,7 +41,7 @@ func (s *Server) Copy(req *linkv1.CopyRequest, st grpc.ServerStreamingServer[lin
 		if err := link.CheckRange(r, after); err != nil {
 			return replication.Errorf(replication.Internal, "the primary's storage was read wrongly: %w", err)
 		}
-		if err := st.Send(&linkv1.CopyResponse{Range: commonv1.OfRange(r)}); err != nil {
+		if err := st.Send(&linkv1.CopyResponse{Range: mirror.Message[commonv1.Range](r)}); err != nil {
 			return err
 		}
 		if r.Last {

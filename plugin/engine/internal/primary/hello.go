@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -72,9 +73,9 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 		Version:      version,
 		Capabilities: link.Capabilities(),
 		SetId:        s.authority.SetID(),
-		Position:     commonv1.OfPosition(now.Position),
+		Position:     mirror.Message[commonv1.Position](&now.Position),
 		Decision:     decision,
-		From:         commonv1.OfPosition(from.Position),
+		From:         mirror.Message[commonv1.Position](&from.Position),
 		Proof:        from.Proof,
 		Keys:         now.Keys,
 		Node:         s.node(node, pc.id),

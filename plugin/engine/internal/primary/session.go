@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -103,8 +104,8 @@ func (s *Server) Heartbeat(ctx context.Context, req *linkv1.HeartbeatRequest) (*
 	})
 	s.keepNode(ctx, pc.id, link.FromNode(req.GetNode()))
 	return &linkv1.HeartbeatResponse{
-		Clock: now.UnixNano(), Position: commonv1.OfPosition(at.Position), Fingerprint: at.Fingerprint, Proof: at.Proof,
-		Node: s.node(node, pc.id),
+		Clock: now.UnixNano(), Position: mirror.Message[commonv1.Position](&at.Position), Fingerprint: at.Fingerprint,
+		Proof: at.Proof, Node: s.node(node, pc.id),
 	}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -119,7 +120,7 @@ func (s *Server) sendFrames(ctx context.Context, st frameStream, req replication
 		}
 		credit.sent(f)
 		gathering.sent(f)
-		if err := st.Send(&linkv1.StreamResponse{Frame: commonv1.OfFrame(f)}); err != nil {
+		if err := st.Send(&linkv1.StreamResponse{Frame: mirror.Message[commonv1.Frame](f)}); err != nil {
 			return err
 		}
 		at = f.To.Sequence

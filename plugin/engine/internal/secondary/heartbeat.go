@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -44,9 +45,9 @@ func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (ti
 		return 0, err
 	}
 	streaming := c.streaming.Load()
-	sent := time.Now()
+	sent, applied := time.Now(), c.status.position()
 	resp, err := s.link.Heartbeat(ctx, &linkv1.HeartbeatRequest{
-		Clock: sent.UnixNano(), Applied: commonv1.OfPosition(c.status.position()), RoundTrip: int64(before),
+		Clock: sent.UnixNano(), Applied: mirror.Message[commonv1.Position](&applied), RoundTrip: int64(before),
 		Node: link.ToNode(node),
 	})
 	if err != nil {

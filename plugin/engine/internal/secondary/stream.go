@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/mirror"
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -24,8 +25,8 @@ func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error
 	if err != nil {
 		return link.FromStatus(err)
 	}
-	start := &linkv1.StreamRequest_Start{Start: &linkv1.StreamStart{After: commonv1.OfPosition(s.cursor.Position),
-		Proof: s.cursor.Proof}}
+	after := mirror.Message[commonv1.Position](&s.cursor.Position)
+	start := &linkv1.StreamRequest_Start{Start: &linkv1.StreamStart{After: after, Proof: s.cursor.Proof}}
 	// io.EOF says that the stream has ended; Recv says why.
 	if err := st.Send(&linkv1.StreamRequest{Message: start}); err != nil && !errors.Is(err, io.EOF) {
 		return link.FromStatus(err)
@@ -68,7 +69,8 @@ func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error
 		if at.Sequence > f.To.Sequence {
 			at = f.To // an apply of the former session has landed; here less was sent
 		}
-		ack := &linkv1.StreamRequest_Ack{Ack: &linkv1.Ack{Position: commonv1.OfPosition(at), Proof: cursor.Proof}}
+		ack := &linkv1.StreamRequest_Ack{Ack: &linkv1.Ack{Position: mirror.Message[commonv1.Position](&at),
+			Proof: cursor.Proof}}
 		if err := st.Send(&linkv1.StreamRequest{Message: ack}); err != nil && !errors.Is(err, io.EOF) {
 			return link.FromStatus(err)
 		}
