@@ -5,13 +5,13 @@ package engine
 import (
 	"context"
 	"net"
-	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/internal/primary"
 	"github.com/vault-replication/vault-replication/plugin/engine/internal/secondary"
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -22,8 +22,9 @@ type Engine struct {
 	host   replication.Host
 	logger hclog.Logger
 
-	// lifecycle serialises Start, Stop and Recover.
-	lifecycle sync.Mutex
+	// lifecycle serialises Start, Stop and Recover. It is held while the host is asked, so it is no mutex: who waits for
+	// it goes with the call. A status never waits for it.
+	lifecycle link.Gate
 	// leftover are slots of a set that this cluster was primary of; only
 	// lifecycle uses it.
 	leftover []string
@@ -56,13 +57,15 @@ func New(cfg Config, host replication.Host, logger hclog.Logger) *Engine {
 	if logger == nil {
 		logger = hclog.NewNullLogger()
 	}
-	return &Engine{cfg: cfg, host: host, logger: logger, roles: roles{mode: cfg.Mode}}
+	return &Engine{cfg: cfg, host: host, logger: logger, lifecycle: link.NewGate(), roles: roles{mode: cfg.Mode}}
 }
 
 // Start implements [replication.Backend].
 func (e *Engine) Start(ctx context.Context, req replication.StartRequest) error {
-	e.lifecycle.Lock()
-	defer e.lifecycle.Unlock()
+	if err := e.lifecycle.Enter(ctx); err != nil {
+		return err
+	}
+	defer e.lifecycle.Leave()
 	e.roles.goOn()
 	e.stop(ctx)
 	return e.begin(ctx, req)
@@ -182,8 +185,10 @@ const contestedSecondary = "this cluster was promoted while the cluster whose pa
 
 // Stop implements [replication.Backend].
 func (e *Engine) Stop(ctx context.Context) error {
-	e.lifecycle.Lock()
-	defer e.lifecycle.Unlock()
+	if err := e.lifecycle.Enter(ctx); err != nil {
+		return err
+	}
+	defer e.lifecycle.Leave()
 	e.stop(ctx)
 	return nil
 }
@@ -214,8 +219,10 @@ func (e *Engine) closeLeftover(ctx context.Context) {
 
 // Recover implements [replication.Backend].
 func (e *Engine) Recover(ctx context.Context) error {
-	e.lifecycle.Lock()
-	defer e.lifecycle.Unlock()
+	if err := e.lifecycle.Enter(ctx); err != nil {
+		return err
+	}
+	defer e.lifecycle.Leave()
 	req, _, _, err := e.roles.now()
 	if err != nil {
 		return err

@@ -4,10 +4,14 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
+
+// nodePatience bounds how long a status waits for the host, which kills a plugin that gives none for longer.
+const nodePatience = time.Second
 
 // Status implements [replication.Backend].
 func (e *Engine) Status(ctx context.Context) (*replication.Status, error) {
@@ -33,7 +37,9 @@ func (e *Engine) primaryStatus(ctx context.Context, p *primaryRole) *replication
 		Secondaries:        p.server.Peers(),
 		FailoverAddrs:      p.server.FailoverAddrs(),
 	}
-	// Missing addresses are no reason to fail.
+	// Missing addresses are no reason to fail, nor to wait for a host whose storage hangs.
+	ctx, cancel := context.WithTimeout(ctx, nodePatience)
+	defer cancel()
 	if node, err := e.host.Node(ctx); err == nil {
 		st.KnownPrimaryClusterAddrs = link.MergeAddresses([]string{st.PrimaryClusterAddr, node.ClusterAddr},
 			node.ClusterAddrs)

@@ -11,8 +11,13 @@ type Gate chan struct{}
 // NewGate makes a gate that nobody is in.
 func NewGate() Gate { return make(Gate, 1) }
 
-// Enter waits until nobody else is in, or the context ends.
+// Enter waits until nobody else is in, or the context ends. One that nobody is in lets in whoever comes.
 func (g Gate) Enter(ctx context.Context) error {
+	select {
+	case g <- struct{}{}:
+		return nil
+	default:
+	}
 	select {
 	case g <- struct{}{}:
 		return nil

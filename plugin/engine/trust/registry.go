@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -42,8 +43,11 @@ type member struct {
 // Registry has a primary's registered and revoked secondaries. What it answers is durable.
 type Registry struct {
 	records Records
+	// writing is held while a record is written, which takes as long as the host does. Who is asked whether it knows a
+	// secondary, or for a status, must not wait for that.
+	writing link.Gate
 
-	mu      sync.RWMutex
+	mu      sync.RWMutex // held for a moment, after writing
 	members map[string]member
 	revoked map[string]member
 }
@@ -51,7 +55,7 @@ type Registry struct {
 // LoadRegistry reads the records of this cluster, and ends revocations that a
 // crash cut in two.
 func LoadRegistry(ctx context.Context, records Records) (*Registry, error) {
-	r := &Registry{records: records, members: map[string]member{}, revoked: map[string]member{}}
+	r := &Registry{records: records, writing: link.NewGate(), members: map[string]member{}, revoked: map[string]member{}}
 	for prefix, into := range map[string]map[string]member{memberPrefix: r.members, revokedPrefix: r.revoked} {
 		names, err := records.ListState(ctx, prefix)
 		if err != nil {
@@ -106,18 +110,19 @@ func recordName(prefix, id string) string {
 // Register records a new secondary. It is InvalidInput for an id that is
 // registered or was revoked.
 func (r *Registry) Register(ctx context.Context, id, serial string, now time.Time) error {
-	if err := CheckID(id); err != nil {
+	if err := r.writing.Enter(ctx); err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.unusedLocked(id); err != nil {
+	defer r.writing.Leave()
+	if err := r.CheckUnused(id); err != nil {
 		return err
 	}
 	m := member{ID: id, Serial: serial, Since: now.UTC()}
 	if err := r.put(ctx, memberPrefix, m); err != nil {
 		return err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.members[id] = m
 	return nil
 }
@@ -129,10 +134,6 @@ func (r *Registry) CheckUnused(id string) error {
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.unusedLocked(id)
-}
-
-func (r *Registry) unusedLocked(id string) error {
 	if _, ok := r.revoked[id]; ok {
 		return replication.Errorf(replication.InvalidInput, "the secondary %q was revoked and its id is refused for ever: "+
 			"choose another id", id)
@@ -147,9 +148,13 @@ func (r *Registry) unusedLocked(id string) error {
 // Revoke refuses a secondary from the moment it returns, also after a crash. It
 // is NotFound for an id that is not registered.
 func (r *Registry) Revoke(ctx context.Context, id string, now time.Time) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	if err := r.writing.Enter(ctx); err != nil {
+		return err
+	}
+	defer r.writing.Leave()
+	r.mu.RLock()
 	m, ok := r.members[id]
+	r.mu.RUnlock()
 	if !ok {
 		return replication.Errorf(replication.NotFound, "no secondary %q is registered: see known_secondaries in the "+
 			"replication status", clipID(id))
@@ -160,8 +165,10 @@ func (r *Registry) Revoke(ctx context.Context, id string, now time.Time) error {
 	if err := r.put(ctx, revokedPrefix, m); err != nil {
 		return err
 	}
+	r.mu.Lock()
 	r.revoked[id] = m
 	delete(r.members, id)
+	r.mu.Unlock()
 	// Should this fail, LoadRegistry ends it later.
 	_ = r.records.DeleteState(ctx, recordName(memberPrefix, id))
 	return nil
