@@ -58,9 +58,29 @@ func promoteCutOff(t *testing.T, c *cluster.Cluster) {
 // follow lets a cluster that was demoted follow another performance primary.
 func follow(t *testing.T, c, primary *cluster.Cluster, id string) {
 	t.Helper()
+	put(t, c, pathUpdate, activation(t, primary, id))
+	require.NoError(t, c.Node(0).WaitPerformanceStreaming(t.Context()))
+}
+
+const pathUpdate = cluster.PathPerformance + "secondary/update-primary"
+
+// activation are the parameters with which a secondary is to follow a performance primary.
+func activation(t *testing.T, primary *cluster.Cluster, id string) map[string]any {
+	t.Helper()
 	token := put(t, primary, cluster.PathPerformance+"primary/secondary-token", map[string]any{"id": id})
-	put(t, c, cluster.PathPerformance+"secondary/update-primary", map[string]any{"token": token.WrapInfo.Token,
-		"ca_file": primary.GetCACertPEMFile()})
+	return map[string]any{"token": token.WrapInfo.Token, "ca_file": primary.GetCACertPEMFile()}
+}
+
+// followKeeping lets a former performance primary follow another, which has not all that it
+// has written: once refused in a sentence, then with that kept.
+func followKeeping(t *testing.T, c, primary *cluster.Cluster, id, refused string) {
+	t.Helper()
+	answer := refusal(t, once(t, c, c.GetRootToken()), http.MethodPut, pathUpdate, activation(t, primary, id+"-refused"))
+	require.Equal(t, http.StatusBadRequest, answer.StatusCode)
+	require.Regexp(t, refused, strings.Join(answer.Errors, "; "))
+	params := activation(t, primary, id)
+	params["keep_own_writes"] = true
+	require.Contains(t, strings.Join(put(t, c, pathUpdate, params).Warnings, "\n"), "that the new primary does not have")
 	require.NoError(t, c.Node(0).WaitPerformanceStreaming(t.Context()))
 }
 
@@ -146,7 +166,7 @@ func TestPerformanceSecondaryTakesOver(t *testing.T) {
 	put(t, old, "load/late", map[string]any{"v": "lost"})
 	put(t, old, cluster.PathPerformance+"primary/demote", nil)
 	require.NoError(t, old.Node(0).WaitPerformanceRole(ctx, "secondary"))
-	follow(t, old, heir, "former")
+	followKeeping(t, old, heir, "former", `has written \d+ values? that the new primary does not have, in .*load/ `)
 	absent(t, old, "load/late")
 	absent(t, heir, "load/late")
 	followed, err := load.Read(ctx, old.Node(0).APIClient())
@@ -208,7 +228,7 @@ func TestPerformancePromotionBesideALivePrimary(t *testing.T) {
 
 	put(t, a, cluster.PathPerformance+"primary/demote", nil)
 	require.NoError(t, a.Node(0).WaitPerformanceRole(ctx, "secondary"))
-	follow(t, a, b, "a")
+	followKeeping(t, a, b, "a", `has written 2 values that the new primary does not have, in kv/ \(2\): nothing was changed`)
 	eventually(t, a, "kv/a", "v", "b")
 	eventually(t, a, "kv/b", "v", "b")
 	absent(t, a, "kv/late")

@@ -156,7 +156,11 @@ func TestBothModesInOneCluster(t *testing.T) {
 	// It is demoted and follows its former DR secondary, which it may replace one day.
 	put(t, us, "sys/replication/dr/primary/demote", nil)
 	require.NoError(t, us.Node(0).WaitRole(ctx, "secondary"))
-	require.NoError(t, us.RejoinDR(ctx, usDR, "former"))
+	_, err := rejoin(t, us, usDR, "former-refused", nil)
+	require.ErrorContains(t, err, "has written 1 value that the new primary does not have, in kv/ (1)")
+	_, err = rejoin(t, us, usDR, "former", map[string]any{"keep_own_writes": true})
+	require.NoError(t, err)
+	require.NoError(t, us.Node(0).WaitStreaming(ctx))
 	require.NoError(t, euDR.Node(0).WaitPerformance(ctx, "knows the former primary as one that may take the new one's "+
 		"place", func(s *cluster.PerformanceStatus) error {
 		if !slices.Equal(s.KnownFailover, []string{us.Node(0).ClusterAddress()}) {

@@ -32,6 +32,11 @@ func Run(args []string, out, errs io.Writer) int {
 			"failover":   func() (cli.Command, error) { return &failoverCommand{out: out, errs: errs}, nil },
 		},
 	}
+	for what := range keptSynopses {
+		c.Commands["kept "+what] = func() (cli.Command, error) {
+			return &keptCommand{what: what, out: out, errs: errs}, nil
+		}
+	}
 	code, err := c.Run()
 	if err != nil {
 		fmt.Fprintln(errs, err)

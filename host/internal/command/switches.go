@@ -111,6 +111,7 @@ func (c *switchoverCommand) Synopsis() string { return "Change primary and secon
 type switchoverOptions struct {
 	*options
 	from, to, id, caFile, apiAddr string
+	keep                          bool
 }
 
 func (c *switchoverCommand) options() *switchoverOptions {
@@ -123,6 +124,8 @@ func (c *switchoverCommand) options() *switchoverOptions {
 		"API")
 	o.StringVar(&o.apiAddr, "rejoin-api-addr", "", "API `address` of the new primary as the former one reaches it; its "+
 		"api_addr by default")
+	o.BoolVar(&o.keep, "rejoin-keep-own-writes", false, "have the former primary keep what it has written and the new "+
+		"one does not have; without it such a cluster is refused")
 	return o
 }
 
@@ -186,6 +189,9 @@ func (o *switchoverOptions) sides() (*roleswitch.Switchover, error) {
 	}
 	if o.apiAddr != "" {
 		rejoin["primary_api_addr"] = o.apiAddr
+	}
+	if o.keep {
+		rejoin["keep_own_writes"] = true
 	}
 	return &roleswitch.Switchover{
 		Mode: o.mode, To: to, RejoinID: o.id, Rejoin: rejoin, Limit: o.limit,

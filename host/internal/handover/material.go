@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
+	"github.com/vault-replication/vault-replication/host/internal/history"
 	"github.com/vault-replication/vault-replication/host/storage/unstorable"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -39,6 +40,9 @@ type Material struct {
 	// SetID is the id of the replication set; Epoch the present one.
 	SetID string
 	Epoch replication.Epoch
+	// History is where the histories before Epoch ended. It is empty if the primary does not
+	// tell, or nobody was promoted yet.
+	History history.History
 	// IndexKey keys the fingerprints of the set.
 	IndexKey []byte
 	// RootKey opens the keyring in Rows.

@@ -127,7 +127,8 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 func (n *Node) addEndpoints() {
 	asked := endpoints.Options{
 		Controller: n.controller, Primary: n.controller.Primary(), Secondary: n.controller.Secondary(),
-		Filters: n.controller.Rooms().Filters, Tokens: n.tokens, Catalog: n.plugins, MayRead: n.core.MayRead,
+		Filters: n.controller.Rooms().Filters, Kept: n.controller.Kept(), Tokens: n.tokens,
+		Catalog: n.plugins, MayRead: n.core.MayRead,
 		Activations: &activation.Client{Logger: n.logger.Named("activation")},
 	}
 	n.bootstrapping = endpoints.Bootstrapping(asked)

@@ -4,6 +4,7 @@ package role
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/role/relations"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -40,6 +42,7 @@ type changes struct {
 	rows      *rows
 	term      *term
 	ring      *keys.Ring
+	own       *ownWrites
 	requests  Requests
 	logger    hclog.Logger
 
@@ -95,7 +98,14 @@ func (c *changes) changeLive(ctx context.Context, ch *change) ([]string, error) 
 	if err := c.setAfter(ctx, ch); err != nil {
 		return nil, err
 	}
-	return ch.transition.Warnings, c.putLive(ctx, ch.mode, ch.after, ch.transition)
+	ch.rows = map[string][]byte{}
+	if err := c.own.note(ctx, ch); err != nil {
+		return nil, err
+	}
+	if err := c.own.reigns(ctx, ch); err != nil {
+		return nil, err
+	}
+	return ch.transition.Warnings, c.putLive(ctx, ch.mode, ch.after, ch.transition, ch.rows)
 }
 
 // changeByRestart carries out a change that changes what a core builds at unseal: by a
@@ -141,6 +151,12 @@ func (c *changes) carryOut(ctx context.Context, ch *change) error {
 		return err
 	}
 	if err := c.endSessions(ctx, ch); err != nil {
+		return err
+	}
+	if err := c.own.note(ctx, ch); err != nil {
+		return err
+	}
+	if err := c.own.reigns(ctx, ch); err != nil {
 		return err
 	}
 	rows, err := c.rows.encrypted(ctx, ch.rows)
@@ -335,12 +351,14 @@ func (c *changes) drain(ctx context.Context, mode replication.Mode) error {
 }
 
 // putLive stores a record in one step with what the plugin asks for, and puts it in force
-// in the running core.
-func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition) error {
+// in the running core. Beside are further rows, in clear, and plain ones.
+func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition,
+	beside map[string][]byte, plain ...onestep.Row) error {
 	rows, err := c.rows.stateRows(ctx, mode, t)
 	if err != nil {
 		return err
 	}
+	maps.Copy(rows, beside)
 	encrypted, err := c.rows.recordRows(ctx, rows, r)
 	if err != nil {
 		return err
@@ -348,13 +366,13 @@ func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record,
 	ending := r.mode(mode).Role == replication.Disabled
 	if ending {
 		c.sessions.stopPlugin(mode)
-		plain, err := c.rows.deletions(ctx, plainPrefix(mode))
+		ended, err := c.rows.deletions(ctx, plainPrefix(mode))
 		if err != nil {
 			return err
 		}
-		encrypted = append(encrypted, plain...)
+		plain = append(plain, ended...)
 	}
-	if err := c.rows.write(ctx, encrypted); err != nil {
+	if err := c.rows.write(ctx, append(encrypted, plain...)); err != nil {
 		return err
 	}
 	// From here on the change is made, whether or not the client waits for it.

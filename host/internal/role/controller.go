@@ -119,7 +119,9 @@ func (c *Controller) addParts(port *cluster.Port) {
 	c.standby = standby{core: core, logger: logger, follow: c.term.followRole}
 	c.ring = keys.NewRing(core, tap, c.store, c.roles.Role, logger)
 	c.shares = keys.NewShares(core, c.store, c.roles.speaks, logger)
+	own := &ownWrites{core: core, tap: tap, store: c.store, mounts: known.Known(), roles: c.roles, logger: logger}
 	c.changes = &changes{
+		own:  own,
 		core: core, tap: tap, roles: c.roles, sessions: c.sessions, relations: c.relations, rows: rows, term: c.term,
 		ring: c.ring, logger: logger,
 	}
@@ -137,7 +139,7 @@ func (c *Controller) addParts(port *cluster.Port) {
 	missing := losses{core: core, tap: tap, roles: c.roles, hiding: c.term.hiding}
 	c.secondary = &Secondary{
 		changes: c.changes, core: core, tap: tap, store: c.store, roles: c.roles, sessions: c.sessions, rows: rows,
-		losses: missing, logger: logger,
+		own: own, losses: missing, logger: logger,
 	}
 	c.statuses = &statuses{
 		tap: tap, roles: c.roles, sessions: c.sessions, relations: c.relations, ring: c.ring, shares: c.shares,
@@ -175,6 +177,9 @@ func (c *Controller) Primary() *Primary { return c.primary }
 
 // Secondary is what can be asked of this cluster as a secondary.
 func (c *Controller) Secondary() *Secondary { return c.secondary }
+
+// Kept has the values that this cluster keeps as a former primary.
+func (c *Controller) Kept() endpoints.Kept { return c.secondary.own.book() }
 
 // ForPlugins is this controller as the services of plugins see it.
 func (c *Controller) ForPlugins() ForPlugins {

@@ -15,7 +15,10 @@ import (
 	"github.com/vault-replication/vault-replication/host/activation"
 	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/internal/handover"
+	"github.com/vault-replication/vault-replication/host/internal/history"
 	"github.com/vault-replication/vault-replication/host/internal/role/filters"
+	"github.com/vault-replication/vault-replication/host/internal/role/former"
+	"github.com/vault-replication/vault-replication/host/internal/role/kept"
 	"github.com/vault-replication/vault-replication/host/internal/role/records"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/storage"
@@ -33,6 +36,7 @@ type Secondary struct {
 	roles    *roles
 	sessions *sessions
 	rows     *rows
+	own      *ownWrites
 	losses   losses
 	logger   hclog.Logger
 }
@@ -43,8 +47,8 @@ var _ endpoints.Secondary = (*Secondary)(nil)
 // without an error everything was fetched and checked, and the change itself,
 // one storage transaction and a restart of the core in place, follows as soon as
 // the request has ended.
-func (c *Secondary) EnableSecondary(ctx context.Context, mode replication.Mode, a *activation.Payload) ([]string,
-	error) {
+func (c *Secondary) EnableSecondary(ctx context.Context, mode replication.Mode, a *activation.Payload, keep bool) (
+	[]string, error) {
 	if err := c.changes.beginChange(); err != nil {
 		return nil, err
 	}
@@ -70,6 +74,11 @@ func (c *Secondary) EnableSecondary(ctx context.Context, mode replication.Mode, 
 		return nil, replication.Errorf(replication.InvalidInput, "the primary runs Vault %s and this cluster %s: upgrade "+
 			"the secondary first", material.VaultVersion, version.GetVersion().VersionNumber())
 	}
+	own, err := c.own.beside(ctx, mode, material.SetID, material.History, keep)
+	if err != nil {
+		material.Wipe()
+		return nil, err
+	}
 	r := disabledRecord()
 	*r.mode(mode) = ModeRecord{
 		Role: replication.Secondary, SetID: material.SetID, Epoch: material.Epoch,
@@ -91,6 +100,12 @@ func (c *Secondary) EnableSecondary(ctx context.Context, mode replication.Mode, 
 	release = func() {}
 	c.changes.afterRequest(ctx, mode, "becoming a secondary", unlock, func(ctx context.Context) error {
 		defer material.Wipe()
+		if own != nil {
+			// No client can write from here on.
+			if _, err := c.own.keep(ctx, own); err != nil {
+				return err
+			}
+		}
 		return c.adopt(ctx, mode, prepare)
 	})
 	return warnings, nil
@@ -127,7 +142,7 @@ func (c *Secondary) prepareAdoption(ctx context.Context, mode replication.Mode, 
 			continue
 		}
 		inClear[key] = nil
-		if strings.HasPrefix(key, PluginPrefix) {
+		if strings.HasPrefix(key, PluginPrefix) || strings.HasPrefix(key, kept.Prefix) {
 			if inClear[key], err = c.core.GetEntry(ctx, key); err != nil {
 				return nil, err
 			}
@@ -147,12 +162,15 @@ func (c *Secondary) prepareAdoption(ctx context.Context, mode replication.Mode, 
 			inClear[own] = nil
 		}
 	}
+	if inClear[history.Key(mode)], err = m.History.Encode(); err != nil {
+		return nil, err
+	}
 	a, err := handover.Prepare(ctx, c.core, c.store, m, inClear, c.logger)
 	if err != nil {
 		return nil, err
 	}
 	for _, m := range modes {
-		plain, err := c.rows.deletions(ctx, plainPrefix(m))
+		plain, err := c.rows.deletions(ctx, plainPrefix(m), former.Prefix(m))
 		if err != nil {
 			return nil, err
 		}
@@ -283,25 +301,32 @@ func (c *Secondary) UpdatePrimary(ctx context.Context, mode replication.Mode, re
 	if err != nil {
 		return nil, err
 	}
-	if a := req.Payload; a != nil {
-		m, err := openHandover(t, a.PairingKey, handover.Binding{Mode: mode, SetID: mr.SetID, SecondaryID: a.ID,
-			Challenge: update.Challenge})
+	beside, settled := map[string][]byte{}, []onestep.Row(nil)
+	if req.Payload != nil {
+		of, err := c.historyOf(mode, mr, req.Payload, t, update.Challenge)
 		if err != nil {
 			return nil, err
 		}
-		err = provesSet(mr, m)
-		m.Wipe()
+		own, err := c.own.beside(ctx, mode, mr.SetID, of, req.Keep)
 		if err != nil {
-			c.logger.Error("update-primary was refused: a cluster that is not of this set answers as its primary",
-				"secondary_id", a.ID)
+			return nil, err
+		}
+		if own != nil {
+			f, err := c.own.keep(ctx, own)
+			if err != nil {
+				return nil, err
+			}
+			t.Warnings = append(t.Warnings, keptText(f))
+		}
+		if settled, err = c.own.followed(mode, of, beside); err != nil {
 			return nil, err
 		}
 		// Not before: whoever has the pairing key is asked for keys.
-		mr.SecondaryID, mr.Pairing = a.ID, a.PairingKey
+		mr.SecondaryID, mr.Pairing = req.Payload.ID, req.Payload.PairingKey
 	}
 	// An operator has decided which cluster goes on as this secondary.
 	mr.Contested = false
-	if err := c.changes.putLive(ctx, mode, r, t); err != nil {
+	if err := c.changes.putLive(ctx, mode, r, t, beside, settled...); err != nil {
 		return nil, err
 	}
 	if c.roles.bootstrapping.Load() {
@@ -310,6 +335,24 @@ func (c *Secondary) UpdatePrimary(ctx context.Context, mode replication.Mode, re
 			"secondary_id", mr.SecondaryID)
 	}
 	return t.Warnings, nil
+}
+
+// historyOf is the history of the primary that an activation token is of. It is an error
+// unless that primary is of the set of this secondary.
+func (c *Secondary) historyOf(mode replication.Mode, mr *ModeRecord, a *activation.Payload, t *replication.Transition,
+	challenge []byte) (history.History, error) {
+	m, err := openHandover(t, a.PairingKey, handover.Binding{Mode: mode, SetID: mr.SetID, SecondaryID: a.ID,
+		Challenge: challenge})
+	if err != nil {
+		return nil, err
+	}
+	defer m.Wipe()
+	if err := provesSet(mr, m); err != nil {
+		c.logger.Error("update-primary was refused: a cluster that is not of this set answers as its primary",
+			"secondary_id", a.ID)
+		return nil, err
+	}
+	return m.History, nil
 }
 
 // narrower says what will be missing on this cluster because its storage takes less than

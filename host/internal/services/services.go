@@ -18,6 +18,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/api/rolequery"
 	"github.com/vault-replication/vault-replication/host/internal/cluster"
 	"github.com/vault-replication/vault-replication/host/internal/handover"
+	"github.com/vault-replication/vault-replication/host/internal/history"
 	"github.com/vault-replication/vault-replication/host/internal/pairing"
 	"github.com/vault-replication/vault-replication/host/internal/role/filters"
 	"github.com/vault-replication/vault-replication/host/internal/role/keys"
@@ -338,6 +339,9 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 	limits := s.Core.StorageLimits()
 	m.Storage = &limits
 	m.SetID, m.Epoch, m.IndexKey = s.Roles.Set(s.mode)
+	if m.History, err = history.Load(ctx, s.Core, s.mode); err != nil {
+		return nil, err
+	}
 	sealed, err := handover.Seal(pairing, handover.Binding{
 		Mode: s.mode, SetID: m.SetID, SecondaryID: req.SecondaryID, Challenge: req.Challenge,
 	}, m)

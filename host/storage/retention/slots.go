@@ -84,6 +84,19 @@ func (of slots) acknowledged(most uint64) uint64 {
 	return most
 }
 
+// Behind is up to where all slots of a mode that hold have acknowledged, at most a number: all
+// rows of the mode after it are stored.
+func (r *Retention) Behind(mode replication.Mode, most uint64) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.slots[mode] {
+		if s.lost == "" {
+			most = min(most, s.acked.Sequence)
+		}
+	}
+	return max(most, r.rowsFrom, r.lacking[mode])
+}
+
 // Load takes the slots of a mode from their records. A slot of an epoch that is over retains
 // nothing; its secondary is told PositionLost.
 func (r *Retention) Load(mode replication.Mode, epoch replication.Epoch, records []*journal.Slot) {

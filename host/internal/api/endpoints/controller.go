@@ -54,7 +54,10 @@ type Primary interface {
 // Secondary is what a secondary can be asked for, or a cluster that is to become one.
 type Secondary interface {
 	// EnableSecondary joins the cluster of the payload; its token is spent.
-	EnableSecondary(ctx context.Context, mode replication.Mode, payload *activation.Payload) (warnings []string, err error)
+	// With keep the writes of its own that the primary does not have are kept; without it they
+	// are refused.
+	EnableSecondary(ctx context.Context, mode replication.Mode, payload *activation.Payload, keep bool) (
+		warnings []string, err error)
 	PromoteSecondary(ctx context.Context, mode replication.Mode, req PromoteRequest) (warnings []string, err error)
 	DisableSecondary(ctx context.Context, mode replication.Mode, consume Consume) (warnings []string, err error)
 	UpdatePrimary(ctx context.Context, mode replication.Mode, req UpdatePrimaryRequest) (warnings []string, err error)
@@ -86,6 +89,45 @@ type PromoteRequest struct {
 type UpdatePrimaryRequest struct {
 	Payload *activation.Payload
 	Addrs   []string
+	// Keep is as in EnableSecondary.
+	Keep bool
+}
+
+// Kept has the values of a former primary that its successor did not have.
+type Kept interface {
+	List(ctx context.Context) ([]KeptFile, error)
+	Get(ctx context.Context, id string) (*KeptFile, error)
+	// Read returns values, at most a number of them, after others that are skipped.
+	Read(ctx context.Context, id string, skip, limit int) ([]KeptValue, error)
+	Remove(ctx context.Context, id string) error
+}
+
+// KeptFile is what is known of the values that were kept together.
+type KeptFile struct {
+	ID   string           `json:"id"`
+	Mode replication.Mode `json:"mode"`
+	Kept time.Time        `json:"kept"`
+	// Exact says that the values are what the primary did not have. Otherwise they are all
+	// that may be.
+	Exact  bool        `json:"exact"`
+	Values int         `json:"values"`
+	Places []KeptPlace `json:"places"`
+}
+
+// KeptPlace is how many values are of a mount, or of a part of sys/.
+type KeptPlace struct {
+	Place  string `json:"place"`
+	Values int    `json:"values"`
+}
+
+// KeptValue is one value.
+type KeptValue struct {
+	// Key is its name in storage, Place the path of its mount.
+	Key   string `json:"key"`
+	Place string `json:"place"`
+	// Deleted says that this cluster had deleted it.
+	Deleted bool   `json:"deleted,omitempty"`
+	Value   []byte `json:"value,omitempty"`
 }
 
 // OperationTokens checks DR operation tokens; operationtoken.Verifier is one.

@@ -21,6 +21,7 @@ type Options struct {
 	Primary    Primary
 	Secondary  Secondary
 	Filters    Filters
+	Kept       Kept
 	Tokens     OperationTokens
 	// Activations may be nil for an activation.Client.
 	Activations Activations
@@ -38,8 +39,10 @@ type handlers struct{ Options }
 // was made and before it serves. An error means that this is not the Vault that the code
 // was written for. Then the backend is unchanged.
 func Decorate(b *framework.Backend, o Options) error {
-	if o.Controller == nil || o.Primary == nil || o.Secondary == nil || o.Filters == nil || o.Tokens == nil {
-		return errors.New("the replication endpoints need a cluster, its filters and a verifier of operation tokens")
+	if o.Controller == nil || o.Primary == nil || o.Secondary == nil || o.Filters == nil || o.Kept == nil ||
+		o.Tokens == nil {
+		return errors.New("the replication endpoints need a cluster, its filters, what it keeps and a verifier of " +
+			"operation tokens")
 	}
 	if o.Activations == nil {
 		o.Activations = new(activation.Client)
@@ -53,6 +56,8 @@ func Decorate(b *framework.Backend, o Options) error {
 		byPattern[strings.TrimSuffix(p.Pattern, "$")] = p
 	}
 	indexes, added := h.indexPaths()
+	kept, root := h.keptPaths()
+	added = append(added, kept...)
 	wanted := slices.Concat(h.statusPaths(), h.primaryPaths(), h.secondaryPaths(), h.filterPaths(), indexes)
 	for _, p := range wanted {
 		if byPattern[p.Pattern] == nil {
@@ -73,6 +78,9 @@ func Decorate(b *framework.Backend, o Options) error {
 			// As the other paths that take a DR operation token.
 			b.PathsSpecial.Unauthenticated = append(b.PathsSpecial.Unauthenticated, p.Pattern)
 		}
+	}
+	if b.PathsSpecial != nil {
+		b.PathsSpecial.Root = append(b.PathsSpecial.Root, root...)
 	}
 	for pattern, p := range byPattern {
 		if strings.HasPrefix(pattern, "replication/") && !replaced[pattern] {

@@ -16,7 +16,7 @@ import (
 func TestDecorateRefusesAnotherVault(t *testing.T) {
 	t.Parallel()
 	o := Options{Controller: &fakeController{}, Primary: &fakeController{}, Secondary: &fakeController{},
-		Filters: &fakeController{}, Tokens: new(fakeTokens)}
+		Filters: &fakeController{}, Kept: fakeKept{}, Tokens: new(fakeTokens)}
 	require.Error(t, Decorate(systemBackend(), Options{}))
 
 	b := systemBackend()

@@ -101,6 +101,7 @@ type fakeController struct {
 	promote PromoteRequest
 	update  UpdatePrimaryRequest
 	joined  *activation.Payload
+	keep    bool
 	filters map[string]filter.Rule
 
 	bootstrapping bool
@@ -154,9 +155,9 @@ func (c *fakeController) RevokeSecondary(context.Context, replication.Mode, repl
 	return nil, err
 }
 
-func (c *fakeController) EnableSecondary(_ context.Context, _ replication.Mode, p *activation.Payload) ([]string,
-	error) {
-	c.joined = p
+func (c *fakeController) EnableSecondary(_ context.Context, _ replication.Mode, p *activation.Payload, keep bool) (
+	[]string, error) {
+	c.joined, c.keep = p, keep
 	return c.did("enable-secondary")
 }
 
@@ -275,7 +276,7 @@ func decorated(t *testing.T, dr replication.Role) *fixture {
 		token:       reader,
 	}
 	require.NoError(t, Decorate(f.Backend, Options{Controller: f.controller, Primary: f.controller,
-		Secondary: f.controller, Filters: f.controller, Tokens: f.tokens,
+		Secondary: f.controller, Filters: f.controller, Kept: fakeKept{f.controller}, Tokens: f.tokens,
 		Activations: f.activations, Catalog: f.catalog, MayRead: f.mayRead}))
 	return f
 }
@@ -300,4 +301,33 @@ func (f *fixture) do(_ *testing.T, op logical.Operation, path string, data map[s
 
 func (f *fixture) update(t *testing.T, path string, data map[string]any) (*logical.Response, int, error) {
 	return f.do(t, logical.UpdateOperation, path, data)
+}
+
+// fakeKept has what two values of an engine and a policy become.
+type fakeKept struct{ *fakeController }
+
+var keptFile = KeptFile{ID: "dr-1", Mode: replication.DR, Exact: true, Values: 3,
+	Places: []KeptPlace{{Place: "secret/", Values: 2}, {Place: "sys/policies/acl/", Values: 1}}}
+
+func (k fakeKept) List(context.Context) ([]KeptFile, error) { return []KeptFile{keptFile}, k.err }
+
+func (k fakeKept) Get(_ context.Context, id string) (*KeptFile, error) {
+	if id != keptFile.ID {
+		return nil, replication.Errorf(replication.NotFound, "no values are kept under the id %q", id)
+	}
+	return &keptFile, k.err
+}
+
+func (k fakeKept) Read(_ context.Context, _ string, skip, limit int) ([]KeptValue, error) {
+	all := []KeptValue{
+		{Key: "logical/u/a", Place: "secret/", Value: []byte(`{"v":"1"}`)},
+		{Key: "logical/u/b", Place: "secret/", Deleted: true},
+		{Key: "sys/policy/p", Place: "sys/policies/acl/", Value: append([]byte{0x0a, 9}, `{"v":"2"}`...)},
+	}
+	return all[min(skip, len(all)):min(skip+limit, len(all))], k.err
+}
+
+func (k fakeKept) Remove(_ context.Context, id string) error {
+	_, err := k.did("remove-" + id)
+	return err
 }

@@ -49,6 +49,8 @@ func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 		"ca_file": text("File on this node with the PEM certificate of the CA of the primary's API address. The " +
 			"system's CAs by default."),
 		"ca_path": text("Directory on this node with such files."),
+		"keep_own_writes": {Type: framework.TypeBool, Description: "Of a former primary: keep what it has written and the " +
+			"new primary does not have, in an encrypted file. Without it such a cluster is refused."},
 	}
 	withToken := func(more map[string]*framework.FieldSchema) map[string]*framework.FieldSchema {
 		fields := map[string]*framework.FieldSchema{}
@@ -142,7 +144,8 @@ func (h *handlers) enableSecondary(mode replication.Mode) call {
 		if err != nil {
 			return nil, fetchError(err, spent)
 		}
-		more, err := h.Secondary.EnableSecondary(ctx, mode, payload)
+		keep := d.Get("keep_own_writes").(bool)
+		more, err := h.Secondary.EnableSecondary(ctx, mode, payload, keep)
 		if err != nil {
 			return nil, codedSpent(err)
 		}
@@ -166,7 +169,7 @@ func (h *handlers) updatePrimary(mode replication.Mode) call {
 				return nil, coded(err)
 			}
 		}
-		req, text := UpdatePrimaryRequest{Addrs: addrs}, warnRepointed
+		req, text := UpdatePrimaryRequest{Addrs: addrs, Keep: d.Get("keep_own_writes").(bool)}, warnRepointed
 		var warnings []string
 		if token != "" {
 			payload, more, spent, err := h.Activations.Fetch(ctx, source(mode, d))

@@ -60,6 +60,9 @@ var rules = map[string]rule{
 	"/v1/sys/replication/dr/secondary/reindex":                {methods: write, rootOnly: true},
 	"/v1/sys/replication/dr/secondary/merkle-check":           {methods: write, rootOnly: true},
 	"/v1/sys/replication/dr/secondary/update-primary":         {methods: write, rootOnly: true},
+	"/v1/sys/replication/dr/secondary/kept/list":              {methods: write, rootOnly: true},
+	"/v1/sys/replication/dr/secondary/kept/read":              {methods: write, rootOnly: true},
+	"/v1/sys/replication/dr/secondary/kept/remove":            {methods: write, rootOnly: true},
 	"/v1/sys/replication/dr/secondary/operation-token/delete": {methods: write, rootOnly: true},
 
 	operationtoken.AttemptPath: {methods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},

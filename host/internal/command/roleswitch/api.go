@@ -40,11 +40,11 @@ func (s *Switchover) write(ctx context.Context, on Side, endpoint string, params
 		params["dr_operation_token"] = on.OperationToken
 	}
 	_, err := on.Client.Logical().WriteWithContext(ctx, "sys/replication/"+s.Mode+"/"+endpoint, params)
-	return refused(on.Client.Address(), endpoint, err)
+	return Refused(on.Client.Address(), endpoint, err)
 }
 
-// refused is an answer of the API as one sentence that says who refused what.
-func refused(address, endpoint string, err error) error {
+// Refused is an answer of the API as one sentence that says who refused what.
+func Refused(address, endpoint string, err error) error {
 	var answer *api.ResponseError
 	if errors.As(err, &answer) && len(answer.Errors) > 0 {
 		return fmt.Errorf("%s refused %s with %d: %w", address, endpoint, answer.StatusCode, &sentence{answer})

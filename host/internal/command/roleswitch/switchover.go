@@ -213,7 +213,7 @@ func (s *Switchover) rejoin(ctx context.Context, from, to *view.Cluster) error {
 	secret, err := s.To.Client.Logical().WriteWithContext(ctx, s.path("primary")+"/secondary-token",
 		map[string]any{"id": id})
 	if err != nil {
-		return refused(to.Address, "secondary-token", err)
+		return Refused(to.Address, "secondary-token", err)
 	}
 	if secret == nil || secret.WrapInfo == nil {
 		return fmt.Errorf("%s answered secondary-token without a wrapped token: run this again", to.Address)

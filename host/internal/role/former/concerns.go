@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package former
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/vaultname"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// area is a part of the storage whose values an operator would miss.
+type area struct {
+	prefix string
+	// place is where an operator finds them. It is empty for views of mounts.
+	place string
+	// ends says that values are deleted there without anybody asking for it, because a
+	// token or a lease has ended.
+	ends bool
+}
+
+const tokens = "sys/token/"
+
+// areas are all of them. Everything else a primary writes because it is alive: keys, locks,
+// counters, its own records.
+var areas = []area{
+	{prefix: vaultname.EngineViews},
+	{prefix: vaultname.AuthViews},
+	{prefix: vaultname.Mounts, place: "sys/mounts/"},
+	{prefix: vaultname.LocalMounts, place: "sys/mounts/"},
+	{prefix: vaultname.Auth, place: "sys/auth/"},
+	{prefix: vaultname.LocalAuth, place: "sys/auth/"},
+	{prefix: vaultname.Audit, place: "sys/audit/"},
+	{prefix: vaultname.LocalAudit, place: "sys/audit/"},
+	{prefix: vaultname.PluginCatalog, place: "sys/plugins/catalog/"},
+	{prefix: vaultname.ReplicationFilters, place: "sys/replication/performance/primary/paths-filter/"},
+	{prefix: vaultname.Policies, place: "sys/policies/acl/"},
+	{prefix: "sys/password_policy/", place: "sys/policies/password/"},
+	{prefix: vaultname.Quotas, place: "sys/quotas/"},
+	{prefix: "sys/mfa/", place: "identity/mfa/"},
+	{prefix: vaultname.LoginMFA, place: "identity/mfa/"},
+	{prefix: "sys/config/", place: "sys/config/"},
+	{prefix: "sys/ui", place: "sys/config/ui/"},
+	{prefix: vaultname.AuditedHeaders, place: "sys/config/auditing/"},
+	{prefix: tokens + "roles/", place: "auth/token/roles/"},
+	{prefix: tokens, place: "auth/token/", ends: true},
+	{prefix: vaultname.Leases, place: "sys/leases/", ends: true},
+}
+
+func areaOf(key string) *area {
+	for i := range areas {
+		if strings.HasPrefix(key, areas[i].prefix) {
+			return &areas[i]
+		}
+	}
+	return nil
+}
+
+// Concerns says whether an operator would miss a write.
+func Concerns(key string, deleted bool) bool {
+	a := areaOf(key)
+	return a != nil && !(deleted && a.ends)
+}
+
+// Place is where an operator finds a key: the path of its mount, or a part of sys/.
+func Place(mounts *keyclass.Mounts, key string) string {
+	a := areaOf(key)
+	switch {
+	case a == nil:
+		return "sys/"
+	case a.place != "":
+		return a.place
+	}
+	if view, ok := mounts.View(key); ok {
+		return view.Path
+	}
+	return "a mount that is gone"
+}
+
+// Sorted are counts of values by place, the most first.
+func Sorted(by map[string]int) []endpoints.KeptPlace {
+	all := make([]endpoints.KeptPlace, 0, len(by))
+	for place, n := range by {
+		all = append(all, endpoints.KeptPlace{Place: place, Values: n})
+	}
+	slices.SortFunc(all, func(a, b endpoints.KeptPlace) int {
+		return cmp.Or(cmp.Compare(b.Values, a.Values), cmp.Compare(a.Place, b.Place))
+	})
+	return all
+}
+
+// placesMax is how many places are named in a sentence.
+const placesMax = 12
+
+// Refusal is the answer to who lets this cluster follow a primary without having its own
+// writes kept.
+func (o *Own) Refusal(mounts *keyclass.Mounts) error {
+	by := map[string]int{}
+	for _, w := range o.Writes {
+		by[Place(mounts, w.Key)]++
+	}
+	counts := Sorted(by)
+	var names []string
+	for _, c := range counts[:min(len(counts), placesMax)] {
+		names = append(names, fmt.Sprintf("%s (%d)", c.Place, c.Values))
+	}
+	if more := len(counts) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	number := fmt.Sprintf("%d values that the new primary does not have", len(o.Writes))
+	if len(o.Writes) == 1 {
+		number = "1 value that the new primary does not have"
+	}
+	what, kept := number, "it"
+	if len(names) > 0 {
+		what += ", in " + strings.Join(names, ", ")
+	}
+	switch {
+	case o.Open:
+		what = "at least " + what + "; how many more is not known, because it was written to after replication was " +
+			"disabled"
+		kept = "all that it has"
+	case !o.Exact:
+		what = "at least " + what + "; how many more is not known, because its journal does not reach back to where the new " +
+			"primary took over"
+		kept = "all that it has"
+	case len(o.Writes) > 1:
+		kept = "them"
+	}
+	return replication.Errorf(replication.InvalidInput, "this cluster was a primary and has written %s: nothing was "+
+		"changed; give keep_own_writes=true to have it keep %s in an encrypted file before it follows the new primary", what,
+		kept)
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package former knows what a cluster that was a primary has written last. When it is to
+// follow another primary, it says which of its values that one does not have.
+package former
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/internal/history"
+	"github.com/vault-replication/vault-replication/host/internal/role/records"
+	"github.com/vault-replication/vault-replication/host/storage/failure"
+	"github.com/vault-replication/vault-replication/host/storage/primary"
+	"github.com/vault-replication/vault-replication/shared/replication"
+	"github.com/vault-replication/vault-replication/shared/strictjson"
+)
+
+// Note is what a cluster has noted when it gave up the role of primary in a mode.
+type Note struct {
+	Version int               `json:"version"`
+	SetID   string            `json:"set_id"`
+	Epoch   replication.Epoch `json:"epoch"`
+	// From and To are numbers of its journal. The keys that it wrote after From are known.
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
+	// Open says that it was written to after its journal had ended.
+	Open bool `json:"open,omitempty"`
+	// Lists is how many lists of keys there are.
+	Lists int `json:"lists,omitempty"`
+}
+
+// Write is the last write of a key.
+type Write struct {
+	Key      string `json:"key"`
+	Sequence uint64 `json:"sequence"`
+	Deleted  bool   `json:"deleted,omitempty"`
+}
+
+// listMax is how many keys are in one list.
+const listMax = 1024
+
+var stored = strictjson.Record{Name: "the note of a former primary", Version: 1, Open: true}
+
+// Prefix is below which the note of a mode is stored. It has names of keys, as the storage has.
+func Prefix(mode replication.Mode) string { return "replication/former/" + string(mode) + "/" }
+
+// HeadKey has the note, without the keys.
+func HeadKey(mode replication.Mode) string { return Prefix(mode) + "head" }
+
+func listKey(mode replication.Mode, n int) string {
+	return fmt.Sprintf("%slists/%08d", Prefix(mode), n)
+}
+
+// Notes keeps the notes in storage, below the tap.
+type Notes struct{ Store physical.Backend }
+
+// Put notes the end of a journal, in place of an earlier note.
+func (n Notes) Put(ctx context.Context, mode replication.Mode, note Note, tail *primary.Tail) error {
+	if err := n.Forget(ctx, mode); err != nil {
+		return err
+	}
+	note.Version, note.Epoch, note.From, note.To = stored.Version, tail.Epoch, tail.From, tail.To
+	var writes []Write
+	for _, key := range slices.Sorted(maps.Keys(tail.Keys)) {
+		last := tail.Keys[key]
+		if Concerns(key, last.Deleted) {
+			writes = append(writes, Write{Key: key, Sequence: last.Sequence, Deleted: last.Deleted})
+		}
+	}
+	for list := range slices.Chunk(writes, listMax) {
+		if err := n.put(ctx, listKey(mode, note.Lists), list); err != nil {
+			return err
+		}
+		note.Lists++
+	}
+	return n.put(ctx, HeadKey(mode), note)
+}
+
+// Opened says that what was noted is not the last that this cluster has written.
+func (n Notes) Opened(ctx context.Context, mode replication.Mode) error {
+	note, err := n.Get(ctx, mode)
+	if err != nil || note == nil {
+		return err
+	}
+	note.Open = true
+	return n.put(ctx, HeadKey(mode), note)
+}
+
+func (n Notes) put(ctx context.Context, key string, value any) error {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	if err := n.Store.Put(ctx, &physical.Entry{Key: key, Value: raw}); err != nil {
+		return failure.Storage("note what this primary has written last", err)
+	}
+	return nil
+}
+
+// Get is the note of a mode, nil if there is none.
+func (n Notes) Get(ctx context.Context, mode replication.Mode) (*Note, error) {
+	e, err := n.Store.Get(ctx, HeadKey(mode))
+	if err != nil {
+		return nil, failure.Storage("read what this cluster wrote as a primary", err)
+	}
+	if e == nil {
+		return nil, nil
+	}
+	note := new(Note)
+	if err := stored.Decode(e.Value, note); err != nil {
+		return nil, replication.Errorf(replication.StorageFailed, "%w", err)
+	}
+	return note, nil
+}
+
+// Forget removes the note of a mode.
+func (n Notes) Forget(ctx context.Context, mode replication.Mode) error {
+	keys, err := records.Stored(ctx, n.Store, Prefix(mode))
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := n.Store.Delete(ctx, key); err != nil {
+			return failure.Storage("remove what was noted of a former primary", err)
+		}
+	}
+	return nil
+}
+
+// writes are those of a note after a number.
+func (n Notes) writes(ctx context.Context, mode replication.Mode, note *Note, after uint64) ([]Write, error) {
+	var all []Write
+	for i := range note.Lists {
+		e, err := n.Store.Get(ctx, listKey(mode, i))
+		if err != nil {
+			return nil, failure.Storage("read what this cluster wrote as a primary", err)
+		}
+		var list []Write
+		if e == nil || json.Unmarshal(e.Value, &list) != nil {
+			return nil, replication.Errorf(replication.StorageFailed, "a list of what this cluster wrote as a primary is "+
+				"missing or malformed: %s", listKey(mode, i))
+		}
+		for _, w := range list {
+			if w.Sequence > after {
+				all = append(all, w)
+			}
+		}
+	}
+	return all, nil
+}
+
+// Own is what a former primary has written and its successor does not have.
+type Own struct {
+	Note
+	Mode replication.Mode
+	// Exact says that Writes has all of it. Otherwise there may be more.
+	Exact  bool
+	Writes []Write
+}
+
+// Beside compares what this cluster wrote with the history of the primary that it is to
+// follow. It is nil if there is nothing that the primary does not have.
+func (n Notes) Beside(ctx context.Context, mode replication.Mode, setID string, of history.History) (*Own, error) {
+	note, err := n.Get(ctx, mode)
+	if err != nil || note == nil || note.SetID != setID {
+		return nil, err
+	}
+	own := &Own{Note: *note, Mode: mode}
+	parted, known := of.Parted(note.Epoch)
+	own.Exact = known && parted.Sequence >= note.From && !note.Open
+	if own.Writes, err = n.writes(ctx, mode, note, parted.Sequence); err != nil {
+		return nil, err
+	}
+	if own.Exact && len(own.Writes) == 0 {
+		return nil, nil
+	}
+	return own, nil
+}

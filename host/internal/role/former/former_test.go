@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package former_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical/inmem"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/host/internal/history"
+	"github.com/vault-replication/vault-replication/host/internal/role/former"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/primary"
+	"github.com/vault-replication/vault-replication/host/vaultname"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+var (
+	old   = replication.Epoch{Generation: 1, ID: "old"}
+	later = replication.Epoch{Generation: 1024, ID: "new"}
+)
+
+func promotedAt(sequence uint64) history.History {
+	return history.History{{Epoch: later, After: replication.Position{Epoch: old, Sequence: sequence}}}
+}
+
+func notes(t *testing.T) former.Notes {
+	t.Helper()
+	store, err := inmem.NewInmem(nil, hclog.NewNullLogger())
+	require.NoError(t, err)
+	return former.Notes{Store: store}
+}
+
+func mounts(t *testing.T) *keyclass.Mounts {
+	t.Helper()
+	m := keyclass.NewMounts()
+	_, err := m.SetTable(vaultname.Mounts, []vaultname.Mount{{UUID: "u", Path: "secret/", Type: "kv"}})
+	require.NoError(t, err)
+	return m
+}
+
+// What the new primary does not have is what was written after its promotion's position.
+func TestWhatTheNewPrimaryDoesNotHave(t *testing.T) {
+	t.Parallel()
+	const (
+		begin = "this cluster was a primary and has written "
+		none  = " that the new primary does not have"
+		all   = "3 values" + none + ", in secret/ (2), sys/policies/acl/ (1)"
+		after = ": nothing was changed; give keep_own_writes=true to have it keep %s in an encrypted file before it " +
+			"follows the new primary"
+		more = "; how many more is not known, because "
+	)
+	kept := func(what string) string { return fmt.Sprintf(after, what) }
+	for name, c := range map[string]struct {
+		note    former.Note
+		of      history.History
+		exact   bool
+		refused string // empty if nothing is of its own
+	}{
+		"all was sent": {of: promotedAt(30), exact: true},
+		"some was not": {of: promotedAt(20), exact: true,
+			refused: begin + "1 value" + none + ", in sys/policies/acl/ (1)" + kept("it")},
+		"all the note has": {of: promotedAt(10), exact: true, refused: begin + all + kept("them")},
+		"before the note": {of: promotedAt(9), refused: begin + "at least " + all + more +
+			"its journal does not reach back to where the new primary took over" + kept("all that it has")},
+		"an unknown history": {refused: begin + "at least " + all},
+		"written to since": {note: former.Note{Open: true}, of: promotedAt(30), refused: begin + "at least 0 values" + none +
+			more + "it was written to after replication was disabled" + kept("all that it has")},
+		"of another set": {note: former.Note{SetID: "other"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := notes(t)
+			if c.note.SetID == "" {
+				c.note.SetID = "set"
+			}
+			require.NoError(t, n.Put(t.Context(), replication.DR, c.note, &primary.Tail{Epoch: old, From: 10, To: 30,
+				Keys: map[string]primary.LastWrite{
+					"logical/u/a": {Sequence: 11}, "logical/u/b": {Sequence: 20, Deleted: true}, "sys/policy/p": {Sequence: 30},
+					"core/keyring": {Sequence: 30}, "sys/token/id/x": {Sequence: 30, Deleted: true}, "sys/counters/a": {Sequence: 30},
+				}}))
+			own, err := n.Beside(t.Context(), replication.DR, "set", c.of)
+			require.NoError(t, err)
+			if c.refused == "" {
+				require.Nil(t, own)
+				return
+			}
+			require.Equal(t, c.exact, own.Exact)
+			err = own.Refusal(mounts(t))
+			require.ErrorContains(t, err, c.refused)
+			require.Equal(t, replication.InvalidInput, replication.KindOf(err))
+		})
+	}
+}
+
+// A note takes the place of an earlier one, however long that was, and what was written to
+// later is known by it.
+func TestNotes(t *testing.T) {
+	t.Parallel()
+	n := notes(t)
+	tail := &primary.Tail{Epoch: old, To: 5000, Keys: map[string]primary.LastWrite{}}
+	for i := range 3000 {
+		tail.Keys[fmt.Sprintf("logical/u/%d", i)] = primary.LastWrite{Sequence: uint64(i + 1)}
+	}
+	require.NoError(t, n.Put(t.Context(), replication.DR, former.Note{SetID: "set"}, tail))
+	own, err := n.Beside(t.Context(), replication.DR, "set", promotedAt(1000))
+	require.NoError(t, err)
+	require.Len(t, own.Writes, 2000)
+	none, err := n.Beside(t.Context(), replication.Performance, "set", promotedAt(1000))
+	require.NoError(t, err)
+	require.Nil(t, none)
+
+	require.NoError(t, n.Put(t.Context(), replication.DR, former.Note{SetID: "set"},
+		&primary.Tail{Epoch: old, From: 9, To: 9}))
+	own, err = n.Beside(t.Context(), replication.DR, "set", promotedAt(9))
+	require.NoError(t, err)
+	require.Nil(t, own)
+	require.NoError(t, n.Opened(t.Context(), replication.DR))
+	own, err = n.Beside(t.Context(), replication.DR, "set", promotedAt(9))
+	require.NoError(t, err)
+	require.NotNil(t, own)
+	require.NoError(t, n.Forget(t.Context(), replication.DR))
+	note, err := n.Get(t.Context(), replication.DR)
+	require.NoError(t, err)
+	require.Nil(t, note)
+}

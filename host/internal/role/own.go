@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package role
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical"
+
+	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
+	"github.com/vault-replication/vault-replication/host/internal/history"
+	"github.com/vault-replication/vault-replication/host/internal/role/former"
+	"github.com/vault-replication/vault-replication/host/internal/role/kept"
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
+	"github.com/vault-replication/vault-replication/host/storage/walk"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// ownWrites are what a primary has written and its successor does not have. They are known
+// when it gives up its role, and refused or kept when it is to follow.
+type ownWrites struct {
+	core   *vaultcore.Core
+	tap    *storage.Tap
+	store  physical.Backend
+	mounts *keyclass.Mounts
+	roles  *roles
+	logger hclog.Logger
+}
+
+func (o *ownWrites) notes() former.Notes { return former.Notes{Store: o.store} }
+
+func (o *ownWrites) book() kept.Book { return kept.Book{Barrier: o.core, Store: o.store} }
+
+// note is for a change that ends the role of primary, once nothing more is written in it, or
+// that lets a former primary be written to again.
+func (o *ownWrites) note(ctx context.Context, ch *change) error {
+	open := ch.to == replication.Disabled
+	if ch.from != replication.Primary {
+		if open {
+			return o.notes().Opened(ctx, ch.mode)
+		}
+		return nil
+	}
+	tail, err := o.tap.Tail(ctx, ch.mode)
+	if err != nil {
+		return err
+	}
+	return o.notes().Put(ctx, ch.mode, former.Note{SetID: o.roles.Record().mode(ch.mode).SetID, Open: open}, tail)
+}
+
+// reigns are the records of where the histories of the modes went over into those that a
+// promotion begins, when nothing more is applied.
+func (o *ownWrites) reigns(ctx context.Context, ch *change) error {
+	if ch.to == replication.Disabled {
+		ch.rows[history.Key(ch.mode)] = nil
+	}
+	if ch.from != replication.Secondary || ch.to != replication.Primary {
+		return nil
+	}
+	cur, err := o.tap.Secondary(ch.mode).Cursor(ctx)
+	if err != nil {
+		return err
+	}
+	if err := o.addReign(ctx, ch, ch.mode, cur.Position); err != nil || !ch.mode.StandsIn() ||
+		ch.after.mode(ofClients).Role != replication.Primary {
+		return err
+	}
+	role, err := inherited(ctx, o.core)
+	if err != nil {
+		return err
+	}
+	// A cluster has one journal for all modes.
+	at := cur.Position
+	at.Epoch = role.Epoch
+	return o.addReign(ctx, ch, ofClients, at)
+}
+
+func (o *ownWrites) addReign(ctx context.Context, ch *change, mode replication.Mode, after replication.Position) error {
+	h, err := history.Load(ctx, o.core, mode)
+	if err == nil {
+		h = h.With(history.Reign{Epoch: ch.after.mode(mode).Epoch, After: after})
+		ch.rows[history.Key(mode)], err = h.Encode()
+	}
+	return err
+}
+
+// beside is what this cluster has written and the primary that it is to follow does not have.
+// Without keep it is refused.
+func (o *ownWrites) beside(ctx context.Context, mode replication.Mode, setID string, of history.History, keep bool) (
+	*former.Own, error) {
+	own, err := o.notes().Beside(ctx, mode, setID, of)
+	if err != nil || own == nil || keep {
+		return own, err
+	}
+	err = own.Refusal(o.mounts)
+	o.roles.setFailure(mode, err.Error())
+	return nil, err
+}
+
+// keep keeps it, all or nothing.
+func (o *ownWrites) keep(ctx context.Context, own *former.Own) (*endpoints.KeptFile, error) {
+	id := fmt.Sprintf("%s-%.8s-%d", own.Mode, own.Epoch.ID, own.To)
+	if own.Open {
+		id += time.Now().UTC().Format("-20060102T150405")
+	}
+	have, err := o.book().Get(ctx, id)
+	if err == nil || replication.KindOf(err) != replication.NotFound {
+		// Nothing was written here since, and what has come from a primary must not replace it.
+		return have, err
+	}
+	w, err := o.book().Write(ctx, endpoints.KeptFile{ID: id, Mode: own.Mode, Exact: own.Exact})
+	if err != nil {
+		return nil, err
+	}
+	f, err := o.fill(ctx, w, own)
+	if err != nil {
+		if err := w.Drop(); err != nil {
+			o.logger.Warn("what was kept before this failed stays in storage until it is tried again", "id", id, "error", err)
+		}
+		return nil, err
+	}
+	o.logger.Info("kept values that this former primary has and the new one does not", "id", id, "values", f.Values,
+		"exact", f.Exact)
+	return f, nil
+}
+
+func (o *ownWrites) fill(ctx context.Context, w *kept.Writer, own *former.Own) (*endpoints.KeptFile, error) {
+	if own.Exact {
+		for _, write := range own.Writes {
+			if err := o.add(ctx, w, write.Key); err != nil {
+				return nil, err
+			}
+		}
+		return w.Close()
+	}
+	all, err := walk.New(ctx, o.store, "")
+	if err != nil {
+		return nil, err
+	}
+	classes := o.tap.Classes()
+	concerns := func(key string) bool { return former.Concerns(key, false) && classes.Replicated(own.Mode, key) }
+	for {
+		keys, err := all.Group(ctx, concerns, "")
+		if err != nil {
+			return nil, err
+		}
+		if len(keys) == 0 {
+			return w.Close()
+		}
+		for _, key := range keys {
+			if err := o.add(ctx, w, key); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+func (o *ownWrites) add(ctx context.Context, w *kept.Writer, key string) error {
+	value, err := o.core.GetEntry(ctx, key)
+	if err != nil {
+		return fmt.Errorf("the value of %s cannot be read, so nothing was kept or changed: %w", key, err)
+	}
+	return w.Add(endpoints.KeptValue{Key: key, Place: former.Place(o.mounts, key), Deleted: value == nil, Value: value})
+}
+
+// followed are the rows of a cluster that follows a primary from now on: what was noted of it
+// is settled.
+func (o *ownWrites) followed(mode replication.Mode, of history.History, rows map[string][]byte) (
+	[]onestep.Row, error) {
+	var err error
+	if rows[history.Key(mode)], err = of.Encode(); err != nil {
+		return nil, err
+	}
+	return []onestep.Row{{Key: former.HeadKey(mode)}}, nil
+}
+
+// keptText is what a client is told.
+func keptText(f *endpoints.KeptFile) string {
+	return fmt.Sprintf("%d values that the new primary does not have are kept here as %q: see them with "+
+		"vault-replication replication kept read -id=%s, and remove them when nobody needs them.", f.Values, f.ID, f.ID)
+}
