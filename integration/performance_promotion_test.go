@@ -58,14 +58,14 @@ func promoteCutOff(t *testing.T, c *cluster.Cluster) {
 // follow lets a cluster that was demoted follow another performance primary.
 func follow(t *testing.T, c, primary *cluster.Cluster, id string) {
 	t.Helper()
-	put(t, c, pathUpdate, activation(t, primary, id))
+	put(t, c, pathUpdate, joining(t, primary, id))
 	require.NoError(t, c.Node(0).WaitPerformanceStreaming(t.Context()))
 }
 
 const pathUpdate = cluster.PathPerformance + "secondary/update-primary"
 
-// activation are the parameters with which a secondary is to follow a performance primary.
-func activation(t *testing.T, primary *cluster.Cluster, id string) map[string]any {
+// joining are the parameters with which a secondary is to follow a performance primary.
+func joining(t *testing.T, primary *cluster.Cluster, id string) map[string]any {
 	t.Helper()
 	token := put(t, primary, cluster.PathPerformance+"primary/secondary-token", map[string]any{"id": id})
 	return map[string]any{"token": token.WrapInfo.Token, "ca_file": primary.GetCACertPEMFile()}
@@ -75,10 +75,10 @@ func activation(t *testing.T, primary *cluster.Cluster, id string) map[string]an
 // has written: once refused in a sentence, then with that kept.
 func followKeeping(t *testing.T, c, primary *cluster.Cluster, id, refused string) {
 	t.Helper()
-	answer := refusal(t, once(t, c, c.GetRootToken()), http.MethodPut, pathUpdate, activation(t, primary, id+"-refused"))
+	answer := refusal(t, once(t, c, c.GetRootToken()), http.MethodPut, pathUpdate, joining(t, primary, id+"-refused"))
 	require.Equal(t, http.StatusBadRequest, answer.StatusCode)
 	require.Regexp(t, refused, strings.Join(answer.Errors, "; "))
-	params := activation(t, primary, id)
+	params := joining(t, primary, id)
 	params["keep_own_writes"] = true
 	require.Contains(t, strings.Join(put(t, c, pathUpdate, params).Warnings, "\n"), "that the new primary does not have")
 	require.NoError(t, c.Node(0).WaitPerformanceStreaming(t.Context()))

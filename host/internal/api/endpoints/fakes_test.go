@@ -322,7 +322,7 @@ func (k fakeKept) Read(_ context.Context, _ string, skip, limit int) ([]KeptValu
 	all := []KeptValue{
 		{Key: "logical/u/a", Place: "secret/", Value: []byte(`{"v":"1"}`)},
 		{Key: "logical/u/b", Place: "secret/", Deleted: true},
-		{Key: "sys/policy/p", Place: "sys/policies/acl/", Value: append([]byte{0x0a, 9}, `{"v":"2"}`...)},
+		{Key: "sys/policy/p", Place: "sys/policies/acl/", Value: append([]byte{0x0a, 20}, `{"v":"twenty bytes"}`...)},
 	}
 	return all[min(skip, len(all)):min(skip+limit, len(all))], k.err
 }
