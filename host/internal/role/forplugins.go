@@ -23,6 +23,7 @@ func (f ForPlugins) Started(ctx context.Context, mode replication.Mode, b replic
 	if _, err := f.roles.active(); err != nil {
 		return nil //nolint:nilerr // a node that is not active gives no role
 	}
+	f.sessions.begun.end(mode)
 	return f.sessions.giveRole(ctx, mode, b)
 }
 

@@ -4,6 +4,7 @@ package role
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -26,6 +27,8 @@ const (
 	tellTimeout = 5 * time.Second
 	// tellAgain is how long one that did not hear is left alone.
 	tellAgain = 5 * time.Second
+	// roleTimeout bounds how long a request waits for the plugin to take up its role.
+	roleTimeout = 5 * time.Second
 )
 
 // Plugins gives the plugin of each mode.
@@ -47,6 +50,48 @@ type sessions struct {
 	port    *cluster.Port
 	paired  *pairing.Book
 	logger  hclog.Logger
+	begun   begun
+}
+
+// begun are the modes whose plugin has taken up its role in the duty of this node. The zero
+// value has none.
+type begun struct {
+	mu    sync.Mutex
+	modes map[replication.Mode]chan struct{} // closed once it has
+}
+
+func (b *begun) of(mode replication.Mode) chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.modes == nil {
+		b.modes = map[replication.Mode]chan struct{}{}
+	}
+	if b.modes[mode] == nil {
+		b.modes[mode] = make(chan struct{})
+	}
+	return b.modes[mode]
+}
+
+func (b *begun) begin(mode replication.Mode) {
+	has := b.of(mode)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-has:
+	default:
+		close(has)
+	}
+}
+
+func (b *begun) end(mode replication.Mode) {
+	has := b.of(mode)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-has:
+		delete(b.modes, mode)
+	default: // whoever waits goes on waiting
+	}
 }
 
 // startPlugin makes the plugin of a mode run and gives it the role. The plugin's
@@ -68,6 +113,9 @@ func (ss *sessions) startPlugin(ctx context.Context, mode replication.Mode) {
 func (ss *sessions) giveRole(ctx context.Context, mode replication.Mode, b replication.Backend) error {
 	mr := ss.roles.Record().mode(mode)
 	err := b.Start(ctx, replication.StartRequest{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested})
+	if err == nil {
+		ss.begun.begin(mode)
+	}
 	if err == nil && mr.Role == replication.Primary {
 		ss.tellRevocations(ctx, mode, b)
 	}
@@ -76,6 +124,7 @@ func (ss *sessions) giveRole(ctx context.Context, mode replication.Mode, b repli
 
 // stopPlugin ends the sessions of a mode; the process stays.
 func (ss *sessions) stopPlugin(mode replication.Mode) {
+	ss.begun.end(mode)
 	if b := ss.plugins.Running(mode); b != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
@@ -86,12 +135,23 @@ func (ss *sessions) stopPlugin(mode replication.Mode) {
 	ss.port.StopListening(mode)
 }
 
-// backend is the plugin of a mode, started if need be, on the active node.
+// backend is the plugin of a mode, started if need be, on the active node. A change of role is
+// answered before the plugin has taken the new role up, and whoever asks next waits for that.
 func (ss *sessions) backend(ctx context.Context, mode replication.Mode) (replication.Backend, error) {
 	if _, err := ss.roles.active(); err != nil {
 		return nil, err
 	}
-	return ss.plugins.Backend(ctx, mode)
+	b, err := ss.plugins.Backend(ctx, mode)
+	if err != nil || ss.roles.Role(mode) == replication.Disabled {
+		return b, err
+	}
+	soon, cancel := context.WithTimeout(ctx, roleTimeout)
+	defer cancel()
+	select {
+	case <-ss.begun.of(mode):
+	case <-soon.Done(): // the plugin itself says that it has no role
+	}
+	return b, nil
 }
 
 // tell tells the plugin of a revocation. What it has never known counts as told, if
