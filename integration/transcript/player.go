@@ -71,17 +71,26 @@ func (p *Player) Section(ctx context.Context, section string, number ...int) err
 	return nil
 }
 
-// Answer plays the next step of a section, and answers what it asks for at the terminal.
-func (p *Player) Answer(ctx context.Context, section, answer string) error {
-	for _, s := range p.Steps {
-		if s.Section == section {
-			if err := p.play(ctx, s, answer); err != nil {
-				return fmt.Errorf("%v: $ %s\n%w", s, s.Command, err)
-			}
-			return nil
+// Answer plays the next step of a section once for each answer, which it gives at the terminal when it is asked.
+// The document shows what the last one leads to.
+func (p *Player) Answer(ctx context.Context, section string, answers ...string) error {
+	i := slices.IndexFunc(p.Steps, func(s *Step) bool { return s.Section == section })
+	if i < 0 {
+		return fmt.Errorf("no step is left of the section %q", section)
+	}
+	last := p.Steps[i]
+	other := *last
+	other.Output = nil
+	for n, answer := range answers {
+		s := &other
+		if n == len(answers)-1 {
+			s = last
+		}
+		if err := p.play(ctx, s, answer); err != nil {
+			return fmt.Errorf("%v: $ %s\n%w", s, s.Command, err)
 		}
 	}
-	return fmt.Errorf("no step is left of the section %q", section)
+	return nil
 }
 
 func (p *Player) play(ctx context.Context, s *Step, answer string) error {
@@ -190,10 +199,20 @@ func (p *Player) run(ctx context.Context, env []string, command, answer string) 
 		return "", err
 	}
 	defer terminal.Close()
-	if _, err := io.WriteString(terminal, answer+"\n"); err != nil {
-		return "", err
-	}
 	var out bytes.Buffer
-	_, _ = io.Copy(&out, terminal) // the terminal of a process that has ended is an input error
+	piece := make([]byte, 4096)
+	for asked := false; ; {
+		n, err := terminal.Read(piece)
+		out.Write(piece[:n])
+		if err != nil { // the terminal of a process that has ended is an input error
+			break
+		}
+		if !asked && bytes.HasSuffix(out.Bytes(), []byte(": ")) {
+			asked = true
+			if _, err := io.WriteString(terminal, answer+"\n"); err != nil {
+				return out.String(), err
+			}
+		}
+	}
 	return strings.ReplaceAll(out.String(), "\r\n", "\n"), shell.Wait()
 }
