@@ -101,9 +101,14 @@ func killServers(t *testing.T, of ...*cluster.Cluster) {
 // killPlugin kills the plugin's process, and waits until there is another one.
 func killPlugin(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
+	killNamed(t, c, "replication-dr")
+}
+
+func killNamed(t *testing.T, c *cluster.Cluster, name string) {
+	t.Helper()
 	var old int
 	cluster.Eventually(t, limit, "a plugin runs", func(context.Context) (err error) {
-		old, err = pluginProcess(c)
+		old, err = pluginOf(c.Node(0), name)
 		return err
 	})
 	require.NoError(t, syscall.Kill(old, syscall.SIGKILL))

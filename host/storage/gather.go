@@ -54,6 +54,10 @@ func (wp *writePath) commitBatch(ctx context.Context, r *writeMode, batch []*gat
 	if next := r.gathering.next(min(gatherEntries, most-1)); next != nil {
 		next[0].turn <- turn{batch: next}
 	}
+	if len(batch) > 1 && joint.err == nil {
+		wp.together.writes.Add(uint64(len(batch)))
+		wp.together.rows.Add(1)
+	}
 	// What is too large together was refused and not made.
 	alone := joint.err != nil && len(batch) > 1 && !joint.keeps && txn.TooLarge(joint.err)
 	own := joint

@@ -112,6 +112,8 @@ func TestWritesAreGathered(t *testing.T) {
 	b.ends()
 	require.Len(t, b.stored, 2)
 	require.Len(t, b.stored[1], 11, "all of them, and one row")
+	writes, rows := b.Gathered()
+	require.Equal(t, []uint64{10, 1}, []uint64{writes, rows})
 	require.Equal(t, before+4, watermark(t, b.Tap).Sequence)
 	row := b.stored[1][10]
 	ops, err := journal.DecodeRow([]byte(get(t, b.f, row)))

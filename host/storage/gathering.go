@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/vault/sdk/physical"
 
@@ -35,6 +36,12 @@ type gathering struct {
 	storing int
 	waiting []*gathered
 }
+
+// together counts what was gathered.
+type together struct{ writes, rows atomic.Uint64 }
+
+// Gathered counts, since the node was started, the writes that shared a row with others, and these rows.
+func (c *together) Gathered() (writes, rows uint64) { return c.writes.Load(), c.rows.Load() }
 
 // numbered is a write that gets a number of the journal. Its keys are locked, and
 // written is called before they are unlocked.

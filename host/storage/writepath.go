@@ -35,8 +35,9 @@ type writePath struct {
 	control   sync.Mutex
 	draining  []*writeMode // write modes that a change gave up waiting for
 
-	held     held.Views
-	unknown  atomic.Uint64
+	held    held.Views
+	unknown atomic.Uint64
+	together
 	refusals refusal.Counters
 }
 

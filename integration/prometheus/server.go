@@ -7,28 +7,36 @@ package prometheus
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
 // Server is a running Prometheus.
 type Server struct {
-	url string
+	url   string
+	begun time.Time
 }
 
-// pauses are how long an alert has to hold before it fires. A test does not wait for them.
-var pauses = regexp.MustCompile(`(?m)^(\s+for: ).*$`)
+// pauses are how long an alert has to hold before it fires, windows how far it looks back. A test does not wait for
+// them.
+var (
+	pauses  = regexp.MustCompile(`(?m)^(\s+for: ).*$`)
+	windows = regexp.MustCompile(`\[\d+m\]`)
+)
 
 // New starts a server that reads the first nodes of the clusters each second, with a rule file in which
-// no alert waits before it fires. It ends with the test.
+// no alert waits before it fires, or looks back further than a minute. It ends with the test.
 func New(t testing.TB, rules string, of ...*cluster.Cluster) *Server {
 	t.Helper()
 	binary, err := exec.LookPath("prometheus")
@@ -44,7 +52,7 @@ func New(t testing.TB, rules string, of ...*cluster.Cluster) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text = pauses.ReplaceAll(text, []byte("${1}0s"))
+	text = windows.ReplaceAll(pauses.ReplaceAll(text, []byte("${1}0s")), []byte("[1m]"))
 	var targets []string
 	for _, c := range of {
 		targets = append(targets, strings.TrimPrefix(c.Node(0).Address(), "https://"))
@@ -66,7 +74,7 @@ scrape_configs:
 			t.Fatal(err)
 		}
 	}
-	s := &Server{url: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	s := &Server{begun: time.Now(), url: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	s.start(t, binary, dir)
 	return s
 }
@@ -103,6 +111,35 @@ func (s *Server) Reads(ctx context.Context, gauge string) (clusters int, err err
 	}
 	err = s.ask(ctx, "query?query="+gauge, &answer)
 	return len(answer.Data.Result), err
+}
+
+// Series says how many series an expression has had since the server was started.
+func (s *Server) Series(ctx context.Context, expression string) (n int, err error) {
+	var answer struct {
+		Status string `json:"status"`
+		Error  string `json:"error"`
+		Data   struct {
+			Result []any `json:"result"`
+		} `json:"data"`
+	}
+	err = s.ask(ctx, "query_range?"+url.Values{
+		"query": {expression}, "step": {"1s"}, "start": {s.begun.Format(time.RFC3339)},
+		"end": {time.Now().Format(time.RFC3339)},
+	}.Encode(), &answer)
+	if err == nil && answer.Status != "success" {
+		err = errors.New(answer.Error)
+	}
+	return len(answer.Data.Result), err
+}
+
+// Names are those of all metrics that were read and have a prefix.
+func (s *Server) Names(ctx context.Context, prefix string) ([]string, error) {
+	var answer struct {
+		Data []string `json:"data"`
+	}
+	err := s.ask(ctx, "label/__name__/values?"+url.Values{"match[]": {fmt.Sprintf(`{__name__=~"%s.*"}`, prefix)}}.Encode(),
+		&answer)
+	return answer.Data, err
 }
 
 func (s *Server) ask(ctx context.Context, path string, answer any) error {

@@ -242,4 +242,7 @@ type Peer struct {
 	CanaryAge time.Duration
 	// Acknowledged is the last sequence that the secondary has made durable.
 	Acknowledged uint64
+	// Displaced counts, since the plugin was started, how often another node has come under this
+	// secondary's id while its session stood. Once is a takeover, again and again are two clusters.
+	Displaced uint64
 }

@@ -37,7 +37,7 @@ func ProbeStatus() *replication.Status {
 	at := fixedTime()
 	peer := replication.Peer{
 		NodeID: "n", APIAddress: "https://a", ClusterAddress: "https://c", Connected: true, LastHeartbeat: at,
-		LastHeartbeatDuration: 3, ClockSkew: -4, CanaryAge: 5, Acknowledged: 6,
+		LastHeartbeatDuration: 3, ClockSkew: -4, CanaryAge: 5, Acknowledged: 6, Displaced: 9,
 	}
 	return &replication.Status{
 		State: replication.Running, ConnectionState: replication.ConnReady, PrimaryClusterAddr: "https://p",

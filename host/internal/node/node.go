@@ -100,7 +100,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 			return n.plugins, err
 		},
 		Requests: func(rc *role.Controller) role.Requests {
-			n.itself = &itself{core: c, controller: rc}
+			n.itself = &itself{core: c, controller: rc, plugins: n.plugins, tap: tap}
 			n.requests = rolechange.New(n.itself, rolechange.Limits{})
 			return n.requests
 		},
@@ -108,7 +108,8 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 			rooms := rc.Rooms()
 			n.serving = serving.New(serving.Options{
 				Core: c, Tap: tap, Set: rc.Set(), Mounts: rooms.Mounts, Filters: rooms.Filters, Hiding: rooms.Hiding,
-				Requests: n.requests, BestEffortWait: cfg.BestEffortWALWaitDuration, Logger: logger,
+				Requests: n.requests, BestEffortWait: cfg.BestEffortWALWaitDuration,
+				Metrics: core.MetricSink(), Logger: logger,
 			})
 			return n.serving
 		},
@@ -117,7 +118,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 		return nil, err
 	}
 	n.addEndpoints()
-	n.states = n.controller.Consistency(cfg.BestEffortWALWaitDuration)
+	n.states = telemetry.MeasureWaits(n.controller.Consistency(cfg.BestEffortWALWaitDuration), core.MetricSink())
 	n.emitMetrics(core)
 	return n, nil
 }
@@ -128,7 +129,7 @@ func (n *Node) addEndpoints() {
 	asked := endpoints.Options{
 		Controller: n.controller, Primary: n.controller.Primary(), Secondary: n.controller.Secondary(),
 		Filters: n.controller.Rooms().Filters, Kept: n.controller.Kept(), Tokens: n.tokens,
-		Catalog: n.plugins, MayRead: n.core.MayRead,
+		Catalog: n.plugins, MayRead: n.core.MayRead, Behind: n.itself.behind,
 		Activations: &activation.Client{Logger: n.logger.Named("activation")},
 	}
 	n.bootstrapping = endpoints.Bootstrapping(asked)

@@ -18,7 +18,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/internal/api/rolechange"
 	"github.com/vault-replication/vault-replication/host/internal/role"
+	"github.com/vault-replication/vault-replication/host/internal/telemetry"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -26,6 +28,8 @@ import (
 type itself struct {
 	core       *vaultcore.Core
 	controller *role.Controller
+	plugins    *plugins
+	tap        *storage.Tap
 
 	mu sync.Mutex
 	// last is the status of before a change.
@@ -37,6 +41,37 @@ var _ rolechange.Node = (*itself)(nil)
 // Status implements [telemetry.Node].
 func (i *itself) Status(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
 	return i.controller.Status(ctx, mode)
+}
+
+// Counts implements [telemetry.Node].
+func (i *itself) Counts(mode replication.Mode) telemetry.Counts {
+	c := telemetry.Counts{PluginRestarts: i.plugins.supervisors[mode].Health().Restarts, Ring: i.tap.Ring(mode)}
+	c.GatheredWrites, c.GatheredRows = i.tap.Gathered()
+	return c
+}
+
+// behindBytes bounds the rows that a status looks through for each secondary.
+const behindBytes = 8 << 20
+
+// behind says of which mounts a secondary of this primary lacks changes.
+func (i *itself) behind(ctx context.Context, mode replication.Mode, secondary string) (*endpoints.Behind, error) {
+	paths := map[string]string{}
+	for _, m := range i.core.Mounts() {
+		paths[m.StoragePrefix] = m.Path
+	}
+	b := &endpoints.Behind{Changes: map[string]int{}}
+	var err error
+	b.All, err = i.tap.Behind(ctx, mode, secondary, behindBytes, func(key string) {
+		path := ""
+		for at, c := range key {
+			// The view of one of the core's mounts is within that of another.
+			if longer, ok := paths[key[:at+1]]; c == '/' && ok {
+				path = longer
+			}
+		}
+		b.Changes[path]++
+	})
+	return b, err
 }
 
 // Active implements [rolechange.Node] and [telemetry.Node].

@@ -10,6 +10,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/role/keys"
 	"github.com/vault-replication/vault-replication/host/internal/role/relations"
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/retention"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -57,12 +58,7 @@ func (c *statuses) look(ctx context.Context, mode replication.Mode) (*endpoints.
 		if p, err := c.tap.LastWritten(mode); err == nil {
 			s.LastWAL, s.LastModeWAL = p.Sequence, p.Sequence
 		}
-		for _, slot := range c.tap.Slots(mode) {
-			s.Slots = append(s.Slots, endpoints.Slot{
-				ID: slot.ID, State: string(slot.State), Reason: slot.Reason, RetainedBytes: slot.RetainedBytes,
-				RetainedAge: slot.RetainedAge,
-			})
-		}
+		s.Slots = slotsOf(c.tap.Slots(mode))
 	} else {
 		cur, held, err := c.ring.Cursor(ctx, mode)
 		if err != nil {
@@ -96,6 +92,17 @@ func (c *statuses) look(ctx context.Context, mode replication.Mode) (*endpoints.
 	}
 	s.Sessions.LastError = also(s.Sessions.LastError, missing)
 	return s, nil
+}
+
+func slotsOf(kept []retention.Status) (slots []endpoints.Slot) {
+	for _, slot := range kept {
+		slots = append(slots, endpoints.Slot{
+			ID: slot.ID, State: string(slot.State), Reason: slot.Reason, RetainedBytes: slot.RetainedBytes,
+			RetainedAge: slot.RetainedAge, MaxBytes: slot.Allowed.Bytes, MaxAge: slot.Allowed.Age,
+			Acknowledged: slot.Acknowledged,
+		})
+	}
+	return slots
 }
 
 // Known is what the node has in memory of a mode, its role above all.

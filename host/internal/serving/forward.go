@@ -23,8 +23,10 @@ func (s *Server) Receive(ctx context.Context, req replication.ReceiveRequest) (*
 		return nil, replication.Errorf(replication.Unavailable, "its role is changing")
 	}
 	defer leave()
+	begun := time.Now()
 	payload, err := s.server.Serve(ctx, req.SecondaryID, req.Payload)
 	if err != nil {
+		s.carriedOut(forward.KindRequest, req.SecondaryID, begun, nil, err) // its kind was not read
 		return nil, err
 	}
 	return &replication.ReceiveResponse{Payload: payload}, nil
@@ -34,7 +36,14 @@ func (s *Server) Receive(ctx context.Context, req replication.ReceiveRequest) (*
 func (s *Server) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	return s.toPrimary().Do(ctx, req)
+	begun := time.Now()
+	answer, err := s.toPrimary().Do(ctx, req)
+	var refused error
+	if answer != nil {
+		refused = answer.Err
+	}
+	s.asked(forward.KindRequest, begun, refused, err)
+	return answer, err
 }
 
 // Listens learns of a listener how long its requests may take.
@@ -74,12 +83,15 @@ func (s *Server) bounded(ctx context.Context) (context.Context, context.CancelFu
 
 // Call implements [entity.Caller].
 func (s *Server) Call(ctx context.Context, kind string, body []byte) ([]byte, replication.Position, error) {
-	return s.toPrimary().Call(ctx, forward.Kind(kind), body)
+	begun := time.Now()
+	answer, at, err := s.toPrimary().Call(ctx, forward.Kind(kind), body)
+	s.asked(forward.Kind(kind), begun, nil, err)
+	return answer, at, err
 }
 
 // Wait implements [entity.Waiter].
 func (s *Server) Wait(ctx context.Context, at replication.Position) error {
-	return s.Set.WaitApplied(ctx, at)
+	return s.waited(ctx, at)
 }
 
 // toPrimary is the client of the present relation. It keeps a session with the
@@ -93,7 +105,7 @@ func (s *Server) toPrimary() *forward.Client {
 		s.relation = r
 		s.client = forward.NewClient(forward.ClientOptions{
 			Carry: s.Set.Forward, Key: key, SetID: set, SecondaryID: id,
-			Wrote: s.Set.Forwarded, Wait: s.Set.WaitApplied, BestEffortWait: s.BestEffortWait,
+			Wrote: s.Set.Forwarded, Wait: s.waited, BestEffortWait: s.BestEffortWait,
 		})
 	}
 	return s.client

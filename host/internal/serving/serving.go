@@ -76,6 +76,7 @@ type Options struct {
 	Requests Requests
 	// BestEffortWait bounds how long an answer waits for its writes to arrive here.
 	BestEffortWait time.Duration
+	Metrics        Timer
 	Logger         hclog.Logger
 }
 
@@ -116,12 +117,12 @@ func New(o Options) *Server {
 		KeyOf: o.Set.KeyOf, SetID: o.Set.ID, Position: o.Set.LastWritten, Logger: logger.Named("forward"),
 	})
 	receiver := &routing.Receiver{Core: core, Allowed: o.Filters.Sends, Logger: logger.Named("forward")}
-	s.server.HandleRequests(receiver.Handle)
+	s.server.HandleRequests(s.measuredRequests(receiver.Handle))
 	identities := entity.NewServer(entity.ServerOptions{
 		Store: s.identity, Audit: core, Allowed: o.Filters.Sends, Logger: logger.Named("identity"),
 	})
 	for kind, handle := range identities.Handlers() {
-		s.server.Handle(forward.Kind(kind), forward.Handler(handle))
+		s.server.Handle(forward.Kind(kind), s.measured(forward.Kind(kind), forward.Handler(handle)))
 	}
 	core.HideMounts(hidden)
 	core.TolerateAuditFailures(s.follower.AuditDevice)

@@ -4,9 +4,12 @@ package serving
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/armon/go-metrics"
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/internalshared/configutil"
 	"github.com/hashicorp/vault/sdk/framework"
@@ -15,6 +18,9 @@ import (
 	"github.com/hashicorp/vault/vault"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vault-replication/vault-replication/host/internal/entity"
+	"github.com/vault-replication/vault-replication/host/internal/forward"
+	"github.com/vault-replication/vault-replication/host/internal/forward/wire"
 	"github.com/vault-replication/vault-replication/host/internal/role/filters"
 	"github.com/vault-replication/vault-replication/host/internal/role/mounts"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
@@ -28,6 +34,8 @@ type set struct {
 	serves      bool
 	secondaryID string
 	key         []byte
+	// never says that nothing of the primary arrives.
+	never bool
 }
 
 func (s *set) Serves() bool                       { return s.serves }
@@ -39,7 +47,12 @@ func (s *set) Forwarded(replication.Position)     {}
 func (s *set) LastWritten() (replication.Position, error) {
 	return replication.Position{}, nil
 }
-func (s *set) WaitApplied(context.Context, replication.Position) error { return nil }
+func (s *set) WaitApplied(context.Context, replication.Position) error {
+	if s.never {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
 func (s *set) Forward(context.Context, []byte) ([]byte, error) {
 	return nil, replication.Errorf(replication.Unreachable, "there is no primary in this test")
 }
@@ -61,6 +74,17 @@ func (r *requests) Enter(ctx context.Context) (context.Context, func(), bool) {
 	return ctx, func() { r.left++ }, true
 }
 
+// times counts what was measured, by name and labels.
+type times map[string]int
+
+func (ts times) MeasureSinceWithLabels(key []string, _ time.Time, labels []metrics.Label) {
+	name := strings.Join(key, ".")
+	for _, l := range labels {
+		name += " " + l.Name + "=" + l.Value
+	}
+	ts[name]++
+}
+
 // server is that of a core which is sealed, in a set that the test decides on.
 func server(t *testing.T) (*Server, *set, *requests) {
 	t.Helper()
@@ -75,7 +99,7 @@ func server(t *testing.T) (*Server, *set, *requests) {
 	fs := filters.New(replication.Performance, core, tap, known, nil)
 	return New(Options{
 		Core: core, Tap: tap, Set: in, Mounts: known, Filters: fs, Requests: reqs, Logger: logger,
-		Hiding: filters.NewHiding(fs, func(context.Context) {}, logger),
+		Hiding: filters.NewHiding(fs, func(context.Context) {}, logger), Metrics: times{},
 	}), in, reqs
 }
 
@@ -179,4 +203,41 @@ func TestOwnBackendsForwardOnASecondaryAlone(t *testing.T) {
 	require.True(t, here())
 	in.serves = true
 	require.False(t, here())
+}
+
+// What is asked of a primary and carried out for a secondary is measured by how it ended, and so is each wait.
+func TestCallsAndWaitsAreMeasured(t *testing.T) {
+	t.Parallel()
+	s, in, _ := server(t)
+	_, err := s.Do(t.Context(), &wire.Request{Logical: &logical.Request{Operation: logical.UpdateOperation}})
+	require.Equal(t, replication.Unreachable, replication.KindOf(err))
+	for _, kind := range []string{entity.KindEnsure, entity.KindCreate, entity.KindGroups, entity.KindMembers} {
+		_, _, err = s.Call(t.Context(), kind, nil)
+		require.Error(t, err)
+		_, _ = s.measured(forward.Kind(kind), func(context.Context, string, []byte) ([]byte, error) {
+			return nil, nil
+		})(t.Context(), "west", nil)
+	}
+	_, err = s.Receive(t.Context(), replication.ReceiveRequest{SecondaryID: "west", Payload: []byte("x")})
+	require.Error(t, err)
+	for _, ends := range []error{nil, logical.ErrInvalidRequest, &logical.ReplicationCodedError{Code: 403}} {
+		s.measuredRequests(func(context.Context, string, *wire.Request) *wire.Answer {
+			return &wire.Answer{Err: ends}
+		})(t.Context(), "west", nil)
+	}
+	require.NoError(t, s.Wait(t.Context(), replication.Position{}))
+	in.never = true
+	require.Error(t, s.Wait(t.Context(), replication.Position{}))
+	require.Equal(t, times{
+		"replication.rpc.client.forward result=unreachable":                           1,
+		"replication.rpc.client.persist_alias result=unreachable":                     2,
+		"replication.rpc.client.upsert_group result=unreachable":                      2,
+		"replication.rpc.server.persist_alias_request result=answered secondary=west": 2,
+		"replication.rpc.server.upsert_group_request result=answered secondary=west":  2,
+		"replication.rpc.server.forwarding_request result=answered secondary=west":    2,
+		"replication.rpc.server.forwarding_request result=refused secondary=west":     2,
+		"replication.wait kind=forwarded result=arrived":                              1,
+		"replication.wait kind=forwarded result=ran_out":                              1,
+	}, s.Metrics)
+	require.Equal(t, "failed", outcome(nil, errors.New("whatever")))
 }

@@ -18,23 +18,29 @@ type Node interface {
 	// Active says whether the node leads its cluster and is unsealed.
 	Active() bool
 	Status(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error)
+	Counts(mode replication.Mode) Counts
 }
 
 // Run emits the gauges at each tick until the context ends. A status that cannot be had leaves its
 // gauges out, so that an alert on their absence fires.
 func Run(ctx context.Context, node Node, sink Sink, tick <-chan time.Time) {
+	all := map[replication.Mode]*gauges{}
+	for _, mode := range replication.Modes() {
+		all[mode] = &gauges{sink: sink, mode: mode}
+	}
 	for {
+		var now time.Time
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick:
+		case now = <-tick:
 		}
 		if !node.Active() {
 			continue
 		}
-		for _, mode := range replication.Modes() {
+		for mode, g := range all {
 			if s, err := node.Status(ctx, mode); err == nil {
-				Emit(sink, mode, s, time.Now())
+				g.emit(s, node.Counts(mode), now)
 			}
 		}
 	}

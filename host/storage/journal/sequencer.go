@@ -214,6 +214,20 @@ func (s *Sequencer) Rows(after uint64, bytes int) (rows []*Row, to uint64, ok bo
 	return append([]*Row(nil), live[start:i]...), to, true
 }
 
+// Ring is how full the memory for rows is.
+type Ring struct {
+	Rows, Bytes int
+	// MaxRows is 0 where there is no bound.
+	MaxRows, MaxBytes int
+}
+
+// Ring is that of now.
+func (s *Sequencer) Ring() Ring {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Ring{Rows: len(s.ring) - s.first, Bytes: s.bytes, MaxRows: s.ringRows, MaxBytes: s.ringBytes}
+}
+
 // Floor is the number above which all finished rows are in memory.
 func (s *Sequencer) Floor() uint64 {
 	s.mu.Lock()

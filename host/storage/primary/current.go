@@ -8,6 +8,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -57,6 +58,15 @@ func (c *current) journalOf(mode replication.Mode) (*Journal, ModeConfig, error)
 	}
 	return nil, ModeConfig{}, replication.Errorf(replication.Unavailable,
 		"this node keeps no journal for %s replication: it is not the active node of a primary", mode)
+}
+
+// Ring is how full the ring of a mode's journal is; zero without one.
+func (c *current) Ring(mode replication.Mode) journal.Ring {
+	j, _, err := c.journalOf(mode)
+	if err != nil {
+		return journal.Ring{}
+	}
+	return j.seq.Ring()
 }
 
 // LastWritten is a position of a primary that has every write which has been

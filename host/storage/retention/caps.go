@@ -58,6 +58,10 @@ type Status struct {
 	// RetainedAge the age of the oldest.
 	RetainedBytes uint64
 	RetainedAge   time.Duration
+	// Acknowledged is the last sequence that the secondary has acknowledged.
+	Acknowledged uint64
+	// Allowed are the caps of this slot now, each 0 for none.
+	Allowed Caps
 	// Reason says why the slot is lost, one sentence.
 	Reason string
 }
@@ -69,7 +73,7 @@ func (r *Retention) Slots(mode replication.Mode) []Status {
 	now := time.Now()
 	out := make([]Status, 0, len(r.slots[mode]))
 	for id, s := range r.slots[mode] {
-		st := Status{ID: id, State: Lost, Reason: s.lost}
+		st := Status{ID: id, State: Lost, Reason: s.lost, Acknowledged: s.acked.Sequence}
 		if s.lost == "" {
 			st = r.measure(s, now)
 		}
@@ -83,13 +87,13 @@ func (r *Retention) Slots(mode replication.Mode) []Status {
 // reason says so; the state is not lost before that is durable. The caller holds mu.
 func (r *Retention) measure(s *Slot, now time.Time) Status {
 	here := journal.Mark{Sequence: r.seq.Allocated(), Bytes: r.rowBytes.Load()}
-	st := Status{ID: s.id, State: Active}
+	caps := r.caps
+	bytes := s.allowance(caps.Bytes)
+	st := Status{ID: s.id, State: Active, Acknowledged: s.acked.Sequence, Allowed: Caps{Bytes: bytes, Age: caps.Age}}
 	if s.acked.Sequence < here.Sequence {
 		st.RetainedBytes = here.Bytes - min(here.Bytes, r.marks.BytesAt(s.acked.Sequence, here))
 		st.RetainedAge = r.marks.AgeAfter(s.acked.Sequence, now)
 	}
-	caps := r.caps
-	bytes := s.allowance(caps.Bytes)
 	switch {
 	case caps.Bytes > 0 && st.RetainedBytes > bytes:
 		st.Reason = fmt.Sprintf("it retained %d bytes of journal rows, more than the cap slot_max_retained allows (%d)",

@@ -30,7 +30,7 @@ func TestRetention(t *testing.T) {
 		r.Count(bytes)
 		r.seq.Finish(n, nil)
 	}
-	require.Equal(t, Status{ID: "west", State: Active}, state())
+	require.Equal(t, Status{ID: "west", State: Active, Acknowledged: 10, Allowed: Caps{Bytes: 100}}, state())
 	store(79)
 	require.Equal(t, Active, state().State)
 	require.Empty(t, r.Look())

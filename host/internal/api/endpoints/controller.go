@@ -153,6 +153,30 @@ type Slot struct {
 	// acknowledged.
 	RetainedBytes uint64
 	RetainedAge   time.Duration
+	// MaxBytes and MaxAge are the caps of both, 0 for none.
+	MaxBytes uint64
+	MaxAge   time.Duration
+	// Acknowledged is the last sequence that the secondary has acknowledged.
+	Acknowledged uint64
+}
+
+// Use is which part of a slot's cap is used, of two caps the larger part.
+func (s *Slot) Use() (part float64) {
+	if s.MaxBytes > 0 {
+		part = float64(s.RetainedBytes) / float64(s.MaxBytes)
+	}
+	if s.MaxAge > 0 {
+		part = max(part, s.RetainedAge.Seconds()/s.MaxAge.Seconds())
+	}
+	return part
+}
+
+// Behind is what a secondary has not acknowledged, as far as its primary has it in memory.
+type Behind struct {
+	// Changes counts the changes of each mount, by its path; those of the core itself have none.
+	Changes map[string]int
+	// All says that there are no others.
+	All bool
 }
 
 // ModeStatus is the status of one mode: what the host knows, and what the

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/activation"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // Options are what the endpoints work with.
@@ -30,6 +31,8 @@ type Options struct {
 	// MayRead says whether the token of a request may read the path, for paths that need no
 	// token. Nil means no.
 	MayRead func(ctx context.Context, req *logical.Request) bool
+	// Behind says of which mounts a secondary lacks changes. Nil leaves that out.
+	Behind func(ctx context.Context, mode replication.Mode, secondary string) (*Behind, error)
 }
 
 type handlers struct{ Options }

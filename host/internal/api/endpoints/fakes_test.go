@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -262,8 +263,12 @@ type fixture struct {
 	token string
 }
 
-// reader is a token that may read the status.
-const reader = "reader"
+const (
+	// reader is a token that may read the status.
+	reader = "reader"
+	// lister is one that may list the mounts too.
+	lister = "lister"
+)
 
 func decorated(t *testing.T, dr replication.Role) *fixture {
 	f := &fixture{
@@ -277,13 +282,21 @@ func decorated(t *testing.T, dr replication.Role) *fixture {
 	}
 	require.NoError(t, Decorate(f.Backend, Options{Controller: f.controller, Primary: f.controller,
 		Secondary: f.controller, Filters: f.controller, Kept: fakeKept{f.controller}, Tokens: f.tokens,
-		Activations: f.activations, Catalog: f.catalog, MayRead: f.mayRead}))
+		Activations: f.activations, Catalog: f.catalog, MayRead: f.mayRead, Behind: f.behind}))
 	return f
 }
 
 // mayRead is the core's answer about a token.
 func (f *fixture) mayRead(_ context.Context, req *logical.Request) bool {
-	return req.ClientToken == reader
+	return req.ClientToken == lister || req.ClientToken == reader && strings.HasPrefix(req.Path, "replication/")
+}
+
+// behind knows one slot.
+func (f *fixture) behind(_ context.Context, _ replication.Mode, id string) (*Behind, error) {
+	if id != "dr-b" {
+		return nil, replication.Errorf(replication.NotFound, "no slot")
+	}
+	return &Behind{Changes: map[string]int{"secret/": 2, "auth/approle/": 1, "": 3}, All: true}, nil
 }
 
 // do sends a request as the core would, and returns what HTTP would answer.

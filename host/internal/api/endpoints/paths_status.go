@@ -4,6 +4,8 @@ package endpoints
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -41,7 +43,7 @@ func (h *handlers) readStatus(ctx context.Context, req *logical.Request, _ *fram
 		if err != nil {
 			return nil, coded(err)
 		}
-		data[string(mode)] = render(mode, s, d)
+		data[string(mode)] = h.withMounts(ctx, req, mode, render(mode, s, d))
 	}
 	return &logical.Response{Data: data}, nil
 }
@@ -55,8 +57,36 @@ func (h *handlers) readModeStatus(mode replication.Mode) call {
 		if err != nil {
 			return nil, coded(err)
 		}
-		return &logical.Response{Data: render(mode, s, h.detailsFor(ctx, req))}, nil
+		return &logical.Response{Data: h.withMounts(ctx, req, mode, render(mode, s, h.detailsFor(ctx, req)))}, nil
 	}
+}
+
+// withMounts adds to each slot of which mounts its secondary lacks changes, for a token that may list the mounts.
+func (h *handlers) withMounts(ctx context.Context, req *logical.Request, mode replication.Mode,
+	data map[string]any) map[string]any {
+	all, _ := data["slots"].([]map[string]any)
+	if len(all) == 0 || h.Behind == nil {
+		return data
+	}
+	list := *req
+	list.Path = "mounts"
+	if !h.detailsFor(ctx, &list) {
+		return data
+	}
+	for _, slot := range all {
+		behind, err := h.Behind(ctx, mode, slot["id"].(string))
+		if err != nil {
+			continue // the slot has been closed meanwhile
+		}
+		mounts := []map[string]any{}
+		for _, path := range slices.Sorted(maps.Keys(behind.Changes)) {
+			if path != "" {
+				mounts = append(mounts, map[string]any{"path": path, "changes": behind.Changes[path]})
+			}
+		}
+		slot["behind"] = map[string]any{"mounts": mounts, "other_changes": behind.Changes[""], "complete": behind.All}
+	}
+	return data
 }
 
 // detailsFor asks for the token of a request, which the status itself does not need.

@@ -79,7 +79,8 @@ func slots(list []Slot) []map[string]any {
 	for _, s := range list {
 		m := map[string]any{
 			"id": s.ID, "state": s.State, "retained_bytes": s.RetainedBytes,
-			"retained_age_seconds": int64(s.RetainedAge.Seconds()),
+			"retained_age_seconds": int64(s.RetainedAge.Seconds()), "acknowledged_wal": s.Acknowledged,
+			"max_retained_bytes": s.MaxBytes, "max_retained_age_seconds": int64(s.MaxAge.Seconds()),
 		}
 		if s.Reason != "" {
 			m["reason"] = s.Reason

@@ -33,7 +33,8 @@ func samplePrimary() *ModeStatus {
 		Role: replication.Primary, ClusterID: "set", Fingerprint: replication.Fingerprint{0x24, 0x94}, LastWAL: 1<<53 + 1,
 		LastModeWAL: 223,
 		Slots: []Slot{
-			{ID: "dr-b", State: "active", RetainedBytes: 120, RetainedAge: 1500 * time.Millisecond},
+			{ID: "dr-b", State: "active", RetainedBytes: 120, RetainedAge: 1500 * time.Millisecond, Acknowledged: 220,
+				MaxBytes: 480, MaxAge: time.Minute},
 			{ID: "dr-c", State: "lost", Reason: "it retained too much"},
 		},
 		Sessions: replication.Status{State: replication.Running, KnownSecondaries: []string{"dr-b"},
@@ -80,9 +81,12 @@ func TestStatusOfPrimary(t *testing.T) {
 		"known_secondaries": []any{"dr-b"},
 		"slots": []any{
 			map[string]any{"id": "dr-b", "state": "active", "retained_bytes": json.Number("120"),
-				"retained_age_seconds": json.Number("1")},
+				"retained_age_seconds": json.Number("1"), "acknowledged_wal": json.Number("220"),
+				"max_retained_bytes": json.Number("480"), "max_retained_age_seconds": json.Number("60")},
 			map[string]any{"id": "dr-c", "state": "lost", "retained_bytes": json.Number("0"),
-				"retained_age_seconds": json.Number("0"), "reason": "it retained too much"},
+				"retained_age_seconds": json.Number("0"), "reason": "it retained too much",
+				"acknowledged_wal": json.Number("0"), "max_retained_bytes": json.Number("0"),
+				"max_retained_age_seconds": json.Number("0")},
 		},
 		"secondaries": []any{map[string]any{
 			"node_id": "dr-b", "api_address": "https://b:8200", "cluster_address": "https://b:8201",
@@ -196,6 +200,35 @@ func TestStatusWithoutATokenHasNoDetails(t *testing.T) {
 	answer, ok := OwnStatus("/v1/sys/replication/dr/status", func(replication.Mode) *ModeStatus { return samplePrimary() })
 	require.True(t, ok)
 	require.NotContains(t, answer.Data, "slots", "nobody looks at a token during a change")
+}
+
+// What a secondary has not acknowledged is told by mount to a token that may list the mounts, and to no other.
+func TestStatusNamesMountsToWhoMayListThem(t *testing.T) {
+	t.Parallel()
+	f := decorated(t, replication.Primary)
+	f.controller.status = samplePrimary()
+	for _, path := range []string{"replication/dr/status", "replication/status"} {
+		slots := func(token string) []any {
+			f.token = token
+			got := asJSON(t, f, path)
+			if dr, ok := got["dr"].(map[string]any); ok {
+				got = dr
+			}
+			slots, _ := got["slots"].([]any)
+			return slots
+		}
+		require.Empty(t, slots(""))
+		require.Len(t, slots(reader), 2)
+		require.NotContains(t, slots(reader)[0], "behind")
+		require.Equal(t, map[string]any{
+			"mounts": []any{
+				map[string]any{"path": "auth/approle/", "changes": json.Number("1")},
+				map[string]any{"path": "secret/", "changes": json.Number("2")},
+			},
+			"other_changes": json.Number("3"), "complete": true,
+		}, slots(lister)[0].(map[string]any)["behind"])
+		require.NotContains(t, slots(lister)[1], "behind", "it has no slot any more")
+	}
 }
 
 func TestStatusWhenDisabled(t *testing.T) {

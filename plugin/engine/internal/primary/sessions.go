@@ -44,6 +44,7 @@ type peerState struct {
 	skew          time.Duration
 	applied       replication.Position
 	acknowledged  uint64
+	displaced     uint64
 	lag           lag.Tracker
 }
 
@@ -136,6 +137,9 @@ func (ss *sessions) attach(ps *peerState, pc *peerConn, epoch replication.Epoch,
 		return nil, errSessionOver
 	}
 	older = ps.conn
+	if _, stands := ss.conns[older]; stands && older != pc && node.ClusterAddr != ps.node.ClusterAddr {
+		ps.displaced++
+	}
 	ps.conn, ps.node = pc, node
 	pc.known.Store(true)
 	ss.mu.Unlock()
@@ -192,6 +196,7 @@ func (ss *sessions) list() []replication.Peer {
 			NodeID: id, APIAddress: ps.node.APIAddr, ClusterAddress: ps.node.ClusterAddr, Connected: connected,
 			LastHeartbeat: ps.lastHeartbeat, LastHeartbeatDuration: ps.roundTrip, ClockSkew: ps.skew,
 			CanaryAge: ps.lag.Age(ps.applied, now), Acknowledged: ps.acknowledged,
+			Displaced: ps.displaced,
 		})
 	}
 	slices.SortFunc(peers, func(a, b replication.Peer) int { return strings.Compare(a.NodeID, b.NodeID) })

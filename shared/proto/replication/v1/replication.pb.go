@@ -749,6 +749,7 @@ type Peer struct {
 	ClockSkew             *durationpb.Duration   `protobuf:"bytes,7,opt,name=clock_skew,json=clockSkew,proto3" json:"clock_skew,omitempty"`
 	CanaryAge             *durationpb.Duration   `protobuf:"bytes,8,opt,name=canary_age,json=canaryAge,proto3" json:"canary_age,omitempty"`
 	Acknowledged          uint64                 `protobuf:"varint,9,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	Displaced             uint64                 `protobuf:"varint,10,opt,name=displaced,proto3" json:"displaced,omitempty"`
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
@@ -842,6 +843,13 @@ func (x *Peer) GetCanaryAge() *durationpb.Duration {
 func (x *Peer) GetAcknowledged() uint64 {
 	if x != nil {
 		return x.Acknowledged
+	}
+	return 0
+}
+
+func (x *Peer) GetDisplaced() uint64 {
+	if x != nil {
+		return x.Displaced
 	}
 	return 0
 }
@@ -4512,7 +4520,7 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"sync_total\x18\v \x01(\x04R\tsyncTotal\x12\x1d\n" +
 	"\n" +
 	"last_error\x18\f \x01(\tR\tlastError\x12%\n" +
-	"\x0efailover_addrs\x18\r \x03(\tR\rfailoverAddrs\"\xb5\x03\n" +
+	"\x0efailover_addrs\x18\r \x03(\tR\rfailoverAddrs\"\xd3\x03\n" +
 	"\x04Peer\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x1f\n" +
 	"\vapi_address\x18\x02 \x01(\tR\n" +
@@ -4525,7 +4533,9 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"clock_skew\x18\a \x01(\v2\x19.google.protobuf.DurationR\tclockSkew\x128\n" +
 	"\n" +
 	"canary_age\x18\b \x01(\v2\x19.google.protobuf.DurationR\tcanaryAge\x12\"\n" +
-	"\facknowledged\x18\t \x01(\x04R\facknowledged\"M\n" +
+	"\facknowledged\x18\t \x01(\x04R\facknowledged\x12\x1c\n" +
+	"\tdisplaced\x18\n" +
+	" \x01(\x04R\tdisplaced\"M\n" +
 	"\bPeerInfo\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x1f\n" +
 	"\vremote_addr\x18\x02 \x01(\tR\n" +

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package primary
+
+import (
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vault-replication/vault-replication/plugin/engine/link"
+	"github.com/vault-replication/vault-replication/shared/replication"
+)
+
+// A node that comes again, or after the session of another one has ended, displaces nobody.
+func TestDisplacedSessionsAreCounted(t *testing.T) {
+	t.Parallel()
+	ss := newSessions()
+	ps := ss.peer("west")
+	come := func(address string) *peerConn {
+		near, far := net.Pipe()
+		t.Cleanup(func() { _, _ = near.Close(), far.Close() })
+		pc := &peerConn{Conn: near, id: "west"}
+		require.NoError(t, ss.track(pc))
+		_, err := ss.attach(ps, pc, replication.Epoch{}, link.NodeInfo{ClusterAddr: address})
+		require.NoError(t, err)
+		return pc
+	}
+	displaced := func() uint64 { return ss.list()[0].Displaced }
+	come("https://a:8201")
+	again := come("https://a:8201")
+	_, err := ss.attach(ps, again, replication.Epoch{}, link.NodeInfo{ClusterAddr: "https://a:8201"})
+	require.NoError(t, err)
+	require.Zero(t, displaced())
+	ss.untrack(again)
+	come("https://b:8201")
+	require.Zero(t, displaced(), "the other one had ended")
+	come("https://a:8201")
+	come("https://b:8201")
+	require.EqualValues(t, 2, displaced())
+}
