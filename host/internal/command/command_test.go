@@ -4,6 +4,10 @@ package command
 
 import (
 	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,4 +84,98 @@ func TestArguments(t *testing.T) {
 	var out, errs bytes.Buffer
 	require.Equal(t, exitError, Run([]string{"failover", "-to=https://b:8200"}, &out, &errs))
 	require.Contains(t, errs.String(), "VAULT_DR_OPERATION_TOKEN is not set")
+}
+
+// server answers as a cluster does.
+func server(t *testing.T, dr *view.Mode) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"initialized": true, "cluster_name": "c", "leader_address": "http://" + r.Host,
+			"data": map[string]any{"dr": dr, "performance": view.Mode{Role: view.Disabled}},
+		})
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// Scripts decide by exit codes, and read the JSON form.
+func TestExitCodesAndJSON(t *testing.T) {
+	t.Setenv("VAULT_TOKEN", "t")
+	t.Setenv("VAULT_CACERT", "")
+	primary := &view.Mode{Role: view.Primary, State: "running", SetID: "set", LastDRWAL: 7}
+	secondary := &view.Mode{Role: view.Secondary, State: view.Streaming, SetID: "set", Consistent: true, LastRemoteWAL: 5}
+	first := server(t, primary)
+	second := server(t, secondary)
+	secondary.Primaries = []view.Peer{{APIAddress: first, Connection: "connected", CanaryAge: "100"}}
+	run := func(at string, args ...string) (int, map[string]any, string) {
+		t.Setenv("VAULT_ADDR", at)
+		var out, errs bytes.Buffer
+		code := Run(append(args, "-format=json"), &out, &errs)
+		var answer map[string]any
+		if out.Len() > 0 {
+			require.NoError(t, json.Unmarshal(out.Bytes(), &answer), out.String())
+		}
+		return code, answer, errs.String()
+	}
+	code, answer, _ := run(second, "status")
+	require.Equal(t, exitOK, code, answer)
+	require.Len(t, answer["clusters"], 2)
+	require.Nil(t, answer["problems"])
+	code, answer, _ = run(second, "plan")
+	require.Equal(t, exitOK, code, answer)
+	require.Equal(t, true, answer["safe"])
+	require.EqualValues(t, 2, answer["lost_entries"])
+	require.InDelta(t, 0.1, answer["lost_seconds"], 0)
+
+	secondary.Consistent, secondary.State = false, "merkle-sync"
+	code, answer, _ = run(second, "status")
+	require.Equal(t, exitNotWell, code)
+	require.NotEmpty(t, answer["problems"])
+	code, answer, _ = run(second, "plan")
+	require.Equal(t, exitNotWell, code)
+	require.Equal(t, false, answer["safe"])
+	require.NotEmpty(t, answer["reasons"])
+
+	const nobody = "http://127.0.0.1:1"
+	code, answer, _ = run(nobody, "status")
+	require.Equal(t, exitError, code)
+	require.NotEmpty(t, answer["problems"])
+	code, _, _ = run(nobody, "plan")
+	require.Equal(t, exitNotWell, code, "it cannot be judged")
+	code, answer, errs := run(second, "plan", "-mode=both")
+	require.Equal(t, exitError, code)
+	require.Nil(t, answer)
+	require.Contains(t, errs, "-mode is dr or performance")
+}
+
+// The primary that the secondary names gets the token only if its address is one that was given.
+func TestPlanGivesTheTokenToNobodyElse(t *testing.T) {
+	t.Setenv("VAULT_TOKEN", "mine")
+	t.Setenv("VAULT_CACERT", "")
+	var mu sync.Mutex
+	got := map[string]bool{}
+	primary := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		got[r.Header.Get("X-Vault-Token")] = true
+		_, _ = w.Write([]byte("{}"))
+	}))
+	t.Cleanup(primary.Close)
+	second := server(t, &view.Mode{Role: view.Secondary, State: view.Streaming, Consistent: true,
+		Primaries: []view.Peer{{APIAddress: primary.URL}}})
+	plan := func(args ...string) bool {
+		clear(got)
+		var out bytes.Buffer
+		Run(append([]string{"plan", "-to=" + second}, args...), &out, &out)
+		mu.Lock()
+		defer mu.Unlock()
+		require.NotEmpty(t, got, out.String())
+		return got["mine"]
+	}
+	t.Setenv("VAULT_ADDR", second)
+	require.False(t, plan())
+	require.True(t, plan("-from="+primary.URL))
+	t.Setenv("VAULT_ADDR", primary.URL)
+	require.True(t, plan())
 }

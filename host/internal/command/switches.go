@@ -11,7 +11,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
+
+	"github.com/hashicorp/vault/api"
 
 	"github.com/vault-replication/vault-replication/host/internal/command/roleswitch"
 	"github.com/vault-replication/vault-replication/host/internal/command/view"
@@ -58,9 +61,10 @@ func (c *planCommand) Help() string {
 Usage: vault-replication replication plan [options]
 
   Says whether a promotion of a secondary would be safe at this moment, and what it would lose. It changes
-  nothing and needs no token.
+  nothing and needs no token. It names the mounts too with a token of the primary in VAULT_TOKEN that may read the
+  status of replication and sys/mounts. The primary gets it alone, and only at the address of -from or VAULT_ADDR.
 
-  The exit code is 0 if it is safe, 2 if it is not.`)
+  The exit code is 0 if it is safe, 2 if it is not or cannot be judged, 1 if an argument is wrong.`)
 }
 
 func (c *planCommand) Run(args []string) int {
@@ -89,6 +93,7 @@ func (c *planCommand) Run(args []string) int {
 }
 
 // primary asks the primary of a secondary: the one that is given, or the one that it names.
+// It gets a token only where the caller has given its address, with -from or VAULT_ADDR.
 func primary(ctx context.Context, mode, given string, secondary *view.Cluster) *view.Cluster {
 	address := given
 	for _, p := range secondary.Of(mode).Primaries {
@@ -97,7 +102,11 @@ func primary(ctx context.Context, mode, given string, secondary *view.Cluster) *
 	if address == "" {
 		return nil
 	}
-	c, err := client(address, "")
+	token := ""
+	if strings.TrimRight(address, "/") == strings.TrimRight(cmp.Or(given, os.Getenv(api.EnvVaultAddress)), "/") {
+		token, _ = ownToken() // without one it tells less
+	}
+	c, err := client(address, token)
 	if err != nil {
 		return &view.Cluster{Address: address, Error: err.Error()}
 	}

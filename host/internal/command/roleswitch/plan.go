@@ -20,7 +20,7 @@ type Plan struct {
 	Primary   string `json:"primary,omitempty"`
 	// PrimaryAlive says that the primary answers and is one. Then a failover would make two.
 	PrimaryAlive bool `json:"primary_alive"`
-	// Safe says that the promotion is not refused and loses nothing that is known of.
+	// Safe says that nothing speaks against the promotion but what the primary has not sent yet: see Entries.
 	Safe bool `json:"safe"`
 	// Entries are the writes of the primary that the secondary does not have. Sequences jump
 	// at a restart of the primary, so it is an upper bound. It is absent when the primary
@@ -29,6 +29,9 @@ type Plan struct {
 	// Seconds is how long ago the primary was where the secondary is. It is absent when the
 	// secondary has not heard of a primary since it was started.
 	Seconds *float64 `json:"lost_seconds,omitempty"`
+	// Behind says of which mounts these entries are. It is absent when the primary cannot be asked, or does not tell it
+	// to this token.
+	Behind *view.Behind `json:"lost_of,omitempty"`
 	// Lacks says what of the primary this secondary cannot serve, with the mounts concerned.
 	Lacks []string `json:"lacks,omitempty"`
 	// Reasons say why it is not safe, one sentence each.
@@ -111,8 +114,39 @@ func (p *Plan) beside(primary *view.Cluster, own *view.Mode) {
 	}
 	lost := theirs.LastWAL() - min(own.LastRemoteWAL, theirs.LastWAL())
 	p.Entries = &lost
+	for _, s := range theirs.Slots {
+		if s.ID == own.SecondaryID {
+			p.Behind = s.Behind
+		}
+	}
 	if theirs.Contested {
 		p.unsafe("%s has the role of primary by force: another cluster may have it too", primary.Address)
+	}
+}
+
+// mounts says in a sentence of which mounts entries are lost.
+func (p *Plan) mounts() string {
+	switch b := p.Behind; {
+	case b == nil && !p.PrimaryAlive:
+		return "Of which mounts that is only the primary knows, and it cannot be asked."
+	case b == nil:
+		return "Of which mounts that is the primary tells to a token that may read sys/mounts and the status of " +
+			"replication: give VAULT_TOKEN, and its address with -from or VAULT_ADDR."
+	default:
+		var parts []string
+		for _, m := range b.Mounts {
+			parts = append(parts, fmt.Sprintf("%s (%d)", m.Path, m.Changes))
+		}
+		if b.Others > 0 {
+			parts = append(parts, fmt.Sprintf("the server itself, such as mounts and policies (%d)", b.Others))
+		}
+		if !b.Complete {
+			parts = append(parts, "and older ones, which the primary has in its memory no longer")
+		}
+		if len(parts) == 0 {
+			return "All that is lost has reached the secondary and is not acknowledged yet, or is not for it."
+		}
+		return "Changes are lost of: " + strings.Join(parts, ", ") + "."
 	}
 }
 
@@ -120,10 +154,16 @@ func (p *Plan) beside(primary *view.Cluster, own *view.Mode) {
 func (p *Plan) String() string {
 	var b strings.Builder
 	verdict := "safe"
-	if !p.Safe {
+	switch {
+	case !p.Safe:
 		verdict = "NOT SAFE"
+	case p.Entries == nil || *p.Entries > 0:
+		verdict = "safe but for what has not arrived"
 	}
 	fmt.Fprintf(&b, "A promotion of %s now is %s: %s.\n", p.Secondary, verdict, p.loss())
+	if p.Entries == nil || *p.Entries > 0 {
+		fmt.Fprintf(&b, "%s\n", p.mounts())
+	}
 	if p.PrimaryAlive {
 		fmt.Fprintf(&b, "The primary %s is alive: a switchover loses nothing.\n", p.Primary)
 	}

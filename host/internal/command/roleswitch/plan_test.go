@@ -67,14 +67,29 @@ func TestPlanSaysWhatIsLost(t *testing.T) {
 	require.InDelta(t, 0.25, *p.Seconds, 0)
 	require.Contains(t, p.String(), "at most 10 entries are lost")
 
+	require.Contains(t, p.String(), "tells to a token")
+	secondary.DR.SecondaryID = "b"
+	primary.DR.Slots = []view.Slot{{ID: "a", Behind: &view.Behind{}}, {ID: "b", Behind: &view.Behind{Complete: true,
+		Mounts: []view.Changed{{Path: "auth/x/", Changes: 2}, {Path: "kv/", Changes: 7}}}}}
+	require.Contains(t, MakePlan(view.DR, secondary, primary, now).String(),
+		"Changes are lost of: auth/x/ (2), kv/ (7).\n")
+	primary.DR.Slots[1].Behind.Complete, primary.DR.Slots[1].Behind.Others = false, 1
+	require.Contains(t, MakePlan(view.DR, secondary, primary, now).String(), "kv/ (7), the server itself, such as "+
+		"mounts and policies (1), and older ones")
+	primary.DR.Slots[1].Behind = &view.Behind{Complete: true}
+	require.Contains(t, MakePlan(view.DR, secondary, primary, now).String(), "All that is lost has reached")
+
 	secondary.DR.LastRemoteWAL = 110 // the secondary was asked later
-	require.Zero(t, *MakePlan(view.DR, secondary, primary, now).Entries)
+	p = MakePlan(view.DR, secondary, primary, now)
+	require.Zero(t, *p.Entries)
+	require.NotContains(t, p.String(), "lost of")
 
 	secondary.DR.Primaries[0].CanaryAge = "0"
 	p = MakePlan(view.DR, secondary, nil, now)
 	require.Nil(t, p.Entries)
 	require.InDelta(t, 5, *p.Seconds, 0)
 	require.Contains(t, p.String(), "5.0 s ago")
+	require.Contains(t, p.String(), "only the primary knows")
 
 	secondary.DR.Primaries[0].LastHeartbeat = ""
 	require.Contains(t, MakePlan(view.DR, secondary, nil, now).String(), "is not known")

@@ -74,6 +74,26 @@ type Slot struct {
 	Bytes      uint64 `json:"retained_bytes"`
 	AgeSeconds uint64 `json:"retained_age_seconds"`
 	Reason     string `json:"reason,omitempty"`
+	// MaxBytes and MaxAgeSeconds are the caps of both, 0 for none.
+	MaxBytes      uint64 `json:"max_retained_bytes,omitempty"`
+	MaxAgeSeconds uint64 `json:"max_retained_age_seconds,omitempty"`
+	// Behind is shown to a token that may list the mounts too.
+	Behind *Behind `json:"behind,omitempty"`
+}
+
+// Behind says what a secondary has not acknowledged, as far as its primary has it in memory.
+type Behind struct {
+	Mounts []Changed `json:"mounts"`
+	// Others counts the changes that are of no mount.
+	Others uint64 `json:"other_changes"`
+	// Complete says that there are no more than these.
+	Complete bool `json:"complete"`
+}
+
+// Changed is a mount of which a secondary lacks changes.
+type Changed struct {
+	Path    string `json:"path"`
+	Changes uint64 `json:"changes"`
 }
 
 // Cluster is what one cluster says of itself.
