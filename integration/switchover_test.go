@@ -4,7 +4,9 @@ package integration_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -79,6 +81,47 @@ func (o *operator) cut(step string, args ...string) {
 	require.NoError(o.t, lines.Err())
 	require.NoError(o.t, cmd.Process.Kill())
 	_ = cmd.Wait()
+}
+
+// terminal runs the command in a terminal that answers no question, and types Ctrl-C once the output is as wanted.
+func (o *operator) terminal(wanted func(out string) bool, args ...string) (string, int) {
+	o.t.Helper()
+	cmd := exec.CommandContext(o.t.Context(), "script", "-qefc", "exec "+o.binary+" replication "+strings.Join(args, " "),
+		"/dev/null")
+	cmd.Env = append(o.env, "TERM=xterm-256color")
+	var out lockedBuffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	keys, err := cmd.StdinPipe()
+	require.NoError(o.t, err)
+	require.NoError(o.t, cmd.Start(), "Debian has script in bsdutils")
+	cluster.Eventually(o.t, limit, "the terminal shows it", func(context.Context) error {
+		if !wanted(out.String()) {
+			return fmt.Errorf("it shows %q", out.String())
+		}
+		return nil
+	})
+	_, err = keys.Write([]byte{3})
+	require.NoError(o.t, err)
+	_ = cmd.Wait()
+	return out.String(), cmd.ProcessState.ExitCode()
+}
+
+// lockedBuffer is read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // traffic writes and reads at both clusters, whichever serves, and remembers what was acknowledged.
@@ -232,4 +275,107 @@ func TestFailoverIsRefusedBesideALivePrimary(t *testing.T) {
 	require.NoError(t, b.Node(0).WaitRole(t.Context(), "primary"))
 	out, code = o.run("failover", to)
 	require.Zero(t, code, out)
+}
+
+// TestStatusIsWatched shows the live view in a terminal and without one, in both forms.
+func TestStatusIsWatched(t *testing.T) {
+	t.Parallel()
+	a, b, o := switchable(t, 1)
+	const home = "\x1b[H\x1b[J"
+	const question = "\x1b]" // of a command that would wait for the terminal's answer
+	shown := func(times int, text string) func(string) bool {
+		return func(out string) bool {
+			looks := strings.Split(out, home)
+			return len(looks) > times && strings.Contains(looks[len(looks)-1], text)
+		}
+	}
+	out, code := o.terminal(shown(3, "0 entries"), "status", "-watch")
+	require.Zero(t, code, out)
+	require.Contains(t, out, "Disaster recovery")
+	require.NotContains(t, out, question)
+
+	require.NoError(t, b.Stop(t.Context(), true))
+	out, code = o.terminal(shown(1, "is not connected"), "status", "-watch")
+	require.Equal(t, 2, code, out)
+
+	// Without a terminal one look follows the other.
+	cmd := exec.CommandContext(t.Context(), o.binary, "replication", "status", "-watch", "-format=json")
+	cmd.Env = o.env
+	pipe, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	looks := json.NewDecoder(pipe)
+	for range 2 {
+		var look struct {
+			Clusters []struct {
+				Address string `json:"address"`
+			} `json:"clusters"`
+			Problems []string `json:"problems"`
+		}
+		require.NoError(t, looks.Decode(&look))
+		require.Equal(t, a.Node(0).Address(), look.Clusters[0].Address)
+		require.NotEmpty(t, look.Problems)
+	}
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	_ = cmd.Wait()
+	require.Equal(t, 2, cmd.ProcessState.ExitCode())
+}
+
+// TestPlanNamesTheMountsThatWouldLoseChanges shows what is said of a secondary that is behind, to whom, and without
+// the primary.
+func TestPlanNamesTheMountsThatWouldLoseChanges(t *testing.T) {
+	t.Parallel()
+	link, a, b := linked(t)
+	client, to, from := a.Node(0).APIClient(), "-to="+b.Node(0).Address(), "-from="+a.Node(0).Address()
+	require.NoError(t, client.Sys().MountWithContext(t.Context(), "secret", &api.MountInput{Type: "kv"}))
+	require.NoError(t, a.EnableDRPrimary(t.Context()))
+	require.NoError(t, b.JoinDR(t.Context(), a))
+	o := newOperator(t, a, "VAULT_TOKEN="+a.GetRootToken())
+	plan := func(o *operator) (text string, answer struct {
+		Safe    bool     `json:"safe"`
+		Entries *uint64  `json:"lost_entries"`
+		Seconds *float64 `json:"lost_seconds"`
+		Of      *struct {
+			Mounts []struct {
+				Path string `json:"path"`
+			} `json:"mounts"`
+			Complete bool `json:"complete"`
+		} `json:"lost_of"`
+	}) {
+		text, code := o.run("plan", to, from)
+		form, again := o.run("plan", to, from, "-format=json")
+		require.Equal(t, code, again)
+		require.NoError(t, json.Unmarshal([]byte(form), &answer), form)
+		require.Equal(t, answer.Safe, code == 0, form)
+		return text, answer
+	}
+	require.NoError(t, b.WaitEqual(t.Context(), a))
+	link.Cut()
+	for i := range 3 {
+		write(t, client, fmt.Sprintf("secret/lost-%d", i), map[string]any{"v": "x"})
+	}
+	text, answer := plan(o)
+	require.GreaterOrEqual(t, *answer.Entries, uint64(3), text)
+	require.NotNil(t, answer.Seconds)
+	require.True(t, answer.Of.Complete, text)
+	require.Contains(t, text, "Changes are lost of: secret/ (3)")
+
+	text, answer = plan(newOperator(t, a))
+	require.Nil(t, answer.Of, "without a token")
+	require.NotContains(t, text, "secret/")
+	require.Contains(t, text, "tells to a token")
+	require.NoError(t, client.Sys().PutPolicyWithContext(t.Context(), "status",
+		`path "sys/replication/*" { capabilities = ["read"] }`))
+	reader, err := client.Auth().Token().CreateWithContext(t.Context(),
+		&api.TokenCreateRequest{Policies: []string{"status"}})
+	require.NoError(t, err)
+	text, answer = plan(newOperator(t, a, "VAULT_TOKEN="+reader.Auth.ClientToken))
+	require.Nil(t, answer.Of, "with a token that may not list mounts")
+	require.NotContains(t, text, "secret/")
+
+	require.NoError(t, a.Stop(t.Context(), false))
+	text, answer = plan(o)
+	require.Nil(t, answer.Entries)
+	require.Nil(t, answer.Of)
+	require.Contains(t, text, "only the primary knows")
 }

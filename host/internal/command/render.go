@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/bubbles/progress"
 	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/lipgloss/table"
 
@@ -110,9 +109,9 @@ func state(m *view.Mode) string {
 	if m.FirstCopy == nil || m.FirstCopy.Total == 0 {
 		return m.State
 	}
-	bar := progress.New(progress.WithWidth(barWidth), progress.WithoutPercentage(), progress.WithFillCharacters('#', '.'))
-	done := min(float64(m.FirstCopy.Done)/float64(m.FirstCopy.Total), 1)
-	return fmt.Sprintf("%s %s %d of %d", m.State, bar.ViewAs(done), m.FirstCopy.Done, m.FirstCopy.Total)
+	done := int(barWidth * min(float64(m.FirstCopy.Done)/float64(m.FirstCopy.Total), 1))
+	bar := strings.Repeat("#", done) + strings.Repeat(".", barWidth-done)
+	return fmt.Sprintf("%s %s %d of %d", m.State, bar, m.FirstCopy.Done, m.FirstCopy.Total)
 }
 
 // lag is how far a secondary is behind: in entries if its primary can be asked, in seconds

@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
 	"golang.org/x/term"
 
 	"github.com/vault-replication/vault-replication/host/internal/command/view"
@@ -31,7 +32,8 @@ Usage: vault-replication replication status [options]
   Shows both modes of the cluster at VAULT_ADDR and of all clusters that it has sessions with. No token is
   needed; with one that may read sys/replication/status the state of the slots is shown too.
 
-  The exit code is 0 if all is well, 2 if something is not, 1 if nothing could be shown.`)
+  The exit code is 0 if all is well, 2 if something is not, 1 if nothing could be shown. With -watch it is that of
+  the last look before it was interrupted.`)
 }
 
 func (c *statusCommand) options() (o *options, also *string, watch *bool) {
@@ -84,50 +86,29 @@ func (c *statusCommand) show(clusters []*view.Cluster, format string) int {
 	return exitOK
 }
 
-// watch shows the clusters again and again: in place on a terminal, one after the other elsewhere.
+// again puts the cursor of a terminal to its beginning and clears what follows.
+const again = "\x1b[H\x1b[J"
+
+// watch shows the clusters again and again until it is interrupted: in place on a terminal, one after the other
+// elsewhere. It returns what the last look has found.
 func (c *statusCommand) watch(look func() []*view.Cluster, format string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	file, ok := c.out.(*os.File)
-	if format == "json" || !ok || !term.IsTerminal(int(file.Fd())) {
-		for {
-			c.show(look(), format)
-			time.Sleep(watchPause)
+	inPlace := format != "json" && ok && term.IsTerminal(int(file.Fd()))
+	for {
+		clusters := look()
+		if inPlace {
+			fmt.Fprint(c.out, again)
+		}
+		code := c.show(clusters, format)
+		if inPlace {
+			fmt.Fprintln(c.out, "Ctrl-C ends")
+		}
+		select {
+		case <-ctx.Done():
+			return code
+		case <-time.After(watchPause):
 		}
 	}
-	if _, err := tea.NewProgram(&live{look: look}, tea.WithOutput(file)).Run(); err != nil {
-		fmt.Fprintln(c.errs, err)
-		return exitError
-	}
-	return exitOK
-}
-
-// live is the view of a terminal.
-type live struct {
-	look func() []*view.Cluster
-	last string
-}
-
-type seen string
-
-func (l *live) Init() tea.Cmd { return l.ask }
-
-func (l *live) ask() tea.Msg { return seen(render(l.look(), time.Now())) }
-
-func (l *live) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	switch m := msg.(type) {
-	case seen:
-		l.last = string(m)
-		return l, tea.Tick(watchPause, func(time.Time) tea.Msg { return l.ask() })
-	case tea.KeyMsg:
-		if m.String() == "q" || m.String() == "ctrl+c" {
-			return l, tea.Quit
-		}
-	}
-	return l, nil
-}
-
-func (l *live) View() string {
-	if l.last == "" {
-		return "asking …\n"
-	}
-	return l.last + "\nq ends\n"
 }
