@@ -2,7 +2,11 @@
 
 package keyclass
 
-import "github.com/vault-replication/vault-replication/host/vaultname"
+import (
+	"strings"
+
+	"github.com/vault-replication/vault-replication/host/vaultname"
+)
 
 // Builtin says which keys of an engine that is built into Vault are local to a
 // cluster. With it the classes of a mount are known from the mount table alone,
@@ -56,8 +60,8 @@ var Builtins = []Builtin{
 	{vaultname.EngineViews, "mysql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
 	{vaultname.EngineViews, "postgresql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
 	{vaultname.EngineViews, "identity", []string{"packer/local-aliases/buckets/"}, "aliases of local auth mounts"},
-	{vaultname.EngineViews, "system", []string{"expire/", "counters/", "rotation-local/"}, "leases, counters and " +
-		"rotations of one cluster; its view is sys/, where the table of keys decides"},
+	{vaultname.EngineViews, "system", localOfSystem(), "leases, counters and rotations of one cluster; its view is " +
+		"sys/, where the table of keys decides"},
 	{vaultname.EngineViews, "cubbyhole", []string{""}, "belongs to tokens, which are of one cluster; its entry is in " +
 		"the table of local mounts"},
 
@@ -100,4 +104,15 @@ var builtins = func() map[string]*Builtin {
 func builtin(kind, typ string) (*Builtin, bool) {
 	b, ok := builtins[kind+typ]
 	return b, ok
+}
+
+// localOfSystem are the prefixes that the system backend declares: what the table of keys has
+// below its view, but for the view of the token store.
+func localOfSystem() (prefixes []string) {
+	for _, row := range Rows {
+		if prefix, below := strings.CutPrefix(row.Key, "sys/"); below && row.Class == Local && prefix != "token/" {
+			prefixes = append(prefixes, prefix)
+		}
+	}
+	return prefixes
 }

@@ -31,14 +31,14 @@ var Rows = []Row{
 	{vaultname.LocalMounts, false, Local, "table of local mounts, cubbyhole among them"},
 	{vaultname.LocalAuth, false, Local, "table of local auth mounts"},
 	{vaultname.LocalAudit, false, Local, "table of local audit devices"},
-	{"core/group-policy-application-mode", false, Shared, "setting of the identity system"},
+	{"core/group-policy-application-mode", false, Shared, "setting of the identity store of Vault Enterprise"},
 	{"core/cluster/feature-flags", false, Shared, "flags of the whole set, among rows of one cluster"},
 	{vaultname.IndexHeaderKey, false, Shared, "consistency headers are checked on every cluster of the set"},
 	{vaultname.PluginCatalog, true, Shared, "registered plugins and their pinned versions"},
 	{"core/plugin-runtime-catalog/", true, Shared, "registered plugin runtimes"},
 	{"core/wrapping/", true, Local, "wrapping tokens are of one cluster, and so is the key that signs them"},
 	{"core/login/lockedUsers/", true, Local, "failed logins are counted where they happen"},
-	{"core/sscGenCounter/", true, Local, "generation of server side consistent tokens of one cluster"},
+	{"core/sscGenCounter/", true, Local, "generation of the tokens of one cluster, by Vault Enterprise"},
 
 	// Of one cluster: its nodes, locks, versions.
 	{"core/lock", false, Own, "lock of the leader"},
@@ -47,10 +47,10 @@ var Rows = []Row{
 	{"core/raft", true, Own, "TLS keys, autopilot and other state of the raft cluster"},
 	{"core/cluster/", true, Own, "name and id of the cluster"},
 	{vaultname.Versions, true, Own, "versions that this cluster has run; clusters are upgraded one by one"},
-	{"core/poison-pill", false, Own, "tells standbys of this cluster to seal"},
-	{"core/poison-pill-dr", false, Own, "tells standbys of this cluster to seal"},
+	{"core/poison-pill", false, Own, "tells standbys of this cluster to seal, by Vault Enterprise"},
+	{"core/poison-pill-dr", false, Own, "tells standbys of this cluster to seal, by Vault Enterprise"},
 	{"core/dr-operation-token", false, Own, "token for operations on this cluster's role"},
-	{"core/autoloaded-license", false, Own, "license of the nodes"},
+	{"core/autoloaded-license", false, Own, "license of the nodes of Vault Enterprise"},
 
 	// Seal material: each cluster has its own seal.
 	{vaultname.SealConfig, false, Own, "configuration of this cluster's seal"},
@@ -66,8 +66,8 @@ var Rows = []Row{
 
 	// The system mount.
 	{vaultname.Policies, true, Shared, "ACL policies"},
-	{"sys/policy-rgp/", true, Shared, "role governing policies"},
-	{"sys/policy-egp/", true, Shared, "endpoint governing policies"},
+	{"sys/policy-rgp/", true, Shared, "role governing policies of Vault Enterprise"},
+	{"sys/policy-egp/", true, Shared, "endpoint governing policies of Vault Enterprise"},
 	{"sys/password_policy/", true, Shared, "password policies"},
 	{vaultname.Quotas, true, Shared, "quotas and their configuration"},
 	{"sys/config/", true, Shared, "CORS and other settings of the API"},
@@ -78,7 +78,7 @@ var Rows = []Row{
 	{vaultname.Activation, true, Shared, "features that were switched on for the set"},
 	{"sys/mfa/", true, Shared, "TOTP keys of login MFA"},
 	{vaultname.LoginMFA, true, Shared, "login MFA methods and enforcements"},
-	{"sys/managed-key-registry/", true, Shared, "managed keys"},
+	{"sys/managed-key-registry/", true, Shared, "managed keys of Vault Enterprise"},
 	{"sys/token/roles/", true, Shared, "token roles, the one replicated part of the token store"},
 	{"sys/token/", true, Local, "tokens are of one cluster"},
 	{"sys/expire/", true, Local, "leases are of one cluster"},
