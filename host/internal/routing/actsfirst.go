@@ -18,8 +18,6 @@ import (
 // or leave this cluster with something that the primary never had. So it goes to the
 // primary at once.
 type ActsFirst struct {
-	// Class and Type are those of the mount: see [Mount].
-	Class, Type string
 	// Pattern is the path's pattern in the backend's source, without anchors. A lease
 	// has the path of the request that made it.
 	Pattern    string
@@ -43,83 +41,68 @@ var (
 	revokes   = []logical.Operation{logical.RevokeOperation}
 )
 
-// ActFirst is the table for the built-in backends. An operation that it does not name
-// writes first, or carries the framework's flag that forwards it before it runs, or writes
-// nothing shared.
+// ActFirst is the table for the built-in backends, by class and type of their mounts. An
+// operation that it does not name writes first, or carries the framework's flag that
+// forwards it before it runs, or writes nothing shared.
 //
 // The configuration of the kubernetes auth method is left out, though it changes the CAs
 // that the method trusts before it writes. The method takes them from storage twice a
 // second. If the operation were forwarded at once, a client that logs in right after it has
 // configured the method here would have to wait for that.
-var ActFirst = matching([]ActsFirst{
-	{Class: vaultname.ClassSecret, Type: "ad", Pattern: `library/` + anyName, Operations: upserts,
-		Does: "changes the passwords of the accounts"},
-	{Class: vaultname.ClassSecret, Type: "ad", Pattern: `library/` + anyName + `/check-in`, Operations: updates,
-		Does: "changes the password of the account"},
-	{Class: vaultname.ClassSecret, Type: "ad", Pattern: `library/manage/` + anyName + `/check-in`, Operations: updates,
-		Does: "changes the password of the account"},
-	{Class: vaultname.ClassSecret, Type: "ad", Pattern: `library/` + anyName + `/check-out`, Operations: revokes,
-		Does: "changes the password of the account"},
-	{Class: vaultname.ClassSecret, Type: "azure", Pattern: `roles/` + anyName, Operations: anyChange,
-		Does: "makes or deletes the application of a role that keeps one"},
-	{Class: vaultname.ClassSecret, Type: "consul", Pattern: `config/access`, Operations: updates,
-		Does: "bootstraps Consul's ACLs, which can be done once, if it is given no token"},
-	{Class: vaultname.ClassSecret, Type: "gcp", Pattern: `impersonated-account/` + anyName, Operations: upserts,
-		Does: "asks Google for the account"},
-	{Class: vaultname.ClassSecret, Type: "gcpkms", Pattern: `keys/` + anyKey, Operations: anyChange,
-		Does: "makes, changes or destroys the key at Google"},
-	{Class: vaultname.ClassSecret, Type: "gcpkms", Pattern: `keys/register/` + anyKey, Operations: updates,
-		Does: "asks Google for the key"},
-	{Class: vaultname.ClassSecret, Type: "ldap", Pattern: `library` + nestedName + `/check-in`, Operations: updates,
-		Does: "changes the password of the account"},
-	{Class: vaultname.ClassSecret, Type: "ldap", Pattern: `library/manage` + nestedName + `/check-in`, Operations: updates,
-		Does: "changes the password of the account"},
-	{Class: vaultname.ClassSecret, Type: "ldap", Pattern: `library` + nestedName + `/check-out`, Operations: revokes,
-		Does: "changes the password of the account"},
-	{Class: vaultname.ClassSecret, Type: "nomad", Pattern: `config/access`, Operations: upserts,
-		Does: "bootstraps Nomad's ACLs, which can be done once, if it is given no token"},
-	{Class: vaultname.ClassSecret, Type: "openldap", Pattern: `library` + nestedName + `/check-in`, Operations: updates,
-		Does: "changes the password of the account"},
-	{Class: vaultname.ClassSecret, Type: "openldap", Pattern: `library/manage` + nestedName + `/check-in`,
-		Operations: updates, Does: "changes the password of the account"},
-	{Class: vaultname.ClassSecret, Type: "openldap", Pattern: `library` + nestedName + `/check-out`, Operations: revokes,
-		Does: "changes the password of the account"},
-	{Class: vaultname.ClassSecret, Type: "rabbitmq", Pattern: `config/connection`, Operations: updates,
-		Does: "logs in to the server, to verify"},
-	{Class: vaultname.ClassSecret, Type: "terraform", Pattern: `role/` + anyName, Operations: updates,
-		Does: "makes the token of an organization or a team, which ends the one before"},
-	{Class: vaultname.ClassSecret, Type: "transit", Pattern: `keys/` + anyName, Operations: deletions,
-		Does: "takes the key from its cache"},
-	{Class: vaultname.ClassSecret, Type: "transit", Pattern: `keys/` + anyName + `/config`, Operations: updates,
-		Does: "keeps the period of rotation in its cache if the write fails"},
-	{Class: vaultname.ClassSecret, Type: "transit", Pattern: `keys/` + anyName + `/import_version`, Operations: updates,
-		Does: "keeps the new version in its cache, and encrypts with it, if the write fails"},
-	{Class: vaultname.ClassSecret, Type: "transit", Pattern: `keys/` + anyName + `/rotate`, Operations: updates,
-		Does: "has an imported key taken for its own if the write fails"},
-	{Class: vaultname.ClassSecret, Type: "transit", Pattern: `keys/` + anyName + `/set-certificate`, Operations: updates,
-		Does: "keeps the certificate in its cache if the write fails"},
+var ActFirst = map[string][]ActsFirst{
+	vaultname.ClassSecret + "/ad": {
+		acts(`library/`+anyName, upserts, "changes the passwords of the accounts"),
+		acts(`library/`+anyName+`/check-in`, updates, "changes the password of the account"),
+		acts(`library/manage/`+anyName+`/check-in`, updates, "changes the password of the account"),
+		acts(`library/`+anyName+`/check-out`, revokes, "changes the password of the account"),
+	},
+	vaultname.ClassSecret + "/azure": {
+		acts(`roles/`+anyName, anyChange, "makes or deletes the application of a role that keeps one"),
+	},
+	vaultname.ClassSecret + "/consul": {
+		acts(`config/access`, updates, "bootstraps Consul's ACLs, which can be done once, if it is given no token"),
+	},
+	vaultname.ClassSecret + "/gcp": {acts(`impersonated-account/`+anyName, upserts, "asks Google for the account")},
+	vaultname.ClassSecret + "/gcpkms": {
+		acts(`keys/`+anyKey, anyChange, "makes, changes or destroys the key at Google"),
+		acts(`keys/register/`+anyKey, updates, "asks Google for the key"),
+	},
+	vaultname.ClassSecret + "/ldap":     ldapLibrary,
+	vaultname.ClassSecret + "/openldap": ldapLibrary,
+	vaultname.ClassSecret + "/nomad": {
+		acts(`config/access`, upserts, "bootstraps Nomad's ACLs, which can be done once, if it is given no token"),
+	},
+	vaultname.ClassSecret + "/rabbitmq": {acts(`config/connection`, updates, "logs in to the server, to verify")},
+	vaultname.ClassSecret + "/terraform": {
+		acts(`role/`+anyName, updates, "makes the token of an organization or a team, which ends the one before"),
+	},
+	vaultname.ClassSecret + "/transit": {
+		acts(`keys/`+anyName, deletions, "takes the key from its cache"),
+		acts(`keys/`+anyName+`/config`, updates, "keeps the period of rotation in its cache if the write fails"),
+		acts(`keys/`+anyName+`/import_version`, updates,
+			"keeps the new version in its cache, and encrypts with it, if the write fails"),
+		acts(`keys/`+anyName+`/rotate`, updates, "has an imported key taken for its own if the write fails"),
+		acts(`keys/`+anyName+`/set-certificate`, updates, "keeps the certificate in its cache if the write fails"),
+	},
+	vaultname.ClassAuth + "/aws": {
+		acts(`config/rotate-root`, updates, "makes an access key at AWS"),
+		acts(`role/`+anyRole, upserts, "asks AWS for the principals"),
+	},
+	vaultname.ClassAuth + "/cert":   {acts(`crls/`+anyName, updates, "fetches the list")},
+	vaultname.ClassAuth + "/github": {acts(`config`, updates, "asks GitHub for the organization")},
+	vaultname.ClassAuth + "/jwt":    {acts(`config`, updates, "asks the provider for its keys")},
+	vaultname.ClassAuth + "/oidc":   {acts(`config`, updates, "asks the provider for its keys")},
+}
 
-	{Class: vaultname.ClassAuth, Type: "aws", Pattern: `config/rotate-root`, Operations: updates,
-		Does: "makes an access key at AWS"},
-	{Class: vaultname.ClassAuth, Type: "aws", Pattern: `role/` + anyRole, Operations: upserts,
-		Does: "asks AWS for the principals"},
-	{Class: vaultname.ClassAuth, Type: "cert", Pattern: `crls/` + anyName, Operations: updates, Does: "fetches the list"},
-	{Class: vaultname.ClassAuth, Type: "github", Pattern: `config`, Operations: updates,
-		Does: "asks GitHub for the organization"},
-	{Class: vaultname.ClassAuth, Type: "jwt", Pattern: `config`, Operations: updates, Does: "asks the provider for its " +
-		"keys"},
-	{Class: vaultname.ClassAuth, Type: "oidc", Pattern: `config`, Operations: updates,
-		Does: "asks the provider for its keys"},
-})
+// ldapLibrary is the library of an engine that has two names.
+var ldapLibrary = []ActsFirst{
+	acts(`library`+nestedName+`/check-in`, updates, "changes the password of the account"),
+	acts(`library/manage`+nestedName+`/check-in`, updates, "changes the password of the account"),
+	acts(`library`+nestedName+`/check-out`, revokes, "changes the password of the account"),
+}
 
-func matching(rows []ActsFirst) map[string][]ActsFirst {
-	byMount := map[string][]ActsFirst{}
-	for _, r := range rows {
-		r.match = regexp.MustCompile("^(?:" + r.Pattern + ")$")
-		key := r.Class + "/" + r.Type
-		byMount[key] = append(byMount[key], r)
-	}
-	return byMount
+func acts(pattern string, operations []logical.Operation, does string) ActsFirst {
+	return ActsFirst{pattern, operations, does, regexp.MustCompile("^(?:" + pattern + ")$")}
 }
 
 // actsFirst says whether an operation must not be tried here.

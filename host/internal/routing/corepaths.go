@@ -60,13 +60,25 @@ type CorePath struct {
 
 // CorePaths is the table. A path that it does not name stays local on a secondary, and a
 // primary refuses it. A test finds paths of Vault that it does not name.
-var CorePaths = compiled(slices.Concat(systemPaths, identityPaths, tokenPaths))
+var CorePaths = slices.Concat(systemPaths, identityPaths, tokenPaths)
 
-func compiled(rows []CorePath) []CorePath {
-	for i, r := range rows {
-		if !r.Prefix {
-			rows[i].match = regexp.MustCompile("^(?:" + r.Pattern + ")$")
+// paths are rows that differ in their patterns alone.
+func paths(row CorePath, patterns ...string) []CorePath {
+	rows := slices.Repeat([]CorePath{row}, len(patterns))
+	for i, p := range patterns {
+		rows[i].Pattern = p
+		if !row.Prefix {
+			rows[i].match = regexp.MustCompile("^(?:" + p + ")$")
 		}
+	}
+	return rows
+}
+
+// of are the rows of one of the core's backends.
+func of(backend string, groups ...[]CorePath) []CorePath {
+	rows := slices.Concat(groups...)
+	for i := range rows {
+		rows[i].Backend = backend
 	}
 	return rows
 }

@@ -3,6 +3,7 @@
 package keyclass
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/vault-replication/vault-replication/host/vaultname"
@@ -25,11 +26,13 @@ const walPrefix = "wal/"
 
 var wal = []string{walPrefix}
 
-// nothing is for engines whose whole storage is replicated.
-const nothing = "declares no local storage"
+const (
+	nothing = "declares no local storage"
+	removed = "removed from Vault; what is left of a mount is replicated as it was"
+)
 
 // Builtins are the engines of the linked Vault with their plugins' versions.
-var Builtins = []Builtin{
+var Builtins = slices.Concat([]Builtin{
 	{vaultname.EngineViews, "pki", []string{
 		"revoked/", "delta-wal/", "crl", "config/cluster", "crls/", "certs/", "cert-metadata/", "acme/",
 		"config/auto-tidy-last-run",
@@ -44,21 +47,7 @@ var Builtins = []Builtin{
 	{vaultname.EngineViews, "openldap", wal, "the name that ldap had"},
 	{vaultname.EngineViews, "mongodbatlas", wal, "keys in the making, to be undone where they were begun"},
 	{vaultname.EngineViews, "terraform", wal, "tokens in the making, to be undone where they were begun"},
-	{vaultname.EngineViews, "kv", nil, nothing},
 	{vaultname.EngineViews, "generic", nil, "the name that kv had"},
-	{vaultname.EngineViews, "transit", nil, nothing},
-	{vaultname.EngineViews, "totp", nil, nothing},
-	{vaultname.EngineViews, "consul", nil, nothing},
-	{vaultname.EngineViews, "nomad", nil, nothing},
-	{vaultname.EngineViews, "rabbitmq", nil, nothing},
-	{vaultname.EngineViews, "ad", nil, nothing},
-	{vaultname.EngineViews, "alicloud", nil, nothing},
-	{vaultname.EngineViews, "gcpkms", nil, nothing},
-	{vaultname.EngineViews, "cassandra", nil, "removed from Vault; what is left of a mount is replicated as it was"},
-	{vaultname.EngineViews, "mongodb", nil, "removed from Vault; what is left of a mount is replicated as it was"},
-	{vaultname.EngineViews, "mssql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
-	{vaultname.EngineViews, "mysql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
-	{vaultname.EngineViews, "postgresql", nil, "removed from Vault; what is left of a mount is replicated as it was"},
 	{vaultname.EngineViews, "identity", []string{"packer/local-aliases/buckets/"}, "aliases of local auth mounts"},
 	{vaultname.EngineViews, "system", localOfSystem(), "leases, counters and rotations of one cluster; its view is " +
 		"sys/, where the table of keys decides"},
@@ -71,26 +60,25 @@ var Builtins = []Builtin{
 	{vaultname.AuthViews, "azure", wal, "rotations in the making, to be undone where they were begun"},
 	{vaultname.AuthViews, "token", []string{"id/", "accessor/", "parent/", "salt"}, "tokens are of one cluster; its " +
 		"view is sys/token/, where the table of keys decides"},
-	{vaultname.AuthViews, "alicloud", nil, nothing},
-	{vaultname.AuthViews, "app-id", nil, "removed from Vault; what is left of a mount is replicated as it was"},
-	{vaultname.AuthViews, "cert", nil, nothing},
-	{vaultname.AuthViews, "cf", nil, nothing},
-	{vaultname.AuthViews, "gcp", nil, nothing},
-	{vaultname.AuthViews, "github", nil, nothing},
-	{vaultname.AuthViews, "jwt", nil, nothing},
-	{vaultname.AuthViews, "kerberos", nil, nothing},
-	{vaultname.AuthViews, "kubernetes", nil, nothing},
-	{vaultname.AuthViews, "ldap", nil, nothing},
-	{vaultname.AuthViews, "oci", nil, nothing},
-	{vaultname.AuthViews, "oidc", nil, nothing},
-	{vaultname.AuthViews, "okta", nil, nothing},
-	{vaultname.AuthViews, "pcf", nil, nothing},
-	{vaultname.AuthViews, "radius", nil, nothing},
-	{vaultname.AuthViews, "userpass", nil, nothing},
+},
+	replicated(vaultname.EngineViews, nothing,
+		"kv", "transit", "totp", "consul", "nomad", "rabbitmq", "ad", "alicloud", "gcpkms"),
+	replicated(vaultname.EngineViews, removed, "cassandra", "mongodb", "mssql", "mysql", "postgresql"),
+	replicated(vaultname.AuthViews, nothing,
+		"alicloud", "cert", "cf", "gcp", "github", "jwt", "kerberos", "kubernetes", "ldap", "oci", "oidc", "okta",
+		"pcf", "radius", "userpass"),
+	replicated(vaultname.AuthViews, removed, "app-id"),
+	replicated(vaultname.AuditViews, "the salt of the hashes in the log, which are the same on all clusters",
+		"file", "socket", "syslog"),
+)
 
-	{vaultname.AuditViews, "file", nil, "the salt of the hashes in the log, which are the same on all clusters"},
-	{vaultname.AuditViews, "socket", nil, "the salt of the hashes in the log, which are the same on all clusters"},
-	{vaultname.AuditViews, "syslog", nil, "the salt of the hashes in the log, which are the same on all clusters"},
+// replicated are engines without local storage.
+func replicated(kind, why string, types ...string) []Builtin {
+	rows := make([]Builtin, len(types))
+	for i, typ := range types {
+		rows[i] = Builtin{Kind: kind, Type: typ, Why: why}
+	}
+	return rows
 }
 
 var builtins = func() map[string]*Builtin {
