@@ -45,7 +45,7 @@ func (h catalogHandlers) paths() []*framework.Path {
 		Required: true}
 	op := func(f call, verb, summary string) framework.OperationHandler {
 		return &framework.PathOperation{
-			Callback:     framework.OperationFunc(f),
+			Callback:     coding(f),
 			Summary:      summary,
 			DisplayAttrs: &framework.DisplayAttributes{OperationVerb: verb},
 			Responses:    map[int][]framework.Response{http.StatusOK: {{Description: "OK"}}},
@@ -96,7 +96,7 @@ func (h catalogHandlers) list(ctx context.Context, _ *logical.Request, _ *framew
 	error) {
 	names, err := h.catalog.List(ctx)
 	if err != nil {
-		return nil, coded(err)
+		return nil, err
 	}
 	return logical.ListResponse(names), nil
 }
@@ -105,7 +105,7 @@ func (h catalogHandlers) read(ctx context.Context, _ *logical.Request, d *framew
 	error) {
 	p, err := h.catalog.Read(ctx, d.Get("name").(string))
 	if err != nil {
-		return nil, coded(err)
+		return nil, err
 	}
 	if p == nil {
 		return nil, nil
@@ -135,17 +135,17 @@ func (h catalogHandlers) write(ctx context.Context, _ *logical.Request, d *frame
 		p.SHA256 = d.Get("sha_256").(string)
 	}
 	if p.Command == "" || p.SHA256 == "" {
-		return nil, coded(invalid("command and sha256 are both needed to register a replication plugin"))
+		return nil, invalid("command and sha256 are both needed to register a replication plugin")
 	}
-	return nil, coded(h.catalog.Write(ctx, p))
+	return nil, h.catalog.Write(ctx, p)
 }
 
 func (h catalogHandlers) remove(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
 	error) {
-	return nil, coded(h.catalog.Delete(ctx, d.Get("name").(string)))
+	return nil, h.catalog.Delete(ctx, d.Get("name").(string))
 }
 
 func (h catalogHandlers) reload(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
 	error) {
-	return nil, coded(h.catalog.Reload(ctx, d.Get("name").(string)))
+	return nil, h.catalog.Reload(ctx, d.Get("name").(string))
 }

@@ -112,9 +112,9 @@ func unavailable(p *framework.Path) {
 	for op := range p.Operations {
 		p.Operations[op] = &framework.PathOperation{
 			Summary: "Not available in this version.",
-			Callback: func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
-				return nil, coded(invalid(text))
-			},
+			Callback: coding(func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+				return nil, invalid(text)
+			}),
 		}
 	}
 }

@@ -3,12 +3,25 @@
 package endpoints
 
 import (
-	"net/http"
+	"context"
+	"errors"
 
+	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
+
+// coding makes an operation of a handler, whose errors are of the contract.
+func coding(handle call) framework.OperationFunc {
+	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		resp, err := handle(ctx, req, d)
+		if errors.Is(err, logical.ErrUnsupportedPath) {
+			return nil, err
+		}
+		return resp, coded(err)
+	}
+}
 
 // coded gives an error the HTTP status of its kind. Of Vault's coded errors only this one
 // reaches the client as its own sentence. The others become the one entry of a list ("1
@@ -20,16 +33,19 @@ func coded(err error) error {
 	return &logical.ReplicationCodedError{Code: replication.KindOf(err).HTTPStatus(), Msg: err.Error()}
 }
 
-// codedSpent is coded for errors after an activation token was used up. Vault's clients
+// spent is for errors after an activation token may have been used up. Vault's clients
 // repeat a request by themselves after a 5xx. Here that would only replace the error by
 // "the token was used", so the status is 400 at most.
-func codedSpent(err error) error {
-	status := replication.KindOf(err).HTTPStatus()
-	if status > http.StatusNotImplemented || status == http.StatusForbidden {
-		status = http.StatusBadRequest
+func spent(err error, used bool) error {
+	if err == nil || !used {
+		return err
 	}
-	return &logical.ReplicationCodedError{Code: status, Msg: err.Error() + " (the activation token is used up: ask the " +
-		"primary for a new one)"}
+	kind := replication.KindOf(err)
+	switch kind {
+	case replication.Unavailable, replication.Unreachable, replication.Denied:
+		kind = replication.InvalidInput
+	}
+	return replication.Errorf(kind, "%w (the activation token is used up: ask the primary for a new one)", err)
 }
 
 func invalid(format string, args ...any) error {

@@ -43,7 +43,7 @@ func (e endpoint) path() *framework.Path {
 		DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: "replication"},
 		Operations: map[logical.Operation]framework.OperationHandler{
 			e.op: &framework.PathOperation{
-				Callback:     framework.OperationFunc(e.handle),
+				Callback:     coding(e.handle),
 				Summary:      e.synopsis,
 				DisplayAttrs: &framework.DisplayAttributes{OperationVerb: e.verb, OperationSuffix: e.noun},
 				Responses:    map[int][]framework.Response{http.StatusOK: {{Description: "OK", Fields: e.response}}},
@@ -60,15 +60,18 @@ func paths(list []endpoint) []*framework.Path {
 	return out
 }
 
-// warn answers 200 with warnings and without data.
-func warn(text string, more []string) *logical.Response {
+// warn answers 200 with warnings and without data, unless there is an error.
+func warn(text string, more []string, err error) (*logical.Response, error) {
+	if err != nil {
+		return nil, err
+	}
 	resp := new(logical.Response)
 	for _, w := range append([]string{text}, more...) {
 		if w != "" {
 			resp.AddWarning(w)
 		}
 	}
-	return resp
+	return resp, nil
 }
 
 func text(description string) *framework.FieldSchema {

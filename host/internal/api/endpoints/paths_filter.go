@@ -93,19 +93,19 @@ func (h filterHandlers) paths() []*framework.Path {
 }
 
 func (h filterHandlers) onPrimary(next call) framework.OperationFunc {
-	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	return coding(func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		if err := h.requireRole(replication.Primary); err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		return next(ctx, req, d)
-	}
+	})
 }
 
 func (h filterHandlers) read(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
 	error) {
 	f, err := h.filters.PathsFilter(ctx, d.Get("id").(string))
 	if err != nil || f == nil {
-		return nil, coded(err)
+		return nil, err
 	}
 	return &logical.Response{Data: map[string]any{"mode": f.Mode, "paths": texts(f.Paths)}}, nil
 }
@@ -114,33 +114,33 @@ func (h filterHandlers) write(ctx context.Context, _ *logical.Request, d *framew
 	error) {
 	f := filter.Rule{Mode: d.Get("mode").(string)}
 	if f.Mode != filter.Allow && f.Mode != filter.Deny {
-		return nil, coded(invalid("mode has to be %q or %q: nothing was changed", filter.Allow, filter.Deny))
+		return nil, invalid("mode has to be %q or %q: nothing was changed", filter.Allow, filter.Deny)
 	}
 	for _, p := range d.Get("paths").([]string) {
 		p = strings.Trim(p, "/") + "/"
 		if p == "/" {
-			return nil, coded(invalid("paths has an empty path: give paths of mounts, such as secret/"))
+			return nil, invalid("paths has an empty path: give paths of mounts, such as secret/")
 		}
 		f.Paths = append(f.Paths, p)
 	}
 	slices.Sort(f.Paths)
 	f.Paths = slices.Compact(f.Paths)
-	return nil, coded(h.filters.SetPathsFilter(ctx, d.Get("id").(string), f))
+	return nil, h.filters.SetPathsFilter(ctx, d.Get("id").(string), f)
 }
 
 func (h filterHandlers) remove(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
 	error) {
-	return nil, coded(h.filters.DeletePathsFilter(ctx, d.Get("id").(string)))
+	return nil, h.filters.DeletePathsFilter(ctx, d.Get("id").(string))
 }
 
 func (h filterHandlers) dynamic(side replication.Role) call {
 	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		if err := h.requireRole(side); err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		mounts, err := h.filters.DynamicFilter(ctx, d.Get("id").(string))
 		if err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		// The community server has the root namespace alone.
 		return &logical.Response{Data: map[string]any{"dynamic_filtered_mounts": texts(mounts),

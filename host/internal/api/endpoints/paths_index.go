@@ -84,14 +84,14 @@ func (h indexHandlers) reindex(modes ...replication.Mode) call {
 	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		on, err := h.enabled(modes, "compute")
 		if err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		for _, mode := range on {
 			if err := h.controller.Reindex(ctx, mode, d.Get("force").(bool)); err != nil {
-				return nil, coded(err)
+				return nil, err
 			}
 		}
-		return warn(warnReindexing, nil), nil
+		return warn(warnReindexing, nil, nil)
 	}
 }
 
@@ -101,14 +101,14 @@ func (h indexHandlers) checkIndex(modes ...replication.Mode) call {
 	return func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
 		on, err := h.enabled(modes, "check")
 		if err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		trees := map[string]any{}
 		wrong := false
 		for i, mode := range on {
 			r, err := h.controller.CheckIndex(ctx, mode)
 			if err != nil {
-				return nil, coded(err)
+				return nil, err
 			}
 			wrong = wrong || r.Wrong
 			var pages map[string]any

@@ -60,7 +60,7 @@ func (h *handlers) listKept(ctx context.Context, _ *logical.Request, _ *framewor
 	error) {
 	files, err := h.Kept.List(ctx)
 	if err != nil {
-		return nil, coded(err)
+		return nil, err
 	}
 	list := make([]map[string]any, len(files))
 	for i := range files {
@@ -83,15 +83,15 @@ func (h *handlers) readKept(ctx context.Context, _ *logical.Request, d *framewor
 	error) {
 	id, offset, limit := d.Get("id").(string), d.Get("offset").(int), d.Get("limit").(int)
 	if offset < 0 || limit < 1 || limit > keptMost {
-		return nil, coded(invalid("offset has to be 0 or more, and limit from 1 to %d", keptMost))
+		return nil, invalid("offset has to be 0 or more, and limit from 1 to %d", keptMost)
 	}
 	f, err := h.Kept.Get(ctx, id)
 	if err != nil {
-		return nil, coded(err)
+		return nil, err
 	}
 	values, err := h.Kept.Read(ctx, id, offset, limit)
 	if err != nil {
-		return nil, coded(err)
+		return nil, err
 	}
 	list := make([]map[string]any, len(values))
 	for i, v := range values {
@@ -105,7 +105,7 @@ func (h *handlers) readKept(ctx context.Context, _ *logical.Request, d *framewor
 
 func (h *handlers) removeKept(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
 	error) {
-	return nil, coded(h.Kept.Remove(ctx, d.Get("id").(string)))
+	return nil, h.Kept.Remove(ctx, d.Get("id").(string))
 }
 
 // content is what a person can read of a value: its JSON, or what is JSON or text in the

@@ -118,16 +118,13 @@ func (h *handlers) enablePrimary(mode replication.Mode) call {
 	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		addr := d.Get("primary_cluster_addr").(string)
 		if err := clusterAddr("primary_cluster_addr", addr); err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		if err := h.requireRole(mode, replication.Disabled); err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		more, err := h.Primary.EnablePrimary(ctx, mode, replication.EnablePrimaryRequest{PrimaryClusterAddr: addr})
-		if err != nil {
-			return nil, coded(err)
-		}
-		return warn(warnPrimaryEnabled, more), nil
+		return warn(warnPrimaryEnabled, more, err)
 	}
 }
 
@@ -136,13 +133,10 @@ func (h *handlers) leavePrimary(mode replication.Mode, leave func(context.Contex
 	warning string) call {
 	return func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
 		if err := h.requireRole(mode, replication.Primary); err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		more, err := leave(ctx, mode)
-		if err != nil {
-			return nil, coded(err)
-		}
-		return warn(warning, more), nil
+		return warn(warning, more, err)
 	}
 }
 
@@ -151,41 +145,40 @@ func (h *handlers) secondaryToken(mode replication.Mode) call {
 		id := d.Get("id").(string)
 		ttl := time.Duration(d.Get("ttl").(int)) * time.Second
 		if err := secondaryID(id); err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		if id == "." || id == ".." {
 			// Clients and proxies take it out of the path of the secondary's filter.
-			return nil, coded(invalid("id cannot be %q, which means a directory in a path: give the secondary a name", id))
+			return nil, invalid("id cannot be %q, which means a directory in a path: give the secondary a name", id)
 		}
 		if ttl <= 0 {
-			return nil, coded(invalid("ttl has to be longer than nothing: leave it out for 30 minutes"))
+			return nil, invalid("ttl has to be longer than nothing: leave it out for 30 minutes")
 		}
 		if ttl > tokenTTLMax {
-			return nil, coded(invalid("ttl is %s, and an activation token can be used for 24 hours at most: make it when the "+
-				"secondary is about to be enabled", ttl))
+			return nil, invalid("ttl is %s, and an activation token can be used for 24 hours at most: make it when the "+
+				"secondary is about to be enabled", ttl)
 		}
 		if d.Get("secondary_public_key").(string) != "" {
-			return nil, coded(invalid("secondary_public_key is not supported yet: leave it out, and let the secondary reach " +
-				"this cluster's API to fetch its activation"))
+			return nil, invalid("secondary_public_key is not supported yet: leave it out, and let the secondary reach " +
+				"this cluster's API to fetch its activation")
 		}
 		if err := h.requireRole(mode, replication.Primary); err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		payload, more, err := h.Primary.SecondaryToken(ctx, mode, replication.SecondaryTokenRequest{ID: id})
 		if err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		if payload == nil {
-			return nil, coded(replication.Errorf(replication.Internal, "no activation was made for the secondary: see the "+
-				"server's log"))
+			return nil, replication.Errorf(replication.Internal, "no activation was made for the secondary: see the "+
+				"server's log")
 		}
 		payload.Mode, payload.ID = mode, id
 		data, err := payload.Seal()
 		if err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
-		resp := warn("", more)
-		resp.Data = data
+		resp := &logical.Response{Data: data, Warnings: more}
 		// With a TTL the core replaces the data by a wrapping token before it
 		// audits or answers, and answers an error when it cannot.
 		resp.WrapInfo = &wrapping.ResponseWrapInfo{TTL: ttl, Format: "jwt"}
@@ -197,19 +190,19 @@ func (h *handlers) revokeSecondary(mode replication.Mode) call {
 	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		id := d.Get("id").(string)
 		if err := secondaryID(id); err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		if err := h.requireRole(mode, replication.Primary); err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		more, err := h.Primary.RevokeSecondary(ctx, mode, replication.RevokeSecondaryRequest{ID: id})
 		if err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		if len(more) == 0 {
 			return nil, nil
 		}
-		return warn("", more), nil
+		return warn("", more, nil)
 	}
 }
 
@@ -225,12 +218,12 @@ func (h *handlers) recoverAll(ctx context.Context, _ *logical.Request, _ *framew
 		enabled = true
 		w, err := h.Controller.Recover(ctx, mode)
 		if err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		more = append(more, w...)
 	}
 	if !enabled {
-		return nil, coded(invalid("replication is not enabled on this cluster: there is nothing to recover"))
+		return nil, invalid("replication is not enabled on this cluster: there is nothing to recover")
 	}
-	return warn(warnRecovering, more), nil
+	return warn(warnRecovering, more, nil)
 }

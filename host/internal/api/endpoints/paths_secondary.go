@@ -130,26 +130,23 @@ func (h *handlers) enableSecondary(mode replication.Mode) call {
 	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		// All of this comes before the token is spent.
 		if d.Get("token").(string) == "" {
-			return nil, coded(invalid("token is missing: give the wrapping token that secondary-token returned on the primary"))
+			return nil, invalid("token is missing: give the wrapping token that secondary-token returned on the primary")
 		}
 		if err := h.requireRole(mode, replication.Disabled); err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		for _, other := range replication.Modes() {
 			if err := h.requireRole(other, replication.Disabled); err != nil {
-				return nil, coded(err)
+				return nil, err
 			}
 		}
-		payload, warnings, spent, err := h.Activations.Fetch(ctx, source(mode, d))
+		payload, warnings, used, err := h.Activations.Fetch(ctx, source(mode, d))
 		if err != nil {
-			return nil, fetchError(err, spent)
+			return nil, spent(err, used)
 		}
 		keep := d.Get("keep_own_writes").(bool)
 		more, err := h.Secondary.EnableSecondary(ctx, mode, payload, keep)
-		if err != nil {
-			return nil, codedSpent(err)
-		}
-		return warn(warnSecondaryEnabled, append(warnings, more...)), nil
+		return warn(warnSecondaryEnabled, append(warnings, more...), spent(err, true))
 	}
 }
 
@@ -159,35 +156,29 @@ func (h *handlers) updatePrimary(mode replication.Mode) call {
 		addrs := d.Get("update_primary_addrs").([]string)
 		token := d.Get("token").(string)
 		if token != "" && len(addrs) > 0 {
-			return nil, coded(invalid("token and update_primary_addrs exclude each other: a token brings the addresses with it"))
+			return nil, invalid("token and update_primary_addrs exclude each other: a token brings the addresses with it")
 		}
 		for _, addr := range addrs {
 			if addr == "" {
-				return nil, coded(invalid("update_primary_addrs has an empty address: give https://host:port for each"))
+				return nil, invalid("update_primary_addrs has an empty address: give https://host:port for each")
 			}
 			if err := clusterAddr("update_primary_addrs", addr); err != nil {
-				return nil, coded(err)
+				return nil, err
 			}
 		}
 		req, text := UpdatePrimaryRequest{Addrs: addrs, Keep: d.Get("keep_own_writes").(bool)}, warnRepointed
 		var warnings []string
 		if token != "" {
-			payload, more, spent, err := h.Activations.Fetch(ctx, source(mode, d))
+			payload, more, used, err := h.Activations.Fetch(ctx, source(mode, d))
 			if err != nil {
-				return nil, fetchError(err, spent)
+				return nil, spent(err, used)
 			}
 			req.Payload, warnings = payload, more
 		} else if len(addrs) == 0 {
 			text = warnDetached
 		}
 		more, err := h.Secondary.UpdatePrimary(ctx, mode, req)
-		switch {
-		case err != nil && req.Payload != nil:
-			return nil, codedSpent(err)
-		case err != nil:
-			return nil, coded(err)
-		}
-		return warn(text, append(warnings, more...)), nil
+		return warn(text, append(warnings, more...), spent(err, req.Payload != nil))
 	})
 }
 
@@ -196,16 +187,13 @@ func (h *handlers) promote(mode replication.Mode) call {
 		error) {
 		addr := d.Get("primary_cluster_addr").(string)
 		if err := clusterAddr("primary_cluster_addr", addr); err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		more, err := h.Secondary.PromoteSecondary(ctx, mode, PromoteRequest{
 			PromoteSecondaryRequest: replication.PromoteSecondaryRequest{PrimaryClusterAddr: addr, Force: d.Get("force").(bool)},
 			Consume:                 h.consume(mode, d),
 		})
-		if err != nil {
-			return nil, coded(err)
-		}
-		return warn(warnPromoted, more), nil
+		return warn(warnPromoted, more, err)
 	})
 }
 
@@ -213,10 +201,7 @@ func (h *handlers) disableSecondary(mode replication.Mode) call {
 	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
 		error) {
 		more, err := h.Secondary.DisableSecondary(ctx, mode, h.consume(mode, d))
-		if err != nil {
-			return nil, coded(err)
-		}
-		return warn(warnDisabled, more), nil
+		return warn(warnDisabled, more, err)
 	})
 }
 
@@ -224,10 +209,7 @@ func (h *handlers) recoverSecondary(mode replication.Mode) call {
 	return h.authorized(mode, func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response,
 		error) {
 		more, err := h.Controller.Recover(ctx, mode)
-		if err != nil {
-			return nil, coded(err)
-		}
-		return warn(warnRecovering, more), nil
+		return warn(warnRecovering, more, err)
 	})
 }
 
@@ -236,12 +218,9 @@ func (h *handlers) deleteToken(mode replication.Mode) call {
 		error) {
 		token := d.Get(tokenField).(string)
 		if !operationtoken.Generated(token) {
-			return nil, coded(invalid("a batch token cannot be deleted: it ends with its TTL"))
+			return nil, invalid("a batch token cannot be deleted: it ends with its TTL")
 		}
-		if err := h.Tokens.Consume(ctx, token); err != nil {
-			return nil, coded(err)
-		}
-		return nil, nil
+		return nil, h.Tokens.Consume(ctx, token)
 	})
 }
 
@@ -250,14 +229,14 @@ func (h *handlers) deleteToken(mode replication.Mode) call {
 func (h *handlers) authorized(mode replication.Mode, next call) call {
 	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		if err := h.requireRole(mode, replication.Secondary); err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		if mode.ServesClients() {
 			// The core has checked the request's token and its policies.
 			return next(ctx, req, d)
 		}
 		if err := h.Tokens.Allow(operationtoken.WithinCore(ctx), d.Get(tokenField).(string), useOf(req)); err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		return next(ctx, req, d)
 	}
@@ -285,11 +264,4 @@ func source(mode replication.Mode, d *framework.FieldData) activation.Request {
 		CAFile:         d.Get("ca_file").(string),
 		CAPath:         d.Get("ca_path").(string),
 	}
-}
-
-func fetchError(err error, spent bool) error {
-	if spent {
-		return codedSpent(err)
-	}
-	return coded(err)
 }

@@ -41,7 +41,7 @@ func (h *handlers) readStatus(ctx context.Context, req *logical.Request, _ *fram
 	for _, mode := range replication.Modes() {
 		s, err := h.Controller.Status(ctx, mode)
 		if err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		data[string(mode)] = h.withMounts(ctx, req, mode, render(mode, s, d))
 	}
@@ -55,7 +55,7 @@ func (h *handlers) readModeStatus(mode replication.Mode) call {
 		}
 		s, err := h.Controller.Status(ctx, mode)
 		if err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		return &logical.Response{Data: h.withMounts(ctx, req, mode, render(mode, s, h.detailsFor(ctx, req)))}, nil
 	}
