@@ -64,31 +64,25 @@ func (s Consistency) Present(at replication.Position) bool {
 	}
 }
 
-// applied is how far this performance secondary is. It is nowhere while a copy is under way: what it has is a mixture
-// of two states then, and it may be of two histories.
+// applied is how far this performance secondary is, nowhere while it copies.
 func (s Consistency) applied() replication.Position {
-	here := s.set.tap.Secondary(ofClients)
-	at := here.Applied(context.Background())
-	if here.Copying() {
-		return replication.Position{}
-	}
-	return at
+	return s.set.tap.Secondary(ofClients).Applied(context.Background())
 }
 
 // Wait implements [consistency.Node].
 func (s Consistency) Wait(ctx context.Context, at replication.Position) error {
 	ctx, cancel := context.WithTimeout(ctx, s.wait)
 	defer cancel()
-	if s.set.roles.Role(ofClients) != replication.Primary {
-		return s.set.tap.Secondary(ofClients).WaitApplied(ctx, at)
+	var err error
+	if s.set.roles.Role(ofClients) == replication.Primary {
+		err = s.set.tap.WaitFinished(ctx, ofClients, at.Sequence)
+	} else {
+		err = s.set.tap.Secondary(ofClients).WaitApplied(ctx, at)
 	}
-	if err := s.set.tap.WaitFinished(ctx, ofClients, at.Sequence); err != nil {
-		return err
+	if err == nil && !s.Present(at) {
+		err = replication.Errorf(replication.PositionLost, "a new epoch or a copy has begun")
 	}
-	if !s.Present(at) {
-		return replication.Errorf(replication.PositionLost, "a new epoch has begun")
-	}
-	return nil
+	return err
 }
 
 // Forwarded implements [consistency.Node].

@@ -47,17 +47,25 @@ func (p *Progress) Wait(at replication.Position) (*Waiter, error) {
 	return w, nil
 }
 
-// judge says whether a position is reached, or never will be.
+// judge says whether a position is reached, or never will be. A copy within one epoch takes nothing back.
 func (p *Progress) judge(at replication.Position) (reached bool, err error) {
-	switch {
-	case at.Epoch == p.at.Epoch:
-		return at.Sequence <= p.at.Sequence, nil
-	case p.copying && at.Epoch == p.copyFrom.Epoch:
-		return false, nil // the copy ends at a position of that epoch
-	default:
-		return false, replication.Errorf(replication.PositionLost,
-			"the change is at %s of the primary, this secondary follows the epoch %s: read it again in a moment", at, p.at.Epoch)
+	follows := p.at.Epoch
+	if from, copying := p.copies(); copying {
+		follows = from.Epoch // the copy ends at a position of that epoch
 	}
+	if at.Epoch != follows {
+		return false, replication.Errorf(replication.PositionLost,
+			"the change is at %s of the primary, this secondary follows the epoch %s: read it again in a moment", at, follows)
+	}
+	return at.Epoch == p.at.Epoch && at.Sequence <= p.at.Sequence, nil
+}
+
+// copies says whether a copy is under way, and from where. It is until the core has taken up its end.
+func (p *Progress) copies() (from replication.Position, copying bool) {
+	if p.stored != nil && p.stored.Copying {
+		return p.stored.CopyFrom, true
+	}
+	return p.copyFrom, p.copying
 }
 
 // Reached says that the storage has a cursor.
@@ -116,7 +124,8 @@ func (p *Progress) set(c *journal.Cursor) {
 func (p *Progress) Copying() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.known && p.copying
+	_, copying := p.copies()
+	return p.known && copying
 }
 
 // EndStored ends the waits for what the storage has and the core not.
@@ -203,10 +212,14 @@ func (h *waiters) Pop() any {
 // Done gets the result of the wait.
 func (w *Waiter) Done() <-chan error { return w.done }
 
-// At is how far the mode is, if that is known.
+// At is how far the mode is, if that is known: nowhere while a copy is under way, when the storage has a mixture of two
+// states, perhaps of two histories.
 func (p *Progress) At() (at replication.Position, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if _, copying := p.copies(); copying {
+		return replication.Position{}, p.known
+	}
 	return p.at, p.known
 }
 

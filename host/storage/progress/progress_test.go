@@ -70,3 +70,36 @@ func TestWaitsEndWithWhatIsTakenUp(t *testing.T) {
 	p.Forget(late)
 	require.Zero(t, p.Waiting())
 }
+
+// What a secondary has while it copies is a mixture of two states, and perhaps of two histories: it is nowhere, from
+// the moment at which the copy is stored until the core has taken up the end of it.
+func TestNothingIsReachedWhileACopyIsUnderWay(t *testing.T) {
+	t.Parallel()
+	var p progress.Progress
+	p.Load(cursor(5), p.Ended(), func() bool { return true })
+	copying := &journal.Cursor{Position: at(5), Copying: true, CopyFrom: at(7)}
+	var w *progress.Waiter
+	for _, step := range []func(){
+		func() { p.Reached(copying) }, p.Taken, func() { p.Reached(cursor(7)) },
+	} {
+		step()
+		here, known := p.At()
+		require.Zero(t, here)
+		require.True(t, known)
+		require.True(t, p.Copying())
+		var err error
+		w, err = p.Wait(at(6))
+		require.NoError(t, err)
+		require.NotNil(t, w)
+	}
+	p.Taken()
+	require.NoError(t, <-w.Done())
+	here, _ := p.At()
+	require.Equal(t, at(7), here)
+	require.False(t, p.Copying())
+
+	copying.CopyFrom.Epoch.Generation++
+	p.Reached(copying)
+	_, err := p.Wait(at(3))
+	require.Equal(t, replication.PositionLost, replication.KindOf(err), "it is of a history that will not come back")
+}

@@ -80,7 +80,7 @@ func (d *debt) Copying() bool { return d.progress.Copying() }
 func (d *debt) Waiting() int { return d.progress.Waiting() }
 
 // Applied is how far a secondary is, Observer.Applied included: what WaitApplied does not
-// wait for. Zero while that is not known.
+// wait for. Zero while that is not known, and while a copy is under way.
 func (d *debt) Applied(ctx context.Context) replication.Position {
 	at, known := d.progress.At()
 	if known {
