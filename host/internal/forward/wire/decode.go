@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,8 @@ func fill(v reflect.Value, from any) error {
 		return fillTime(v, from)
 	case sockAddrType:
 		return fillAddress(v, from)
+	case certificateType:
+		return fillCertificate(v, from)
 	}
 	switch v.Kind() {
 	case reflect.Bool:
@@ -79,6 +82,19 @@ func fillAddress(v reflect.Value, from any) error {
 		return err
 	}
 	v.Set(reflect.ValueOf(sockaddr.SockAddrMarshaler{SockAddr: a}))
+	return nil
+}
+
+func fillCertificate(v reflect.Value, from any) error {
+	raw, err := fromBase64(from)
+	if err != nil {
+		return err
+	}
+	c, err := x509.ParseCertificate(raw)
+	if err != nil {
+		return fmt.Errorf("a certificate of the client: %w", err)
+	}
+	v.Set(reflect.ValueOf(c).Elem())
 	return nil
 }
 

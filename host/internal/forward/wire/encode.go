@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,8 @@ var (
 	timeType     = reflect.TypeFor[time.Time]()
 	sockAddrType = reflect.TypeFor[sockaddr.SockAddrMarshaler]()
 	anyType      = reflect.TypeFor[any]()
+	// The cert method proves its logins with the certificates of the client.
+	certificateType = reflect.TypeFor[x509.Certificate]()
 )
 
 // tree turns v into what encoding/json can write without loss. The reader knows the type of
@@ -36,6 +39,8 @@ func tree(v reflect.Value, depth int) (any, error) {
 		return timeTree(v.Interface().(time.Time))
 	case sockAddrType:
 		return addressTree(v.Interface().(sockaddr.SockAddrMarshaler))
+	case certificateType:
+		return base64.StdEncoding.EncodeToString(v.Addr().Interface().(*x509.Certificate).Raw), nil
 	}
 	switch v.Kind() {
 	case reflect.Bool:

@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -21,6 +22,7 @@ func TestEveryFieldIsDecided(t *testing.T) {
 	seen := map[reflect.Type]bool{}
 	checkFields(t, reflect.TypeFor[logical.Request](), seen)
 	checkFields(t, reflect.TypeFor[logical.Response](), seen)
+	checkFields(t, reflect.TypeFor[tls.ConnectionState](), seen)
 	for typ, fields := range leftOut {
 		require.True(t, seen[typ], "%s is not part of a request or response", typ)
 		for name, reason := range fields {
@@ -44,7 +46,7 @@ func TestEveryFieldIsDecided(t *testing.T) {
 func checkFields(t *testing.T, typ reflect.Type, seen map[reflect.Type]bool) {
 	t.Helper()
 	switch {
-	case seen[typ], typ == timeType, typ == sockAddrType, typ == anyType:
+	case seen[typ], typ == timeType, typ == sockAddrType, typ == certificateType, typ == anyType:
 		return
 	}
 	seen[typ] = true

@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"crypto/tls"
 	"reflect"
 
 	"github.com/hashicorp/vault/sdk/helper/wrapping"
@@ -27,7 +28,16 @@ var leftOut = map[reflect.Type]map[string]string{
 		"ReplicationCluster": "for the receiver to set: it knows the secondary's id from the link",
 	},
 	reflect.TypeFor[logical.Connection](): {
-		"ConnState": "beside: tlsRecord",
+		"ConnState": "beside: requestRecord",
+	},
+	reflect.TypeFor[tls.ConnectionState](): {
+		"CurveID":                     "no handler asks how the keys were agreed on",
+		"NegotiatedProtocolIsMutual":  "always true",
+		"SignedCertificateTimestamps": "of a server that a client has connected to",
+		"OCSPResponse":                "of a server that a client has connected to",
+		"TLSUnique":                   "binds to a connection that ends here",
+		"ECHAccepted":                 "no handler asks how the name came",
+		"HelloRetryRequest":           "no handler asks how the keys were agreed on",
 	},
 	reflect.TypeFor[logical.Auth](): {
 		"ClientToken": "a token never leaves its cluster; Vault's core sets it itself",

@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -21,7 +22,7 @@ type requestRecord struct {
 	Logical                             *logical.Request
 	Headers                             map[string][]string
 	Mount                               mountRecord
-	TLS                                 *tlsRecord
+	TLS                                 *tls.ConnectionState
 	MountPath, MountUUID, MountAccessor string
 	Timeout                             time.Duration
 }
@@ -56,7 +57,7 @@ func EncodeRequest(r *Request) ([]byte, error) {
 		Timeout: r.Timeout,
 	}
 	if l.Connection != nil {
-		rec.TLS = takeTLS(l.Connection.ConnState)
+		rec.TLS = l.Connection.ConnState
 	}
 	return encode("request", rec)
 }
@@ -76,11 +77,8 @@ func DecodeRequest(raw []byte) (*Request, error) {
 	l.SetMountRunningSha256(rec.Mount.RunningSha256)
 	l.SetMountClass(rec.Mount.Class)
 	l.SetMountIsExternalPlugin(rec.Mount.External)
-	if rec.TLS != nil && l.Connection != nil {
-		var err error
-		if l.Connection.ConnState, err = rec.TLS.restore(); err != nil {
-			return nil, invalid("request", err)
-		}
+	if l.Connection != nil {
+		l.Connection.ConnState = rec.TLS
 	}
 	return &Request{
 		Logical:   l,
