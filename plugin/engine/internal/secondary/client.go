@@ -74,7 +74,7 @@ func NewClient(cfg Config, host replication.Host, logger hclog.Logger, bundle *t
 	c.retry = backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(cfg.RetryMin), backoff.WithMaxInterval(cfg.RetryMax),
 		backoff.WithMultiplier(2), backoff.WithRandomizationFactor(0.5), backoff.WithMaxElapsedTime(0))
-	c.known = knowledge{records: host, writing: link.NewGate(), record: known}
+	c.known = knowledge{newRecord(host, KnownKey, known)}
 	c.status.settle = cfg.CopyRetryMin
 	c.status.s.State = replication.Idle
 	c.status.s.Connection = replication.ConnConnecting

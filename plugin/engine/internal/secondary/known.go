@@ -5,8 +5,6 @@ package secondary
 import (
 	"context"
 	"encoding/json"
-	"slices"
-	"sync"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -62,14 +60,7 @@ func (k Known) Followed() Known {
 }
 
 // knowledge is the record as long as a client runs.
-type knowledge struct {
-	records records
-	// writing is held while the record is written.
-	writing link.Gate
-
-	mu     sync.Mutex
-	record Known
-}
+type knowledge struct{ record[Known] }
 
 // learn records what the primary says in a session with it.
 func (k *knowledge) learn(ctx context.Context, node link.NodeInfo) error {
@@ -86,36 +77,4 @@ func (k *knowledge) meet(ctx context.Context) error {
 // leave records that the primary was demoted.
 func (k *knowledge) leave(ctx context.Context) error {
 	return k.change(ctx, func(r *Known) { r.Demoted = true })
-}
-
-// change writes only what has changed.
-func (k *knowledge) change(ctx context.Context, do func(*Known)) error {
-	if err := k.writing.Enter(ctx); err != nil {
-		return err
-	}
-	defer k.writing.Leave()
-	now := k.now()
-	next := now
-	do(&next)
-	if next.API == now.API && next.Demoted == now.Demoted && slices.Equal(next.Peers, now.Peers) && next.Bundle == nil &&
-		now.Bundle == nil {
-		return nil
-	}
-	data, err := next.Encode()
-	if err != nil {
-		return err
-	}
-	if err := k.records.PutState(ctx, KnownKey, data); err != nil {
-		return err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.record = next
-	return nil
-}
-
-func (k *knowledge) now() Known {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.record
 }
