@@ -29,6 +29,10 @@ prepare: ## make the copy of Vault that go commands need for what links it (go v
 demo: build ## watch a failover: two real servers, a kill, a promotion (under a minute)
 	@scripts/demo.sh
 
+.PHONY: walk
+walk: build ## type each command of README.md and docs/runbook.md at real servers, and print what they print
+	@scripts/walk.sh
+
 .PHONY: test
 test: ## check the format, vet, run all unit and integration tests
 	@scripts/test.sh
