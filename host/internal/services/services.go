@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/x509"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,10 +96,8 @@ func (s *Services) in(roles ...replication.Role) error {
 		return err
 	}
 	have := s.Roles.Role(s.mode)
-	for _, r := range roles {
-		if have == r {
-			return nil
-		}
+	if slices.Contains(roles, have) {
+		return nil
 	}
 	return replication.Errorf(replication.Unavailable, "this cluster is no %s %v now (its role is %q)", s.mode, roles,
 		have)

@@ -5,6 +5,7 @@ package gate
 import (
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/vault-replication/vault-replication/host/internal/api/operationtoken"
@@ -97,12 +98,10 @@ func (g *gate) find(r *http.Request) (rule, bool) {
 	if found.rootOnly && inNamespace(r) {
 		return rule{}, false
 	}
-	for _, m := range found.methods {
-		if m == r.Method {
-			return found, true
-		}
+	if !slices.Contains(found.methods, r.Method) {
+		return rule{}, false
 	}
-	return rule{}, false
+	return found, true
 }
 
 // configured has the paths that a listener's configuration opens without a

@@ -3,6 +3,7 @@
 package operationtoken
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -23,7 +24,7 @@ const (
 type secretText []byte
 
 func (s *secretText) UnmarshalJSON(data []byte) error {
-	if len(data) >= 2 && data[0] == '"' && !containsBackslash(data) {
+	if len(data) >= 2 && data[0] == '"' && !bytes.ContainsRune(data, '\\') {
 		*s = append((*s)[:0], data[1:len(data)-1]...)
 		return nil
 	}
@@ -34,15 +35,6 @@ func (s *secretText) UnmarshalJSON(data []byte) error {
 	}
 	*s = secretText(text)
 	return nil
-}
-
-func containsBackslash(data []byte) bool {
-	for _, c := range data {
-		if c == '\\' {
-			return true
-		}
-	}
-	return false
 }
 
 // decodeShare reads a share in hex or base64. A base64 text can be valid hex
@@ -70,7 +62,7 @@ func decodeShare(text []byte) ([]byte, error) {
 // combine makes the key of its shares. The result is to be wiped.
 func combine(shares [][]byte) ([]byte, error) {
 	if len(shares) == 1 {
-		return append([]byte(nil), shares[0]...), nil
+		return bytes.Clone(shares[0]), nil
 	}
 	return shamir.Combine(shares)
 }

@@ -5,6 +5,7 @@ package operationtoken
 import (
 	"context"
 	"crypto/subtle"
+	"slices"
 )
 
 const (
@@ -25,12 +26,7 @@ type shares struct {
 
 // has says whether a share has been given already.
 func (s *shares) has(share []byte) bool {
-	for _, k := range s.kept {
-		if subtle.ConstantTimeCompare(k, share) == 1 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.kept, func(k []byte) bool { return subtle.ConstantTimeCompare(k, share) == 1 })
 }
 
 // add takes possession of a share. It reports whether the oldest was dropped.

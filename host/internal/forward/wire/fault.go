@@ -4,6 +4,7 @@ package wire
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/hashicorp/errwrap"
 	"github.com/hashicorp/go-multierror"
@@ -154,15 +155,7 @@ func hidden(err error, wrapped []*fault) []string {
 }
 
 func describes(faults []*fault, name string) bool {
-	for _, f := range faults {
-		if f.Name == name || describes(f.Wrapped, name) {
-			return true
-		}
-		for _, n := range f.Is {
-			if n == name {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(faults, func(f *fault) bool {
+		return f.Name == name || slices.Contains(f.Is, name) || describes(f.Wrapped, name)
+	})
 }

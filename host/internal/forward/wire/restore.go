@@ -4,6 +4,7 @@ package wire
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/hashicorp/go-multierror"
 	"github.com/hashicorp/vault/sdk/helper/errutil"
@@ -99,12 +100,7 @@ type remoteError struct {
 func (e *remoteError) Error() string { return e.text }
 
 func (e *remoteError) Is(target error) bool {
-	for _, s := range e.is {
-		if errors.Is(s, target) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.is, func(s error) bool { return errors.Is(s, target) })
 }
 
 type wrappedError struct {

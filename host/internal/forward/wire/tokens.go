@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
@@ -62,12 +63,7 @@ func bearsToken(values []string) bool {
 }
 
 func (s secrets) in(values []string) bool {
-	for _, v := range values {
-		for _, secret := range s.values {
-			if strings.Contains(v, secret) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(values, func(v string) bool {
+		return slices.ContainsFunc(s.values, func(secret string) bool { return strings.Contains(v, secret) })
+	})
 }
