@@ -247,7 +247,8 @@ func TestFingerprintsAreOfTheirPosition(t *testing.T) {
 		p.from.Verify(ctx, at.Position, append(replication.Fingerprint{0}, at.Fingerprint...), at.Proof))
 	requireKind(t, replication.Denied, p.from.Verify(ctx, at.Position, at.Fingerprint, nil))
 
-	p.primary.SetFilter(replication.DR, relation.SecondaryID, func(string) bool { return false })
+	require.NoError(t, p.primary.SetFilter(t.Context(), replication.DR, relation.SecondaryID,
+		func(string) bool { return false }))
 	at, err := p.to.Position()
 	require.NoError(t, err)
 	require.Empty(t, at.Fingerprint, "a secondary that gets a part would take it for its own")

@@ -281,7 +281,8 @@ func TestDiffBehindAFilter(t *testing.T) {
 	put(t, secondary, "logical/gone/dir/1", "left")
 	require.NoError(t, secondary.StartFingerprint(ctx, perf, indexKey))
 	fingerprintOf(t, secondary, perf)
-	primary.SetFilter(perf, "s", func(key string) bool { return !strings.HasPrefix(key, "logical/hid/") })
+	require.NoError(t, primary.SetFilter(t.Context(), perf, "s",
+		func(key string) bool { return !strings.HasPrefix(key, "logical/hid/") }))
 	at, err := primary.OpenSlot(ctx, perf, "s")
 	require.NoError(t, err)
 	require.NoError(t, secondary.Secondary(perf).BeginCopy(ctx, at, nil))

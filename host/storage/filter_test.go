@@ -18,7 +18,7 @@ func TestFilterThatIsBeingStoredIsInNobodysWay(t *testing.T) {
 	storing, stored := make(chan struct{}), make(chan struct{})
 	changed := make(chan error)
 	go func() {
-		changed <- primary.ChangeFilter(perf, "s", func(string) bool { return false }, func() error {
+		changed <- primary.ChangeFilter(ctx, perf, "s", func(string) bool { return false }, func() error {
 			close(storing)
 			<-stored
 			return nil
@@ -31,6 +31,8 @@ func TestFilterThatIsBeingStoredIsInNobodysWay(t *testing.T) {
 	leave()
 	_, err := primary.ReadRange(over, perf, "s", "")
 	require.ErrorIs(t, err, context.Canceled)
+	err = primary.ChangeFilter(over, perf, "s", nil, func() error { return nil })
+	require.ErrorIs(t, err, context.Canceled, "nor does the next change wait longer than its caller")
 	close(stored)
 	require.NoError(t, <-changed)
 	require.True(t, primary.Filtered(perf, "s"))

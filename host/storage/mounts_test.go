@@ -338,7 +338,8 @@ func TestFilter(t *testing.T) {
 			put(t, primary, "logical/kv/SECRET", "SECRET")
 			catchUp(t, primary, secondary)
 			require.Equal(t, "SECRET", get(t, secondary.Inner(), "logical/kv/SECRET"))
-			primary.SetFilter(perf, "s", func(key string) bool { return !strings.HasPrefix(key, "logical/kv/") })
+			require.NoError(t, primary.SetFilter(t.Context(), perf, "s",
+				func(key string) bool { return !strings.HasPrefix(key, "logical/kv/") }))
 			put(t, primary, "logical/kv/SECRET", "SECRET2")
 			del(t, primary, "logical/kv/SECRET3")
 			put(t, primary, "logical/pki/role/a", "shared")
@@ -383,7 +384,7 @@ func TestFilter(t *testing.T) {
 			require.Equal(t, "<none>", get(t, secondary.Inner(), "logical/kv/SECRET"))
 			require.Equal(t, "shared", get(t, secondary.Inner(), "logical/pki/role/a"))
 
-			primary.SetFilter(perf, "s", nil)
+			require.NoError(t, primary.SetFilter(t.Context(), perf, "s", nil))
 			require.Contains(t, read("s", c.Position), "SECRET2")
 		})
 	}
@@ -402,7 +403,7 @@ func TestFilterChangesWithItsRecord(t *testing.T) {
 	defer r.Close()
 	frames := make(chan string, 2)
 	begun := make(chan struct{})
-	err = primary.ChangeFilter(perf, "s", deny, func() error {
+	err = primary.ChangeFilter(t.Context(), perf, "s", deny, func() error {
 		put(t, primary, "logical/kv/a", "SECRET")
 		go func() {
 			close(begun)
@@ -419,10 +420,10 @@ func TestFilterChangesWithItsRecord(t *testing.T) {
 	require.NotContains(t, <-frames, "SECRET")
 	require.False(t, primary.Sends(perf, "s", "logical/kv/a"))
 
-	err = primary.ChangeFilter(perf, "s", nil, func() error { return errors.New("storage is full") })
+	err = primary.ChangeFilter(t.Context(), perf, "s", nil, func() error { return errors.New("storage is full") })
 	require.Error(t, err)
 	require.False(t, primary.Sends(perf, "s", "logical/kv/a"))
-	require.NoError(t, primary.ChangeFilter(perf, "s", nil, func() error { return nil }))
+	require.NoError(t, primary.ChangeFilter(t.Context(), perf, "s", nil, func() error { return nil }))
 	require.True(t, primary.Sends(perf, "s", "logical/kv/a"))
 }
 
@@ -434,7 +435,7 @@ func TestFilterLeavesOutUnmountedViews(t *testing.T) {
 	primary, _, pm, _ := perfPair(t, newTxn(t))
 	all, err := primary.OpenSlot(ctx, perf, "all")
 	require.NoError(t, err)
-	primary.SetFilter(perf, "s", func(string) bool { return true })
+	require.NoError(t, primary.SetFilter(t.Context(), perf, "s", func(string) bool { return true }))
 	del(t, primary, "logical/kv/a")
 	setTable(t, pm, "core/mounts")
 	for slot, want := range map[string]bool{"all": true, "s": false} {

@@ -22,15 +22,16 @@ type allowed func(key string) bool
 //
 // What a secondary has got before, or lacks now that it is allowed more, is for
 // the caller to mend: see ForceCopy.
-func (fs *filters) SetFilter(mode replication.Mode, slotID string, allow func(key string) bool) {
-	_ = fs.ChangeFilter(mode, slotID, allow, func() error { return nil })
+func (fs *filters) SetFilter(ctx context.Context, mode replication.Mode, slotID string,
+	allow func(key string) bool) error {
+	return fs.ChangeFilter(ctx, mode, slotID, allow, func() error { return nil })
 }
 
 // ChangeFilter is SetFilter together with the record that says so: no frame or range
 // is made before both have changed, or neither. It must not be called within a read.
-func (fs *filters) ChangeFilter(mode replication.Mode, slotID string, allow func(key string) bool,
-	store func() error) error {
-	done, err := fs.made.Alone(context.Background())
+func (fs *filters) ChangeFilter(ctx context.Context, mode replication.Mode, slotID string,
+	allow func(key string) bool, store func() error) error {
+	done, err := fs.made.Alone(ctx)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/internal/filter"
@@ -19,6 +18,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/lock"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -35,8 +35,8 @@ type Filters struct {
 	mounts *keyclass.Mounts
 	roles  Roles
 
-	// changing is held while a filter changes.
-	changing sync.Mutex
+	// changing is the turn of who changes a filter, which takes as long as the storage does.
+	changing lock.Turns
 }
 
 // Roles tells what a cluster is in the mode that has filters.
@@ -49,7 +49,8 @@ type Roles interface {
 
 // New makes the filters of a cluster in a mode.
 func New(mode replication.Mode, core *vaultcore.Core, tap *storage.Tap, known *mounts.Learner, roles Roles) *Filters {
-	return &Filters{mode: mode, core: core, tap: tap, mounts: known.Known(), roles: roles}
+	return &Filters{mode: mode, core: core, tap: tap, mounts: known.Known(), roles: roles,
+		changing: make(lock.Turns, 1)}
 }
 
 func (fs *Filters) mustBePrimary() error {
@@ -96,8 +97,11 @@ func (fs *Filters) DeletePathsFilter(ctx context.Context, id string) error {
 // leaves out is sent once the secondary knows of it, and nothing left out without its
 // knowledge.
 func (fs *Filters) Put(ctx context.Context, id string, r filter.Rule) error {
-	fs.changing.Lock()
-	defer fs.changing.Unlock()
+	done, err := fs.changing.Take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	old, err := fs.stored(ctx, id)
 	if err != nil || old == nil && r.Mode == filter.None {
 		return err
@@ -107,7 +111,7 @@ func (fs *Filters) Put(ctx context.Context, id string, r filter.Rule) error {
 	if err != nil {
 		return err
 	}
-	err = fs.tap.ChangeFilter(fs.mode, id, fs.allows(id, f),
+	err = fs.tap.ChangeFilter(ctx, fs.mode, id, fs.allows(id, f),
 		func() error { return fs.core.PutEntry(ctx, Key(id), raw) })
 	if err != nil {
 		return replication.Errorf(replication.StorageFailed, "the paths filter could not be stored, and nothing was "+
@@ -149,8 +153,8 @@ func (fs *Filters) check(ctx context.Context, id string, r filter.Rule) error {
 }
 
 // use makes the tap leave out, for one secondary, what a filter hides.
-func (fs *Filters) use(id string, f *filter.Filter) {
-	fs.tap.SetFilter(fs.mode, id, fs.allows(id, f))
+func (fs *Filters) use(ctx context.Context, id string, f *filter.Filter) error {
+	return fs.tap.SetFilter(ctx, fs.mode, id, fs.allows(id, f))
 }
 
 // allows says which keys a secondary gets; nil if it gets all.
@@ -172,8 +176,11 @@ func (fs *Filters) allows(id string, f *filter.Filter) func(key string) bool {
 // Load puts the stored filters in force on a primary, before anything is
 // sent.
 func (fs *Filters) Load(ctx context.Context) error {
-	fs.changing.Lock()
-	defer fs.changing.Unlock()
+	done, err := fs.changing.Take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	names, err := fs.core.ListEntries(ctx, vaultname.ReplicationFilters)
 	if err != nil {
 		return err
@@ -187,7 +194,9 @@ func (fs *Filters) Load(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("secondary %q: %w", id, err)
 		}
-		fs.use(string(id), f)
+		if err := fs.use(ctx, string(id), f); err != nil {
+			return err
+		}
 	}
 	return nil
 }

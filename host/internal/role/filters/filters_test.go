@@ -39,7 +39,7 @@ func TestWhatAFilterHidesIsNotGivenToThePlugin(t *testing.T) {
 			t.Parallel()
 			ctx := t.Context()
 			fs, write := primaryOfTwo(t)
-			fs.use("filtered", f)
+			require.NoError(t, fs.use(t.Context(), "filtered", f))
 			from, err := fs.tap.OpenSlot(ctx, perf, "filtered")
 			require.NoError(t, err)
 			for _, view := range []string{"logical/h/", "logical/s/", "auth/ah/", "auth/as/"} {
