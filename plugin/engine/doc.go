@@ -15,8 +15,8 @@
 //	secondary  the session with the primary: retry, copy, apply, heartbeats
 //	lag        positions as time
 //
-// A goroutine takes locks in this order: the engine's lifecycle, a gate of the registry, of the nodes or of a secondary's
-// Hello, then a mutex. Gates are held while the host is asked, and who waits for one goes with its context. A mutex is
-// held for a moment, and nobody is asked under it. A status takes mutexes alone, and waits a second for the host at
-// most: the host kills a plugin that gives none.
+// A goroutine takes locks in this order: the engine's lifecycle, a gate of the registry, of the nodes or of a
+// secondary's Hello, then a mutex. Gates are held while the host is asked, and who waits for one goes with its context.
+// A mutex is held for a moment, and nobody is asked under it. A status takes mutexes alone, and waits a second for the
+// host at most: the host kills a plugin that gives none.
 package engine
