@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/vault/api"
+	"github.com/hashicorp/vault/sdk/helper/testcluster"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/integration/cluster"
@@ -183,4 +184,97 @@ func TestAFormerPrimaryThatWroteNothingIsNotRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.Node(0).WaitStreaming(ctx))
 	require.NoError(t, b.WaitEqual(ctx, a))
+}
+
+// A former primary that is killed when all is kept, and before it follows, has changed nothing
+// else. The next attempt finds what was kept.
+func TestKeepingThatIsCut(t *testing.T) {
+	parallel(t)
+	ctx := t.Context()
+	a, b, _ := split(t, withBoth(t))
+	takesOwnWrites(t, a, b)
+	for n := range 200 {
+		put(t, a, fmt.Sprintf("secret/large-%d", n), map[string]any{"v": strings.Repeat("x", 20_000)})
+	}
+	demote(t, a)
+	offset, err := a.Node(0).LogSize()
+	require.NoError(t, err)
+	ended := make(chan struct{})
+	token, err := b.ActivationToken(ctx, "a-cut")
+	require.NoError(t, err)
+	operation, err := a.OperationToken()
+	require.NoError(t, err)
+	asking := once(t, a, "").Logical()
+	go func() {
+		defer close(ended)
+		_, _ = asking.WriteWithContext(ctx, cluster.PathUpdatePrimary, map[string]any{"dr_operation_token": operation,
+			"token": token, "ca_file": b.GetCACertPEMFile(), "keep_own_writes": true})
+	}()
+	require.NoError(t, a.Node(0).WaitLog(ctx, offset, "kept values that this former primary has"))
+	require.NoError(t, a.Restart(ctx, false))
+	<-ended
+
+	_, err = rejoin(t, a, b, "a", map[string]any{"keep_own_writes": true})
+	require.NoError(t, err)
+	require.NoError(t, a.Node(0).WaitStreaming(ctx))
+	require.NoError(t, a.WaitEqual(ctx, b))
+	operation, err = a.OperationToken()
+	require.NoError(t, err)
+	o := newOperator(t, a, "VAULT_DR_OPERATION_TOKEN="+operation)
+	list := strings.Split(strings.TrimSpace(keptOf(t, o, "list")), "\n")
+	require.Len(t, list, 2, list)
+	require.Contains(t, list[1], "206")
+	id := strings.Fields(list[1])[0]
+	read := keptOf(t, o, "read", "-id="+id)
+	require.Equal(t, 200, strings.Count(read, strings.Repeat("x", 20_000)))
+
+	// It opens what it has kept with whatever keys it has.
+	require.NoError(t, b.Rekey(ctx, 1, 1))
+	_, err = b.Node(0).APIClient().Logical().WriteWithContext(ctx, "sys/rotate", nil)
+	require.NoError(t, err)
+	require.NoError(t, a.TakeShares(ctx, b, testcluster.GenerateRootDR))
+	require.NoError(t, a.WaitEqual(ctx, b))
+	require.NoError(t, a.Restart(ctx, false))
+	operation, err = a.OperationToken()
+	require.NoError(t, err)
+	require.Equal(t, read, keptOf(t, newOperator(t, a, "VAULT_DR_OPERATION_TOKEN="+operation), "read", "-id="+id))
+}
+
+// An old primary that was disabled has written what no journal has: all that it has is kept
+// when it is enabled as a secondary of the set, under the new primary's keys.
+func TestADisabledPrimaryThatIsEnabledAsASecondary(t *testing.T) {
+	parallel(t)
+	ctx := t.Context()
+	a, b, _ := split(t, withBoth(t))
+	takesOwnWrites(t, a, b)
+	put(t, a, cluster.PathPrimaryDisable, nil)
+	require.NoError(t, a.Node(0).WaitRole(ctx, "disabled"))
+	put(t, a, "secret/after", map[string]any{"v": "after"})
+	enable := func(id string, keep bool) error {
+		token, err := b.ActivationToken(ctx, id)
+		require.NoError(t, err)
+		_, err = once(t, a, a.GetRootToken()).Logical().WriteWithContext(ctx, cluster.PathSecondaryEnable,
+			map[string]any{"token": token, "ca_file": b.GetCACertPEMFile(), "keep_own_writes": keep})
+		return err
+	}
+	require.ErrorContains(t, enable("a-1", false), "has written at least 6 values that the new primary does not have, in "+
+		"secret/ (5), sys/policies/acl/ (1); how many more is not known, because it was written to after replication was "+
+		"disabled: nothing was changed")
+	eventually(t, a, "secret/after", "v", "after")
+	require.NoError(t, b.Rekey(ctx, 1, 1))
+	require.NoError(t, enable("a-2", true))
+	a.Adopt(b)
+	require.NoError(t, a.Node(0).WaitRole(ctx, "secondary"))
+	require.NoError(t, a.Node(0).WaitStreaming(ctx))
+	require.NoError(t, a.WaitEqual(ctx, b))
+	operation, err := a.OperationToken()
+	require.NoError(t, err)
+	o := newOperator(t, a, "VAULT_DR_OPERATION_TOKEN="+operation)
+	list := strings.Split(strings.TrimSpace(keptOf(t, o, "list")), "\n")
+	require.Len(t, list, 2, list)
+	require.Contains(t, list[1], ", all that it had")
+	read := keptOf(t, o, "read", "-id="+strings.Fields(list[1])[0])
+	for _, want := range []string{`{"v":"of a"}`, `{"v":"after"}`, `{"v":"2"}`} {
+		require.Contains(t, read, want)
+	}
 }

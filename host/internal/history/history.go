@@ -20,6 +20,8 @@ type Reign struct {
 	Epoch replication.Epoch `json:"epoch"`
 	// After is the last position of the primary before that the promoted cluster had.
 	After replication.Position `json:"after"`
+	// Lacking says that it did not have all of that primary's content up to there.
+	Lacking bool `json:"lacking,omitempty"`
 }
 
 // History is the reigns of a set, as far as a cluster knows them, the oldest first.
@@ -34,15 +36,14 @@ func (h History) With(r Reign) History {
 	return h[max(0, len(h)-most):]
 }
 
-// Parted is the last position of an epoch that this history has. It is not known if the
-// history does not name the reign that followed the epoch.
-func (h History) Parted(from replication.Epoch) (at replication.Position, known bool) {
+// Following is the reign that followed an epoch, if the history names it.
+func (h History) Following(epoch replication.Epoch) (r Reign, known bool) {
 	for _, r := range slices.Backward(h) {
-		if r.After.Epoch == from {
-			return r.After, true
+		if r.After.Epoch == epoch {
+			return r, true
 		}
 	}
-	return at, false
+	return r, false
 }
 
 // Key is where a cluster keeps the history of a mode, behind the barrier.

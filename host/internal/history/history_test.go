@@ -30,11 +30,11 @@ func TestWhereHistoriesPart(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, h, read)
 
-	at, known := read.Parted(epoch(98))
+	r, known := read.Following(epoch(98))
 	require.True(t, known)
-	require.Equal(t, uint64(980), at.Sequence)
+	require.Equal(t, uint64(980), r.After.Sequence)
 	for _, unknown := range []uint64{0, 100} { // forgotten, and the present one
-		_, known = read.Parted(epoch(unknown))
+		_, known = read.Following(epoch(unknown))
 		require.False(t, known)
 	}
 }

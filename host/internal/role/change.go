@@ -72,8 +72,9 @@ type change struct {
 	what string
 	// ask has the plugin decide on it.
 	ask func(context.Context, replication.Backend) (*replication.Transition, error)
-	// force promotes a secondary whose content is not complete.
-	force bool
+	// force promotes a secondary whose content is not complete, lacking says that something is
+	// missing in it.
+	force, lacking bool
 	// consume uses up the DR operation token that allowed it; nil for none.
 	consume endpoints.Consume
 

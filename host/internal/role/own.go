@@ -67,7 +67,7 @@ func (o *ownWrites) reigns(ctx context.Context, ch *change) error {
 	if err != nil {
 		return err
 	}
-	if err := o.addReign(ctx, ch, ch.mode, cur.Position); err != nil || !ch.mode.StandsIn() ||
+	if err := o.addReign(ctx, ch, ch.mode, cur, cur.Position); err != nil || !ch.mode.StandsIn() ||
 		ch.after.mode(ofClients).Role != replication.Primary {
 		return err
 	}
@@ -78,13 +78,15 @@ func (o *ownWrites) reigns(ctx context.Context, ch *change) error {
 	// A cluster has one journal for all modes.
 	at := cur.Position
 	at.Epoch = role.Epoch
-	return o.addReign(ctx, ch, ofClients, at)
+	return o.addReign(ctx, ch, ofClients, cur, at)
 }
 
-func (o *ownWrites) addReign(ctx context.Context, ch *change, mode replication.Mode, after replication.Position) error {
+func (o *ownWrites) addReign(ctx context.Context, ch *change, mode replication.Mode, cur *replication.Cursor,
+	after replication.Position) error {
 	h, err := history.Load(ctx, o.core, mode)
 	if err == nil {
-		h = h.With(history.Reign{Epoch: ch.after.mode(mode).Epoch, After: after})
+		lacking := ch.lacking || !cur.Consistent() || cur.Missing > 0
+		h = h.With(history.Reign{Epoch: ch.after.mode(mode).Epoch, After: after, Lacking: lacking})
 		ch.rows[history.Key(mode)], err = h.Encode()
 	}
 	return err

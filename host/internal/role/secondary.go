@@ -218,8 +218,13 @@ func (c *Secondary) PromoteSecondary(ctx context.Context, mode replication.Mode,
 			return nil, err
 		}
 	}
+	hidden, err := c.losses.hiddenLosses(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
 	return c.changes.changeByRestart(ctx, &change{
 		mode: mode, from: replication.Secondary, to: replication.Primary, what: "promotion", force: req.Force,
+		lacking: len(hidden) > 0,
 		consume: req.Consume,
 		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
 			t, err := b.PromoteSecondary(ctx, req.PromoteSecondaryRequest)

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// tailMax bounds the keys of a tail.
+	// tailMax bounds the rows of a tail: a change of role does not wait for more.
 	tailMax = 1 << 20
 	// tailGroup is how many numbers are read from storage at once.
 	tailGroup = 1024
@@ -41,7 +41,7 @@ func (p *contents) Tail(ctx context.Context, mode replication.Mode) (*Tail, erro
 	}
 	t := &Tail{Epoch: cfg.Epoch, To: j.Watermark(), Keys: map[string]LastWrite{}}
 	t.From = j.kept.Behind(mode, t.To)
-	terms := j.kept.Terms()
+	terms, rows := j.kept.Terms(), 0
 	for i, term := range terms {
 		last := t.To
 		if i < len(terms)-1 {
@@ -51,12 +51,12 @@ func (p *contents) Tail(ctx context.Context, mode replication.Mode) (*Tail, erro
 			}
 		}
 		for at := max(t.From+1, term.First); at <= last; at += tailGroup {
+			if rows += tailGroup; rows > tailMax {
+				return &Tail{Epoch: t.Epoch, From: t.To, To: t.To}, nil
+			}
 			if err := p.addRows(ctx, t, mode, term.Term, at, min(at+tailGroup-1, last)); err != nil {
 				return nil, err
 			}
-		}
-		if len(t.Keys) > tailMax {
-			return &Tail{Epoch: t.Epoch, From: t.To, To: t.To}, nil
 		}
 	}
 	return t, nil

@@ -120,8 +120,8 @@ func (s *Switchover) stage(from, to *view.Cluster) (stage, error) {
 		}
 		return promoted, nil
 	case [2]string{view.Primary, view.Primary}:
-		return 0, fmt.Errorf("%s and %s are both primary: decide which one is right and demote the other, whose own writes "+
-			"are lost then",
+		return 0, fmt.Errorf("%s and %s are both primary: decide which one is right and demote the other; its own writes "+
+			"are not merged, only kept",
 			from.Address, to.Address)
 	}
 	return 0, fmt.Errorf("the %s mode of %s is %q and that of %s is %q: a switch is between a primary and its secondary",

@@ -120,16 +120,10 @@ func (o *Own) Refusal(mounts *keyclass.Mounts) error {
 	if len(names) > 0 {
 		what += ", in " + strings.Join(names, ", ")
 	}
-	switch {
-	case o.Open:
-		what = "at least " + what + "; how many more is not known, because it was written to after replication was " +
-			"disabled"
+	if !o.Exact {
+		what = "at least " + what + "; how many more is not known, because " + o.Why
 		kept = "all that it has"
-	case !o.Exact:
-		what = "at least " + what + "; how many more is not known, because its journal does not reach back to where the new " +
-			"primary took over"
-		kept = "all that it has"
-	case len(o.Writes) > 1:
+	} else if len(o.Writes) > 1 {
 		kept = "them"
 	}
 	return replication.Errorf(replication.InvalidInput, "this cluster was a primary and has written %s: nothing was "+

@@ -159,8 +159,9 @@ func (n Notes) writes(ctx context.Context, mode replication.Mode, note *Note, af
 type Own struct {
 	Note
 	Mode replication.Mode
-	// Exact says that Writes has all of it. Otherwise there may be more.
+	// Exact says that Writes has all of it. Otherwise there may be more: Why.
 	Exact  bool
+	Why    string
 	Writes []Write
 }
 
@@ -172,9 +173,18 @@ func (n Notes) Beside(ctx context.Context, mode replication.Mode, setID string, 
 		return nil, err
 	}
 	own := &Own{Note: *note, Mode: mode}
-	parted, known := of.Parted(note.Epoch)
-	own.Exact = known && parted.Sequence >= note.From && !note.Open
-	if own.Writes, err = n.writes(ctx, mode, note, parted.Sequence); err != nil {
+	parted, known := of.Following(note.Epoch)
+	switch {
+	case note.Open:
+		own.Why = "it was written to after replication was disabled"
+	case known && parted.Lacking:
+		own.Why = "the new primary did not have everything when it took over"
+	case !known || parted.After.Sequence < note.From:
+		own.Why = "its journal does not reach back to where the new primary took over"
+	default:
+		own.Exact = true
+	}
+	if own.Writes, err = n.writes(ctx, mode, note, parted.After.Sequence); err != nil {
 		return nil, err
 	}
 	if own.Exact && len(own.Writes) == 0 {

@@ -66,6 +66,9 @@ func TestWhatTheNewPrimaryDoesNotHave(t *testing.T) {
 		"all the note has": {of: promotedAt(10), exact: true, refused: begin + all + kept("them")},
 		"before the note": {of: promotedAt(9), refused: begin + "at least " + all + more +
 			"its journal does not reach back to where the new primary took over" + kept("all that it has")},
+		"not all was there": {of: history.History{{After: promotedAt(30)[0].After, Lacking: true}},
+			refused: begin + "at least 0 values" + none + more + "the new primary did not have everything when it took over" +
+				kept("all that it has")},
 		"an unknown history": {refused: begin + "at least " + all},
 		"written to since": {note: former.Note{Open: true}, of: promotedAt(30), refused: begin + "at least 0 values" + none +
 			more + "it was written to after replication was disabled" + kept("all that it has")},
