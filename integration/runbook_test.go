@@ -177,6 +177,22 @@ func followDisasterRecovery(t *testing.T) []*transcript.Step {
 	r.section("A planned switch")
 	back("west")
 
+	// A second outage, after which the old primary takes writes.
+	put(t, a, "sys/mounts/secret", map[string]any{"type": "kv"})
+	withBoth(t)(a)
+	require.NoError(t, b.WaitEqual(ctx, a))
+	require.NoError(t, a.Stop(ctx, false))
+	require.NoError(t, b.Promote(ctx))
+	require.NoError(t, a.Restart(ctx, false))
+	takesOwnWrites(t, a, b)
+	demote(t, a)
+	_, err := rejoin(t, a, b, "refused", nil)
+	require.ErrorContains(t, err, "has written 6 values that the new primary does not have, in secret/ (5)")
+	r.newOperationToken(a)
+	r.section("A has writes of its own")
+	require.NoError(t, a.WaitEqual(ctx, b))
+	back("west-2")
+
 	r.newOperationToken(b)
 	r.section("The secondary is idle", 4)
 	require.NoError(t, b.WaitEqual(ctx, a))
