@@ -5,8 +5,6 @@ package tunnel
 import (
 	"net"
 	"os"
-	"sync"
-	"time"
 )
 
 // inboxChunks is the number of received chunks that wait for Read: enough that
@@ -15,18 +13,14 @@ const inboxChunks = 4
 
 // inbox holds what was received until it is read.
 type inbox struct {
-	mu       sync.Mutex
-	cond     *sync.Cond
-	queue    [][]byte
-	end      error // why nothing more comes, told after the queue was read
-	closed   bool
-	deadline deadline
+	box
+	queue [][]byte
+	end   error // why nothing more comes, told after the queue was read
 }
 
 func newInbox() *inbox {
 	b := &inbox{}
-	b.cond = sync.NewCond(&b.mu)
-	b.deadline.cond = b.cond
+	b.cond.L = &b.mu
 	return b
 }
 
@@ -65,7 +59,7 @@ func (b *inbox) read(p []byte) (int, error) {
 		switch {
 		case b.closed:
 			return 0, net.ErrClosed
-		case b.deadline.expired:
+		case b.expired:
 			return 0, os.ErrDeadlineExceeded
 		case len(p) == 0:
 			return 0, nil
@@ -92,21 +86,9 @@ func (b *inbox) shift(p []byte) int {
 	return n
 }
 
-func (b *inbox) setDeadline(t time.Time) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return net.ErrClosed
-	}
-	b.deadline.reset(t)
-	return nil
-}
-
 func (b *inbox) close() {
+	b.box.close()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.closed = true
 	b.queue = nil
-	b.deadline.stop()
-	b.cond.Broadcast()
 }

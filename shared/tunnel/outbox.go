@@ -7,31 +7,27 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"time"
 )
 
 // outbox holds what was written until it is sent. Writes copy: the caller may
 // reuse its bytes when Write returns, and a Write whose deadline passes must
-// return while the stream is still waiting to send.
+// return while the stream is still waiting to send. Once it is closed, a Close
+// follows what is pending.
 type outbox struct {
 	writing sync.Mutex // one Write at a time, so that they are not interleaved
 
-	mu       sync.Mutex
-	cond     *sync.Cond
+	box
 	pending  []byte
 	spare    []byte // the other buffer while it is not being sent
 	finished bool   // half-closed: a Fin follows what is pending
 	finSent  bool
-	closed   bool  // a Close follows what is pending
 	broken   error // nothing can be sent any more; told to Write
 	answer   bool  // broken by the other end's Close, which wants one in return
-	deadline deadline
 }
 
 func newOutbox() *outbox {
 	b := &outbox{}
-	b.cond = sync.NewCond(&b.mu)
-	b.deadline.cond = b.cond
+	b.cond.L = &b.mu
 	return b
 }
 
@@ -65,7 +61,7 @@ func (b *outbox) refused() error {
 		return b.broken
 	case b.finished:
 		return syscall.EPIPE
-	case b.deadline.expired:
+	case b.expired:
 		return os.ErrDeadlineExceeded
 	}
 	return nil
@@ -117,22 +113,4 @@ func (b *outbox) fail(err error, answer bool) {
 		b.broken, b.answer = err, answer
 		b.cond.Broadcast()
 	}
-}
-
-func (b *outbox) setDeadline(t time.Time) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return net.ErrClosed
-	}
-	b.deadline.reset(t)
-	return nil
-}
-
-func (b *outbox) close() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.closed = true
-	b.deadline.stop()
-	b.cond.Broadcast()
 }
