@@ -175,7 +175,7 @@ func followDisasterRecovery(t *testing.T) []*transcript.Step {
 	require.NoError(t, a.Promote(ctx))
 	require.NoError(t, b.RejoinDR(ctx, a, "b-2"))
 	r.section("A planned switch")
-	back("west")
+	back("b-3")
 
 	// A second outage, after which the old primary takes writes.
 	put(t, a, "sys/mounts/secret", map[string]any{"type": "kv"})
@@ -191,7 +191,7 @@ func followDisasterRecovery(t *testing.T) []*transcript.Step {
 	r.newOperationToken(a)
 	r.section("A has writes of its own")
 	require.NoError(t, a.WaitEqual(ctx, b))
-	back("west-2")
+	back("west")
 
 	r.newOperationToken(b)
 	r.section("The secondary is idle", 4)
