@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,7 +89,7 @@ func (o *operator) terminal(wanted func(out string) bool, args ...string) (strin
 	o.t.Helper()
 	cmd := exec.CommandContext(o.t.Context(), "script", "-qefc", "exec "+o.binary+" replication "+strings.Join(args, " "),
 		"/dev/null")
-	cmd.Env = append(o.env, "TERM=xterm-256color")
+	cmd.Env = slices.Concat(o.env, []string{"TERM=xterm-256color"})
 	var out lockedBuffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	keys, err := cmd.StdinPipe()
