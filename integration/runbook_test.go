@@ -312,7 +312,8 @@ func followFirstCopy(t *testing.T) []*transcript.Step {
 	link, err := cable.Lay("")
 	require.NoError(t, err)
 	t.Cleanup(link.Close)
-	opts := cluster.Options{Name: "us", Binary: product(t), CA: cluster.NewTestCA(t), ClusterAddr: "https://" + link.Addr()}
+	opts := cluster.Options{Name: "us", Binary: product(t), CA: cluster.NewTestCA(t),
+		ClusterAddr: "https://" + link.Addr()}
 	us := cluster.New(t, opts)
 	link.Aim(strings.TrimPrefix(us.Node(0).ClusterAddress(), "https://"))
 	opts.Name, opts.ClusterAddr = "asia", ""
@@ -357,7 +358,8 @@ func followREADME(t *testing.T) []*transcript.Step {
 	require.NoError(t, os.Symlink(filepath.Dir(product(t)), filepath.Join(r.Dir, "bin")))
 	r.Names = append(r.Names, "/etc/vault/primary-ca.pem", east.GetCACertPEMFile())
 	r.Steps = slices.DeleteFunc(r.Steps, func(s *transcript.Step) bool {
-		return strings.HasPrefix(s.Command, "make ") || s.Prompt == "west" && strings.Contains(s.Command, "kv get") // of the demo
+		ofDemo := s.Prompt == "west" && strings.Contains(s.Command, "kv get")
+		return ofDemo || strings.HasPrefix(s.Command, "make ")
 	})
 
 	r.section("Install")

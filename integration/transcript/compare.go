@@ -39,7 +39,8 @@ func Compare(shown []string, printed string) (values map[string]string, err erro
 		}
 		at, of := find(line, rest)
 		if at < 0 {
-			return nil, fmt.Errorf("the document shows the line\n%s\nit was not printed, or not in this place:\n%s", line, printed)
+			return nil, fmt.Errorf("the document shows the line\n%s\nit was not printed, or not in this place:\n%s", line,
+				printed)
 		}
 		for name, value := range of {
 			values[name] = value

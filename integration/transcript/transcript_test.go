@@ -55,7 +55,8 @@ A$ is of no console
 		{File: "document.md", Line: 6, Section: "A section", Prompt: "A", Command: "vault write x \\\n     y=z",
 			Output: []string{"key   value", "…"}},
 		{File: "document.md", Line: 10, Section: "A section", Command: "cat - <<EOF\na$ b\nEOF"},
-		{File: "document.md", Line: 18, Section: "A section", Prompt: "eu", Command: "vault read x", Output: []string{"answer"}},
+		{File: "document.md", Line: 18, Section: "A section", Prompt: "eu", Command: "vault read x",
+			Output: []string{"answer"}},
 	}, steps)
 }
 

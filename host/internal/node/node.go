@@ -69,7 +69,8 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	}
 	var tap *storage.Tap
 	c.InstallStorage(func(inner physical.Backend) physical.Backend {
-		tap = storage.New(onestep.Over(inner, isFiles(c.UnderlyingStorage())), storageOptions(c, cfg, logger.Named("storage")))
+		steps := onestep.Over(inner, isFiles(c.UnderlyingStorage()))
+		tap = storage.New(steps, storageOptions(c, cfg, logger.Named("storage")))
 		return tap.Backend()
 	})
 	if err := adoptClusterAddr(c, cfg.ClusterAddr); err != nil {
