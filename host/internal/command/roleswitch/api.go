@@ -68,12 +68,12 @@ func (s *Switchover) makePrimary(ctx context.Context, on Side, params map[string
 	defer cancel()
 	promote := func() error {
 		err := s.write(ctx, on, "secondary/promote", params)
+		if err != nil && view.Ask(ctx, on.Client).Of(s.Mode).Role == view.Primary {
+			return nil // it was carried out: for this command, whose answer is lost, or for one that was cut
+		}
 		var answer *api.ResponseError
 		if errors.As(err, &answer) && answer.StatusCode != http.StatusServiceUnavailable {
 			return backoff.Permanent(err)
-		}
-		if err != nil && view.Ask(ctx, on.Client).Of(s.Mode).Role == view.Primary {
-			return nil // it was carried out, and its answer is lost
 		}
 		return err
 	}
