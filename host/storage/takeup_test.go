@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/armon/go-metrics"
@@ -391,4 +392,39 @@ func TestResumeWaitsForAnApply(t *testing.T) {
 	require.Equal(t, frame.To, (<-resumed).Position)
 	_, err = secondary.Secondary(dr).ApplyFrame(former, frame)
 	require.ErrorIs(t, err, context.Canceled, "an apply of a session that is gone does not begin")
+}
+
+// What a copy writes may belong to positions that were said to be applied: it mends what
+// differs at the same position. While the core has not taken it up they are not.
+func TestPositionsWaitForWhatIsCopied(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"range", "comparison"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := testContext(t)
+			primary, secondary, _ := pair(t, newTxn(t))
+			for i := range 20 {
+				put(t, primary, key(i), "v")
+			}
+			put(t, primary, policy, "deny")
+			c := follow(t, primary, secondary, dr, "s", watermark(t, primary).Sequence)
+			require.Equal(t, c.Position, secondary.Secondary(dr).Applied(ctx))
+			require.NoError(t, secondary.Inner().Put(ctx, &physical.Entry{Key: policy, Value: []byte("allow")}))
+
+			var busy atomic.Bool
+			busy.Store(true)
+			secondary.OnApplied(func(_ context.Context, keys []string) []string {
+				if busy.Load() {
+					return keys
+				}
+				return nil
+			})
+			require.NoError(t, sessions[name](ctx, t, primary, secondary))
+			require.Equal(t, "deny", get(t, secondary.Inner(), policy))
+			require.NotEqual(t, c.Position, secondary.Secondary(dr).Applied(ctx), "the core does not have it yet")
+			busy.Store(false)
+			require.NoError(t, secondary.Secondary(dr).WaitApplied(ctx, c.Position))
+			require.Equal(t, c.Position, secondary.Secondary(dr).Applied(ctx))
+		})
+	}
 }

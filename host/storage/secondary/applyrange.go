@@ -171,19 +171,24 @@ func (s *applier) ofPrimary(key string) bool {
 }
 
 // writeRange writes the operations, several transactions at a time, and the
-// cursor with the last one when the others are durable. The host is told when all is.
+// cursor with the last one when the others are durable. The host is told when all is. What it
+// writes may belong to rows that were applied long ago: until the core has it they are not.
 func (s *applier) writeRange(ctx context.Context, ops []journal.Op, next *journal.Cursor, a *lacking) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	ctx, cancel := s.detached(ctx)
 	defer cancel()
+	s.progress.Unsay(s.from)
 	ops, err := s.decideFirst(ctx, ops, a)
 	if err == nil {
 		err = s.writeOps(ctx, ops, next, a)
 	}
 	reached := *next
 	s.stored(&reached, err)
+	if err != nil {
+		s.setProgress(s.from)
+	}
 	return err
 }
 

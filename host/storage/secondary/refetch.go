@@ -181,13 +181,7 @@ func (s *comparison) takeMissing(ctx context.Context, f *refetch, a *lacking, c 
 	next := *c
 	// The values are of now, and the rows up to now may still come.
 	next.ConsistentFrom = max(c.ConsistentFrom, got.AsOf)
-	// What was missing belongs to rows that were applied long ago.
-	s.progress.Unsay(c)
-	if err := s.writeRange(ctx, ops, &next, a); err != nil {
-		s.setProgress(c)
-		return nil, err
-	}
-	return &next, nil
+	return &next, s.writeRange(ctx, ops, &next, a)
 }
 
 // justBefore is a name before a key that has next to nothing between them.
