@@ -77,7 +77,7 @@ func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lac
 			return failure.Storage("apply what the primary wrote", err)
 		}
 	}
-	if err := s.listener().BeforeApply(ctx, &l.batch); err != nil {
+	if err := s.arrives(ctx, l, to); err != nil {
 		return err
 	}
 	commit, end := s.writes.Begin()

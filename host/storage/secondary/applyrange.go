@@ -5,7 +5,6 @@ package secondary
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -130,36 +129,6 @@ func (s *applier) opsBetween(ctx context.Context, w *walk.Walk, upTo string, pai
 		}
 	}
 	putUpTo("")
-	return ops, nil
-}
-
-// orphans are deletions of the keys in views that no mount has. The primary had these mounts
-// and has removed them. No comparison finds the keys, because no fingerprint counts them.
-func (s *applier) orphans(ctx context.Context) ([]journal.Op, error) {
-	if !keyclass.ByMount(s.mode) {
-		return nil, nil
-	}
-	var ops []journal.Op
-	for _, dir := range keyclass.ViewDirectories {
-		views, err := s.below.Inner.List(ctx, dir)
-		if err != nil {
-			return nil, failure.Storage("list "+dir, err)
-		}
-		for _, view := range views {
-			if !strings.HasSuffix(view, "/") || !s.below.Classes().Orphan(dir+view+"key") {
-				continue
-			}
-			w, err := walk.Below(ctx, s.below.Inner, dir+view)
-			if err != nil {
-				return nil, err
-			}
-			left, err := s.opsBetween(ctx, w, "", nil)
-			if err != nil {
-				return nil, err
-			}
-			ops = append(ops, left...)
-		}
-	}
 	return ops, nil
 }
 

@@ -72,10 +72,11 @@ type Secondary struct {
 
 // applier makes what a primary has written durable, in transactions, with the cursor, and
 // sets aside what the storage refuses. Its state is of the question about missing keys that
-// is under way, guarded by debt.applying.
+// is under way, and of views without a mount, guarded by debt.applying.
 type applier struct {
 	*debt
-	asked asked
+	asked  asked
+	strays strays
 }
 
 // comparison finds what differs from the primary, and what is missing. diff and refetch
