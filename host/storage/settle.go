@@ -55,9 +55,7 @@ func (wp *writePath) settleLater(r *writeMode, n uint64, retain bool, effects ef
 		defer r.leave()
 		defer wp.below.Keys.Unlock(locks)
 		defer written()
-		retry := backoff.NewExponentialBackOff(
-			backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(settleRetryMax),
-			backoff.WithMaxElapsedTime(0))
+		retry := settleRetries()
 		for {
 			timer := time.NewTimer(retry.NextBackOff())
 			select {
@@ -72,6 +70,11 @@ func (wp *writePath) settleLater(r *writeMode, n uint64, retain bool, effects ef
 			}
 		}
 	}()
+}
+
+func settleRetries() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond),
+		backoff.WithMaxInterval(settleRetryMax), backoff.WithMaxElapsedTime(0))
 }
 
 // finish finishes a number whose write was settled. A row that is retained must be

@@ -4,36 +4,68 @@ package storage
 
 import (
 	"context"
+	"slices"
 
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/lock"
+	"github.com/vault-replication/vault-replication/shared/pause"
 )
 
 // aroundTables makes a write, which may be one of mount tables.
 func (wp *writePath) aroundTables(ctx context.Context, writes []*physical.TxnEntry, write func() error) error {
-	var told []string
-	var err error
+	var tables []*physical.Entry
 	for _, e := range writes {
-		if e.Operation != physical.PutOperation || keyclass.Tables[e.Entry.Key] == "" || !wp.passes(e) {
-			continue
+		if e.Operation == physical.PutOperation && keyclass.Tables[e.Entry.Key] != "" && wp.passes(e) {
+			tables = append(tables, e.Entry)
 		}
-		told = append(told, e.Entry.Key)
-		if err = wp.observer().TableWritten(ctx, e.Entry.Key, e.Entry.Value); err != nil {
+	}
+	if len(tables) == 0 {
+		return write()
+	}
+	if err := wp.tablesTold(ctx, tables, write); err != nil {
+		return err
+	}
+	for _, e := range tables {
+		wp.observer().TableStored(ctx, e.Key)
+	}
+	return nil
+}
+
+// tablesTold tells the observer of tables and makes their write. Nobody else tells of them
+// meanwhile.
+func (wp *writePath) tablesTold(ctx context.Context, tables []*physical.Entry, write func() error) error {
+	var all, told []string
+	for _, e := range tables {
+		all = append(all, e.Key)
+	}
+	done, err := wp.tables.take(ctx, all)
+	if err != nil {
+		return err
+	}
+	defer done()
+	for _, e := range tables {
+		told = append(told, e.Key)
+		if err = wp.observer().TableWritten(ctx, e.Key, e.Value); err != nil {
 			break
 		}
 	}
 	if err == nil {
 		err = write()
 	}
-	if err != nil {
-		wp.tablesStay(ctx, told)
-		return err
+	if err == nil {
+		return nil
 	}
-	for _, key := range told {
-		wp.observer().TableStored(ctx, key)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	if stay := wp.tablesStay(bounded, told); stay != nil {
+		wp.below.Logger.Warn("a mount table could not be written, and what the storage has of it could not be taken up; "+
+			"until it is, keys of mounts that differ are classified by the table that was not written",
+			"tables", told, "error", stay)
+		wp.tablesStayLater(told)
 	}
-	return nil
+	return err
 }
 
 // passes says whether the present guard lets a write through; the write itself is
@@ -46,18 +78,67 @@ func (wp *writePath) passes(e *physical.TxnEntry) bool {
 
 // tablesStay tells the observer of the tables that the storage has after a write that
 // failed.
-func (wp *writePath) tablesStay(ctx context.Context, keys []string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
+func (wp *writePath) tablesStay(ctx context.Context, keys []string) error {
 	for _, key := range keys {
 		value, err := wp.below.ReadFresh(ctx, key)
 		if err == nil {
 			err = wp.observer().TableWritten(ctx, key, value)
 		}
 		if err != nil {
-			wp.below.Logger.Warn("a mount table could not be written, and what the storage has of it could not be taken up; "+
-				"keys of mounts that differ are classified by the table that was not written",
-				"table", key, "error", err)
+			return err
 		}
 	}
+	return nil
+}
+
+// tablesStayLater tries until that is done or the journal ends: the secondaries are to get,
+// and the fingerprint to count, what the mounts are that there are.
+func (wp *writePath) tablesStayLater(keys []string) {
+	j := wp.writeMode.Load().journal
+	if j == nil {
+		return
+	}
+	go func() {
+		for retry := settleRetries(); pause.For(j.Lifetime(), retry.NextBackOff()) == nil; {
+			done, err := wp.tables.take(j.Lifetime(), keys)
+			if err != nil {
+				return
+			}
+			err = wp.tablesStay(j.Lifetime(), keys)
+			done()
+			if err == nil {
+				return
+			}
+		}
+	}()
+}
+
+// tableTurns are the turns of who tells the observer of each table.
+type tableTurns map[string]lock.Turns
+
+func newTableTurns() tableTurns {
+	turns := tableTurns{}
+	for table := range keyclass.Tables {
+		turns[table] = make(lock.Turns, 1)
+	}
+	return turns
+}
+
+// take takes the turns of tables, in one order.
+func (t tableTurns) take(ctx context.Context, tables []string) (done func(), err error) {
+	var taken []func()
+	done = func() {
+		for _, end := range taken {
+			end()
+		}
+	}
+	for _, table := range slices.Compact(slices.Sorted(slices.Values(tables))) {
+		end, err := t[table].Take(ctx)
+		if err != nil {
+			done()
+			return nil, err
+		}
+		taken = append(taken, end)
+	}
+	return done, nil
 }

@@ -24,9 +24,9 @@ import (
 // primary's part, a secondary's part for each mode, and the indexes. What concerns more
 // than one of them is here.
 //
-// A goroutine takes locks in this order: the turn of an apply of a mode, writePath.control,
-// the locks of the keys of a write, then those inside a part, which are held for a
-// moment and under which none of another part is taken.
+// A goroutine takes locks in this order: the turn of an apply of a mode, the turns of tables,
+// writePath.control, the locks of the keys of a write, then those inside a part, which are
+// held for a moment and under which none of another part is taken.
 type Tap struct {
 	*writePath
 	*primaryPart
@@ -44,7 +44,7 @@ func New(inner physical.Backend, o Options) *Tap {
 		Logger: o.Logger, Limits: o.Limits, ApplyBytes: o.ApplyBytes, Room: o.Room,
 		PathKeys: o.PathKeys, AnyPrefix: o.AnyPrefix, Fenced: o.Fenced, Classes: o.Classes,
 	})
-	w := &writePath{below: below, alone: o.Alone}
+	w := &writePath{below: below, alone: o.Alone, tables: newTableTurns()}
 	if w.alone == nil {
 		w.alone = func(string) bool { return false }
 	}

@@ -283,3 +283,37 @@ func TestTableHook(t *testing.T) {
 	put(t, tap, "core/local-mounts", "4")
 	require.Len(t, told, 1)
 }
+
+// What the storage has of a table whose write failed is told once the storage answers, and
+// the keys of its mounts are journalled: until then they are classified by a table that is
+// not there.
+func TestTableThatStaysIsTakenUpLater(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	f := newFaulty(t)
+	tap := newPrimary(t, f)
+	put(t, tap, "core/mounts", "1")
+	var mu sync.Mutex
+	var taken string
+	refuse := 3
+	tap.OnTableWrite(func(_ context.Context, _ string, value []byte) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if string(value) == "1" && refuse > 0 {
+			refuse--
+			return errStorage
+		}
+		taken = string(value)
+		return nil
+	})
+	f.set(failWritesOf("core/mounts", false), nil)
+	require.ErrorIs(t, tap.Backend().Put(ctx, &physical.Entry{Key: "core/mounts", Value: []byte("2")}), errStorage)
+	f.set(nil, nil)
+	require.Eventually(t, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return taken == "1"
+	}, waitMax, tick)
+	put(t, tap, "core/mounts", "3")
+	require.Equal(t, "3", taken)
+}

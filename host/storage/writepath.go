@@ -34,6 +34,7 @@ type writePath struct {
 	writeMode atomic.Pointer[writeMode]
 	control   sync.Mutex
 	draining  []*writeMode // write modes that a change gave up waiting for
+	tables    tableTurns
 
 	held    held.Views
 	unknown atomic.Uint64

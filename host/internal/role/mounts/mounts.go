@@ -39,7 +39,7 @@ type Learner struct {
 	taints taints
 
 	mu sync.Mutex
-	// unsettled are the views whose classes an arriving batch changes.
+	// unsettled are the views whose classes a table has changed.
 	unsettled []string
 }
 
@@ -89,13 +89,15 @@ func (l *Learner) declared(ctx context.Context) (keyclass.Declared, error) {
 
 // TableWritten takes up a table of mounts that this core is about to store. Value is nil if
 // the table is deleted. A mount that was not known until now may have been written to:
-// performance secondaries did not get those keys, so the keys are journalled again.
+// performance secondaries did not get those keys, so the keys are journalled again. After an
+// error that is still owed.
 func (l *Learner) TableWritten(ctx context.Context, key string, value []byte) error {
 	changed, err := l.learnStored(ctx, key, value)
 	if err != nil {
 		return err
 	}
-	return l.reclassify(ctx, changed)
+	l.owe(changed)
+	return l.Settle(ctx)
 }
 
 func (l *Learner) learnStored(ctx context.Context, key string, value []byte) (changed []string, err error) {
