@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/vault-replication/vault-replication/host/vaultname"
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // Lacking names the shared mounts whose content a performance secondary does not
@@ -60,10 +61,21 @@ func (h *Hiding) filteredViews(ctx context.Context) (map[string]string, error) {
 
 // ClearView deletes what this cluster has of a mount that is gone or that its filter
 // hides. A mount that is only unmounted for a while, to change places with another
-// or because a local one is in its way, keeps its content.
+// or because a local one is in its way, keeps its content. So does one that is gone by a
+// table that may be older than one that came before it, until the tables are of one position.
 func (h *Hiding) ClearView(ctx context.Context, prefix string) error {
-	if !h.tap.Classes().Orphan(prefix+"key") && !h.filtered(ctx, prefix) {
-		return nil
+	if !h.filtered(ctx, prefix) {
+		if !h.tap.Classes().Orphan(prefix + "key") {
+			return nil
+		}
+		c, err := h.tap.Secondary(h.filters.mode).Cursor(ctx)
+		if err != nil {
+			return err
+		}
+		if !c.AtOnePosition() {
+			return replication.Errorf(replication.Unavailable,
+				"this secondary is about to catch up with its primary, and deletes nothing of a mount before")
+		}
 	}
 	_, err := h.tap.ClearView(ctx, prefix)
 	return err
