@@ -48,6 +48,8 @@ var guarded = map[string]bool{
 	"sys/replication/dr/secondary/kept/list":              true,
 	"sys/replication/dr/secondary/kept/read":              true,
 	"sys/replication/dr/secondary/kept/remove":            true,
+	"sys/replication/dr/secondary/generate-public-key":    true,
+	"sys/storage/raft/snapshot":                           true,
 	"sys/storage/raft/configuration":                      true,
 	"sys/storage/raft/remove-peer":                        true,
 	"sys/storage/raft/autopilot/state":                    true,

@@ -33,7 +33,6 @@ func TestRevokedSecondaryStaysOut(t *testing.T) {
 		return nil
 	}
 	require.NoError(t, revoked.Node(0).WaitDR(ctx, "is cut", cut))
-	requireRefused(t, primary, cluster.PathSecondaryToken, map[string]any{"id": revoked.ClusterID()}, revoked.ClusterID())
 
 	require.NoError(t, revoked.Restart(ctx, true))
 	require.NoError(t, primary.Restart(ctx, true))

@@ -31,7 +31,9 @@ keep bin/vault-replication host
 keep bin/plugins/replication-dr dr
 keep bin/plugins/replication-performance performance
 keep bin/vault-plain vaultplain
-go build -v -ldflags '-s -w' -o "$new/" "${packages[@]}" 2> >(count_packages "$stale")
+# That of the revision: without one Vault says that it was built a year before it was started.
+built=$(TZ=UTC git show -s --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd HEAD 2>/dev/null || date -u +%Y-%m-%dT00:00:00Z)
+go build -v -ldflags "-s -w -X github.com/hashicorp/vault/version.BuildDate=$built" -o "$new/" "${packages[@]}" 2> >(count_packages "$stale")
 mv "$new/host" bin/vault-replication
 mv "$new/dr" bin/plugins/replication-dr
 mv "$new/performance" bin/plugins/replication-performance

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 
@@ -41,6 +42,7 @@ func (p *primary) explain(ctx context.Context, err error) error {
 		hostname  x509.HostnameError
 		bad       x509.CertificateInvalidError
 		verify    *tls.CertificateVerificationError
+		remote    *net.OpError
 	)
 	switch {
 	case errors.As(err, &answer):
@@ -53,6 +55,9 @@ func (p *primary) explain(ctx context.Context, err error) error {
 			"certificate", p.addr)
 	case errors.As(err, &bad), errors.As(err, &verify):
 		return denied("the certificate of %s is not valid (expired, or not a server's): renew it on the primary", p.addr)
+	case errors.As(err, &remote) && wantsCertificate(remote):
+		return denied("%s refuses the TLS handshake of this node: if it wants a client certificate, give client_cert_pem and "+
+			"client_key_pem that it trusts; the token was not used up", p.addr)
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return replication.Errorf(replication.Unavailable, "the request was ended before %s answered: try again", p.addr)
 	default:
@@ -63,6 +68,13 @@ func (p *primary) explain(ctx context.Context, err error) error {
 			"%s cannot be reached from this node, or does not speak TLS: check primary_api_addr, its port and the way to it; "+
 				"the log of this node has the cause", p.addr)
 	}
+}
+
+// wantsCertificate says whether a server may have refused a client for the certificate that it showed, or did not
+// show. Go has no type for the alerts of TLS. Those of certificates say so, and with TLS 1.2 it may be the general one.
+func wantsCertificate(err *net.OpError) bool {
+	text := err.Err.Error()
+	return err.Op == "remote error" && (strings.Contains(text, "certificate") || strings.Contains(text, "handshake failure"))
 }
 
 func (p *primary) explainAnswer(answer *api.ResponseError) error {

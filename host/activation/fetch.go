@@ -28,6 +28,8 @@ type Request struct {
 	PrimaryAPIAddr string
 	// CAFile and CAPath replace the system's roots.
 	CAFile, CAPath string
+	// ClientCertPEM and ClientKeyPEM are shown to a primary whose API wants a client certificate.
+	ClientCertPEM, ClientKeyPEM string
 }
 
 // Client exchanges activation tokens. Its zero value is ready; all methods may
@@ -63,11 +65,11 @@ func (c *Client) Fetch(ctx context.Context, req Request) (p *Payload, warnings [
 	if err != nil {
 		return nil, nil, false, err
 	}
-	addr, warnings, err := address(req.PrimaryAPIAddr, token.Addr)
+	addr, warnings, err := address(req.PrimaryAPIAddr, token.Addr, token.Expires.IsZero())
 	if err != nil {
 		return nil, nil, false, err
 	}
-	primary, err := c.connect(addr, req.CAFile, req.CAPath)
+	primary, err := c.connect(addr, req)
 	if err != nil {
 		return nil, nil, false, err
 	}
@@ -86,21 +88,24 @@ func (c *Client) Fetch(ctx context.Context, req Request) (p *Payload, warnings [
 	if err != nil {
 		return nil, nil, spent, err
 	}
-	if p.Mode != req.Mode {
-		return nil, nil, true, invalid("the activation is for %s replication, not for %s: ask the primary for a token of "+
-			"the right mode", p.Mode, req.Mode)
+	if err := p.mustBeFor(req.Mode); err != nil {
+		return nil, nil, true, err
 	}
 	return p, warnings, true, nil
 }
 
 // address decides where to exchange the token.
-func address(given, claimed string) (addr string, warnings []string, err error) {
+func address(given, claimed string, bare bool) (addr string, warnings []string, err error) {
 	given = strings.TrimSpace(given)
 	addr, from := given, "primary_api_addr"
 	if addr == "" {
 		addr, from = strings.TrimSpace(claimed), "the address in the activation token"
 	}
 	if addr == "" {
+		if bare {
+			return "", nil, invalid("the token is not an activation token as secondary-token returns it: copy the whole " +
+				"wrapping_token, or give primary_api_addr with a wrapping token that has no address in it")
+		}
 		return "", nil, invalid("the activation token names no address: give primary_api_addr, or set api_addr on the " +
 			"primary and ask for a new token")
 	}
@@ -135,8 +140,12 @@ type primary struct {
 //
 // All faults of the files get the same sentence. Otherwise the fields could be used to find
 // out which files there are on this node.
-func (c *Client) connect(addr, caFile, caPath string) (*primary, error) {
-	pool, err := roots(caFile, caPath)
+func (c *Client) connect(addr string, req Request) (*primary, error) {
+	shown, err := clientCertificates(req.ClientCertPEM, req.ClientKeyPEM)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := roots(req.CAFile, req.CAPath)
 	if err != nil {
 		c.unsaid("the CA for the primary's API cannot be used", err)
 		return nil, invalid("ca_file or ca_path cannot be used: give a readable file, or a directory of files, with the " +
@@ -150,7 +159,7 @@ func (c *Client) connect(addr, caFile, caPath string) (*primary, error) {
 			return http.ProxyFromEnvironment(r)
 		},
 		TLSHandshakeTimeout: 10 * time.Second,
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool},
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, Certificates: shown},
 		ForceAttemptHTTP2:   true,
 	}
 	client, err := api.NewClient(&api.Config{
@@ -169,6 +178,19 @@ func (c *Client) connect(addr, caFile, caPath string) (*primary, error) {
 	client.ClearToken()
 	client.SetHeaders(http.Header{api.RequestHeaderName: {"true"}})
 	return &primary{client: client, transport: transport, addr: addr, unsaid: c.unsaid}, nil
+}
+
+// clientCertificates reads what an operator gave. The cause of a failure could quote the key.
+func clientCertificates(certPEM, keyPEM string) ([]tls.Certificate, error) {
+	if certPEM == "" && keyPEM == "" {
+		return nil, nil
+	}
+	pair, err := tls.X509KeyPair([]byte(certPEM), []byte(keyPEM))
+	if err != nil {
+		return nil, invalid("client_cert_pem and client_key_pem are no certificate and its private key in PEM: give both, " +
+			"with their line ends")
+	}
+	return []tls.Certificate{pair}, nil
 }
 
 // CloseIdle ends the connections that were kept for another request.

@@ -82,14 +82,19 @@ func Open(data map[string]any) (*Payload, error) {
 	}
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		return nil, invalid("the activation is damaged: ask the primary for a new token")
+		return nil, errDamaged()
 	}
+	return decodePayload(raw)
+}
+
+// decodePayload reads what either form of a token holds.
+func decodePayload(raw []byte) (*Payload, error) {
 	p := new(Payload)
 	if err := sent.Decode(raw, p); err != nil {
 		if errors.As(err, new(*strictjson.VersionError)) {
 			return nil, invalid("%w: upgrade the older cluster and ask for a new token", err)
 		}
-		return nil, invalid("the activation is damaged: ask the primary for a new token")
+		return nil, errDamaged()
 	}
 	if _, err := replication.ParseMode(string(p.Mode)); err != nil || p.ID == "" || len(p.Bundle) == 0 {
 		return nil, invalid("the activation is incomplete: ask the primary for a new token")
@@ -99,6 +104,17 @@ func Open(data map[string]any) (*Payload, error) {
 		return nil, invalid("the activation has names or a key that no primary gives out: ask the primary for a new token")
 	}
 	return p, nil
+}
+
+func errDamaged() error { return invalid("the activation is damaged: ask the primary for a new token") }
+
+// mustBeFor refuses an activation of another mode.
+func (p *Payload) mustBeFor(mode replication.Mode) error {
+	if p.Mode == mode {
+		return nil
+	}
+	return invalid("the activation is for %s replication, not for %s: ask the primary for a token of the right mode", p.Mode,
+		mode)
 }
 
 // name says whether a text is short and printable: ids are shown and logged.

@@ -32,7 +32,7 @@ type fakePrimary struct {
 }
 
 func newFakePrimary(t *testing.T, tls bool) *fakePrimary {
-	p := &fakePrimary{creationPath: "sys/replication/dr/primary/secondary-token", wrapped: map[string]map[string]any{}}
+	p := emptyPrimary()
 	if tls {
 		p.Server = httptest.NewTLSServer(p)
 	} else {
@@ -40,6 +40,10 @@ func newFakePrimary(t *testing.T, tls bool) *fakePrimary {
 	}
 	t.Cleanup(p.Close)
 	return p
+}
+
+func emptyPrimary() *fakePrimary {
+	return &fakePrimary{creationPath: "sys/replication/dr/primary/secondary-token", wrapped: map[string]map[string]any{}}
 }
 
 func (p *fakePrimary) ServeHTTP(w http.ResponseWriter, r *http.Request) {

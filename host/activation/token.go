@@ -102,13 +102,17 @@ func parseJWT(raw string, now time.Time) (*Token, error) {
 	}
 	t := &Token{raw: raw, Expires: time.Unix(int64(seconds), 0)}
 	if now.After(t.Expires.Add(expiryLeeway)) {
-		return nil, denied("the activation token expired at %s: ask the primary for a new one with secondary-token",
-			t.Expires.UTC().Format(time.RFC3339))
+		return nil, expired(t.Expires)
 	}
 	if c.Addr != nil {
 		t.Addr = *c.Addr
 	}
 	return t, nil
+}
+
+func expired(at time.Time) error {
+	return denied("the activation token expired at %s: ask the primary for a new one with secondary-token",
+		at.UTC().Format(time.RFC3339))
 }
 
 func decodePart(part string, into any) error {

@@ -5,6 +5,7 @@ package storage
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/sdk/physical"
@@ -39,6 +40,9 @@ type Guard struct {
 	// error, for ReadOnly: what a core writes by itself while it starts, and a
 	// secondary receives from its primary.
 	Absorb []string
+	// Own is a prefix of keys that are written all the same: records of replication that this cluster makes
+	// itself. Empty for none.
+	Own string
 }
 
 // ErrFrozen refuses writes while a role change is under way.
@@ -56,6 +60,9 @@ func (g *Guard) check(c *keyclass.Classifier, op physical.Operation, key string)
 	}
 	if slices.Contains(g.Absorb, key) {
 		return true, nil
+	}
+	if g.Own != "" && strings.HasPrefix(key, g.Own) {
+		return false, nil
 	}
 	class := c.Class(key)
 	for _, m := range g.Modes {

@@ -76,6 +76,12 @@ func TestGuard(t *testing.T) {
 			[]string{"sys/token/id/a", "core/hsm/iv", "core/local-mounts"},
 		},
 		{
+			"bootstrapping", storage.Guard{Level: storage.ReadOnly, Modes: replication.Modes(),
+				Own: "core/replication/performance/state/"},
+			[]string{"core/mounts", "sys/token/id/a", "core/replication/performance/role"},
+			[]string{"core/replication/performance/state/a", "core/replication/a"},
+		},
+		{
 			"frozen", storage.Guard{Level: storage.Frozen},
 			[]string{"core/mounts", "sys/token/id/a", "core/hsm/iv", "core/new"}, nil,
 		},

@@ -6,7 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/vault/api"
@@ -46,6 +50,36 @@ func (c *Cluster) CheckIndexes(ctx context.Context) error {
 		}
 	}
 	return unchecked
+}
+
+// neverLogged are pieces of lines that say of a server that it did what it must not: a secondary's core wrote what
+// its primary alone writes, the parser of stock Vault saw the stanza of replication, or something crashed.
+var neverLogged = []string{"readonly storage", "unknown or unsupported field replication", "panic: ", "[recovered]",
+	"runtime error: ", "panic serving", "WARNING: DATA RACE"}
+
+// CheckLogs looks in the whole logs of all servers of a cluster for what none of them may say.
+func (c *Cluster) CheckLogs() error {
+	var wrong []error
+	for _, n := range c.nodes {
+		log, err := os.ReadFile(n.LogFile())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(log)) {
+			if n.mustNotLog(line) {
+				wrong = append(wrong, fmt.Errorf("%s logs: %s", n.Name(), strings.TrimSpace(line)))
+			}
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func (n *Node) mustNotLog(line string) bool {
+	has := func(piece string) bool { return strings.Contains(line, piece) }
+	return slices.ContainsFunc(neverLogged, has) && !slices.ContainsFunc(n.cluster.opts.MayLog, has)
 }
 
 // asked returns the active node if the cluster can be asked.

@@ -85,6 +85,8 @@ type Options struct {
 	OpenMetrics bool
 	// LogLevel is "info" by default.
 	LogLevel string
+	// MayLog are pieces of lines that the test provokes, which no log of a server has otherwise.
+	MayLog []string
 	// SkipInit leaves the cluster uninitialised.
 	SkipInit bool
 }

@@ -66,8 +66,8 @@ func NewTestCA(t testing.TB) *CA {
 }
 
 // New starts a cluster for a test. When the test ends its roots are compared with what it
-// has stored (see [Cluster.CheckIndexes]), and it is removed. If the test failed, the ends
-// of its logs are printed.
+// has stored (see [Cluster.CheckIndexes]), its logs are looked through (see [Cluster.CheckLogs]),
+// and it is removed. If the test failed, the ends of its logs are printed.
 func New(t testing.TB, opts Options) *Cluster {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
@@ -94,6 +94,9 @@ func (c *Cluster) check(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), checkLimit)
 	defer cancel()
+	if err := c.CheckLogs(); err != nil {
+		t.Errorf("what no server may log: %v", err)
+	}
 	err := c.CheckIndexes(ctx)
 	var unchecked errUnchecked
 	switch {

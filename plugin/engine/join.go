@@ -4,6 +4,8 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
@@ -32,6 +34,7 @@ func readBundle(mode replication.Mode, data []byte, id string) (*trust.Bundle, e
 func bootstrap(ctx context.Context, host replication.Host, b *trust.Bundle, challenge []byte) (*replication.Handover,
 	*link.NodeInfo, error) {
 	var first error
+	var silent []string
 	for _, address := range b.Addresses {
 		handover, node, err := bootstrapAt(ctx, host, b, address, challenge)
 		if err == nil {
@@ -42,9 +45,15 @@ func bootstrap(ctx context.Context, host replication.Host, b *trust.Bundle, chal
 		if kind := replication.KindOf(err); kind == replication.InvalidInput || ctx.Err() != nil {
 			return nil, nil, err
 		}
+		if replication.KindOf(err) == replication.Unreachable {
+			silent = append(silent, err.Error())
+		}
 		if first == nil || replication.KindOf(first) == replication.Unreachable {
 			first = err
 		}
+	}
+	if len(silent) == len(b.Addresses) && len(silent) > 1 {
+		first = replication.Errorf(replication.Unreachable, "%s", strings.Join(silent, "; "))
 	}
 	return nil, nil, first
 }
@@ -96,7 +105,7 @@ func answering(ctx context.Context, host replication.Host, b *trust.Bundle, addr
 			return nil, err
 		}
 	}
-	var first error
+	var failed []string
 	for i, address := range addresses {
 		dialCtx, cancel := context.WithTimeout(ctx, joinDial)
 		conn, err := host.Dial(dialCtx, b.DialRequest(address))
@@ -105,10 +114,8 @@ func answering(ctx context.Context, host replication.Host, b *trust.Bundle, addr
 			_ = conn.Close()
 			return link.MergeAddresses([]string{address}, addresses[:i], addresses[i+1:]), nil
 		}
-		if first == nil {
-			first = err
-		}
+		failed = append(failed, fmt.Sprintf("%s (%v)", address, err))
 	}
 	return nil, replication.Errorf(replication.Unreachable, "the primary answered at none of the addresses, nothing was "+
-		"changed: %w", first)
+		"changed: %s", strings.Join(failed, "; "))
 }

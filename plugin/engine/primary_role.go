@@ -91,7 +91,7 @@ func (e *Engine) SecondaryToken(ctx context.Context, req replication.SecondaryTo
 	if err != nil {
 		return nil, err
 	}
-	if err := p.registry.CheckUnused(req.ID); err != nil {
+	if err := p.checkFree(req.ID); err != nil {
 		return nil, err
 	}
 	node, err := e.host.Node(ctx)
@@ -112,13 +112,28 @@ func (e *Engine) SecondaryToken(ctx context.Context, req replication.SecondaryTo
 	if err != nil {
 		return nil, replication.Errorf(replication.Internal, "encoding the activation bundle: %w", err)
 	}
-	// This comes last, so that a failure before it leaves the id free.
+	// This comes last, so that a failure before it leaves a former certificate of the id in force.
 	if err := p.registry.Register(ctx, req.ID, serial, now); err != nil {
 		return nil, err
 	}
 	e.logger.Info("registered a secondary", "id", req.ID)
 	return &replication.SecondaryTokenResponse{Bundle: data, ClusterID: start.ClusterID, Certificate: bundle.ClientCert},
 		nil
+}
+
+// checkFree refuses an id whose secondary is connected: it would be cut off. One that is not connected has
+// lost its token, or is to be replaced.
+func (p *primaryRole) checkFree(id string) error {
+	if err := trust.CheckID(id); err != nil {
+		return err
+	}
+	for _, peer := range p.server.Peers() {
+		if peer.NodeID == id && peer.Connected {
+			return replication.Errorf(replication.InvalidInput, "the secondary %q is connected, and a new token would cut it "+
+				"off: choose another id, or revoke it first", id)
+		}
+	}
+	return nil
 }
 
 // RevokeSecondary implements [replication.Backend].

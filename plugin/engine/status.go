@@ -4,6 +4,8 @@ package engine
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
@@ -34,8 +36,9 @@ func (e *Engine) primaryStatus(ctx context.Context, p *primaryRole) *replication
 		ConnectionState:    replication.ConnReady,
 		PrimaryClusterAddr: p.authority.PrimaryClusterAddr(),
 		KnownSecondaries:   p.registry.IDs(),
-		Secondaries:        p.server.Peers(),
+		Secondaries:        withAbsent(p.server.Peers(), p.registry.IDs()),
 		FailoverAddrs:      p.server.FailoverAddrs(),
+		LastError:          p.server.Twins(),
 	}
 	// Missing addresses are no reason to fail, nor to wait for a host whose storage hangs.
 	ctx, cancel := context.WithTimeout(ctx, nodePatience)
@@ -45,6 +48,18 @@ func (e *Engine) primaryStatus(ctx context.Context, p *primaryRole) *replication
 			node.ClusterAddrs)
 	}
 	return st
+}
+
+// withAbsent adds the registered secondaries that have not connected since this primary was started. Who
+// watches the list sees that they are away.
+func withAbsent(peers []replication.Peer, ids []string) []replication.Peer {
+	for _, id := range ids {
+		if !slices.ContainsFunc(peers, func(p replication.Peer) bool { return p.NodeID == id }) {
+			peers = append(peers, replication.Peer{NodeID: id})
+		}
+	}
+	slices.SortFunc(peers, func(a, b replication.Peer) int { return strings.Compare(a.NodeID, b.NodeID) })
+	return peers
 }
 
 func secondaryStatus(s *secondaryRole) *replication.Status {

@@ -321,3 +321,16 @@ func TestStatusOfBothEnds(t *testing.T) {
 		require.Empty(t, ss.LastError)
 	})
 }
+
+// Who is registered is listed: one that never came, and one that has not come back since the primary was started.
+func TestEveryRegisteredSecondaryIsListed(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		p.token("never")
+		s.die()
+		p.restart()
+		peers := p.status().Secondaries
+		require.Equal(t, []replication.Peer{{NodeID: "never"}, {NodeID: "sec"}}, peers)
+	})
+}

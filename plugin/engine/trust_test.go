@@ -46,14 +46,18 @@ func TestRevokedSecondaryIsCutAndRefused(t *testing.T) {
 		require.Equal(t, replication.Idle, s.status().State)
 		require.NotContains(t, s.host.Content(), "secret")
 
-		_, err := p.engine.SecondaryToken(t.Context(), replication.SecondaryTokenRequest{ID: "sec"})
-		requireKind(t, replication.InvalidInput, err, "was revoked")
 		p.restart()
 		other := newCluster(t, n, "c", "https://c.test:8201")
-		_, err = other.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "sec"})
+		_, err := other.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "sec"})
 		requireKind(t, replication.Denied, err, "was revoked")
 		requireKind(t, replication.NotFound,
 			p.engine.RevokeSecondary(t.Context(), replication.RevokeSecondaryRequest{ID: "sec"}), "sec")
+
+		// The id can be used again, its former certificate cannot.
+		p.token("sec")
+		require.Equal(t, []string{"sec"}, p.status().KnownSecondaries)
+		_, err = other.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "sec"})
+		requireKind(t, replication.Denied, err, "does not know this certificate")
 	})
 }
 
@@ -76,7 +80,8 @@ func TestRevocationDoesNotDependOnTheSlot(t *testing.T) {
 
 func TestBundleIsForOneModeAndOneID(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
-		p, _ := pair(t, n)
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
 		bundle := p.token("other")
 		c := newCluster(t, n, "c", "https://c.test:8201")
 		_, err := c.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "sec"})
@@ -87,8 +92,8 @@ func TestBundleIsForOneModeAndOneID(t *testing.T) {
 		c.restart()
 		_, err = c.engine.EnableSecondary(t.Context(), replication.EnableSecondaryRequest{Bundle: bundle, ID: "other"})
 		requireKind(t, replication.InvalidInput, err, fmt.Sprintf("for %s replication, not for %s", n.mode, other))
-		_, err = p.engine.SecondaryToken(t.Context(), replication.SecondaryTokenRequest{ID: "other"})
-		requireKind(t, replication.InvalidInput, err, "already registered")
+		_, err = p.engine.SecondaryToken(t.Context(), replication.SecondaryTokenRequest{ID: "sec"})
+		requireKind(t, replication.InvalidInput, err, "is connected")
 		_, err = p.engine.SecondaryToken(t.Context(), replication.SecondaryTokenRequest{ID: "a/b"})
 		requireKind(t, replication.InvalidInput, err, "'/'")
 	})
@@ -218,6 +223,37 @@ func TestNewerSessionReplacesTheOlder(t *testing.T) {
 	})
 }
 
+// A copy of a secondary, restored elsewhere, does not push the secondary out, and both hear of each other.
+func TestCopyOfASecondaryIsRefusedBesideIt(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		client, b, done := dialAs(t, s.host, s.host.State()["secondary/bundle"])
+		defer done()
+		begun := s.status().LastStart
+		cursor, err := s.host.Cursor(t.Context())
+		require.NoError(t, err)
+		hello := &linkv1.HelloRequest{
+			Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "sec", Cursor: link.ToCursor(cursor),
+			Node: &linkv1.Node{ClusterAddr: "https://copy.test:8201"},
+		}
+		_, err = client.Hello(t.Context(), hello)
+		requireKind(t, replication.Unavailable, link.FromStatus(err), "two clusters use the credentials")
+		require.ErrorContains(t, err, "https://copy.test:8201")
+		require.Equal(t, begun, s.status().LastStart, "the one that is there goes on")
+		require.Contains(t, p.status().LastError, "two clusters use the credentials of the secondary \"sec\"")
+		require.True(t, p.status().Secondaries[0].Connected)
+
+		// It is taken once the other one is gone, and nothing is said of it after a while.
+		s.die()
+		eventually(t, time.Minute, "the copy is let in", func() bool {
+			_, err := client.Hello(t.Context(), hello)
+			return err == nil
+		})
+		eventually(t, 2*time.Minute, "it is forgotten", func() bool { return p.status().LastError == "" })
+	})
+}
+
 func TestConnectionWithoutAPrimaryIsClosed(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		c := newCluster(t, n, "a", primaryAddr)
@@ -243,5 +279,17 @@ func TestSilentConnectionIsEnded(t *testing.T) {
 			_, err = raw.Read(buf)
 		}
 		require.LessOrEqual(t, time.Since(began), 15*time.Second)
+	})
+}
+
+// Who gave several addresses is told what is wrong with each.
+func TestAllAddressesThatDoNotAnswerAreNamed(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		_, err := s.engine.UpdatePrimary(t.Context(),
+			replication.UpdatePrimaryRequest{Addrs: []string{"https://x.test:1", "https://y.test:2"}})
+		requireKind(t, replication.Unreachable, err, "https://x.test:1")
+		require.ErrorContains(t, err, "https://y.test:2")
 	})
 }

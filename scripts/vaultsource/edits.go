@@ -46,6 +46,24 @@ var edits = []edit{
 		"b.l.Unlock()\n\t<-stopCh\n\tb.l.Lock()",
 		"the routine that is waited for takes the lock, so that no seal, step-down or restart in place ended",
 	},
+	{
+		"command/server/config.go",
+		"append(result.FoundKeys, sharedConfig.FoundKeys...))\n\t// Assign file info",
+		"append(result.FoundKeys, sharedConfig.FoundKeys...)); delete(result.UnusedKeys, \"replication\")\n\t// Assign file info",
+		"the parser of this edition warns of the replication stanza, which the host reads",
+	},
+	{
+		"http/sys_health.go",
+		"core.EntLastWAL()",
+		"core.ReplicationLastWAL()",
+		"the health of an active node has last_wal, and this edition has no journal to ask",
+	},
+	{
+		"vault/logical_system.go",
+		"core.EntLastWAL()",
+		"core.ReplicationLastWAL()",
+		"sys/leader has it too",
+	},
 }
 
 // added are files of our own that the copy has beside Vault's.
@@ -74,6 +92,32 @@ func restoredName(asked, backup string) string {
 		return ""
 	}
 	return key.Policy.Name
+}
+`,
+	"vault/replication_last_wal.go": `// SPDX-License-Identifier: MPL-2.0
+
+package vault
+
+import "sync"
+
+// lastWALs are asked for the last sequence of the journal of replication, by core.
+var lastWALs sync.Map
+
+// SetReplicationLastWAL has a core tell the last sequence of a journal. Nil ends that.
+func SetReplicationLastWAL(c *Core, last func() uint64) {
+	if last == nil {
+		lastWALs.Delete(c)
+		return
+	}
+	lastWALs.Store(c, last)
+}
+
+// ReplicationLastWAL is 0 without a journal.
+func (c *Core) ReplicationLastWAL() uint64 {
+	if last, ok := lastWALs.Load(c); ok {
+		return last.(func() uint64)()
+	}
+	return 0
 }
 `,
 	// What links Vault imports it, so that a build without the copy fails with its path.

@@ -51,12 +51,12 @@ type Node struct {
 	states     consistency.Node
 	tokens     *operationtoken.Verifier
 	collector  http.Handler
-	// bootstrapping serves what a cluster without tokens can be asked for.
-	bootstrapping http.Handler
-	itself        *itself
-	requests      *rolechange.Gate
-	endMetrics    context.CancelFunc
-	logger        hclog.Logger
+	// withoutCore serves what a cluster without tokens can be asked for.
+	withoutCore http.Handler
+	itself      *itself
+	requests    *rolechange.Gate
+	endMetrics  context.CancelFunc
+	logger      hclog.Logger
 }
 
 // New attaches replication to a core. It must run before the core is unsealed.
@@ -120,6 +120,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	}
 	n.addEndpoints()
 	n.states = telemetry.MeasureWaits(n.controller.Consistency(cfg.BestEffortWALWaitDuration), core.MetricSink())
+	vault.SetReplicationLastWAL(core, n.controller.LastWAL)
 	n.emitMetrics(core)
 	return n, nil
 }
@@ -131,9 +132,10 @@ func (n *Node) addEndpoints() {
 		Controller: n.controller, Primary: n.controller.Primary(), Secondary: n.controller.Secondary(),
 		Filters: n.controller.Rooms().Filters, Kept: n.controller.Kept(), Tokens: n.tokens,
 		Catalog: n.plugins, MayRead: n.core.MayRead, Behind: n.itself.behind,
+		APIAddr:     n.core.RedirectAddr,
 		Activations: &activation.Client{Logger: n.logger.Named("activation")},
 	}
-	n.bootstrapping = endpoints.Bootstrapping(asked)
+	n.withoutCore = endpoints.WithoutCore(asked)
 	n.core.OnSystemBackend(func(b *framework.Backend) error {
 		if err := endpoints.Decorate(b, asked); err != nil {
 			return err
@@ -267,8 +269,8 @@ func applyBytesOf(store physical.Backend) int {
 // Wrap puts the gates in front of Vault's handler for one listener, or for the
 // cluster port.
 func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Handler {
-	o := gate.Options{Node: n.controller, Tokens: n.tokens, OperationTokens: n.collector, Bootstrapping: n.bootstrapping,
-		Logger: n.logger}
+	o := gate.Options{Node: n.controller, Tokens: n.tokens, OperationTokens: n.collector, Operator: n.withoutCore,
+		Snapshot: snapshots(n.core), Logger: n.logger}
 	n.serving.Listens(props.ListenerConfig)
 	if l := props.ListenerConfig; l != nil {
 		o.UnauthenticatedMetrics = l.Telemetry.UnauthenticatedMetricsAccess
@@ -281,6 +283,7 @@ func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Hand
 // Close ends the plugins' processes and what goes on beside the core.
 func (n *Node) Close() {
 	n.endMetrics()
+	vault.SetReplicationLastWAL(n.core.Core, nil)
 	n.plugins.close()
 	n.controller.Close()
 }

@@ -92,7 +92,7 @@ func (b *Book) read(ctx context.Context, mode replication.Mode, id string) (reco
 		return nil, err
 	} else if raw != nil {
 		return nil, replication.Errorf(replication.Denied,
-			"the secondary %q was revoked: join it with a new activation token under another id", id)
+			"the secondary %q was revoked: join it with a new activation token", id)
 	}
 	raw, err := b.store.GetEntry(ctx, b.paired(mode, id))
 	switch {
@@ -108,7 +108,8 @@ func (b *Book) read(ctx context.Context, mode replication.Mode, id string) (reco
 	return raw, nil
 }
 
-// Add records a secondary. Its certificate must name its id.
+// Add records a secondary. Its certificate must name its id. An id that is recorded or was revoked has this
+// certificate and no other from then on.
 func (b *Book) Add(ctx context.Context, mode replication.Mode, id string, certificate, key []byte) error {
 	leaf, err := x509.ParseCertificate(certificate)
 	if err != nil {
@@ -122,29 +123,29 @@ func (b *Book) Add(ctx context.Context, mode replication.Mode, id string, certif
 	hash := sha256.Sum256(certificate)
 	b.changing.Lock()
 	defer b.changing.Unlock()
-	if err := b.checkUnused(ctx, mode, id); err != nil {
+	if err := b.CheckTold(ctx, mode, id); err != nil {
 		return err
 	}
 	if err := b.store.PutEntry(ctx, b.paired(mode, id), newRecord(key, hash[:])); err != nil {
 		return replication.Errorf(replication.StorageFailed, "the record of secondary %q could not be stored: %w", id, err)
 	}
+	// This comes last. A crash in between leaves both records, and the refusal wins.
+	if err := b.store.DeleteEntry(ctx, b.revoked(mode, id)); err != nil {
+		return replication.Errorf(replication.StorageFailed,
+			"the revocation of %q could not be lifted, and it stays refused: ask for another token: %w", id, err)
+	}
 	return nil
 }
 
-func (b *Book) checkUnused(ctx context.Context, mode replication.Mode, id string) error {
-	for where, what := range map[string]string{
-		b.revoked(mode, id): "was revoked and its id is refused for ever",
-		b.paired(mode, id):  "is already registered",
-	} {
-		raw, err := b.store.GetEntry(ctx, where)
-		if err != nil {
-			return err
-		}
-		if raw != nil {
-			return replication.Errorf(replication.InvalidInput, "the secondary %q %s: choose another id", id, what)
-		}
+// CheckTold refuses an id whose revocation the plugin has not heard of. It would take the new certificate for
+// the one that it is still to refuse.
+func (b *Book) CheckTold(ctx context.Context, mode replication.Mode, id string) error {
+	raw, err := b.store.GetEntry(ctx, b.revoked(mode, id))
+	if err != nil || raw == nil || string(raw) == string(told) {
+		return err
 	}
-	return nil
+	return replication.Errorf(replication.Unavailable,
+		"the replication plugin is still to hear that the secondary %q was revoked: try again in a moment", id)
 }
 
 // Key returns the pairing key of a secondary. Denied if the secondary is unknown or

@@ -112,7 +112,6 @@ func TestOnlyTheRecordedCertificateIsLetIn(t *testing.T) {
 	require.Equal(t, replication.Denied, replication.KindOf(err))
 
 	// A plugin cannot put its own certificate in another's place, or one of another name.
-	require.Error(t, b.Add(t.Context(), replication.DR, "west", certificate(t, "west").Raw, key))
 	require.Error(t, b.Add(t.Context(), replication.DR, "east", west.Raw, key))
 	require.Error(t, b.Add(t.Context(), replication.DR, "east", []byte("none"), key))
 	_, err = b.Admit(t.Context(), replication.DR, west)
@@ -134,7 +133,9 @@ func TestRevocation(t *testing.T) {
 	denied(t, b, replication.DR, west)
 	_, err = b.Key(t.Context(), replication.DR, "west")
 	require.Equal(t, replication.Denied, replication.KindOf(err))
-	require.Error(t, b.Add(t.Context(), replication.DR, "west", west.Raw, key), "the id is refused for ever")
+	require.Equal(t, replication.Unavailable,
+		replication.KindOf(b.Add(t.Context(), replication.DR, "west", certificate(t, "west").Raw, key)),
+		"the plugin would revoke it")
 
 	untold, err := b.Untold(t.Context(), replication.DR)
 	require.NoError(t, err)
@@ -144,6 +145,37 @@ func TestRevocation(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, untold)
 	denied(t, b, replication.DR, west)
+}
+
+// An id that is used again has its newest certificate alone, also after a crash.
+func TestAnIDIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	b, m := newBook()
+	var certs []*x509.Certificate
+	add := func() error {
+		certs = append(certs, certificate(t, "west"))
+		return b.Add(t.Context(), replication.DR, "west", certs[len(certs)-1].Raw, key)
+	}
+	onlyLast := func() {
+		for i, cert := range certs {
+			_, err := b.Admit(t.Context(), replication.DR, cert)
+			require.Equal(t, i == len(certs)-1, err == nil, "certificate %d of %d: %v", i, len(certs), err)
+		}
+	}
+	require.NoError(t, add())
+	require.NoError(t, add())
+	onlyLast()
+	_, err := b.Revoke(t.Context(), replication.DR, "west")
+	require.NoError(t, err)
+	require.NoError(t, b.Told(t.Context(), replication.DR, "west"))
+	m.noDelete = true
+	require.Error(t, add())
+	for _, cert := range certs {
+		denied(t, b, replication.DR, cert)
+	}
+	m.noDelete = false
+	require.NoError(t, add())
+	onlyLast()
 }
 
 // A revocation that a crash has cut in two holds, and can be ended.

@@ -308,6 +308,9 @@ func (c *Controller) Known(mode replication.Mode) *endpoints.ModeStatus {
 	return c.statuses.Known(mode)
 }
 
+// LastWAL is the last sequence of the cluster, see [statuses.LastWAL].
+func (c *Controller) LastWAL() uint64 { return c.statuses.LastWAL() }
+
 // Recover implements [endpoints.Controller].
 func (c *Controller) Recover(ctx context.Context, mode replication.Mode) ([]string, error) {
 	return nil, c.sessions.renew(ctx, mode)

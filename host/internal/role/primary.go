@@ -70,6 +70,9 @@ func (c *Primary) SecondaryToken(ctx context.Context, mode replication.Mode, req
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := c.paired.CheckTold(ctx, mode, req.ID); err != nil {
+		return nil, nil, err
+	}
 	resp, err := b.SecondaryToken(ctx, req)
 	if err != nil {
 		return nil, nil, err
@@ -85,6 +88,8 @@ func (c *Primary) SecondaryToken(ctx context.Context, mode replication.Mode, req
 		return nil, nil, err
 	}
 	c.relations.Forget(mode, req.ID)
+	// A connection with a former certificate of the id.
+	c.port.Cut(mode, req.ID)
 	return &activation.Payload{Mode: mode, ID: req.ID, ClusterID: resp.ClusterID, Bundle: resp.Bundle,
 		PairingKey: pairing}, nil, nil
 }
@@ -99,7 +104,7 @@ func (c *Primary) DemotePrimary(ctx context.Context, mode replication.Mode) ([]s
 	})
 }
 
-// RevokeSecondary cuts a secondary off for ever: by this host at once, and by the
+// RevokeSecondary cuts a secondary off, until there is a new token for its id: by this host at once, and by the
 // plugin as soon as it hears. It waits for no change of role.
 func (c *Primary) RevokeSecondary(ctx context.Context, mode replication.Mode,
 	req replication.RevokeSecondaryRequest) ([]string, error) {

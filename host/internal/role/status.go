@@ -105,6 +105,22 @@ func slotsOf(kept []retention.Status) (slots []endpoints.Slot) {
 	return slots
 }
 
+// LastWAL is the last sequence of the cluster: the last one that was written on a primary, and the last one that
+// was applied on a secondary. It is 0 without a role.
+func (c *statuses) LastWAL() (last uint64) {
+	for _, mode := range modes {
+		var at replication.Position
+		switch c.roles.Role(mode) {
+		case replication.Primary:
+			at, _ = c.tap.LastWritten(mode)
+		case replication.Secondary:
+			at = c.tap.Secondary(mode).Applied(context.Background())
+		}
+		last = max(last, at.Sequence)
+	}
+	return last
+}
+
 // Known is what the node has in memory of a mode, its role above all.
 func (c *statuses) Known(mode replication.Mode) *endpoints.ModeStatus {
 	mr := c.roles.Record().mode(mode)

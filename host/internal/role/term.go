@@ -13,6 +13,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/internal/role/filters"
 	"github.com/vault-replication/vault-replication/host/internal/role/mounts"
+	"github.com/vault-replication/vault-replication/host/internal/role/records"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
@@ -106,6 +107,8 @@ func guardOf(r *Record, bootstrapping, starting bool) storage.Guard {
 	if bootstrapping {
 		// What it has of its own is not read yet, and must not be made anew.
 		guard.Modes = modes
+		// The plugin keeps what it learns of the primary, and whom it is to follow.
+		guard.Own = records.OfPlugin(ofClients)
 	}
 	if starting {
 		guard.Absorb = startupTables(guard.Modes)

@@ -21,10 +21,14 @@ func (r *Receiver) admitTarget(secondaryID string, req *logical.Request) error {
 		return nil
 	}
 	m, found := r.Core.MountAt(path)
-	if found && (m.Local || coreKind(m.Path) == "" && !r.has(secondaryID, m.UUID)) {
-		return unknownMount(path)
+	if !found || !m.Local && (coreKind(m.Path) != "" || r.has(secondaryID, m.UUID)) {
+		return nil
 	}
-	return nil
+	if isQuota(req) {
+		// As Vault refuses a quota on a path that is no mount's.
+		return coded(http.StatusBadRequest, "invalid mount path %q", strings.TrimSuffix(path, "/"))
+	}
+	return unknownMount(path)
 }
 
 // target is the mount that a request to sys/ is about.
@@ -32,6 +36,9 @@ func target(req *logical.Request) (string, bool) {
 	if req.Path == "remount" {
 		from, _ := field(req, "from", framework.TypeString).(string)
 		return asMounted(from), true
+	}
+	if path, _ := field(req, "path", framework.TypeString).(string); isQuota(req) && path != "" {
+		return asMounted(path), true
 	}
 	if path, ok := strings.CutPrefix(req.Path, "mounts/"); ok {
 		return asMounted(strings.TrimSuffix(path, "/tune")), true
@@ -41,6 +48,8 @@ func target(req *logical.Request) (string, bool) {
 	}
 	return "", false
 }
+
+func isQuota(req *logical.Request) bool { return strings.HasPrefix(req.Path, "quotas/rate-limit/") }
 
 // makesLocal says whether a request asks for something local. A request that cannot be read
 // counts as one.

@@ -4,6 +4,8 @@ package vaultcore
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -32,6 +34,15 @@ func (n Node) RaftFolder() string {
 		return ""
 	}
 	return *pinned.Field[string](store, "dataDir")
+}
+
+// Snapshot writes a snapshot of raft storage. The seal protects its sums, as in one that Vault makes.
+func (n Node) Snapshot(to io.Writer) error {
+	store, ok := n.UnderlyingStorage().(*raft.RaftBackend)
+	if !ok {
+		return errors.New("raft storage is not in use")
+	}
+	return store.Snapshot(to, vault.NewSealAccessSealer(n.core.SealAccess().GetAccess(), nil, "snapshot_read"))
 }
 
 // RedirectAddr is the API address that the node advertises.

@@ -107,41 +107,33 @@ func recordName(prefix, id string) string {
 	return prefix + base64.RawURLEncoding.EncodeToString([]byte(id))
 }
 
-// Register records a new secondary. It is InvalidInput for an id that is
-// registered or was revoked.
+// Register records a secondary, with the only certificate that it is let in with from now on. An id that
+// was registered or revoked has a new certificate then, and the former one stays refused.
 func (r *Registry) Register(ctx context.Context, id, serial string, now time.Time) error {
 	if err := r.writing.Enter(ctx); err != nil {
 		return err
 	}
 	defer r.writing.Leave()
-	if err := r.CheckUnused(id); err != nil {
+	if err := CheckID(id); err != nil {
 		return err
 	}
 	m := member{ID: id, Serial: serial, Since: now.UTC()}
 	if err := r.put(ctx, memberPrefix, m); err != nil {
 		return err
 	}
+	r.mu.RLock()
+	_, refused := r.revoked[id]
+	r.mu.RUnlock()
+	if refused {
+		// A crash in between leaves both records, and the refusal wins.
+		if err := r.records.DeleteState(ctx, recordName(revokedPrefix, id)); err != nil {
+			return err
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	delete(r.revoked, id)
 	r.members[id] = m
-	return nil
-}
-
-// CheckUnused says whether an id can be registered, as Register would.
-func (r *Registry) CheckUnused(id string) error {
-	if err := CheckID(id); err != nil {
-		return err
-	}
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if _, ok := r.revoked[id]; ok {
-		return replication.Errorf(replication.InvalidInput, "the secondary %q was revoked and its id is refused for ever: "+
-			"choose another id", id)
-	}
-	if _, ok := r.members[id]; ok {
-		return replication.Errorf(replication.InvalidInput, "a secondary %q is already registered: choose another id, or "+
-			"revoke it first and use a new id", id)
-	}
 	return nil
 }
 
@@ -220,7 +212,7 @@ func (r *Registry) allow(id, serial string) error {
 	defer r.mu.RUnlock()
 	if _, ok := r.revoked[id]; ok {
 		return replication.Errorf(replication.Denied, "the secondary %q was revoked on the primary: join it with a new "+
-			"activation token under another id", clipID(id))
+			"activation token", clipID(id))
 	}
 	m, ok := r.members[id]
 	if !ok || m.Serial != serial {

@@ -40,8 +40,52 @@ func TestRegistrySurvivesACrashInARevocation(t *testing.T) {
 	id, err := r.Identify(b.ClientCert)
 	require.Equal(t, "we st", id)
 	require.ErrorContains(t, err, "was revoked")
-	require.ErrorContains(t, r.CheckUnused("we st"), "was revoked")
 	require.Len(t, host.State(), 1, "the registration is gone")
+}
+
+// An id that is used again has its newest certificate alone, also after a crash.
+func TestAnIDIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	host := enginetest.NewHost(enginetest.NewNetwork(), "a", "a.test:1")
+	a, err := trust.NewAuthority(replication.DR, setID, "", time.Now())
+	require.NoError(t, err)
+	r, err := trust.LoadRegistry(ctx, host)
+	require.NoError(t, err)
+	var certs [][]byte
+	join := func() error {
+		b, serial, err := a.IssueBundle("west", []string{"a.test:1"}, time.Now())
+		require.NoError(t, err)
+		certs = append(certs, b.ClientCert)
+		return r.Register(ctx, "west", serial, time.Now())
+	}
+	onlyLast := func() {
+		for i, cert := range certs {
+			_, err := r.Identify(cert)
+			require.Equal(t, i == len(certs)-1, err == nil, "certificate %d of %d: %v", i, len(certs), err)
+		}
+	}
+	require.NoError(t, join())
+	require.NoError(t, join())
+	onlyLast()
+	require.NoError(t, r.Revoke(ctx, "west", time.Now()))
+	require.Empty(t, r.IDs())
+	host.Fail("DeleteState", replication.Errorf(replication.StorageFailed, "no space"))
+	require.Error(t, join())
+	host.Fail("DeleteState", nil)
+	for _, cert := range certs {
+		_, err := r.Identify(cert)
+		require.Error(t, err)
+	}
+	r, err = trust.LoadRegistry(ctx, host)
+	require.NoError(t, err)
+	require.Empty(t, r.IDs(), "the refusal wins")
+	require.NoError(t, join())
+	onlyLast()
+	r, err = trust.LoadRegistry(ctx, host)
+	require.NoError(t, err)
+	onlyLast()
+	require.Equal(t, []string{"west"}, r.IDs())
 }
 
 func TestAuthorityRecord(t *testing.T) {

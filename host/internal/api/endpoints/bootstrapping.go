@@ -21,11 +21,11 @@ import (
 // bootstrappingBodyMax bounds a request in bytes.
 const bootstrappingBodyMax = 64 << 10
 
-// Bootstrapping serves update-primary and recover on a performance secondary whose first
-// copy has not ended, for an operator whose primary is gone. Such a cluster knows no token
-// and no policy, so this runs outside of Vault's core. A DR operation token in the body
-// authorizes it, made from the key shares of the primary.
-func Bootstrapping(o Options) http.Handler {
+// WithoutCore serves what a cluster can be asked for that knows no token and no policy, outside of
+// Vault's core. The gate says what that is: the key for an activation token on a DR secondary, and
+// on a performance secondary whose first copy has not ended that, update-primary and recover. A DR
+// operation token in the body authorizes it, made from the key shares of the primary.
+func WithoutCore(o Options) http.Handler {
 	if o.Activations == nil {
 		o.Activations = new(activation.Client)
 	}
@@ -35,20 +35,20 @@ func Bootstrapping(o Options) http.Handler {
 		paths["/v1/sys/"+p.Pattern] = p
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		resp, err := h.whileBootstrapping(w, r, paths[r.URL.Path])
+		resp, err := h.withoutCore(w, r, paths[r.URL.Path])
 		if err != nil {
 			answer.Error(w, err)
 			return
 		}
-		answer.JSON(w, http.StatusOK, map[string]any{"data": nil, "warnings": resp.Warnings})
+		answer.JSON(w, http.StatusOK, map[string]any{"data": resp.Data, "warnings": resp.Warnings})
 	})
 }
 
-func (h *handlers) whileBootstrapping(w http.ResponseWriter, r *http.Request, path *framework.Path) (*logical.Response,
+func (h *handlers) withoutCore(w http.ResponseWriter, r *http.Request, path *framework.Path) (*logical.Response,
 	error) {
 	if path == nil {
-		return nil, replication.Errorf(replication.NotFound, "this endpoint is not served while the first copy of the "+
-			"primary runs")
+		return nil, replication.Errorf(replication.NotFound, "this endpoint is not served on a cluster that "+
+			"knows no tokens yet")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bootstrappingBodyMax))
 	if err != nil {

@@ -22,7 +22,7 @@ func TestBootstrappingSecondaryGoesByAnOperationToken(t *testing.T) {
 	f := &fakeController{roles: map[replication.Mode]replication.Role{replication.DR: replication.Disabled,
 		replication.Performance: replication.Secondary}}
 	tokens, activations := &outsideTokens{}, &fakeActivations{}
-	h := Bootstrapping(Options{Controller: f, Primary: f, Secondary: f, Tokens: tokens, Activations: activations})
+	h := WithoutCore(Options{Controller: f, Primary: f, Secondary: f, Tokens: tokens, Activations: activations})
 	do := func(path, body string) (int, string) {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodPut, path, strings.NewReader(body)))

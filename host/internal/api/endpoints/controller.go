@@ -61,6 +61,12 @@ type Secondary interface {
 	PromoteSecondary(ctx context.Context, mode replication.Mode, req PromoteRequest) (warnings []string, err error)
 	DisableSecondary(ctx context.Context, mode replication.Mode, consume Consume) (warnings []string, err error)
 	UpdatePrimary(ctx context.Context, mode replication.Mode, req UpdatePrimaryRequest) (warnings []string, err error)
+	// GeneratePublicKey makes the key that the next activation token of a mode can be encrypted to.
+	// It takes the place of the one before.
+	GeneratePublicKey(ctx context.Context, mode replication.Mode) (publicKey string, err error)
+	// OpenActivation opens a token that was encrypted to that key. The key stays until a change with
+	// it has succeeded.
+	OpenActivation(ctx context.Context, mode replication.Mode, token string) (*activation.Payload, error)
 }
 
 // IndexReport is the result of a check of the index.

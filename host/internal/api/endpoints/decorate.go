@@ -33,6 +33,8 @@ type Options struct {
 	MayRead func(ctx context.Context, req *logical.Request) bool
 	// Behind says of which mounts a secondary lacks changes. Nil leaves that out.
 	Behind func(ctx context.Context, mode replication.Mode, secondary string) (*Behind, error)
+	// APIAddr is the API address that this node gives to others. Nil means that there is one.
+	APIAddr func() string
 }
 
 type handlers struct{ Options }

@@ -41,7 +41,7 @@ func TestNoStubIsLeft(t *testing.T) {
 			require.NotContains(t, resp.Data, "stock", pattern)
 		}
 	}
-	_, status, err := f.update(t, "replication/dr/secondary/generate-public-key", nil)
+	_, status, err := f.do(t, logical.ReadOperation, "replication/dr/secondary/license/status", nil)
 	require.Equal(t, 400, status)
 	require.ErrorContains(t, err, "this endpoint is not available in this version")
 	for _, p := range f.Paths {

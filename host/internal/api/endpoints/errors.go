@@ -4,7 +4,6 @@ package endpoints
 
 import (
 	"context"
-	"errors"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -16,9 +15,6 @@ import (
 func coding(handle call) framework.OperationFunc {
 	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		resp, err := handle(ctx, req, d)
-		if errors.Is(err, logical.ErrUnsupportedPath) {
-			return nil, err
-		}
 		return resp, coded(err)
 	}
 }

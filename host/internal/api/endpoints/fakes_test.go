@@ -177,6 +177,19 @@ func (c *fakeController) UpdatePrimary(_ context.Context, _ replication.Mode, re
 	return c.did("update-primary")
 }
 
+func (c *fakeController) GeneratePublicKey(_ context.Context, mode replication.Mode) (string, error) {
+	_, err := c.did("generate-public-key-" + string(mode))
+	return "public", err
+}
+
+func (c *fakeController) OpenActivation(_ context.Context, mode replication.Mode, token string) (*activation.Payload,
+	error) {
+	if _, err := c.did("open-" + token); err != nil {
+		return nil, err
+	}
+	return &activation.Payload{ID: "dr-b", Mode: mode}, nil
+}
+
 func (c *fakeController) Reindex(_ context.Context, mode replication.Mode, forget bool) error {
 	_, err := c.did(fmt.Sprintf("reindex-%s-%t", mode, forget))
 	return err

@@ -113,6 +113,9 @@ func (h filterHandlers) read(ctx context.Context, _ *logical.Request, d *framewo
 func (h filterHandlers) write(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
 	error) {
 	f := filter.Rule{Mode: d.Get("mode").(string)}
+	if f.Mode == "" {
+		f.Mode = filter.Allow // as if it was left out
+	}
 	if f.Mode != filter.Allow && f.Mode != filter.Deny {
 		return nil, invalid("mode has to be %q or %q: nothing was changed", filter.Allow, filter.Deny)
 	}

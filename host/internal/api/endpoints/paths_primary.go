@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/wrapping"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"github.com/vault-replication/vault-replication/host/activation"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -20,6 +21,8 @@ const (
 		"brief period and will resume service shortly."
 	warnDemoted = "This cluster is being demoted to a replication secondary. Vault will be unavailable for a " +
 		"brief period and will resume service shortly."
+	warnNoAPIAddr = "This cluster has no api_addr, so the token names no address. Give the secondary primary_api_addr, or " +
+		"set api_addr in the server's configuration and ask for another token."
 	warnDisabled = "This cluster is having replication disabled. Vault will be unavailable for a brief period and " +
 		"will resume service shortly."
 )
@@ -91,16 +94,19 @@ func (h *handlers) primaryPathsOf(f family) []*framework.Path {
 			pattern: f.prefix + "primary/secondary-token", op: logical.UpdateOperation, verb: "generate",
 			noun:     f.noun + "secondary-token",
 			synopsis: "Register a " + name + " secondary and make its activation token.",
-			description: "The answer is always response-wrapped. The token in wrap_info can be used once, by secondary/enable " +
-				"or secondary/update-primary, and is to be treated like a root token.",
+			description: "Without secondary_public_key the answer is always response-wrapped. The token in wrap_info can be used " +
+				"once, by secondary/enable or secondary/update-primary, and is to be treated like a root token. With the key the " +
+				"field token has the activation, which that secondary alone can open.",
 			fields: map[string]*framework.FieldSchema{
 				"id": {Type: framework.TypeString, Description: "Name of the secondary, unique at this primary.",
 					Required: true},
 				"ttl": {Type: framework.TypeDurationSecond, Default: defaultTokenTTL,
 					Description: "How long the activation token can be used, 24 hours at most."},
-				"secondary_public_key": text("Not supported: the activation is response-wrapped always."),
+				"secondary_public_key": text("Key that secondary/generate-public-key returned on the secondary. The token is " +
+					"encrypted to it, and the secondary needs no call to the API of this cluster."),
 			},
-			handle: h.secondaryToken(mode),
+			response: map[string]*framework.FieldSchema{"token": text("With secondary_public_key: the activation token.")},
+			handle:   h.secondaryToken(mode),
 		},
 		{
 			pattern: f.prefix + "primary/revoke-secondary", op: logical.UpdateOperation, verb: "revoke",
@@ -140,32 +146,50 @@ func (h *handlers) leavePrimary(mode replication.Mode, leave func(context.Contex
 	}
 }
 
+// tokenRequest is what secondary-token was asked for.
+type tokenRequest struct {
+	id        string
+	ttl       time.Duration
+	publicKey string
+}
+
+func readTokenRequest(d *framework.FieldData) (r tokenRequest, err error) {
+	r.id, r.publicKey = d.Get("id").(string), d.Get("secondary_public_key").(string)
+	r.ttl = time.Duration(d.Get("ttl").(int)) * time.Second
+	if err := secondaryID(r.id); err != nil {
+		return r, err
+	}
+	if r.id == "." || r.id == ".." {
+		// Clients and proxies take it out of the path of the secondary's filter.
+		return r, invalid("id cannot be %q, which means a directory in a path: give the secondary a name", r.id)
+	}
+	if given, ok := d.Raw["ttl"]; ok && given == "" {
+		// As if it was left out.
+		r.ttl = defaultTokenTTL * time.Second
+	}
+	if r.ttl <= 0 {
+		return r, invalid("ttl has to be longer than nothing: leave it out for 30 minutes")
+	}
+	if r.ttl > tokenTTLMax {
+		return r, invalid("ttl is %s, and an activation token can be used for 24 hours at most: make it when the "+
+			"secondary is about to be enabled", r.ttl)
+	}
+	if r.publicKey != "" {
+		return r, activation.CheckPublicKey(r.publicKey)
+	}
+	return r, nil
+}
+
 func (h *handlers) secondaryToken(mode replication.Mode) call {
 	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		id := d.Get("id").(string)
-		ttl := time.Duration(d.Get("ttl").(int)) * time.Second
-		if err := secondaryID(id); err != nil {
+		r, err := readTokenRequest(d)
+		if err != nil {
 			return nil, err
-		}
-		if id == "." || id == ".." {
-			// Clients and proxies take it out of the path of the secondary's filter.
-			return nil, invalid("id cannot be %q, which means a directory in a path: give the secondary a name", id)
-		}
-		if ttl <= 0 {
-			return nil, invalid("ttl has to be longer than nothing: leave it out for 30 minutes")
-		}
-		if ttl > tokenTTLMax {
-			return nil, invalid("ttl is %s, and an activation token can be used for 24 hours at most: make it when the "+
-				"secondary is about to be enabled", ttl)
-		}
-		if d.Get("secondary_public_key").(string) != "" {
-			return nil, invalid("secondary_public_key is not supported yet: leave it out, and let the secondary reach " +
-				"this cluster's API to fetch its activation")
 		}
 		if err := h.requireRole(mode, replication.Primary); err != nil {
 			return nil, err
 		}
-		payload, more, err := h.Primary.SecondaryToken(ctx, mode, replication.SecondaryTokenRequest{ID: id})
+		payload, more, err := h.Primary.SecondaryToken(ctx, mode, replication.SecondaryTokenRequest{ID: r.id})
 		if err != nil {
 			return nil, err
 		}
@@ -173,15 +197,25 @@ func (h *handlers) secondaryToken(mode replication.Mode) call {
 			return nil, replication.Errorf(replication.Internal, "no activation was made for the secondary: see the "+
 				"server's log")
 		}
-		payload.Mode, payload.ID = mode, id
-		data, err := payload.Seal()
-		if err != nil {
+		payload.Mode, payload.ID = mode, r.id
+		if h.APIAddr != nil && h.APIAddr() == "" && r.publicKey == "" {
+			more = append(more, warnNoAPIAddr)
+		}
+		resp := &logical.Response{Warnings: more}
+		if r.publicKey != "" {
+			token, err := payload.SealTo(r.publicKey, time.Now().Add(r.ttl))
+			if err != nil {
+				return nil, err
+			}
+			resp.Data = map[string]any{"token": token}
+			return resp, nil
+		}
+		if resp.Data, err = payload.Seal(); err != nil {
 			return nil, err
 		}
-		resp := &logical.Response{Data: data, Warnings: more}
 		// With a TTL the core replaces the data by a wrapping token before it
 		// audits or answers, and answers an error when it cannot.
-		resp.WrapInfo = &wrapping.ResponseWrapInfo{TTL: ttl, Format: "jwt"}
+		resp.WrapInfo = &wrapping.ResponseWrapInfo{TTL: r.ttl, Format: "jwt"}
 		return resp, nil
 	}
 }

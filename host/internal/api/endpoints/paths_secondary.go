@@ -29,6 +29,9 @@ const tokenField = operationtoken.Field
 
 func (h *handlers) secondaryPaths() []*framework.Path {
 	var all []*framework.Path
+	for _, mode := range replication.Modes() {
+		all = append(all, h.publicKeyPath(mode))
+	}
 	for _, f := range families() {
 		all = append(all, h.secondaryPathsOf(f)...)
 		if !f.mode.ServesClients() {
@@ -44,11 +47,15 @@ func (h *handlers) secondaryPaths() []*framework.Path {
 func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 	mode, name := f.mode, f.mode.Name()
 	source := map[string]*framework.FieldSchema{
-		"token":            text("Activation token that secondary-token returned on the primary."),
+		"token": text("Activation token that secondary-token returned on the primary: response-wrapped, or encrypted to a key " +
+			"of this cluster."),
 		"primary_api_addr": text("API address of the primary, in place of the one in the token."),
 		"ca_file": text("File on this node with the PEM certificate of the CA of the primary's API address. The " +
 			"system's CAs by default."),
-		"ca_path": text("Directory on this node with such files."),
+		"ca_path":         text("Directory on this node with such files."),
+		"client_cert_pem": text("Client certificate in PEM, for a primary whose API wants one."),
+		"client_key_pem": {Type: framework.TypeString, Description: "Private key of client_cert_pem in PEM.",
+			DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 		"keep_own_writes": {Type: framework.TypeBool, Description: "Of a former primary: keep what it has written and the " +
 			"new primary does not have, in an encrypted file. Without it such a cluster is refused."},
 	}
@@ -102,6 +109,19 @@ func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 	})
 }
 
+// publicKeyPath has no older form without the mode.
+func (h *handlers) publicKeyPath(mode replication.Mode) *framework.Path {
+	return endpoint{
+		pattern: "replication/" + string(mode) + "/secondary/generate-public-key", op: logical.UpdateOperation,
+		verb: "generate", noun: string(mode) + "-secondary-public-key",
+		synopsis: "Make a key that the primary's secondary-token encrypts the activation to.",
+		description: "Such a token needs no call to the primary's API. The key takes the place of the one before, and is kept " +
+			"until it was used.",
+		response: map[string]*framework.FieldSchema{"secondary_public_key": text("Give it to secondary-token on the primary.")},
+		handle:   h.generatePublicKey(mode),
+	}.path()
+}
+
 var operationTokenField = &framework.FieldSchema{Type: framework.TypeString,
 	Description: "DR operation token that authorizes this request.", Required: true}
 
@@ -140,13 +160,13 @@ func (h *handlers) enableSecondary(mode replication.Mode) call {
 				return nil, err
 			}
 		}
-		payload, warnings, used, err := h.Activations.Fetch(ctx, source(mode, d))
+		payload, warnings, used, err := h.open(ctx, mode, d)
 		if err != nil {
 			return nil, spent(err, used)
 		}
 		keep := d.Get("keep_own_writes").(bool)
 		more, err := h.Secondary.EnableSecondary(ctx, mode, payload, keep)
-		return warn(warnSecondaryEnabled, append(warnings, more...), spent(err, true))
+		return warn(warnSecondaryEnabled, append(warnings, more...), spent(err, used))
 	}
 }
 
@@ -168,17 +188,17 @@ func (h *handlers) updatePrimary(mode replication.Mode) call {
 		}
 		req, text := UpdatePrimaryRequest{Addrs: addrs, Keep: d.Get("keep_own_writes").(bool)}, warnRepointed
 		var warnings []string
+		var used bool
 		if token != "" {
-			payload, more, used, err := h.Activations.Fetch(ctx, source(mode, d))
-			if err != nil {
+			var err error
+			if req.Payload, warnings, used, err = h.open(ctx, mode, d); err != nil {
 				return nil, spent(err, used)
 			}
-			req.Payload, warnings = payload, more
 		} else if len(addrs) == 0 {
 			text = warnDetached
 		}
 		more, err := h.Secondary.UpdatePrimary(ctx, mode, req)
-		return warn(text, append(warnings, more...), spent(err, req.Payload != nil))
+		return warn(text, append(warnings, more...), spent(err, used))
 	})
 }
 
@@ -263,5 +283,33 @@ func source(mode replication.Mode, d *framework.FieldData) activation.Request {
 		PrimaryAPIAddr: d.Get("primary_api_addr").(string),
 		CAFile:         d.Get("ca_file").(string),
 		CAPath:         d.Get("ca_path").(string),
+		ClientCertPEM:  d.Get("client_cert_pem").(string),
+		ClientKeyPEM:   d.Get("client_key_pem").(string),
+	}
+}
+
+// open returns what the activation token of a request stands for. One that was encrypted to a key of
+// this cluster is opened here and not used up; any other is exchanged at the primary's API.
+func (h *handlers) open(ctx context.Context, mode replication.Mode, d *framework.FieldData) (payload *activation.Payload,
+	warnings []string, used bool, err error) {
+	if token := d.Get("token").(string); activation.Sealed(token) {
+		payload, err = h.Secondary.OpenActivation(ctx, mode, token)
+		return payload, nil, false, err
+	}
+	return h.Activations.Fetch(ctx, source(mode, d))
+}
+
+// generatePublicKey is for a cluster that is to become a secondary, or is to get another primary.
+func (h *handlers) generatePublicKey(mode replication.Mode) call {
+	return func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+		if h.Controller.Role(mode) == replication.Primary {
+			return nil, invalid("this cluster is a %s primary, and a public key is for a secondary: demote or disable it "+
+				"first", mode.Name())
+		}
+		key, err := h.Secondary.GeneratePublicKey(ctx, mode)
+		if err != nil {
+			return nil, err
+		}
+		return &logical.Response{Data: map[string]any{"secondary_public_key": key}}, nil
 	}
 }

@@ -35,7 +35,7 @@ func (h *handlers) statusPaths() []*framework.Path {
 func (h *handlers) readStatus(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response,
 	error) {
 	if statusDisabled(ctx) {
-		return nil, logical.ErrUnsupportedPath
+		return nil, errDisabledPath
 	}
 	data, d := map[string]any{}, h.detailsFor(ctx, req)
 	for _, mode := range replication.Modes() {
@@ -51,7 +51,7 @@ func (h *handlers) readStatus(ctx context.Context, req *logical.Request, _ *fram
 func (h *handlers) readModeStatus(mode replication.Mode) call {
 	return func(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
 		if statusDisabled(ctx) {
-			return nil, logical.ErrUnsupportedPath
+			return nil, errDisabledPath
 		}
 		s, err := h.Controller.Status(ctx, mode)
 		if err != nil {
@@ -93,6 +93,9 @@ func (h *handlers) withMounts(ctx context.Context, req *logical.Request, mode re
 func (h *handlers) detailsFor(ctx context.Context, req *logical.Request) details {
 	return details(h.MayRead != nil && h.MayRead(ctx, req))
 }
+
+// errDisabledPath is for listeners that do not serve the status.
+var errDisabledPath = replication.Errorf(replication.Denied, "disabled path")
 
 // statusDisabled honours the listener's disable_replication_status_endpoints.
 func statusDisabled(ctx context.Context) bool {

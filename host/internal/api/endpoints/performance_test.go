@@ -62,7 +62,10 @@ func TestPathsFilter(t *testing.T) {
 	}
 	require.Empty(t, f.controller.filters)
 
-	_, _, err := f.update(t, path, map[string]any{"mode": "deny", "paths": "secret-us,auth/ldap/,/secret-us/"})
+	_, _, err := f.update(t, path, map[string]any{"mode": "", "paths": "secret/"})
+	require.NoError(t, err)
+	require.Equal(t, "allow", f.controller.filters["eu"].Mode, "an empty mode is as one that is left out")
+	_, _, err = f.update(t, path, map[string]any{"mode": "deny", "paths": "secret-us,auth/ldap/,/secret-us/"})
 	require.NoError(t, err)
 	resp, _, err := f.do(t, logical.ReadOperation, path, nil)
 	require.NoError(t, err)

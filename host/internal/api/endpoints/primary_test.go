@@ -89,11 +89,54 @@ func TestSecondaryTokenIsWrapped(t *testing.T) {
 	require.Equal(t, "dr-b", payload.ID)
 	require.Equal(t, "set", payload.ClusterID)
 
+	// An empty ttl is as one that is left out.
+	resp, _, err = f.update(t, "replication/dr/primary/secondary-token", map[string]any{"id": "b", "ttl": ""})
+	require.NoError(t, err)
+	require.Equal(t, 30*time.Minute, resp.WrapInfo.TTL)
 	for _, ttl := range []time.Duration{45 * time.Second, tokenTTLMax} {
 		resp, _, err = f.update(t, "replication/dr/primary/secondary-token", map[string]any{"id": "b", "ttl": ttl.String()})
 		require.NoError(t, err)
 		require.Equal(t, ttl, resp.WrapInfo.TTL)
 	}
+}
+
+// A token that names no address is of use with primary_api_addr alone.
+func TestSecondaryTokenWithoutAnAPIAddress(t *testing.T) {
+	t.Parallel()
+	addr := ""
+	f := &fakeController{roles: map[replication.Mode]replication.Role{replication.DR: replication.Primary}}
+	b := systemBackend()
+	require.NoError(t, Decorate(b, Options{Controller: f, Primary: f, Secondary: f, Filters: f, Kept: fakeKept{f},
+		Tokens:  new(fakeTokens),
+		APIAddr: func() string { return addr }}))
+	ask := func() []string {
+		resp, err := b.HandleRequest(t.Context(), &logical.Request{Operation: logical.UpdateOperation,
+			Path: "replication/dr/primary/secondary-token", Data: map[string]any{"id": "b"}})
+		require.NoError(t, err)
+		return resp.Warnings
+	}
+	require.Equal(t, []string{"more about secondary-token", warnNoAPIAddr}, ask())
+	addr = "https://a:8200"
+	require.Equal(t, []string{"more about secondary-token"}, ask())
+}
+
+// With a public key nothing is wrapped, and the secondary alone can read what is answered.
+func TestSecondaryTokenForAPublicKey(t *testing.T) {
+	t.Parallel()
+	key, err := activation.NewKey()
+	require.NoError(t, err)
+	f := decorated(t, replication.Primary)
+	resp, _, err := f.update(t, "replication/dr/primary/secondary-token",
+		map[string]any{"id": "dr-b", "secondary_public_key": key.Public(), "ttl": "10m"})
+	require.NoError(t, err)
+	require.Nil(t, resp.WrapInfo)
+	require.Len(t, resp.Data, 1)
+	token := resp.Data["token"].(string)
+	payload, err := key.Open(token, replication.DR, time.Now())
+	require.NoError(t, err)
+	require.Equal(t, "dr-b", payload.ID)
+	_, err = key.Open(token, replication.DR, time.Now().Add(11*time.Minute))
+	require.ErrorContains(t, err, "expired")
 }
 
 func TestSecondaryTokenChecksItsInput(t *testing.T) {
@@ -106,7 +149,7 @@ func TestSecondaryTokenChecksItsInput(t *testing.T) {
 		"24 hours at most":    {"id": "a", "ttl": "24h1s"},
 		`id cannot be "."`:    {"id": "."},
 		`id cannot be ".."`:   {"id": ".."},
-		"not supported yet":   {"id": "a", "secondary_public_key": "k"},
+		"is not a key that":   {"id": "a", "secondary_public_key": "k"},
 		"cannot provide nega": {"id": "a", "ttl": -5},
 	} {
 		f := decorated(t, replication.Primary)

@@ -29,6 +29,37 @@ func TestEnableSecondary(t *testing.T) {
 	}, resp.Warnings)
 }
 
+// A token that is encrypted to the key of this cluster needs no call, and is not spent by what fails.
+func TestTokensForThePublicKeyAreOpenedHere(t *testing.T) {
+	t.Parallel()
+	f := decorated(t, replication.Disabled)
+	resp, _, err := f.update(t, "replication/dr/secondary/generate-public-key", nil)
+	require.NoError(t, err)
+	require.Equal(t, map[string]any{"secondary_public_key": "public"}, resp.Data)
+	_, _, err = f.update(t, "replication/dr/secondary/enable", map[string]any{"token": "activation.x"})
+	require.NoError(t, err)
+	f.controller.roles[replication.DR] = replication.Secondary
+	_, _, err = f.update(t, "replication/dr/secondary/update-primary",
+		map[string]any{"token": " activation.y", "dr_operation_token": "dro.good"})
+	require.NoError(t, err)
+	require.NotNil(t, f.controller.update.Payload)
+	require.Equal(t, []string{"generate-public-key-dr", "open-activation.x", "enable-secondary", "open- activation.y",
+		"update-primary"}, f.controller.calls)
+	require.Empty(t, f.activations.requests)
+
+	f.controller.err = replication.Errorf(replication.Unreachable, "what happened")
+	_, status, err := f.update(t, "replication/dr/secondary/update-primary",
+		map[string]any{"token": "activation.y", "dr_operation_token": "dro.good"})
+	require.Equal(t, 502, status)
+	require.EqualError(t, err, "what happened")
+
+	f = decorated(t, replication.Primary)
+	_, status, err = f.update(t, "replication/dr/secondary/generate-public-key", nil)
+	require.Equal(t, 400, status)
+	require.ErrorContains(t, err, "is a DR primary")
+	require.Empty(t, f.controller.calls)
+}
+
 func TestEnableSecondaryBesideAnotherRoleSpendsNothing(t *testing.T) {
 	t.Parallel()
 	f := decorated(t, replication.Disabled)

@@ -242,7 +242,7 @@ func TestStatusWhenDisabled(t *testing.T) {
 	ctx := logical.CreateContextDisableReplicationStatusEndpoints(context.Background(), true)
 	for _, path := range []string{"replication/status", "replication/dr/status", "replication/performance/status"} {
 		_, err := f.HandleRequest(ctx, &logical.Request{Operation: logical.ReadOperation, Path: path})
-		require.ErrorIs(t, err, logical.ErrUnsupportedPath)
+		require.EqualError(t, err, "disabled path")
 	}
 }
 

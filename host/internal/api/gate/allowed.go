@@ -16,6 +16,8 @@ type rule struct {
 	methods []string
 	// token: a dr_operation_token has to be in the request and is checked here.
 	token bool
+	// outside: the core cannot serve it here, for it would ask for a token of its own.
+	outside bool
 	// rootOnly: refused inside a namespace.
 	rootOnly bool
 	// state: tells of the node or of replication, or opens the node. A performance
@@ -27,6 +29,11 @@ var (
 	read  = []string{http.MethodGet}
 	probe = []string{http.MethodGet, http.MethodHead}
 	write = []string{http.MethodPost, http.MethodPut}
+)
+
+const (
+	publicKeyPath = "/v1/sys/replication/dr/secondary/generate-public-key"
+	snapshotPath  = "/v1/sys/storage/raft/snapshot"
 )
 
 // rules is the whole of what a DR secondary serves, apart from the user interface's files
@@ -65,6 +72,7 @@ var rules = map[string]rule{
 	"/v1/sys/replication/dr/secondary/kept/read":              {methods: write, rootOnly: true},
 	"/v1/sys/replication/dr/secondary/kept/remove":            {methods: write, rootOnly: true},
 	"/v1/sys/replication/dr/secondary/operation-token/delete": {methods: write, rootOnly: true},
+	publicKeyPath: {methods: write, outside: true, rootOnly: true},
 
 	operationtoken.AttemptPath: {methods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
 		rootOnly: true},
@@ -72,6 +80,7 @@ var rules = map[string]rule{
 
 	"/v1/sys/storage/raft/configuration":   {methods: write, token: true, rootOnly: true},
 	"/v1/sys/storage/raft/remove-peer":     {methods: write, token: true, rootOnly: true},
+	snapshotPath:                           {methods: read, token: true, outside: true, rootOnly: true},
 	"/v1/sys/storage/raft/autopilot/state": {methods: read, token: true, rootOnly: true},
 	"/v1/sys/storage/raft/autopilot/configuration": {methods: []string{http.MethodGet, http.MethodPost, http.MethodPut},
 		token: true, rootOnly: true},

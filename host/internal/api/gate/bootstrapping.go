@@ -74,11 +74,13 @@ var operatorPaths = map[string]bool{
 	"/v1/sys/replication/performance/secondary/update-primary": true,
 	"/v1/sys/replication/secondary/update-primary":             true,
 	"/v1/sys/replication/recover":                              true,
+	// Makes the key that a token for update-primary can be encrypted to.
+	"/v1/sys/replication/performance/secondary/generate-public-key": true,
 }
 
 func (g *gate) serveOperator(w http.ResponseWriter, r *http.Request, state State) bool {
 	found, ok := rule{methods: write, rootOnly: true}, operatorPaths[r.URL.Path]
-	next := g.Bootstrapping
+	next := g.Operator
 	if r.URL.Path == operationtoken.AttemptPath || r.URL.Path == operationtoken.UpdatePath {
 		found, ok = g.find(r)
 		next = g.OperationTokens

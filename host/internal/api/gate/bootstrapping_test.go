@@ -25,7 +25,7 @@ func TestOperatorOfABootstrappingSecondary(t *testing.T) {
 	}
 	node := &fakeNode{state: State{Bootstrapping: true, Active: true}}
 	g := Wrap(answers("vault"), Options{
-		Node: node, Tokens: fakeTokens{}, OperationTokens: answers("collector"), Bootstrapping: answers("operator"),
+		Node: node, Tokens: fakeTokens{}, OperationTokens: answers("collector"), Operator: answers("operator"),
 		Forward: answers("active node"),
 	})
 	do := func(method, path string, header ...string) (int, string) {

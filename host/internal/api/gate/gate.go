@@ -22,7 +22,8 @@ const (
 	refusedText       = "path disabled in replication DR secondary mode"
 	bootstrappingText = "this performance secondary is bootstrapping: it serves as soon as its first copy of the " +
 		"primary has ended; see sys/replication/performance/status"
-	notDRSecText = "DR operation tokens can be generated on a DR secondary only, and this cluster is none"
+	namespaceText = "the endpoints of replication are served in the root namespace alone: leave out X-Vault-Namespace"
+	notDRSecText  = "DR operation tokens can be generated on a DR secondary only, and this cluster is none"
 )
 
 // State is what a node is at a moment.
@@ -62,10 +63,12 @@ type Options struct {
 	// secondary (operationtoken.Handler, with auditing around it if wanted). Nil
 	// refuses it.
 	OperationTokens http.Handler
-	// Bootstrapping serves update-primary and recover on the active node of a
-	// performance secondary that is bootstrapping (endpoints.Bootstrapping). It
-	// checks the DR operation token in the body. Nil refuses them.
-	Bootstrapping http.Handler
+	// Operator serves endpoints of replication on the active node of a cluster that knows no tokens,
+	// outside of the core (endpoints.WithoutCore). It checks the DR operation token in the body. Nil
+	// refuses them.
+	Operator http.Handler
+	// Snapshot writes a snapshot of raft storage. Nil refuses it.
+	Snapshot http.Handler
 	// Forward gets, on a standby, what these two serve on the active node;
 	// nil means Vault's handler, which forwards every path below /v1/sys/ that it
 	// does not know.
@@ -133,7 +136,24 @@ func (g *gate) pass(w http.ResponseWriter, r *http.Request, found rule, state St
 			return
 		}
 	}
+	if found.outside && state.Active {
+		g.serveOutside(w, r)
+		return
+	}
 	g.next.ServeHTTP(w, r)
+}
+
+// serveOutside serves what the core cannot.
+func (g *gate) serveOutside(w http.ResponseWriter, r *http.Request) {
+	next := g.Operator
+	if r.URL.Path == snapshotPath {
+		next = g.Snapshot
+	}
+	if next == nil {
+		answer.Refuse(w, http.StatusBadRequest, refusedText)
+		return
+	}
+	next.ServeHTTP(w, r)
 }
 
 // disarm removes what would make the core do more than answer. A wrapped answer needs a
@@ -154,6 +174,10 @@ func (g *gate) serveOpen(w http.ResponseWriter, r *http.Request, state State) {
 	isToken := r.URL.Path == operationtoken.AttemptPath || r.URL.Path == operationtoken.UpdatePath
 	if isToken && !state.Sealed {
 		answer.Refuse(w, http.StatusBadRequest, notDRSecText)
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, "/v1/sys/replication/") && inNamespace(r) {
+		answer.Refuse(w, http.StatusBadRequest, namespaceText)
 		return
 	}
 	if r.Body != nil && r.Body != http.NoBody {

@@ -81,7 +81,8 @@ func try(o Options, r *http.Request) (*httptest.ResponseRecorder, *seen) {
 }
 
 func secondary() Options {
-	return Options{Node: &fakeNode{state: State{DRSecondary: true, Active: true}}}
+	outside := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
+	return Options{Node: &fakeNode{state: State{DRSecondary: true, Active: true}}, Operator: outside, Snapshot: outside}
 }
 
 func requireRefused(t *testing.T, w *httptest.ResponseRecorder, got *seen, what string) {
@@ -110,6 +111,7 @@ func TestTableIsExact(t *testing.T) {
 		s + "reindex":                "POST PUT", s + "merkle-check": "POST PUT",
 		s + "kept/list": "POST PUT", s + "kept/read": "POST PUT", s + "kept/remove": "POST PUT",
 		op + "attempt": "GET POST PUT DELETE", op + "update": "POST PUT",
+		s + "generate-public-key": "POST PUT", "/v1/sys/storage/raft/snapshot": "GET",
 		"/v1/sys/storage/raft/configuration": "POST PUT", "/v1/sys/storage/raft/remove-peer": "POST PUT",
 		"/v1/sys/storage/raft/autopilot/state": "GET", "/v1/sys/storage/raft/autopilot/configuration": "GET POST PUT",
 	}
@@ -145,11 +147,11 @@ func TestEverythingElseIsRefused(t *testing.T) {
 		"sys/internal/specs/openapi", "sys/internal/ui/mounts",
 		"sys/internal/ui/authenticated-messages", "sys/internal/ui/unauthenticated-messages", "sys/internal/ui/namespaces",
 		"sys/mfa/validate",
-		"sys/storage/raft/snapshot", "sys/storage/raft/snapshot-force", "sys/storage/raft/join", "sys/storage/raft/bootstrap",
+		"sys/storage/raft/snapshot-force", "sys/storage/raft/snapshot-auto/status/x", "sys/storage/raft/join", "sys/storage/raft/bootstrap",
 		"sys/storage/raft/autopilot",
 		"sys/replication/recover", "sys/replication/reindex", "sys/replication/dr/primary/enable",
 		"sys/replication/dr/primary/secondary-token",
-		"sys/replication/dr/secondary/enable", "sys/replication/dr/secondary/generate-public-key",
+		"sys/replication/dr/secondary/enable", "sys/replication/performance/secondary/generate-public-key",
 		"sys/replication/merkle-check", "sys/replication/kept/list", "sys/replication/kept/read",
 		"sys/replication/kept/remove",
 		"sys/replication/dr/secondary/license/status", "sys/replication/performance/primary/enable",
@@ -208,6 +210,15 @@ func TestNamespacesDoNotReachReplication(t *testing.T) {
 				require.NotEqual(t, http.StatusBadRequest, w.Code, ns+path)
 			}
 		}
+	}
+	// The same on a cluster of another role.
+	for path, want := range map[string]string{"/v1/sys/replication/status": "root namespace alone",
+		"/v1/sys/replication/dr/primary/secondary-token": "root namespace alone", "/v1/sys/mounts": ""} {
+		req := httptest.NewRequest(http.MethodGet, path, nil)
+		req.Header.Set("X-Vault-Namespace", "ns1")
+		w, got := try(Options{Node: new(fakeNode)}, req)
+		require.Equal(t, want == "", got.called, path)
+		require.Contains(t, w.Body.String(), want)
 	}
 	req := httptest.NewRequest(http.MethodGet, "/v1/sys/health", nil)
 	req.Header["X-Vault-Namespace"] = []string{"", "ns1"}
@@ -414,6 +425,35 @@ func TestTokensAreAskedForTheWholeRequest(t *testing.T) {
 	require.Equal(t, "sys/storage/raft/remove-peer", use.Path)
 	require.Equal(t, "192.0.2.7", use.Connection.RemoteAddr)
 	require.Equal(t, map[string]any{"server_id": "b", "many": []any{json.Number("1"), json.Number("2")}}, use.Data)
+}
+
+// The core would ask for a token of its own, so it is asked for neither.
+func TestServedOutsideOfTheCore(t *testing.T) {
+	t.Parallel()
+	for path, method := range map[string]string{snapshotPath: http.MethodGet, publicKeyPath: http.MethodPost} {
+		for token, want := range map[string]int{"good": http.StatusAccepted, "bad": http.StatusForbidden,
+			"": http.StatusBadRequest} {
+			r := httptest.NewRequest(method, path, nil)
+			r.Header.Set("X-Vault-Token", token)
+			w, got := try(secondary(), r)
+			if path == publicKeyPath {
+				want = http.StatusAccepted // the handler asks for the token in the body
+			}
+			require.Equal(t, want, w.Code, "%s %s with %q", method, path, token)
+			require.False(t, got.called)
+		}
+		// A standby hands it on.
+		o := secondary()
+		o.Node = &fakeNode{state: State{DRSecondary: true}}
+		_, got := try(o, httptest.NewRequest(method, path, nil))
+		require.True(t, got.called)
+		w, got := try(Options{Node: secondary().Node}, func() *http.Request {
+			r := httptest.NewRequest(method, path, nil)
+			r.Header.Set("X-Vault-Token", "good")
+			return r
+		}())
+		requireRefused(t, w, got, path)
+	}
 }
 
 type recordedUses chan *logical.Request

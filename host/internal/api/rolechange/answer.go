@@ -74,7 +74,7 @@ func (g *Gate) passOn(w http.ResponseWriter, r *http.Request, next http.Handler,
 	}
 	if whole.says(http.StatusInternalServerError, noActiveNode) ||
 		whole.says(http.StatusServiceUnavailable, noActiveInstance) ||
-		whole.status == http.StatusTemporaryRedirect && r.Header.Get(noForwardingHeader) == "" {
+		whole.status == http.StatusTemporaryRedirect && !redirects(r) {
 		// Vault's client follows one redirect and takes a second one for success. While the
 		// active node changes there may be two. The client would believe that a lost write
 		// was done.
@@ -86,6 +86,12 @@ func (g *Gate) passOn(w http.ResponseWriter, r *http.Request, next http.Handler,
 		w.WriteHeader(whole.status)
 	}
 	_, _ = w.Write(whole.body.Bytes())
+}
+
+// redirects says whether a client is to be sent to the active node: one that asks for it, and one that reads what
+// Vault does not pass on, such as a snapshot.
+func redirects(r *http.Request) bool {
+	return r.Header.Get(noForwardingHeader) != "" || r.Method == http.MethodGet && isStream(r.URL.Path)
 }
 
 // recorded keeps an answer.

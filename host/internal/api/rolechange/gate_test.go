@@ -429,6 +429,12 @@ func TestStandbyRedirectsWhoAsks(t *testing.T) {
 	s.gate.Wrap(s.next, s.on).ServeHTTP(w, r)
 	require.Equal(t, 307, w.Code)
 	require.Equal(t, "https://b.test", w.Header().Get("Location"))
+	// Vault does not pass a snapshot on. It is read, so a second redirect does no harm; a restore would seem done.
+	for method, want := range map[string]int{http.MethodGet: 307, http.MethodPost: 503} {
+		w := s.do(method, "/v1/sys/storage/raft/snapshot", nil)
+		require.Equal(t, want, w.Code, method)
+		require.Equal(t, want == 307, w.Header().Get("Location") != "", method)
+	}
 }
 
 func TestWhatNeedsNoCoreIsLetThrough(t *testing.T) {

@@ -126,13 +126,8 @@ func (fs *Filters) check(ctx context.Context, id string, r filter.Rule) error {
 	if err := fs.mustBePrimary(); err != nil {
 		return err
 	}
-	secondaries, err := fs.roles.Registered(ctx)
-	if err != nil {
+	if err := fs.checkRegistered(ctx, id, replication.InvalidInput); err != nil {
 		return err
-	}
-	if !slices.Contains(secondaries, id) {
-		return replication.Errorf(replication.InvalidInput, "there is no secondary %q of this primary: use the id that was "+
-			"given to secondary-token", id)
 	}
 	_, known, err := fs.hiddenBy(ctx, nil)
 	if err != nil {
@@ -150,6 +145,16 @@ func (fs *Filters) check(ctx context.Context, id string, r filter.Rule) error {
 		}
 	}
 	return nil
+}
+
+// checkRegistered refuses the id of no secondary of this primary, as an error of a kind.
+func (fs *Filters) checkRegistered(ctx context.Context, id string, kind replication.Kind) error {
+	secondaries, err := fs.roles.Registered(ctx)
+	if err != nil || slices.Contains(secondaries, id) {
+		return err
+	}
+	return replication.Errorf(kind, "there is no secondary %q of this primary: use the id that was given to "+
+		"secondary-token", id)
 }
 
 // use makes the tap leave out, for one secondary, what a filter hides.
@@ -203,9 +208,14 @@ func (fs *Filters) Load(ctx context.Context) error {
 
 // DynamicFilter lists the mounts that the filter of a secondary leaves out now.
 func (fs *Filters) DynamicFilter(ctx context.Context, id string) ([]string, error) {
-	if is, own := fs.roles.Here(); is == replication.Secondary && id != own {
+	switch is, own := fs.roles.Here(); {
+	case is == replication.Secondary && id != own:
 		return nil, replication.Errorf(replication.NotFound, "this secondary is %q and knows nothing of the filter of %q: "+
 			"ask the primary", own, id)
+	case is == replication.Primary:
+		if err := fs.checkRegistered(ctx, id, replication.NotFound); err != nil {
+			return nil, err
+		}
 	}
 	f, err := fs.stored(ctx, id)
 	if err != nil || f == nil || f.Mode == filter.None {

@@ -39,6 +39,7 @@ type peerState struct {
 
 	conn          *peerConn
 	node          link.NodeInfo
+	twin          twin
 	lastHeartbeat time.Time
 	roundTrip     time.Duration
 	skew          time.Duration
@@ -128,7 +129,7 @@ func (ss *sessions) peer(id string) *peerState {
 
 // attach makes a connection the session of its secondary. It returns the older one, which
 // the caller closes: after a failover of the secondary, the node that lost would keep the
-// slot.
+// slot. It refuses another cluster while the session of the one that it has is live.
 func (ss *sessions) attach(ps *peerState, pc *peerConn, epoch replication.Epoch, node link.NodeInfo) (older *peerConn,
 	err error) {
 	ss.mu.Lock()
@@ -139,6 +140,12 @@ func (ss *sessions) attach(ps *peerState, pc *peerConn, epoch replication.Epoch,
 	older = ps.conn
 	if _, stands := ss.conns[older]; stands && older != pc && node.ClusterAddr != ps.node.ClusterAddr {
 		ps.displaced++
+		if !sameCluster(ps.node, node) {
+			ps.twin = twin{kept: ps.node.ClusterAddr, refused: node.ClusterAddr, at: time.Now()}
+			err = ps.twin.error(pc.id)
+			ss.mu.Unlock()
+			return nil, err
+		}
 	}
 	ps.conn, ps.node = pc, node
 	pc.known.Store(true)

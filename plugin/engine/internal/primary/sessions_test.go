@@ -17,12 +17,16 @@ func TestDisplacedSessionsAreCounted(t *testing.T) {
 	t.Parallel()
 	ss := newSessions()
 	ps := ss.peer("west")
-	come := func(address string) *peerConn {
+	attach := func(address string, nodes ...string) (*peerConn, error) {
 		near, far := net.Pipe()
 		t.Cleanup(func() { _, _ = near.Close(), far.Close() })
 		pc := &peerConn{Conn: near, id: "west"}
 		require.NoError(t, ss.track(pc))
-		_, err := ss.attach(ps, pc, replication.Epoch{}, link.NodeInfo{ClusterAddr: address})
+		_, err := ss.attach(ps, pc, replication.Epoch{}, link.NodeInfo{ClusterAddr: address, ClusterAddrs: nodes})
+		return pc, err
+	}
+	come := func(address string, nodes ...string) *peerConn {
+		pc, err := attach(address, nodes...)
 		require.NoError(t, err)
 		return pc
 	}
@@ -33,9 +37,13 @@ func TestDisplacedSessionsAreCounted(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, displaced())
 	ss.untrack(again)
-	come("https://b:8201")
+	come("https://b:8201", "https://c:8201")
 	require.Zero(t, displaced(), "the other one had ended")
-	come("https://a:8201")
-	come("https://b:8201")
-	require.EqualValues(t, 2, displaced())
+	come("https://c:8201", "https://b:8201")
+	require.EqualValues(t, 1, displaced(), "a node of the same cluster")
+	for i := range uint64(2) {
+		_, err = attach("https://a:8201")
+		require.ErrorContains(t, err, "two clusters use the credentials", "another cluster is refused")
+		require.Equal(t, i+2, displaced())
+	}
 }
