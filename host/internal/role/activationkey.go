@@ -58,9 +58,12 @@ func (c *Secondary) OpenActivation(ctx context.Context, mode replication.Mode, t
 	return key.Open(token, mode, time.Now())
 }
 
-// forgetActivationKey is called when a change with an activation has succeeded. A key that stays opens
-// nothing but tokens that were made for it.
-func (c *Secondary) forgetActivationKey(ctx context.Context, mode replication.Mode) {
+// forgetActivationKey is called when a change has succeeded. One without an activation has used no key. A key that
+// stays opens nothing but tokens that were made for it.
+func (c *Secondary) forgetActivationKey(ctx context.Context, mode replication.Mode, used *activation.Payload) {
+	if used == nil {
+		return
+	}
 	if err := c.core.DeleteEntry(ctx, activationKey(mode)); err != nil {
 		c.logger.Warn("the used key for an activation could not be deleted: generate another one", "error", err)
 	}

@@ -334,9 +334,7 @@ func (c *Secondary) UpdatePrimary(ctx context.Context, mode replication.Mode, re
 	if err := c.changes.putLive(ctx, mode, r, t, beside, settled...); err != nil {
 		return nil, err
 	}
-	if req.Payload != nil {
-		c.forgetActivationKey(ctx, mode)
-	}
+	c.forgetActivationKey(ctx, mode, req.Payload)
 	if c.roles.bootstrapping.Load() {
 		// There are no audit devices yet.
 		c.logger.Info("the primary of this secondary was changed with a DR operation token while it waits for its first copy",
