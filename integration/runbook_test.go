@@ -107,6 +107,7 @@ func TestDocumentsThatOperatorsFollow(t *testing.T) {
 			"disaster recovery":                         followDisasterRecovery,
 			"a performance primary with a DR secondary": followPerformanceWithDR,
 			"a performance primary alone":               followPerformance,
+			"without the API":                           followWithoutAPI,
 			"a first copy":                              followFirstCopy,
 		},
 	}
@@ -214,6 +215,24 @@ func followDisasterRecovery(t *testing.T) []*transcript.Step {
 	r.section("The secondary is idle")
 	r.newOperationToken(b)
 	r.section("Disable")
+	return r.Steps
+}
+
+// The secondary is activated without a call to the API of the primary, and gives a snapshot.
+func followWithoutAPI(t *testing.T) []*transcript.Step {
+	ctx := t.Context()
+	a, b := clusters(t, cluster.Options{})
+	require.NoError(t, a.EnableDRPrimary(ctx))
+	r := newReader(t, "docs/runbook.md", map[string]*cluster.Cluster{"A": a, "B": b})
+	r.section("The secondary cannot reach the primary's API")
+	b.Adopt(a)
+	require.NoError(t, b.Node(0).WaitStreaming(ctx))
+	require.NoError(t, b.WaitEqual(ctx, a))
+	r.newOperationToken(b)
+	r.section("A snapshot of a DR secondary")
+	snapshot, err := os.Stat(filepath.Join(r.Dir, "west.snap"))
+	require.NoError(t, err)
+	require.Positive(t, snapshot.Size())
 	return r.Steps
 }
 
