@@ -2,6 +2,9 @@ module github.com/vault-replication/vault-replication
 
 go 1.25.3
 
+// crypto/hpke is of Go 1.26.
+toolchain go1.26.0
+
 replace github.com/99designs/keyring => github.com/Jeffail/keyring v1.2.3
 
 replace github.com/ma314smith/signedxml v1.1.1 => github.com/moov-io/signedxml v1.1.1

@@ -56,7 +56,8 @@ func (p *primary) explain(ctx context.Context, err error) error {
 	case errors.As(err, &bad), errors.As(err, &verify):
 		return denied("the certificate of %s is not valid (expired, or not a server's): renew it on the primary", p.addr)
 	case errors.As(err, &remote) && wantsCertificate(remote):
-		return denied("%s refuses the TLS handshake of this node: if it wants a client certificate, give client_cert_pem and "+
+		return denied("%s refuses the TLS handshake of this node: if it wants a client certificate, give client_cert_pem "+
+			"and "+
 			"client_key_pem that it trusts; the token was not used up", p.addr)
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return replication.Errorf(replication.Unavailable, "the request was ended before %s answered: try again", p.addr)
@@ -74,7 +75,8 @@ func (p *primary) explain(ctx context.Context, err error) error {
 // show. Go has no type for the alerts of TLS. Those of certificates say so, and with TLS 1.2 it may be the general one.
 func wantsCertificate(err *net.OpError) bool {
 	text := err.Err.Error()
-	return err.Op == "remote error" && (strings.Contains(text, "certificate") || strings.Contains(text, "handshake failure"))
+	return err.Op == "remote error" &&
+		(strings.Contains(text, "certificate") || strings.Contains(text, "handshake failure"))
 }
 
 func (p *primary) explainAnswer(answer *api.ResponseError) error {

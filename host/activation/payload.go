@@ -113,7 +113,8 @@ func (p *Payload) mustBeFor(mode replication.Mode) error {
 	if p.Mode == mode {
 		return nil
 	}
-	return invalid("the activation is for %s replication, not for %s: ask the primary for a token of the right mode", p.Mode,
+	return invalid("the activation is for %s replication, not for %s: ask the primary for a token of the right mode",
+		p.Mode,
 		mode)
 }
 

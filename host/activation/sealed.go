@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
+//go:build go1.26
+
 package activation
 
 import (
@@ -78,8 +80,8 @@ func parsePublicKey(text string) (hpke.PublicKey, error) {
 			return public, nil
 		}
 	}
-	return nil, invalid("secondary_public_key is not a key that secondary/generate-public-key returned on the secondary: " +
-		"copy it whole")
+	return nil, invalid("secondary_public_key is not a key that secondary/generate-public-key returned on the " +
+		"secondary: copy it whole")
 }
 
 // SealTo returns an activation token that only the holder of the key can open, until it expires.
@@ -116,8 +118,8 @@ func (k Key) Open(token string, mode replication.Mode, now time.Time) (*Payload,
 	_, kdf, aead := suite()
 	data, err := hpke.Open(k.private, kdf, aead, []byte(sealedInfo), box)
 	if err != nil {
-		return nil, denied("the activation token was not made for the public key that this cluster generated last, or is cut " +
-			"off: give the primary the newest secondary_public_key and ask for a new token")
+		return nil, denied("the activation token was not made for the public key that this cluster generated last, or is " +
+			"cut off: give the primary the newest secondary_public_key and ask for a new token")
 	}
 	var s struct {
 		Payload json.RawMessage `json:"payload"`

@@ -51,7 +51,8 @@ func Read(file string) ([]*Step, error) {
 		case !in && strings.HasPrefix(line, "#"):
 			section = strings.TrimSpace(strings.TrimLeft(line, "#"))
 		case !in && bare == "```console":
-			in, indent = true, line[:strings.Index(line, "`")]
+			in = true
+			indent, _, _ = strings.Cut(line, "`")
 		case in && bare == "```":
 			in = false
 			if end != "" {

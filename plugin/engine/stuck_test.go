@@ -55,7 +55,7 @@ func (s *stuck) PutState(ctx context.Context, key string, value []byte) error {
 // waits longer than its caller for another one that does.
 func TestStatusWhileTheHostDoesNotAnswer(t *testing.T) {
 	for call, waits := range map[string]func(context.Context, *engine.Engine) error{
-		"Node": func(ctx context.Context, e *engine.Engine) error {
+		"Node": func(ctx context.Context, _ *engine.Engine) error {
 			<-ctx.Done() // only the status itself asks
 			return ctx.Err()
 		},

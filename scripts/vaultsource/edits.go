@@ -49,7 +49,8 @@ var edits = []edit{
 	{
 		"command/server/config.go",
 		"append(result.FoundKeys, sharedConfig.FoundKeys...))\n\t// Assign file info",
-		"append(result.FoundKeys, sharedConfig.FoundKeys...)); delete(result.UnusedKeys, \"replication\")\n\t// Assign file info",
+		"append(result.FoundKeys, sharedConfig.FoundKeys...)); delete(result.UnusedKeys, \"replication\")\n\t// Assign " +
+			"file info",
 		"the parser of this edition warns of the replication stanza, which the host reads",
 	},
 	{

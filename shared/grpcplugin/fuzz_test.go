@@ -28,11 +28,15 @@ func FuzzMessages(f *testing.F) {
 	for _, m := range []proto.Message{
 		mirror.Message[commonv1.Frame](&replication.Frame{After: 7, To: at, ConsistentFrom: 8, Payload: []byte("x")}),
 		mirror.Message[commonv1.Range](&replication.Range{After: "a", UpTo: "b", Keys: 1, Payload: []byte("x")}),
-		mirror.Message[replicationv1.CursorResponse](&replication.Cursor{Position: at, Copying: true, CopyFrom: at, CopiedUpTo: "k"}),
-		mirror.Message[replicationv1.TransitionResponse](&replication.Transition{PutState: map[string][]byte{"a": {1}}, DeleteState: []string{"b"},
-			Warnings: []string{"w"}}),
-		mirror.Message[replicationv1.StatusResponse](&replication.Status{Secondaries: []replication.Peer{{NodeID: "west", Acknowledged: 4}}}),
-		mirror.Message[replicationv1.NodeResponse](&replication.Node{APIAddr: "https://a", ClusterAddrs: []string{"https://b"}}),
+		mirror.Message[replicationv1.CursorResponse](&replication.Cursor{Position: at, Copying: true, CopyFrom: at,
+			CopiedUpTo: "k"}),
+		mirror.Message[replicationv1.TransitionResponse](&replication.Transition{PutState: map[string][]byte{"a": {1}},
+			DeleteState: []string{"b"},
+			Warnings:    []string{"w"}}),
+		mirror.Message[replicationv1.StatusResponse](
+			&replication.Status{Secondaries: []replication.Peer{{NodeID: "west", Acknowledged: 4}}}),
+		mirror.Message[replicationv1.NodeResponse](&replication.Node{APIAddr: "https://a",
+			ClusterAddrs: []string{"https://b"}}),
 		mirror.Message[replicationv1.NodeResponse](&replication.Node{Failover: []string{}}),
 	} {
 		raw, err := proto.Marshal(m)

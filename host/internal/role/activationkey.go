@@ -46,13 +46,16 @@ func (c *Secondary) OpenActivation(ctx context.Context, mode replication.Mode, t
 		return nil, err
 	}
 	if raw == nil {
-		return nil, replication.Errorf(replication.InvalidInput, "the activation token is encrypted to a public key, and this "+
-			"cluster has generated none for %s replication, or has used it: call generate-public-key, and ask the primary for a "+
+		return nil, replication.Errorf(replication.InvalidInput, "the activation token is encrypted to a public key, and "+
+			"this "+
+			"cluster has generated none for %s replication, or has used it: call generate-public-key, and ask the primary for "+
+			"a "+
 			"token with that key", mode)
 	}
 	key, err := activation.ParseKey(raw)
 	if err != nil {
-		return nil, replication.Errorf(replication.Internal, "the key for an activation cannot be read, generate another one: %w",
+		return nil, replication.Errorf(replication.Internal, "the key for an activation cannot be read, generate another "+
+			"one: %w",
 			err)
 	}
 	return key.Open(token, mode, time.Now())

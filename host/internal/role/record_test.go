@@ -168,7 +168,8 @@ func TestNoRecordMeansDisabled(t *testing.T) {
 // What a write that was cut has left in a listing is no record: a folder, or a file beside it that has nothing.
 func TestOnlyARecordSaysThatThereWasARole(t *testing.T) {
 	t.Parallel()
-	for _, left := range []string{records.OfPlugin(replication.DR) + "secondary/bundle753537086", inheritedKey, hadRoleKey} {
+	for _, left := range []string{records.OfPlugin(replication.DR) + "secondary/bundle753537086", inheritedKey,
+		hadRoleKey} {
 		r, err := loadRecord(context.Background(), &memory{rows: map[string][]byte{left: nil}})
 		require.NoError(t, err, left)
 		require.Equal(t, disabledRecord(), r)

@@ -115,6 +115,7 @@ func (c *statuses) LastWAL() (last uint64) {
 			at, _ = c.tap.LastWritten(mode)
 		case replication.Secondary:
 			at = c.tap.Secondary(mode).Applied(context.Background())
+		case replication.Disabled, replication.Bootstrapping:
 		}
 		last = max(last, at.Sequence)
 	}

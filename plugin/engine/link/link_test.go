@@ -131,7 +131,8 @@ func TestFrames(t *testing.T) {
 	for name, bad := range map[string]*commonv1.Frame{
 		"none": nil, "no epoch": mirror.Message[commonv1.Frame](&noEpoch), "empty": mirror.Message[commonv1.Frame](&empty),
 		"epoch too long": mirror.Message[commonv1.Frame](&long),
-		"payload":        {After: 1, To: mirror.Message[commonv1.Position](&to), Payload: make([]byte, replication.PayloadMax+1)},
+		"payload": {After: 1, To: mirror.Message[commonv1.Position](&to),
+			Payload: make([]byte, replication.PayloadMax+1)},
 	} {
 		_, err := link.FromFrame(bad)
 		require.Error(t, err, name)

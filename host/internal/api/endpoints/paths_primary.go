@@ -21,8 +21,8 @@ const (
 		"brief period and will resume service shortly."
 	warnDemoted = "This cluster is being demoted to a replication secondary. Vault will be unavailable for a " +
 		"brief period and will resume service shortly."
-	warnNoAPIAddr = "This cluster has no api_addr, so the token names no address. Give the secondary primary_api_addr, or " +
-		"set api_addr in the server's configuration and ask for another token."
+	warnNoAPIAddr = "This cluster has no api_addr, so the token names no address. Give the secondary primary_api_addr, " +
+		"or set api_addr in the server's configuration and ask for another token."
 	warnDisabled = "This cluster is having replication disabled. Vault will be unavailable for a brief period and " +
 		"will resume service shortly."
 )
@@ -94,7 +94,8 @@ func (h *handlers) primaryPathsOf(f family) []*framework.Path {
 			pattern: f.prefix + "primary/secondary-token", op: logical.UpdateOperation, verb: "generate",
 			noun:     f.noun + "secondary-token",
 			synopsis: "Register a " + name + " secondary and make its activation token.",
-			description: "Without secondary_public_key the answer is always response-wrapped. The token in wrap_info can be used " +
+			description: "Without secondary_public_key the answer is always response-wrapped. The token in wrap_info can be " +
+				"used " +
 				"once, by secondary/enable or secondary/update-primary, and is to be treated like a root token. With the key the " +
 				"field token has the activation, which that secondary alone can open.",
 			fields: map[string]*framework.FieldSchema{

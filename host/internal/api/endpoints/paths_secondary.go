@@ -47,8 +47,8 @@ func (h *handlers) secondaryPaths() []*framework.Path {
 func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 	mode, name := f.mode, f.mode.Name()
 	source := map[string]*framework.FieldSchema{
-		"token": text("Activation token that secondary-token returned on the primary: response-wrapped, or encrypted to a key " +
-			"of this cluster."),
+		"token": text("Activation token that secondary-token returned on the primary: response-wrapped, or encrypted to a " +
+			"key of this cluster."),
 		"primary_api_addr": text("API address of the primary, in place of the one in the token."),
 		"ca_file": text("File on this node with the PEM certificate of the CA of the primary's API address. The " +
 			"system's CAs by default."),
@@ -115,10 +115,11 @@ func (h *handlers) publicKeyPath(mode replication.Mode) *framework.Path {
 		pattern: "replication/" + string(mode) + "/secondary/generate-public-key", op: logical.UpdateOperation,
 		verb: "generate", noun: string(mode) + "-secondary-public-key",
 		synopsis: "Make a key that the primary's secondary-token encrypts the activation to.",
-		description: "Such a token needs no call to the primary's API. The key takes the place of the one before, and is kept " +
-			"until it was used.",
-		response: map[string]*framework.FieldSchema{"secondary_public_key": text("Give it to secondary-token on the primary.")},
-		handle:   h.generatePublicKey(mode),
+		description: "Such a token needs no call to the primary's API. The key takes the place of the one before, and is " +
+			"kept until it was used.",
+		response: map[string]*framework.FieldSchema{"secondary_public_key": text("Give it to secondary-token on the " +
+			"primary.")},
+		handle: h.generatePublicKey(mode),
 	}.path()
 }
 
@@ -290,7 +291,8 @@ func source(mode replication.Mode, d *framework.FieldData) activation.Request {
 
 // open returns what the activation token of a request stands for. One that was encrypted to a key of
 // this cluster is opened here and not used up; any other is exchanged at the primary's API.
-func (h *handlers) open(ctx context.Context, mode replication.Mode, d *framework.FieldData) (payload *activation.Payload,
+func (h *handlers) open(ctx context.Context, mode replication.Mode, d *framework.FieldData) (
+	payload *activation.Payload,
 	warnings []string, used bool, err error) {
 	if token := d.Get("token").(string); activation.Sealed(token) {
 		payload, err = h.Secondary.OpenActivation(ctx, mode, token)

@@ -23,8 +23,10 @@ type twin struct {
 }
 
 func (t twin) error(id string) error {
-	return replication.Errorf(replication.Unavailable, "two clusters use the credentials of the secondary %q: the one at %s "+
-		"is connected, and the one at %s is refused. If one of them is a copy of the other, disable replication on the copy; "+
+	return replication.Errorf(replication.Unavailable, "two clusters use the credentials of the secondary %q: the one "+
+		"at %s "+
+		"is connected, and the one at %s is refused. If one of them is a copy of the other, disable replication on the "+
+		"copy; "+
 		"both can follow this primary if the copy gets a token of its own with update-primary", id, t.kept, t.refused)
 }
 
