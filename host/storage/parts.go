@@ -58,10 +58,7 @@ func (wp telling) Tell(ctx context.Context, mode replication.Mode, x *index.Inde
 type journaling struct{ *writePath }
 
 // Hold keeps the write mode from being changed by others, until release is called.
-func (wp journaling) Hold() (release func()) {
-	wp.control.Lock()
-	return wp.control.Unlock
-}
+func (wp journaling) Hold() (release func()) { return wp.hold() }
 
 // SetJournal changes the write mode. The caller holds it.
 func (wp journaling) SetJournal(ctx context.Context, j *primary.Journal, modes []replication.Mode) error {
@@ -74,8 +71,11 @@ func (wp journaling) SetJournal(ctx context.Context, j *primary.Journal, modes [
 
 // Fence returns when all writes that began before are over.
 func (wp journaling) Fence(ctx context.Context) error {
-	wp.control.Lock()
-	defer wp.control.Unlock()
+	release, err := wp.control.Take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	return wp.change(ctx, func(*writeMode) {})
 }
 

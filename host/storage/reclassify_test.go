@@ -4,14 +4,44 @@ package storage_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
+
+// A node that loses its leadership ends its journal, also while a new mount waits for a write of
+// which the storage does not say what became of it: that write waits for the end of the journal.
+func TestAbandonEndsWhatAMountWaitsFor(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*storage.Tap, context.Context) error{
+		"abandoned": (*storage.Tap).Abandon, "deactivated": (*storage.Tap).Deactivate,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := newFaulty(t)
+				tap, secondary, _, _ := perfPair(t, f)
+				defer func() { _ = errors.Join(tap.Close(context.Background()), secondary.Close(context.Background())) }()
+				f.set(func([]string) (bool, error) { return true, errStorage }, func(string) error { return errStorage })
+				require.Error(t, tap.Backend().Put(t.Context(), &physical.Entry{Key: key(1), Value: []byte("v")}))
+				waits := make(chan error, 1)
+				go func() { waits <- tap.Reclassify(t.Context(), "logical/ext/") }()
+				synctest.Wait()
+				require.Empty(t, waits)
+				_ = end(tap, t.Context()) // what it stores at the end fails too
+				<-waits
+				f.set(nil, nil)
+			})
+		})
+	}
+}
 
 // A write that was classified before the mount was known, and is not made yet, is
 // waited for: it would be missed otherwise.

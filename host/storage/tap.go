@@ -13,6 +13,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/index"
+	"github.com/vault-replication/vault-replication/host/storage/lock"
 	"github.com/vault-replication/vault-replication/host/storage/primary"
 	"github.com/vault-replication/vault-replication/host/storage/secondary"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -44,7 +45,7 @@ func New(inner physical.Backend, o Options) *Tap {
 		Logger: o.Logger, Limits: o.Limits, ApplyBytes: o.ApplyBytes, Room: o.Room,
 		PathKeys: o.PathKeys, AnyPrefix: o.AnyPrefix, Fenced: o.Fenced, Classes: o.Classes,
 	})
-	w := &writePath{below: below, alone: o.Alone, tables: newTableTurns()}
+	w := &writePath{below: below, alone: o.Alone, control: make(lock.Turns, 1), tables: newTableTurns()}
 	if w.alone == nil {
 		w.alone = func(string) bool { return false }
 	}
@@ -118,16 +119,14 @@ func (t *Tap) StartFingerprint(ctx context.Context, mode replication.Mode, key f
 	if err := failure.Mode(mode); err != nil {
 		return err
 	}
-	t.control.Lock()
-	defer t.control.Unlock()
+	defer t.hold()()
 	return t.indexes.Start(ctx, mode, key)
 }
 
 // StopFingerprint ends that. The host calls it when the node gives up its role:
 // the fingerprint cannot follow what another node writes.
 func (t *Tap) StopFingerprint(ctx context.Context, mode replication.Mode) error {
-	t.control.Lock()
-	defer t.control.Unlock()
+	defer t.hold()()
 	return t.indexes.Stop(ctx, mode, true)
 }
 
@@ -160,8 +159,7 @@ func (t *Tap) Backend() physical.Backend {
 // let through is under way. When the context ends before, the guard holds all
 // the same.
 func (t *Tap) SetGuard(ctx context.Context, g Guard) error {
-	t.control.Lock()
-	defer t.control.Unlock()
+	defer t.hold()()
 	g.Modes, g.Absorb = slices.Clone(g.Modes), slices.Clone(g.Absorb)
 	for m, s := range t.secondaries {
 		if g.Level != ReadOnly || !slices.Contains(g.Modes, m) {

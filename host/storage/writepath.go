@@ -4,7 +4,6 @@ package storage
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/vault/sdk/physical"
@@ -13,6 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/held"
 	"github.com/vault-replication/vault-replication/host/storage/index"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/lock"
 	"github.com/vault-replication/vault-replication/host/storage/refusal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -32,7 +32,7 @@ type writePath struct {
 	counted counted
 
 	writeMode atomic.Pointer[writeMode]
-	control   sync.Mutex
+	control   lock.Turns
 	draining  []*writeMode // write modes that a change gave up waiting for
 	tables    tableTurns
 
@@ -64,6 +64,12 @@ func (wp *writePath) Refusals() *refusal.Counters { return &wp.refusals }
 
 // Guard is the present guard.
 func (wp *writePath) Guard() Guard { return wp.writeMode.Load().guard }
+
+// hold takes control, however long that takes: a guard holds and a journal ends, whoever has asked for it.
+func (wp *writePath) hold() (release func()) {
+	wp.control <- struct{}{}
+	return func() { <-wp.control }
+}
 
 // enter counts a write into the present write mode.
 func (wp *writePath) enter() *writeMode {

@@ -202,14 +202,12 @@ func (p *Primary) start(j *Journal) {
 // nothing. The journal has ended even when an error is returned; after one, the
 // next term leaves some numbers unused.
 func (p *Primary) Deactivate(ctx context.Context) error {
-	defer p.needs.Writes.Hold()()
+	defer p.giveUp()()
 	now := p.now.Load()
 	if now == nil {
 		p.reached = reached{} // it may have another cluster's storage when it is a primary again
 		return nil
 	}
-	// Writes that wait for the storage to say what became of them give up.
-	now.cancel()
 	err := p.stop(ctx, slices.Collect(maps.Keys(now.modes)), true)
 	drained := err == nil
 	errs := []error{err, now.persistAcks(ctx)}
@@ -221,13 +219,22 @@ func (p *Primary) Deactivate(ctx context.Context) error {
 
 // Abandon ends the journal and all fingerprints in memory and writes nothing.
 func (p *Primary) Abandon(ctx context.Context) error {
-	defer p.needs.Writes.Hold()()
-	if now := p.now.Load(); now != nil {
-		// First of all: writes that wait for the storage to say what became of them are
-		// waited for below, and give up.
-		now.cancel()
-	}
+	defer p.giveUp()()
 	return p.stop(ctx, replication.Modes(), false)
+}
+
+// giveUp holds the write path, to end the journal. First of all, writes that wait for the storage to
+// say what became of them give up: who holds it now may wait for them.
+func (p *Primary) giveUp() (release func()) {
+	cancel := func() {
+		if now := p.now.Load(); now != nil {
+			now.cancel()
+		}
+	}
+	cancel()
+	release = p.needs.Writes.Hold()
+	cancel() // one may have begun meanwhile
+	return release
 }
 
 // stop ends the indexes of modes, and then the journal if there is one.
