@@ -293,3 +293,29 @@ func TestAllAddressesThatDoNotAnswerAreNamed(t *testing.T) {
 		require.ErrorContains(t, err, "https://y.test:2")
 	})
 }
+
+// Whoever has the certificate of a secondary and not the key that it shares with its primary is refused by the host,
+// and displaces nobody: the secondary goes on, and nobody speaks in its name.
+func TestACertificateAloneReplacesNoSession(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		p, s := pair(t, n)
+		awaitEqual(t, p, s)
+		thief, b, done := dialAs(t, s.host, s.host.State()["secondary/bundle"])
+		defer done()
+		p.host.Fail("OpenSlot", replication.Errorf(replication.Denied, "not proven"))
+		for _, node := range []*linkv1.Node{{}, {ClusterAddr: s.status().Primaries[0].ClusterAddress}} {
+			_, err := thief.Hello(t.Context(), &linkv1.HelloRequest{
+				Version: link.ProtocolVersion, SetId: b.SetID, SecondaryId: "sec", Node: node,
+			})
+			require.Error(t, err)
+			_, err = thief.Heartbeat(t.Context(), &linkv1.HeartbeatRequest{
+				Node: &linkv1.Node{ClusterAddr: "https://elsewhere.test:8201"},
+			})
+			require.Error(t, err)
+			p.host.Write("later", "x")
+			awaitEqual(t, p, s)
+		}
+		require.NotContains(t, p.status().Secondaries[0].ClusterAddress, "elsewhere")
+		p.host.Fail("OpenSlot", nil)
+	})
+}

@@ -54,19 +54,31 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 		return nil, err
 	}
 	pc.bidsFarewell.Store(slices.Contains(req.GetCapabilities(), link.Farewell))
-	older, err := s.sessions.attach(ps, pc, now.Position.Epoch, link.FromNode(req.GetNode()))
+	theirs := link.FromNode(req.GetNode())
+	if err := s.sessions.mayReplace(ps, pc, theirs); err != nil {
+		return nil, err
+	}
+	decide := func() (linkv1.Decision, *replication.Opening, error) {
+		return s.decide(ctx, pc.id, cursor, req.GetCopyWanted(), now.Position)
+	}
+	// With this the host has seen the proof of the secondary. Its certificate alone replaces no session.
+	decision, from, err := decide()
+	if err != nil {
+		return nil, err
+	}
+	older, err := s.sessions.attach(ps, pc, now.Position.Epoch, theirs)
 	if err != nil {
 		return nil, err
 	}
 	if older != nil {
 		s.logger.Info("a newer session of a secondary replaces the older", "id", pc.id)
 		_ = older.Close()
+		// The older one may have moved the slot on meanwhile.
+		if decision, from, err = decide(); err != nil {
+			return nil, err
+		}
 	}
-	decision, from, err := s.decide(ctx, pc.id, cursor, req.GetCopyWanted(), now.Position)
-	if err != nil {
-		return nil, err
-	}
-	s.keepNode(ctx, pc.id, link.FromNode(req.GetNode()))
+	s.keepNode(ctx, pc.id, theirs)
 	s.logger.Info("a secondary connected", "id", pc.id, "decision", decision.String(), "from", from.Position.String())
 	pc.expect(s.cfg.LossAfter)
 	return &linkv1.HelloResponse{

@@ -127,9 +127,24 @@ func (ss *sessions) peer(id string) *peerState {
 	return ps
 }
 
-// attach makes a connection the session of its secondary. It returns the older one, which
+// mayReplace refuses another cluster while the session of the one that a secondary has is live.
+func (ss *sessions) mayReplace(ps *peerState, pc *peerConn, node link.NodeInfo) error {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if _, stands := ss.conns[ps.conn]; !stands || ps.conn == pc || node.ClusterAddr == ps.node.ClusterAddr {
+		return nil
+	}
+	ps.displaced++
+	if sameCluster(ps.node, node) {
+		return nil
+	}
+	ps.twin = twin{kept: ps.node.ClusterAddr, refused: node.ClusterAddr, at: time.Now()}
+	return ps.twin.error(pc.id)
+}
+
+// attach makes a connection the session of its secondary. It returns the older one that is live, which
 // the caller closes: after a failover of the secondary, the node that lost would keep the
-// slot. It refuses another cluster while the session of the one that it has is live.
+// slot.
 func (ss *sessions) attach(ps *peerState, pc *peerConn, epoch replication.Epoch, node link.NodeInfo) (older *peerConn,
 	err error) {
 	ss.mu.Lock()
@@ -137,15 +152,8 @@ func (ss *sessions) attach(ps *peerState, pc *peerConn, epoch replication.Epoch,
 		ss.mu.Unlock()
 		return nil, errSessionOver
 	}
-	older = ps.conn
-	if _, stands := ss.conns[older]; stands && older != pc && node.ClusterAddr != ps.node.ClusterAddr {
-		ps.displaced++
-		if !sameCluster(ps.node, node) {
-			ps.twin = twin{kept: ps.node.ClusterAddr, refused: node.ClusterAddr, at: time.Now()}
-			err = ps.twin.error(pc.id)
-			ss.mu.Unlock()
-			return nil, err
-		}
+	if _, stands := ss.conns[ps.conn]; stands && ps.conn != pc {
+		older = ps.conn
 	}
 	ps.conn, ps.node = pc, node
 	pc.known.Store(true)
@@ -153,9 +161,6 @@ func (ss *sessions) attach(ps *peerState, pc *peerConn, epoch replication.Epoch,
 	pc.mu.Lock()
 	pc.epoch = epoch
 	pc.mu.Unlock()
-	if older == pc {
-		older = nil
-	}
 	return older, nil
 }
 

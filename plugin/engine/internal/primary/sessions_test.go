@@ -22,7 +22,11 @@ func TestDisplacedSessionsAreCounted(t *testing.T) {
 		t.Cleanup(func() { _, _ = near.Close(), far.Close() })
 		pc := &peerConn{Conn: near, id: "west"}
 		require.NoError(t, ss.track(pc))
-		_, err := ss.attach(ps, pc, replication.Epoch{}, link.NodeInfo{ClusterAddr: address, ClusterAddrs: nodes})
+		node := link.NodeInfo{ClusterAddr: address, ClusterAddrs: nodes}
+		if err := ss.mayReplace(ps, pc, node); err != nil {
+			return nil, err
+		}
+		_, err := ss.attach(ps, pc, replication.Epoch{}, node)
 		return pc, err
 	}
 	come := func(address string, nodes ...string) *peerConn {
