@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/integration/cluster"
@@ -27,8 +28,15 @@ func TestSnapshotOfADRSecondary(t *testing.T) {
 	p, s := pair(t, cluster.Options{})
 	write(t, p.Node(0).APIClient(), "cubbyhole/kept", map[string]any{"a": "b"})
 	require.NoError(t, s.WaitEqual(ctx, p))
-	operation, err := s.OperationToken()
+	onPrimary := p.Node(0).APIClient()
+	require.NoError(t, onPrimary.Sys().PutPolicyWithContext(ctx, "snapshot", `path "sys/storage/raft/snapshot" {
+		capabilities = ["read"] }`))
+	write(t, onPrimary, "auth/token/roles/snapshot", map[string]any{"allowed_policies": "snapshot", "orphan": true,
+		"renewable": false, "token_type": "batch"})
+	batch, err := onPrimary.Auth().Token().CreateWithRoleWithContext(ctx, &api.TokenCreateRequest{TTL: "1h"}, "snapshot")
 	require.NoError(t, err)
+	operation := batch.Auth.ClientToken
+	require.NoError(t, s.WaitEqual(ctx, p))
 
 	var none bytes.Buffer
 	require.Error(t, s.Node(0).APIClient().Sys().RaftSnapshotWithContext(ctx, &none), "a token of the primary")

@@ -55,17 +55,24 @@ const behindBytes = 8 << 20
 
 // behind says of which mounts a secondary of this primary lacks changes.
 func (i *itself) behind(ctx context.Context, mode replication.Mode, secondary string) (*endpoints.Behind, error) {
-	paths := map[string]string{}
+	paths, longest := map[string]string{}, 0
 	for _, m := range i.core.Mounts() {
 		paths[m.StoragePrefix] = m.Path
+		longest = max(longest, len(m.StoragePrefix))
 	}
 	b := &endpoints.Behind{Changes: map[string]int{}}
 	var err error
 	b.All, err = i.tap.Behind(ctx, mode, secondary, behindBytes, func(key string) {
 		path := ""
 		for at, c := range key {
+			if at >= longest {
+				break
+			}
+			if c != '/' {
+				continue
+			}
 			// The view of one of the core's mounts is within that of another.
-			if longer, ok := paths[key[:at+1]]; c == '/' && ok {
+			if longer, ok := paths[key[:at+1]]; ok {
 				path = longer
 			}
 		}

@@ -100,9 +100,9 @@ func (o *ownWrites) beside(ctx context.Context, mode replication.Mode, setID str
 	if err != nil || own == nil || keep {
 		return own, err
 	}
-	err = own.Refusal(o.mounts)
-	o.roles.setFailure(mode, err.Error())
-	return nil, err
+	// The status shows it to everybody.
+	o.roles.setFailure(mode, own.Summary().Error())
+	return nil, own.Refusal(o.mounts)
 }
 
 // keep keeps it, all or nothing.

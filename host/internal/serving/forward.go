@@ -26,7 +26,8 @@ func (s *Server) Receive(ctx context.Context, req replication.ReceiveRequest) (*
 	begun := time.Now()
 	payload, err := s.server.Serve(ctx, req.SecondaryID, req.Payload)
 	if err != nil {
-		s.carriedOut(forward.KindRequest, req.SecondaryID, begun, nil, err) // its kind was not read
+		// Its kind was not read, and nobody has proven that there is such a secondary.
+		s.carriedOut(forward.KindRequest, "", begun, nil, err)
 		return nil, err
 	}
 	return &replication.ReceiveResponse{Payload: payload}, nil

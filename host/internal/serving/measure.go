@@ -41,10 +41,13 @@ func (s *Server) asked(kind forward.Kind, begun time.Time, refused, err error) {
 		[]metrics.Label{{Name: "result", Value: outcome(refused, err)}})
 }
 
-// carriedOut measures a call of a secondary.
+// carriedOut measures a call of a secondary, empty for one that nobody has proven to be one: each name is a series.
 func (s *Server) carriedOut(kind forward.Kind, secondary string, begun time.Time, refused, err error) {
-	s.Metrics.MeasureSinceWithLabels([]string{"replication", "rpc", "server", serverNames[kind]}, begun,
-		[]metrics.Label{{Name: "result", Value: outcome(refused, err)}, {Name: "secondary", Value: secondary}})
+	labels := []metrics.Label{{Name: "result", Value: outcome(refused, err)}}
+	if secondary != "" {
+		labels = append(labels, metrics.Label{Name: "secondary", Value: secondary})
+	}
+	s.Metrics.MeasureSinceWithLabels([]string{"replication", "rpc", "server", serverNames[kind]}, begun, labels)
 }
 
 // outcome is how a call ended. An error of a backend is an answer. What the primary does not carry out for a secondary

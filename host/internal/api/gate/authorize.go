@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/helper/jsonutil"
+	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/vault-replication/vault-replication/host/internal/api/answer"
 	"github.com/vault-replication/vault-replication/host/internal/api/operationtoken"
@@ -62,6 +63,10 @@ func (g *gate) authorize(w http.ResponseWriter, r *http.Request) (*http.Request,
 		return nil, false
 	}
 	use := operationtoken.Use(strings.TrimPrefix(r.URL.Path, "/v1/"), data, operationtoken.Connection(r))
+	if r.Method == http.MethodGet {
+		// Whoever may take a snapshot may not restore one: an update of the path does, on the primary.
+		use.Operation = logical.ReadOperation
+	}
 	if err := g.Tokens.Allow(r.Context(), token, use); err != nil {
 		answer.Error(w, err)
 		return nil, false

@@ -457,6 +457,19 @@ func TestServedOutsideOfTheCore(t *testing.T) {
 	}
 }
 
+// On the primary an update of the path restores a snapshot.
+func TestASnapshotIsRead(t *testing.T) {
+	t.Parallel()
+	uses := make(recordedUses, 1)
+	o := secondary()
+	o.Tokens = uses
+	r := httptest.NewRequest(http.MethodGet, snapshotPath, nil)
+	r.Header.Set("X-Vault-Token", "batch")
+	w, _ := try(o, r)
+	require.Equal(t, http.StatusForbidden, w.Code)
+	require.Equal(t, logical.Operation(logical.ReadOperation), (<-uses).Operation)
+}
+
 type recordedUses chan *logical.Request
 
 func (u recordedUses) Allow(_ context.Context, _ string, use *logical.Request) error {

@@ -100,6 +100,17 @@ const placesMax = 12
 // Refusal is the answer to who lets this cluster follow a primary without having its own
 // writes kept.
 func (o *Own) Refusal(mounts *keyclass.Mounts) error {
+	if where := o.where(mounts); where != "" {
+		return o.refusal(", in " + where)
+	}
+	return o.Summary()
+}
+
+// Summary is the refusal without paths of mounts, for a status that anybody may read.
+func (o *Own) Summary() error { return o.refusal("") }
+
+// where names the places of the writes with their numbers.
+func (o *Own) where(mounts *keyclass.Mounts) string {
 	by := map[string]int{}
 	for _, w := range o.Writes {
 		by[Place(mounts, w.Key)]++
@@ -112,14 +123,15 @@ func (o *Own) Refusal(mounts *keyclass.Mounts) error {
 	if more := len(counts) - len(names); more > 0 {
 		names = append(names, fmt.Sprintf("%d more", more))
 	}
+	return strings.Join(names, ", ")
+}
+
+func (o *Own) refusal(where string) error {
 	number := fmt.Sprintf("%d values that the new primary does not have", len(o.Writes))
 	if len(o.Writes) == 1 {
 		number = "1 value that the new primary does not have"
 	}
-	what, kept := number, "it"
-	if len(names) > 0 {
-		what += ", in " + strings.Join(names, ", ")
-	}
+	what, kept := number+where, "it"
 	if !o.Exact {
 		what = "at least " + what + "; how many more is not known, because " + o.Why
 		kept = "all that it has"
