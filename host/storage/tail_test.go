@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -59,6 +60,12 @@ func TestTail(t *testing.T) {
 		require.True(t, tail.Keys["sys/policy/a"].Deleted)
 		require.False(t, tail.Keys["sys/policy/c"].Deleted)
 		require.Equal(t, to, tail.Keys["sys/policy/c"].Sequence)
+		for _, n := range []uint64{at.Sequence, to} {
+			has, _ := journal.Has(tail.Terms, replication.Position{Term: journal.TermAt(tail.Terms, n), Sequence: n})
+			require.True(t, has, n)
+		}
+		has, gone := journal.Has(tail.Terms, replication.Position{Term: tail.Terms[0].Term, Sequence: to})
+		require.Equal(t, []bool{false, true}, []bool{has, gone}, "not of the term that is over")
 		_, err = tap.Tail(ctx, replication.Performance)
 		require.Equal(t, replication.Unavailable, replication.KindOf(err))
 	})

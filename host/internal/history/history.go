@@ -36,14 +36,14 @@ func (h History) With(r Reign) History {
 	return h[max(0, len(h)-most):]
 }
 
-// Following is the reign that followed an epoch, if the history names it.
-func (h History) Following(epoch replication.Epoch) (r Reign, known bool) {
-	for _, r := range slices.Backward(h) {
+// Since is the reigns that followed an epoch, none if the history does not name it.
+func (h History) Since(epoch replication.Epoch) History {
+	for i, r := range slices.Backward(h) {
 		if r.After.Epoch == epoch {
-			return r, true
+			return h[i:]
 		}
 	}
-	return r, false
+	return nil
 }
 
 // Key is where a cluster keeps the history of a mode, behind the barrier.

@@ -30,12 +30,9 @@ func TestWhereHistoriesPart(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, h, read)
 
-	r, known := read.Following(epoch(98))
-	require.True(t, known)
-	require.Equal(t, uint64(980), r.After.Sequence)
+	require.Equal(t, h[len(h)-2:], read.Since(epoch(98)))
 	for _, unknown := range []uint64{0, 100} { // forgotten, and the present one
-		_, known = read.Following(epoch(unknown))
-		require.False(t, known)
+		require.Empty(t, read.Since(epoch(unknown)))
 	}
 }
 

@@ -65,6 +65,26 @@ func Doubtful(terms []TermStart, sequence uint64) bool {
 	return false
 }
 
+// Has says whether a position, of the epoch of a journal with these terms, is of what is stored
+// there. If it is not, gone says that it proves a history that was there.
+func Has(terms []TermStart, at replication.Position) (has, gone bool) {
+	for i, term := range terms {
+		if term.Term != at.Term {
+			continue
+		}
+		if i == len(terms)-1 {
+			return true, false
+		}
+		next := term.Next
+		if next == 0 {
+			next = terms[i+1].First // written by a version that did not know more
+		}
+		return at.Sequence < next, at.Sequence >= next
+	}
+	// A term whose rows are all deleted is not known any more.
+	return false, len(terms) > 0 && at.Sequence >= terms[0].First
+}
+
 // termRandom is how many bits of a term are random. The others count the terms.
 const termRandom = 40
 

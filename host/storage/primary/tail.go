@@ -23,7 +23,9 @@ const (
 type Tail struct {
 	Epoch    replication.Epoch
 	From, To uint64
-	Keys     map[string]LastWrite
+	// Terms are those whose rows may be stored.
+	Terms []journal.TermStart
+	Keys  map[string]LastWrite
 }
 
 // LastWrite is the last write of a key.
@@ -42,6 +44,7 @@ func (p *contents) Tail(ctx context.Context, mode replication.Mode) (*Tail, erro
 	t := &Tail{Epoch: cfg.Epoch, To: j.Watermark(), Keys: map[string]LastWrite{}}
 	t.From = j.kept.Behind(mode, t.To)
 	terms, rows := j.kept.Terms(), 0
+	t.Terms = terms
 	for i, term := range terms {
 		last := t.To
 		if i < len(terms)-1 {
@@ -52,7 +55,7 @@ func (p *contents) Tail(ctx context.Context, mode replication.Mode) (*Tail, erro
 		}
 		for at := max(t.From+1, term.First); at <= last; at += tailGroup {
 			if rows += tailGroup; rows > tailMax {
-				return &Tail{Epoch: t.Epoch, From: t.To, To: t.To}, nil
+				return &Tail{Epoch: t.Epoch, From: t.To, To: t.To, Terms: terms}, nil
 			}
 			if err := p.addRows(ctx, t, mode, term.Term, at, min(at+tailGroup-1, last)); err != nil {
 				return nil, err

@@ -100,21 +100,7 @@ func (r *Retention) At(epoch replication.Epoch, sequence uint64) replication.Pos
 func (r *Retention) Has(at replication.Position) (has, gone bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i, term := range r.terms {
-		if term.Term != at.Term {
-			continue
-		}
-		if i == len(r.terms)-1 {
-			return true, false
-		}
-		next := term.Next
-		if next == 0 {
-			next = r.terms[i+1].First // written by a version that did not know more
-		}
-		return at.Sequence < next, at.Sequence >= next
-	}
-	// A term whose rows are all deleted is not known any more.
-	return false, at.Sequence >= r.terms[0].First
+	return journal.Has(r.terms, at)
 }
 
 // FoundLate says that a row of a term was written after the next one had begun.

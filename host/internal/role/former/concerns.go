@@ -127,18 +127,20 @@ func (o *Own) where(mounts *keyclass.Mounts) string {
 }
 
 func (o *Own) refusal(where string) error {
-	number := fmt.Sprintf("%d values that the new primary does not have", len(o.Writes))
+	number, kept := fmt.Sprintf("%d values that the new primary does not have", len(o.Writes)), "them"
 	if len(o.Writes) == 1 {
-		number = "1 value that the new primary does not have"
+		number, kept = "1 value that the new primary does not have", "it"
 	}
-	what, kept := number+where, "it"
-	if !o.Exact {
-		what = "at least " + what + "; how many more is not known, because " + o.Why
+	what := "has written " + number + where
+	switch {
+	case o.Exact:
+	case len(o.Writes) == 0:
+		what, kept = "may have written values that the new primary does not have, because "+o.Why, "all that it has"
+	default:
+		what = "has written at least " + number + where + "; how many more is not known, because " + o.Why
 		kept = "all that it has"
-	} else if len(o.Writes) > 1 {
-		kept = "them"
 	}
-	return replication.Errorf(replication.InvalidInput, "this cluster was a primary and has written %s: nothing was "+
+	return replication.Errorf(replication.InvalidInput, "this cluster was a primary and %s: nothing was "+
 		"changed; give keep_own_writes=true to have it keep %s in an encrypted file before it follows the new primary", what,
 		kept)
 }

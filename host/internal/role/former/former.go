@@ -16,6 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/history"
 	"github.com/vault-replication/vault-replication/host/internal/role/records"
 	"github.com/vault-replication/vault-replication/host/storage/failure"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/primary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 	"github.com/vault-replication/vault-replication/shared/strictjson"
@@ -29,6 +30,9 @@ type Note struct {
 	// From and To are numbers of its journal. The keys that it wrote after From are known.
 	From uint64 `json:"from"`
 	To   uint64 `json:"to"`
+	// Terms are those of its journal. A position that is in none of them is of a history that
+	// it does not have any more.
+	Terms []journal.TermStart `json:"terms"`
 	// Open says that it was written to after its journal had ended.
 	Open bool `json:"open,omitempty"`
 	// Lists is how many lists of keys there are.
@@ -66,6 +70,7 @@ func (n Notes) Put(ctx context.Context, mode replication.Mode, note Note, tail *
 		return err
 	}
 	note.Version, note.Epoch, note.From, note.To = stored.Version, tail.Epoch, tail.From, tail.To
+	note.Terms = tail.Terms
 	var writes []Write
 	for _, key := range slices.Sorted(maps.Keys(tail.Keys)) {
 		last := tail.Keys[key]
@@ -173,18 +178,25 @@ func (n Notes) Beside(ctx context.Context, mode replication.Mode, setID string, 
 		return nil, err
 	}
 	own := &Own{Note: *note, Mode: mode}
-	parted, known := of.Following(note.Epoch)
+	since := of.Since(note.Epoch)
+	var parted replication.Position
+	if len(since) > 0 {
+		parted = since[0].After
+	}
+	has, _ := journal.Has(note.Terms, parted)
 	switch {
 	case note.Open:
 		own.Why = "it was written to after replication was disabled"
-	case known && parted.Lacking:
+	case slices.ContainsFunc(since, func(r history.Reign) bool { return r.Lacking }):
 		own.Why = "the new primary did not have everything when it took over"
-	case !known || parted.After.Sequence < note.From:
+	case len(since) == 0 || parted.Sequence < note.From:
 		own.Why = "its journal does not reach back to where the new primary took over"
+	case !has:
+		own.Why = "its storage went back in time"
 	default:
 		own.Exact = true
 	}
-	if own.Writes, err = n.writes(ctx, mode, note, parted.After.Sequence); err != nil {
+	if own.Writes, err = n.writes(ctx, mode, note, parted.Sequence); err != nil {
 		return nil, err
 	}
 	if own.Exact && len(own.Writes) == 0 {

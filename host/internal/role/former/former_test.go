@@ -12,6 +12,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/internal/history"
 	"github.com/vault-replication/vault-replication/host/internal/role/former"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/primary"
 	"github.com/vault-replication/vault-replication/host/vaultname"
@@ -21,10 +22,19 @@ import (
 var (
 	old   = replication.Epoch{Generation: 1, ID: "old"}
 	later = replication.Epoch{Generation: 1024, ID: "new"}
+	last  = replication.Epoch{Generation: 2048, ID: "last"}
+	// terms are of a primary that was started twice.
+	terms = []journal.TermStart{{Term: 2, First: 1, Next: 16}, {Term: 3, First: 21}}
 )
 
 func promotedAt(sequence uint64) history.History {
-	return history.History{{Epoch: later, After: replication.Position{Epoch: old, Sequence: sequence}}}
+	return history.History{{Epoch: later, After: replication.Position{Epoch: old,
+		Term: journal.TermAt(terms, sequence), Sequence: sequence}}}
+}
+
+func inTerm(h history.History, term uint64) history.History {
+	h[0].After.Term = term
+	return h
 }
 
 func notes(t *testing.T) former.Notes {
@@ -52,6 +62,7 @@ func TestWhatTheNewPrimaryDoesNotHave(t *testing.T) {
 		after = ": nothing was changed; give keep_own_writes=true to have it keep %s in an encrypted file before it " +
 			"follows the new primary"
 		more = "; how many more is not known, because "
+		some = "this cluster was a primary and may have written values" + none + ", because "
 	)
 	kept := func(what string) string { return fmt.Sprintf(after, what) }
 	for name, c := range map[string]struct {
@@ -67,12 +78,21 @@ func TestWhatTheNewPrimaryDoesNotHave(t *testing.T) {
 		"before the note": {of: promotedAt(9), refused: begin + "at least " + all + more +
 			"its journal does not reach back to where the new primary took over" + kept("all that it has")},
 		"not all was there": {of: history.History{{After: promotedAt(30)[0].After, Lacking: true}},
-			refused: begin + "at least 0 values" + none + more + "the new primary did not have everything when it took over" +
-				kept("all that it has")},
-		"an unknown history": {refused: begin + "at least " + all},
-		"written to since": {note: former.Note{Open: true}, of: promotedAt(30), refused: begin + "at least 0 values" + none +
-			more + "it was written to after replication was disabled" + kept("all that it has")},
-		"of another set": {note: former.Note{SetID: "other"}},
+			refused: some + "the new primary did not have everything when it took over" + kept("all that it has")},
+		"one that came later did not have all": {of: append(promotedAt(30), history.Reign{Epoch: last,
+			After: replication.Position{Epoch: later, Term: 1, Sequence: 40}, Lacking: true}),
+			refused: some + "the new primary did not have everything when it took over" + kept("all that it has")},
+		"one that came before did not have all": {of: append(history.History{{Epoch: old, Lacking: true}},
+			promotedAt(30)...), exact: true},
+		"the storage went back": {of: inTerm(promotedAt(1000), 7),
+			refused: some + "its storage went back in time" + kept("all that it has")},
+		"the storage went back, and more was written": {of: inTerm(promotedAt(24), 2),
+			refused: begin + "at least 1 value" + none + ", in sys/policies/acl/ (1)" + more +
+				"its storage went back in time" + kept("all that it has")},
+		"before a term that is over": {of: inTerm(promotedAt(15), 2), exact: true, refused: begin + "2 values"},
+		"an unknown history":         {refused: begin + "at least " + all},
+		"written to since":           {note: former.Note{Open: true}, of: promotedAt(30), refused: some + "it was written to after replication was disabled" + kept("all that it has")},
+		"of another set":             {note: former.Note{SetID: "other"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -80,7 +100,7 @@ func TestWhatTheNewPrimaryDoesNotHave(t *testing.T) {
 			if c.note.SetID == "" {
 				c.note.SetID = "set"
 			}
-			require.NoError(t, n.Put(t.Context(), replication.DR, c.note, &primary.Tail{Epoch: old, From: 10, To: 30,
+			require.NoError(t, n.Put(t.Context(), replication.DR, c.note, &primary.Tail{Epoch: old, Terms: terms, From: 10, To: 30,
 				Keys: map[string]primary.LastWrite{
 					"logical/u/a": {Sequence: 11}, "logical/u/b": {Sequence: 20, Deleted: true}, "sys/policy/p": {Sequence: 30},
 					"core/keyring": {Sequence: 30}, "sys/token/id/x": {Sequence: 30, Deleted: true}, "sys/counters/a": {Sequence: 30},
@@ -91,6 +111,7 @@ func TestWhatTheNewPrimaryDoesNotHave(t *testing.T) {
 				require.Nil(t, own)
 				return
 			}
+			require.NotNil(t, own)
 			require.Equal(t, c.exact, own.Exact)
 			err = own.Refusal(mounts(t))
 			require.ErrorContains(t, err, c.refused)
@@ -104,7 +125,7 @@ func TestWhatTheNewPrimaryDoesNotHave(t *testing.T) {
 func TestNotes(t *testing.T) {
 	t.Parallel()
 	n := notes(t)
-	tail := &primary.Tail{Epoch: old, To: 5000, Keys: map[string]primary.LastWrite{}}
+	tail := &primary.Tail{Epoch: old, Terms: terms, To: 5000, Keys: map[string]primary.LastWrite{}}
 	for i := range 3000 {
 		tail.Keys[fmt.Sprintf("logical/u/%d", i)] = primary.LastWrite{Sequence: uint64(i + 1)}
 	}
@@ -117,7 +138,7 @@ func TestNotes(t *testing.T) {
 	require.Nil(t, none)
 
 	require.NoError(t, n.Put(t.Context(), replication.DR, former.Note{SetID: "set"},
-		&primary.Tail{Epoch: old, From: 9, To: 9}))
+		&primary.Tail{Epoch: old, Terms: terms, From: 9, To: 9}))
 	own, err = n.Beside(t.Context(), replication.DR, "set", promotedAt(9))
 	require.NoError(t, err)
 	require.Nil(t, own)
