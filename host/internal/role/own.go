@@ -5,6 +5,7 @@ package role
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -33,7 +34,7 @@ type ownWrites struct {
 	logger hclog.Logger
 }
 
-func (o *ownWrites) notes() former.Notes { return former.Notes{Store: o.store} }
+func (o *ownWrites) notes() former.Notes { return former.Notes{Store: o.store, Write: o.tap.Step} }
 
 func (o *ownWrites) book() kept.Book { return kept.Book{Barrier: o.core, Store: o.store} }
 
@@ -63,6 +64,8 @@ func (o *ownWrites) reigns(ctx context.Context, ch *change) error {
 	if ch.from != replication.Secondary || ch.to != replication.Primary {
 		return nil
 	}
+	// What was noted is of this cluster's history now, and whoever follows it has that.
+	ch.rows[former.HeadKey(ch.mode)] = nil
 	cur, err := o.tap.Secondary(ch.mode).Cursor(ctx)
 	if err != nil {
 		return err
@@ -96,19 +99,42 @@ func (o *ownWrites) addReign(ctx context.Context, ch *change, mode replication.M
 // Without keep it is refused.
 func (o *ownWrites) beside(ctx context.Context, mode replication.Mode, setID string, of history.History, keep bool) (
 	*former.Own, error) {
-	own, err := o.notes().Beside(ctx, mode, setID, of)
-	if err != nil || own == nil || keep {
-		return own, err
+	now := o.roles.Record().mode(mode)
+	demoted := now.Role == replication.Secondary && now.Pairing == nil
+	own, err := o.notes().Beside(ctx, mode, setID, of, demoted)
+	for _, m := range modes {
+		if own == nil && err == nil && now.Role == replication.Disabled && m != mode {
+			// It is to be a secondary of whoever it was a primary of in another mode.
+			own, err = o.notes().Beside(ctx, m, setID, nil, false)
+		}
+	}
+	if err != nil || own == nil {
+		return nil, err
+	}
+	own.Mode = mode
+	if demoted {
+		own.Epoch = now.Epoch
+	}
+	if keep {
+		return own, nil
 	}
 	// The status shows it to everybody.
 	o.roles.setFailure(mode, own.Summary().Error())
 	return nil, own.Refusal(o.mounts)
 }
 
-// keep keeps it, all or nothing.
-func (o *ownWrites) keep(ctx context.Context, own *former.Own) (*endpoints.KeptFile, error) {
-	id := fmt.Sprintf("%s-%.8s-%d", own.Mode, own.Epoch.ID, own.To)
-	if own.Open {
+// keep keeps it, all or nothing. It takes as long as it takes: who has asked may be gone by
+// then, and finds it kept the next time. It ends with the active duty.
+func (o *ownWrites) keep(own *former.Own) (*endpoints.KeptFile, error) {
+	ctx, err := o.roles.active()
+	if err != nil {
+		return nil, err
+	}
+	id := fmt.Sprintf("%s-%.8s-%d-all", own.Mode, own.Epoch.ID, own.To)
+	switch {
+	case own.Exact:
+		id = fmt.Sprintf("%s-%.8s-%d-%d", own.Mode, own.Epoch.ID, own.After.Sequence, own.To)
+	case own.Open:
 		id += time.Now().UTC().Format("-20060102T150405")
 	}
 	have, err := o.book().Get(ctx, id)
@@ -135,7 +161,7 @@ func (o *ownWrites) keep(ctx context.Context, own *former.Own) (*endpoints.KeptF
 func (o *ownWrites) fill(ctx context.Context, w *kept.Writer, own *former.Own) (*endpoints.KeptFile, error) {
 	if own.Exact {
 		for _, write := range own.Writes {
-			if err := o.add(ctx, w, write.Key); err != nil {
+			if err := o.add(ctx, w, string(write.Key)); err != nil {
 				return nil, err
 			}
 		}
@@ -146,7 +172,11 @@ func (o *ownWrites) fill(ctx context.Context, w *kept.Writer, own *former.Own) (
 		return nil, err
 	}
 	classes := o.tap.Classes()
-	concerns := func(key string) bool { return former.Concerns(key, false) && classes.Replicated(own.Mode, key) }
+	concerns := func(key string) bool {
+		return former.Concerns(key, false) && slices.ContainsFunc(modes, func(m replication.Mode) bool {
+			return classes.Replicated(m, key)
+		})
+	}
 	for {
 		keys, err := all.Group(ctx, concerns, "")
 		if err != nil {
@@ -165,10 +195,13 @@ func (o *ownWrites) fill(ctx context.Context, w *kept.Writer, own *former.Own) (
 
 func (o *ownWrites) add(ctx context.Context, w *kept.Writer, key string) error {
 	value, err := o.core.GetEntry(ctx, key)
+	if err == nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		return fmt.Errorf("the value of %s cannot be read, so nothing was kept or changed: %w", key, err)
 	}
-	return w.Add(endpoints.KeptValue{Key: key, Place: former.Place(o.mounts, key), Deleted: value == nil, Value: value})
+	return w.Add(endpoints.KeptValue{Key: []byte(key), Place: former.Place(o.mounts, key), Deleted: value == nil, Value: value})
 }
 
 // followed are the rows of a cluster that follows a primary from now on: what was noted of it

@@ -102,7 +102,7 @@ func (c *Secondary) EnableSecondary(ctx context.Context, mode replication.Mode, 
 		defer material.Wipe()
 		if own != nil {
 			// No client can write from here on.
-			if _, err := c.own.keep(ctx, own); err != nil {
+			if _, err := c.own.keep(own); err != nil {
 				return err
 			}
 		}
@@ -287,8 +287,6 @@ func (c *Secondary) UpdatePrimary(ctx context.Context, mode replication.Mode, re
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
-	defer cancel()
 	update := replication.UpdatePrimaryRequest{Addrs: req.Addrs}
 	mr := r.mode(mode)
 	if a := req.Payload; a != nil {
@@ -302,7 +300,9 @@ func (c *Secondary) UpdatePrimary(ctx context.Context, mode replication.Mode, re
 			return nil, err
 		}
 	}
-	t, err := b.UpdatePrimary(ctx, update)
+	asking, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	t, err := b.UpdatePrimary(asking, update)
 	if err != nil {
 		return nil, err
 	}
@@ -317,7 +317,7 @@ func (c *Secondary) UpdatePrimary(ctx context.Context, mode replication.Mode, re
 			return nil, err
 		}
 		if own != nil {
-			f, err := c.own.keep(ctx, own)
+			f, err := c.own.keep(own)
 			if err != nil {
 				return nil, err
 			}

@@ -101,6 +101,8 @@ var known = map[string]keyclass.Class{
 	"replication/performance/cursors":              keyclass.Own,
 	"replication/performance/missing":              keyclass.Local,
 	"replication/dr/missing":                       keyclass.Own,
+	"replication/former/performance/head":          keyclass.Local,
+	"replication/former/dr/head":                   keyclass.Own,
 	"replication/performance/slots/1":              keyclass.Own,
 	"replication/journal/head":                     keyclass.Own,
 	"wal/logs/00000001/0000000000000001":           keyclass.Own,

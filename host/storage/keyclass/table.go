@@ -105,6 +105,7 @@ var Rows = []Row{
 	{"replication/performance/cursor", false, Local, "a DR secondary that takes over goes on where this performance " +
 		"secondary was"},
 	{"replication/performance/missing", false, Local, "and lacks what this one lacked"},
+	{"replication/former/performance/", true, Local, "and has the writes of its own that this former primary has"},
 	{"wal/logs/", true, Own, "journal rows"},
 	{"index/pages/", true, Own, "index of the performance content"},
 	{"index-dr/pages/", true, Own, "index of the DR content"},

@@ -128,8 +128,8 @@ type KeptPlace struct {
 
 // KeptValue is one value.
 type KeptValue struct {
-	// Key is its name in storage, Place the path of its mount.
-	Key   string `json:"key"`
+	// Key is its name in storage, of any bytes. Place is the path of its mount.
+	Key   []byte `json:"key"`
 	Place string `json:"place"`
 	// Deleted says that this cluster had deleted it.
 	Deleted bool   `json:"deleted,omitempty"`

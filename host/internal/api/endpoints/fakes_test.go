@@ -346,9 +346,9 @@ func (k fakeKept) Get(_ context.Context, id string) (*KeptFile, error) {
 
 func (k fakeKept) Read(_ context.Context, _ string, skip, limit int) ([]KeptValue, error) {
 	all := []KeptValue{
-		{Key: "logical/u/a", Place: "secret/", Value: []byte(`{"v":"1"}`)},
-		{Key: "logical/u/b", Place: "secret/", Deleted: true},
-		{Key: "sys/policy/p", Place: "sys/policies/acl/", Value: append([]byte{0x0a, 20}, `{"v":"twenty bytes"}`...)},
+		{Key: []byte("logical/u/a"), Place: "secret/", Value: []byte(`{"v":"1"}`)},
+		{Key: []byte("logical/u/b"), Place: "secret/", Deleted: true},
+		{Key: []byte("sys/policy/p"), Place: "sys/policies/acl/", Value: append([]byte{0x0a, 20}, `{"v":"twenty bytes"}`...)},
 	}
 	return all[min(skip, len(all)):min(skip+limit, len(all))], k.err
 }

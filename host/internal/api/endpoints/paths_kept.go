@@ -95,7 +95,7 @@ func (h *handlers) readKept(ctx context.Context, _ *logical.Request, d *framewor
 	}
 	list := make([]map[string]any, len(values))
 	for i, v := range values {
-		list[i] = map[string]any{"key": v.Key, "place": v.Place, "deleted": v.Deleted, "value": v.Value,
+		list[i] = map[string]any{"key": string(v.Key), "place": v.Place, "deleted": v.Deleted, "value": v.Value,
 			"content": content(v.Value)}
 	}
 	data := keptData(f)

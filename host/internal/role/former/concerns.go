@@ -113,7 +113,7 @@ func (o *Own) Summary() error { return o.refusal("") }
 func (o *Own) where(mounts *keyclass.Mounts) string {
 	by := map[string]int{}
 	for _, w := range o.Writes {
-		by[Place(mounts, w.Key)]++
+		by[Place(mounts, string(w.Key))]++
 	}
 	counts := Sorted(by)
 	var names []string

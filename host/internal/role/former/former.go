@@ -6,6 +6,7 @@ package former
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -17,6 +18,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/role/records"
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/host/storage/primary"
 	"github.com/vault-replication/vault-replication/shared/replication"
 	"github.com/vault-replication/vault-replication/shared/strictjson"
@@ -41,15 +43,19 @@ type Note struct {
 
 // Write is the last write of a key.
 type Write struct {
-	Key      string `json:"key"`
+	// Key is bytes: in JSON a string that is not UTF-8 would become another one.
+	Key      []byte `json:"key"`
 	Sequence uint64 `json:"sequence"`
 	Deleted  bool   `json:"deleted,omitempty"`
 }
 
-// listMax is how many keys are in one list.
-const listMax = 1024
+// listMax is how many bytes a list has: every storage takes them.
+const listMax = 128 << 10
 
 var stored = strictjson.Record{Name: "the note of a former primary", Version: 1, Open: true}
+
+// size is a bound of what it takes in a list.
+func (w *Write) size() int { return base64.StdEncoding.EncodedLen(len(w.Key)) + 64 }
 
 // Prefix is below which the note of a mode is stored. It has names of keys, as the storage has.
 func Prefix(mode replication.Mode) string { return "replication/former/" + string(mode) + "/" }
@@ -61,8 +67,12 @@ func listKey(mode replication.Mode, n int) string {
 	return fmt.Sprintf("%slists/%08d", Prefix(mode), n)
 }
 
-// Notes keeps the notes in storage, below the tap.
-type Notes struct{ Store physical.Backend }
+// Notes keeps the notes in storage. A DR secondary gets those of the mode whose role it takes
+// over, so they are written as other rows are.
+type Notes struct {
+	Store physical.Backend // below the tap
+	Write func(context.Context, []onestep.Row) error
+}
 
 // Put notes the end of a journal, in place of an earlier note.
 func (n Notes) Put(ctx context.Context, mode replication.Mode, note Note, tail *primary.Tail) error {
@@ -74,15 +84,27 @@ func (n Notes) Put(ctx context.Context, mode replication.Mode, note Note, tail *
 	var writes []Write
 	for _, key := range slices.Sorted(maps.Keys(tail.Keys)) {
 		last := tail.Keys[key]
-		if Concerns(key, last.Deleted) {
-			writes = append(writes, Write{Key: key, Sequence: last.Sequence, Deleted: last.Deleted})
+		if !Concerns(key, last.Deleted) {
+			continue
 		}
+		w := Write{Key: []byte(key), Sequence: last.Sequence, Deleted: last.Deleted}
+		if w.size() > listMax {
+			note.From, writes = note.To, nil // as a tail of which too much is to be read
+			break
+		}
+		writes = append(writes, w)
 	}
-	for list := range slices.Chunk(writes, listMax) {
-		if err := n.put(ctx, listKey(mode, note.Lists), list); err != nil {
+	for len(writes) > 0 {
+		bytes, end := 0, 0
+		for end < len(writes) && bytes+writes[end].size() <= listMax {
+			bytes += writes[end].size()
+			end++
+		}
+		if err := n.put(ctx, listKey(mode, note.Lists), writes[:end]); err != nil {
 			return err
 		}
 		note.Lists++
+		writes = writes[end:]
 	}
 	return n.put(ctx, HeadKey(mode), note)
 }
@@ -102,7 +124,7 @@ func (n Notes) put(ctx context.Context, key string, value any) error {
 	if err != nil {
 		return err
 	}
-	if err := n.Store.Put(ctx, &physical.Entry{Key: key, Value: raw}); err != nil {
+	if err := n.Write(ctx, []onestep.Row{{Key: key, Value: raw}}); err != nil {
 		return failure.Storage("note what this primary has written last", err)
 	}
 	return nil
@@ -131,7 +153,7 @@ func (n Notes) Forget(ctx context.Context, mode replication.Mode) error {
 		return err
 	}
 	for _, key := range keys {
-		if err := n.Store.Delete(ctx, key); err != nil {
+		if err := n.Write(ctx, []onestep.Row{{Key: key}}); err != nil {
 			return failure.Storage("remove what was noted of a former primary", err)
 		}
 	}
@@ -164,6 +186,8 @@ func (n Notes) writes(ctx context.Context, mode replication.Mode, note *Note, af
 type Own struct {
 	Note
 	Mode replication.Mode
+	// After is the last position of this cluster that the new primary had, if that is known.
+	After replication.Position
 	// Exact says that Writes has all of it. Otherwise there may be more: Why.
 	Exact  bool
 	Why    string
@@ -171,32 +195,41 @@ type Own struct {
 }
 
 // Beside compares what this cluster wrote with the history of the primary that it is to
-// follow. It is nil if there is nothing that the primary does not have.
-func (n Notes) Beside(ctx context.Context, mode replication.Mode, setID string, of history.History) (*Own, error) {
+// follow. It is nil if there is nothing that the primary does not have. Demoted says that this
+// cluster was a primary and has followed none since.
+func (n Notes) Beside(ctx context.Context, mode replication.Mode, setID string, of history.History, demoted bool) (
+	*Own, error) {
 	note, err := n.Get(ctx, mode)
-	if err != nil || note == nil || note.SetID != setID {
+	if err != nil {
 		return nil, err
+	}
+	if note == nil {
+		if demoted {
+			return &Own{Mode: mode, Why: "it was not noted what it wrote last"}, nil
+		}
+		return nil, nil
 	}
 	own := &Own{Note: *note, Mode: mode}
 	since := of.Since(note.Epoch)
-	var parted replication.Position
 	if len(since) > 0 {
-		parted = since[0].After
+		own.After = since[0].After
 	}
-	has, _ := journal.Has(note.Terms, parted)
+	has, _ := journal.Has(note.Terms, own.After)
 	switch {
 	case note.Open:
 		own.Why = "it was written to after replication was disabled"
+	case note.SetID != setID:
+		own.Why = "it was a primary of another set"
 	case slices.ContainsFunc(since, func(r history.Reign) bool { return r.Lacking }):
 		own.Why = "the new primary did not have everything when it took over"
-	case len(since) == 0 || parted.Sequence < note.From:
+	case len(since) == 0 || own.After.Sequence < note.From:
 		own.Why = "its journal does not reach back to where the new primary took over"
 	case !has:
 		own.Why = "its storage went back in time"
 	default:
 		own.Exact = true
 	}
-	if own.Writes, err = n.writes(ctx, mode, note, parted.Sequence); err != nil {
+	if own.Writes, err = n.writes(ctx, mode, note, own.After.Sequence); err != nil {
 		return nil, err
 	}
 	if own.Exact && len(own.Writes) == 0 {

@@ -3,10 +3,14 @@
 package former_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/sdk/physical/inmem"
 	"github.com/stretchr/testify/require"
 
@@ -14,6 +18,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/role/former"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/host/storage/primary"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
@@ -39,9 +44,18 @@ func inTerm(h history.History, term uint64) history.History {
 
 func notes(t *testing.T) former.Notes {
 	t.Helper()
-	store, err := inmem.NewInmem(nil, hclog.NewNullLogger())
+	store, err := inmem.NewInmem(map[string]string{"max_value_size": "131072"}, hclog.NewNullLogger())
 	require.NoError(t, err)
-	return former.Notes{Store: store}
+	return former.Notes{Store: store, Write: func(ctx context.Context, rows []onestep.Row) error {
+		for _, row := range rows {
+			if row.Value == nil {
+				err = errors.Join(err, store.Delete(ctx, row.Key))
+			} else {
+				err = errors.Join(err, store.Put(ctx, &physical.Entry{Key: row.Key, Value: row.Value}))
+			}
+		}
+		return err
+	}}
 }
 
 func mounts(t *testing.T) *keyclass.Mounts {
@@ -92,7 +106,8 @@ func TestWhatTheNewPrimaryDoesNotHave(t *testing.T) {
 		"before a term that is over": {of: inTerm(promotedAt(15), 2), exact: true, refused: begin + "2 values"},
 		"an unknown history":         {refused: begin + "at least " + all},
 		"written to since":           {note: former.Note{Open: true}, of: promotedAt(30), refused: some + "it was written to after replication was disabled" + kept("all that it has")},
-		"of another set":             {note: former.Note{SetID: "other"}},
+		"of another set": {note: former.Note{SetID: "other"}, of: promotedAt(20), refused: begin + "at least 1 value" + none +
+			", in sys/policies/acl/ (1)" + more + "it was a primary of another set"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -105,7 +120,7 @@ func TestWhatTheNewPrimaryDoesNotHave(t *testing.T) {
 					"logical/u/a": {Sequence: 11}, "logical/u/b": {Sequence: 20, Deleted: true}, "sys/policy/p": {Sequence: 30},
 					"core/keyring": {Sequence: 30}, "sys/token/id/x": {Sequence: 30, Deleted: true}, "sys/counters/a": {Sequence: 30},
 				}}))
-			own, err := n.Beside(t.Context(), replication.DR, "set", c.of)
+			own, err := n.Beside(t.Context(), replication.DR, "set", c.of, true)
 			require.NoError(t, err)
 			if c.refused == "" {
 				require.Nil(t, own)
@@ -130,24 +145,69 @@ func TestNotes(t *testing.T) {
 		tail.Keys[fmt.Sprintf("logical/u/%d", i)] = primary.LastWrite{Sequence: uint64(i + 1)}
 	}
 	require.NoError(t, n.Put(t.Context(), replication.DR, former.Note{SetID: "set"}, tail))
-	own, err := n.Beside(t.Context(), replication.DR, "set", promotedAt(1000))
+	own, err := n.Beside(t.Context(), replication.DR, "set", promotedAt(1000), false)
 	require.NoError(t, err)
 	require.Len(t, own.Writes, 2000)
-	none, err := n.Beside(t.Context(), replication.Performance, "set", promotedAt(1000))
+	none, err := n.Beside(t.Context(), replication.Performance, "set", promotedAt(1000), false)
 	require.NoError(t, err)
 	require.Nil(t, none)
 
 	require.NoError(t, n.Put(t.Context(), replication.DR, former.Note{SetID: "set"},
 		&primary.Tail{Epoch: old, Terms: terms, From: 9, To: 9}))
-	own, err = n.Beside(t.Context(), replication.DR, "set", promotedAt(9))
+	own, err = n.Beside(t.Context(), replication.DR, "set", promotedAt(9), false)
 	require.NoError(t, err)
 	require.Nil(t, own)
 	require.NoError(t, n.Opened(t.Context(), replication.DR))
-	own, err = n.Beside(t.Context(), replication.DR, "set", promotedAt(9))
+	own, err = n.Beside(t.Context(), replication.DR, "set", promotedAt(9), false)
 	require.NoError(t, err)
 	require.NotNil(t, own)
 	require.NoError(t, n.Forget(t.Context(), replication.DR))
 	note, err := n.Get(t.Context(), replication.DR)
 	require.NoError(t, err)
 	require.Nil(t, note)
+}
+
+// A demoted cluster without a note has one that was lost, or was demoted by who kept none.
+func TestADemotedPrimaryWithoutANote(t *testing.T) {
+	t.Parallel()
+	n := notes(t)
+	own, err := n.Beside(t.Context(), replication.DR, "set", promotedAt(30), false)
+	require.NoError(t, err)
+	require.Nil(t, own)
+	own, err = n.Beside(t.Context(), replication.DR, "set", promotedAt(30), true)
+	require.NoError(t, err)
+	require.False(t, own.Exact)
+	require.ErrorContains(t, own.Refusal(mounts(t)), "may have written values that the new primary does not have, because "+
+		"it was not noted what it wrote last")
+}
+
+// Names of any length and of any bytes are noted as they are, in rows that every storage takes.
+func TestNamesOfAnyKind(t *testing.T) {
+	t.Parallel()
+	for what, name := range map[string]string{"letters": strings.Repeat("a", 1100), "escaped": strings.Repeat("<", 170),
+		"not text": "\xff\xfe", "the longest": strings.Repeat("<", 90_000)} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			n := notes(t)
+			tail := &primary.Tail{Epoch: old, To: 1024, Terms: terms, Keys: map[string]primary.LastWrite{}}
+			for i := range 1024 {
+				if len(name) < 10_000 || i < 3 {
+					tail.Keys[fmt.Sprintf("logical/u/%d%s", i, name)] = primary.LastWrite{Sequence: uint64(i + 1)}
+				}
+			}
+			require.NoError(t, n.Put(t.Context(), replication.DR, former.Note{SetID: "set"}, tail))
+			own, err := n.Beside(t.Context(), replication.DR, "set", promotedAt(0), false)
+			require.NoError(t, err)
+			require.Len(t, own.Writes, len(tail.Keys))
+			for _, w := range own.Writes {
+				require.Contains(t, tail.Keys, string(w.Key))
+			}
+		})
+	}
+	n := notes(t)
+	require.NoError(t, n.Put(t.Context(), replication.DR, former.Note{SetID: "set"}, &primary.Tail{Epoch: old, To: 30,
+		Terms: terms, Keys: map[string]primary.LastWrite{"logical/u/" + strings.Repeat("a", 100_000): {Sequence: 30}}}))
+	own, err := n.Beside(t.Context(), replication.DR, "set", promotedAt(29), false)
+	require.NoError(t, err)
+	require.False(t, own.Exact, "what has no room in a row is not known")
 }

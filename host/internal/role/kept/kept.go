@@ -33,8 +33,11 @@ const (
 	Prefix = records.Prefix + "kept/"
 	// piecePrefix is below which the pieces of the files are.
 	piecePrefix = "replication/kept/"
-	// pieceSize is that of a piece in bytes: every storage takes it.
+	// pieceSize is that of a piece in bytes: every storage takes it. The places of a file have
+	// less.
 	pieceSize = 128 << 10
+	// pageSize bounds what is read at once, in bytes.
+	pageSize = 8 << 20
 )
 
 // file is the record of a file.
@@ -140,7 +143,7 @@ func (w *Writer) Close() (*endpoints.KeptFile, error) {
 		}
 	}
 	f := w.file
-	f.Places = former.Sorted(w.places)
+	f.Places = most(former.Sorted(w.places))
 	f.Version, f.Kept = stored.Version, time.Now().UTC()
 	raw, err := json.Marshal(f)
 	if err != nil {
@@ -150,6 +153,22 @@ func (w *Writer) Close() (*endpoints.KeptFile, error) {
 		return nil, failure.Storage("keep values of this cluster", err)
 	}
 	return &f.KeptFile, nil
+}
+
+// most is the places that a row has room for, and the others as one.
+func most(places []endpoints.KeptPlace) []endpoints.KeptPlace {
+	others, bytes := endpoints.KeptPlace{Place: "other places"}, 0
+	for i, p := range places {
+		// Each byte of a name may be six, beside the names of the fields and the number.
+		if bytes += 6*len(p.Place) + 64; bytes <= pieceSize {
+			continue
+		}
+		for _, p := range places[i:] {
+			others.Values += p.Values
+		}
+		return append(places[:i:i], others)
+	}
+	return places
 }
 
 // Drop takes back what was written of a file that is not finished.
@@ -205,7 +224,8 @@ func unknown(id string) error {
 		id)
 }
 
-// Read returns values of a file, at most a number of them, after others that are skipped.
+// Read returns values of a file after others that are skipped: at most a number of them, and no
+// more after one that fills a page.
 func (b Book) Read(ctx context.Context, id string, skip, limit int) ([]endpoints.KeptValue, error) {
 	f, err := b.get(ctx, id)
 	if err != nil {
@@ -217,7 +237,7 @@ func (b Book) Read(ctx context.Context, id string, skip, limit int) ([]endpoints
 	}
 	d := json.NewDecoder(&reader{ctx: ctx, store: b.Store, file: f, seal: seal})
 	var values []endpoints.KeptValue
-	for n := 0; n < f.Values && len(values) < limit; n++ {
+	for n, bytes := 0, 0; n < f.Values && len(values) < limit && bytes < pageSize; n++ {
 		var v endpoints.KeptValue
 		if err := d.Decode(&v); err != nil {
 			if re := (*replication.Error)(nil); errors.As(err, &re) {
@@ -227,6 +247,7 @@ func (b Book) Read(ctx context.Context, id string, skip, limit int) ([]endpoints
 		}
 		if n >= skip {
 			values = append(values, v)
+			bytes += len(v.Key) + len(v.Value)
 		}
 	}
 	return values, nil

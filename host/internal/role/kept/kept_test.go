@@ -65,7 +65,7 @@ func book(t *testing.T) kept.Book {
 }
 
 func value(n int) endpoints.KeptValue {
-	return endpoints.KeptValue{Key: fmt.Sprintf("logical/u/%d", n), Place: "secret/",
+	return endpoints.KeptValue{Key: fmt.Appendf(nil, "logical/u/%d", n), Place: "secret/",
 		Value: bytes.Repeat([]byte{byte(n)}, 100_000)}
 }
 
@@ -181,4 +181,39 @@ func TestAFileIsWholeOrNotThere(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, all, 2)
 	}
+}
+
+// An answer has a bound in bytes too, and the next one goes on where it ends.
+func TestAPageEndsWhenItIsFull(t *testing.T) {
+	t.Parallel()
+	b := book(t)
+	require.NoError(t, write(t, b, "dr-1", 200))
+	var pages []int
+	for read := 0; read < 200; {
+		page, err := b.Read(t.Context(), "dr-1", read, 1000)
+		require.NoError(t, err)
+		require.Equal(t, value(read), page[0])
+		read += len(page)
+		pages = append(pages, len(page))
+	}
+	require.Equal(t, []int{84, 84, 32}, pages)
+}
+
+// The record of a file is a row that every storage takes, however many places there are.
+func TestTheRecordOfManyPlaces(t *testing.T) {
+	t.Parallel()
+	b := book(t)
+	w, err := b.Write(t.Context(), endpoints.KeptFile{ID: "dr-1"})
+	require.NoError(t, err)
+	for n := range 3000 {
+		require.NoError(t, w.Add(endpoints.KeptValue{Place: fmt.Sprintf("%s%d/", strings.Repeat("<", 200), n)}))
+	}
+	f, err := w.Close()
+	require.NoError(t, err)
+	require.Equal(t, 3000, f.Values)
+	last := f.Places[len(f.Places)-1]
+	require.Equal(t, endpoints.KeptPlace{Place: "other places", Values: 3001 - len(f.Places)}, last)
+	record, err := b.Barrier.GetEntry(t.Context(), kept.Prefix+"dr-1")
+	require.NoError(t, err)
+	require.Less(t, len(record), 256<<10)
 }
