@@ -41,13 +41,16 @@ func TestSecondaryFollowsAMigrationOfTheSeal(t *testing.T) {
 	}
 }
 
+// copied is what a secondary logs when a copy has ended.
+const copied = ": this cluster has the primary's content"
+
 // copiesOf counts how often a secondary has compared or copied.
 func copiesOf(t *testing.T, c *cluster.Cluster) (n int) {
 	t.Helper()
 	for i := range c.Nodes() {
 		log, err := os.ReadFile(c.Node(i).LogFile())
 		require.NoError(t, err)
-		n += strings.Count(string(log), ": this cluster has the primary's content")
+		n += strings.Count(string(log), copied)
 	}
 	return n
 }

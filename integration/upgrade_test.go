@@ -92,10 +92,12 @@ func (p *upgradedPair) start(t *testing.T, storage cluster.Storage) {
 	if p.performance {
 		require.NoError(t, p.primary.EnablePerformancePrimary(ctx))
 		require.NoError(t, p.secondary.JoinPerformance(ctx, p.primary, "west"))
-		return
+	} else {
+		require.NoError(t, p.primary.EnableDRPrimary(ctx))
+		require.NoError(t, p.secondary.JoinDR(ctx, p.primary))
 	}
-	require.NoError(t, p.primary.EnableDRPrimary(ctx))
-	require.NoError(t, p.secondary.JoinDR(ctx, p.primary))
+	// A server that is killed takes with it what its plugin has said and it has not logged.
+	require.NoError(t, p.secondary.Node(0).WaitLog(ctx, 0, copied))
 }
 
 func (p *upgradedPair) client(c *cluster.Cluster) *api.Client { return c.Node(0).APIClient() }
