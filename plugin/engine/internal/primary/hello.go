@@ -55,28 +55,12 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	}
 	pc.bidsFarewell.Store(slices.Contains(req.GetCapabilities(), link.Farewell))
 	theirs := link.FromNode(req.GetNode())
-	if err := s.sessions.mayReplace(ps, pc, theirs); err != nil {
-		return nil, err
-	}
-	decide := func() (linkv1.Decision, *replication.Opening, error) {
-		return s.decide(ctx, pc.id, cursor, req.GetCopyWanted(), now.Position)
-	}
-	// With this the host has seen the proof of the secondary. Its certificate alone replaces no session.
-	decision, from, err := decide()
+	decision, from, err := s.replace(ps, pc, now.Position.Epoch, theirs,
+		func() (linkv1.Decision, *replication.Opening, error) {
+			return s.decide(ctx, pc.id, cursor, req.GetCopyWanted(), now.Position)
+		})
 	if err != nil {
 		return nil, err
-	}
-	older, err := s.sessions.attach(ps, pc, now.Position.Epoch, theirs)
-	if err != nil {
-		return nil, err
-	}
-	if older != nil {
-		s.logger.Info("a newer session of a secondary replaces the older", "id", pc.id)
-		_ = older.Close()
-		// The older one may have moved the slot on meanwhile.
-		if decision, from, err = decide(); err != nil {
-			return nil, err
-		}
 	}
 	s.keepNode(ctx, pc.id, theirs)
 	s.logger.Info("a secondary connected", "id", pc.id, "decision", decision.String(), "from", from.Position.String())
@@ -93,6 +77,27 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 		Node:         s.node(node, pc.id),
 		Clock:        time.Now().UnixNano(),
 	}, nil
+}
+
+// replace makes a connection the session of its secondary, from where decide says. With that the host has seen
+// the proof of the secondary: its certificate alone replaces no session.
+func (s *Server) replace(ps *peerState, pc *peerConn, epoch replication.Epoch, node link.NodeInfo,
+	decide func() (linkv1.Decision, *replication.Opening, error)) (linkv1.Decision, *replication.Opening, error) {
+	if err := s.sessions.mayReplace(ps, pc, node); err != nil {
+		return 0, nil, err
+	}
+	decision, from, err := decide()
+	if err != nil {
+		return 0, nil, err
+	}
+	older, err := s.sessions.attach(ps, pc, epoch, node)
+	if older == nil || err != nil {
+		return decision, from, err
+	}
+	s.logger.Info("a newer session of a secondary replaces the older", "id", pc.id)
+	_ = older.Close()
+	// The older one may have moved the slot on meanwhile.
+	return decide()
 }
 
 // checkHello says in which version a session goes on, and from where.
