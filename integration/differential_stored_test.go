@@ -121,6 +121,7 @@ var (
 // notInTheRun are rows of the table of keys for which nothing is stored in this run, beside
 // those of Vault Enterprise.
 var notInTheRun = map[string]string{
+	"replication/former/performance/": "of a primary that was demoted",
 	"index/pages/":                    "the index stores it in its own time",
 	"index-dr/pages/":                 "the index stores it in its own time",
 	"core/dr-operation-token":         "of a DR secondary that is promoted",

@@ -46,7 +46,13 @@ func additions(build []string) []Difference {
 
 // shown are the places where the role of a target is shown.
 func shown(target []string, role string, modes ...string) []Difference {
-	var out []Difference
+	const last = "this edition has no journal of which it could show the last sequence"
+	out := []Difference{
+		{"system status", "GET sys/leader", "body.last_wal", "*", target, last},
+		{"system status", "GET sys/health", "body.last_wal", "*", target, last},
+		{"system status", "health with a code", "body.last_wal", "*", target, last},
+		{"settings", "an allowed origin", "body.last_wal", "*", target, last},
+	}
 	for _, mode := range modes {
 		place := "body.replication_" + mode + "_mode"
 		out = append(out,
