@@ -201,7 +201,8 @@ func (o *ownWrites) add(ctx context.Context, w *kept.Writer, key string) error {
 	if err != nil {
 		return fmt.Errorf("the value of %s cannot be read, so nothing was kept or changed: %w", key, err)
 	}
-	return w.Add(endpoints.KeptValue{Key: []byte(key), Place: former.Place(o.mounts, key), Deleted: value == nil, Value: value})
+	return w.Add(endpoints.KeptValue{Key: []byte(key), Place: former.Place(o.mounts, key), Deleted: value == nil,
+		Value: value})
 }
 
 // followed are the rows of a cluster that follows a primary from now on: what was noted of it

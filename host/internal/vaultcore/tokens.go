@@ -22,7 +22,8 @@ var (
 	ErrNotOrphan    = errors.New("the batch token has a parent: make it with a token role that has orphan=true")
 	ErrTokenExpired = errors.New("the batch token is unknown or has expired")
 	ErrTokenAddress = errors.New("the batch token is bound to other client addresses (token_bound_cidrs)")
-	ErrTokenPolicy  = errors.New("the policies of the batch token do not allow this request on this path with these parameters")
+	ErrTokenPolicy  = errors.New("the policies of the batch token do not allow this request on this path with these " +
+		"parameters")
 )
 
 // AllowBatchToken says whether an orphan batch token allows a request, by the

@@ -179,7 +179,7 @@ func (s *Slot) Use() (part float64) {
 
 // Behind is what a secondary has not acknowledged, as far as its primary has it in memory.
 type Behind struct {
-	// Changes counts the changes of each mount, by its path; those of the core itself have none.
+	// Changes is how many changes of each mount are missing, by its path. The core itself has the empty path.
 	Changes map[string]int
 	// All says that there are no others.
 	All bool

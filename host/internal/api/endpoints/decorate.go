@@ -31,7 +31,7 @@ type Options struct {
 	// MayRead says whether the token of a request may read the path, for paths that need no
 	// token. Nil means no.
 	MayRead func(ctx context.Context, req *logical.Request) bool
-	// Behind says of which mounts a secondary lacks changes. Nil leaves that out.
+	// Behind names the mounts whose changes a secondary does not have. Nil leaves that out.
 	Behind func(ctx context.Context, mode replication.Mode, secondary string) (*Behind, error)
 	// APIAddr is the API address that this node gives to others. Nil means that there is one.
 	APIAddr func() string

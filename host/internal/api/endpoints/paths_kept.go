@@ -18,7 +18,7 @@ import (
 // keptMost bounds the values of one answer.
 const keptMost = 1000
 
-// keptPaths are those of what a former primary keeps. Root are the patterns that want sudo; a
+// keptPaths list, read and remove what a former primary keeps. Root are the patterns that want sudo; a
 // secondary that serves no clients has paths with a DR operation token in place of them.
 func (h *handlers) keptPaths() (added []*framework.Path, root []string) {
 	id := map[string]*framework.FieldSchema{

@@ -61,7 +61,7 @@ func (h *handlers) readModeStatus(mode replication.Mode) call {
 	}
 }
 
-// withMounts adds to each slot of which mounts its secondary lacks changes, for a token that may list the mounts.
+// withMounts names in each slot the mounts whose changes its secondary does not have, for a token that may list them.
 func (h *handlers) withMounts(ctx context.Context, req *logical.Request, mode replication.Mode,
 	data map[string]any) map[string]any {
 	all, _ := data["slots"].([]map[string]any)

@@ -29,7 +29,7 @@ type Plan struct {
 	// Seconds is how long ago the primary was where the secondary is. It is absent when the
 	// secondary has not heard of a primary since it was started.
 	Seconds *float64 `json:"lost_seconds,omitempty"`
-	// Behind says of which mounts these entries are. It is absent when the primary cannot be asked, or does not tell it
+	// Behind names the mounts of these entries. It is absent when the primary cannot be asked, or does not tell it
 	// to this token.
 	Behind *view.Behind `json:"lost_of,omitempty"`
 	// Lacks says what of the primary this secondary cannot serve, with the mounts concerned.
@@ -124,7 +124,7 @@ func (p *Plan) beside(primary *view.Cluster, own *view.Mode) {
 	}
 }
 
-// mounts says in a sentence of which mounts entries are lost.
+// mounts is a sentence with the mounts that lose entries.
 func (p *Plan) mounts() string {
 	switch b := p.Behind; {
 	case b == nil && !p.PrimaryAlive:

@@ -90,7 +90,7 @@ type Behind struct {
 	Complete bool `json:"complete"`
 }
 
-// Changed is a mount of which a secondary lacks changes.
+// Changed is a mount whose changes a secondary does not have.
 type Changed struct {
 	Path    string `json:"path"`
 	Changes uint64 `json:"changes"`

@@ -105,7 +105,8 @@ func TestWhatTheNewPrimaryDoesNotHave(t *testing.T) {
 				"its storage went back in time" + kept("all that it has")},
 		"before a term that is over": {of: inTerm(promotedAt(15), 2), exact: true, refused: begin + "2 values"},
 		"an unknown history":         {refused: begin + "at least " + all},
-		"written to since":           {note: former.Note{Open: true}, of: promotedAt(30), refused: some + "it was written to after replication was disabled" + kept("all that it has")},
+		"written to since": {note: former.Note{Open: true}, of: promotedAt(30),
+			refused: some + "it was written to after replication was disabled" + kept("all that it has")},
 		"of another set": {note: former.Note{SetID: "other"}, of: promotedAt(20), refused: begin + "at least 1 value" + none +
 			", in sys/policies/acl/ (1)" + more + "it was a primary of another set"},
 	} {
@@ -115,7 +116,8 @@ func TestWhatTheNewPrimaryDoesNotHave(t *testing.T) {
 			if c.note.SetID == "" {
 				c.note.SetID = "set"
 			}
-			require.NoError(t, n.Put(t.Context(), replication.DR, c.note, &primary.Tail{Epoch: old, Terms: terms, From: 10, To: 30,
+			require.NoError(t, n.Put(t.Context(), replication.DR, c.note, &primary.Tail{Epoch: old, Terms: terms, From: 10,
+				To: 30,
 				Keys: map[string]primary.LastWrite{
 					"logical/u/a": {Sequence: 11}, "logical/u/b": {Sequence: 20, Deleted: true}, "sys/policy/p": {Sequence: 30},
 					"core/keyring": {Sequence: 30}, "sys/token/id/x": {Sequence: 30, Deleted: true}, "sys/counters/a": {Sequence: 30},
@@ -177,7 +179,8 @@ func TestADemotedPrimaryWithoutANote(t *testing.T) {
 	own, err = n.Beside(t.Context(), replication.DR, "set", promotedAt(30), true)
 	require.NoError(t, err)
 	require.False(t, own.Exact)
-	require.ErrorContains(t, own.Refusal(mounts(t)), "may have written values that the new primary does not have, because "+
+	require.ErrorContains(t, own.Refusal(mounts(t)), "may have written values that the new primary does not have, "+
+		"because "+
 		"it was not noted what it wrote last")
 }
 
