@@ -35,8 +35,8 @@ func TestAbandonEndsWhatAMountWaitsFor(t *testing.T) {
 				go func() { waits <- tap.Reclassify(t.Context(), "logical/ext/") }()
 				synctest.Wait()
 				require.Empty(t, waits)
-				_ = end(tap, t.Context()) // what it stores at the end fails too
-				<-waits
+				// What they store may fail as well. That they end is what counts.
+				t.Log(end(tap, t.Context()), <-waits)
 				f.set(nil, nil)
 			})
 		})
