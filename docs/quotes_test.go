@@ -27,7 +27,7 @@ var (
 var ofVault = []string{"Vault is sealed", "certificate signed by unknown authority", "tls: internal error"}
 
 // An operator compares what a server says with the tables of the runbook, so the sentences there
-// are those of the code. In place of a value there is a gap.
+// are those of the code. The document writes a gap for each value.
 func TestRunbookQuotesWhatTheProductSays(t *testing.T) {
 	t.Parallel()
 	var said strings.Builder

@@ -53,7 +53,7 @@ func (i *itself) Counts(mode replication.Mode) telemetry.Counts {
 // behindBytes bounds the rows that a status looks through for each secondary.
 const behindBytes = 8 << 20
 
-// behind says of which mounts a secondary of this primary lacks changes.
+// behind names the mounts whose changes a secondary of this primary does not have.
 func (i *itself) behind(ctx context.Context, mode replication.Mode, secondary string) (*endpoints.Behind, error) {
 	paths, longest := map[string]string{}, 0
 	for _, m := range i.core.Mounts() {
@@ -71,7 +71,7 @@ func (i *itself) behind(ctx context.Context, mode replication.Mode, secondary st
 			if c != '/' {
 				continue
 			}
-			// The view of one of the core's mounts is within that of another.
+			// The core's mounts have views inside each other: the longest one counts.
 			if longer, ok := paths[key[:at+1]]; ok {
 				path = longer
 			}

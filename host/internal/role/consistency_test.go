@@ -36,7 +36,7 @@ func TestForwardedKeepsTheLatestState(t *testing.T) {
 }
 
 // A performance secondary takes no index while it copies: what it has is of two states, and may be of two histories.
-// It takes those of the new state once the copy has ended.
+// It takes an index of the new state once the copy has ended.
 func TestNoIndexIsHereDuringACopy(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -32,8 +32,8 @@ type Note struct {
 	// From and To are numbers of its journal. The keys that it wrote after From are known.
 	From uint64 `json:"from"`
 	To   uint64 `json:"to"`
-	// Terms are those of its journal. A position that is in none of them is of a history that
-	// it does not have any more.
+	// Terms lists the terms of its journal. A position in another term is of a history that the
+	// cluster has lost.
 	Terms []journal.TermStart `json:"terms"`
 	// Open says that it was written to after its journal had ended.
 	Open bool `json:"open,omitempty"`
@@ -67,8 +67,8 @@ func listKey(mode replication.Mode, n int) string {
 	return fmt.Sprintf("%slists/%08d", Prefix(mode), n)
 }
 
-// Notes keeps the notes in storage. A DR secondary gets those of the mode whose role it takes
-// over, so they are written as other rows are.
+// Notes keeps the notes in storage. A DR secondary takes over the performance role, so it gets
+// the note of that mode: notes are written as other rows are.
 type Notes struct {
 	Store physical.Backend // below the tap
 	Write func(context.Context, []onestep.Row) error
@@ -89,7 +89,7 @@ func (n Notes) Put(ctx context.Context, mode replication.Mode, note Note, tail *
 		}
 		w := Write{Key: []byte(key), Sequence: last.Sequence, Deleted: last.Deleted}
 		if w.size() > listMax {
-			note.From, writes = note.To, nil // as a tail of which too much is to be read
+			note.From, writes = note.To, nil // the number is not exact then
 			break
 		}
 		writes = append(writes, w)
@@ -160,7 +160,7 @@ func (n Notes) Forget(ctx context.Context, mode replication.Mode) error {
 	return nil
 }
 
-// writes are those of a note after a number.
+// writes reads what a note has after a sequence.
 func (n Notes) writes(ctx context.Context, mode replication.Mode, note *Note, after uint64) ([]Write, error) {
 	var all []Write
 	for i := range note.Lists {
