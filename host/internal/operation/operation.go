@@ -28,14 +28,20 @@ func (a *around) Handler() framework.OperationFunc {
 }
 
 // Text is a field of a request, path and body alike, "" if there is none.
-func Text(data *framework.FieldData, name string) string {
+func Text(data *framework.FieldData, name string) string { return field[string](data, name) }
+
+// Texts is a field of a request that has several strings, none if there is none.
+func Texts(data *framework.FieldData, name string) []string { return field[[]string](data, name) }
+
+// field is a field as its schema reads it, zero if there is none of that type.
+func field[T any](data *framework.FieldData, name string) (zero T) {
 	if data == nil || data.Schema[name] == nil {
-		return ""
+		return zero
 	}
 	v, ok, err := data.GetOkErr(name)
 	if !ok || err != nil {
-		return ""
+		return zero
 	}
-	s, _ := v.(string)
-	return s
+	t, _ := v.(T)
+	return t
 }

@@ -50,6 +50,9 @@ type CorePath struct {
 	Way    Way
 	// Reads makes the row hold for reads and lists as well.
 	Reads bool
+	// Merges says that entities become one. The primary knows no alias of a secondary's local
+	// mounts: two on one mount are refused here.
+	Merges bool
 	// Behind says that a backend behind the handler may ask the primary. If that fails, the
 	// client gets that error, not what the handler makes of it.
 	Behind bool

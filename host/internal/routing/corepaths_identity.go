@@ -8,7 +8,8 @@ import "github.com/vault-replication/vault-replication/host/vaultname"
 // and login MFA that has a name are shared.
 var identityPaths = of(vaultname.Identity,
 	paths(CorePath{Way: AtOnce, Why: "entities are shared"},
-		`entity`, `entity/id/`+idRe, `entity/name/(?P<name>.+)`, `entity/batch-delete`, `entity/merge/?`),
+		`entity`, `entity/id/`+idRe, `entity/name/(?P<name>.+)`, `entity/batch-delete`),
+	paths(CorePath{Way: AtOnce, Merges: true, Why: "entities are shared"}, `entity/merge/?`),
 	paths(CorePath{Way: ByAlias, Why: "aliases of replicated mounts are shared"},
 		`entity-alias`, `entity-alias/id/`+idRe, `alias`, `alias/id/`+idRe),
 	paths(CorePath{Way: ByAlias, Why: "the old name of aliases"}, `persona`, `persona/id/`+idRe),

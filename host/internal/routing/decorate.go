@@ -24,6 +24,10 @@ type Locals interface {
 	// LocalAlias says whether an alias is local: by its id, or by its mount's accessor if
 	// it has no id yet.
 	LocalAlias(id, accessor string) bool
+	// LocalClash names two aliases on one local mount, of which one would be lost if
+	// entities were merged. It is "" if there are none. Aliases of the entity that the
+	// others are merged into may be kept by their ids.
+	LocalClash(into string, from, keep []string) string
 }
 
 // DecorateForward replaces the handlers of one of the core's own backends (System, Identity
@@ -104,6 +108,9 @@ func (r CorePath) decide(stock framework.OperationFunc, f Forwarder, own Locals)
 		if way == ByAlias && !own.LocalAlias(operation.Text(data, "id"), operation.Text(data, "mount_accessor")) {
 			way = AtOnce
 		}
+		if err := r.mayMerge(data, own); err != nil {
+			return nil, err
+		}
 		switch way {
 		case OnPrimary:
 			return nil, r.notPassedOn()
@@ -120,6 +127,20 @@ func (r CorePath) decide(stock framework.OperationFunc, f Forwarder, own Locals)
 			return r.tryHere(ctx, req, data, stock, f, own)
 		}
 	}
+}
+
+// mayMerge refuses a merge that would lose an alias of a local mount.
+func (r CorePath) mayMerge(data *framework.FieldData, own Locals) error {
+	if !r.Merges {
+		return nil
+	}
+	clash := own.LocalClash(operation.Text(data, "to_entity_id"), operation.Texts(data, "from_entity_ids"),
+		operation.Texts(data, "conflicting_alias_ids_to_keep"))
+	if clash == "" {
+		return nil
+	}
+	return coded(http.StatusBadRequest, "the entities are not merged, for an entity has one alias on a mount: %s. Delete "+
+		"one of them first", clash)
 }
 
 // refusedHere says whether a handler of the core reports that it could not write.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -47,6 +48,37 @@ type locals struct{}
 
 func (locals) LocalMount(path string) bool  { return path == "mine/" }
 func (locals) LocalAlias(id, _ string) bool { return id == "here" }
+func (locals) LocalClash(into string, from, _ []string) string {
+	if into == "to" && slices.Contains(from, "clashes") {
+		return "there are a and b"
+	}
+	return ""
+}
+
+// A merge that would lose an alias of a local mount is not sent to the primary.
+func TestMergeThatClashesIsRefused(t *testing.T) {
+	t.Parallel()
+	for from, want := range map[string]int{"clashes": 0, "other,clashes": 0, "other": 1} {
+		p := &primary{answer: remote("primary")}
+		merge := path(`entity/merge/?$`, func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response,
+			error) {
+			return nil, errors.New("the handler of a secondary was asked")
+		}, logical.UpdateOperation)
+		merge.Fields = map[string]*framework.FieldSchema{"to_entity_id": {Type: framework.TypeString},
+			"from_entity_ids": {Type: framework.TypeCommaStringSlice}}
+		b := stub(t, merge)
+		_, err := DecorateForward(b, vaultname.Identity, p, locals{})
+		require.NoError(t, err)
+		_, err = b.HandleRequest(context.Background(), &logical.Request{Operation: logical.UpdateOperation,
+			Path: "entity/merge", Data: map[string]any{"to_entity_id": "to", "from_entity_ids": from}})
+		if want == 0 {
+			require.ErrorContains(t, err, "there are a and b", from)
+		} else {
+			require.NoError(t, err, from)
+		}
+		require.Len(t, p.got, want, from)
+	}
+}
 
 func TestDecorateForward(t *testing.T) {
 	t.Parallel()

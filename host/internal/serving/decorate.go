@@ -57,6 +57,11 @@ func (s *Server) Decorate(b *framework.Backend, kind string) error {
 // LocalAlias implements [routing.Locals].
 func (s *Server) LocalAlias(id, accessor string) bool { return s.identity.LocalAlias(id, accessor) }
 
+// LocalClash implements [routing.Locals].
+func (s *Server) LocalClash(into string, from, keep []string) string {
+	return s.identity.LocalClash(into, from, keep)
+}
+
 // LocalMount implements [routing.Locals].
 func (s *Server) LocalMount(path string) bool {
 	m, ok := s.Core.MountAt(path)

@@ -130,6 +130,10 @@ func (l localsOf) LocalAlias(id, accessor string) bool {
 	return identity.New(l.c.Core, &routing.Readers{}).LocalAlias(id, accessor)
 }
 
+func (l localsOf) LocalClash(into string, from, keep []string) string {
+	return identity.New(l.c.Core, &routing.Readers{}).LocalClash(into, from, keep)
+}
+
 func (l localsOf) LocalMount(path string) bool {
 	m, ok := l.c.MountAt(path)
 	return ok && m.Local

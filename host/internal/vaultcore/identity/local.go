@@ -245,3 +245,33 @@ func (i *Store) LocalAlias(id, accessor string) bool {
 	alias, err := store.MemDBAliasByID(id, false, false)
 	return err == nil && alias != nil && alias.Local
 }
+
+// LocalClash names two aliases on one local mount that would be of one entity after a merge,
+// "" if there are none. Of two the merge keeps that of the entity that the others become: it
+// is no clash if keep has its id.
+func (i *Store) LocalClash(into string, from, keep []string) string {
+	store, err := i.store()
+	if err != nil {
+		return ""
+	}
+	has := map[string]*identity.Alias{}
+	for n, id := range append([]string{into}, from...) {
+		e, err := store.MemDBEntityByID(id, false)
+		if err != nil || e == nil {
+			continue // the primary says so
+		}
+		for _, a := range e.Aliases {
+			other := has[a.MountAccessor]
+			switch {
+			case !a.Local:
+			case other == nil:
+				has[a.MountAccessor] = a
+			case n == 0 || other.CanonicalID == a.CanonicalID || other.CanonicalID == into && slices.Contains(keep, other.ID):
+			default:
+				return fmt.Sprintf("on the local mount %s there are %q (%s) of the entity %s and %q (%s) of %s", a.MountAccessor,
+					other.Name, other.ID, other.CanonicalID, a.Name, a.ID, a.CanonicalID)
+			}
+		}
+	}
+	return ""
+}
