@@ -39,6 +39,7 @@ type DRStatus struct {
 	SecondaryID     string            `json:"secondary_id"`
 	LastError       string            `json:"last_error"`
 	Sync            Sync              `json:"merkle_sync_progress"`
+	Primary         string            `json:"primary_cluster_addr"`
 	KnownPrimaries  []string          `json:"known_primary_cluster_addrs"`
 	KnownSecondary  []string          `json:"known_secondaries"`
 	Secondaries     []api.ClusterInfo `json:"secondaries"`

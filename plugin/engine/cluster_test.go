@@ -24,6 +24,8 @@ type cluster struct {
 	engine *engine.Engine
 	cfg    engine.Config
 	start  replication.StartRequest
+	// onlyGiven is the setting of its server.
+	onlyGiven bool
 }
 
 const (
@@ -65,7 +67,7 @@ func (c *cluster) die() {
 func (c *cluster) carryOut(tr *replication.Transition, e replication.Epoch) {
 	require.NoError(c.t, c.engine.Stop(c.t.Context()))
 	c.host.CarryOut(tr, e)
-	c.start = replication.StartRequest{Role: tr.Role, ClusterID: tr.ClusterID}
+	c.start = replication.StartRequest{Role: tr.Role, ClusterID: tr.ClusterID, OnlyGiven: c.onlyGiven}
 	require.NoError(c.t, c.engine.Start(c.t.Context(), c.start))
 }
 

@@ -159,6 +159,7 @@ func (e *Engine) beginSecondary(ctx context.Context, req replication.StartReques
 	if err != nil {
 		return err
 	}
+	addresses.OnlyGiven = req.OnlyGiven
 	known, err := secondary.LoadKnown(ctx, e.host)
 	if err != nil {
 		return err

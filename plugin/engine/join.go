@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vault-replication/vault-replication/plugin/engine/internal/secondary"
 	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
 	"github.com/vault-replication/vault-replication/shared/clusteraddr"
@@ -30,12 +31,20 @@ func readBundle(mode replication.Mode, data []byte, id string) (*trust.Bundle, e
 	return bundle, bundle.CheckFor(mode, id)
 }
 
-// bootstrap asks the addresses of a bundle in order for what is needed to join.
-func bootstrap(ctx context.Context, host replication.Host, b *trust.Bundle, challenge []byte) (*replication.Handover,
-	*link.NodeInfo, error) {
+// usable are the addresses of a bundle that this cluster connects to.
+func usable(start replication.StartRequest, b *trust.Bundle) []string {
+	if start.OnlyGiven {
+		return secondary.Named(b.Addresses)
+	}
+	return b.Addresses
+}
+
+// bootstrap asks the primary of a bundle at these addresses in order for what is needed to join.
+func bootstrap(ctx context.Context, host replication.Host, b *trust.Bundle, addresses []string, challenge []byte) (
+	*replication.Handover, *link.NodeInfo, error) {
 	var first error
 	var silent []string
-	for _, address := range b.Addresses {
+	for _, address := range addresses {
 		handover, node, err := bootstrapAt(ctx, host, b, address, challenge)
 		if err == nil {
 			return handover, node, nil
@@ -52,7 +61,7 @@ func bootstrap(ctx context.Context, host replication.Host, b *trust.Bundle, chal
 			first = err
 		}
 	}
-	if len(silent) == len(b.Addresses) && len(silent) > 1 {
+	if len(silent) == len(addresses) && len(silent) > 1 {
 		first = replication.Errorf(replication.Unreachable, "%s", strings.Join(silent, "; "))
 	}
 	return nil, nil, first

@@ -18,7 +18,7 @@ import (
 // EnablePrimary implements [replication.Backend].
 func (e *Engine) EnablePrimary(_ context.Context, req replication.EnablePrimaryRequest) (*replication.Transition,
 	error) {
-	if err := e.roles.asDisabled("enabling a primary"); err != nil {
+	if _, err := e.roles.asDisabled("enabling a primary"); err != nil {
 		return nil, err
 	}
 	setID, err := uuid.GenerateUUID()

@@ -70,19 +70,19 @@ func (r *roles) now() (replication.StartRequest, *primaryRole, *secondaryRole, e
 }
 
 // asDisabled refuses what only a cluster without a role can do.
-func (r *roles) asDisabled(what string) error {
+func (r *roles) asDisabled(what string) (replication.StartRequest, error) {
 	start, _, _, err := r.now()
 	if err != nil {
-		return err
+		return start, err
 	}
 	switch start.Role {
 	case replication.Disabled:
-		return nil
+		return start, nil
 	case replication.Primary:
-		return replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is a %s primary already; "+
+		return start, replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is a %s primary already; "+
 			"disable it first", what, r.mode)
 	default:
-		return replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is a %s secondary already; "+
+		return start, replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is a %s secondary already; "+
 			"promote or disable it instead", what, r.mode)
 	}
 }

@@ -24,18 +24,19 @@ func (e *Engine) EnableSecondary(ctx context.Context, req replication.EnableSeco
 	if len(req.Bundle) == 0 {
 		return e.handOverAnew(ctx, req.Challenge)
 	}
-	if err := e.roles.asDisabled("enabling a secondary"); err != nil {
+	start, err := e.roles.asDisabled("enabling a secondary")
+	if err != nil {
 		return nil, err
 	}
 	bundle, err := readBundle(e.cfg.Mode, req.Bundle, req.ID)
 	if err != nil {
 		return nil, err
 	}
-	handover, node, err := bootstrap(ctx, e.host, bundle, req.Challenge)
+	handover, node, err := bootstrap(ctx, e.host, bundle, usable(start, bundle), req.Challenge)
 	if err != nil {
 		return nil, err
 	}
-	records, err := bundleRecords(bundle, link.MergeAddresses(bundle.Addresses, node.ClusterAddrs), node.FailoverAddrs,
+	records, err := bundleRecords(bundle, node.ClusterAddrs, node.FailoverAddrs,
 		secondary.Known{API: node.APIAddr, Peers: node.PeerAPIAddrs})
 	if err != nil {
 		return nil, err
@@ -55,9 +56,7 @@ func (e *Engine) handOverAnew(ctx context.Context, challenge []byte) (*replicati
 		return nil, replication.Errorf(replication.Unreachable, "this secondary has no primary that could be asked for its "+
 			"keys: use update-primary")
 	}
-	reachable := *s.bundle
-	reachable.Addresses = s.client.Addresses()
-	handover, _, err := bootstrap(ctx, e.host, &reachable, challenge)
+	handover, _, err := bootstrap(ctx, e.host, s.bundle, s.client.Addresses(), challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -159,16 +158,16 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 			return nil, replication.Errorf(replication.InvalidInput, "the activation token is of another replication set (%s) "+
 				"than this secondary (%s): disable replication here before joining another set", bundle.SetID, start.ClusterID)
 		}
-		addresses, failover, next := bundle.Addresses, []string(nil), known.Followed()
+		nodes, failover, next := []string(nil), []string(nil), known.Followed()
 		if len(req.Challenge) > 0 {
-			handover, node, err := bootstrap(ctx, e.host, bundle, req.Challenge)
+			handover, node, err := bootstrap(ctx, e.host, bundle, usable(start, bundle), req.Challenge)
 			if err != nil {
 				return nil, err
 			}
 			t.Handover = handover
-			addresses, failover, next.API = link.MergeAddresses(addresses, node.ClusterAddrs), node.FailoverAddrs, node.APIAddr
+			nodes, failover, next.API = node.ClusterAddrs, node.FailoverAddrs, node.APIAddr
 		}
-		t.PutState, err = bundleRecords(bundle, addresses, failover, next)
+		t.PutState, err = bundleRecords(bundle, nodes, failover, next)
 		return t, err
 	case len(req.Addrs) > 0:
 		if s.bundle == nil {
@@ -179,7 +178,7 @@ func (e *Engine) UpdatePrimary(ctx context.Context, req replication.UpdatePrimar
 		if err != nil {
 			return nil, err
 		}
-		record, err := secondary.EncodeAddresses(addresses, nil)
+		record, err := secondary.EncodeAddresses(addresses, nil, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -217,12 +216,13 @@ func (e *Engine) forget(ctx context.Context, s *secondaryRole, known secondary.K
 	return known, err
 }
 
-func bundleRecords(b *trust.Bundle, addresses, failover []string, known secondary.Known) (map[string][]byte, error) {
+// bundleRecords are those of a secondary of a bundle. Nodes and failover are what its primary said.
+func bundleRecords(b *trust.Bundle, nodes, failover []string, known secondary.Known) (map[string][]byte, error) {
 	data, err := b.Encode()
 	if err != nil {
 		return nil, replication.Errorf(replication.Internal, "encoding the credentials of this secondary: %w", err)
 	}
-	record, err := secondary.EncodeAddresses(addresses, failover)
+	record, err := secondary.EncodeAddresses(secondary.Named(b.Addresses), link.MergeAddresses(b.Addresses, nodes), failover)
 	if err != nil {
 		return nil, replication.Errorf(replication.Internal, "encoding the addresses of the primary: %w", err)
 	}

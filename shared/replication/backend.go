@@ -91,6 +91,9 @@ type StartRequest struct {
 	// Until an operator asks for it, nothing may begin that would take that cluster's
 	// place.
 	Contested bool
+	// OnlyGiven says that a secondary connects to its primary at the addresses that an operator
+	// gave and at no other: the first one of a bundle, or all of update-primary.
+	OnlyGiven bool
 }
 
 // PeerInfo describes the other end of an accepted connection.

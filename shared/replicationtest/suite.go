@@ -86,8 +86,8 @@ func testStart(t *testing.T, connect Connect) {
 	}}
 	b := connect(t, host)
 	require.NoError(t, b.Start(t.Context(), replication.StartRequest{Role: replication.Secondary, ClusterID: "set",
-		Contested: true}))
-	require.Equal(t, `started{"Role":"secondary","ClusterID":"set","Contested":true}`, <-got)
+		Contested: true, OnlyGiven: true}))
+	require.Equal(t, `started{"Role":"secondary","ClusterID":"set","Contested":true,"OnlyGiven":true}`, <-got)
 	require.NoError(t, b.Stop(t.Context()))
 }
 

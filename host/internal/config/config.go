@@ -54,6 +54,9 @@ type Config struct {
 	// its own cluster_cipher_suites.
 	TLSMinVersion   uint16
 	TLSCipherSuites []uint16
+	// ResolverDiscoverServers says that this cluster, as a secondary, uses all addresses of its
+	// primary that it knows, not only those that an operator gave.
+	ResolverDiscoverServers bool
 	// ClusterAddr is the top-level cluster_addr. Vault uses it with HA storage alone;
 	// replication needs it with any storage.
 	ClusterAddr string
@@ -81,6 +84,7 @@ func Default() (*Config, error) {
 		SlotMaxAge:                DefaultSlotMaxAge,
 		BestEffortWALWaitDuration: 2 * time.Second,
 		TLSMinVersion:             tls.VersionTLS12,
+		ResolverDiscoverServers:   true,
 	}, nil
 }
 
@@ -205,8 +209,10 @@ func (c *Config) set(name string, value any) (err error) {
 		} else if c.SlotMaxAge < 0 {
 			err = fmt.Errorf("%s is negative; 0 is no bound", c.SlotMaxAge)
 		}
+	case "resolver_discover_servers":
+		c.ResolverDiscoverServers, err = parseutil.ParseBool(value)
 	// These are Vault's, and without effect here; a file that has them goes on to work.
-	case "resolver_discover_servers", "allow_forwarding_via_header":
+	case "allow_forwarding_via_header":
 		_, err = parseutil.ParseBool(value)
 	case "allow_forwarding_via_token":
 		var way string

@@ -45,6 +45,7 @@ replication {
 				require.Equal(t, int64(DefaultBufferSize), c.BufferSize)
 				require.EqualValues(t, 1<<30, c.SlotMaxRetained)
 				require.Equal(t, 72*time.Hour, c.SlotMaxAge)
+				require.True(t, c.ResolverDiscoverServers)
 			},
 		},
 		"all": {
@@ -52,6 +53,7 @@ replication {
 			check: func(t *testing.T, c *Config) {
 				require.Equal(t, int64(5_000_000), c.BufferSize)
 				require.Equal(t, int64(100), c.BufferLength)
+				require.False(t, c.ResolverDiscoverServers)
 				require.EqualValues(t, tls.VersionTLS13, c.TLSMinVersion)
 				require.Equal(t, []uint16{tls.TLS_AES_256_GCM_SHA384}, c.TLSCipherSuites)
 				require.Equal(t, 3*time.Second, c.BestEffortWALWaitDuration)

@@ -87,6 +87,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	n.collector = operationtoken.Handler(collector)
 	n.controller, err = role.New(role.Options{
 		Core: c, Tap: tap, Store: tap.Inner(), Port: port, Logger: logger,
+		OnlyGiven: !cfg.ResolverDiscoverServers,
 		// Shares that were collected do not outlive the active duty.
 		OnInactive: func() { collector.Cancel() },
 		Plugins: func(rc *role.Controller) (_ role.Plugins, err error) {

@@ -63,9 +63,11 @@ type Options struct {
 	Core *vaultcore.Core
 	Tap  *storage.Tap
 	// Store is the storage below the tap: writes to it pass no guard.
-	Store  physical.Backend
-	Port   *cluster.Port
-	Logger hclog.Logger
+	Store physical.Backend
+	Port  *cluster.Port
+	// OnlyGiven is that of [replication.StartRequest].
+	OnlyGiven bool
+	Logger    hclog.Logger
 	// OnInactive runs when the active duty ends.
 	OnInactive func()
 
@@ -85,6 +87,7 @@ func New(o Options) (*Controller, error) {
 		roles: &roles{record: disabledRecord()}, onInactive: o.OnInactive, logger: o.Logger,
 	}
 	c.addParts(o.Port)
+	c.sessions.onlyGiven = o.OnlyGiven
 	c.steps.attach(core, o.Store)
 	plugins, err := o.Plugins(c)
 	if err != nil {

@@ -51,6 +51,8 @@ type sessions struct {
 	paired  *pairing.Book
 	logger  hclog.Logger
 	begun   begun
+	// onlyGiven is that of [replication.StartRequest].
+	onlyGiven bool
 }
 
 // begun are the modes whose plugin has taken up its role in the duty of this node. The zero
@@ -112,7 +114,8 @@ func (ss *sessions) startPlugin(ctx context.Context, mode replication.Mode) {
 
 func (ss *sessions) giveRole(ctx context.Context, mode replication.Mode, b replication.Backend) error {
 	mr := ss.roles.Record().mode(mode)
-	err := b.Start(ctx, replication.StartRequest{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested})
+	err := b.Start(ctx, replication.StartRequest{Role: mr.Role, ClusterID: mr.SetID, Contested: mr.Contested,
+		OnlyGiven: ss.onlyGiven})
 	if err == nil {
 		ss.begun.begin(mode)
 	}

@@ -19,27 +19,33 @@ const AddressesKey = "secondary/addresses"
 
 // Addresses are those of the primary's nodes: what an operator gave, and what
 // the primary said since.
-type Addresses struct{ record[addressRecord] }
+type Addresses struct {
+	record[addressRecord]
+	// OnlyGiven leaves all others out. They are kept: before a promotion all are asked.
+	OnlyGiven bool
+}
 
 type addressRecord struct {
-	// Configured come from the bundle or from update-primary, Learnt from the primary. Used
-	// is the one that worked last. Failover are the addresses of clusters that may take the
+	// Configured come from the bundle or from update-primary, Learnt from the primary. Given are
+	// those of Configured that an operator named; a record of before has none, and its first one
+	// was named. Used is the one that worked last. Failover are the addresses of clusters that may take the
 	// primary's place, as the primary said.
 	Configured []string `json:"configured"`
+	Given      []string `json:"given,omitempty"`
 	Learnt     []string `json:"learnt,omitempty"`
 	Used       string   `json:"used,omitempty"`
 	Failover   []string `json:"failover,omitempty"`
 }
 
-// EncodeAddresses makes the record for addresses that an operator gave, and for what
-// is known of those that may take the primary's place.
-func EncodeAddresses(configured, failover []string) ([]byte, error) {
-	return json.Marshal(addressRecord{Configured: link.MergeAddresses(configured), Failover: failover})
+// EncodeAddresses makes the record for addresses that an operator gave, for others of the
+// primary, and for what is known of those that may take its place.
+func EncodeAddresses(given, others, failover []string) ([]byte, error) {
+	return json.Marshal(addressRecord{Configured: link.MergeAddresses(given, others), Given: given, Failover: failover})
 }
 
 // LoadAddresses reads the record. If there is none, fallback is what an operator gave.
 func LoadAddresses(ctx context.Context, r records, fallback []string) (*Addresses, error) {
-	a := &Addresses{newRecord(r, AddressesKey, addressRecord{Configured: fallback})}
+	a := &Addresses{record: newRecord(r, AddressesKey, addressRecord{Configured: fallback})}
 	data, err := r.GetState(ctx, AddressesKey)
 	if err != nil || data == nil {
 		return a, err
@@ -62,6 +68,7 @@ func decodeAddresses(data []byte) (addressRecord, error) {
 		return addressRecord{}, fmt.Errorf("%w: use update-primary to write it anew", err)
 	}
 	r.Configured, r.Learnt = link.MergeAddresses(r.Configured), link.MergeAddresses(r.Learnt)
+	r.Given = link.MergeAddresses(r.Given)
 	if clusteraddr.Check(r.Used) != nil {
 		r.Used = ""
 	}
@@ -76,8 +83,22 @@ func decodeAddresses(data []byte) (addressRecord, error) {
 // what the primary said, its active node first.
 func (a *Addresses) Candidates() []string {
 	now := a.now()
+	if a.OnlyGiven {
+		given := now.Given
+		if len(given) == 0 {
+			given = Named(now.Configured)
+		}
+		if !slices.Contains(given, now.Used) {
+			return given
+		}
+		return link.MergeAddresses([]string{now.Used}, given)
+	}
 	return link.MergeAddresses([]string{now.Used}, now.Configured, now.Learnt)
 }
+
+// Named are those addresses of a bundle that the primary's operator named: the first, which
+// is its primary_cluster_addr where it has one.
+func Named(ofBundle []string) []string { return ofBundle[:min(1, len(ofBundle))] }
 
 // Known are the addresses of the primary's nodes, as it said last.
 func (a *Addresses) Known() []string {
@@ -89,7 +110,12 @@ func (a *Addresses) Known() []string {
 }
 
 // Failover are the addresses of clusters that may take the primary's place.
-func (a *Addresses) Failover() []string { return slices.Clone(a.now().Failover) }
+func (a *Addresses) Failover() []string {
+	if a.OnlyGiven {
+		return nil
+	}
+	return slices.Clone(a.now().Failover)
+}
 
 // Learn records what the primary says.
 func (a *Addresses) Learn(ctx context.Context, used string, node link.NodeInfo) error {

@@ -395,9 +395,11 @@ func (x *AttachResponse) GetCapabilities() []string {
 type StartRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// role is spelled as in sys/health: disabled, primary, secondary.
-	Role          string `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
-	ClusterId     string `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
-	Contested     bool   `protobuf:"varint,3,opt,name=contested,proto3" json:"contested,omitempty"`
+	Role      string `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
+	ClusterId string `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	Contested bool   `protobuf:"varint,3,opt,name=contested,proto3" json:"contested,omitempty"`
+	// only_given: a secondary uses no address that an operator has not given.
+	OnlyGiven     bool `protobuf:"varint,4,opt,name=only_given,json=onlyGiven,proto3" json:"only_given,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -449,6 +451,13 @@ func (x *StartRequest) GetClusterId() string {
 func (x *StartRequest) GetContested() bool {
 	if x != nil {
 		return x.Contested
+	}
+	return false
+}
+
+func (x *StartRequest) GetOnlyGiven() bool {
+	if x != nil {
+		return x.OnlyGiven
 	}
 	return false
 }
@@ -4493,12 +4502,14 @@ const file_replication_v1_replication_proto_rawDesc = "" +
 	"\x0fbulk_service_id\x18\x02 \x01(\rR\rbulkServiceId\x12\"\n" +
 	"\fcapabilities\x18\x03 \x03(\tR\fcapabilities\":\n" +
 	"\x0eAttachResponse\x12\"\n" +
-	"\fcapabilities\x18\x02 \x03(\tR\fcapabilitiesJ\x04\b\x01\x10\x02\"_\n" +
+	"\fcapabilities\x18\x02 \x03(\tR\fcapabilitiesJ\x04\b\x01\x10\x02\"~\n" +
 	"\fStartRequest\x12\x12\n" +
 	"\x04role\x18\x01 \x01(\tR\x04role\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12\x1c\n" +
-	"\tcontested\x18\x03 \x01(\bR\tcontested\"\x0f\n" +
+	"\tcontested\x18\x03 \x01(\bR\tcontested\x12\x1d\n" +
+	"\n" +
+	"only_given\x18\x04 \x01(\bR\tonlyGiven\"\x0f\n" +
 	"\rStartResponse\"\r\n" +
 	"\vStopRequest\"\x0e\n" +
 	"\fStopResponse\"\x0f\n" +
