@@ -93,6 +93,42 @@ func TestChangeOfIdentityForALoginIsInThePrimarysAuditLog(t *testing.T) {
 		"nothing")
 }
 
+// The primary's settings say which headers of a forwarded request its log has, and which of
+// them in clear. The backend gets none of them, and no log has the token.
+func TestAuditedHeadersOfAForwardedRequest(t *testing.T) {
+	parallel(t)
+	primary, secondary := performancePair(t)
+	mounted(t, primary, secondary, "kv")
+	put(t, primary, "sys/config/auditing/request-headers/X-Clear", map[string]any{"hmac": false})
+	put(t, primary, "sys/config/auditing/request-headers/X-Hidden", map[string]any{"hmac": true})
+	put(t, primary, "sys/config/auditing/request-headers/X-Vault-Token", map[string]any{"hmac": false})
+	file := filepath.Join(t.TempDir(), "audit.log")
+	require.NoError(t, primary.Node(0).APIClient().Sys().EnableAuditWithOptionsWithContext(t.Context(), "own",
+		&api.EnableAuditOptions{Type: "file", Local: true, Options: map[string]string{"file_path": file}}))
+	c := secondary.Node(0).APIClient()
+	c.AddHeader("X-Clear", "seen")
+	c.AddHeader("X-Hidden", "not seen")
+	c.AddHeader("X-Other", "left out")
+	for path, data := range map[string]map[string]any{
+		"kv/headers": {"v": "1"}, "sys/policies/acl/headers": {"policy": "# none"}, "identity/group": {"name": "headers"},
+	} {
+		write(t, c, path, data)
+		entries := auditedOf(t, file, path)
+		require.Len(t, entries, 2, "%s: a request and a response", path)
+		for _, e := range entries {
+			require.Equal(t, []string{"seen"}, e.Request.Headers["x-clear"], path)
+			require.Len(t, e.Request.Headers["x-hidden"], 1, path)
+			require.Contains(t, e.Request.Headers["x-hidden"][0], "hmac-sha256:", path)
+			require.NotContains(t, e.Request.Headers, "x-other", path)
+			require.NotContains(t, e.Request.Headers, "x-vault-token", path)
+		}
+	}
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NotContains(t, string(raw), "not seen")
+	require.NotContains(t, string(raw), c.Token())
+}
+
 // audited is the part of an audit entry that the test reads.
 type audited struct {
 	Type    string
@@ -100,6 +136,7 @@ type audited struct {
 	Request struct {
 		ID, Operation, Path string
 		ReplicationCluster  string `json:"replication_cluster"`
+		Headers             map[string][]string
 	}
 }
 

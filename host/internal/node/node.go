@@ -278,7 +278,7 @@ func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Hand
 		o.UnauthenticatedProfiling = l.Profiling.UnauthenticatedPProfAccess
 		o.UnauthenticatedInFlight = l.InFlightRequestLogging.UnauthenticatedInFlightAccess
 	}
-	return n.requests.Wrap(gate.Wrap(consistency.Wrap(next, n.states), o), n.listener(props.ListenerConfig))
+	return n.requests.Wrap(gate.Wrap(consistency.Wrap(n.serving.Wrap(next), n.states), o), n.listener(props.ListenerConfig))
 }
 
 // Close ends the plugins' processes and what goes on beside the core.

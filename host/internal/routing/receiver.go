@@ -133,12 +133,15 @@ func coreKind(mountPath string) string {
 }
 
 // asAudited is a request as the primary's audit log shows it. The mount is the primary's.
-// The client's address, the request's id and the identity are what the secondary says.
-// ForwardedFrom names the secondary.
+// The client's address and headers, the request's id and the identity are what the secondary
+// says; the primary's settings say which headers are written, and how. ForwardedFrom names the secondary.
 func (r *Receiver) asAudited(in *wire.Request, req *logical.Request) *logical.Request {
 	logged := *req
 	logged.Path = in.MountPath + req.Path
 	logged.MountPoint = in.MountPath
+	if in.ClientHeaders != nil { // a secondary of before sends none
+		logged.Headers = in.ClientHeaders
+	}
 	m, _ := r.Core.MountAt(in.MountPath)
 	logged.MountType, logged.MountAccessor = m.Type, m.Accessor
 	logged.SetMountClass(m.Class)

@@ -92,7 +92,8 @@ type Server struct {
 	// plan makes the wrappers of a secondary.
 	plan routing.Options
 	// limit is how long a client's request may take, of the listeners the longest.
-	limit atomic.Int64
+	limit   atomic.Int64
+	headers clientHeaders
 
 	mu sync.Mutex
 	// client belongs to the relation to one primary.

@@ -77,11 +77,23 @@ func (c *Core) SetReplicationState(s consts.ReplicationState) {
 // core takes the request's deadline off the context before it calls a backend. OK is false
 // for what the core does by itself.
 func (c *Core) RequestStarted(ctx context.Context) (at time.Time, ok bool) {
+	data, ok := c.inFlight(ctx)
+	return data.StartTime, ok
+}
+
+// RequestPath is the path in the URL of that request, the very string of it, and "" for what
+// the core does by itself.
+func (c *Core) RequestPath(ctx context.Context) string {
+	data, _ := c.inFlight(ctx)
+	return data.ReqPath
+}
+
+func (c *Core) inFlight(ctx context.Context) (data vault.InFlightReqData, ok bool) {
 	id, _ := ctx.Value(logical.CtxKeyInFlightRequestID{}).(string)
 	if id == "" {
-		return time.Time{}, false
+		return data, false
 	}
 	kept, _ := (*pinned.Field[*vault.InFlightRequests](c.Core, "inFlightReqData")).InFlightReqMap.Load(id)
-	data, ok := kept.(vault.InFlightReqData)
-	return data.StartTime, ok
+	data, ok = kept.(vault.InFlightReqData)
+	return data, ok
 }

@@ -135,7 +135,7 @@ func TestEveryFieldArrives(t *testing.T) {
 	l.SetMountIsExternalPlugin(true)
 	sent := &Request{
 		Logical: l, MountPath: "kv/", MountUUID: "uuid", MountAccessor: "kv_1",
-		Timeout: time.Minute,
+		ClientHeaders: map[string][]string{"X-Client": {"c"}}, Timeout: time.Minute,
 	}
 	require.Equal(t, sent, transfer(t, sent))
 

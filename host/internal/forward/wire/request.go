@@ -20,7 +20,7 @@ const version = 1
 // requestRecord is the form in which a Request is sent. Its fields are part of the format.
 type requestRecord struct {
 	Logical                             *logical.Request
-	Headers                             map[string][]string
+	Headers, ClientHeaders              map[string][]string
 	Mount                               mountRecord
 	TLS                                 *tls.ConnectionState
 	MountPath, MountUUID, MountAccessor string
@@ -48,7 +48,7 @@ func EncodeRequest(r *Request) ([]byte, error) {
 	}
 	rec := &requestRecord{
 		Logical: l,
-		Headers: secretsOf(l).without(l.Headers),
+		Headers: secretsOf(l).without(l.Headers), ClientHeaders: secretsOf(l).without(r.ClientHeaders),
 		Mount: mountRecord{
 			RunningVersion: l.MountRunningVersion(), RunningSha256: l.MountRunningSha256(),
 			Class: l.MountClass(), External: l.MountIsExternalPlugin(),
@@ -83,7 +83,7 @@ func DecodeRequest(raw []byte) (*Request, error) {
 	return &Request{
 		Logical:   l,
 		MountPath: rec.MountPath, MountUUID: rec.MountUUID, MountAccessor: rec.MountAccessor,
-		Timeout: rec.Timeout,
+		ClientHeaders: rec.ClientHeaders, Timeout: rec.Timeout,
 	}, nil
 }
 

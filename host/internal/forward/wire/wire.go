@@ -54,6 +54,9 @@ type Request struct {
 	// MountPath, MountUUID and MountAccessor name the mount. The primary refuses a
 	// request whose mount is not the same one there.
 	MountPath, MountUUID, MountAccessor string
+	// ClientHeaders are the headers of the client's request, for the audit log. Those that
+	// carry a token are not sent. Logical has those that the backend asked for.
+	ClientHeaders map[string][]string
 	// Timeout is what is left of the client's deadline; 0 is none.
 	Timeout time.Duration
 }
