@@ -37,7 +37,7 @@ func (s *Server) Receive(ctx context.Context, req replication.ReceiveRequest) (*
 func (s *Server) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	req.ClientHeaders = s.headers.of(s.Core.RequestPath(ctx))
+	req.ClientHeaders = s.headers.of(s.Core.RequestNamed(ctx))
 	begun := time.Now()
 	answer, err := s.toPrimary().Do(ctx, req)
 	var refused error

@@ -4,39 +4,31 @@ package serving
 
 import (
 	"net/http"
-	"strings"
 	"sync"
-	"unsafe"
+
+	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 )
 
-// clientHeaders are the headers of the requests under way, for the audit log of the primary.
-// Vault hands a backend those alone that it asked for. Of the HTTP request it keeps the path:
-// a copy of it that one request alone has, at its place in memory, names the request.
-type clientHeaders struct{ byPath sync.Map }
+// clientHeaders are the headers of the requests under way, for the audit log of the primary:
+// Vault hands a backend those alone that it asked for.
+type clientHeaders struct{ byName sync.Map }
 
-// keep has the headers of a request known until it is answered.
-func (c *clientHeaders) keep(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	r.URL.Path = strings.Clone(r.URL.Path)
-	name := unsafe.StringData(r.URL.Path)
-	c.byPath.Store(name, r.Header.Clone())
-	defer c.byPath.Delete(name)
-	next.ServeHTTP(w, r)
-}
-
-// of are the headers of the request with this very path, none if it is not under way.
-func (c *clientHeaders) of(path string) http.Header {
-	kept, _ := c.byPath.Load(unsafe.StringData(path))
+// of are the headers of a request, none if it is not under way.
+func (c *clientHeaders) of(name vaultcore.RequestName) http.Header {
+	kept, _ := c.byName.Load(name)
 	headers, _ := kept.(http.Header)
 	return headers
 }
 
-// Wrap has this node know the headers of the requests that it may forward.
+// Wrap has this node know the headers of the requests that it may forward, until they are
+// answered.
 func (s *Server) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "" || !s.Set.Serves() {
-			next.ServeHTTP(w, r)
-			return
+		if s.Set.Serves() && r.URL.Path != "" {
+			name := vaultcore.NameRequest(r)
+			s.headers.byName.Store(name, r.Header.Clone())
+			defer s.headers.byName.Delete(name)
 		}
-		s.headers.keep(w, r, next)
+		next.ServeHTTP(w, r)
 	})
 }

@@ -3,39 +3,46 @@
 package serving
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/vault"
 	"github.com/stretchr/testify/require"
 )
 
 // Two requests of one path have headers of their own, as long as they are under way.
 func TestHeadersAreOfOneRequest(t *testing.T) {
 	t.Parallel()
-	s := &Server{Options: Options{Set: &set{serves: true}}}
-	under, url := "", "/v1/kv/a"
-	send := func(value string, during func(path string)) {
+	s, in, _ := server(t)
+	in.serves = true
+	const url = "/v1/kv/a"
+	of := func(id string) http.Header {
+		ctx := context.WithValue(t.Context(), logical.CtxKeyInFlightRequestID{}, id)
+		return s.headers.of(s.Core.RequestNamed(ctx))
+	}
+	send := func(id string, during func()) {
 		r := httptest.NewRequest(http.MethodPut, url, nil)
-		r.Header.Set("X-Client", value)
+		r.Header.Set("X-Client", id)
 		s.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			require.Equal(t, url, r.URL.Path)
 			r.Header.Del("X-Client") // Vault takes some away
-			during(r.URL.Path)
+			s.Core.StoreInFlightReqData(id, vault.InFlightReqData{ReqPath: r.URL.Path})
+			during()
 		})).ServeHTTP(httptest.NewRecorder(), r)
 	}
-	send("one", func(one string) {
-		send("two", func(two string) {
-			require.Equal(t, "one", s.headers.of(one).Get("X-Client"))
-			require.Equal(t, "two", s.headers.of(two).Get("X-Client"))
-			require.Nil(t, s.headers.of(strings.Clone(two)))
-			under = two
+	send("one", func() {
+		send("two", func() {
+			require.Equal(t, "one", of("one").Get("X-Client"))
+			require.Equal(t, "two", of("two").Get("X-Client"))
 		})
-		require.Nil(t, s.headers.of(under), "it is answered")
+		require.Nil(t, of("two"), "it is answered")
+		s.Core.StoreInFlightReqData("other", vault.InFlightReqData{ReqPath: url})
+		require.Nil(t, of("other"), "the path is the same, the request is not")
 	})
-	require.Nil(t, s.headers.of(""))
-
-	s.Set = &set{}
-	send("three", func(path string) { require.Nil(t, s.headers.of(path), "a primary forwards nothing") })
+	require.Nil(t, of("nothing"), "what the core does by itself")
+	in.serves = false
+	send("three", func() { require.Nil(t, of("three"), "a primary forwards nothing") })
 }

@@ -3,16 +3,13 @@
 package vaultcore
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/helper/consts"
-	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/vault"
 
@@ -71,29 +68,4 @@ func (c *Core) InstallStorage(wrap func(physical.Backend) physical.Backend) {
 // at the next [Core.Restart].
 func (c *Core) SetReplicationState(s consts.ReplicationState) {
 	atomic.StoreUint32(*pinned.Field[*uint32](c.Core, "replicationState"), uint32(s))
-}
-
-// RequestStarted is when the HTTP request came that a backend serves with this context. The
-// core takes the request's deadline off the context before it calls a backend. OK is false
-// for what the core does by itself.
-func (c *Core) RequestStarted(ctx context.Context) (at time.Time, ok bool) {
-	data, ok := c.inFlight(ctx)
-	return data.StartTime, ok
-}
-
-// RequestPath is the path in the URL of that request, the very string of it, and "" for what
-// the core does by itself.
-func (c *Core) RequestPath(ctx context.Context) string {
-	data, _ := c.inFlight(ctx)
-	return data.ReqPath
-}
-
-func (c *Core) inFlight(ctx context.Context) (data vault.InFlightReqData, ok bool) {
-	id, _ := ctx.Value(logical.CtxKeyInFlightRequestID{}).(string)
-	if id == "" {
-		return data, false
-	}
-	kept, _ := (*pinned.Field[*vault.InFlightRequests](c.Core, "inFlightReqData")).InFlightReqMap.Load(id)
-	data, ok = kept.(vault.InFlightReqData)
-	return data, ok
 }

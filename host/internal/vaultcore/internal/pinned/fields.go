@@ -24,3 +24,11 @@ func WithState(core *vault.Core, f func() error) error {
 	defer lock.RUnlock()
 	return f()
 }
+
+// Place is where a string is in memory, nil for an empty one.
+func Place(s string) *byte {
+	if s == "" {
+		return nil
+	}
+	return unsafe.StringData(s)
+}
