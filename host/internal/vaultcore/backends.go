@@ -149,6 +149,7 @@ func (k *Backends) hookDuty(sys *framework.Backend) {
 		var active context.Context
 		//nolint:gosec // the clean-up above calls end
 		active, end = context.WithCancel(*pinned.Field[context.Context](k.core, "activeContext"))
+		storeMovedQuotas(k.core)
 		if onReady != nil {
 			onReady(active)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/physical/raft"
 	"github.com/hashicorp/vault/vault"
 	"github.com/hashicorp/vault/vault/cluster"
+	"github.com/hashicorp/vault/vault/quotas"
 )
 
 // expectation names one unexported field and the type it must have.
@@ -30,6 +31,7 @@ var (
 	mountEntryType = reflect.TypeFor[vault.MountEntry]()
 	leasesType     = reflect.TypeFor[vault.ExpirationManager]()
 	uiConfigType   = reflect.TypeFor[vault.UIConfig]()
+	quotasType     = reflect.TypeFor[quotas.Manager]()
 	identityType   = reflect.TypeFor[vault.IdentityStore]()
 	routeEntryType = probeRouteEntry()
 )
@@ -69,6 +71,7 @@ var expectations = []expectation{
 	{coreType, "auditedHeaders", "*audit.HeadersConfig"},
 	{coreType, "expiration", "*vault.ExpirationManager"},
 	{coreType, "quotaManager", "*quotas.Manager"},
+	{coreType, "mountMigrationTracker", "*sync.Map"},
 	{coreType, "loginMFABackend", "*vault.LoginMFABackend"},
 	{coreType, "uiConfig", "*vault.UIConfig"},
 	{coreType, "pluginCatalog", "*plugincatalog.PluginCatalog"},
@@ -95,6 +98,8 @@ var expectations = []expectation{
 	{routeEntryType, "storageView", "logical.Storage"},
 
 	{uiConfigType, "physicalStorage", "physical.Backend"},
+
+	{quotasType, "storage", "logical.Storage"},
 
 	{leasesType, "irrevocable", "sync.Map"},
 

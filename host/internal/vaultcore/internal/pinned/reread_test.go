@@ -87,6 +87,8 @@ var readings = []reading{
 		"it mends the copy in plain text, which a secondary may not"},
 	{"vault/quotas/quotas.go", "(*Manager).Invalidate", "2571a8b74d0e", "host/internal/vaultcore/live",
 		"it logs what it cannot read and goes on"},
+	{"vault/quotas/quotas.go", "(*Manager).HandleRemount", "7b14e58fbd3b", "host/internal/vaultcore/movedquotas.go",
+		"it stores the quota of before while the move is in progress"},
 	{"vault/policy_store.go", "(*PolicyStore).invalidate", "ad299929dcfd", "host/internal/vaultcore/live, tokens.go",
 		"it forgets a policy, to be read again"},
 	{"vault/expiration.go", "(*revocationJob).OnFailure", "41653d719214", "host/internal/vaultcore/live",
