@@ -27,6 +27,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/api/gate"
 	"github.com/vault-replication/vault-replication/host/internal/api/operationtoken"
 	"github.com/vault-replication/vault-replication/host/internal/api/rolechange"
+	"github.com/vault-replication/vault-replication/host/internal/api/unsealing"
 	"github.com/vault-replication/vault-replication/host/internal/catalog"
 	"github.com/vault-replication/vault-replication/host/internal/cluster"
 	"github.com/vault-replication/vault-replication/host/internal/config"
@@ -49,6 +50,7 @@ type Node struct {
 	plugins    *plugins
 	serving    *serving.Server
 	states     consistency.Node
+	unsealing  *unsealing.Watch
 	tokens     *operationtoken.Verifier
 	collector  http.Handler
 	// withoutCore serves what a cluster without tokens can be asked for.
@@ -122,6 +124,10 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	n.addEndpoints()
 	n.states = telemetry.MeasureWaits(n.controller.Consistency(cfg.BestEffortWALWaitDuration), core.MetricSink())
 	vault.SetReplicationLastWAL(core, n.controller.LastWAL)
+	n.unsealing = unsealing.New(func() int {
+		given, _ := core.SecretProgress(true)
+		return given
+	}, logger)
 	n.emitMetrics(core)
 	return n, nil
 }
@@ -278,7 +284,8 @@ func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Hand
 		o.UnauthenticatedProfiling = l.Profiling.UnauthenticatedPProfAccess
 		o.UnauthenticatedInFlight = l.InFlightRequestLogging.UnauthenticatedInFlightAccess
 	}
-	return n.requests.Wrap(gate.Wrap(consistency.Wrap(n.serving.Wrap(next), n.states), o), n.listener(props.ListenerConfig))
+	next = n.unsealing.Wrap(consistency.Wrap(n.serving.Wrap(next), n.states))
+	return n.requests.Wrap(gate.Wrap(next, o), n.listener(props.ListenerConfig))
 }
 
 // Close ends the plugins' processes and what goes on beside the core.
