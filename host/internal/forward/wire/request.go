@@ -47,8 +47,9 @@ func EncodeRequest(r *Request) ([]byte, error) {
 			l.RequiresSnapshotID)
 	}
 	rec := &requestRecord{
-		Logical: l,
-		Headers: secretsOf(l).without(l.Headers), ClientHeaders: secretsOf(l).without(r.ClientHeaders),
+		Logical:       l,
+		Headers:       secretsOf(l).without(l.Headers),
+		ClientHeaders: secretsOf(l).sentWith(r.ClientHeaders).without(r.ClientHeaders),
 		Mount: mountRecord{
 			RunningVersion: l.MountRunningVersion(), RunningSha256: l.MountRunningSha256(),
 			Class: l.MountClass(), External: l.MountIsExternalPlugin(),

@@ -27,6 +27,25 @@ func secretsOf(l *logical.Request) secrets {
 	return s
 }
 
+// sentWith adds the token as the client has sent it: at a backend it is salted or gone.
+func (s secrets) sentWith(headers map[string][]string) secrets {
+	for name, values := range headers {
+		bearer := strings.EqualFold(name, "Authorization") && s.bearer
+		if !bearer && !strings.EqualFold(name, consts.AuthHeaderName) {
+			continue
+		}
+		for _, v := range values {
+			if bearer {
+				_, v, _ = strings.Cut(strings.TrimSpace(v), " ")
+			}
+			if v = strings.TrimSpace(v); v != "" {
+				s.values = append(s.values, v)
+			}
+		}
+	}
+	return s
+}
+
 // without copies the headers, except those that carry the token. An Authorization header
 // that is not the token stays: backends that ask for it to be passed through (OIDC clients)
 // read it.

@@ -46,6 +46,26 @@ func TestTokensAreNotSent(t *testing.T) {
 	require.NotContains(t, string(answer), token)
 }
 
+// The client's headers come with the token as it was sent, which the request at a backend has
+// no more. No copy of it goes with them.
+func TestTokensAreNotSentWithTheClientsHeaders(t *testing.T) {
+	t.Parallel()
+	for source, header := range map[logical.ClientTokenSource]http.Header{
+		logical.ClientTokenFromVaultHeader: {"X-Vault-Token": {"any-id"}},
+		logical.ClientTokenFromAuthzHeader: {"Authorization": {"Bearer any-id"}},
+	} {
+		header["X-Copy"], header["Cookie"], header["X-Kept"] = []string{"any-id"}, []string{"a=b; t=any-id"}, []string{"kept"}
+		raw, err := EncodeRequest(&Request{Logical: &logical.Request{Path: "a", ClientTokenSource: source},
+			ClientHeaders: header})
+		require.NoError(t, err)
+		require.NotContains(t, string(raw), "any-id")
+		got, err := DecodeRequest(raw)
+		require.NoError(t, err)
+		require.Equal(t, map[string][]string{"X-Kept": {"kept"}}, got.ClientHeaders)
+		require.Len(t, header, 4, "the caller's headers are not changed")
+	}
+}
+
 // TestSecondCopyOfATokenIsNotSent: at a backend the token is salted and cannot be
 // compared.
 func TestSecondCopyOfATokenIsNotSent(t *testing.T) {
