@@ -65,7 +65,9 @@ func (c *Core) InstallStorage(wrap func(physical.Backend) physical.Backend) {
 
 // SetReplicationState sets the word that Vault's secondary branches read. It
 // takes effect at once for single requests; what a core builds at unseal follows
-// at the next [Core.Restart].
+// at the next [Core.Restart]. A standby tells what its active node has said, and until that has
+// spoken what is stored.
 func (c *Core) SetReplicationState(s consts.ReplicationState) {
 	atomic.StoreUint32(*pinned.Field[*uint32](c.Core, "replicationState"), uint32(s))
+	atomic.StoreUint32(*pinned.Field[*uint32](c.Core, "activeNodeReplicationState"), uint32(s))
 }

@@ -15,11 +15,13 @@ import (
 
 const healthPath = "/v1/sys/health"
 
-// Query parameters of sys/health with the status for a DR secondary, in place of 472,
-// and for a node that is sealed, in place of 503.
+// Query parameters of sys/health with the status for a DR secondary, in place of 472, for a
+// node that is sealed, in place of 503, and for a standby, in place of 429 or as if it were active.
 const (
 	drSecondaryCode = "drsecondarycode"
 	sealedCode      = "sealedcode"
+	standbyCode     = "standbycode"
+	standbyOK       = "standbyok"
 )
 
 // statusDRSecondary is what sys/health answers of a DR secondary.

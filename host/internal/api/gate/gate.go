@@ -5,6 +5,7 @@ package gate
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
@@ -140,7 +141,25 @@ func (g *gate) pass(w http.ResponseWriter, r *http.Request, found rule, state St
 		g.serveOutside(w, r)
 		return
 	}
+	if r.URL.Path == healthPath && !state.Active {
+		r = standbyOfADRSecondary(r)
+	}
 	g.next.ServeHTTP(w, r)
+}
+
+// standbyOfADRSecondary asks for the health of a standby with the status of a DR secondary. Vault
+// takes the role from the heartbeats of the active node, and there are none yet, or none any more.
+func standbyOfADRSecondary(r *http.Request) *http.Request {
+	query := r.URL.Query()
+	code := strconv.Itoa(statusDRSecondary)
+	if query.Has(drSecondaryCode) {
+		code = query.Get(drSecondaryCode)
+	}
+	query.Del(standbyOK)
+	query.Set(standbyCode, code)
+	r = r.Clone(r.Context())
+	r.URL.RawQuery = query.Encode()
+	return r
 }
 
 // serveOutside serves what the core cannot.

@@ -476,3 +476,21 @@ func (u recordedUses) Allow(_ context.Context, _ string, use *logical.Request) e
 	u <- use
 	return replication.Errorf(replication.Denied, "no")
 }
+
+// Vault takes the role of a standby from heartbeats, and there are none yet, or none any more.
+func TestHealthOfAStandbyIsThatOfADRSecondary(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]string{
+		"":                                 "standbycode=472",
+		"?standbyok=true":                  "standbycode=472",
+		"?standbycode=299&sealedcode=298":  "sealedcode=298&standbycode=472",
+		"?drsecondarycode=297&standbyok=1": "drsecondarycode=297&standbycode=297",
+	} {
+		asked := httptest.NewRequest(http.MethodGet, "/v1/sys/health"+query, nil)
+		_, got := try(Options{Node: &fakeNode{state: State{DRSecondary: true}}}, asked)
+		require.Equal(t, want, got.req.URL.RawQuery, query)
+	}
+	asked := httptest.NewRequest(http.MethodGet, "/v1/sys/health?standbyok=true", nil)
+	_, got := try(Options{Node: &fakeNode{state: State{DRSecondary: true, Active: true}}}, asked)
+	require.Equal(t, "standbyok=true", got.req.URL.RawQuery, "the active node knows its role")
+}

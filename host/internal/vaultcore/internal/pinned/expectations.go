@@ -45,6 +45,7 @@ var expectations = []expectation{
 	{coreType, "ha", "physical.HABackend"},
 	{coreType, "heldHALock", "physical.Lock"},
 	{coreType, "replicationState", "*uint32"},
+	{coreType, "activeNodeReplicationState", "*uint32"},
 	{coreType, "stateLock", "locking.RWMutex"},
 	{coreType, "activeContext", "context.Context"},
 	{coreType, "activeContextCancelFunc", "*atomic.Value"},
