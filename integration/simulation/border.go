@@ -20,13 +20,13 @@ func keysOf(id string) (pairing, own []byte) {
 }
 
 func (p *process) relation(id string) proof.Relation {
-	return proof.Relation{Mode: mode, SetID: p.node.sim.set.id, SecondaryID: id}
+	return proof.Relation{Mode: p.node.sim.mode, SetID: p.node.sim.set.id, SecondaryID: id}
 }
 
 // border makes what a host has between its storage and its plugin. Deliberate faults are in
 // the storage, so its proofs are valid.
 func (p *process) border() error {
-	p.content = &content{Secondary: p.tap.Secondary(mode)}
+	p.content = &content{Secondary: p.tap.Secondary(p.node.sim.mode)}
 	p.from = proof.NewSecondary(p.content, nil)
 	if p.node.role != replication.Secondary {
 		return nil

@@ -6,8 +6,8 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"strings"
 	"sync"
+	"time"
 
 	"github.com/vault-replication/vault-replication/host/storage"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
@@ -46,9 +46,35 @@ var Deliberates = []Deliberate{
 	{"a row of the index that outlives a write of its keys", Equal, func() Tamper { return Tamper{disks: keepIndexRows} }},
 	{"a block of the index, one of several, that outlives a write", Equal,
 		func() Tamper { return Tamper{disks: keepLaterBlocks} }},
-	{"a reservation of numbers that is not durable", Rest, func() Tamper { return Tamper{disks: forgetNumbers} }},
+	{"a reservation of numbers that is not durable", Prefix, func() Tamper { return Tamper{disks: forgetNumbers} }},
 	{"a core that is told under the context of a session", Told, func() Tamper { return Tamper{apply: underSession} }},
+	{"storage that carries out a failed write after a later one of the key", Prefix, func() Tamper {
+		return Tamper{plan: func(p *plan) { p.late, p.leaders, p.mounts, p.strikes = true, false, nil, 8 },
+			disks: func(p *disk, ss []*disk) {
+				for _, d := range append([]*disk{p}, ss...) {
+					d.disorderly = true
+				}
+			}}
+	}},
+	{"rows of a former leader that nobody looks for", Rest, func() Tamper {
+		return Tamper{plan: func(p *plan) { p.late, p.leaders, p.mounts = false, true, nil },
+			never: true, options: func(o *storage.Options) { o.LateEvery = 1000 * time.Hour }}
+	}},
+	{"a paths filter that is stored and not in force", Classes, func() Tamper {
+		return Tamper{plan: performs, filter: func(*rule) *rule { return &rule{} }}
+	}},
+	{"a core that takes up no table of mounts", Classes, func() Tamper { return Tamper{plan: performs, deaf: true} }},
 	{"a value that changes where it lies", Equal, func() Tamper { return Tamper{rest: rot} }},
+}
+
+// performs makes a run one in performance mode, in which filters change.
+func performs(p *plan) {
+	p.late, p.leaders = false, false
+	p.mounts = newMountsPlan(p.stream(8), p.secondaries)
+	p.mounts.changes = 30
+	for i := range p.mounts.filtered {
+		p.mounts.filtered[i] = true
+	}
 }
 
 // answerFirst answers at once and applies afterwards.
@@ -61,7 +87,7 @@ func answerFirst(p *process) applyFrame {
 				return
 			}
 			defer func() { <-p.applying }()
-			_, _ = p.tap.Secondary(mode).ApplyFrame(context.Background(), f)
+			_, _ = p.tap.Secondary(p.node.sim.mode).ApplyFrame(context.Background(), f)
 		})
 		return &replication.Cursor{Position: f.To}, nil
 	}
@@ -72,13 +98,13 @@ func forgetCursors(_ *disk, secondaries []*disk) {
 	for _, d := range secondaries {
 		n := 0
 		d.loses = func(changes []change) []change {
-			if len(changes) < 2 || !slices.ContainsFunc(changes, isCursor) {
+			if len(changes) < 2 || !slices.ContainsFunc(changes, d.isCursor) {
 				return changes
 			}
 			if n++; n%7 != 0 {
 				return changes
 			}
-			return slices.DeleteFunc(slices.Clone(changes), isCursor)
+			return slices.DeleteFunc(slices.Clone(changes), d.isCursor)
 		}
 	}
 }
@@ -88,7 +114,7 @@ func keepIndexRows(primary *disk, secondaries []*disk) {
 	for _, d := range append([]*disk{primary}, secondaries...) {
 		d.loses = func(changes []change) []change {
 			return slices.DeleteFunc(slices.Clone(changes), func(c change) bool {
-				return c.value == nil && strings.HasPrefix(c.key, indexPrefix)
+				return c.value == nil && isIndex(c.key)
 			})
 		}
 	}
@@ -100,7 +126,7 @@ func keepLaterBlocks(primary *disk, secondaries []*disk) {
 	for _, d := range append([]*disk{primary}, secondaries...) {
 		d.loses = func(changes []change) []change {
 			return slices.DeleteFunc(slices.Clone(changes), func(c change) bool {
-				return c.value == nil && strings.HasPrefix(c.key, indexPrefix) && !bytes.HasPrefix(d.rows[c.key], []byte{1, 0})
+				return c.value == nil && isIndex(c.key) && !bytes.HasPrefix(d.rows[c.key], []byte{1, 0})
 			})
 		}
 	}
@@ -124,7 +150,7 @@ func forgetNumbers(primary *disk, _ []*disk) {
 	}
 }
 
-func isCursor(c change) bool { return c.key == cursorKey }
+func (d *disk) isCursor(c change) bool { return c.key == d.cursorKey }
 
 // secondFrameFirst holds a frame back until the next one was applied in its place.
 func secondFrameFirst(p *process) applyFrame {
@@ -137,14 +163,14 @@ func secondFrameFirst(p *process) applyFrame {
 		}
 		if held == nil || f.After != held.To.Sequence {
 			held = nil
-			return p.tap.Secondary(mode).ApplyFrame(ctx, f)
+			return p.tap.Secondary(p.node.sim.mode).ApplyFrame(ctx, f)
 		}
 		first := *f
 		first.After, first.Payload = held.After, reencode(f, held.After, func(*journal.Op) {})
-		if _, err := p.tap.Secondary(mode).ApplyFrame(ctx, &first); err != nil {
+		if _, err := p.tap.Secondary(p.node.sim.mode).ApplyFrame(ctx, &first); err != nil {
 			return nil, err
 		}
-		c, err := p.tap.Secondary(mode).ApplyFrame(ctx, held)
+		c, err := p.tap.Secondary(p.node.sim.mode).ApplyFrame(ctx, held)
 		held = nil
 		return c, err
 	}
@@ -187,7 +213,7 @@ func leaveOutKey(r *replication.Range) {
 }
 
 func pastUnfinished(tap *storage.Tap, f *replication.Frame) *replication.Frame {
-	last, err := tap.LastWritten(mode)
+	last, err := tap.LastWritten(replication.DR)
 	if err != nil {
 		return f
 	}

@@ -51,9 +51,18 @@ type disk struct {
 	// process.
 	lying  bool
 	unsure []map[string][]byte
+	// late says that writes which have failed may take effect later, owing has those that may;
+	// see late.go.
+	late       bool
+	owing      []*pending
+	disorderly bool
+	lateLanded func(p *pending)
+	// deposedLanded is called with what a former leader has written.
+	deposedLanded func(changes []change)
 	// cursor is the content of the cursor's row, see cursorOn.
 	cursor    *replication.Cursor
 	cursorRow *byte
+	cursorKey string
 
 	steps map[string]int
 }
@@ -78,6 +87,8 @@ type pending struct {
 	step    string
 	changes []change
 	done    bool
+	late    bool // it was answered with an error before it has landed
+	by      *handle
 }
 
 // handle is a disk as one process sees it.
@@ -85,6 +96,8 @@ type handle struct {
 	d    *disk
 	dead chan struct{}
 	busy map[*pending]bool
+	// deposed says that another node leads; guarded by the disk's mu.
+	deposed bool
 }
 
 // transactions is a handle with them.
@@ -127,6 +140,7 @@ func (h *handle) endLocked() {
 	default:
 	}
 	close(h.dead)
+	h.d.decideAll()
 	for p := range h.busy {
 		if !p.done && h.d.rng.IntN(2) == 0 {
 			h.d.land(p)
@@ -145,6 +159,7 @@ func (h *handle) endLocked() {
 
 // land needs mu.
 func (d *disk) land(p *pending) {
+	d.decideBefore(p)
 	changes := p.changes
 	if d.loses != nil {
 		changes = d.loses(changes)
@@ -163,7 +178,13 @@ func (d *disk) land(p *pending) {
 		d.events.add(d.who, "landed %s = %s", c.key, shown(c.value))
 	}
 	p.done = true
-	if d.landed != nil {
+	if p.by.deposed && d.deposedLanded != nil {
+		d.deposedLanded(changes)
+	}
+	switch {
+	case p.late:
+		d.lateLanded(p)
+	case d.landed != nil:
 		d.landed(changes)
 	}
 }
@@ -182,7 +203,7 @@ func (h *handle) write(ctx context.Context, changes []change) error {
 		return err
 	}
 	d := h.d
-	p := &pending{step: stepOf(changes), changes: changes}
+	p := &pending{step: stepOf(changes), changes: changes, by: h}
 	d.mu.Lock()
 	if h.over() {
 		d.mu.Unlock()
@@ -202,13 +223,21 @@ func (h *handle) write(ctx context.Context, changes []change) error {
 	}
 	h.busy[p] = true
 	failed, lands := d.fails > 0 && d.rng.Float64() < d.fails, d.rng.IntN(2) == 0
+	var gone <-chan struct{}
+	if d.late {
+		gone = ctx.Done()
+	}
 	d.mu.Unlock()
 
 	timer := time.NewTimer(delay)
+	var left error
 	select {
 	case <-timer.C:
 	case <-h.dead:
 		timer.Stop()
+	case <-gone:
+		timer.Stop()
+		left = ctx.Err()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -225,11 +254,17 @@ func (h *handle) write(ctx context.Context, changes []change) error {
 		h.endLocked()
 		t.fire()
 		return errPower
+	case left != nil:
+		d.owe(p)
+		return left
 	case d.full && p.grows():
 		return errNoSpace
 	case d.picky && p.refused():
 		d.events.add(d.who, "a value is refused at %q", p.step)
 		return errRefused
+	case failed && d.late && d.rng.IntN(2) == 0:
+		d.owe(p)
+		return errIO
 	case failed:
 		if lands {
 			d.land(p)
@@ -245,12 +280,10 @@ func (p *pending) grows() bool {
 	return slices.ContainsFunc(p.changes, func(c change) bool { return c.value != nil })
 }
 
-var classes keyclass.Classifier
-
 // refused says whether picky storage refuses a value of the content: a third of them.
 func (p *pending) refused() bool {
 	return slices.ContainsFunc(p.changes, func(c change) bool {
-		return c.value != nil && classes.Replicated(mode, c.key) && crc32.ChecksumIEEE(c.value)%3 == 0
+		return c.value != nil && keyclass.InView(c.key) && crc32.ChecksumIEEE(c.value)%3 == 0
 	})
 }
 

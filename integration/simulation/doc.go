@@ -8,7 +8,8 @@
 // Real are the storage tap (host/storage) over storage in memory that a crash leaves
 // as a disk would be left, the engine of the plugins on both sides, and gRPC between
 // them. Not real are the core, whose writes are made by writers, and which on a
-// secondary remembers what it was told of; the process boundary between host and
+// secondary remembers what it was told of; in performance mode, what a host does about
+// mounts and filters; the process boundary between host and
 // plugin, which is a call that either side may not outlive; and TLS, which is the
 // host's.
 //

@@ -5,6 +5,7 @@ package simulation
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,14 +20,16 @@ import (
 // primary says.
 type history struct {
 	classes keyclass.Classifier
+	mounts  bool // in performance mode: what is known is the content of the mounts of writers
 
 	mu      sync.Mutex
 	keys    map[string][]version
 	writer  map[string]uint64 // the number of the row that was written ahead, by key
-	rows    map[uint64]bool   // that have come alone
+	rows    map[uint64]bool   // that have come
 	joint   bool              // the primary's storage has transactions
 	highest uint64            // of the rows, and of the positions of secondaries
 	broken  string
+	late    map[string]bool // keys that a write has changed which had failed
 }
 
 // version is what a key was from a moment on: twice the number of the row of its write, or
@@ -36,14 +39,23 @@ type version struct {
 	value  []byte // nil: the key does not exist
 }
 
+// unknown is the moment of a write that has taken effect after it had failed. It has none
+// until its key is written again.
+const unknown = ^uint64(0)
+
 // reached is the moment of a position, at which no write that came later is there.
 func reached(number uint64) uint64 { return 2 * number }
 
 func newHistory() *history {
-	return &history{keys: map[string][]version{}, writer: map[string]uint64{}, rows: map[uint64]bool{}}
+	return &history{keys: map[string][]version{}, writer: map[string]uint64{}, rows: map[uint64]bool{},
+		late: map[string]bool{}}
 }
 
 func (h *history) replicated(key string) bool {
+	if h.mounts {
+		return strings.HasPrefix(key, "logical/a/") || strings.HasPrefix(key, "logical/b/") ||
+			strings.HasPrefix(key, "logical/c/")
+	}
 	return h.classes.Replicated(replication.DR, key)
 }
 
@@ -94,7 +106,7 @@ func (h *history) landed(changes []change) {
 			}
 			// The sequences of a key are in the order of its writes. A row that comes
 			// behind a later one belongs to a write that has failed.
-			if v := h.keys[key]; n > h.writer[key] && (len(v) == 0 || reached(n) > v[len(v)-1].moment) {
+			if n > h.writer[key] && reached(n) > h.lastOf(key) {
 				h.writer[key] = n
 			}
 		}
@@ -112,6 +124,7 @@ func (h *history) landed(changes []change) {
 			}
 		}
 		delete(h.writer, c.key)
+		h.known(c.key, n)
 		old := h.keys[c.key]
 		if len(old) > 0 && old[len(old)-1].moment > n {
 			h.broken = fmt.Sprintf("the key %s was written by number %d after number %d", c.key, n/2, old[len(old)-1].moment/2)
@@ -120,9 +133,49 @@ func (h *history) landed(changes []change) {
 	}
 }
 
+// landedLate takes over what a write has done that had failed. The primary may have found out
+// that it was not made, and has then to find out that it was.
+func (h *history) landedLate(changes []change) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range changes {
+		if n, err := strconv.ParseUint(c.key[strings.LastIndexByte(c.key, '/')+1:], 16, 64); err == nil &&
+			strings.HasPrefix(c.key, journal.RowPrefix) {
+			h.highest, h.rows[n] = max(h.highest, n), true
+		}
+		if h.replicated(c.key) {
+			h.keys[c.key] = append(h.keys[c.key], version{unknown, c.value})
+			h.late[c.key] = true
+		}
+	}
+}
+
+// known gives a moment to the writes of a key that have none; the caller holds mu.
+func (h *history) known(key string, moment uint64) {
+	if !h.late[key] {
+		return
+	}
+	v := h.keys[key]
+	for i := range v {
+		if v[i].moment == unknown {
+			v[i].moment = moment
+		}
+	}
+}
+
 // before takes over what the primary has before replication begins.
 func (h *history) before(key string, value []byte) {
 	h.keys[key] = append(h.keys[key], version{0, value})
+}
+
+// lastOf is the moment of the last write of a key that has one; the caller holds mu.
+func (h *history) lastOf(key string) uint64 {
+	for _, v := range slices.Backward(h.keys[key]) {
+		if v.moment != unknown {
+			return v.moment
+		}
+	}
+	return 0
 }
 
 // at is the value of a key at a moment; the caller holds mu.
@@ -159,7 +212,7 @@ func (h *history) compare(rows map[string][]byte, number uint64, newer bool) str
 	h.highest = max(h.highest, number)
 	at := reached(number)
 	ok := func(key string, value []byte) bool {
-		if newer {
+		if newer || h.late[key] {
 			return h.since(key, at, value)
 		}
 		return same(h.at(key, at), value)
@@ -181,16 +234,16 @@ func (h *history) compare(rows map[string][]byte, number uint64, newer bool) str
 func (h *history) newest(key string) []byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.at(key, ^uint64(0))
+	return h.at(key, unknown)
 }
 
-// momentOf is the moment of the write of a value, which is unique.
-func (h *history) momentOf(key string, value []byte) (uint64, bool) {
+// placeOf is the place of the write of a value, which is unique, among those of its key.
+func (h *history) placeOf(key string, value []byte) (int, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, v := range h.keys[key] {
+	for i, v := range h.keys[key] {
 		if v.value != nil && bytes.Equal(v.value, value) {
-			return v.moment, true
+			return i, true
 		}
 	}
 	return 0, false

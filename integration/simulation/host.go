@@ -20,10 +20,10 @@ import (
 // statePrefix is where a host keeps the records of its plugin.
 const statePrefix = "core/replication/dr/state/"
 
-// indexPrefix is where the index is stored.
-const indexPrefix = "index-dr/pages/"
-
-const mode = replication.DR
+// isIndex says whether a key is of the stored index.
+func isIndex(key string) bool {
+	return strings.HasPrefix(key, "index-dr/pages/") || strings.HasPrefix(key, "index/pages/")
+}
 
 // plugin is one life of a plugin's process, with the host's services for it. They are those
 // of host/internal/role over the same tap, without the core that those need.
@@ -34,6 +34,9 @@ type plugin struct {
 	engine *engine.Engine
 	dead   chan struct{}
 	once   sync.Once
+	// turn is whose it is to start and stop the engine, which has a mutex for that: see the
+	// consequences in docs/adr/0018-simulation.md.
+	turn chan struct{}
 
 	mu    sync.Mutex
 	conns []*conn

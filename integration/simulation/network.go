@@ -14,7 +14,11 @@ import (
 func (n *node) listen(g *plugin, _ replication.ListenRequest) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.listening = g
+	select {
+	case <-g.p.deposed: // the port is that of the node that leads
+	default:
+		n.listening = g
+	}
 }
 
 func (n *node) unlisten(g *plugin) {

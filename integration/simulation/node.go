@@ -6,12 +6,13 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vault-replication/vault-replication/host/proof"
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
-	"github.com/vault-replication/vault-replication/host/storage/primary"
 	"github.com/vault-replication/vault-replication/plugin/engine"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -31,6 +32,7 @@ type node struct {
 	mu         sync.Mutex
 	rng        *rand.Rand
 	proc       *process
+	former     *process // that was deposed and goes on
 	listening  *plugin
 	calls      map[string]int
 	pluginTrap *trap
@@ -41,7 +43,9 @@ type node struct {
 	rested     int
 	ahead      uint64 // see begins
 	downtime   time.Duration
-	mute       bool // it ends without a word to its peers, as when its power goes
+	locals     locals      // of a performance secondary
+	unsure     atomic.Bool // its index may not be that of its content, see landedLate
+	mute       bool        // it ends without a word to its peers, as when its power goes
 	lost       []*conn
 }
 
@@ -50,8 +54,10 @@ type process struct {
 	node    *node
 	handle  *handle
 	tap     *storage.Tap
-	core    *core         // of a secondary
-	ended   chan struct{} // that somebody has decided to end it
+	core    *core            // of a secondary
+	known   *keyclass.Mounts // in performance mode
+	deposed chan struct{}    // that another node leads
+	ended   chan struct{}    // that somebody has decided to end it
 	once    sync.Once
 	orderly bool
 	// from and content are of a secondary, secondaries of a primary.
@@ -95,7 +101,15 @@ func (n *node) live(ctx context.Context) {
 		n.mu.Lock()
 		n.proc = p
 		n.mu.Unlock()
-		p.serve(ctx)
+		served := make(chan struct{})
+		n.sim.tasks.Go(func() {
+			p.serve(ctx)
+			close(served)
+		})
+		select {
+		case <-served:
+		case <-p.deposed:
+		}
 		n.mu.Lock()
 		n.proc = nil
 		down := n.downtime
@@ -106,8 +120,8 @@ func (n *node) live(ctx context.Context) {
 
 // boot makes the server of a node ready, as a host does before its core writes.
 func (n *node) boot(ctx context.Context) (*process, error) {
-	p := &process{node: n, handle: n.disk.start(), ended: make(chan struct{}), applying: make(chan struct{}, 1),
-		jobs: make(chan func())}
+	p := &process{node: n, handle: n.disk.start(), ended: make(chan struct{}), deposed: make(chan struct{}),
+		applying: make(chan struct{}, 1), jobs: make(chan func())}
 	n.revive()
 	if n.role == replication.Primary {
 		n.sim.checkAcked(n.sim.content(n))
@@ -117,21 +131,27 @@ func (n *node) boot(ctx context.Context) (*process, error) {
 		steps.SetKey(func() ([]byte, error) { return []byte(n.sim.set.epoch.ID), nil })
 	}
 	o := n.sim.options
-	o.Fenced = n.disk.txn
+	o.Fenced = n.disk.txn && !n.sim.plan.leaders
 	p.tap = storage.New(inner, o)
 	if err := p.border(); err != nil {
 		return nil, err
 	}
 	err := onestep.Settle(ctx, inner)
+	if err == nil {
+		err = p.loadMounts(ctx)
+	}
 	if err == nil && n.role == replication.Primary {
-		err = p.tap.Activate(ctx, primary.Config{Modes: map[replication.Mode]primary.ModeConfig{
-			mode: {Epoch: n.sim.set.epoch, IndexKey: n.sim.set.indexKey},
-		}})
+		err = p.activate(ctx)
 	}
 	if err == nil && n.role == replication.Secondary {
-		if err = p.tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{mode}}); err == nil {
-			err = p.tap.StartFingerprint(ctx, mode, n.sim.set.indexKey)
+		guard := storage.Guard{Level: storage.ReadOnly, Modes: []replication.Mode{n.sim.mode}}
+		if err = p.tap.SetGuard(ctx, guard); err == nil {
+			err = p.tap.StartFingerprint(ctx, n.sim.mode, n.sim.set.indexKey)
 			p.core = newCore(p, n.stream)
+			if err == nil && p.known != nil {
+				err = p.core.review(ctx, p.tap.Secondary(n.sim.mode).ForceCopy)
+				p.core.takeStored() // without what the filter hides
+			}
 		}
 	}
 	if err != nil {
@@ -159,7 +179,7 @@ func (p *process) end(orderly bool) {
 // serve runs the plugin until the process ends.
 func (p *process) serve(ctx context.Context) {
 	for !p.over(ctx) {
-		g := &plugin{p: p, dead: make(chan struct{})}
+		g := &plugin{p: p, dead: make(chan struct{}), turn: make(chan struct{}, 1)}
 		p.content.frame = p.content.Secondary.ApplyFrame
 		if tamper := p.node.sim.tamper.apply; tamper != nil {
 			p.content.frame = tamper(p)
@@ -168,7 +188,9 @@ func (p *process) serve(ctx context.Context) {
 		p.mu.Lock()
 		p.plugin = g
 		p.mu.Unlock()
+		g.turn <- struct{}{}
 		err := g.engine.Start(ctx, replication.StartRequest{Role: p.node.role, ClusterID: p.node.sim.set.id})
+		<-g.turn
 		if err != nil {
 			// If a plugin does not take up its role, the host starts it anew.
 			p.node.say("the plugin does not start: %v", err)
@@ -179,6 +201,7 @@ func (p *process) serve(ctx context.Context) {
 		case <-p.ended:
 		case <-ctx.Done():
 		}
+		g.turn <- struct{}{} // for good
 		if p.orderly || ctx.Err() != nil {
 			_ = g.engine.Stop(context.WithoutCancel(ctx))
 		}
@@ -195,6 +218,7 @@ func (p *process) serve(ctx context.Context) {
 		p.closing = true
 		p.mu.Unlock()
 		p.writes.Wait()
+		p.rests()
 		if err := p.tap.Deactivate(context.WithoutCancel(ctx)); err != nil {
 			p.node.say("the journal did not end in order: %v", err)
 		}
@@ -203,6 +227,18 @@ func (p *process) serve(ctx context.Context) {
 	p.abandon()
 	close(p.jobs)
 	p.work.Wait()
+}
+
+// rests waits until nothing is taken up any more: what follows needs the lock that changes of
+// classes hold while they wait for the storage.
+func (p *process) rests() {
+	if p.core == nil {
+		return
+	}
+	select {
+	case p.core.taking <- struct{}{}:
+	case <-p.handle.dead:
+	}
 }
 
 // carryOut runs a call of the plugin in another goroutine. Goroutines that have done one

@@ -7,13 +7,19 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/retention"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/plugin/engine"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -21,6 +27,7 @@ import (
 // run is one simulation under way.
 type run struct {
 	set     *Set
+	mode    replication.Mode
 	plan    *plan
 	tamper  Tamper
 	options storage.Options
@@ -41,6 +48,13 @@ type run struct {
 	acked  []ack
 	// lost counts how often a slot was given up, which costs its secondary a copy.
 	lost map[string]int
+	// late counts the writes that took effect after they had failed.
+	late int
+	// halfMade are mounts of which what their backends have declared is not stored.
+	halfMade map[string]bool
+	// deposed says that two nodes have led at a time.
+	deposed atomic.Bool
+	epoch   replication.Epoch
 }
 
 // Check names what a run is checked for.
@@ -61,6 +75,9 @@ const (
 	Copies Check = "at most one copy a fault"
 	// Bounded: what is under way, and what is kept, has a bound.
 	Bounded Check = "bounded memory"
+	// Classes: a performance secondary has the shared keys that its filter lets through, and its
+	// own local ones.
+	Classes Check = "a performance secondary has what is shared, and what is its own"
 	// Told: when a position counts as applied, the core was told of all that is stored.
 	Told Check = "what the core was told is what is stored"
 	// Order: a key's numbers grow with its writes.
@@ -96,21 +113,42 @@ type Options struct {
 // was made in one. It returns nil if all checks hold.
 func Run(seed uint64, set *Set, o Options) *Failure {
 	p := newPlan(seed, set)
+	if o.Tamper.plan != nil {
+		o.Tamper.plan(p)
+	}
+	if p.mounts != nil {
+		set = set.performance
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	r := &run{
-		set: set, plan: p, tamper: o.Tamper, debug: o.Debug, steps: o.Steps, history: newHistory(), stop: stop,
+		set: set, mode: set.mode, plan: p, tamper: o.Tamper, debug: o.Debug, steps: o.Steps, history: newHistory(),
+		stop:   stop,
 		lost:   map[string]int{},
 		events: &events{begun: time.Now()},
 		options: storage.Options{RingBytes: p.ringBytes, RangeBytes: p.rangeBytes, FrameBytes: p.frameBytes,
-			StoreAfter: p.storeAfter, Numbers: p.numbers, Caps: retention.Caps{Bytes: p.slotBytes}, AnyPrefix: seed%2 == 0},
-		engine: engine.Config{Mode: mode, HeartbeatEvery: 4 * time.Second, WindowBytes: windowBytes,
+			StoreAfter: p.storeAfter, Numbers: p.numbers, Caps: retention.Caps{Bytes: p.slotBytes}, AnyPrefix: seed%2 == 0,
+			Alone: func(key string) bool {
+				return keyclass.Tables[key] != "" || strings.HasPrefix(key, vaultname.ReplicationFilters)
+			}},
+		engine: engine.Config{Mode: set.mode, HeartbeatEvery: 4 * time.Second, WindowBytes: windowBytes,
 			WindowFrames: windowFrames},
 	}
+	if o.Tamper.options != nil {
+		o.Tamper.options(&r.options)
+	}
 	r.primary = r.newNode("prim", primaryAddr, replication.Primary, p.primaryTxn, 0)
+	r.history.mounts = p.mounts != nil
 	r.history.joint = p.primaryTxn
 	r.primary.disk.landed = func(changes []change) {
 		r.history.landed(changes)
 		r.lostSlots(changes)
+	}
+	r.epoch = set.epoch
+	r.primary.disk.deposedLanded = r.landedDeposed
+	r.primary.disk.lateLanded = func(p *pending) {
+		r.landedLate(r.primary)
+		r.history.landedLate(p.changes)
+		r.lostSlots(p.changes)
 	}
 	r.seedRows(r.primary, set.primary)
 	for i := range p.secondaries {
@@ -119,9 +157,12 @@ func Run(seed uint64, set *Set, o Options) *Failure {
 		s.link = newLink(p.stream(50 + uint64(i)))
 		r.seedRows(s, set.members[i])
 		s.disk.landed = func(changes []change) { r.check(s, changes) }
+		s.disk.lateLanded = func(*pending) { r.landedLate(s) }
 		r.secondaries = append(r.secondaries, s)
 	}
 	r.fill()
+	r.fillMounts()
+	r.drawn()
 	if o.Tamper.disks != nil {
 		o.Tamper.disks(r.primary.disk, r.secondaryDisks())
 	}
@@ -139,10 +180,17 @@ func Run(seed uint64, set *Set, o Options) *Failure {
 		work.Go(func() { r.write(busy, i) })
 	}
 	work.Go(func() { r.strike(busy) })
+	work.Go(func() { r.operate(busy) })
+	if p.mounts != nil {
+		for i, s := range r.secondaries {
+			work.Go(func() { r.writeLocal(busy, s, 300+uint64(i)) })
+		}
+	}
 	work.Wait()
 	done()
 	if ctx.Err() == nil {
 		r.heal()
+		r.oneMoreTable(ctx)
 		r.settle(ctx)
 	}
 	stop()
@@ -165,9 +213,10 @@ func (r *run) secondaryDisks() []*disk {
 
 func (r *run) newNode(name, addr string, role replication.Role, txn bool, stream uint64) *node {
 	return &node{
-		sim: r, name: name, addr: addr, stream: stream, role: role, rng: r.plan.stream(20 + stream), calls: map[string]int{},
+		locals: locals{may: map[string][][]byte{}}, sim: r, name: name, addr: addr, stream: stream, role: role,
+		rng: r.plan.stream(20 + stream), calls: map[string]int{},
 		disk: &disk{who: name, txn: txn, events: r.events, rng: r.plan.stream(10 + stream), rows: map[string][]byte{},
-			steps: map[string]int{}},
+			steps: map[string]int{}, cursorKey: journal.CursorKey(r.mode)},
 	}
 }
 
@@ -217,6 +266,9 @@ type plan struct {
 	strikes      int
 	joins        []time.Duration // when a secondary begins
 	grave        int             // of them that may cost a copy
+	mounts       *mountsPlan     // of a run in performance mode
+	late         bool            // failed writes may take effect later
+	leaders      bool            // two nodes may lead at a time
 }
 
 // Bounds of what a primary sends ahead; small, so that they are reached.
@@ -260,6 +312,14 @@ func newPlan(seed uint64, set *Set) *plan {
 	if rng.IntN(8) == 0 {
 		p.slotBytes = []uint64{800, 4 << 10}[rng.IntN(2)]
 	}
+	if rng := p.stream(8); rng.IntN(5) == 0 {
+		p.mounts = newMountsPlan(rng, p.secondaries)
+	}
+	p.late = p.stream(7).IntN(8) == 0
+	if p.mounts != nil && slices.Contains(p.mounts.filtered, true) {
+		p.late = false // no fingerprint tells a filtered secondary of what is not in the journal
+	}
+	p.leaders = p.mounts == nil && !p.late && p.slotBytes == 0 && p.stream(9).IntN(6) == 0
 	p.storeAfter = []time.Duration{200 * time.Millisecond, time.Second, 5 * time.Second}[p.stream(4).IntN(3)]
 	return p
 }

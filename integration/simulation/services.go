@@ -29,7 +29,9 @@ func (g *plugin) AckSlot(ctx context.Context, id string, at replication.Position
 
 // CloseSlot implements replication.Host.
 func (g *plugin) CloseSlot(ctx context.Context, id string) error {
-	return do(ctx, g, "CloseSlot", func(ctx context.Context) error { return g.p.tap.CloseSlot(ctx, mode, id) })
+	return do(ctx, g, "CloseSlot", func(ctx context.Context) error {
+		return g.p.tap.CloseSlot(ctx, g.p.node.sim.mode, id)
+	})
 }
 
 // ReadJournal implements replication.Host.
@@ -74,11 +76,11 @@ func (g *plugin) ReadRange(ctx context.Context, req replication.ReadRangeRequest
 // Cursor implements replication.Host.
 func (g *plugin) Cursor(ctx context.Context) (*replication.Cursor, error) {
 	return call(ctx, g, "Cursor", func(ctx context.Context) (*replication.Cursor, error) {
-		c, err := g.p.tap.Secondary(mode).Resume(ctx)
+		c, err := g.p.tap.Secondary(g.p.node.sim.mode).Resume(ctx)
 		if err != nil {
 			return nil, err
 		}
-		must, err := g.p.tap.Secondary(mode).MustCopy(ctx)
+		must, err := g.p.tap.Secondary(g.p.node.sim.mode).MustCopy(ctx)
 		if must {
 			c.Position = replication.Position{}
 		}
@@ -154,6 +156,9 @@ func (g *plugin) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 	return apply(ctx, g, "EndCopy", func(ctx context.Context) (*replication.Cursor, error) {
 		c, err := g.p.from.EndCopy(ctx)
 		g.p.node.copied(err)
+		if must, _ := g.p.tap.Secondary(g.p.node.sim.mode).MustCopy(ctx); err == nil && must && g.p.known != nil {
+			go g.p.copyAgain(context.WithoutCancel(ctx))
+		}
 		return c, err
 	})
 }

@@ -21,6 +21,7 @@ const primaryAddr = "https://primary.test:8201"
 // secondaries and their credentials. Making them costs more than a run, so all runs
 // share one.
 type Set struct {
+	mode     replication.Mode
 	id       string
 	epoch    replication.Epoch
 	indexKey fingerprint.Key
@@ -30,6 +31,8 @@ type Set struct {
 	// cuts are names of keys at which the index is cut: one in 256 is. A run with a few dozen
 	// of them has as many ranges, and several blocks.
 	cuts []string
+	// performance is the set of the runs in performance mode; this one is of DR.
+	performance *Set
 }
 
 // keysMax is how many keys a run has at most.
@@ -53,7 +56,16 @@ func secondaryID(i int) string { return fmt.Sprintf("sec%d", i+1) }
 
 // NewSet makes a set with as many secondaries. The clock must be that of the runs.
 func NewSet(ctx context.Context, secondaries int) (*Set, error) {
-	s := &Set{epoch: replication.Epoch{Generation: 1, ID: "simulated"}, indexKey: fingerprint.Key{1, 2, 3}}
+	s, err := newSet(ctx, replication.DR, secondaries)
+	if err != nil {
+		return nil, err
+	}
+	s.performance, err = newSet(ctx, replication.Performance, secondaries)
+	return s, err
+}
+
+func newSet(ctx context.Context, mode replication.Mode, secondaries int) (*Set, error) {
+	s := &Set{mode: mode, epoch: replication.Epoch{Generation: 1, ID: "simulated"}, indexKey: fingerprint.Key{1, 2, 3}}
 	h := &recordsOnly{state: map[string][]byte{}}
 	e := engine.New(engine.Config{Mode: mode}, h, nil)
 	begin := func(t *replication.Transition, err error) error {

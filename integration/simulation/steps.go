@@ -30,11 +30,36 @@ const (
 	stepOther  = "other"
 )
 
+// everyStep are all of them.
+var everyStep = []string{stepCommit, stepRow, stepData, stepHead, stepFence, stepSlot, stepDelete, stepFrame,
+	stepCursor, stepState, stepIndex, stepOther}
+
+// came notes the steps that the nodes have come to.
+func (r *run) came() {
+	s := r.steps
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seen == nil {
+		s.seen = map[string]bool{}
+	}
+	for _, n := range r.nodes() {
+		n.disk.mu.Lock()
+		for step := range n.disk.steps {
+			s.seen[stepName(n.role, step, false)] = true
+		}
+		n.disk.mu.Unlock()
+	}
+}
+
 // stepsOf are the steps that a node of a role comes to.
 func stepsOf(role replication.Role, txn bool) []string {
 	switch {
 	case role == replication.Primary && txn:
-		return []string{stepCommit, stepCommit, stepHead, stepFence, stepSlot, stepDelete, stepState, stepIndex}
+		return []string{stepCommit, stepCommit, stepHead, stepFence, stepSlot, stepDelete, stepState, stepIndex, stepRow,
+			stepData}
 	case role == replication.Primary:
 		return []string{stepRow, stepData, stepHead, stepFence, stepSlot, stepDelete, stepState, stepIndex}
 	case txn:
@@ -62,6 +87,40 @@ const (
 	reservation = "reservations of numbers, without those of the beginnings and ends of terms"
 )
 
+// What must come often enough over ten thousand runs.
+const (
+	lateLandings = "writes that took effect after they had failed"
+	lateRuns     = "runs in which failed writes may take effect later"
+	deposed      = "times that a node led beside a former leader"
+	lateLeader   = "writes of former leaders"
+	rounds       = "runs with a former leader that only the comparison of the index has mended"
+	epochs       = "epochs that began because of a former leader"
+	performing   = "runs in performance mode"
+	filtering    = "secondaries whose paths filter changes"
+)
+
+// often is how often each must come.
+var often = map[string]int{
+	lateLandings: 1000, lateRuns: 1000, performing: 1500, filtering: 1000, mounted: 2000, unmounted: 500, madeLocal: 500,
+	deposed: 600, lateLeader: 5000, epochs: 50, declaredSome: 200, filterSet: 800, keyWritten: 500,
+}
+
+// drawn counts what the seed has drawn.
+func (r *run) drawn() {
+	if r.plan.late {
+		r.sums(lateRuns)
+	}
+	if r.plan.mounts == nil {
+		return
+	}
+	r.sums(performing)
+	for _, filtered := range r.plan.mounts.filtered {
+		if filtered {
+			r.sums(filtering)
+		}
+	}
+}
+
 // enough is how many of each there must be in some run.
 var enough = map[string]int{manyRanges: 40, manyBlocks: 3, slotsLost: 1, reservation: 5}
 
@@ -70,6 +129,22 @@ type Steps struct {
 	mu    sync.Mutex
 	count map[string]int
 	most  map[string]int
+	sum   map[string]int
+	seen  map[string]bool // steps that a node of a role has come to
+}
+
+// sums notes that something has come, over all runs.
+func (r *run) sums(what string) {
+	s := r.steps
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sum == nil {
+		s.sum = map[string]int{}
+	}
+	s.sum[what]++
 }
 
 // reach notes that a run has come to something.
@@ -103,6 +178,11 @@ func (s *Steps) Missing() []string {
 	var missing []string
 	for _, role := range []replication.Role{replication.Primary, replication.Secondary} {
 		names := slices.Concat(stepsOf(role, true), stepsOf(role, false), callsOf(role))
+		for _, name := range everyStep {
+			if s.seen[stepName(role, name, false)] {
+				names = append(names, name) // whether or not a process is meant to end there
+			}
+		}
 		slices.Sort(names)
 		for _, name := range slices.Compact(names) {
 			for _, after := range []bool{false, true} {
@@ -111,6 +191,15 @@ func (s *Steps) Missing() []string {
 				}
 			}
 		}
+	}
+	for what, n := range often {
+		if s.sum[what] < n {
+			missing = append(missing, fmt.Sprintf("%d %s, there were %d", n, what, s.sum[what]))
+		}
+	}
+	if s.sum[rounds]*20 > s.sum[deposed] {
+		missing = append(missing, fmt.Sprintf("that rows tell of a former leader: %d times of %d the index had to",
+			s.sum[rounds], s.sum[deposed]))
 	}
 	for what, n := range enough {
 		if s.most[what] < n {
@@ -132,12 +221,19 @@ func (s *Steps) WriteTo(w io.Writer) (int64, error) {
 			return total, err
 		}
 	}
-	for _, what := range slices.Sorted(maps.Keys(s.most)) {
-		n, err := fmt.Fprintf(w, "%6d %s\n", s.most[what], what)
-		total += int64(n)
-		if err != nil {
-			return total, err
+	for _, counts := range []map[string]int{s.sum, s.most} {
+		for _, what := range slices.Sorted(maps.Keys(counts)) {
+			n, err := fmt.Fprintf(w, "%6d %s\n", counts[what], what)
+			total += int64(n)
+			if err != nil {
+				return total, err
+			}
 		}
+	}
+	if len(s.count) > 0 {
+		least := slices.MinFunc(slices.Sorted(maps.Keys(s.count)), func(a, b string) int { return s.count[a] - s.count[b] })
+		n, err := fmt.Fprintf(w, "the rarest step: %s, %d times\n", least, s.count[least])
+		return total + int64(n), err
 	}
 	return total, nil
 }
@@ -175,7 +271,7 @@ func stepOf(changes []change) string {
 			cursor = true
 		case strings.HasPrefix(key, statePrefix):
 			return stepState
-		case strings.HasPrefix(key, indexPrefix):
+		case isIndex(key):
 			index = true
 		default:
 			data = true

@@ -23,6 +23,12 @@ func (r *run) strike(ctx context.Context) {
 		all := r.nodes()
 		n := all[rng.IntN(len(all))]
 		kind := kinds[rng.IntN(len(kinds))]
+		if r.plan.late && rng.IntN(2) == 0 {
+			kind = lateWrites
+		}
+		if r.plan.leaders && rng.IntN(2) == 0 {
+			kind = depose
+		}
 		mine := rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64()))
 		if kind.grave {
 			r.plan.grave++
@@ -131,8 +137,9 @@ var kinds = []kind{
 		}
 		select {
 		case p.applying <- struct{}{}:
-			n.say("the copy is ordered: %v", p.tap.Secondary(mode).ForceCopy(ctx))
+			n.say("the copy is ordered: %v", p.tap.Secondary(n.sim.mode).ForceCopy(ctx))
 			<-p.applying
+			p.copyAgain(ctx)
 		case <-ctx.Done():
 		case <-p.handle.dead:
 		}
@@ -200,6 +207,7 @@ func (r *run) heal() {
 	for _, n := range r.nodes() {
 		n.disk.mu.Lock()
 		n.disk.slow, n.disk.full, n.disk.picky, n.disk.fails, n.disk.trap = 0, false, false, 0, nil
+		n.disk.late = false
 		n.disk.mu.Unlock()
 		n.mu.Lock()
 		n.pluginTrap, n.laggy, n.repeats = nil, 0, 0

@@ -12,6 +12,16 @@ import (
 // Tamper breaks something on purpose, so that a check must find it. Its zero value breaks
 // nothing. The product has no seam for it: everything is done around the product.
 type Tamper struct {
+	// plan changes what the seed has decided.
+	plan func(*plan)
+	// options changes those of the taps.
+	options func(*storage.Options)
+	// never lets the index of a leader be compared with its storage as it is once an hour.
+	never bool
+	// filter changes the paths filter that a primary puts in force.
+	filter func(*rule) *rule
+	// deaf cores take up no table of mounts.
+	deaf bool
 	// frame changes what the primary's host has read; nil leaves it out.
 	frame func(*storage.Tap, *replication.Frame) *replication.Frame
 	// ranges changes a range that was read.

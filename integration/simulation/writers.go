@@ -53,7 +53,7 @@ func (r *run) write(ctx context.Context, writer int) {
 		for r.primary.now() == nil && ctx.Err() == nil {
 			pause(ctx, 100*time.Millisecond)
 		}
-		p := r.primary.now()
+		p := r.primary.leading(rng)
 		if ctx.Err() != nil || p == nil {
 			return
 		}
