@@ -55,8 +55,8 @@ func (o *ownWrites) note(ctx context.Context, ch *change) error {
 	return o.notes().Put(ctx, ch.mode, former.Note{SetID: o.roles.Record().mode(ch.mode).SetID, Open: open}, tail)
 }
 
-// reigns are the records of where the histories of the modes went over into those that a
-// promotion begins, when nothing more is applied.
+// reigns adds the records of where the former histories end, for a promotion, in each mode in which it begins a new
+// history. It is called when nothing more is applied.
 func (o *ownWrites) reigns(ctx context.Context, ch *change) error {
 	if ch.to == replication.Disabled {
 		ch.rows[history.Key(ch.mode)] = nil
