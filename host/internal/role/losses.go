@@ -113,15 +113,14 @@ func (l losses) lackLosses(_ context.Context, mode replication.Mode) (all []Loss
 	return all, nil
 }
 
-// pluginLosses are mounts of a secondary whose engines are inert, that would answer
-// nothing.
+// pluginLosses are mounts that would not answer after the promotion of a secondary with inert engines.
 func (l losses) pluginLosses(ctx context.Context, mode replication.Mode) (all []Loss, err error) {
 	if mode.ServesClients() {
 		return nil, nil
 	}
 	for _, key := range slices.Sorted(maps.Keys(keyclass.Tables)) {
 		if keyclass.Tables[key] == vaultname.AuditViews {
-			continue // a device that cannot be opened keeps nobody from promoting
+			continue // an audit device that cannot be opened does not prevent a promotion
 		}
 		table, err := l.core.StoredTable(ctx, key)
 		if err != nil {
@@ -142,8 +141,8 @@ func (l losses) pluginLosses(ctx context.Context, mode replication.Mode) (all []
 	return all, nil
 }
 
-// missing says what a secondary lacks because its storage refuses it, empty for
-// nothing. Anybody may read a status, so it has no names of keys.
+// missing says what a secondary lacks because its storage refuses it, empty for nothing. It has no names of keys,
+// because anybody may read the status.
 func (l losses) missing(ctx context.Context, mode replication.Mode) (keys uint64, text string, err error) {
 	keys, what, err := l.tap.Secondary(mode).Missing(ctx)
 	if err != nil || keys == 0 {
