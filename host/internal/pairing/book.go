@@ -195,8 +195,8 @@ func (b *Book) Admit(ctx context.Context, mode replication.Mode, leaf *x509.Cert
 	return id, r.check(id, hash[:])
 }
 
-// complete records the certificate of a secondary that release 0.1.0 has paired. It is the
-// first that its authority made for the id; an id has one for all its life.
+// complete records the certificate of a secondary that release 0.1.0 has paired: the first that comes for the id and
+// that the set's authority has signed. In that release an id had one certificate for all its life.
 func (b *Book) complete(ctx context.Context, mode replication.Mode, id string, hash []byte) error {
 	b.changing.Lock()
 	defer b.changing.Unlock()
