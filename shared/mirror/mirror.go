@@ -27,108 +27,135 @@ func Value[V, M any](m *M) *V { return of[V](m) }
 func of[To, From any](from *From) *To {
 	to := new(To)
 	if from != nil {
-		setFields(reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem())
+		ofStructs(reflect.TypeFor[To](), reflect.TypeFor[From]())(reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem())
 	}
 	return to
 }
 
-func setFields(dst, src reflect.Value) {
-	for _, f := range counterparts(dst.Type(), src.Type()) {
-		set(dst.Field(f.to), src.Field(f.from))
-	}
-}
+// conversion sets dst, which is zero, to what src has. What depends on the types alone is decided once: each frame and
+// each range is converted in each process that it passes.
+type conversion func(dst, src reflect.Value)
 
-// set copies src to dst, which is zero.
-func set(dst, src reflect.Value) {
-	if special(dst, src) || src.Kind() == reflect.Pointer && src.IsNil() {
-		return
-	}
-	src = reflect.Indirect(src)
-	if dst.Kind() == reflect.Pointer {
-		dst.Set(reflect.New(dst.Type().Elem()))
-		dst = dst.Elem()
+func between(dst, src reflect.Type) conversion {
+	for _, s := range special {
+		if s.dst == dst && s.src == src {
+			return s.conversion
+		}
 	}
 	switch {
+	case src.Kind() == reflect.Pointer:
+		convert := between(dst, src.Elem())
+		return func(dst, src reflect.Value) {
+			if !src.IsNil() {
+				convert(dst, src.Elem())
+			}
+		}
+	case dst.Kind() == reflect.Pointer:
+		convert := between(dst.Elem(), src)
+		return func(dst, src reflect.Value) {
+			dst.Set(reflect.New(dst.Type().Elem()))
+			convert(dst.Elem(), src)
+		}
 	case dst.Kind() == reflect.Struct:
-		setFields(dst, src)
+		return ofStructs(dst, src)
 	case dst.Kind() == reflect.String && src.Kind() == reflect.String:
 		// Protobuf refuses text that is not UTF-8. A strange message must not turn an answer into a failure.
-		dst.SetString(strings.ToValidUTF8(src.String(), "\uFFFD"))
-	case dst.Kind() == reflect.Slice && dst.Type().Elem().Kind() != reflect.Uint8:
-		if src.Len() > 0 {
-			dst.Set(reflect.MakeSlice(dst.Type(), src.Len(), src.Len()))
+		return func(dst, src reflect.Value) { dst.SetString(strings.ToValidUTF8(src.String(), "\uFFFD")) }
+	case dst.Kind() == reflect.Slice && dst.Elem().Kind() != reflect.Uint8:
+		convert := between(dst.Elem(), src.Elem())
+		return func(dst, src reflect.Value) {
+			if src.Len() > 0 {
+				dst.Set(reflect.MakeSlice(dst.Type(), src.Len(), src.Len()))
+			}
+			for i := range src.Len() {
+				convert(dst.Index(i), src.Index(i))
+			}
 		}
-		for i := range src.Len() {
-			set(dst.Index(i), src.Index(i))
-		}
+	case dst == src:
+		return reflect.Value.Set
 	default:
-		dst.Set(src.Convert(dst.Type()))
+		return func(dst, src reflect.Value) { dst.Set(src.Convert(dst.Type())) }
 	}
 }
 
-// special sets dst where the two sides have types of their own for the same thing.
-func special(dst, src reflect.Value) bool {
-	var to any
-	switch from := src.Interface().(type) {
-	case time.Time:
-		if !from.IsZero() {
-			to = timestamppb.New(from)
-		}
-	case *timestamppb.Timestamp:
-		if from != nil {
-			to = from.AsTime()
-		}
-	case time.Duration:
-		if from != 0 {
-			to = durationpb.New(from)
-		}
-	case *durationpb.Duration:
-		to = from.AsDuration()
-	case *commonv1.Addresses: // no list is not the same as an empty one
-		if from != nil {
-			to = append([]string{}, from.GetClusterAddrs()...)
-		}
-	case []string:
-		if dst.Type() != reflect.TypeFor[*commonv1.Addresses]() {
-			return false
-		}
-		if from != nil {
-			to = &commonv1.Addresses{ClusterAddrs: from}
-		}
-	default:
-		return false
-	}
-	if to != nil {
-		dst.Set(reflect.ValueOf(to))
-	}
-	return true
+// pair is two types for the same thing, and how one becomes the other.
+type pair struct {
+	dst, src reflect.Type
+	conversion
 }
 
-// counterpart is a field, and the field that it is copied from.
-type counterpart struct{ to, from int }
+func pairOf[To, From any](convert func(From) To) pair {
+	return pair{reflect.TypeFor[To](), reflect.TypeFor[From](), func(dst, src reflect.Value) {
+		dst.Set(reflect.ValueOf(convert(src.Interface().(From))))
+	}}
+}
 
-// known has the counterparts of each pair of types.
+var special = []pair{
+	pairOf(func(t time.Time) *timestamppb.Timestamp {
+		if t.IsZero() {
+			return nil
+		}
+		return timestamppb.New(t)
+	}),
+	pairOf(func(t *timestamppb.Timestamp) time.Time {
+		if t == nil {
+			return time.Time{}
+		}
+		return t.AsTime()
+	}),
+	pairOf(func(d time.Duration) *durationpb.Duration {
+		if d == 0 {
+			return nil
+		}
+		return durationpb.New(d)
+	}),
+	pairOf((*durationpb.Duration).AsDuration),
+	// No list is not the same as an empty one.
+	pairOf(func(list []string) *commonv1.Addresses {
+		if list == nil {
+			return nil
+		}
+		return &commonv1.Addresses{ClusterAddrs: list}
+	}),
+	pairOf(func(m *commonv1.Addresses) []string {
+		if m == nil {
+			return nil
+		}
+		return append([]string{}, m.GetClusterAddrs()...)
+	}),
+}
+
+// known has the conversion of each pair of structs.
 var known sync.Map
 
-func counterparts(dst, src reflect.Type) []counterpart {
+func ofStructs(dst, src reflect.Type) conversion {
 	pair := [2]reflect.Type{dst, src}
-	if fields, ok := known.Load(pair); ok {
-		return fields.([]counterpart)
+	if c, ok := known.Load(pair); ok {
+		return c.(conversion)
 	}
-	var fields []counterpart
+	type field struct {
+		to, from int
+		convert  conversion
+	}
+	var fields []field
 	to, from := reflect.VisibleFields(dst), reflect.VisibleFields(src)
 	for i, f := range to {
 		for j, g := range from {
 			if f.IsExported() && g.IsExported() && strings.EqualFold(f.Name, g.Name) {
-				fields = append(fields, counterpart{i, j})
+				fields = append(fields, field{i, j, between(f.Type, g.Type)})
 			}
 		}
 	}
 	if len(fields) != exported(to) || len(fields) != exported(from) {
 		panic(fmt.Sprintf("%s and %s do not have the same fields", dst, src))
 	}
-	known.Store(pair, fields)
-	return fields
+	c := conversion(func(dst, src reflect.Value) {
+		for _, f := range fields {
+			f.convert(dst.Field(f.to), src.Field(f.from))
+		}
+	})
+	known.Store(pair, c)
+	return c
 }
 
 func exported(fields []reflect.StructField) (n int) {

@@ -61,9 +61,9 @@ func Decorate(b *framework.Backend, o Options) error {
 		byPattern[strings.TrimSuffix(p.Pattern, "$")] = p
 	}
 	indexes, added := h.indexPaths()
-	kept, root := h.keptPaths()
+	kept, root := keptHandlers{h.Kept}.paths(h.authorized)
 	added = append(added, kept...)
-	wanted := slices.Concat(h.statusPaths(), h.primaryPaths(), h.secondaryPaths(), h.filterPaths(), indexes)
+	wanted := slices.Concat(statusHandlers{o}.paths(), h.primaryPaths(), h.secondaryPaths(), h.filterPaths(), indexes)
 	for _, p := range wanted {
 		if byPattern[p.Pattern] == nil {
 			return fmt.Errorf("this version of Vault does not register the path sys/%s: use the version that this server was "+

@@ -13,14 +13,19 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/compressutil"
 	"github.com/hashicorp/vault/sdk/logical"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
 // keptMost bounds the values of one answer.
 const keptMost = 1000
 
-// keptPaths list, read and remove what a former primary keeps. Root are the patterns that want sudo; a
-// secondary that serves no clients has paths with a DR operation token in place of them.
-func (h *handlers) keptPaths() (added []*framework.Path, root []string) {
+// keptHandlers list, read and remove what a former primary keeps.
+type keptHandlers struct{ Kept }
+
+// paths are those of the endpoints. Root are the patterns that want sudo; a secondary that serves no
+// clients has paths with a DR operation token in place of them.
+func (h keptHandlers) paths(authorized func(replication.Mode, call) call) (added []*framework.Path, root []string) {
 	id := map[string]*framework.FieldSchema{
 		"id": {Type: framework.TypeString, Description: "Id of the kept values, from the list.", Required: true},
 	}
@@ -29,11 +34,11 @@ func (h *handlers) keptPaths() (added []*framework.Path, root []string) {
 	page["limit"] = &framework.FieldSchema{Type: framework.TypeInt, Default: keptMost,
 		Description: "How many values to return at most, 1000 by default and at most."}
 	all := []endpoint{
-		{pattern: "kept/list", op: logical.UpdateOperation, verb: "list", noun: "kept", handle: h.listKept,
+		{pattern: "kept/list", op: logical.UpdateOperation, verb: "list", noun: "kept", handle: h.list,
 			synopsis: "List what was kept of the writes of this cluster that a new primary did not have."},
-		{pattern: "kept/read", op: logical.UpdateOperation, verb: "read", noun: "kept", handle: h.readKept, fields: page,
+		{pattern: "kept/read", op: logical.UpdateOperation, verb: "read", noun: "kept", handle: h.read, fields: page,
 			synopsis: "Read values that were kept."},
-		{pattern: "kept/remove", op: logical.UpdateOperation, verb: "remove", noun: "kept", handle: h.removeKept, fields: id,
+		{pattern: "kept/remove", op: logical.UpdateOperation, verb: "remove", noun: "kept", handle: h.remove, fields: id,
 			synopsis: "Remove values that were kept, for ever."},
 	}
 	for _, e := range all {
@@ -49,16 +54,16 @@ func (h *handlers) keptPaths() (added []*framework.Path, root []string) {
 			own.pattern, own.noun = f.prefix+"secondary/"+e.pattern, f.noun+"secondary-kept"
 			own.fields = map[string]*framework.FieldSchema{tokenField: operationTokenField}
 			maps.Copy(own.fields, e.fields)
-			own.handle = h.authorized(f.mode, e.handle)
+			own.handle = authorized(f.mode, e.handle)
 			added = append(added, own.path())
 		}
 	}
 	return added, root
 }
 
-func (h *handlers) listKept(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response,
+func (h keptHandlers) list(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response,
 	error) {
-	files, err := h.Kept.List(ctx)
+	files, err := h.List(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -79,17 +84,17 @@ func keptData(f *KeptFile) map[string]any {
 	}
 }
 
-func (h *handlers) readKept(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
+func (h keptHandlers) read(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
 	error) {
 	id, offset, limit := d.Get("id").(string), d.Get("offset").(int), d.Get("limit").(int)
 	if offset < 0 || limit < 1 || limit > keptMost {
 		return nil, invalid("offset has to be 0 or more, and limit from 1 to %d", keptMost)
 	}
-	f, err := h.Kept.Get(ctx, id)
+	f, err := h.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	values, err := h.Kept.Read(ctx, id, offset, limit)
+	values, err := h.Read(ctx, id, offset, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -103,9 +108,9 @@ func (h *handlers) readKept(ctx context.Context, _ *logical.Request, d *framewor
 	return &logical.Response{Data: data}, nil
 }
 
-func (h *handlers) removeKept(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
+func (h keptHandlers) remove(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,
 	error) {
-	return nil, h.Kept.Remove(ctx, d.Get("id").(string))
+	return nil, h.Remove(ctx, d.Get("id").(string))
 }
 
 // content is what a person can read of a value: its JSON, or what is JSON or text in the

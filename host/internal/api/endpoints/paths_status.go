@@ -13,7 +13,10 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-func (h *handlers) statusPaths() []*framework.Path {
+// statusHandlers show the status of each mode.
+type statusHandlers struct{ Options }
+
+func (h statusHandlers) paths() []*framework.Path {
 	all := endpoint{
 		pattern: "replication/status", op: logical.ReadOperation, verb: "read", noun: "status",
 		synopsis: "Status of replication in each mode.",
@@ -32,7 +35,7 @@ func (h *handlers) statusPaths() []*framework.Path {
 	return paths(list)
 }
 
-func (h *handlers) readStatus(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response,
+func (h statusHandlers) readStatus(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response,
 	error) {
 	if statusDisabled(ctx) {
 		return nil, errDisabledPath
@@ -48,7 +51,7 @@ func (h *handlers) readStatus(ctx context.Context, req *logical.Request, _ *fram
 	return &logical.Response{Data: data}, nil
 }
 
-func (h *handlers) readModeStatus(mode replication.Mode) call {
+func (h statusHandlers) readModeStatus(mode replication.Mode) call {
 	return func(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
 		if statusDisabled(ctx) {
 			return nil, errDisabledPath
@@ -62,7 +65,7 @@ func (h *handlers) readModeStatus(mode replication.Mode) call {
 }
 
 // withMounts names in each slot the mounts whose changes its secondary does not have, for a token that may list them.
-func (h *handlers) withMounts(ctx context.Context, req *logical.Request, mode replication.Mode,
+func (h statusHandlers) withMounts(ctx context.Context, req *logical.Request, mode replication.Mode,
 	data map[string]any) map[string]any {
 	all, _ := data["slots"].([]map[string]any)
 	if len(all) == 0 || h.Behind == nil {
@@ -90,7 +93,7 @@ func (h *handlers) withMounts(ctx context.Context, req *logical.Request, mode re
 }
 
 // detailsFor asks for the token of a request, which the status itself does not need.
-func (h *handlers) detailsFor(ctx context.Context, req *logical.Request) details {
+func (h statusHandlers) detailsFor(ctx context.Context, req *logical.Request) details {
 	return details(h.MayRead != nil && h.MayRead(ctx, req))
 }
 
