@@ -29,8 +29,7 @@ func pair(t *testing.T, inner physical.Backend, change ...func(*storage.Options)
 	return primary, secondary, at
 }
 
-// told records what OnApplied is told, and fails when calls overlap or when what
-// it is told is not durable, or something later is.
+// told records the keys of each call of the hook OnApplied. It fails when two calls overlap.
 func told(t *testing.T, tap *storage.Tap) *[]string {
 	var calls []string
 	var inside atomic.Int32
@@ -45,8 +44,8 @@ func told(t *testing.T, tap *storage.Tap) *[]string {
 	return &calls
 }
 
-// A table is applied by itself: what came before is known when it comes, and
-// nothing later is there when it is told.
+// A table is applied by itself. The core knows all earlier rows before the table is stored, and no later row is stored
+// when the core is told of the table.
 func TestAloneIsApplied(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {
@@ -82,7 +81,7 @@ func TestAloneIsApplied(t *testing.T) {
 	})
 }
 
-// A range is told once, when all of it is durable, with deletions and without what was
+// The core is told of a range once, when all of it is durable. The call names deleted keys, and no key whose value was
 // equal already.
 func TestRangeIsToldOnce(t *testing.T) {
 	t.Parallel()
@@ -107,7 +106,7 @@ func TestRangeIsToldOnce(t *testing.T) {
 	require.ElementsMatch(t, want, strings.Fields((*calls)[0]))
 }
 
-// What a range has written before it failed is told with the attempt that does not.
+// When a range fails, the core is told of the keys that it wrote with the next attempt that succeeds.
 func TestFailedRangeIsToldInTheEnd(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -234,7 +233,7 @@ func TestWaitsEnd(t *testing.T) {
 	}
 }
 
-// Waits end in order as rows arrive, during a copy at its end, and leave nothing.
+// Waits end in order as rows arrive. During a copy they end at its end. They leave nothing behind.
 func TestManyWait(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -269,8 +268,7 @@ func TestManyWait(t *testing.T) {
 	require.Zero(t, secondary.Secondary(dr).Waiting())
 }
 
-// A secondary that was forced to copy applies no rows before it has begun to,
-// whatever restarts in between.
+// A secondary that was forced to copy applies no rows before the copy has begun, even after restarts.
 func TestForceCopy(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -314,8 +312,7 @@ func TestForceCopy(t *testing.T) {
 	require.Equal(t, &replication.Cursor{}, c)
 }
 
-// What the hook of an apply forces holds from there on, whatever the same frame or
-// copy writes of the cursor after it.
+// The hook of an apply may force a copy. That holds even when the same frame or copy writes the cursor afterwards.
 func TestForceCopyWithinAnApply(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)

@@ -48,8 +48,7 @@ func (s *sized) largest() int {
 	return largest
 }
 
-// What is applied goes into transactions of ApplyBytes; where the storage refuses
-// those, into ones of its own limits.
+// Rows are applied in transactions of ApplyBytes. If the storage refuses those, its own limits hold.
 func TestApplyBytes(t *testing.T) {
 	t.Parallel()
 	for name, most := range map[string]int{"taken": 0, "refused": 200 << 10} {

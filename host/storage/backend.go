@@ -16,7 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// backend is what the core writes through, transactional that of storage with transactions.
+// backend is the storage that the core sees; transactional is the same over storage with transactions.
 type backend struct{ t *writePath }
 
 type transactional struct{ backend }
@@ -108,8 +108,8 @@ func (b *backend) leaderStarts(ctx context.Context) error {
 	return b.t.observer().LeadershipBegins(ctx)
 }
 
-// guarded says whether an operation of the core is refused or to be dropped, and
-// notes a refusal for who runs the request.
+// guarded says whether an operation of the core is refused or must be dropped. It notes a refusal for the code that
+// runs the request.
 func (b *backend) guarded(ctx context.Context, g *Guard, op physical.Operation, key string) (drop bool, err error) {
 	if g.Level == Open {
 		return false, nil
@@ -122,7 +122,7 @@ func (b *backend) guarded(ctx context.Context, g *Guard, op physical.Operation, 
 	return drop, err
 }
 
-// guardedTxn refuses a whole transaction or returns it without dropped operations.
+// guardedTxn refuses a whole transaction, or returns it without the operations that must be dropped.
 func (b *backend) guardedTxn(ctx context.Context, g *Guard, writes []*physical.TxnEntry) ([]*physical.TxnEntry, error) {
 	if g.Level == Open {
 		return writes, nil

@@ -11,7 +11,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// What a secondary has not acknowledged is told from memory, and what is there no longer is not passed over in silence.
+// Behind names from memory the keys that a secondary has not acknowledged. It says so when memory no longer has all of
+// them.
 func TestBehind(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)

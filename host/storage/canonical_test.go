@@ -11,8 +11,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Two spellings of a key that file storage takes for one are one key in the
-// fingerprint too, kept up to date as well as computed anew.
+// Two spellings that file storage takes for one key are one key in the fingerprint too, whether it is kept up to date
+// or computed anew.
 func TestFingerprintOfKeysThatFileStorageTakesForOne(t *testing.T) {
 	t.Parallel()
 	pathKeys := func(o *storage.Options) { o.PathKeys = true }

@@ -98,8 +98,8 @@ func (l *safeLog) count(text string) int {
 	return strings.Count(l.b.String(), text)
 }
 
-// A crash after the rows of a lost slot were deleted does not make what its secondary has had
-// look like a history that is gone.
+// The rows of a lost slot are deleted, then the node crashes. The position of its secondary must not look like one of a
+// lost history.
 func TestLostSlotIsNoLostHistory(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		inner := newTxn(t)
@@ -162,8 +162,7 @@ func TestSlotOverItsCapInBytesIsLost(t *testing.T) {
 	})
 }
 
-// When the last slot is lost, no row is stored any more, and all are deleted; one
-// that is opened then retains again.
+// When the last slot is lost, all rows are deleted and no more are stored. A slot that is opened later retains again.
 func TestNothingIsStoredForLostSlots(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		ctx := testContext(t)
@@ -193,7 +192,7 @@ func TestSlotOverItsCapInAgeIsLost(t *testing.T) {
 		inner := newTxn(t)
 		tap := newPrimary(t, inner, withCaps(retention.Caps{Age: 72 * time.Hour}))
 		away, there := openSlot(t, tap, "away"), openSlot(t, tap, "there")
-		// A pause in which nothing is written makes nothing old.
+		// Rows do not age while nothing is written.
 		pass(80 * time.Hour)
 		require.Zero(t, slotOf(t, tap, "away").RetainedAge)
 		fill(t, tap, 300)
@@ -265,8 +264,7 @@ func TestRetainedSurvivesARestart(t *testing.T) {
 	}
 }
 
-// A primary that was away itself for longer than the cap gives its secondaries time
-// to come before it gives them up.
+// A primary that was down for longer than the cap gives its secondaries time to connect before it loses their slots.
 func TestSlotIsNotLostForThePrimarysAbsence(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		ctx := testContext(t)
@@ -288,8 +286,8 @@ func TestSlotIsNotLostForThePrimarysAbsence(t *testing.T) {
 	})
 }
 
-// Copies that take longer than the cap come to an end: each one that was cut off
-// doubles what the next may retain, until something was acknowledged.
+// Copies that take longer than the cap come to an end: each copy that is cut off doubles what the next one may retain,
+// until the secondary acknowledges.
 func TestCopiesThatAreCutOffComeToAnEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		ctx := testContext(t)
@@ -319,8 +317,7 @@ func TestCopiesThatAreCutOffComeToAnEnd(t *testing.T) {
 	})
 }
 
-// A slot is lost durably before it is lost in memory, and nothing of it is deleted
-// until then.
+// A slot is lost durably before it is lost in memory. Until then none of its rows are deleted.
 func TestSlotHoldsUntilItsLossIsDurable(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		inner := newFaulty(t)
@@ -347,8 +344,7 @@ func TestSlotHoldsUntilItsLossIsDurable(t *testing.T) {
 	})
 }
 
-// A slot that is opened anew while its loss is written is the new one, before and
-// after a restart.
+// A slot may be opened anew while its loss is written. Then the new slot counts, before and after a restart.
 func TestSlotOpenedAnewIsNotLostWithTheOld(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)

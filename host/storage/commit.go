@@ -15,18 +15,16 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Commit writes a batch, past the guard, in one transaction where the storage
-// has transactions and it fits their limits by itself; otherwise key by key in
-// the batch's order. Writes to replicated keys are journalled as any other.
+// Commit writes a batch, past the guard: in one transaction if the storage has transactions and the batch fits their
+// limits, otherwise key by key in the batch's order. Writes of replicated keys are journalled like all others.
 func (wp *writePath) Commit(ctx context.Context, b *txn.Batch) error {
 	r := wp.enter()
 	defer r.leave()
 	return wp.commit(ctx, r, b.Entries(), txn.Options{})
 }
 
-// commit makes the writes of one transaction: it serialises them with others of
-// the same keys, gives them a number and a row in the journal, and keeps the
-// fingerprints right. The caller has entered r.
+// commit makes the writes of one transaction: it orders them with other writes of the same keys, gives them a number
+// and a row in the journal, and tells the indexes. The caller has entered r.
 func (wp *writePath) commit(ctx context.Context, r *writeMode, writes []*physical.TxnEntry, o txn.Options) error {
 	if err := wp.counted.InvalidateUntold(ctx, writes, r.indexes); err != nil {
 		return err
@@ -44,8 +42,8 @@ func (wp *writePath) commit(ctx context.Context, r *writeMode, writes []*physica
 	}
 	keys := make([]string, 0, len(writes))
 	for _, e := range writes {
-		// Without transactions every key is locked, own ones too: a walk of file
-		// storage relies on it, see readAt.
+		// Without transactions every key is locked, also own ones, because a walk of file storage relies on it: see
+		// backing.Storage.ReadListed.
 		if e.Operation != physical.GetOperation {
 			keys = append(keys, e.Entry.Key)
 		}
@@ -64,8 +62,8 @@ func (wp *writePath) commit(ctx context.Context, r *writeMode, writes []*physica
 	return err
 }
 
-// commitLocked is the part of a commit for which the keys are locked. It keeps the locks
-// if it is not known yet what became of a write.
+// commitLocked is the part of a commit under the locks of the keys. It keeps the locks if it does not know yet whether
+// a failed write landed.
 func (wp *writePath) commitLocked(ctx context.Context, r *writeMode, w *numbered, o txn.Options) (keeps bool,
 	err error) {
 	writes, effects := w.writes, w.effects
@@ -114,8 +112,8 @@ func (wp *writePath) commitLocked(ctx context.Context, r *writeMode, w *numbered
 	return keeps, err
 }
 
-// commitNumbered stores a write with its row. It keeps the locks, and with them the
-// call of written, while it is not known what became of a write that failed.
+// commitNumbered stores a write with its row. If it does not know yet whether a failed write landed, it keeps the locks
+// and does not call written.
 func (wp *writePath) commitNumbered(ctx context.Context, r *writeMode, w *numbered) (keeps bool, err error) {
 	n, retain, err := r.journal.Allocate(ctx)
 	if err != nil {
@@ -123,7 +121,7 @@ func (wp *writePath) commitNumbered(ctx context.Context, r *writeMode, w *number
 	}
 	ops := w.effects.ops()
 	if err = wp.storeWithRow(ctx, r.journal, n, retain, ops, w); err != nil {
-		// The storage may have done it all the same. What it has now decides.
+		// The write may have landed all the same. The storage's content decides.
 		if wp.settle(ctx, r, n, retain, w.effects) {
 			return false, err
 		}
@@ -137,8 +135,7 @@ func (wp *writePath) commitNumbered(ctx context.Context, r *writeMode, w *number
 	return false, nil
 }
 
-// journalKeys makes rows of keys as they are now. The caller has entered r, whose journal
-// gets them.
+// journalKeys makes rows of keys with their present values, in r's journal. The caller has entered r.
 func (wp *writePath) journalKeys(ctx context.Context, r *writeMode, wanted []string) error {
 	if len(wanted) == 0 {
 		return nil
@@ -192,7 +189,7 @@ func (wp *writePath) rowAlone(ctx context.Context, r *writeMode, ops []journal.O
 	return nil
 }
 
-// journals says whether any effect is on a key of a mode that is journalled.
+// journals says whether any effect is on a key that is journalled.
 func (r *writeMode) journals(effects effects) bool {
 	for i := range effects {
 		if r.rows[effects[i].class] {
@@ -202,15 +199,15 @@ func (r *writeMode) journals(effects effects) bool {
 	return false
 }
 
-// withoutEqual leaves out what the storage has already, and returns what it has
-// of the rest, nil for a key that does not exist.
+// withoutEqual drops writes that would change nothing. It also returns the present values of the other keys, nil for a
+// key that does not exist.
 func withoutEqual(ctx context.Context, from *backing.Storage, writes []*physical.TxnEntry) ([]*physical.TxnEntry,
 	map[string][]byte, error) {
 	keys := make([]string, len(writes))
 	for i, e := range writes {
 		keys[i] = e.Entry.Key
 	}
-	// Past the cache: what is equal in it alone would not be written.
+	// Read past the cache: a value that is equal only in the cache must be written.
 	values, err := from.ReadAll(physical.CacheRefreshContext(ctx, true), keys)
 	if err != nil {
 		return nil, nil, err
@@ -235,9 +232,8 @@ func withoutEqual(ctx context.Context, from *backing.Storage, writes []*physical
 	return kept, before, nil
 }
 
-// storeWithRow makes the writes, with the row in the same transaction where that
-// is possible and ahead of them otherwise. A row whose writes failed does no
-// harm: readers take the current values of its keys.
+// storeWithRow makes the writes, with the row in the same transaction if possible, otherwise after the row. A row whose
+// writes failed does no harm: readers take the present values of its keys.
 func (wp *writePath) storeWithRow(ctx context.Context, j activeJournal, n uint64, retain bool, ops []journal.Op,
 	w *numbered) error {
 	writes := w.writes
@@ -251,7 +247,7 @@ func (wp *writePath) storeWithRow(ctx context.Context, j activeJournal, n uint64
 		joint = append(joint, txn.Put(row))
 		err := wp.below.Txn.Transaction(ctx, joint)
 		if err == nil || !txn.TooLarge(err) {
-			// An error may come after it was stored; then it is counted and there.
+			// After an error the row may be stored all the same, so it is counted.
 			j.Stored(len(row.Key) + len(row.Value))
 			return err
 		}

@@ -57,8 +57,7 @@ func compare(t testing.TB, primary, secondary *storage.Tap, mode replication.Mod
 	return out
 }
 
-// twins are a primary and a secondary that has the same content, both with a
-// fingerprint.
+// twins are a primary and a secondary with the same content, each with a fingerprint.
 func twins(t testing.TB, inner physical.Backend, keys int) (primary, secondary *storage.Tap) {
 	t.Helper()
 	ctx := testContext(t)
@@ -80,8 +79,7 @@ func checked(t testing.TB, tap *storage.Tap) {
 	require.Eventually(t, func() bool { return !tap.Indexes().State(dr).Checked.IsZero() }, waitMax, tick)
 }
 
-// reopen is a tap on the storage of another, as after a restart that has read
-// everything.
+// reopen makes a new tap on the storage of another tap, as after a restart, and waits until it has read everything.
 func reopen(t testing.TB, old *storage.Tap) *storage.Tap {
 	t.Helper()
 	require.NoError(t, old.Close(testContext(t)))
@@ -145,7 +143,7 @@ func TestDiffMendsWhatDiffers(t *testing.T) {
 	}
 }
 
-// Of a secondary that has next to nothing a comparison would only cost more.
+// For a secondary that has next to nothing, a comparison costs more than a copy.
 func TestDiffOfAnEmptySecondaryIsACopy(t *testing.T) {
 	t.Parallel()
 	for name, has := range map[string]int{"nothing": 0, "a tenth": 300} {
@@ -172,7 +170,7 @@ func TestDiffOfAnEmptySecondaryIsACopy(t *testing.T) {
 	}
 }
 
-// A comparison that is cut goes on where it was, with what was found equal.
+// A comparison that is cut off goes on where it was and does not ask again for what was equal.
 func TestCutDiffGoesOn(t *testing.T) {
 	t.Parallel()
 	primary, secondary := twins(t, newTxn(t), 3000)
@@ -202,8 +200,7 @@ func TestCutDiffGoesOn(t *testing.T) {
 	require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
 }
 
-// While the primary is written: the rows since the slot was opened complete what
-// the comparison has found.
+// The primary is written during the comparison. The rows since the slot was opened complete the result.
 func TestDiffBesideWrites(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {
@@ -250,8 +247,8 @@ func TestDiffBesideWrites(t *testing.T) {
 	})
 }
 
-// A filtered secondary is compared with what it may have; what it must not have any
-// more goes, and so does what a mount has left that is gone.
+// A filtered secondary is compared with the content that it may have. Keys that it may no longer have are deleted, and
+// so are keys of a mount that is gone.
 func TestDiffBehindAFilter(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -306,7 +303,7 @@ func TestDiffBehindAFilter(t *testing.T) {
 	}
 }
 
-// learns is a secondary's host that takes up the table of a new mount when it comes.
+// learns is a secondary's host that takes up the table of a new mount when the table arrives.
 type learns struct {
 	storage.Nobody
 	learn func()
@@ -319,7 +316,7 @@ func (l learns) BeforeApply(_ context.Context, b *txn.Batch) error {
 	return nil
 }
 
-// A mount that a comparison makes known keeps the keys that came ahead of its table.
+// Keys of a mount may come ahead of its table. They stay when a comparison brings the table.
 func TestDiffThatBringsAMountKeepsItsKeys(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -342,7 +339,7 @@ func TestDiffThatBringsAMountKeepsItsKeys(t *testing.T) {
 	require.Equal(t, content(t, primary, perf), content(t, secondary, perf))
 }
 
-// Steps out of turn and answers that are none change nothing.
+// Steps out of turn and invalid answers change nothing.
 func TestDiffOutOfTurn(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)

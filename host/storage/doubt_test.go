@@ -28,10 +28,9 @@ func (r *refusesDeletes) Delete(ctx context.Context, key string) error {
 	return r.Backend.Delete(ctx, key)
 }
 
-// A row may be stored whose write was never made: the process ended in between, or the
-// write failed. When a later write does the same, the row looks as if it had been
-// carried out. A secondary that has the row and not the later one must not say that it
-// is what the primary was.
+// A row may be stored although its write was never made: the process ended in between, or the write failed. When a
+// later write does the same, the first row looks as if its write had been made. A secondary with the first row and
+// without the later one must not claim that it equals a state of the primary.
 func TestRowsWhoseWriteWasNotMade(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]func(t *testing.T, tap *storage.Tap, store *refusesDeletes){
@@ -57,7 +56,7 @@ func TestRowsWhoseWriteWasNotMade(t *testing.T) {
 	}
 }
 
-// With transactions that is so for a write which is too large for a transaction with its row.
+// With transactions this happens when a write and its row are too large for one transaction.
 func TestRowAheadOfATransactionThatWasNotMade(t *testing.T) {
 	t.Parallel()
 	store := newFaulty(t)
@@ -75,7 +74,7 @@ func TestRowAheadOfATransactionThatWasNotMade(t *testing.T) {
 	}, one)
 }
 
-// requireDoubted shows that nobody relies on the row of a deletion that was not made.
+// requireDoubted checks that nobody relies on the row of a deletion that was not made.
 func requireDoubted(t *testing.T, store physical.Backend, leave func(*storage.Tap), with ...func(*storage.Options)) {
 	t.Helper()
 	ctx := testContext(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 )
 
-// effects are those of one write, one for each key.
+// effects are the effects of one write, one for each key.
 type effects []effect
 
 // effect is what a write does to one watched key.
@@ -23,7 +23,7 @@ type effect struct {
 	knowsBefore   bool
 }
 
-// effectsOf are the effects on keys that the write mode watches, one for a key.
+// effectsOf are the effects on the keys that the write mode watches, one for each key.
 func (wp *writePath) effectsOf(r *writeMode, writes []*physical.TxnEntry) (all effects) {
 	if len(writes) == 1 {
 		all = make(effects, 0, 1)
@@ -79,8 +79,8 @@ func (effects effects) ops() []journal.Op {
 	return ops
 }
 
-// readAfter replaces the intended effects by what the storage has. The cache
-// below still has the old value after a failed write, so it is passed by.
+// readAfter replaces the intended values by those of the storage. It reads past the cache, which still has the old
+// value after a failed write.
 func (effects effects) readAfter(ctx context.Context, from *backing.Storage) error {
 	ctx = physical.CacheRefreshContext(ctx, true)
 	keys := make([]string, len(effects))
@@ -97,9 +97,8 @@ func (effects effects) readAfter(ctx context.Context, from *backing.Storage) err
 	return nil
 }
 
-// readBefore notes what is there before a write, for the fingerprints; known is
-// what the caller, who holds the locks, has read already, nil for nothing. If
-// reading fails the write goes on, and account has them computed anew.
+// readBefore notes the values before a write, for the indexes. known are the values that the caller has read already
+// under the locks, nil for none. If a read fails, the write goes on, and account invalidates the indexes.
 func (effects effects) readBefore(ctx context.Context, from *backing.Storage, known map[string][]byte) {
 	var keys []string
 	for i := range effects {

@@ -11,7 +11,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// StoredIndexes are the rows without which no index that is stored counts.
+// StoredIndexes are the heads of the stored indexes. Without its head a stored index does not count.
 func (t *Tap) StoredIndexes(ctx context.Context) (heads []string, err error) {
 	for _, mode := range replication.Modes() {
 		homes, err := t.indexes.Homes(ctx, mode)
@@ -25,12 +25,12 @@ func (t *Tap) StoredIndexes(ctx context.Context) (heads []string, err error) {
 	return heads, nil
 }
 
-// LoseIndexes is what is done about the rows of a deposed leader.
+// LoseIndexes makes the stored indexes invalid, as when rows of a deposed leader are found.
 func (t *Tap) LoseIndexes(ctx context.Context) error {
 	return t.writeMode.Load().invalidateStored(ctx)
 }
 
-// ForgetCursor makes a cluster a secondary no more.
+// ForgetCursor makes a secondary an ordinary cluster.
 func (t *Tap) ForgetCursor(ctx context.Context, mode replication.Mode) error {
 	b := &txn.Batch{}
 	b.Delete(journal.CursorKey(mode))
@@ -48,8 +48,8 @@ func (t *Tap) Gathering() int {
 	return len(g.waiting)
 }
 
-// Holds says whether a view was written whose mount was not known, so that performance
-// secondaries did not get the keys.
+// Holds says whether keys of a view were written while its mount was not known. Performance secondaries did not get
+// these keys.
 func (t *Tap) Holds(view string) bool {
 	v := t.held.Take(view)
 	t.held.PutBack(view, v)

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A filter may take as long to be stored as the storage likes. Who asks for the position or
-// what a slot gets is answered meanwhile, and who waits for a range may leave.
+// Storing a filter may take long. Meanwhile the position and the content of a slot can be asked for, and a caller that
+// waits for a range can give up.
 func TestFilterThatIsBeingStoredIsInNobodysWay(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)

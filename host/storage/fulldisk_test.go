@@ -15,7 +15,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A full disk is said to be one, with what to do, however deep the storage wrapped it.
+// The error names a full disk and says what to do, however deep the storage wrapped it.
 func TestFullDiskIsSaidToBeOne(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -46,7 +46,7 @@ func TestFullDiskIsSaidToBeOne(t *testing.T) {
 	}
 }
 
-// Where there is no room nothing is written at all, and when there is it goes on.
+// Without room nothing is written at all. With room again, applying goes on.
 func TestNothingIsAppliedWithoutRoom(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// gathers says whether a write may share a transaction with others: it is small and has
-// none of the keys that a secondary takes up before what follows them.
+// gathers says whether a write may share a transaction with others: it is small, and has no key that a secondary must
+// take up before it goes on.
 func (wp *writePath) gathers(writes []*physical.TxnEntry) bool {
 	return wp.below.Txn != nil && len(writes) <= gatherEntries/8 && txn.SizeOf(writes) <= gatherBytes/8 &&
 		!slices.ContainsFunc(writes, func(e *physical.TxnEntry) bool {
@@ -21,7 +21,7 @@ func (wp *writePath) gathers(writes []*physical.TxnEntry) bool {
 		})
 }
 
-// commitGathered makes a write as commitNumbered does, perhaps together with others.
+// commitGathered makes a write like commitNumbered, perhaps together with others.
 func (wp *writePath) commitGathered(ctx context.Context, r *writeMode, w *numbered) (keeps bool, err error) {
 	m := &gathered{numbered: w, turn: make(chan turn, 1)}
 	batch := r.gathering.enter(m)
@@ -43,10 +43,10 @@ func (wp *writePath) commitGathered(ctx context.Context, r *writeMode, w *number
 	return wp.commitBatch(ctx, r, batch)
 }
 
-// commitBatch makes the writes of a batch, the first of which is the caller's, and gives
-// the next batch to the first of those that wait.
+// commitBatch makes the writes of a batch. The first write is the caller's. It hands the next batch to the first
+// waiting write.
 func (wp *writePath) commitBatch(ctx context.Context, r *writeMode, batch []*gathered) (keeps bool, err error) {
-	// The caller's end is not that of the others.
+	// If the caller leaves, the others still want their writes.
 	ctx = context.WithoutCancel(ctx)
 	var joint turn
 	joint.keeps, joint.err = wp.commitNumbered(ctx, r, join(batch))
@@ -58,7 +58,7 @@ func (wp *writePath) commitBatch(ctx context.Context, r *writeMode, batch []*gat
 		wp.together.writes.Add(uint64(len(batch)))
 		wp.together.rows.Add(1)
 	}
-	// What is too large together was refused and not made.
+	// If the writes are too large together, the storage refused them and made none.
 	alone := joint.err != nil && len(batch) > 1 && !joint.keeps && txn.TooLarge(joint.err)
 	own := joint
 	for i, m := range batch {
@@ -75,7 +75,7 @@ func (wp *writePath) commitBatch(ctx context.Context, r *writeMode, batch []*gat
 	return own.keeps, own.err
 }
 
-// join is the writes of a batch as one. Their own effects stay as they were.
+// join joins the writes of a batch into one. It does not change their own effects.
 func join(batch []*gathered) *numbered {
 	if len(batch) == 1 {
 		return batch[0].numbered

@@ -95,8 +95,8 @@ func (b *busy) requireFollowed(t *testing.T) {
 	require.Equal(t, fingerprintOf(t, b.Tap, dr), fingerprintOf(t, secondary, dr))
 }
 
-// Writes that come while others are being stored share a transaction and a row, but for
-// those that a secondary takes up by themselves.
+// Writes that come while others are being stored share a transaction and a row, except for keys that a secondary
+// applies by themselves.
 func TestWritesAreGathered(t *testing.T) {
 	t.Parallel()
 	const alone = "logical/uuid/key-alone"
@@ -156,7 +156,7 @@ func TestGatheredWriteIsGivenUp(t *testing.T) {
 	b.requireFollowed(t)
 }
 
-// All who share a transaction get its error, and what the storage has decides.
+// All writes of a transaction get its error. The content of the storage decides what became of them.
 func TestGatheredWritesFail(t *testing.T) {
 	t.Parallel()
 	for name, landed := range map[string]bool{"nothing was made": false, "all was made": true} {
@@ -179,8 +179,8 @@ func TestGatheredWritesFail(t *testing.T) {
 	}
 }
 
-// What the storage does not answer for keeps the locks of all, until it does, and then
-// all of them are over.
+// While the storage does not say what became of a transaction, all its writes keep their locks. When it answers, all of
+// them are over.
 func TestGatheredWritesAreUnsettled(t *testing.T) {
 	t.Parallel()
 	b := newBusy(t)

@@ -19,32 +19,31 @@ const (
 	// of the storage.
 	gatherEntries = 64
 	gatherBytes   = 128 << 10
-	// gatherAtOnce is how many of them are under way: raft stores one in its log while it
-	// applies the one before.
+	// gatherAtOnce is how many such transactions may be under way: raft stores one in its log while it applies the one
+	// before.
 	gatherAtOnce = 2
 )
 
-// gathering joins the writes that come while others are being stored into one
-// transaction with one row of the journal. Each row costs as much as a small write,
-// and one for each write would cost the primary an eighth of its throughput. Nobody
-// waits for company: a write that finds the storage idle goes by itself.
+// gathering joins the writes that come while others are being stored into one transaction with one journal row. A row
+// costs as much as a small write, and one row for each write would cost the primary an eighth of its throughput. A
+// write that finds the storage idle goes alone at once: it does not wait for others to come.
 //
-// The writes of one transaction were made at the same time, so no order between them
-// is lost. It belongs to a write mode, whose writes are all treated alike.
+// The writes of one transaction were made at the same time, so no order between them is lost. Each write mode has its
+// own gathering, so all writes in a transaction are treated alike.
 type gathering struct {
 	mu      sync.Mutex
 	storing int
 	waiting []*gathered
 }
 
-// together counts what was gathered.
+// together counts gathered writes and their rows.
 type together struct{ writes, rows atomic.Uint64 }
 
-// Gathered counts, since the node was started, the writes that shared a row with others, and these rows.
+// Gathered counts the writes that shared a row with others, and these rows, since the node was started.
 func (c *together) Gathered() (writes, rows uint64) { return c.writes.Load(), c.rows.Load() }
 
-// numbered is a write that gets a number of the journal. Its keys are locked, and
-// written is called before they are unlocked.
+// numbered is a write that gets a number in the journal. Its keys are locked; written is called before they are
+// unlocked.
 type numbered struct {
 	writes  []*physical.TxnEntry
 	effects effects
@@ -56,18 +55,18 @@ type numbered struct {
 // gathered is a write that waits for its turn.
 type gathered struct {
 	*numbered
-	turn chan turn // gets one
+	turn chan turn // gets one value
 }
 
-// turn is the result of a write that another one has taken along, or those that this
-// one has to store, itself first.
+// turn is the result of a write that was stored together with another one. If batch is set, it is instead the batch
+// that this write has to store, itself first.
 type turn struct {
 	batch []*gathered
 	keeps bool
 	err   error
 }
 
-// enter is the batch of a write that finds the storage idle; one that gets nil waits.
+// enter returns a batch if the storage is idle. If it returns nil, the write waits.
 func (g *gathering) enter(m *gathered) []*gathered {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -79,7 +78,7 @@ func (g *gathering) enter(m *gathered) []*gathered {
 	return nil
 }
 
-// leave takes a write back; false if its turn has come.
+// leave takes a write back; it is false if its turn has come.
 func (g *gathering) leave(m *gathered) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -91,7 +90,7 @@ func (g *gathering) leave(m *gathered) bool {
 	return true
 }
 
-// next is the batch that follows one that has ended; nil if nobody waits.
+// next is the next batch after one has ended, nil if no write waits.
 func (g *gathering) next(most int) []*gathered {
 	g.mu.Lock()
 	defer g.mu.Unlock()

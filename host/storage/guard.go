@@ -14,34 +14,31 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Level is how much of the core's writing a Guard refuses.
+// Level says which writes of the core a Guard refuses.
 type Level int
 
 // The levels of a guard.
 const (
 	// Open refuses nothing.
 	Open Level = iota
-	// ReadOnly refuses writes to keys that are replicated in the guard's modes
-	// with logical.ErrReadOnly, and notes the refusal; deletions that keyclass
-	// absorbs are dropped. In performance mode a key that is held is refused too:
-	// if it is shared in the end, the write would be lost here.
+	// ReadOnly refuses writes to keys that are replicated in the guard's modes with logical.ErrReadOnly, and notes the
+	// refusal. Deletions that keyclass absorbs are dropped. A key that is held back in performance mode is refused too: if
+	// it turns out to be shared, the write would be lost here.
 	ReadOnly
 	// Frozen refuses every write with ErrFrozen.
 	Frozen
 )
 
-// Guard is what the core may write. Writes of the tap's own Apply and Commit
-// methods pass every guard.
+// Guard says what the core may write. Writes of the tap itself pass every guard.
 type Guard struct {
 	Level Level
-	// Modes are those in which the cluster is a secondary, for ReadOnly.
+	// Modes are the modes in which the cluster is a secondary, for ReadOnly.
 	Modes []replication.Mode
-	// Absorb are keys whose writes and deletions by the core are dropped without an
-	// error, for ReadOnly: what a core writes by itself while it starts, and a
-	// secondary receives from its primary.
+	// Absorb are keys whose writes and deletions by the core are dropped without an error, for ReadOnly. A core writes
+	// these keys by itself while it starts, and a secondary receives them from its primary.
 	Absorb []string
-	// Own is a prefix of keys that are written all the same: records of replication that this cluster makes
-	// itself. Empty for none.
+	// Own is a prefix of keys that may be written all the same: records of replication that this cluster makes itself. It
+	// is empty for none.
 	Own string
 }
 
@@ -49,7 +46,7 @@ type Guard struct {
 var ErrFrozen = errors.New("storage accepts no writes while the replication role of this cluster changes: try again " +
 	"in a moment")
 
-// check says whether an operation is refused or to be dropped.
+// check says whether an operation is refused or must be dropped.
 func (g *Guard) check(c *keyclass.Classifier, op physical.Operation, key string) (drop bool, err error) {
 	switch g.Level {
 	case Open:

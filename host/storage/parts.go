@@ -14,7 +14,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// The write path as the parts of the tap use it, each by an interface of its own.
+// Each part of the tap uses the write path through an interface of its own.
 
 // applying is the write path as a secondary uses it: see secondary.Writer.
 type applying struct{ *writePath }
@@ -35,8 +35,7 @@ func (wp applying) DeleteKeys(ctx context.Context, keys []string) (deleted uint6
 // Alone says whether a row must not share a transaction with later ones.
 func (wp applying) Alone(key string) bool { return wp.alone(key) }
 
-// telling is the write path as the indexes use it: see index.WritePath. Who calls it holds
-// control.
+// telling is the write path as the indexes use it: see index.WritePath. The caller holds control.
 type telling struct{ *writePath }
 
 // Running are the indexes that the present write mode tells of writes.
@@ -57,10 +56,10 @@ func (wp telling) Tell(ctx context.Context, mode replication.Mode, x *index.Inde
 // journaling is the write path as a primary uses it: see primary.WritePath.
 type journaling struct{ *writePath }
 
-// Hold keeps the write mode from being changed by others, until release is called.
+// Hold lets nobody else change the write mode until release is called.
 func (wp journaling) Hold() (release func()) { return wp.hold() }
 
-// SetJournal changes the write mode. The caller holds it.
+// SetJournal changes the write mode. The caller holds the write path.
 func (wp journaling) SetJournal(ctx context.Context, j *primary.Journal, modes []replication.Mode) error {
 	return wp.change(ctx, func(r *writeMode) {
 		if r.journal, r.journaled = j, modes; j == nil {
@@ -69,7 +68,7 @@ func (wp journaling) SetJournal(ctx context.Context, j *primary.Journal, modes [
 	})
 }
 
-// Fence returns when all writes that began before are over.
+// Fence returns when all writes that began before it have ended.
 func (wp journaling) Fence(ctx context.Context) error {
 	release, err := wp.control.Take(ctx)
 	if err != nil {
@@ -79,7 +78,7 @@ func (wp journaling) Fence(ctx context.Context) error {
 	return wp.change(ctx, func(*writeMode) {})
 }
 
-// JournalKeys makes rows of keys as they are now, if there is a journal.
+// JournalKeys makes rows of keys with their present values, if there is a journal.
 func (wp journaling) JournalKeys(ctx context.Context, keys []string) error {
 	r := wp.enter()
 	defer r.leave()
@@ -89,8 +88,7 @@ func (wp journaling) JournalKeys(ctx context.Context, keys []string) error {
 	return wp.journalKeys(ctx, r, keys)
 }
 
-// JournalForeign does so for what another node has written, if the journal is still the one
-// that is named.
+// JournalForeign does so for keys that another node has written, if the given journal is still the present one.
 func (wp journaling) JournalForeign(ctx context.Context, in *primary.Journal, keys []string, invalidate bool) error {
 	r := wp.enter()
 	defer r.leave()

@@ -17,20 +17,18 @@ import (
 )
 
 const (
-	// settleTimeout bounds the first reading back, in the caller's time.
+	// settleTimeout bounds the first read of what a failed write did, while its caller waits.
 	settleTimeout = 5 * time.Second
 	// settleRetryMax bounds the time between attempts afterwards.
 	settleRetryMax = 2 * time.Second
 	// rowRetry is the pause after a row could not be stored.
 	rowRetry = time.Second
-	// settledEvery is after how many writes the fingerprints forget of finished ones
-	// what they would need to take them back.
+	// settledEvery is after how many writes the indexes forget what they keep of finished writes.
 	settledEvery = 1024
 )
 
-// settle finds out what a failed write has done and finishes its number. The row
-// gets what the storage has: if the write took effect in part or not at all,
-// the row says so. False if the storage does not answer.
+// settle finds out what a failed write did, and finishes its number. The row gets the values of the storage, even if
+// the write landed in part or not at all. It is false if the storage does not answer.
 func (wp *writePath) settle(ctx context.Context, r *writeMode, n uint64, retain bool, effects effects) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
@@ -42,9 +40,8 @@ func (wp *writePath) settle(ctx context.Context, r *writeMode, n uint64, retain 
 	return true
 }
 
-// settleLater tries until the storage answers or the journal ends. The keys stay
-// locked meanwhile: nobody can write them anyway, and a later write would make
-// it impossible to say what this one did. The watermark waits.
+// settleLater tries to settle until the storage answers or the journal ends. The keys stay locked meanwhile: nobody can
+// write them anyway, and after a later write nobody could say what this one did. The watermark waits.
 func (wp *writePath) settleLater(r *writeMode, n uint64, retain bool, effects effects, written func(),
 	locks lock.Held) {
 	r.hold()
@@ -77,9 +74,8 @@ func settleRetries() *backoff.ExponentialBackOff {
 		backoff.WithMaxInterval(settleRetryMax), backoff.WithMaxElapsedTime(0))
 }
 
-// finish finishes a number whose write was settled. A row that is retained must be
-// stored first: what is streamed and not stored would be taken for a history that is
-// gone after a crash. Nothing is streamed meanwhile.
+// finish finishes a number whose write was settled. A retained row must be stored first: after a crash a row that was
+// streamed but not stored would look like a lost history. Nothing is streamed meanwhile.
 func (wp *writePath) finish(ctx context.Context, r *writeMode, row *journal.Row, retain bool) {
 	j := r.journal
 	row.Weigh()
@@ -109,8 +105,7 @@ func (wp *writePath) finish(ctx context.Context, r *writeMode, row *journal.Row,
 	}()
 }
 
-// storeRow stores a row, in the place of one that was stored ahead of a write that then
-// did something else.
+// storeRow stores a row. It may replace a row that was stored before its write, if the write then did something else.
 func storeRow(ctx context.Context, to *backing.Storage, row *journal.Row) error {
 	key := journal.RowKey(row.Term, row.Sequence)
 	value := journal.EncodeRow(row.Ops)
@@ -121,8 +116,7 @@ func storeRow(ctx context.Context, to *backing.Storage, row *journal.Row) error 
 	return to.Inner.Put(ctx, &physical.Entry{Key: key, Value: value})
 }
 
-// account finds out what a write outside the journal has done and tells the
-// fingerprints.
+// account finds out what a write outside of the journal did, and tells the indexes.
 func (wp *writePath) account(ctx context.Context, r *writeMode, effects effects, failed error) {
 	if len(r.indexes) == 0 {
 		return
@@ -138,9 +132,9 @@ func (wp *writePath) account(ctx context.Context, r *writeMode, effects effects,
 	r.account(effects, 0)
 }
 
-// account tells the indexes what a write has done; number is its own in the journal, or 0.
-// If it is not known what was there before, the index is invalidated. That is done after the
-// write: a scan that began before it would not have listed the keys that it created.
+// account tells the indexes what a write did. number is its number in the journal, or 0. If the values before the write
+// are unknown, the index is invalidated: after the write, because a scan that began before it might not list the keys
+// that the write created.
 func (r *writeMode) account(effects effects, number uint64) {
 	for m, x := range r.indexes {
 		for i := range effects {
@@ -171,7 +165,7 @@ func (r *writeMode) invalidate() {
 	}
 }
 
-// invalidateStored invalidates the indexes, in memory and as they are stored.
+// invalidateStored invalidates the indexes, in memory and in storage.
 func (r *writeMode) invalidateStored(ctx context.Context) error {
 	r.invalidate()
 	for _, x := range r.indexes {

@@ -13,9 +13,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/txn"
 )
 
-// stale are the rows of a stored index that have counted a key which is about to be written.
-// They are deleted with the write, or before it. Only the first write to a block after the
-// block was stored has any.
+// stale are the rows of a stored index that count a key which is about to be written. They are deleted with the write,
+// or before it. Only the first write to a stored block has any.
 type stale struct {
 	index   *fingerprint.Index
 	key     string
@@ -23,8 +22,8 @@ type stale struct {
 	storing <-chan struct{}
 }
 
-// writing tells the fingerprints that keys are about to be written; the caller has their
-// locks, and calls what it returns before it gives them back.
+// writing tells the indexes that keys are about to be written. The caller has their locks, and calls written before it
+// releases them.
 func (r *writeMode) writing(effects effects) (all []stale, written func()) {
 	for m, x := range r.indexes {
 		for i := range effects {
@@ -48,9 +47,8 @@ func (r *writeMode) writing(effects effects) (all []stale, written func()) {
 	}
 }
 
-// withStale adds the deletion of stale rows to writes, ahead of them. What cannot be in
-// one transaction with them is deleted at once. Deleted is called when the writes are
-// made.
+// withStale puts deletions of stale rows before the writes. If these do not fit into one transaction together, it
+// deletes the stale rows at once. The caller calls deleted when the writes are made.
 func (wp *writePath) withStale(ctx context.Context, writes []*physical.TxnEntry,
 	all []stale) (joint []*physical.TxnEntry, deleted func(), err error) {
 	deleted = func() {}

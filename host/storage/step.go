@@ -19,14 +19,12 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// owedKey keeps the keys that steps have written while no journal ran. The next journal
-// makes rows of them.
+// owedKey has the keys that steps wrote while no journal ran. The next journal makes rows of them.
 const owedKey = "replication/journal/owed"
 
-// Step writes the rows of a change of role, past the guard: all or none, on every storage.
-// Nothing else may write them, so that no replicated row is written without the indexes and
-// the journal. While one of these runs, the rows pass it as any write does. While none runs,
-// the core is sealed: the step then deletes the rows of stored indexes that have counted its
+// Step writes the rows of a change of role, past the guard: all or none, on every storage. Nothing else may write these
+// rows, so that indexes and journal know of every replicated row. If an index or a journal runs, the rows pass it like
+// any write. If none runs, the core is sealed: then the step also deletes the rows of stored indexes that count its
 // keys, and records the keys for the next journal.
 func (wp *writePath) Step(ctx context.Context, rows []onestep.Row) error {
 	r := wp.enter()
@@ -60,7 +58,7 @@ func entriesOf(rows []onestep.Row) []*physical.TxnEntry {
 	return writes
 }
 
-// changing are the keys of replicated rows that the storage has otherwise.
+// changing are the keys of the rows that are not own and that differ from the storage.
 func changing(ctx context.Context, from *backing.Storage, rows []onestep.Row) ([]string, error) {
 	last := map[string][]byte{}
 	for _, row := range rows {
@@ -82,7 +80,7 @@ func changing(ctx context.Context, from *backing.Storage, rows []onestep.Row) ([
 	return changed, nil
 }
 
-// besideStep are the rows that a step of a sealed core has beside its own.
+// besideStep are the additional rows of a step while the core is sealed.
 func besideStep(ctx context.Context, from *backing.Storage, of counted, changed []string) ([]onestep.Row, error) {
 	stale, err := of.StoredOf(ctx, changed)
 	if err != nil {
@@ -105,7 +103,7 @@ func besideStep(ctx context.Context, from *backing.Storage, of counted, changed 
 	return append(rows, onestep.Row{Key: owedKey, Value: b}), nil
 }
 
-// owedKeys are the keys that steps have written while no journal ran.
+// owedKeys are the keys that steps wrote while no journal ran.
 func owedKeys(ctx context.Context, from *backing.Storage) (keys []string, err error) {
 	b, err := from.ReadFresh(ctx, owedKey)
 	if err != nil {
@@ -120,7 +118,7 @@ func owedKeys(ctx context.Context, from *backing.Storage) (keys []string, err er
 	return keys, nil
 }
 
-// SettleOwed makes rows of the keys that steps have written while no journal ran.
+// SettleOwed makes rows of the keys that steps wrote while no journal ran.
 func (wp journaling) SettleOwed(ctx context.Context) error {
 	keys, err := owedKeys(ctx, wp.below)
 	if err != nil || len(keys) == 0 {

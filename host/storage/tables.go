@@ -13,7 +13,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/pause"
 )
 
-// aroundTables makes a write, which may be one of mount tables.
+// aroundTables makes a write. If the write has mount tables, the observer is told before and after it.
 func (wp *writePath) aroundTables(ctx context.Context, writes []*physical.TxnEntry, write func() error) error {
 	var tables []*physical.Entry
 	for _, e := range writes {
@@ -33,8 +33,7 @@ func (wp *writePath) aroundTables(ctx context.Context, writes []*physical.TxnEnt
 	return nil
 }
 
-// tablesTold tells the observer of tables and makes their write. Nobody else tells of them
-// meanwhile.
+// tablesTold tells the observer of tables and makes their write, under the turns of these tables.
 func (wp *writePath) tablesTold(ctx context.Context, tables []*physical.Entry, write func() error) error {
 	var all, told []string
 	for _, e := range tables {
@@ -68,16 +67,14 @@ func (wp *writePath) tablesTold(ctx context.Context, tables []*physical.Entry, w
 	return err
 }
 
-// passes says whether the present guard lets a write through; the write itself is
-// checked again.
+// passes says whether the present guard lets a write pass. The write itself is checked again.
 func (wp *writePath) passes(e *physical.TxnEntry) bool {
 	g := wp.Guard()
 	drop, err := g.check(wp.below.Classes(), e.Operation, e.Entry.Key)
 	return !drop && err == nil
 }
 
-// tablesStay tells the observer of the tables that the storage has after a write that
-// failed.
+// tablesStay tells the observer of the tables that the storage has after a failed write.
 func (wp *writePath) tablesStay(ctx context.Context, keys []string) error {
 	for _, key := range keys {
 		value, err := wp.below.ReadFresh(ctx, key)
@@ -91,8 +88,8 @@ func (wp *writePath) tablesStay(ctx context.Context, keys []string) error {
 	return nil
 }
 
-// tablesStayLater tries until that is done or the journal ends: the secondaries are to get,
-// and the fingerprint to count, what the mounts are that there are.
+// tablesStayLater tries this until it succeeds or the journal ends: what secondaries get and what the fingerprint
+// counts must follow the stored tables.
 func (wp *writePath) tablesStayLater(keys []string) {
 	j := wp.writeMode.Load().journal
 	if j == nil {
@@ -113,7 +110,7 @@ func (wp *writePath) tablesStayLater(keys []string) {
 	}()
 }
 
-// tableTurns are the turns of who tells the observer of each table.
+// tableTurns has a turn for each mount table. Its holder tells the observer of the table.
 type tableTurns map[string]lock.Turns
 
 func newTableTurns() tableTurns {
@@ -124,7 +121,7 @@ func newTableTurns() tableTurns {
 	return turns
 }
 
-// take takes the turns of tables, in one order.
+// take takes the turns of tables, always in the same order.
 func (t tableTurns) take(ctx context.Context, tables []string) (done func(), err error) {
 	var taken []func()
 	done = func() {

@@ -21,13 +21,12 @@ import (
 
 // Tap is the storage tap. Make it with New. Safe for concurrent use.
 //
-// It is made of four parts, each with its own state and locks: the write path, the
-// primary's part, a secondary's part for each mode, and the indexes. What concerns more
-// than one of them is here.
+// It has four parts, each with its own state and locks: the write path, the primary's part, a secondary's part for each
+// mode, and the indexes. Here is what concerns more than one of them.
 //
-// A goroutine takes locks in this order: the turn of an apply of a mode, the turns of tables,
-// writePath.control, the locks of the keys of a write, then those inside a part, which are
-// held for a moment and under which none of another part is taken.
+// A goroutine takes locks in this order: the turn of an apply of a mode, the turns of tables, writePath.control, the
+// locks of the keys of a write, the locks inside a part. The last are held for a moment only, and no lock of another
+// part is taken under them.
 type Tap struct {
 	*writePath
 	*primaryPart
@@ -36,7 +35,7 @@ type Tap struct {
 	secondaries map[replication.Mode]*secondary.Secondary
 }
 
-// primaryPart keeps the part from being taken for a field of its own.
+// primaryPart is a name for the embedded part under which it is not exported.
 type primaryPart = primary.Primary
 
 // New puts a tap over a backend. It passes everything through.
@@ -84,7 +83,7 @@ func New(inner physical.Backend, o Options) *Tap {
 	return t
 }
 
-// applied is the highest number that this cluster knows as a secondary.
+// applied is the highest number that this cluster has applied as a secondary.
 func (t *Tap) applied(ctx context.Context) (last uint64, err error) {
 	for _, m := range replication.Modes() {
 		c, err := secondary.ReadCursor(ctx, t.below, m)
@@ -96,11 +95,11 @@ func (t *Tap) applied(ctx context.Context) (last uint64, err error) {
 	return last, nil
 }
 
-// Indexes are the indexes of what is replicated, for who asks what they have. They begin and
-// end with the tap: see StartFingerprint.
+// Indexes are the indexes of the replicated content, for callers that read them. The tap begins and ends them: see
+// StartFingerprint.
 type Indexes interface {
-	// Fingerprint is that of a mode's content now, with the number of its keys; nil and 0
-	// while it is not known.
+	// Fingerprint is the present fingerprint of a mode's content, with the number of its keys; nil and 0 while it is
+	// unknown.
 	Fingerprint(mode replication.Mode) (replication.Fingerprint, uint64)
 	State(mode replication.Mode) index.State
 	Reindex(mode replication.Mode, forget bool) error
@@ -108,13 +107,12 @@ type Indexes interface {
 	Store(ctx context.Context)
 }
 
-// Indexes are those of this node.
+// Indexes are the indexes of this node.
 func (t *Tap) Indexes() Indexes { return t.indexes }
 
-// StartFingerprint begins to keep the fingerprint of a mode's content: a scan in
-// the background, during which the fingerprint is unknown, and then with every
-// write. The host calls it when the node becomes active in a role of the mode.
-// With the key that is in use already it does nothing.
+// StartFingerprint begins to keep the fingerprint of a mode's content: first by a scan in the background, during which
+// the fingerprint is unknown, then with every write. The host calls it when the node becomes active in a role of the
+// mode. If it is kept already with this key, the call does nothing.
 func (t *Tap) StartFingerprint(ctx context.Context, mode replication.Mode, key fingerprint.Key) error {
 	if err := failure.Mode(mode); err != nil {
 		return err
@@ -123,19 +121,18 @@ func (t *Tap) StartFingerprint(ctx context.Context, mode replication.Mode, key f
 	return t.indexes.Start(ctx, mode, key)
 }
 
-// StopFingerprint ends that. The host calls it when the node gives up its role:
-// the fingerprint cannot follow what another node writes.
+// StopFingerprint ends this. The host calls it when the node gives up its role, because the fingerprint cannot follow
+// the writes of another node.
 func (t *Tap) StopFingerprint(ctx context.Context, mode replication.Mode) error {
 	defer t.hold()()
 	return t.indexes.Stop(ctx, mode, true)
 }
 
-// Secondary is the part of a mode in which this cluster is, or may become, a secondary.
+// Secondary is the secondary's part of a mode, even if this cluster is no secondary.
 func (t *Tap) Secondary(mode replication.Mode) *secondary.Secondary { return t.secondaries[mode] }
 
-// OnDuty says that this node has begun to lead, once its core has read from storage
-// what it needs. Applies run to their end under this context, and what is owed is taken
-// up under it.
+// OnDuty says that this node has begun to lead and that its core has read what it needs from storage. Applies run to
+// their end under this context, and owed keys are taken up under it.
 func (t *Tap) OnDuty(ctx context.Context) {
 	t.duty.Begin(ctx)
 	for _, s := range t.secondaries {
@@ -143,8 +140,7 @@ func (t *Tap) OnDuty(ctx context.Context) {
 	}
 }
 
-// Backend is what the core writes through. It has transactions if and only if
-// the inner backend does.
+// Backend is the storage for the core. It has transactions if and only if the inner backend has them.
 func (t *Tap) Backend() physical.Backend {
 	if t.below.Txn == nil && t.below.PathKeys {
 		return backing.OneSpelling{Backend: &backend{t.writePath}}
@@ -155,29 +151,28 @@ func (t *Tap) Backend() physical.Backend {
 	return physical.TransactionalLimits(&transactional{backend{t.writePath}})
 }
 
-// SetGuard changes the guard and returns when no write that the former guard
-// let through is under way. When the context ends before, the guard holds all
-// the same.
+// SetGuard changes the guard, and returns when no write that the former guard let pass is under way. If the context
+// ends before, the guard holds all the same.
 func (t *Tap) SetGuard(ctx context.Context, g Guard) error {
 	defer t.hold()()
 	g.Modes, g.Absorb = slices.Clone(g.Modes), slices.Clone(g.Absorb)
 	for m, s := range t.secondaries {
 		if g.Level != ReadOnly || !slices.Contains(g.Modes, m) {
-			s.EndWaits() // a secondary no more, or about to change
+			s.EndWaits() // no longer a secondary, or about to change
 		}
 	}
 	return t.change(ctx, func(r *writeMode) { r.guard = g })
 }
 
-// Rest stops what the tap writes by itself, and waits for it until the context
-// ends: the node has ended its duty, and its storage may be replaced under it.
+// Rest stops the background writes of the tap and waits for their end, at most until the context ends. The node has
+// ended its duty, and its storage may be replaced.
 func (t *Tap) Rest(ctx context.Context) {
 	t.indexes.Rest(ctx)
 	t.primaryPart.Rest(ctx)
 }
 
-// Abandon ends the journal and all fingerprints in memory and writes nothing: for
-// a node that has lost its leadership, whose numbers are no longer the newest.
+// Abandon ends the journal and all fingerprints in memory, and writes nothing. It is for a node that has lost its
+// leadership, because another node may have given out newer numbers.
 func (t *Tap) Abandon(ctx context.Context) error {
 	t.endWaits()
 	err := t.primaryPart.Abandon(ctx)
@@ -185,8 +180,7 @@ func (t *Tap) Abandon(ctx context.Context) error {
 	return err
 }
 
-// Close ends the journal and all fingerprints. The tap passes writes through
-// afterwards, under the guard that it has.
+// Close ends the journal and all fingerprints. Afterwards the tap passes writes on, under its present guard.
 func (t *Tap) Close(ctx context.Context) error {
 	t.endWaits()
 	over, cancel := context.WithCancel(context.Background())
@@ -200,14 +194,14 @@ func (t *Tap) Close(ctx context.Context) error {
 	return err
 }
 
-// forgetListed forgets what directories had: the storage may be another one from now on.
+// forgetListed drops the kept listings, because the storage may be another one from now on.
 func (t *Tap) forgetListed() {
 	for _, s := range t.secondaries {
 		s.ForgetListed()
 	}
 }
 
-// endWaits ends all waiting because the node's duty ends.
+// endWaits ends all waits, because the node's duty ends.
 func (t *Tap) endWaits() {
 	for _, s := range t.secondaries {
 		s.EndWaits()

@@ -12,10 +12,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// ClearView deletes everything below a view (its prefix ends with a slash), past the
-// guard: what a performance secondary has of a mount that is gone, or that its paths
-// filter hides. It is journalled, for this cluster's own DR secondaries. After an
-// error it is called again and goes on with what is left.
+// ClearView deletes everything below a view (its prefix ends with a slash), past the guard: the keys of a mount that is
+// gone, or that the paths filter of this performance secondary hides. The deletions are journalled for this cluster's
+// own DR secondaries. After an error call it again; it goes on with what is left.
 func (t *Tap) ClearView(ctx context.Context, prefix string) (deleted uint64, err error) {
 	if view, _, ok := keyclass.SplitView(prefix); !ok || view != prefix {
 		return 0, replication.Errorf(replication.InvalidInput, "%q is no view of a mount, so nothing below it is deleted",

@@ -13,18 +13,17 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// writeMode is how writes are treated at a time. It is immutable but for the count
-// of the writes in it.
+// writeMode says how writes are treated at a time. Only the count of the writes in it changes.
 type writeMode struct {
 	guard     Guard
 	journal   activeJournal // nil unless a primary
 	journaled []replication.Mode
-	indexes   map[replication.Mode]*index.Index // that are told of writes
+	indexes   map[replication.Mode]*index.Index // those that are told of writes
 
-	gathering gathering // of writes that are journalled
+	gathering gathering // of journalled writes
 
-	rows     byClass // gets a row in the journal
-	watched  byClass // journal or a fingerprint wants to see its writes
+	rows     byClass // classes whose writes get a row in the journal
+	watched  byClass // classes whose writes the journal or an index must see
 	watching bool
 
 	inflight atomic.Int64
@@ -33,15 +32,15 @@ type writeMode struct {
 	done     chan struct{}
 }
 
-// activeJournal is the journal of a term, as a write uses it.
+// activeJournal is the journal of a term, as the write path uses it.
 type activeJournal interface {
-	// Term is that of all numbers that the journal gives out.
+	// Term is the term of all numbers that the journal gives out.
 	Term() uint64
-	// Allocate gives out the number of a write, and says whether its row is to be stored.
+	// Allocate gives out the number of a write. retain says whether its row must be stored.
 	Allocate(ctx context.Context) (n uint64, retain bool, err error)
 	// Stored counts a row that is stored, or may be.
 	Stored(bytes int)
-	// Finish says that the write of a row, or what became of it, is in the storage.
+	// Finish says that the write of a row has ended: it is stored, or the row says what the storage has instead.
 	Finish(row *journal.Row)
 	// Watermark is the number up to which all writes are finished.
 	Watermark() uint64
@@ -49,7 +48,7 @@ type activeJournal interface {
 	Lifetime() context.Context
 }
 
-// byClass says something of the keys of each class.
+// byClass has a flag for each class.
 type byClass [keyclass.Own + 1]bool
 
 func (b *byClass) add(m replication.Mode) {
@@ -71,15 +70,14 @@ func newWriteMode(r *writeMode) *writeMode {
 	return r
 }
 
-// with makes a write mode from this one; change may replace fields and must not
-// change maps.
+// with makes a write mode from this one. change may replace fields, but must not change maps.
 func (r *writeMode) with(change func(*writeMode)) *writeMode {
 	n := &writeMode{guard: r.guard, journal: r.journal, journaled: r.journaled, indexes: r.indexes}
 	change(n)
 	return newWriteMode(n)
 }
 
-// hold counts once more, for work that outlives the call that entered.
+// hold enters once more, for work that outlives the call that entered.
 func (r *writeMode) hold() { r.inflight.Add(1) }
 
 func (r *writeMode) leave() {

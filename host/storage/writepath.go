@@ -17,23 +17,23 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// writePath is the way of a write: the guard, the write mode that it enters, the locks of its
-// keys, its number and row in the journal, what the indexes are told. See commit.go.
+// writePath makes a write: the guard, the write mode that it enters, the locks of its keys, its number and row in the
+// journal, what the indexes are told. See commit.go.
 //
-// control serialises changes of the write mode; it guards draining. It is
-// held while writes of former write modes end, so no write may take it.
+// control is held by the one who changes the write mode, and guards draining. Its holder waits for the writes in former
+// write modes, so no write may take it.
 type writePath struct {
 	below *backing.Storage
-	// alone says whether a row must not share a transaction with later ones: whoever is told
-	// of it may have to act before they are there.
+	// alone says whether a row must not share a transaction with later ones, because the observer may have to act before
+	// they are there.
 	alone    func(key string) bool
 	observed atomic.Pointer[observer]
-	// counted are the indexes that count what is written.
+	// counted are the indexes that count the writes.
 	counted counted
 
 	writeMode atomic.Pointer[writeMode]
 	control   lock.Turns
-	draining  []*writeMode // write modes that a change gave up waiting for
+	draining  []*writeMode // former write modes that a change has not waited for to the end
 	tables    tableTurns
 
 	held    held.Views
@@ -44,17 +44,16 @@ type writePath struct {
 
 // counted is what the write path asks of the indexes.
 type counted interface {
-	// InvalidateUntold is called before each write, with the indexes that are told of it.
+	// InvalidateUntold is called before each write. told are the indexes that are told of the write.
 	InvalidateUntold(ctx context.Context, writes []*physical.TxnEntry, told map[replication.Mode]*index.Index) error
-	// StoredOf are the rows of stored indexes that have counted keys.
+	// StoredOf are the rows of stored indexes that have counted any of the keys.
 	StoredOf(ctx context.Context, keys []string) (rows []string, err error)
 }
 
-// UnknownKeys counts writes to keys that the table of classes does not know,
-// seen while a journal or fingerprint was kept.
+// UnknownKeys counts writes to keys that the table of classes does not know, made while a journal or an index ran.
 func (wp *writePath) UnknownKeys() uint64 { return wp.unknown.Load() }
 
-// Observe sets who is told. It replaces the one before.
+// Observe sets the observer. It replaces the former one.
 func (wp *writePath) Observe(o Observer) { wp.observed.Store(&observer{o}) }
 
 func (wp *writePath) observer() Observer { return wp.observed.Load().Observer }
@@ -65,7 +64,7 @@ func (wp *writePath) Refusals() *refusal.Counters { return &wp.refusals }
 // Guard is the present guard.
 func (wp *writePath) Guard() Guard { return wp.writeMode.Load().guard }
 
-// hold takes control, however long that takes: a guard holds and a journal ends, whoever has asked for it.
+// hold takes control, however long that takes: a change of the guard or an end of the journal must not be given up.
 func (wp *writePath) hold() (release func()) {
 	wp.control <- struct{}{}
 	return func() { <-wp.control }
@@ -76,7 +75,7 @@ func (wp *writePath) enter() *writeMode {
 	for {
 		r := wp.writeMode.Load()
 		r.inflight.Add(1)
-		// A change between the two lines might not wait for this write.
+		// A change between the two lines may not wait for this write.
 		if wp.writeMode.Load() == r {
 			return r
 		}
@@ -84,9 +83,8 @@ func (wp *writePath) enter() *writeMode {
 	}
 }
 
-// change makes a new write mode the present one and waits for the writes of former
-// ones. When the context ends before, the new write mode holds all the same. The
-// caller holds control.
+// change makes a new write mode the present one, and waits for the writes in former ones. If the context ends before,
+// the new write mode holds all the same. The caller holds control.
 func (wp *writePath) change(ctx context.Context, f func(*writeMode)) error {
 	old := wp.writeMode.Load()
 	wp.writeMode.Store(old.with(f))
@@ -105,9 +103,8 @@ func (wp *writePath) change(ctx context.Context, f func(*writeMode)) error {
 	return nil
 }
 
-// Inner is the storage below the tap. Writes to it are neither guarded, nor
-// journalled, nor in the fingerprint: it is for Own keys.
+// Inner is the storage below the tap, for Own keys: no guard, journal or index sees writes to it.
 func (wp *writePath) Inner() physical.Backend { return wp.below.Raw }
 
-// Classes is the tap's view of which key is what.
+// Classes gives the classes of keys.
 func (wp *writePath) Classes() *keyclass.Classifier { return wp.below.Classes() }

@@ -10,7 +10,7 @@ const (
 	Keyring = "core/keyring"
 	// RootKey is the root key under the keyring, for standbys to follow a rekey.
 	RootKey = "core/master"
-	// ShamirKey is what the key shares of a Shamir seal combine to.
+	// ShamirKey is the key that the key shares of a Shamir seal combine to.
 	ShamirKey = "core/shamir-kek"
 	// StoredKeys are the keys below HSM that the seal opens the barrier with.
 	StoredKeys         = HSM + "barrier-unseal-keys"
@@ -60,18 +60,17 @@ const (
 	UIConfig       = "sys/uiconfig"
 	AuditedHeaders = "sys/audited-headers-config/"
 	Activation     = "sys/activation-flags"
-	// Leases is below which Vault keeps the leases of this cluster, by their ids, which
-	// begin with the path of the mount.
+	// Leases is the prefix of this cluster's leases. The rest of a key is the id of the lease, which begins with the path
+	// of the mount.
 	Leases = "sys/expire/id/"
 )
 
 // LocalOf is the key of the table of local mounts beside a replicated one.
 func LocalOf(table string) string { return localTable + strings.TrimPrefix(table, core) }
 
-// IsLocalTable says whether a key is that of a table of local mounts.
+// IsLocalTable says whether a key is the key of a table of local mounts.
 func IsLocalTable(key string) bool { return strings.HasPrefix(key, localTable) }
 
-// IsKey says whether a row is of the keys that the barrier opens with. Each value of such
-// a row must be seen in its turn: a root key is stored under a key of the keyring before
-// it, and who kept the last of several values alone could not follow.
+// IsKey says whether a row has keys that open the barrier. All values of such a row must be applied in their order: a
+// root key is stored under a key of the former keyring, so a secondary with only the last value could not follow.
 func IsKey(key string) bool { return key == Keyring || key == RootKey }

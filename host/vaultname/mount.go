@@ -4,8 +4,8 @@ package vaultname
 
 // Mount is a mount as Vault's router knows it.
 type Mount struct {
-	// Path is the path as routed: "secret/", "auth/approle/". A remount changes it
-	// and leaves this one behind: requests name the present one.
+	// Path is the path as routed: "secret/", "auth/approle/". A remount changes the mount's path but not this field;
+	// requests name the present path.
 	Path string
 	// Class is ClassAuth or ClassSecret.
 	Class string
@@ -13,11 +13,11 @@ type Mount struct {
 	UUID, Accessor string
 	// Type is the name of the plugin.
 	Type string
-	// Local mounts are of one cluster.
+	// Local mounts belong to one cluster.
 	Local bool
 	// External says that the backend runs in a process of its own.
 	External bool
-	// StoragePrefix is what the storage keys of the mount begin with.
+	// StoragePrefix is the prefix of the mount's storage keys.
 	StoragePrefix string
 }
 

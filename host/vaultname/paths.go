@@ -4,18 +4,16 @@ package vaultname
 
 import "strings"
 
-// What the storage keys of mounts begin with: the views of secrets engines, of auth
-// methods and of audit devices, each by the UUID of its mount. The path of a request to an
-// auth method begins as its keys do.
+// The prefixes of the storage keys of mounts: the views of secrets engines, of auth methods and of audit devices, each
+// with the UUID of its mount. The path of a request to an auth method has the same prefix as its keys.
 const (
 	EngineViews = "logical/"
 	AuthViews   = "auth/"
 	AuditViews  = "audit/"
 )
 
-// RequestPath is the path of a mount as requests have it. The path in a table, replicated
-// or local, lacks what the table says: "approle/" in the table of auth methods is
-// "auth/approle/".
+// RequestPath is the path of a mount in requests. The path in a table lacks what the table itself says: "approle/" in a
+// table of auth methods is "auth/approle/".
 func RequestPath(table, path string) string {
 	if table == Auth || table == LocalAuth {
 		return AuthViews + path
@@ -23,7 +21,7 @@ func RequestPath(table, path string) string {
 	return path
 }
 
-// ViewOf is what the storage keys of a mount begin with. Path is as requests have it.
+// ViewOf is the prefix of the storage keys of a mount. path is the path in requests.
 func ViewOf(path, uuid string) string {
 	if strings.HasPrefix(path, AuthViews) {
 		return AuthViews + uuid + "/"

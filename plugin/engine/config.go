@@ -10,8 +10,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Config is what an engine is made with. Only Mode is required; zero elsewhere
-// means the default.
+// Config configures an engine. Only Mode is required; elsewhere zero means the default.
 type Config struct {
 	// Mode is the mode of replication that the engine does.
 	Mode replication.Mode
@@ -47,8 +46,8 @@ func (c Config) primary() primary.Config {
 		KeepNodes:    c.Mode.StandsIn(),
 	}
 	if !c.Mode.ServesClients() {
-		// No client waits for what a DR secondary has. At a performance secondary a client
-		// waits until what it wrote at the primary has arrived.
+		// No client waits for a DR secondary. At a performance secondary a client waits until its forwarded write has arrived
+		// there.
 		p.GatherRate, p.GatherMax = 1<<20, 20*time.Millisecond
 	}
 	return p

@@ -16,7 +16,7 @@
 //	lag        positions as time
 //
 // A goroutine takes locks in this order: the engine's lifecycle, a gate of the registry, of the nodes or of a
-// secondary's Hello, then a mutex. Gates are held while the host is asked, and who waits for one goes with its context.
-// A mutex is held for a moment, and nobody is asked under it. A status takes mutexes alone, and waits a second for the
-// host at most: the host kills a plugin that gives none.
+// secondary's Hello, then a mutex. Gates are held during calls of the host, so a caller that waits for a gate may leave
+// with its context. A mutex is held for a moment only, and nothing is called under it. A status takes only mutexes, and
+// waits a second for the host at most, because the host kills a plugin that gives no status.
 package engine

@@ -22,11 +22,10 @@ type Engine struct {
 	host   replication.Host
 	logger hclog.Logger
 
-	// lifecycle serialises Start, Stop and Recover. It is held while the host is asked, so it is no mutex: who waits for
-	// it goes with the call. A status never waits for it.
+	// lifecycle serialises Start, Stop and Recover. It is held during calls of the host, so it is a gate, not a mutex: a
+	// caller that waits may leave with its context. A status never waits for it.
 	lifecycle link.Gate
-	// leftover are slots of a set that this cluster was primary of; only
-	// lifecycle uses it.
+	// leftover are the slots of a set of which this cluster was the primary. lifecycle guards it.
 	leftover []string
 
 	roles roles
@@ -207,8 +206,7 @@ func (e *Engine) stop(ctx context.Context) {
 	}
 }
 
-// closeLeftover ends retention for the secondaries of a set that this cluster no longer
-// leads.
+// closeLeftover ends retention for the secondaries of a set of which this cluster is no longer the primary.
 func (e *Engine) closeLeftover(ctx context.Context) {
 	for _, id := range e.leftover {
 		if err := e.host.CloseSlot(ctx, id); err != nil {

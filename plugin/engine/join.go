@@ -39,7 +39,7 @@ func usable(start replication.StartRequest, b *trust.Bundle) []string {
 	return b.Addresses
 }
 
-// bootstrap asks the primary of a bundle at these addresses in order for what is needed to join.
+// bootstrap asks the primary of a bundle for the handover. It tries the addresses in order.
 func bootstrap(ctx context.Context, host replication.Host, b *trust.Bundle, addresses []string, challenge []byte) (
 	*replication.Handover, *link.NodeInfo, error) {
 	var first error
@@ -49,8 +49,7 @@ func bootstrap(ctx context.Context, host replication.Host, b *trust.Bundle, addr
 		if err == nil {
 			return handover, node, nil
 		}
-		// A server that answers to this name with this authority is the primary. What it
-		// refuses, no other address grants.
+		// A server that answers to this name with this authority is the primary. If it refuses, other addresses refuse too.
 		if kind := replication.KindOf(err); kind == replication.InvalidInput || ctx.Err() != nil {
 			return nil, nil, err
 		}
@@ -102,8 +101,8 @@ func bootstrapAt(ctx context.Context, host replication.Host, b *trust.Bundle, ad
 	return &replication.Handover{Sealed: resp.GetSealed()}, &node, nil
 }
 
-// answering checks addresses that an operator gave. It puts those first at which the
-// primary answers now. Unreachable if it answers at none.
+// answering checks addresses that an operator gave. Those at which the primary answers now come first. The error is
+// Unreachable if it answers at none.
 func answering(ctx context.Context, host replication.Host, b *trust.Bundle, addresses []string) ([]string, error) {
 	if len(addresses) > link.AddressesMax {
 		return nil, replication.Errorf(replication.InvalidInput, "%d addresses were given, at most %d are kept",

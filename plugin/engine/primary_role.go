@@ -112,7 +112,7 @@ func (e *Engine) SecondaryToken(ctx context.Context, req replication.SecondaryTo
 	if err != nil {
 		return nil, replication.Errorf(replication.Internal, "encoding the activation bundle: %w", err)
 	}
-	// This comes last, so that a failure before it leaves a former certificate of the id in force.
+	// This comes last, so that after an earlier failure a former certificate of the id is still in force.
 	if err := p.registry.Register(ctx, req.ID, serial, now); err != nil {
 		return nil, err
 	}
@@ -121,8 +121,8 @@ func (e *Engine) SecondaryToken(ctx context.Context, req replication.SecondaryTo
 		nil
 }
 
-// checkFree refuses an id whose secondary is connected: it would be cut off. One that is not connected has
-// lost its token, or is to be replaced.
+// checkFree refuses an id whose secondary is connected, because the secondary would be cut off. A secondary that is not
+// connected may have lost its token, or may be replaced.
 func (p *primaryRole) checkFree(id string) error {
 	if err := trust.CheckID(id); err != nil {
 		return err

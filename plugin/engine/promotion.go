@@ -12,7 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// beside is what was found of a primary beside a cluster that is to be promoted.
+// beside is the result of the search for a primary before a promotion.
 type beside struct {
 	verdict lookout.Verdict
 	where   string
@@ -100,7 +100,7 @@ func (e *Engine) lookForPrimary(ctx context.Context, start replication.StartRequ
 	return beside{verdict, where}, err
 }
 
-// said looks at what the primary told in its last session, which may still be going on.
+// said looks at what the primary said in its last session, which may still be live.
 func said(s *secondaryRole, known secondary.Known) lookout.Place {
 	return lookout.Place{Name: "its last session", Own: true, Look: func(context.Context) lookout.Sight {
 		if known.Demoted || s.client != nil && s.client.Demoted() {
@@ -140,8 +140,7 @@ func api(host replication.Host, address, setID string, own bool) lookout.Place {
 		case a.Role == replication.Primary && (a.ClusterID == "" || a.ClusterID == setID):
 			return lookout.Primary
 		case a.Role == replication.Disabled, a.Role == replication.Secondary && a.ClusterID == setID && a.SecondaryID == "":
-			// A cluster with an id as a secondary is another one, which has got the
-			// address.
+			// A cluster with an id as a secondary is another cluster, which now has the address.
 			return lookout.Former
 		default:
 			return lookout.Nothing

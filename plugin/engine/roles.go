@@ -42,8 +42,7 @@ func (r *roles) end() (*primaryRole, *secondaryRole) {
 	return p, s
 }
 
-// goOn takes back a demotion that did not happen. Sessions that end now end for another
-// reason.
+// goOn takes back a demotion that did not happen, so that sessions that end later do not count as ended by it.
 func (r *roles) goOn() {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

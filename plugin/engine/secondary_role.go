@@ -216,7 +216,7 @@ func (e *Engine) forget(ctx context.Context, s *secondaryRole, known secondary.K
 	return known, err
 }
 
-// bundleRecords are those of a secondary of a bundle. Nodes and failover are what its primary said.
+// bundleRecords are the records of a secondary with a bundle. nodes and failover are addresses that its primary named.
 func bundleRecords(b *trust.Bundle, nodes, failover []string, known secondary.Known) (map[string][]byte, error) {
 	data, err := b.Encode()
 	if err != nil {

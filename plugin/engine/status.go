@@ -12,7 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// nodePatience bounds how long a status waits for the host, which kills a plugin that gives none for longer.
+// nodePatience bounds how long a status waits for the host. The host kills a plugin that gives no status for longer.
 const nodePatience = time.Second
 
 // Status implements [replication.Backend].
@@ -50,8 +50,8 @@ func (e *Engine) primaryStatus(ctx context.Context, p *primaryRole) *replication
 	return st
 }
 
-// withAbsent adds the registered secondaries that have not connected since this primary was started. Who
-// watches the list sees that they are away.
+// withAbsent adds the registered secondaries that have not connected since this primary was started, so that the list
+// shows that they are away.
 func withAbsent(peers []replication.Peer, ids []string) []replication.Peer {
 	for _, id := range ids {
 		if !slices.ContainsFunc(peers, func(p replication.Peer) bool { return p.NodeID == id }) {

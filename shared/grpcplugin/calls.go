@@ -39,7 +39,7 @@ func (b callBounds) options() []grpc.ServerOption {
 	var calls atomic.Int64
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(b.message),
-		// Of one connection; a plugin may make several.
+		// This bounds one connection; a plugin may make several.
 		grpc.MaxConcurrentStreams(uint32(b.calls)),
 		grpc.InTapHandle(func(ctx context.Context, _ *tap.Info) (context.Context, error) {
 			if calls.Add(1) > int64(b.calls) {
@@ -95,8 +95,7 @@ func (c *hostConn) close() {
 	_ = c.bulk.Close()
 }
 
-// of returns the connection for a call with one message, once there is room for it. Done
-// ends the call.
+// of returns the connection for a call with one message, once there is room for it. done ends the call.
 func (c *hostConn) of(ctx context.Context, msg any) (conn *grpc.ClientConn, done func(), err error) {
 	conn, room := c.small, c.smallRoom
 	if m, ok := msg.(proto.Message); ok && proto.Size(m) > smallCalls.message {

@@ -2,10 +2,9 @@
 
 package grpcplugin
 
-// capabilityCompare is that of a host that compares its content with the primary's, see Diff.
+// capabilityCompare says that a host can compare its content with the primary's, see Diff.
 const capabilityCompare = "compare"
 
-// capabilities are what this release can do beyond what the protocol version says. Both sides say them at Attach. A
-// name that the other side does not know means nothing to it. What it does not name is not used with it, which is no
-// error.
+// capabilities are what this release can do beyond what the protocol version says. Both sides list them at Attach.
+// Unknown names are ignored. A capability that the other side does not name is not used; that is no error.
 func capabilities() []string { return []string{capabilityCompare} }

@@ -28,7 +28,7 @@ func (c chunks) Recv() (tunnel.Chunk, error) {
 	return tunnel.Chunk{Data: chunk.GetData(), Signal: tunnel.Signal(chunk.GetSignal()), Refused: chunk.GetRefused()}, nil
 }
 
-// chunksOf is for a stream of which each message has a chunk; wrap makes one to send.
+// chunksOf makes the chunks of a stream whose messages each have a chunk. wrap makes a message to send.
 func chunksOf[In interface{ GetChunk() *replicationv1.Chunk }, Out any](s interface {
 	Send(m *Out) error
 	Recv() (In, error)

@@ -219,8 +219,8 @@ func (s *hostServer) ApplyRange(ctx context.Context, req *replicationv1.ApplyRan
 		s.host.ApplyRange(ctx, mirror.Value[replication.Range](req.GetRange())))
 }
 
-// Diff says for a host that cannot compare what that host would say where there is nothing to compare: that a copy is
-// less work, or that no key is missing.
+// Diff answers for a host that cannot compare, as if there were nothing to compare: a copy is less work, or no key is
+// missing.
 func (c *hostClient) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
 	if !slices.Contains(c.can, capabilityCompare) {
 		cursor, err := c.Cursor(ctx)

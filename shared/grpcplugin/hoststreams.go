@@ -89,7 +89,7 @@ func (c *hostClient) ReadJournal(ctx context.Context, req replication.ReadJourna
 		_ = stream.Send(&replicationv1.ReadJournalRequest{Message: &replicationv1.ReadJournalRequest_Start{
 			Start: mirror.Message[replicationv1.JournalStart](&req),
 		}})
-		_, err = stream.Recv() // the position is held
+		_, err = stream.Recv() // the position is retained
 	}
 	if err != nil {
 		cancel()
@@ -101,8 +101,7 @@ func (c *hostClient) ReadJournal(ctx context.Context, req replication.ReadJourna
 	return &frameReader{ctx: streamCtx, cancel: cancel, stream: stream, link: c.link}, nil
 }
 
-// frameReader asks for one frame at a time: the journal gathers rows for the next
-// one until then.
+// frameReader asks for one frame at a time, so that the journal gathers rows for the next frame meanwhile.
 type frameReader struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -153,13 +152,13 @@ func (s *hostServer) ReadJournal(stream replicationv1.Host_ReadJournalServer) er
 		return toStatus(err)
 	}
 	defer reader.Close()
-	// Tells the caller that it may rely on the position before there is a frame.
+	// Says that the position is retained, before there is a frame.
 	if err := stream.Send(&replicationv1.ReadJournalResponse{}); err != nil {
 		return err
 	}
 	for {
-		// Frames are read when they are wanted. A frame that is read early would have one
-		// row, and the rows that come meanwhile one frame each.
+		// Read a frame only when the plugin asks for it. If it were read early it would have one row, and each later row
+		// would have a frame of its own.
 		m, err := stream.Recv()
 		switch {
 		case errors.Is(err, io.EOF):

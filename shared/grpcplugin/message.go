@@ -15,8 +15,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Each call of the contract is a pair: the client's method makes a message, and the server's method makes the call
-// that the message is for. What is the same for all of them is here.
+// Each call of the contract has two methods: the client's makes a message, and the server's makes the call of that
+// message. Their common parts are here.
 
 // rpc is a unary call of a generated client.
 type rpc[Req, Res any] func(context.Context, *Req, ...grpc.CallOption) (*Res, error)
@@ -48,7 +48,7 @@ func ask[V, Req, Res any](ctx context.Context, l link, do rpc[Req, Res], req *Re
 	return mirror.Value[V](res), nil
 }
 
-// done makes the result of a handler of a message and an error.
+// done makes the result of a handler from a message and an error.
 func done[Res any](res *Res, err error) (*Res, error) {
 	if err == nil {
 		err = check(res)
@@ -59,10 +59,10 @@ func done[Res any](res *Res, err error) (*Res, error) {
 	return res, nil
 }
 
-// reply makes the result of a handler of a value of the contract and an error.
+// reply makes the result of a handler from a value of the contract and an error.
 func reply[Res, V any](v *V, err error) (*Res, error) { return done(present[Res](v, err)) }
 
-// present makes a message of a value of the contract, which must not be nil.
+// present makes a message from a value of the contract, which must not be nil.
 func present[M, V any](v *V, err error) (*M, error) {
 	if err == nil && v == nil {
 		err = missing(reflect.TypeFor[V]().Name())

@@ -22,7 +22,7 @@ const (
 	connectionWindow = 8 << 20
 )
 
-// ServerOptions are those of every gRPC server of the boundary.
+// ServerOptions are the options of every gRPC server of the boundary.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(payload.Codec{}),
@@ -33,8 +33,7 @@ func ServerOptions() []grpc.ServerOption {
 	}
 }
 
-// DialOptions are those of every gRPC client of the boundary. A host gives them
-// to go-plugin's ClientConfig.
+// DialOptions are the options of every gRPC client of the boundary. A host gives them to go-plugin's ClientConfig.
 func DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithDefaultCallOptions(

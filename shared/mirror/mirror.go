@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Package mirror converts between values of package replication and the messages that carry them. A message has the
-// fields of the contract's type under the same names, but for the case of their letters: ClusterID is cluster_id. So
-// one conversion does for all, and none can forget a field: a field that only one side has is a panic in whatever
-// converts it first.
+// fields of the contract's type under the same names, apart from spelling: ClusterID is cluster_id. So one conversion
+// serves all types and cannot forget a field: if only one side has a field, the first conversion panics.
 package mirror
 
 import (

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package payload is the codec of both wires. A plugin passes payloads on and never looks into them. So the codec
-// neither copies a payload out of the message that brought it, nor into the message that takes it on. The bytes on the
-// wire are those of protobuf.
+// Package payload is the codec of both wires. A plugin passes payloads on and never reads them. So the codec copies a
+// payload neither out of the message that brought it nor into the next message. The bytes on the wire are those of
+// protobuf.
 package payload
 
 import (
@@ -18,24 +18,24 @@ import (
 	commonv1 "github.com/vault-replication/vault-replication/shared/proto/common/v1"
 )
 
-// Codec is that of gRPC, but for messages that have a frame, a range or a chunk of a connection and nothing else.
+// Codec is gRPC's codec, except for messages with only a frame, a range or a chunk of a connection.
 type Codec struct{}
 
 var _ encoding.CodecV2 = Codec{}
 
-// Name is that of gRPC's codec: the bytes are the same.
+// Name is the name of gRPC's codec, because the bytes are the same.
 func (Codec) Name() string { return grpcproto.Name }
 
-// large is the size in bytes from which on it costs less not to copy: the parts of a message have a price too.
+// large is the size in bytes from which it is cheaper not to copy: a message in parts has its cost too.
 const large = 32 << 10
 
-// envelope is where the payload of a message is: in a field of the one message that it has.
+// envelope says where the payload of a message is: in a field of its only inner message.
 type envelope struct {
 	outer protoreflect.FieldDescriptor
 	inner protoreflect.FieldDescriptor
 }
 
-// payloads are the fields that are not looked into.
+// payloads are the fields that the codec does not decode.
 var payloads = map[protoreflect.FullName]protoreflect.Name{
 	"common.v1.Frame": "payload", "common.v1.Range": "payload", "replication.v1.Chunk": "data",
 }
@@ -54,7 +54,7 @@ func envelopeOf(m protoreflect.MessageDescriptor, number protowire.Number) (enve
 	return envelope{}, false
 }
 
-// Marshal implements [encoding.CodecV2]. A payload of a frame or a range must not be changed any more.
+// Marshal implements [encoding.CodecV2]. Nobody may change the payload of a frame or a range after this call.
 func (Codec) Marshal(v any) (mem.BufferSlice, error) {
 	switch m := v.(type) {
 	case interface{ GetFrame() *commonv1.Frame }:

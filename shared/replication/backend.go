@@ -39,12 +39,12 @@ type Backend interface {
 	DemotePrimary(ctx context.Context) (*Transition, error)
 	// DisablePrimary forgets the set.
 	DisablePrimary(ctx context.Context) (*Transition, error)
-	// SecondaryToken registers a secondary and makes its activation bundle. An id
-	// that is registered or was revoked is refused.
+	// SecondaryToken registers a secondary and makes its activation bundle. An id whose secondary is connected is refused.
+	// An id that is registered or was revoked gets a new certificate, and the former one stays refused.
 	SecondaryToken(ctx context.Context, req SecondaryTokenRequest) (*SecondaryTokenResponse, error)
-	// RevokeSecondary forgets a secondary and refuses its id for ever. The host has
-	// cut its connections and refuses its certificate already; after a failure it
-	// asks again. NotFound for an id that is not registered.
+	// RevokeSecondary forgets a secondary. It refuses its certificate for ever, and its id until it is registered anew.
+	// The host has cut its connections and refuses its certificate already; after a failure it calls again. NotFound for
+	// an id that is not registered.
 	RevokeSecondary(ctx context.Context, req RevokeSecondaryRequest) error
 
 	// EnableSecondary connects to the primary of the bundle and fetches what is needed to

@@ -23,9 +23,9 @@ const (
 	ProofMax = 1 << 10
 )
 
-// Proof is what the host of one cluster adds to what it tells the host of another. It shows
-// who says it, to whom, and about what. Plugins carry it and cannot make one. The receiving
-// host refuses with Denied what comes without a valid proof, and applies nothing of it.
+// Proof is what the host of one cluster adds to a message for the host of another. It shows who sends it, to whom, and
+// about what. Plugins carry proofs and cannot make one. The receiving host refuses a message without a valid proof with
+// Denied, and applies nothing of it.
 type Proof []byte
 
 // Host is what the host does for a plugin. Calls are made from the plugin's
@@ -34,8 +34,8 @@ type Host interface {
 	// Node describes the node now.
 	Node(ctx context.Context) (*Node, error)
 
-	// GetState reads a record of the plugin, nil when there is none. Records are
-	// kept behind the barrier, per mode, and are never replicated.
+	// GetState reads a record of the plugin, nil when there is none. Records are kept behind the barrier, for each mode.
+	// Those of performance mode go to DR secondaries; no others are replicated.
 	GetState(ctx context.Context, key string) ([]byte, error)
 	// PutState writes a record.
 	PutState(ctx context.Context, key string, value []byte) error
@@ -48,7 +48,7 @@ type Host interface {
 	// with this certificate, from clients of this CA, until Stop or the next
 	// call. The connections arrive through [Backend.ServeConn].
 	Listen(ctx context.Context, req ListenRequest) error
-	// StopListening refuses new connections. Those that were handed over stay.
+	// StopListening refuses new connections. Connections that were handed over stay.
 	StopListening(ctx context.Context) error
 	// Dial connects to another cluster's cluster port under the mode's ALPN name.
 	// The context bounds the dialling, not the connection.
@@ -62,12 +62,10 @@ type Host interface {
 	// Calls that name a secondary by its id are Denied if it was never registered or was
 	// revoked. CloseSlot is the exception.
 
-	// Position is the watermark of the journal: every write up to it is finished. It is
-	// told to the secondary with this id.
+	// Position is the watermark of the journal: every write up to it is finished. It is for the secondary with this id.
 	Position(ctx context.Context, id string) (*JournalPosition, error)
-	// OpenSlot begins retention of journal rows after the present watermark for
-	// a secondary, replacing a slot of the same id, and returns that position. Secondary
-	// is the proof of its cursor.
+	// OpenSlot begins to retain journal rows after the present watermark for a secondary, and returns that position. It
+	// replaces a slot of the same id. secondary is the proof of the secondary's cursor.
 	OpenSlot(ctx context.Context, id string, secondary Proof) (*Opening, error)
 	// AckSlot says that the secondary has made everything up to the position durable, which
 	// the proof of its cursor shows. A slot never goes back: an older position moves
@@ -80,14 +78,13 @@ type Host interface {
 	// ReadJournal streams the rows after a position in order, waiting for new
 	// ones, until the context ends. PositionLost when rows are missing.
 	ReadJournal(ctx context.Context, req ReadJournalRequest) (FrameReader, error)
-	// ReadRange reads the replicated keys after one in key order, with their
-	// values of now, up to a few times PayloadTarget bytes.
+	// ReadRange reads the replicated keys after a key, in key order, with their present values, up to a few times
+	// PayloadTarget bytes.
 	ReadRange(ctx context.Context, req ReadRangeRequest) (*Range, error)
 	// AnswerDiff answers the question of a secondary that compares, see Diff. The answer is
 	// about the present values. It has at most PayloadMax bytes.
 	AnswerDiff(ctx context.Context, req AnswerDiffRequest) (answer []byte, err error)
-	// SealHandover makes what a joining secondary needs of this cluster, sealed
-	// for its host.
+	// SealHandover makes the handover for a joining secondary, sealed for its host.
 	SealHandover(ctx context.Context, req SealHandoverRequest) (*Handover, error)
 
 	// Receive gives the primary's host a request that a secondary forwarded
@@ -106,14 +103,13 @@ type Host interface {
 	// those and deletes the others. It remembers UpTo in the cursor. All is durable when it
 	// returns. Ranges are applied in key order, one at a time.
 	ApplyRange(ctx context.Context, r *Range) (*Cursor, error)
-	// Diff continues the copy that BeginCopy began by comparing this cluster's content with
-	// the primary's. It takes the primary's answer to the question of the step before; nil
-	// begins, or continues after a cut. It applies what the answer brings, durable when it
-	// returns, and says what to ask next. Only one may run. After an error it begins again
-	// with nil.
+	// Diff continues the copy that BeginCopy began by comparing this cluster's content with the primary's. It takes the
+	// primary's answer to the former step's question; nil begins, or resumes after an interruption. It applies the
+	// answer's content, which is stored when it returns, and returns the next question. Only one may run. After an error
+	// it begins again with nil.
 	//
-	// While no copy is under way it asks for the keys that are Missing in the cursor, also
-	// beside ApplyFrame. Done then says that there are none to ask for now.
+	// While no copy is under way, its questions are for the keys that are Missing in the cursor, also beside ApplyFrame.
+	// Done then says that there is no question now.
 	Diff(ctx context.Context, answer []byte) (*DiffStep, error)
 	// Verify compares this cluster's content with the fingerprint that the primary had at a
 	// position: at once if this cluster is there, otherwise when ApplyFrame gets there.
@@ -169,7 +165,7 @@ type DialRequest struct {
 	Cert, Key []byte
 }
 
-// RoleAtAnswer is the role that another cluster tells.
+// RoleAtAnswer is the role of another cluster, as it says itself.
 type RoleAtAnswer struct {
 	Role Role
 	// ClusterID is the id of its replication set, SecondaryID its id as a secondary. Both
@@ -192,7 +188,7 @@ type JournalPosition struct {
 
 // Opening is where a copy can begin.
 type Opening struct {
-	// Position is that of the slot.
+	// Position is the position of the slot.
 	Position Position
 	// Proof is for [Host.BeginCopy].
 	Proof Proof
@@ -204,7 +200,7 @@ type ReadJournalRequest struct {
 	SlotID string
 	// After is the last position the reader has.
 	After Position
-	// Proof is that of its cursor.
+	// Proof is the proof of the reader's cursor.
 	Proof Proof
 }
 
@@ -223,9 +219,8 @@ type Frame struct {
 	// After is the sequence before the first row, To the position of the last.
 	After uint64
 	To    Position
-	// ConsistentFrom is 0 when every value is the one that its row wrote.
-	// Otherwise some are newer, and the content is consistent only from this
-	// sequence on.
+	// ConsistentFrom is 0 if every value is the one that its row wrote. Otherwise some values are newer, and the content
+	// is consistent only from this sequence on.
 	ConsistentFrom uint64
 	Payload        []byte
 	// Proof is for the host that applies the frame.
@@ -236,10 +231,9 @@ type Frame struct {
 type ReadRangeRequest struct {
 	// After is the last key of the range before, empty for the first.
 	After string
-	// SlotID is the id of the secondary that the range is for: it decides what of
-	// the key space is replicated to it.
+	// SlotID is the id of the secondary that gets the range. It decides which keys are in the range.
 	SlotID string
-	// Proof is that of its cursor since BeginCopy.
+	// Proof is the proof of the secondary's cursor since BeginCopy.
 	Proof Proof
 }
 
@@ -266,7 +260,7 @@ type AnswerDiffRequest struct {
 	Question []byte
 }
 
-// DiffStep is where a comparison is.
+// DiffStep is one step of a comparison.
 type DiffStep struct {
 	// Copy says that most of the primary's content is missing here, so that a copy
 	// after the cursor's CopiedUpTo is less work. The comparison has ended then.
@@ -326,8 +320,8 @@ type Cursor struct {
 	// Missing is how many of the primary's keys this cluster's storage refuses for good.
 	// All others are here.
 	Missing uint64
-	// Proof is for the primary's host: of Position, of CopyFrom while Copying, and of the
-	// copy that is under way or is next.
+	// Proof is for the primary's host. It proves Position, CopyFrom while Copying, and the copy that is under way or is
+	// next.
 	Proof Proof
 }
 

@@ -21,14 +21,14 @@ const (
 	Performance Mode = "performance"
 )
 
-// traits set a mode apart. Code asks a mode for a trait by its name and compares no modes, so
-// that a new mode is a row of the table below.
+// traits distinguish the modes. Code asks for a trait instead of comparing modes, so that a new mode is one row of the
+// table below.
 type traits struct {
 	mode Mode
 	// name is the mode in the words of a sentence.
 	name string
 	alpn string
-	// paths are below which the endpoints of the mode are, in sys/.
+	// paths are the prefixes of the mode's endpoints, in sys/.
 	paths                                              []string
 	servesClients, replicatesLocal, standsIn, filtered bool
 }
@@ -78,12 +78,11 @@ func (m Mode) Name() string { return m.traits().name }
 // ALPN is the protocol name of the mode on Vault's cluster port.
 func (m Mode) ALPN() string { return m.traits().alpn }
 
-// Paths are below which the endpoints of the mode are, in sys/.
+// Paths are the prefixes of the mode's endpoints, in sys/.
 func (m Mode) Paths() []string { return slices.Clone(m.traits().paths) }
 
-// ServesClients says that a secondary serves clients, with tokens, leases and local mounts of
-// its own. Where it does not, its engines are inert and it knows no token: requests for
-// operations on it bring a DR operation token.
+// ServesClients says that a secondary serves clients, with tokens, leases and local mounts of its own. If it serves
+// none, its engines are inert and it knows no tokens: operations on it need a DR operation token.
 func (m Mode) ServesClients() bool { return m.traits().servesClients }
 
 // ReplicatesLocal says that a secondary gets the local class of keys too: tokens, leases and
@@ -101,8 +100,8 @@ func (m Mode) Filtered() bool { return m.traits().filtered }
 // field "mode" and of sys/health.
 type Role string
 
-// The roles. Bootstrapping is shown by status only, never stored: a cluster
-// whose adoption is committed is a Secondary whose copy has not ended.
+// The roles. Bootstrapping is only in the status, and is never stored: the stored role is Secondary, and the first copy
+// has not ended.
 const (
 	Disabled      Role = "disabled"
 	Primary       Role = "primary"

@@ -21,11 +21,10 @@ func (e Epoch) String() string { return fmt.Sprintf("%d/%s", e.Generation, e.ID)
 // Position is a point in the history of writes of a primary.
 type Position struct {
 	Epoch Epoch
-	// Term counts the leaderships of the primary cluster within the epoch.
+	// Term is the number of a leadership of the primary cluster.
 	Term uint64
-	// Sequence is the number of the last write included. It grows by one a
-	// write and goes on over terms; numbers of writes that never committed stay
-	// unused. 0 is before the first write.
+	// Sequence is the number of the last included journal row, of one write or of several gathered ones. It grows, also
+	// over terms, and may skip. 0 is before the first row.
 	Sequence uint64
 }
 

@@ -13,9 +13,9 @@ type Record struct {
 	Name string
 	// Version must be in the field "version". It is 0 for a kind that has no such field.
 	Version int
-	// Max is how many bytes a record may have. It is 0 where who stores it sees to that.
+	// Max is how many bytes a record may have. It is 0 if the caller bounds the size.
 	Max int
-	// Open lets a record have fields that this build does not know. It passes them over.
+	// Open allows fields that this build does not know, and ignores them.
 	Open bool
 }
 
@@ -29,8 +29,8 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("%s has version %d, and this build knows version %d", e.Name, e.Has, e.Knows)
 }
 
-// Decode reads a record and nothing after it. The version is looked at first: a later one may have fields
-// that this build does not know. It is a [VersionError] if it is another one.
+// Decode reads a record and nothing after it. The version is checked first, because a later version may have fields
+// that this build does not know. The error is a [VersionError] for another version.
 func (r Record) Decode(raw []byte, into any) error {
 	if r.Max > 0 && len(raw) > r.Max {
 		return fmt.Errorf("%s has %d bytes, and %d are allowed", r.Name, len(raw), r.Max)

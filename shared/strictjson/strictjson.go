@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package strictjson reads JSON of which every field counts, because a build must not pass over what it does
-// not know. A [Record] also has a version and a size. A kind whose older and newer builds read each other
-// says that it is open.
+// Package strictjson reads JSON and refuses unknown fields, because a build must not ignore what it does not know. A
+// [Record] also has a version and a size. A kind of record that older and newer builds share is open.
 package strictjson
 
 import (

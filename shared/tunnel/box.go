@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// box is what both directions of a connection have: data that is waited for, until it is
-// closed or a deadline passes.
+// box is common to both directions of a connection: a reader or writer waits for data or room, until the box is closed
+// or a deadline passes.
 type box struct {
 	mu     sync.Mutex
 	cond   sync.Cond // its lock is mu

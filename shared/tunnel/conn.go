@@ -52,8 +52,7 @@ func (c *Conn) Refused() string {
 	return ""
 }
 
-// NewConn makes a connection of a stream, which it owns from then on. Close must
-// be called.
+// NewConn makes a connection from a stream, and owns the stream from then on. Close must be called.
 func NewConn(stream Stream, opts Options) *Conn {
 	if opts.Abort == nil {
 		opts.Abort = func() {}
@@ -73,7 +72,7 @@ func NewConn(stream Stream, opts Options) *Conn {
 	return c
 }
 
-// receive moves chunks from the stream to the inbox until the other end closes.
+// receive moves chunks from the stream to the inbox, until the other end closes.
 func (c *Conn) receive() {
 	for {
 		chunk, err := c.stream.Recv()
@@ -104,9 +103,9 @@ func (c *Conn) receive() {
 	}
 }
 
-// send moves what is written to the stream until the connection is closed.
+// send moves written data to the stream, until the connection is closed.
 func (c *Conn) send() {
-	var buf []byte // grows to what is written: an idle connection costs little
+	var buf []byte // grows with the writes, so that an idle connection costs little
 	for {
 		chunk, send, more := c.out.take(buf)
 		if send {
@@ -157,10 +156,10 @@ func (c *Conn) Close() error {
 // Done is closed when the connection has no more use for the stream.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
-// LocalAddr is that of the options.
+// LocalAddr is the local address from the options.
 func (c *Conn) LocalAddr() net.Addr { return Addr(c.opts.Local) }
 
-// RemoteAddr is that of the options.
+// RemoteAddr is the remote address from the options.
 func (c *Conn) RemoteAddr() net.Addr { return Addr(c.opts.Remote) }
 
 // SetDeadline sets both deadlines.

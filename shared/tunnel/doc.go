@@ -8,13 +8,11 @@
 //
 // # Protocol
 //
-// Each direction is a sequence of chunks of at most [ChunkSize] bytes, then a
-// Fin if the sender half-closed, then exactly one Close. A Close says that its
-// sender neither writes nor reads any more; whoever receives one sends its own
-// at once. The stream may end when both have been sent, and not before: gRPC
-// drops what is in flight when a stream is cancelled, and the peer's Close is
-// the proof that it has received everything. An end that gets no answer within
-// [Linger] gives up and cuts the stream.
+// Each direction is a sequence of chunks of at most [ChunkSize] bytes, then a Fin if the sender half-closed, then
+// exactly one Close. A Close says that its sender neither writes nor reads any more. The other end answers with its own
+// Close at once. The stream may end when both have been sent, and not before: gRPC drops what is in flight when a
+// stream is cancelled, and the peer's Close is the proof that it has received everything. An end that gets no answer
+// within [Linger] gives up and cuts the stream.
 //
 // # Memory
 //

@@ -33,8 +33,8 @@ type Chunk struct {
 	Refused string
 }
 
-// Refuser is a connection that knows why its other end refused it. Empty when that is not
-// known, or when it was not refused.
+// Refuser is a connection that knows why its other end refused it. The reason is empty if it is unknown, or if the
+// connection was not refused.
 type Refuser interface{ Refused() string }
 
 // refusedMax bounds that reason, in bytes.

@@ -10,8 +10,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
-// recordMax bounds the record of an entry in bytes: what a storage takes in one value, with
-// room for encryption and key.
+// recordMax bounds the record of an entry in bytes. Every storage must accept it as one value, with encryption and key.
 const recordMax = 512 << 10
 
 // encode is the stored form.

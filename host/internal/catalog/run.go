@@ -31,7 +31,7 @@ func (s *Supervisor) run(ctx context.Context, done chan struct{}) {
 		backoff.WithMaxInterval(s.cfg.BackoffMax),
 		backoff.WithMaxElapsedTime(0)) // never gives up
 
-	var reload chan error // who waits for the next start, nil for nobody
+	var reload chan error // the caller that waits for the next start, nil for none
 	for ctx.Err() == nil {
 		began := time.Now()
 		next, err := s.runOnce(ctx, reload)
@@ -65,8 +65,8 @@ func (s *Supervisor) run(ctx context.Context, done chan struct{}) {
 	}
 }
 
-// runOnce runs one process to its end. It tells started how the start went. It returns who
-// asked for the next process, or why this one failed.
+// runOnce runs one process to its end. It sends the result of the start to started. It returns the caller of a reload,
+// or the reason why the process failed.
 func (s *Supervisor) runOnce(ctx context.Context, started chan<- error) (reload chan error, err error) {
 	tell := func(err error) {
 		if started != nil {

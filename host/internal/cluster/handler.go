@@ -68,8 +68,7 @@ func (h *handler) CALookup(context.Context) ([]*x509.Certificate, error) {
 	return []*x509.Certificate{h.ca}, nil
 }
 
-// VerifyClient refuses a certificate unless it is the one of a secondary that is wanted
-// now.
+// VerifyClient refuses a certificate unless it is the recorded one of a secondary that is not revoked.
 func (h *handler) VerifyClient(ctx context.Context, leaf *x509.Certificate) error {
 	_, err := h.admit(ctx, leaf)
 	if err != nil && h.refusals.Allow() {

@@ -28,8 +28,8 @@ const (
 	envFromOperationToken = "VAULT_FROM_DR_OPERATION_TOKEN" //nolint:gosec // the name of a variable
 )
 
-// client connects to an address with what the environment says of certificates. Nothing is
-// asked twice: a change of role must not be repeated by a client that knows nothing of it.
+// client connects to an address with the certificates of the environment. It never repeats a request by itself, because
+// a change of role must not be repeated blindly.
 func client(address, token string) (*api.Client, error) {
 	cfg := api.DefaultConfig()
 	if cfg.Error != nil {
@@ -113,7 +113,7 @@ func (o *options) usage(text string) string {
 	return strings.TrimSpace(text) + "\n\nOptions:\n\n" + b.String()
 }
 
-// promoted is the side that becomes primary.
+// promoted is the side that becomes the primary.
 func promoted(address, mode string) (roleswitch.Side, error) {
 	token, err := ownToken()
 	if err != nil {

@@ -104,7 +104,7 @@ func primary(ctx context.Context, mode, given string, secondary *view.Cluster) *
 	}
 	token := ""
 	if strings.TrimRight(address, "/") == strings.TrimRight(cmp.Or(given, os.Getenv(api.EnvVaultAddress)), "/") {
-		token, _ = ownToken() // without one it tells less
+		token, _ = ownToken() // without a token it says less
 	}
 	c, err := client(address, token)
 	if err != nil {

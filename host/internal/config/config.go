@@ -211,7 +211,7 @@ func (c *Config) set(name string, value any) (err error) {
 		}
 	case "resolver_discover_servers":
 		c.ResolverDiscoverServers, err = parseutil.ParseBool(value)
-	// These are Vault's, and without effect here; a file that has them goes on to work.
+	// These are settings of Vault Enterprise without effect here. They are accepted so that a file with them works.
 	case "allow_forwarding_via_header":
 		_, err = parseutil.ParseBool(value)
 	case "allow_forwarding_via_token":

@@ -9,10 +9,9 @@ import (
 	"sync"
 )
 
-// gate lets requests of one alias through together while they want the same, and one after
-// the other while they do not. What the first has made sure of must still hold when the
-// core compares, a moment later. A request leaves when its context ends, and the core ends
-// it after its answer.
+// gate lets requests of one alias through together while they want the same, and one after the other while they do not.
+// What the first has made sure of must still hold a moment later, when the core compares. A request leaves when its
+// context ends, and the core ends it after its answer.
 type gate struct {
 	mu    sync.Mutex
 	lanes map[string]*lane
@@ -20,7 +19,7 @@ type gate struct {
 
 // lane is one alias.
 type lane struct {
-	// want is what those inside agree on.
+	// want is what the requests inside want.
 	want   string
 	inside int
 	// queue is served in order, so that nobody starves.
@@ -67,7 +66,7 @@ func (g *gate) join(key, want string) *waiting {
 	return w
 }
 
-// admit lets in those at the head of the queue who want what those inside want.
+// admit lets in requests from the head of the queue while they want the same as those inside.
 func (l *lane) admit() {
 	for len(l.queue) > 0 && (l.inside == 0 || l.queue[0].want == l.want) {
 		l.want = l.queue[0].want

@@ -17,7 +17,7 @@ type devices struct {
 	core AuditDevices
 }
 
-// step enables and disables. A device whose settings changed is another one.
+// step enables or disables a device. A device with changed settings counts as another one.
 func (d devices) step(ctx context.Context, table string, s mounttable.Step) bool {
 	switch s.Op {
 	case mounttable.Add:
@@ -26,7 +26,7 @@ func (d devices) step(ctx context.Context, table string, s mounttable.Step) bool
 		return d.disable(ctx, s.Old)
 	case mounttable.Tune, mounttable.Move:
 		return d.disable(ctx, s.Old) && d.enable(ctx, s.New)
-	case mounttable.Taint, mounttable.Untaint, mounttable.Rebuild: // not of audit devices
+	case mounttable.Taint, mounttable.Untaint, mounttable.Rebuild: // audit devices have no such steps
 	case mounttable.Refuse:
 		d.lack(subject("refused", table, s.New.UUID), fmt.Sprintf("the primary has an audit device at %s and this "+
 			"secondary a local one at %s: the local one stays", s.New.Path, s.Blocker.Path))

@@ -49,20 +49,19 @@ type Mounts interface {
 	Changed(ctx context.Context, key string)
 }
 
-// Leases are those that this cluster has given out.
+// Leases are the leases that this cluster has given out.
 type Leases interface {
-	// RevokeLeases revokes the leases under the path of a mount, ForgetLeases leaves
-	// none but those that may be revoked later, by their error, and says how many were not revoked; the mount may
-	// be gone then.
+	// RevokeLeases revokes the leases under the path of a mount. ForgetLeases also removes those that cannot be revoked,
+	// except those whose error may pass by later; it says how many were not revoked. The mount may be gone by then.
 	RevokeLeases(ctx context.Context, table string, e mounttable.Entry) error
 	ForgetLeases(ctx context.Context, table string, e mounttable.Entry, later func(error) bool) (orphans int, err error)
-	// RevokeGivenUp revokes the leases that Vault has given up and that are wanted, by the
-	// reason that it noted, until ends says so of an error. It needs no Hold.
+	// RevokeGivenUp revokes leases that Vault has given up: those that wanted accepts, by the reason that Vault noted. It
+	// stops at an error for which ends is true. It needs no Hold.
 	RevokeGivenUp(ctx context.Context, wanted func(id, reason string) bool, ends func(error) bool) (revoked int,
 		failed map[string]error, err error)
 }
 
-// AuditDevices are the core's.
+// AuditDevices are the audit devices of the core.
 type AuditDevices interface {
 	EnableAudit(ctx context.Context, e mounttable.Entry) error
 	DisableAudit(ctx context.Context, path string) error
@@ -70,7 +69,7 @@ type AuditDevices interface {
 	AuditSalts(ctx context.Context)
 }
 
-// Caches are what the core keeps in memory of shared storage.
+// Caches are the parts of shared storage that the core keeps in memory.
 type Caches interface {
 	Policy(ctx context.Context, name string)
 	Quota(ctx context.Context, key string) error
@@ -81,7 +80,7 @@ type Caches interface {
 	ActivationFlags(ctx context.Context) error
 }
 
-// The bounds of one step, if Options has none.
+// The default bounds of one step.
 const (
 	DefaultRevokeWait = 10 * time.Second
 	DefaultStepWait   = 20 * time.Second
@@ -97,26 +96,26 @@ type Options struct {
 	// RevokeWait bounds the revoking of the leases of one mount, StepWait every
 	// other step.
 	RevokeWait, StepWait time.Duration
-	// RetryWait is how long what has failed waits before it is tried again. It
-	// doubles with each attempt, up to about sixty times as long.
+	// RetryWait is the pause before a failed step is tried again. It doubles with each attempt, up to about sixty times as
+	// long.
 	RetryWait time.Duration
-	// Away says whether an error is that the primary could not be asked. Leases that Vault
-	// has given up for that are looked for after each GivenUpWait, and revoked as soon as the
-	// primary can be asked again. Nil looks for none.
+	// Away says whether an error means that the primary could not be asked. After each GivenUpWait the follower looks for
+	// leases that Vault has given up for this reason, and revokes them as soon as the primary can be asked again. Nil
+	// looks for none.
 	Away        func(said string) bool
 	GivenUpWait time.Duration
 }
 
-// Follower follows. Start must not be called concurrently with anything that takes
-// something up; the others may be called at any time.
+// Follower follows. Start must not run together with any method that takes something up. All other methods may be
+// called at any time.
 type Follower struct {
 	core Core
 	*attempts
 	mounts
 	audit devices
 
-	// taking is held while the core takes something up. Whoever locks it holds the core's
-	// state already. Start has that state to itself, so it never waits.
+	// taking is held while the core takes something up. Its holder holds the core's state already. Start has that state
+	// for itself, so it never waits.
 	taking sync.Mutex
 	// rechecks says that a comparison of everything waits for its turn.
 	rechecks atomic.Bool
@@ -156,17 +155,16 @@ func (f *Follower) forgetAll() {
 	f.retry.reset()
 }
 
-// Start is called when the node becomes the active one of a performance
-// secondary, before anything is applied, while the core's state is held as it is
-// in a hook of the unseal; the context ends with that duty. It takes up what was
-// applied to storage and not to the core, as after a crash between the two.
+// Start is called when the node becomes the active node of a performance secondary, before anything is applied, in a
+// hook of the unseal, which holds the core's state. The context ends with that duty. Start takes up what was applied to
+// storage and not taken up by the core, for example after a crash in between.
 func (f *Follower) Start(ctx context.Context) {
 	f.taking.Lock()
 	defer f.taking.Unlock()
 	f.forgetAll()
 	f.mu.Lock()
 	f.duty = ctx
-	// The devices have said so for themselves when they were opened.
+	// The audit devices have reported by themselves when they were opened.
 	for about := range f.lacks {
 		if !strings.HasPrefix(about, "audit ") {
 			delete(f.lacks, about)
@@ -182,11 +180,10 @@ func (f *Follower) Start(ctx context.Context) {
 	}
 }
 
-// Applied takes up keys that were written or deleted, in their order. It returns the keys
-// that it has not taken up, which the caller gives again: the core could not be held, the
-// context has ended, or the core could not read what has changed. A mount that lacks
-// something does not count as such, because it may lack it for long: Lacks says so, and the
-// follower tries again by itself.
+// Applied takes up keys that were written or deleted, in their order. It returns the keys that it has not taken up,
+// because the core could not be held or could not read the change, or because the context has ended. The caller calls
+// it with them again. A key is not returned because its mount lacks something, which may last long: then Lacks says so,
+// and the follower tries again by itself.
 func (f *Follower) Applied(ctx context.Context, keys []string) (left []string) {
 	release, err := f.holdSoon(ctx)
 	if err != nil {
@@ -196,11 +193,11 @@ func (f *Follower) Applied(ctx context.Context, keys []string) (left []string) {
 	return f.take(ctx, keys)
 }
 
-// RecheckSoon compares all tables again, and does again what has failed: the filter has changed, or a plugin was
-// installed. It does so beside the caller, which may hold what that waits for.
+// RecheckSoon compares all tables again and repeats failed steps, after the filter has changed or a plugin was
+// installed. It works in a goroutine, because the caller may hold a lock that this waits for.
 func (f *Follower) RecheckSoon() {
 	if f.rechecks.Swap(true) {
-		return // the one that waits comes after what this one is for
+		return // the one that waits will see the change for which this one was called
 	}
 	go func() {
 		duty := f.onDuty()
@@ -214,15 +211,15 @@ func (f *Follower) RecheckSoon() {
 	}()
 }
 
-// recheck compares and does again what there is.
+// recheck compares all tables and repeats failed steps.
 func (f *Follower) recheck(ctx context.Context) {
 	f.tables(ctx)
 	f.retryIdle(ctx)
 	f.redo(ctx)
 }
 
-// HoldWait bounds how long taking up waits for the core's state. Whoever has that state is
-// about to seal, and may wait for a request that waits for this.
+// HoldWait bounds how long the taking up waits for the core's state. Its holder may be a seal that waits for a request,
+// which itself waits for this.
 const HoldWait = time.Second
 
 func (f *Follower) holdSoon(ctx context.Context) (release func(), err error) {
@@ -231,7 +228,7 @@ func (f *Follower) holdSoon(ctx context.Context) (release func(), err error) {
 	return f.hold(ctx)
 }
 
-// hold keeps the core as it is, and others from taking something up.
+// hold keeps the core active, and keeps others from taking something up.
 func (f *Follower) hold(ctx context.Context) (release func(), err error) {
 	free, err := f.core.Hold(ctx)
 	if err != nil {
@@ -263,7 +260,7 @@ func (f *Follower) AuditDevice(path string, err error) {
 		"device logs them", path, err))
 }
 
-// Lacks says in sentences what this secondary does not have of what it should.
+// Lacks says, in sentences, what this secondary should have and does not have.
 func (f *Follower) Lacks() []string {
 	var out []string
 	for _, table := range []string{vaultname.Mounts, vaultname.Auth} {

@@ -9,14 +9,13 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// A rule says what a key that begins with prefix (or is it, without a slash at
-// its end) means to the core.
+// A rule says what a key means to the core. It is for keys that begin with prefix, or that are prefix if it does not
+// end with a slash.
 type rule struct {
 	prefix string
-	// once is for what is renewed as a whole, whichever of its keys changed.
+	// once says that all keys of the rule are renewed together.
 	once bool
-	// do is true when it is done, or when the follower does it again by itself. Otherwise
-	// the key stays owed.
+	// do returns true if it is done, or if the follower will repeat it by itself. Otherwise the key stays owed.
 	do func(f *Follower, ctx context.Context, key string) bool
 }
 
@@ -63,9 +62,8 @@ func ruleOf(key string) *rule {
 	return nil
 }
 
-// take takes up keys, and returns those that stay owed. Rules that renew something as
-// a whole run once, where the last of their keys is: everything that they read is in
-// storage already.
+// take takes up keys, and returns those that stay owed. A rule with once runs once, at the last of its keys, because
+// everything that it reads is in storage already.
 func (f *Follower) take(ctx context.Context, keys []string) (left []string) {
 	last := map[string]int{}
 	for i, key := range keys {
@@ -78,7 +76,7 @@ func (f *Follower) take(ctx context.Context, keys []string) (left []string) {
 		if r == nil || (r.once && last[r.prefix] != i) {
 			continue
 		}
-		// A step that its context has cut may have said that it is done.
+		// A step may say that it is done though the end of its context cut it.
 		if ctx.Err() != nil || !r.do(f, ctx, key) || ctx.Err() != nil {
 			left = append(left, key)
 		}
@@ -91,8 +89,8 @@ func (f *Follower) renew(ctx context.Context, what string, step func(context.Con
 	return f.try(ctx, f.o.StepWait, what, what, step)
 }
 
-// changed tells the backend of a mount. A backend that could not be told in time is built
-// anew, because it has not heard of later changes either.
+// changed tells the backend of a mount that a key has changed. A backend that could not be told in time is built anew,
+// because it has missed later changes too.
 func (m *mounts) changed(ctx context.Context, key string) bool {
 	kind, rest, _ := strings.Cut(key, "/")
 	table := vaultname.Mounts
@@ -130,13 +128,12 @@ func (m *mounts) anew(ctx context.Context, table, uuid string) {
 			return
 		}
 	}
-	// It is not mounted any more.
+	// The mount is gone.
 	m.mend(about)
 	delete(m.again, about)
 }
 
-// auditSalts makes devices use the salts that have come, and enables those that
-// waited for theirs.
+// auditSalts has devices use salts that have come, and enables devices that waited for theirs.
 func (f *Follower) auditSalts(ctx context.Context, _ string) bool {
 	f.core.AuditSalts(ctx)
 	return f.table(ctx, vaultname.Audit)

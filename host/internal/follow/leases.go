@@ -17,24 +17,23 @@ import (
 type leases struct {
 	*attempts
 	core Leases
-	// former are mounts that are gone and whose leases are not, by what is said of
-	// them.
+	// former are mounts that are gone while some of their leases are left, by the subject of the lack.
 	former map[string]former
 }
 
-// former is a mount that is gone and whose leases are not.
+// former is a mount that is gone while some of its leases are left.
 type former struct {
 	table string
 	entry mounttable.Entry
 }
 
-// unrevoked and unforgotten name what the secondary lacks about the leases of a mount: that
-// some may still give access to something, and that some are still stored.
+// unrevoked and unforgotten are the subjects of two lacks about the leases of a mount: some may still give access to
+// something, and some are still stored.
 func unrevoked(table, uuid string) string   { return subject("leases", table, uuid) }
 func unforgotten(table, uuid string) string { return subject("forgetting", table, uuid) }
 
-// revoke revokes the leases that this secondary gave out of a mount that is about to go.
-// What is left is tried again until the mount is gone, or stays.
+// revoke revokes this secondary's leases of a mount that is about to go. It tries the rest again until the mount is
+// gone, or stays.
 func (l *leases) revoke(ctx context.Context, table string, e mounttable.Entry) {
 	about, path := unrevoked(table, e.UUID), vaultname.RequestPath(table, e.Path)
 	err := l.bounded(ctx, l.o.RevokeWait, about,
@@ -55,9 +54,9 @@ func (l *leases) keep(table, uuid string) {
 	l.mend(unrevoked(table, uuid))
 }
 
-// end leaves no lease of a mount that goes: without its engine, or at another
-// path, it could never be revoked, and it would meet the next mount at its path. The mount has to wait if some can be
-// revoked only when the primary can be asked again.
+// end removes all leases of a mount that goes. Without its engine, or at another path, a lease could never be revoked,
+// and the next mount at the path would get it. If some leases can be revoked only when the primary can be asked again,
+// the mount has to wait.
 func (l *leases) end(ctx context.Context, table string, e mounttable.Entry) (ended, wait bool) {
 	delete(l.again, unrevoked(table, e.UUID))
 	if !e.Tainted {
@@ -92,8 +91,7 @@ func (l *leases) forget(ctx context.Context, table string, e mounttable.Entry) (
 	return forgotten, away.Load()
 }
 
-// endFormer ends the leases of a mount that is gone from its path, now or later.
-// There is no engine in the way any more that could hang.
+// endFormer ends the leases of a mount that is gone from its path, now or later. No engine can hang it up any more.
 func (l *leases) endFormer(ctx context.Context, table string, e mounttable.Entry) {
 	about := unforgotten(table, e.UUID)
 	forgotten, _ := l.forget(ctx, table, e)
@@ -105,7 +103,7 @@ func (l *leases) endFormer(ctx context.Context, table string, e mounttable.Entry
 	l.done(forgotten, about, func(ctx context.Context) { l.endFormer(ctx, table, e) })
 }
 
-// clean leaves no lease of former mounts at a path that another mount gets.
+// clean removes the leases of former mounts at a path that another mount gets.
 func (l *leases) clean(ctx context.Context, table, path string) error {
 	for _, m := range l.former {
 		if m.table != table || !mounttable.Overlap(m.entry.Path, path) {
@@ -120,14 +118,13 @@ func (l *leases) clean(ctx context.Context, table, path string) error {
 	return nil
 }
 
-// away says whether a revocation failed because the primary could not be asked. It is tried again then: the primary
-// may still have the mount, if a filter hides it or if it was moved.
+// away says whether a revocation failed because the primary could not be asked. Then it is tried again later: if a
+// filter hides the mount or the mount was moved, the primary still has it.
 func (l *leases) away(err error) bool { return l.o.Away != nil && l.o.Away(err.Error()) }
 
-// regain revokes leases that Vault has given up because the primary could not be asked.
-// Vault tries each lease six times within about ten minutes, and from then on once a day, if
-// the node is active for so long: without this, what a lease gives access to would outlive it
-// by far. One that cannot be revoked for another reason is left to Vault.
+// regain revokes leases that Vault has given up because the primary could not be asked. Vault tries each lease six
+// times within about ten minutes, and then once a day while the node is active. So without this the access of a lease
+// would outlive the lease by far. Leases that cannot be revoked for another reason are left to Vault.
 func (l *leases) regain(duty context.Context) {
 	left := map[string]bool{}
 	wanted := func(id, reason string) bool { return !left[id] && l.o.Away(reason) }

@@ -14,7 +14,7 @@ import (
 // mostGrowth is how far the wait between two attempts grows.
 const mostGrowth = 64
 
-// retry is when what has failed is tried again.
+// retry plans the next attempt of failed steps.
 type retry struct {
 	*backoff.ExponentialBackOff
 	// timer is nil while no attempt is planned.
@@ -35,7 +35,7 @@ func (r *retry) reset() {
 	r.Reset()
 }
 
-// done notes whether something succeeded; if not, again does it once more.
+// done notes whether a step succeeded. If not, again repeats it later.
 func (a *attempts) done(succeeded bool, about string, again func(context.Context)) {
 	if succeeded {
 		delete(a.again, about)
@@ -44,7 +44,7 @@ func (a *attempts) done(succeeded bool, about string, again func(context.Context
 	}
 }
 
-// plan sees to it that what has failed is tried again.
+// plan plans the next attempt of failed steps.
 func (a *attempts) plan() {
 	switch {
 	case len(a.again) == 0:
@@ -54,7 +54,7 @@ func (a *attempts) plan() {
 	}
 }
 
-// tryAgain runs when the timer does.
+// tryAgain runs when the timer fires.
 func (a *attempts) tryAgain() {
 	duty := a.onDuty()
 	release, err := a.hold(duty)
@@ -72,13 +72,13 @@ func (a *attempts) onDuty() context.Context {
 	return a.duty
 }
 
-// redo does again what has failed.
+// redo repeats failed steps.
 func (a *attempts) redo(ctx context.Context) {
 	for _, about := range slices.Sorted(maps.Keys(a.again)) {
 		if ctx.Err() != nil {
 			return
 		}
-		// One that came before may have made it needless.
+		// An earlier one may have made it needless.
 		if again := a.again[about]; again != nil {
 			again(ctx)
 		}

@@ -16,7 +16,7 @@ import (
 // subject names what a step is about: one mount of a table.
 func subject(kind, table, uuid string) string { return kind + " " + table + " " + uuid }
 
-// ofMount takes it apart.
+// ofMount splits a subject.
 func ofMount(about string) (kind, table, uuid string, ok bool) {
 	parts := strings.Split(about, " ")
 	if len(parts) != 3 {
@@ -25,14 +25,14 @@ func ofMount(about string) (kind, table, uuid string, ok bool) {
 	return parts[0], parts[1], parts[2], true
 }
 
-// attempts are the steps of a follower: what goes on, what has failed and is done again,
-// and what the secondary lacks for that.
+// attempts has the steps of a follower: those under way, those that have failed and are repeated, and what the
+// secondary lacks because of them.
 type attempts struct {
 	logger hclog.Logger
 	o      Options
-	// hold keeps the core as it is while something is done again.
+	// hold keeps the core active while a step is repeated.
 	hold func(context.Context) (release func(), err error)
-	// again is what has failed and is to be done once more, by what it is about.
+	// again has the failed steps, by subject.
 	again map[string]func(context.Context)
 	retry retry
 
@@ -40,12 +40,11 @@ type attempts struct {
 	// duty lasts as long as the node is active.
 	duty  context.Context
 	lacks map[string]string
-	// steps are those that go on, by what they are about.
+	// steps has the steps under way, by subject.
 	steps map[string]chan struct{}
 }
 
-// try does a step within a bound. A failure is what the secondary lacks until a
-// step about the same succeeds.
+// try does a step within a bound. After a failure the secondary lacks it, until a step with the same subject succeeds.
 func (a *attempts) try(ctx context.Context, wait time.Duration, what, about string,
 	step func(context.Context) error) bool {
 	if err := a.bounded(ctx, wait, about, step); err != nil {
@@ -58,14 +57,13 @@ func (a *attempts) try(ctx context.Context, wait time.Duration, what, about stri
 	return true
 }
 
-// persist does a step, and again until it succeeds.
+// persist does a step, and repeats it until it succeeds.
 func (a *attempts) persist(ctx context.Context, what string, step func(context.Context) error) {
 	a.done(a.try(ctx, a.o.StepWait, what, what, step), what, func(ctx context.Context) { a.persist(ctx, what, step) })
 }
 
-// bounded runs a step and waits for it for a while. A step that does not heed
-// its context, in a plugin that hangs, is left to itself then; as long as it goes
-// on no other step about the same begins.
+// bounded runs a step and waits for it for some time. A step that ignores its context, in a plugin that hangs, is then
+// left alone. Until it ends no other step with the same subject begins.
 func (a *attempts) bounded(ctx context.Context, wait time.Duration, about string,
 	step func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)
@@ -90,7 +88,7 @@ func (a *attempts) bounded(ctx context.Context, wait time.Duration, about string
 		return err
 	case <-ctx.Done():
 	}
-	// It may have ended in the same moment, or be about to for the same reason.
+	// The step may have ended at the same moment, or may end soon because its context has ended.
 	select {
 	case err := <-done:
 		return err
@@ -99,8 +97,8 @@ func (a *attempts) bounded(ctx context.Context, wait time.Duration, about string
 	}
 }
 
-// awaitFormer waits for an earlier step about the same that was left to itself. It does not
-// wait for long: that step has had its time.
+// awaitFormer waits for an earlier step with the same subject that was left alone: only shortly, because that step has
+// had its time.
 func (a *attempts) awaitFormer(ctx context.Context, about string) error {
 	a.mu.Lock()
 	former := a.steps[about]

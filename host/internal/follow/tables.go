@@ -13,15 +13,15 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// table makes the core run the mounts of a stored table, now or in a while. It says
-// whether the table could be read: from then on the follower knows what is to be done.
+// table has the core run the mounts of a stored table, now or later. It says whether the table could be read: then the
+// follower does the rest by itself.
 func (f *Follower) table(ctx context.Context, table string) bool {
 	read, all := f.compare(ctx, table)
 	f.done(all, "the table "+table, func(ctx context.Context) { f.table(ctx, table) })
 	return read
 }
 
-// compare does all steps that are to be done and says whether all were.
+// compare does all steps that the table asks for, and says whether all succeeded.
 func (f *Follower) compare(ctx context.Context, table string) (read, all bool) {
 	var stored, running []mounttable.Entry
 	about := "the table " + table
@@ -51,8 +51,7 @@ func (f *Follower) compare(ctx context.Context, table string) (read, all bool) {
 		}
 		all = false
 		if step.Op == mounttable.Rebuild {
-			// The next comparison is to find a difference again: that of the settings is gone
-			// by then.
+			// The next comparison must find a difference again, and the settings will not differ any more.
 			built[step.New.UUID] = ""
 		}
 	}
@@ -61,10 +60,10 @@ func (f *Follower) compare(ctx context.Context, table string) (read, all bool) {
 	return true, all
 }
 
-// ends are what is said of a mount for as long as the primary has it.
+// ends are the kinds of lacks that last as long as the primary has the mount.
 var ends = []string{"refused", "mount", "end", "move", "tuning", "version"}
 
-// forget drops what is said of mounts that the primary no longer has.
+// forget drops the lacks of mounts that the primary no longer has.
 func (f *Follower) forget(table string, stored []mounttable.Entry) {
 	has := map[string]bool{}
 	for _, e := range stored {
@@ -86,11 +85,9 @@ type mounts struct {
 		Tables
 		Mounts
 	}
-	// built is what the backends of each table were built from, by UUID, as the
-	// primary had stored it.
+	// built has the stored settings from which the backends of each table were built, by UUID.
 	built map[string]map[string]string
-	// kv are the mounts that wait for the primary to have made them versioned, by
-	// the key that says so.
+	// kv are the mounts whose upgrade to versions the primary has not ended, by the key that shows its end.
 	kv map[string]string
 }
 
@@ -106,7 +103,7 @@ func (m *mounts) step(ctx context.Context, table string, s mounttable.Step) bool
 			"the primary has a mount at %s and this secondary a local one at %s: the local one stays; move or disable it "+
 				"here, and the primary's appears",
 			path, vaultname.RequestPath(table, s.Blocker.Path)))
-		return false // a local mount that moves does so a while after the request
+		return false // a local mount moves only some time after the request
 	case mounttable.Taint:
 		tainted := m.taint(ctx, table, s.New)
 		m.revoke(ctx, table, s.New)
@@ -153,7 +150,7 @@ func (m *mounts) add(ctx context.Context, table string, e mounttable.Entry) bool
 		return false
 	case m.isIdle(table, e.UUID):
 		m.mend(about)
-		// Lacks finds it by itself as long as it answers nothing.
+		// As long as the mount does not answer, Lacks finds it by itself.
 		m.logger.Warn("an engine of the primary cannot be started here: its mount answers nothing until the plugin is "+
 			"installed and reloaded", "path", path, "type", e.Type, "error", err)
 		m.again["idle mounts"] = m.retryIdle
@@ -232,7 +229,7 @@ func (m *mounts) move(ctx context.Context, table string, from, to mounttable.Ent
 	return moved
 }
 
-// clear deletes what is stored of a mount that is gone.
+// clear deletes the storage of a mount that is gone.
 func (m *mounts) clear(ctx context.Context, table string, e mounttable.Entry) {
 	about := subject("clearing", table, e.UUID)
 	cleared := m.try(ctx, m.o.StepWait, "the clearing of what "+vaultname.RequestPath(table, e.Path)+" left", about,
@@ -265,10 +262,9 @@ func (m *mounts) retryIdle(ctx context.Context) {
 	m.done(all, "idle mounts", m.retryIdle)
 }
 
-// awaitVersioned remembers the key that ends the upgrade of a versioned kv
-// mount. On a secondary the engine asks storage once a second whether the primary
-// is done, and refuses requests until then; one that is built after it starts at
-// once.
+// awaitVersioned remembers the key that shows the end of the upgrade of a versioned kv mount. On a secondary the engine
+// polls the storage once a second for the end of the primary's upgrade, and refuses requests until then. An engine that
+// is built after the end starts at once.
 func (m *mounts) awaitVersioned(e mounttable.Entry) {
 	if version, err := strconv.Atoi(e.Options["version"]); e.Type == "kv" && err == nil && version == 2 {
 		m.kv["logical/"+e.UUID+"/"+e.BackendUUID+"/upgrading"] = e.UUID

@@ -103,11 +103,10 @@ func tooLarge(size int) error {
 
 // Do has the primary carry out a logical request.
 //
-// When the primary has written, Do returns once that has arrived here, or with a warning if
-// it does not arrive in time. It also waits after a write that changed nothing, because the
-// write that made it so may not be here yet. And it waits after a read that tells of a
-// change, such as the end of a remount, which the client will look for here. In that case
-// it does not warn.
+// When the primary has written, Do returns once that has arrived here, or with a warning if it does not arrive in time.
+// It also waits after a write that changed nothing, because an earlier write of the same values may not be here yet.
+// And it waits after a read that reports a change, such as the end of a remount, because the client will look for the
+// change here. In that case it does not warn.
 //
 // It does not wait for what a renewal or a revocation of a lease has written. Vault holds
 // the lease's lock meanwhile. An unmount that has to be taken up before revokes the leases

@@ -86,8 +86,7 @@ func (s *Server) Serve(ctx context.Context, secondaryID string, payload []byte) 
 	return answer, nil
 }
 
-// notLookedAt is the error of a node that is no primary or does not serve, before it has
-// looked at a request.
+// notLookedAt is the error of a node that is no primary or does not serve. It has not looked at the request.
 func notLookedAt(err error) error {
 	switch kind := replication.KindOf(err); kind {
 	case replication.Denied, replication.Unavailable, replication.Unreachable:

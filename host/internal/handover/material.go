@@ -35,13 +35,13 @@ type Material struct {
 	Version int
 	// VaultVersion is the primary's. A secondary refuses a primary that is newer.
 	VaultVersion string
-	// Storage is what the primary's storage takes. It is nil if the primary does not tell.
+	// Storage has the limits of the primary's storage. It is nil if the primary does not send them.
 	Storage *unstorable.Limits
 	// SetID is the id of the replication set; Epoch the present one.
 	SetID string
 	Epoch replication.Epoch
-	// History is where the histories before Epoch ended. It is empty if the primary does not
-	// tell, or nobody was promoted yet.
+	// History says where the histories before Epoch ended. It is empty if the primary does not send it, or if nobody was
+	// promoted yet.
 	History history.History
 	// IndexKey keys the fingerprints of the set.
 	IndexKey []byte

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package history knows where one history of writes went over into the next: at which
-// position of its primary a cluster was promoted. Each cluster of a set keeps what it knows,
-// and hands it to who joins it.
+// Package history knows where one history of writes ended and the next began: at which position of its primary a
+// cluster was promoted. Each cluster of a set keeps what it knows, and hands it to clusters that join it.
 package history
 
 import (
@@ -15,12 +14,12 @@ import (
 	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
-// Reign is what began with a promotion.
+// Reign is the history that began with a promotion.
 type Reign struct {
 	Epoch replication.Epoch `json:"epoch"`
-	// After is the last position of the primary before that the promoted cluster had.
+	// After is the last position of the former primary that the promoted cluster had applied.
 	After replication.Position `json:"after"`
-	// Lacking says that it did not have all of that primary's content up to there.
+	// Lacking says that it lacked some of that primary's content up to there.
 	Lacking bool `json:"lacking,omitempty"`
 }
 
@@ -30,7 +29,7 @@ type History []Reign
 // most is how many reigns are kept.
 const most = 64
 
-// With is the history with one reign more.
+// With is the history with one more reign.
 func (h History) With(r Reign) History {
 	h = append(slices.Clone(h), r)
 	return h[max(0, len(h)-most):]
@@ -69,8 +68,7 @@ type Store interface {
 	GetEntry(ctx context.Context, key string) ([]byte, error)
 }
 
-// Load reads the history of a mode. It is empty where nobody was promoted, or by a release
-// that did not keep it.
+// Load reads the history of a mode. It is empty if nobody was promoted, or if that release kept no history.
 func Load(ctx context.Context, store Store, mode replication.Mode) (History, error) {
 	raw, err := store.GetEntry(ctx, Key(mode))
 	if err != nil || raw == nil {

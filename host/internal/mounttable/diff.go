@@ -39,10 +39,9 @@ type Step struct {
 	Blocker  Entry
 }
 
-// Diff returns the steps that make a core run the stored entries in place of the running
-// ones (shared and local). Hidden stored entries count as absent; a nil hidden hides none.
-// Built has by UUID what the backends were built from, where the table before this one told
-// it.
+// Diff returns the steps that make a core run the stored entries in place of the running ones (shared and local).
+// Hidden stored entries count as absent; a nil hidden hides none. built has, by UUID, the settings from which the
+// backends were built, if a former table had them.
 func Diff(running, stored []Entry, hidden func(Entry) bool, built map[string]string) []Step {
 	d := &differ{built: built}
 	shared := map[string]Entry{}
@@ -105,9 +104,9 @@ func (d *differ) blocked(e Entry) (Entry, bool) {
 	return Entry{}, false
 }
 
-// move puts entries to their new paths, each when its path is free. Several changes at once
-// can make a circle. Then one entry is unmounted and returned, to be mounted at the end. So
-// is an entry whose new path a local mount has.
+// move puts entries to their new paths, each when its path is free. Several changes at once can make a circle. Then one
+// entry is unmounted and returned, to be mounted at the end. The same is done for an entry if a local mount has its new
+// path.
 func (d *differ) move(shared map[string]Entry, kept []Entry) (again []Entry) {
 	var pending []Entry
 	for _, e := range kept {

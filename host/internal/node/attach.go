@@ -45,7 +45,7 @@ func (a *Attachment) handler(props *vault.HandlerProperties) http.Handler {
 	if !ok {
 		var err error
 		if n, err = New(props.Core, a.cfg); err != nil {
-			// Serving without the seams would accept writes that no secondary sees.
+			// Without the seams the server would accept writes that no secondary gets.
 			fmt.Fprintf(os.Stderr, "The server does not start: %v\n", err)
 			os.Exit(1) //nolint:gocritic // nothing waits for the lock of a process that ends
 		}
@@ -54,7 +54,7 @@ func (a *Attachment) handler(props *vault.HandlerProperties) http.Handler {
 	return n.Wrap(next, props)
 }
 
-// Close ends what runs beside the cores.
+// Close ends the background work beside the cores.
 func (a *Attachment) Close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -53,7 +53,7 @@ type Node struct {
 	unsealing  *unsealing.Watch
 	tokens     *operationtoken.Verifier
 	collector  http.Handler
-	// withoutCore serves what a cluster without tokens can be asked for.
+	// withoutCore serves the requests that a cluster without tokens allows.
 	withoutCore http.Handler
 	itself      *itself
 	requests    *rolechange.Gate
@@ -90,7 +90,7 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	n.controller, err = role.New(role.Options{
 		Core: c, Tap: tap, Store: tap.Inner(), Port: port, Logger: logger,
 		OnlyGiven: !cfg.ResolverDiscoverServers,
-		// Shares that were collected do not outlive the active duty.
+		// Collected shares must not outlive the active duty.
 		OnInactive: func() { collector.Cancel() },
 		Plugins: func(rc *role.Controller) (_ role.Plugins, err error) {
 			rooms, seen := rc.Rooms(), rc.ForPlugins()
@@ -132,8 +132,8 @@ func New(core *vault.Core, cfg *config.Config) (*Node, error) {
 	return n, nil
 }
 
-// addEndpoints puts the endpoints of replication into the system backend, and has those ready that are served
-// without one.
+// addEndpoints puts the endpoints of replication into the system backend, and prepares those that are served without
+// it.
 func (n *Node) addEndpoints() {
 	asked := endpoints.Options{
 		Controller: n.controller, Primary: n.controller.Primary(), Secondary: n.controller.Secondary(),
@@ -162,10 +162,9 @@ func (n *Node) emitMetrics(core *vault.Core) {
 	}()
 }
 
-// adoptClusterAddr makes the configured cluster address that of a core whose
-// storage elects no leader: Vault would advertise the API port plus one there.
-// The environment wins, as in Vault, and an empty address means that clustering
-// is disabled.
+// adoptClusterAddr gives a core the configured cluster address if its storage elects no leader. Vault would advertise
+// the API port plus one there. As in Vault, the environment wins, and an empty address means that clustering is
+// disabled.
 func adoptClusterAddr(c *vaultcore.Core, addr string) error {
 	if addr == "" || c.HasHA() || c.ClusterAddr() == "" || os.Getenv("VAULT_CLUSTER_ADDR") != "" {
 		return nil
@@ -197,7 +196,7 @@ func storageOptions(c *vaultcore.Core, cfg *config.Config, logger hclog.Logger) 
 
 // clusterPort is the port of the cluster listener that replication shares with Vault.
 func clusterPort(core *vault.Core, c *vaultcore.Core, cfg *config.Config, logger hclog.Logger) *cluster.Port {
-	// Where Vault's own network is, under its name: an operator sets its level by that.
+	// The logger has the name of Vault's own network logger, so that an operator's log level applies to it.
 	network := core.Logger().Named("cluster-listener").Named("tcp")
 	core.AddLogger(network)
 	c.SetClusterNetwork(cluster.NewBorder(c.ClusterListenerAddrs, clusterListener(c), network))
@@ -223,22 +222,21 @@ func joinsPaths(store physical.Backend) bool {
 	}
 }
 
-// isFiles says whether the storage leaves the files of writes that were cut.
+// isFiles says whether cut writes leave files in the storage.
 func isFiles(store physical.Backend) bool {
 	_, ok := store.(*file.FileBackend)
 	return ok
 }
 
-// listsAnyPrefix says whether the storage lists what begins with any prefix. Raft's does,
-// for its keys are in order; others know directories alone. A test holds it to that.
+// listsAnyPrefix says whether the storage lists by any prefix. Raft's does, because its keys are in order. Others list
+// directories alone. A test checks that raft still does.
 func listsAnyPrefix(store physical.Backend) bool {
 	_, ok := store.(*raft.RaftBackend)
 	return ok
 }
 
-// fences says whether the storage keeps a deposed leader from writing: raft by its term,
-// and what checks the lock with each write. Others have transactions and a lock that only
-// times out, as CockroachDB and Spanner.
+// fences says whether the storage keeps a deposed leader from writing. Raft does by its term, and some storage checks
+// the lock with each write. Others, such as CockroachDB and Spanner, have transactions and a lock that only times out.
 func fences(store physical.Backend) bool {
 	if _, ok := store.(*raft.RaftBackend); ok {
 		return true
@@ -257,15 +255,13 @@ func limitsOf(store physical.Backend) func() (int, int) {
 	return l.TransactionLimits
 }
 
-// raftApplyBytes leaves an eighth free below the 512 KiB from which Vault's raft cuts
-// a log entry into pieces: half of the largest entry that it takes, unless
-// max_entry_size is set lower.
+// raftApplyBytes is an eighth below 512 KiB, the size from which Vault's raft cuts a log entry into pieces. That is
+// half of the largest entry that raft accepts, unless max_entry_size is set lower.
 const raftApplyBytes = 448 << 10
 
-// applyBytesOf says how large transactions of applied writes may be. Raft's own
-// limit is for batches of a core that serves clients; each of a secondary's
-// transactions has to wait for the one before, and so larger ones catch up sooner.
-// An operator's limit is kept.
+// applyBytesOf says how large transactions of applied writes may be. Raft's own limit is for batches of a core that
+// serves clients. A secondary's transactions wait for each other, so it catches up sooner with larger ones. An
+// operator's limit is kept.
 func applyBytesOf(store physical.Backend) int {
 	if _, ok := store.(*raft.RaftBackend); !ok || os.Getenv(raft.EnvVaultRaftMaxBatchSizeBytes) != "" {
 		return 0
@@ -288,7 +284,7 @@ func (n *Node) Wrap(next http.Handler, props *vault.HandlerProperties) http.Hand
 	return n.requests.Wrap(gate.Wrap(next, o), n.listener(props.ListenerConfig))
 }
 
-// Close ends the plugins' processes and what goes on beside the core.
+// Close ends the plugins' processes and the background work beside the core.
 func (n *Node) Close() {
 	n.endMetrics()
 	vault.SetReplicationLastWAL(n.core.Core, nil)

@@ -35,7 +35,7 @@ var (
 	_ endpoints.Catalog = (*plugins)(nil)
 )
 
-// newPlugins makes them. Started is called each time the process of one was started anew.
+// newPlugins makes a plugins. started is called after each start of a plugin's process.
 func newPlugins(entries *catalog.Catalog, started func(context.Context, replication.Mode, replication.Backend) error,
 	o services.Options, logger hclog.Logger) (*plugins, error) {
 	p := &plugins{

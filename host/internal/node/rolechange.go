@@ -24,7 +24,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// itself is what a node can tell while its core cannot be asked.
+// itself answers what a node can say while its core cannot answer.
 type itself struct {
 	core       *vaultcore.Core
 	controller *role.Controller
@@ -32,7 +32,7 @@ type itself struct {
 	tap        *storage.Tap
 
 	mu sync.Mutex
-	// last is the status of before a change.
+	// last is the status before a change.
 	last map[replication.Mode]*endpoints.ModeStatus
 }
 
@@ -50,7 +50,7 @@ func (i *itself) Counts(mode replication.Mode) telemetry.Counts {
 	return c
 }
 
-// behindBytes bounds the rows that a status looks through for each secondary.
+// behindBytes bounds the rows that a status reads for each secondary.
 const behindBytes = 8 << 20
 
 // behind names the mounts whose changes a secondary of this primary does not have.
@@ -71,7 +71,7 @@ func (i *itself) behind(ctx context.Context, mode replication.Mode, secondary st
 			if c != '/' {
 				continue
 			}
-			// The core's mounts have views inside each other: the longest one counts.
+			// Views of the core's mounts are inside each other: the longest one counts.
 			if longer, ok := paths[key[:at+1]]; ok {
 				path = longer
 			}
@@ -87,7 +87,7 @@ func (i *itself) Active() bool { return i.controller.State().Active }
 // PassesOn implements [rolechange.Node].
 func (i *itself) PassesOn() bool { return !i.core.HasHA() || i.core.Sealed() || i.core.LeaderKnown() }
 
-// rememberTimeout bounds what a change waits for its plugins to tell.
+// rememberTimeout bounds how long a change waits for the plugins' status.
 const rememberTimeout = 500 * time.Millisecond
 
 // Remember implements [rolechange.Node].
@@ -105,7 +105,7 @@ func (i *itself) Remember() {
 	i.last = last
 }
 
-// status is that of before as long as the role is that of before, and then the role.
+// status is the status before the change while the role is the former one, and then only the new role.
 func (i *itself) status(mode replication.Mode) *endpoints.ModeStatus {
 	now := i.controller.Known(mode)
 	i.mu.Lock()
@@ -116,7 +116,7 @@ func (i *itself) status(mode replication.Mode) *endpoints.ModeStatus {
 	return now
 }
 
-// own are the answers of a listener.
+// own are the answers of a listener without the core.
 func (n *Node) own(l *configutil.Listener) rolechange.Own {
 	if l == nil {
 		l = &configutil.Listener{}
@@ -141,14 +141,14 @@ func (n *Node) own(l *configutil.Listener) rolechange.Own {
 	}
 }
 
-// health is that of a node that is not active now, in the role that it has now.
+// health is the health of a node that is not active, in its present role.
 func (i *itself) health(r *http.Request, l *configutil.Listener) (int, *vaulthttp.HealthResponse) {
 	state, word := i.controller.State(), i.core.ReplicationState()
 	dr := word.GetDRString()
 	code, parameter := http.StatusTooManyRequests, "standbycode"
 	switch standbyOK, _ := strconv.ParseBool(r.URL.Query().Get("standbyok")); {
 	case state.Bootstrapping:
-		// It is no DR secondary, though it is built as one.
+		// The node is no DR secondary, though its core is built like one.
 		code, parameter, dr = http.StatusServiceUnavailable, "sealedcode", string(replication.Disabled)
 	case state.DRSecondary:
 		code, parameter = statusDRSecondary, "drsecondarycode"
@@ -172,7 +172,7 @@ func (i *itself) health(r *http.Request, l *configutil.Listener) (int, *vaulthtt
 // statusDRSecondary is what sys/health answers of a DR secondary.
 const statusDRSecondary = 472
 
-// listener is what the gate in front of everything is to know of a way into the node.
+// listener describes a way into the node for the gate in front of everything.
 func (n *Node) listener(l *configutil.Listener) rolechange.Listener {
 	in := rolechange.Listener{Own: n.own(l)}
 	if l == nil || l.Type == "" {

@@ -7,15 +7,13 @@ import (
 	"syscall"
 )
 
-// roomNeeded is what has to be free on raft's disk before the next write of the primary
-// is applied: several times what is under way at the same time, in its log and its
-// database.
+// roomNeeded is how much must be free on raft's disk before the next write of the primary is applied: several times the
+// size of the writes under way, in raft's log and in its database.
 const roomNeeded = 64 << 20
 
-// roomIn looks whether there is room in the folder of raft. Vault ends its process when
-// raft cannot store an entry that it has in its log, and one that is not in its log it
-// loses the leadership for: a secondary that stops before is there to say why. Without a
-// folder nothing is looked at: other storage answers with an error.
+// roomIn checks whether there is room in raft's folder. Vault ends its process when raft cannot store an entry that is
+// in its log, and loses the leadership when raft cannot write its log. A secondary that stops before can still say why.
+// Without a folder nothing is checked, because other storage answers with an error.
 func roomIn(folder string) func() error {
 	if folder == "" {
 		return nil

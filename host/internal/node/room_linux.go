@@ -4,7 +4,7 @@ package node
 
 import "syscall"
 
-// freeBytes is what this process may still write where the folder is.
+// freeBytes is how much this process may still write in the file system of a folder.
 func freeBytes(folder string) (uint64, error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(folder, &s); err != nil {

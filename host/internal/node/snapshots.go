@@ -9,8 +9,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 )
 
-// snapshots serves a snapshot of raft storage as Vault does, on a cluster whose core cannot check who
-// asks for it. The gate has done that.
+// snapshots serves a snapshot of raft storage as Vault does, on a cluster whose core cannot check the token. The gate
+// has checked it.
 func snapshots(core *vaultcore.Core) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if core.RaftFolder() == "" {
@@ -21,7 +21,7 @@ func snapshots(core *vaultcore.Core) http.Handler {
 		w.Header().Set("Content-Type", "application/gzip")
 		if err := core.Snapshot(w); err != nil {
 			core.Logger().Error("a snapshot could not be written", "error", err)
-			// The client sees an answer that was cut: what has been written is no snapshot.
+			// Cut the answer, so that the client does not take it for a whole snapshot.
 			panic(http.ErrAbortHandler)
 		}
 	})

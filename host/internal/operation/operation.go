@@ -6,9 +6,8 @@ package operation
 
 import "github.com/hashicorp/vault/sdk/framework"
 
-// Around is an operation whose callback is what wrap makes of the stock one. It keeps the
-// properties, which the framework, the documentation of the API and help are made from. An
-// operation without a callback stays without.
+// Around is an operation with the callback that wrap makes from the stock one. It keeps the properties, which the
+// framework, the API's documentation and the help need. An operation without a callback stays without one.
 func Around(h framework.OperationHandler,
 	wrap func(stock framework.OperationFunc) framework.OperationFunc) framework.OperationHandler {
 	return &around{OperationHandler: h, wrap: wrap}

@@ -42,8 +42,7 @@ func New(store Store, below func(replication.Mode) string) *Book {
 	return &Book{store: store, below: below}
 }
 
-// Prefixes returns below which keys the records of a mode are stored. Who leaves the set
-// deletes what is there.
+// Prefixes are the prefixes of the records of a mode. A cluster that leaves the set deletes these records.
 func (b *Book) Prefixes(mode replication.Mode) []string {
 	return []string{b.below(mode) + "pairing/", b.below(mode) + "revoked/", b.below(mode) + "marks/"}
 }
@@ -108,8 +107,8 @@ func (b *Book) read(ctx context.Context, mode replication.Mode, id string) (reco
 	return raw, nil
 }
 
-// Add records a secondary. Its certificate must name its id. An id that is recorded or was revoked has this
-// certificate and no other from then on.
+// Add records a secondary. Its certificate must name its id. From then on the id has only this certificate, even if it
+// was recorded or revoked before.
 func (b *Book) Add(ctx context.Context, mode replication.Mode, id string, certificate, key []byte) error {
 	leaf, err := x509.ParseCertificate(certificate)
 	if err != nil {
@@ -137,8 +136,8 @@ func (b *Book) Add(ctx context.Context, mode replication.Mode, id string, certif
 	return nil
 }
 
-// CheckTold refuses an id whose revocation the plugin has not heard of. It would take the new certificate for
-// the one that it is still to refuse.
+// CheckTold refuses an id whose revocation the plugin has not heard of yet. When the plugin hears of it, it would
+// refuse the new certificate.
 func (b *Book) CheckTold(ctx context.Context, mode replication.Mode, id string) error {
 	raw, err := b.store.GetEntry(ctx, b.revoked(mode, id))
 	if err != nil || raw == nil || string(raw) == string(told) {
@@ -160,8 +159,8 @@ func (b *Book) Key(ctx context.Context, mode replication.Mode, id string) ([]byt
 	return key, nil
 }
 
-// Marks returns a key of this host alone. With it the host marks what it gives to a
-// secondary, and knows it again. The key is stored before anything is marked.
+// Marks returns a key that only this host has. With it the host marks positions that it gives to a secondary, and
+// recognises them later. The key is stored before its first use.
 func (b *Book) Marks(ctx context.Context, mode replication.Mode, id string) ([]byte, error) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
@@ -196,8 +195,8 @@ func (b *Book) Admit(ctx context.Context, mode replication.Mode, leaf *x509.Cert
 	return id, r.check(id, hash[:])
 }
 
-// complete records the certificate of a secondary that release 0.1.0 has paired. It is the
-// first that its authority made for the id; an id has one for all its life.
+// complete records the certificate of a secondary that release 0.1.0 has paired: the first that comes for the id and
+// that the set's authority has signed. In that release an id had one certificate for all its life.
 func (b *Book) complete(ctx context.Context, mode replication.Mode, id string, hash []byte) error {
 	b.changing.Lock()
 	defer b.changing.Unlock()
@@ -231,8 +230,7 @@ func (b *Book) Revoke(ctx context.Context, mode replication.Mode, id string) (kn
 		return true, replication.Errorf(replication.StorageFailed,
 			"the secondary %q is revoked, but its key could not be deleted: revoke it again: %w", id, err)
 	}
-	// Nobody asks any more about what was marked with this key. It does no harm if it
-	// stays.
+	// Nobody checks marks under this key any more. It does no harm if it stays.
 	_ = b.store.DeleteEntry(ctx, b.marks(mode, id))
 	return true, nil
 }

@@ -12,9 +12,8 @@ import (
 // acknowledgedPoll is how often a plugin is asked what was acknowledged.
 const acknowledgedPoll = 20 * time.Millisecond
 
-// awaitAcknowledged waits until every secondary that is connected, and was heard of
-// within a time, has made a sequence durable. It returns the name of one that had not when the context
-// ended.
+// awaitAcknowledged waits until every connected secondary that was heard of within a time has stored a sequence. If the
+// context ends before, it returns the name of one that has not.
 func awaitAcknowledged(ctx context.Context, b replication.Backend, sequence uint64, heard time.Duration) string {
 	tick := time.NewTicker(acknowledgedPoll)
 	defer tick.Stop()
@@ -35,8 +34,7 @@ func awaitAcknowledged(ctx context.Context, b replication.Backend, sequence uint
 	}
 }
 
-// laggard is a connected secondary that has not acknowledged a sequence, and was heard
-// of within a time.
+// laggard is a connected secondary that was heard of within a time and has not acknowledged a sequence.
 func laggard(status *replication.Status, sequence uint64, heard time.Duration) string {
 	for _, p := range status.Secondaries {
 		silent := !p.LastHeartbeat.IsZero() && time.Since(p.LastHeartbeat) > heard

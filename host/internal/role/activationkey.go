@@ -11,8 +11,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// activationKey is where the private key is that the next activation token of a mode may be encrypted
-// to. It is not below the records of the mode: a cluster without a role may have it.
+// activationKey is the storage key of a private key; the next activation token of the mode may be encrypted to it. It
+// is not among the records of the mode, because a cluster without a role may have it.
 func activationKey(mode replication.Mode) string {
 	return records.Prefix + "activation-key-" + string(mode)
 }
@@ -61,8 +61,8 @@ func (c *Secondary) OpenActivation(ctx context.Context, mode replication.Mode, t
 	return key.Open(token, mode, time.Now())
 }
 
-// forgetActivationKey is called when a change has succeeded. One without an activation has used no key. A key that
-// stays opens nothing but tokens that were made for it.
+// forgetActivationKey is called when a change has succeeded. A change without an activation token has used no key. A
+// key that stays can only open tokens that were made for it.
 func (c *Secondary) forgetActivationKey(ctx context.Context, mode replication.Mode, used *activation.Payload) {
 	if used == nil {
 		return

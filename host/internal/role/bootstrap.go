@@ -14,12 +14,11 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A cluster that becomes a performance secondary serves nothing until its first
-// copy has ended: it is built as a DR secondary is, with inert engines, and none of
-// what the copy brings has to be taken up by a running core. When the copy has
-// ended the core restarts in place into the role.
+// A cluster that becomes a performance secondary serves nothing until its first copy has ended. Its core has inert
+// engines, as on a DR secondary, so it need not take up what the copy brings. When the copy has ended, the core
+// restarts in place into the role.
 
-// copies takes up that a copy has ended.
+// copies does what is due when a copy has ended.
 type copies struct {
 	changes  *changes
 	core     *vaultcore.Core
@@ -43,7 +42,7 @@ func (c *copies) ended(mode replication.Mode) {
 		return
 	}
 	if again {
-		// The filter let mounts in while it ran: ranges before may lack their content.
+		// The filter let mounts in while the copy ran: earlier ranges may lack their content.
 		go c.sessions.copyAgain(ctx)
 		return
 	}
@@ -57,15 +56,15 @@ func (c *copies) ended(mode replication.Mode) {
 		}
 		return
 	}
-	// The plugin waits for the answer to its last call, and the restart for the
-	// plugin's sessions to end.
+	// In a goroutine: the plugin waits for the answer to this call, and the restart waits for the end of the plugin's
+	// sessions.
 	go func() {
 		c.changes.changing.Lock()
 		defer c.changes.changing.Unlock()
 		if !c.roles.bootstrapping.Load() {
 			return
 		}
-		// It was for the time without tokens.
+		// The token was for the time in which the cluster knew no other tokens.
 		if err := c.core.DeleteEntry(context.Background(), OperationTokenKey); err != nil {
 			c.logger.Warn("a DR operation token that was made during the first copy could not be deleted", "error", err)
 		}

@@ -23,8 +23,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Requests are those of clients. Hold keeps new ones out of the core, for a change that
-// needs it to itself; empty ends those under way, and open lets them in again.
+// Requests are the requests of clients. Hold keeps new ones out of the core, for a change that needs the core for
+// itself. empty ends those under way, and open lets requests in again.
 type Requests interface {
 	Hold() (empty, open func())
 }
@@ -63,26 +63,24 @@ func (c *changes) beginChange() error {
 	return nil
 }
 
-// change is a change of the role in one mode. Who asks for it says what it is to be,
-// decide and prepare find out what it takes.
+// change is a change of the role in one mode. The caller says which change it is; decide and prepare fill in the rest.
 type change struct {
 	mode     replication.Mode
 	from, to replication.Role
-	// what names it in the log and in the status.
+	// what names the change in the log and in the status.
 	what string
-	// ask has the plugin decide on it.
+	// ask has the plugin decide on the change.
 	ask func(context.Context, replication.Backend) (*replication.Transition, error)
-	// force promotes a secondary whose content is not complete, lacking says that something is
-	// missing in it.
+	// force promotes a secondary even if its content is not complete. lacking says that its content lacks something.
 	force, lacking bool
-	// consume uses up the DR operation token that allowed it; nil for none.
+	// consume uses up the DR operation token that allowed the change; nil for none.
 	consume endpoints.Consume
 
 	// transition is the plugin's decision.
 	transition *replication.Transition
 	// after is the record once the change is made.
 	after *Record
-	// rows are the records behind the barrier that it changes, in clear; nil deletes.
+	// rows are the records behind the barrier that change, in clear; nil deletes.
 	rows map[string][]byte
 }
 
@@ -109,8 +107,8 @@ func (c *changes) changeLive(ctx context.Context, ch *change) ([]string, error) 
 	return ch.transition.Warnings, c.putLive(ctx, ch.mode, ch.after, ch.transition, ch.rows)
 }
 
-// changeByRestart carries out a change that changes what a core builds at unseal: by a
-// restart of the core in place, after the request has ended.
+// changeByRestart carries out a change that affects what a core builds at unseal. It restarts the core in place, after
+// the request has ended.
 func (c *changes) changeByRestart(ctx context.Context, ch *change) ([]string, error) {
 	if err := c.beginChange(); err != nil {
 		return nil, err
@@ -144,9 +142,8 @@ func (c *changes) decide(ctx context.Context, ch *change) error {
 	return nil
 }
 
-// carryOut makes a change: first all that can fail without a trace, then the end of the
-// sessions, which afterRequest begins again if the rest fails, then one step in storage
-// while the core is sealed.
+// carryOut makes a change in this order: everything that can fail without a trace; the end of the sessions, which
+// afterRequest begins again if the rest fails; one step in storage while the core is sealed.
 func (c *changes) carryOut(ctx context.Context, ch *change) error {
 	if err := c.prepare(ctx, ch); err != nil {
 		return err
@@ -185,8 +182,7 @@ func (c *changes) carryOut(ctx context.Context, ch *change) error {
 	})
 }
 
-// prepare finds out the record after a change and the rows that it takes. It changes
-// nothing.
+// prepare finds out the record after a change and the rows of the change. It stores nothing.
 func (c *changes) prepare(ctx context.Context, ch *change) error {
 	err := c.setAfter(ctx, ch)
 	if err != nil {
@@ -196,7 +192,7 @@ func (c *changes) prepare(ctx context.Context, ch *change) error {
 		return err
 	}
 	if ch.mode.Filtered() {
-		// What it has taken up of a filter is no measure for another role.
+		// What the cluster has taken up of a filter does not apply to another role.
 		ch.rows[filters.HidingKey] = nil
 	}
 	if ch.mode.StandsIn() {
@@ -228,14 +224,13 @@ func (c *changes) setAfter(ctx context.Context, ch *change) (err error) {
 	return err
 }
 
-// endSessions ends what goes on in the role of before, ahead of the rows: nothing may be
-// applied or acknowledged beyond what they say.
+// endSessions ends the sessions of the former role before the rows are made, because nothing may be applied or
+// acknowledged that the rows do not know of.
 func (c *changes) endSessions(ctx context.Context, ch *change) error {
 	if ch.from == replication.Primary {
 		if ch.mode.StandsIn() && c.roles.Role(ofClients) == replication.Secondary {
-			// What is applied from the performance primary is journalled past the guard. The
-			// secondary that goes on in this cluster's place is to have all of it: of what was
-			// acknowledged here, the performance primary keeps nothing.
+			// Applied rows of the performance primary are journalled past the guard. The secondary that goes on in this
+			// cluster's place must have all of them, because the performance primary does not keep what was acknowledged here.
 			c.sessions.stopPlugin(ofClients)
 		}
 		if err := c.drain(ctx, ch.mode); err != nil {
@@ -246,7 +241,7 @@ func (c *changes) endSessions(ctx context.Context, ch *change) error {
 	if ch.to != replication.Primary || ch.force {
 		return nil
 	}
-	// It was consistent when the plugin decided; more may have been applied.
+	// The content was consistent when the plugin decided, but more may have been applied since.
 	cur, _, err := c.ring.Cursor(ctx, ch.mode)
 	if err == nil && !cur.Consistent() {
 		err = replication.Errorf(replication.Unavailable, "the primary sent more while the promotion began, and it is not "+
@@ -255,9 +250,9 @@ func (c *changes) endSessions(ctx context.Context, ch *change) error {
 	return err
 }
 
-// otherRole is what a change does to the role in performance replication, in a mode whose
-// secondaries stand in for their primary. Such a secondary has none; it keeps that of its
-// primary at hand, for it takes it over with everything else when it is promoted.
+// otherRole changes the role in performance replication, for a change in a mode whose secondaries stand in for their
+// primary. Such a secondary has no role there. It keeps the role of its primary at hand, and takes it over when it is
+// promoted.
 func (c *changes) otherRole(ctx context.Context, ch *change) error {
 	switch {
 	case ch.from != replication.Secondary:
@@ -285,19 +280,18 @@ func (c *changes) otherRole(ctx context.Context, ch *change) error {
 	return nil
 }
 
-// afterRequest runs a change once the request that asked for it has ended: the
-// restart needs the core to itself, and the client its answer. Unlock ends the
-// change.
+// afterRequest runs a change after the request that asked for it has ended: the restart needs the core for itself, and
+// the client needs its answer. unlock ends the change.
 func (c *changes) afterRequest(request context.Context, mode replication.Mode, what string, unlock func(),
 	change func(context.Context) error) {
 	c.roles.setFailure(mode, "")
-	// What the client sends next is for the role that it has asked for.
+	// The client's next request must meet the role that it has asked for.
 	empty, open := c.requests.Hold()
 	context.AfterFunc(request, func() {
 		defer unlock()
 		defer open()
 		empty()
-		// The change outlives the request and, for it seals the core, the duty.
+		// The change outlives the request. It also outlives the duty, because it seals the core.
 		ctx := context.WithoutCancel(request)
 		if err := change(ctx); err != nil {
 			c.logger.Error("a change of role failed", "mode", mode, "change", what, "error", err)
@@ -313,7 +307,7 @@ func (c *changes) afterRequest(request context.Context, mode replication.Mode, w
 func (c *changes) goOn(ctx context.Context) {
 	duty, err := c.roles.active()
 	if err != nil {
-		return // the next leadership takes it up, and until then nothing is let through
+		return // the next leadership takes the role up; until then nothing is let through
 	}
 	if err := c.term.enforce(ctx, c.roles.Record(), false); err != nil {
 		c.logger.Error("the guard of the storage could not be restored", "error", err)
@@ -326,10 +320,9 @@ func (c *changes) goOn(ctx context.Context) {
 	}
 }
 
-// drain ends writing on a primary that is demoted and waits until every secondary
-// that is connected has made the last write durable: whoever is promoted next has
-// all of it. One that does not acknowledge in time holds nothing up; the demoted
-// cluster keeps what it has not sent, and says so.
+// drain ends the writes on a primary that is demoted. It waits until every connected secondary has stored the last
+// write, so that whichever is promoted next has everything. It does not wait longer for a secondary that does not
+// acknowledge in time: the demoted cluster keeps what it has not sent, and says so.
 func (c *changes) drain(ctx context.Context, mode replication.Mode) error {
 	if err := c.tap.SetGuard(ctx, storage.Guard{Level: storage.Frozen}); err != nil {
 		return err
@@ -351,8 +344,8 @@ func (c *changes) drain(ctx context.Context, mode replication.Mode) error {
 	return nil
 }
 
-// putLive stores a record in one step with what the plugin asks for, and puts it in force
-// in the running core. Beside are further rows, in clear, and plain ones.
+// putLive stores a record in one step with the plugin's rows, and puts it in force in the running core. beside are
+// further rows, in clear; plain are rows that are not encrypted.
 func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record, t *replication.Transition,
 	beside map[string][]byte, plain ...onestep.Row) error {
 	rows, err := c.rows.stateRows(ctx, mode, t)
@@ -376,7 +369,7 @@ func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record,
 	if err := c.rows.write(ctx, append(encrypted, plain...)); err != nil {
 		return err
 	}
-	// From here on the change is made, whether or not the client waits for it.
+	// From here on the change is made, even if the client leaves.
 	ctx = context.WithoutCancel(ctx)
 	c.relations.ForgetAll()
 	c.roles.setFailure(mode, "")
@@ -389,8 +382,8 @@ func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record,
 		return err
 	}
 	if mr := r.mode(mode); mode.Filtered() && mr.Role == replication.Secondary {
-		// It has the filter of another id now. The request holds the core's state, so that
-		// what this leaves is shown to the core by the next apply.
+		// The cluster has the filter of another id now. The request holds the core's state lock, so the next apply shows the
+		// rest to the core.
 		c.tap.Secondary(mode).Owe(filters.Key(mr.SecondaryID))
 	}
 	duty, err := c.roles.active()
@@ -407,8 +400,8 @@ func (c *changes) putLive(ctx context.Context, mode replication.Mode, r *Record,
 	return c.sessions.giveRole(duty, mode, b)
 }
 
-// mustBe refuses a change on a cluster that does not have the role which it begins with. One
-// that stands in for its primary has no other role, so it cannot be given one.
+// mustBe refuses a change unless the cluster has the role from which the change begins. A cluster that stands in for
+// its primary cannot get a role in another mode.
 func mustBe(r *Record, mode replication.Mode, want replication.Role) error {
 	if m := r.standsFor(); m != "" && want == replication.Disabled {
 		mode = m

@@ -32,7 +32,7 @@ import (
 type Controller struct {
 	core *vaultcore.Core
 	tap  *storage.Tap
-	// store is the storage below the tap: writes to it pass no guard.
+	// store is the storage below the tap: no guard sees writes to it.
 	store     physical.Backend
 	paired    *pairing.Book
 	roles     *roles
@@ -51,8 +51,7 @@ type Controller struct {
 	logger    hclog.Logger
 
 	onInactive func()
-	// steppedDown says that the last active duty ended without a seal: another
-	// node may lead since.
+	// steppedDown says that the last active duty ended without a seal, so another node may lead by now.
 	steppedDown atomic.Bool
 	steps       steps
 	standby     standby
@@ -62,7 +61,7 @@ type Controller struct {
 type Options struct {
 	Core *vaultcore.Core
 	Tap  *storage.Tap
-	// Store is the storage below the tap: writes to it pass no guard.
+	// Store is the storage below the tap: no guard sees writes to it.
 	Store physical.Backend
 	Port  *cluster.Port
 	// OnlyGiven is that of [replication.StartRequest].
@@ -71,15 +70,14 @@ type Options struct {
 	// OnInactive runs when the active duty ends.
 	OnInactive func()
 
-	// Plugins, Requests and Serving make what needs the controller in turn. New calls each
-	// once, in this order, before the controller is asked for anything.
+	// Plugins, Requests and Serving make the parts that need the controller themselves. New calls each once, in this
+	// order, before anybody uses the controller.
 	Plugins  func(*Controller) (Plugins, error)
 	Requests func(*Controller) Requests
 	Serving  func(*Controller) Serving
 }
 
-// New makes the controller of a core, which is sealed still, and observes the core and the
-// storage.
+// New makes the controller of a core that is still sealed, and observes the core and the storage.
 func New(o Options) (*Controller, error) {
 	core := o.Core
 	c := &Controller{
@@ -107,7 +105,7 @@ func New(o Options) (*Controller, error) {
 	return c, nil
 }
 
-// addParts makes what looks after one matter each.
+// addParts makes the parts of the controller.
 func (c *Controller) addParts(port *cluster.Port) {
 	core, tap, logger := c.core, c.tap, c.logger
 	c.sessions = &sessions{roles: c.roles, port: port, paired: c.paired, logger: logger}
@@ -192,8 +190,7 @@ func (c *Controller) ForPlugins() ForPlugins {
 // Set is the performance set that this cluster is in.
 func (c *Controller) Set() Set { return Set{c.roles, c.sessions, c.tap, c.ring, c.paired} }
 
-// Consistency is this node's state in the set. A request waits no longer than given for a
-// state that is not here yet.
+// Consistency is this node's state in the set. wait bounds how long a request waits for a state that is not here yet.
 func (c *Controller) Consistency(wait time.Duration) Consistency {
 	return Consistency{c.Set(), c.core, wait}
 }
@@ -213,8 +210,8 @@ func (c *Controller) barrierOpened(ctx context.Context) error {
 	return c.term.beginTerm(ctx)
 }
 
-// AppliedAlone says whether a key is applied in a transaction of its own, and taken
-// up before what follows it: tables of mounts, keys, the filter.
+// AppliedAlone says whether a key is applied in a transaction of its own, and taken up before later rows: tables of
+// mounts, keys, the filter.
 func AppliedAlone(key string) bool {
 	return keyclass.Tables[key] != "" || key == vaultname.Keyring || key == vaultname.RootKey ||
 		strings.HasPrefix(key, vaultname.ReplicationFilters)
@@ -253,7 +250,7 @@ func (c *Controller) becameActive(ctx context.Context) {
 
 // becameInactive ends all sessions of the active duty.
 func (c *Controller) becameInactive() {
-	// A seal marks the core first, and the node leads until it is done.
+	// A seal marks the core first, and the node leads until the seal has ended.
 	c.steppedDown.Store(!c.core.Sealed())
 	c.roles.endDuty()
 	for _, m := range modes {
@@ -266,7 +263,7 @@ func (c *Controller) becameInactive() {
 	err := c.term.endWrites(ctx)
 	switch {
 	case !c.core.Sealed():
-		// A snapshot may be restored now, and nothing of before may be written over it.
+		// A snapshot may be restored now, and no former content may be written over it.
 		c.tap.Rest(ctx)
 	case !c.roles.isPrimary():
 		c.tap.Indexes().Store(ctx)
@@ -278,7 +275,7 @@ func (c *Controller) becameInactive() {
 	}
 }
 
-// Close ends what goes on beside the core.
+// Close ends the background work.
 func (c *Controller) Close() { c.steps.close(c.store) }
 
 // State implements [gate.Node]. It is asked for each request and takes no lock

@@ -9,9 +9,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// reign is how many generations a promotion leaves to the primary before it. That one begins
-// an epoch by itself when its storage goes back in time, and may die before any secondary that
-// can be promoted knows of it. So no generation of its reign is one of the next reign.
+// reign is how many generations a promotion leaves to the former primary. A primary begins an epoch by itself when its
+// storage goes back in time, and may die before a secondary that can be promoted knows of that epoch. So the
+// generations of one reign are never those of the next.
 const reign = 1024
 
 // newHistory is the epoch that follows another while the primary stays the same.
@@ -19,8 +19,8 @@ func newHistory(after replication.Epoch) (replication.Epoch, error) {
 	return newEpoch(after, after.Generation+1)
 }
 
-// newReign is the epoch that a promotion begins after another. Two clusters that are promoted
-// from one reign get the same generation, and so are noticed.
+// newReign is the epoch that a promotion begins after another one. If two clusters are promoted from one reign, they
+// get the same generation, so they are noticed.
 func newReign(after replication.Epoch) (replication.Epoch, error) {
 	return newEpoch(after, (after.Generation/reign+1)*reign)
 }

@@ -14,9 +14,8 @@ import (
 // joinTimeout bounds the exchange with the primary before anything is changed.
 const joinTimeout = 45 * time.Second
 
-// askHandover has the plugin fetch what the primary's host hands over, and opens it:
-// it is sealed under the pairing key, for this cluster and a challenge of this very
-// exchange.
+// askHandover has the plugin fetch the handover of the primary's host, and opens it. The handover is sealed under the
+// pairing key, for this cluster and for the challenge of this exchange.
 func (ss *sessions) askHandover(ctx context.Context, mode replication.Mode, req replication.EnableSecondaryRequest,
 	pairing []byte, b handover.Binding) (*replication.Transition, *handover.Material, error) {
 	plugin, err := ss.backend(ctx, mode)
@@ -38,7 +37,7 @@ func (ss *sessions) askHandover(ctx context.Context, mode replication.Mode, req 
 	return t, m, err
 }
 
-// openHandover opens what a primary's host has handed over for this one.
+// openHandover opens the handover of the primary's host for this host.
 func openHandover(t *replication.Transition, pairing []byte, b handover.Binding) (*handover.Material, error) {
 	if t.Handover == nil {
 		return nil, replication.Errorf(replication.Internal, "the plugin brought no key material of the primary")
@@ -51,10 +50,9 @@ func openHandover(t *replication.Transition, pairing []byte, b handover.Binding)
 	return m, nil
 }
 
-// provesSet refuses what a cluster has handed over unless that cluster is of the set of this
-// secondary. Everybody can read the id of a set. The key of its index is made with the set and
-// is known to the hosts of its clusters alone; a handover is sealed for this host and answers
-// its challenge, so who has put the key into it has it now.
+// provesSet refuses the handover of a cluster of another set. The id of a set proves nothing, because everybody can
+// read it. The key of the set's index is made with the set, and only hosts of its clusters know it. The handover is
+// sealed for this host and answers its challenge, so its sender has that key now.
 func provesSet(mr *ModeRecord, m *handover.Material) error {
 	if m.SetID == mr.SetID && len(mr.IndexKey) > 0 && subtle.ConstantTimeCompare(m.IndexKey, mr.IndexKey) == 1 {
 		return nil

@@ -17,7 +17,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Loss is something that this cluster would not have as the primary of its set.
+// Loss is something that this cluster would lack as the primary of its set.
 type Loss struct {
 	// What is missing, without a full stop: "the content of secret/ is hidden by its paths filter".
 	What string
@@ -37,13 +37,12 @@ type losses struct {
 	serving Serving
 }
 
-// lossSources are all who may know that a promotion would lose something. A promotion
-// without force is refused while one of them does.
+// lossSources are all sources of losses. A promotion without force is refused while one of them finds a loss.
 func (l losses) lossSources() []lossSource {
 	return []lossSource{l.hiddenLosses, l.lackLosses, l.pluginLosses, l.missingLosses}
 }
 
-// all are what a promotion in a mode would lose now.
+// all are the losses of a promotion in a mode now.
 func (l losses) all(ctx context.Context, mode replication.Mode) (all []Loss, err error) {
 	for _, source := range l.lossSources() {
 		some, err := source(ctx, mode)
@@ -65,7 +64,7 @@ func refuseLosses(all []Loss) error {
 		joined(all, func(l Loss) string { return l.What }, "; "), joined(all, func(l Loss) string { return l.Instead }, "; "))
 }
 
-// warnOfLosses is what one with force is told.
+// warnOfLosses are the warnings of a promotion with force.
 func warnOfLosses(all []Loss) []string {
 	if len(all) == 0 {
 		return nil
@@ -74,7 +73,7 @@ func warnOfLosses(all []Loss) []string {
 		joined(all, func(l Loss) string { return l.What }, "; ") + "."}
 }
 
-// joined leaves out what was said before.
+// joined joins one part of each loss, without repetitions.
 func joined(all []Loss, part func(Loss) string, sep string) string {
 	var parts []string
 	said := map[string]bool{}
@@ -87,7 +86,7 @@ func joined(all []Loss, part func(Loss) string, sep string) string {
 	return strings.Join(parts, sep)
 }
 
-// hiddenLosses are mounts that a filtered secondary never had the content of.
+// hiddenLosses are mounts whose content a secondary with a filter never had.
 func (l losses) hiddenLosses(ctx context.Context, mode replication.Mode) ([]Loss, error) {
 	if !mode.Filtered() {
 		return nil, nil
@@ -103,7 +102,7 @@ func (l losses) hiddenLosses(ctx context.Context, mode replication.Mode) ([]Loss
 	}}, nil
 }
 
-// lackLosses are what a secondary that serves clients says of itself.
+// lackLosses are what a secondary that serves clients lacks, as it says itself.
 func (l losses) lackLosses(_ context.Context, mode replication.Mode) (all []Loss, err error) {
 	if !mode.ServesClients() || !l.roles.Serves() {
 		return nil, nil
@@ -114,15 +113,14 @@ func (l losses) lackLosses(_ context.Context, mode replication.Mode) (all []Loss
 	return all, nil
 }
 
-// pluginLosses are mounts of a secondary whose engines are inert, that would answer
-// nothing.
+// pluginLosses are mounts that would not answer after the promotion of a secondary with inert engines.
 func (l losses) pluginLosses(ctx context.Context, mode replication.Mode) (all []Loss, err error) {
 	if mode.ServesClients() {
 		return nil, nil
 	}
 	for _, key := range slices.Sorted(maps.Keys(keyclass.Tables)) {
 		if keyclass.Tables[key] == vaultname.AuditViews {
-			continue // a device that cannot be opened keeps nobody from promoting
+			continue // an audit device that cannot be opened does not prevent a promotion
 		}
 		table, err := l.core.StoredTable(ctx, key)
 		if err != nil {
@@ -143,8 +141,8 @@ func (l losses) pluginLosses(ctx context.Context, mode replication.Mode) (all []
 	return all, nil
 }
 
-// missing says what a secondary lacks because its storage refuses it, empty for
-// nothing. Anybody may read a status, so it has no names of keys.
+// missing says what a secondary lacks because its storage refuses it, empty for nothing. It has no names of keys,
+// because anybody may read the status.
 func (l losses) missing(ctx context.Context, mode replication.Mode) (keys uint64, text string, err error) {
 	keys, what, err := l.tap.Secondary(mode).Missing(ctx)
 	if err != nil || keys == 0 {

@@ -37,8 +37,7 @@ type observer struct {
 // announces itself, before it builds anything. The role may have changed since
 // the barrier was opened.
 func (c *observer) LeadershipBegins(ctx context.Context) error {
-	// What is left of an earlier leadership of this node is older than what the
-	// leaders in between have written.
+	// State from an earlier leadership of this node is older than the writes of the leaders in between.
 	if err := c.tap.Abandon(ctx); err != nil {
 		return err
 	}
@@ -59,15 +58,14 @@ func (c *observer) TableWritten(ctx context.Context, key string, value []byte) e
 	return c.term.mounts.TableWritten(ctx, key, value)
 }
 
-// BeforeApply takes up what a batch changes in the classes of keys, and keeps the keys of
-// this cluster openable.
+// BeforeApply takes up changed classes of keys, and makes sure that the keys of this cluster can be opened.
 func (c *observer) BeforeApply(ctx context.Context, b *txn.Batch) error {
 	c.term.mounts.Arriving(ctx, b)
 	return c.ring.BeforeApply(ctx, b)
 }
 
-// Applied makes the open barrier and the running core follow keys that were written
-// below them. It returns those that they have not taken up.
+// Applied has the open barrier and the running core take up keys that were applied. It returns the keys that they have
+// not taken up.
 func (c *observer) Applied(ctx context.Context, written []string) (left []string) {
 	if ctx.Err() != nil {
 		return written
@@ -92,18 +90,18 @@ func (c *observer) Applied(ctx context.Context, written []string) (left []string
 	if err := c.term.mounts.Settle(ctx); err != nil {
 		c.logger.Error("the classes of keys could not be renewed; the fingerprint of this cluster may differ until they are",
 			"error", err)
-		left = append(left, vaultname.Mounts) // any table stands for it
+		left = append(left, vaultname.Mounts) // any table will do
 	}
 	tables, own := of(mounts.SharedTables...), of(filters.Key(c.roles.Record().mode(ofClients).SecondaryID))
 	if c.roles.Role(ofClients) == replication.Secondary && len(own)+len(tables) > 0 {
-		// In the first copy too: what is let in while it runs may be missing after it.
+		// During the first copy too: mounts that are let in meanwhile may be missing after it.
 		if err := c.term.hiding.Review(ctx, c.tap.Secondary(ofClients).ForceCopyApplied); err != nil {
 			c.logger.Error("the paths filter of this secondary cannot be taken up; the last one stays in force", "error", err)
 			left = append(append(left, own...), tables...)
 		}
 	}
 	if !c.roles.Serves() {
-		return left // what it serves one day is read from storage then
+		return left // the core reads everything from storage when it begins to serve
 	}
 	if len(own) > 0 {
 		written = append(slices.Clone(written), mounts.SharedTables...)
@@ -111,11 +109,10 @@ func (c *observer) Applied(ctx context.Context, written []string) (left []string
 	return append(left, c.serving.Applied(ctx, written)...)
 }
 
-// IndexWrong runs when the storage was found to have something else than was written to
-// it through this server. What a secondary has to make of that its fingerprint says, at
-// the next position that the primary names. One whose paths filter hides mounts has
-// another fingerprint than its primary at all times, so that nobody would notice: it
-// compares at once. It does not block.
+// IndexWrong runs when the storage differs from what was written to it through this server. A secondary usually notices
+// this by its fingerprint, at the next position for which the primary sends one. A secondary behind a paths filter
+// always has another fingerprint than its primary and would not notice, so it compares at once. The call does not
+// block.
 func (c *observer) IndexWrong(mode replication.Mode) {
 	if !mode.Filtered() || c.roles.Role(mode) != replication.Secondary {
 		return
@@ -139,8 +136,8 @@ func (c *observer) IndexWrong(mode replication.Mode) {
 	}()
 }
 
-// HistoryLost is called when a secondary has proved that it has what this primary's
-// storage had and has no more. It must not block.
+// HistoryLost is called when the storage of this primary has lost a history, as a secondary has proved. It must not
+// block.
 func (c *observer) HistoryLost() {
 	duty, err := c.roles.active()
 	if err != nil {
@@ -159,19 +156,17 @@ func (c *observer) HistoryLost() {
 	}()
 }
 
-// taintWait bounds how long a mount that is taken away waits for the performance
-// secondaries to revoke their leases of it.
+// taintWait bounds how long the removal of a mount waits for the performance secondaries to revoke their leases of it.
 const taintWait = 15 * time.Second
 
-// taintSilence is how long a secondary may be silent and still be waited for. It sends a
-// heartbeat each second, and Vault holds the lock of the table meanwhile, so that one
-// that hangs would stop all that has to do with mounts here.
+// taintSilence is how long a secondary may be silent before nobody waits for it any more. It sends a heartbeat each
+// second. Vault holds the lock of the table during the wait, so a secondary that hangs would block everything about
+// mounts here.
 const taintSilence = 3 * time.Second
 
-// TableStored holds a mount that was just tainted until every performance secondary
-// that is connected has taken that up: it revokes its leases of the mount before it
-// acknowledges, and the engine and its configuration have to be there for that. A
-// secondary that is slow holds it up for a bounded time, one that is silent for less.
+// TableStored delays the removal of a mount that was just tainted until every connected performance secondary has taken
+// the taint up. A secondary revokes its leases of the mount before it acknowledges, and needs the engine and its
+// configuration for that. The wait for a slow secondary is bounded; that for a silent one is shorter.
 func (c *observer) TableStored(ctx context.Context, key string) {
 	if !c.term.mounts.TakeTainted(key) || c.roles.Role(ofClients) != replication.Primary {
 		return

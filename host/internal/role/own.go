@@ -23,8 +23,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// ownWrites are what a primary has written and its successor does not have. They are known
-// when it gives up its role, and refused or kept when it is to follow.
+// ownWrites has the writes of a primary that its successor lacks. They are noted when the primary gives up its role.
+// When it is to follow another primary, it is refused, or they are kept.
 type ownWrites struct {
 	core   *vaultcore.Core
 	tap    *storage.Tap
@@ -38,8 +38,8 @@ func (o *ownWrites) notes() former.Notes { return former.Notes{Store: o.store, W
 
 func (o *ownWrites) book() kept.Book { return kept.Book{Barrier: o.core, Store: o.store} }
 
-// note is for a change that ends the role of primary, once nothing more is written in it, or
-// that lets a former primary be written to again.
+// note notes the last writes of a primary that gives up its role, after the last of them. When a former primary becomes
+// a cluster without a role, it notes that the cluster may be written to again.
 func (o *ownWrites) note(ctx context.Context, ch *change) error {
 	open := ch.to == replication.Disabled
 	if ch.from != replication.Primary {
@@ -55,8 +55,8 @@ func (o *ownWrites) note(ctx context.Context, ch *change) error {
 	return o.notes().Put(ctx, ch.mode, former.Note{SetID: o.roles.Record().mode(ch.mode).SetID, Open: open}, tail)
 }
 
-// reigns are the records of where the histories of the modes went over into those that a
-// promotion begins, when nothing more is applied.
+// reigns adds the records of where the former histories end, for a promotion, in each mode in which it begins a new
+// history. It is called when nothing more is applied.
 func (o *ownWrites) reigns(ctx context.Context, ch *change) error {
 	if ch.to == replication.Disabled {
 		ch.rows[history.Key(ch.mode)] = nil
@@ -64,7 +64,7 @@ func (o *ownWrites) reigns(ctx context.Context, ch *change) error {
 	if ch.from != replication.Secondary || ch.to != replication.Primary {
 		return nil
 	}
-	// What was noted is of this cluster's history now, and whoever follows it has that.
+	// The noted writes now belong to this cluster's own history, which its secondaries get.
 	ch.rows[former.HeadKey(ch.mode)] = nil
 	cur, err := o.tap.Secondary(ch.mode).Cursor(ctx)
 	if err != nil {
@@ -95,8 +95,8 @@ func (o *ownWrites) addReign(ctx context.Context, ch *change, mode replication.M
 	return err
 }
 
-// beside is what this cluster has written and the primary that it is to follow does not have.
-// Without keep it is refused.
+// beside has the writes of this cluster that the primary which it is to follow lacks. Without keep it is an error if
+// there are any.
 func (o *ownWrites) beside(ctx context.Context, mode replication.Mode, setID string, of history.History, keep bool) (
 	*former.Own, error) {
 	now := o.roles.Record().mode(mode)
@@ -104,7 +104,7 @@ func (o *ownWrites) beside(ctx context.Context, mode replication.Mode, setID str
 	own, err := o.notes().Beside(ctx, mode, setID, of, demoted)
 	for _, m := range modes {
 		if own == nil && err == nil && now.Role == replication.Disabled && m != mode {
-			// It is to be a secondary of whoever it was a primary of in another mode.
+			// The primary that this cluster joins may have followed it in another mode.
 			own, err = o.notes().Beside(ctx, m, setID, nil, false)
 		}
 	}
@@ -123,8 +123,8 @@ func (o *ownWrites) beside(ctx context.Context, mode replication.Mode, setID str
 	return nil, own.Refusal(o.mounts)
 }
 
-// keep keeps it, all or nothing. It takes as long as it takes: who has asked may be gone by
-// then, and finds it kept the next time. It ends with the active duty.
+// keep keeps the values, all or nothing. It has no deadline and ends only with the active duty: a client that has left
+// finds the values kept at its next attempt.
 func (o *ownWrites) keep(own *former.Own) (*endpoints.KeptFile, error) {
 	ctx, err := o.roles.active()
 	if err != nil {
@@ -139,7 +139,7 @@ func (o *ownWrites) keep(own *former.Own) (*endpoints.KeptFile, error) {
 	}
 	have, err := o.book().Get(ctx, id)
 	if err == nil || replication.KindOf(err) != replication.NotFound {
-		// Nothing was written here since, and what has come from a primary must not replace it.
+		// Nothing was written here since, and content from a primary must not replace the kept values.
 		return have, err
 	}
 	w, err := o.book().Write(ctx, endpoints.KeptFile{ID: id, Mode: own.Mode, Exact: own.Exact})
@@ -205,8 +205,7 @@ func (o *ownWrites) add(ctx context.Context, w *kept.Writer, key string) error {
 		Value: value})
 }
 
-// followed are the rows of a cluster that follows a primary from now on: what was noted of it
-// is settled.
+// followed are the rows of a cluster that follows a primary from now on: its note is settled.
 func (o *ownWrites) followed(mode replication.Mode, of history.History, rows map[string][]byte) (
 	[]onestep.Row, error) {
 	var err error

@@ -31,9 +31,8 @@ type Primary struct {
 
 var _ endpoints.Primary = (*Primary)(nil)
 
-// EnablePrimary makes a cluster without a role the primary of a new set. It
-// serves all the while: the journal and the port of the mode are added to a
-// running core.
+// EnablePrimary makes a cluster without a role the primary of a new set. The cluster serves meanwhile, because the
+// journal and the port of the mode are added to a running core.
 func (c *Primary) EnablePrimary(ctx context.Context, mode replication.Mode, req replication.EnablePrimaryRequest) (
 	[]string, error) {
 	return c.changes.changeLive(ctx, &change{
@@ -88,7 +87,7 @@ func (c *Primary) SecondaryToken(ctx context.Context, mode replication.Mode, req
 		return nil, nil, err
 	}
 	c.relations.Forget(mode, req.ID)
-	// A connection with a former certificate of the id.
+	// Cut a connection that uses a former certificate of the id.
 	c.port.Cut(mode, req.ID)
 	return &activation.Payload{Mode: mode, ID: req.ID, ClusterID: resp.ClusterID, Bundle: resp.Bundle,
 		PairingKey: pairing}, nil, nil
@@ -104,8 +103,8 @@ func (c *Primary) DemotePrimary(ctx context.Context, mode replication.Mode) ([]s
 	})
 }
 
-// RevokeSecondary cuts a secondary off, until there is a new token for its id: by this host at once, and by the
-// plugin as soon as it hears. It waits for no change of role.
+// RevokeSecondary cuts a secondary off until there is a new token for its id. This host does so at once, and the plugin
+// as soon as it hears of it. The call does not wait for a change of role.
 func (c *Primary) RevokeSecondary(ctx context.Context, mode replication.Mode,
 	req replication.RevokeSecondaryRequest) ([]string, error) {
 	duty, err := c.roles.active()

@@ -18,24 +18,22 @@ import (
 	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
-// Names of the host's own records. All of them are of class Own: they are never
-// replicated.
+// Names of the host's own records. They are of class Own, except inheritedKey, which is Local.
 const (
 	recordKey = records.Prefix + "role"
-	// hadRoleKey is written with the first role and stays for ever: where it is and no
-	// role is, the role was removed.
+	// hadRoleKey is written with the first role and stays for ever. If it is there without a role, the role was removed.
 	hadRoleKey = records.Prefix + "had-role"
-	// inheritedKey holds the role in performance replication once more, where the
-	// secondaries that stand in get it: one that is promoted takes the role over.
+	// inheritedKey has a copy of the role in performance replication that DR secondaries get: one that is promoted takes
+	// the role over.
 	inheritedKey = records.Prefix + string(ofClients) + "/role"
 	// OperationTokenKey is where the hash of the DR operation token is kept.
 	OperationTokenKey = records.Prefix + "dr-operation-token"
-	// PluginPrefix is below which the entries of the plugin catalog are. They are
-	// this cluster's own and outlive an adoption.
+	// PluginPrefix is the prefix of the entries of the plugin catalog. They are this cluster's own and stay when it joins
+	// a primary.
 	PluginPrefix = records.Prefix + "plugins/"
 )
 
-// recordVersion is that of the stored form; any other is refused.
+// recordVersion is the version of the stored form; any other is refused.
 const recordVersion = 1
 
 // Record is the role of the cluster in each mode.
@@ -50,21 +48,19 @@ type ModeRecord struct {
 	Role replication.Role `json:"role"`
 	// SetID is the id of the replication set.
 	SetID string `json:"set_id,omitempty"`
-	// Epoch is the own one of a primary, and the one in which a secondary last
-	// knew its primary.
+	// Epoch is the epoch of a primary itself, or the last known epoch of a secondary's primary.
 	Epoch replication.Epoch `json:"epoch"`
 	// IndexKey keys the fingerprints of the set; 32 bytes.
 	IndexKey []byte `json:"index_key,omitempty"`
-	// SecondaryID and Pairing are those of the activation token that a secondary
-	// joined with.
+	// SecondaryID and Pairing are from the activation token that a secondary joined with.
 	SecondaryID string `json:"secondary_id,omitempty"`
 	Pairing     []byte `json:"pairing,omitempty"`
-	// Contested says that the role was taken over beside a cluster that was alive and
-	// may have it too, see replication.StartRequest.
+	// Contested says that the role was taken over beside a cluster that was alive and may still have it; see
+	// replication.StartRequest.
 	Contested bool `json:"contested,omitempty"`
 }
 
-// disabledRecord is that of a cluster that never had replication.
+// disabledRecord is the record of a cluster that never had replication.
 func disabledRecord() *Record {
 	return &Record{
 		Version:     recordVersion,
@@ -123,8 +119,8 @@ func (r *Record) clone() *Record {
 
 func (r *Record) encode() ([]byte, error) { return json.Marshal(r) }
 
-// decodeRecord is strict: what it does not understand it refuses, for a role
-// that is guessed is worse than a node that stays sealed.
+// decodeRecord refuses everything that it does not understand, because a guessed role is worse than a node that stays
+// sealed.
 func decodeRecord(raw []byte) (*Record, error) {
 	var r Record
 	if err := (strictjson.Record{Name: "it", Version: recordVersion}).Decode(raw, &r); err != nil {
@@ -154,8 +150,7 @@ func (r *Record) encodeInherited() ([]byte, error) {
 	return only.encode()
 }
 
-// inherited is the role in performance replication that a DR secondary takes over
-// when it is promoted.
+// inherited is the role in performance replication that a promoted DR secondary takes over.
 func inherited(ctx context.Context, store store) (*ModeRecord, error) {
 	raw, err := store.GetEntry(ctx, inheritedKey)
 	if err != nil {
@@ -171,9 +166,8 @@ func inherited(ctx context.Context, store store) (*ModeRecord, error) {
 	return r.mode(ofClients), nil
 }
 
-// word is the record as Vault's replication state. A performance secondary whose
-// first copy has not ended is built as a DR secondary is: nothing that it could
-// serve is there yet.
+// word is the record as Vault's replication state. A performance secondary whose first copy has not ended is built like
+// a DR secondary, because it has nothing to serve yet.
 func (r *Record) word(bootstrapping bool) consts.ReplicationState {
 	if bootstrapping {
 		return consts.ReplicationDRSecondary | consts.ReplicationPerformanceBootstrapping
@@ -230,9 +224,9 @@ func loadRecord(ctx context.Context, store store) (*Record, error) {
 	return disabledRecord(), nil
 }
 
-// hasHadRole says whether a cluster without a role has had one: a record that was removed must not turn a secondary
-// into a primary. Clusters of before have no mark, and are known by their other records. A name in a listing is none:
-// file storage lists what cut writes have left.
+// hasHadRole says whether a cluster without a role has had one: a removed record must not turn a secondary into a
+// primary. Clusters of former versions have no mark, but other records. A name in a listing proves nothing, because
+// file storage also lists what cut writes have left.
 func hasHadRole(ctx context.Context, store store) (bool, error) {
 	keys := []string{hadRoleKey}
 	for _, m := range modes {
@@ -252,7 +246,7 @@ func hasHadRole(ctx context.Context, store store) (bool, error) {
 	return false, nil
 }
 
-// marked are the records that say which role a cluster has.
+// marked is the store of the records that say which role a cluster has.
 type marked interface {
 	store
 	PutEntry(ctx context.Context, key string, value []byte) error

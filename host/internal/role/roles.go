@@ -11,25 +11,23 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// roles are those in force on this node, and whether it is the active one.
+// roles knows the roles in force on this node, and whether the node is active.
 type roles struct {
-	// bootstrapping says that this cluster is a performance secondary whose first
-	// copy has not ended: it serves nothing.
+	// bootstrapping says that this cluster is a performance secondary whose first copy has not ended, so it serves
+	// nothing.
 	bootstrapping atomic.Bool
-	// forwarded is the latest position that an answer of the performance primary has
-	// named.
+	// forwarded is the latest position in an answer of the performance primary.
 	forwarded atomic.Pointer[replication.Position]
 
 	mu     sync.RWMutex
 	record *Record
 	// duty is the context of the active duty, nil while there is none.
 	duty context.Context
-	// failures say what went wrong in the last change of each mode that was carried out in
-	// the background.
+	// failures says, for each mode, why the last change in the background failed.
 	failures map[replication.Mode]string
 }
 
-// put makes a record the one in force.
+// put puts a record in force.
 func (rs *roles) put(r *Record) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -68,7 +66,7 @@ func (rs *roles) follows() bool {
 	return rs.Record().is(replication.Secondary)
 }
 
-// speaks says whether this cluster writes what all clusters of its set have.
+// speaks says whether this cluster writes the shared content of its set.
 func (rs *roles) speaks() bool {
 	r := rs.Record()
 	return r.is(replication.Primary) && !r.is(replication.Secondary)
@@ -120,7 +118,7 @@ func (rs *roles) failure(mode replication.Mode) string {
 	return rs.failures[mode]
 }
 
-// own is what this cluster is called in its set.
+// own is how the set calls this cluster.
 func (rs *roles) own(mode replication.Mode) relations.Own {
 	mr := rs.Record().mode(mode)
 	return relations.Own{SetID: mr.SetID, SecondaryID: mr.SecondaryID, Pairing: mr.Pairing}
@@ -136,8 +134,7 @@ func (rs *roles) noteForwarded(at replication.Position) {
 	}
 }
 
-// later says whether a position is of a later state than another: numbers of two epochs
-// cannot be compared.
+// later says whether a position is later than another one. Sequences of two epochs cannot be compared.
 func later(a, b replication.Position) bool {
 	if a.Epoch != b.Epoch {
 		return a.Epoch.Generation > b.Epoch.Generation

@@ -83,13 +83,13 @@ func withRole(rows map[string][]byte, r *Record) error {
 	if err != nil {
 		return err
 	}
-	// What is written must be readable at the next unseal, or there is none.
+	// If the next unseal cannot read the record, the node stays sealed.
 	if _, err := decodeRecord(raw); err != nil {
 		return replication.Errorf(replication.Internal, "the plugin asked for a role that cannot be stored: %w", err)
 	}
 	rows[recordKey], rows[hadRoleKey] = raw, hadRole
 	if r.standsFor() != "" {
-		// The row is the primary's, and comes from there.
+		// The primary has this row, and it comes from there.
 		return nil
 	}
 	rows[inheritedKey] = nil
@@ -117,7 +117,7 @@ func (rs *rows) write(ctx context.Context, rows []onestep.Row) error {
 	return nil
 }
 
-// plainPrefix is below which the unencrypted rows of a mode are: cursor, slots.
+// plainPrefix is the prefix of the unencrypted rows of a mode: cursor, slots.
 func plainPrefix(mode replication.Mode) string { return "replication/" + string(mode) + "/" }
 
 // deletions deletes all storage keys below prefixes.
@@ -134,8 +134,8 @@ func (rs *rows) deletions(ctx context.Context, prefixes ...string) (rows []onest
 	return rows, nil
 }
 
-// endOfHistory is the cursor of a primary that is demoted, which stands at its last write:
-// its content is consistent there, and it may be promoted again as long as nobody else was.
+// endOfHistory is the cursor of a demoted primary. It is at the primary's last write, where the content is consistent,
+// so the cluster may be promoted again as long as nobody else was.
 func (rs *rows) endOfHistory(mode replication.Mode, from replication.Role) ([]onestep.Row, error) {
 	if from != replication.Primary {
 		return nil, nil
@@ -151,9 +151,8 @@ func (rs *rows) endOfHistory(mode replication.Mode, from replication.Role) ([]on
 	return []onestep.Row{{Key: cursor.Key, Value: cursor.Value}}, nil
 }
 
-// endingRows deletes the unencrypted rows that do not outlive a change to a
-// role: slots end with a primary, the cursor with the set. A promoted secondary
-// keeps its cursor, above which its own numbers begin.
+// endingRows deletes the unencrypted rows that end with the former role: slots when a primary ends, the cursor when the
+// cluster leaves the set. A promoted secondary keeps its cursor, because its own numbers begin above it.
 func (rs *rows) endingRows(ctx context.Context, mode replication.Mode, to replication.Role) ([]onestep.Row, error) {
 	if to == replication.Disabled {
 		return rs.deletions(ctx, plainPrefix(mode))
@@ -167,8 +166,7 @@ func (rs *rows) endingRows(ctx context.Context, mode replication.Mode, to replic
 	return rs.deletions(ctx, prefixes...)
 }
 
-// ownRecords are the records of replication that are this cluster's and not its
-// primary's, in clear.
+// ownRecords are this cluster's own records of replication, in clear, without those of its primary.
 func (rs *rows) ownRecords(ctx context.Context, mode replication.Mode) (map[string][]byte, error) {
 	names, err := records.Below(ctx, rs.core, records.Prefix)
 	if err != nil {

@@ -43,10 +43,9 @@ type Secondary struct {
 
 var _ endpoints.Secondary = (*Secondary)(nil)
 
-// EnableSecondary joins the cluster of an activation token. When it returns
-// without an error everything was fetched and checked, and the change itself,
-// one storage transaction and a restart of the core in place, follows as soon as
-// the request has ended.
+// EnableSecondary joins the cluster of an activation token. When it returns without an error, everything was fetched
+// and checked. The change itself, one step in storage and a restart of the core in place, follows when the request has
+// ended.
 func (c *Secondary) EnableSecondary(ctx context.Context, mode replication.Mode, a *activation.Payload, keep bool) (
 	[]string, error) {
 	if err := c.changes.beginChange(); err != nil {
@@ -87,7 +86,7 @@ func (c *Secondary) EnableSecondary(ctx context.Context, mode replication.Mode, 
 	prepare := func(ctx context.Context) (*handover.Adoption, error) {
 		return c.prepareAdoption(ctx, mode, r, t, material)
 	}
-	// Prepared once now, so that what cannot work is told to the client.
+	// Prepare once now, so that the client learns of what cannot work.
 	first, err := prepare(ctx)
 	if err != nil {
 		material.Wipe()
@@ -131,7 +130,7 @@ func (c *Secondary) prepareAdoption(ctx context.Context, mode replication.Mode, 
 	if err != nil {
 		return nil, err
 	}
-	// Whatever the old cluster kept for replication ends with its keyring.
+	// The records of replication of the old cluster end with its keyring.
 	old, err := records.Below(ctx, c.core, records.Prefix)
 	if err != nil {
 		return nil, err
@@ -157,7 +156,7 @@ func (c *Secondary) prepareAdoption(ctx context.Context, mode replication.Mode, 
 		}
 	}
 	if mode.Filtered() {
-		// One that this cluster had as a primary could not be read any more.
+		// A filter that this cluster had as a primary could not be read any more.
 		if own := filters.Key(r.mode(mode).SecondaryID); m.Rows[own] == nil {
 			inClear[own] = nil
 		}
@@ -182,8 +181,7 @@ func (c *Secondary) prepareAdoption(ctx context.Context, mode replication.Mode, 
 	return a, nil
 }
 
-// adopt takes the step: afterwards the cluster is the secondary, whose copy
-// begins.
+// adopt makes the step. Afterwards the cluster is a secondary, and its copy begins.
 func (c *Secondary) adopt(ctx context.Context, mode replication.Mode, prepare func(context.Context) (*handover.Adoption,
 	error)) error {
 	a, err := prepare(ctx)
@@ -236,10 +234,9 @@ func (c *Secondary) PromoteSecondary(ctx context.Context, mode replication.Mode,
 	})
 }
 
-// checkCopied refuses to make a cluster of a secondary whose first copy has never
-// ended: policies, tokens and secrets are partly missing, partly still those of
-// the old cluster under a keyring that is gone, and it could not be unsealed. Not
-// even force helps.
+// checkCopied refuses to promote or disable a secondary whose first copy has never ended, even with force. Some of its
+// policies, tokens and secrets are missing, and some are those of the old cluster under a keyring that is gone, so it
+// could not be unsealed.
 func (c *Secondary) checkCopied(ctx context.Context, mode replication.Mode, what string) error {
 	if err := mustBe(c.roles.Record(), mode, replication.Secondary); err != nil {
 		return err
@@ -271,8 +268,7 @@ func (c *Secondary) DisableSecondary(ctx context.Context, mode replication.Mode,
 	})
 }
 
-// UpdatePrimary gives a secondary another primary of its set, or none. The core
-// goes on: only the sessions change.
+// UpdatePrimary gives a secondary another primary of its set, or none. The core goes on; only the sessions change.
 func (c *Secondary) UpdatePrimary(ctx context.Context, mode replication.Mode, req endpoints.UpdatePrimaryRequest) (
 	[]string, error) {
 	if err := c.changes.beginChange(); err != nil {
@@ -326,7 +322,7 @@ func (c *Secondary) UpdatePrimary(ctx context.Context, mode replication.Mode, re
 		if settled, err = c.own.followed(mode, of, beside); err != nil {
 			return nil, err
 		}
-		// Not before: whoever has the pairing key is asked for keys.
+		// Only now, because this cluster asks the one with the pairing key for keys.
 		mr.SecondaryID, mr.Pairing = req.Payload.ID, req.Payload.PairingKey
 	}
 	// An operator has decided which cluster goes on as this secondary.
@@ -361,8 +357,7 @@ func (c *Secondary) historyOf(mode replication.Mode, mr *ModeRecord, a *activati
 	return m.History, nil
 }
 
-// narrower says what will be missing on this cluster because its storage takes less than
-// that of its primary.
+// narrower says what will be missing on this cluster because its storage has narrower limits than its primary's.
 func (c *Secondary) narrower(mode replication.Mode, m *handover.Material) []string {
 	if m.Storage == nil {
 		return nil

@@ -11,17 +11,16 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Serving makes a secondary that serves clients take up what was applied.
+// Serving has a secondary that serves clients take up what was applied.
 type Serving interface {
-	// Applied makes the running core of a secondary take up keys that were written
-	// below it, and returns those that it could not take up. Calls are one after the
-	// other, in the order of the writes.
+	// Applied has the running core of a secondary take up applied keys, and returns those that it could not take up. Calls
+	// come one after the other, in the order of the writes.
 	Applied(ctx context.Context, keys []string) (left []string)
 	// Lacks says what a secondary cannot do, one sentence each.
 	Lacks() []string
 }
 
-// Set is the performance set that this cluster is in, for who serves its clients.
+// Set is the performance set that this cluster is in, for the code that serves its clients.
 type Set struct {
 	roles    *roles
 	sessions *sessions
@@ -57,8 +56,7 @@ func (s Set) Forward(ctx context.Context, payload []byte) ([]byte, error) {
 	return resp.Payload, nil
 }
 
-// Relation names the relation of a performance secondary to its primary and the
-// key that the two hosts share.
+// Relation is the ids of the set and of this performance secondary, and the key that it shares with its primary's host.
 func (s Set) Relation() (setID, secondaryID string, key []byte) {
 	mr := s.roles.Record().mode(ofClients)
 	return mr.SetID, mr.SecondaryID, mr.Pairing
@@ -81,12 +79,11 @@ func (s Set) WaitApplied(ctx context.Context, at replication.Position) error {
 	return s.tap.Secondary(ofClients).WaitApplied(ctx, at)
 }
 
-// LastWritten is that of the performance primary, this cluster, with every write that
-// was answered.
+// LastWritten is a position of this performance primary that includes every answered write.
 func (s Set) LastWritten() (replication.Position, error) {
 	return s.tap.LastWritten(ofClients)
 }
 
-// Forwarded notes a position that an answer of the primary has named, so that the
-// index of the client's answer covers it even when it has not arrived here.
+// Forwarded notes the position in an answer of the primary, so that the index of the client's answer includes it even
+// before it has arrived here.
 func (s Set) Forwarded(at replication.Position) { s.roles.noteForwarded(at) }

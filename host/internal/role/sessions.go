@@ -15,17 +15,16 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// stopTimeout bounds how long a plugin may take to end its sessions. After it the
-// node goes on without: a plugin that hangs must not keep Vault from sealing.
+// stopTimeout bounds how long the node waits for a plugin to end its sessions, because a plugin that hangs must not
+// keep Vault from sealing.
 const stopTimeout = 5 * time.Second
 
 const (
 	// statusTimeout bounds how long the status waits for the plugin.
 	statusTimeout = 3 * time.Second
-	// tellTimeout bounds how long a plugin may take to hear of a revocation: it holds
-	// already.
+	// tellTimeout bounds how long a plugin may take to hear of a revocation, which holds already.
 	tellTimeout = 5 * time.Second
-	// tellAgain is how long one that did not hear is left alone.
+	// tellAgain is the pause before a plugin that did not answer is told again.
 	tellAgain = 5 * time.Second
 	// roleTimeout bounds how long a request waits for the plugin to take up its role.
 	roleTimeout = 5 * time.Second
@@ -33,8 +32,8 @@ const (
 
 // Plugins gives the plugin of each mode.
 type Plugins interface {
-	// Backend is the plugin of a mode, its process started when it was not. Calls
-	// are Unavailable while the process is down.
+	// Backend is the plugin of a mode; it starts the process if it does not run. Calls are Unavailable while the process
+	// is down.
 	Backend(ctx context.Context, mode replication.Mode) (replication.Backend, error)
 	// Running is the plugin of a mode if it was started, nil otherwise.
 	Running(mode replication.Mode) replication.Backend
@@ -43,7 +42,7 @@ type Plugins interface {
 	Trouble(mode replication.Mode) string
 }
 
-// sessions are those of the plugins on this node.
+// sessions are the sessions of the plugins on this node.
 type sessions struct {
 	roles   *roles
 	plugins Plugins
@@ -55,8 +54,7 @@ type sessions struct {
 	onlyGiven bool
 }
 
-// begun are the modes whose plugin has taken up its role in the duty of this node. The zero
-// value has none.
+// begun has the modes whose plugin has taken up its role in this duty of the node. The zero value has none.
 type begun struct {
 	mu    sync.Mutex
 	modes map[replication.Mode]chan struct{} // closed once it has
@@ -92,7 +90,7 @@ func (b *begun) end(mode replication.Mode) {
 	select {
 	case <-has:
 		delete(b.modes, mode)
-	default: // whoever waits goes on waiting
+	default: // callers that wait go on waiting
 	}
 }
 
@@ -101,7 +99,7 @@ func (b *begun) end(mode replication.Mode) {
 func (ss *sessions) startPlugin(ctx context.Context, mode replication.Mode) {
 	b := ss.plugins.Running(mode)
 	if b == nil {
-		// A process that is started now gets its role through PluginStarted.
+		// A process that starts now gets its role through PluginStarted.
 		if _, err := ss.plugins.Backend(ctx, mode); err != nil && ctx.Err() == nil {
 			ss.logger.Error("the replication plugin does not start; it is tried again", "mode", mode, "error", err)
 		}
@@ -138,8 +136,8 @@ func (ss *sessions) stopPlugin(mode replication.Mode) {
 	ss.port.StopListening(mode)
 }
 
-// backend is the plugin of a mode, started if need be, on the active node. A change of role is
-// answered before the plugin has taken the new role up, and whoever asks next waits for that.
+// backend is the plugin of a mode on the active node, started if need be. A change of role is answered before the
+// plugin has taken the new role up, so backend waits for that.
 func (ss *sessions) backend(ctx context.Context, mode replication.Mode) (replication.Backend, error) {
 	if _, err := ss.roles.active(); err != nil {
 		return nil, err
@@ -157,8 +155,8 @@ func (ss *sessions) backend(ctx context.Context, mode replication.Mode) (replica
 	return b, nil
 }
 
-// tell tells the plugin of a revocation. What it has never known counts as told, if
-// the host has: the plugin may have lost it.
+// tell tells the plugin of a revocation. If the host knows the secondary and the plugin does not, it counts as told,
+// because the plugin may have lost its record.
 func (ss *sessions) tell(ctx context.Context, mode replication.Mode, b replication.Backend, id string,
 	known bool) error {
 	err := b.RevokeSecondary(ctx, replication.RevokeSecondaryRequest{ID: id})
@@ -168,7 +166,7 @@ func (ss *sessions) tell(ctx context.Context, mode replication.Mode, b replicati
 	return ss.paired.Told(ctx, mode, id)
 }
 
-// tellRevocations tells a plugin what it missed. It says whether that is all.
+// tellRevocations tells a plugin the revocations that it missed. It says whether the plugin has heard all.
 func (ss *sessions) tellRevocations(ctx context.Context, mode replication.Mode, b replication.Backend) bool {
 	ids, err := ss.paired.Untold(ctx, mode)
 	if err != nil {
@@ -187,8 +185,8 @@ func (ss *sessions) tellRevocations(ctx context.Context, mode replication.Mode, 
 	return all
 }
 
-// keepTelling tells a plugin that did not answer until it has heard all, or this node
-// leads no primary any more: then whoever does tells it.
+// keepTelling goes on to tell a plugin that did not answer, until it has heard all or this node does not lead a primary
+// any more. Then the next active node tells it.
 func (ss *sessions) keepTelling(duty context.Context, mode replication.Mode) {
 	for pause.For(duty, tellAgain) == nil {
 		if ss.roles.Role(mode) != replication.Primary {
@@ -200,13 +198,11 @@ func (ss *sessions) keepTelling(duty context.Context, mode replication.Mode) {
 	}
 }
 
-// failoverPatience bounds how long the plugin of another mode is waited for. A heartbeat is
-// held up as long.
+// failoverPatience bounds how long a heartbeat waits for the plugin of another mode.
 const failoverPatience = time.Second
 
-// failoverAddrs are the cluster addresses of the secondaries that stand in for this cluster:
-// the one that is promoted takes over its role in the other modes. Nil while they are not
-// known.
+// failoverAddrs are the cluster addresses of the secondaries that stand in for this cluster: a promoted one takes over
+// its role in the other modes. It is nil while they are unknown.
 func (ss *sessions) failoverAddrs(ctx context.Context) []string {
 	addrs := []string{}
 	for _, m := range modes {
@@ -262,8 +258,7 @@ func (ss *sessions) renew(ctx context.Context, mode replication.Mode) error {
 	return b.Recover(ctx)
 }
 
-// copyAgain begins the copy or comparison that was forced, also where no row comes that
-// would be refused.
+// copyAgain begins the copy or comparison that was forced, even if no row comes whose refusal would begin it.
 func (ss *sessions) copyAgain(ctx context.Context) {
 	if err := ss.renew(ctx, ofClients); err != nil {
 		ss.logger.Warn("the copy or comparison that this secondary needs begins with the next session", "error", err)

@@ -13,17 +13,16 @@ import (
 // A look at the status reads storage past the cache and asks the plugin, and anybody may
 // ask for it without a token.
 //
-// looksRestMax bounds the rest after a look: after one that hung, nobody waits long.
+// looksRestMax bounds the rest after a look, so that nobody waits long after a look that hung.
 const looksRestMax = 50 * time.Millisecond
 
-// looks answers all who ask for the status of a mode at one time with one look. There is
-// one look at a time, and a rest after it that is as long: however many ask, looks take
-// half of the time of one processor at most. An answer is never older than its question,
-// so that who has changed something sees it.
+// looks answers all callers that ask for the status of a mode at the same time with one look. There is one look at a
+// time, and after it a rest of the same length. So looks take at most half of one processor's time, however many
+// callers ask. An answer is never older than its question, so a caller that has changed something sees the change.
 type looks struct {
 	// turn holds one value while a look is under way.
 	turn chan struct{}
-	// rested is when the next look may begin; it is of whoever has the turn.
+	// rested is when the next look may begin. The holder of the turn uses it.
 	rested time.Time
 
 	mu sync.Mutex
@@ -32,7 +31,7 @@ type looks struct {
 }
 
 type look struct {
-	// ended is closed when there is an answer, or none because who looked gave up.
+	// ended is closed when there is an answer, or when the caller that looked gave up.
 	ended  chan struct{}
 	gaveUp bool
 	status *endpoints.ModeStatus
@@ -41,8 +40,8 @@ type look struct {
 
 func newLooks() *looks { return &looks{turn: make(chan struct{}, 1)} }
 
-// ask returns what a look found that began after ask was called. The caller looks himself,
-// or shares the look of another caller who waits for his turn. do makes the look.
+// ask returns the result of a look that began after the call of ask. The caller looks itself, or shares the look of
+// another caller that waits for its turn. do makes the look.
 func (l *looks) ask(ctx context.Context, do func(context.Context) (*endpoints.ModeStatus, error)) (
 	*endpoints.ModeStatus, error) {
 	for {
@@ -67,8 +66,7 @@ func (l *looks) ask(ctx context.Context, do func(context.Context) (*endpoints.Mo
 	}
 }
 
-// lookFor looks for all who wait for k. Who looks uses his own context: when it ends, one
-// of the others looks.
+// lookFor looks for all callers that wait for k, in its own caller's context. If that ends, one of the others looks.
 func (l *looks) lookFor(ctx context.Context, k *look, do func(context.Context) (*endpoints.ModeStatus, error)) (
 	*endpoints.ModeStatus, error) {
 	defer close(k.ended)

@@ -13,16 +13,14 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 )
 
-// standbyInterval is how often a standby looks for what the active node has changed
-// under it; standbyTimeout bounds one look.
+// standbyInterval is how often a standby looks for changes by the active node; standbyTimeout bounds one look.
 const (
 	standbyInterval = time.Second
 	standbyTimeout  = 10 * time.Second
 )
 
-// The standbys of a cluster have its roles and keys from storage alone. Nothing tells
-// them when the active node changes these, so they look, from each unseal on until the
-// barrier is closed. See docs/adr/0017-standbys.md.
+// standby looks for changed roles and keys, from each unseal until the barrier is closed. Standbys have these only from
+// storage, and nobody notifies them when the active node changes them. See docs/adr/0017-standbys.md.
 
 type standby struct {
 	core   *vaultcore.Core
@@ -90,12 +88,12 @@ func (s *standby) look(ctx context.Context) {
 	}
 }
 
-// checkKeys keeps a node whose keys were replaced from the leadership: it would fail
-// to read what is stored and end the server. It seals itself in place of that.
+// checkKeys keeps a node with replaced keys from the leadership, and seals it. Otherwise the node could not read the
+// storage, and Vault would end the server.
 func (s *standby) checkKeys(ctx context.Context) error {
 	replaced, err := s.core.KeysReplaced(ctx)
 	if err != nil {
-		// Vault's own check comes next, and says what is wrong.
+		// Vault's own check comes next, and reports the fault.
 		s.logger.Debug("this node could not look for a change of its cluster's keys", "error", err)
 		return nil
 	}
@@ -106,7 +104,7 @@ func (s *standby) checkKeys(ctx context.Context) error {
 	return fmt.Errorf("the keys of this cluster were replaced, so that this node must not lead: %w", context.Canceled)
 }
 
-// seal seals the node, which is a standby, for its keys mean nothing any more.
+// seal seals this standby, because its keys do not open the storage any more.
 func (s *standby) seal() {
 	s.logger.Warn("the keys of this cluster were replaced, as happens when it becomes a secondary: this standby seals " +
 		"itself, and is unsealed with the key shares of the primary")

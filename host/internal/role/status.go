@@ -14,7 +14,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// statuses tell what this node is and does in each mode.
+// statuses makes the status of this node in each mode.
 type statuses struct {
 	tap       *storage.Tap
 	roles     *roles
@@ -25,13 +25,12 @@ type statuses struct {
 	serving   Serving
 	// missing says what a secondary lacks because its storage refuses it.
 	missing func(context.Context, replication.Mode) (uint64, string, error)
-	// looks share what the status of each mode costs.
+	// looks lets callers share the cost of a status.
 	looks map[replication.Mode]*looks
 }
 
-// Status is what the node knows of a mode, and the plugin of its sessions. It
-// answers without the plugin too, saying so. Those who ask together share an answer and
-// may only read it.
+// Status is what the node knows of a mode, and what the plugin knows of its sessions. Without the plugin it answers
+// too, and says so. Callers that ask together share one answer, which they may only read.
 func (c *statuses) Status(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
 	return c.looks[mode].ask(ctx, func(ctx context.Context) (*endpoints.ModeStatus, error) { return c.look(ctx, mode) })
 }
@@ -53,8 +52,8 @@ func (c *statuses) look(ctx context.Context, mode replication.Mode) (*endpoints.
 	}
 	missing := ""
 	if mr.Role == replication.Primary {
-		// Not the watermark, which a write under way holds back: who has read this
-		// and sees a secondary reach it must know that his own writes are there.
+		// Not the watermark, which may be behind an answered write: a client that reads this number and sees a secondary
+		// reach it must find its own writes there.
 		if p, err := c.tap.LastWritten(mode); err == nil {
 			s.LastWAL, s.LastModeWAL = p.Sequence, p.Sequence
 		}
@@ -86,7 +85,7 @@ func (c *statuses) look(ctx context.Context, mode replication.Mode) (*endpoints.
 		}
 	}
 	c.ask(ctx, mode, mr, s)
-	// What the host knows to be wrong matters more than a session's last trouble.
+	// A fault that the host knows matters more than the last trouble of a session.
 	if trouble != "" {
 		s.Sessions.LastError = trouble
 	}
@@ -157,7 +156,7 @@ func (c *statuses) ask(ctx context.Context, mode replication.Mode, mr *ModeRecor
 	s.Sessions = *got
 }
 
-// also adds what is missing, empty for nothing, to what there is to say.
+// also adds what is missing, empty for nothing, to a sentence.
 func also(said, missing string) string {
 	if said != "" && missing != "" {
 		said += "; "

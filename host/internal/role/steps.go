@@ -15,13 +15,13 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 )
 
-// steps proves the changes of role that are made in one step where the storage has no
-// transactions: with a key of the root key that the barrier has before the step.
+// steps proves the steps of changes of role on storage without transactions, with a key from the root key that the
+// barrier has before the step.
 type steps struct {
 	core *vaultcore.Core
 
 	mu sync.Mutex
-	// kept is the key while the core is restarted in place: the step is made then.
+	// kept is the key while the core is restarted in place, because the step is made then.
 	kept []byte
 }
 
@@ -32,7 +32,7 @@ func (s *steps) attach(core *vaultcore.Core, store physical.Backend) {
 	}
 }
 
-// proofKey is that of the open barrier, or of the one that was open before a restart in place.
+// proofKey is the key from the open barrier, or from the barrier that was open before a restart in place.
 func (s *steps) proofKey() ([]byte, error) {
 	root, err := s.core.RootKey()
 	if err == nil {

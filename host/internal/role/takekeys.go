@@ -18,9 +18,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// keysPatience is how long keys of the primary may wait for their other half. When it
-// has not come until then it never will, and the primary's host is asked for its keys
-// as it was when this cluster joined.
+// keysPatience is how long keys of the primary may wait for their other half. If it has not come by then, it never
+// will. Then the primary's host is asked for its keys, as when this cluster joined.
 const keysPatience = 15 * time.Second
 
 // keyTaker takes the primary's keys over when this cluster has others.
@@ -37,8 +36,8 @@ type keyTaker struct {
 	logger   hclog.Logger
 }
 
-// watchKeys looks for keys that are held back for too long, and for shares that are not
-// the primary's, as long as the node is the active one of a secondary.
+// watchKeys looks for keys that wait too long for their other half, and for shares that are not the primary's, as long
+// as the node is the active node of a secondary.
 func (c *keyTaker) watchKeys(duty context.Context, mode replication.Mode) {
 	ticker := time.NewTicker(keysPatience)
 	defer ticker.Stop()
@@ -108,7 +107,7 @@ func (c *keyTaker) takeKeysAnew(duty context.Context, mode replication.Mode) err
 	empty, open := c.requests.Hold()
 	defer open()
 	empty()
-	// From here on nothing newer may arrive: it would be lost with what is held.
+	// From here on nothing newer may arrive: it would be lost with the keys that wait.
 	c.sessions.stopPlugin(mode)
 	// The restart ends the duty.
 	ctx := context.WithoutCancel(duty)
@@ -121,9 +120,8 @@ func (c *keyTaker) takeKeysAnew(duty context.Context, mode replication.Mode) err
 	return err
 }
 
-// otherShares is an error if the shares that the primary has handed over are those that
-// this cluster has: the primary has not got the new ones itself, as a performance secondary
-// whose own primary was rekeyed.
+// otherShares is an error if the primary has handed over the shares that this cluster has already. Then the primary
+// does not have the new ones itself: it is a performance secondary whose own primary was rekeyed.
 func otherShares(ctx context.Context, core *vaultcore.Core, m *handover.Material) error {
 	own, err := handover.SharesOf(ctx, core)
 	if err != nil {

@@ -23,8 +23,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// term puts the roles in force: what the core builds, what it may write, what is
-// journalled and counted.
+// term puts the roles in force. They decide what the core builds and may write, and what is journalled and counted.
 type term struct {
 	roles   *roles
 	core    *vaultcore.Core
@@ -82,9 +81,8 @@ func (t *term) takeUpRole(ctx context.Context, leads bool) error {
 	return t.core.SetInertBackends(ctx, bootstrapping || r.servesNothing())
 }
 
-// enforce makes the record the present one: Vault's word and the guard. A core that
-// is about to start, alone, may believe that it has written the tables of mounts; one
-// that runs is told what it may not write.
+// enforce puts a record in force: in Vault's replication state and in the guard. While a core starts, its writes of the
+// mount tables are dropped without an error; later they are refused.
 func (t *term) enforce(ctx context.Context, r *Record, starting bool) error {
 	bootstrapping := t.roles.bootstrapping.Load()
 	if err := t.tap.SetGuard(ctx, guardOf(r, bootstrapping, starting)); err != nil {
@@ -105,9 +103,9 @@ func guardOf(r *Record, bootstrapping, starting bool) storage.Guard {
 		}
 	}
 	if bootstrapping {
-		// What it has of its own is not read yet, and must not be made anew.
+		// The core has not read its own rows yet, and must not make new ones.
 		guard.Modes = modes
-		// The plugin keeps what it learns of the primary, and whom it is to follow.
+		// The plugin stores what it learns of the primary, and which one it follows.
 		guard.Own = records.OfPlugin(ofClients)
 	}
 	if starting {
@@ -116,10 +114,9 @@ func guardOf(r *Record, bootstrapping, starting bool) storage.Guard {
 	return guard
 }
 
-// startupTables are the keys whose writes vanish while the core of a secondary of
-// these modes starts. A core brings the tables of an older version up to date, the
-// shared and the local one at once; in storage that is for whoever may write them
-// to do, and an error would leave the node sealed.
+// startupTables are the keys whose writes are dropped while the core of a secondary of these modes starts. A core
+// updates the tables of an older version, the shared and the local one together. Only the primary may store them, but
+// an error would leave the node sealed.
 func startupTables(secondary []replication.Mode) []string {
 	var tables []string
 	for table := range keyclass.Tables {
@@ -131,7 +128,7 @@ func startupTables(secondary []replication.Mode) []string {
 	return tables
 }
 
-// endStartup ends the absorbing of what a core writes while it starts.
+// endStartup ends the dropping of writes of a core that starts.
 func (t *term) endStartup(ctx context.Context) {
 	guard := t.tap.Guard()
 	if len(guard.Absorb) == 0 {
@@ -143,8 +140,8 @@ func (t *term) endStartup(ctx context.Context) {
 	}
 }
 
-// beginTerm starts the journal of a primary and the fingerprint of a secondary,
-// and ends those that the roles do not have.
+// beginTerm starts the journal of a primary and the fingerprint of a secondary, and ends those that the roles do not
+// need.
 func (t *term) beginTerm(ctx context.Context) error {
 	r := t.roles.Record()
 	if r.mode(ofClients).Role == replication.Primary {
@@ -197,9 +194,8 @@ func (t *term) activate(ctx context.Context, r *Record) error {
 	return nil
 }
 
-// endWrites lets no replicated write of a primary through any more: it would be missing in
-// the journal, or be a row of a term that has ended, which nobody reads. What a core writes
-// after its mounts are unloaded belongs to the node alone.
+// endWrites refuses all further replicated writes of a primary: the journal would lack them, or their rows would be of
+// a term that has ended, which nobody reads. After its mounts are unloaded, a core only writes rows of its own node.
 func (t *term) endWrites(ctx context.Context) error {
 	if !t.roles.isPrimary() {
 		return nil
@@ -207,8 +203,8 @@ func (t *term) endWrites(ctx context.Context) error {
 	return t.tap.SetGuard(ctx, storage.Guard{Level: storage.ReadOnly, Modes: modes})
 }
 
-// deleteFormerRows deletes the rows that a primary leaves in storage which is none in any mode
-// any more. If the leadership ends first, the next one goes on with it.
+// deleteFormerRows deletes the journal rows of a cluster that is no primary in any mode any more. If the leadership
+// ends first, the next one goes on with it.
 func (t *term) deleteFormerRows(duty context.Context) {
 	if err := t.tap.DeleteFormerRows(duty); err != nil && duty.Err() == nil {
 		t.logger.Warn("rows of the former journal stay in storage until the next leadership; they are never read", "error",
@@ -216,8 +212,8 @@ func (t *term) deleteFormerRows(duty context.Context) {
 	}
 }
 
-// followRole takes up the role if the active node has changed it. What is not in the
-// record is when the first copy of a performance secondary has ended.
+// followRole takes up the role if the active node has changed it. It also looks whether the first copy of a performance
+// secondary has ended, which the record does not say.
 func (t *term) followRole(ctx context.Context) error {
 	r, err := loadRecord(ctx, t.core)
 	if err != nil {
@@ -235,7 +231,7 @@ func (t *term) followRole(ctx context.Context) error {
 		if !t.roles.bootstrapping.Load() {
 			return nil
 		}
-		// All that it takes is read anew when the copy has ended, and not each second of it.
+		// The role is taken up anew when the copy has ended, not each second before.
 		if copying, err := t.firstCopy(ctx); copying || err != nil {
 			return err
 		}
@@ -243,14 +239,12 @@ func (t *term) followRole(ctx context.Context) error {
 	return t.takeUpRole(ctx, false)
 }
 
-// wipeKey marks a cluster that has become a performance secondary and still has
-// what the cluster of before kept for itself: tokens, leases, local mounts. All of
-// it is encrypted with a keyring that is gone. The copy does not remove it, for it
-// is no part of the replicated content.
+// wipeKey marks a performance secondary that still has the own rows of the former cluster: tokens, leases, local
+// mounts. They are encrypted with a keyring that is gone. The copy does not remove them, because they are not
+// replicated content.
 const wipeKey = "replication/wipe"
 
-// wipeFormer removes what the marker stands for, before anything reads it. Cut
-// anywhere, it is done again.
+// wipeFormer removes these rows before anything reads them. After a crash it is done again.
 func (t *term) wipeFormer(ctx context.Context) error {
 	mark, err := t.store.Get(ctx, wipeKey)
 	if err != nil || mark == nil {
@@ -275,8 +269,7 @@ func (t *term) firstCopy(ctx context.Context) (bool, error) {
 	return cur.Position.Epoch.IsZero(), nil
 }
 
-// lastEpoch is the epoch of a record, or a later one that a secondary has followed its primary
-// into.
+// lastEpoch is the epoch of a record, or a later epoch into which a secondary has followed its primary.
 func (t *term) lastEpoch(ctx context.Context, mode replication.Mode, epoch replication.Epoch) (replication.Epoch,
 	error) {
 	cur, err := t.tap.Secondary(mode).Cursor(ctx)
@@ -299,9 +292,8 @@ func (t *term) promotedFrom(ctx context.Context, mode replication.Mode, epoch re
 	return newReign(last)
 }
 
-// Storage that goes back in time takes the history of a primary with it. Then a new
-// epoch begins: the secondaries compare and copy, and positions of the history that is
-// gone mean nothing any more. See docs/adr/0016-storage-that-goes-back.md.
+// When storage goes back in time, a primary loses a part of its history. Then a new epoch begins: the secondaries
+// compare, and positions of the lost history do not count any more. See docs/adr/0016-storage-that-goes-back.md.
 
 const wentBackText = "the storage of this cluster has gone back in time, as when a snapshot or an old data directory " +
 	"is restored: a new epoch has begun, and the secondaries compare and copy"
@@ -311,8 +303,8 @@ const wentBackText = "the storage of this cluster has gone back in time, as when
 const lateText = "a node of this cluster has written and sent to a secondary after another node had taken over, " +
 	"which this storage cannot keep it from: a new epoch has begun, and the secondaries compare and copy"
 
-// newHistory begins a new epoch in each mode in which the cluster is a primary. The
-// journal is there, and whoever reads it is told that the position is lost.
+// newHistory begins a new epoch in each mode in which the cluster is a primary. The journal stays, and its readers get
+// PositionLost.
 func (t *term) newHistory(ctx context.Context) error {
 	r := t.roles.Record()
 	for _, m := range modes {

@@ -13,10 +13,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// ActsFirst is an operation of a backend that acts on something else, or changes its own
-// memory, before it writes. Tried here and then forwarded, it would be carried out twice,
-// or leave this cluster with something that the primary never had. So it goes to the
-// primary at once.
+// ActsFirst is an operation of a backend that acts on another system, or changes its own memory, before it writes. If
+// it were tried here and then forwarded, it would be carried out twice, or leave something in this cluster that the
+// primary never had. So it goes to the primary at once.
 type ActsFirst struct {
 	// Pattern is the path's pattern in the backend's source, without anchors. A lease
 	// has the path of the request that made it.
@@ -45,10 +44,9 @@ var (
 // operation that it does not name writes first, or carries the framework's flag that
 // forwards it before it runs, or writes nothing shared.
 //
-// The configuration of the kubernetes auth method is left out, though it changes the CAs
-// that the method trusts before it writes. The method takes them from storage twice a
-// second. If the operation were forwarded at once, a client that logs in right after it has
-// configured the method here would have to wait for that.
+// The configuration of the kubernetes auth method changes the trusted CAs before it writes, but is left out. The method
+// reads them from storage twice a second. If the operation were forwarded at once, a client that configures the method
+// here and logs in right afterwards would have to wait for that.
 var ActFirst = map[string][]ActsFirst{
 	vaultname.ClassSecret + "/ad": {
 		acts(`library/`+anyName, upserts, "changes the passwords of the accounts"),

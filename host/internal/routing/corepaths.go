@@ -44,14 +44,14 @@ type CorePath struct {
 	Backend string
 	// Pattern is the path's pattern in Vault's source, without anchors.
 	Pattern string
-	// Prefix makes the row hold for all patterns that begin with Pattern. Such a row never
-	// lets a request leave the cluster.
+	// Prefix makes the row apply to all patterns that begin with Pattern. Such a row never lets a request leave the
+	// cluster.
 	Prefix bool
 	Way    Way
-	// Reads makes the row hold for reads and lists as well.
+	// Reads makes the row apply to reads and lists too.
 	Reads bool
-	// Merges says that entities become one. The primary knows no alias of a secondary's local
-	// mounts: two on one mount are refused here.
+	// Merges says that the operation merges entities. The primary does not know the aliases of a secondary's local mounts,
+	// so a merge of two aliases on one local mount is refused here.
 	Merges bool
 	// Behind says that a backend behind the handler may ask the primary. If that fails, the
 	// client gets that error, not what the handler makes of it.
@@ -109,7 +109,7 @@ func Named(backend, pattern string) bool {
 	return ok
 }
 
-// way is what the row says of an operation.
+// way is the row's way for an operation.
 func (r CorePath) way(op logical.Operation) Way {
 	if slices.Contains(writing, op) || r.Reads && slices.Contains(reading, op) {
 		return r.Way

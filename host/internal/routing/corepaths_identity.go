@@ -4,8 +4,7 @@ package routing
 
 import "github.com/vault-replication/vault-replication/host/vaultname"
 
-// identityPaths are those of identity/. Entities, groups and everything of OIDC
-// and login MFA that has a name are shared.
+// identityPaths are the paths of identity/. Entities, groups and all named things of OIDC and login MFA are shared.
 var identityPaths = of(vaultname.Identity,
 	paths(CorePath{Way: AtOnce, Why: "entities are shared"},
 		`entity`, `entity/id/`+idRe, `entity/name/(?P<name>.+)`, `entity/batch-delete`),

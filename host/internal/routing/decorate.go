@@ -17,7 +17,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// Locals says what a secondary has of its own and the primary does not know.
+// Locals knows the local things of a secondary, which the primary does not know.
 type Locals interface {
 	// LocalMount says whether the mount at a path is local.
 	LocalMount(path string) bool
@@ -153,16 +153,15 @@ func (r CorePath) notPassedOn() error {
 		"it %s: send it to the primary cluster", r.Why)
 }
 
-// tryHere runs Vault's handler, and asks the primary if the handler could not write. It
-// counts what the handler answers. It also counts a success during which the guard refused
-// a write, because Vault rewords the error unless a local thing alone was to be written.
+// tryHere runs Vault's handler, and asks the primary if the handler could not write. The handler's answer shows this. A
+// success during which the guard refused a write means it too, because a handler may swallow the error, unless only
+// something local was to be written.
 func (r CorePath) tryHere(ctx context.Context, req *logical.Request, data *framework.FieldData,
 	stock framework.OperationFunc, f Forwarder, own Locals) (*logical.Response, error) {
 	sent := envelope(ctx, r.mount(), req)
 	marked, mark := refusal.With(ctx)
 	resp, err := stock(marked, req, data)
-	// For something local a success counts. Vault then does without the default key of
-	// OIDC, which is shared.
+	// A success about something local counts: Vault then goes on without the default key of OIDC, which is shared.
 	swallowed := mark.Noted() && err == nil && !resp.IsError() && !aboutLocal(req, own)
 	if !refusedHere(mark, resp, err) && !swallowed {
 		return resp, err
@@ -187,8 +186,7 @@ func (r CorePath) send(ctx context.Context, req *logical.Request, f Forwarder) (
 // mount is the mount of the core's backend, the same on every cluster.
 func (r CorePath) mount() vaultname.Mount { return vaultname.Mount{Path: corePrefixes[r.Backend]} }
 
-// tell lets an operation tell the client what a backend behind it met on the way to the
-// primary.
+// tell lets an operation return the error of a backend behind it that could not reach the primary.
 func tell(stock framework.OperationFunc) framework.OperationFunc {
 	if stock == nil {
 		return nil

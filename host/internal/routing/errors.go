@@ -25,9 +25,9 @@ func coded(status int, format string, args ...any) error {
 // answer is an error about the way to the primary, not about the request itself: how its
 // sentences begin, and their status.
 //
-// Clients repeat a request that is answered with a status of 500 and above, Vault's own
-// up to twice, and so do proxies. So only what was certainly not carried out has one:
-// what may have been is answered 409, which nobody repeats unasked.
+// Clients and proxies repeat a request that is answered with a status of 500 or above, Vault's own client up to twice.
+// So only a request that was certainly not carried out gets such a status. A request that may have been carried out is
+// answered 409, which nobody repeats by itself.
 type answer struct {
 	status int
 	begins string
@@ -56,8 +56,7 @@ func (a answer) error(format string, args ...any) error {
 }
 
 var (
-	// errLate is the answer when the time is over. The primary may have carried the request out
-	// all the same, and the client must know that.
+	// errLate is the answer when the time is over. It says that the primary may have carried the request out all the same.
 	errLate = late.error(": it may have been carried out, read before you repeat it")
 	// errPrimaryReadOnly is the answer of a cluster that is no longer the primary. Its backend
 	// may have acted before it could not write.
@@ -93,9 +92,8 @@ func noAnswer(ctx context.Context, err error) error {
 	}
 }
 
-// asTold finds the answer of a backend that failed to reach the primary in what a handler
-// of the core made of it. Those handlers call whatever a backend answers a mistake of the
-// client's, and put words around it. Nil if there is none.
+// asTold finds, in the answer of a handler of the core, the error of a backend that failed to reach the primary; nil if
+// there is none. Those handlers take every error of a backend for a mistake of the client, and put words around it.
 func asTold(resp *logical.Response, err error) error {
 	var own *logical.ReplicationCodedError
 	if errors.As(err, &own) {
@@ -114,10 +112,10 @@ func asTold(resp *logical.Response, err error) error {
 	return coded(a.status, "%s", strings.TrimSpace(a.begins+after))
 }
 
-// answerIn is which of the answers about the way to the primary a text has in it.
+// answerIn is the index of the answer about the way to the primary that a text contains.
 func answerIn(said string) int {
 	return slices.IndexFunc(answers, func(a answer) bool { return strings.Contains(said, a.begins) })
 }
 
-// SaysAway says whether a text has in it that the primary could not be asked.
+// SaysAway says whether a text contains that the primary could not be asked.
 func SaysAway(said string) bool { return answerIn(said) >= 0 }

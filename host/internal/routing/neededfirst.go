@@ -15,11 +15,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// neededFirst is an operation that makes something local to this cluster and needs
-// something shared, which the backend makes in passing when it is missing. If the primary
-// ran the whole operation, the local part would be where no client of this cluster finds
-// it. So the primary is asked for something harmless that makes the shared part, and the
-// operation runs here.
+// neededFirst is an operation that makes something local and needs something shared, which the backend makes when it is
+// missing. If the primary ran the whole operation, no client of this cluster would find the local part. So the primary
+// first gets a harmless request that makes the shared part, and the operation runs here.
 type neededFirst struct {
 	class, typ string
 	op         logical.Operation
@@ -29,9 +27,9 @@ type neededFirst struct {
 }
 
 var neededFirsts = []neededFirst{
-	// A one-time password is in the mount's local storage, under a name made with a salt.
-	// The salt is shared and is made with the first password. A request to verify a
-	// password that does not exist makes the salt too, and everybody may make it.
+	// A one-time password is in the mount's local storage, under a name made with a salt. The salt is shared and is made
+	// with the first password. A request to verify a password that does not exist makes the salt too, and needs no
+	// permission.
 	{class: vaultname.ClassSecret, typ: "ssh", op: logical.UpdateOperation,
 		match: regexp.MustCompile(`^creds/` + anyRole + `$`), ask: verifyNothing},
 }

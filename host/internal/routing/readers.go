@@ -18,12 +18,10 @@ import (
 // mostChanges bounds the keys that are kept for one mount, some megabytes of names.
 const mostChanges = 1 << 16
 
-// Readers are the requests under way in a backend. Such a request may have read a key
-// before the key changed, and may put the old value into the backend's memory after the
-// backend was told of the change. Transit does so with its keys, PKI with its settings, and
-// the backend would serve the old value for ever. So whoever tells the backend notes the
-// key here first, and whoever ends a request tells the backend again of what has changed
-// meanwhile.
+// Readers are the requests under way in a backend. Such a request may have read a key before the key changed, and may
+// put the old value into the backend's memory after the backend was told of the change. Transit does so with its keys,
+// PKI with its settings, and the backend would serve the old value for ever. So a key is noted here before the backend
+// is told of it. When a request ends, the backend is told again of the keys that changed meanwhile.
 //
 // The zero value has no requests. The methods may be called at the same time.
 type Readers struct {
@@ -49,8 +47,8 @@ func (r *Readers) Begin() Reader {
 	return Reader{r.running.PushBack(r.first + uint64(len(r.changed)))}
 }
 
-// End is called when the request holds nothing any more that it has read. It returns the
-// keys that the backend has to be told of again.
+// End is called when the request no longer uses anything that it has read. It returns the keys of which the backend
+// must be told again.
 func (r *Readers) End(reader Reader) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

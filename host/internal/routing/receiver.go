@@ -22,11 +22,9 @@ import (
 
 // Core is what a receiver needs of the primary's core.
 type Core interface {
-	// Execute runs a request in the backend at the path, if it is the mount with this UUID
-	// and accessor and neither local nor tainted. Empty UUID and accessor stand for the
-	// core's own backends. The request's path is relative to the mount. Execute and the
-	// audit calls fail with [duty.Away] on a node that is not active, or ceases to be while
-	// they run.
+	// Execute runs a request in the backend at the path, if it is the mount with this UUID and accessor and neither local
+	// nor tainted. Empty UUID and accessor stand for the core's own backends. The request's path is relative to the mount.
+	// Execute and the audit calls fail with [duty.Away] if the node is not active, or stops being active while they run.
 	Execute(ctx context.Context, req *logical.Request, path, uuid, accessor string) (*logical.Response, error)
 	// AuditRequest and AuditResponse write to the audit devices. They fail when no
 	// device took the entry.
@@ -73,8 +71,8 @@ func (r *Receiver) handle(ctx context.Context, secondaryID string, in *wire.Requ
 	return r.audited(ctx, in, req)
 }
 
-// strip makes a request that carries nothing a backend could take for a right, and that the
-// audit log shows as forwarded.
+// strip makes a request without anything that a backend could take for a permission. The audit log shows it as
+// forwarded.
 func (r *Receiver) strip(in *logical.Request, secondaryID string) *logical.Request {
 	req := *in
 	req.ClientToken = ""
@@ -132,14 +130,14 @@ func coreKind(mountPath string) string {
 	return ""
 }
 
-// asAudited is a request as the primary's audit log shows it. The mount is the primary's.
-// The client's address and headers, the request's id and the identity are what the secondary
-// says; the primary's settings say which headers are written, and how. ForwardedFrom names the secondary.
+// asAudited is a request as the primary's audit log shows it, with the primary's mount. The client's address and
+// headers, the request's id and the identity come from the secondary. The primary's settings decide which headers are
+// written, and how. ForwardedFrom names the secondary.
 func (r *Receiver) asAudited(in *wire.Request, req *logical.Request) *logical.Request {
 	logged := *req
 	logged.Path = in.MountPath + req.Path
 	logged.MountPoint = in.MountPath
-	if in.ClientHeaders != nil { // a secondary of before sends none
+	if in.ClientHeaders != nil { // a secondary of a former release sends none
 		logged.Headers = in.ClientHeaders
 	}
 	m, _ := r.Core.MountAt(in.MountPath)
@@ -185,7 +183,7 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 		OuterErr: execErr})
 	if err != nil {
 		if away != nil && !away.Begun {
-			return nil, execErr // it was not run, whatever becomes of its entry
+			return nil, execErr // the request was not run, even if its audit entry fails too
 		}
 		if notServing(err) {
 			return nil, errPerhapsRun
@@ -197,8 +195,8 @@ func (r *Receiver) audited(ctx context.Context, in *wire.Request, req *logical.R
 	return resp, execErr
 }
 
-// cannotWrite says whether the backend failed because this cluster is no longer a primary.
-// The secondary would take that for its own refusal.
+// cannotWrite says whether the backend failed because this cluster is no longer a primary. The secondary would take
+// such an error for its own refusal.
 func cannotWrite(mark *refusal.Mark, op logical.Operation, resp *logical.Response, err error) bool {
 	return isReadOnly(err, true) || mark.Noted() && (ruleOf(op).writes || mentions(err) || tells(resp))
 }
@@ -212,7 +210,7 @@ func notServing(err error) bool {
 			func(ends error) bool { return errors.Is(err, ends) })
 }
 
-// authAsSent is the client's identity, as the secondary says it.
+// authAsSent is the client's identity, as the secondary has sent it.
 func authAsSent(req *logical.Request) *logical.Auth {
 	auth := &logical.Auth{DisplayName: req.DisplayName, EntityID: req.EntityID, Accessor: req.ClientTokenAccessor}
 	if req.Auth != nil {

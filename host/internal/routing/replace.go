@@ -14,10 +14,9 @@ import (
 // neither backend, or one that is half made.
 type Replaceable interface {
 	Wrapped
-	// Replace waits until the requests in the backend have ended and holds later ones
-	// back. Then it calls with, which gets the backend and may end it. What with returns
-	// takes the backend's place: the requests held back run there. If with fails they run
-	// here.
+	// Replace waits until the requests in the backend have ended and holds later ones back. Then it calls with, which gets
+	// the backend and may end it. The backend that with returns takes its place, and the requests that were held back run
+	// there. If with fails, they run here.
 	Replace(ctx context.Context, with func(old logical.Backend) (logical.Backend, error)) error
 }
 
@@ -123,8 +122,7 @@ func (w *Wrapper) Replace(ctx context.Context, with func(old logical.Backend) (l
 		}
 		return errReplaced
 	}
-	// The new backend may read a key while the old one is still the one that is told of
-	// changes.
+	// The new backend may read a key while only the old one is told of changes.
 	making := w.readers.Begin()
 	made, err := with(w.Backend)
 	if err != nil {
@@ -146,7 +144,7 @@ func (w *Wrapper) Replace(ctx context.Context, with func(old logical.Backend) (l
 // are held back: a request may be waiting for its caller.
 func (w *Wrapper) InvalidateKey(ctx context.Context, key string) {
 	if w.readers.Changed(ctx, key) != nil {
-		return // who gave ctx has the backend made anew
+		return // the caller then has the backend made anew
 	}
 	w.turn.mu.Lock()
 	next := w.turn.next

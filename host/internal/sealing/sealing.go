@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package sealing is how two hosts seal what a plugin carries between them: AES-256-GCM
-// with a key of its own for each use, derived by HKDF-SHA256 from a secret that both have.
+// Package sealing seals messages that plugins carry between two hosts: by AES-256-GCM, with a key for each use that
+// HKDF-SHA256 derives from a secret of both hosts.
 package sealing
 
 import (
@@ -11,8 +11,8 @@ import (
 	"crypto/sha256"
 )
 
-// New is the cipher for one use. The salt makes it that of one exchange, the info says
-// what it is for and of whom. A nonce may be used once.
+// New is the cipher for one use. salt binds it to one exchange, info to its purpose and its parties. A nonce may be
+// used once.
 func New(secret, salt []byte, info string) (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, secret, salt, info, 32)
 	if err != nil {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package services is what the host does for a plugin that asks: it keeps the plugin's
-// records, carries its connections, and reads and applies what is replicated. It sees the role
-// through interfaces of its own.
+// Package services carries out the calls of a plugin: it keeps the plugin's records, carries its connections, and reads
+// and applies replicated content. It sees the role through interfaces of its own.
 package services
 
 import (
@@ -37,13 +36,13 @@ type Roles interface {
 	Active() (context.Context, error)
 	// Role is the present role in a mode.
 	Role(mode replication.Mode) replication.Role
-	// Set is what the clusters of the set in a mode have in common.
+	// Set is what all clusters of the set in a mode have in common.
 	Set(mode replication.Mode) (id string, epoch replication.Epoch, indexKey []byte)
 }
 
-// Sessions are those of the plugins on this node.
+// Sessions are the sessions of the plugins on this node.
 type Sessions interface {
-	// Plugin is that of a mode if it was started, nil otherwise.
+	// Plugin is the plugin of a mode if it was started, nil otherwise.
 	Plugin(mode replication.Mode) replication.Backend
 	// FailoverAddrs are the cluster addresses of the secondaries that stand in for this
 	// cluster, nil while they are not known.
@@ -56,7 +55,7 @@ type Content interface {
 	Applying(apply func() error) error
 	// Copied is called when a copy has ended.
 	Copied(mode replication.Mode)
-	// HistoryLost is called when a secondary has what this primary's storage has no more.
+	// HistoryLost is called when a secondary has rows that this primary's storage has lost.
 	HistoryLost()
 }
 
@@ -73,7 +72,7 @@ type Options struct {
 	Paired    *pairing.Book
 	Relations *relations.Relations
 	Ring      *keys.Ring
-	// Receive carries out what a secondary's host has sealed for this one.
+	// Receive carries out a message that a secondary's host has sealed for this host.
 	Receive func(ctx context.Context, req replication.ReceiveRequest) (*replication.ReceiveResponse, error)
 }
 
@@ -89,8 +88,7 @@ var _ replication.Host = (*Services)(nil)
 // New returns the host's services for the plugin of a mode.
 func New(mode replication.Mode, o Options) *Services { return &Services{Options: o, mode: mode} }
 
-// in says whether the node is active in one of the roles; what the plugin asks
-// for means nothing otherwise.
+// in is an error unless the node is active in one of the roles. Otherwise the plugin's call makes no sense.
 func (s *Services) in(roles ...replication.Role) error {
 	if _, err := s.Roles.Active(); err != nil {
 		return err
@@ -119,7 +117,7 @@ func (s *Services) Node(ctx context.Context) (*replication.Node, error) {
 	}
 	if addr != "" {
 		n.ClusterAddrs = []string{addr}
-		// The other nodes, for a secondary to try when this one leads no more.
+		// The other nodes, which a secondary tries when this one does not lead any more.
 		for _, other := range s.Core.NodeAddrs(ctx) {
 			if other != addr {
 				n.ClusterAddrs = append(n.ClusterAddrs, other)
@@ -154,7 +152,7 @@ func (s *Services) PutState(ctx context.Context, key string, value []byte) error
 	return s.Core.PutEntry(ctx, records.OfPlugin(s.mode)+key, value)
 }
 
-// StateRecordsMax is how many records a plugin may have; it has a few of each secondary.
+// StateRecordsMax is how many records a plugin may have. It has a few for each secondary.
 const StateRecordsMax = 4096
 
 // roomForState refuses a record that is one too many.
@@ -233,7 +231,7 @@ func (s *Services) RoleAt(ctx context.Context, apiAddr string) (*replication.Rol
 	return rolequery.Ask(ctx, s.mode, apiAddr)
 }
 
-// to is what this primary's host says to the secondary of an id.
+// to proves what this primary's host tells a secondary.
 func (s *Services) to(ctx context.Context, id string) (*proof.Primary, error) {
 	if err := s.in(replication.Primary); err != nil {
 		return nil, err
@@ -328,8 +326,7 @@ func (s *Services) SealHandover(ctx context.Context, req replication.SealHandove
 	}
 	defer m.Wipe()
 	if s.mode.Filtered() {
-		// What its filter lets in while the first copy runs is known only against the
-		// one that it began with.
+		// Mounts that its filter lets in during the first copy are only found by comparison with the filter at its begin.
 		if err := m.AddFilter(ctx, s.Store, filters.Key(req.SecondaryID)); err != nil {
 			return nil, err
 		}
@@ -356,7 +353,7 @@ const resumeWait = 5 * time.Second
 // Cursor implements [replication.Host].
 func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
 	if s.in(replication.Secondary) == nil {
-		// What it brings is said again by what is applied next.
+		// An error comes again with the next apply.
 		_, _ = s.resume(ctx)
 	}
 	cur, _, err := s.Ring.Cursor(ctx, s.mode)
@@ -368,7 +365,7 @@ func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
 		return nil, err
 	}
 	if must {
-		// What it has is not of use to go on from.
+		// The content is no base to go on from.
 		cur.Position = replication.Position{}
 	}
 	p, err := s.Relations.ToPrimary(s.mode)
@@ -378,8 +375,7 @@ func (s *Services) Cursor(ctx context.Context) (*replication.Cursor, error) {
 	return p.Prove(cur), nil
 }
 
-// applying lets what arrives be applied by a secondary, as long as its role does not
-// change.
+// applying runs an apply on a secondary while its role does not change.
 func applying[T any](s *Services, do func(*proof.Secondary) (T, error)) (v T, err error) {
 	err = s.Content.Applying(func() error {
 		if err := s.in(replication.Secondary); err != nil {
@@ -401,7 +397,7 @@ func applying[T any](s *Services, do func(*proof.Secondary) (T, error)) (v T, er
 	return v, nil
 }
 
-// resume has what is owed to the core taken up before a session goes on.
+// resume has the owed keys taken up before a session goes on.
 func (s *Services) resume(ctx context.Context) (*replication.Cursor, error) {
 	ctx, cancel := context.WithTimeout(ctx, resumeWait)
 	defer cancel()

@@ -15,8 +15,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// Decorate makes one of the core's own backends forward what is the primary's. It
-// runs each time that backend is made, in the role that the cluster has then.
+// Decorate makes one of the core's own backends forward the requests that only the primary may carry out. It runs each
+// time that the backend is made, in the role of that time.
 func (s *Server) Decorate(b *framework.Backend, kind string) error {
 	if kind == vaultname.Token {
 		err := entity.DecorateTokenCreate(b, func() entity.Ensurer {
@@ -47,8 +47,8 @@ func (s *Server) Decorate(b *framework.Backend, kind string) error {
 			return reload
 		}
 		routing.After(b, []string{"plugins/reload/", "mounts/", "auth/"}, s.wrap)
-		// A local mount may have left the place of a shared one, and a plugin may be there
-		// now. The request holds the core's state, and an apply may wait for what it does.
+		// The path of a shared mount may be free of a local one now, or its plugin may be installed. RecheckSoon does not
+		// wait: the request holds the core's state, and an apply may wait for the request.
 		routing.After(b, []string{"plugins/reload/", "mounts/", "auth/", "remount", "audit/"}, s.follower.RecheckSoon)
 	}
 	return err
@@ -68,8 +68,8 @@ func (s *Server) LocalMount(path string) bool {
 	return ok && m.Local
 }
 
-// learn takes up what the backends of all mounts declare as local: at unseal, and
-// after a request that may have mounted or replaced one.
+// learn takes up what the backends of all mounts declare local: at unseal, and after a request that may have mounted or
+// replaced one.
 func (s *Server) learn() {
 	if s.Set.Inert() {
 		return // inert backends declare nothing
@@ -102,7 +102,7 @@ func (s *Server) ready(ctx context.Context) {
 		s.Logger.Warn("what this secondary has of mounts that its paths filter hides is deleted when it is unsealed next",
 			"error", err)
 	}
-	// In the middle of a copy an entity that is not there may be on its way.
+	// During a copy a missing entity may still arrive.
 	if s.Set.Consistent(ctx) {
 		if err := s.identity.SweepLocalAliases(ctx); err != nil {
 			s.Logger.Warn("aliases of local auth mounts whose entity is gone stay until the next unseal", "error", err)
@@ -115,15 +115,14 @@ func (s *Server) wrap() {
 	if !s.Set.Serves() {
 		return
 	}
-	// Local mounts too: their requests stay here, but a login on one may need an
-	// entity that the primary makes.
+	// Local mounts too: their requests stay here, but a login may need an entity that only the primary can make.
 	err := s.Core.WrapBackends(s.plan.Wrap)
 	if err != nil {
 		s.Logger.Error("writes to some mounts are refused and not forwarded to the primary", "error", err)
 	}
 }
 
-// wrapEntry does that for a mount that has come from the primary.
+// wrapEntry puts a wrapper in front of the backend of a mount that has come from the primary.
 func (s *Server) wrapEntry(e *vault.MountEntry, b logical.Backend) logical.Backend {
 	m := routes.MountOf(e)
 	if err := s.Mounts.LearnBackend(context.Background(), m, b); err != nil {

@@ -13,7 +13,7 @@ import (
 func (s *Server) Applied(ctx context.Context, keys []string) (left []string) {
 	m, ok := s.Core.MountAt("identity/")
 	if !ok {
-		return keys // the core is not built, or not any more
+		return keys // the core is not built yet, or no longer
 	}
 	rest, rows := splitIdentity(m.StoragePrefix, keys)
 	if len(rows) > 0 {
@@ -30,9 +30,8 @@ func (s *Server) Applied(ctx context.Context, keys []string) (left []string) {
 	return left
 }
 
-// splitIdentity takes the rows of the identity store out, relative to its view. Its
-// own invalidation is made for rows that come one by one in the order in which the
-// primary wrote them, so it is not asked.
+// splitIdentity separates the rows of the identity store, relative to its view, from the others. They do not use
+// Vault's own invalidation, which needs rows one by one in the order of the primary's writes.
 func splitIdentity(view string, keys []string) (rest, rows []string) {
 	for _, key := range keys {
 		if row, is := strings.CutPrefix(key, view); is {
@@ -55,7 +54,7 @@ func (s *Server) refreshIdentity(ctx context.Context, rows []string) error {
 	if err := s.identity.Refresh(ctx, rows); err != nil {
 		return err
 	}
-	return ctx.Err() // one that has ended may have cut it
+	return ctx.Err() // if the context has ended, it may have cut this
 }
 
 // Lacks implements role.Serving.

@@ -26,7 +26,7 @@ func (s *Server) Receive(ctx context.Context, req replication.ReceiveRequest) (*
 	begun := time.Now()
 	payload, err := s.server.Serve(ctx, req.SecondaryID, req.Payload)
 	if err != nil {
-		// Its kind was not read, and nobody has proven that there is such a secondary.
+		// The kind was not read, and the secondary is not proven.
 		s.carriedOut(forward.KindRequest, "", begun, nil, err)
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (s *Server) Do(ctx context.Context, req *wire.Request) (*wire.Answer, error
 	return answer, err
 }
 
-// Listens learns of a listener how long its requests may take.
+// Listens learns from a listener how long its requests may take.
 func (s *Server) Listens(l *configutil.Listener) {
 	if l == nil || l.Type == "" {
 		return // the cluster port: its requests came in at a listener of another node
@@ -65,9 +65,8 @@ func (s *Server) Listens(l *configutil.Listener) {
 	}
 }
 
-// bounded gives a context its request's deadline back, so that the primary learns of it:
-// the core cancels the contexts of its backends instead. What the core does by itself may
-// take as long as a client's request.
+// bounded gives a context the deadline of its request, so that the primary learns it. The core gives its backends no
+// deadline, but cancels their contexts. Calls of the core itself may take as long as a client's request.
 func (s *Server) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, has := ctx.Deadline(); has {
 		return ctx, func() {}
@@ -96,8 +95,8 @@ func (s *Server) Wait(ctx context.Context, at replication.Position) error {
 	return s.waited(ctx, at)
 }
 
-// toPrimary is the client of the present relation. It keeps a session with the
-// primary's host, which is of no use for another one.
+// toPrimary is the client of the present relation. Its session with the primary's host is of no use for another
+// relation.
 func (s *Server) toPrimary() *forward.Client {
 	set, id, key := s.Set.Relation()
 	r := relation{set, id, string(key)}

@@ -9,8 +9,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 )
 
-// clientHeaders are the headers of the requests under way, for the audit log of the primary:
-// Vault hands a backend those alone that it asked for.
+// clientHeaders are the headers of the requests under way, for the audit log of the primary. Vault gives a backend only
+// those headers that it asked for.
 type clientHeaders struct{ byName sync.Map }
 
 // of are the headers of a request, none if it is not under way.
@@ -20,8 +20,7 @@ func (c *clientHeaders) of(name vaultcore.RequestName) http.Header {
 	return headers
 }
 
-// Wrap has this node know the headers of the requests that it may forward, until they are
-// answered.
+// Wrap keeps the headers of the requests that this node may forward, until they are answered.
 func (s *Server) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.Set.Serves() && r.URL.Path != "" {

@@ -16,7 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Timer is where times go: Vault's telemetry, which adds the name of the cluster. It counts them too.
+// Timer takes durations: Vault's telemetry, which adds the name of the cluster and also counts them.
 type Timer interface {
 	MeasureSinceWithLabels(key []string, start time.Time, labels []metrics.Label)
 }
@@ -41,7 +41,7 @@ func (s *Server) asked(kind forward.Kind, begun time.Time, refused, err error) {
 		[]metrics.Label{{Name: "result", Value: outcome(refused, err)}})
 }
 
-// carriedOut measures a call of a secondary, empty for one that nobody has proven to be one: each name is a series.
+// carriedOut measures a call of a secondary. secondary is empty for an unproven one, because each name makes a series.
 func (s *Server) carriedOut(kind forward.Kind, secondary string, begun time.Time, refused, err error) {
 	labels := []metrics.Label{{Name: "result", Value: outcome(refused, err)}}
 	if secondary != "" {
@@ -50,8 +50,8 @@ func (s *Server) carriedOut(kind forward.Kind, secondary string, begun time.Time
 	s.Metrics.MeasureSinceWithLabels([]string{"replication", "rpc", "server", serverNames[kind]}, begun, labels)
 }
 
-// outcome is how a call ended. An error of a backend is an answer. What the primary does not carry out for a secondary
-// it refuses, with a coded error.
+// outcome says how a call ended. An error of a backend is an answer. A coded error means that the primary refused to
+// carry the request out.
 func outcome(answered, err error) string {
 	var refused *logical.ReplicationCodedError
 	switch kind := replication.KindOf(err); {
@@ -65,7 +65,7 @@ func outcome(answered, err error) string {
 	return "failed"
 }
 
-// waited measures a wait for what the primary has written.
+// waited measures a wait for rows of the primary.
 func (s *Server) waited(ctx context.Context, at replication.Position) error {
 	begun, result := time.Now(), "arrived"
 	err := s.Set.WaitApplied(ctx, at)
@@ -80,7 +80,7 @@ func (s *Server) waited(ctx context.Context, at replication.Position) error {
 // carryOut carries out a request of a secondary.
 type carryOut func(ctx context.Context, secondary string, req *wire.Request) *wire.Answer
 
-// measuredRequests is one that is measured.
+// measuredRequests measures a carryOut.
 func (s *Server) measuredRequests(handle carryOut) carryOut {
 	return func(ctx context.Context, secondary string, req *wire.Request) *wire.Answer {
 		begun := time.Now()
@@ -90,7 +90,7 @@ func (s *Server) measuredRequests(handle carryOut) carryOut {
 	}
 }
 
-// measured is a handler of another kind that is measured.
+// measured measures a handler of another kind.
 func (s *Server) measured(kind forward.Kind, handle forward.Handler) forward.Handler {
 	return func(ctx context.Context, secondary string, body []byte) ([]byte, error) {
 		begun := time.Now()

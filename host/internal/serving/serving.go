@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package serving is what a node of a performance set does for its clients: on a secondary
-// it forwards what is not the secondary's to write and makes the running core follow the
-// primary; on a primary it carries out what is forwarded.
+// Package serving serves the clients of a node in a performance set. On a secondary it forwards requests that the
+// secondary may not carry out, and has the running core follow the primary. On a primary it carries out forwarded
+// requests.
 package serving
 
 import (
@@ -39,8 +39,7 @@ type Set interface {
 	// at one position.
 	Consistent(ctx context.Context) bool
 
-	// Relation names the relation of a secondary to its primary and the key that the two
-	// hosts share.
+	// Relation is the ids of the set and of this secondary, and the key that it shares with its primary's host.
 	Relation() (setID, secondaryID string, key []byte)
 	// Forward carries sealed bytes to the host of the primary.
 	Forward(ctx context.Context, payload []byte) ([]byte, error)
@@ -58,10 +57,9 @@ type Set interface {
 	LastWritten() (replication.Position, error)
 }
 
-// Requests are those that this node carries out; rolechange.Gate keeps them.
+// Requests are the requests that this node carries out; rolechange.Gate keeps them.
 type Requests interface {
-	// Enter admits one, which ends with the context when the role changes. It is not ok
-	// while that is under way.
+	// Enter admits a request. The context ends when the role changes. ok is false during a change.
 	Enter(ctx context.Context) (in context.Context, leave func(), ok bool)
 }
 
@@ -91,7 +89,7 @@ type Server struct {
 	server   *forward.Server
 	// plan makes the wrappers of a secondary.
 	plan routing.Options
-	// limit is how long a client's request may take, of the listeners the longest.
+	// limit is how long a client's request may take: the longest limit of all listeners.
 	limit   atomic.Int64
 	headers clientHeaders
 
@@ -103,7 +101,7 @@ type Server struct {
 
 type relation struct{ set, id, key string }
 
-// New makes the server and attaches it to the core, which is sealed still.
+// New makes the server and attaches it to the core, which is still sealed.
 func New(o Options) *Server {
 	s, core, logger := &Server{Options: o}, o.Core, o.Logger
 	s.identity = identity.New(core.Core, &routing.Readers{})

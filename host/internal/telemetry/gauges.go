@@ -13,31 +13,31 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Sink is where gauges go: Vault's, which adds the name of the cluster.
+// Sink takes gauges: Vault's telemetry, which adds the name of the cluster.
 type Sink interface {
 	SetGaugeWithLabels(key []string, val float32, labels []metrics.Label)
 }
 
 // Counts are what the node knows of a mode beside its status.
 type Counts struct {
-	// PluginRestarts are those of the mode's plugin after a failure.
+	// PluginRestarts counts the restarts of the mode's plugin after a failure.
 	PluginRestarts uint64
 	// GatheredWrites are writes that shared a journal row with others, GatheredRows these rows.
 	GatheredWrites, GatheredRows uint64
-	// Ring is what a primary streams from.
+	// Ring is the ring that a primary streams from.
 	Ring journal.Ring
 }
 
-// gauges emits those of one mode.
+// gauges emits the gauges of one mode.
 type gauges struct {
 	sink Sink
 	mode replication.Mode
 	now  time.Time
-	// growing is how the slots of the mode have grown since their secondaries acknowledged something.
+	// growing says how the slots have grown since the last acknowledgements of their secondaries.
 	growing map[string]growth
 }
 
-// growth is what a slot retained when its present acknowledgement was seen first.
+// growth is how much a slot retained when its present acknowledgement was first seen.
 type growth struct {
 	acknowledged, bytes uint64
 	at                  time.Time
@@ -68,7 +68,7 @@ func (g *gauges) emit(s *endpoints.ModeStatus, c Counts, now time.Time) {
 	g.set("index.build_total", float64(s.IndexTotal))
 }
 
-// states are those that a status can have; the one that it has is 1.
+// states are the states that a status can have; the gauge of the present state is 1.
 var states = []replication.State{replication.Running, replication.StreamWALs, replication.MerkleDiff,
 	replication.MerkleSync, replication.Idle}
 
@@ -97,7 +97,7 @@ func (g *gauges) primary(s *endpoints.ModeStatus) {
 	for _, p := range s.Sessions.Secondaries {
 		connected[p.NodeID] = p
 	}
-	// All that are registered, not those alone that the plugin has met: one that never came is one that is missing.
+	// All registered secondaries, not only those that have connected: one that never came is missing too.
 	for _, id := range s.Sessions.KnownSecondaries {
 		p := connected[id]
 		of := metrics.Label{Name: "secondary", Value: id}
@@ -113,7 +113,7 @@ func (g *gauges) primary(s *endpoints.ModeStatus) {
 	}
 }
 
-// slotStates are numbers that grow with the trouble, so that an alert compares.
+// slotStates are numbers that grow with the trouble, so that an alert can compare them.
 var slotStates = map[string]float64{"active": 0, "warning": 1, "lost": 2}
 
 func (g *gauges) slot(s *endpoints.Slot, last uint64, connected bool) {
@@ -136,9 +136,9 @@ func (g *gauges) growth(s *endpoints.Slot, before growth) growth {
 	return before
 }
 
-// untilLost is how long a slot lasts if its secondary acknowledges nothing and the primary writes as it has since the
-// last acknowledgement was seen. It is not known of a slot that does not grow, or has just been acknowledged: there is
-// no rate. The cap of age does not end the slot of a secondary that is connected.
+// untilLost is how long a slot lasts if its secondary acknowledges nothing and the primary writes at the same rate as
+// since the last acknowledgement. It is unknown for a slot that does not grow or was just acknowledged, because there
+// is no rate. The cap in age does not count for a connected secondary.
 func (g *gauges) untilLost(s *endpoints.Slot, connected bool) (seconds float64, known bool) {
 	since := g.growing[s.ID]
 	over := g.now.Sub(since.at).Seconds()
@@ -172,7 +172,7 @@ func (g *gauges) secondary(s *endpoints.ModeStatus) {
 	g.peer("primary", primary)
 }
 
-// peer is the other end of a session. How far it is behind is known while the session stands.
+// peer emits the gauges of the other end of a session. The lag is known only during a session.
 func (g *gauges) peer(name string, p replication.Peer, labels ...metrics.Label) {
 	g.set(name+".connected", truth(p.Connected), labels...)
 	if !p.LastHeartbeat.IsZero() {
@@ -188,7 +188,7 @@ func (g *gauges) set(name string, value float64, labels ...metrics.Label) {
 	g.documented(value, append([]string{"replication"}, strings.Split(name, ".")...), labels...)
 }
 
-// documented emits a gauge that Vault's documentation names. Which mode it is of is a label in both.
+// documented emits a gauge that Vault's documentation has. The mode is a label in both cases.
 func (g *gauges) documented(value float64, key []string, labels ...metrics.Label) {
 	g.sink.SetGaugeWithLabels(key, float32(value), append(labels, metrics.Label{Name: "mode", Value: string(g.mode)}))
 }

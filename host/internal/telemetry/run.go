@@ -10,10 +10,10 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Pace is between two rounds. Vault emits its own gauges at the same pace.
+// Pace is the time between two rounds. Vault emits its own gauges at the same pace.
 const Pace = 10 * time.Second
 
-// Node is what the metrics are of.
+// Node is the node whose metrics are emitted.
 type Node interface {
 	// Active says whether the node leads its cluster and is unsealed.
 	Active() bool
@@ -21,8 +21,8 @@ type Node interface {
 	Counts(mode replication.Mode) Counts
 }
 
-// Run emits the gauges at each tick until the context ends. A status that cannot be had leaves its
-// gauges out, so that an alert on their absence fires.
+// Run emits the gauges at each tick until the context ends. If there is no status, its gauges are left out, so that an
+// alert on their absence fires.
 func Run(ctx context.Context, node Node, sink Sink, tick <-chan time.Time) {
 	all := map[replication.Mode]*gauges{}
 	for _, mode := range replication.Modes() {

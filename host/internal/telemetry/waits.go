@@ -12,7 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Timer is where times go. It counts them too.
+// Timer takes durations, and also counts them.
 type Timer interface {
 	MeasureSinceWithLabels(key []string, start time.Time, labels []metrics.Label)
 }

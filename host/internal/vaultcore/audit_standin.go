@@ -20,18 +20,15 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore/internal/pinned"
 )
 
-// auditRetry is how often an audit device that could not be opened is tried
-// again at most: each request asks for it.
+// auditRetry is the least pause between attempts to open an audit device, because each request asks for it.
 const auditRetry = time.Second
 
-// TolerateAuditFailures lets a performance secondary be unsealed although it
-// cannot open an audit device of the primary, for want of a directory, a socket
-// or a syslog: Vault refuses when none opens, and on a secondary no operator
-// could disable the device. A stand-in takes the place of one that fails to
-// open. It refuses each entry, so that Vault's own rule, that a request is
-// answered when at least one device has logged it, goes on protecting, and tries
-// to open the device again. report is called with the reason, and with nil when
-// the device is open. It must be called before the first unseal.
+// TolerateAuditFailures lets a performance secondary be unsealed even if it cannot open an audit device of the primary,
+// because a directory, a socket or a syslog is missing. Vault refuses the unseal if no device opens, and on a secondary
+// no operator can disable a device. A stand-in replaces each device that fails to open. It refuses each entry, so
+// Vault's own rule still protects: a request is answered only if at least one device has logged it. It tries to open
+// the device again. report is called with the reason, and with nil when the device is open. This must be called before
+// the first unseal.
 func (c *Core) TolerateAuditFailures(report func(path string, err error)) {
 	slot := pinned.Field[map[string]audit.Factory](c.Core, "auditBackends")
 	tolerant := maps.Clone(*slot)

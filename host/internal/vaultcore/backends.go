@@ -17,7 +17,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// Backends are those that a core builds, and when it does.
+// Backends has the hooks for the backends that a core builds.
 type Backends struct {
 	core   *vault.Core
 	stored Barrier
@@ -73,9 +73,8 @@ func (k *Backends) OnBackendsReady(hook func(context.Context)) {
 	k.onReady = hook
 }
 
-// hookCoreBackends wraps the factories of the core's own backends. They run while
-// the mounts are set up, at each start of active duty, which makes them the one
-// place where both the backend and the moment can be had.
+// hookCoreBackends wraps the factories of the core's own backends. Only there can a hook get both the backend and the
+// moment: factories run while the mounts are set up, at each start of active duty.
 func (k *Backends) hookCoreBackends() {
 	engines := *pinned.Field[map[string]logical.Factory](k.core, "logicalBackends")
 	methods := *pinned.Field[map[string]logical.Factory](k.core, "credentialBackends")
@@ -110,7 +109,7 @@ func (k *Backends) hooked(kind string, stock logical.Factory) logical.Factory {
 	}
 }
 
-// frameworkOf is what one of the core's own backends is made of.
+// frameworkOf is the framework backend in one of the core's own backends.
 func frameworkOf(b logical.Backend) (*framework.Backend, error) {
 	switch b := b.(type) {
 	case *vault.SystemBackend:
@@ -124,9 +123,8 @@ func frameworkOf(b logical.Backend) (*framework.Backend, error) {
 	}
 }
 
-// hookDuty ties the hooks of the active duty to the system backend, which lives
-// as long. The backend's end ends the context of the duty too: Vault leaves its own
-// open when it has initialised a cluster.
+// hookDuty ties the hooks of the active duty to the system backend, which lives as long as the duty. The backend's end
+// also ends the context of the duty, because Vault leaves its own context open when it has initialised a cluster.
 func (k *Backends) hookDuty(sys *framework.Backend) {
 	k.mu.Lock()
 	onReady, onActive, onInactive := k.onReady, k.onActive, k.onInactive

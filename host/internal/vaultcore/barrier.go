@@ -18,14 +18,13 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// openBarrier is the core's barrier with a step between its opening and
-// everything that comes after: the role of the cluster is stored behind the
-// barrier, and Vault decides by it what it builds at unseal.
+// openBarrier is the core's barrier with a hook that runs right after it opens. The role is stored behind the barrier,
+// and decides what Vault builds at unseal.
 type openBarrier struct {
 	vault.SecurityBarrier
 	inner *vault.AESGCMBarrier
 
-	// opening is held while the barrier is opened; opened says whether the core is.
+	// opening is held while the barrier is opened. opened says whether the core is unsealed.
 	opening sync.Mutex
 	opened  func() bool
 
@@ -72,11 +71,10 @@ const openPatience = 10 * time.Second
 var errOpenAlready = errors.New("this node was unsealed meanwhile, by a key share that was given before: nothing is " +
 	"left to do")
 
-// openAlready refuses to open a core a second time. A node that joins a cluster on raft
-// opens in the background, without the state lock, and a share that is given meanwhile
-// opens it too. Vault would then begin a second duty: a seal does not wait for its end, and
-// either of the two may lead. A core that is still sealed after openPatience has failed
-// after its barrier was opened, and tries again.
+// openAlready refuses to open a core a second time. A node that joins a raft cluster opens in the background, without
+// the state lock, and a key share that comes meanwhile would open it again. Vault would then begin a second duty: a
+// seal does not wait for its end, and either duty may lead. If a core is still sealed after openPatience, its first
+// unseal has failed, and it may try again.
 func (b *openBarrier) openAlready() error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -175,10 +173,9 @@ func (b Barrier) RootKey() ([]byte, error) {
 // VerifyRootKey says whether key is the root key of the open barrier.
 func (b Barrier) VerifyRootKey(key []byte) error { return b.barrier.inner.VerifyRoot(key) }
 
-// ReloadKeys makes the open barrier take up a keyring and a root key that were
-// written below it. After a rotation only the new keyring has the key that the root key
-// is stored under. After a rekey only the new root key opens the keyring. So the keyring
-// is tried before and after, and the first failure means nothing.
+// ReloadKeys has the open barrier take up a keyring and a root key that were applied to storage. After a rotation only
+// the new keyring has the key that encrypts the root key. After a rekey only the new root key opens the keyring. So the
+// keyring is reloaded before and after the root key, and the first failure means nothing.
 func (b Barrier) ReloadKeys(ctx context.Context) error {
 	_ = b.barrier.inner.ReloadKeyring(ctx)
 	if err := b.barrier.inner.ReloadRootKey(ctx); err != nil {

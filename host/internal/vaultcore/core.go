@@ -54,8 +54,8 @@ func Attach(core *vault.Core) (*Core, error) {
 	return c, nil
 }
 
-// InstallStorage replaces the storage that the barrier and the seal write to by
-// a wrapper of it. Raft and HA keep the storage they have.
+// InstallStorage puts a wrapper around the storage that the barrier and the seal write to. Raft and HA keep their
+// storage.
 func (c *Core) InstallStorage(wrap func(physical.Backend) physical.Backend) {
 	chain := pinned.Field[physical.Backend](c.Core, "physical")
 	wrapped := wrap(*chain)
@@ -63,10 +63,9 @@ func (c *Core) InstallStorage(wrap func(physical.Backend) physical.Backend) {
 	*pinned.Field[physical.Backend](c.barrier.inner, "backend") = wrapped
 }
 
-// SetReplicationState sets the word that Vault's secondary branches read. It
-// takes effect at once for single requests; what a core builds at unseal follows
-// at the next [Core.Restart]. A standby tells what its active node has said, and until that has
-// spoken what is stored.
+// SetReplicationState sets the state that Vault's code for secondaries reads. It takes effect at once for requests;
+// what a core builds at unseal follows at the next [Core.Restart]. A standby reports the state of its active node, or
+// the stored one until it has heard from that.
 func (c *Core) SetReplicationState(s consts.ReplicationState) {
 	atomic.StoreUint32(*pinned.Field[*uint32](c.Core, "replicationState"), uint32(s))
 	atomic.StoreUint32(*pinned.Field[*uint32](c.Core, "activeNodeReplicationState"), uint32(s))

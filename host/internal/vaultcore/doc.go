@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package vaultcore is, with the packages below it, the only place of this project that
-// touches unexported state of Vault's core. It works with exactly one version of Vault, the
-// one in go.mod; docs/raising-vault.md says how to come to another one.
+// Package vaultcore is, with the packages below it, the only place of this project that touches unexported state of
+// Vault's core. It works with exactly one version of Vault, the one in go.mod; docs/raising-vault.md says how to change
+// it.
 //
-// [Attach] is called with the core before any unseal. It first checks that
-// every field it will use is there with the type it expects, and refuses with
-// one sentence otherwise: a server that starts without its replication seams
-// would accept writes that no secondary ever sees. Functions and methods that
-// are reached with go:linkname are checked by the linker: a binary in which one
-// is missing does not link. Both lists are in package pinned.
+// [Attach] is called with the core before any unseal. It first checks that every field that it uses exists with the
+// expected type. Otherwise it refuses with one sentence, because a server without these seams would accept writes that
+// no secondary gets. The linker checks the functions and methods that are reached with go:linkname: without one of them
+// the binary does not link. Both lists are in package pinned.
 //
 // What the seams are:
 //

@@ -16,12 +16,10 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore/routes"
 )
 
-// Execute runs a request that another host has authenticated and authorised in
-// the backend that is mounted at the path, through the router: with its view of
-// the storage, its locks, and no token. The request's path is relative to the
-// mount. UUID and accessor say which mount is meant, and local ones are refused;
-// for the core's own backends, which are the same on every cluster, they are
-// empty. A tainted mount takes what the router lets through: revocations.
+// Execute runs a request that another host has authenticated and authorised. It runs through the router, in the backend
+// at the path, with the mount's storage view and locks and without a token. The request's path is relative to the
+// mount. uuid and accessor identify the mount; they are empty for the core's own backends, which are the same on every
+// cluster. Local mounts are refused. A tainted mount accepts what the router lets pass: revocations.
 func (c *Core) Execute(ctx context.Context, req *logical.Request, path, uuid, accessor string) (*logical.Response,
 	error) {
 	var resp *logical.Response
@@ -40,9 +38,8 @@ func (c *Core) Execute(ctx context.Context, req *logical.Request, path, uuid, ac
 	return resp, err
 }
 
-// sameMount refuses a mount that is not the one that is meant. Between this and
-// the router a remount could come and another mount take the place; whoever
-// administers mounts so fast has the request run in the new one.
+// sameMount refuses another mount than the one that is meant. A remount may come between this check and the router.
+// Then the request runs in the new mount.
 func (c *Core) sameMount(path, uuid, accessor string) error {
 	m, ok := c.MountAt(path)
 	switch {

@@ -14,10 +14,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// HideMounts makes a performance secondary that is unsealed load its mounts
-// without those that hidden says, and without those whose place a local mount
-// has: Vault does not unseal with two mounts at one path. Storage is left as it
-// is. It must be called before the first unseal.
+// HideMounts makes a performance secondary skip some mounts when it loads its tables at unseal: the hidden ones, and
+// those at the path of a local mount, because Vault does not unseal with two mounts at one path. Storage is not
+// changed. It must be called before the first unseal.
 func (c *Core) HideMounts(hidden func(table string, e mounttable.Entry) bool) {
 	load := func(ctx context.Context, e *logical.StorageEntry) error {
 		if !c.ReplicationState().HasState(consts.ReplicationPerformanceSecondary) {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package backing is the storage below the tap, with what is known of it: its transactions
-// and their limits, its spelling of keys, the locks of its keys.
+// Package backing is the storage below the tap, with its properties: its transactions and their limits, its spelling of
+// keys, the locks of its keys.
 //
-// It writes what it is told to and asks nobody: nothing here is guarded, journalled or
-// counted by an index. A write of a replicated key that is made here by anybody but the write
-// path would be missing on every secondary. So the other parts write only their own
-// records here, and send all else through the write path.
+// It writes without any checks: nothing here is guarded, journalled or counted by an index. If a part other than the
+// write path wrote a replicated key here, every secondary would lack the write. So the other parts write only their own
+// records here, and everything else through the write path.
 package backing
 
 import (
@@ -28,14 +27,12 @@ import (
 )
 
 const (
-	// The limits of transactions on storage that does not name its own (those of consul,
-	// by the SDK).
+	// The limits of transactions for storage that names none. They are those that the SDK has for consul.
 	defaultEntries = 63
 	defaultBytes   = 128 << 10
 
-	// What is left free in a transaction that a part of the tap makes itself: for the
-	// cursor, a journal row of its own when the cluster is a primary too, and what the
-	// host adds.
+	// The room that is left free in a transaction of the tap itself: for the cursor, for a journal row if the cluster is a
+	// primary too, and for what the host adds.
 	spareEntries = 8
 	spareBytes   = 16 << 10
 
@@ -43,7 +40,7 @@ const (
 	parallelGets = 16
 )
 
-// Options are what is known of a storage; see storage.Options.
+// Options are the properties of a storage; see storage.Options.
 type Options struct {
 	Logger     hclog.Logger
 	Limits     func() (maxEntries, maxBytes int)
@@ -55,16 +52,14 @@ type Options struct {
 	Classes    *keyclass.Classifier
 }
 
-// Storage is the storage below the tap. It has no lock but those of the keys, which are
-// taken by who writes.
+// Storage is the storage below the tap. Its only locks are those of the keys; the writer takes them.
 type Storage struct {
 	Raw    physical.Backend       // what New was given
-	Inner  physical.Backend       // the same, in which what cannot be there is absent
+	Inner  physical.Backend       // the same, with impossible keys read as absent
 	Txn    physical.Transactional // Raw, nil if it has no transactions
 	Logger hclog.Logger
 	Room   func() error // nil for none
-	// PathKeys says that several spellings are one key, AnyPrefix that what begins with any
-	// prefix is listed.
+	// PathKeys says that several spellings are one key. AnyPrefix says that List takes any prefix, not directories alone.
 	PathKeys, AnyPrefix bool
 	// Keys serialise writes of a key.
 	Keys *lock.Keys
@@ -75,7 +70,7 @@ type Storage struct {
 	applyBytes atomic.Int64
 }
 
-// New is a storage of which something is known.
+// New is a storage with its properties.
 func New(inner physical.Backend, o Options) *Storage {
 	b := &Storage{
 		Raw: inner, Inner: unstorable.Absent(inner), Logger: o.Logger, Room: o.Room,
@@ -93,7 +88,7 @@ func New(inner physical.Backend, o Options) *Storage {
 	return b
 }
 
-// Classes says which key is what.
+// Classes gives the classes of keys.
 func (b *Storage) Classes() *keyclass.Classifier { return b.classes }
 
 // Fences says whether the storage keeps a deposed leader from writing.
@@ -115,21 +110,19 @@ func (b *Storage) Limits() (entries, bytes int) {
 	return entries, bytes
 }
 
-// ownLimits are those of a transaction that the tap makes itself.
+// ownLimits are the limits of a transaction of the tap itself.
 func (b *Storage) ownLimits() (entries, bytes int) {
 	entries, bytes = b.Limits()
 	return entries, max(bytes, int(b.applyBytes.Load()))
 }
 
-// Spare is how much a part of the tap puts into a transaction of its own, so that what is
-// added to it fits too.
+// Spare is how much a part of the tap may put into a transaction of its own, so that the additions fit too.
 func (b *Storage) Spare() (entries, bytes int) {
 	entries, bytes = b.ownLimits()
 	return max(1, entries-spareEntries), max(1, bytes-spareBytes)
 }
 
-// Refused says that the storage has refused a transaction that is larger than its limits
-// say: from now on they hold.
+// Refused says that the storage refused a transaction above its declared limits. From now on these limits hold.
 func (b *Storage) Refused() { b.applyBytes.Store(0) }
 
 // Fits says whether entries, and one more unless it is nil, fit into a transaction.
@@ -176,8 +169,7 @@ func (b *Storage) Store(ctx context.Context, writes []*physical.TxnEntry) error 
 		return b.Txn.Transaction(ctx, writes)
 	}
 	if slices.ContainsFunc(writes, func(e *physical.TxnEntry) bool { return vaultname.IsKey(e.Entry.Key) }) {
-		// New keys of a primary come with the stored keys that open them: one
-		// without the other would lock the cluster out.
+		// A new keyring comes with the stored keys that open it. One without the other would lock the cluster out.
 		step, rest := stepOf(writes)
 		if err := onestep.Write(ctx, b.Raw, step); err != nil {
 			return err
@@ -211,7 +203,7 @@ func (b *Storage) StoreOneStep(ctx context.Context, writes []*physical.TxnEntry)
 	return onestep.Write(ctx, b.Raw, step)
 }
 
-// stepOf are the rows that are written in one step with keys, and the other writes.
+// stepOf separates the rows that a step may write from the other writes.
 func stepOf(writes []*physical.TxnEntry) (rows []onestep.Row, rest []*physical.TxnEntry) {
 	for _, e := range writes {
 		switch {
@@ -256,8 +248,7 @@ func (b *Storage) ReadAll(ctx context.Context, keys []string) ([][]byte, error) 
 		}
 		return values, nil
 	}
-	// A few goroutines take a share each: one goroutine a key costs more than
-	// most storages need for the read.
+	// A few goroutines take a share each, because one goroutine for each key costs more than most reads.
 	workers := min(parallelGets, (len(keys)+3)/4)
 	g, ctx := errgroup.WithContext(ctx)
 	for w := range workers {

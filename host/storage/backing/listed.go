@@ -7,11 +7,9 @@ import (
 	"strings"
 )
 
-// ReadListed reads the values of keys that a walk has found. File storage writes a
-// value into a file beside its own, whose name has digits added, and renames it:
-// a listing may have that name, and a read find it. So where storage has no
-// transactions a key that ends with digits is read while nobody writes a key
-// that it may stand for.
+// ReadListed reads the values of keys that a walk has found. File storage writes a value into a file with the key's
+// name and some digits, and renames it; a listing may have that name, and a read may find it. So on storage without
+// transactions a key that ends with digits is read under the locks of the keys whose temporary file it may be.
 func (b *Storage) ReadListed(ctx context.Context, keys []string) ([][]byte, error) {
 	if b.Txn != nil {
 		return b.ReadAll(ctx, keys)
@@ -39,10 +37,10 @@ func (b *Storage) ReadListed(ctx context.Context, keys []string) ([][]byte, erro
 	return values, nil
 }
 
-// tempDigits is the most digits that a temporary file's name has more.
+// tempDigits is the highest number of digits that a temporary file's name has.
 const tempDigits = 10
 
-// BasesOf are the keys that a key may be a temporary file of.
+// BasesOf are the keys whose temporary file a key may be.
 func BasesOf(key string) []string {
 	var bases []string
 	name := strings.LastIndexByte(key, '/') + 1

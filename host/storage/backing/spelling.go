@@ -10,10 +10,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 )
 
-// OneSpelling is for storage that takes several keys for one, as file storage
-// does: it joins key and directory as paths, so "crls//x", which the PKI engine
-// writes, is "crls/x" there. The tap must see such keys as the storage does, or
-// it would count one row twice.
+// OneSpelling is for storage that takes several keys for one. File storage does: it joins key and directory as paths,
+// so "crls//x", which the PKI engine writes, is "crls/x" there. The tap must see such keys as the storage does.
+// Otherwise it would count one row twice.
 type OneSpelling struct{ physical.Backend }
 
 // Put implements physical.Backend.

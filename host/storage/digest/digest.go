@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package digest sums up and reads ranges of a cluster's content, for the comparison of a
-// secondary with its primary. Both sides use it, and must come to the same sums.
+// Package digest sums up and reads ranges of a cluster's content, for the comparison of a secondary with its primary.
+// Both sides use it, because their sums must agree.
 //
-// It only reads, and decides nothing: what to ask next is the secondary's to say, what a
-// filter allows the primary's.
+// It only reads, and decides nothing: the secondary decides what to ask next, and the primary what a filter lets in.
 package digest
 
 import (
@@ -24,15 +23,15 @@ type Source interface {
 	ReadListed(ctx context.Context, keys []string) ([][]byte, error)
 }
 
-// Digester sums up ranges of this cluster's content for a comparison: from the
-// index where it has them, and from storage where it has not.
+// Digester sums up ranges of this cluster's content for a comparison: from the index if it has them, otherwise from
+// storage.
 type Digester struct {
 	From   Source
 	Hasher *fingerprint.Hasher
-	Index  *fingerprint.Index // nil if what is compared is not all that it has
+	Index  *fingerprint.Index // nil if only a part of its content is compared
 	In     func(key string) bool
 	Dirs   *walk.Listing
-	Read   int // keys that were read, and questions for their names
+	Read   int // keys that were read, and lists of names
 }
 
 // Parts cuts a range at its keys of a level.
@@ -67,7 +66,7 @@ func (d *Digester) Parts(ctx context.Context, after, upTo string, level int) ([]
 	return append(parts, d.part(&open)), nil
 }
 
-// Sums are those of this side for the parts of the other one.
+// Sums are this side's sums for the parts of the other side.
 func (d *Digester) Sums(ctx context.Context, ask journal.Ask, theirs []journal.Part) ([]journal.Part, error) {
 	ours := make([]journal.Part, len(theirs))
 	if ask.Level < fingerprint.CutLevel {
@@ -89,7 +88,7 @@ func (d *Digester) Sums(ctx context.Context, ask journal.Ask, theirs []journal.P
 	return ours, nil
 }
 
-// sort reads a range and sums it up by the parts that it has.
+// sort reads a range and sums it up by the other side's parts.
 func (d *Digester) sort(ctx context.Context, after, upTo string, theirs, ours []journal.Part) error {
 	sums := make([]fingerprint.Range, len(theirs))
 	err := d.each(ctx, after, upTo, func(key string, value []byte) {
@@ -112,7 +111,7 @@ func (d *Digester) each(ctx context.Context, after, upTo string, do func(key str
 	}
 	for {
 		if err := ctx.Err(); err != nil {
-			return err // a caller that is gone must not leave the storage busy
+			return err // the storage must not be kept busy after the caller has left
 		}
 		keys, err := w.Group(ctx, d.In, upTo)
 		if err != nil || len(keys) == 0 {

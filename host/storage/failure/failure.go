@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package failure makes the errors of the storage tap that more than one of its parts
-// returns, so that an operator reads the same sentence whichever part has met the failure.
-// It decides nothing: what is tried again, and by whom, is for the caller.
+// Package failure makes the errors that more than one part of the storage tap returns, so that an operator reads the
+// same sentence from each part. It decides nothing: the caller decides what is tried again.
 package failure
 
 import (
@@ -15,12 +14,12 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Ended is what readers and writers get when the term of the journal that they use is over.
+// Ended is the error of readers and writers whose term of the journal is over.
 var Ended = replication.Errorf(replication.Unavailable, "the journal has ended because this node is no longer the "+
 	"active node of a primary")
 
-// deposed are the errors of raft on a node that does not lead, or has just stopped. Another node leads or will:
-// that is no failure of the storage, and who asks again is led to it.
+// deposed are the errors of raft on a node that does not lead, or has just stopped leading. The storage has not failed:
+// a caller that asks again reaches the new leader.
 var deposed = []error{raft.ErrNotLeader, raft.ErrLeadershipLost, raft.ErrLeadershipTransferInProgress}
 
 // Storage is the error of a storage that has failed to do something.
@@ -31,7 +30,7 @@ func Storage(what string, err error) error {
 				"this node does not lead its cluster any more, so its storage did not %s; ask again: %w", what, err)
 		}
 	}
-	// The one failure that an operator can mend at once. Raft gives no more than its text.
+	// An operator can mend this failure at once. Raft passes on only its text.
 	if errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
 		return replication.Errorf(replication.StorageFailed,
 			"the disk of this cluster is full, so the storage failed to %s; make room on it, and it goes on by itself: %w", what,
@@ -40,13 +39,13 @@ func Storage(what string, err error) error {
 	return replication.Errorf(replication.StorageFailed, "the storage failed to %s: %w", what, err)
 }
 
-// Malformed is the error of what the other side has sent and nobody can read.
+// Malformed is the error for content of the primary that cannot be read.
 func Malformed(err error) error {
 	return replication.Errorf(replication.InvalidInput, "the primary sent content that cannot be read, nothing was "+
 		"applied: %w", err)
 }
 
-// Mode is an error unless a mode is one of those that there are.
+// Mode is an error unless the mode exists.
 func Mode(mode replication.Mode) error {
 	if _, err := replication.ParseMode(string(mode)); err != nil {
 		return replication.Errorf(replication.InvalidInput, "%w", err)

@@ -15,7 +15,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A node that has lost its leadership is asked again, and what it says is no failure of its storage.
+// A node that has lost its leadership must be asked again; its error is not a failure of the storage.
 func TestStorage(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -8,19 +8,18 @@ import (
 	"time"
 )
 
-// blockRanges is how many ranges a block has when it is made, some 4,096 keys, so that
-// reading one again takes milliseconds. With more than twice as many it is cut.
+// blockRanges is how many ranges a new block has, some 4,096 keys, so that it takes milliseconds to read a block again.
+// A block with more than twice as many is cut.
 const blockRanges = 16
 
-// block is a run of neighbouring ranges that is stored as one row. A row that is
-// stored is always right: a write of one of its keys deletes the row, in the same
-// transaction or before, and the row is stored again when the block is at rest. So
-// what lacks a row after a crash is what has to be read, and nothing marks it.
+// block is a run of neighbouring ranges that is stored as one row. A stored row is always right: a write of one of its
+// keys deletes the row, in the same transaction or before, and the row is stored again when the block is at rest. So
+// after a crash the blocks without a row have to be read; no mark is needed.
 type block struct {
 	upTo string // empty for the last one; otherwise a range ends there too
-	// rows are those that may be stored of its keys: who writes one deletes them.
+	// rows are the stored rows that may count its keys. A write of one of its keys deletes them.
 	rows []string
-	// clean says that one row is stored, and what is in memory is what it has.
+	// clean says that one row is stored, and that it has the same as the memory.
 	clean   bool
 	ranges  int       // of the stored row
 	changes uint64    // since the index was made
@@ -29,20 +28,20 @@ type block struct {
 	into    *block    // the one that it has become part of
 }
 
-// blocks cover all that there may be, in order; there is always one. They say which rows
-// are stored, and which of those count. The lock of the index guards them.
+// blocks cover the whole key space, in order; there is always one. They know which rows are stored, and which of those
+// count. The lock of the index guards them.
 type blocks struct {
 	list     []*block
 	perBlock int           // ranges
-	storing  chan struct{} // closed when what is being stored is
+	storing  chan struct{} // closed when the present storing has ended
 	home     string        // where rows are stored, with a slash at the end
-	lost     uint64        // how often all of it was
+	lost     uint64        // how often the whole index was lost
 	held     uint64        // the same when Hold was called
 }
 
 func newBlocks() blocks { return blocks{list: []*block{{}}, perBlock: blockRanges} }
 
-// at is the place of the block that has a key; of is the block.
+// at is the place of the block that has a key.
 func (bs *blocks) at(key string) int {
 	return sort.Search(len(bs.list)-1, func(i int) bool { return key <= bs.list[i].upTo })
 }
@@ -78,12 +77,11 @@ func (b *block) addRows(rows ...string) {
 	}
 }
 
-// Writing says that a key is about to be written, under the caller's lock of it;
-// Written, that this is over and was told. A pass waits for the lock of such a key
-// before it goes past it: it may have been deleted, so that nobody has listed it, and
-// the pass must not be told afterwards of a pair that it has not counted.
+// Writing says that a key is about to be written; the caller has the lock of the key. Written says that the write has
+// ended and Replace was called. Before a pass goes past such a key, it waits for the key's lock. The key may be deleted
+// just then and be in no listing, and the pass must not be told later of a pair that it has not counted.
 //
-// The rows are those that the write has to delete, with it or before; see Rows.
+// The write must delete the rows, in its transaction or before; see Rows.
 func (x *Index) Writing(key string) (rows []string, storing <-chan struct{}) {
 	now := time.Now()
 	x.mu.Lock()
@@ -92,9 +90,8 @@ func (x *Index) Writing(key string) (rows []string, storing <-chan struct{}) {
 	return x.blocks.wanted(key, now)
 }
 
-// Rows are the stored rows that a write of a key has to delete, in its transaction or
-// before it, while the key is Writing. If storing is not nil they are being stored: the
-// caller waits until it is closed and asks again.
+// Rows are the stored rows that a write of a key must delete, in its transaction or before it, between Writing and
+// Written. If storing is not nil, rows are being stored: the caller waits until it is closed and asks again.
 func (x *Index) Rows(key string) (rows []string, storing <-chan struct{}) {
 	now := time.Now()
 	x.mu.Lock()
@@ -102,7 +99,7 @@ func (x *Index) Rows(key string) (rows []string, storing <-chan struct{}) {
 	return x.blocks.wanted(key, now)
 }
 
-// wanted is what the write of a key that begins has to delete, or to wait for.
+// wanted is what a write that begins must delete, or wait for.
 func (bs *blocks) wanted(key string, now time.Time) ([]string, <-chan struct{}) {
 	b := bs.of(key)
 	b.touch(now)
@@ -115,7 +112,7 @@ func (bs *blocks) wanted(key string, now time.Time) ([]string, <-chan struct{}) 
 	return slices.Clone(b.rows), nil
 }
 
-// Deleted says that rows that Rows has named for a key are deleted.
+// Deleted says that the rows of a key, as Rows returned them, are deleted.
 func (x *Index) Deleted(key string, rows []string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -123,7 +120,7 @@ func (x *Index) Deleted(key string, rows []string) {
 	b.rows = slices.DeleteFunc(b.rows, func(row string) bool { return slices.Contains(rows, row) })
 }
 
-// Hold lets all writes wait until Release: what is stored is not known yet.
+// Hold lets all writes wait until Release, because the stored rows are not known yet.
 func (x *Index) Hold() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -133,8 +130,7 @@ func (x *Index) Hold() {
 	}
 }
 
-// Release ends Hold, with the blocks that are stored below a directory, in order; empty
-// if nothing is.
+// Release ends Hold. stored are the blocks below the directory home, in order; both are empty if nothing is stored.
 func (x *Index) Release(home string, stored []*Stored) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -145,7 +141,7 @@ func (bs *blocks) release(home string, stored []*Stored) {
 	defer close(bs.storing)
 	bs.home, bs.list = home, nil
 	if bs.lost != bs.held {
-		bs.unstore() // what is stored was lost while it was read
+		bs.unstore() // the stored index was lost while it was read
 		return
 	}
 	after := ""
@@ -162,16 +158,14 @@ func (bs *blocks) release(home string, stored []*Stored) {
 	}
 }
 
-// Home is the directory of the rows that are stored, empty if none are or those that
-// are do not count any more.
+// Home is the directory of the stored rows, empty if there are none or if they count no longer.
 func (x *Index) Home() string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.blocks.home
 }
 
-// unstore makes the rows that are stored count no more: one row is deleted that all
-// need.
+// unstore makes all stored rows count no longer: the next write deletes the head, without which none counts.
 func (bs *blocks) unstore() {
 	all := &block{changes: 1}
 	for _, b := range bs.list {
@@ -200,7 +194,7 @@ func (x *Index) Headless(head string) {
 	}
 }
 
-// Heads are the heads of what is not to count any more and may still be stored.
+// Heads are the heads of stored indexes that must not count any more, and are perhaps not deleted yet.
 func (x *Index) Heads() (heads []string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -214,8 +208,7 @@ func (x *Index) Heads() (heads []string) {
 	return heads
 }
 
-// unbound says that no range ends at a key any more: the block that did becomes part
-// of the next one.
+// unbound says that no range ends at a key any more. A block that ended there becomes part of the next one.
 func (bs *blocks) unbound(key string) {
 	i := bs.at(key)
 	if i == len(bs.list)-1 || bs.list[i].upTo != key {
@@ -232,8 +225,7 @@ func (bs *blocks) unbound(key string) {
 	bs.list = slices.Delete(bs.list, i, i+1)
 }
 
-// soil says that the index has changed between two keys, and that what is stored is
-// wrong there.
+// soil says that the index has changed between two keys, so the stored rows are wrong there.
 func (bs *blocks) soil(after, upTo string) {
 	for _, b := range bs.list[bs.at(after):] {
 		if b.upTo == "" || b.upTo > after {
@@ -245,7 +237,7 @@ func (bs *blocks) soil(after, upTo string) {
 	}
 }
 
-// fit makes blocks end where ranges do, after the ranges were made anew.
+// fit makes blocks end where ranges end, after the ranges were made anew.
 func (bs *blocks) fit(rs ranges) {
 	for i := 0; i < len(bs.list)-1; {
 		bound := bs.list[i].upTo
@@ -259,7 +251,7 @@ func (bs *blocks) fit(rs ranges) {
 	for i, b := range bs.list {
 		to := bs.rangesUpTo(rs, i)
 		if b.clean && to-from != b.ranges {
-			b.change() // finer than what is stored
+			b.change() // its ranges are finer than the stored ones
 		}
 		from = to
 	}

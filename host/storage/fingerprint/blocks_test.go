@@ -24,7 +24,7 @@ func newStoredShelf(t *testing.T, perBlock int) *shelf {
 	return s
 }
 
-// storeAll stores all that is not, one block after the other.
+// storeAll stores each block that is not stored, one after the other.
 func (s *shelf) storeAll() {
 	if s.x.Home() == "" {
 		s.store(true)
@@ -41,7 +41,7 @@ func (s *shelf) storeAll() {
 	s.requireRight()
 }
 
-// put is what the storage does with blocks that are stored.
+// put does what the storage does when blocks are stored.
 func (s *shelf) put(batch *fingerprint.Storing) {
 	for i := range batch.Blocks {
 		for _, row := range batch.Blocks[i].Drop {
@@ -54,8 +54,8 @@ func (s *shelf) put(batch *fingerprint.Storing) {
 	}
 }
 
-// writeKey is a write that does what it has to; told says whether the index learns of
-// the rows that it has deleted. A nil value deletes.
+// writeKey writes a key and deletes the rows that it must. told says whether the index learns of these deletions. A nil
+// value deletes the key.
 func (s *shelf) writeKey(key string, value []byte, told bool) {
 	s.t.Helper()
 	rows, storing := s.x.Writing(key)
@@ -70,7 +70,7 @@ func (s *shelf) writeKey(key string, value []byte, told bool) {
 	s.x.Written(key)
 }
 
-// inside is a key of a block that ends no range.
+// inside is a key of a block at which no range ends.
 func (s *shelf) inside(b *fingerprint.Stored) string {
 	s.t.Helper()
 	for _, key := range slices.Sorted(maps.Keys(s.set)) {
@@ -82,7 +82,7 @@ func (s *shelf) inside(b *fingerprint.Stored) string {
 	return ""
 }
 
-// requireRows says which rows a write of a key has to delete.
+// requireRows checks which rows a write of a key has to delete.
 func (s *shelf) requireRows(key string, want ...string) {
 	s.t.Helper()
 	rows, storing := s.x.Rows(key)
@@ -90,7 +90,7 @@ func (s *shelf) requireRows(key string, want ...string) {
 	require.ElementsMatch(s.t, want, rows)
 }
 
-// requireTaken restarts, and nothing has to be read.
+// requireTaken restarts and checks that nothing has to be read.
 func (s *shelf) requireTaken() {
 	s.t.Helper()
 	s.storeAll()
@@ -99,8 +99,8 @@ func (s *shelf) requireTaken() {
 	require.Equal(s.t, blocks, s.taken-before, "all is stored, and nothing else")
 }
 
-// A block that becomes part of the next one brings its rows along: whoever writes a key
-// of either deletes those of both.
+// A block that is merged into the next one brings its rows along: a write of a key of either block deletes the rows of
+// both.
 func TestMergedBlockHasTheRowsOfBoth(t *testing.T) {
 	t.Parallel()
 	s := newStoredShelf(t, 2)
@@ -115,7 +115,7 @@ func TestMergedBlockHasTheRowsOfBoth(t *testing.T) {
 	s.requireTaken()
 }
 
-// The same while the other one is being stored: it is not what is stored then.
+// The same while the next block is being stored: the block that was stored is not the merged one.
 func TestBlockIsMergedIntoOneThatIsStored(t *testing.T) {
 	t.Parallel()
 	s := newStoredShelf(t, 2)
@@ -135,8 +135,8 @@ func TestBlockIsMergedIntoOneThatIsStored(t *testing.T) {
 	s.requireTaken()
 }
 
-// A pass can find that the bound of a block that is being stored is not there: writers
-// wait all the same, and then delete the row that was stored.
+// A pass can find that the bounding key of a block is gone while the block is being stored. Writers still wait and then
+// delete the stored row.
 func TestBlockIsMergedWhileItIsStored(t *testing.T) {
 	t.Parallel()
 	s := newStoredShelf(t, 2)
@@ -164,8 +164,7 @@ func TestBlockIsMergedWhileItIsStored(t *testing.T) {
 	s.requireTaken()
 }
 
-// A block that a pass has put right while it was being stored has to be stored again:
-// its row is that of before.
+// If a pass corrects a block while it is being stored, the block has to be stored again: its row has the old sums.
 func TestBlockIsCorrectedWhileItIsStored(t *testing.T) {
 	t.Parallel()
 	s := newStoredShelf(t, 2)
@@ -183,7 +182,7 @@ func TestBlockIsCorrectedWhileItIsStored(t *testing.T) {
 	s.requireTaken()
 }
 
-// Whichever part of a block that was cut is written, the row of all of it goes.
+// When a block was cut, a write to any part deletes the row of the whole block.
 func TestBlockThatIsCutKeepsItsRow(t *testing.T) {
 	t.Parallel()
 	s := newStoredShelf(t, 1000)

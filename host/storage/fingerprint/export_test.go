@@ -17,5 +17,5 @@ func (x *Index) Clean() int {
 	return stored
 }
 
-// Seal is what gives a row its code.
+// Seal adds the authentication code of a row.
 func (h *Hasher) Seal(row string, body []byte) []byte { return h.seal(row, body) }

@@ -23,8 +23,7 @@ type Hasher struct {
 // NewHasher returns the hasher of a key.
 func NewHasher(key Key) *Hasher { return &Hasher{key: key} }
 
-// Element is the hash of one pair. Lengths are part of it, so that no two pairs
-// have the same bytes.
+// Element is the hash of one pair. It includes lengths, so that no two pairs have the same bytes.
 func (h *Hasher) Element(key string, value []byte) Sum {
 	d := h.get()
 	var n [8]byte
@@ -37,9 +36,8 @@ func (h *Hasher) Element(key string, value []byte) Sum {
 	return h.finish(d)
 }
 
-// Level is how coarse a cut of the key space may be for a key to be one of its
-// cuts: one key in 2^n has a level of at least n. It depends on the name alone,
-// and on the secret, so that nobody can choose names that are all cuts.
+// Level says at how coarse a level a key still ends a range: one key in 2^n has a level of at least n. It depends only
+// on the name and the secret, so nobody can choose names that all end ranges.
 func (h *Hasher) Level(key string) int {
 	d := h.get()
 	d.Write([]byte("level"))
@@ -53,8 +51,8 @@ func (h *Hasher) Root(sum Sum, count uint64) []byte {
 	return out[:]
 }
 
-// Part is the fingerprint of a part of a set that is compared. It is no sum any more:
-// whoever sees many of them and chooses values cannot make up one that is equal.
+// Part is the fingerprint of a compared part of a set. It is a hash of the sum, so somebody who sees many of them and
+// chooses values cannot construct an equal one.
 func (h *Hasher) Part(sum Sum, count uint64) [16]byte {
 	out := h.ofSet("part", sum, count)
 	return [16]byte(out[:16])
@@ -76,7 +74,7 @@ func (h *Hasher) get() hash.Hash {
 		d.Reset()
 		return d
 	}
-	// A key of 32 bytes is always accepted: the error is for longer than 64.
+	// The error is only for keys longer than 64 bytes.
 	d, _ := blake2b.New256(h.key[:])
 	return d
 }

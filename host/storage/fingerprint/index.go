@@ -8,14 +8,12 @@ import (
 	"sync"
 )
 
-// Index is the fingerprint of a set that changes, cut into ranges of the key
-// space: it says whether two sets are equal, and where they are not. A range ends
-// at a key whose [Hasher.Level] is at least CutLevel, so where two sets have the
-// same keys they are cut at the same places, whatever came first.
+// Index is the fingerprint of a set that changes, cut into ranges of the key space: it says whether two sets are equal,
+// and where they differ. A range ends at a key whose [Hasher.Level] is at least CutLevel. So two sets with the same
+// keys have the same ranges, in whatever order the keys came.
 //
-// It is in memory, some 150 bytes for a range of 256 keys on average, and stored by
-// blocks of ranges, see Store. It is unknown until a [Pass] has read the whole set, or
-// what of it is not stored. Safe for concurrent use.
+// It is in memory, some 150 bytes for a range of 256 keys on average, and stored by blocks of ranges; see Store. It is
+// unknown until a [Pass] has read the whole set, or the parts that were not stored. Safe for concurrent use.
 type Index struct {
 	hasher *Hasher
 
@@ -25,11 +23,9 @@ type Index struct {
 	total  Range
 	ranges ranges
 	passes map[*Pass]struct{}
-	// writing are keys whose writes are under way, with how many: of such a key a
-	// listing may or may not have what is there.
+	// writing counts the writes that are under way for each key. A listing may or may not have such a key.
 	writing map[string]int
-	// cuts are keys that are there and end no range yet: what is below such a key
-	// has to be read before its range can be cut there.
+	// cuts are keys that should end a range and do not yet: the range must be read before it can be cut there.
 	cuts map[string]struct{}
 
 	blocks    blocks
@@ -63,12 +59,11 @@ func (x *Index) Written(key string) {
 	}
 }
 
-// Replace says that a key had the value before and has the value after; nil
-// means that it did not or does not exist. The caller holds its own lock of that
-// key since before the write, and a Pass is moved over it under the same lock.
+// Replace says that a write changed the value of a key from before to after; nil means that the key does not exist. The
+// caller has held the lock of the key since before the write, and a Pass moves past the key only under the same lock.
 //
-// Number is that of the write, 0 if it has none: see RootAt. Overgrown is what
-// Overgrown says, if this write has made a key that should end a range.
+// number is the number of the write, 0 for none: see RootAt. If the write created a key that should end a range, the
+// result is that of Overgrown.
 func (x *Index) Replace(key string, before, after []byte, number uint64) (overgrown bool) {
 	x.mu.Lock()
 	idle := !x.known && len(x.passes) == 0
@@ -122,7 +117,7 @@ func (x *Index) Root() ([]byte, uint64) {
 	return x.hasher.Root(total.Sum, total.Count), total.Count
 }
 
-// Known says whether the index is.
+// Known says whether the index is known.
 func (x *Index) Known() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -149,8 +144,8 @@ func (x *Index) Ranges() int {
 	return len(x.ranges)
 }
 
-// Invalidate makes the index unknown and ends all passes without effect. What is stored
-// counts until one of Heads is deleted, which the next write does.
+// Invalidate makes the index unknown and ends all passes without effect. The stored index counts until its head is
+// deleted, see Heads; the next write deletes it.
 func (x *Index) Invalidate() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -165,9 +160,8 @@ func (x *Index) Invalidate() {
 	x.blocks.unstore()
 }
 
-// Cut sums up what is after a key, up to another one, in parts that end at keys of
-// at least a level. Empty keys are the beginning and the end of all. ok is false
-// if the index is unknown or has no ranges with these bounds.
+// Cut sums up the keys after a key, up to another one, in parts that end at keys of at least a level. Empty keys are
+// the beginning and the end of the key space. ok is false if the index is unknown or has no ranges with these bounds.
 func (x *Index) Cut(after, upTo string, level int) (parts []Range, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -188,7 +182,7 @@ func (x *Index) Cut(after, upTo string, level int) (parts []Range, ok bool) {
 	return parts, true
 }
 
-// Between sums up what is after a key, up to another one, as Cut does.
+// Between sums up the keys after a key, up to another one, as Cut does, in one part.
 func (x *Index) Between(after, upTo string) (r Range, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -199,8 +193,8 @@ func (x *Index) Between(after, upTo string) (r Range, ok bool) {
 	return x.ranges[from:to].sum(), true
 }
 
-// Overgrown says that many keys should end a range and do not: a pass cuts there.
-// Until then comparisons are only coarser.
+// Overgrown says that many keys should end a range and do not. A pass cuts the ranges there; until then comparisons are
+// coarser.
 func (x *Index) Overgrown() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -230,7 +224,7 @@ func (x *Index) install(p *Pass) (wrong bool) {
 	read := p.parts.sum()
 	if x.known {
 		if wrong = read.Sum != x.total.Sum || read.Count != x.total.Count; wrong {
-			p.wrong = append(p.wrong, len(p.parts)-1) // the others were compared before, if they could be
+			p.wrong = append(p.wrong, len(p.parts)-1) // the others were compared before, where that was possible
 		}
 	} else {
 		close(x.ready)
@@ -238,15 +232,15 @@ func (x *Index) install(p *Pass) (wrong bool) {
 	x.known, x.total, x.ranges = true, read, p.parts
 	x.blocks.fit(x.ranges)
 	if wrong {
-		// It may be anywhere: parts that begin or end where no range did were not compared.
+		// The difference may be anywhere: parts with other bounds than the former ranges were not compared.
 		x.blocks.soil("", "")
 	}
 	x.dropCuts(p)
 	return wrong
 }
 
-// correct replaces what the index has after a key by the part that begins there, if
-// they differ. The caller holds x.mu.
+// correct replaces the ranges between a key and the end of a part by the part, if their sums differ. The caller holds
+// x.mu.
 func (x *Index) correct(after string, part Range) (wrong bool) {
 	from, to, ok := x.ranges.between(after, part.UpTo)
 	if !ok {

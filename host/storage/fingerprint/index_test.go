@@ -37,7 +37,7 @@ func (m *model) put(key string, value []byte) {
 	m.x.Replace(key, before, value, 0)
 }
 
-// change writes a key that nobody reads now.
+// change writes a key that is not being read.
 func (m *model) change(locked []string) {
 	key := fmt.Sprintf("k/%05d", m.rnd.IntN(9000))
 	if slices.Contains(locked, key) {
@@ -126,8 +126,7 @@ func (m *model) check(t *testing.T) {
 	require.Equal(t, uint64(len(keys)), n)
 }
 
-// Whatever is written beside whatever is read, in the end the ranges are those of
-// the content: cut at its own keys, with their sums.
+// Writes run beside reads. In the end the ranges are those of the content: cut at its own keys, with their sums.
 func TestIndexIsThatOfItsContent(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(8) {
@@ -149,8 +148,8 @@ func TestIndexIsThatOfItsContent(t *testing.T) {
 	}
 }
 
-// What the storage has otherwise than the index was told is found, and the index
-// follows where it is, before the pass has ended.
+// A pass finds where the storage differs from what the index was told. The index is corrected there before the pass
+// ends.
 func TestPassFindsWhatTheIndexWasNotTold(t *testing.T) {
 	t.Parallel()
 	m := newModel(1)

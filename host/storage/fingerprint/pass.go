@@ -7,11 +7,9 @@ import (
 	"slices"
 )
 
-// Pass reads the set of an [Index] while it changes. It
-// goes through the keys in order. A write of a key that it has passed adjusts
-// what it has read; a write of a later key does not, for it will be read. Keys
-// that are created ahead of it are remembered, because a listing that the reader
-// holds may not have them.
+// Pass reads the set of an [Index], in key order, while the set changes. A write of a key that it has passed adjusts
+// what it has read. A write of a later key does not, because the pass will read it. Keys that are created ahead of the
+// pass are remembered, because the reader's listing may lack them.
 //
 // One goroutine calls its methods, in this order: Advance and, if that says so,
 // Add with the values of the keys up to there, for each group of keys; then Finish
@@ -21,10 +19,9 @@ type Pass struct {
 
 	frontier string // all keys up to and including this one are passed
 	started  bool   // frontier is meaningful
-	whole    bool   // there is nothing behind it
-	// reading says that the values between former and frontier are being read.
-	// What is told of keys in between waits in late: they are not listed, and it is
-	// not known yet in which part they are.
+	whole    bool   // no key is left
+	// reading says that the values between former and frontier are being read. Changes of keys in between wait in late,
+	// because their part is not known yet.
 	reading bool
 	former  string
 	late    []change
@@ -35,7 +32,7 @@ type Pass struct {
 	// compared are the closed parts that were compared with the index.
 	compared int
 	wrong    []int
-	// missed are keys that should end a part and do not.
+	// missed are keys that should end a part but do not.
 	missed map[string]struct{}
 }
 
@@ -67,8 +64,7 @@ func (p *Pass) current() bool {
 	return ok
 }
 
-// Wrong are the numbers of the ranges, in key order, for which the index had
-// something else than was read.
+// Wrong are the numbers of the ranges, in key order, in which the index differed from what was read.
 func (p *Pass) Wrong() []int {
 	p.x.mu.Lock()
 	defer p.x.mu.Unlock()
@@ -93,10 +89,9 @@ func (p *Pass) NextCreated() (key string, ok bool) {
 	return p.take(), true
 }
 
-// Advance moves the pass to upTo and returns the keys below it that were created
-// meanwhile and have to be read as well; the caller holds the locks of the keys
-// it is about to read. When some are returned the pass has not moved. ok is false
-// when the pass has ended.
+// Advance moves the pass to upTo; the caller has the locks of the keys that it is about to read. If keys up to there
+// were created meanwhile, Advance returns them and does not move: they must be read too. ok is false when the pass has
+// ended.
 func (p *Pass) Advance(upTo string) (created []string, ok bool) {
 	p.x.mu.Lock()
 	defer p.x.mu.Unlock()
@@ -113,8 +108,8 @@ func (p *Pass) Advance(upTo string) (created []string, ok bool) {
 // ahead says whether the pass has yet to come to a key.
 func (p *Pass) ahead(key string) bool { return !p.whole && (!p.started || key > p.frontier) }
 
-// between takes the keys up to one that were created ahead of the pass or are being
-// written: whoever holds the locks of the keys up to there has none of the latter.
+// between takes the keys up to upTo that were created ahead of the pass, or that are being written. If the caller has
+// the locks of all keys up to there, none is being written.
 func (p *Pass) between(upTo string) (created []string) {
 	for key := range p.x.writing {
 		if key <= upTo && p.ahead(key) {
@@ -127,9 +122,9 @@ func (p *Pass) between(upTo string) (created []string) {
 	return created
 }
 
-// Take counts a block that is stored in place of its keys, when the pass has come to
-// where it begins. When some keys are returned they are to be read first. The block is
-// not taken if it was written since it was stored: then it has to be read.
+// Take counts a stored block instead of its keys, when the pass has come to its beginning. If it returns keys, they
+// must be read first. It does not take a block that was written since it was stored: the keys of such a block must be
+// read.
 func (p *Pass) Take(s *Stored) (created []string, taken, ok bool) {
 	p.x.mu.Lock()
 	defer p.x.mu.Unlock()
@@ -141,7 +136,7 @@ func (p *Pass) Take(s *Stored) (created []string, taken, ok bool) {
 			return created, false, true
 		}
 	}
-	// The one that ends there is clean if nothing of it was written, nor is being.
+	// The block that ends there is clean if no write of its keys has ended or is under way.
 	blocks := &p.x.blocks
 	i := len(blocks.list) - 1
 	if s.UpTo() != "" {
@@ -150,7 +145,7 @@ func (p *Pass) Take(s *Stored) (created []string, taken, ok bool) {
 	if b := blocks.list[i]; !b.clean || b.upTo != s.UpTo() || blocks.after(i) != s.After {
 		return nil, false, true
 	}
-	// What the pass has read since the last cut belongs to the first range.
+	// The keys since the last cut belong to the first range.
 	open := &p.parts[len(p.parts)-1]
 	sum, count := open.Sum, open.Count
 	p.parts = append(p.parts[:len(p.parts)-1], s.Ranges...)
@@ -166,8 +161,7 @@ func (p *Pass) Take(s *Stored) (created []string, taken, ok bool) {
 	return nil, true, true
 }
 
-// Add counts what was read up to the frontier: keys in order, with nil for one
-// that is not there any more.
+// Add counts the keys that were read up to the frontier, in order. The value of a key that is gone is nil.
 func (p *Pass) Add(keys []string, values [][]byte) {
 	elements := make([]Sum, len(keys))
 	levels := make([]int, len(keys))
@@ -199,8 +193,7 @@ func (p *Pass) Add(keys []string, values [][]byte) {
 	p.compare()
 }
 
-// compare looks whether the index has the same for the parts that were closed since
-// it was last done; if not, it gets what was read.
+// compare compares the newly closed parts with the index, and corrects the index where they differ.
 func (p *Pass) compare() {
 	if !p.x.known {
 		return
@@ -216,10 +209,9 @@ func (p *Pass) compare() {
 	}
 }
 
-// Finish ends the pass. It returns false, and the pass is not over, when keys
-// were created ahead of it; they are got with NextCreated. ok is false when the
-// pass has ended before. Wrong says that the index had something else for what
-// was read: then it has what was read now.
+// Finish ends the pass. If keys were created ahead of the pass, done is false and the pass goes on: get them with
+// NextCreated. ok is false if the pass ended before. wrong says that the index differed from what was read; it has been
+// corrected.
 func (p *Pass) Finish() (done, wrong, ok bool) {
 	p.x.mu.Lock()
 	defer p.x.mu.Unlock()

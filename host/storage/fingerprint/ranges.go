@@ -11,15 +11,14 @@ import (
 // 2^CutLevel does.
 const CutLevel = 8
 
-// Range is a run of the key space: what is after the range before it, up to and
-// including UpTo.
+// Range is a run of the key space: from after the former range up to and including UpTo.
 type Range struct {
 	// UpTo is empty when the range has no upper bound.
 	UpTo string
-	// Sum and Count are those of its pairs.
+	// Sum is the sum of its pairs, Count their number.
 	Sum   Sum
 	Count uint64
-	// level is that of UpTo.
+	// level is the level of UpTo.
 	level uint8
 }
 
@@ -28,10 +27,10 @@ func (r *Range) add(o *Range) {
 	r.Count += o.Count
 }
 
-// change is what a write does to the sum of where its key is.
+// change is what a write changes in the sum of its key's range.
 type change struct {
 	key           string
-	before, after *Sum // nil: there was, there is none
+	before, after *Sum // nil: the key did not exist, does not exist
 }
 
 func (r *Range) apply(c change) {
@@ -45,8 +44,8 @@ func (r *Range) apply(c change) {
 	}
 }
 
-// ranges are in key order, without gaps, and never empty; the last one has no
-// upper bound or that of what they cover.
+// ranges are in key order, without gaps, and never empty. The last one has no upper bound, or that of the part that
+// they cover.
 type ranges []Range
 
 // at is the place of the range that has a key.
@@ -54,9 +53,8 @@ func (rs ranges) at(key string) int {
 	return sort.Search(len(rs)-1, func(i int) bool { return key <= rs[i].UpTo })
 }
 
-// apply changes one range. A range whose last key goes becomes part of the next
-// one, so that two sets with the same keys are cut at the same places; then it
-// returns its place, and -1 otherwise.
+// apply changes one range. A range whose last key is deleted becomes part of the next one, so that two sets with the
+// same keys have the same ranges. It returns the place of such a range, otherwise -1.
 func (rs *ranges) apply(c change) (gone int) {
 	i := rs.at(c.key)
 	r := &(*rs)[i]
@@ -78,9 +76,8 @@ func (rs ranges) after(key string) (int, bool) {
 	return i + 1, i < len(rs)-1 && rs[i].UpTo == key
 }
 
-// between are the places [from, to) of the ranges that cover exactly what is
-// after a key up to another one; empty is the beginning and no end. There are none in no
-// ranges.
+// between are the places [from, to) of the ranges that cover exactly the keys after one key up to another. An empty
+// after is the beginning, an empty upTo the end. ok is false if no ranges fit.
 func (rs ranges) between(after, upTo string) (from, to int, ok bool) {
 	if from, ok = rs.after(after); !ok || len(rs) == 0 {
 		return 0, 0, false

@@ -2,18 +2,17 @@
 
 package fingerprint
 
-// pending is what the write of one number has changed.
+// pending is what the writes of one number have changed.
 type pending struct {
 	sum   Sum
-	count uint64 // modulo 2^64, as deletions make it less
+	count uint64 // modulo 2^64, because deletions decrease it
 }
 
-// unsettled is what the writes above the watermark have changed. The lock of the index
-// guards it.
+// unsettled has the changes of the writes above the watermark. The lock of the index guards it.
 type unsettled struct {
-	// changes are those of numbers that may be above the watermark.
+	// changes are the changes of each number that may be above the watermark.
 	changes map[uint64]*pending
-	// exact is the watermark from which RootAt knows, nil if that is not decided yet.
+	// exact is the watermark from which RootAt knows the fingerprint, nil if that is not decided yet.
 	exact *uint64
 	// settled is the highest watermark whose changes were forgotten.
 	settled uint64
@@ -50,11 +49,10 @@ func (u *unsettled) forget(watermark uint64) {
 
 func (u *unsettled) forgetAll() { u.changes, u.exact = nil, nil }
 
-// RootAt is the fingerprint, with the number of keys, of what the writes up to a
-// watermark have made, without those above it. It is nil while the index is unknown,
-// and until the watermark has reached all numbers that were allocated when it was
-// first asked for: of writes that were under way when the set was read it is not
-// known on which side they are. All writes up to the watermark must have been told.
+// RootAt is the fingerprint, with the number of keys, of the content at a watermark, without the writes above it. It is
+// nil while the index is unknown. It is also nil until the watermark has reached all numbers that were allocated at the
+// first call: a scan may or may not have read the writes that were under way then. Replace must have been called for
+// all writes up to the watermark.
 func (x *Index) RootAt(watermark, allocated uint64) ([]byte, uint64) {
 	x.mu.Lock()
 	if !x.known {
@@ -78,8 +76,8 @@ func (x *Index) RootAt(watermark, allocated uint64) ([]byte, uint64) {
 	return x.hasher.Root(total.Sum, total.Count), total.Count
 }
 
-// Settled forgets what RootAt needs for watermarks below this one. RootAt does so
-// too; who does not call it calls this now and then.
+// Settled forgets what RootAt needs for watermarks below this one, as RootAt itself does. Without calls of RootAt it
+// must be called now and then.
 func (x *Index) Settled(watermark uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -10,8 +10,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 )
 
-// What is above the watermark is not in the fingerprint of it, and what cannot be said
-// any more, or not yet, is not said.
+// The fingerprint of a watermark has no writes above it. RootAt gives no answer when it no longer can, or cannot yet.
 func TestRootAtAWatermark(t *testing.T) {
 	t.Parallel()
 	x := fingerprint.NewIndex(fingerprint.NewHasher(fingerprint.Key{9}))

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Storing are blocks that are about to be stored. Writes of their keys wait until End.
+// Storing has blocks that are about to be stored. Writes of their keys wait until End.
 type Storing struct {
 	// Blocks are in order.
 	Blocks []StoringBlock
@@ -16,7 +16,7 @@ type Storing struct {
 	held   chan struct{}
 }
 
-// StoringBlock is one of them: rows to delete, and then the one to store.
+// StoringBlock is one of them: rows to delete, and the row to store after that.
 type StoringBlock struct {
 	Drop []string
 	Stored
@@ -25,8 +25,8 @@ type StoringBlock struct {
 	changes uint64
 }
 
-// SetHome says where rows are stored from now on. It does nothing and returns false if
-// the index was lost since Lost was asked.
+// SetHome says where rows are stored from now on. It does nothing and returns false if the index was lost since the
+// call of Lost that returned lost.
 func (x *Index) SetHome(home string, lost uint64) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -37,14 +37,14 @@ func (x *Index) SetHome(home string, lost uint64) bool {
 	return true
 }
 
-// Lost is how often the index was lost.
+// Lost counts how often the index was lost.
 func (x *Index) Lost() uint64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.blocks.lost
 }
 
-// StoredBlocks is how many blocks are stored as they are in memory, of all of them.
+// StoredBlocks is how many blocks are stored as they are in memory, and how many there are.
 func (x *Index) StoredBlocks() (stored, all int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -56,9 +56,9 @@ func (x *Index) StoredBlocks() (stored, all int) {
 	return stored, len(x.blocks.list)
 }
 
-// Store begins to store up to a number of blocks that were not touched since a moment
-// and of whose keys none is being written. It returns nil if there are none, or if the
-// index has no home or is not worth it: unknown, or about to be cut anew.
+// Store begins to store up to most blocks that were not touched since a moment and have no write under way. It returns
+// nil if there are none, if the index has no home, or if it is not worth it because the index is unknown or about to be
+// cut anew.
 func (x *Index) Store(before time.Time, most int) *Storing {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -79,7 +79,7 @@ func (x *Index) Store(before time.Time, most int) *Storing {
 			one := StoringBlock{block: b, changes: b.changes}
 			one.After, one.Ranges = x.blocks.after(i), slices.Clone(x.ranges[from:to])
 			one.Row = x.hasher.RowOf(x.blocks.home, one.After)
-			rows[one.Row] = true // what it had before is written over
+			rows[one.Row] = true // this row is overwritten
 			one.Drop = slices.DeleteFunc(slices.Clone(b.rows), func(row string) bool { return rows[row] })
 			s.Blocks = append(s.Blocks, one)
 			if len(s.Blocks) == most {
@@ -99,7 +99,7 @@ func (x *Index) Store(before time.Time, most int) *Storing {
 	return s
 }
 
-// End says that the blocks are stored, or that it is not known.
+// End says that the blocks are stored, or that nobody knows whether they are.
 func (s *Storing) End(stored bool) {
 	x := s.x
 	x.mu.Lock()
@@ -128,8 +128,8 @@ func (s *Storing) End(stored bool) {
 	close(s.held)
 }
 
-// dropped forgets the rows that are deleted or written over, wherever a block that was
-// cut has left them.
+// dropped forgets the rows that are deleted or overwritten, in all blocks: a block that was cut leaves its rows to
+// several.
 func (s *Storing) dropped() {
 	gone := map[string]bool{}
 	for i := range s.Blocks {

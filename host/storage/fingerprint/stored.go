@@ -13,7 +13,7 @@ import (
 
 const (
 	headName = "head"
-	// formatVersion is that of the rows; another one is not read.
+	// formatVersion is the version of the rows; no other version is read.
 	formatVersion = 1
 	macSize       = 16
 	// maxKey and maxRanges bound what is decoded.
@@ -21,14 +21,13 @@ const (
 	maxRanges = 4096
 )
 
-// HeadOf is the row that all rows of a directory need to count.
+// HeadOf is the head of a directory, without which no row there counts.
 func HeadOf(home string) string { return home + headName }
 
-// IsHead says whether a row is one of those.
+// IsHead says whether a row is a head.
 func IsHead(row string) bool { return strings.HasSuffix(row, "/"+headName) }
 
-// Stored is a block of ranges as it is stored: what is after a key, up to and
-// including the last range's.
+// Stored is a block of ranges as it is stored. It begins after the key After and ends with the last range.
 type Stored struct {
 	Row    string
 	After  string
@@ -47,7 +46,7 @@ func (h *Hasher) RowOf(home, after string) string {
 	return home + hex.EncodeToString(b[:8])
 }
 
-// seal adds a code over a row and its key, which nobody without the secret can make.
+// seal adds a code over a row and its key. Nobody can make it without the secret.
 func (h *Hasher) seal(row string, body []byte) []byte {
 	mac := h.mac(row, body)
 	return append(body, mac[:]...)
@@ -80,14 +79,13 @@ func (h *Hasher) mac(row string, body []byte) (out [macSize]byte) {
 	return out
 }
 
-// EncodeHead makes a head of what was counted, as the caller identifies that, by an
-// owner.
+// EncodeHead makes a head. counted identifies which keys were counted, owner the node that owns the index.
 func (h *Hasher) EncodeHead(row string, counted, owner [16]byte) []byte {
 	body := append([]byte{formatVersion}, counted[:]...)
 	return h.seal(row, append(body, owner[:]...))
 }
 
-// DecodeHead reads one, of any owner.
+// DecodeHead reads a head of any owner.
 func (h *Hasher) DecodeHead(row string, b []byte) (counted [16]byte, err error) {
 	body, err := h.open(row, b)
 	if err == nil && len(body) != 32 {
@@ -100,8 +98,8 @@ func (h *Hasher) DecodeHead(row string, b []byte) (counted [16]byte, err error) 
 	return counted, nil
 }
 
-// Encode makes the row of a block. Names of keys that follow each other have much in
-// common, so each is what it shares with the one before and the rest.
+// Encode makes the row of a block. Neighbouring keys have much in common, so of each key only the length of the part
+// that it shares with the former one, and the rest, are stored.
 func (h *Hasher) Encode(s *Stored) []byte {
 	b := binary.AppendUvarint([]byte{formatVersion}, uint64(len(s.After)))
 	b = append(b, s.After...)
@@ -136,9 +134,8 @@ func (h *Hasher) Decode(row string, b []byte) (*Stored, error) {
 	return nil, fmt.Errorf("a row of the stored index cannot be used: %w", err)
 }
 
-// Span is which keys a row says that its block has: those after one, up to another, empty
-// for no end. Whoever lacks the secret must not believe more of a row. It is not ok if the
-// row cannot be read.
+// Span says between which keys the block of a row is: after one, up to another, which is empty for no end. Without the
+// secret nothing else in a row may be used. ok is false if the row cannot be read.
 func Span(b []byte) (after, upTo string, ok bool) {
 	if len(b) <= macSize+1 || b[0] != formatVersion {
 		return "", "", false

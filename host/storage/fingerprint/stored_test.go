@@ -32,8 +32,7 @@ func newShelf(t *testing.T, seed uint64) *shelf {
 
 func (s *shelf) home() string { return fmt.Sprintf("pages/%d/", s.homes) }
 
-// write is one of the core. It may fail, and have done what it had to do first, or all
-// of it, or nothing.
+// write is a write of the core. It may fail before it has deleted any rows, after it has deleted them, or not at all.
 func (s *shelf) write() {
 	key := fmt.Sprintf("k/%05d", s.rnd.IntN(9000))
 	rows, storing := s.x.Writing(key)
@@ -68,7 +67,7 @@ func (s *shelf) writes(n int) {
 	}
 }
 
-// store stores some blocks; cut somewhere it is not known how far it came.
+// store stores some blocks. If it is cut off, it is unknown how far it came.
 func (s *shelf) store(whole bool) {
 	if s.x.Home() == "" {
 		for _, head := range s.x.Heads() {
@@ -122,7 +121,7 @@ func (s *shelf) stored() (blocks []*fingerprint.Stored) {
 	return blocks
 }
 
-// requireRight is what everything rests on: a row that is there is right.
+// requireRight checks what everything rests on: each stored row is right.
 func (s *shelf) requireRight() {
 	s.t.Helper()
 	keys := slices.Sorted(maps.Keys(s.set))
@@ -146,7 +145,7 @@ func (s *shelf) requireRight() {
 	}
 }
 
-// restart takes up what is stored, with writes beside it.
+// restart takes up the stored rows while writes run.
 func (s *shelf) restart(busy int) {
 	s.t.Helper()
 	s.x = fingerprint.NewIndex(s.h)
@@ -230,8 +229,8 @@ func scannedRoot(h *fingerprint.Hasher, set map[string][]byte) []byte {
 	return h.Root(sum, uint64(len(set)))
 }
 
-// Whatever is written, stored, cut off and read again, a row that is stored is right, and
-// an index that is made of the rows is that of the content.
+// Keys are written, blocks stored, cut off and read again. Each stored row is right, and an index made from the rows is
+// the index of the content.
 func TestStoredRowsAreRight(t *testing.T) {
 	t.Parallel()
 	taken := make(chan int, 6)
@@ -258,7 +257,7 @@ func TestStoredRowsAreRight(t *testing.T) {
 						s.pass(t, 0)
 						s.store(true)
 					case 2:
-						// What nobody has told goes, cuts too; then all is stored anew.
+						// Keys vanish untold, cuts among them; then all is stored anew.
 						for key := range s.set {
 							if s.rnd.IntN(20) == 0 {
 								delete(s.set, key)
@@ -301,7 +300,7 @@ func TestStoredIndexIsTakenUp(t *testing.T) {
 	s.check(t)
 	require.Equal(t, blocks, s.x.Clean(), "nothing is stored again")
 
-	// What the storage has otherwise is found, and what is stored of it goes.
+	// A difference in the storage is found, and the stored row of its block goes.
 	key := slices.Sorted(maps.Keys(s.set))[1000]
 	s.set[key] = []byte("changed below")
 	require.True(t, s.pass(t, 0))

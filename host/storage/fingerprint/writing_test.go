@@ -10,8 +10,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 )
 
-// A key that was deleted when the set was listed, and of which the index is told after
-// the pass has gone by, was not counted and must not be taken off.
+// A key is deleted before the set is listed, and the index is told of it after the pass has gone by. The key was not
+// counted, so it must not be subtracted.
 func TestDeletionThatIsToldLate(t *testing.T) {
 	t.Parallel()
 	for name, upTo := range map[string]string{"in the middle": "z", "behind the last key": "a"} {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package held remembers which views of mounts were written while nothing was known of their
-// mounts, so that what performance secondaries did not get can be made up for.
+// Package held remembers which views were written while their mounts were unknown, so that performance secondaries can
+// get their keys later.
 package held
 
 import (
@@ -11,26 +11,25 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 )
 
-// most is how many deleted keys are remembered for a view. Beyond it the
-// performance secondaries have to copy.
+// most is how many deleted keys are remembered for a view. Beyond it the performance secondaries have to compare.
 const most = 10_000
 
-// Views are the views that were written while their mounts were not known. The keys that are
-// there can be found again; those that were deleted, and that secondaries may have from
-// before, are remembered. The zero value is empty. Safe for concurrent use.
+// Views are the views that were written while their mounts were unknown. Their present keys can be found in the
+// storage. Their deleted keys, which secondaries may still have, are remembered. The zero value is empty. Safe for
+// concurrent use.
 type Views struct {
 	mu    sync.Mutex
 	views map[string]*View
 }
 
-// View is what is remembered of one.
+// View is what is remembered of one view.
 type View struct {
 	// Deleted are keys that were deleted. TooMany says that there were more.
 	Deleted map[string]struct{}
 	TooMany bool
 }
 
-// Note says that a held key is about to be written or deleted.
+// Note says that a key that is held back is about to be written or deleted.
 func (h *Views) Note(key string, deleted bool) {
 	prefix, _, ok := keyclass.SplitView(key)
 	if !ok {
@@ -56,8 +55,7 @@ func (h *Views) Note(key string, deleted bool) {
 	}
 }
 
-// Take returns what is remembered of a view, nil if it was not written, and
-// forgets it.
+// Take returns and forgets what is remembered of a view, nil if the view was not written.
 func (h *Views) Take(prefix string) *View {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -66,7 +64,7 @@ func (h *Views) Take(prefix string) *View {
 	return v
 }
 
-// PutBack remembers again what was taken, beside what has come since.
+// PutBack remembers again what Take returned, besides what has come since.
 func (h *Views) PutBack(prefix string, v *View) {
 	if v == nil {
 		return

@@ -10,28 +10,27 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// State is what is known of the index of a mode's content.
+// State is the state of the index of a mode.
 type State struct {
-	// Rebuilding says that everything is being read, Read of about Total keys so far.
+	// Rebuilding says that everything is being read: Read of about Total keys so far.
 	Rebuilding  bool
 	Read, Total uint64
-	// Rebuilt is when it was last read anew, Checked when it was last compared with
-	// the storage, Wrong whether that has found something. Zero for never.
+	// Rebuilt is when the index was last computed anew, Checked when it was last compared with the storage, zero for
+	// never. Wrong says whether that comparison found a difference.
 	Rebuilt, Checked time.Time
 	Wrong            bool
 }
 
 // Report is the result of a check.
 type Report struct {
-	// Root is the fingerprint of what the storage has.
+	// Root is the fingerprint of the content of the storage.
 	Root replication.Fingerprint
-	// Wrong says that the index had something else; Ranges are the numbers of the
-	// ranges where, in key order.
+	// Wrong says that the index differed. Ranges are the numbers of the ranges that differed, in key order.
 	Wrong  bool
 	Ranges []int
 }
 
-// State is that of a mode; zero while this node keeps no index of it.
+// State is the state of the index of a mode; zero while this node keeps none.
 func (x *Indexes) State(mode replication.Mode) State {
 	p := x.writes.Running()[mode]
 	if p == nil {
@@ -44,9 +43,8 @@ func (x *Indexes) State(mode replication.Mode) State {
 		Wrong: i.wrong}
 }
 
-// Reindex has the index of a mode computed anew from the storage, in the background.
-// What there is serves until then, unless it is forgotten at once. InvalidInput while
-// one is under way.
+// Reindex has the index of a mode computed anew from the storage, in the background. The old one serves until then,
+// unless forget is set. The error is InvalidInput while one is computed already.
 func (x *Indexes) Reindex(mode replication.Mode, forget bool) error {
 	p, err := x.running(mode)
 	if err != nil {
@@ -64,8 +62,7 @@ func (x *Indexes) Reindex(mode replication.Mode, forget bool) error {
 	return nil
 }
 
-// Check compares the index of a mode with the storage, which it reads once. The
-// index follows the storage where they differ.
+// Check reads the storage once and compares the index of a mode with it. Where they differ, the index is corrected.
 func (x *Indexes) Check(ctx context.Context, mode replication.Mode) (*Report, error) {
 	p, err := x.running(mode)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Homes are the directories of the indexes of a mode that are stored.
+// Homes are the directories of the stored indexes of a mode.
 func (x *Indexes) Homes(ctx context.Context, mode replication.Mode) (homes []string, err error) {
 	prefix := keyclass.IndexPrefix(mode)
 	names, err := x.below.Inner.List(ctx, prefix)
@@ -31,7 +31,7 @@ func (x *Indexes) Homes(ctx context.Context, mode replication.Mode) (homes []str
 	return homes, nil
 }
 
-// invalidateHomes deletes the heads of stored indexes: without its head none counts.
+// invalidateHomes deletes the heads of stored indexes: without its head an index does not count.
 func (x *Indexes) invalidateHomes(ctx context.Context, homes []string) error {
 	for _, home := range homes {
 		if err := x.below.Inner.Delete(ctx, fingerprint.HeadOf(home)); err != nil {
@@ -41,9 +41,9 @@ func (x *Indexes) invalidateHomes(ctx context.Context, homes []string) error {
 	return nil
 }
 
-// InvalidateUntold invalidates the stored indexes of modes whose index is not told of a write,
-// before it is made, if they may have counted its keys: it is made by a core that leads and
-// has not begun its term, or that has no role any more.
+// InvalidateUntold is called before a write. It invalidates the stored indexes that may have counted the write's keys,
+// for each mode without a running index. Such a write comes from a core that leads before its term begins, or that has
+// no role any more.
 func (x *Indexes) InvalidateUntold(ctx context.Context, writes []*physical.TxnEntry,
 	told map[replication.Mode]*Index) error {
 	for mode, may := range x.unwatched {
@@ -73,7 +73,7 @@ func (x *Indexes) countsIn(mode replication.Mode, writes []*physical.TxnEntry) b
 	})
 }
 
-// InvalidateStored deletes the heads of what is stored of an index that was invalidated.
+// InvalidateStored deletes the stored heads of an index that was invalidated.
 func (p *Index) InvalidateStored(ctx context.Context) error {
 	for _, head := range p.index.Heads() {
 		if err := p.of.below.Inner.Delete(ctx, head); err != nil {
@@ -106,7 +106,7 @@ func (x *Indexes) deleteStored(ctx context.Context, home string) error {
 	return nil
 }
 
-// StoredOf are the rows of stored indexes that have counted keys.
+// StoredOf are the rows of stored indexes that have counted any of the keys.
 func (x *Indexes) StoredOf(ctx context.Context, keys []string) (rows []string, err error) {
 	ctx = physical.CacheRefreshContext(ctx, true)
 	for _, mode := range replication.Modes() {
@@ -140,7 +140,7 @@ func (x *Indexes) StoredOf(ctx context.Context, keys []string) (rows []string, e
 	return rows, nil
 }
 
-// Forget deletes what is stored of the index of a mode.
+// Forget deletes the stored index of a mode.
 func (x *Indexes) Forget(ctx context.Context, mode replication.Mode) error {
 	homes, err := x.Homes(ctx, mode)
 	if err != nil {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package index keeps an index of what is replicated, for each mode in which the cluster has a
-// role: it sums the content up, stores the sums, and checks them against the storage.
+// Package index keeps an index of the replicated content, for each mode in which the cluster has a role: it sums the
+// content up, stores the sums, and checks them against the storage.
 //
-// It writes the rows of stored indexes and nothing else: these are own rows of the cluster,
-// which nobody journals. What a write changes it is told by the write path, under the locks
-// of the keys. It changes how writes are treated through [WritePath] alone, so that no write
-// is missed between a scan and the first one that an index is told of.
+// It writes only the rows of stored indexes. These are own rows of the cluster, which are not journalled. The write
+// path tells it what each write changes, under the locks of the keys. It changes the write mode only through
+// [WritePath], so that no write is missed between the start of a scan and the first write that an index is told of.
 package index
 
 import (
@@ -20,10 +19,10 @@ import (
 
 // WritePath tells the running indexes of each write.
 type WritePath interface {
-	// Running are the indexes that are told now. The map does not change.
+	// Running are the indexes that are told of writes. The map does not change.
 	Running() map[replication.Mode]*Index
-	// Tell has an index of a mode told from now on, nil for none. It returns when no write is
-	// under way that is treated otherwise.
+	// Tell has an index of a mode told of writes from now on, nil for none. It returns when no write in the former write
+	// mode is under way.
 	Tell(ctx context.Context, mode replication.Mode, x *Index) error
 }
 
@@ -33,25 +32,23 @@ type Needs struct {
 	Writes WritePath
 	// Copying says whether a copy of a mode is under way.
 	Copying func(replication.Mode) bool
-	// Wrong is called when a check has found that the storage has something else than was
-	// written to it.
+	// Wrong is called when a check has found that the storage differs from what was written to it.
 	Wrong      func(replication.Mode)
 	StoreAfter time.Duration
 }
 
-// Indexes are those of all modes. One runs for each mode that the write path tells of its
-// writes, and each is stored. Safe for concurrent use.
+// Indexes are the indexes of all modes. One runs for each mode of which the write path tells it, and each is stored.
+// Safe for concurrent use.
 //
-// They begin and end while the caller changes the write path. The locks inside are held for a
-// moment; the turn of storedIndex is held while rows are written, and no lock of a key is
-// waited for under it.
+// An index begins and ends while the caller holds the write path. The locks inside are held for a moment only. The turn
+// of storedIndex is held while rows are written; under it nobody waits for the lock of a key.
 type Indexes struct {
 	below      *backing.Storage
 	writes     WritePath
 	copying    func(replication.Mode) bool
 	wrong      func(replication.Mode)
 	storeAfter time.Duration
-	// settled are the classes of keys of mounts that the indexes count by.
+	// settled identifies the classes of the mounts' keys by which the indexes count.
 	settled atomic.Pointer[[32]byte]
 	// unwatched is true for a mode whose index may be in storage while no index of that
 	// mode runs and keeps it up to date: see InvalidateUntold.
@@ -74,7 +71,7 @@ func New(n Needs) *Indexes {
 // Rest ends storing, and waits for it until the context ends.
 func (x *Indexes) Rest(ctx context.Context) {
 	for _, unwatched := range x.unwatched {
-		unwatched.Store(true) // by the node that leads next
+		unwatched.Store(true) // the next active node may write it
 	}
 	for _, p := range x.writes.Running() {
 		p.rest(ctx)

@@ -18,20 +18,20 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// indexing is what is known of the passes over the storage that keep an index.
+// indexing is the state of the passes over the storage that keep an index.
 type indexing struct {
 	mu sync.Mutex
-	// rebuilding says that a pass over everything is under way, read of how many.
+	// rebuilding says that a pass over everything is under way: read of about total keys so far.
 	rebuilding  bool
 	read, total uint64
 	rebuilt     time.Time
-	// checked is when the last check of everything ended, wrong what it found.
+	// checked is when the last check of everything ended. wrong says whether it found a difference.
 	checked time.Time
 	wrong   bool
 }
 
-// keep scans, again after a failure and whenever the fingerprint is lost, and
-// keeps the ranges of the index small and right.
+// keep scans the storage, again after a failure and whenever the fingerprint is lost. It also cuts ranges that have
+// grown, checks the index and stores it.
 func (p *Index) keep(ctx context.Context) {
 	retry := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(30*time.Second),
@@ -52,7 +52,7 @@ func (p *Index) keep(ctx context.Context) {
 			case <-p.unknown:
 				err = p.rebuild(ctx)
 			case <-p.grown:
-				// What a copy writes is cut when it has ended, not while it grows.
+				// During a copy the ranges are not cut, but once after it.
 				if p.index.Overgrown() && !p.of.copying(p.mode) {
 					err = p.rebuild(ctx)
 				}
@@ -73,7 +73,7 @@ func (p *Index) keep(ctx context.Context) {
 			return
 		}
 		if err == nil {
-			continue // lost while it was computed
+			continue // the index was lost while it was computed
 		}
 		p.of.below.Logger.Warn("the fingerprint of the replicated content cannot be computed; trying again", "mode", p.mode,
 			"error", err)
@@ -87,7 +87,7 @@ func (p *Index) keep(ctx context.Context) {
 	}
 }
 
-// begin takes what is stored of the index, and reads the rest.
+// begin takes the stored blocks of the index, and reads the rest.
 func (p *Index) begin(ctx context.Context) error {
 	if p.stored.blocks == nil {
 		return p.rebuild(ctx)
@@ -96,7 +96,7 @@ func (p *Index) begin(ctx context.Context) error {
 	done, err := p.takeStored(ctx)
 	p.indexing.ended(false)
 	if err != nil {
-		return err // once more: what was written meanwhile is not taken
+		return err // try again: blocks that were written meanwhile are then not taken
 	}
 	p.stored.blocks = nil
 	if !done {
@@ -105,15 +105,14 @@ func (p *Index) begin(ctx context.Context) error {
 	return nil
 }
 
-// rebuild reads everything once. It ends without an error when the index was
-// Invalidated meanwhile.
+// rebuild reads everything once. It is no error if the index is invalidated meanwhile.
 func (p *Index) rebuild(ctx context.Context) error {
 	select {
-	case <-p.unknown: // this is what was asked for
+	case <-p.unknown: // this call answers it
 	default:
 	}
 	if err := p.InvalidateStored(ctx); err != nil {
-		// The next write does it, and until then what is stored is right.
+		// The next write deletes it, and until then the stored index is right.
 		p.of.below.Logger.Warn("an index that is stored and not needed any more cannot be deleted", "mode", p.mode, "error",
 			err)
 	}
@@ -122,7 +121,7 @@ func (p *Index) rebuild(ctx context.Context) error {
 	r, done, err := p.pass(ctx, p.indexing.progress)
 	p.indexing.ended(done)
 	if done {
-		p.round.end() // it has nothing more to find
+		p.round.end() // this pass has found everything that it could
 		p.checked(r.Wrong)
 	}
 	return err
@@ -139,9 +138,8 @@ func (p *Index) checked(wrong bool) {
 	}
 }
 
-// pass reads everything at once and puts it into the index. The report says what the
-// index had otherwise. It is not done, without an error, when the index was
-// Invalidated meanwhile.
+// pass reads everything at once and puts it into the index. The report says where the index differed. If the index is
+// invalidated meanwhile, done is false and there is no error.
 func (p *Index) pass(ctx context.Context, progress func(keys int)) (r *Report, done bool, err error) {
 	pass := p.index.Begin()
 	defer pass.End()
@@ -175,7 +173,7 @@ func readGroup(ctx context.Context, x *Indexes, mode replication.Mode, pass *fin
 	return len(keys), readPass(ctx, x, pass, keys)
 }
 
-// finishPass reads what was created behind the last key that was listed.
+// finishPass reads the keys that were created after the last listed key.
 func finishPass(ctx context.Context, x *Indexes, pass *fingerprint.Pass) (wrong, done bool, err error) {
 	for {
 		done, wrong, ok := pass.Finish()
@@ -194,15 +192,14 @@ func finishPass(ctx context.Context, x *Indexes, pass *fingerprint.Pass) (wrong,
 	}
 }
 
-// readPass counts a run of keys, in order, and those that were created among
-// them since they were listed. Their locks are held so that each write of one of
-// them is either read here or told to the pass, never both.
+// readPass counts a run of keys, in order, and the keys that were created among them since they were listed. It holds
+// their locks, so that each write of one of them is either read here or told to the pass, never both.
 func readPass(ctx context.Context, x *Indexes, pass *fingerprint.Pass, keys []string) error {
 	for {
 		lock := slices.Clone(keys)
 		if x.below.Txn == nil {
 			for _, k := range keys {
-				lock = append(lock, backing.BasesOf(k)...) // see readAt
+				lock = append(lock, backing.BasesOf(k)...) // see backing.Storage.ReadListed
 			}
 		}
 		locks, err := x.below.Keys.Lock(ctx, lock...)
@@ -211,7 +208,7 @@ func readPass(ctx context.Context, x *Indexes, pass *fingerprint.Pass, keys []st
 		}
 		created, ok := pass.Advance(keys[len(keys)-1])
 		if ok && len(created) == 0 {
-			// Past the cache, which does not know of what was changed below it.
+			// Read past the cache, which does not know what was changed below it.
 			values, err := x.below.ReadAll(physical.CacheRefreshContext(ctx, true), keys)
 			if err == nil {
 				pass.Add(keys, values)

@@ -11,29 +11,29 @@ import (
 )
 
 const (
-	// roundGroups is how many groups of keys a round reads before each pause: 256 keys
-	// a second are an hour for a million, and no load.
+	// roundGroups is how many groups of keys a round reads before each pause. At 256 keys a second a million take an hour,
+	// without load to speak of.
 	roundGroups = 4
 	roundPause  = time.Second
-	// An index that was stored is compared faster, a million keys in a minute: the storage
-	// may have been changed while nobody looked.
+	// An index that was stored is compared faster, a million keys in a minute, because the storage may have changed while
+	// no index ran.
 	firstGroups = 16
 	firstPause  = 50 * time.Millisecond
 	// roundEvery is the time between two rounds.
 	roundEvery = time.Hour
-	// roundCreated is after how many keys that are created ahead of it a round is
-	// given up: they are kept in memory.
+	// roundCreated is how many keys may be created ahead of a round before it is given up, because they are kept in
+	// memory.
 	roundCreated = 1 << 20
 )
 
-// round compares the index with the storage in the background, slowly, so that
-// what was changed below this server is found. It lists each directory once.
+// round compares the index with the storage in the background, slowly, to find changes that were made below this
+// server. It lists each directory once.
 type round struct {
 	pass *fingerprint.Pass
 	walk *walk.Walk
 }
 
-// pause is how long the round waits before it goes on, or the next one begins.
+// pause is the pause before the round goes on, or before the next one begins.
 func (r *round) pause(confirmed bool) time.Duration {
 	switch {
 	case !confirmed && r.pass != nil:

@@ -22,17 +22,17 @@ type Index struct {
 	cancel  context.CancelFunc
 	done    chan struct{}
 	unknown chan struct{} // asks for a scan
-	grown   chan struct{} // says that the index has too few cuts
+	grown   chan struct{} // says that ranges of the index have grown
 
 	indexing indexing
 	round    round // of keep alone
 	stored   storedIndex
-	// confirmed says that all that the index has was read since it began.
+	// confirmed says that everything in the index was read from the storage since it began.
 	confirmed atomic.Bool
 }
 
-// Fingerprint is that of a mode's content now, with the number of its keys; nil
-// and 0 while it is not known.
+// Fingerprint is the present fingerprint of a mode's content, with the number of its keys; nil and 0 while it is
+// unknown.
 func (x *Indexes) Fingerprint(mode replication.Mode) (replication.Fingerprint, uint64) {
 	p := x.writes.Running()[mode]
 	if p == nil {
@@ -41,7 +41,7 @@ func (x *Indexes) Fingerprint(mode replication.Mode) (replication.Fingerprint, u
 	return p.index.Root()
 }
 
-// Sums are those of a mode's content, in memory; nil while its index does not run.
+// Sums are the sums of a mode's content, in memory; nil while its index does not run.
 func (x *Indexes) Sums(mode replication.Mode) *fingerprint.Index {
 	if p := x.writes.Running()[mode]; p != nil {
 		return p.index
@@ -49,8 +49,7 @@ func (x *Indexes) Sums(mode replication.Mode) *fingerprint.Index {
 	return nil
 }
 
-// Invalidate makes the fingerprint of a mode unknown, has it computed anew, and deletes what
-// is stored of it.
+// Invalidate makes the fingerprint of a mode unknown, has it computed anew, and deletes the stored index.
 func (x *Indexes) Invalidate(ctx context.Context, mode replication.Mode) error {
 	p := x.writes.Running()[mode]
 	if p == nil {
@@ -60,9 +59,9 @@ func (x *Indexes) Invalidate(ctx context.Context, mode replication.Mode) error {
 	return p.InvalidateStored(ctx)
 }
 
-// Start begins to keep the index of a mode's content: a scan in the background, during which
-// the fingerprint is unknown, and then with every write. With the key that is in use already
-// it does nothing. The caller changes the write path.
+// Start begins to keep the index of a mode's content: first by a scan in the background, during which the fingerprint
+// is unknown, then with every write. If the index runs already with this key, it does nothing. The caller holds the
+// write path.
 func (x *Indexes) Start(ctx context.Context, mode replication.Mode, key fingerprint.Key) error {
 	if old := x.writes.Running()[mode]; old != nil {
 		if old.key == key {
@@ -78,8 +77,7 @@ func (x *Indexes) Start(ctx context.Context, mode replication.Mode, key fingerpr
 		stored: storedIndex{turn: make(lock.Turns, 1)},
 	}
 	x.SettleClasses()
-	// Scanning begins when every write is one that the index is told of, and what is
-	// stored is read when none is made.
+	// The scan begins once the index is told of every write. The stored index is read while no write can be made.
 	p.index.Hold()
 	err := x.writes.Tell(ctx, mode, p)
 	scanCtx, cancel := context.WithCancel(context.Background())
@@ -101,10 +99,10 @@ func (x *Indexes) Start(ctx context.Context, mode replication.Mode, key fingerpr
 	return nil
 }
 
-// Stop ends the index of a mode: it cannot follow what another node writes. It is stored
-// if this node may write. The caller changes the write path.
+// Stop ends the index of a mode, because it cannot follow the writes of another node. It is stored if this node may
+// write. The caller holds the write path.
 func (x *Indexes) Stop(ctx context.Context, mode replication.Mode, mayWrite bool) error {
-	x.unwatched[mode].Store(true) // by another node, if not by this one
+	x.unwatched[mode].Store(true) // this node or another one may write it
 	p := x.writes.Running()[mode]
 	if p == nil {
 		return nil
@@ -118,16 +116,15 @@ func (x *Indexes) Stop(ctx context.Context, mode replication.Mode, mayWrite bool
 	return err
 }
 
-// Store stores what is not stored yet of the indexes, so that they are there at
-// once after a restart. The host calls it when the node is about to seal, while it
-// can write; it takes a few seconds at most.
+// Store stores the blocks that are not stored yet, so that the indexes are there at once after a restart. The host
+// calls it before the node seals, while it can still write. It takes a few seconds at most.
 func (x *Indexes) Store(ctx context.Context) {
 	for _, p := range x.writes.Running() {
 		p.storeNow(ctx)
 	}
 }
 
-// storeNow stores what it can in a few seconds. What it cannot is read at the next start.
+// storeNow stores what it can in a few seconds. The next start reads the rest from the storage.
 func (p *Index) storeNow(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -137,7 +134,7 @@ func (p *Index) storeNow(ctx context.Context) {
 	}
 }
 
-// signal wakes who waits for it, once.
+// signal wakes the waiting goroutine, once.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -154,8 +151,8 @@ func (p *Index) Invalidate() {
 // Sums are the sums of the content, in memory.
 func (p *Index) Sums() *fingerprint.Index { return p.index }
 
-// Confirmed says that all that the index has was read since it began.
+// Confirmed says that everything in the index was read from the storage since it began.
 func (p *Index) Confirmed() bool { return p.confirmed.Load() }
 
-// Grown says that the index may have too few cuts.
+// Grown says that ranges of the index may have grown.
 func (p *Index) Grown() { signal(p.grown) }

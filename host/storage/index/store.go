@@ -18,7 +18,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/txn"
 )
 
-// store stores what was not touched since a moment.
+// store stores the blocks that were not touched since a moment.
 func (p *Index) store(ctx context.Context, before time.Time) error {
 	s := &p.stored
 	end, err := s.turn.Take(ctx)
@@ -67,7 +67,7 @@ func (p *Index) store(ctx context.Context, before time.Time) error {
 	return ctx.Err()
 }
 
-// rest ends storing, and waits for it until the context ends.
+// rest ends the storing and waits for its end, at most until the context ends.
 func (p *Index) rest(ctx context.Context) {
 	p.stored.off.Store(true)
 	if end, err := p.stored.turn.Take(ctx); err == nil {
@@ -75,8 +75,8 @@ func (p *Index) rest(ctx context.Context) {
 	}
 }
 
-// owned stops storing if another node has written the head: a deposed leader does not know
-// what the next one writes, and must not store an index without it.
+// owned stops the storing if another node has written the head. A deposed leader does not know the writes of the next
+// one, and must not store an index without them.
 func (p *Index) owned(ctx context.Context, home string) error {
 	b, err := p.of.below.ReadFresh(ctx, fingerprint.HeadOf(home))
 	if err != nil {
@@ -90,13 +90,13 @@ func (p *Index) owned(ctx context.Context, home string) error {
 	return nil
 }
 
-// newHead makes the head that this node owns its stored index by.
+// newHead makes the head that marks the stored index as this node's.
 func (p *Index) newHead(row string, of counting) {
 	p.stored.of, p.stored.head = of, p.index.Hasher().EncodeHead(row, of, random())
 }
 
-// renewHead writes the head anew after classes of keys have changed, so that it names what is
-// counted now. No key of these classes exists: otherwise the index would have been invalidated.
+// renewHead writes the head anew after classes of keys have changed, so that it identifies what is counted now. No key
+// changed its class: otherwise the index would have been invalidated.
 func (p *Index) renewHead(ctx context.Context, home string) error {
 	lost, of := p.index.Lost(), p.of.counts(p.mode)
 	if of == p.stored.of || p.index.Home() != home {
@@ -109,17 +109,17 @@ func (p *Index) renewHead(ctx context.Context, home string) error {
 	p.newHead(head, of)
 	err := p.of.below.Inner.Put(ctx, &physical.Entry{Key: head, Value: p.stored.head})
 	if err != nil {
-		p.stored.of, p.stored.head = formerOf, formerHead // it is tried again
+		p.stored.of, p.stored.head = formerOf, formerHead // the next call tries again
 	}
 	if p.index.Lost() != lost {
-		// Its head may have been deleted before this one was written.
+		// The former head may have been deleted before this one was written.
 		err = errors.Join(err, p.of.below.Inner.Delete(ctx, head))
 	}
 	return err
 }
 
-// newHome makes a place for the rows of an index, and removes what is left of others.
-// It is empty, without an error, if the index was lost meanwhile.
+// newHome makes a directory for the rows of an index, and deletes former ones. If the index was lost meanwhile, it
+// returns an empty string and no error.
 func (p *Index) newHome(ctx context.Context) (string, error) {
 	lost := p.index.Lost()
 	if err := p.InvalidateStored(ctx); err != nil {
@@ -141,8 +141,8 @@ func (p *Index) newHome(ctx context.Context) (string, error) {
 	return home, nil
 }
 
-// storeRows stores blocks. The rows that they replace are deleted first: if it is cut off
-// anywhere, each row that is there is right.
+// storeRows stores blocks. It deletes the rows that they replace first. So wherever a crash cuts it, each row that is
+// there is right.
 func (x *Indexes) storeRows(ctx context.Context, blocks []fingerprint.StoringBlock, h *fingerprint.Hasher) error {
 	var writes []*physical.TxnEntry
 	for i := range blocks {

@@ -21,23 +21,23 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// An index is stored, by blocks of ranges, so that it is there at once after a restart.
-// See docs/adr/0019-a-stored-index.md for what makes it safe.
+// The index is stored, in blocks of ranges, so that it is there at once after a restart. See
+// docs/adr/0019-a-stored-index.md for what makes it safe.
 
 const (
-	// DefaultStoreAfter is how long a block of the index is at rest before it is stored
-	// again: each time costs its next write a deletion more.
+	// DefaultStoreAfter is how long a block has no write before it is stored again. Each time it is stored, its next write
+	// costs one more deletion.
 	DefaultStoreAfter = 15 * time.Second
-	// storeBlocks is how many are stored together; writes of their keys wait for it.
+	// storeBlocks is how many blocks are stored together; writes of their keys wait meanwhile.
 	storeBlocks = 16
-	// storeTimeout bounds how long an end waits for what is not stored yet.
+	// storeTimeout bounds the time for storing when an index ends.
 	storeTimeout = 5 * time.Second
 )
 
-// counting identifies what an index counts.
+// counting identifies which keys an index counts.
 type counting [16]byte
 
-// tableCounting is that of the table of classes.
+// tableCounting identifies the table of classes.
 var tableCounting = func() (id counting) {
 	h := sha256.New()
 	for _, r := range keyclass.Rows {
@@ -47,8 +47,8 @@ var tableCounting = func() (id counting) {
 	return id
 }()
 
-// counts identifies what the index of a mode counts. Where that changes with
-// the mounts it is as of the last time when all who must know of a change were told.
+// counts identifies which keys the index of a mode counts. If that depends on the mounts, it is as of the last
+// SettleClasses.
 func (x *Indexes) counts(mode replication.Mode) counting {
 	classes := x.settled.Load()
 	if !keyclass.ByMount(mode) || classes == nil {
@@ -60,7 +60,7 @@ func (x *Indexes) counts(mode replication.Mode) counting {
 	return counting(h.Sum(nil)[:16])
 }
 
-// SettleClasses takes the classes that the keys have now for what the indexes count.
+// SettleClasses says that the indexes count by the present classes of keys.
 func (x *Indexes) SettleClasses() {
 	if m := x.below.Classes().Mounts(); m != nil {
 		classes := m.Classes()
@@ -68,19 +68,18 @@ func (x *Indexes) SettleClasses() {
 	}
 }
 
-// storedIndex is how an index is stored.
+// storedIndex is the stored form of an index.
 type storedIndex struct {
 	turn lock.Turns  // one at a time
-	head []byte      // as this node has written it
-	of   counting    // what the head says that is counted
-	off  atomic.Bool // another node has taken it over, or the storage may be replaced
-	// blocks were found when the index began, in order.
+	head []byte      // as this node wrote it
+	of   counting    // what is counted, by the head
+	off  atomic.Bool // nothing is stored any more: another node owns the index, or the storage may be replaced
+	// blocks are those that were found when the index began, in order.
 	blocks []*fingerprint.Stored
 }
 
-// findStored reads the stored index while Hold keeps writes waiting, and makes this node its
-// owner. If a part cannot be used, nothing is: its head is deleted. An error says that the
-// storage does not answer.
+// findStored reads the stored index while Hold lets writes wait, and makes this node its owner. If a part of the index
+// cannot be used, none of it is used, and its head is deleted. An error says that the storage does not answer.
 func (p *Index) findStored(ctx context.Context) error {
 	home, blocks := "", []*fingerprint.Stored(nil)
 	defer func() { p.index.Release(home, blocks) }()
@@ -112,8 +111,7 @@ func (p *Index) findStored(ctx context.Context) error {
 	return p.of.invalidateHomes(ctx, homes)
 }
 
-// readStored reads the rows of a directory: none if it has no head, or if a former set's;
-// why says what is wrong with them.
+// readStored reads the rows of a directory, none if it has no head. why says what is wrong with them.
 func (p *Index) readStored(ctx context.Context, home string) (blocks []*fingerprint.Stored, why, err error) {
 	names, err := p.of.below.Inner.List(ctx, home)
 	if err != nil {
@@ -161,7 +159,7 @@ func (p *Index) readStored(ctx context.Context, home string) (blocks []*fingerpr
 	return blocks, nil, nil
 }
 
-// takeStored makes the index of the blocks that are stored, and reads what is not.
+// takeStored builds the index from the stored blocks, and reads the keys between them.
 func (p *Index) takeStored(ctx context.Context) (done bool, err error) {
 	blocks := p.stored.blocks
 	pass := p.index.Begin()

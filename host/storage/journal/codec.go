@@ -25,9 +25,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // ErrCorrupt is wrapped by every error of a decoder.
 var ErrCorrupt = errors.New("malformed")
 
-// EncodeRow is the stored form of a row: version, number of keys, for each key
-// kind and class in one byte, length, key and (Put) hash of the value, and a
-// CRC-32C of it all. Sequence and term are in the row's storage key.
+// EncodeRow is the stored form of a row: version, number of keys, the keys, and a CRC-32C of it all. Each key has kind
+// and class in one byte, length, name and, for Put, the hash of the value. Sequence and term are in the row's storage
+// key.
 func EncodeRow(ops []Op) []byte {
 	n := 1 + binary.MaxVarintLen32 + crc32.Size
 	for i := range ops {
@@ -81,7 +81,7 @@ func seal(b []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// open checks version and checksum and returns a reader of what is between.
+// open checks version and checksum, and returns a reader of the content between them.
 func open(b []byte, version byte, what string) (*reader, error) {
 	if len(b) < 1+crc32.Size {
 		return nil, fmt.Errorf("%w %s: %d bytes are too few", ErrCorrupt, what, len(b))
@@ -96,8 +96,8 @@ func open(b []byte, version byte, what string) (*reader, error) {
 	return &reader{b: body[1:], what: what, left: costBase + costFactor*len(b)}, nil
 }
 
-// What a message may become in memory, in bytes: small ones anything that is used, and
-// large ones in proportion to their size.
+// The memory that a message may take after decoding, in bytes: enough for any small message, and proportional to the
+// size for large ones.
 const (
 	costBase   = 16 << 20
 	costFactor = 8
@@ -110,11 +110,11 @@ const (
 type reader struct {
 	b    []byte
 	what string
-	left int // what it may still cost
+	left int // memory that it may still take
 	err  error
 }
 
-// spend counts what is made of the message, before it is made.
+// spend counts memory before it is allocated for the message.
 func (r *reader) spend(n int) {
 	if r.left -= n; r.left < 0 {
 		r.fail("it would take many times its size in memory")
@@ -138,8 +138,8 @@ func (r *reader) uvarint() uint64 {
 	return v
 }
 
-// count reads a number of items that take at least size bytes each, so that a
-// hostile number cannot make the caller allocate more than was sent.
+// count reads a number of items that take at least size bytes each. So a hostile number cannot make the caller allocate
+// more than was sent.
 func (r *reader) count(limit uint64, size int) int {
 	n := r.uvarint()
 	if n > limit || n > uint64(len(r.b)/size) {
@@ -180,7 +180,7 @@ func (r *reader) key() string {
 	return string(r.bytes(int(n)))
 }
 
-// value copies: what is stored must not keep a whole payload in memory.
+// value copies, because a stored value must not keep a whole payload in memory.
 func (r *reader) value() []byte {
 	n := r.uvarint()
 	if n > uint64(len(r.b)) {

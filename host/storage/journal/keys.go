@@ -10,16 +10,15 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Storage keys of the journal and the records beside it. All are keyclass.Own.
+// Storage keys of the journal and the records beside it. The cursor and the missing keys of performance mode are Local,
+// so that a promoted DR secondary has them; all others are Own.
 const (
-	// RowPrefix is one that Vault's cache leaves out, so that rows do not push
-	// other entries out of it.
+	// RowPrefix is a prefix that Vault's cache does not keep, so rows do not displace other entries there.
 	RowPrefix = "wal/logs/"
 	HeadKey   = "replication/journal/head"
 )
 
-// RowKey is where a row is stored. The width is fixed so that the order of the
-// keys is the order of the numbers.
+// RowKey is the key of a row. Its width is fixed, so that the order of the keys is the order of the numbers.
 func RowKey(term, sequence uint64) string {
 	return fmt.Sprintf("%s%08x/%016x", RowPrefix, term, sequence)
 }
@@ -36,9 +35,8 @@ func MissingKey(mode replication.Mode) string { return "replication/" + string(m
 // SlotPrefix is the directory of a mode's slots.
 func SlotPrefix(mode replication.Mode) string { return "replication/" + string(mode) + "/slots/" }
 
-// SlotKey is where a slot is stored. The id is hashed: it may have any
-// characters, and a name of fixed length fits every storage. The record has it
-// in full.
+// SlotKey is the key of a slot. It has a hash of the id, because an id may have any characters, and a name of fixed
+// length fits every storage. The record has the id in full.
 func SlotKey(mode replication.Mode, id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return SlotPrefix(mode) + hex.EncodeToString(sum[:])

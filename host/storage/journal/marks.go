@@ -7,17 +7,16 @@ import (
 	"time"
 )
 
-// MarksMax bounds the marks of a journal. With so many, what is between two of
-// them is about a sixtieth of what is retained, in bytes or in time.
+// MarksMax bounds the marks of a journal. With so many, about a sixtieth of what is retained, in bytes or in time, is
+// between two of them.
 const MarksMax = 128
 
-// Mark says how far a journal was at a moment: so that what a slot retains is
-// known in bytes and in age, over restarts too, without reading the rows.
+// Mark says how far a journal was at a moment. So the bytes and the age that a slot retains are known without reading
+// rows, also after a restart.
 type Mark struct {
 	// Sequence is the highest number that was given out then.
 	Sequence uint64 `json:"s"`
-	// Bytes is the size of all rows that were stored until then, also of those that
-	// are deleted.
+	// Bytes is the size of all rows that were stored until then, deleted ones included.
 	Bytes uint64 `json:"b"`
 	// Time is in nanoseconds of Unix time.
 	Time int64 `json:"t"`
@@ -34,8 +33,8 @@ func (m Marks) Last() Mark {
 	return m[len(m)-1]
 }
 
-// Add appends a mark; one that says nothing new, or that would break the order, is
-// left out. When there are too many, the one is dropped whose absence costs least.
+// Add appends a mark, unless it says nothing new or would break the order. If there are too many, it drops the mark
+// whose absence costs least precision.
 func (m Marks) Add(n Mark) Marks {
 	if last := m.Last(); len(m) > 0 && (n.Sequence <= last.Sequence || n.Bytes < last.Bytes) {
 		return m
@@ -56,8 +55,7 @@ func (m Marks) Add(n Mark) Marks {
 	return slices.Delete(m, drop, drop+1)
 }
 
-// Prune drops the marks that concern only rows up to a number, which nobody needs
-// any more.
+// Prune drops the marks that concern only rows up to a number, because those rows are gone.
 func (m Marks) Prune(upTo uint64) Marks {
 	for len(m) > 1 && m[1].Sequence <= upTo {
 		m = m[1:]
@@ -65,8 +63,7 @@ func (m Marks) Prune(upTo uint64) Marks {
 	return m
 }
 
-// BytesAt is about how large all rows up to a number were, given how far the
-// journal is now.
+// BytesAt is about the size of all rows up to a number; now is the mark of the present moment.
 func (m Marks) BytesAt(sequence uint64, now Mark) uint64 {
 	low := Mark{}
 	if len(m) > 0 {
@@ -87,9 +84,8 @@ func (m Marks) BytesAt(sequence uint64, now Mark) uint64 {
 	return low.Bytes + uint64(part*float64(high.Bytes-low.Bytes))
 }
 
-// AgeAfter is how old the first row after a number is, at least: the age of the
-// first mark that has it. A row that came after a pause is not taken for older than
-// it is.
+// AgeAfter is the least age that the first row after a number has: the age of the first mark that includes it. So a row
+// that came after a pause never counts as older than it is.
 func (m Marks) AgeAfter(sequence uint64, now time.Time) time.Duration {
 	for _, k := range m {
 		if k.Sequence > sequence {

@@ -17,8 +17,8 @@ const (
 	Delete Kind = 2
 )
 
-// HashSize is the size of a value's hash in a row, in bytes. It tells whether a
-// value is still the one that the row wrote; it is no authentication.
+// HashSize is the size of a value's hash in a row, in bytes. The hash shows whether a value is still the one that the
+// row wrote; it authenticates nothing.
 const HashSize = 16
 
 // Op is one key of a write.
@@ -29,7 +29,7 @@ type Op struct {
 	// Value is what was written, for Put. It is never changed after the write:
 	// Vault's cache keeps the same slice.
 	Value []byte
-	// Hash is that of Value; only in rows read from storage.
+	// Hash is the hash of Value; only rows from storage have it.
 	Hash [HashSize]byte
 }
 
@@ -38,8 +38,8 @@ type Row struct {
 	Sequence uint64
 	Term     uint64
 	Ops      []Op
-	// ConsistentFrom is 0 when the values are those of this write. Otherwise they
-	// were read later, when this was the highest sequence given out.
+	// ConsistentFrom is 0 if the values are those of this write. Otherwise they were read later, when this was the highest
+	// sequence that was given out.
 	ConsistentFrom uint64
 	// Bytes is about the memory that the row holds.
 	Bytes int

@@ -11,15 +11,13 @@ import (
 const (
 	questionVersion = 1
 	answerVersion   = 1
-	// AsksMax is the highest number of ranges that one question has, PartsMax the
-	// highest number of parts that one of them is cut into.
+	// AsksMax is the highest number of ranges in one question.
 	AsksMax = 4096
 	// PartsMax is the highest number of parts of an Ask.
 	PartsMax = 1 << 20
 	// LevelMax is the highest level of an Ask. At level 0 each key is a part.
 	LevelMax = 64
-	// questionBase is what any question may become in memory; those of a secondary have
-	// keys of about 128 KiB.
+	// questionBase is the memory that any question may take; the keys in a secondary's question have about 128 KiB.
 	questionBase = 1 << 20
 	// Values is the level that asks for the keys and values themselves.
 	Values = LevelMax + 1
@@ -33,11 +31,11 @@ type Question struct {
 	Asks []Ask
 }
 
-// Ask is one range of a question: what is after a key, up to another one. An empty
-// After is the beginning, an empty UpTo the end of all keys.
+// Ask is one range of a question: the keys after one key, up to another. An empty After is the beginning, an empty UpTo
+// the end of all keys.
 type Ask struct {
 	After, UpTo string
-	// Level is that of the keys at which the range is cut into parts, or Values.
+	// Level is the level of the keys at which the range is cut into parts, or Values.
 	Level int
 }
 
@@ -52,11 +50,11 @@ type Part struct {
 	Count  uint64
 }
 
-// Answer is what the primary says.
+// Answer is the primary's answer to a question.
 type Answer struct {
 	// AsOf is the highest sequence whose write the answer may include.
 	AsOf uint64
-	// Ranges are those of the first asks: an answer may end before the last.
+	// Ranges answer the first asks of the question; an answer may end before the last.
 	Ranges []AnswerRange
 }
 
@@ -64,14 +62,14 @@ type Answer struct {
 type AnswerRange struct {
 	// Parts cover the whole range, if parts were asked for.
 	Parts []Part
-	// Pairs are the keys and values, if those were asked for. Cut says that they end
-	// before the range does: behind the last of them nothing is known.
+	// Pairs are the keys and values, if those were asked for. Cut says that they end before the range does: the rest of
+	// the range is not answered.
 	Pairs []Pair
 	Cut   bool
 }
 
-// Keys that follow each other have much in common: the names of mounts are long.
-// So a key is written as what it shares with the one before it in the message.
+// keyWriter writes of a key only the length of the part that it shares with the former key of the message, and the
+// rest. Neighbouring keys have much in common, because the names of views are long.
 
 type keyWriter struct {
 	b    []byte
@@ -108,7 +106,7 @@ func (r *keyReader) maybe() string {
 		r.fail("a key of %d bytes", n+more)
 		return ""
 	}
-	// What is shared takes no byte of the message.
+	// The shared part takes memory, but no byte of the message.
 	if r.spend(costOp + int(n+more)); r.err != nil {
 		return ""
 	}

@@ -15,17 +15,16 @@ import (
 
 const (
 	recordVersion = 1
-	// recordMax bounds a record in bytes: what a storage takes in one value.
+	// recordMax bounds a record, in bytes: a storage must accept it as one value.
 	recordMax = 1 << 20
 )
 
 // Head is the record from which a journal goes on after a restart.
 type Head struct {
 	Version int `json:"version"`
-	// Term is the present one.
+	// Term is the present term.
 	Term uint64 `json:"term"`
-	// Reserved is the highest number that may have been given out; exact after
-	// an orderly end.
+	// Reserved is the highest number that may have been given out. After an orderly end it is exact.
 	Reserved uint64 `json:"reserved"`
 	// Finished is a number up to which all were finished.
 	Finished uint64 `json:"finished,omitempty"`
@@ -33,9 +32,9 @@ type Head struct {
 	Ended bool `json:"ended,omitempty"`
 	// RowsAfter says that no row up to this number is stored any more.
 	RowsAfter uint64 `json:"rows_after"`
-	// Terms are those whose rows may be stored, oldest first.
+	// Terms are the terms whose rows may be stored, oldest first.
 	Terms []TermStart `json:"terms"`
-	// Marks tell of the rows that are retained how large and how old they are.
+	// Marks show the size and the age of the retained rows.
 	Marks Marks `json:"marks,omitempty"`
 }
 
@@ -43,15 +42,12 @@ type Head struct {
 type TermStart struct {
 	Term  uint64 `json:"term"`
 	First uint64 `json:"first"`
-	// Next is set when the term is over: no number from it on was streamed in the
-	// term.
+	// Next is set when the term is over: the term streamed no number from Next on.
 	Next uint64 `json:"next,omitempty"`
-	// Sure is a number, of a term that is over, up to which all were finished when it
-	// ended: a row above it may be there whose write was never made, on storage that has
-	// it ahead of its write.
+	// Sure is set when the term is over: all numbers up to Sure were finished when it ended. Above it there may be rows
+	// whose write was never made, on storage that writes the row before the data.
 	Sure uint64 `json:"sure,omitempty"`
-	// Late is the highest number of a row that was found to be written after the next term
-	// had begun: the storage does not keep a deposed leader from it.
+	// Late is the highest number of a row that a deposed leader wrote after the next term had begun.
 	Late uint64 `json:"late,omitempty"`
 }
 
@@ -65,8 +61,8 @@ func Doubtful(terms []TermStart, sequence uint64) bool {
 	return false
 }
 
-// Has says whether a position, of the epoch of a journal with these terms, is of what is stored
-// there. If it is not, gone says that it proves a history that was there.
+// Has says whether a journal with these terms has a position of its epoch. If not, gone says that the position proves a
+// lost history.
 func Has(terms []TermStart, at replication.Position) (has, gone bool) {
 	for i, term := range terms {
 		if term.Term != at.Term {
@@ -77,7 +73,7 @@ func Has(terms []TermStart, at replication.Position) (has, gone bool) {
 		}
 		next := term.Next
 		if next == 0 {
-			next = terms[i+1].First // written by a version that did not know more
+			next = terms[i+1].First // written by a version without Next
 		}
 		return at.Sequence < next, at.Sequence >= next
 	}
@@ -88,8 +84,8 @@ func Has(terms []TermStart, at replication.Position) (has, gone bool) {
 // termRandom is how many bits of a term are random. The others count the terms.
 const termRandom = 40
 
-// NewTerm is a term after another one. Storage that went back in time begins the terms
-// that it has had a second time: the random part tells them apart.
+// NewTerm is the term after another one. Storage that went back in time counts the same terms a second time; the random
+// part tells them apart.
 func NewTerm(after uint64) uint64 {
 	var b [8]byte
 	// Read never fails.
@@ -100,8 +96,8 @@ func NewTerm(after uint64) uint64 {
 // TermCount is how many terms there were.
 func TermCount(term uint64) uint64 { return term >> termRandom }
 
-// TermAt is the term of a position: as TermOf, but numbers that no term has streamed
-// belong to the next one, which has skipped them.
+// TermAt is the term of a position. It differs from TermOf for numbers that no term has streamed: they belong to the
+// next term, which has skipped them.
 func TermAt(terms []TermStart, sequence uint64) uint64 {
 	for i, t := range terms {
 		if i == len(terms)-1 || sequence < t.Next || t.Next == 0 && sequence < terms[i+1].First {
@@ -128,13 +124,12 @@ type Slot struct {
 	Version int                  `json:"version"`
 	ID      string               `json:"id"`
 	Acked   replication.Position `json:"acked"`
-	// Opened is the sequence at which retention began; nothing was acknowledged
-	// while Acked is there too.
+	// Opened is the sequence at which retention began. While Acked is at the same sequence, nothing was acknowledged.
 	Opened uint64 `json:"opened,omitempty"`
 	// Lost says why nothing is retained for the slot any more, empty while it holds.
 	Lost string `json:"lost,omitempty"`
-	// Cut counts how often in a row the slot was lost before anything was
-	// acknowledged: copies that took longer than the cap allows.
+	// Cut counts how often in a row the slot was lost before anything was acknowledged, because a copy took longer than
+	// the cap allows.
 	Cut int `json:"cut,omitempty"`
 }
 
@@ -147,20 +142,19 @@ type Cursor struct {
 	CopiedUpTo     []byte               `json:"copied_up_to,omitempty"`
 	CopiedKeys     uint64               `json:"copied_keys,omitempty"`
 	ConsistentFrom uint64               `json:"consistent_from"`
-	// CopiedAll says that the last range was applied, CopyAsOf the highest AsOf
-	// of the ranges; both are for the end of the copy.
+	// CopiedAll says that the last range was applied. CopyAsOf is the highest AsOf of the ranges. The end of the copy
+	// needs both.
 	CopiedAll bool   `json:"copied_all,omitempty"`
 	CopyAsOf  uint64 `json:"copy_as_of,omitempty"`
-	// Diffing says that the copy compares first, range by range, and that what is
-	// before CopiedUpTo was found equal or made so.
+	// Diffing says that the copy compares, range by range: the keys up to CopiedUpTo were found equal or made equal.
 	Diffing bool `json:"diffing,omitempty"`
-	// MustCopy says that rows must not be applied before a copy has begun.
+	// MustCopy says that no rows may be applied before a copy has begun.
 	MustCopy bool `json:"must_copy,omitempty"`
 	// Missing is how many keys the storage of this cluster refuses; their list is a
 	// record of its own.
 	Missing uint64 `json:"missing,omitempty"`
-	// Given is what the primary's host has given with Position, or with CopyFrom while
-	// Copying, to be shown to it. It may be of a position before.
+	// Given is the mark that the primary's host gave with Position, or with CopyFrom while Copying. This secondary shows
+	// it to the primary. It may belong to an earlier position.
 	Given []byte `json:"given,omitempty"`
 }
 
@@ -172,7 +166,7 @@ func (c *Cursor) Contract() *replication.Cursor {
 	}
 }
 
-// At says that two cursors stand at the same place, whatever must follow.
+// At says that two cursors are at the same place, whatever is due next.
 func (c *Cursor) At(o *Cursor) bool {
 	return c.Position == o.Position && c.Copying == o.Copying && c.CopyFrom == o.CopyFrom &&
 		bytes.Equal(c.CopiedUpTo, o.CopiedUpTo) && c.CopiedAll == o.CopiedAll

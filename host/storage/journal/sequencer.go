@@ -8,9 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// Sequencer gives out sequence numbers, keeps the watermark (all numbers up to
-// it are finished) and holds the most recent finished rows in memory, bounded
-// in bytes. It never gives a row above the watermark to anyone.
+// Sequencer gives out numbers, keeps the watermark (all numbers up to it are finished) and has the ring: the most
+// recent finished rows in memory, bounded in bytes. It returns no row above the watermark.
 type Sequencer struct {
 	term      uint64
 	ringBytes int
@@ -38,8 +37,8 @@ type slot struct {
 	row  *Row // nil: void
 }
 
-// NewSequencer goes on after the number last, within a term; numbers up to limit
-// are reserved. ringBytes bounds the rows in memory, and so does ringRows if it is not 0.
+// NewSequencer begins a term after the number last; numbers up to limit are reserved. ringBytes bounds the rows in
+// memory, and so does ringRows if it is not 0.
 func NewSequencer(term, last, limit uint64, ringBytes, ringRows int) *Sequencer {
 	s := &Sequencer{term: term, ringBytes: ringBytes, ringRows: ringRows, next: last + 1, limit: limit, mark: last,
 		floor: last}
@@ -50,9 +49,8 @@ func NewSequencer(term, last, limit uint64, ringBytes, ringRows int) *Sequencer 
 // Term is the term of all numbers that are given out.
 func (s *Sequencer) Term() uint64 { return s.term }
 
-// Allocate gives out the next number and says whether the row has to be stored.
-// If the reserved numbers are used up, ok is false and wait is closed when there
-// are new ones or the sequencer was closed. low says that it is time to reserve
+// Allocate gives out the next number. retain says whether the row must be stored. If no reserved number is left, ok is
+// false, and wait is closed when there are new ones or the sequencer is closed. low says that it is time to reserve
 // more; it is true for one call in each block.
 func (s *Sequencer) Allocate(block uint64) (n uint64, retain, low, ok bool, wait <-chan struct{}) {
 	s.mu.Lock()
@@ -93,8 +91,7 @@ func (s *Sequencer) Limit() uint64 {
 	return s.limit
 }
 
-// SetRetain says whether rows have to be stored from now on, and returns the
-// highest number that was given out under the former answer.
+// SetRetain says whether rows must be stored from now on. It returns the highest number that was given out before.
 func (s *Sequencer) SetRetain(retain bool) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,7 +173,7 @@ func (s *Sequencer) Moved(after uint64) <-chan struct{} {
 	return s.moved
 }
 
-// Close wakes all who wait; their numbers and rows do not come any more.
+// Close ends all waits; no more numbers and rows come.
 func (s *Sequencer) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,9 +188,8 @@ func (s *Sequencer) Close() {
 	}
 }
 
-// Rows returns finished rows after a number from memory, until about the given
-// size, and the number up to which they are complete. ok is false when rows
-// after it are in memory no longer.
+// Rows returns finished rows after a number from memory, up to about the given size, and the number up to which they
+// are complete. ok is false if rows after the given number have left the memory.
 func (s *Sequencer) Rows(after uint64, bytes int) (rows []*Row, to uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,11 +213,11 @@ func (s *Sequencer) Rows(after uint64, bytes int) (rows []*Row, to uint64, ok bo
 // Ring is how full the memory for rows is.
 type Ring struct {
 	Rows, Bytes int
-	// MaxRows is 0 where there is no bound.
+	// MaxRows is 0 for no bound.
 	MaxRows, MaxBytes int
 }
 
-// Ring is that of now.
+// Ring is the present state of the ring.
 func (s *Sequencer) Ring() Ring {
 	s.mu.Lock()
 	defer s.mu.Unlock()

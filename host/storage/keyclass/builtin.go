@@ -9,19 +9,18 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// Builtin says which keys of an engine that is built into Vault are local to a
-// cluster. With it the classes of a mount are known from the mount table alone,
-// before the backend is loaded and where it cannot be.
+// Builtin says which keys of an engine that is built into Vault are local. So the mount table alone gives the classes
+// of such a mount, before its backend is loaded, and even if it cannot be loaded.
 type Builtin struct {
 	Kind string // the directory of its view
 	Type string
-	// LocalPrefixes are those that the backend itself declares.
+	// LocalPrefixes are the local prefixes that the backend itself declares.
 	LocalPrefixes []string
 	Why           string
 }
 
-// walPrefix is where an engine that the SDK's framework makes notes what it has
-// begun outside Vault. The cluster that began it has to undo it.
+// walPrefix is where an engine of the SDK's framework notes what it has begun outside of Vault. Only the cluster that
+// began it can undo it.
 const walPrefix = "wal/"
 
 var wal = []string{walPrefix}
@@ -94,8 +93,8 @@ func builtin(kind, typ string) (*Builtin, bool) {
 	return b, ok
 }
 
-// localOfSystem are the prefixes that the system backend declares: what the table of keys has
-// below its view, but for the view of the token store.
+// localOfSystem are the local prefixes of the system backend: the local rows of the table below its view, without the
+// view of the token store.
 func localOfSystem() (prefixes []string) {
 	for _, row := range Rows {
 		if prefix, below := strings.CutPrefix(row.Key, "sys/"); below && row.Class == Local && prefix != "token/" {

@@ -10,9 +10,9 @@ import (
 var (
 	exact    = map[string]Class{}
 	prefixes = map[string]Class{} // those that end with a slash
-	literal  []Row                // prefixes that do not
+	literal  []Row                // prefixes without a slash at the end
 
-	// Rows with capital letters, as a storage has them that folds.
+	// Rows with capital letters, in lower case, as a storage that folds letters has them.
 	foldedExact, foldedPrefixes = map[string]Class{}, map[string]Class{}
 )
 
@@ -36,9 +36,8 @@ func init() {
 	}
 }
 
-// Classifier is the table together with what is known of the mounts. Its zero
-// value knows no mounts, and then all views are Shared: that is enough for DR,
-// where they go anyway. Safe for concurrent use.
+// Classifier is the table together with what is known of the mounts. The zero value knows no mounts and takes all views
+// for Shared. That is enough for DR, which replicates all views. Safe for concurrent use.
 type Classifier struct {
 	mounts atomic.Pointer[Mounts]
 }
@@ -50,8 +49,8 @@ func (c *Classifier) SetMounts(m *Mounts) { c.mounts.Store(m) }
 // Mounts is what is known of the mounts, nil if nothing was given.
 func (c *Classifier) Mounts() *Mounts { return c.mounts.Load() }
 
-// Class is the class of a key. No spelling of a key has another class than the key that
-// any storage takes it for.
+// Class is the class of a key. A storage may take one key for another; then both have the same class, or the key stays
+// in the cluster.
 func (c *Classifier) Class(key string) Class {
 	class := c.literal(key)
 	if plain(key) || c.uniform(key) {
@@ -77,8 +76,8 @@ func (c *Classifier) uniform(key string) bool {
 	return v != nil && (v.Local || v.Known && len(v.LocalPrefixes) == 0)
 }
 
-// reaches is the class of a folded key. One that is a prefix of the table without its
-// slash is of what is below it: Vault writes such keys too.
+// reaches is the class of a folded key. A key that is a prefix of the table without its slash has the class of that
+// prefix: Vault writes such keys too.
 func (c *Classifier) reaches(key string) Class {
 	if key == "" {
 		return Own // the storage itself
@@ -116,14 +115,12 @@ func (c *Classifier) literal(key string) Class {
 	return (*m.views.Load())[prefix].class(rest)
 }
 
-// Held says whether a key is Unknown because its mount is not known yet, and may
-// become known.
+// Held says whether a key is held back: it is Unknown because its mount is not known yet.
 func (c *Classifier) Held(key string) bool {
 	return InView(key) && c.Class(key) == Unknown
 }
 
-// Unmounted says whether a key is below the views' directories and no mount table
-// that is known has its view.
+// Unmounted says whether a key is in the directories of views and no known mount table has its view.
 func (c *Classifier) Unmounted(key string) bool {
 	m := c.mounts.Load()
 	if m == nil || !InView(key) {
@@ -133,14 +130,13 @@ func (c *Classifier) Unmounted(key string) bool {
 	return !ok
 }
 
-// Orphan says whether a key is in a view that no mount has. While not all mount
-// tables were given nobody can say, and it is false.
+// Orphan says whether a key is in a view without a mount. It is false until all mount tables are known.
 func (c *Classifier) Orphan(key string) bool {
 	return c.Unmounted(key) && c.mounts.Load().Complete()
 }
 
-// Area says where a key is, for who may not see names: the place that the table has for
-// it, and of a view no more than what kind it is.
+// Area says where a key is, for readers who may not see names: the row of the table that covers it. For a key of a view
+// this is only the kind of the view.
 func Area(key string) string {
 	best := ""
 	for _, r := range Rows {
@@ -154,14 +150,12 @@ func Area(key string) string {
 	return best
 }
 
-// OwnDirectory says that everything below a directory (which ends with a slash)
-// is Own, so that a walk need not enter it.
+// OwnDirectory says that everything below a directory (which ends with a slash) is Own, so a walk can skip it.
 func OwnDirectory(dir string) bool {
 	return lookup(dir) == Own && !hasRowBelow(dir)
 }
 
-// IsAbsorbed says whether the deletion of a key by a secondary's own core is to
-// be dropped.
+// IsAbsorbed says whether the deletion of a key by a secondary's own core must be dropped.
 func IsAbsorbed(key string) bool {
 	for _, p := range Absorbed {
 		if strings.HasPrefix(key, p) {
@@ -185,9 +179,9 @@ func lookup(key string) Class {
 			return r.Class
 		}
 	}
-	// File storage writes a key through a temporary file of the same name and some
-	// digits, and leaves it behind when the process is killed. No key of the table
-	// has such a name, so it is known for what it is; one in a mount's view is not.
+	// File storage writes a key into a temporary file with the same name and some digits, and leaves the file behind when
+	// the process is killed. No key of the table has such a name, so this is such a file. In a mount's view nobody can
+	// tell.
 	if base := strings.TrimRight(key, "0123456789"); base != key {
 		if _, ok := exact[base]; ok {
 			return Own
@@ -196,8 +190,8 @@ func lookup(key string) Class {
 	return Unknown
 }
 
-// hasRowBelow finds rows of another class below a prefix, which would make it
-// wrong to judge the directory by its own name.
+// hasRowBelow finds rows of another class below a directory. With such a row the directory's own class does not hold
+// for all of it.
 func hasRowBelow(dir string) bool {
 	for _, r := range Rows {
 		if len(r.Key) > len(dir) && strings.HasPrefix(r.Key, dir) && r.Class != Own {

@@ -9,28 +9,26 @@ import (
 )
 
 const (
-	// declaredMax bounds the record of what backends have declared, in bytes: what a
-	// storage takes in one value, with room for what it adds.
+	// declaredMax bounds the record of declared prefixes, in bytes: a storage must accept it as one value, together with
+	// what the storage adds.
 	declaredMax = 1000 << 10
 	// uuidMax bounds the UUID of a mount, in bytes.
 	uuidMax = 256
 )
 
-// DeclaredKey is the record of what the backends have declared that are no part of Vault.
-// The primary writes it, and all clusters of a set classify the keys of such mounts by it,
-// whether or not they can load the plugin: so they count the same. A mount that it lacks
-// is known to none of them, and its keys are left alone.
+// DeclaredKey is the record of what backends that are not part of Vault have declared. The primary writes it. All
+// clusters of a set classify the keys of such mounts by it, even if they cannot load the plugin, so their fingerprints
+// agree. A mount that the record lacks is unknown to all of them, and its keys are left alone.
 const DeclaredKey = "core/replication/local-prefixes"
 
-// Decides says whether the classes of other keys follow from a record: a table of mounts,
-// or what backends have declared.
+// Decides says whether a record decides the classes of other keys: a mount table, or the record of declared prefixes.
 func Decides(key string) bool { return key == DeclaredKey || Tables[key] != "" }
 
 // Declared are the local storage prefixes that backends have declared, by the UUIDs of
 // their mounts.
 type Declared map[string][]string
 
-// Encode is the stored form. It refuses what DecodeDeclared would.
+// Encode is the stored form. It refuses what DecodeDeclared would refuse.
 func (d Declared) Encode() ([]byte, error) {
 	raw, err := json.Marshal(d)
 	if err != nil {
@@ -42,7 +40,7 @@ func (d Declared) Encode() ([]byte, error) {
 	return raw, nil
 }
 
-// DecodeDeclared reads what Encode made; nothing is an empty one. It is never nil.
+// DecodeDeclared reads what Encode made; nil is an empty record. The result is never nil.
 func DecodeDeclared(raw []byte) (Declared, error) {
 	d := Declared{}
 	if raw == nil {

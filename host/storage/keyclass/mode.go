@@ -8,13 +8,13 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// indexes are below which the rows of the index of a mode are. They are Own, and the cache
-// below the tap leaves them alone. Nothing else of the storage names a mode.
+// indexes are the prefixes of the stored index of each mode. Their keys are Own, and the cache below the tap does not
+// keep them. No other code of the storage names a mode.
 var indexes = map[replication.Mode]string{
 	replication.DR: "index-dr/pages/", replication.Performance: "index/pages/",
 }
 
-// IndexPrefix is below which the rows of the index of a mode are.
+// IndexPrefix is the prefix of the stored index of a mode.
 func IndexPrefix(mode replication.Mode) string { return indexes[mode] }
 
 // InMode says whether keys of a class are part of the content of a mode.
@@ -27,12 +27,12 @@ func (c *Classifier) Replicated(mode replication.Mode, key string) bool {
 	return InMode(c.Class(key), mode)
 }
 
-// ByMount says whether it depends on the mount if a key of its view is replicated: a mode that
-// leaves out what is local must know which mounts are. Until then the key is held back, and
-// what belongs to no mount is not replicated.
+// ByMount says whether a mode replicates a key of a view only if its mount allows it: a mode that leaves out local keys
+// must know which mounts are local. Until a mount is known, its keys are held back. A key without a mount is not
+// replicated.
 func ByMount(mode replication.Mode) bool { return !mode.ReplicatesLocal() }
 
-// ModesByMount are the modes of which ByMount is true.
+// ModesByMount are the modes for which ByMount is true.
 var ModesByMount = slices.DeleteFunc(replication.Modes(), replication.Mode.ReplicatesLocal)
 
 // IsHeld says whether a key of a class is held back in a mode.

@@ -14,8 +14,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// Tables are the storage keys of the mount tables that a Mounts is made from, with
-// the directories of their views.
+// Tables are the storage keys of the mount tables, with the directories of their views.
 var Tables = map[string]string{
 	vaultname.Mounts: vaultname.EngineViews, vaultname.LocalMounts: vaultname.EngineViews,
 	vaultname.Auth: vaultname.AuthViews, vaultname.LocalAuth: vaultname.AuthViews,
@@ -26,34 +25,32 @@ var Tables = map[string]string{
 type View struct {
 	Prefix string // such as "logical/<uuid>/"
 	vaultname.Mount
-	// LocalPrefixes are those of the backend; not known until it was loaded on some
-	// primary of the set, unless it is built in.
+	// LocalPrefixes are the local prefixes of the backend. Known says that they are known: the backend is built in, or
+	// some primary of the set has loaded it.
 	LocalPrefixes []string
 	Known         bool
 }
 
-// Mounts knows the views of all mounts. What it knows comes from two sources at
-// different times: a view belongs to a mount once the table has it, and the
-// local part of it is known when the backend is, or when the record of what backends
-// have declared has it. Until both are known its keys are held: they are Unknown. Make it
-// with NewMounts; safe for concurrent use.
+// Mounts knows the views of all mounts. It needs two things of a view, which come at different times: the mount table
+// that has its mount, and the local prefixes, from the loaded backend or from the record of declared prefixes. Until it
+// has both, the keys of the view are held back: they are Unknown. Make it with NewMounts; safe for concurrent use.
 type Mounts struct {
 	mu       sync.Mutex
 	tables   map[string][]vaultname.Mount
-	declared map[string][]string // by UUID: what the backend itself says
-	recorded Declared            // what the record says
+	declared map[string][]string // by UUID: from the backend itself
+	recorded Declared            // from the record
 	views    atomic.Pointer[map[string]*View]
 }
 
-// NewMounts knows nothing yet: the keys of all views are held.
+// NewMounts knows nothing yet: the keys of all views are held back.
 func NewMounts() *Mounts {
 	m := &Mounts{tables: map[string][]vaultname.Mount{}, declared: map[string][]string{}}
 	m.views.Store(&map[string]*View{})
 	return m
 }
 
-// SetTable says what a mount table has now and returns the prefixes of the views
-// whose classes it has changed, in order.
+// SetTable sets the present content of a mount table. It returns the prefixes of the views whose classes change, in
+// order.
 func (m *Mounts) SetTable(table string, mounts []vaultname.Mount) (changed []string, err error) {
 	if _, ok := Tables[table]; !ok {
 		return nil, fmt.Errorf("%q is no mount table, so nothing can be learned from it", table)
@@ -70,10 +67,8 @@ func (m *Mounts) SetTable(table string, mounts []vaultname.Mount) (changed []str
 	return m.renew(), nil
 }
 
-// SetLocalPrefixes says which storage prefixes the backend of a view declares as
-// local to a cluster, none if there are none. It may be called before the table
-// has the mount. It returns the prefixes of the views whose classes it has
-// changed.
+// SetLocalPrefixes sets the storage prefixes that the backend of a mount declares local; there may be none. It may be
+// called before the table has the mount. It returns the prefixes of the views whose classes change.
 func (m *Mounts) SetLocalPrefixes(uuid string, prefixes []string) (changed []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -81,8 +76,7 @@ func (m *Mounts) SetLocalPrefixes(uuid string, prefixes []string) (changed []str
 	return m.renew()
 }
 
-// SetRecorded says what the record of declared prefixes has now. It returns the prefixes of
-// the views whose classes that changes.
+// SetRecorded sets the present record of declared prefixes. It returns the prefixes of the views whose classes change.
 func (m *Mounts) SetRecorded(d Declared) (changed []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -90,9 +84,8 @@ func (m *Mounts) SetRecorded(d Declared) (changed []string) {
 	return m.renew()
 }
 
-// Unload forgets what backends themselves have said, as in a core that is built anew: the
-// record alone counts, until they are loaded. It returns the prefixes of the views whose
-// classes that changes.
+// Unload forgets what SetLocalPrefixes has set, for a core that is built anew: only the record counts until the
+// backends are loaded. It returns the prefixes of the views whose classes change.
 func (m *Mounts) Unload() (changed []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -100,8 +93,8 @@ func (m *Mounts) Unload() (changed []string) {
 	return m.renew()
 }
 
-// ByRecord says whether the classes of a view's keys follow from the record: it is not
-// local, and its engine is no part of Vault.
+// ByRecord says whether the record decides the classes of a view's keys: the mount is not local, and its engine is not
+// part of Vault.
 func (v *View) ByRecord() bool { return !v.Local && !v.isBuiltin() }
 
 func (v *View) isBuiltin() bool {
@@ -109,8 +102,7 @@ func (v *View) isBuiltin() bool {
 	return ok && !v.External
 }
 
-// LocalPrefixes is what SetLocalPrefixes has said of a mount; known is false while
-// it has said nothing.
+// LocalPrefixes is what SetLocalPrefixes has set for a mount; known is false if it was not called.
 func (m *Mounts) LocalPrefixes(uuid string) (prefixes []string, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -118,7 +110,7 @@ func (m *Mounts) LocalPrefixes(uuid string) (prefixes []string, known bool) {
 	return slices.Clone(prefixes), known
 }
 
-// ForgetLocalPrefixes takes back what SetLocalPrefixes has said of a mount.
+// ForgetLocalPrefixes takes back what SetLocalPrefixes has set for a mount.
 func (m *Mounts) ForgetLocalPrefixes(uuid string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -126,8 +118,7 @@ func (m *Mounts) ForgetLocalPrefixes(uuid string) {
 	m.renew()
 }
 
-// Complete says whether all mount tables were given, so that a view that is not
-// known belongs to no mount.
+// Complete says whether all mount tables were set. Then an unknown view has no mount.
 func (m *Mounts) Complete() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -157,8 +148,7 @@ func (m *Mounts) Views() []View {
 	return out
 }
 
-// Classes identifies the classes that the keys of all views have: equal if and only if
-// they have the same.
+// Classes identifies the classes of the keys of all views: two are equal if and only if all classes are.
 func (m *Mounts) Classes() (id [32]byte) {
 	h := sha256.New()
 	for _, v := range m.Views() {
@@ -181,7 +171,7 @@ func (m *Mounts) renew() []string {
 			v := &View{Prefix: Tables[table] + mount.UUID + "/", Mount: mount}
 			v.Local = mount.Local || vaultname.IsLocalTable(table)
 			if was := views[v.Prefix]; was != nil && was.Local {
-				continue // in two tables at once: what is local anywhere never leaves
+				continue // in two tables at once: local wins, so the keys never leave
 			}
 			v.LocalPrefixes, v.Known = m.prefixesOf(Tables[table], mount)
 			views[v.Prefix] = v
@@ -203,8 +193,8 @@ func (m *Mounts) renew() []string {
 	return changed
 }
 
-// prefixesOf joins what the backend declares, or has declared on a primary, with what is
-// known of its type: a backend that could not be loaded declares nothing.
+// prefixesOf joins what the backend declares, or what the record says of it, with what is known of its type, because a
+// backend that could not be loaded declares nothing.
 func (m *Mounts) prefixesOf(kind string, mount vaultname.Mount) (prefixes []string, known bool) {
 	declared, known := m.declared[mount.UUID]
 	if !known {
@@ -224,8 +214,8 @@ func (v *View) sameClasses(o *View) bool {
 	return v.Local == o.Local && (v.Local || v.Known == o.Known && slices.Equal(v.LocalPrefixes, o.LocalPrefixes))
 }
 
-// class is that of a key of the view, rest the key below it. Prefixes are those
-// of text, as the SDK documents them, and need not end with a slash.
+// class is the class of a key of the view; rest is the key below the view. Local prefixes are prefixes of text, as the
+// SDK documents them: they need not end with a slash.
 func (v *View) class(rest string) Class {
 	switch {
 	case v == nil:
@@ -261,10 +251,10 @@ func SplitView(key string) (prefix, rest string, ok bool) {
 	return "", "", false
 }
 
-// InView says whether a key is of a mount's view, or would be if it were longer.
+// InView says whether a key is in the directories of views, even if it is too short to name a view.
 func InView(key string) bool {
 	return slices.ContainsFunc(ViewDirectories, func(dir string) bool { return strings.HasPrefix(key, dir) })
 }
 
-// ViewDirectories are where the views of mounts are, one directory for each UUID.
+// ViewDirectories have the views of mounts, one directory for each UUID.
 var ViewDirectories = []string{vaultname.EngineViews, vaultname.AuthViews, vaultname.AuditViews}

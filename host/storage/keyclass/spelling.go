@@ -9,9 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// A storage may take several keys for one: file storage joins them as paths, a file
-// system may fold letters, and a library in C ends a text at NUL. So a key reaches more
-// than its own text says. This file says what.
+// A storage may take several keys for one: file storage joins them as paths, a file system may fold letters, and a
+// library in C ends a text at NUL. So a key may reach the row of another key. This file says which.
 
 // Canonical is the shortest spelling of a key, for storage that takes keys for paths.
 func Canonical(key string) string {
@@ -22,7 +21,7 @@ func Canonical(key string) string {
 	return clean[1:]
 }
 
-// CanonicalPrefix is that of a prefix, which keeps its slash at the end.
+// CanonicalPrefix is the shortest spelling of a prefix, which keeps its slash at the end.
 func CanonicalPrefix(prefix string) string {
 	clean := Canonical(prefix)
 	if clean != "" && strings.HasSuffix(prefix, "/") {
@@ -42,8 +41,8 @@ func Climbs(key string) bool {
 	return key == ".." || strings.HasPrefix(key, "../") || strings.HasSuffix(key, "/..") || strings.Contains(key, "/../")
 }
 
-// plain says whether no storage takes the key for another one: it has lower case letters,
-// digits and signs that mean nothing, in segments that are not empty.
+// plain says that no storage takes the key for another one: it has only lower case letters, digits and signs without a
+// meaning, in segments that are not empty.
 func plain(key string) bool {
 	begins := true // a segment begins here
 	for i := range len(key) {
@@ -60,9 +59,8 @@ func plain(key string) bool {
 	return !begins
 }
 
-// reached is the key that the least careful storage takes a key for: a path without
-// regard to case, to characters that are not seen, to what a file system drops at the end
-// of a name, and to what comes after NUL.
+// reached is the key that the least careful storage takes a key for. It is a path without case, without invisible
+// characters, without what a file system drops at the end of a name, and without everything after NUL.
 func reached(key string) string {
 	key, _, _ = strings.Cut(key, "\x00")
 	var kept []string
@@ -72,14 +70,14 @@ func reached(key string) string {
 		}
 		s, _, _ = strings.Cut(strings.Map(folded, s), ":") // a stream of a file
 		if s = strings.TrimRight(s, " ."); s == "" {
-			s = "?" // a name all the same
+			s = "?" // the segment is still a name
 		}
 		kept = append(kept, s)
 	}
 	return strings.Join(kept, "/")
 }
 
-// folded is what a file system may take a character for, -1 if for none.
+// folded is the character that a file system may take another one for, -1 if it drops it.
 func folded(r rune) rune {
 	switch {
 	case r >= 'A' && r <= 'Z':
@@ -99,13 +97,13 @@ func folded(r rune) rune {
 	return least
 }
 
-// blocks says whether a key would be, as a file, below another key's file: file storage
-// puts "_" in front of the last segment.
+// blocks says whether the file of a key may be where another key has its file: file storage puts "_" in front of the
+// last segment.
 func blocks(key string) bool { return strings.HasPrefix(key, "_") || strings.Contains(key, "/_") }
 
-// confined is the class of a key that may reach another one, of what its text says and
-// what it reaches. One of a view that is local in any spelling stays in the cluster; any
-// other key whose spellings differ goes nowhere.
+// confined is the class of a key that may reach another key: said is the class of its text, reaches the class of the
+// other key. A key of a view that is local in one spelling is local. Any other key with two classes is Own, so it is
+// never sent.
 func confined(key string, said, reaches Class) Class {
 	switch {
 	case said == reaches:

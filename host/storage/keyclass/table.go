@@ -7,7 +7,7 @@ import "github.com/vault-replication/vault-replication/host/vaultname"
 // Row classifies one key, or all keys below a prefix.
 type Row struct {
 	Key string
-	// Prefix makes the row hold for every key that begins with Key.
+	// Prefix makes the row apply to every key that begins with Key.
 	Prefix bool
 	Class  Class
 	Why    string
@@ -17,7 +17,7 @@ type Row struct {
 // The keys are those that the core of the linked Vault writes (package vault, its
 // constants and barrier views) and the ones of the replication host.
 var Rows = []Row{
-	// The keyring is one for all clusters of a set.
+	// All clusters of a set have one keyring.
 	{vaultname.Keyring, false, Shared, "data of all clusters is encrypted with one keyring"},
 	{vaultname.RootKey, false, Shared, "root key under the keyring, for standbys to follow a rekey"},
 	{vaultname.ShamirKey, false, Own, "seal material: what the shares of this cluster's own Shamir seal combine to"},
@@ -40,7 +40,7 @@ var Rows = []Row{
 	{"core/login/lockedUsers/", true, Local, "failed logins are counted where they happen"},
 	{"core/sscGenCounter/", true, Local, "generation of the tokens of one cluster, by Vault Enterprise"},
 
-	// Of one cluster: its nodes, locks, versions.
+	// Keys of one cluster: its nodes, locks, versions.
 	{"core/lock", false, Own, "lock of the leader"},
 	{"core/migration", false, Own, "lock of a migration of this cluster's storage"},
 	{vaultname.Leader, true, Own, "address and certificate of the leader"},
@@ -86,13 +86,12 @@ var Rows = []Row{
 	{"sys/rotation-local/", true, Local, "credentials of local mounts that Vault Enterprise rotates"},
 	{"utilization", true, Local, "census of one cluster"},
 
-	// Views of mounts. What of them is local is known from the mount tables and the
-	// backends: see Mounts.
+	// Views of mounts. The mount tables and the backends say which of these keys are local: see Mounts.
 	{vaultname.EngineViews, true, Shared, "views of secrets engines"},
 	{vaultname.AuthViews, true, Shared, "views of auth methods"},
 	{vaultname.AuditViews, true, Shared, "views of audit devices"},
 
-	// Of the replication host.
+	// Keys of the replication host.
 	{vaultname.Replication, true, Own, "records of this cluster's roles, behind the barrier"},
 	{DeclaredKey, false, Shared, "what backends declare as local storage: all clusters of a set classify by what the " +
 		"primary knows"},
@@ -111,7 +110,6 @@ var Rows = []Row{
 	{"index-dr/pages/", true, Own, "index of the DR content"},
 }
 
-// Absorbed are prefixes whose deletion by a secondary's own core is dropped
-// without an error: the core cleans these up by itself, on the primary too, and
-// the primary's deletion arrives through replication.
+// Absorbed are prefixes whose deletion by a secondary's own core is dropped without an error. Each core cleans these up
+// by itself, and the primary's deletion arrives through replication.
 var Absorbed = []string{"core/upgrade/"}

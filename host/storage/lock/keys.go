@@ -12,10 +12,9 @@ import (
 // keyLocks is how many locks all keys have together.
 const keyLocks = 16384
 
-// Keys are locks of keys. Several keys share one, which costs a little
-// waiting and saves a lock for each key. They are channels so that waiting ends
-// with the context, and so that another goroutine may unlock. Each is made when it is
-// first used.
+// Keys are locks of keys. Several keys share one lock, which costs a little waiting and saves a lock for each key. The
+// locks are channels, so that a wait ends with the context and another goroutine may unlock. Each is made at its first
+// use.
 type Keys struct {
 	seed  maphash.Seed
 	locks []atomic.Pointer[keyLock]

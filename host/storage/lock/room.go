@@ -7,14 +7,14 @@ import (
 	"sync"
 )
 
-// Room lets many in at a time, or one who is alone. Nobody enters any more while somebody
-// waits to be alone. Make it with NewRoom.
+// Room lets in many callers at a time, or one caller alone. Nobody enters while somebody waits to be alone. Make it
+// with NewRoom.
 type Room struct {
-	door Turns // taken for a moment by who enters, and by who is alone until he leaves
+	door Turns // Enter takes it for a moment, Alone until done
 
 	mu     sync.Mutex // held for a moment
 	inside int
-	empty  chan struct{} // closed when nobody is inside any more, for who waits for that
+	empty  chan struct{} // closed when nobody is inside any more, for Alone
 }
 
 // NewRoom makes a room with nobody inside.

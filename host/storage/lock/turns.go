@@ -4,7 +4,7 @@ package lock
 
 import "context"
 
-// Turns let as many at a time as they have room do what takes as long as the storage does.
+// Turns lets a bounded number of callers at a time do something that waits for the storage; the bound is its capacity.
 type Turns chan struct{}
 
 // Try takes a turn if one is free.

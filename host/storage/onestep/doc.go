@@ -3,22 +3,18 @@
 // Package onestep writes a set of storage rows so that after a crash either all
 // of them are there or none, on every storage.
 //
-// Storage with transactions (raft, consul) does it in one. On any other (file,
-// PostgreSQL) what the rows replace is first written as one record, the step's; the
-// removal of the record is the moment from which the step counts. As long as the record
-// is there the step was not taken: [Store] shows the rows of before in place of those of
-// the step, to sealed nodes and standbys too, and the node that leads puts them back:
-// at once when a write fails, and with [Store.Settle] at each takeover, before it does
-// anything else. Nobody else writes because of a record.
+// Storage with transactions (raft, consul) uses one transaction. On other storage (file, PostgreSQL) the former rows
+// are first written as one record. The step counts from the moment at which the record is removed. As long as the
+// record is there, [Store] shows the former rows instead of those of the step, also to sealed nodes and standbys. The
+// active node puts the former rows back: at once when a write fails, and with [Settle] at each takeover, before it does
+// anything else. No other node writes because of a record.
 //
-// File storage has remains of a write that was cut inside: a row that cannot be read, or a file beside it that is
-// listed as a row. While the record is there the first reads as before; who settles removes both.
+// A crash inside a write of file storage leaves remains: a row that cannot be read, or a file beside it that is listed
+// as a row. While the record is there, such a row reads as before. Settle removes both.
 //
-// A record is authenticated under the root key of the state before it. Who settles it
-// has that key at hand: he sees the state before, so that is what he was opened with.
-// Until then a record changes nothing but what this one node reads, and a forged one
-// could at most keep it from being opened, as anybody can who writes to storage. It is
-// bound to the role and the keyring of before: where the cluster has others, it went on
-// without the step, and the record is dropped. It can have only keys that a change
-// of role writes.
+// A record is authenticated under a key from the root key of the former state. The node that settles it reads the
+// former state, so it was opened with that root key and can check. Before that, a record changes only what a node
+// reads. A forged record can at most keep a node sealed, and anybody who can write to storage can do that. A record is
+// bound to the role and the keyring from before the step. If the cluster has others, it has gone on without the step,
+// and the record is dropped. A record may have only keys that a change of role writes.
 package onestep

@@ -12,13 +12,13 @@ import (
 const (
 	// RecordKey is the storage key of the record. It is of class Own.
 	RecordKey = "replication/step"
-	// formerKey had rows to be written at the next start, without proof. It is removed.
+	// formerKey is the record of former versions: rows that the next start wrote, without proof. It is removed unread.
 	formerKey = "replication/redo"
 	// roleKey is one of the two rows that a record is bound to; the other is the keyring.
 	roleKey = vaultname.Replication + "role"
 )
 
-// What a change of role or of keys writes: keys, and what is below a prefix.
+// The keys and prefixes that a change of role or of keys writes.
 var (
 	stepKeys = []string{
 		vaultname.Keyring, vaultname.RootKey, vaultname.ShamirKey,

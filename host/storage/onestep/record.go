@@ -19,11 +19,11 @@ import (
 	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
-// record is what a step replaces.
+// record has the rows that a step replaces.
 type record struct {
 	ID   string `json:"id"`
 	Rows []undo `json:"rows"`
-	// State are the rows that the record is bound to and the step does not write.
+	// State has the rows that the record is bound to, if the step does not write them.
 	State []bound `json:"state"`
 }
 
@@ -32,11 +32,11 @@ type undo struct {
 	Key    string `json:"key"`
 	Exists bool   `json:"exists"` // before the step
 	Before []byte `json:"before"`
-	// After is what the step makes of it.
+	// After identifies the value that the step writes.
 	After print `json:"after"`
 }
 
-// bound is a row that must be what it was.
+// bound is a row that must not have changed.
 type bound struct {
 	Key string `json:"key"`
 	Is  print  `json:"is"`
@@ -55,7 +55,7 @@ func printOf(e *physical.Entry) print {
 
 func (p print) is(e *physical.Entry) bool { return bytes.Equal(p, printOf(e)) }
 
-// entry is the row of before, nil if there was none.
+// entry is the former row, nil if there was none.
 func (u *undo) entry() *physical.Entry {
 	if !u.Exists {
 		return nil
@@ -63,8 +63,7 @@ func (u *undo) entry() *physical.Entry {
 	return &physical.Entry{Key: u.Key, Value: u.Before}
 }
 
-// written says whether the step has written the row: storage has what the step makes of it, or nothing, where that
-// write was cut.
+// written says whether the step has written the row: storage has the step's value, or nothing if the write was cut.
 func (u *undo) written(e *physical.Entry) bool { return e == nil || u.After.is(e) }
 
 func newRecord() (*record, error) {
@@ -84,15 +83,14 @@ func (r *record) row(key string) *undo {
 	return nil
 }
 
-// Key is what records are authenticated with while a cluster has this root key.
+// Key authenticates the records of a cluster with this root key.
 func Key(root []byte) ([]byte, error) {
 	return hkdf.Key(sha256.New, root, nil, "vault-replication/step/v1", sha256.Size)
 }
 
 const headSize = crc32.Size + sha256.Size
 
-// encode is a CRC-32C (big-endian) of what follows, a MAC of the rest, and the record as
-// JSON.
+// encode writes three parts: a CRC-32C (big-endian) of the other two, a MAC of the last, and the record as JSON.
 func (r *record) encode(key []byte) ([]byte, error) {
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -107,7 +105,7 @@ func (r *record) encode(key []byte) ([]byte, error) {
 // errTorn is the error of a record whose own write was cut: nothing was written after it.
 var errTorn = errors.New("the record of a step is torn")
 
-// decode reads a record, and leaves its proof to the caller.
+// decode reads a record. The caller checks its proof.
 func decode(b []byte) (*record, error) {
 	if len(b) < headSize || binary.BigEndian.Uint32(b) != checksum(b[crc32.Size:]) {
 		return nil, errTorn
@@ -124,7 +122,7 @@ func decode(b []byte) (*record, error) {
 	return &r, nil
 }
 
-// proven says whether an encoded record was written by who has the key.
+// proven says whether an encoded record was written with the key.
 func proven(b, key []byte) bool {
 	return len(key) > 0 && len(b) >= headSize && hmac.Equal(b[crc32.Size:headSize], mac(key, b[headSize:]))
 }

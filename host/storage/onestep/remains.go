@@ -14,9 +14,9 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 )
 
-// File storage writes a row into a file of its name and some digits, and renames that. A kill in between leaves the
-// file: a listing has it as a row, and the folders that were made for it. A loss of power leaves a row that is empty,
-// which reads as none, or that is no JSON.
+// File storage writes a row into a file with the row's name and some digits, and then renames the file. A kill in
+// between leaves that file, which a listing shows as a row, and the folders that were made for it. A loss of power
+// leaves a row that is empty, which reads as none, or a row that is no JSON.
 
 // torn says whether a row cannot be read because its write was cut.
 func (s *Store) torn(err error) bool {
@@ -24,7 +24,7 @@ func (s *Store) torn(err error) bool {
 	return s.files && (errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &syntax))
 }
 
-// read is a row past the cache. One whose write was cut is none.
+// read reads a row past the cache. A row whose write was cut counts as none.
 func (s *Store) read(ctx context.Context, key string) (*physical.Entry, error) {
 	e, err := s.inner.Get(physical.CacheRefreshContext(ctx, true), key)
 	if s.torn(err) {
@@ -33,8 +33,8 @@ func (s *Store) read(ctx context.Context, key string) (*physical.Entry, error) {
 	return e, err
 }
 
-// sweep removes what cut writes of the rows of a step, or of their undoing, have left beside them. A row of its own
-// that has such a name can be read, and has another value.
+// sweep removes the files that cut writes of a step, or of its undoing, left beside its rows. A genuine row may have
+// such a name, but it can be read and has another value.
 func (s *Store) sweep(ctx context.Context, r *record) error {
 	for i := range r.Rows {
 		if !s.files {

@@ -20,19 +20,17 @@ type Row struct {
 	Value []byte
 }
 
-// ErrAnotherState is the error of a record that is not of the present state. It was
-// removed.
+// ErrAnotherState is the error for a record that does not fit the present state. The record was removed.
 var ErrAnotherState = errors.New("a change of role that was cut is of another state of this cluster, which has gone " +
 	"on without it: it is forgotten")
 
-// errUnproven is that of one that nobody who may has written.
+// errUnproven is the error for a record without a valid proof.
 var errUnproven = fmt.Errorf("storage has a cut change of role at %s that was not written by this cluster, so this "+
 	"node does not lead: restore storage from a snapshot, or delete that row if you know that no change was cut",
 	RecordKey)
 
-// Write writes the rows in one step. After an error either none of them counts, or it is
-// not known whether all do: reading one of the rows back tells, for there is nothing in
-// between.
+// Write writes the rows in one step. After an error either all rows count or none. Read one of them back to learn
+// which.
 func Write(ctx context.Context, store physical.Backend, rows []Row) error {
 	if len(rows) == 0 {
 		return nil
@@ -49,9 +47,9 @@ func Write(ctx context.Context, store physical.Backend, rows []Row) error {
 	}
 }
 
-// Settle puts back what a cut step has written. It is for the node that leads, at the
-// takeover and with the barrier open, before it reads what a step may write. An error that
-// is ErrAnotherState is to be logged alone; with any other the node must not lead.
+// Settle puts the former rows of a cut step back. The active node calls it at its takeover, with the barrier open,
+// before it reads any key that a step may write. ErrAnotherState only needs a log line. After any other error the node
+// must not lead.
 func Settle(ctx context.Context, store physical.Backend) error {
 	s, ok := store.(*Store)
 	if !ok {
@@ -91,7 +89,7 @@ func (s *Store) write(ctx context.Context, rows []Row) error {
 	if err != nil {
 		return err
 	}
-	// Who asked may go: what has begun is ended.
+	// A step that has begun is finished even if its caller leaves.
 	ctx = context.WithoutCancel(ctx)
 	if err := s.inner.Put(ctx, &physical.Entry{Key: RecordKey, Value: raw}); err != nil {
 		return s.giveUp(ctx, r, fmt.Errorf("write of the record: %w", err))
@@ -105,7 +103,7 @@ func (s *Store) write(ctx context.Context, rows []Row) error {
 		}
 	}
 	if err := s.inner.Delete(ctx, RecordKey); err != nil {
-		// All is written, and the removal may have been made.
+		// All rows are written, and the removal may have landed.
 		if now, rerr := s.pending(ctx); rerr == nil && now == nil {
 			return nil
 		}
@@ -114,7 +112,7 @@ func (s *Store) write(ctx context.Context, rows []Row) error {
 	return nil
 }
 
-// lastOfEach leaves the last row of each key, where that is.
+// lastOfEach keeps only the last row of each key, in its place.
 func lastOfEach(rows []Row) []Row {
 	last := map[string]int{}
 	for i := range rows {
@@ -137,7 +135,7 @@ func (s *Store) recordKey() ([]byte, error) {
 	return (*f)()
 }
 
-// prepare reads what the rows replace.
+// prepare reads the former rows into a record.
 func (s *Store) prepare(ctx context.Context, rows []Row) (*record, error) {
 	r, err := newRecord()
 	if err != nil {
@@ -174,7 +172,7 @@ func (s *Store) prepare(ctx context.Context, rows []Row) (*record, error) {
 	return r, nil
 }
 
-// owns fails when the record is not there any more: another node leads and has settled it.
+// owns fails when the record is gone: another node leads and has settled it.
 func (s *Store) owns(ctx context.Context, r *record) error {
 	now, err := s.pending(ctx)
 	if err == nil && (now == nil || now.ID != r.ID) {
@@ -186,7 +184,7 @@ func (s *Store) owns(ctx context.Context, r *record) error {
 // undoPause is the pause between attempts to undo a step.
 const undoPause = time.Second
 
-// giveUp undoes a step that has failed, now or as soon as the storage lets it.
+// giveUp undoes a failed step, now or as soon as the storage allows.
 func (s *Store) giveUp(ctx context.Context, r *record, cause error) error {
 	s.failed.Store(r)
 	if err := s.undoFailed(ctx); err != nil {
@@ -209,7 +207,7 @@ func (s *Store) tryAgain() {
 	})
 }
 
-// undoFailed undoes the step of this process that has failed, if there is one.
+// undoFailed undoes the failed step of this process, if there is one.
 func (s *Store) undoFailed(ctx context.Context) error {
 	r := s.failed.Load()
 	if r == nil {
@@ -226,7 +224,7 @@ func (s *Store) undoFailed(ctx context.Context) error {
 	return nil
 }
 
-// undo puts the rows of before back, the last one first, and removes the record.
+// undo puts the former rows back, the last one first, and removes the record.
 func (s *Store) undo(ctx context.Context, r *record) error {
 	for _, u := range slices.Backward(r.Rows) {
 		e, err := s.inner.Get(physical.CacheRefreshContext(ctx, true), u.Key)
@@ -258,7 +256,7 @@ func (s *Store) undo(ctx context.Context, r *record) error {
 }
 
 func (s *Store) settle(ctx context.Context) error {
-	// One of a former version is carried out by nobody.
+	// The record of a former version is never carried out.
 	if e, err := s.inner.Get(physical.CacheRefreshContext(ctx, true), formerKey); err != nil {
 		return fmt.Errorf("read of the record of a former version: %w", err)
 	} else if e != nil {
@@ -305,8 +303,7 @@ func (s *Store) settle(ctx context.Context) error {
 	return nil
 }
 
-// isPresent says whether role and keyring are those of before the step or those that it
-// makes.
+// isPresent says whether role and keyring are those from before the step, or those that the step writes.
 func (s *Store) isPresent(ctx context.Context, r *record) (bool, error) {
 	for _, key := range []string{roleKey, vaultname.Keyring} {
 		e, err := s.read(ctx, key)

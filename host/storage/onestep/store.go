@@ -13,8 +13,8 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 )
 
-// Store is storage without transactions in which steps are made. As long as a step is not
-// complete it reads as before, on every node.
+// Store is storage without transactions that can make steps. Until a step is complete, every node reads the former
+// rows.
 type Store struct {
 	inner physical.Backend
 	files bool
@@ -28,8 +28,8 @@ type Store struct {
 	closed bool
 }
 
-// Over makes steps possible in a storage. One with transactions needs nothing. Files says that it is file storage,
-// which has remains of writes that were cut.
+// Over adds steps to a storage without transactions. files says that it is file storage, in which cut writes leave
+// remains.
 func Over(store physical.Backend, files bool) physical.Backend {
 	if _, ok := store.(physical.TransactionalBackend); ok {
 		return store
@@ -37,11 +37,10 @@ func Over(store physical.Backend, files bool) physical.Backend {
 	return &Store{inner: store, files: files}
 }
 
-// SetKey gives the key that records are authenticated with. The function is called when a
-// step is made or settled.
+// SetKey gives the function for the key that authenticates records. It is called when a step is made or settled.
 func (s *Store) SetKey(key func() ([]byte, error)) { s.key.Store(&key) }
 
-// Close ends what is tried again in the background.
+// Close ends the attempts in the background.
 func (s *Store) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,8 +50,8 @@ func (s *Store) Close() {
 	}
 }
 
-// pending reads the record, nil if there is none that can be read. Past the cache, for
-// another node may have written or removed it.
+// pending reads the record, nil without a readable one. It reads past the cache, because another node may have written
+// or removed the record.
 func (s *Store) pending(ctx context.Context) (*record, error) {
 	e, err := s.read(ctx, RecordKey)
 	if err != nil || e == nil {
@@ -71,8 +70,7 @@ func (s *Store) Get(ctx context.Context, key string) (*physical.Entry, error) {
 	if err != nil && !s.torn(err) || !Allowed(key) {
 		return e, err
 	}
-	// The record after the row: a row of the step that is read before the record is
-	// written is not there yet.
+	// Read the record after the row: if the record was not there then, the row read before it is not one of the step.
 	r, perr := s.pending(ctx)
 	if perr != nil {
 		return nil, perr
@@ -142,8 +140,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return s.inner.Delete(ctx, key)
 }
 
-// beforeWrite undoes a step of this process that has failed: what is written now is
-// written upon the state before it.
+// beforeWrite first undoes a failed step of this process, so that the write goes over the former state.
 func (s *Store) beforeWrite(ctx context.Context, key string) error {
 	if s.failed.Load() == nil || !Allowed(key) {
 		return nil

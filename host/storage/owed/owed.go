@@ -3,8 +3,8 @@
 // Package owed keeps the keys that were applied to the storage of a secondary until
 // its running core has taken them up.
 //
-// A key is owed before it is written: whatever ends between the write and the taking
-// up, the key is still there. Only a taking up that has succeeded ends that.
+// A key is owed before it is written. So whatever ends between the write and the taking up, the key is still owed. Only
+// a successful taking up ends the debt.
 package owed
 
 import (
@@ -16,20 +16,19 @@ import (
 const (
 	firstWait = 250 * time.Millisecond
 	lastWait  = 30 * time.Second
-	// lateAttempts is from when on it is worth a word.
+	// lateAttempts is the number of failed attempts from which the debt is reported.
 	lateAttempts = 3
 )
 
-// perKey is about what keeping a key costs beside its name.
+// perKey is about what a kept key costs in memory beside its name.
 const perKey = 64
 
 // Keys are the keys that are owed. Its zero value is ready. Add, None, Late and Bytes
 // may be called at any time, the others by one caller at a time.
 type Keys struct {
 	mu sync.Mutex
-	// fresh were never tried, stayed were tried and left over, doubted are of a write that
-	// failed: it may have landed, or land later, so that one attempt is not enough until
-	// it is certain what the storage has.
+	// fresh were never tried. stayed were tried without success. doubted are of a failed write that may have landed or may
+	// land later. So they are tried again and again until it is certain what the storage has.
 	fresh, stayed, doubted []string
 	certain                bool
 	taking                 bool
@@ -44,8 +43,8 @@ func (k *Keys) Add(keys ...string) {
 	k.fresh = append(k.fresh, keys...)
 }
 
-// Doubt says that the write of what was added failed, and that nobody knows what the
-// storage has made of it. The keys stay owed until Certain.
+// Doubt says that the write of the added keys failed, and that nobody knows whether it landed. The keys stay owed until
+// Certain.
 func (k *Keys) Doubt() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -54,8 +53,8 @@ func (k *Keys) Doubt() {
 	k.putOff()
 }
 
-// Certain says that a later write has succeeded, so that what became of the one in
-// doubt is in the storage: its keys are due, once more.
+// Certain says that a later write has succeeded, so the write in doubt has landed by now or never will. Its keys are
+// due once more.
 func (k *Keys) Certain() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -64,16 +63,15 @@ func (k *Keys) Certain() {
 	}
 }
 
-// Retry makes all that is owed due at once: what has kept it from being taken up may
-// be over.
+// Retry makes all owed keys due at once: the obstacle may be gone.
 func (k *Keys) Retry() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.attempts, k.due = 0, time.Time{}
 }
 
-// TakeUp has keys taken up that are due, older ones first. Doubted are those of them
-// whose write had failed. Do says which it could not take up; they are tried again later.
+// TakeUp calls do with the keys that are due, older ones first. doubted are those among them whose write failed. do
+// returns the keys that it could not take up; they are tried again later.
 func (k *Keys) TakeUp(do func(keys, doubted []string) (left []string)) {
 	a := k.begin()
 	left := a.keys
@@ -134,7 +132,7 @@ func (k *Keys) None() bool {
 	return !k.taking && len(k.fresh)+len(k.stayed)+len(k.doubted) == 0
 }
 
-// Wait is how long the next attempt waits; false if there is nothing to be tried.
+// Wait is how long until the next attempt; false if no key is owed.
 func (k *Keys) Wait() (time.Duration, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -147,8 +145,7 @@ func (k *Keys) Wait() (time.Duration, bool) {
 	return 0, false
 }
 
-// Late is how many keys, that are no more in doubt, could not be taken up in the attempts
-// of about a second.
+// Late is how many keys, without those in doubt, could not be taken up in the attempts of about a second.
 func (k *Keys) Late() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -158,7 +155,7 @@ func (k *Keys) Late() int {
 	return len(k.stayed)
 }
 
-// Bytes is about what the keys that wait for another attempt cost.
+// Bytes is about the memory of the keys that wait for another attempt.
 func (k *Keys) Bytes() (n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -13,12 +13,11 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// answerReads is after how many keys that were read, and questions to the storage for
-// their names, an answer ends, so that it does not take long.
+// answerReads is how many keys, and lists of their names, an answer reads at most, so that it does not take long.
 const answerReads = 64 << 10
 
-// AnswerDiff answers what a secondary asks while it compares; see
-// [replication.Host]. It speaks of what the slot's filter allows.
+// AnswerDiff answers a question of a secondary that compares; see [replication.Host]. The answer covers only keys that
+// the slot's filter lets in.
 func (p *contents) AnswerDiff(ctx context.Context, mode replication.Mode, slotID string, question []byte) (
 	answer []byte, err error) {
 	done, err := p.asking.take(ctx, walk.Reader{Mode: mode, Slot: slotID})
@@ -38,7 +37,7 @@ func (p *contents) AnswerDiff(ctx context.Context, mode replication.Mode, slotID
 	if sums == nil {
 		return nil, failure.Ended
 	}
-	// Until it is known, asking the storage itself would only take longer.
+	// Without the sums the answer would have to read the storage, which takes longer than to wait.
 	if err := sums.Wait(ctx); err != nil {
 		return nil, err
 	}

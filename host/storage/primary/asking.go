@@ -10,11 +10,11 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/walk"
 )
 
-// askingMax is how many questions of all secondaries are answered at a time.
+// askingMax is how many questions are answered at a time, for all secondaries together.
 const askingMax = 4
 
-// asking lets the questions of one slot be answered one after the other, and few of all
-// slots together: each has its question and its answer in memory.
+// asking allows one question of a slot at a time, and few of all slots together, because each keeps its question and
+// its answer in memory.
 type asking struct {
 	all lock.Turns
 
@@ -31,7 +31,7 @@ func newAsking() *asking {
 	return &asking{all: make(lock.Turns, askingMax), slots: map[walk.Reader]*slotTurn{}}
 }
 
-// take waits for the turn of a question as long as its caller does; done ends it.
+// take waits for the turn of a question, until its caller leaves. done ends the turn.
 func (a *asking) take(ctx context.Context, who walk.Reader) (done func(), err error) {
 	a.mu.Lock()
 	s := a.slots[who]

@@ -10,8 +10,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Behind tells the keys of the rows that a secondary has not acknowledged, one call for each write of a row. It reads
-// what is in memory alone, until about the given size of rows. All says that these were all there are.
+// Behind calls tell for each write in the rows that a secondary has not acknowledged. It reads only rows in memory, up
+// to about the given size. all says that there are no others.
 func (p *contents) Behind(ctx context.Context, mode replication.Mode, slotID string, bytes int,
 	tell func(key string)) (all bool, err error) {
 	j, _, err := p.journalOf(mode)

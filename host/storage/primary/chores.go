@@ -17,8 +17,8 @@ const (
 	choreRetry = time.Second
 )
 
-// housekeeping reserves numbers, stores acknowledgements, gives up slots that are
-// over their cap and deletes rows that nobody needs, until the journal ends.
+// housekeeping runs until the journal ends. It reserves numbers, stores acknowledgements, gives up slots over their
+// cap, and deletes rows that nobody needs.
 func (j *Journal) housekeeping() {
 	look := time.NewTicker(j.caps.LookEvery())
 	defer look.Stop()
@@ -58,7 +58,7 @@ func (j *Journal) reserveMore(ctx context.Context) error {
 	return j.writeHead(ctx, given+2*j.numbers, false)
 }
 
-// persistAcks makes acknowledgements durable that are ahead of their records.
+// persistAcks stores the acknowledgements that are ahead of their records.
 func (j *Journal) persistAcks(ctx context.Context) error {
 	done, err := j.turn.Take(ctx)
 	if err != nil {
@@ -86,8 +86,8 @@ func (j *Journal) markTime(ctx context.Context) error {
 	return j.writeHead(ctx, j.seq.Limit(), false)
 }
 
-// checkCaps gives up the slots that are over their caps: durably first, then in
-// memory, and only then are rows deleted. Each is warned of once before.
+// checkCaps gives up the slots over their caps: first in the storage, then in memory. Only after that are rows deleted.
+// The log warns once of each slot before.
 func (j *Journal) checkCaps(ctx context.Context) error {
 	near := j.kept.Look()
 	for _, s := range near {
@@ -129,13 +129,13 @@ func (j *Journal) lose(ctx context.Context, s *retention.Near) error {
 	return nil
 }
 
-// deleteRows deletes rows that all slots have acknowledged durably. A reader of
-// such a row is told PositionLost before the first is gone.
+// deleteRows deletes the rows whose acknowledgement by all slots is stored. Before the first row is gone, readers of
+// such rows get PositionLost.
 func (j *Journal) deleteRows(ctx context.Context) error {
 	from, to, nobody := j.kept.Deletable(deleteBatch)
 	if nobody && from < to {
-		// The rows are all that says up to where numbers were finished, and so given to a
-		// secondary whose slot was lost. The head says it from here on.
+		// Without an open slot only the rows show which numbers were finished, so a secondary whose slot was lost may have
+		// them. Store that in the head before the rows go.
 		if err := j.writeHead(ctx, j.seq.Limit(), false); err != nil {
 			return err
 		}

@@ -23,7 +23,7 @@ type contents struct {
 	listings *walk.Listings // of the comparisons of secondaries
 }
 
-// forgetListed forgets what directories had: the storage may be another one from now on.
+// forgetListed drops the kept listings, because the storage may be another one from now on.
 func (p *contents) forgetListed() {
 	p.reads.Close()
 	p.listings.Close()

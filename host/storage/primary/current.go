@@ -14,11 +14,11 @@ import (
 
 // Config says what a primary journals.
 type Config struct {
-	// Modes are those in which the cluster is a primary; at least one.
+	// Modes are the modes in which the cluster is a primary; at least one.
 	Modes map[replication.Mode]ModeConfig
 }
 
-// ModeConfig is what the journal needs to know of one mode.
+// ModeConfig configures the journal for one mode.
 type ModeConfig struct {
 	Epoch replication.Epoch
 	// IndexKey is the secret of the mode's fingerprint.
@@ -46,7 +46,7 @@ type running struct {
 	modes map[replication.Mode]ModeConfig
 }
 
-// current is the journal that runs now. It changes with that of the write path.
+// current is the running journal. It changes together with the journal of the write path.
 type current struct{ now atomic.Pointer[running] }
 
 // journalOf is the journal of a mode, and its configuration.
@@ -69,9 +69,8 @@ func (c *current) Ring(mode replication.Mode) journal.Ring {
 	return j.seq.Ring()
 }
 
-// LastWritten is a position of a primary that has every write which has been
-// answered, and perhaps some that are under way. It runs ahead of Position,
-// where everything is finished.
+// LastWritten is a position that includes every answered write, and perhaps some that are under way. It may be ahead of
+// Position, up to which all writes are finished.
 func (c *current) LastWritten(mode replication.Mode) (replication.Position, error) {
 	j, cfg, err := c.journalOf(mode)
 	if err != nil {

@@ -14,21 +14,19 @@ import (
 // allowed says whether a slot's secondary may have a key.
 type allowed func(key string) bool
 
-// SetFilter restricts what the secondary of a slot gets of a mode's content to
-// keys that allow accepts; nil removes the filter. Frames and ranges that are
-// made after it returns are filtered, values and names of keys alike. Keys of
-// views that no mount table has are left out for a filtered secondary: nobody
-// can say whether it may have them.
+// SetFilter restricts the secondary of a slot to keys that allow accepts; nil removes the filter. Frames and ranges
+// that are made after it returns leave out values and names of all other keys. They also leave out keys of views that
+// no mount table has, because nobody can say whether the secondary may have them.
 //
-// What a secondary has got before, or lacks now that it is allowed more, is for
-// the caller to mend: see ForceCopy.
+// The caller removes keys that the secondary may not have any more, and brings those that it may have now: see
+// ForceCopy.
 func (fs *filters) SetFilter(ctx context.Context, mode replication.Mode, slotID string,
 	allow func(key string) bool) error {
 	return fs.ChangeFilter(ctx, mode, slotID, allow, func() error { return nil })
 }
 
-// ChangeFilter is SetFilter together with the record that says so: no frame or range
-// is made before both have changed, or neither. It must not be called within a read.
+// ChangeFilter changes the filter together with its stored record: no frame or range is made while only one of them has
+// changed. It must not be called within a read.
 func (fs *filters) ChangeFilter(ctx context.Context, mode replication.Mode, slotID string,
 	allow func(key string) bool, store func() error) error {
 	done, err := fs.made.Alone(ctx)
@@ -56,8 +54,8 @@ func (fs *filters) setFilter(slot filterKey, allow func(key string) bool) {
 	fs.of[slot] = func(key string) bool { return !fs.classes.Unmounted(key) && allow(key) }
 }
 
-// filters are those of the slots. Frames, ranges and answers are made inside of the room, and
-// a filter changes while nobody is there. It is never in the way of who only asks.
+// filters are the filters of the slots. Frames, ranges and answers are made inside the room made, and a filter changes
+// while nobody is in it. A caller that only looks a filter up never waits for that.
 type filters struct {
 	classes *keyclass.Classifier
 	made    *lock.Room
@@ -76,22 +74,20 @@ type filterKey struct {
 	slot string
 }
 
-// lets says whether a filter, which may be nil, lets a key through.
+// lets says whether a filter lets a key in; nil lets in every key.
 func (allow allowed) lets(key string) bool { return allow == nil || allow(key) }
 
-// Sends says whether the filter of a slot lets a key through.
+// Sends says whether the filter of a slot lets a key in.
 func (fs *filters) Sends(mode replication.Mode, slotID, key string) bool {
 	return fs.get(mode, slotID).lets(key)
 }
 
-// Filtered says whether a slot has a filter, so that the fingerprint of all content says
-// nothing of what its secondary has.
+// Filtered says whether a slot has a filter. If so, the fingerprint of all content does not apply to its secondary.
 func (fs *filters) Filtered(mode replication.Mode, slotID string) bool {
 	return fs.get(mode, slotID) != nil
 }
 
-// with calls f with the filter of a slot, nil if it has none, which does not change
-// meanwhile.
+// with calls f with the filter of a slot, nil for none. The filter does not change meanwhile.
 func (fs *filters) with(ctx context.Context, mode replication.Mode, slot string, f func(allowed) error) error {
 	leave, err := fs.made.Enter(ctx)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/walk"
 )
 
-// DeleteFormerRows deletes the rows of the journal if none runs: nobody reads them any more. If
-// a journal begins meanwhile its rows stay, because they are of a new term. After an error it is
-// called again and goes on with what is left.
+// DeleteFormerRows deletes the rows of the journal if no journal runs, because nobody reads them any more. If a journal
+// begins meanwhile, its rows stay, because they are of a new term. After an error call it again; it goes on with what
+// is left.
 func (p *Primary) DeleteFormerRows(ctx context.Context) error {
 	terms, err := p.formerTerms(ctx)
 	for _, term := range terms {

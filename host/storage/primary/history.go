@@ -14,32 +14,28 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Storage that goes back in time, by a snapshot or an old data directory, takes the
-// journal with it, and its numbers are then given out a second time. A secondary that
-// has applied rows of the history that is gone must not go on from there. It is known
-// by its term, which has a random part, and by where that term ends in what is stored.
-// See docs/adr/0016-storage-that-goes-back.md.
+// A restored snapshot or an old data directory takes the journal back in time, and its numbers are given out a second
+// time. A secondary that has applied rows of the lost history must not resume. Its position shows this: its term has a
+// random part, and the storage knows where each term ends. See docs/adr/0016-storage-that-goes-back.md.
 
-// history is what this process knows of its own terms. reached is guarded by the lock of the
-// write path.
+// history is what this process knows of its own terms. The lock of the write path guards reached.
 type history struct {
 	*current
 	below   *backing.Storage
 	tell    func()
-	reached reached // of the last term of this process
+	reached reached // in the last term of this process
 	lost    atomic.Bool
 	lostAt  atomic.Pointer[replication.Position]
 }
 
-// reached is how far this process has been in a term.
+// reached is how far this process came in a term.
 type reached struct {
 	term, sequence uint64
 }
 
-// termEnd is the highest number up to which all rows of the last term in a head are
-// stored: no number above it was ever streamed from this storage. While a slot holds,
-// every finished number has a row (see finish), so nothing that was streamed is
-// above it in the same history. It notes up to where the term is sure of its rows.
+// termEnd is the number up to which all rows of the last term in a head are stored. No number above it was ever
+// streamed from this history: while a slot holds, every finished number has a row. termEnd also notes in the head up to
+// which number the term is sure of its rows.
 func (r *records) termEnd(ctx context.Context, head *journal.Head) (uint64, error) {
 	if len(head.Terms) == 0 {
 		return head.Reserved, nil
@@ -51,7 +47,7 @@ func (r *records) termEnd(ctx context.Context, head *journal.Head) (uint64, erro
 	}
 	end := max(head.Finished, head.RowsAfter)
 	for _, m := range replication.Modes() {
-		// What was acknowledged was finished, and its row may be deleted.
+		// An acknowledged number was finished, even if its row is deleted by now.
 		err := r.eachSlot(ctx, m, func(_ string, b []byte) error {
 			if rec, err := journal.DecodeSlot(b); err == nil && rec.Acked.Sequence <= head.Reserved {
 				end = max(end, rec.Acked.Sequence)
@@ -83,8 +79,8 @@ func (r *records) termEnd(ctx context.Context, head *journal.Head) (uint64, erro
 	return end, nil
 }
 
-// checkHistory is an error if a position of the journal's epoch is not of what is stored here. What a
-// secondary says proves nothing more: see Given.
+// checkHistory is an error if the storage does not have a position of the journal's epoch. A secondary's claim proves
+// no lost history: see Given.
 func (j *Journal) checkHistory(at replication.Position) error {
 	if has, _ := j.kept.Has(at); has {
 		return nil
@@ -98,9 +94,8 @@ func (j *Journal) checkHistory(at replication.Position) error {
 		at, why)
 }
 
-// Given says that this cluster has given a position to a secondary, which has shown it.
-// If it is not of what is stored here, that is gone: HistoryLost. A position of another
-// epoch says nothing.
+// Given says that a secondary has shown a position with the mark of this cluster. If the storage does not have it, that
+// history is gone: HistoryLost. A position of another epoch proves nothing.
 func (h *history) Given(mode replication.Mode, at replication.Position) {
 	j, cfg, err := h.journalOf(mode)
 	if err != nil || at.Epoch != cfg.Epoch {
@@ -111,8 +106,8 @@ func (h *history) Given(mode replication.Mode, at replication.Position) {
 	}
 }
 
-// noteBefore compares what this process knows of its own former terms with what is
-// stored, when a term begins: the storage may have been replaced under it.
+// noteBefore checks, when a term begins, whether the storage has the last position of this process: the storage may
+// have been replaced while the process ran.
 func (h *history) noteBefore(j *Journal) {
 	was := h.reached
 	if was.term == 0 {
@@ -124,7 +119,7 @@ func (h *history) noteBefore(j *Journal) {
 	}
 }
 
-// noteReached remembers how far a journal was that ends.
+// noteReached remembers how far a journal came that ends.
 func (h *history) noteReached(j *Journal) {
 	h.reached = reached{term: j.Term()}
 	if j.kept.Retains() {
@@ -132,7 +127,7 @@ func (h *history) noteReached(j *Journal) {
 	}
 }
 
-// isLost remembers the position that is the proof.
+// isLost remembers the position that proves the loss.
 func (h *history) isLost(at replication.Position) {
 	if h.lost.Swap(true) {
 		return
@@ -141,14 +136,13 @@ func (h *history) isLost(at replication.Position) {
 	h.tell()
 }
 
-// HistoryLost says that the storage has turned out to have gone back in time, by what
-// this process or a secondary knows: the primary needs a new epoch. BeginHistory
-// forgets it.
+// HistoryLost says that the storage went back in time, as this process or a secondary has shown. The primary then needs
+// a new epoch. BeginHistory resets it.
 func (h *history) HistoryLost() bool { return h.lost.Load() }
 
-// HistoryWasLate says that nothing has gone back in time: the row that proved it is
-// stored, or was found and remembered, so that a node has written and sent it after another
-// one had begun to lead, which storage without fencing cannot keep it from.
+// HistoryWasLate says that the storage did not go back in time after all. The row of the position that proved it is
+// stored, or was found late: a deposed leader wrote and sent it after another node had begun to lead. Storage without
+// fencing cannot prevent that.
 func (h *history) HistoryWasLate(ctx context.Context) bool {
 	at := h.lostAt.Load()
 	if at == nil || at.Sequence == 0 || h.below.Fences() {

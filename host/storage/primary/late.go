@@ -16,33 +16,30 @@ import (
 )
 
 const (
-	// latePasses is how often such a row is taken up: its data comes after it.
+	// latePasses is how often the keys of a late row are journalled: its data comes after the row.
 	latePasses = 3
-	// lateShare bounds the time that looking takes: one part in so many.
+	// lateShare bounds the time for looking to one part in so many.
 	lateShare = 20
 )
 
-// lateRows finds what a deposed leader has written since another node leads, on storage
-// that cannot keep it from writing. Its rows are of another term than this one's, and
-// were not there when this one began: who has read past them would not get what they
-// wrote. So their keys are journalled once more, with the values that they have now.
+// lateRows finds the writes of a deposed leader on storage that cannot keep it from writing. Their rows are of a former
+// term, and were not there when this term began. A secondary that has read past them would never get their writes. So
+// their keys are journalled once more, with their present values.
 type lateRows struct {
 	j      *Journal
 	writes WritePath
-	// done are the numbers of rows, by the prefix of their term, that are not looked at again;
-	// pending are the rows that are.
+	// done has the numbers of rows that need no other look, by the prefix of their term. pending has the rows that do.
 	done    map[string]*numberSet
 	pending map[string]lateRow
 }
 
-// lateRow is a row of another term: how often it was taken up, and whether it has come
-// after this term had begun.
+// lateRow is a row of another term: how often its keys were journalled, and whether it came after this term began.
 type lateRow struct {
 	passes int
 	late   bool
 }
 
-// watch looks as long as the journal is the present one.
+// watch looks again and again until the journal ends.
 func (l *lateRows) watch(every time.Duration) {
 	first := true
 	for {
@@ -60,8 +57,8 @@ func (l *lateRows) watch(every time.Duration) {
 	}
 }
 
-// look takes up what is late: each row that was not there the first time, and before
-// that the unfinished end of the former term, whose last writes may still be under way.
+// look takes late rows up. The first time these are the rows at the unfinished end of the former term, whose last
+// writes may still be under way. Later they are also the rows that were not there the first time.
 func (l *lateRows) look(ctx context.Context, first bool) error {
 	if err := l.j.keepHead(ctx); err != nil {
 		return err
@@ -73,7 +70,7 @@ func (l *lateRows) look(ctx context.Context, first bool) error {
 	for _, name := range terms {
 		term, err := strconv.ParseUint(strings.TrimSuffix(name, "/"), 16, 64)
 		if err != nil || term >= l.j.Term() {
-			// A newer one is that of the leader who has deposed this one.
+			// A newer term belongs to the leader that has deposed this one.
 			continue
 		}
 		if err := l.lookAt(ctx, term, first); err != nil {
@@ -122,8 +119,8 @@ func (l *lateRows) lookAt(ctx context.Context, term uint64, first bool) error {
 	return nil
 }
 
-// take journals the keys of a row anew. What a late one has written is not in the
-// fingerprints, which are computed anew, once its data must have come too.
+// take journals the keys of a row once more. The fingerprints do not count the writes of a late row, so they are
+// computed anew.
 func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
 	b, err := l.j.below.ReadFresh(ctx, key)
 	if err != nil {
@@ -150,13 +147,12 @@ func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
 	return nil
 }
 
-// numberSet is a set of numbers of rows. Those that follow each other take the room of one:
-// a term may have millions, and they have few gaps.
+// numberSet is a set of numbers of rows, kept as runs: a term may have millions of numbers, with few gaps.
 type numberSet struct{ runs []run }
 
 type run struct{ first, last uint64 }
 
-// find is the first run that ends at a number or after it.
+// find is the index of the first run that ends at a number or after it.
 func (s *numberSet) find(n uint64) int {
 	return sort.Search(len(s.runs), func(i int) bool { return s.runs[i].last >= n })
 }

@@ -15,34 +15,32 @@ import (
 
 // WritePath is what a primary asks of the write path.
 type WritePath interface {
-	// Hold keeps others from changing how writes are treated, until release is called.
+	// Hold lets nobody else change the write mode until release is called.
 	Hold() (release func())
-	// SetJournal gives each write that begins from now on a row in a journal, if its key is
-	// replicated in one of the modes; nil for no journal. It returns when no write is under
-	// way that is treated otherwise. The caller holds the write path.
+	// SetJournal gives each write that begins from now on a row in j, if its key is replicated in one of the modes; nil
+	// means no journal. It returns when no write in the former write mode is under way. The caller holds the write path.
 	SetJournal(ctx context.Context, j *Journal, modes []replication.Mode) error
-	// Fence returns when all writes that began before are over. It holds the write path.
+	// Fence returns when all writes that began before it have ended. It holds the write path.
 	Fence(ctx context.Context) error
-	// JournalKeys makes rows of keys as they are now, in the journal that there is. With
-	// one named it does so in that one alone, for what another node has written: the
-	// indexes have not counted that, and are invalidated if so is asked.
+	// JournalKeys makes rows of keys with their present values, in the present journal. JournalForeign does so in one
+	// given journal, for writes of another node. The indexes have not counted those writes; invalidate has them computed
+	// anew.
 	JournalKeys(ctx context.Context, keys []string) error
 	JournalForeign(ctx context.Context, in *Journal, keys []string, invalidate bool) error
-	// SettleOwed makes rows of the keys that changes of role have written while no journal
-	// ran.
+	// SettleOwed makes rows of the keys that changes of role wrote while no journal ran.
 	SettleOwed(ctx context.Context) error
 }
 
-// Indexes is what a primary asks of the indexes: they run while its journal does. Who starts
-// or stops one holds the write path.
+// Indexes is what a primary asks of the indexes, which run while its journal runs. The caller of Start or Stop holds
+// the write path.
 type Indexes interface {
 	Start(ctx context.Context, mode replication.Mode, key fingerprint.Key) error
 	Stop(ctx context.Context, mode replication.Mode, mayWrite bool) error
 	Forget(ctx context.Context, mode replication.Mode) error
 	SettleClasses()
-	// Sums are those of the index that runs now, nil for none.
+	// Sums are the sums of the running index, nil for none.
 	Sums(mode replication.Mode) *fingerprint.Index
-	// Invalidate invalidates it, in memory and as it is stored.
+	// Invalidate invalidates the index, in memory and in storage.
 	Invalidate(ctx context.Context, mode replication.Mode) error
 }
 
@@ -61,10 +59,10 @@ type Needs struct {
 	Below   *backing.Storage
 	Writes  WritePath
 	Indexes Indexes
-	// Held are the views that were written while nothing was known of their mounts.
+	// Held are the views that were written while their mounts were unknown.
 	Held *held.Views
-	// Applied is the highest number that this cluster knows as a secondary.
+	// Applied is the highest number that this cluster has applied as a secondary.
 	Applied func(context.Context) (uint64, error)
-	// HistoryLost is called when the method of that name becomes true.
+	// HistoryLost is called when the method HistoryLost becomes true.
 	HistoryLost func()
 }

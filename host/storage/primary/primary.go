@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package primary is what a primary does beside writing: it begins and ends terms of the
-// journal, keeps slots, and serves frames, ranges and answers to its secondaries.
+// Package primary is what a primary does besides its writes: it begins and ends terms of the journal, keeps slots, and
+// serves frames, ranges and answers to its secondaries.
 //
-// It makes no write of the core, and rows of the journal through [WritePath] alone, which
-// gives each write its number in the [Journal] of the term. Below it only reads, but for its
-// own records: the head of the journal and the slots. It has its own state and locks, which
-// are held for a moment; who changes the journal holds the lock of the write path.
+// [WritePath] makes the core's writes and the journal rows, and takes the number of each from the [Journal] of the
+// term. This package writes only its own records, the head of the journal and the slots, and deletes rows. Its own
+// locks are held for a moment only. Who changes the journal holds the lock of the write path.
 package primary
 
 import (
@@ -30,7 +29,7 @@ import (
 // (raft), everything that a former leader wrote is visible afterwards.
 const fenceKey = "replication/journal/fence"
 
-// Primary is what a primary does. Safe for concurrent use.
+// Primary is a primary's part of the tap. Safe for concurrent use.
 type Primary struct {
 	*current
 	*slots
@@ -57,12 +56,10 @@ func New(n Needs) *Primary {
 	}
 }
 
-// Activate begins a term of the journal, or, when there is one, changes the
-// modes that it is for. The term is durable when it returns, and every write
-// that begins after is journalled. The fingerprints of the modes are started.
+// Activate begins a term of the journal. If a journal runs already, it changes the modes of that journal. When it
+// returns, the term is durable, the indexes of the modes are started, and every later write is journalled.
 //
-// The host calls it at the start of each leadership of a primary, before the
-// core writes anything that is replicated.
+// The host calls it at the start of each leadership of a primary, before the core writes a replicated key.
 func (p *Primary) Activate(ctx context.Context, cfg Config) error {
 	if err := cfg.check(); err != nil {
 		return err
@@ -71,7 +68,7 @@ func (p *Primary) Activate(ctx context.Context, cfg Config) error {
 	classes := p.needs.Below.Classes()
 	for m := range cfg.Modes {
 		if keyclass.ByMount(m) && classes.Mounts() == nil {
-			// Without it local mounts would leave. It is empty: no view leaves.
+			// Without any Mounts the keys of local mounts would be sent. With empty ones no view is sent.
 			p.needs.Below.Logger.Warn("nothing is known of the mounts, so replication leaves them all out", "mode", m)
 			classes.SetMounts(keyclass.NewMounts())
 		}
@@ -132,8 +129,8 @@ func (p *Primary) beginTerm(ctx context.Context) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A promoted secondary goes on above what it has applied, so that its numbers
-	// never fall behind those that it knows from its primary.
+	// A promoted secondary goes on above the numbers that it has applied, so that its own never fall behind its former
+	// primary's.
 	applied, err := p.needs.Applied(ctx)
 	if err != nil {
 		return nil, err
@@ -187,7 +184,7 @@ func (p *Primary) loadSlots(ctx context.Context, of *running) error {
 	return nil
 }
 
-// start lets a journal keep itself.
+// start starts the background tasks of a journal.
 func (p *Primary) start(j *Journal) {
 	j.tasks.Go(j.housekeeping)
 	if !p.needs.Below.Fences() {
@@ -196,16 +193,14 @@ func (p *Primary) start(j *Journal) {
 	}
 }
 
-// Deactivate ends the journal: readers get Unavailable, the head and all
-// acknowledgements are made durable. The host calls it when the core has made
-// its last write, before the storage is given up. Without a journal it does
-// nothing. The journal has ended even when an error is returned; after one, the
-// next term leaves some numbers unused.
+// Deactivate ends the journal: readers get Unavailable, and the head and all acknowledgements are stored. The host
+// calls it after the core's last write, before it gives up the storage. Without a journal it does nothing. The journal
+// ends even if an error is returned; then the next term leaves some numbers unused.
 func (p *Primary) Deactivate(ctx context.Context) error {
 	defer p.giveUp()()
 	now := p.now.Load()
 	if now == nil {
-		p.reached = reached{} // it may have another cluster's storage when it is a primary again
+		p.reached = reached{} // the storage may be another cluster's when this is a primary again
 		return nil
 	}
 	err := p.stop(ctx, slices.Collect(maps.Keys(now.modes)), true)
@@ -223,8 +218,8 @@ func (p *Primary) Abandon(ctx context.Context) error {
 	return p.stop(ctx, replication.Modes(), false)
 }
 
-// giveUp holds the write path, to end the journal. First of all, writes that wait for the storage to
-// say what became of them give up: who holds it now may wait for them.
+// giveUp holds the write path, to end the journal. It first cancels the writes that wait to learn whether they landed,
+// because the present holder of the write path may wait for them.
 func (p *Primary) giveUp() (release func()) {
 	cancel := func() {
 		if now := p.now.Load(); now != nil {
@@ -252,17 +247,16 @@ func (p *Primary) stop(ctx context.Context, modes []replication.Mode, mayWrite b
 	return errors.Join(errs...)
 }
 
-// Rest stops what the journal writes by itself, and waits for it until the context ends.
+// Rest stops the background tasks of the journal and waits for their end, at most until the context ends.
 func (p *Primary) Rest(ctx context.Context) {
 	if now := p.now.Load(); now != nil {
 		now.rest(ctx)
 	}
 }
 
-// Forget deletes what a mode that has ended has left: its slots, for which rows would
-// be retained, and its index, which would cost each write a hash. The host calls it at
-// the start of each leadership for a mode in which the cluster has no role, so that one
-// that was cut is made up for.
+// Forget deletes the slots and the index of a mode that has ended: rows would be retained for the slots, and the index
+// would cost each write a hash. The host calls it at the start of each leadership for each mode without a role, which
+// also finishes a call that a crash cut.
 func (p *Primary) Forget(ctx context.Context, mode replication.Mode) error {
 	if err := failure.Mode(mode); err != nil {
 		return err

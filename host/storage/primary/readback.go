@@ -14,7 +14,7 @@ import (
 // rowGroup is how many numbers are read from storage at once.
 const rowGroup = 64
 
-// fromStorage makes a frame of stored rows and the current values of their keys.
+// fromStorage makes a frame from stored rows and the present values of their keys.
 func (r *reader) fromStorage() (*replication.Frame, error) {
 	if err := r.j.kept.Stored(r.mode, r.slot, r.after); err != nil {
 		return nil, err
@@ -23,7 +23,7 @@ func (r *reader) fromStorage() (*replication.Frame, error) {
 	f := &replication.Frame{After: r.after}
 	at := r.after
 	for enc.Bytes() < r.of.frames {
-		// Rows that are in memory are taken from there by the next frame.
+		// The next frame takes the rows that are in memory from there.
 		end := min(at+rowGroup, r.j.seq.Floor(), r.j.seq.Watermark())
 		if end <= at {
 			break
@@ -53,8 +53,8 @@ func (r *reader) fromStorage() (*replication.Frame, error) {
 	return f, nil
 }
 
-// readRows reads the rows after one number up to another, in order, with the
-// operations of the reader's mode. A number without a row was never committed.
+// readRows reads the rows of a span of numbers, in order, with the operations of the reader's mode. A number without a
+// row was never committed.
 func (r *reader) readRows(ctx context.Context, after, to uint64) ([]journal.Row, error) {
 	terms := r.j.kept.Terms()
 	keys := make([]string, 0, to-after)
@@ -78,7 +78,7 @@ func (r *reader) readRows(ctx context.Context, after, to uint64) ([]journal.Row,
 		if ops = r.relevant(ops); len(ops) > 0 {
 			row := journal.Row{Sequence: after + 1 + uint64(i), Ops: ops}
 			if journal.Doubtful(terms, row.Sequence) {
-				// That a key is what the row says may be the work of a later one.
+				// A later row may be the reason why the key has this row's value.
 				row.ConsistentFrom = row.Sequence + 1
 			}
 			rows = append(rows, row)
@@ -87,8 +87,7 @@ func (r *reader) readRows(ctx context.Context, after, to uint64) ([]journal.Row,
 	return rows, nil
 }
 
-// readValues gives the operations the values that their keys have now, and marks
-// rows whose values are not the ones that they wrote.
+// readValues gives each operation the present value of its key, and marks the rows whose own values differ.
 func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
 	index := map[string]int{}
 	var keys []string
@@ -111,8 +110,8 @@ func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
 			now := values[index[op.Key]]
 			if now == nil && op.Kind == journal.Put && keyclass.ByMount(r.mode) &&
 				r.of.below.Classes().Unmounted(op.Key) {
-				// Its mount is gone. The row that deletes it is behind the one of the table
-				// that marks the mount, and this one may not be.
+				// Its mount is gone. The key was deleted after the row of the table that marks the mount, but this row may come
+				// before that one.
 				rows[i].ConsistentFrom = rows[i].Sequence + 1
 				continue
 			}
@@ -123,7 +122,7 @@ func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
 				op.Kind = journal.Delete
 			}
 			if !exact {
-				// Any later number; addRows puts the right one.
+				// Any later number will do; addRows computes the right one.
 				rows[i].ConsistentFrom = rows[i].Sequence + 1
 			}
 			ops = append(ops, op)
@@ -134,7 +133,7 @@ func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
 	return nil
 }
 
-// cutRows is how many rows fit, at least one; whole says that all do.
+// cutRows is how many rows fit, at least one; whole says that all fit.
 func cutRows(rows []journal.Row, bytes int) (cut int, whole bool) {
 	for i := range rows {
 		if i > 0 && rows[i].Bytes > bytes {
@@ -145,11 +144,10 @@ func cutRows(rows []journal.Row, bytes int) (cut int, whole bool) {
 	return len(rows), true
 }
 
-// tablesAhead are the rows, by table of mounts, that a performance secondary gets the
-// table in beside the last one: a row ahead of the first deletion below a view. An
-// engine is unmounted in the order of a table that marks it, its storage, a table
-// without it. The secondary revokes what the engine has issued when it sees the first
-// of these, and needs the engine's storage for it.
+// tablesAhead says, for each mount table, in which row a performance secondary gets it besides the last one: the last
+// row with the table before the first deletion below a view. Vault unmounts an engine in three steps: a table that
+// marks it, the deletion of its storage, a table without it. At the first step the secondary revokes what the engine
+// has issued, and needs the engine's storage for that.
 func (r *reader) tablesAhead(rows []journal.Row) map[string]int {
 	if !keyclass.ByMount(r.mode) {
 		return nil
@@ -168,9 +166,8 @@ func (r *reader) tablesAhead(rows []journal.Row) map[string]int {
 	return nil
 }
 
-// addRows adds rows with current values, each key once, at the last row that has
-// it, and tables also at the row in ahead. It returns the sequence from which the content is
-// consistent again, 0 if it is all along.
+// addRows adds rows with present values. Each key comes once, in the last row that has it; a table comes also in its
+// row of ahead. It returns the sequence from which the content is consistent again, 0 if it is consistent throughout.
 func addRows(enc *journal.FrameEncoder, rows []journal.Row, asOf uint64, ahead map[string]int) (consistentFrom uint64) {
 	last := map[string]int{}
 	for i := range rows {

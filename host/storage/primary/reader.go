@@ -11,10 +11,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// ReadJournal streams the rows of a mode after a position; see
-// [replication.Host]. The slot must be open. PositionLost for a position of
-// another epoch, ahead of this primary, or before what the slot retains. The
-// reader ends with the context; Unavailable when the journal ends.
+// ReadJournal streams the rows of a mode after a position; see [replication.Host]. The slot must be open. The error is
+// PositionLost for a position of another epoch, ahead of this primary, or before the rows that the slot retains. The
+// reader ends with the context, and with Unavailable when the journal ends.
 func (p *contents) ReadJournal(ctx context.Context, mode replication.Mode, slotID string, after replication.Position) (
 	replication.FrameReader, error) {
 	j, cfg, err := p.journalOf(mode)
@@ -40,8 +39,8 @@ func (p *contents) ReadJournal(ctx context.Context, mode replication.Mode, slotI
 		cancel: cancel}, nil
 }
 
-// reader is a FrameReader over the ring in memory and, for rows that are in it
-// no longer, over the storage. It keeps nothing between frames.
+// reader is a FrameReader over the ring, and over the storage for rows that have left the ring. It keeps no rows
+// between frames.
 type reader struct {
 	of     *contents
 	j      *Journal
@@ -60,8 +59,8 @@ func (r *reader) Close() error {
 	return nil
 }
 
-// Next implements replication.FrameReader. Under load a frame has all rows that
-// have come since the last one, up to about Options.FrameBytes.
+// Next implements replication.FrameReader. Under load a frame has all rows since the last frame, up to about
+// Options.FrameBytes.
 func (r *reader) Next() (*replication.Frame, error) {
 	for {
 		if err := r.ctx.Err(); err != nil {
@@ -104,7 +103,7 @@ func (r *reader) Next() (*replication.Frame, error) {
 	return f, nil
 }
 
-// fromMemory makes a frame of rows in the ring, nil if they are not there.
+// fromMemory makes a frame from rows in the ring, nil if they are not there.
 func (r *reader) fromMemory() *replication.Frame {
 	rows, to, ok := r.j.seq.Rows(r.after, r.of.frames)
 	if !ok {
@@ -122,8 +121,7 @@ func (r *reader) fromMemory() *replication.Frame {
 	return f
 }
 
-// relevant are the operations that the reader's slot gets; the row's own slice
-// when it gets all.
+// relevant are the operations that the reader's slot gets. If it gets all, this is the row's own slice.
 func (r *reader) relevant(ops []journal.Op) []journal.Op {
 	n := 0
 	for i := range ops {
@@ -143,10 +141,9 @@ func (r *reader) relevant(ops []journal.Op) []journal.Op {
 	return out
 }
 
-// gets says whether an operation goes to the reader's slot. The class that the key
-// had when it was written decides: what was held then is journalled again when it
-// is known. What is known now may only take away: a key that has turned out to be
-// local never leaves. The deletions of a mount that is gone still go.
+// gets says whether the reader's slot gets an operation. The class that the key had when it was written decides: a key
+// that was held back then is journalled again once its mount is known. The present class can only exclude: a key that
+// turns out to be local is never sent. Deletions of a removed mount's keys are still sent.
 func (r *reader) gets(op *journal.Op) bool {
 	if !keyclass.InMode(op.Class, r.mode) {
 		return false

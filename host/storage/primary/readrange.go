@@ -11,14 +11,12 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// RangeTarget is the size at which a range is cut, in bytes. A range is larger
-// than a frame: nobody waits for it to arrive, and the secondary makes a range's
-// transactions durable together and then records once how far it has come.
+// RangeTarget is the size at which a range is cut, in bytes. A range is larger than a frame: no client waits for it,
+// and the secondary stores the transactions of a range together and its cursor once.
 const RangeTarget = 4 * replication.PayloadTarget
 
-// ReadRange reads the keys of a mode after one, in order, with their values of
-// now, up to about Options.RangeBytes, for the secondary of a slot; see
-// [replication.Host]. It has what the slot's filter allows.
+// ReadRange reads the keys of a mode after a given key, in order, with their present values, up to about
+// Options.RangeBytes; see [replication.Host]. It leaves out keys that the slot's filter does not let in.
 func (p *contents) ReadRange(ctx context.Context, mode replication.Mode, slotID, after string) (rng *replication.Range,
 	err error) {
 	err = p.filters.with(ctx, mode, slotID, func(allow allowed) error {

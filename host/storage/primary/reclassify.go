@@ -14,20 +14,18 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Reclassify must be called when the classes of the keys of views have changed: when
-// keyclass.Mounts has learned what they are. It returns when no write that was classified
-// before is under way, and has then
+// Reclassify must be called after keyclass.Mounts has learned the classes of the keys of views. It waits until no write
+// with a former class is under way. Then it has
 //
-//   - journalled the keys that are there, with their present values, for the
-//     secondaries that did not get them when they were written,
-//   - made the fingerprint unknown, and begun to compute it anew, if there are
-//     any keys.
+//   - journalled the keys of the views, with their present values, for the secondaries that did not get them when they
+//     were written,
+//   - invalidated the fingerprint and begun to compute it anew, if there are such keys.
 //
-// The order for a new mount is: Mounts learns of it, Reclassify, and then its
-// table is written. It can be repeated after an error.
+// The order for a new mount is: Mounts learns of it, Reclassify is called, the table is written. After an error
+// Reclassify can be repeated.
 //
-// Only the modes are concerned in which it depends on the mount what is replicated. The
-// others have keys of views whatever is known of them.
+// This concerns only the modes in which the class of a key depends on its mount. The other modes replicate keys of
+// views in any case.
 func (p *Primary) Reclassify(ctx context.Context, prefixes ...string) error {
 	for _, prefix := range prefixes {
 		if view, _, ok := keyclass.SplitView(prefix); !ok || view != prefix {
@@ -63,7 +61,7 @@ func (p *Primary) reclassify(ctx context.Context, prefix string, was *held.View)
 		return err
 	}
 	if len(keys) > 0 || was != nil {
-		// The indexes do not know what they have counted of the view.
+		// Nobody knows which keys of the view the indexes have counted.
 		for _, m := range keyclass.ModesByMount {
 			if err := p.needs.Indexes.Invalidate(ctx, m); err != nil {
 				return err
@@ -94,7 +92,7 @@ func (p *Primary) reclassify(ctx context.Context, prefix string, was *held.View)
 	return nil
 }
 
-// journalAgain makes rows of keys as they are now, for the modes that did not get them.
+// journalAgain makes rows of keys with their present values, for the modes that did not get them.
 func (p *Primary) journalAgain(ctx context.Context, keys []string) error {
 	now := p.now.Load()
 	if now == nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// records are what is stored beside the journal, and the deletion of its rows. turn is that
-// of who writes records of slots.
+// records stores the head and the slots of the journal, and deletes its rows. turn is the turn to write records of
+// slots.
 type records struct {
 	below *backing.Storage
 	turn  lock.Turns
@@ -50,7 +50,7 @@ func (r *records) putHead(ctx context.Context, head *journal.Head) error {
 	return nil
 }
 
-// eachSlot calls f with the record of each slot of a mode, and the name that it is stored by.
+// eachSlot calls f with the stored name and the record of each slot of a mode.
 func (r *records) eachSlot(ctx context.Context, mode replication.Mode, f func(name string, rec []byte) error) error {
 	names, err := r.below.Inner.List(ctx, journal.SlotPrefix(mode))
 	if err != nil {
@@ -109,7 +109,7 @@ func (r *records) deleteSlots(ctx context.Context, mode replication.Mode) error 
 	return nil
 }
 
-// deleteRun deletes the rows after one number up to another.
+// deleteRun deletes the rows after from up to to.
 func (r *records) deleteRun(ctx context.Context, terms []journal.TermStart, from, to uint64) error {
 	keys := make([]string, 0, to-from)
 	for n := from + 1; n <= to; n++ {

@@ -11,10 +11,10 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// unopenTimeout bounds how long a slot that could not be opened is taken back.
+// unopenTimeout bounds the time to take back a slot that could not be opened.
 const unopenTimeout = 5 * time.Second
 
-// slots are those of the secondaries.
+// slots are the slots of the secondaries.
 type slots struct {
 	*records
 	*current
@@ -30,9 +30,8 @@ func (p *slots) Slots(mode replication.Mode) []retention.Status {
 	return j.kept.Slots(mode)
 }
 
-// OpenSlot begins retention after the present watermark for a secondary,
-// replacing a slot of the same id, and returns that position; see
-// [replication.Host]. It is durable.
+// OpenSlot begins to retain rows after the present watermark for a secondary, and returns that position; see
+// [replication.Host]. It replaces a slot of the same id. The slot is stored when it returns.
 func (p *slots) OpenSlot(ctx context.Context, mode replication.Mode, id string) (replication.Position, error) {
 	none := replication.Position{}
 	j, cfg, err := p.journalOf(mode)
@@ -68,9 +67,8 @@ func (p *slots) OpenSlot(ctx context.Context, mode replication.Mode, id string) 
 	return at, nil
 }
 
-// forgetRecord deletes the record of a slot before the slot is opened anew. A crash would
-// bring back the slot that the record describes, and the rows after its position may be gone
-// as soon as the new slot retains from a later one.
+// forgetRecord deletes the record of a slot before the slot is opened anew. Otherwise a crash would bring back the old
+// slot, and the rows after its position may be gone because the new slot retains only later ones.
 func (j *Journal) forgetRecord(ctx context.Context, mode replication.Mode, id string) error {
 	if !j.kept.Known(mode, id) {
 		return nil
@@ -83,9 +81,8 @@ func (j *Journal) forgetRecord(ctx context.Context, mode replication.Mode, id st
 	return j.deleteSlot(ctx, mode, id)
 }
 
-// unopened takes a slot back that could not be opened. A record of it may have been
-// written all the same: if that cannot be deleted the slot goes on to retain rows, as
-// the record says after a crash.
+// unopened takes back a slot that could not be opened. Its record may have been written all the same. If the record
+// cannot be deleted, the slot goes on to retain rows, because it would do so after a crash too.
 func (j *Journal) unopened(ctx context.Context, mode replication.Mode, id string, mine *retention.Slot) {
 	defer j.wake()
 	if !j.kept.Unopened(mine) {
@@ -102,9 +99,9 @@ func (j *Journal) unopened(ctx context.Context, mode replication.Mode, id string
 	j.kept.Close(mode, id)
 }
 
-// AckSlot says that a secondary has made everything up to a position durable;
-// see [replication.Host]. PositionLost for a position of another epoch, and for a
-// slot that is lost. It also says that the secondary is there, for the cap in age.
+// AckSlot says that a secondary has stored everything up to a position; see [replication.Host]. The error is
+// PositionLost for a position of another epoch and for a lost slot. For the cap in age it also says that the secondary
+// is there.
 func (p *slots) AckSlot(_ context.Context, mode replication.Mode, id string, at replication.Position) error {
 	j, cfg, err := p.journalOf(mode)
 	if err != nil {
@@ -130,8 +127,8 @@ func (p *slots) AckSlot(_ context.Context, mode replication.Mode, id string, at 
 	return err
 }
 
-// SlotSeen says that the secondary of a slot is there, for the cap in age. NotFound
-// without such a slot, PositionLost when it is lost.
+// SlotSeen says that the secondary of a slot is there, for the cap in age. The error is NotFound without such a slot,
+// and PositionLost if the slot is lost.
 func (p *slots) SlotSeen(mode replication.Mode, id string) error {
 	j, _, err := p.journalOf(mode)
 	if err != nil {
@@ -140,8 +137,8 @@ func (p *slots) SlotSeen(mode replication.Mode, id string) error {
 	return j.kept.Seen(mode, id)
 }
 
-// CloseSlot ends retention for a secondary; no error without such a slot. It may
-// be called without a journal: the record is deleted all the same.
+// CloseSlot ends retention for a secondary. It is no error if there is no such slot. Without a running journal it still
+// deletes the record.
 func (p *slots) CloseSlot(ctx context.Context, mode replication.Mode, id string) error {
 	if err := failure.Mode(mode); err != nil {
 		return err

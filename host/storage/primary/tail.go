@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	// tailMax bounds the rows of a tail: a change of role does not wait for more.
+	// tailMax bounds the rows of a tail, because a change of role waits while they are read.
 	tailMax = 1 << 20
 	// tailGroup is how many numbers are read from storage at once.
 	tailGroup = 1024
 )
 
-// Tail is the last that a primary has written in a mode: all after a number From, which the
-// slots have not acknowledged, up to To.
+// Tail is the last part of a primary's writes in a mode: those after From, which not all slots have acknowledged, up to
+// To.
 type Tail struct {
 	Epoch    replication.Epoch
 	From, To uint64
-	// Terms are those whose rows may be stored.
+	// Terms are the terms whose rows may be stored.
 	Terms []journal.TermStart
 	Keys  map[string]LastWrite
 }
@@ -34,8 +34,8 @@ type LastWrite struct {
 	Deleted  bool
 }
 
-// Tail reads it from the journal. Where no slot holds, or too much is to be read, it has no
-// keys and From is To.
+// Tail reads the tail from the journal. If no slot holds, or too many rows would be read, it has no keys and From is
+// To.
 func (p *contents) Tail(ctx context.Context, mode replication.Mode) (*Tail, error) {
 	j, cfg, err := p.journalOf(mode)
 	if err != nil {
@@ -50,7 +50,7 @@ func (p *contents) Tail(ctx context.Context, mode replication.Mode) (*Tail, erro
 		if i < len(terms)-1 {
 			last = min(last, terms[i+1].First-1)
 			if term.Next > 0 {
-				last = min(last, term.Next-1) // what is above has no rows
+				last = min(last, term.Next-1) // there are no rows above
 			}
 		}
 		for at := max(t.From+1, term.First); at <= last; at += tailGroup {

@@ -12,15 +12,15 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Journal is the journal of one term of a primary: it numbers writes, and keeps its head. The
-// write path stores the rows. headMu is taken before the lock of retention.
+// Journal is the journal of one term of a primary. It numbers writes and keeps its head; the write path stores the
+// rows. headMu is taken before the lock of retention.
 type Journal struct {
 	*records
 	seq     *journal.Sequencer
 	kept    *retention.Retention
 	caps    retention.Caps
 	numbers uint64 // how many are reserved at once
-	// formerEnd is the last row of the former term up to which none is missing.
+	// formerEnd is the key of the last row of the former term before the first missing one.
 	formerEnd string
 
 	ctx    context.Context // ends with the journal
@@ -38,7 +38,7 @@ func (j *Journal) end() {
 	j.tasks.Wait()
 }
 
-// rest stops what the journal writes by itself, and waits for it until the context ends.
+// rest stops the background tasks and waits for their end, at most until the context ends.
 func (j *Journal) rest(ctx context.Context) {
 	j.cancel()
 	over := make(chan struct{})
@@ -60,14 +60,14 @@ func (j *Journal) wake() {
 	}
 }
 
-// Term is that of all numbers that the journal gives out.
+// Term is the term of all numbers that the journal gives out.
 func (j *Journal) Term() uint64 { return j.seq.Term() }
 
 // Lifetime ends with the journal.
 func (j *Journal) Lifetime() context.Context { return j.ctx }
 
-// Allocate gives out the number of a write, and says whether its row is to be stored. It waits
-// when the reserved numbers are used up and the storage is slow to reserve more.
+// Allocate gives out the number of a write. retain says whether its row must be stored. It waits if no reserved number
+// is left and the storage is slow to reserve more.
 func (j *Journal) Allocate(ctx context.Context) (n uint64, retain bool, err error) {
 	for {
 		n, retain, low, ok, wait := j.seq.Allocate(j.numbers)
@@ -94,7 +94,7 @@ func (j *Journal) Stored(bytes int) {
 	}
 }
 
-// Finish says that the write of a row, or what became of it, is in the storage.
+// Finish says that the write of a row has ended: it is stored, or the row says what the storage has instead.
 func (j *Journal) Finish(row *journal.Row) { j.seq.Finish(row.Sequence, row) }
 
 // Watermark is the number up to which all writes are finished.
@@ -118,18 +118,17 @@ func (j *Journal) waitFor(ctx context.Context, n uint64) error {
 	return nil
 }
 
-// endMode takes out the slots of a mode.
+// endMode removes the slots of a mode.
 func (j *Journal) endMode(mode replication.Mode) {
 	j.kept.EndMode(mode)
 	j.wake()
 }
 
-// errDeposed keeps the head of the leader of now. Without it nobody would know of its term
-// when that ends: its rows would never be deleted and its numbers given out again.
+// errDeposed keeps a deposed leader from overwriting the present leader's head. Otherwise the present term would be
+// forgotten: its rows would never be deleted, and its numbers would be given out again.
 var errDeposed = replication.Errorf(replication.Unavailable, "another node has begun to lead")
 
-// writeHead makes the head durable and then allows numbers up to reserved. Ended says
-// that no more are given out.
+// writeHead stores the head and then allows numbers up to reserved. ended says that no more are given out.
 func (j *Journal) writeHead(ctx context.Context, reserved uint64, ended bool) error {
 	j.headMu.Lock()
 	defer j.headMu.Unlock()
@@ -149,8 +148,8 @@ func (j *Journal) writeHead(ctx context.Context, reserved uint64, ended bool) er
 	return nil
 }
 
-// keepHead writes the head again if a deposed leader has, who had looked at it before this
-// one began.
+// keepHead writes the head again if a deposed leader has overwritten it. That leader read the head before this term
+// began.
 func (j *Journal) keepHead(ctx context.Context) error {
 	head, err := j.head(ctx)
 	if err != nil || head.Term >= j.Term() {

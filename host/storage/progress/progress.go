@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package progress keeps how far a secondary has applied a mode, and who waits for more. It
-// knows two things: what the storage has, and what the core has taken up of it. Waits end with
-// the second. It reads and writes nothing, and nothing in it takes longer than a moment.
+// Package progress knows how far a secondary has applied a mode, and which callers wait for more. It keeps two
+// positions: that of the storage, and that up to which the core has taken everything up. Waits end with the second. It
+// does no input or output, and nothing in it takes longer than a moment.
 package progress
 
 import (
@@ -18,17 +18,17 @@ import (
 type Progress struct {
 	mu    sync.Mutex
 	known bool
-	// ended counts the times at which what is known became worth nothing.
+	// ended counts how often the known progress became invalid.
 	ended    uint64
 	at       replication.Position
 	copying  bool
 	copyFrom replication.Position
-	// stored is the cursor that the storage has and the core not yet, nil for none.
+	// stored is the cursor of the storage while the core has not taken everything up, nil for none.
 	stored  *journal.Cursor
 	waiting waiters
 }
 
-// ErrUnknown says that Load has to come first.
+// ErrUnknown says that Load must be called first.
 var ErrUnknown = replication.Errorf(replication.Internal, "the progress of this secondary was not read yet")
 
 // Wait returns nothing when the position is reached, and otherwise a waiter.
@@ -60,7 +60,7 @@ func (p *Progress) judge(at replication.Position) (reached bool, err error) {
 	return at.Epoch == p.at.Epoch && at.Sequence <= p.at.Sequence, nil
 }
 
-// copies says whether a copy is under way, and from where. It is until the core has taken up its end.
+// copies says whether a copy is under way, and from where. It counts as under way until the core has taken up its end.
 func (p *Progress) copies() (from replication.Position, copying bool) {
 	if p.stored != nil && p.stored.Copying {
 		return p.stored.CopyFrom, true
@@ -72,12 +72,11 @@ func (p *Progress) copies() (from replication.Position, copying bool) {
 func (p *Progress) Reached(c *journal.Cursor) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	stored := *c // the caller goes on with his
+	stored := *c // the caller changes its own
 	p.stored = &stored
 }
 
-// Unsay takes back that the core has what the storage has at a cursor: something that
-// belongs at or below it is about to be written.
+// Unsay takes back that the core is at a cursor: rows at or below it are about to be written.
 func (p *Progress) Unsay(c *journal.Cursor) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,13 +96,12 @@ func (p *Progress) Taken() {
 	}
 }
 
-// set takes over how far a cursor is and wakes those who have waited for it. The
-// caller holds mu.
+// set takes over the position of a cursor and ends the waits that it satisfies. The caller holds mu.
 func (p *Progress) set(c *journal.Cursor) {
 	turn := !p.known || p.copying || c.Copying || p.at.Epoch != c.Position.Epoch
 	p.known, p.at, p.copying, p.copyFrom = true, c.Position, c.Copying, c.CopyFrom
 	if turn {
-		// Rare, and it may end waits that are not the next in order.
+		// This is rare, and may end waits that are not next in order.
 		all := p.waiting
 		p.waiting = nil
 		for _, w := range all {
@@ -128,7 +126,7 @@ func (p *Progress) Copying() bool {
 	return p.known && copying
 }
 
-// EndStored ends the waits for what the storage has and the core not.
+// EndStored ends the waits for positions that the storage has reached and the core has not.
 func (p *Progress) EndStored(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,7 +150,7 @@ func (p *Progress) EndStored(err error) {
 	heap.Init(&p.waiting)
 }
 
-// End ends all waits; what is known is read anew when it is asked for next.
+// End ends all waits. The progress is read anew when it is next needed.
 func (p *Progress) End(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -163,7 +161,7 @@ func (p *Progress) End(err error) {
 	p.ended++
 }
 
-// Forget ends a wait that nobody waits for any more.
+// Forget removes a wait whose caller has left.
 func (p *Progress) Forget(w *Waiter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -212,8 +210,8 @@ func (h *waiters) Pop() any {
 // Done gets the result of the wait.
 func (w *Waiter) Done() <-chan error { return w.done }
 
-// At is how far the mode is, if that is known: nowhere while a copy is under way, when the storage has a mixture of two
-// states, perhaps of two histories.
+// At is how far the mode is, if that is known. It is zero while a copy is under way: then the storage has a mixture of
+// two contents, perhaps of two histories.
 func (p *Progress) At() (at replication.Position, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -230,17 +228,17 @@ func (p *Progress) Waiting() int {
 	return len(p.waiting)
 }
 
-// Ended counts how often what was known became worth nothing: see Load.
+// Ended counts how often the known progress became invalid: see Load.
 func (p *Progress) Ended() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.ended
 }
 
-// Load takes over a cursor that was read from the storage, unless more is known already, or
-// was ended since. If the core has not taken up all that the storage has, nobody knows how
-// far the core is: not as far as the cursor. Taken says whether it has. It is asked under the
-// lock, so that no call of Taken, which follows when it has, comes before this one is done.
+// Load takes over a cursor that was read from the storage, unless the progress is known already or End was called
+// since. The function taken says whether the core has taken up everything. If not, nobody knows how far the core is,
+// only that it is not as far as the cursor. taken is called under the lock, so that no call of Taken, which follows
+// once the core has, can overtake this one.
 func (p *Progress) Load(c *journal.Cursor, ended uint64, taken func() bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -24,8 +24,7 @@ func (c *Counters) Bump(key string) {
 	n.(*atomic.Uint64).Add(1)
 }
 
-// Of is how many writes below a view's prefix, such as "logical/<uuid>/", were
-// refused. It only grows.
+// Of is how many writes below a view's prefix, such as "logical/<uuid>/", were refused. It never decreases.
 func (c *Counters) Of(prefix string) uint64 {
 	if n, ok := c.views.Load(prefix); ok {
 		return n.(*atomic.Uint64).Load()
@@ -33,8 +32,8 @@ func (c *Counters) Of(prefix string) uint64 {
 	return 0
 }
 
-// viewOf is the first two levels of a key of a mount's view, and the first of any
-// other: there are as many counters as mounts, however many keys.
+// viewOf is the first two levels of a key of a mount's view, and the first level of any other key. So the number of
+// counters depends on the mounts, not on the keys.
 func viewOf(key string) string {
 	kind, rest, ok := strings.Cut(key, "/")
 	if !ok {

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package refusal says that the storage of a performance secondary has refused a
-// write. The error that the writer gets is not enough: backends wrap it, turn it
-// into text, or drop it, and then a write would be lost in silence. So the
-// storage tap notes each refusal here, and who has run the request asks.
+// Package refusal knows whether the storage of a performance secondary has refused a write. The error is not enough:
+// backends wrap it, turn it into text, or drop it, and then a write would be lost silently. So the storage tap notes
+// each refusal here, and the code that ran the request looks it up.
 //
-// A refusal is noted in two ways: in the request's context, for backends that
-// hand it on to the storage, and by the view that was written to, for those in
-// another process, whose storage calls come with a context of their own.
+// A refusal is noted in two ways. One is in the request's context, for backends that pass it on to the storage. The
+// other is by the view of the write, for backends in another process, whose storage calls have a context of their own.
 package refusal
 
 import (
@@ -15,7 +13,7 @@ import (
 	"sync/atomic"
 )
 
-// Mark is set when a write was refused below the context that it came with.
+// Mark is set when a write in its context was refused.
 type Mark struct {
 	noted atomic.Bool
 	outer *Mark
@@ -23,9 +21,8 @@ type Mark struct {
 
 type key struct{}
 
-// With returns a context whose refused writes are noted in the mark, and in the
-// marks of the contexts around it: a request that runs another has failed to
-// write when the inner one has.
+// With returns a context whose refused writes set the mark, and the marks of the contexts around it: if an inner
+// request could not write, neither could the outer one.
 func With(ctx context.Context) (context.Context, *Mark) {
 	m := &Mark{outer: of(ctx)}
 	return context.WithValue(ctx, key{}, m), m

@@ -14,13 +14,12 @@ import (
 )
 
 const (
-	// grace is how long a slot's secondary may be silent before its rows can be
-	// too old. It is what a secondary gets to come back after the primary was away
-	// itself.
+	// grace is how long a secondary may be silent before the cap in age counts. A secondary has this time to come back
+	// after the primary itself was away.
 	grace = 10 * time.Minute
-	// warnAt is the part of a cap from which a slot is shown as in danger.
+	// warnAt is the part of a cap from which a slot is in the state Warning.
 	warnAt = 0.8
-	// cutShiftMax bounds the doubling of the cap; that many copies never fail.
+	// cutShiftMax bounds how often the cap is doubled. No slot loses so many copies in a row.
 	cutShiftMax = 30
 	// sightingMin and sightingMax bound the time between two looks at the slots.
 	sightingMin, sightingMax = 100 * time.Millisecond, 5 * time.Minute
@@ -30,13 +29,13 @@ const (
 
 // Caps bound what one slot retains; zero is no bound.
 type Caps struct {
-	// Bytes is of rows, as they are stored.
+	// Bytes is the size of the rows, as they are stored.
 	Bytes uint64
-	// Age is of the oldest row.
+	// Age is the age of the oldest row.
 	Age time.Duration
 }
 
-// State says how it is with a slot.
+// State is the state of a slot.
 type State string
 
 // The states of a slot.
@@ -51,7 +50,7 @@ const (
 
 // Status is what a slot retains.
 type Status struct {
-	// ID is that of the secondary.
+	// ID is the id of the secondary.
 	ID    string
 	State State
 	// RetainedBytes is the size of the rows that the secondary has not acknowledged,
@@ -83,8 +82,8 @@ func (r *Retention) Slots(mode replication.Mode) []Status {
 	return out
 }
 
-// measure says what a slot that is not lost retains. When it is over a cap, the
-// reason says so; the state is not lost before that is durable. The caller holds mu.
+// measure says what a slot retains that is not lost. If the slot is over a cap, Reason says so; its state becomes Lost
+// only once that is stored. The caller holds mu.
 func (r *Retention) measure(s *Slot, now time.Time) Status {
 	here := journal.Mark{Sequence: r.seq.Allocated(), Bytes: r.rowBytes.Load()}
 	caps := r.caps
@@ -110,8 +109,8 @@ func (r *Retention) measure(s *Slot, now time.Time) Status {
 	return st
 }
 
-// allowance is the cap in bytes of one slot. It is doubled for each copy that it has
-// cut off, so that a copy that takes long does not begin anew for ever.
+// allowance is the cap in bytes of one slot. It doubles with each copy in a row that the cap has cut off, so that a
+// long copy does not begin again for ever.
 func (s *Slot) allowance(bytes uint64) uint64 {
 	if !s.fresh() {
 		return bytes
@@ -123,12 +122,12 @@ func (s *Slot) allowance(bytes uint64) uint64 {
 	return bytes << shift
 }
 
-// Count counts a row that is stored, or may be. Due says that the slots have to be looked at.
+// Count counts a row that is stored, or may be. due says that Look must be called.
 func (r *Retention) Count(bytes int) (due bool) {
 	return r.rowBytes.Add(uint64(bytes)) >= r.lookAt.Load()
 }
 
-// LookEvery is how long nobody need look at the slots.
+// LookEvery is the longest time between two calls of Look.
 func (c Caps) LookEvery() time.Duration {
 	if age := c.Age; age > 0 {
 		return min(max(age/journal.MarksMax, sightingMin), sightingMax)
@@ -136,8 +135,7 @@ func (c Caps) LookEvery() time.Duration {
 	return sightingMax
 }
 
-// MarkDue says that a head is to be written for its mark, so that the age of rows is known
-// also when few are written.
+// MarkDue says that a head must be written for its mark. So the age of rows is known even if few are written.
 func (r *Retention) MarkDue() bool {
 	every := markMax
 	if age := r.caps.Age; age > 0 {
@@ -150,11 +148,11 @@ func (r *Retention) MarkDue() bool {
 		(len(r.marks) == 0 || time.Since(time.Unix(0, last.Time)).Abs() >= every)
 }
 
-// Near is a slot that is near its cap, or over it: then Reason says so.
+// Near is a slot near its cap. If it is over the cap, Reason says so.
 type Near struct {
 	*Slot
 	Status
-	// First says that it was not so at the last look.
+	// First says that the slot was not near its cap at the last look.
 	First bool
 }
 
@@ -181,8 +179,7 @@ func (r *Retention) Look() (near []Near) {
 	return near
 }
 
-// Losing is the record of a slot that is given up; nil if it was closed or opened anew
-// meanwhile.
+// Losing is the record that says that a slot is lost; nil if the slot was closed or opened anew meanwhile.
 func (r *Retention) Losing(s *Slot, why string) *journal.Slot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -194,7 +191,7 @@ func (r *Retention) Losing(s *Slot, why string) *journal.Slot {
 	return rec
 }
 
-// Lose says that this record is durable: the slot retains nothing any more.
+// Lose says that this record is stored. From now on the slot retains nothing.
 func (r *Retention) Lose(s *Slot, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package retention decides which rows of a term of the journal are kept, and for whom: the
-// slots of the secondaries, what the caps allow them, from where on rows are complete, which
-// terms still have rows.
+// Package retention decides which rows of a term of the journal are kept, and for which secondary. It knows the slots,
+// their caps, the number from which rows are complete, and the terms that still have rows.
 //
-// It reads and writes nothing, and starts nothing. Who keeps the journal makes durable what
-// is decided here, and says so afterwards.
+// It does no input or output, and starts nothing. Its caller stores what is decided here, and reports when it is
+// stored.
 package retention
 
 import (
@@ -19,7 +18,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Retention is that of one term. Safe for concurrent use; its lock is held for a moment.
+// Retention is the retention of one term. Safe for concurrent use; its lock is held for a moment.
 type Retention struct {
 	seq  *journal.Sequencer
 	caps Caps
@@ -37,8 +36,8 @@ type Retention struct {
 	lastRow  uint64                      // no row above it is stored, while no slot is open
 }
 
-// New is that of a term which begins, with the numbers of a sequencer. The head is that of
-// the terms before; no slot is open.
+// New is the retention of a new term, with the numbers of a sequencer and the head of the former terms. No slot is
+// open.
 func New(head *journal.Head, seq *journal.Sequencer, caps Caps) *Retention {
 	last := seq.Watermark()
 	r := &Retention{
@@ -53,16 +52,14 @@ func New(head *journal.Head, seq *journal.Sequencer, caps Caps) *Retention {
 	return r
 }
 
-// Head is what a head says of now, when numbers up to reserved are to be given out. Ended
-// says that no more are.
+// Head is the present head, with the numbers up to reserved. ended says that no more are given out.
 func (r *Retention) Head(reserved uint64, ended bool) *journal.Head {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.slots.open() == 0 && r.deleted >= r.lastRow {
 		r.deleted = max(r.deleted, r.seq.Watermark()) // nothing is stored while no slot is open
 	}
-	// A term whose successor has deleted rows has none left, and nobody stands at its
-	// end.
+	// If rows of the next term are deleted, a term has no rows left, and no secondary is at its end.
 	for len(r.terms) > 1 && r.terms[1].First <= r.deleted {
 		r.terms = r.terms[1:]
 	}
@@ -76,7 +73,7 @@ func (r *Retention) Head(reserved uint64, ended bool) *journal.Head {
 
 // mark notes how far the journal is. The caller holds mu.
 func (r *Retention) mark() {
-	// The bytes first: a row that comes between is then counted as retained.
+	// Read the bytes first: a row that comes in between then counts as retained.
 	bytes := r.rowBytes.Load()
 	r.marks = r.marks.Add(journal.Mark{Sequence: r.seq.Allocated(), Bytes: bytes, Time: time.Now().UnixNano()})
 }
@@ -95,8 +92,8 @@ func (r *Retention) At(epoch replication.Epoch, sequence uint64) replication.Pos
 	return replication.Position{Epoch: epoch, Term: journal.TermAt(r.terms, sequence), Sequence: sequence}
 }
 
-// Has says whether a position, of the epoch of the journal, is of what is stored here. If it
-// is not, gone says that it proves a history that was here.
+// Has says whether the storage has a position of the journal's epoch. If not, gone says that the position proves a lost
+// history.
 func (r *Retention) Has(at replication.Position) (has, gone bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -114,7 +111,7 @@ func (r *Retention) FoundLate(term, sequence uint64) {
 	}
 }
 
-// WasLate says whether a position is of what was found so.
+// WasLate says whether a position is at or below such a late row.
 func (r *Retention) WasLate(at replication.Position) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,9 +120,9 @@ func (r *Retention) WasLate(at replication.Position) bool {
 	})
 }
 
-// Deletable are the rows after one number up to another: all slots have acknowledged them
-// durably. From now on a reader of one of them is told PositionLost. There are none while
-// they would be few. Nobody says that no slot retains rows.
+// Deletable is the span of rows, after from up to to, whose acknowledgement by all slots is stored. From now on readers
+// of these rows get PositionLost. The span is empty if it would have too few rows. nobody says that no slot retains
+// rows.
 func (r *Retention) Deletable(few uint64) (from, to uint64, nobody bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -150,16 +147,16 @@ func (r *Retention) Deleted(to uint64) {
 	r.deleted = max(r.deleted, to)
 }
 
-// Incomplete says that the rows of a mode up to now lack something that cannot be
-// made up for: whoever has not read them all has to copy, and so has who has.
+// Incomplete says that the rows of a mode up to now lack deletions that cannot be recovered. Every secondary has to
+// compare, even one that has read all rows.
 func (r *Retention) Incomplete(mode replication.Mode) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lacking[mode] = r.seq.Allocated()
 }
 
-// Complete is an error if the rows after a position do not lead to the content, or
-// if the slot that is to retain them does not any more.
+// Complete is an error if the rows after a number do not lead to the primary's content, or if the slot retains them no
+// longer.
 func (r *Retention) Complete(mode replication.Mode, id string, after uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -174,8 +171,7 @@ func (r *Retention) Complete(mode replication.Mode, id string, after uint64) err
 	return nil
 }
 
-// Stored is an error if rows after a position may be gone from storage, or if the slot that
-// is to retain them does not any more.
+// Stored is an error if rows after a number may be gone from storage, or if the slot retains them no longer.
 func (r *Retention) Stored(mode replication.Mode, id string, after uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -9,11 +9,11 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// ackEvery is how many rows an acknowledgement may run ahead of its record.
-// Losing one means that rows are kept a little longer.
+// ackEvery is how many rows an acknowledgement may be ahead of its record. If a crash loses an acknowledgement, rows
+// are kept a little longer.
 const ackEvery = 1024
 
-// Slot retains the rows after what a secondary has acknowledged. Only Retention looks into it.
+// Slot retains the rows that a secondary has not acknowledged. Only Retention reads its fields.
 type Slot struct {
 	mode  replication.Mode
 	id    string
@@ -22,13 +22,13 @@ type Slot struct {
 	stored uint64
 	// opened is the sequence at which retention began.
 	opened uint64
-	// recorded says that a record of it was written, or may have been.
+	// recorded says that the record of the slot may have been written.
 	recorded bool
 	// lost says why nothing is retained any more, empty while the slot holds.
 	lost string
 	// cut counts the copies in a row that the cap has cut off.
 	cut int
-	// seen is when the secondary was last heard of.
+	// seen is the time of the last sign of the secondary.
 	seen time.Time
 	// warned says that the log has said that the cap is near.
 	warned bool
@@ -39,11 +39,10 @@ func (s *Slot) record() *journal.Slot {
 	return &journal.Slot{ID: s.id, Acked: s.acked, Opened: s.opened, Lost: s.lost, Cut: s.cut}
 }
 
-// fresh says that nothing was acknowledged since the slot was opened: its secondary
-// copies.
+// fresh says that nothing was acknowledged since the slot was opened, so its secondary copies.
 func (s *Slot) fresh() bool { return s.acked.Sequence == s.opened }
 
-// slots are those that there are, by mode and id.
+// slots are all slots, by mode and id.
 type slots map[replication.Mode]map[string]*Slot
 
 // open counts the slots that retain rows.
@@ -72,7 +71,7 @@ func (of slots) holding(mode replication.Mode, id string) (*Slot, error) {
 	return s, nil
 }
 
-// acknowledged is up to where all slots have acknowledged durably, at most a number.
+// acknowledged is the number up to which the acknowledgements of all slots are stored, at most the given one.
 func (of slots) acknowledged(most uint64) uint64 {
 	for _, all := range of {
 		for _, s := range all {
@@ -84,8 +83,8 @@ func (of slots) acknowledged(most uint64) uint64 {
 	return most
 }
 
-// Behind is up to where all slots of a mode that hold have acknowledged, at most a number: all
-// rows of the mode after it are stored.
+// Behind is the number up to which all slots of a mode that hold have acknowledged, at most the given one. All rows of
+// the mode after it are stored.
 func (r *Retention) Behind(mode replication.Mode, most uint64) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -97,13 +96,13 @@ func (r *Retention) Behind(mode replication.Mode, most uint64) uint64 {
 	return max(most, r.rowsFrom, r.lacking[mode])
 }
 
-// Load takes the slots of a mode from their records. A slot of an epoch that is over retains
-// nothing; its secondary is told PositionLost.
+// Load takes the slots of a mode from their records. A slot of a former epoch retains nothing, and its secondary gets
+// PositionLost.
 func (r *Retention) Load(mode replication.Mode, epoch replication.Epoch, records []*journal.Slot) {
 	loaded := map[string]*Slot{}
 	for _, rec := range records {
 		if rec.Acked.Epoch == epoch {
-			// All are taken for seen: this primary may have been away itself.
+			// All count as seen, because this primary may have been away itself.
 			loaded[rec.ID] = &Slot{mode: mode, id: rec.ID, acked: rec.Acked, stored: rec.Acked.Sequence,
 				opened: rec.Opened, lost: rec.Lost, cut: rec.Cut, seen: time.Now()}
 		}
@@ -112,27 +111,27 @@ func (r *Retention) Load(mode replication.Mode, epoch replication.Epoch, records
 	defer r.mu.Unlock()
 	for id, s := range r.slots[mode] {
 		if s.acked.Epoch == epoch {
-			loaded[id] = s // what is in memory is newer than its record
+			loaded[id] = s // the slot in memory is newer than its record
 		}
 	}
 	r.slots[mode] = loaded
 	if r.slots.open() > 0 {
 		r.seq.SetRetain(true)
 	} else {
-		r.idle() // all were of an epoch that is over
+		r.idle() // all were of a former epoch
 	}
 }
 
-// Trust sets, for a new term, from where rows are complete: the head may be
-// older than the last time that no slot was open, the records of slots are not.
+// Trust sets, for a new term, the number from which rows are complete. The head may be older than the last moment
+// without an open slot, but the records of the slots are not.
 func (r *Retention) Trust() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rowsFrom = max(r.rowsFrom, r.slots.acknowledged(r.seq.Watermark()))
 }
 
-// Open makes a slot, and all writes that begin after it store rows. It returns the last
-// number that might have been given out without a row, and the slot.
+// Open makes a slot, and all later writes store rows. It returns the slot, and the last number that may have been given
+// out without a row.
 func (r *Retention) Open(mode replication.Mode, id string, epoch replication.Epoch) (uint64, *Slot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -143,7 +142,7 @@ func (r *Retention) Open(mode replication.Mode, id string, epoch replication.Epo
 			r.deleted = h // there are no rows in between
 		}
 		r.rowsFrom = h
-		r.mark() // numbers of before have no rows
+		r.mark() // former numbers have no rows
 	}
 	if r.slots[mode] == nil {
 		r.slots[mode] = map[string]*Slot{}
@@ -159,8 +158,7 @@ func (r *Retention) Open(mode replication.Mode, id string, epoch replication.Epo
 	return h, s
 }
 
-// Recording is the record of a slot that retains from a position. From now on it counts as
-// written.
+// Recording is the record of a slot that retains from a position. From now on the record counts as written.
 func (r *Retention) Recording(s *Slot, at replication.Position) *journal.Slot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -168,8 +166,8 @@ func (r *Retention) Recording(s *Slot, at replication.Position) *journal.Slot {
 	return &journal.Slot{ID: s.id, Acked: at, Opened: at.Sequence, Cut: s.cut}
 }
 
-// Opened says that the record is durable, and so from where the slot retains. False if the
-// slot was closed meanwhile.
+// Opened says that the record is stored, and from which position the slot retains. It is false if the slot was closed
+// meanwhile.
 func (r *Retention) Opened(mode replication.Mode, id string, at replication.Position) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -181,8 +179,8 @@ func (r *Retention) Opened(mode replication.Mode, id string, at replication.Posi
 	return true
 }
 
-// Unopened takes a slot back that could not be opened, unless a record of it may have been
-// written: then it is true, and the slot goes on to retain rows until it is closed.
+// Unopened removes a slot that could not be opened. If its record may have been written, it returns true instead, and
+// the slot goes on to retain rows until it is closed.
 func (r *Retention) Unopened(s *Slot) (recorded bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -208,8 +206,7 @@ func (r *Retention) Holds(mode replication.Mode, id string) error {
 	return err
 }
 
-// Ack says that a secondary has acknowledged a position. Due says that the record of its
-// slot is to be written.
+// Ack says that a secondary has acknowledged a position. due says that the record of its slot must be written.
 func (r *Retention) Ack(mode replication.Mode, id string, at replication.Position) (due bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -235,8 +232,8 @@ func (r *Retention) Seen(mode replication.Mode, id string) error {
 	return err
 }
 
-// Ahead are the slots whose acknowledgements are ahead of their records. From now on these
-// count as written.
+// Ahead are the slots whose acknowledgements are ahead of their records, and the new records. From now on these count
+// as written.
 func (r *Retention) Ahead() (slots []*Slot, records []*journal.Slot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -251,8 +248,7 @@ func (r *Retention) Ahead() (slots []*Slot, records []*journal.Slot) {
 	return slots, records
 }
 
-// Recorded says that the record of a slot is durable. False if the slot was closed
-// meanwhile.
+// Recorded says that the record of a slot is stored. It is false if the slot was closed meanwhile.
 func (r *Retention) Recorded(of *Slot, rec *journal.Slot) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -263,11 +259,10 @@ func (r *Retention) Recorded(of *Slot, rec *journal.Slot) bool {
 	return s != nil
 }
 
-// Mode is that of a slot.
+// Mode is the mode of a slot.
 func (s *Slot) Mode() replication.Mode { return s.mode }
 
-// Close takes a slot out. When it was the last, rows are stored no more and those that there
-// are can be deleted.
+// Close removes a slot. After the last one is closed, no rows are stored, and the stored ones can be deleted.
 func (r *Retention) Close(mode replication.Mode, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -275,7 +270,7 @@ func (r *Retention) Close(mode replication.Mode, id string) {
 	r.idle()
 }
 
-// EndMode takes out the slots of a mode.
+// EndMode removes the slots of a mode.
 func (r *Retention) EndMode(mode replication.Mode) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -284,7 +279,7 @@ func (r *Retention) EndMode(mode replication.Mode) {
 	r.idle()
 }
 
-// Retains says whether any slot does.
+// Retains says whether any slot retains rows.
 func (r *Retention) Retains() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

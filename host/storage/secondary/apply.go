@@ -31,8 +31,7 @@ func (d *debt) newLoad() *load {
 	return &load{maxEntries: entries, maxBytes: bytes}
 }
 
-// opSize counts a key three times: twice as storage does, once for its row in a
-// journal of this cluster.
+// opSize counts a key three times: twice as the storage does, and once for its row in this cluster's own journal.
 func opSize(op *journal.Op) int { return 3*len(op.Key) + len(op.Value) + 32 }
 
 // takes says whether operations fit; an empty load takes anything.
@@ -63,14 +62,12 @@ func (l *load) add(ops []journal.Op) {
 	}
 }
 
-// over says that the load is more than one transaction holds: a row with many
-// or large values.
+// over says that the load is too large for one transaction: a row with many or large values.
 func (l *load) over() bool { return l.entries > l.maxEntries || l.bytes > l.maxBytes }
 
-// write makes the load's writes durable, and with them the cursor if one is given: in
-// the same transaction if it fits, and after them otherwise. The keys are owed from
-// before they are written, with skipEqual those that are changed. What the storage
-// refuses for good is set aside.
+// write makes the load's writes durable, and the cursor if one is given: in the same transaction if it fits, otherwise
+// after them. Keys are owed before they are written; with SkipEqual only keys that change. Keys that the storage
+// refuses for good are set aside.
 func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lacking, o txn.Options) error {
 	if s.below.Room != nil {
 		if err := s.below.Room(); err != nil {
@@ -123,7 +120,7 @@ func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lac
 		refused += n
 	}
 	if !l.over() && refused == 0 {
-		// Together they were too large: from now on they are cut as the storage says.
+		// Only together were they too large. From now on loads are cut as the storage demands.
 		s.below.Refused()
 	}
 	last, err := a.moved(s.mode, to, a.list)
@@ -137,8 +134,8 @@ func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lac
 	return nil
 }
 
-// markInParts says, ahead of writes that are made in parts, that the content is not that of
-// one position of the primary until the cursor has moved.
+// markInParts stores, before writes that are made in parts, that the content is not consistent until the cursor has
+// moved.
 func (s *applier) markInParts(ctx context.Context, commit txn.Commit, to *journal.Cursor) error {
 	if to == nil || to.Copying {
 		return nil
@@ -158,7 +155,7 @@ func (s *applier) markInParts(ctx context.Context, commit txn.Commit, to *journa
 	return nil
 }
 
-// owe owes the keys of a transaction that is about to be written, but for the cursor.
+// owe owes the keys of a transaction before it is written, except the cursor and the list of missing keys.
 func (d *debt) owe(writes []*physical.TxnEntry) {
 	keys := make([]string, 0, len(writes))
 	for _, e := range writes {
@@ -174,9 +171,8 @@ func (s *applier) isAlone(ops []journal.Op) bool {
 	return slices.ContainsFunc(ops, func(op journal.Op) bool { return s.writes.Alone(op.Key) })
 }
 
-// checkKeys refuses what a peer must not write: keys that are not replicated in
-// the mode. A primary never sends them. A key whose mount is not known here yet
-// comes before the table that has it.
+// checkKeys refuses what a peer must not write: keys that are not replicated in the mode. A primary never sends them. A
+// key of an unknown mount is allowed, because it comes before the table with its mount.
 func (s *applier) checkKeys(ops []journal.Op) error {
 	for i := range ops {
 		key := ops[i].Key

@@ -11,10 +11,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// ApplyFrame applies the rows of a frame in order; see [replication.Host]. Each
-// transaction has whole rows and the cursor at the last of them, so that a
-// crash leaves a state that the primary had. The proof of the frame is what the primary's
-// host has given with its end.
+// ApplyFrame applies the rows of a frame in order; see [replication.Host]. Each transaction has whole rows and the
+// cursor at the last of them, so a crash leaves content that the primary had. The frame's proof belongs to the position
+// at its end; the cursor keeps it.
 func (s *Secondary) ApplyFrame(ctx context.Context, f *replication.Frame) (*replication.Cursor, error) {
 	rows, err := s.checkFrame(f)
 	if err != nil {
@@ -38,14 +37,14 @@ func (s *Secondary) ApplyFrame(ctx context.Context, f *replication.Frame) (*repl
 	s.forced.Store(false)
 	in := &frameApply{Secondary: s, frame: f, next: *c, load: s.newLoad(), lacks: a}
 	in.next.ConsistentFrom = max(c.ConsistentFrom, f.ConsistentFrom)
-	alone := false // the load has a row that none may join
+	alone := false // the load has a row that must stay alone
 	at := c.Position.Sequence
 	for i := range rows {
 		row := &rows[i]
 		if row.Sequence <= c.Position.Sequence {
 			continue
 		}
-		// The content is compared at exactly the position of which it is known.
+		// The fingerprint is known for exactly one position: stop there and compare.
 		if n := s.verifier.expects(f.To.Epoch, at, row.Sequence); n > in.next.Position.Sequence {
 			if err := in.flush(ctx, n); err != nil {
 				return nil, err
@@ -76,8 +75,8 @@ type frameApply struct {
 	lacks *lacking
 }
 
-// flush writes the load with the cursor at a sequence, and compares if it stands where the
-// fingerprint is known.
+// flush writes the load with the cursor at a sequence, and compares the content if the fingerprint of that position is
+// known.
 func (in *frameApply) flush(ctx context.Context, sequence uint64) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -16,9 +16,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// applyInFlight is how many transactions of one range are under way at a time:
-// their order does not matter until the cursor passes the range, and storage that
-// commits in groups, such as raft, makes all of them durable together.
+// applyInFlight is how many transactions of one range are under way at a time. Their order does not matter before the
+// cursor passes the range. Storage that commits in groups, such as raft, makes all of them durable together.
 const applyInFlight = 16
 
 // ApplyRange makes the replicated keys of a range those of the payload; see
@@ -90,8 +89,8 @@ func (s *Secondary) checkRange(rng *replication.Range) ([]journal.Pair, error) {
 	return pairs, nil
 }
 
-// rangeOps are the writes of a range, in key order: its pairs, and a deletion of
-// each key of the primary's that this cluster has beside them.
+// rangeOps are the writes of a range, in key order: a put of each pair, and a deletion of each other key of the range
+// that is not this cluster's own.
 func (s *Secondary) rangeOps(ctx context.Context, rng *replication.Range, pairs []journal.Pair) ([]journal.Op,
 	*walk.Walk, error) {
 	w, err := s.applies.Take(ctx, s.below.Inner, walk.Reader{Mode: s.mode}, rng.After)
@@ -102,7 +101,7 @@ func (s *Secondary) rangeOps(ctx context.Context, rng *replication.Range, pairs 
 	return ops, w, err
 }
 
-// opsBetween goes on with a walk up to a key, and makes what is there the pairs.
+// opsBetween continues a walk up to a key, and returns the writes that replace what is there by the pairs.
 func (s *applier) opsBetween(ctx context.Context, w *walk.Walk, upTo string, pairs []journal.Pair) ([]journal.Op,
 	error) {
 	ops := make([]journal.Op, 0, len(pairs))
@@ -132,16 +131,16 @@ func (s *applier) opsBetween(ctx context.Context, w *walk.Walk, upTo string, pai
 	return ops, nil
 }
 
-// ofPrimary says whether a key must be as the primary has it, and is deleted if the primary
-// has none. A view that no mount has belonged to a mount of the primary.
+// ofPrimary says whether the primary decides about a key: the key gets the primary's value, and is deleted if the
+// primary does not have it. A view without a mount belonged to a mount that the primary has removed.
 func (s *applier) ofPrimary(key string) bool {
 	return s.below.Classes().Replicated(s.mode, key) ||
 		(keyclass.ByMount(s.mode) && s.below.Classes().Orphan(key))
 }
 
-// writeRange writes the operations, several transactions at a time, and the
-// cursor with the last one when the others are durable. The host is told when all is. What it
-// writes may belong to rows that were applied long ago: until the core has it they are not.
+// writeRange writes the operations, several transactions at a time. When these are durable, it writes the cursor with
+// the last one and then tells the host. The operations may belong to rows that were applied long ago. So positions that
+// counted as applied do not count until the core has taken the operations up.
 func (s *applier) writeRange(ctx context.Context, ops []journal.Op, next *journal.Cursor, a *lacking) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -185,9 +184,9 @@ func (s *applier) writeOps(ctx context.Context, ops []journal.Op, next *journal.
 	return s.write(ctx, l, next, a, equal)
 }
 
-// decideFirst writes the keys that decide the classes of others, before all else of a range,
-// and returns the rest without the deletions of keys that are not the primary's by the new
-// classes. A primary that knows less of a mount than this cluster did has not sent its keys.
+// decideFirst first writes the keys of a range that decide the classes of other keys. It returns the other operations,
+// without deletions of keys that are not the primary's by the new classes: a primary that does not know a mount does
+// not send its keys, and this cluster must not delete them.
 func (s *applier) decideFirst(ctx context.Context, ops []journal.Op, a *lacking) ([]journal.Op, error) {
 	if !slices.ContainsFunc(ops, func(op journal.Op) bool { return keyclass.Decides(op.Key) }) {
 		return ops, nil

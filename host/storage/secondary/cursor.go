@@ -23,8 +23,8 @@ func (s *applier) Cursor(ctx context.Context) (*replication.Cursor, error) {
 	return c.Contract(), nil
 }
 
-// BeginCopy records that a full copy begins; see [replication.Host]. What the primary's
-// host has given with the position is kept with it.
+// BeginCopy records that a full copy begins; see [replication.Host]. The cursor keeps the mark that the primary's host
+// gave with the position.
 func (s *Secondary) BeginCopy(ctx context.Context, from replication.Position, given replication.Proof) error {
 	if from.Epoch.IsZero() {
 		return replication.Errorf(replication.InvalidInput, "a copy cannot begin at a position without an epoch")
@@ -38,11 +38,10 @@ func (s *Secondary) BeginCopy(ctx context.Context, from replication.Position, gi
 	return s.moveCursor(ctx, &journal.Cursor{Position: c.Position, Copying: true, CopyFrom: from, Given: given})
 }
 
-// ForceCopy makes ApplyFrame answer PositionLost until a copy begins, over
-// restarts too: rows alone cannot bring what the primary kept back until now. A
-// copy that is under way is not enough, for ranges that it has applied may lack
-// something. A secondary that has nothing yet copies anyway. It waits for the apply
-// under way, so it must not be called from Observer.Applied: see ForceCopyApplied.
+// ForceCopy makes ApplyFrame answer PositionLost until a copy begins, also after a restart: rows alone cannot bring the
+// keys that the primary left out until now. A copy that is under way is not enough, because ranges that it has applied
+// may lack keys. A secondary without content copies anyway. ForceCopy waits for the apply under way, so
+// Observer.Applied must call ForceCopyApplied instead.
 func (s *Secondary) ForceCopy(ctx context.Context) error {
 	unlock, err := s.lockApply(ctx)
 	if err != nil {
@@ -60,8 +59,8 @@ func (s *Secondary) ForceCopy(ctx context.Context) error {
 	return s.writeCursor(ctx, c)
 }
 
-// ForceCopyApplied is ForceCopy for Observer.Applied, which an apply of the mode
-// has called: that apply holds the lock, and keeps what this says.
+// ForceCopyApplied is ForceCopy for Observer.Applied. The apply that called Observer.Applied holds the lock, and keeps
+// the mark in the cursors that it writes.
 func (s *Secondary) ForceCopyApplied(ctx context.Context) error {
 	c, err := s.readCursor(ctx)
 	if err != nil {
@@ -106,8 +105,8 @@ func (s *Secondary) EndCopy(ctx context.Context) (*replication.Cursor, error) {
 	return n.Contract(), nil
 }
 
-// CursorAt is the storage row of a cursor that stands, consistent, at a position:
-// what a primary that is demoted has of itself. The host writes it with the role.
+// CursorAt is the storage row of a consistent cursor at a position. A demoted primary has the content of its own last
+// position; the host writes this row with the role.
 func CursorAt(mode replication.Mode, at replication.Position) (*physical.Entry, error) {
 	return cursorEntry(mode, &journal.Cursor{Position: at, ConsistentFrom: at.Sequence})
 }
@@ -127,7 +126,7 @@ func (d *debt) readCursor(ctx context.Context) (*journal.Cursor, error) {
 	return ReadCursor(ctx, d.below, d.mode)
 }
 
-// ReadCursor is how far a cluster has applied a mode, whether or not it still does.
+// ReadCursor is how far a cluster has applied a mode, even if it applies no longer.
 func ReadCursor(ctx context.Context, from *backing.Storage, mode replication.Mode) (*journal.Cursor, error) {
 	b, err := from.ReadFresh(ctx, journal.CursorKey(mode))
 	if err != nil {
@@ -144,7 +143,7 @@ func ReadCursor(ctx context.Context, from *backing.Storage, mode replication.Mod
 	return c, nil
 }
 
-// moveCursor is what BeginCopy and EndCopy write: a cursor without content.
+// moveCursor writes the cursor of BeginCopy and EndCopy, which comes without content.
 func (s *applier) moveCursor(ctx context.Context, to *journal.Cursor) error {
 	ctx, cancel := s.detached(ctx)
 	defer cancel()

@@ -20,28 +20,26 @@ const (
 	// diffAsks and diffAskBytes bound one question.
 	diffAsks     = 2048
 	diffAskBytes = 128 << 10
-	// diffFanOut is how many levels finer a part is looked at that differs: sixteen
-	// times as many parts.
+	// diffFanOut is how many levels finer the next question about a differing part is: sixteen times as many parts.
 	diffFanOut = 4
-	// diffFirst is about how many parts the first question gets, as levels.
+	// diffFirst sets the level of the first question, which asks for about 2^diffFirst parts.
 	diffFirst = 8
-	// diffFew is how many keys are looked at one by one at once.
+	// diffFew is the number of keys up to which a differing part is compared key by key at once.
 	diffFew = 32
 )
 
-// diff is a comparison that is under way on a secondary: what is to be asked, in
-// key order. What is before the first of it is as the primary has it.
+// diff is a comparison that is under way on a secondary: the questions that are left, in key order. The keys before the
+// first of them are as the primary has them.
 type diff struct {
 	from  replication.Position
 	asks  []journal.Ask
 	asked int  // how many of them the last question had
-	first bool // nothing was answered yet of a comparison that is not resumed
+	first bool // a new comparison, not a resumed one, without an answer yet
 	dirs  *walk.Listing
 	step  replication.DiffStep
 }
 
-// Diff goes on with the copy that BeginCopy began by comparing; see
-// [replication.Host].
+// Diff continues the copy that BeginCopy began, by comparing; see [replication.Host].
 func (s *comparison) Diff(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
 	x := s.index()
 	if x == nil {
@@ -77,14 +75,14 @@ func (s *comparison) Diff(ctx context.Context, answer []byte) (*replication.Diff
 		return nil, failure.Malformed(err)
 	}
 	if err := s.takeAnswer(ctx, x.Sums(), d, c, a); err != nil {
-		// What was applied stays; what is asked for next is not known any more.
+		// What was applied stays, but the next question is not known any more.
 		s.diff = nil
 		return nil, err
 	}
 	return d.ask(c), nil
 }
 
-// beginDiff begins to compare, or goes on where it was cut.
+// beginDiff begins a comparison, or resumes one where it was cut.
 func (s *comparison) beginDiff(ctx context.Context, x *fingerprint.Index, c *journal.Cursor) (*replication.DiffStep,
 	error) {
 	s.diff = nil
@@ -100,7 +98,7 @@ func (s *comparison) beginDiff(ctx context.Context, x *fingerprint.Index, c *jou
 		return d.ask(c), nil
 	}
 	if rest.After != "" {
-		// It may have been cut where no range of the index begins.
+		// No range of the index may begin where it was cut.
 		_, upTo, ok := x.Around(rest.After + "\x00")
 		if ok && upTo != "" {
 			d.asks = append(d.asks, journal.Ask{After: rest.After, UpTo: upTo, Level: diffFanOut})
@@ -143,8 +141,7 @@ func (d *diff) ask(c *journal.Cursor) *replication.DiffStep {
 	return &step
 }
 
-// takeAnswer applies the values that have come, and replaces what was asked by what
-// is to be asked about it.
+// takeAnswer applies the values of an answer, and replaces the answered questions by the next, finer ones.
 func (s *comparison) takeAnswer(ctx context.Context, x *fingerprint.Index, d *diff, c *journal.Cursor,
 	a *journal.Answer) error {
 	own := &digest.Digester{
@@ -205,9 +202,9 @@ func (s *comparison) takeAnswer(ctx context.Context, x *fingerprint.Index, d *di
 	return nil
 }
 
-// lastOps are what ends a comparison: what is left to be written, and the deletions of what is
-// in views that no mount has. Which these are is known when the tables are there: by the old
-// ones the keys of a mount that is new here, which came with it or before, would go again.
+// lastOps are the last writes of a comparison: the rest of the values, and deletions of keys in views without a mount.
+// New mount tables are written first. By the old tables the keys of a mount that is new here would have no mount and be
+// deleted.
 func (s *comparison) lastOps(ctx context.Context, ops []journal.Op, cursor journal.Cursor, c *journal.Cursor,
 	lacks *lacking) ([]journal.Op, *lacking, error) {
 	if slices.ContainsFunc(ops, func(op journal.Op) bool { return keyclass.Decides(op.Key) }) {
@@ -234,9 +231,8 @@ func keysOf(a *journal.Answer) (keys uint64) {
 	return keys
 }
 
-// preferCopy gives the comparison up before anything was changed: most of what the
-// primary has is missing here, and a copy is a stream that does not wait for
-// questions.
+// preferCopy gives the comparison up before anything was changed. Most of the primary's content is missing here, and a
+// copy is a stream that does not wait for questions.
 func (s *comparison) preferCopy(ctx context.Context, d *diff, c *journal.Cursor) error {
 	next := *c
 	next.Diffing = false
@@ -248,8 +244,8 @@ func (s *comparison) preferCopy(ctx context.Context, d *diff, c *journal.Cursor)
 	return nil
 }
 
-// compare says what to ask about the parts that differ, and how many keys the
-// primary has in what is to be fetched.
+// compare returns the next questions about the parts that differ, and how many keys the primary has in the parts whose
+// values are asked for.
 func (d *diff) compare(ctx context.Context, own *digest.Digester, ask journal.Ask,
 	theirs []journal.Part) (next []journal.Ask, keys uint64, err error) {
 	ours, err := own.Sums(ctx, ask, theirs)
@@ -275,11 +271,11 @@ func (d *diff) compare(ctx context.Context, own *digest.Digester, ask journal.As
 	return next, keys, nil
 }
 
-// finer is the level at which a part that differs is looked at next.
+// finer is the level of the next question about a part that differs.
 func finer(level int, theirs, ours uint64) int {
 	switch {
 	case level == 0 || 2*ours < theirs || theirs == 0:
-		return journal.Values // to look closer would cost more than it spares
+		return journal.Values // finer questions would cost more than they save
 	case max(theirs, ours) <= diffFew:
 		return 0
 	case level > fingerprint.CutLevel:
@@ -289,7 +285,7 @@ func finer(level int, theirs, ours uint64) int {
 	}
 }
 
-// valueOps are the writes that make a range what the primary has, in key order.
+// valueOps are the writes that give a range the primary's content, in key order.
 func (s *comparison) valueOps(ctx context.Context, d *diff, ask journal.Ask, rng *journal.AnswerRange) ([]journal.Op,
 	error) {
 	upTo := ask.UpTo

@@ -18,14 +18,13 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// lacking is what this secondary lacks of its primary because its own storage refuses
-// it for good, during one apply. The key keeps the value that it had; everything else
-// goes on. A later value of the key that the storage takes ends it, and so does its
-// deletion.
+// lacking has, during one apply, the keys that this secondary misses because its own storage refuses them for good.
+// Such a key keeps its former value; everything else goes on. It ends when the storage accepts a later value of the
+// key, or when the key is deleted.
 type lacking struct {
 	mu   sync.Mutex
 	list *unstorable.List
-	// changed says that the storage has another list.
+	// changed says that the list differs from the stored one.
 	changed bool
 }
 
@@ -50,7 +49,7 @@ func (s *applier) readLacking(ctx context.Context, c *journal.Cursor) (*lacking,
 	return a, nil
 }
 
-// without is the list once a transaction is stored.
+// without is the list as it is after a transaction is stored.
 func (a *lacking) without(writes []*physical.TxnEntry) *unstorable.List {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -64,7 +63,7 @@ func (a *lacking) without(writes []*physical.TxnEntry) *unstorable.List {
 	return list
 }
 
-// stored says that a transaction is.
+// stored says that a transaction is stored.
 func (a *lacking) stored(writes []*physical.TxnEntry) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -75,7 +74,7 @@ func (a *lacking) stored(writes []*physical.TxnEntry) {
 	}
 }
 
-// written says that the storage has a list, with the cursor.
+// written says that a list is stored, with its cursor.
 func (a *lacking) written(list *unstorable.List) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -98,9 +97,8 @@ func (a *lacking) add(key string, r unstorable.Refusal) (isNew bool) {
 	return a.list.Add(key, r)
 }
 
-// moved are the rows of a cursor and of the list that belongs to it, in the order in
-// which storage without transactions gets them: a cursor never counts keys that were
-// not written down.
+// moved are the rows of a cursor and of its list. Storage without transactions gets the list first, so a stored cursor
+// never counts keys that the list lacks.
 func (a *lacking) moved(mode replication.Mode, to *journal.Cursor, list *unstorable.List) ([]*physical.TxnEntry,
 	error) {
 	if to == nil {
@@ -126,8 +124,8 @@ func (a *lacking) moved(mode replication.Mode, to *journal.Cursor, list *unstora
 		Entry: &physical.Entry{Key: journal.MissingKey(mode), Value: b}}), nil
 }
 
-// separable says whether a transaction may be made in parts. Later rows depend on some
-// keys; they are not gone past.
+// separable says whether a transaction may be made in parts. It may not if later rows depend on one of its keys,
+// because such a key is never set aside.
 func (s *applier) separable(writes []*physical.TxnEntry) bool {
 	return !slices.ContainsFunc(writes, func(e *physical.TxnEntry) bool { return s.dependedOn(e.Entry.Key) })
 }
@@ -136,8 +134,8 @@ func (s *applier) dependedOn(key string) bool {
 	return vaultname.IsKey(key) || s.writes.Alone(key)
 }
 
-// setAside makes the writes of a transaction that the storage has refused as a whole,
-// but for those that it refuses by themselves, and says how many these are.
+// setAside makes the writes of a transaction that the storage refused as a whole. It halves the transaction until only
+// the refused writes are left out, and returns their number.
 func (s *applier) setAside(ctx context.Context, commit txn.Commit, a *lacking, writes []*physical.TxnEntry,
 	o txn.Options) (refused int, err error) {
 	if len(writes) == 0 {
@@ -160,12 +158,12 @@ func (s *applier) setAside(ctx context.Context, commit txn.Commit, a *lacking, w
 	}
 	e := writes[0].Entry
 	if writes[0].Operation == physical.DeleteOperation {
-		a.stored(writes) // what cannot be there is gone
+		a.stored(writes) // a key that cannot be there is gone
 		return 0, nil
 	}
 	refusal := unstorable.Of(err, e)
 	if a.add(e.Key, *refusal) {
-		// The log is the operator's; a status that anybody may read has no name.
+		// Only the log names the key, because anybody may read the status.
 		s.below.Logger.Error("the storage of this secondary refuses a key of the primary, which is missing here until that "+
 			"has changed",
 			"mode", s.mode, "key", e.Key, "class", s.below.Classes().Class(e.Key), "reason", refusal.String())
@@ -173,7 +171,7 @@ func (s *applier) setAside(ctx context.Context, commit txn.Commit, a *lacking, w
 	return 1, nil
 }
 
-// refusedRow is the error where later rows depend on what the storage has refused.
+// refusedRow is the error when later rows depend on a refused key.
 func (s *applier) refusedRow(writes []*physical.TxnEntry, err error) error {
 	var worst *physical.Entry
 	for _, e := range writes {
@@ -187,8 +185,8 @@ func (s *applier) refusedRow(writes []*physical.TxnEntry, err error) error {
 		keyclass.Area(worst.Key), unstorable.Of(err, worst))
 }
 
-// Missing is what this secondary lacks of its primary because its storage refuses it:
-// how many keys, and a sentence that has no names in it.
+// Missing says which keys this secondary misses because its storage refuses them: their number, and a sentence without
+// names.
 func (s *applier) Missing(ctx context.Context) (keys uint64, what string, err error) {
 	c, err := s.readCursor(ctx)
 	if err != nil || c.Missing == 0 {

@@ -14,16 +14,14 @@ var errNoSecondary = replication.Errorf(replication.Unavailable,
 	"this node is no longer the active node of a secondary, so it cannot be said when the change arrives here: read it "+
 		"again in a moment")
 
-// errLate ends a wait that may take long: the core cannot take up what is stored. Who
-// waits may hold what the core waits for.
+// errLate ends a wait when the core cannot take up what is stored: the caller may hold a lock that the core waits for.
 var errLate = replication.Errorf(replication.Unavailable,
 	"the change has arrived on this secondary, and its core could not take it up yet: read it again in a moment")
 
-// WaitApplied waits until this secondary has applied a position of its primary and
-// Observer.Applied has returned for it. It waits for a copy that is under way: the
-// caller's context bounds that. The error is PositionLost for a position of another
-// epoch, and Unavailable when the role or the duty of this node ends, or when the core
-// fails to take up what is stored.
+// WaitApplied waits until this secondary has applied a position of its primary and Observer.Applied has returned for
+// it. It also waits for a copy that is under way; the caller's context bounds the wait. The error is PositionLost for a
+// position of another epoch, and Unavailable when the role or the duty of this node ends, or when the core fails to
+// take up what is stored.
 func (d *debt) WaitApplied(ctx context.Context, at replication.Position) error {
 	if at.Epoch.IsZero() {
 		return replication.Errorf(replication.InvalidInput, "a position without an epoch cannot be waited for")
@@ -57,9 +55,9 @@ func (d *debt) WaitApplied(ctx context.Context, at replication.Position) error {
 	}
 }
 
-// loadProgress reads it from storage. It takes no turn, because the caller may hold what an
-// apply waits for. An apply owes its keys before it writes them, so what is read here and not
-// taken up yet is known to be owed.
+// loadProgress reads the progress from storage. It takes no turn, because the caller may hold a lock that an apply
+// waits for. This is safe: an apply owes its keys before it writes them, so the keys below the cursor that the core has
+// not taken up are owed.
 func (d *debt) loadProgress(ctx context.Context) error {
 	ended := d.progress.Ended()
 	c, err := d.readCursor(ctx)
@@ -79,8 +77,8 @@ func (d *debt) Copying() bool { return d.progress.Copying() }
 // Waiting is how many callers of WaitApplied wait.
 func (d *debt) Waiting() int { return d.progress.Waiting() }
 
-// Applied is how far a secondary is, Observer.Applied included: what WaitApplied does not
-// wait for. Zero while that is not known, and while a copy is under way.
+// Applied is the position up to which Observer.Applied has returned, for which WaitApplied does not wait. It is zero
+// while that is not known, and while a copy is under way.
 func (d *debt) Applied(ctx context.Context) replication.Position {
 	at, known := d.progress.At()
 	if known {

@@ -17,22 +17,20 @@ import (
 )
 
 const (
-	// refetchWait is how long a key that was refused again is left alone; it doubles up to
-	// refetchWaitMax. A restart, after which the storage may have other limits, tries at
-	// once.
+	// refetchWait is the pause after a key was refused again; it doubles up to refetchWaitMax. After a restart the storage
+	// may have other limits, so the first attempt comes at once.
 	refetchWait    = time.Minute
 	refetchWaitMax = time.Hour
-	// recompareWait and recompareWaitMax are those of a comparison, which alone finds keys
-	// that are only counted.
+	// recompareWait and recompareWaitMax are the pauses between comparisons, which alone find keys that are only counted.
 	recompareWait    = time.Hour
 	recompareWaitMax = 24 * time.Hour
 	// refetchAsks is how many keys are asked for at once.
 	refetchAsks = 32
 )
 
-// asked are the ranges of the question about missing keys that is under way, in key order. An
-// answer is of a moment after the question. A row that is applied meanwhile may be newer than
-// that moment, so its ranges are overtaken: nothing is taken of an answer about them.
+// asked has the ranges of the question about missing keys that is under way, in key order. The answer is as of some
+// moment after the question. A row that is applied meanwhile may be newer, so it overtakes its ranges: the answer about
+// them is not used.
 type asked struct {
 	asks      []journal.Ask
 	mu        sync.Mutex // the writes of one apply are concurrent
@@ -44,7 +42,7 @@ func (q *asked) ask(asks []journal.Ask) {
 	q.asks, q.overtaken = asks, make([]bool, len(asks))
 }
 
-// overtake notes what is about to be written, whether the storage then takes it or not.
+// overtake notes writes before they are made, even if the storage then refuses them.
 func (q *asked) overtake(writes []*physical.TxnEntry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -55,19 +53,18 @@ func (q *asked) overtake(writes []*physical.TxnEntry) {
 	}
 }
 
-// refetch is when keys that the storage has refused are asked for again. Of one mode, by
-// applying.
+// refetch says when refused keys of one mode are asked for again. It is guarded by debt.applying.
 type refetch struct {
 	wait, compareWait time.Duration
 	due, compareDue   time.Time
-	rest              []string // to be asked in this round
+	rest              []string // keys that this round has still to ask for
 	under             bool     // a round is under way
 	before            uint64   // missing when it began
 	epoch             replication.Epoch
 }
 
-// fetchMissing is Diff while no copy is under way: it asks for the keys that are missing
-// here, by name, when they are due. Done says that nothing is to be asked now.
+// fetchMissing is Diff while no copy is under way: it asks for the missing keys by name when they are due. Done says
+// that there is no question now.
 func (s *comparison) fetchMissing(ctx context.Context, answer []byte) (*replication.DiffStep, error) {
 	c, unlock, err := s.beginApply(ctx)
 	if err != nil {
@@ -138,7 +135,7 @@ func (f *refetch) next(c *journal.Cursor) journal.Question {
 	return q
 }
 
-// end ends the round, in which some keys may have stayed missing.
+// end ends the round. Some keys may still be missing.
 func (f *refetch) end(missing uint64) {
 	f.under = false
 	if missing < f.before {
@@ -148,8 +145,8 @@ func (f *refetch) end(missing uint64) {
 	f.due = time.Now().Add(f.wait)
 }
 
-// takeMissing writes what an answer brings. What it has not come to is asked again in this
-// round; what was overtaken, if it is missing still, in the next.
+// takeMissing writes the values of an answer. Keys that the answer did not reach are asked for again in this round.
+// Keys that were overtaken and are still missing are asked for in the next.
 func (s *comparison) takeMissing(ctx context.Context, f *refetch, a *lacking, c *journal.Cursor,
 	answer []byte) (*journal.Cursor, error) {
 	got, err := journal.DecodeAnswer(answer, s.asked.asks)
@@ -179,12 +176,12 @@ func (s *comparison) takeMissing(ctx context.Context, f *refetch, a *lacking, c 
 		}
 	}
 	next := *c
-	// The values are of now, and the rows up to now may still come.
+	// The values are current, and older rows may still come.
 	next.ConsistentFrom = max(c.ConsistentFrom, got.AsOf)
 	return &next, s.writeRange(ctx, ops, &next, a)
 }
 
-// justBefore is a name before a key that has next to nothing between them.
+// justBefore is a name shortly before a key, with hardly any name between the two.
 func justBefore(key string) string {
 	last := len(key) - 1
 	if key[last] == 0 {

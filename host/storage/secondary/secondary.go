@@ -4,10 +4,9 @@
 // frames and ranges of its primary with its cursor, compares its content with the primary's,
 // says how far it is, and owes the running core what it has applied.
 //
-// It makes content durable through [Writer] alone, the write path: that serialises it with
-// the core's own writes, has it counted by the index, and journals it for this cluster's
-// own secondaries. What is below it only reads. It knows neither the guard nor the journal,
-// and of the index no more than its sums.
+// It writes only through [Writer], the write path, which orders its writes with those of the core, has the index count
+// them, and journals them for this cluster's own secondaries. From the storage below it only reads. It knows neither
+// the guard nor the journal, and only the sums of the index.
 package secondary
 
 import (
@@ -25,7 +24,7 @@ import (
 
 // Writer is the write path, as far as a secondary needs it. Its writes pass the guard.
 type Writer interface {
-	// Begin lets writes be made that are treated alike, until end is called.
+	// Begin returns a commit whose writes are all treated alike, until end is called.
 	Begin() (commit txn.Commit, end func())
 	// Commit makes the writes of a batch, in one transaction if it fits.
 	Commit(ctx context.Context, b *txn.Batch) error
@@ -44,7 +43,7 @@ type Listener interface {
 // Index is the running index of the mode.
 type Index interface {
 	Sums() *fingerprint.Index
-	// Confirmed says that all that the index has was read since it began.
+	// Confirmed says that everything in the index was read from the storage since the index began.
 	Confirmed() bool
 	// Grown says that the content has grown, so that the index may have to be cut anew.
 	Grown()
@@ -56,32 +55,30 @@ type Needs struct {
 	Below  *backing.Storage
 	Writes Writer
 	Duty   *Duty
-	// Listener is who is told now, Index the index that runs now, nil for none.
+	// Listener is the present listener. Index is the running index, nil for none.
 	Listener func() Listener
 	Index    func() Index
 }
 
-// Secondary is what a secondary of one mode does. What it applies is applied as applier
-// says, and compared as comparison says. It holds the turn of debt.applying meanwhile.
-// Safe for concurrent use.
+// Secondary is what a secondary of one mode does: applier applies, comparison compares. Each call holds the turn of
+// debt.applying meanwhile. Safe for concurrent use.
 type Secondary struct {
 	*comparison
 	forced  atomic.Bool // ForceCopyApplied was called in the apply under way
 	applies *walk.Walks // walks of ApplyRange
 }
 
-// applier makes what a primary has written durable, in transactions, with the cursor, and
-// sets aside what the storage refuses. Its state is of the question about missing keys that
-// is under way, and of views without a mount, guarded by debt.applying.
+// applier makes the primary's writes durable, in transactions, with the cursor, and sets aside what the storage
+// refuses. debt.applying guards its state: the question about missing keys that is under way, and the views without a
+// mount.
 type applier struct {
 	*debt
 	asked  asked
 	strays strays
 }
 
-// comparison finds what differs from the primary, and what is missing. diff and refetch
-// are guarded by debt.applying; verifier has a lock, which is inside that and is held
-// while the cursor is written.
+// comparison finds what differs from the primary, and what is missing. debt.applying guards diff and refetch. verifier
+// has a lock of its own, which is taken inside that and held while the cursor is written.
 type comparison struct {
 	*applier
 	index    func() Index
@@ -100,30 +97,28 @@ func New(n Needs) *Secondary {
 // ForgetListed forgets what directories had.
 func (s *Secondary) ForgetListed() { s.applies.Close() }
 
-// Differences is how often in a row the content was seen to differ from the primary's. At
-// DifferencesMax it has to be copied.
+// Differences is how often in a row the content differed from the primary's. At DifferencesMax a comparison is due.
 func (s *Secondary) Differences() int {
 	s.verifier.mu.Lock()
 	defer s.verifier.mu.Unlock()
 	return s.verifier.differs
 }
 
-// Duty is that of this node, for the secondaries of all modes.
+// Duty is the duty of this node, for the secondaries of all modes.
 type Duty struct {
 	ctx     atomic.Pointer[context.Context]
 	telling sync.Mutex // one call of Listener.Applied at a time
 }
 
-// NewDuty is one that does not end.
+// NewDuty is a duty that does not end.
 func NewDuty() *Duty {
 	d := &Duty{}
 	d.Begin(context.Background())
 	return d
 }
 
-// Begin begins the duty that ends with a context. When it ends nothing more is taken up
-// here: whoever leads next, this node too, builds its core from the storage, which has all
-// that was applied.
+// Begin begins the duty that ends with a context. After that nothing more is taken up here: the next active node, even
+// this one, builds its core from the storage, which has everything that was applied.
 func (d *Duty) Begin(ctx context.Context) { d.ctx.Store(&ctx) }
 
 func (d *Duty) context() context.Context { return *d.ctx.Load() }

@@ -13,19 +13,18 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/walk"
 )
 
-// strays are the views that have keys and no mount. The keys of a mount come ahead of its
-// table, and its table may never come: it could not be stored, or the mount was removed before
-// the table was read. Nobody tells a secondary with a paths filter of keys whose mount is gone.
-// The rows of a mount's keys and of its table have no other one of the same table between
-// them. So the next table decides: it has the mount, or the keys go with it. Those of a
+// strays are the views that have keys but no mount. The keys of a mount come before its table, and the table may never
+// come: it could not be stored, or the mount was removed before the table was read. A secondary with a paths filter is
+// not told of keys whose mount is gone. Between the rows of a mount's keys and the row of its table there is no other
+// row of that table. So the next table decides: if it lacks the mount, the keys are deleted with it. The keys of a
 // mount that was known are left to the core, which ends the mount first.
 type strays struct {
 	views  map[string]struct{}
 	listed map[string]bool // directories whose views were listed since this process began
 }
 
-// arrives has the listener take up a load, and the strays go that a table in it decides on.
-// A copy finds them itself, when it has all tables.
+// arrives tells the listener of a load before it is written, and adds deletions of the strays that a table in it
+// decides on. A copy finds strays itself, when it has all tables.
 func (s *applier) arrives(ctx context.Context, l *load, to *journal.Cursor) error {
 	if !keyclass.ByMount(s.mode) || to == nil || to.Copying {
 		return s.listener().BeforeApply(ctx, &l.batch)
@@ -39,7 +38,7 @@ func (s *applier) arrives(ctx context.Context, l *load, to *journal.Cursor) erro
 	return s.decide(ctx, l)
 }
 
-// expect looks for the strays that a batch may decide on, before it is taken up.
+// expect looks for the strays that a batch may decide on, before the listener is told of it.
 func (s *applier) expect(ctx context.Context, b *txn.Batch) error {
 	for _, dir := range decidedBy(b) {
 		if s.strays.listed[dir] {
@@ -58,8 +57,8 @@ func (s *applier) expect(ctx context.Context, b *txn.Batch) error {
 	return nil
 }
 
-// decide adds to a batch that was taken up the deletions of strays that no mount has by it,
-// and notes those that it brings.
+// decide adds deletions of the strays that have no mount by the tables of the batch, and notes new strays in the batch.
+// The listener has taken the tables up before.
 func (s *applier) decide(ctx context.Context, l *load) error {
 	for _, dir := range decidedBy(&l.batch) {
 		for view := range s.strays.views {
@@ -93,7 +92,7 @@ func (s *strays) add(views ...string) {
 	}
 }
 
-// decidedBy are the directories of views of which a batch brings a table of mounts.
+// decidedBy are the directories of the views whose mount tables are in a batch.
 func decidedBy(b *txn.Batch) (dirs []string) {
 	for table, dir := range keyclass.Tables {
 		if _, comes := b.Get(table); comes {
@@ -103,8 +102,8 @@ func decidedBy(b *txn.Batch) (dirs []string) {
 	return dirs
 }
 
-// orphans are deletions of the keys in views that no mount has. The primary had these mounts
-// and has removed them. No comparison finds the keys, because no fingerprint counts them.
+// orphans are deletions of the keys in views without a mount. The primary had these mounts and has removed them. A
+// comparison does not find the keys, because no fingerprint counts them.
 func (s *applier) orphans(ctx context.Context) (ops []journal.Op, err error) {
 	if !keyclass.ByMount(s.mode) {
 		return nil, nil
@@ -125,7 +124,7 @@ func (s *applier) orphans(ctx context.Context) (ops []journal.Op, err error) {
 	return ops, nil
 }
 
-// orphansIn are the views of a directory that no mount has.
+// orphansIn are the views of a directory that have no mount.
 func (s *applier) orphansIn(ctx context.Context, dir string) (views []string, err error) {
 	names, err := s.below.Inner.List(ctx, dir)
 	if err != nil {
@@ -139,7 +138,7 @@ func (s *applier) orphansIn(ctx context.Context, dir string) (views []string, er
 	return views, nil
 }
 
-// clearing are deletions of the keys of a view that no mount has.
+// clearing are deletions of the keys of a view without a mount.
 func (s *applier) clearing(ctx context.Context, view string) ([]journal.Op, error) {
 	w, err := walk.Below(ctx, s.below.Inner, view)
 	if err != nil {

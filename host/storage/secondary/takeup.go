@@ -15,22 +15,18 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// What was applied to the storage is owed to the host until Observer.Applied has taken it
-// up. Who asked for an apply may be gone by then: a session that was cut, a plugin
-// that was killed. So both the writes of an apply and the taking up run under the duty
-// of this node, and what could not be taken up is tried again by the tap itself. See
-// docs/adr/0024-what-was-applied-is-owed.md.
+// Applied keys are owed to the core until Observer.Applied has taken them up. The caller of an apply may be gone by
+// then: a session was cut, or a plugin was killed. So the writes of an apply and the taking up run under the duty of
+// this node, and the tap itself tries again what could not be taken up. See docs/adr/0024-what-was-applied-is-owed.md.
 
-// owedMax bounds what is kept of keys that could not be taken up; beyond it nothing
-// more is applied.
+// owedMax bounds the memory of keys that could not be taken up; beyond it nothing more is applied.
 const owedMax = 16 << 20
 
-// debt is what is owed of one mode: written by an apply, and not taken up by the core yet.
-// It says how far the mode is, and lets one apply be under way.
+// debt has the owed keys of one mode: an apply has written them, and the core has not taken them up yet. It knows how
+// far the mode is, and allows one apply at a time.
 //
-// applying is the turn of who applies, and is taken before every other lock; it guards
-// from and target. telling is taken inside it. mu, of the timer, and the lock of progress
-// are held for a moment.
+// applying is the turn to apply. It is taken before every other lock, and guards from and target. telling is taken
+// inside it. mu guards the timer; mu and the lock of progress are held for a moment only.
 type debt struct {
 	below    *backing.Storage
 	writes   Writer
@@ -41,8 +37,8 @@ type debt struct {
 	progress progress.Progress
 
 	keys owed.Keys
-	// from is the cursor that the apply under way, or the last one, has found, target that
-	// of the write that is in doubt, nil if it would say nothing; by applying.
+	// from is the cursor that the present or last apply found. target is the cursor of a write in doubt, nil if it would
+	// not tell whether the write landed. applying guards both.
 	from, target *journal.Cursor
 
 	mu    sync.Mutex
@@ -50,15 +46,15 @@ type debt struct {
 	said  bool
 }
 
-// OnDuty says that this node has begun to lead, or that it has ended: what is owed is
-// taken up, if there is a duty. See [Duty.Begin], which is called before.
+// OnDuty says that this node's leadership has begun or ended. The owed keys are taken up if there is a duty.
+// [Duty.Begin] is called before.
 func (d *debt) OnDuty() {
 	d.keys.Retry()
 	d.planTakeUp()
 }
 
-// detached is a context that ends with the duty and not with the caller's: what has
-// begun to be written is written, and taken up, whoever waits for it.
+// detached is a context that ends with the duty, not with the caller's context: a write that has begun is finished and
+// taken up, even if its caller leaves.
 func (d *debt) detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	duty := d.duty.context()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -66,21 +62,21 @@ func (d *debt) detached(ctx context.Context) (context.Context, context.CancelFun
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// Owe has keys taken up, soon and before anything more is applied, that the storage
-// has already: what they mean to the core has changed.
+// Owe has stored keys taken up, soon and before anything more is applied, because their meaning to the core has
+// changed.
 func (d *debt) Owe(keys ...string) {
 	d.keys.Add(keys...)
 	d.keys.Retry()
 	d.planTakeUp()
 }
 
-// Owed is how many keys are stored and could not be taken up, after several attempts.
+// Owed is how many stored keys could not be taken up in several attempts.
 func (d *debt) Owed() int {
 	return d.keys.Late()
 }
 
-// Resume is the cursor from which a new session goes on. It waits for an apply of the
-// former one that is under way, and has taken up what is owed, as far as that can be.
+// Resume is the cursor from which a new session goes on. It waits for an apply of the former session, and tries to have
+// all owed keys taken up.
 func (s *Secondary) Resume(ctx context.Context) (*replication.Cursor, error) {
 	c, unlock, err := s.beginApply(ctx)
 	if err != nil {
@@ -90,8 +86,7 @@ func (s *Secondary) Resume(ctx context.Context) (*replication.Cursor, error) {
 	return c.Contract(), nil
 }
 
-// beginApply lets one apply of a mode be under way. What is owed of those before is
-// taken up first.
+// beginApply lets one apply of a mode be under way. It first has the keys taken up that earlier ones owe.
 func (d *debt) beginApply(ctx context.Context) (c *journal.Cursor, unlock func(), err error) {
 	end, err := d.lockApply(ctx)
 	if err != nil {
@@ -110,7 +105,7 @@ func (d *debt) beginApply(ctx context.Context) (c *journal.Cursor, unlock func()
 	}
 	if !d.keys.None() {
 		d.takeUp()
-		// What was taken up may have marked it.
+		// The taking up may have marked the cursor.
 		if c, err = d.readCursor(ctx); err != nil {
 			return nil, nil, err
 		}
@@ -120,14 +115,14 @@ func (d *debt) beginApply(ctx context.Context) (c *journal.Cursor, unlock func()
 			"%d changes of the primary are stored and the core of this secondary could not take them up: nothing more is "+
 				"applied until it has", d.keys.Late())
 	}
-	from := *c // the caller goes on with his
+	from := *c // the caller changes its own
 	d.from = &from
 	d.setProgress(c)
 	return c, end, nil
 }
 
-// stored says how the write of an apply has ended, with the cursor that it has or would
-// have moved to, and has what it has written taken up. The caller is the one that applies.
+// stored says how the write of an apply has ended, with the cursor that it wrote or tried to write, and has the written
+// keys taken up. The caller holds the turn to apply.
 func (d *debt) stored(to *journal.Cursor, err error) {
 	if err != nil {
 		if d.target = to; to.At(d.from) {
@@ -147,8 +142,7 @@ func (d *debt) certain() {
 	d.keys.Certain()
 }
 
-// setProgress says that the storage is at a cursor. Who waits for it is told when nothing
-// is owed.
+// setProgress says that the storage is at a cursor. Callers that wait for it are told when nothing is owed.
 func (d *debt) setProgress(c *journal.Cursor) {
 	p := &d.progress
 	p.Reached(c)
@@ -157,11 +151,11 @@ func (d *debt) setProgress(c *journal.Cursor) {
 	}
 }
 
-// takeUp has what is owed and due taken up. The caller is the one that applies.
+// takeUp has the owed keys that are due taken up. The caller holds the turn to apply.
 func (d *debt) takeUp() {
 	ctx := d.duty.context()
 	d.keys.TakeUp(func(keys, doubted []string) (left []string) {
-		// A cache below keeps what was there before a write that has failed.
+		// After a failed write a cache below still has the former value.
 		for _, key := range doubted {
 			if _, err := d.below.ReadFresh(ctx, key); err != nil {
 				left = append(left, key)
@@ -177,7 +171,7 @@ func (d *debt) takeUp() {
 	d.planTakeUp()
 }
 
-// planTakeUp sees to it that what is owed is tried again.
+// planTakeUp plans the next attempt to take up the owed keys.
 func (d *debt) planTakeUp() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

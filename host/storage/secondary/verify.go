@@ -13,25 +13,23 @@ import (
 )
 
 const (
-	// DifferencesMax is how often in a row the fingerprints must differ. It takes two:
-	// what is seen once may be a write that this cluster makes by itself just then, or
-	// keys that come ahead of the table that has their mount.
+	// DifferencesMax is how often in a row the fingerprints must differ. Once is not enough: this cluster may make a write
+	// of its own just then, or keys may have come before the table with their mount.
 	DifferencesMax = 2
-	// verifyWait is how long the next comparison is not believed after a copy that did
-	// not help; it grows tenfold with each of those, up to verifyWaitMax, so that
-	// nothing can make it a loop.
+	// verifyWait is how long differences are ignored after a comparison that did not help. It grows tenfold with each of
+	// those, up to verifyWaitMax, so that comparisons cannot loop.
 	verifyWait    = time.Minute
 	verifyWaitMax = 24 * time.Hour
 )
 
-// verifier compares a secondary with what its primary says that it should have.
+// verifier compares the content of a secondary with its primary's fingerprint.
 type verifier struct {
 	mu sync.Mutex
 	// at is the next position at which the fingerprint of the primary is known.
 	at          replication.Position
 	fingerprint replication.Fingerprint
 	differs     int       // in a row
-	copies      int       // that were begun for it since it was last equal
+	copies      int       // comparisons that were begun because of it since it was last equal
 	notBefore   time.Time // when a difference is believed next
 }
 
@@ -42,7 +40,7 @@ func (s *comparison) Verify(ctx context.Context, at replication.Position, finger
 	v.mu.Lock()
 	v.at, v.fingerprint = at, fingerprint
 	v.mu.Unlock()
-	// An apply that is under way comes to it by itself.
+	// An apply that is under way compares by itself.
 	unlock, ok := s.applying.Try()
 	if !ok {
 		return nil
@@ -55,8 +53,7 @@ func (s *comparison) Verify(ctx context.Context, at replication.Position, finger
 	return s.verified(ctx, c)
 }
 
-// expects is the sequence, from one and below another, at which the content is to be
-// compared; 0 if there is none.
+// expects is the sequence, from one up to but not including another, at which the content must be compared; 0 for none.
 func (v *verifier) expects(epoch replication.Epoch, from, below uint64) uint64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -66,15 +63,14 @@ func (v *verifier) expects(epoch replication.Epoch, from, below uint64) uint64 {
 	return v.at.Sequence
 }
 
-// verified compares the content with the fingerprint of the primary, if that is the one at
-// the cursor's position. When they differ repeatedly it marks the cursor, so that the
-// secondary copies. The caller is the only one that applies.
+// verified compares the content with the primary's fingerprint, if that belongs to the cursor's position. After
+// repeated differences it marks the cursor, so that the secondary compares. The caller holds the turn to apply.
 func (s *comparison) verified(ctx context.Context, c *journal.Cursor) error {
 	v := &s.verifier
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if c.Missing > 0 {
-		return nil // it differs, and it is known in what
+		return nil // it differs, and the reason is known
 	}
 	if v.at != c.Position || v.at.Epoch.IsZero() || c.Position.Sequence < c.ConsistentFrom {
 		return nil
@@ -94,7 +90,7 @@ func (s *comparison) verified(ctx context.Context, c *journal.Cursor) error {
 		return nil
 	}
 	if !x.Confirmed() {
-		return nil // it was stored, and the storage may have been changed since
+		return nil // the index was stored, and the storage may have changed since
 	}
 	if v.differs++; v.differs < DifferencesMax || time.Now().Before(v.notBefore) {
 		return nil

@@ -14,18 +14,15 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// WipeLocal deletes what a cluster that has become a secondary has left of its
-// own: tokens, leases, local tables and everything else that is not replicated in
-// the mode, is not Own, and is encrypted with keys that are gone. Views that no
-// mount table has are of the old cluster too, so in performance mode all tables
-// must be known. Kept are the records of replication, and keys and prefixes (with
-// a slash at the end) that the caller names: local tables that were made for the
-// new role.
+// WipeLocal deletes what a new secondary has left of its former cluster: tokens, leases, local tables and every other
+// key that is not Own and not replicated in the mode. These are encrypted with keys that are gone. Views that no mount
+// table has are of the former cluster too, so in performance mode all tables must be known. WipeLocal keeps the records
+// of replication, and the keys and prefixes (with a slash at the end) that the caller names: local tables that were
+// made for the new role.
 //
-// It passes the guard and is journalled, for this cluster's own DR secondaries.
-// After an error it is called again and goes on with what is left. It must be
-// done before the core reads or writes anything local. It returns how many keys
-// it has deleted.
+// The deletions pass the guard and are journalled for this cluster's own DR secondaries. After an error call it again;
+// it goes on with what is left. It must end before the core reads or writes anything local. It returns how many keys it
+// has deleted.
 func (s *Secondary) WipeLocal(ctx context.Context, keep ...string) (deleted uint64, err error) {
 	if m := s.below.Classes().Mounts(); keyclass.ByMount(s.mode) && (m == nil || !m.Complete()) {
 		return 0, replication.Errorf(replication.Unavailable,
@@ -52,7 +49,7 @@ func (s *Secondary) WipeLocal(ctx context.Context, keep ...string) (deleted uint
 	}
 }
 
-// leftBehind says whether a key is of the cluster as it was before.
+// leftBehind says whether a key is of the former cluster.
 func (s *Secondary) leftBehind(key string) bool {
 	if strings.HasPrefix(key, vaultname.Replication) || strings.HasPrefix(key, "replication/") {
 		return false
@@ -61,8 +58,7 @@ func (s *Secondary) leftBehind(key string) bool {
 	case class == keyclass.Own || keyclass.InMode(class, s.mode):
 		return false
 	case class == keyclass.Unknown && keyclass.InView(key):
-		// A mount of the new cluster whose backend is not known may hold what the
-		// primary has sent.
+		// A mount of the new cluster with an unknown backend may have keys that the primary has sent.
 		return s.below.Classes().Orphan(key)
 	default:
 		return true

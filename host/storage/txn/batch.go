@@ -26,7 +26,7 @@ func (b *Batch) Delete(key string) {
 	b.set(Delete(key))
 }
 
-// Drop takes a key out of the batch.
+// Drop removes a key from the batch.
 func (b *Batch) Drop(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -42,8 +42,7 @@ func (b *Batch) Drop(key string) {
 	}
 }
 
-// Get is what the batch has for a key: ok says that it has something, a nil
-// entry that it is a deletion.
+// Get is the batch's write of a key; ok is false if there is none. A nil entry is a deletion.
 func (b *Batch) Get(key string) (e *physical.Entry, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

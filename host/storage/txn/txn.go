@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package txn has what the parts of the storage tap say about the writes of one transaction:
-// a batch of them, their size, and how they are to be committed. It reads and writes nothing,
-// so that every part can make writes and only the write path makes them durable.
+// Package txn has the writes of one transaction, as the parts of the storage tap pass them on: a batch of them, their
+// size, and options of their commit. It does no input or output: every part can make writes, but only the write path
+// stores them.
 package txn
 
 import (
@@ -17,12 +17,12 @@ type Commit func(ctx context.Context, writes []*physical.TxnEntry, o Options) er
 
 // Options say how writes are committed.
 type Options struct {
-	// SkipEqual leaves out writes that would change nothing.
+	// SkipEqual skips writes that would change nothing.
 	SkipEqual bool
-	// About is called with what is about to be written, without what SkipEqual leaves out,
-	// whether or not the storage then makes the writes. nil for none.
+	// About, if not nil, is called with the writes before they are made, without those that SkipEqual skips. The storage
+	// may still refuse them.
 	About func([]*physical.TxnEntry)
-	// OneStep makes all of the writes or none, on storage without transactions too.
+	// OneStep makes all writes or none, also on storage without transactions.
 	OneStep bool
 }
 
@@ -45,8 +45,7 @@ func Deletes(keys []string) []*physical.TxnEntry {
 	return out
 }
 
-// Size is what a row counts in a transaction. Keys count twice, as storage that encodes
-// transactions does.
+// Size is the size of a row in a transaction. Keys count twice, as in storage that encodes transactions.
 func Size(e *physical.Entry) int { return 2*len(e.Key) + len(e.Value) }
 
 // SizeOf is the size of all rows of a transaction.
@@ -57,8 +56,8 @@ func SizeOf(writes []*physical.TxnEntry) (bytes int) {
 	return bytes
 }
 
-// TooLarge recognises the refusal of a transaction for its size, which is only a text: the
-// SDK has no error value for it.
+// TooLarge recognises that a transaction was refused for its size. Only the text shows this: the SDK has no error value
+// for it.
 func TooLarge(err error) bool {
 	return strings.Contains(err.Error(), physical.ErrValueTooLarge) ||
 		strings.Contains(err.Error(), physical.ErrKeyTooLarge)

@@ -8,9 +8,8 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 )
 
-// Absent is a storage in which what cannot be there is not there. File storage fails
-// to read, list or delete what has a name that it could never have; whoever settles a
-// write that failed, or applies a deletion, needs the answer.
+// Absent is a storage in which a key with an impossible name is absent. File storage returns an error when it reads,
+// lists or deletes such a key. But the settling of a failed write and the apply of a deletion need an answer.
 func Absent(inner physical.Backend) physical.Backend {
 	if txn, ok := inner.(physical.TransactionalBackend); ok {
 		return &absentTxn{absent{inner}, txn}

@@ -4,18 +4,17 @@ package unstorable
 
 import "fmt"
 
-// Limits are what a storage takes, in bytes; 0 is no limit, or none that is known.
+// Limits are the limits of a storage, in bytes; 0 is no limit, or no known one.
 type Limits struct {
-	// Value is the largest value, and ValueSetting what changes that.
+	// Value is the size of the largest value; ValueSetting is the setting that changes it.
 	Value        int    `json:",omitempty"`
 	ValueSetting string `json:",omitempty"`
-	// Key is the longest key, Name the longest part of one between two slashes.
+	// Key is the length of the longest key, Name that of the longest part between two slashes.
 	Key  int `json:",omitempty"`
 	Name int `json:",omitempty"`
 }
 
-// Narrower says what a secondary's storage does not take of what its primary's does, in
-// a sentence each.
+// Narrower says, in one sentence for each limit, what the primary's storage accepts and the secondary's does not.
 func Narrower(primary, secondary Limits) []string {
 	var said []string
 	if narrower(primary.Value, secondary.Value) {

@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	// KeysMax and bytesMax bound the keys of a List, and what their names take: the
-	// record must fit what every storage takes. Keys past them are only counted, and a
-	// comparison finds them again.
+	// KeysMax and bytesMax bound the number of keys in a List and the size of their names, because every storage must
+	// accept the record. Keys past them are only counted, and a comparison finds them again.
 	KeysMax  = 256
 	bytesMax = 32 << 10
 )
@@ -29,7 +28,7 @@ type List struct {
 	more  uint64
 }
 
-// Key is one of them.
+// Key is one missing key.
 type Key struct {
 	Key string
 	Refusal
@@ -41,7 +40,7 @@ func (l *List) Len() uint64 { return uint64(len(l.keys)) + l.more }
 // More is how many refusals were only counted.
 func (l *List) More() uint64 { return l.more }
 
-// Keys are those that are known by name, in order. They must not be changed.
+// Keys are the keys that are known by name, in order. They must not be changed.
 func (l *List) Keys() []Key { return l.keys }
 
 // Has says whether a key is known to be missing.
@@ -54,7 +53,7 @@ func (l *List) find(key string) (int, bool) {
 	return slices.BinarySearchFunc(l.keys, key, func(k Key, key string) int { return strings.Compare(k.Key, key) })
 }
 
-// Add notes a key that the storage has refused. New says that it was not known.
+// Add notes a key that the storage has refused. isNew says that the list did not have it.
 func (l *List) Add(key string, r Refusal) (isNew bool) {
 	i, ok := l.find(key)
 	switch {
@@ -73,7 +72,7 @@ func (l *List) Add(key string, r Refusal) (isNew bool) {
 // Count notes refusals of keys that are not known by name.
 func (l *List) Count(n uint64) { l.more += n }
 
-// Remove forgets a key that was written or that is gone.
+// Remove removes a key that was written or deleted.
 func (l *List) Remove(key string) bool {
 	i, ok := l.find(key)
 	if ok {
@@ -86,7 +85,7 @@ func (l *List) Remove(key string) bool {
 // Clone is a copy.
 func (l *List) Clone() *List { return &List{slices.Clone(l.keys), l.bytes, l.more} }
 
-// record is the stored form. Names of keys are bytes: they need not be text.
+// record is the stored form. Names of keys are bytes, because they need not be text.
 type record struct {
 	Version int         `json:"version"`
 	Keys    []storedKey `json:"keys,omitempty"`
@@ -123,8 +122,8 @@ func Decode(b []byte) (*List, error) {
 	return l, nil
 }
 
-// Describe says what is missing, for who may not see names: by what area finds of each
-// key, the largest of its kind named. It is empty if nothing is.
+// Describe says what is missing, for readers who may not see names. It groups the keys by the result of area and by the
+// refusal, and names the largest size of each group. It is empty if nothing is missing.
 func (l *List) Describe(area func(key string) string) string {
 	type kind struct {
 		area    string

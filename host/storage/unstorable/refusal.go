@@ -14,33 +14,32 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 )
 
-// Why is what the storage has against a key.
+// Why is the reason why the storage refuses a key.
 type Why string
 
 // The reasons.
 const (
-	// Value says that the value is larger than the storage takes.
+	// Value says that the value is above the storage's limit.
 	Value Why = "value"
-	// Name says that the name, or a part of it, is longer than the storage takes.
+	// Name says that the name, or a part of it, is above the storage's limit.
 	Name Why = "name"
-	// Form says that the storage cannot have a key of that name at all: bytes that it
-	// does not take, or a name that is in the way of another one.
+	// Form says that the storage cannot have a key of that name at all: it does not allow the bytes, or the name conflicts
+	// with another one.
 	Form Why = "form"
 )
 
-// Refusal says why a storage does not take a key, and will not until its settings or the
-// key have changed.
+// Refusal says why a storage refuses a key until its settings or the key change.
 type Refusal struct {
 	Why Why `json:"why"`
-	// Size is that of the value or of the name, in bytes.
+	// Size is the size of the value or of the name, in bytes.
 	Size int `json:"size,omitempty"`
-	// Limit is what the storage takes, 0 where it does not say.
+	// Limit is the limit of the storage, 0 if it does not say.
 	Limit int `json:"limit,omitempty"`
-	// Setting is what an operator changes, empty where nothing can be.
+	// Setting is the setting to change, empty if there is none.
 	Setting string `json:"setting,omitempty"`
 }
 
-// String is what an operator is told; it has no name of a key.
+// String is for operators; it does not name the key.
 func (r Refusal) String() string {
 	limit := "its storage takes less"
 	if r.Limit > 0 {
@@ -65,22 +64,22 @@ const (
 )
 
 var (
-	// What raft says of one value, and of one entry of its log; both end in numbers.
+	// The texts of raft about one value, and about one entry of its log.
 	raftValue = regexp.MustCompile(`(?s)max value size for key .* is (\d+), got \d+$`)
 	raftEntry = regexp.MustCompile(`got \d+ bytes, max: (\d+) bytes`)
 	raftKey   = regexp.MustCompile(`max key size for integrated storage is (\d+)`)
 	consulMax = regexp.MustCompile(`is too large \(\d+ > (\d+) bytes\)`)
-	// Of a whole request, which Vault takes for any other failure.
+	// The text about a whole request, which Vault does not tell from other failures.
 	consulBody = regexp.MustCompile(`Request body\(\d+ bytes\) too large, max size: (\d+) bytes`)
 )
 
-// Of is the refusal that an error of a write of one key is; nil if the error may pass by
-// itself. Whatever is not known here may.
+// Of is the refusal that an error of the write of one key means; nil if the error may pass by itself. An unknown error
+// may. Refusals are known by
 //
-//   - raft, consul, inmem: texts of the SDK, for it has no error values for them
+//   - raft, consul, inmem: the texts of the SDK, because it has no error values for them
 //   - file: the errors of the operating system
-//   - PostgreSQL and what else speaks SQLSTATE: the codes of program limits and of data
-//   - each: keys that Vault itself does not let through
+//   - PostgreSQL and other storage with SQLSTATE: the codes for program limits and for data
+//   - every storage: Vault's own errors for keys that it does not allow
 func Of(err error, e *physical.Entry) *Refusal {
 	if err == nil {
 		return nil
@@ -98,7 +97,7 @@ func Of(err error, e *physical.Entry) *Refusal {
 	return r
 }
 
-// Permanent says whether an error is a refusal of something in a transaction.
+// Permanent says whether an error means that the storage refuses something in a transaction for good.
 func Permanent(err error) bool { return err != nil && reason(err) != nil }
 
 func reason(err error) *Refusal {

@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// ofFile takes an error of the operating system for a refusal only if a name was to
-// blame: the same numbers say other things of sockets and devices.
+// ofFile takes an error of the operating system for a refusal only if it is about a file: for sockets and devices the
+// same numbers mean other things.
 func ofFile(err error) *Refusal {
 	var path *fs.PathError
 	var link *os.LinkError
@@ -30,13 +30,12 @@ func sqlState(err error) string {
 	return ""
 }
 
-// ofState knows the codes that speak of the data: class 54 of limits of the program, and
-// those of class 22 of bytes that the database's encoding has not and of what does not
-// fit a column.
+// ofState knows the codes about the data: class 54 for program limits, and in class 22 those for bytes outside of the
+// database's encoding and for values too long for a column.
 func ofState(state string, _ error) *Refusal {
 	switch state {
 	case "54000":
-		// The index of the keys has a limit for a row; a value has no index.
+		// Only the index over the keys has a limit for a row; values have no index.
 		return &Refusal{Why: Name, Setting: postgresSetting}
 	case "22001":
 		return &Refusal{Why: Name, Setting: "the width of the table's columns"}

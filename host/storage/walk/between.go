@@ -10,15 +10,14 @@ import (
 )
 
 const (
-	// betweenBytes is how many neighbouring bytes are listed one by one where two keys
-	// of a directory part.
+	// betweenBytes is up to how many neighbouring bytes are listed one by one at the place where two keys of a directory
+	// differ.
 	betweenBytes = 16
-	// betweenNames is how many names of a directory are listed in parts before all of it
-	// is: it is cheaper then.
+	// betweenNames is how many names of a directory are listed in parts before the directory is listed as a whole, which
+	// is cheaper then.
 	betweenNames = 200_000
-	// betweenCalls is how many questions to the storage one directory takes at most before
-	// all of it is listed: names of a UUID's length take some nine thousand at the worst,
-	// and bounds that the other side names may be of any length.
+	// betweenCalls is how many calls to the storage one directory may take before it is listed as a whole. Names of a
+	// UUID's length take some nine thousand at worst, but the other side may give bounds of any length.
 	betweenCalls = 20_000
 	// betweenLength bounds the names that are looked at byte by byte.
 	betweenLength = 256
@@ -27,24 +26,22 @@ const (
 // errCostly says that a directory is better listed as a whole.
 var errCostly = errors.New("too many questions for one directory")
 
-// between lists what may be after one key and up to another (empty: no bound), for a
-// walk. Storage that lists what begins with any prefix reads no more than that: of a
-// directory of a million names, and of all above it, a comparison needs a few hundred.
+// between lists, for a walk, only names that may be after one key and up to another (empty: no bound). A comparison
+// needs a few hundred of a directory's million names. Storage that lists by any prefix then reads no others.
 type between struct {
 	*Listing
 	after, upTo string
-	// spent counts the questions to the storage, for who bounds them.
+	// spent counts the calls to the storage, for a caller that bounds them.
 	spent *int
 }
 
-// Between goes through the keys after one and up to another; what it returns
-// later is not complete. Its questions to the storage are added to spent.
+// Between walks through the keys after one and up to another. Beyond the last of these the walk is not complete. Its
+// calls to the storage are added to spent.
 func Between(ctx context.Context, l *Listing, after, upTo string, spent *int) (*Walk, error) {
 	return New(ctx, &between{l, after, upTo, spent}, after)
 }
 
-// List implements Lister. Directories that a bound is in are there whether or not they
-// exist.
+// List implements Lister. A directory that has a bound is always in the list, even if it does not exist.
 func (b *between) List(ctx context.Context, dir string) ([]string, error) {
 	lower, cutBelow := strings.CutPrefix(b.after, dir)
 	upper, cutAbove := strings.CutPrefix(b.upTo, dir)
@@ -75,13 +72,13 @@ func (b *between) List(ctx context.Context, dir string) ([]string, error) {
 	return slices.Compact(p.names), nil
 }
 
-// nameOf is how long the name is that a bound begins with.
+// nameOf is the length of the first name in a bound.
 func nameOf(bound string) int {
 	name, _, _ := strings.Cut(bound, "/")
 	return len(name)
 }
 
-// part is what is listed of one directory.
+// part is a listing of a part of one directory.
 type part struct {
 	*between
 	dir   string
@@ -98,9 +95,8 @@ func (p *part) ask() error {
 	return nil
 }
 
-// list lists what begins with a prefix, between two bounds of what follows the prefix.
-// Without a bound that is one question to the storage; where there is one, each byte that
-// may follow is looked at by itself.
+// list lists the names that begin with a prefix. The bounds apply to the rest of the name after the prefix. Without a
+// bound this is one call to the storage; with one, each possible next byte is listed separately.
 func (p *part) list(ctx context.Context, prefix string, lower, upper *string) error {
 	exact := lower == nil
 	if upper != nil && *upper == "" {
@@ -119,7 +115,7 @@ func (p *part) list(ctx context.Context, prefix string, lower, upper *string) er
 	if upper != nil {
 		to = int((*upper)[0])
 	}
-	// Keys of this directory that stand close: what begins as they do is little.
+	// Both bounds are keys of this directory and near each other, so few names begin as both do.
 	leaf := lower != nil && upper != nil && from != to && !strings.Contains(*lower+*upper, "/")
 	if leaf && (*lower == "" || to-from >= betweenBytes) {
 		return p.all(ctx, prefix, exact)
@@ -158,7 +154,7 @@ func (p *part) list(ctx context.Context, prefix string, lower, upper *string) er
 	return nil
 }
 
-// all lists what begins with a prefix, with what is exactly that or without.
+// all lists the names that begin with a prefix; exact includes the name that is the prefix itself.
 func (p *part) all(ctx context.Context, prefix string, exact bool) error {
 	if err := p.ask(); err != nil {
 		return err
@@ -177,7 +173,7 @@ func (p *part) all(ctx context.Context, prefix string, exact bool) error {
 	return nil
 }
 
-// directory has the name of a directory if there is anything in it.
+// directory adds the name of a directory unless the directory is empty.
 func (p *part) directory(ctx context.Context, dir string) error {
 	if err := p.ask(); err != nil {
 		return err
@@ -189,7 +185,7 @@ func (p *part) directory(ctx context.Context, dir string) error {
 	return err
 }
 
-// key has the name of a key if it exists.
+// key adds the name of a key if the key exists.
 func (p *part) key(ctx context.Context, key string) error {
 	if err := p.ask(); err != nil {
 		return err
@@ -201,7 +197,7 @@ func (p *part) key(ctx context.Context, key string) error {
 	return err
 }
 
-// whole says whether a directory is known as a whole, or should be.
+// whole says whether a directory was listed as a whole, or should be.
 func (l *Listing) whole(dir string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -209,7 +205,7 @@ func (l *Listing) whole(dir string) bool {
 	return known || l.parts[dir] > betweenNames
 }
 
-// listed adds up what was listed of a directory in parts.
+// listed adds up how many names of a directory were listed in parts.
 func (l *Listing) listed(dir string, names int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

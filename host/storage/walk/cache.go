@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// cache keeps values for the next call that needs them, for a time and up to a number.
+// cache keeps up to a number of values, each for some time, for the next call that needs it.
 type cache[K comparable, V any] struct {
 	idle time.Duration
 	most int // 0 for no bound
@@ -34,7 +34,7 @@ func (c *cache[K, V]) take(k K) (v V, ok bool) {
 	return e.value, true
 }
 
-// put keeps a value; of too many the oldest is forgotten.
+// put keeps a value. If there are too many, it drops the oldest.
 func (c *cache[K, V]) put(k K, v V) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -11,10 +11,9 @@ import (
 )
 
 const (
-	// listingMax bounds the names that are kept for one comparison. Above it
-	// directories are listed anew each time.
+	// listingMax bounds the names that are kept for one comparison. Beyond it, directories are listed anew each time.
 	listingMax = 2_000_000
-	// listingIdle is how long they are kept for the next question.
+	// listingIdle is how long the names are kept for the next question.
 	listingIdle = time.Minute
 )
 
@@ -32,13 +31,12 @@ type Storage interface {
 // inOrder is a Lister whose names are in order, each once.
 type inOrder interface{ ordered() }
 
-// Listing remembers what directories had: to list one takes as long as it is large,
-// and a comparison looks into the same ones again and again. What is created later
-// is not in it, which does no harm where later writes are streamed. Safe for
-// concurrent use.
+// Listing remembers the names in directories, because a comparison lists the same ones again and again, and large ones
+// take long. It lacks keys that are created later; that does no harm if later writes are streamed. Safe for concurrent
+// use.
 type Listing struct {
 	inner Storage
-	// anyPrefix says that the storage lists what begins with any prefix.
+	// anyPrefix says that the storage lists by any prefix, not directories alone.
 	anyPrefix bool
 
 	mu    sync.Mutex
@@ -47,7 +45,7 @@ type Listing struct {
 	names int
 }
 
-// NewListing makes an empty one. AnyPrefix says that the storage lists what begins with any prefix.
+// NewListing makes an empty listing.
 func NewListing(inner Storage, anyPrefix bool) *Listing {
 	return &Listing{inner: inner, anyPrefix: anyPrefix, dirs: map[string][]string{}, parts: map[string]int{}}
 }
@@ -76,7 +74,7 @@ func (l *Listing) List(ctx context.Context, prefix string) ([]string, error) {
 	return names, nil
 }
 
-// Listings are those of the comparisons that are under way, by who compares.
+// Listings are the listings of the comparisons that are under way, by reader.
 type Listings struct {
 	mu sync.Mutex // serialises Of
 	cache[comparison, *Listing]
@@ -87,13 +85,13 @@ type comparison struct {
 	from uint64
 }
 
-// NewListings makes an empty one.
+// NewListings makes an empty set of listings.
 func NewListings() *Listings {
 	return &Listings{cache: cache[comparison, *Listing]{idle: listingIdle}}
 }
 
-// Of is the listing of a comparison that begins at a sequence, made if there is none. Those
-// of other comparisons of the same reader are forgotten.
+// Of is the listing of the comparison of a reader that began at a sequence; it is made if there is none. Listings of
+// other comparisons of the same reader are dropped.
 func (ls *Listings) Of(who Reader, from uint64, inner Storage, anyPrefix bool) *Listing {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()

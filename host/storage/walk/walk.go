@@ -17,20 +17,19 @@ import (
 const (
 	// GroupSize is how many keys are read at once.
 	GroupSize = 64
-	// walkIdle is how long a walk is kept for the call that goes on with it.
+	// walkIdle is how long a walk is kept for the call that continues it.
 	walkIdle = 2 * time.Minute
 	// walksMax bounds the walks that are kept for a mode.
 	walksMax = 8
 )
 
-// Walk goes through the keys of a storage depth first, which is the byte order
-// of the full keys: a name that is a directory ends with its slash, so it sorts
-// where its keys do. It holds the listings of the directories it is in, and so
-// does not see keys that are made in them later.
+// Walk walks through the keys of a storage depth first. This is the byte order of the full keys, because the name of a
+// directory ends with its slash and sorts where its keys do. It keeps the listings of the directories that it is in, so
+// it does not see keys that are created there later.
 type Walk struct {
 	inner  Lister
 	levels []level
-	back   []string // keys that were returned and given back, in order
+	back   []string // returned keys that the caller gave back, in order
 }
 
 type level struct {
@@ -39,7 +38,7 @@ type level struct {
 	next   int
 }
 
-// New begins after a key; the empty key is before all.
+// New begins a walk after a key; the empty key is before all others.
 func New(ctx context.Context, inner Lister, after string) (*Walk, error) {
 	w := &Walk{inner: inner}
 	prefix, rest := "", after
@@ -79,15 +78,14 @@ func (w *Walk) list(ctx context.Context, prefix string) (level, error) {
 	return level{prefix: prefix, names: names}, nil
 }
 
-// sortNames is what a walk needs of a listing, in a copy.
+// sortNames is a copy of a listing, sorted and without duplicates.
 func sortNames(names []string) []string {
 	names = slices.Clone(names)
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-// next is the next key; ok is false after the last. Directories that have own
-// keys only are left out.
+// next is the next key; ok is false after the last. It skips directories that have only own keys.
 func (w *Walk) next(ctx context.Context) (key string, ok bool, err error) {
 	if len(w.back) > 0 {
 		key, w.back = w.back[0], w.back[1:]
@@ -118,7 +116,7 @@ func (w *Walk) next(ctx context.Context) (key string, ok bool, err error) {
 	return "", false, nil
 }
 
-// Below goes through the keys of one directory.
+// Below walks through the keys of one directory.
 func Below(ctx context.Context, inner Lister, dir string) (*Walk, error) {
 	w := &Walk{inner: inner}
 	l, err := w.list(ctx, dir)
@@ -129,8 +127,8 @@ func Below(ctx context.Context, inner Lister, dir string) (*Walk, error) {
 	return w, nil
 }
 
-// Group returns up to GroupSize keys that are accepted, none after the last one
-// or after upTo (empty: no bound).
+// Group returns the next accepted keys, up to GroupSize of them and up to the key upTo (empty: no bound). It returns
+// none at the end.
 func (w *Walk) Group(ctx context.Context, accept func(key string) bool, upTo string) ([]string, error) {
 	var keys []string
 	for len(keys) < GroupSize {
@@ -158,15 +156,15 @@ func (w *Walk) Unread(keys []string) {
 	w.back = append(slices.Clone(keys), w.back...)
 }
 
-// Reader is who reads: the secondary of a slot, or this cluster itself.
+// Reader identifies a reader: the secondary of a slot, or this cluster itself.
 type Reader struct {
 	Mode replication.Mode
 	Slot string
 }
 
-// Walks keep walks between calls, so that a directory is not listed anew for each range of
-// it. A walk is found by where it stands. Each reader has its own: what another one has
-// listed may be older than the rows that this one gets. The zero value is not usable.
+// Walks keeps walks between calls, so that a directory is not listed anew for each of its ranges. A walk is found by
+// its reader and the key that it has come to. Readers do not share walks, because the listing of another reader may be
+// older than the rows that this one gets. The zero value is not usable.
 type Walks struct{ cache[place, *Walk] }
 
 type place struct {
@@ -174,11 +172,10 @@ type place struct {
 	after string
 }
 
-// NewWalks makes an empty one.
+// NewWalks makes an empty set of walks.
 func NewWalks() *Walks { return &Walks{cache[place, *Walk]{idle: walkIdle, most: walksMax}} }
 
-// Take returns the walk that stands after a key, a new one if there is none. It is the
-// caller's alone until put back.
+// Take returns the walk that has come to a key, or a new one. The walk is the caller's alone until Put.
 func (ws *Walks) Take(ctx context.Context, inner Lister, who Reader, after string) (*Walk, error) {
 	if w, ok := ws.take(place{who, after}); ok {
 		return w, nil
@@ -186,7 +183,7 @@ func (ws *Walks) Take(ctx context.Context, inner Lister, who Reader, after strin
 	return New(ctx, inner, after)
 }
 
-// Put keeps a walk for the call that goes on after a key.
+// Put keeps a walk for the call that continues after a key.
 func (ws *Walks) Put(who Reader, after string, w *Walk) { ws.put(place{who, after}, w) }
 
 // Close forgets all walks.

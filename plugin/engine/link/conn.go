@@ -54,7 +54,7 @@ func NewClientConn(conn net.Conn) (*grpc.ClientConn, error) {
 	return cc, nil
 }
 
-// ServerOptions are those of the primary's gRPC server.
+// ServerOptions are the options of the primary's gRPC server.
 func ServerOptions(creds credentials.TransportCredentials) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.Creds(creds),
@@ -72,9 +72,8 @@ func ServerOptions(creds credentials.TransportCredentials) []grpc.ServerOption {
 	}
 }
 
-// Refused says why the other end refused a connection, as Denied. Nil when the other end
-// has not said so. The host on the other side looks at certificates before any call can be
-// answered.
+// Refused says, as Denied, why the other end refused a connection; nil if it did not. The host on the other side checks
+// certificates before any call can be answered.
 func Refused(conn net.Conn) error {
 	r, ok := conn.(tunnel.Refuser)
 	if !ok || r.Refused() == "" {
@@ -83,9 +82,8 @@ func Refused(conn net.Conn) error {
 	return replication.Errorf(replication.Denied, "%s", r.Refused())
 }
 
-// ActiveConn remembers when something last arrived. A heartbeat can be stuck for
-// long behind bulk data on a slow link that is perfectly alive; a link on which
-// nothing arrives at all is not.
+// ActiveConn remembers when something last arrived. On a slow link a heartbeat may be stuck behind bulk data for long,
+// and the link is alive all the same. A link on which nothing arrives is dead.
 type ActiveConn struct {
 	net.Conn
 	last atomic.Int64

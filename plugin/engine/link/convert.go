@@ -49,7 +49,7 @@ func FromCursor(w *linkv1.Cursor) (*replication.Cursor, error) {
 	return c, CheckProof(c.Proof)
 }
 
-// FromRange reads the wire form and checks that it goes on where the copy is.
+// FromRange reads the wire form and checks that the range begins where the copy is.
 func FromRange(w *commonv1.Range, after string) (*replication.Range, error) {
 	if w == nil {
 		return nil, invalid("a range is missing")

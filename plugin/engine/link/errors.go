@@ -46,9 +46,9 @@ func ToStatus(err error) error {
 	return status.Error(code, e.Message)
 }
 
-// FromForward is the inverse for a call that must not be repeated blindly. Sent says that
-// the request left. Then anything but a plain refusal of the primary, including the
-// primary's Internal errors, leaves open how far the request got.
+// FromForward is the inverse for a call that must not be repeated blindly. Sent says that the request left. After that
+// only a plain refusal of the primary is certain. All other errors, the primary's Internal errors too, leave open
+// whether the request was carried out.
 func FromForward(ctx context.Context, sent bool, err error) error {
 	told := FromStatus(err)
 	switch code := status.Code(err); {
@@ -59,7 +59,7 @@ func FromForward(ctx context.Context, sent bool, err error) error {
 	case ctx.Err() != nil:
 		return uncertain(ctx.Err())
 	case code == codes.DeadlineExceeded:
-		// The deadline travels, and the primary's clock may see it first.
+		// The deadline is sent along, and the primary may see it pass first.
 		return uncertain(context.DeadlineExceeded)
 	}
 	for kind, code := range kindCodes {

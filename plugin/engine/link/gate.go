@@ -11,7 +11,8 @@ type Gate chan struct{}
 // NewGate makes a gate that nobody is in.
 func NewGate() Gate { return make(Gate, 1) }
 
-// Enter waits until nobody else is in, or the context ends. One that nobody is in lets in whoever comes.
+// Enter waits until nobody else is in, or until the context ends. It enters an empty gate even if the context has
+// ended.
 func (g Gate) Enter(ctx context.Context) error {
 	select {
 	case g <- struct{}{}:

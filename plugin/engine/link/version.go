@@ -13,8 +13,8 @@ const (
 // Farewell is the capability to hear that the primary was demoted, as the last message of a stream.
 const Farewell = "farewell"
 
-// Capabilities are what this build can do beyond what its version says. A name that the other end does not know means
-// nothing to it. What the other end does not name is not used with it.
+// Capabilities are what this build can do beyond what its version says. The other end ignores names that it does not
+// know. A capability that it does not name is not used with it.
 func Capabilities() []string { return []string{Farewell} }
 
 // Agree is the version of a session with a secondary that speaks the versions from oldest to newest. Oldest is 0 for a

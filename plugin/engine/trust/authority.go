@@ -13,8 +13,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
-// Authority is the primary's certificate authority with what it was enabled
-// with.
+// Authority is the primary's certificate authority, with the settings of its enable.
 type Authority struct {
 	record authorityRecord
 	ca     *x509.Certificate

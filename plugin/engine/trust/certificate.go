@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// certificateLife is that of the authority and of all it signs.
+	// certificateLife is the life of the authority and of all certificates that it signs.
 	certificateLife = 30 * 365 * 24 * time.Hour
 	// certificateSkew is how far another cluster's clock may be behind.
 	certificateSkew = 24 * time.Hour

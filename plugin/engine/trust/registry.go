@@ -40,11 +40,11 @@ type member struct {
 	Revoked time.Time `json:"revoked,omitzero"`
 }
 
-// Registry has a primary's registered and revoked secondaries. What it answers is durable.
+// Registry has a primary's registered and revoked secondaries. Its answers are stored.
 type Registry struct {
 	records Records
-	// writing is held while a record is written, which takes as long as the host does. Who is asked whether it knows a
-	// secondary, or for a status, must not wait for that.
+	// writing is held while a record is written, which may take long. The check of a certificate and a status must not
+	// wait for that.
 	writing link.Gate
 
 	mu      sync.RWMutex // held for a moment, after writing
@@ -107,8 +107,8 @@ func recordName(prefix, id string) string {
 	return prefix + base64.RawURLEncoding.EncodeToString([]byte(id))
 }
 
-// Register records a secondary, with the only certificate that it is let in with from now on. An id that
-// was registered or revoked has a new certificate then, and the former one stays refused.
+// Register records a secondary with its certificate. From now on only this certificate is accepted for the id, even if
+// the id was registered or revoked before.
 func (r *Registry) Register(ctx context.Context, id, serial string, now time.Time) error {
 	if err := r.writing.Enter(ctx); err != nil {
 		return err
@@ -193,10 +193,9 @@ func (r *Registry) IDs() []string {
 	return ids
 }
 
-// Identify returns the secondary that a certificate belongs to. The host has verified that
-// the authority signed it. Denied unless it is the one that was recorded for a secondary
-// that is still wanted. The id is set also when the answer is Denied and the certificate
-// names one.
+// Identify returns the secondary that a certificate belongs to. The host has verified that the authority signed it. The
+// error is Denied unless it is the recorded certificate of a secondary that is not revoked. If a refused certificate
+// names an id, the id is returned too.
 func (r *Registry) Identify(leafDER []byte) (id string, err error) {
 	cert, err := x509.ParseCertificate(leafDER)
 	if err != nil {

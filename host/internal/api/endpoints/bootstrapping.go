@@ -21,10 +21,9 @@ import (
 // bootstrappingBodyMax bounds a request in bytes.
 const bootstrappingBodyMax = 64 << 10
 
-// WithoutCore serves what a cluster can be asked for that knows no token and no policy, outside of
-// Vault's core. The gate says what that is: the key for an activation token on a DR secondary, and
-// on a performance secondary whose first copy has not ended that, update-primary and recover. A DR
-// operation token in the body authorizes it, made from the key shares of the primary.
+// WithoutCore serves requests outside of Vault's core, on a cluster that knows no tokens and policies. The gate lets in
+// the key for an activation token, and on a performance secondary whose first copy has not ended also update-primary
+// and recover. A DR operation token in the body, made from the primary's key shares, authorizes them.
 func WithoutCore(o Options) http.Handler {
 	if o.Activations == nil {
 		o.Activations = new(activation.Client)

@@ -110,7 +110,7 @@ func (h catalogHandlers) read(ctx context.Context, _ *logical.Request, d *framew
 	if p == nil {
 		return nil, nil
 	}
-	// Without env, which may hold a secret: as Vault's own catalog.
+	// env is left out, as in Vault's own catalog, because it may hold a secret.
 	return &logical.Response{Data: map[string]any{
 		"name":    p.Name,
 		"command": p.Command,

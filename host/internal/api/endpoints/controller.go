@@ -12,13 +12,11 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// What the endpoints ask for runs inside a request, on the active node, while Vault's core
-// holds its state lock for reading. A change of role takes that lock for writing, so it has
-// to go on after the method has returned, with a context of its own.
+// These methods run inside a request, on the active node, while Vault's core holds its state lock for reading. A change
+// of role takes that lock for writing, so it goes on after the method has returned, with a context of its own.
 //
-// The endpoints check the role before they call. Who changes it checks it again, because two
-// requests can race. Errors are of the contract ([replication.Error]). Warnings are shown
-// beside the endpoint's own.
+// The endpoints check the role before they call. The change itself checks it again, because two requests can race.
+// Errors are of the contract ([replication.Error]). Warnings are shown beside the endpoint's own.
 
 // Controller is what a cluster can be asked for in any role.
 type Controller interface {
@@ -43,8 +41,8 @@ type Primary interface {
 		err error)
 	DemotePrimary(ctx context.Context, mode replication.Mode) (warnings []string, err error)
 	DisablePrimary(ctx context.Context, mode replication.Mode) (warnings []string, err error)
-	// SecondaryToken registers the secondary and returns what its activation
-	// token is to stand for. The endpoint sets Mode and ID in it.
+	// SecondaryToken registers the secondary and returns the payload of its activation token. The endpoint sets Mode and
+	// ID in it.
 	SecondaryToken(ctx context.Context, mode replication.Mode, req replication.SecondaryTokenRequest) (
 		payload *activation.Payload, warnings []string, err error)
 	RevokeSecondary(ctx context.Context, mode replication.Mode, req replication.RevokeSecondaryRequest) (warnings []string,
@@ -53,16 +51,15 @@ type Primary interface {
 
 // Secondary is what a secondary can be asked for, or a cluster that is to become one.
 type Secondary interface {
-	// EnableSecondary joins the cluster of the payload; its token is spent.
-	// With keep the writes of its own that the primary does not have are kept; without it they
-	// are refused.
+	// EnableSecondary joins the cluster of the payload; its token is spent. If this cluster has writes that the primary
+	// lacks, keep keeps them; without keep the call is refused.
 	EnableSecondary(ctx context.Context, mode replication.Mode, payload *activation.Payload, keep bool) (
 		warnings []string, err error)
 	PromoteSecondary(ctx context.Context, mode replication.Mode, req PromoteRequest) (warnings []string, err error)
 	DisableSecondary(ctx context.Context, mode replication.Mode, consume Consume) (warnings []string, err error)
 	UpdatePrimary(ctx context.Context, mode replication.Mode, req UpdatePrimaryRequest) (warnings []string, err error)
-	// GeneratePublicKey makes the key that the next activation token of a mode can be encrypted to.
-	// It takes the place of the one before.
+	// GeneratePublicKey makes the key that the next activation token of a mode can be encrypted to. It replaces the former
+	// one.
 	GeneratePublicKey(ctx context.Context, mode replication.Mode) (publicKey string, err error)
 	// OpenActivation opens a token that was encrypted to that key. The key stays until a change with
 	// it has succeeded.
@@ -113,8 +110,7 @@ type KeptFile struct {
 	ID   string           `json:"id"`
 	Mode replication.Mode `json:"mode"`
 	Kept time.Time        `json:"kept"`
-	// Exact says that the values are what the primary did not have. Otherwise they are all
-	// that may be.
+	// Exact says that the primary lacked exactly these values. Otherwise they are all values that it may have lacked.
 	Exact  bool        `json:"exact"`
 	Values int         `json:"values"`
 	Places []KeptPlace `json:"places"`
@@ -166,7 +162,7 @@ type Slot struct {
 	Acknowledged uint64
 }
 
-// Use is which part of a slot's cap is used, of two caps the larger part.
+// Use is the part of a slot's cap that is used; of two caps, the larger part.
 func (s *Slot) Use() (part float64) {
 	if s.MaxBytes > 0 {
 		part = float64(s.RetainedBytes) / float64(s.MaxBytes)

@@ -108,7 +108,7 @@ func (h *handlers) requireRole(mode replication.Mode, want replication.Role) err
 	return RequireRole(mode, h.Controller.Role(mode), want)
 }
 
-// RequireRole refuses what a cluster that is something in a mode cannot be asked for.
+// RequireRole is an error unless a cluster has the wanted role in a mode.
 func RequireRole(mode replication.Mode, is, want replication.Role) error {
 	if is == replication.Bootstrapping {
 		is = replication.Secondary

@@ -30,7 +30,7 @@ const (
 const (
 	// defaultTokenTTL is how long an activation token can be used, in seconds.
 	defaultTokenTTL = 30 * 60
-	// tokenTTLMax bounds that: who has the token gets the keys of the primary.
+	// tokenTTLMax bounds the TTL, because the token gives access to the keys of the primary.
 	tokenTTLMax = 24 * time.Hour
 )
 

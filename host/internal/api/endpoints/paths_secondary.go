@@ -289,8 +289,8 @@ func source(mode replication.Mode, d *framework.FieldData) activation.Request {
 	}
 }
 
-// open returns what the activation token of a request stands for. One that was encrypted to a key of
-// this cluster is opened here and not used up; any other is exchanged at the primary's API.
+// open returns the payload of a request's activation token. A token that was encrypted to a key of this cluster is
+// opened here and not used up. Any other is exchanged at the primary's API.
 func (h *handlers) open(ctx context.Context, mode replication.Mode, d *framework.FieldData) (
 	payload *activation.Payload,
 	warnings []string, used bool, err error) {

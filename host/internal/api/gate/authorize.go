@@ -64,7 +64,7 @@ func (g *gate) authorize(w http.ResponseWriter, r *http.Request) (*http.Request,
 	}
 	use := operationtoken.Use(strings.TrimPrefix(r.URL.Path, "/v1/"), data, operationtoken.Connection(r))
 	if r.Method == http.MethodGet {
-		// Whoever may take a snapshot may not restore one: an update of the path does, on the primary.
+		// A token for snapshots must not permit to restore one: on the primary an update of this path restores.
 		use.Operation = logical.ReadOperation
 	}
 	if err := g.Tokens.Allow(r.Context(), token, use); err != nil {

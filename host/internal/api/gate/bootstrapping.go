@@ -54,7 +54,7 @@ func (g *gate) serveBootstrapping(w http.ResponseWriter, r *http.Request, state 
 	g.next.ServeHTTP(answer, r)
 	if answer.status == statusDRSecondary {
 		answer.status = http.StatusServiceUnavailable
-		// Vault has refused one that is no number.
+		// Vault has refused a code that is no number.
 		if code, err := strconv.Atoi(query.Get(sealedCode)); err == nil && code >= 100 && code <= 999 {
 			answer.status = code
 		}

@@ -31,7 +31,7 @@ type Node interface {
 type Limits struct {
 	// Hold is how long a request waits for the end of a change.
 	Hold time.Duration
-	// HoldStandby is how long one waits on a standby that knows no active node.
+	// HoldStandby is how long a request waits on a standby that knows no active node.
 	HoldStandby time.Duration
 	// Waiting is how many requests wait at the same time.
 	Waiting int
@@ -135,7 +135,7 @@ func (g *Gate) Wrap(next http.Handler, l Listener) http.Handler {
 // enter waits until a request may go on, or answers it.
 func (g *Gate) enter(w http.ResponseWriter, r *http.Request, l Listener) (*request, context.Context, bool) {
 	active := g.node.Active()
-	// During a change it is not asked: it would wait for the core.
+	// During a change the node is not asked, because it would wait for the core.
 	leaderless := !active && !g.Changing() && !onThisNode(r.URL.Path) && !g.node.PassesOn()
 	if !leaderless {
 		if q, ctx := g.admit(r.Context(), of(w, r, !active)); q != nil {

@@ -23,7 +23,7 @@ const (
 	leaderPath = "/v1/sys/leader"
 )
 
-// local are what Vault answers on a standby without the active node.
+// local are the paths that Vault answers on a standby without the active node.
 var local = []string{
 	healthPath, leaderPath,
 	"/v1/sys/seal", "/v1/sys/unseal", "/v1/sys/seal-status", "/v1/sys/seal-backend-status", "/v1/sys/init",

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package unsealing says when key shares that do not belong disturb an unseal. Vault collects
-// the shares of everybody, forgets all of them when they do not make the key, and tells nobody
-// but who gave the last. After a cluster became a secondary its former shares are such ones, and
-// a program may go on to give them.
+// Package unsealing says when key shares that do not belong disturb an unseal. Vault collects the shares of all
+// clients. If they do not make the key, it drops all of them and tells only the client that gave the last share. After
+// a cluster became a secondary its former shares do not belong any more, and a program may go on to give them.
 package unsealing
 
 import (
@@ -26,7 +25,7 @@ const (
 
 	// sourcesMax bounds the addresses that a line of the log has.
 	sourcesMax = 16
-	// logEvery is how often the log has such a line. Who may give shares needs no token.
+	// logEvery is how often the log has such a line, because anybody can give shares without a token.
 	logEvery = time.Minute
 )
 
@@ -70,8 +69,8 @@ func (w *Watch) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// saw is told of each answer to a share. Vault refuses one that cannot be read with the same
-// status, and that ends no attempt.
+// saw is told of each answer to a share. The status alone does not show a failed attempt: Vault also refuses an
+// unreadable share with it, which ends no attempt.
 func (w *Watch) saw(from string, status int) {
 	if host, _, err := net.SplitHostPort(from); err == nil {
 		from = host
@@ -88,7 +87,7 @@ func (w *Watch) saw(from string, status int) {
 	sources := w.sources
 	w.sources = nil
 	if !given || status != http.StatusBadRequest {
-		return // of one share alone nobody disturbs another
+		return // with a threshold of one share nobody can disturb another
 	}
 	w.failed++
 	w.last = time.Now()

@@ -69,7 +69,7 @@ func (s *Switchover) makePrimary(ctx context.Context, on Side, params map[string
 	promote := func() error {
 		err := s.write(ctx, on, "secondary/promote", params)
 		if err != nil && view.Ask(ctx, on.Client).Of(s.Mode).Role == view.Primary {
-			return nil // it was carried out: for this command, whose answer is lost, or for one that was cut
+			return nil // the promotion was carried out: for this call, whose answer was lost, or for an earlier one
 		}
 		var answer *api.ResponseError
 		if errors.As(err, &answer) && answer.StatusCode != http.StatusServiceUnavailable {

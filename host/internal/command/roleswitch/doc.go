@@ -5,9 +5,8 @@
 // the other one has all, promotes that, and lets the first follow. A [Failover] promotes
 // without the old primary.
 //
-// Nothing is remembered between two runs. Which step comes next follows from what the
-// clusters say of themselves, so a switch that was cut anywhere is run again with the same
-// arguments and goes on. It never promotes while the other cluster may still be primary, and
-// never before everything is there; where that cannot be had it stops, says why and what
-// to do, and leaves the clusters as they are.
+// Nothing is remembered between two runs. The status of the clusters decides which step comes next. So a switch that
+// was interrupted goes on when it is run again with the same arguments. It never promotes while the other cluster may
+// still be primary, and never before everything has arrived. If it cannot reach that, it stops, says why and what to
+// do, and leaves the clusters as they are.
 package roleswitch

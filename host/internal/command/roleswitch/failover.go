@@ -16,7 +16,7 @@ type Failover struct {
 	To   Side
 	// Primary is the last known primary, or nil. If it answers as one, the failover is refused.
 	Primary *view.Cluster
-	// Force promotes though something is lost or two clusters may be primary then.
+	// Force promotes even if something is lost or two clusters may be primary afterwards.
 	Force bool
 	// Limit bounds the wait of each step.
 	Limit time.Duration

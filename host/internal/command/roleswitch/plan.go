@@ -20,7 +20,7 @@ type Plan struct {
 	Primary   string `json:"primary,omitempty"`
 	// PrimaryAlive says that the primary answers and is one. Then a failover would make two.
 	PrimaryAlive bool `json:"primary_alive"`
-	// Safe says that nothing speaks against the promotion but what the primary has not sent yet: see Entries.
+	// Safe says that nothing is lost by the promotion, except rows that the primary has not sent yet: see Entries.
 	Safe bool `json:"safe"`
 	// Entries are the writes of the primary that the secondary does not have. Sequences jump
 	// at a restart of the primary, so it is an upper bound. It is absent when the primary
@@ -32,7 +32,7 @@ type Plan struct {
 	// Behind names the mounts of these entries. It is absent when the primary cannot be asked, or does not tell it
 	// to this token.
 	Behind *view.Behind `json:"lost_of,omitempty"`
-	// Lacks says what of the primary this secondary cannot serve, with the mounts concerned.
+	// Lacks says what this secondary cannot serve of its primary's content, with the mounts.
 	Lacks []string `json:"lacks,omitempty"`
 	// Reasons say why it is not safe, one sentence each.
 	Reasons []string `json:"reasons,omitempty"`

@@ -138,8 +138,8 @@ func follows(secondary *view.Mode, primary *view.Cluster) bool {
 	return false
 }
 
-// settleLimit is how long a pair may take to be fit for a switch. A demotion that somebody has asked for just
-// now takes up to fifteen seconds, in which the primary still says that it is one.
+// settleLimit is how long a pair may take to become fit for a switch. A demotion takes up to fifteen seconds, during
+// which the primary still says that it is one.
 const settleLimit = 20 * time.Second
 
 // demote checks that To can take the role over without a loss, and then takes it from From.
@@ -174,8 +174,8 @@ func (s *Switchover) fit(from, to *view.Cluster) *Plan {
 	return plan
 }
 
-// given says whether the former primary has given the role up, and knows again up to where it has written. For a
-// moment it does not, while it opens its storage in the new role.
+// given says whether the former primary has given the role up and knows its last sequence. For a moment it does not
+// know it, while it opens its storage in the new role.
 func (s *Switchover) given(c *view.Cluster) bool {
 	m := c.Of(s.Mode)
 	return m.Role == view.Secondary && m.LastRemoteWAL > 0 && m.MerkleRoot != "" && c.Active != ""
@@ -199,8 +199,8 @@ func (s *Switchover) promote(ctx context.Context) error {
 	return s.makePrimary(ctx, s.To, nil)
 }
 
-// hasAll compares a secondary with a primary that was demoted. In DR mode both have the same keys, so
-// that their roots are equal. In performance mode a paths filter keeps some away.
+// hasAll compares a secondary with a demoted primary. In DR mode both have the same keys, so their roots must be equal.
+// In performance mode a paths filter may hide some.
 func (s *Switchover) hasAll(is, last *view.Mode) bool {
 	return is.Consistent && is.LastRemoteWAL >= last.LastRemoteWAL &&
 		(s.Mode != view.DR || is.MerkleRoot == last.MerkleRoot)

@@ -5,6 +5,6 @@
 // three needs a token. One address is enough: a cluster names the API addresses of its
 // primary and its secondaries, and these are asked too.
 //
-// An address that only another cluster has named is asked without the caller's token. A
-// token goes nowhere but where its owner has sent it.
+// An address that only another cluster has named is asked without the caller's token: a token is sent only to addresses
+// that its owner gave.
 package view

@@ -17,7 +17,7 @@ import (
 const (
 	// askLimit bounds each question, so that a cluster that is dead is shown as dead.
 	askLimit = 5 * time.Second
-	// clustersMost bounds how many clusters are asked: statuses of strangers name addresses.
+	// clustersMost bounds how many clusters are asked, because the status of an unknown cluster may name any addresses.
 	clustersMost = 64
 )
 

@@ -47,8 +47,8 @@ func (c *Client) Call(ctx context.Context, carry Carry, plain []byte) ([]byte, e
 	}
 }
 
-// send sends one request. Lost says that the primary's host does not know the session.
-// Restarted says that it knows no session of before.
+// send sends one request. lost says that the primary's host does not know the session, restarted that it was restarted
+// since the session began.
 func (c *Client) send(ctx context.Context, carry Carry, s *session, plain []byte) (answer []byte, lost, restarted bool,
 	err error) {
 	n := s.number()

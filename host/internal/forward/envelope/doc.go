@@ -21,17 +21,14 @@
 //	unknown  the number of the request, the instance, HMAC-SHA256: there is no such
 //	         session
 //
-// The number is the nonce, and each is used once: the primary keeps a window of the
-// last numbers and refuses one that it has seen or that is too old. An answer opens
-// only for its request. The primary keeps sessions in memory, those in which a request
-// has come apart from those that a hello alone has opened: hellos that are played again
-// end no session. Its instance is made at its start. After a restart it answers "unknown",
-// authenticated and with another instance, and the request, which this instance has not
-// executed, is sent again in a new session. With the instance of the session "unknown"
-// says nothing of the request, which is not sent again.
+// The number is the nonce, and each is used once: the primary keeps a window of the last numbers and refuses one that
+// it has seen or that is too old. An answer opens only for its request. The primary keeps sessions in memory. Sessions
+// without a request are kept apart, so that replayed hellos end no session in use. The primary makes its instance at
+// its start. After a restart it answers "unknown", authenticated and with another instance. This instance has not
+// executed the request, so the request is sent again in a new session. If "unknown" has the instance of the session,
+// the request may have been executed, and is not sent again.
 //
-// What a plugin can do is to drop messages, and to find out their size and time. It
-// can also hold the answer of a request back until the primary has restarted, and
-// then deliver the request anew: the primary does not know the session and says so,
-// and the request is sent, and carried out, once more.
+// A plugin can drop messages, and see their size and time. It can also withhold the answer to a request until the
+// primary has restarted, and then deliver the request again. The primary then says that it does not know the session,
+// so the request is sent and carried out once more.
 package envelope

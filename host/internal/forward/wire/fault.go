@@ -14,8 +14,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// class is what Vault's code can learn of an error by a type assertion. The words are part
-// of the format.
+// class is the part of an error's type that Vault's code can find by a type assertion. The words are part of the
+// format.
 type class string
 
 const (

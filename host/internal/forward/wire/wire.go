@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package wire turns what one host asks of another into bytes: logical requests
-// and their answers, with what the protobuf of Vault's plugins would lose (the
-// class of an error, large integers, the types of values, wrapping, deadlines).
+// Package wire encodes the logical requests that one host sends to another, and their answers. It keeps what the
+// protobuf of Vault's plugins would lose: the class of an error, large integers, the types of values, wrapping,
+// deadlines.
 //
 // # Form
 //
@@ -16,8 +16,8 @@
 //   - a value of an interface{} whose type JSON does not have is an object with
 //     its type, {"$": "duration", "v": 5}; an object of the caller's that has a
 //     key "$" itself is {"$": "map", "v": {...}},
-//   - a value of any other type (a struct, say) becomes what encoding/json makes
-//     of it: that is what a client gets to see of it in any case.
+//   - a value of any other type (for example a struct) becomes what encoding/json makes of it, because a client sees no
+//     more of it in any case.
 //
 // # Errors
 //
@@ -28,15 +28,12 @@
 //
 // # What does not travel
 //
-// Nothing that is a token: not the client's (salted or not), not the one inside
-// Auth or WrapInfo, not the headers that carry it. Nothing that is bound to a
-// process: storage, the response writer, the token entry. The tables in
-// leftout.go have each field with its reason; a test fails when the sdk grows a
-// field that is neither carried nor in them. Of a TLS connection the certificates,
-// version and names travel. A request that reads a loaded raft snapshot is
-// refused: the snapshot is on one cluster only. An error that delegates
-// authentication is its text only, since its handler is code. What a handler
-// changes in its request is not seen by the sender.
+// Nothing that is a token: not the client's (salted or not), not the one inside Auth or WrapInfo, not the headers that
+// carry it. Nothing that is bound to a process: storage, the response writer, the token entry. The tables in leftout.go
+// have each field with its reason; a test fails when the sdk grows a field that is neither carried nor in them. Of a
+// TLS connection the certificates, version and names travel. A request that reads a loaded raft snapshot is refused:
+// the snapshot is on one cluster only. An error that delegates authentication is its text only, since its handler is
+// code. The sender does not see what a handler changes in its request.
 package wire
 
 import (

@@ -23,7 +23,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Key is where the filter of a secondary is stored. The id is an operator's.
+// Key is the storage key of a secondary's filter. The id is encoded, because an operator chooses it.
 func Key(id string) string { return vaultname.ReplicationFilters + hex.EncodeToString([]byte(id)) }
 
 // Filters keeps the paths filters of a performance primary, one for each secondary. A
@@ -35,15 +35,15 @@ type Filters struct {
 	mounts *keyclass.Mounts
 	roles  Roles
 
-	// changing is the turn of who changes a filter, which takes as long as the storage does.
+	// changing is the turn to change a filter. Its holder waits for the storage.
 	changing lock.Turns
 }
 
 // Roles tells what a cluster is in the mode that has filters.
 type Roles interface {
-	// Here is the role, and the id by which a secondary is known.
+	// Here is the role, and the id of this cluster if it is a secondary.
 	Here() (is replication.Role, secondaryID string)
-	// Registered are the ids of those that a primary has registered.
+	// Registered are the ids of the secondaries that this primary has registered.
 	Registered(ctx context.Context) ([]string, error)
 }
 
@@ -84,8 +84,8 @@ func (fs *Filters) SetPathsFilter(ctx context.Context, id string, r filter.Rule)
 	return fs.Put(ctx, id, r)
 }
 
-// DeletePathsFilter removes it. Its record stays: a secondary that sees the next
-// filter only is to know that this one is gone.
+// DeletePathsFilter removes a filter. Its record stays, so that a secondary that sees only the next filter learns that
+// this one was removed.
 func (fs *Filters) DeletePathsFilter(ctx context.Context, id string) error {
 	if err := fs.mustBePrimary(); err != nil {
 		return err
@@ -93,9 +93,8 @@ func (fs *Filters) DeletePathsFilter(ctx context.Context, id string) error {
 	return fs.Put(ctx, id, filter.Rule{Mode: filter.None})
 }
 
-// Put puts a filter in force while it is stored, so that nothing of what it
-// leaves out is sent once the secondary knows of it, and nothing left out without its
-// knowledge.
+// Put stores a filter and puts it in force at the same moment. So nothing hidden is sent once the secondary knows the
+// filter, and nothing is left out before.
 func (fs *Filters) Put(ctx context.Context, id string, r filter.Rule) error {
 	done, err := fs.changing.Take(ctx)
 	if err != nil {
@@ -120,8 +119,7 @@ func (fs *Filters) Put(ctx context.Context, id string, r filter.Rule) error {
 	return nil
 }
 
-// check refuses what cannot be meant: a name with a typing error would let
-// secrets through.
+// check refuses names that do not exist: a typing error would let secrets through.
 func (fs *Filters) check(ctx context.Context, id string, r filter.Rule) error {
 	if err := fs.mustBePrimary(); err != nil {
 		return err
@@ -147,7 +145,7 @@ func (fs *Filters) check(ctx context.Context, id string, r filter.Rule) error {
 	return nil
 }
 
-// checkRegistered refuses the id of no secondary of this primary, as an error of a kind.
+// checkRegistered refuses an id that no secondary of this primary has, with an error of the given kind.
 func (fs *Filters) checkRegistered(ctx context.Context, id string, kind replication.Kind) error {
 	secondaries, err := fs.roles.Registered(ctx)
 	if err != nil || slices.Contains(secondaries, id) {
@@ -157,7 +155,7 @@ func (fs *Filters) checkRegistered(ctx context.Context, id string, kind replicat
 		"secondary-token", id)
 }
 
-// use makes the tap leave out, for one secondary, what a filter hides.
+// use makes the tap leave out the keys that a filter hides from one secondary.
 func (fs *Filters) use(ctx context.Context, id string, f *filter.Filter) error {
 	return fs.tap.SetFilter(ctx, fs.mode, id, fs.allows(id, f))
 }
@@ -170,7 +168,7 @@ func (fs *Filters) allows(id string, f *filter.Filter) func(key string) bool {
 	own := Key(id)
 	return func(key string) bool {
 		if strings.HasPrefix(key, vaultname.ReplicationFilters) {
-			// What other secondaries get is no concern of this one.
+			// This secondary must not see the filters of others.
 			return key == own
 		}
 		view, ok := fs.mounts.View(key)

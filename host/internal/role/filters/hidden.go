@@ -12,8 +12,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Lacking names the shared mounts whose content a performance secondary does not
-// have: hidden by its filter, or awaited from a copy. Empty if it has all.
+// Lacking names the shared mounts whose content a performance secondary lacks, because its filter hides them or a copy
+// has still to bring them. It is empty if there are none.
 func (h *Hiding) Lacking(ctx context.Context) (string, error) {
 	s := h.now.Load()
 	if s == nil {
@@ -37,8 +37,7 @@ func namesOfLacking(hidden, visible map[string]string, awaited map[string]bool) 
 	return strings.Join(names, ", ")
 }
 
-// filtered says whether the own filter of a performance secondary hides the mount
-// with this view, as the tables are now.
+// filtered says whether, by the present tables, a performance secondary's own filter hides the mount with this view.
 func (h *Hiding) filtered(ctx context.Context, prefix string) bool {
 	views, err := h.filteredViews(ctx)
 	_, ok := views[prefix]
@@ -59,10 +58,9 @@ func (h *Hiding) filteredViews(ctx context.Context) (map[string]string, error) {
 	return views, err
 }
 
-// ClearView deletes what this cluster has of a mount that is gone or that its filter
-// hides. A mount that is only unmounted for a while, to change places with another
-// or because a local one is in its way, keeps its content. So does one that is gone by a
-// table that may be older than one that came before it, until the tables are of one position.
+// ClearView deletes this cluster's keys of a mount that is gone or that its filter hides. A mount that is only
+// unmounted for a while, to swap paths with another or because a local mount is in its way, keeps its keys. So does a
+// mount that only a possibly outdated table lacks, until all tables are of one position.
 func (h *Hiding) ClearView(ctx context.Context, prefix string) error {
 	if !h.filtered(ctx, prefix) {
 		if !h.tap.Classes().Orphan(prefix + "key") {
@@ -81,9 +79,8 @@ func (h *Hiding) ClearView(ctx context.Context, prefix string) error {
 	return err
 }
 
-// ClearHidden deletes what a performance secondary has stored of the mounts that its
-// filter hides: it may have been killed before it had done so. What a copy has yet
-// to bring is not hidden by the filter any more and stays.
+// ClearHidden deletes a performance secondary's keys of the mounts that its filter hides: it may have been killed
+// before it did so. Mounts that a copy has still to bring are no longer hidden by the filter, so they stay.
 func (h *Hiding) ClearHidden(ctx context.Context) error {
 	views, err := h.filteredViews(ctx)
 	if err != nil {

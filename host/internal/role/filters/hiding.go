@@ -18,14 +18,12 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// HidingKey keeps what a secondary has taken up of its filter. What is stored of the
-// filter and the tables may be newer: a secondary that was killed in between compares
-// the two when it starts.
+// HidingKey has what a secondary has taken up of its filter. The stored filter and tables may be newer, so a secondary
+// that was killed in between compares the two when it starts.
 const HidingKey = vaultname.Replication + "hiding"
 
-// state is what a performance secondary hides from its core: what its filter
-// leaves out, and what the filter has let in and the copy has not brought yet.
-// Mounts are by UUID.
+// state has the mounts, by UUID, that a performance secondary hides from its core: those that its filter hides, and
+// those that the filter has let in but a copy has not brought yet.
 type state struct {
 	// id is the name of the secondary whose filter it is.
 	id      string
@@ -33,8 +31,7 @@ type state struct {
 	hidden  map[string]bool
 	awaited map[string]bool
 
-	// kept says that the storage has this, and forced that the copy which brings what
-	// is awaited is forced there.
+	// kept says that this state is stored. forced says that the cursor demands the copy that brings the awaited mounts.
 	kept, forced bool
 }
 
@@ -83,12 +80,10 @@ func (h *state) sameAs(o *state) bool {
 	return h.id == o.id && same(h.filter, o.filter) && maps.Equal(h.hidden, o.hidden) && maps.Equal(h.awaited, o.awaited)
 }
 
-// reviewed is what is hidden when the filter and the tables are now these, given what
-// was hidden before; nil is a secondary that has taken up nothing yet. What was hidden
-// and is not any more is awaited until a new copy has brought it: it was never sent.
-// So is a mount that has come with the filter that lets it in, and that the one before
-// would have hidden; and one that a filter in between has hidden, which this secondary
-// has not seen: what came meanwhile was left out of the stream.
+// reviewed is the new state for the present filter and tables. old is the former state, nil if the secondary has taken
+// up nothing yet. Three kinds of mounts are awaited from a new copy, because the stream left out their keys: mounts
+// that were hidden and are not any more; new mounts that the former filter would have hidden; and mounts that a filter
+// in between has hidden, even if this secondary never saw that filter.
 func reviewed(old *state, id string, f *filter.Filter, hidden, visible map[string]string) (h *state, widened bool) {
 	h = &state{id: id, filter: f, hidden: make(map[string]bool, len(hidden)), awaited: map[string]bool{}, forced: true}
 	for uuid := range hidden {
@@ -120,8 +115,8 @@ type Hiding struct {
 	now atomic.Pointer[state]
 }
 
-// NewHiding makes it. CopyAgain begins the copy or comparison that was forced; it is
-// called in a goroutine of its own.
+// NewHiding makes a Hiding. copyAgain begins the copy or comparison that was forced; it is called in a goroutine of its
+// own.
 func NewHiding(f *Filters, copyAgain func(context.Context), logger hclog.Logger) *Hiding {
 	return &Hiding{filters: f, core: f.core, tap: f.tap, copyAgain: copyAgain, logger: logger}
 }
@@ -142,8 +137,8 @@ func (h *Hiding) Hides(path, uuid string) bool {
 	return s != nil && (s.filter.Hides(path) || s.awaited[uuid])
 }
 
-// Load takes up the own filter of a performance secondary, before its core
-// reads the mount tables. It writes nothing, for the node may not lead.
+// Load takes up a performance secondary's own filter, before its core reads the mount tables. It writes nothing,
+// because the node may not lead.
 func (h *Hiding) Load(ctx context.Context, id string) error {
 	raw, err := h.core.GetEntry(ctx, HidingKey)
 	if err != nil {
@@ -163,7 +158,7 @@ func (h *Hiding) Load(ctx context.Context, id string) error {
 	return nil
 }
 
-// read is what is hidden by what the storage has.
+// read is the state by the stored filter and tables.
 func (h *Hiding) read(ctx context.Context, old *state, id string) (s *state, widened bool, err error) {
 	f, err := h.filters.stored(ctx, id)
 	if err != nil {
@@ -177,9 +172,8 @@ func (h *Hiding) read(ctx context.Context, old *state, id string) (s *state, wid
 	return s, widened, nil
 }
 
-// Settle makes durable, where this node may write, what Load has found:
-// a copy for what is awaited is forced first, and what is hidden kept after it. Cut
-// in between, the next start finds the same.
+// Settle stores what Load has found, if this node may write. First it forces a copy for the awaited mounts, then it
+// stores the state. After a crash in between the next start finds the same.
 func (h *Hiding) Settle(ctx context.Context) error {
 	s := h.now.Load()
 	if s == nil {
@@ -202,11 +196,11 @@ func (h *Hiding) Settle(ctx context.Context) error {
 	return h.keep(ctx, s)
 }
 
-// needsCopy says whether what is awaited needs a copy to be forced: one that was under
-// way when this node started brings what was awaited before, not what has come since.
+// needsCopy says whether a copy must be forced for the awaited mounts. A copy that was under way when this node started
+// brings mounts that were awaited before, not later ones.
 func needsCopy(s *state, copying bool) bool { return len(s.awaited) > 0 && (!s.forced || !copying) }
 
-// keep makes it durable, then the present one.
+// keep stores a state and then puts it in force.
 func (h *Hiding) keep(ctx context.Context, s *state) error {
 	if !s.kept {
 		raw, err := s.encode()
@@ -223,9 +217,9 @@ func (h *Hiding) keep(ctx context.Context, s *state) error {
 	return nil
 }
 
-// Review runs on a performance secondary when its filter or a mount table has
-// come. The copy is forced before what is hidden is kept, and so before anything that
-// the next range or frame brings: a copy that ends now has not brought what is let in.
+// Review runs on a performance secondary when its filter or a mount table has come. It forces the copy before it stores
+// the state, and so before the next range or frame is applied: a copy that ends now has not brought the mounts that
+// were let in.
 func (h *Hiding) Review(ctx context.Context, force func(context.Context) error) error {
 	_, id := h.filters.roles.Here()
 	s, widened, err := h.read(ctx, h.now.Load(), id)
@@ -243,13 +237,13 @@ func (h *Hiding) Review(ctx context.Context, force func(context.Context) error) 
 	if widened {
 		h.logger.Info("the paths filter of this secondary lets mounts in that it did not have: they are copied from the " +
 			"primary")
-		// The apply that has brought the filter waits for this.
+		// In a goroutine, because the apply that brought the filter waits for this call.
 		go h.copyAgain(context.WithoutCancel(ctx))
 	}
 	return nil
 }
 
-// EndAwaiting shows what a copy has brought, and says whether there was anything.
+// EndAwaiting shows the core the mounts that a copy has brought, and says whether there were any.
 func (h *Hiding) EndAwaiting(ctx context.Context) (bool, error) {
 	old := h.now.Load()
 	if old == nil || len(old.awaited) == 0 {

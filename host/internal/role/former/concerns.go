@@ -19,15 +19,14 @@ type area struct {
 	prefix string
 	// place is where an operator finds them. It is empty for views of mounts.
 	place string
-	// ends says that values are deleted there without anybody asking for it, because a
-	// token or a lease has ended.
+	// ends says that values are deleted there by themselves, because a token or a lease has ended.
 	ends bool
 }
 
 const tokens = "sys/token/"
 
-// areas are all of them. Everything else a primary writes because it is alive: keys, locks,
-// counters, its own records.
+// areas are all areas. Everywhere else a primary writes only because it is alive: keys, locks, counters, its own
+// records.
 var areas = []area{
 	{prefix: vaultname.EngineViews},
 	{prefix: vaultname.AuthViews},
@@ -97,8 +96,7 @@ func Sorted(by map[string]int) []endpoints.KeptPlace {
 // placesMax is how many places are named in a sentence.
 const placesMax = 12
 
-// Refusal is the answer to who lets this cluster follow a primary without having its own
-// writes kept.
+// Refusal is the answer to an operator who lets this cluster follow a primary without keep_own_writes.
 func (o *Own) Refusal(mounts *keyclass.Mounts) error {
 	if where := o.where(mounts); where != "" {
 		return o.refusal(", in " + where)

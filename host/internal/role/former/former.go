@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package former knows what a cluster that was a primary has written last. When it is to
-// follow another primary, it says which of its values that one does not have.
+// Package former knows the last writes of a former primary. Before the cluster follows another primary, it says which
+// values the other one lacks.
 package former
 
 import (
@@ -24,18 +24,18 @@ import (
 	"github.com/vault-replication/vault-replication/shared/strictjson"
 )
 
-// Note is what a cluster has noted when it gave up the role of primary in a mode.
+// Note is what a cluster notes when it gives up the role of primary in a mode.
 type Note struct {
 	Version int               `json:"version"`
 	SetID   string            `json:"set_id"`
 	Epoch   replication.Epoch `json:"epoch"`
-	// From and To are numbers of its journal. The keys that it wrote after From are known.
+	// From and To are numbers of its journal. The note has the keys that it wrote after From.
 	From uint64 `json:"from"`
 	To   uint64 `json:"to"`
 	// Terms lists the terms of its journal. A position in another term is of a history that the
 	// cluster has lost.
 	Terms []journal.TermStart `json:"terms"`
-	// Open says that it was written to after its journal had ended.
+	// Open says that the cluster was written to after its journal had ended.
 	Open bool `json:"open,omitempty"`
 	// Lists is how many lists of keys there are.
 	Lists int `json:"lists,omitempty"`
@@ -49,15 +49,15 @@ type Write struct {
 	Deleted  bool   `json:"deleted,omitempty"`
 }
 
-// listMax is how many bytes a list has: every storage takes them.
+// listMax is the size of a list in bytes; every storage accepts it.
 const listMax = 128 << 10
 
 var stored = strictjson.Record{Name: "the note of a former primary", Version: 1, Open: true}
 
-// size is a bound of what it takes in a list.
+// size is an upper bound of its size in a list.
 func (w *Write) size() int { return base64.StdEncoding.EncodedLen(len(w.Key)) + 64 }
 
-// Prefix is below which the note of a mode is stored. It has names of keys, as the storage has.
+// Prefix is the prefix of the note of a mode. The note has names of keys in clear, as the storage has them.
 func Prefix(mode replication.Mode) string { return "replication/former/" + string(mode) + "/" }
 
 // HeadKey has the note, without the keys.
@@ -67,8 +67,8 @@ func listKey(mode replication.Mode, n int) string {
 	return fmt.Sprintf("%slists/%08d", Prefix(mode), n)
 }
 
-// Notes keeps the notes in storage. A DR secondary takes over the performance role, so it gets
-// the note of that mode: notes are written as other rows are.
+// Notes keeps the notes in storage. They are written like other rows, because a DR secondary needs the note of
+// performance mode: it takes over that role.
 type Notes struct {
 	Store physical.Backend // below the tap
 	Write func(context.Context, []onestep.Row) error
@@ -89,7 +89,7 @@ func (n Notes) Put(ctx context.Context, mode replication.Mode, note Note, tail *
 		}
 		w := Write{Key: []byte(key), Sequence: last.Sequence, Deleted: last.Deleted}
 		if w.size() > listMax {
-			note.From, writes = note.To, nil // the number is not exact then
+			note.From, writes = note.To, nil // then the number is not exact
 			break
 		}
 		writes = append(writes, w)
@@ -109,7 +109,7 @@ func (n Notes) Put(ctx context.Context, mode replication.Mode, note Note, tail *
 	return n.put(ctx, HeadKey(mode), note)
 }
 
-// Opened says that what was noted is not the last that this cluster has written.
+// Opened says that this cluster has written more than its note says.
 func (n Notes) Opened(ctx context.Context, mode replication.Mode) error {
 	note, err := n.Get(ctx, mode)
 	if err != nil || note == nil {
@@ -160,7 +160,7 @@ func (n Notes) Forget(ctx context.Context, mode replication.Mode) error {
 	return nil
 }
 
-// writes reads what a note has after a sequence.
+// writes reads the writes of a note after a sequence.
 func (n Notes) writes(ctx context.Context, mode replication.Mode, note *Note, after uint64) ([]Write, error) {
 	var all []Write
 	for i := range note.Lists {
@@ -182,21 +182,20 @@ func (n Notes) writes(ctx context.Context, mode replication.Mode, note *Note, af
 	return all, nil
 }
 
-// Own is what a former primary has written and its successor does not have.
+// Own has the writes of a former primary that its successor lacks.
 type Own struct {
 	Note
 	Mode replication.Mode
 	// After is the last position of this cluster that the new primary had, if that is known.
 	After replication.Position
-	// Exact says that Writes has all of it. Otherwise there may be more: Why.
+	// Exact says that Writes has all of them. Otherwise there may be more, and Why says why.
 	Exact  bool
 	Why    string
 	Writes []Write
 }
 
-// Beside compares what this cluster wrote with the history of the primary that it is to
-// follow. It is nil if there is nothing that the primary does not have. Demoted says that this
-// cluster was a primary and has followed none since.
+// Beside compares the writes of this cluster with the history of the primary that it will follow. It is nil if the
+// primary has all of them. demoted says that this cluster was a primary and has followed nobody since.
 func (n Notes) Beside(ctx context.Context, mode replication.Mode, setID string, of history.History, demoted bool) (
 	*Own, error) {
 	note, err := n.Get(ctx, mode)

@@ -28,13 +28,11 @@ import (
 )
 
 const (
-	// Prefix is below which the files are listed, behind the barrier. An entry is written
-	// when its file is whole.
+	// Prefix is the prefix of the entries of the files, behind the barrier. An entry is written when its file is complete.
 	Prefix = records.Prefix + "kept/"
-	// piecePrefix is below which the pieces of the files are.
+	// piecePrefix is the prefix of the pieces of the files.
 	piecePrefix = "replication/kept/"
-	// pieceSize is that of a piece in bytes: every storage takes it. The places of a file have
-	// less.
+	// pieceSize is the size of a piece in bytes; every storage accepts it. The places of a file take less.
 	pieceSize = 128 << 10
 	// pageSize bounds what is read at once, in bytes.
 	pageSize = 8 << 20
@@ -45,8 +43,8 @@ type file struct {
 	Version int `json:"version"`
 	endpoints.KeptFile
 	Pieces int `json:"pieces"`
-	// Key encrypts the pieces. It stays where the barrier's keys are replaced: this record is
-	// encrypted anew then.
+	// Key encrypts the pieces. It does not change when the barrier's keys are replaced; only this record is encrypted
+	// anew.
 	Key []byte `json:"key"`
 }
 
@@ -66,7 +64,7 @@ type Book struct {
 	Store   physical.Backend // below the tap
 }
 
-// Writer writes a file. It is there when Close has returned, and not before.
+// Writer writes a file. The file exists only after Close has returned.
 type Writer struct {
 	book   Book
 	ctx    context.Context
@@ -76,7 +74,7 @@ type Writer struct {
 	buf    []byte
 }
 
-// Write begins a file in place of one that was not finished.
+// Write begins a file. It replaces an unfinished one.
 func (b Book) Write(ctx context.Context, f endpoints.KeptFile) (*Writer, error) {
 	if err := b.deletePieces(ctx, f.ID); err != nil {
 		return nil, err
@@ -100,7 +98,7 @@ func sealOf(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// nonceOf is the number of the piece: each file has a key of its own.
+// nonceOf is the number of the piece, which is enough because each file has a key of its own.
 func nonceOf(seal cipher.AEAD, n int) []byte {
 	return binary.BigEndian.AppendUint64(make([]byte, seal.NonceSize()-8), uint64(n))
 }
@@ -135,7 +133,7 @@ func (w *Writer) put(piece []byte) error {
 	return nil
 }
 
-// Close makes the file one that is listed.
+// Close writes the entry of the file.
 func (w *Writer) Close() (*endpoints.KeptFile, error) {
 	if len(w.buf) > 0 {
 		if err := w.put(w.buf); err != nil {
@@ -155,11 +153,11 @@ func (w *Writer) Close() (*endpoints.KeptFile, error) {
 	return &f.KeptFile, nil
 }
 
-// most is the places that a row has room for, and the others as one.
+// most are the places for which a row has room. The others are joined into one.
 func most(places []endpoints.KeptPlace) []endpoints.KeptPlace {
 	others, bytes := endpoints.KeptPlace{Place: "other places"}, 0
 	for i, p := range places {
-		// Each byte of a name may be six, beside the names of the fields and the number.
+		// In JSON a byte of a name may take six, besides the field names and the number.
 		if bytes += 6*len(p.Place) + 64; bytes <= pieceSize {
 			continue
 		}
@@ -171,7 +169,7 @@ func most(places []endpoints.KeptPlace) []endpoints.KeptPlace {
 	return places
 }
 
-// Drop takes back what was written of a file that is not finished.
+// Drop deletes the pieces of an unfinished file.
 func (w *Writer) Drop() error { return w.book.deletePieces(context.WithoutCancel(w.ctx), w.file.ID) }
 
 // List is all files, the oldest first.
@@ -192,7 +190,7 @@ func (b Book) List(ctx context.Context) ([]endpoints.KeptFile, error) {
 	return files, nil
 }
 
-// Get is what is known of a file. NotFound if there is none.
+// Get is the description of a file. The error is NotFound if there is none.
 func (b Book) Get(ctx context.Context, id string) (*endpoints.KeptFile, error) {
 	f, err := b.get(ctx, id)
 	if err != nil {
@@ -224,8 +222,8 @@ func unknown(id string) error {
 		id)
 }
 
-// Read returns values of a file after others that are skipped: at most a number of them, and no
-// more after one that fills a page.
+// Read skips a number of values of a file and returns the next ones: at most limit, and none after the one that fills a
+// page.
 func (b Book) Read(ctx context.Context, id string, skip, limit int) ([]endpoints.KeptValue, error) {
 	f, err := b.get(ctx, id)
 	if err != nil {

@@ -21,16 +21,15 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// heldPrefix is below which one of the two rows waits that a primary rewrites when it
-// rotates or rekeys. They arrive one after the other, and a secondary that had one
-// without the other could not be unsealed: the keyring is encrypted with the root key,
-// and the root key is stored under a key of the keyring.
+// heldPrefix is the prefix under which keyring and root key wait for each other. A primary rewrites both rows when it
+// rekeys, and they arrive one after the other. A secondary with only one of them could not be unsealed: the keyring is
+// encrypted with the root key, and the root key with a key of the keyring.
 const heldPrefix = "replication/held/"
 
 // Ring is the keyring of this cluster and its root key, as they follow a primary's.
 type Ring struct {
 	barrier Barrier
-	// sealed is a root key as it is stored under this cluster's own seal.
+	// sealed returns the row of a root key under this cluster's own seal.
 	sealed  func(ctx context.Context, root []byte) (*physical.Entry, error)
 	content Content
 	store   physical.Backend
@@ -52,14 +51,14 @@ type Content interface {
 	Commit(ctx context.Context, b *txn.Batch) error
 }
 
-// content is that of a tap.
+// content is the content of a tap.
 type content struct{ *storage.Tap }
 
 func (c content) Cursor(ctx context.Context, mode replication.Mode) (*replication.Cursor, error) {
 	return c.Secondary(mode).Cursor(ctx)
 }
 
-// NewRing makes it. Store is the storage below the tap, and role the present one.
+// NewRing makes a Ring. store is the storage below the tap; role returns the present role.
 func NewRing(core *vaultcore.Core, tap *storage.Tap, store physical.Backend,
 	role func(replication.Mode) replication.Role, logger hclog.Logger) *Ring {
 	sealed := func(ctx context.Context, root []byte) (*physical.Entry, error) {
@@ -68,10 +67,9 @@ func NewRing(core *vaultcore.Core, tap *storage.Tap, store physical.Backend,
 	return &Ring{barrier: core, sealed: sealed, content: content{tap}, store: store, role: role, logger: logger}
 }
 
-// BeforeApply keeps the secondary's keys openable at every moment. A keyring that
-// the present root key opens (a rotation) passes. One that needs another root key
-// (a rekey) is held back with its root key until both are there; then they are
-// written together with the secondary's own stored keys.
+// BeforeApply makes sure that the secondary's keys can be opened at every moment. A keyring that the present root key
+// opens (a rotation) passes. A keyring that needs another root key (a rekey) is stored apart, together with that root
+// key, until both are there. Then they are written together with the secondary's own stored keys.
 func (r *Ring) BeforeApply(ctx context.Context, b *txn.Batch) error {
 	_, ringComes := b.Get(vaultname.Keyring)
 	_, rootComes := b.Get(vaultname.RootKey)
@@ -128,10 +126,9 @@ func (r *Ring) BeforeApply(ctx context.Context, b *txn.Batch) error {
 	return nil
 }
 
-// keepNewerRing leaves a keyring out that is older than the one that is here. A primary
-// never goes back to one within an epoch: it is a row that is applied once more after a
-// crash, and what is newer is in a row that follows. A copy may bring an older one, from
-// a primary that has none newer.
+// keepNewerRing drops a keyring that is older than the present one. Within an epoch a primary never goes back to an
+// older keyring: this is a row that is applied again after a crash, and a later row has the newer keyring. A copy may
+// bring an older one, if its primary has no newer one.
 func (r *Ring) keepNewerRing(ctx context.Context, b *txn.Batch, term int) error {
 	have, err := r.barrier.ActiveTerm()
 	if err != nil || term >= have {
@@ -154,9 +151,8 @@ func (r *Ring) keepNewerRing(ctx context.Context, b *txn.Batch, term int) error 
 	return nil
 }
 
-// Journal writes the keys of a primary once more, through the journal. A migration
-// of the seal makes a new root key when a node has won the leadership and before it
-// announces itself, so that there is no journal yet.
+// Journal writes the keys of a primary once more, through the journal. A migration of the seal makes a new root key
+// after a node has won the leadership and before it announces itself, when there is no journal yet.
 func (r *Ring) Journal(ctx context.Context) error {
 	b := new(txn.Batch)
 	for _, key := range []string{vaultname.Keyring, vaultname.RootKey} {
@@ -171,8 +167,8 @@ func (r *Ring) Journal(ctx context.Context) error {
 	return r.content.Commit(ctx, b)
 }
 
-// dropHeld ends the holding back when a keyring has come that can be opened: what
-// is held is older than it, as after a restart that repeats what was applied.
+// dropHeld drops the rows that were stored apart when a keyring comes that can be opened: they are older than it, for
+// example after a restart that applies rows again.
 func (r *Ring) dropHeld(ctx context.Context, b *txn.Batch, ringComes bool) error {
 	if !ringComes {
 		return nil
@@ -185,7 +181,7 @@ func (r *Ring) dropHeld(ctx context.Context, b *txn.Batch, ringComes bool) error
 	return err
 }
 
-// arriving is the newest value of a row: in the batch, else held, else stored.
+// arriving is the newest value of a row: from the batch, otherwise the one stored apart, otherwise the stored one.
 func (r *Ring) arriving(ctx context.Context, b *txn.Batch, key string) ([]byte, error) {
 	if e, ok := b.Get(key); ok {
 		if e == nil {
@@ -212,8 +208,8 @@ func (r *Ring) hold(b *txn.Batch, key string, value []byte) {
 	}
 }
 
-// rootKeyIn is the root key in a stored root key row, nil when the open keyring
-// does not know the key it is encrypted with.
+// rootKeyIn is the root key in the row of a root key. It is nil if the open keyring lacks the key that encrypts the
+// row.
 func (r *Ring) rootKeyIn(ctx context.Context, row []byte) []byte {
 	if row == nil {
 		return nil
@@ -256,10 +252,8 @@ func (r *Ring) HeldRows(ctx context.Context) (map[string][]byte, error) {
 	return rows, nil
 }
 
-// Cursor is the cursor of a mode, and whether keys of the primary are held back.
-// While they are, the content is not what the cursor says, for what is encrypted
-// with them cannot be read: it counts as inconsistent, and a promotion without
-// force waits.
+// Cursor is the cursor of a mode. held says that keys of the primary are stored apart. Then this cluster cannot read
+// what is encrypted with them, so the content counts as inconsistent, and a promotion without force waits.
 func (r *Ring) Cursor(ctx context.Context, mode replication.Mode) (cur *replication.Cursor, held bool, err error) {
 	if cur, err = r.content.Cursor(ctx, mode); err != nil {
 		return nil, false, err

@@ -20,9 +20,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// SharesRow has the mark of the key shares that open the primary. It is shared: a secondary
-// that sees in it other shares than its own asks the primary's host for its keys. What is
-// encrypted with the keyring was written by a host that has it.
+// SharesRow has the mark of the key shares that open the primary. It is shared. A secondary whose own shares differ
+// from the mark asks the primary's host for its keys. The mark can be believed, because only a host with the keyring
+// can encrypt it.
 const SharesRow = "core/replication-shares"
 
 // sharesInterval is how often a primary looks whether it was rekeyed.
@@ -32,23 +32,22 @@ const sharesInterval = 2 * time.Second
 var sealRows = []string{vaultname.StoredKeys, vaultname.SealConfig, vaultname.ShamirKey, vaultname.RecoveryConfig,
 	vaultname.RecoveryKey}
 
-// Shares looks after the key shares of this cluster: a primary says which it has, and a
-// secondary compares its own with them.
+// Shares looks after the key shares of this cluster: a primary writes the mark of its shares, and a secondary compares
+// its own shares with the mark.
 type Shares struct {
 	records Records
 	// own are the shares that open this cluster.
 	own   func(context.Context) (*handover.Shares, error)
 	store physical.Backend
-	// speaks says whether this cluster writes what all clusters of its set have: then its
-	// shares are the set's.
+	// speaks says whether this cluster writes the shared content of its set. Then its shares are those of the set.
 	speaks func() bool
 	logger hclog.Logger
 	// came says that the primary's mark was applied.
 	came chan struct{}
-	// late says why this cluster, a secondary, has other shares than its primary still.
+	// late says why this secondary still has other shares than its primary.
 	late atomic.Pointer[string]
-	// fit is a digest of rows and mark that were seen to fit: to open a recovery key, an
-	// auto-unseal seal asks a service that counts its calls.
+	// fit is a digest of the rows and the mark that were found to fit. It saves calls: to open a recovery key, an
+	// auto-unseal seal calls a service that counts its calls.
 	fit atomic.Pointer[[sha256.Size]byte]
 }
 
@@ -58,7 +57,7 @@ type Records interface {
 	PutEntry(ctx context.Context, key string, value []byte) error
 }
 
-// NewShares makes them. Speaks says whether the shares of this cluster are its set's.
+// NewShares makes a Shares. speaks says whether the shares of this cluster are those of its set.
 func NewShares(core *vaultcore.Core, store physical.Backend, speaks func() bool, logger hclog.Logger) *Shares {
 	own := func(ctx context.Context) (*handover.Shares, error) { return handover.SharesOf(ctx, core) }
 	return &Shares{records: core, own: own, store: store, speaks: speaks, logger: logger, came: make(chan struct{}, 1)}
@@ -75,8 +74,7 @@ func (k *Shares) Applied() {
 	}
 }
 
-// Note keeps why the primary's shares could not be taken over, or that there is nothing to
-// take over.
+// Note keeps the reason why the primary's shares could not be taken over; nil says that all is well.
 func (k *Shares) Note(err error) {
 	if err == nil {
 		k.late.Store(nil)
@@ -95,9 +93,8 @@ func (k *Shares) Trouble() string {
 	return ""
 }
 
-// Watch keeps the mark of a primary up to date as long as the node is active. Vault writes a
-// rekey row by row and says nothing of it, so its rows are looked at; what has not changed
-// since the last look is what the rekey has come to.
+// Watch keeps the mark of a primary up to date as long as the node is active. Vault writes a rekey row by row and
+// notifies nobody, so Watch polls the rows. If they have not changed since the last look, the rekey has ended.
 func (k *Shares) Watch(duty context.Context) {
 	ticker := time.NewTicker(sharesInterval)
 	defer ticker.Stop()
@@ -149,7 +146,7 @@ func (k *Shares) rows(ctx context.Context) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// Tell writes a new mark if the stored one does not fit the key shares of now.
+// Tell writes a new mark if the stored one does not fit the present key shares.
 func (k *Shares) Tell(ctx context.Context) error {
 	own, err := k.own(ctx)
 	if err != nil {
@@ -171,7 +168,7 @@ func (k *Shares) Tell(ctx context.Context) error {
 	return k.records.PutEntry(ctx, SharesRow, raw)
 }
 
-// mark is the stored one, nil if there is none.
+// mark is the stored mark, nil if there is none.
 func (k *Shares) mark(ctx context.Context) (*handover.SharesMark, error) {
 	raw, err := k.records.GetEntry(ctx, SharesRow)
 	if err != nil || raw == nil {
@@ -180,8 +177,8 @@ func (k *Shares) mark(ctx context.Context) (*handover.SharesMark, error) {
 	return handover.DecodeSharesMark(raw)
 }
 
-// Differ says whether this cluster, a secondary, is opened by other shares than its primary.
-// Where the mark cannot be read, its key is one of those that are held back.
+// Differ says whether other shares open this secondary than its primary. If the mark cannot be read, the key that
+// encrypts it is among the keys that are stored apart.
 func (k *Shares) Differ(ctx context.Context) (bool, error) {
 	mark, err := k.mark(ctx)
 	if err != nil || mark == nil {

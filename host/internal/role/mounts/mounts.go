@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package mounts knows the mounts of a cluster and what their backends declare as local:
-// the classes of the keys below them follow from that. It learns from the stored tables,
-// from those that this core writes, from those that arrive from a primary, and from the
-// backends themselves. It also knows which mounts are about to be taken away.
+// Package mounts knows the mounts of a cluster and what their backends declare local. This decides the classes of the
+// mounts' keys. It learns from the stored tables, from tables that this core writes, from tables that arrive from a
+// primary, and from the backends themselves. It also knows which mounts are about to be removed.
 package mounts
 
 import (
@@ -24,7 +23,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// SharedTables are the tables of mounts that a performance set shares.
+// SharedTables are the mount tables that a performance set shares.
 var SharedTables = []string{vaultname.Mounts, vaultname.Auth}
 
 // Learner keeps what is known of the mounts up to date.
@@ -32,7 +31,7 @@ type Learner struct {
 	core   *vaultcore.Core
 	tap    *storage.Tap
 	logger hclog.Logger
-	// follows says whether the cluster is a secondary, where the primary's word counts.
+	// follows says whether the cluster is a secondary: then the primary's record counts.
 	follows func() bool
 
 	known  *keyclass.Mounts
@@ -43,22 +42,21 @@ type Learner struct {
 	unsettled []string
 }
 
-// New makes the tap classify keys by what the learner knows.
+// New makes a Learner, by which the tap classifies keys.
 func New(core *vaultcore.Core, tap *storage.Tap, follows func() bool, logger hclog.Logger) *Learner {
 	l := &Learner{core: core, tap: tap, follows: follows, logger: logger, known: keyclass.NewMounts()}
 	tap.Classes().SetMounts(l.known)
 	return l
 }
 
-// Known are the mounts for those who read only.
+// Known are the mounts, for readers.
 func (l *Learner) Known() *keyclass.Mounts { return l.known }
 
 // TakeTainted says, once, whether the last write of a table tainted a mount.
 func (l *Learner) TakeTainted(table string) bool { return l.taints.take(table) }
 
-// Load learns all mounts from the stored tables, and what their backends have declared
-// on a primary, before the core reads or writes anything below their views. Nothing is
-// counted yet.
+// Load learns all mounts from the stored tables, and the record of what backends have declared, before the core reads
+// or writes anything in the views. No index counts yet.
 func (l *Learner) Load(ctx context.Context) error {
 	declared, err := l.declared(ctx)
 	if err != nil {
@@ -87,10 +85,9 @@ func (l *Learner) declared(ctx context.Context) (keyclass.Declared, error) {
 	return keyclass.DecodeDeclared(raw)
 }
 
-// TableWritten takes up a table of mounts that this core is about to store. Value is nil if
-// the table is deleted. A mount that was not known until now may have been written to:
-// performance secondaries did not get those keys, so the keys are journalled again. After an
-// error that is still owed.
+// TableWritten takes up a mount table that this core is about to store; value is nil if the table is deleted. A mount
+// that was unknown until now may have been written to. Performance secondaries did not get those keys, so they are
+// journalled again. After an error this is still due.
 func (l *Learner) TableWritten(ctx context.Context, key string, value []byte) error {
 	changed, err := l.learnStored(ctx, key, value)
 	if err != nil {
@@ -126,8 +123,8 @@ func (l *Learner) learnDeclared(ctx context.Context, value []byte) (changed []st
 	return l.known.SetRecorded(declared), nil
 }
 
-// Arriving takes up the tables of mounts, and what backends have declared, in a batch
-// that is applied: the classes must be right when it is. Settle does the rest when it was.
+// Arriving takes up the mount tables, and the record of what backends have declared, in a batch before it is applied,
+// because the classes must be right by then. Settle does the rest after the batch was applied.
 func (l *Learner) Arriving(ctx context.Context, b *txn.Batch) {
 	if e, comes := b.Get(keyclass.DeclaredKey); comes {
 		changed, err := l.learnDeclared(ctx, valueOf(e))
@@ -144,8 +141,8 @@ func (l *Learner) Arriving(ctx context.Context, b *txn.Batch) {
 		}
 		changed, err := l.learnStored(ctx, key, valueOf(e))
 		if err != nil {
-			// The table is the primary's to decide, and this one is stored all the same;
-			// what it adds stays unknown here until the next one can be read.
+			// The primary decides the table, so it is stored all the same. The mounts that it adds stay unknown here until a
+			// later table can be read.
 			l.logger.Error("a table of mounts of the primary cannot be read here", "table", key, "error", err)
 		}
 		l.owe(changed)
@@ -166,8 +163,7 @@ func (l *Learner) owe(changed []string) {
 	l.unsettled = append(l.unsettled, changed...)
 }
 
-// Settle finishes what Arriving has begun, once the batch is applied. What it could not
-// do it does when it is called again.
+// Settle finishes what Arriving has begun, after the batch is applied. After an error the next call does what is left.
 func (l *Learner) Settle(ctx context.Context) error {
 	l.mu.Lock()
 	changed := l.unsettled
@@ -183,8 +179,7 @@ func (l *Learner) Settle(ctx context.Context) error {
 	return err
 }
 
-// learn takes up what a table says and returns the views whose classes that
-// changes.
+// learn takes up a table and returns the views whose classes change.
 func (l *Learner) learn(key string, table *vault.MountTable) (changed []string, err error) {
 	var mounts []vaultname.Mount
 	if table != nil {
@@ -199,8 +194,7 @@ func (l *Learner) learn(key string, table *vault.MountTable) (changed []string, 
 	return l.known.SetTable(key, mounts)
 }
 
-// typeOf is the type of an entry; before there were types for them, engines that
-// are no part of Vault were of the type "plugin".
+// typeOf is the type of an entry. In old tables engines that are not part of Vault have the type "plugin".
 func typeOf(e *vault.MountEntry) string {
 	if e.Type == "plugin" {
 		return e.Config.PluginName
@@ -215,9 +209,8 @@ func (l *Learner) reclassify(ctx context.Context, changed []string) error {
 	return nil
 }
 
-// LearnBackend takes up which storage of a mount its backend declares as local. Of an
-// engine that is no part of Vault the primary's word counts on every cluster of the set:
-// one that a secondary loads may be of another version.
+// LearnBackend takes up what a backend declares local. For an engine that is not part of Vault only the primary's
+// record counts, on every cluster of the set, because a secondary may load another version.
 func (l *Learner) LearnBackend(ctx context.Context, m vaultname.Mount, b logical.Backend) error {
 	view, ok := l.known.View(m.StoragePrefix)
 	if !ok || view.Local {
@@ -241,16 +234,16 @@ func (l *Learner) LearnBackend(ctx context.Context, m vaultname.Mount, b logical
 		})
 }
 
-// learnPrefixes takes up what a backend declares, tells the secondaries of the views
-// whose classes that changes, and keeps it for the next unseal. It is kept last, and
-// unlearned when either fails: what is known already is told to nobody any more.
+// learnPrefixes takes up what a backend declares, tells the secondaries of the views whose classes change, and stores
+// the declaration for the next unseal. If either fails it forgets the declaration, because nobody is told of a
+// declaration that is known already.
 func learnPrefixes(mounts *keyclass.Mounts, uuid string, prefixes []string, tell func(changed []string) error,
 	keep func() error) error {
 	before, known := mounts.LocalPrefixes(uuid)
 	if known && slices.Equal(before, prefixes) {
 		return nil
 	}
-	// On a secondary it may change nothing now, and does when that is a primary.
+	// On a secondary the record may not change; it does once the cluster is a primary.
 	err := tell(mounts.SetLocalPrefixes(uuid, prefixes))
 	if err == nil {
 		err = keep()
@@ -273,7 +266,7 @@ func (l *Learner) keepPrefixes(ctx context.Context, uuid string, prefixes []stri
 	if have, ok := declared[uuid]; ok && slices.Equal(have, prefixes) {
 		return nil
 	}
-	// Those of mounts that are gone go with them.
+	// Declarations of removed mounts are removed too.
 	for known := range declared {
 		if _, ok := l.known.View(vaultname.EngineViews + known + "/"); !ok {
 			if _, ok := l.known.View(vaultname.AuthViews + known + "/"); !ok {

@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/vault/vault"
 )
 
-// taints knows which mounts the tables call tainted: Vault marks a mount so before
-// it revokes its leases and deletes it.
+// taints knows which mounts are tainted in the tables. Vault taints a mount before it revokes its leases and deletes
+// it.
 type taints struct {
 	mu    sync.Mutex
 	known map[string]map[string]bool // by table, the UUIDs
@@ -39,7 +39,7 @@ func (t *taints) learn(key string, table *vault.MountTable) {
 	}
 }
 
-// take says, once, whether the table that was learnt last tainted a mount.
+// take says, once, whether the last learnt version of a table tainted a mount.
 func (t *taints) take(key string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

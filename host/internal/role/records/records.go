@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package records is where the host keeps its records of replication, and those of the
-// plugins, and what their names look like.
+// Package records knows where the host keeps its own records of replication and those of the plugins, and which names a
+// plugin's record may have.
 package records
 
 import (
@@ -17,17 +17,17 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Prefix is below which all of the host's records are.
+// Prefix is the prefix of all records of the host.
 const Prefix = vaultname.Replication
 
-// stateName is what the name of a plugin's record looks like. It becomes part of
-// a storage key, so it must not climb out of its prefix.
+// stateName matches the allowed names of a plugin's record. The name becomes part of a storage key, so it must not lead
+// out of its prefix.
 var stateName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$`)
 
-// OfMode is below which the host keeps all records of a mode but the role.
+// OfMode is the prefix of all records of a mode except the role.
 func OfMode(m replication.Mode) string { return Prefix + string(m) + "/" }
 
-// OfPlugin is below which a plugin's records are.
+// OfPlugin is the prefix of a plugin's records.
 func OfPlugin(m replication.Mode) string { return OfMode(m) + "state/" }
 
 // CheckName refuses the name of a plugin's record that could be another's.

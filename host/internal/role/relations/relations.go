@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package relations are those of this cluster to its secondaries and its primaries: the keys
-// that prove from host to host what plugins carry, and what was refused for them.
+// Package relations has the relations of this cluster to its secondaries and its primaries: the keys with which hosts
+// prove what plugins carry, and what was refused.
 package relations
 
 import (
@@ -18,19 +18,17 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// refusalShown is how long the status shows at least that something was refused: a
-// heartbeat that is good comes a second later.
+// refusalShown is how long the status shows a refusal at least. Without it the next good heartbeat, a second later,
+// would end it.
 const refusalShown = time.Minute
 
-// Own is what this cluster is called in a set, and as a secondary the key that it shares with
-// its primary.
+// Own is how a set calls this cluster, and the key that a secondary shares with its primary.
 type Own struct {
 	SetID, SecondaryID string
 	Pairing            []byte
 }
 
-// Relations have their keys in memory while the node is active, so that no frame costs a read
-// of the storage.
+// Relations keeps the keys in memory while the node is active, so that no frame costs a read of the storage.
 type Relations struct {
 	tap    *storage.Tap
 	paired *pairing.Book
@@ -38,7 +36,7 @@ type Relations struct {
 	logger hclog.Logger
 
 	mu sync.Mutex
-	// life counts how often keys were forgotten: what was read before counts no more.
+	// life counts how often keys were forgotten: keys that were read before do not count any more.
 	life        uint64
 	primaries   map[relationKey]*proof.Primary
 	secondaries map[replication.Mode]*proof.Secondary
@@ -50,14 +48,14 @@ type relationKey struct {
 	id   string
 }
 
-// refusals are of messages between hosts that were not what they claimed to be.
+// refusals counts messages between hosts that had no valid proof.
 type refusals struct {
 	count uint64
 	last  time.Time
 	text  string
 }
 
-// New makes them. Own is what this cluster is in a mode now.
+// New makes a Relations. own is the present Own of a mode.
 func New(tap *storage.Tap, paired *pairing.Book, own func(replication.Mode) Own, logger hclog.Logger) *Relations {
 	return &Relations{tap: tap, paired: paired, own: own, logger: logger}
 }
@@ -104,7 +102,7 @@ func (r *Relations) refused(mode replication.Mode) func(error) {
 	}
 }
 
-// Held says that something was good: what was refused some time ago is over.
+// Held says that a message was good. It ends refusals of some time ago.
 func (r *Relations) Held(mode replication.Mode) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -124,8 +122,7 @@ func (r *Relations) Trouble(mode replication.Mode) string {
 	return fmt.Sprintf("%s (%d messages were refused since this node became active)", of.text, of.count)
 }
 
-// ToSecondary is what this primary says to the secondary of an id; Denied without a
-// pairing key.
+// ToSecondary proves what this primary tells a secondary. The error is Denied without a pairing key.
 func (r *Relations) ToSecondary(ctx context.Context, mode replication.Mode, id string) (*proof.Primary, error) {
 	key := relationKey{mode, id}
 	r.mu.Lock()
@@ -160,7 +157,7 @@ func (r *Relations) ToSecondary(ctx context.Context, mode replication.Mode, id s
 	return p, nil
 }
 
-// ToPrimary is what this secondary says to its primary.
+// ToPrimary proves what this secondary tells its primary.
 func (r *Relations) ToPrimary(mode replication.Mode) (*proof.Secondary, error) {
 	own := r.own(mode)
 	defer clear(own.Pairing)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package duty has the answers of a core that is not active. It does not link Vault's
-// server, so that whoever calls a core can be built and tested without it.
+// Package duty has the answers of a core that is not active. It does not link Vault's server, so that callers of a core
+// can be built and tested without it.
 package duty
 
 import "errors"
@@ -19,5 +19,5 @@ type Away struct {
 
 func (a *Away) Error() string { return a.Err.Error() }
 
-// Unwrap is what the node said, or the backend when the node's duty ended.
+// Unwrap is the error of the node, or of the backend when the node's duty ended.
 func (a *Away) Unwrap() error { return a.Err }

@@ -15,19 +15,17 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore/internal/pinned"
 )
 
-// Writes is what the identity store of a performance secondary asks of the
-// primary from within its own locks. Neither method may wait until a change has
-// arrived here: that takes the very locks that the caller holds.
+// Writes are the calls of a performance secondary's identity store to the primary, made under its own locks. Neither
+// method may wait until a change has arrived here, because the change needs the locks that the caller holds.
 type Writes interface {
 	ChangeMembers(ctx context.Context, groupID string, add, remove []string) error
 	// CreateEntity returns the entity as the primary stored it.
 	CreateEntity(ctx context.Context) (stored []byte, err error)
 }
 
-// ForwardWrites makes the identity store send to the primary what it would
-// otherwise keep in memory (members of external groups) or not do at all
-// (entities for aliases of local mounts). It is for the start of active duty: the
-// store is a new one then.
+// ForwardWrites makes the identity store send changes to the primary that it would otherwise keep in memory (members of
+// external groups) or not make at all (entities for aliases of local mounts). It is called at each start of active
+// duty, because the store is a new one then.
 func (i *Store) ForwardWrites(w Writes) error {
 	store, err := i.store()
 	if err != nil {
@@ -43,8 +41,7 @@ type groupForwarder struct {
 	writes Writes
 }
 
-// SendGroupUpdate sends the difference, not the group: what this node knows of the
-// other members may be old.
+// SendGroupUpdate sends the difference, not the group, because this node's list of members may be old.
 func (f groupForwarder) SendGroupUpdate(ctx context.Context, group *identity.Group) error {
 	before, err := f.store.MemDBGroupByID(group.ID, false)
 	if err != nil {
@@ -87,9 +84,9 @@ func (f entityForwarder) CreateEntity(ctx context.Context) (*identity.Entity, er
 	return entity, nil
 }
 
-// SettleEntity forgets that an entity was kept before it had arrived, and reads
-// what the storage has instead. It is called when the primary's write of the entity
-// has been applied. It takes the core's state lock: not for use in a request.
+// SettleEntity drops the copy of an entity that was kept until its arrival, and reads the entity from storage. It is
+// called after the primary's write of the entity has been applied. It takes the core's state lock, so it must not be
+// called in a request.
 func (i *Store) SettleEntity(ctx context.Context, entityID string) error {
 	return pinned.WithState(i.core, func() error {
 		store, err := i.store()

@@ -31,21 +31,21 @@ type Store struct {
 	core *vault.Core
 
 	mu sync.Mutex
-	// of is the store that contested belongs to.
+	// of is the store to which contested belongs.
 	of        *vault.IdentityStore
 	contested map[string]bool
 	// readers are the requests that may keep what they have read of OIDC.
 	readers Readers
 }
 
-// errNoIdentity is what a node that is sealed or on standby answers.
+// errNoIdentity is the error of a node that is sealed or on standby.
 var errNoIdentity = errors.New("the node is not active: try again when it is")
 
 // Readers knows the requests under way in a backend that may keep in memory what they
 // have read.
 type Readers interface {
-	// Watch has the requests to some paths of a backend known, and its periodic function.
-	// Tell tells the backend that a key has changed.
+	// Watch watches the requests to some paths of a backend, and its periodic function. tell tells the backend that a key
+	// has changed.
 	Watch(b *framework.Backend, prefix string, tell func(ctx context.Context, key string))
 	// Changed notes a key that has changed, before the backend is told.
 	Changed(ctx context.Context, key string) error
@@ -61,9 +61,9 @@ func (i *Store) store() (*vault.IdentityStore, error) {
 	return nil, errNoIdentity
 }
 
-// WatchReaders has requests known that keep in memory what they have read: all that Vault
-// keeps of OIDC. Entities and groups are read and kept under one lock. It is called each
-// time that the identity backend is made, before that serves.
+// WatchReaders watches the requests that keep in memory what they have read: those about OIDC. Entities and groups need
+// no watch, because they are read and kept under one lock. It is called each time that the identity backend is made,
+// before the backend serves.
 func (i *Store) WatchReaders(b *framework.Backend) {
 	i.readers.Watch(b, "oidc", func(ctx context.Context, key string) {
 		if store, err := i.store(); err == nil {
@@ -72,9 +72,8 @@ func (i *Store) WatchReaders(b *framework.Backend) {
 	})
 }
 
-// AliasState is the entity behind an alias, "" when there is none, and whether a
-// login that brings this metadata leaves it as it is: Vault compares the
-// metadata of aliases whose name is the same letter for letter.
+// AliasState is the entity of an alias, "" if there is none. same says whether a login with this metadata does not
+// change the alias: Vault compares the metadata of aliases with exactly the same name.
 func (i *Store) AliasState(accessor, name string, metadata map[string]string) (entityID string, same bool, err error) {
 	store, err := i.store()
 	if err != nil {
@@ -185,7 +184,7 @@ func (i *Store) PutLocalAlias(ctx context.Context, entityID, accessor, name stri
 		return err
 	}
 	if existing != nil {
-		// The first entity of an alias keeps it.
+		// The alias stays with its first entity.
 		entityID, wanted.CustomMetadata = existing.CanonicalID, existing.CustomMetadata
 	}
 	entity, err := store.MemDBEntityByID(entityID, true)

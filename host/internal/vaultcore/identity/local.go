@@ -18,9 +18,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore/routes"
 )
 
-// localItem is what the local alias buckets hold under an ID. Each bucket is read
-// once per change: a bucket of entities may have thousands, and most have no local
-// alias.
+// localItem is the item of an id in the local alias buckets. Each bucket is read once for each change, because a bucket
+// may have thousands of entities, most of them without a local alias.
 func (r *refresher) localItem(ctx context.Context, id string) (*storagepacker.Item, error) {
 	key := r.locals.BucketKey(id)
 	items, read := r.localItems[key]
@@ -100,10 +99,9 @@ func (r *refresher) followMerges(ctx context.Context, e *identity.Entity) error 
 	return nil
 }
 
-// moveLocalAliases hands the local aliases of an entity that was merged to the
-// entity that it became. An alias of a mount on which that one has an alias already
-// is dropped, as in a merge. The new place is written first: a crash in
-// between leaves both, and the next time is the same again.
+// moveLocalAliases moves the local aliases of a merged entity to the entity that it became. If that one already has an
+// alias on the same mount, the alias is dropped, as in a merge. The new place is written first: a crash in between
+// leaves both, and the next call does the same again.
 func (r *refresher) moveLocalAliases(ctx context.Context, from, to string) error {
 	moving, err := r.localAliases(ctx, from)
 	if err != nil || moving == nil {
@@ -158,10 +156,9 @@ func (r *refresher) forgetTemporaries(ctx context.Context, arrived []*identity.E
 	return nil
 }
 
-// SweepLocalAliases removes local aliases whose entity is gone, moves those whose
-// entity was merged while this node did not look, and forgets entities that have
-// arrived. It is for the start of active duty on a secondary that is in step with its
-// primary.
+// SweepLocalAliases removes local aliases whose entity is gone, moves those whose entity was merged while this node was
+// not active, and drops copies of entities that have arrived. It is called at the start of active duty on a consistent
+// secondary.
 func (i *Store) SweepLocalAliases(ctx context.Context) error {
 	store, err := i.store()
 	if err != nil {
@@ -230,9 +227,8 @@ func (i *Store) sweepItem(ctx context.Context, item string) (bucket string, err 
 	return became.BucketKey, r.moveLocalAliases(ctx, id, became.ID)
 }
 
-// LocalAlias says whether an alias is of a local mount of this cluster: by its id,
-// or without one by the accessor of its mount. An alias that is not known here is
-// not.
+// LocalAlias says whether an alias is of a local mount of this cluster: by its id, or without an id by the accessor of
+// its mount. An unknown alias is not local.
 func (i *Store) LocalAlias(id, accessor string) bool {
 	if id == "" {
 		e := routes.Of(i.core).Router().MatchingMountByAccessor(accessor)
@@ -246,9 +242,9 @@ func (i *Store) LocalAlias(id, accessor string) bool {
 	return err == nil && alias != nil && alias.Local
 }
 
-// LocalClash names two aliases on one local mount that would be of one entity after a merge,
-// "" if there are none. Of two the merge keeps that of the entity that the others become: it
-// is no clash if keep has its id.
+// LocalClash names two aliases on one local mount that would belong to one entity after a merge, "" if there are none.
+// Of two aliases the merge keeps that of the entity into which the others are merged. It is no clash if keep has the id
+// of that alias.
 func (i *Store) LocalClash(into string, from, keep []string) string {
 	store, err := i.store()
 	if err != nil {

@@ -16,8 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore/internal/pinned"
 )
 
-// EnsureEntity makes the entity of an alias, or its alias' metadata, what a login
-// that brings this alias wants. It is what Vault does at a login, on a primary.
+// EnsureEntity makes the entity of an alias, or updates the alias' metadata, as Vault does at a login on a primary.
 func (i *Store) EnsureEntity(ctx context.Context, alias *logical.Alias) (entityID string, err error) {
 	store, err := i.store()
 	if err != nil {
@@ -104,7 +103,7 @@ func (i *Store) GroupMount(groupID string) (accessor string, err error) {
 	return group.Alias.MountAccessor, nil
 }
 
-// GroupMounts are those of the external groups that an entity is a member of.
+// GroupMounts are the accessors for the external groups of which an entity is a member.
 func (i *Store) GroupMounts(entityID string) (accessors []string, err error) {
 	store, err := i.store()
 	if err != nil {

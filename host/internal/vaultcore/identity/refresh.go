@@ -27,19 +27,16 @@ const (
 	temporary = ".tmp"
 )
 
-// Refresh makes the identity store of a secondary take up rows that were applied
-// below it. Keys are relative to the identity mount; those of one call are taken up
-// as one change.
+// Refresh has the identity store of a secondary take up applied rows. Keys are relative to the identity mount; those of
+// one call are taken up as one change.
 //
-// Vault's own Invalidate is used for what is not an entity or a group only. For
-// these it needs the order in which the primary wrote, one bucket at a time: an
-// alias that moved, applied in another order (a diff, a resumed stream), makes it
-// merge the two entities in memory, for good; a name that moved leaves an entity that
-// cannot be found by name. It empties the live entity's aliases before it knows
-// that it will succeed. It drops entities that have not arrived yet when another one
-// of their bucket does, and local aliases of entities that were merged. Here all rows
-// that go are taken out before any is put in; what still collides with a row
-// whose bucket is yet to come is remembered and put in again with the next change.
+// Vault's own Invalidate is used only for other things than entities and groups. For these it needs one bucket at a
+// time, in the order of the primary's writes. In another order (after a comparison, or in a resumed stream) an alias
+// that moved makes it merge the two entities in memory for good, and a name that moved leaves an entity that cannot be
+// found by name. It empties the live entity's aliases before it knows that it will succeed. It drops entities that have
+// not arrived yet when another entity of their bucket arrives, and local aliases of merged entities. Here all removed
+// rows are taken out before any is put in. A row that still collides with one whose bucket has not come is remembered,
+// and put in again with the next change.
 func (i *Store) Refresh(ctx context.Context, keys []string) error {
 	store, err := i.store()
 	if err != nil {
@@ -95,8 +92,7 @@ func (i *Store) refresh(ctx context.Context, store *vault.IdentityStore, entitie
 			entities = append(entities, key)
 		}
 	}
-	// The storage is read before the transaction, which keeps every login that
-	// changes something waiting.
+	// The storage is read before the transaction begins, because logins that change something wait for the transaction.
 	r := &refresher{store: store, locals: packer(store, "localAliasPacker"), again: i.contested,
 		contested: map[string]bool{}}
 	storedEntities, err := r.readEntities(ctx, unique(entities))
@@ -215,9 +211,9 @@ func (r *refresher) replaceEntities(ctx context.Context, buckets []string, store
 	return nil
 }
 
-// takeOutEntity removes an entity and its aliases. Another entity that has taken one
-// of them over is contested: its bucket is part of this change, and it gets the
-// alias back. The entity itself, which requests may be reading, is left as it is.
+// takeOutEntity removes an entity and its aliases. Another entity that has taken over one of these aliases is
+// contested: its bucket is part of this change, and it gets the alias back. The entity itself is not changed, because
+// requests may be reading it.
 func (r *refresher) takeOutEntity(e *identity.Entity) error {
 	for _, a := range e.Aliases {
 		if err := r.store.MemDBDeleteAliasByIDInTxn(r.txn, a.ID, false); err != nil {
@@ -254,9 +250,9 @@ func (r *refresher) putEntity(ctx context.Context, e *identity.Entity) error {
 	return r.store.MemDBUpsertEntityInTxn(r.txn, e)
 }
 
-// claimAlias makes room for an alias of an entity. What the primary wrote wins, its
-// former holder's bucket is yet to come; a local alias goes to the first one, unless
-// it is the same alias, which a merge has moved.
+// claimAlias makes room for an alias of an entity. A shared alias goes to the entity that the primary wrote, because
+// the bucket of its former holder has not come yet. A local alias stays with its first entity, unless it is the same
+// alias, moved by a merge.
 func (r *refresher) claimAlias(e *identity.Entity, a *identity.Alias) (mine bool, err error) {
 	holder, err := r.store.MemDBAliasByFactorsInTxn(r.txn, a.MountAccessor, a.Name, false, false)
 	if err != nil || holder == nil || holder.CanonicalID == e.ID {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package lag turns positions into time. The primary says now and then "at this time of my
-// clock I was at this position". A secondary is as far behind as the newest such point that
-// it has reached is old. That has a meaning also while nothing is written, and never
-// compares two clocks.
+// Package lag turns positions into time. From time to time the primary says at which position it was at which time of
+// its clock. The lag of a secondary is the age of the newest such point that it has reached. This works also while
+// nothing is written, and never compares two clocks.
 package lag
 
 import (
@@ -35,7 +34,7 @@ func (t *Tracker) Observe(p replication.Position, at time.Time) {
 		*t = Tracker{epoch: p.Epoch}
 	}
 	if n := len(t.points); n > 0 && t.points[n-1].sequence >= p.Sequence {
-		// Nothing was written since, so the same data is current as of a later time.
+		// Nothing was written since, so the same content is current as of a later time.
 		t.points[n-1].at = at
 		return
 	}
@@ -59,9 +58,8 @@ func (t *Tracker) Observe(p replication.Position, at time.Time) {
 	t.points = kept
 }
 
-// Age is how far data at a position is behind, at a time of the primary's clock. If the
-// data has reached no point, the age is at least that of the oldest point, which Age
-// returns.
+// Age is the lag of content at a position, at a time of the primary's clock. If the content has reached no point, Age
+// returns the age of the oldest point, and the lag is at least that.
 func (t *Tracker) Age(applied replication.Position, now time.Time) time.Duration {
 	if len(t.points) == 0 {
 		return 0

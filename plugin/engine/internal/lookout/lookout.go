@@ -15,8 +15,7 @@ type Sight int
 
 // The sights of a place.
 const (
-	// Nothing answers, or what answers cannot be the primary now: it is sealed, or
-	// another cluster.
+	// Nothing answers, or the server that answers cannot be the primary now: it is sealed, or of another cluster.
 	Nothing Sight = iota
 	// Somebody answers without saying what it is, as a standby does on its cluster port.
 	Somebody
@@ -39,8 +38,7 @@ type Place struct {
 
 // The times of a search.
 const (
-	// Quiet is how long no sign of a primary may be seen before it counts as gone. A
-	// primary that answers after its demotion has the same time to let go.
+	// Quiet is how long a primary must show no sign before it counts as gone. A demoted primary has the same time to end.
 	Quiet = 3 * time.Second
 	// Patience is how long a server that does not say what it is may take to become the
 	// primary. A node that stepped down leads again after ten seconds.
@@ -49,7 +47,7 @@ const (
 	every = 200 * time.Millisecond
 )
 
-// Verdict is what a search has come to.
+// Verdict is the result of a search.
 type Verdict int
 
 // The verdicts of a search.
@@ -65,15 +63,14 @@ const (
 // Search is what is known before the first look.
 type Search struct {
 	Places []Place
-	// Ended is when the last session with the primary ended, zero if there is one or none
-	// was seen to end.
+	// Ended is when the last session with the primary ended. It is zero if a session is live or none has ended.
 	Ended time.Time
 	// Hurry waits only Quiet for a server that does not say what it is.
 	Hurry bool
 }
 
-// Find looks at all places until it knows. Where is the place that decided. It takes
-// Patience at most, and Quiet if nothing answers anywhere.
+// Find looks at all places until it has a verdict. where is the place that decided. It takes at most Patience, and at
+// most Quiet if nothing answers anywhere.
 func (s Search) Find(ctx context.Context) (v Verdict, where string, err error) {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -175,7 +172,7 @@ func (w *state) decide(now time.Time) (v Verdict, where string, again time.Durat
 	case len(w.Places) == 0:
 		return Gone, "", 0
 	case former:
-		// A place that has not answered by then is not waited for.
+		// Find does not wait longer for a place that has not answered by then.
 		if asked {
 			return Gone, "", 0
 		}

@@ -20,9 +20,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Serve takes over one connection and returns when it is done. A peer that is not wanted
-// learns that from its first call, so that its operator can read why. It can do nothing
-// else.
+// Serve takes over one connection and returns when the connection ends. An unwanted peer learns the reason from its
+// first call, for its operator. It can do nothing else.
 func (s *Server) Serve(ctx context.Context, conn net.Conn, info replication.PeerInfo) error {
 	id, _ := s.registry.Identify(info.Certificate)
 	pc := &peerConn{Conn: conn, id: id, done: make(chan struct{})}
@@ -32,8 +31,8 @@ func (s *Server) Serve(ctx context.Context, conn net.Conn, info replication.Peer
 	}
 	defer s.sessions.untrack(pc)
 	defer func() { _ = pc.Close() }()
-	// This asks again, now that a revocation would find the connection. A secondary that
-	// was revoked in between is either cut by the revocation or refused here.
+	// Ask again now that a revocation can find the connection. A secondary that was revoked in between is either cut by
+	// the revocation or refused here.
 	if _, pc.denied = s.registry.Identify(info.Certificate); pc.denied != nil {
 		s.logger.Warn("refused a secondary", "id", id, "address", info.RemoteAddr, "error", pc.denied)
 	}
@@ -66,7 +65,7 @@ type peerConn struct {
 	// call.
 	entering context.Context
 
-	// known says that the connection has or had a session. read counts what came before.
+	// known says that the connection has or had a session. read counts the bytes that came before it.
 	known atomic.Bool
 	// bidsFarewell says that the secondary can hear of a demotion.
 	bidsFarewell atomic.Bool

@@ -9,9 +9,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// credit is what may still be sent to one secondary. HTTP/2 windows count bytes that
-// arrived. This counts frames that the secondary made durable, so what the primary has sent
-// without an acknowledgement is bounded whatever the network buffers.
+// credit is what may still be sent to one secondary. HTTP/2 windows count bytes that arrived. This counts frames that
+// the secondary has stored. So the frames without an acknowledgement are bounded, whatever the network buffers.
 //
 // Only small frames are counted by their number. A frame that is far from full means that
 // the secondary keeps up. Then the next one should wait and gather rows, because each frame
@@ -44,8 +43,8 @@ const fullFrame = replication.PayloadTarget / 2
 
 func (f frameSize) isSmall() bool { return f.bytes < fullFrame }
 
-// wait returns when another frame may be sent. With nothing in flight that is always so: a
-// frame larger than the window passes alone.
+// wait returns when another frame may be sent. With nothing in flight it returns at once, so a frame larger than the
+// window passes alone.
 func (c *credit) wait(ctx context.Context) error {
 	for {
 		c.mu.Lock()

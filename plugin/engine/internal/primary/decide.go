@@ -24,19 +24,18 @@ func (s *Server) decide(ctx context.Context, id string, c *replication.Cursor, c
 	possible := !copyWanted && !at.Epoch.IsZero() && at.Epoch == now.Epoch && at.Epoch == opened.Epoch &&
 		at.Sequence >= opened.Sequence
 	if c.Copying {
-		// Only the rows since its copy began complete what it has.
+		// Only the rows since its copy began complete its content.
 		decision, at = linkv1.Decision_DECISION_RESUME_COPY, c.CopyFrom
 		possible = !copyWanted && at.Epoch == now.Epoch && at == opened
 	}
-	// The host knows whether a position of an earlier term belongs to what is stored.
+	// Only the host knows whether the storage has a position of an earlier term.
 	if possible && at.Term == now.Term && at.Sequence > now.Sequence {
 		s.logger.Warn("a secondary is ahead of this primary: it copies", "id", id, "secondary", at.String(), "primary",
 			now.String())
 		possible = false
 	}
 	if possible {
-		// What the secondary has is durable there, so the slot may move on. The answer says
-		// whether there is a slot.
+		// The secondary has stored its content, so the slot may move on. The answer says whether there is a slot.
 		switch err := s.host.AckSlot(ctx, id, at, c.Proof); {
 		case err == nil:
 			return decision, &replication.Opening{Position: at}, nil

@@ -9,8 +9,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Diff implements link.v1. Only one may run, also beside a Stream: a secondary asks for
-// keys that its storage has refused before.
+// Diff implements link.v1. Only one may run at a time. It may run beside a Stream, because a secondary then asks for
+// keys that its storage has refused.
 func (s *Server) Diff(ctx context.Context, req *linkv1.DiffRequest) (*linkv1.DiffResponse, error) {
 	pc, _, err := s.sessions.of(ctx)
 	if err != nil {

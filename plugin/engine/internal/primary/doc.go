@@ -4,7 +4,6 @@
 // that the host hands over, decides for each secondary whether it resumes or
 // copies, and streams to it.
 //
-// Nothing here runs in the path of a client's write. What a slow or dead
-// secondary costs is bounded: the frames of one window in memory, and the rows
-// that its slot retains, which the host caps.
+// Nothing here runs in the path of a client's write. A slow or dead secondary costs at most the frames of one window in
+// memory, and the rows that its slot retains, which the host caps.
 package primary

@@ -9,8 +9,7 @@ import (
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 )
 
-// farewellPatience bounds how long a demoted primary waits until its secondaries have
-// heard so.
+// farewellPatience bounds how long a demoted primary waits until its secondaries have heard of the demotion.
 const farewellPatience = time.Second
 
 // errDemoted ends the streams of a primary that is demoted.
@@ -33,8 +32,8 @@ func (s *Server) sayDemoted() {
 	}
 }
 
-// bidFarewell sends the last message of a stream. If this end closed the connection, what
-// was sent would be lost with it. So the secondary closes it.
+// bidFarewell sends the last message of a stream. The secondary closes the connection, because the message could be
+// lost if this end closed it.
 func bidFarewell(st frameStream, pc *peerConn) error {
 	if err := st.Send(&linkv1.StreamResponse{Demoted: true}); err != nil {
 		return err

@@ -9,15 +9,13 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// gathering lets rows share frames while a primary is written much. A frame of one row
-// costs host and plugin of both clusters as much as a frame of a hundred: a dozen wake-ups,
-// and a storage transaction of the secondary.
+// gathering lets rows share frames while a primary gets many writes. A frame of one row costs host and plugin of both
+// clusters as much as a frame of a hundred: a dozen wake-ups, and a storage transaction of the secondary.
 //
-// After a frame the next one waits for as long as its bytes would take at a rate. At fewer
-// bytes a second that time is over before there is a next row, and nothing waits. At more,
-// each frame is larger than the one before and each wait longer, up to the longest. After a
-// full frame there is no wait: a secondary that catches up gets full frames as fast as it
-// takes them.
+// After a frame, the next one waits for the time that the frame's bytes take at the given rate. If fewer bytes come,
+// that time is over before the next row comes, and nothing waits. If more come, each frame is larger than the one
+// before and each wait is longer, up to the longest. After a full frame there is no wait: a secondary that catches up
+// gets full frames as fast as it takes them.
 type gathering struct {
 	rate    int           // bytes a second; 0 for no waits
 	longest time.Duration // of the waits

@@ -79,8 +79,8 @@ func (s *Server) Hello(ctx context.Context, req *linkv1.HelloRequest) (*linkv1.H
 	}, nil
 }
 
-// replace makes a connection the session of its secondary, from where decide says. With that the host has seen
-// the proof of the secondary: its certificate alone replaces no session.
+// replace makes a connection the session of its secondary, at the position that decide returns. By decide the host has
+// checked the proof of the secondary: its certificate alone replaces no session.
 func (s *Server) replace(ps *peerState, pc *peerConn, epoch replication.Epoch, node link.NodeInfo,
 	decide func() (linkv1.Decision, *replication.Opening, error)) (linkv1.Decision, *replication.Opening, error) {
 	if err := s.sessions.mayReplace(ps, pc, node); err != nil {
@@ -100,7 +100,7 @@ func (s *Server) replace(ps *peerState, pc *peerConn, epoch replication.Epoch, n
 	return decide()
 }
 
-// checkHello says in which version a session goes on, and from where.
+// checkHello returns the version of a session, and the secondary's cursor.
 func (s *Server) checkHello(pc *peerConn, req *linkv1.HelloRequest) (uint32, *replication.Cursor, error) {
 	version, err := link.Agree(req.GetVersion(), req.GetOldestVersion())
 	if err != nil {
@@ -118,8 +118,8 @@ func (s *Server) checkHello(pc *peerConn, req *linkv1.HelloRequest) (uint32, *re
 	return version, cursor, err
 }
 
-// errContested keeps the secondaries of a primary away from a cluster that was promoted
-// beside it, in a drill or because people could not reach each other.
+// errContested keeps the secondaries of a primary away from a cluster that was promoted beside that primary: in a
+// drill, or because operators could not reach each other.
 var errContested = replication.Errorf(replication.Unavailable,
 	"this cluster was promoted while its primary was connected, so no secondary changes over to it by itself: use "+
 		"update-primary on the secondary if it is to follow this cluster")

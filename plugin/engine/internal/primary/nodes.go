@@ -15,9 +15,9 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// nodePrefix begins the records of the secondaries' addresses. They are needed when this
-// cluster is gone, when it is too late to ask. So those of a secondary that is away, or has
-// not come back since this node was started, must not be missing.
+// nodePrefix begins the records of the secondaries' addresses. They are needed when this cluster is gone, and then it
+// is too late to ask. So they are stored, because a secondary may be away or may not have come back since this node was
+// started.
 const nodePrefix = "primary/node/"
 
 func nodeKey(id string) string {

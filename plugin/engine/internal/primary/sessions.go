@@ -127,7 +127,7 @@ func (ss *sessions) peer(id string) *peerState {
 	return ps
 }
 
-// mayReplace refuses another cluster while the session of the one that a secondary has is live.
+// mayReplace refuses the connection of another cluster under the same id while the secondary's session is live.
 func (ss *sessions) mayReplace(ps *peerState, pc *peerConn, node link.NodeInfo) error {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()

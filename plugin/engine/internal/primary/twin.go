@@ -11,7 +11,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// twinShown is how long a second cluster under one id is spoken of after it came last. It tries again within
+// twinShown is how long the status shows a second cluster under one id after its last attempt. It tries again within
 // seconds.
 const twinShown = time.Minute
 
@@ -30,8 +30,7 @@ func (t twin) error(id string) error {
 		"both can follow this primary if the copy gets a token of its own with update-primary", id, t.kept, t.refused)
 }
 
-// sameCluster says whether two nodes may be of one cluster: they know an address in common, or one of them tells
-// none.
+// sameCluster says whether two nodes may be of one cluster: they have an address in common, or one of them names none.
 func sameCluster(a, b link.NodeInfo) bool {
 	all := func(n link.NodeInfo) []string { return link.MergeAddresses([]string{n.ClusterAddr}, n.ClusterAddrs) }
 	known := all(a)

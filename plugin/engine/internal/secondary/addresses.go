@@ -17,19 +17,19 @@ import (
 // AddressesKey is the name of the record of the primary's addresses.
 const AddressesKey = "secondary/addresses"
 
-// Addresses are those of the primary's nodes: what an operator gave, and what
-// the primary said since.
+// Addresses has the addresses of the primary's nodes: those that an operator gave, and those that the primary has named
+// since.
 type Addresses struct {
 	record[addressRecord]
-	// OnlyGiven leaves all others out. They are kept: before a promotion all are asked.
+	// OnlyGiven skips all addresses that no operator gave. They are kept, because before a promotion all are asked.
 	OnlyGiven bool
 }
 
 type addressRecord struct {
-	// Configured come from the bundle or from update-primary, Learnt from the primary. Given are
-	// those of Configured that an operator named; a record of before has none, and its first one
-	// was named. Used is the one that worked last. Failover are the addresses of clusters that may take the
-	// primary's place, as the primary said.
+	// Configured come from the bundle or from update-primary, Learnt from the primary. Given are those of Configured that
+	// an operator named. A record of a former version has none; there the first of Configured was named. Used is the
+	// address that worked last. Failover are the addresses of clusters that may take the primary's place, as the primary
+	// said.
 	Configured []string `json:"configured"`
 	Given      []string `json:"given,omitempty"`
 	Learnt     []string `json:"learnt,omitempty"`
@@ -96,8 +96,8 @@ func (a *Addresses) Candidates() []string {
 	return link.MergeAddresses([]string{now.Used}, now.Configured, now.Learnt)
 }
 
-// Named are those addresses of a bundle that the primary's operator named: the first, which
-// is its primary_cluster_addr where it has one.
+// Named are the addresses of a bundle that the primary's operator named: only the first, which is its
+// primary_cluster_addr if it has one.
 func Named(ofBundle []string) []string { return ofBundle[:min(1, len(ofBundle))] }
 
 // Known are the addresses of the primary's nodes, as it said last.

@@ -84,7 +84,7 @@ func NewClient(cfg Config, host replication.Host, logger hclog.Logger, bundle *t
 // Addresses are those of the primary in the order to try them.
 func (c *Client) Addresses() []string { return c.addresses.Candidates() }
 
-// Demoted says that the primary has told of its demotion.
+// Demoted says that the primary has said that it was demoted.
 func (c *Client) Demoted() bool { return c.known.now().Demoted }
 
 // Run follows the primary until the context ends.
@@ -121,8 +121,7 @@ func (c *Client) Run(ctx context.Context) {
 	}
 }
 
-// failed shows why there is no session. A demotion tells more than the silence that follows
-// it.
+// failed shows why there is no session. It prefers a demotion to the silence that follows it.
 func (c *Client) failed(err error) {
 	var gone *unreached
 	if c.Demoted() && errors.As(err, &gone) {
@@ -155,8 +154,8 @@ type refusal struct{ error }
 
 func (r *refusal) Unwrap() error { return r.error }
 
-// round tries all addresses once and, when one has answered, runs the session. Progressed
-// says that something was applied or the link held.
+// round tries all addresses once. If one answers, it runs the session. progressed says that something was applied or
+// the link held.
 func (c *Client) round(ctx context.Context) (progressed bool, err error) {
 	if s := c.moved; s != nil {
 		c.moved = nil

@@ -10,11 +10,10 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// failOver looks whether a cluster has taken the primary's place, while the client waits
-// for its next attempt at the primary. Such a cluster has the primary's authority, so it
-// can prove what it is, and a newer epoch. A cluster that was not promoted has no port for
-// secondaries. failOver ends with due. If a cluster has answered by then, it hears it out
-// and leaves the session in moved.
+// failOver looks whether a cluster has taken the primary's place, while the client waits for its next attempt at the
+// primary. Such a cluster has the primary's authority, so it can prove what it is, and a newer epoch. A cluster that
+// was not promoted has no port for secondaries. failOver ends with due. If a cluster has answered by then, it waits for
+// the whole answer and leaves the session in moved.
 func (c *Client) failOver(ctx, due context.Context) {
 	c.note = ""
 	addresses := c.addresses.Failover()
@@ -51,7 +50,7 @@ func (c *Client) failOver(ctx, due context.Context) {
 	}
 }
 
-// answer is that of a cluster that could take the primary's place.
+// answer is the answer of a cluster that could take the primary's place.
 type answer struct {
 	address string
 	conn    net.Conn

@@ -41,7 +41,7 @@ func (c *Client) Forward(ctx context.Context, payload []byte) ([]byte, error) {
 	return res.GetPayload(), nil
 }
 
-// inParts cuts a payload: no message to a primary is large.
+// inParts cuts a payload into parts, because no message to a primary may be large.
 func inParts(payload []byte) []any {
 	var parts []any
 	size := uint64(len(payload))

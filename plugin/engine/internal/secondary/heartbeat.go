@@ -13,8 +13,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// heartbeat calls the primary now and then, whatever else the session does. It returns when
-// no answer came in time. To everything else a half-open connection looks alive.
+// heartbeat calls the primary at intervals, whatever else the session does, and returns when no answer came in time.
+// Nothing else notices a half-open connection.
 func (c *Client) heartbeat(ctx context.Context, s *session) error {
 	ticker := time.NewTicker(c.cfg.HeartbeatEvery)
 	defer ticker.Stop()
@@ -33,8 +33,8 @@ func (c *Client) heartbeat(ctx context.Context, s *session) error {
 }
 
 func (c *Client) beat(ctx context.Context, s *session, before time.Duration) (time.Duration, error) {
-	// This is shorter than LossAfter. So the primary hears from this end in time even if
-	// its answers are stuck behind bulk data.
+	// The timeout is shorter than LossAfter. So the primary hears from this end in time, even if its answers are stuck
+	// behind bulk data.
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LossAfter/3)
 	defer cancel()
 	node, err := c.host.Node(ctx)

@@ -142,8 +142,8 @@ func (c *Client) checkHello(resp *linkv1.HelloResponse, s *session) (replication
 	return position, nil
 }
 
-// follow keeps a session until its link fails. The session has two duties. Forwarded
-// requests go on while what the primary sends cannot be taken up.
+// follow keeps a session until its link fails. Forwarded requests go on even while the primary's rows cannot be taken
+// up.
 func (c *Client) follow(parent context.Context, s *session) (progressed bool, err error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	var heartbeats sync.WaitGroup
@@ -169,7 +169,7 @@ func (c *Client) follow(parent context.Context, s *session) (progressed bool, er
 		now, err = c.again(ctx, now, why)
 	}
 	if ctx.Err() != nil && parent.Err() == nil {
-		// The heartbeat noticed first, and its cause tells more.
+		// The heartbeat noticed first, and its cause says more.
 		err = context.Cause(ctx)
 	}
 	return progressed, err

@@ -42,8 +42,8 @@ type status struct {
 	s      Snapshot
 	cursor replication.Cursor
 	lag    lag.Tracker
-	// copies counts the copies since a stream last proved that one had held: by a frame
-	// that was applied, or by settling without any.
+	// copies counts the copies since a stream last proved that a copy was good: by a frame that was applied, or by a
+	// stream that settled without one.
 	copies int
 	settle time.Duration
 	// streamSince and streamTarget belong to the stream under way. holds says that it
@@ -181,8 +181,8 @@ func (t *status) fetched(c *replication.Cursor) {
 	t.cursor.ConsistentFrom = max(t.cursor.ConsistentFrom, c.ConsistentFrom)
 }
 
-// failed shows why there is no session, and in note why none with the clusters that could
-// take the primary's place.
+// failed shows why there is no session. note says why there is none with the clusters that could take the primary's
+// place.
 func (t *status) failed(err error, note string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -67,7 +67,7 @@ func (c *Client) stream(ctx context.Context, s *session, progressed *bool) error
 		c.status.applied(cursor)
 		at := cursor.Position
 		if at.Sequence > f.To.Sequence {
-			at = f.To // an apply of the former session has landed; here less was sent
+			at = f.To // an apply of the former session has landed, beyond what this session has sent
 		}
 		ack := &linkv1.StreamRequest_Ack{Ack: &linkv1.Ack{Position: mirror.Message[commonv1.Position](&at),
 			Proof: cursor.Proof}}
@@ -114,10 +114,9 @@ func (c *Client) gap(at replication.Position, after uint64) error {
 	return err
 }
 
-// applyFailed tells a host whose cursor has moved from one whose cursor has not. If it has
-// moved, the primary is asked again. If it has not, the frame that follows it was refused,
-// and only a copy brings what is missing (more of the primary is replicated here than
-// before).
+// applyFailed looks whether the host's cursor has moved. If it has, the primary is asked again. If not, the host
+// refused the frame that follows the cursor, and only a copy brings the missing keys (more of the primary is replicated
+// here than before).
 func (c *Client) applyFailed(ctx context.Context, s *session, err error) error {
 	if replication.KindOf(err) != replication.PositionLost {
 		return err
@@ -127,7 +126,7 @@ func (c *Client) applyFailed(ctx context.Context, s *session, err error) error {
 		return cursorErr
 	}
 	if now.Position.Epoch.IsZero() && !now.Copying {
-		return c.lost(err) // it was applied, and the content is not the primary's
+		return c.lost(err) // the frame was applied, but the content differs from the primary's
 	}
 	if now.Position != s.cursor.Position || now.Copying {
 		return replication.Errorf(replication.Unavailable, "the host's position has changed from %s to %s: %w",
