@@ -327,8 +327,5 @@ func (c *Controller) Reindex(_ context.Context, mode replication.Mode, forget bo
 // CheckIndex implements [endpoints.Controller].
 func (c *Controller) CheckIndex(ctx context.Context, mode replication.Mode) (*endpoints.IndexReport, error) {
 	r, err := c.tap.Indexes().Check(ctx, mode)
-	if err != nil {
-		return nil, err
-	}
-	return &endpoints.IndexReport{Root: r.Root, Wrong: r.Wrong, Ranges: r.Ranges}, nil
+	return (*endpoints.IndexReport)(r), err
 }
