@@ -3,6 +3,7 @@
 package endpoints
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -113,9 +114,7 @@ func RequireRole(mode replication.Mode, is, want replication.Role) error {
 	if is == replication.Bootstrapping {
 		is = replication.Secondary
 	}
-	if is == "" {
-		is = replication.Disabled
-	}
+	is = cmp.Or(is, replication.Disabled)
 	name := mode.Name()
 	switch {
 	case is == want:

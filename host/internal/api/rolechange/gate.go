@@ -3,6 +3,7 @@
 package rolechange
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -53,13 +54,9 @@ func (l *Limits) complete() {
 		{&l.Patience, 5 * time.Second}, {&l.Lead, 30 * time.Second},
 		{&l.CutStream, 50 * time.Millisecond}, {&l.Cut, 250 * time.Millisecond},
 	} {
-		if *d.value == 0 {
-			*d.value = d.usual
-		}
+		*d.value = cmp.Or(*d.value, d.usual)
 	}
-	if l.Waiting == 0 {
-		l.Waiting = 4096
-	}
+	l.Waiting = cmp.Or(l.Waiting, 4096)
 }
 
 // poll is how often a gate looks whether its node serves again.
