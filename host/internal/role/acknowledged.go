@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/vault-replication/vault-replication/shared/pause"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -16,8 +17,6 @@ const acknowledgedPoll = 20 * time.Millisecond
 // within a time, has made a sequence durable. It returns the name of one that had not when the context
 // ended.
 func awaitAcknowledged(ctx context.Context, b replication.Backend, sequence uint64, heard time.Duration) string {
-	tick := time.NewTicker(acknowledgedPoll)
-	defer tick.Stop()
 	for {
 		status, err := b.Status(ctx)
 		behind := "unknown"
@@ -27,9 +26,7 @@ func awaitAcknowledged(ctx context.Context, b replication.Backend, sequence uint
 		if behind == "" {
 			return ""
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if pause.For(ctx, acknowledgedPoll) != nil {
 			return behind
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vault-replication/vault-replication/host/internal/api/answer"
+	"github.com/vault-replication/vault-replication/shared/pause"
 )
 
 // Own answers a request from what the node knows by itself, without the core. OK is false
@@ -190,17 +191,13 @@ func (g *Gate) await(ctx context.Context, limit time.Duration, leader bool) erro
 	}()
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errWaited)
 	defer cancel()
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
 	for {
 		closed := g.now()
 		if closed == nil && (!leader || g.node.Active() || g.node.PassesOn()) {
 			return nil
 		}
 		if closed == nil {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
+			if pause.For(ctx, poll) != nil {
 				return context.Cause(ctx)
 			}
 			continue
