@@ -71,7 +71,7 @@ type change struct {
 	// what names it in the log and in the status.
 	what string
 	// ask has the plugin decide on it.
-	ask func(context.Context, replication.Backend) (*replication.Transition, error)
+	ask func(replication.Backend, context.Context) (*replication.Transition, error)
 	// force promotes a secondary whose content is not complete, lacking says that something is
 	// missing in it.
 	force, lacking bool
@@ -134,7 +134,7 @@ func (c *changes) decide(ctx context.Context, ch *change) error {
 	if err != nil {
 		return err
 	}
-	if ch.transition, err = ch.ask(ctx, b); err != nil {
+	if ch.transition, err = ch.ask(b, ctx); err != nil {
 		return err
 	}
 	if have := ch.transition.Role; have != ch.to {
@@ -216,10 +216,8 @@ func (c *changes) setAfter(ctx context.Context, ch *change) (err error) {
 	case ch.to == replication.Disabled:
 		*mr = ModeRecord{Role: replication.Disabled}
 	case ch.to == replication.Primary && ch.from == replication.Disabled:
-		*mr = ModeRecord{Role: replication.Primary, SetID: ch.transition.ClusterID}
-		if mr.Epoch, err = newHistory(replication.Epoch{}); err == nil {
-			mr.IndexKey, err = handover.NewKey()
-		}
+		*mr = ModeRecord{Role: replication.Primary, SetID: ch.transition.ClusterID, IndexKey: handover.NewKey()}
+		mr.Epoch, err = newHistory(replication.Epoch{})
 	case ch.to == replication.Primary:
 		// A promotion always begins an epoch: two histories must not share one.
 		mr.SecondaryID, mr.Pairing = "", nil

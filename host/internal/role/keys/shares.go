@@ -18,6 +18,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/handover"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/vaultname"
+	"github.com/vault-replication/vault-replication/shared/pause"
 )
 
 // SharesRow has the mark of the key shares that open the primary. It is shared: a secondary
@@ -99,15 +100,8 @@ func (k *Shares) Trouble() string {
 // rekey row by row and says nothing of it, so its rows are looked at; what has not changed
 // since the last look is what the rekey has come to.
 func (k *Shares) Watch(duty context.Context) {
-	ticker := time.NewTicker(sharesInterval)
-	defer ticker.Stop()
 	var last, told []byte
-	for {
-		select {
-		case <-duty.Done():
-			return
-		case <-ticker.C:
-		}
+	for pause.For(duty, sharesInterval) == nil {
 		if !k.speaks() {
 			told = nil
 			continue
@@ -160,10 +154,7 @@ func (k *Shares) Tell(ctx context.Context) error {
 	if err != nil || mark != nil && mark.Fits(own) {
 		return err
 	}
-	if mark, err = own.Mark(); err != nil {
-		return err
-	}
-	raw, err := mark.Encode()
+	raw, err := own.Mark().Encode()
 	if err != nil {
 		return err
 	}
