@@ -78,9 +78,7 @@ var errOpenAlready = errors.New("this node was unsealed meanwhile, by a key shar
 // either of the two may lead. A core that is still sealed after openPatience has failed
 // after its barrier was opened, and tries again.
 func (b *openBarrier) openAlready() error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for last := time.Now().Add(openPatience); time.Now().Before(last); <-tick.C {
+	for last := time.Now().Add(openPatience); time.Now().Before(last); time.Sleep(20 * time.Millisecond) {
 		if b.opened() {
 			return errOpenAlready
 		}
@@ -188,12 +186,6 @@ func (b Barrier) ReloadKeys(ctx context.Context) error {
 		return fmt.Errorf("reload of the keyring: %w", err)
 	}
 	return nil
-}
-
-// OpensKeyring says whether a root key opens a keyring as it is stored.
-func OpensKeyring(ctx context.Context, stored, root []byte) bool {
-	_, ok := KeyringTerm(ctx, stored, root)
-	return ok
 }
 
 // ActiveTerm is the term of the newest key in the open barrier.
