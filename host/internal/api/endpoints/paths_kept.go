@@ -29,11 +29,11 @@ func (h *handlers) keptPaths() (added []*framework.Path, root []string) {
 	page["limit"] = &framework.FieldSchema{Type: framework.TypeInt, Default: keptMost,
 		Description: "How many values to return at most, 1000 by default and at most."}
 	all := []endpoint{
-		{pattern: "kept/list", op: logical.UpdateOperation, verb: "list", noun: "kept", handle: h.listKept,
+		{pattern: "kept/list", verb: "list", noun: "kept", handle: h.listKept,
 			synopsis: "List what was kept of the writes of this cluster that a new primary did not have."},
-		{pattern: "kept/read", op: logical.UpdateOperation, verb: "read", noun: "kept", handle: h.readKept, fields: page,
+		{pattern: "kept/read", verb: "read", noun: "kept", handle: h.readKept, fields: page,
 			synopsis: "Read values that were kept."},
-		{pattern: "kept/remove", op: logical.UpdateOperation, verb: "remove", noun: "kept", handle: h.removeKept, fields: id,
+		{pattern: "kept/remove", verb: "remove", noun: "kept", handle: h.removeKept, fields: id,
 			synopsis: "Remove values that were kept, for ever."},
 	}
 	for _, e := range all {
