@@ -30,6 +30,8 @@ import (
 // Controller is replication on this node. It follows the core: when the core is unsealed,
 // becomes active, or seals, the controller begins or ends its parts. The parts do the work.
 type Controller struct {
+	*statuses
+
 	core *vaultcore.Core
 	tap  *storage.Tap
 	// store is the storage below the tap: writes to it pass no guard.
@@ -44,7 +46,6 @@ type Controller struct {
 	changes   *changes
 	taker     *keyTaker
 	copies    *copies
-	statuses  *statuses
 	primary   *Primary
 	secondary *Secondary
 	storage   *observer
@@ -300,19 +301,6 @@ func (c *Controller) Role(mode replication.Mode) replication.Role { return c.rol
 
 // Inert implements [endpoints.Controller].
 func (c *Controller) Inert() bool { return c.roles.Inert() }
-
-// Status implements [endpoints.Controller].
-func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
-	return c.statuses.Status(ctx, mode)
-}
-
-// Known is what the node has in memory of a mode, its role above all.
-func (c *Controller) Known(mode replication.Mode) *endpoints.ModeStatus {
-	return c.statuses.Known(mode)
-}
-
-// LastWAL is the last sequence of the cluster, see [statuses.LastWAL].
-func (c *Controller) LastWAL() uint64 { return c.statuses.LastWAL() }
 
 // Recover implements [endpoints.Controller].
 func (c *Controller) Recover(ctx context.Context, mode replication.Mode) ([]string, error) {
