@@ -3,6 +3,7 @@
 package activation
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net/http"
@@ -74,11 +75,7 @@ func (c *Client) Fetch(ctx context.Context, req Request) (p *Payload, warnings [
 		return nil, nil, false, err
 	}
 	defer primary.CloseIdle()
-	timeout := c.Timeout
-	if timeout == 0 {
-		timeout = DefaultTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, DefaultTimeout))
 	defer cancel()
 
 	if err := primary.checkMode(ctx, token, req.Mode); err != nil {

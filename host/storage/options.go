@@ -67,11 +67,3 @@ type Options struct {
 	// Classes gives the classes of keys; nil for the table alone.
 	Classes *keyclass.Classifier
 }
-
-// orDefault is a setting, or its default if it is not set.
-func orDefault[N int | time.Duration](set, otherwise N) N {
-	if set > 0 {
-		return set
-	}
-	return otherwise
-}

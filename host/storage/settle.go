@@ -7,20 +7,20 @@ import (
 	"context"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/lock"
+	"github.com/vault-replication/vault-replication/shared/pause"
 )
 
 const (
 	// settleTimeout bounds the first read of what a failed write did, while its caller waits.
 	settleTimeout = 5 * time.Second
-	// settleRetryMax bounds the time between attempts afterwards.
-	settleRetryMax = 2 * time.Second
+	// settleRetryMin and settleRetryMax bound the time between attempts afterwards.
+	settleRetryMin, settleRetryMax = 20 * time.Millisecond, 2 * time.Second
 	// rowRetry is the pause after a row could not be stored.
 	rowRetry = time.Second
 	// settledEvery is after how many writes the indexes forget what they keep of finished writes.
@@ -52,26 +52,14 @@ func (wp *writePath) settleLater(r *writeMode, n uint64, retain bool, effects ef
 		defer r.leave()
 		defer wp.below.Keys.Unlock(locks)
 		defer written()
-		retry := settleRetries()
-		for {
-			timer := time.NewTimer(retry.NextBackOff())
-			select {
-			case <-r.journal.Lifetime().Done():
-				timer.Stop()
-				r.invalidate()
-				return
-			case <-timer.C:
-			}
+		retry := pause.Growing(settleRetryMin, settleRetryMax)
+		for pause.For(r.journal.Lifetime(), retry.NextBackOff()) == nil {
 			if wp.settle(r.journal.Lifetime(), r, n, retain, effects) {
 				return
 			}
 		}
+		r.invalidate()
 	}()
-}
-
-func settleRetries() *backoff.ExponentialBackOff {
-	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond),
-		backoff.WithMaxInterval(settleRetryMax), backoff.WithMaxElapsedTime(0))
 }
 
 // finish finishes a number whose write was settled. A retained row must be stored first: after a crash a row that was
@@ -86,14 +74,7 @@ func (wp *writePath) finish(ctx context.Context, r *writeMode, row *journal.Row,
 	r.hold()
 	go func() {
 		defer r.leave()
-		for {
-			timer := time.NewTimer(rowRetry)
-			select {
-			case <-j.Lifetime().Done():
-				timer.Stop()
-				return
-			case <-timer.C:
-			}
+		for pause.For(j.Lifetime(), rowRetry) == nil {
 			ctx, cancel := context.WithTimeout(j.Lifetime(), settleTimeout)
 			err := storeRow(ctx, wp.below, row)
 			cancel()

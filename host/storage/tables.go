@@ -96,7 +96,7 @@ func (wp *writePath) tablesStayLater(keys []string) {
 		return
 	}
 	go func() {
-		for retry := settleRetries(); pause.For(j.Lifetime(), retry.NextBackOff()) == nil; {
+		for retry := pause.Growing(settleRetryMin, settleRetryMax); pause.For(j.Lifetime(), retry.NextBackOff()) == nil; {
 			done, err := wp.tables.take(j.Lifetime(), keys)
 			if err != nil {
 				return

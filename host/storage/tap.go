@@ -3,6 +3,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -52,18 +53,18 @@ func New(inner physical.Backend, o Options) *Tap {
 	w.writeMode.Store(newWriteMode(&writeMode{}))
 	t := &Tap{writePath: w, duty: secondary.NewDuty(), secondaries: map[replication.Mode]*secondary.Secondary{}}
 	t.indexes = index.New(index.Needs{
-		Below: below, Writes: telling{w}, StoreAfter: orDefault(o.StoreAfter, index.DefaultStoreAfter),
+		Below: below, Writes: telling{w}, StoreAfter: cmp.Or(o.StoreAfter, index.DefaultStoreAfter),
 		Copying: func(mode replication.Mode) bool { return t.secondaries[mode].Copying() },
 		Wrong:   func(mode replication.Mode) { w.observer().IndexWrong(mode) },
 	})
 	w.counted = t.indexes
 	t.primaryPart = primary.New(primary.Needs{
 		Options: primary.Options{
-			RingBytes: orDefault(o.RingBytes, DefaultRingBytes), RingRows: o.RingRows,
-			Numbers:    uint64(orDefault(o.Numbers, DefaultNumbers)),
-			FrameBytes: orDefault(o.FrameBytes, replication.PayloadTarget),
-			RangeBytes: orDefault(o.RangeBytes, primary.RangeTarget), Caps: o.Caps,
-			LateEvery: orDefault(o.LateEvery, DefaultLateEvery),
+			RingBytes: cmp.Or(o.RingBytes, DefaultRingBytes), RingRows: o.RingRows,
+			Numbers:    uint64(cmp.Or(o.Numbers, DefaultNumbers)),
+			FrameBytes: cmp.Or(o.FrameBytes, replication.PayloadTarget),
+			RangeBytes: cmp.Or(o.RangeBytes, primary.RangeTarget), Caps: o.Caps,
+			LateEvery: cmp.Or(o.LateEvery, DefaultLateEvery),
 		},
 		Below: below, Writes: journaling{w}, Indexes: t.indexes, Held: &w.held, Applied: t.applied,
 		HistoryLost: func() { w.observer().HistoryLost() },

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"sync/atomic"
@@ -53,9 +54,7 @@ type secondaryRole struct {
 
 // New makes an engine on top of a host. It does nothing before Start.
 func New(cfg Config, host replication.Host, logger hclog.Logger) *Engine {
-	if logger == nil {
-		logger = hclog.NewNullLogger()
-	}
+	logger = cmp.Or(logger, hclog.NewNullLogger())
 	return &Engine{cfg: cfg, host: host, logger: logger, lifecycle: link.NewGate(), roles: roles{mode: cfg.Mode}}
 }
 

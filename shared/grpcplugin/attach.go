@@ -3,6 +3,7 @@
 package grpcplugin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync/atomic"
@@ -20,10 +21,7 @@ const defaultAttachTimeout = 20 * time.Second
 // attach serves the host's services to the plugin and opens the stream that the plugin's
 // life depends on. processCtx ends with the plugin's process.
 func attach(processCtx context.Context, p *Plugin, broker *plugin.GRPCBroker, cc *grpc.ClientConn) (*Client, error) {
-	timeout := p.AttachTimeout
-	if timeout == 0 {
-		timeout = defaultAttachTimeout
-	}
+	timeout := cmp.Or(p.AttachTimeout, defaultAttachTimeout)
 	c := &Client{
 		rpc:  replicationv1.NewReplicationClient(cc),
 		conn: cc,

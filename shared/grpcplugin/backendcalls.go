@@ -11,22 +11,31 @@ import (
 )
 
 // answer runs a call of the backend and makes its result a message.
-func answer[Res, V any](s *backendServer, do func(replication.Backend) (*V, error)) (*Res, error) {
+func answer[Res, V any](ctx context.Context, s *backendServer,
+	do func(replication.Backend, context.Context) (*V, error)) (*Res, error) {
 	b, err := s.attached()
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return reply[Res](do(b))
+	return reply[Res](do(b, ctx))
 }
 
 // serve answers a call of the backend that has a request.
 func serve[Res, In, V, Req any](ctx context.Context, s *backendServer, req *Req,
 	do func(replication.Backend, context.Context, In) (*V, error)) (*Res, error) {
-	return answer[Res](s, func(b replication.Backend) (*V, error) { return do(b, ctx, *mirror.Value[In](req)) })
+	return answer[Res](ctx, s, func(b replication.Backend, ctx context.Context) (*V, error) {
+		return do(b, ctx, *mirror.Value[In](req))
+	})
 }
 
-// nothing is the result of a call that answers with nothing but an error.
-type nothing struct{}
+// obey runs a call of the backend that answers with nothing but an error.
+func obey[Res any](s *backendServer, do func(replication.Backend) error) (*Res, error) {
+	b, err := s.attached()
+	if err == nil {
+		err = do(b)
+	}
+	return done(new(Res), err)
+}
 
 // Start implements [replication.Backend].
 func (c *Client) Start(ctx context.Context, req replication.StartRequest) error {
@@ -35,8 +44,8 @@ func (c *Client) Start(ctx context.Context, req replication.StartRequest) error 
 
 func (s *backendServer) Start(ctx context.Context, req *replicationv1.StartRequest) (*replicationv1.StartResponse,
 	error) {
-	return answer[replicationv1.StartResponse](s, func(b replication.Backend) (*nothing, error) {
-		return &nothing{}, b.Start(ctx, *mirror.Value[replication.StartRequest](req))
+	return obey[replicationv1.StartResponse](s, func(b replication.Backend) error {
+		return b.Start(ctx, *mirror.Value[replication.StartRequest](req))
 	})
 }
 
@@ -46,9 +55,7 @@ func (c *Client) Stop(ctx context.Context) error {
 }
 
 func (s *backendServer) Stop(ctx context.Context, _ *replicationv1.StopRequest) (*replicationv1.StopResponse, error) {
-	return answer[replicationv1.StopResponse](s, func(b replication.Backend) (*nothing, error) {
-		return &nothing{}, b.Stop(ctx)
-	})
+	return obey[replicationv1.StopResponse](s, func(b replication.Backend) error { return b.Stop(ctx) })
 }
 
 // Status implements [replication.Backend].
@@ -58,9 +65,7 @@ func (c *Client) Status(ctx context.Context) (*replication.Status, error) {
 
 func (s *backendServer) Status(ctx context.Context, _ *replicationv1.StatusRequest) (*replicationv1.StatusResponse,
 	error) {
-	return answer[replicationv1.StatusResponse](s, func(b replication.Backend) (*replication.Status, error) {
-		return b.Status(ctx)
-	})
+	return answer[replicationv1.StatusResponse](ctx, s, replication.Backend.Status)
 }
 
 // EnablePrimary implements [replication.Backend].
@@ -82,9 +87,7 @@ func (c *Client) DemotePrimary(ctx context.Context) (*replication.Transition, er
 
 func (s *backendServer) DemotePrimary(ctx context.Context, _ *replicationv1.DemotePrimaryRequest) (
 	*replicationv1.TransitionResponse, error) {
-	return answer[replicationv1.TransitionResponse](s, func(b replication.Backend) (*replication.Transition, error) {
-		return b.DemotePrimary(ctx)
-	})
+	return answer[replicationv1.TransitionResponse](ctx, s, replication.Backend.DemotePrimary)
 }
 
 // DisablePrimary implements [replication.Backend].
@@ -94,9 +97,7 @@ func (c *Client) DisablePrimary(ctx context.Context) (*replication.Transition, e
 
 func (s *backendServer) DisablePrimary(ctx context.Context, _ *replicationv1.DisablePrimaryRequest) (
 	*replicationv1.TransitionResponse, error) {
-	return answer[replicationv1.TransitionResponse](s, func(b replication.Backend) (*replication.Transition, error) {
-		return b.DisablePrimary(ctx)
-	})
+	return answer[replicationv1.TransitionResponse](ctx, s, replication.Backend.DisablePrimary)
 }
 
 // SecondaryToken implements [replication.Backend].
@@ -118,8 +119,8 @@ func (c *Client) RevokeSecondary(ctx context.Context, req replication.RevokeSeco
 
 func (s *backendServer) RevokeSecondary(ctx context.Context, req *replicationv1.RevokeSecondaryRequest) (
 	*replicationv1.RevokeSecondaryResponse, error) {
-	return answer[replicationv1.RevokeSecondaryResponse](s, func(b replication.Backend) (*nothing, error) {
-		return &nothing{}, b.RevokeSecondary(ctx, *mirror.Value[replication.RevokeSecondaryRequest](req))
+	return obey[replicationv1.RevokeSecondaryResponse](s, func(b replication.Backend) error {
+		return b.RevokeSecondary(ctx, *mirror.Value[replication.RevokeSecondaryRequest](req))
 	})
 }
 
@@ -154,9 +155,7 @@ func (c *Client) DisableSecondary(ctx context.Context) (*replication.Transition,
 
 func (s *backendServer) DisableSecondary(ctx context.Context, _ *replicationv1.DisableSecondaryRequest) (
 	*replicationv1.TransitionResponse, error) {
-	return answer[replicationv1.TransitionResponse](s, func(b replication.Backend) (*replication.Transition, error) {
-		return b.DisableSecondary(ctx)
-	})
+	return answer[replicationv1.TransitionResponse](ctx, s, replication.Backend.DisableSecondary)
 }
 
 // UpdatePrimary implements [replication.Backend].
@@ -178,7 +177,5 @@ func (c *Client) Recover(ctx context.Context) error {
 
 func (s *backendServer) Recover(ctx context.Context, _ *replicationv1.RecoverRequest) (*replicationv1.RecoverResponse,
 	error) {
-	return answer[replicationv1.RecoverResponse](s, func(b replication.Backend) (*nothing, error) {
-		return &nothing{}, b.Recover(ctx)
-	})
+	return obey[replicationv1.RecoverResponse](s, func(b replication.Backend) error { return b.Recover(ctx) })
 }

@@ -39,7 +39,8 @@ func (c *Client) Forward(ctx context.Context, req replication.ForwardRequest) (*
 
 func (s *backendServer) Forward(ctx context.Context, req *replicationv1.ForwardRequest) (*replicationv1.ForwardResponse,
 	error) {
-	return answer[replicationv1.ForwardResponse](s, func(b replication.Backend) (*replication.ForwardResponse, error) {
+	return answer[replicationv1.ForwardResponse](ctx, s, func(b replication.Backend, ctx context.Context) (
+		*replication.ForwardResponse, error) {
 		if err := checkPayload(forwardedRequest, req.GetPayload()); err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@
 package grpcplugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -44,12 +45,7 @@ type Plugin struct {
 
 var _ plugin.GRPCPlugin = (*Plugin)(nil)
 
-func (p *Plugin) logger() hclog.Logger {
-	if p.Logger == nil {
-		return hclog.NewNullLogger()
-	}
-	return p.Logger
-}
+func (p *Plugin) logger() hclog.Logger { return cmp.Or(p.Logger, hclog.NewNullLogger()) }
 
 // GRPCServer is called by go-plugin in the plugin's process.
 func (p *Plugin) GRPCServer(broker *plugin.GRPCBroker, s *grpc.Server) error {

@@ -100,12 +100,10 @@ func (s *backendServer) ServeConn(stream replicationv1.Replication_ServeConnServ
 	})
 	err = b.ServeConn(ctx, conn, *mirror.Value[replication.PeerInfo](peer))
 	conn.Close()
-	linger := time.NewTimer(tunnel.Linger)
-	defer linger.Stop()
 	select {
 	case <-conn.Done():
 	case <-ctx.Done():
-	case <-linger.C:
+	case <-time.After(tunnel.Linger):
 	}
 	return toStatus(err)
 }

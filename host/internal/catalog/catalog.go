@@ -3,6 +3,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -51,9 +52,7 @@ func New(cfg Config) (*Catalog, error) {
 	if cfg.Store == nil {
 		return nil, replication.Errorf(replication.Internal, "the plugin catalog was given no storage")
 	}
-	if cfg.BuiltinDir == "" {
-		cfg.BuiltinDir = cfg.Dir
-	}
+	cfg.BuiltinDir = cmp.Or(cfg.BuiltinDir, cfg.Dir)
 	if cfg.BuiltinSum == nil {
 		cfg.BuiltinSum = SumFile
 	}

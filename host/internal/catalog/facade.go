@@ -32,20 +32,21 @@ func bare[Res any](call func(replication.Backend, context.Context) (*Res, error)
 
 type nothing struct{}
 
-func (f facade) Start(ctx context.Context, req replication.StartRequest) error {
+// order makes a call that answers with nothing but an error.
+func (f facade) order(call func(replication.Backend) error) error {
 	b, err := f.s.current()
 	if err != nil {
 		return err
 	}
-	return b.Start(ctx, req)
+	return call(b)
+}
+
+func (f facade) Start(ctx context.Context, req replication.StartRequest) error {
+	return f.order(func(b replication.Backend) error { return b.Start(ctx, req) })
 }
 
 func (f facade) Stop(ctx context.Context) error {
-	b, err := f.s.current()
-	if err != nil {
-		return err
-	}
-	return b.Stop(ctx)
+	return f.order(func(b replication.Backend) error { return b.Stop(ctx) })
 }
 
 func (f facade) Status(ctx context.Context) (*replication.Status, error) {
@@ -80,11 +81,7 @@ func (f facade) SecondaryToken(ctx context.Context, req replication.SecondaryTok
 }
 
 func (f facade) RevokeSecondary(ctx context.Context, req replication.RevokeSecondaryRequest) error {
-	b, err := f.s.current()
-	if err != nil {
-		return err
-	}
-	return b.RevokeSecondary(ctx, req)
+	return f.order(func(b replication.Backend) error { return b.RevokeSecondary(ctx, req) })
 }
 
 func (f facade) EnableSecondary(ctx context.Context, req replication.EnableSecondaryRequest) (*replication.Transition,
@@ -111,9 +108,5 @@ func (f facade) Forward(ctx context.Context, req replication.ForwardRequest) (*r
 }
 
 func (f facade) Recover(ctx context.Context) error {
-	b, err := f.s.current()
-	if err != nil {
-		return err
-	}
-	return b.Recover(ctx)
+	return f.order(func(b replication.Backend) error { return b.Recover(ctx) })
 }

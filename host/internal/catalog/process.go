@@ -173,11 +173,9 @@ func (p *process) end() {
 		defer close(ended)
 		p.client.Kill()
 	}()
-	patience := time.NewTimer(2 * killWait)
-	defer patience.Stop()
 	select {
 	case <-ended:
-	case <-patience.C:
+	case <-time.After(2 * killWait):
 	}
 	// A directory that cannot be removed is left among the system's temporary files.
 	_ = os.RemoveAll(p.sockets)
@@ -187,11 +185,9 @@ func (p *process) end() {
 // the connection breaks before the exit is known, and a kill before that would hide how the
 // process ended.
 func (p *process) exitReason() error {
-	patience := time.NewTimer(killWait)
-	defer patience.Stop()
 	select {
 	case <-p.backend.Exited():
-	case <-patience.C:
+	case <-time.After(killWait):
 	}
 	if p.client.Exited() && p.cmd.ProcessState != nil {
 		return broken("plugin %q ended by itself (%s): the end of its output is in the server's log", p.entry.Name,

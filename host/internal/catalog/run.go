@@ -8,8 +8,7 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-
+	"github.com/vault-replication/vault-replication/shared/pause"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -26,10 +25,7 @@ func (s *Supervisor) run(ctx context.Context, done chan struct{}) {
 		close(done)
 	}()
 
-	pause := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(s.cfg.BackoffMin),
-		backoff.WithMaxInterval(s.cfg.BackoffMax),
-		backoff.WithMaxElapsedTime(0)) // never gives up
+	retry := pause.Growing(s.cfg.BackoffMin, s.cfg.BackoffMax)
 
 	var reload chan error // the caller that waits for the next start, nil for none
 	for ctx.Err() == nil {
@@ -41,27 +37,25 @@ func (s *Supervisor) run(ctx context.Context, done chan struct{}) {
 		}
 		if next != nil {
 			reload = next
-			pause.Reset()
+			retry.Reset()
 			continue
 		}
 		s.setError(err)
 		if time.Since(began) > s.cfg.BackoffMax {
-			pause.Reset()
+			retry.Reset()
 		}
-		wait := pause.NextBackOff()
+		wait := retry.NextBackOff()
 		s.cfg.Logger.Error("replication plugin failed, it is restarted", "plugin", s.cfg.Name, "in", wait.String(), "error",
 			err)
-		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-		case <-timer.C:
+		case <-time.After(wait):
 			s.mu.Lock()
 			s.health.Restarts++
 			s.mu.Unlock()
 		case reload = <-s.reloads:
-			pause.Reset()
+			retry.Reset()
 		}
-		timer.Stop()
 	}
 }
 

@@ -3,6 +3,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -59,9 +60,7 @@ func (c *SupervisorConfig) setDefaults() {
 	if c.PingMisses <= 0 {
 		c.PingMisses = 3
 	}
-	if c.Logger == nil {
-		c.Logger = hclog.NewNullLogger()
-	}
+	c.Logger = cmp.Or(c.Logger, hclog.NewNullLogger())
 	if c.OnStart == nil {
 		c.OnStart = func(context.Context, replication.Backend) error { return nil }
 	}

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/hashicorp/go-hclog"
 	vaultcluster "github.com/hashicorp/vault/vault/cluster"
 
@@ -79,8 +78,7 @@ func (f *front) open() {
 }
 
 func (f *front) accept() {
-	retry := backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond),
-		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
+	retry := pause.Growing(5*time.Millisecond, time.Second)
 	for {
 		conn, err := f.socket.Accept()
 		switch {

@@ -95,9 +95,7 @@ func (h *handler) Handoff(_ context.Context, done *sync.WaitGroup, closing chan 
 		_ = conn.Close()
 		return err
 	}
-	done.Add(1)
-	go func() {
-		defer done.Done()
+	done.Go(func() {
 		defer h.leave(id, conn)
 		ctx, cancel := context.WithCancel(h.ctx)
 		defer cancel()
@@ -120,7 +118,7 @@ func (h *handler) Handoff(_ context.Context, done *sync.WaitGroup, closing chan 
 		if err := h.serve(ctx, conn, peer); err != nil && ctx.Err() == nil {
 			h.logger.Info("a replication connection ended", "remote", peer.RemoteAddr, "reason", err)
 		}
-	}()
+	})
 	return nil
 }
 

@@ -65,11 +65,7 @@ func (c *keptCommand) Run(args []string) int {
 	if err == nil {
 		err = c.run(context.Background(), opts.format, *id)
 	}
-	if err != nil {
-		fmt.Fprintln(c.errs, err)
-		return exitError
-	}
-	return exitOK
+	return result(c.errs, err)
 }
 
 // kept is an answer of the endpoints.

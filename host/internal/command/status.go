@@ -46,18 +46,15 @@ func (c *statusCommand) options() (o *options, also *string, watch *bool) {
 func (c *statusCommand) Run(args []string) int {
 	opts, also, watch := c.options()
 	if err := opts.parse(args); err != nil {
-		fmt.Fprintln(c.errs, err)
-		return exitError
+		return result(c.errs, err)
 	}
 	token, err := ownToken()
 	if err != nil {
-		fmt.Fprintln(c.errs, err)
-		return exitError
+		return result(c.errs, err)
 	}
 	first, err := client("", token)
 	if err != nil {
-		fmt.Fprintln(c.errs, err)
-		return exitError
+		return result(c.errs, err)
 	}
 	look := func() []*view.Cluster {
 		return view.Look(context.Background(), connect(token),

@@ -31,7 +31,7 @@ func reporter(out io.Writer, format string) func(roleswitch.Step) {
 	}
 }
 
-// result is the exit code of a switch.
+// result tells an error and is the exit code of a command.
 func result(errs io.Writer, err error) int {
 	if err == nil {
 		return exitOK
@@ -70,13 +70,11 @@ Usage: vault-replication replication plan [options]
 func (c *planCommand) Run(args []string) int {
 	opts, to, from := c.options()
 	if err := opts.parse(args); err != nil {
-		fmt.Fprintln(c.errs, err)
-		return exitError
+		return result(c.errs, err)
 	}
 	secondary, err := client(*to, "")
 	if err != nil {
-		fmt.Fprintln(c.errs, err)
-		return exitError
+		return result(c.errs, err)
 	}
 	ctx := context.Background()
 	is := view.Ask(ctx, secondary)
@@ -158,13 +156,11 @@ Usage: vault-replication replication switchover -to=ADDRESS [options]
 func (c *switchoverCommand) Run(args []string) int {
 	o := c.options()
 	if err := o.parse(args); err != nil {
-		fmt.Fprintln(c.errs, err)
-		return exitError
+		return result(c.errs, err)
 	}
 	s, err := o.sides()
 	if err != nil {
-		fmt.Fprintln(c.errs, err)
-		return exitError
+		return result(c.errs, err)
 	}
 	s.Report = reporter(c.out, o.format)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -237,13 +233,11 @@ Usage: vault-replication replication failover -to=ADDRESS [options]
 func (c *failoverCommand) Run(args []string) int {
 	opts, to, from, force := c.options()
 	if err := opts.parse(args); err != nil {
-		fmt.Fprintln(c.errs, err)
-		return exitError
+		return result(c.errs, err)
 	}
 	side, err := promoted(*to, opts.mode)
 	if err != nil {
-		fmt.Fprintln(c.errs, err)
-		return exitError
+		return result(c.errs, err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

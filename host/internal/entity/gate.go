@@ -5,6 +5,7 @@ package entity
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -94,12 +95,7 @@ func (g *gate) giveUp(key string, w *waiting) {
 	case <-w.in:
 		l.inside--
 	default:
-		for n, q := range l.queue {
-			if q == w {
-				l.queue = append(l.queue[:n:n], l.queue[n+1:]...)
-				break
-			}
-		}
+		l.queue = slices.DeleteFunc(l.queue, func(q *waiting) bool { return q == w })
 	}
 	g.tidy(key, l)
 }

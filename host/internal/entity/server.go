@@ -3,6 +3,7 @@
 package entity
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -54,9 +55,7 @@ type Server struct{ o ServerOptions }
 
 // NewServer returns a Server.
 func NewServer(o ServerOptions) *Server {
-	if o.Logger == nil {
-		o.Logger = hclog.NewNullLogger()
-	}
+	o.Logger = cmp.Or(o.Logger, hclog.NewNullLogger())
 	return &Server{o}
 }
 

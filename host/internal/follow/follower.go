@@ -3,8 +3,10 @@
 package follow
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -126,18 +128,10 @@ func New(core Core, logger hclog.Logger, o Options) *Follower {
 	if o.Hidden == nil {
 		o.Hidden = func(string, mounttable.Entry) bool { return false }
 	}
-	if o.RevokeWait <= 0 {
-		o.RevokeWait = DefaultRevokeWait
-	}
-	if o.StepWait <= 0 {
-		o.StepWait = DefaultStepWait
-	}
-	if o.RetryWait <= 0 {
-		o.RetryWait = DefaultRetryWait
-	}
-	if o.GivenUpWait <= 0 {
-		o.GivenUpWait = DefaultGivenUpWait
-	}
+	o.RevokeWait = cmp.Or(o.RevokeWait, DefaultRevokeWait)
+	o.StepWait = cmp.Or(o.StepWait, DefaultStepWait)
+	o.RetryWait = cmp.Or(o.RetryWait, DefaultRetryWait)
+	o.GivenUpWait = cmp.Or(o.GivenUpWait, DefaultGivenUpWait)
 	all := &attempts{logger: logger, o: o, duty: context.Background(), lacks: map[string]string{},
 		retry: newRetry(o.RetryWait), steps: map[string]chan struct{}{}}
 	f := &Follower{core: core, attempts: all, mounts: mounts{leases: leases{attempts: all, core: core}, core: core},
@@ -165,11 +159,7 @@ func (f *Follower) Start(ctx context.Context) {
 	f.mu.Lock()
 	f.duty = ctx
 	// The audit devices have reported by themselves when they were opened.
-	for about := range f.lacks {
-		if !strings.HasPrefix(about, "audit ") {
-			delete(f.lacks, about)
-		}
-	}
+	maps.DeleteFunc(f.lacks, func(about, _ string) bool { return !strings.HasPrefix(about, "audit ") })
 	f.mu.Unlock()
 	f.tables(ctx)
 	f.persist(ctx, "the headers of the UI", f.core.UIHeaders)
@@ -275,9 +265,7 @@ func (f *Follower) Lacks() []string {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, text := range f.lacks {
-		out = append(out, text)
-	}
+	out = slices.AppendSeq(out, maps.Values(f.lacks))
 	slices.Sort(out)
 	return out
 }

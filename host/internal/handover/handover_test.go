@@ -51,8 +51,7 @@ func (c *cluster) material(t *testing.T) *Material {
 	m, err := Collect(context.Background(), c.core, c.store, replication.DR)
 	require.NoError(t, err)
 	m.SetID, m.Epoch = "set", replication.Epoch{Generation: 1, ID: "e"}
-	m.IndexKey, err = NewKey()
-	require.NoError(t, err)
+	m.IndexKey = NewKey()
 	return m
 }
 
@@ -63,11 +62,8 @@ func combined(t *testing.T, shares [][]byte) []byte {
 	return key
 }
 
-func binding(t *testing.T) Binding {
-	t.Helper()
-	challenge, err := NewKey()
-	require.NoError(t, err)
-	return Binding{Mode: replication.DR, SetID: "set", SecondaryID: "b", Challenge: challenge}
+func binding() Binding {
+	return Binding{Mode: replication.DR, SetID: "set", SecondaryID: "b", Challenge: NewKey()}
 }
 
 func TestSealedMaterialIsBound(t *testing.T) {
@@ -76,9 +72,8 @@ func TestSealedMaterialIsBound(t *testing.T) {
 		SetID: "set", Epoch: replication.Epoch{Generation: 1, ID: "e"}, IndexKey: make([]byte, 32), RootKey: []byte("root"),
 		Rows: map[string][]byte{"core/keyring": []byte("k")},
 	}
-	pairing, err := NewKey()
-	require.NoError(t, err)
-	b := binding(t)
+	pairing := NewKey()
+	b := binding()
 	sealed, err := Seal(pairing, b, m)
 	require.NoError(t, err)
 	require.NotContains(t, string(sealed), "root")
@@ -87,10 +82,10 @@ func TestSealedMaterialIsBound(t *testing.T) {
 	require.Equal(t, m, got)
 
 	wrong := map[string]func() error{
-		"another pairing key": func() error { k, _ := NewKey(); _, err := Open(k, b, sealed); return err },
+		"another pairing key": func() error { _, err := Open(NewKey(), b, sealed); return err },
 		"another challenge": func() error {
 			b := b
-			b.Challenge, _ = NewKey()
+			b.Challenge = NewKey()
 			_, err := Open(pairing, b, sealed)
 			return err
 		},

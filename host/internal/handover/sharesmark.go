@@ -52,12 +52,10 @@ func (m *Material) Same(s *Shares) bool {
 }
 
 // Mark makes a mark.
-func (s *Shares) Mark() (*SharesMark, error) {
+func (s *Shares) Mark() *SharesMark {
 	salt := make([]byte, saltSize)
-	if _, err := rand.Read(salt); err != nil {
-		return nil, err
-	}
-	return &SharesMark{Salt: salt, Digest: s.digest(salt)}, nil
+	_, _ = rand.Read(salt) // it never fails
+	return &SharesMark{Salt: salt, Digest: s.digest(salt)}
 }
 
 // Fits says whether a mark was made of these shares.

@@ -108,12 +108,7 @@ func (d *differ) blocked(e Entry) (Entry, bool) {
 // entry is unmounted and returned, to be mounted at the end. The same is done for an entry if a local mount has its new
 // path.
 func (d *differ) move(shared map[string]Entry, kept []Entry) (again []Entry) {
-	var pending []Entry
-	for _, e := range kept {
-		if shared[e.UUID].Path != e.Path {
-			pending = append(pending, e)
-		}
-	}
+	pending := slices.DeleteFunc(slices.Clone(kept), func(e Entry) bool { return shared[e.UUID].Path == e.Path })
 	for len(pending) > 0 {
 		i := slices.IndexFunc(pending, func(e Entry) bool { return d.free(shared, e) })
 		if i < 0 {

@@ -143,7 +143,7 @@ func (n *Node) addEndpoints() {
 		Activations: &activation.Client{Logger: n.logger.Named("activation")},
 	}
 	n.withoutCore = endpoints.WithoutCore(asked)
-	n.core.OnSystemBackend(func(b *framework.Backend) error {
+	n.core.OnCoreBackend(vaultname.System, func(b *framework.Backend) error {
 		if err := endpoints.Decorate(b, asked); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -118,9 +119,7 @@ func (i *itself) status(mode replication.Mode) *endpoints.ModeStatus {
 
 // own are the answers of a listener without the core.
 func (n *Node) own(l *configutil.Listener) rolechange.Own {
-	if l == nil {
-		l = &configutil.Listener{}
-	}
+	l = cmp.Or(l, &configutil.Listener{})
 	return func(r *http.Request) (int, any, bool) {
 		if r.URL.RawPath != "" || r.Header.Get(consts.NamespaceHeaderName) != "" || l.ChrootNamespace != "" ||
 			n.core.Sealed() && !n.requests.Changing() {

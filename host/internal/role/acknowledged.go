@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/vault-replication/vault-replication/shared/pause"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -15,8 +16,6 @@ const acknowledgedPoll = 20 * time.Millisecond
 // awaitAcknowledged waits until every connected secondary that was heard of within a time has stored a sequence. If the
 // context ends before, it returns the name of one that has not.
 func awaitAcknowledged(ctx context.Context, b replication.Backend, sequence uint64, heard time.Duration) string {
-	tick := time.NewTicker(acknowledgedPoll)
-	defer tick.Stop()
 	for {
 		status, err := b.Status(ctx)
 		behind := "unknown"
@@ -26,9 +25,7 @@ func awaitAcknowledged(ctx context.Context, b replication.Backend, sequence uint
 		if behind == "" {
 			return ""
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if pause.For(ctx, acknowledgedPoll) != nil {
 			return behind
 		}
 	}

@@ -70,7 +70,7 @@ type change struct {
 	// what names the change in the log and in the status.
 	what string
 	// ask has the plugin decide on the change.
-	ask func(context.Context, replication.Backend) (*replication.Transition, error)
+	ask func(replication.Backend, context.Context) (*replication.Transition, error)
 	// force promotes a secondary even if its content is not complete. lacking says that its content lacks something.
 	force, lacking bool
 	// consume uses up the DR operation token that allowed the change; nil for none.
@@ -132,7 +132,7 @@ func (c *changes) decide(ctx context.Context, ch *change) error {
 	if err != nil {
 		return err
 	}
-	if ch.transition, err = ch.ask(ctx, b); err != nil {
+	if ch.transition, err = ch.ask(b, ctx); err != nil {
 		return err
 	}
 	if have := ch.transition.Role; have != ch.to {
@@ -212,10 +212,8 @@ func (c *changes) setAfter(ctx context.Context, ch *change) (err error) {
 	case ch.to == replication.Disabled:
 		*mr = ModeRecord{Role: replication.Disabled}
 	case ch.to == replication.Primary && ch.from == replication.Disabled:
-		*mr = ModeRecord{Role: replication.Primary, SetID: ch.transition.ClusterID}
-		if mr.Epoch, err = newHistory(replication.Epoch{}); err == nil {
-			mr.IndexKey, err = handover.NewKey()
-		}
+		*mr = ModeRecord{Role: replication.Primary, SetID: ch.transition.ClusterID, IndexKey: handover.NewKey()}
+		mr.Epoch, err = newHistory(replication.Epoch{})
 	case ch.to == replication.Primary:
 		// A promotion always begins an epoch: two histories must not share one.
 		mr.SecondaryID, mr.Pairing = "", nil

@@ -30,6 +30,8 @@ import (
 // Controller is replication on this node. It follows the core: when the core is unsealed,
 // becomes active, or seals, the controller begins or ends its parts. The parts do the work.
 type Controller struct {
+	*statuses
+
 	core *vaultcore.Core
 	tap  *storage.Tap
 	// store is the storage below the tap: no guard sees writes to it.
@@ -44,7 +46,6 @@ type Controller struct {
 	changes   *changes
 	taker     *keyTaker
 	copies    *copies
-	statuses  *statuses
 	primary   *Primary
 	secondary *Secondary
 	storage   *observer
@@ -298,19 +299,6 @@ func (c *Controller) Role(mode replication.Mode) replication.Role { return c.rol
 // Inert implements [endpoints.Controller].
 func (c *Controller) Inert() bool { return c.roles.Inert() }
 
-// Status implements [endpoints.Controller].
-func (c *Controller) Status(ctx context.Context, mode replication.Mode) (*endpoints.ModeStatus, error) {
-	return c.statuses.Status(ctx, mode)
-}
-
-// Known is what the node has in memory of a mode, its role above all.
-func (c *Controller) Known(mode replication.Mode) *endpoints.ModeStatus {
-	return c.statuses.Known(mode)
-}
-
-// LastWAL is the last sequence of the cluster, see [statuses.LastWAL].
-func (c *Controller) LastWAL() uint64 { return c.statuses.LastWAL() }
-
 // Recover implements [endpoints.Controller].
 func (c *Controller) Recover(ctx context.Context, mode replication.Mode) ([]string, error) {
 	return nil, c.sessions.renew(ctx, mode)
@@ -324,8 +312,5 @@ func (c *Controller) Reindex(_ context.Context, mode replication.Mode, forget bo
 // CheckIndex implements [endpoints.Controller].
 func (c *Controller) CheckIndex(ctx context.Context, mode replication.Mode) (*endpoints.IndexReport, error) {
 	r, err := c.tap.Indexes().Check(ctx, mode)
-	if err != nil {
-		return nil, err
-	}
-	return &endpoints.IndexReport{Root: r.Root, Wrong: r.Wrong, Ranges: r.Ranges}, nil
+	return (*endpoints.IndexReport)(r), err
 }

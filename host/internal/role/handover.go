@@ -22,11 +22,8 @@ func (ss *sessions) askHandover(ctx context.Context, mode replication.Mode, req 
 	if err != nil {
 		return nil, nil, err
 	}
-	challenge, err := handover.NewKey()
-	if err != nil {
-		return nil, nil, err
-	}
-	req.Challenge, b.Challenge = challenge, challenge
+	req.Challenge = handover.NewKey()
+	b.Challenge = req.Challenge
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	t, err := plugin.EnableSecondary(ctx, req)

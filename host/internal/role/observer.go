@@ -70,13 +70,8 @@ func (c *observer) Applied(ctx context.Context, written []string) (left []string
 	if ctx.Err() != nil {
 		return written
 	}
-	of := func(names ...string) (some []string) {
-		for _, key := range written {
-			if slices.Contains(names, key) {
-				some = append(some, key)
-			}
-		}
-		return some
+	of := func(names ...string) []string {
+		return slices.DeleteFunc(slices.Clone(written), func(key string) bool { return !slices.Contains(names, key) })
 	}
 	if rows := of(vaultname.Keyring, vaultname.RootKey); len(rows) > 0 {
 		if err := c.core.ReloadKeys(ctx); err != nil {

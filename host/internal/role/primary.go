@@ -37,7 +37,7 @@ func (c *Primary) EnablePrimary(ctx context.Context, mode replication.Mode, req 
 	[]string, error) {
 	return c.changes.changeLive(ctx, &change{
 		mode: mode, from: replication.Disabled, to: replication.Primary,
-		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+		ask: func(b replication.Backend, ctx context.Context) (*replication.Transition, error) {
 			return b.EnablePrimary(ctx, req)
 		},
 	})
@@ -48,9 +48,7 @@ func (c *Primary) EnablePrimary(ctx context.Context, mode replication.Mode, req 
 func (c *Primary) DisablePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
 	return c.changes.changeLive(ctx, &change{
 		mode: mode, from: replication.Primary, to: replication.Disabled,
-		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
-			return b.DisablePrimary(ctx)
-		},
+		ask: replication.Backend.DisablePrimary,
 	})
 }
 
@@ -76,13 +74,10 @@ func (c *Primary) SecondaryToken(ctx context.Context, mode replication.Mode, req
 	if err != nil {
 		return nil, nil, err
 	}
-	pairing, err := handover.NewKey()
-	if err != nil {
-		return nil, nil, err
-	}
 	if resp.ClusterID != c.roles.Record().mode(mode).SetID {
 		return nil, nil, replication.Errorf(replication.Internal, "the plugin made a bundle of another replication set")
 	}
+	pairing := handover.NewKey()
 	if err := c.paired.Add(ctx, mode, req.ID, resp.Certificate, pairing); err != nil {
 		return nil, nil, err
 	}
@@ -97,9 +92,7 @@ func (c *Primary) SecondaryToken(ctx context.Context, mode replication.Mode, req
 func (c *Primary) DemotePrimary(ctx context.Context, mode replication.Mode) ([]string, error) {
 	return c.changes.changeByRestart(ctx, &change{
 		mode: mode, from: replication.Primary, to: replication.Secondary, what: "demotion",
-		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
-			return b.DemotePrimary(ctx)
-		},
+		ask: replication.Backend.DemotePrimary,
 	})
 }
 

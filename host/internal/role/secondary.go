@@ -224,7 +224,7 @@ func (c *Secondary) PromoteSecondary(ctx context.Context, mode replication.Mode,
 		mode: mode, from: replication.Secondary, to: replication.Primary, what: "promotion", force: req.Force,
 		lacking: len(hidden) > 0,
 		consume: req.Consume,
-		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
+		ask: func(b replication.Backend, ctx context.Context) (*replication.Transition, error) {
 			t, err := b.PromoteSecondary(ctx, req.PromoteSecondaryRequest)
 			if err == nil {
 				t.Warnings = append(t.Warnings, warnOfLosses(losses)...)
@@ -262,9 +262,7 @@ func (c *Secondary) DisableSecondary(ctx context.Context, mode replication.Mode,
 	}
 	return c.changes.changeByRestart(ctx, &change{
 		mode: mode, from: replication.Secondary, to: replication.Disabled, what: "disabling", consume: consume,
-		ask: func(ctx context.Context, b replication.Backend) (*replication.Transition, error) {
-			return b.DisableSecondary(ctx)
-		},
+		ask: replication.Backend.DisableSecondary,
 	})
 }
 
@@ -291,10 +289,7 @@ func (c *Secondary) UpdatePrimary(ctx context.Context, mode replication.Mode, re
 				"this cluster belongs to %s replication set %q: disable it and enable it anew to join another set", a.Mode,
 				a.ClusterID, mode, mr.SetID)
 		}
-		update.Bundle, update.ID = a.Bundle, a.ID
-		if update.Challenge, err = handover.NewKey(); err != nil {
-			return nil, err
-		}
+		update.Bundle, update.ID, update.Challenge = a.Bundle, a.ID, handover.NewKey()
 	}
 	asking, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
+	"github.com/vault-replication/vault-replication/shared/pause"
 )
 
 // A look at the status reads storage past the cache and asks the plugin, and anybody may
@@ -94,13 +95,9 @@ func (l *looks) begin(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	rest := time.NewTimer(time.Until(l.rested))
-	defer rest.Stop()
-	select {
-	case <-rest.C:
-		return nil
-	case <-ctx.Done():
+	err := pause.For(ctx, time.Until(l.rested))
+	if err != nil {
 		<-l.turn
-		return ctx.Err()
 	}
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
+	"github.com/vault-replication/vault-replication/shared/pause"
 )
 
 // standbyInterval is how often a standby looks for changes by the active node; standbyTimeout bounds one look.
@@ -56,14 +57,7 @@ func (s *standby) end() {
 }
 
 func (s *standby) look(ctx context.Context) {
-	ticker := time.NewTicker(standbyInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	for pause.For(ctx, standbyInterval) == nil {
 		replaced := false
 		err := s.core.WhileStandby(func() error {
 			if ctx.Err() != nil {
@@ -119,9 +113,9 @@ func (s *standby) seal() {
 const sealRetry = 5 * time.Second
 
 // again does something until it succeeds.
-func again(pause time.Duration, do func() error, failed func(error)) {
+func again(rest time.Duration, do func() error, failed func(error)) {
 	for err := do(); err != nil; err = do() {
 		failed(err)
-		time.Sleep(pause)
+		time.Sleep(rest)
 	}
 }

@@ -3,6 +3,7 @@
 package routing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -147,11 +148,8 @@ func (w *Wrapper) InvalidateKey(ctx context.Context, key string) {
 		return // the caller then has the backend made anew
 	}
 	w.turn.mu.Lock()
-	next := w.turn.next
+	next := cmp.Or(w.turn.next, w.Backend)
 	w.turn.mu.Unlock()
-	if next == nil {
-		next = w.Backend
-	}
 	next.InvalidateKey(ctx, key)
 }
 

@@ -116,13 +116,9 @@ func (s *Services) Node(ctx context.Context) (*replication.Node, error) {
 		VaultVersion: version.GetVersion().VersionNumber(), Now: time.Now(),
 	}
 	if addr != "" {
-		n.ClusterAddrs = []string{addr}
 		// The other nodes, which a secondary tries when this one does not lead any more.
-		for _, other := range s.Core.NodeAddrs(ctx) {
-			if other != addr {
-				n.ClusterAddrs = append(n.ClusterAddrs, other)
-			}
-		}
+		others := slices.DeleteFunc(s.Core.NodeAddrs(ctx), func(other string) bool { return other == addr })
+		n.ClusterAddrs = append([]string{addr}, others...)
 	}
 	if !s.mode.StandsIn() {
 		n.Failover = s.Sessions.FailoverAddrs(ctx)
@@ -179,17 +175,8 @@ func (s *Services) DeleteState(ctx context.Context, key string) error {
 
 // ListState implements [replication.Host].
 func (s *Services) ListState(ctx context.Context, prefix string) ([]string, error) {
-	all, err := records.Below(ctx, s.Core, records.OfPlugin(s.mode))
-	if err != nil {
-		return nil, err
-	}
-	names := make([]string, 0, len(all))
-	for _, n := range all {
-		if strings.HasPrefix(n, prefix) {
-			names = append(names, n)
-		}
-	}
-	return names, nil
+	names, err := records.Below(ctx, s.Core, records.OfPlugin(s.mode))
+	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, prefix) }), err
 }
 
 // Listen implements [replication.Host].

@@ -3,6 +3,7 @@
 package serving
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -53,10 +54,7 @@ func (s *Server) Listens(l *configutil.Listener) {
 	if l == nil || l.Type == "" {
 		return // the cluster port: its requests came in at a listener of another node
 	}
-	limit := int64(l.MaxRequestDuration)
-	if limit == 0 {
-		limit = int64(vault.DefaultMaxRequestDuration)
-	}
+	limit := int64(cmp.Or(l.MaxRequestDuration, vault.DefaultMaxRequestDuration))
 	for {
 		old := s.limit.Load()
 		if limit <= old || s.limit.CompareAndSwap(old, limit) {
@@ -75,11 +73,7 @@ func (s *Server) bounded(ctx context.Context) (context.Context, context.CancelFu
 	if !ok {
 		from = time.Now()
 	}
-	limit := time.Duration(s.limit.Load())
-	if limit == 0 {
-		limit = vault.DefaultMaxRequestDuration
-	}
-	return context.WithDeadline(ctx, from.Add(limit))
+	return context.WithDeadline(ctx, from.Add(cmp.Or(time.Duration(s.limit.Load()), vault.DefaultMaxRequestDuration)))
 }
 
 // Call implements [entity.Caller].

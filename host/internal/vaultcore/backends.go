@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -31,17 +32,10 @@ type Backends struct {
 	savedAuth    map[string]logical.Factory
 }
 
-// OnSystemBackend sets the hook that sees the system backend each time one is
-// made, before it serves: its paths may be replaced then. An error keeps the
-// node sealed.
-func (k *Backends) OnSystemBackend(hook func(*framework.Backend) error) {
-	k.OnCoreBackend(vaultname.System, hook)
-}
-
 // OnCoreBackend sets the hook of one of the backends that keep their concrete
 // type, vaultname.System, Identity or Token: it sees the backend each time one is
-// made, before it serves. The role of the cluster is known by then. An error
-// keeps the node sealed.
+// made, before it serves: its paths may be replaced then. The role of the cluster
+// is known by then. An error keeps the node sealed.
 func (k *Backends) OnCoreBackend(kind string, hook func(*framework.Backend) error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -205,12 +199,7 @@ func (k *Backends) mountedTypes(ctx context.Context) ([]string, error) {
 func inertFactories(stock map[string]logical.Factory, types []string,
 	kind logical.BackendType) map[string]logical.Factory {
 	out := maps.Clone(stock)
-	for t := range stock {
-		if !routes.OfCore(t) {
-			out[t] = inertFactory(kind)
-		}
-	}
-	for _, t := range types {
+	for _, t := range slices.AppendSeq(slices.Clip(types), maps.Keys(stock)) {
 		if !routes.OfCore(t) {
 			out[t] = inertFactory(kind)
 		}

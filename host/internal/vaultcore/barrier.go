@@ -76,9 +76,7 @@ var errOpenAlready = errors.New("this node was unsealed meanwhile, by a key shar
 // seal does not wait for its end, and either duty may lead. If a core is still sealed after openPatience, its first
 // unseal has failed, and it may try again.
 func (b *openBarrier) openAlready() error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for last := time.Now().Add(openPatience); time.Now().Before(last); <-tick.C {
+	for last := time.Now().Add(openPatience); time.Now().Before(last); time.Sleep(20 * time.Millisecond) {
 		if b.opened() {
 			return errOpenAlready
 		}
@@ -185,12 +183,6 @@ func (b Barrier) ReloadKeys(ctx context.Context) error {
 		return fmt.Errorf("reload of the keyring: %w", err)
 	}
 	return nil
-}
-
-// OpensKeyring says whether a root key opens a keyring as it is stored.
-func OpensKeyring(ctx context.Context, stored, root []byte) bool {
-	_, ok := KeyringTerm(ctx, stored, root)
-	return ok
 }
 
 // ActiveTerm is the term of the newest key in the open barrier.

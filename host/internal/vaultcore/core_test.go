@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore/internal/pinned"
+	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
 const (
@@ -235,7 +236,7 @@ func TestShareDuringRestartWaits(t *testing.T) {
 func TestSystemBackendHook(t *testing.T) {
 	t.Parallel()
 	c, keys, root := attached(t)
-	c.OnSystemBackend(func(b *framework.Backend) error {
+	c.OnCoreBackend(vaultname.System, func(b *framework.Backend) error {
 		b.Paths = append([]*framework.Path{{
 			Pattern: "replication/ours$",
 			Operations: map[logical.Operation]framework.OperationHandler{

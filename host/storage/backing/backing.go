@@ -9,6 +9,7 @@
 package backing
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -79,12 +80,8 @@ func New(inner physical.Backend, o Options) *Storage {
 	}
 	b.Txn, _ = inner.(physical.Transactional)
 	b.applyBytes.Store(int64(o.ApplyBytes))
-	if b.Logger == nil {
-		b.Logger = hclog.NewNullLogger()
-	}
-	if b.classes == nil {
-		b.classes = &keyclass.Classifier{}
-	}
+	b.Logger = cmp.Or(b.Logger, hclog.NewNullLogger())
+	b.classes = cmp.Or(b.classes, &keyclass.Classifier{})
 	return b
 }
 

@@ -4,6 +4,7 @@ package fingerprint
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -267,7 +268,5 @@ func (x *Index) dropCuts(p *Pass) {
 	for i := range p.parts {
 		delete(x.cuts, p.parts[i].UpTo)
 	}
-	for key := range p.missed {
-		x.cuts[key] = struct{}{}
-	}
+	maps.Copy(x.cuts, p.missed)
 }

@@ -2,16 +2,13 @@
 
 package fingerprint
 
-// pending is what the writes of one number have changed.
-type pending struct {
-	sum   Sum
-	count uint64 // modulo 2^64, because deletions decrease it
-}
+import "maps"
 
 // unsettled has the changes of the writes above the watermark. The lock of the index guards it.
 type unsettled struct {
-	// changes are the changes of each number that may be above the watermark.
-	changes map[uint64]*pending
+	// changes are the changes of each number that may be above the watermark. Deletions decrease a count: it is modulo
+	// 2^64.
+	changes map[uint64]*Range
 	// exact is the watermark from which RootAt knows the fingerprint, nil if that is not decided yet.
 	exact *uint64
 	// settled is the highest watermark whose changes were forgotten.
@@ -21,30 +18,19 @@ type unsettled struct {
 // add keeps a change until its number is below the watermark.
 func (u *unsettled) add(number uint64, c change) {
 	if u.changes == nil {
-		u.changes = map[uint64]*pending{}
+		u.changes = map[uint64]*Range{}
 	}
 	p := u.changes[number]
 	if p == nil {
-		p = &pending{}
+		p = &Range{}
 		u.changes[number] = p
 	}
-	if c.before != nil {
-		p.sum.Sub(*c.before)
-		p.count--
-	}
-	if c.after != nil {
-		p.sum.Add(*c.after)
-		p.count++
-	}
+	p.apply(c)
 }
 
 func (u *unsettled) forget(watermark uint64) {
 	u.settled = max(u.settled, watermark)
-	for n := range u.changes {
-		if n <= watermark {
-			delete(u.changes, n)
-		}
-	}
+	maps.DeleteFunc(u.changes, func(n uint64, _ *Range) bool { return n <= watermark })
 }
 
 func (u *unsettled) forgetAll() { u.changes, u.exact = nil, nil }
@@ -66,8 +52,8 @@ func (x *Index) RootAt(watermark, allocated uint64) ([]byte, uint64) {
 	u.forget(watermark)
 	total, known := x.total, watermark >= max(*u.exact, u.settled)
 	for _, p := range u.changes {
-		total.Sum.Sub(p.sum)
-		total.Count -= p.count
+		total.Sum.Sub(p.Sum)
+		total.Count -= p.Count
 	}
 	x.mu.Unlock()
 	if !known {

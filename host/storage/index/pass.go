@@ -8,13 +8,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/hashicorp/vault/sdk/physical"
 
 	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/walk"
+	"github.com/vault-replication/vault-replication/shared/pause"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -33,9 +33,7 @@ type indexing struct {
 // keep scans the storage, again after a failure and whenever the fingerprint is lost. It also cuts ranges that have
 // grown, checks the index and stores it.
 func (p *Index) keep(ctx context.Context) {
-	retry := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(30*time.Second),
-		backoff.WithMaxElapsedTime(0))
+	retry := pause.Growing(20*time.Millisecond, 30*time.Second)
 	tend := time.NewTimer(roundEvery)
 	defer tend.Stop()
 	rest := time.NewTicker(p.of.storeAfter/2 + 1)
@@ -77,11 +75,7 @@ func (p *Index) keep(ctx context.Context) {
 		}
 		p.of.below.Logger.Warn("the fingerprint of the replicated content cannot be computed; trying again", "mode", p.mode,
 			"error", err)
-		timer := time.NewTimer(retry.NextBackOff())
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.For(ctx, retry.NextBackOff()) != nil {
 			return
 		}
 	}

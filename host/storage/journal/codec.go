@@ -39,8 +39,7 @@ func EncodeRow(ops []Op) []byte {
 	for i := range ops {
 		op := &ops[i]
 		b = append(b, byte(op.Kind)|byte(op.Class)<<4)
-		b = binary.AppendUvarint(b, uint64(len(op.Key)))
-		b = append(b, op.Key...)
+		b = withLength(b, op.Key)
 		if op.Kind == Put {
 			h := HashOf(op.Value)
 			b = append(b, h[:]...)
@@ -70,10 +69,12 @@ func DecodeRow(b []byte) ([]Op, error) {
 		}
 		ops = append(ops, op)
 	}
-	if err := r.end(); err != nil {
-		return nil, err
-	}
-	return ops, nil
+	return ops, r.end()
+}
+
+// withLength appends a text or bytes, after their length.
+func withLength[T string | []byte](b []byte, t T) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(t))), t...)
 }
 
 // seal appends the checksum.

@@ -33,11 +33,9 @@ func (e *FrameEncoder) Add(sequence uint64, ops []Op) {
 	for i := range ops {
 		op := &ops[i]
 		e.body = append(e.body, byte(op.Kind))
-		e.body = binary.AppendUvarint(e.body, uint64(len(op.Key)))
-		e.body = append(e.body, op.Key...)
+		e.body = withLength(e.body, op.Key)
 		if op.Kind == Put {
-			e.body = binary.AppendUvarint(e.body, uint64(len(op.Value)))
-			e.body = append(e.body, op.Value...)
+			e.body = withLength(e.body, op.Value)
 		}
 	}
 	e.rows++
@@ -91,10 +89,7 @@ func DecodeFrame(payload []byte, after, to uint64) ([]Row, error) {
 		}
 		rows = append(rows, row)
 	}
-	if err := r.end(); err != nil {
-		return nil, err
-	}
-	return rows, nil
+	return rows, r.end()
 }
 
 // Pair is a key with its value.
@@ -113,10 +108,8 @@ func EncodeRange(pairs []Pair) []byte {
 	b = append(b, rangeVersion)
 	b = binary.AppendUvarint(b, uint64(len(pairs)))
 	for i := range pairs {
-		b = binary.AppendUvarint(b, uint64(len(pairs[i].Key)))
-		b = append(b, pairs[i].Key...)
-		b = binary.AppendUvarint(b, uint64(len(pairs[i].Value)))
-		b = append(b, pairs[i].Value...)
+		b = withLength(b, pairs[i].Key)
+		b = withLength(b, pairs[i].Value)
 	}
 	return seal(b)
 }
@@ -140,10 +133,7 @@ func DecodeRange(payload []byte) ([]Pair, error) {
 		}
 		pairs = append(pairs, p)
 	}
-	if err := r.end(); err != nil {
-		return nil, err
-	}
-	return pairs, nil
+	return pairs, r.end()
 }
 
 //nolint:unparam // each form has a version of its own

@@ -184,8 +184,7 @@ func (a *Answer) Encode(asks []Ask) []byte {
 		w.number(uint64(len(rng.Pairs)))
 		for j := range rng.Pairs {
 			w.key(rng.Pairs[j].Key)
-			w.number(uint64(len(rng.Pairs[j].Value)))
-			w.b = append(w.b, rng.Pairs[j].Value...)
+			w.b = withLength(w.b, rng.Pairs[j].Value)
 		}
 	}
 	return seal(w.b)
@@ -221,10 +220,7 @@ func DecodeAnswer(b []byte, asks []Ask) (*Answer, error) {
 		}
 		a.Ranges = append(a.Ranges, rng)
 	}
-	if err := r.end(); err != nil {
-		return nil, err
-	}
-	return a, nil
+	return a, r.end()
 }
 
 func (r *keyReader) parts(ask Ask) []Part {

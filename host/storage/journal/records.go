@@ -4,6 +4,7 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
@@ -71,10 +72,8 @@ func Has(terms []TermStart, at replication.Position) (has, gone bool) {
 		if i == len(terms)-1 {
 			return true, false
 		}
-		next := term.Next
-		if next == 0 {
-			next = terms[i+1].First // written by a version without Next
-		}
+		// A record of a version before has no Next.
+		next := cmp.Or(term.Next, terms[i+1].First)
 		return at.Sequence < next, at.Sequence >= next
 	}
 	// A term whose rows are all deleted is not known any more.

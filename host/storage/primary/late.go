@@ -12,6 +12,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/shared/pause"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -49,9 +50,7 @@ func (l *lateRows) watch(every time.Duration) {
 		} else if l.j.ctx.Err() == nil {
 			l.j.below.Logger.Warn("rows of a deposed leader cannot be looked for; trying again", "error", err)
 		}
-		select {
-		case <-time.After(max(every, lateShare*time.Since(begun))):
-		case <-l.j.ctx.Done():
+		if pause.For(l.j.ctx, max(every, lateShare*time.Since(begun))) != nil {
 			return
 		}
 	}

@@ -289,8 +289,6 @@ func (r *Retention) Retains() bool {
 // idle stops storing rows when no slot retains any. The caller holds mu.
 func (r *Retention) idle() {
 	if r.slots.open() == 0 {
-		if h := r.seq.SetRetain(false); h > r.lastRow {
-			r.lastRow = h
-		}
+		r.lastRow = max(r.lastRow, r.seq.SetRetain(false))
 	}
 }

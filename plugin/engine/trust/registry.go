@@ -8,8 +8,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -185,12 +185,7 @@ func (r *Registry) put(ctx context.Context, prefix string, m member) error {
 func (r *Registry) IDs() []string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	ids := make([]string, 0, len(r.members))
-	for id := range r.members {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, strings.Compare)
-	return ids
+	return slices.Sorted(maps.Keys(r.members))
 }
 
 // Identify returns the secondary that a certificate belongs to. The host has verified that the authority signed it. The

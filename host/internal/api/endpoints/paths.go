@@ -3,6 +3,7 @@
 package endpoints
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -21,8 +22,8 @@ type call func(ctx context.Context, req *logical.Request, d *framework.FieldData
 // endpoint describes one path with one operation.
 type endpoint struct {
 	pattern     string
-	op          logical.Operation
-	verb, noun  string // for OpenAPI's operation ids
+	op          logical.Operation // update by default
+	verb, noun  string            // for OpenAPI's operation ids
 	synopsis    string
 	description string
 	fields      map[string]*framework.FieldSchema
@@ -42,7 +43,7 @@ func (e endpoint) path() *framework.Path {
 		HelpDescription: e.description,
 		DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: "replication"},
 		Operations: map[logical.Operation]framework.OperationHandler{
-			e.op: &framework.PathOperation{
+			cmp.Or(e.op, logical.UpdateOperation): &framework.PathOperation{
 				Callback:     coding(e.handle),
 				Summary:      e.synopsis,
 				DisplayAttrs: &framework.DisplayAttributes{OperationVerb: e.verb, OperationSuffix: e.noun},
@@ -113,9 +114,7 @@ func RequireRole(mode replication.Mode, is, want replication.Role) error {
 	if is == replication.Bootstrapping {
 		is = replication.Secondary
 	}
-	if is == "" {
-		is = replication.Disabled
-	}
+	is = cmp.Or(is, replication.Disabled)
 	name := mode.Name()
 	switch {
 	case is == want:

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,7 +23,7 @@ const warnReindexing = "The index of the replicated content is being computed an
 func (h *handlers) indexPaths() (registered, added []*framework.Path) {
 	indexes := indexHandlers{h.Controller}
 	reindex := endpoint{
-		op: logical.UpdateOperation, verb: "reindex", synopsis: "Compute the index of the replicated content anew",
+		verb: "reindex", synopsis: "Compute the index of the replicated content anew",
 		// The documented fields. All but force change nothing: the stored index is written by
 		// itself, and the index is always computed key by key.
 		fields: map[string]*framework.FieldSchema{
@@ -34,7 +35,7 @@ func (h *handlers) indexPaths() (registered, added []*framework.Path) {
 		},
 	}
 	check := endpoint{
-		op: logical.UpdateOperation, verb: "check", synopsis: "Compare the index of the replicated content with the storage",
+		verb: "check", synopsis: "Compare the index of the replicated content with the storage",
 	}
 	of := func(e endpoint, pattern, noun, whose string, handle call) *framework.Path {
 		e.pattern, e.noun, e.synopsis, e.handle = "replication/"+pattern, noun, e.synopsis+whose, handle
@@ -67,22 +68,20 @@ func (h *handlers) indexPaths() (registered, added []*framework.Path) {
 type indexHandlers struct{ controller Controller }
 
 // enabled returns the modes in which replication is enabled. It is an error if there are none.
-func (h indexHandlers) enabled(modes []replication.Mode, what string) ([]replication.Mode, error) {
-	var on []replication.Mode
-	for _, mode := range modes {
-		if role := h.controller.Role(mode); role != replication.Disabled && role != "" {
-			on = append(on, mode)
-		}
-	}
+func enabled(c Controller, modes []replication.Mode, none string) ([]replication.Mode, error) {
+	on := slices.DeleteFunc(slices.Clone(modes), func(mode replication.Mode) bool {
+		role := c.Role(mode)
+		return role == replication.Disabled || role == ""
+	})
 	if len(on) == 0 {
-		return nil, invalid("replication is not enabled on this cluster: there is no index to %s", what)
+		return nil, invalid("replication is not enabled on this cluster: there is %s", none)
 	}
 	return on, nil
 }
 
 func (h indexHandlers) reindex(modes ...replication.Mode) call {
 	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		on, err := h.enabled(modes, "compute")
+		on, err := enabled(h.controller, modes, "no index to compute")
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +98,7 @@ func (h indexHandlers) reindex(modes ...replication.Mode) call {
 // told by its number, as a page.
 func (h indexHandlers) checkIndex(modes ...replication.Mode) call {
 	return func(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-		on, err := h.enabled(modes, "check")
+		on, err := enabled(h.controller, modes, "no index to check")
 		if err != nil {
 			return nil, err
 		}

@@ -34,11 +34,11 @@ func (h keptHandlers) paths(authorized func(replication.Mode, call) call) (added
 	page["limit"] = &framework.FieldSchema{Type: framework.TypeInt, Default: keptMost,
 		Description: "How many values to return at most, 1000 by default and at most."}
 	all := []endpoint{
-		{pattern: "kept/list", op: logical.UpdateOperation, verb: "list", noun: "kept", handle: h.list,
+		{pattern: "kept/list", verb: "list", noun: "kept", handle: h.list,
 			synopsis: "List what was kept of the writes of this cluster that a new primary did not have."},
-		{pattern: "kept/read", op: logical.UpdateOperation, verb: "read", noun: "kept", handle: h.read, fields: page,
+		{pattern: "kept/read", verb: "read", noun: "kept", handle: h.read, fields: page,
 			synopsis: "Read values that were kept."},
-		{pattern: "kept/remove", op: logical.UpdateOperation, verb: "remove", noun: "kept", handle: h.remove, fields: id,
+		{pattern: "kept/remove", verb: "remove", noun: "kept", handle: h.remove, fields: id,
 			synopsis: "Remove values that were kept, for ever."},
 	}
 	for _, e := range all {

@@ -59,7 +59,7 @@ func (h *handlers) primaryPaths() []*framework.Path {
 		all = append(all, h.primaryPathsOf(f)...)
 	}
 	return append(all, paths([]endpoint{{
-		pattern: "replication/recover", op: logical.UpdateOperation, verb: "recover", noun: "replication",
+		pattern: "replication/recover", verb: "recover", noun: "replication",
 		synopsis: "Begin the replication sessions of this cluster anew.",
 		handle:   h.recoverAll,
 	}})...)
@@ -69,7 +69,7 @@ func (h *handlers) primaryPathsOf(f family) []*framework.Path {
 	mode, name := f.mode, f.mode.Name()
 	return paths([]endpoint{
 		{
-			pattern: f.prefix + "primary/enable", op: logical.UpdateOperation, verb: "enable", noun: f.noun + "primary",
+			pattern: f.prefix + "primary/enable", verb: "enable", noun: f.noun + "primary",
 			synopsis: "Enable " + name + " replication as a primary.",
 			fields: map[string]*framework.FieldSchema{
 				"primary_cluster_addr": text("Cluster address to hand to secondaries, for a load balancer in front of the " +
@@ -78,20 +78,20 @@ func (h *handlers) primaryPathsOf(f family) []*framework.Path {
 			handle: h.enablePrimary(mode),
 		},
 		{
-			pattern: f.prefix + "primary/demote", op: logical.UpdateOperation, verb: "demote", noun: f.noun + "primary",
+			pattern: f.prefix + "primary/demote", verb: "demote", noun: f.noun + "primary",
 			synopsis: "Make this " + name + " primary a secondary without a primary.",
 			description: "The cluster keeps its replication set and can join its successor with update-primary, without a new " +
 				"copy.",
 			handle: h.leavePrimary(mode, h.Primary.DemotePrimary, warnDemoted),
 		},
 		{
-			pattern: f.prefix + "primary/disable", op: logical.UpdateOperation, verb: "disable", noun: f.noun + "primary",
+			pattern: f.prefix + "primary/disable", verb: "disable", noun: f.noun + "primary",
 			synopsis:    "Disable " + name + " replication on this primary.",
 			description: "The set is forgotten: secondaries lose their connection and have to be enabled anew.",
 			handle:      h.leavePrimary(mode, h.Primary.DisablePrimary, warnDisabled),
 		},
 		{
-			pattern: f.prefix + "primary/secondary-token", op: logical.UpdateOperation, verb: "generate",
+			pattern: f.prefix + "primary/secondary-token", verb: "generate",
 			noun:     f.noun + "secondary-token",
 			synopsis: "Register a " + name + " secondary and make its activation token.",
 			description: "Without secondary_public_key the answer is always response-wrapped. The token in wrap_info can be " +
@@ -110,7 +110,7 @@ func (h *handlers) primaryPathsOf(f family) []*framework.Path {
 			handle:   h.secondaryToken(mode),
 		},
 		{
-			pattern: f.prefix + "primary/revoke-secondary", op: logical.UpdateOperation, verb: "revoke",
+			pattern: f.prefix + "primary/revoke-secondary", verb: "revoke",
 			noun:     f.noun + "secondary",
 			synopsis: "Cut off a " + name + " secondary for ever.",
 			fields: map[string]*framework.FieldSchema{
@@ -244,21 +244,17 @@ func (h *handlers) revokeSecondary(mode replication.Mode) call {
 // recoverAll is for every mode that is enabled.
 func (h *handlers) recoverAll(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response,
 	error) {
+	on, err := enabled(h.Controller, replication.Modes(), "nothing to recover")
+	if err != nil {
+		return nil, err
+	}
 	var more []string
-	enabled := false
-	for _, mode := range replication.Modes() {
-		if role := h.Controller.Role(mode); role == replication.Disabled || role == "" {
-			continue
-		}
-		enabled = true
+	for _, mode := range on {
 		w, err := h.Controller.Recover(ctx, mode)
 		if err != nil {
 			return nil, err
 		}
 		more = append(more, w...)
-	}
-	if !enabled {
-		return nil, invalid("replication is not enabled on this cluster: there is nothing to recover")
 	}
 	return warn(warnRecovering, more, nil)
 }

@@ -69,14 +69,14 @@ func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 	}
 	return paths([]endpoint{
 		{
-			pattern: f.prefix + "secondary/enable", op: logical.UpdateOperation, verb: "enable", noun: f.noun + "secondary",
+			pattern: f.prefix + "secondary/enable", verb: "enable", noun: f.noun + "secondary",
 			synopsis:    "Make this cluster a " + name + " secondary.",
 			description: "All data of this cluster is replaced by the primary's, key shares included.",
 			fields:      source,
 			handle:      h.enableSecondary(mode),
 		},
 		{
-			pattern: f.prefix + "secondary/promote", op: logical.UpdateOperation, verb: "promote", noun: f.noun + "secondary",
+			pattern: f.prefix + "secondary/promote", verb: "promote", noun: f.noun + "secondary",
 			synopsis: "Make this " + name + " secondary the primary.",
 			fields: withToken(map[string]*framework.FieldSchema{
 				"primary_cluster_addr": text("Cluster address to hand to secondaries. The node's own cluster address by default."),
@@ -86,14 +86,14 @@ func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 			handle: h.promote(mode),
 		},
 		{
-			pattern: f.prefix + "secondary/disable", op: logical.UpdateOperation, verb: "disable", noun: f.noun + "secondary",
+			pattern: f.prefix + "secondary/disable", verb: "disable", noun: f.noun + "secondary",
 			synopsis:    "Disable " + name + " replication on this secondary.",
 			description: "The cluster leaves its set with the data it has.",
 			fields:      withToken(nil),
 			handle:      h.disableSecondary(mode),
 		},
 		{
-			pattern: f.prefix + "secondary/update-primary", op: logical.UpdateOperation, verb: "update",
+			pattern: f.prefix + "secondary/update-primary", verb: "update",
 			noun:     f.noun + "secondary-primary",
 			synopsis: "Give this " + name + " secondary another primary of its set.",
 			description: "With a token, new credentials are fetched; with update_primary_addrs the ones it has are used; with " +
@@ -112,8 +112,8 @@ func (h *handlers) secondaryPathsOf(f family) []*framework.Path {
 // publicKeyPath has no older form without the mode.
 func (h *handlers) publicKeyPath(mode replication.Mode) *framework.Path {
 	return endpoint{
-		pattern: "replication/" + string(mode) + "/secondary/generate-public-key", op: logical.UpdateOperation,
-		verb: "generate", noun: string(mode) + "-secondary-public-key",
+		pattern: "replication/" + string(mode) + "/secondary/generate-public-key",
+		verb:    "generate", noun: string(mode) + "-secondary-public-key",
 		synopsis: "Make a key that the primary's secondary-token encrypts the activation to.",
 		description: "Such a token needs no call to the primary's API. The key takes the place of the one before, and is " +
 			"kept until it was used.",
@@ -132,13 +132,13 @@ func (h *handlers) inertSecondaryPaths(f family) []*framework.Path {
 	fields := map[string]*framework.FieldSchema{tokenField: operationTokenField}
 	return paths([]endpoint{
 		{
-			pattern: f.prefix + "secondary/recover", op: logical.UpdateOperation, verb: "recover", noun: f.noun + "secondary",
+			pattern: f.prefix + "secondary/recover", verb: "recover", noun: f.noun + "secondary",
 			synopsis: "Begin the replication sessions of this " + name + " secondary anew.",
 			fields:   fields,
 			handle:   h.recoverSecondary(mode),
 		},
 		{
-			pattern: f.prefix + "secondary/operation-token/delete", op: logical.UpdateOperation, verb: "delete",
+			pattern: f.prefix + "secondary/operation-token/delete", verb: "delete",
 			noun:     f.noun + "operation-token",
 			synopsis: "Delete a " + name + " operation token that was generated here.",
 			fields:   fields,

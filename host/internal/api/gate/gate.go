@@ -3,6 +3,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -89,12 +90,8 @@ type gate struct {
 // Wrap puts a gate in front of Vault's handler. Each listener has its own, as
 // does the cluster port.
 func Wrap(next http.Handler, o Options) http.Handler {
-	if o.Logger == nil {
-		o.Logger = hclog.NewNullLogger()
-	}
-	if o.Forward == nil {
-		o.Forward = next
-	}
+	o.Logger = cmp.Or(o.Logger, hclog.NewNullLogger())
+	o.Forward = cmp.Or(o.Forward, next)
 	return &gate{Options: o, next: next}
 }
 

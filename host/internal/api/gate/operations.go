@@ -4,6 +4,7 @@ package gate
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -86,16 +87,12 @@ type noted struct {
 }
 
 func (n *noted) WriteHeader(status int) {
-	if n.status == 0 {
-		n.status = status
-	}
+	n.status = cmp.Or(n.status, status)
 	n.ResponseWriter.WriteHeader(status)
 }
 
 func (n *noted) Write(b []byte) (int, error) {
-	if n.status == 0 {
-		n.status = http.StatusOK
-	}
+	n.status = cmp.Or(n.status, http.StatusOK)
 	return n.ResponseWriter.Write(b)
 }
 

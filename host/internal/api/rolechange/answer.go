@@ -4,6 +4,7 @@ package rolechange
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 )
 
@@ -109,9 +110,7 @@ func (r *recorded) says(status int, text string) bool {
 func (r *recorded) Header() http.Header { return r.header }
 
 func (r *recorded) WriteHeader(status int) {
-	if r.status == 0 {
-		r.status = status
-	}
+	r.status = cmp.Or(r.status, status)
 }
 
 func (r *recorded) Write(b []byte) (int, error) {

@@ -3,6 +3,7 @@
 package rolechange
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vault-replication/vault-replication/host/internal/api/answer"
+	"github.com/vault-replication/vault-replication/shared/pause"
 )
 
 // Own answers a request from what the node knows by itself, without the core. OK is false
@@ -53,13 +55,9 @@ func (l *Limits) complete() {
 		{&l.Patience, 5 * time.Second}, {&l.Lead, 30 * time.Second},
 		{&l.CutStream, 50 * time.Millisecond}, {&l.Cut, 250 * time.Millisecond},
 	} {
-		if *d.value == 0 {
-			*d.value = d.usual
-		}
+		*d.value = cmp.Or(*d.value, d.usual)
 	}
-	if l.Waiting == 0 {
-		l.Waiting = 4096
-	}
+	l.Waiting = cmp.Or(l.Waiting, 4096)
 }
 
 // poll is how often a gate looks whether its node serves again.
@@ -193,17 +191,13 @@ func (g *Gate) await(ctx context.Context, limit time.Duration, leader bool) erro
 	}()
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errWaited)
 	defer cancel()
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
 	for {
 		closed := g.now()
 		if closed == nil && (!leader || g.node.Active() || g.node.PassesOn()) {
 			return nil
 		}
 		if closed == nil {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
+			if pause.For(ctx, poll) != nil {
 				return context.Cause(ctx)
 			}
 			continue

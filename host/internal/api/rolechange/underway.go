@@ -86,8 +86,7 @@ func (g *Gate) Hold() (empty, open func()) {
 
 // empty ends what is under way.
 func (g *Gate) empty() {
-	patience := time.NewTimer(g.limits.Patience)
-	defer patience.Stop()
+	patience := time.After(g.limits.Patience)
 	g.end(func(q *request) bool { return q.stream })
 	cut := time.NewTimer(g.limits.CutStream)
 	defer cut.Stop()
@@ -104,7 +103,7 @@ func (g *Gate) empty() {
 				return
 			}
 			streams = false
-		case <-patience.C:
+		case <-patience:
 			g.end(func(q *request) bool { return !q.reading })
 			streams = false
 			cut.Reset(g.limits.Cut)
@@ -114,12 +113,11 @@ func (g *Gate) empty() {
 
 // wait gives requests a last moment.
 func (g *Gate) wait(limit time.Duration) {
-	last := time.NewTimer(limit)
-	defer last.Stop()
+	last := time.After(limit)
 	for g.busy() {
 		select {
 		case <-g.idle:
-		case <-last.C:
+		case <-last:
 			return
 		}
 	}
@@ -163,17 +161,14 @@ func (g *Gate) each(which func(*request) bool, do func(*request)) {
 
 // open lets requests in again once the node serves, or cannot.
 func (g *Gate) open(closed chan struct{}) {
-	last := time.NewTimer(g.limits.Lead)
-	defer last.Stop()
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
+	last := time.After(g.limits.Lead)
 	for !g.node.Active() && !g.node.PassesOn() {
 		select {
-		case <-tick.C:
+		case <-time.After(poll):
 			continue
 		case <-closed:
 			return // another change has begun
-		case <-last.C:
+		case <-last:
 		}
 		break
 	}

@@ -3,8 +3,10 @@
 package roleswitch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -219,9 +221,7 @@ func (s *Switchover) rejoin(ctx context.Context, from, to *view.Cluster) error {
 		return fmt.Errorf("%s answered secondary-token without a wrapped token: run this again", to.Address)
 	}
 	params := map[string]any{"token": secret.WrapInfo.Token}
-	for name, value := range s.Rejoin {
-		params[name] = value
-	}
+	maps.Copy(params, s.Rejoin)
 	if err := s.write(ctx, s.From, "secondary/update-primary", params); err != nil {
 		return err
 	}
@@ -243,9 +243,7 @@ func freeID(asked, name string, taken []string) string {
 	if asked != "" {
 		return asked
 	}
-	if name == "" {
-		name = "former-primary"
-	}
+	name = cmp.Or(name, "former-primary")
 	id := name
 	for n := 2; slices.Contains(taken, id); n++ {
 		id = fmt.Sprintf("%s-%d", name, n)

@@ -173,11 +173,7 @@ func (n Notes) writes(ctx context.Context, mode replication.Mode, note *Note, af
 			return nil, replication.Errorf(replication.StorageFailed, "a list of what this cluster wrote as a primary is "+
 				"missing or malformed: %s", listKey(mode, i))
 		}
-		for _, w := range list {
-			if w.Sequence > after {
-				all = append(all, w)
-			}
-		}
+		all = append(all, slices.DeleteFunc(list, func(w Write) bool { return w.Sequence <= after })...)
 	}
 	return all, nil
 }

@@ -102,7 +102,7 @@ func (r *Ring) BeforeApply(ctx context.Context, b *txn.Batch) error {
 	}
 	fresh := r.rootKeyIn(ctx, root)
 	defer clear(fresh)
-	if fresh == nil || !vaultcore.OpensKeyring(ctx, ring, fresh) {
+	if _, opens := vaultcore.KeyringTerm(ctx, ring, fresh); !opens {
 		if !ringComes || !rootComes {
 			r.logger.Debug("half of the primary's new keys is here; it is held back until the other half arrives")
 		} else {

@@ -18,6 +18,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/handover"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/vaultname"
+	"github.com/vault-replication/vault-replication/shared/pause"
 )
 
 // SharesRow has the mark of the key shares that open the primary. It is shared. A secondary whose own shares differ
@@ -96,15 +97,8 @@ func (k *Shares) Trouble() string {
 // Watch keeps the mark of a primary up to date as long as the node is active. Vault writes a rekey row by row and
 // notifies nobody, so Watch polls the rows. If they have not changed since the last look, the rekey has ended.
 func (k *Shares) Watch(duty context.Context) {
-	ticker := time.NewTicker(sharesInterval)
-	defer ticker.Stop()
 	var last, told []byte
-	for {
-		select {
-		case <-duty.Done():
-			return
-		case <-ticker.C:
-		}
+	for pause.For(duty, sharesInterval) == nil {
 		if !k.speaks() {
 			told = nil
 			continue
@@ -157,10 +151,7 @@ func (k *Shares) Tell(ctx context.Context) error {
 	if err != nil || mark != nil && mark.Fits(own) {
 		return err
 	}
-	if mark, err = own.Mark(); err != nil {
-		return err
-	}
-	raw, err := mark.Encode()
+	raw, err := own.Mark().Encode()
 	if err != nil {
 		return err
 	}

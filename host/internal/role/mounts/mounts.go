@@ -8,6 +8,7 @@ package mounts
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -267,13 +268,11 @@ func (l *Learner) keepPrefixes(ctx context.Context, uuid string, prefixes []stri
 		return nil
 	}
 	// Declarations of removed mounts are removed too.
-	for known := range declared {
-		if _, ok := l.known.View(vaultname.EngineViews + known + "/"); !ok {
-			if _, ok := l.known.View(vaultname.AuthViews + known + "/"); !ok {
-				delete(declared, known)
-			}
-		}
-	}
+	maps.DeleteFunc(declared, func(known string, _ []string) bool {
+		_, engine := l.known.View(vaultname.EngineViews + known + "/")
+		_, auth := l.known.View(vaultname.AuthViews + known + "/")
+		return !engine && !auth
+	})
 	declared[uuid] = prefixes
 	raw, err := declared.Encode()
 	if err != nil {

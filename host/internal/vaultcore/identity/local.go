@@ -3,6 +3,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -111,9 +112,7 @@ func (r *refresher) moveLocalAliases(ctx context.Context, from, to string) error
 	if err != nil {
 		return err
 	}
-	if there == nil {
-		there = &identity.LocalAliases{}
-	}
+	there = cmp.Or(there, &identity.LocalAliases{})
 	for _, a := range moving.Aliases {
 		if slices.ContainsFunc(there.Aliases, func(t *identity.Alias) bool { return t.MountAccessor == a.MountAccessor }) {
 			continue

@@ -117,9 +117,7 @@ func (i *Store) refresh(ctx context.Context, store *vault.IdentityStore, entitie
 }
 
 func unique(keys []string) []string {
-	sorted := slices.Clone(keys)
-	slices.Sort(sorted)
-	return slices.Compact(sorted)
+	return slices.Compact(slices.Sorted(slices.Values(keys)))
 }
 
 // readEntities are the entities of some buckets with their local aliases.

@@ -128,9 +128,9 @@ func (l *Mounts) enter(table string, entry *vault.MountEntry, backend logical.Ba
 	if view == nil {
 		view = vault.NewBarrierView(l.storage, entry.ViewPath())
 	}
-	l.add(table, entry)
+	l.swap(table, entry.UUID, entry)
 	if err := l.router().Mount(backend, entry.APIPathNoNamespace(), entry, view); err != nil {
-		l.remove(table, entry.UUID)
+		l.swap(table, entry.UUID, nil)
 		return err
 	}
 	return nil
@@ -144,7 +144,7 @@ func (l *Mounts) Unmount(_ context.Context, table, uuid string) error {
 	}
 	old, ok := l.router().At(routes.Path(entry))
 	l.router().Drop(entry)
-	l.remove(table, uuid)
+	l.swap(table, uuid, nil)
 	pinned.RemovePathCheckers(l.core, entry, entry.ViewPath())
 	l.core.WellKnownRedirects.DeregisterMount(uuid)
 	if ok {
@@ -246,9 +246,7 @@ func (l *Mounts) Changed(ctx context.Context, key string) {
 // cleanUp ends a backend that the router no longer has, when the requests that
 // are in it are done.
 func (l *Mounts) cleanUp(ctx context.Context, old routes.Route) {
-	l.wait.Add(1)
-	go func() {
-		defer l.wait.Done()
+	l.wait.Go(func() {
 		old.Lock().Lock()
 		b := *old.Backend()
 		*old.Backend() = nil
@@ -256,5 +254,5 @@ func (l *Mounts) cleanUp(ctx context.Context, old routes.Route) {
 		if b != nil {
 			b.Cleanup(ctx)
 		}
-	}()
+	})
 }

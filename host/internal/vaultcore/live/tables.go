@@ -87,33 +87,18 @@ func (l running) decode(ctx context.Context, e mounttable.Entry) (*vault.MountEn
 	return t.Entries[0], nil
 }
 
-// add and remove swap a table for a copy with or without an entry, as Vault does:
-// whoever reads the old one goes on with it.
-func (l tables) add(table string, e *vault.MountEntry) {
+// swap swaps a table for a copy without an entry, or with another one in its place, as Vault does:
+// whoever reads the old table goes on with it.
+func (l tables) swap(table, uuid string, with *vault.MountEntry) {
 	slot, lock := l.tableOf(table)
 	lock.Lock()
 	defer lock.Unlock()
-	l.swap(slot, e.UUID, e)
-}
-
-func (l tables) remove(table, uuid string) {
-	slot, lock := l.tableOf(table)
-	lock.Lock()
-	defer lock.Unlock()
-	l.swap(slot, uuid, nil)
-}
-
-func (l tables) swap(slot **vault.MountTable, uuid string, with *vault.MountEntry) {
 	old := *slot
 	if old == nil {
 		return
 	}
-	next := &vault.MountTable{Type: old.Type}
-	for _, e := range old.Entries {
-		if e.UUID != uuid {
-			next.Entries = append(next.Entries, e)
-		}
-	}
+	next := &vault.MountTable{Type: old.Type, Entries: slices.DeleteFunc(slices.Clone(old.Entries),
+		func(e *vault.MountEntry) bool { return e.UUID == uuid })}
 	if with != nil {
 		next.Entries = append(next.Entries, with)
 	}

@@ -85,17 +85,12 @@ func (s Search) Find(ctx context.Context) (v Verdict, where string, err error) {
 		if again <= 0 {
 			return v, where, nil
 		}
-		timer := time.NewTimer(again)
 		select {
 		case one := <-looks:
 			w.note(one, time.Now())
-		case <-timer.C:
+		case <-time.After(again):
 		case <-ctx.Done():
-			err = ctx.Err()
-		}
-		timer.Stop()
-		if err != nil {
-			return Unknown, "", err
+			return Unknown, "", ctx.Err()
 		}
 	}
 }

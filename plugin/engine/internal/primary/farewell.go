@@ -24,11 +24,9 @@ func (s *Server) sayDemoted() {
 		s.sessions.words.Wait()
 		close(said)
 	})
-	patience := time.NewTimer(farewellPatience)
-	defer patience.Stop()
 	select {
 	case <-said:
-	case <-patience.C:
+	case <-time.After(farewellPatience):
 	}
 }
 
@@ -38,12 +36,10 @@ func bidFarewell(st frameStream, pc *peerConn) error {
 	if err := st.Send(&linkv1.StreamResponse{Demoted: true}); err != nil {
 		return err
 	}
-	patience := time.NewTimer(farewellPatience)
-	defer patience.Stop()
 	select {
 	case <-pc.done:
 	case <-st.Context().Done():
-	case <-patience.C:
+	case <-time.After(farewellPatience):
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/vault-replication/vault-replication/shared/pause"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -38,12 +39,8 @@ func (g *gathering) wait(ctx context.Context) error {
 	if left <= 0 {
 		return nil
 	}
-	timer := time.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
+	if pause.For(ctx, left) != nil {
 		return context.Cause(ctx)
 	}
+	return nil
 }

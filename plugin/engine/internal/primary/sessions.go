@@ -4,6 +4,7 @@ package primary
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -81,11 +82,7 @@ func (ss *sessions) stop() []*peerConn {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	ss.stopped = true
-	conns := make([]*peerConn, 0, len(ss.conns))
-	for c := range ss.conns {
-		conns = append(conns, c)
-	}
-	return conns
+	return slices.Collect(maps.Keys(ss.conns))
 }
 
 // mayStream says whether a stream may begin. If so it holds words.

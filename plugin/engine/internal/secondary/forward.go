@@ -3,6 +3,7 @@
 package secondary
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -23,11 +24,8 @@ func (c *Client) Forward(ctx context.Context, payload []byte) ([]byte, error) {
 	defer leave()
 	s := c.live.Load()
 	if s == nil {
-		why := c.status.why()
-		if why == "" {
-			why = "the first attempt has not ended"
-		}
-		return nil, replication.Errorf(replication.Unreachable, "there is no connection to the primary now: %s", why)
+		return nil, replication.Errorf(replication.Unreachable, "there is no connection to the primary now: %s",
+			cmp.Or(c.status.why(), "the first attempt has not ended"))
 	}
 	res := &linkv1.ForwardResponse{}
 	method, requests := linkv1.Link_Forward_FullMethodName, []any{&linkv1.ForwardRequest{Payload: payload}}

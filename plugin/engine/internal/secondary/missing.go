@@ -4,8 +4,8 @@ package secondary
 
 import (
 	"context"
-	"time"
 
+	"github.com/vault-replication/vault-replication/shared/pause"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -14,8 +14,6 @@ import (
 // host is not called.
 func (c *Client) fetchMissing(ctx context.Context, s *session) {
 	streaming := c.streaming.Load()
-	look := time.NewTicker(c.cfg.FetchEvery)
-	defer look.Stop()
 	for {
 		if c.status.missing() {
 			_, err := c.ask(ctx, s, func(step *replication.DiffStep, _ bool) { c.status.fetched(step.Cursor) })
@@ -27,10 +25,8 @@ func (c *Client) fetchMissing(ctx context.Context, s *session) {
 				c.logger.Warn("what this cluster's storage had refused could not be fetched: it is tried again", "error", err)
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if pause.For(ctx, c.cfg.FetchEvery) != nil {
 			return
-		case <-look.C:
 		}
 	}
 }
