@@ -182,6 +182,17 @@ func (n Notes) writes(ctx context.Context, mode replication.Mode, note *Note, af
 	return all, nil
 }
 
+// All is what a note has, nil if there is none. Which successor comes, and what of it that one has, is not known.
+func (n Notes) All(ctx context.Context, mode replication.Mode) (*Own, error) {
+	note, err := n.Get(ctx, mode)
+	if err != nil || note == nil {
+		return nil, err
+	}
+	own := &Own{Note: *note, Mode: mode}
+	own.Writes, err = n.writes(ctx, mode, note, 0)
+	return own, err
+}
+
 // Own is what a former primary has written and its successor does not have.
 type Own struct {
 	Note
