@@ -31,13 +31,16 @@ const auditRetry = time.Second
 // open. It refuses each entry, so that Vault's own rule, that a request is
 // answered when at least one device has logged it, goes on protecting, and tries
 // to open the device again. report is called with the reason, and with nil when
-// the device is open. It must be called before the first unseal.
+// the device is open. It must be called before the first unseal. In every role a device makes a salt that is missing
+// only where it may, see [auditSalt].
 func (c *Core) TolerateAuditFailures(report func(path string, err error)) {
 	slot := pinned.Field[map[string]audit.Factory](c.Core, "auditBackends")
 	tolerant := maps.Clone(*slot)
 	for kind, factory := range tolerant {
 		tolerant[kind] = func(conf *audit.BackendConfig, headers audit.HeaderFormatter) (audit.Backend, error) {
-			open := func() (audit.Backend, error) { return factory(conf, headers) }
+			own := *conf
+			own.SaltView = c.withAuditSalt(conf.SaltView)
+			open := func() (audit.Backend, error) { return factory(&own, headers) }
 			if !c.ReplicationState().HasState(consts.ReplicationPerformanceSecondary) {
 				return open()
 			}
