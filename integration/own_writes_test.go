@@ -102,6 +102,15 @@ func TestAFormerPrimaryKeepsItsOwnWrites(t *testing.T) {
 		"anybody may read it, so it has no paths of mounts")
 	require.Equal(t, []any{before.State, before.MerkleRoot}, []any{after.State, after.MerkleRoot})
 
+	// The operator's plan knows it without an attempt.
+	operation, err := a.OperationToken()
+	require.NoError(t, err)
+	plan, code := newOperator(t, a, "VAULT_DR_OPERATION_TOKEN="+operation).run("plan",
+		"-from="+a.Node(0).Address(), "-to="+b.Node(0).Address())
+	require.Equal(t, 2, code, plan)
+	require.Regexp(t, `was a primary and has \d+ values that another primary may not have, in secret/ \(\d+\)`, plan)
+	require.Contains(t, plan, "with keep_own_writes=true")
+
 	// A restart forgets nothing of it.
 	require.NoError(t, a.Restart(ctx, false))
 	_, err = rejoin(t, a, b, "a-2", nil)

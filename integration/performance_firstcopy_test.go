@@ -3,13 +3,16 @@
 package integration_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/hashicorp/vault/api"
 	"github.com/hashicorp/vault/sdk/helper/testcluster"
 	"github.com/stretchr/testify/require"
 
@@ -109,4 +112,38 @@ func TestFirstCopyWhosePrimaryIsGone(t *testing.T) {
 		map[string]any{"dr_operation_token": operation}).StatusCode)
 	_, err = os.Stat(filepath.Join(eu.Node(0).DataDir(), "core", "replication"))
 	require.NoError(t, err)
+}
+
+// Clients go on to ask with the token of the cluster of before while it becomes a performance secondary. A core that
+// has no token store of its own yet must not look the token up: it would make a salt, and may not store it. What the
+// servers have logged is searched at the end of each test.
+func TestActivationBesideClientsOfTheClusterOfBefore(t *testing.T) {
+	t.Parallel()
+	for _, storage := range []cluster.Storage{cluster.File, cluster.Raft} {
+		t.Run(string(storage), func(t *testing.T) {
+			parallel(t)
+			ctx := t.Context()
+			us, eu := clusters(t, cluster.Options{Storage: storage})
+			require.NoError(t, us.Node(0).APIClient().Sys().EnableAuditWithOptionsWithContext(ctx, "shared",
+				&api.EnableAuditOptions{Type: "file", Options: map[string]string{"file_path": artifact(t, "audit.log")}}))
+			require.NoError(t, us.EnablePerformancePrimary(ctx))
+			asking, stop := context.WithCancel(ctx)
+			var clients sync.WaitGroup
+			for range 4 {
+				of := once(t, eu, eu.GetRootToken())
+				clients.Go(func() {
+					for asking.Err() == nil {
+						for _, path := range []string{"sys/replication/status", "auth/token/lookup-self", "sys/mounts"} {
+							_, _ = of.Logical().ReadWithContext(asking, path)
+						}
+					}
+				})
+			}
+			err := eu.JoinPerformance(ctx, us, "eu")
+			stop()
+			clients.Wait()
+			require.NoError(t, err)
+			require.NoError(t, eu.WaitCaughtUp(ctx, us))
+		})
+	}
 }

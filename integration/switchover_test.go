@@ -274,6 +274,7 @@ func TestFailoverIsRefusedBesideALivePrimary(t *testing.T) {
 	out, code = o.run("failover", to)
 	require.Zero(t, code, out)
 	require.NoError(t, b.Node(0).WaitRole(t.Context(), "primary"))
+	require.Contains(t, out, "switchover -mode=dr -from="+a.Node(0).Address()+" "+to+" -rejoin-keep-own-writes\n")
 	out, code = o.run("failover", to)
 	require.Zero(t, code, out)
 }

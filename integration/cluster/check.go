@@ -53,9 +53,10 @@ func (c *Cluster) CheckIndexes(ctx context.Context) error {
 }
 
 // neverLogged are pieces of lines that say of a server that it did what it must not: a secondary's core wrote what
-// its primary alone writes, the parser of stock Vault saw the stanza of replication, or something crashed.
-var neverLogged = []string{"readonly storage", "unknown or unsupported field replication", "panic: ", "[recovered]",
-	"runtime error: ", "panic serving", "WARNING: DATA RACE"}
+// its primary alone writes, a salt was made where it may not be stored, the parser of stock Vault saw the stanza of
+// replication, or something crashed.
+var neverLogged = []string{"readonly storage", "failed to persist salt", "unknown or unsupported field replication",
+	"panic: ", "[recovered]", "runtime error: ", "panic serving", "WARNING: DATA RACE"}
 
 // CheckLogs looks in the whole logs of all servers of a cluster for what none of them may say.
 func (c *Cluster) CheckLogs() error {

@@ -7,12 +7,14 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vault-replication/vault-replication/host/internal/command/roleswitch"
 	"github.com/vault-replication/vault-replication/host/internal/command/view"
 )
 
@@ -89,10 +91,15 @@ func TestArguments(t *testing.T) {
 // server answers as a cluster does.
 func server(t *testing.T, dr *view.Mode) string {
 	t.Helper()
+	return serverOf(t, dr, &view.Mode{Role: view.Disabled})
+}
+
+func serverOf(t *testing.T, dr, performance *view.Mode) string {
+	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{
 			"initialized": true, "cluster_name": "c", "leader_address": "http://" + r.Host,
-			"data": map[string]any{"dr": dr, "performance": view.Mode{Role: view.Disabled}},
+			"data": map[string]any{"dr": dr, "performance": performance},
 		})
 	}))
 	t.Cleanup(s.Close)
@@ -178,4 +185,87 @@ func TestPlanGivesTheTokenToNobodyElse(t *testing.T) {
 	require.True(t, plan("-from="+primary.URL))
 	t.Setenv("VAULT_ADDR", primary.URL)
 	require.True(t, plan())
+}
+
+// A failover ends with what is to be done with the old primary, word by word.
+func TestFailoverLeadsToTheOldPrimary(t *testing.T) {
+	t.Setenv("VAULT_TOKEN", "t")
+	t.Setenv("VAULT_CACERT", "")
+	promoted := &view.Mode{Role: view.Primary, State: "running", SetID: "set"}
+	to := serverOf(t, promoted, promoted)
+	demoted := server(t, &view.Mode{Role: view.Secondary, SetID: "set"})
+	for _, c := range []struct {
+		mode, from string
+		demote     bool
+	}{
+		{view.DR, "http://127.0.0.1:1", true}, {view.Performance, "http://127.0.0.1:1", true}, {view.DR, demoted, false},
+	} {
+		side, err := client(to, "")
+		require.NoError(t, err)
+		f := &roleswitch.Failover{Mode: c.mode, To: roleswitch.Side{Client: side}, Limit: time.Second}
+		f.Primary, _ = primary(t.Context(), c.mode, c.from, &view.Cluster{})
+		var out bytes.Buffer
+		f.Report = reporter(&out, "table")
+		require.NoError(t, f.Run(t.Context()))
+		demote := "         vault write -address=" + c.from + " -f sys/replication/" + c.mode + "/primary/demote\n"
+		rejoin := "         vault-replication replication switchover -mode=" + c.mode + " -from=" + c.from + " -to=" + to
+		require.Equal(t, c.demote, strings.Contains(out.String(), demote), out.String())
+		require.Contains(t, out.String(), "next     "+c.from+": ")
+		require.Contains(t, out.String(), "it is refused with their number and mounts")
+		require.True(t, strings.HasSuffix(out.String(), rejoin+"\n"+rejoin+" -rejoin-keep-own-writes\n"), out.String())
+
+		out.Reset()
+		f.Report = reporter(&out, "json")
+		require.NoError(t, f.Run(t.Context()))
+		var last roleswitch.Step
+		for d := json.NewDecoder(&out); d.More(); {
+			last = roleswitch.Step{}
+			require.NoError(t, d.Decode(&last))
+		}
+		require.Equal(t, "next", last.Name)
+		require.Equal(t, strings.TrimSpace(rejoin), last.Commands[len(last.Commands)-2])
+	}
+}
+
+// A demoted cluster tells what it has of its own to an operation token, at the address that was given.
+func TestPlanAsksAFormerPrimary(t *testing.T) {
+	t.Setenv("VAULT_TOKEN", "")
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("VAULT_CACERT", "")
+	t.Setenv(envOperationToken, "dro.t")
+	second := server(t, &view.Mode{Role: view.Secondary, State: view.Streaming, SetID: "set", Consistent: true,
+		LastRemoteWAL: 5})
+	t.Setenv("VAULT_ADDR", second)
+	var mu sync.Mutex
+	var asked []string
+	first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		data := map[string]any{"dr": view.Mode{Role: view.Secondary, SetID: "set", LastRemoteWAL: 9},
+			"performance": view.Mode{Role: view.Disabled}}
+		if strings.Contains(r.URL.Path, "/kept/") {
+			var body map[string]string
+			_ = json.NewDecoder(r.Body).Decode(&body)
+			mu.Lock()
+			asked = append(asked, r.URL.Path+" "+body["dr_operation_token"])
+			mu.Unlock()
+			data = map[string]any{"kept": []any{}, "not_kept": []view.Held{{Mode: view.DR, Exact: true, Values: 3,
+				Places: []view.Place{{Place: "kv/", Values: 3}}}}}
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"initialized": true, "data": data})
+	}))
+	t.Cleanup(first.Close)
+	var out, errs bytes.Buffer
+	require.Equal(t, exitOK, Run([]string{"plan", "-from=" + first.URL, "-format=json"}, &out, &errs), errs.String())
+	var answer struct {
+		Lost uint64                 `json:"lost_entries"`
+		Own  []roleswitch.OwnWrites `json:"own_writes"`
+	}
+	require.NoError(t, json.Unmarshal(out.Bytes(), &answer))
+	require.EqualValues(t, 4, answer.Lost)
+	require.Equal(t, []view.Place{{Place: "kv/", Values: 3}}, answer.Own[0].Mounts)
+	require.EqualValues(t, 3, *answer.Own[0].Values)
+	require.Equal(t, []string{"/v1/sys/replication/dr/secondary/kept/list dro.t"}, asked)
+
+	t.Setenv(envOperationToken, "")
+	Run([]string{"plan", "-from=" + first.URL}, &out, &errs)
+	require.Len(t, asked, 1, "without a token it is not asked")
 }

@@ -68,21 +68,10 @@ func (c *keptCommand) Run(args []string) int {
 	return result(c.errs, err)
 }
 
-// kept is an answer of the endpoints.
-type kept struct {
-	ID     string      `json:"id"`
-	Mode   string      `json:"mode"`
-	Kept   string      `json:"kept"`
-	Exact  bool        `json:"exact"`
-	Values int         `json:"values"`
-	Places []keptPlace `json:"places"`
-	// Entries are only in an answer of read.
-	Entries []keptEntry `json:"entries,omitempty"`
-}
-
-type keptPlace struct {
-	Place  string `json:"place"`
-	Values int    `json:"values"`
+// keptPage is an answer of read.
+type keptPage struct {
+	view.Held
+	Entries []keptEntry `json:"entries"`
 }
 
 type keptEntry struct {
@@ -103,25 +92,23 @@ func (c *keptCommand) run(ctx context.Context, format, id string) error {
 	if err != nil {
 		return err
 	}
-	path, params := "sys/replication/kept/"+c.what, map[string]any{}
+	params := map[string]any{}
 	is := view.Ask(ctx, on)
 	if is.Error != "" {
 		return fmt.Errorf("%s cannot be asked: %s", is.Address, is.Error)
 	}
-	if is.Of(view.DR).Role == view.Secondary {
+	path, operation := is.KeptPath(c.what)
+	if operation {
 		if params["dr_operation_token"] = os.Getenv(envOperationToken); params["dr_operation_token"] == "" {
 			return fmt.Errorf("%s is not set: this cluster is a DR secondary, which takes no other token", envOperationToken)
 		}
-		path = "sys/replication/dr/secondary/kept/" + c.what
 	}
 	if id != "" {
 		params["id"] = id
 	}
 	switch c.what {
 	case "list":
-		var list struct {
-			Kept []kept `json:"kept"`
-		}
+		var list view.Holdings
 		if err := c.ask(ctx, on, path, params, &list); err != nil {
 			return err
 		}
@@ -151,7 +138,7 @@ func (c *keptCommand) ask(ctx context.Context, on *api.Client, path string, para
 	return json.Unmarshal(raw, into)
 }
 
-func (c *keptCommand) list(format string, list []kept) error {
+func (c *keptCommand) list(format string, list []view.Held) error {
 	if format == "json" {
 		writeJSON(c.out, list)
 		return nil
@@ -181,7 +168,7 @@ func (c *keptCommand) read(ctx context.Context, format string, on *api.Client, p
 	params map[string]any) error {
 	for offset := 0; ; {
 		params["offset"] = offset
-		var page kept
+		var page keptPage
 		if err := c.ask(ctx, on, path, params, &page); err != nil {
 			return err
 		}

@@ -28,6 +28,9 @@ func reporter(out io.Writer, format string) func(roleswitch.Step) {
 			return
 		}
 		fmt.Fprintf(out, "%-8s %s: %s\n", s.Name, s.Cluster, s.Text)
+		for _, command := range s.Commands {
+			fmt.Fprintf(out, "         %s\n", command)
+		}
 	}
 }
 
@@ -64,6 +67,10 @@ Usage: vault-replication replication plan [options]
   nothing and needs no token. It names the mounts too with a token of the primary in VAULT_TOKEN that may read the
   status of replication and sys/mounts. The primary gets it alone, and only at the address of -from or VAULT_ADDR.
 
+  It says what a former primary has of its own, which is refused or kept when that is to follow. How much a demoted
+  cluster has, and what it keeps, it tells to a token with sudo on sys/replication/kept/list. A DR secondary wants
+  VAULT_DR_OPERATION_TOKEN (VAULT_FROM_DR_OPERATION_TOKEN for the cluster of -from if it needs another one).
+
   The exit code is 0 if it is safe, 2 if it is not or cannot be judged, 1 if an argument is wrong.`)
 }
 
@@ -78,7 +85,13 @@ func (c *planCommand) Run(args []string) int {
 	}
 	ctx := context.Background()
 	is := view.Ask(ctx, secondary)
-	plan := roleswitch.MakePlan(opts.mode, is, primary(ctx, opts.mode, *from, is), time.Now())
+	was, given := primary(ctx, opts.mode, *from, is)
+	plan := roleswitch.MakePlan(opts.mode, is, was, time.Now())
+	secondary.SetToken(os.Getenv(envToToken))
+	plan.Holds(is, is.Holdings(ctx, secondary, os.Getenv(envOperationToken)))
+	if given != nil {
+		plan.Holds(was, was.Holdings(ctx, given, cmp.Or(os.Getenv(envFromOperationToken), os.Getenv(envOperationToken))))
+	}
 	if opts.format == "json" {
 		writeJSON(c.out, plan)
 	} else {
@@ -91,24 +104,29 @@ func (c *planCommand) Run(args []string) int {
 }
 
 // primary asks the primary of a secondary: the one that is given, or the one that it names.
-// It gets a token only where the caller has given its address, with -from or VAULT_ADDR.
-func primary(ctx context.Context, mode, given string, secondary *view.Cluster) *view.Cluster {
+// It gets a token only where the caller has given its address, with -from or VAULT_ADDR; then there is a client
+// for more questions.
+func primary(ctx context.Context, mode, given string, secondary *view.Cluster) (*view.Cluster, *api.Client) {
 	address := given
 	for _, p := range secondary.Of(mode).Primaries {
 		address = cmp.Or(address, p.APIAddress)
 	}
 	if address == "" {
-		return nil
+		return nil, nil
 	}
+	own := strings.TrimRight(address, "/") == strings.TrimRight(cmp.Or(given, os.Getenv(api.EnvVaultAddress)), "/")
 	token := ""
-	if strings.TrimRight(address, "/") == strings.TrimRight(cmp.Or(given, os.Getenv(api.EnvVaultAddress)), "/") {
+	if own {
 		token, _ = ownToken() // without a token it says less
 	}
 	c, err := client(address, token)
 	if err != nil {
-		return &view.Cluster{Address: address, Error: err.Error()}
+		return &view.Cluster{Address: address, Error: err.Error()}, nil
 	}
-	return view.Ask(ctx, c)
+	if !own {
+		return view.Ask(ctx, c), nil
+	}
+	return view.Ask(ctx, c), c
 }
 
 type switchoverCommand struct{ out, errs io.Writer }
@@ -223,7 +241,7 @@ func (c *failoverCommand) Help() string {
 Usage: vault-replication replication failover -to=ADDRESS [options]
 
   Promotes a secondary whose primary is gone. It refuses if the primary answers, or if the secondary is not
-  consistent: see the command plan.
+  consistent: see the command plan. At its end it has the commands for the old primary when that comes back.
 
   In DR mode VAULT_DR_OPERATION_TOKEN permits it, in performance mode VAULT_TO_TOKEN or VAULT_TOKEN.
 
@@ -243,7 +261,7 @@ func (c *failoverCommand) Run(args []string) int {
 	defer stop()
 	f := &roleswitch.Failover{
 		Mode: opts.mode, To: side, Force: *force, Limit: opts.limit, Report: reporter(c.out, opts.format),
-		Primary: primary(ctx, opts.mode, *from, view.Ask(ctx, side.Client)),
 	}
+	f.Primary, _ = primary(ctx, opts.mode, *from, view.Ask(ctx, side.Client))
 	return result(c.errs, f.Run(ctx))
 }

@@ -181,7 +181,9 @@ func (c *Controller) Primary() *Primary { return c.primary }
 func (c *Controller) Secondary() *Secondary { return c.secondary }
 
 // Kept has the values that this cluster keeps as a former primary.
-func (c *Controller) Kept() endpoints.Kept { return c.secondary.own.book() }
+func (c *Controller) Kept() endpoints.Kept {
+	return keptWrites{c.secondary.own.book(), c.secondary.own}
+}
 
 // ForPlugins is this controller as the services of plugins see it.
 func (c *Controller) ForPlugins() ForPlugins {

@@ -215,6 +215,27 @@ func (o *ownWrites) followed(mode replication.Mode, of history.History, rows map
 	return []onestep.Row{{Key: former.HeadKey(mode)}}, nil
 }
 
+// keptWrites are those that are kept, and those that may have to be.
+type keptWrites struct {
+	kept.Book
+	own *ownWrites
+}
+
+// NotKept is what this cluster has noted as a former primary, for whichever primary comes.
+func (k keptWrites) NotKept(ctx context.Context) (list []endpoints.KeptFile, err error) {
+	for _, mode := range modes {
+		own, err := k.own.notes().All(ctx, mode)
+		if err != nil {
+			return nil, err
+		}
+		if own != nil && (len(own.Writes) > 0 || own.Open) {
+			list = append(list, endpoints.KeptFile{Mode: mode, Exact: !own.Open, Values: len(own.Writes),
+				Places: own.Places(k.own.mounts)})
+		}
+	}
+	return list, nil
+}
+
 // keptText is what a client is told.
 func keptText(f *endpoints.KeptFile) string {
 	return fmt.Sprintf("%d values that the new primary does not have are kept here as %q: see them with "+

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/internal/history"
 	"github.com/vault-replication/vault-replication/host/internal/role/former"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
@@ -97,6 +98,11 @@ func TestWhatIsKeptForOnePrimaryIsNotThatOfAnother(t *testing.T) {
 		*r.mode(replication.DR) = ModeRecord{Role: replication.Secondary, SetID: "set", Epoch: ownEpoch}
 		require.NoError(t, p.core.PutEntry(ctx, "logical/u/<é", []byte("value")))
 		require.NoError(t, o.notes().Put(ctx, replication.DR, former.Note{SetID: "set"}, ownTail))
+		noted, err := keptWrites{o.book(), o}.NotKept(ctx)
+		require.NoError(t, err)
+		require.Equal(t, []endpoints.KeptFile{{Mode: replication.DR, Exact: true, Values: 2,
+			Places: []endpoints.KeptPlace{{Place: "a mount that is gone", Values: 1}, {Place: "sys/policies/acl/", Values: 1}},
+		}}, noted)
 		kept := map[string]int{}
 		keep := func(of history.History) {
 			own, err := o.beside(ctx, replication.DR, "set", of, true)

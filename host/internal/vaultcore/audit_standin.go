@@ -28,13 +28,15 @@ const auditRetry = time.Second
 // no operator can disable a device. A stand-in replaces each device that fails to open. It refuses each entry, so
 // Vault's own rule still protects: a request is answered only if at least one device has logged it. It tries to open
 // the device again. report is called with the reason, and with nil when the device is open. This must be called before
-// the first unseal.
+// the first unseal. In every role a device makes a missing salt only where it may, see [auditSalt].
 func (c *Core) TolerateAuditFailures(report func(path string, err error)) {
 	slot := pinned.Field[map[string]audit.Factory](c.Core, "auditBackends")
 	tolerant := maps.Clone(*slot)
 	for kind, factory := range tolerant {
 		tolerant[kind] = func(conf *audit.BackendConfig, headers audit.HeaderFormatter) (audit.Backend, error) {
-			open := func() (audit.Backend, error) { return factory(conf, headers) }
+			own := *conf
+			own.SaltView = c.withAuditSalt(conf.SaltView)
+			open := func() (audit.Backend, error) { return factory(&own, headers) }
 			if !c.ReplicationState().HasState(consts.ReplicationPerformanceSecondary) {
 				return open()
 			}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/vault/audit"
+	"github.com/hashicorp/vault/helper/namespace"
 	"github.com/hashicorp/vault/sdk/helper/jsonutil"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
@@ -186,4 +187,45 @@ func TestAuditDeviceThatCannotBeOpenedLive(t *testing.T) {
 	_, err = p.ask(logical.ReadOperation, "sys/mounts", p.root, nil)
 	require.NoError(t, err)
 	require.Empty(t, p.follower.Lacks())
+}
+
+// A device of the primary whose salt has not arrived logs nothing, and nothing tries to make a salt in its view. It
+// logs when the salt is there. A cluster that may make it does, also for a device that was there at the unseal.
+func TestAuditDeviceWithoutItsSalt(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "audit.log")
+	p := newPair(t, pairConfig, func(p *pair) {
+		p.prepare("sys/audit/file", map[string]any{"type": "file", "options": map[string]any{"file_path": file}})
+	})
+	devices, err := p.to.Backend.List(t.Context(), "audit/")
+	require.NoError(t, err)
+	require.Len(t, devices, 1)
+	key := "audit/" + devices[0] + "salt"
+	salt, err := p.to.Backend.Get(t.Context(), key)
+	require.NoError(t, err)
+	require.NotNil(t, salt)
+	require.NoError(t, p.to.Backend.Delete(t.Context(), key))
+	p.secondary.TolerateAuditFailures(p.follower.AuditDevice)
+	p.open()
+	logs := func() error {
+		return p.secondary.AuditRequest(namespace.RootContext(t.Context()), &logical.LogInput{
+			Request: &logical.Request{Path: "a", Data: map[string]any{"a": "b"}}})
+	}
+	err = logs()
+	require.ErrorContains(t, err, "has not arrived yet")
+	require.NotContains(t, err.Error(), "persist")
+
+	p.store(row{key, salt.Value})
+	p.follower.Applied(t.Context(), []string{key})
+	require.NoError(t, logs())
+
+	require.NoError(t, p.to.Backend.Delete(t.Context(), key))
+	p.follower.Applied(t.Context(), []string{key})
+	p.to.mu.Lock()
+	p.to.readOnly = false
+	p.to.mu.Unlock()
+	require.NoError(t, logs(), "it was promoted")
+	salt, err = p.to.Backend.Get(t.Context(), key)
+	require.NoError(t, err)
+	require.NotNil(t, salt)
 }

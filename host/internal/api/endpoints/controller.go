@@ -99,6 +99,9 @@ type UpdatePrimaryRequest struct {
 // Kept has the values of a former primary that its successor did not have.
 type Kept interface {
 	List(ctx context.Context) ([]KeptFile, error)
+	// NotKept is what this cluster has noted as a former primary, by mode, and has not kept: whoever it is to follow
+	// may lack it. Exact says that nothing was written since.
+	NotKept(ctx context.Context) ([]KeptFile, error)
 	Get(ctx context.Context, id string) (*KeptFile, error)
 	// Read returns values, at most a number of them, after others that are skipped.
 	Read(ctx context.Context, id string, skip, limit int) ([]KeptValue, error)

@@ -337,6 +337,11 @@ var keptFile = KeptFile{ID: "dr-1", Mode: replication.DR, Exact: true, Values: 3
 
 func (k fakeKept) List(context.Context) ([]KeptFile, error) { return []KeptFile{keptFile}, k.err }
 
+func (k fakeKept) NotKept(context.Context) ([]KeptFile, error) {
+	return []KeptFile{{Mode: replication.DR, Exact: true, Values: 1,
+		Places: []KeptPlace{{Place: "kv/", Values: 1}}}}, k.err
+}
+
 func (k fakeKept) Get(_ context.Context, id string) (*KeptFile, error) {
 	if id != keptFile.ID {
 		return nil, replication.Errorf(replication.NotFound, "no values are kept under the id %q", id)

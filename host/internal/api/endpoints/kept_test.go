@@ -16,6 +16,8 @@ func TestKept(t *testing.T) {
 	resp, _, err := f.update(t, "replication/kept/list", nil)
 	require.NoError(t, err)
 	require.Equal(t, "dr-1", resp.Data["kept"].([]map[string]any)[0]["id"])
+	require.Equal(t, []map[string]any{{"mode": "dr", "exact": true, "values": 1,
+		"places": []map[string]any{{"place": "kv/", "values": 1}}}}, resp.Data["not_kept"])
 
 	resp, _, err = f.update(t, "replication/kept/read", map[string]any{"id": "dr-1"})
 	require.NoError(t, err)

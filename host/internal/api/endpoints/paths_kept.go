@@ -67,21 +67,33 @@ func (h keptHandlers) list(ctx context.Context, _ *logical.Request, _ *framework
 	if err != nil {
 		return nil, err
 	}
+	own, err := h.NotKept(ctx)
+	if err != nil {
+		return nil, err
+	}
 	list := make([]map[string]any, len(files))
 	for i := range files {
 		list[i] = keptData(&files[i])
 	}
-	return &logical.Response{Data: map[string]any{"kept": list}}, nil
+	notKept := make([]map[string]any, len(own))
+	for i := range own {
+		notKept[i] = writesData(&own[i])
+	}
+	return &logical.Response{Data: map[string]any{"kept": list, "not_kept": notKept}}, nil
 }
 
 func keptData(f *KeptFile) map[string]any {
+	data := writesData(f)
+	data["id"], data["kept"] = f.ID, f.Kept
+	return data
+}
+
+func writesData(f *KeptFile) map[string]any {
 	places := make([]map[string]any, len(f.Places))
 	for i, p := range f.Places {
 		places[i] = map[string]any{"place": p.Place, "values": p.Values}
 	}
-	return map[string]any{
-		"id": f.ID, "mode": string(f.Mode), "kept": f.Kept, "exact": f.Exact, "values": f.Values, "places": places,
-	}
+	return map[string]any{"mode": string(f.Mode), "exact": f.Exact, "values": f.Values, "places": places}
 }
 
 func (h keptHandlers) read(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response,

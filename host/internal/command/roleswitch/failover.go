@@ -24,8 +24,16 @@ type Failover struct {
 	Report func(Step)
 }
 
-// Run promotes To. It does nothing if To is primary already.
+// Run promotes To, unless it is primary already, and says what to do with the old primary.
 func (f *Failover) Run(ctx context.Context) error {
+	err := f.promote(ctx)
+	if err == nil && f.Report != nil {
+		f.Report(f.next())
+	}
+	return err
+}
+
+func (f *Failover) promote(ctx context.Context) error {
 	s := &Switchover{Mode: f.Mode, To: f.To, Limit: f.Limit, Report: f.Report}
 	to := view.Ask(ctx, f.To.Client)
 	if to.Error == "" && !to.Sealed && to.Of(f.Mode).Role == view.Primary {

@@ -34,6 +34,8 @@ type Plan struct {
 	Behind *view.Behind `json:"lost_of,omitempty"`
 	// Lacks says what this secondary cannot serve of its primary's content, with the mounts.
 	Lacks []string `json:"lacks,omitempty"`
+	// OwnWrites say what of a former primary is refused or kept.
+	OwnWrites []OwnWrites `json:"own_writes,omitempty"`
 	// Reasons say why it is not safe, one sentence each.
 	Reasons []string `json:"reasons,omitempty"`
 }
@@ -58,6 +60,7 @@ func MakePlan(mode string, secondary, primary *view.Cluster, now time.Time) *Pla
 	if primary != nil {
 		p.beside(primary, own)
 	}
+	p.ofOldPrimary()
 	p.Safe = len(p.Reasons) == 0
 	return p
 }
@@ -105,6 +108,9 @@ func (p *Plan) beside(primary *view.Cluster, own *view.Mode) {
 	p.Primary = primary.Address
 	theirs := primary.Of(p.Mode)
 	if primary.Error != "" || primary.Sealed || theirs.Role != view.Primary {
+		if gaveUp(theirs) && theirs.SetID == own.SetID {
+			p.lost(theirs.LastRemoteWAL, own)
+		}
 		return
 	}
 	p.PrimaryAlive = true
@@ -112,8 +118,7 @@ func (p *Plan) beside(primary *view.Cluster, own *view.Mode) {
 		p.unsafe("%s is the primary of another replication set than that of %s", primary.Address, p.Secondary)
 		return
 	}
-	lost := theirs.LastWAL() - min(own.LastRemoteWAL, theirs.LastWAL())
-	p.Entries = &lost
+	p.lost(theirs.LastWAL(), own)
 	for _, s := range theirs.Slots {
 		if s.ID == own.SecondaryID {
 			p.Behind = s.Behind
@@ -122,6 +127,17 @@ func (p *Plan) beside(primary *view.Cluster, own *view.Mode) {
 	if theirs.Contested {
 		p.unsafe("%s has the role of primary by force: another cluster may have it too", primary.Address)
 	}
+}
+
+// gaveUp says whether a cluster was the primary, and follows nobody since. It stands at its last write.
+func gaveUp(m *view.Mode) bool {
+	return m.Role == view.Secondary && len(m.Primaries) == 0 && m.LastRemoteWAL > 0
+}
+
+// lost counts what a secondary does not have of a primary that has written up to a sequence.
+func (p *Plan) lost(last uint64, own *view.Mode) {
+	lost := last - min(own.LastRemoteWAL, last)
+	p.Entries = &lost
 }
 
 // mounts is a sentence with the mounts that lose entries.
@@ -169,6 +185,11 @@ func (p *Plan) String() string {
 	}
 	for _, r := range slices.Concat(p.Reasons, p.Lacks) {
 		fmt.Fprintf(&b, "! %s\n", r)
+	}
+	for _, o := range p.OwnWrites {
+		for _, text := range o.Text {
+			fmt.Fprintf(&b, "%s\n", text)
+		}
 	}
 	return b.String()
 }

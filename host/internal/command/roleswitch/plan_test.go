@@ -95,6 +95,57 @@ func TestPlanSaysWhatIsLost(t *testing.T) {
 	require.Contains(t, MakePlan(view.DR, secondary, nil, now).String(), "is not known")
 }
 
+// What a former primary has of its own is refused or kept when it is to follow, and the plan says so.
+func TestPlanSaysWhatBecomesOfOwnWrites(t *testing.T) {
+	t.Parallel()
+	secondary, primary := pair()
+	p := MakePlan(view.DR, secondary, primary, now)
+	require.Contains(t, p.String(), "What has not arrived is https://a's own after a promotion: when it is to follow "+
+		"another primary it is refused with their number and mounts, and nothing is changed; with keep_own_writes=true "+
+		"(-rejoin-keep-own-writes of switchover) it keeps them.\n")
+	require.Equal(t, uint64(10), *p.OwnWrites[0].Values)
+	p = MakePlan(view.DR, secondary, nil, now)
+	require.Len(t, p.OwnWrites, 1)
+	require.Nil(t, p.OwnWrites[0].Values)
+
+	// It was demoted: its positions say how much, and what it tells of itself says where.
+	primary.DR = view.Mode{Role: view.Secondary, SetID: "set", LastRemoteWAL: 93}
+	own := &view.Holdings{NotKept: []view.Held{
+		{Mode: view.DR, Exact: true, Values: 2, Places: []view.Place{{Place: "kv/", Values: 2}}},
+		{Mode: view.Performance, Exact: true, Values: 9},
+	}}
+	p = MakePlan(view.DR, secondary, primary, now)
+	require.True(t, p.Safe)
+	require.False(t, p.PrimaryAlive)
+	require.Equal(t, uint64(3), *p.Entries)
+	p.Holds(primary, own)
+	require.Len(t, p.OwnWrites, 1)
+	require.Equal(t, uint64(2), *p.OwnWrites[0].Values)
+	require.Contains(t, p.String(), "https://a was a primary and has 2 values that another primary may not have, in "+
+		"kv/ (2): when it is to follow another primary it is refused")
+	own.NotKept[0].Exact = false
+	p.Holds(primary, own)
+	require.Contains(t, p.String(), "has at least 2 values that")
+
+	// The secondary has everything, however long the list of the former primary is.
+	secondary.DR.LastRemoteWAL = 93
+	p = MakePlan(view.DR, secondary, primary, now)
+	p.Holds(primary, own)
+	require.Empty(t, p.OwnWrites)
+	require.NotContains(t, p.String(), "refused")
+
+	// The secondary was promoted, and the former primary comes back.
+	secondary.DR = view.Mode{Role: view.Primary, SetID: "set"}
+	p = MakePlan(view.DR, secondary, primary, now)
+	p.Holds(primary, own)
+	require.Contains(t, p.String(), "https://a was a primary and has")
+	p.Holds(secondary, &view.Holdings{Kept: []view.Held{{ID: "dr-1", Values: 6}}})
+	require.Equal(t, []string{"dr-1"}, p.OwnWrites[1].Kept)
+	require.Contains(t, p.String(), "https://b keeps 6 values of its own: see them with vault-replication replication "+
+		"kept read -id=dr-1.\n")
+	p.Holds(secondary, nil)
+}
+
 // Which step comes next follows from what the clusters say. Pairs that no switch leads to are refused.
 func TestStage(t *testing.T) {
 	t.Parallel()

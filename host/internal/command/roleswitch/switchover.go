@@ -40,12 +40,14 @@ type Switchover struct {
 
 // Step is something that a switch does, or has found done.
 type Step struct {
-	// Name is "check", "demote", "wait", "promote" or "rejoin".
+	// Name is "check", "demote", "wait", "promote", "rejoin" or "next".
 	Name string `json:"step"`
 	// Cluster is the one that it is about.
 	Cluster string `json:"cluster"`
 	// Text says it in a sentence.
 	Text string `json:"text"`
+	// Commands are for the operator, in their order.
+	Commands []string `json:"commands,omitempty"`
 }
 
 // stage is how far a switchover is.

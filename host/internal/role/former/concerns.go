@@ -107,13 +107,18 @@ func (o *Own) Refusal(mounts *keyclass.Mounts) error {
 // Summary is the refusal without paths of mounts, for a status that anybody may read.
 func (o *Own) Summary() error { return o.refusal("") }
 
-// where names the places of the writes with their numbers.
-func (o *Own) where(mounts *keyclass.Mounts) string {
+// Places are where an operator finds the writes, with their numbers.
+func (o *Own) Places(mounts *keyclass.Mounts) []endpoints.KeptPlace {
 	by := map[string]int{}
 	for _, w := range o.Writes {
 		by[Place(mounts, string(w.Key))]++
 	}
-	counts := Sorted(by)
+	return Sorted(by)
+}
+
+// where names the places of the writes with their numbers.
+func (o *Own) where(mounts *keyclass.Mounts) string {
+	counts := o.Places(mounts)
 	var names []string
 	for _, c := range counts[:min(len(counts), placesMax)] {
 		names = append(names, fmt.Sprintf("%s (%d)", c.Place, c.Values))

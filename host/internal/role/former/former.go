@@ -178,6 +178,18 @@ func (n Notes) writes(ctx context.Context, mode replication.Mode, note *Note, af
 	return all, nil
 }
 
+// All has the writes of a note, nil if there is no note. It is not known yet which successor comes, and which of them
+// that one has.
+func (n Notes) All(ctx context.Context, mode replication.Mode) (*Own, error) {
+	note, err := n.Get(ctx, mode)
+	if err != nil || note == nil {
+		return nil, err
+	}
+	own := &Own{Note: *note, Mode: mode}
+	own.Writes, err = n.writes(ctx, mode, note, 0)
+	return own, err
+}
+
 // Own has the writes of a former primary that its successor lacks.
 type Own struct {
 	Note
