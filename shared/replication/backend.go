@@ -217,8 +217,8 @@ type Status struct {
 	SecondaryID string
 	// LastStart is when the session to the primary was last begun.
 	LastStart time.Time
-	// SyncProgress and SyncTotal count keys of a copy under way; Total is an
-	// estimate and 0 when unknown.
+	// SyncProgress and SyncTotal count keys of a copy under way. Total is an estimate that is
+	// corrected while the copy runs, and 0 when unknown. Else it is never less than Progress.
 	SyncProgress, SyncTotal uint64
 	// LastError says why the state is Idle, or what was mended last; one
 	// sentence, empty if nothing failed.

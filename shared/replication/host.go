@@ -182,7 +182,8 @@ type JournalPosition struct {
 	Fingerprint Fingerprint
 	// Proof is for [Host.Verify]; empty without a fingerprint.
 	Proof Proof
-	// Keys is the number of replicated keys, 0 when not known yet.
+	// Keys is the number of replicated keys, 0 when not known yet, or for a secondary that gets a
+	// part of the content.
 	Keys uint64
 }
 
@@ -248,8 +249,11 @@ type Range struct {
 	// AsOf is the highest sequence whose write the values may include.
 	AsOf    uint64
 	Payload []byte
-	// Proof is for the host that applies the range.
+	// Proof is for the host that applies the range. It says nothing of Left.
 	Proof Proof
+	// Left is about how many keys follow in later ranges: an estimate for a status. It is 0
+	// in the last range, and in others if it is not known.
+	Left uint64
 }
 
 // AnswerDiffRequest is a question about ranges of the key space.

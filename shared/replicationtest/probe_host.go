@@ -35,7 +35,7 @@ func probeDial() replication.DialRequest {
 func probeRange() *replication.Range {
 	// Not UTF-8: a storage key may be any bytes.
 	return &replication.Range{After: "a\xff", UpTo: "b\xfe", Last: true, Keys: 4, AsOf: 5, Payload: []byte("range"),
-		Proof: probeProof()}
+		Proof: probeProof(), Left: 6}
 }
 
 func probeFrame() *replication.Frame {

@@ -5,6 +5,7 @@ package role
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/vault-replication/vault-replication/host/internal/api/endpoints"
 	"github.com/vault-replication/vault-replication/host/internal/role/keys"
@@ -85,6 +86,7 @@ func (c *statuses) look(ctx context.Context, mode replication.Mode) (*endpoints.
 		}
 	}
 	c.ask(ctx, mode, mr, s)
+	s.Sessions.Secondaries = withHeard(s.Sessions.Secondaries, s.Slots)
 	// A fault that the host knows matters more than the last trouble of a session.
 	if trouble != "" {
 		s.Sessions.LastError = trouble
@@ -98,10 +100,24 @@ func slotsOf(kept []retention.Status) (slots []endpoints.Slot) {
 		slots = append(slots, endpoints.Slot{
 			ID: slot.ID, State: string(slot.State), Reason: slot.Reason, RetainedBytes: slot.RetainedBytes,
 			RetainedAge: slot.RetainedAge, MaxBytes: slot.Allowed.Bytes, MaxAge: slot.Allowed.Age,
-			Acknowledged: slot.Acknowledged,
+			Acknowledged: slot.Acknowledged, Heard: slot.Heard,
 		})
 	}
 	return slots
+}
+
+// withHeard adds when secondaries were last heard of that have not come back since the plugin was started. It
+// knows nothing of what was before, and the slots do.
+func withHeard(peers []replication.Peer, kept []endpoints.Slot) []replication.Peer {
+	peers = slices.Clone(peers)
+	for i := range peers {
+		p := &peers[i]
+		at := slices.IndexFunc(kept, func(s endpoints.Slot) bool { return s.ID == p.NodeID })
+		if p.LastHeartbeat.IsZero() && at >= 0 {
+			p.LastHeartbeat = kept[at].Heard
+		}
+	}
+	return peers
 }
 
 // LastWAL is the last sequence of the cluster: the last one that was written on a primary, and the last one that

@@ -194,6 +194,21 @@ func (x *Index) Between(after, upTo string) (r Range, ok bool) {
 	return x.ranges[from:to].sum(), true
 }
 
+// After is how many keys follow one, and at most those of its own range more. It is not known
+// while the index is not.
+func (x *Index) After(key string) (keys uint64, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.known {
+		return 0, false
+	}
+	i := x.ranges.at(key)
+	if key != "" && x.ranges[i].UpTo == key {
+		i++
+	}
+	return x.ranges[i:].sum().Count, true
+}
+
 // Overgrown says that many keys should end a range and do not. A pass cuts the ranges there; until then comparisons are
 // coarser.
 func (x *Index) Overgrown() bool {

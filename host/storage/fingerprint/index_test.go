@@ -211,3 +211,34 @@ func TestCutsDependOnTheKeysAlone(t *testing.T) {
 	_, ok := b.x.Between("k/02500", "")
 	require.False(t, ok, "no range begins there")
 }
+
+// How many keys follow one is known exactly where a range ends, and up to a range elsewhere.
+func TestKeysAfterOne(t *testing.T) {
+	t.Parallel()
+	m := newModel(1)
+	for i := range 5000 {
+		m.set[fmt.Sprintf("k/%05d", i)] = []byte("v")
+	}
+	_, ok := m.x.After("")
+	require.False(t, ok, "nothing was read yet")
+	m.pass(t, 0)
+	for i := range 5000 {
+		key := fmt.Sprintf("k/%05d", i)
+		follow := uint64(5000 - i - 1)
+		got, ok := m.x.After(key)
+		require.True(t, ok)
+		if m.h.Level(key) >= fingerprint.CutLevel {
+			require.Equal(t, follow, got, key)
+			continue
+		}
+		after, upTo, _ := m.x.Around(key)
+		own, _ := m.x.Between(after, upTo)
+		require.GreaterOrEqual(t, got, follow, key)
+		require.LessOrEqual(t, got, follow+own.Count, key)
+	}
+	all, _ := m.x.After("")
+	require.Equal(t, uint64(5000), all)
+	m.x.Invalidate()
+	_, ok = m.x.After("k/00001")
+	require.False(t, ok)
+}

@@ -18,7 +18,7 @@ func FuzzDecodeRecords(f *testing.F) {
 	for _, record := range []interface{ Encode() ([]byte, error) }{
 		&journal.Head{Reserved: 20, Terms: []journal.TermStart{{Term: 1 << 40, First: 1, Next: 9},
 			{Term: at.Term, First: 10}}},
-		&journal.Slot{ID: "west", Acked: at, Opened: 12, Lost: "more than allowed", Cut: 2},
+		&journal.Slot{ID: "west", Acked: at, Opened: 12, Lost: "more than allowed", Cut: 2, Heard: 9},
 		&journal.Cursor{Position: at, Copying: true, CopyFrom: at, CopiedUpTo: []byte("logical/\xff"), CopyAsOf: 18},
 	} {
 		b, err := record.Encode()

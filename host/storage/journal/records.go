@@ -130,6 +130,9 @@ type Slot struct {
 	// Cut counts how often in a row the slot was lost before anything was acknowledged, because a copy took longer than
 	// the cap allows.
 	Cut int `json:"cut,omitempty"`
+	// Heard is when the secondary was last heard of, in seconds since 1970, 0 when not known. It may
+	// be older than what is true.
+	Heard int64 `json:"heard,omitempty"`
 }
 
 // Cursor is the record of how far a secondary has applied a mode.

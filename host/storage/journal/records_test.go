@@ -24,7 +24,7 @@ func TestStoredSamples(t *testing.T) {
 			func(b []byte) (record, error) { return journal.DecodeHead(b) },
 		},
 		"slot": {
-			`{"version":1,"id":"west","acked":` + at + `,"opened":5,"lost":"cap","cut":2}`,
+			`{"version":1,"id":"west","acked":` + at + `,"opened":5,"lost":"cap","cut":2,"heard":9}`,
 			func(b []byte) (record, error) { return journal.DecodeSlot(b) },
 		},
 		"cursor": {

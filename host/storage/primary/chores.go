@@ -40,7 +40,7 @@ func (j *Journal) housekeeping() {
 
 func (j *Journal) doChores(ctx context.Context) error {
 	for _, chore := range []func(context.Context) error{
-		j.reserveMore, j.persistAcks, j.markTime, j.checkCaps, j.deleteRows,
+		j.reserveMore, j.persistSlots, j.markTime, j.checkCaps, j.deleteRows,
 	} {
 		if err := chore(ctx); err != nil {
 			return err
@@ -58,14 +58,16 @@ func (j *Journal) reserveMore(ctx context.Context) error {
 	return j.writeHead(ctx, given+2*j.numbers, false)
 }
 
-// persistAcks stores the acknowledgements that are ahead of their records.
-func (j *Journal) persistAcks(ctx context.Context) error {
+// persistSlots stores what is ahead of the records of the slots.
+func (j *Journal) persistSlots(ctx context.Context) error { return j.persist(ctx, false) }
+
+func (j *Journal) persist(ctx context.Context, end bool) error {
 	done, err := j.turn.Take(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	slots, records := j.kept.Ahead()
+	slots, records := j.kept.Ahead(end)
 	var errs []error
 	for i, s := range slots {
 		if err := j.putSlot(ctx, s.Mode(), records[i]); err != nil {

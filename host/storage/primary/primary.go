@@ -205,7 +205,7 @@ func (p *Primary) Deactivate(ctx context.Context) error {
 	}
 	err := p.stop(ctx, slices.Collect(maps.Keys(now.modes)), true)
 	drained := err == nil
-	errs := []error{err, now.persistAcks(ctx)}
+	errs := []error{err, now.persist(ctx, true)}
 	if drained {
 		errs = append(errs, now.writeHead(ctx, now.seq.Allocated(), true))
 	}

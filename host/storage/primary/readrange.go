@@ -74,7 +74,19 @@ func (p *contents) readRange(ctx context.Context, mode replication.Mode, slotID 
 	rng.Keys = uint64(len(pairs))
 	rng.Payload = journal.EncodeRange(pairs)
 	if !rng.Last {
+		rng.Left = p.left(mode, allow == nil, w, rng.UpTo, may)
 		p.reads.Put(walk.Reader{Mode: mode, Slot: slotID}, rng.UpTo, w)
 	}
 	return rng, nil
+}
+
+// left is about how many keys a secondary gets after one that a walk stands at: at least one, since zero says
+// that it is not known. The index knows it, if the secondary gets all that it counts. Else the walk has an estimate.
+func (p *contents) left(mode replication.Mode, all bool, w *walk.Walk, after string, may func(string) bool) uint64 {
+	if sums := p.indexes.Sums(mode); sums != nil && all {
+		if keys, ok := sums.After(after); ok {
+			return max(1, keys)
+		}
+	}
+	return max(1, w.Left(may))
 }

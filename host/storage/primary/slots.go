@@ -134,7 +134,11 @@ func (p *slots) SlotSeen(mode replication.Mode, id string) error {
 	if err != nil {
 		return err
 	}
-	return j.kept.Seen(mode, id)
+	due, err := j.kept.Seen(mode, id)
+	if due {
+		j.wake()
+	}
+	return err
 }
 
 // CloseSlot ends retention for a secondary. It is no error if there is no such slot. Without a running journal it still

@@ -63,6 +63,9 @@ type Status struct {
 	Allowed Caps
 	// Reason says why the slot is lost, one sentence.
 	Reason string
+	// Heard is when the secondary was last heard of. It is kept over a restart, to a minute after one
+	// that was not orderly. Zero when not known.
+	Heard time.Time
 }
 
 // Slots are the slots of a mode, sorted by id.
@@ -75,6 +78,9 @@ func (r *Retention) Slots(mode replication.Mode) []Status {
 		st := Status{ID: id, State: Lost, Reason: s.lost, Acknowledged: s.acked.Sequence}
 		if s.lost == "" {
 			st = r.measure(s, now)
+		}
+		if s.heard > 0 {
+			st.Heard = time.Unix(s.heard, 0)
 		}
 		out = append(out, st)
 	}

@@ -4,6 +4,7 @@ package retention
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -79,7 +80,7 @@ func TestRowsThatNobodyNeedsAreDeleted(t *testing.T) {
 		require.Equal(t, from, to, "%s has acknowledged nothing", id)
 		_, err := r.Ack(replication.DR, id, r.At(epoch, 14))
 		require.NoError(t, err)
-		slots, records := r.Ahead()
+		slots, records := r.Ahead(false)
 		require.Len(t, slots, 1)
 		require.True(t, r.Recorded(slots[0], records[0]))
 	}
@@ -92,4 +93,44 @@ func TestRowsThatNobodyNeedsAreDeleted(t *testing.T) {
 	r.Deleted(14)
 	from, to, _ = r.Deletable(1)
 	require.Equal(t, from, to)
+}
+
+// That a secondary was heard of is written once a minute, and at an orderly end.
+func TestHeardIsWrittenNowAndThen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		epoch := replication.Epoch{Generation: 1}
+		r := New(&journal.Head{}, journal.NewSequencer(7, 10, 100, 1<<20, 0), Caps{})
+		_, s := r.Open(replication.DR, "west", epoch)
+		require.Equal(t, time.Now().Unix(), r.Recording(s, r.At(epoch, 10)).Heard)
+		written := 0
+		for range 10 * heardEvery {
+			time.Sleep(time.Second)
+			due, err := r.Seen(replication.DR, "west")
+			require.NoError(t, err)
+			slots, records := r.Ahead(false)
+			require.Equal(t, due, len(slots) == 1)
+			for i := range slots {
+				written++
+				require.Equal(t, time.Now().Unix(), records[i].Heard)
+				require.True(t, r.Recorded(slots[i], records[i]))
+			}
+		}
+		require.Equal(t, 10, written)
+		none, _ := r.Ahead(true)
+		require.Empty(t, none, "it is written already")
+		time.Sleep(time.Second)
+		_, err := r.Seen(replication.DR, "west")
+		require.NoError(t, err)
+		heard := time.Now()
+		_, records := r.Ahead(true)
+		require.Equal(t, heard.Unix(), records[0].Heard)
+
+		time.Sleep(time.Hour)
+		again := New(&journal.Head{}, journal.NewSequencer(8, 200, 300, 1<<20, 0), Caps{})
+		again.Load(replication.DR, epoch, records)
+		require.Equal(t, heard.Unix(), again.Slots(replication.DR)[0].Heard.Unix(), "a restart is no sign of the secondary")
+		none, _ = again.Ahead(true)
+		require.Empty(t, none)
+	})
 }

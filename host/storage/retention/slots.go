@@ -13,6 +13,10 @@ import (
 // are kept a little longer.
 const ackEvery = 1024
 
+// heardEvery is how many seconds after its last record a slot gets a new one because its secondary was heard of.
+// Heartbeats come each second, and none of them alone is worth a write.
+const heardEvery = 60
+
 // Slot retains the rows that a secondary has not acknowledged. Only Retention reads its fields.
 type Slot struct {
 	mode  replication.Mode
@@ -28,15 +32,24 @@ type Slot struct {
 	lost string
 	// cut counts the copies in a row that the cap has cut off.
 	cut int
-	// seen is the time of the last sign of the secondary.
+	// seen is the time of the last sign of the secondary, or when this primary has begun to listen.
 	seen time.Time
+	// heard is when the secondary was last heard of, in seconds since 1970, written what the record
+	// says of it.
+	heard, written int64
 	// warned says that the log has said that the cap is near.
 	warned bool
 }
 
 // record is the stored form.
 func (s *Slot) record() *journal.Slot {
-	return &journal.Slot{ID: s.id, Acked: s.acked, Opened: s.opened, Lost: s.lost, Cut: s.cut}
+	return &journal.Slot{ID: s.id, Acked: s.acked, Opened: s.opened, Lost: s.lost, Cut: s.cut, Heard: s.heard}
+}
+
+// hear notes that the secondary is there.
+func (s *Slot) hear() {
+	s.seen = time.Now()
+	s.heard = s.seen.Unix()
 }
 
 // fresh says that nothing was acknowledged since the slot was opened, so its secondary copies.
@@ -104,7 +117,8 @@ func (r *Retention) Load(mode replication.Mode, epoch replication.Epoch, records
 		if rec.Acked.Epoch == epoch {
 			// All count as seen, because this primary may have been away itself.
 			loaded[rec.ID] = &Slot{mode: mode, id: rec.ID, acked: rec.Acked, stored: rec.Acked.Sequence,
-				opened: rec.Opened, lost: rec.Lost, cut: rec.Cut, seen: time.Now()}
+				opened: rec.Opened, lost: rec.Lost, cut: rec.Cut, seen: time.Now(),
+				heard: rec.Heard, written: rec.Heard}
 		}
 	}
 	r.mu.Lock()
@@ -148,7 +162,9 @@ func (r *Retention) Open(mode replication.Mode, id string, epoch replication.Epo
 		r.slots[mode] = map[string]*Slot{}
 	}
 	at := replication.Position{Epoch: epoch, Term: r.seq.Term(), Sequence: h}
-	s := &Slot{mode: mode, id: id, acked: at, stored: h, opened: h, seen: time.Now()}
+	s := &Slot{mode: mode, id: id, acked: at, stored: h, opened: h}
+	s.hear()
+	s.written = s.heard // as its first record says
 	if old := r.slots[mode][id]; old != nil && old.fresh() {
 		if s.cut = old.cut; old.lost != "" {
 			s.cut++
@@ -163,7 +179,7 @@ func (r *Retention) Recording(s *Slot, at replication.Position) *journal.Slot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s.recorded = true
-	return &journal.Slot{ID: s.id, Acked: at, Opened: at.Sequence, Cut: s.cut}
+	return &journal.Slot{ID: s.id, Acked: at, Opened: at.Sequence, Cut: s.cut, Heard: s.heard}
 }
 
 // Opened says that the record is stored, and from which position the slot retains. It is false if the slot was closed
@@ -175,7 +191,8 @@ func (r *Retention) Opened(mode replication.Mode, id string, at replication.Posi
 	if s == nil {
 		return false
 	}
-	s.acked, s.stored, s.opened, s.lost, s.seen = at, at.Sequence, at.Sequence, "", time.Now()
+	s.acked, s.stored, s.opened, s.lost = at, at.Sequence, at.Sequence, ""
+	s.hear()
 	return true
 }
 
@@ -214,32 +231,39 @@ func (r *Retention) Ack(mode replication.Mode, id string, at replication.Positio
 	if err != nil {
 		return false, err
 	}
-	s.seen = time.Now()
+	s.hear()
 	if at.Sequence > s.acked.Sequence {
 		s.acked, s.cut = at, 0
 	}
 	return s.acked.Sequence-s.stored >= ackEvery, nil
 }
 
-// Seen says that the secondary of a slot is there.
-func (r *Retention) Seen(mode replication.Mode, id string) error {
+// Seen says that the secondary of a slot is there. Due says that the record of its slot is to be
+// written.
+func (r *Retention) Seen(mode replication.Mode, id string) (due bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s, err := r.slots.holding(mode, id)
-	if err == nil {
-		s.seen = time.Now()
+	if err != nil {
+		return false, err
 	}
-	return err
+	s.hear()
+	return s.heard-s.written >= heardEvery, nil
 }
 
-// Ahead are the slots whose acknowledgements are ahead of their records, and the new records. From now on these count
-// as written.
-func (r *Retention) Ahead() (slots []*Slot, records []*journal.Slot) {
+// Ahead are the slots whose acknowledgements are ahead of their records, or whose secondaries were heard of for some
+// time since, at the end those that were heard of at all. It returns the new records too. From now on these count as
+// written.
+func (r *Retention) Ahead(end bool) (slots []*Slot, records []*journal.Slot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, of := range r.slots {
 		for _, s := range of {
-			if s.acked.Sequence > s.stored && s.lost == "" {
+			silent := s.heard-s.written < heardEvery
+			if end {
+				silent = s.heard == s.written
+			}
+			if s.lost == "" && (s.acked.Sequence > s.stored || !silent) {
 				s.recorded = true
 				slots, records = append(slots, s), append(records, s.record())
 			}
@@ -255,6 +279,9 @@ func (r *Retention) Recorded(of *Slot, rec *journal.Slot) bool {
 	s := r.slots[of.mode][of.id]
 	if s != nil && s.stored < rec.Acked.Sequence {
 		s.stored = rec.Acked.Sequence
+	}
+	if s != nil {
+		s.written = rec.Heard
 	}
 	return s != nil
 }

@@ -30,12 +30,14 @@ type Walk struct {
 	inner  Lister
 	levels []level
 	back   []string // returned keys that the caller gave back, in order
+	found  uint64   // keys that were accepted, those in back among them
 }
 
 type level struct {
 	prefix string
 	names  []string
 	next   int
+	size   size
 }
 
 // New begins a walk after a key; the empty key is before all others.
@@ -75,7 +77,7 @@ func (w *Walk) list(ctx context.Context, prefix string) (level, error) {
 	if _, sorted := w.inner.(inOrder); !sorted {
 		names = sortNames(names)
 	}
-	return level{prefix: prefix, names: names}, nil
+	return level{prefix: prefix, names: names, size: size{before: w.found}}, nil
 }
 
 // sortNames is a copy of a listing, sorted and without duplicates.
@@ -94,7 +96,7 @@ func (w *Walk) next(ctx context.Context) (key string, ok bool, err error) {
 	for len(w.levels) > 0 {
 		l := &w.levels[len(w.levels)-1]
 		if l.next >= len(l.names) {
-			w.levels = w.levels[:len(w.levels)-1]
+			w.leave()
 			continue
 		}
 		full := l.prefix + l.names[l.next]
@@ -132,6 +134,7 @@ func Below(ctx context.Context, inner Lister, dir string) (*Walk, error) {
 func (w *Walk) Group(ctx context.Context, accept func(key string) bool, upTo string) ([]string, error) {
 	var keys []string
 	for len(keys) < GroupSize {
+		again := len(w.back) > 0
 		key, ok, err := w.next(ctx)
 		if err != nil {
 			w.Unread(keys)
@@ -146,6 +149,9 @@ func (w *Walk) Group(ctx context.Context, accept func(key string) bool, upTo str
 		}
 		if accept(key) {
 			keys = append(keys, key)
+			if !again {
+				w.found++
+			}
 		}
 	}
 	return keys, nil

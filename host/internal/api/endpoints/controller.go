@@ -163,6 +163,9 @@ type Slot struct {
 	MaxAge   time.Duration
 	// Acknowledged is the last sequence that the secondary has acknowledged.
 	Acknowledged uint64
+	// Heard is when the secondary was last heard of, over restarts of this cluster too. Zero when
+	// not known.
+	Heard time.Time
 }
 
 // Use is the part of a slot's cap that is used; of two caps, the larger part.

@@ -115,7 +115,8 @@ func statusFields() map[string]*framework.FieldSchema {
 			"that of the primary at last_remote_wal."},
 		"reindex_in_progress": {Type: framework.TypeBool, Description: "True while the index is computed anew."},
 		"merkle_sync_progress": {Type: framework.TypeMap, Description: "sync_progress and sync_total_keys of a copy under " +
-			"way."},
+			"way. The total is an estimate that is corrected while the copy runs, and 0 until the first keys have come " +
+			"from a primary that has not counted its own."},
 	}
 	for _, name := range []string{"cluster_id", "merkle_root", "primary_cluster_addr", "state", "last_error",
 		"last_corruption_check_epoch", "last_reindex_epoch", "secondary_id", "last_start", "connection_state",

@@ -47,6 +47,9 @@ type Host struct {
 	comparing bool
 	// RangeKeys is how many keys a range has.
 	rangeKeys int
+	// countless says that the host does not know how many keys it has, silent that it does not
+	// tell how many are left after a range.
+	countless, silent bool
 	// gate, when set, is waited for before a frame or range is applied.
 	gate chan struct{}
 	// receive is what Receive does.
@@ -150,7 +153,9 @@ func (h *Host) Hold() (release func()) {
 	h.gate = gate
 	return func() {
 		h.mu.Lock()
-		h.gate = nil
+		if h.gate == gate { // else it is held anew
+			h.gate = nil
+		}
 		h.mu.Unlock()
 		close(gate)
 	}

@@ -111,8 +111,24 @@ func (h *Host) Position(_ context.Context, _ string) (*replication.JournalPositi
 	print := replication.Fingerprint("content")
 	return &replication.JournalPosition{
 		Position: h.position, Fingerprint: print, Proof: proofOf("fingerprint", h.position, print),
-		Keys: uint64(len(h.content)),
+		Keys: h.keys(),
 	}, nil
+}
+
+// keys needs mu.
+func (h *Host) keys() uint64 {
+	if h.countless {
+		return 0
+	}
+	return uint64(len(h.content))
+}
+
+// Uncount lets the host not know how many keys it has. If it is silent it does not tell how many
+// are left after a range, as a release before does not.
+func (h *Host) Uncount(countless, silent bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.countless, h.silent = countless, silent
 }
 
 // OpenSlot implements replication.Host.
@@ -263,6 +279,9 @@ func (h *Host) readRange(req replication.ReadRangeRequest) (*replication.Range, 
 	slices.Sort(keys)
 	r := &replication.Range{After: req.After, AsOf: h.position.Sequence, Last: len(keys) <= h.rangeKeys}
 	if !r.Last {
+		if !h.silent {
+			r.Left = uint64(len(keys) - h.rangeKeys)
+		}
 		keys = keys[:h.rangeKeys]
 		r.UpTo = keys[len(keys)-1]
 	}

@@ -83,7 +83,7 @@ func (c *Client) copyRanges(ctx context.Context, s *session, progressed *bool) e
 		}
 		*progressed = true
 		s.cursor = cursor
-		c.status.applied(cursor)
+		c.status.copied(cursor, r)
 		if r.Last {
 			return nil
 		}

@@ -46,6 +46,9 @@ type status struct {
 	// stream that settled without one.
 	copies int
 	settle time.Duration
+	// left is how many keys of the copy under way are still to come, as far as the primary has said. A
+	// session that goes on with the copy begins with it.
+	left uint64
 	// streamSince and streamTarget belong to the stream under way. holds says that it
 	// outlived a heartbeat and caught up.
 	streamSince  time.Time
@@ -112,6 +115,7 @@ func (t *status) beginCopy(s *session, anew bool) {
 	defer t.mu.Unlock()
 	if anew {
 		t.copies++
+		t.left = 0
 	}
 	t.cursor = *s.cursor
 	t.s.State = replication.MerkleDiff
@@ -123,7 +127,33 @@ func (t *status) copying(s *session) {
 	defer t.mu.Unlock()
 	t.cursor = *s.cursor
 	t.s.State = replication.MerkleSync
-	t.s.SyncProgress, t.s.SyncTotal = s.cursor.CopiedKeys, s.keys
+	if t.left == 0 && s.keys > s.cursor.CopiedKeys {
+		t.left = s.keys - s.cursor.CopiedKeys
+	}
+	t.count(s.cursor, t.left > 0)
+}
+
+// copied shows a range that was applied, and what its primary says of those that follow.
+func (t *status) copied(c *replication.Cursor, r *replication.Range) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cursor = *c
+	switch {
+	case r.Last || r.Left > 0:
+		t.left = r.Left
+	default: // the primary is of a release that does not say it
+		t.left -= min(t.left, r.Keys)
+	}
+	t.count(c, r.Last || r.Left > 0)
+}
+
+// count shows how far a copy is. Its total is never less than what was copied, and that in the end.
+// It is 0 until something is known of it.
+func (t *status) count(c *replication.Cursor, known bool) {
+	t.s.SyncProgress = c.CopiedKeys
+	if known || t.s.SyncTotal > 0 {
+		t.s.SyncTotal = c.CopiedKeys + t.left
+	}
 }
 
 // comparing shows a step of a comparison.
@@ -135,7 +165,8 @@ func (t *status) comparing(step *replication.DiffStep) {
 	if step.Synced < step.Differing {
 		t.s.State = replication.MerkleSync
 	}
-	t.s.SyncProgress, t.s.SyncTotal = step.Synced, step.Differing
+	// Keys may have come on the primary since they were counted.
+	t.s.SyncProgress, t.s.SyncTotal = step.Synced, max(step.Synced, step.Differing)
 }
 
 func (t *status) streaming(mended string) {
@@ -151,9 +182,6 @@ func (t *status) applied(c *replication.Cursor) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.cursor = *c
-	if c.Copying {
-		t.s.SyncProgress = c.CopiedKeys
-	}
 	t.framesCame = t.s.State == replication.StreamWALs
 }
 

@@ -267,14 +267,16 @@ func (x *Frame) GetProof() []byte {
 // Range is a run of the key space, complete between two keys. Storage keys are bytes:
 // Vault does not promise that they are UTF-8.
 type Range struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	After         []byte                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
-	UpTo          []byte                 `protobuf:"bytes,2,opt,name=up_to,json=upTo,proto3" json:"up_to,omitempty"`
-	Last          bool                   `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
-	Keys          uint64                 `protobuf:"varint,4,opt,name=keys,proto3" json:"keys,omitempty"`
-	AsOf          uint64                 `protobuf:"varint,5,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
-	Payload       []byte                 `protobuf:"bytes,6,opt,name=payload,proto3" json:"payload,omitempty"`
-	Proof         []byte                 `protobuf:"bytes,7,opt,name=proof,proto3" json:"proof,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	After   []byte                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	UpTo    []byte                 `protobuf:"bytes,2,opt,name=up_to,json=upTo,proto3" json:"up_to,omitempty"`
+	Last    bool                   `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	Keys    uint64                 `protobuf:"varint,4,opt,name=keys,proto3" json:"keys,omitempty"`
+	AsOf    uint64                 `protobuf:"varint,5,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	Payload []byte                 `protobuf:"bytes,6,opt,name=payload,proto3" json:"payload,omitempty"`
+	Proof   []byte                 `protobuf:"bytes,7,opt,name=proof,proto3" json:"proof,omitempty"`
+	// left is about how many keys follow, 0 when not known.
+	Left          uint64 `protobuf:"varint,8,opt,name=left,proto3" json:"left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -358,6 +360,13 @@ func (x *Range) GetProof() []byte {
 	return nil
 }
 
+func (x *Range) GetLeft() uint64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
 var File_common_v1_common_proto protoreflect.FileDescriptor
 
 const file_common_v1_common_proto_rawDesc = "" +
@@ -379,7 +388,7 @@ const file_common_v1_common_proto_rawDesc = "" +
 	"\x02to\x18\x02 \x01(\v2\x13.common.v1.PositionR\x02to\x12'\n" +
 	"\x0fconsistent_from\x18\x03 \x01(\x04R\x0econsistentFrom\x12\x18\n" +
 	"\apayload\x18\x04 \x01(\fR\apayload\x12\x14\n" +
-	"\x05proof\x18\x05 \x01(\fR\x05proof\"\x9f\x01\n" +
+	"\x05proof\x18\x05 \x01(\fR\x05proof\"\xb3\x01\n" +
 	"\x05Range\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\fR\x05after\x12\x13\n" +
 	"\x05up_to\x18\x02 \x01(\fR\x04upTo\x12\x12\n" +
@@ -387,7 +396,8 @@ const file_common_v1_common_proto_rawDesc = "" +
 	"\x04keys\x18\x04 \x01(\x04R\x04keys\x12\x13\n" +
 	"\x05as_of\x18\x05 \x01(\x04R\x04asOf\x12\x18\n" +
 	"\apayload\x18\x06 \x01(\fR\apayload\x12\x14\n" +
-	"\x05proof\x18\a \x01(\fR\x05proofBPZNgithub.com/vault-replication/vault-replication/shared/proto/common/v1;commonv1b\x06proto3"
+	"\x05proof\x18\a \x01(\fR\x05proof\x12\x12\n" +
+	"\x04left\x18\b \x01(\x04R\x04leftBPZNgithub.com/vault-replication/vault-replication/shared/proto/common/v1;commonv1b\x06proto3"
 
 var (
 	file_common_v1_common_proto_rawDescOnce sync.Once
