@@ -248,11 +248,14 @@ func (r *Remembered) Start(ctx context.Context, primary, secondary []*api.Client
 		c.SetClientTimeout(patience)
 		c.SetMaxRetries(0)
 	}
+	// A change that has begun is ended. If its write is cut, Vault answers with an error and goes on with the new value
+	// in its memory: transit does so with the period of rotation.
+	whole := context.WithoutCancel(ctx)
 	for w := range count {
 		r.wg.Go(func() {
 			for n := 1; ctx.Err() == nil; n++ {
 				for i := w; i < len(r.objects) && ctx.Err() == nil; i += count {
-					r.do(ctx, &r.changed, func() error { return r.objects[i].change(ctx, primary[n%len(primary)], n) })
+					r.do(ctx, &r.changed, func() error { return r.objects[i].change(whole, primary[n%len(primary)], n) })
 				}
 			}
 		})
