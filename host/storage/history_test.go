@@ -24,7 +24,7 @@ func snapshot(t *testing.T, from physical.Backend) physical.Backend {
 	return to
 }
 
-// replaceContent makes one storage what another is, as a restore does.
+// replaceContent replaces the content of one storage with that of another, as a restore does.
 func replaceContent(t *testing.T, to, from physical.Backend) {
 	t.Helper()
 	for _, key := range keysOf(t, to, "") {
@@ -52,7 +52,7 @@ func keysOf(t *testing.T, b physical.Backend, prefix string) []string {
 	return keys
 }
 
-// requireHistory takes the position for one that the primary has given.
+// requireHistory checks whether a position that the primary has given is known to it.
 func requireHistory(t *testing.T, tap *storage.Tap, id string, at replication.Position, known bool) {
 	t.Helper()
 	tap.Given(dr, at)
@@ -76,8 +76,8 @@ func write(t *testing.T, tap *storage.Tap, rows int) replication.Position {
 	return watermark(t, tap)
 }
 
-// A primary whose storage is an older copy of itself knows the positions of what it
-// has lost, however many numbers it gives out afterwards.
+// The storage of a primary is replaced with an older copy. The primary recognizes positions of its lost history,
+// however many sequences it allocates afterwards.
 func TestPositionsOfALostHistory(t *testing.T) {
 	t.Parallel()
 	for name, orderly := range map[string]bool{"in a term": false, "after an orderly end": true} {
@@ -115,7 +115,7 @@ func TestPositionsOfALostHistory(t *testing.T) {
 	}
 }
 
-// What a secondary says of where it is proves nothing: it may lie. It is told to copy.
+// The position that a secondary claims proves no lost history: the secondary may lie. It is told to copy.
 func TestALieProvesNoLostHistory(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -137,7 +137,7 @@ func TestALieProvesNoLostHistory(t *testing.T) {
 		require.Equal(t, replication.PositionLost, replication.KindOf(tap.AckSlot(ctx, dr, "liar", lie)))
 		require.False(t, tap.HistoryLost())
 	}
-	// One that is given proves it once: the new epoch forgets it.
+	// A position that the primary has given proves it, once: the new epoch forgets it.
 	lost := replication.Position{Epoch: at.Epoch, Term: at.Term, Sequence: 1 << 20}
 	tap.OnHistoryLost(nil)
 	tap.Given(dr, lost)
@@ -151,8 +151,8 @@ func TestALieProvesNoLostHistory(t *testing.T) {
 	require.False(t, tap.HistoryLost(), "a position of an epoch that is over proves something")
 }
 
-// Restarts lose nothing, so no position of before is taken for one of a lost history:
-// not after a crash, not with rows that are deleted, not with writes that failed.
+// Restarts lose nothing, so no earlier position counts as one of a lost history: not after a crash, nor with deleted
+// rows, nor with failed writes.
 func TestRestartsKeepTheHistory(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -189,7 +189,7 @@ func TestRestartsKeepTheHistory(t *testing.T) {
 	require.False(t, tap.HistoryLost())
 	requireHistory(t, tap, "s", at, true)
 
-	// A secondary that reads over the gap between two terms stands well in it.
+	// A secondary may stand in the gap between two terms.
 	reader, err := tap.ReadJournal(ctx, dr, "s", at)
 	require.NoError(t, err)
 	defer reader.Close()
@@ -203,8 +203,7 @@ func TestRestartsKeepTheHistory(t *testing.T) {
 	again()
 }
 
-// A number whose row cannot be stored after its write has failed is not streamed before
-// it is.
+// A write fails, and then its row cannot be stored. Its sequence is not streamed before the row is stored.
 func TestNothingIsStreamedThatIsNotStored(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -222,8 +221,8 @@ func TestNothingIsStreamedThatIsNotStored(t *testing.T) {
 	require.Equal(t, 7, rowsStored(t, inner))
 }
 
-// A process whose storage is replaced under it sees it by itself; one that is elected
-// again, or whose storage another node has gone on with, does not.
+// A process sees by itself that its storage was replaced. It does not see that when it is merely elected again, or when
+// another node has written in between.
 func TestStorageThatIsReplacedUnderAProcess(t *testing.T) {
 	t.Parallel()
 	for name, slot := range map[string]bool{"with a slot": true, "without": false} {
@@ -255,7 +254,7 @@ func TestStorageThatIsReplacedUnderAProcess(t *testing.T) {
 			old := snapshot(t, inner)
 			write(t, tap, 10)
 			if !slot {
-				// Without a slot nobody can have what is lost; the terms tell all the same.
+				// Without a slot nobody can have the lost writes, but the terms still show the loss.
 				elected()
 				require.False(t, tap.HistoryLost())
 			}
@@ -271,9 +270,8 @@ func TestStorageThatIsReplacedUnderAProcess(t *testing.T) {
 	}
 }
 
-// Where the storage does not keep a deposed leader from writing, a position that the
-// leader of now did not find is of one that sent too much, or of a storage that went
-// back: the rows tell.
+// Some storage lets a deposed leader write. Then a position that the present leader did not find comes from a deposed
+// leader or from a storage that went back. The rows show which.
 func TestADeposedLeaderIsNoLostHistory(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -292,7 +290,7 @@ func TestADeposedLeaderIsNoLostHistory(t *testing.T) {
 	require.True(t, leads.HistoryLost())
 	require.True(t, leads.HistoryWasLate(ctx))
 
-	// It remembers what it has found after the rows are gone.
+	// It remembers the late rows after they are deleted.
 	seen, looks := countLooks(inner)
 	finds := newPrimary(t, seen, func(o *storage.Options) { o.LateEvery = 5 * time.Millisecond })
 	require.Eventually(t, func() bool { return looks.Load() > 1 }, waitMax, tick)

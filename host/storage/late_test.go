@@ -16,9 +16,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Storage without fencing takes what a deposed leader writes. The new leader finds it,
-// sends what is there to secondaries that are past it, and counts it in the fingerprint.
-// Storage can have transactions and not fence.
+// Storage without fencing accepts writes of a deposed leader, with transactions or without. The new leader finds the
+// rows, sends the present values to secondaries that are past them, and counts the keys in the fingerprint.
 func TestWritesOfADeposedLeaderAreFound(t *testing.T) {
 	for what, inner := range map[string]physical.Backend{"without transactions": newInmem(t),
 		"with transactions": newTxn(t)} {
@@ -45,7 +44,7 @@ func findsWritesOfADeposedLeader(t *testing.T, inner physical.Backend) {
 	put(t, leader, key(2), "of the leader")
 	follow(t, leader, secondary, replication.DR, "west", watermark(t, leader).Sequence)
 	fingerprintOf(t, leader, replication.DR)
-	// What it finds at its beginning is not what this is about.
+	// This test is not about what it finds at its start.
 	require.Eventually(t, func() bool { return looks.Load() > 1 }, waitMax, tick)
 
 	put(t, deposed, key(1), "slipped in")
@@ -59,14 +58,14 @@ func findsWritesOfADeposedLeader(t *testing.T, inner physical.Backend) {
 		follow(t, leader, secondary, replication.DR, "west", watermark(t, leader).Sequence)
 		return fingerprintOf(t, leader, replication.DR) == fingerprintOf(t, secondary, replication.DR)
 	}, waitMax, tick)
-	// The deposed one does not take the new leader for another that is deposed.
+	// The deposed leader does not take the new one for a deposed leader.
 	at := watermark(t, deposed)
 	before := looksOfDeposed.Load()
 	require.Eventually(t, func() bool { return looksOfDeposed.Load() > before+2 }, waitMax, tick)
 	require.Equal(t, at, watermark(t, deposed))
 }
 
-// countLooks is a storage and how often rows of deposed leaders were looked for in it.
+// countLooks counts how often a storage is searched for rows of deposed leaders.
 func countLooks(inner physical.Backend) (physical.Backend, *atomic.Uint64) {
 	n := &atomic.Uint64{}
 	count := func(prefix string) {
@@ -91,8 +90,8 @@ func (l *listed) List(ctx context.Context, prefix string) ([]string, error) {
 	return l.Backend.List(ctx, prefix)
 }
 
-// The head names the terms. A deposed leader that writes it would have the term of the
-// leader of now forgotten: with it go its rows, and its numbers are given out again.
+// The head names the terms. A deposed leader that wrote it would erase the present leader's term. The rows of that term
+// would be lost and its sequences allocated again.
 func TestADeposedLeaderLeavesTheHead(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -110,7 +109,7 @@ func TestADeposedLeaderLeavesTheHead(t *testing.T) {
 	require.Equal(t, replication.Unavailable, replication.KindOf(deposed.Deactivate(ctx)))
 	require.Equal(t, term, termOf())
 
-	// One that had looked before the takeover writes all the same.
+	// A deposed leader that checked before the takeover still writes.
 	require.NoError(t, inner.Put(ctx, &physical.Entry{Key: journal.HeadKey, Value: []byte(old)}))
 	require.Eventually(t, func() bool { return termOf() == term }, waitMax, tick)
 	write(t, leader, 3)

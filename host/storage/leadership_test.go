@@ -11,8 +11,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A node that leads again after another one did goes on above the other's
-// numbers, and leaves the other's record of them alone.
+// A node that leads again after another one goes on above the sequences of the other, and leaves the other's record of
+// them alone.
 func TestReElectedNodeGoesOnAboveTheOthers(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {

@@ -69,8 +69,8 @@ func requireSame(t *testing.T, primary, secondary *storage.Tap) {
 	require.Equal(t, fingerprintOf(t, primary, perf), fingerprintOf(t, secondary, perf))
 }
 
-// Nothing local or held is in any byte that is made for a performance secondary,
-// from memory, from storage, or in a range.
+// No byte for a performance secondary has local content or content of unknown mounts: from memory, from storage, or in
+// a range.
 func TestLocalNeverLeaves(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {
@@ -121,7 +121,7 @@ func TestLocalNeverLeaves(t *testing.T) {
 	})
 }
 
-// A key that has turned out to be local since its row was written does not leave.
+// A key that turned out to be local after its row was written is not sent.
 func TestKnownTooLateDoesNotLeave(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -143,7 +143,7 @@ func TestKnownTooLateDoesNotLeave(t *testing.T) {
 	}
 }
 
-// A primary that was told nothing of its mounts gives no view away.
+// A primary that knows none of its mounts sends no keys of views.
 func TestPerformanceWithoutMounts(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -156,15 +156,15 @@ func TestPerformanceWithoutMounts(t *testing.T) {
 	require.Zero(t, rng.Keys)
 }
 
-// What was written and deleted while a mount was not known reaches performance
-// secondaries when it is, and both sides count it.
+// Keys are written and deleted while their mount is unknown. They reach performance secondaries when it becomes known,
+// and both sides count them.
 func TestReclassify(t *testing.T) {
 	t.Parallel()
 	for _, ring := range []int{0, 1} {
 		backends(t, func(t *testing.T, inner physical.Backend) {
 			ctx := testContext(t)
 			primary, secondary, pm, sm := perfPair(t, inner, func(o *storage.Options) { o.RingBytes = ring })
-			// Known, then not (a restart in which the plugin is not loaded), then known.
+			// The mount is known, then unknown (a restart without its plugin), then known again.
 			for _, m := range []*keyclass.Mounts{pm, sm} {
 				m.SetLocalPrefixes("ext", []string{"here/"})
 			}
@@ -207,8 +207,7 @@ func TestReclassify(t *testing.T) {
 	}
 }
 
-// Writers beside a mount that becomes known: nothing is lost between the two
-// classes.
+// Writers run while a mount becomes known. Nothing is lost between the two classes.
 func TestReclassifyBesideWriters(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -280,7 +279,7 @@ func TestReclassifyAfterTooManyDeletions(t *testing.T) {
 	require.Equal(t, "v", get(t, secondary.Inner(), "logical/ext/a"))
 }
 
-// Only what is known of mounts changes classes.
+// Only views of mounts can change their class.
 func TestReclassifyTakesViewsAlone(t *testing.T) {
 	t.Parallel()
 	primary := newPrimary(t, newTxn(t))
@@ -289,8 +288,8 @@ func TestReclassifyTakesViewsAlone(t *testing.T) {
 	}
 }
 
-// A new mount's rows come before its table; a view that no mount has any more is
-// cleared by a copy, one whose backend is not known here is not.
+// A new mount's rows come before its table. A copy clears a view that no mount has any more, but not a view whose
+// backend is unknown here.
 func TestSecondaryBeforeItsTables(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -324,8 +323,8 @@ func TestSecondaryBeforeItsTables(t *testing.T) {
 	require.Equal(t, replication.InvalidInput, replication.KindOf(err))
 }
 
-// A filtered slot gets neither values nor names of what it may not have, and what
-// it had goes with the next copy; others get all.
+// A filtered slot gets neither values nor names that it may not have. The next copy deletes what it had of them. Other
+// slots get everything.
 func TestFilter(t *testing.T) {
 	t.Parallel()
 	for name, ring := range map[string]int{"memory": 0, "storage": 1} {
@@ -390,8 +389,8 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// A filter and its record change in one: nothing is read between them, and a record
-// that cannot be stored leaves nothing out of the stream.
+// A filter and its record change in one step: no frame is read between them. If the record cannot be stored, the stream
+// leaves nothing out.
 func TestFilterChangesWithItsRecord(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -427,8 +426,8 @@ func TestFilterChangesWithItsRecord(t *testing.T) {
 	require.True(t, primary.Sends(perf, "s", "logical/kv/a"))
 }
 
-// A view that no table has is left out for a filtered slot whatever its filter
-// says; the deletions of one that is gone still reach the others.
+// A filtered slot gets no view that no table has, whatever its filter. Other slots still get the deletions of a view
+// that is gone.
 func TestFilterLeavesOutUnmountedViews(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -492,7 +491,7 @@ func TestWipeLocal(t *testing.T) {
 	})
 }
 
-// A wipe that the storage cuts goes on, and DR secondaries of this cluster get it.
+// A wipe that a failure of the storage interrupts is continued. DR secondaries of this cluster get its deletions.
 func TestWipeLocalIsResumedAndJournalled(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)

@@ -108,7 +108,7 @@ func TestReaderWaits(t *testing.T) {
 	require.Equal(t, replication.Unavailable, replication.KindOf(<-errs))
 }
 
-// Rows that a mode has no part in advance its position all the same.
+// Rows without a part for a mode still advance the position of that mode.
 func TestModesSeeTheirOwn(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -210,7 +210,7 @@ func TestMoreNumbersThanOneBlock(t *testing.T) {
 	require.Equal(t, uint64(16000), watermark(t, tap).Sequence)
 }
 
-// Rows that are in memory no longer come with the values of now, and say so.
+// Rows that are no longer in memory are sent with present values, and the frame says so.
 func TestStreamFromStorage(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {
@@ -258,7 +258,7 @@ func TestStorageRowsWithOriginalValuesAreConsistent(t *testing.T) {
 	require.Equal(t, uint64(200), f.To.Sequence)
 }
 
-// A ring of seven rows has the last seven; those before come from the storage.
+// A ring of seven rows has the last seven. Earlier rows come from the storage.
 func TestRingBoundedInRows(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -357,7 +357,7 @@ func TestAckSlot(t *testing.T) {
 	require.NoError(t, tap.CloseSlot(ctx, dr, "s"))
 }
 
-// Rows that all have acknowledged go while the journal runs.
+// Rows that all slots have acknowledged are deleted while the journal runs.
 func TestAcknowledgedRowsAreDeleted(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -397,7 +397,7 @@ func TestWatermarkWaits(t *testing.T) {
 	<-started
 	put(t, tap, "core/auth", "later")
 	require.Equal(t, at.Sequence, watermark(t, tap).Sequence)
-	// The status of a primary names this one: what was answered is in it.
+	// The status of a primary shows this position: it includes every answered write.
 	written, err := tap.LastWritten(dr)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, written.Sequence, at.Sequence+2)
@@ -410,7 +410,7 @@ func TestWatermarkWaits(t *testing.T) {
 	require.Equal(t, at.Sequence+2, watermark(t, tap).Sequence)
 }
 
-// What an error of the storage really did is found out by reading back.
+// After an error of the storage, reading back shows what the write did.
 func TestAmbiguousErrors(t *testing.T) {
 	t.Parallel()
 	for name, landed := range map[string]bool{"landed": true, "not landed": false} {
@@ -437,7 +437,7 @@ func TestAmbiguousErrors(t *testing.T) {
 	}
 }
 
-// While the storage does not answer the watermark waits, and goes on when it does.
+// The watermark waits while the storage does not answer, and goes on when it does.
 func TestAmbiguousErrorSettledLater(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -583,8 +583,8 @@ func TestRestartWithoutSlotsDeletesNothing(t *testing.T) {
 	require.Empty(t, rows)
 }
 
-// After a crash the head may not know of the time without slots; a reader must
-// not be served past rows that were never stored.
+// After a crash the head may not know of a time without slots. A reader must not be served past rows that were never
+// stored.
 func TestCrashAfterTimeWithoutSlots(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -608,7 +608,7 @@ func TestCrashAfterTimeWithoutSlots(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A value that a later frame will bring is sent early: the frame says so.
+// A frame that sends the value of a later frame early says so.
 func TestFrameWithNewerValueIsMarked(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)

@@ -16,8 +16,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A node that loses its leadership ends its journal, also while a new mount waits for a write of
-// which the storage does not say what became of it: that write waits for the end of the journal.
+// A node that loses its leadership must be able to end its journal while a new mount waits for a write in doubt: that
+// write itself waits for the end of the journal.
 func TestAbandonEndsWhatAMountWaitsFor(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*storage.Tap, context.Context) error{
@@ -43,8 +43,8 @@ func TestAbandonEndsWhatAMountWaitsFor(t *testing.T) {
 	}
 }
 
-// A write that was classified before the mount was known, and is not made yet, is
-// waited for: it would be missed otherwise.
+// A write may be classified before its mount is known and made afterwards. Reclassify waits for it, or it would be
+// missed.
 func TestReclassifyWaitsForWrites(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)

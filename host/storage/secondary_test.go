@@ -21,7 +21,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A copy makes the secondary's content the primary's and leaves its own alone.
+// A copy makes the replicated content equal to the primary's and leaves the secondary's own keys alone.
 func TestCopy(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {
@@ -85,7 +85,7 @@ func TestRangesAreOrderedAndComplete(t *testing.T) {
 	require.Greater(t, ranges, 3)
 }
 
-// reversedList lists in an order that no walk may rely on.
+// reversedList lists in reverse: no walk may rely on the order.
 type reversedList struct{ physical.Backend }
 
 func (r *reversedList) List(ctx context.Context, prefix string) ([]string, error) {
@@ -145,8 +145,8 @@ func TestDirectoryIsListedOnce(t *testing.T) {
 	require.Equal(t, 2, inner.lists["logical/uuid/"])
 }
 
-// Copy and stream beside random writes, on small transactions: the secondary
-// ends equal, and at every consistent point it is a state the primary had.
+// Copy and stream run beside random writes, with small transactions. The secondary ends equal, and at every consistent
+// point it has a state that the primary had.
 func TestFollowIsExact(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {
@@ -423,8 +423,8 @@ func TestApplyIsJournalled(t *testing.T) {
 	put(t, middle, "sys/token/id/a", "local")
 	follow(t, first, middle, replication.Performance, "m", 1)
 	follow(t, middle, last, dr, "l", watermark(t, middle).Sequence)
-	// The cursor goes with what it says was applied, so that the DR secondary can
-	// take over as performance secondary where the middle was.
+	// The cursor is journalled with the rows that it covers, so that the DR secondary can take over as performance
+	// secondary from the same position.
 	cursor := "replication/performance/cursor"
 	require.Equal(t, map[string]string{
 		"core/mounts": "v", "sys/token/id/a": "local", cursor: get(t, middle.Inner(), cursor),
@@ -444,8 +444,7 @@ func TestApplyIsJournalled(t *testing.T) {
 	require.Equal(t, fingerprintOf(t, middle, dr), fingerprintOf(t, last, dr))
 }
 
-// A key that is created in a directory after a scan has listed it, ahead of
-// where the scan is, is in the fingerprint.
+// A scan lists a directory. A key that is created in it afterwards, ahead of the scan, is in the fingerprint.
 func TestFingerprintOfKeyCreatedAheadOfScan(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)

@@ -12,9 +12,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A slot that could not be opened anew is there after a crash, because its record is.
-// Whoever goes on from it has all that was written meanwhile, or is told that he has
-// not.
+// A slot could not be opened anew, but its record is stored, so the slot is there after a crash. A secondary that goes
+// on from it gets all that was written meanwhile, or an error.
 func TestSlotThatCouldNotBeOpenedAnew(t *testing.T) {
 	t.Parallel()
 	type outcome struct {
@@ -71,8 +70,8 @@ func TestSlotThatCouldNotBeOpenedAnew(t *testing.T) {
 	}
 }
 
-// The record of a slot is that of the id in it: under the name of another one it would
-// hold rows for a secondary that acknowledges none.
+// The record of a slot belongs to the id in it. Under another name it would retain rows for a secondary that
+// acknowledges none.
 func TestSlotRecordOfAnotherSlot(t *testing.T) {
 	t.Parallel()
 	inner := newTxn(t)

@@ -17,7 +17,7 @@ import (
 var ownRows = []string{"core/replication/role", "core/seal-config", "core/hsm/barrier-unseal-keys", "replication/step",
 	"sys/uiconfig_plaintext"}
 
-// forgeries are texts that path storage takes for one of them.
+// forgeries are texts that path storage takes for one of ownRows.
 var forgeries = []string{
 	"core//replication/role", "core//seal-config", "/replication/step", "./sys/uiconfig_plaintext",
 	"core/hsm//barrier-unseal-keys", "core/seal-config/",
@@ -74,7 +74,7 @@ func TestNoSpellingInAFrameReachesOwnKeys(t *testing.T) {
 	})
 }
 
-// Neither what a range has nor where it begins and ends reaches them.
+// Neither the keys of a range nor its bounds reach own rows.
 func TestNoSpellingInARangeReachesOwnKeys(t *testing.T) {
 	t.Parallel()
 	eachStorage(t, func(t *testing.T, inner physical.Backend, pathKeys bool) {
@@ -100,8 +100,7 @@ func TestNoSpellingInARangeReachesOwnKeys(t *testing.T) {
 	})
 }
 
-// A question of a secondary's may name any keys as bounds: the answer has none of the
-// primary's own.
+// A secondary's question may name any keys as bounds. The answer has none of the primary's own keys.
 func TestNoBoundOfAQuestionReachesOwnKeys(t *testing.T) {
 	t.Parallel()
 	eachStorage(t, func(t *testing.T, inner physical.Backend, pathKeys bool) {
@@ -124,8 +123,8 @@ func TestNoBoundOfAQuestionReachesOwnKeys(t *testing.T) {
 	})
 }
 
-// Storage that takes two keys of a mount for one is not given the second of them: content
-// would be lost. Any other storage has both.
+// If the storage takes two keys of a mount for one, the second is not written: content would be lost. Other storage
+// gets both.
 func TestKeysThatPathStorageTakesForOne(t *testing.T) {
 	t.Parallel()
 	eachStorage(t, func(t *testing.T, inner physical.Backend, pathKeys bool) {

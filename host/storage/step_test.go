@@ -24,8 +24,8 @@ const (
 	perfState = "core/replication/performance/state/authority"
 )
 
-// A DR primary becomes a performance primary and is one no more: both sides count what
-// they have, and nothing is compared for it.
+// A DR primary becomes a performance primary and then gives up that role. Both sides still count what they have, so
+// nothing is compared.
 func TestRowsOfARoleAreCounted(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {
@@ -50,8 +50,7 @@ func TestRowsOfARoleAreCounted(t *testing.T) {
 	})
 }
 
-// What a step of a sealed core writes reaches DR secondaries with the next journal, once,
-// also where the process ends between the two.
+// A step of a sealed core reaches DR secondaries with the next journal, once, even if the process ends in between.
 func TestStepOfASealedCoreIsOwed(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {
@@ -75,8 +74,8 @@ func TestStepOfASealedCoreIsOwed(t *testing.T) {
 	})
 }
 
-// A step of a sealed core costs the part of the stored index that has its keys, and one
-// that changes nothing that counts costs none.
+// A step of a sealed core makes only those parts of the stored index invalid that have its keys. A step that changes
+// nothing that counts makes none invalid.
 func TestStepKeepsTheRestOfTheStoredIndex(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -117,7 +116,7 @@ func TestStepKeepsTheRestOfTheStoredIndex(t *testing.T) {
 	}
 }
 
-// While an index runs, a change of role leaves it and what is stored of it to go on.
+// A change of role while an index runs keeps the index and its stored rows.
 func TestLiveStepKeepsTheIndex(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -146,9 +145,8 @@ type clusterOfRoles struct {
 	log      []string
 }
 
-// Whatever roles of both modes a cluster takes one after the other, running, sealed or
-// killed, with writes in between: its indexes have exactly what the storage has, and its
-// DR secondary has it too.
+// A cluster takes roles of both modes one after the other, running, sealed or killed, with writes in between. Its
+// indexes have exactly what its storage has, and so has its DR secondary.
 func TestRolesAndIndexes(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(12) {
@@ -269,7 +267,7 @@ func (c *clusterOfRoles) change() {
 		c.open()
 	default:
 		if c.rnd.IntN(3) == 0 {
-			// By a node that leads and has not begun. The host journals it again.
+			// A node that leads and has not begun writes this. The host journals it again.
 			put(c.t, c.tap, "core/master", "of a seal that was migrated")
 			defer put(c.t, c.tap, "core/master", "of a seal that was migrated")
 		}

@@ -27,7 +27,7 @@ func fillViews(t testing.TB, inner physical.Backend, keys int) {
 	}
 }
 
-// A head that could not be written anew after a mount has come is written the next time.
+// After a new mount the head is written anew. If that fails, it is written the next time.
 func TestHeadOfTheStoredIndexIsRenewedAgain(t *testing.T) {
 	t.Parallel()
 	f := newFaulty(t)
@@ -61,8 +61,7 @@ func TestHeadOfTheStoredIndexIsRenewedAgain(t *testing.T) {
 	requireRootOf(t, tap, perf)
 }
 
-// The index of performance mode is there after a restart too, as long as the same keys
-// of mounts count.
+// The index of performance mode is there after a restart too, if the same keys of mounts still count.
 func TestPerformanceIndexIsThereAfterARestart(t *testing.T) {
 	t.Parallel()
 	kv := vaultname.Mount{UUID: "kv", Type: "kv"}

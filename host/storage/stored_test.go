@@ -21,8 +21,7 @@ import (
 // manyKeys make several blocks of the index.
 const manyKeys = 9_500
 
-// gated is storage whose content cannot be read until it is opened, and which counts
-// what was.
+// gated is storage whose content cannot be read until it is opened. It counts the reads.
 type gated struct {
 	physical.TransactionalBackend
 	open  chan struct{}
@@ -87,8 +86,7 @@ func requireRootOf(t testing.TB, tap *storage.Tap, mode replication.Mode) {
 	require.Equal(t, h.Root(sum, n), []byte(got))
 }
 
-// After a clean end the index is there without a look at the content, and then it is
-// compared with the content.
+// After a clean end the index is there before the content is read. Then it is compared with the content.
 func TestIndexIsThereAfterARestart(t *testing.T) {
 	t.Parallel()
 	inner := newTxn(t)
@@ -113,7 +111,7 @@ func TestIndexIsThereAfterARestart(t *testing.T) {
 	require.Equal(t, was, fingerprintOf(t, tap, dr))
 }
 
-// What was changed past the server while it was down is found, and whoever asked is told.
+// Changes past the server while it was down are found, and the callback is told.
 func TestChangePastTheServerIsTold(t *testing.T) {
 	t.Parallel()
 	inner := newTxn(t)
@@ -139,7 +137,7 @@ func TestChangePastTheServerIsTold(t *testing.T) {
 	}
 }
 
-// After a crash what was written since it was stored is read, and little else.
+// After a crash the keys that were written since the index was stored are read, and little else.
 func TestIndexAfterACrash(t *testing.T) {
 	t.Parallel()
 	for name, make := range map[string]func(testing.TB) physical.Backend{"transactional": newTxn, "inmem": newInmem} {
@@ -186,7 +184,7 @@ func crashed(t *testing.T, inner physical.Backend) {
 	require.Zero(t, tap.Indexes().State(dr).Read)
 }
 
-// What is stored and cannot be used, or must not, is not: all is read.
+// A stored index that cannot or must not be used is ignored: all content is read.
 func TestStoredIndexThatDoesNotCount(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(t *testing.T, b physical.Backend, tap *storage.Tap){
@@ -293,8 +291,7 @@ func TestDeposedNodeStoresNothing(t *testing.T) {
 	}
 }
 
-// Writes go on while the index is stored, again and again, and what is stored is right
-// at every end.
+// Writes go on while the index is stored again and again. The stored rows are right at every end.
 func TestStoringBesideWrites(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {

@@ -15,8 +15,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// making is a primary that makes a mount and a secondary that has got its keys, and not the
-// table: it goes by what the tables say that it gets.
+// making is a primary that makes a mount and a secondary that has its keys but not yet the table. The secondary goes by
+// the tables that it gets.
 type making struct {
 	t                  *testing.T
 	primary, secondary *storage.Tap
@@ -39,7 +39,7 @@ func makeMount(t *testing.T, filtered bool) *making {
 	return m
 }
 
-// knows takes up a table, which has the mount if it is "with".
+// knows takes up a table. It has the mount if table is "with".
 func (m *making) knows(known *keyclass.Mounts, table string) {
 	mounts := []vaultname.Mount{{UUID: "kv", Type: "kv"}}
 	if table == "with" {
@@ -84,9 +84,9 @@ func (m *making) requireKeys(value string) {
 	require.Equal(m.t, value, get(m.t, m.secondary.Inner(), "logical/new/b/c"))
 }
 
-// Keys of a mount come ahead of its table. If no table has the mount that comes to the
-// secondary, the next table takes them away: with a filter the secondary is not told of keys
-// of a mount that is gone, and nobody of those of one that was never made.
+// Keys of a mount come ahead of its table. If the table that arrives lacks the mount, the keys are deleted: a filtered
+// secondary does not hear of keys of a mount that is gone, and no secondary hears of keys of a mount that was never
+// made.
 func TestKeysOfMountThatDoesNotComeGo(t *testing.T) {
 	t.Parallel()
 	for what, unmake := range map[string]func(m *making){
@@ -119,8 +119,8 @@ func TestKeysOfMountThatDoesNotComeGo(t *testing.T) {
 	}
 }
 
-// What is on its way stays: another table says nothing of it, and its own has the mount. When
-// a table takes away a mount that was known, the core has the keys until it has ended it.
+// Keys of a mount whose table is still to come stay: another table says nothing about them. When a table drops a known
+// mount, its keys stay until the core has ended the mount.
 func TestKeysOfMountInTheMakingStay(t *testing.T) {
 	t.Parallel()
 	for _, filtered := range []bool{false, true} {

@@ -80,7 +80,7 @@ func withSteps(t testing.TB, store physical.Backend) physical.Backend {
 	return over
 }
 
-// context of a test: a test that waits for ever fails with a clear error.
+// testContext has a timeout, so that a test that waits for ever fails with a clear error.
 func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	t.Cleanup(cancel)
@@ -88,7 +88,7 @@ func testContext(t testing.TB) context.Context {
 }
 
 func newTap(t testing.TB, inner physical.Backend, change ...func(*storage.Options)) *storage.Tap {
-	// What is in memory lists any prefix, but is to be as other storage at times.
+	// Storage in memory can list any prefix, but the tests also need one that cannot, as other storage.
 	_, transactional := inner.(physical.Transactional)
 	o := storage.Options{AnyPrefix: transactional, Fenced: transactional}
 	for _, f := range change {
@@ -247,12 +247,12 @@ var errStorage = errors.New("storage is out of order")
 type faulty struct {
 	physical.TransactionalBackend
 	mu sync.Mutex
-	// write is asked before each write with its keys. It may wait. When landed is
-	// true the write is made, whatever the error.
+	// write is called before each write with its keys. It may wait. When landed is true the write is made, whatever the
+	// error.
 	write func(keys []string) (landed bool, err error)
-	// read is asked before each Get.
+	// read is called before each Get.
 	read func(key string) error
-	// list is asked before each List. It may wait.
+	// list is called before each List. It may wait.
 	list func(prefix string)
 	// caught gets the transactions that were not made.
 	caught func([]*physical.TxnEntry)

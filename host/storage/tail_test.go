@@ -22,8 +22,8 @@ func tailOf(t *testing.T, tap *storage.Tap) (from, to uint64, keys []string) {
 	return tail.From, tail.To, slices.Sorted(maps.Keys(tail.Keys))
 }
 
-// A tail has each key that was written after what the slots have acknowledged, over terms and
-// crashes, and no others.
+// A tail has exactly the keys that were written after the positions that the slots have acknowledged, over terms and
+// crashes.
 func TestTail(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {

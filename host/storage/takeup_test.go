@@ -20,7 +20,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// core is a running core: what it has read of the storage when it was told to.
+// core stands for a running core. It keeps what it read from the storage when it was told to.
 type core struct {
 	tap *storage.Tap
 
@@ -83,8 +83,8 @@ func nextFrame(t *testing.T, primary, secondary *storage.Tap) *replication.Frame
 
 const policy = "sys/policy/p"
 
-// doubtful are kinds of storage whose write of the policy lands and is answered with an
-// error. A cache below the tap has what was there before.
+// doubtful runs a test on storage that makes the write of the policy and answers it with an error, also with a cache
+// that still has the old value.
 func doubtful(t *testing.T, run func(t *testing.T, f *faulty, inner physical.Backend)) {
 	for name, over := range map[string]func(*faulty) physical.Backend{
 		"bare": func(f *faulty) physical.Backend { return f },
@@ -102,8 +102,8 @@ func doubtful(t *testing.T, run func(t *testing.T, f *faulty, inner physical.Bac
 	}
 }
 
-// A frame that was stored and answered with an error is taken up: by itself, and at the
-// latest when the session goes on from the cursor that the storage has now.
+// A frame that was stored but answered with an error is taken up by itself, at the latest when the session goes on from
+// the stored cursor.
 func TestFrameInDoubtIsTakenUp(t *testing.T) {
 	t.Parallel()
 	doubtful(t, func(t *testing.T, f *faulty, inner physical.Backend) {
@@ -130,8 +130,7 @@ func TestFrameInDoubtIsTakenUp(t *testing.T) {
 	})
 }
 
-// A write that lands after all, when what it was to change was taken up already, is
-// taken up once more.
+// A write may land late, after its keys were taken up. Then they are taken up once more.
 func TestFrameThatLandsLateIsTakenUp(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -155,8 +154,8 @@ func TestFrameThatLandsLateIsTakenUp(t *testing.T) {
 	require.NoError(t, secondary.Secondary(dr).WaitApplied(ctx, frame.To))
 }
 
-// sessions are what a plugin asks for, each of which changes the policy of a secondary.
-// The caller of the last step goes while it is stored.
+// sessions are the sequences of calls of a plugin that change the policy of a secondary. The caller of the last call
+// gives up while it is being stored.
 var sessions = map[string]func(ctx context.Context, t *testing.T, primary, secondary *storage.Tap) error{
 	"frame": func(ctx context.Context, t *testing.T, primary, secondary *storage.Tap) error {
 		_, err := secondary.Secondary(dr).ApplyFrame(ctx, nextFrame(t, primary, secondary))
@@ -198,8 +197,8 @@ func mustAnswer(t *testing.T, primary *storage.Tap, question []byte) []byte {
 	return answer
 }
 
-// Whoever asked for an apply may go while it is stored: it is stored, taken up under the
-// duty of the node, and who waits for it is told.
+// The caller of an apply may give up while it is being stored. It is still stored and taken up under the duty of the
+// node, and waits for it end.
 func TestCallerGoesWhileItIsStored(t *testing.T) {
 	t.Parallel()
 	for name, session := range sessions {
@@ -230,8 +229,8 @@ func TestCallerGoesWhileItIsStored(t *testing.T) {
 	}
 }
 
-// Nobody is told that a position is applied while something at or below it is owed, and
-// the core is asked again without anything else coming.
+// No position is reported as applied while a key at or below it is owed. The core is asked again even if nothing else
+// arrives.
 func TestPositionsWaitForWhatIsOwed(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -245,14 +244,13 @@ func TestPositionsWaitForWhatIsOwed(t *testing.T) {
 	require.Equal(t, "v", core.of(key(1)), "the others are taken up")
 	require.Equal(t, at, secondary.Secondary(dr).Applied(ctx))
 
-	// What comes next is applied and taken up, and moves no position either.
+	// The next row is applied and taken up, but moves no position either.
 	put(t, primary, key(2), "w")
 	later := watermark(t, primary)
 	follow(t, primary, secondary, dr, "s", later.Sequence)
 	require.Equal(t, "w", core.of(key(2)))
 	require.Equal(t, at, secondary.Secondary(dr).Applied(ctx))
-	// A request must not wait for long for what the core cannot do: it may hold what the
-	// core waits for.
+	// A request must not wait long for the core: it may hold a lock that the core waits for.
 	require.Equal(t, replication.Unavailable, replication.KindOf(secondary.Secondary(dr).WaitApplied(ctx, owes)))
 	require.Equal(t, 1, secondary.Secondary(dr).Owed())
 
@@ -263,7 +261,7 @@ func TestPositionsWaitForWhatIsOwed(t *testing.T) {
 	require.Zero(t, secondary.Secondary(dr).Owed())
 }
 
-// A node that learns its progress only now does not take for applied what is owed.
+// A node that learns its progress only now must not report owed keys as applied.
 func TestProgressThatIsLearnedWhileSomethingIsOwed(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -279,7 +277,7 @@ func TestProgressThatIsLearnedWhileSomethingIsOwed(t *testing.T) {
 	require.Eventually(t, func() bool { return secondary.Secondary(dr).Applied(ctx) == at }, waitMax, tick)
 }
 
-// When the duty ends nothing is taken up any more; the next one begins with what is left.
+// When the duty ends, nothing more is taken up. The next duty begins with what is left.
 func TestWhatIsOwedOutlivesADuty(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -303,7 +301,7 @@ func TestWhatIsOwedOutlivesADuty(t *testing.T) {
 	core.eventually(t, policy, "deny")
 }
 
-// What the host owes itself is taken up before anything more is applied.
+// Keys that the host itself owes are taken up before anything more is applied.
 func TestOweComesFirst(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -335,7 +333,7 @@ func TestOweComesFirst(t *testing.T) {
 	require.Equal(t, []string{"core/mounts with <none>", policy + " with deny"}, calls)
 }
 
-// A secondary whose core takes up nothing does not fill the memory: it applies no more.
+// If the core takes up nothing, the secondary stops applying, so that memory does not fill.
 func TestNothingIsAppliedBeyondWhatCanBeOwed(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -357,7 +355,7 @@ func TestNothingIsAppliedBeyondWhatCanBeOwed(t *testing.T) {
 	}, waitMax, tick)
 }
 
-// A new session learns where the storage is after the apply of the one before it.
+// A new session waits for the apply of the former session and then learns the cursor.
 func TestResumeWaitsForAnApply(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -394,8 +392,8 @@ func TestResumeWaitsForAnApply(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled, "an apply of a session that is gone does not begin")
 }
 
-// What a copy writes may belong to positions that were said to be applied: it mends what
-// differs at the same position. While the core has not taken it up they are not.
+// A copy may mend content of positions that were reported as applied. Until the core has taken it up, they are not
+// reported as applied.
 func TestPositionsWaitForWhatIsCopied(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"range", "comparison"} {

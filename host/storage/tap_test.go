@@ -153,7 +153,7 @@ func TestLeaderHook(t *testing.T) {
 	require.Equal(t, uint64(1), watermark(t, tap).Sequence, "own keys take no number")
 }
 
-// A change of the guard returns only when writes that it would refuse are over.
+// A change of the guard returns only when the writes that it would refuse have ended.
 func TestGuardWaitsForWrites(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -182,8 +182,8 @@ func TestGuardWaitsForWrites(t *testing.T) {
 	wg.Wait()
 }
 
-// The core's start writes tables that the secondary gets from its primary; these
-// writes vanish, and nothing else does.
+// When it starts, the core writes tables that the secondary gets from its primary. These writes are dropped, and no
+// others.
 func TestGuardAbsorbsExactKeys(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -205,8 +205,8 @@ func TestGuardAbsorbsExactKeys(t *testing.T) {
 	require.ErrorIs(t, tap.Backend().Put(ctx, &physical.Entry{Key: "core/mounts"}), storage.ErrFrozen)
 }
 
-// On a performance secondary a shared or held key is refused and the refusal is
-// noted; a local one is written.
+// On a performance secondary, writes of shared keys and of keys of unknown class are refused and noted. Local keys are
+// written.
 func TestGuardByMounts(t *testing.T) {
 	t.Parallel()
 	tap, mounts := newTap(t, newTxn(t)), keyclass.NewMounts()
@@ -241,8 +241,7 @@ func TestGuardByMounts(t *testing.T) {
 	}
 }
 
-// The hook knows a table before the storage has it, and what the storage has after
-// a failure.
+// The hook is told of a table before it is stored, and after a failure of what the storage has.
 func TestTableHook(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -290,9 +289,8 @@ func TestTableHook(t *testing.T) {
 	require.Len(t, told, 1)
 }
 
-// What the storage has of a table whose write failed is told once the storage answers, and
-// the keys of its mounts are journalled: until then they are classified by a table that is
-// not there.
+// The write of a table fails. Once the storage answers, the hook is told of the stored table, and the keys of its
+// mounts are journalled: until then they were classified by a table that was not stored.
 func TestTableThatStaysIsTakenUpLater(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)

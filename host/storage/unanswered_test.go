@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A node that has lost its leadership does not wait for a storage that says nothing.
+// A node that has lost its leadership does not wait for a storage that does not answer.
 func TestAbandonWhileUnsettled(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -30,8 +30,7 @@ func TestAbandonWhileUnsettled(t *testing.T) {
 	put(t, tap, "core/mounts", "w")
 }
 
-// A key that a write has made is in the fingerprint, though it could not be read what
-// was there before, and all was read anew for that.
+// The value before a write could not be read, so all is read anew. The written key is in the fingerprint.
 func TestFingerprintOfWriteOverUnreadKey(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -43,7 +42,7 @@ func TestFingerprintOfWriteOverUnreadKey(t *testing.T) {
 	var unread atomic.Bool
 	f.set(func(keys []string) (bool, error) {
 		if slices.Contains(keys, "logical/uuid/a") {
-			// Whoever begins to read all over before the write has landed ends first.
+			// A new pass that begins before the write has landed ends before it.
 			fingerprintOf(t, tap, dr)
 		}
 		return true, nil

@@ -14,9 +14,9 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/txn"
 )
 
-// A cluster is promoted and cannot load a plugin that another performance secondary of the
-// set has. That one keeps what it has of the plugin's mount, whether the new primary knows
-// what the plugin declares or not, and both say the same of what they count.
+// A cluster without some plugin is promoted, and another performance secondary has that plugin. The secondary keeps its
+// content of the plugin's mount, whether or not the new primary knows what the plugin declares. The fingerprints of
+// both agree.
 func TestPromotedWithoutThePlugin(t *testing.T) {
 	t.Parallel()
 	declared := keyclass.Declared{"ext": {"here/"}}

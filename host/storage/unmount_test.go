@@ -16,9 +16,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A performance secondary gets the table of mounts ahead of the deletions of an engine
-// that was unmounted, however late it reads the rows: it revokes leases with what the
-// engine has in storage.
+// When an engine is unmounted, a performance secondary gets the table of mounts before the deletions, however late it
+// reads the rows: it needs the engine's storage to revoke leases.
 func TestTableIsAheadOfUnmountedStorage(t *testing.T) {
 	t.Parallel()
 	for name, idle := range map[string]int{"one group of rows": 0, "several groups": 150} {
@@ -88,8 +87,8 @@ func TestTableIsAheadOfUnmountedStorage(t *testing.T) {
 	}
 }
 
-// What is below one view goes, local or shared, past the guard, and for DR secondaries
-// of this cluster too. What is beside it stays.
+// Everything below one view is deleted, local or shared, past the guard, and on DR secondaries of this cluster too.
+// Keys beside the view stay.
 func TestClearView(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)

@@ -22,7 +22,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// limited is storage that takes values of some size, as raft says so.
+// limited is storage that takes values up to some size and refuses larger ones as raft does.
 type limited struct {
 	physical.Backend
 	most   atomic.Int64
@@ -60,7 +60,7 @@ func (l *limitedTxn) Transaction(ctx context.Context, txn []*physical.TxnEntry) 
 	return l.txn.Transaction(ctx, txn)
 }
 
-// onLimited runs a test with a secondary whose storage takes values of some size.
+// onLimited runs a test with a secondary on limited storage.
 func onLimited(t *testing.T, test func(t *testing.T, inner physical.Backend, l *limited)) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {
@@ -105,8 +105,8 @@ func fetch(t *testing.T, primary, secondary *storage.Tap) (asked int) {
 	return asked
 }
 
-// What the storage refuses is set aside: all else of the frame is applied, and the
-// position moves on. It is known over a restart.
+// A key that the storage refuses is set aside. The rest of the frame is applied, and the position moves on. A restart
+// does not forget the key.
 func TestRefusedKeyStopsNothingElse(t *testing.T) {
 	onLimited(t, func(t *testing.T, inner physical.Backend, _ *limited) {
 		ctx := testContext(t)
@@ -161,7 +161,7 @@ func TestRefusedKeyStopsNothingElse(t *testing.T) {
 	})
 }
 
-// A copy and a comparison end in spite of it, and say so.
+// A copy and a comparison end in spite of a refused key, and report it.
 func TestRefusedKeyInACopy(t *testing.T) {
 	onLimited(t, func(t *testing.T, inner physical.Backend, _ *limited) {
 		ctx := testContext(t)
@@ -204,7 +204,7 @@ func TestRefusedKeyInACopy(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, must)
 
-		// What was deleted meanwhile is found to be by the next comparison.
+		// The next comparison finds that the key was deleted meanwhile.
 		del(t, primary, largeKey)
 		del(t, primary, "logical/uuid/zz-large")
 		at, err = primary.OpenSlot(ctx, dr, "s")
@@ -217,7 +217,7 @@ func TestRefusedKeyInACopy(t *testing.T) {
 	})
 }
 
-// When the storage takes more, the value is fetched, from a primary at rest too.
+// When the storage takes larger values, the missing value is fetched, even if nothing is written on the primary.
 func TestRefusedKeyIsFetchedAgain(t *testing.T) {
 	onLimited(t, func(t *testing.T, inner physical.Backend, l *limited) {
 		primary, secondary, _ := pair(t, inner)
@@ -249,8 +249,8 @@ func TestRefusedKeyIsFetchedAgain(t *testing.T) {
 	})
 }
 
-// What is fetched belongs to positions that were said to be applied. While the core has
-// not taken it up they are not.
+// Fetched values belong to positions that were reported as applied. Until the core has taken them up, the positions are
+// not reported as applied.
 func TestPositionsWaitForWhatIsFetched(t *testing.T) {
 	onLimited(t, func(t *testing.T, inner physical.Backend, l *limited) {
 		ctx := testContext(t)
@@ -279,8 +279,8 @@ func TestPositionsWaitForWhatIsFetched(t *testing.T) {
 	})
 }
 
-// An answer about missing keys is of a moment. A row that was applied after the question is
-// newer than it, whether the storage took the row's value, deleted the key or refused it again.
+// An answer about missing keys is true for one moment. A row that was applied after the question is newer, whether the
+// storage took its value, deleted the key or refused it again.
 func TestFetchedValuesReplaceNothingNewer(t *testing.T) {
 	const huge = 3 * most
 	for name, c := range map[string]struct {
@@ -340,7 +340,7 @@ func TestFetchedValuesReplaceNothingNewer(t *testing.T) {
 	}
 }
 
-// The list has bounds. What is past them is counted, and a comparison finds it.
+// The list has bounds. Further keys are only counted, and a comparison finds them.
 func TestManyRefusedKeysAreCounted(t *testing.T) {
 	onLimited(t, func(t *testing.T, inner physical.Backend, l *limited) {
 		ctx := testContext(t)
@@ -371,7 +371,7 @@ func TestManyRefusedKeysAreCounted(t *testing.T) {
 	})
 }
 
-// A comparison that finds more than the list has is not begun again at once.
+// A comparison that finds more keys than the list can hold is not begun again at once.
 func TestCountedKeysAreNoLoop(t *testing.T) {
 	onLimited(t, func(t *testing.T, inner physical.Backend, _ *limited) {
 		ctx := testContext(t)
@@ -419,7 +419,7 @@ func TestRefusedTableStopsWhatDependsOnIt(t *testing.T) {
 	})
 }
 
-// What may pass by itself is an error, as it was.
+// A failure that may pass by itself sets no key aside: it is an error.
 func TestPassingFailureSetsNothingAside(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -448,8 +448,8 @@ func TestPassingFailureSetsNothingAside(t *testing.T) {
 	}
 }
 
-// A deletion that the storage refuses, in a transaction with a row of this cluster's own
-// journal, is one all the same.
+// The storage refuses a deletion in a transaction with a row of this cluster's own journal. The key still counts as
+// deleted.
 func TestRefusedDeletion(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -525,8 +525,7 @@ func TestLongNamesOnFileStorage(t *testing.T) {
 	require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
 }
 
-// A client's write that the primary's own storage can never take is refused, and that
-// is all: it is settled at once, and what comes after it is sent.
+// A client's write that the primary's own storage can never take is refused and settled at once. Later writes are sent.
 func TestRefusedWriteHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)

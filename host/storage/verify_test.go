@@ -27,8 +27,7 @@ func verifyAt(t testing.TB, primary, secondary *storage.Tap) (replication.Positi
 	return p.Position, secondary.Secondary(dr).Verify(testContext(t), p.Position, p.Fingerprint)
 }
 
-// What was changed below a secondary is noticed where both stand at the same
-// position, and rows are refused until it was mended.
+// A change below a secondary is noticed when both stand at the same position. Rows are refused until it is mended.
 func TestDifferenceIsNoticed(t *testing.T) {
 	t.Parallel()
 	for name, moving := range map[string]bool{"at rest": false, "while rows come": true} {
@@ -82,7 +81,7 @@ func TestDifferenceIsNoticed(t *testing.T) {
 	}
 }
 
-// So is one where nothing was written since replication began.
+// A difference is also noticed when nothing was written since replication began.
 func TestDifferenceBeforeTheFirstWrite(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)
@@ -119,8 +118,8 @@ func followOnce(t testing.TB, primary, secondary *storage.Tap) error {
 	return err
 }
 
-// The fingerprint of a position is that of exactly this position, whatever else is
-// being written: no difference is seen where there is none.
+// The fingerprint of a position has exactly the content of that position, whatever else is being written. So no false
+// difference is seen.
 func TestFingerprintIsThatOfItsPosition(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {
@@ -167,8 +166,8 @@ func TestFingerprintIsThatOfItsPosition(t *testing.T) {
 	})
 }
 
-// What backends have declared may arrive later than their content, and that makes no
-// difference; neither do mounts that come and go.
+// The declarations of backends may arrive later than their content, and mounts may come and go. Neither makes the
+// fingerprints differ.
 func TestMountsMakeNoDifference(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, inner physical.Backend) {

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A journal that has ended leaves rows. They go in few transactions, also after an error, and those of a journal
-// that runs stay.
+// The rows of a journal that has ended are deleted in few transactions, also after an error. Rows of a running journal
+// stay.
 func TestFormerRowsAreDeleted(t *testing.T) {
 	t.Parallel()
 	ctx := testContext(t)

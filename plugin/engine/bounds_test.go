@@ -46,8 +46,7 @@ func countedClient(t *testing.T, h *enginetest.Host, data []byte) (linkv1.LinkCl
 	return linkv1.NewLinkClient(conn), b, c
 }
 
-// A peer that is not wanted, and one that has no session, is refused before it has sent
-// what is large.
+// An unwanted peer, or one without a session, is refused before it has sent a large message.
 func TestStrangersSendLittle(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -65,7 +64,7 @@ func TestStrangersSendLittle(t *testing.T) {
 		require.Error(t, err)
 		require.Less(t, wire.sent.Load(), int64(link.StrangerMax+window))
 
-		// Who says no more than it takes is told why.
+		// A peer whose message is small is told why it is refused.
 		client, b, _ = countedClient(t, s.host, revoked)
 		_, err = client.Hello(t.Context(), &linkv1.HelloRequest{Version: link.ProtocolVersion, SetId: b.SetID,
 			SecondaryId: b.SecondaryID})
@@ -117,8 +116,7 @@ func TestStrangersHaveOneStream(t *testing.T) {
 	})
 }
 
-// A secondary that says Hello again and again is slowed down: each may cost writes of the
-// primary's storage.
+// A secondary that says Hello again and again is slowed down: each Hello may cost writes to the primary's storage.
 func TestHellosHaveAPace(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -139,8 +137,7 @@ func TestHellosHaveAPace(t *testing.T) {
 	})
 }
 
-// A secondary whose addresses are others with each heartbeat has them written once in a
-// while.
+// If the addresses of a secondary change with each heartbeat, they are written only once in a while.
 func TestAddressesAreWrittenOnceInAWhile(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)

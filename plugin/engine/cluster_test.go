@@ -63,7 +63,7 @@ func (c *cluster) die() {
 	c.host.HideAPI(true)
 }
 
-// carryOut does with a transition what the host does.
+// carryOut carries a transition out as the host does.
 func (c *cluster) carryOut(tr *replication.Transition, e replication.Epoch) {
 	require.NoError(c.t, c.engine.Stop(c.t.Context()))
 	c.host.CarryOut(tr, e)
@@ -138,8 +138,7 @@ type network struct {
 	mode replication.Mode
 }
 
-// bubble runs a test in each mode, in fake time; whatever it leaves running fails
-// it.
+// bubble runs a test in each mode, in fake time. The test fails if it leaves anything running.
 func bubble(t *testing.T, test func(*testing.T, *network)) {
 	t.Parallel()
 	for _, mode := range []replication.Mode{replication.DR, replication.Performance} {

@@ -13,8 +13,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A secondary whose storage refuses what arrives is connected all the same: it
-// forwards, its heart beats, and its status says what is wrong.
+// A secondary whose storage refuses rows stays connected: it forwards, sends heartbeats, and its status says what is
+// wrong.
 func TestForwardingOutlivesWhatStopsTheStream(t *testing.T) {
 	for name, call := range map[string]string{"stream": "ApplyFrame", "copy": "ApplyRange", "end of a copy": "EndCopy",
 		"beginning of a copy": "BeginCopy"} {
@@ -53,7 +53,7 @@ func TestForwardingOutlivesWhatStopsTheStream(t *testing.T) {
 	}
 }
 
-// A comparison needs no other connection either, whichever side found that it is needed.
+// A comparison needs no new connection either, whichever side found the need.
 func TestForwardingOutlivesALostPosition(t *testing.T) {
 	for name, lose := range map[string]func(p, s *cluster){
 		"by the host": func(p, s *cluster) {
@@ -83,7 +83,7 @@ func TestForwardingOutlivesALostPosition(t *testing.T) {
 	}
 }
 
-// Who cannot forward is told why there is no connection.
+// A request that cannot be forwarded gets the reason why there is no connection.
 func TestForwardNamesTheCause(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)

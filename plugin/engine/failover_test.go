@@ -51,7 +51,7 @@ func TestFailoverAddressesAreLearnt(t *testing.T) {
 		require.Empty(t, s.status().FailoverAddrs)
 		p.host.SetFailover([]string{standInAddr, "not an address", "https://e.test:8201"})
 		s.awaitFailover(standInAddr, "https://e.test:8201")
-		// Not known is not none.
+		// An unknown list is not an empty one.
 		p.host.SetFailover(nil)
 		<-time.After(time.Minute)
 		s.restart()
@@ -86,8 +86,8 @@ func TestSecondaryFollowsTheClusterThatTookOver(t *testing.T) {
 		require.Equal(t, standInAddr, s.status().PrimaryClusterAddr)
 		eventually(t, time.Minute, "no error is left", func() bool { return s.status().LastError == "" })
 
-		// The old primary comes back as what it was. Nobody goes there, whatever happens to
-		// the link and to either process.
+		// The old primary comes back as a primary. No secondary connects to it, whatever happens to the link and to either
+		// process.
 		require.NoError(t, p.engine.Start(t.Context(), p.start))
 		p.host.Write("of the old primary", "lost")
 		dials := n.Dials(primaryAddr)
@@ -100,7 +100,7 @@ func TestSecondaryFollowsTheClusterThatTookOver(t *testing.T) {
 		require.NotContains(t, s.host.Content(), "of the old primary")
 		require.Equal(t, 2, s.host.Count("BeginCopy"), "it goes on where it was")
 
-		// A lost primary that comes back by another way is refused by its epoch.
+		// A lost primary that is reached another way is refused because of its epoch.
 		tr, err := s.engine.UpdatePrimary(t.Context(), replication.UpdatePrimaryRequest{Addrs: []string{primaryAddr}})
 		require.NoError(t, err)
 		s.carryOut(tr, replication.Epoch{})
@@ -109,8 +109,7 @@ func TestSecondaryFollowsTheClusterThatTookOver(t *testing.T) {
 	})
 }
 
-// A first copy that its primary did not live to end goes on with the cluster that took
-// over.
+// The primary dies during a first copy. The copy goes on with the cluster that took over.
 func TestFirstCopyGoesOnWithTheClusterThatTookOver(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p := newCluster(t, n, "a", primaryAddr)
@@ -130,7 +129,7 @@ func TestFirstCopyGoesOnWithTheClusterThatTookOver(t *testing.T) {
 	})
 }
 
-// So does one that the primary did not live to begin.
+// The primary dies before a first copy has begun. The copy begins with the cluster that took over.
 func TestFirstCopyBeginsWithTheClusterThatTookOver(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p := newCluster(t, n, "a", primaryAddr)
@@ -148,8 +147,8 @@ func TestFirstCopyBeginsWithTheClusterThatTookOver(t *testing.T) {
 	})
 }
 
-// A cluster that was promoted beside a working primary invites nobody. The primary's
-// secondaries would go there at the next hiccup of the network, and never come back.
+// A cluster that was promoted beside a working primary does not attract secondaries by itself. Otherwise the primary's
+// secondaries would go there at the next hiccup of the network and never come back.
 func TestContestedPrimaryTakesOverNothingByItself(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -199,8 +198,7 @@ func TestContestedSecondaryWaitsForAnOperator(t *testing.T) {
 	})
 }
 
-// A primary that is silent may come back any moment, so one that refuses beside it
-// does not make the secondary wait long.
+// A silent primary may come back any moment. So a refusal at another address does not make the secondary wait long.
 func TestRefusalBesideASilentAddressDoesNotDelay(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -227,20 +225,20 @@ func TestPromotionBesideALivePrimaryIsContested(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, tr.Contested)
 		require.Contains(t, strings.Join(tr.Warnings, " "), "there are two now")
-		// Without power it is connected still, and says nothing.
+		// After a loss of power the primary seems still connected, but says nothing.
 		n.Silence(primaryAddr)
 		p.host.HideAPI(true)
 		tr, err = s.promote(false)
 		require.NoError(t, err)
 		require.False(t, tr.Contested)
 		require.NoError(t, p.engine.Stop(t.Context()))
-		// What was silenced in a handshake ends by its own time.
+		// A handshake that was silenced ends by its own timeout.
 		<-time.After(15 * time.Second)
 	})
 }
 
-// What a DR primary tells of its secondaries outlives their absence and its own
-// restart, and ends with a revocation.
+// A DR primary keeps the addresses of its secondaries while they are away and over its own restart, until they are
+// revoked.
 func TestDRPrimaryKeepsAddressesOfItsSecondaries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &network{Network: enginetest.NewNetwork(), mode: replication.DR}

@@ -34,8 +34,7 @@ func echo(_ context.Context, id string, payload []byte) ([]byte, error) {
 	return fmt.Appendf(nil, "%s said %s", id, payload), nil
 }
 
-// held lets a primary receive without answering until release or the end of the
-// call, and counts what it holds.
+// held makes a primary receive requests without answering, until release or the end of the call, and counts them.
 func (c *cluster) held() (holds func() int, release func()) {
 	gate, inside := make(chan struct{}), make(chan struct{}, 2*link.ForwardsMax)
 	c.host.OnReceive(func(ctx context.Context, id string, payload []byte) ([]byte, error) {
@@ -137,7 +136,7 @@ func TestForwardWhoseAnswerIsLostIsUncertain(t *testing.T) {
 	})
 }
 
-// What is written into a half-open link leaves, as far as this end can tell.
+// A request that is written into a half-open link looks sent to this end.
 func TestForwardIntoAHalfOpenLinkEndsWithIt(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -268,8 +267,7 @@ func TestManyForwardsDoNotHoldFramesBack(t *testing.T) {
 	})
 }
 
-// Whatever waits in the stream for the secondary's storage, forwarded requests
-// pass it, the largest too.
+// Forwarded requests, even the largest, overtake frames that wait in the stream for the secondary's storage.
 func TestForwardPassesWhatIsHeldBack(t *testing.T) {
 	for name, await := range map[string]replication.State{"copy": replication.MerkleSync,
 		"stream": replication.StreamWALs} {
@@ -353,7 +351,7 @@ func TestTooManyForwardsAreRefused(t *testing.T) {
 	})
 }
 
-// A secondary that does not count is counted.
+// The primary bounds the requests of a secondary that does not do so itself.
 func TestPrimaryBoundsForwards(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -383,7 +381,7 @@ func TestPrimaryBoundsForwards(t *testing.T) {
 	})
 }
 
-// What is larger than its method needs is refused, and ends no session.
+// A message that is larger than its method needs is refused, but ends no session.
 func TestOtherRequestsAreSmall(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -452,7 +450,7 @@ func TestPartsOfAForwardedRequest(t *testing.T) {
 	})
 }
 
-// What is one too many is not sent: the connection is for heartbeats too.
+// A request over the limit is not sent: heartbeats need the connection too.
 func TestTooManyForwardsAreNotSent(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)

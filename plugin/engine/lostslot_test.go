@@ -13,8 +13,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A slot that was given up costs one copy, after which the stream goes on: whether
-// the secondary was away, streams, or copies.
+// A lost slot costs one copy, and then the stream goes on: whether the secondary was away, streamed, or was behind.
 func TestLostSlotCopiesOnce(t *testing.T) {
 	for name, lose := range map[string]func(p, s *cluster){
 		"away": func(p, s *cluster) {
@@ -54,8 +53,8 @@ func TestLostSlotCopiesOnce(t *testing.T) {
 	}
 }
 
-// A copy whose slot is given up ends at the next heartbeat, not at its own end, and
-// one more is made. Copies that are cut off each time are not begun at once.
+// A copy whose slot is lost ends at the next heartbeat, not at its own end, and another copy is made. If copies are cut
+// off again and again, the next one does not begin at once.
 func TestSlotLostInACopy(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -76,8 +75,7 @@ func TestSlotLostInACopy(t *testing.T) {
 	})
 }
 
-// While a secondary copies it acknowledges nothing, and the host hears all the same
-// that it is there.
+// While a secondary copies it acknowledges nothing. The host still hears that it is connected.
 func TestHostHearsOfASecondaryThatCopies(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)

@@ -11,8 +11,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// One key that the secondary's storage refuses stops nothing else. It is fetched when
-// the storage takes it, from a primary at rest too, beside the stream.
+// A key that the secondary's storage refuses stops nothing else. When the storage takes it, it is fetched beside the
+// stream, even if nothing is written on the primary.
 func TestMissingKeyIsFetched(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -56,8 +56,8 @@ func TestMissingKeyIsFetched(t *testing.T) {
 	})
 }
 
-// A host that wants a comparison for what it lacks gets one, and what it refuses then is
-// no reason for another.
+// A host that wants a comparison for its missing keys gets one. Keys that it refuses then are no reason for another
+// one.
 func TestMissingKeysAreCompared(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)

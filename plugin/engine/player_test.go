@@ -21,7 +21,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/tunnel"
 )
 
-// statusOf is the status of an event of the kind =.
+// statusOf returns the status of an event of kind "=".
 func statusOf(e event) *status.Status {
 	s := status.New(codes.OK, "").Proto()
 	if proto.Unmarshal(e.data, s) != nil {
@@ -71,8 +71,8 @@ func ofService(e event, service string) bool {
 	return bytes.HasPrefix([]byte(e.method), []byte("/"+service+"/"))
 }
 
-// find prefers a call with the same request, then one that was not answered yet. The last one answers whatever is
-// asked more often than it was.
+// find prefers a call with the same request, then one that was not answered yet. The last call answers any further
+// requests.
 func (a *answerer) find(method string, first []byte) *recordedCall {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -207,9 +207,9 @@ type caller struct {
 	t   *testing.T
 	ctx context.Context
 	to  func(method string) grpc.ClientConnInterface
-	// before is told of an event before it is played; false leaves it out.
+	// before is called before an event is played. If it returns false, the event is left out.
 	before func(e event) bool
-	// answered is told of each message of the end under test, or of the error in its place.
+	// answered is called with each message of the end under test, or with the error in its place.
 	answered func(e event, got []byte, err error)
 	open     map[int]grpc.ClientStream
 }

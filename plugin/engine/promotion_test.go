@@ -63,8 +63,7 @@ func (c *cluster) awayFor(t *testing.T, d time.Duration) {
 	t.Cleanup(func() { back.Stop() })
 }
 
-// A set has one primary unless force was given: a moment between two sessions is no
-// death.
+// A set has one primary unless force was given: a gap between two sessions does not mean that the primary is dead.
 func TestNoSecondPrimaryBetweenTwoSessions(t *testing.T) {
 	for name, reset := range resets {
 		for _, after := range []time.Duration{0, 100 * time.Millisecond, time.Second} {
@@ -99,8 +98,8 @@ func TestNoSecondPrimaryBetweenTwoSessions(t *testing.T) {
 	}
 }
 
-// A primary that has been gone for long is not waited for, and neither is one that was
-// demoted, whatever else can be reached.
+// A promotion waits neither for a primary that has been gone for long nor for a demoted one, whatever else can be
+// reached.
 func TestPromotionDoesNotWaitForWhatIsGone(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -127,7 +126,7 @@ func TestPromotionAfterADemotionDoesNotWait(t *testing.T) {
 				p.host.HideAPI(!reachable)
 				tr, err := p.engine.DemotePrimary(t.Context())
 				require.NoError(t, err)
-				// Its answer comes before the change.
+				// The answer comes before the change of role.
 				promoted := make(chan error, 1)
 				begun := time.Now()
 				go func() { _, err := s.promote(false); promoted <- err }()
@@ -144,7 +143,7 @@ func TestPromotionAfterADemotionDoesNotWait(t *testing.T) {
 				require.Less(t, time.Since(begun), time.Second)
 				s.carryOut(tr, epoch(2, "two"))
 
-				// It is not promoted again beside the new one, but in its place.
+				// The old primary is not promoted beside the new one, only in its place.
 				_, err = p.promote(false)
 				if reachable {
 					requireKind(t, replication.Unavailable, err, "the primary works at https://b.test:8200")
@@ -157,8 +156,7 @@ func TestPromotionAfterADemotionDoesNotWait(t *testing.T) {
 	}
 }
 
-// A secondary that did not hear of the demotion, because it was away, asks the API; where
-// that is not in reach it does not guess.
+// A secondary that was away during the demotion asks the primary's API. If it cannot reach the API, it does not guess.
 func TestPromotionAfterADemotionThatWasNotHeard(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -208,8 +206,7 @@ func TestTheSecondSecondaryIsNotPromotedBesideTheFirst(t *testing.T) {
 	})
 }
 
-// The address of the primary's API may belong to another secondary since: its role says
-// nothing of the primary.
+// The address of the primary's API may now belong to another secondary, whose role says nothing about the primary.
 func TestAnotherSecondaryIsNoWitness(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)

@@ -65,7 +65,7 @@ func later(t *testing.T, what string, ok func() bool) {
 	require.Eventually(t, ok, time.Minute, 10*time.Millisecond, what)
 }
 
-// fresh makes the host of a primary with three keys, and of what it has journalled none.
+// fresh makes the host of a primary with five keys and without any journal rows.
 func fresh(n *enginetest.Network) *enginetest.Host {
 	h := enginetest.NewHost(n, "a", primaryAddr)
 	h.SetEpoch(epoch(1, "one"))
@@ -76,8 +76,8 @@ func fresh(n *enginetest.Network) *enginetest.Host {
 	return h
 }
 
-// TestRecord makes a recording of a primary and a secondary, each a plugin with its host: the secondary joins, copies,
-// and is sent rows; a request is forwarded; a secondary more is registered; the primary is demoted.
+// TestRecord records a primary and a secondary, each a plugin with its host. The secondary joins, copies and gets rows;
+// a request is forwarded; another secondary is registered; the primary is demoted.
 func TestRecord(t *testing.T) {
 	if *record == "" {
 		t.Skip("nothing to record")

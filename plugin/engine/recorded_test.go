@@ -45,7 +45,7 @@ func eachRecording(t *testing.T, test func(t *testing.T, dir string)) {
 	}
 }
 
-// present is the plugin of this build, whose host is a recorded one.
+// present is the plugin of this build with a recorded host.
 func present(t *testing.T, host *answerer, ids []uint32) *far {
 	p := &grpcplugin.Plugin{Factory: func(h replication.Host, l hclog.Logger) replication.Backend {
 		return engine.New(engine.Config{Mode: replication.DR}, h, l)
@@ -174,7 +174,7 @@ func TestPrimaryWithFormerPeers(t *testing.T) {
 	})
 }
 
-// compares says whether a recorded host has said that it can.
+// compares says whether a recorded host has said that it can compare.
 func compares(t *testing.T, attach []byte) bool {
 	req := &replicationv1.AttachRequest{}
 	require.NoError(t, proto.Unmarshal(attach, req))
@@ -191,7 +191,7 @@ func TestSecondaryWithFormerPeers(t *testing.T) {
 		attach := sent(events, replicationv1.Replication_Attach_FullMethodName, '>')
 		host := newAnswerer(events, hostName)
 		primaries := make(chan *answerer, len(links))
-		// What the primary sends by itself is in its place among the calls of the host.
+		// Messages that the primary sends by itself keep their place among the calls of the host.
 		calls := slices.DeleteFunc(slices.Clone(events), func(e event) bool { return !ofService(e, replicationName) })
 		var played atomic.Int64
 		for _, l := range links {
@@ -241,7 +241,7 @@ func TestSecondaryWithFormerPeers(t *testing.T) {
 	})
 }
 
-// A host of this build has the plugin of a former one, of a primary and of a secondary.
+// A host of this build has the plugin of a former build, as a primary and as a secondary.
 func TestHostWithFormerPlugin(t *testing.T) {
 	eachRecording(t, func(t *testing.T, dir string) {
 		events := readConversations(t, dir+"/primary.txt")[0]
@@ -285,7 +285,7 @@ func (deaf) Dial(context.Context, replication.DialRequest) (net.Conn, error) {
 	return near, nil
 }
 
-// formerPlugin attaches the host of this build to a recorded plugin, and makes both sides' calls.
+// formerPlugin attaches the host of this build to a recorded plugin and makes the calls of both sides.
 func formerPlugin(t *testing.T, events []event, host replication.Host, before func(event) bool,
 	answered func(e event, got []byte)) {
 	attached := make(chan *grpc.ClientConn, 1)

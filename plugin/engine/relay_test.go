@@ -106,7 +106,8 @@ func streamsRequests(method string) bool {
 	return false
 }
 
-// tunnels carry a connection, of which only the beginning is written down: what it carries has a relay of its own.
+// tunnels says whether a method carries a connection. Only its beginning is written down: the connection has a relay of
+// its own.
 func tunnels(method string) bool {
 	return method == replicationv1.Replication_ServeConn_FullMethodName ||
 		method == replicationv1.Host_Dial_FullMethodName
@@ -164,7 +165,7 @@ func (c *conversation) relay(to func(method string) (grpc.ClientConnInterface, e
 	}
 }
 
-// ends are what go-plugin gives both sides of a plugin; the functions say what each does with it.
+// ends has what go-plugin gives to both sides of a plugin. The functions say what each side does with it.
 type ends struct {
 	plugin.NetRPCUnsupportedPlugin
 
@@ -197,7 +198,7 @@ func keepFar(_ context.Context, broker *plugin.GRPCBroker, cc *grpc.ClientConn) 
 	return &far{broker, cc}, nil
 }
 
-// services are the ids at the broker where a host serves, as its Attach says.
+// services returns the broker's ids at which a host serves, as its Attach says.
 func services(t *testing.T, attach []byte) []uint32 {
 	var req replicationv1.AttachRequest
 	require.NoError(t, proto.Unmarshal(attach, &req))

@@ -44,8 +44,7 @@ func TestJoinChangesNothingBeforeTheHostDoes(t *testing.T) {
 	})
 }
 
-// A secondary asks the primary that it has for what that handed over, and nothing else
-// is changed by it.
+// A secondary asks its present primary for the handover once more. Nothing else changes.
 func TestHandoverAnew(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -120,7 +119,7 @@ func TestPromotionWaitsUnlessForced(t *testing.T) {
 		synctest.Wait()
 		_, err = s.promote(false)
 		requireKind(t, replication.Unavailable, err, catchingUp)
-		// Cut off, it has all it can get.
+		// The primary is dead: the secondary has all it can get.
 		p.die()
 		eventually(t, time.Minute, "cut off", func() bool { return s.status().State == replication.Idle })
 		_, err = s.promote(false)
@@ -238,8 +237,7 @@ func TestAddressesAreLearntAndTried(t *testing.T) {
 	})
 }
 
-// A node that is gone with its machine answers nothing, and holds the others up for a
-// moment only.
+// A node whose machine is gone does not answer. It delays the other addresses only for a moment.
 func TestSilentAddressDoesNotHoldUpTheOthers(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -298,7 +296,7 @@ func TestUpdatePrimary(t *testing.T) {
 	})
 }
 
-// A host that is to believe another primary hears from that one's host first.
+// Before a host follows another primary, it gets a proof from the host of that primary.
 func TestUpdatePrimaryBringsAProof(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)

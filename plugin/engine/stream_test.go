@@ -36,8 +36,8 @@ func TestFirstCopyAndStream(t *testing.T) {
 	})
 }
 
-// A demotion waits until a secondary has acknowledged the last write. One that has all of
-// it and is sent nothing has, however its session began.
+// A demotion waits until a secondary has acknowledged the last write. A secondary that has everything counts as such
+// without being sent anything, however its session began.
 func TestSessionAtRestHasAcknowledged(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -79,8 +79,8 @@ func TestRestartsResumeWithoutCopy(t *testing.T) {
 	})
 }
 
-// What a former session has begun to store may land after the present one has said where
-// it begins. That is no claim of what was not sent: the session goes on.
+// An apply of the former session may end after the present session has said where it begins. Then the secondary
+// acknowledges more than this session sent. That is no false claim: the session goes on.
 func TestApplyOfTheFormerSessionLandsLate(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -146,7 +146,7 @@ func TestCutCopyBeginsAnewWithoutItsSlot(t *testing.T) {
 	})
 }
 
-// A host whose cursor is not where this end left it has not refused the rows.
+// A host whose cursor has moved has not refused the rows.
 func TestHostThatMovedIsAskedAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -169,7 +169,7 @@ func TestHostThatMovedIsAskedAgain(t *testing.T) {
 
 var errWidened = replication.Errorf(replication.PositionLost, "more of the primary is replicated here now")
 
-// Epoch and cursor are unchanged. Only the host knows that its content is not enough.
+// Epoch and cursor are unchanged. Only the host knows that it lacks content.
 func TestRefusedFrameCopiesOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -204,8 +204,8 @@ func TestRefusedRangeBeginsTheCopyAnew(t *testing.T) {
 	})
 }
 
-// Each copy ends well, and heartbeats go on for a while before the next write: it
-// must not look as if the copies had helped.
+// Each copy succeeds, and heartbeats go on for a while before the next write. This must not look as if the copies had
+// helped.
 func TestHostThatRefusesForEverIsNoTightLoop(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -322,7 +322,7 @@ func TestStatusOfBothEnds(t *testing.T) {
 	})
 }
 
-// Who is registered is listed: one that never came, and one that has not come back since the primary was started.
+// Every registered secondary is listed, even one that never connected, or not since the primary was started.
 func TestEveryRegisteredSecondaryIsListed(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)

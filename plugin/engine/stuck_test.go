@@ -16,7 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// stuck is a host that does not answer one call, as while its storage hangs.
+// stuck is a host that does not answer one call, as when its storage hangs.
 type stuck struct {
 	replication.Host
 	call atomic.Value
@@ -51,8 +51,8 @@ func (s *stuck) PutState(ctx context.Context, key string, value []byte) error {
 	return s.Host.PutState(ctx, key, value)
 }
 
-// The host kills a plugin that gives no status. So a status waits for nothing that the host has to answer, and no call
-// waits longer than its caller for another one that does.
+// The host kills a plugin that gives no status. So a status must not wait for an answer of the host, and no call may
+// wait for another such call longer than its caller does.
 func TestStatusWhileTheHostDoesNotAnswer(t *testing.T) {
 	for call, waits := range map[string]func(context.Context, *engine.Engine) error{
 		"Node": func(ctx context.Context, _ *engine.Engine) error {

@@ -115,7 +115,7 @@ func connectAs(t *testing.T, h *enginetest.Host, data []byte) (*grpc.ClientConn,
 	return conn, b
 }
 
-// A secondary of a later release says what this one does not know, and they speak what both know.
+// A secondary of a later release names abilities that this one does not know. Both use what both know.
 func TestLaterSecondaryIsAccepted(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -244,7 +244,7 @@ func TestCopyOfASecondaryIsRefusedBesideIt(t *testing.T) {
 		require.Contains(t, p.status().LastError, "two clusters use the credentials of the secondary \"sec\"")
 		require.True(t, p.status().Secondaries[0].Connected)
 
-		// It is taken once the other one is gone, and nothing is said of it after a while.
+		// The copy is accepted once the secondary is gone, and after a while the status no longer mentions it.
 		s.die()
 		eventually(t, time.Minute, "the copy is let in", func() bool {
 			_, err := client.Hello(t.Context(), hello)
@@ -282,7 +282,7 @@ func TestSilentConnectionIsEnded(t *testing.T) {
 	})
 }
 
-// Who gave several addresses is told what is wrong with each.
+// If several addresses were given, the error says what is wrong with each.
 func TestAllAddressesThatDoNotAnswerAreNamed(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -294,8 +294,8 @@ func TestAllAddressesThatDoNotAnswerAreNamed(t *testing.T) {
 	})
 }
 
-// Whoever has the certificate of a secondary and not the key that it shares with its primary is refused by the host,
-// and displaces nobody: the secondary goes on, and nobody speaks in its name.
+// The host refuses a peer that has the certificate of a secondary but not its pairing key. That peer displaces nobody:
+// the secondary goes on, and nobody speaks in its name.
 func TestACertificateAloneReplacesNoSession(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)

@@ -12,8 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A host that finds its content differing is given a comparison, once, and the
-// reason is shown.
+// A host that finds a difference in its content gets a comparison, once, and the status shows the reason.
 func TestContentThatDiffersIsCompared(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
@@ -30,7 +29,7 @@ func TestContentThatDiffersIsCompared(t *testing.T) {
 	})
 }
 
-// Any other failure to compare is no reason to end a session.
+// Any other failure of a comparison of fingerprints does not end the session.
 func TestVerifyThatFailsEndsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)

@@ -12,8 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A role that could not be read at the next unseal is never written, whatever a
-// plugin asks for.
+// A role is never written if the next unseal could not read it, whatever a plugin asks for.
 func TestUnreadableRolesAreNotWritten(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*Record){
@@ -69,8 +68,8 @@ func TestEpochsGrowAndDiffer(t *testing.T) {
 	require.Equal(t, one.Generation, other.Generation)
 	require.NotEqual(t, one.ID, other.ID, "two promotions of one state must be told apart")
 
-	// A primary whose storage has gone back in time dies before a secondary knows of the epoch
-	// that it began. Who has seen that epoch follows the one that is promoted all the same.
+	// A primary whose storage has gone back in time begins an epoch and dies before the promoted secondary has heard of
+	// it. A cluster that has seen this epoch still follows the promoted one.
 	for _, from := range []replication.Epoch{first, one} {
 		seen := from
 		for range 3 {

@@ -16,7 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// Numbers of a former epoch say nothing of the present one, however large they are.
+// Sequences of a former epoch say nothing about the present one, however large they are.
 func TestForwardedKeepsTheLatestState(t *testing.T) {
 	t.Parallel()
 	of := func(generation, sequence uint64) replication.Position {
@@ -35,8 +35,8 @@ func TestForwardedKeepsTheLatestState(t *testing.T) {
 	}
 }
 
-// A performance secondary takes no index while it copies: what it has is of two states, and may be of two histories.
-// It takes an index of the new state once the copy has ended.
+// A performance secondary accepts no index while it copies: its content mixes two states, perhaps of two histories. It
+// accepts one of the new state once the copy has ended.
 func TestNoIndexIsHereDuringACopy(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -70,7 +70,7 @@ func TestNoIndexIsHereDuringACopy(t *testing.T) {
 	require.False(t, node.Present(former))
 	require.True(t, node.Present(present))
 
-	// One that only compares again has what it had, and not all at one time.
+	// A secondary that only compares again keeps its content but mixes two states too.
 	late := replication.Position{Epoch: present.Epoch, Sequence: 9}
 	waited := make(chan error, 1)
 	begin := sync.OnceFunc(func() {

@@ -15,8 +15,8 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// withContent is a secondary whose filter hides secret/, with content of that, of the
-// visible kv/, and of a mount that no table has.
+// withContent is a secondary whose filter hides secret/. It has content of secret/, of the visible kv/, and of a mount
+// that no table has.
 func withContent(t *testing.T) (s *standing, has func(view string) bool) {
 	t.Helper()
 	s = newStanding(t)
@@ -39,9 +39,8 @@ func withContent(t *testing.T) (s *standing, has func(view string) bool) {
 	}
 }
 
-// A secondary that was killed before it had deleted what its filter hides does so when
-// it starts. What the filter lets in and a copy has yet to bring stays: the copy does
-// not write again what is equal.
+// A secondary was killed before it deleted what its filter hides. It deletes that when it starts. Content that the
+// filter lets in and that waits for a copy stays: the copy does not write equal keys again.
 func TestClearHidden(t *testing.T) {
 	s, has := withContent(t)
 	ctx := t.Context()
@@ -63,8 +62,8 @@ func TestClearHidden(t *testing.T) {
 	require.True(t, has("ce11"))
 }
 
-// A mount that is unmounted for a while keeps its content: two that change places are,
-// and one whose place a local mount has.
+// A mount that is unmounted for a while keeps its content, as when two mounts swap paths or when a local mount has its
+// path.
 func TestClearView(t *testing.T) {
 	s, has := withContent(t)
 	ctx := t.Context()

@@ -88,7 +88,7 @@ func (plugin) Recover(context.Context) error                         { return ni
 func (plugin) UpdatePrimary(_ context.Context, req replication.UpdatePrimaryRequest) (*replication.Transition, error) {
 	t := &replication.Transition{Role: replication.Secondary}
 	if len(req.Bundle) > 0 {
-		// The bundle of this plugin's primary is what that hands over.
+		// In this test the bundle is the material that the primary hands over.
 		var m handover.Material
 		if err := json.Unmarshal(req.Bundle, &m); err != nil {
 			return nil, err
@@ -106,7 +106,7 @@ func (plugin) UpdatePrimary(_ context.Context, req replication.UpdatePrimaryRequ
 // pairingOfC is the pairing key of an activation token for the id c.
 var pairingOfC = bytes.Repeat([]byte{2}, handover.PairingKeySize)
 
-// activationOf is a token of a cluster that shows a set's id and has an index key.
+// activationOf is a token of a cluster that claims a set's id and has an index key.
 func activationOf(t *testing.T, setID string, indexKey []byte) *activation.Payload {
 	t.Helper()
 	bundle, err := json.Marshal(&handover.Material{
@@ -117,7 +117,7 @@ func activationOf(t *testing.T, setID string, indexKey []byte) *activation.Paylo
 	return &activation.Payload{Mode: perf, ClusterID: setID, ID: "c", PairingKey: pairingOfC, Bundle: bundle}
 }
 
-// noRequests are those of no client.
+// noRequests stands for a server without requests of clients.
 type noRequests struct{}
 
 func (noRequests) Hold() (empty, open func()) { return func() {}, func() {} }
@@ -171,7 +171,7 @@ func newStanding(t *testing.T) *standing {
 	return s
 }
 
-// starts is what an unseal does; what the process knew is gone.
+// starts does what an unseal does. It forgets what the process knew.
 func (s *standing) starts(t *testing.T) {
 	t.Helper()
 	s.term.hiding.Forget()
@@ -202,7 +202,7 @@ func (s *standing) mustCopy(t *testing.T) bool {
 	return c.MustCopy
 }
 
-// copyEnds is a copy that has begun and ended, with what has come in between.
+// copyEnds begins a copy, runs meanwhile, and ends the copy.
 func (s *standing) copyEnds(t *testing.T, meanwhile func()) {
 	t.Helper()
 	s.stands(t, journal.Cursor{Position: at, Copying: true, CopyFrom: at, CopiedAll: true})
@@ -212,8 +212,7 @@ func (s *standing) copyEnds(t *testing.T, meanwhile func()) {
 	s.copies.ended(perf)
 }
 
-// A mount that the filter lets in is shown by the copy that began after it, not by
-// the one under way.
+// The filter lets in a mount during a copy. The mount is shown after the next copy, not after the one under way.
 func TestWidenedDuringACopy(t *testing.T) {
 	s := newStanding(t)
 	s.copyEnds(t, func() {
@@ -230,7 +229,7 @@ func TestWidenedDuringACopy(t *testing.T) {
 	require.False(t, s.mustCopy(t))
 }
 
-// The first copy is no exception: it does not end until one has brought everything.
+// The same during the first copy: the secondary does not serve until a copy has brought everything.
 func TestWidenedDuringTheFirstCopy(t *testing.T) {
 	s := newStanding(t)
 	s.roles.bootstrapping.Store(true)
@@ -243,8 +242,8 @@ func TestWidenedDuringTheFirstCopy(t *testing.T) {
 	require.True(t, s.term.hiding.Hides("secret/", s.secret))
 }
 
-// A secondary that is killed anywhere between the filter's apply and the copy copies
-// after the next start, and shows nothing before.
+// A secondary may be killed anywhere between the apply of the filter and the copy. After the next start it copies, and
+// it shows nothing before that.
 func TestWidenedAndKilled(t *testing.T) {
 	s := newStanding(t)
 	// Nobody has looked at it.
@@ -252,12 +251,12 @@ func TestWidenedAndKilled(t *testing.T) {
 	s.starts(t)
 	require.True(t, s.term.hiding.Hides("secret/", s.secret))
 	require.True(t, s.mustCopy(t))
-	// What is awaited is known, and the copy is not forced.
+	// The awaited mounts are known, and no copy is forced yet.
 	s.stands(t, journal.Cursor{Position: at})
 	s.starts(t)
 	require.True(t, s.term.hiding.Hides("secret/", s.secret))
 	require.True(t, s.mustCopy(t))
-	// The copy that brings it goes on after a start, and is not done twice.
+	// The copy that brings them goes on after a start and is not made twice.
 	s.stands(t, journal.Cursor{Position: at, Copying: true, CopyFrom: at})
 	s.starts(t)
 	require.False(t, s.mustCopy(t))
@@ -271,9 +270,8 @@ func TestWidenedAndKilled(t *testing.T) {
 	require.True(t, s.mustCopy(t))
 }
 
-// Between two looks of the secondary its filter was another one, and is as it was: what
-// was written meanwhile was left out of the stream, so that the secondary copies, and
-// shows what may lack something only then.
+// The filter changes and changes back before the secondary looks. Writes in between were left out of the stream, so the
+// secondary copies, and shows the mount only after that.
 func TestFilterInBetweenThatWasNotSeen(t *testing.T) {
 	s := newStanding(t)
 	ctx := t.Context()
@@ -297,7 +295,7 @@ func TestFilterInBetweenThatWasNotSeen(t *testing.T) {
 	s.copyEnds(t, func() {})
 	require.False(t, s.term.hiding.Hides("secret/", s.secret))
 
-	// So it is with a filter that was there for a while only.
+	// The same with a filter that existed only for a while.
 	changes(filter.Rule{Mode: filter.None})
 	s.stands(t, journal.Cursor{Position: at})
 	changes(deny.Rule, filter.Rule{Mode: filter.None})
@@ -309,8 +307,7 @@ func TestFilterInBetweenThatWasNotSeen(t *testing.T) {
 	require.True(t, s.term.hiding.Hides("secret/", s.secret), "a restart forgets nothing")
 }
 
-// A secondary that gets another id follows the filter of that, and its core, which
-// runs, is told what it may not write.
+// A secondary that gets another id follows the filter of that id. Its running core is told what it may not write.
 func TestUpdatePrimaryWithAnotherID(t *testing.T) {
 	s := newStanding(t)
 	ctx := t.Context()
@@ -328,8 +325,8 @@ func TestUpdatePrimaryWithAnotherID(t *testing.T) {
 	require.ErrorIs(t, s.core.PutEntry(ctx, "core/mounts", []byte("x")), logical.ErrReadOnly)
 }
 
-// Everybody can read the id of a set. A cluster that shows it and does not have the set's
-// secret is not followed, and its pairing key is not kept: keys would be taken from it.
+// Everybody can read the id of a set. A cluster that shows the id without the set's secret is not followed. Its pairing
+// key is not kept, or keys would be taken from it.
 func TestUpdatePrimaryWantsTheSecretOfTheSet(t *testing.T) {
 	s := newStanding(t)
 	ctx := t.Context()
@@ -350,7 +347,7 @@ func TestUpdatePrimaryWantsTheSecretOfTheSet(t *testing.T) {
 		require.NoError(t, err)
 		require.NotContains(t, string(stored), `"secondary_id":"c"`, name)
 	}
-	// Nor is one that hands nothing over.
+	// A cluster that hands nothing over is not followed either.
 	payload := activationOf(t, before.Performance.SetID, before.Performance.IndexKey)
 	payload.Bundle = nil
 	_, err := s.secondary.UpdatePrimary(ctx, perf, endpoints.UpdatePrimaryRequest{Payload: payload})
@@ -372,7 +369,7 @@ func TestKeysAreTakenFromTheSetAlone(t *testing.T) {
 	require.Error(t, provesSet(&ModeRecord{SetID: "set"}, &handover.Material{SetID: "set"}))
 }
 
-// A change that fails leaves a running core with the guard of one that runs.
+// After a failed change, a running core keeps the guard of a running core.
 func TestFailedChangeDoesNotAbsorb(t *testing.T) {
 	s := newStanding(t)
 	ctx := t.Context()

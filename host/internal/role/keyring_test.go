@@ -12,8 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// New data must not be encrypted with a key that is retired: a keyring that is older than
-// the one that is here is left out of what is applied.
+// A keyring that is older than the present one is not applied: new data must not be encrypted with a retired key.
 func TestOlderKeyringIsLeftOut(t *testing.T) {
 	t.Parallel()
 	eachKill(t, func(t *testing.T, k kill) {

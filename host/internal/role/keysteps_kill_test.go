@@ -12,8 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// changed is the primary after rotations and rekeys that followed each other at once,
-// and the share that opens it.
+// changed returns the primary after rotations and rekeys in quick succession, and the share that opens it.
 func (s *set) changed(t *testing.T, k kill) (p *process, share []byte) {
 	t.Helper()
 	p, share = open(t, k, newDisk(s.primary), s.share), s.share
@@ -32,8 +31,8 @@ func (s *set) changed(t *testing.T, k kill) (p *process, share []byte) {
 	return p, share
 }
 
-// A secondary that is killed at any of the writes by which it follows rotations and
-// rekeys is opened by its share, goes on, and has all of the primary.
+// A secondary is killed at any write while it follows rotations and rekeys. Its share still opens it, and it gets
+// everything that the primary has.
 func TestSecondaryIsKilledAtEachWriteOfNewKeys(t *testing.T) {
 	t.Parallel()
 	eachKill(t, func(t *testing.T, k kill) {
@@ -57,9 +56,8 @@ func TestSecondaryIsKilledAtEachWriteOfNewKeys(t *testing.T) {
 	})
 }
 
-// A secondary that is killed at any of the writes by which it takes over the shares of a
-// primary that was rekeyed is opened by the old share or by the new one, and in the end by
-// the new one alone.
+// A secondary is killed at any write while it takes over the shares of a rekeyed primary. The old share or the new one
+// opens it, and in the end only the new one.
 func TestSecondaryIsKilledAtEachWriteOfNewShares(t *testing.T) {
 	t.Parallel()
 	eachKill(t, func(t *testing.T, k kill) {
@@ -89,14 +87,14 @@ func TestSecondaryIsKilledAtEachWriteOfNewShares(t *testing.T) {
 	})
 }
 
-// A secondary that was away for all of it and asks for the keys is opened by its old
-// share or by the primary's new one, wherever it is killed, and has all in the end.
+// A secondary was away for all changes and asks for the keys. Wherever it is killed, its old share or the primary's new
+// one opens it, and in the end it has everything.
 func TestSecondaryIsKilledAtEachWriteOfKeysThatItAskedFor(t *testing.T) {
 	t.Parallel()
 	eachKill(t, func(t *testing.T, k kill) {
 		s := newSet(t, k)
 		primary, share := s.changed(t, k)
-		// What was in memory is gone: only the present values can be sent.
+		// The ring in memory is gone: only present values can be sent.
 		primary = open(t, k, primary.disk.survivor(), share)
 		frames := s.frames(t, primary)
 		for write, done := 0, false; !done; write++ {
@@ -125,10 +123,9 @@ func TestSecondaryIsKilledAtEachWriteOfKeysThatItAskedFor(t *testing.T) {
 	})
 }
 
-// A primary that is killed at any write of a rotation or a rekey and can be opened goes
-// on, and its secondary follows or asks. Between two writes of a rekey Vault itself
-// cannot be opened any more, with replication or without: the secondary has what was
-// before then, and its share opens it.
+// A primary is killed at any write of a rotation or a rekey. If it can be opened it goes on, and its secondary follows
+// or asks. Between two writes of a rekey Vault cannot be opened any more, with or without replication. Then the
+// secondary has the former state, and its share opens it.
 func TestPrimaryIsKilledAtEachWriteOfAChangeOfKeys(t *testing.T) {
 	t.Parallel()
 	eachKill(t, func(t *testing.T, k kill) {

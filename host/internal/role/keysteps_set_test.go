@@ -19,8 +19,7 @@ import (
 
 const west = "west"
 
-// set is a primary and a DR secondary that has all of it, as their disks hold them, and
-// what opens either.
+// set is a primary and a DR secondary that has everything, on their disks, with the shares that open them.
 type set struct {
 	primary, secondary map[string][]byte
 	share              []byte
@@ -90,8 +89,8 @@ func (s *set) write(p *process) error {
 		map[string]any{"policy": `path "a" { capabilities = ["read"] }`})
 }
 
-// rotate makes a new key of the keyring, rekey a new root key with the share fresh,
-// which its holders have before the primary begins to write.
+// rotate makes a new key of the keyring. rekey makes a new root key with the share fresh; the holders have this share
+// before the primary begins to write.
 func rotate(p *process, s *set) error {
 	return p.request(logical.UpdateOperation, "sys/rotate", s.root, nil)
 }
@@ -159,7 +158,7 @@ func (p *process) wants(t *testing.T) bool {
 	return others
 }
 
-// asks takes the keys of a primary over, as a secondary does that cannot follow them.
+// asks takes over the keys of a primary, as a secondary does when it cannot follow them.
 func (p *process) asks(t *testing.T, m *handover.Material) error {
 	t.Helper()
 	held, err := p.ring.HeldRows(context.Background())
@@ -179,8 +178,8 @@ func (p *process) material(t *testing.T) *handover.Material {
 	return m
 }
 
-// requireSame asserts that a secondary has what the primary has and can read the newest
-// of it, now and when it is opened once more, with one of the shares.
+// requireSame checks that a secondary has the primary's content and can read the newest of it, now and after it is
+// opened again with one of the shares.
 func (s *set) requireSame(t *testing.T, k kill, primary, secondary *process, shares ...[]byte) {
 	t.Helper()
 	require.Equal(t, primary.replicated(t), secondary.replicated(t))

@@ -27,8 +27,8 @@ import (
 
 var errKilled = errors.New("the process was killed")
 
-// disk outlives the process that writes to it, which can be killed at a write: that one
-// has its effect or not, as lands says, and nothing later has.
+// disk outlives the process that writes to it. The process can be killed at a write: lands says whether this write has
+// its effect, and no later write has one.
 type disk struct {
 	mu   sync.Mutex
 	rows map[string][]byte
@@ -142,8 +142,7 @@ func (d transactional) Transaction(_ context.Context, txn []*physical.TxnEntry) 
 	})
 }
 
-// kinds of storage, and whether a write that the process does not live to see the end of
-// has its effect.
+// eachKill runs a test on each kind of storage, with a last write that has its effect and with one that has not.
 func eachKill(t *testing.T, run func(t *testing.T, k kill)) {
 	t.Helper()
 	for name, k := range map[string]kill{

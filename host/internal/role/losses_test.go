@@ -11,8 +11,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// What a secondary would lack as the primary is named, all of it at once, and each thing
-// to do once.
+// The refusal names at once everything that the secondary would lack as the primary, and each remedy once.
 func TestRefusalNamesEveryLoss(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, refuseLosses(nil))
@@ -26,8 +25,7 @@ func TestRefusalNamesEveryLoss(t *testing.T) {
 	require.Len(t, warnOfLosses(all), 1)
 }
 
-// A performance secondary that cannot load a plugin is not promoted without force, nor
-// one whose filter hides a mount.
+// A performance secondary is promoted only with force if it cannot load a plugin or if its filter hides a mount.
 func TestPromotionOfASecondaryThatLacksSomething(t *testing.T) {
 	s := newStanding(t)
 	s.lacks = []string{"plugin outside is not installed here"}

@@ -23,8 +23,8 @@ type declares struct {
 
 func (d declares) SpecialPaths() *logical.Paths { return &logical.Paths{LocalStorage: d.local} }
 
-// What a plugin declares is the primary's word: a secondary that loads another version goes
-// on to classify as its primary does, and one that cannot load it knows all the same.
+// The primary decides which local paths of a plugin count. A secondary classifies as its primary does, even if it loads
+// another version of the plugin or cannot load it.
 func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
 	s := newStanding(t)
 	ctx := t.Context()

@@ -40,7 +40,7 @@ func ownOf(t *testing.T, k kill) (o *ownWrites, p *process, r *Record) {
 	return &own, p, roles.record
 }
 
-// What a cluster was in another mode or of another set is asked for too.
+// Own writes from a role in another mode or another set are looked for too.
 func TestOwnWritesOfEveryRole(t *testing.T) {
 	t.Parallel()
 	eachKill(t, func(t *testing.T, k kill) {
@@ -88,8 +88,8 @@ func TestOwnWritesOfEveryRole(t *testing.T) {
 	})
 }
 
-// A file that was kept stands for what another primary lacks only if that is the same. Keeping
-// ends with the duty, and leaves nothing then.
+// A kept file counts for another primary only if that primary lacks the same writes. Keeping ends with the duty and
+// then leaves nothing.
 func TestWhatIsKeptForOnePrimaryIsNotThatOfAnother(t *testing.T) {
 	t.Parallel()
 	eachKill(t, func(t *testing.T, k kill) {

@@ -54,7 +54,7 @@ func drSecondary() *Record {
 	return r
 }
 
-// Builds that do not know the field read every record in which it says nothing.
+// The field is left out when it says nothing, so that builds that do not know it can read the record.
 func TestOnlyContestedRolesAreRecordedSo(t *testing.T) {
 	t.Parallel()
 	r := drSecondary()
@@ -123,8 +123,8 @@ func (m *memory) PutEntry(_ context.Context, key string, value []byte) error {
 	return m.err
 }
 
-// A cluster of a version without the mark opens, and has it from then on: without its
-// role it opens no more, whatever else of replication's records is gone.
+// A cluster of a version without the mark opens and has the mark from then on. After that it does not open without its
+// role, whatever other records are gone.
 func TestRoleOfFormerVersionIsMarked(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -144,7 +144,7 @@ func TestRoleOfFormerVersionIsMarked(t *testing.T) {
 	require.NoError(t, err, "a cluster that never had a role")
 }
 
-// The mark is of this cluster alone, and no record of a plugin has its name.
+// The mark belongs to this cluster alone, and no record of a plugin can have its name.
 func TestNobodyElseReachesTheMark(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, keyclass.Own, new(keyclass.Classifier).Class(hadRoleKey))
@@ -165,7 +165,7 @@ func TestNoRecordMeansDisabled(t *testing.T) {
 	require.Equal(t, disabledRecord(), r)
 }
 
-// What a write that was cut has left in a listing is no record: a folder, or a file beside it that has nothing.
+// Remains of a cut write in a listing are no record: a folder, or an empty file beside it.
 func TestOnlyARecordSaysThatThereWasARole(t *testing.T) {
 	t.Parallel()
 	for _, left := range []string{records.OfPlugin(replication.DR) + "secondary/bundle753537086", inheritedKey,
@@ -194,8 +194,8 @@ func TestListBelow(t *testing.T) {
 	require.Equal(t, []string{"a", "b/c", "b/d/e"}, names)
 }
 
-// A performance secondary whose first copy has not ended must not be built as one:
-// what it has is not what it will serve.
+// Until its first copy has ended, a performance secondary must not be built as one: its content is not yet what it will
+// serve.
 func TestBootstrappingIsBuiltAsADRSecondary(t *testing.T) {
 	t.Parallel()
 	r := disabledRecord()
@@ -206,8 +206,8 @@ func TestBootstrappingIsBuiltAsADRSecondary(t *testing.T) {
 	require.Equal(t, "bootstrapping", r.word(true).GetPerformanceString())
 }
 
-// A promoted DR secondary takes over what its primary was in performance
-// replication, and a DR secondary never writes over what its primary has sent.
+// A promoted DR secondary takes over its primary's role in performance replication. Before that it never overwrites
+// what its primary has sent.
 func TestRoleOfThePrimaryIsInherited(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

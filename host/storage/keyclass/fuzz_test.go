@@ -11,8 +11,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/corpus"
 )
 
-// What backends that are no part of Vault have declared: a list that can be added to,
-// of names that are those of mounts.
+// The record of the local paths that external backends declare.
 func FuzzDecodeDeclared(f *testing.F) {
 	raw, err := Declared{"8a1f": {"local/", "cache"}, "77c0": nil, "00": {""}}.Encode()
 	require.NoError(f, err)

@@ -127,7 +127,7 @@ func TestClass(t *testing.T) {
 	}
 }
 
-// Who may not see names is told the area, which has none.
+// Users who may not see names see the area of a key instead. It has no names of users.
 func TestArea(t *testing.T) {
 	t.Parallel()
 	for key, want := range map[string]string{
@@ -143,8 +143,7 @@ func TestArea(t *testing.T) {
 	}
 }
 
-// Every row of the table has an example above, so that a row that is added
-// without thought about real keys fails.
+// Every row of the table has an example above: a new row needs a thought about real keys.
 func TestEveryRowHasAnExample(t *testing.T) {
 	t.Parallel()
 	for _, r := range keyclass.Rows {

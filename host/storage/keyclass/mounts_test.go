@@ -79,8 +79,7 @@ func TestClassesOfViews(t *testing.T) {
 	require.Len(t, m.Views(), 11)
 }
 
-// Each of the two sources alone is not enough, in whichever order they come, and
-// each says what it has changed.
+// Neither of the two sources is enough alone, whichever comes first. Each returns what it has changed.
 func TestTwoSources(t *testing.T) {
 	t.Parallel()
 	m := keyclass.NewMounts()
@@ -107,8 +106,7 @@ func TestTwoSources(t *testing.T) {
 	require.Error(t, err)
 }
 
-// A built-in backend that could not be loaded declares nothing; what is known of
-// its type holds all the same.
+// A built-in backend that cannot be loaded declares nothing. The known local paths of its type still hold.
 func TestDeclaredPrefixesDoNotTakeAway(t *testing.T) {
 	t.Parallel()
 	m := keyclass.NewMounts()
@@ -121,8 +119,8 @@ func TestDeclaredPrefixesDoNotTakeAway(t *testing.T) {
 	require.Equal(t, keyclass.Local, c.Class("logical/pki/more/1"))
 }
 
-// A mount whose backend cannot be loaded here has the classes that the record gives it,
-// and what a backend says that is loaded on the primary counts more.
+// If a backend cannot be loaded here, the record gives the classes of its mount. On a primary, a loaded backend
+// overrides the record.
 func TestRecordedMount(t *testing.T) {
 	t.Parallel()
 	m := keyclass.NewMounts()
@@ -156,7 +154,7 @@ func TestRecordedMount(t *testing.T) {
 	}
 }
 
-// A mount that some table calls local is local, in whichever order they come.
+// A mount that any table has as local is local, whichever table comes first.
 func TestLocalWins(t *testing.T) {
 	t.Parallel()
 	for range 20 {

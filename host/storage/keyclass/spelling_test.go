@@ -44,7 +44,7 @@ func twoMounts(t testing.TB) *keyclass.Classifier {
 	return c
 }
 
-// spellings are texts that some storage takes for a key.
+// spellings returns texts that some storage takes for the given key.
 func spellings(key string) []string {
 	out := []string{
 		"/" + key, "//" + key, "./" + key, "x/../" + key, key + "/", key + "/.", key + "//", key + "\x00", key + "\x00x",
@@ -63,7 +63,7 @@ func spellings(key string) []string {
 	return out
 }
 
-// No spelling of a key goes where the key itself does not, in either mode.
+// No spelling of a key is replicated in a mode in which the key is not.
 func TestNoSpellingIsOfAnotherClass(t *testing.T) {
 	t.Parallel()
 	var keys []string
@@ -91,7 +91,7 @@ func TestNoSpellingIsOfAnotherClass(t *testing.T) {
 	}
 }
 
-// What a client may name stays what it is: keys of views have all characters.
+// Names that clients choose keep their class: keys of views may have any character.
 func TestOddNamesOfViewsAreReplicated(t *testing.T) {
 	t.Parallel()
 	c := twoMounts(t)
@@ -106,8 +106,7 @@ func TestOddNamesOfViewsAreReplicated(t *testing.T) {
 	}
 }
 
-// Whatever key is replicated, it is no file of a key that is not: asked of file storage
-// itself.
+// On file storage, no replicated key is the file of a key that is not replicated.
 func FuzzNoSpellingReachesAnotherFile(f *testing.F) {
 	secrets := []string{"core/replication/role", "replication/redo", "core/seal-config", "core/hsm/barrier-unseal-keys",
 		"logical/" + localUUID + "/a"}

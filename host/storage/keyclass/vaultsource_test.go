@@ -19,8 +19,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 )
 
-// Each key of its core that Vault's source names has a row in the table: a key that a
-// newer Vault brings is found here, not in a cluster that has lost it.
+// Each core key that Vault's source names has a row in the table. So this test finds a key of a newer Vault before a
+// cluster loses it.
 func TestEveryKeyThatVaultNamesHasARow(t *testing.T) {
 	t.Parallel()
 	// No package that is tested here links Vault, so it may not have been fetched.

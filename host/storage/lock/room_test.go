@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Many are inside at a time, and who is alone has waited for them. Nobody passes by who waits.
+// Many callers may be inside together. A caller that must be alone waits for them, and nobody overtakes a waiting
+// caller.
 func TestRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -122,8 +122,8 @@ func eachCut(t *testing.T, run func(t *testing.T, at int, lands bool)) {
 	}
 }
 
-// A step that is cut after any number of writes reads as before on every node, and the
-// node that leads next makes it so; or it is there as a whole.
+// A step may be cut after any number of writes. Either it is there as a whole, or every node reads the state before it
+// and the next leader restores that state.
 func TestCutAnywhere(t *testing.T) {
 	t.Parallel()
 	eachCut(t, func(t *testing.T, at int, lands bool) {
@@ -219,8 +219,7 @@ func (o *once) Delete(ctx context.Context, key string) error {
 	return o.spend(func() error { return o.Backend.Delete(ctx, key) })
 }
 
-// One that cannot be undone is as soon as the storage works, by itself, and before
-// anything is written upon it.
+// A step that cannot be undone at once is undone as soon as the storage works, by itself, and before any other write.
 func TestFailedStepDoesNotLieInWait(t *testing.T) {
 	t.Parallel()
 	for _, writes := range []bool{false, true} {
@@ -258,8 +257,8 @@ func cut(t *testing.T) physical.Backend {
 	return store
 }
 
-// A record is of the state before it. Where the cluster has gone on it is dropped, and
-// nothing changes.
+// A record belongs to the state before its step. If the cluster has gone on since, the record is dropped and nothing
+// changes.
 func TestRecordOfAnotherStateIsDropped(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{roleKey, vaultname.Keyring} {
@@ -272,7 +271,7 @@ func TestRecordOfAnotherStateIsDropped(t *testing.T) {
 	}
 }
 
-// Nobody but a node that had the root key can have a record settled.
+// A record is settled only if a node with the root key wrote it.
 func TestForgedRecordIsRefused(t *testing.T) {
 	t.Parallel()
 	store := cut(t)
@@ -297,7 +296,7 @@ func TestForgedRecordIsRefused(t *testing.T) {
 	require.ErrorIs(t, Settle(t.Context(), process(t, store)), errUnproven, "a key that no step has")
 }
 
-// What a former version left to be carried out is not.
+// A record of a former version is removed, and its step is not carried out.
 func TestRecordOfFormerVersionIsRemoved(t *testing.T) {
 	t.Parallel()
 	store := filled(t)
@@ -306,7 +305,7 @@ func TestRecordOfFormerVersionIsRemoved(t *testing.T) {
 	require.Equal(t, before, content(t, store))
 }
 
-// A leader that lost the leadership inside its step stops where the next one has settled.
+// A leader that lost the leadership inside its step stops once the next leader has settled the record.
 func TestDeposedLeaderStops(t *testing.T) {
 	t.Parallel()
 	store := filled(t)

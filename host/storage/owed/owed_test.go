@@ -79,7 +79,7 @@ func TestWhatWasNotTakenUpIsTriedAgain(t *testing.T) {
 	})
 }
 
-// Until it is certain what became of a write that failed, no attempt is the last.
+// While the outcome of a failed write is in doubt, no attempt is the last.
 func TestDoubt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestDoubt(t *testing.T) {
 	})
 }
 
-// What is owed while it is taken up is owed after it.
+// A key that is owed again while it is taken up is still owed afterwards.
 func TestOwedMeanwhile(t *testing.T) {
 	t.Parallel()
 	var k Keys

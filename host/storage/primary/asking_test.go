@@ -13,8 +13,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/walk"
 )
 
-// Questions of one slot come one after the other, few of all slots do at a time, and one
-// whose caller is gone waits no more.
+// Questions of one slot run one after the other, and few run at a time over all slots. A question whose caller is gone
+// stops waiting.
 func TestQuestionsTakeTurns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

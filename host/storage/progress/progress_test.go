@@ -20,8 +20,8 @@ func at(sequence uint64) replication.Position {
 
 func cursor(sequence uint64) *journal.Cursor { return &journal.Cursor{Position: at(sequence)} }
 
-// What the core takes up while a cursor is being loaded ends the waits for it: the core is
-// asked under the lock, so that its answer is not older than what it says next.
+// The core may take keys up while a cursor is being loaded. That still ends the waits: Load asks the core under the
+// lock, so that its answer is not older than its next report.
 func TestTakenUpWhileItIsLoaded(t *testing.T) {
 	t.Parallel()
 	var p progress.Progress
@@ -42,7 +42,7 @@ func TestTakenUpWhileItIsLoaded(t *testing.T) {
 	require.Nil(t, w, "it is reached")
 }
 
-// What is read before an end says nothing after it.
+// A cursor that was read before an end does not count after it.
 func TestLoadedAcrossAnEnd(t *testing.T) {
 	t.Parallel()
 	var p progress.Progress
@@ -53,7 +53,7 @@ func TestLoadedAcrossAnEnd(t *testing.T) {
 	require.ErrorIs(t, err, progress.ErrUnknown)
 }
 
-// Waits end in the order of their positions, when the core has taken up what is stored.
+// Waits end in the order of their positions, once the core has taken up what is stored.
 func TestWaitsEndWithWhatIsTakenUp(t *testing.T) {
 	t.Parallel()
 	var p progress.Progress
@@ -71,8 +71,8 @@ func TestWaitsEndWithWhatIsTakenUp(t *testing.T) {
 	require.Zero(t, p.Waiting())
 }
 
-// What a secondary has while it copies is a mixture of two states, and perhaps of two histories: it is nowhere, from
-// the moment at which the copy is stored until the core has taken up the end of it.
+// During a copy a secondary has a mixture of two states, perhaps of two histories. So it has reached no position, from
+// when the copy is recorded until the core has taken up its end.
 func TestNothingIsReachedWhileACopyIsUnderWay(t *testing.T) {
 	t.Parallel()
 	var p progress.Progress

@@ -60,7 +60,7 @@ func TestRetention(t *testing.T) {
 	require.Equal(t, replication.NotFound, replication.KindOf(r.Holds(replication.DR, "west")))
 }
 
-// Rows go when all slots have acknowledged them durably, and from then on nobody begins there.
+// Rows are deleted when all slots have acknowledged them durably. From then on no reader may begin there.
 func TestRowsThatNobodyNeedsAreDeleted(t *testing.T) {
 	t.Parallel()
 	epoch := replication.Epoch{Generation: 1}

@@ -16,8 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// countingLister counts the keys that storage which has them in order goes through to
-// list them.
+// countingLister counts the keys that ordered storage goes through for a listing.
 type countingLister struct {
 	physical.Backend
 	keys  []string
@@ -34,8 +33,7 @@ func (c *countingLister) List(ctx context.Context, prefix string) ([]string, err
 	return c.Backend.List(ctx, prefix)
 }
 
-// What is between two keys is found as by a walk that lists every directory, whatever
-// the names are made of.
+// A walk between two keys finds the same keys as a walk that lists every directory, whatever the names are.
 func TestWalkBetween(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
@@ -85,8 +83,8 @@ func TestWalkBetween(t *testing.T) {
 	}
 }
 
-// Of a large directory, and of those above it, no more is gone through than what may be
-// between two keys, until it is cheaper to list all of it.
+// In a large directory, and in those above it, the walk goes only through what may lie between the two keys, unless
+// listing all is cheaper.
 func TestWalkBetweenListsLittle(t *testing.T) {
 	t.Parallel()
 	inner, err := inmem.NewInmem(nil, hclog.NewNullLogger())

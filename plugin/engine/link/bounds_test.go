@@ -22,7 +22,7 @@ import (
 	linkv1 "github.com/vault-replication/vault-replication/shared/proto/link/v1"
 )
 
-// pad gives a message of any type about so many bytes, in a field that it does not know.
+// pad makes a message of any type about n bytes long, in an unknown field.
 func pad(m protoreflect.ProtoMessage, n int) protoreflect.ProtoMessage {
 	raw := protowire.AppendTag(nil, 1<<20, protowire.BytesType)
 	m.ProtoReflect().SetUnknown(protowire.AppendBytes(raw, make([]byte, n)))
@@ -40,7 +40,7 @@ func methods(t *testing.T) (all []protoreflect.MethodDescriptor) {
 	return all
 }
 
-// A primary takes of each method what it needs.
+// A primary accepts requests only as large as each method needs.
 func TestRequestsAreSmall(t *testing.T) {
 	t.Parallel()
 	for _, method := range methods(t) {
@@ -58,8 +58,7 @@ func TestRequestsAreSmall(t *testing.T) {
 	}
 }
 
-// Neither side takes a message of any method that is larger than a payload and what is
-// around it.
+// Neither side accepts a message that is larger than a payload and its envelope.
 func TestMessagesOfTheOtherClusterAreBounded(t *testing.T) {
 	t.Parallel()
 	large := make([]byte, link.MessageMax+1)

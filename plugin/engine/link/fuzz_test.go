@@ -19,8 +19,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// What the other cluster says of its node: what is kept of it can be dialled, and is not
-// more than is kept.
+// The other cluster describes its node. The addresses that are kept can be dialled, and their number is bounded.
 func FuzzNode(f *testing.F) {
 	addresses := []string{"https://a.test:8201", "b.test:8201"}
 	for _, n := range []*linkv1.Node{
@@ -63,7 +62,7 @@ func FuzzNode(f *testing.F) {
 	})
 }
 
-// Messages of the other cluster: what passes is within the bounds, and the same again.
+// Messages of the other cluster that are accepted are within the bounds and survive encoding.
 func FuzzMessages(f *testing.F) {
 	at := replication.Position{Epoch: replication.Epoch{Generation: 1, ID: "a"}, Term: 2, Sequence: 9}
 	for _, m := range []proto.Message{

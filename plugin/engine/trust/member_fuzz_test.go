@@ -13,8 +13,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/corpus"
 )
 
-// The record of a registered or revoked secondary: it is of the id in its name, and that
-// is one that could be registered.
+// The record of a registered or revoked secondary belongs to the id in its name, and this id is a valid one.
 func FuzzDecodeMember(f *testing.F) {
 	at := time.Unix(1<<31, 0).UTC()
 	for _, m := range []member{{ID: "we st", Serial: "7f01", Since: at},
@@ -29,7 +28,7 @@ func FuzzDecodeMember(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		// The name is the one that the record asks for: another one is refused.
+		// The record is read under the name that it claims: another one is refused.
 		var claimed struct{ ID string }
 		_ = json.Unmarshal(data, &claimed)
 		for _, prefix := range []string{memberPrefix, revokedPrefix} {

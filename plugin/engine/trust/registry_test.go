@@ -43,7 +43,7 @@ func TestRegistrySurvivesACrashInARevocation(t *testing.T) {
 	require.Len(t, host.State(), 1, "the registration is gone")
 }
 
-// An id that is used again has its newest certificate alone, also after a crash.
+// For an id that is used again only the newest certificate counts, also after a crash.
 func TestAnIDIsUsedAgain(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

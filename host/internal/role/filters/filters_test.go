@@ -26,9 +26,8 @@ const perf = replication.Performance
 
 var epoch = replication.Epoch{Generation: 1, ID: "e"}
 
-// What a paths filter hides is in no byte that the plugin is given for the secondary:
-// neither a value nor the name of a key, in live frames, in rows that are read back,
-// and in a copy. The next secondary gets it all.
+// The plugin gets no byte for a secondary of what its paths filter hides: no value and no name of a key, in live
+// frames, in rows that are read back, or in a copy. An unfiltered secondary gets everything.
 func TestWhatAFilterHidesIsNotGivenToThePlugin(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]*filter.Filter{

@@ -19,7 +19,7 @@ var (
 func TestReviewed(t *testing.T) {
 	t.Parallel()
 	type paths = map[string]string
-	// The primary has filtered by deny for a while; the record of now says so.
+	// The primary has filtered by deny for a while. The present record says so.
 	was := filter.Following(nil, denyNo.Rule)
 	between := filter.Following(filter.Following(was, deny.Rule), denyNo.Rule)
 	for name, tc := range map[string]struct {
@@ -76,7 +76,7 @@ func TestWhatASecondaryDoesNotHave(t *testing.T) {
 	require.Equal(t, "auth/ldap/, kv/, secret/", namesOfLacking(hidden, visible, map[string]bool{"3": true, "gone": true}))
 }
 
-// What a performance secondary has taken up of its filter.
+// The record of how far a performance secondary has taken up its filter.
 func FuzzDecodeHiding(f *testing.F) {
 	h := &state{id: "west",
 		filter: &filter.Filter{Rule: filter.Rule{Mode: filter.Deny, Paths: []string{"kv/"}, Revision: 4}},

@@ -66,7 +66,7 @@ func mounts(t *testing.T) *keyclass.Mounts {
 	return m
 }
 
-// What the new primary does not have is what was written after its promotion's position.
+// The new primary lacks what was written after the position of its promotion.
 func TestWhatTheNewPrimaryDoesNotHave(t *testing.T) {
 	t.Parallel()
 	const (
@@ -137,8 +137,7 @@ func TestWhatTheNewPrimaryDoesNotHave(t *testing.T) {
 	}
 }
 
-// A note takes the place of an earlier one, however long that was, and what was written to
-// later is known by it.
+// A note replaces an earlier one of any length. It also records that the cluster was written to later.
 func TestNotes(t *testing.T) {
 	t.Parallel()
 	n := notes(t)
@@ -169,7 +168,7 @@ func TestNotes(t *testing.T) {
 	require.Nil(t, note)
 }
 
-// A demoted cluster without a note has one that was lost, or was demoted by who kept none.
+// If a demoted cluster has no note, the note was lost or a former version demoted the cluster.
 func TestADemotedPrimaryWithoutANote(t *testing.T) {
 	t.Parallel()
 	n := notes(t)

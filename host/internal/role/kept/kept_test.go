@@ -118,7 +118,7 @@ func TestWhatIsKeptIsReadUntilItIsRemoved(t *testing.T) {
 	}
 }
 
-// Nothing is in storage in clear, and nothing that was changed or moved there is read.
+// Nothing is stored in clear. Pieces that were changed or moved in storage are refused.
 func TestPiecesAreSealed(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -146,8 +146,7 @@ func TestPiecesAreSealed(t *testing.T) {
 	require.ErrorContains(t, err, `a piece of the kept values "dr-1" is missing in storage`)
 }
 
-// Wherever storage refuses or the process ends, there is a whole file or none; and the next
-// attempt makes it.
+// Wherever storage refuses or the process ends, there is a whole file or none. The next attempt makes it.
 func TestAFileIsWholeOrNotThere(t *testing.T) {
 	t.Parallel()
 	for cut := 0; ; cut++ {
@@ -183,7 +182,7 @@ func TestAFileIsWholeOrNotThere(t *testing.T) {
 	}
 }
 
-// An answer has a bound in bytes too, and the next one goes on where it ends.
+// A page has a bound in bytes too, and the next page goes on where it ends.
 func TestAPageEndsWhenItIsFull(t *testing.T) {
 	t.Parallel()
 	b := book(t)

@@ -91,7 +91,7 @@ func (o *opened) ActiveTerm() (int, error) {
 	return info.Term, nil
 }
 
-// following is a secondary that has the keys which its primary had when it joined.
+// following is a secondary. It has the keys that its primary had when it joined.
 type following struct {
 	*Ring
 	store   physical.Backend
@@ -142,7 +142,7 @@ func follow(t *testing.T, p *primary) *following {
 	return f
 }
 
-// applies applies rows as the storage does: what the ring makes of them.
+// applies applies rows as the storage does, after the ring has changed them.
 func (f *following) applies(t *testing.T, rows ...*physical.Entry) error {
 	t.Helper()
 	b := new(txn.Batch)
@@ -176,7 +176,7 @@ func (f *following) holds(t *testing.T) bool {
 	return held
 }
 
-// opens says that what is stored is opened by a root key.
+// opens says whether a root key opens the stored keyring.
 func (f *following) opens(t *testing.T, root []byte) bool {
 	t.Helper()
 	b, err := vault.NewAESGCMBarrier(f.store, false)
@@ -201,8 +201,8 @@ func TestARotationPasses(t *testing.T) {
 	require.True(t, f.opens(t, p.root))
 }
 
-// The two rows of a rekey arrive one by one. Whichever comes first waits, and at each moment
-// one root key opens what is stored.
+// The two rows of a rekey arrive one by one. The first one waits for the other, so that at each moment one root key
+// opens the stored keyring.
 func TestARekeyIsTakenUpWhenBothHalvesAreThere(t *testing.T) {
 	t.Parallel()
 	for name, order := range map[string][]string{
@@ -233,8 +233,8 @@ func TestARekeyIsTakenUpWhenBothHalvesAreThere(t *testing.T) {
 	}
 }
 
-// Who was away for a rotation and a rekey gets a keyring that neither the present root key
-// opens nor the new one, which the present keyring cannot read.
+// A secondary that was away for a rotation and a rekey gets a keyring that its root key does not open. Its keyring
+// cannot read the row with the new root key either.
 func TestKeysThatNothingOpensAreHeldBack(t *testing.T) {
 	t.Parallel()
 	p := newPrimary(t)
@@ -254,8 +254,7 @@ func TestKeysThatNothingOpensAreHeldBack(t *testing.T) {
 	}, rows)
 }
 
-// What is held is older than a keyring that can be opened, as after a crash that has what was
-// applied come once more.
+// Rows that are stored apart become obsolete when a keyring arrives that can be opened.
 func TestAKeyringThatOpensEndsTheHolding(t *testing.T) {
 	t.Parallel()
 	p := newPrimary(t)
@@ -303,7 +302,7 @@ func TestWhatCannotBeFollowedChangesNothing(t *testing.T) {
 	require.NoError(t, f.applies(t, &physical.Entry{Key: "core/other", Value: []byte("v")}), "no key: no concern")
 }
 
-// A migration of the seal makes a root key before there is a journal.
+// A migration of the seal makes a root key before the journal runs.
 func TestAPrimaryJournalsItsKeysOnceMore(t *testing.T) {
 	t.Parallel()
 	p := newPrimary(t)

@@ -84,9 +84,8 @@ func TestASecondaryKnowsWhetherItsSharesAreThePrimarys(t *testing.T) {
 	require.True(t, s.differs(t), "as many shares open it as before, of which fewer are needed")
 }
 
-// To read the own shares asks a service of an auto-unseal seal, so it is done when a row or
-// the mark has changed. A rekey that was cut changes rows one by one: the copy of the unseal
-// key that is written last is of before, and what was seen to fit then fits no more.
+// Reading the own shares asks the service of an auto-unseal seal, so it is done only when a row of the seal or the mark
+// has changed. A rekey that was cut changes rows one by one, so each change needs a new look.
 func TestSharesAreReadAnewWhenARowOfTheSealHasChanged(t *testing.T) {
 	t.Parallel()
 	s := newCluster(t, "one")
@@ -140,7 +139,7 @@ func TestAMarkIsWrittenWhenItDoesNotFit(t *testing.T) {
 	require.Equal(t, 2, p.written)
 }
 
-// Vault writes a rekey row by row and tells nobody.
+// Vault writes a rekey row by row and does not say when it is done.
 func TestAPrimaryTellsOfARekeyWhenItsRowsAreAtRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

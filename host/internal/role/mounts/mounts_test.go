@@ -17,8 +17,8 @@ import (
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
 
-// What a backend declares is kept only once the secondaries were told of what it
-// changes, and after an error of either the next load tells them again.
+// Before the declaration of a backend is kept, secondaries are told what it changes. If either fails, the next load
+// tells them again.
 func TestPrefixesAreToldBeforeTheyAreKept(t *testing.T) {
 	t.Parallel()
 	for name, fails := range map[string]struct{ tell, keep int }{
@@ -75,8 +75,8 @@ func (l lists) List(ctx context.Context, prefix string) ([]string, error) {
 	return l.Backend.List(ctx, prefix)
 }
 
-// The keys of views whose classes a table has changed are journalled again when the table is
-// taken up once more, if that has failed: the table itself changes nothing any more.
+// A table changes the classes of views, and journalling their keys fails. The keys are journalled when the table is
+// taken up again, although the table itself then changes nothing.
 func TestTableThatFailedIsOwed(t *testing.T) {
 	t.Parallel()
 	inner, err := inmem.NewInmem(nil, hclog.NewNullLogger())

@@ -12,8 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// waited is how long the frame after one of so many bytes waits, if its row is there
-// after a pause.
+// waited sends a frame of some bytes and returns how long the next frame waits if its row comes after a pause.
 func waited(t *testing.T, g *gathering, bytes int, pause time.Duration) time.Duration {
 	g.sent(frame(1, bytes))
 	time.Sleep(pause)
@@ -36,13 +35,13 @@ func TestGatheringWaitsByTheBytesOfTheFrameBefore(t *testing.T) {
 	})
 }
 
-// Under a rate nothing gathers, above it frames grow to what comes in the longest wait.
+// Below some rate no frame waits. Above it frames grow to what comes within the longest wait.
 func TestGatheringBeginsAtARate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for perSecond, want := range map[int]time.Duration{800: 0, 1200: 40 * time.Millisecond} {
 			g := &gathering{rate: 1000, longest: 40 * time.Millisecond}
-			// A frame has what has come since the one before, and takes 10 ms by itself.
+			// A frame has the rows that came since the last one, and takes 10 ms by itself.
 			interval := 10 * time.Millisecond
 			var wait time.Duration
 			for range 50 {

@@ -12,7 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// A node that comes again, or after the session of another one has ended, displaces nobody.
+// A node displaces nobody if it connects again, or after the session of another node has ended.
 func TestDisplacedSessionsAreCounted(t *testing.T) {
 	t.Parallel()
 	ss := newSessions()

@@ -16,8 +16,7 @@ import (
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
-// The record of the primary's addresses: whatever it says, only addresses are dialled,
-// and only so many.
+// Whatever the record of the primary's addresses has, only valid addresses are dialled, and only a bounded number.
 func FuzzDecodeAddresses(f *testing.F) {
 	data, err := json.Marshal(addressRecord{
 		Configured: []string{"https://lb.test:8201"}, Learnt: []string{"a.test:8201", "b.test:8201"}, Used: "b.test:8201",
