@@ -78,11 +78,11 @@ func (r *roles) asDisabled(what string) (replication.StartRequest, error) {
 	case replication.Disabled:
 		return start, nil
 	case replication.Primary:
-		return start, replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is a %s primary already; "+
-			"disable it first", what, r.mode)
+		return start, replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is a %s primary "+
+			"already; disable it first", what, r.mode)
 	default:
-		return start, replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is a %s secondary already; "+
-			"promote or disable it instead", what, r.mode)
+		return start, replication.Errorf(replication.InvalidInput, "%s is not possible: this cluster is a %s secondary "+
+			"already; promote or disable it instead", what, r.mode)
 	}
 }
 

@@ -222,7 +222,8 @@ func bundleRecords(b *trust.Bundle, nodes, failover []string, known secondary.Kn
 	if err != nil {
 		return nil, replication.Errorf(replication.Internal, "encoding the credentials of this secondary: %w", err)
 	}
-	record, err := secondary.EncodeAddresses(secondary.Named(b.Addresses), link.MergeAddresses(b.Addresses, nodes), failover)
+	others := link.MergeAddresses(b.Addresses, nodes)
+	record, err := secondary.EncodeAddresses(secondary.Named(b.Addresses), others, failover)
 	if err != nil {
 		return nil, replication.Errorf(replication.Internal, "encoding the addresses of the primary: %w", err)
 	}

@@ -35,8 +35,8 @@ func (h statusHandlers) paths() []*framework.Path {
 	return paths(list)
 }
 
-func (h statusHandlers) readStatus(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response,
-	error) {
+func (h statusHandlers) readStatus(ctx context.Context, req *logical.Request, _ *framework.FieldData) (
+	*logical.Response, error) {
 	if statusDisabled(ctx) {
 		return nil, errDisabledPath
 	}

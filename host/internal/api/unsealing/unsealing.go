@@ -95,8 +95,8 @@ func (w *Watch) saw(from string, status int) {
 		return
 	}
 	w.logged = w.last
-	w.logger.Warn("an attempt to unseal this node has failed: the shares do not make the key of this cluster. One share that "+
-		"does not belong spoils the attempt of all who give shares; end what gives shares of before",
+	w.logger.Warn("an attempt to unseal this node has failed: the shares do not make the key of this cluster. One share "+
+		"that does not belong spoils the attempt of all who give shares; end what gives shares of before",
 		"from", strings.Join(sources, " "), "failed", w.failed)
 }
 
@@ -117,16 +117,16 @@ func (w *Watch) warn(body []byte) []byte {
 	}
 	var warnings []string
 	_ = json.Unmarshal(status["warnings"], &warnings) // there are none
-	warnings = append(warnings, fmt.Sprintf("attempts to unseal this node that have failed: %d, the last one at %s. Their "+
-		"shares do not make the key of this cluster. Vault collects the shares of everybody, and one share that does not "+
-		"belong spoils the attempt of all: end what gives shares of before (the log says from where they come), reset the "+
-		"attempt, and give the shares anew without a pause", w.failed, w.last.UTC().Format(time.RFC3339)))
+	warnings = append(warnings, fmt.Sprintf("attempts to unseal this node that have failed: %d, the last one at %s. "+
+		"Their shares do not make the key of this cluster. Vault collects the shares of everybody, and one share that does "+
+		"not belong spoils the attempt of all: end what gives shares of before (the log says from where they come), reset "+
+		"the attempt, and give the shares anew without a pause", w.failed, w.last.UTC().Format(time.RFC3339)))
 	var err error
 	if status["warnings"], err = json.Marshal(warnings); err != nil {
 		return body
 	}
 	if more, err := json.Marshal(status); err == nil {
-		body = append(more, '\n')
+		return append(more, '\n')
 	}
 	return body
 }
