@@ -21,7 +21,6 @@ func TestHeardIsKeptOverARestart(t *testing.T) {
 		at, err := tap.OpenSlot(ctx, dr, "west")
 		require.NoError(t, err)
 		opened := tap.Slots(dr)[0].Heard
-		require.WithinDuration(t, time.Now(), opened, time.Minute)
 		require.NoError(t, tap.Abandon(ctx))
 
 		record := func() *journal.Slot {
@@ -31,21 +30,24 @@ func TestHeardIsKeptOverARestart(t *testing.T) {
 			require.NoError(t, err)
 			return rec
 		}
-		require.Equal(t, opened.Unix(), record().Heard)
-		long := &journal.Slot{ID: "west", Acked: at, Opened: at.Sequence, Heard: 1000}
-		b, err := long.Encode()
-		require.NoError(t, err)
-		require.NoError(t, inner.Put(ctx, &physical.Entry{Key: journal.SlotKey(dr, "west"), Value: b}))
-
-		tap = newPrimary(t, inner)
+		require.NotZero(t, record().Heard)
+		require.LessOrEqual(t, record().Heard, opened.Unix())
+		restart := func(heard int64) {
+			b, err := (&journal.Slot{ID: "west", Acked: at, Opened: at.Sequence, Heard: heard}).Encode()
+			require.NoError(t, err)
+			require.NoError(t, inner.Put(ctx, &physical.Entry{Key: journal.SlotKey(dr, "west"), Value: b}))
+			tap = newPrimary(t, inner)
+		}
+		restart(1000)
 		require.Equal(t, time.Unix(1000, 0), tap.Slots(dr)[0].Heard)
 		require.NoError(t, tap.Deactivate(ctx))
 		require.EqualValues(t, 1000, record().Heard)
 
-		tap = newPrimary(t, inner)
+		lately := time.Now().Unix() - 5 // so lately that no heartbeat is written before the end
+		restart(lately)
 		require.NoError(t, tap.SlotSeen(dr, "west"))
 		heard := tap.Slots(dr)[0].Heard
-		require.WithinDuration(t, time.Now(), heard, time.Minute)
+		require.Greater(t, heard.Unix(), lately)
 		require.NoError(t, tap.Deactivate(ctx))
 		require.Equal(t, heard.Unix(), record().Heard)
 	})
