@@ -27,7 +27,7 @@ var (
 var ofVault = []string{"Vault is sealed", "certificate signed by unknown authority", "tls: internal error"}
 
 // An operator compares what a server says with the tables of the runbook, so the sentences there
-// are those of the code. The document writes a gap for each value.
+// must stand in the code too. Where the code puts a value in, the document has a gap.
 func TestRunbookQuotesWhatTheProductSays(t *testing.T) {
 	t.Parallel()
 	var said strings.Builder

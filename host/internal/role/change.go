@@ -278,8 +278,8 @@ func (c *changes) otherRole(ctx context.Context, ch *change) error {
 	return nil
 }
 
-// afterRequest runs a change after the request that asked for it has ended: the restart needs the core for itself, and
-// the client needs its answer. unlock ends the change.
+// afterRequest runs a change once its request has ended, because the restart waits for all requests, and the client
+// waits for its answer. unlock ends the change.
 func (c *changes) afterRequest(request context.Context, mode replication.Mode, what string, unlock func(),
 	change func(context.Context) error) {
 	c.roles.setFailure(mode, "")

@@ -65,7 +65,7 @@ type Options struct {
 	// Store is the storage below the tap: no guard sees writes to it.
 	Store physical.Backend
 	Port  *cluster.Port
-	// OnlyGiven is that of [replication.StartRequest].
+	// OnlyGiven goes to the plugins, see [replication.StartRequest].
 	OnlyGiven bool
 	Logger    hclog.Logger
 	// OnInactive runs when the active duty ends.

@@ -10,8 +10,8 @@ import (
 )
 
 // reign is how many generations a promotion leaves to the former primary. A primary begins an epoch by itself when its
-// storage goes back in time, and may die before a secondary that can be promoted knows of that epoch. So the
-// generations of one reign are never those of the next.
+// storage goes back in time, and may die before a secondary that can be promoted knows of that epoch. So a
+// promotion skips the generations that the former primary may have used.
 const reign = 1024
 
 // newHistory is the epoch that follows another while the primary stays the same.

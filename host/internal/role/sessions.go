@@ -50,7 +50,7 @@ type sessions struct {
 	paired  *pairing.Book
 	logger  hclog.Logger
 	begun   begun
-	// onlyGiven is that of [replication.StartRequest].
+	// onlyGiven goes to the plugins, see [replication.StartRequest].
 	onlyGiven bool
 }
 

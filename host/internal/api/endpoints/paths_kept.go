@@ -23,8 +23,8 @@ const keptMost = 1000
 // keptHandlers list, read and remove what a former primary keeps.
 type keptHandlers struct{ Kept }
 
-// paths are those of the endpoints. Root are the patterns that want sudo; a secondary that serves no
-// clients has paths with a DR operation token in place of them.
+// paths makes the paths that list, read and remove. root has the patterns whose callers need sudo. A secondary that
+// serves no clients has its own paths instead, whose callers need a DR operation token.
 func (h keptHandlers) paths(authorized func(replication.Mode, call) call) (added []*framework.Path, root []string) {
 	id := map[string]*framework.FieldSchema{
 		"id": {Type: framework.TypeString, Description: "Id of the kept values, from the list.", Required: true},

@@ -69,8 +69,8 @@ func (w *Watch) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// saw is told of each answer to a share. The status alone does not show a failed attempt: Vault also refuses an
-// unreadable share with it, which ends no attempt.
+// saw gets the status of each answer to a share. The status 400 alone does not show a failed attempt: Vault answers an
+// unreadable share with 400 too, and such a share ends no attempt.
 func (w *Watch) saw(from string, status int) {
 	if host, _, err := net.SplitHostPort(from); err == nil {
 		from = host

@@ -17,7 +17,7 @@ type OwnWrites struct {
 	Cluster string `json:"cluster,omitempty"`
 	// Values is how many are known. It is absent if nothing is known of them.
 	Values *uint64 `json:"values,omitempty"`
-	// Mounts says of which mounts and parts of sys/ they are, as far as that is known.
+	// Mounts has the mounts and the parts of sys/ that the values belong to, as far as that is known.
 	Mounts []view.Place `json:"mounts,omitempty"`
 	// Kept are the ids of what the cluster keeps already.
 	Kept []string `json:"kept,omitempty"`

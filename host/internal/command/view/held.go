@@ -11,7 +11,7 @@ import (
 
 // Held are values that a former primary has and its successor does not have, or may not have.
 type Held struct {
-	// ID and Kept, the moment, are those of values that are kept. Others have none.
+	// ID names values that are kept, and Kept is the time at which they were kept. Both are empty for other values.
 	ID   string `json:"id,omitempty"`
 	Mode string `json:"mode"`
 	Kept string `json:"kept,omitempty"`
