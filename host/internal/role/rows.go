@@ -166,7 +166,8 @@ func (rs *rows) endingRows(ctx context.Context, mode replication.Mode, to replic
 	return rs.deletions(ctx, prefixes...)
 }
 
-// ownRecords are this cluster's own records of replication, in clear, without those of its primary.
+// ownRecords returns the decrypted records of replication that belong to this cluster. It leaves out the records that
+// came from its primary.
 func (rs *rows) ownRecords(ctx context.Context, mode replication.Mode) (map[string][]byte, error) {
 	names, err := records.Below(ctx, rs.core, records.Prefix)
 	if err != nil {

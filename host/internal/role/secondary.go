@@ -234,9 +234,9 @@ func (c *Secondary) PromoteSecondary(ctx context.Context, mode replication.Mode,
 	})
 }
 
-// checkCopied refuses to promote or disable a secondary whose first copy has never ended, even with force. Some of its
-// policies, tokens and secrets are missing, and some are those of the old cluster under a keyring that is gone, so it
-// could not be unsealed.
+// checkCopied refuses to promote or disable a secondary whose first copy has never ended, even with force. Its
+// storage lacks some rows of the primary. It still has rows of the former cluster, whose keyring is gone. So it could
+// not be unsealed.
 func (c *Secondary) checkCopied(ctx context.Context, mode replication.Mode, what string) error {
 	if err := mustBe(c.roles.Record(), mode, replication.Secondary); err != nil {
 		return err

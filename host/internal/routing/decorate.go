@@ -24,9 +24,9 @@ type Locals interface {
 	// LocalAlias says whether an alias is local: by its id, or by its mount's accessor if
 	// it has no id yet.
 	LocalAlias(id, accessor string) bool
-	// LocalClash names two aliases on one local mount, of which one would be lost if
-	// entities were merged. It is "" if there are none. Aliases of the entity that the
-	// others are merged into may be kept by their ids.
+	// LocalClash names two aliases on one local mount if a merge of the entities "from" into
+	// the entity "into" would lose one of them, and is "" otherwise. keep has the ids of
+	// aliases of "into" that the client wants to keep: those clash with none.
 	LocalClash(into string, from, keep []string) string
 }
 

@@ -40,7 +40,8 @@ type Shares struct {
 	// own are the shares that open this cluster.
 	own   func(context.Context) (*handover.Shares, error)
 	store physical.Backend
-	// speaks says whether this cluster writes the shared content of its set. Then its shares are those of the set.
+	// speaks is true on the cluster that writes the shared content of its set. The key shares of that cluster are the
+	// key shares of the set.
 	speaks func() bool
 	logger hclog.Logger
 	// came says that the primary's mark was applied.
@@ -58,7 +59,7 @@ type Records interface {
 	PutEntry(ctx context.Context, key string, value []byte) error
 }
 
-// NewShares makes a Shares. speaks says whether the shares of this cluster are those of its set.
+// NewShares makes a Shares. speaks is true on the cluster that writes the shared content of its set.
 func NewShares(core *vaultcore.Core, store physical.Backend, speaks func() bool, logger hclog.Logger) *Shares {
 	own := func(ctx context.Context) (*handover.Shares, error) { return handover.SharesOf(ctx, core) }
 	return &Shares{records: core, own: own, store: store, speaks: speaks, logger: logger, came: make(chan struct{}, 1)}

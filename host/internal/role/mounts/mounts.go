@@ -236,8 +236,8 @@ func (l *Learner) LearnBackend(ctx context.Context, m vaultname.Mount, b logical
 }
 
 // learnPrefixes takes up what a backend declares, tells the secondaries of the views whose classes change, and stores
-// the declaration for the next unseal. If either fails it forgets the declaration, because nobody is told of a
-// declaration that is known already.
+// the declaration for the next unseal. If one of the two fails, it forgets the declaration, so that the next attempt
+// does both again.
 func learnPrefixes(mounts *keyclass.Mounts, uuid string, prefixes []string, tell func(changed []string) error,
 	keep func() error) error {
 	before, known := mounts.LocalPrefixes(uuid)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package records knows where the host keeps its own records of replication and those of the plugins, and which names a
-// plugin's record may have.
+// Package records has the storage keys of the host's records of replication and of the plugins' records. It checks the
+// names that plugins give to their records.
 package records
 
 import (
