@@ -27,7 +27,7 @@ func (b *backend) Put(ctx context.Context, e *physical.Entry) error {
 			return err
 		}
 	}
-	if keyclass.Tables[e.Key] == "" {
+	if !keyclass.Decides(e.Key) {
 		return b.put(ctx, e)
 	}
 	writes := []*physical.TxnEntry{txn.Put(e)}

@@ -30,14 +30,14 @@ type Observer interface {
 	// taken up, callers that wait for the apply go on waiting. The context is that of the node's duty. The method may get
 	// keys that have not changed, and is never called concurrently.
 	Applied(ctx context.Context, keys []string) (left []string)
-	// TableWritten is called before the core's write of a mount table is passed on, with its key and its value (still
-	// encrypted), because the classes of a mount's keys must be right before the first of them is written. It gives the
-	// table to keyclass.Mounts and calls Reclassify for the changes. An error fails the write. If the storage fails the
-	// write, the method is called again with the table that the storage has. It is not called for writes that the guard
-	// refuses or drops.
+	// TableWritten is called before the core's write of a mount table, or of the record of what backends have declared, is
+	// passed on, with its key and its value (still encrypted), because the classes of a mount's keys must be right before
+	// the first of them is written. It gives the row to keyclass.Mounts and calls Reclassify for the changes. An error
+	// fails the write. If the storage fails the write, the method is called again with the row that the storage has. It is
+	// not called for writes that the guard refuses or drops.
 	TableWritten(ctx context.Context, key string, value []byte) error
-	// TableStored is called with the key of a mount table that the core has written, before that write returns. It may
-	// wait, because no lock of the storage is held.
+	// TableStored is called with the key of such a row that the core has written, before that write returns. It may wait,
+	// because no lock of the storage is held.
 	TableStored(ctx context.Context, key string)
 }
 

@@ -8,11 +8,13 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -77,4 +79,93 @@ func TestReclassifyWaitsForWrites(t *testing.T) {
 	catchUp(t, primary, secondary)
 	require.Equal(t, "v", get(t, secondary.Inner(), "logical/ext/a"))
 	requireSame(t, primary, secondary)
+}
+
+// recordTold makes a primary classify by the record that its core writes, as the host does.
+func recordTold(tap *storage.Tap, m *keyclass.Mounts) {
+	tap.OnTableWrite(func(ctx context.Context, key string, value []byte) error {
+		if key != keyclass.DeclaredKey {
+			return nil
+		}
+		d, err := keyclass.DecodeDeclared(value)
+		if err != nil {
+			return err
+		}
+		return tap.Reclassify(ctx, m.SetRecorded(d)...)
+	})
+}
+
+// The classes of a view have changed, and the call that should deal with its keys fails. The secondaries get the keys
+// and the indexes count them all the same, without another call.
+func TestReclassifyThatFailedIsDoneLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFaulty(t)
+		primary, secondary, pm, sm := perfPair(t, f)
+		put(t, primary, "logical/ext/a", "v")
+		catchUp(t, primary, secondary)
+		require.Equal(t, "<none>", get(t, secondary.Inner(), "logical/ext/a"), "it is held back")
+		pm.SetRecorded(keyclass.Declared{"ext": nil})
+		sm.SetRecorded(keyclass.Declared{"ext": nil})
+		f.set(nil, failReadsOf("logical/ext/a"))
+		require.ErrorIs(t, primary.Reclassify(t.Context(), "logical/ext/"), errStorage)
+		f.set(nil, nil)
+		time.Sleep(time.Minute)
+		catchUp(t, primary, secondary)
+		require.Equal(t, "v", get(t, secondary.Inner(), "logical/ext/a"))
+		requireSame(t, primary, secondary)
+		requireRootOf(t, primary, perf)
+	})
+}
+
+// The record of what backends declare cannot be written. The classes of keys follow what is stored, the index counts by
+// them, and a deletion that was held back is not forgotten.
+func TestDeclarationThatIsNotStored(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFaulty(t)
+		primary, secondary, pm, sm := perfPair(t, f)
+		recordTold(primary, pm)
+		followRecord(t, secondary, sm)
+		record, err := keyclass.Declared{"ext": {"here/"}}.Encode()
+		require.NoError(t, err)
+		declare := func() error {
+			return primary.Backend().Put(t.Context(), &physical.Entry{Key: keyclass.DeclaredKey, Value: record})
+		}
+		for name, unread := range map[string]string{
+			"writing fails": "none", "reading the record too": keyclass.DeclaredKey, "reading the keys": "logical/ext/gone",
+		} {
+			require.NoError(t, declare())
+			put(t, primary, "logical/ext/gone", "v")
+			put(t, primary, keyclass.DeclaredKey, "{}")
+			catchUp(t, primary, secondary)
+			require.Equal(t, "v", get(t, secondary.Inner(), "logical/ext/gone"))
+			put(t, primary, "logical/ext/a", name)
+			del(t, primary, "logical/ext/gone")
+
+			f.set(failWritesOf(keyclass.DeclaredKey, false), failReadsOf(unread))
+			require.ErrorIs(t, declare(), errStorage, name)
+			f.set(nil, nil)
+			time.Sleep(time.Minute)
+			require.Equal(t, keyclass.Unknown, primary.Classes().Class("logical/ext/a"), name)
+			requireRootOf(t, primary, perf)
+
+			require.NoError(t, declare())
+			catchUp(t, primary, secondary)
+			require.Equal(t, "<none>", get(t, secondary.Inner(), "logical/ext/gone"), name)
+			require.Equal(t, name, get(t, secondary.Inner(), "logical/ext/a"))
+			requireSame(t, primary, secondary)
+			requireRootOf(t, primary, perf)
+		}
+	})
+}
+
+// failReadsOf fails reads of one key.
+func failReadsOf(unread string) func(string) error {
+	return func(key string) error {
+		if key == unread {
+			return errStorage
+		}
+		return nil
+	}
 }

@@ -13,11 +13,14 @@ import (
 	"github.com/vault-replication/vault-replication/shared/pause"
 )
 
-// aroundTables makes a write. If the write has mount tables, the observer is told before and after it.
+// A table is here a row that decides the classes of other keys: a mount table, or the record of what backends have
+// declared.
+
+// aroundTables makes a write. If the write has tables, the observer is told before and after it.
 func (wp *writePath) aroundTables(ctx context.Context, writes []*physical.TxnEntry, write func() error) error {
 	var tables []*physical.Entry
 	for _, e := range writes {
-		if e.Operation == physical.PutOperation && keyclass.Tables[e.Entry.Key] != "" && wp.passes(e) {
+		if e.Operation == physical.PutOperation && keyclass.Decides(e.Entry.Key) && wp.passes(e) {
 			tables = append(tables, e.Entry)
 		}
 	}
@@ -59,9 +62,9 @@ func (wp *writePath) tablesTold(ctx context.Context, tables []*physical.Entry, w
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	if stay := wp.tablesStay(bounded, told); stay != nil {
-		wp.below.Logger.Warn("a mount table could not be written, and what the storage has of it could not be taken up; "+
-			"until it is, keys of mounts that differ are classified by the table that was not written",
-			"tables", told, "error", stay)
+		wp.below.Logger.Warn("a table of mounts, or what their plugins declare, could not be written, and what the storage "+
+			"has of it could not be taken up; until it is, keys of mounts that differ are classified by what was not written",
+			"rows", told, "error", stay)
 		wp.tablesStayLater(told)
 	}
 	return err
@@ -110,11 +113,11 @@ func (wp *writePath) tablesStayLater(keys []string) {
 	}()
 }
 
-// tableTurns has a turn for each mount table. Its holder tells the observer of the table.
+// tableTurns has a turn for each table. Its holder tells the observer of the table.
 type tableTurns map[string]lock.Turns
 
 func newTableTurns() tableTurns {
-	turns := tableTurns{}
+	turns := tableTurns{keyclass.DeclaredKey: make(lock.Turns, 1)}
 	for table := range keyclass.Tables {
 		turns[table] = make(lock.Turns, 1)
 	}

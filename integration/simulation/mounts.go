@@ -149,24 +149,28 @@ func (f *rule) allows(p *process, id string) func(string) bool {
 type tables struct {
 	storage.Nobody
 	p *process
-	// unsettled are the views whose classes have changed; by the turn of the tap.
-	unsettled []string
 }
 
 // TableWritten implements storage.Observer.
 func (t *tables) TableWritten(ctx context.Context, key string, value []byte) error {
+	changed, err := t.learn(key, value)
+	if err != nil {
+		return err
+	}
+	return t.p.tap.Reclassify(ctx, changed...)
+}
+
+func (t *tables) learn(key string, value []byte) (changed []string, err error) {
+	if key == keyclass.DeclaredKey {
+		declared, err := keyclass.DecodeDeclared(value)
+		if err != nil {
+			return nil, err
+		}
+		return t.p.known.SetRecorded(declared), nil
+	}
 	mounts, err := decodeTable(value)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	changed, err := t.p.known.SetTable(key, mounts)
-	if err != nil {
-		return err
-	}
-	t.unsettled = append(t.unsettled, changed...)
-	if err := t.p.tap.Reclassify(ctx, t.unsettled...); err != nil {
-		return err
-	}
-	t.unsettled = nil
-	return nil
+	return t.p.known.SetTable(key, mounts)
 }

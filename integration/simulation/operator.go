@@ -96,8 +96,8 @@ func without(mounts []vaultname.Mount, m vaultname.Mount) []vaultname.Mount {
 	return slices.DeleteFunc(slices.Clone(mounts), func(o vaultname.Mount) bool { return o.UUID == m.UUID })
 }
 
-func (o *operator) table(ctx context.Context, p *process, table string, mounts []vaultname.Mount) error {
-	return p.tap.Backend().Put(ctx, &physical.Entry{Key: table, Value: encode(mounts)})
+func (o *operator) table(ctx context.Context, p *process, table string, rows any) error {
+	return p.tap.Backend().Put(ctx, &physical.Entry{Key: table, Value: encode(rows)})
 }
 
 // mount makes a mount. Its backend writes before the table has it, and after.
@@ -181,18 +181,12 @@ func (o *operator) declare(ctx context.Context, p *process, passing []vaultname.
 	if i < 0 {
 		return errors.New("there is none")
 	}
-	uuid, prefixes := passing[i].UUID, []string{"wal/"}
+	uuid := passing[i].UUID
+	declared[uuid] = []string{"wal/"}
 	o.r.half(uuid, true)
-	err := p.tap.Reclassify(ctx, p.known.SetLocalPrefixes(uuid, prefixes)...)
-	if err == nil {
-		declared[uuid] = prefixes
-		err = p.tap.Backend().Put(ctx, &physical.Entry{Key: keyclass.DeclaredKey, Value: encode(declared)})
-	}
-	if err != nil {
-		p.known.ForgetLocalPrefixes(uuid)
+	if err := o.table(ctx, p, keyclass.DeclaredKey, declared); err != nil {
 		return err
 	}
-	p.known.SetRecorded(declared)
 	o.r.half(uuid, false)
 	return nil
 }

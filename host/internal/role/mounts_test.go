@@ -58,6 +58,7 @@ func TestSecondaryClassifiesByThePrimarysWord(t *testing.T) {
 		[]keyclass.Class{class("a"), class("here/a"), class("mine/a")})
 
 	// It is promoted, without the plugin first.
+	s.tap.Observe(s.storage)
 	s.roles.record.Performance.Role = replication.Primary
 	require.NoError(t, s.term.mounts.Load(ctx))
 	table()

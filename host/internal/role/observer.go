@@ -53,7 +53,7 @@ func (c *observer) LeadershipBegins(ctx context.Context) error {
 	return c.ring.Journal(ctx)
 }
 
-// TableWritten takes up a table of mounts that this core is about to store.
+// TableWritten takes up what decides the classes of keys and is about to be stored by this core.
 func (c *observer) TableWritten(ctx context.Context, key string, value []byte) error {
 	return c.term.mounts.TableWritten(ctx, key, value)
 }

@@ -27,8 +27,8 @@ func FuzzDecodeDeclared(f *testing.F) {
 		m := NewMounts()
 		for uuid, prefixes := range d {
 			require.NotContains(t, uuid, "/")
-			m.SetLocalPrefixes(uuid, prefixes)
-			have, known := m.LocalPrefixes(uuid)
+			m.SetRecorded(d)
+			have, known := m.Recorded(uuid)
 			require.True(t, known)
 			require.Len(t, have, len(prefixes))
 		}

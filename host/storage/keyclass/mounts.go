@@ -102,20 +102,12 @@ func (v *View) isBuiltin() bool {
 	return ok && !v.External
 }
 
-// LocalPrefixes is what SetLocalPrefixes has set for a mount; known is false if it was not called.
-func (m *Mounts) LocalPrefixes(uuid string) (prefixes []string, known bool) {
+// Recorded is what the record says of a mount; known is false if it does not have the mount.
+func (m *Mounts) Recorded(uuid string) (prefixes []string, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	prefixes, known = m.declared[uuid]
+	prefixes, known = m.recorded[uuid]
 	return slices.Clone(prefixes), known
-}
-
-// ForgetLocalPrefixes takes back what SetLocalPrefixes has set for a mount.
-func (m *Mounts) ForgetLocalPrefixes(uuid string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.declared, uuid)
-	m.renew()
 }
 
 // Complete says whether all mount tables were set. Then an unknown view has no mount.

@@ -36,7 +36,8 @@ type Primary struct {
 	*contents
 	*history
 	*filters
-	needs Needs
+	needs   Needs
+	changed *changedViews
 }
 
 // New is the primary of a storage, without a journal.
@@ -52,7 +53,7 @@ func New(n Needs) *Primary {
 			below: n.Below, current: now, filters: filters, indexes: n.Indexes, asking: newAsking(),
 			frames: n.FrameBytes, ranges: n.RangeBytes, reads: walk.NewWalks(), listings: walk.NewListings(),
 		},
-		needs: n,
+		needs: n, changed: newChangedViews(),
 	}
 }
 
@@ -115,6 +116,7 @@ func (p *Primary) Activate(ctx context.Context, cfg Config) error {
 		}
 	}
 	if fresh {
+		p.reclassifyLater() // what is due since before
 		return p.needs.Writes.SettleOwed(ctx)
 	}
 	return nil
@@ -215,6 +217,7 @@ func (p *Primary) Deactivate(ctx context.Context) error {
 // Abandon ends the journal and all fingerprints in memory and writes nothing.
 func (p *Primary) Abandon(ctx context.Context) error {
 	defer p.giveUp()()
+	p.changed.take() // the next leadership learns the classes anew, before an index counts
 	return p.stop(ctx, replication.Modes(), false)
 }
 

@@ -7,12 +7,54 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/vault-replication/vault-replication/host/storage/held"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/lock"
 	"github.com/vault-replication/vault-replication/host/storage/walk"
+	"github.com/vault-replication/vault-replication/shared/pause"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
+
+// reclassifyRetryMin and reclassifyRetryMax bound the time between attempts.
+const reclassifyRetryMin, reclassifyRetryMax = 20 * time.Millisecond, 2 * time.Second
+
+// changedViews are the views whose keys have other classes since the indexes have counted them. Make it with
+// newChangedViews.
+type changedViews struct {
+	turn lock.Turns // of who deals with them
+	mu   sync.Mutex
+	due  map[string]struct{}
+}
+
+func newChangedViews() *changedViews {
+	return &changedViews{turn: make(lock.Turns, 1), due: map[string]struct{}{}}
+}
+
+func (c *changedViews) add(prefixes ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, prefix := range prefixes {
+		c.due[prefix] = struct{}{}
+	}
+}
+
+func (c *changedViews) any() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.due) > 0
+}
+
+// take returns and forgets what is due, in order.
+func (c *changedViews) take() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	due := slices.Sorted(maps.Keys(c.due))
+	clear(c.due)
+	return due
+}
 
 // Reclassify must be called after keyclass.Mounts has learned the classes of the keys of views. It waits until no write
 // with a former class is under way. Then it has
@@ -21,8 +63,9 @@ import (
 //     were written,
 //   - invalidated the fingerprint and begun to compute it anew, if there are such keys.
 //
-// The order for a new mount is: Mounts learns of it, Reclassify is called, the table is written. After an error
-// Reclassify can be repeated.
+// The order for a new mount is: Mounts learns of it, Reclassify is called, the table is written. After an error the
+// views stay due: the next call deals with them too, even a call without views, and so does the journal by itself, as
+// long as it lasts. The classes have changed all the same, so what the indexes and secondaries have must follow them.
 //
 // This concerns only the modes in which the class of a key depends on its mount. The other modes replicate keys of
 // views in any case.
@@ -33,18 +76,58 @@ func (p *Primary) Reclassify(ctx context.Context, prefixes ...string) error {
 				"change", prefix)
 		}
 	}
-	if len(prefixes) == 0 {
+	p.changed.add(prefixes...)
+	err := p.reclassifyDue(ctx)
+	if err != nil {
+		p.reclassifyLater()
+	}
+	return err
+}
+
+// reclassifyLater tries again until nothing is due or the journal ends.
+func (p *Primary) reclassifyLater() {
+	now := p.now.Load()
+	if now == nil || !p.changed.any() {
+		return
+	}
+	go func() {
+		retry := pause.Growing(reclassifyRetryMin, reclassifyRetryMax)
+		for pause.For(now.Lifetime(), retry.NextBackOff()) == nil {
+			if p.reclassifyDue(now.Lifetime()) == nil {
+				return
+			}
+		}
+	}()
+}
+
+// reclassifyDue deals with the views that are due.
+func (p *Primary) reclassifyDue(ctx context.Context) error {
+	done, err := p.changed.turn.Take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	// A view whose classes change from now on becomes due again: the fence does not cover its writes.
+	due := p.changed.take()
+	defer func() { p.changed.add(due...) }()
+	if len(due) == 0 {
 		return nil
 	}
 	if err := p.needs.Writes.Fence(ctx); err != nil {
 		return err
 	}
-	for _, prefix := range prefixes {
+	classes := p.needs.Below.Classes()
+	for len(due) > 0 {
+		prefix := due[0]
 		was := p.needs.Held.Take(prefix)
-		if err := p.reclassify(ctx, prefix, was); err != nil {
+		err := p.reclassify(ctx, prefix, was)
+		if any := prefix + "key"; err != nil || classes.Held(any) && !classes.Orphan(any) {
 			p.needs.Held.PutBack(prefix, was)
+		}
+		if err != nil {
 			return fmt.Errorf("keys below %s: %w", prefix, err)
 		}
+		due = due[1:]
 	}
 	p.needs.Indexes.SettleClasses()
 	return nil

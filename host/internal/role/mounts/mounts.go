@@ -86,20 +86,22 @@ func (l *Learner) declared(ctx context.Context) (keyclass.Declared, error) {
 	return keyclass.DecodeDeclared(raw)
 }
 
-// TableWritten takes up a mount table that this core is about to store; value is nil if the table is deleted. A mount
-// that was unknown until now may have been written to. Performance secondaries did not get those keys, so they are
-// journalled again. After an error this is still due.
+// TableWritten takes up a mount table, or the record of what backends have declared, that this core is about to store;
+// value is nil if the row is deleted. A mount that was unknown until now may have been written to. Performance
+// secondaries did not get those keys, so they are journalled again. After an error the tap tries that again.
 func (l *Learner) TableWritten(ctx context.Context, key string, value []byte) error {
 	changed, err := l.learnStored(ctx, key, value)
 	if err != nil {
 		return err
 	}
-	l.owe(changed)
-	return l.Settle(ctx)
+	return l.reclassify(ctx, changed)
 }
 
 func (l *Learner) learnStored(ctx context.Context, key string, value []byte) (changed []string, err error) {
-	if value == nil {
+	switch {
+	case key == keyclass.DeclaredKey:
+		return l.learnDeclared(ctx, value)
+	case value == nil:
 		return l.learn(key, nil)
 	}
 	table, err := l.core.OpenTable(ctx, key, value)
@@ -170,14 +172,7 @@ func (l *Learner) Settle(ctx context.Context) error {
 	changed := l.unsettled
 	l.unsettled = nil
 	l.mu.Unlock()
-	if len(changed) == 0 {
-		return nil
-	}
-	err := l.reclassify(ctx, changed)
-	if err != nil {
-		l.owe(changed)
-	}
-	return err
+	return l.reclassify(ctx, changed)
 }
 
 // learn takes up a table and returns the views whose classes change.
@@ -217,55 +212,28 @@ func (l *Learner) LearnBackend(ctx context.Context, m vaultname.Mount, b logical
 	if !ok || view.Local {
 		return nil
 	}
-	recorded := view.ByRecord()
-	if recorded && l.follows() {
-		return nil
-	}
 	var prefixes []string
 	if paths := b.SpecialPaths(); paths != nil {
 		prefixes = paths.LocalStorage
 	}
-	return learnPrefixes(l.known, view.UUID, prefixes,
-		func(changed []string) error { return l.reclassify(ctx, changed) },
-		func() error {
-			if !recorded {
-				return nil
-			}
-			return l.keepPrefixes(ctx, view.UUID, prefixes)
-		})
-}
-
-// learnPrefixes takes up what a backend declares, tells the secondaries of the views whose classes change, and stores
-// the declaration for the next unseal. If one of the two fails, it forgets the declaration, so that the next attempt
-// does both again.
-func learnPrefixes(mounts *keyclass.Mounts, uuid string, prefixes []string, tell func(changed []string) error,
-	keep func() error) error {
-	before, known := mounts.LocalPrefixes(uuid)
-	if known && slices.Equal(before, prefixes) {
+	switch {
+	case !view.ByRecord():
+		return l.reclassify(ctx, l.known.SetLocalPrefixes(view.UUID, prefixes))
+	case l.follows():
 		return nil
 	}
-	// On a secondary the record may not change; it does once the cluster is a primary.
-	err := tell(mounts.SetLocalPrefixes(uuid, prefixes))
-	if err == nil {
-		err = keep()
-	}
-	switch {
-	case err == nil:
-	case known:
-		mounts.SetLocalPrefixes(uuid, before)
-	default:
-		mounts.ForgetLocalPrefixes(uuid)
-	}
-	return err
+	return l.keepPrefixes(ctx, view.UUID, prefixes)
 }
 
+// keepPrefixes stores what a backend declares in the record. The tap has the record taken up before it is written, and
+// has what is stored taken up if that fails.
 func (l *Learner) keepPrefixes(ctx context.Context, uuid string, prefixes []string) error {
+	if have, known := l.known.Recorded(uuid); known && slices.Equal(have, prefixes) {
+		return nil
+	}
 	declared, err := l.declared(ctx)
 	if err != nil {
 		return err
-	}
-	if have, ok := declared[uuid]; ok && slices.Equal(have, prefixes) {
-		return nil
 	}
 	// Declarations of removed mounts are removed too.
 	maps.DeleteFunc(declared, func(known string, _ []string) bool {
@@ -278,9 +246,5 @@ func (l *Learner) keepPrefixes(ctx context.Context, uuid string, prefixes []stri
 	if err != nil {
 		return err
 	}
-	if err := l.core.PutEntry(ctx, keyclass.DeclaredKey, raw); err != nil {
-		return err
-	}
-	l.known.SetRecorded(declared)
-	return nil
+	return l.core.PutEntry(ctx, keyclass.DeclaredKey, raw)
 }

@@ -4,7 +4,6 @@ package mounts
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -13,53 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage"
-	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 )
-
-// Before the declaration of a backend is kept, secondaries are told what it changes. If either fails, the next load
-// tells them again.
-func TestPrefixesAreToldBeforeTheyAreKept(t *testing.T) {
-	t.Parallel()
-	for name, fails := range map[string]struct{ tell, keep int }{
-		"nothing fails": {}, "telling fails once": {tell: 1}, "keeping fails once": {keep: 1},
-	} {
-		m := keyclass.NewMounts()
-		_, err := m.SetTable("core/mounts", []vaultname.Mount{{UUID: "ext", Type: "own", External: true}})
-		require.NoError(t, err)
-		var c keyclass.Classifier
-		c.SetMounts(m)
-		failure := errors.New("the storage is away")
-		var calls []string
-		learn := func() error {
-			return learnPrefixes(m, "ext", []string{"here/"}, func(changed []string) error {
-				require.Equal(t, []string{"logical/ext/"}, changed, name)
-				calls = append(calls, "tell")
-				if fails.tell--; fails.tell >= 0 {
-					return failure
-				}
-				return nil
-			}, func() error {
-				calls = append(calls, "keep")
-				if fails.keep--; fails.keep >= 0 {
-					return failure
-				}
-				return nil
-			})
-		}
-		if fails.tell+fails.keep > 0 {
-			require.ErrorIs(t, learn(), failure, name)
-			require.Equal(t, keyclass.Unknown, c.Class("logical/ext/a"), "%s: it is held again", name)
-			calls = nil
-		}
-		require.NoError(t, learn(), name)
-		require.Equal(t, []string{"tell", "keep"}, calls, name)
-		require.Equal(t, keyclass.Shared, c.Class("logical/ext/a"), name)
-		require.Equal(t, keyclass.Local, c.Class("logical/ext/here/a"), name)
-		require.NoError(t, learn(), name)
-		require.Len(t, calls, 2, "%s: nothing has changed since", name)
-	}
-}
 
 // lists counts how often directories are listed.
 type lists struct {
