@@ -69,7 +69,7 @@ func (wp *writePath) commitLocked(ctx context.Context, r *writeMode, w *numbered
 	writes, effects := w.writes, w.effects
 	var before map[string][]byte
 	if o.SkipEqual {
-		if writes, before, err = withoutEqual(ctx, wp.below, writes); err != nil || len(writes) == 0 {
+		if writes, before, err = withoutEqual(ctx, wp.below, writes, o.Absent); err != nil || len(writes) == 0 {
 			return false, err
 		}
 		effects = wp.effectsOf(r, writes)
@@ -200,12 +200,14 @@ func (r *writeMode) journals(effects effects) bool {
 }
 
 // withoutEqual drops writes that would change nothing. It also returns the present values of the other keys, nil for a
-// key that does not exist.
-func withoutEqual(ctx context.Context, from *backing.Storage, writes []*physical.TxnEntry) ([]*physical.TxnEntry,
-	map[string][]byte, error) {
-	keys := make([]string, len(writes))
-	for i, e := range writes {
-		keys[i] = e.Entry.Key
+// key that does not exist. It does not read keys that are known to be absent.
+func withoutEqual(ctx context.Context, from *backing.Storage, writes []*physical.TxnEntry,
+	absent func(key string) bool) ([]*physical.TxnEntry, map[string][]byte, error) {
+	var keys []string
+	for _, e := range writes {
+		if absent == nil || !absent(e.Entry.Key) {
+			keys = append(keys, e.Entry.Key)
+		}
 	}
 	// Read past the cache: a value that is equal only in the cache must be written.
 	values, err := from.ReadAll(physical.CacheRefreshContext(ctx, true), keys)
@@ -214,8 +216,13 @@ func withoutEqual(ctx context.Context, from *backing.Storage, writes []*physical
 	}
 	kept := make([]*physical.TxnEntry, 0, len(writes))
 	before := make(map[string][]byte, len(writes))
-	for i, e := range writes {
-		now := values[i]
+	read := 0
+	for _, e := range writes {
+		var now []byte
+		if read < len(keys) && keys[read] == e.Entry.Key {
+			now = values[read]
+			read++
+		}
 		switch e.Operation {
 		case physical.PutOperation:
 			if now != nil && bytes.Equal(now, e.Entry.Value) {

@@ -77,6 +77,7 @@ func (s *applier) write(ctx context.Context, l *load, to *journal.Cursor, a *lac
 	if err := s.arrives(ctx, l, to); err != nil {
 		return err
 	}
+	s.applies.Close() // what they have listed is no longer all that is there
 	commit, end := s.writes.Begin()
 	defer end()
 	writes := l.batch.Entries()

@@ -43,7 +43,11 @@ func (s *Secondary) ApplyRange(ctx context.Context, rng *replication.Range) (*re
 	if err != nil {
 		return nil, err
 	}
-	ops, w, err := s.rangeOps(ctx, rng, pairs)
+	w, err := s.applies.Take(ctx, s.below.Inner, walk.Reader{Mode: s.mode}, rng.After)
+	if err != nil {
+		return nil, err
+	}
+	ops, there, err := s.opsBetween(ctx, w, rng.UpTo, pairs)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +61,7 @@ func (s *Secondary) ApplyRange(ctx context.Context, rng *replication.Range) (*re
 	} else if len(pairs) > 0 {
 		next.CopiedUpTo = []byte(pairs[len(pairs)-1].Key)
 	}
-	if err := s.writeRange(ctx, ops, &next, a); err != nil {
+	if err := s.writeRange(ctx, ops, &next, a, there); err != nil {
 		return nil, err
 	}
 	if !rng.Last {
@@ -89,22 +93,25 @@ func (s *Secondary) checkRange(rng *replication.Range) ([]journal.Pair, error) {
 	return pairs, nil
 }
 
-// rangeOps are the writes of a range, in key order: a put of each pair, and a deletion of each other key of the range
-// that is not this cluster's own.
-func (s *Secondary) rangeOps(ctx context.Context, rng *replication.Range, pairs []journal.Pair) ([]journal.Op,
-	*walk.Walk, error) {
-	w, err := s.applies.Take(ctx, s.below.Inner, walk.Reader{Mode: s.mode}, rng.After)
-	if err != nil {
-		return nil, nil, err
-	}
-	ops, err := s.opsBetween(ctx, w, rng.UpTo, pairs)
-	return ops, w, err
+// listed are the keys that a walk has found in a range, of whatever class.
+type listed map[string]struct{}
+
+// absent says whether the storage lacks a key of the range. nil listed knows nothing.
+func (l listed) absent(key string) bool {
+	_, there := l[key]
+	return l != nil && !there
 }
 
-// opsBetween continues a walk up to a key, and returns the writes that replace what is there by the pairs.
+// opsBetween continues a walk up to a key, and returns the writes that replace what is there by the pairs: in key order
+// a put of each pair, and a deletion of each other key that is not this cluster's own. It also returns what is there,
+// if the storage has exactly the names that it lists.
 func (s *applier) opsBetween(ctx context.Context, w *walk.Walk, upTo string, pairs []journal.Pair) ([]journal.Op,
-	error) {
+	listed, error) {
 	ops := make([]journal.Op, 0, len(pairs))
+	var there listed
+	if s.below.Txn != nil {
+		there = listed{}
+	}
 	i := 0
 	putUpTo := func(key string) {
 		for i < len(pairs) && (key == "" || pairs[i].Key <= key) {
@@ -113,9 +120,14 @@ func (s *applier) opsBetween(ctx context.Context, w *walk.Walk, upTo string, pai
 		}
 	}
 	for {
-		keys, err := w.Group(ctx, func(key string) bool { return s.ofPrimary(key) }, upTo)
+		keys, err := w.Group(ctx, func(key string) bool {
+			if there != nil {
+				there[key] = struct{}{}
+			}
+			return s.ofPrimary(key)
+		}, upTo)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if len(keys) == 0 {
 			break
@@ -128,7 +140,7 @@ func (s *applier) opsBetween(ctx context.Context, w *walk.Walk, upTo string, pai
 		}
 	}
 	putUpTo("")
-	return ops, nil
+	return ops, there, nil
 }
 
 // ofPrimary says whether the primary decides about a key: the key gets the primary's value, and is deleted if the
@@ -140,8 +152,10 @@ func (s *applier) ofPrimary(key string) bool {
 
 // writeRange writes the operations, several transactions at a time. When these are durable, it writes the cursor with
 // the last one and then tells the host. The operations may belong to rows that were applied long ago. So positions that
-// counted as applied do not count until the core has taken the operations up.
-func (s *applier) writeRange(ctx context.Context, ops []journal.Op, next *journal.Cursor, a *lacking) error {
+// counted as applied do not count until the core has taken the operations up. there is what the storage has of the
+// range, nil if that is not known.
+func (s *applier) writeRange(ctx context.Context, ops []journal.Op, next *journal.Cursor, a *lacking,
+	there listed) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -150,7 +164,7 @@ func (s *applier) writeRange(ctx context.Context, ops []journal.Op, next *journa
 	s.progress.Unsay(s.from)
 	ops, err := s.decideFirst(ctx, ops, a)
 	if err == nil {
-		err = s.writeOps(ctx, ops, next, a)
+		err = s.writeOps(ctx, ops, next, a, there)
 	}
 	reached := *next
 	s.stored(&reached, err)
@@ -161,7 +175,8 @@ func (s *applier) writeRange(ctx context.Context, ops []journal.Op, next *journa
 }
 
 // writeOps writes operations whose order does not matter, and the cursor after them.
-func (s *applier) writeOps(ctx context.Context, ops []journal.Op, next *journal.Cursor, a *lacking) error {
+func (s *applier) writeOps(ctx context.Context, ops []journal.Op, next *journal.Cursor, a *lacking,
+	there listed) error {
 	var loads []*load
 	l := s.newLoad()
 	for i := range ops {
@@ -172,7 +187,7 @@ func (s *applier) writeOps(ctx context.Context, ops []journal.Op, next *journal.
 		}
 		l.add(one)
 	}
-	equal := txn.Options{SkipEqual: true}
+	equal := txn.Options{SkipEqual: true, Absent: there.absent}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(applyInFlight)
 	for _, l := range loads {

@@ -195,7 +195,7 @@ func (s *comparison) takeAnswer(ctx context.Context, x *fingerprint.Index, d *di
 		}
 		cursor.CopiedAll = true
 	}
-	if err := s.writeRange(ctx, ops, &cursor, lacks); err != nil {
+	if err := s.writeRange(ctx, ops, &cursor, lacks, nil); err != nil {
 		return err
 	}
 	*c, d.asks, d.step = cursor, asks, step
@@ -209,7 +209,7 @@ func (s *comparison) lastOps(ctx context.Context, ops []journal.Op, cursor journ
 	lacks *lacking) ([]journal.Op, *lacking, error) {
 	if slices.ContainsFunc(ops, func(op journal.Op) bool { return keyclass.Decides(op.Key) }) {
 		cursor.CopiedUpTo = c.CopiedUpTo
-		if err := s.writeRange(ctx, ops, &cursor, lacks); err != nil {
+		if err := s.writeRange(ctx, ops, &cursor, lacks, nil); err != nil {
 			return nil, nil, err
 		}
 		var err error
@@ -301,5 +301,6 @@ func (s *comparison) valueOps(ctx context.Context, d *diff, ask journal.Ask, rng
 			return nil, err
 		}
 	}
-	return s.opsBetween(ctx, w, upTo, rng.Pairs)
+	ops, _, err := s.opsBetween(ctx, w, upTo, rng.Pairs)
+	return ops, err
 }

@@ -178,7 +178,7 @@ func (s *comparison) takeMissing(ctx context.Context, f *refetch, a *lacking, c 
 	next := *c
 	// The values are current, and older rows may still come.
 	next.ConsistentFrom = max(c.ConsistentFrom, got.AsOf)
-	return &next, s.writeRange(ctx, ops, &next, a)
+	return &next, s.writeRange(ctx, ops, &next, a, nil)
 }
 
 // justBefore is a name shortly before a key, with hardly any name between the two.

@@ -64,8 +64,7 @@ type Needs struct {
 // debt.applying meanwhile. Safe for concurrent use.
 type Secondary struct {
 	*comparison
-	forced  atomic.Bool // ForceCopyApplied was called in the apply under way
-	applies *walk.Walks // walks of ApplyRange
+	forced atomic.Bool // ForceCopyApplied was called in the apply under way
 }
 
 // applier makes the primary's writes durable, in transactions, with the cursor, and sets aside what the storage
@@ -73,8 +72,9 @@ type Secondary struct {
 // mount.
 type applier struct {
 	*debt
-	asked  asked
-	strays strays
+	asked   asked
+	strays  strays
+	applies *walk.Walks // walks of ApplyRange; each write ends those that are kept
 }
 
 // comparison finds what differs from the primary, and what is missing. debt.applying guards diff and refetch. verifier
@@ -91,7 +91,8 @@ type comparison struct {
 func New(n Needs) *Secondary {
 	debt := &debt{below: n.Below, writes: n.Writes, listener: n.Listener, duty: n.Duty, mode: n.Mode,
 		applying: make(lock.Turns, 1)}
-	return &Secondary{comparison: &comparison{applier: &applier{debt: debt}, index: n.Index}, applies: walk.NewWalks()}
+	applier := &applier{debt: debt, applies: walk.NewWalks()}
+	return &Secondary{comparison: &comparison{applier: applier, index: n.Index}}
 }
 
 // ForgetListed forgets what directories had.

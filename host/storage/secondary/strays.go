@@ -144,5 +144,6 @@ func (s *applier) clearing(ctx context.Context, view string) ([]journal.Op, erro
 	if err != nil {
 		return nil, err
 	}
-	return s.opsBetween(ctx, w, "", nil)
+	ops, _, err := s.opsBetween(ctx, w, "", nil)
+	return ops, err
 }

@@ -19,6 +19,9 @@ type Commit func(ctx context.Context, writes []*physical.TxnEntry, o Options) er
 type Options struct {
 	// SkipEqual skips writes that would change nothing.
 	SkipEqual bool
+	// Absent, if not nil, says of keys that they do not exist, so SkipEqual does not read them. It must be right until the
+	// writes are made.
+	Absent func(key string) bool
 	// About, if not nil, is called with the writes before they are made, without those that SkipEqual skips. The storage
 	// may still refuse them.
 	About func([]*physical.TxnEntry)
