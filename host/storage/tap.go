@@ -25,9 +25,9 @@ import (
 // It has four parts, each with its own state and locks: the write path, the primary's part, a secondary's part for each
 // mode, and the indexes. Here is what concerns more than one of them.
 //
-// A goroutine takes locks in this order: the turn of an apply of a mode, the turns of tables, the turn of changed views,
-// writePath.control, the locks of the keys of a write, the locks inside a part. The last are held for a moment only, and
-// no lock of another part is taken under them.
+// A goroutine takes locks in this order: the turn of an apply of a mode, the turns of tables, the turn of changed
+// views, writePath.control, the locks of the keys of a write, the locks inside a part. The last are held for a moment
+// only, and no lock of another part is taken under them.
 type Tap struct {
 	*writePath
 	*primaryPart

@@ -328,7 +328,8 @@ func TestForwardedPayloadsHaveALimit(t *testing.T) {
 	})
 }
 
-func TestTooManyForwardsAreRefused(t *testing.T) {
+// Requests over the bound wait. What they wait for in vain is refused, and heartbeats pass all the time.
+func TestTooManyForwardsWait(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		p, s := pair(t, n)
 		awaitEqual(t, p, s)
@@ -342,12 +343,14 @@ func TestTooManyForwardsAreRefused(t *testing.T) {
 		require.Equal(t, begun, s.status().LastStart, "heartbeats still pass")
 		p.host.Write("live", "x")
 		awaitEqual(t, p, s)
+		more := s.background(t.Context(), link.ForwardsMax)
+		<-time.After(link.ForwardWait / 2)
+		require.Equal(t, link.ForwardsMax, holds(), "the others wait")
 		release()
 		for range link.ForwardsMax {
 			require.NoError(t, <-answers)
+			require.NoError(t, <-more)
 		}
-		_, err = s.forward(t.Context(), "one more")
-		require.NoError(t, err)
 	})
 }
 

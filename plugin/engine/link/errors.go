@@ -53,7 +53,7 @@ func FromForward(ctx context.Context, sent bool, err error) error {
 	told := FromStatus(err)
 	switch code := status.Code(err); {
 	case !sent && ctx.Err() != nil:
-		return replication.Errorf(replication.Unreachable, "the request did not reach the primary: %w", ctx.Err())
+		return unreached(ctx)
 	case !sent, code == codes.Unimplemented:
 		return told
 	case ctx.Err() != nil:
@@ -68,6 +68,11 @@ func FromForward(ctx context.Context, sent bool, err error) error {
 		}
 	}
 	return uncertain(told)
+}
+
+// unreached is the error of a request whose caller gave up before it was sent.
+func unreached(ended context.Context) error {
+	return replication.Errorf(replication.Unreachable, "the request did not reach the primary: %w", ended.Err())
 }
 
 func uncertain(why error) error {

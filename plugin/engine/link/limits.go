@@ -27,9 +27,14 @@ const (
 	// ForwardPart is the size from which a forwarded request is sent in parts.
 	ForwardPart = 192 << 10
 	// ForwardsMax bounds the forwarded requests of one secondary that are under way,
-	// ForwardBytesMax the bytes of them. One request always fits alone.
-	ForwardsMax     = 256
+	// ForwardBytesMax the bytes of them. One request always fits alone. With a round trip
+	// of 200 ms it is five thousand requests a second.
+	ForwardsMax     = 1024
 	ForwardBytesMax = 4 * replication.PayloadMax
+	// olderForwardsMax is the bound of a primary that does not name ManyForwards.
+	olderForwardsMax = 256
+	// ForwardsWaiting is how many more wait at a secondary for their turn.
+	ForwardsWaiting = 4096
 	// otherCalls is how many calls a session needs besides forwarded requests, which must
 	// never keep a heartbeat from being sent.
 	otherCalls = 16
@@ -51,6 +56,10 @@ const (
 	epochIDMax     = 128
 	fingerprintMax = 64
 )
+
+// ForwardWait is how long a forwarded request waits for its turn at most. It is shorter than the
+// timeouts of clients, so that they learn why.
+const ForwardWait = 10 * time.Second
 
 // Windows and probes of the gRPC transport. gRPC's defaults (64 KiB windows, no
 // client keepalive) starve a link with latency and never notice a half-open

@@ -10,12 +10,16 @@ const (
 	OldestVersion   = 2
 )
 
-// Farewell is the capability to hear that the primary was demoted, as the last message of a stream.
-const Farewell = "farewell"
+const (
+	// Farewell is the capability to hear that the primary was demoted, as the last message of a stream.
+	Farewell = "farewell"
+	// ManyForwards is the capability of a primary to take ForwardsMax forwarded requests of a secondary at once.
+	ManyForwards = "many-forwards"
+)
 
 // Capabilities are what this build can do beyond what its version says. The other end ignores names that it does not
 // know. A capability that it does not name is not used with it.
-func Capabilities() []string { return []string{Farewell} }
+func Capabilities() []string { return []string{Farewell, ManyForwards} }
 
 // Agree is the version of a session with a secondary that speaks the versions from oldest to newest. Oldest is 0 for a
 // secondary that speaks newest alone.

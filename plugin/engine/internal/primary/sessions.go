@@ -35,8 +35,8 @@ func newSessions() *sessions {
 // peerState is what is known of a secondary that has or had a session. sessions.mu guards its
 // fields.
 type peerState struct {
-	hello    link.Gate     // not guarded: serialises Hello
-	forwards link.Forwards // not guarded
+	hello    link.Gate      // not guarded: serialises Hello
+	forwards *link.Forwards // not guarded
 
 	conn          *peerConn
 	node          link.NodeInfo
@@ -118,7 +118,7 @@ func (ss *sessions) peer(id string) *peerState {
 	defer ss.mu.Unlock()
 	ps, ok := ss.peers[id]
 	if !ok {
-		ps = &peerState{hello: link.NewGate()}
+		ps = &peerState{hello: link.NewGate(), forwards: link.NewForwards(link.Capabilities())}
 		ss.peers[id] = ps
 	}
 	return ps

@@ -11,7 +11,6 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/vault-replication/vault-replication/plugin/engine/link"
 	"github.com/vault-replication/vault-replication/plugin/engine/trust"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -46,8 +45,7 @@ type Client struct {
 	status    status
 
 	// live is the session that carries forwarded requests, nil between sessions.
-	live     atomic.Pointer[session]
-	forwards link.Forwards
+	live atomic.Pointer[session]
 	// streaming is the attempt that is under way.
 	streaming atomic.Pointer[attempt]
 

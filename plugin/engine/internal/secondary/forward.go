@@ -14,19 +14,20 @@ import (
 )
 
 // Forward carries a request of the host to the primary's host and the answer back, over the
-// live session. It neither waits for a session nor tries another. A client is waiting, and
-// only the client can say whether to try again.
+// live session. It waits for its turn there, see [link.Forwards]. It neither waits for a
+// session nor tries another. A client is waiting, and only the client can say whether to try
+// again.
 func (c *Client) Forward(ctx context.Context, payload []byte) ([]byte, error) {
-	leave, err := c.forwards.Enter(len(payload))
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
 	s := c.live.Load()
 	if s == nil {
 		return nil, replication.Errorf(replication.Unreachable, "there is no connection to the primary now: %s",
 			cmp.Or(c.status.why(), "the first attempt has not ended"))
 	}
+	leave, err := s.forwards.Wait(ctx, len(payload))
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	res := &linkv1.ForwardResponse{}
 	method, requests := linkv1.Link_Forward_FullMethodName, []any{&linkv1.ForwardRequest{Payload: payload}}
 	if len(payload) > link.ForwardPart {

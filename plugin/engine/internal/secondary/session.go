@@ -27,6 +27,7 @@ type session struct {
 	decision linkv1.Decision
 	from     replication.Opening
 	keys     uint64
+	forwards *link.Forwards
 }
 
 // open begins a session on a connection. If it cannot it closes the connection. Failover
@@ -81,6 +82,7 @@ func (c *Client) hello(ctx context.Context, over *session, failover bool) (*sess
 	s := &session{
 		address: over.address, conn: over.conn, active: over.active, link: over.link,
 		cursor: cursor, decision: resp.GetDecision(), keys: resp.GetKeys(),
+		forwards: link.NewForwards(resp.GetCapabilities()),
 	}
 	position, err := c.checkHello(resp, s)
 	if err != nil {
