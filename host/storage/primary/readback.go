@@ -32,11 +32,11 @@ func (r *reader) fromStorage() (*replication.Frame, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := r.readValues(r.ctx, rows); err != nil {
+		cut, whole, err := r.readFitting(r.ctx, rows, r.of.frames-enc.Bytes())
+		if err != nil {
 			return nil, err
 		}
 		asOf := r.j.seq.Allocated()
-		cut, whole := cutRows(rows, r.of.frames-enc.Bytes())
 		f.ConsistentFrom = max(f.ConsistentFrom, addRows(enc, rows[:cut], asOf, r.tablesAhead(rows[:cut])))
 		if !whole {
 			at = rows[cut-1].Sequence
@@ -87,6 +87,28 @@ func (r *reader) readRows(ctx context.Context, after, to uint64) ([]journal.Row,
 	return rows, nil
 }
 
+// readFitting gives rows their values, as far as they fit into a number of bytes, and at least the first one. cut is
+// how many these are; whole says that it is all of them. It reads only as many at once as are likely to fit, because
+// values may be large.
+func (r *reader) readFitting(ctx context.Context, rows []journal.Row, bytes int) (cut int, whole bool, err error) {
+	used := 0
+	for cut < len(rows) {
+		part := rows[cut:min(cut+max(r.fit, 1), len(rows))]
+		if err := r.readValues(ctx, part); err != nil {
+			return 0, false, err
+		}
+		for i := range part {
+			if cut > 0 && used+part[i].Bytes > bytes {
+				return cut, false, nil
+			}
+			used += part[i].Bytes
+			cut++
+			r.fit = min((bytes-used)/(used/cut+1), rowGroup)
+		}
+	}
+	return cut, true, nil
+}
+
 // readValues gives each operation the present value of its key, and marks the rows whose own values differ.
 func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
 	index := map[string]int{}
@@ -131,17 +153,6 @@ func (r *reader) readValues(ctx context.Context, rows []journal.Row) error {
 		rows[i].Weigh()
 	}
 	return nil
-}
-
-// cutRows is how many rows fit, at least one; whole says that all fit.
-func cutRows(rows []journal.Row, bytes int) (cut int, whole bool) {
-	for i := range rows {
-		if i > 0 && rows[i].Bytes > bytes {
-			return i, false
-		}
-		bytes -= rows[i].Bytes
-	}
-	return len(rows), true
 }
 
 // tablesAhead says, for each mount table, in which row a performance secondary gets it besides the last one: the last

@@ -49,6 +49,7 @@ type reader struct {
 	epoch  replication.Epoch
 	after  uint64
 	allow  allowed // while a frame is made
+	fit    int     // how many stored rows are likely to fit into what is left of a frame, as those before did
 	ctx    context.Context
 	cancel context.CancelFunc
 }

@@ -56,3 +56,30 @@ func TestCopyReadsOnlyWhatIsThere(t *testing.T) {
 	requireRootOf(t, secondary, dr)
 	require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
 }
+
+// A catch-up of large values from storage reads each about once, not once for each frame that it does not fit into.
+func TestLargeValuesAreReadOnce(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	f := newFaulty(t)
+	primary := newTap(t, f, func(o *storage.Options) { o.RingBytes, o.FrameBytes = 1, 4000 })
+	require.NoError(t, primary.Activate(ctx, config(dr)))
+	at, err := primary.OpenSlot(ctx, dr, "s")
+	require.NoError(t, err)
+	secondary := newTap(t, newTxn(t))
+	copyAll(t, primary, secondary, dr, at)
+	const n = 200
+	for i := range n {
+		put(t, primary, key(i), strings.Repeat("v", 900))
+	}
+	var reads atomic.Int64
+	f.set(nil, func(k string) error {
+		if strings.HasPrefix(k, "logical/") {
+			reads.Add(1)
+		}
+		return nil
+	})
+	follow(t, primary, secondary, dr, "s", watermark(t, primary).Sequence)
+	require.Less(t, reads.Load(), int64(3*n), "the check of the index may read all of them once more")
+	require.Equal(t, content(t, primary, dr), content(t, secondary, dr))
+}
