@@ -81,8 +81,8 @@ func (f *Forwards) leave(payload int) func() {
 }
 
 func (f *Forwards) refusal(why string) error {
-	return replication.Errorf(replication.Unavailable, "%d forwarded requests, or %d bytes of them, are under way, as many "+
-		"as a secondary may have: %s", f.most, ForwardBytesMax, why)
+	return replication.Errorf(replication.Unavailable, "%d forwarded requests, or %d bytes of them, are under way, as "+
+		"many as a secondary may have: %s", f.most, ForwardBytesMax, why)
 }
 
 func checkForward(payload int) error {
