@@ -80,8 +80,13 @@ func (effects effects) ops() []journal.Op {
 }
 
 // readAfter replaces the intended values by those of the storage. It reads past the cache, which still has the old
-// value after a failed write.
+// value after a failed write. On storage that orders writes the failed one has landed before the fence, or never will.
 func (effects effects) readAfter(ctx context.Context, from *backing.Storage) error {
+	if from.Fences() {
+		if err := from.Fence(ctx); err != nil {
+			return err
+		}
+	}
 	ctx = physical.CacheRefreshContext(ctx, true)
 	keys := make([]string, len(effects))
 	for i := range effects {

@@ -91,6 +91,15 @@ func (b *Storage) Classes() *keyclass.Classifier { return b.classes }
 // Fences says whether the storage keeps a deposed leader from writing.
 func (b *Storage) Fences() bool { return b.fenced }
 
+// fenceKey is the row of Fence.
+const fenceKey = "replication/journal/fence"
+
+// Fence makes a write. On storage that fences, which orders its writes, every earlier one has landed after it or never
+// will, whatever its caller was told.
+func (b *Storage) Fence(ctx context.Context) error {
+	return b.Inner.Put(ctx, &physical.Entry{Key: fenceKey, Value: []byte{1}})
+}
+
 // Limits are the limits of one transaction, entries and bytes.
 func (b *Storage) Limits() (entries, bytes int) {
 	if b.limits != nil {
