@@ -35,8 +35,10 @@ type history struct {
 // version is what a key was from a moment on: twice the number of the row of its write, or
 // one more than that for a write without a row that came after it.
 type version struct {
-	moment uint64
-	value  []byte // nil: the key does not exist
+	// earliest is the first moment at which it may have been there. It is moment, but for a write without a row: that was
+	// perhaps under way already when rows that have landed before it were numbered.
+	earliest, moment uint64
+	value            []byte // nil: the key does not exist
 }
 
 // unknown is the moment of a write that has taken effect after it had failed. It has none
@@ -61,7 +63,8 @@ func (h *history) replicated(key string) bool {
 
 // landed takes over what has become durable on the primary. A write has the sequence of the
 // row in its transaction, or of the row that was written ahead for its key. A write without
-// a row was made while no slot was open: no secondary has a position before it.
+// a row was numbered while no slot was open. It may have taken long, so its number may be lower than that of rows that
+// have landed before it.
 func (h *history) landed(changes []change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -116,11 +119,14 @@ func (h *history) landed(changes []change) {
 			continue
 		}
 		n := reached(number)
+		earliest := n
 		if number == 0 {
 			if ahead, ok := h.writer[c.key]; ok {
 				n = reached(ahead)
+				earliest = n
 			} else {
 				n = reached(h.highest) + 1
+				earliest = h.lastOf(c.key)
 			}
 		}
 		delete(h.writer, c.key)
@@ -129,7 +135,7 @@ func (h *history) landed(changes []change) {
 		if len(old) > 0 && old[len(old)-1].moment > n {
 			h.broken = fmt.Sprintf("the key %s was written by number %d after number %d", c.key, n/2, old[len(old)-1].moment/2)
 		}
-		h.keys[c.key] = append(old, version{n, c.value})
+		h.keys[c.key] = append(old, version{earliest, n, c.value})
 	}
 }
 
@@ -144,7 +150,7 @@ func (h *history) landedLate(changes []change) {
 			h.highest, h.rows[n] = max(h.highest, n), true
 		}
 		if h.replicated(c.key) {
-			h.keys[c.key] = append(h.keys[c.key], version{unknown, c.value})
+			h.keys[c.key] = append(h.keys[c.key], version{unknown, unknown, c.value})
 			h.late[c.key] = true
 		}
 	}
@@ -158,14 +164,14 @@ func (h *history) known(key string, moment uint64) {
 	v := h.keys[key]
 	for i := range v {
 		if v[i].moment == unknown {
-			v[i].moment = moment
+			v[i].earliest, v[i].moment = moment, moment
 		}
 	}
 }
 
 // before takes over what the primary has before replication begins.
 func (h *history) before(key string, value []byte) {
-	h.keys[key] = append(h.keys[key], version{0, value})
+	h.keys[key] = append(h.keys[key], version{0, 0, value})
 }
 
 // lastOf is the moment of the last write of a key that has one; the caller holds mu.
@@ -187,6 +193,13 @@ func (h *history) at(key string, moment uint64) []byte {
 		}
 	}
 	return nil
+}
+
+// perhaps says whether a key may have had a value at a moment because of a write without a row; the caller holds mu.
+func (h *history) perhaps(key string, moment uint64, value []byte) bool {
+	return slices.ContainsFunc(h.keys[key], func(v version) bool {
+		return v.earliest <= moment && moment < v.moment && same(v.value, value)
+	})
 }
 
 // since says whether a key had a value at a moment or at a later one; the caller
@@ -215,7 +228,7 @@ func (h *history) compare(rows map[string][]byte, number uint64, newer bool) str
 		if newer || h.late[key] {
 			return h.since(key, at, value)
 		}
-		return same(h.at(key, at), value)
+		return same(h.at(key, at), value) || h.perhaps(key, at, value)
 	}
 	for key, value := range rows {
 		if _, known := h.keys[key]; !known && h.replicated(key) {
