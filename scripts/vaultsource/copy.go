@@ -13,6 +13,8 @@ import (
 	"slices"
 
 	"golang.org/x/mod/sumdb/dirhash"
+
+	"github.com/vault-replication/vault-replication/scripts/textedit"
 )
 
 // source is a module of the module cache with the edits that are made to a copy of it.
@@ -34,8 +36,8 @@ func (s source) files() ([]string, error) {
 		}
 	}
 	for _, e := range s.edits {
-		if !slices.Contains(names, e.file) {
-			return nil, fmt.Errorf("there is no file %s in Vault, which scripts/vaultsource edits because %s", e.file, e.why)
+		if !slices.Contains(names, e.File) {
+			return nil, fmt.Errorf("there is no file %s in Vault, which scripts/vaultsource edits because %s", e.File, e.Why)
 		}
 	}
 	return slices.AppendSeq(names, maps.Keys(s.added)), nil
@@ -47,15 +49,15 @@ func (s source) open(name string) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader([]byte(text))), nil
 	}
 	path := filepath.Join(s.dir, filepath.FromSlash(name))
-	if !slices.ContainsFunc(s.edits, func(e edit) bool { return e.file == name }) {
+	if !slices.ContainsFunc(s.edits, func(e edit) bool { return e.File == name }) {
 		return os.Open(path)
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	if content, err = apply(s.edits, name, content); err != nil {
-		return nil, err
+	if content, err = textedit.Apply(s.edits, name, content); err != nil {
+		return nil, fmt.Errorf("scripts/vaultsource/edits.go: %w", err)
 	}
 	return io.NopCloser(bytes.NewReader(content)), nil
 }

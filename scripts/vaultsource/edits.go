@@ -2,68 +2,57 @@
 
 package main
 
-import (
-	"bytes"
-	"crypto/sha256"
-	"fmt"
-	"maps"
-	"slices"
-)
+import "github.com/vault-replication/vault-replication/scripts/textedit"
 
 // edit replaces one piece of a file of Vault.
-type edit struct {
-	file string // below the module
-	old  string // must be there exactly once
-	new  string
-	why  string
-}
+type edit = textedit.Edit
 
 // The version of Vault and that of its sdk are released apart. No published sdk is the one in the
 // tree of Vault 1.21.4: sdk v0.21.0 is the nearest, and these are the places where the two differ.
 var edits = []edit{
 	{
-		"vault/identity_store_util.go",
-		"activateDeduplication(ctx context.Context, req *logical.Request) error {",
-		"activateDeduplication(ctx context.Context, req *logical.Request, _ string) error {",
-		"the sdk hands the function that activates a feature one string more, which no feature of this edition uses",
+		File: "vault/identity_store_util.go",
+		Old:  "activateDeduplication(ctx context.Context, req *logical.Request) error {",
+		New:  "activateDeduplication(ctx context.Context, req *logical.Request, _ string) error {",
+		Why:  "the sdk hands the function that activates a feature one string more, which no feature of this edition uses",
 	},
 	{
-		"vault/logical_system_activation_flags.go",
-		".ActivationFunc(ctx, nil);",
-		`.ActivationFunc(ctx, nil, "");`,
-		"the caller of that function",
+		File: "vault/logical_system_activation_flags.go",
+		Old:  ".ActivationFunc(ctx, nil);",
+		New:  `.ActivationFunc(ctx, nil, "");`,
+		Why:  "the caller of that function",
 	},
 	{
-		"builtin/logical/transit/path_restore.go",
-		"restoredKeyName, err := b.lm.RestorePolicy(",
-		"restoredKeyName, err := restoredName(keyName, backupB64), b.lm.RestorePolicy(",
-		"the sdk restores a key and does not say under which name; only an observation needs that",
+		File: "builtin/logical/transit/path_restore.go",
+		Old:  "restoredKeyName, err := b.lm.RestorePolicy(",
+		New:  "restoredKeyName, err := restoredName(keyName, backupB64), b.lm.RestorePolicy(",
+		Why:  "the sdk restores a key and does not say under which name; only an observation needs that",
 	},
 	// Not for the sdk: a fault of Vault that keeps a change of role from its end.
 	{
-		"physical/raft/raft_autopilot.go",
-		"<-stopCh",
-		"b.l.Unlock()\n\t<-stopCh\n\tb.l.Lock()",
-		"the routine that is waited for takes the lock, so that no seal, step-down or restart in place ended",
+		File: "physical/raft/raft_autopilot.go",
+		Old:  "<-stopCh",
+		New:  "b.l.Unlock()\n\t<-stopCh\n\tb.l.Lock()",
+		Why:  "the routine that is waited for takes the lock, so that no seal, step-down or restart in place ended",
 	},
 	{
-		"command/server/config.go",
-		"append(result.FoundKeys, sharedConfig.FoundKeys...))\n\t// Assign file info",
-		"append(result.FoundKeys, sharedConfig.FoundKeys...)); delete(result.UnusedKeys, \"replication\")\n\t// Assign " +
+		File: "command/server/config.go",
+		Old:  "append(result.FoundKeys, sharedConfig.FoundKeys...))\n\t// Assign file info",
+		New: "append(result.FoundKeys, sharedConfig.FoundKeys...)); delete(result.UnusedKeys, \"replication\")\n\t// Assign " +
 			"file info",
-		"the parser of this edition warns of the replication stanza, which the host reads",
+		Why: "the parser of this edition warns of the replication stanza, which the host reads",
 	},
 	{
-		"http/sys_health.go",
-		"core.EntLastWAL()",
-		"core.ReplicationLastWAL()",
-		"the health of an active node has last_wal, and this edition has no journal to ask",
+		File: "http/sys_health.go",
+		Old:  "core.EntLastWAL()",
+		New:  "core.ReplicationLastWAL()",
+		Why:  "the health of an active node has last_wal, and this edition has no journal to ask",
 	},
 	{
-		"vault/logical_system.go",
-		"core.EntLastWAL()",
-		"core.ReplicationLastWAL()",
-		"sys/leader has it too",
+		File: "vault/logical_system.go",
+		Old:  "core.EntLastWAL()",
+		New:  "core.ReplicationLastWAL()",
+		Why:  "sys/leader has it too",
 	},
 }
 
@@ -127,31 +116,4 @@ func (c *Core) ReplicationLastWAL() uint64 {
 // Package run_make_prepare_first is in the copy of Vault that make prepare makes, and nowhere else.
 package run_make_prepare_first
 `,
-}
-
-// apply makes the edits of one file.
-func apply(edits []edit, file string, content []byte) ([]byte, error) {
-	for _, e := range edits {
-		if e.file != file {
-			continue
-		}
-		if n := bytes.Count(content, []byte(e.old)); n != 1 {
-			return nil, fmt.Errorf("%s has %q %d times, not once: read it again and change the edit in "+
-				"scripts/vaultsource/edits.go (it is there because %s)", file, e.old, n, e.why)
-		}
-		content = bytes.Replace(content, []byte(e.old), []byte(e.new), 1)
-	}
-	return content, nil
-}
-
-// identity is short and differs where the edits or the files that are added do.
-func identity(edits []edit, added map[string]string) string {
-	h := sha256.New()
-	for _, e := range edits {
-		_, _ = fmt.Fprintf(h, "%q %q %q\n", e.file, e.old, e.new)
-	}
-	for _, name := range slices.Sorted(maps.Keys(added)) {
-		_, _ = fmt.Fprintf(h, "%q %q\n", name, added[name])
-	}
-	return fmt.Sprintf("%x", h.Sum(nil)[:6])
 }

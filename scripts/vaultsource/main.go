@@ -23,6 +23,8 @@ import (
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/sumdb/dirhash"
+
+	"github.com/vault-replication/vault-replication/scripts/textedit"
 )
 
 const (
@@ -47,7 +49,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(cache, "vault@"+found.Version+"-"+identity(edits, added))
+	dir := filepath.Join(cache, "vault@"+found.Version+"-"+textedit.Identity(edits, added))
 	made, err := source{found.Dir, edits, added}.copyTo(dir)
 	if err != nil {
 		return err
