@@ -54,6 +54,12 @@ var edits = []edit{
 		New:  "core.ReplicationLastWAL()",
 		Why:  "sys/leader has it too",
 	},
+	{
+		File: "http/assets_stub.go",
+		Old:  "return nil",
+		New:  "return replicationUI",
+		Why:  "the web page is embedded by the host: the module has no built one, and the go command takes none for it",
+	},
 }
 
 // added are files of our own that the copy has beside Vault's.
@@ -109,6 +115,18 @@ func (c *Core) ReplicationLastWAL() uint64 {
 	}
 	return 0
 }
+`,
+	"http/replication_ui.go": `// SPDX-License-Identifier: MPL-2.0
+
+package http
+
+import "net/http"
+
+// replicationUI is the web page.
+var replicationUI http.FileSystem
+
+// SetReplicationUI has all handlers that are made from now on serve this page below /ui/, where ui = true.
+func SetReplicationUI(page http.FileSystem) { uiBuiltIn, replicationUI = true, page }
 `,
 	// What links Vault imports it, so that a build without the copy fails with its path.
 	"run_make_prepare_first/doc.go": `// SPDX-License-Identifier: MPL-2.0

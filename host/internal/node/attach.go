@@ -12,12 +12,15 @@ import (
 	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/host/internal/config"
+	"github.com/vault-replication/vault-replication/host/internal/webui"
 )
 
 // Attachment is replication attached to the server command of this process.
 type Attachment struct {
 	stock vault.HandlerHandler
 	cfg   *config.Config
+	// withoutPage says that this binary was built without Vault's web page.
+	withoutPage bool
 
 	mu    sync.Mutex
 	nodes map[*vault.Core]*Node
@@ -27,6 +30,9 @@ type Attachment struct {
 // with replication. It is called once, before the command runs.
 func Attach(cfg *config.Config) *Attachment {
 	a := &Attachment{stock: vaulthttp.Handler, cfg: cfg, nodes: map[*vault.Core]*Node{}}
+	page, complete := webui.Page()
+	vaulthttp.SetReplicationUI(page)
+	a.withoutPage = !complete
 	vaulthttp.Handler = vaulthttp.HandlerFunc(a.handler)
 	return a
 }
@@ -50,6 +56,9 @@ func (a *Attachment) handler(props *vault.HandlerProperties) http.Handler {
 			os.Exit(1) //nolint:gocritic // nothing waits for the lock of a process that ends
 		}
 		a.nodes[props.Core] = n
+		if a.withoutPage && props.Core.UIEnabled() {
+			n.logger.Warn(webui.Missing)
+		}
 	}
 	return n.Wrap(next, props)
 }
