@@ -15,11 +15,19 @@ export GOFLAGS := -buildvcs=false
 
 .PHONY: help
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build the server, the plugins and stock Vault into bin/ (10 minutes the first time)
 	@scripts/build.sh
+
+.PHONY: ui
+ui: build ## build Vault's own web page and put it into the server (node 20; ten minutes the first time)
+	@scripts/ui.sh
+	@UI=required scripts/build.sh
+
+.PHONY: release
+release: ui ## build what is released: all of make build, with the web page
 
 .PHONY: prepare
 prepare: ## make the copy of Vault that go commands need for what links it (go vet ./..., go test ./host/...)
@@ -59,4 +67,4 @@ bench: build ## measure this build against stock Vault in one run
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin .cache/ui

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MPL-2.0
 #
 # Builds bin/vault-replication, bin/plugins/* and bin/vault-plain (stock Vault of
-# the same module versions, for tests and the benchmark).
+# the same module versions, for tests and the benchmark). With UI=required, as for a
+# release, it fails without Vault's web page.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/progress.sh
@@ -12,8 +13,18 @@ export CGO_ENABLED=0
 # shellcheck source=scripts/prepare.sh
 . scripts/prepare.sh
 packages=(./host ./plugin/dr ./plugin/performance ./integration/vaultplain)
+# Vault's web page, where make ui has built it for this version and these edits.
+flag=$(go run ./scripts/uisource overlay .cache/page.json)
+page=(${flag:+"$flag"})
+if [ ${#page[@]} -eq 0 ]; then
+  if [ "${UI:-}" = required ]; then
+    echo "There is no web page of Vault for this version and these edits: run make ui first." >&2
+    exit 1
+  fi
+  say "building without Vault's web page (make ui builds it)"
+fi
 say "looking what there is to compile"
-stale=$(go list -deps -f '{{if .Stale}}{{.ImportPath}}{{end}}' "${packages[@]}" 2> >(count_downloads) | wc -l)
+stale=$(go list "${page[@]}" -deps -f '{{if .Stale}}{{.ImportPath}}{{end}}' "${packages[@]}" 2> >(count_downloads) | wc -l)
 if [ "$stale" -gt 200 ]; then
   say "$stale packages to compile; the first build takes about ten minutes on two cores"
 fi
@@ -33,7 +44,7 @@ keep bin/plugins/replication-performance performance
 keep bin/vault-plain vaultplain
 # That of the revision: without one Vault says that it was built a year before it was started.
 built=$(TZ=UTC git show -s --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd HEAD 2>/dev/null || date -u +%Y-%m-%dT00:00:00Z)
-go build -v -ldflags "-s -w -X github.com/hashicorp/vault/version.BuildDate=$built" -o "$new/" "${packages[@]}" 2> >(count_packages "$stale")
+go build "${page[@]}" -v -ldflags "-s -w -X github.com/hashicorp/vault/version.BuildDate=$built" -o "$new/" "${packages[@]}" 2> >(count_packages "$stale")
 mv "$new/host" bin/vault-replication
 mv "$new/dr" bin/plugins/replication-dr
 mv "$new/performance" bin/plugins/replication-performance

@@ -58,3 +58,25 @@ count_tests() {
     esac
   done
 }
+
+# watch_step reads what a long step prints, for which its own words are of little use, into a log, and says every
+# fifteen seconds how long it has been at work and what it said last.
+watch_step() {
+  local what=$1 log=$2 line status said='' start=$SECONDS last=$SECONDS
+  : >"$log"
+  while true; do
+    status=0
+    IFS= read -r -t 5 line || status=$?
+    if ((status == 0)); then
+      printf '%s\n' "$line" >>"$log"
+      if [ -n "$line" ]; then said=" (${line:0:70})"; fi
+    elif ((status <= 128)); then
+      break # the step has ended; above 128 it only said nothing for a while
+    fi
+    if ((SECONDS - last >= 15)); then
+      last=$SECONDS
+      printf '    %s, %d s%s\n' "$what" $((SECONDS - start)) "$said"
+    fi
+  done
+  printf '    %s took %d s\n' "$what" $((SECONDS - start))
+}

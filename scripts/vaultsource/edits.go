@@ -38,8 +38,8 @@ var edits = []edit{
 	{
 		File: "command/server/config.go",
 		Old:  "append(result.FoundKeys, sharedConfig.FoundKeys...))\n\t// Assign file info",
-		New: "append(result.FoundKeys, sharedConfig.FoundKeys...)); delete(result.UnusedKeys, \"replication\")\n\t// Assign " +
-			"file info",
+		New: "append(result.FoundKeys, sharedConfig.FoundKeys...)); delete(result.UnusedKeys, \"replication\")\n" +
+			"\t// Assign file info",
 		Why: "the parser of this edition warns of the replication stanza, which the host reads",
 	},
 	{
