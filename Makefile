@@ -45,6 +45,14 @@ walk: build ## type each command of README.md and docs/runbook.md at real server
 test: ## check the format, vet, run all unit and integration tests
 	@scripts/test.sh
 
+.PHONY: test-ui
+test-ui: build ## run the vendor's own tests of the web page in Chromium against a real server (node 20)
+	@scripts/test-ui.sh
+
+.PHONY: walk-ui
+walk-ui: ui ## click through the web page's replication of both modes in Chromium; screenshots in .cache/ui/walk
+	@scripts/walk-ui.sh
+
 .PHONY: upgrade
 upgrade: build ## build the release before from its revision (OLD=...), and upgrade from it
 	@scripts/upgrade.sh

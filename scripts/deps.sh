@@ -2,14 +2,19 @@
 # SPDX-License-Identifier: MPL-2.0
 #
 # Installs what the tests need beside Go: PostgreSQL, for leases of a real
-# database, and Prometheus, for the alerts. Does nothing when both are there.
+# database, and Prometheus, for the alerts; or the commands that it is given as
+# Debian packages of the same names. Does nothing when all are there.
 set -euo pipefail
 
 have_postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
 missing=()
-have_postgres || missing+=(postgresql)
-command -v prometheus >/dev/null || missing+=(prometheus)
+if [ $# -gt 0 ]; then
+  for name in "$@"; do command -v "$name" >/dev/null || missing+=("$name"); done
+else
+  have_postgres || missing+=(postgresql)
+  command -v prometheus >/dev/null || missing+=(prometheus)
+fi
 if [ ${#missing[@]} -eq 0 ]; then
   exit 0
 fi
@@ -25,8 +30,8 @@ echo "==> installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 # The packages' own servers are not wanted: tests start some of their own.
-mkdir -p /etc/postgresql-common
-if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+if [[ " ${missing[*]} " == *" postgresql "* && ! -e /etc/postgresql-common/createcluster.conf ]]; then
+  mkdir -p /etc/postgresql-common
   echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
 fi
 if [[ " ${missing[*]} " == *" prometheus "* && ! -e /etc/systemd/system/prometheus.service ]]; then
