@@ -51,6 +51,9 @@ func TestEveryMomentOfAChangeOfRoleIsAnswered(t *testing.T) {
 
 			p.during(t, "demotion at rest")
 			write(t, a.Node(0).APIClient(), "sys/replication/dr/primary/demote", nil)
+			status, err := a.Node(0).DRStatus(ctx)
+			require.NoError(t, err)
+			require.Equal(t, "secondary", status.Mode, "the next status is of the new role")
 			operation, err := a.OperationToken()
 			require.NoError(t, err, "the next command")
 			require.NoError(t, a.Node(0).WaitRole(ctx, "secondary"))

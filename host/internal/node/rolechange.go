@@ -22,6 +22,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/telemetry"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore"
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/shared/pause"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -109,12 +110,37 @@ func (i *itself) Remember() {
 // status is the status before the change while the role is the former one, and then only the new role.
 func (i *itself) status(mode replication.Mode) *endpoints.ModeStatus {
 	now := i.controller.Known(mode)
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if last := i.last[mode]; last != nil && last.Role == now.Role && last.ClusterID == now.ClusterID {
+	if last := i.before(mode); last != nil && last.Role == now.Role && last.ClusterID == now.ClusterID {
 		return last
 	}
 	return now
+}
+
+func (i *itself) before(mode replication.Mode) *endpoints.ModeStatus {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.last[mode]
+}
+
+// A status that is asked for during a change waits for the new role, but not as long as a demotion may wait for its
+// secondaries: who watches wants to see that the node lives.
+const (
+	roleWait = 2 * time.Second
+	rolePoll = 10 * time.Millisecond
+)
+
+// awaitRole waits for the new role. Who has just asked for a change, and had the answer, is told of it.
+func (i *itself) awaitRole(ctx context.Context, changing func() bool) {
+	for changing() {
+		for _, mode := range replication.Modes() {
+			if last := i.before(mode); last == nil || i.status(mode) != last {
+				return
+			}
+		}
+		if pause.For(ctx, rolePoll) != nil {
+			return
+		}
+	}
 }
 
 // own are the answers of a listener without the core.
@@ -133,7 +159,12 @@ func (n *Node) own(l *configutil.Listener) rolechange.Own {
 		case r.URL.Path == "/v1/sys/leader" && get:
 			return http.StatusOK, &vault.LeaderResponse{HAEnabled: n.core.HasHA()}, true
 		case get && !l.DisableReplicationStatusEndpoints:
-			body, ok := endpoints.OwnStatus(r.URL.Path, n.itself.status)
+			ctx, cancel := context.WithTimeout(r.Context(), roleWait)
+			defer cancel()
+			body, ok := endpoints.OwnStatus(r.URL.Path, func(mode replication.Mode) *endpoints.ModeStatus {
+				n.itself.awaitRole(ctx, n.requests.Changing)
+				return n.itself.status(mode)
+			})
 			return http.StatusOK, body, ok
 		}
 		return 0, nil, false
