@@ -32,8 +32,9 @@ if [ ! -x bin/vault-plain ]; then
   exit 1
 fi
 
-work=$PWD/.cache/ui/$(basename "$page")
 logs=$PWD/.cache/ui
+work=$logs/$(basename "$page")
+if [ "${1:-}" = lock ]; then work=$logs/lock; fi
 export YARN_GLOBAL_FOLDER=$logs/yarn
 registry=${npm_config_registry:-$(npm config get registry 2>/dev/null || true)}
 export YARN_NPM_REGISTRY_SERVER=${registry:-https://registry.npmjs.org}
