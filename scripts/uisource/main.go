@@ -5,10 +5,12 @@
 // not have (docs/adr/0036-vaults-own-web-page.md). scripts/ui.sh runs it, and builds the page with yarn and ember.
 //
 // A page that is ready is beside the copy of Vault that the server is built from. Its name has the version of Vault
-// and a hash of all that uisource does, so that a changed edit makes another one.
+// and a hash of all that uisource does, so that a changed edit makes another one. VAULT_UI_CACHE names another folder
+// for it.
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,7 +42,10 @@ type vault struct{ Version, Dir string }
 // page is the folder of the page that is made of it.
 func (v vault) page() (string, error) {
 	name, err := identity(v.Version)
-	return filepath.Join(filepath.Dir(v.Dir), name), err
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(filepath.Join(cmp.Or(os.Getenv("VAULT_UI_CACHE"), filepath.Dir(v.Dir)), name))
 }
 
 // arguments is how many each command has.
