@@ -49,6 +49,10 @@ test: ## check the format, vet, run all unit and integration tests
 test-ui: build ## run the vendor's own tests of the web page in Chromium against a real server (node 20)
 	@scripts/test-ui.sh
 
+.PHONY: compare-ui
+compare-ui: build ## run the vendor's tests of the community's pages on stock Vault and on a performance secondary
+	@scripts/compare-ui.sh
+
 .PHONY: walk-ui
 walk-ui: ui ## click through the web page's replication of both modes in Chromium; screenshots in .cache/ui/walk
 	@scripts/walk-ui.sh

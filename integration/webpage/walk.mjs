@@ -24,7 +24,7 @@ function step(name) {
 async function open(cluster) {
   const context = await browser.newContext({
     ignoreHTTPSErrors: true,
-    viewport: { width: 1440, height: 1000 },
+    viewport: { width: 1440, height: 1150 },
     permissions: ['clipboard-read', 'clipboard-write'],
   });
   const page = await context.newPage();
@@ -35,8 +35,11 @@ async function open(cluster) {
   return page;
 }
 
+// shot leaves out what the page says for some seconds: it lies over the rest.
 async function shot(page, name) {
-  await page.screenshot({ path: path.join(shots, `${String(number).padStart(2, '0')}-${name}.png`), fullPage: true });
+  const file = `${String(number).padStart(2, '0')}-${name}.png`;
+  const style = '.hds-toast { visibility: hidden }';
+  await page.screenshot({ path: path.join(shots, file), animations: 'disabled', style });
 }
 
 const button = (page, name) => page.getByRole('button', { name, exact: true });
@@ -177,7 +180,12 @@ async function walk() {
   await replication(one);
   await one.getByRole('heading', { name: 'Disaster Recovery' }).first().waitFor();
   await shot(one, 'overview');
+  await link(one, 'Disaster Recovery').click();
+  await one.getByText('west', { exact: true }).first().waitFor();
+  await shot(one, 'dr-dashboard');
   await link(one, 'Performance').click();
+  await one.getByText('eu', { exact: true }).first().waitFor();
+  await shot(one, 'performance-dashboard');
   await link(one, 'Secondaries').click();
   await button(one, 'Secondary popup nav menu').first().click();
   await link(one, 'Path filter config').click();
@@ -194,6 +202,9 @@ async function walk() {
   await modal(one).getByRole('textbox').fill('Disaster Recovery');
   await shot(one, 'demote');
   await button(modal(one), 'Confirm').click();
+  await one.waitForURL('**/ui/vault/replication-dr-promote**');
+  await link(one, 'Details').waitFor();
+  await shot(one, 'demoted-while-open');
   const demoted = await open(east);
   await demoted.getByText('secondary', { exact: true }).first().waitFor();
   await shot(demoted, 'demoted');

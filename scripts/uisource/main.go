@@ -27,6 +27,8 @@ const usage = `usage: uisource page                  the folder of the page, whe
        uisource pin DIR               have yarn.lock there name the packages of lock.txt
        uisource installed DIR         edit what yarn has installed there
        uisource keep DIR              keep what ember has built at DIR as the page
+       uisource tests                 the folder of the vendor's built tests of the page, whether it is there or not
+       uisource edit-tests DIR        edit the vendor's tests there, and have them log in with the token root
        uisource lock DIR              write lock.txt by what yarn has made of yarn.lock at DIR`
 
 func main() {
@@ -39,8 +41,8 @@ func main() {
 // vault is the module that the server is built from.
 type vault struct{ Version, Dir string }
 
-// page is the folder of the page that is made of it.
-func (v vault) page() (string, error) {
+// kept is the folder of what is made of it under a name.
+func (v vault) kept(identity func(version string) (string, error)) (string, error) {
 	name, err := identity(v.Version)
 	if err != nil {
 		return "", err
@@ -49,7 +51,9 @@ func (v vault) page() (string, error) {
 }
 
 // arguments is how many each command has.
-var arguments = map[string]int{"page": 0, "overlay": 1, "source": 2, "pin": 1, "installed": 1, "keep": 1, "lock": 1}
+var arguments = map[string]int{
+	"page": 0, "overlay": 1, "source": 2, "pin": 1, "installed": 1, "keep": 1, "tests": 0, "edit-tests": 1, "lock": 1,
+}
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -63,7 +67,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	page, err := found.page()
+	page, err := found.kept(identity)
 	if err != nil {
 		return err
 	}
@@ -85,6 +89,12 @@ func run(ctx context.Context, args []string) error {
 		return editFiles(args[0], installedEdits)
 	case "keep":
 		return keepAndSay(args[0], page)
+	case "tests":
+		tests, err := found.kept(testsIdentity)
+		fmt.Println(tests)
+		return err
+	case "edit-tests":
+		return editTests(filepath.Join(found.Dir, "ui"), args[0])
 	default:
 		return writeLock(filepath.Join(found.Dir, "ui"), args[0])
 	}

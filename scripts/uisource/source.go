@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/vault-replication/vault-replication/scripts/textedit"
 )
@@ -50,6 +51,30 @@ func identity(version string) (string, error) {
 		files["/"+name] = string(text)
 	}
 	return "ui@" + version + "-" + textedit.Identity(slices.Concat(sourceEdits, installedEdits), files), nil
+}
+
+// testsIdentity differs wherever other tests of the page would come out.
+func testsIdentity(version string) (string, error) {
+	page, err := identity(version)
+	return strings.Replace(page, "ui@", "ui-tests@", 1) + "-" + textedit.Identity(testEdits, nil), err
+}
+
+// editTests has the vendor's tests at dir as they are to be: edited, and with the token root to log in with.
+func editTests(from, dir string) error {
+	for _, e := range testEdits {
+		text, err := os.ReadFile(filepath.Join(from, e.File))
+		if err != nil {
+			return err
+		}
+		if text, err = textedit.Apply(testEdits, e.File, text); err != nil {
+			return fmt.Errorf("scripts/uisource/edits.go: %w", err)
+		}
+		if err := write(filepath.Join(dir, e.File), string(text)); err != nil {
+			return err
+		}
+	}
+	return write(filepath.Join(dir, "tests", "helpers", "vault-keys.js"),
+		"export default { unsealKeys: [], rootToken: \"root\" };\n")
 }
 
 // makeSource copies Vault's source of the page to dir, with our edits and our own part.

@@ -56,6 +56,27 @@ func TestSourceHasAllEdits(t *testing.T) {
 	}
 }
 
+// The tests have names of their own: a page is not built again for them.
+func TestVendorsTestsAreEdited(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for range 2 {
+		require.NoError(t, editTests(source(t), dir), "also after a build that was cut")
+		modes := text(t, dir, testEdits[0].File)
+		require.Equal(t, 1, strings.Count(modes, testEdits[0].New))
+		require.Contains(t, text(t, dir, "tests", "helpers", "vault-keys.js"), `rootToken: "root"`)
+	}
+	for _, e := range testEdits {
+		require.NotEmpty(t, e.Why)
+		require.NotContains(t, sourceEdits, e)
+	}
+	page, err := identity("v1")
+	require.NoError(t, err)
+	tests, err := testsIdentity("v1")
+	require.NoError(t, err)
+	require.Regexp(t, "^"+strings.Replace(page, "ui@", "ui-tests@", 1)+"-[0-9a-f]{12}$", tests)
+}
+
 func TestSourceSaysWhichEditHasNoPlace(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
