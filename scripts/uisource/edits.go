@@ -221,4 +221,12 @@ var testEdits = []edit{
 		Why: "the page of a mode that is off loads once more when it is there: a test that ended before that failed " +
 			"the next one, with words about a store that was destroyed",
 	},
+	{
+		File: "tests/helpers/auth/auth-helpers.ts",
+		Old: "  return await waitUntil(() => currentRouteName() === 'vault.cluster.dashboard');\n};\n\n" +
+			"export const loginNs",
+		New: "  return await waitUntil(() => currentRouteName() === 'vault.cluster.dashboard', { timeout: 30000 });\n};\n\n" +
+			"export const loginNs",
+		Why: "each test logs in, for which a second is not enough on a busy machine",
+	},
 }
