@@ -64,7 +64,9 @@ stop_server
 
 start_server "$vault" 9320 "$out/primary.log"
 primary=$server
-share=$(sed -n 's/^Unseal Key: //p' "$out/primary.log")
+# The server says it a moment after it serves.
+until share=$(grep -m1 '^Unseal Key: ' "$out/primary.log"); do sleep 0.2; done
+share=${share#Unseal Key: }
 export VAULT_TOKEN=root
 "$vault" write -f sys/replication/performance/primary/enable >/dev/null
 token=$("$vault" write -field=wrapping_token sys/replication/performance/primary/secondary-token id=eu)
