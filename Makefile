@@ -27,7 +27,12 @@ ui: build ## build Vault's own web page and put it into the server (node 20; ten
 	@UI=required scripts/build.sh
 
 .PHONY: release
-release: ui ## build what is released: all of make build, with the web page
+release: ui ## pack what is released into dist/: the same bytes for the same revision (Go's version counts)
+	@scripts/release.sh
+
+.PHONY: reproduce
+reproduce: ## make the release in dist/ once more in another folder, and compare
+	@scripts/reproduce.sh
 
 .PHONY: prepare
 prepare: ## make the copy of Vault that go commands need for what links it (go vet ./..., go test ./host/...)

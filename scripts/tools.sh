@@ -3,7 +3,8 @@
 #
 # Tools at a fixed version, built from source by the go command: the version that CI
 # and every developer use is the one that the script names. They are not in go.mod,
-# because there they would raise the versions of what the server links.
+# because there they would raise the versions of what the server links. A tool is the same bytes wherever it is built:
+# an SBOM names the hash of the one that wrote it.
 
 # tool prints the path of a tool, which it builds first where it is not there.
 tool() {
@@ -12,7 +13,7 @@ tool() {
     printf '==> building %s %s (once)\n' "$name" "$version" >&2
     mkdir -p .cache
     new=$(mktemp -d .cache/new.XXXXXX)
-    GOFLAGS='' CGO_ENABLED=0 GOBIN="$PWD/$new" go install "$package@$version" >&2
+    GOFLAGS=-trimpath CGO_ENABLED=0 GOBIN="$PWD/$new" go install "$package@$version" >&2
     mv "$new/$name" "$bin"
     rmdir "$new"
   fi
