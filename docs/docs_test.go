@@ -17,7 +17,7 @@ import (
 )
 
 // sources are the directories with code.
-var sources = []string{"host", "plugin", "shared", "integration", "scripts", "docs"}
+var sources = []string{"host", "plugin", "shared", "integration", "scripts", "docs", "deploy"}
 
 // widest is how many columns a line of a document or of a comment may have.
 const widest = 120

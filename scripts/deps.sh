@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MPL-2.0
 #
 # Installs what the tests need beside Go: PostgreSQL, for leases of a real
-# database, and Prometheus, for the alerts; or the commands that it is given as
-# Debian packages of the same names. Does nothing when all are there.
+# database, Prometheus, for the alerts, and systemd, for its check of the unit; or the
+# commands that it is given as Debian packages of the same names. Does nothing when all
+# are there.
 set -euo pipefail
 
 have_postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
@@ -14,6 +15,7 @@ if [ $# -gt 0 ]; then
 else
   have_postgres || missing+=(postgresql)
   command -v prometheus >/dev/null || missing+=(prometheus)
+  command -v systemd-analyze >/dev/null || missing+=(systemd)
 fi
 if [ ${#missing[@]} -eq 0 ]; then
   exit 0
