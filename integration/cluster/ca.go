@@ -52,8 +52,8 @@ func NewCA(dir string) (*CA, error) {
 	return ca, writePEM(ca.File, "CERTIFICATE", der)
 }
 
-// issue writes a server certificate for the loopback address and its key.
-func (ca *CA) issue(certFile, keyFile string) error {
+// Issue writes a server certificate for the loopback address and its key.
+func (ca *CA) Issue(certFile, keyFile string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func (ca *CA) issue(certFile, keyFile string) error {
 func (ca *CA) ClientCertificate() (tls.Certificate, error) {
 	dir := filepath.Dir(ca.File)
 	certFile, keyFile := filepath.Join(dir, "client.pem"), filepath.Join(dir, "client.key")
-	if err := ca.issue(certFile, keyFile); err != nil {
+	if err := ca.Issue(certFile, keyFile); err != nil {
 		return tls.Certificate{}, err
 	}
 	return tls.LoadX509KeyPair(certFile, keyFile)

@@ -126,7 +126,7 @@ func (n *Node) prepare() error {
 		}
 	}
 	if !n.cluster.opts.DisableTLS {
-		if err := n.cluster.opts.CA.issue(n.path("api.pem"), n.path("api.key")); err != nil {
+		if err := n.cluster.opts.CA.Issue(n.path("api.pem"), n.path("api.key")); err != nil {
 			return err
 		}
 	}
