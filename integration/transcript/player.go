@@ -146,7 +146,7 @@ func (p *Player) play(ctx context.Context, s *Step, answer string) error {
 }
 
 // reads are the commands that change nothing: they come to what the document shows by waiting.
-var reads = regexp.MustCompile(`^(vault (read|token lookup|kv get) |curl |vault-replication replication (status|plan))`)
+var reads = regexp.MustCompile(`^(vault (read|token lookup|kv get) |vault operator raft list-peers|curl |vault-replication replication (status|plan))`)
 
 var export = regexp.MustCompile(`^(?:export (\w+)=(\S*)|unset (\w+))\s*(#.*)?$`)
 
