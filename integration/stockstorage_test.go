@@ -3,6 +3,7 @@
 package integration_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -62,4 +63,49 @@ func TestWithoutReplicationTheCLIShowsNoDifference(t *testing.T) {
 		outputs = append(outputs, cliFlow(t, c))
 	}
 	require.Equal(t, outputs[0], outputs[1])
+}
+
+// A cluster of stock nodes is moved in and out node by node, the standbys first, as the documents say. It serves all
+// the time with nodes of both kinds.
+func TestRaftClusterIsMovedNodeByNode(t *testing.T) {
+	parallelAlone(t)
+	ctx := t.Context()
+	c := cluster.New(t, cluster.Options{Name: "moved", Binary: stock(t), Nodes: 3})
+	require.NoError(t, c.WaitVoters(ctx))
+	leader, err := c.WaitLeader(ctx)
+	require.NoError(t, err)
+	write(t, leader.APIClient(), "cubbyhole/a", map[string]any{"n": "first"})
+	for _, binary := range []string{product(t), stock(t)} {
+		c.Use(binary)
+		first, err := c.WaitLeader(ctx)
+		require.NoError(t, err)
+		for i := range 3 {
+			if n := c.Node(i); n != first {
+				moveNode(t, c, n)
+			}
+		}
+		require.NoError(t, first.APIClient().Sys().StepDownWithContext(ctx))
+		leader, err = c.WaitOtherActive(ctx, first)
+		require.NoError(t, err)
+		write(t, leader.APIClient(), "cubbyhole/b", map[string]any{"n": filepath.Base(binary)})
+		moveNode(t, c, first)
+		secret, err := first.APIClient().Logical().ReadWithContext(ctx, "cubbyhole/b")
+		require.NoError(t, err)
+		require.Equal(t, filepath.Base(binary), secret.Data["n"])
+	}
+	secret, err := leader.APIClient().Logical().ReadWithContext(ctx, "cubbyhole/a")
+	require.NoError(t, err)
+	require.Equal(t, "first", secret.Data["n"])
+}
+
+// moveNode starts a node of a cluster with the binary that the cluster has now.
+func moveNode(t *testing.T, c *cluster.Cluster, n *cluster.Node) {
+	t.Helper()
+	ctx := t.Context()
+	require.NoError(t, n.Terminate(ctx))
+	require.NoError(t, n.Start(ctx))
+	require.NoError(t, n.Unseal(ctx))
+	require.NoError(t, n.WaitUnsealed(ctx))
+	require.NoError(t, n.WaitStandby(ctx))
+	require.NoError(t, c.WaitVoters(ctx))
 }
