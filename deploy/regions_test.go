@@ -23,7 +23,8 @@ func TestRegionsDifferByTheirNames(t *testing.T) {
 	}
 	first := read(t, "regions/east/node-1.env")
 	for _, n := range []string{"2", "3"} {
-		require.Equal(t, strings.ReplaceAll(first, "vault-1", "vault-"+n), read(t, fmt.Sprintf("regions/east/node-%s.env", n)))
+		other := read(t, fmt.Sprintf("regions/east/node-%s.env", n))
+		require.Equal(t, strings.ReplaceAll(first, "vault-1", "vault-"+n), other)
 	}
 }
 
