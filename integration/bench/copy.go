@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/vault-replication/vault-replication/integration/bench/figures"
 	"github.com/vault-replication/vault-replication/integration/procfs"
 )
 
@@ -37,12 +38,12 @@ func (b *bench) firstCopy(ctx context.Context) error {
 	if err := fresh.WaitEqual(ctx, b.primary); err != nil {
 		return err
 	}
-	b.add(row{
-		what: fmt.Sprintf("first copy of %d entries of 512 bytes into raft, enable to streaming (peak memory: primary %d "+
-			"MiB, secondary %d MiB)",
-			b.entries, peaks[0]>>20, peaks[1]>>20),
-		ours:  fmt.Sprintf("%.0f entries/s (%s)", float64(b.entries)/took.Seconds(), took.Round(10*time.Millisecond)),
-		plain: "–", ratio: "–", target: "≥ 50,000/s",
+	b.add(figures.Row{
+		ID:   idFirstCopy,
+		What: fmt.Sprintf("first copy of %d entries of 512 bytes into raft, enable to streaming", b.entries),
+		Notes: []string{took.Round(10 * time.Millisecond).String(),
+			fmt.Sprintf("peak memory: primary %d MiB, secondary %d MiB", peaks[0]>>20, peaks[1]>>20)},
+		Ours: rate(float64(b.entries) / took.Seconds()), Raw: map[string][]float64{"s": {took.Seconds()}},
 	})
 	return nil
 }

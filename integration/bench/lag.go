@@ -5,11 +5,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/vault-replication/vault-replication/integration/bench/figures"
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
@@ -35,13 +35,10 @@ func (b *bench) lag(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.add(row{
-		what: fmt.Sprintf("lag at %d writes/s, answer on the primary to applied on the secondary (%d probes, upper bound)",
-			lagRate, len(lags)),
-		ours: percentiles(lags),
-		// Stock Vault has nothing to compare with.
-		plain: "–", ratio: "–", target: "p50 ≤ 10 ms, p99 ≤ 50 ms",
-	})
+	r := lagRow(idDRLag, fmt.Sprintf("lag at %d writes/s, answer on the primary to applied on the DR secondary", lagRate),
+		figures.InSeconds(lags))
+	r.Notes = append(r.Notes, "upper bound")
+	b.add(r)
 	return nil
 }
 
@@ -60,12 +57,6 @@ func underLoad(ctx context.Context, primary *cluster.Cluster, probe func(context
 		err = loadErr
 	}
 	return lags, err
-}
-
-func percentiles(lags []time.Duration) string {
-	slices.Sort(lags)
-	at := func(p int) time.Duration { return lags[(len(lags)-1)*p/100].Round(100 * time.Microsecond) }
-	return fmt.Sprintf("p50 %s, p99 %s", at(50), at(99))
 }
 
 func pacedWriter(ctx context.Context, primary *cluster.Cluster, writer int) error {

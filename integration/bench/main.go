@@ -10,9 +10,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/vault-replication/vault-replication/integration/bench/figures"
 	"github.com/vault-replication/vault-replication/integration/cable"
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
@@ -25,6 +27,7 @@ type settings struct {
 	round   time.Duration
 	entries int
 	missed  int
+	json    string
 }
 
 func main() {
@@ -35,6 +38,7 @@ func main() {
 	flag.DurationVar(&s.round, "round", 5*time.Second, "how long a turn lasts")
 	flag.IntVar(&s.entries, "entries", 100_000, "how many entries the first copy has")
 	flag.IntVar(&s.missed, "missed", 0, "how many writes the catch-up has at least; 0 for those of four turns")
+	flag.StringVar(&s.json, "json", "", "folder to write the raw numbers to")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, s)
@@ -59,6 +63,9 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	b := &bench{settings: s, ca: ca}
+	b.result = figures.Run{Kind: figures.Goals, Date: time.Now().UTC().Truncate(time.Second), Command: command(),
+		Machine: thisMachine()}
+	b.result.Commit, b.result.Modified = revision(ctx)
 	defer b.close()
 
 	steps := []func(context.Context) error{b.setUpStock}
@@ -77,8 +84,21 @@ func run(ctx context.Context, s settings) error {
 			return err
 		}
 	}
-	fmt.Print(b.report())
-	return nil
+	return b.report()
+}
+
+// command is how the run is repeated.
+func command() string {
+	var given []string
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name != "bin" && f.Name != "json" { // where files are is no part of what was measured
+			given = append(given, "-"+f.Name+" "+f.Value.String())
+		}
+	})
+	if len(given) == 0 {
+		return "make bench"
+	}
+	return "scripts/bench.sh " + strings.Join(given, " ")
 }
 
 // bench holds the clusters and the rows of the table.
@@ -91,7 +111,7 @@ type bench struct {
 	// us and eu are a performance primary and its secondary, with link between.
 	us, eu *cluster.Cluster
 	link   *cable.Cable
-	rows   []row
+	result figures.Run
 }
 
 func (b *bench) start(ctx context.Context, name, binary string) (*cluster.Cluster, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/vault/api"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/vault-replication/vault-replication/integration/bench/figures"
 	"github.com/vault-replication/vault-replication/integration/cable"
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
@@ -96,17 +97,17 @@ func (b *bench) reads(ctx context.Context) error {
 	const clients = 16
 	plaintext := map[string]any{"plaintext": base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 512)))}
 	for _, w := range []struct {
-		what string
-		do   work
+		id, what string
+		do       work
 	}{
-		{"read throughput on a performance secondary", each(clients, func(ctx context.Context, client *api.Client) error {
+		{idReads, "read throughput on a performance secondary", each(clients, func(ctx context.Context, client *api.Client) error {
 			secret, err := client.Logical().ReadWithContext(ctx, readPath)
 			if err == nil && secret == nil {
 				err = fmt.Errorf("%s is not there", readPath)
 			}
 			return err
 		})},
-		{"transit encryption on a performance secondary", each(clients, func(ctx context.Context, client *api.Client) error {
+		{idTransit, "transit encryption on a performance secondary", each(clients, func(ctx context.Context, client *api.Client) error {
 			_, err := client.Logical().WriteWithContext(ctx, "transit/encrypt/bench", plaintext)
 			return err
 		})},
@@ -116,11 +117,7 @@ func (b *bench) reads(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.add(row{
-			what:  fmt.Sprintf("%s, %d clients", w.what, clients),
-			plain: fmt.Sprintf("%.0f/s", median(plain, perSecond)), ours: fmt.Sprintf("%.0f/s", median(ours, perSecond)),
-			ratio: ratio(ours, plain, perSecond), target: "≥ 0.98",
-		})
+		b.add(compare(w.id, fmt.Sprintf("%s, %d clients", w.what, clients), stock, ours, plain, perSecond, figures.PerSecond))
 	}
 	return nil
 }
@@ -130,23 +127,19 @@ func duration(s sample) float64 { return 1 / s.perSecond }
 
 // compared adds the row of something that a secondary needs its primary for, as a ratio to
 // the same done on that primary. It uses one client: the time of one request counts.
-func (b *bench) compared(ctx context.Context, what string, do work) error {
+func (b *bench) compared(ctx context.Context, id, what string, do work) error {
 	progress("%s", what)
 	there, here, err := b.turns(ctx, b.us, b.eu, do)
 	if err != nil {
 		return err
 	}
-	ms := func(s []sample) string { return fmt.Sprintf("%.2f ms", 1000*median(s, duration)) }
-	b.add(row{
-		what:  fmt.Sprintf("%s (on the primary itself: %s)", what, ms(there)),
-		plain: "–", ours: ms(here), ratio: ratio(here, there, duration), target: "≤ 2",
-	})
+	b.add(compare(id, what, "the primary itself", here, there, duration, figures.Seconds))
 	return nil
 }
 
 func (b *bench) forwardedWrites(ctx context.Context) error {
 	n := 0
-	return b.compared(ctx, "forwarded write, 1 client", each(1, func(ctx context.Context, client *api.Client) error {
+	return b.compared(ctx, idForwarded, "forwarded write, 1 client", each(1, func(ctx context.Context, client *api.Client) error {
 		n++
 		_, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("bench/forwarded-%d", n%keySpace), value)
 		return err
@@ -181,7 +174,7 @@ func (b *bench) newLogins(ctx context.Context) error {
 		return err
 	}
 	next := 0
-	return b.compared(ctx, "login of a new entity, 1 client", each(1, func(ctx context.Context, client *api.Client) error {
+	return b.compared(ctx, idLogin, "login of a new entity, 1 client", each(1, func(ctx context.Context, client *api.Client) error {
 		if next >= users {
 			return fmt.Errorf("all %d users have logged in: more are needed for this machine", users)
 		}

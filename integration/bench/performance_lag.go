@@ -10,14 +10,13 @@ import (
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/vault-replication/vault-replication/integration/bench/figures"
 	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
 // statusEvery is the pause between two looks at a status. Without a pause they would take a
 // core away from what is measured.
 const statusEvery = 5 * time.Millisecond
-
-const lagTarget = "p50 ≤ 10 ms, p99 ≤ 50 ms"
 
 func cheapHash(password string) (string, error) {
 	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
@@ -33,11 +32,8 @@ func (b *bench) performanceLag(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.add(row{
-		what: fmt.Sprintf("lag at %d writes/s, answer on the primary to readable on a performance secondary (%d probes)",
-			lagRate, len(lags)),
-		ours: percentiles(lags), plain: "–", ratio: "–", target: lagTarget,
-	})
+	b.add(lagRow(idLag, fmt.Sprintf("lag at %d writes/s, answer on the primary to readable on a performance secondary",
+		lagRate), figures.InSeconds(lags)))
 	return nil
 }
 
@@ -78,11 +74,10 @@ func (b *bench) lagDuringCopy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.add(row{
-		what: fmt.Sprintf("the same while a first copy of %d entries runs for another secondary (%s, %d probes)", b.entries,
-			took.Round(100*time.Millisecond), len(lags)),
-		ours: percentiles(lags), plain: "–", ratio: "–", target: lagTarget,
-	})
+	r := lagRow(idLagDuringCopy, fmt.Sprintf("the same while a first copy of %d entries runs for another secondary",
+		b.entries), figures.InSeconds(lags))
+	r.Notes = append(r.Notes, took.Round(100*time.Millisecond).String())
+	b.add(r)
 	return third.Stop(ctx, true)
 }
 
@@ -163,12 +158,14 @@ func (b *bench) catchUp(ctx context.Context) error {
 		return err
 	}
 	share := float64(target.LastPerformanceWAL-first) / float64(target.LastPerformanceWAL-before)
-	rate := share * float64(written) / time.Since(began).Seconds()
-	b.add(row{
-		what: fmt.Sprintf("catch-up with %d writes missed in %s, over the primary's own rate of %.0f/s at %d clients "+
-			"(first of them %s after the link was whole)",
-			written, took.Round(time.Second), own, clients, began.Sub(mended).Round(10*time.Millisecond)),
-		ours: fmt.Sprintf("%.0f/s", rate), plain: "–", ratio: fmt.Sprintf("%.1f", rate/own), target: "≥ 10",
+	caughtUp := share * float64(written) / time.Since(began).Seconds()
+	b.add(figures.Row{
+		ID:   idCatchUp,
+		What: "catch-up after a disconnect, over the primary's own rate at 16 clients",
+		Notes: []string{fmt.Sprintf("%d writes missed in %s", written, took.Round(time.Second)),
+			fmt.Sprintf("first of them %s after the link was whole", began.Sub(mended).Round(10*time.Millisecond))},
+		Ours: rate(caughtUp), Beside: []figures.Side{{Who: "the primary's own rate", Values: rate(own)}},
+		Ratio: figures.Compare([]float64{caughtUp}, []float64{own}),
 	})
 	return nil
 }

@@ -4,45 +4,60 @@ package main
 
 import (
 	"fmt"
-	"runtime"
-	"slices"
-	"strings"
+
+	"github.com/vault-replication/vault-replication/integration/bench/figures"
 )
 
-// row is one line of the table.
-type row struct{ what, plain, ours, ratio, target string }
+// stock is the name of the reference of most rows.
+const stock = "stock Vault"
 
-func (b *bench) add(r row) {
-	progress("%s: %s (stock %s, ratio %s, target %s)", r.what, r.ours, r.plain, r.ratio, r.target)
-	b.rows = append(b.rows, r)
+// add adds a row, with the goals of its name.
+func (b *bench) add(r figures.Row) {
+	r.Goals = goals[r.ID]
+	b.result.Rows = append(b.result.Rows, r)
+	progress("%s: %v, beside %v, ratio %v: %s", r.What, r.Ours, r.Beside, r.Ratio, r.Mark())
 }
 
-func (b *bench) report() string {
-	var s strings.Builder
-	fmt.Fprintf(&s, "%d cores, %s, %d rounds of %s a side\n\n", runtime.NumCPU(), runtime.Version(), b.rounds, b.round)
-	s.WriteString("| what | stock Vault | this build | ratio, median (range) | target |\n|---|---|---|---|---|\n")
-	for _, r := range b.rows {
-		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s |\n", r.what, r.plain, r.ours, r.ratio, r.target)
+// report prints the table and writes the raw numbers where they were asked for.
+func (b *bench) report() error {
+	fmt.Printf("%s\n\n%s\n%s\n", b.result.Origin(), b.result.Table(), b.result.Summary())
+	if b.json == "" {
+		return nil
 	}
-	return s.String()
+	file, err := b.result.Write(b.json)
+	if err == nil {
+		progress("the raw numbers are in %s", file)
+	}
+	return err
 }
 
-func median(samples []sample, of func(sample) float64) float64 {
-	var values []float64
-	for _, s := range samples {
-		values = append(values, of(s))
+func rate(n float64) []figures.Value { return []figures.Value{{Number: n, Unit: figures.PerSecond}} }
+
+func seconds(n float64) []figures.Value { return []figures.Value{{Number: n, Unit: figures.Seconds}} }
+
+// compare makes the row of what two clusters did in turns.
+func compare(id, what, who string, measured, reference []sample, of func(sample) float64, unit figures.Unit) figures.Row {
+	ours, theirs := all(measured, of), all(reference, of)
+	one := func(numbers []float64) []figures.Value {
+		return []figures.Value{{Number: figures.Median(numbers), Unit: unit}}
 	}
-	slices.Sort(values)
-	return values[len(values)/2]
+	return figures.Row{
+		ID: id, What: what, Ours: one(ours), Beside: []figures.Side{{Who: who, Values: one(theirs)}},
+		Ratio: figures.Compare(ours, theirs),
+		Raw:   map[string][]float64{fmt.Sprintf("this build, %s", unit): ours, fmt.Sprintf("%s, %s", who, unit): theirs},
+	}
 }
 
-// ratio compares neighbours in time, pair by pair. What the machine does to one turn it
-// mostly does to the next.
-func ratio(ours, plain []sample, of func(sample) float64) string {
-	var values []float64
-	for i := range ours {
-		values = append(values, of(ours[i])/of(plain[i]))
+func all(samples []sample, of func(sample) float64) []float64 {
+	numbers := make([]float64, len(samples))
+	for i, s := range samples {
+		numbers[i] = of(s)
 	}
-	slices.Sort(values)
-	return fmt.Sprintf("%.2f (%.2f–%.2f)", values[len(values)/2], values[0], values[len(values)-1])
+	return numbers
+}
+
+// lagRow makes the row of probes.
+func lagRow(id, what string, lags []float64) figures.Row {
+	return figures.Row{ID: id, What: what, Notes: []string{fmt.Sprintf("%d probes", len(lags))}, Ours: figures.Lags(lags),
+		Raw: map[string][]float64{"lags, s": lags}}
 }

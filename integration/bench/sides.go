@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/vault-replication/vault-replication/integration/bench/figures"
 	"github.com/vault-replication/vault-replication/integration/cluster"
 	"github.com/vault-replication/vault-replication/integration/procfs"
 )
@@ -77,19 +78,18 @@ func (b *bench) turns(ctx context.Context, reference, measured *cluster.Cluster,
 // throughput is the first row: replication enabled, a slot open, no secondary
 // connected.
 func (b *bench) throughput(ctx context.Context) error {
-	for _, clients := range []int{1, 16, 64} {
+	for _, w := range []struct {
+		id      string
+		clients int
+	}{{idWrites1, 1}, {idWrites16, 16}, {idWrites64, 64}} {
+		id, clients := w.id, w.clients
 		progress("write throughput with %d clients", clients)
 		plain, ours, err := b.turns(ctx, b.plain, b.primary, writes(clients))
 		if err != nil {
 			return err
 		}
-		b.add(row{
-			what:   fmt.Sprintf("write throughput, %d clients, slot open, no secondary connected", clients),
-			plain:  fmt.Sprintf("%.0f/s", median(plain, perSecond)),
-			ours:   fmt.Sprintf("%.0f/s", median(ours, perSecond)),
-			ratio:  ratio(ours, plain, perSecond),
-			target: "≥ 0.95",
-		})
+		what := fmt.Sprintf("write throughput, %d clients, slot open, no secondary connected", clients)
+		b.add(compare(id, what, stock, ours, plain, perSecond, figures.PerSecond))
 	}
 	return nil
 }
@@ -114,13 +114,7 @@ func (b *bench) processorTime(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cpu := func(s sample) float64 { return float64(s.cpuPerWrite.Nanoseconds()) / 1000 }
-	b.add(row{
-		what:   "processor time a write, host and plugins, one secondary streaming, 16 clients",
-		plain:  fmt.Sprintf("%.0f µs", median(plain, cpu)),
-		ours:   fmt.Sprintf("%.0f µs", median(ours, cpu)),
-		ratio:  ratio(ours, plain, cpu),
-		target: "≤ 1.25",
-	})
+	b.add(compare(idCPU, "processor time a write, host and plugins, one secondary streaming, 16 clients", stock, ours, plain,
+		func(s sample) float64 { return s.cpuPerWrite.Seconds() }, figures.Seconds))
 	return nil
 }
