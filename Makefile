@@ -79,8 +79,9 @@ proto: ## generate the Go code of the .proto files again
 	@scripts/proto.sh
 
 .PHONY: bench
-bench: build ## measure this build against stock Vault in one run
-	@scripts/bench.sh
+bench: build ## measure this build against stock Vault and PostgreSQL in one run, and renew the tables of the documents
+	@scripts/bench.sh -json docs/benchmarks
+	@go run ./integration/bench/page
 
 .PHONY: clean
 clean: ## remove what was built

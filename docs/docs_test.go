@@ -87,7 +87,7 @@ func TestEveryDecisionHasDateStatusAndRow(t *testing.T) {
 // TestLinksLead finds a link to a file or heading that is not there.
 func TestLinksLead(t *testing.T) {
 	t.Parallel()
-	for _, path := range glob(t, "*.md", "adr/*.md", "../*.md") {
+	for _, path := range glob(t, "*.md", "adr/*.md", "benchmarks/*.md", "../*.md") {
 		for _, link := range docLink.FindAllStringSubmatch(read(t, path), -1) {
 			file, anchor, _ := strings.Cut(link[1], "#")
 			target := path
@@ -116,7 +116,7 @@ func anchors(text string) []string {
 // TestLinesOfDocumentsAreNarrow leaves out what cannot be wrapped: rows of tables, and commands and their output.
 func TestLinesOfDocumentsAreNarrow(t *testing.T) {
 	t.Parallel()
-	for _, path := range glob(t, "*.md", "adr/*.md", "../*.md") {
+	for _, path := range glob(t, "*.md", "adr/*.md", "benchmarks/*.md", "../*.md") {
 		fenced := false
 		for i, line := range strings.Split(read(t, path), "\n") {
 			trimmed := strings.TrimSpace(line)
@@ -163,7 +163,7 @@ func TestTestsThatDocumentsNameExist(t *testing.T) {
 			return err
 		}))
 	}
-	for _, path := range glob(t, "*.md", "adr/*.md", "../*.md") {
+	for _, path := range glob(t, "*.md", "adr/*.md", "benchmarks/*.md", "../*.md") {
 		for _, test := range testName.FindAllStringSubmatch(read(t, path), -1) {
 			if !exist[test[1]] {
 				t.Errorf("%s names %s, which no file declares", path, test[1])
