@@ -7,6 +7,7 @@ package cable
 import (
 	"net"
 	"sync"
+	"time"
 )
 
 // Cable forwards connections to one target while it is whole.
@@ -22,6 +23,9 @@ type Cable struct {
 	// swallows are the ways that lose everything.
 	swallows [2]bool
 	halfOpen int
+	// link is what the way is like, and free when each way has room for the next bytes.
+	link Link
+	free [2]time.Time
 }
 
 // Lay opens a whole cable to a target, host and port; it may be empty until Aim.
@@ -115,6 +119,7 @@ func (c *Cable) carry(near net.Conn) {
 	target, thaw := c.target, c.thaw
 	c.mu.Unlock()
 	<-thaw
+	c.shake()
 	far, err := net.Dial("tcp", target)
 	if err != nil {
 		c.drop(near)

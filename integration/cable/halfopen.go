@@ -40,12 +40,13 @@ func (c *Cable) HalfOpen() int {
 // pump carries one way of a line until the end that it reads from is closed.
 func (c *Cable) pump(l *line, way Way, to, from net.Conn) {
 	buf := make([]byte, 32<<10)
+	over := &carrier{cable: c, way: way, to: to}
 	for {
 		n, err := from.Read(buf)
 		lost := c.passed(l, way)
 		if n > 0 && !lost {
 			// The news that the other end is closed goes the other way.
-			if _, werr := to.Write(buf[:n]); werr != nil && !c.loses(l, 1-way) {
+			if werr := over.write(buf[:n]); werr != nil && !c.loses(l, 1-way) {
 				err = werr
 			}
 		}
@@ -53,6 +54,7 @@ func (c *Cable) pump(l *line, way Way, to, from net.Conn) {
 			break
 		}
 	}
+	over.close()
 	c.drop(from)
 	if !c.end(l, way) {
 		_ = to.Close()
