@@ -33,24 +33,73 @@ type Server struct {
 	done   chan struct{}
 }
 
-// New starts a server that ends with the test.
+// New starts a server that ends with the test. It syncs nothing: tests need no data that outlives
+// their machine.
 func New(t testing.TB) *Server {
 	t.Helper()
-	binDir, err := findBinaries()
+	s, err := Start(t.Context(), map[string]string{"fsync": "off"})
 	if err != nil {
-		t.Fatal(err)
-	}
-	// Not t.TempDir: the server's user must be able to reach the folder.
-	dir, err := os.MkdirTemp("", "pg-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &Server{Admin: "vaultadmin", Password: "adminpass", dir: dir, binDir: binDir}
-	t.Cleanup(s.stop)
-	if err := s.start(t.Context()); err != nil {
 		t.Fatalf("starting PostgreSQL: %v", err)
 	}
+	t.Cleanup(s.Stop)
 	return s
+}
+
+// Start starts a server with settings of its own beside PostgreSQL's defaults.
+func Start(ctx context.Context, settings map[string]string) (*Server, error) {
+	s, err := prepare()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.initialise(ctx); err != nil {
+		s.Stop()
+		return nil, err
+	}
+	if err := s.start(ctx, settings); err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Standby starts a second server that follows this one by streaming replication, and answers reads.
+func (s *Server) Standby(ctx context.Context, settings map[string]string) (*Server, error) {
+	standby, err := prepare()
+	if err != nil {
+		return nil, err
+	}
+	base := exec.CommandContext(ctx, filepath.Join(s.binDir, "pg_basebackup"), "-h", "127.0.0.1",
+		"-p", strconv.Itoa(s.Port), "-U", s.Admin, "-D", standby.data(), "-R", "-X", "stream", "-c", "fast")
+	base.Env = append(os.Environ(), "PGPASSWORD="+s.Password)
+	if err := standby.run(base); err != nil {
+		standby.Stop()
+		return nil, err
+	}
+	if err := standby.start(ctx, settings); err != nil {
+		standby.Stop()
+		return nil, err
+	}
+	return standby, nil
+}
+
+func prepare() (*Server, error) {
+	binDir, err := findBinaries()
+	if err != nil {
+		return nil, err
+	}
+	// Not a test's own folder: the server's user must be able to reach it.
+	dir, err := os.MkdirTemp("", "pg-")
+	if err != nil {
+		return nil, err
+	}
+	return &Server{Admin: "vaultadmin", Password: "adminpass", dir: dir, binDir: binDir}, nil
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// Plain is a connection string of the superuser.
+func (s *Server) Plain() string {
+	return fmt.Sprintf("postgresql://%s:%s@127.0.0.1:%d/postgres?sslmode=disable", s.Admin, s.Password, s.Port)
 }
 
 // URL is a connection string; Vault fills in the two templates.
@@ -63,8 +112,7 @@ func (s *Server) URL() string {
 func (s *Server) VaultTables(t testing.TB, name string) cluster.Tables {
 	t.Helper()
 	tables := cluster.Tables{
-		URL:     fmt.Sprintf("postgresql://%s:%s@127.0.0.1:%d/postgres?sslmode=disable", s.Admin, s.Password, s.Port),
-		Entries: name + "_kv_store", Locks: name + "_ha_locks",
+		URL: s.Plain(), Entries: name + "_kv_store", Locks: name + "_ha_locks",
 	}
 	for _, statement := range []string{
 		`CREATE TABLE ` + tables.Entries +
@@ -103,7 +151,7 @@ func findBinaries() (string, error) {
 	slices.Reverse(dirs)
 	for _, dir := range dirs {
 		ok := true
-		for _, name := range []string{"initdb", "postgres", "psql"} {
+		for _, name := range []string{"initdb", "postgres", "psql", "pg_basebackup"} {
 			_, err := os.Stat(filepath.Join(dir, name))
 			ok = ok && err == nil
 		}
@@ -141,27 +189,37 @@ func (s *Server) unprivileged(cmd *exec.Cmd) error {
 	return os.Chown(s.dir, int(uid), int(gid))
 }
 
-func (s *Server) start(ctx context.Context) error {
+// run runs a command of the packages to its end.
+func (s *Server) run(cmd *exec.Cmd) error {
+	if err := s.unprivileged(cmd); err != nil {
+		return err
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, out)
+	}
+	return nil
+}
+
+func (s *Server) initialise(ctx context.Context) error {
 	passwordFile := filepath.Join(s.dir, "password")
-	data := filepath.Join(s.dir, "data")
 	if err := os.WriteFile(passwordFile, []byte(s.Password+"\n"), 0o644); err != nil {
 		return err
 	}
-	initdb := exec.CommandContext(ctx, filepath.Join(s.binDir, "initdb"), "-D", data, "-U", s.Admin,
-		"--pwfile="+passwordFile, "--auth=scram-sha-256", "--no-sync", "-E", "UTF8", "--locale=C")
-	if err := s.unprivileged(initdb); err != nil {
-		return err
-	}
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, out)
-	}
+	return s.run(exec.CommandContext(ctx, filepath.Join(s.binDir, "initdb"), "-D", s.data(), "-U", s.Admin,
+		"--pwfile="+passwordFile, "--auth=scram-sha-256", "--no-sync", "-E", "UTF8", "--locale=C"))
+}
+
+func (s *Server) start(ctx context.Context, settings map[string]string) error {
 	port, err := cluster.ReservePort()
 	if err != nil {
 		return err
 	}
 	s.Port = port
-	s.cmd = exec.Command(filepath.Join(s.binDir, "postgres"), "-D", data, "-h", "127.0.0.1",
-		"-p", strconv.Itoa(port), "-k", s.dir, "-c", "fsync=off", "-c", "max_connections=50")
+	args := []string{"-D", s.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-k", s.dir, "-c", "max_connections=50"}
+	for name, value := range settings {
+		args = append(args, "-c", name+"="+value)
+	}
+	s.cmd = exec.Command(filepath.Join(s.binDir, "postgres"), args...)
 	if err := s.unprivileged(s.cmd); err != nil {
 		return err
 	}
@@ -170,7 +228,7 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	s.done = make(chan struct{})
 	go func() {
-		_ = s.cmd.Wait() // ended by stop
+		_ = s.cmd.Wait() // ended by Stop
 		close(s.done)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -181,7 +239,8 @@ func (s *Server) start(ctx context.Context) error {
 	})
 }
 
-func (s *Server) stop() {
+// Stop ends the server and removes what it has stored.
+func (s *Server) Stop() {
 	if s.done != nil {
 		// SIGINT is PostgreSQL's fast shutdown: it ends its children too.
 		_ = s.cmd.Process.Signal(syscall.SIGINT)
