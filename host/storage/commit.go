@@ -11,6 +11,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/station"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -119,6 +120,7 @@ func (wp *writePath) commitNumbered(ctx context.Context, r *writeMode, w *number
 	if err != nil {
 		return false, err
 	}
+	station.Log(wp.below.Logger, station.Numbered, n)
 	ops := w.effects.ops()
 	if err = wp.storeWithRow(ctx, r.journal, n, retain, ops, w); err != nil {
 		// The write may have landed all the same. The storage's content decides.
@@ -128,6 +130,7 @@ func (wp *writePath) commitNumbered(ctx context.Context, r *writeMode, w *number
 		wp.settleLater(r, n, retain, w.effects, w.written, w.locks)
 		return true, err
 	}
+	station.Log(wp.below.Logger, station.Stored, n)
 	r.account(w.effects, n)
 	row := &journal.Row{Sequence: n, Term: r.journal.Term(), Ops: ops}
 	row.Weigh()

@@ -8,6 +8,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
+	"github.com/vault-replication/vault-replication/host/storage/station"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
 
@@ -101,6 +102,7 @@ func (r *reader) Next() (*replication.Frame, error) {
 		return nil, err
 	}
 	r.after = f.To.Sequence
+	station.Log(r.of.below.Logger, station.Framed, r.after)
 	return f, nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
+	"github.com/vault-replication/vault-replication/host/storage/station"
 	"github.com/vault-replication/vault-replication/host/storage/txn"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -19,6 +20,7 @@ func (s *Secondary) ApplyFrame(ctx context.Context, f *replication.Frame) (*repl
 	if err != nil {
 		return nil, err
 	}
+	station.Log(s.below.Logger, station.Received, f.To.Sequence)
 	c, unlock, err := s.beginApply(ctx)
 	if err != nil {
 		return nil, err
@@ -95,6 +97,7 @@ func (in *frameApply) flush(ctx context.Context, sequence uint64) error {
 	if err != nil {
 		return err
 	}
+	station.Log(in.below.Logger, station.Applied, sequence)
 	in.next.MustCopy = in.next.MustCopy || in.forced.Load()
 	in.load = in.newLoad()
 	if in.next.MustCopy {
