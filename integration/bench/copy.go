@@ -38,12 +38,19 @@ func (b *bench) firstCopy(ctx context.Context) error {
 	if err := fresh.WaitEqual(ctx, b.primary); err != nil {
 		return err
 	}
-	b.add(figures.Row{
+	r := figures.Row{
 		ID:   idFirstCopy,
 		What: fmt.Sprintf("first copy of %d entries of 512 bytes into raft, enable to streaming", b.entries),
 		Notes: []string{took.Round(10 * time.Millisecond).String(),
 			fmt.Sprintf("peak memory: primary %d MiB, secondary %d MiB", peaks[0]>>20, peaks[1]>>20)},
 		Ours: rate(float64(b.entries) / took.Seconds()), Raw: map[string][]float64{"s": {took.Seconds()}},
-	})
+	}
+	for _, s := range []figures.Side{{Who: "bare raft", Values: b.raft},
+		{Who: "`raft snapshot` of stock Vault", Values: b.snapshots}} {
+		if s.Values != nil {
+			r.Beside = append(r.Beside, s)
+		}
+	}
+	b.add(r)
 	return nil
 }

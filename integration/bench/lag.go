@@ -14,10 +14,9 @@ import (
 )
 
 const (
-	lagRate     = 500 // writes a second
-	lagWriters  = 16
-	lagProbe    = 50 * time.Millisecond
-	lagDuration = 30 * time.Second
+	lagRate    = 500 // writes a second
+	lagWriters = 16
+	lagProbe   = 50 * time.Millisecond
 )
 
 // lag is the third row. A DR secondary serves no reads, so its status stands for
@@ -38,6 +37,7 @@ func (b *bench) lag(ctx context.Context) error {
 	r := lagRow(idDRLag, fmt.Sprintf("lag at %d writes/s, answer on the primary to applied on the DR secondary", lagRate),
 		figures.InSeconds(lags))
 	r.Notes = append(r.Notes, "upper bound")
+	b.besidePostgreSQL(&r)
 	b.add(r)
 	return nil
 }
@@ -81,7 +81,7 @@ func (b *bench) probe(ctx context.Context) ([]time.Duration, error) {
 	ticker := time.NewTicker(lagProbe)
 	defer ticker.Stop()
 	var lags []time.Duration
-	for end := time.Now().Add(lagDuration); time.Now().Before(end); <-ticker.C {
+	for end := time.Now().Add(b.lagFor); time.Now().Before(end); <-ticker.C {
 		if _, err := client.Logical().WriteWithContext(ctx, "bench/probe", value); err != nil {
 			return nil, err
 		}

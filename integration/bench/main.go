@@ -27,6 +27,8 @@ type settings struct {
 	round   time.Duration
 	entries int
 	missed  int
+	leases  int
+	lagFor  time.Duration
 	json    string
 }
 
@@ -38,6 +40,8 @@ func main() {
 	flag.DurationVar(&s.round, "round", 5*time.Second, "how long a turn lasts")
 	flag.IntVar(&s.entries, "entries", 100_000, "how many entries the first copy has")
 	flag.IntVar(&s.missed, "missed", 0, "how many writes the catch-up has at least; 0 for those of four turns")
+	flag.IntVar(&s.leases, "leases", 100_000, "how many leases there are at the promotion of three nodes")
+	flag.DurationVar(&s.lagFor, "lag", 30*time.Second, "how long lag is probed")
 	flag.StringVar(&s.json, "json", "", "folder to write the raw numbers to")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -68,16 +72,20 @@ func run(ctx context.Context, s settings) error {
 	b.result.Commit, b.result.Modified = revision(ctx)
 	defer b.close()
 
-	steps := []func(context.Context) error{b.setUpStock}
+	var steps []func(context.Context) error
+	if s.only != "writes" {
+		steps = append(steps, b.anchors)
+	}
+	steps = append(steps, b.setUpStock)
 	if s.only != "performance" {
 		steps = append(steps, b.setUpDR, b.throughput)
 	}
 	if s.only == "" || s.only == "dr" {
-		steps = append(steps, b.processorTime, b.lag, b.firstCopy, b.stopDR)
+		steps = append(steps, b.processorTime, b.lag, b.snapshot, b.firstCopy, b.promotion, b.stopDR, b.promotionOfThree)
 	}
 	if s.only == "" || s.only == "performance" {
 		steps = append(steps, b.setUpPerformance, b.reads, b.forwardedWrites, b.newLogins, b.performanceLag, b.catchUp,
-			b.lagDuringCopy)
+			b.lagDuringCopy, b.far)
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -112,6 +120,8 @@ type bench struct {
 	us, eu *cluster.Cluster
 	link   *cable.Cable
 	result figures.Run
+	// What was measured of others, to stand beside rows of this build.
+	raft, postgres, snapshots []figures.Value
 }
 
 func (b *bench) start(ctx context.Context, name, binary string) (*cluster.Cluster, error) {
@@ -162,15 +172,10 @@ func (b *bench) setUpDR(ctx context.Context) (err error) {
 	return b.secondary.Stop(ctx, true)
 }
 
-// stopDR frees the machine for the next measurement. The secondary has been down since the
-// first copy was measured.
+// stopDR frees the machine for the next measurement. The primary was killed
+// for the promotion, and the secondary has been down since the first copy was measured.
 func (b *bench) stopDR(ctx context.Context) error {
-	for _, c := range []*cluster.Cluster{b.primary, b.fresh} {
-		if err := c.Stop(ctx, true); err != nil {
-			return err
-		}
-	}
-	return nil
+	return b.fresh.Stop(ctx, true)
 }
 
 func (b *bench) close() {

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vault-replication/vault-replication/integration/bench/figures"
-	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
 // statusEvery is the pause between two looks at a status. Without a pause they would take a
@@ -28,12 +27,14 @@ func cheapHash(password string) (string, error) {
 func (b *bench) performanceLag(ctx context.Context) error {
 	progress("lag of a performance secondary at %d writes a second", lagRate)
 	lags, err := underLoad(ctx, b.us,
-		func(ctx context.Context) ([]time.Duration, error) { return b.readable(ctx, untilDone(lagDuration)) })
+		func(ctx context.Context) ([]time.Duration, error) { return b.readable(ctx, untilDone(b.lagFor)) })
 	if err != nil {
 		return err
 	}
-	b.add(lagRow(idLag, fmt.Sprintf("lag at %d writes/s, answer on the primary to readable on a performance secondary",
-		lagRate), figures.InSeconds(lags)))
+	r := lagRow(idLag, fmt.Sprintf("lag at %d writes/s, answer on the primary to readable on a performance secondary",
+		lagRate), figures.InSeconds(lags))
+	b.besidePostgreSQL(&r)
+	b.add(r)
 	return nil
 }
 
@@ -110,79 +111,4 @@ func (b *bench) readable(ctx context.Context, done func() bool) ([]time.Duration
 		<-ticker.C
 	}
 	return lags, nil
-}
-
-// catchUp cuts the link, writes from sixteen clients for four turns or as much as was asked
-// for, and mends the link. Several writes may share a sequence of the journal, so sequences
-// are converted into writes. The row's clock begins when the first of the missed writes has
-// arrived. How long the secondary waited before it tried again is beside it.
-func (b *bench) catchUp(ctx context.Context) error {
-	const clients = 16
-	progress("catch-up after a disconnect")
-	if err := b.eu.WaitCaughtUp(ctx, b.us); err != nil {
-		return err
-	}
-	b.link.Cut()
-	var before uint64
-	err := b.eu.Node(0).WaitPerformance(ctx, "has noticed the cut", func(s *cluster.PerformanceStatus) error {
-		if s.ConnectionState == "ready" {
-			return fmt.Errorf("it is connected")
-		}
-		before = s.LastRemoteWAL
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	written, took, err := write(ctx, b.us, clients, 4*b.round)
-	for err == nil && int(written) < b.missed {
-		more, longer, failed := write(ctx, b.us, clients, 4*b.round)
-		written, took, err = written+more, took+longer, failed
-	}
-	if err != nil {
-		return err
-	}
-	own := float64(written) / took.Seconds()
-	target, err := b.us.Node(0).PerformanceStatus(ctx)
-	if err != nil {
-		return err
-	}
-	b.link.Mend()
-	mended := time.Now()
-	first, err := b.reaches(ctx, b.eu, before+1)
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	if _, err := b.reaches(ctx, b.eu, target.LastPerformanceWAL); err != nil {
-		return err
-	}
-	share := float64(target.LastPerformanceWAL-first) / float64(target.LastPerformanceWAL-before)
-	caughtUp := share * float64(written) / time.Since(began).Seconds()
-	b.add(figures.Row{
-		ID:   idCatchUp,
-		What: "catch-up after a disconnect, over the primary's own rate at 16 clients",
-		Notes: []string{fmt.Sprintf("%d writes missed in %s", written, took.Round(time.Second)),
-			fmt.Sprintf("first of them %s after the link was whole", began.Sub(mended).Round(10*time.Millisecond))},
-		Ours: rate(caughtUp), Beside: []figures.Side{{Who: "the primary's own rate", Values: rate(own)}},
-		Ratio: figures.Compare([]float64{caughtUp}, []float64{own}),
-	})
-	return nil
-}
-
-// reaches polls the status until a secondary has applied a sequence, and returns
-// the one it shows.
-func (b *bench) reaches(ctx context.Context, c *cluster.Cluster, sequence uint64) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
-	defer cancel()
-	for {
-		s, err := c.Node(0).PerformanceStatus(ctx)
-		if err != nil {
-			return 0, err
-		}
-		if s.LastRemoteWAL >= sequence {
-			return s.LastRemoteWAL, nil
-		}
-		time.Sleep(statusEvery)
-	}
 }
