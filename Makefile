@@ -15,7 +15,7 @@ export GOFLAGS := -buildvcs=false
 
 .PHONY: help
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build the server, the plugins and stock Vault into bin/ (10 minutes the first time)
@@ -81,6 +81,11 @@ proto: ## generate the Go code of the .proto files again
 .PHONY: bench
 bench: build ## measure this build against stock Vault and PostgreSQL in one run, and renew the tables of the documents
 	@scripts/bench.sh -json docs/benchmarks
+	@go run ./integration/bench/page
+
+.PHONY: bench-size
+bench-size: build ## measure how figures grow up to a million keys and 10,000 mounts, and plot it (an hour and more)
+	@scripts/bench.sh -sizes -json docs/benchmarks
 	@go run ./integration/bench/page
 
 .PHONY: clean

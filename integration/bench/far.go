@@ -5,13 +5,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/vault/api"
 
 	"github.com/vault-replication/vault-replication/integration/bench/figures"
 	"github.com/vault-replication/vault-replication/integration/cable"
-	"github.com/vault-replication/vault-replication/integration/cluster"
 )
 
 // way is a link between two clusters, with the name it has in rows.
@@ -32,6 +33,9 @@ var ways = []way{
 // far measures what crosses the link of the performance pair, over each of the ways.
 func (b *bench) far(ctx context.Context) error {
 	defer b.link.Stretch(cable.Link{})
+	if err := b.fillPair(ctx); err != nil {
+		return err
+	}
 	for _, w := range ways {
 		progress("over a way of %s", w.what)
 		b.link.Stretch(w.link)
@@ -79,9 +83,19 @@ func (b *bench) farForwarded(ctx context.Context, w way) error {
 			}
 		}
 	}()
+	var refused atomic.Int64
 	do := each(w.clients, func(ctx context.Context, client *api.Client) error {
-		_, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("bench/forwarded-%d", <-next), value)
-		return err
+		path := fmt.Sprintf("bench/forwarded-%d", <-next)
+		for {
+			_, err := client.Logical().WriteWithContext(ctx, path, value)
+			answer, ok := errorAs[*api.ResponseError](err)
+			if !ok || answer.StatusCode != http.StatusServiceUnavailable {
+				return err
+			}
+			// As many are under way as a secondary may have: the client tries again.
+			refused.Add(1)
+			time.Sleep(statusEvery)
+		}
 	})
 	var turns []float64
 	for range b.rounds {
@@ -96,7 +110,8 @@ func (b *bench) farForwarded(ctx context.Context, w way) error {
 		id = idForwardedFar
 	}
 	b.add(figures.Row{ID: id, What: fmt.Sprintf("forwarded writes, %d clients, %s", w.clients, w.what),
-		Ours: rate(figures.Median(turns)), Raw: map[string][]float64{"this build, /s": turns}})
+		Notes: []string{fmt.Sprintf("%d attempts were refused and made again", refused.Load())},
+		Ours:  rate(figures.Median(turns)), Raw: map[string][]float64{"this build, /s": turns}})
 	return b.eu.WaitCaughtUp(ctx, b.us)
 }
 
@@ -124,11 +139,5 @@ func (b *bench) farCopy(ctx context.Context, w way) error {
 	b.add(figures.Row{ID: "first-copy-" + w.id, What: fmt.Sprintf("first copy of %d entries of 512 bytes, enable to streaming, "+
 		"%s", b.entries, w.what), Notes: []string{took.Round(10 * time.Millisecond).String()},
 		Ours: rate(float64(b.entries) / took.Seconds()), Raw: map[string][]float64{"s": {took.Seconds()}}})
-	if err := c.Stop(ctx, true); err != nil {
-		return err
-	}
-	// Its slot would keep rows of all that is measured after it.
-	_, err = b.us.Node(0).APIClient().Logical().WriteWithContext(ctx, cluster.PathPerformance+"primary/revoke-secondary",
-		map[string]any{"id": "far-" + w.id})
-	return err
+	return b.leave(ctx, c, "far-"+w.id)
 }

@@ -29,19 +29,23 @@ type settings struct {
 	missed  int
 	leases  int
 	lagFor  time.Duration
+	sizes   bool
+	scale   float64
 	json    string
 }
 
 func main() {
 	var s settings
 	flag.StringVar(&s.bin, "bin", "bin", "folder of the built binaries")
-	flag.StringVar(&s.only, "only", "", "measure one mode alone, dr or performance, or the write throughput alone: writes")
+	flag.StringVar(&s.only, "only", "", "measure a part alone: dr, performance, writes (throughput), far (long ways) or stations")
 	flag.IntVar(&s.rounds, "rounds", 5, "how often each side takes its turn")
 	flag.DurationVar(&s.round, "round", 5*time.Second, "how long a turn lasts")
 	flag.IntVar(&s.entries, "entries", 100_000, "how many entries the first copy has")
 	flag.IntVar(&s.missed, "missed", 0, "how many writes the catch-up has at least; 0 for those of four turns")
 	flag.IntVar(&s.leases, "leases", 100_000, "how many leases there are at the promotion of three nodes")
 	flag.DurationVar(&s.lagFor, "lag", 30*time.Second, "how long lag is probed")
+	flag.BoolVar(&s.sizes, "sizes", false, "measure how figures grow with size (make bench-size)")
+	flag.Float64Var(&s.scale, "scale", 1, "with -sizes: multiplies the sizes, below 1 for a trial")
 	flag.StringVar(&s.json, "json", "", "folder to write the raw numbers to")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -54,8 +58,8 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) error {
-	if !slices.Contains([]string{"", "dr", "performance", "writes"}, s.only) {
-		return fmt.Errorf("-only %s is none of dr, performance and writes", s.only)
+	if !slices.Contains([]string{"", "dr", "performance", "writes", "far", "stations"}, s.only) {
+		return fmt.Errorf("-only %s is none of dr, performance, writes, far and stations", s.only)
 	}
 	dir, err := os.MkdirTemp("", "vault-bench-")
 	if err != nil {
@@ -72,27 +76,53 @@ func run(ctx context.Context, s settings) error {
 	b.result.Commit, b.result.Modified = revision(ctx)
 	defer b.close()
 
-	var steps []func(context.Context) error
-	if s.only != "writes" {
-		steps = append(steps, b.anchors)
-	}
-	steps = append(steps, b.setUpStock)
-	if s.only != "performance" {
-		steps = append(steps, b.setUpDR, b.throughput)
-	}
-	if s.only == "" || s.only == "dr" {
-		steps = append(steps, b.processorTime, b.lag, b.snapshot, b.firstCopy, b.promotion, b.stopDR, b.promotionOfThree)
-	}
-	if s.only == "" || s.only == "performance" {
-		steps = append(steps, b.setUpPerformance, b.reads, b.forwardedWrites, b.newLogins, b.performanceLag, b.catchUp,
-			b.lagDuringCopy, b.far)
-	}
+	steps := b.steps()
 	for _, step := range steps {
-		if err := step(ctx); err != nil {
+		err := step(ctx)
+		if err != nil && (!s.sizes || ctx.Err() != nil) {
 			return err
+		}
+		if err != nil {
+			// What is too large for one step is no reason to lose an hour of others.
+			b.add(figures.Row{ID: fmt.Sprintf("failed-%d", len(b.result.Rows)), What: "a step that has failed",
+				Skipped: strings.Join(strings.Fields(err.Error()), " ")})
 		}
 	}
 	return b.report()
+}
+
+// step is one thing that is set up or measured.
+type step = func(context.Context) error
+
+// steps are what the flags ask for, in order.
+func (b *bench) steps() []step {
+	if b.sizes {
+		return b.sizeSteps()
+	}
+	switch b.only {
+	case "stations":
+		return []step{b.stations}
+	case "far":
+		return []step{b.setUpStock, b.setUpPerformance, b.far}
+	case "writes":
+		return []step{b.setUpStock, b.setUpDR, b.throughput}
+	case "dr":
+		return append([]step{b.anchors, b.setUpStock}, b.drSteps()...)
+	case "performance":
+		return append([]step{b.anchors, b.setUpStock}, b.performanceSteps()...)
+	default:
+		return slices.Concat([]step{b.anchors, b.setUpStock}, b.drSteps(), b.performanceSteps())
+	}
+}
+
+func (b *bench) drSteps() []step {
+	return []step{b.setUpDR, b.throughput, b.processorTime, b.lag, b.snapshot, b.firstCopy, b.promotion, b.stopDR,
+		b.promotionOfThree}
+}
+
+func (b *bench) performanceSteps() []step {
+	return []step{b.setUpPerformance, b.reads, b.forwardedWrites, b.newLogins, b.performanceLag, b.catchUp,
+		b.lagDuringCopy, b.far, b.stations}
 }
 
 // command is how the run is repeated.
@@ -118,10 +148,15 @@ type bench struct {
 	running                   []*cluster.Cluster
 	// us and eu are a performance primary and its secondary, with link between.
 	us, eu *cluster.Cluster
+	euID   string
 	link   *cable.Cable
 	result figures.Run
 	// What was measured of others, to stand beside rows of this build.
 	raft, postgres, snapshots []figures.Value
+	// at are the sizes that growth is measured at.
+	at sizes
+	// filled is how many entries the performance primary has.
+	filled int
 }
 
 func (b *bench) start(ctx context.Context, name, binary string) (*cluster.Cluster, error) {

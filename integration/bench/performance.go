@@ -45,9 +45,19 @@ func (b *bench) setUpPerformance(ctx context.Context) (err error) {
 	if err := b.us.EnablePerformancePrimary(ctx); err != nil {
 		return err
 	}
-	if err := b.eu.JoinPerformance(ctx, b.us, "eu"); err != nil {
+	b.euID = "eu"
+	if err := b.eu.JoinPerformance(ctx, b.us, b.euID); err != nil {
 		return err
 	}
+	return b.eu.WaitCaughtUp(ctx, b.us)
+}
+
+// fillPair gives the pair the entries of a first copy, once.
+func (b *bench) fillPair(ctx context.Context) error {
+	if err := fillFrom(ctx, b.us, b.filled, b.entries); err != nil {
+		return err
+	}
+	b.filled = max(b.filled, b.entries)
 	return b.eu.WaitCaughtUp(ctx, b.us)
 }
 

@@ -41,10 +41,7 @@ func (b *bench) performanceLag(ctx context.Context) error {
 // lagDuringCopy is performanceLag while another secondary is filled.
 func (b *bench) lagDuringCopy(ctx context.Context) error {
 	progress("lag while a first copy runs for another secondary")
-	if err := fill(ctx, b.us, b.entries); err != nil {
-		return err
-	}
-	if err := b.eu.WaitCaughtUp(ctx, b.us); err != nil {
+	if err := b.fillPair(ctx); err != nil {
 		return err
 	}
 	third, err := b.start(ctx, "third", "vault-replication")
@@ -79,7 +76,7 @@ func (b *bench) lagDuringCopy(ctx context.Context) error {
 		b.entries), figures.InSeconds(lags))
 	r.Notes = append(r.Notes, took.Round(100*time.Millisecond).String())
 	b.add(r)
-	return third.Stop(ctx, true)
+	return b.leave(ctx, third, "third")
 }
 
 func untilDone(d time.Duration) func() bool {

@@ -50,12 +50,17 @@ func write(ctx context.Context, c *cluster.Cluster, clients int, limit time.Dura
 
 // fill writes entries from several clients, each once.
 func fill(ctx context.Context, c *cluster.Cluster, entries int) error {
+	return fillFrom(ctx, c, 0, entries)
+}
+
+// fillFrom writes the entries of fill from one number to another.
+func fillFrom(ctx context.Context, c *cluster.Cluster, from, to int) error {
 	const clients = 32
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range clients {
 		client := c.Node(0).APIClient()
 		group.Go(func() error {
-			for n := i; n < entries; n += clients {
+			for n := from + i; n < to; n += clients {
 				if _, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("bench/%08d", n), value); err != nil {
 					return err
 				}
