@@ -90,9 +90,18 @@ func (b *bench) missAndCatchUp(ctx context.Context, limit time.Duration, missed 
 		return c, err
 	}
 	c.took = time.Since(began)
-	share := float64(target.LastPerformanceWAL-first) / float64(target.LastPerformanceWAL-before)
-	c.rate = share * float64(c.written) / c.took.Seconds()
+	c.rate = c.rateOf(before, first, target.LastPerformanceWAL)
 	return c, nil
+}
+
+// rateOf is the rate of what arrived after the first sequence that was seen. If that was the last one already,
+// everything came at once, and the wait for it is all the time that there is.
+func (c caughtUp) rateOf(before, first, last uint64) float64 {
+	if first >= last {
+		return float64(c.written) / (c.waited + c.took).Seconds()
+	}
+	share := float64(last-first) / float64(last-before)
+	return share * float64(c.written) / c.took.Seconds()
 }
 
 // reaches polls the status until a secondary has applied a sequence, and returns

@@ -111,7 +111,7 @@ func (b *bench) sizeOfKeys(ctx context.Context) error {
 				What: fmt.Sprintf("Memory of both sides during a first copy of %d keys.", n),
 				X:    figures.Axis{Name: "time since the call of enable", Unit: figures.Seconds}, Y: inBytes, Lines: lines})
 		}
-		c, err := b.missAndCatchUp(ctx, b.round, b.missed)
+		c, err := b.missAndCatchUp(ctx, 4*b.round, b.missed)
 		if err != nil {
 			return err
 		}

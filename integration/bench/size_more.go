@@ -19,7 +19,7 @@ import (
 func (b *bench) sizeOfValues(ctx context.Context) error {
 	const copies = 200
 	g := grows("values", fmt.Sprintf("How fast %d more values are written on the primary and are on the secondary.", copies),
-		"bytes of a value", figures.Axis{Name: "bytes a second", Unit: figures.PerSecond})
+		"a value", figures.Axis{Name: "bytes a second", Unit: figures.Bytes})
 	g.x.Unit = figures.Bytes
 	defer g.plot(b)
 	for _, size := range b.at.values {
@@ -42,8 +42,8 @@ func (b *bench) sizeOfValues(ctx context.Context) error {
 		if err := b.eu.WaitCaughtUp(ctx, b.us); err != nil {
 			return err
 		}
-		g.at(b, size, "written", float64(size*copies)/written.Seconds())
-		g.at(b, size, "on the secondary", float64(size*copies)/time.Since(started).Seconds())
+		g.at(b, size, "written a second", float64(size*copies)/written.Seconds())
+		g.at(b, size, "on the secondary a second", float64(size*copies)/time.Since(started).Seconds())
 	}
 	return nil
 }

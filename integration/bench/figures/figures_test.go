@@ -96,7 +96,7 @@ func example() *figures.Run {
 				Raw: map[string][]float64{"ours, /s": {400}}},
 			{ID: "lag", What: "lag", Notes: []string{"600 probes", "upper bound"}, Ours: figures.Lags([]float64{0.001}),
 				Goals: []figures.Goal{figures.TimeAtMost("p50", 0.002)}},
-			{ID: "delay", What: "on a long way", Skipped: "not allowed here", Goals: []figures.Goal{figures.RateAtLeast(5)}},
+			{ID: "delay", What: "on a long way", Skipped: "not | allowed here", Goals: []figures.Goal{figures.RateAtLeast(5)}},
 			{ID: "stock", What: "snapshot", Beside: []figures.Side{{Who: "stock Vault"}}},
 		},
 		Series: []figures.Series{{ID: "growth", What: "How it grows.", X: figures.Axis{Name: "keys", Log: true},
@@ -111,7 +111,7 @@ func TestTableHasEveryRowWithItsMark(t *testing.T) {
 |---|---|---|---|---|---|
 | writes, 1 client | stock Vault: 500/s | 400/s | 0.80 (0.70–0.90) | ≥ 1.00 | **under target** |
 | lag (600 probes; upper bound) | – | p50 1 ms, p99 1 ms | – | p50 ≤ 2 ms | met |
-| on a long way | – | not allowed here | – | ≥ 5/s | not measured |
+| on a long way | – | not \| allowed here | – | ≥ 5/s | not measured |
 | snapshot | stock Vault:  | – | – | – | – |
 `, r.Table())
 	require.Equal(t, `| what | this build | target | mark |

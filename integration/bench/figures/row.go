@@ -3,7 +3,6 @@
 package figures
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -139,8 +138,15 @@ func (r *Row) line() string {
 	if r.Skipped != "" {
 		ours = r.Skipped
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", what, dash(strings.Join(sides, "; ")), dash(ours), dash(ratio),
-		dash(strings.Join(goals, ", ")), r.Mark())
+	return cells(what, strings.Join(sides, "; "), ours, ratio, strings.Join(goals, ", "), string(r.Mark()))
+}
+
+// cells is a line of a Markdown table. A bar in a text would begin a cell of its own.
+func cells(texts ...string) string {
+	for i := range texts {
+		texts[i] = dash(strings.ReplaceAll(texts[i], "|", "\\|"))
+	}
+	return "| " + strings.Join(texts, " | ") + " |\n"
 }
 
 func list(values []Value) string {

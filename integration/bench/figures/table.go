@@ -38,7 +38,7 @@ func (r *Run) Short() string {
 				judged = append(judged, v)
 			}
 		}
-		fmt.Fprintf(&s, "| %s | %s | %s | %s |\n", row.What, dash(list(judged)), strings.Join(goals, ", "), row.Mark())
+		s.WriteString(cells(row.What, list(judged), strings.Join(goals, ", "), string(row.Mark())))
 	}
 	return s.String()
 }
