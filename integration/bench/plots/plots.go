@@ -55,6 +55,8 @@ func SVG(s figures.Series) ([]byte, error) {
 	if drawn == 0 {
 		return nil, errors.New(s.ID + " has no points that can be drawn")
 	}
+	widen(&p.X, s.X)
+	widen(&p.Y, s.Y)
 	if !s.Y.Log {
 		p.Y.Min = min(p.Y.Min, 0)
 	}
@@ -84,6 +86,13 @@ func scale(a *plot.Axis, of figures.Axis) {
 	if of.Log {
 		a.Scale = plot.LogScale{}
 		a.Tick.Marker = units{of: plot.LogTicks{Prec: -1}, unit: of.Unit}
+	}
+}
+
+// widen gives a logarithmic axis with one value alone a length. The library would begin it at or below 0.
+func widen(a *plot.Axis, of figures.Axis) {
+	if of.Log && a.Min == a.Max {
+		a.Min, a.Max = a.Min/2, a.Max*2
 	}
 }
 

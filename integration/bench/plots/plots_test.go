@@ -28,6 +28,9 @@ func TestASeriesIsDrawnWithItsNamesAndUnits(t *testing.T) {
 	again, err := plots.SVG(s)
 	require.NoError(t, err)
 	require.Equal(t, svg, again)
+	s.Lines[0].Points = []figures.Point{{1, 5}}
+	_, err = plots.SVG(s)
+	require.NoError(t, err, "a run that ended early has one point")
 	s.Lines = s.Lines[1:]
 	_, err = plots.SVG(s)
 	require.ErrorContains(t, err, "growth has no points")
