@@ -130,11 +130,14 @@ func command() string {
 	var given []string
 	flag.Visit(func(f *flag.Flag) {
 		if f.Name != "bin" && f.Name != "json" { // where files are is no part of what was measured
-			given = append(given, "-"+f.Name+" "+f.Value.String())
+			given = append(given, "-"+f.Name+"="+f.Value.String())
 		}
 	})
-	if len(given) == 0 {
+	switch {
+	case len(given) == 0:
 		return "make bench"
+	case len(given) == 1 && given[0] == "-sizes=true":
+		return "make bench-size"
 	}
 	return "scripts/bench.sh " + strings.Join(given, " ")
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package cable is a TCP connection between two clusters that a test can cut and mend. It
-// stands where a load balancer in front of the cluster port would stand.
+// Package cable is a TCP connection between two clusters that a test can cut and mend, and stretch
+// to a way with delay, bandwidth and loss. It stands where a load balancer in front of the cluster
+// port would stand.
 package cable
 
 import (
