@@ -79,6 +79,9 @@ func run(ctx context.Context, s settings) error {
 	steps := b.steps()
 	for _, step := range steps {
 		err := step(ctx)
+		if err != nil {
+			b.showLogs()
+		}
 		if err != nil && (!s.sizes || ctx.Err() != nil) {
 			return err
 		}
@@ -214,6 +217,13 @@ func (b *bench) setUpDR(ctx context.Context) (err error) {
 // for the promotion, and the secondary has been down since the first copy was measured.
 func (b *bench) stopDR(ctx context.Context) error {
 	return b.fresh.Stop(ctx, true)
+}
+
+// showLogs prints the ends of the servers' logs, which are removed with the rest.
+func (b *bench) showLogs() {
+	for _, c := range b.running {
+		fmt.Fprint(os.Stderr, c.Logs())
+	}
 }
 
 func (b *bench) close() {
