@@ -78,7 +78,7 @@ func run(ctx context.Context, s settings) error {
 
 	steps := b.steps()
 	for _, step := range steps {
-		err := step(ctx)
+		err := s.within(ctx, step)
 		if err != nil {
 			b.showLogs()
 		}
@@ -96,6 +96,18 @@ func run(ctx context.Context, s settings) error {
 
 // step is one thing that is set up or measured.
 type step = func(context.Context) error
+
+// within bounds a step. It has to have a bound of its own: what waits for servers would otherwise wait two minutes
+// at most, and a first copy of a million keys takes longer on a slow machine.
+func (s settings) within(ctx context.Context, do step) error {
+	limit := 20 * time.Minute
+	if s.sizes {
+		limit = 90 * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return do(ctx)
+}
 
 // steps are what the flags ask for, in order.
 func (b *bench) steps() []step {
