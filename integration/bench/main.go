@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -76,20 +77,20 @@ func run(ctx context.Context, s settings) error {
 	b.result.Commit, b.result.Modified = revision(ctx)
 	defer b.close()
 
-	steps := b.steps()
-	for _, step := range steps {
+	for _, step := range b.steps() {
 		err := s.within(ctx, step)
-		if err != nil {
-			b.showLogs()
+		if err == nil {
+			continue
 		}
-		if err != nil && (!s.sizes || ctx.Err() != nil) {
-			return err
+		b.showLogs()
+		if !s.sizes || b.eu == nil || ctx.Err() != nil {
+			// The rows that there are can be read. They are no run that tables are made from.
+			b.json = ""
+			return errors.Join(err, b.report())
 		}
-		if err != nil {
-			// What is too large for one step is no reason to lose an hour of others.
-			b.add(figures.Row{ID: fmt.Sprintf("failed-%d", len(b.result.Rows)), What: "a step that has failed",
-				Skipped: strings.Join(strings.Fields(err.Error()), " ")})
-		}
+		// What is too large for one step is no reason to lose an hour of others.
+		b.add(figures.Row{ID: fmt.Sprintf("failed-%d", len(b.result.Rows)), What: "a step that has failed",
+			Skipped: strings.Join(strings.Fields(err.Error()), " ")})
 	}
 	return b.report()
 }
