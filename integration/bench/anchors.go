@@ -43,8 +43,9 @@ func (b *bench) bareRaft(ctx context.Context) error {
 		return err
 	}
 	b.raft = rate(float64(b.entries) / took.Seconds())
-	b.add(figures.Row{ID: idRaftCopy, What: fmt.Sprintf("%d entries of 512 bytes in the transactions of a first copy on bare "+
-		"raft, 16 of 448 KiB under way", b.entries), Beside: []figures.Side{{Who: "bare raft", Values: b.raft}}})
+	b.add(figures.Row{ID: idRaftCopy,
+		What: fmt.Sprintf("%d entries of 512 bytes in the transactions of a first copy on bare "+
+			"raft, 16 of 448 KiB under way", b.entries), Beside: []figures.Side{{Who: "bare raft", Values: b.raft}}})
 	row := figures.Row{ID: idRaftWrites, What: "writes on bare raft, 16 callers, and with a row of a journal in each transaction",
 		Raw: map[string][]float64{}}
 	for _, w := range []struct {
@@ -130,8 +131,9 @@ func (b *bench) snapshot(ctx context.Context) error {
 	entries := float64(b.entries)
 	b.snapshots = []figures.Value{{Name: "save", Number: entries / save.Seconds(), Unit: figures.PerSecond},
 		{Name: "restore", Number: entries / restore.Seconds(), Unit: figures.PerSecond}}
-	b.add(figures.Row{ID: idSnapshot, What: fmt.Sprintf("`raft snapshot` save and restore of stock Vault with %d entries of "+
-		"512 bytes, command to serving what was restored", b.entries),
+	b.add(figures.Row{ID: idSnapshot,
+		What: fmt.Sprintf("`raft snapshot` save and restore of stock Vault with %d entries of "+
+			"512 bytes, command to serving what was restored", b.entries),
 		Notes: []string{fmt.Sprintf("file of %d MiB", size>>20),
 			fmt.Sprintf("restore answered after %s and went on, 5 s of it a fixed pause of Vault's",
 				answered.Round(10*time.Millisecond))},

@@ -142,8 +142,9 @@ func (b *bench) farCopy(ctx context.Context, w way) error {
 		return err
 	}
 	took := time.Since(started)
-	b.add(figures.Row{ID: "first-copy-" + w.id, What: fmt.Sprintf("first copy of %d entries of 512 bytes, enable to streaming, "+
-		"%s", b.entries, w.what), Notes: []string{took.Round(10 * time.Millisecond).String()},
+	b.add(figures.Row{ID: "first-copy-" + w.id,
+		What: fmt.Sprintf("first copy of %d entries of 512 bytes, enable to streaming, "+
+			"%s", b.entries, w.what), Notes: []string{took.Round(10 * time.Millisecond).String()},
 		Ours: rate(float64(b.entries) / took.Seconds()), Raw: map[string][]float64{"s": {took.Seconds()}}})
 	return b.leave(ctx, c, "far-"+w.id)
 }

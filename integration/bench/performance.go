@@ -110,17 +110,19 @@ func (b *bench) reads(ctx context.Context) error {
 		id, what string
 		do       work
 	}{
-		{idReads, "read throughput on a performance secondary", each(clients, func(ctx context.Context, client *api.Client) error {
-			secret, err := client.Logical().ReadWithContext(ctx, readPath)
-			if err == nil && secret == nil {
-				err = fmt.Errorf("%s is not there", readPath)
-			}
-			return err
-		})},
-		{idTransit, "transit encryption on a performance secondary", each(clients, func(ctx context.Context, client *api.Client) error {
-			_, err := client.Logical().WriteWithContext(ctx, "transit/encrypt/bench", plaintext)
-			return err
-		})},
+		{idReads, "read throughput on a performance secondary", each(clients,
+			func(ctx context.Context, client *api.Client) error {
+				secret, err := client.Logical().ReadWithContext(ctx, readPath)
+				if err == nil && secret == nil {
+					err = fmt.Errorf("%s is not there", readPath)
+				}
+				return err
+			})},
+		{idTransit, "transit encryption on a performance secondary", each(clients,
+			func(ctx context.Context, client *api.Client) error {
+				_, err := client.Logical().WriteWithContext(ctx, "transit/encrypt/bench", plaintext)
+				return err
+			})},
 	} {
 		progress("%s", w.what)
 		plain, ours, err := b.turns(ctx, b.plain, b.eu, w.do)
@@ -149,11 +151,12 @@ func (b *bench) compared(ctx context.Context, id, what string, do work) error {
 
 func (b *bench) forwardedWrites(ctx context.Context) error {
 	n := 0
-	return b.compared(ctx, idForwarded, "forwarded write, 1 client", each(1, func(ctx context.Context, client *api.Client) error {
-		n++
-		_, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("bench/forwarded-%d", n%keySpace), value)
-		return err
-	}))
+	return b.compared(ctx, idForwarded, "forwarded write, 1 client", each(1,
+		func(ctx context.Context, client *api.Client) error {
+			n++
+			_, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("bench/forwarded-%d", n%keySpace), value)
+			return err
+		}))
 }
 
 // newLogins makes a user for each login beforehand. No cluster has an entity for it yet.
@@ -184,13 +187,14 @@ func (b *bench) newLogins(ctx context.Context) error {
 		return err
 	}
 	next := 0
-	return b.compared(ctx, idLogin, "login of a new entity, 1 client", each(1, func(ctx context.Context, client *api.Client) error {
-		if next >= users {
-			return fmt.Errorf("all %d users have logged in: more are needed for this machine", users)
-		}
-		_, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("auth/userpass/login/user-%d", next),
-			map[string]any{"password": "bench-password"})
-		next++
-		return err
-	}))
+	return b.compared(ctx, idLogin, "login of a new entity, 1 client", each(1,
+		func(ctx context.Context, client *api.Client) error {
+			if next >= users {
+				return fmt.Errorf("all %d users have logged in: more are needed for this machine", users)
+			}
+			_, err := client.Logical().WriteWithContext(ctx, fmt.Sprintf("auth/userpass/login/user-%d", next),
+				map[string]any{"password": "bench-password"})
+			next++
+			return err
+		}))
 }

@@ -28,8 +28,9 @@ func (b *bench) promotion(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.add(figures.Row{ID: idPromotion, What: fmt.Sprintf("promotion after a kill of the primary, command to first served read, "+
-		"one node, raft, %d entries", b.entries), Notes: []string{afterQuiet}, Ours: seconds(took.Seconds())})
+	b.add(figures.Row{ID: idPromotion,
+		What: fmt.Sprintf("promotion after a kill of the primary, command to first served read, "+
+			"one node, raft, %d entries", b.entries), Notes: []string{afterQuiet}, Ours: seconds(took.Seconds())})
 	return nil
 }
 

@@ -104,12 +104,12 @@ func (r *Run) Write(dir string) (string, error) {
 		return "", err
 	}
 	file := filepath.Join(dir, r.FileName())
-	return file, os.WriteFile(file, append(raw, '\n'), 0o644) //nolint:gosec // for everyone to read
+	return file, os.WriteFile(file, append(raw, '\n'), 0o644)
 }
 
 // Read reads a run.
 func Read(file string) (*Run, error) {
-	raw, err := os.ReadFile(file) //nolint:gosec // the caller names the file
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func run(top string) error {
 		return err
 	}
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(top, name), content, 0o644); err != nil { //nolint:gosec // for all to read
+		if err := os.WriteFile(filepath.Join(top, name), content, 0o644); err != nil {
 			return err
 		}
 	}
@@ -58,7 +58,7 @@ func pages(top string) (map[string][]byte, error) {
 	for name, text := range map[string]string{
 		"README.md": n.short(), filepath.Join("docs", "benchmarks.md"): n.long(),
 	} {
-		old, err := os.ReadFile(filepath.Join(top, name)) //nolint:gosec // the caller names the project
+		old, err := os.ReadFile(filepath.Join(top, name))
 		if err != nil {
 			return nil, err
 		}
