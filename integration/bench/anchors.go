@@ -46,8 +46,9 @@ func (b *bench) bareRaft(ctx context.Context) error {
 	b.add(figures.Row{ID: idRaftCopy,
 		What: fmt.Sprintf("%d entries of 512 bytes in the transactions of a first copy on bare "+
 			"raft, 16 of 448 KiB under way", b.entries), Beside: []figures.Side{{Who: "bare raft", Values: b.raft}}})
-	row := figures.Row{ID: idRaftWrites, What: "writes on bare raft, 16 callers, and with a row of a journal in each transaction",
-		Raw: map[string][]float64{}}
+	row := figures.Row{ID: idRaftWrites,
+		What: "writes on bare raft, 16 callers, and with a row of a journal in each transaction",
+		Raw:  map[string][]float64{}}
 	for _, w := range []struct {
 		who     string
 		withRow bool
@@ -70,8 +71,9 @@ func (b *bench) bareRaft(ctx context.Context) error {
 // postgresLag probes a PostgreSQL pair as the pairs of this build are probed.
 func (b *bench) postgresLag(ctx context.Context) error {
 	progress("lag of a PostgreSQL pair at %d writes a second", lagRate)
-	row := figures.Row{ID: idPostgreSQL, What: fmt.Sprintf("lag of PostgreSQL streaming replication at %d commits/s, answer "+
-		"on the primary to readable on the standby", lagRate)}
+	row := figures.Row{ID: idPostgreSQL,
+		What: fmt.Sprintf("lag of PostgreSQL streaming replication at %d commits/s, answer "+
+			"on the primary to readable on the standby", lagRate)}
 	pair, err := anchor.OpenPair(ctx)
 	if err != nil {
 		row.Skipped = err.Error()

@@ -27,7 +27,8 @@ var ways = []way{
 	{"rtt20", "20 ms round trip", cable.Link{Delay: 10 * time.Millisecond}, 256},
 	{"rtt200", "200 ms round trip", cable.Link{Delay: 100 * time.Millisecond}, 2048},
 	{"loss", "20 ms round trip and 0.1 % loss", cable.Link{Delay: 10 * time.Millisecond, Loss: 0.001}, 256},
-	{"narrow", "20 ms round trip and 100 Mbit/s", cable.Link{Delay: 10 * time.Millisecond, BytesPerSecond: 100e6 / 8}, 256},
+	{"narrow", "20 ms round trip and 100 Mbit/s", cable.Link{Delay: 10 * time.Millisecond, BytesPerSecond: 100e6 / 8},
+		256},
 }
 
 // far measures what crosses the link of the performance pair, over each of the ways.

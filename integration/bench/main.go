@@ -38,7 +38,8 @@ type settings struct {
 func main() {
 	var s settings
 	flag.StringVar(&s.bin, "bin", "bin", "folder of the built binaries")
-	flag.StringVar(&s.only, "only", "", "measure a part alone: dr, performance, writes (throughput), far (long ways) or stations")
+	flag.StringVar(&s.only, "only", "",
+		"measure a part alone: dr, performance, writes (throughput), far (long ways) or stations")
 	flag.IntVar(&s.rounds, "rounds", 5, "how often each side takes its turn")
 	flag.DurationVar(&s.round, "round", 5*time.Second, "how long a turn lasts")
 	flag.IntVar(&s.entries, "entries", 100_000, "how many entries the first copy has")

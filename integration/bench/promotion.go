@@ -154,7 +154,8 @@ func leases(ctx context.Context, c *cluster.Cluster, count int) error {
 		client := c.Node(0).APIClient()
 		group.Go(func() error {
 			for n := i; n < count; n += clients {
-				_, err := client.Auth().Token().CreateWithContext(ctx, &api.TokenCreateRequest{Policies: []string{"default"}, TTL: "12h"})
+				_, err := client.Auth().Token().CreateWithContext(ctx, &api.TokenCreateRequest{
+					Policies: []string{"default"}, TTL: "12h"})
 				if err != nil {
 					return err
 				}

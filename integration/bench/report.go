@@ -36,7 +36,8 @@ func rate(n float64) []figures.Value { return []figures.Value{{Number: n, Unit: 
 func seconds(n float64) []figures.Value { return []figures.Value{{Number: n, Unit: figures.Seconds}} }
 
 // compare makes the row of what two clusters did in turns.
-func compare(id, what, who string, measured, reference []sample, of func(sample) float64, unit figures.Unit) figures.Row {
+func compare(id, what, who string, measured, reference []sample, of func(sample) float64,
+	unit figures.Unit) figures.Row {
 	ours, theirs := all(measured, of), all(reference, of)
 	one := func(numbers []float64) []figures.Value {
 		return []figures.Value{{Number: figures.Median(numbers), Unit: unit}}

@@ -114,7 +114,8 @@ func (b *bench) processorTime(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.add(compare(idCPU, "processor time a write, host and plugins, one secondary streaming, 16 clients", stock, ours, plain,
+	b.add(compare(idCPU, "processor time a write, host and plugins, one secondary streaming, 16 clients", stock, ours,
+		plain,
 		func(s sample) float64 { return s.cpuPerWrite.Seconds() }, figures.Seconds))
 	return nil
 }

@@ -79,7 +79,8 @@ var (
 
 // sizeOfKeys fills one directory, so it is also the test of a flat one, and measures at each size.
 func (b *bench) sizeOfKeys(ctx context.Context) error {
-	times := grows("keys", "How long a first copy, a comparison after 100 missed writes, and a list of the directory take.",
+	times := grows("keys",
+		"How long a first copy, a comparison after 100 missed writes, and a list of the directory take.",
 		"keys in one directory", inSeconds)
 	rates := grows("catch-up", "How many missed writes a second a secondary catches up with.", "keys in one directory",
 		figures.Axis{Name: "writes a second", Unit: figures.PerSecond})

@@ -18,7 +18,8 @@ import (
 // sizeOfValues copies values near the largest that raft storage takes.
 func (b *bench) sizeOfValues(ctx context.Context) error {
 	const copies = 200
-	g := grows("values", fmt.Sprintf("How fast %d more values are written on the primary and are on the secondary.", copies),
+	g := grows("values",
+		fmt.Sprintf("How fast %d more values are written on the primary and are on the secondary.", copies),
 		"a value", figures.Axis{Name: "bytes a second", Unit: figures.Bytes})
 	g.x.Unit = figures.Bytes
 	defer g.plot(b)
@@ -110,7 +111,8 @@ func (b *bench) sizeOfMounts(ctx context.Context) error {
 	for _, n := range b.at.mounts {
 		progress("%d mounts", n)
 		for ; have < n; have++ {
-			if err := client.Sys().MountWithContext(ctx, fmt.Sprintf("mount-%05d", have), &api.MountInput{Type: "kv"}); err != nil {
+			path := fmt.Sprintf("mount-%05d", have)
+			if err := client.Sys().MountWithContext(ctx, path, &api.MountInput{Type: "kv"}); err != nil {
 				return fmt.Errorf("mount %d of %d: %w", have, n, err)
 			}
 		}
@@ -161,9 +163,11 @@ func waitMounted(ctx context.Context, c *cluster.Cluster, path, want string) err
 
 // sizeOfSet measures the lag of one of many secondaries, which are servers of their own.
 func (b *bench) sizeOfSet(ctx context.Context) error {
-	g := grows("secondaries", fmt.Sprintf("Lag of one of many performance secondaries on one machine at %d writes a second, and "+
-		"memory of the primary with its plugin.", lagRate), "secondaries", inSeconds)
-	memory := grows("memory-of-secondaries", "Memory of the primary with its plugin, with many secondaries.", "secondaries",
+	g := grows("secondaries",
+		fmt.Sprintf("Lag of one of many performance secondaries on one machine at %d writes a second, and "+
+			"memory of the primary with its plugin.", lagRate), "secondaries", inSeconds)
+	memory := grows("memory-of-secondaries",
+		"Memory of the primary with its plugin, with many secondaries.", "secondaries",
 		inBytes)
 	defer g.plot(b)
 	defer memory.plot(b)

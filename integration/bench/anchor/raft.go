@@ -84,7 +84,8 @@ func (r *Raft) Copy(ctx context.Context, entries int) (took time.Duration, err e
 
 // Write writes from a number of callers for a time. With a row each write is a transaction of two
 // entries, as a journalled one is.
-func (r *Raft) Write(ctx context.Context, callers int, withRow bool, limit time.Duration) (perSecond float64, err error) {
+func (r *Raft) Write(ctx context.Context, callers int, withRow bool, limit time.Duration) (perSecond float64,
+	err error) {
 	value := []byte(strings.Repeat("x", valueBytes))
 	done := make([]int, callers)
 	started := time.Now()

@@ -33,7 +33,8 @@ func TestRatiosAreOfNeighbours(t *testing.T) {
 	got := figures.Compare([]float64{10, 40, 30}, []float64{10, 20, 20})
 	require.Equal(t, &figures.Spread{Median: 1.5, Least: 1, Most: 2}, got)
 	require.Equal(t, "1.50 (1.00–2.00)", got.String())
-	require.Equal(t, "0.50", figures.Compare([]float64{1, 1}, []float64{2, 0}).String(), "a turn that did nothing is left out")
+	require.Equal(t, "0.50", figures.Compare([]float64{1, 1}, []float64{2, 0}).String(),
+		"a turn that did nothing is left out")
 	require.Nil(t, figures.Compare(nil, nil))
 }
 
@@ -60,7 +61,8 @@ func TestMarks(t *testing.T) {
 		return &figures.Spread{Median: median, Least: median, Most: median}
 	}
 	lag := func(p50, p99 float64) []figures.Value {
-		return []figures.Value{{Name: "p50", Number: p50, Unit: figures.Seconds}, {Name: "p99", Number: p99, Unit: figures.Seconds}}
+		return []figures.Value{{Name: "p50", Number: p50, Unit: figures.Seconds},
+			{Name: "p99", Number: p99, Unit: figures.Seconds}}
 	}
 	lagGoals := []figures.Goal{figures.TimeAtMost("p50", 0.002), figures.TimeAtMost("p99", 0.010)}
 	for _, c := range []struct {
@@ -70,7 +72,8 @@ func TestMarks(t *testing.T) {
 	}{
 		{"no goal", figures.Row{}, figures.None},
 		{"at the bound", figures.Row{Ratio: at(1.15), Goals: []figures.Goal{figures.RatioAtLeast(1.15)}}, figures.Met},
-		{"at the bound as printed", figures.Row{Ratio: at(1.1499), Goals: []figures.Goal{figures.RatioAtLeast(1.15)}}, figures.Met},
+		{"at the bound as printed", figures.Row{Ratio: at(1.1499), Goals: []figures.Goal{figures.RatioAtLeast(1.15)}},
+			figures.Met},
 		{"below", figures.Row{Ratio: at(1.144), Goals: []figures.Goal{figures.RatioAtLeast(1.15)}}, figures.Under},
 		{"a cost above", figures.Row{Ratio: at(1.09), Goals: []figures.Goal{figures.RatioAtMost(1.08)}}, figures.Under},
 		{"a cost below", figures.Row{Ratio: at(0.9), Goals: []figures.Goal{figures.RatioAtMost(1.08)}}, figures.Met},
@@ -100,7 +103,8 @@ func example() *figures.Run {
 			{ID: "stock", What: "snapshot", Beside: []figures.Side{{Who: "stock Vault"}}},
 		},
 		Series: []figures.Series{{ID: "growth", What: "How it grows.", X: figures.Axis{Name: "keys", Log: true},
-			Y: figures.Axis{Name: "time", Unit: figures.Seconds}, Lines: []figures.Line{{Name: "copy", Points: []figures.Point{{1, 2}}}}}},
+			Y:     figures.Axis{Name: "time", Unit: figures.Seconds},
+			Lines: []figures.Line{{Name: "copy", Points: []figures.Point{{1, 2}}}}}},
 	}
 }
 
