@@ -43,8 +43,7 @@ func (wp *writePath) commit(ctx context.Context, r *writeMode, writes []*physica
 	}
 	keys := make([]string, 0, len(writes))
 	for _, e := range writes {
-		// Without transactions every key is locked, also own ones, because a walk of file storage relies on it: see
-		// backing.Storage.ReadListed.
+		// Without transactions every key is locked, also own ones, so that the writes of one key follow each other.
 		if e.Operation != physical.GetOperation {
 			keys = append(keys, e.Entry.Key)
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
 	"github.com/vault-replication/vault-replication/host/storage/onestep"
 	"github.com/vault-replication/vault-replication/host/storage/primary"
+	"github.com/vault-replication/vault-replication/host/storage/wholefile"
 	"github.com/vault-replication/vault-replication/host/vaultname"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -65,9 +66,12 @@ func newInmem(t testing.TB) physical.Backend {
 }
 
 func newFile(t testing.TB) physical.Backend {
-	b, err := file.NewFileBackend(map[string]string{"path": t.TempDir()}, hclog.NewNullLogger())
+	dir := t.TempDir()
+	b, err := file.NewFileBackend(map[string]string{"path": dir}, hclog.NewNullLogger())
 	require.NoError(t, err)
-	return withSteps(t, b)
+	whole, err := wholefile.Over(b.(*file.FileBackend), dir, true)
+	require.NoError(t, err)
+	return withSteps(t, whole)
 }
 
 // withSteps is a storage in which a change of role can be written.

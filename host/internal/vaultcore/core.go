@@ -11,10 +11,12 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/sdk/physical/file"
 	"github.com/hashicorp/vault/vault"
 
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore/internal/pinned"
 	"github.com/vault-replication/vault-replication/host/internal/vaultcore/routes"
+	"github.com/vault-replication/vault-replication/host/storage/wholefile"
 )
 
 // Core is a Vault core with the seams that replication needs. Its hooks must be
@@ -32,7 +34,7 @@ type Core struct {
 	inRestart  atomic.Bool
 }
 
-// Attach checks the expectations and puts the seams of the barrier and of
+// Attach checks the expectations and puts the seams of the barrier, of file storage and of
 // the core's own backends in. It must run before the core is unsealed for the first time.
 func Attach(core *vault.Core) (*Core, error) {
 	if err := pinned.Check(); err != nil {
@@ -51,7 +53,7 @@ func Attach(core *vault.Core) (*Core, error) {
 	backends := &Backends{core: core, stored: b, onBackend: map[string]func(*framework.Backend) error{}}
 	c := &Core{Core: core, Barrier: b, Node: Node{core}, Backends: backends, Mounted: routes.Of(core)}
 	c.hookCoreBackends()
-	return c, nil
+	return c, c.writeFilesWhole()
 }
 
 // InstallStorage puts a wrapper around the storage that the barrier and the seal write to. Raft and HA keep their
@@ -61,6 +63,22 @@ func (c *Core) InstallStorage(wrap func(physical.Backend) physical.Backend) {
 	wrapped := wrap(*chain)
 	*chain = wrapped
 	*pinned.Field[physical.Backend](c.barrier.inner, "backend") = wrapped
+}
+
+// writeFilesWhole makes file storage write rows so that a cut write leaves no other row. It leaves other storage as it
+// is.
+func (c *Core) writeFilesWhole() error {
+	store, ok := c.UnderlyingStorage().(*file.FileBackend)
+	if !ok {
+		return nil
+	}
+	whole, err := wholefile.Over(store, *pinned.Field[string](store, "path"), !c.HasHA())
+	if err != nil {
+		return fmt.Errorf("unfinished files cannot be removed from file storage: %w", err)
+	}
+	above := *pinned.Field[physical.Backend](c.Core, "sealUnwrapper")
+	*pinned.Field[physical.Backend](above, "underlying") = whole
+	return nil
 }
 
 // SetReplicationState sets the state that Vault's code for secondaries reads. It takes effect at once for requests;

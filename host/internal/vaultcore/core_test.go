@@ -5,17 +5,21 @@ package vaultcore
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/helper/namespace"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/sdk/physical"
+	"github.com/hashicorp/vault/sdk/physical/file"
 	"github.com/hashicorp/vault/vault"
 	"github.com/stretchr/testify/require"
 
@@ -364,4 +368,33 @@ func TestEachDutyEnds(t *testing.T) {
 	require.NoError(t, duties[1].Err())
 	require.NoError(t, vault.TestCoreSeal(core))
 	require.Error(t, duties[1].Err())
+}
+
+// A core makes all writes of file storage in the way that leaves no other row when a write is cut.
+func TestFilesAreWrittenWhole(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	files, err := file.NewFileBackend(map[string]string{"path": dir}, hclog.NewNullLogger())
+	require.NoError(t, err)
+	// A process that was killed has left it.
+	unfinished := filepath.Join(dir, ".unfinished")
+	require.NoError(t, os.MkdirAll(unfinished, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(unfinished, "1"), []byte("{"), 0o600))
+	core := vault.TestCore(t)
+	*pinned.Field[physical.Backend](core, "underlyingPhysical") = files
+	above := *pinned.Field[physical.Backend](core, "sealUnwrapper")
+	*pinned.Field[physical.Backend](above, "underlying") = files
+	c, err := Attach(core)
+	require.NoError(t, err)
+	require.NoDirExists(t, unfinished)
+	keys, root := vault.TestCoreInit(t, core)
+	unseal(t, c, keys)
+	mountKV(t, c, root)
+	require.DirExists(t, unfinished)
+
+	// Nothing is written where this way is closed.
+	require.NoError(t, os.RemoveAll(unfinished))
+	require.NoError(t, os.WriteFile(unfinished, nil, 0o600))
+	_, err = request(c, logical.UpdateOperation, "secret/a", root, map[string]any{"a": "b"})
+	require.Error(t, err)
 }

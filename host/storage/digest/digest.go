@@ -20,7 +20,7 @@ import (
 
 // Source reads the values of keys that a walk has found, nil for those that are gone.
 type Source interface {
-	ReadListed(ctx context.Context, keys []string) ([][]byte, error)
+	ReadAll(ctx context.Context, keys []string) ([][]byte, error)
 }
 
 // Digester sums up ranges of this cluster's content for a comparison: from the index if it has them, otherwise from
@@ -117,7 +117,7 @@ func (d *Digester) each(ctx context.Context, after, upTo string, do func(key str
 		if err != nil || len(keys) == 0 {
 			return err
 		}
-		values, err := d.From.ReadListed(physical.CacheRefreshContext(ctx, true), keys)
+		values, err := d.From.ReadAll(physical.CacheRefreshContext(ctx, true), keys)
 		if err != nil {
 			return failure.Storage("read keys to compare them", err)
 		}
@@ -148,7 +148,7 @@ func (d *Digester) Pairs(ctx context.Context, ask journal.Ask, most int) (pairs 
 		if err != nil || len(keys) == 0 {
 			return pairs, false, err
 		}
-		values, err := d.From.ReadListed(ctx, keys)
+		values, err := d.From.ReadAll(ctx, keys)
 		if err != nil {
 			return nil, false, failure.Storage("read a range of keys", err)
 		}

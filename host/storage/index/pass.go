@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/vault/sdk/physical"
 
-	"github.com/vault-replication/vault-replication/host/storage/backing"
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/walk"
@@ -190,13 +189,7 @@ func finishPass(ctx context.Context, x *Indexes, pass *fingerprint.Pass) (wrong,
 // their locks, so that each write of one of them is either read here or told to the pass, never both.
 func readPass(ctx context.Context, x *Indexes, pass *fingerprint.Pass, keys []string) error {
 	for {
-		lock := slices.Clone(keys)
-		if x.below.Txn == nil {
-			for _, k := range keys {
-				lock = append(lock, backing.BasesOf(k)...) // see backing.Storage.ReadListed
-			}
-		}
-		locks, err := x.below.Keys.Lock(ctx, lock...)
+		locks, err := x.below.Keys.Lock(ctx, keys...)
 		if err != nil {
 			return err
 		}

@@ -179,9 +179,8 @@ func lookup(key string) Class {
 			return r.Class
 		}
 	}
-	// File storage writes a key into a temporary file with the same name and some digits, and leaves the file behind when
-	// the process is killed. No key of the table has such a name, so this is such a file. In a mount's view nobody can
-	// tell.
+	// Stock Vault writes a key of file storage into a temporary file with the same name and some digits, and leaves the
+	// file behind when the process is killed. No key of the table has such a name, so this is such a file.
 	if base := strings.TrimRight(key, "0123456789"); base != key {
 		if _, ok := exact[base]; ok {
 			return Own

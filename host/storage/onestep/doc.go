@@ -9,8 +9,8 @@
 // active node puts the former rows back: at once when a write fails, and with [Settle] at each takeover, before it does
 // anything else. No other node writes because of a record.
 //
-// A crash inside a write of file storage leaves remains: a row that cannot be read, or a file beside it that is listed
-// as a row. While the record is there, such a row reads as before. Settle removes both.
+// A loss of power may leave a row of file storage that cannot be read. While the record is there, such a row reads as
+// before. Settle puts the former row back.
 //
 // A record is authenticated under a key from the root key of the former state. The node that settles it reads the
 // former state, so it was opened with that root key and can check. Before that, a record changes only what a node

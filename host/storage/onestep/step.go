@@ -246,9 +246,6 @@ func (s *Store) undo(ctx context.Context, r *record) error {
 			return fmt.Errorf("write of %s: %w", u.Key, err)
 		}
 	}
-	if err := s.sweep(ctx, r); err != nil {
-		return err
-	}
 	if err := s.inner.Delete(ctx, RecordKey); err != nil {
 		return fmt.Errorf("removal of the record: %w", err)
 	}

@@ -48,7 +48,7 @@ func (p *contents) readRange(ctx context.Context, mode replication.Mode, slotID 
 			rng.Last, rng.UpTo = true, ""
 			break
 		}
-		values, err := p.below.ReadListed(ctx, keys)
+		values, err := p.below.ReadAll(ctx, keys)
 		if err != nil {
 			return nil, failure.Storage("read a range of keys", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/armon/go-radix"
 	"github.com/hashicorp/vault/helper/namespace"
 	"github.com/hashicorp/vault/physical/raft"
+	"github.com/hashicorp/vault/sdk/physical/file"
 	"github.com/hashicorp/vault/vault"
 	"github.com/hashicorp/vault/vault/cluster"
 	"github.com/hashicorp/vault/vault/quotas"
@@ -33,6 +34,8 @@ var (
 	uiConfigType   = reflect.TypeFor[vault.UIConfig]()
 	quotasType     = reflect.TypeFor[quotas.Manager]()
 	identityType   = reflect.TypeFor[vault.IdentityStore]()
+	fileType       = reflect.TypeFor[file.FileBackend]()
+	unwrapperType  = reflect.TypeOf(vault.NewSealUnwrapper(nil, nil)).Elem()
 	routeEntryType = probeRouteEntry()
 )
 
@@ -41,6 +44,7 @@ var expectations = []expectation{
 	{coreType, "barrier", "vault.SecurityBarrier"},
 	{coreType, "physical", "physical.Backend"},
 	{coreType, "underlyingPhysical", "physical.Backend"},
+	{coreType, "sealUnwrapper", "physical.Backend"},
 	{coreType, "seal", "vault.Seal"},
 	{coreType, "ha", "physical.HABackend"},
 	{coreType, "heldHALock", "physical.Lock"},
@@ -80,6 +84,9 @@ var expectations = []expectation{
 	{listenerType, "shutdownWg", "*sync.WaitGroup"},
 
 	{barrierType, "backend", "physical.Backend"},
+
+	{unwrapperType, "underlying", "physical.Backend"},
+	{fileType, "path", "string"},
 
 	{raftType, "dataDir", "string"},
 	{raftType, "maxEntrySize", "uint64"},
