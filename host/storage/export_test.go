@@ -62,6 +62,7 @@ type hooks struct {
 	leader  func(context.Context) error
 	lost    func()
 	wrong   func(replication.Mode)
+	unseen  func(replication.Mode)
 	before  func(context.Context, *txn.Batch) error
 	applied func(context.Context, []string) []string
 	written func(context.Context, string, []byte) error
@@ -81,6 +82,7 @@ func (t *Tap) hook(change func(*hooks)) {
 func (t *Tap) OnLeaderWrite(f func(context.Context) error) { t.hook(func(h *hooks) { h.leader = f }) }
 func (t *Tap) OnHistoryLost(f func())                      { t.hook(func(h *hooks) { h.lost = f }) }
 func (t *Tap) OnWrongIndex(f func(replication.Mode))       { t.hook(func(h *hooks) { h.wrong = f }) }
+func (t *Tap) OnUnseenIndex(f func(replication.Mode))      { t.hook(func(h *hooks) { h.unseen = f }) }
 func (t *Tap) BeforeApply(f func(context.Context, *txn.Batch) error) {
 	t.hook(func(h *hooks) { h.before = f })
 }
@@ -108,6 +110,12 @@ func (h *hooks) HistoryLost() {
 func (h *hooks) IndexWrong(mode replication.Mode) {
 	if h.wrong != nil {
 		h.wrong(mode)
+	}
+}
+
+func (h *hooks) IndexUnseen(mode replication.Mode) {
+	if h.unseen != nil {
+		h.unseen(mode)
 	}
 }
 

@@ -21,6 +21,10 @@ type Observer interface {
 	// IndexWrong is called when a check of the index of a mode has found that the storage differs from what was written to
 	// it through this tap. It must not block.
 	IndexWrong(mode replication.Mode)
+	// IndexUnseen is called when the first index of a mode in this process has begun, and nothing was stored with which a
+	// part of the storage could be compared. So nobody knows whether that part was changed while no server ran. It must
+	// not block.
+	IndexUnseen(mode replication.Mode)
 	// BeforeApply gets each transaction of ApplyFrame and ApplyRange before it is written. It may add writes of Own keys
 	// to the transaction, and drop writes. An error fails the apply. The method must not change the write mode.
 	BeforeApply(ctx context.Context, b *txn.Batch) error
@@ -55,6 +59,9 @@ func (Nobody) HistoryLost() {}
 
 // IndexWrong implements Observer.
 func (Nobody) IndexWrong(replication.Mode) {}
+
+// IndexUnseen implements Observer.
+func (Nobody) IndexUnseen(replication.Mode) {}
 
 // BeforeApply implements Observer.
 func (Nobody) BeforeApply(context.Context, *txn.Batch) error { return nil }

@@ -137,6 +137,48 @@ func TestChangePastTheServerIsTold(t *testing.T) {
 	}
 }
 
+// If a part of the index was not stored, nobody knows whether that part of the storage was changed while no server ran.
+// The observer is told so, once in a process.
+func TestPartThatNobodyKnowsIsTold(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		leave func(t *testing.T, inner physical.Backend, tap *storage.Tap)
+		told  int64
+	}{
+		"all is stored": {func(t *testing.T, _ physical.Backend, tap *storage.Tap) {
+			require.NoError(t, tap.Close(testContext(t)))
+		}, 0},
+		"a part is stored": {func(t *testing.T, _ physical.Backend, tap *storage.Tap) {
+			tap.Indexes().Store(testContext(t))
+			put(t, tap, key(3), "written")
+			require.NoError(t, tap.Abandon(testContext(t)))
+		}, 1},
+		"nothing is stored": {func(t *testing.T, _ physical.Backend, tap *storage.Tap) {
+			require.NoError(t, tap.Abandon(testContext(t)))
+		}, 1},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			inner := newTxn(t)
+			fillInner(t, inner, manyKeys)
+			tap := newTap(t, inner, func(o *storage.Options) { o.StoreAfter = time.Hour })
+			require.NoError(t, tap.StartFingerprint(testContext(t), dr, indexKey))
+			fingerprintOf(t, tap, dr)
+			c.leave(t, inner, tap)
+
+			var told atomic.Int64
+			tap = newTap(t, inner, func(o *storage.Options) { o.StoreAfter = time.Hour })
+			tap.OnUnseenIndex(func(replication.Mode) { told.Add(1) })
+			for range 2 {
+				require.NoError(t, tap.StartFingerprint(testContext(t), dr, indexKey))
+				checked(t, tap)
+				require.NoError(t, tap.Abandon(testContext(t)))
+			}
+			require.Equal(t, c.told, told.Load())
+		})
+	}
+}
+
 // After a crash the keys that were written since the index was stored are read, and little else.
 func TestIndexAfterACrash(t *testing.T) {
 	t.Parallel()

@@ -56,6 +56,7 @@ func New(inner physical.Backend, o Options) *Tap {
 		Below: below, Writes: telling{w}, StoreAfter: cmp.Or(o.StoreAfter, index.DefaultStoreAfter),
 		Copying: func(mode replication.Mode) bool { return t.secondaries[mode].Copying() },
 		Wrong:   func(mode replication.Mode) { w.observer().IndexWrong(mode) },
+		Unseen:  func(mode replication.Mode) { w.observer().IndexUnseen(mode) },
 	})
 	w.counted = t.indexes
 	t.primaryPart = primary.New(primary.Needs{

@@ -239,6 +239,7 @@ func (c *Controller) becameActive(ctx context.Context) {
 	c.term.endStartup(ctx)
 	c.tap.OnDuty(ctx)
 	c.roles.beginDuty(ctx)
+	c.storage.settleDoubt()
 	go c.shares.Watch(ctx)
 	go c.term.deleteFormerRows(ctx)
 	for _, m := range modes {

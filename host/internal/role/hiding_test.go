@@ -307,6 +307,38 @@ func TestFilterInBetweenThatWasNotSeen(t *testing.T) {
 	require.True(t, s.term.hiding.Hides("secret/", s.secret), "a restart forgets nothing")
 }
 
+// A secondary with a filter compares with its primary when nobody can know whether its storage was changed. It also
+// does so if that is found before the node is active. Without a filter its fingerprint shows a change.
+func TestDoubtfulStorageIsCompared(t *testing.T) {
+	s := newStanding(t)
+	for what, doubt := range map[string]func(replication.Mode){
+		"no index was stored": s.storage.IndexUnseen, "the index was wrong": s.storage.IndexWrong,
+	} {
+		s.stands(t, journal.Cursor{Position: at})
+		doubt(replication.DR)
+		s.roles.endDuty()
+		doubt(perf)
+		require.False(t, s.mustCopy(t), what)
+		s.roles.beginDuty(t.Context())
+		s.storage.settleDoubt()
+		require.Eventually(t, func() bool { return s.mustCopy(t) }, 30*time.Second, time.Millisecond, what)
+		s.stands(t, journal.Cursor{Position: at})
+		doubt(perf)
+		require.Eventually(t, func() bool { return s.mustCopy(t) }, 30*time.Second, time.Millisecond, what)
+	}
+
+	s.roles.bootstrapping.Store(true)
+	s.storage.IndexUnseen(perf)
+	require.Nil(t, s.storage.doubted.Load(), "the first copy brings everything")
+	s.roles.bootstrapping.Store(false)
+	s.filter(t, "b", denyNo)
+	s.term.hiding.Forget()
+	s.stands(t, journal.Cursor{Position: at})
+	s.storage.IndexUnseen(perf)
+	require.False(t, s.mustCopy(t))
+	require.Nil(t, s.storage.doubted.Load())
+}
+
 // A secondary that gets another id follows the filter of that id. Its running core is told what it may not write.
 func TestUpdatePrimaryWithAnotherID(t *testing.T) {
 	s := newStanding(t)

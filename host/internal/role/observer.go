@@ -5,6 +5,7 @@ package role
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -30,7 +31,9 @@ type observer struct {
 	ring     *keys.Ring
 	shares   *keys.Shares
 	serving  Serving
-	logger   hclog.Logger
+	// doubted is why the storage is to be compared with the primary's, nil for no doubt.
+	doubted atomic.Pointer[string]
+	logger  hclog.Logger
 }
 
 // LeadershipBegins runs when a node of an HA cluster has won the leadership and
@@ -109,24 +112,43 @@ func (c *observer) Applied(ctx context.Context, written []string) (left []string
 // always has another fingerprint than its primary and would not notice, so it compares at once. The call does not
 // block.
 func (c *observer) IndexWrong(mode replication.Mode) {
-	if !mode.Filtered() || c.roles.Role(mode) != replication.Secondary {
-		return
+	c.doubt(mode, "the storage of this secondary has something else than was written to it")
+}
+
+// IndexUnseen runs when nobody can know whether the storage was changed while no server ran: such a secondary compares
+// once. In the first copy, which brings everything, there is nothing to doubt.
+func (c *observer) IndexUnseen(mode replication.Mode) {
+	if !c.roles.bootstrapping.Load() {
+		c.doubt(mode, "no complete index was stored to compare the storage of this secondary with, as after a crash")
 	}
-	if !c.term.hiding.Any() {
-		return
+}
+
+// doubt has a secondary with a paths filter compare with its primary: now, or when the node becomes active.
+func (c *observer) doubt(mode replication.Mode, why string) {
+	if mode.Filtered() {
+		c.doubted.Store(&why)
+		c.settleDoubt()
 	}
+}
+
+// settleDoubt begins what doubt has asked for, if the node is active.
+func (c *observer) settleDoubt() {
 	duty, err := c.roles.active()
 	if err != nil {
 		return
 	}
+	why := c.doubted.Swap(nil)
+	if why == nil || c.roles.Role(ofClients) != replication.Secondary || !c.term.hiding.Any() {
+		return
+	}
 	go func() {
-		if err := c.tap.Secondary(mode).ForceCopy(duty); err != nil {
+		if err := c.tap.Secondary(ofClients).ForceCopy(duty); err != nil {
 			c.logger.Error("what was changed in the storage of this secondary, past its server, is not mended until it is "+
 				"asked to look again: merkle-check", "error", err)
 			return
 		}
-		c.logger.Warn("the storage of this secondary has something else than was written to it, and its paths filter makes " +
-			"its fingerprint another one than the primary's: it compares with the primary")
+		c.logger.Warn(*why + ", and its paths filter makes its fingerprint another one than the primary's: it compares " +
+			"with the primary")
 		c.sessions.copyAgain(context.WithoutCancel(duty))
 	}()
 }

@@ -33,7 +33,10 @@ type Needs struct {
 	// Copying says whether a copy of a mode is under way.
 	Copying func(replication.Mode) bool
 	// Wrong is called when a check has found that the storage differs from what was written to it.
-	Wrong      func(replication.Mode)
+	Wrong func(replication.Mode)
+	// Unseen is called when the first index of a mode in this process has begun, and nothing was stored with which a part
+	// of the storage could be compared.
+	Unseen     func(replication.Mode)
 	StoreAfter time.Duration
 }
 
@@ -47,7 +50,10 @@ type Indexes struct {
 	writes     WritePath
 	copying    func(replication.Mode) bool
 	wrong      func(replication.Mode)
+	unseen     func(replication.Mode)
 	storeAfter time.Duration
+	// looked is true for a mode whose whole storage this process has read once.
+	looked map[replication.Mode]*atomic.Bool
 	// settled identifies the classes of the mounts' keys by which the indexes count.
 	settled atomic.Pointer[[32]byte]
 	// unwatched is true for a mode whose index may be in storage while no index of that
@@ -58,10 +64,11 @@ type Indexes struct {
 // New makes the indexes of a storage; none runs.
 func New(n Needs) *Indexes {
 	x := &Indexes{
-		below: n.Below, writes: n.Writes, copying: n.Copying, wrong: n.Wrong, storeAfter: n.StoreAfter,
-		unwatched: map[replication.Mode]*atomic.Bool{},
+		below: n.Below, writes: n.Writes, copying: n.Copying, wrong: n.Wrong, unseen: n.Unseen, storeAfter: n.StoreAfter,
+		looked: map[replication.Mode]*atomic.Bool{}, unwatched: map[replication.Mode]*atomic.Bool{},
 	}
 	for _, mode := range replication.Modes() {
+		x.looked[mode] = &atomic.Bool{}
 		x.unwatched[mode] = &atomic.Bool{}
 		x.unwatched[mode].Store(true)
 	}

@@ -83,6 +83,7 @@ func (p *Index) keep(ctx context.Context) {
 // begin takes the stored blocks of the index, and reads the rest.
 func (p *Index) begin(ctx context.Context) error {
 	if p.stored.blocks == nil {
+		p.unseen.Store(true)
 		return p.rebuild(ctx)
 	}
 	p.indexing.begin(0)
@@ -93,6 +94,7 @@ func (p *Index) begin(ctx context.Context) error {
 	}
 	p.stored.blocks = nil
 	if !done {
+		p.unseen.Store(true)
 		return p.rebuild(ctx)
 	}
 	return nil
@@ -128,6 +130,9 @@ func (p *Index) checked(wrong bool) {
 		p.of.below.Logger.Error("the storage has something else than was written to it through this server: the "+
 			"fingerprint follows the storage now", "mode", p.mode)
 		p.of.wrong(p.mode)
+	}
+	if !p.of.looked[p.mode].Swap(true) && p.unseen.Load() && !wrong {
+		p.of.unseen(p.mode)
 	}
 }
 

@@ -29,6 +29,8 @@ type Index struct {
 	stored   storedIndex
 	// confirmed says that everything in the index was read from the storage since it began.
 	confirmed atomic.Bool
+	// unseen says that a part of it was read without anything stored to compare that with.
+	unseen atomic.Bool
 }
 
 // Fingerprint is the present fingerprint of a mode's content, with the number of its keys; nil and 0 while it is

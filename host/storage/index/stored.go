@@ -167,6 +167,7 @@ func (p *Index) takeStored(ctx context.Context) (done bool, err error) {
 	dirs := walk.NewListing(p.of.below.Inner, p.of.below.AnyPrefix)
 	read, after := 0, ""
 	gap := func(upTo string) error {
+		p.unseen.Store(true)
 		w, err := walk.Between(ctx, dirs, after, upTo, new(int))
 		if err != nil {
 			return err
