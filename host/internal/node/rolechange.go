@@ -89,6 +89,9 @@ func (i *itself) Active() bool { return i.controller.State().Active }
 // PassesOn implements [rolechange.Node].
 func (i *itself) PassesOn() bool { return !i.core.HasHA() || i.core.Sealed() || i.core.LeaderKnown() }
 
+// Free implements [rolechange.Node].
+func (i *itself) Free() bool { return i.core.Free() }
+
 // rememberTimeout bounds how long a change waits for the plugins' status.
 const rememberTimeout = 500 * time.Millisecond
 

@@ -398,3 +398,15 @@ func TestFilesAreWrittenWhole(t *testing.T) {
 	_, err = request(c, logical.UpdateOperation, "secret/a", root, map[string]any{"a": "b"})
 	require.Error(t, err)
 }
+
+// Whether the core takes requests is known without waiting for it.
+func TestFreeCore(t *testing.T) {
+	t.Parallel()
+	c, keys, _ := attached(t)
+	unseal(t, c, keys)
+	require.True(t, c.Free())
+	lock := c.lockState(time.Hour)
+	require.False(t, c.Free())
+	lock.Unlock()
+	require.True(t, c.Free())
+}

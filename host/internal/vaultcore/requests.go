@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/vault/helper/locking"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/vault"
 
@@ -38,6 +39,19 @@ func NameRequest(r *http.Request) RequestName {
 func (c *Core) RequestNamed(ctx context.Context) RequestName {
 	data, _ := c.inFlight(ctx)
 	return RequestName{pinned.Place(data.ReqPath)}
+}
+
+// Free says whether a request of now would get the state lock of the core. It does not block.
+func (c *Core) Free() bool {
+	lock, ok := (*pinned.Field[locking.RWMutex](c.Core, "stateLock")).(interface{ TryRLock() bool })
+	if !ok {
+		return true // one that looks for deadlocks
+	}
+	if !lock.TryRLock() {
+		return false
+	}
+	(*pinned.Field[locking.RWMutex](c.Core, "stateLock")).RUnlock()
+	return true
 }
 
 func (c *Core) inFlight(ctx context.Context) (data vault.InFlightReqData, ok bool) {

@@ -25,7 +25,11 @@ type Node interface {
 	// PassesOn says whether Vault can answer a request on this standby: it knows an active
 	// node, or it is sealed and answers so itself. It may wait for the core.
 	PassesOn() bool
-	// Remember is called before a change, while all still works.
+	// Free says whether the core takes a request now. It does not while it waits for those under way, to give up the
+	// leadership or to seal: with a storage that hangs that takes as long as their deadlines. It must not block.
+	Free() bool
+	// Remember is called before a change, while all still works, and before the node answers for a core that is not
+	// free.
 	Remember()
 }
 
@@ -132,6 +136,12 @@ func (g *Gate) Wrap(next http.Handler, l Listener) http.Handler {
 
 // enter waits until a request may go on, or answers it.
 func (g *Gate) enter(w http.ResponseWriter, r *http.Request, l Listener) (*request, context.Context, bool) {
+	if isStatus(r.URL.Path) && !g.Changing() && !g.node.Free() {
+		g.node.Remember()
+		if g.answered(w, r, l) {
+			return nil, nil, false
+		}
+	}
 	active := g.node.Active()
 	// During a change the node is not asked, because it would wait for the core.
 	leaderless := !active && !g.Changing() && !onThisNode(r.URL.Path) && !g.node.PassesOn()

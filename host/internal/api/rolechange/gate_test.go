@@ -19,11 +19,12 @@ import (
 )
 
 // fakeNode is active and knows an active node, unless a test says otherwise.
-type fakeNode struct{ standby, lost, asked atomic.Bool }
+type fakeNode struct{ standby, lost, asked, busy, remembers atomic.Bool }
 
 func (n *fakeNode) Active() bool   { return !n.standby.Load() }
 func (n *fakeNode) PassesOn() bool { n.asked.Store(true); return !n.lost.Load() }
-func (n *fakeNode) Remember()      {}
+func (n *fakeNode) Free() bool     { return !n.busy.Load() }
+func (n *fakeNode) Remember()      { n.remembers.Store(true) }
 
 // own answers for some paths.
 func own(r *http.Request) (int, any, bool) {
@@ -82,6 +83,26 @@ func TestRequestsWaitForTheEndOfAChange(t *testing.T) {
 		require.Equal(t, "served", s.do("GET", "/v1/sys/replication/status", nil).Body.String())
 		require.False(t, s.gate.Changing())
 	})
+}
+
+// A core that gives up the leadership waits for the requests under way, and lets none in: the node tells its status by
+// itself, as it is now.
+func TestStatusOfACoreThatIsNotFree(t *testing.T) {
+	t.Parallel()
+	node := &fakeNode{}
+	s := newServed(node, ok)
+	require.Equal(t, "served", s.do("GET", "/v1/sys/replication/status", nil).Body.String())
+	require.False(t, node.remembers.Load())
+	for _, standby := range []bool{false, true} {
+		node.busy.Store(true)
+		node.standby.Store(standby)
+		node.remembers.Store(false)
+		require.Contains(t, s.do("GET", "/v1/sys/replication/status", nil).Body.String(), "itself")
+		require.True(t, node.remembers.Load())
+		require.False(t, node.asked.Load(), "that would wait for the core")
+		node.standby.Store(false)
+		require.Equal(t, "served", s.do("GET", "/v1/secret/a", nil).Body.String())
+	}
 }
 
 func TestNobodyWaitsForEver(t *testing.T) {

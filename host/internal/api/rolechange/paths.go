@@ -34,6 +34,11 @@ var local = []string{
 
 func isStream(p string) bool { return matches(streams, clean(p)) }
 
+// isStatus says whether a path is one of those of the replication status.
+func isStatus(p string) bool {
+	return strings.HasPrefix(p, "/v1/sys/replication/") && strings.HasSuffix(p, "status")
+}
+
 func onThisNode(p string) bool { return !strings.HasPrefix(p, "/v1/") || matches(local, clean(p)) }
 
 // clean keeps the slash at the end of a folder.
