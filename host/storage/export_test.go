@@ -27,8 +27,11 @@ func (t *Tap) StoredIndexes(ctx context.Context) (heads []string, err error) {
 
 // LoseIndexes makes the stored indexes invalid, as when rows of a deposed leader are found.
 func (t *Tap) LoseIndexes(ctx context.Context) error {
-	return t.writeMode.Load().invalidateStored(ctx)
+	return journaling{t.writePath}.invalidateIndexes(ctx)
 }
+
+// HoldIndexes keeps indexes from beginning and from being invalidated.
+func (t *Tap) HoldIndexes() (release func()) { return t.hold() }
 
 // ForgetCursor makes a secondary an ordinary cluster.
 func (t *Tap) ForgetCursor(ctx context.Context, mode replication.Mode) error {

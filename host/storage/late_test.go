@@ -3,7 +3,10 @@
 package storage_test
 
 import (
+	"bytes"
 	"context"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage"
+	"github.com/vault-replication/vault-replication/host/storage/fingerprint"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
@@ -63,6 +67,103 @@ func findsWritesOfADeposedLeader(t *testing.T, inner physical.Backend) {
 	before := looksOfDeposed.Load()
 	require.Eventually(t, func() bool { return looksOfDeposed.Load() > before+2 }, waitMax, tick)
 	require.Equal(t, at, watermark(t, deposed))
+}
+
+// stuck is a storage in which writes and listings of some keys wait.
+type stuck struct {
+	physical.Backend
+	puts, lists func(key string) <-chan struct{} // nil for no wait
+}
+
+// never lets nothing wait.
+func never(string) <-chan struct{} { return nil }
+
+func (s *stuck) Put(ctx context.Context, e *physical.Entry) error {
+	if wait := s.puts(e.Key); wait != nil {
+		<-wait
+	}
+	return s.Backend.Put(ctx, e)
+}
+
+func (s *stuck) List(ctx context.Context, prefix string) ([]string, error) {
+	if wait := s.lists(prefix); wait != nil {
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return s.Backend.List(ctx, prefix)
+}
+
+// A deposed leader left a row. Its data lands after the next leader has read the key for its index. So the index is
+// read anew.
+func TestLateDataOfARowThatWasThere(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	inner := newInmem(t)
+	gap, data, look := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var rows atomic.Uint64
+	deposed := newPrimary(t, &stuck{inner, func(k string) <-chan struct{} {
+		switch {
+		case strings.HasPrefix(k, journal.RowPrefix) && rows.Add(1) == 2:
+			return gap // so that nobody knows the next row to be finished
+		case k == key(3):
+			return data
+		}
+		return nil
+	}, never}, func(o *storage.Options) { o.LateEvery = time.Hour })
+	_, err := deposed.OpenSlot(ctx, dr, "west")
+	require.NoError(t, err)
+	put(t, deposed, key(1), "first")
+	var writes sync.WaitGroup
+	defer writes.Wait()
+	land := sync.OnceFunc(func() { close(data) })
+	defer land()
+	defer close(gap)
+	for _, k := range []string{key(2), key(3)} {
+		before := rows.Load()
+		writes.Go(func() { _ = deposed.Backend().Put(ctx, &physical.Entry{Key: k, Value: []byte("late")}) })
+		require.Eventually(t, func() bool { return rows.Load() > before }, waitMax, tick)
+	}
+	require.Eventually(t, func() bool { return rowsStored(t, inner) == 2 }, waitMax, tick)
+
+	leader := newPrimary(t, &stuck{inner, never, func(k string) <-chan struct{} {
+		if k == journal.RowPrefix {
+			return look
+		}
+		return nil
+	}}, func(o *storage.Options) { o.LateEvery, o.Fenced = 5*time.Millisecond, false })
+	checked(t, leader)
+	land()
+	require.Eventually(t, func() bool { return get(t, inner, key(3)) == "late" }, waitMax, tick)
+	close(look)
+	h := fingerprint.NewHasher(indexKey)
+	require.Eventually(t, func() bool {
+		var sum fingerprint.Sum
+		all := content(t, leader, dr)
+		for k, v := range all {
+			sum.Add(h.Element(k, []byte(v)))
+		}
+		got, n := leader.Indexes().Fingerprint(dr)
+		return bytes.Equal(got, h.Root(sum, n)) && n == uint64(len(all))
+	}, waitMax, tick)
+}
+
+// An index is not invalidated while it begins, because it would count by the stored blocks that it has read already.
+func TestNoIndexBeginsWhileIndexesAreInvalidated(t *testing.T) {
+	t.Parallel()
+	tap := newPrimary(t, newInmem(t))
+	fingerprintOf(t, tap, dr)
+	ended, end := context.WithCancel(testContext(t))
+	end()
+	release := sync.OnceFunc(tap.HoldIndexes())
+	defer release()
+	require.ErrorIs(t, tap.LoseIndexes(ended), context.Canceled)
+	root, _ := tap.Indexes().Fingerprint(dr)
+	require.NotNil(t, root)
+	release()
+	require.NoError(t, tap.LoseIndexes(testContext(t)))
 }
 
 // countLooks counts how often a storage is searched for rows of deposed leaders.

@@ -90,13 +90,32 @@ func (wp journaling) JournalKeys(ctx context.Context, keys []string) error {
 
 // JournalForeign does so for keys that another node has written, if the given journal is still the present one.
 func (wp journaling) JournalForeign(ctx context.Context, in *primary.Journal, keys []string, invalidate bool) error {
+	if is, err := wp.journalIn(ctx, in, keys); !is || err != nil || !invalidate {
+		return err
+	}
+	return wp.invalidateIndexes(ctx)
+}
+
+// journalIn makes rows of keys in a journal, if it is the present one.
+func (wp journaling) journalIn(ctx context.Context, in *primary.Journal, keys []string) (is bool, err error) {
 	r := wp.enter()
 	defer r.leave()
 	if r.journal != activeJournal(in) {
-		return nil
+		return false, nil
 	}
-	if err := wp.journalKeys(ctx, r, keys); err != nil || !invalidate {
+	return true, wp.journalKeys(ctx, r, keys)
+}
+
+// invalidateIndexes invalidates the indexes while none begins. It would miss an index that has read its stored blocks
+// and does not count by them yet.
+func (wp journaling) invalidateIndexes(ctx context.Context) error {
+	release, err := wp.control.Take(ctx)
+	if err != nil {
 		return err
 	}
-	return r.invalidateStored(ctx)
+	defer release()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return wp.writeMode.Load().invalidateStored(ctx)
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/vault/sdk/physical"
+
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/shared/pause"
@@ -34,10 +36,81 @@ type lateRows struct {
 	pending map[string]lateRow
 }
 
-// lateRow is a row of another term: how often its keys were journalled, and whether it came after this term began.
+// lateRow is a row of another term: how often its keys were journalled, whether it came after this term began, and
+// which of its keys have the value that the row wrote.
 type lateRow struct {
 	passes int
 	late   bool
+	landed []bool
+}
+
+// unfinishedGap is how many numbers without a row end the look for the unfinished end of a term. A crash may leave
+// thousands of reserved numbers, and each one costs a read during a takeover. A row that comes later counts as late.
+const unfinishedGap = 1024
+
+// unfinished finds the rows of a term after a number, and which of their data is there. It is asked before an index
+// begins, because the index may miss data that lands later.
+func (r *records) unfinished(ctx context.Context, term, after, last uint64) (map[string]lateRow, error) {
+	found, seen := map[string]lateRow{}, after
+	for at := after; at < min(last, seen+unfinishedGap); at += rowGroup {
+		var keys []string
+		for n := at + 1; n <= min(at+rowGroup, last); n++ {
+			keys = append(keys, journal.RowKey(term, n))
+		}
+		rows, err := r.below.ReadAll(physical.CacheRefreshContext(ctx, true), keys)
+		if err != nil {
+			return nil, failure.Storage("read the unfinished end of a term", err)
+		}
+		for i, row := range rows {
+			ops, err := journal.DecodeRow(row)
+			if row == nil {
+				continue
+			}
+			seen = at + rowGroup
+			if err != nil {
+				continue // whoever takes it up says so
+			}
+			landed, err := r.landed(ctx, ops)
+			if err != nil {
+				return nil, err
+			}
+			found[keys[i]] = lateRow{landed: landed}
+		}
+	}
+	return found, nil
+}
+
+// landed says of each operation of a row whether its key has the value that the operation wrote.
+func (r *records) landed(ctx context.Context, ops []journal.Op) ([]bool, error) {
+	values, err := r.below.ReadAll(physical.CacheRefreshContext(ctx, true), keysOf(ops))
+	if err != nil {
+		return nil, failure.Storage("read what a row of another term has written", err)
+	}
+	landed := make([]bool, len(ops))
+	for i, v := range values {
+		if landed[i] = v == nil; ops[i].Kind == journal.Put {
+			landed[i] = v != nil && journal.HashOf(v) == ops[i].Hash
+		}
+	}
+	return landed, nil
+}
+
+func keysOf(ops []journal.Op) []string {
+	keys := make([]string, len(ops))
+	for i := range ops {
+		keys[i] = ops[i].Key
+	}
+	return keys
+}
+
+// lands says whether data of a row is there that was not there at the last look.
+func (row *lateRow) lands(now []bool) bool {
+	news := false
+	for i := range now {
+		news = news || now[i] && len(row.landed) == len(now) && !row.landed[i]
+	}
+	row.landed = now
+	return news
 }
 
 // watch looks again and again until the journal ends.
@@ -102,10 +175,10 @@ func (l *lateRows) lookAt(ctx context.Context, term uint64, first bool) error {
 			done.add(n)
 			continue
 		}
-		if row.late = row.late || !known && !first; row.late {
+		if row.late = row.late || !known; row.late {
 			l.j.kept.FoundLate(term, n)
 		}
-		if err := l.take(ctx, key, row); err != nil {
+		if err := l.take(ctx, key, &row); err != nil {
 			return err
 		}
 		if row.passes++; row.passes < latePasses {
@@ -118,9 +191,9 @@ func (l *lateRows) lookAt(ctx context.Context, term uint64, first bool) error {
 	return nil
 }
 
-// take journals the keys of a row once more. The fingerprints do not count the writes of a late row, so they are
-// computed anew.
-func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
+// take journals the keys of a row once more. The fingerprints do not count the writes of a late row, nor data that has
+// landed since the indexes began, so they are computed anew. A row of which something lands is looked at for longer.
+func (l *lateRows) take(ctx context.Context, key string, row *lateRow) error {
 	b, err := l.j.below.ReadFresh(ctx, key)
 	if err != nil {
 		return failure.Storage("read a row of another term", err)
@@ -132,12 +205,16 @@ func (l *lateRows) take(ctx context.Context, key string, row lateRow) error {
 	if err != nil {
 		return replication.Errorf(replication.StorageFailed, "the journal row %s cannot be read: %w", key, err)
 	}
-	keys := make([]string, len(ops))
-	for i := range ops {
-		keys[i] = ops[i].Key
-	}
-	if err := l.writes.JournalForeign(ctx, l.j, keys, row.late); err != nil {
+	now, err := l.j.landed(ctx, ops)
+	if err != nil {
 		return err
+	}
+	keys, lands := keysOf(ops), row.lands(now)
+	if err := l.writes.JournalForeign(ctx, l.j, keys, row.late || lands); err != nil {
+		return err
+	}
+	if lands {
+		row.passes = 0
 	}
 	if row.late && l.j.ctx.Err() == nil {
 		l.j.below.Logger.Warn("a deposed leader has written after this node took over; what its keys have now is sent "+

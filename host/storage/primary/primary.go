@@ -133,7 +133,7 @@ func (p *Primary) beginTerm(ctx context.Context) (*Journal, error) {
 		return nil, err
 	}
 	last := max(head.Reserved, applied)
-	formerEnd := ""
+	formerEnd, unfinished := "", map[string]lateRow{}
 	if n := len(head.Terms); n > 0 {
 		end, err := p.termEnd(ctx, head)
 		if err != nil {
@@ -141,12 +141,17 @@ func (p *Primary) beginTerm(ctx context.Context) (*Journal, error) {
 		}
 		head.Terms[n-1].Next = end + 1
 		formerEnd = journal.RowKey(head.Terms[n-1].Term, end)
+		if !p.needs.Below.Fences() {
+			if unfinished, err = p.unfinished(ctx, head.Terms[n-1].Term, end, head.Reserved); err != nil {
+				return nil, err
+			}
+		}
 	}
 	o := &p.needs.Options
 	seq := journal.NewSequencer(journal.NewTerm(head.Term), last, last+o.Numbers, o.RingBytes, o.RingRows)
 	j := &Journal{
 		records: p.records, seq: seq, kept: retention.New(head, seq, o.Caps), caps: o.Caps, numbers: o.Numbers,
-		formerEnd: formerEnd, chores: make(chan struct{}, 1),
+		formerEnd: formerEnd, unfinished: unfinished, chores: make(chan struct{}, 1),
 	}
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	if err := j.writeHead(ctx, last+o.Numbers, false); err != nil {
@@ -185,7 +190,7 @@ func (p *Primary) loadSlots(ctx context.Context, of *running) error {
 func (p *Primary) start(j *Journal) {
 	j.tasks.Go(j.housekeeping)
 	if !p.needs.Below.Fences() {
-		l := &lateRows{j: j, writes: p.needs.Writes, done: map[string]*numberSet{}, pending: map[string]lateRow{}}
+		l := &lateRows{j: j, writes: p.needs.Writes, done: map[string]*numberSet{}, pending: j.unfinished}
 		j.tasks.Go(func() { l.watch(p.needs.LateEvery) })
 	}
 }

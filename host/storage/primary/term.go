@@ -22,6 +22,8 @@ type Journal struct {
 	numbers uint64 // how many are reserved at once
 	// formerEnd is the key of the last row of the former term before the first missing one.
 	formerEnd string
+	// unfinished are the rows after it that were there when this term began, before any index did.
+	unfinished map[string]lateRow
 
 	ctx    context.Context // ends with the journal
 	cancel context.CancelFunc
