@@ -3,9 +3,13 @@
 package storage_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/physical/file"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vault-replication/vault-replication/host/storage/journal"
@@ -81,4 +85,26 @@ func TestSlotRecordOfAnotherSlot(t *testing.T) {
 	require.NoError(t, tap.Close(testContext(t)))
 	putInner(t, inner, journal.SlotKey(dr, "other"), get(t, inner, journal.SlotKey(dr, "s")))
 	require.ErrorContains(t, newTap(t, inner).Activate(testContext(t), config(dr)), "is that of another slot")
+}
+
+// A kill may have left a file beside the record of a slot. Its name has digits more than that of any slot.
+func TestFileBesideASlot(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b, err := file.NewFileBackend(map[string]string{"path": dir}, hclog.NewNullLogger())
+	require.NoError(t, err)
+	inner := withSteps(t, b)
+	tap := newPrimary(t, inner)
+	_, err = tap.OpenSlot(testContext(t), dr, "s")
+	require.NoError(t, err)
+	require.NoError(t, tap.Close(testContext(t)))
+	key := journal.SlotKey(dr, "s")
+	name := filepath.Join(dir, filepath.Dir(key), "_"+filepath.Base(key))
+	whole, err := os.ReadFile(name)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(name+"7", whole, 0o600))
+	require.NoError(t, os.WriteFile(name+"4294967295", whole[:9], 0o600))
+	tap = newPrimary(t, inner)
+	_, err = tap.OpenSlot(testContext(t), dr, "s")
+	require.NoError(t, err)
 }

@@ -175,8 +175,10 @@ func (s *Services) DeleteState(ctx context.Context, key string) error {
 
 // ListState implements [replication.Host].
 func (s *Services) ListState(ctx context.Context, prefix string) ([]string, error) {
-	names, err := records.Below(ctx, s.Core, records.OfPlugin(s.mode))
-	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, prefix) }), err
+	all := records.OfPlugin(s.mode)
+	names, err := records.Below(ctx, s.Core, all)
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, prefix) })
+	return records.WithoutRemains(ctx, s.Core, s.Store, all, names), err
 }
 
 // Listen implements [replication.Host].

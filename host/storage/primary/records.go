@@ -57,6 +57,9 @@ func (r *records) eachSlot(ctx context.Context, mode replication.Mode, f func(na
 		return failure.Storage("list the slots", err)
 	}
 	for _, name := range names {
+		if len(journal.SlotPrefix(mode)+name) != len(journal.SlotKey(mode, "")) {
+			continue // a file with some digits more, which stock Vault's way of writing file storage left after a kill
+		}
 		b, err := r.below.ReadFresh(ctx, journal.SlotPrefix(mode)+name)
 		if err != nil {
 			return failure.Storage("read a slot", err)
