@@ -5,6 +5,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -35,33 +36,26 @@ func (b *backend) Put(ctx context.Context, e *physical.Entry) error {
 }
 
 func (b *backend) put(ctx context.Context, e *physical.Entry) error {
-	r := b.t.enter()
-	defer r.leave()
-	if drop, err := b.guarded(ctx, &r.guard, physical.PutOperation, e.Key); drop || err != nil {
-		return err
-	}
-	writes := []*physical.TxnEntry{txn.Put(e)}
-	if !r.watching {
-		if err := b.t.counted.InvalidateUntold(ctx, writes, r.indexes); err != nil {
-			return err
-		}
-		return b.t.below.Inner.Put(ctx, e)
-	}
-	return b.t.commit(ctx, r, writes, txn.Options{})
+	return b.write(ctx, txn.Put(e), func() error { return b.t.below.Inner.Put(ctx, e) })
 }
 
 func (b *backend) Delete(ctx context.Context, key string) error {
+	return b.write(ctx, txn.Delete(key), func() error { return b.t.below.Inner.Delete(ctx, key) })
+}
+
+// write makes one write. Pass makes it where nobody watches.
+func (b *backend) write(ctx context.Context, e *physical.TxnEntry, pass func() error) error {
 	r := b.t.enter()
 	defer r.leave()
-	if drop, err := b.guarded(ctx, &r.guard, physical.DeleteOperation, key); drop || err != nil {
+	if drop, err := b.guarded(ctx, &r.guard, e.Operation, e.Entry.Key); drop || err != nil {
 		return err
 	}
-	writes := []*physical.TxnEntry{txn.Delete(key)}
+	writes := []*physical.TxnEntry{e}
 	if !r.watching {
 		if err := b.t.counted.InvalidateUntold(ctx, writes, r.indexes); err != nil {
 			return err
 		}
-		return b.t.below.Inner.Delete(ctx, key)
+		return pass()
 	}
 	return b.t.commit(ctx, r, writes, txn.Options{})
 }
@@ -76,12 +70,11 @@ func (b *backend) List(ctx context.Context, prefix string) ([]string, error) {
 
 // Transaction implements physical.Transactional.
 func (b *transactional) Transaction(ctx context.Context, writes []*physical.TxnEntry) error {
-	for _, e := range writes {
-		if e.Operation == physical.PutOperation && strings.HasPrefix(e.Entry.Key, vaultname.Leader) {
-			if err := b.leaderStarts(ctx); err != nil {
-				return err
-			}
-			break
+	if slices.ContainsFunc(writes, func(e *physical.TxnEntry) bool {
+		return e.Operation == physical.PutOperation && strings.HasPrefix(e.Entry.Key, vaultname.Leader)
+	}) {
+		if err := b.leaderStarts(ctx); err != nil {
+			return err
 		}
 	}
 	return b.t.aroundTables(ctx, writes, func() error {

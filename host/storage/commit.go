@@ -5,6 +5,7 @@ package storage
 import (
 	"bytes"
 	"context"
+	"slices"
 
 	"github.com/hashicorp/vault/sdk/physical"
 
@@ -225,15 +226,9 @@ func withoutEqual(ctx context.Context, from *backing.Storage, writes []*physical
 			now = values[read]
 			read++
 		}
-		switch e.Operation {
-		case physical.PutOperation:
-			if now != nil && bytes.Equal(now, e.Entry.Value) {
-				continue
-			}
-		case physical.DeleteOperation:
-			if now == nil {
-				continue
-			}
+		if e.Operation == physical.PutOperation && now != nil && bytes.Equal(now, e.Entry.Value) ||
+			e.Operation == physical.DeleteOperation && now == nil {
+			continue
 		}
 		kept = append(kept, e)
 		before[e.Entry.Key] = now
@@ -251,10 +246,7 @@ func (wp *writePath) storeWithRow(ctx context.Context, j activeJournal, n uint64
 	}
 	row := &physical.Entry{Key: journal.RowKey(j.Term(), n), Value: journal.EncodeRow(ops)}
 	if wp.below.Txn != nil && wp.below.Fits(writes, row) {
-		joint := make([]*physical.TxnEntry, 0, len(writes)+1)
-		joint = append(joint, writes...)
-		joint = append(joint, txn.Put(row))
-		err := wp.below.Txn.Transaction(ctx, joint)
+		err := wp.below.Txn.Transaction(ctx, append(slices.Clip(writes), txn.Put(row)))
 		if err == nil || !txn.TooLarge(err) {
 			// After an error the row may be stored all the same, so it is counted.
 			j.Stored(len(row.Key) + len(row.Value))

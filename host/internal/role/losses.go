@@ -25,9 +25,6 @@ type Loss struct {
 	Instead string
 }
 
-// lossSource finds losses of one kind.
-type lossSource func(ctx context.Context, mode replication.Mode) ([]Loss, error)
-
 // losses knows what this cluster would lose as the primary of its set.
 type losses struct {
 	core    *vaultcore.Core
@@ -37,15 +34,12 @@ type losses struct {
 	serving Serving
 }
 
-// lossSources are all sources of losses. A promotion without force is refused while one of them finds a loss.
-func (l losses) lossSources() []lossSource {
-	return []lossSource{l.hiddenLosses, l.lackLosses, l.pluginLosses, l.missingLosses}
-}
-
-// all are the losses of a promotion in a mode now.
+// all are the losses of a promotion in a mode now. Without force a promotion is refused if there are any.
 func (l losses) all(ctx context.Context, mode replication.Mode) (all []Loss, err error) {
-	for _, source := range l.lossSources() {
-		some, err := source(ctx, mode)
+	for _, find := range []func(context.Context, replication.Mode) ([]Loss, error){
+		l.hiddenLosses, l.lackLosses, l.pluginLosses, l.missingLosses,
+	} {
+		some, err := find(ctx, mode)
 		if err != nil {
 			return nil, err
 		}

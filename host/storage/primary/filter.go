@@ -48,9 +48,6 @@ func (fs *filters) setFilter(slot filterKey, allow func(key string) bool) {
 		delete(fs.of, slot)
 		return
 	}
-	if fs.of == nil {
-		fs.of = map[filterKey]allowed{}
-	}
 	fs.of[slot] = func(key string) bool { return !fs.classes.Unmounted(key) && allow(key) }
 }
 

@@ -38,7 +38,7 @@ type Primary struct {
 func New(n Needs) *Primary {
 	now := &current{}
 	records := &records{below: n.Below, turn: make(lock.Turns, 1)}
-	filters := &filters{classes: n.Below.Classes(), made: lock.NewRoom()}
+	filters := &filters{classes: n.Below.Classes(), made: lock.NewRoom(), of: map[filterKey]allowed{}}
 	return &Primary{
 		current: now,
 		slots:   &slots{records: records, current: now},

@@ -57,7 +57,8 @@ type refusals struct {
 
 // New makes a Relations. own is the present Own of a mode.
 func New(tap *storage.Tap, paired *pairing.Book, own func(replication.Mode) Own, logger hclog.Logger) *Relations {
-	return &Relations{tap: tap, paired: paired, own: own, logger: logger}
+	return &Relations{tap: tap, paired: paired, own: own, logger: logger, primaries: map[relationKey]*proof.Primary{},
+		secondaries: map[replication.Mode]*proof.Secondary{}, refusals: map[replication.Mode]*refusals{}}
 }
 
 // ForgetAll ends the use of all keys.
@@ -65,7 +66,8 @@ func (r *Relations) ForgetAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.life++
-	r.primaries, r.refusals = nil, nil
+	clear(r.primaries)
+	clear(r.refusals)
 	for _, s := range r.secondaries {
 		s.Unpair()
 	}
@@ -87,9 +89,6 @@ func (r *Relations) Forget(mode replication.Mode, id string) {
 func (r *Relations) refused(mode replication.Mode) func(error) {
 	return func(err error) {
 		r.mu.Lock()
-		if r.refusals == nil {
-			r.refusals = map[replication.Mode]*refusals{}
-		}
 		if r.refusals[mode] == nil {
 			r.refusals[mode] = &refusals{}
 		}
@@ -150,9 +149,6 @@ func (r *Relations) ToSecondary(ctx context.Context, mode replication.Mode, id s
 	if r.life != life {
 		return nil, replication.Errorf(replication.Unavailable, "the keys of secondaries have changed meanwhile: try again")
 	}
-	if r.primaries == nil {
-		r.primaries = map[relationKey]*proof.Primary{}
-	}
 	r.primaries[key] = p
 	return p, nil
 }
@@ -164,9 +160,6 @@ func (r *Relations) ToPrimary(mode replication.Mode) (*proof.Secondary, error) {
 	r.mu.Lock()
 	s := r.secondaries[mode]
 	if s == nil {
-		if r.secondaries == nil {
-			r.secondaries = map[replication.Mode]*proof.Secondary{}
-		}
 		s = proof.NewSecondary(r.tap.Secondary(mode), r.refused(mode))
 		r.secondaries[mode] = s
 	}
