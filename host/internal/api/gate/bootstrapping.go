@@ -3,7 +3,6 @@
 package gate
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -50,23 +49,20 @@ func (g *gate) serveBootstrapping(w http.ResponseWriter, r *http.Request, state 
 		query.Del(drSecondaryCode)
 		r.URL.RawQuery = query.Encode()
 	}
-	answer := &recorded{header: w.Header()}
-	g.next.ServeHTTP(answer, r)
-	if answer.status == statusDRSecondary {
-		answer.status = http.StatusServiceUnavailable
+	held := answer.Hold(w)
+	g.next.ServeHTTP(held, r)
+	if held.Status == statusDRSecondary {
+		held.Status = http.StatusServiceUnavailable
 		// Vault has refused a code that is no number.
 		if code, err := strconv.Atoi(query.Get(sealedCode)); err == nil && code >= 100 && code <= 999 {
-			answer.status = code
+			held.Status = code
 		}
 	}
-	body := notDRSecondary(answer.body.Bytes())
+	body := notDRSecondary(held.Body.Bytes())
 	if w.Header().Get("Content-Length") != "" {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	}
-	if answer.status != 0 {
-		w.WriteHeader(answer.status)
-	}
-	_, _ = w.Write(body)
+	held.Send(w, body)
 }
 
 // operatorPaths let an operator give another primary when the present one is gone before
@@ -111,14 +107,3 @@ func notDRSecondary(body []byte) []byte {
 	}
 	return append(corrected, '\n')
 }
-
-// recorded keeps an answer.
-type recorded struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (r *recorded) Header() http.Header         { return r.header }
-func (r *recorded) WriteHeader(status int)      { r.status = status }
-func (r *recorded) Write(b []byte) (int, error) { return r.body.Write(b) }

@@ -3,9 +3,9 @@
 package rolechange
 
 import (
-	"bytes"
-	"cmp"
 	"net/http"
+
+	"github.com/vault-replication/vault-replication/host/internal/api/answer"
 )
 
 // tooLate replaces Vault's answer to a request whose body came too late. Vault says that it
@@ -63,19 +63,19 @@ func (g *Gate) passOn(w http.ResponseWriter, r *http.Request, next http.Handler,
 		return
 	}
 	// Vault has the whole answer of the active node before it answers.
-	whole := &recorded{header: w.Header()}
+	whole := answer.Hold(w)
 	next.ServeHTTP(whole, r)
-	failed := whole.status == http.StatusInternalServerError ||
-		!told && (whole.status > http.StatusInternalServerError || whole.status == http.StatusTemporaryRedirect)
+	failed := whole.Status == http.StatusInternalServerError ||
+		!told && (whole.Status > http.StatusInternalServerError || whole.Status == http.StatusTemporaryRedirect)
 	// The active node was there a moment ago, or was never reached, or has other keys
 	// now, so that its records cannot be read here. What this node knows is better than
 	// nothing.
 	if failed && g.answered(w, r, l) {
 		return
 	}
-	if whole.says(http.StatusInternalServerError, noActiveNode) ||
-		whole.says(http.StatusServiceUnavailable, noActiveInstance) ||
-		whole.status == http.StatusTemporaryRedirect && !redirects(r) {
+	if whole.Says(http.StatusInternalServerError, noActiveNode) ||
+		whole.Says(http.StatusServiceUnavailable, noActiveInstance) ||
+		whole.Status == http.StatusTemporaryRedirect && !redirects(r) {
 		// Vault's client follows one redirect and takes a second one for success. While the
 		// active node changes there may be two. The client would believe that a lost write
 		// was done.
@@ -83,37 +83,11 @@ func (g *Gate) passOn(w http.ResponseWriter, r *http.Request, next http.Handler,
 		refuse(w, leaderlessText)
 		return
 	}
-	if whole.status != 0 {
-		w.WriteHeader(whole.status)
-	}
-	_, _ = w.Write(whole.body.Bytes())
+	whole.Send(w, whole.Body.Bytes())
 }
 
 // redirects says whether a client is to be sent to the active node: one that asks for it, and one that reads what
 // Vault does not pass on, such as a snapshot.
 func redirects(r *http.Request) bool {
 	return r.Header.Get(noForwardingHeader) != "" || r.Method == http.MethodGet && isStream(r.URL.Path)
-}
-
-// recorded keeps an answer.
-type recorded struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-// says is whether it has a status and a text.
-func (r *recorded) says(status int, text string) bool {
-	return r.status == status && bytes.Contains(r.body.Bytes(), []byte(text))
-}
-
-func (r *recorded) Header() http.Header { return r.header }
-
-func (r *recorded) WriteHeader(status int) {
-	r.status = cmp.Or(r.status, status)
-}
-
-func (r *recorded) Write(b []byte) (int, error) {
-	r.WriteHeader(http.StatusOK)
-	return r.body.Write(b)
 }

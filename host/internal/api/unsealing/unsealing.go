@@ -6,7 +6,6 @@
 package unsealing
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -17,6 +16,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/vault-replication/vault-replication/host/internal/api/answer"
 )
 
 const (
@@ -55,17 +56,16 @@ func (w *Watch) Wrap(next http.Handler) http.Handler {
 			next.ServeHTTP(rw, r)
 			return
 		}
-		held := &held{header: rw.Header(), status: http.StatusOK}
+		held := answer.Hold(rw)
 		next.ServeHTTP(held, r)
-		body := held.body.Bytes()
+		body := held.Body.Bytes()
 		if r.URL.Path == unsealPath {
-			w.saw(r.RemoteAddr, held.status)
+			w.saw(r.RemoteAddr, held.Status)
 		}
-		if held.status == http.StatusOK {
+		if held.Status == http.StatusOK {
 			body = w.warn(body)
 		}
-		rw.WriteHeader(held.status)
-		_, _ = rw.Write(body) // a client that has gone reads no answer
+		held.Send(rw, body)
 	})
 }
 
@@ -130,14 +130,3 @@ func (w *Watch) warn(body []byte) []byte {
 	}
 	return body
 }
-
-// held is an answer that was not sent yet.
-type held struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (h *held) Header() http.Header         { return h.header }
-func (h *held) WriteHeader(status int)      { h.status = status }
-func (h *held) Write(p []byte) (int, error) { return h.body.Write(p) }
