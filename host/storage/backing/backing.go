@@ -244,6 +244,10 @@ func (b *Storage) ReadAll(ctx context.Context, keys []string) ([][]byte, error) 
 				values[i] = []byte{}
 			}
 		}
+		if err != nil && ctx.Err() == nil {
+			// One damaged row stops whatever reads all rows, and only its key tells an operator what to remove.
+			return fmt.Errorf("the key %q: %w", keys[i], err)
+		}
 		return err
 	}
 	if len(keys) <= 4 {
