@@ -22,29 +22,27 @@ func TestWebPageIsServedInEachRole(t *testing.T) {
 	parallel(t)
 	primary, secondary := pair(t, cluster.Options{ExtraHCL: "ui = true"})
 	for _, c := range []*cluster.Cluster{primary, secondary} {
-		response, page := fetch(t, c, "/ui/")
-		require.Equal(t, http.StatusOK, response.StatusCode)
-		require.Equal(t, "text/html; charset=utf-8", response.Header.Get("Content-Type"))
-		require.Contains(t, response.Header.Get("Content-Security-Policy"), "default-src 'none'")
-		response, _ = fetch(t, c, "/")
-		require.Equal(t, "/ui/", response.Header.Get("Location"))
-		_, below := fetch(t, c, "/ui/vault/replication/dr")
-		require.Equal(t, page, below, "the page finds its own way")
+		page := fetch(t, c, "/ui/")
+		require.Equal(t, http.StatusOK, page.status)
+		require.Equal(t, "text/html; charset=utf-8", page.header.Get("Content-Type"))
+		require.Contains(t, page.header.Get("Content-Security-Policy"), "default-src 'none'")
+		require.Equal(t, "/ui/", fetch(t, c, "/").header.Get("Location"))
+		require.Equal(t, page.body, fetch(t, c, "/ui/vault/replication/dr").body, "the page finds its own way")
 
 		log, err := os.ReadFile(c.Node(0).LogFile())
 		require.NoError(t, err)
 		said := strings.Count(string(log), "built without Vault's web page")
-		assets := regexp.MustCompile(`(?:src|href)="(/ui/assets/[^"]+)"`).FindAllStringSubmatch(page, -1)
+		assets := regexp.MustCompile(`(?:src|href)="(/ui/assets/[^"]+)"`).FindAllStringSubmatch(page.body, -1)
 		if len(assets) == 0 {
-			require.Contains(t, page, "make ui\nmake build")
+			require.Contains(t, page.body, "make ui\nmake build")
 			require.Equal(t, 1, said, "at the start")
 			continue
 		}
 		require.Zero(t, said)
 		for _, asset := range assets {
-			response, content := fetch(t, c, asset[1])
-			require.Equal(t, http.StatusOK, response.StatusCode, asset[1])
-			require.NotEqual(t, page, content, asset[1])
+			content := fetch(t, c, asset[1])
+			require.Equal(t, http.StatusOK, content.status, asset[1])
+			require.NotEqual(t, page.body, content.body, asset[1])
 		}
 	}
 }
@@ -52,15 +50,21 @@ func TestWebPageIsServedInEachRole(t *testing.T) {
 func TestNoWebPageWhereItIsNotAskedFor(t *testing.T) {
 	parallel(t)
 	c := cluster.New(t, cluster.Options{Name: "one", Binary: product(t), Storage: cluster.Inmem})
-	response, _ := fetch(t, c, "/ui/")
-	require.Equal(t, http.StatusNotFound, response.StatusCode)
+	require.Equal(t, http.StatusNotFound, fetch(t, c, "/ui/").status)
 	log, err := os.ReadFile(c.Node(0).LogFile())
 	require.NoError(t, err)
 	require.NotContains(t, string(log), "web page")
 }
 
+// fetched is an answer of a server, read to its end.
+type fetched struct {
+	status int
+	header http.Header
+	body   string
+}
+
 // fetch gets what a browser would, without following a redirect.
-func fetch(t *testing.T, c *cluster.Cluster, path string) (*http.Response, string) {
+func fetch(t *testing.T, c *cluster.Cluster, path string) fetched {
 	t.Helper()
 	node := c.Node(0)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, node.Address()+path, nil)
@@ -75,5 +79,5 @@ func fetch(t *testing.T, c *cluster.Cluster, path string) (*http.Response, strin
 	defer response.Body.Close() // read to its end
 	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err, path)
-	return response, string(body)
+	return fetched{response.StatusCode, response.Header, string(body)}
 }

@@ -42,7 +42,8 @@ func NewMachine(t testing.TB, ca *CA) *Machine {
 	m := &Machine{Root: root, t: t}
 	t.Cleanup(m.remove)
 	m.must(err)
-	for _, dir := range append([]string{"/etc/vault.d/tls", "/etc/systemd/system", "/var/lib/vault", "/bin", "/tmp"}, onMachine...) {
+	own := []string{"/etc/vault.d/tls", "/etc/systemd/system", "/var/lib/vault", "/bin", "/tmp"}
+	for _, dir := range append(own, onMachine...) {
 		m.must(os.MkdirAll(root+dir, 0o700))
 	}
 	m.APIPort, err = ReservePort()
@@ -59,9 +60,9 @@ func NewMachine(t testing.TB, ca *CA) *Machine {
 	go m.listen()
 	m.must(syscall.Mkfifo(root+"/asked", 0o600))
 	m.must(syscall.Mkfifo(root+"/answered", 0o600))
-	m.must(os.WriteFile(root+"/bin/systemctl", []byte(fmt.Sprintf(
-		"#!/bin/sh\necho \"$@\" >%[1]s/asked\nread -r answer <%[1]s/answered\n[ \"$answer\" = done ] || { echo \"$answer\" >&2; exit 1; }\n",
-		root)), 0o700))
+	m.must(os.WriteFile(root+"/bin/systemctl", []byte(fmt.Sprintf("#!/bin/sh\n"+
+		"echo \"$@\" >%[1]s/asked\nread -r answer <%[1]s/answered\n"+
+		"[ \"$answer\" = done ] || { echo \"$answer\" >&2; exit 1; }\n", root)), 0o700))
 	asked, err := os.OpenFile(root+"/asked", os.O_RDWR, 0)
 	m.must(err)
 	answered, err := os.OpenFile(root+"/answered", os.O_RDWR, 0)
