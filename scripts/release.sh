@@ -36,17 +36,17 @@ ln -sfn "$(go list -m -f '{{.Dir}}' github.com/hashicorp/vault)" "$work/vault"
 sed -e 's|^use \.$|use ../..|' -e 's|=> .*$|=> ./vault|' go.work >"$work/go.work"
 [ ! -e go.work.sum ] || cp go.work.sum "$work/go.work.sum"
 
-page=()
-if [ -d scripts/uisource ]; then
-  flag=$(go run ./scripts/uisource overlay .cache/page.json)
-  page=(${flag:+"$flag"})
+page=$(go run ./scripts/uisource overlay .cache/page.json)
+if [ -z "$page" ]; then
+  echo "A release has Vault's web page: run make ui, which make release does by itself." >&2
+  exit 1
 fi
 export GOWORK=$work/go.work
 flags="-s -w -buildid= -X github.com/hashicorp/vault/version.BuildDate=$built \
   -X 'github.com/hashicorp/vault/version.GitCommit=vault-replication $version'"
 say "building $name; the first time takes as long as the first make build"
 build() { env "${platform[@]}" go build -trimpath -ldflags "$flags" -o "$stage/$1" "${@:2}"; }
-build vault-replication "${page[@]}" ./host
+build vault-replication "$page" ./host
 build plugins/replication-dr ./plugin/dr
 build plugins/replication-performance ./plugin/performance
 binaries=(vault-replication plugins/replication-dr plugins/replication-performance)
