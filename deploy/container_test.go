@@ -43,7 +43,7 @@ func TestContainerFileCopiesWhatIsReleased(t *testing.T) {
 	}
 }
 
-// The stock image is that of the Vault that is linked.
+// The container file begins with the stock image of the linked version of Vault.
 func TestContainerFileNamesTheVaultThatIsLinked(t *testing.T) {
 	t.Parallel()
 	linked := regexp.MustCompile(`(?m)^\tgithub.com/hashicorp/vault v(\S+)`).FindStringSubmatch(read(t, "../go.mod"))

@@ -14,7 +14,7 @@ import (
 
 var regions = []string{"east", "west"}
 
-// Both regions are configured the same way, and a node's file differs from that of another by its number.
+// Both regions are configured the same way. The files of two nodes differ only by the node's number.
 func TestRegionsDifferByTheirNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"vault.hcl", "node-1.env", "node-2.env", "node-3.env"} {

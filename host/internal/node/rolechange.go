@@ -132,7 +132,7 @@ const (
 	rolePoll = 10 * time.Millisecond
 )
 
-// awaitRole waits for the new role. Who has just asked for a change, and had the answer, is told of it.
+// awaitRole waits for the new role: a client that has changed it and asks for the status must not see the former one.
 func (i *itself) awaitRole(ctx context.Context, changing func() bool) {
 	for changing() {
 		for _, mode := range replication.Modes() {

@@ -16,7 +16,7 @@ type Held struct {
 	header http.Header
 }
 
-// Hold keeps the answer that Vault writes. Its headers are those of the real answer.
+// Hold keeps the answer that Vault writes. Headers go to the real answer at once.
 func Hold(w http.ResponseWriter) *Held { return &Held{header: w.Header()} }
 
 // Send answers with the status and a body.

@@ -12,7 +12,7 @@ import (
 	"github.com/vault-replication/vault-replication/host/internal/api/answer"
 )
 
-// A held answer is that of the handler: its first status counts, and one without a status is a success.
+// A held answer has the first status that the handler sets, or 200 if it sets none.
 func TestHeldAnswer(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()

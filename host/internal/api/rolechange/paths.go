@@ -34,7 +34,7 @@ var local = []string{
 
 func isStream(p string) bool { return matches(streams, clean(p)) }
 
-// isStatus says whether a path is one of those of the replication status.
+// isStatus says whether a path asks for the status of replication.
 func isStatus(p string) bool {
 	return strings.HasPrefix(p, "/v1/sys/replication/") && strings.HasSuffix(p, "status")
 }

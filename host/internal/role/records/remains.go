@@ -33,8 +33,8 @@ const (
 	sureDigits = 8
 )
 
-// isRemains says whether a key can only be such a file: its value is that of the record whose name it begins with, or
-// it was not written to its end.
+// isRemains says whether a key can only be such a file: it has the same value as the record whose name it begins with,
+// or it was not written to its end.
 func isRemains(ctx context.Context, c Cipher, store physical.Backend, key string) bool {
 	digits := key[len(strings.TrimRight(key, "0123456789")):]
 	if digits == "" {
