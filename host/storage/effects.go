@@ -80,10 +80,10 @@ func (effects effects) ops() []journal.Op {
 }
 
 // readAfter replaces the intended values by those of the storage. It reads past the cache, which still has the old
-// value after a failed write. On storage that orders writes the failed one has landed before the fence, or never will.
+// value after a failed write. On storage that orders writes the failed one has landed before the next, or never will.
 func (effects effects) readAfter(ctx context.Context, from *backing.Storage) error {
 	if from.Fences() {
-		if err := from.Fence(ctx); err != nil {
+		if err := from.Order(ctx); err != nil {
 			return err
 		}
 	}

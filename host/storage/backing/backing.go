@@ -91,13 +91,13 @@ func (b *Storage) Classes() *keyclass.Classifier { return b.classes }
 // Fences says whether the storage keeps a deposed leader from writing.
 func (b *Storage) Fences() bool { return b.fenced }
 
-// fenceKey is the row of Fence.
-const fenceKey = "replication/journal/fence"
+// orderKey is the row of Order.
+const orderKey = "replication/journal/order"
 
-// Fence makes a write. On storage that fences, which orders its writes, every earlier one has landed after it or never
+// Order makes a write. On storage that fences, which orders its writes, every earlier one has landed after it or never
 // will, whatever its caller was told.
-func (b *Storage) Fence(ctx context.Context) error {
-	return b.Inner.Put(ctx, &physical.Entry{Key: fenceKey, Value: []byte{1}})
+func (b *Storage) Order(ctx context.Context) error {
+	return b.Inner.Put(ctx, &physical.Entry{Key: orderKey, Value: []byte{1}})
 }
 
 // Limits are the limits of one transaction, entries and bytes.

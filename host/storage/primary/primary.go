@@ -14,6 +14,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/hashicorp/vault/sdk/physical"
+
 	"github.com/vault-replication/vault-replication/host/storage/failure"
 	"github.com/vault-replication/vault-replication/host/storage/journal"
 	"github.com/vault-replication/vault-replication/host/storage/keyclass"
@@ -22,6 +24,10 @@ import (
 	"github.com/vault-replication/vault-replication/host/storage/walk"
 	"github.com/vault-replication/vault-replication/shared/replication"
 )
+
+// fenceKey is written before the head is read: on storage that orders writes
+// (raft), everything that a former leader wrote is visible afterwards.
+const fenceKey = "replication/journal/fence"
 
 // Primary is a primary's part of the tap. Safe for concurrent use.
 type Primary struct {
@@ -118,8 +124,7 @@ func (p *Primary) Activate(ctx context.Context, cfg Config) error {
 
 // beginTerm makes a new term durable.
 func (p *Primary) beginTerm(ctx context.Context) (*Journal, error) {
-	// Before the head is read, so that what a former leader wrote is visible.
-	if err := p.needs.Below.Fence(ctx); err != nil {
+	if err := p.needs.Below.Inner.Put(ctx, &physical.Entry{Key: fenceKey, Value: []byte{1}}); err != nil {
 		return nil, failure.Storage("begin a term of the journal", err)
 	}
 	head, err := p.records.head(ctx)
