@@ -87,7 +87,7 @@ func TestSlotRecordOfAnotherSlot(t *testing.T) {
 	require.ErrorContains(t, newTap(t, inner).Activate(testContext(t), config(dr)), "is that of another slot")
 }
 
-// A kill may have left a file beside the record of a slot. Its name has digits more than that of any slot.
+// A kill may have left a file beside the record of a slot, with some digits after the slot's name.
 func TestFileBesideASlot(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

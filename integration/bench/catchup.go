@@ -95,7 +95,7 @@ func (b *bench) missAndCatchUp(ctx context.Context, limit time.Duration, missed 
 }
 
 // rateOf is the rate of what arrived after the first sequence that was seen. If that was the last one already,
-// everything came at once, and the wait for it is all the time that there is.
+// everything came at once, so the rate is over the whole time since the link was mended.
 func (c caughtUp) rateOf(before, first, last uint64) float64 {
 	if first >= last {
 		return float64(c.written) / (c.waited + c.took).Seconds()

@@ -40,7 +40,7 @@ func (b *bench) far(ctx context.Context) error {
 	for _, w := range ways {
 		progress("over a way of %s", w.what)
 		b.link.Stretch(w.link)
-		// Connections of before have no handshake over this way, and their windows are those of another.
+		// The present connections were opened over another link and have its windows.
 		if err := b.reconnect(ctx); err != nil {
 			return err
 		}

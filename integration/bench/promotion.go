@@ -146,7 +146,7 @@ func (b *bench) startThree(ctx context.Context) (*cluster.Cluster, error) {
 	return c, c.WaitVoters(ctx)
 }
 
-// leases makes tokens, each of which has a lease.
+// leases makes a number of tokens. Each has a lease.
 func leases(ctx context.Context, c *cluster.Cluster, count int) error {
 	const clients = 32
 	group, ctx := errgroup.WithContext(ctx)

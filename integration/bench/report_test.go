@@ -36,7 +36,7 @@ func TestRowsGetTheirGoalsAndNoneIsLeftOut(t *testing.T) {
 func TestCatchUpCountsWritesAndNotSequences(t *testing.T) {
 	t.Parallel()
 	c := caughtUp{written: 1000, waited: time.Second, took: 2 * time.Second}
-	// 1000 writes in 100 sequences, of which 20 had come when the clock began.
+	// 1000 writes in 100 sequences. 20 of these had come when the clock began.
 	require.InDelta(t, 400, c.rateOf(500, 520, 600), 0.01)
 	require.InDelta(t, 1000.0/3, c.rateOf(500, 600, 600), 0.01, "all came at once")
 }

@@ -192,7 +192,7 @@ func (l *lateRows) lookAt(ctx context.Context, term uint64, first bool) error {
 }
 
 // take journals the keys of a row once more. The fingerprints do not count the writes of a late row, nor data that has
-// landed since the indexes began, so they are computed anew. A row of which something lands is looked at for longer.
+// landed since the indexes began, so they are computed anew. If something of a row lands, it is watched for longer.
 func (l *lateRows) take(ctx context.Context, key string, row *lateRow) error {
 	b, err := l.j.below.ReadFresh(ctx, key)
 	if err != nil {

@@ -72,7 +72,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// files are those of a storage.
+// files are the names of all files in the directory of a storage.
 func files(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

@@ -63,7 +63,7 @@ func (r *Raft) Close() error {
 	return errors.Join(r.backend.TeardownCluster(nil), r.backend.Close())
 }
 
-// Copy writes entries as a first copy does: in transactions of 448 KiB, of which 16 are under way.
+// Copy writes entries as a first copy does: in transactions of 448 KiB, 16 at a time.
 func (r *Raft) Copy(ctx context.Context, entries int) (took time.Duration, err error) {
 	value := []byte(strings.Repeat("x", valueBytes))
 	started := time.Now()
